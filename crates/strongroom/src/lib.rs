@@ -1,0 +1,3 @@
+//! `strongroom`: an embeddable storage engine for scoped variables and credentials.
+
+pub mod store;
