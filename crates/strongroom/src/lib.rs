@@ -1,3 +1,6 @@
 //! `strongroom`: an embeddable storage engine for scoped variables and credentials.
 
+mod envelope;
 pub mod store;
+
+pub use envelope::{Argon2Params, DekId};

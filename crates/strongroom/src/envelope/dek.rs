@@ -1,0 +1,160 @@
+//! Seals and opens records under one key.
+
+use std::fmt;
+use std::mem;
+
+use aes::Aes256Enc;
+use aes_gcm_siv::AesGcmSiv;
+use aes_gcm_siv::aead::{AeadInOut as _, KeyInit as _};
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+use super::kdf::expand;
+use super::record::{self, BODY_OFFSET, COMMIT_LEN, HEADER_LEN, NONCE_LEN, RECORD_LEN_MAX, Record, TAG_LEN};
+use super::{Context, ContextTooLong, DekId, OpenError, SealError, padding, random};
+
+/// A key that seals records: a data key, a root key or a slot key, expanded once and wiped on drop.
+///
+/// AES-256-GCM-SIV alone opens one ciphertext under two keys, so every record carries a keyed hash over header,
+/// context and tag that is checked before anything is decrypted.
+pub(crate) struct SealingKey {
+    id: DekId,
+    cipher: AesGcmSiv<Aes256Enc>,
+    commitment: Hmac<Sha256>,
+}
+
+impl SealingKey {
+    /// Derives the cipher's key, the commitment's key and the id from 32 uniform bytes.
+    pub(crate) fn derive(key: &[u8; 32]) -> Self {
+        let seal_key = expand(key, &[b"strongroom/v1/seal"]);
+        let commit_key = expand(key, &[b"strongroom/v1/commit"]);
+        let id = expand(key, &[b"strongroom/v1/dek-id"]);
+        Self {
+            id: DekId::from_bytes(*id.first_chunk().expect("an id is half of the 32 bytes")),
+            cipher: AesGcmSiv::new((&*seal_key).into()),
+            commitment: Hmac::new_from_slice(&*commit_key).expect("HMAC takes a key of any length"),
+        }
+    }
+
+    /// The public name of the key.
+    pub(crate) fn id(&self) -> &DekId {
+        &self.id
+    }
+
+    /// Seals `plaintext` to `context` under a random nonce.
+    ///
+    /// # Errors
+    /// [`SealError::TooLong`] when the record would be over the limit, [`SealError::ContextTooLong`], and
+    /// [`SealError::Random`] when there is no nonce.
+    pub(crate) fn seal<K>(&self, context: &Context<'_, K>, plaintext: &[u8]) -> Result<Vec<u8>, SealError>
+    where
+        K: Copy + Into<u8>,
+    {
+        let mut nonce = [0; NONCE_LEN];
+        random::fill(&mut nonce)?;
+        self.seal_with_nonce(context, &nonce, plaintext)
+    }
+
+    /// Seals `plaintext` to `context` under a nonce of the caller's choice.
+    pub(crate) fn seal_with_nonce<K>(
+        &self,
+        context: &Context<'_, K>,
+        nonce: &[u8; NONCE_LEN],
+        plaintext: &[u8],
+    ) -> Result<Vec<u8>, SealError>
+    where
+        K: Copy + Into<u8>,
+    {
+        let record_len =
+            BODY_OFFSET.saturating_add(padding::padded_len(plaintext.len())).saturating_add(TAG_LEN);
+        if record_len > RECORD_LEN_MAX {
+            return Err(SealError::TooLong);
+        }
+        let header = record::header(&self.id, nonce);
+        let mut bound = bind(&header, context)?;
+
+        let mut record = Zeroizing::new(Vec::with_capacity(record_len));
+        record.extend_from_slice(&header);
+        record.extend_from_slice(&[0; COMMIT_LEN]);
+        padding::pad_into(plaintext, &mut record);
+
+        let (head, body) = record.split_at_mut(BODY_OFFSET);
+        let sealed = self.cipher.encrypt_inout_detached(nonce.into(), &bound, body.into());
+        let tag = sealed.map_err(|_| SealError::TooLong)?;
+        bound.extend_from_slice(&tag);
+        head.split_at_mut(HEADER_LEN).1.copy_from_slice(&self.commit(&bound));
+        record.extend_from_slice(&tag);
+        Ok(mem::take(&mut *record))
+    }
+
+    /// Opens a record that was sealed to `context`.
+    ///
+    /// # Errors
+    /// Those of [`Record::parse`], then those of [`open_record`](Self::open_record).
+    pub(crate) fn open<K>(
+        &self,
+        context: &Context<'_, K>,
+        record: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, OpenError>
+    where
+        K: Copy + Into<u8>,
+    {
+        self.open_record(context, &Record::parse(record)?)
+    }
+
+    /// Opens a record that was taken apart before, to look its key up.
+    ///
+    /// # Errors
+    /// [`OpenError::UnknownKey`] when another key sealed it, else [`OpenError::Rejected`], whatever the cause.
+    pub(crate) fn open_record<K>(
+        &self,
+        context: &Context<'_, K>,
+        record: &Record<'_>,
+    ) -> Result<Zeroizing<Vec<u8>>, OpenError>
+    where
+        K: Copy + Into<u8>,
+    {
+        if record.dek_id() != self.id {
+            return Err(OpenError::UnknownKey(record.dek_id()));
+        }
+        let mut bound = bind(record.header, context).map_err(|_| OpenError::Rejected)?;
+        let bound_len = bound.len();
+        bound.extend_from_slice(record.tag);
+        if !bool::from(self.commit(&bound).ct_eq(record.commit)) {
+            return Err(OpenError::Rejected);
+        }
+        bound.truncate(bound_len);
+
+        let mut plaintext = Zeroizing::new(record.body.to_vec());
+        let buffer = plaintext.as_mut_slice().into();
+        let opened =
+            self.cipher.decrypt_inout_detached(record.nonce().into(), &bound, buffer, record.tag.into());
+        opened.map_err(|_| OpenError::Rejected)?;
+        let value_len = padding::unpad(&plaintext).ok_or(OpenError::Rejected)?;
+        plaintext.truncate(value_len);
+        Ok(plaintext)
+    }
+
+    fn commit(&self, bound: &[u8]) -> [u8; COMMIT_LEN] {
+        self.commitment.clone().chain_update(bound).finalize().into_bytes().into()
+    }
+}
+
+impl fmt::Debug for SealingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SealingKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// What tag and commitment cover, in one buffer with room for the tag, which the commitment covers too.
+fn bind<K>(header: &[u8; HEADER_LEN], context: &Context<'_, K>) -> Result<Vec<u8>, ContextTooLong>
+where
+    K: Copy + Into<u8>,
+{
+    let mut bound = Vec::with_capacity(HEADER_LEN + context.encoded_len() + TAG_LEN);
+    bound.extend_from_slice(header);
+    context.encode_into(&mut bound)?;
+    Ok(bound)
+}

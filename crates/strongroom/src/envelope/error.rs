@@ -1,0 +1,37 @@
+//! Why a record was not sealed or not opened.
+
+use super::random::RandomError;
+use super::{ContextTooLong, DekId};
+
+/// Why a record did not open. Says nothing about what is inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[allow(unreachable_pub, reason = "public behind the feature `hazmat` only")]
+pub enum OpenError {
+    /// The bytes are no record: empty, cut short, or of a length that sealing never produces.
+    #[error("the bytes are not a sealed record: their length fits none")]
+    Malformed,
+    /// The record is of a version that this release does not know.
+    #[error("the record is of version {0}, which this release cannot open: use a newer one")]
+    UnknownVersion(u8),
+    /// The record is of a cipher suite that this release does not know. No other suite is tried.
+    #[error("the record is of cipher suite {0}, which this release cannot open: use a newer one")]
+    UnknownSuite(u8),
+    /// The record was sealed under another key.
+    #[error("the record was sealed under data key {0}, which is not at hand")]
+    UnknownKey(DekId),
+    /// The record was altered, or belongs to another address.
+    #[error("the record was refused: it was altered, or it was sealed for another address")]
+    Rejected,
+}
+
+/// Why a value was not sealed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SealError {
+    #[error("the value is too long: its record would be over {} bytes", super::RECORD_LEN_MAX)]
+    TooLong,
+    #[error(transparent)]
+    ContextTooLong(#[from] ContextTooLong),
+    #[error(transparent)]
+    Random(#[from] RandomError),
+}

@@ -1,0 +1,31 @@
+//! Sealed records: how one value is bound to a key and an address, and opened again.
+//!
+//! Pure: bytes in, bytes out, no I/O but the operating system's generator. `docs/FORMAT.md` is the specification.
+
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "a complete set of primitives, also where no verb needs one of them yet"
+)]
+
+mod context;
+mod dek;
+mod dek_id;
+mod error;
+mod kdf;
+mod padding;
+mod passphrase;
+pub(crate) mod random;
+mod record;
+
+pub(crate) use context::{Context, ContextTooLong, Kind, StoreId};
+pub(crate) use dek::SealingKey;
+pub use dek_id::DekId;
+#[allow(unreachable_pub, reason = "public behind the feature `hazmat` only")]
+pub use error::OpenError;
+pub(crate) use error::SealError;
+pub(crate) use kdf::{expand, new_dek, slot_key};
+pub(crate) use padding::padded_len;
+pub use passphrase::Argon2Params;
+pub(crate) use passphrase::{Argon2Error, argon2id};
+pub(crate) use record::{RECORD_LEN_MAX, Record};

@@ -1,0 +1,41 @@
+//! Padding that hides the length of a value: multiples of 32 bytes up to 256, Padmé above.
+//!
+//! Padmé is from "Reducing Metadata Leakage from Encrypted Files and Communication with PURBs" (PETS 2019): at most
+//! 12 % is added, and a length tells O(log log n) bits.
+
+/// The length of a value of `value_len` bytes once it is padded. It depends on nothing but `value_len`.
+pub(crate) fn padded_len(value_len: usize) -> usize {
+    round_up(value_len.saturating_add(1))
+}
+
+/// Whether some value pads to exactly `len` bytes. Rounding up is idempotent, so its fixed points are its image.
+pub(super) fn is_canonical(len: usize) -> bool {
+    len > 0 && round_up(len) == len
+}
+
+/// Appends `value | 0x80 | 0x00*` to `out`.
+pub(super) fn pad_into(value: &[u8], out: &mut Vec<u8>) {
+    let padded_end = out.len() + padded_len(value.len());
+    out.extend_from_slice(value);
+    out.push(MARK);
+    out.resize(padded_end, 0);
+}
+
+/// The length of the value inside `padded`, or `None` unless it is padded exactly as [`pad_into`] does.
+pub(super) fn unpad(padded: &[u8]) -> Option<usize> {
+    let value_len = padded.iter().rposition(|byte| *byte != 0)?;
+    let marked = padded.get(value_len) == Some(&MARK);
+    (marked && padded_len(value_len) == padded.len()).then_some(value_len)
+}
+
+/// The next length that padding produces, for `len` bytes with the mark. The end of the number line has none and
+/// rounds to itself; such a length is far over the record's limit.
+fn round_up(len: usize) -> usize {
+    let exponent = len.max(1).ilog2();
+    let step = if len <= FLAT_LEN_MAX { FLOOR } else { FLOOR.max(1 << (exponent - exponent.ilog2() - 1)) };
+    len.checked_next_multiple_of(step).unwrap_or(len)
+}
+
+const MARK: u8 = 0x80;
+const FLOOR: usize = 32;
+const FLAT_LEN_MAX: usize = 256;
