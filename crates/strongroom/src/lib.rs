@@ -1,6 +1,8 @@
 //! `strongroom`: an embeddable storage engine for scoped variables and credentials.
 
 mod envelope;
+#[cfg(feature = "hazmat")]
+pub mod hazmat;
 pub mod store;
 
 pub use envelope::{Argon2Params, DekId};

@@ -1,0 +1,141 @@
+//! Sealing with a key and a nonce of the caller's choice, for test vectors, interoperability and fuzzing only.
+//!
+//! Nothing here keeps a host from repeating a nonce or from binding a record to the wrong address. A program that
+//! stores values has no use for it: the vault chooses keys, nonces and addresses by itself.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+pub use crate::envelope::OpenError;
+use crate::envelope::{self, DekId, SealingKey};
+
+/// A key that seals records, derived from 32 bytes of the caller's choice.
+///
+/// ```
+/// use strongroom::hazmat::{Context, Key};
+///
+/// let key = Key::derive(&[7; 32]);
+/// let context = Context { kind: 1, org: "acme", name: "API_SECRET", revision: 1, ..Context::default() };
+/// let record = key.seal(&context, &[9; 12], b"s3cret")?;
+/// assert_eq!(key.open(&context, &record)?.expose(), b"s3cret");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Key(SealingKey);
+
+impl Key {
+    /// The key that `dek` gives.
+    #[must_use]
+    pub fn derive(dek: &[u8; 32]) -> Self {
+        Self(SealingKey::derive(dek))
+    }
+
+    /// The id that stands at the head of every record of this key.
+    #[must_use]
+    pub fn id(&self) -> DekId {
+        *self.0.id()
+    }
+
+    /// Seals `plaintext` to `context`. A nonce that repeats shows which records hold the same value.
+    ///
+    /// # Errors
+    /// [`TooLong`] when the record would be over 67,662 bytes, or a field of the context over 4 GiB.
+    pub fn seal(
+        &self,
+        context: &Context<'_>,
+        nonce: &[u8; 12],
+        plaintext: &[u8],
+    ) -> Result<Vec<u8>, TooLong> {
+        self.0.seal_with_nonce(&context.bound(), nonce, plaintext).map_err(|_| TooLong)
+    }
+
+    /// Opens a record that was sealed to `context`.
+    ///
+    /// # Errors
+    /// [`OpenError`], its variants checked in the order in which they stand there.
+    pub fn open(&self, context: &Context<'_>, record: &[u8]) -> Result<Opened, OpenError> {
+        self.0.open(&context.bound(), record).map(Opened)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The address that a record is bound to, without any rule on what its fields may hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Context<'a> {
+    /// What the record holds; a store uses 1, 2 and 4 to 8.
+    pub kind: u8,
+    /// The id of the store.
+    pub store_id: [u8; 16],
+    /// The org's id.
+    pub org: &'a str,
+    /// The environment's name.
+    pub environment: &'a str,
+    /// The linked account's id, where the record belongs to one.
+    pub linked_account: Option<&'a str>,
+    /// The workflow's id, where the record belongs to one.
+    pub workflow: Option<&'a str>,
+    /// The definition's id, the integration's id or a fixed word.
+    pub name: &'a str,
+    /// The name of a credential's key or of a row.
+    pub key_name: &'a str,
+    /// The document's id.
+    pub doc_id: &'a str,
+    /// The revision.
+    pub revision: u64,
+}
+
+impl Context<'_> {
+    fn bound(&self) -> envelope::Context<'_, u8> {
+        envelope::Context {
+            kind: self.kind,
+            store_id: &self.store_id,
+            org: self.org,
+            environment: self.environment,
+            linked_account: self.linked_account,
+            workflow: self.workflow,
+            name: self.name,
+            key_name: self.key_name,
+            doc_id: self.doc_id,
+            revision: self.revision,
+        }
+    }
+}
+
+/// A plaintext that came out of a record, wiped on drop.
+pub struct Opened(Zeroizing<Vec<u8>>);
+
+impl Opened {
+    /// The plaintext.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Opened([REDACTED])")
+    }
+}
+
+/// The plaintext or its address is too long to be sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the value or its address is too long to be sealed")]
+pub struct TooLong;
+
+/// HKDF-SHA256, the expand step only, with an output of 32 bytes (RFC 5869 section 2.3).
+#[must_use]
+pub fn expand(prk: &[u8; 32], info: &[u8]) -> [u8; 32] {
+    *envelope::expand(prk, &[info])
+}
+
+/// The length of a plaintext of `value_len` bytes once it is padded.
+#[must_use]
+pub fn padded_len(value_len: usize) -> usize {
+    envelope::padded_len(value_len)
+}
