@@ -1,3 +1,4 @@
 //! `strongroom`: an embeddable storage engine for scoped variables and credentials.
 
+pub mod format;
 pub mod store;
