@@ -1,6 +1,7 @@
 //! `strongroom`: an embeddable storage engine for scoped variables and credentials.
 
 mod envelope;
+pub mod format;
 #[cfg(feature = "hazmat")]
 pub mod hazmat;
 pub mod store;

@@ -1,0 +1,46 @@
+//! Why a value was refused, and why a format cannot be defined.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// The rule that a value broke, as a sentence. Holds no part of the value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormatError {
+    rule: Cow<'static, str>,
+}
+
+impl FormatError {
+    /// The sentence must come from the format alone, never from the value.
+    pub(crate) fn new(rule: impl Into<Cow<'static, str>>) -> Self {
+        Self { rule: rule.into() }
+    }
+
+    /// The rule that failed, as a sentence for people.
+    #[must_use]
+    pub fn rule(&self) -> &str {
+        &self.rule
+    }
+}
+
+impl fmt::Display for FormatError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.rule)
+    }
+}
+
+impl std::error::Error for FormatError {}
+
+/// Why a format cannot be defined.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadFormat {
+    /// No format without parameters has this name.
+    #[error("no format without parameters has this name; names are case-sensitive")]
+    UnknownName,
+    /// The bounds leave no length that a value can have.
+    #[error("length bounds must run from a lower to a higher number of bytes, at most {bytes_max}")]
+    LengthBounds {
+        /// The most bytes that any value can have.
+        bytes_max: usize,
+    },
+}
