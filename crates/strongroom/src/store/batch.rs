@@ -219,9 +219,8 @@ impl fmt::Debug for Versioned {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub u64);
 
-/// What must hold of a key for a batch to be applied.
+/// What must hold of a key for a batch to be applied. Complete: a backend must know every kind of expectation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Expect {
     /// There is no row. Allowed only on a key that the same batch puts.
     Absent,
@@ -243,9 +242,8 @@ impl Expect {
     }
 }
 
-/// One write. `Debug` shows lengths alone.
+/// One write. Complete: a backend must know every kind of write. `Debug` shows lengths alone.
 #[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Op {
     /// Writes the row, whether or not there was one.
     Put(Key, Vec<u8>),
