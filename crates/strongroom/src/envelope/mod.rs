@@ -13,10 +13,12 @@ mod dek;
 mod dek_id;
 mod error;
 mod kdf;
+mod keyring;
 mod padding;
 mod passphrase;
 pub(crate) mod random;
 mod record;
+mod slot;
 
 pub(crate) use context::{Context, ContextTooLong, Kind, StoreId};
 pub(crate) use dek::SealingKey;
@@ -24,8 +26,11 @@ pub use dek_id::DekId;
 #[allow(unreachable_pub, reason = "public behind the feature `hazmat` only")]
 pub use error::OpenError;
 pub(crate) use error::SealError;
+pub(crate) use keyring::{KeyLookup, Keyring};
 pub(crate) use kdf::{expand, new_dek, slot_key};
 pub(crate) use padding::padded_len;
-pub use passphrase::Argon2Params;
-pub(crate) use passphrase::{Argon2Error, argon2id};
+pub(crate) use passphrase::argon2id;
+pub use passphrase::{Argon2Error, Argon2Params};
+pub(crate) use random::RandomError;
 pub(crate) use record::{RECORD_LEN_MAX, Record};
+pub(crate) use slot::{Provider, Slot, SlotError};

@@ -67,13 +67,18 @@ impl Default for Argon2Params {
 
 /// Why no key was derived from a passphrase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Argon2Error {
+#[non_exhaustive]
+pub enum Argon2Error {
+    /// Parameters of a new slot are below [`Argon2Params::FLOOR`].
     #[error("the argon2 parameters are too weak: take at least 19 MiB, two passes and one lane")]
     TooWeak,
+    /// Parameters read from a store are above the ceiling; no memory was taken.
     #[error("the argon2 parameters cost more than the ceiling allows: raise it only if the store is yours")]
     TooCostly,
+    /// The parameters contradict RFC 9106, or the passphrase is longer than it allows.
     #[error("the argon2 parameters or the passphrase's length are outside of RFC 9106")]
     Invalid,
+    /// The memory could not be had.
     #[error("there is not enough memory for the argon2 parameters")]
     NoMemory,
 }

@@ -1,0 +1,167 @@
+//! The handle of one linked account.
+
+use crate::error::Error;
+use crate::id::{IntegrationId, LinkedAccountId};
+use crate::credentials::AppCredentials;
+use crate::definitions::DefinitionFilter;
+use crate::model::{
+    Credential, CredentialInfo, DefinitionRef, LinkedAccount, Listing, PageRequest, ScopedValue, StoredDefinition,
+    Upsert, ValueWritten,
+};
+use crate::options::WriteOptions;
+use crate::org::Org;
+use crate::scope::{Scope, ScopeKind};
+use crate::secret::Secret;
+use crate::values::DeletedValue;
+
+/// One linked account. It reaches its own values and credentials and nothing else: no other account's, and not the
+/// org's.
+///
+/// Cheap to clone. The verbs on integrations stand in `accounts`, those on credentials in `credentials`.
+#[derive(Debug, Clone)]
+pub struct Account {
+    org: Org,
+    account: LinkedAccountId,
+}
+
+impl Account {
+    pub(crate) fn new(org: Org, account: LinkedAccountId) -> Self {
+        Self { org, account }
+    }
+
+    /// Which account.
+    #[must_use]
+    pub fn id(&self) -> &LinkedAccountId {
+        &self.account
+    }
+
+    /// What is registered of the account; `None` if it is not.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
+    pub async fn info(&self) -> Result<Option<LinkedAccount>, Error> {
+        self.org.linked_account(&self.account).await
+    }
+
+    /// The definitions that allow a value at account scope.
+    ///
+    /// # Errors
+    /// Those of [`Org::definitions`].
+    pub async fn definitions(
+        &self,
+        filter: DefinitionFilter,
+        page: PageRequest,
+    ) -> Result<Listing<StoredDefinition>, Error> {
+        self.org.definitions(&filter.scope(ScopeKind::LinkedAccount), page).await
+    }
+
+    /// Sets the account's own value of a definition.
+    ///
+    /// # Errors
+    /// Those of [`Org::set_value`].
+    pub async fn set_value(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        value: impl Into<Secret>,
+    ) -> Result<ValueWritten, Error> {
+        self.set_value_with(definition, value, WriteOptions::default()).await
+    }
+
+    /// [`set_value`](Self::set_value), with conditions and companions.
+    ///
+    /// # Errors
+    /// Those of [`Org::set_value_with`].
+    pub async fn set_value_with(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        value: impl Into<Secret>,
+        options: WriteOptions,
+    ) -> Result<ValueWritten, Error> {
+        self.org.set_value_with(definition, self.scope(), value, options).await
+    }
+
+    /// The account's own value of a definition; never the org's, never a default.
+    ///
+    /// # Errors
+    /// Those of [`Org::value`].
+    pub async fn value(&self, definition: impl Into<DefinitionRef<'_>>) -> Result<Option<ScopedValue>, Error> {
+        self.org.value(definition, &self.scope()).await
+    }
+
+    /// The account's own values.
+    ///
+    /// # Errors
+    /// Those of [`Org::values`].
+    pub async fn values(&self, page: PageRequest) -> Result<Listing<ScopedValue>, Error> {
+        self.org.values(&self.scope(), page).await
+    }
+
+    /// Deletes the account's own value of a definition.
+    ///
+    /// # Errors
+    /// Those of [`Org::delete_value`].
+    pub async fn delete_value(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+    ) -> Result<Option<DeletedValue>, Error> {
+        self.org.delete_value(definition, &self.scope()).await
+    }
+
+    /// The credentials of one integration of the account.
+    #[must_use]
+    pub fn app(&self, integration: IntegrationId) -> AppCredentials {
+        AppCredentials::new(self.clone(), integration)
+    }
+
+    /// Adds or updates a credential of the default app; always sealed.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{Error, Upsert};
+    /// let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// assert_eq!(account.upsert_credential("api_key", "k1").await?, Upsert::Added);
+    /// assert_eq!(account.upsert_credential("api_key", "k2").await?, Upsert::Updated);
+    /// let other = org.account("user_99999".parse()?);
+    /// assert!(matches!(other.upsert_credential("api_key", "k1").await, Err(Error::IntegrationNotFound { .. })));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::IntegrationNotFound`] when the account has no default app; [`Error::InvalidId`] for a key name out
+    /// of its rule; [`Error::TooLong`].
+    pub async fn upsert_credential(&self, key_name: &str, value: impl Into<Secret>) -> Result<Upsert, Error> {
+        self.app(IntegrationId::default_app()).upsert(key_name, value).await
+    }
+
+    /// A credential of the default app; `None` where there is none of this key name.
+    ///
+    /// # Errors
+    /// [`Error::IntegrationNotFound`]; [`Error::InvalidId`].
+    pub async fn credential(&self, key_name: &str) -> Result<Option<Credential>, Error> {
+        self.app(IntegrationId::default_app()).get(key_name).await
+    }
+
+    /// The key names and times of the default app's credentials, never their values.
+    ///
+    /// # Errors
+    /// [`Error::IntegrationNotFound`].
+    pub async fn credentials(&self, page: PageRequest) -> Result<Listing<CredentialInfo>, Error> {
+        self.app(IntegrationId::default_app()).list(page).await
+    }
+
+    /// Deletes a credential of the default app; answers whether there was one.
+    ///
+    /// # Errors
+    /// [`Error::IntegrationNotFound`]; [`Error::InvalidId`].
+    pub async fn delete_credential(&self, key_name: &str) -> Result<bool, Error> {
+        self.app(IntegrationId::default_app()).delete(key_name).await
+    }
+
+    pub(crate) fn org(&self) -> &Org {
+        &self.org
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::LinkedAccount(self.account.clone())
+    }
+}

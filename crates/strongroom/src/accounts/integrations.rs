@@ -1,0 +1,120 @@
+//! Integrations (apps) of a linked account.
+
+use super::rows::Loaded;
+use crate::account::Account;
+use crate::error::Error;
+use crate::id::{IntegrationId, LinkedAccountId};
+use crate::jobs::JobId;
+use crate::keyspace::parse_last_id;
+use crate::model::{Integration, Listing, PageRequest};
+use crate::org::Org;
+use crate::record::{IntegrationSheet, Sweep};
+use crate::store::{ReadBatch, Versioned};
+use crate::tenant::{Draft, Freshness, Ground, Needs, until_landed};
+
+impl Account {
+    /// Adds an integration, or answers the one that is there.
+    ///
+    /// # Errors
+    /// [`Error::AccountNotFound`] when the account is not registered.
+    pub async fn add_integration(&self, integration: &IntegrationId) -> Result<Integration, Error> {
+        until_landed!(|freshness| self.try_add_integration(integration, freshness))
+    }
+
+    /// The integrations of the account, in the order of the bytes of their slugs.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
+    pub async fn integrations(&self, page: PageRequest) -> Result<Listing<Integration>, Error> {
+        let tenant = &*self.org().tenant;
+        let range = tenant.keys.integrations(self.id());
+        tenant
+            .list(None, &range, &page, |ground, key, row| {
+                let Some(slug) = parse_last_id(&range, key) else { return Ok(None) };
+                let slug: IntegrationId = slug.parse()?;
+                let loaded = tenant.open_integration(ground, self.id(), &slug, row)?;
+                let live = loaded.filter(|loaded| loaded.sheet.deleting.is_none());
+                Ok(live.and_then(|loaded| loaded.sheet.into_model(slug)))
+            })
+            .await
+    }
+
+    /// Deletes an integration and its credentials. From the first batch on none of them is seen again.
+    ///
+    /// # Errors
+    /// [`Error::IntegrationNotFound`].
+    pub async fn delete_integration(&self, integration: &IntegrationId) -> Result<(), Error> {
+        let job = until_landed!(|freshness| self.try_delete_integration(integration, freshness))?;
+        self.org().tenant.run_job(&job).await
+    }
+
+    async fn try_add_integration(
+        &self,
+        integration: &IntegrationId,
+        freshness: Freshness,
+    ) -> Result<Option<Integration>, Error> {
+        let tenant = &*self.org().tenant;
+        let account = self.id();
+        let gets = vec![tenant.keys.account(account), tenant.keys.integration(account, integration)];
+        let needs = Needs::org_keys().freshness(freshness);
+        let (ground, set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+        let [account_row, row] = set.gets.as_slice() else { return Ok(None) };
+        let known = tenant.live_account(&ground, account, account_row.as_ref())?;
+        let known = known.ok_or_else(|| Error::AccountNotFound(account.clone()))?;
+        let Some(standing) = self.org().standing_integration(&ground, account, integration, row.as_ref()).await?
+        else {
+            return Ok(None);
+        };
+        if let Some(loaded) = standing {
+            return Ok(loaded.sheet.into_model(integration.clone()));
+        }
+        let mut draft = Draft::new(tenant, &ground);
+        let sheet = IntegrationSheet::new(draft.new_id()?, tenant.engine.now());
+        draft.expect_as_read(tenant.keys.account(account), Some(known.row));
+        draft.put_integration(account, integration, &sheet, None)?;
+        let landed = draft.commit().await?;
+        Ok(landed.and_then(|_| sheet.into_model(integration.clone())))
+    }
+
+    async fn try_delete_integration(
+        &self,
+        integration: &IntegrationId,
+        freshness: Freshness,
+    ) -> Result<Option<JobId>, Error> {
+        let tenant = &*self.org().tenant;
+        let account = self.id();
+        let gets = vec![tenant.keys.account(account), tenant.keys.integration(account, integration)];
+        let needs = Needs::org_keys().freshness(freshness);
+        let (ground, set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+        let [account_row, row] = set.gets.as_slice() else { return Ok(None) };
+        let (known, loaded) =
+            tenant.live_integration(&ground, account, integration, account_row.as_ref(), row.as_ref())?;
+
+        let mut draft = Draft::new(tenant, &ground);
+        let job = draft.put_job(&Sweep::Integration(account.clone(), integration.clone()))?;
+        let sheet = IntegrationSheet { deleting: Some(*job.as_bytes()), ..loaded.sheet };
+        draft.put_integration(account, integration, &sheet, Some((loaded.revision, loaded.row)))?;
+        draft.bump_generation(account, &known)?;
+        Ok(draft.commit().await?.map(|_| job))
+    }
+}
+
+impl Org {
+    /// The integration in `row`. The outer `None` says that one was still being deleted: it is now gone, so read
+    /// again.
+    pub(super) async fn standing_integration(
+        &self,
+        ground: &Ground<'_>,
+        account: &LinkedAccountId,
+        integration: &IntegrationId,
+        row: Option<&Versioned>,
+    ) -> Result<Option<Option<Loaded<IntegrationSheet>>>, Error> {
+        let Some(row) = row else { return Ok(Some(None)) };
+        let loaded = self.tenant.open_integration(ground, account, integration, row)?;
+        if let Some(job) = loaded.as_ref().and_then(|loaded| loaded.sheet.deleting) {
+            self.tenant.finish_job(&job).await?;
+            return Ok(None);
+        }
+        Ok(Some(loaded))
+    }
+}

@@ -1,0 +1,57 @@
+//! The verbs on linked accounts and their integrations.
+
+mod delete;
+mod integrations;
+mod rows;
+mod write;
+
+use crate::error::Error;
+use crate::id::LinkedAccountId;
+use crate::keyspace::parse_last_id;
+use crate::model::{LinkedAccount, Listing, PageRequest};
+use crate::org::Org;
+use crate::store::ReadBatch;
+use crate::tenant::{Freshness, Needs, fresh_if_stale};
+
+pub(crate) use rows::Loaded;
+pub use write::{AccountWritten, CreateAccount, UpsertAccount};
+
+impl Org {
+    /// The registered linked account with this id.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
+    pub async fn linked_account(&self, account: &LinkedAccountId) -> Result<Option<LinkedAccount>, Error> {
+        fresh_if_stale!(|freshness| self.try_linked_account(account, freshness))
+    }
+
+    /// The registered linked accounts, in the order of the bytes of their ids.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
+    pub async fn linked_accounts(&self, page: PageRequest) -> Result<Listing<LinkedAccount>, Error> {
+        let tenant = &*self.tenant;
+        let range = tenant.keys.accounts();
+        tenant
+            .list(None, &range, &page, |ground, key, row| {
+                let Some(account) = parse_last_id(&range, key) else { return Ok(None) };
+                let account: LinkedAccountId = account.parse()?;
+                let loaded = tenant.open_account(ground, &account, row)?;
+                Ok(loaded.and_then(|loaded| loaded.into_model(account)))
+            })
+            .await
+    }
+
+    async fn try_linked_account(
+        &self,
+        account: &LinkedAccountId,
+        freshness: Freshness,
+    ) -> Result<Option<LinkedAccount>, Error> {
+        let tenant = &*self.tenant;
+        let read = ReadBatch { gets: vec![tenant.keys.account(account)], scans: Vec::new() };
+        let (ground, mut set) = tenant.read(&Needs::org_keys().freshness(freshness), read).await?;
+        let Some(row) = set.gets.pop().flatten() else { return Ok(None) };
+        let loaded = tenant.open_account(&ground, account, &row)?;
+        Ok(loaded.and_then(|loaded| loaded.into_model(account.clone())))
+    }
+}

@@ -1,0 +1,48 @@
+//! The rules of a definition, and of a value under it.
+
+use crate::error::Error;
+use crate::format::FormatError;
+use crate::id::DefinitionName;
+use crate::limits::{AUTHOR_BYTES_MAX, DEFAULT_BYTES_MAX, DESCRIPTION_BYTES_MAX, Limits};
+use crate::model::{StoredDefinition, VariableDefinition};
+use crate::secret::Secret;
+
+use super::Definition;
+
+/// Refuses a definition that contradicts itself or exceeds a limit.
+pub(super) fn definition(definition: &VariableDefinition) -> Result<DefinitionName, Error> {
+    let name = definition.name.parse()?;
+    at_most("a description", DESCRIPTION_BYTES_MAX, definition.description.as_deref())?;
+    at_most("an author", AUTHOR_BYTES_MAX, definition.author.as_deref())?;
+    at_most("a default", DEFAULT_BYTES_MAX, definition.default.as_deref())?;
+    if let Some(default) = &definition.default {
+        if definition.encrypted {
+            return Err(Error::InvalidDefinition("an encrypted definition has no default"));
+        }
+        form(definition, default).map_err(Error::InvalidDefault)?;
+    }
+    Ok(name)
+}
+
+impl Definition {
+    /// Refuses a value that is too long or of another format. The value is not shown.
+    pub(crate) fn check_value(&self, value: &Secret, limits: &Limits) -> Result<(), Error> {
+        let StoredDefinition { id, definition, .. } = &self.stored;
+        if value.len() > limits.value_bytes() {
+            return Err(Error::TooLong { what: "a value", max: limits.value_bytes() });
+        }
+        form(definition, value.expose()).map_err(|rule| Error::InvalidValue { definition: *id, rule })
+    }
+}
+
+fn form(definition: &VariableDefinition, value: &str) -> Result<(), FormatError> {
+    if let Some(bounds) = &definition.length {
+        bounds.check(value)?;
+    }
+    definition.var_format.validate(value)
+}
+
+/// Refuses a text of more than `max` bytes.
+pub(crate) fn at_most(what: &'static str, max: usize, text: Option<&str>) -> Result<(), Error> {
+    if text.is_some_and(|text| text.len() > max) { Err(Error::TooLong { what, max }) } else { Ok(()) }
+}

@@ -1,0 +1,203 @@
+//! The verbs on variable definitions.
+
+mod change;
+mod check;
+mod list;
+mod rows;
+
+use std::slice;
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::id::{DefinitionId, DefinitionName};
+use crate::jobs::JobId;
+use crate::model::{DefinitionRef, Revision, StoredDefinition, VariableDefinition};
+use crate::options::WriteOptions;
+use crate::org::Org;
+use crate::record::Sweep;
+use crate::store::ReadBatch;
+use crate::tenant::{Draft, Freshness, Needs, Tenant, until_landed};
+
+pub use change::DefinitionChange;
+pub use list::DefinitionFilter;
+pub(crate) use check::at_most;
+pub(crate) use rows::Definition;
+
+impl Org {
+    /// Makes a variable definition.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{VarFormat, VariableDefinition};
+    /// let id = org.define(VariableDefinition::new("API_BASE_URL", VarFormat::Url)).await?;
+    /// assert_eq!(org.definition("API_BASE_URL").await?.map(|found| found.id), Some(id));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::DefinitionExists`] when the name is taken; [`Error::InvalidId`], [`Error::InvalidDefinition`],
+    /// [`Error::InvalidDefault`] and [`Error::TooLong`] for a definition that breaks a rule;
+    /// [`Error::TooManyDefinitions`].
+    pub async fn define(&self, definition: VariableDefinition) -> Result<DefinitionId, Error> {
+        self.define_with(definition, WriteOptions::default()).await
+    }
+
+    /// [`define`](Self::define), with records of the host's own in the same batch.
+    ///
+    /// # Errors
+    /// Those of `define`.
+    pub async fn define_with(
+        &self,
+        definition: VariableDefinition,
+        options: WriteOptions,
+    ) -> Result<DefinitionId, Error> {
+        let name = check::definition(&definition)?;
+        until_landed!(|_freshness| self.try_define(&definition, &name, &options))
+    }
+
+    /// The definition with this id or name.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
+    pub async fn definition(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+    ) -> Result<Option<StoredDefinition>, Error> {
+        match self.tenant.definition(&definition.into()).await {
+            Ok(definition) => Ok(Some(definition.stored.clone())),
+            Err(Error::DefinitionNotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes a definition and all its values.
+    ///
+    /// From the first batch on none of them is seen again. The rows are swept before this returns; if it is cut
+    /// short, [`Vault::run_jobs`](crate::Vault::run_jobs) goes on.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # use strongroom::{ScopePath, VarFormat, VariableDefinition};
+    /// let id = org.define(VariableDefinition::new("OLD", VarFormat::String)).await?;
+    /// org.delete_definition("OLD").await?;
+    /// assert!(org.definition(id).await?.is_none());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::DefinitionNotFound`].
+    pub async fn delete_definition(&self, definition: impl Into<DefinitionRef<'_>>) -> Result<(), Error> {
+        self.delete_definition_with(definition, WriteOptions::default()).await
+    }
+
+    /// [`delete_definition`](Self::delete_definition), with conditions and companions.
+    ///
+    /// # Errors
+    /// Those of `delete_definition`, and [`Error::Unexpected`].
+    pub async fn delete_definition_with(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        options: WriteOptions,
+    ) -> Result<(), Error> {
+        let definition = definition.into();
+        let job = until_landed!(|freshness| self.try_delete_definition(&definition, &options, freshness))?;
+        self.tenant.run_job(&job).await
+    }
+
+    async fn try_define(
+        &self,
+        definition: &VariableDefinition,
+        name: &DefinitionName,
+        options: &WriteOptions,
+    ) -> Result<Option<DefinitionId>, Error> {
+        let tenant = &*self.tenant;
+        let gets = vec![tenant.keys.definition_name(name), tenant.keys.count()];
+        let (ground, set) = tenant.read(&Needs::org_keys(), ReadBatch { gets, scans: Vec::new() }).await?;
+        let [taken, count] = set.gets.as_slice() else { return Ok(None) };
+        if let Some(taken) = taken {
+            return Err(Error::DefinitionExists(rows::read_hint(taken)?));
+        }
+        let now = tenant.engine.now();
+        let stored = StoredDefinition {
+            id: DefinitionId::generate(&*tenant.engine.clock)?,
+            revision: Revision::from_u64(1),
+            definition: definition.clone(),
+            created_by: definition.author.clone(),
+            created_at: now,
+            updated_at: now,
+        };
+        let mut draft = Draft::new(tenant, &ground);
+        draft.put_definition(&stored, None)?;
+        draft.put_definition_name(name, &stored.id);
+        draft.put_definition_count(count.as_ref(), 1)?;
+        draft.put_records(&options.records).await?;
+        Ok(draft.commit().await?.map(|_| stored.id))
+    }
+
+    async fn try_delete_definition(
+        &self,
+        reference: &DefinitionRef<'_>,
+        options: &WriteOptions,
+        freshness: Freshness,
+    ) -> Result<Option<JobId>, Error> {
+        let tenant = &*self.tenant;
+        let id = tenant.definition_id(reference, freshness).await?;
+        let needs = Needs::org_keys().definitions(slice::from_ref(&id)).freshness(freshness);
+        let read = ReadBatch { gets: vec![tenant.keys.count()], scans: Vec::new() };
+        let (ground, set) = tenant.read(&needs, read).await?;
+        let definition = ground.definition(0, reference)?;
+        options.check(Some(definition.stored.revision))?;
+
+        let mut draft = Draft::new(tenant, &ground);
+        draft.delete_definition(definition)?;
+        draft.put_definition_count(set.gets.first().and_then(Option::as_ref), -1)?;
+        let job = draft.put_job(&Sweep::Definition(id))?;
+        draft.put_records(&options.records).await?;
+        Ok(draft.commit().await?.map(|_| job))
+    }
+}
+
+impl Tenant {
+    /// The definition with this id or name.
+    pub(crate) async fn definition(&self, reference: &DefinitionRef<'_>) -> Result<Arc<Definition>, Error> {
+        match self.look_up(reference, Freshness::Cached).await {
+            Err(error) if error.may_be_stale() => self.look_up(reference, Freshness::Fresh).await,
+            answer => answer,
+        }
+    }
+
+    /// The id of a definition. For a name it is a hint, from a cache or an index row: what it leads to must still
+    /// have the name, which [`Ground::definition`](crate::tenant::Ground::definition) checks.
+    pub(crate) async fn definition_id(
+        &self,
+        reference: &DefinitionRef<'_>,
+        freshness: Freshness,
+    ) -> Result<DefinitionId, Error> {
+        let name = match reference {
+            DefinitionRef::Id(id) => return Ok(*id),
+            DefinitionRef::Name(name) => name.parse::<DefinitionName>()?,
+        };
+        let key = self.keys.definition_name(&name);
+        let caches = &self.engine.caches;
+        let moment = caches.moment();
+        if let (Some((id, _)), Freshness::Cached) = (caches.names.get(&key), freshness) {
+            return Ok(id);
+        }
+        let row = self.engine.get(key.clone()).await?;
+        let row = row.ok_or_else(|| Error::DefinitionNotFound(reference.clone().into_owned()))?;
+        let id = rows::read_hint(&row)?;
+        caches.names.insert(caches, moment, key, id, crate::cache::Tag::Sole);
+        Ok(id)
+    }
+
+    async fn look_up(
+        &self,
+        reference: &DefinitionRef<'_>,
+        freshness: Freshness,
+    ) -> Result<Arc<Definition>, Error> {
+        let id = self.definition_id(reference, freshness).await?;
+        let needs = Needs::org_keys().definitions(slice::from_ref(&id)).freshness(freshness);
+        let (ground, _) = self.read(&needs, ReadBatch::default()).await?;
+        ground.definition(0, reference).cloned()
+    }
+}

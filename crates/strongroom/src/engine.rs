@@ -1,0 +1,194 @@
+//! What every handle shares: the store, the root key, the caches and the clock.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use zeroize::Zeroizing;
+
+use crate::cache::Caches;
+use crate::clock::{Clock, Timestamp};
+use crate::envelope::{SealingKey, StoreId};
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::store::{
+    Committed, Key, KeyRange, Op, Page, READ_OPS_MAX, ReadBatch, ReadSet, Scan, Store, StoreErrorKind, Versioned,
+    WriteBatch,
+};
+
+/// One opened vault.
+pub(crate) struct Engine {
+    pub(crate) store: Box<dyn Store>,
+    pub(crate) store_id: StoreId,
+    pub(crate) root: Root,
+    pub(crate) caches: Caches,
+    pub(crate) limits: Limits,
+    pub(crate) clock: Box<dyn Clock>,
+    /// Set when a future was dropped in the middle of a commit that changes what the caches hold.
+    pub(crate) abandoned: AtomicBool,
+}
+
+/// The root key: it derives data keys, and seals keyrings and the rows of the whole store.
+pub(crate) struct Root {
+    pub(crate) bytes: Zeroizing<[u8; 32]>,
+    pub(crate) key: SealingKey,
+}
+
+impl Root {
+    pub(crate) fn new(bytes: Zeroizing<[u8; 32]>) -> Self {
+        let key = SealingKey::derive(&bytes);
+        Self { bytes, key }
+    }
+}
+
+/// Whether a batch changes rows that the caches hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Touches {
+    Data,
+    CachedRows,
+}
+
+impl Engine {
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_ms(self.clock.now_ms())
+    }
+
+    /// Whether cached rows must be checked against the epoch row: others may write, or a write of our own was
+    /// abandoned and may land at any time.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.store.capabilities().shared || self.abandoned.load(Ordering::Acquire)
+    }
+
+    /// Reads, in one snapshot where the request fits the contract's limit, else in several reads.
+    pub(crate) async fn read(&self, request: &ReadBatch) -> Result<ReadSet, Error> {
+        if request.gets.len() + request.scans.len() <= READ_OPS_MAX {
+            return Ok(self.store.read(request).await?);
+        }
+        let first = ReadBatch { gets: Vec::new(), scans: request.scans.clone() };
+        let mut set = self.store.read(&first).await?;
+        for gets in request.gets.chunks(READ_OPS_MAX) {
+            let chunk = ReadBatch { gets: gets.to_vec(), scans: Vec::new() };
+            set.gets.append(&mut self.store.read(&chunk).await?.gets);
+        }
+        Ok(set)
+    }
+
+    /// Reads one row.
+    pub(crate) async fn get(&self, key: Key) -> Result<Option<Versioned>, Error> {
+        let request = ReadBatch { gets: vec![key], scans: Vec::new() };
+        Ok(self.store.read(&request).await?.gets.pop().flatten())
+    }
+
+    /// Reads one page of a range.
+    pub(crate) async fn scan(&self, range: KeyRange, limit: usize) -> Result<Page, Error> {
+        let request = ReadBatch { gets: Vec::new(), scans: vec![Scan::new(range, limit)] };
+        Ok(self.store.read(&request).await?.scans.pop().unwrap_or_default())
+    }
+
+    /// Applies a batch. `None` means that another writer was faster: read again and plan anew.
+    pub(crate) async fn commit(&self, batch: WriteBatch, touches: Touches) -> Result<Option<Committed>, Error> {
+        let batch = Arc::new(batch);
+        let watch = CommitWatch { engine: self, batch: &batch, touches, answered: false };
+        let answer = self.commit_surely(&batch).await;
+        if !matches!(answer, Err(Error::Indeterminate(_))) {
+            watch.answered();
+        }
+        match answer {
+            Ok(committed) => Ok(Some(committed)),
+            Err(Error::Store(error)) if is_lost_race(error.kind()) => {
+                self.caches.forget(batch.expect.iter().map(|(key, _)| key));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Commits, and finds out what happened when the store lost its answer.
+    async fn commit_surely(&self, batch: &Arc<WriteBatch>) -> Result<Committed, Error> {
+        let mut lost_answer = None;
+        for _ in 0..ATTEMPTS_MAX {
+            let error = match self.store.commit(Arc::clone(batch)).await {
+                Ok(committed) => return Ok(committed),
+                Err(error) => error,
+            };
+            let lost = error.kind() == StoreErrorKind::Indeterminate;
+            if !lost && lost_answer.is_none() {
+                return Err(error.into());
+            }
+            match self.look_for(batch).await {
+                Landing::Landed(committed) => return Ok(committed),
+                Landing::NotYet if lost => lost_answer = Some(error),
+                Landing::NotYet => return Err(error.into()),
+                Landing::Unknown => return Err(Error::Indeterminate(lost_answer.unwrap_or(error))),
+            }
+        }
+        Err(lost_answer.map_or(Error::Contended(ATTEMPTS_MAX), Error::Indeterminate))
+    }
+
+    /// Whether a batch landed, told by a row that it both expects and writes. A put row tells for certain, since
+    /// every sealed row has a nonce of its own.
+    async fn look_for(&self, batch: &WriteBatch) -> Landing {
+        let expected = |op: &Op| batch.expect.iter().find(|(key, _)| key == op.key()).map(|(_, expect)| *expect);
+        let is_put = |op: &&Op| matches!(op, Op::Put(..));
+        let mut candidates = batch.ops.iter().filter(is_put).chain(batch.ops.iter());
+        let Some((op, expect)) = candidates.find_map(|op| Some((op, expected(op)?))) else {
+            return Landing::Unknown;
+        };
+        let Ok(found) = self.get(op.key().clone()).await else { return Landing::Unknown };
+        match (op, found) {
+            (Op::Put(_, ours), Some(row)) if row.value == *ours => {
+                Landing::Landed(Committed { revision: row.revision })
+            }
+            (_, found) if expect.holds(found.map(|row| row.revision)) => Landing::NotYet,
+            _ => Landing::Unknown,
+        }
+    }
+}
+
+/// What the store holds after a lost answer.
+enum Landing {
+    Landed(Committed),
+    /// What the batch expects still holds: it may be sent again, since a late duplicate cannot apply.
+    NotYet,
+    Unknown,
+}
+
+fn is_lost_race(kind: StoreErrorKind) -> bool {
+    matches!(kind, StoreErrorKind::Conflict { .. } | StoreErrorKind::Contention)
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let store_id = hex::encode(self.store_id);
+        f.debug_struct("Engine").field("store", &self.store).field("store_id", &store_id).finish_non_exhaustive()
+    }
+}
+
+/// Forgets the cached rows of a batch once it is answered, and notes when nobody waited for the answer.
+struct CommitWatch<'e> {
+    engine: &'e Engine,
+    batch: &'e WriteBatch,
+    touches: Touches,
+    answered: bool,
+}
+
+impl CommitWatch<'_> {
+    fn answered(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for CommitWatch<'_> {
+    fn drop(&mut self) {
+        if self.touches == Touches::Data {
+            return;
+        }
+        if !self.answered {
+            self.engine.abandoned.store(true, Ordering::Release);
+        }
+        self.engine.caches.forget(self.batch.ops.iter().map(Op::key));
+    }
+}
+
+/// How often a verb plans anew after it lost a race, before it answers `Contended`.
+pub(crate) const ATTEMPTS_MAX: u32 = 16;

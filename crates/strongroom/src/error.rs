@@ -1,0 +1,231 @@
+//! The one error of the engine's users.
+
+use crate::envelope::{Argon2Error, DekId, OpenError, RandomError, SealError};
+use crate::format::FormatError;
+use crate::id::{DefinitionId, IdError, IntegrationId, LinkedAccountId};
+use crate::model::{DefinitionRef, Revision};
+use crate::record::RowError;
+use crate::scope::{Scope, ScopeKind, UnknownScope};
+use crate::store::StoreError;
+
+/// Why the engine did not do what it was asked. No variant carries a value, key or credential.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A text is not an id or name of the required kind.
+    #[error(transparent)]
+    InvalidId(#[from] IdError),
+    /// A text names no scope.
+    #[error(transparent)]
+    UnknownScope(#[from] UnknownScope),
+    /// A definition contradicts itself.
+    #[error("the variable definition is invalid: {0}")]
+    InvalidDefinition(&'static str),
+    /// A definition's own default, or its format, is refused.
+    #[error("the variable definition's default is invalid: {0}")]
+    InvalidDefault(FormatError),
+    /// A value does not match the definition's format.
+    #[error("the value does not match the format of variable definition {definition}: {rule}")]
+    InvalidValue {
+        /// Which definition.
+        definition: DefinitionId,
+        /// The rule that failed.
+        rule: FormatError,
+    },
+    /// A text is over its limit in bytes. Nothing was written.
+    #[error("{what} must be at most {max} bytes")]
+    TooLong {
+        /// What is too long.
+        what: &'static str,
+        /// The limit.
+        max: usize,
+    },
+    /// A name filter is not a regular expression, or too costly a one.
+    #[error("the name pattern is not a regular expression that compiles within the size limit")]
+    InvalidNamePattern,
+    /// A cursor is not one that a list gave.
+    #[error("the cursor is not one that this list gave: start from the first page")]
+    InvalidCursor,
+    /// No such definition in this org and environment.
+    #[error("variable definition {0} not found")]
+    DefinitionNotFound(DefinitionRef<'static>),
+    /// The name is taken, by the definition with this id.
+    #[error("a variable definition with this name exists: {0}")]
+    DefinitionExists(DefinitionId),
+    /// The org and environment hold as many definitions as they may.
+    #[error("there are {0} variable definitions, which is the limit: delete some first")]
+    TooManyDefinitions(usize),
+    /// The definition allows no value at this scope.
+    #[error("variable definition {definition} allows no value at {scope} scope")]
+    ScopeNotAllowed {
+        /// Which definition.
+        definition: DefinitionId,
+        /// The refused scope.
+        scope: ScopeKind,
+    },
+    /// A scope cannot be removed from a definition while a value stands there.
+    #[error("variable definition {definition} has a value at {scope}: delete it before the scope is removed")]
+    ScopeInUse {
+        /// Which definition.
+        definition: DefinitionId,
+        /// A scope that holds a value.
+        scope: Scope,
+    },
+    /// One call sets the same definition at the same scope twice.
+    #[error("variable definition {0} is set twice at one scope in one call")]
+    DuplicateValue(DefinitionId),
+    /// One call gives the same credential key twice.
+    #[error("a credential key stands twice in one call")]
+    DuplicateCredentialKey,
+    /// No such linked account in this org and environment.
+    #[error("linked account {0} not found")]
+    AccountNotFound(LinkedAccountId),
+    /// The linked account exists already.
+    #[error("linked account {0} exists")]
+    AccountExists(LinkedAccountId),
+    /// The linked account has no such integration.
+    #[error("integration {integration} not found for linked account {account}")]
+    IntegrationNotFound {
+        /// Which account.
+        account: LinkedAccountId,
+        /// The missing integration.
+        integration: IntegrationId,
+    },
+    /// What the caller expected of the document does not hold. Nothing was written.
+    #[error("the document is not at the expected revision: read it again and decide anew")]
+    Unexpected {
+        /// The revision it stands at; `None` where there is no document.
+        found: Option<Revision>,
+    },
+    /// Other writers won every time. Nothing was written.
+    #[error("other writers changed the same rows {0} times in a row: try again later")]
+    Contended(u32),
+    /// The store lost its answer, and what it holds now does not tell whether the write was applied.
+    #[error("the store lost its answer: the write may or may not have been applied, read to find out")]
+    Indeterminate(#[source] StoreError),
+    /// The store holds no vault: create one, or look whether the path is right.
+    #[error("the store holds no vault: check the path, or create a vault there")]
+    NotInitialised,
+    /// The store holds a vault already.
+    #[error("the store holds a vault already: open it instead")]
+    AlreadyInitialised,
+    /// The store holds rows, and they are not a vault's.
+    #[error("the store holds something else than a vault: nothing was written")]
+    ForeignStore,
+    /// The vault is not the one that the caller expected.
+    #[error("the store holds another vault than the expected one")]
+    UnexpectedVault,
+    /// The vault has no key slot of the kind that was presented.
+    #[error("the vault has no key slot of this kind: it was created with {0}")]
+    NoSuchSlot(&'static str),
+    /// The passphrase or key is not this vault's.
+    #[error("the passphrase or key does not open this vault")]
+    WrongKey,
+    /// A text is not a raw key.
+    #[error("a raw key is 64 hexadecimal digits, or base64 of exactly 32 bytes")]
+    InvalidKey,
+    /// Parameters of the key derivation are below the floor or above the ceiling.
+    #[error(transparent)]
+    KeyDerivation(#[from] Argon2Error),
+    /// The key derivation's thread could not be run.
+    #[error("the key derivation could not be run on a thread of its own")]
+    KeyDerivationThread,
+    /// A row is of a later version than this release knows.
+    #[error("{row} is of version {version}, which this release cannot read: use a newer one")]
+    UnknownVersion {
+        /// Which row.
+        row: String,
+        /// Its version.
+        version: u8,
+    },
+    /// A row was sealed under a key that its keyring does not list.
+    #[error("{row} was sealed under data key {dek_id}, which its keyring does not list")]
+    UnknownKey {
+        /// Which row.
+        row: String,
+        /// The missing key.
+        dek_id: DekId,
+    },
+    /// A row was altered, cut short, moved or replaced. Nothing was written.
+    #[error("{row} is damaged: {cause}")]
+    Damaged {
+        /// Which row.
+        row: String,
+        /// What is wrong with it.
+        cause: Damage,
+    },
+    /// The operating system gave no random bytes. Nothing was written.
+    #[error("the operating system gave no random bytes")]
+    Random,
+    /// The backend failed.
+    #[error("the store failed: {0}")]
+    Store(#[from] StoreError),
+}
+
+/// What is wrong with a damaged row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Damage {
+    /// There is no such row.
+    #[error("it is missing")]
+    Missing,
+    /// Its bytes are not those of such a row.
+    #[error("its bytes have not the form of such a row")]
+    Malformed,
+    /// It does not open at its own address: altered, or brought here from elsewhere.
+    #[error("it was altered, or belongs to another address")]
+    Rejected,
+    /// It opens, and what is inside does not fit together.
+    #[error("its parts contradict one another")]
+    Inconsistent,
+}
+
+impl Error {
+    /// Whether a cached row may be the cause, so that reading anew may help.
+    pub(crate) fn may_be_stale(&self) -> bool {
+        matches!(self, Self::DefinitionNotFound(_) | Self::UnknownKey { .. })
+    }
+
+    /// `row` does not hold what such a row must.
+    pub(crate) fn damaged(row: impl Into<String>, cause: Damage) -> Self {
+        Self::Damaged { row: row.into(), cause }
+    }
+
+    /// Why the row called `row` did not open.
+    pub(crate) fn open(row: impl Into<String>, error: OpenError) -> Self {
+        let row = row.into();
+        match error {
+            OpenError::UnknownVersion(version) => Self::UnknownVersion { row, version },
+            OpenError::UnknownSuite(version) => Self::UnknownVersion { row, version },
+            OpenError::UnknownKey(dek_id) => Self::UnknownKey { row, dek_id },
+            OpenError::Malformed => Self::Damaged { row, cause: Damage::Malformed },
+            OpenError::Rejected => Self::Damaged { row, cause: Damage::Rejected },
+        }
+    }
+
+    /// Why the row called `row` was not read.
+    pub(crate) fn row(row: impl Into<String>, error: RowError) -> Self {
+        let row = row.into();
+        match error {
+            RowError::UnknownVersion(version) => Self::UnknownVersion { row, version },
+            RowError::Malformed => Self::Damaged { row, cause: Damage::Malformed },
+        }
+    }
+}
+
+impl From<RandomError> for Error {
+    fn from(_: RandomError) -> Self {
+        Self::Random
+    }
+}
+
+impl From<SealError> for Error {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Random(_) => Self::Random,
+            SealError::TooLong | SealError::ContextTooLong(_) => {
+                Self::TooLong { what: "a sealed row", max: crate::envelope::RECORD_LEN_MAX }
+            }
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! Every id: the engine's own document ids and the customer's strings. Parsed at the edge, then passed as proof.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::envelope::random;
+
+/// Why a text is not an id or a name. It shows the rule, never the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdError {
+    /// Not 24 lowercase hexadecimal digits.
+    #[error("{0} must be 24 lowercase hexadecimal digits")]
+    NotHex(&'static str),
+    /// No characters at all.
+    #[error("{0} must not be empty")]
+    Empty(&'static str),
+    /// More bytes of UTF-8 than the limit.
+    #[error("{what} must be at most {max} bytes of UTF-8")]
+    TooLong {
+        /// What was parsed.
+        what: &'static str,
+        /// The limit in bytes.
+        max: usize,
+    },
+    /// NUL, a line break or another control character (Unicode category Cc).
+    #[error("{0} must not contain control characters")]
+    Control(&'static str),
+    /// `.` or `..`, which paths and URLs would swallow.
+    #[error("{0} must not be `.` or `..`")]
+    Dots(&'static str),
+}
+
+/// Defines a newtype over [`DocumentId`].
+macro_rules! document_id {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; 12]);
+
+        impl $name {
+            /// The 12 bytes of the id.
+            #[must_use]
+            pub fn as_bytes(&self) -> &[u8; 12] {
+                &self.0
+            }
+
+            pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+                bytes.try_into().ok().map(Self)
+            }
+
+            /// The 24 digits without an allocation.
+            pub(crate) fn to_text(self) -> DocumentText {
+                DocumentText::of(&self.0)
+            }
+
+            /// Makes a new id from the clock and the generator.
+            #[allow(dead_code, reason = "an org's id is the host's, never made here")]
+            pub(crate) fn generate(clock: &dyn Clock) -> Result<Self, Error> {
+                generate(clock).map(Self)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                parse_hex(text).map(Self).ok_or(IdError::NotHex($what))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.to_text().as_str())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({})", stringify!($name), self.to_text().as_str())
+            }
+        }
+
+        #[cfg(feature = "serde")]
+        text_serde!($name);
+    };
+}
+
+/// Defines a validated string of the customer.
+macro_rules! customer_string {
+    ($(#[$doc:meta])* $name:ident, $what:literal, max $max:literal, dots $dots:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The most bytes of UTF-8.
+            pub const BYTES_MAX: usize = $max;
+
+            /// The exact text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                check($what, text, $max, Dots::$dots)?;
+                Ok(Self(text.to_owned()))
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = IdError;
+
+            fn try_from(text: &str) -> Result<Self, IdError> {
+                text.parse()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({:?})", stringify!($name), self.0)
+            }
+        }
+
+        #[cfg(feature = "serde")]
+        text_serde!($name);
+    };
+}
+
+/// Serialises a type as its text, and parses it back by its own rule.
+#[cfg(feature = "serde")]
+macro_rules! text_serde {
+    ($name:ident) => {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+document_id!(
+    /// The id of an organisation, the tenant: 24 lowercase hexadecimal digits.
+    OrgId, "an org id"
+);
+document_id!(
+    /// The id of a variable definition: 24 lowercase hexadecimal digits, made by the engine.
+    DefinitionId, "a variable definition id"
+);
+document_id!(
+    /// The id of a scoped value, credential, linked account or integration, made by the engine.
+    DocumentId, "a document id"
+);
+
+customer_string!(
+    /// The name of an environment, a wall that nothing crosses: `test`, `production` or any other.
+    Environment, "an environment", max 32, dots Refused
+);
+customer_string!(
+    /// The customer's own id of one of its accounts, such as `user_12345` or an e-mail address.
+    LinkedAccountId, "a linked account id", max 254, dots Refused
+);
+customer_string!(
+    /// The customer's own id of a workflow.
+    WorkflowId, "a workflow id", max 254, dots Refused
+);
+customer_string!(
+    /// The slug of an integration (app) of a linked account.
+    IntegrationId, "an integration id", max 64, dots Refused
+);
+customer_string!(
+    /// The unique, case-sensitive name of a variable definition within an org and environment.
+    DefinitionName, "a variable definition name", max 256, dots Refused
+);
+customer_string!(
+    /// The case-sensitive key name of a credential.
+    CredentialKey, "a credential key", max 256, dots Allowed
+);
+customer_string!(
+    /// The part of the host's own records that a key lives in, such as `api-key`.
+    Namespace, "a namespace", max 64, dots Refused
+);
+customer_string!(
+    /// The key of a host's own record within its namespace.
+    RecordKey, "a record key", max 256, dots Allowed
+);
+
+impl Environment {
+    /// The environment named `test`.
+    #[must_use]
+    pub fn test() -> Self {
+        Self("test".to_owned())
+    }
+
+    /// The environment named `production`.
+    #[must_use]
+    pub fn production() -> Self {
+        Self("production".to_owned())
+    }
+}
+
+impl IntegrationId {
+    /// The default app, under the slug `default-app`.
+    #[must_use]
+    pub fn default_app() -> Self {
+        Self("default-app".to_owned())
+    }
+}
+
+/// The 24 digits of a document id, on the stack.
+pub(crate) struct DocumentText([u8; 24]);
+
+impl DocumentText {
+    fn of(bytes: &[u8; 12]) -> Self {
+        let mut digits = [b'0'; 24];
+        // Infallible: 12 bytes are 24 digits. A failure would show as zeros, never as a panic.
+        let _ = hex::encode_to_slice(bytes, &mut digits);
+        Self(digits)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Dots {
+    Allowed,
+    Refused,
+}
+
+fn check(what: &'static str, text: &str, max: usize, dots: Dots) -> Result<(), IdError> {
+    if text.is_empty() {
+        return Err(IdError::Empty(what));
+    }
+    if text.len() > max {
+        return Err(IdError::TooLong { what, max });
+    }
+    if text.chars().any(char::is_control) {
+        return Err(IdError::Control(what));
+    }
+    if dots == Dots::Refused && matches!(text, "." | "..") {
+        return Err(IdError::Dots(what));
+    }
+    Ok(())
+}
+
+fn parse_hex(text: &str) -> Option<[u8; 12]> {
+    let mut bytes = [0; 12];
+    let lowercase = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (lowercase && hex::decode_to_slice(text, &mut bytes).is_ok()).then_some(bytes)
+}
+
+/// Four bytes of seconds, as in an ObjectId, two of the second's fraction, six random: ids sort by age.
+fn generate(clock: &dyn Clock) -> Result<[u8; 12], Error> {
+    let now_ms = clock.now_ms();
+    let fraction = (now_ms % 1_000) << 16;
+    let stamp = ((now_ms / 1_000) << 16) | (fraction / 1_000);
+    let mut bytes = [0; 12];
+    let (time, noise) = bytes.split_at_mut(6);
+    time.copy_from_slice(stamp.to_be_bytes().get(2..).unwrap_or(&[0; 6]));
+    random::fill(noise)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[test]
+    fn a_document_id_is_24_lowercase_hex_digits() {
+        let id: OrgId = "6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap();
+        assert_eq!(id.to_string(), "6500a1b2c3d4e5f6a7b8c9d0");
+        for bad in ["", "6500A1B2C3D4E5F6A7B8C9D0", "6500a1b2c3d4e5f6a7b8c9d", "6500a1b2c3d4e5f6a7b8c9d00", "zz"] {
+            assert_eq!(bad.parse::<OrgId>(), Err(IdError::NotHex("an org id")));
+        }
+    }
+
+    #[test]
+    fn generated_ids_sort_by_age() {
+        #[derive(Debug)]
+        struct At(u64);
+        impl Clock for At {
+            fn now_ms(&self) -> u64 {
+                self.0
+            }
+        }
+        let earlier = DocumentId::generate(&At(1_700_000_000_123)).unwrap();
+        let later = DocumentId::generate(&At(1_700_000_000_124)).unwrap();
+        assert!(earlier < later);
+        assert_eq!(earlier.as_bytes()[..4], 1_700_000_000_u32.to_be_bytes());
+        assert_ne!(DocumentId::generate(&SystemClock).unwrap(), DocumentId::generate(&SystemClock).unwrap());
+    }
+
+    #[test]
+    fn a_customer_string_keeps_its_exact_bytes() {
+        for text in ["a/", "A\u{ff}", " a ", "user@example.com", "account:12345", "..."] {
+            assert_eq!(text.parse::<LinkedAccountId>().unwrap().as_str(), text);
+        }
+    }
+
+    #[test]
+    fn a_customer_string_out_of_its_rule_is_refused() {
+        let long = "x".repeat(255);
+        for bad in ["", ".", "..", "a\0", "a\n", "\u{7f}", "\u{85}", long.as_str()] {
+            assert!(bad.parse::<WorkflowId>().is_err(), "{bad:?}");
+        }
+        assert!("x".repeat(254).parse::<WorkflowId>().is_ok());
+        assert!("..".parse::<CredentialKey>().is_ok());
+    }
+}

@@ -1,0 +1,273 @@
+//! Jobs: what a delete leaves to be swept, in bounded batches that go on after a crash.
+//!
+//! The first batch of a delete makes everything unreachable and writes the job. Each sweep batch expects the job's
+//! row, so that two runners cannot work on after one of them finished; each row is deleted only as it was read.
+
+use crate::engine::ATTEMPTS_MAX;
+use crate::envelope::{Context, Kind};
+use crate::error::{Damage, Error};
+use crate::id::{DefinitionId, DocumentId, IntegrationId, LinkedAccountId};
+use crate::keyspace::{StoreKeys, parse_definition_value, parse_job, parse_value};
+use crate::model::Revision;
+use crate::record::{RowKind, SealedRow, Sweep};
+use crate::scope::Scope;
+use crate::store::{Key, KeyRange, ReadBatch, Revision as RowRevision, Scan, Versioned};
+use crate::tenant::{Draft, Ground, Needs, SealedPut, Tenant, describe};
+use crate::vault::Vault;
+
+/// Names a job of a tenant.
+pub(crate) type JobId = DocumentId;
+
+impl Vault {
+    /// Finishes the deletes that were cut short, of every org; answers how many there were. Any host may call it at
+    /// any time, for example once after opening.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// assert_eq!(vault.run_jobs().await?, 0);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for a row that cannot be read; [`Error::Store`].
+    pub async fn run_jobs(&self) -> Result<usize, Error> {
+        let mut finished = 0;
+        let mut rest = StoreKeys::jobs();
+        loop {
+            let page = self.engine.scan(rest.clone(), JOBS_PAGE).await?;
+            for (key, _) in &page.rows {
+                let (org, environment, job) =
+                    parse_job(key).ok_or_else(|| Error::damaged("a job row", Damage::Malformed))?;
+                self.org(org, environment).tenant.run_job(&job).await?;
+                finished += 1;
+            }
+            match page.rows.last() {
+                Some((last, _)) if page.more => rest = rest.after(last.as_bytes()),
+                _ => return Ok(finished),
+            }
+        }
+    }
+}
+
+impl Tenant {
+    /// Runs a job to its end. One that is gone was finished by another runner.
+    pub(crate) async fn run_job(&self, job: &JobId) -> Result<(), Error> {
+        let key = self.keys.job(job);
+        let Some(row) = self.engine.get(key.clone()).await? else { return Ok(()) };
+        let job_text = job.to_text();
+        let context = self.job_context(job_text.as_str());
+        let opened = self.open_under_root(&context, &row.value)?;
+        let sweep = Sweep::decode(&opened.plaintext).map_err(|error| Error::row(describe(&context), error))?;
+        Sweeper { tenant: self, job: key, job_row: row.revision }.run(&sweep).await
+    }
+
+    /// Runs a job that a row says is not finished.
+    pub(crate) async fn finish_job(&self, job: &[u8; 12]) -> Result<(), Error> {
+        let gone = || Error::damaged("a job row", Damage::Missing);
+        let job = JobId::from_bytes(job).ok_or_else(gone)?;
+        if self.engine.get(self.keys.job(&job)).await?.is_none() {
+            return Err(gone());
+        }
+        self.run_job(&job).await
+    }
+
+    fn job_context<'a>(&'a self, job: &'a str) -> Context<'a> {
+        Context { key_name: job, ..self.context(Kind::Row, "job") }
+    }
+}
+
+impl Draft<'_> {
+    /// Puts a new job.
+    pub(crate) fn put_job(&mut self, sweep: &Sweep) -> Result<JobId, Error> {
+        let id = self.new_id()?;
+        let tenant = self.tenant();
+        let key = tenant.keys.job(&id);
+        let id_text = id.to_text();
+        let context = tenant.job_context(id_text.as_str());
+        let revision = Revision::from_u64(1);
+        self.expect_as_read(key.clone(), None);
+        self.put_under_root(SealedPut { key, context, doc_id: None, revision, plaintext: &sweep.encode() })?;
+        Ok(id)
+    }
+}
+
+/// One run of a job.
+struct Sweeper<'t> {
+    tenant: &'t Tenant,
+    job: Key,
+    job_row: RowRevision,
+}
+
+/// What becomes of a row that a sweep meets.
+enum Fate {
+    Keep,
+    /// It goes, together with index rows.
+    Delete(Vec<Key>),
+}
+
+impl Sweeper<'_> {
+    async fn run(&self, sweep: &Sweep) -> Result<(), Error> {
+        match sweep {
+            Sweep::Definition(id) => self.sweep_definition(id).await,
+            Sweep::Account(account) => self.sweep_account(account).await,
+            Sweep::Integration(account, integration) => self.sweep_integration(account, integration).await,
+        }
+    }
+
+    async fn sweep_definition(&self, id: &DefinitionId) -> Result<(), Error> {
+        let keys = &self.tenant.keys;
+        let mut values = Vec::new();
+        loop {
+            let page = self.tenant.engine.scan(keys.definition_values(id), PAGE_ROWS).await?;
+            values.clear();
+            for (index, row) in &page.rows {
+                let scope = parse_definition_value(keys, id, index.as_bytes());
+                values.push((index.clone(), row.revision, scope.map(|scope| keys.value(&scope, id))));
+            }
+            if values.is_empty() {
+                return self.finish(None).await;
+            }
+            if !self.delete_values(&values).await? && self.is_gone().await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Deletes values with their index rows, found through the index of their definition. `false` when a row
+    /// changed meanwhile.
+    async fn delete_values(&self, values: &[(Key, RowRevision, Option<Key>)]) -> Result<bool, Error> {
+        let gets = values.iter().filter_map(|(.., value)| value.clone()).collect();
+        let set = self.tenant.engine.read(&ReadBatch { gets, scans: Vec::new() }).await?;
+        let mut rows = set.gets.into_iter();
+        let (ground, _) = self.tenant.read(&Needs::org_keys(), ReadBatch::default()).await?;
+        let mut draft = self.draft(&ground);
+        for (index, revision, value) in values {
+            draft.expect_as_read(index.clone(), Some(*revision));
+            draft.delete(index.clone());
+            let Some(value) = value else { continue };
+            let Some(row) = rows.next().flatten() else { continue };
+            draft.expect_as_read(value.clone(), Some(row.revision));
+            draft.delete(value.clone());
+            if let Some(id) = document_id(RowKind::ScopedValue, &row) {
+                draft.delete(self.tenant.keys.value_id(&id));
+            }
+        }
+        Ok(draft.commit().await?.is_some())
+    }
+
+    async fn sweep_account(&self, account: &LinkedAccountId) -> Result<(), Error> {
+        let keys = &self.tenant.keys;
+        let scope = Scope::LinkedAccount(account.clone());
+        let values = keys.values(&scope);
+        let swept = self.sweep_range(account, values, |ground, key, row| {
+            let Some((_, definition)) = parse_value(keys, key.as_bytes()) else { return Ok(Fate::Keep) };
+            if self.tenant.find_in_row(ground, &scope, &definition, row)?.is_some() {
+                return Ok(Fate::Keep);
+            }
+            let mut index = vec![keys.definition_value(&definition, &scope)];
+            index.extend(document_id(RowKind::ScopedValue, row).map(|id| keys.value_id(&id)));
+            Ok(Fate::Delete(index))
+        });
+        if !swept.await? {
+            return Ok(());
+        }
+        let everything = |_: &Ground<'_>, _: &Key, _: &Versioned| Ok(Fate::Delete(Vec::new()));
+        if self.sweep_range(account, keys.account_credentials(account), everything).await?
+            && self.sweep_range(account, keys.integrations(account), everything).await?
+        {
+            self.finish(Some(keys.account(account))).await?;
+        }
+        Ok(())
+    }
+
+    async fn sweep_integration(
+        &self,
+        account: &LinkedAccountId,
+        integration: &IntegrationId,
+    ) -> Result<(), Error> {
+        let keys = &self.tenant.keys;
+        let everything = |_: &Ground<'_>, _: &Key, _: &Versioned| Ok(Fate::Delete(Vec::new()));
+        if self.sweep_range(account, keys.credentials(account, integration), everything).await? {
+            self.finish(Some(keys.integration(account, integration))).await?;
+        }
+        Ok(())
+    }
+
+    /// Walks a range once and deletes what `judge` says. `false` when another runner finished the job.
+    async fn sweep_range(
+        &self,
+        account: &LinkedAccountId,
+        range: KeyRange,
+        judge: impl Fn(&Ground<'_>, &Key, &Versioned) -> Result<Fate, Error>,
+    ) -> Result<bool, Error> {
+        let owner = [account];
+        let needs = Needs::org_keys().accounts(&owner);
+        let mut rest = range;
+        loop {
+            let scans = vec![Scan::new(rest.clone(), PAGE_ROWS)];
+            let (ground, mut set) = self.tenant.read(&needs, ReadBatch { gets: Vec::new(), scans }).await?;
+            let page = set.scans.pop().unwrap_or_default();
+            let mut draft = self.draft(&ground);
+            let mut deletes = false;
+            for (key, row) in &page.rows {
+                if let Fate::Delete(index) = judge(&ground, key, row)? {
+                    deletes = true;
+                    draft.expect_as_read(key.clone(), Some(row.revision));
+                    draft.delete(key.clone());
+                    index.into_iter().for_each(|key| draft.delete(key));
+                }
+            }
+            if deletes && draft.commit().await?.is_none() {
+                if self.is_gone().await? {
+                    return Ok(false);
+                }
+                // A row changed since it was read: look at the page again.
+                continue;
+            }
+            match page.rows.last() {
+                Some((last, _)) if page.more => rest = rest.after(last.as_bytes()),
+                _ => return Ok(true),
+            }
+        }
+    }
+
+    /// Deletes the job's row, and with it the row that kept the place of what is now gone.
+    async fn finish(&self, placeholder: Option<Key>) -> Result<(), Error> {
+        let engine = &self.tenant.engine;
+        let (ground, _) = self.tenant.read(&Needs::org_keys(), ReadBatch::default()).await?;
+        for _ in 0..ATTEMPTS_MAX {
+            let mut draft = self.draft(&ground);
+            draft.delete(self.job.clone());
+            if let Some(key) = &placeholder
+                && let Some(row) = engine.get(key.clone()).await?
+            {
+                draft.expect_as_read(key.clone(), Some(row.revision));
+                draft.delete(key.clone());
+            }
+            if draft.commit().await?.is_some() || self.is_gone().await? {
+                return Ok(());
+            }
+        }
+        Err(Error::Contended(ATTEMPTS_MAX))
+    }
+
+    /// A batch that expects the job to be unfinished.
+    fn draft<'d>(&'d self, ground: &'d Ground<'d>) -> Draft<'d> {
+        let mut draft = Draft::new(self.tenant, ground);
+        draft.expect_as_read(self.job.clone(), Some(self.job_row));
+        draft
+    }
+
+    async fn is_gone(&self) -> Result<bool, Error> {
+        Ok(self.tenant.engine.get(self.job.clone()).await?.is_none())
+    }
+}
+
+/// The document id in the clear part of a row.
+fn document_id(kind: RowKind, row: &Versioned) -> Option<DocumentId> {
+    SealedRow::decode(kind, &row.value).ok().and_then(|row| row.doc_id)
+}
+
+/// How many rows a sweep takes at once: with their index rows a batch stays within 100 operations.
+const PAGE_ROWS: usize = 32;
+const JOBS_PAGE: usize = 100;

@@ -1,0 +1,374 @@
+//! Every key that the engine writes, in one place.
+//!
+//! Keys are tenant-major: `01 | org 00 | environment 00 | kind | ...`, so that one tenant is one range and one
+//! scope's values are one range. Ids hold no NUL and end with one, so no id is a prefix of another's rows. Rows of
+//! the whole store start with `00`. `docs/FORMAT.md` lists them all.
+
+use crate::id::{
+    CredentialKey, DefinitionId, DefinitionName, DocumentId, Environment, IntegrationId, LinkedAccountId, Namespace,
+    OrgId, RecordKey,
+};
+use crate::scope::{Scope, ScopeKind};
+use crate::store::{Key, KeyRange};
+
+/// Keys of rows that belong to no tenant.
+pub(crate) struct StoreKeys;
+
+impl StoreKeys {
+    /// The clear header with the store id.
+    pub(crate) fn header() -> Key {
+        Key::from(vec![WHOLE_STORE, HEADER])
+    }
+
+    /// The sealed `store` row.
+    pub(crate) fn store_row() -> Key {
+        Key::from(vec![WHOLE_STORE, STORE_ROW])
+    }
+
+    /// One key slot.
+    pub(crate) fn slot(id: &[u8; 16]) -> Key {
+        Key::from([&[WHOLE_STORE, SLOT], id.as_slice()].concat())
+    }
+
+    /// All key slots.
+    pub(crate) fn slots() -> KeyRange {
+        KeyRange::prefix(&[WHOLE_STORE, SLOT])
+    }
+
+    /// All jobs of all tenants, each followed by `org 00 | environment 00 | id`.
+    pub(crate) fn jobs() -> KeyRange {
+        KeyRange::prefix(&[WHOLE_STORE, JOB])
+    }
+}
+
+/// Keys of one tenant: an org within an environment.
+#[derive(Debug)]
+pub(crate) struct TenantKeys {
+    prefix: Vec<u8>,
+}
+
+impl TenantKeys {
+    pub(crate) fn new(org: &OrgId, environment: &Environment) -> Self {
+        let mut prefix = vec![TENANT];
+        push_id(&mut prefix, org.to_text().as_str());
+        push_id(&mut prefix, environment.as_str());
+        Self { prefix }
+    }
+
+    /// The keyring of the org, or of one account.
+    pub(crate) fn keyring(&self, account: Option<&LinkedAccountId>) -> Key {
+        let mut key = self.start(KEYRING, 260);
+        if let Some(account) = account {
+            push_id(&mut key, account.as_str());
+        }
+        Key::from(key)
+    }
+
+    pub(crate) fn definition(&self, id: &DefinitionId) -> Key {
+        let mut key = self.start(DEFINITION, 12);
+        key.extend_from_slice(id.as_bytes());
+        Key::from(key)
+    }
+
+    pub(crate) fn definitions(&self) -> KeyRange {
+        KeyRange::prefix(&self.start(DEFINITION, 0))
+    }
+
+    /// Name to definition id; unique.
+    pub(crate) fn definition_name(&self, name: &DefinitionName) -> Key {
+        let mut key = self.start(DEFINITION_NAME, name.as_str().len());
+        key.extend_from_slice(name.as_str().as_bytes());
+        Key::from(key)
+    }
+
+    pub(crate) fn value(&self, scope: &Scope, definition: &DefinitionId) -> Key {
+        let mut key = self.values_prefix(scope);
+        key.extend_from_slice(definition.as_bytes());
+        Key::from(key)
+    }
+
+    /// All values of one scope, in the order of their definitions' ids.
+    pub(crate) fn values(&self, scope: &Scope) -> KeyRange {
+        KeyRange::prefix(&self.values_prefix(scope))
+    }
+
+    /// Value id to the key of the value.
+    pub(crate) fn value_id(&self, id: &DocumentId) -> Key {
+        let mut key = self.start(VALUE_ID, 12);
+        key.extend_from_slice(id.as_bytes());
+        Key::from(key)
+    }
+
+    /// Definition to one of its values.
+    pub(crate) fn definition_value(&self, definition: &DefinitionId, scope: &Scope) -> Key {
+        let mut key = self.start(DEFINITION_VALUE, 280);
+        key.extend_from_slice(definition.as_bytes());
+        push_scope(&mut key, scope);
+        Key::from(key)
+    }
+
+    /// All values of one definition, of every scope.
+    pub(crate) fn definition_values(&self, definition: &DefinitionId) -> KeyRange {
+        let mut prefix = self.start(DEFINITION_VALUE, 12);
+        prefix.extend_from_slice(definition.as_bytes());
+        KeyRange::prefix(&prefix)
+    }
+
+    /// All values of one definition at one kind of scope.
+    pub(crate) fn definition_values_at(&self, definition: &DefinitionId, kind: ScopeKind) -> KeyRange {
+        let mut prefix = self.start(DEFINITION_VALUE, 13);
+        prefix.extend_from_slice(definition.as_bytes());
+        prefix.push(match kind {
+            ScopeKind::Org => SCOPE_ORG,
+            ScopeKind::LinkedAccount => SCOPE_ACCOUNT,
+            ScopeKind::Workflow => SCOPE_WORKFLOW,
+        });
+        KeyRange::prefix(&prefix)
+    }
+
+    pub(crate) fn account(&self, account: &LinkedAccountId) -> Key {
+        let mut key = self.start(ACCOUNT, 256);
+        push_id(&mut key, account.as_str());
+        Key::from(key)
+    }
+
+    pub(crate) fn accounts(&self) -> KeyRange {
+        KeyRange::prefix(&self.start(ACCOUNT, 0))
+    }
+
+    pub(crate) fn integration(&self, account: &LinkedAccountId, integration: &IntegrationId) -> Key {
+        let mut key = self.account_prefix(INTEGRATION, account);
+        push_id(&mut key, integration.as_str());
+        Key::from(key)
+    }
+
+    pub(crate) fn integrations(&self, account: &LinkedAccountId) -> KeyRange {
+        KeyRange::prefix(&self.account_prefix(INTEGRATION, account))
+    }
+
+    pub(crate) fn credential(
+        &self,
+        account: &LinkedAccountId,
+        integration: &IntegrationId,
+        key_name: &CredentialKey,
+    ) -> Key {
+        let mut key = self.account_prefix(CREDENTIAL, account);
+        push_id(&mut key, integration.as_str());
+        push_id(&mut key, key_name.as_str());
+        Key::from(key)
+    }
+
+    /// All credentials of one integration.
+    pub(crate) fn credentials(&self, account: &LinkedAccountId, integration: &IntegrationId) -> KeyRange {
+        let mut prefix = self.account_prefix(CREDENTIAL, account);
+        push_id(&mut prefix, integration.as_str());
+        KeyRange::prefix(&prefix)
+    }
+
+    /// All credentials of one account, of every integration.
+    pub(crate) fn account_credentials(&self, account: &LinkedAccountId) -> KeyRange {
+        KeyRange::prefix(&self.account_prefix(CREDENTIAL, account))
+    }
+
+    pub(crate) fn record(&self, namespace: &Namespace, key_name: &RecordKey) -> Key {
+        let mut key = self.start(RECORD, 340);
+        push_id(&mut key, namespace.as_str());
+        push_id(&mut key, key_name.as_str());
+        Key::from(key)
+    }
+
+    pub(crate) fn records(&self, namespace: &Namespace) -> KeyRange {
+        let mut prefix = self.start(RECORD, 68);
+        push_id(&mut prefix, namespace.as_str());
+        KeyRange::prefix(&prefix)
+    }
+
+    /// How many definitions there are.
+    pub(crate) fn count(&self) -> Key {
+        Key::from(self.start(COUNT, 0))
+    }
+
+    /// The row whose store revision changes with definitions, keyrings and accounts.
+    pub(crate) fn epoch(&self) -> Key {
+        Key::from(self.start(EPOCH, 0))
+    }
+
+    /// A job of this tenant. It stands with the rows of the whole store, where a runner finds it.
+    pub(crate) fn job(&self, id: &DocumentId) -> Key {
+        let tenant = self.prefix.get(1..).unwrap_or_default();
+        Key::from([&[WHOLE_STORE, JOB], tenant, id.as_bytes().as_slice()].concat())
+    }
+
+    fn start(&self, kind: u8, more: usize) -> Vec<u8> {
+        let mut key = Vec::with_capacity(self.prefix.len() + 1 + more);
+        key.extend_from_slice(&self.prefix);
+        key.push(kind);
+        key
+    }
+
+    fn account_prefix(&self, kind: u8, account: &LinkedAccountId) -> Vec<u8> {
+        let mut key = self.start(kind, 340);
+        push_id(&mut key, account.as_str());
+        key
+    }
+
+    fn values_prefix(&self, scope: &Scope) -> Vec<u8> {
+        let mut key = self.start(VALUE, 280);
+        push_scope(&mut key, scope);
+        key
+    }
+}
+
+/// The parts of a job's key: org, environment and job id.
+pub(crate) fn parse_job(key: &Key) -> Option<(OrgId, Environment, DocumentId)> {
+    let rest = key.as_bytes().strip_prefix(&[WHOLE_STORE, JOB])?;
+    let (org, rest) = take_id(rest)?;
+    let (environment, id) = take_id(rest)?;
+    Some((org.parse().ok()?, environment.parse().ok()?, DocumentId::from_bytes(id)?))
+}
+
+/// The scope and definition in the key of a value that lies in `values`.
+pub(crate) fn parse_value(keys: &TenantKeys, key: &[u8]) -> Option<(Scope, DefinitionId)> {
+    let rest = key.strip_prefix(keys.start(VALUE, 0).as_slice())?;
+    let (scope, definition) = take_scope(rest)?;
+    Some((scope, DefinitionId::from_bytes(definition)?))
+}
+
+/// The definition in the key of a value.
+pub(crate) fn value_definition(key: &Key) -> Option<DefinitionId> {
+    key.as_bytes().last_chunk::<12>().and_then(|id| DefinitionId::from_bytes(id))
+}
+
+/// The scope in a key of the index from a definition to its values.
+pub(crate) fn parse_definition_value(keys: &TenantKeys, definition: &DefinitionId, key: &[u8]) -> Option<Scope> {
+    let rest = key.strip_prefix(keys.definition_values(definition).start.as_slice())?;
+    take_scope(rest).and_then(|(scope, end)| end.is_empty().then_some(scope))
+}
+
+/// The last id of a key that lies in a range: what stands between the range's prefix and the final NUL.
+pub(crate) fn parse_last_id<'k>(range: &KeyRange, key: &'k Key) -> Option<&'k str> {
+    let rest = key.as_bytes().strip_prefix(range.start.as_slice())?;
+    take_id(rest).and_then(|(id, end)| end.is_empty().then_some(id))
+}
+
+/// Two ids at the end of a key that lies in a range.
+pub(crate) fn parse_last_two_ids<'k>(range: &KeyRange, key: &'k Key) -> Option<(&'k str, &'k str)> {
+    let (first, rest) = take_id(key.as_bytes().strip_prefix(range.start.as_slice())?)?;
+    take_id(rest).and_then(|(second, end)| end.is_empty().then_some((first, second)))
+}
+
+fn push_id(key: &mut Vec<u8>, id: &str) {
+    key.extend_from_slice(id.as_bytes());
+    key.push(0);
+}
+
+fn push_scope(key: &mut Vec<u8>, scope: &Scope) {
+    match scope {
+        Scope::Org => key.push(SCOPE_ORG),
+        Scope::LinkedAccount(id) => {
+            key.push(SCOPE_ACCOUNT);
+            push_id(key, id.as_str());
+        }
+        Scope::Workflow(id) => {
+            key.push(SCOPE_WORKFLOW);
+            push_id(key, id.as_str());
+        }
+    }
+}
+
+fn take_id(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let end = bytes.iter().position(|&byte| byte == 0)?;
+    let (id, rest) = bytes.split_at_checked(end)?;
+    Some((std::str::from_utf8(id).ok()?, rest.get(1..)?))
+}
+
+fn take_scope(bytes: &[u8]) -> Option<(Scope, &[u8])> {
+    let (&tag, rest) = bytes.split_first()?;
+    if tag == SCOPE_ORG {
+        return Some((Scope::Org, rest));
+    }
+    let (id, rest) = take_id(rest)?;
+    match tag {
+        SCOPE_ACCOUNT => Some((Scope::LinkedAccount(id.parse().ok()?), rest)),
+        SCOPE_WORKFLOW => Some((Scope::Workflow(id.parse().ok()?), rest)),
+        _ => None,
+    }
+}
+
+const WHOLE_STORE: u8 = 0x00;
+const TENANT: u8 = 0x01;
+
+const HEADER: u8 = 0x01;
+const SLOT: u8 = 0x02;
+const STORE_ROW: u8 = 0x03;
+const JOB: u8 = 0x04;
+
+const KEYRING: u8 = 0x01;
+const EPOCH: u8 = 0x02;
+const COUNT: u8 = 0x03;
+const DEFINITION: u8 = 0x10;
+const DEFINITION_NAME: u8 = 0x11;
+const DEFINITION_VALUE: u8 = 0x12;
+const VALUE: u8 = 0x20;
+const VALUE_ID: u8 = 0x21;
+const ACCOUNT: u8 = 0x30;
+const INTEGRATION: u8 = 0x31;
+const CREDENTIAL: u8 = 0x32;
+const RECORD: u8 = 0x40;
+
+const SCOPE_ORG: u8 = 0x00;
+const SCOPE_ACCOUNT: u8 = 0x01;
+const SCOPE_WORKFLOW: u8 = 0x02;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant() -> TenantKeys {
+        TenantKeys::new(&"6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), &Environment::test())
+    }
+
+    #[test]
+    fn ids_that_extend_one_another_never_share_a_range() {
+        let keys = tenant();
+        let definition: DefinitionId = "0000000000000000000000ff".parse().unwrap();
+        let ids: Vec<LinkedAccountId> = ["a", "a/", "aa", "a\u{ff}"].map(|id| id.parse().unwrap()).into();
+        for one in &ids {
+            let values = keys.values(&Scope::LinkedAccount(one.clone()));
+            for other in &ids {
+                let key = keys.value(&Scope::LinkedAccount(other.clone()), &definition);
+                assert_eq!(values.contains(key.as_bytes()), one == other);
+                assert_eq!(keys.integrations(one).contains(keys.integration(other, &IntegrationId::default_app()).as_bytes()), one == other);
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_reads_back_as_its_parts() {
+        let keys = tenant();
+        let definition: DefinitionId = "000000000000000000000000".parse().unwrap();
+        for scope in [Scope::Org, Scope::LinkedAccount("a".parse().unwrap()), Scope::Workflow("w".parse().unwrap())] {
+            let key = keys.value(&scope, &definition);
+            assert_eq!(parse_value(&keys, key.as_bytes()), Some((scope.clone(), definition)));
+            let index = keys.definition_value(&definition, &scope);
+            assert_eq!(parse_definition_value(&keys, &definition, index.as_bytes()), Some(scope));
+        }
+        let job: DocumentId = "0102030405060708090a0b0c".parse().unwrap();
+        let (org, environment, id) = parse_job(&keys.job(&job)).unwrap();
+        assert_eq!((org.to_string().as_str(), environment, id), ("6500a1b2c3d4e5f6a7b8c9d0", Environment::test(), job));
+        let account = "x".parse().unwrap();
+        let slug = keys.integration(&account, &IntegrationId::default_app());
+        assert_eq!(parse_last_id(&keys.integrations(&account), &slug), Some("default-app"));
+    }
+
+    #[test]
+    fn the_longest_key_fits() {
+        let keys = TenantKeys::new(&"6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), &"e".repeat(32).parse().unwrap());
+        let key = keys.credential(
+            &"a".repeat(254).parse().unwrap(),
+            &"i".repeat(64).parse().unwrap(),
+            &"k".repeat(256).parse().unwrap(),
+        );
+        assert!(key.as_bytes().len() <= crate::store::KEY_BYTES_MAX);
+    }
+}

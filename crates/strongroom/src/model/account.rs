@@ -1,0 +1,48 @@
+//! Linked accounts and their integrations.
+
+use crate::clock::Timestamp;
+use crate::id::{DocumentId, IntegrationId, LinkedAccountId};
+use crate::model::Revision;
+
+/// A registered linked account: the org's own customer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct LinkedAccount {
+    /// Made when the account was created.
+    pub id: DocumentId,
+    /// The org's own id of the account.
+    pub account_id: LinkedAccountId,
+    /// For people; at most 256 bytes.
+    pub name: Option<String>,
+    /// The org's own fields, as the text that it gave; at most 16 KiB.
+    pub udf: Option<String>,
+    /// Grows with every change of a credential, so that a cached token can be seen to be stale.
+    pub credential_generation: u64,
+    /// Changes with every update, of a credential too.
+    pub revision: Revision,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last updated.
+    pub updated_at: Timestamp,
+}
+
+/// What a caller says of an account; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AccountFields {
+    pub(crate) name: Option<String>,
+    pub(crate) udf: Option<String>,
+}
+
+/// An integration (app) of a linked account, under which its credentials stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Integration {
+    /// Made when the integration was added.
+    pub id: DocumentId,
+    /// Its slug.
+    pub integration: IntegrationId,
+    /// When it was added.
+    pub created_at: Timestamp,
+}

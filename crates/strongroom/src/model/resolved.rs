@@ -1,0 +1,131 @@
+//! What a resolver answers: the value, where it was found and what it shadows.
+
+use std::fmt;
+
+use crate::id::{DefinitionId, DocumentId};
+use crate::model::Revision;
+use crate::scope::{Scope, ScopeKind};
+use crate::secret::Secret;
+
+/// Where a resolved value came from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Origin {
+    /// A value stands at this scope.
+    Scope(Scope),
+    /// No scope of the path holds a value; the definition has a default.
+    Default,
+}
+
+impl Origin {
+    /// `workflow`, `linked_account`, `org` or `default`.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        self.kind().map_or("default", ScopeKind::as_str)
+    }
+
+    /// The kind of scope; `None` for the default.
+    #[must_use]
+    pub fn kind(&self) -> Option<ScopeKind> {
+        match self {
+            Self::Scope(scope) => Some(scope.kind()),
+            Self::Default => None,
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Scope(scope) => scope.fmt(f),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// A value as a run sees it.
+#[derive(Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Resolved {
+    /// Of which definition.
+    pub definition_id: DefinitionId,
+    /// The definition's name.
+    pub name: String,
+    /// Whether the definition is marked encrypted: the value is not to be shown.
+    pub encrypted: bool,
+    /// Where the value was found.
+    pub scope: Origin,
+    /// Less specific places of the path that hold a value too, most specific first.
+    pub shadowed: Vec<Origin>,
+    /// The document id and revision of the value; `None` for the default.
+    pub found: Option<Found>,
+    /// The plaintext; never serialised.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub value: Secret,
+}
+
+/// Which version of which document was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Found {
+    /// The document id of the value.
+    pub id: DocumentId,
+    /// Its revision.
+    pub revision: Revision,
+}
+
+/// Everything that a run sees.
+#[derive(Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Resolution {
+    /// What resolved, in the order of the definitions' ids, which is that of their making.
+    pub values: Vec<Resolved>,
+    /// Names of required definitions that resolved to nothing.
+    pub missing_required: Vec<String>,
+}
+
+impl Resolution {
+    /// The resolved value of the definition called `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Resolved> {
+        self.values.iter().find(|resolved| resolved.name == name)
+    }
+}
+
+/// How a definition resolves, step by step, without a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Trace {
+    /// Of which definition.
+    pub definition_id: DefinitionId,
+    /// The definition's name.
+    pub name: String,
+    /// Every place that was looked at, most specific first, the default last.
+    pub steps: Vec<Step>,
+}
+
+impl Trace {
+    /// The step that wins: the first that holds a value.
+    #[must_use]
+    pub fn winner(&self) -> Option<&Step> {
+        self.steps.iter().find(|step| step.holds_value)
+    }
+}
+
+/// One place that a resolver looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Step {
+    /// The place.
+    pub origin: Origin,
+    /// Whether a value stands there.
+    pub holds_value: bool,
+    /// Which document; `None` where there is none, and for the default.
+    pub found: Option<Found>,
+}

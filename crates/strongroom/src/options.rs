@@ -1,0 +1,40 @@
+//! What a write may ask for beside its own effect.
+
+use crate::error::Error;
+use crate::model::{Expected, Revision};
+use crate::records::RecordWrite;
+
+/// Conditions and companions of one write. The default asks for nothing.
+#[derive(Debug, Default)]
+pub struct WriteOptions {
+    pub(crate) expected: Expected,
+    pub(crate) records: Vec<RecordWrite>,
+    pub(crate) ciphertext: bool,
+}
+
+impl WriteOptions {
+    /// Refuses a write whose document is not as expected.
+    pub(crate) fn check(&self, found: Option<Revision>) -> Result<(), Error> {
+        if self.expected.holds(found) { Ok(()) } else { Err(Error::Unexpected { found }) }
+    }
+
+    /// Writes only if the document is as expected; else [`Error::Unexpected`](crate::Error::Unexpected).
+    #[must_use]
+    pub fn expecting(expected: Expected) -> Self {
+        Self { expected, ..Self::default() }
+    }
+
+    /// Writes a record of the host's own in the same batch: both are there, or neither.
+    #[must_use]
+    pub fn with_record(mut self, record: RecordWrite) -> Self {
+        self.records.push(record);
+        self
+    }
+
+    /// Answers the ciphertext of the value too, if the definition is encrypted; other verbs ignore it.
+    #[must_use]
+    pub fn with_ciphertext(mut self) -> Self {
+        self.ciphertext = true;
+        self
+    }
+}

@@ -1,0 +1,73 @@
+//! What is inside the record of a job: which rows are still to be swept away.
+
+use minicbor::{Decode, Encode};
+
+use super::{RowError, infallible};
+use crate::id::{DefinitionId, IntegrationId, LinkedAccountId};
+
+/// A job as it stands in the store.
+#[derive(Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct Job {
+    #[n(0)]
+    kind: u8,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    definition: Option<[u8; 12]>,
+    #[n(2)]
+    account: Option<String>,
+    #[n(3)]
+    integration: Option<String>,
+}
+
+/// What a job sweeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Sweep {
+    /// The values of a definition that is gone.
+    Definition(DefinitionId),
+    /// What was sealed under the dropped keys of an account, and its integrations.
+    Account(LinkedAccountId),
+    /// The credentials of an integration, then the integration.
+    Integration(LinkedAccountId, IntegrationId),
+}
+
+impl Sweep {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut job = Job { kind: 0, definition: None, account: None, integration: None };
+        match self {
+            Self::Definition(id) => {
+                job.kind = SWEEP_DEFINITION;
+                job.definition = Some(*id.as_bytes());
+            }
+            Self::Account(account) => {
+                job.kind = SWEEP_ACCOUNT;
+                job.account = Some(account.to_string());
+            }
+            Self::Integration(account, integration) => {
+                job.kind = SWEEP_INTEGRATION;
+                job.account = Some(account.to_string());
+                job.integration = Some(integration.to_string());
+            }
+        }
+        let mut plaintext = Vec::new();
+        infallible(minicbor::encode(&job, &mut plaintext));
+        plaintext
+    }
+
+    pub(crate) fn decode(plaintext: &[u8]) -> Result<Self, RowError> {
+        Self::parse(minicbor::decode(plaintext)?).ok_or(RowError::Malformed)
+    }
+
+    fn parse(job: Job) -> Option<Self> {
+        let account = job.account.and_then(|text| text.parse().ok());
+        match job.kind {
+            SWEEP_DEFINITION => DefinitionId::from_bytes(&job.definition?).map(Self::Definition),
+            SWEEP_ACCOUNT => account.map(Self::Account),
+            SWEEP_INTEGRATION => Some(Self::Integration(account?, job.integration?.parse().ok()?)),
+            _ => None,
+        }
+    }
+}
+
+const SWEEP_DEFINITION: u8 = 1;
+const SWEEP_ACCOUNT: u8 = 2;
+const SWEEP_INTEGRATION: u8 = 3;

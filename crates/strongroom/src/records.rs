@@ -1,0 +1,239 @@
+//! The host's own sealed rows: what it keeps beside variables, such as API keys and sessions.
+
+use crate::clock::Timestamp;
+use crate::envelope::{Context, Kind};
+use crate::error::Error;
+use crate::id::{Namespace, RecordKey};
+use crate::keyspace::parse_last_id;
+use crate::model::{Expected, Listing, PageRequest, Revision, Upsert};
+use crate::options::WriteOptions;
+use crate::org::Org;
+use crate::record::Sheet;
+use crate::secret::Secret;
+use crate::store::{ReadBatch, Versioned};
+use crate::tenant::{Draft, Freshness, Ground, Needs, SealedPut, Tenant, describe, fresh_if_stale, until_landed};
+
+/// The records of one namespace of an org.
+///
+/// ```
+/// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+/// let sessions = org.records("session".parse()?);
+/// sessions.put(&"jti-1".parse()?, "user_12345").await?;
+/// assert_eq!(sessions.get(&"jti-1".parse()?).await?.unwrap().value.expose(), "user_12345");
+/// assert!(sessions.delete(&"jti-1".parse()?).await?);
+/// # Ok::<(), strongroom::Error>(()) }).unwrap();
+/// ```
+#[derive(Debug, Clone)]
+pub struct Records {
+    org: Org,
+    namespace: Namespace,
+}
+
+/// One record.
+#[derive(Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Record {
+    /// Its key within the namespace.
+    pub key: RecordKey,
+    /// Changes with every put.
+    pub revision: Revision,
+    /// When it was added.
+    pub created_at: Timestamp,
+    /// When it was last put.
+    pub updated_at: Timestamp,
+    /// What it holds; never serialised.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub value: Secret,
+}
+
+/// A put or a delete of a record, to be joined to the batch of another verb by [`WriteOptions::with_record`].
+#[derive(Debug)]
+pub struct RecordWrite {
+    namespace: Namespace,
+    key: RecordKey,
+    /// `None` deletes.
+    value: Option<Secret>,
+    expected: Expected,
+}
+
+impl RecordWrite {
+    /// The same, only if the record is as expected.
+    #[must_use]
+    pub fn expecting(mut self, expected: Expected) -> Self {
+        self.expected = expected;
+        self
+    }
+}
+
+impl Records {
+    pub(crate) fn new(org: Org, namespace: Namespace) -> Self {
+        Self { org, namespace }
+    }
+
+    /// The record with this key.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
+    pub async fn get(&self, key: &RecordKey) -> Result<Option<Record>, Error> {
+        fresh_if_stale!(|freshness| self.try_get(key, freshness))
+    }
+
+    /// Adds or updates a record; at most 64 KiB.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`]; [`Error::Contended`].
+    pub async fn put(&self, key: &RecordKey, value: impl Into<Secret>) -> Result<Upsert, Error> {
+        self.put_with(key, value, Expected::Any).await
+    }
+
+    /// [`put`](Self::put), only if the record is as expected.
+    ///
+    /// # Errors
+    /// Those of `put`, and [`Error::Unexpected`].
+    pub async fn put_with(
+        &self,
+        key: &RecordKey,
+        value: impl Into<Secret>,
+        expected: Expected,
+    ) -> Result<Upsert, Error> {
+        let write = self.write(key.clone(), value).expecting(expected);
+        let added = self.apply(write).await?;
+        Ok(if added { Upsert::Added } else { Upsert::Updated })
+    }
+
+    /// Deletes a record; answers whether there was one.
+    ///
+    /// # Errors
+    /// [`Error::Contended`].
+    pub async fn delete(&self, key: &RecordKey) -> Result<bool, Error> {
+        let absent = self.apply(self.removal(key.clone())).await?;
+        Ok(!absent)
+    }
+
+    /// The records of the namespace, in the order of the bytes of their keys.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
+    pub async fn list(&self, page: PageRequest) -> Result<Listing<Record>, Error> {
+        let tenant = &*self.org.tenant;
+        let range = tenant.keys.records(&self.namespace);
+        tenant
+            .list(None, &range, &page, |ground, key, row| {
+                let Some(key) = parse_last_id(&range, key) else { return Ok(None) };
+                tenant.open_record(ground, &self.namespace, &key.parse()?, row)
+            })
+            .await
+    }
+
+    /// A put that another verb takes along.
+    pub fn write(&self, key: RecordKey, value: impl Into<Secret>) -> RecordWrite {
+        self.companion(key, Some(value.into()))
+    }
+
+    /// A delete that another verb takes along.
+    #[must_use]
+    pub fn removal(&self, key: RecordKey) -> RecordWrite {
+        self.companion(key, None)
+    }
+
+    fn companion(&self, key: RecordKey, value: Option<Secret>) -> RecordWrite {
+        RecordWrite { namespace: self.namespace.clone(), key, value, expected: Expected::Any }
+    }
+
+    async fn try_get(&self, key: &RecordKey, freshness: Freshness) -> Result<Option<Record>, Error> {
+        let tenant = &*self.org.tenant;
+        let read = ReadBatch { gets: vec![tenant.keys.record(&self.namespace, key)], scans: Vec::new() };
+        let (ground, mut set) = tenant.read(&Needs::org_keys().freshness(freshness), read).await?;
+        match set.gets.pop().flatten() {
+            Some(row) => tenant.open_record(&ground, &self.namespace, key, &row),
+            None => Ok(None),
+        }
+    }
+
+    /// Applies one write; answers whether there was no such record before.
+    async fn apply(&self, write: RecordWrite) -> Result<bool, Error> {
+        until_landed!(|freshness| self.try_apply(&write, freshness))
+    }
+
+    async fn try_apply(&self, write: &RecordWrite, freshness: Freshness) -> Result<Option<bool>, Error> {
+        let tenant = &*self.org.tenant;
+        let (ground, _) = tenant.read(&Needs::org_keys().freshness(freshness), ReadBatch::default()).await?;
+        let mut draft = Draft::new(tenant, &ground);
+        let absent = draft.put_record(write).await?;
+        if absent && write.value.is_none() {
+            return Ok(Some(true));
+        }
+        Ok(draft.commit().await?.map(|_| absent))
+    }
+}
+
+impl Tenant {
+    fn open_record(
+        &self,
+        ground: &Ground<'_>,
+        namespace: &Namespace,
+        key: &RecordKey,
+        row: &Versioned,
+    ) -> Result<Option<Record>, Error> {
+        let key_name = key_name(namespace, key);
+        let context = self.record_context(&key_name);
+        let Some(opened) = self.open(ground.keys(None), &context, &row.value)? else { return Ok(None) };
+        let sheet = Sheet::decode(opened.plaintext).map_err(|error| Error::row(describe(&context), error))?;
+        Ok(Some(Record {
+            key: key.clone(),
+            revision: opened.revision,
+            created_at: sheet.created_at,
+            updated_at: sheet.updated_at,
+            value: sheet.value,
+        }))
+    }
+
+    fn record_context<'a>(&'a self, key_name: &'a str) -> Context<'a> {
+        Context { key_name, ..self.context(Kind::Row, "record") }
+    }
+}
+
+impl Draft<'_> {
+    /// Takes writes of records along.
+    pub(crate) async fn put_records(&mut self, records: &[RecordWrite]) -> Result<(), Error> {
+        for record in records {
+            self.put_record(record).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes one write of a record along; answers whether there was no such record before.
+    async fn put_record(&mut self, write: &RecordWrite) -> Result<bool, Error> {
+        let tenant = self.tenant();
+        let key = tenant.keys.record(&write.namespace, &write.key);
+        let row = tenant.engine.get(key.clone()).await?;
+        let standing = match &row {
+            Some(row) => tenant.open_record(self.ground(), &write.namespace, &write.key, row)?,
+            None => None,
+        };
+        WriteOptions::expecting(write.expected).check(standing.as_ref().map(|record| record.revision))?;
+        let read = row.map(|row| row.revision);
+        let Some(value) = &write.value else {
+            if read.is_some() {
+                self.expect_as_read(key.clone(), read);
+                self.delete(key);
+            }
+            return Ok(standing.is_none());
+        };
+        tenant.check_credential(value)?;
+        let now = tenant.engine.now();
+        let created_at = standing.as_ref().map_or(now, |record| record.created_at);
+        let revision = standing.as_ref().map_or_else(Revision::first, |record| Ok(record.revision.next()))?;
+        let key_name = key_name(&write.namespace, &write.key);
+        let context = tenant.record_context(&key_name);
+        let plaintext = Sheet::encode(value, created_at, now);
+        self.expect_as_read(key.clone(), read);
+        self.put_sealed(None, SealedPut { key, context, doc_id: None, revision, plaintext: &plaintext })?;
+        Ok(standing.is_none())
+    }
+}
+
+fn key_name(namespace: &Namespace, key: &RecordKey) -> String {
+    [namespace.as_str(), "\0", key.as_str()].concat()
+}

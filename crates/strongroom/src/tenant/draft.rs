@@ -1,0 +1,189 @@
+//! A batch in the making: what a verb expects, writes and seals.
+
+use std::sync::Arc;
+
+use super::{Ground, ScopeKeys, Tenant, describe, seal_row};
+use crate::clock::Timestamp;
+use crate::definitions::Definition;
+use crate::engine::Touches;
+use crate::envelope::{Context, Keyring};
+use crate::error::Error;
+use crate::id::{DocumentId, LinkedAccountId};
+use crate::model::Revision;
+use crate::record::{Sheet, encode_epoch};
+use crate::store::{Committed, Expect, Key, Revision as RowRevision, Versioned, WriteBatch};
+
+/// A batch under construction. A key is expected at most once, however many rows are sealed under it.
+pub(crate) struct Draft<'t> {
+    tenant: &'t Tenant,
+    ground: &'t Ground<'t>,
+    batch: WriteBatch,
+    touches: Touches,
+    keyrings: Vec<(Option<LinkedAccountId>, Arc<ScopeKeys>)>,
+}
+
+/// A row to be sealed and put.
+pub(crate) struct SealedPut<'a> {
+    pub(crate) key: Key,
+    pub(crate) context: Context<'a>,
+    pub(crate) doc_id: Option<DocumentId>,
+    pub(crate) revision: Revision,
+    pub(crate) plaintext: &'a [u8],
+}
+
+/// The document that stands where another is to be put.
+pub(crate) struct Standing {
+    pub(crate) id: DocumentId,
+    pub(crate) revision: Revision,
+    pub(crate) created_at: Timestamp,
+}
+
+impl<'t> Draft<'t> {
+    pub(crate) fn new(tenant: &'t Tenant, ground: &'t Ground<'t>) -> Self {
+        Self { tenant, ground, batch: WriteBatch::default(), touches: Touches::Data, keyrings: Vec::new() }
+    }
+
+    pub(crate) fn tenant(&self) -> &'t Tenant {
+        self.tenant
+    }
+
+    pub(crate) fn ground(&self) -> &'t Ground<'t> {
+        self.ground
+    }
+
+    /// The keys of a scope as they were read.
+    pub(crate) fn keys(&self, account: Option<&LinkedAccountId>) -> Option<&'t Arc<ScopeKeys>> {
+        self.ground.keys(account)
+    }
+
+    /// The value or credential in `row`; `None` when the key that sealed it was dropped.
+    pub(crate) fn standing(
+        &self,
+        account: Option<&LinkedAccountId>,
+        context: &Context<'_>,
+        row: &Versioned,
+    ) -> Result<Option<Standing>, Error> {
+        let Some(opened) = self.tenant.open(self.keys(account), context, &row.value)? else { return Ok(None) };
+        let times = Sheet::decode_times(&opened.plaintext);
+        let (created_at, _) = times.map_err(|error| Error::row(describe(context), error))?;
+        Ok(Some(Standing { id: opened.document_id(context)?, revision: opened.revision, created_at }))
+    }
+
+    /// A new document id.
+    pub(crate) fn new_id(&self) -> Result<DocumentId, Error> {
+        DocumentId::generate(&*self.tenant.engine.clock)
+    }
+
+    /// Expects a row to be as it was read: at this revision, or absent.
+    pub(crate) fn expect_as_read(&mut self, key: Key, read: Option<RowRevision>) {
+        self.batch.expect(key, read.map_or(Expect::Absent, Expect::Revision));
+    }
+
+    /// Expects a definition to be as it was read.
+    pub(crate) fn expect_definition(&mut self, definition: &Definition) {
+        let key = self.tenant.keys.definition(&definition.stored.id);
+        if !self.batch.expect.iter().any(|(known, _)| *known == key) {
+            self.batch.expect(key, Expect::Revision(definition.row));
+        }
+    }
+
+    pub(crate) fn put(&mut self, key: Key, row: Vec<u8>) {
+        self.batch.put(key, row);
+    }
+
+    pub(crate) fn delete(&mut self, key: Key) {
+        self.batch.delete(key);
+    }
+
+    /// Seals a row under the active key of a scope and puts it. The batch expects the keyring that was read, or
+    /// makes the scope's first key.
+    pub(crate) fn put_sealed(
+        &mut self,
+        account: Option<&LinkedAccountId>,
+        put: SealedPut<'_>,
+    ) -> Result<(), Error> {
+        let keys = self.scope_keys(account)?;
+        let key = Tenant::active_key(&keys, &put.context)?;
+        let row = seal_row(key, &put.context, put.doc_id, put.revision, put.plaintext)?;
+        self.batch.put(put.key, row);
+        Ok(())
+    }
+
+    /// Seals a row of the whole store under the root key and puts it.
+    pub(crate) fn put_under_root(&mut self, put: SealedPut<'_>) -> Result<(), Error> {
+        let key = &self.tenant.engine.root.key;
+        let row = seal_row(key, &put.context, put.doc_id, put.revision, put.plaintext)?;
+        self.batch.put(put.key, row);
+        Ok(())
+    }
+
+    /// The keys that this batch seals under in a scope.
+    pub(crate) fn scope_keys(&mut self, account: Option<&LinkedAccountId>) -> Result<Arc<ScopeKeys>, Error> {
+        if let Some((_, keys)) = self.keyrings.iter().find(|(owner, _)| owner.as_ref() == account) {
+            return Ok(Arc::clone(keys));
+        }
+        let read = self.keys(account);
+        let keys = match read {
+            Some(keys) if keys.keyring.active().is_some() => {
+                self.batch.expect(self.tenant.keys.keyring(account), Expect::Revision(keys.row));
+                Arc::clone(keys)
+            }
+            _ => self.first_key(account, read)?,
+        };
+        self.keyrings.push((account.cloned(), Arc::clone(&keys)));
+        Ok(keys)
+    }
+
+    /// Drops every key of an account: what they sealed is as good as gone.
+    pub(crate) fn drop_keys(&mut self, account: &LinkedAccountId, keys: &ScopeKeys) -> Result<(), Error> {
+        self.put_keyring(Some(account), keys.keyring.drop_keys(), keys.revision.next(), Some(keys.row))?;
+        self.changes_cached_rows();
+        Ok(())
+    }
+
+    /// Marks the batch as one that changes definitions, keyrings or accounts: other engines see a new epoch.
+    pub(crate) fn changes_cached_rows(&mut self) {
+        if self.touches == Touches::Data {
+            self.touches = Touches::CachedRows;
+            self.batch.put(self.tenant.keys.epoch(), encode_epoch());
+        }
+    }
+
+    /// Applies the batch; `None` when another writer was faster.
+    pub(crate) async fn commit(self) -> Result<Option<Committed>, Error> {
+        self.tenant.engine.commit(self.batch, self.touches).await
+    }
+
+    fn first_key(
+        &mut self,
+        account: Option<&LinkedAccountId>,
+        read: Option<&Arc<ScopeKeys>>,
+    ) -> Result<Arc<ScopeKeys>, Error> {
+        let engine = &self.tenant.engine;
+        let context = self.tenant.keyring_context(account);
+        let keyring = match read {
+            Some(keys) => keys.keyring.renew(&engine.root.bytes, &context, engine.now())?,
+            None => Keyring::generate(&engine.root.bytes, &context, engine.now())?,
+        };
+        let revision = read.map_or(Revision::from_u64(1), |keys| keys.revision.next());
+        self.put_keyring(account, keyring, revision, read.map(|keys| keys.row))
+    }
+
+    fn put_keyring(
+        &mut self,
+        account: Option<&LinkedAccountId>,
+        keyring: Keyring,
+        revision: Revision,
+        read: Option<RowRevision>,
+    ) -> Result<Arc<ScopeKeys>, Error> {
+        let key = self.tenant.keys.keyring(account);
+        let context = self.tenant.keyring_context(account);
+        let row = seal_row(&self.tenant.engine.root.key, &context, None, revision, &keyring.encode())?;
+        self.expect_as_read(key.clone(), read);
+        self.batch.put(key, row);
+        if read.is_some() {
+            self.changes_cached_rows();
+        }
+        Ok(Arc::new(ScopeKeys { keyring, revision, row: read.unwrap_or(RowRevision(0)) }))
+    }
+}

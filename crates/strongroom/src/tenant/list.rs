@@ -1,0 +1,44 @@
+//! Lists that can grow, a page at a time.
+
+use super::{Ground, Needs, Tenant};
+use crate::error::Error;
+use crate::id::LinkedAccountId;
+use crate::model::{Cursor, Listing, PageRequest};
+use crate::store::{Key, KeyRange, ReadBatch, Scan, Versioned};
+
+impl Tenant {
+    /// One page of the items that `open` makes of the rows of `range`; those that it answers `None` for are
+    /// skipped.
+    pub(crate) async fn list<T>(
+        &self,
+        account: Option<&LinkedAccountId>,
+        range: &KeyRange,
+        page: &PageRequest,
+        open: impl Fn(&Ground<'_>, &Key, &Versioned) -> Result<Option<T>, Error>,
+    ) -> Result<Listing<T>, Error> {
+        let needs = Needs::org_keys().accounts(account.as_slice());
+        let mut items = Vec::new();
+        let mut last = page.after.as_ref().map(|cursor| [&range.start, cursor.0.as_slice()].concat());
+        loop {
+            let rest = match &last {
+                Some(last) => range.clone().after(last),
+                None => range.clone(),
+            };
+            // One row more than the page holds tells whether another page follows.
+            let scan = Scan::new(rest, page.limit - items.len() + 1);
+            let (ground, mut set) = self.read(&needs, ReadBatch { gets: Vec::new(), scans: vec![scan] }).await?;
+            let found = set.scans.pop().unwrap_or_default();
+            for (key, row) in &found.rows {
+                if items.len() == page.limit {
+                    let next = last.as_deref().and_then(|last| last.get(range.start.len()..));
+                    return Ok(Listing { items, next: next.map(|suffix| Cursor(suffix.to_vec())) });
+                }
+                items.extend(open(&ground, key, row)?);
+                last = Some(key.as_bytes().to_vec());
+            }
+            if !found.more || found.rows.is_empty() {
+                return Ok(Listing { items, next: None });
+            }
+        }
+    }
+}

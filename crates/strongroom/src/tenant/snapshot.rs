@@ -1,0 +1,139 @@
+//! Whole ranges, with every definition, as they stand at one point in commit order.
+
+use std::sync::Arc;
+
+use super::{Freshness, Ground, Needs, Tenant};
+use crate::cache::Tag;
+use crate::definitions::Definition;
+use crate::engine::ATTEMPTS_MAX;
+use crate::error::Error;
+use crate::id::{DefinitionId, LinkedAccountId};
+use crate::store::{Key, KeyRange, Page, ReadBatch, ReadSet, Scan, Versioned};
+
+/// The rows of a range, in key order.
+pub(crate) type Rows = Vec<(Key, Versioned)>;
+
+/// All definitions of a tenant, in the order of their ids.
+pub(crate) type Catalog = Arc<Vec<Arc<Definition>>>;
+
+/// Rows of some ranges, and what is needed to read them.
+pub(crate) struct Snapshot<'a> {
+    pub(crate) ground: Ground<'a>,
+    pub(crate) catalog: Catalog,
+    /// In the order of the ranges that were asked for.
+    pub(crate) ranges: Vec<Rows>,
+}
+
+impl Tenant {
+    /// Reads whole ranges. One read of the store, unless a page overflows.
+    pub(crate) async fn snapshot<'a>(
+        &self,
+        accounts: &'a [&'a LinkedAccountId],
+        ranges: &[KeyRange],
+        freshness: Freshness,
+    ) -> Result<Snapshot<'a>, Error> {
+        let mut freshness = freshness;
+        for _ in 0..ATTEMPTS_MAX {
+            let needs = Needs::org_keys().accounts(accounts).freshness(freshness);
+            let cached = self.cached_catalog(freshness);
+            let mut wanted = ranges.to_vec();
+            if cached.is_none() {
+                wanted.push(self.keys.definitions());
+            }
+            let scans = wanted.iter().map(|range| Scan::new(range.clone(), SCAN_ROWS_MAX)).collect();
+            let (ground, ReadSet { scans: pages, .. }) =
+                self.read(&needs, ReadBatch { gets: Vec::new(), scans }).await?;
+            let overflows = pages.iter().any(|page| page.more);
+            // A catalog from before the epoch changed, or one that later pages cannot be checked against.
+            if cached.as_ref().is_some_and(|(_, tag)| *tag != ground.tag || overflows) {
+                freshness = Freshness::Fresh;
+                continue;
+            }
+            let Some(mut rows) = self.complete(&wanted, pages).await? else { continue };
+            let catalog = match cached {
+                Some((catalog, _)) => catalog,
+                None => self.open_catalog(&ground, &rows.pop().unwrap_or_default())?,
+            };
+            return Ok(Snapshot { ground, catalog, ranges: rows });
+        }
+        Err(Error::Contended(ATTEMPTS_MAX))
+    }
+
+    /// All definitions.
+    pub(crate) async fn catalog(&self) -> Result<Catalog, Error> {
+        Ok(self.snapshot(&[], &[], Freshness::Cached).await?.catalog)
+    }
+
+    fn cached_catalog(&self, freshness: Freshness) -> Option<(Catalog, Tag)> {
+        let cached = self.engine.caches.catalogs.get(&self.keys.epoch());
+        let sole = !self.engine.is_shared();
+        cached.filter(|(_, tag)| freshness == Freshness::Cached && (!sole || *tag == Tag::Sole))
+    }
+
+    /// Opens all definitions, but for those that are cached as they stand.
+    fn open_catalog(&self, ground: &Ground<'_>, rows: &Rows) -> Result<Catalog, Error> {
+        let caches = &self.engine.caches;
+        let prefix_len = self.keys.definitions().start.len();
+        let mut catalog = Vec::with_capacity(rows.len());
+        for (key, row) in rows {
+            let known = caches.definitions.get(key).map(|(definition, _)| definition);
+            if let Some(definition) = known.filter(|definition| definition.row == row.revision) {
+                catalog.push(definition);
+                continue;
+            }
+            let id = key.as_bytes().get(prefix_len..).and_then(DefinitionId::from_bytes);
+            let Some(id) = id else { continue };
+            if let Some(definition) = self.open_definition(ground.keys(None), id, row)? {
+                catalog.push(Arc::new(definition));
+            }
+        }
+        let catalog = Arc::new(catalog);
+        caches.catalogs.insert(caches, ground.moment, self.keys.epoch(), Arc::clone(&catalog), ground.tag);
+        Ok(catalog)
+    }
+
+    /// Completes the first pages of `ranges`, which are from one read. `None` when something changed meanwhile.
+    ///
+    /// Most often nothing is left to read. Else the rest is read page by page, and then the keys and revisions of
+    /// everything once more, in one read: if they are those that were collected, the rows are a snapshot.
+    async fn complete(&self, ranges: &[KeyRange], first: Vec<Page>) -> Result<Option<Vec<Rows>>, Error> {
+        let overflows = first.iter().any(|page| page.more);
+        let mut collected = Vec::with_capacity(ranges.len());
+        for (range, page) in ranges.iter().zip(first) {
+            collected.push(self.rest(range, page).await?);
+        }
+        if overflows && !self.still_holds(ranges, &collected).await? {
+            return Ok(None);
+        }
+        Ok(Some(collected))
+    }
+
+    async fn rest(&self, range: &KeyRange, page: Page) -> Result<Rows, Error> {
+        let Page { mut rows, mut more } = page;
+        while let (true, Some((last, _))) = (more, rows.last()) {
+            let mut page = self.engine.scan(range.clone().after(last.as_bytes()), SCAN_ROWS_MAX).await?;
+            more = page.more && !page.rows.is_empty();
+            rows.append(&mut page.rows);
+        }
+        Ok(rows)
+    }
+
+    async fn still_holds(&self, ranges: &[KeyRange], collected: &[Rows]) -> Result<bool, Error> {
+        let scans = ranges.iter().map(|range| Scan::new(range.clone(), SCAN_ROWS_MAX).keys_only()).collect();
+        let set = self.engine.read(&ReadBatch { gets: Vec::new(), scans }).await?;
+        let same = |(page, rows): (&Page, &Rows)| {
+            let here = page.rows.iter().map(|(key, row)| (key, row.revision));
+            !page.more && here.eq(rows.iter().map(|(key, row)| (key, row.revision)))
+        };
+        Ok(set.scans.len() == collected.len() && set.scans.iter().zip(collected).all(same))
+    }
+}
+
+/// The definition with this id.
+pub(crate) fn find_definition<'c>(catalog: &'c Catalog, id: &DefinitionId) -> Option<&'c Arc<Definition>> {
+    let index = catalog.binary_search_by_key(id, |definition| definition.stored.id).ok()?;
+    catalog.get(index)
+}
+
+/// More rows than one scope or catalog holds, unless many await a sweep: a page ends before only by its bytes.
+const SCAN_ROWS_MAX: usize = 8_192;

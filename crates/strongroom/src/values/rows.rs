@@ -1,0 +1,105 @@
+//! The rows of a value: itself, its id, and its place in its definition's index.
+
+use crate::envelope::{Context, Kind};
+use crate::error::{Damage, Error};
+use crate::id::{DefinitionId, DocumentId, LinkedAccountId, WorkflowId};
+use crate::keyspace::{parse_value, value_definition};
+use crate::model::{Found, Listing, PageRequest, ScopedValue};
+use crate::record::{Sheet, decode_index, encode_index};
+use crate::scope::Scope;
+use crate::store::Versioned;
+use crate::tenant::{Draft, Ground, Tenant, describe, find_definition};
+
+impl Tenant {
+    /// The address of a value.
+    pub(crate) fn value_context<'a>(&'a self, scope: &'a Scope, definition: &'a str) -> Context<'a> {
+        Context {
+            linked_account: scope.linked_account().map(LinkedAccountId::as_str),
+            workflow: scope.workflow().map(WorkflowId::as_str),
+            ..self.context(Kind::ScopedValue, definition)
+        }
+    }
+
+    /// Opens the row of a value; `None` when the key that sealed it was dropped.
+    pub(crate) fn open_value(
+        &self,
+        ground: &Ground<'_>,
+        scope: &Scope,
+        definition: &DefinitionId,
+        row: &Versioned,
+    ) -> Result<Option<ScopedValue>, Error> {
+        let id_text = definition.to_text();
+        let context = self.value_context(scope, id_text.as_str());
+        let keys = ground.keys(scope.linked_account());
+        let Some(opened) = self.open(keys, &context, &row.value)? else { return Ok(None) };
+        let id = opened.document_id(&context)?;
+        let sheet = Sheet::decode(opened.plaintext).map_err(|error| Error::row(describe(&context), error))?;
+        Ok(Some(ScopedValue {
+            id,
+            definition_id: *definition,
+            scope: scope.clone(),
+            revision: opened.revision,
+            created_at: sheet.created_at,
+            updated_at: sheet.updated_at,
+            value: sheet.value,
+        }))
+    }
+
+    /// The document id and revision in the clear part of a value's row, without opening it; `None` when the key
+    /// that sealed it was dropped.
+    pub(crate) fn find_in_row(
+        &self,
+        ground: &Ground<'_>,
+        scope: &Scope,
+        definition: &DefinitionId,
+        row: &Versioned,
+    ) -> Result<Option<Found>, Error> {
+        let id_text = definition.to_text();
+        let context = self.value_context(scope, id_text.as_str());
+        let keys = ground.keys(scope.linked_account());
+        let Some(sealed) = self.find(keys, &context, &row.value)? else { return Ok(None) };
+        let id = sealed.doc_id.ok_or_else(|| Error::damaged(describe(&context), Damage::Inconsistent))?;
+        Ok(Some(Found { id, revision: sealed.revision }))
+    }
+
+    /// Where the value with this document id stands: a hint, to be checked against its row.
+    pub(crate) async fn find_value(&self, id: &DocumentId) -> Result<Option<(Scope, DefinitionId)>, Error> {
+        const ROW: &str = "the index row of a value's id";
+        let Some(row) = self.engine.get(self.keys.value_id(id)).await? else { return Ok(None) };
+        let target = decode_index(&row.value).map_err(|error| Error::row(ROW, error))?;
+        parse_value(&self.keys, target).map(Some).ok_or_else(|| Error::damaged(ROW, Damage::Malformed))
+    }
+
+    /// One page of the values of a scope. Rows of a definition that is gone are skipped.
+    pub(crate) async fn list_values(
+        &self,
+        scope: &Scope,
+        page: &PageRequest,
+    ) -> Result<Listing<ScopedValue>, Error> {
+        let definitions = self.catalog().await?;
+        self.list(scope.linked_account(), &self.keys.values(scope), page, |ground, key, row| {
+            match value_definition(key) {
+                Some(id) if find_definition(&definitions, &id).is_some() => {
+                    self.open_value(ground, scope, &id, row)
+                }
+                _ => Ok(None),
+            }
+        })
+        .await
+    }
+}
+
+impl Draft<'_> {
+    /// Puts the index rows of a new value.
+    pub(crate) fn put_value_index(&mut self, id: &DocumentId, scope: &Scope, definition: &DefinitionId) {
+        let keys = &self.tenant().keys;
+        let value = keys.value(scope, definition);
+        self.put(keys.value_id(id), encode_index(value.as_bytes()));
+        self.put(keys.definition_value(definition, scope), encode_index(&[]));
+    }
+
+    /// Deletes the index row of a value's id.
+    pub(crate) fn delete_value_id(&mut self, id: &DocumentId) {
+        self.delete(self.tenant().keys.value_id(id));
+    }
+}

@@ -1,0 +1,243 @@
+//! Setting values: one or many, in one batch.
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::clock::Timestamp;
+use crate::definitions::Definition;
+use crate::envelope::{Context, Kind};
+use crate::error::Error;
+use crate::id::{DefinitionId, DocumentId, LinkedAccountId};
+use crate::model::{DefinitionRef, Expected, Revision, Upsert, ValueWritten};
+use crate::options::WriteOptions;
+use crate::org::Org;
+use crate::record::{RowKind, SealedRow, Sheet};
+use crate::scope::Scope;
+use crate::secret::Secret;
+use crate::store::{ReadBatch, Versioned};
+use crate::tenant::{Draft, Freshness, Needs, SealedPut, Standing, Tenant, until_landed};
+
+/// A value to be set by [`Org::set_values`].
+#[derive(Debug)]
+pub struct NewValue<'a> {
+    definition: DefinitionRef<'a>,
+    scope: Scope,
+    value: Secret,
+    expected: Expected,
+}
+
+impl<'a> NewValue<'a> {
+    /// `value` for a definition at `scope`, whatever stands there.
+    pub fn new(definition: impl Into<DefinitionRef<'a>>, scope: Scope, value: impl Into<Secret>) -> Self {
+        Self { definition: definition.into(), scope, value: value.into(), expected: Expected::Any }
+    }
+
+    /// The same, only if the value that stands there is as expected.
+    #[must_use]
+    pub fn expecting(mut self, expected: Expected) -> Self {
+        self.expected = expected;
+        self
+    }
+}
+
+impl Org {
+    /// Sets the value of a definition at a scope: adds it, or updates it and keeps its id and creation time.
+    ///
+    /// The value is checked against the definition's format and sealed, whether or not the definition is marked
+    /// encrypted.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{Error, Scope, Upsert, VarFormat, VariableDefinition};
+    /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+    /// let written = org.set_value("PORT", Scope::Org, "8080").await?;
+    /// assert_eq!(written.action, Upsert::Added);
+    /// assert!(matches!(org.set_value("PORT", Scope::Org, "http").await, Err(Error::InvalidValue { .. })));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::DefinitionNotFound`]; [`Error::ScopeNotAllowed`]; [`Error::InvalidValue`] and [`Error::TooLong`],
+    /// which never show the value; [`Error::Contended`] when other writers won 16 times in a row.
+    pub async fn set_value(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        scope: Scope,
+        value: impl Into<Secret>,
+    ) -> Result<ValueWritten, Error> {
+        self.set_value_with(definition, scope, value, WriteOptions::default()).await
+    }
+
+    /// [`set_value`](Self::set_value), with conditions and companions.
+    ///
+    /// # Errors
+    /// Those of `set_value`, and [`Error::Unexpected`].
+    pub async fn set_value_with(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        scope: Scope,
+        value: impl Into<Secret>,
+        options: WriteOptions,
+    ) -> Result<ValueWritten, Error> {
+        let value = NewValue::new(definition, scope, value).expecting(options.expected);
+        let mut written = self.set_values_with(&[value], options).await?;
+        written.pop().ok_or(Error::Contended(0))
+    }
+
+    /// Sets values in one batch: all of them, or none.
+    ///
+    /// # Errors
+    /// Those of [`set_value`](Self::set_value), for the first value that fails; [`Error::DuplicateValue`]; and
+    /// [`Error::Store`] with `TooLarge` when the store takes no batch of that size.
+    pub async fn set_values(&self, values: &[NewValue<'_>]) -> Result<Vec<ValueWritten>, Error> {
+        self.set_values_with(values, WriteOptions::default()).await
+    }
+
+    /// [`set_values`](Self::set_values), with companions. What is expected is said of each value.
+    ///
+    /// # Errors
+    /// Those of `set_values`, and [`Error::Unexpected`].
+    pub async fn set_values_with(
+        &self,
+        values: &[NewValue<'_>],
+        options: WriteOptions,
+    ) -> Result<Vec<ValueWritten>, Error> {
+        until_landed!(|freshness| self.try_set_values(values, &options, freshness))
+    }
+
+    async fn try_set_values(
+        &self,
+        values: &[NewValue<'_>],
+        options: &WriteOptions,
+        freshness: Freshness,
+    ) -> Result<Option<Vec<ValueWritten>>, Error> {
+        let tenant = &*self.tenant;
+        let ids = self.definition_ids(values, freshness).await?;
+        let accounts: BTreeSet<&LinkedAccountId> =
+            values.iter().filter_map(|value| value.scope.linked_account()).collect();
+        let accounts: Vec<_> = accounts.into_iter().collect();
+        let needs = Needs::org_keys().definitions(&ids).accounts(&accounts).freshness(freshness);
+        let gets = values.iter().zip(&ids).map(|(value, id)| tenant.keys.value(&value.scope, id)).collect();
+        let (ground, set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+
+        let now = tenant.engine.now();
+        let mut draft = Draft::new(tenant, &ground);
+        let mut written = Vec::with_capacity(values.len());
+        for (index, (value, row)) in values.iter().zip(&set.gets).enumerate() {
+            let definition = ground.definition(index, &value.definition)?;
+            definition.check_scope(&value.scope)?;
+            definition.check_value(&value.value, &tenant.engine.limits)?;
+            written.push(draft.put_value(definition, value, row.as_ref(), now, options)?);
+        }
+        draft.put_records(&options.records).await?;
+        Ok(draft.commit().await?.map(|_| written))
+    }
+
+    /// The definitions of `values`, each of which may be set once a scope.
+    async fn definition_ids(
+        &self,
+        values: &[NewValue<'_>],
+        freshness: Freshness,
+    ) -> Result<Vec<DefinitionId>, Error> {
+        let mut ids = Vec::with_capacity(values.len());
+        let mut seen = BTreeSet::new();
+        for value in values {
+            let id = self.tenant.definition_id(&value.definition, freshness).await?;
+            if !seen.insert((id, &value.scope)) {
+                return Err(Error::DuplicateValue(id));
+            }
+            ids.push(id);
+        }
+        Ok(ids)
+    }
+}
+
+impl Definition {
+    /// Refuses a scope at which the definition allows no value.
+    pub(crate) fn check_scope(&self, scope: &Scope) -> Result<(), Error> {
+        let scope = scope.kind();
+        if self.stored.definition.scopes.allows(scope) {
+            return Ok(());
+        }
+        Err(Error::ScopeNotAllowed { definition: self.stored.id, scope })
+    }
+}
+
+impl Draft<'_> {
+    fn put_value(
+        &mut self,
+        definition: &Definition,
+        new: &NewValue<'_>,
+        row: Option<&Versioned>,
+        now: Timestamp,
+        options: &WriteOptions,
+    ) -> Result<ValueWritten, Error> {
+        let definition_id = definition.stored.id;
+        let tenant = self.tenant();
+        let key = tenant.keys.value(&new.scope, &definition_id);
+        let id_text = definition_id.to_text();
+        let context = tenant.value_context(&new.scope, id_text.as_str());
+        let standing = match row {
+            Some(row) => self.standing(new.scope.linked_account(), &context, row)?,
+            None => None,
+        };
+        if let (None, Some(row)) = (&standing, row) {
+            self.delete_left_value_id(row);
+        }
+        let found = standing.as_ref().map(|standing| standing.revision);
+        WriteOptions::expecting(new.expected).check(found)?;
+
+        let action = if standing.is_some() { Upsert::Updated } else { Upsert::Added };
+        let Standing { id, revision, created_at } = match standing {
+            Some(standing) => Standing { revision: standing.revision.next(), ..standing },
+            None => self.new_value(&new.scope, &definition_id, now)?,
+        };
+        self.expect_definition(definition);
+        self.expect_as_read(key.clone(), row.map(|row| row.revision));
+        let plaintext = Sheet::encode(&new.value, created_at, now);
+        let account = new.scope.linked_account();
+        let put = SealedPut { key, context, doc_id: Some(id), revision, plaintext: &plaintext };
+        self.put_sealed(account, put)?;
+
+        let shown = options.ciphertext && definition.stored.definition.encrypted;
+        let ciphertext = if shown { Some(self.show(account, &context, id, revision, &plaintext)?) } else { None };
+        let scope = new.scope.clone();
+        Ok(ValueWritten { action, id, definition_id, scope, revision, created_at, updated_at: now, ciphertext })
+    }
+
+    /// What stands in `row` was sealed under a dropped key: the index row of its id goes with it.
+    fn delete_left_value_id(&mut self, row: &Versioned) {
+        let left = SealedRow::decode(RowKind::ScopedValue, &row.value).ok().and_then(|row| row.doc_id);
+        if let Some(id) = left {
+            self.delete_value_id(&id);
+        }
+    }
+
+    fn new_value(
+        &mut self,
+        scope: &Scope,
+        definition: &DefinitionId,
+        created_at: Timestamp,
+    ) -> Result<Standing, Error> {
+        let id = self.new_id()?;
+        self.put_value_index(&id, scope, definition);
+        Ok(Standing { id, revision: Revision::first()?, created_at })
+    }
+
+    /// The same value sealed afresh as a ciphertext to be shown: a copy of it can never be planted as a row.
+    fn show(
+        &mut self,
+        account: Option<&LinkedAccountId>,
+        context: &Context<'_>,
+        id: DocumentId,
+        revision: Revision,
+        plaintext: &[u8],
+    ) -> Result<String, Error> {
+        let id_text = id.to_text();
+        let shown = Context { kind: Kind::Shown, doc_id: id_text.as_str(), revision: revision.as_u64(), ..*context };
+        let keys = self.scope_keys(account)?;
+        Ok(STANDARD.encode(Tenant::active_key(&keys, &shown)?.seal(&shown, plaintext)?))
+    }
+}
