@@ -39,3 +39,58 @@ fn round_up(len: usize) -> usize {
 const MARK: u8 = 0x80;
 const FLOOR: usize = 32;
 const FLAT_LEN_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn lengths_are_those_of_the_format() {
+        let lens = [0, 31, 32, 255, 256, 288, 511, 512, 1023, 1024, 4095, 65_535, 65_536, 67_583];
+        let padded = [32, 32, 64, 256, 288, 320, 512, 544, 1024, 1088, 4096, 65_536, 67_584, 67_584];
+        assert_eq!(lens.map(padded_len), padded);
+    }
+
+    #[test]
+    fn the_canonical_lengths_are_those_that_padding_produces() {
+        let produced: std::collections::BTreeSet<usize> = (0..70_000).map(padded_len).collect();
+        for len in 0..=67_584 {
+            assert_eq!(is_canonical(len), produced.contains(&len), "{len}");
+        }
+    }
+
+    #[test]
+    fn an_absurd_length_does_not_overflow() {
+        assert!(padded_len(usize::MAX) >= usize::MAX - 1);
+        assert!(!is_canonical(0));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_padded_is_unpadded(value in proptest::collection::vec(any::<u8>(), 0..2000)) {
+            let mut padded = b"head".to_vec();
+            pad_into(&value, &mut padded);
+            prop_assert_eq!(padded.len(), 4 + padded_len(value.len()));
+            prop_assert_eq!(unpad(&padded[4..]), Some(value.len()));
+        }
+
+        #[test]
+        fn only_the_canonical_form_is_unpadded(
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..200),
+            zeros in 0_usize..500,
+        ) {
+            bytes.push(MARK);
+            bytes.resize(bytes.len() + zeros, 0);
+            if let Some(value_len) = unpad(&bytes) {
+                let mut padded = Vec::new();
+                pad_into(&bytes[..value_len], &mut padded);
+                prop_assert_eq!(padded, bytes);
+            } else {
+                let marked = bytes.len() - zeros - 1;
+                prop_assert_ne!(padded_len(marked), bytes.len());
+            }
+        }
+    }
+}
