@@ -1,5 +1,7 @@
 //! The sealed record, against golden bytes and for every input.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 use proptest::prelude::*;
 use serde_json::Value;
 use strongroom::hazmat::{Context, Key, OpenError, TooLong, padded_len};

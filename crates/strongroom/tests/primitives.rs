@@ -1,5 +1,7 @@
 //! The primitives answer as their standards and Google's vectors say, in the very types and features that the engine uses.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 use aes::Aes256Enc;
 use aes_gcm_siv::AesGcmSiv;
 use aes_gcm_siv::aead::{Aead as _, KeyInit as _, Payload};
