@@ -31,9 +31,17 @@ pub(super) fn unpad(padded: &[u8]) -> Option<usize> {
 /// The next length that padding produces, for `len` bytes with the mark. The end of the number line has none and
 /// rounds to itself; such a length is far over the record's limit.
 fn round_up(len: usize) -> usize {
-    let exponent = len.max(1).ilog2();
-    let step = if len <= FLAT_LEN_MAX { FLOOR } else { FLOOR.max(1 << (exponent - exponent.ilog2() - 1)) };
-    len.checked_next_multiple_of(step).unwrap_or(len)
+    // Every step is a power of two, so that rounding needs no division.
+    let step = step(len);
+    len.checked_add(step - 1).map_or(len, |sum| sum & !(step - 1))
+}
+
+fn step(len: usize) -> usize {
+    if len <= FLAT_LEN_MAX {
+        return FLOOR;
+    }
+    let exponent = len.ilog2();
+    FLOOR.max(1 << (exponent - exponent.ilog2() - 1))
 }
 
 const MARK: u8 = 0x80;
