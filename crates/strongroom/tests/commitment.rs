@@ -1,5 +1,5 @@
-//! AES-256-GCM-SIV does not commit to its key: this builds a ciphertext that opens under two, and shows that the record
-//! made of it still opens under its own key only.
+//! AES-256-GCM-SIV does not commit to its key: this builds a ciphertext that opens under two, and shows that
+//! the record made of it still opens under its own key only.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -116,8 +116,9 @@ impl Side {
     }
 }
 
-/// Four blocks and a tag that both keys accept, with padding that both find in order. The first two blocks solve one
-/// linear equation a key, the third is free, and the last byte is the mark of the padding under both.
+/// Four blocks and a tag that both keys accept, with padding that both find in order. The first two blocks
+/// solve one linear equation a key, the third is free, and the last byte is the mark of the padding under
+/// both.
 fn collide(own: &Side, other: &Side) -> Vec<u8> {
     let found = (1_u128..).find_map(|tag| {
         let same_end = own.keystream(tag)[3] >> 120 == other.keystream(tag)[3] >> 120;

@@ -1,5 +1,5 @@
-//! Keys and plaintext are gone from the heap once they are dropped. Searches this process's own memory, so it is a
-//! program of one test; the search finds them all before the drop, which shows that it could fail.
+//! Keys and plaintext are gone from the heap once they are dropped. Searches this process's own memory, so it
+//! is a program of one test; the search finds them all before the drop, which shows that it could fail.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -25,7 +25,8 @@ mod linux {
         let key = Box::new(Key::derive(&dek));
         let opened = open_a_random_value(&key);
 
-        // Every part of the expanded key counts, wherever the ciphers keep it: round keys and both states of the HMAC.
+        // Every part of the expanded key counts, wherever the ciphers keep it: round keys and both states of
+        // the HMAC.
         let expanded =
             memory.needles_in(std::ptr::from_ref(&*key).addr(), size_of::<Key>(), key.id().as_bytes());
         assert!(

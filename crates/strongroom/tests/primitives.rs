@@ -1,4 +1,5 @@
-//! The primitives answer as their standards and Google's vectors say, in the very types and features that the engine uses.
+//! The primitives answer as their standards and Google's vectors say, in the very types and features that the
+//! engine uses.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 

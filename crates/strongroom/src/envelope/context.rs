@@ -5,7 +5,8 @@ pub(crate) type StoreId = [u8; 16];
 
 /// What the caller asked for: a record opens only under the context that it was sealed with.
 ///
-/// The strings are taken as their exact bytes. `K` is [`Kind`] in every store; vectors may give a bare number.
+/// The strings are taken as their exact bytes. `K` is [`Kind`] in every store; vectors may give a bare
+/// number.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Context<'a, K = Kind> {
     pub(crate) kind: K,

@@ -17,8 +17,8 @@ use super::{Context, ContextTooLong, DekId, OpenError, SealError, padding, rando
 
 /// A key that seals records: a data key, a root key or a slot key, expanded once and wiped on drop.
 ///
-/// AES-256-GCM-SIV alone opens one ciphertext under two keys, so every record carries a keyed hash over header,
-/// context and tag that is checked before anything is decrypted.
+/// AES-256-GCM-SIV alone opens one ciphertext under two keys, so every record carries a keyed hash over
+/// header, context and tag that is checked before anything is decrypted.
 pub(crate) struct SealingKey {
     id: DekId,
     cipher: AesGcmSiv<Aes256Enc>,
@@ -107,7 +107,8 @@ impl SealingKey {
     /// Opens a record that was taken apart before, to look its key up.
     ///
     /// # Errors
-    /// [`OpenError::UnknownKey`] when another key sealed it, else [`OpenError::Rejected`], whatever the cause.
+    /// [`OpenError::UnknownKey`] when another key sealed it, else [`OpenError::Rejected`], whatever the
+    /// cause.
     pub(crate) fn open_record<K>(
         &self,
         context: &Context<'_, K>,

@@ -1,14 +1,15 @@
 //! Padding that hides the length of a value: multiples of 32 bytes up to 256, Padmé above.
 //!
-//! Padmé is from "Reducing Metadata Leakage from Encrypted Files and Communication with PURBs" (PETS 2019): at most
-//! 12 % is added, and a length tells O(log log n) bits.
+//! Padmé is from "Reducing Metadata Leakage from Encrypted Files and Communication with PURBs" (PETS 2019):
+//! at most 12 % is added, and a length tells O(log log n) bits.
 
 /// The length of a value of `value_len` bytes once it is padded. It depends on nothing but `value_len`.
 pub(crate) fn padded_len(value_len: usize) -> usize {
     round_up(value_len.saturating_add(1))
 }
 
-/// Whether some value pads to exactly `len` bytes. Rounding up is idempotent, so its fixed points are its image.
+/// Whether some value pads to exactly `len` bytes. Rounding up is idempotent, so its fixed points are its
+/// image.
 pub(super) fn is_canonical(len: usize) -> bool {
     len > 0 && round_up(len) == len
 }
@@ -28,8 +29,8 @@ pub(super) fn unpad(padded: &[u8]) -> Option<usize> {
     (marked && padded_len(value_len) == padded.len()).then_some(value_len)
 }
 
-/// The next length that padding produces, for `len` bytes with the mark. The end of the number line has none and
-/// rounds to itself; such a length is far over the record's limit.
+/// The next length that padding produces, for `len` bytes with the mark. The end of the number line has none
+/// and rounds to itself; such a length is far over the record's limit.
 fn round_up(len: usize) -> usize {
     // Every step is a power of two, so that rounding needs no division.
     let step = step(len);

@@ -78,10 +78,12 @@ pub(crate) enum Argon2Error {
     NoMemory,
 }
 
-/// The key that the exact bytes of `passphrase` give. Takes [`Argon2Params::memory_kib`] of memory, and wipes it.
+/// The key that the exact bytes of `passphrase` give. Takes [`Argon2Params::memory_kib`] of memory, and wipes
+/// it.
 ///
 /// # Errors
-/// [`Argon2Error::Invalid`] and [`Argon2Error::NoMemory`]; floor and ceiling are the caller's to check before.
+/// [`Argon2Error::Invalid`] and [`Argon2Error::NoMemory`]; floor and ceiling are the caller's to check
+/// before.
 pub(crate) fn argon2id(
     passphrase: &[u8],
     salt: &[u8; 16],
