@@ -1,4 +1,5 @@
-//! Seals and opens single records over JSON lines, so that another implementation of the format can be compared.
+//! Seals and opens single records over JSON lines, so that another implementation of the format can be
+//! compared.
 //!
 //! `seal` reads `{"dek", "nonce", "context": {..}, "plaintext"}` and answers the same object with `"record"`.
 //! `open` reads `{"dek", "context": {..}, "record"}` and answers `{"plaintext"}`. Bytes are hex. A refusal is

@@ -1,7 +1,8 @@
-//! Sealing with a key and a nonce of the caller's choice, for test vectors, interoperability and fuzzing only.
+//! Sealing with a key and a nonce of the caller's choice, for test vectors, interoperability and fuzzing
+//! only.
 //!
-//! Nothing here keeps a host from repeating a nonce or from binding a record to the wrong address. A program that
-//! stores values has no use for it: the vault chooses keys, nonces and addresses by itself.
+//! Nothing here keeps a host from repeating a nonce or from binding a record to the wrong address. A program
+//! that stores values has no use for it: the vault chooses keys, nonces and addresses by itself.
 
 use std::fmt;
 

@@ -5,7 +5,8 @@ pub(crate) type StoreId = [u8; 16];
 
 /// What the caller asked for: a record opens only under the context that it was sealed with.
 ///
-/// The strings are taken as their exact bytes. `K` is [`Kind`] in every store; vectors may give a bare number.
+/// The strings are taken as their exact bytes. `K` is [`Kind`] in every store; vectors may give a bare
+/// number.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Context<'a, K = Kind> {
     pub(crate) kind: K,
@@ -86,4 +87,88 @@ fn put(out: &mut Vec<u8>, text: &str) -> Result<(), ContextTooLong> {
     out.extend_from_slice(&len.to_be_bytes());
     out.extend_from_slice(text.as_bytes());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEYRING: Context<'_> = Context {
+        kind: Kind::Keyring,
+        store_id: &[1; 16],
+        org: "acme",
+        environment: "test",
+        linked_account: Some("user"),
+        workflow: None,
+        name: "keyring",
+        key_name: "",
+        doc_id: "",
+        revision: 0,
+    };
+
+    #[test]
+    fn bytes_are_those_of_the_format() {
+        let wanted = "010101010101010101010101010101010000000461636d6500000004746573740100000004757365720600000000\
+                      076b657972696e6700000000000000000000000000000000";
+        assert_eq!(hex::encode(encoded(&KEYRING)), wanted);
+    }
+
+    #[test]
+    fn absent_is_not_empty() {
+        let empty = Context { workflow: Some(""), ..KEYRING };
+        assert_ne!(encoded(&empty), encoded(&KEYRING));
+    }
+
+    proptest! {
+        #[test]
+        fn different_fields_have_different_bytes_of_the_foretold_length(
+            one in fields(),
+            other in fields(),
+        ) {
+            let (one_bytes, other_bytes) = (encoded(&context(&one)), encoded(&context(&other)));
+            prop_assert_eq!(one == other, one_bytes == other_bytes);
+            prop_assert_eq!(one_bytes.len(), context(&one).encoded_len());
+        }
+    }
+
+    type Fields = (u8, [String; 5], [Option<String>; 2], u64);
+
+    prop_compose! {
+        // NUL and letters only: what a careless encoding would take for its own marks and lengths.
+        fn fields()(
+            kind in 0_u8..2,
+            texts in prop::array::uniform5("[a\0]{0,2}"),
+            optional in prop::array::uniform2(prop::option::of("[a\0]{0,2}")),
+            revision in 0_u64..2,
+        ) -> Fields {
+            (kind, texts, optional, revision)
+        }
+    }
+
+    fn context(
+        (kind, [org, environment, name, key_name, doc_id], optional, revision): &Fields,
+    ) -> Context<'_, u8> {
+        let [linked_account, workflow] = optional.each_ref().map(Option::as_deref);
+        let (kind, store_id, revision) = (*kind, &[0; 16], *revision);
+        Context {
+            kind,
+            store_id,
+            org,
+            environment,
+            linked_account,
+            workflow,
+            name,
+            key_name,
+            doc_id,
+            revision,
+        }
+    }
+
+    fn encoded<K: Copy + Into<u8>>(context: &Context<'_, K>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        context.encode_into(&mut bytes).expect("short fields");
+        bytes
+    }
 }

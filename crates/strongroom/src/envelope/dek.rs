@@ -17,8 +17,8 @@ use super::{Context, ContextTooLong, DekId, OpenError, SealError, padding, rando
 
 /// A key that seals records: a data key, a root key or a slot key, expanded once and wiped on drop.
 ///
-/// AES-256-GCM-SIV alone opens one ciphertext under two keys, so every record carries a keyed hash over header,
-/// context and tag that is checked before anything is decrypted.
+/// AES-256-GCM-SIV alone opens one ciphertext under two keys, so every record carries a keyed hash over
+/// header, context and tag that is checked before anything is decrypted.
 pub(crate) struct SealingKey {
     id: DekId,
     cipher: AesGcmSiv<Aes256Enc>,
@@ -107,7 +107,8 @@ impl SealingKey {
     /// Opens a record that was taken apart before, to look its key up.
     ///
     /// # Errors
-    /// [`OpenError::UnknownKey`] when another key sealed it, else [`OpenError::Rejected`], whatever the cause.
+    /// [`OpenError::UnknownKey`] when another key sealed it, else [`OpenError::Rejected`], whatever the
+    /// cause.
     pub(crate) fn open_record<K>(
         &self,
         context: &Context<'_, K>,
@@ -122,7 +123,7 @@ impl SealingKey {
         let mut bound = bind(record.header, context).map_err(|_| OpenError::Rejected)?;
         let bound_len = bound.len();
         bound.extend_from_slice(record.tag);
-        if !bool::from(self.commit(&bound).ct_eq(record.commit)) {
+        if !same(&self.commit(&bound), record.commit) {
             return Err(OpenError::Rejected);
         }
         bound.truncate(bound_len);
@@ -146,6 +147,13 @@ impl fmt::Debug for SealingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SealingKey").field("id", &self.id).finish_non_exhaustive()
     }
+}
+
+/// Compares in constant time, in words: byte by byte it would cost a seventh of the hash.
+fn same(left: &[u8; COMMIT_LEN], right: &[u8; COMMIT_LEN]) -> bool {
+    let words = left.as_chunks().0.iter().zip(right.as_chunks().0);
+    let difference = words.fold(0, |sum, (l, r)| sum | (u64::from_ne_bytes(*l) ^ u64::from_ne_bytes(*r)));
+    difference.ct_eq(&0).into()
 }
 
 /// What tag and commitment cover, in one buffer with room for the tag, which the commitment covers too.

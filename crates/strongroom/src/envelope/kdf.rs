@@ -34,3 +34,34 @@ pub(crate) fn new_dek(
     unwritten.encode_into(&mut scope)?;
     Ok(expand(root, &[b"strongroom/v1/new-dek", &scope, fresh]))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_key_is_that_of_the_format() {
+        let key = slot_key(&[3; 32], &[1; 16], &[2; 16]);
+        assert_eq!(hex::encode(*key), "a41123b76f020ad03c51ed4b800106d94fcfdfc5be1ba4c0186f473734d10c79");
+    }
+
+    #[test]
+    fn a_new_data_key_is_that_of_the_format_whatever_the_revision_of_the_keyring() {
+        for revision in [0, 7] {
+            let keyring = Context {
+                kind: Kind::Keyring,
+                store_id: &[1; 16],
+                org: "acme",
+                environment: "test",
+                linked_account: Some("user"),
+                workflow: None,
+                name: "keyring",
+                key_name: "",
+                doc_id: "",
+                revision,
+            };
+            let dek = new_dek(&[3; 32], &keyring, &[4; 32]).unwrap();
+            assert_eq!(hex::encode(*dek), "c307be70155bacf46e213a1cb1a168474357e53728f3a42aaacd63dc8569c24e");
+        }
+    }
+}

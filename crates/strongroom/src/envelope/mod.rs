@@ -1,6 +1,7 @@
 //! Sealed records: how one value is bound to a key and an address, and opened again.
 //!
-//! Pure: bytes in, bytes out, no I/O but the operating system's generator. `docs/FORMAT.md` is the specification.
+//! Pure: bytes in, bytes out, no I/O but the operating system's generator. `docs/FORMAT.md` is the
+//! specification.
 
 #![allow(
     dead_code,

@@ -83,10 +83,12 @@ pub enum Argon2Error {
     NoMemory,
 }
 
-/// The key that the exact bytes of `passphrase` give. Takes [`Argon2Params::memory_kib`] of memory, and wipes it.
+/// The key that the exact bytes of `passphrase` give. Takes [`Argon2Params::memory_kib`] of memory, and wipes
+/// it.
 ///
 /// # Errors
-/// [`Argon2Error::Invalid`] and [`Argon2Error::NoMemory`]; floor and ceiling are the caller's to check before.
+/// [`Argon2Error::Invalid`] and [`Argon2Error::NoMemory`]; floor and ceiling are the caller's to check
+/// before.
 pub(crate) fn argon2id(
     passphrase: &[u8],
     salt: &[u8; 16],
@@ -103,4 +105,43 @@ pub(crate) fn argon2id(
         .hash_password_into_with_memory(passphrase, salt, &mut *key, memory.as_mut_slice())
         .map_err(|_| Argon2Error::Invalid)?;
     Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exact_bytes_of_a_passphrase_give_the_key_that_openssl_gives() {
+        let key = argon2id(b"correct horse \xff", &[2; 16], &Argon2Params::FLOOR).unwrap();
+        assert_eq!(hex::encode(*key), "a8984e51394d3d201cd0cf71bfdda53be70c64c9bd0716e9a75b40fb89eefb2f");
+    }
+
+    #[test]
+    fn each_number_has_a_floor_for_a_new_slot() {
+        assert_eq!(Argon2Params::default().check_floor(), Ok(()));
+        assert_eq!(Argon2Params::FLOOR.check_floor(), Ok(()));
+        for weak in [(19 * 1024 - 1, 2, 1), (19 * 1024, 1, 1), (19 * 1024, 2, 0)] {
+            assert_eq!(params(weak).check_floor(), Err(Argon2Error::TooWeak));
+        }
+    }
+
+    #[test]
+    fn each_number_has_a_ceiling_for_a_slot_that_is_read() {
+        assert_eq!(Argon2Params::CEILING.check_ceiling(&Argon2Params::CEILING), Ok(()));
+        for costly in [(1024 * 1024 + 1, 10, 16), (1024 * 1024, 11, 16), (1024 * 1024, 10, 17)] {
+            assert_eq!(params(costly).check_ceiling(&Argon2Params::CEILING), Err(Argon2Error::TooCostly));
+        }
+    }
+
+    #[test]
+    fn numbers_that_argon2_does_not_know_are_invalid() {
+        for invalid in [(0, 1, 1), (31, 1, 4), (32, 0, 4), (32, 1, 0)] {
+            assert_eq!(argon2id(b"", &[0; 16], &params(invalid)).unwrap_err(), Argon2Error::Invalid);
+        }
+    }
+
+    fn params((memory_kib, iterations, lanes): (u32, u32, u32)) -> Argon2Params {
+        Argon2Params::new(memory_kib, iterations, lanes)
+    }
 }

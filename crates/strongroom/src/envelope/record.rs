@@ -19,8 +19,8 @@ impl<'a> Record<'a> {
     /// Takes `bytes` apart: version first, then suite, then length.
     ///
     /// # Errors
-    /// [`OpenError::UnknownVersion`], [`OpenError::UnknownSuite`], and [`OpenError::Malformed`] for an empty input
-    /// or a length that sealing never produces.
+    /// [`OpenError::UnknownVersion`], [`OpenError::UnknownSuite`], and [`OpenError::Malformed`] for an empty
+    /// input or a length that sealing never produces.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, OpenError> {
         let version = *bytes.first().ok_or(OpenError::Malformed)?;
         if version != VERSION {
