@@ -37,6 +37,24 @@ pub enum BadFormat {
     /// No format without parameters has this name.
     #[error("no format without parameters has this name; names are case-sensitive")]
     UnknownName,
+    /// A list of values is empty.
+    #[error("a list of values needs at least one value")]
+    EnumEmpty,
+    /// A list of values has an empty value, which is valid for the format `string` only.
+    #[error("a value of a list must not be empty")]
+    EnumValueEmpty,
+    /// A list of values has the same value twice.
+    #[error("the values of a list must differ")]
+    EnumValueRepeated,
+    /// The values of a list are too large together.
+    #[error("the values of a list must have at most 4096 bytes together")]
+    EnumTooLarge,
+    /// A list of URL schemes is empty or too long, or one of them is not a scheme in lower case.
+    #[error("a list of one to {count_max} URL schemes in lower case is required")]
+    UrlSchemes {
+        /// The most schemes of a list.
+        count_max: usize,
+    },
     /// The bounds leave no length that a value can have.
     #[error("length bounds must run from a lower to a higher number of bytes, at most {bytes_max}")]
     LengthBounds {
