@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::PatternError;
+
 /// The rule that a value broke, as a sentence. Holds no part of the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormatError {
@@ -55,6 +57,9 @@ pub enum BadFormat {
         /// The most schemes of a list.
         count_max: usize,
     },
+    /// A pattern was refused.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
     /// The bounds leave no length that a value can have.
     #[error("length bounds must run from a lower to a higher number of bytes, at most {bytes_max}")]
     LengthBounds {

@@ -18,6 +18,7 @@
 //! | `base64` | padded, canonical, on one line | RFC 4648, section 4 |
 //! | `pem` | one or more blocks with lines of 64, nothing around them | RFC 7468, section 3 (strict) |
 //! | `enum` | one of the given values | |
+//! | `pattern` | matched as a whole by a pattern that was vetted | |
 //!
 //! The empty value is valid for `string` only.
 
@@ -29,6 +30,7 @@ mod hostname;
 mod json;
 mod length;
 mod number;
+mod pattern;
 mod pem;
 mod url;
 mod uuid;
@@ -39,6 +41,7 @@ use std::str::FromStr;
 pub use enum_format::EnumFormat;
 pub use error::{BadFormat, FormatError};
 pub use length::{LengthBounds, VALUE_BYTES_MAX};
+pub use pattern::{PatternCache, PatternDraft, PatternError, PatternFormat};
 pub use url::UrlSchemes;
 
 /// The format that every value of a variable definition has.
@@ -72,6 +75,8 @@ pub enum VarFormat {
     Pem,
     /// One of a list of values.
     Enum(EnumFormat),
+    /// What a pattern matches as a whole.
+    Pattern(PatternFormat),
 }
 
 impl VarFormat {
@@ -85,9 +90,23 @@ impl VarFormat {
     /// assert_eq!(refused.to_string(), "a number as in RFC 8259, for example -1.5e3, is required");
     /// ```
     ///
+    /// A [`Pattern`](Self::Pattern) is compiled anew on each call; [`validate_with`](Self::validate_with) keeps it.
+    ///
     /// # Errors
     /// The rule that failed, as a sentence that holds no part of `value`.
     pub fn validate(&self, value: &str) -> Result<(), FormatError> {
+        self.check(value, None)
+    }
+
+    /// Says whether `value` has this format, with the patterns that `cache` keeps compiled.
+    ///
+    /// # Errors
+    /// Those of [`validate`](Self::validate).
+    pub fn validate_with(&self, value: &str, cache: &PatternCache) -> Result<(), FormatError> {
+        self.check(value, Some(cache))
+    }
+
+    fn check(&self, value: &str, cache: Option<&PatternCache>) -> Result<(), FormatError> {
         let holds = match self {
             Self::String => true,
             Self::Number => number::is_number(value),
@@ -102,6 +121,7 @@ impl VarFormat {
             Self::Base64 => base64::is_base64(value),
             Self::Pem => pem::is_pem(value),
             Self::Enum(values) => values.contains(value),
+            Self::Pattern(pattern) => return pattern.validate(value, cache),
         };
         if holds { Ok(()) } else { Err(FormatError::new(self.rule())) }
     }
@@ -128,6 +148,7 @@ impl VarFormat {
             Self::Base64 => "base64",
             Self::Pem => "pem",
             Self::Enum(_) => "enum",
+            Self::Pattern(_) => "pattern",
         }
     }
 
@@ -149,6 +170,7 @@ impl VarFormat {
             Self::Base64 => "base64 with padding as in RFC 4648, section 4, is required",
             Self::Pem => "PEM blocks with lines of 64 as in RFC 7468 and nothing around them are required",
             Self::Enum(_) => "one of the values of the definition's list is required",
+            Self::Pattern(_) => "a value that matches the definition's pattern is required",
         }
     }
 }
