@@ -35,7 +35,7 @@ impl EnumFormat {
                 return Err(BadFormat::EnumValueEmpty);
             }
             if bytes > ENUM_BYTES_MAX {
-                return Err(BadFormat::EnumTooLarge);
+                return Err(BadFormat::EnumTooLarge { bytes_max: ENUM_BYTES_MAX });
             }
             list.values.push(value);
         }
@@ -95,7 +95,10 @@ mod tests {
     #[test]
     fn a_list_has_at_most_4_kib() {
         assert!(EnumFormat::new(["a".repeat(4096)]).is_ok());
-        assert_eq!(EnumFormat::new(["a".repeat(4096), "b".to_owned()]), Err(BadFormat::EnumTooLarge));
+        assert_eq!(
+            EnumFormat::new(["a".repeat(4096), "b".to_owned()]),
+            Err(BadFormat::EnumTooLarge { bytes_max: ENUM_BYTES_MAX })
+        );
     }
 
     #[test]

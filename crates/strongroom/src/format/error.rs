@@ -49,8 +49,11 @@ pub enum BadFormat {
     #[error("the values of a list must differ")]
     EnumValueRepeated,
     /// The values of a list are too large together.
-    #[error("the values of a list must have at most 4096 bytes together")]
-    EnumTooLarge,
+    #[error("the values of a list must have at most {bytes_max} bytes together")]
+    EnumTooLarge {
+        /// The most bytes of all values together.
+        bytes_max: usize,
+    },
     /// A list of URL schemes is empty or too long, or one of them is not a scheme in lower case.
     #[error("a list of one to {count_max} URL schemes in lower case is required")]
     UrlSchemes {

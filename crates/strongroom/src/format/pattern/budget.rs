@@ -21,6 +21,6 @@ impl Budget {
 }
 
 /// Counted, not timed: a pattern is accepted on every machine or on none.
-pub(super) const STEPS_MAX: usize = 3_000_000;
+pub(super) const STEPS_MAX: usize = 1_500_000;
 
 pub(super) const ADVICE: &str = "use smaller counts, or bound the length of the value beside the pattern";

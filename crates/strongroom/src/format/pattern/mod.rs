@@ -10,12 +10,14 @@ mod cache;
 mod dfa;
 mod error;
 mod nfa;
+mod states;
 mod syntax;
 
 use budget::Budget;
 pub use cache::PatternCache;
 use dfa::Dfa;
 pub use error::PatternError;
+use nfa::Nfa;
 
 use super::FormatError;
 
@@ -170,8 +172,10 @@ impl PatternDraft {
         if self.pattern.len() > PATTERN_BYTES_MAX {
             return Err(PatternError::TooLong { bytes_max: PATTERN_BYTES_MAX });
         }
-        let hir = syntax::parse(&self.pattern, self.unicode)?;
-        let dfa = Dfa::of(&hir, self.unicode, &mut Budget::new())?;
+        let mut budget = Budget::new();
+        let hir = syntax::parse(&self.pattern, self.unicode, &mut budget)?;
+        let nfa = Nfa::of(&hir, self.unicode, &mut budget)?;
+        let dfa = Dfa::of(&nfa, &mut budget)?;
         if dfa.matches_something() { Ok(dfa) } else { Err(PatternError::MatchesNothing) }
     }
 }

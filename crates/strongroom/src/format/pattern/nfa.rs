@@ -7,6 +7,7 @@ use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
 use super::PatternError;
 use super::alphabet::CharSet;
 use super::budget::{ADVICE, Budget};
+use super::syntax;
 
 pub(super) type NodeId = u16;
 
@@ -46,23 +47,29 @@ pub(super) enum Condition {
 impl Nfa {
     pub(super) fn of(hir: &Hir, unicode: bool, budget: &mut Budget) -> Result<Self, PatternError> {
         let nfa = Self { nodes: vec![Node::Match], start: 0, sets: Vec::new(), newlines: None, words: None };
-        let mut builder = Builder { nfa, set_ids: HashMap::new(), budget };
+        let mut builder = Builder { nfa, set_ids: HashMap::new(), class_ids: HashMap::new(), budget };
         builder.nfa.start = builder.add(hir, 0)?;
         let looks = hir.properties().look_set();
         if looks.contains_anchor_line() {
             builder.nfa.newlines = Some(builder.set(vec![(NEWLINE, NEWLINE)])?);
         }
         if looks.contains_word() {
-            let words = super::syntax::parse(r"\w", unicode)?;
+            let words = syntax::parse(r"\w", unicode, builder.budget)?;
             builder.nfa.words = Some(builder.set(chars(&words))?);
         }
         Ok(builder.nfa)
+    }
+
+    pub(super) fn node(&self, id: NodeId) -> Option<Node> {
+        self.nodes.get(usize::from(id)).copied()
     }
 }
 
 struct Builder<'b> {
     nfa: Nfa,
     set_ids: HashMap<CharSet, u16>,
+    /// By the place of a class in the tree: a repeated class is read once.
+    class_ids: HashMap<*const Hir, u16>,
     budget: &'b mut Budget,
 }
 
@@ -75,9 +82,15 @@ impl Builder<'_> {
             HirKind::Literal(literal) => {
                 let text =
                     std::str::from_utf8(&literal.0).map_err(|_| PatternError::syntax("not UTF-8", 0))?;
-                text.chars().rev().try_fold(next, |next, c| self.take(vec![(c.into(), c.into())], next))
+                text.chars().rev().try_fold(next, |next, c| {
+                    let set = self.set(vec![(c.into(), c.into())])?;
+                    self.push(Node::Take { set, next })
+                })
             }
-            HirKind::Class(_) => self.take(chars(hir), next),
+            HirKind::Class(_) => {
+                let set = self.class(hir)?;
+                self.push(Node::Take { set, next })
+            }
             HirKind::Look(look) => self.push(Node::When(condition(*look)?, next)),
             HirKind::Repetition(repetition) => self.repeat(repetition, next),
             HirKind::Capture(capture) => self.add(&capture.sub, next),
@@ -115,13 +128,18 @@ impl Builder<'_> {
         (0..repetition.min).try_fold(first, |next, _| self.add(&repetition.sub, next))
     }
 
-    fn take(&mut self, set: CharSet, next: NodeId) -> Result<NodeId, PatternError> {
-        self.budget.spend(set.len())?;
-        let set = self.set(set)?;
-        self.push(Node::Take { set, next })
+    fn class(&mut self, hir: &Hir) -> Result<u16, PatternError> {
+        let place = std::ptr::from_ref(hir);
+        if let Some(&id) = self.class_ids.get(&place) {
+            return Ok(id);
+        }
+        let id = self.set(chars(hir))?;
+        self.class_ids.insert(place, id);
+        Ok(id)
     }
 
     fn set(&mut self, set: CharSet) -> Result<u16, PatternError> {
+        self.budget.spend(set.len())?;
         if let Some(&id) = self.set_ids.get(&set) {
             return Ok(id);
         }
@@ -132,6 +150,7 @@ impl Builder<'_> {
     }
 
     fn push(&mut self, node: Node) -> Result<NodeId, PatternError> {
+        self.budget.spend(1)?;
         let id = NodeId::try_from(self.nfa.nodes.len()).map_err(|_| TOO_LARGE)?;
         self.nfa.nodes.push(node);
         Ok(id)

@@ -1,15 +1,16 @@
 //! From the text of a pattern to its syntax tree, with ASCII classes unless Unicode is asked for.
 
-use regex_syntax::ast::{self, Ast, ClassAsciiKind, ClassPerlKind, ClassSet, ClassSetItem, Span};
+use regex_syntax::ast::{self, Ast, ClassAsciiKind, ClassPerlKind, ClassSet, ClassSetItem};
 use regex_syntax::hir::Hir;
 use regex_syntax::hir::translate::TranslatorBuilder;
 
 use super::PatternError;
+use super::budget::Budget;
 
 /// Parses and simplifies `pattern`. Its own text is parsed alone, so that it cannot close a group it did not open.
-pub(super) fn parse(pattern: &str, unicode: bool) -> Result<Hir, PatternError> {
+pub(super) fn parse(pattern: &str, unicode: bool, budget: &mut Budget) -> Result<Hir, PatternError> {
     let (text, mut ast, hyphens) = parse_lenient(pattern)?;
-    let mut classes = Classes { unicode, wide: 0 };
+    let mut classes = Classes { unicode, folds: false, budget };
     classes.visit(&mut ast)?;
     TranslatorBuilder::new().build().translate(&text, &ast).map_err(|e| {
         let at = e.span().start.offset;
@@ -49,31 +50,33 @@ fn parser() -> ast::parse::Parser {
     ast::parse::ParserBuilder::new().nest_limit(NEST_MAX).build()
 }
 
-/// Makes classes and case folding ASCII where Unicode was not asked for, and counts what is dear to translate.
-struct Classes {
+/// Makes classes and case folding ASCII where Unicode was not asked for, and charges for what is dear to translate.
+struct Classes<'b> {
     unicode: bool,
-    wide: usize,
+    /// Whether any part so far asks for case folding, which looks at every character of a wide class.
+    folds: bool,
+    budget: &'b mut Budget,
 }
 
-impl Classes {
+impl Classes<'_> {
     fn visit(&mut self, ast: &mut Ast) -> Result<(), PatternError> {
         let narrow = match ast {
             Ast::Repetition(repetition) => return self.visit(&mut repetition.ast),
             Ast::Concat(concat) => return concat.asts.iter_mut().try_for_each(|ast| self.visit(ast)),
             Ast::Alternation(either) => return either.asts.iter_mut().try_for_each(|ast| self.visit(ast)),
             Ast::Group(group) => {
-                group.flags().map_or(Ok(()), refuse_unicode_flag)?;
+                group.flags().map_or(Ok(()), |flags| self.visit_flags(flags))?;
                 return self.visit(&mut group.ast);
             }
-            Ast::Flags(set) => return refuse_unicode_flag(&set.flags),
+            Ast::Flags(set) => return self.visit_flags(&set.flags),
             Ast::Assertion(assertion) => return refuse_angle(assertion),
             Ast::Empty(_) | Ast::Dot(_) => false,
             Ast::Literal(literal) => literal.c.is_ascii(),
-            Ast::ClassUnicode(class) => {
-                self.count_wide(&class.span)?;
+            Ast::ClassUnicode(_) => {
+                self.charge(PROPERTY_STEPS)?;
                 false
             }
-            Ast::ClassPerl(class) if self.unicode => return self.count_wide(&class.span),
+            Ast::ClassPerl(_) if self.unicode => false,
             Ast::ClassPerl(class) => {
                 let narrow = !class.negated;
                 let kind = ClassSet::Item(ClassSetItem::Ascii(ascii(class, false)));
@@ -101,18 +104,23 @@ impl Classes {
     }
 
     fn visit_item(&mut self, item: &mut ClassSetItem) -> Result<bool, PatternError> {
-        let narrow = match item {
-            ClassSetItem::Empty(_) => true,
-            ClassSetItem::Literal(literal) => literal.c.is_ascii(),
-            ClassSetItem::Range(range) => range.end.c.is_ascii(),
-            ClassSetItem::Ascii(class) => return Ok(!class.negated),
+        let (narrow, steps_if_folded) = match item {
+            ClassSetItem::Empty(_) => (true, 0),
+            ClassSetItem::Literal(literal) => (literal.c.is_ascii(), 0),
+            ClassSetItem::Range(range) => (range.end.c.is_ascii(), u32::from(range.end.c) as usize),
+            ClassSetItem::Ascii(class) => (!class.negated, COMPLEMENT_STEPS),
             ClassSetItem::Perl(class) if !self.unicode => {
                 let narrow = !class.negated;
                 *item = ClassSetItem::Ascii(ascii(class, class.negated));
-                return Ok(narrow);
+                (narrow, COMPLEMENT_STEPS)
             }
-            ClassSetItem::Unicode(_) | ClassSetItem::Perl(_) => false,
-            ClassSetItem::Bracketed(class) => return Ok(self.visit_set(&mut class.kind)? && !class.negated),
+            ClassSetItem::Perl(class) => {
+                (false, if class.negated { COMPLEMENT_STEPS } else { PROPERTY_STEPS })
+            }
+            ClassSetItem::Unicode(_) => (false, PROPERTY_STEPS),
+            ClassSetItem::Bracketed(class) => {
+                (self.visit_set(&mut class.kind)? && !class.negated, COMPLEMENT_STEPS)
+            }
             ClassSetItem::Union(union) => {
                 let items = union.items.iter_mut();
                 return items
@@ -121,17 +129,21 @@ impl Classes {
             }
         };
         if !narrow {
-            self.count_wide(item.span())?;
+            self.charge(steps_if_folded)?;
         }
         Ok(narrow)
     }
 
-    fn count_wide(&mut self, span: &Span) -> Result<(), PatternError> {
-        self.wide += 1;
-        if self.wide > WIDE_MAX {
-            return Err(PatternError::TooComplex { advice: "use fewer classes with characters above ASCII" });
+    fn charge(&mut self, steps_if_folded: usize) -> Result<(), PatternError> {
+        self.budget.spend(if self.folds { steps_if_folded } else { WIDE_STEPS })
+    }
+
+    fn visit_flags(&mut self, flags: &ast::Flags) -> Result<(), PatternError> {
+        self.folds |= flags.flag_state(ast::Flag::CaseInsensitive) == Some(true);
+        if flags.flag_state(ast::Flag::Unicode).is_some() {
+            let reason = "Unicode is asked for beside the pattern, not with a flag in it";
+            return Err(PatternError::syntax(reason, flags.span.start.offset));
         }
-        let _ = span;
         Ok(())
     }
 }
@@ -155,16 +167,6 @@ fn ascii(class: &ast::ClassPerl, negated: bool) -> ast::ClassAscii {
     ast::ClassAscii { span: class.span, kind, negated }
 }
 
-fn refuse_unicode_flag(flags: &ast::Flags) -> Result<(), PatternError> {
-    match flags.flag_state(ast::Flag::Unicode) {
-        None => Ok(()),
-        Some(_) => Err(PatternError::syntax(
-            "Unicode is asked for beside the pattern, not with a flag in it",
-            flags.span.start.offset,
-        )),
-    }
-}
-
 /// Other dialects read `\<` as `<`, this one as the start of a word: neither is guessed.
 fn refuse_angle(assertion: &ast::Assertion) -> Result<(), PatternError> {
     use ast::AssertionKind::{WordBoundaryEndAngle, WordBoundaryStartAngle};
@@ -176,4 +178,8 @@ fn refuse_angle(assertion: &ast::Assertion) -> Result<(), PatternError> {
 
 const NEST_MAX: u32 = 64;
 const HYPHENS_MAX: usize = 32;
-const WIDE_MAX: usize = 64;
+
+/// What it takes to fold a class of the Unicode tables, or one that holds almost every character: measured.
+const PROPERTY_STEPS: usize = 500_000;
+const COMPLEMENT_STEPS: usize = 700_000;
+const WIDE_STEPS: usize = 500;
