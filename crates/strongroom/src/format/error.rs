@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::PatternError;
+
 /// The rule that a value broke, as a sentence. Holds no part of the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormatError {
@@ -37,6 +39,30 @@ pub enum BadFormat {
     /// No format without parameters has this name.
     #[error("no format without parameters has this name; names are case-sensitive")]
     UnknownName,
+    /// A list of values is empty.
+    #[error("a list of values needs at least one value")]
+    EnumEmpty,
+    /// A list of values has an empty value, which is valid for the format `string` only.
+    #[error("a value of a list must not be empty")]
+    EnumValueEmpty,
+    /// A list of values has the same value twice.
+    #[error("the values of a list must differ")]
+    EnumValueRepeated,
+    /// The values of a list are too large together.
+    #[error("the values of a list must have at most {bytes_max} bytes together")]
+    EnumTooLarge {
+        /// The most bytes of all values together.
+        bytes_max: usize,
+    },
+    /// A list of URL schemes is empty or too long, or one of them is not a scheme in lower case.
+    #[error("a list of one to {count_max} URL schemes in lower case is required")]
+    UrlSchemes {
+        /// The most schemes of a list.
+        count_max: usize,
+    },
+    /// A pattern was refused.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
     /// The bounds leave no length that a value can have.
     #[error("length bounds must run from a lower to a higher number of bytes, at most {bytes_max}")]
     LengthBounds {

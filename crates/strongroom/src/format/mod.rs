@@ -10,19 +10,39 @@
 //! | `integer` | a JSON number without fraction and exponent, of any size | RFC 8259, section 6 |
 //! | `boolean` | `true` or `false` | RFC 8259, section 3 |
 //! | `url` | an absolute URL with a host; a fragment is allowed | RFC 3986 |
+//! | `url_with_scheme` | the same, with one of the given schemes | RFC 3986 |
+//! | `json` | a JSON text, at most 128 levels deep; a name may repeat | RFC 8259 |
+//! | `uuid` | 8-4-4-4-12 hex digits of either case | RFC 9562, section 4 |
+//! | `email` | `dot-atom@hostname`: no quotes, comments, address literals or non-ASCII | RFC 5321, section 4.1.2 |
+//! | `hostname` | labels of letters, digits and inner hyphens, the last not all digits | RFC 1123, section 2.1 |
+//! | `base64` | padded, canonical, on one line | RFC 4648, section 4 |
+//! | `pem` | one or more blocks with lines of 64, nothing around them | RFC 7468, section 3 (strict) |
+//! | `enum` | one of the given values | |
+//! | `pattern` | matched as a whole by a pattern that was vetted | |
 //!
 //! The empty value is valid for `string` only.
 
+mod base64;
+mod email;
+mod enum_format;
 mod error;
+mod hostname;
+mod json;
 mod length;
 mod number;
+mod pattern;
+mod pem;
 mod url;
+mod uuid;
 
 use std::fmt;
 use std::str::FromStr;
 
+pub use enum_format::EnumFormat;
 pub use error::{BadFormat, FormatError};
 pub use length::{LengthBounds, VALUE_BYTES_MAX};
+pub use pattern::{PatternCache, PatternDraft, PatternError, PatternFormat};
+pub use url::UrlSchemes;
 
 /// The format that every value of a variable definition has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +59,24 @@ pub enum VarFormat {
     Boolean,
     /// An absolute URL as in RFC 3986 with a host.
     Url,
+    /// An absolute URL as in RFC 3986 with a host and one of these schemes.
+    UrlWithScheme(UrlSchemes),
+    /// A JSON text as in RFC 8259.
+    Json,
+    /// A UUID as in RFC 9562.
+    Uuid,
+    /// A mailbox as in RFC 5321: a dot-atom, `@` and a host name.
+    Email,
+    /// A host name as in RFC 1123.
+    Hostname,
+    /// Base64 with padding as in RFC 4648.
+    Base64,
+    /// PEM blocks as in RFC 7468.
+    Pem,
+    /// One of a list of values.
+    Enum(EnumFormat),
+    /// What a pattern matches as a whole.
+    Pattern(PatternFormat),
 }
 
 impl VarFormat {
@@ -52,23 +90,40 @@ impl VarFormat {
     /// assert_eq!(refused.to_string(), "a number as in RFC 8259, for example -1.5e3, is required");
     /// ```
     ///
+    /// A [`Pattern`](Self::Pattern) is compiled anew on each call; [`validate_with`](Self::validate_with) keeps it.
+    ///
     /// # Errors
     /// The rule that failed, as a sentence that holds no part of `value`.
     pub fn validate(&self, value: &str) -> Result<(), FormatError> {
-        match self {
-            Self::String => Ok(()),
-            Self::Number => {
-                require(number::is_number(value), "a number as in RFC 8259, for example -1.5e3, is required")
-            }
-            Self::Integer => require(
-                number::is_integer(value),
-                "a number as in RFC 8259 without fraction and exponent, for example -15, is required",
-            ),
-            Self::Boolean => require(matches!(value, "true" | "false"), "true or false is required"),
-            Self::Url => {
-                require(url::is_url(value), "an absolute URL as in RFC 3986 with a host is required")
-            }
-        }
+        self.check(value, None)
+    }
+
+    /// Says whether `value` has this format, with the patterns that `cache` keeps compiled.
+    ///
+    /// # Errors
+    /// Those of [`validate`](Self::validate).
+    pub fn validate_with(&self, value: &str, cache: &PatternCache) -> Result<(), FormatError> {
+        self.check(value, Some(cache))
+    }
+
+    fn check(&self, value: &str, cache: Option<&PatternCache>) -> Result<(), FormatError> {
+        let holds = match self {
+            Self::String => true,
+            Self::Number => number::is_number(value),
+            Self::Integer => number::is_integer(value),
+            Self::Boolean => matches!(value, "true" | "false"),
+            Self::Url => url::is_url(value),
+            Self::UrlWithScheme(schemes) => schemes.allow(value),
+            Self::Json => json::is_json(value),
+            Self::Uuid => uuid::is_uuid(value),
+            Self::Email => email::is_email(value),
+            Self::Hostname => hostname::is_hostname(value),
+            Self::Base64 => base64::is_base64(value),
+            Self::Pem => pem::is_pem(value),
+            Self::Enum(values) => values.contains(value),
+            Self::Pattern(pattern) => return pattern.validate(value, cache),
+        };
+        if holds { Ok(()) } else { Err(FormatError::new(self.rule())) }
     }
 
     /// The name of the format in stored and wire forms.
@@ -85,12 +140,39 @@ impl VarFormat {
             Self::Integer => "integer",
             Self::Boolean => "boolean",
             Self::Url => "url",
+            Self::UrlWithScheme(_) => "url_with_scheme",
+            Self::Json => "json",
+            Self::Uuid => "uuid",
+            Self::Email => "email",
+            Self::Hostname => "hostname",
+            Self::Base64 => "base64",
+            Self::Pem => "pem",
+            Self::Enum(_) => "enum",
+            Self::Pattern(_) => "pattern",
         }
     }
-}
 
-fn require(holds: bool, rule: &'static str) -> Result<(), FormatError> {
-    if holds { Ok(()) } else { Err(FormatError::new(rule)) }
+    /// What the format asks for. Parameters stay out: one of them may be close to the value that was refused.
+    fn rule(&self) -> &'static str {
+        match self {
+            Self::String => "a text is required",
+            Self::Number => "a number as in RFC 8259, for example -1.5e3, is required",
+            Self::Integer => "an integer as in RFC 8259, for example -15, is required",
+            Self::Boolean => "true or false is required",
+            Self::Url => "an absolute URL with a host as in RFC 3986 is required",
+            Self::UrlWithScheme(_) => {
+                "an absolute URL with a host as in RFC 3986 and an allowed scheme is required"
+            }
+            Self::Json => "a JSON text as in RFC 8259, at most 128 levels deep, is required",
+            Self::Uuid => "a UUID of 8-4-4-4-12 hex digits as in RFC 9562 is required",
+            Self::Email => "an e-mail address of a dot-atom, @ and a host name as in RFC 5321 is required",
+            Self::Hostname => "a host name as in RFC 1123 is required",
+            Self::Base64 => "base64 with padding as in RFC 4648, section 4, is required",
+            Self::Pem => "PEM blocks with lines of 64 as in RFC 7468 and nothing around them are required",
+            Self::Enum(_) => "one of the values of the definition's list is required",
+            Self::Pattern(_) => "a value that matches the definition's pattern is required",
+        }
+    }
 }
 
 impl fmt::Display for VarFormat {
@@ -100,17 +182,33 @@ impl fmt::Display for VarFormat {
 }
 
 /// Reads the name of a format that takes no parameters. Names are case-sensitive.
+///
+/// ```
+/// use strongroom::format::{BadFormat, VarFormat};
+///
+/// assert_eq!("uuid".parse(), Ok(VarFormat::Uuid));
+/// assert_eq!("UUID".parse::<VarFormat>(), Err(BadFormat::UnknownName));
+/// ```
 impl FromStr for VarFormat {
     type Err = BadFormat;
 
     fn from_str(name: &str) -> Result<Self, BadFormat> {
-        Ok(match name {
-            "string" => Self::String,
-            "number" => Self::Number,
-            "integer" => Self::Integer,
-            "boolean" => Self::Boolean,
-            "url" => Self::Url,
-            _ => return Err(BadFormat::UnknownName),
-        })
+        let found = SIMPLE.iter().find(|format| format.name() == name);
+        found.cloned().ok_or(BadFormat::UnknownName)
     }
 }
+
+/// The formats that take no parameters.
+const SIMPLE: [VarFormat; 11] = [
+    VarFormat::String,
+    VarFormat::Number,
+    VarFormat::Integer,
+    VarFormat::Boolean,
+    VarFormat::Url,
+    VarFormat::Json,
+    VarFormat::Uuid,
+    VarFormat::Email,
+    VarFormat::Hostname,
+    VarFormat::Base64,
+    VarFormat::Pem,
+];

@@ -2,16 +2,80 @@
 
 use iri_string::types::UriStr;
 
+use super::BadFormat;
+
+/// The schemes that a URL may have, in lower case.
+///
+/// ```
+/// use strongroom::format::{UrlSchemes, VarFormat};
+///
+/// let link = VarFormat::UrlWithScheme(UrlSchemes::new(["https"])?);
+/// assert!(link.validate("https://example.com/a?b#c").is_ok());
+/// assert!(link.validate("http://example.com/a?b#c").is_err());
+/// # Ok::<(), strongroom::format::BadFormat>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(into = "Vec<String>", try_from = "Vec<String>"))]
+pub struct UrlSchemes {
+    schemes: Vec<String>,
+}
+
+impl UrlSchemes {
+    /// A list of one to 16 schemes. A URL may write its scheme in either case, as RFC 3986 says.
+    ///
+    /// # Errors
+    /// [`BadFormat::UrlSchemes`] for a list of another length, or a scheme that is not one or not in lower case.
+    pub fn new<S: Into<String>>(schemes: impl IntoIterator<Item = S>) -> Result<Self, BadFormat> {
+        let schemes: Vec<String> = schemes.into_iter().take(SCHEMES_MAX + 1).map(Into::into).collect();
+        if schemes.is_empty()
+            || schemes.len() > SCHEMES_MAX
+            || !schemes.iter().all(|scheme| is_scheme(scheme))
+        {
+            return Err(BadFormat::UrlSchemes { count_max: SCHEMES_MAX });
+        }
+        Ok(Self { schemes })
+    }
+
+    /// The schemes, in the order they were given.
+    pub fn schemes(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.schemes.iter().map(String::as_str)
+    }
+
+    pub(super) fn allow(&self, value: &str) -> bool {
+        let scheme = value.split(':').next().unwrap_or_default();
+        self.schemes().any(|allowed| allowed.eq_ignore_ascii_case(scheme)) && is_url(value)
+    }
+}
+
+impl TryFrom<Vec<String>> for UrlSchemes {
+    type Error = BadFormat;
+
+    fn try_from(schemes: Vec<String>) -> Result<Self, BadFormat> {
+        Self::new(schemes)
+    }
+}
+
+impl From<UrlSchemes> for Vec<String> {
+    fn from(schemes: UrlSchemes) -> Self {
+        schemes.schemes
+    }
+}
+
 /// A URI with a scheme and a host that is not empty. RFC 3986 calls it absolute only without a fragment, but people
 /// store links with one, so it is allowed. Nothing is normalised: the value is the text that was given.
 pub(super) fn is_url(value: &str) -> bool {
-    host(value).is_some_and(|host| !host.is_empty())
+    let Ok(uri) = UriStr::new(value) else { return false };
+    uri.authority_components().is_some_and(|authority| !authority.host().is_empty())
 }
 
-fn host(value: &str) -> Option<&str> {
-    let authority = UriStr::new(value).ok()?.authority_components()?;
-    Some(authority.host())
+/// RFC 3986, section 3.1.
+fn is_scheme(text: &str) -> bool {
+    let rest = text.strip_prefix(|c: char| c.is_ascii_lowercase());
+    rest.is_some_and(|rest| rest.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'+' | b'-' | b'.')))
 }
+
+const SCHEMES_MAX: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -27,5 +91,25 @@ mod tests {
         {
             assert!(!is_url(text));
         }
+    }
+
+    #[test]
+    fn an_allowed_scheme_is_matched_in_either_case() {
+        let https = UrlSchemes::new(["https", "wss"]).unwrap();
+        assert!(https.allow("HTTPS://h") && https.allow("wss://h"));
+        assert!(
+            !https.allow("http://h")
+                && !https.allow("httpss://h")
+                && !https.allow("https")
+                && !https.allow("")
+        );
+    }
+
+    #[test]
+    fn schemes_are_lower_case_and_few() {
+        for scheme in ["", "HTTP", "1a", "a:", "a_b", "é"] {
+            assert!(UrlSchemes::new([scheme]).is_err());
+        }
+        assert!(UrlSchemes::new(["a"; 0]).is_err() && UrlSchemes::new(["a"; 17]).is_err());
     }
 }

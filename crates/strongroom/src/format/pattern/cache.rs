@@ -1,0 +1,109 @@
+//! Compiled patterns, bounded in bytes.
+
+use std::sync::Arc;
+
+use quick_cache::sync::Cache;
+use quick_cache::{Equivalent, Weighter};
+
+use super::dfa::Dfa;
+use super::{PatternError, PatternFormat};
+
+/// Compiled patterns by their text, at most so many bytes of them; the ones used least make room.
+///
+/// A pattern is compiled when it is first used and again after it made room, never in between.
+#[derive(Debug)]
+pub struct PatternCache {
+    compiled: Cache<Key, Arc<Dfa>, Bytes>,
+}
+
+impl PatternCache {
+    /// An empty cache. One pattern takes at most about 400 KiB, most of them less than 4 KiB.
+    ///
+    /// ```
+    /// use strongroom::format::{PatternCache, PatternFormat, VarFormat};
+    ///
+    /// let cache = PatternCache::new(8 * 1024 * 1024);
+    /// let slug = VarFormat::Pattern(PatternFormat::draft("[a-z0-9-]+").vet()?);
+    /// assert!(slug.validate_with("a-slug", &cache).is_ok());
+    /// # Ok::<(), strongroom::format::PatternError>(())
+    /// ```
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Self {
+        // Counted in the largest items, so that no shard of the cache is too small for one.
+        let items = bytes_max / ITEM_BYTES_MAX;
+        Self { compiled: Cache::with_weighter(items, bytes_max as u64, Bytes) }
+    }
+
+    /// The bytes that the compiled patterns take at present.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        usize::try_from(self.compiled.weight()).unwrap_or(usize::MAX)
+    }
+
+    /// Two threads that miss at once compile twice, which is cheaper than to make every reader wait.
+    pub(super) fn compiled(&self, pattern: &PatternFormat) -> Result<Arc<Dfa>, PatternError> {
+        let key = KeyRef(pattern.pattern(), pattern.is_unicode());
+        if let Some(dfa) = self.compiled.get(&key) {
+            return Ok(dfa);
+        }
+        let dfa = Arc::new(pattern.compile()?);
+        self.compiled.insert(Key(key.0.into(), key.1), Arc::clone(&dfa));
+        Ok(dfa)
+    }
+}
+
+/// The text of a pattern and whether it asks for Unicode.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key(Box<str>, bool);
+
+#[derive(Hash)]
+struct KeyRef<'a>(&'a str, bool);
+
+impl Equivalent<Key> for KeyRef<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        (self.0, self.1) == (&*key.0, key.1)
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Bytes;
+
+impl Weighter<Key, Arc<Dfa>> for Bytes {
+    fn weight(&self, key: &Key, dfa: &Arc<Dfa>) -> u64 {
+        (size_of::<Key>() + key.0.len() + dfa.bytes()) as u64
+    }
+}
+
+const ITEM_BYTES_MAX: usize = 512 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_stay_within_the_bound() {
+        let cache = PatternCache::new(256 * 1024);
+        for count in 1..200 {
+            let pattern = PatternFormat::draft(format!("[a-z]{{1,{count}}}")).vet().unwrap();
+            cache.compiled(&pattern).unwrap();
+            assert!(cache.bytes() <= 256 * 1024);
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_compiled_once_while_it_is_in_use() {
+        let cache = PatternCache::new(1024 * 1024);
+        let pattern = PatternFormat::draft("[ab]{1,9000}").vet().unwrap();
+        let first = cache.compiled(&pattern).unwrap();
+        assert!(Arc::ptr_eq(&first, &cache.compiled(&pattern.clone()).unwrap()));
+    }
+
+    #[test]
+    fn unicode_is_part_of_the_key() {
+        let cache = PatternCache::new(1024 * 1024);
+        let ascii = PatternFormat::draft(r"\w").vet().unwrap();
+        let unicode = PatternFormat::draft(r"\w").unicode().vet().unwrap();
+        assert!(!cache.compiled(&ascii).unwrap().matches("é"));
+        assert!(cache.compiled(&unicode).unwrap().matches("é"));
+    }
+}

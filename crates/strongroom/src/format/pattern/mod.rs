@@ -1,0 +1,206 @@
+//! Patterns: regular expressions that are vetted when they are saved, and whose cost is bounded.
+//!
+//! A pattern is compiled to a table of states with one column for each class of characters that it tells apart, so
+//! that a value costs one look-up a character, whatever the pattern. What bounds the table (256 KiB) and the work of
+//! making it (a budget of counted steps) refuses the patterns that would need more.
+
+mod alphabet;
+mod budget;
+mod cache;
+mod dfa;
+mod error;
+mod nfa;
+mod states;
+mod syntax;
+
+use budget::Budget;
+pub use cache::PatternCache;
+use dfa::Dfa;
+pub use error::PatternError;
+use nfa::Nfa;
+
+use super::FormatError;
+
+/// A pattern that was vetted. It matches the whole of a value, with or without `^` and `$`, and never the empty one.
+///
+/// The syntax is that of the `regex` crate: no look-around and no back-references. `\w`, `\d`, `\s`, `\b` and `(?i)` are
+/// about ASCII unless [`PatternDraft::unicode`] was asked for; `.` and `[^a]` are about all characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(into = "PatternDraft", try_from = "PatternDraft"))]
+pub struct PatternFormat {
+    draft: PatternDraft,
+}
+
+/// A pattern with its examples, before it is vetted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+pub struct PatternDraft {
+    pattern: String,
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_false"))]
+    unicode: bool,
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
+    must_match: Vec<String>,
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
+    must_not_match: Vec<String>,
+}
+
+impl PatternFormat {
+    /// Starts a pattern, which [`PatternDraft::vet`] completes.
+    ///
+    /// ```
+    /// use strongroom::format::{PatternFormat, VarFormat};
+    ///
+    /// let key = PatternFormat::draft("sk_(live|test)_[A-Za-z0-9]{24,64}").must_not_match("pk_live_1").vet()?;
+    /// let key = VarFormat::Pattern(key);
+    /// assert!(key.validate("sk_live_0123456789abcdefghijklmn").is_ok());
+    /// assert!(key.validate("sk_live_0123456789abcdefghijklmn ").is_err());
+    /// # Ok::<(), strongroom::format::PatternError>(())
+    /// ```
+    pub fn draft(pattern: impl Into<String>) -> PatternDraft {
+        let (must_match, must_not_match) = (Vec::new(), Vec::new());
+        PatternDraft { pattern: pattern.into(), unicode: false, must_match, must_not_match }
+    }
+
+    /// The text of the pattern.
+    #[must_use]
+    pub fn pattern(&self) -> &str {
+        &self.draft.pattern
+    }
+
+    /// Whether classes and case folding are Unicode's.
+    #[must_use]
+    pub fn is_unicode(&self) -> bool {
+        self.draft.unicode
+    }
+
+    /// The examples that match.
+    pub fn must_match(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.draft.must_match.iter().map(String::as_str)
+    }
+
+    /// The examples that do not match.
+    pub fn must_not_match(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.draft.must_not_match.iter().map(String::as_str)
+    }
+
+    /// Compiles the pattern unless `cache` holds it compiled.
+    pub(super) fn validate(&self, value: &str, cache: Option<&PatternCache>) -> Result<(), FormatError> {
+        let matches = match cache {
+            Some(cache) => cache.compiled(self).map(|dfa| dfa.matches(value)),
+            None => self.compile().map(|dfa| dfa.matches(value)),
+        };
+        match matches {
+            Ok(true) if !value.is_empty() => Ok(()),
+            Ok(_) => Err(FormatError::new("a value that matches the definition's pattern is required")),
+            Err(_) => {
+                Err(FormatError::new("the definition's pattern must be vetted anew before it can be used"))
+            }
+        }
+    }
+
+    fn compile(&self) -> Result<Dfa, PatternError> {
+        self.draft.compile()
+    }
+}
+
+impl PatternDraft {
+    /// Adds an example that the pattern must match.
+    #[must_use]
+    pub fn must_match(mut self, example: impl Into<String>) -> Self {
+        self.must_match.push(example.into());
+        self
+    }
+
+    /// Adds an example that the pattern must not match.
+    #[must_use]
+    pub fn must_not_match(mut self, example: impl Into<String>) -> Self {
+        self.must_not_match.push(example.into());
+        self
+    }
+
+    /// Makes `\w`, `\d`, `\s`, `\b` and `(?i)` those of Unicode.
+    #[must_use]
+    pub fn unicode(mut self) -> Self {
+        self.unicode = true;
+        self
+    }
+
+    /// Compiles the pattern within its bounds and tries the examples.
+    ///
+    /// ```
+    /// use strongroom::format::{PatternError, PatternFormat};
+    ///
+    /// let refused = PatternFormat::draft(r"v\d+").must_match("v1").must_match("1.0").vet().unwrap_err();
+    /// assert_eq!(refused, PatternError::ExampleDoesNotMatch { index: 1 });
+    /// let refused = PatternFormat::draft("(?:[01]*1[01]{900}x)").vet().unwrap_err();
+    /// assert!(matches!(refused, PatternError::TooComplex { .. }));
+    /// ```
+    ///
+    /// # Errors
+    /// Each variant of [`PatternError`] names its cause.
+    pub fn vet(self) -> Result<PatternFormat, PatternError> {
+        let examples = self.must_match.iter().chain(&self.must_not_match);
+        let (count, bytes) =
+            examples.fold((0, 0), |(count, bytes), example| (count + 1, bytes + example.len()));
+        if count > EXAMPLES_MAX || bytes > EXAMPLE_BYTES_MAX {
+            return Err(PatternError::TooManyExamples {
+                count_max: EXAMPLES_MAX,
+                bytes_max: EXAMPLE_BYTES_MAX,
+            });
+        }
+        let dfa = self.compile()?;
+        let matches = |example: &String| !example.is_empty() && dfa.matches(example);
+        if let Some(index) = self.must_match.iter().position(|example| !matches(example)) {
+            return Err(PatternError::ExampleDoesNotMatch { index });
+        }
+        if let Some(index) = self.must_not_match.iter().position(matches) {
+            return Err(PatternError::ExampleMatches { index });
+        }
+        Ok(self.assume_vetted())
+    }
+
+    /// The pattern without compiling it, for one that comes back from where it was kept after it was vetted.
+    ///
+    /// The bounds hold all the same: a pattern that would not be vetted refuses every value.
+    #[must_use]
+    pub fn assume_vetted(self) -> PatternFormat {
+        PatternFormat { draft: self }
+    }
+
+    fn compile(&self) -> Result<Dfa, PatternError> {
+        if self.pattern.len() > PATTERN_BYTES_MAX {
+            return Err(PatternError::TooLong { bytes_max: PATTERN_BYTES_MAX });
+        }
+        let mut budget = Budget::new();
+        let hir = syntax::parse(&self.pattern, self.unicode, &mut budget)?;
+        let nfa = Nfa::of(&hir, self.unicode, &mut budget)?;
+        let dfa = Dfa::of(&nfa, &mut budget)?;
+        if dfa.matches_something() { Ok(dfa) } else { Err(PatternError::MatchesNothing) }
+    }
+}
+
+impl TryFrom<PatternDraft> for PatternFormat {
+    type Error = PatternError;
+
+    fn try_from(draft: PatternDraft) -> Result<Self, PatternError> {
+        draft.vet()
+    }
+}
+
+impl From<PatternFormat> for PatternDraft {
+    fn from(pattern: PatternFormat) -> Self {
+        pattern.draft
+    }
+}
+
+#[cfg(feature = "serde")]
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_false(unicode: &bool) -> bool {
+    !unicode
+}
+
+/// The most bytes of a pattern.
+const PATTERN_BYTES_MAX: usize = 1024;
+const EXAMPLES_MAX: usize = 32;
+const EXAMPLE_BYTES_MAX: usize = 4 * 1024;

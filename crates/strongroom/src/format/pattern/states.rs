@@ -1,0 +1,161 @@
+//! The states of a pattern's table: sets of nodes, found by following the graph from its start.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::PatternError;
+use super::alphabet::Holders;
+use super::budget::{ADVICE, Budget};
+use super::nfa::{Condition, Nfa, Node, NodeId};
+
+/// The nodes that a value can stand at, and what it came past if one of them asks.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct State {
+    nodes: Vec<NodeId>,
+    before: Option<Side>,
+}
+
+/// The states that were found so far.
+pub(super) struct States<'a> {
+    nfa: &'a Nfa,
+    holders: Holders,
+    /// What a class of characters is to its neighbours.
+    sides: Vec<Side>,
+    budget: &'a mut Budget,
+    ids: HashMap<Rc<State>, u16>,
+    found: Vec<Rc<State>>,
+    /// By node, the last closure that visited it.
+    marks: Vec<u32>,
+    mark: u32,
+}
+
+impl<'a> States<'a> {
+    /// Only the state without nodes, from which nothing matches.
+    pub(super) fn new(nfa: &'a Nfa, holders: Holders, budget: &'a mut Budget) -> Result<Self, PatternError> {
+        let sides = holders.iter().map(|sets| Side::of(nfa, sets)).collect();
+        let (ids, found, marks) = (HashMap::new(), Vec::new(), vec![0; nfa.nodes.len()]);
+        let mut states = Self { nfa, holders, sides, budget, ids, found, marks, mark: 0 };
+        states.intern(Vec::new(), Side::Edge)?;
+        Ok(states)
+    }
+
+    /// The state before the first character.
+    pub(super) fn start(&mut self) -> Result<u16, PatternError> {
+        let nodes = self.close(vec![self.nfa.start], None)?;
+        self.intern(nodes, Side::Edge)
+    }
+
+    /// The state of this number, if so many were found.
+    pub(super) fn found(&self, number: usize) -> Option<Rc<State>> {
+        self.found.get(number).cloned()
+    }
+
+    /// The state after one character of `class`.
+    pub(super) fn next(&mut self, state: &State, class: usize) -> Result<u16, PatternError> {
+        let side = self.sides.get(class).copied().unwrap_or(Side::Other);
+        let decided = self.decided(state, side)?;
+        let nodes = decided.as_ref().unwrap_or(&state.nodes);
+        self.budget.spend(TRANSITION_STEPS + nodes.len())?;
+        let sets = self.holders.get(class).map(Vec::as_slice).unwrap_or_default();
+        let taken = nodes.iter().filter_map(|&node| match self.nfa.node(node) {
+            Some(Node::Take { set, next }) if sets.binary_search(&set).is_ok() => Some(next),
+            _ => None,
+        });
+        let taken = taken.collect();
+        let nodes = self.close(taken, None)?;
+        self.intern(nodes, side)
+    }
+
+    /// Says whether the value may end in `state`.
+    pub(super) fn accepts(&mut self, state: &State) -> Result<bool, PatternError> {
+        let decided = self.decided(state, Side::Edge)?;
+        let mut nodes = decided.as_ref().unwrap_or(&state.nodes).iter();
+        Ok(nodes.any(|&node| matches!(self.nfa.node(node), Some(Node::Match))))
+    }
+
+    /// The nodes of `state` once what stands `after` the position decides its conditions, if it has any.
+    fn decided(&mut self, state: &State, after: Side) -> Result<Option<Vec<NodeId>>, PatternError> {
+        let Some(before) = state.before else { return Ok(None) };
+        self.close(state.nodes.clone(), Some((before, after))).map(Some)
+    }
+
+    /// The nodes that can be reached without a character. Conditions stay while their `sides` are not known.
+    fn close(
+        &mut self,
+        mut open: Vec<NodeId>,
+        sides: Option<(Side, Side)>,
+    ) -> Result<Vec<NodeId>, PatternError> {
+        self.mark += 1;
+        let mut nodes = Vec::new();
+        while let Some(id) = open.pop() {
+            self.budget.spend(1)?;
+            let (Some(mark), Some(node)) = (self.marks.get_mut(usize::from(id)), self.nfa.node(id)) else {
+                continue;
+            };
+            if std::mem::replace(mark, self.mark) == self.mark {
+                continue;
+            }
+            match (node, sides) {
+                (Node::Split(a, b), _) => open.extend([a, b]),
+                (Node::When(condition, next), Some((before, after))) => {
+                    open.extend(condition.holds(before, after).then_some(next));
+                }
+                (Node::When(..) | Node::Take { .. } | Node::Match, _) => nodes.push(id),
+            }
+        }
+        nodes.sort_unstable();
+        Ok(nodes)
+    }
+
+    /// The number of the state, which is new if none like it was found before.
+    fn intern(&mut self, nodes: Vec<NodeId>, before: Side) -> Result<u16, PatternError> {
+        self.budget.spend(nodes.len())?;
+        let asks = nodes.iter().any(|&node| matches!(self.nfa.node(node), Some(Node::When(..))));
+        let state = State { nodes, before: asks.then_some(before) };
+        if let Some(&id) = self.ids.get(&state) {
+            return Ok(id);
+        }
+        let id = u16::try_from(self.found.len()).map_err(|_| PatternError::TooComplex { advice: ADVICE })?;
+        let state = Rc::new(state);
+        self.ids.insert(Rc::clone(&state), id);
+        self.found.push(state);
+        Ok(id)
+    }
+}
+
+/// What stands on one side of a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Side {
+    /// The start or the end of the value.
+    Edge,
+    Newline,
+    Word,
+    Other,
+}
+
+impl Side {
+    /// The side that a class of characters is, by the numbers of the sets that hold it.
+    fn of(nfa: &Nfa, sets: &[u16]) -> Self {
+        let in_set = |set: Option<u16>| set.is_some_and(|set| sets.binary_search(&set).is_ok());
+        if in_set(nfa.words) {
+            return Self::Word;
+        }
+        if in_set(nfa.newlines) { Self::Newline } else { Self::Other }
+    }
+}
+
+impl Condition {
+    fn holds(self, before: Side, after: Side) -> bool {
+        match self {
+            Self::Start => before == Side::Edge,
+            Self::End => after == Side::Edge,
+            Self::LineStart => matches!(before, Side::Edge | Side::Newline),
+            Self::LineEnd => matches!(after, Side::Edge | Side::Newline),
+            Self::WordEdge => (before == Side::Word) != (after == Side::Word),
+            Self::NoWordEdge => (before == Side::Word) == (after == Side::Word),
+        }
+    }
+}
+
+/// What a look-up in the states costs, however few nodes there are.
+const TRANSITION_STEPS: usize = 32;

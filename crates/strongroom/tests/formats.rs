@@ -1,0 +1,188 @@
+//! Formats through the public API: each grammar on a table, and what an error may say.
+
+#![allow(clippy::unwrap_used)]
+
+use strongroom::format::{BadFormat, EnumFormat, LengthBounds, PatternFormat, UrlSchemes, VarFormat};
+
+fn accepted<'a>(format: &VarFormat, values: &[&'a str]) -> Vec<&'a str> {
+    values.iter().copied().filter(|value| format.validate(value).is_ok()).collect()
+}
+
+/// One of each format.
+fn all() -> Vec<VarFormat> {
+    let names = [
+        "string", "number", "integer", "boolean", "url", "json", "uuid", "email", "hostname", "base64", "pem",
+    ];
+    let mut formats: Vec<VarFormat> = names.iter().map(|name| name.parse().unwrap()).collect();
+    formats.push(VarFormat::UrlWithScheme(UrlSchemes::new(["https"]).unwrap()));
+    formats.push(VarFormat::Enum(EnumFormat::new(["a", "b"]).unwrap()));
+    formats.push(VarFormat::Pattern(PatternFormat::draft("[a-z]*").vet().unwrap()));
+    formats
+}
+
+#[test]
+fn the_empty_value_is_valid_for_string_only() {
+    for format in all() {
+        assert_eq!(format.validate("").is_ok(), format == VarFormat::String, "{format}");
+    }
+}
+
+#[test]
+fn no_error_holds_the_value_or_a_part_of_it() {
+    let value = "\u{1}zqx-7351-SECRET\u{2}";
+    for format in all().iter().filter(|format| **format != VarFormat::String) {
+        let error = format.validate(value).unwrap_err();
+        for text in [error.to_string(), format!("{error:?}"), error.rule().to_owned()] {
+            assert!(!["zqx", "7351", "SECRET"].iter().any(|part| text.contains(part)), "{format}");
+        }
+    }
+}
+
+#[test]
+fn an_error_is_the_same_for_every_value_that_is_refused() {
+    for format in all().iter().filter(|format| **format != VarFormat::String) {
+        assert_eq!(format.validate("\u{1}"), format.validate("another\u{2}"), "{format}");
+    }
+}
+
+#[test]
+fn numbers_are_those_of_rfc_8259() {
+    let good =
+        ["0", "-0", "1", "-15", "1e5", "1E+5", "-1.5e3", "0.0", "1e-999", "123456789012345678901234567890"];
+    let bad = [
+        "", "01", "-01", "+1", ".5", "1.", "-", "--1", "1e", "1e+", "0x1", "NaN", "Infinity", " 1", "1 ",
+        "1\n", "１", "1,0", "1_0", "1.5.2", "e5", "-.5", "1e5.0",
+    ];
+    assert_eq!(accepted(&VarFormat::Number, &[&good[..], &bad].concat()), good);
+    assert_eq!(accepted(&VarFormat::Integer, &[&good[..], &bad].concat()), ["0", "-0", "1", "-15", good[9]]);
+}
+
+#[test]
+fn booleans_are_two_words() {
+    let values = ["true", "false", "True", "FALSE", "1", "yes", " true", "true\n"];
+    assert_eq!(accepted(&VarFormat::Boolean, &values), ["true", "false"]);
+}
+
+#[test]
+fn urls_are_those_of_rfc_3986_with_a_host() {
+    let good = [
+        "https://api.example.com",
+        "http://[::1]:80/",
+        "https://user:pw@h/",
+        "postgres://u:p@h:5432/db?x=1",
+        "HTTP://H",
+        "https://h/a%20b?q=a/b#frag",
+        "http://127.0.0.1:8080",
+        "http://h:/",
+        "amqp+ssl://h",
+        "http://[v1.x]/",
+        "http://h/;p=1/..//x",
+        "http://xn--bcher-kva.example/",
+        "http://a_b/",
+    ];
+    let bad = [
+        "",
+        "https://",
+        "http:///x",
+        "http://:80/",
+        "mailto:a@b",
+        "a:b",
+        "urn:isbn:1",
+        "file:///etc",
+        "//h/x",
+        "h/x",
+        "http//h",
+        "http://h/a b",
+        " http://h",
+        "http://h\n",
+        "http://bücher.example/",
+        "http://h/%zz",
+        "http://h/<x>",
+        "http://[::1",
+        "http://[::g]/",
+        "http://h:port/",
+        "1http://h",
+        "http://u@",
+        "http://h/\\x",
+        "http://h/{x}",
+    ];
+    assert_eq!(accepted(&VarFormat::Url, &[&good[..], &bad].concat()), good);
+}
+
+#[test]
+fn schemes_narrow_a_url_and_nothing_else() {
+    let https = VarFormat::UrlWithScheme(UrlSchemes::new(["https"]).unwrap());
+    let values = ["https://h", "HTTPS://h#x", "http://h", "https:///", "https:h", "httpsx://h"];
+    assert_eq!(accepted(&https, &values), ["https://h", "HTTPS://h#x"]);
+}
+
+#[test]
+fn names_are_case_sensitive_and_come_back() {
+    for format in all() {
+        let simple = format.name().parse::<VarFormat>();
+        assert_eq!(format.to_string(), format.name());
+        assert!(
+            simple == Ok(format.clone()) || matches!(format.name(), "url_with_scheme" | "enum" | "pattern")
+        );
+    }
+    for name in ["", "String", "NUMBER", "enum", "pattern", "float", " url"] {
+        assert_eq!(name.parse::<VarFormat>(), Err(BadFormat::UnknownName));
+    }
+}
+
+#[test]
+fn every_format_takes_64_kib_of_the_worst_in_its_stride() {
+    for unit in
+        ["a", "[", "1", "-", ".", "é", "a.", "\\", "\"", "https://", "-----BEGIN A-----\n", "\u{10ffff}"]
+    {
+        let value = unit.repeat(64 * 1024 / unit.len());
+        all().iter().for_each(|format| drop(format.validate(&value)));
+    }
+}
+
+#[test]
+fn length_bounds_say_what_they_are() {
+    let bounds = LengthBounds::new(2..=3).unwrap();
+    assert_eq!(bounds.check("a").unwrap_err().to_string(), "2 to 3 bytes are required");
+}
+
+#[cfg(feature = "serde")]
+mod serde_forms {
+    use super::*;
+
+    #[test]
+    fn a_format_without_parameters_is_its_name() {
+        assert_eq!(serde_json::to_string(&VarFormat::Url).unwrap(), "\"url\"");
+        assert_eq!(serde_json::from_str::<VarFormat>("\"hostname\"").unwrap(), VarFormat::Hostname);
+    }
+
+    #[test]
+    fn every_format_survives_its_form_under_its_name() {
+        for format in all() {
+            let json = serde_json::to_string(&format).unwrap();
+            assert!(json.contains(&format!("\"{}\"", format.name())));
+            assert_eq!(serde_json::from_str::<VarFormat>(&json).unwrap(), format);
+        }
+    }
+
+    #[test]
+    fn a_form_is_vetted_when_it_is_read() {
+        let pattern = r#"{"pattern":{"pattern":"v\\d","must_match":["v1"],"must_not_match":["v"]}}"#;
+        assert!(serde_json::from_str::<VarFormat>(pattern).is_ok());
+        assert!(serde_json::from_str::<VarFormat>(&pattern.replace("v1", "x")).is_err());
+        for bad in [
+            r#"{"enum":[]}"#,
+            r#"{"enum":["a","a"]}"#,
+            r#"{"url_with_scheme":["HTTP"]}"#,
+            r#"{"pattern":{"pattern":"("}}"#,
+            r#"{"pattern":{"pattern":"a","flags":"i"}}"#,
+            "\"Url\"",
+            "\"enum\"",
+            "\"float\"",
+        ] {
+            assert!(serde_json::from_str::<VarFormat>(bad).is_err());
+        }
+        assert!(serde_json::from_str::<LengthBounds>(r#"{"min":2,"max":1}"#).is_err());
+        assert!(serde_json::from_str::<LengthBounds>(r#"{"min":1,"max":2}"#).is_ok());
+    }
+}

@@ -1,0 +1,252 @@
+//! Patterns through the public API: what real ones look like, what is refused and why.
+
+use proptest::prelude::*;
+use strongroom::format::{PatternCache, PatternError, PatternFormat, VarFormat};
+
+/// What a pattern says about values, compiled once.
+fn matcher(pattern: PatternFormat) -> impl Fn(&str) -> bool {
+    let (format, cache) = (VarFormat::Pattern(pattern), PatternCache::new(1024 * 1024));
+    move |value| format.validate_with(value, &cache).is_ok()
+}
+
+/// A pattern, values that match, values that do not.
+type Row = (&'static str, &'static [&'static str], &'static [&'static str]);
+
+#[rustfmt::skip]
+const ORDINARY: &[Row] = &[
+    // Keys and tokens.
+    ("sk_(live|test)_[A-Za-z0-9]{24,64}", &["sk_live_0123456789abcdefABCDEF01"], &["sk_live_short", "pk_live_0123456789abcdefABCDEF01"]),
+    ("^gh[pousr]_[A-Za-z0-9]{36}$", &["ghp_0123456789abcdefghijABCDEFGHIJ012345"], &["ghp_0123", "ghx_0123456789abcdefghijABCDEFGHIJ012345"]),
+    ("^xox[baprs]-([0-9a-zA-Z]{10,48})(-[0-9a-zA-Z]{10,48})*$", &["xoxb-1234567890-abcdefghij"], &["xoxb-", "xoxz-1234567890"]),
+    ("^AKIA[0-9A-Z]{16}$", &["AKIAIOSFODNN7EXAMPLE"], &["AKIAIOSFODNN7EXAMPL", "akiaiosfodnn7example"]),
+    (r"^AIza[0-9A-Za-z\-_]{35}$", &["AIzaSyA-0123456789_abcdefghijABCDEFGHIJ"], &["AIza", "AIzaSyA 0123456789_abcdefghijABCDEFGHI"]),
+    (r"^SG\.[\w\-]{22}\.[\w\-]{43}$", &["SG.0123456789abcdefghijAB.0123456789abcdefghijABCDEFGHIJ0123456789-_w"], &["SG.a.b"]),
+    ("^[0-9a-f]{32}$", &["0123456789abcdef0123456789abcdef"], &["0123456789ABCDEF0123456789ABCDEF", "0123"]),
+    ("^[0-9a-f]{32}-us[0-9]{1,2}$", &["0123456789abcdef0123456789abcdef-us19"], &["0123456789abcdef0123456789abcdef-eu1"]),
+    ("(?i)^[0-9A-F]{40}$", &["0123456789abcdefABCDEF0123456789abcdef01"], &["g123456789abcdefABCDEF0123456789abcdef01"]),
+    (r"^eyJ[\w-]+\.[\w-]+\.[\w-]*$", &["eyJhbGciOiJub25lIn0.e30."], &["abc.def.ghi", "eyJhbGciOiJub25lIn0"]),
+    (r"^[A-Za-z0-9-_]+\.[A-Za-z0-9-_]+\.[A-Za-z0-9-_]+$", &["a-b.c_d.e"], &["a.b", "a.b.c.d"]),
+    ("^SK[0-9a-fA-F]{32}$", &["SK0123456789abcdefABCDEF0123456789"], &["AC0123456789abcdefABCDEF0123456789"]),
+    (r"^\d{8,10}:[a-zA-Z0-9_-]{35}$", &["123456789:AAF0123456789abcdefghijABCDEFGHIJ_-"], &["1234:AAF"]),
+    (r"^(Bearer|Basic) [\x21-\x7E]+$", &["Bearer abc.def", "Basic YTpi"], &["Bearer ", "bearer abc"]),
+    (r"^[^\s]{20,200}$", &["01234567890123456789"], &["0123456789 0123456789", "short"]),
+    (r"^\S+$", &["no-space", "é"], &["a b", "\u{9}"]),
+    (r"^[\w-]{10,}$", &["abc_def-123"], &["short", "abc.def.123"]),
+    (r"^[!-~]+$", &["p@ss~word!"], &["pass word", "é"]),
+    // Accounts, workspaces, identifiers.
+    ("^[a-zA-Z0-9_-]+$", &["a", "A_b-9"], &["a b", "a.b", "é"]),
+    (r"^\w{1,64}$", &["user_1"], &["user-1", "é"]),
+    (r"^\d+$", &["0", "123456"], &["12a", "١٢", "-1"]),
+    (r"^\d{12}$", &["123456789012"], &["12345678901", "1234567890123"]),
+    (r"^\d{3}-\d{3}-\d{4}$", &["123-456-7890"], &["1234567890"]),
+    ("^(AC|SK|US)[0-9a-f]{32}$", &["AC0123456789abcdef0123456789abcdef"], &["XX0123456789abcdef0123456789abcdef"]),
+    ("^[a-z0-9]+(?:-[a-z0-9]+)*$", &["a-slug-2"], &["-a", "a--b", "A"]),
+    (r"^[A-Z][A-Z0-9]{1,9}-\d+$", &["PROJ-12"], &["proj-12", "PROJ-"]),
+    ("^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$", &["f81d4fae-7dec-11d0-A765-00a0c91e6bf6"], &["f81d4fae7dec11d0a76500a0c91e6bf6"]),
+    ("^[0-9a-f]{24}$", &["6500a1b2c3d4e5f6a7b8c9d0"], &["6500a1b2c3d4e5f6a7b8c9d"]),
+    ("^[0-7][0-9A-HJKMNP-TV-Z]{25}$", &["01ARZ3NDEKTSV4RRFFQ69G5FAV"], &["81ARZ3NDEKTSV4RRFFQ69G5FAV", "01ARZ3NDEKTSV4RRFFQ69G5FAI"]),
+    (r"^arn:(aws|aws-cn|aws-us-gov):[a-z0-9-]+:[a-z0-9-]*:(\d{12})?:[\w+=,.@/:-]+$", &["arn:aws:iam::123456789012:role/S3-Access", "arn:aws:s3:::bucket/key"], &["arn:aws:iam", "arn:gcp:iam::1:x"]),
+    (r"^projects/[a-z][a-z0-9-]{4,28}[a-z0-9]/locations/[a-z0-9-]+$", &["projects/my-project-1/locations/eu-west1"], &["projects/x/locations/y"]),
+    (r"^@?[A-Za-z0-9_]{1,15}$", &["@handle", "handle"], &["@", "@much_too_long_for_it"]),
+    ("^[CGD][A-Z0-9]{8,10}$", &["C012AB3CD"], &["c012ab3cd"]),
+    (r"^[\w.\- ]{1,100}$", &["My workspace 1.0"], &["a/b", ""]),
+    // Hosts and URLs.
+    (r"^https?://([a-zA-Z0-9-]+\.)*example\.com(/.*)?$", &["https://example.com", "http://a.b.example.com/x?y=é"], &["https://example.com.evil.test", "https://notexample.com"]),
+    (r"^https:\/\/[\w\-]+\.my\.salesforce\.com\/?$", &["https://acme.my.salesforce.com/", "https://a-b.my.salesforce.com"], &["https://my.salesforce.com", "http://acme.my.salesforce.com"]),
+    (r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", &["a", "acme-eu"], &["-acme", "acme-", "Acme"]),
+    (r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$", &["a.example", "x-y.z9.example"], &["example", "a..b", "-a.example"]),
+    (r"^[a-zA-Z0-9-]+\.atlassian\.net$", &["acme.atlassian.net"], &["acme.atlassian.com", "acme.atlassian.net/x"]),
+    (r"^(?:https?://)?(?:www\.)?[a-z0-9.-]+\.[a-z]{2,}(?::\d{2,5})?(?:/[^\s]*)?$", &["www.example.com:8080/a", "https://example.com"], &["https://", "example.com /"]),
+    (r"^[a-z][a-z0-9+.-]*://[^\s/$.?#][^\s]*$", &["postgres://u:p@h:5432/db"], &["://h", "postgres://"]),
+    (r"^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)$", &["192.168.0.1", "255.255.255.255"], &["256.1.1.1", "1.2.3"]),
+    (r"^(?:\d{1,3}\.){3}\d{1,3}/(?:3[0-2]|[12]?\d)$", &["10.0.0.0/8"], &["10.0.0.0/33"]),
+    ("^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$", &["00:1B:44:11:3A:B7"], &["001B44113AB7"]),
+    ("^[A-Za-z0-9.-]+:[0-9]{1,5}$", &["db.internal:5432"], &["db.internal"]),
+    (r"^/(?:[\w.~-]+/?)*$", &["/", "/a/b.c/"], &["a/b", "//a b"]),
+    // Mail and people.
+    (r"^[\w-\.]+@([\w-]+\.)+[\w-]{2,4}$", &["first.last@mail.example.com"], &["a@b", "a b@c.de"]),
+    (r"^[^@\s]+@[^@\s]+\.[^@\s]+$", &["a@b.c", "é@b.c"], &["a@b", "a@@b.c"]),
+    (r"^[a-zA-Z0-9.!#$%&'*+\/=?^_`{|}~-]+@[a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)*$", &["o'hara+x@example.ie"], &["a@", "@b"]),
+    (r"^\+?[1-9]\d{1,14}$", &["+4915112345678"], &["+0123", "1-2"]),
+    (r"^\(?\d{3}\)?[-. ]?\d{3}[-. ]?\d{4}$", &["(555) 123-4567", "5551234567"], &["555-1234"]),
+    (r"^[\u00C0-\u017Fa-zA-Z' -]+$", &["Zoë O'Hara"], &["1", "日本"]),
+    (r"^[^<>]{1,255}$", &["any text, 日本"], &["<b>", ""]),
+    // Dates, times, numbers, versions.
+    (r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$", &["2024-02-29T12:00:00Z"], &["2024-02-29 12:00:00", "2024-02-29T12:00:00.000Z"]),
+    (r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", &["2024-12-31"], &["2024-13-01", "2024-1-1"]),
+    (r"^([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?$", &["23:59", "00:00:00"], &["24:00", "1:00"]),
+    (r"^(\*|[0-5]?\d)( (\*|[0-9,\-*\/]+)){4}$", &["0 0 * * 1-5", "* */2 1,15 * *"], &["0 0 * *"]),
+    (r"^P(?:\d+D)?(?:T(?:\d+H)?(?:\d+M)?(?:\d+S)?)?$", &["P1DT2H", "PT5M"], &["1D", "PT5X"]),
+    (r"\d{1,10}(\.\d{1,2})?", &["0", "19.99"], &["1.999", ".5", "1."]),
+    (r"^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$", &["-0.5e+3"], &["01", "+1"]),
+    (r"^(?P<major>0|[1-9]\d*)\.(?<minor>0|[1-9]\d*)\.(0|[1-9]\d*)(?:-([\da-zA-Z-]+(?:\.[\da-zA-Z-]+)*))?(?:\+[\da-zA-Z.-]+)?$", &["1.2.3", "1.0.0-rc.1+5"], &["1.2", "01.2.3"]),
+    (r"^v?\d+(\.\d+){0,3}$", &["v1", "1.2.3.4"], &["v", "1.2.3.4.5"]),
+    (r"^(100|[1-9]?\d)%?$", &["0", "99%", "100"], &["101", "%"]),
+    (r"^#(?:[0-9a-fA-F]{3}){1,2}$", &["#fff", "#A0b1C2"], &["#ff", "fff"]),
+    ("^[A-Z]{3}$", &["EUR"], &["eur", "EURO"]),
+    (r"^[A-Z]{2}\d{2}[A-Z0-9]{11,30}$", &["DE89370400440532013000"], &["DE8937"]),
+    ("^[a-z]{2}(-[A-Z]{2})?$", &["en", "de-AT"], &["EN", "de_AT"]),
+    (r"^(us|eu|ap|sa|ca|me|af)-(north|south|east|west|central|northeast|southeast)-\d$", &["eu-central-1"], &["eu-1"]),
+    ("^(us|eu|au|in|jp|ca)$", &["eu"], &["EU", "us "]),
+    ("(?i)^(true|false|yes|no|on|off)$", &["TRUE", "Off"], &["1", "o\u{17f}f"]),
+    // Texts and encodings.
+    ("^.{1,}$", &["x", "日本"], &["a\nb"]),
+    ("^.{0,255}$", &["x"], &[""]),
+    ("^.{1,1024}$", &["x"], &["a\nb"]),
+    (r"^[\s\S]+$", &["a\nb"], &[""]),
+    ("(?s)^.+$", &["a\nb", "\u{10ffff}"], &[""]),
+    (r"^(?:[A-Za-z0-9+\/]{4})*(?:[A-Za-z0-9+\/]{2}==|[A-Za-z0-9+\/]{3}=)?$", &["Zm9v", "Zg=="], &["Zg", "Z==="]),
+    (r"^-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----[\s\S]+-----END (?:[A-Z]+ )*PRIVATE KEY-----\s*$", &["-----BEGIN RSA PRIVATE KEY-----\nMA==\n-----END RSA PRIVATE KEY-----\n"], &["-----BEGIN PUBLIC KEY-----"]),
+    (r"^[a-zA-Z_$][\w$]*$", &["_name$1"], &["1a", "a-b"]),
+    (r"^[A-Z][A-Z0-9_]*$", &["API_BASE_URL"], &["api", "1A"]),
+    (r#"^[^\\\/:*?"<>|]+\.(?:json|ya?ml)$"#, &["a b.yaml"], &["a/b.json", "a.yaml.txt"]),
+    (r"^\{\{\s*[\w.]+\s*\}\}$", &["{{ user.name }}"], &["{user}"]),
+    (r"^[!@#$%^&*()_+\-=\[\]{};':\x22\\|,.<>\/?]+$", &["!@#[]"], &["a"]),
+    (r"^(?:foo|bar)\b.*$", &["foo", "bar-x"], &["foobar"]),
+    (r"^s3://[a-z0-9.\-]{3,63}(/.*)?$", &["s3://my-bucket/key"], &["s3://ab", "gs://my-bucket"]),
+    (r"^urn:[a-z0-9][a-z0-9-]{0,31}:[a-z0-9()+,\-.:=@;$_!*'%\/?#]+$", &["urn:isbn:0451450523"], &["urn::x"]),
+];
+
+#[test]
+fn ordinary_patterns_are_accepted_and_match_what_they_mean() {
+    for (text, yes, no) in ORDINARY {
+        let vetted = PatternFormat::draft(*text).vet();
+        let matches = matcher(vetted.unwrap_or_else(|refused| panic!("{text}: {refused}")));
+        assert!(!yes.is_empty() && !no.is_empty(), "{text} has examples");
+        assert!(yes.iter().all(|value| matches(value)), "{text} matches its examples");
+        assert!(!no.iter().any(|value| matches(value)), "{text} matches nothing else");
+    }
+}
+
+#[test]
+fn what_is_refused_says_why() {
+    let reasons = [
+        (r"(?=.*\d).+", "look-around, including look-ahead and look-behind, is not supported (at byte 0)"),
+        (r"(a)\1", "backreferences are not supported (at byte 3)"),
+        ("a)|(b", "unopened group (at byte 1)"),
+        ("[a", "unclosed character class (at byte 0)"),
+        (r"[\w-.](", "unclosed group (at byte 6)"),
+        (r"(?u)\w", "Unicode is asked for beside the pattern, not with a flag in it (at byte 2)"),
+        (r"\<b\>", "write < and > without a backslash (at byte 0)"),
+        (r"\p{Nope}", "Unicode property not found (at byte 0)"),
+        ("", "no value can match the pattern; a value is never empty"),
+        ("a^", "no value can match the pattern; a value is never empty"),
+    ];
+    for (text, reason) in reasons {
+        assert_eq!(PatternFormat::draft(text).vet().unwrap_err().to_string(), reason, "{text}");
+    }
+}
+
+#[test]
+fn a_pattern_has_at_most_1_kib() {
+    assert!(PatternFormat::draft("a".repeat(1024)).vet().is_ok());
+    let refused = PatternFormat::draft("a".repeat(1025)).vet();
+    assert_eq!(refused, Err(PatternError::TooLong { bytes_max: 1024 }));
+}
+
+#[test]
+fn hostile_patterns_are_refused_before_they_cost_anything() {
+    let wide = format!("(?i){}", r"\pL".repeat(300));
+    let nested = "(?:".repeat(100) + "a" + &")*".repeat(100);
+    for text in ["[01]*1[01]{900}x", "(a{1000}){1000}", r"(?:[a-z]{1,50}\.?){1,60}", &wide, &nested] {
+        let refused = PatternFormat::draft(text).vet().unwrap_err();
+        assert!(matches!(refused, PatternError::TooComplex { .. } | PatternError::Syntax { .. }), "{text}");
+    }
+}
+
+#[test]
+fn the_examples_are_tried_and_named_by_their_place() {
+    let draft = || PatternFormat::draft("a+").must_match("a").must_not_match("b");
+    assert!(draft().vet().is_ok());
+    assert_eq!(draft().must_match("b").vet(), Err(PatternError::ExampleDoesNotMatch { index: 1 }));
+    assert_eq!(draft().must_not_match("aa").vet(), Err(PatternError::ExampleMatches { index: 1 }));
+    assert_eq!(
+        PatternFormat::draft("a*").must_match("").vet(),
+        Err(PatternError::ExampleDoesNotMatch { index: 0 })
+    );
+    let many = (0..33).fold(draft(), |draft, _| draft.must_match("a")).vet();
+    assert!(matches!(many, Err(PatternError::TooManyExamples { .. })));
+}
+
+#[test]
+fn classes_and_case_folding_are_ascii_unless_unicode_is_asked_for() {
+    for (text, value) in [
+        (r"\w", "é"),
+        (r"\d", "١"),
+        (r"\s", "\u{a0}"),
+        ("(?i)k", "\u{212a}"),
+        ("(?i)[s]", "ſ"),
+        (r".\b-", "é-"),
+    ] {
+        assert!(!matcher(PatternFormat::draft(text).vet().unwrap())(value), "{text}");
+        assert!(matcher(PatternFormat::draft(text).unicode().vet().unwrap())(value), "{text}");
+    }
+    for text in [".", r"\W", r"[^\w]", r"\D", r"\S", "[^a]", "é", r"\u00e9", "[à-ÿ]", r"\pL"] {
+        assert!(matcher(PatternFormat::draft(text).vet().unwrap())("é"), "{text}");
+    }
+}
+
+#[test]
+fn a_pattern_that_was_never_vetted_refuses_every_value() {
+    let pattern = VarFormat::Pattern(PatternFormat::draft("(?=a)a").assume_vetted());
+    assert!(pattern.validate("a").is_err() && pattern.validate_with("a", &PatternCache::new(1024)).is_err());
+}
+
+/// Small patterns in which every construct that the table is made from meets every other.
+fn pattern() -> impl Strategy<Value = String> {
+    let atom = prop::sample::select(vec![
+        "a",
+        "b",
+        "é",
+        ".",
+        "[ab]",
+        "[^a]",
+        r"\w",
+        r"\W",
+        r"\d",
+        r"\s",
+        "1",
+        " ",
+        r"\n",
+        r"\pL",
+        "^",
+        "$",
+        r"\b",
+        r"\B",
+        "(?i:A)",
+        "(?i:É)",
+        "(?m:^)",
+        "(?m:$)",
+        "(?s:.)",
+        r"[\w--a]",
+        r"\A",
+        r"\z",
+        "[a-c&&[^b]]",
+    ]);
+    atom.prop_map(str::to_owned).prop_recursive(4, 24, 4, |inner| {
+        let times = prop::sample::select(vec!["*", "+", "?", "{2}", "{1,3}", "{2,}", "*?", "{0}"]);
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 1..4).prop_map(|parts| parts.concat()),
+            prop::collection::vec(inner.clone(), 1..4).prop_map(|parts| format!("(?:{})", parts.join("|"))),
+            (inner, times).prop_map(|(part, times)| format!("(?:{part}){times}")),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_pattern_matches_what_the_regex_crate_matches(
+        text in pattern(),
+        values in prop::collection::vec("[ab1éÉA \n]{1,5}", 24),
+    ) {
+        let regex = regex::Regex::new(&format!(r"\A(?:{text})\z")).unwrap();
+        let draft = PatternFormat::draft(text.as_str()).unicode();
+        prop_assume!(!matches!(draft.clone().vet(), Err(PatternError::TooComplex { .. })));
+        let matches = matcher(draft.assume_vetted());
+        for value in &values {
+            prop_assert_eq!(matches(value), regex.is_match(value));
+        }
+    }
+}
