@@ -1,0 +1,34 @@
+//! The rules of a [`strongroom`] store as tests, for everyone who writes a backend.
+//!
+//! One line in a backend's `tests/conformance.rs` becomes one named `#[test]` a rule. A store that is gone when it is
+//! closed is an expression; a durable one is a place and how to open a store there:
+//!
+//! ```ignore
+//! strongroom_conformance::store_tests!(MemoryStore::new());
+//! strongroom_conformance::store_tests!(tempfile::tempdir().unwrap(), |dir| SledStore::open(dir.path()));
+//! ```
+//!
+//! What a store claims is what is tested: the second form adds the rules about reopening, and either form refuses a
+//! store whose [`Durability`] does not fit it. No test sleeps, needs a runtime or depends on timing.
+//!
+//! [`Model`] and [`replay`] compare a store with a plain map, step by
+//! step, from bytes that a fuzzer or a random generator chose.
+//!
+//! It is not: a test of power cuts, of a failed sync or of group commit. Those need the backend's own means.
+//!
+//! [`Durability`]: strongroom::store::Durability
+
+mod batch;
+mod cases;
+mod model;
+mod opened;
+mod replay;
+mod step;
+mod store_tests;
+mod subject;
+
+pub use cases::{Case, DURABLE_CASES, EVERY_CASE, run};
+pub use model::{Mismatch, Model};
+pub use replay::replay;
+pub use step::{Claim, Step};
+pub use subject::Subject;
