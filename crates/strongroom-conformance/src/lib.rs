@@ -11,7 +11,8 @@
 //! What a store claims is what is tested: the second form adds the rules about reopening, and either form refuses a
 //! store whose [`Durability`] does not fit it. No test sleeps, needs a runtime or depends on timing.
 //!
-//! For the layers above a store there are [`Faulty`], a wrapper that fails as told. [`Model`] and [`replay`] compare a store with a plain map, step by
+//! For the layers above a store there are [`Faulty`], a wrapper that fails as told, and [`crash_at_every_commit`],
+//! which stops an operation at each of its writes. [`Model`] and [`replay`] compare a store with a plain map, step by
 //! step, from bytes that a fuzzer or a random generator chose.
 //!
 //! It is not: a test of power cuts, of a failed sync or of group commit. Those need the backend's own means.
@@ -20,6 +21,7 @@
 
 mod batch;
 mod cases;
+mod crash;
 mod faulty;
 mod model;
 mod opened;
@@ -29,6 +31,7 @@ mod store_tests;
 mod subject;
 
 pub use cases::{Case, DURABLE_CASES, EVERY_CASE, run};
+pub use crash::{Stop, crash_at_every_commit};
 pub use faulty::{Fault, Faulty};
 pub use model::{Mismatch, Model};
 pub use replay::replay;
