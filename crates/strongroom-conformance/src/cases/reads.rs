@@ -1,6 +1,6 @@
 //! Rules about one read.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use strongroom::store::{KEY_BYTES_MAX, READ_OPS_MAX, ReadBatch, Scan, StoreErrorKind, Versioned};
@@ -45,27 +45,49 @@ pub(super) fn a_commit_is_visible_to_every_later_read(subject: &Subject) {
 pub(super) fn a_read_is_one_snapshot_over_gets_and_scans(subject: &Subject) {
     let store = subject.fresh();
     move_over(&store, 0);
-    let written = AtomicBool::new(false);
+    let race = Race::default();
     thread::scope(|threads| {
         for _ in 0..2 {
-            threads.spawn(|| {
-                while !written.load(Ordering::Acquire) {
-                    assert_one_batch(&store);
-                }
-            });
+            threads.spawn(|| race.run(&race.reads_len, |_| assert_one_batch(&store)));
         }
-        // Set on a panic as well, so that the readers end.
-        let _end = SetOnDrop(&written);
-        for round in 1..100 {
-            move_over(&store, round);
-        }
+        race.run(&race.commits_len, |round| move_over(&store, round));
     });
-    assert_one_batch(&store);
 }
 
-fn move_over(store: &Opened, round: u8) {
+/// A writer and its readers, of whom none stops before each has done its share beside the others.
+#[derive(Default)]
+struct Race {
+    commits_len: AtomicUsize,
+    reads_len: AtomicUsize,
+    over: AtomicBool,
+}
+
+impl Race {
+    fn run(&self, done_len: &AtomicUsize, work: impl Fn(usize)) {
+        // On a panic as well, so that the others end.
+        let _over = SetOnDrop(&self.over);
+        while !self.over.load(Ordering::SeqCst) && !self.is_done() {
+            work(done_len.fetch_add(1, Ordering::SeqCst));
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.commits_len.load(Ordering::SeqCst) > 100 && self.reads_len.load(Ordering::SeqCst) > 200
+    }
+}
+
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+fn move_over(store: &Opened, round: usize) {
     let (to, from) = if round.is_multiple_of(2) { ("even", "odd") } else { ("odd", "even") };
-    store.commit(batch([], [put("a", [round]), put(to, [round]), delete(from), put("z", [round])]));
+    let value = round.to_be_bytes();
+    store.commit(batch([], [put("a", value), put(to, value), delete(from), put("z", value)]));
 }
 
 fn assert_one_batch(store: &Opened) {
@@ -76,14 +98,6 @@ fn assert_one_batch(store: &Opened) {
     let rows: Vec<&Versioned> = found.gets.iter().flatten().chain(scanned).collect();
     assert_eq!(rows.len(), 9, "three rows in the gets and in each scan");
     assert!(rows.windows(2).all(|pair| pair.first() == pair.last()), "rows of one batch");
-}
-
-struct SetOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for SetOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
-    }
 }
 
 pub(super) fn a_hundred_gets_and_scans_are_answered(subject: &Subject) {

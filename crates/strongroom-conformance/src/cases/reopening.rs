@@ -91,7 +91,7 @@ pub(super) fn commits_that_race_with_close_are_kept_or_refused(subject: &Subject
 
 /// How many puts were acknowledged before the store answered that it is closed.
 fn commit_until_closed(store: &Opened, writer: u8, under_way: &mpsc::Sender<()>) -> u32 {
-    for index in 0..1_000_000 {
+    for index in 0..20_000 {
         if let Err(error) = store.try_commit(batch([], [put(row_key(writer, index), "1")])) {
             assert_eq!(error.kind(), StoreErrorKind::Closed);
             return index;
