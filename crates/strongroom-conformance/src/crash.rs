@@ -23,6 +23,18 @@ pub enum Stop {
 /// call is answered with `Poisoned`, as of a store whose process is gone. All futures are driven by a
 /// `block_on` on this thread, so none may call another.
 ///
+/// ```
+/// # use std::sync::Arc;
+/// # use strongroom::store::{ReadBatch, Store, WriteBatch};
+/// use strongroom_conformance::crash_at_every_commit;
+/// let commits_len = crash_at_every_commit(
+///     async || strongroom_memory::MemoryStore::new(),
+///     async |store| drop(store.commit(Arc::new(WriteBatch::default())).await),
+///     async |stop, store| assert!(store.read(&ReadBatch::default()).await.is_ok(), "{stop:?}"),
+/// );
+/// assert_eq!(commits_len, 1);
+/// ```
+///
 /// # Panics
 /// When the operation makes more than 10,000 commits, and when `prepare`, `operation` or `check` does.
 pub fn crash_at_every_commit<S: Store>(

@@ -1,15 +1,15 @@
 //! The rules of a [`strongroom`] store as tests, for everyone who writes a backend.
 //!
-//! One line in a backend's `tests/conformance.rs` becomes one named `#[test]` a rule. A store that is gone when it is
-//! closed is an expression; a durable one is a place and how to open a store there:
+//! One line in a backend's `tests/conformance.rs` becomes one named `#[test]` a rule:
 //!
-//! ```ignore
-//! strongroom_conformance::store_tests!(MemoryStore::new());
-//! strongroom_conformance::store_tests!(tempfile::tempdir().unwrap(), |dir| SledStore::open(dir.path()));
+//! ```
+//! strongroom_conformance::store_tests!(strongroom_memory::MemoryStore::new());
 //! ```
 //!
-//! What a store claims is what is tested: the second form adds the rules about reopening, and either form refuses a
-//! store whose [`Durability`] does not fit it. No test sleeps, needs a runtime or depends on timing.
+//! A durable store is given as an empty place and how to open what is there, such as
+//! `store_tests!(tempfile::tempdir().unwrap(), |dir| SledStore::open(dir.path()))`. What a store claims is what is
+//! tested: this form adds the rules about reopening, and either form refuses a store whose [`Durability`] does not fit
+//! it. No test sleeps or needs a runtime, and timing cannot fail a store that keeps the rules.
 //!
 //! For the layers above a store there are [`Faulty`], a wrapper that fails as told, and [`crash_at_every_commit`],
 //! which stops an operation at each of its writes. [`Model`] and [`replay`] compare a store with a plain map, step by

@@ -8,6 +8,16 @@ use crate::{Claim, Mismatch, Model, Step, Subject};
 
 /// Takes an empty store through the steps and compares every answer, and at the end every row, with the model's.
 ///
+/// The body of a fuzz target:
+///
+/// ```
+/// use strongroom_conformance::{Step, Subject, replay};
+/// let data = b"whatever the fuzzer chose";
+/// let steps: Vec<Step> = data.chunks(16).map(Step::decode).collect();
+/// replay(&Subject::volatile(strongroom_memory::MemoryStore::new), &steps)?;
+/// # Ok::<(), strongroom_conformance::Mismatch>(())
+/// ```
+///
 /// # Errors
 /// The first answer that differs.
 pub fn replay(subject: &Subject, steps: &[Step]) -> Result<(), Mismatch> {
