@@ -93,7 +93,7 @@ fn split_name(statement: &str) -> Result<(&str, Option<&str>), ParseErrorKind> {
     if let Some(value) = rest.strip_prefix(':').filter(|value| value.starts_with(char::is_whitespace)) {
         return Ok((name, Some(value)));
     }
-    if without_comment(rest).trim().is_empty() {
+    if is_blank_or_comment(rest) {
         return Ok((name, None));
     }
     Err(ParseErrorKind::NotAnAssignment)
@@ -123,10 +123,8 @@ fn value(text: &str) -> Result<(Value, &str), ParseErrorKind> {
 fn quoted(text: &str, quote: char) -> Option<(Value, &str)> {
     let (inner, tail) = text.split_at(closing(text, quote)?);
     let (tail, after) = split_line(tail.strip_prefix(quote)?);
-    let comment = tail.trim_start();
     // A `#` right behind the quote is no comment if the quote comes again: '{'#a': 1}'.
-    let ends = comment.is_empty()
-        || comment.starts_with('#') && (tail.starts_with(char::is_whitespace) || !tail.contains(quote));
+    let ends = is_blank_or_comment(tail) || tail.starts_with('#') && !tail.contains(quote);
     ends.then(|| (unescape(inner, quote), after))
 }
 
@@ -134,16 +132,14 @@ fn quoted(text: &str, quote: char) -> Option<(Value, &str)> {
 /// stands between the outer two, as written. Without an outer pair the quotes belong to the value.
 fn unpaired(line: &str, quote: char) -> Result<Value, ParseErrorKind> {
     let inner = line.strip_prefix(quote).unwrap_or(line);
-    let closes_here = closing(inner, quote).is_some();
-    let ends = inner.match_indices(quote).filter_map(|(at, _)| {
-        let (before, tail) = inner.split_at(at);
-        let tail = tail.strip_prefix(quote)?;
-        without_comment(tail).trim().is_empty().then_some(before)
-    });
-    let value = match ends.collect::<Vec<_>>().as_slice() {
-        [value] if closes_here && !value.ends_with('\\') => value,
-        [value] if !closes_here && inner.matches(quote).count() == 1 => value,
-        [] if closes_here => without_comment(line).trim_end(),
+    let parts = inner.match_indices(quote).map(|(at, _)| inner.split_at(at));
+    let outer = parts.filter(|(_, tail)| tail.strip_prefix(quote).is_some_and(is_blank_or_comment));
+    let outer: Vec<&str> = outer.map(|(before, _)| before).collect();
+    let first_tail = closing(inner, quote).map(|at| inner.split_at(at + quote.len_utf8()).1);
+    let value = match (first_tail, outer.as_slice()) {
+        (Some(_), [value]) if !value.ends_with('\\') => value,
+        (None, [value]) if inner.matches(quote).count() == 1 => value,
+        (Some(tail), []) if !tail.starts_with('#') => without_comment(line).trim_end(),
         _ => return Err(ParseErrorKind::UnpairedQuote),
     };
     Ok(Value::new(value.to_owned()))
@@ -165,24 +161,22 @@ fn unescape(inner: &str, quote: char) -> Value {
     let mut value = Value::new(String::with_capacity(inner.len()));
     let mut chars = inner.chars().peekable();
     while let Some(c) = chars.next() {
-        let pair = (c, chars.peek().copied());
-        let meant = match pair {
-            ('\r', Some('\n')) => continue,
-            ('\r', _) => '\n',
-            ('\\', Some(escaped)) => match escape(escaped, quote) {
+        match (c, chars.peek().copied()) {
+            ('\r', Some('\n')) => {}
+            ('\r', _) => value.push('\n'),
+            ('\\', Some(next)) => match escape(next, quote) {
                 Some(meant) => {
                     chars.next();
-                    meant
+                    value.push(meant);
                 }
-                None => '\\',
+                // Two backslashes that stand for themselves: the second escapes nothing.
+                None if next == '\\' => {
+                    chars.next();
+                    value.push_str(r"\\");
+                }
+                None => value.push('\\'),
             },
-            _ => c,
-        };
-        value.push(meant);
-        // Two backslashes that stand for themselves: the second escapes nothing.
-        if quote != '"' && pair == ('\\', Some('\\')) {
-            chars.next();
-            value.push('\\');
+            _ => value.push(c),
         }
     }
     value
@@ -199,10 +193,15 @@ fn escape(escaped: char, quote: char) -> Option<char> {
     }
 }
 
+fn is_blank_or_comment(text: &str) -> bool {
+    let trimmed = text.trim_start();
+    trimmed.is_empty() || trimmed.starts_with('#') && text.starts_with(char::is_whitespace)
+}
+
 /// `text` up to a `#` that follows white space.
 fn without_comment(text: &str) -> &str {
-    let parts = text.match_indices('#').map(|(at, _)| text.split_at(at).0);
-    parts.into_iter().find(|before| before.ends_with(char::is_whitespace)).unwrap_or(text)
+    let mut parts = text.match_indices('#').map(|(at, _)| text.split_at(at).0);
+    parts.find(|before| before.ends_with(char::is_whitespace)).unwrap_or(text)
 }
 
 /// The first line without its break, and the text after it.

@@ -23,7 +23,8 @@ pub fn write<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<
         return Err(InvalidName { index });
     }
     // Room for every character escaped, so that the buffer never moves and leaves no copy of a secret behind.
-    let mut text = String::with_capacity(pairs.iter().map(|(name, value)| name.len() + 2 * value.len() + 4).sum());
+    let mut text =
+        String::with_capacity(pairs.iter().map(|(name, value)| name.len() + 2 * value.len() + 4).sum());
     for (name, value) in pairs {
         text.push_str(name);
         text.push('=');
