@@ -1,0 +1,328 @@
+//! The store: the contract around one tree and the thread that writes it.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use async_trait::async_trait;
+use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard};
+use futures_channel::oneshot;
+use strongroom::store::{
+    Capabilities, Committed, Durability, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
+};
+use tempfile::TempDir;
+
+use crate::committer::{Committer, Job, Pending, State};
+use crate::directory::Directory;
+use crate::disk::{Disk, SyncStep, flush_and_sync};
+use crate::failure::{closed, guarded, of_io, of_sled};
+use crate::read;
+use crate::revisions::Revisions;
+
+/// A durable store in one directory. The crate's documentation says what it promises.
+///
+/// Dropping it does what [`close`](Store::close) does, but reports nothing.
+pub struct SledStore {
+    state: Arc<ShardedLock<State>>,
+    jobs: Sender<Job>,
+    syncs: Arc<AtomicU64>,
+    committer: Mutex<Option<JoinHandle<()>>>,
+    // Last, so that it goes after the committer has let go of the files in it.
+    _temporary: Option<TempDir>,
+}
+
+impl SledStore {
+    /// Opens the store in the directory `path`, or creates directory and store.
+    ///
+    /// ```
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("vault");
+    /// let store = strongroom_sled::SledStore::open(&path)?;
+    /// assert!(strongroom_sled::SledStore::open(&path).is_err(), "it is open already");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is already open, here or in another process, or the disk cannot be used;
+    /// `Unsupported` for a directory that holds something else and for a format version that is not known;
+    /// `Corrupt` for a damaged data file, one that strongroom did not write, and one with blob files beside it.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Self::open_with(path.as_ref(), Box::new(flush_and_sync), None)
+    }
+
+    /// A new store in a private directory that is removed with it. It syncs like any other.
+    ///
+    /// # Errors
+    /// `Unavailable` when the directory for temporary files cannot be used.
+    pub fn temporary() -> Result<Self, StoreError> {
+        let directory = tempfile::tempdir()
+            .map_err(|error| of_io(error, "the directory for temporary files cannot be used"))?;
+        let path = directory.path().to_owned();
+        Self::open_with(&path, Box::new(flush_and_sync), Some(directory))
+    }
+
+    /// The number of times the data file was synced since the store was opened: a metric of how well concurrent
+    /// commits share them. Opening and closing take one each.
+    #[must_use]
+    pub fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::Relaxed)
+    }
+
+    fn open_with(path: &Path, step: SyncStep, temporary: Option<TempDir>) -> Result<Self, StoreError> {
+        let directory = Directory::claim(path)?;
+        let mut disk = Disk::new(directory.data_file()?, step);
+        let (db, revisions) = guarded(|| {
+            let db = engine(directory.path()).open().map_err(of_sled)?;
+            let revisions = Revisions::start(&db)?;
+            disk.sync(&db)?;
+            Ok((db, revisions))
+        })?;
+        directory.sync()?;
+        let syncs = disk.syncs();
+        let state = Arc::new(ShardedLock::new(State::Open(db.clone())));
+        let committer = Committer { db, disk, revisions, state: Arc::clone(&state), directory };
+        let (jobs, queue) = channel();
+        let committer = thread::Builder::new()
+            .name("strongroom-sled".to_owned())
+            .spawn(move || committer.run(&queue))
+            .map_err(|error| of_io(error, "the thread of the store could not be started"))?;
+        Ok(Self { state, jobs, syncs, committer: Mutex::new(Some(committer)), _temporary: temporary })
+    }
+
+    fn state(&self) -> ShardedLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a store whose committer is gone answers.
+    fn refusal(&self) -> StoreError {
+        self.state().db().err().unwrap_or_else(closed)
+    }
+
+    /// Waits until the committer has let go of everything.
+    fn join(&self) {
+        let handle = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(handle) = handle {
+            // The state tells how it went.
+            let _ = handle.join();
+        }
+    }
+}
+
+#[async_trait]
+impl Store for SledStore {
+    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
+        request.check()?;
+        let state = self.state();
+        let db = state.db()?;
+        guarded(|| read::read(db, request, CAPABILITIES.page_bytes_max))
+    }
+
+    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
+        batch.check(&CAPABILITIES)?;
+        let (answer, outcome) = oneshot::channel();
+        // A closed store has no committer left to take the batch, or lets go of it unapplied.
+        self.jobs.send(Job::Commit(Pending { batch, answer })).map_err(|_| self.refusal())?;
+        outcome.await.map_err(|_| self.refusal())?
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        CAPABILITIES
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        let (answer, done) = oneshot::channel();
+        if self.jobs.send(Job::Close(answer)).is_ok() {
+            // Cancelled when another close came first.
+            let _ = done.await;
+        }
+        self.join();
+        let refusal = self.refusal();
+        if refusal.kind() == StoreErrorKind::Closed { Ok(()) } else { Err(refusal) }
+    }
+}
+
+impl Drop for SledStore {
+    fn drop(&mut self) {
+        let (answer, _) = oneshot::channel();
+        // Refused when the store was closed before.
+        let _ = self.jobs.send(Job::Close(answer));
+        self.join();
+    }
+}
+
+impl fmt::Debug for SledStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SledStore").field("syncs", &self.syncs()).finish_non_exhaustive()
+    }
+}
+
+fn engine(path: &Path) -> sled::Config {
+    // The background flush would swallow its errors. A segment is four times the largest leaf: sixteen rows of 80 KiB
+    // fit into the quarter above which sled writes a blob file.
+    sled::Config::new().path(path).segment_size(8 << 20).cache_capacity(256 << 20).flush_every_ms(None)
+}
+
+const CAPABILITIES: Capabilities = Capabilities::embedded(Durability::PowerLoss);
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io;
+    use std::sync::mpsc::Receiver;
+    use std::task::{Context, Poll, Waker};
+
+    use futures_executor::block_on;
+    use futures_util::future::join_all;
+    use sled::Db;
+    use strongroom::store::{Expect, Key, StoreErrorKind};
+
+    use super::*;
+
+    fn put(key: &str) -> Arc<WriteBatch> {
+        let mut batch = WriteBatch::default();
+        batch.put(Key::from(key.as_bytes()), b"secret-value".to_vec());
+        Arc::new(batch)
+    }
+
+    fn get(key: &str) -> ReadBatch {
+        ReadBatch { gets: vec![Key::from(key.as_bytes())], scans: vec![] }
+    }
+
+    fn store_with(step: impl FnMut(&Db, &File) -> sled::Result<()> + Send + 'static) -> SledStore {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().to_owned();
+        SledStore::open_with(&path, Box::new(step), Some(directory)).unwrap()
+    }
+
+    /// A store whose syncs say when they start and wait to be let through; those of `open` and of one commit more,
+    /// which it has been given, are.
+    fn gated() -> (SledStore, Receiver<()>, Sender<()>) {
+        let (started, starts) = channel();
+        let (gate, passes) = channel();
+        gate.send(()).unwrap();
+        let store = store_with(move |db, file| {
+            let _ = started.send(());
+            // A gate that is gone is open.
+            let _ = passes.recv();
+            flush_and_sync(db, file)
+        });
+        starts.recv().unwrap();
+        (store, starts, gate)
+    }
+
+    #[test]
+    fn batches_that_arrive_during_a_sync_share_the_next() {
+        let (store, starts, gate) = gated();
+        let before = store.syncs();
+        let mut commits: Vec<_> = (0..64).map(|n| store.commit(put(&format!("k{n}")))).collect();
+        let mut context = Context::from_waker(Waker::noop());
+        let (first, rest) = commits.split_at_mut(1);
+        assert!(first[0].as_mut().poll(&mut context).is_pending());
+        starts.recv().unwrap();
+        assert!(rest.iter_mut().all(|commit| commit.as_mut().poll(&mut context).is_pending()));
+        drop(gate);
+        assert!(block_on(join_all(commits)).iter().all(Result::is_ok));
+        assert_eq!(store.syncs() - before, 2);
+    }
+
+    #[test]
+    fn a_conflict_is_answered_after_the_sync_of_what_it_lost_against() {
+        let (store, starts, gate) = gated();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut absent = WriteBatch::clone(&put("k"));
+        absent.expect(Key::from(b"k".as_slice()), Expect::Absent);
+        let absent = Arc::new(absent);
+        let mut first = store.commit(put("another"));
+        assert!(first.as_mut().poll(&mut context).is_pending());
+        starts.recv().unwrap();
+        let (mut winner, mut loser) = (store.commit(Arc::clone(&absent)), store.commit(absent));
+        assert!(winner.as_mut().poll(&mut context).is_pending());
+        assert!(loser.as_mut().poll(&mut context).is_pending());
+        gate.send(()).unwrap();
+        starts.recv().unwrap();
+        assert!(loser.as_mut().poll(&mut context).is_pending());
+        drop(gate);
+        assert!(block_on(winner).is_ok());
+        assert_eq!(block_on(loser).unwrap_err().kind(), StoreErrorKind::Conflict { index: 0 });
+    }
+
+    #[test]
+    fn a_dropped_commit_is_applied_or_not_and_holds_nothing_up() {
+        let (store, starts, gate) = gated();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut dropped = store.commit(put("k"));
+        assert!(matches!(dropped.as_mut().poll(&mut context), Poll::Pending));
+        starts.recv().unwrap();
+        drop(dropped);
+        drop(gate);
+        block_on(store.commit(put("another"))).unwrap();
+        assert!(block_on(store.read(&get("k"))).unwrap().gets[0].is_some());
+    }
+
+    /// A store whose syncs fail once `open` is through, and all would succeed after the first.
+    fn failing() -> SledStore {
+        let mut syncs = 0;
+        store_with(move |db, file| {
+            syncs += 1;
+            if syncs == 2 {
+                return Err(io::Error::from(io::ErrorKind::StorageFull).into());
+            }
+            flush_and_sync(db, file)
+        })
+    }
+
+    #[test]
+    fn a_failed_sync_poisons_the_store_and_is_not_tried_again() {
+        let store = failing();
+        block_on(store.commit(put("k"))).unwrap_err();
+        let syncs = store.syncs();
+        let kinds = [
+            block_on(store.commit(put("k"))).unwrap_err().kind(),
+            block_on(store.read(&get("k"))).unwrap_err().kind(),
+            block_on(store.close()).unwrap_err().kind(),
+            block_on(store.close()).unwrap_err().kind(),
+            block_on(store.commit(put("k"))).unwrap_err().kind(),
+            block_on(store.read(&get("k"))).unwrap_err().kind(),
+        ];
+        assert_eq!(kinds, [StoreErrorKind::Poisoned; 6]);
+        assert_eq!(store.syncs(), syncs);
+    }
+
+    #[test]
+    fn a_batch_whose_sync_failed_is_answered_poisoned_with_the_cause() {
+        let error = block_on(failing().commit(put("k"))).unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Poisoned);
+        let causes = std::iter::successors(std::error::Error::source(&error), |&cause| cause.source());
+        assert!(causes.last().unwrap().to_string().contains("IO error"));
+        assert!(!format!("{error:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_panic_of_the_sync_poisons_the_store() {
+        let mut syncs = 0;
+        let store = store_with(move |_, _| {
+            syncs += 1;
+            assert!(syncs < 2, "secret-key");
+            Ok(())
+        });
+        let error = block_on(store.commit(put("k"))).unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Poisoned);
+        assert!(!format!("{error:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_close_whose_sync_fails_reports_it() {
+        let store = failing();
+        assert_eq!(block_on(store.close()).unwrap_err().kind(), StoreErrorKind::Poisoned);
+    }
+
+    #[test]
+    fn debug_shows_no_rows() {
+        let store = SledStore::temporary().unwrap();
+        block_on(store.commit(put("secret-key"))).unwrap();
+        assert_eq!(format!("{store:?}"), "SledStore { syncs: 2, .. }");
+    }
+}
