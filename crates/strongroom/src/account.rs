@@ -1,12 +1,12 @@
 //! The handle of one linked account.
 
-use crate::error::Error;
-use crate::id::{IntegrationId, LinkedAccountId};
 use crate::credentials::AppCredentials;
 use crate::definitions::DefinitionFilter;
+use crate::error::Error;
+use crate::id::{IntegrationId, LinkedAccountId};
 use crate::model::{
-    Credential, CredentialInfo, DefinitionRef, LinkedAccount, Listing, PageRequest, ScopedValue, StoredDefinition,
-    Upsert, ValueWritten,
+    Credential, CredentialInfo, DefinitionRef, LinkedAccount, Listing, PageRequest, ScopedValue,
+    StoredDefinition, Upsert, ValueWritten,
 };
 use crate::options::WriteOptions;
 use crate::org::Org;
@@ -84,7 +84,10 @@ impl Account {
     ///
     /// # Errors
     /// Those of [`Org::value`].
-    pub async fn value(&self, definition: impl Into<DefinitionRef<'_>>) -> Result<Option<ScopedValue>, Error> {
+    pub async fn value(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+    ) -> Result<Option<ScopedValue>, Error> {
         self.org.value(definition, &self.scope()).await
     }
 

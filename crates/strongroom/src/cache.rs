@@ -132,7 +132,8 @@ impl<V> Inner<V> {
     fn evict(&mut self, entries_max: usize) {
         while self.map.len() > entries_max {
             let Some(key) = self.order.pop_front() else { return };
-            let second_chance = self.map.get_mut(&key).is_some_and(|entry| std::mem::take(entry.used.get_mut()));
+            let second_chance =
+                self.map.get_mut(&key).is_some_and(|entry| std::mem::take(entry.used.get_mut()));
             if second_chance {
                 self.order.push_back(key);
             } else {

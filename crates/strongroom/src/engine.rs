@@ -12,8 +12,8 @@ use crate::envelope::{SealingKey, StoreId};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::store::{
-    Committed, Key, KeyRange, Op, Page, READ_OPS_MAX, ReadBatch, ReadSet, Scan, Store, StoreErrorKind, Versioned,
-    WriteBatch,
+    Committed, Key, KeyRange, Op, Page, READ_OPS_MAX, ReadBatch, ReadSet, Scan, Store, StoreErrorKind,
+    Versioned, WriteBatch,
 };
 
 /// One opened vault.
@@ -86,7 +86,11 @@ impl Engine {
     }
 
     /// Applies a batch. `None` means that another writer was faster: read again and plan anew.
-    pub(crate) async fn commit(&self, batch: WriteBatch, touches: Touches) -> Result<Option<Committed>, Error> {
+    pub(crate) async fn commit(
+        &self,
+        batch: WriteBatch,
+        touches: Touches,
+    ) -> Result<Option<Committed>, Error> {
         let batch = Arc::new(batch);
         let watch = CommitWatch { engine: self, batch: &batch, touches, answered: false };
         let answer = self.commit_surely(&batch).await;
@@ -128,7 +132,8 @@ impl Engine {
     /// Whether a batch landed, told by a row that it both expects and writes. A put row tells for certain, since
     /// every sealed row has a nonce of its own.
     async fn look_for(&self, batch: &WriteBatch) -> Landing {
-        let expected = |op: &Op| batch.expect.iter().find(|(key, _)| key == op.key()).map(|(_, expect)| *expect);
+        let expected =
+            |op: &Op| batch.expect.iter().find(|(key, _)| key == op.key()).map(|(_, expect)| *expect);
         let is_put = |op: &&Op| matches!(op, Op::Put(..));
         let mut candidates = batch.ops.iter().filter(is_put).chain(batch.ops.iter());
         let Some((op, expect)) = candidates.find_map(|op| Some((op, expected(op)?))) else {
@@ -139,7 +144,7 @@ impl Engine {
             (Op::Put(_, ours), Some(row)) if row.value == *ours => {
                 Landing::Landed(Committed { revision: row.revision })
             }
-            (_, found) if expect.holds(found.map(|row| row.revision)) => Landing::NotYet,
+            (_, found) if expect.holds(found.as_ref().map(|row| row.revision)) => Landing::NotYet,
             _ => Landing::Unknown,
         }
     }
@@ -160,7 +165,10 @@ fn is_lost_race(kind: StoreErrorKind) -> bool {
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let store_id = hex::encode(self.store_id);
-        f.debug_struct("Engine").field("store", &self.store).field("store_id", &store_id).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("store", &self.store)
+            .field("store_id", &store_id)
+            .finish_non_exhaustive()
     }
 }
 

@@ -57,7 +57,8 @@ impl Tenant {
         let job_text = job.to_text();
         let context = self.job_context(job_text.as_str());
         let opened = self.open_under_root(&context, &row.value)?;
-        let sweep = Sweep::decode(&opened.plaintext).map_err(|error| Error::row(describe(&context), error))?;
+        let sweep =
+            Sweep::decode(&opened.plaintext).map_err(|error| Error::row(describe(&context), error))?;
         Sweeper { tenant: self, job: key, job_row: row.revision }.run(&sweep).await
     }
 

@@ -5,8 +5,8 @@
 //! the whole store start with `00`. `docs/FORMAT.md` lists them all.
 
 use crate::id::{
-    CredentialKey, DefinitionId, DefinitionName, DocumentId, Environment, IntegrationId, LinkedAccountId, Namespace,
-    OrgId, RecordKey,
+    CredentialKey, DefinitionId, DefinitionName, DocumentId, Environment, IntegrationId, LinkedAccountId,
+    Namespace, OrgId, RecordKey,
 };
 use crate::scope::{Scope, ScopeKind};
 use crate::store::{Key, KeyRange};
@@ -240,7 +240,11 @@ pub(crate) fn value_definition(key: &Key) -> Option<DefinitionId> {
 }
 
 /// The scope in a key of the index from a definition to its values.
-pub(crate) fn parse_definition_value(keys: &TenantKeys, definition: &DefinitionId, key: &[u8]) -> Option<Scope> {
+pub(crate) fn parse_definition_value(
+    keys: &TenantKeys,
+    definition: &DefinitionId,
+    key: &[u8],
+) -> Option<Scope> {
     let rest = key.strip_prefix(keys.definition_values(definition).start.as_slice())?;
     take_scope(rest).and_then(|(scope, end)| end.is_empty().then_some(scope))
 }
@@ -249,12 +253,6 @@ pub(crate) fn parse_definition_value(keys: &TenantKeys, definition: &DefinitionI
 pub(crate) fn parse_last_id<'k>(range: &KeyRange, key: &'k Key) -> Option<&'k str> {
     let rest = key.as_bytes().strip_prefix(range.start.as_slice())?;
     take_id(rest).and_then(|(id, end)| end.is_empty().then_some(id))
-}
-
-/// Two ids at the end of a key that lies in a range.
-pub(crate) fn parse_last_two_ids<'k>(range: &KeyRange, key: &'k Key) -> Option<(&'k str, &'k str)> {
-    let (first, rest) = take_id(key.as_bytes().strip_prefix(range.start.as_slice())?)?;
-    take_id(rest).and_then(|(second, end)| end.is_empty().then_some((first, second)))
 }
 
 fn push_id(key: &mut Vec<u8>, id: &str) {
@@ -338,7 +336,11 @@ mod tests {
             for other in &ids {
                 let key = keys.value(&Scope::LinkedAccount(other.clone()), &definition);
                 assert_eq!(values.contains(key.as_bytes()), one == other);
-                assert_eq!(keys.integrations(one).contains(keys.integration(other, &IntegrationId::default_app()).as_bytes()), one == other);
+                assert_eq!(
+                    keys.integrations(one)
+                        .contains(keys.integration(other, &IntegrationId::default_app()).as_bytes()),
+                    one == other
+                );
             }
         }
     }
@@ -347,7 +349,9 @@ mod tests {
     fn a_key_reads_back_as_its_parts() {
         let keys = tenant();
         let definition: DefinitionId = "000000000000000000000000".parse().unwrap();
-        for scope in [Scope::Org, Scope::LinkedAccount("a".parse().unwrap()), Scope::Workflow("w".parse().unwrap())] {
+        for scope in
+            [Scope::Org, Scope::LinkedAccount("a".parse().unwrap()), Scope::Workflow("w".parse().unwrap())]
+        {
             let key = keys.value(&scope, &definition);
             assert_eq!(parse_value(&keys, key.as_bytes()), Some((scope.clone(), definition)));
             let index = keys.definition_value(&definition, &scope);
@@ -355,7 +359,10 @@ mod tests {
         }
         let job: DocumentId = "0102030405060708090a0b0c".parse().unwrap();
         let (org, environment, id) = parse_job(&keys.job(&job)).unwrap();
-        assert_eq!((org.to_string().as_str(), environment, id), ("6500a1b2c3d4e5f6a7b8c9d0", Environment::test(), job));
+        assert_eq!(
+            (org.to_string().as_str(), environment, id),
+            ("6500a1b2c3d4e5f6a7b8c9d0", Environment::test(), job)
+        );
         let account = "x".parse().unwrap();
         let slug = keys.integration(&account, &IntegrationId::default_app());
         assert_eq!(parse_last_id(&keys.integrations(&account), &slug), Some("default-app"));
@@ -363,7 +370,8 @@ mod tests {
 
     #[test]
     fn the_longest_key_fits() {
-        let keys = TenantKeys::new(&"6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), &"e".repeat(32).parse().unwrap());
+        let keys =
+            TenantKeys::new(&"6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), &"e".repeat(32).parse().unwrap());
         let key = keys.credential(
             &"a".repeat(254).parse().unwrap(),
             &"i".repeat(64).parse().unwrap(),

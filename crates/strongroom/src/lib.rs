@@ -40,14 +40,14 @@ pub use envelope::{Argon2Error, Argon2Params, DekId};
 pub use error::{Damage, Error};
 pub use format::{FormatError, LengthBounds, VarFormat};
 pub use id::{
-    CredentialKey, DefinitionId, DefinitionName, DocumentId, Environment, IdError, IntegrationId, LinkedAccountId,
-    Namespace, OrgId, RecordKey, WorkflowId,
+    CredentialKey, DefinitionId, DefinitionName, DocumentId, Environment, IdError, IntegrationId,
+    LinkedAccountId, Namespace, OrgId, RecordKey, WorkflowId,
 };
 pub use limits::Limits;
 pub use model::{
-    Credential, CredentialInfo, Cursor, DefinitionRef, Expected, Found, Integration, LinkedAccount, Listing, Origin,
-    PageRequest, Resolution, Resolved, Revision, ScopedValue, Step, StoredDefinition, Trace, Upsert, ValueWritten,
-    VariableDefinition,
+    Credential, CredentialInfo, Cursor, DefinitionRef, Expected, Found, Integration, LinkedAccount, Listing,
+    Origin, PageRequest, Resolution, Resolved, Revision, ScopedValue, Step, StoredDefinition, Trace, Upsert,
+    ValueWritten, VariableDefinition,
 };
 pub use options::WriteOptions;
 pub use org::Org;

@@ -11,7 +11,9 @@ use crate::org::Org;
 use crate::record::Sheet;
 use crate::secret::Secret;
 use crate::store::{ReadBatch, Versioned};
-use crate::tenant::{Draft, Freshness, Ground, Needs, SealedPut, Tenant, describe, fresh_if_stale, until_landed};
+use crate::tenant::{
+    Draft, Freshness, Ground, Needs, SealedPut, Tenant, describe, fresh_if_stale, until_landed,
+};
 
 /// The records of one namespace of an org.
 ///

@@ -170,7 +170,8 @@ impl serde::Serialize for Scopes {
 #[cfg(feature = "serde")]
 impl<'de> serde::Deserialize<'de> for Scopes {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let bits = Vec::<ScopeKind>::deserialize(deserializer)?.into_iter().fold(0, |bits, kind| bits | kind.bit());
+        let bits =
+            Vec::<ScopeKind>::deserialize(deserializer)?.into_iter().fold(0, |bits, kind| bits | kind.bit());
         Self::from_bits(bits).ok_or_else(|| serde::de::Error::custom("at least one scope is required"))
     }
 }

@@ -113,7 +113,7 @@ impl FromStr for RawKey {
         }
         let mut decoded = Zeroizing::new([0; 33]);
         let len = STANDARD.decode_slice(text, &mut *decoded).map_err(|_| Error::InvalidKey)?;
-        match decoded.first_chunk() {
+        match decoded.first_chunk::<32>() {
             Some(exact) if len == 32 => {
                 bytes.copy_from_slice(exact);
                 Ok(Self(bytes))
@@ -157,7 +157,9 @@ mod tests {
         assert_eq!(*base64.parse::<RawKey>().unwrap().0, *key.0);
         let short = &hex[1..];
         let newline = format!("{hex}\n");
-        for bad in ["", short, newline.as_str(), "AAAA", base64.trim_end_matches('='), &STANDARD.encode([0; 33])] {
+        for bad in
+            ["", short, newline.as_str(), "AAAA", base64.trim_end_matches('='), &STANDARD.encode([0; 33])]
+        {
             assert!(bad.parse::<RawKey>().is_err(), "{bad:?}");
         }
     }

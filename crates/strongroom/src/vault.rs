@@ -19,7 +19,9 @@ use crate::limits::Limits;
 use crate::model::Revision;
 use crate::org::Org;
 use crate::record::{RowError, RowKind, SealedRow, decode_header, encode_header};
-use crate::store::{Expect, Key, KeyRange, Page, ReadBatch, Scan, Store, StoreErrorKind, Versioned, WriteBatch};
+use crate::store::{
+    Expect, Key, KeyRange, Page, ReadBatch, Scan, Store, StoreErrorKind, Versioned, WriteBatch,
+};
 use crate::tenant::seal_row;
 use crate::unlock::Unlock;
 

@@ -61,7 +61,8 @@ impl Account {
         let [account_row, row] = set.gets.as_slice() else { return Ok(None) };
         let known = tenant.live_account(&ground, account, account_row.as_ref())?;
         let known = known.ok_or_else(|| Error::AccountNotFound(account.clone()))?;
-        let Some(standing) = self.org().standing_integration(&ground, account, integration, row.as_ref()).await?
+        let Some(standing) =
+            self.org().standing_integration(&ground, account, integration, row.as_ref()).await?
         else {
             return Ok(None);
         };
@@ -92,7 +93,7 @@ impl Account {
 
         let mut draft = Draft::new(tenant, &ground);
         let job = draft.put_job(&Sweep::Integration(account.clone(), integration.clone()))?;
-        let sheet = IntegrationSheet { deleting: Some(*job.as_bytes()), ..loaded.sheet };
+        let sheet = loaded.sheet.deleting(&job);
         draft.put_integration(account, integration, &sheet, Some((loaded.revision, loaded.row)))?;
         draft.bump_generation(account, &known)?;
         Ok(draft.commit().await?.map(|_| job))

@@ -84,10 +84,9 @@ impl Tenant {
         };
         match (known, loaded.filter(|loaded| loaded.sheet.deleting.is_none())) {
             (Some(known), Some(loaded)) => Ok((known, loaded)),
-            _ => Err(Error::IntegrationNotFound {
-                account: account.clone(),
-                integration: integration.clone(),
-            }),
+            _ => {
+                Err(Error::IntegrationNotFound { account: account.clone(), integration: integration.clone() })
+            }
         }
     }
 

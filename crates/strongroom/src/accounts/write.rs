@@ -77,18 +77,26 @@ impl Org {
         let sheet = spec.apply(&draft, standing.as_ref(), credentials.len())?;
         draft.put_account(account, &sheet, standing.as_ref().map(|loaded| (loaded.revision, loaded.row)))?;
         if spec.default_app {
-            let Some(app_row) = self.standing_integration(&ground, account, &app, app_row.as_ref()).await? else {
+            let Some(app_row) = self.standing_integration(&ground, account, &app, app_row.as_ref()).await?
+            else {
                 return Ok(None);
             };
             match app_row {
-                Some(loaded) => draft.expect_as_read(tenant.keys.integration(account, &app), Some(loaded.row)),
+                Some(loaded) => {
+                    draft.expect_as_read(tenant.keys.integration(account, &app), Some(loaded.row))
+                }
                 None => {
                     let sheet = IntegrationSheet::new(draft.new_id()?, tenant.engine.now());
                     draft.put_integration(account, &app, &sheet, None)?;
                 }
             }
             for ((key_name, value), row) in credentials.iter().zip(credential_rows) {
-                draft.put_credential((account, &app, key_name), value, row.as_ref(), &WriteOptions::default())?;
+                draft.put_credential(
+                    (account, &app, key_name),
+                    value,
+                    row.as_ref(),
+                    &WriteOptions::default(),
+                )?;
             }
         }
         draft.put_records(&spec.records).await?;

@@ -3,13 +3,13 @@
 mod rows;
 
 use crate::account::Account;
+use crate::accounts::Loaded;
 use crate::error::Error;
 use crate::id::{CredentialKey, IntegrationId};
 use crate::keyspace::parse_last_id;
 use crate::model::{Credential, CredentialInfo, Listing, PageRequest, Upsert};
 use crate::options::WriteOptions;
 use crate::record::{AccountSheet, IntegrationSheet};
-use crate::accounts::Loaded;
 use crate::secret::Secret;
 use crate::store::{ReadBatch, Versioned};
 use crate::tenant::{Draft, Freshness, Ground, Needs, fresh_if_stale, until_landed};
@@ -120,7 +120,11 @@ impl AppCredentials {
         Ok(draft.commit().await?.map(|_| action))
     }
 
-    async fn try_get(&self, key_name: &CredentialKey, freshness: Freshness) -> Result<Option<Credential>, Error> {
+    async fn try_get(
+        &self,
+        key_name: &CredentialKey,
+        freshness: Freshness,
+    ) -> Result<Option<Credential>, Error> {
         let owner = [self.account.id()];
         let read = self.read(&owner, key_name, freshness).await?;
         let Some(row) = read.row else { return Ok(None) };
@@ -172,8 +176,13 @@ impl AppCredentials {
         let account_row = set.gets.pop().flatten();
         let integration_row = set.gets.pop().flatten();
         let row = set.gets.pop().flatten();
-        let (account, integration) =
-            tenant.live_integration(&ground, account, integration, account_row.as_ref(), integration_row.as_ref())?;
+        let (account, integration) = tenant.live_integration(
+            &ground,
+            account,
+            integration,
+            account_row.as_ref(),
+            integration_row.as_ref(),
+        )?;
         Ok(Read { ground, account, integration, row })
     }
 

@@ -29,7 +29,9 @@ impl Tenant {
     ) -> Result<Option<Credential>, Error> {
         let (account, integration, key_name) = address;
         let context = self.credential_context(address);
-        let Some(opened) = self.open(ground.keys(Some(account)), &context, &row.value)? else { return Ok(None) };
+        let Some(opened) = self.open(ground.keys(Some(account)), &context, &row.value)? else {
+            return Ok(None);
+        };
         let id = opened.document_id(&context)?;
         let sheet = Sheet::decode(opened.plaintext).map_err(|error| Error::row(describe(&context), error))?;
         let info = CredentialInfo {
@@ -55,7 +57,10 @@ impl Tenant {
         Ok(found.map(|sealed| sealed.revision))
     }
 
-    fn credential_context<'a>(&'a self, (account, integration, key_name): CredentialAddress<'a>) -> Context<'a> {
+    fn credential_context<'a>(
+        &'a self,
+        (account, integration, key_name): CredentialAddress<'a>,
+    ) -> Context<'a> {
         Context {
             linked_account: Some(account.as_str()),
             key_name: key_name.as_str(),

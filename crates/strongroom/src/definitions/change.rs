@@ -201,7 +201,11 @@ impl Org {
 
     /// A writer that read the definition before it was narrowed may have set a value at a removed scope just before
     /// the change landed. None can after it, so one more look decides, and the scopes are given back if need be.
-    async fn undo_if_in_use(&self, before: Scopes, after: StoredDefinition) -> Result<StoredDefinition, Error> {
+    async fn undo_if_in_use(
+        &self,
+        before: Scopes,
+        after: StoredDefinition,
+    ) -> Result<StoredDefinition, Error> {
         let in_use = self.refuse_in_use(after.id, before, after.definition.scopes).await;
         if matches!(in_use, Err(Error::ScopeInUse { .. })) {
             let wide = DefinitionChange { scopes: Some(before), ..DefinitionChange::default() };

@@ -55,8 +55,9 @@ impl DefinitionFilter {
         if pattern.len() > NAME_PATTERN_BYTES_MAX {
             return Err(Error::InvalidNamePattern);
         }
-        let compiled = RegexBuilder::new(pattern).size_limit(PATTERN_SIZE_MAX).dfa_size_limit(PATTERN_SIZE_MAX);
-        self.name = Some(compiled.build().map_err(|_| Error::InvalidNamePattern)?);
+        let mut builder = RegexBuilder::new(pattern);
+        builder.size_limit(PATTERN_SIZE_MAX).dfa_size_limit(PATTERN_SIZE_MAX);
+        self.name = Some(builder.build().map_err(|_| Error::InvalidNamePattern)?);
         Ok(self)
     }
 

@@ -19,8 +19,8 @@ use crate::store::ReadBatch;
 use crate::tenant::{Draft, Freshness, Needs, Tenant, until_landed};
 
 pub use change::DefinitionChange;
-pub use list::DefinitionFilter;
 pub(crate) use check::at_most;
+pub use list::DefinitionFilter;
 pub(crate) use rows::Definition;
 
 impl Org {

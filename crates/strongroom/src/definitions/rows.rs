@@ -6,7 +6,7 @@ use crate::envelope::{Context, Kind};
 use crate::error::{Damage, Error};
 use crate::id::{DefinitionId, DefinitionName};
 use crate::model::{DefinitionRef, Revision, StoredDefinition};
-use crate::record::{SealedRow, RowKind, decode_definition, decode_index, encode_definition, encode_index};
+use crate::record::{RowKind, SealedRow, decode_definition, decode_index, encode_definition, encode_index};
 use crate::store::{Revision as RowRevision, Versioned};
 use crate::tenant::{Draft, Ground, ScopeKeys, SealedPut, Tenant, describe};
 
@@ -18,7 +18,11 @@ pub(crate) struct Definition {
 
 impl Ground<'_> {
     /// The definition at `index` of those that were asked for, which must be the one that `reference` names.
-    pub(crate) fn definition(&self, index: usize, reference: &DefinitionRef<'_>) -> Result<&Arc<Definition>, Error> {
+    pub(crate) fn definition(
+        &self,
+        index: usize,
+        reference: &DefinitionRef<'_>,
+    ) -> Result<&Arc<Definition>, Error> {
         let found = self.definitions.get(index).and_then(Option::as_ref);
         found
             .filter(|definition| reference.is(&definition.stored))
@@ -56,13 +60,10 @@ impl Draft<'_> {
         let plaintext = encode_definition(stored);
         self.expect_as_read(key.clone(), read);
         self.changes_cached_rows();
-        self.put_sealed(None, SealedPut {
-            key,
-            context,
-            doc_id: None,
-            revision: stored.revision,
-            plaintext: &plaintext,
-        })
+        self.put_sealed(
+            None,
+            SealedPut { key, context, doc_id: None, revision: stored.revision, plaintext: &plaintext },
+        )
     }
 
     /// Takes a name for a definition. The batch fails when it is taken already.
@@ -89,7 +90,11 @@ impl Draft<'_> {
     }
 
     /// Changes the count of definitions, within its limit.
-    pub(crate) fn put_definition_count(&mut self, read: Option<&Versioned>, change: i64) -> Result<(), Error> {
+    pub(crate) fn put_definition_count(
+        &mut self,
+        read: Option<&Versioned>,
+        change: i64,
+    ) -> Result<(), Error> {
         let key = self.tenant().keys.count();
         let context = self.tenant().context(Kind::Row, "count");
         let (count, revision) = match read {
@@ -103,13 +108,10 @@ impl Draft<'_> {
         }
         self.expect_as_read(key.clone(), read.map(|row| row.revision));
         let plaintext = changed.to_be_bytes();
-        self.put_sealed(None, SealedPut {
-            key,
-            context,
-            doc_id: None,
-            revision: revision.next(),
-            plaintext: &plaintext,
-        })
+        self.put_sealed(
+            None,
+            SealedPut { key, context, doc_id: None, revision: revision.next(), plaintext: &plaintext },
+        )
     }
 
     fn read_count(&self, context: &Context<'_>, row: &Versioned) -> Result<(u64, Revision), Error> {

@@ -47,14 +47,23 @@ pub(crate) enum KeyLookup<'k> {
 
 impl Keyring {
     /// A keyring with one new key for the scope of `context`, derived from the root.
-    pub(crate) fn generate(root: &[u8; 32], context: &Context<'_>, now: Timestamp) -> Result<Self, SealError> {
+    pub(crate) fn generate(
+        root: &[u8; 32],
+        context: &Context<'_>,
+        now: Timestamp,
+    ) -> Result<Self, SealError> {
         let mut keyring = Self { deks: Vec::new(), tombstones: Vec::new(), min_version: 0 };
         keyring.add_dek(root, context, now)?;
         Ok(keyring)
     }
 
     /// The same keyring with a new active key.
-    pub(crate) fn renew(&self, root: &[u8; 32], context: &Context<'_>, now: Timestamp) -> Result<Self, SealError> {
+    pub(crate) fn renew(
+        &self,
+        root: &[u8; 32],
+        context: &Context<'_>,
+        now: Timestamp,
+    ) -> Result<Self, SealError> {
         let mut renewed = self.copy();
         renewed.add_dek(root, context, now)?;
         Ok(renewed)

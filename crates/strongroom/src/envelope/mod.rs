@@ -27,8 +27,8 @@ pub use dek_id::DekId;
 #[allow(unreachable_pub, reason = "public behind the feature `hazmat` only")]
 pub use error::OpenError;
 pub(crate) use error::SealError;
-pub(crate) use keyring::{KeyLookup, Keyring};
 pub(crate) use kdf::{expand, new_dek, slot_key};
+pub(crate) use keyring::{KeyLookup, Keyring};
 pub(crate) use padding::padded_len;
 pub(crate) use passphrase::argon2id;
 pub use passphrase::{Argon2Error, Argon2Params};

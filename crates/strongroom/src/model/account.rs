@@ -27,13 +27,6 @@ pub struct LinkedAccount {
     pub updated_at: Timestamp,
 }
 
-/// What a caller says of an account; `None` leaves a field as it is.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct AccountFields {
-    pub(crate) name: Option<String>,
-    pub(crate) udf: Option<String>,
-}
-
 /// An integration (app) of a linked account, under which its credentials stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

@@ -7,7 +7,6 @@ mod resolved;
 mod value;
 
 pub use account::{Integration, LinkedAccount};
-pub(crate) use account::AccountFields;
 pub use definition::{DefinitionRef, StoredDefinition, VariableDefinition};
 pub use page::{Cursor, Listing, PageRequest};
 pub use resolved::{Found, Origin, Resolution, Resolved, Step, Trace};

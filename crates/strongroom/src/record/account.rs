@@ -87,6 +87,12 @@ impl IntegrationSheet {
         Self { id: *id.as_bytes(), deleting: None, created_ms: now.as_ms() }
     }
 
+    /// The same integration, gone for every reader while `job` sweeps its credentials.
+    pub(crate) fn deleting(mut self, job: &DocumentId) -> Self {
+        self.deleting = Some(*job.as_bytes());
+        self
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut plaintext = Vec::new();
         infallible(minicbor::encode(self, &mut plaintext));

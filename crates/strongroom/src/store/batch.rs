@@ -6,7 +6,7 @@ use std::fmt;
 
 use super::{Capabilities, KEY_BYTES_MAX, READ_OPS_MAX, StoreError, StoreErrorKind, VALUE_BYTES_MAX};
 
-/// The address of a row. `Debug` shows its length alone.
+/// The address of a row, 1 to [`KEY_BYTES_MAX`] bytes. `Debug` shows its length alone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(Vec<u8>);
 
@@ -170,13 +170,20 @@ impl ReadBatch {
     /// Refuses a read that exceeds a limit of the contract. Every backend calls it first.
     ///
     /// # Errors
-    /// `TooLarge` for more than [`READ_OPS_MAX`] gets and scans, or for a key over [`KEY_BYTES_MAX`].
+    /// `TooLarge` for more than [`READ_OPS_MAX`] gets and scans, or for a key over [`KEY_BYTES_MAX`]; `Unsupported`
+    /// for an empty key, and for a scan of no rows, which would never come to an end.
     pub fn check(&self) -> Result<(), StoreError> {
         if self.gets.len() + self.scans.len() > READ_OPS_MAX {
             return Err(too_large("a read holds too many gets and scans"));
         }
         if self.gets.iter().any(|key| key.0.len() > KEY_BYTES_MAX) {
             return Err(too_large("a key is too long"));
+        }
+        if self.gets.iter().any(|key| key.0.is_empty()) {
+            return Err(unsupported("a key is empty"));
+        }
+        if self.scans.iter().any(|scan| scan.limit == 0) {
+            return Err(unsupported("a scan asks for no rows"));
         }
         Ok(())
     }
@@ -344,9 +351,12 @@ impl WriteBatch {
         if self.bytes_len() > capabilities.batch_bytes_max {
             return Err(too_large("a batch holds too many bytes"));
         }
-        let keys = self.ops.iter().map(Op::key).chain(self.expect.iter().map(|(key, _)| key));
-        if keys.into_iter().any(|key| key.0.len() > KEY_BYTES_MAX) {
+        let mut keys = self.ops.iter().map(Op::key).chain(self.expect.iter().map(|(key, _)| key));
+        if keys.clone().any(|key| key.0.len() > KEY_BYTES_MAX) {
             return Err(too_large("a key is too long"));
+        }
+        if keys.any(|key| key.0.is_empty()) {
+            return Err(unsupported("a key is empty"));
         }
         if self.ops.iter().any(|op| op.value_len() > VALUE_BYTES_MAX) {
             return Err(too_large("a value is too large"));

@@ -24,7 +24,8 @@ pub use error::{StoreError, StoreErrorKind};
 ///
 /// 1. A `read` is a snapshot over gets and scans together: a concurrent batch is seen whole or not at all. At most
 ///    [`READ_OPS_MAX`] gets and scans a read. A page ends at its `limit` or at [`Capabilities::page_bytes_max`],
-///    holds at least one row where there is one, and says in [`Page::more`] whether rows remain.
+///    holds at least one row where there is one, and says in [`Page::more`] whether rows remain. Only the bytes that
+///    a page answers count.
 /// 2. Keys are in unsigned lexicographic order, and a batch is visible to every `read` that starts after its `Ok`.
 /// 3. A `commit` is atomic, isolated and conditional: the first failed expectation is reported by its index and
 ///    nothing is written. A key stands at most once in `expect` and once in `ops`; [`Expect::Absent`] is allowed
@@ -35,7 +36,8 @@ pub use error::{StoreError, StoreErrorKind};
 /// 6. A sync that failed is never tried again: the store is poisoned and refuses reads and writes.
 /// 7. What exceeds a limit is refused with [`StoreErrorKind::TooLarge`] before anything is written, never cut.
 /// 8. `close` waits for what was accepted, makes it durable and reports; then every call answers
-///    [`StoreErrorKind::Closed`]. A second process that opens an embedded store gets a clear error.
+///    [`StoreErrorKind::Closed`]. A second process that opens an embedded store gets a clear error. A handle that is
+///    dropped has let go of its place once the drop returns.
 /// 9. No error prints the bytes of a key or of a value.
 /// 10. A revision changes with every put and is never used again for its key, not even after a delete and a reopen.
 /// 11. The futures need no runtime: any `block_on` can drive them, unless the backend's documentation names one.
@@ -70,7 +72,7 @@ pub trait Store: Debug + Send + Sync + 'static {
 }
 
 /// A store behind an `Arc` is a store. While others hold the same `Arc` it counts as shared, since they may write
-/// to it behind the engine's back.
+/// to it behind the engine's back. A wrapper that keeps an `Arc<S>` of its own asks `(*self.inner).capabilities()`.
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: Store + ?Sized> Store for Arc<S> {

@@ -63,7 +63,9 @@ impl<'t> Draft<'t> {
         context: &Context<'_>,
         row: &Versioned,
     ) -> Result<Option<Standing>, Error> {
-        let Some(opened) = self.tenant.open(self.keys(account), context, &row.value)? else { return Ok(None) };
+        let Some(opened) = self.tenant.open(self.keys(account), context, &row.value)? else {
+            return Ok(None);
+        };
         let times = Sheet::decode_times(&opened.plaintext);
         let (created_at, _) = times.map_err(|error| Error::row(describe(context), error))?;
         Ok(Some(Standing { id: opened.document_id(context)?, revision: opened.revision, created_at }))

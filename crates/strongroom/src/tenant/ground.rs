@@ -105,7 +105,8 @@ impl Tenant {
 
             let mut set = self.engine.read(&request).await?;
             let mut fetched = set.gets.split_off(asked);
-            let tag = if shared { Tag::Epoch(fetched.pop().flatten().map(|row| row.revision)) } else { Tag::Sole };
+            let tag =
+                if shared { Tag::Epoch(fetched.pop().flatten().map(|row| row.revision)) } else { Tag::Sole };
             if is_stale(&keyrings, tag) || is_stale(&definitions, tag) {
                 freshness = Freshness::Fresh;
                 continue;
@@ -130,7 +131,8 @@ impl Tenant {
                     *entry = Some((definition, tag));
                 }
             }
-            let definitions = definitions.into_iter().map(|entry| entry.map(|(definition, _)| definition)).collect();
+            let definitions =
+                definitions.into_iter().map(|entry| entry.map(|(definition, _)| definition)).collect();
             let account_keys = keyrings.collect();
             let accounts = needs.accounts;
             return Ok((Ground { definitions, org_keys, accounts, account_keys, tag, moment }, set));
@@ -146,7 +148,12 @@ impl Tenant {
 }
 
 /// Cached rows with their tags. In a store that is not shared, an entry from a time when it was does not count.
-fn look_up<V: Clone>(cache: &Cache<V>, keys: &[Key], freshness: Freshness, shared: bool) -> Vec<Option<(V, Tag)>> {
+fn look_up<V: Clone>(
+    cache: &Cache<V>,
+    keys: &[Key],
+    freshness: Freshness,
+    shared: bool,
+) -> Vec<Option<(V, Tag)>> {
     let cached = |key| cache.get(key).filter(|(_, tag)| shared || *tag == Tag::Sole);
     let usable = |key| if freshness == Freshness::Cached { cached(key) } else { None };
     keys.iter().map(usable).collect()

@@ -26,7 +26,8 @@ impl Tenant {
             };
             // One row more than the page holds tells whether another page follows.
             let scan = Scan::new(rest, page.limit - items.len() + 1);
-            let (ground, mut set) = self.read(&needs, ReadBatch { gets: Vec::new(), scans: vec![scan] }).await?;
+            let (ground, mut set) =
+                self.read(&needs, ReadBatch { gets: Vec::new(), scans: vec![scan] }).await?;
             let found = set.scans.pop().unwrap_or_default();
             for (key, row) in &found.rows {
                 if items.len() == page.limit {

@@ -15,7 +15,8 @@ macro_rules! until_landed {
                 match $attempt.await {
                     Ok(Some(landed)) => break 'landed Ok(landed),
                     Ok(None) => {}
-                    Err(error) if $freshness == $crate::tenant::Freshness::Cached && error.may_be_stale() => {}
+                    Err(error) if $freshness == $crate::tenant::Freshness::Cached && error.may_be_stale() => {
+                    }
                     Err(error) => break 'landed Err(error),
                 }
             }
@@ -136,7 +137,8 @@ impl Tenant {
     ) -> Result<Option<SealedRow<'r>>, Error> {
         let sealed = decode(context, row)?;
         let record = Record::parse(sealed.record).map_err(|error| Error::open(describe(context), error))?;
-        let dropped = keys.is_some_and(|keys| matches!(keys.keyring.key(&record.dek_id()), KeyLookup::Dropped));
+        let dropped =
+            keys.is_some_and(|keys| matches!(keys.keyring.key(&record.dek_id()), KeyLookup::Dropped));
         Ok((!dropped).then_some(sealed))
     }
 
@@ -146,14 +148,18 @@ impl Tenant {
     }
 
     /// The key that new records of a scope are sealed under.
-    pub(crate) fn active_key<'k>(keys: &'k ScopeKeys, context: &Context<'_>) -> Result<&'k SealingKey, Error> {
+    pub(crate) fn active_key<'k>(
+        keys: &'k ScopeKeys,
+        context: &Context<'_>,
+    ) -> Result<&'k SealingKey, Error> {
         keys.keyring.active().ok_or_else(|| Error::damaged(describe(context), Damage::Inconsistent))
     }
 
     fn open_keyring(&self, account: Option<&LinkedAccountId>, row: &Versioned) -> Result<ScopeKeys, Error> {
         let context = self.keyring_context(account);
         let opened = self.open_under_root(&context, &row.value)?;
-        let keyring = Keyring::decode(&opened.plaintext).map_err(|error| Error::row(describe(&context), error))?;
+        let keyring =
+            Keyring::decode(&opened.plaintext).map_err(|error| Error::row(describe(&context), error))?;
         Ok(ScopeKeys { keyring, revision: opened.revision, row: row.revision })
     }
 }
@@ -208,7 +214,8 @@ fn open_under(key: &SealingKey, context: &Context<'_>, sealed: &SealedRow<'_>) -
     let doc_text = sealed.doc_id.map(DocumentId::to_text);
     let doc_id = doc_text.as_ref().map_or("", |text| text.as_str());
     let context = Context { doc_id, revision: sealed.revision.as_u64(), ..*context };
-    let plaintext = key.open(&context, sealed.record).map_err(|error| Error::open(describe(&context), error))?;
+    let plaintext =
+        key.open(&context, sealed.record).map_err(|error| Error::open(describe(&context), error))?;
     Ok(Opened { doc_id: sealed.doc_id, revision: sealed.revision, plaintext })
 }
 

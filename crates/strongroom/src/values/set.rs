@@ -202,9 +202,19 @@ impl Draft<'_> {
         self.put_sealed(account, put)?;
 
         let shown = options.ciphertext && definition.stored.definition.encrypted;
-        let ciphertext = if shown { Some(self.show(account, &context, id, revision, &plaintext)?) } else { None };
+        let ciphertext =
+            if shown { Some(self.show(account, &context, id, revision, &plaintext)?) } else { None };
         let scope = new.scope.clone();
-        Ok(ValueWritten { action, id, definition_id, scope, revision, created_at, updated_at: now, ciphertext })
+        Ok(ValueWritten {
+            action,
+            id,
+            definition_id,
+            scope,
+            revision,
+            created_at,
+            updated_at: now,
+            ciphertext,
+        })
     }
 
     /// What stands in `row` was sealed under a dropped key: the index row of its id goes with it.
@@ -236,7 +246,8 @@ impl Draft<'_> {
         plaintext: &[u8],
     ) -> Result<String, Error> {
         let id_text = id.to_text();
-        let shown = Context { kind: Kind::Shown, doc_id: id_text.as_str(), revision: revision.as_u64(), ..*context };
+        let shown =
+            Context { kind: Kind::Shown, doc_id: id_text.as_str(), revision: revision.as_u64(), ..*context };
         let keys = self.scope_keys(account)?;
         Ok(STANDARD.encode(Tenant::active_key(&keys, &shown)?.seal(&shown, plaintext)?))
     }
