@@ -126,6 +126,7 @@ fn what_is_refused_says_why() {
         ("a)|(b", "unopened group (at byte 1)"),
         ("[a", "unclosed character class (at byte 0)"),
         (r"[\w-.](", "unclosed group (at byte 6)"),
+        (r"([\w-.][\d-.]", "unclosed group (at byte 0)"),
         (r"(?u)\w", "Unicode is asked for beside the pattern, not with a flag in it (at byte 2)"),
         (r"\<b\>", "write < and > without a backslash (at byte 0)"),
         (r"\p{Nope}", "Unicode property not found (at byte 0)"),
@@ -245,8 +246,11 @@ proptest! {
         let draft = PatternFormat::draft(text.as_str()).unicode();
         prop_assume!(!matches!(draft.clone().vet(), Err(PatternError::TooComplex { .. })));
         let matches = matcher(draft.assume_vetted());
+        let ascii = matcher(PatternFormat::draft(text).assume_vetted());
         for value in &values {
             prop_assert_eq!(matches(value), regex.is_match(value));
+            // Without Unicode the same holds wherever there is none.
+            prop_assert!(!value.is_ascii() || ascii(value) == regex.is_match(value));
         }
     }
 }

@@ -9,40 +9,54 @@ use super::budget::Budget;
 
 /// Parses and simplifies `pattern`. Its own text is parsed alone, so that it cannot close a group it did not open.
 pub(super) fn parse(pattern: &str, unicode: bool, budget: &mut Budget) -> Result<Hir, PatternError> {
-    let (text, mut ast, hyphens) = parse_lenient(pattern)?;
-    let mut classes = Classes { unicode, folds: false, budget };
-    classes.visit(&mut ast)?;
-    TranslatorBuilder::new().build().translate(&text, &ast).map_err(|e| {
-        let at = e.span().start.offset;
-        let before = hyphens.iter().filter(|&&hyphen| hyphen < at).count();
-        PatternError::syntax(e.kind().to_string(), at - before)
-    })
+    let mut text = Text { text: pattern.to_owned(), escaped: Vec::new() };
+    let mut ast = text.parse()?;
+    Classes { unicode, folds: false, budget }.visit(&mut ast)?;
+    let hir = TranslatorBuilder::new().build().translate(&text.text, &ast);
+    hir.map_err(|failed| text.error(failed.kind(), failed.span()))
 }
 
-/// Reads a hyphen beside a class, as in `[\w-.]`, as itself, like the other dialects do: the only repair there is.
-fn parse_lenient(pattern: &str) -> Result<(String, Ast, Vec<usize>), PatternError> {
-    let (mut text, mut hyphens) = (pattern.to_owned(), Vec::new());
-    loop {
-        let failed = match parser().parse(&text) {
-            Ok(ast) => return Ok((text, ast, hyphens)),
-            Err(failed) => failed,
-        };
+/// The text of a pattern, and where a backslash was put into it.
+struct Text {
+    text: String,
+    escaped: Vec<usize>,
+}
+
+impl Text {
+    /// Reads a hyphen beside a class, as in `[\w-.]`, as itself, like the other dialects: the only repair there is.
+    fn parse(&mut self) -> Result<Ast, PatternError> {
+        loop {
+            let failed = match parser().parse(&self.text) {
+                Ok(ast) => return Ok(ast),
+                Err(failed) => failed,
+            };
+            match self.hyphen(&failed) {
+                Some(hyphen) if self.escaped.len() < HYPHENS_MAX => {
+                    self.text.insert(hyphen, '\\');
+                    self.escaped.push(hyphen);
+                }
+                _ => return Err(self.error(failed.kind(), failed.span())),
+            }
+        }
+    }
+
+    /// Where the hyphen stands that would make a range of a class, if that is what failed.
+    fn hyphen(&self, failed: &ast::Error) -> Option<usize> {
         let (start, end) = (failed.span().start.offset, failed.span().end.offset);
-        let hyphen = match failed.kind() {
-            _ if hyphens.len() == HYPHENS_MAX => None,
-            ast::ErrorKind::ClassRangeLiteral if text.get(end..).is_some_and(|t| t.starts_with('-')) => {
-                Some(end)
-            }
-            ast::ErrorKind::ClassRangeLiteral if text.get(..start).is_some_and(|t| t.ends_with('-')) => {
-                start.checked_sub(1)
-            }
-            _ => None,
-        };
-        let Some(hyphen) = hyphen else {
-            return Err(PatternError::syntax(failed.kind().to_string(), start - hyphens.len()));
-        };
-        text.insert(hyphen, '\\');
-        hyphens.push(hyphen);
+        if !matches!(failed.kind(), ast::ErrorKind::ClassRangeLiteral) {
+            return None;
+        }
+        if self.text.get(end..)?.starts_with('-') {
+            return Some(end);
+        }
+        self.text.get(..start)?.strip_suffix('-').map(str::len)
+    }
+
+    /// The place is that in the text as it was given.
+    fn error(&self, reason: &impl ToString, span: &ast::Span) -> PatternError {
+        let at = span.start.offset;
+        let added = self.escaped.iter().filter(|&&escaped| escaped < at).count();
+        PatternError::syntax(reason.to_string(), at - added)
     }
 }
 
