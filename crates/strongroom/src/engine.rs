@@ -10,6 +10,7 @@ use crate::cache::Caches;
 use crate::clock::{Clock, Timestamp};
 use crate::envelope::{SealingKey, StoreId};
 use crate::error::Error;
+use crate::format::PatternCache;
 use crate::limits::Limits;
 use crate::store::{
     Committed, Key, KeyRange, Op, Page, READ_OPS_MAX, ReadBatch, ReadSet, Scan, Store, StoreErrorKind,
@@ -22,6 +23,8 @@ pub(crate) struct Engine {
     pub(crate) store_id: StoreId,
     pub(crate) root: Root,
     pub(crate) caches: Caches,
+    /// Compiled patterns of definitions, so that nothing is compiled on a warm write.
+    pub(crate) patterns: PatternCache,
     pub(crate) limits: Limits,
     pub(crate) clock: Box<dyn Clock>,
     /// Set when a future was dropped in the middle of a commit that changes what the caches hold.

@@ -244,7 +244,7 @@ impl DocumentText {
     }
 }
 
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Dots {
     Allowed,
     Refused,

@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn a_path_is_walked_most_specific_first() {
         let path = ScopePath::org().workflow("w".parse().unwrap()).linked_account("a".parse().unwrap());
-        let kinds: Vec<_> = path.scopes().map(|scope| scope.kind()).collect();
+        let kinds: Vec<_> = path.scopes().map(Scope::kind).collect();
         assert_eq!(kinds, [ScopeKind::Workflow, ScopeKind::LinkedAccount, ScopeKind::Org]);
     }
 

@@ -13,6 +13,7 @@ use crate::envelope::{
     Argon2Params, Context, DekId, Kind, Provider, SealingKey, Slot, SlotError, StoreId, random,
 };
 use crate::error::{Damage, Error};
+use crate::format::PatternCache;
 use crate::id::{Environment, OrgId};
 use crate::keyspace::StoreKeys;
 use crate::limits::Limits;
@@ -278,6 +279,7 @@ impl VaultOptions {
             store_id,
             root,
             caches: Caches::new(self.cache_entries_max),
+            patterns: PatternCache::new(PATTERN_CACHE_BYTES),
             limits: self.limits,
             clock: self.clock,
             abandoned: AtomicBool::new(false),
@@ -402,5 +404,6 @@ fn worse(known: Option<Error>, new: Error) -> Error {
 
 const FIRST: Revision = Revision::from_u64(1);
 const SUITE: u8 = 1;
+const PATTERN_CACHE_BYTES: usize = 8 << 20;
 /// Eight of each provider, with room for those that come.
 const SLOTS_MAX: usize = 64;

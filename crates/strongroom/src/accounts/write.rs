@@ -83,7 +83,7 @@ impl Org {
             };
             match app_row {
                 Some(loaded) => {
-                    draft.expect_as_read(tenant.keys.integration(account, &app), Some(loaded.row))
+                    draft.expect_as_read(tenant.keys.integration(account, &app), Some(loaded.row));
                 }
                 None => {
                     let sheet = IntegrationSheet::new(draft.new_id()?, tenant.engine.now());

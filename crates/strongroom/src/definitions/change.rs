@@ -181,7 +181,7 @@ impl Org {
         let before = &definition.stored;
         options.check(Some(before.revision))?;
         let mut after = change.apply(before);
-        let name = check::definition(&after.definition)?;
+        let name = check::definition(&after.definition, &tenant.engine)?;
         self.refuse_in_use(id, before.definition.scopes, after.definition.scopes).await?;
         after.revision = before.revision.next();
         after.updated_at = tenant.engine.now();

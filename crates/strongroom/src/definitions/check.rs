@@ -1,16 +1,17 @@
 //! The rules of a definition, and of a value under it.
 
+use crate::engine::Engine;
 use crate::error::Error;
-use crate::format::FormatError;
+use crate::format::{FormatError, PatternCache};
 use crate::id::DefinitionName;
-use crate::limits::{AUTHOR_BYTES_MAX, DEFAULT_BYTES_MAX, DESCRIPTION_BYTES_MAX, Limits};
+use crate::limits::{AUTHOR_BYTES_MAX, DEFAULT_BYTES_MAX, DESCRIPTION_BYTES_MAX};
 use crate::model::{StoredDefinition, VariableDefinition};
 use crate::secret::Secret;
 
 use super::Definition;
 
 /// Refuses a definition that contradicts itself or exceeds a limit.
-pub(super) fn definition(definition: &VariableDefinition) -> Result<DefinitionName, Error> {
+pub(super) fn definition(definition: &VariableDefinition, engine: &Engine) -> Result<DefinitionName, Error> {
     let name = definition.name.parse()?;
     at_most("a description", DESCRIPTION_BYTES_MAX, definition.description.as_deref())?;
     at_most("an author", AUTHOR_BYTES_MAX, definition.author.as_deref())?;
@@ -19,27 +20,29 @@ pub(super) fn definition(definition: &VariableDefinition) -> Result<DefinitionNa
         if definition.encrypted {
             return Err(Error::InvalidDefinition("an encrypted definition has no default"));
         }
-        form(definition, default).map_err(Error::InvalidDefault)?;
+        form(definition, default, &engine.patterns).map_err(Error::InvalidDefault)?;
     }
     Ok(name)
 }
 
 impl Definition {
     /// Refuses a value that is too long or of another format. The value is not shown.
-    pub(crate) fn check_value(&self, value: &Secret, limits: &Limits) -> Result<(), Error> {
+    pub(crate) fn check_value(&self, value: &Secret, engine: &Engine) -> Result<(), Error> {
         let StoredDefinition { id, definition, .. } = &self.stored;
-        if value.len() > limits.value_bytes() {
-            return Err(Error::TooLong { what: "a value", max: limits.value_bytes() });
+        let max = engine.limits.value_bytes();
+        if value.len() > max {
+            return Err(Error::TooLong { what: "a value", max });
         }
-        form(definition, value.expose()).map_err(|rule| Error::InvalidValue { definition: *id, rule })
+        form(definition, value.expose(), &engine.patterns)
+            .map_err(|rule| Error::InvalidValue { definition: *id, rule })
     }
 }
 
-fn form(definition: &VariableDefinition, value: &str) -> Result<(), FormatError> {
+fn form(definition: &VariableDefinition, value: &str, patterns: &PatternCache) -> Result<(), FormatError> {
     if let Some(bounds) = &definition.length {
         bounds.check(value)?;
     }
-    definition.var_format.validate(value)
+    definition.var_format.validate_with(value, patterns)
 }
 
 /// Refuses a text of more than `max` bytes.

@@ -51,7 +51,7 @@ impl Org {
         definition: VariableDefinition,
         options: WriteOptions,
     ) -> Result<DefinitionId, Error> {
-        let name = check::definition(&definition)?;
+        let name = check::definition(&definition, &self.tenant.engine)?;
         until_landed!(|_freshness| self.try_define(&definition, &name, &options))
     }
 

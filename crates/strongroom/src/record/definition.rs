@@ -4,7 +4,7 @@ use minicbor::{Decode, Encode};
 
 use super::{RowError, infallible};
 use crate::clock::Timestamp;
-use crate::format::{EnumFormat, LengthBounds, UrlSchemes, VarFormat};
+use crate::format::{EnumFormat, LengthBounds, PatternFormat, UrlSchemes, VarFormat};
 use crate::id::DefinitionId;
 use crate::model::{Revision, StoredDefinition, VariableDefinition};
 use crate::scope::Scopes;
@@ -47,6 +47,15 @@ struct FormatFields<'a> {
     /// Values of `enum`, schemes of `url_with_scheme`.
     #[b(1)]
     list: Option<Vec<&'a str>>,
+    /// The text of `pattern`, whether it is about Unicode, and its examples.
+    #[b(2)]
+    pattern: Option<&'a str>,
+    #[n(3)]
+    unicode: Option<bool>,
+    #[b(4)]
+    must_match: Option<Vec<&'a str>>,
+    #[b(5)]
+    must_not_match: Option<Vec<&'a str>>,
 }
 
 /// The plaintext of a definition's record.
@@ -101,26 +110,75 @@ pub(crate) fn decode_definition(
 }
 
 fn format_fields(format: &VarFormat) -> FormatFields<'_> {
-    let list = match format {
-        VarFormat::Enum(values) => Some(values.values().collect()),
-        VarFormat::UrlWithScheme(schemes) => Some(schemes.schemes().collect()),
-        _ => None,
-    };
-    FormatFields { name: format.name(), list }
+    let fields = FormatFields { name: format.name(), ..FormatFields::default() };
+    match format {
+        VarFormat::Enum(values) => FormatFields { list: Some(values.values().collect()), ..fields },
+        VarFormat::UrlWithScheme(schemes) => {
+            FormatFields { list: Some(schemes.schemes().collect()), ..fields }
+        }
+        VarFormat::Pattern(pattern) => FormatFields {
+            pattern: Some(pattern.pattern()),
+            unicode: Some(pattern.is_unicode()),
+            must_match: Some(pattern.must_match().collect()),
+            must_not_match: Some(pattern.must_not_match().collect()),
+            ..fields
+        },
+        _ => fields,
+    }
 }
 
 fn parse_format(fields: &FormatFields<'_>) -> Option<VarFormat> {
-    match (fields.name, &fields.list) {
-        ("enum", Some(values)) => EnumFormat::new(values.iter().copied()).ok().map(VarFormat::Enum),
-        ("url_with_scheme", Some(schemes)) => {
-            UrlSchemes::new(schemes.iter().copied()).ok().map(VarFormat::UrlWithScheme)
+    match fields.name {
+        "enum" => EnumFormat::new(fields.list.iter().flatten().copied()).ok().map(VarFormat::Enum),
+        "url_with_scheme" => {
+            UrlSchemes::new(fields.list.iter().flatten().copied()).ok().map(VarFormat::UrlWithScheme)
         }
-        (name, None) => name.parse().ok(),
-        _ => None,
+        "pattern" => {
+            let mut draft = PatternFormat::draft(fields.pattern?);
+            if fields.unicode? {
+                draft = draft.unicode();
+            }
+            draft = fields.must_match.iter().flatten().fold(draft, |draft, text| draft.must_match(*text));
+            draft =
+                fields.must_not_match.iter().flatten().fold(draft, |draft, text| draft.must_not_match(*text));
+            // It was vetted when it was saved, and opened at its own address now.
+            Some(VarFormat::Pattern(draft.assume_vetted()))
+        }
+        name => name.parse().ok(),
     }
 }
 
 /// Bounds are at most 64 KiB.
 fn as_u32(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_definition_reads_back_with_every_format() {
+        let pattern = PatternFormat::draft("v[0-9]+").must_match("v1").must_not_match("v").vet().unwrap();
+        let formats = [
+            VarFormat::Integer,
+            VarFormat::Enum(EnumFormat::new(["a", "b"]).unwrap()),
+            VarFormat::UrlWithScheme(UrlSchemes::new(["https"]).unwrap()),
+            VarFormat::Pattern(pattern),
+        ];
+        for format in formats {
+            let bounds = LengthBounds::new(1..=9).unwrap();
+            let definition = VariableDefinition::new("NAME", format).required().length(bounds).author("me");
+            let stored = StoredDefinition {
+                id: DefinitionId::from_bytes(&[1; 12]).unwrap(),
+                revision: Revision::from_u64(3),
+                definition: definition.description("text").default_value("a"),
+                created_by: None,
+                created_at: Timestamp::from_ms(1),
+                updated_at: Timestamp::from_ms(2),
+            };
+            let read = decode_definition(stored.id, stored.revision, &encode_definition(&stored)).unwrap();
+            assert_eq!(read, stored);
+        }
+    }
 }

@@ -76,7 +76,7 @@ impl Org {
         let value = value.into();
         let definition = self.tenant.definition(&definition.into()).await?;
         definition.check_scope(scope)?;
-        definition.check_value(&value, &self.tenant.engine.limits)
+        definition.check_value(&value, &self.tenant.engine)
     }
 
     async fn try_value(

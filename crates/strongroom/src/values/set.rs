@@ -128,7 +128,7 @@ impl Org {
         for (index, (value, row)) in values.iter().zip(&set.gets).enumerate() {
             let definition = ground.definition(index, &value.definition)?;
             definition.check_scope(&value.scope)?;
-            definition.check_value(&value.value, &tenant.engine.limits)?;
+            definition.check_value(&value.value, &tenant.engine)?;
             written.push(draft.put_value(definition, value, row.as_ref(), now, options)?);
         }
         draft.put_records(&options.records).await?;
