@@ -82,7 +82,7 @@ impl Alphabet {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        size_of::<Self>() + size_of_val(self.runs.as_slice())
+        size_of_val(self.runs.as_slice())
     }
 }
 

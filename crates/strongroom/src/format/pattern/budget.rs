@@ -1,4 +1,4 @@
-//! The steps that one compilation may take, so that a hostile pattern is refused instead of worked on.
+//! The steps that one compilation, or one walk, may take, so that a hostile pattern is refused instead of worked on.
 
 use super::PatternError;
 
@@ -10,7 +10,11 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new() -> Self {
-        Self { steps_left: STEPS_MAX }
+        Self::of(STEPS_MAX)
+    }
+
+    pub(super) fn of(steps: usize) -> Self {
+        Self { steps_left: steps }
     }
 
     pub(super) fn spend(&mut self, steps: usize) -> Result<(), PatternError> {

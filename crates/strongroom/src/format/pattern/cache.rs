@@ -5,7 +5,7 @@ use std::sync::Arc;
 use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
 
-use super::dfa::Dfa;
+use super::matcher::Matcher;
 use super::{PatternError, PatternFormat};
 
 /// Compiled patterns by their text, at most so many bytes of them; the ones used least make room.
@@ -13,11 +13,12 @@ use super::{PatternError, PatternFormat};
 /// A pattern is compiled when it is first used and again after it made room, never in between.
 #[derive(Debug)]
 pub struct PatternCache {
-    compiled: Cache<Key, Arc<Dfa>, Bytes>,
+    compiled: Cache<Key, Arc<Matcher>, Bytes>,
 }
 
 impl PatternCache {
-    /// An empty cache. One pattern takes at most about 400 KiB, most of them less than 4 KiB.
+    /// An empty cache. One pattern takes at most 512 KiB, most of them less than 4 KiB; one that does
+    /// not fit is compiled on every use.
     ///
     /// ```
     /// use strongroom::format::{PatternCache, PatternFormat, VarFormat};
@@ -41,14 +42,14 @@ impl PatternCache {
     }
 
     /// Two threads that miss at once compile twice, which is cheaper than to make every reader wait.
-    pub(super) fn compiled(&self, pattern: &PatternFormat) -> Result<Arc<Dfa>, PatternError> {
+    pub(super) fn compiled(&self, pattern: &PatternFormat) -> Result<Arc<Matcher>, PatternError> {
         let key = KeyRef(pattern.pattern(), pattern.is_unicode());
-        if let Some(dfa) = self.compiled.get(&key) {
-            return Ok(dfa);
+        if let Some(matcher) = self.compiled.get(&key) {
+            return Ok(matcher);
         }
-        let dfa = Arc::new(pattern.compile()?);
-        self.compiled.insert(Key(key.0.into(), key.1), Arc::clone(&dfa));
-        Ok(dfa)
+        let matcher = Arc::new(pattern.compile()?);
+        self.compiled.insert(Key(key.0.into(), key.1), Arc::clone(&matcher));
+        Ok(matcher)
     }
 }
 
@@ -68,9 +69,9 @@ impl Equivalent<Key> for KeyRef<'_> {
 #[derive(Clone, Debug)]
 struct Bytes;
 
-impl Weighter<Key, Arc<Dfa>> for Bytes {
-    fn weight(&self, key: &Key, dfa: &Arc<Dfa>) -> u64 {
-        (size_of::<Key>() + key.0.len() + dfa.bytes()) as u64
+impl Weighter<Key, Arc<Matcher>> for Bytes {
+    fn weight(&self, key: &Key, matcher: &Arc<Matcher>) -> u64 {
+        (size_of::<Key>() + key.0.len() + matcher.bytes()) as u64
     }
 }
 

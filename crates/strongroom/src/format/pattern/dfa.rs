@@ -1,7 +1,7 @@
 //! A pattern as a table with one look-up a character: the bound on what a value costs.
 
 use super::PatternError;
-use super::alphabet::Alphabet;
+use super::alphabet::Holders;
 use super::budget::{ADVICE, Budget};
 use super::nfa::Nfa;
 use super::states::States;
@@ -9,7 +9,6 @@ use super::states::States;
 /// A pattern as a table of states. State 0 is the one from which nothing matches.
 #[derive(Debug)]
 pub(super) struct Dfa {
-    alphabet: Alphabet,
     classes: usize,
     /// The next state, by state and class.
     table: Vec<u16>,
@@ -19,15 +18,17 @@ pub(super) struct Dfa {
 }
 
 impl Dfa {
-    pub(super) fn of(nfa: &Nfa, budget: &mut Budget) -> Result<Self, PatternError> {
-        let (alphabet, holders) = Alphabet::of(&nfa.sets, budget)?;
+    pub(super) fn of(nfa: &Nfa, holders: &Holders, budget: &mut Budget) -> Result<Self, PatternError> {
         let classes = holders.len();
-        let mut states = States::new(nfa, holders, budget)?;
-        let start = states.start()?;
-        let mut dfa = Self { alphabet, classes, table: Vec::new(), accepting: Vec::new(), start };
+        let mut states = States::new(nfa, holders, budget);
+        states.number(States::dead())?;
+        let first = states.first()?;
+        let start = states.number(first)?;
+        let mut dfa = Self { classes, table: Vec::new(), accepting: Vec::new(), start };
         while let Some(state) = states.found(dfa.accepting.len()) {
             for class in 0..classes {
-                dfa.table.push(states.next(&state, class)?);
+                let after = states.after(&state, class)?;
+                dfa.table.push(states.number(after)?);
             }
             dfa.accepting.push(states.accepts(&state)?);
             if size_of_val(dfa.table.as_slice()) > TABLE_BYTES_MAX {
@@ -37,11 +38,11 @@ impl Dfa {
         Ok(dfa)
     }
 
-    /// Says whether the whole of `value` matches: one look-up a character, whatever the pattern.
-    pub(super) fn matches(&self, value: &str) -> bool {
+    /// Says whether a value matches as a whole, by the classes of its characters: one look-up each.
+    pub(super) fn matches(&self, classes: impl Iterator<Item = usize>) -> bool {
         let mut state = self.start;
-        for c in value.chars() {
-            let at = usize::from(state) * self.classes + self.alphabet.class(c);
+        for class in classes {
+            let at = usize::from(state) * self.classes + class;
             state = self.table.get(at).copied().unwrap_or(DEAD);
             if state == DEAD {
                 return false;
@@ -57,7 +58,7 @@ impl Dfa {
 
     /// What the table takes in memory.
     pub(super) fn bytes(&self) -> usize {
-        size_of::<Self>() + size_of_val(self.table.as_slice()) + self.accepting.len() + self.alphabet.bytes()
+        size_of_val(self.table.as_slice()) + self.accepting.len()
     }
 
     fn accepts(&self, state: u16) -> bool {
@@ -73,14 +74,17 @@ pub(super) const TABLE_BYTES_MAX: usize = 256 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use super::super::alphabet::Alphabet;
     use super::super::syntax;
     use super::*;
 
-    /// The table of a pattern and the steps it took, or none where the budget stopped it.
+    /// The table of a pattern, or none where the budget stopped it.
     fn table(pattern: &str) -> Option<Dfa> {
         let mut budget = Budget::new();
         let hir = syntax::parse(pattern, false, &mut budget).ok()?;
-        Dfa::of(&Nfa::of(&hir, false, &mut budget).ok()?, &mut budget).ok()
+        let nfa = Nfa::of(&hir, false, &mut budget).ok()?;
+        let (_, holders) = Alphabet::of(&nfa.sets, &mut budget).ok()?;
+        Dfa::of(&nfa, &holders, &mut budget).ok()
     }
 
     #[test]

@@ -1,23 +1,26 @@
 //! Patterns: regular expressions that are vetted when they are saved, and whose cost is bounded.
 //!
 //! A pattern is compiled to a table of states with one column for each class of characters that it tells apart, so
-//! that a value costs one look-up a character, whatever the pattern. What bounds the table (256 KiB) and the work of
-//! making it (a budget of counted steps) refuses the patterns that would need more.
+//! that a value costs one look-up a character, whatever the pattern. Where the table would be too large but no long
+//! value can match, as in `.{1,90}:.{1,90}`, a value is walked through the graph instead, and the steps of the longest
+//! one are bounded when the pattern is vetted. What needs more than either, or more steps to compile than a fixed
+//! budget, is refused. All of it is counted, not timed.
 
 mod alphabet;
 mod budget;
 mod cache;
 mod dfa;
 mod error;
+mod matcher;
 mod nfa;
 mod states;
 mod syntax;
+mod walk;
 
 use budget::Budget;
 pub use cache::PatternCache;
-use dfa::Dfa;
 pub use error::PatternError;
-use nfa::Nfa;
+use matcher::Matcher;
 
 use super::FormatError;
 
@@ -87,8 +90,8 @@ impl PatternFormat {
     /// Compiles the pattern unless `cache` holds it compiled.
     pub(super) fn validate(&self, value: &str, cache: Option<&PatternCache>) -> Result<(), FormatError> {
         let matches = match cache {
-            Some(cache) => cache.compiled(self).map(|dfa| dfa.matches(value)),
-            None => self.compile().map(|dfa| dfa.matches(value)),
+            Some(cache) => cache.compiled(self).map(|matcher| matcher.matches(value)),
+            None => self.compile().map(|matcher| matcher.matches(value)),
         };
         match matches {
             Ok(true) if !value.is_empty() => Ok(()),
@@ -99,7 +102,7 @@ impl PatternFormat {
         }
     }
 
-    fn compile(&self) -> Result<Dfa, PatternError> {
+    fn compile(&self) -> Result<Matcher, PatternError> {
         self.draft.compile()
     }
 }
@@ -149,8 +152,8 @@ impl PatternDraft {
                 bytes_max: EXAMPLE_BYTES_MAX,
             });
         }
-        let dfa = self.compile()?;
-        let matches = |example: &String| !example.is_empty() && dfa.matches(example);
+        let matcher = self.compile()?;
+        let matches = |example: &String| !example.is_empty() && matcher.matches(example);
         if let Some(index) = self.must_match.iter().position(|example| !matches(example)) {
             return Err(PatternError::ExampleDoesNotMatch { index });
         }
@@ -168,15 +171,14 @@ impl PatternDraft {
         PatternFormat { draft: self }
     }
 
-    fn compile(&self) -> Result<Dfa, PatternError> {
+    fn compile(&self) -> Result<Matcher, PatternError> {
         if self.pattern.len() > PATTERN_BYTES_MAX {
             return Err(PatternError::TooLong { bytes_max: PATTERN_BYTES_MAX });
         }
         let mut budget = Budget::new();
         let hir = syntax::parse(&self.pattern, self.unicode, &mut budget)?;
-        let nfa = Nfa::of(&hir, self.unicode, &mut budget)?;
-        let dfa = Dfa::of(&nfa, &mut budget)?;
-        if dfa.matches_something() { Ok(dfa) } else { Err(PatternError::MatchesNothing) }
+        let matcher = Matcher::of(&hir, self.unicode, &mut budget)?;
+        if matcher.matches_something() { Ok(matcher) } else { Err(PatternError::MatchesNothing) }
     }
 }
 

@@ -15,10 +15,17 @@ pub(super) struct State {
     before: Option<Side>,
 }
 
+impl State {
+    /// Says whether nothing matches from here.
+    pub(super) fn is_dead(&self) -> bool {
+        self.nodes.is_empty()
+    }
+}
+
 /// The states that were found so far.
 pub(super) struct States<'a> {
     nfa: &'a Nfa,
-    holders: Holders,
+    holders: &'a Holders,
     /// What a class of characters is to its neighbours.
     sides: Vec<Side>,
     budget: &'a mut Budget,
@@ -30,19 +37,21 @@ pub(super) struct States<'a> {
 }
 
 impl<'a> States<'a> {
-    /// Only the state without nodes, from which nothing matches.
-    pub(super) fn new(nfa: &'a Nfa, holders: Holders, budget: &'a mut Budget) -> Result<Self, PatternError> {
+    pub(super) fn new(nfa: &'a Nfa, holders: &'a Holders, budget: &'a mut Budget) -> Self {
         let sides = holders.iter().map(|sets| Side::of(nfa, sets)).collect();
         let (ids, found, marks) = (HashMap::new(), Vec::new(), vec![0; nfa.nodes.len()]);
-        let mut states = Self { nfa, holders, sides, budget, ids, found, marks, mark: 0 };
-        states.intern(Vec::new(), Side::Edge)?;
-        Ok(states)
+        Self { nfa, holders, sides, budget, ids, found, marks, mark: 0 }
+    }
+
+    /// The state from which nothing matches.
+    pub(super) fn dead() -> State {
+        State { nodes: Vec::new(), before: None }
     }
 
     /// The state before the first character.
-    pub(super) fn start(&mut self) -> Result<u16, PatternError> {
+    pub(super) fn first(&mut self) -> Result<State, PatternError> {
         let nodes = self.close(vec![self.nfa.start], None)?;
-        self.intern(nodes, Side::Edge)
+        self.state(nodes, Side::Edge)
     }
 
     /// The state of this number, if so many were found.
@@ -51,7 +60,7 @@ impl<'a> States<'a> {
     }
 
     /// The state after one character of `class`.
-    pub(super) fn next(&mut self, state: &State, class: usize) -> Result<u16, PatternError> {
+    pub(super) fn after(&mut self, state: &State, class: usize) -> Result<State, PatternError> {
         let side = self.sides.get(class).copied().unwrap_or(Side::Other);
         let decided = self.decided(state, side)?;
         let nodes = decided.as_ref().unwrap_or(&state.nodes);
@@ -63,7 +72,7 @@ impl<'a> States<'a> {
         });
         let taken = taken.collect();
         let nodes = self.close(taken, None)?;
-        self.intern(nodes, side)
+        self.state(nodes, side)
     }
 
     /// Says whether the value may end in `state`.
@@ -107,11 +116,15 @@ impl<'a> States<'a> {
         Ok(nodes)
     }
 
-    /// The number of the state, which is new if none like it was found before.
-    fn intern(&mut self, nodes: Vec<NodeId>, before: Side) -> Result<u16, PatternError> {
+    /// Keeps what stands `before` only if a node asks, so that fewer states differ.
+    fn state(&mut self, nodes: Vec<NodeId>, before: Side) -> Result<State, PatternError> {
         self.budget.spend(nodes.len())?;
         let asks = nodes.iter().any(|&node| matches!(self.nfa.node(node), Some(Node::When(..))));
-        let state = State { nodes, before: asks.then_some(before) };
+        Ok(State { nodes, before: asks.then_some(before) })
+    }
+
+    /// The number of `state`, which is new if none like it was found before.
+    pub(super) fn number(&mut self, state: State) -> Result<u16, PatternError> {
         if let Some(&id) = self.ids.get(&state) {
             return Ok(id);
         }
@@ -158,4 +171,4 @@ impl Condition {
 }
 
 /// What a look-up in the states costs, however few nodes there are.
-const TRANSITION_STEPS: usize = 32;
+pub(super) const TRANSITION_STEPS: usize = 32;
