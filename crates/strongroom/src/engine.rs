@@ -64,6 +64,9 @@ impl Engine {
 
     /// Reads, in one snapshot where the request fits the contract's limit, else in several reads.
     pub(crate) async fn read(&self, request: &ReadBatch) -> Result<ReadSet, Error> {
+        if request.gets.is_empty() && request.scans.is_empty() {
+            return Ok(ReadSet::default());
+        }
         if request.gets.len() + request.scans.len() <= READ_OPS_MAX {
             return Ok(self.store.read(request).await?);
         }

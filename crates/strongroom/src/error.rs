@@ -32,6 +32,14 @@ pub enum Error {
         /// The rule that failed.
         rule: FormatError,
     },
+    /// A stored value does not match the format that its definition was to get. Nothing was written.
+    #[error("the value at {scope} does not match the new format: {rule}")]
+    ValueMismatch {
+        /// Where the value stands; there may be more.
+        scope: Scope,
+        /// The rule that it breaks.
+        rule: FormatError,
+    },
     /// A text is over its limit in bytes. Nothing was written.
     #[error("{what} must be at most {max} bytes")]
     TooLong {

@@ -3,13 +3,14 @@
 //! The first batch of a delete makes everything unreachable and writes the job. Each sweep batch expects the job's
 //! row, so that two runners cannot work on after one of them finished; each row is deleted only as it was read.
 
+use crate::definitions::{Definition, GRANDFATHERED, IndexedValue};
 use crate::engine::ATTEMPTS_MAX;
 use crate::envelope::{Context, Kind};
 use crate::error::{Damage, Error};
 use crate::id::{DefinitionId, DocumentId, IntegrationId, LinkedAccountId};
 use crate::keyspace::{StoreKeys, parse_definition_value, parse_job, parse_value};
-use crate::model::Revision;
-use crate::record::{RowKind, SealedRow, Sweep};
+use crate::model::{DefinitionRef, Revision};
+use crate::record::{RowKind, SealedRow, Sweep, encode_index};
 use crate::scope::Scope;
 use crate::store::{Key, KeyRange, ReadBatch, Revision as RowRevision, Scan, Versioned};
 use crate::tenant::{Draft, Ground, Needs, SealedPut, Tenant, describe};
@@ -110,6 +111,7 @@ impl Sweeper<'_> {
     async fn run(&self, sweep: &Sweep) -> Result<(), Error> {
         match sweep {
             Sweep::Definition(id) => self.sweep_definition(id).await,
+            Sweep::Recheck(id) => self.recheck(id).await,
             Sweep::Account(account) => self.sweep_account(account).await,
             Sweep::Integration(account, integration) => self.sweep_integration(account, integration).await,
         }
@@ -154,6 +156,50 @@ impl Sweeper<'_> {
             }
         }
         Ok(draft.commit().await?.is_some())
+    }
+
+    /// Marks the values of a definition that do not match its format, and unmarks those that do.
+    async fn recheck(&self, id: &DefinitionId) -> Result<(), Error> {
+        let mut rest = self.tenant.keys.definition_values(id);
+        loop {
+            let reference = DefinitionRef::Id(*id);
+            let definition = match self.tenant.definition(&reference).await {
+                Err(Error::DefinitionNotFound(_)) => return self.finish(None).await,
+                found => found?,
+            };
+            let page = self.tenant.engine.scan(rest.clone(), PAGE_ROWS).await?;
+            let last = page.rows.last().map(|(key, _)| key.clone());
+            let values = self.tenant.read_indexed(&definition.stored, page.rows).await?;
+            if !self.mark(&definition, values).await? {
+                if self.is_gone().await? {
+                    return Ok(());
+                }
+                // A value or the definition changed since it was read: look at the page again.
+                continue;
+            }
+            match last {
+                Some(last) if page.more => rest = rest.after(last.as_bytes()),
+                _ => return self.finish(None).await,
+            }
+        }
+    }
+
+    async fn mark(&self, definition: &Definition, values: Vec<IndexedValue>) -> Result<bool, Error> {
+        let (ground, _) = self.tenant.read(&Needs::org_keys(), ReadBatch::default()).await?;
+        let mut draft = self.draft(&ground);
+        draft.expect_definition(definition);
+        let mut changed = false;
+        for IndexedValue { index: (index_key, index), row: (key, row), value } in values {
+            let matches = self.tenant.matches(&definition.stored, &value);
+            let entry = encode_index(if matches { &[] } else { GRANDFATHERED });
+            if entry != index.value {
+                changed = true;
+                draft.expect_as_read(key, Some(row.revision));
+                draft.expect_as_read(index_key.clone(), Some(index.revision));
+                draft.put(index_key, entry);
+            }
+        }
+        Ok(!changed || draft.commit().await?.is_some())
     }
 
     async fn sweep_account(&self, account: &LinkedAccountId) -> Result<(), Error> {

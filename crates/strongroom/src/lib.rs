@@ -35,7 +35,7 @@ pub use account::Account;
 pub use accounts::{AccountWritten, CreateAccount, UpsertAccount};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use credentials::AppCredentials;
-pub use definitions::{DefinitionChange, DefinitionFilter};
+pub use definitions::{DefinitionChange, DefinitionFilter, FormatChange, Mismatch, OnMismatch};
 pub use envelope::{Argon2Error, Argon2Params, DekId};
 pub use error::{Damage, Error};
 pub use format::{FormatError, LengthBounds, VarFormat};

@@ -146,16 +146,18 @@ impl Org {
         let (ground, set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
         let stored = &ground.definition(0, reference)?.stored;
 
+        let marks = tenant.grandfathered(stored, path.scopes()).await?;
         let mut steps = Vec::with_capacity(4);
-        for (scope, row) in path.scopes().zip(&set.gets) {
+        for ((scope, row), mark) in path.scopes().zip(&set.gets).zip(marks) {
             let found = match row {
                 Some(row) => tenant.find_in_row(&ground, scope, &id, row)?,
                 None => None,
             };
-            steps.push(Step { origin: Origin::Scope(scope.clone()), holds_value: found.is_some(), found });
+            let (origin, holds_value) = (Origin::Scope(scope.clone()), found.is_some());
+            steps.push(Step { origin, holds_value, found, grandfathered: mark && holds_value });
         }
         let holds_value = stored.definition.default.is_some();
-        steps.push(Step { origin: Origin::Default, holds_value, found: None });
+        steps.push(Step { origin: Origin::Default, holds_value, found: None, grandfathered: false });
         Ok(Trace { definition_id: id, name: stored.definition.name.clone(), steps })
     }
 }

@@ -38,7 +38,11 @@ impl Definition {
     }
 }
 
-fn form(definition: &VariableDefinition, value: &str, patterns: &PatternCache) -> Result<(), FormatError> {
+pub(super) fn form(
+    definition: &VariableDefinition,
+    value: &str,
+    patterns: &PatternCache,
+) -> Result<(), FormatError> {
     if let Some(bounds) = &definition.length {
         bounds.check(value)?;
     }

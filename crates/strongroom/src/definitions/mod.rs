@@ -2,6 +2,7 @@
 
 mod change;
 mod check;
+mod format_change;
 mod list;
 mod rows;
 
@@ -20,6 +21,8 @@ use crate::tenant::{Draft, Freshness, Needs, Tenant, until_landed};
 
 pub use change::DefinitionChange;
 pub(crate) use check::at_most;
+pub use format_change::{FormatChange, Mismatch, OnMismatch};
+pub(crate) use format_change::{GRANDFATHERED, IndexedValue};
 pub use list::DefinitionFilter;
 pub(crate) use rows::Definition;
 
@@ -125,6 +128,7 @@ impl Org {
             created_by: definition.author.clone(),
             created_at: now,
             updated_at: now,
+            format_changes: 0,
         };
         let mut draft = Draft::new(tenant, &ground);
         draft.put_definition(&stored, None)?;

@@ -131,6 +131,8 @@ pub struct StoredDefinition {
     pub created_at: Timestamp,
     /// When it was last updated.
     pub updated_at: Timestamp,
+    /// How often its format was changed: if ever, some values may be from before and not match.
+    pub format_changes: u32,
 }
 
 /// A definition by id or by name.

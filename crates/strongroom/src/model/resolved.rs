@@ -128,4 +128,6 @@ pub struct Step {
     pub holds_value: bool,
     /// Which document; `None` where there is none, and for the default.
     pub found: Option<Found>,
+    /// Whether the value is from before a format change and does not match the format.
+    pub grandfathered: bool,
 }

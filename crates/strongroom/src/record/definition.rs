@@ -36,6 +36,8 @@ struct Fields<'a> {
     created_ms: u64,
     #[n(11)]
     updated_ms: u64,
+    #[n(12)]
+    format_changes: u32,
 }
 
 /// A format's name and its parameters.
@@ -74,6 +76,7 @@ pub(crate) fn encode_definition(stored: &StoredDefinition) -> Vec<u8> {
         created_by: stored.created_by.as_deref(),
         created_ms: stored.created_at.as_ms(),
         updated_ms: stored.updated_at.as_ms(),
+        format_changes: stored.format_changes,
     };
     let mut plaintext = Vec::new();
     infallible(minicbor::encode(&fields, &mut plaintext));
@@ -106,6 +109,7 @@ pub(crate) fn decode_definition(
         created_by: owned(fields.created_by),
         created_at: Timestamp::from_ms(fields.created_ms),
         updated_at: Timestamp::from_ms(fields.updated_ms),
+        format_changes: fields.format_changes,
     })
 }
 
@@ -176,6 +180,7 @@ mod tests {
                 created_by: None,
                 created_at: Timestamp::from_ms(1),
                 updated_at: Timestamp::from_ms(2),
+                format_changes: 4,
             };
             let read = decode_definition(stored.id, stored.revision, &encode_definition(&stored)).unwrap();
             assert_eq!(read, stored);

@@ -1,4 +1,4 @@
-//! What is inside the record of a job: which rows are still to be swept away.
+//! What is inside the record of a job: which rows are still to be swept away or marked.
 
 use minicbor::{Decode, Encode};
 
@@ -19,11 +19,13 @@ pub(crate) struct Job {
     integration: Option<String>,
 }
 
-/// What a job sweeps.
+/// What a job is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Sweep {
     /// The values of a definition that is gone.
     Definition(DefinitionId),
+    /// Marks the values of a definition that do not match its changed format.
+    Recheck(DefinitionId),
     /// What was sealed under the dropped keys of an account, and its integrations.
     Account(LinkedAccountId),
     /// The credentials of an integration, then the integration.
@@ -36,6 +38,10 @@ impl Sweep {
         match self {
             Self::Definition(id) => {
                 job.kind = SWEEP_DEFINITION;
+                job.definition = Some(*id.as_bytes());
+            }
+            Self::Recheck(id) => {
+                job.kind = RECHECK_DEFINITION;
                 job.definition = Some(*id.as_bytes());
             }
             Self::Account(account) => {
@@ -61,6 +67,7 @@ impl Sweep {
         let account = job.account.and_then(|text| text.parse().ok());
         match job.kind {
             SWEEP_DEFINITION => DefinitionId::from_bytes(&job.definition?).map(Self::Definition),
+            RECHECK_DEFINITION => DefinitionId::from_bytes(&job.definition?).map(Self::Recheck),
             SWEEP_ACCOUNT => account.map(Self::Account),
             SWEEP_INTEGRATION => Some(Self::Integration(account?, job.integration?.parse().ok()?)),
             _ => None,
@@ -71,3 +78,4 @@ impl Sweep {
 const SWEEP_DEFINITION: u8 = 1;
 const SWEEP_ACCOUNT: u8 = 2;
 const SWEEP_INTEGRATION: u8 = 3;
+const RECHECK_DEFINITION: u8 = 4;

@@ -95,7 +95,12 @@ impl Draft<'_> {
         let keys = &self.tenant().keys;
         let value = keys.value(scope, definition);
         self.put(keys.value_id(id), encode_index(value.as_bytes()));
-        self.put(keys.definition_value(definition, scope), encode_index(&[]));
+        self.put_definition_value(scope, definition);
+    }
+
+    /// Puts the row of a value in its definition's index, unmarked: the value matches the definition's format.
+    pub(crate) fn put_definition_value(&mut self, scope: &Scope, definition: &DefinitionId) {
+        self.put(self.tenant().keys.definition_value(definition, scope), encode_index(&[]));
     }
 
     /// Deletes the index row of a value's id.

@@ -191,7 +191,12 @@ impl Draft<'_> {
 
         let action = if standing.is_some() { Upsert::Updated } else { Upsert::Added };
         let Standing { id, revision, created_at } = match standing {
-            Some(standing) => Standing { revision: standing.revision.next(), ..standing },
+            Some(standing) => {
+                if definition.stored.format_changes > 0 {
+                    self.put_definition_value(&new.scope, &definition_id);
+                }
+                Standing { revision: standing.revision.next(), ..standing }
+            }
             None => self.new_value(&new.scope, &definition_id, now)?,
         };
         self.expect_definition(definition);

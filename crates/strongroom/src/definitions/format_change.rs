@@ -1,0 +1,333 @@
+//! Changing the format of a definition: planned first, then applied.
+//!
+//! From the batch that applies a change on, every new value must match. Values from before that do not match stay,
+//! and a job marks them in the index of the definition's values: they are grandfathered until they are set again.
+
+use std::slice;
+
+use super::check;
+use crate::error::Error;
+use crate::format::{FormatError, LengthBounds, VarFormat};
+use crate::id::{DocumentId, LinkedAccountId};
+use crate::jobs::JobId;
+use crate::keyspace::parse_definition_value;
+use crate::model::{Cursor, DefinitionRef, Listing, PageRequest, ScopedValue, StoredDefinition};
+use crate::options::WriteOptions;
+use crate::org::Org;
+use crate::record::{Sweep, decode_index};
+use crate::scope::{Scope, Scopes};
+use crate::store::{Key, ReadBatch, Versioned};
+use crate::tenant::{Draft, Freshness, Needs, Tenant, until_landed};
+
+/// Another format for a definition, with or without bounds on the length.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormatChange {
+    var_format: VarFormat,
+    length: Option<LengthBounds>,
+}
+
+impl FormatChange {
+    /// Another format, without bounds on the length.
+    #[must_use]
+    pub fn to(var_format: VarFormat) -> Self {
+        Self { var_format, length: None }
+    }
+
+    /// With these bounds.
+    #[must_use]
+    pub fn length(mut self, bounds: LengthBounds) -> Self {
+        self.length = Some(bounds);
+        self
+    }
+
+    fn apply(&self, stored: &StoredDefinition) -> StoredDefinition {
+        let mut changed = stored.clone();
+        changed.definition.var_format = self.var_format.clone();
+        changed.definition.length = self.length;
+        changed
+    }
+}
+
+/// What becomes of a format change when a stored value does not match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnMismatch {
+    /// The change is refused.
+    Refuse,
+    /// The change is made, and the value stays as it is until it is set again.
+    Grandfather,
+}
+
+/// A stored value that a format change would refuse. The value itself is not shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Mismatch {
+    /// The value's document id.
+    pub id: DocumentId,
+    /// Where it stands.
+    pub scope: Scope,
+    /// The rule that it breaks.
+    pub rule: FormatError,
+}
+
+impl Org {
+    /// Which stored values a format change would refuse. Nothing is written, and no value is shown.
+    ///
+    /// A page is about at most 100 values, so it may hold no mismatch and still have a next one.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{FormatChange, PageRequest, Scope, VarFormat, VariableDefinition};
+    /// org.define(VariableDefinition::new("PORT", VarFormat::String)).await?;
+    /// org.set_value("PORT", Scope::Org, "http").await?;
+    /// let change = FormatChange::to(VarFormat::Integer);
+    /// let plan = org.plan_format_change("PORT", &change, PageRequest::first(100)).await?;
+    /// assert_eq!(plan.items[0].scope, Scope::Org);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::DefinitionNotFound`]; [`Error::Damaged`] for a value that cannot be read.
+    pub async fn plan_format_change(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        change: &FormatChange,
+        page: PageRequest,
+    ) -> Result<Listing<Mismatch>, Error> {
+        let tenant = &*self.tenant;
+        let stored = tenant.definition(&definition.into()).await?.stored.clone();
+        let changed = change.apply(&stored);
+        let (values, next) = tenant.values_of(&changed, &page).await?;
+        let mismatches = values.into_iter().filter_map(|value| {
+            let rule =
+                check::form(&changed.definition, value.value.expose(), &tenant.engine.patterns).err()?;
+            Some(Mismatch { id: value.id, scope: value.scope, rule })
+        });
+        Ok(Listing { items: mismatches.collect(), next })
+    }
+
+    /// Changes the format of a definition, and answers it as it stands then.
+    ///
+    /// New values must match at once. Values from before that do not match are refused or kept, as
+    /// [`OnMismatch`] says; one that is set in the very moment of the change, under the old format, is kept. Any
+    /// number of values is gone through in flat memory; if that is cut short after the change was made,
+    /// [`Vault::run_jobs`](crate::Vault::run_jobs) goes on.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{FormatChange, OnMismatch, ScopePath, Scope, VarFormat, VariableDefinition};
+    /// org.define(VariableDefinition::new("PORT", VarFormat::String)).await?;
+    /// org.set_value("PORT", Scope::Org, "http").await?;
+    /// org.change_format("PORT", FormatChange::to(VarFormat::Integer), OnMismatch::Grandfather).await?;
+    /// assert!(org.explain("PORT", &ScopePath::org()).await?.steps[0].grandfathered);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::DefinitionNotFound`]; [`Error::ValueMismatch`] when values are to be refused; the rules of
+    /// [`Org::define`] for the default.
+    pub async fn change_format(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        change: FormatChange,
+        on_mismatch: OnMismatch,
+    ) -> Result<StoredDefinition, Error> {
+        self.change_format_with(definition, change, on_mismatch, WriteOptions::default()).await
+    }
+
+    /// [`change_format`](Self::change_format), with conditions and companions. Expecting the revision that was
+    /// planned for makes sure that the plan still holds.
+    ///
+    /// # Errors
+    /// Those of `change_format`, and [`Error::Unexpected`].
+    pub async fn change_format_with(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        change: FormatChange,
+        on_mismatch: OnMismatch,
+        options: WriteOptions,
+    ) -> Result<StoredDefinition, Error> {
+        let definition = definition.into();
+        if on_mismatch == OnMismatch::Refuse {
+            self.refuse_mismatch(&definition, &change).await?;
+        }
+        let (changed, job) =
+            until_landed!(|freshness| self.try_change_format(&definition, &change, &options, freshness))?;
+        self.tenant.run_job(&job).await?;
+        Ok(changed)
+    }
+
+    /// The scopes at which a value stands that was set before the last format change and does not match it.
+    ///
+    /// # Errors
+    /// [`Error::DefinitionNotFound`]; [`Error::InvalidCursor`].
+    pub async fn grandfathered_values(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        page: PageRequest,
+    ) -> Result<Listing<Scope>, Error> {
+        self.scopes_of(definition, page, |_, row| is_grandfathered(row)).await
+    }
+
+    /// The scopes that would lose their value if the definition allowed a value at `scopes` alone: they stand in the
+    /// way of [`DefinitionChange::scopes`](crate::DefinitionChange::scopes).
+    ///
+    /// # Errors
+    /// [`Error::DefinitionNotFound`]; [`Error::InvalidCursor`].
+    pub async fn plan_scope_change(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        scopes: Scopes,
+        page: PageRequest,
+    ) -> Result<Listing<Scope>, Error> {
+        self.scopes_of(definition, page, |scope, _| Ok(!scopes.allows(scope.kind()))).await
+    }
+
+    async fn scopes_of(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        page: PageRequest,
+        takes: impl Fn(&Scope, &Versioned) -> Result<bool, Error>,
+    ) -> Result<Listing<Scope>, Error> {
+        let tenant = &*self.tenant;
+        let id = tenant.definition(&definition.into()).await?.stored.id;
+        let range = tenant.keys.definition_values(&id);
+        tenant
+            .list(None, &range, &page, |_, key, row| {
+                let Some(scope) = parse_definition_value(&tenant.keys, &id, key.as_bytes()) else {
+                    return Ok(None);
+                };
+                Ok(takes(&scope, row)?.then_some(scope))
+            })
+            .await
+    }
+
+    async fn refuse_mismatch(
+        &self,
+        definition: &DefinitionRef<'_>,
+        change: &FormatChange,
+    ) -> Result<(), Error> {
+        let mut page = PageRequest::first(EXAMINED_MAX);
+        loop {
+            let plan = self.plan_format_change(definition.clone(), change, page).await?;
+            if let Some(Mismatch { scope, rule, .. }) = plan.items.into_iter().next() {
+                return Err(Error::ValueMismatch { scope, rule });
+            }
+            let Some(next) = plan.next else { return Ok(()) };
+            page = PageRequest::first(EXAMINED_MAX).after(next);
+        }
+    }
+
+    async fn try_change_format(
+        &self,
+        reference: &DefinitionRef<'_>,
+        change: &FormatChange,
+        options: &WriteOptions,
+        freshness: Freshness,
+    ) -> Result<Option<(StoredDefinition, JobId)>, Error> {
+        let tenant = &*self.tenant;
+        let id = tenant.definition_id(reference, freshness).await?;
+        let needs = Needs::org_keys().definitions(slice::from_ref(&id)).freshness(freshness);
+        let (ground, _) = tenant.read(&needs, ReadBatch::default()).await?;
+        let definition = ground.definition(0, reference)?;
+        options.check(Some(definition.stored.revision))?;
+        let mut changed = change.apply(&definition.stored);
+        check::definition(&changed.definition, &tenant.engine)?;
+        changed.revision = definition.stored.revision.next();
+        changed.updated_at = tenant.engine.now();
+        changed.format_changes = definition.stored.format_changes.saturating_add(1);
+
+        let mut draft = Draft::new(tenant, &ground);
+        draft.put_definition(&changed, Some(definition.row))?;
+        let job = draft.put_job(&Sweep::Recheck(id))?;
+        draft.put_records(&options.records).await?;
+        Ok(draft.commit().await?.map(|_| (changed, job)))
+    }
+}
+
+/// A value of a definition, with the row of the index that led to it.
+pub(crate) struct IndexedValue {
+    pub(crate) index: (Key, Versioned),
+    pub(crate) row: (Key, Versioned),
+    pub(crate) value: ScopedValue,
+}
+
+impl Tenant {
+    /// Values of a definition, found through its index, and where to go on.
+    async fn values_of(
+        &self,
+        stored: &StoredDefinition,
+        page: &PageRequest,
+    ) -> Result<(Vec<ScopedValue>, Option<Cursor>), Error> {
+        let range = self.keys.definition_values(&stored.id);
+        let prefix_len = range.start.len();
+        let rest = match &page.after {
+            Some(cursor) => range.clone().after(&[&range.start, cursor.0.as_slice()].concat()),
+            None => range,
+        };
+        let found = self.engine.scan(rest, page.limit.min(EXAMINED_MAX)).await?;
+        let last = found.rows.last().filter(|_| found.more);
+        let next =
+            last.and_then(|(key, _)| key.as_bytes().get(prefix_len..)).map(|suffix| Cursor(suffix.to_vec()));
+        let values = self.read_indexed(stored, found.rows).await?;
+        Ok((values.into_iter().map(|indexed| indexed.value).collect(), next))
+    }
+
+    /// Reads and opens the values that rows of a definition's index lead to.
+    pub(crate) async fn read_indexed(
+        &self,
+        stored: &StoredDefinition,
+        index: Vec<(Key, Versioned)>,
+    ) -> Result<Vec<IndexedValue>, Error> {
+        let place = |entry: (Key, Versioned)| {
+            let scope = parse_definition_value(&self.keys, &stored.id, entry.0.as_bytes())?;
+            Some((entry, scope))
+        };
+        let places: Vec<_> = index.into_iter().filter_map(place).collect();
+        let accounts: Vec<&LinkedAccountId> =
+            places.iter().filter_map(|(_, scope)| scope.linked_account()).collect();
+        let gets = places.iter().map(|(_, scope)| self.keys.value(scope, &stored.id)).collect();
+        let needs = Needs::org_keys().accounts(&accounts);
+        let (ground, set) = self.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+        let mut values = Vec::with_capacity(places.len());
+        for ((index, scope), row) in places.iter().zip(set.gets) {
+            let Some(row) = row else { continue };
+            if let Some(value) = self.open_value(&ground, scope, &stored.id, &row)? {
+                let row = (self.keys.value(scope, &stored.id), row);
+                values.push(IndexedValue { index: index.clone(), row, value });
+            }
+        }
+        Ok(values)
+    }
+
+    /// Whether a value has the form that its definition asks for.
+    pub(crate) fn matches(&self, stored: &StoredDefinition, value: &ScopedValue) -> bool {
+        check::form(&stored.definition, value.value.expose(), &self.engine.patterns).is_ok()
+    }
+
+    /// Which of `scopes` hold a grandfathered value. Costs nothing unless the format was ever changed.
+    pub(crate) async fn grandfathered<'s>(
+        &self,
+        stored: &StoredDefinition,
+        scopes: impl Iterator<Item = &'s Scope>,
+    ) -> Result<Vec<bool>, Error> {
+        let scopes: Vec<&Scope> = scopes.collect();
+        if stored.format_changes == 0 {
+            return Ok(vec![false; scopes.len()]);
+        }
+        let gets = scopes.iter().map(|scope| self.keys.definition_value(&stored.id, scope)).collect();
+        let set = self.engine.read(&ReadBatch { gets, scans: Vec::new() }).await?;
+        set.gets.iter().map(|row| row.as_ref().map_or(Ok(false), is_grandfathered)).collect()
+    }
+}
+
+/// The mark in the index of a definition's values: one byte, or none.
+fn is_grandfathered(row: &Versioned) -> Result<bool, Error> {
+    let mark = decode_index(&row.value).map_err(|error| Error::row("the index row of a value", error))?;
+    Ok(!mark.is_empty())
+}
+
+/// The mark of a grandfathered value.
+pub(crate) const GRANDFATHERED: &[u8] = &[1];
+
+/// How many values one page of a plan is about.
+const EXAMINED_MAX: usize = 100;

@@ -1,0 +1,134 @@
+//! Changing the format of a definition that has values.
+
+use futures_executor::block_on;
+use strongroom::{
+    Environment, Error, Expected, FormatChange, LengthBounds, OnMismatch, Org, PageRequest, RawKey, Scope, ScopeKind,
+    ScopePath, Scopes, Unlock, VarFormat, VariableDefinition, Vault, WriteOptions,
+};
+use strongroom_memory::MemoryStore;
+
+async fn org_with(values: &[(Scope, &str)]) -> Result<Org, Error> {
+    let vault = Vault::create(MemoryStore::new(), Unlock::raw_key(RawKey::generate()?)).await?;
+    let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
+    org.define(VariableDefinition::new("PORT", VarFormat::String)).await?;
+    for (scope, value) in values {
+        org.set_value("PORT", scope.clone(), *value).await?;
+    }
+    Ok(org)
+}
+
+fn workflow(name: &str) -> Scope {
+    Scope::Workflow(name.parse().unwrap())
+}
+
+fn to_integer() -> FormatChange {
+    FormatChange::to(VarFormat::Integer)
+}
+
+#[test]
+fn a_plan_names_the_values_that_would_fail_and_writes_nothing() {
+    block_on(async {
+        let org = org_with(&[(Scope::Org, "80"), (workflow("w"), "canary-value")]).await?;
+        let plan = org.plan_format_change("PORT", &to_integer(), PageRequest::default()).await?;
+        assert_eq!(plan.items.iter().map(|item| &item.scope).collect::<Vec<_>>(), [&workflow("w")]);
+        assert!(!format!("{plan:?}").contains("canary"));
+        assert_eq!(org.definition("PORT").await?.unwrap().definition.var_format, VarFormat::String);
+        Ok::<(), Error>(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_plan_of_many_values_is_complete_page_by_page() {
+    block_on(async {
+        let org = org_with(&[]).await?;
+        for n in 0..250 {
+            let value = if n % 2 == 0 { "1" } else { "x" };
+            org.set_value("PORT", workflow(&format!("w{n}")), value).await?;
+        }
+        let (mut failing, mut page) = (0, PageRequest::first(60));
+        loop {
+            let plan = org.plan_format_change("PORT", &to_integer(), page).await?;
+            failing += plan.items.len();
+            let Some(next) = plan.next else { break };
+            page = PageRequest::first(60).after(next);
+        }
+        assert_eq!(failing, 125);
+        org.change_format("PORT", to_integer(), OnMismatch::Grandfather).await?;
+        let marked = org.grandfathered_values("PORT", PageRequest::first(1_000)).await?;
+        assert_eq!(marked.items.len(), 125);
+        Ok::<(), Error>(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_change_that_a_value_does_not_match_is_refused() {
+    block_on(async {
+        let org = org_with(&[(Scope::Org, "canary-value")]).await?;
+        let refused = org.change_format("PORT", to_integer(), OnMismatch::Refuse).await.unwrap_err();
+        assert!(matches!(&refused, Error::ValueMismatch { scope: Scope::Org, .. }));
+        assert!(!format!("{refused} {refused:?}").contains("canary"));
+        assert_eq!(org.definition("PORT").await?.unwrap().definition.var_format, VarFormat::String);
+        Ok::<(), Error>(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn new_values_must_match_and_old_ones_are_marked_until_they_are_set_again() {
+    block_on(async {
+        let org = org_with(&[(Scope::Org, "http"), (workflow("w"), "443")]).await?;
+        org.change_format("PORT", to_integer(), OnMismatch::Grandfather).await?;
+        let path = ScopePath::org().workflow("w".parse()?);
+        let marks = |trace: strongroom::Trace| trace.steps.iter().map(|step| step.grandfathered).collect::<Vec<_>>();
+        assert_eq!(marks(org.explain("PORT", &path).await?), [false, true, false]);
+        assert_eq!(org.resolve("PORT", &ScopePath::org()).await?.unwrap().value.expose(), "http");
+        assert!(matches!(org.set_value("PORT", Scope::Org, "ftp").await, Err(Error::InvalidValue { .. })));
+        org.set_value("PORT", Scope::Org, "21").await?;
+        assert_eq!(marks(org.explain("PORT", &path).await?), [false, false, false]);
+        assert!(org.grandfathered_values("PORT", PageRequest::default()).await?.items.is_empty());
+        Ok::<(), Error>(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_change_back_unmarks_what_matches_again() {
+    block_on(async {
+        let org = org_with(&[(Scope::Org, "http")]).await?;
+        org.change_format("PORT", to_integer(), OnMismatch::Grandfather).await?;
+        let wide = FormatChange::to(VarFormat::String).length(LengthBounds::new(1..=8).unwrap());
+        let changed = org.change_format("PORT", wide, OnMismatch::Refuse).await?;
+        assert_eq!(changed.format_changes, 2);
+        assert!(org.grandfathered_values("PORT", PageRequest::default()).await?.items.is_empty());
+        Ok::<(), Error>(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_change_planned_for_another_revision_is_refused() {
+    block_on(async {
+        let org = org_with(&[]).await?;
+        let planned = org.definition("PORT").await?.unwrap().revision;
+        org.change_format("PORT", to_integer(), OnMismatch::Refuse).await?;
+        let options = WriteOptions::expecting(Expected::Revision(planned));
+        let late = org.change_format_with("PORT", to_integer(), OnMismatch::Refuse, options).await;
+        assert!(matches!(late, Err(Error::Unexpected { .. })));
+        Ok::<(), Error>(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_plan_of_narrower_scopes_names_the_values_in_the_way() {
+    block_on(async {
+        let org = org_with(&[(Scope::Org, "80"), (workflow("w"), "81")]).await?;
+        let only_org = Scopes::only(ScopeKind::Org);
+        let plan = org.plan_scope_change("PORT", only_org, PageRequest::default()).await?;
+        assert_eq!(plan.items, [workflow("w")]);
+        Ok::<(), Error>(())
+    })
+    .unwrap();
+}
