@@ -1,7 +1,7 @@
 //! The one error of the engine's users.
 
 use crate::envelope::{Argon2Error, DekId, OpenError, RandomError, SealError};
-use crate::format::FormatError;
+use crate::format::{BadFormat, FormatError, PatternError};
 use crate::id::{DefinitionId, IdError, IntegrationId, LinkedAccountId};
 use crate::model::{DefinitionRef, Revision};
 use crate::record::RowError;
@@ -18,6 +18,12 @@ pub enum Error {
     /// A text names no scope.
     #[error(transparent)]
     UnknownScope(#[from] UnknownScope),
+    /// A format cannot be defined.
+    #[error(transparent)]
+    InvalidFormat(#[from] BadFormat),
+    /// A pattern was not accepted.
+    #[error(transparent)]
+    InvalidPattern(#[from] PatternError),
     /// A definition contradicts itself.
     #[error("the variable definition is invalid: {0}")]
     InvalidDefinition(&'static str),

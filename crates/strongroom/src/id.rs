@@ -4,8 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::clock::Clock;
-use crate::envelope::random;
-use crate::error::Error;
+use crate::envelope::{RandomError, random};
 
 /// Why a text is not an id or a name. It shows the rule, never the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +58,7 @@ macro_rules! document_id {
 
             /// Makes a new id from the clock and the generator.
             #[allow(dead_code, reason = "an org's id is the host's, never made here")]
-            pub(crate) fn generate(clock: &dyn Clock) -> Result<Self, Error> {
+            pub(crate) fn generate(clock: &dyn Clock) -> Result<Self, RandomError> {
                 generate(clock).map(Self)
             }
         }
@@ -273,7 +272,7 @@ fn parse_hex(text: &str) -> Option<[u8; 12]> {
 }
 
 /// Four bytes of seconds, as in an ObjectId, two of the second's fraction, six random: ids sort by age.
-fn generate(clock: &dyn Clock) -> Result<[u8; 12], Error> {
+fn generate(clock: &dyn Clock) -> Result<[u8; 12], RandomError> {
     let now_ms = clock.now_ms();
     let fraction = (now_ms % 1_000) << 16;
     let stamp = ((now_ms / 1_000) << 16) | (fraction / 1_000);

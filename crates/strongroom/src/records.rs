@@ -109,7 +109,15 @@ impl Records {
     /// # Errors
     /// [`Error::Contended`].
     pub async fn delete(&self, key: &RecordKey) -> Result<bool, Error> {
-        let absent = self.apply(self.removal(key.clone())).await?;
+        self.delete_with(key, Expected::Any).await
+    }
+
+    /// [`delete`](Self::delete), only if the record is as expected.
+    ///
+    /// # Errors
+    /// Those of `delete`, and [`Error::Unexpected`].
+    pub async fn delete_with(&self, key: &RecordKey, expected: Expected) -> Result<bool, Error> {
+        let absent = self.apply(self.removal(key.clone()).expecting(expected)).await?;
         Ok(!absent)
     }
 

@@ -2,8 +2,8 @@
 
 use futures_executor::block_on;
 use strongroom::{
-    Environment, Error, Expected, FormatChange, LengthBounds, OnMismatch, Org, PageRequest, RawKey, Scope, ScopeKind,
-    ScopePath, Scopes, Unlock, VarFormat, VariableDefinition, Vault, WriteOptions,
+    Environment, Error, Expected, FormatChange, LengthBounds, OnMismatch, Org, PageRequest, RawKey, Scope,
+    ScopeKind, ScopePath, Scopes, Unlock, VarFormat, VariableDefinition, Vault, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -81,7 +81,8 @@ fn new_values_must_match_and_old_ones_are_marked_until_they_are_set_again() {
         let org = org_with(&[(Scope::Org, "http"), (workflow("w"), "443")]).await?;
         org.change_format("PORT", to_integer(), OnMismatch::Grandfather).await?;
         let path = ScopePath::org().workflow("w".parse()?);
-        let marks = |trace: strongroom::Trace| trace.steps.iter().map(|step| step.grandfathered).collect::<Vec<_>>();
+        let marks =
+            |trace: strongroom::Trace| trace.steps.iter().map(|step| step.grandfathered).collect::<Vec<_>>();
         assert_eq!(marks(org.explain("PORT", &path).await?), [false, true, false]);
         assert_eq!(org.resolve("PORT", &ScopePath::org()).await?.unwrap().value.expose(), "http");
         assert!(matches!(org.set_value("PORT", Scope::Org, "ftp").await, Err(Error::InvalidValue { .. })));

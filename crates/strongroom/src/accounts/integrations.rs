@@ -10,7 +10,7 @@ use crate::model::{Integration, Listing, PageRequest};
 use crate::org::Org;
 use crate::record::{IntegrationSheet, Sweep};
 use crate::store::{ReadBatch, Versioned};
-use crate::tenant::{Draft, Freshness, Ground, Needs, until_landed};
+use crate::tenant::{Draft, Freshness, Ground, Needs, fresh_if_stale, until_landed};
 
 impl Account {
     /// Adds an integration, or answers the one that is there.
@@ -19,6 +19,14 @@ impl Account {
     /// [`Error::AccountNotFound`] when the account is not registered.
     pub async fn add_integration(&self, integration: &IntegrationId) -> Result<Integration, Error> {
         until_landed!(|freshness| self.try_add_integration(integration, freshness))
+    }
+
+    /// The integration with this slug.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
+    pub async fn integration(&self, integration: &IntegrationId) -> Result<Option<Integration>, Error> {
+        fresh_if_stale!(|freshness| self.try_integration(integration, freshness))
     }
 
     /// The integrations of the account, in the order of the bytes of their slugs.
@@ -46,6 +54,24 @@ impl Account {
     pub async fn delete_integration(&self, integration: &IntegrationId) -> Result<(), Error> {
         let job = until_landed!(|freshness| self.try_delete_integration(integration, freshness))?;
         self.org().tenant.run_job(&job).await
+    }
+
+    async fn try_integration(
+        &self,
+        integration: &IntegrationId,
+        freshness: Freshness,
+    ) -> Result<Option<Integration>, Error> {
+        let tenant = &*self.org().tenant;
+        let account = self.id();
+        let gets = vec![tenant.keys.account(account), tenant.keys.integration(account, integration)];
+        let needs = Needs::org_keys().freshness(freshness);
+        let (ground, set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+        let row = |index: usize| set.gets.get(index).and_then(Option::as_ref);
+        match tenant.live_integration(&ground, account, integration, row(0), row(1)) {
+            Ok((_, loaded)) => Ok(loaded.sheet.into_model(integration.clone())),
+            Err(Error::IntegrationNotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn try_add_integration(

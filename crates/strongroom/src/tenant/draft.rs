@@ -73,7 +73,7 @@ impl<'t> Draft<'t> {
 
     /// A new document id.
     pub(crate) fn new_id(&self) -> Result<DocumentId, Error> {
-        DocumentId::generate(&*self.tenant.engine.clock)
+        Ok(DocumentId::generate(&*self.tenant.engine.clock)?)
     }
 
     /// Expects a row to be as it was read: at this revision, or absent.
