@@ -18,7 +18,7 @@ async fn org_with(values: &[(Scope, &str)]) -> Result<Org, Error> {
 }
 
 fn workflow(name: &str) -> Scope {
-    Scope::Workflow(name.parse().unwrap())
+    Scope::Workflow(name.parse().expect("a workflow id"))
 }
 
 fn to_integer() -> FormatChange {
