@@ -85,7 +85,15 @@ impl<'a> SealedRow<'a> {
         expect_key(&mut cbor, 2)?;
         let record = cbor.bytes()?;
         finish(&cbor)?;
-        Ok(Self { doc_id, revision, record })
+        let sealed = Self { doc_id, revision, record };
+        if row.len() == sealed.encoded_len() { Ok(sealed) } else { Err(RowError::Malformed) }
+    }
+
+    /// The length of the one valid form: every other encoding of a CBOR number is longer.
+    fn encoded_len(&self) -> usize {
+        let doc_id = if self.doc_id.is_some() { 2 + 12 } else { 0 };
+        let revision = 1 + head_len(self.revision.as_u64());
+        HEADER_LEN + 1 + doc_id + revision + 1 + head_len(self.record.len() as u64) + self.record.len()
     }
 }
 
@@ -126,12 +134,24 @@ fn decode_bytes(kind: RowKind, row: &[u8]) -> Result<&[u8], RowError> {
     expect_key(&mut cbor, 0)?;
     let bytes = cbor.bytes()?;
     finish(&cbor)?;
-    Ok(bytes)
+    let len = HEADER_LEN + 2 + head_len(bytes.len() as u64) + bytes.len();
+    if row.len() == len { Ok(bytes) } else { Err(RowError::Malformed) }
+}
+
+/// The length of the shortest CBOR head of a number, or of a byte string of that length (RFC 8949 section 3).
+fn head_len(number: u64) -> usize {
+    match number {
+        0..24 => 1,
+        24..0x100 => 2,
+        0x100..0x1_0000 => 3,
+        0x1_0000..0x1_0000_0000 => 5,
+        _ => 9,
+    }
 }
 
 /// A row of `kind` with room for a body of `body_len` bytes.
 pub(crate) fn start(kind: RowKind, body_len: usize) -> Vec<u8> {
-    let mut row = Vec::with_capacity(3 + body_len);
+    let mut row = Vec::with_capacity(HEADER_LEN + body_len);
     row.extend_from_slice(&[MAGIC, VERSION, kind as u8]);
     row
 }
@@ -163,6 +183,7 @@ pub(crate) fn infallible<T>(written: Result<T, minicbor::encode::Error<std::conv
     }
 }
 
+const HEADER_LEN: usize = 3;
 const MAGIC: u8 = 0xD7;
 const VERSION: u8 = 0x01;
 

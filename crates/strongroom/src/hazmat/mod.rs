@@ -4,6 +4,8 @@
 //! Nothing here keeps a host from repeating a nonce or from binding a record to the wrong address. A program
 //! that stores values has no use for it: the vault chooses keys, nonces and addresses by itself.
 
+pub mod fuzz;
+
 use std::fmt;
 
 use zeroize::Zeroizing;

@@ -1,0 +1,95 @@
+//! What fuzz targets assert of parts that are not public. Each takes any bytes and panics when a property fails.
+
+use crate::envelope::{Keyring, Slot};
+use crate::id::{DefinitionId, Environment, LinkedAccountId, OrgId, WorkflowId};
+use crate::keyspace::{TenantKeys, parse_definition_value, parse_job, parse_value};
+use crate::model::Revision;
+use crate::record::{RowKind, SealedRow, Sheet, Sweep, decode_definition, decode_header, decode_index};
+use crate::record::{encode_definition, encode_header, encode_index};
+use crate::scope::Scope;
+use crate::store::Key;
+use zeroize::Zeroizing;
+
+/// A row that decodes has exactly one form: it encodes to the same bytes.
+pub fn row(data: &[u8]) {
+    for kind in
+        [RowKind::ScopedValue, RowKind::Credential, RowKind::Definition, RowKind::Keyring, RowKind::Sealed]
+    {
+        if let Ok(row) = SealedRow::decode(kind, data) {
+            assert!(row.encode(kind) == data, "a sealed row has one form");
+        }
+    }
+    if let Ok(target) = decode_index(data) {
+        assert!(encode_index(target) == data, "an index row has one form");
+    }
+    if let Ok(store_id) = decode_header(data) {
+        assert!(encode_header(&store_id) == data, "a header has one form");
+    }
+}
+
+/// What is inside a record, and what stands clear in a slot, is refused or read back as it is.
+pub fn plaintext(data: &[u8]) {
+    if let Ok(sheet) = Sheet::decode(Zeroizing::new(data.to_vec())) {
+        let again = Sheet::decode(Sheet::encode(&sheet.value, sheet.created_at, sheet.updated_at));
+        assert!(again.is_ok_and(|again| again.value.expose() == sheet.value.expose()), "a value reads back");
+    }
+    if let (Some(id), revision) = (DefinitionId::from_bytes(&[1; 12]), Revision::from_u64(1))
+        && let Ok(stored) = decode_definition(id, revision, data)
+    {
+        let again = decode_definition(id, revision, &encode_definition(&stored));
+        assert!(again.is_ok_and(|again| again == stored), "a definition reads back");
+    }
+    if let Ok(sweep) = Sweep::decode(data) {
+        assert!(Sweep::decode(&sweep.encode()).is_ok_and(|again| again == sweep), "a job reads back");
+    }
+    if let Ok(keyring) = Keyring::decode(data) {
+        assert!(Keyring::decode(&keyring.encode()).is_ok(), "a keyring reads back");
+    }
+    if let Ok(slot) = Slot::decode(data) {
+        assert!(Slot::decode(&slot.encode()).is_ok_and(|again| again.id == slot.id), "a slot reads back");
+    }
+}
+
+/// Bytes that parse as a key are the key of what they parse to, and the rows of two ids never share a range.
+pub fn key(data: &[u8]) {
+    let Some((org, environment)) = tenant() else { return };
+    let keys = TenantKeys::new(&org, &environment);
+    if let Some((scope, definition)) = parse_value(&keys, data) {
+        assert!(keys.value(&scope, &definition).as_bytes() == data, "a value's key has one form");
+    }
+    if let Some((org, environment, job)) = parse_job(&Key::from(data)) {
+        assert!(TenantKeys::new(&org, &environment).job(&job).as_bytes() == data, "a job's key has one form");
+    }
+    let Some((text, id)) = data.split_last_chunk::<12>() else { return };
+    let Some(definition) = DefinitionId::from_bytes(id) else { return };
+    let middle = text.len() / 2;
+    let (Some(one), Some(other)) = (text.get(..middle).and_then(scope), text.get(middle..).and_then(scope))
+    else {
+        return;
+    };
+    let (value, index) = (keys.value(&one, &definition), keys.definition_value(&definition, &one));
+    assert!(
+        parse_value(&keys, value.as_bytes()) == Some((one.clone(), definition)),
+        "a value's key reads back"
+    );
+    let read = parse_definition_value(&keys, &definition, index.as_bytes());
+    assert!(read.as_ref() == Some(&one), "an index key reads back");
+    assert!(
+        keys.values(&other).contains(value.as_bytes()) == (one == other),
+        "a scope is a range of its own"
+    );
+}
+
+fn tenant() -> Option<(OrgId, Environment)> {
+    Some(("6500a1b2c3d4e5f6a7b8c9d0".parse().ok()?, Environment::test()))
+}
+
+/// A scope from bytes: an odd first byte means a workflow, an even one a linked account.
+fn scope(bytes: &[u8]) -> Option<Scope> {
+    let (kind, id) = bytes.split_first()?;
+    let id = std::str::from_utf8(id).ok()?;
+    if kind % 2 == 1 {
+        return id.parse::<WorkflowId>().ok().map(Scope::Workflow);
+    }
+    id.parse::<LinkedAccountId>().ok().map(Scope::LinkedAccount)
+}
