@@ -1,12 +1,13 @@
 //! The one thread that writes: it gathers batches, applies them, syncs once and answers.
 
+use std::collections::HashMap;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, PoisonError};
 
 use crossbeam_utils::sync::{ShardedLock, ShardedLockWriteGuard};
 use futures_channel::oneshot;
 use sled::Db;
-use strongroom::store::{Committed, Expect, Key, Op, Revision, StoreError, WriteBatch};
+use strongroom::store::{Committed, Key, Op, Revision, StoreError, WriteBatch};
 
 use crate::directory::Directory;
 use crate::disk::Disk;
@@ -72,10 +73,6 @@ impl Committer {
     /// Applies a group, makes it durable with one sync, then answers. A conflict waits for the sync as well: what
     /// it lost against may be in the same group.
     fn commit(&mut self, group: Vec<Pending>) {
-        // sled takes a segment for free once all that was in it has been written elsewhere, synced or not. It does
-        // so in work deferred by its epochs, which stand still under this guard: the last durable copy of a row is
-        // not written over before the next one is durable.
-        let _epoch = sled::pin();
         let outcome = guarded(|| self.apply(&group)).and_then(|answers| {
             if answers.iter().any(Result::is_ok) {
                 guarded(|| self.disk.sync(&self.db))?;
@@ -89,32 +86,29 @@ impl Committer {
         }
     }
 
-    /// One answer a batch. An error is a batch that may be half applied.
+    /// One answer a batch. An error is a group that may be half applied.
+    ///
+    /// The whole group is one batch of sled's, and is durable before the next one starts. sled notes in each segment
+    /// what of the log before it needs no check any more after a crash. It means what it has handed to the file
+    /// system, which may lose it, but never goes past the start of a batch that is being written. With a batch of
+    /// sled's each, a power cut in a large group could leave a tree that no longer opens.
     fn apply(&mut self, group: &[Pending]) -> Result<Vec<Result<Committed, StoreError>>, StoreError> {
         let state = Arc::clone(&self.state);
         let state = write(&state);
-        group
+        let mut staged = Staged::default();
+        let answers: Vec<_> = group
             .iter()
-            .map(|pending| match state.db().and_then(|db| check(db, &pending.batch)) {
-                Ok(()) => self.apply_one(&pending.batch).map(Ok),
-                Err(refusal) => Ok(Err(refusal)),
+            .map(|pending| {
+                staged.check(state.db()?, &pending.batch)?;
+                let revision = self.revisions.draw(&mut staged.writes);
+                staged.add(&pending.batch, revision);
+                Ok(Committed { revision })
             })
-            .collect()
-    }
-
-    fn apply_one(&mut self, batch: &WriteBatch) -> Result<Committed, StoreError> {
-        let mut writes = sled::Batch::default();
-        let revision = self.revisions.draw(&mut writes);
-        for op in &batch.ops {
-            match op {
-                Op::Put(key, value) => {
-                    writes.insert(row::tree_key(key.as_bytes()), row::tree_value(revision, value));
-                }
-                Op::Delete(key) => writes.remove(row::tree_key(key.as_bytes())),
-            }
+            .collect();
+        if answers.iter().any(Result::is_ok) {
+            self.db.apply_batch(staged.writes).map_err(of_sled)?;
         }
-        self.db.apply_batch(writes).map_err(of_sled)?;
-        Ok(Committed { revision })
+        Ok(answers)
     }
 
     fn poison<T>(&self, cause: StoreError, answers_len: usize) -> Vec<Result<T, StoreError>> {
@@ -143,6 +137,42 @@ impl Committer {
     }
 }
 
+/// The batches of a group that passed, as one: what they write, and what they make of each key.
+#[derive(Default)]
+struct Staged<'a> {
+    writes: sled::Batch,
+    found: HashMap<&'a Key, Option<Revision>>,
+}
+
+impl<'a> Staged<'a> {
+    /// Refuses a batch one of whose expectations does not hold after the batches before it.
+    fn check(&self, db: &Db, batch: &WriteBatch) -> Result<(), StoreError> {
+        for (index, (key, expect)) in batch.expect.iter().enumerate() {
+            let found = self.found.get(key).map_or_else(|| revision(db, key), |found| Ok(*found))?;
+            if !expect.holds(found) {
+                return Err(StoreError::conflict(index));
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, batch: &'a WriteBatch, revision: Revision) {
+        for op in &batch.ops {
+            let tree_key = row::tree_key(op.key().as_bytes());
+            match op {
+                Op::Put(_, value) => self.writes.insert(tree_key, row::tree_value(revision, value)),
+                Op::Delete(_) => self.writes.remove(tree_key),
+            }
+            self.found.insert(op.key(), matches!(op, Op::Put(..)).then_some(revision));
+        }
+    }
+}
+
+fn revision(db: &Db, key: &Key) -> Result<Option<Revision>, StoreError> {
+    let found = db.get(row::tree_key(key.as_bytes())).map_err(of_sled)?;
+    found.map(|value| row::split(&value).map(|row| row.0)).transpose()
+}
+
 /// `first` and what waits behind it, up to the bounds of a group or a request to close.
 fn gather(first: Job, jobs: &Receiver<Job>) -> (Vec<Pending>, Option<oneshot::Sender<()>>) {
     let mut group = Vec::new();
@@ -162,22 +192,6 @@ fn gather(first: Job, jobs: &Receiver<Job>) -> (Vec<Pending>, Option<oneshot::Se
     (group, None)
 }
 
-/// Refuses a batch one of whose expectations does not hold.
-fn check(db: &Db, batch: &WriteBatch) -> Result<(), StoreError> {
-    for (index, (key, expect)) in batch.expect.iter().enumerate() {
-        if !holds(db, key, *expect)? {
-            return Err(StoreError::conflict(index));
-        }
-    }
-    Ok(())
-}
-
-fn holds(db: &Db, key: &Key, expect: Expect) -> Result<bool, StoreError> {
-    let found = db.get(row::tree_key(key.as_bytes())).map_err(of_sled)?;
-    let revision: Option<Revision> = found.map(|value| row::split(&value).map(|row| row.0)).transpose()?;
-    Ok(expect.holds(revision))
-}
-
 /// A panic under the lock has been made an error and poisons the store by itself.
 fn write(state: &ShardedLock<State>) -> ShardedLockWriteGuard<'_, State> {
     state.write().unwrap_or_else(PoisonError::into_inner)
@@ -185,5 +199,5 @@ fn write(state: &ShardedLock<State>) -> ShardedLockWriteGuard<'_, State> {
 
 const GROUP_LEN_MAX: usize = 1_024;
 
-/// Half a segment of sled's, so that a group seldom spans more than two.
+/// So that the first of a group does not wait long for the others.
 const GROUP_BYTES_MAX: usize = 4 << 20;

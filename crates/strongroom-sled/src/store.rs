@@ -71,7 +71,11 @@ impl SledStore {
         self.syncs.load(Ordering::Relaxed)
     }
 
-    fn open_with(path: &Path, step: SyncStep, temporary: Option<TempDir>) -> Result<Self, StoreError> {
+    pub(crate) fn open_with(
+        path: &Path,
+        step: SyncStep,
+        temporary: Option<TempDir>,
+    ) -> Result<Self, StoreError> {
         let directory = Directory::claim(path)?;
         let mut disk = Disk::new(directory.data_file()?, step);
         let (db, revisions) = guarded(|| {
