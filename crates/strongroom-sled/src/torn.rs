@@ -42,7 +42,7 @@ fn losing_any_segments_of_an_unfinished_sync_keeps_what_was_acknowledged() {
 
 fn put(row: usize, round: u8) -> Arc<WriteBatch> {
     let mut batch = WriteBatch::default();
-    let size = if row % 2 == 0 { 80_000 } else { 64 };
+    let size = if row.is_multiple_of(2) { 80_000 } else { 64 };
     batch.put(Key::from(format!("{row:04}").into_bytes()), vec![round; size]);
     Arc::new(batch)
 }

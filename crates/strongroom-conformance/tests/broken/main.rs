@@ -1,0 +1,48 @@
+//! The kit on itself: stores that break one rule each fail the cases of that rule, and no case goes without one.
+
+mod flaw;
+mod reading;
+mod sketch;
+mod writing;
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use flaw::{FLAWS, Flaw};
+use sketch::{Disk, Sketch};
+use strongroom_conformance::{Case, DURABLE_CASES, EVERY_CASE, Subject, run};
+
+mod without_a_flaw {
+    use super::*;
+    strongroom_conformance::store_tests!(Arc::<Disk>::default(), |disk| Sketch::open(disk, Flaw::None));
+}
+
+#[test]
+fn each_broken_store_fails_the_cases_of_its_rule() {
+    let mut passed = Vec::new();
+    for (flaw, cases) in FLAWS {
+        let subject = Subject::durable(Arc::<Disk>::default, |disk| Sketch::open(disk, *flaw));
+        let passes = |case: &&&str| catch_unwind(AssertUnwindSafe(|| run(case, &subject))).is_ok();
+        passed.extend(cases.iter().filter(passes).map(|case| (*flaw, *case)));
+    }
+    assert_eq!(passed, [], "the flaw goes unnoticed");
+}
+
+#[test]
+fn every_case_is_failed_by_a_broken_store() {
+    let failed: BTreeSet<&str> = FLAWS.iter().flat_map(|(_, cases)| cases.iter().copied()).collect();
+    let cases: BTreeSet<&str> = EVERY_CASE.iter().chain(DURABLE_CASES).map(Case::name).collect();
+    assert_eq!(
+        cases.difference(&failed).collect::<Vec<_>>(),
+        Vec::<&&str>::new(),
+        "cases that nothing fails"
+    );
+    assert_eq!(failed.difference(&cases).collect::<Vec<_>>(), Vec::<&&str>::new(), "names that no case has");
+}
+
+#[test]
+fn no_two_cases_have_one_name() {
+    let names: BTreeSet<&str> = EVERY_CASE.iter().chain(DURABLE_CASES).map(Case::name).collect();
+    assert_eq!(names.len(), EVERY_CASE.len() + DURABLE_CASES.len());
+}
