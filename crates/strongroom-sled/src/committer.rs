@@ -201,3 +201,119 @@ const GROUP_LEN_MAX: usize = 1_024;
 
 /// So that the first of a group does not wait long for the others.
 const GROUP_BYTES_MAX: usize = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::sync::mpsc::{Sender, channel};
+    use std::task::{Context, Waker};
+
+    use futures_executor::block_on;
+    use futures_util::future::join_all;
+    use strongroom::store::{Expect, ReadBatch, Store, StoreErrorKind};
+
+    use super::*;
+    use crate::SledStore;
+    use crate::disk::flush_and_sync;
+
+    fn put(key: &[u8]) -> Arc<WriteBatch> {
+        let mut batch = WriteBatch::default();
+        batch.put(Key::from(key), b"v".to_vec());
+        Arc::new(batch)
+    }
+
+    fn holds(store: &SledStore, key: &[u8]) -> bool {
+        let request = ReadBatch { gets: vec![Key::from(key)], scans: vec![] };
+        block_on(store.read(&request)).unwrap().gets[0].is_some()
+    }
+
+    /// A store whose syncs say when they start and wait at a gate; the one of `open` has been let through.
+    fn gated() -> (SledStore, Receiver<()>, Sender<()>) {
+        let (started, starts) = channel();
+        let (gate, passes) = channel();
+        gate.send(()).unwrap();
+        let step = move |db: &Db, file: &File| {
+            let _ = started.send(());
+            // A gate that is gone is open.
+            let _ = passes.recv();
+            flush_and_sync(db, file)
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let store =
+            SledStore::open_with(&directory.path().join("store"), Box::new(step), Some(directory)).unwrap();
+        starts.recv().unwrap();
+        (store, starts, gate)
+    }
+
+    #[test]
+    fn batches_that_arrive_during_a_sync_share_the_next() {
+        let (store, starts, gate) = gated();
+        let before = store.syncs();
+        let mut commits: Vec<_> = (0..64).map(|n| store.commit(put(format!("k{n}").as_bytes()))).collect();
+        let mut context = Context::from_waker(Waker::noop());
+        let (first, rest) = commits.split_at_mut(1);
+        assert!(first[0].as_mut().poll(&mut context).is_pending());
+        starts.recv().unwrap();
+        assert!(rest.iter_mut().all(|commit| commit.as_mut().poll(&mut context).is_pending()));
+        drop(gate);
+        assert!(block_on(join_all(commits)).iter().all(Result::is_ok));
+        assert_eq!(store.syncs() - before, 2);
+    }
+
+    #[test]
+    fn a_conflict_is_answered_after_the_sync_of_what_it_lost_against() {
+        let (store, starts, gate) = gated();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut absent = WriteBatch::clone(&put(b"k"));
+        absent.expect(Key::from(b"k".as_slice()), Expect::Absent);
+        let absent = Arc::new(absent);
+        let mut first = store.commit(put(b"another"));
+        assert!(first.as_mut().poll(&mut context).is_pending());
+        starts.recv().unwrap();
+        let (mut winner, mut loser) = (store.commit(Arc::clone(&absent)), store.commit(absent));
+        assert!(winner.as_mut().poll(&mut context).is_pending());
+        assert!(loser.as_mut().poll(&mut context).is_pending());
+        gate.send(()).unwrap();
+        starts.recv().unwrap();
+        assert!(loser.as_mut().poll(&mut context).is_pending());
+        drop(gate);
+        assert!(block_on(winner).is_ok());
+        assert_eq!(block_on(loser).unwrap_err().kind(), StoreErrorKind::Conflict { index: 0 });
+    }
+
+    #[test]
+    fn a_dropped_commit_is_applied_or_not_and_holds_nothing_up() {
+        let (store, starts, gate) = gated();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut dropped = store.commit(put(b"k"));
+        assert!(dropped.as_mut().poll(&mut context).is_pending());
+        starts.recv().unwrap();
+        drop(dropped);
+        drop(gate);
+        block_on(store.commit(put(b"another"))).unwrap();
+        assert!(holds(&store, b"k"));
+    }
+
+    #[test]
+    fn a_batch_meets_the_batches_before_it_in_its_group() {
+        let (store, starts, gate) = gated();
+        let mut context = Context::from_waker(Waker::noop());
+        let batch =
+            |expect, op: Op| Arc::new(WriteBatch { expect: vec![(op.key().clone(), expect)], ops: vec![op] });
+        let key = Key::from(b"k".as_slice());
+        let group = [
+            (Expect::Absent, Op::Put(key.clone(), vec![])),
+            (Expect::Exists, Op::Delete(key.clone())),
+            (Expect::Absent, Op::Put(key.clone(), vec![])),
+        ];
+        let mut first = store.commit(put(b"another"));
+        assert!(first.as_mut().poll(&mut context).is_pending());
+        starts.recv().unwrap();
+        let mut group: Vec<_> =
+            group.into_iter().map(|(expect, op)| store.commit(batch(expect, op))).collect();
+        assert!(group.iter_mut().all(|commit| commit.as_mut().poll(&mut context).is_pending()));
+        drop(gate);
+        assert!(block_on(join_all(group)).iter().all(Result::is_ok));
+        assert!(holds(&store, b"k"));
+    }
+}
