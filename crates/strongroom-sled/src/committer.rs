@@ -1,12 +1,13 @@
 //! The one thread that writes: it gathers batches, applies them, syncs once and answers.
 
+use std::collections::HashMap;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, PoisonError};
 
 use crossbeam_utils::sync::{ShardedLock, ShardedLockWriteGuard};
 use futures_channel::oneshot;
 use sled::Db;
-use strongroom::store::{Committed, Expect, Key, Op, Revision, StoreError, WriteBatch};
+use strongroom::store::{Committed, Key, Op, Revision, StoreError, WriteBatch};
 
 use crate::directory::Directory;
 use crate::disk::Disk;
@@ -72,10 +73,6 @@ impl Committer {
     /// Applies a group, makes it durable with one sync, then answers. A conflict waits for the sync as well: what
     /// it lost against may be in the same group.
     fn commit(&mut self, group: Vec<Pending>) {
-        // sled takes a segment for free once all that was in it has been written elsewhere, synced or not. It does
-        // so in work deferred by its epochs, which stand still under this guard: the last durable copy of a row is
-        // not written over before the next one is durable.
-        let _epoch = sled::pin();
         let outcome = guarded(|| self.apply(&group)).and_then(|answers| {
             if answers.iter().any(Result::is_ok) {
                 guarded(|| self.disk.sync(&self.db))?;
@@ -89,32 +86,29 @@ impl Committer {
         }
     }
 
-    /// One answer a batch. An error is a batch that may be half applied.
+    /// One answer a batch. An error is a group that may be half applied.
+    ///
+    /// The whole group is one batch of sled's, and is durable before the next one starts. sled notes in each segment
+    /// what of the log before it needs no check any more after a crash. It means what it has handed to the file
+    /// system, which may lose it, but never goes past the start of a batch that is being written. With a batch of
+    /// sled's each, a power cut in a large group could leave a tree that no longer opens.
     fn apply(&mut self, group: &[Pending]) -> Result<Vec<Result<Committed, StoreError>>, StoreError> {
         let state = Arc::clone(&self.state);
         let state = write(&state);
-        group
+        let mut staged = Staged::default();
+        let answers: Vec<_> = group
             .iter()
-            .map(|pending| match state.db().and_then(|db| check(db, &pending.batch)) {
-                Ok(()) => self.apply_one(&pending.batch).map(Ok),
-                Err(refusal) => Ok(Err(refusal)),
+            .map(|pending| {
+                staged.check(state.db()?, &pending.batch)?;
+                let revision = self.revisions.draw(&mut staged.writes);
+                staged.add(&pending.batch, revision);
+                Ok(Committed { revision })
             })
-            .collect()
-    }
-
-    fn apply_one(&mut self, batch: &WriteBatch) -> Result<Committed, StoreError> {
-        let mut writes = sled::Batch::default();
-        let revision = self.revisions.draw(&mut writes);
-        for op in &batch.ops {
-            match op {
-                Op::Put(key, value) => {
-                    writes.insert(row::tree_key(key.as_bytes()), row::tree_value(revision, value));
-                }
-                Op::Delete(key) => writes.remove(row::tree_key(key.as_bytes())),
-            }
+            .collect();
+        if answers.iter().any(Result::is_ok) {
+            self.db.apply_batch(staged.writes).map_err(of_sled)?;
         }
-        self.db.apply_batch(writes).map_err(of_sled)?;
-        Ok(Committed { revision })
+        Ok(answers)
     }
 
     fn poison<T>(&self, cause: StoreError, answers_len: usize) -> Vec<Result<T, StoreError>> {
@@ -143,6 +137,42 @@ impl Committer {
     }
 }
 
+/// The batches of a group that passed, as one: what they write, and what they make of each key.
+#[derive(Default)]
+struct Staged<'a> {
+    writes: sled::Batch,
+    found: HashMap<&'a Key, Option<Revision>>,
+}
+
+impl<'a> Staged<'a> {
+    /// Refuses a batch one of whose expectations does not hold after the batches before it.
+    fn check(&self, db: &Db, batch: &WriteBatch) -> Result<(), StoreError> {
+        for (index, (key, expect)) in batch.expect.iter().enumerate() {
+            let found = self.found.get(key).map_or_else(|| revision(db, key), |found| Ok(*found))?;
+            if !expect.holds(found) {
+                return Err(StoreError::conflict(index));
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, batch: &'a WriteBatch, revision: Revision) {
+        for op in &batch.ops {
+            let tree_key = row::tree_key(op.key().as_bytes());
+            match op {
+                Op::Put(_, value) => self.writes.insert(tree_key, row::tree_value(revision, value)),
+                Op::Delete(_) => self.writes.remove(tree_key),
+            }
+            self.found.insert(op.key(), matches!(op, Op::Put(..)).then_some(revision));
+        }
+    }
+}
+
+fn revision(db: &Db, key: &Key) -> Result<Option<Revision>, StoreError> {
+    let found = db.get(row::tree_key(key.as_bytes())).map_err(of_sled)?;
+    found.map(|value| row::split(&value).map(|row| row.0)).transpose()
+}
+
 /// `first` and what waits behind it, up to the bounds of a group or a request to close.
 fn gather(first: Job, jobs: &Receiver<Job>) -> (Vec<Pending>, Option<oneshot::Sender<()>>) {
     let mut group = Vec::new();
@@ -162,22 +192,6 @@ fn gather(first: Job, jobs: &Receiver<Job>) -> (Vec<Pending>, Option<oneshot::Se
     (group, None)
 }
 
-/// Refuses a batch one of whose expectations does not hold.
-fn check(db: &Db, batch: &WriteBatch) -> Result<(), StoreError> {
-    for (index, (key, expect)) in batch.expect.iter().enumerate() {
-        if !holds(db, key, *expect)? {
-            return Err(StoreError::conflict(index));
-        }
-    }
-    Ok(())
-}
-
-fn holds(db: &Db, key: &Key, expect: Expect) -> Result<bool, StoreError> {
-    let found = db.get(row::tree_key(key.as_bytes())).map_err(of_sled)?;
-    let revision: Option<Revision> = found.map(|value| row::split(&value).map(|row| row.0)).transpose()?;
-    Ok(expect.holds(revision))
-}
-
 /// A panic under the lock has been made an error and poisons the store by itself.
 fn write(state: &ShardedLock<State>) -> ShardedLockWriteGuard<'_, State> {
     state.write().unwrap_or_else(PoisonError::into_inner)
@@ -185,5 +199,121 @@ fn write(state: &ShardedLock<State>) -> ShardedLockWriteGuard<'_, State> {
 
 const GROUP_LEN_MAX: usize = 1_024;
 
-/// Half a segment of sled's, so that a group seldom spans more than two.
+/// So that the first of a group does not wait long for the others.
 const GROUP_BYTES_MAX: usize = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::sync::mpsc::{Sender, channel};
+    use std::task::{Context, Waker};
+
+    use futures_executor::block_on;
+    use futures_util::future::join_all;
+    use strongroom::store::{Expect, ReadBatch, Store, StoreErrorKind};
+
+    use super::*;
+    use crate::SledStore;
+    use crate::disk::flush_and_sync;
+
+    fn put(key: &[u8]) -> Arc<WriteBatch> {
+        let mut batch = WriteBatch::default();
+        batch.put(Key::from(key), b"v".to_vec());
+        Arc::new(batch)
+    }
+
+    fn holds(store: &SledStore, key: &[u8]) -> bool {
+        let request = ReadBatch { gets: vec![Key::from(key)], scans: vec![] };
+        block_on(store.read(&request)).unwrap().gets[0].is_some()
+    }
+
+    /// A store whose syncs say when they start and wait at a gate; the one of `open` has been let through.
+    fn gated() -> (SledStore, Receiver<()>, Sender<()>) {
+        let (started, starts) = channel();
+        let (gate, passes) = channel();
+        gate.send(()).unwrap();
+        let step = move |db: &Db, file: &File| {
+            let _ = started.send(());
+            // A gate that is gone is open.
+            let _ = passes.recv();
+            flush_and_sync(db, file)
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let store =
+            SledStore::open_with(&directory.path().join("store"), Box::new(step), Some(directory)).unwrap();
+        starts.recv().unwrap();
+        (store, starts, gate)
+    }
+
+    #[test]
+    fn batches_that_arrive_during_a_sync_share_the_next() {
+        let (store, starts, gate) = gated();
+        let before = store.syncs();
+        let mut commits: Vec<_> = (0..64).map(|n| store.commit(put(format!("k{n}").as_bytes()))).collect();
+        let mut context = Context::from_waker(Waker::noop());
+        let (first, rest) = commits.split_at_mut(1);
+        assert!(first[0].as_mut().poll(&mut context).is_pending());
+        starts.recv().unwrap();
+        assert!(rest.iter_mut().all(|commit| commit.as_mut().poll(&mut context).is_pending()));
+        drop(gate);
+        assert!(block_on(join_all(commits)).iter().all(Result::is_ok));
+        assert_eq!(store.syncs() - before, 2);
+    }
+
+    #[test]
+    fn a_conflict_is_answered_after_the_sync_of_what_it_lost_against() {
+        let (store, starts, gate) = gated();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut absent = WriteBatch::clone(&put(b"k"));
+        absent.expect(Key::from(b"k".as_slice()), Expect::Absent);
+        let absent = Arc::new(absent);
+        let mut first = store.commit(put(b"another"));
+        assert!(first.as_mut().poll(&mut context).is_pending());
+        starts.recv().unwrap();
+        let (mut winner, mut loser) = (store.commit(Arc::clone(&absent)), store.commit(absent));
+        assert!(winner.as_mut().poll(&mut context).is_pending());
+        assert!(loser.as_mut().poll(&mut context).is_pending());
+        gate.send(()).unwrap();
+        starts.recv().unwrap();
+        assert!(loser.as_mut().poll(&mut context).is_pending());
+        drop(gate);
+        assert!(block_on(winner).is_ok());
+        assert_eq!(block_on(loser).unwrap_err().kind(), StoreErrorKind::Conflict { index: 0 });
+    }
+
+    #[test]
+    fn a_dropped_commit_is_applied_or_not_and_holds_nothing_up() {
+        let (store, starts, gate) = gated();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut dropped = store.commit(put(b"k"));
+        assert!(dropped.as_mut().poll(&mut context).is_pending());
+        starts.recv().unwrap();
+        drop(dropped);
+        drop(gate);
+        block_on(store.commit(put(b"another"))).unwrap();
+        assert!(holds(&store, b"k"));
+    }
+
+    #[test]
+    fn a_batch_meets_the_batches_before_it_in_its_group() {
+        let (store, starts, gate) = gated();
+        let mut context = Context::from_waker(Waker::noop());
+        let batch =
+            |expect, op: Op| Arc::new(WriteBatch { expect: vec![(op.key().clone(), expect)], ops: vec![op] });
+        let key = Key::from(b"k".as_slice());
+        let group = [
+            (Expect::Absent, Op::Put(key.clone(), vec![])),
+            (Expect::Exists, Op::Delete(key.clone())),
+            (Expect::Absent, Op::Put(key.clone(), vec![])),
+        ];
+        let mut first = store.commit(put(b"another"));
+        assert!(first.as_mut().poll(&mut context).is_pending());
+        starts.recv().unwrap();
+        let mut group: Vec<_> =
+            group.into_iter().map(|(expect, op)| store.commit(batch(expect, op))).collect();
+        assert!(group.iter_mut().all(|commit| commit.as_mut().poll(&mut context).is_pending()));
+        drop(gate);
+        assert!(block_on(join_all(group)).iter().all(Result::is_ok));
+        assert!(holds(&store, b"k"));
+    }
+}

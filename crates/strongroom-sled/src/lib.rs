@@ -50,5 +50,7 @@ mod read;
 mod revisions;
 mod row;
 mod store;
+#[cfg(test)]
+mod torn;
 
 pub use store::SledStore;

@@ -71,7 +71,11 @@ impl SledStore {
         self.syncs.load(Ordering::Relaxed)
     }
 
-    fn open_with(path: &Path, step: SyncStep, temporary: Option<TempDir>) -> Result<Self, StoreError> {
+    pub(crate) fn open_with(
+        path: &Path,
+        step: SyncStep,
+        temporary: Option<TempDir>,
+    ) -> Result<Self, StoreError> {
         let directory = Directory::claim(path)?;
         let mut disk = Disk::new(directory.data_file()?, step);
         let (db, revisions) = guarded(|| {
@@ -171,13 +175,10 @@ const CAPABILITIES: Capabilities = Capabilities::embedded(Durability::PowerLoss)
 mod tests {
     use std::fs::File;
     use std::io;
-    use std::sync::mpsc::Receiver;
-    use std::task::{Context, Poll, Waker};
 
     use futures_executor::block_on;
-    use futures_util::future::join_all;
     use sled::Db;
-    use strongroom::store::{Expect, Key, StoreErrorKind};
+    use strongroom::store::{Key, StoreErrorKind};
 
     use super::*;
 
@@ -195,71 +196,6 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().to_owned();
         SledStore::open_with(&path, Box::new(step), Some(directory)).unwrap()
-    }
-
-    /// A store whose syncs say when they start and wait to be let through; those of `open` and of one commit more,
-    /// which it has been given, are.
-    fn gated() -> (SledStore, Receiver<()>, Sender<()>) {
-        let (started, starts) = channel();
-        let (gate, passes) = channel();
-        gate.send(()).unwrap();
-        let store = store_with(move |db, file| {
-            let _ = started.send(());
-            // A gate that is gone is open.
-            let _ = passes.recv();
-            flush_and_sync(db, file)
-        });
-        starts.recv().unwrap();
-        (store, starts, gate)
-    }
-
-    #[test]
-    fn batches_that_arrive_during_a_sync_share_the_next() {
-        let (store, starts, gate) = gated();
-        let before = store.syncs();
-        let mut commits: Vec<_> = (0..64).map(|n| store.commit(put(&format!("k{n}")))).collect();
-        let mut context = Context::from_waker(Waker::noop());
-        let (first, rest) = commits.split_at_mut(1);
-        assert!(first[0].as_mut().poll(&mut context).is_pending());
-        starts.recv().unwrap();
-        assert!(rest.iter_mut().all(|commit| commit.as_mut().poll(&mut context).is_pending()));
-        drop(gate);
-        assert!(block_on(join_all(commits)).iter().all(Result::is_ok));
-        assert_eq!(store.syncs() - before, 2);
-    }
-
-    #[test]
-    fn a_conflict_is_answered_after_the_sync_of_what_it_lost_against() {
-        let (store, starts, gate) = gated();
-        let mut context = Context::from_waker(Waker::noop());
-        let mut absent = WriteBatch::clone(&put("k"));
-        absent.expect(Key::from(b"k".as_slice()), Expect::Absent);
-        let absent = Arc::new(absent);
-        let mut first = store.commit(put("another"));
-        assert!(first.as_mut().poll(&mut context).is_pending());
-        starts.recv().unwrap();
-        let (mut winner, mut loser) = (store.commit(Arc::clone(&absent)), store.commit(absent));
-        assert!(winner.as_mut().poll(&mut context).is_pending());
-        assert!(loser.as_mut().poll(&mut context).is_pending());
-        gate.send(()).unwrap();
-        starts.recv().unwrap();
-        assert!(loser.as_mut().poll(&mut context).is_pending());
-        drop(gate);
-        assert!(block_on(winner).is_ok());
-        assert_eq!(block_on(loser).unwrap_err().kind(), StoreErrorKind::Conflict { index: 0 });
-    }
-
-    #[test]
-    fn a_dropped_commit_is_applied_or_not_and_holds_nothing_up() {
-        let (store, starts, gate) = gated();
-        let mut context = Context::from_waker(Waker::noop());
-        let mut dropped = store.commit(put("k"));
-        assert!(matches!(dropped.as_mut().poll(&mut context), Poll::Pending));
-        starts.recv().unwrap();
-        drop(dropped);
-        drop(gate);
-        block_on(store.commit(put("another"))).unwrap();
-        assert!(block_on(store.read(&get("k"))).unwrap().gets[0].is_some());
     }
 
     /// A store whose syncs fail once `open` is through, and all would succeed after the first.
