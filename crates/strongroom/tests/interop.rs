@@ -154,6 +154,19 @@ fn what_a_delete_left_behind_is_told_from_what_is_there() {
 }
 
 #[test]
+fn no_row_shows_what_is_sealed() {
+    let rich = block_on(Rich::build());
+    let dump = block_on(dump(&*rich.store));
+    let values = rich.values.iter().flatten().map(|(_, _, value)| value.as_str());
+    let others =
+        ["first", "second", "crm token", "user_12345", "text \u{1f511}", "v[0-9]+", "An \u{e0}ccount"];
+    for sealed in values.filter(|value| value.len() > 3).chain(others) {
+        let shows = |bytes: &[u8]| bytes.windows(sealed.len()).any(|window| window == sealed.as_bytes());
+        assert!(!dump.iter().any(|(key, row)| shows(key) || shows(row)), "{sealed}");
+    }
+}
+
+#[test]
 fn a_passphrase_slot_is_decoded() {
     let store = Arc::new(Stopping::default());
     let (unlock, params) = (Unlock::passphrase("correct horse"), Argon2Params::FLOOR);
