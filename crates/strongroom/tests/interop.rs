@@ -462,6 +462,7 @@ fn definition(org: &Org, stored: &StoredDefinition) -> Value {
         "created_by": stored.created_by,
         "created_ms": stored.created_at,
         "updated_ms": stored.updated_at,
+        "format_changes": serde_json::to_value(stored).unwrap()["format_changes"],
     }))
 }
 

@@ -249,7 +249,7 @@ def definition(plaintext):
         11: ("updated_ms", UINT),
     }
     texts = {4: ("description", TEXT), 5: ("default", TEXT), 8: ("author", TEXT), 9: ("created_by", TEXT)}
-    read = fields(cbor(plaintext), required, {2: ("length", LIST), **texts})
+    read = fields(cbor(plaintext), required, {2: ("length", LIST), 12: ("format_changes", UINT), **texts})
     read["format"] = var_format(read["format"])
     require(1 <= read["scopes"] <= 7, "no scopes")
     bits = (1, "org"), (2, "linked_account"), (4, "workflow")
@@ -298,9 +298,12 @@ def keyring(plaintext):
 def job(plaintext):
     optional = {1: ("definition_id", 12), 2: ("linked_account", TEXT), 3: ("integration", TEXT)}
     read = fields(cbor(plaintext), {0: ("sweeps", UINT)}, optional)
-    wanted = {1: {"definition_id"}, 2: {"linked_account"}, 3: {"linked_account", "integration"}}
-    require(set(read) == {"sweeps"} | wanted.get(read["sweeps"], set()), "a job of another kind")
-    return {**read, "sweeps": {1: "definition", 2: "account", 3: "integration"}[read["sweeps"]]}
+    one, app = {"definition_id"}, {"linked_account", "integration"}
+    kinds = {1: ("definition", one), 2: ("account", {"linked_account"}), 3: ("integration", app), 4: ("recheck", one)}
+    require(read["sweeps"] in kinds, "a job of an unknown kind")
+    name, wanted = kinds[read["sweeps"]]
+    require(set(read) == {"sweeps", *wanted}, "a job that lacks an id")
+    return {**read, "sweeps": name}
 
 
 def count(plaintext):
@@ -407,8 +410,9 @@ class Vault:
         return {"definition_id": exactly(clear(row, 0x11), 12)}
 
     def read_definition_value(self, key, row, ids):
-        exactly(clear(row, 0x11), 0)
-        return {}
+        mark = clear(row, 0x11)
+        require(mark in (b"", b"\x01"), "an unknown mark")
+        return {"grandfathered": mark == b"\x01"}
 
     def read_value_id(self, key, row, ids):
         target = clear(row, 0x11)
