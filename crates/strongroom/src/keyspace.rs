@@ -2,7 +2,7 @@
 //!
 //! Keys are tenant-major: `01 | org 00 | environment 00 | kind | ...`, so that one tenant is one range and one
 //! scope's values are one range. Ids hold no NUL and end with one, so no id is a prefix of another's rows. Rows of
-//! the whole store start with `00`. `docs/FORMAT.md` lists them all.
+//! the whole store start with `00`. [`docs::format_v1`](crate::docs::format_v1) lists them all.
 
 use crate::id::{
     CredentialKey, DefinitionId, DefinitionName, DocumentId, Environment, IntegrationId, LinkedAccountId,

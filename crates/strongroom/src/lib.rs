@@ -1,4 +1,6 @@
 //! `strongroom`: an embeddable storage engine for scoped variables and credentials.
+//!
+//! How it works inside, what it writes and what it withstands stands in [`docs`].
 
 mod account;
 mod accounts;
@@ -6,6 +8,7 @@ mod cache;
 mod clock;
 mod credentials;
 mod definitions;
+pub mod docs;
 mod engine;
 mod envelope;
 mod error;

@@ -97,22 +97,23 @@ impl Tenant {
             let mut keyrings = look_up(&caches.keyrings, &keyring_keys, freshness, shared);
             let mut definitions = look_up(&caches.definitions, &definition_keys, freshness, shared);
             request.gets.truncate(asked);
-            request.gets.extend(missing(&keyrings, &keyring_keys));
-            request.gets.extend(missing(&definitions, &definition_keys));
+            // Before what is to be cached: where one read does not hold it all, no row is kept under an epoch that is
+            // younger than itself.
             if shared {
                 request.gets.push(self.keys.epoch());
             }
+            request.gets.extend(missing(&keyrings, &keyring_keys));
+            request.gets.extend(missing(&definitions, &definition_keys));
 
             let mut set = self.engine.read(&request).await?;
-            let mut fetched = set.gets.split_off(asked);
+            let mut fetched = set.gets.split_off(asked).into_iter();
             let tag =
-                if shared { Tag::Epoch(fetched.pop().flatten().map(|row| row.revision)) } else { Tag::Sole };
+                if shared { Tag::Epoch(fetched.next().flatten().map(|row| row.revision)) } else { Tag::Sole };
             if is_stale(&keyrings, tag) || is_stale(&definitions, tag) {
                 freshness = Freshness::Fresh;
                 continue;
             }
 
-            let mut fetched = fetched.into_iter();
             let owners = std::iter::once(None).chain(needs.accounts.iter().copied().map(Some));
             for ((entry, key), owner) in keyrings.iter_mut().zip(&keyring_keys).zip(owners) {
                 if let Some(row) = next_missing(entry, &mut fetched) {

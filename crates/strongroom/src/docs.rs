@@ -1,0 +1,16 @@
+//! The documents that come with the source, as they stand in `docs/`.
+//!
+//! Each names its links to the others at its end. The same names are defined before it here, where the first
+//! definition counts, so that they lead to the pages of this documentation.
+
+#[doc = "[FORMAT.md]: crate::docs::format_v1\n[THREATS.md]: crate::docs::threats\n\n"]
+#[doc = include_str!("../docs/ARCHITECTURE.md")]
+pub mod architecture {}
+
+#[doc = "[`Store`]: crate::store::Store\n\n"]
+#[doc = include_str!("../docs/FORMAT.md")]
+pub mod format_v1 {}
+
+#[doc = "[FORMAT.md]: crate::docs::format_v1\n\n"]
+#[doc = include_str!("../docs/THREATS.md")]
+pub mod threats {}
