@@ -172,6 +172,23 @@ fn a_deleted_definition_takes_its_values_of_every_scope_along() {
 }
 
 #[test]
+fn more_values_than_one_batch_holds_go_with_their_definition() {
+    common::with_small_store(async |org| {
+        org.define(text("A")).await?;
+        let scopes: Vec<_> = (0..70).map(|number| account(&format!("user_{number}"))).collect();
+        let mut ids = Vec::new();
+        for scope in &scopes {
+            ids.push(org.set_value("A", scope.clone(), "x").await?.id);
+        }
+        org.delete_definition("A").await?;
+        for id in ids {
+            assert!(org.value_by_id(&id).await?.is_none());
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn a_deleted_definition_is_unknown_to_every_verb() {
     with_org(async |org| {
         let id = org.define(text("A").default_value("x")).await?;

@@ -11,8 +11,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use async_trait::async_trait;
 use futures_executor::block_on;
-use strongroom::store::Store;
+use strongroom::store::{Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, WriteBatch};
 use strongroom::{
     Clock, Environment, Error, Limits, Org, OrgId, RawKey, Scope, ScopedValue, Unlock, VarFormat,
     VariableDefinition, Vault, VaultOptions,
@@ -34,6 +35,11 @@ pub(crate) fn with_limits(limits: Limits, test: impl AsyncFnOnce(Org) -> Result<
     run(async {
         test(org_of(&vault(MemoryStore::new(), VaultOptions::default().limits(limits)).await?)).await
     });
+}
+
+/// The same on a store with the smallest batches that the contract allows, and small pages.
+pub(crate) fn with_small_store(test: impl AsyncFnOnce(Org) -> Result<(), Error>) {
+    run(async { test(org_of(&vault(SmallStore::default(), VaultOptions::default()).await?)).await });
 }
 
 /// The same under a clock that starts at 1,000 ms.
@@ -101,3 +107,41 @@ impl Clock for TestClock {
         self.0.load(Ordering::Relaxed)
     }
 }
+
+/// A store in memory with batches of at most 100 operations, and pages that end at 2 KiB.
+#[derive(Debug, Default)]
+pub(crate) struct SmallStore(MemoryStore);
+
+#[async_trait]
+impl Store for SmallStore {
+    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
+        let mut set = self.0.read(request).await?;
+        for page in &mut set.scans {
+            let mut bytes_len = 0;
+            let fits = page.rows.iter().take_while(|(key, row)| {
+                let room = bytes_len < PAGE_BYTES_MAX;
+                bytes_len += key.as_bytes().len() + row.value.len();
+                room
+            });
+            let fitting = fits.count();
+            page.more |= fitting < page.rows.len();
+            page.rows.truncate(fitting);
+        }
+        Ok(set)
+    }
+
+    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
+        batch.check(&self.capabilities())?;
+        self.0.commit(batch).await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities().with_batch_max(100, 1 << 20).with_page_bytes_max(PAGE_BYTES_MAX)
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.0.close().await
+    }
+}
+
+const PAGE_BYTES_MAX: usize = 2 << 10;
