@@ -75,17 +75,15 @@ fn a_change_of_a_definition_shows_at_once() {
 #[test]
 fn values_that_fill_several_pages_of_the_store_all_resolve() {
     with_small_store(async |org| {
-        for number in 0..10 {
+        let long = "x".repeat(65_000);
+        for number in 0..20 {
             let name = format!("V{number}");
             org.define(text(&name)).await?;
-            for scope in [Scope::Org, account("a")] {
-                org.set_value(&name, scope, name.as_str()).await?;
-            }
+            org.set_value(&name, Scope::Org, [long.as_str(), &name].concat()).await?;
         }
         let all = org.resolve_all(&ScopePath::org().linked_account(id("a"))).await?;
-        assert_eq!(all.values.len(), 10);
-        assert!(all.values.iter().all(|resolved| resolved.value.expose() == resolved.name));
-        assert!(all.values.iter().all(|resolved| resolved.shadowed.len() == 1));
+        assert_eq!(all.values.len(), 20);
+        assert!(all.values.iter().all(|resolved| resolved.value.expose()[65_000..] == resolved.name));
         Ok(())
     });
 }

@@ -108,7 +108,7 @@ impl Clock for TestClock {
     }
 }
 
-/// A store in memory with batches of at most 100 operations, and pages that end at 2 KiB.
+/// A store in memory with batches of at most 100 operations, and pages that end at 1 MiB.
 #[derive(Debug, Default)]
 pub(crate) struct SmallStore(MemoryStore);
 
@@ -144,4 +144,4 @@ impl Store for SmallStore {
     }
 }
 
-const PAGE_BYTES_MAX: usize = 2 << 10;
+const PAGE_BYTES_MAX: usize = 1 << 20;
