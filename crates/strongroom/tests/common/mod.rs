@@ -13,7 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use futures_executor::block_on;
-use strongroom::store::{Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, WriteBatch};
+use strongroom::store::{
+    Capabilities, Committed, Key, KeyRange, ReadBatch, ReadSet, Scan, Store, StoreError, WriteBatch,
+};
 use strongroom::{
     Clock, Environment, Error, Limits, Org, OrgId, RawKey, Scope, ScopedValue, Unlock, VarFormat,
     VariableDefinition, Vault, VaultOptions,
@@ -90,6 +92,25 @@ pub(crate) fn workflow(text: &str) -> Scope {
 /// The plaintext of a value that may not be there.
 pub(crate) fn exposed(value: Option<&ScopedValue>) -> Option<&str> {
     value.map(|value| value.value.expose())
+}
+
+/// Every row of a store, as a backend sees it.
+pub(crate) async fn rows(store: &MemoryStore) -> Result<Vec<(Key, Vec<u8>)>, Error> {
+    let scans = vec![Scan::new(KeyRange::all(), 1_000)];
+    let mut set = store.read(&ReadBatch { gets: Vec::new(), scans }).await?;
+    let rows = set.scans.pop().unwrap().rows;
+    Ok(rows.into_iter().map(|(key, row)| (key, row.value)).collect())
+}
+
+/// Writes one row behind the engine's back; `None` deletes it.
+pub(crate) async fn plant(store: &MemoryStore, key: &Key, row: Option<Vec<u8>>) -> Result<(), Error> {
+    let mut batch = WriteBatch::default();
+    match row {
+        Some(row) => batch.put(key.clone(), row),
+        None => batch.delete(key.clone()),
+    }
+    store.commit(Arc::new(batch)).await?;
+    Ok(())
 }
 
 /// A clock that stands where it was set.
