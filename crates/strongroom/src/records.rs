@@ -179,6 +179,11 @@ impl Records {
 }
 
 impl Tenant {
+    fn check_record(&self, value: &Secret) -> Result<(), Error> {
+        let max = self.engine.limits.value_bytes();
+        if value.len() > max { Err(Error::TooLong { what: "a record", max }) } else { Ok(()) }
+    }
+
     fn open_record(
         &self,
         ground: &Ground<'_>,
@@ -231,7 +236,7 @@ impl Draft<'_> {
             }
             return Ok(standing.is_none());
         };
-        tenant.check_credential(value)?;
+        tenant.check_record(value)?;
         let now = tenant.engine.now();
         let created_at = standing.as_ref().map_or(now, |record| record.created_at);
         let revision = standing.as_ref().map_or_else(Revision::first, |record| Ok(record.revision.next()))?;
