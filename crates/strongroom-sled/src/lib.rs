@@ -47,6 +47,8 @@ mod directory;
 mod disk;
 mod failure;
 mod read;
+#[cfg(doctest)]
+mod readme;
 mod revisions;
 mod row;
 mod store;

@@ -1,5 +1,31 @@
 //! `strongroom`: an embeddable storage engine for scoped variables and credentials.
 //!
+//! ```
+//! # futures_executor::block_on(async { use strongroom_memory::MemoryStore;
+//! use strongroom::{Environment, RawKey, Scope, ScopePath, Unlock, VarFormat, VariableDefinition, Vault};
+//! let vault = Vault::create(MemoryStore::new(), Unlock::raw_key(RawKey::generate()?)).await?;
+//! let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
+//! org.define(VariableDefinition::new("API_SECRET", VarFormat::String).encrypted()).await?;
+//! org.set_value("API_SECRET", Scope::LinkedAccount("user_12345".parse()?), String::from("s3cret")).await?;
+//! let run = ScopePath::org().linked_account("user_12345".parse()?).workflow("wf_1".parse()?);
+//! let found = org.resolve("API_SECRET", &run).await?.unwrap();
+//! assert_eq!((found.value.expose(), found.scope.as_str()), ("s3cret", "linked_account"));
+//! # Ok::<(), strongroom::Error>(()) }).unwrap();
+//! ```
+//!
+//! | to | there is |
+//! |---|---|
+//! | make, open and close a vault | [`Vault`], [`VaultOptions`], [`Unlock`], [`RawKey`], [`Limits`] |
+//! | choose a tenant | [`Vault::org`], [`Org`], [`Environment`] |
+//! | say what may be set | [`Org::define`], [`VariableDefinition`], [`DefinitionChange`], [`format`](mod@format) |
+//! | set, read and delete values | [`Org::set_value`], [`Org::set_values`], [`Org::value`], [`Org::delete_value`] |
+//! | see what a run sees, and why | [`Org::resolve`], [`Org::resolve_all`], [`Org::explain`], [`ScopePath`] |
+//! | keep accounts and their credentials | [`Org::create_account`], [`Account`], [`AppCredentials`] |
+//! | write on a condition | [`Expected`], [`WriteOptions`] |
+//! | keep sealed records of your own | [`Org::records`], [`Records`], [`RecordWrite`] |
+//! | go through a list | [`PageRequest`], [`Listing`], [`DefinitionFilter`] |
+//! | write a backend | [`Store`], [`store`] |
+//!
 //! How it works inside, what it writes and what it withstands stands in [`docs`].
 
 mod account;
