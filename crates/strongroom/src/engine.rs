@@ -95,7 +95,7 @@ impl Engine {
         touches: Touches,
     ) -> Result<Option<Committed>, Error> {
         let batch = Arc::new(batch);
-        let watch = CommitWatch { engine: self, batch: &batch, touches, answered: false };
+        let watch = CommitWatch::begin(self, &batch, touches);
         let answer = self.commit_surely(&batch).await;
         if !matches!(answer, Err(Error::Indeterminate(_))) {
             watch.answered();
@@ -175,7 +175,8 @@ impl fmt::Debug for Engine {
     }
 }
 
-/// Forgets the cached rows of a batch once it is answered, and notes when nobody waited for the answer.
+/// Keeps cached rows out of use while a batch changes them, forgets them once it is answered, and notes when nobody
+/// waited for the answer.
 struct CommitWatch<'e> {
     engine: &'e Engine,
     batch: &'e WriteBatch,
@@ -183,7 +184,14 @@ struct CommitWatch<'e> {
     answered: bool,
 }
 
-impl CommitWatch<'_> {
+impl<'e> CommitWatch<'e> {
+    fn begin(engine: &'e Engine, batch: &'e WriteBatch, touches: Touches) -> Self {
+        if touches == Touches::CachedRows {
+            engine.caches.begin_change();
+        }
+        Self { engine, batch, touches, answered: false }
+    }
+
     fn answered(mut self) {
         self.answered = true;
     }
@@ -197,7 +205,7 @@ impl Drop for CommitWatch<'_> {
         if !self.answered {
             self.engine.abandoned.store(true, Ordering::Release);
         }
-        self.engine.caches.forget(self.batch.ops.iter().map(Op::key));
+        self.engine.caches.end_change(self.batch.ops.iter().map(Op::key));
     }
 }
 
