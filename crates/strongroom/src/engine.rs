@@ -13,8 +13,8 @@ use crate::error::Error;
 use crate::format::PatternCache;
 use crate::limits::Limits;
 use crate::store::{
-    Committed, Key, KeyRange, Op, Page, READ_OPS_MAX, ReadBatch, ReadSet, Scan, Store, StoreErrorKind,
-    Versioned, WriteBatch,
+    Committed, Expect, Key, KeyRange, Op, Page, READ_OPS_MAX, ReadBatch, ReadSet, Scan, Store,
+    StoreErrorKind, Versioned, WriteBatch,
 };
 
 /// One opened vault.
@@ -111,6 +111,9 @@ impl Engine {
     }
 
     /// Commits, and finds out what happened when the store lost its answer.
+    ///
+    /// What was sent once may still arrive. So from then on nothing but an expectation that can never hold again
+    /// lets the verb plan anew: else it might meet its own batch, and take it for another writer's.
     async fn commit_surely(&self, batch: &Arc<WriteBatch>) -> Result<Committed, Error> {
         let mut lost_answer = None;
         for _ in 0..ATTEMPTS_MAX {
@@ -125,8 +128,9 @@ impl Engine {
             match self.look_for(batch).await {
                 Landing::Landed(committed) => return Ok(committed),
                 Landing::NotYet if lost => lost_answer = Some(error),
-                Landing::NotYet => return Err(error.into()),
-                Landing::Unknown => return Err(Error::Indeterminate(lost_answer.unwrap_or(error))),
+                Landing::NotYet if error.kind() == StoreErrorKind::Contention => {}
+                Landing::NotYet if is_final(batch, error.kind()) => return Err(error.into()),
+                _ => return Err(Error::Indeterminate(lost_answer.unwrap_or(error))),
             }
         }
         Err(lost_answer.map_or(Error::Contended(ATTEMPTS_MAX), Error::Indeterminate))
@@ -163,6 +167,12 @@ enum Landing {
 
 fn is_lost_race(kind: StoreErrorKind) -> bool {
     matches!(kind, StoreErrorKind::Conflict { .. } | StoreErrorKind::Contention)
+}
+
+/// Whether a batch that met this conflict can never apply: a revision that is gone does not come back.
+fn is_final(batch: &WriteBatch, kind: StoreErrorKind) -> bool {
+    let StoreErrorKind::Conflict { index } = kind else { return false };
+    matches!(batch.expect.get(index), Some((_, Expect::Revision(_))))
 }
 
 impl fmt::Debug for Engine {

@@ -42,7 +42,7 @@ impl Account {
     /// Deletes an integration and its credentials. From the first batch on none of them is seen again.
     ///
     /// # Errors
-    /// [`Error::IntegrationNotFound`].
+    /// [`Error::IntegrationNotFound`]. An error that is met during the sweep is told too; the integration is gone then.
     pub async fn delete_integration(&self, integration: &IntegrationId) -> Result<(), Error> {
         let job = until_landed!(|freshness| self.try_delete_integration(integration, freshness))?;
         self.org().tenant.run_job(&job).await

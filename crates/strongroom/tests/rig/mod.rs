@@ -14,6 +14,7 @@ mod audit;
 mod hooked;
 mod rows;
 mod slow;
+mod verbs;
 
 use std::sync::Arc;
 
@@ -28,8 +29,9 @@ use strongroom_memory::MemoryStore;
 
 pub(crate) use audit::audit;
 pub(crate) use hooked::{Hooked, Point};
-pub(crate) use rows::{Kind, RowKey, Rows, doc_id, load, rows};
+pub(crate) use rows::{Kind, RowKey, Rows, doc_id, fill, load, rows};
 pub(crate) use slow::Slow;
+pub(crate) use verbs::{Verb, View, furnished, verbs, view};
 
 pub(crate) const ORG: &str = "6500a1b2c3d4e5f6a7b8c9d0";
 pub(crate) const OTHER_ORG: &str = "6500a1b2c3d4e5f6a7b8c9d1";

@@ -28,12 +28,17 @@ pub(crate) fn rows(store: &impl Store) -> Rows {
 
 /// A new store that holds exactly these rows.
 pub(crate) fn load(rows: &Rows) -> Arc<MemoryStore> {
+    block_on(fill(rows))
+}
+
+/// The same for a caller that is driven itself.
+pub(crate) async fn fill(rows: &Rows) -> Arc<MemoryStore> {
     let store = Arc::new(MemoryStore::new());
     let mut batch = WriteBatch::default();
     for (key, value) in rows {
         batch.put(Key::from(key.as_slice()), value.clone());
     }
-    block_on(store.commit(Arc::new(batch))).unwrap();
+    store.commit(Arc::new(batch)).await.unwrap();
     store
 }
 
