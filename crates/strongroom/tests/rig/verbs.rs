@@ -26,6 +26,12 @@ impl Verb {
         (self.run)(org)
     }
 
+    /// Whether it changes definitions or drops keys, which an engine caches.
+    pub(crate) fn changes_cached_rows(&self) -> bool {
+        let changes = ["define", "rename", "encrypt", "narrow", "delete_definition", "delete_account"];
+        changes.iter().any(|name| self.name.starts_with(name))
+    }
+
     /// Whether it sweeps after its first commit.
     pub(crate) fn cascades(&self) -> bool {
         self.name.starts_with("delete_definition")
