@@ -1,10 +1,12 @@
 //! Opened rows kept in memory: definitions, names and keyrings.
 //!
 //! Reading takes no lock that two threads share. An entry counts only under the tag it was read under, and an
-//! entry read before a row was forgotten is not taken in after it.
+//! entry read before a row was forgotten is not taken in after it. While a commit that changes cached rows is on its
+//! way nobody uses an entry, and who used one when it began reads again: so a cached row never stands beside rows of
+//! another moment.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use crossbeam_utils::sync::ShardedLock;
@@ -30,7 +32,10 @@ pub(crate) struct Caches {
     /// All definitions of a tenant, under the key of its epoch row.
     pub(crate) catalogs: Cache<Catalog>,
     pub(crate) keyrings: Cache<Arc<ScopeKeys>>,
+    /// How often something was forgotten, or was about to change.
     forgotten: AtomicU64,
+    /// How many commits that change cached rows are on their way.
+    changing: AtomicUsize,
 }
 
 impl Caches {
@@ -42,12 +47,35 @@ impl Caches {
             catalogs: Cache::new(entries_max.div_ceil(16)),
             keyrings: Cache::new(entries_max),
             forgotten: AtomicU64::new(0),
+            changing: AtomicUsize::new(0),
         }
     }
 
     /// What a reader notes before it reads the store, and gives to [`Cache::insert`].
     pub(crate) fn moment(&self) -> Moment {
         Moment(self.forgotten.load(Ordering::Acquire))
+    }
+
+    /// Whether nothing was forgotten since `moment`, nor began to change.
+    pub(crate) fn still(&self, moment: Moment) -> bool {
+        self.moment() == moment
+    }
+
+    /// Whether cached rows may be changing in the store. Asked after [`moment`](Self::moment).
+    pub(crate) fn are_changing(&self) -> bool {
+        self.changing.load(Ordering::Acquire) > 0
+    }
+
+    /// A commit that changes cached rows is about to be sent.
+    pub(crate) fn begin_change(&self) {
+        self.changing.fetch_add(1, Ordering::AcqRel);
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The commit was answered or abandoned: what it wrote at `keys` is read anew.
+    pub(crate) fn end_change<'k>(&self, keys: impl Iterator<Item = &'k Key>) {
+        self.forget(keys);
+        self.changing.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// Drops what is known of `keys`, and bars every reader that began before from bringing it back.
@@ -59,10 +87,6 @@ impl Caches {
             self.catalogs.remove(key);
             self.keyrings.remove(key);
         }
-    }
-
-    fn still(&self, moment: Moment) -> bool {
-        self.moment() == moment
     }
 }
 

@@ -13,8 +13,8 @@ use crate::error::Error;
 use crate::format::PatternCache;
 use crate::limits::Limits;
 use crate::store::{
-    Committed, Key, KeyRange, Op, Page, READ_OPS_MAX, ReadBatch, ReadSet, Scan, Store, StoreErrorKind,
-    Versioned, WriteBatch,
+    Committed, Expect, Key, KeyRange, Op, Page, READ_OPS_MAX, ReadBatch, ReadSet, Scan, Store,
+    StoreErrorKind, Versioned, WriteBatch,
 };
 
 /// One opened vault.
@@ -98,7 +98,7 @@ impl Engine {
         touches: Touches,
     ) -> Result<Option<Committed>, Error> {
         let batch = Arc::new(batch);
-        let watch = CommitWatch { engine: self, batch: &batch, touches, answered: false };
+        let watch = CommitWatch::begin(self, &batch, touches);
         let answer = self.commit_surely(&batch).await;
         if !matches!(answer, Err(Error::Indeterminate(_))) {
             watch.answered();
@@ -114,6 +114,9 @@ impl Engine {
     }
 
     /// Commits, and finds out what happened when the store lost its answer.
+    ///
+    /// What was sent once may still arrive. So from then on nothing but an expectation that can never hold again
+    /// lets the verb plan anew: else it might meet its own batch, and take it for another writer's.
     async fn commit_surely(&self, batch: &Arc<WriteBatch>) -> Result<Committed, Error> {
         let mut lost_answer = None;
         for _ in 0..ATTEMPTS_MAX {
@@ -128,8 +131,9 @@ impl Engine {
             match self.look_for(batch).await {
                 Landing::Landed(committed) => return Ok(committed),
                 Landing::NotYet if lost => lost_answer = Some(error),
-                Landing::NotYet => return Err(error.into()),
-                Landing::Unknown => return Err(Error::Indeterminate(lost_answer.unwrap_or(error))),
+                Landing::NotYet if error.kind() == StoreErrorKind::Contention => {}
+                Landing::NotYet if is_final(batch, error.kind()) => return Err(error.into()),
+                _ => return Err(Error::Indeterminate(lost_answer.unwrap_or(error))),
             }
         }
         Err(lost_answer.map_or(Error::Contended(ATTEMPTS_MAX), Error::Indeterminate))
@@ -168,6 +172,12 @@ fn is_lost_race(kind: StoreErrorKind) -> bool {
     matches!(kind, StoreErrorKind::Conflict { .. } | StoreErrorKind::Contention)
 }
 
+/// Whether a batch that met this conflict can never apply: a revision that is gone does not come back.
+fn is_final(batch: &WriteBatch, kind: StoreErrorKind) -> bool {
+    let StoreErrorKind::Conflict { index } = kind else { return false };
+    matches!(batch.expect.get(index), Some((_, Expect::Revision(_))))
+}
+
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let store_id = hex::encode(self.store_id);
@@ -178,7 +188,8 @@ impl fmt::Debug for Engine {
     }
 }
 
-/// Forgets the cached rows of a batch once it is answered, and notes when nobody waited for the answer.
+/// Keeps cached rows out of use while a batch changes them, forgets them once it is answered, and notes when nobody
+/// waited for the answer.
 struct CommitWatch<'e> {
     engine: &'e Engine,
     batch: &'e WriteBatch,
@@ -186,7 +197,14 @@ struct CommitWatch<'e> {
     answered: bool,
 }
 
-impl CommitWatch<'_> {
+impl<'e> CommitWatch<'e> {
+    fn begin(engine: &'e Engine, batch: &'e WriteBatch, touches: Touches) -> Self {
+        if touches == Touches::CachedRows {
+            engine.caches.begin_change();
+        }
+        Self { engine, batch, touches, answered: false }
+    }
+
     fn answered(mut self) {
         self.answered = true;
     }
@@ -200,7 +218,7 @@ impl Drop for CommitWatch<'_> {
         if !self.answered {
             self.engine.abandoned.store(true, Ordering::Release);
         }
-        self.engine.caches.forget(self.batch.ops.iter().map(Op::key));
+        self.engine.caches.end_change(self.batch.ops.iter().map(Op::key));
     }
 }
 

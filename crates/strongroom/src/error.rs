@@ -200,6 +200,11 @@ impl Error {
         matches!(self, Self::DefinitionNotFound(_) | Self::UnknownKey { .. })
     }
 
+    /// Whether a row cannot be read, whatever is tried.
+    pub(crate) fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::UnknownKey { .. } | Self::UnknownVersion { .. })
+    }
+
     /// `row` does not hold what such a row must.
     pub(crate) fn damaged(row: impl Into<String>, cause: Damage) -> Self {
         Self::Damaged { row: row.into(), cause }

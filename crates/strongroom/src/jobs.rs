@@ -1,14 +1,16 @@
 //! Jobs: what a delete leaves to be swept, in bounded batches that go on after a crash.
 //!
 //! The first batch of a delete makes everything unreachable and writes the job. Each sweep batch expects the job's
-//! row, so that two runners cannot work on after one of them finished; each row is deleted only as it was read.
+//! row, so that two runners cannot work on after one of them finished; each row is deleted only as it was read. An
+//! account or integration can be made anew once it is swept, so a batch also expects that its row still names this
+//! job: one that was overtaken by a later delete has nothing left to do.
 
 use crate::definitions::{Definition, GRANDFATHERED, IndexedValue};
 use crate::engine::ATTEMPTS_MAX;
 use crate::envelope::{Context, Kind};
 use crate::error::{Damage, Error};
 use crate::id::{DefinitionId, DocumentId, IntegrationId, LinkedAccountId};
-use crate::keyspace::{StoreKeys, parse_definition_value, parse_job, parse_value};
+use crate::keyspace::{StoreKeys, TenantKeys, parse_definition_value, parse_job, parse_value};
 use crate::model::{DefinitionRef, Revision};
 use crate::record::{RowKind, SealedRow, Sweep, encode_index};
 use crate::scope::Scope;
@@ -30,23 +32,31 @@ impl Vault {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Damaged`] for a row that cannot be read; [`Error::Store`].
+    /// [`Error::Damaged`], [`Error::UnknownKey`] and [`Error::UnknownVersion`] for the first row that cannot be read,
+    /// once the jobs that it does not concern are finished; [`Error::Store`].
     pub async fn run_jobs(&self) -> Result<usize, Error> {
-        let mut finished = 0;
+        let (mut finished, mut damage) = (0, None);
         let mut rest = StoreKeys::jobs();
         loop {
             let page = self.engine.scan(rest.clone(), JOBS_PAGE).await?;
             for (key, _) in &page.rows {
-                let (org, environment, job) =
-                    parse_job(key).ok_or_else(|| Error::damaged("a job row", Damage::Malformed))?;
-                self.org(org, environment).tenant.run_job(&job).await?;
-                finished += 1;
+                match self.run_job_at(key).await {
+                    Ok(()) => finished += 1,
+                    Err(error) if error.is_damage() => damage = damage.or(Some(error)),
+                    Err(error) => return Err(error),
+                }
             }
             match page.rows.last() {
                 Some((last, _)) if page.more => rest = rest.after(last.as_bytes()),
-                _ => return Ok(finished),
+                _ => return damage.map_or(Ok(finished), Err),
             }
         }
+    }
+
+    async fn run_job_at(&self, key: &Key) -> Result<(), Error> {
+        let (org, environment, job) =
+            parse_job(key).ok_or_else(|| Error::damaged("a job row", Damage::Malformed))?;
+        self.org(org, environment).tenant.run_job(&job).await
     }
 }
 
@@ -60,15 +70,19 @@ impl Tenant {
         let opened = self.open_under_root(&context, &row.value)?;
         let sweep =
             Sweep::decode(&opened.plaintext).map_err(|error| Error::row(describe(&context), error))?;
-        Sweeper { tenant: self, job: key, job_row: row.revision }.run(&sweep).await
+        Sweeper { tenant: self, id: *job, job: key, job_row: row.revision }.run(&sweep).await
     }
 
-    /// Runs a job that a row says is not finished.
-    pub(crate) async fn finish_job(&self, job: &[u8; 12]) -> Result<(), Error> {
-        let gone = || Error::damaged("a job row", Damage::Missing);
-        let job = JobId::from_bytes(job).ok_or_else(gone)?;
-        if self.engine.get(self.keys.job(&job)).await?.is_none() {
-            return Err(gone());
+    /// Runs the job that the row at `marked` says is not finished, unless another runner did so meanwhile.
+    pub(crate) async fn finish_job(&self, job: &[u8; 12], marked: (Key, RowRevision)) -> Result<(), Error> {
+        let missing = || Error::damaged("a job row", Damage::Missing);
+        let job = JobId::from_bytes(job).ok_or_else(missing)?;
+        let (key, revision) = marked;
+        let read = ReadBatch { gets: vec![self.keys.job(&job), key], scans: Vec::new() };
+        let set = self.engine.read(&read).await?;
+        let [job_row, marked_row] = set.gets.as_slice() else { return Err(missing()) };
+        if job_row.is_none() && marked_row.as_ref().is_some_and(|row| row.revision == revision) {
+            return Err(missing());
         }
         self.run_job(&job).await
     }
@@ -96,8 +110,25 @@ impl Draft<'_> {
 /// One run of a job.
 struct Sweeper<'t> {
     tenant: &'t Tenant,
+    id: JobId,
     job: Key,
     job_row: RowRevision,
+}
+
+/// Whose rows a sweep deletes: an account, or one of its integrations. Its row names the job while it lasts.
+#[derive(Clone, Copy)]
+struct Parent<'s> {
+    account: &'s LinkedAccountId,
+    integration: Option<&'s IntegrationId>,
+}
+
+impl Parent<'_> {
+    fn key(&self, keys: &TenantKeys) -> Key {
+        match self.integration {
+            None => keys.account(self.account),
+            Some(integration) => keys.integration(self.account, integration),
+        }
+    }
 }
 
 /// What becomes of a row that a sweep meets.
@@ -204,9 +235,10 @@ impl Sweeper<'_> {
 
     async fn sweep_account(&self, account: &LinkedAccountId) -> Result<(), Error> {
         let keys = &self.tenant.keys;
+        let parent = Parent { account, integration: None };
         let scope = Scope::LinkedAccount(account.clone());
         let values = keys.values(&scope);
-        let swept = self.sweep_range(account, values, |ground, key, row| {
+        let swept = self.sweep_range(parent, values, |ground, key, row| {
             let Some((_, definition)) = parse_value(keys, key.as_bytes()) else { return Ok(Fate::Keep) };
             if self.tenant.find_in_row(ground, &scope, &definition, row)?.is_some() {
                 return Ok(Fate::Keep);
@@ -219,10 +251,10 @@ impl Sweeper<'_> {
             return Ok(());
         }
         let everything = |_: &Ground<'_>, _: &Key, _: &Versioned| Ok(Fate::Delete(Vec::new()));
-        if self.sweep_range(account, keys.account_credentials(account), everything).await?
-            && self.sweep_range(account, keys.integrations(account), everything).await?
+        if self.sweep_range(parent, keys.account_credentials(account), everything).await?
+            && self.sweep_range(parent, keys.integrations(account), everything).await?
         {
-            self.finish(Some(keys.account(account))).await?;
+            self.finish(Some(parent)).await?;
         }
         Ok(())
     }
@@ -232,29 +264,37 @@ impl Sweeper<'_> {
         account: &LinkedAccountId,
         integration: &IntegrationId,
     ) -> Result<(), Error> {
-        let keys = &self.tenant.keys;
+        let parent = Parent { account, integration: Some(integration) };
+        let credentials = self.tenant.keys.credentials(account, integration);
         let everything = |_: &Ground<'_>, _: &Key, _: &Versioned| Ok(Fate::Delete(Vec::new()));
-        if self.sweep_range(account, keys.credentials(account, integration), everything).await? {
-            self.finish(Some(keys.integration(account, integration))).await?;
+        if self.sweep_range(parent, credentials, everything).await? {
+            self.finish(Some(parent)).await?;
         }
         Ok(())
     }
 
-    /// Walks a range once and deletes what `judge` says. `false` when another runner finished the job.
+    /// Walks a range once and deletes what `judge` says. `false` when there is nothing left to do: another runner
+    /// finished the job, or a later delete took it over.
     async fn sweep_range(
         &self,
-        account: &LinkedAccountId,
+        parent: Parent<'_>,
         range: KeyRange,
         judge: impl Fn(&Ground<'_>, &Key, &Versioned) -> Result<Fate, Error>,
     ) -> Result<bool, Error> {
-        let owner = [account];
+        let owner = [parent.account];
         let needs = Needs::org_keys().accounts(&owner);
+        let place = parent.key(&self.tenant.keys);
         let mut rest = range;
         loop {
             let scans = vec![Scan::new(rest.clone(), PAGE_ROWS)];
-            let (ground, mut set) = self.tenant.read(&needs, ReadBatch { gets: Vec::new(), scans }).await?;
+            let read = ReadBatch { gets: vec![place.clone()], scans };
+            let (ground, mut set) = self.tenant.read(&needs, read).await?;
+            let Some(marked) = self.marked(&ground, parent, set.gets.pop().flatten())? else {
+                return self.finish(None).await.map(|()| false);
+            };
             let page = set.scans.pop().unwrap_or_default();
             let mut draft = self.draft(&ground);
+            draft.expect_as_read(place.clone(), Some(marked));
             let mut deletes = false;
             for (key, row) in &page.rows {
                 if let Fate::Delete(index) = judge(&ground, key, row)? {
@@ -278,17 +318,38 @@ impl Sweeper<'_> {
         }
     }
 
+    /// The revision of the parent's row, if it names this job.
+    fn marked(
+        &self,
+        ground: &Ground<'_>,
+        parent: Parent<'_>,
+        row: Option<Versioned>,
+    ) -> Result<Option<RowRevision>, Error> {
+        let Some(row) = row else { return Ok(None) };
+        let Parent { account, integration } = parent;
+        let deleting = match integration {
+            None => self.tenant.open_account(ground, account, &row)?.and_then(|known| known.sheet.deleting),
+            Some(integration) => self
+                .tenant
+                .open_integration(ground, account, integration, &row)?
+                .and_then(|known| known.sheet.deleting),
+        };
+        Ok((deleting.as_ref() == Some(self.id.as_bytes())).then_some(row.revision))
+    }
+
     /// Deletes the job's row, and with it the row that kept the place of what is now gone.
-    async fn finish(&self, placeholder: Option<Key>) -> Result<(), Error> {
-        let engine = &self.tenant.engine;
-        let (ground, _) = self.tenant.read(&Needs::org_keys(), ReadBatch::default()).await?;
+    async fn finish(&self, parent: Option<Parent<'_>>) -> Result<(), Error> {
+        let place = parent.map(|parent| (parent, parent.key(&self.tenant.keys)));
         for _ in 0..ATTEMPTS_MAX {
+            let gets = place.iter().map(|(_, key)| key.clone()).collect();
+            let read = ReadBatch { gets, scans: Vec::new() };
+            let (ground, mut set) = self.tenant.read(&Needs::org_keys(), read).await?;
             let mut draft = self.draft(&ground);
             draft.delete(self.job.clone());
-            if let Some(key) = &placeholder
-                && let Some(row) = engine.get(key.clone()).await?
+            if let Some((parent, key)) = &place
+                && let Some(marked) = self.marked(&ground, *parent, set.gets.pop().flatten())?
             {
-                draft.expect_as_read(key.clone(), Some(row.revision));
+                draft.expect_as_read(key.clone(), Some(marked));
                 draft.delete(key.clone());
             }
             if draft.commit().await?.is_some() || self.is_gone().await? {

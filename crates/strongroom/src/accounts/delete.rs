@@ -25,7 +25,7 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::AccountNotFound`].
+    /// [`Error::AccountNotFound`]. An error that is met during the sweep is told too; the account is gone then.
     pub async fn delete_account(&self, account: &LinkedAccountId) -> Result<(), Error> {
         self.delete_account_with(account, WriteOptions::default()).await
     }

@@ -50,7 +50,7 @@ impl Account {
     /// Deletes an integration and its credentials. From the first batch on none of them is seen again.
     ///
     /// # Errors
-    /// [`Error::IntegrationNotFound`].
+    /// [`Error::IntegrationNotFound`]. An error that is met during the sweep is told too; the integration is gone then.
     pub async fn delete_integration(&self, integration: &IntegrationId) -> Result<(), Error> {
         let job = until_landed!(|freshness| self.try_delete_integration(integration, freshness))?;
         self.org().tenant.run_job(&job).await
@@ -139,7 +139,8 @@ impl Org {
         let Some(row) = row else { return Ok(Some(None)) };
         let loaded = self.tenant.open_integration(ground, account, integration, row)?;
         if let Some(job) = loaded.as_ref().and_then(|loaded| loaded.sheet.deleting) {
-            self.tenant.finish_job(&job).await?;
+            let marked = (self.tenant.keys.integration(account, integration), row.revision);
+            self.tenant.finish_job(&job, marked).await?;
             return Ok(None);
         }
         Ok(Some(loaded))

@@ -114,7 +114,8 @@ impl Org {
         let Some(row) = row else { return Ok(Some(None)) };
         let loaded = self.tenant.open_account(ground, account, row)?;
         if let Some(job) = loaded.as_ref().and_then(|loaded| loaded.sheet.deleting) {
-            self.tenant.finish_job(&job).await?;
+            let marked = (self.tenant.keys.account(account), row.revision);
+            self.tenant.finish_job(&job, marked).await?;
             return Ok(None);
         }
         Ok(Some(loaded))

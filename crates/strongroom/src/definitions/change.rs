@@ -10,7 +10,7 @@ use crate::model::{DefinitionRef, StoredDefinition};
 use crate::options::WriteOptions;
 use crate::org::Org;
 use crate::scope::{Scope, ScopeKind, Scopes};
-use crate::store::{ReadBatch, Scan};
+use crate::store::{Key, ReadBatch, Versioned};
 use crate::tenant::{Draft, Freshness, Needs, until_landed};
 
 /// What to change of a definition; what is not named stays.
@@ -224,12 +224,43 @@ impl Org {
         Ok(())
     }
 
-    /// Some scope of `kind` at which the definition has a value.
+    /// Some scope of `kind` at which the definition has a value. Its index leads to rows that may be as good as gone.
     async fn value_at(&self, id: DefinitionId, kind: ScopeKind) -> Result<Option<Scope>, Error> {
         let keys = &self.tenant.keys;
-        let scan = Scan::new(keys.definition_values_at(&id, kind), 1).keys_only();
-        let set = self.tenant.engine.read(&ReadBatch { gets: Vec::new(), scans: vec![scan] }).await?;
-        let row = set.scans.first().and_then(|page| page.rows.first());
-        Ok(row.and_then(|(key, _)| parse_definition_value(keys, &id, key.as_bytes())))
+        let mut rest = keys.definition_values_at(&id, kind);
+        loop {
+            let page = self.tenant.engine.scan(rest.clone(), INDEX_PAGE).await?;
+            let scope = |(key, _): &(Key, Versioned)| parse_definition_value(keys, &id, key.as_bytes());
+            let scopes: Vec<Scope> = page.rows.iter().filter_map(scope).collect();
+            if let Some(scope) = self.first_standing(id, &scopes).await? {
+                return Ok(Some(scope));
+            }
+            match page.rows.last() {
+                Some((last, _)) if page.more => rest = rest.after(last.as_bytes()),
+                _ => return Ok(None),
+            }
+        }
+    }
+
+    async fn first_standing(&self, id: DefinitionId, scopes: &[Scope]) -> Result<Option<Scope>, Error> {
+        if scopes.is_empty() {
+            return Ok(None);
+        }
+        let tenant = &*self.tenant;
+        let accounts: Vec<_> = scopes.iter().filter_map(Scope::linked_account).collect();
+        let gets = scopes.iter().map(|scope| tenant.keys.value(scope, &id)).collect();
+        let needs = Needs::org_keys().accounts(&accounts);
+        let (ground, set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+        for (scope, row) in scopes.iter().zip(&set.gets) {
+            if let Some(row) = row
+                && tenant.find_in_row(&ground, scope, &id, row)?.is_some()
+            {
+                return Ok(Some(scope.clone()));
+            }
+        }
+        Ok(None)
     }
 }
+
+/// With a value and a keyring for each row, one read holds them all.
+const INDEX_PAGE: usize = 32;

@@ -88,7 +88,7 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::DefinitionNotFound`].
+    /// [`Error::DefinitionNotFound`]. An error that is met during the sweep is told too; the definition is gone then.
     pub async fn delete_definition(&self, definition: impl Into<DefinitionRef<'_>>) -> Result<(), Error> {
         self.delete_definition_with(definition, WriteOptions::default()).await
     }

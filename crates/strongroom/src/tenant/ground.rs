@@ -94,8 +94,12 @@ impl Tenant {
         loop {
             let moment = caches.moment();
             let shared = self.engine.is_shared();
+            if caches.are_changing() {
+                freshness = Freshness::Fresh;
+            }
             let mut keyrings = look_up(&caches.keyrings, &keyring_keys, freshness, shared);
             let mut definitions = look_up(&caches.definitions, &definition_keys, freshness, shared);
+            let any_cached = keyrings.iter().any(Option::is_some) || definitions.iter().any(Option::is_some);
             request.gets.truncate(asked);
             // Before what is to be cached: where one read does not hold it all, no row is kept under an epoch that is
             // younger than itself.
@@ -109,7 +113,8 @@ impl Tenant {
             let mut fetched = set.gets.split_off(asked).into_iter();
             let tag =
                 if shared { Tag::Epoch(fetched.next().flatten().map(|row| row.revision)) } else { Tag::Sole };
-            if is_stale(&keyrings, tag) || is_stale(&definitions, tag) {
+            let changed = any_cached && !caches.still(moment);
+            if changed || is_stale(&keyrings, tag) || is_stale(&definitions, tag) {
                 freshness = Freshness::Fresh;
                 continue;
             }

@@ -35,6 +35,7 @@ impl Tenant {
         let mut freshness = freshness;
         for _ in 0..ATTEMPTS_MAX {
             let needs = Needs::org_keys().accounts(accounts).freshness(freshness);
+            let moment = self.engine.caches.moment();
             let cached = self.cached_catalog(freshness);
             let mut wanted = ranges.to_vec();
             if cached.is_none() {
@@ -44,8 +45,9 @@ impl Tenant {
             let (ground, ReadSet { scans: pages, .. }) =
                 self.read(&needs, ReadBatch { gets: Vec::new(), scans }).await?;
             let overflows = pages.iter().any(|page| page.more);
-            // A catalog from before the epoch changed, or one that later pages cannot be checked against.
-            if cached.as_ref().is_some_and(|(_, tag)| *tag != ground.tag || overflows) {
+            let changed = !self.engine.caches.still(moment);
+            // A catalog from before a change, or one that later pages cannot be checked against.
+            if cached.as_ref().is_some_and(|(_, tag)| changed || *tag != ground.tag || overflows) {
                 freshness = Freshness::Fresh;
                 continue;
             }
@@ -65,6 +67,9 @@ impl Tenant {
     }
 
     fn cached_catalog(&self, freshness: Freshness) -> Option<(Catalog, Tag)> {
+        if self.engine.caches.are_changing() {
+            return None;
+        }
         let cached = self.engine.caches.catalogs.get(&self.keys.epoch());
         let sole = !self.engine.is_shared();
         cached.filter(|(_, tag)| freshness == Freshness::Cached && (!sole || *tag == Tag::Sole))

@@ -1,0 +1,168 @@
+//! Rows as a backend sees them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_executor::block_on;
+use strongroom::store::{Key, KeyRange, ReadBatch, Scan, Store, WriteBatch};
+use strongroom_memory::MemoryStore;
+
+/// Every row of a store.
+pub(crate) type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// Reads all rows of a store.
+pub(crate) fn rows(store: &impl Store) -> Rows {
+    let mut rows = Rows::new();
+    let mut rest = KeyRange::all();
+    loop {
+        let request = ReadBatch { gets: Vec::new(), scans: vec![Scan::new(rest.clone(), 1_000)] };
+        let page = block_on(store.read(&request)).unwrap().scans.pop().unwrap();
+        let last = page.rows.last().map(|(key, _)| key.as_bytes().to_vec());
+        rows.extend(page.rows.into_iter().map(|(key, row)| (key.into(), row.value)));
+        match last {
+            Some(last) if page.more => rest = rest.after(&last),
+            _ => return rows,
+        }
+    }
+}
+
+/// A new store that holds exactly these rows.
+pub(crate) fn load(rows: &Rows) -> Arc<MemoryStore> {
+    block_on(fill(rows))
+}
+
+/// The same for a caller that is driven itself.
+pub(crate) async fn fill(rows: &Rows) -> Arc<MemoryStore> {
+    let store = Arc::new(MemoryStore::new());
+    let mut batch = WriteBatch::default();
+    for (key, value) in rows {
+        batch.put(Key::from(key.as_slice()), value.clone());
+    }
+    store.commit(Arc::new(batch)).await.unwrap();
+    store
+}
+
+/// What the key of a row says it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Header,
+    Slot,
+    StoreRow,
+    Job,
+    Keyring,
+    Epoch,
+    Count,
+    Definition,
+    DefinitionName,
+    DefinitionValue,
+    Value,
+    ValueId,
+    Account,
+    Integration,
+    Credential,
+    Record,
+}
+
+/// The parts of a row's key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RowKey {
+    /// `org 00 environment 00`; empty for rows of the whole store.
+    pub(crate) tenant: Vec<u8>,
+    pub(crate) kind: Kind,
+    pub(crate) rest: Vec<u8>,
+}
+
+impl RowKey {
+    pub(crate) fn parse(key: &[u8]) -> Self {
+        match key {
+            [0, kind, rest @ ..] => {
+                let kind = match kind {
+                    1 => Kind::Header,
+                    2 => Kind::Slot,
+                    3 => Kind::StoreRow,
+                    4 => Kind::Job,
+                    _ => panic!("a row of an unknown kind"),
+                };
+                Self { tenant: Vec::new(), kind, rest: rest.to_vec() }
+            }
+            [1, rest @ ..] => Self::parse_tenant(rest),
+            _ => panic!("a key outside of the vault"),
+        }
+    }
+
+    fn parse_tenant(rest: &[u8]) -> Self {
+        let mut ends = rest.iter().enumerate().filter(|(_, byte)| **byte == 0).map(|(index, _)| index + 1);
+        let end = ends.nth(1).unwrap();
+        let (tenant, rest) = rest.split_at(end);
+        let (kind, rest) = rest.split_first().unwrap();
+        let kind = match kind {
+            0x01 => Kind::Keyring,
+            0x02 => Kind::Epoch,
+            0x03 => Kind::Count,
+            0x10 => Kind::Definition,
+            0x11 => Kind::DefinitionName,
+            0x12 => Kind::DefinitionValue,
+            0x20 => Kind::Value,
+            0x21 => Kind::ValueId,
+            0x30 => Kind::Account,
+            0x31 => Kind::Integration,
+            0x32 => Kind::Credential,
+            0x40 => Kind::Record,
+            _ => panic!("a row of an unknown kind"),
+        };
+        Self { tenant: tenant.to_vec(), kind, rest: rest.to_vec() }
+    }
+
+    /// Org and environment as texts.
+    pub(crate) fn tenant_ids(&self) -> (String, String) {
+        let mut ids = self.tenant.split(|byte| *byte == 0).map(|id| String::from_utf8(id.to_vec()).unwrap());
+        (ids.next().unwrap(), ids.next().unwrap())
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let kind = match self.kind {
+            Kind::Header => return [&[0, 1], &*self.rest].concat(),
+            Kind::Slot => return [&[0, 2], &*self.rest].concat(),
+            Kind::StoreRow => return [&[0, 3], &*self.rest].concat(),
+            Kind::Job => return [&[0, 4], &*self.rest].concat(),
+            Kind::Keyring => 0x01,
+            Kind::Epoch => 0x02,
+            Kind::Count => 0x03,
+            Kind::Definition => 0x10,
+            Kind::DefinitionName => 0x11,
+            Kind::DefinitionValue => 0x12,
+            Kind::Value => 0x20,
+            Kind::ValueId => 0x21,
+            Kind::Account => 0x30,
+            Kind::Integration => 0x31,
+            Kind::Credential => 0x32,
+            Kind::Record => 0x40,
+        };
+        [&[1], &*self.tenant, &[kind], &*self.rest].concat()
+    }
+
+    /// Whether the row carries a sealed record.
+    pub(crate) fn is_sealed(&self) -> bool {
+        !self.is_index() && !matches!(self.kind, Kind::Header | Kind::Epoch)
+    }
+
+    pub(crate) fn is_index(&self) -> bool {
+        matches!(self.kind, Kind::DefinitionName | Kind::DefinitionValue | Kind::ValueId)
+    }
+}
+
+/// The document id in the clear part of a value's or credential's row.
+pub(crate) fn doc_id(row: &[u8]) -> Vec<u8> {
+    assert_eq!(row[3..6], [0xa3, 0x00, 0x4c], "a map of three whose first entry is twelve bytes");
+    row[6..18].to_vec()
+}
+
+/// What an index row leads to.
+pub(crate) fn target(row: &[u8]) -> &[u8] {
+    assert_eq!(row[3..5], [0xa1, 0x00]);
+    match row[5] {
+        0x58 => &row[7..],
+        0x59 => &row[8..],
+        _ => &row[6..],
+    }
+}
