@@ -70,8 +70,11 @@ impl Engine {
         if request.gets.len() + request.scans.len() <= READ_OPS_MAX {
             return Ok(self.store.read(request).await?);
         }
-        let first = ReadBatch { gets: Vec::new(), scans: request.scans.clone() };
-        let mut set = self.store.read(&first).await?;
+        let mut set = ReadSet::default();
+        if !request.scans.is_empty() {
+            let scans = ReadBatch { gets: Vec::new(), scans: request.scans.clone() };
+            set = self.store.read(&scans).await?;
+        }
         for gets in request.gets.chunks(READ_OPS_MAX) {
             let chunk = ReadBatch { gets: gets.to_vec(), scans: Vec::new() };
             set.gets.append(&mut self.store.read(&chunk).await?.gets);

@@ -31,10 +31,12 @@ pub enum Error {
     #[error("the variable definition's default is invalid: {0}")]
     InvalidDefault(FormatError),
     /// A value does not match the definition's format.
-    #[error("the value does not match the format of variable definition {definition}: {rule}")]
+    #[error("the value does not match the format of variable definition `{name}`: {rule}")]
     InvalidValue {
         /// Which definition.
         definition: DefinitionId,
+        /// Its name.
+        name: String,
         /// The rule that failed.
         rule: FormatError,
     },
@@ -70,10 +72,12 @@ pub enum Error {
     #[error("there are {0} variable definitions, which is the limit: delete some first")]
     TooManyDefinitions(usize),
     /// The definition allows no value at this scope.
-    #[error("variable definition {definition} allows no value at {scope} scope")]
+    #[error("variable definition `{name}` allows no value at {scope} scope")]
     ScopeNotAllowed {
         /// Which definition.
         definition: DefinitionId,
+        /// Its name.
+        name: String,
         /// The refused scope.
         scope: ScopeKind,
     },
@@ -105,6 +109,9 @@ pub enum Error {
         /// The missing integration.
         integration: IntegrationId,
     },
+    /// A record of one org or environment was handed to a verb of another. Nothing was written.
+    #[error("the record belongs to another org or environment than the verb that was to take it along")]
+    ForeignRecord,
     /// What the caller expected of the document does not hold. Nothing was written.
     #[error("the document is not at the expected revision: read it again and decide anew")]
     Unexpected {

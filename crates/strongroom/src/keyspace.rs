@@ -4,6 +4,8 @@
 //! scope's values are one range. Ids hold no NUL and end with one, so no id is a prefix of another's rows. Rows of
 //! the whole store start with `00`. [`docs::format_v1`](crate::docs::format_v1) lists them all.
 
+use std::str::FromStr;
+
 use crate::id::{
     CredentialKey, DefinitionId, DefinitionName, DocumentId, Environment, IntegrationId, LinkedAccountId,
     Namespace, OrgId, RecordKey,
@@ -188,7 +190,7 @@ impl TenantKeys {
         Key::from(self.start(COUNT, 0))
     }
 
-    /// The row whose store revision changes with definitions, keyrings and accounts.
+    /// The row whose store revision changes with what engines cache: definitions, and keyrings but for their first key.
     pub(crate) fn epoch(&self) -> Key {
         Key::from(self.start(EPOCH, 0))
     }
@@ -250,9 +252,10 @@ pub(crate) fn parse_definition_value(
 }
 
 /// The last id of a key that lies in a range: what stands between the range's prefix and the final NUL.
-pub(crate) fn parse_last_id<'k>(range: &KeyRange, key: &'k Key) -> Option<&'k str> {
+pub(crate) fn parse_last_id<T: FromStr>(range: &KeyRange, key: &Key) -> Option<T> {
     let rest = key.as_bytes().strip_prefix(range.start.as_slice())?;
-    take_id(rest).and_then(|(id, end)| end.is_empty().then_some(id))
+    let (id, end) = take_id(rest)?;
+    if end.is_empty() { id.parse().ok() } else { None }
 }
 
 fn push_id(key: &mut Vec<u8>, id: &str) {
@@ -365,7 +368,7 @@ mod tests {
         );
         let account = "x".parse().unwrap();
         let slug = keys.integration(&account, &IntegrationId::default_app());
-        assert_eq!(parse_last_id(&keys.integrations(&account), &slug), Some("default-app"));
+        assert_eq!(parse_last_id(&keys.integrations(&account), &slug), Some(IntegrationId::default_app()));
     }
 
     #[test]

@@ -3,8 +3,7 @@
 use crate::clock::Timestamp;
 use crate::envelope::{Context, Kind};
 use crate::error::Error;
-use crate::id::{Namespace, RecordKey};
-use crate::keyspace::parse_last_id;
+use crate::id::{Environment, Namespace, OrgId, RecordKey};
 use crate::model::{Expected, Listing, PageRequest, Revision, Upsert};
 use crate::options::WriteOptions;
 use crate::org::Org;
@@ -12,7 +11,7 @@ use crate::record::Sheet;
 use crate::secret::Secret;
 use crate::store::{ReadBatch, Versioned};
 use crate::tenant::{
-    Draft, Freshness, Ground, Needs, SealedPut, Tenant, describe, fresh_if_stale, until_landed,
+    Draft, Freshness, Ground, Needs, SealedPut, Tenant, describe, fresh_if_stale, listed_id, until_landed,
 };
 
 /// The records of one namespace of an org.
@@ -52,6 +51,8 @@ pub struct Record {
 /// A put or a delete of a record, to be joined to the batch of another verb by [`WriteOptions::with_record`].
 #[derive(Debug)]
 pub struct RecordWrite {
+    org: OrgId,
+    environment: Environment,
     namespace: Namespace,
     key: RecordKey,
     /// `None` deletes.
@@ -130,8 +131,7 @@ impl Records {
         let range = tenant.keys.records(&self.namespace);
         tenant
             .list(None, &range, &page, |ground, key, row| {
-                let Some(key) = parse_last_id(&range, key) else { return Ok(None) };
-                tenant.open_record(ground, &self.namespace, &key.parse()?, row)
+                tenant.open_record(ground, &self.namespace, &listed_id(&range, key)?, row)
             })
             .await
     }
@@ -148,7 +148,14 @@ impl Records {
     }
 
     fn companion(&self, key: RecordKey, value: Option<Secret>) -> RecordWrite {
-        RecordWrite { namespace: self.namespace.clone(), key, value, expected: Expected::Any }
+        RecordWrite {
+            org: *self.org.id(),
+            environment: self.org.environment().clone(),
+            namespace: self.namespace.clone(),
+            key,
+            value,
+            expected: Expected::Any,
+        }
     }
 
     async fn try_get(&self, key: &RecordKey, freshness: Freshness) -> Result<Option<Record>, Error> {
@@ -221,6 +228,9 @@ impl Draft<'_> {
     /// Takes one write of a record along; answers whether there was no such record before.
     async fn put_record(&mut self, write: &RecordWrite) -> Result<bool, Error> {
         let tenant = self.tenant();
+        if (write.org, &write.environment) != (tenant.org, &tenant.environment) {
+            return Err(Error::ForeignRecord);
+        }
         let key = tenant.keys.record(&write.namespace, &write.key);
         let row = tenant.engine.get(key.clone()).await?;
         let standing = match &row {

@@ -237,6 +237,9 @@ impl VaultOptions {
         slots: &Page,
         unlock: &Unlock,
     ) -> Result<Zeroizing<[u8; 32]>, Error> {
+        if slots.more {
+            return Err(Error::damaged("the list of key slots", Damage::Inconsistent));
+        }
         let mut refusal = None;
         for (key, row) in &slots.rows {
             match self.open_slot(store_id, key, row, unlock).await {
@@ -405,5 +408,5 @@ fn worse(known: Option<Error>, new: Error) -> Error {
 const FIRST: Revision = Revision::from_u64(1);
 const SUITE: u8 = 1;
 const PATTERN_CACHE_BYTES: usize = 8 << 20;
-/// Eight of each provider, with room for those that come.
-const SLOTS_MAX: usize = 64;
+/// Eight of each provider. A store with more was tampered with, and each could cost a key derivation.
+const SLOTS_MAX: usize = 16;

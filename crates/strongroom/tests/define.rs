@@ -117,7 +117,7 @@ fn a_value_at_another_scope_than_the_allowed_is_refused() {
                 let kind = scope.kind();
                 match org.set_value(id, scope, "x").await {
                     Ok(_) => assert_eq!(kind, allowed),
-                    Err(Error::ScopeNotAllowed { definition, scope }) => {
+                    Err(Error::ScopeNotAllowed { definition, scope, .. }) => {
                         assert_eq!((definition, scope == kind, kind == allowed), (id, true, false));
                     }
                     Err(error) => return Err(error),

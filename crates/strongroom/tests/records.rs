@@ -197,3 +197,18 @@ fn sessions(org: &Org) -> Records {
 fn taking(org: &Org, key: &str) -> WriteOptions {
     WriteOptions::default().with_record(sessions(org).write(id(key), "x"))
 }
+
+#[test]
+fn a_record_of_another_tenant_is_not_taken_along() {
+    run(async {
+        let vault = vault(MemoryStore::new(), VaultOptions::default()).await?;
+        let org = org_of(&vault);
+        org.create_account(id("user")).await?;
+        let elsewhere = vault.org(org_id(), Environment::production());
+        let record = elsewhere.records(id("session")).write(id("k"), "x");
+        let refused = org.upsert_account(id("user")).with_record(record).await;
+        assert!(matches!(refused, Err(Error::ForeignRecord)));
+        assert!(elsewhere.records(id("session")).get(&id("k")).await?.is_none());
+        Ok(())
+    });
+}

@@ -5,12 +5,11 @@ use crate::account::Account;
 use crate::error::Error;
 use crate::id::{IntegrationId, LinkedAccountId};
 use crate::jobs::JobId;
-use crate::keyspace::parse_last_id;
 use crate::model::{Integration, Listing, PageRequest};
 use crate::org::Org;
 use crate::record::{IntegrationSheet, Sweep};
 use crate::store::{ReadBatch, Versioned};
-use crate::tenant::{Draft, Freshness, Ground, Needs, fresh_if_stale, until_landed};
+use crate::tenant::{Draft, Freshness, Ground, Needs, fresh_if_stale, listed_id, until_landed};
 
 impl Account {
     /// Adds an integration, or answers the one that is there.
@@ -38,8 +37,7 @@ impl Account {
         let range = tenant.keys.integrations(self.id());
         tenant
             .list(None, &range, &page, |ground, key, row| {
-                let Some(slug) = parse_last_id(&range, key) else { return Ok(None) };
-                let slug: IntegrationId = slug.parse()?;
+                let slug: IntegrationId = listed_id(&range, key)?;
                 let loaded = tenant.open_integration(ground, self.id(), &slug, row)?;
                 let live = loaded.filter(|loaded| loaded.sheet.deleting.is_none());
                 Ok(live.and_then(|loaded| loaded.sheet.into_model(slug)))

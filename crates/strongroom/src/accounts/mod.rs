@@ -7,11 +7,10 @@ mod write;
 
 use crate::error::Error;
 use crate::id::LinkedAccountId;
-use crate::keyspace::parse_last_id;
 use crate::model::{LinkedAccount, Listing, PageRequest};
 use crate::org::Org;
 use crate::store::ReadBatch;
-use crate::tenant::{Freshness, Needs, fresh_if_stale};
+use crate::tenant::{Freshness, Needs, fresh_if_stale, listed_id};
 
 pub(crate) use rows::Loaded;
 pub use write::{AccountWritten, CreateAccount, UpsertAccount};
@@ -34,8 +33,7 @@ impl Org {
         let range = tenant.keys.accounts();
         tenant
             .list(None, &range, &page, |ground, key, row| {
-                let Some(account) = parse_last_id(&range, key) else { return Ok(None) };
-                let account: LinkedAccountId = account.parse()?;
+                let account: LinkedAccountId = listed_id(&range, key)?;
                 let loaded = tenant.open_account(ground, &account, row)?;
                 Ok(loaded.and_then(|loaded| loaded.into_model(account)))
             })

@@ -6,13 +6,12 @@ use crate::account::Account;
 use crate::accounts::Loaded;
 use crate::error::Error;
 use crate::id::{CredentialKey, IntegrationId};
-use crate::keyspace::parse_last_id;
 use crate::model::{Credential, CredentialInfo, Listing, PageRequest, Upsert};
 use crate::options::WriteOptions;
 use crate::record::{AccountSheet, IntegrationSheet};
 use crate::secret::Secret;
 use crate::store::{ReadBatch, Versioned};
-use crate::tenant::{Draft, Freshness, Ground, Needs, fresh_if_stale, until_landed};
+use crate::tenant::{Draft, Freshness, Ground, Needs, fresh_if_stale, listed_id, until_landed};
 
 /// The credentials of one integration (app) of a linked account.
 #[derive(Debug, Clone)]
@@ -78,8 +77,7 @@ impl AppCredentials {
         let range = tenant.keys.credentials(account, &self.integration);
         tenant
             .list(Some(account), &range, &page, |ground, key, row| {
-                let Some(key_name) = parse_last_id(&range, key) else { return Ok(None) };
-                let address = (account, &self.integration, &key_name.parse()?);
+                let address = (account, &self.integration, &listed_id(&range, key)?);
                 Ok(tenant.open_credential(ground, address, row)?.map(|credential| credential.info))
             })
             .await

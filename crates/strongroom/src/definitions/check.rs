@@ -33,16 +33,24 @@ impl Definition {
         if value.len() > max {
             return Err(Error::TooLong { what: "a value", max });
         }
-        form(definition, value.expose(), &engine.patterns)
-            .map_err(|rule| Error::InvalidValue { definition: *id, rule })
+        value_form(definition, value, &engine.patterns).map_err(|rule| Error::InvalidValue {
+            definition: *id,
+            name: definition.name.clone(),
+            rule,
+        })
     }
 }
 
-pub(super) fn form(
+/// The rule that a value breaks under a definition.
+pub(super) fn value_form(
     definition: &VariableDefinition,
-    value: &str,
+    value: &Secret,
     patterns: &PatternCache,
 ) -> Result<(), FormatError> {
+    form(definition, value.expose(), patterns)
+}
+
+fn form(definition: &VariableDefinition, value: &str, patterns: &PatternCache) -> Result<(), FormatError> {
     if let Some(bounds) = &definition.length {
         bounds.check(value)?;
     }

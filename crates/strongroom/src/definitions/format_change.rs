@@ -98,8 +98,7 @@ impl Org {
         let changed = change.apply(&stored);
         let (values, next) = tenant.values_of(&changed, &page).await?;
         let mismatches = values.into_iter().filter_map(|value| {
-            let rule =
-                check::form(&changed.definition, value.value.expose(), &tenant.engine.patterns).err()?;
+            let rule = check::value_form(&changed.definition, &value.value, &tenant.engine.patterns).err()?;
             Some(Mismatch { id: value.id, scope: value.scope, rule })
         });
         Ok(Listing { items: mismatches.collect(), next })
@@ -301,7 +300,7 @@ impl Tenant {
 
     /// Whether a value has the form that its definition asks for.
     pub(crate) fn matches(&self, stored: &StoredDefinition, value: &ScopedValue) -> bool {
-        check::form(&stored.definition, value.value.expose(), &self.engine.patterns).is_ok()
+        check::value_form(&stored.definition, &value.value, &self.engine.patterns).is_ok()
     }
 
     /// Which of `scopes` hold a grandfathered value. Costs nothing unless the format was ever changed.

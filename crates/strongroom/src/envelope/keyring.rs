@@ -157,7 +157,8 @@ impl Dek {
         let id = decode_id(cbor)?;
         expect_key(cbor, 1)?;
         let mut bytes = Zeroizing::new([0; 32]);
-        bytes.copy_from_slice(cbor.bytes()?.first_chunk::<32>().ok_or(RowError::Malformed)?);
+        let exact: &[u8; 32] = cbor.bytes()?.try_into().map_err(|_| RowError::Malformed)?;
+        bytes.copy_from_slice(exact);
         let key = SealingKey::derive(&bytes);
         if *key.id() != id {
             return Err(RowError::Malformed);

@@ -1,8 +1,11 @@
 //! Lists that can grow, a page at a time.
 
+use std::str::FromStr;
+
 use super::{Ground, Needs, Tenant};
-use crate::error::Error;
+use crate::error::{Damage, Error};
 use crate::id::LinkedAccountId;
+use crate::keyspace::parse_last_id;
 use crate::model::{Cursor, Listing, PageRequest};
 use crate::store::{Key, KeyRange, ReadBatch, Scan, Versioned};
 
@@ -42,4 +45,9 @@ impl Tenant {
             }
         }
     }
+}
+
+/// The id at the end of the key of a listed row.
+pub(crate) fn listed_id<T: FromStr>(range: &KeyRange, key: &Key) -> Result<T, Error> {
+    parse_last_id(range, key).ok_or_else(|| Error::damaged("the key of a listed row", Damage::Malformed))
 }

@@ -54,6 +54,7 @@ use crate::store::{Revision as RowRevision, Versioned};
 
 pub(crate) use draft::{Draft, SealedPut, Standing};
 pub(crate) use ground::{Freshness, Ground, Needs};
+pub(crate) use list::listed_id;
 pub(crate) use snapshot::{Catalog, Rows, Snapshot, find_definition};
 pub(crate) use {fresh_if_stale, until_landed};
 
@@ -179,7 +180,7 @@ pub(crate) fn seal_row(
     Ok(SealedRow { doc_id, revision, record: &record }.encode(row_kind(context.kind)))
 }
 
-/// What a row is called in an error: its kind and the ids of its address.
+/// What a row is called in an error: its kind and the ids of its address; of a host's record, the namespace alone.
 pub(crate) fn describe(context: &Context<'_>) -> String {
     let kind = match context.kind {
         Kind::ScopedValue | Kind::Shown => "the scoped value",
@@ -192,7 +193,7 @@ pub(crate) fn describe(context: &Context<'_>) -> String {
     let mut text = kind.to_owned();
     let parts = [
         ("", Some(context.name)),
-        ("", Some(context.key_name)),
+        ("", context.key_name.split('\0').next()),
         ("of linked account ", context.linked_account),
         ("of workflow ", context.workflow),
         ("in org ", Some(context.org)),

@@ -10,7 +10,7 @@ use crate::definitions::Definition;
 use crate::envelope::{Context, Kind};
 use crate::error::Error;
 use crate::id::{DefinitionId, DocumentId, LinkedAccountId};
-use crate::model::{DefinitionRef, Expected, Revision, Upsert, ValueWritten};
+use crate::model::{DefinitionRef, Expected, Revision, StoredDefinition, Upsert, ValueWritten};
 use crate::options::WriteOptions;
 use crate::org::Org;
 use crate::record::{RowKind, SealedRow, Sheet};
@@ -161,7 +161,8 @@ impl Definition {
         if self.stored.definition.scopes.allows(scope) {
             return Ok(());
         }
-        Err(Error::ScopeNotAllowed { definition: self.stored.id, scope })
+        let StoredDefinition { id, definition, .. } = &self.stored;
+        Err(Error::ScopeNotAllowed { definition: *id, name: definition.name.clone(), scope })
     }
 }
 
