@@ -64,7 +64,7 @@ impl Engine {
 
     /// Reads, in one snapshot where the request fits the contract's limit, else in several reads.
     pub(crate) async fn read(&self, request: &ReadBatch) -> Result<ReadSet, Error> {
-        if request.gets.len() + request.scans.len() <= READ_OPS_MAX {
+        if request.fits_one_read() {
             return Ok(self.store.read(request).await?);
         }
         let first = ReadBatch { gets: Vec::new(), scans: request.scans.clone() };

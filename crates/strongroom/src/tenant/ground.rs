@@ -103,6 +103,8 @@ impl Tenant {
                 request.gets.push(self.keys.epoch());
             }
 
+            // The epoch of a request that takes several reads may be younger than what was read before it.
+            let cacheable = !shared || request.fits_one_read();
             let mut set = self.engine.read(&request).await?;
             let mut fetched = set.gets.split_off(asked);
             let tag =
@@ -117,7 +119,9 @@ impl Tenant {
             for ((entry, key), owner) in keyrings.iter_mut().zip(&keyring_keys).zip(owners) {
                 if let Some(row) = next_missing(entry, &mut fetched) {
                     let keys = Arc::new(self.open_keyring(owner, &row)?);
-                    caches.keyrings.insert(caches, moment, key.clone(), Arc::clone(&keys), tag);
+                    if cacheable {
+                        caches.keyrings.insert(caches, moment, key.clone(), Arc::clone(&keys), tag);
+                    }
                     *entry = Some((keys, tag));
                 }
             }
@@ -127,7 +131,9 @@ impl Tenant {
                 if let Some(row) = next_missing(entry, &mut fetched) {
                     let opened = self.open_definition(org_keys.as_ref(), *id, &row)?;
                     let Some(definition) = opened.map(Arc::new) else { continue };
-                    caches.definitions.insert(caches, moment, key.clone(), Arc::clone(&definition), tag);
+                    if cacheable {
+                        caches.definitions.insert(caches, moment, key.clone(), Arc::clone(&definition), tag);
+                    }
                     *entry = Some((definition, tag));
                 }
             }
