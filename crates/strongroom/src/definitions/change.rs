@@ -10,7 +10,7 @@ use crate::model::{DefinitionRef, StoredDefinition};
 use crate::options::WriteOptions;
 use crate::org::Org;
 use crate::scope::{Scope, ScopeKind, Scopes};
-use crate::store::{ReadBatch, Scan};
+use crate::store::ReadBatch;
 use crate::tenant::{Draft, Freshness, Needs, until_landed};
 
 /// What to change of a definition; what is not named stays.
@@ -224,12 +224,39 @@ impl Org {
         Ok(())
     }
 
-    /// Some scope of `kind` at which the definition has a value.
+    /// Some scope of `kind` at which the definition has a value. Index rows are hints: one may lead to a value whose
+    /// account is gone and that waits to be swept.
     async fn value_at(&self, id: DefinitionId, kind: ScopeKind) -> Result<Option<Scope>, Error> {
         let keys = &self.tenant.keys;
-        let scan = Scan::new(keys.definition_values_at(&id, kind), 1).keys_only();
-        let set = self.tenant.engine.read(&ReadBatch { gets: Vec::new(), scans: vec![scan] }).await?;
-        let row = set.scans.first().and_then(|page| page.rows.first());
-        Ok(row.and_then(|(key, _)| parse_definition_value(keys, &id, key.as_bytes())))
+        let mut rest = keys.definition_values_at(&id, kind);
+        loop {
+            let page = self.tenant.engine.scan(rest.clone(), HINTS_PAGE).await?;
+            for (key, _) in &page.rows {
+                let Some(scope) = parse_definition_value(keys, &id, key.as_bytes()) else { continue };
+                if self.holds_value(&id, &scope).await? {
+                    return Ok(Some(scope));
+                }
+            }
+            match page.rows.last() {
+                Some((last, _)) if page.more => rest = rest.after(last.as_bytes()),
+                _ => return Ok(None),
+            }
+        }
+    }
+
+    /// Whether a value stands at a scope, without opening it.
+    async fn holds_value(&self, id: &DefinitionId, scope: &Scope) -> Result<bool, Error> {
+        let tenant = &*self.tenant;
+        let account = scope.linked_account();
+        let needs = Needs::org_keys().accounts(account.as_slice());
+        let read = ReadBatch { gets: vec![tenant.keys.value(scope, id)], scans: Vec::new() };
+        let (ground, mut set) = tenant.read(&needs, read).await?;
+        match set.gets.pop().flatten() {
+            Some(row) => Ok(tenant.find_in_row(&ground, scope, id, &row)?.is_some()),
+            None => Ok(false),
+        }
     }
 }
+
+/// How many index rows are looked at in one read; the first nearly always decides.
+const HINTS_PAGE: usize = 16;
