@@ -5,14 +5,11 @@
 mod common;
 
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use async_trait::async_trait;
-use common::{account, id, org_of, plant, rows, run, text, unlock, vault, with_org};
+use common::{FailingStore, account, id, org_of, plant, rows, run, text, unlock, vault, with_org};
 use strongroom::format::{EnumFormat, LengthBounds, PatternFormat, UrlSchemes};
-use strongroom::store::{
-    Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
-};
+use strongroom::store::StoreErrorKind;
 use strongroom::{
     Argon2Params, Error, Expected, IntegrationId, NewValue, Org, PageRequest, RawKey, Scope, ScopeKind,
     ScopePath, Scopes, Secret, Unlock, VarFormat, VariableDefinition, Vault, VaultOptions, WriteOptions,
@@ -135,7 +132,7 @@ fn a_failing_store_does_not_bring_a_value_out() {
         org.define(text("A")).await?;
         let handle = org.create_account(id("a")).with_default_app().await?;
         for kind in [Contention, Corrupt, Indeterminate, Poisoned, TooLarge, Unavailable, Unsupported] {
-            *store.fault.lock().unwrap() = Some(kind);
+            store.fail_after(0, kind);
             silent(org.set_value("A", Scope::Org, CANARY).await);
             silent(handle.upsert_credential("k", CANARY).await);
             silent(org.records(id("session")).put(&id("k"), CANARY).await);
@@ -260,34 +257,4 @@ fn assert_shows_none(holder: &impl Debug) {
 /// Whether a text holds a part of the canary, as text, as hexadecimal digits or as a list of bytes.
 fn shows(text: &str) -> bool {
     ["qzx", "CANARY", "43414e41", "43414E41", "67, 65, 78"].iter().any(|part| text.contains(part))
-}
-
-/// A store in memory whose commits fail as told.
-#[derive(Debug, Default)]
-struct FailingStore {
-    inner: MemoryStore,
-    fault: Mutex<Option<StoreErrorKind>>,
-}
-
-#[async_trait]
-impl Store for FailingStore {
-    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
-        self.inner.read(request).await
-    }
-
-    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
-        let fault = *self.fault.lock().unwrap();
-        match fault {
-            Some(kind) => Err(StoreError::new(kind, "as told").with_source("the cause")),
-            None => self.inner.commit(batch).await,
-        }
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        self.inner.close().await
-    }
 }
