@@ -67,7 +67,7 @@ impl Engine {
         if request.gets.is_empty() && request.scans.is_empty() {
             return Ok(ReadSet::default());
         }
-        if request.gets.len() + request.scans.len() <= READ_OPS_MAX {
+        if request.fits_one_read() {
             return Ok(self.store.read(request).await?);
         }
         let mut set = ReadSet::default();

@@ -4,8 +4,11 @@
 
 mod common;
 
-use common::{id, with_clock, with_org, with_small_store};
-use strongroom::{Error, IntegrationId, PageRequest};
+use std::sync::Arc;
+
+use common::{FailingStore, id, org_of, run, vault, with_clock, with_org, with_small_store};
+use strongroom::store::StoreErrorKind;
+use strongroom::{Error, IntegrationId, PageRequest, VaultOptions};
 
 #[test]
 fn an_integration_is_added_once_and_answered_after_that() {
@@ -74,6 +77,19 @@ fn an_integration_that_is_added_again_starts_with_no_credentials() {
         assert_ne!(second.id, first.id);
         assert!(account.app(id("crm")).get("k").await?.is_none());
         assert!(account.app(id("crm")).list(PageRequest::default()).await?.items.is_empty());
+        Ok(())
+    });
+}
+
+#[test]
+fn the_integrations_of_an_account_that_waits_to_be_swept_are_gone() {
+    run(async {
+        let store = Arc::new(FailingStore::default());
+        let org = org_of(&vault(Arc::clone(&store), VaultOptions::default()).await?);
+        let account = org.create_account(id("a")).with_default_app().await?;
+        store.fail_after(1, StoreErrorKind::Unavailable);
+        org.delete_account(&id("a")).await.unwrap_err();
+        assert!(account.integrations(PageRequest::default()).await?.items.is_empty());
         Ok(())
     });
 }

@@ -4,10 +4,13 @@
 
 mod common;
 
-use common::{account, text, with_clock, with_org, workflow};
+use std::sync::Arc;
+
+use common::{FailingStore, account, id, org_of, run, text, vault, with_clock, with_org, workflow};
+use strongroom::store::StoreErrorKind;
 use strongroom::{
     DefinitionChange, Error, Expected, Org, Scope, ScopeKind, ScopePath, Scopes, VarFormat,
-    VariableDefinition, WriteOptions,
+    VariableDefinition, VaultOptions, WriteOptions,
 };
 
 #[test]
@@ -147,6 +150,40 @@ fn a_scope_is_removed_only_when_no_value_stands_there() {
             Ok(())
         });
     }
+}
+
+#[test]
+fn a_value_whose_account_is_gone_does_not_hold_its_scope() {
+    run(async {
+        let store = Arc::new(FailingStore::default());
+        let org = org_of(&vault(Arc::clone(&store), VaultOptions::default()).await?);
+        org.define(text("A")).await?;
+        org.set_value("A", account("a"), "x").await?;
+        store.fail_after(1, StoreErrorKind::Unavailable);
+        // The first batch drops the account's keys; the rows wait for a sweep.
+        org.delete_account(&id("a")).await.unwrap_err();
+        store.recover();
+        narrow_from(&org, ScopeKind::LinkedAccount).await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_value_behind_one_whose_account_is_gone_holds_its_scope() {
+    run(async {
+        let store = Arc::new(FailingStore::default());
+        let org = org_of(&vault(Arc::clone(&store), VaultOptions::default()).await?);
+        org.define(text("A")).await?;
+        for scope in [account("a"), account("b")] {
+            org.set_value("A", scope, "x").await?;
+        }
+        store.fail_after(1, StoreErrorKind::Unavailable);
+        org.delete_account(&id("a")).await.unwrap_err();
+        store.recover();
+        let in_use = narrow_from(&org, ScopeKind::LinkedAccount).await;
+        assert!(matches!(in_use, Err(Error::ScopeInUse { scope, .. }) if scope == account("b")));
+        Ok(())
+    });
 }
 
 #[test]

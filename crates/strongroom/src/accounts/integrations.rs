@@ -33,6 +33,10 @@ impl Account {
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn integrations(&self, page: PageRequest) -> Result<Listing<Integration>, Error> {
+        // Those of an account that is gone may wait to be swept.
+        if self.info().await?.is_none() {
+            return Ok(Listing { items: Vec::new(), next: None });
+        }
         let tenant = &*self.org().tenant;
         let range = tenant.keys.integrations(self.id());
         tenant

@@ -167,13 +167,18 @@ pub struct ReadBatch {
 }
 
 impl ReadBatch {
+    /// Whether it holds no more gets and scans than one read may.
+    pub(crate) fn fits_one_read(&self) -> bool {
+        self.gets.len() + self.scans.len() <= READ_OPS_MAX
+    }
+
     /// Refuses a read that exceeds a limit of the contract. Every backend calls it first.
     ///
     /// # Errors
     /// `TooLarge` for more than [`READ_OPS_MAX`] gets and scans, or for a key over [`KEY_BYTES_MAX`]; `Unsupported`
     /// for an empty key, and for a scan of no rows, which would never come to an end.
     pub fn check(&self) -> Result<(), StoreError> {
-        if self.gets.len() + self.scans.len() > READ_OPS_MAX {
+        if !self.fits_one_read() {
             return Err(too_large("a read holds too many gets and scans"));
         }
         if self.gets.iter().any(|key| key.0.len() > KEY_BYTES_MAX) {

@@ -8,13 +8,14 @@
 
 use std::fmt::Debug;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures_executor::block_on;
 use strongroom::store::{
-    Capabilities, Committed, Key, KeyRange, ReadBatch, ReadSet, Scan, Store, StoreError, WriteBatch,
+    Capabilities, Committed, Key, KeyRange, ReadBatch, ReadSet, Scan, Store, StoreError, StoreErrorKind,
+    WriteBatch,
 };
 use strongroom::{
     Clock, Environment, Error, Limits, Org, OrgId, RawKey, Scope, ScopedValue, Unlock, VarFormat,
@@ -162,6 +163,56 @@ impl Store for SmallStore {
 
     async fn close(&self) -> Result<(), StoreError> {
         self.0.close().await
+    }
+}
+
+/// A store in memory whose commits fail as told.
+#[derive(Debug, Default)]
+pub(crate) struct FailingStore {
+    inner: MemoryStore,
+    /// How many commits still go through, and how the later ones fail.
+    fault: Mutex<Option<(usize, StoreErrorKind)>>,
+}
+
+impl FailingStore {
+    pub(crate) fn fail_after(&self, commits: usize, kind: StoreErrorKind) {
+        *self.fault.lock().unwrap() = Some((commits, kind));
+    }
+
+    pub(crate) fn recover(&self) {
+        *self.fault.lock().unwrap() = None;
+    }
+
+    fn take_fault(&self) -> Option<StoreErrorKind> {
+        match self.fault.lock().unwrap().as_mut()? {
+            (0, kind) => Some(*kind),
+            (commits, _) => {
+                *commits -= 1;
+                None
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Store for FailingStore {
+    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
+        self.inner.read(request).await
+    }
+
+    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
+        match self.take_fault() {
+            Some(kind) => Err(StoreError::new(kind, "as told").with_source("the cause")),
+            None => self.inner.commit(batch).await,
+        }
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.inner.close().await
     }
 }
 

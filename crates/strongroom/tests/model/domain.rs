@@ -25,8 +25,10 @@ pub(crate) struct Domain {
     /// Credentials by integration and key name.
     pub(crate) apps: BTreeMap<App, BTreeMap<String, Document>>,
     pub(crate) records: BTreeMap<String, Document>,
+    /// Whether the store fails after the first batch of a delete.
+    pub(crate) cuts_deletes_short: bool,
     /// The last revision that is no longer that of the document.
-    stale: BTreeMap<String, Revision>,
+    pub(crate) stale: BTreeMap<String, Revision>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

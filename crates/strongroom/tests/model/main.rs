@@ -17,15 +17,16 @@ mod verb;
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use strongroom::store::StoreErrorKind;
 use strongroom::{Error, Timestamp, Vault, VaultOptions};
 use strongroom_memory::MemoryStore;
 
-use common::{TestClock, org_of, run, unlock, vault};
+use common::{FailingStore, TestClock, org_of, run, unlock, vault};
 use domain::Domain;
 use verb::{Verb, verbs};
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(32) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(16) })]
 
     #[test]
     fn any_stream_of_verbs_leaves_what_the_model_holds(verbs in verbs()) {
@@ -47,6 +48,30 @@ proptest! {
             let domain = follow(&[one, two], &clock, &verbs).await?;
             let later = Vault::open(store, unlock()).await?;
             domain.is_what(&org_of(&later)).await
+        });
+    }
+
+    #[test]
+    fn a_delete_that_was_cut_short_is_done_for_every_reader(verbs in verbs()) {
+        run(async {
+            let (clock, store) = (TestClock::default(), Arc::new(FailingStore::default()));
+            let options = VaultOptions::default().clock(clock.clone());
+            let vault = vault(Arc::clone(&store), options).await?;
+            let org = org_of(&vault);
+            let mut domain = Domain { cuts_deletes_short: true, ..Domain::default() };
+            for (now, verb) in (1_000..).zip(&verbs) {
+                clock.set(now);
+                if verb.cascades() {
+                    store.fail_after(1, StoreErrorKind::Unavailable);
+                }
+                domain.step(&org, verb, Timestamp::from_ms(now)).await?;
+                store.recover();
+                domain.is_what(&org).await?;
+            }
+            vault.run_jobs().await?;
+            domain.is_what(&org).await?;
+            assert_eq!(vault.run_jobs().await?, 0);
+            Ok(())
         });
     }
 }

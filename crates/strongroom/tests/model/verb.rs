@@ -37,6 +37,16 @@ pub(crate) enum Verb {
     DeleteRecord { key: Name },
 }
 
+impl Verb {
+    /// Whether the verb leaves rows to be swept.
+    pub(crate) fn cascades(&self) -> bool {
+        matches!(
+            self,
+            Self::DeleteDefinition { .. } | Self::DeleteAccount { .. } | Self::DeleteIntegration { .. }
+        )
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Change {
     pub(crate) name: Option<Name>,
