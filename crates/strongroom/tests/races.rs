@@ -334,7 +334,7 @@ fn a_reader_who_is_overtaken_by_a_delete_never_sees_the_definition_without_its_v
         let hooked = Hooked::new(base);
         let vault = open(hooked.clone());
         let org = org(&vault);
-        block_on(org.resolve_all(&ScopePath::org())).unwrap();
+        block_on(org.resolve("V", &ScopePath::org())).unwrap();
         let other = org.clone();
         hooked.once(point, move || block_on(other.delete_definition("V")).unwrap());
         match block_on(org.resolve("V", &ScopePath::org())) {

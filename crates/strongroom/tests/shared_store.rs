@@ -1,99 +1,136 @@
-//! Several engines on one store.
+//! Two vaults on one store: what one changes, the other sees at once.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+use std::sync::Arc;
 
-use std::fmt;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex};
-
-use async_trait::async_trait;
 use futures_executor::block_on;
-use strongroom::store::{Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, WriteBatch};
 use strongroom::{
-    DefinitionChange, Environment, Error, NewValue, Org, RawKey, Scope, Unlock, VarFormat,
-    VariableDefinition, Vault,
+    DefinitionChange, DefinitionFilter, Error, Org, PageRequest, Scope, ScopeKind, ScopePath, Scopes,
 };
-use strongroom_memory::MemoryStore;
+
+mod rig;
+
+use rig::{account, audit, empty, furnished, load, of_account, open, org, text, verbs, view};
+
+/// Two orgs, the same one, of two vaults on one store, each with warm caches.
+fn two() -> (Org, Org) {
+    let (store, vault) = empty();
+    let one = org(&vault);
+    block_on(async {
+        one.define(text("V").default_value("default")).await?;
+        one.set_value("V", Scope::Org, "v").await?;
+        one.set_value("V", of_account("a"), "v of a").await?;
+        Ok::<(), Error>(())
+    })
+    .unwrap();
+    let other = org(&open(store));
+    warm(&one);
+    warm(&other);
+    (one, other)
+}
+
+fn warm(org: &Org) {
+    let run = ScopePath::org().linked_account(account("a"));
+    assert!(block_on(org.resolve("V", &run)).unwrap().is_some());
+    assert_eq!(block_on(org.resolve_all(&run)).unwrap().values.len(), 1);
+}
 
 #[test]
-fn a_row_is_not_cached_under_an_epoch_younger_than_itself() {
-    block_on(async {
-        let memory = Arc::new(MemoryStore::new());
-        let other = org(&Vault::create(Arc::clone(&memory), unlock()).await.unwrap());
-        let mut ids = Vec::new();
-        for index in 0..100 {
-            let definition = VariableDefinition::new(format!("V{index}"), VarFormat::Integer);
-            ids.push(other.define(definition).await.unwrap());
-        }
-        let store = Arc::new(Interrupted { memory, interruption: Mutex::new(None) });
-        let own = org(&Vault::open(Arc::clone(&store), unlock()).await.unwrap());
-
-        // What this needs takes several reads: the scans, of which there are none, the values, the first definitions.
-        let first = ids[0];
-        let change = async move {
-            other.update_definition(first, DefinitionChange::new().encrypted()).await.unwrap();
-        };
-        *store.interruption.lock().unwrap() = Some((3, Box::pin(change)));
-        let values: Vec<_> = ids.iter().map(|id| NewValue::new(*id, Scope::Org, "not a number")).collect();
-        assert!(matches!(own.set_values(&values).await, Err(Error::InvalidValue { .. })));
-
-        assert!(store.interruption.lock().unwrap().is_none(), "the definition was changed meanwhile");
-        assert!(own.definition(first).await.unwrap().unwrap().definition.encrypted);
-    });
-}
-
-fn org(vault: &Vault) -> Org {
-    vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), Environment::test())
-}
-
-fn unlock() -> Unlock {
-    Unlock::raw_key(RawKey::from_bytes([7; 32]))
-}
-
-/// After how many reads something happens, and what.
-type Interruption = (usize, Pin<Box<dyn Future<Output = ()> + Send>>);
-
-/// A store on which another engine does something between two reads.
-struct Interrupted {
-    memory: Arc<MemoryStore>,
-    interruption: Mutex<Option<Interruption>>,
-}
-
-impl Interrupted {
-    fn due(&self) -> Option<Interruption> {
-        let mut waiting = self.interruption.lock().unwrap();
-        let (reads_left, _) = waiting.as_mut()?;
-        *reads_left -= 1;
-        if *reads_left == 0 { waiting.take() } else { None }
+fn every_verb_of_one_vault_is_seen_at_once_by_the_other() {
+    let base = furnished();
+    for verb in verbs() {
+        let store = load(&base);
+        let (one, other) = (open(Arc::clone(&store)), open(Arc::clone(&store)));
+        let before = view(&org(&other));
+        assert_eq!(view(&org(&one)), before);
+        block_on(verb.run(org(&one))).unwrap();
+        let after = view(&org(&other));
+        assert_ne!(after, before, "{}", verb.name);
+        assert_eq!(after, view(&org(&one)), "{}", verb.name);
+        assert_eq!(after, view(&org(&open(Arc::clone(&store)))), "{}", verb.name);
+        audit(&store);
     }
 }
 
-#[async_trait]
-impl Store for Interrupted {
-    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
-        let answer = self.memory.read(request).await;
-        let due = self.due();
-        if let Some((_, interruption)) = due {
-            interruption.await;
-        }
-        answer
-    }
-
-    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
-        self.memory.commit(batch).await
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.memory.capabilities().with_sharing()
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        self.memory.close().await
+#[test]
+fn every_verb_is_seen_after_the_vault_that_ran_it_is_gone() {
+    let base = furnished();
+    for verb in verbs() {
+        let store = load(&base);
+        let (one, other) = (open(Arc::clone(&store)), open(store));
+        let before = view(&org(&other));
+        block_on(verb.run(org(&one))).unwrap();
+        let after = view(&org(&one));
+        drop(one);
+        // From here on the store has one handle, and nobody else will write to it.
+        assert_ne!(after, before);
+        assert_eq!(view(&org(&other)), after, "{}", verb.name);
+        assert_eq!(view(&org(&other)), after, "{}, from the caches", verb.name);
     }
 }
 
-impl fmt::Debug for Interrupted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Interrupted").finish_non_exhaustive()
+#[test]
+fn a_handle_that_could_come_back_counts_as_shared() {
+    let (store, vault) = empty();
+    drop(vault);
+    let weak = Arc::downgrade(&store);
+    let vault = open(store);
+    let one = org(&vault);
+    block_on(one.define(text("V"))).unwrap();
+    block_on(one.set_value("V", Scope::Org, "v")).unwrap();
+    warm(&one);
+    let other = open(weak.upgrade().unwrap());
+    block_on(org(&other).delete_definition("V")).unwrap();
+    drop(other);
+    assert!(block_on(one.definition("V")).unwrap().is_none());
+}
+
+#[test]
+fn a_value_is_not_set_under_a_definition_that_the_other_changed() {
+    let (one, other) = two();
+    let narrow = DefinitionChange::new().scopes(Scopes::only(ScopeKind::Org).and(ScopeKind::LinkedAccount));
+    block_on(one.update_definition("V", narrow)).unwrap();
+    let workflow = rig::of_workflow("w");
+    let refused = block_on(other.set_value("V", workflow.clone(), "v"));
+    assert!(matches!(refused, Err(Error::ScopeNotAllowed { .. })), "{refused:?}");
+    block_on(one.delete_definition("V")).unwrap();
+    let refused = block_on(other.set_value("V", Scope::Org, "v"));
+    assert!(matches!(refused, Err(Error::DefinitionNotFound(_))), "{refused:?}");
+}
+
+#[test]
+fn a_name_that_another_definition_took_leads_to_that_one() {
+    let (one, other) = two();
+    block_on(one.update_definition("V", DefinitionChange::new().name("OLD"))).unwrap();
+    let id = block_on(one.define(text("V"))).unwrap();
+    assert_eq!(block_on(other.definition("V")).unwrap().unwrap().id, id);
+    assert!(block_on(other.resolve("V", &ScopePath::org())).unwrap().is_none());
+    let taken = block_on(other.define(text("OLD")));
+    assert!(matches!(taken, Err(Error::DefinitionExists(_))), "{taken:?}");
+}
+
+#[test]
+fn a_key_that_the_other_dropped_neither_opens_nor_seals() {
+    let (one, other) = two();
+    block_on(one.delete_account(&account("a"))).unwrap();
+    assert!(block_on(other.value("V", &of_account("a"))).unwrap().is_none());
+    block_on(other.set_value("V", of_account("a"), "new")).unwrap();
+    let seen = block_on(one.value("V", &of_account("a"))).unwrap().unwrap();
+    assert_eq!(seen.value.expose(), "new");
+    let listed = block_on(one.values(&of_account("a"), PageRequest::default())).unwrap();
+    assert_eq!(listed.items.len(), 1);
+}
+
+#[test]
+fn lists_and_counts_are_never_of_another_moment() {
+    let (one, other) = two();
+    for round in 0..20 {
+        let name = format!("V{round}");
+        block_on(one.define(text(&name).default_value("d"))).unwrap();
+        let all = block_on(other.resolve_all(&ScopePath::org())).unwrap();
+        assert!(all.get(&name).is_some());
+        assert_eq!(block_on(other.count_definitions(&DefinitionFilter::all())).unwrap(), round + 2);
+        block_on(other.update_definition(&name, DefinitionChange::new().default_value("e"))).unwrap();
+        let all = block_on(one.resolve_all(&ScopePath::org())).unwrap();
+        assert_eq!(all.get(&name).unwrap().value.expose(), "e");
     }
 }

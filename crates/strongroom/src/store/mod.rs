@@ -71,8 +71,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     async fn close(&self) -> Result<(), StoreError>;
 }
 
-/// A store behind an `Arc` is a store. While others hold the same `Arc` it counts as shared, since they may write
-/// to it behind the engine's back. A wrapper that keeps an `Arc<S>` of its own asks `(*self.inner).capabilities()`.
+/// A store behind an `Arc` is a store. While others hold the same `Arc`, or a `Weak` of it, it counts as shared, since
+/// they may write to it behind the engine's back. A wrapper that keeps an `Arc<S>` of its own asks `(*self.inner).capabilities()`.
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: Store + ?Sized> Store for Arc<S> {
@@ -86,7 +86,8 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn capabilities(&self) -> Capabilities {
         let inner = (**self).capabilities();
-        Capabilities { shared: inner.shared || Arc::strong_count(self) > 1, ..inner }
+        let others = Arc::strong_count(self) > 1 || Arc::weak_count(self) > 0;
+        Capabilities { shared: inner.shared || others, ..inner }
     }
 
     async fn close(&self) -> Result<(), StoreError> {
