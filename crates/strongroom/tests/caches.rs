@@ -70,7 +70,7 @@ const COLD: &[Counted] = &[
 
 /// Each verb on a vault that has seen everything.
 const WARM: &[Counted] = &[
-    ("definition by name", |org, _| block_on(org.definition("V")).map(drop), (1, 0)),
+    ("definition by name", |org, _| block_on(org.definition("V")).map(drop), (0, 0)),
     (
         "definitions",
         |org, _| block_on(org.definitions(&DefinitionFilter::all(), PageRequest::default())).map(drop),
@@ -80,8 +80,8 @@ const WARM: &[Counted] = &[
     ("explain by name", |org, _| block_on(org.explain("V", &run())).map(drop), (1, 0)),
     ("resolve_all", |org, _| block_on(org.resolve_all(&run())).map(drop), (1, 0)),
     ("value by name", |org, _| block_on(org.value("V", &of_account("a"))).map(drop), (1, 0)),
-    ("values", |org, _| block_on(org.values(&of_account("a"), PageRequest::default())).map(drop), (2, 0)),
-    ("validate", |org, _| block_on(org.validate("V", &Scope::Org, "v")).map(drop), (1, 0)),
+    ("values", |org, _| block_on(org.values(&of_account("a"), PageRequest::default())).map(drop), (1, 0)),
+    ("validate", |org, _| block_on(org.validate("V", &Scope::Org, "v")).map(drop), (0, 0)),
     ("set_value by name", |org, _| block_on(org.set_value("V", Scope::Org, "v")).map(drop), (1, 1)),
     (
         "set_value first of an account",
@@ -127,12 +127,12 @@ const WARM: &[Counted] = &[
     (
         "put_record",
         |org, _| block_on(org.records("session".parse()?).put(&"r".parse()?, "x")).map(drop),
-        (2, 1),
+        (1, 1),
     ),
     (
         "rename",
         |org, id| block_on(org.update_definition(id, DefinitionChange::new().name("V2"))).map(drop),
-        (2, 1),
+        (1, 1),
     ),
 ];
 
@@ -148,7 +148,7 @@ fn a_cold_verb_reads_its_definition_and_keys_together_with_its_rows() {
 }
 
 #[test]
-fn a_warm_verb_reads_once() {
+fn a_warm_verb_reads_its_own_rows_alone() {
     let base = furnished();
     let id = block_on(org(&open(load(&base))).definition("V")).unwrap().unwrap().id;
     for verb in WARM {
