@@ -1,0 +1,85 @@
+//! Credentials of the default app.
+
+mod support;
+
+use support::Fixture;
+
+const PATH: &str = "/linked-account/default-app/auth-credentials";
+
+#[tokio::test]
+async fn a_credential_is_added_then_updated() {
+    let fixture = Fixture::new().await;
+    fixture.register("user_12345").await;
+    let put = async |value: &str| {
+        let call = fixture.call("PUT", &format!("{PATH}/api_key")).header("linked_account_id", "user_12345");
+        call.json(&format!(r#"{{"value":{value}}}"#)).await
+    };
+    put(r#""k1""#).await.is(
+        200,
+        r#"{"success":true,"message":"Auth credential 'api_key' added successfully","action":"added"}"#,
+    );
+    put(r#""k2""#).await.is(
+        200,
+        r#"{"success":true,"message":"Auth credential 'api_key' updated successfully","action":"updated"}"#,
+    );
+    let account = fixture.org.account("user_12345".parse().unwrap());
+    let kept = account.credential("api_key").await.unwrap().unwrap();
+    assert_eq!(kept.value.expose(), "k2");
+}
+
+#[tokio::test]
+async fn what_is_not_a_string_is_kept_as_its_exact_source() {
+    let fixture = Fixture::new().await;
+    fixture.register("a").await;
+    let account = fixture.org.account("a".parse().unwrap());
+    for (json, kept) in [
+        (r#""\u00e9\n""#, "é\n"),
+        ("12345678901234567890.10", "12345678901234567890.10"),
+        (" { \"b\" : [1 , 1e400], \"b\":null }", "{ \"b\" : [1 , 1e400], \"b\":null }"),
+        ("null", "null"),
+        ("true", "true"),
+        (r#""""#, ""),
+    ] {
+        let call = fixture.call("PUT", &format!("{PATH}/k?linked_account_id=a"));
+        let answer = call.json(&format!(r#"{{"value":{json}}}"#)).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert_eq!(account.credential("k").await.unwrap().unwrap().value.expose(), kept);
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_percent_decoded_once_and_case_sensitive() {
+    let fixture = Fixture::new().await;
+    fixture.register("a").await;
+    let account = fixture.org.account("a".parse().unwrap());
+    for (path, key) in [
+        ("%41pi%2Fkey", "Api/key"),
+        ("api%2541", "api%41"),
+        ("%C3%A9", "é"),
+        ("a+b", "a+b"),
+        ("%2E%2E", ".."),
+    ] {
+        let call = fixture.call("PUT", &format!("{PATH}/{path}?linked_account_id=a"));
+        call.json(r#"{"value":"v"}"#).await;
+        assert!(account.credential(key).await.unwrap().is_some(), "{path}");
+    }
+    let put = async |key: &str| {
+        let call = fixture.call("PUT", &format!("{PATH}/{key}?linked_account_id=a"));
+        call.json(r#"{"value":"v"}"#).await
+    };
+    put("%FF").await.is_bad_request("the path must be UTF-8");
+    put("a%00").await.is_bad_request("a credential key must not contain control characters");
+    put(&"k".repeat(257)).await.is_bad_request("a credential key must be at most 256 bytes of UTF-8");
+}
+
+#[tokio::test]
+async fn a_credential_needs_the_default_app() {
+    let fixture = Fixture::new().await;
+    let call = fixture.call("PUT", &format!("{PATH}/api_key")).header("linked_account_id", "user_12345");
+    let answer = call.json(r#"{"value":"k1"}"#).await;
+    answer.is_not_found("Default app integration not found for linked account user_12345");
+    let answer = fixture.call("PUT", &format!("{PATH}/api_key")).json(r#"{"value":"k1"}"#).await;
+    answer.is_bad_request("linked_account_id is required");
+    let call = fixture.call("PUT", &format!("{PATH}/api_key")).header("linked_account_id", "a");
+    call.json("{}").await.is_bad_request("value is required");
+}
