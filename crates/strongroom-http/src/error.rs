@@ -7,8 +7,8 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use strongroom::Error;
 use strongroom::store::StoreErrorKind;
+use strongroom::{Error, IntegrationId};
 use utoipa::ToSchema;
 
 /// A request that failed.
@@ -188,10 +188,10 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let message = match &error {
             Error::DefinitionNotFound(_) => return Self::definition_not_found(),
-            Error::IntegrationNotFound { account, .. } => {
-                return Self::not_found(format!(
-                    "Default app integration not found for linked account {account}"
-                ));
+            Error::IntegrationNotFound { account, integration } => {
+                let default = *integration == IntegrationId::default_app();
+                let which = if default { "Default app integration" } else { "Integration" };
+                return Self::not_found(format!("{which} not found for linked account {account}"));
             }
             Error::AccountNotFound(_) => return Self::not_found("Linked account not found"),
             Error::InvalidValue { .. } => "value does not match the variable format",

@@ -1,5 +1,6 @@
 //! `strongroom-http`: an axum router, or a server of its own, over a [`strongroom::Vault`].
 
+mod accounts;
 mod auth;
 mod credentials;
 mod definitions;
@@ -11,6 +12,7 @@ mod page;
 mod request;
 mod router;
 mod service;
+mod sessions;
 mod time;
 mod values;
 

@@ -4,16 +4,17 @@ use axum::Json;
 use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use strongroom::{
-    DefinitionId, DocumentId, Environment, LinkedAccountId, OrgId, Scope, ScopeKind, ScopePath,
-    StoredDefinition, WorkflowId, WriteOptions,
+    DefinitionId, DocumentId, Environment, LinkedAccountId, Org, OrgId, PageRequest, Scope, ScopeKind,
+    ScopePath, ScopedValue, StoredDefinition, WorkflowId, WriteOptions,
 };
 use utoipa::{IntoParams, ToSchema};
 use zeroize::Zeroizing;
 
 use crate::auth::Caller;
-use crate::definitions;
+use crate::definitions::{self, wire_scope};
 use crate::error::Failure;
 use crate::openapi::Failures;
+use crate::page::PageNumber;
 use crate::request::{Body, Query, SecretText, Segment, Stated};
 use crate::time;
 
@@ -77,6 +78,77 @@ pub(crate) struct ValueFound {
     scope: &'static str,
     #[schema(value_type = String)]
     variable_definition_id: DefinitionId,
+}
+
+/// Which values to list.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListParams {
+    #[param(required = false, value_type = String)]
+    variable_definition_id: Option<String>,
+    /// Required for `linked_account` scope; may come as header instead.
+    #[param(required = false, value_type = String)]
+    linked_account_id: Option<String>,
+    /// Required for `workflow` scope.
+    #[param(required = false, value_type = String)]
+    workflow_id: Option<String>,
+    #[param(required = false, value_type = u32, minimum = 1, default = 1)]
+    page: Option<String>,
+    /// More than 100 counts as 100.
+    #[param(required = false, value_type = u32, minimum = 1, default = 10)]
+    limit: Option<String>,
+}
+
+/// The values of a scope.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ValueList {
+    status: &'static str,
+    docs: Vec<ValueDoc>,
+    #[serde(rename = "totalDocs")]
+    total_docs: usize,
+    limit: usize,
+    page: usize,
+}
+
+/// A value in a list, never shown.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ValueDoc {
+    #[serde(rename = "_id")]
+    #[schema(value_type = String)]
+    id: DocumentId,
+    variable_definition_id: ValueDefinition,
+    /// Always `[REDACTED]`.
+    value: &'static str,
+    #[serde(rename = "updatedAt")]
+    updated_at: String,
+}
+
+/// Of which definition a value is.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ValueDefinition {
+    #[serde(rename = "_id")]
+    #[schema(value_type = String)]
+    id: DefinitionId,
+    name: String,
+    #[schema(value_type = String)]
+    scope: ScopeKind,
+    encrypted: bool,
+}
+
+/// Whose value to delete.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct AccountParams {
+    /// Refuses a value that is not this account's own.
+    #[param(required = false, value_type = String)]
+    linked_account_id: Option<String>,
+}
+
+/// A value that was deleted.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ValueDeleted {
+    status: &'static str,
+    message: String,
 }
 
 /// Sets the value of a variable at one scope
@@ -151,6 +223,77 @@ pub(crate) async fn get(
         .map_err(Failure::with_error_code)
 }
 
+/// Lists the values of a scope, redacted
+///
+/// Sorted by the `_id` of their definitions.
+#[utoipa::path(
+    get, path = "/env/values/{scope_or_id}", tag = "variables",
+    params(
+        ("scope_or_id" = String, Path, description = "`org` (or `workspace`), `linked_account` or `workflow`"),
+        ListParams, ("linked_account_id" = Option<String>, Header),
+    ),
+    responses((status = 200, body = ValueList), Failures),
+    security(("api_key" = []), ("session_token" = [])),
+)]
+pub(crate) async fn list(
+    caller: Caller,
+    Segment(scope): Segment,
+    headers: HeaderMap,
+    Query(query): Query<ListParams>,
+) -> Result<Json<ValueList>, Failure> {
+    let number = PageNumber::parse(query.page.as_deref(), query.limit.as_deref())?;
+    let stated = Stated::in_header(&headers)?.or_query(query.linked_account_id.as_deref());
+    let kind = definitions::parse_scope(&scope)?;
+    let scope = listed_scope(&caller, kind, &stated, query.workflow_id.as_deref())?;
+    let values = match &query.variable_definition_id {
+        Some(id) => value_of(caller.org(), id, &scope).await?.into_iter().collect(),
+        // A scope has no more values than an org has definitions, which is a page of the engine.
+        None => caller.org().values(&scope, PageRequest::first(PageRequest::LIMIT_MAX)).await?.items,
+    };
+    let total_docs = values.len();
+    let mut docs = Vec::with_capacity(number.limit.min(total_docs));
+    for value in number.cut(values) {
+        docs.extend(ValueDoc::of(caller.org(), &value).await?);
+    }
+    let PageNumber { page, limit } = number;
+    Ok(Json(ValueList { status: SUCCESS, docs, total_docs, limit, page }))
+}
+
+/// Deletes a value by its id
+#[utoipa::path(
+    delete, path = "/env/values/{scope_or_id}", tag = "variables",
+    params(
+        ("scope_or_id" = String, Path, description = "The `_id` of a value"),
+        AccountParams, ("linked_account_id" = Option<String>, Header),
+    ),
+    responses((status = 200, body = ValueDeleted), Failures),
+    security(("api_key" = []), ("session_token" = [])),
+)]
+pub(crate) async fn delete(
+    caller: Caller,
+    Segment(id): Segment,
+    headers: HeaderMap,
+    Query(query): Query<AccountParams>,
+) -> Result<Json<ValueDeleted>, Failure> {
+    let stated = Stated::in_header(&headers)?.or_query(query.linked_account_id.as_deref());
+    let account = caller.linked_account(&stated)?;
+    remove(caller.org(), &id, account).await.map(Json).map_err(Failure::with_error_code)
+}
+
+/// Deletes a value, if it is the account's own where one was named.
+async fn remove(org: &Org, id: &str, account: Option<LinkedAccountId>) -> Result<ValueDeleted, Failure> {
+    let id: DocumentId = id.parse().map_err(|_| Failure::value_not_found())?;
+    let found = org.value_by_id(&id).await?;
+    let own = account.map(Scope::LinkedAccount);
+    let found = found.filter(|found| own.as_ref().is_none_or(|own| found.scope == *own));
+    let found = found.ok_or_else(Failure::value_not_found)?;
+    let definition = org.definition(found.definition_id).await?.ok_or_else(Failure::value_not_found)?;
+    org.delete_value_by_id(&id).await?.ok_or_else(Failure::value_not_found)?;
+    let name = definition.definition.name;
+    let message = format!("Variable value for \"{name}\" deleted successfully");
+    Ok(ValueDeleted { status: SUCCESS, message })
+}
+
 async fn find(
     caller: &Caller,
     id: &str,
@@ -202,6 +345,48 @@ fn target_scope(caller: &Caller, stated: &Stated<'_>, workflow: Option<&str>) ->
     }
 }
 
+/// The scope whose values are to be listed. A token reaches its own account's alone.
+fn listed_scope(
+    caller: &Caller,
+    kind: ScopeKind,
+    stated: &Stated<'_>,
+    workflow: Option<&str>,
+) -> Result<Scope, Failure> {
+    let (account, workflow) = (caller.linked_account(stated)?, caller.workflow(workflow)?);
+    match (caller, kind) {
+        (_, ScopeKind::LinkedAccount) => account.map(Scope::LinkedAccount),
+        (Caller::Token(_), _) => return Err(Failure::not_own_scope()),
+        (Caller::Key(_), ScopeKind::Workflow) => workflow.map(Scope::Workflow),
+        (Caller::Key(_), ScopeKind::Org) => Some(Scope::Org),
+    }
+    .ok_or_else(|| scope_id_required(kind))
+}
+
+/// The value of a definition at a scope, if there are both.
+async fn value_of(org: &Org, definition: &str, scope: &Scope) -> Result<Option<ScopedValue>, Failure> {
+    let Ok(definition) = definition.parse::<DefinitionId>() else { return Ok(None) };
+    match org.value(definition, scope).await {
+        Err(strongroom::Error::DefinitionNotFound(_)) => Ok(None),
+        found => Ok(found?),
+    }
+}
+
+impl ValueDoc {
+    /// `None` for a value whose definition was just deleted.
+    async fn of(org: &Org, value: &ScopedValue) -> Result<Option<Self>, Failure> {
+        let Some(stored) = org.definition(value.definition_id).await? else { return Ok(None) };
+        let definition = stored.definition;
+        let scope = wire_scope(definition.scopes);
+        let (name, encrypted) = (definition.name, definition.encrypted);
+        Ok(Some(Self {
+            id: value.id,
+            variable_definition_id: ValueDefinition { id: stored.id, name, scope, encrypted },
+            value: REDACTED,
+            updated_at: time::iso(value.updated_at),
+        }))
+    }
+}
+
 /// Tells a caller that left an id out which one the definition asks for.
 fn refuse_other_scope(definition: &StoredDefinition, scope: ScopeKind) -> Result<(), Failure> {
     let allowed = definition.definition.scopes;
@@ -224,4 +409,5 @@ fn redacted() -> Zeroizing<String> {
     Zeroizing::new(REDACTED.to_owned())
 }
 
-pub(crate) const REDACTED: &str = "[REDACTED]";
+const REDACTED: &str = "[REDACTED]";
+const SUCCESS: &str = "success";

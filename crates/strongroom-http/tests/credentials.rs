@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::Fixture;
+use support::{Fixture, NOW};
 
 const PATH: &str = "/linked-account/default-app/auth-credentials";
 
@@ -82,4 +82,44 @@ async fn a_credential_needs_the_default_app() {
     answer.is_bad_request("linked_account_id is required");
     let call = fixture.call("PUT", &format!("{PATH}/api_key")).header("linked_account_id", "a");
     call.json("{}").await.is_bad_request("value is required");
+}
+
+#[tokio::test]
+async fn a_credential_is_deleted_once() {
+    let fixture = Fixture::new().await;
+    fixture.register("user_12345").await;
+    let account = fixture.org.account("user_12345".parse().unwrap());
+    account.upsert_credential("api_key", "k1").await.unwrap();
+    let delete = async || {
+        let call = fixture.call("DELETE", &format!("{PATH}/api_key"));
+        call.header("linked_account_id", "user_12345").send().await
+    };
+    let deleted = delete().await;
+    deleted.is(200, r#"{"success":true,"message":"Auth credential 'api_key' deleted successfully"}"#);
+    delete().await.is_not_found("Auth credential key 'api_key' not found");
+}
+
+#[tokio::test]
+async fn credentials_are_listed_by_name_alone() {
+    let fixture = Fixture::new().await;
+    fixture.register("a").await;
+    let account = fixture.org.account("a".parse().unwrap());
+    for key in ["x", "y", "z"] {
+        account.upsert_credential(key, "canary").await.unwrap();
+    }
+    let answer = fixture.call("GET", &format!("{PATH}?linked_account_id=a&limit=2&page=2")).send().await;
+    answer.is(200, &format!(r#"{{"docs":[{{"key_name":"z","createdAt":"{NOW}","updatedAt":"{NOW}"}}],"totalDocs":3,"limit":2,"page":2,"totalPages":2,"hasNextPage":false,"hasPrevPage":true,"nextPage":null,"prevPage":1,"pagingCounter":3}}"#));
+}
+
+#[tokio::test]
+async fn every_change_bumps_the_credential_generation() {
+    let fixture = Fixture::new().await;
+    fixture.register("a").await;
+    let account = fixture.org.account("a".parse().unwrap());
+    let generation = async || account.info().await.unwrap().unwrap().credential_generation;
+    let before = generation().await;
+    fixture.call("PUT", &format!("{PATH}/k?linked_account_id=a")).json(r#"{"value":1}"#).await;
+    assert_eq!(generation().await, before + 1);
+    fixture.call("DELETE", &format!("{PATH}/k?linked_account_id=a")).send().await;
+    assert_eq!(generation().await, before + 2);
 }

@@ -136,3 +136,67 @@ async fn a_value_that_is_not_there_is_a_404_with_error_code() {
         answer.is_coded_not_found("Variable definition not found");
     }
 }
+
+#[tokio::test]
+async fn a_scope_is_listed_redacted() {
+    let fixture = Fixture::new().await;
+    let plain = fixture.define_string("PLAIN").await;
+    let narrow = VariableDefinition::new("NARROW", VarFormat::String).encrypted();
+    let narrow = fixture.define(narrow.scopes(Scopes::only(ScopeKind::LinkedAccount))).await;
+    let scope = Scope::LinkedAccount("a".parse().unwrap());
+    let one = fixture.org.set_value("PLAIN", scope.clone(), "canary").await.unwrap().id;
+    fixture.clock.forward(60);
+    let other = fixture.org.set_value("NARROW", scope, "canary").await.unwrap().id;
+    fixture.org.set_value("PLAIN", Scope::Org, "canary").await.unwrap();
+    let one = format!(
+        r#"{{"_id":"{one}","variable_definition_id":{{"_id":"{plain}","name":"PLAIN","scope":"org","encrypted":false}},"value":"[REDACTED]","updatedAt":"{NOW}"}}"#
+    );
+    let other = format!(
+        r#"{{"_id":"{other}","variable_definition_id":{{"_id":"{narrow}","name":"NARROW","scope":"linked_account","encrypted":true}},"value":"[REDACTED]","updatedAt":"2023-11-14T22:14:20.000Z"}}"#
+    );
+    let (first, second) = if plain < narrow { (&one, &other) } else { (&other, &one) };
+
+    let all = fixture.call("GET", "/env/values/linked_account").header("linked_account_id", "a").send().await;
+    all.is(
+        200,
+        &format!(r#"{{"status":"success","docs":[{first},{second}],"totalDocs":2,"limit":10,"page":1}}"#),
+    );
+    let path = "/env/values/linked_account?linked_account_id=a&limit=1&page=2";
+    let page = fixture.call("GET", path).send().await;
+    page.is(200, &format!(r#"{{"status":"success","docs":[{second}],"totalDocs":2,"limit":1,"page":2}}"#));
+    let path = format!("/env/values/linked_account?linked_account_id=a&variable_definition_id={plain}");
+    let filtered = fixture.call("GET", &path).send().await;
+    filtered.is(200, &format!(r#"{{"status":"success","docs":[{one}],"totalDocs":1,"limit":10,"page":1}}"#));
+    for name in ["org", "workspace"] {
+        let org = fixture.call("GET", &format!("/env/values/{name}")).send().await;
+        assert!(org.body.ends_with(r#""totalDocs":1,"limit":10,"page":1}"#), "{}", org.body);
+    }
+    let none = fixture.call("GET", "/env/values/org?variable_definition_id=x").send().await;
+    none.is(200, r#"{"status":"success","docs":[],"totalDocs":0,"limit":10,"page":1}"#);
+}
+
+#[tokio::test]
+async fn a_list_of_a_scope_needs_its_id() {
+    let fixture = Fixture::new().await;
+    let list = async |scope: &str| fixture.call("GET", &format!("/env/values/{scope}")).send().await;
+    list("workflow").await.is_bad_request("workflow_id is required for workflow scope");
+    list("linked_account").await.is_bad_request("linked_account_id is required for linked_account scope");
+    list("canary").await.is_bad_request("a scope is `org`, `linked_account` or `workflow`");
+}
+
+#[tokio::test]
+async fn a_value_is_deleted_by_its_id() {
+    let fixture = Fixture::new().await;
+    fixture.define_string("API_SECRET").await;
+    let scope = Scope::LinkedAccount("a".parse().unwrap());
+    let id = fixture.org.set_value("API_SECRET", scope, "v").await.unwrap().id;
+    let path = format!("/env/values/{id}");
+    let other = fixture.call("DELETE", &path).header("linked_account_id", "b").send().await;
+    other.is_coded_not_found("Variable value not found");
+    fixture.call("DELETE", &path).send().await.is(
+        200,
+        r#"{"status":"success","message":"Variable value for \"API_SECRET\" deleted successfully"}"#,
+    );
+    fixture.call("DELETE", &path).send().await.is_coded_not_found("Variable value not found");
+    fixture.call("DELETE", "/env/values/org").send().await.is_coded_not_found("Variable value not found");
+}

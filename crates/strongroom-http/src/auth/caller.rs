@@ -126,7 +126,7 @@ async fn admit_key(service: &Service, headers: &HeaderMap) -> Result<KeyCaller, 
 async fn admit_token(service: &Service, token: &str) -> Result<TokenCaller, Failure> {
     let (sessions, claims) = Sessions::of_token(service, token).await?.ok_or_else(Failure::bad_token)?;
     let account = sessions.admit(&claims, service.now()).await?.ok_or_else(Failure::bad_token)?;
-    Ok(TokenCaller { org: sessions.into_org(), account, jti: claims.jti })
+    Ok(TokenCaller { org: sessions.org().clone(), account, jti: claims.jti })
 }
 
 /// The token of `Authorization: Bearer`; `None` where there is no such header.

@@ -12,7 +12,8 @@ use strongroom::Error;
 use zeroize::Zeroizing;
 
 pub use api_key::{ApiKeyInfo, ApiKeyPage, ApiKeys, CreatedApiKey, NewApiKey};
-pub(crate) use caller::Caller;
+pub(crate) use caller::{Caller, KeyCaller, TokenCaller};
+pub(crate) use session::{Reuse, Sessions};
 
 /// Bytes of the operating system's generator.
 fn random<const LEN: usize>() -> Result<Zeroizing<[u8; LEN]>, Error> {

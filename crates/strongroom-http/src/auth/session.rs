@@ -68,8 +68,8 @@ impl Sessions {
         Ok((signed && own).then_some((sessions, claims)))
     }
 
-    pub(crate) fn into_org(self) -> Org {
-        self.org
+    pub(crate) fn org(&self) -> &Org {
+        &self.org
     }
 
     /// The account of a token whose signature was checked, if it is in time and its session stands.

@@ -11,7 +11,8 @@ use strongroom::Secret;
 
 use crate::error::Failure;
 
-/// A JSON body. Fields that the call does not know are skipped; one that it knows may stand once.
+/// A JSON body. Fields that the call does not know are skipped; one that it knows may stand once. No body at all counts
+/// as `{}`.
 #[derive(Debug)]
 pub(crate) struct Body<T>(pub(crate) T);
 
@@ -19,13 +20,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        if !is_json(request.headers()) {
-            return Err(Failure::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
-        }
+        let declared = is_json(request.headers());
         let bytes = Bytes::from_request(request, state)
             .await
             .map_err(|rejection| Failure::of_status(rejection.into_response().status()))?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| not_json())?;
+        if !bytes.is_empty() && !declared {
+            return Err(Failure::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+        }
+        let bytes = if bytes.is_empty() { b"{}" } else { bytes.as_ref() };
+        let text = std::str::from_utf8(bytes).map_err(|_| not_json())?;
         let mut reader = serde_json::Deserializer::from_str(text);
         let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|error| wrong_field(&error))?;
         reader.end().map_err(|_| not_json())?;
@@ -49,6 +52,13 @@ pub(crate) fn json_text(value: &RawValue) -> Result<Secret, Failure> {
         return Ok(Secret::from(value.get()));
     }
     serde_json::from_str::<String>(value.get()).map(Secret::from).map_err(|_| not_json())
+}
+
+/// A field that was given, `null` included.
+pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
