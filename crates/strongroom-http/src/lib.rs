@@ -1,0 +1,29 @@
+#![doc = include_str!("../docs/HTTP.md")]
+
+mod accounts;
+mod auth;
+mod credentials;
+mod definitions;
+mod error;
+mod limits;
+mod measured;
+mod metrics;
+mod observe;
+mod openapi;
+mod operate;
+mod page;
+mod request;
+mod router;
+mod server;
+mod service;
+mod sessions;
+mod time;
+mod values;
+
+pub use auth::{ApiKeyInfo, ApiKeyPage, ApiKeys, CreatedApiKey, NewApiKey};
+pub use limits::{Limits, Rate};
+pub use measured::MeasuredStore;
+pub use metrics::Metrics;
+pub use router::router;
+pub use server::serve;
+pub use service::{Service, ServiceOptions};
