@@ -14,7 +14,9 @@ fn main() {
     }
 }
 
-const PARTS: [(&str, fn() -> Vec<Work>); 8] = [
+type Part = (&'static str, fn() -> Vec<Work>);
+
+const PARTS: [Part; 8] = [
     ("envelope", envelope::works),
     ("formats", formats::works),
     ("keys", keys::works),
