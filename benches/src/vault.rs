@@ -153,14 +153,14 @@ impl<S: Store> Store for Direct<S> {
         's: 'a,
         'r: 'a,
     {
-        self.0.read(request)
+        (*self.0).read(request)
     }
 
     fn commit<'s, 'a>(&'s self, batch: Arc<WriteBatch>) -> Answer<'a, Committed>
     where
         's: 'a,
     {
-        self.0.commit(batch)
+        (*self.0).commit(batch)
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -171,7 +171,7 @@ impl<S: Store> Store for Direct<S> {
     where
         's: 'a,
     {
-        self.0.close()
+        (*self.0).close()
     }
 }
 

@@ -4,13 +4,22 @@ use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::fmt;
 
+use smallvec::SmallVec;
+
 use super::{Capabilities, KEY_BYTES_MAX, READ_OPS_MAX, StoreError, StoreErrorKind, VALUE_BYTES_MAX};
 
 /// The address of a row, 1 to [`KEY_BYTES_MAX`] bytes. `Debug` shows its length alone.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(Vec<u8>);
+#[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(KeyBytes);
+
+/// Most keys stand in place, so that making, copying and comparing one touches no heap.
+pub(crate) type KeyBytes = SmallVec<[u8; 72]>;
 
 impl Key {
+    pub(crate) fn of(bytes: KeyBytes) -> Self {
+        Self(bytes)
+    }
+
     /// The bytes of the key.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -18,21 +27,28 @@ impl Key {
     }
 }
 
+impl Clone for Key {
+    fn clone(&self) -> Self {
+        // In one copy: a clone of the list goes byte by byte.
+        Self::from(self.as_bytes())
+    }
+}
+
 impl From<Vec<u8>> for Key {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(bytes)
+        Self::from(bytes.as_slice())
     }
 }
 
 impl From<&[u8]> for Key {
     fn from(bytes: &[u8]) -> Self {
-        Self(bytes.to_vec())
+        Self(KeyBytes::from_slice(bytes))
     }
 }
 
 impl From<Key> for Vec<u8> {
     fn from(key: Key) -> Self {
-        key.0
+        key.0.into_vec()
     }
 }
 
