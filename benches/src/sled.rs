@@ -22,8 +22,8 @@ pub fn works() -> Vec<Work> {
     vec![
         resolve(&filled, request),
         resolve_all(&filled, request),
-        writes::set_value("sled", &filled),
-        writes::upsert_credential("sled", &filled),
+        writes::set_value("sled", &filled).bar(1.25),
+        writes::upsert_credential("sled", &filled).bar(1.25),
         writes::many_writers("sled", &filled),
     ]
 }

@@ -61,7 +61,7 @@ fn write<S: Store>(
         }
     });
     let floor = floor(Arc::clone(&filled.store), read, commit);
-    Work::new(label, work, "the store's read + raw seal + the store's commit", floor).bar(1.25)
+    Work::new(label, work, "the store's read + raw seal + the store's commit", floor)
 }
 
 fn floor<S: Store>(store: Arc<S>, read: ReadBatch, commit: WriteBatch) -> Run {
