@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use crossbeam_utils::sync::ShardedLock;
+use foldhash::quality::RandomState;
 
 use crate::definitions::Definition;
 use crate::id::DefinitionId;
@@ -101,7 +102,7 @@ pub(crate) struct Cache<V> {
 }
 
 struct Inner<V> {
-    map: HashMap<Key, Entry<V>>,
+    map: HashMap<Key, Entry<V>, RandomState>,
     /// Keys in the order in which they are considered for eviction; removed ones are skipped.
     order: VecDeque<Key>,
 }
@@ -114,7 +115,7 @@ struct Entry<V> {
 
 impl<V: Clone> Cache<V> {
     fn new(entries_max: usize) -> Self {
-        let inner = Inner { map: HashMap::new(), order: VecDeque::new() };
+        let inner = Inner { map: HashMap::default(), order: VecDeque::new() };
         Self { inner: ShardedLock::new(inner), entries_max: entries_max.max(1) }
     }
 

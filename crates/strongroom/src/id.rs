@@ -233,8 +233,9 @@ pub(crate) struct DocumentText([u8; 24]);
 impl DocumentText {
     fn of(bytes: &[u8; 12]) -> Self {
         let mut digits = [b'0'; 24];
-        // Infallible: 12 bytes are 24 digits. A failure would show as zeros, never as a panic.
-        let _ = hex::encode_to_slice(bytes, &mut digits);
+        for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+            *pair = [byte >> 4, byte & 15].map(|digit| digit + if digit < 10 { b'0' } else { b'a' - 10 });
+        }
         Self(digits)
     }
 

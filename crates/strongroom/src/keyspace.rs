@@ -11,7 +11,7 @@ use crate::id::{
     Namespace, OrgId, RecordKey,
 };
 use crate::scope::{Scope, ScopeKind};
-use crate::store::{Key, KeyRange};
+use crate::store::{Key, KeyBytes, KeyRange};
 
 /// Keys of rows that belong to no tenant.
 pub(crate) struct StoreKeys;
@@ -46,12 +46,12 @@ impl StoreKeys {
 /// Keys of one tenant: an org within an environment.
 #[derive(Debug)]
 pub(crate) struct TenantKeys {
-    prefix: Vec<u8>,
+    prefix: KeyBytes,
 }
 
 impl TenantKeys {
     pub(crate) fn new(org: &OrgId, environment: &Environment) -> Self {
-        let mut prefix = vec![TENANT];
+        let mut prefix = KeyBytes::from_slice(&[TENANT]);
         push_id(&mut prefix, org.to_text().as_str());
         push_id(&mut prefix, environment.as_str());
         Self { prefix }
@@ -59,34 +59,39 @@ impl TenantKeys {
 
     /// The keyring of the org, or of one account.
     pub(crate) fn keyring(&self, account: Option<&LinkedAccountId>) -> Key {
-        let mut key = self.start(KEYRING, 260);
+        let mut key = self.start(KEYRING);
         if let Some(account) = account {
             push_id(&mut key, account.as_str());
         }
-        Key::from(key)
+        Key::of(key)
     }
 
     pub(crate) fn definition(&self, id: &DefinitionId) -> Key {
-        let mut key = self.start(DEFINITION, 12);
+        let mut key = self.start(DEFINITION);
         key.extend_from_slice(id.as_bytes());
-        Key::from(key)
+        Key::of(key)
     }
 
     pub(crate) fn definitions(&self) -> KeyRange {
-        KeyRange::prefix(&self.start(DEFINITION, 0))
+        KeyRange::prefix(&self.start(DEFINITION))
     }
 
     /// Name to definition id; unique.
     pub(crate) fn definition_name(&self, name: &DefinitionName) -> Key {
-        let mut key = self.start(DEFINITION_NAME, name.as_str().len());
-        key.extend_from_slice(name.as_str().as_bytes());
-        Key::from(key)
+        self.unchecked_definition_name(name.as_str())
+    }
+
+    /// The same for a text that may break the rule of names: to look up, never to write.
+    pub(crate) fn unchecked_definition_name(&self, name: &str) -> Key {
+        let mut key = self.start(DEFINITION_NAME);
+        key.extend_from_slice(name.as_bytes());
+        Key::of(key)
     }
 
     pub(crate) fn value(&self, scope: &Scope, definition: &DefinitionId) -> Key {
         let mut key = self.values_prefix(scope);
         key.extend_from_slice(definition.as_bytes());
-        Key::from(key)
+        Key::of(key)
     }
 
     /// All values of one scope, in the order of their definitions' ids.
@@ -96,29 +101,29 @@ impl TenantKeys {
 
     /// Value id to the key of the value.
     pub(crate) fn value_id(&self, id: &DocumentId) -> Key {
-        let mut key = self.start(VALUE_ID, 12);
+        let mut key = self.start(VALUE_ID);
         key.extend_from_slice(id.as_bytes());
-        Key::from(key)
+        Key::of(key)
     }
 
     /// Definition to one of its values.
     pub(crate) fn definition_value(&self, definition: &DefinitionId, scope: &Scope) -> Key {
-        let mut key = self.start(DEFINITION_VALUE, 280);
+        let mut key = self.start(DEFINITION_VALUE);
         key.extend_from_slice(definition.as_bytes());
         push_scope(&mut key, scope);
-        Key::from(key)
+        Key::of(key)
     }
 
     /// All values of one definition, of every scope.
     pub(crate) fn definition_values(&self, definition: &DefinitionId) -> KeyRange {
-        let mut prefix = self.start(DEFINITION_VALUE, 12);
+        let mut prefix = self.start(DEFINITION_VALUE);
         prefix.extend_from_slice(definition.as_bytes());
         KeyRange::prefix(&prefix)
     }
 
     /// All values of one definition at one kind of scope.
     pub(crate) fn definition_values_at(&self, definition: &DefinitionId, kind: ScopeKind) -> KeyRange {
-        let mut prefix = self.start(DEFINITION_VALUE, 13);
+        let mut prefix = self.start(DEFINITION_VALUE);
         prefix.extend_from_slice(definition.as_bytes());
         prefix.push(match kind {
             ScopeKind::Org => SCOPE_ORG,
@@ -129,19 +134,19 @@ impl TenantKeys {
     }
 
     pub(crate) fn account(&self, account: &LinkedAccountId) -> Key {
-        let mut key = self.start(ACCOUNT, 256);
+        let mut key = self.start(ACCOUNT);
         push_id(&mut key, account.as_str());
-        Key::from(key)
+        Key::of(key)
     }
 
     pub(crate) fn accounts(&self) -> KeyRange {
-        KeyRange::prefix(&self.start(ACCOUNT, 0))
+        KeyRange::prefix(&self.start(ACCOUNT))
     }
 
     pub(crate) fn integration(&self, account: &LinkedAccountId, integration: &IntegrationId) -> Key {
         let mut key = self.account_prefix(INTEGRATION, account);
         push_id(&mut key, integration.as_str());
-        Key::from(key)
+        Key::of(key)
     }
 
     pub(crate) fn integrations(&self, account: &LinkedAccountId) -> KeyRange {
@@ -157,7 +162,7 @@ impl TenantKeys {
         let mut key = self.account_prefix(CREDENTIAL, account);
         push_id(&mut key, integration.as_str());
         push_id(&mut key, key_name.as_str());
-        Key::from(key)
+        Key::of(key)
     }
 
     /// All credentials of one integration.
@@ -173,26 +178,26 @@ impl TenantKeys {
     }
 
     pub(crate) fn record(&self, namespace: &Namespace, key_name: &RecordKey) -> Key {
-        let mut key = self.start(RECORD, 340);
+        let mut key = self.start(RECORD);
         push_id(&mut key, namespace.as_str());
         push_id(&mut key, key_name.as_str());
-        Key::from(key)
+        Key::of(key)
     }
 
     pub(crate) fn records(&self, namespace: &Namespace) -> KeyRange {
-        let mut prefix = self.start(RECORD, 68);
+        let mut prefix = self.start(RECORD);
         push_id(&mut prefix, namespace.as_str());
         KeyRange::prefix(&prefix)
     }
 
     /// How many definitions there are.
     pub(crate) fn count(&self) -> Key {
-        Key::from(self.start(COUNT, 0))
+        Key::of(self.start(COUNT))
     }
 
     /// The row whose store revision changes with what engines cache: definitions, and keyrings but for their first key.
     pub(crate) fn epoch(&self) -> Key {
-        Key::from(self.start(EPOCH, 0))
+        Key::of(self.start(EPOCH))
     }
 
     /// A job of this tenant. It stands with the rows of the whole store, where a runner finds it.
@@ -201,21 +206,20 @@ impl TenantKeys {
         Key::from([&[WHOLE_STORE, JOB], tenant, id.as_bytes().as_slice()].concat())
     }
 
-    fn start(&self, kind: u8, more: usize) -> Vec<u8> {
-        let mut key = Vec::with_capacity(self.prefix.len() + 1 + more);
-        key.extend_from_slice(&self.prefix);
+    fn start(&self, kind: u8) -> KeyBytes {
+        let mut key = KeyBytes::from_slice(&self.prefix);
         key.push(kind);
         key
     }
 
-    fn account_prefix(&self, kind: u8, account: &LinkedAccountId) -> Vec<u8> {
-        let mut key = self.start(kind, 340);
+    fn account_prefix(&self, kind: u8, account: &LinkedAccountId) -> KeyBytes {
+        let mut key = self.start(kind);
         push_id(&mut key, account.as_str());
         key
     }
 
-    fn values_prefix(&self, scope: &Scope) -> Vec<u8> {
-        let mut key = self.start(VALUE, 280);
+    fn values_prefix(&self, scope: &Scope) -> KeyBytes {
+        let mut key = self.start(VALUE);
         push_scope(&mut key, scope);
         key
     }
@@ -231,7 +235,7 @@ pub(crate) fn parse_job(key: &Key) -> Option<(OrgId, Environment, DocumentId)> {
 
 /// The scope and definition in the key of a value that lies in `values`.
 pub(crate) fn parse_value(keys: &TenantKeys, key: &[u8]) -> Option<(Scope, DefinitionId)> {
-    let rest = key.strip_prefix(keys.start(VALUE, 0).as_slice())?;
+    let rest = key.strip_prefix(keys.start(VALUE).as_slice())?;
     let (scope, definition) = take_scope(rest)?;
     Some((scope, DefinitionId::from_bytes(definition)?))
 }
@@ -258,12 +262,12 @@ pub(crate) fn parse_last_id<T: FromStr>(range: &KeyRange, key: &Key) -> Option<T
     if end.is_empty() { id.parse().ok() } else { None }
 }
 
-fn push_id(key: &mut Vec<u8>, id: &str) {
+fn push_id(key: &mut KeyBytes, id: &str) {
     key.extend_from_slice(id.as_bytes());
     key.push(0);
 }
 
-fn push_scope(key: &mut Vec<u8>, scope: &Scope) {
+fn push_scope(key: &mut KeyBytes, scope: &Scope) {
     match scope {
         Scope::Org => key.push(SCOPE_ORG),
         Scope::LinkedAccount(id) => {

@@ -179,14 +179,16 @@ impl Tenant {
     ) -> Result<DefinitionId, Error> {
         let name = match reference {
             DefinitionRef::Id(id) => return Ok(*id),
-            DefinitionRef::Name(name) => name.parse::<DefinitionName>()?,
+            DefinitionRef::Name(name) => name,
         };
-        let key = self.keys.definition_name(&name);
         let caches = &self.engine.caches;
         let moment = caches.moment();
-        if let (Some((id, _)), Freshness::Cached) = (caches.names.get(&key), freshness) {
+        // What is cached under a name was once found under it, so that the name was checked.
+        let known = caches.names.get(&self.keys.unchecked_definition_name(name));
+        if let (Some((id, _)), Freshness::Cached) = (known, freshness) {
             return Ok(id);
         }
+        let key = self.keys.definition_name(&name.parse::<DefinitionName>()?);
         let row = self.engine.get(key.clone()).await?;
         let row = row.ok_or_else(|| Error::DefinitionNotFound(reference.clone().into_owned()))?;
         let id = rows::read_hint(&row)?;

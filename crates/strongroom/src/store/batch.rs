@@ -1,16 +1,24 @@
 //! What travels between the engine and a store: keys, reads and writes.
 
 use std::borrow::Borrow;
-use std::collections::BTreeSet;
 use std::fmt;
+
+use smallvec::SmallVec;
 
 use super::{Capabilities, KEY_BYTES_MAX, READ_OPS_MAX, StoreError, StoreErrorKind, VALUE_BYTES_MAX};
 
 /// The address of a row, 1 to [`KEY_BYTES_MAX`] bytes. `Debug` shows its length alone.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(Vec<u8>);
+#[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(KeyBytes);
+
+/// Most keys stand in place, so that making, copying and comparing one touches no heap.
+pub(crate) type KeyBytes = SmallVec<[u8; 72]>;
 
 impl Key {
+    pub(crate) fn of(bytes: KeyBytes) -> Self {
+        Self(bytes)
+    }
+
     /// The bytes of the key.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -18,21 +26,28 @@ impl Key {
     }
 }
 
+impl Clone for Key {
+    fn clone(&self) -> Self {
+        // In one copy: a clone of the list goes byte by byte.
+        Self::from(self.as_bytes())
+    }
+}
+
 impl From<Vec<u8>> for Key {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(bytes)
+        Self::from(bytes.as_slice())
     }
 }
 
 impl From<&[u8]> for Key {
     fn from(bytes: &[u8]) -> Self {
-        Self(bytes.to_vec())
+        Self(KeyBytes::from_slice(bytes))
     }
 }
 
 impl From<Key> for Vec<u8> {
     fn from(key: Key) -> Self {
-        key.0
+        key.0.into_vec()
     }
 }
 
@@ -327,24 +342,17 @@ impl WriteBatch {
     /// `expect` or twice in `ops`, and for [`Expect::Absent`] on a key that the batch does not put.
     pub fn check(&self, capabilities: &Capabilities) -> Result<(), StoreError> {
         self.check_sizes(capabilities)?;
-        let mut puts = BTreeSet::new();
-        let mut written = BTreeSet::new();
-        for op in &self.ops {
-            if !written.insert(op.key()) {
-                return Err(unsupported("a key stands twice among the operations"));
-            }
-            if matches!(op, Op::Put(..)) {
-                puts.insert(op.key());
-            }
+        let puts = self.ops.iter().filter(|op| matches!(op, Op::Put(..)));
+        let puts = sorted(puts.map(Op::key));
+        if has_twins(&sorted(self.ops.iter().map(Op::key))) {
+            return Err(unsupported("a key stands twice among the operations"));
         }
-        let mut expected = BTreeSet::new();
-        for (key, expect) in &self.expect {
-            if !expected.insert(key) {
-                return Err(unsupported("a key stands twice among the expectations"));
-            }
-            if *expect == Expect::Absent && !puts.contains(key) {
-                return Err(unsupported("absence is expected of a key that the batch does not put"));
-            }
+        if has_twins(&sorted(self.expect.iter().map(|(key, _)| key))) {
+            return Err(unsupported("a key stands twice among the expectations"));
+        }
+        let mut absent = self.expect.iter().filter(|(_, expect)| *expect == Expect::Absent);
+        if absent.any(|(key, _)| puts.binary_search(&key).is_err()) {
+            return Err(unsupported("absence is expected of a key that the batch does not put"));
         }
         Ok(())
     }
@@ -375,6 +383,17 @@ impl WriteBatch {
 pub struct Committed {
     /// The revision of every row that the batch put.
     pub revision: Revision,
+}
+
+/// Keys in order. Those of a usual batch need no allocation.
+fn sorted<'k>(keys: impl Iterator<Item = &'k Key>) -> SmallVec<[&'k Key; 16]> {
+    let mut keys: SmallVec<_> = keys.collect();
+    keys.sort_unstable();
+    keys
+}
+
+fn has_twins(sorted: &[&Key]) -> bool {
+    !sorted.is_sorted_by(|one, next| one < next)
 }
 
 fn too_large(message: &'static str) -> StoreError {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub(crate) use batch::KeyBytes;
 pub use batch::{
     Committed, Expect, Key, KeyRange, Op, Page, ReadBatch, ReadSet, Revision, Scan, Versioned, WriteBatch,
 };

@@ -3,6 +3,8 @@
 use std::iter;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::{ScopeKeys, Tenant};
 use crate::cache::{Cache, Moment, Tag};
 use crate::definitions::Definition;
@@ -42,6 +44,11 @@ impl<'a> Needs<'a> {
         self.freshness = freshness;
         self
     }
+
+    /// Whose keys are needed: the org's, then each account's.
+    fn owners(&self) -> impl Iterator<Item = Option<&'a LinkedAccountId>> {
+        iter::once(None).chain(self.accounts.iter().copied().map(Some))
+    }
 }
 
 /// Whether cached rows will do.
@@ -61,21 +68,26 @@ impl Freshness {
 /// Definitions and keyrings as they stand in the snapshot of the verb's own rows.
 pub(crate) struct Ground<'a> {
     /// In the order of [`Needs::definitions`]; `None` where there is none.
-    pub(crate) definitions: Vec<Option<Arc<Definition>>>,
-    org_keys: Option<Arc<ScopeKeys>>,
+    pub(crate) definitions: SmallVec<[Option<Arc<Definition>>; 1]>,
     accounts: &'a [&'a LinkedAccountId],
-    account_keys: Vec<Option<Arc<ScopeKeys>>>,
+    /// The org's first, then those of `accounts`.
+    keys: SmallVec<[Option<Arc<ScopeKeys>>; 2]>,
     /// Under which view of the store this was read, and when reading began.
     pub(super) tag: Tag,
     pub(super) moment: Moment,
 }
 
+/// What a cache knows of each row that a verb needs. Most verbs need one definition, and the keys of org and account.
+type Entries<V, const N: usize> = SmallVec<[Option<(V, Tag)>; N]>;
+
 impl Ground<'_> {
     /// The keys of the org, or of one of the accounts that were asked for; `None` before their first write.
     pub(crate) fn keys(&self, account: Option<&LinkedAccountId>) -> Option<&Arc<ScopeKeys>> {
-        let Some(account) = account else { return self.org_keys.as_ref() };
-        let index = self.accounts.iter().position(|known| *known == account)?;
-        self.account_keys.get(index)?.as_ref()
+        let index = match account {
+            Some(account) => 1 + self.accounts.iter().position(|known| *known == account)?,
+            None => 0,
+        };
+        self.keys.get(index)?.as_ref()
     }
 }
 
@@ -88,8 +100,6 @@ impl Tenant {
     ) -> Result<(Ground<'a>, ReadSet), Error> {
         let caches = &self.engine.caches;
         let asked = request.gets.len();
-        let keyring_keys = self.keyring_keys(needs.accounts);
-        let definition_keys: Vec<Key> = needs.definitions.iter().map(|id| self.keys.definition(id)).collect();
         let mut freshness = needs.freshness;
         loop {
             let moment = caches.moment();
@@ -97,8 +107,16 @@ impl Tenant {
             if caches.are_changing() {
                 freshness = Freshness::Fresh;
             }
-            let mut keyrings = look_up(&caches.keyrings, &keyring_keys, freshness, shared);
-            let mut definitions = look_up(&caches.definitions, &definition_keys, freshness, shared);
+            let usable = |tag| freshness == Freshness::Cached && (shared || tag == Tag::Sole);
+            let mut keyrings: Entries<_, 2> = needs
+                .owners()
+                .map(|owner| look_up(&caches.keyrings, &self.keys.keyring(owner), usable))
+                .collect();
+            let mut definitions: Entries<_, 1> = needs
+                .definitions
+                .iter()
+                .map(|id| look_up(&caches.definitions, &self.keys.definition(id), usable))
+                .collect();
             let any_cached = keyrings.iter().any(Option::is_some) || definitions.iter().any(Option::is_some);
             request.gets.truncate(asked);
             // Before what is to be cached: where one read does not hold it all, no row is kept under an epoch that is
@@ -106,11 +124,11 @@ impl Tenant {
             if shared {
                 request.gets.push(self.keys.epoch());
             }
-            request.gets.extend(missing(&keyrings, &keyring_keys));
-            request.gets.extend(missing(&definitions, &definition_keys));
+            request.gets.extend(missing(&keyrings, needs.owners()).map(|owner| self.keys.keyring(owner)));
+            request.gets.extend(missing(&definitions, needs.definitions).map(|id| self.keys.definition(id)));
 
             let mut set = self.engine.read(&request).await?;
-            let mut fetched = set.gets.split_off(asked).into_iter();
+            let mut fetched = set.gets.drain(asked.min(set.gets.len())..);
             let tag =
                 if shared { Tag::Epoch(fetched.next().flatten().map(|row| row.revision)) } else { Tag::Sole };
             let changed = any_cached && !caches.still(moment);
@@ -119,54 +137,39 @@ impl Tenant {
                 continue;
             }
 
-            let owners = std::iter::once(None).chain(needs.accounts.iter().copied().map(Some));
-            for ((entry, key), owner) in keyrings.iter_mut().zip(&keyring_keys).zip(owners) {
+            for (entry, owner) in keyrings.iter_mut().zip(needs.owners()) {
                 if let Some(row) = next_missing(entry, &mut fetched) {
                     let keys = Arc::new(self.open_keyring(owner, &row)?);
-                    caches.keyrings.insert(caches, moment, key.clone(), Arc::clone(&keys), tag);
+                    let key = self.keys.keyring(owner);
+                    caches.keyrings.insert(caches, moment, key, Arc::clone(&keys), tag);
                     *entry = Some((keys, tag));
                 }
             }
-            let mut keyrings = keyrings.into_iter().map(|entry| entry.map(|(keys, _)| keys));
-            let org_keys = keyrings.next().flatten();
-            for ((entry, key), id) in definitions.iter_mut().zip(&definition_keys).zip(needs.definitions) {
+            let keys: SmallVec<_> = keyrings.into_iter().map(without_tag).collect();
+            let org_keys = keys.first().and_then(Option::as_ref);
+            for (entry, id) in definitions.iter_mut().zip(needs.definitions) {
                 if let Some(row) = next_missing(entry, &mut fetched) {
-                    let opened = self.open_definition(org_keys.as_ref(), *id, &row)?;
+                    let opened = self.open_definition(org_keys, *id, &row)?;
                     let Some(definition) = opened.map(Arc::new) else { continue };
-                    caches.definitions.insert(caches, moment, key.clone(), Arc::clone(&definition), tag);
+                    let key = self.keys.definition(id);
+                    caches.definitions.insert(caches, moment, key, Arc::clone(&definition), tag);
                     *entry = Some((definition, tag));
                 }
             }
-            let definitions =
-                definitions.into_iter().map(|entry| entry.map(|(definition, _)| definition)).collect();
-            let account_keys = keyrings.collect();
-            let accounts = needs.accounts;
-            return Ok((Ground { definitions, org_keys, accounts, account_keys, tag, moment }, set));
+            drop(fetched);
+            let definitions = definitions.into_iter().map(without_tag).collect();
+            return Ok((Ground { definitions, accounts: needs.accounts, keys, tag, moment }, set));
         }
     }
-
-    fn keyring_keys(&self, accounts: &[&LinkedAccountId]) -> Vec<Key> {
-        let mut keys = Vec::with_capacity(1 + accounts.len());
-        keys.push(self.keys.keyring(None));
-        keys.extend(accounts.iter().map(|account| self.keys.keyring(Some(account))));
-        keys
-    }
 }
 
-/// Cached rows with their tags. In a store that is not shared, an entry from a time when it was does not count.
-fn look_up<V: Clone>(
-    cache: &Cache<V>,
-    keys: &[Key],
-    freshness: Freshness,
-    shared: bool,
-) -> Vec<Option<(V, Tag)>> {
-    let cached = |key| cache.get(key).filter(|(_, tag)| shared || *tag == Tag::Sole);
-    let usable = |key| if freshness == Freshness::Cached { cached(key) } else { None };
-    keys.iter().map(usable).collect()
+/// A cached row with the tag that it was read under, if it counts under that tag.
+fn look_up<V: Clone>(cache: &Cache<V>, key: &Key, usable: impl Fn(Tag) -> bool) -> Option<(V, Tag)> {
+    cache.get(key).filter(|(_, tag)| usable(*tag))
 }
 
-fn missing<V>(entries: &[Option<V>], keys: &[Key]) -> impl Iterator<Item = Key> {
-    entries.iter().zip(keys).filter(|(entry, _)| entry.is_none()).map(|(_, key)| key.clone())
+fn missing<V, T>(entries: &[Option<V>], needed: impl IntoIterator<Item = T>) -> impl Iterator<Item = T> {
+    entries.iter().zip(needed).filter(|(entry, _)| entry.is_none()).map(|(_, needed)| needed)
 }
 
 fn is_stale<V>(entries: &[Option<(V, Tag)>], tag: Tag) -> bool {
@@ -179,4 +182,8 @@ fn next_missing<V>(
     fetched: &mut impl Iterator<Item = Option<Versioned>>,
 ) -> Option<Versioned> {
     if entry.is_some() { None } else { fetched.next().flatten() }
+}
+
+fn without_tag<V>(entry: Option<(V, Tag)>) -> Option<V> {
+    entry.map(|(value, _)| value)
 }

@@ -123,7 +123,7 @@ impl Tenant {
         let record = Record::parse(sealed.record).map_err(|error| Error::open(describe(context), error))?;
         let dek_id = record.dek_id();
         match keys.map_or(KeyLookup::Unknown, |keys| keys.keyring.key(&dek_id)) {
-            KeyLookup::Listed(key) => open_under(key, context, &sealed).map(Some),
+            KeyLookup::Listed(key) => open_under(key, context, &sealed, &record).map(Some),
             KeyLookup::Dropped => Ok(None),
             KeyLookup::Unknown => Err(Error::UnknownKey { row: describe(context), dek_id }),
         }
@@ -145,7 +145,9 @@ impl Tenant {
 
     /// Opens a row that the root key seals.
     pub(crate) fn open_under_root(&self, context: &Context<'_>, row: &[u8]) -> Result<Opened, Error> {
-        open_under(&self.engine.root.key, context, &decode(context, row)?)
+        let sealed = decode(context, row)?;
+        let record = Record::parse(sealed.record).map_err(|error| Error::open(describe(context), error))?;
+        open_under(&self.engine.root.key, context, &sealed, &record)
     }
 
     /// The key that new records of a scope are sealed under.
@@ -211,12 +213,17 @@ fn decode<'r>(context: &Context<'_>, row: &'r [u8]) -> Result<SealedRow<'r>, Err
     SealedRow::decode(row_kind(context.kind), row).map_err(|error| Error::row(describe(context), error))
 }
 
-fn open_under(key: &SealingKey, context: &Context<'_>, sealed: &SealedRow<'_>) -> Result<Opened, Error> {
+fn open_under(
+    key: &SealingKey,
+    context: &Context<'_>,
+    sealed: &SealedRow<'_>,
+    record: &Record<'_>,
+) -> Result<Opened, Error> {
     let doc_text = sealed.doc_id.map(DocumentId::to_text);
     let doc_id = doc_text.as_ref().map_or("", |text| text.as_str());
     let context = Context { doc_id, revision: sealed.revision.as_u64(), ..*context };
     let plaintext =
-        key.open(&context, sealed.record).map_err(|error| Error::open(describe(&context), error))?;
+        key.open_record(&context, record).map_err(|error| Error::open(describe(&context), error))?;
     Ok(Opened { doc_id: sealed.doc_id, revision: sealed.revision, plaintext })
 }
 

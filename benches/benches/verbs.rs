@@ -1,0 +1,22 @@
+//! Every piece of work and its floor, in criterion's hands.
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use strongroom_benches::{Work, envelope, formats, keys, memory, sled, threads};
+
+fn each(criterion: &mut Criterion, works: Vec<Work>) {
+    for Work { name, mut work, floor_name, mut floor, .. } in works {
+        let mut group = criterion.benchmark_group(&name);
+        group.bench_function("strongroom", |bencher| bencher.iter_custom(|n| work.time(n)));
+        group.bench_function(floor_name, |bencher| bencher.iter_custom(|n| floor.time(n)));
+        group.finish();
+    }
+}
+
+fn all(criterion: &mut Criterion) {
+    for works in [envelope::works, formats::works, keys::works, memory::works, threads::works, sled::works] {
+        each(criterion, works());
+    }
+}
+
+criterion_group!(verbs, all);
+criterion_main!(verbs);

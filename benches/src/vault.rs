@@ -1,0 +1,224 @@
+//! A vault that holds a population, and what its verbs ask of the store.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_executor::block_on;
+use strongroom::store::{Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, WriteBatch};
+use strongroom::{
+    Environment, Error, LinkedAccountId, NewValue, Org, OrgId, RawKey, Scope, ScopePath, Unlock, VarFormat,
+    VariableDefinition, Vault, VaultOptions, WorkflowId,
+};
+
+use crate::population::{DEFINITIONS, Place, Population, Request, VALUE};
+
+/// A filled vault, and the store under it for the floor.
+pub struct Filled<S> {
+    /// The store under the vault.
+    pub store: Arc<S>,
+    /// What it holds.
+    pub population: Population,
+    /// The handles of its orgs.
+    pub orgs: Vec<Org>,
+}
+
+/// A look-up in the engine's terms.
+#[derive(Debug)]
+pub struct Asked {
+    /// At which org.
+    pub org: Org,
+    /// As which run.
+    pub path: ScopePath,
+    /// For which definition.
+    pub name: String,
+}
+
+impl<S: Store> Filled<S> {
+    /// Fills a new vault.
+    pub fn new(store: S, population: Population) -> Self {
+        let store = Arc::new(store);
+        let vault =
+            block_on(Vault::create(Direct(Arc::clone(&store)), unlock())).expect("the store is empty");
+        let orgs: Vec<Org> =
+            (0..population.orgs).map(|org| vault.org(org_id(org), Environment::test())).collect();
+        for org in &orgs {
+            block_on(fill(org, population)).expect("the values are valid");
+        }
+        Self { store, population, orgs }
+    }
+
+    /// The same vault, opened with `options`.
+    pub fn reopen(&self, options: VaultOptions) -> Vec<Org> {
+        let vault =
+            block_on(options.open(Direct(Arc::clone(&self.store)), unlock())).expect("it was made here");
+        (0..self.population.orgs).map(|org| vault.org(org_id(org), Environment::test())).collect()
+    }
+
+    /// `request` in the engine's terms.
+    pub fn ask(&self, request: &Request) -> Asked {
+        let org = self.orgs.get(request.org).expect("requests stay in the population").clone();
+        let path =
+            ScopePath::org().linked_account(account(request.account)).workflow(workflow(request.workflow));
+        Asked { org, path, name: name(request.definition) }
+    }
+
+    /// What a verb, given a handle of the first org, reads and commits at last.
+    pub fn overhear(&self, verb: impl AsyncFn(Org) -> Result<(), Error>) -> (ReadBatch, WriteBatch) {
+        let heard = Arc::new(Mutex::new((ReadBatch::default(), WriteBatch::default())));
+        let tap = Tap { inner: Direct(Arc::clone(&self.store)), heard: Arc::clone(&heard) };
+        block_on(async {
+            let vault = Vault::open(tap, unlock()).await?;
+            let org = vault.org(org_id(0), Environment::test());
+            // Once to fill the caches, and once more for what a warm verb asks.
+            verb(org.clone()).await?;
+            verb(org).await
+        })
+        .expect("the verb succeeds");
+        let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+        // The floor writes again and again, whatever stands there.
+        heard.1.expect.clear();
+        std::mem::take(&mut *heard)
+    }
+}
+
+async fn fill(org: &Org, population: Population) -> Result<(), Error> {
+    let mut ids = Vec::with_capacity(DEFINITIONS);
+    for definition in 0..DEFINITIONS {
+        ids.push(org.define(VariableDefinition::new(name(definition), VarFormat::String)).await?);
+    }
+    let fallback = VariableDefinition::new(DEFAULT_NAME, VarFormat::String).default_value(VALUE);
+    org.define(fallback).await?;
+    org.define(VariableDefinition::new(MISSING_NAME, VarFormat::String)).await?;
+    let values: Vec<NewValue<'_>> = population
+        .values()
+        .filter_map(|(place, definition)| Some(NewValue::new(*ids.get(definition)?, scope(place), VALUE)))
+        .collect();
+    org.set_values(&values).await.map(drop)
+}
+
+/// The id of an org.
+#[must_use]
+pub fn org_id(org: usize) -> OrgId {
+    format!("6500a1b2c3d4e5f6{org:08x}").parse().expect("24 digits")
+}
+
+/// The name of a definition.
+#[must_use]
+pub fn name(definition: usize) -> String {
+    format!("VARIABLE_{definition:03}")
+}
+
+/// The id of an account.
+#[must_use]
+pub fn account(account: usize) -> LinkedAccountId {
+    format!("user_{account:05}").parse().expect("a valid id")
+}
+
+/// The scope of a place.
+#[must_use]
+pub fn scope(place: Place) -> Scope {
+    match place {
+        Place::Org => Scope::Org,
+        Place::Account(number) => Scope::LinkedAccount(account(number)),
+        Place::Workflow(number) => Scope::Workflow(workflow(number)),
+    }
+}
+
+fn workflow(workflow: usize) -> WorkflowId {
+    format!("workflow_{workflow:05}").parse().expect("a valid id")
+}
+
+fn unlock() -> Unlock {
+    Unlock::raw_key(RawKey::from_bytes([7; 32]))
+}
+
+/// The name of a definition with a default and no values.
+pub const DEFAULT_NAME: &str = "WITH_DEFAULT";
+/// The name of a definition that has nothing.
+pub const MISSING_NAME: &str = "WITHOUT_VALUE";
+
+/// A store that others hold too, and that says that it is not shared: the floor keeps away while the engine runs, and
+/// writes no row that the engine caches.
+#[derive(Debug)]
+struct Direct<S>(Arc<S>);
+
+type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+// Without `async`, so that no second box comes between the engine and the store.
+impl<S: Store> Store for Direct<S> {
+    fn read<'s, 'r, 'a>(&'s self, request: &'r ReadBatch) -> Answer<'a, ReadSet>
+    where
+        's: 'a,
+        'r: 'a,
+    {
+        (*self.0).read(request)
+    }
+
+    fn commit<'s, 'a>(&'s self, batch: Arc<WriteBatch>) -> Answer<'a, Committed>
+    where
+        's: 'a,
+    {
+        (*self.0).commit(batch)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        (*self.0).capabilities()
+    }
+
+    fn close<'s, 'a>(&'s self) -> Answer<'a, ()>
+    where
+        's: 'a,
+    {
+        (*self.0).close()
+    }
+}
+
+/// Remembers the last read and the last commit.
+struct Tap<S> {
+    inner: Direct<S>,
+    heard: Arc<Mutex<(ReadBatch, WriteBatch)>>,
+}
+
+impl<S: Store> Store for Tap<S> {
+    fn read<'s, 'r, 'a>(&'s self, request: &'r ReadBatch) -> Answer<'a, ReadSet>
+    where
+        's: 'a,
+        'r: 'a,
+    {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).0 = request.clone();
+        self.inner.read(request)
+    }
+
+    fn commit<'s, 'a>(&'s self, batch: Arc<WriteBatch>) -> Answer<'a, Committed>
+    where
+        's: 'a,
+    {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).1 = (*batch).clone();
+        self.inner.commit(batch)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn close<'s, 'a>(&'s self) -> Answer<'a, ()>
+    where
+        's: 'a,
+    {
+        self.inner.close()
+    }
+}
+
+impl<S> fmt::Debug for Tap<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tap")
+    }
+}
+
+impl<S: Store> fmt::Debug for Filled<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Filled").field("population", &self.population).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,106 @@
+//! How many allocations a verb makes once its caches are warm: the engine's and the memory store's together.
+//!
+//! The numbers are bounds that were measured. One that falls is a gain, to be written down here; one that rises needs a
+//! reason.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use allocation_counter::measure;
+use futures_executor::block_on;
+use strongroom::{
+    Environment, LinkedAccountId, NewValue, Org, RawKey, Scope, ScopePath, Unlock, VarFormat,
+    VariableDefinition, Vault,
+};
+use strongroom_memory::MemoryStore;
+
+#[test]
+fn a_warm_resolve_makes_11_allocations() {
+    let (org, run) = (org(), run());
+    // Of the store: the request, the future, the answer and three rows. Of the answer: value, name, scope, and the list
+    // of two shadowed places with the id in one of them.
+    assert!(allocations(|| org.resolve("TOKEN", &run)) <= 11);
+}
+
+#[test]
+fn a_warm_resolve_at_the_org_makes_6_allocations() {
+    let (org, run) = (org(), ScopePath::org());
+    assert!(allocations(|| org.resolve("TOKEN", &run)) <= 6);
+}
+
+#[test]
+fn a_warm_resolve_of_a_default_makes_5_allocations() {
+    let (org, run) = (org(), run());
+    assert!(allocations(|| org.resolve("REGION", &run)) <= 5);
+}
+
+#[test]
+fn a_warm_resolve_of_nothing_makes_3_allocations() {
+    let (org, run) = (org(), run());
+    assert!(allocations(|| org.resolve("NOTHING", &run)) <= 3);
+}
+
+#[test]
+fn a_warm_resolve_of_50_makes_at_most_200_allocations() {
+    let (org, run) = (org_with_50(), run());
+    assert!(allocations(|| org.resolve_all(&run)) <= 200);
+}
+
+#[test]
+fn a_warm_update_of_a_value_makes_20_allocations() {
+    let org = org();
+    assert!(allocations(|| org.set_value("TOKEN", Scope::Org, "value")) <= 20);
+}
+
+/// What one run of `verb` allocates on this thread, once another has warmed the caches.
+fn allocations<F: Future>(verb: impl Fn() -> F) -> u64 {
+    finish(verb());
+    let count = measure(|| drop(finish(verb()))).count_total;
+    println!("{count} allocations");
+    count
+}
+
+/// The answer of a future that has nothing to wait for, and so needs nothing that would be counted with it.
+fn finish<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => unreachable!("the memory store answers at once"),
+    }
+}
+
+fn org() -> Org {
+    block_on(async {
+        let unlock = Unlock::raw_key(RawKey::from_bytes([7; 32]));
+        let vault = Vault::create(MemoryStore::new(), unlock).await?;
+        let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
+        org.define(VariableDefinition::new("TOKEN", VarFormat::String)).await?;
+        org.define(VariableDefinition::new("REGION", VarFormat::String).default_value("eu")).await?;
+        org.define(VariableDefinition::new("NOTHING", VarFormat::String)).await?;
+        let account: LinkedAccountId = "user_12345".parse()?;
+        for scope in [Scope::Org, Scope::LinkedAccount(account), Scope::Workflow("wf_1".parse()?)] {
+            org.set_value("TOKEN", scope, "value").await?;
+        }
+        Ok::<_, strongroom::Error>(org)
+    })
+    .unwrap()
+}
+
+fn org_with_50() -> Org {
+    let org = org();
+    block_on(async {
+        let names: Vec<_> = (0..50).map(|number| format!("VARIABLE_{number}")).collect();
+        for name in &names {
+            org.define(VariableDefinition::new(name, VarFormat::String)).await?;
+        }
+        let values = names.iter().map(|name| NewValue::new(name, Scope::Org, "value"));
+        org.set_values(&values.collect::<Vec<_>>()).await
+    })
+    .unwrap();
+    org
+}
+
+fn run() -> ScopePath {
+    let path = ScopePath::org().linked_account("user_12345".parse().unwrap());
+    path.workflow("wf_1".parse().unwrap())
+}
