@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures_executor::block_on;
 use strongroom::{
     DefinitionFilter, DefinitionId, DocumentId, Environment, Error, Listing, Org, PageRequest, Scope,
-    ScopePath, Vault,
+    ScopePath, StoredDefinition, Vault,
 };
 
 use super::{ORG, OTHER_ORG, RowKey, Rows, account, empty, is_damage, load, of_account, of_workflow};
@@ -167,26 +167,25 @@ impl Looker {
     }
 
     async fn look_at_definition(&mut self, id: DefinitionId, name: &str) {
-        for by_name in [false, true] {
-            let reference = || if by_name { name.into() } else { strongroom::DefinitionRef::Id(id) };
-            let what = format!("{name} by {}", if by_name { "name" } else { "id" });
-            let found = self.org.definition(reference()).await;
-            self.one(&what, found, |found| found.definition.description.clone().unwrap());
-            for scope in scopes() {
-                let found = self.org.value(reference(), &scope).await;
-                self.one(&format!("value of {what} at {scope}"), found, |found| {
-                    assert_eq!((found.definition_id, &found.scope), (id, &scope));
-                    found.value.expose().to_owned()
-                });
-            }
-            for path in paths() {
-                let len = path.scopes().count();
-                let found = self.org.resolve(reference(), &path).await;
-                self.one(&format!("resolve {what} {len}"), found, |one| one.value.expose().to_owned());
-                let trace = self.org.explain(reference(), &path).await;
-                let hint = trace.map(|trace| Seen::Hint(format!("{:?}", trace.steps)));
-                self.note(&format!("explain {what} {len}"), hint);
-            }
+        let described = |found: &StoredDefinition| found.definition.description.clone().unwrap();
+        let found = self.org.definition(name).await;
+        self.one(&format!("{name} by name"), found, described);
+        let found = self.org.definition(id).await;
+        self.one(&format!("{name} by id"), found, described);
+        for scope in scopes() {
+            let found = self.org.value(id, &scope).await;
+            self.one(&format!("value of {name} at {scope}"), found, |found| {
+                assert_eq!((found.definition_id, &found.scope), (id, &scope));
+                found.value.expose().to_owned()
+            });
+        }
+        for path in paths() {
+            let len = path.scopes().count();
+            let found = self.org.resolve(name, &path).await;
+            self.one(&format!("resolve {name} {len}"), found, |one| one.value.expose().to_owned());
+            let trace = self.org.explain(id, &path).await;
+            let hint = trace.map(|trace| Seen::Hint(format!("{:?}", trace.steps)));
+            self.note(&format!("explain {name} {len}"), hint);
         }
     }
 
