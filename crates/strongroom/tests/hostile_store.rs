@@ -1,6 +1,8 @@
 //! A backend that alters, moves, copies, replays and removes rows: readers see the right value, absence or a typed
 //! error, and writers succeed or write nothing.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 

@@ -1,5 +1,7 @@
 //! Writers and readers at the same time: one outcome or the other, nothing lost, nothing half.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 use std::thread;
 
@@ -260,6 +262,23 @@ fn no_value_stands_at_a_scope_that_was_removed() {
             block_on(org(&one).delete_definition("V")).unwrap();
         }
     }
+}
+
+#[test]
+fn a_scope_that_is_written_to_while_it_is_removed_is_given_back() {
+    let base = base(async |org| org.define(text("V")).await.map(|_| ()));
+    let hooked = Hooked::new(Arc::clone(&base));
+    let vault = open(hooked.clone());
+    let other = org(&vault);
+    hooked.once(Point::BeforeCommit, move || {
+        block_on(other.set_value("V", of_account("a"), "v")).unwrap();
+    });
+    let narrow = DefinitionChange::new().scopes(Scopes::only(ScopeKind::Org));
+    let refused = block_on(org(&vault).update_definition("V", narrow));
+    assert!(matches!(refused, Err(Error::ScopeInUse { .. })), "{refused:?}");
+    let stored = block_on(org(&vault).definition("V")).unwrap().unwrap();
+    assert_eq!(stored.definition.scopes, Scopes::ALL);
+    audit(&base);
 }
 
 #[test]
