@@ -134,7 +134,7 @@ const WARM: &[Counted] = &[
     (
         "rename",
         |org, id| block_on(org.update_definition(id, DefinitionChange::new().name("V2"))).map(drop),
-        (2, 1),
+        (1, 1),
     ),
 ];
 

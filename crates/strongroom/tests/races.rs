@@ -401,6 +401,25 @@ fn a_list_reads_what_was_just_sealed_under_a_new_key() {
 }
 
 #[test]
+fn a_rename_that_another_makes_meanwhile_is_no_clash() {
+    let base = base(async |org| org.define(text("V")).await.map(|_| ()));
+    let id = block_on(org(&open(Arc::clone(&base))).definition("V")).unwrap().unwrap().id;
+    for skip in 0.. {
+        let hooked = Hooked::new(load(&rows(&base)));
+        let vault = open(hooked.clone());
+        let other = org(&vault);
+        hooked.once_after(Point::AfterRead, skip, move || {
+            block_on(other.update_definition(id, DefinitionChange::new().name("W"))).unwrap();
+        });
+        let renamed = block_on(org(&vault).update_definition(id, DefinitionChange::new().name("W")));
+        assert_eq!(renamed.unwrap().definition.name, "W");
+        if hooked.hooks_left() > 0 {
+            break;
+        }
+    }
+}
+
+#[test]
 fn a_name_that_goes_from_one_definition_to_another_leads_to_the_one_that_has_it() {
     let base = base(async |org| {
         for name in ["V", "W"] {
