@@ -1,5 +1,7 @@
 //! Writers and readers at the same time: one outcome or the other, nothing lost, nothing half.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 use std::thread;
 
@@ -263,6 +265,23 @@ fn no_value_stands_at_a_scope_that_was_removed() {
 }
 
 #[test]
+fn a_scope_that_is_written_to_while_it_is_removed_is_given_back() {
+    let base = base(async |org| org.define(text("V")).await.map(|_| ()));
+    let hooked = Hooked::new(Arc::clone(&base));
+    let vault = open(hooked.clone());
+    let other = org(&vault);
+    hooked.once(Point::BeforeCommit, move || {
+        block_on(other.set_value("V", of_account("a"), "v")).unwrap();
+    });
+    let narrow = DefinitionChange::new().scopes(Scopes::only(ScopeKind::Org));
+    let refused = block_on(org(&vault).update_definition("V", narrow));
+    assert!(matches!(refused, Err(Error::ScopeInUse { .. })), "{refused:?}");
+    let stored = block_on(org(&vault).definition("V")).unwrap().unwrap();
+    assert_eq!(stored.definition.scopes, Scopes::ALL);
+    audit(&base);
+}
+
+#[test]
 fn a_definition_that_is_renamed_keeps_its_values_under_one_name_at_a_time() {
     let base = base(async |org| {
         org.define(text("V")).await?;
@@ -379,6 +398,25 @@ fn a_list_reads_what_was_just_sealed_under_a_new_key() {
     block_on(org.set_value("V", of_account("a"), "v2")).unwrap();
     assert_eq!(hooked.hooks_left(), 0);
     assert_eq!(listed(&org), ["v2"]);
+}
+
+#[test]
+fn a_rename_that_another_makes_meanwhile_is_no_clash() {
+    let base = base(async |org| org.define(text("V")).await.map(|_| ()));
+    let id = block_on(org(&open(Arc::clone(&base))).definition("V")).unwrap().unwrap().id;
+    for skip in 0.. {
+        let hooked = Hooked::new(load(&rows(&base)));
+        let vault = open(hooked.clone());
+        let other = org(&vault);
+        hooked.once_after(Point::AfterRead, skip, move || {
+            block_on(other.update_definition(id, DefinitionChange::new().name("W"))).unwrap();
+        });
+        let renamed = block_on(org(&vault).update_definition(id, DefinitionChange::new().name("W")));
+        assert_eq!(renamed.unwrap().definition.name, "W");
+        if hooked.hooks_left() > 0 {
+            break;
+        }
+    }
 }
 
 #[test]

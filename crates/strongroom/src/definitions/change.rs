@@ -4,7 +4,7 @@ use std::slice;
 
 use super::check;
 use crate::error::Error;
-use crate::id::DefinitionId;
+use crate::id::{DefinitionId, DefinitionName};
 use crate::keyspace::parse_definition_value;
 use crate::model::{DefinitionRef, StoredDefinition};
 use crate::options::WriteOptions;
@@ -176,7 +176,9 @@ impl Org {
         let tenant = &*self.tenant;
         let id = tenant.definition_id(reference, freshness).await?;
         let needs = Needs::org_keys().definitions(slice::from_ref(&id)).freshness(freshness);
-        let (ground, _) = tenant.read(&needs, ReadBatch::default()).await?;
+        let wanted: Option<DefinitionName> = change.name.as_deref().map(str::parse).transpose()?;
+        let gets = wanted.iter().map(|name| tenant.keys.definition_name(name)).collect();
+        let (ground, mut set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
         let definition = ground.definition(0, reference)?;
         let before = &definition.stored;
         options.check(Some(before.revision))?;
@@ -189,7 +191,7 @@ impl Org {
         let mut draft = Draft::new(tenant, &ground);
         draft.put_definition(&after, Some(definition.row))?;
         if after.definition.name != before.definition.name {
-            if let Some(taken) = tenant.engine.get(tenant.keys.definition_name(&name)).await? {
+            if let Some(taken) = set.gets.pop().flatten() {
                 return Err(Error::DefinitionExists(super::rows::read_hint(&taken)?));
             }
             draft.delete_definition_name(definition)?;

@@ -13,6 +13,7 @@
 mod audit;
 mod hooked;
 mod rows;
+mod sight;
 mod slow;
 mod verbs;
 
@@ -29,7 +30,8 @@ use strongroom_memory::MemoryStore;
 
 pub(crate) use audit::audit;
 pub(crate) use hooked::{Hooked, Point};
-pub(crate) use rows::{Kind, RowKey, Rows, doc_id, fill, load, rows};
+pub(crate) use rows::{Kind, RowKey, Rows, doc_id, fill, load, rows, target};
+pub(crate) use sight::{Seen, Sight, World};
 pub(crate) use slow::Slow;
 pub(crate) use verbs::{Verb, View, furnished, verbs, view};
 

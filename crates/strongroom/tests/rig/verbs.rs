@@ -150,7 +150,7 @@ fn account_verbs() -> Vec<Verb> {
         }),
         verb!("delete_credential", |org| org.account(account("a")).delete_credential("k").await?),
         verb!("delete_integration", |org| {
-            org.account(account("a")).delete_integration(&IntegrationId::default_app()).await?
+            org.account(account("a")).delete_integration(&IntegrationId::default_app()).await?;
         }),
         verb!("delete_account", |org| org.delete_account(&account("a")).await?),
         verb!("delete_account unregistered", |org| org.delete_account(&account("u")).await?),
