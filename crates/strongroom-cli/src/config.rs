@@ -1,0 +1,198 @@
+//! Settings: from options, else from the environment, else from one file.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use strongroom::{Environment, IdError, OrgId};
+
+use crate::args::Globals;
+use crate::failure::Failure;
+use crate::store::Spec;
+
+/// What a command works with.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) store: Spec,
+    /// `None`: the key file of the store, if there is one.
+    pub(crate) key: Option<KeySource>,
+    pub(crate) org: OrgId,
+    pub(crate) environment: Environment,
+}
+
+/// Which file opens the vault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum KeySource {
+    RootKeyFile(PathBuf),
+    PassphraseFile(PathBuf),
+}
+
+impl Config {
+    pub(crate) fn load(globals: &Globals) -> Result<Self, Failure> {
+        let environment = Layer::of_environment();
+        let file = match globals.config.clone().or_else(|| variable("CONFIG").map(PathBuf::from)) {
+            Some(path) => Layer::of_file(&path)?.ok_or_else(|| missing(&path))?,
+            None => default_path().map_or(Ok(None), |path| Layer::of_file(&path))?.unwrap_or_default(),
+        };
+        Self::of_layers([Layer::of_options(globals), environment, file])
+    }
+
+    fn of_layers(layers: [Layer; 3]) -> Result<Self, Failure> {
+        let mut key = None;
+        let mut merged = Layer::default();
+        for layer in layers {
+            let of_layer = layer.key()?;
+            key = key.or(of_layer);
+            merged.store = merged.store.or(layer.store);
+            merged.org = merged.org.or(layer.org);
+            merged.environment = merged.environment.or(layer.environment);
+        }
+        let org = merged.org.as_deref().unwrap_or(DEFAULT_ORG);
+        let environment = merged.environment.as_deref().unwrap_or(DEFAULT_ENVIRONMENT);
+        Ok(Self {
+            store: merged.store.as_deref().unwrap_or(DEFAULT_STORE).parse()?,
+            key,
+            org: org.parse().map_err(as_usage)?,
+            environment: environment.parse().map_err(as_usage)?,
+        })
+    }
+
+    /// Where the root key of this store is kept unless another file is named; `None` for one that is not kept.
+    pub(crate) fn default_key_file(&self) -> Option<PathBuf> {
+        let mut name = self.store.path()?.as_os_str().to_owned();
+        name.push(".key");
+        Some(PathBuf::from(name))
+    }
+}
+
+/// The settings of one place.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Layer {
+    store: Option<String>,
+    root_key_file: Option<PathBuf>,
+    passphrase_file: Option<PathBuf>,
+    org: Option<String>,
+    environment: Option<String>,
+}
+
+impl Layer {
+    fn of_options(globals: &Globals) -> Self {
+        Self {
+            store: globals.store.clone(),
+            root_key_file: globals.root_key_file.clone(),
+            passphrase_file: globals.passphrase_file.clone(),
+            org: globals.org.map(|org| org.to_string()),
+            environment: globals.environment.as_ref().map(ToString::to_string),
+        }
+    }
+
+    fn of_environment() -> Self {
+        Self {
+            store: variable("STORE"),
+            root_key_file: variable("ROOT_KEY_FILE").map(PathBuf::from),
+            passphrase_file: variable("PASSPHRASE_FILE").map(PathBuf::from),
+            org: variable("ORG"),
+            environment: variable("ENVIRONMENT"),
+        }
+    }
+
+    /// `None` where there is no such file.
+    fn of_file(path: &Path) -> Result<Option<Self>, Failure> {
+        let text = match fs::read_to_string(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            text => text.map_err(|error| Failure::usage(unreadable(path, &error)))?,
+        };
+        let layer = toml::from_str(&text);
+        layer.map(Some).map_err(|error| {
+            let at = error
+                .span()
+                .map_or(1, |span| 1 + text.bytes().take(span.start).filter(|b| *b == b'\n').count());
+            Failure::usage(format!("{}, line {at}: {}", path.display(), error.message()))
+        })
+    }
+
+    fn key(&self) -> Result<Option<KeySource>, Failure> {
+        match (&self.root_key_file, &self.passphrase_file) {
+            (Some(_), Some(_)) => {
+                Err(Failure::usage("a root key file and a passphrase file are both set: keep one"))
+            }
+            (Some(file), None) => Ok(Some(KeySource::RootKeyFile(file.clone()))),
+            (None, Some(file)) => Ok(Some(KeySource::PassphraseFile(file.clone()))),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+/// A variable of the environment; an empty one counts as not set.
+fn variable(name: &str) -> Option<String> {
+    env::var(["STRONGROOM_", name].concat()).ok().filter(|value| !value.is_empty())
+}
+
+/// Never in the working directory: whoever can write there would choose the store and the key.
+fn default_path() -> Option<PathBuf> {
+    let base = if cfg!(windows) {
+        env::var_os("APPDATA").map(PathBuf::from)
+    } else {
+        let named = env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        named.or_else(|| env::home_dir().map(|home| home.join(".config")))
+    };
+    base.map(|base| base.join("strongroom").join("config.toml"))
+}
+
+fn missing(path: &Path) -> Failure {
+    Failure::usage(format!("there is no configuration file {}", path.display()))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> String {
+    format!("{} could not be read: {error}", path.display())
+}
+
+fn as_usage(error: IdError) -> Failure {
+    Failure::usage(error.to_string())
+}
+
+const DEFAULT_STORE: &str = "strongroom-data";
+/// The org of someone who needs only one.
+const DEFAULT_ORG: &str = "000000000000000000000001";
+const DEFAULT_ENVIRONMENT: &str = "test";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(store: &str, key: Option<&str>, passphrase: Option<&str>) -> Layer {
+        Layer {
+            store: Some(store.to_owned()),
+            root_key_file: key.map(PathBuf::from),
+            passphrase_file: passphrase.map(PathBuf::from),
+            ..Layer::default()
+        }
+    }
+
+    #[test]
+    fn the_first_layer_that_says_something_counts() {
+        let layers = [Layer::default(), layer("a", None, Some("p")), layer("b", Some("k"), None)];
+        let config = Config::of_layers(layers).unwrap();
+        assert_eq!(config.store.path(), Some(Path::new("a")));
+        assert_eq!(config.key, Some(KeySource::PassphraseFile("p".into())));
+        assert_eq!(config.environment.as_str(), "test");
+    }
+
+    #[test]
+    fn two_keys_in_one_layer_are_refused() {
+        assert!(
+            Config::of_layers([layer("a", Some("k"), Some("p")), Layer::default(), Layer::default()])
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn a_key_file_stands_beside_its_store() {
+        let config =
+            Config::of_layers([layer("x/data", None, None), Layer::default(), Layer::default()]).unwrap();
+        assert_eq!(config.default_key_file(), Some(PathBuf::from("x/data.key")));
+    }
+}
