@@ -20,11 +20,11 @@ fn looks_secret(name: &str, value: &str) -> bool {
         || has_user_information(value)
 }
 
-/// Whether the value is a URL such as `https://user:password@host`.
+/// Whether the value is a URL such as `https://user:password@host`. What is not quite a URL may have it anywhere.
 fn has_user_information(value: &str) -> bool {
-    let authority = value.split_once("://").map_or("", |(_, rest)| rest);
-    let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
-    authority.contains('@') && VarFormat::Url.validate(value).is_ok()
+    let ends: &[char] = if VarFormat::Url.validate(value).is_ok() { &['/', '?', '#'] } else { &[] };
+    let authority = value.split_once("://").and_then(|(_, rest)| rest.split(ends).next());
+    authority.is_some_and(|authority| authority.contains('@'))
 }
 
 #[cfg(test)]
@@ -43,6 +43,7 @@ mod tests {
         let cases = [
             ("api_key", "x", true),
             ("DATABASE_URL", "postgres://u:p@host/db", true),
+            ("DATABASE_URL", "postgres://u:p/w d@host/db", true),
             ("DATABASE_URL", "postgres://host/db?a=b@c", false),
             ("PORT", "8080", false),
         ];
