@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, Table, presets};
@@ -186,9 +187,12 @@ fn is_direction(c: char) -> bool {
 
 /// A moment as ISO 8601 with milliseconds.
 pub(crate) fn time(moment: Timestamp) -> String {
-    let ms = i64::try_from(moment.as_ms()).ok();
-    let moment = ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    moment.map_or_else(|| "-".to_owned(), |moment| format!("{moment:.3}"))
+    let mut text = String::new();
+    let moment = UNIX_EPOCH.checked_add(Duration::from_millis(moment.as_ms()));
+    match moment.map(|moment| write!(text, "{}", humantime::format_rfc3339_millis(moment))) {
+        Some(Ok(())) => text,
+        _ => "-".to_owned(),
+    }
 }
 
 pub(crate) fn yes(flag: bool) -> String {
@@ -208,7 +212,8 @@ mod tests {
     }
 
     #[test]
-    fn a_time_has_milliseconds() {
+    fn a_time_has_milliseconds_or_is_none() {
         assert_eq!(time(Timestamp::from_ms(1_700_000_000_000)), "2023-11-14T22:13:20.000Z");
+        assert_eq!(time(Timestamp::from_ms(u64::MAX)), "-");
     }
 }

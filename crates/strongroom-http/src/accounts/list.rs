@@ -1,0 +1,104 @@
+//! Listing linked accounts.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use strongroom::{DefinitionId, DocumentId, LinkedAccount, Org, PageRequest, Scope};
+
+use super::wire::{AccountDoc, ListParams};
+use crate::auth::KeyCaller;
+use crate::error::Failure;
+use crate::openapi::Failures;
+use crate::page::{PageNumber, Paged};
+use crate::request::Query;
+
+/// Lists linked accounts
+///
+/// Sorted by `_id`. With `env_variable_name` and `env_variable_value`: those whose own value of the variable is that.
+#[utoipa::path(
+    get, path = "/linked-account", tag = "linked accounts", params(ListParams),
+    responses((status = 200, body = Paged<AccountDoc>), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn list(
+    KeyCaller { org, .. }: KeyCaller,
+    Query(query): Query<ListParams>,
+) -> Result<Json<Paged<AccountDoc>>, Failure> {
+    let number = PageNumber::parse(query.page.as_deref(), query.limit.as_deref())?;
+    let wanted = match (query.env_variable_name, query.env_variable_value) {
+        (Some(name), Some(value)) => Some(Wanted::of(&org, &name, value).await?),
+        (None, None) => None,
+        _ => {
+            return Err(Failure::bad_request("env_variable_name and env_variable_value must stand together"));
+        }
+    };
+    let (found, total) = walk(&org, wanted.as_ref(), number).await?;
+    let mut docs = Vec::with_capacity(number.limit.min(found.len()));
+    for known in number.cut(found.into_values()) {
+        let account = org.account(known.account_id.clone());
+        docs.push(AccountDoc::of(&account, known, org.environment()).await?);
+    }
+    Ok(Json(Paged::new(docs, total, number)))
+}
+
+/// The first accounts by id, as many as the page and those before it need, and how many there are in all. The engine
+/// lists by the org's own ids, so that all are walked.
+async fn walk(
+    org: &Org,
+    wanted: Option<&Wanted>,
+    number: PageNumber,
+) -> Result<(BTreeMap<DocumentId, LinkedAccount>, usize), Failure> {
+    let kept_max = number.skip().saturating_add(number.limit);
+    let (mut kept, mut total, mut examined) = (BTreeMap::new(), 0, 0_usize);
+    let mut request = PageRequest::first(PageRequest::LIMIT_MAX);
+    loop {
+        let page = org.linked_accounts(request).await?;
+        examined += page.items.len();
+        if wanted.is_some() && examined > EXAMINED_MAX {
+            return Err(Failure::bad_request(format!(
+                "there are more than {EXAMINED_MAX} linked accounts, too many to look into"
+            )));
+        }
+        for known in page.items {
+            if let Some(wanted) = wanted
+                && !wanted.is_value_of(org, &known).await?
+            {
+                continue;
+            }
+            total += 1;
+            kept.insert(known.id, known);
+            if kept.len() > kept_max {
+                kept.pop_last();
+            }
+        }
+        let Some(next) = page.next else { return Ok((kept, total)) };
+        request = PageRequest::first(PageRequest::LIMIT_MAX).after(next);
+        // An embedded store never lets go of the thread by itself.
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The value that an account must have to be listed.
+struct Wanted {
+    definition: DefinitionId,
+    value: String,
+}
+
+impl Wanted {
+    async fn of(org: &Org, name: &str, value: String) -> Result<Self, Failure> {
+        let found = org.definition(name).await?.ok_or_else(Failure::definition_not_found)?;
+        if found.definition.encrypted {
+            return Err(Failure::bad_request(
+                "accounts cannot be found by the value of an encrypted variable",
+            ));
+        }
+        Ok(Self { definition: found.id, value })
+    }
+
+    async fn is_value_of(&self, org: &Org, known: &LinkedAccount) -> Result<bool, Failure> {
+        let scope = Scope::LinkedAccount(known.account_id.clone());
+        let found = org.value(self.definition, &scope).await?;
+        Ok(found.is_some_and(|found| found.value.expose() == self.value))
+    }
+}
+
+const EXAMINED_MAX: usize = 10_000;

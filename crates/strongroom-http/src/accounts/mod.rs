@@ -1,0 +1,167 @@
+//! Linked accounts: register, update, list, get and delete.
+
+mod list;
+mod wire;
+
+use axum::Json;
+use axum::http::HeaderMap;
+use strongroom::{Error, IntegrationId, LinkedAccountId, Org, Secret, Upsert};
+
+use self::wire::{
+    AccountDeleted, AccountDoc, AccountFields, AccountParams, AccountUpserted, IntegrationDeleted,
+    UpsertAccount,
+};
+use crate::auth::{Caller, KeyCaller, Sessions, TokenCaller};
+use crate::error::Failure;
+use crate::openapi::Failures;
+use crate::request::{Body, Query, Segment, Stated, json_text};
+
+pub(crate) use list::{__path_list, list};
+
+/// Registers a linked account
+///
+/// With `your_app` it gets the default app, and the credentials of it, in the same write.
+#[utoipa::path(
+    post, path = "/linked-account", tag = "linked accounts", request_body = AccountFields,
+    params(("linked_account_id" = Option<String>, Header)),
+    responses((status = 200, body = AccountDoc), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn create(
+    caller: KeyCaller,
+    headers: HeaderMap,
+    Body(body): Body<AccountFields>,
+) -> Result<Json<AccountDoc>, Failure> {
+    let org = caller.org.clone();
+    let account = named(&Caller::Key(caller), &headers, &body)?;
+    let mut create = org.create_account(account.clone());
+    if let Some(name) = &body.name {
+        create = create.name(name);
+    }
+    if let Some(udf) = body.udf()? {
+        create = create.udf(udf);
+    }
+    if body.your_app.is_some() {
+        create = create.with_default_app();
+    }
+    for (key, value) in credentials(&body)? {
+        create = create.with_credential(key, value);
+    }
+    create.await?;
+    doc(&org, &account).await.map(Json)
+}
+
+/// Registers a linked account, or updates it
+///
+/// Fields that are not named stay; credentials merge by key.
+#[utoipa::path(
+    put, path = "/linked-account", tag = "linked accounts", request_body = UpsertAccount,
+    params(("linked_account_id" = Option<String>, Header)),
+    responses((status = 200, body = AccountUpserted), Failures),
+    security(("api_key" = []), ("session_token" = [])),
+)]
+pub(crate) async fn upsert(
+    caller: Caller,
+    headers: HeaderMap,
+    Body(body): Body<UpsertAccount>,
+) -> Result<Json<AccountUpserted>, Failure> {
+    let body = body.fields();
+    let account = named(&caller, &headers, &body)?;
+    let mut upsert = caller.org().upsert_account(account.clone());
+    if let Some(name) = &body.name {
+        upsert = upsert.name(name);
+    }
+    if let Some(udf) = body.udf()? {
+        upsert = upsert.udf(udf);
+    }
+    if body.your_app.is_some() {
+        upsert = upsert.with_default_app();
+    }
+    for (key, value) in credentials(&body)? {
+        upsert = upsert.with_credential(key, value);
+    }
+    let new_account = upsert.await?.action == Upsert::Added;
+    let account = doc(caller.org(), &account).await?;
+    Ok(Json(AccountUpserted { account, new_account }))
+}
+
+/// One linked account
+#[utoipa::path(
+    get, path = "/linked-account/{id}", tag = "linked accounts", params(("id" = String, Path)),
+    responses((status = 200, body = AccountDoc), Failures),
+    security(("api_key" = []), ("session_token" = [])),
+)]
+pub(crate) async fn get(caller: Caller, Segment(id): Segment) -> Result<Json<AccountDoc>, Failure> {
+    let own = Stated::default().or_query(Some(&id));
+    let account = caller.require_linked_account(&own)?;
+    doc(caller.org(), account.id()).await.map(Json)
+}
+
+/// Deletes a linked account with its values, credentials and tokens
+#[utoipa::path(
+    delete, path = "/linked-account/{id}", tag = "linked accounts", params(("id" = String, Path)),
+    responses((status = 200, body = AccountDeleted), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn delete(
+    KeyCaller { org, .. }: KeyCaller,
+    Segment(id): Segment,
+) -> Result<Json<AccountDeleted>, Failure> {
+    let account: LinkedAccountId = id.parse().map_err(Error::from)?;
+    let sessions = Sessions::of(&org)?.removal(&account).await?;
+    match org.delete_account_with(&account, sessions).await {
+        Ok(()) => Ok(Json(AccountDeleted { message: "User deleted successfully" })),
+        Err(Error::AccountNotFound(account)) => Err(not_found(&org, &account)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes an integration of a linked account, and its credentials
+#[utoipa::path(
+    delete, path = "/linked-account/integration/{slug}", tag = "linked accounts",
+    params(("slug" = String, Path), AccountParams, ("linked_account_id" = Option<String>, Header)),
+    responses((status = 200, body = IntegrationDeleted), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn delete_integration(
+    caller: KeyCaller,
+    Segment(slug): Segment,
+    headers: HeaderMap,
+    Query(query): Query<AccountParams>,
+) -> Result<Json<IntegrationDeleted>, Failure> {
+    let stated = Stated::in_header(&headers)?.or_query(query.linked_account_id.as_deref());
+    let account = Caller::Key(caller).require_linked_account(&stated)?;
+    let slug: IntegrationId = slug.parse().map_err(Error::from)?;
+    account.delete_integration(&slug).await?;
+    Ok(Json(IntegrationDeleted { success: true, message: "Integration deleted successfully" }))
+}
+
+/// The linked account of the session token
+#[utoipa::path(
+    get, path = "/session/active-linked-account", tag = "sessions",
+    responses((status = 200, body = AccountDoc), Failures), security(("session_token" = [])),
+)]
+pub(crate) async fn active(caller: TokenCaller) -> Result<Json<AccountDoc>, Failure> {
+    doc(&caller.org, caller.account.id()).await.map(Json)
+}
+
+/// The account that a body is about.
+fn named(caller: &Caller, headers: &HeaderMap, body: &AccountFields) -> Result<LinkedAccountId, Failure> {
+    let stated = Stated::in_header(headers)?.or_body(body.account()?);
+    caller.linked_account(&stated)?.ok_or_else(|| Failure::linked_account("linked_account_id required"))
+}
+
+fn credentials(body: &AccountFields) -> Result<Vec<(&str, Secret)>, Failure> {
+    let pairs = body.your_app.as_ref().map(|app| app.auth_credentials.0.as_slice()).unwrap_or_default();
+    pairs.iter().map(|(key, value)| Ok((key.as_str(), json_text(value)?))).collect()
+}
+
+async fn doc(org: &Org, account: &LinkedAccountId) -> Result<AccountDoc, Failure> {
+    let handle = org.account(account.clone());
+    let known = handle.info().await?.ok_or_else(|| not_found(org, account))?;
+    AccountDoc::of(&handle, known, org.environment()).await
+}
+
+fn not_found(org: &Org, account: &LinkedAccountId) -> Failure {
+    let (id, environment) = (org.id(), org.environment());
+    Failure::not_found(format!(
+        "Linked Account with account id {account} for org {id} in environment {environment} not found"
+    ))
+}

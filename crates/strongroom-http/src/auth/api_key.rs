@@ -1,0 +1,184 @@
+//! API keys: made by the operator, shown once, kept as a hash.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use strongroom::{
+    Cursor, DocumentId, Error, Expected, Namespace, Org, PageRequest, Record, RecordKey, Records, Secret,
+    Timestamp,
+};
+use subtle::ConstantTimeEq as _;
+
+use super::key_text::{KeyText, SECRET_LEN};
+use super::random;
+
+/// The API keys of one org in one environment.
+///
+/// ```
+/// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+/// use strongroom_http::{ApiKeys, NewApiKey};
+/// let keys = ApiKeys::of(&org)?;
+/// let created = keys.create(NewApiKey::named("ci")).await?;
+/// assert!(created.key.expose().starts_with("tk_"));
+/// assert!(keys.revoke(&created.info.id).await?);
+/// # Ok::<(), strongroom::Error>(()) }).unwrap();
+/// ```
+#[derive(Debug, Clone)]
+pub struct ApiKeys {
+    org: Org,
+    records: Records,
+}
+
+/// An API key to be made.
+#[derive(Debug, Clone)]
+pub struct NewApiKey {
+    name: String,
+    expires_at: Option<Timestamp>,
+}
+
+/// An API key that was just made.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct CreatedApiKey {
+    /// What is kept of it.
+    pub info: ApiKeyInfo,
+    /// The key itself. It cannot be read again.
+    pub key: Secret,
+}
+
+/// What there is to know of an API key without the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ApiKeyInfo {
+    /// Which key, for a revocation.
+    pub id: DocumentId,
+    /// For people.
+    pub name: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// From when on it is refused; never, if there is none.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// One page of a list of API keys.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ApiKeyPage {
+    /// The keys.
+    pub items: Vec<ApiKeyInfo>,
+    /// Where to go on; `None` at the end of the list.
+    pub next: Option<Cursor>,
+}
+
+/// What a key's record holds.
+#[derive(Serialize, Deserialize)]
+struct KeyRow {
+    name: String,
+    /// SHA-256 of the secret part, in hex.
+    sha256: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+}
+
+impl NewApiKey {
+    /// A key with a name for people, of 1 to 256 bytes, that does not expire.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { name: name.into(), expires_at: None }
+    }
+
+    /// The same, refused from `moment` on.
+    #[must_use]
+    pub fn expires_at(mut self, moment: Timestamp) -> Self {
+        self.expires_at = Some(moment);
+        self
+    }
+}
+
+impl ApiKeys {
+    /// The keys of `org`, in its environment.
+    ///
+    /// # Errors
+    /// None that a caller could cause.
+    pub fn of(org: &Org) -> Result<Self, Error> {
+        Ok(Self { org: org.clone(), records: org.records(namespace()?) })
+    }
+
+    /// Makes a key. This is the only time that it is shown.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`] for its name; [`Error::Random`]; those of [`Records::put`].
+    pub async fn create(&self, new: NewApiKey) -> Result<CreatedApiKey, Error> {
+        if new.name.len() > NAME_BYTES_MAX {
+            return Err(Error::TooLong { what: "an API key's name", max: NAME_BYTES_MAX });
+        }
+        let text = KeyText {
+            org: *self.org.id(),
+            environment: self.org.environment().clone(),
+            id: hex::encode(*random::<12>()?).parse()?,
+            secret: random()?,
+        };
+        let row = KeyRow { name: new.name, sha256: hash(&text.secret), expires_at: new.expires_at };
+        let key = record_key(&text.id)?;
+        self.records.put_with(&key, row.encode(), Expected::Absent).await?;
+        let stored = self.records.get(&key).await?;
+        let created_at = stored.map_or(Timestamp::from_ms(0), |record| record.created_at);
+        let info = ApiKeyInfo { id: text.id, name: row.name, created_at, expires_at: row.expires_at };
+        Ok(CreatedApiKey { info, key: text.format() })
+    }
+
+    /// The keys that were made and not revoked, expired ones included.
+    ///
+    /// # Errors
+    /// Those of [`Records::list`].
+    pub async fn list(&self, page: PageRequest) -> Result<ApiKeyPage, Error> {
+        let page = self.records.list(page).await?;
+        let items = page.items.iter().filter_map(KeyRow::info).collect();
+        Ok(ApiKeyPage { items, next: page.next })
+    }
+
+    /// Revokes a key: from now on it is refused. Answers whether there was one.
+    ///
+    /// # Errors
+    /// Those of [`Records::delete`].
+    pub async fn revoke(&self, id: &DocumentId) -> Result<bool, Error> {
+        self.records.delete(&record_key(id)?).await
+    }
+
+    /// Whether `key` was made here, is not revoked and not expired.
+    pub(crate) async fn admit(&self, key: &KeyText, now: Timestamp) -> Result<bool, Error> {
+        let Some(record) = self.records.get(&record_key(&key.id)?).await? else { return Ok(false) };
+        let Some(row) = KeyRow::decode(&record) else { return Ok(false) };
+        let known: bool = row.sha256.as_bytes().ct_eq(hash(&key.secret).as_bytes()).into();
+        Ok(known && row.expires_at.is_none_or(|moment| now < moment))
+    }
+}
+
+impl KeyRow {
+    fn encode(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    fn decode(record: &Record) -> Option<Self> {
+        serde_json::from_str(record.value.expose()).ok()
+    }
+
+    /// `None` for a record that is not a key's.
+    fn info(record: &Record) -> Option<ApiKeyInfo> {
+        let Self { name, expires_at, .. } = Self::decode(record)?;
+        let id = record.key.as_str().parse().ok()?;
+        Some(ApiKeyInfo { id, name, created_at: record.created_at, expires_at })
+    }
+}
+
+fn hash(secret: &[u8; SECRET_LEN]) -> String {
+    hex::encode(Sha256::digest(secret))
+}
+
+fn record_key(id: &DocumentId) -> Result<RecordKey, Error> {
+    Ok(id.to_string().parse()?)
+}
+
+fn namespace() -> Result<Namespace, Error> {
+    Ok("api-key".parse()?)
+}
+
+const NAME_BYTES_MAX: usize = 256;

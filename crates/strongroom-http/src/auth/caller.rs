@@ -1,0 +1,138 @@
+//! The caller of a request, from its headers.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use strongroom::{Account, DocumentId, LinkedAccountId, Org};
+
+use super::api_key::ApiKeys;
+use super::key_text::KeyText;
+use super::session::Sessions;
+use crate::error::Failure;
+use crate::request::{Stated, single_header};
+use crate::service::Service;
+
+/// Who may call: the holder of an API key, or of a session token. A token stands in for key and account, so that it
+/// is taken where both are sent.
+#[derive(Debug)]
+pub(crate) enum Caller {
+    Key(KeyCaller),
+    Token(TokenCaller),
+}
+
+/// The holder of an API key: the whole org, in one environment.
+#[derive(Debug)]
+pub(crate) struct KeyCaller {
+    pub(crate) org: Org,
+    pub(crate) key_id: DocumentId,
+}
+
+/// The holder of a session token: one linked account.
+#[derive(Debug)]
+pub(crate) struct TokenCaller {
+    pub(crate) org: Org,
+    pub(crate) account: Account,
+    /// Which session.
+    pub(crate) jti: String,
+}
+
+impl Caller {
+    /// The org and environment of the caller.
+    pub(crate) fn org(&self) -> &Org {
+        match self {
+            Self::Key(caller) => &caller.org,
+            Self::Token(caller) => &caller.org,
+        }
+    }
+
+    /// The linked account that a request is about. That of a token is its own; another is refused.
+    pub(crate) fn linked_account(&self, stated: &Stated<'_>) -> Result<Option<LinkedAccountId>, Failure> {
+        match self {
+            Self::Key(_) => stated.linked_account(),
+            Self::Token(caller) if stated.names_other_than(caller.account.id()) => {
+                Err(Failure::not_own_scope())
+            }
+            Self::Token(caller) => Ok(Some(caller.account.id().clone())),
+        }
+    }
+
+    /// The same, where the call cannot do without.
+    pub(crate) fn require_linked_account(&self, stated: &Stated<'_>) -> Result<Account, Failure> {
+        let account = self.linked_account(stated)?.ok_or(Failure::required("linked_account_id"))?;
+        Ok(self.org().account(account))
+    }
+
+    /// How the caller is told apart from others when requests are counted.
+    fn rate_key(&self) -> String {
+        match self {
+            Self::Key(caller) => caller.key_id.to_string(),
+            Self::Token(caller) => {
+                let (org, account) = (&caller.org, caller.account.id());
+                format!("{}\0{}\0{account}", org.id(), org.environment())
+            }
+        }
+    }
+}
+
+impl FromRequestParts<Service> for Caller {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Failure> {
+        let caller = match bearer(&parts.headers)? {
+            Some(token) => Self::Token(admit_token(service, token).await?),
+            None => Self::Key(admit_key(service, &parts.headers).await?),
+        };
+        if let Some(limiter) = &service.inner.rate_limiter {
+            limiter.admit(caller.rate_key()).map_err(Failure::too_many_requests)?;
+        }
+        Ok(caller)
+    }
+}
+
+/// A call that no session token may make.
+impl FromRequestParts<Service> for KeyCaller {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Failure> {
+        match Caller::from_request_parts(parts, service).await? {
+            Caller::Key(caller) => Ok(caller),
+            Caller::Token(_) => Err(Failure::bad_key()),
+        }
+    }
+}
+
+/// A call that only a session token can make.
+impl FromRequestParts<Service> for TokenCaller {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Failure> {
+        match Caller::from_request_parts(parts, service).await? {
+            Caller::Token(caller) => Ok(caller),
+            Caller::Key(_) => Err(Failure::bad_token()),
+        }
+    }
+}
+
+async fn admit_key(service: &Service, headers: &HeaderMap) -> Result<KeyCaller, Failure> {
+    let text = single_header(headers, "x-api-key").map_err(|_| Failure::bad_key())?;
+    let key = text.and_then(KeyText::parse).ok_or_else(Failure::bad_key)?;
+    let org = service.org(key.org, key.environment.clone());
+    if ApiKeys::of(&org)?.admit(&key, service.now()).await? {
+        return Ok(KeyCaller { org, key_id: key.id });
+    }
+    Err(Failure::bad_key())
+}
+
+async fn admit_token(service: &Service, token: &str) -> Result<TokenCaller, Failure> {
+    let (sessions, claims) = Sessions::of_token(service, token).await?.ok_or_else(Failure::bad_token)?;
+    let account = sessions.admit(&claims, service.now()).await?.ok_or_else(Failure::bad_token)?;
+    Ok(TokenCaller { org: sessions.org().clone(), account, jti: claims.jti })
+}
+
+/// The token of `Authorization: Bearer`; `None` where there is no such header.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
+    let header = single_header(headers, header::AUTHORIZATION.as_str()).map_err(|_| Failure::bad_token())?;
+    let Some(text) = header else { return Ok(None) };
+    let (scheme, token) = text.split_once(' ').ok_or_else(Failure::bad_token)?;
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(Some(token.trim())) } else { Err(Failure::bad_token()) }
+}

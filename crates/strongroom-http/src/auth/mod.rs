@@ -1,0 +1,23 @@
+//! Who is calling: API keys with the power of an org in one environment, and session tokens of one linked account.
+
+mod api_key;
+mod caller;
+mod key_text;
+mod session;
+mod token;
+
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+use strongroom::Error;
+use zeroize::Zeroizing;
+
+pub use api_key::{ApiKeyInfo, ApiKeyPage, ApiKeys, CreatedApiKey, NewApiKey};
+pub(crate) use caller::{Caller, KeyCaller, TokenCaller};
+pub(crate) use session::{Reuse, Sessions};
+
+/// Bytes of the operating system's generator.
+fn random<const LEN: usize>() -> Result<Zeroizing<[u8; LEN]>, Error> {
+    let mut bytes = Zeroizing::new([0; LEN]);
+    SysRng.try_fill_bytes(&mut *bytes).map_err(|_| Error::Random)?;
+    Ok(bytes)
+}

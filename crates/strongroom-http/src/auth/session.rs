@@ -1,0 +1,243 @@
+//! Session tokens: issued for one linked account, valid only while their row stands.
+
+use serde::{Deserialize, Serialize};
+use strongroom::{
+    Account, DocumentId, Error, Expected, LinkedAccount, LinkedAccountId, Org, RecordKey, Records, Timestamp,
+    WriteOptions,
+};
+use zeroize::Zeroizing;
+
+use super::random;
+use super::token::{Claims, SigningKey};
+use crate::service::Service;
+
+/// The sessions of one org in one environment.
+///
+/// A session is a row under its `jti`. A second namespace lists the sessions of each account, so that one can be used
+/// again, and all of them go with the account. Which rows stand decides; the list is a hint.
+pub(crate) struct Sessions {
+    org: Org,
+    sessions: Records,
+    by_account: Records,
+}
+
+/// A token with the time that it is still valid.
+pub(crate) struct IssuedToken {
+    pub(crate) token: Zeroizing<String>,
+    pub(crate) expires_in: u64,
+}
+
+/// What a session's row holds.
+#[derive(Serialize, Deserialize)]
+struct SessionRow {
+    linked_account_id: LinkedAccountId,
+    /// The account's document id: an account that is made anew is another one.
+    account: DocumentId,
+    exp: u64,
+}
+
+/// What the list of an account's sessions holds.
+#[derive(Default, Serialize, Deserialize)]
+struct AccountSessions {
+    sessions: Vec<ListedSession>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct ListedSession {
+    jti: String,
+    iat: u64,
+    exp: u64,
+    account: DocumentId,
+}
+
+impl Sessions {
+    pub(crate) fn of(org: &Org) -> Result<Self, Error> {
+        let sessions = org.records("session".parse()?);
+        let by_account = org.records("account-session".parse()?);
+        Ok(Self { org: org.clone(), sessions, by_account })
+    }
+
+    /// The sessions that `token` belongs to, with its claims, if it was signed there.
+    pub(crate) async fn of_token(service: &Service, token: &str) -> Result<Option<(Self, Claims)>, Error> {
+        let Some(claims) = Claims::read_unverified(token) else { return Ok(None) };
+        let org = service.org(claims.org_id, claims.environment.clone());
+        let sessions = Self::of(&org)?;
+        let key = sessions.signing_key().await?;
+        let signed = key.is_some_and(|key| key.has_signed(token));
+        let own = claims.org_id == *org.id() && claims.environment == *org.environment();
+        Ok((signed && own).then_some((sessions, claims)))
+    }
+
+    pub(crate) fn org(&self) -> &Org {
+        &self.org
+    }
+
+    /// The account of a token whose signature was checked, if it is in time and its session stands.
+    pub(crate) async fn admit(&self, claims: &Claims, now: Timestamp) -> Result<Option<Account>, Error> {
+        let now = now.as_ms() / 1_000;
+        if claims.exp.saturating_add(SKEW_SECS) <= now || claims.iat > now.saturating_add(SKEW_SECS) {
+            return Ok(None);
+        }
+        let Ok(jti) = claims.jti.parse::<RecordKey>() else { return Ok(None) };
+        let Some(record) = self.sessions.get(&jti).await? else { return Ok(None) };
+        let row: Option<SessionRow> = serde_json::from_str(record.value.expose()).ok();
+        let Some(row) = row.filter(|row| row.linked_account_id == claims.linked_account_id) else {
+            return Ok(None);
+        };
+        let account = self.org.account(row.linked_account_id);
+        let known = account.info().await?;
+        Ok(known.filter(|known| known.id == row.account).map(|_| account))
+    }
+
+    /// A token for `account`: one that is still valid, unless another is asked for.
+    pub(crate) async fn issue(
+        &self,
+        account: &LinkedAccount,
+        reuse: Reuse,
+        secs: u64,
+        now: Timestamp,
+    ) -> Result<IssuedToken, Error> {
+        let now = now.as_ms() / 1_000;
+        let key = self.signing_key_or_new().await?;
+        let listed = self.listed(&account.account_id).await?;
+        if reuse == Reuse::Allowed
+            && let Some(session) = self.still_valid(&listed, account, now).await?
+        {
+            return self.token(&key, account, &session, now);
+        }
+        let jti = hex::encode(*random::<16>()?);
+        let session = ListedSession { jti, iat: now, exp: now.saturating_add(secs), account: account.id };
+        self.add(account, &session, now).await?;
+        self.token(&key, account, &session, now)
+    }
+
+    /// Revokes one session; answers whether it stood.
+    pub(crate) async fn revoke(&self, jti: &str) -> Result<bool, Error> {
+        self.sessions.delete(&jti.parse()?).await
+    }
+
+    /// What the deletion of an account takes along: its sessions and their list.
+    pub(crate) async fn removal(&self, account: &LinkedAccountId) -> Result<WriteOptions, Error> {
+        let mut options = WriteOptions::default();
+        for session in self.listed(account).await? {
+            options = options.with_record(self.sessions.removal(session.jti.parse()?));
+        }
+        Ok(options.with_record(self.by_account.removal(account.as_str().parse()?)))
+    }
+
+    fn token(
+        &self,
+        key: &SigningKey,
+        account: &LinkedAccount,
+        session: &ListedSession,
+        now: u64,
+    ) -> Result<IssuedToken, Error> {
+        let claims = Claims {
+            org_id: *self.org.id(),
+            linked_account_id: account.account_id.clone(),
+            environment: self.org.environment().clone(),
+            iat: session.iat,
+            exp: session.exp,
+            jti: session.jti.clone(),
+        };
+        let token = key.sign(&claims).ok_or(Error::InvalidKey)?;
+        Ok(IssuedToken { token: Zeroizing::new(token), expires_in: session.exp.saturating_sub(now) })
+    }
+
+    /// The newest session of the account that stands and has not expired.
+    async fn still_valid(
+        &self,
+        listed: &[ListedSession],
+        account: &LinkedAccount,
+        now: u64,
+    ) -> Result<Option<ListedSession>, Error> {
+        for session in listed.iter().rev() {
+            let usable = session.exp > now && session.iat <= now && session.account == account.id;
+            if usable && self.sessions.get(&session.jti.parse()?).await?.is_some() {
+                return Ok(Some(session.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes a new session's row, then lists it. What expired, and the oldest of too many, goes.
+    async fn add(&self, account: &LinkedAccount, session: &ListedSession, now: u64) -> Result<(), Error> {
+        let linked_account_id = account.account_id.clone();
+        let row = SessionRow { linked_account_id, account: account.id, exp: session.exp };
+        self.sessions.put(&session.jti.parse()?, json(&row)).await?;
+        let key: RecordKey = account.account_id.as_str().parse()?;
+        for _ in 0..ATTEMPTS_MAX {
+            let record = self.by_account.get(&key).await?;
+            let expected =
+                record.as_ref().map_or(Expected::Absent, |record| Expected::Revision(record.revision));
+            let mut listed = record.map(|record| read_list(record.value.expose())).unwrap_or_default();
+            listed.push(session.clone());
+            let surplus = listed.len().saturating_sub(SESSIONS_MAX);
+            let (gone, kept): (Vec<_>, Vec<_>) = listed
+                .into_iter()
+                .enumerate()
+                .partition(|(index, old)| *index < surplus || old.exp.saturating_add(SKEW_SECS) <= now);
+            let sessions = kept.into_iter().map(|(_, session)| session).collect();
+            match self.by_account.put_with(&key, json(&AccountSessions { sessions }), expected).await {
+                Err(Error::Unexpected { .. }) => {}
+                Err(error) => return Err(error),
+                Ok(_) => {
+                    for (_, old) in gone {
+                        self.revoke(&old.jti).await?;
+                    }
+                    return Ok(());
+                }
+            }
+        }
+        Err(Error::Contended(ATTEMPTS_MAX))
+    }
+
+    async fn listed(&self, account: &LinkedAccountId) -> Result<Vec<ListedSession>, Error> {
+        let record = self.by_account.get(&account.as_str().parse()?).await?;
+        Ok(record.map(|record| read_list(record.value.expose())).unwrap_or_default())
+    }
+
+    async fn signing_key(&self) -> Result<Option<SigningKey>, Error> {
+        let record = self.org.records("signing-key".parse()?).get(&SIGNING_KEY.parse()?).await?;
+        let Some(record) = record else { return Ok(None) };
+        let mut bytes = Zeroizing::new([0; 32]);
+        hex::decode_to_slice(record.value.expose(), &mut *bytes).map_err(|_| Error::InvalidKey)?;
+        Ok(Some(SigningKey::new(bytes)))
+    }
+
+    /// The key that signs; the first caller makes it, and the loser of a race uses the winner's.
+    async fn signing_key_or_new(&self) -> Result<SigningKey, Error> {
+        if let Some(key) = self.signing_key().await? {
+            return Ok(key);
+        }
+        let new = hex::encode(*random::<32>()?);
+        let records = self.org.records("signing-key".parse()?);
+        match records.put_with(&SIGNING_KEY.parse()?, new, Expected::Absent).await {
+            Ok(_) | Err(Error::Unexpected { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        self.signing_key().await?.ok_or(Error::InvalidKey)
+    }
+}
+
+/// Whether a token that was issued before will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reuse {
+    Allowed,
+    Refused,
+}
+
+fn read_list(text: &str) -> Vec<ListedSession> {
+    serde_json::from_str(text).map(|list: AccountSessions| list.sessions).unwrap_or_default()
+}
+
+fn json(row: &impl Serialize) -> String {
+    serde_json::to_string(row).unwrap_or_default()
+}
+
+const SIGNING_KEY: &str = "hs256";
+/// How far the clocks of two servers may be apart.
+const SKEW_SECS: u64 = 60;
+/// How many sessions an account has at a time: the oldest goes when one more is forced.
+const SESSIONS_MAX: usize = 16;
+const ATTEMPTS_MAX: u32 = 16;

@@ -1,0 +1,108 @@
+//! The text of a session token: a JWT (RFC 7519) with one header, HS256, and no way to name another algorithm.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use strongroom::{Environment, LinkedAccountId, OrgId};
+use zeroize::Zeroizing;
+
+/// What a token says. In the order of its JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Claims {
+    pub(crate) org_id: OrgId,
+    pub(crate) linked_account_id: LinkedAccountId,
+    pub(crate) environment: Environment,
+    /// Seconds since the Unix epoch.
+    pub(crate) iat: u64,
+    pub(crate) exp: u64,
+    pub(crate) jti: String,
+}
+
+/// The key that signs the tokens of one org in one environment.
+pub(crate) struct SigningKey(Zeroizing<[u8; 32]>);
+
+impl SigningKey {
+    pub(crate) fn new(bytes: Zeroizing<[u8; 32]>) -> Self {
+        Self(bytes)
+    }
+
+    /// The token of `claims`. The same claims are always the same token.
+    pub(crate) fn sign(&self, claims: &Claims) -> Option<String> {
+        let claims = URL_SAFE_NO_PAD.encode(serde_json::to_vec(claims).ok()?);
+        let signed = [HEADER, ".", &claims].concat();
+        let signature = self.mac(&signed)?.finalize().into_bytes();
+        Some([&signed, ".", &URL_SAFE_NO_PAD.encode(signature)].concat())
+    }
+
+    /// Whether this key signed `token`, in constant time.
+    pub(crate) fn has_signed(&self, token: &str) -> bool {
+        let Some((signed, signature)) = token.rsplit_once('.') else { return false };
+        let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };
+        self.mac(signed).is_some_and(|mac| mac.verify_slice(&signature).is_ok())
+    }
+
+    fn mac(&self, signed: &str) -> Option<Hmac<Sha256>> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&*self.0).ok()?;
+        mac.update(signed.as_bytes());
+        Some(mac)
+    }
+}
+
+impl Claims {
+    /// What a token says, before anyone checked that it may: good for finding the key to check it with.
+    pub(crate) fn read_unverified(token: &str) -> Option<Self> {
+        let rest = token.strip_prefix(HEADER)?.strip_prefix('.')?;
+        let (claims, _) = rest.split_once('.').filter(|_| token.len() <= TOKEN_LEN_MAX)?;
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
+    }
+}
+
+/// `{"alg":"HS256","typ":"JWT"}`. A token with any other header was not made here.
+const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
+const TOKEN_LEN_MAX: usize = 4 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims() -> Claims {
+        Claims {
+            org_id: "6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(),
+            linked_account_id: "user_12345".parse().unwrap(),
+            environment: Environment::test(),
+            iat: 1_700_000_000,
+            exp: 1_700_086_400,
+            jti: "j".to_owned(),
+        }
+    }
+
+    fn key(byte: u8) -> SigningKey {
+        SigningKey::new(Zeroizing::new([byte; 32]))
+    }
+
+    /// The bytes that other JWT libraries make of the same claims and key.
+    #[test]
+    fn a_token_is_a_jwt_with_hs256() {
+        assert_eq!(URL_SAFE_NO_PAD.decode(HEADER).unwrap(), br#"{"alg":"HS256","typ":"JWT"}"#);
+        let token = key(7).sign(&claims()).unwrap();
+        assert_eq!(token, include_str!("../../tests/fixtures/session-token.jwt").trim_end());
+        assert!(key(7).has_signed(&token));
+        assert_eq!(Claims::read_unverified(&token), Some(claims()));
+    }
+
+    #[test]
+    fn a_token_that_was_altered_or_signed_by_another_is_refused() {
+        let token = key(7).sign(&claims()).unwrap();
+        assert!(!key(8).has_signed(&token));
+        let (signed, signature) = token.rsplit_once('.').unwrap();
+        let unsigned = format!("{signed}.");
+        let none = format!("eyJhbGciOiJub25lIn0.{}.", signed.split_once('.').unwrap().1);
+        let longer = format!("{signed}x.{signature}");
+        for bad in [unsigned.as_str(), &none, &longer, signed, "", "."] {
+            assert!(!key(7).has_signed(bad));
+        }
+        assert_eq!(Claims::read_unverified(&none), None);
+    }
+}

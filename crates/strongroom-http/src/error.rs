@@ -1,0 +1,235 @@
+//! What a request that failed is answered: one envelope, whatever the cause, that never echoes a submitted value.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use strongroom::store::StoreErrorKind;
+use strongroom::{Error, IntegrationId};
+use utoipa::ToSchema;
+
+/// A request that failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    status: StatusCode,
+    code: Code,
+    field: CodeField,
+    message: Cow<'static, str>,
+    retry_after: Option<Duration>,
+}
+
+/// The code of an error, a closed list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum Code {
+    ServerError,
+    ResourceNotFound,
+    InvalidToken,
+    InvalidLinkedAccountId,
+    InternalServerError,
+}
+
+/// Which field of the envelope names the code: `error`, and `error_code` in the 404s of three calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CodeField {
+    Error,
+    ErrorCode,
+}
+
+/// The body of every error.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ErrorBody<'a> {
+    /// The HTTP status.
+    status_code: u16,
+    http_error_type: HttpErrorType,
+    /// The code of the error; in the 404s of a definition, of `get value` and of `delete value` it is `error_code`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    error: Option<Code>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    error_code: Option<Code>,
+    /// For people. It never holds a submitted value.
+    #[schema(value_type = String)]
+    message: &'a str,
+}
+
+/// The class of an error, a closed list.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum HttpErrorType {
+    BadRequest,
+    Unauthorized,
+    NotFound,
+    InternalServerError,
+}
+
+impl Failure {
+    fn new(status: StatusCode, code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code, field: CodeField::Error, message: message.into(), retry_after: None }
+    }
+
+    /// 400: the request breaks a rule.
+    pub(crate) fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, Code::ServerError, message)
+    }
+
+    /// 400: a field that the call needs is not there.
+    pub(crate) fn required(field: &'static str) -> Self {
+        Self::bad_request(format!("{field} is required"))
+    }
+
+    /// 400: the linked account is missing, unknown or not an id.
+    pub(crate) fn linked_account(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, Code::InvalidLinkedAccountId, message)
+    }
+
+    /// 400: a session token reaches for something that is not its account's own.
+    pub(crate) fn not_own_scope() -> Self {
+        Self::bad_request("linked account auth must match the target scope")
+    }
+
+    /// 401: no key, or one that is not valid here.
+    pub(crate) fn bad_key() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, Code::ServerError, "Invalid Credentials")
+    }
+
+    /// 401: no token, or one that is not valid.
+    pub(crate) fn bad_token() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, Code::InvalidToken, "Invalid token")
+    }
+
+    /// 404: there is nothing of this name.
+    pub(crate) fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, Code::ResourceNotFound, message)
+    }
+
+    /// 404 of a variable definition.
+    pub(crate) fn definition_not_found() -> Self {
+        Self::not_found("Variable definition not found")
+    }
+
+    /// 404 of a scoped value.
+    pub(crate) fn value_not_found() -> Self {
+        Self::not_found("Variable value not found")
+    }
+
+    /// 429, with the time after which the next request will do.
+    pub(crate) fn too_many_requests(retry_after: Duration) -> Self {
+        let failure = Self::new(StatusCode::TOO_MANY_REQUESTS, Code::ServerError, "Too many requests");
+        Self { retry_after: Some(retry_after), ..failure }
+    }
+
+    /// 503: nothing was done, try again.
+    pub(crate) fn overloaded() -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let failure = Self::new(status, Code::InternalServerError, "Service unavailable, try again later");
+        Self { retry_after: Some(Duration::from_secs(1)), ..failure }
+    }
+
+    /// An answer of the HTTP layer: unknown method, a body too large or of another kind, and so on.
+    pub(crate) fn of_status(status: StatusCode) -> Self {
+        let message = match status {
+            StatusCode::NOT_FOUND => return Self::not_found("Route not found"),
+            StatusCode::SERVICE_UNAVAILABLE => return Self::overloaded(),
+            StatusCode::METHOD_NOT_ALLOWED => "Method not allowed",
+            StatusCode::PAYLOAD_TOO_LARGE => "Request body too large",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => "Content-Type must be application/json",
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "Request headers too large",
+            StatusCode::URI_TOO_LONG => "Request target too long",
+            status if status.is_server_error() => return Self::internal(),
+            _ => "Bad request",
+        };
+        Self::new(status, Code::ServerError, message)
+    }
+
+    fn internal() -> Self {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        Self::new(status, Code::InternalServerError, "Internal server error")
+    }
+
+    /// Names the code of a 404 `error_code`, as three calls do.
+    pub(crate) fn with_error_code(mut self) -> Self {
+        if self.status == StatusCode::NOT_FOUND {
+            self.field = CodeField::ErrorCode;
+        }
+        self
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let (error, error_code) = match self.field {
+            CodeField::Error => (Some(self.code), None),
+            CodeField::ErrorCode => (None, Some(self.code)),
+        };
+        let http_error_type = match self.status {
+            StatusCode::UNAUTHORIZED => HttpErrorType::Unauthorized,
+            StatusCode::NOT_FOUND => HttpErrorType::NotFound,
+            status if status.is_server_error() => HttpErrorType::InternalServerError,
+            _ => HttpErrorType::BadRequest,
+        };
+        let status_code = self.status.as_u16();
+        let body = ErrorBody { status_code, http_error_type, error, error_code, message: &self.message };
+        let mut response = (self.status, Json(body)).into_response();
+        if let Some(wait) = self.retry_after {
+            let whole_secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(whole_secs.max(1)));
+        }
+        response
+    }
+}
+
+/// Every error of the engine has one answer. Messages that could hold an id of another scope are replaced.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let message = match &error {
+            Error::DefinitionNotFound(_) => return Self::definition_not_found(),
+            Error::IntegrationNotFound { account, integration } => {
+                let default = *integration == IntegrationId::default_app();
+                let which = if default { "Default app integration" } else { "Integration" };
+                return Self::not_found(format!("{which} not found for linked account {account}"));
+            }
+            Error::AccountNotFound(_) => return Self::not_found("Linked account not found"),
+            Error::InvalidValue { .. } => "value does not match the variable format",
+            Error::ScopeNotAllowed { .. } => "the variable definition allows no value at this scope",
+            Error::ScopeInUse { .. } => "a value stands at a scope that would be removed: delete it first",
+            Error::DefinitionExists(_) => "a variable definition with this name exists",
+            Error::DuplicateCredentialKey => "Duplicate Auth key_name not allowed",
+            Error::AccountExists(_) => "Linked account exists already",
+            Error::InvalidId(_)
+            | Error::UnknownScope(_)
+            | Error::InvalidDefinition(_)
+            | Error::InvalidDefault(_)
+            | Error::TooLong { .. }
+            | Error::InvalidNamePattern
+            | Error::TooManyDefinitions(_) => return Self::bad_request(error.to_string()),
+            Error::Contended(_) => return Self::overloaded(),
+            Error::Store(store) => return Self::of_store(&error, store.kind()),
+            _ => return Self::logged(&error),
+        };
+        Self::bad_request(message)
+    }
+}
+
+impl Failure {
+    fn of_store(error: &Error, kind: StoreErrorKind) -> Self {
+        match kind {
+            StoreErrorKind::TooLarge => Self::bad_request("the request holds more than one write can take"),
+            StoreErrorKind::Contention | StoreErrorKind::Unavailable | StoreErrorKind::Closed => {
+                tracing::warn!(%error, "the store did not answer");
+                Self::overloaded()
+            }
+            _ => Self::logged(error),
+        }
+    }
+
+    /// An error that only an operator can act on: told in the log, not to the caller.
+    fn logged(error: &Error) -> Self {
+        tracing::error!(%error, "a request failed");
+        Self::internal()
+    }
+}

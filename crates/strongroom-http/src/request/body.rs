@@ -1,0 +1,85 @@
+//! JSON bodies.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::IntoResponse as _;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use strongroom::Secret;
+
+use crate::error::Failure;
+
+/// A JSON body. Fields that the call does not know are skipped; one that it knows may stand once. No body at all counts
+/// as `{}`.
+#[derive(Debug)]
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let declared = is_json(request.headers());
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|rejection| Failure::of_status(rejection.into_response().status()))?;
+        if !bytes.is_empty() && !declared {
+            return Err(Failure::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+        }
+        let bytes = if bytes.is_empty() { b"{}" } else { bytes.as_ref() };
+        let text = std::str::from_utf8(bytes).map_err(|_| not_json())?;
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|error| wrong_field(&error))?;
+        reader.end().map_err(|_| not_json())?;
+        Ok(Self(parsed))
+    }
+}
+
+/// A JSON string that goes into a [`Secret`] at once.
+#[derive(Debug)]
+pub(crate) struct SecretText(pub(crate) Secret);
+
+impl<'de> Deserialize<'de> for SecretText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Secret::from(text)))
+    }
+}
+
+/// A JSON value as a text: a string's own, anything else's exact source.
+pub(crate) fn json_text(value: &RawValue) -> Result<Secret, Failure> {
+    if !value.get().starts_with('"') {
+        return Ok(Secret::from(value.get()));
+    }
+    serde_json::from_str::<String>(value.get()).map(Secret::from).map_err(|_| not_json())
+}
+
+/// A field that was given, `null` included.
+pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// Names the field, which is one of ours: fields that the call does not know are never looked into.
+fn wrong_field(error: &serde_path_to_error::Error<serde_json::Error>) -> Failure {
+    if !error.inner().is_data() {
+        return not_json();
+    }
+    match error.path().iter().next() {
+        Some(serde_path_to_error::Segment::Map { key }) => {
+            Failure::bad_request(format!("{key} has the wrong type"))
+        }
+        _ => Failure::bad_request("the request body must be a JSON object, each field at most once"),
+    }
+}
+
+fn not_json() -> Failure {
+    Failure::bad_request("the request body is not valid JSON")
+}

@@ -1,0 +1,30 @@
+//! What a request holds, read strictly: nothing is repaired, and no rejection echoes what was sent.
+
+mod body;
+mod query;
+mod segment;
+mod stated;
+
+use axum::http::HeaderMap;
+
+pub(crate) use body::{Body, SecretText, json_text, present};
+pub(crate) use query::Query;
+pub(crate) use segment::Segment;
+pub(crate) use stated::Stated;
+
+/// A header that may stand once, as UTF-8.
+pub(crate) fn single_header<'h>(
+    headers: &'h HeaderMap,
+    name: &'static str,
+) -> Result<Option<&'h str>, Unreadable> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Unreadable);
+    }
+    std::str::from_utf8(value.as_bytes()).map(Some).map_err(|_| Unreadable)
+}
+
+/// A header that stands twice, or is not UTF-8.
+#[derive(Debug)]
+pub(crate) struct Unreadable;

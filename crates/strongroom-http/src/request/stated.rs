@@ -1,0 +1,57 @@
+//! Which linked account a request names, and where.
+
+use axum::http::HeaderMap;
+use strongroom::LinkedAccountId;
+
+use super::single_header;
+use crate::error::Failure;
+
+/// The linked account that a request names: as header, in its query or in its body.
+#[derive(Debug, Default)]
+pub(crate) struct Stated<'r> {
+    header: Option<&'r str>,
+    query: Option<&'r str>,
+    body: Option<&'r str>,
+}
+
+impl<'r> Stated<'r> {
+    /// In the header `linked_account_id`, if it is there.
+    pub(crate) fn in_header(headers: &'r HeaderMap) -> Result<Self, Failure> {
+        let header = single_header(headers, "linked_account_id")
+            .map_err(|_| Failure::linked_account("linked_account_id must be UTF-8 and stand once"))?;
+        Ok(Self { header, ..Self::default() })
+    }
+
+    /// In the query too.
+    pub(crate) fn or_query(mut self, query: Option<&'r str>) -> Self {
+        self.query = query;
+        self
+    }
+
+    /// In the body too.
+    pub(crate) fn or_body(mut self, body: Option<&'r str>) -> Self {
+        self.body = body;
+        self
+    }
+
+    /// The account: a header wins over the query; a body must agree with either.
+    pub(crate) fn linked_account(&self) -> Result<Option<LinkedAccountId>, Failure> {
+        let ahead = self.header.or(self.query);
+        if let (Some(ahead), Some(body)) = (ahead, self.body)
+            && ahead != body
+        {
+            return Err(Failure::linked_account(
+                "linked_account_id differs between header or query and body",
+            ));
+        }
+        let text = ahead.or(self.body);
+        text.map(|text| text.parse())
+            .transpose()
+            .map_err(|error: strongroom::IdError| Failure::linked_account(error.to_string()))
+    }
+
+    /// Whether any place names another account than `own`.
+    pub(crate) fn names_other_than(&self, own: &LinkedAccountId) -> bool {
+        [self.header, self.query, self.body].into_iter().flatten().any(|text| text != own.as_str())
+    }
+}

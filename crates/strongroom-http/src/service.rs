@@ -1,0 +1,102 @@
+//! What every handler shares: the vault and how the service was set up.
+
+use std::sync::Arc;
+
+use strongroom::{Clock, Environment, Org, OrgId, SystemClock, Timestamp, Vault};
+
+use crate::limits::{Limits, RateLimiter};
+use crate::metrics::Metrics;
+
+/// A vault that is served. Cheap to clone; every clone is the same service.
+#[derive(Debug, Clone)]
+pub struct Service {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// How a service is set up.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) vault: Vault,
+    pub(crate) clock: Box<dyn Clock>,
+    pub(crate) limits: Limits,
+    pub(crate) rate_limiter: Option<RateLimiter>,
+    pub(crate) metrics: Metrics,
+    pub(crate) session_secs: u64,
+}
+
+/// How to set up a [`Service`], where the defaults do not fit.
+#[derive(Debug)]
+pub struct ServiceOptions {
+    clock: Box<dyn Clock>,
+    limits: Limits,
+    metrics: Metrics,
+    session_secs: u64,
+}
+
+impl Service {
+    /// Serves `vault` with the default options.
+    #[must_use]
+    pub fn new(vault: Vault) -> Self {
+        ServiceOptions::default().serve(vault)
+    }
+
+    pub(crate) fn org(&self, org: OrgId, environment: Environment) -> Org {
+        self.inner.vault.org(org, environment)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_ms(self.inner.clock.now_ms())
+    }
+}
+
+impl Default for ServiceOptions {
+    fn default() -> Self {
+        Self {
+            clock: Box::new(SystemClock),
+            limits: Limits::default(),
+            metrics: Metrics::new(),
+            session_secs: SESSION_SECS,
+        }
+    }
+}
+
+impl ServiceOptions {
+    /// Takes the time from `clock`, for the expiry of keys and tokens.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// Other limits.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Counts into these metrics, which a [`MeasuredStore`](crate::MeasuredStore) may share.
+    #[must_use]
+    pub fn metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// How long a session token is valid: 24 hours unless set.
+    #[must_use]
+    pub fn session_secs(mut self, secs: u64) -> Self {
+        self.session_secs = secs;
+        self
+    }
+
+    /// Serves `vault`.
+    #[must_use]
+    pub fn serve(self, vault: Vault) -> Service {
+        let rate_limiter = self.limits.rate.map(RateLimiter::new);
+        let Self { clock, limits, metrics, session_secs } = self;
+        let inner = Inner { vault, clock, limits, rate_limiter, metrics, session_secs };
+        Service { inner: Arc::new(inner) }
+    }
+}
+
+const SESSION_SECS: u64 = 24 * 60 * 60;

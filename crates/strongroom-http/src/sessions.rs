@@ -1,0 +1,94 @@
+//! Session tokens: issue and revoke.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use zeroize::Zeroizing;
+
+use crate::auth::{Caller, KeyCaller, Reuse, Sessions, TokenCaller};
+use crate::error::Failure;
+use crate::openapi::Failures;
+use crate::request::{Body, Query, Stated};
+use crate::service::Service;
+
+/// For whom a token is to be.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct NewToken {
+    #[schema(required, nullable = false)]
+    linked_account_id: Option<String>,
+}
+
+/// How to issue a token.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct IssueParams {
+    /// Issues a new token even while an earlier one is still valid.
+    #[param(required = false, value_type = bool, default = false)]
+    force_refresh: Option<String>,
+}
+
+/// A token, for `Authorization: Bearer`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Token {
+    #[schema(value_type = String)]
+    token: Zeroizing<String>,
+    /// For how many seconds it is still valid.
+    expires_in: u64,
+}
+
+/// What was revoked.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TokenRevoked {
+    success: bool,
+    revoked_count: u32,
+}
+
+/// Issues a session token for a linked account
+///
+/// A token that is still valid is answered again, unless `force_refresh` is set.
+#[utoipa::path(
+    post, path = "/session-token", tag = "sessions", request_body = NewToken,
+    params(IssueParams, ("linked_account_id" = Option<String>, Header)),
+    responses((status = 200, body = Token), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn issue(
+    State(service): State<Service>,
+    caller: KeyCaller,
+    headers: HeaderMap,
+    Query(query): Query<IssueParams>,
+    Body(body): Body<NewToken>,
+) -> Result<Json<Token>, Failure> {
+    let sessions = Sessions::of(&caller.org)?;
+    let stated = Stated::in_header(&headers)?.or_body(body.linked_account_id.as_deref());
+    let account = Caller::Key(caller).require_linked_account(&stated)?;
+    let known = account.info().await?.ok_or_else(|| {
+        let (id, environment) = (account.id(), sessions.org().environment());
+        Failure::linked_account(format!(
+            "No linked account found for account id : {id} in environment {environment}"
+        ))
+    })?;
+    let issued = sessions.issue(&known, query.reuse()?, service.inner.session_secs, service.now()).await?;
+    Ok(Json(Token { token: issued.token, expires_in: issued.expires_in }))
+}
+
+/// Revokes the session token that the call is made with
+#[utoipa::path(
+    post, path = "/session-token/revoke", tag = "sessions",
+    responses((status = 200, body = TokenRevoked), Failures), security(("session_token" = [])),
+)]
+pub(crate) async fn revoke(caller: TokenCaller) -> Result<Json<TokenRevoked>, Failure> {
+    let revoked = Sessions::of(&caller.org)?.revoke(&caller.jti).await?;
+    Ok(Json(TokenRevoked { success: true, revoked_count: u32::from(revoked) }))
+}
+
+impl IssueParams {
+    fn reuse(&self) -> Result<Reuse, Failure> {
+        match self.force_refresh.as_deref() {
+            None | Some("false" | "0") => Ok(Reuse::Allowed),
+            Some("true" | "1") => Ok(Reuse::Refused),
+            Some(_) => Err(Failure::bad_request("force_refresh must be true or false")),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Linked accounts.
+
+mod support;
+
+use strongroom::{Scope, VarFormat, VariableDefinition};
+use support::{Fixture, ORG};
+
+const INVALID: &str = "INVALID_LINKED_ACCOUNT_ID";
+
+fn ids(answer: &support::Answer) -> Vec<String> {
+    let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    let docs = body["docs"].as_array().unwrap();
+    docs.iter().map(|doc| doc["account_id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn an_account_is_registered_with_its_app_and_credentials() {
+    let fixture = Fixture::new().await;
+    let body = r#"{"account_id":"user_12345","name":"Ann","udf":{"plan": 1},"your_app":{"auth_credentials":{"api_key":"k1","port":80}}}"#;
+    let answer = fixture.call("POST", "/linked-account").json(body).await;
+    let id = answer.field("_id");
+    let json: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    let app = json["integrations"][0]["_id"].as_str().unwrap().to_owned();
+    let doc = format!(
+        r#"{{"_id":"{id}","account_id":"user_12345","name":"Ann","environment":"test","integrations":[{{"_id":"{app}","slug":"default-app"}}]}}"#
+    );
+    answer.is(200, &doc);
+    fixture.call("GET", "/linked-account/user_12345").send().await.is(200, &doc);
+    let account = fixture.org.account("user_12345".parse().unwrap());
+    assert_eq!(account.credential("port").await.unwrap().unwrap().value.expose(), "80");
+    assert_eq!(account.info().await.unwrap().unwrap().udf.as_deref(), Some(r#"{"plan": 1}"#));
+}
+
+#[tokio::test]
+async fn an_account_that_breaks_a_rule_is_a_400() {
+    let fixture = Fixture::new().await;
+    fixture.register("taken").await;
+    let create = async |body: &str| fixture.call("POST", "/linked-account").json(body).await;
+    create("{}").await.is_error(400, "BAD_REQUEST", INVALID, "linked_account_id required");
+    create(r#"{"account_id":"taken"}"#).await.is_bad_request("Linked account exists already");
+    create(r#"{"account_id":"a","linked_account_id":"b"}"#).await.is_error(
+        400,
+        "BAD_REQUEST",
+        INVALID,
+        "account_id and linked_account_id differ",
+    );
+    create(r#"{"account_id":""}"#).await.is_error(
+        400,
+        "BAD_REQUEST",
+        INVALID,
+        "a linked account id must not be empty",
+    );
+    create(r#"{"account_id":"a","your_app":{"auth_credentials":{"k":"1","k":"2"}}}"#)
+        .await
+        .is_bad_request("Duplicate Auth key_name not allowed");
+    create(r#"{"account_id":"a","udf":"canary"}"#).await.is_bad_request("udf must be an object");
+    let answer = fixture.call("GET", "/linked-account/a").send().await;
+    answer.is_not_found(&format!(
+        "Linked Account with account id a for org {ORG} in environment test not found"
+    ));
+}
+
+#[tokio::test]
+async fn an_upsert_merges_and_its_payload_wins() {
+    let fixture = Fixture::new().await;
+    let put = async |body: &str| fixture.call("PUT", "/linked-account").json(body).await;
+    let answer = put(r#"{"linked_account_id":"a","name":"flat","payload":{"name":"Ann"}}"#).await;
+    let id = answer.field("_id");
+    answer.is(200, &format!(r#"{{"_id":"{id}","account_id":"a","name":"Ann","environment":"test","integrations":[],"new_account":true}}"#));
+    put(r#"{"linked_account_id":"a","your_app":{"auth_credentials":{"x":"1","y":"1"}}}"#).await;
+    let answer =
+        put(r#"{"payload":{"linked_account_id":"a","your_app":{"auth_credentials":{"y":"2"}}}}"#).await;
+    assert!(answer.body.ends_with(r#""new_account":false}"#), "{}", answer.body);
+    let account = fixture.org.account("a".parse().unwrap());
+    for (key, value) in [("x", "1"), ("y", "2")] {
+        assert_eq!(account.credential(key).await.unwrap().unwrap().value.expose(), value);
+    }
+}
+
+#[tokio::test]
+async fn accounts_are_listed_in_the_order_of_their_ids() {
+    let fixture = Fixture::new().await;
+    for account in ["c", "b", "a"] {
+        fixture.register(account).await;
+        fixture.clock.forward(1);
+    }
+    assert_eq!(ids(&fixture.call("GET", "/linked-account?limit=2").send().await), ["c", "b"]);
+    let answer = fixture.call("GET", "/linked-account?limit=2&page=2").send().await;
+    assert_eq!(ids(&answer), ["a"]);
+    assert!(answer.body.contains(r#""totalDocs":3,"limit":2,"page":2,"totalPages":2,"#));
+}
+
+#[tokio::test]
+async fn accounts_are_found_by_their_own_value() {
+    let fixture = Fixture::new().await;
+    fixture.define_string("PLAN").await;
+    fixture.define(VariableDefinition::new("SECRET", VarFormat::String).encrypted()).await;
+    for (account, plan) in [("a", "pro"), ("b", "free"), ("c", "pro")] {
+        fixture.register(account).await;
+        fixture.clock.forward(1);
+        let scope = Scope::LinkedAccount(account.parse().unwrap());
+        fixture.org.set_value("PLAN", scope, plan).await.unwrap();
+    }
+    let find = async |query: &str| fixture.call("GET", &format!("/linked-account?{query}")).send().await;
+    assert_eq!(ids(&find("env_variable_name=PLAN&env_variable_value=pro").await), ["a", "c"]);
+    find("env_variable_name=SECRET&env_variable_value=x")
+        .await
+        .is_bad_request("accounts cannot be found by the value of an encrypted variable");
+    find("env_variable_name=PLAN")
+        .await
+        .is_bad_request("env_variable_name and env_variable_value must stand together");
+    find("env_variable_name=NONE&env_variable_value=x").await.is_not_found("Variable definition not found");
+}
+
+#[tokio::test]
+async fn an_account_goes_with_everything_that_is_its_own() {
+    let fixture = Fixture::new().await;
+    let definition = fixture.define_string("PLAN").await;
+    fixture.register("user_12345").await;
+    let token = fixture.token("user_12345").await;
+    let scope = Scope::LinkedAccount("user_12345".parse().unwrap());
+    fixture.org.set_value("PLAN", scope, "pro").await.unwrap();
+    let delete = async || fixture.call("DELETE", "/linked-account/user_12345").send().await;
+    delete().await.is(200, r#"{"message":"User deleted successfully"}"#);
+    delete().await.is_not_found(&format!(
+        "Linked Account with account id user_12345 for org {ORG} in environment test not found"
+    ));
+    let path = format!("/env/value/{definition}");
+    let answer = fixture.call("GET", &format!("{path}?linked_account_id=user_12345")).send().await;
+    answer.is_coded_not_found("Variable value not found");
+    let answer = fixture.call_with_token(&token, "GET", &path).send().await;
+    answer.is_error(401, "UNAUTHORIZED", "INVALID_TOKEN", "Invalid token");
+    fixture.register("user_12345").await;
+    assert_eq!(fixture.call_with_token(&token, "GET", &path).send().await.status, 401);
+    let sessions = fixture.org.records("session".parse().unwrap());
+    assert!(sessions.list(Default::default()).await.unwrap().items.is_empty());
+}
+
+#[tokio::test]
+async fn an_integration_goes_with_its_credentials() {
+    let fixture = Fixture::new().await;
+    fixture.register("a").await;
+    let delete = async |slug: &str| {
+        let path = format!("/linked-account/integration/{slug}");
+        fixture.call("DELETE", &path).header("linked_account_id", "a").send().await
+    };
+    let deleted = delete("default-app").await;
+    deleted.is(200, r#"{"success":true,"message":"Integration deleted successfully"}"#);
+    delete("default-app").await.is_not_found("Default app integration not found for linked account a");
+    delete("other").await.is_not_found("Integration not found for linked account a");
+    let call = fixture.call("PUT", "/linked-account/default-app/auth-credentials/k?linked_account_id=a");
+    let answer = call.json(r#"{"value":"v"}"#).await;
+    answer.is_not_found("Default app integration not found for linked account a");
+}

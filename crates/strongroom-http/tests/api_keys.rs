@@ -1,0 +1,71 @@
+//! API keys: made, listed, revoked, expired, tampered with.
+
+mod support;
+
+use strongroom::{Environment, PageRequest, Timestamp};
+use strongroom_http::{ApiKeys, NewApiKey};
+use support::{Fixture, NOW_MS, api_key};
+
+async fn try_key(fixture: &Fixture, key: &str) -> support::Answer {
+    let path = "/env/value/6500a1b2c3d4e5f6a7b8c9d1";
+    fixture.call_anonymously("GET", path).header("x-api-key", key).send().await
+}
+
+#[tokio::test]
+async fn a_key_is_refused_once_it_is_revoked() {
+    let fixture = Fixture::new().await;
+    let keys = ApiKeys::of(&fixture.org).unwrap();
+    let created = keys.create(NewApiKey::named("ci")).await.unwrap();
+    assert_eq!(try_key(&fixture, created.key.expose()).await.status, 404);
+    let listed = keys.list(PageRequest::default()).await.unwrap();
+    assert!(listed.items.contains(&created.info));
+    assert_eq!(created.info.created_at, Timestamp::from_ms(NOW_MS));
+    assert!(keys.revoke(&created.info.id).await.unwrap());
+    assert!(!keys.revoke(&created.info.id).await.unwrap());
+    let answer = try_key(&fixture, created.key.expose()).await;
+    answer.is_error(401, "UNAUTHORIZED", "SERVER_ERROR", "Invalid Credentials");
+}
+
+#[tokio::test]
+async fn a_key_is_refused_once_it_expires() {
+    let fixture = Fixture::new().await;
+    let keys = ApiKeys::of(&fixture.org).unwrap();
+    let new = NewApiKey::named("short").expires_at(Timestamp::from_ms(NOW_MS + 60_000));
+    let created = keys.create(new).await.unwrap();
+    fixture.clock.forward(59);
+    assert_eq!(try_key(&fixture, created.key.expose()).await.status, 404);
+    fixture.clock.forward(1);
+    assert_eq!(try_key(&fixture, created.key.expose()).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_key_decides_org_and_environment() {
+    let fixture = Fixture::new().await;
+    let definition = fixture.define_string("REGION").await;
+    let elsewhere = [
+        fixture.vault.org(*fixture.org.id(), Environment::production()),
+        fixture.vault.org("6500a1b2c3d4e5f6a7b8c9d9".parse().unwrap(), Environment::test()),
+    ];
+    for org in elsewhere {
+        let key = api_key(&org).await;
+        let path = format!("/env/value/{definition}");
+        let answer = fixture.call_anonymously("GET", &path).header("x-api-key", &key).send().await;
+        answer.is_coded_not_found("Variable definition not found");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_was_tampered_with_is_refused() {
+    let fixture = Fixture::new().await;
+    let (head, last) = fixture.key.split_at(fixture.key.len() - 1);
+    let altered = format!("{head}{}", if last == "A" { "B" } else { "A" });
+    let renamed = fixture.key.replacen("tk_", "pk_", 1);
+    for bad in ["", "tk_", "x", &altered, &renamed, &fixture.key[1..]] {
+        let answer = try_key(&fixture, bad).await;
+        answer.is_error(401, "UNAUTHORIZED", "SERVER_ERROR", "Invalid Credentials");
+    }
+    let answer = fixture.call_anonymously("GET", "/env/value/x").send().await;
+    answer.is_error(401, "UNAUTHORIZED", "SERVER_ERROR", "Invalid Credentials");
+    let twice = fixture.call("GET", "/env/value/x").header("x-api-key", &fixture.key).send().await;
+    twice.is_error(401, "UNAUTHORIZED", "SERVER_ERROR", "Invalid Credentials");
+}
