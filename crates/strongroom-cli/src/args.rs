@@ -1,12 +1,14 @@
 //! What may be typed: the grammar that scripts rely on.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use strongroom::{
-    CredentialKey, DefinitionName, Environment, LinkedAccountId, OrgId, Scope, ScopeKind, ScopePath,
-    WorkflowId,
+    CredentialKey, DefinitionName, DocumentId, Environment, LinkedAccountId, OrgId, Scope, ScopeKind,
+    ScopePath, WorkflowId,
 };
 
 use crate::commands::define::Define;
@@ -139,6 +141,15 @@ pub(crate) enum Command {
         #[arg(last = true, required = true, value_name = "COMMAND")]
         command: Vec<OsString>,
     },
+    /// API keys of the environment, with which clients call the server
+    #[command(subcommand)]
+    ApiKey(ApiKeyCommand),
+    /// Serve the vault over HTTP; makes one if there is none, with an API key and two requests to try
+    Serve {
+        /// The address and port to listen on; port 0 takes a free one [default: 127.0.0.1:7077]
+        #[arg(long, value_name = "ADDR")]
+        listen: Option<SocketAddr>,
+    },
     /// Print the completions of a shell
     Completions { shell: clap_complete::Shell },
 }
@@ -185,6 +196,22 @@ pub(crate) enum AccountCommand {
     List,
     /// Delete a linked account with its values, credentials and keys
     Delete { id: LinkedAccountId },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ApiKeyCommand {
+    /// Make a key and print it; it cannot be shown again
+    Create {
+        /// For people: who or what uses it
+        name: String,
+        /// Refuse it after this time, such as 30d or 12h
+        #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+        expires_in: Option<Duration>,
+    },
+    /// List the keys without showing them
+    List,
+    /// Refuse a key from now on
+    Revoke { id: DocumentId },
 }
 
 /// One scope: the org's, unless one of the two is given.
@@ -264,8 +291,8 @@ Secrets are read from standard input, a hidden prompt or a file, never from argu
 [REDACTED] unless --reveal is given.
 
 A setting is taken from its option, else from the environment (STRONGROOM_STORE, STRONGROOM_ROOT_KEY_FILE,
-STRONGROOM_PASSPHRASE_FILE, STRONGROOM_ORG, STRONGROOM_ENVIRONMENT, STRONGROOM_CONFIG), else from the
-configuration file (store, root_key_file, passphrase_file, org, environment).
+STRONGROOM_PASSPHRASE_FILE, STRONGROOM_ORG, STRONGROOM_ENVIRONMENT, STRONGROOM_LISTEN, STRONGROOM_CONFIG), else
+from the configuration file (store, root_key_file, passphrase_file, org, environment, listen).
 
 Exit codes: 0 done, 1 anything else, 2 usage, 3 not found, 4 invalid value, 5 wrong key or damaged data,
 6 the store failed or cannot be used. `run` passes on the code of its command; 126 and 127 say that it could not

@@ -3,6 +3,7 @@
 use std::env;
 use std::fs;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -20,6 +21,8 @@ pub(crate) struct Config {
     pub(crate) key: Option<KeySource>,
     pub(crate) org: OrgId,
     pub(crate) environment: Environment,
+    /// Where `serve` listens.
+    pub(crate) listen: SocketAddr,
 }
 
 /// Which file opens the vault.
@@ -48,6 +51,7 @@ impl Config {
             merged.store = merged.store.or(layer.store);
             merged.org = merged.org.or(layer.org);
             merged.environment = merged.environment.or(layer.environment);
+            merged.listen = merged.listen.or(layer.listen);
         }
         let org = merged.org.as_deref().unwrap_or(DEFAULT_ORG);
         let environment = merged.environment.as_deref().unwrap_or(DEFAULT_ENVIRONMENT);
@@ -56,6 +60,10 @@ impl Config {
             key,
             org: org.parse().map_err(as_usage)?,
             environment: environment.parse().map_err(as_usage)?,
+            listen: match merged.listen {
+                Some(text) => text.parse().map_err(|_| not_an_address(&text))?,
+                None => DEFAULT_LISTEN,
+            },
         })
     }
 
@@ -76,6 +84,7 @@ struct Layer {
     passphrase_file: Option<PathBuf>,
     org: Option<String>,
     environment: Option<String>,
+    listen: Option<String>,
 }
 
 impl Layer {
@@ -86,6 +95,7 @@ impl Layer {
             passphrase_file: globals.passphrase_file.clone(),
             org: globals.org.map(|org| org.to_string()),
             environment: globals.environment.as_ref().map(ToString::to_string),
+            listen: None,
         }
     }
 
@@ -96,6 +106,7 @@ impl Layer {
             passphrase_file: variable("PASSPHRASE_FILE").map(PathBuf::from),
             org: variable("ORG"),
             environment: variable("ENVIRONMENT"),
+            listen: variable("LISTEN"),
         }
     }
 
@@ -150,6 +161,10 @@ fn unreadable(path: &Path, error: &io::Error) -> String {
     format!("{} could not be read: {error}", path.display())
 }
 
+fn not_an_address(text: &str) -> Failure {
+    Failure::usage(format!("{text} is not an address and port, such as 127.0.0.1:7077"))
+}
+
 fn as_usage(error: IdError) -> Failure {
     Failure::usage(error.to_string())
 }
@@ -157,6 +172,8 @@ fn as_usage(error: IdError) -> Failure {
 const DEFAULT_STORE: &str = "strongroom-data";
 /// The org of someone who needs only one.
 const DEFAULT_ORG: &str = "000000000000000000000001";
+/// Of this machine alone.
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7077);
 const DEFAULT_ENVIRONMENT: &str = "test";
 
 #[cfg(test)]

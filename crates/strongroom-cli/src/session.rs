@@ -17,6 +17,13 @@ pub(crate) struct Session {
     pub(crate) batch_bytes_max: usize,
 }
 
+/// Whether the vault was there before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opened {
+    Found,
+    Created,
+}
+
 impl Session {
     /// Opens the vault that is there. A store that is gone with the process gets a new one each time.
     pub(crate) async fn open(config: &Config, output: &Output) -> Result<Self, Failure> {
@@ -40,6 +47,18 @@ impl Session {
         }
         let batch_bytes_max = store.capabilities().batch_bytes_max;
         Ok(Self::of(Vault::create(store, unlock()?).await?, batch_bytes_max, config))
+    }
+
+    /// Opens the vault that is there, or makes a new one where the store is empty.
+    pub(crate) async fn open_or_create(config: &Config, output: &Output) -> Result<(Self, Opened), Failure> {
+        let store = config.store.open()?;
+        let batch_bytes_max = store.capabilities().batch_bytes_max;
+        let (vault, opened) = if is_empty(&*store).await? {
+            (Vault::create(store, keys::for_new_vault(config, output)?).await?, Opened::Created)
+        } else {
+            (Vault::open(store, keys::existing(config, output)?).await?, Opened::Found)
+        };
+        Ok((Self::of(vault, batch_bytes_max, config), opened))
     }
 
     fn of(vault: Vault, batch_bytes_max: usize, config: &Config) -> Self {

@@ -1,6 +1,7 @@
 //! The commands, one noun a file.
 
 mod account;
+mod api_key;
 mod completions;
 mod credential;
 pub(crate) mod define;
@@ -9,6 +10,7 @@ pub(crate) mod import;
 mod init;
 mod list;
 mod run;
+mod serve;
 mod value;
 mod view;
 
@@ -28,9 +30,13 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<ExitCode, Failure> {
         completions::print(shell)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let config = Config::load(&args.globals)?;
+    let mut config = Config::load(&args.globals)?;
     match args.command {
         Command::Init { ask_passphrase } => block_on(init::run(&config, ask_passphrase, output))?,
+        Command::Serve { listen } => {
+            config.listen = listen.unwrap_or(config.listen);
+            serve::run(&config, output)?;
+        }
         Command::Run { path, clear_env, command } => {
             return block_on(run::run(&config, &path.path(), clear_env, &command, output));
         }
@@ -72,8 +78,12 @@ async fn on_vault(session: &Session, command: Command, output: &Output) -> Resul
         Command::Delete { name, scope, .. } => value::delete(org, &name, &scope.scope(), output).await,
         Command::Credential(command) => credential::run(org, command, output).await,
         Command::Account(command) => account::run(org, command, output).await,
+        Command::ApiKey(command) => api_key::run(org, command, output).await,
         Command::Import(import) => import::run(session, &import, output).await,
         Command::Export { path, format, .. } => export::run(org, &path.path(), format, output).await,
-        Command::Init { .. } | Command::Run { .. } | Command::Completions { .. } => Ok(()),
+        // They open no vault, or do so themselves.
+        Command::Init { .. } | Command::Run { .. } | Command::Serve { .. } | Command::Completions { .. } => {
+            Ok(())
+        }
     }
 }
