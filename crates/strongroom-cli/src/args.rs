@@ -37,6 +37,13 @@ pub(crate) struct Globals {
     /// A file with the passphrase; one newline at its end is left out
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
+    /// Work on a server instead of a store, such as http://127.0.0.1:7077; its key says which org and environment
+    #[arg(long, global = true, value_name = "URL",
+        conflicts_with_all = ["store", "root_key_file", "passphrase_file", "org", "environment"])]
+    pub(crate) url: Option<String>,
+    /// A file with the API key of the server
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) api_key_file: Option<PathBuf>,
     /// The org, 24 hex digits [default: 000000000000000000000001]
     #[arg(long, global = true, value_name = "ID")]
     pub(crate) org: Option<OrgId>,
@@ -262,6 +269,13 @@ impl PathArgs {
         }
         path
     }
+
+    /// The same as parameters of a query.
+    pub(crate) fn query(&self) -> Vec<(&'static str, &str)> {
+        let account = self.account.as_ref().map(|id| ("linked_account_id", id.as_str()));
+        let workflow = self.workflow.as_ref().map(|id| ("workflow_id", id.as_str()));
+        account.into_iter().chain(workflow).collect()
+    }
 }
 
 /// A value in the wrong place. It is taken, so that the refusal need not repeat it.
@@ -291,8 +305,8 @@ Secrets are read from standard input, a hidden prompt or a file, never from argu
 [REDACTED] unless --reveal is given.
 
 A setting is taken from its option, else from the environment (STRONGROOM_STORE, STRONGROOM_ROOT_KEY_FILE,
-STRONGROOM_PASSPHRASE_FILE, STRONGROOM_ORG, STRONGROOM_ENVIRONMENT, STRONGROOM_LISTEN, STRONGROOM_CONFIG), else
-from the configuration file (store, root_key_file, passphrase_file, org, environment, listen).
+STRONGROOM_PASSPHRASE_FILE, STRONGROOM_URL, STRONGROOM_API_KEY_FILE, STRONGROOM_ORG, STRONGROOM_ENVIRONMENT,
+STRONGROOM_LISTEN, STRONGROOM_CONFIG), else from the configuration file (the same names in lower case).
 
 Exit codes: 0 done, 1 anything else, 2 usage, 3 not found, 4 invalid value, 5 wrong key or damaged data,
 6 the store failed or cannot be used. `run` passes on the code of its command; 126 and 127 say that it could not

@@ -16,6 +16,8 @@ use crate::store::Spec;
 /// What a command works with.
 #[derive(Debug)]
 pub(crate) struct Config {
+    /// `Some`: a server is asked, and no store is opened.
+    pub(crate) server: Option<Server>,
     pub(crate) store: Spec,
     /// `None`: the key file of the store, if there is one.
     pub(crate) key: Option<KeySource>,
@@ -23,6 +25,13 @@ pub(crate) struct Config {
     pub(crate) environment: Environment,
     /// Where `serve` listens.
     pub(crate) listen: SocketAddr,
+}
+
+/// A server and where the key to it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Server {
+    pub(crate) url: String,
+    pub(crate) api_key_file: PathBuf,
 }
 
 /// Which file opens the vault.
@@ -44,10 +53,14 @@ impl Config {
 
     fn of_layers(layers: [Layer; 3]) -> Result<Self, Failure> {
         let mut key = None;
+        let mut works_on = None;
         let mut merged = Layer::default();
         for layer in layers {
             let of_layer = layer.key()?;
             key = key.or(of_layer);
+            works_on = works_on.or(layer.works_on()?);
+            merged.url = merged.url.or(layer.url);
+            merged.api_key_file = merged.api_key_file.or(layer.api_key_file);
             merged.store = merged.store.or(layer.store);
             merged.org = merged.org.or(layer.org);
             merged.environment = merged.environment.or(layer.environment);
@@ -55,7 +68,12 @@ impl Config {
         }
         let org = merged.org.as_deref().unwrap_or(DEFAULT_ORG);
         let environment = merged.environment.as_deref().unwrap_or(DEFAULT_ENVIRONMENT);
+        let server = match works_on {
+            Some(WorksOn::Server) => Some(Server::of(merged.url, merged.api_key_file)?),
+            _ => None,
+        };
         Ok(Self {
+            server,
             store: merged.store.as_deref().unwrap_or(DEFAULT_STORE).parse()?,
             key,
             org: org.parse().map_err(as_usage)?,
@@ -75,6 +93,22 @@ impl Config {
     }
 }
 
+impl Server {
+    fn of(url: Option<String>, api_key_file: Option<PathBuf>) -> Result<Self, Failure> {
+        let url = url.filter(|url| url.starts_with("http://") || url.starts_with("https://"));
+        let url = url.ok_or_else(|| Failure::usage("a URL starts with http:// or https://"))?;
+        let Some(api_key_file) = api_key_file else {
+            return Err(Failure::usage("a server needs a key").next("name its file with --api-key-file"));
+        };
+        Ok(Self { url, api_key_file })
+    }
+}
+
+enum WorksOn {
+    Store,
+    Server,
+}
+
 /// The settings of one place.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -82,6 +116,8 @@ struct Layer {
     store: Option<String>,
     root_key_file: Option<PathBuf>,
     passphrase_file: Option<PathBuf>,
+    url: Option<String>,
+    api_key_file: Option<PathBuf>,
     org: Option<String>,
     environment: Option<String>,
     listen: Option<String>,
@@ -93,6 +129,8 @@ impl Layer {
             store: globals.store.clone(),
             root_key_file: globals.root_key_file.clone(),
             passphrase_file: globals.passphrase_file.clone(),
+            url: globals.url.clone(),
+            api_key_file: globals.api_key_file.clone(),
             org: globals.org.map(|org| org.to_string()),
             environment: globals.environment.as_ref().map(ToString::to_string),
             listen: None,
@@ -104,6 +142,8 @@ impl Layer {
             store: variable("STORE"),
             root_key_file: variable("ROOT_KEY_FILE").map(PathBuf::from),
             passphrase_file: variable("PASSPHRASE_FILE").map(PathBuf::from),
+            url: variable("URL"),
+            api_key_file: variable("API_KEY_FILE").map(PathBuf::from),
             org: variable("ORG"),
             environment: variable("ENVIRONMENT"),
             listen: variable("LISTEN"),
@@ -123,6 +163,16 @@ impl Layer {
                 .map_or(1, |span| 1 + text.bytes().take(span.start).filter(|b| *b == b'\n').count());
             Failure::usage(format!("{}, line {at}: {}", path.display(), error.message()))
         })
+    }
+
+    /// The nearest layer that names a store or a server decides which of them it is.
+    fn works_on(&self) -> Result<Option<WorksOn>, Failure> {
+        match (&self.store, &self.url) {
+            (Some(_), Some(_)) => Err(Failure::usage("a store and a server are both set: keep one")),
+            (Some(_), None) => Ok(Some(WorksOn::Store)),
+            (None, Some(_)) => Ok(Some(WorksOn::Server)),
+            (None, None) => Ok(None),
+        }
     }
 
     fn key(&self) -> Result<Option<KeySource>, Failure> {

@@ -45,6 +45,16 @@ pub(crate) fn for_new_vault(config: &Config, output: &Output) -> Result<Unlock, 
     read(&KeySource::RootKeyFile(file), output)
 }
 
+/// The API key in a file, with one newline at its end or none.
+pub(crate) fn api_key(file: &Path, output: &Output) -> Result<Secret, Failure> {
+    let text = read_text(file, output)?;
+    let key = without_newline(text.expose());
+    if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Failure::new(Exit::Key, format!("{} holds no API key", file.display())));
+    }
+    Ok(Secret::from(key))
+}
+
 fn read(source: &KeySource, output: &Output) -> Result<Unlock, Failure> {
     match source {
         KeySource::RootKeyFile(file) => {
@@ -67,7 +77,7 @@ fn read(source: &KeySource, output: &Output) -> Result<Unlock, Failure> {
 fn read_text(file: &Path, output: &Output) -> Result<Secret, Failure> {
     let unreadable = |error: io::Error| {
         Failure::usage(format!("{} could not be read: {error}", file.display()))
-            .next("check the path, or make a new vault with `strongroom init`")
+            .next("check the path; `strongroom init` makes a vault, `strongroom api-key create` a key")
     };
     let handle = File::open(file).map_err(unreadable)?;
     if others_can_read(&handle).map_err(unreadable)? {

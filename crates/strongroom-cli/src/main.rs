@@ -8,6 +8,7 @@ mod input;
 mod keys;
 mod output;
 mod progress;
+mod remote;
 mod session;
 mod store;
 

@@ -97,7 +97,7 @@ pub(crate) async fn delete(org: &Org, name: &DefinitionName, output: &Output) ->
 }
 
 impl Define {
-    fn into_definition(self) -> Result<VariableDefinition, Failure> {
+    pub(crate) fn into_definition(self) -> Result<VariableDefinition, Failure> {
         let mut definition = VariableDefinition::new(self.name.as_str(), self.var_format()?);
         definition.length = self.length()?;
         definition.encrypted = self.encrypted;

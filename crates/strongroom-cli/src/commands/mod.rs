@@ -11,7 +11,7 @@ mod init;
 mod list;
 mod run;
 mod serve;
-mod value;
+pub(crate) mod value;
 mod view;
 
 use std::process::ExitCode;
@@ -22,6 +22,7 @@ use crate::args::{Args, Command};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::output::{Output, Values};
+use crate::remote;
 use crate::session::Session;
 
 /// Runs what was typed.
@@ -31,6 +32,10 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut config = Config::load(&args.globals)?;
+    if let Some(server) = &config.server {
+        remote::run(server, args.command, output)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     match args.command {
         Command::Init { ask_passphrase } => block_on(init::run(&config, ask_passphrase, output))?,
         Command::Serve { listen } => {

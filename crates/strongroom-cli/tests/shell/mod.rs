@@ -1,6 +1,9 @@
 //! A directory of its own in which the binary is run as a user would run it.
 #![allow(dead_code, reason = "each test file uses a part of it")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+#[cfg(unix)]
+pub(crate) mod server;
 
 use std::ffi::OsStr;
 use std::fs;
