@@ -10,6 +10,7 @@ use strongroom::{
     CredentialKey, DefinitionName, DocumentId, Environment, LinkedAccountId, OrgId, Scope, ScopeKind,
     ScopePath, WorkflowId,
 };
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::commands::define::Define;
 use crate::commands::import::Import;
@@ -156,6 +157,9 @@ pub(crate) enum Command {
         /// The address and port to listen on; port 0 takes a free one [default: 127.0.0.1:7077]
         #[arg(long, value_name = "ADDR")]
         listen: Option<SocketAddr>,
+        /// What to log on standard error: off, error, warn, info (each request), debug or trace; never a value
+        #[arg(long, value_name = "LEVEL", default_value = "warn")]
+        log: LevelFilter,
     },
     /// Print the completions of a shell
     Completions { shell: clap_complete::Shell },

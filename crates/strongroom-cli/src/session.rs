@@ -2,6 +2,7 @@
 
 use strongroom::store::{KeyRange, ReadBatch, Scan};
 use strongroom::{Error, Org, Store, Unlock, Vault};
+use strongroom_http::{MeasuredStore, Metrics};
 
 use crate::config::Config;
 use crate::failure::Failure;
@@ -49,11 +50,15 @@ impl Session {
         Ok(Self::of(Vault::create(store, unlock()?).await?, batch_bytes_max, config))
     }
 
-    /// Opens the vault that is there, or makes a new one where the store is empty.
-    pub(crate) async fn open_or_create(config: &Config, output: &Output) -> Result<(Self, Opened), Failure> {
-        let store = config.store.open()?;
+    /// Opens the vault that is there, or makes a new one where the store is empty; counts the calls of the store.
+    pub(crate) async fn open_or_create(
+        config: &Config,
+        metrics: Metrics,
+        output: &Output,
+    ) -> Result<(Self, Opened), Failure> {
+        let store = MeasuredStore::new(config.store.open()?, metrics);
         let batch_bytes_max = store.capabilities().batch_bytes_max;
-        let (vault, opened) = if is_empty(&*store).await? {
+        let (vault, opened) = if is_empty(&store).await? {
             (Vault::create(store, keys::for_new_vault(config, output)?).await?, Opened::Created)
         } else {
             (Vault::open(store, keys::existing(config, output)?).await?, Opened::Found)

@@ -63,6 +63,22 @@ fn a_vault_in_memory_can_be_served() {
 }
 
 #[test]
+fn the_log_names_requests_and_no_secret() {
+    let shell = Shell::new();
+    let log = std::fs::File::create(shell.path("log")).unwrap();
+    let server = Server::start_with_log(&shell, &["--log", "trace"], log.into());
+    let key = server.text("api_key").to_owned();
+    let account = ("linked_account_id", server.text("linked_account_id"));
+    let path = "/api/v2/public/linked-account/default-app/auth-credentials/api_key";
+    let (status, _) = server.send("PUT", path, &[("x-api-key", &key), account], r#"{"value":"hunter2"}"#);
+    assert_eq!(status, 200);
+    assert_eq!(server.stop(), 0);
+    let log = std::fs::read_to_string(shell.path("log")).unwrap();
+    assert!(log.contains("/linked-account/default-app/auth-credentials/{key}"), "{log}");
+    assert!(!log.contains("hunter2") && !log.contains(&key));
+}
+
+#[test]
 fn an_address_that_is_taken_is_told_before_a_vault_is_made() {
     let shell = Shell::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,4 +1,4 @@
-//! `strongroom-http`: an axum router, or a server of its own, over a [`strongroom::Vault`].
+#![doc = include_str!("../docs/HTTP.md")]
 
 mod accounts;
 mod auth;
@@ -6,11 +6,15 @@ mod credentials;
 mod definitions;
 mod error;
 mod limits;
+mod measured;
 mod metrics;
+mod observe;
 mod openapi;
+mod operate;
 mod page;
 mod request;
 mod router;
+mod server;
 mod service;
 mod sessions;
 mod time;
@@ -18,6 +22,8 @@ mod values;
 
 pub use auth::{ApiKeyInfo, ApiKeyPage, ApiKeys, CreatedApiKey, NewApiKey};
 pub use limits::{Limits, Rate};
+pub use measured::MeasuredStore;
 pub use metrics::Metrics;
 pub use router::router;
+pub use server::serve;
 pub use service::{Service, ServiceOptions};

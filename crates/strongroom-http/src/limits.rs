@@ -14,6 +14,7 @@ pub struct Limits {
     pub(crate) body_bytes_max: usize,
     pub(crate) header_bytes_max: usize,
     pub(crate) requests_max: usize,
+    pub(crate) connections_max: usize,
     pub(crate) request_timeout: Duration,
     pub(crate) header_timeout: Duration,
     pub(crate) drain_timeout: Duration,
@@ -35,6 +36,7 @@ impl Default for Limits {
             body_bytes_max: 1 << 20,
             header_bytes_max: 16 << 10,
             requests_max: 1_024,
+            connections_max: 4_096,
             request_timeout: Duration::from_secs(30),
             header_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(30),
@@ -62,6 +64,13 @@ impl Limits {
     #[must_use]
     pub fn requests_max(mut self, requests: usize) -> Self {
         self.requests_max = requests;
+        self
+    }
+
+    /// At most this many connections at a time; one more waits. 4,096 unless set.
+    #[must_use]
+    pub fn connections_max(mut self, connections: usize) -> Self {
+        self.connections_max = connections.clamp(1, tokio::sync::Semaphore::MAX_PERMITS);
         self
     }
 
@@ -114,11 +123,11 @@ impl RateLimiter {
     }
 
     /// Counts one request of `caller`, or says how long to wait.
-    pub(crate) fn admit(&self, caller: String) -> Result<(), Duration> {
+    pub(crate) fn admit(&self, caller: &String) -> Result<(), Duration> {
         if self.governor.len() > CALLERS_MAX {
             self.governor.retain_recent();
         }
-        let answer = self.governor.check_key(&caller);
+        let answer = self.governor.check_key(caller);
         answer.map_err(|not_until| not_until.wait_time_from(self.governor.clock().now()))
     }
 }

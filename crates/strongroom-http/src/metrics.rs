@@ -1,13 +1,142 @@
 //! Prometheus metrics: how many and how long, never a value or a name.
 
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
 /// The counters of a service and of the store under it. Cheap to clone; every clone counts into the same.
-#[derive(Debug, Clone, Default)]
-pub struct Metrics {}
+#[derive(Clone)]
+pub struct Metrics(Arc<Inner>);
+
+struct Inner {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    request_seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
+    requests_in_flight: Gauge,
+    store_calls: Family<StoreLabels, Counter>,
+    store_seconds: Family<CallLabels, Histogram, fn() -> Histogram>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    method: &'static str,
+    route: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    method: &'static str,
+    route: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StoreLabels {
+    call: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    call: &'static str,
+}
 
 impl Metrics {
     /// Counters that stand at zero.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        let requests = Family::default();
+        let request_seconds = Family::new_with_constructor(histogram as fn() -> Histogram);
+        let requests_in_flight = Gauge::default();
+        let store_calls = Family::default();
+        let store_seconds = Family::new_with_constructor(histogram as fn() -> Histogram);
+        let mut registry = Registry::with_prefix("strongroom");
+        registry.register("http_requests", "Requests by route and status", Clone::clone(&requests));
+        let help = "Time to answer a request";
+        registry.register_with_unit("http_request", help, Unit::Seconds, Clone::clone(&request_seconds));
+        registry.register("http_requests_in_flight", "Requests at work", requests_in_flight.clone());
+        registry.register("store_calls", "Calls of the backend by outcome", Clone::clone(&store_calls));
+        let help = "Time of a call of the backend";
+        registry.register_with_unit("store_call", help, Unit::Seconds, Clone::clone(&store_seconds));
+        Self(Arc::new(Inner {
+            registry,
+            requests,
+            request_seconds,
+            requests_in_flight,
+            store_calls,
+            store_seconds,
+        }))
     }
+
+    /// All counters in the OpenMetrics text format.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = encode(&mut text, &self.0.registry);
+        text
+    }
+
+    /// Counts a request as being at work until what it answers is dropped.
+    pub(crate) fn begin(&self) -> InFlight {
+        self.0.requests_in_flight.inc();
+        InFlight(self.0.requests_in_flight.clone())
+    }
+
+    /// Counts a request that was answered. The route is the pattern, never the path.
+    pub(crate) fn answered(&self, method: &Method, route: &str, status: StatusCode, time: Duration) {
+        let (method, route) = (method_name(method), route.to_owned());
+        let labels = RequestLabels { method, route: route.clone(), status: status.as_u16() };
+        self.0.requests.get_or_create(&labels).inc();
+        let labels = RouteLabels { method, route };
+        self.0.request_seconds.get_or_create(&labels).observe(time.as_secs_f64());
+    }
+
+    /// Counts a call of the backend.
+    pub(crate) fn store_call(&self, call: &'static str, outcome: &'static str, time: Duration) {
+        self.0.store_calls.get_or_create(&StoreLabels { call, outcome }).inc();
+        self.0.store_seconds.get_or_create(&CallLabels { call }).observe(time.as_secs_f64());
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+/// A request that is at work.
+pub(crate) struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// From 50 µs to 13 s.
+fn histogram() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_05, 4.0, 10))
+}
+
+/// A closed list, so that no caller can make up labels.
+fn method_name(method: &Method) -> &'static str {
+    let known = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    let names = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+    known.iter().zip(names).find(|(known, _)| *known == method).map_or("other", |(_, name)| name)
 }

@@ -1,11 +1,48 @@
-//! The description of the service, generated from its handlers.
+//! The description of the service, generated from its handlers, and a page to read and try it.
 
 use std::collections::BTreeMap;
 
-use utoipa::openapi::{Ref, RefOr, Response, ResponseBuilder};
-use utoipa::{IntoResponses, ToSchema};
+use axum::http::header;
+use axum::response::IntoResponse;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, OpenApi as Description, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
-use crate::error::ErrorBody;
+use crate::error::{Code, ErrorBody, HttpErrorType};
+
+/// What stands in the description beside the calls.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "strongroom",
+        description = "Scoped variables and credentials of an org, in one environment.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    servers((url = "/")),
+    tags(
+        (name = "variables", description = "Variable definitions and their values"),
+        (name = "credentials", description = "Credentials of the default app"),
+        (name = "linked accounts", description = "The org's own customers"),
+        (name = "sessions", description = "Tokens of one linked account"),
+    ),
+    components(schemas(ErrorBody<'static>, HttpErrorType, Code)),
+    modifiers(&SecuritySchemes),
+)]
+pub(crate) struct Outline;
+
+struct SecuritySchemes;
+
+impl Modify for SecuritySchemes {
+    fn modify(&self, description: &mut Description) {
+        let components = description.components.get_or_insert_default();
+        let key =
+            ApiKey::Header(ApiKeyValue::with_description("x-api-key", "The whole org, in one environment"));
+        components.add_security_scheme("api_key", SecurityScheme::ApiKey(key));
+        let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
+        let token = token.description(Some("One linked account; stands in for key and `linked_account_id`"));
+        components.add_security_scheme("session_token", SecurityScheme::Http(token.build()));
+    }
+}
 
 /// The errors that every call may answer, in one envelope.
 pub(crate) struct Failures;
@@ -14,13 +51,26 @@ impl IntoResponses for Failures {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         let of = |(status, description): (&str, &str)| {
             let schema = Ref::from_schema_name(ErrorBody::name());
-            let content = utoipa::openapi::ContentBuilder::new().schema(Some(schema)).build();
-            let response =
-                ResponseBuilder::new().description(description).content("application/json", content).build();
-            (status.to_owned(), RefOr::T(response))
+            let content = ContentBuilder::new().schema(Some(schema)).build();
+            let response = ResponseBuilder::new().description(description);
+            (status.to_owned(), RefOr::T(response.content("application/json", content).build()))
         };
         FAILURES.into_iter().map(of).collect()
     }
+}
+
+/// The page. It loads its script and the description from beside it, and nothing from anywhere else.
+pub(crate) async fn page() -> impl IntoResponse {
+    let policy = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; \
+                  base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    let headers =
+        [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, policy)];
+    (headers, include_str!("docs/page.html"))
+}
+
+/// The script of the page.
+pub(crate) async fn script() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("docs/page.js"))
 }
 
 /// Every status of an error, with what it means.

@@ -1,8 +1,10 @@
 //! What every handler shares: the vault and how the service was set up.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use strongroom::{Clock, Environment, Org, OrgId, SystemClock, Timestamp, Vault};
+use tokio::sync::Semaphore;
 
 use crate::limits::{Limits, RateLimiter};
 use crate::metrics::Metrics;
@@ -22,6 +24,9 @@ pub(crate) struct Inner {
     pub(crate) rate_limiter: Option<RateLimiter>,
     pub(crate) metrics: Metrics,
     pub(crate) session_secs: u64,
+    /// One for each request that may be at work.
+    pub(crate) permits: Semaphore,
+    draining: AtomicBool,
 }
 
 /// How to set up a [`Service`], where the defaults do not fit.
@@ -38,6 +43,16 @@ impl Service {
     #[must_use]
     pub fn new(vault: Vault) -> Self {
         ServiceOptions::default().serve(vault)
+    }
+
+    /// Answers from now on that the service is not ready, so that no new requests are sent to it. [`serve`](crate::serve)
+    /// does this by itself.
+    pub fn drain(&self) {
+        self.inner.draining.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.inner.draining.load(Ordering::Acquire)
     }
 
     pub(crate) fn org(&self, org: OrgId, environment: Environment) -> Org {
@@ -94,7 +109,9 @@ impl ServiceOptions {
     pub fn serve(self, vault: Vault) -> Service {
         let rate_limiter = self.limits.rate.map(RateLimiter::new);
         let Self { clock, limits, metrics, session_secs } = self;
-        let inner = Inner { vault, clock, limits, rate_limiter, metrics, session_secs };
+        let permits = Semaphore::new(limits.requests_max.min(Semaphore::MAX_PERMITS));
+        let draining = AtomicBool::new(false);
+        let inner = Inner { vault, clock, limits, rate_limiter, metrics, session_secs, permits, draining };
         Service { inner: Arc::new(inner) }
     }
 }

@@ -7,12 +7,6 @@ use support::{Fixture, ORG};
 
 const INVALID: &str = "INVALID_LINKED_ACCOUNT_ID";
 
-fn ids(answer: &support::Answer) -> Vec<String> {
-    let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
-    let docs = body["docs"].as_array().unwrap();
-    docs.iter().map(|doc| doc["account_id"].as_str().unwrap().to_owned()).collect()
-}
-
 #[tokio::test]
 async fn an_account_is_registered_with_its_app_and_credentials() {
     let fixture = Fixture::new().await;
@@ -84,9 +78,9 @@ async fn accounts_are_listed_in_the_order_of_their_ids() {
         fixture.register(account).await;
         fixture.clock.forward(1);
     }
-    assert_eq!(ids(&fixture.call("GET", "/linked-account?limit=2").send().await), ["c", "b"]);
+    assert_eq!(fixture.call("GET", "/linked-account?limit=2").send().await.column("account_id"), ["c", "b"]);
     let answer = fixture.call("GET", "/linked-account?limit=2&page=2").send().await;
-    assert_eq!(ids(&answer), ["a"]);
+    assert_eq!(answer.column("account_id"), ["a"]);
     assert!(answer.body.contains(r#""totalDocs":3,"limit":2,"page":2,"totalPages":2,"#));
 }
 
@@ -102,7 +96,7 @@ async fn accounts_are_found_by_their_own_value() {
         fixture.org.set_value("PLAN", scope, plan).await.unwrap();
     }
     let find = async |query: &str| fixture.call("GET", &format!("/linked-account?{query}")).send().await;
-    assert_eq!(ids(&find("env_variable_name=PLAN&env_variable_value=pro").await), ["a", "c"]);
+    assert_eq!(find("env_variable_name=PLAN&env_variable_value=pro").await.column("account_id"), ["a", "c"]);
     find("env_variable_name=SECRET&env_variable_value=x")
         .await
         .is_bad_request("accounts cannot be found by the value of an encrypted variable");

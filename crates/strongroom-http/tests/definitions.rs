@@ -7,13 +7,6 @@ use support::{Fixture, NOW, ORG};
 
 const UNKNOWN: &str = "/env/definitions/6500a1b2c3d4e5f6a7b8c9d1";
 
-/// The names on a page, in its order.
-fn names(answer: &support::Answer) -> Vec<String> {
-    let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
-    let docs = body["docs"].as_array().unwrap();
-    docs.iter().map(|doc| doc["name"].as_str().unwrap().to_owned()).collect()
-}
-
 #[tokio::test]
 async fn a_definition_is_made_read_changed_and_deleted() {
     let fixture = Fixture::new().await;
@@ -79,10 +72,10 @@ async fn a_list_is_paged_and_sorted_by_id() {
         fixture.clock.forward(1);
     }
     let answer = fixture.call("GET", "/env/definitions?limit=2").send().await;
-    assert_eq!(names(&answer), ["C", "B"]);
+    assert_eq!(answer.column("name"), ["C", "B"]);
     let tail = r#""totalDocs":3,"limit":2,"page":1,"totalPages":2,"hasNextPage":true,"hasPrevPage":false,"nextPage":2,"prevPage":null,"pagingCounter":1}"#;
     assert!(answer.body.ends_with(tail), "{}", answer.body);
-    assert_eq!(names(&fixture.call("GET", "/env/definitions?limit=2&page=2").send().await), ["A"]);
+    assert_eq!(fixture.call("GET", "/env/definitions?limit=2&page=2").send().await.column("name"), ["A"]);
     let none = fixture.call("GET", "/env/definitions?page=7").send().await;
     assert!(none.body.starts_with(r#"{"docs":[],"totalDocs":3,"#));
     let answer = fixture.call("GET", "/env/definitions?page=0").send().await;
@@ -96,7 +89,7 @@ async fn a_list_is_filtered() {
     fixture.define_at("API_KEY", Scopes::only(ScopeKind::Workflow)).await;
     fixture.define_at("api_key", Scopes::only(ScopeKind::Org)).await;
     let list = async |query: &str| {
-        let mut found = names(&fixture.call("GET", &format!("/env/definitions?{query}")).send().await);
+        let mut found = fixture.call("GET", &format!("/env/definitions?{query}")).send().await.column("name");
         found.sort();
         found
     };

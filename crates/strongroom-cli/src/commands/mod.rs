@@ -38,9 +38,9 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<ExitCode, Failure> {
     }
     match args.command {
         Command::Init { ask_passphrase } => block_on(init::run(&config, ask_passphrase, output))?,
-        Command::Serve { listen } => {
+        Command::Serve { listen, log } => {
             config.listen = listen.unwrap_or(config.listen);
-            serve::run(&config, output)?;
+            serve::run(&config, log, output)?;
         }
         Command::Run { path, clear_env, command } => {
             return block_on(run::run(&config, &path.path(), clear_env, &command, output));

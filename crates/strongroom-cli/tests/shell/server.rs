@@ -16,8 +16,12 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(shell: &Shell, arguments: &[&str]) -> Self {
+        Self::start_with_log(shell, arguments, Stdio::inherit())
+    }
+
+    pub(crate) fn start_with_log(shell: &Shell, arguments: &[&str], log: Stdio) -> Self {
         let arguments = [&["--json", "serve", "--listen", "127.0.0.1:0"], arguments].concat();
-        let mut child = shell.command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = shell.command(&arguments).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         Self { child, ready: serde_json::from_str(&line).unwrap() }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use strongroom::{DefinitionId, DocumentId, LinkedAccount, Org, PageRequest, Scope};
+use strongroom::{DefinitionId, DefinitionRef, DocumentId, LinkedAccount, Org, PageRequest, Scope};
 
 use super::wire::{AccountDoc, ListParams};
 use crate::auth::KeyCaller;
@@ -32,6 +32,10 @@ pub(crate) async fn list(
         }
     };
     let (found, total) = walk(&org, wanted.as_ref(), number).await?;
+    if let Some(wanted) = &wanted {
+        // What was marked encrypted on the way is not told either.
+        refuse_encrypted(&org, wanted.definition.into()).await?;
+    }
     let mut docs = Vec::with_capacity(number.limit.min(found.len()));
     for known in number.cut(found.into_values()) {
         let account = org.account(known.account_id.clone());
@@ -85,13 +89,8 @@ struct Wanted {
 
 impl Wanted {
     async fn of(org: &Org, name: &str, value: String) -> Result<Self, Failure> {
-        let found = org.definition(name).await?.ok_or_else(Failure::definition_not_found)?;
-        if found.definition.encrypted {
-            return Err(Failure::bad_request(
-                "accounts cannot be found by the value of an encrypted variable",
-            ));
-        }
-        Ok(Self { definition: found.id, value })
+        let definition = refuse_encrypted(org, name.into()).await?;
+        Ok(Self { definition, value })
     }
 
     async fn is_value_of(&self, org: &Org, known: &LinkedAccount) -> Result<bool, Failure> {
@@ -99,6 +98,15 @@ impl Wanted {
         let found = org.value(self.definition, &scope).await?;
         Ok(found.is_some_and(|found| found.value.expose() == self.value))
     }
+}
+
+/// The id of a definition whose values may be compared with.
+async fn refuse_encrypted(org: &Org, definition: DefinitionRef<'_>) -> Result<DefinitionId, Failure> {
+    let found = org.definition(definition).await?.ok_or_else(Failure::definition_not_found)?;
+    if found.definition.encrypted {
+        return Err(Failure::bad_request("accounts cannot be found by the value of an encrypted variable"));
+    }
+    Ok(found.id)
 }
 
 const EXAMINED_MAX: usize = 10_000;

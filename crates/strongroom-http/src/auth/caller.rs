@@ -83,7 +83,7 @@ impl FromRequestParts<Service> for Caller {
             None => Self::Key(admit_key(service, &parts.headers).await?),
         };
         if let Some(limiter) = &service.inner.rate_limiter {
-            limiter.admit(caller.rate_key()).map_err(Failure::too_many_requests)?;
+            limiter.admit(&caller.rate_key()).map_err(Failure::too_many_requests)?;
         }
         Ok(caller)
     }

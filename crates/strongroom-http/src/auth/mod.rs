@@ -16,7 +16,7 @@ pub(crate) use caller::{Caller, KeyCaller, TokenCaller};
 pub(crate) use session::{Reuse, Sessions};
 
 /// Bytes of the operating system's generator.
-fn random<const LEN: usize>() -> Result<Zeroizing<[u8; LEN]>, Error> {
+pub(crate) fn random<const LEN: usize>() -> Result<Zeroizing<[u8; LEN]>, Error> {
     let mut bytes = Zeroizing::new([0; LEN]);
     SysRng.try_fill_bytes(&mut *bytes).map_err(|_| Error::Random)?;
     Ok(bytes)

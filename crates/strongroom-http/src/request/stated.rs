@@ -45,7 +45,7 @@ impl<'r> Stated<'r> {
             ));
         }
         let text = ahead.or(self.body);
-        text.map(|text| text.parse())
+        text.map(str::parse)
             .transpose()
             .map_err(|error: strongroom::IdError| Failure::linked_account(error.to_string()))
     }

@@ -1,5 +1,6 @@
 //! A service over a store in memory, called through its router.
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail anywhere")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +10,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use strongroom::{
-    Clock, Environment, Org, RawKey, Scopes, Unlock, VarFormat, VariableDefinition, VaultOptions,
+    Clock, Environment, Org, RawKey, Scopes, Unlock, VarFormat, VariableDefinition, Vault, VaultOptions,
 };
 use strongroom_http::{ApiKeys, NewApiKey, Service, ServiceOptions, router};
 use strongroom_memory::MemoryStore;
@@ -41,9 +42,10 @@ impl Clock for Hand {
 /// A service with one org and one key.
 pub(crate) struct Fixture {
     pub(crate) org: Org,
-    pub(crate) vault: strongroom::Vault,
+    pub(crate) vault: Vault,
     pub(crate) key: String,
     pub(crate) clock: Hand,
+    pub(crate) service: Service,
     pub(crate) app: Router,
 }
 
@@ -65,10 +67,19 @@ impl Fixture {
         let unlock = Unlock::raw_key(RawKey::from_bytes([7; 32]));
         let vault =
             VaultOptions::default().clock(clock.clone()).create(MemoryStore::new(), unlock).await.unwrap();
+        Self::assemble(vault, clock.clone(), set_up(ServiceOptions::default().clock(clock))).await
+    }
+
+    /// A service over a vault of the test's own.
+    pub(crate) async fn over(vault: Vault, options: ServiceOptions) -> Self {
+        Self::assemble(vault, Hand(Arc::new(AtomicU64::new(NOW_MS))), options).await
+    }
+
+    async fn assemble(vault: Vault, clock: Hand, options: ServiceOptions) -> Self {
         let org = vault.org(ORG.parse().unwrap(), Environment::test());
         let key = api_key(&org).await;
-        let service: Service = set_up(ServiceOptions::default().clock(clock.clone())).serve(vault.clone());
-        Self { org, vault, key, clock, app: router(service) }
+        let service = options.serve(vault.clone());
+        Self { org, vault, key, clock, app: router(service.clone()), service }
     }
 
     /// Defines a variable; answers its id.
@@ -100,7 +111,10 @@ impl Fixture {
     }
 
     pub(crate) fn call_anonymously(&self, method: &str, path: &str) -> Call<'_> {
-        let path = format!("{BASE}{path}");
+        self.call_at_root(method, &format!("{BASE}{path}"))
+    }
+
+    pub(crate) fn call_at_root(&self, method: &str, path: &str) -> Call<'_> {
         Call { app: &self.app, request: Request::builder().method(method).uri(path), body: Body::empty() }
     }
 
@@ -155,6 +169,18 @@ impl Answer {
     pub(crate) fn field(&self, name: &str) -> String {
         let body: serde_json::Value = serde_json::from_str(&self.body).unwrap();
         body[name].as_str().unwrap_or_else(|| panic!("{name} in {}", self.body)).to_owned()
+    }
+
+    /// A header that must be there.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers[name].to_str().unwrap()
+    }
+
+    /// A text field of every document of a page, in its order.
+    pub(crate) fn column(&self, name: &str) -> Vec<String> {
+        let body: serde_json::Value = serde_json::from_str(&self.body).unwrap();
+        let docs = body["docs"].as_array().unwrap();
+        docs.iter().map(|doc| doc[name].as_str().unwrap().to_owned()).collect()
     }
 
     /// The status is `status` and the body, to the byte, `body`.

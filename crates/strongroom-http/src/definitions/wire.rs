@@ -1,19 +1,16 @@
-//! Variable definitions: list, get, create, update and delete.
+//! What the calls on definitions read and answer.
 
-use axum::Json;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use strongroom::{
-    DefinitionChange, DefinitionFilter, DefinitionId, OrgId, PageRequest, ScopeKind, Scopes,
-    StoredDefinition, VarFormat, VariableDefinition,
+    DefinitionChange, DefinitionFilter, DefinitionId, OrgId, ScopeKind, Scopes, StoredDefinition, VarFormat,
+    VariableDefinition,
 };
 use utoipa::{IntoParams, ToSchema};
 
-use crate::auth::{Caller, KeyCaller};
+use super::{parse_scope, wire_scope};
 use crate::error::Failure;
-use crate::openapi::Failures;
-use crate::page::{PageNumber, Paged};
-use crate::request::{Body, Query, Segment, present};
+use crate::request::present;
 use crate::time;
 
 /// A variable definition.
@@ -45,14 +42,14 @@ pub(crate) struct DefinitionDoc {
 /// One definition.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct OneDefinition {
-    definition: DefinitionDoc,
+    pub(super) definition: DefinitionDoc,
 }
 
 /// A definition that was deleted.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct DefinitionDeleted {
-    success: bool,
-    message: &'static str,
+    pub(super) success: bool,
+    pub(super) message: &'static str,
 }
 
 /// Which definitions to list.
@@ -61,7 +58,7 @@ pub(crate) struct DefinitionDeleted {
 pub(crate) struct ListParams {
     /// Those that allow a value at this scope: `org`, `linked_account` or `workflow`.
     #[param(required = false, value_type = String)]
-    scope: Option<String>,
+    pub(super) scope: Option<String>,
     #[param(required = false, value_type = String)]
     var_format: Option<String>,
     /// A regular expression that matches anywhere in the name.
@@ -71,10 +68,10 @@ pub(crate) struct ListParams {
     #[param(required = false, value_type = String)]
     names: Option<String>,
     #[param(required = false, value_type = u32, minimum = 1, default = 1)]
-    page: Option<String>,
+    pub(super) page: Option<String>,
     /// More than 100 counts as 100.
     #[param(required = false, value_type = u32, minimum = 1, default = 10)]
-    limit: Option<String>,
+    pub(super) limit: Option<String>,
 }
 
 /// A definition to be made.
@@ -122,130 +119,8 @@ pub(crate) struct ChangeDefinition {
     required: Option<bool>,
 }
 
-/// Lists variable definitions
-///
-/// Sorted by `_id`. A session token sees those that allow a value at `linked_account` scope.
-#[utoipa::path(
-    get, path = "/env/definitions", tag = "variables", params(ListParams),
-    responses((status = 200, body = Paged<DefinitionDoc>), Failures),
-    security(("api_key" = []), ("session_token" = [])),
-)]
-pub(crate) async fn list(
-    caller: Caller,
-    Query(query): Query<ListParams>,
-) -> Result<Json<Paged<DefinitionDoc>>, Failure> {
-    let number = PageNumber::parse(query.page.as_deref(), query.limit.as_deref())?;
-    let filter = query.filter()?;
-    // An org has no more definitions in one environment than a page of the engine takes.
-    let all = PageRequest::first(PageRequest::LIMIT_MAX);
-    let found = match &caller {
-        Caller::Key(caller) => caller.org.definitions(&filter, all).await?,
-        Caller::Token(_) if query.scope.is_some_and(|scope| scope != ScopeKind::LinkedAccount.as_str()) => {
-            return Err(Failure::not_own_scope());
-        }
-        Caller::Token(caller) => caller.account.definitions(filter, all).await?,
-    };
-    let (total, org) = (found.items.len(), *caller.org().id());
-    let docs = number.cut(found.items).into_iter().map(|stored| DefinitionDoc::of(org, stored)).collect();
-    Ok(Json(Paged::new(docs, total, number)))
-}
-
-/// One variable definition
-#[utoipa::path(
-    get, path = "/env/definitions/{id}", tag = "variables", params(("id" = String, Path)),
-    responses((status = 200, body = OneDefinition), Failures), security(("api_key" = [])),
-)]
-pub(crate) async fn get(caller: KeyCaller, Segment(id): Segment) -> Result<Json<OneDefinition>, Failure> {
-    find(&caller, &id).await.map_err(Failure::with_error_code)
-}
-
-/// Makes a variable definition
-#[utoipa::path(
-    post, path = "/env/definitions", tag = "variables", request_body = NewDefinition,
-    responses((status = 200, body = OneDefinition), Failures), security(("api_key" = [])),
-)]
-pub(crate) async fn create(
-    caller: KeyCaller,
-    Body(body): Body<NewDefinition>,
-) -> Result<Json<OneDefinition>, Failure> {
-    let definition = body.definition()?.author(caller.key_id.to_string());
-    let id = caller.org.define(definition).await?;
-    find(&caller, &id.to_string()).await
-}
-
-/// Changes a variable definition
-///
-/// The format stays: values would no longer match it.
-#[utoipa::path(
-    patch, path = "/env/definitions/{id}", tag = "variables", request_body = ChangeDefinition,
-    params(("id" = String, Path)),
-    responses((status = 200, body = OneDefinition), Failures), security(("api_key" = [])),
-)]
-pub(crate) async fn update(
-    caller: KeyCaller,
-    Segment(id): Segment,
-    Body(body): Body<ChangeDefinition>,
-) -> Result<Json<OneDefinition>, Failure> {
-    let id = parse_id(&id).map_err(Failure::with_error_code)?;
-    let change = body.change()?.author(caller.key_id.to_string());
-    let changed = caller.org.update_definition(id, change).await;
-    let stored = changed.map_err(|error| Failure::from(error).with_error_code())?;
-    Ok(Json(OneDefinition { definition: DefinitionDoc::of(*caller.org.id(), stored) }))
-}
-
-/// Deletes a variable definition and all its values
-#[utoipa::path(
-    delete, path = "/env/definitions/{id}", tag = "variables", params(("id" = String, Path)),
-    responses((status = 200, body = DefinitionDeleted), Failures), security(("api_key" = [])),
-)]
-pub(crate) async fn delete(
-    caller: KeyCaller,
-    Segment(id): Segment,
-) -> Result<Json<DefinitionDeleted>, Failure> {
-    let id = parse_id(&id).map_err(Failure::with_error_code)?;
-    let deleted = caller.org.delete_definition(id).await;
-    deleted.map_err(|error| Failure::from(error).with_error_code())?;
-    Ok(Json(DefinitionDeleted { success: true, message: "Variable definition deleted successfully" }))
-}
-
-async fn find(caller: &KeyCaller, id: &str) -> Result<Json<OneDefinition>, Failure> {
-    let stored = caller.org.definition(parse_id(id)?).await?.ok_or_else(Failure::definition_not_found)?;
-    Ok(Json(OneDefinition { definition: DefinitionDoc::of(*caller.org.id(), stored) }))
-}
-
-/// The definition with this id, if the caller may know of it: a session token sees those that allow a value at account
-/// scope.
-pub(crate) async fn visible(caller: &Caller, id: &str) -> Result<StoredDefinition, Failure> {
-    let found = caller.org().definition(parse_id(id)?).await?;
-    let seen = found.filter(|found| match caller {
-        Caller::Key(_) => true,
-        Caller::Token(_) => found.definition.scopes.allows(ScopeKind::LinkedAccount),
-    });
-    seen.ok_or_else(Failure::definition_not_found)
-}
-
-/// A text that is no id is the id of nothing.
-fn parse_id(id: &str) -> Result<DefinitionId, Failure> {
-    id.parse().map_err(|_| Failure::definition_not_found())
-}
-
-/// The scope of a name. `workspace` means `org`: values never cross environments here.
-pub(crate) fn parse_scope(name: &str) -> Result<ScopeKind, Failure> {
-    let name = if name == "workspace" { "org" } else { name };
-    Ok(name.parse().map_err(strongroom::Error::from)?)
-}
-
-/// The scope as the wire names it: the one that is allowed, or `org` when several are.
-pub(crate) fn wire_scope(scopes: Scopes) -> ScopeKind {
-    let mut kinds = scopes.iter();
-    match (kinds.next(), kinds.next()) {
-        (Some(only), None) => only,
-        _ => ScopeKind::Org,
-    }
-}
-
 impl ListParams {
-    fn filter(&self) -> Result<DefinitionFilter, Failure> {
+    pub(super) fn filter(&self) -> Result<DefinitionFilter, Failure> {
         let mut filter = DefinitionFilter::all();
         if let Some(scope) = &self.scope {
             filter = filter.scope(parse_scope(scope)?);
@@ -264,7 +139,7 @@ impl ListParams {
 }
 
 impl NewDefinition {
-    fn definition(self) -> Result<VariableDefinition, Failure> {
+    pub(super) fn definition(self) -> Result<VariableDefinition, Failure> {
         let name = self.name.ok_or(Failure::required("name"))?;
         let format = match &self.var_format {
             Some(format) => serde_json::from_str(format.get())
@@ -284,7 +159,7 @@ impl NewDefinition {
 }
 
 impl ChangeDefinition {
-    fn change(self) -> Result<DefinitionChange, Failure> {
+    pub(super) fn change(self) -> Result<DefinitionChange, Failure> {
         let mut change = DefinitionChange::new();
         if let Some(name) = self.name {
             change = change.name(name);
@@ -316,7 +191,7 @@ impl ChangeDefinition {
 }
 
 impl DefinitionDoc {
-    fn of(org_id: OrgId, stored: StoredDefinition) -> Self {
+    pub(super) fn of(org_id: OrgId, stored: StoredDefinition) -> Self {
         let definition = stored.definition;
         Self {
             id: stored.id,

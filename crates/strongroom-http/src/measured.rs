@@ -1,0 +1,70 @@
+//! A store that counts the calls it takes.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use strongroom::store::{
+    Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
+};
+
+use crate::metrics::Metrics;
+
+/// A store whose calls are counted into [`Metrics`], by outcome and time.
+#[derive(Debug)]
+pub struct MeasuredStore<S> {
+    inner: S,
+    metrics: Metrics,
+}
+
+impl<S: Store> MeasuredStore<S> {
+    /// Counts the calls of `inner` into `metrics`.
+    pub fn new(inner: S, metrics: Metrics) -> Self {
+        Self { inner, metrics }
+    }
+
+    fn count<T>(&self, call: &'static str, start: Instant, answer: &Result<T, StoreError>) {
+        let outcome = answer.as_ref().map_or_else(|error| outcome(error.kind()), |_| "ok");
+        self.metrics.store_call(call, outcome, start.elapsed());
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: Store> Store for MeasuredStore<S> {
+    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
+        let start = Instant::now();
+        let answer = self.inner.read(request).await;
+        self.count("read", start, &answer);
+        answer
+    }
+
+    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
+        let start = Instant::now();
+        let answer = self.inner.commit(batch).await;
+        self.count("commit", start, &answer);
+        answer
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.inner.close().await
+    }
+}
+
+fn outcome(kind: StoreErrorKind) -> &'static str {
+    match kind {
+        StoreErrorKind::Conflict { .. } => "conflict",
+        StoreErrorKind::Contention => "contention",
+        StoreErrorKind::Unavailable => "unavailable",
+        StoreErrorKind::Indeterminate => "indeterminate",
+        StoreErrorKind::TooLarge => "too_large",
+        StoreErrorKind::Corrupt => "corrupt",
+        StoreErrorKind::Poisoned => "poisoned",
+        StoreErrorKind::Closed => "closed",
+        _ => "other",
+    }
+}

@@ -1,0 +1,65 @@
+//! What surrounds every request: admission, time, an id, a span, and a line in the log and the metrics.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use tracing::Instrument as _;
+
+use crate::error::Failure;
+use crate::service::Service;
+
+/// Answers a request, or refuses it at once where the service has too many already.
+pub(crate) async fn observe(State(service): State<Service>, request: Request, next: Next) -> Response {
+    let start = Instant::now();
+    let (method, id) = (request.method().clone(), request_id(request.headers()));
+    let matched = request.extensions().get::<MatchedPath>();
+    let route = matched.map_or("unmatched", MatchedPath::as_str).to_owned();
+    let span = tracing::info_span!("request", %method, %route, %id);
+
+    let mut response = answer(&service, request, next).instrument(span.clone()).await;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    let (status, time) = (response.status(), start.elapsed());
+    service.inner.metrics.answered(&method, &route, status, time);
+    span.in_scope(|| tracing::info!(status = status.as_u16(), micros = time.as_micros(), "answered"));
+    response
+}
+
+async fn answer(service: &Service, request: Request, next: Next) -> Response {
+    let Ok(_permit) = service.inner.permits.try_acquire() else {
+        return Failure::overloaded().into_response();
+    };
+    let _in_flight = service.inner.metrics.begin();
+    let limits = &service.inner.limits;
+    let header_bytes: usize =
+        request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if header_bytes > limits.header_bytes_max {
+        return Failure::of_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).into_response();
+    }
+    // A write that is cut off is applied or not applied, never half.
+    match tokio::time::timeout(limits.request_timeout, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Failure::overloaded().into_response(),
+    }
+}
+
+/// The caller's own `x-request-id`, if it is a short word, else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let word = |text: &&str| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        (1..=64).contains(&text.len()) && text.bytes().all(allowed)
+    };
+    let own = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(word);
+    own.map_or_else(
+        || crate::auth::random::<8>().map(|id| hex::encode(*id)).unwrap_or_default(),
+        str::to_owned,
+    )
+}
+
+const REQUEST_ID: &str = "x-request-id";

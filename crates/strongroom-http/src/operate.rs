@@ -1,0 +1,33 @@
+//! What an operator asks a service: whether it lives, whether it can serve, and what it counts.
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use strongroom::{Environment, OrgId};
+
+use crate::error::Failure;
+use crate::service::Service;
+
+/// The process answers.
+pub(crate) async fn healthz() -> &'static str {
+    "ok"
+}
+
+/// The store answers, and the service is not about to stop.
+pub(crate) async fn readyz(State(service): State<Service>) -> Result<&'static str, Failure> {
+    if service.is_draining() {
+        return Err(Failure::overloaded());
+    }
+    // A record that no one writes, of an org that no one has.
+    let nobody: OrgId = "000000000000000000000000".parse().map_err(strongroom::Error::from)?;
+    let records =
+        service.org(nobody, Environment::test()).records("ready".parse().map_err(strongroom::Error::from)?);
+    records.get(&"ready".parse().map_err(strongroom::Error::from)?).await?;
+    Ok("ready")
+}
+
+/// Everything that is counted, in the OpenMetrics text format.
+pub(crate) async fn metrics(State(service): State<Service>) -> impl IntoResponse {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], service.inner.metrics.text())
+}

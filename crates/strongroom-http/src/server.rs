@@ -1,0 +1,86 @@
+//! A server of its own: HTTP/1.1 with limits on headers and connections, which finishes what it accepted.
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use crate::router::router;
+use crate::service::Service;
+
+/// Serves `service` on `listener` until `stop` is ready. Then it takes no more connections, answers every request that
+/// it has read, and returns, at the latest after the limits' drain time.
+///
+/// Put TLS in front of it. It speaks HTTP/1.1 alone, so that no layer below it ever logs a header.
+pub async fn serve(listener: TcpListener, service: Service, stop: impl Future<Output = ()>) {
+    let limits = service.inner.limits;
+    let app = router(service.clone());
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(limits.header_bytes_max.saturating_mul(2).max(BUFFER_BYTES_MIN));
+    let permits = Arc::new(Semaphore::new(limits.connections_max));
+    let connections = GracefulShutdown::new();
+    let mut stop = pin!(stop);
+    loop {
+        let accepted = async {
+            // No permit, no accept: what waits, waits in the listener's own queue.
+            let permit = Arc::clone(&permits).acquire_owned().await;
+            (permit, accept(&listener).await)
+        };
+        let (permit, stream) = tokio::select! {
+            () = &mut stop => break,
+            accepted = accepted => accepted,
+        };
+        let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app.clone()));
+        let connection = connections.watch(connection);
+        tokio::spawn(async move {
+            // The client went away, or broke the protocol: its own affair.
+            let _ = connection.await;
+            drop(permit);
+        });
+    }
+    drop(listener);
+    service.drain();
+    tracing::info!(connections = connections.count(), "stopping");
+    if tokio::time::timeout(limits.drain_timeout, connections.shutdown()).await.is_err() {
+        tracing::warn!("some connections were cut off");
+    }
+}
+
+/// The next connection. Where none can be had, as for lack of descriptors, it waits.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // It only speeds small answers up.
+                let _ = stream.set_nodelay(true);
+                return stream;
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "no connection can be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+const HEADERS_MAX: usize = 64;
+/// The least that the HTTP library takes.
+const BUFFER_BYTES_MIN: usize = 8 << 10;
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,47 @@
+//! Deleting values.
+
+use axum::Json;
+use axum::http::HeaderMap;
+use strongroom::{DocumentId, LinkedAccountId, Org, Scope};
+
+use super::SUCCESS;
+use super::wire::{AccountParams, ValueDeleted};
+use crate::auth::Caller;
+use crate::error::Failure;
+use crate::openapi::Failures;
+use crate::request::{Query, Segment, Stated};
+
+/// Deletes a value by its id
+#[utoipa::path(
+    delete, path = "/env/values/{scope_or_id}", tag = "variables",
+    params(
+        ("scope_or_id" = String, Path, description = "The `_id` of a value"),
+        AccountParams, ("linked_account_id" = Option<String>, Header),
+    ),
+    responses((status = 200, body = ValueDeleted), Failures),
+    security(("api_key" = []), ("session_token" = [])),
+)]
+pub(crate) async fn delete(
+    caller: Caller,
+    Segment(id): Segment,
+    headers: HeaderMap,
+    Query(query): Query<AccountParams>,
+) -> Result<Json<ValueDeleted>, Failure> {
+    let stated = Stated::in_header(&headers)?.or_query(query.linked_account_id.as_deref());
+    let account = caller.linked_account(&stated)?;
+    remove(caller.org(), &id, account).await.map(Json).map_err(Failure::with_error_code)
+}
+
+/// Deletes a value, if it is the account's own where one was named.
+async fn remove(org: &Org, id: &str, account: Option<LinkedAccountId>) -> Result<ValueDeleted, Failure> {
+    let id: DocumentId = id.parse().map_err(|_| Failure::value_not_found())?;
+    let found = org.value_by_id(&id).await?;
+    let own = account.map(Scope::LinkedAccount);
+    let found = found.filter(|found| own.as_ref().is_none_or(|own| found.scope == *own));
+    let found = found.ok_or_else(Failure::value_not_found)?;
+    let definition = org.definition(found.definition_id).await?.ok_or_else(Failure::value_not_found)?;
+    org.delete_value_by_id(&id).await?.ok_or_else(Failure::value_not_found)?;
+    let name = definition.definition.name;
+    let message = format!("Variable value for \"{name}\" deleted successfully");
+    Ok(ValueDeleted { status: SUCCESS, message })
+}

@@ -1,0 +1,93 @@
+//! Listing the values of a scope.
+
+use axum::Json;
+use axum::http::HeaderMap;
+use strongroom::{DefinitionId, Org, PageRequest, Scope, ScopeKind, ScopedValue};
+
+use super::wire::{ListParams, ValueDefinition, ValueDoc, ValueList};
+use super::{REDACTED, SUCCESS, scope_id_required};
+use crate::auth::Caller;
+use crate::definitions::{self, wire_scope};
+use crate::error::Failure;
+use crate::openapi::Failures;
+use crate::page::PageNumber;
+use crate::request::{Query, Segment, Stated};
+use crate::time;
+
+/// Lists the values of a scope, redacted
+///
+/// Sorted by the `_id` of their definitions.
+#[utoipa::path(
+    get, path = "/env/values/{scope_or_id}", tag = "variables",
+    params(
+        ("scope_or_id" = String, Path, description = "`org` (or `workspace`), `linked_account` or `workflow`"),
+        ListParams, ("linked_account_id" = Option<String>, Header),
+    ),
+    responses((status = 200, body = ValueList), Failures),
+    security(("api_key" = []), ("session_token" = [])),
+)]
+pub(crate) async fn list(
+    caller: Caller,
+    Segment(scope): Segment,
+    headers: HeaderMap,
+    Query(query): Query<ListParams>,
+) -> Result<Json<ValueList>, Failure> {
+    let number = PageNumber::parse(query.page.as_deref(), query.limit.as_deref())?;
+    let stated = Stated::in_header(&headers)?.or_query(query.linked_account_id.as_deref());
+    let kind = definitions::parse_scope(&scope)?;
+    let scope = listed_scope(&caller, kind, &stated, query.workflow_id.as_deref())?;
+    let values = match &query.variable_definition_id {
+        Some(id) => value_of(caller.org(), id, &scope).await?.into_iter().collect(),
+        // A scope has no more values than an org has definitions, which is a page of the engine.
+        None => caller.org().values(&scope, PageRequest::first(PageRequest::LIMIT_MAX)).await?.items,
+    };
+    let total_docs = values.len();
+    let mut docs = Vec::with_capacity(number.limit.min(total_docs));
+    for value in number.cut(values) {
+        docs.extend(ValueDoc::of(caller.org(), &value).await?);
+    }
+    let PageNumber { page, limit } = number;
+    Ok(Json(ValueList { status: SUCCESS, docs, total_docs, limit, page }))
+}
+
+/// The scope whose values are to be listed. A token reaches its own account's alone.
+fn listed_scope(
+    caller: &Caller,
+    kind: ScopeKind,
+    stated: &Stated<'_>,
+    workflow: Option<&str>,
+) -> Result<Scope, Failure> {
+    let (account, workflow) = (caller.linked_account(stated)?, caller.workflow(workflow)?);
+    match (caller, kind) {
+        (_, ScopeKind::LinkedAccount) => account.map(Scope::LinkedAccount),
+        (Caller::Token(_), _) => return Err(Failure::not_own_scope()),
+        (Caller::Key(_), ScopeKind::Workflow) => workflow.map(Scope::Workflow),
+        (Caller::Key(_), ScopeKind::Org) => Some(Scope::Org),
+    }
+    .ok_or_else(|| scope_id_required(kind))
+}
+
+/// The value of a definition at a scope, if there are both.
+async fn value_of(org: &Org, definition: &str, scope: &Scope) -> Result<Option<ScopedValue>, Failure> {
+    let Ok(definition) = definition.parse::<DefinitionId>() else { return Ok(None) };
+    match org.value(definition, scope).await {
+        Err(strongroom::Error::DefinitionNotFound(_)) => Ok(None),
+        found => Ok(found?),
+    }
+}
+
+impl ValueDoc {
+    /// `None` for a value whose definition was just deleted.
+    async fn of(org: &Org, value: &ScopedValue) -> Result<Option<Self>, Failure> {
+        let Some(stored) = org.definition(value.definition_id).await? else { return Ok(None) };
+        let definition = stored.definition;
+        let scope = wire_scope(definition.scopes);
+        let (name, encrypted) = (definition.name, definition.encrypted);
+        Ok(Some(Self {
+            id: value.id,
+            variable_definition_id: ValueDefinition { id: stored.id, name, scope, encrypted },
+            value: REDACTED,
+            updated_at: time::iso(value.updated_at),
+        }))
+    }
+}

@@ -1,0 +1,171 @@
+//! Scoped values: set, get, list and delete.
+
+mod delete;
+mod list;
+mod wire;
+
+use axum::Json;
+use axum::http::HeaderMap;
+use strongroom::{Scope, ScopeKind, ScopePath, StoredDefinition, WorkflowId, WriteOptions};
+use zeroize::Zeroizing;
+
+use self::wire::{ScopeParams, SetValue, ValueFound, ValueSet};
+use crate::auth::Caller;
+use crate::definitions;
+use crate::error::Failure;
+use crate::openapi::Failures;
+use crate::request::{Body, Query, SecretText, Segment, Stated};
+use crate::time;
+
+pub(crate) use delete::{__path_delete, delete};
+pub(crate) use list::{__path_list, list};
+
+/// Sets the value of a variable at one scope
+///
+/// Adds the value, or updates it and keeps its id and creation time.
+#[utoipa::path(
+    post, path = "/env/values", tag = "variables", request_body = SetValue,
+    params(("linked_account_id" = Option<String>, Header), ("linked_account_id" = Option<String>, Query)),
+    responses((status = 200, body = ValueSet), Failures),
+    security(("api_key" = []), ("session_token" = [])),
+)]
+pub(crate) async fn set(
+    caller: Caller,
+    headers: HeaderMap,
+    Query(query): Query<ScopeParams>,
+    Body(body): Body<SetValue>,
+) -> Result<Json<ValueSet>, Failure> {
+    let stated = Stated::in_header(&headers)?
+        .or_query(query.linked_account_id.as_deref())
+        .or_body(body.linked_account_id.as_deref());
+    let scope = target_scope(&caller, &stated, body.workflow_id.as_deref())?;
+    let id = body.variable_definition_id.ok_or(Failure::required("variable_definition_id"))?;
+    let SecretText(value) = body.value.ok_or(Failure::required("value"))?;
+    let definition = definitions::visible(&caller, definitions::parse_id(&id)?).await?;
+    refuse_other_scope(&definition, scope.kind())?;
+
+    // What is not encrypted is answered as it was given.
+    let shown = (!definition.definition.encrypted).then(|| Zeroizing::new(value.expose().to_owned()));
+    let org = caller.org();
+    let options = WriteOptions::default().with_ciphertext();
+    let written = org.set_value_with(definition.id, scope, value, options).await?;
+    let value = written.ciphertext.map(Zeroizing::new).or(shown);
+    let (linked_account_id, workflow_id) = match written.scope {
+        Scope::Org => (None, None),
+        Scope::LinkedAccount(id) => (Some(id), None),
+        Scope::Workflow(id) => (None, Some(id)),
+    };
+    Ok(Json(ValueSet {
+        id: written.id,
+        variable_definition_id: written.definition_id,
+        org_id: *org.id(),
+        environment: org.environment().clone(),
+        linked_account_id,
+        workflow_id,
+        value: value.unwrap_or_else(redacted),
+        created_at: time::iso(written.created_at),
+    }))
+}
+
+/// The value of a variable
+///
+/// With an API key: that of the workflow, else of the linked account, else of the org, else the default. With a
+/// session token: that of the token's own account.
+#[utoipa::path(
+    get, path = "/env/value/{definition_id}", tag = "variables",
+    params(
+        ("definition_id" = String, Path), ScopeParams, ("linked_account_id" = Option<String>, Header),
+    ),
+    responses((status = 200, body = ValueFound), Failures),
+    security(("api_key" = []), ("session_token" = [])),
+)]
+pub(crate) async fn get(
+    caller: Caller,
+    Segment(id): Segment,
+    headers: HeaderMap,
+    Query(query): Query<ScopeParams>,
+) -> Result<Json<ValueFound>, Failure> {
+    let stated = Stated::in_header(&headers)?.or_query(query.linked_account_id.as_deref());
+    find(&caller, &id, &stated, query.workflow_id.as_deref())
+        .await
+        .map(Json)
+        .map_err(Failure::with_error_code)
+}
+
+async fn find(
+    caller: &Caller,
+    id: &str,
+    stated: &Stated<'_>,
+    workflow: Option<&str>,
+) -> Result<ValueFound, Failure> {
+    let account = caller.linked_account(stated)?;
+    let workflow = caller.workflow(workflow)?;
+    let id = definitions::parse_id(id)?;
+    let (scope, value) = match caller {
+        Caller::Token(caller) => {
+            let value = caller.account.value(id).await?;
+            (ScopeKind::LinkedAccount.as_str(), value.map(|value| value.value))
+        }
+        Caller::Key(caller) => {
+            let path = account.into_iter().fold(ScopePath::org(), ScopePath::linked_account);
+            let path = workflow.into_iter().fold(path, ScopePath::workflow);
+            let resolved = caller.org.resolve(id, &path).await?;
+            let scope = resolved.as_ref().map_or("org", |resolved| resolved.scope.as_str());
+            (scope, resolved.map(|resolved| resolved.value))
+        }
+    };
+    // Read after the value: a definition that was marked encrypted before the value was set is seen to be so.
+    let definition = definitions::visible(caller, id).await?;
+    let value = value.ok_or_else(Failure::value_not_found)?;
+    let StoredDefinition { id, definition, .. } = definition;
+    let shown = if definition.encrypted { redacted() } else { Zeroizing::new(value.expose().to_owned()) };
+    let (encrypted, name) = (definition.encrypted, definition.name);
+    Ok(ValueFound { value: shown, encrypted, name, scope, variable_definition_id: id })
+}
+
+impl Caller {
+    /// The workflow that a request names; a token reaches none.
+    fn workflow(&self, stated: Option<&str>) -> Result<Option<WorkflowId>, Failure> {
+        match (self, stated) {
+            (Self::Token(_), Some(_)) => Err(Failure::not_own_scope()),
+            (_, stated) => Ok(stated.map(str::parse).transpose().map_err(strongroom::Error::from)?),
+        }
+    }
+}
+
+/// The scope at which a value is to be set: exactly one.
+fn target_scope(caller: &Caller, stated: &Stated<'_>, workflow: Option<&str>) -> Result<Scope, Failure> {
+    match (caller.linked_account(stated)?, caller.workflow(workflow)?) {
+        (None, None) => Ok(Scope::Org),
+        (Some(account), None) => Ok(Scope::LinkedAccount(account)),
+        (None, Some(workflow)) => Ok(Scope::Workflow(workflow)),
+        (Some(_), Some(_)) => {
+            Err(Failure::bad_request("linked_account_id and workflow_id must not stand together"))
+        }
+    }
+}
+
+/// Tells a caller that left an id out which one the definition asks for.
+fn refuse_other_scope(definition: &StoredDefinition, scope: ScopeKind) -> Result<(), Failure> {
+    let allowed = definition.definition.scopes;
+    if allowed.allows(scope) {
+        return Ok(());
+    }
+    let mut kinds = allowed.iter();
+    Err(match (scope, kinds.next(), kinds.next()) {
+        (ScopeKind::Org, Some(only), None) => scope_id_required(only),
+        (ScopeKind::Org, ..) => Failure::bad_request("linked_account_id or workflow_id is required"),
+        _ => Failure::bad_request(format!("the variable definition allows no value at {scope} scope")),
+    })
+}
+
+fn scope_id_required(scope: ScopeKind) -> Failure {
+    Failure::bad_request(format!("{scope}_id is required for {scope} scope"))
+}
+
+fn redacted() -> Zeroizing<String> {
+    Zeroizing::new(REDACTED.to_owned())
+}
+
+const REDACTED: &str = "[REDACTED]";
+const SUCCESS: &str = "success";

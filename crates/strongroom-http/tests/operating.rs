@@ -1,0 +1,128 @@
+//! What an operator sees: health, metrics, request ids, the description, and a server that finishes what it accepted.
+
+mod support;
+
+use std::sync::Arc;
+
+use strongroom::{RawKey, Unlock, Vault};
+use strongroom_http::{MeasuredStore, Metrics, Service, ServiceOptions, serve};
+use strongroom_memory::MemoryStore;
+use support::{Answer, Fixture};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+
+async fn get(fixture: &Fixture, path: &str) -> Answer {
+    fixture.call_at_root("GET", path).send().await
+}
+
+#[tokio::test]
+async fn a_service_is_ready_until_it_drains() {
+    let fixture = Fixture::new().await;
+    get(&fixture, "/healthz").await.is(200, "ok");
+    get(&fixture, "/readyz").await.is(200, "ready");
+    fixture.service.drain();
+    assert_eq!(get(&fixture, "/readyz").await.status, 503);
+    get(&fixture, "/healthz").await.is(200, "ok");
+}
+
+#[tokio::test]
+async fn a_service_is_not_ready_without_its_store() {
+    let fixture = Fixture::new().await;
+    fixture.vault.close().await.unwrap();
+    let answer = get(&fixture, "/readyz").await;
+    assert_eq!(answer.status, 503, "{}", answer.body);
+}
+
+#[tokio::test]
+async fn metrics_count_by_pattern_and_never_name_anything() {
+    let metrics = Metrics::new();
+    let store = MeasuredStore::new(MemoryStore::new(), metrics.clone());
+    let vault = Vault::create(store, Unlock::raw_key(RawKey::from_bytes([7; 32]))).await.unwrap();
+    let fixture = Fixture::over(vault, ServiceOptions::default().metrics(metrics)).await;
+    let id = fixture.define_string("CANARY_NAME").await;
+    fixture.call("GET", &format!("/env/value/{id}?linked_account_id=canary_account")).send().await;
+    fixture.call("CANARY", "/canary_path").send().await;
+    let text = get(&fixture, "/metrics").await.body;
+    for line in [
+        r#"strongroom_http_requests_total{method="GET",route="/api/v2/public/env/value/{definition_id}",status="404"} 1"#,
+        r#"strongroom_http_requests_total{method="other",route="unmatched",status="404"} 1"#,
+        r#"strongroom_http_request_seconds_count{method="GET",route="/api/v2/public/env/value/{definition_id}"} 1"#,
+        r#"strongroom_store_calls_total{call="commit",outcome="ok"}"#,
+        r#"strongroom_store_call_seconds_count{call="read"}"#,
+        "strongroom_http_requests_in_flight 1",
+    ] {
+        assert!(text.contains(line), "{line} in\n{text}");
+    }
+    assert!(!text.to_lowercase().contains("canary"), "{text}");
+}
+
+#[tokio::test]
+async fn every_answer_has_a_request_id_and_is_not_stored() {
+    let fixture = Fixture::new().await;
+    let own = fixture.call("GET", "/env/definitions").header("x-request-id", "abc-1").send().await;
+    assert_eq!(own.header("x-request-id"), "abc-1");
+    assert_eq!(own.header("cache-control"), "no-store");
+    let bad = fixture.call("GET", "/none").header("x-request-id", "a b").send().await;
+    assert_eq!(bad.header("x-request-id").len(), 16);
+}
+
+#[tokio::test]
+async fn the_description_is_openapi_3_1_and_names_every_call() {
+    let fixture = Fixture::new().await;
+    let answer = get(&fixture, "/openapi.json").await;
+    let description: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    assert!(description["openapi"].as_str().unwrap().starts_with("3.1"));
+    let paths = description["paths"].as_object().unwrap();
+    let calls: usize = paths.values().map(|calls| calls.as_object().unwrap().len()).sum();
+    assert_eq!((paths.len(), calls), (13, 21));
+    for call in paths.values().flat_map(|calls| calls.as_object().unwrap().values()) {
+        for status in ["200", "400", "401", "404", "413", "415", "429", "500", "503"] {
+            assert!(call["responses"][status].is_object(), "{status} in {call}");
+        }
+        assert!(call["security"].is_array(), "{call}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_needs_no_network() {
+    let fixture = Fixture::new().await;
+    let page = get(&fixture, "/docs").await;
+    assert!(page.header("content-security-policy").starts_with("default-src 'none'"));
+    let script = get(&fixture, "/docs.js").await;
+    for text in [&page.body, &script.body] {
+        assert!(!text.contains("http://") && !text.contains("https://"));
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_stops_finishes_what_it_accepted() {
+    let fixture = Fixture::new().await;
+    fixture.register("a").await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = Arc::new(Notify::new());
+    let stopped = Arc::clone(&stop);
+    let service: Service = fixture.service.clone();
+    let server = tokio::spawn(serve(listener, service, async move { stopped.notified().await }));
+
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let body = r#"{"value":"k1"}"#;
+    let head = format!(
+        "PUT /api/v2/public/linked-account/default-app/auth-credentials/k HTTP/1.1\r\nhost: x\r\nx-api-key: {}\r\nlinked_account_id: a\r\ncontent-type: application/json\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
+        fixture.key,
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // The server asks for the body: it is at work on the request.
+    let mut asked = [0; 25];
+    stream.read_exact(&mut asked).await.unwrap();
+    assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stop.notify_one();
+    stream.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    server.await.unwrap();
+    assert!(TcpStream::connect(address).await.is_err());
+}
