@@ -1,0 +1,317 @@
+//! What may be typed: the grammar that scripts rely on.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use strongroom::{
+    CredentialKey, DefinitionName, DocumentId, Environment, LinkedAccountId, OrgId, Scope, ScopeKind,
+    ScopePath, WorkflowId,
+};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::commands::define::Define;
+use crate::commands::import::Import;
+
+/// Variables and credentials, sealed against their own store.
+#[derive(Debug, Parser)]
+#[command(name = "strongroom", version, propagate_version = true, after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Globals {
+    /// Where the vault is: `sled:PATH`, `memory`, or a PATH whose kind is found out [default: strongroom-data]
+    #[arg(long, global = true, value_name = "SPEC")]
+    pub(crate) store: Option<String>,
+    /// A file with the root key: 64 hex digits or base64 [default: the store's path with `.key` added]
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "passphrase_file")]
+    pub(crate) root_key_file: Option<PathBuf>,
+    /// A file with the passphrase; one newline at its end is left out
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Work on a server instead of a store, such as http://127.0.0.1:7077; its key says which org and environment
+    #[arg(long, global = true, value_name = "URL",
+        conflicts_with_all = ["store", "root_key_file", "passphrase_file", "org", "environment"])]
+    pub(crate) url: Option<String>,
+    /// A file with the API key of the server
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) api_key_file: Option<PathBuf>,
+    /// The org, 24 hex digits [default: 000000000000000000000001]
+    #[arg(long, global = true, value_name = "ID")]
+    pub(crate) org: Option<OrgId>,
+    /// The environment [default: test]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) environment: Option<Environment>,
+    /// The configuration file [default: strongroom/config.toml where the system keeps a user's settings]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print JSON instead of tables; errors too
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a new vault, and its root key file unless there is one
+    Init {
+        /// Ask for a passphrase and use it instead of a root key file
+        #[arg(long, conflicts_with_all = ["root_key_file", "passphrase_file"])]
+        ask_passphrase: bool,
+    },
+    /// Define a variable
+    Define(Box<Define>),
+    /// Set a variable to the exact bytes of standard input, or to what is typed at a hidden prompt
+    Set {
+        name: DefinitionName,
+        #[command(flatten)]
+        scope: ScopeArgs,
+        #[command(flatten)]
+        misplaced: Misplaced,
+    },
+    /// Read a variable at exactly one scope; with --reveal, its exact bytes
+    Get {
+        name: DefinitionName,
+        #[command(flatten)]
+        scope: ScopeArgs,
+        /// Show the value
+        #[arg(long)]
+        reveal: bool,
+    },
+    /// Show what a run sees: the workflow's values, else the account's, else the org's, else defaults
+    Resolve {
+        /// One variable; all of them without it
+        name: Option<DefinitionName>,
+        #[command(flatten)]
+        path: PathArgs,
+        /// Show the values
+        #[arg(long)]
+        reveal: bool,
+    },
+    /// Show where a variable is looked for and where it is found, without its value
+    Explain {
+        name: DefinitionName,
+        #[command(flatten)]
+        path: PathArgs,
+    },
+    /// List the definitions, or the values of one scope
+    List {
+        /// List values: the org's, unless an account or workflow is named
+        #[arg(long)]
+        values: bool,
+        #[command(flatten)]
+        scope: ScopeArgs,
+    },
+    /// Delete a value
+    Delete {
+        name: DefinitionName,
+        #[command(flatten)]
+        scope: ScopeArgs,
+        /// Delete the definition and its values at all scopes
+        #[arg(long, conflicts_with_all = ["account", "workflow"])]
+        definition: bool,
+    },
+    /// Credentials of a linked account's default app
+    #[command(subcommand)]
+    Credential(CredentialCommand),
+    /// Linked accounts
+    #[command(subcommand)]
+    Account(AccountCommand),
+    /// Set what a `.env` or JSON file holds, all of it or none
+    Import(Import),
+    /// Print what a run sees as a `.env` or JSON file
+    Export {
+        #[command(flatten)]
+        path: PathArgs,
+        /// The form of the file
+        #[arg(long, value_enum, default_value_t)]
+        format: FileFormat,
+        /// Agree that the values are shown; nothing is exported without it
+        #[arg(long, required = true)]
+        reveal: bool,
+    },
+    /// Run a command with what it resolves to as its environment
+    Run {
+        #[command(flatten)]
+        path: PathArgs,
+        /// Start from an empty environment instead of this one
+        #[arg(long)]
+        clear_env: bool,
+        /// The command and its arguments, executed without a shell
+        #[arg(last = true, required = true, value_name = "COMMAND")]
+        command: Vec<OsString>,
+    },
+    /// API keys of the environment, with which clients call the server
+    #[command(subcommand)]
+    ApiKey(ApiKeyCommand),
+    /// Serve the vault over HTTP; makes one if there is none, with an API key and two requests to try
+    Serve {
+        /// The address and port to listen on; port 0 takes a free one [default: 127.0.0.1:7077]
+        #[arg(long, value_name = "ADDR")]
+        listen: Option<SocketAddr>,
+        /// What to log on standard error: off, error, warn, info (each request), debug or trace; never a value
+        #[arg(long, value_name = "LEVEL", default_value = "warn")]
+        log: LevelFilter,
+    },
+    /// Print the completions of a shell
+    Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CredentialCommand {
+    /// Set a credential to the exact bytes of standard input, or to what is typed at a hidden prompt
+    Set {
+        key: CredentialKey,
+        /// The linked account
+        #[arg(long, value_name = "ID")]
+        account: LinkedAccountId,
+        #[command(flatten)]
+        misplaced: Misplaced,
+    },
+    /// List key names and times
+    List {
+        /// The linked account
+        #[arg(long, value_name = "ID")]
+        account: LinkedAccountId,
+    },
+    /// Delete a credential
+    Delete {
+        key: CredentialKey,
+        /// The linked account
+        #[arg(long, value_name = "ID")]
+        account: LinkedAccountId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Register a linked account
+    Create {
+        id: LinkedAccountId,
+        /// A name for people
+        #[arg(long)]
+        name: Option<String>,
+        /// With the default app, under which credentials can stand
+        #[arg(long)]
+        default_app: bool,
+    },
+    /// List the registered linked accounts
+    List,
+    /// Delete a linked account with its values, credentials and keys
+    Delete { id: LinkedAccountId },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ApiKeyCommand {
+    /// Make a key and print it; it cannot be shown again
+    Create {
+        /// For people: who or what uses it
+        name: String,
+        /// Refuse it after this time, such as 30d or 12h
+        #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+        expires_in: Option<Duration>,
+    },
+    /// List the keys without showing them
+    List,
+    /// Refuse a key from now on
+    Revoke { id: DocumentId },
+}
+
+/// One scope: the org's, unless one of the two is given.
+#[derive(Debug, Clone, clap::Args)]
+#[group(multiple = false)]
+pub(crate) struct ScopeArgs {
+    /// At this linked account
+    #[arg(long, value_name = "ID")]
+    account: Option<LinkedAccountId>,
+    /// At this workflow
+    #[arg(long, value_name = "ID")]
+    workflow: Option<WorkflowId>,
+}
+
+impl ScopeArgs {
+    pub(crate) fn scope(&self) -> Scope {
+        match (&self.account, &self.workflow) {
+            (Some(account), _) => Scope::LinkedAccount(account.clone()),
+            (None, Some(workflow)) => Scope::Workflow(workflow.clone()),
+            (None, None) => Scope::Org,
+        }
+    }
+
+    pub(crate) fn names_one(&self) -> bool {
+        self.account.is_some() || self.workflow.is_some()
+    }
+}
+
+/// Where a run stands.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PathArgs {
+    /// Within this linked account
+    #[arg(long, value_name = "ID")]
+    account: Option<LinkedAccountId>,
+    /// Within this workflow
+    #[arg(long, value_name = "ID")]
+    workflow: Option<WorkflowId>,
+}
+
+impl PathArgs {
+    pub(crate) fn path(&self) -> ScopePath {
+        let mut path = ScopePath::org();
+        if let Some(account) = &self.account {
+            path = path.linked_account(account.clone());
+        }
+        if let Some(workflow) = &self.workflow {
+            path = path.workflow(workflow.clone());
+        }
+        path
+    }
+
+    /// The same as parameters of a query.
+    pub(crate) fn query(&self) -> Vec<(&'static str, &str)> {
+        let account = self.account.as_ref().map(|id| ("linked_account_id", id.as_str()));
+        let workflow = self.workflow.as_ref().map(|id| ("workflow_id", id.as_str()));
+        account.into_iter().chain(workflow).collect()
+    }
+}
+
+/// A value in the wrong place. It is taken, so that the refusal need not repeat it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Misplaced {
+    #[arg(hide = true, num_args = 0.., value_name = "VALUE")]
+    pub(crate) values: Vec<OsString>,
+}
+
+/// The form of a file of variables.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum FileFormat {
+    /// `NAME=value` lines
+    #[default]
+    Env,
+    /// One JSON object of names and values
+    Json,
+}
+
+/// Reads one of the three wire names of a scope.
+pub(crate) fn scope_kind(text: &str) -> Result<ScopeKind, strongroom::UnknownScope> {
+    text.parse()
+}
+
+const AFTER_HELP: &str = "\
+Secrets are read from standard input, a hidden prompt or a file, never from arguments. Values are shown as
+[REDACTED] unless --reveal is given.
+
+A setting is taken from its option, else from the environment (STRONGROOM_STORE, STRONGROOM_ROOT_KEY_FILE,
+STRONGROOM_PASSPHRASE_FILE, STRONGROOM_URL, STRONGROOM_API_KEY_FILE, STRONGROOM_ORG, STRONGROOM_ENVIRONMENT,
+STRONGROOM_LISTEN, STRONGROOM_CONFIG), else from the configuration file (the same names in lower case).
+
+Exit codes: 0 done, 1 anything else, 2 usage, 3 not found, 4 invalid value, 5 wrong key or damaged data,
+6 the store failed or cannot be used. `run` passes on the code of its command; 126 and 127 say that it could not
+be started or found.";

@@ -1,0 +1,242 @@
+//! What an import would do, and doing it.
+
+use std::collections::HashMap;
+
+use strongroom::store::StoreErrorKind;
+use strongroom::{
+    DefinitionId, DefinitionName, Error, Expected, NewValue, Org, Scope, ScopedValue, Secret,
+    StoredDefinition, VariableDefinition,
+};
+
+use super::source::Entry;
+use super::{Unknown, guess};
+use crate::commands::list::{all_definitions, all_values};
+use crate::failure::{Exit, Failure};
+use crate::progress::Progress;
+
+/// What an import does, one row a name of the file.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) scope: Scope,
+    pub(super) rows: Vec<Row>,
+}
+
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) action: Action,
+    /// What is defined under the name, or will be.
+    pub(super) definition: Option<VariableDefinition>,
+    /// Whether the import defines it.
+    pub(super) is_new: bool,
+    value: Secret,
+    expected: Expected,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Create,
+    Update,
+    Unchanged,
+    /// Why it cannot be set.
+    Invalid(String),
+}
+
+impl Action {
+    pub(super) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Unchanged => "unchanged",
+            Self::Invalid(_) => "invalid",
+        }
+    }
+}
+
+impl Plan {
+    /// Compares the entries with what stands at `scope`. Nothing is written.
+    pub(super) async fn of(
+        org: &Org,
+        scope: Scope,
+        entries: Vec<Entry>,
+        unknown: Unknown,
+    ) -> Result<Self, Failure> {
+        let definitions = all_definitions(org).await?;
+        let definitions: HashMap<&str, &StoredDefinition> =
+            definitions.iter().map(|stored| (stored.definition.name.as_str(), stored)).collect();
+        let values: HashMap<DefinitionId, ScopedValue> =
+            all_values(org, &scope).await?.into_iter().map(|value| (value.definition_id, value)).collect();
+        let mut rows = Vec::with_capacity(entries.len());
+        for (name, value) in entries {
+            let row = match (value, definitions.get(name.as_str())) {
+                (None, _) => Row::invalid(name, "null is not a value"),
+                (Some(value), Some(stored)) => {
+                    let standing = values.get(&stored.id);
+                    Row::of_known(org, &scope, stored, standing, value).await?
+                }
+                (Some(value), None) => Row::of_unknown(name, value, unknown),
+            };
+            rows.push(row);
+        }
+        Ok(Self { scope, rows })
+    }
+
+    pub(super) fn count(&self, action: &str) -> usize {
+        self.rows.iter().filter(|row| row.action.as_str() == action).count()
+    }
+
+    /// Writes everything that differs: all of it or none.
+    pub(super) async fn apply(&self, org: &Org, batch_bytes_max: usize) -> Result<(), Failure> {
+        let writes = self.writes();
+        // Seen before anything is defined that would have to be taken back.
+        if writes.iter().map(|row| row.value.len()).sum::<usize>() > batch_bytes_max {
+            return Err(too_large());
+        }
+        let progress = Progress::new(writes.len());
+        self.apply_rows(org, &writes, &progress).await.map_err(|error| match is_too_large(&error) {
+            true => too_large(),
+            false => error.into(),
+        })
+    }
+
+    /// Writes everything that differs, a part at a time. What was written stays if a later part fails.
+    pub(super) async fn apply_in_parts(&self, org: &Org) -> Result<(), Failure> {
+        let writes = self.writes();
+        let progress = Progress::new(writes.len());
+        let mut parts: Vec<&[&Row]> = writes.chunks(PART_ROWS).rev().collect();
+        let mut done = 0;
+        while let Some(part) = parts.pop() {
+            match self.apply_rows(org, part, &progress).await {
+                Ok(()) => done += part.len(),
+                Err(error) if is_too_large(&error) && part.len() > 1 => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([second, first]);
+                }
+                Err(error) => {
+                    let failure = Failure::from(error);
+                    return Err(
+                        failure.next(format!("{done} were written; the same command goes on with the rest"))
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn writes(&self) -> Vec<&Row> {
+        self.rows.iter().filter(|row| matches!(row.action, Action::Create | Action::Update)).collect()
+    }
+
+    /// Defines what is new, then sets all values in one batch; takes the definitions back if that fails.
+    async fn apply_rows(&self, org: &Org, rows: &[&Row], progress: &Progress) -> Result<(), Error> {
+        let mut defined = Vec::new();
+        let applied = self.try_apply_rows(org, rows, &mut defined, progress).await;
+        if applied.is_err() {
+            for id in defined {
+                org.delete_definition(id).await?;
+            }
+        }
+        applied
+    }
+
+    async fn try_apply_rows(
+        &self,
+        org: &Org,
+        rows: &[&Row],
+        defined: &mut Vec<DefinitionId>,
+        progress: &Progress,
+    ) -> Result<(), Error> {
+        for row in rows {
+            if let Some(definition) = row.definition.as_ref().filter(|_| row.is_new) {
+                defined.push(org.define(definition.clone()).await?);
+            }
+            progress.advance(1);
+        }
+        let values: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                let value = NewValue::new(&row.name, self.scope.clone(), row.value.expose());
+                value.expecting(row.expected)
+            })
+            .collect();
+        org.set_values(&values).await.map(|_| ())
+    }
+}
+
+impl Row {
+    async fn of_known(
+        org: &Org,
+        scope: &Scope,
+        stored: &StoredDefinition,
+        standing: Option<&ScopedValue>,
+        value: Secret,
+    ) -> Result<Self, Failure> {
+        let action = match (org.validate(stored.id, scope, value.expose()).await, standing) {
+            (Err(Error::InvalidValue { rule, .. }), _) => Action::Invalid(rule.to_string()),
+            (Err(Error::ScopeNotAllowed { scope, .. }), _) => {
+                Action::Invalid(format!("no value is allowed at {scope} scope"))
+            }
+            (Err(error @ Error::TooLong { .. }), _) => Action::Invalid(error.to_string()),
+            (Err(error), _) => return Err(error.into()),
+            (Ok(()), None) => Action::Create,
+            (Ok(()), Some(found)) if found.value.expose() == value.expose() => Action::Unchanged,
+            (Ok(()), Some(_)) => Action::Update,
+        };
+        Ok(Self {
+            name: stored.definition.name.clone(),
+            action,
+            definition: Some(stored.definition.clone()),
+            is_new: false,
+            value,
+            expected: standing.map_or(Expected::Absent, |found| Expected::Revision(found.revision)),
+        })
+    }
+
+    fn of_unknown(name: String, value: Secret, unknown: Unknown) -> Self {
+        if let Err(error) = name.parse::<DefinitionName>() {
+            return Self::invalid(name, error.to_string());
+        }
+        if unknown == Unknown::Refuse {
+            return Self::invalid(name, "it is not defined");
+        }
+        if value.len() > strongroom::format::VALUE_BYTES_MAX {
+            let message = format!("a value must be at most {} bytes", strongroom::format::VALUE_BYTES_MAX);
+            return Self::invalid(name, message);
+        }
+        let definition = guess::definition(&name, value.expose());
+        let definition =
+            if unknown == Unknown::DefineEncrypted { definition.encrypted() } else { definition };
+        Self {
+            name,
+            action: Action::Create,
+            definition: Some(definition),
+            is_new: true,
+            value,
+            expected: Expected::Absent,
+        }
+    }
+
+    fn invalid(name: String, reason: impl Into<String>) -> Self {
+        let action = Action::Invalid(reason.into());
+        Self {
+            name,
+            action,
+            definition: None,
+            is_new: false,
+            value: Secret::from(""),
+            expected: Expected::Any,
+        }
+    }
+}
+
+fn is_too_large(error: &Error) -> bool {
+    matches!(error, Error::Store(store) if store.kind() == StoreErrorKind::TooLarge)
+}
+
+fn too_large() -> Failure {
+    Failure::new(Exit::Store, "the file holds more than the store takes in one batch; nothing was written")
+        .next("--in-parts sets one part after the other")
+}
+
+/// At three operations a value, small enough for every backend with the limits of an embedded one.
+const PART_ROWS: usize = 100;

@@ -1,0 +1,78 @@
+//! `run`: a command with what resolves as its environment.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::process::{Command, ExitCode};
+
+use strongroom::{Org, Resolved, ScopePath};
+
+use crate::config::Config;
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+use crate::session::Session;
+
+pub(crate) async fn run(
+    config: &Config,
+    path: &ScopePath,
+    clear_env: bool,
+    command: &[OsString],
+    output: &Output,
+) -> Result<ExitCode, Failure> {
+    let Some((program, arguments)) = command.split_first() else {
+        return Err(Failure::usage("there is no command to run"));
+    };
+    let session = Session::open(config, output).await?;
+    let resolved = all_of(&session.org, path).await;
+    // Closed first: the command may run for long, and may itself want the store.
+    session.close().await?;
+    let mut child = Command::new(program);
+    child.args(arguments);
+    if clear_env {
+        child.env_clear();
+    }
+    for one in &resolved? {
+        refuse_unfit(one)?;
+        child.env(&one.name, one.value.expose());
+    }
+    execute(child, program)
+}
+
+async fn all_of(org: &Org, path: &ScopePath) -> Result<Vec<Resolved>, Failure> {
+    let resolution = org.resolve_all(path).await?;
+    if resolution.missing_required.is_empty() {
+        return Ok(resolution.values);
+    }
+    let names = resolution.missing_required.join(", ");
+    Err(Failure::not_found(format!("required, and resolves to nothing: {names}"))
+        .next("set them with `strongroom set NAME`; nothing was run"))
+}
+
+/// An environment has no place for `=` in a name, or for NUL.
+fn refuse_unfit(resolved: &Resolved) -> Result<(), Failure> {
+    if resolved.name.contains('=') {
+        return Err(Failure::invalid(format!("{} cannot name an environment variable", resolved.name)));
+    }
+    if resolved.value.expose().contains('\0') {
+        let message = format!("the value of {} holds a NUL, which an environment cannot", resolved.name);
+        return Err(Failure::invalid(message));
+    }
+    Ok(())
+}
+
+/// Becomes the command, which thus gets every signal itself.
+#[cfg(unix)]
+fn execute(mut child: Command, program: &OsStr) -> Result<ExitCode, Failure> {
+    let error = std::os::unix::process::CommandExt::exec(&mut child);
+    Err(unstartable(program, &error))
+}
+
+#[cfg(not(unix))]
+fn execute(mut child: Command, program: &OsStr) -> Result<ExitCode, Failure> {
+    let status = child.status().map_err(|error| unstartable(program, &error))?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+fn unstartable(program: &OsStr, error: &io::Error) -> Failure {
+    let exit = if error.kind() == io::ErrorKind::NotFound { Exit::NoCommand } else { Exit::NotExecutable };
+    Failure::new(exit, format!("{} could not be run: {error}", program.display()))
+}

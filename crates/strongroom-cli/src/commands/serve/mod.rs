@@ -1,0 +1,98 @@
+//! `serve`: the vault over HTTP.
+
+mod first_run;
+mod ready;
+
+use std::io;
+use std::net::SocketAddr;
+
+use strongroom_http::{Metrics, Service, ServiceOptions};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use self::ready::Ready;
+use crate::config::Config;
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+use crate::session::{Opened, Session};
+
+/// Serves until it is told to stop, then finishes what it accepted.
+pub(crate) fn run(config: &Config, log: LevelFilter, output: &Output) -> Result<(), Failure> {
+    start_log(log);
+    let runtime = Runtime::new().map_err(|error| failed("the server could not be started", &error))?;
+    runtime.block_on(serve(config, output))
+}
+
+async fn serve(config: &Config, output: &Output) -> Result<(), Failure> {
+    let listen = config.listen;
+    let listener = TcpListener::bind(listen).await.map_err(|error| {
+        failed(&format!("{listen} cannot be listened on"), &error).next("name another address with --listen")
+    })?;
+    let address = listener.local_addr().map_err(|error| failed("the server has no address", &error))?;
+    if !address.ip().is_loopback() {
+        output.warn("requests come in without TLS: let a proxy in front of the server add it");
+    }
+    let stop = stopped()?;
+    let metrics = Metrics::new();
+    let (session, opened) = Session::open_or_create(config, metrics.clone(), output).await?;
+    let service = ServiceOptions::default().metrics(metrics).serve(session.vault.clone());
+    let served = serve_vault(&session, opened, (listener, address), service, stop, output).await;
+    let closed = session.close().await;
+    served.and(closed)
+}
+
+async fn serve_vault(
+    session: &Session,
+    opened: Opened,
+    (listener, address): (TcpListener, SocketAddr),
+    service: Service,
+    stop: impl Future<Output = ()>,
+    output: &Output,
+) -> Result<(), Failure> {
+    session.vault.run_jobs().await?;
+    let contents = match opened {
+        Opened::Created => first_run::make(&session.org).await?,
+        Opened::Found => first_run::find(&session.org).await?,
+    };
+    Ready::new(address, contents).announce(&session.org, output)?;
+    strongroom_http::serve(listener, service, stop).await;
+    Ok(())
+}
+
+/// Writes what this project logs to standard error. Libraries below it stay silent, whatever they would tell.
+fn start_log(level: LevelFilter) {
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
+    let own = Targets::new().with_target("strongroom", level);
+    tracing_subscriber::registry().with(lines.with_filter(own)).init();
+}
+
+/// Ready when the process is asked to stop: by an interrupt, or by SIGTERM.
+#[cfg(unix)]
+fn stopped() -> Result<impl Future<Output = ()>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen = |kind| signal(kind).map_err(|error| failed("signals cannot be received", &error));
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn stopped() -> Result<impl Future<Output = ()>, Failure> {
+    Ok(async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+}
+
+fn failed(what: &str, error: &io::Error) -> Failure {
+    Failure::new(Exit::Other, format!("{what}: {error}"))
+}

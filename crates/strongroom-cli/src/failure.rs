@@ -1,0 +1,190 @@
+//! Why a command failed: the exit code, a sentence, and the next step.
+
+use std::fmt;
+use std::io;
+
+use strongroom::Error;
+use strongroom::store::{StoreError, StoreErrorKind};
+
+/// A failure as the user sees it. It never holds a value.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    pub(crate) message: String,
+    /// What to do next.
+    pub(crate) next: Option<String>,
+}
+
+/// The documented exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Other,
+    Usage,
+    NotFound,
+    Invalid,
+    Key,
+    Store,
+    /// What a shell answers for a command that it cannot run.
+    NotExecutable,
+    /// What a shell answers for a command that it does not find.
+    NoCommand,
+}
+
+impl Exit {
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Other => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::Invalid => 4,
+            Self::Key => 5,
+            Self::Store => 6,
+            Self::NotExecutable => 126,
+            Self::NoCommand => 127,
+        }
+    }
+
+    /// The name of the code in JSON.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Other => "failed",
+            Self::Usage => "usage",
+            Self::NotFound => "not_found",
+            Self::Invalid => "invalid",
+            Self::Key => "key",
+            Self::Store => "store",
+            Self::NotExecutable | Self::NoCommand => "command",
+        }
+    }
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), next: None }
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(Exit::NotFound, message)
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(Exit::Invalid, message)
+    }
+
+    pub(crate) fn next(mut self, step: impl Into<String>) -> Self {
+        self.next = Some(step.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let failure = Self::new(exit_of(&error), with_causes(&error));
+        match next_of(&error) {
+            Some(step) => failure.next(step),
+            None => failure,
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::from(Error::Store(error))
+    }
+}
+
+/// Standard output could not be written.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::new(Exit::Other, format!("the output could not be written: {error}"))
+    }
+}
+
+fn exit_of(error: &Error) -> Exit {
+    match error {
+        Error::DefinitionNotFound(_) | Error::AccountNotFound(_) | Error::IntegrationNotFound { .. } => {
+            Exit::NotFound
+        }
+        Error::WrongKey
+        | Error::NoSuchSlot(_)
+        | Error::InvalidKey
+        | Error::KeyDerivation(_)
+        | Error::UnexpectedVault
+        | Error::UnknownVersion { .. }
+        | Error::UnknownKey { .. }
+        | Error::Damaged { .. } => Exit::Key,
+        Error::Store(store) if store.kind() == StoreErrorKind::Corrupt => Exit::Key,
+        Error::Store(_)
+        | Error::Contended(_)
+        | Error::Indeterminate(_)
+        | Error::NotInitialised
+        | Error::AlreadyInitialised
+        | Error::ForeignStore => Exit::Store,
+        Error::Random | Error::KeyDerivationThread => Exit::Other,
+        _ => Exit::Invalid,
+    }
+}
+
+fn next_of(error: &Error) -> Option<&'static str> {
+    Some(match error {
+        Error::DefinitionNotFound(_) => {
+            "`strongroom list` shows what is defined, `strongroom define` adds to it"
+        }
+        Error::AccountNotFound(_) => "`strongroom account list` shows which there are",
+        Error::IntegrationNotFound { .. } => {
+            "`strongroom account create ID --default-app` makes an account with it"
+        }
+        Error::DefinitionExists(_) => "`strongroom list` shows what is defined",
+        Error::ScopeNotAllowed { .. } => "`strongroom list` shows at which scopes it allows a value",
+        Error::WrongKey => "check --root-key-file or --passphrase-file; nothing was written",
+        Error::NoSuchSlot(_) => "give the key with --root-key-file, or the passphrase with --passphrase-file",
+        Error::NotInitialised => "`strongroom init` makes a vault",
+        Error::AlreadyInitialised => "use it as it is, or name another place with --store",
+        Error::ForeignStore => "name another place with --store",
+        Error::Store(store) => match store.kind() {
+            StoreErrorKind::Unavailable => "wait for the other process, or name another place with --store",
+            StoreErrorKind::TooLarge => "write less at once",
+            _ => return None,
+        },
+        _ => return None,
+    })
+}
+
+/// The sentence of an error, with those of its causes that it does not repeat.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let sentence = error.to_string();
+        if !text.contains(&sentence) {
+            text.push_str(": ");
+            text.push_str(&sentence);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let store = StoreError::new(StoreErrorKind::Unavailable, "the disk cannot be used")
+            .with_source(io::Error::other("no space left"));
+        let failure = Failure::from(Error::Store(store));
+        assert_eq!(failure.message, "the store failed: the disk cannot be used: no space left");
+        assert_eq!(failure.exit, Exit::Store);
+    }
+}

@@ -1,0 +1,61 @@
+//! Secrets that come in: from standard input or a hidden prompt.
+
+use std::io::{self, IsTerminal, Read};
+
+use strongroom::Secret;
+use zeroize::Zeroizing;
+
+use crate::args::Misplaced;
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+
+/// The exact bytes of standard input, or what is typed at a hidden prompt.
+pub(crate) fn value(prompt_text: &str, misplaced: &Misplaced, output: &Output) -> Result<Secret, Failure> {
+    if !misplaced.values.is_empty() {
+        return Err(Failure::usage("a value is read from standard input, never from an argument").next(
+            "other users can see arguments, and shells keep them: change the secret if it is a real one",
+        ));
+    }
+    if can_prompt() {
+        return prompt(prompt_text);
+    }
+    let value =
+        text(read_bounded()?).ok_or_else(|| Failure::invalid("the value on standard input is not UTF-8"))?;
+    if value.expose().ends_with('\n') {
+        output.note("the value ends in a newline, which is kept; `printf %s` writes none");
+    }
+    Ok(value)
+}
+
+/// Whether someone sits at a terminal and can be asked.
+pub(crate) fn can_prompt() -> bool {
+    io::stdin().is_terminal()
+}
+
+/// What is typed, up to the end of the line, without showing it.
+pub(crate) fn prompt(text: &str) -> Result<Secret, Failure> {
+    let typed = rpassword::prompt_password(text);
+    typed
+        .map(Secret::from)
+        .map_err(|error| Failure::new(Exit::Other, format!("nothing could be asked: {error}")))
+}
+
+/// Takes bytes over as text, and wipes them where they are none.
+pub(crate) fn text(mut bytes: Zeroizing<Vec<u8>>) -> Option<Secret> {
+    std::str::from_utf8(&bytes).ok()?;
+    String::from_utf8(std::mem::take(&mut *bytes)).ok().map(Secret::from)
+}
+
+/// One byte more than a value may have is enough to see that it is too long.
+fn read_bounded() -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(READ_BYTES_MAX));
+    let read = io::stdin().lock().take(READ_BYTES_MAX as u64).read_to_end(&mut bytes);
+    read.map_err(|error| Failure::new(Exit::Other, format!("standard input could not be read: {error}")))?;
+    if bytes.len() >= READ_BYTES_MAX {
+        return Err(Failure::invalid(format!("a value must be at most {} bytes", READ_BYTES_MAX - 1)));
+    }
+    Ok(bytes)
+}
+
+/// One more than the engine takes, so that the buffer never moves and leaves no copy behind.
+const READ_BYTES_MAX: usize = strongroom::format::VALUE_BYTES_MAX + 1;

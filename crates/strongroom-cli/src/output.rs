@@ -1,0 +1,219 @@
+//! What comes out: tables for people, JSON for programs, and notes on standard error.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::{Duration, UNIX_EPOCH};
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+use serde_json::json;
+use strongroom::{Secret, Timestamp};
+
+use crate::failure::Failure;
+
+/// Where a command writes, and in which form.
+#[derive(Debug)]
+pub(crate) struct Output {
+    form: Form,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    People,
+    Json,
+}
+
+/// Whether values may be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Values {
+    Masked,
+    Revealed,
+}
+
+impl Values {
+    pub(crate) fn revealed_if(reveal: bool) -> Self {
+        if reveal { Self::Revealed } else { Self::Masked }
+    }
+
+    pub(crate) fn of(self, value: &Secret) -> &str {
+        match self {
+            Self::Masked => MASK,
+            Self::Revealed => value.expose(),
+        }
+    }
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { form: if json { Form::Json } else { Form::People } }
+    }
+
+    pub(crate) fn is_json(&self) -> bool {
+        self.form == Form::Json
+    }
+
+    /// What a command did: a sentence, or its JSON.
+    pub(crate) fn done(&self, sentence: &str, json: &impl Serialize) -> Result<(), Failure> {
+        match self.form {
+            Form::Json => self.json(json),
+            Form::People => self.text(&format!("{sentence}\n")),
+        }
+    }
+
+    /// A list: a table, or its JSON.
+    pub(crate) fn list<const N: usize>(
+        &self,
+        headers: [&str; N],
+        rows: impl IntoIterator<Item = [String; N]>,
+        json: &impl Serialize,
+    ) -> Result<(), Failure> {
+        match self.form {
+            Form::Json => self.json(json),
+            Form::People => self.text(&table(headers, rows)),
+        }
+    }
+
+    /// One JSON value on standard output.
+    pub(crate) fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
+        let mut stdout = io::BufWriter::new(io::stdout().lock());
+        let indented = io::stdout().is_terminal();
+        let written = if indented {
+            serde_json::to_writer_pretty(&mut stdout, value)
+        } else {
+            serde_json::to_writer(&mut stdout, value)
+        };
+        written.map_err(io::Error::from)?;
+        stdout.write_all(b"\n")?;
+        Ok(stdout.flush()?)
+    }
+
+    /// The exact bytes of a value; a terminal gets a line end after them.
+    pub(crate) fn exact(&self, value: &str) -> Result<(), Failure> {
+        self.verbatim(value)?;
+        if io::stdout().is_terminal() { self.verbatim("\n") } else { Ok(()) }
+    }
+
+    /// These bytes and no others.
+    pub(crate) fn verbatim(&self, text: &str) -> Result<(), Failure> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        Ok(stdout.flush()?)
+    }
+
+    pub(crate) fn text(&self, text: &str) -> Result<(), Failure> {
+        let mut stdout = anstream::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        Ok(stdout.flush()?)
+    }
+
+    /// Something worth knowing, for people alone.
+    pub(crate) fn note(&self, text: &str) {
+        if self.form == Form::People {
+            self.on_stderr("note", AnsiColor::Cyan, text);
+        }
+    }
+
+    /// Something to be changed, whoever reads it.
+    pub(crate) fn warn(&self, text: &str) {
+        match self.form {
+            // Nothing is left to report to when standard error is gone.
+            Form::Json => drop(writeln!(io::stderr(), "{}", json!({ "warning": text }))),
+            Form::People => self.on_stderr("warning", AnsiColor::Yellow, text),
+        }
+    }
+
+    /// Reports a failure on standard error and answers its exit code.
+    pub(crate) fn failure(&self, failure: &Failure) -> ExitCode {
+        if self.form == Form::Json {
+            let json =
+                json!({ "error": failure.exit.name(), "message": failure.message, "next": failure.next });
+            // Nothing is left to report to when standard error is gone.
+            let _ = writeln!(io::stderr(), "{json}");
+        } else {
+            self.on_stderr("error", AnsiColor::Red, &failure.message);
+            if let Some(step) = &failure.next {
+                self.on_stderr("next", AnsiColor::Cyan, step);
+            }
+        }
+        ExitCode::from(failure.exit.code())
+    }
+
+    fn on_stderr(&self, word: &str, color: AnsiColor, text: &str) {
+        let style = Style::new().bold().fg_color(Some(color.into()));
+        let _ = writeln!(anstream::stderr(), "{style}{word}:{style:#} {}", printable(text));
+    }
+}
+
+/// Columns that line up, under bold headers.
+fn table<const N: usize>(headers: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(headers);
+    for row in rows {
+        table.add_row(row.map(|cell| printable(&cell)));
+    }
+    table.column_iter_mut().for_each(|column| {
+        column.set_padding((0, 2));
+    });
+    let bold = Style::new().bold();
+    let mut text = String::new();
+    for (index, line) in table.lines().enumerate() {
+        let line = line.trim_end();
+        // Infallible: a `String` takes everything.
+        let _ = if index == 0 { writeln!(text, "{bold}{line}{bold:#}") } else { writeln!(text, "{line}") };
+    }
+    text
+}
+
+/// The text without what would steer a terminal: such characters are shown as their escapes.
+fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || is_direction(c) {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+/// Characters that turn the direction of what follows, so that a text reads as another.
+fn is_direction(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A moment as ISO 8601 with milliseconds.
+pub(crate) fn time(moment: Timestamp) -> String {
+    let mut text = String::new();
+    let moment = UNIX_EPOCH.checked_add(Duration::from_millis(moment.as_ms()));
+    match moment.map(|moment| write!(text, "{}", humantime::format_rfc3339_millis(moment))) {
+        Some(Ok(())) => text,
+        _ => "-".to_owned(),
+    }
+}
+
+pub(crate) fn yes(flag: bool) -> String {
+    if flag { "yes" } else { "" }.to_owned()
+}
+
+/// What stands in the place of a value.
+pub(crate) const MASK: &str = "[REDACTED]";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_cannot_steer_the_terminal() {
+        assert_eq!(printable("a\x1b[2Jb\nc\u{202e}d"), "a\\u{1b}[2Jb\\nc\\u{202e}d");
+    }
+
+    #[test]
+    fn a_time_has_milliseconds_or_is_none() {
+        assert_eq!(time(Timestamp::from_ms(1_700_000_000_000)), "2023-11-14T22:13:20.000Z");
+        assert_eq!(time(Timestamp::from_ms(u64::MAX)), "-");
+    }
+}

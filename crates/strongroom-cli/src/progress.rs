@@ -1,0 +1,35 @@
+//! A progress bar for what takes longer than a second.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Counts steps, and shows them on a terminal once a second has passed.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    started: Instant,
+}
+
+impl Progress {
+    pub(crate) fn new(steps: usize) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(steps as u64), ProgressDrawTarget::hidden());
+        bar.set_style(ProgressStyle::default_bar());
+        Self { bar, started: Instant::now() }
+    }
+
+    pub(crate) fn advance(&self, steps: usize) {
+        if self.bar.is_hidden() && self.started.elapsed() >= PATIENCE {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        self.bar.inc(steps as u64);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(1);

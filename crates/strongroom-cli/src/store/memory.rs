@@ -1,0 +1,14 @@
+//! A store that is gone with the process.
+
+use std::sync::Arc;
+
+use strongroom_memory::MemoryStore;
+
+use super::{Kind, Life};
+
+pub(super) const KIND: Kind = Kind {
+    name: "memory",
+    is_at: |_| false,
+    open: |_| Ok(Arc::new(MemoryStore::new())),
+    life: Life::Process,
+};

@@ -1,0 +1,140 @@
+//! Which store, and how it is opened. A backend is one module and one line in [`KINDS`].
+
+#[cfg(feature = "memory")]
+mod memory;
+#[cfg(feature = "sled")]
+mod sled;
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use strongroom::Store;
+use strongroom::store::StoreError;
+
+use crate::failure::{Exit, Failure};
+
+/// A kind of store that this build knows.
+struct Kind {
+    name: &'static str,
+    /// Whether a directory or file at this path is of the kind.
+    is_at: fn(&Path) -> bool,
+    /// Opens it, or makes a new one.
+    open: fn(&Path) -> Result<Arc<dyn Store>, StoreError>,
+    life: Life,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    /// Gone with the process; it has no path.
+    Process,
+    Kept,
+}
+
+static KINDS: &[Kind] = &[
+    #[cfg(feature = "sled")]
+    sled::KIND,
+    #[cfg(feature = "memory")]
+    memory::KIND,
+];
+
+/// The text of `--store`.
+#[derive(Debug)]
+pub(crate) struct Spec {
+    kind: Option<&'static str>,
+    path: Option<PathBuf>,
+}
+
+impl Spec {
+    /// `None` for a store that is gone with the process.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// Whether something of a known kind stands there.
+    pub(crate) fn is_there(&self) -> bool {
+        self.path().is_some_and(|path| self.kinds().any(|kind| (kind.is_at)(path)))
+    }
+
+    /// Opens the store that is there, or makes a new one of the first kind that fits.
+    pub(crate) fn open(&self) -> Result<Arc<dyn Store>, Failure> {
+        let path = self.path().unwrap_or(Path::new(""));
+        let found = self.kinds().find(|kind| (kind.is_at)(path));
+        let Some(kind) = found.or_else(|| self.kinds().next()) else {
+            return Err(Failure::usage("this build knows no store that is kept").next(known()));
+        };
+        Ok((kind.open)(path)?)
+    }
+
+    /// Opens the store that is there, and makes none.
+    pub(crate) fn open_existing(&self) -> Result<Arc<dyn Store>, Failure> {
+        if self.path.is_some() && !self.is_there() {
+            let path = self.path().unwrap_or(Path::new("")).display();
+            return Err(Failure::new(Exit::Store, format!("there is no store at {path}"))
+                .next("`strongroom init` makes one, --store names another place"));
+        }
+        self.open()
+    }
+
+    fn kinds(&self) -> impl Iterator<Item = &'static Kind> {
+        let life = if self.path.is_some() { Life::Kept } else { Life::Process };
+        let named = self.kind;
+        KINDS.iter().filter(move |kind| kind.life == life && named.is_none_or(|name| name == kind.name))
+    }
+}
+
+/// Reads `KIND:PATH`, the name of a kind without a path, or a path alone.
+impl FromStr for Spec {
+    type Err = Failure;
+
+    fn from_str(text: &str) -> Result<Self, Failure> {
+        let (name, path) = text.split_once(':').map_or((text, None), |(name, path)| (name, Some(path)));
+        let known_kind = KINDS.iter().find(|kind| kind.name == name);
+        match (known_kind, path) {
+            (Some(kind), None) if kind.life == Life::Process => {
+                Ok(Self { kind: Some(kind.name), path: None })
+            }
+            (Some(kind), Some(path)) if kind.life == Life::Kept && !path.is_empty() => {
+                Ok(Self { kind: Some(kind.name), path: Some(path.into()) })
+            }
+            (Some(_), _) => {
+                Err(Failure::usage(format!("the store `{name}` is not written so")).next(known()))
+            }
+            (None, Some(_)) if is_kind_name(name) => {
+                Err(Failure::usage(format!("this build knows no store called `{name}`")).next(known()))
+            }
+            (None, _) if text.is_empty() => Err(Failure::usage("a store has a name or a path").next(known())),
+            (None, _) => Ok(Self { kind: None, path: Some(text.into()) }),
+        }
+    }
+}
+
+/// Longer than the letter of a Windows drive, and nothing that a path would start with.
+fn is_kind_name(name: &str) -> bool {
+    name.len() > 1 && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+}
+
+fn known() -> String {
+    let specs = KINDS.iter().map(|kind| match kind.life {
+        Life::Process => kind.name.to_owned(),
+        Life::Kept => format!("{}:PATH", kind.name),
+    });
+    format!("--store takes {}, or a PATH alone", specs.collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(all(test, feature = "sled", feature = "memory"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spec_is_a_kind_with_its_path_or_a_path() {
+        let read = |text: &str| text.parse::<Spec>().map(|spec| (spec.kind, spec.path)).ok();
+        assert_eq!(read("memory"), Some((Some("memory"), None)));
+        assert_eq!(read("sled:a/b"), Some((Some("sled"), Some("a/b".into()))));
+        assert_eq!(read("./a:b"), Some((None, Some("./a:b".into()))));
+        assert_eq!(read("C:\\data"), Some((None, Some("C:\\data".into()))));
+        for bad in ["", "sled", "sled:", "memory:x", "redis:x"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! `api-key`.
+
+mod shell;
+
+use serde_json::json;
+use shell::Shell;
+
+#[test]
+fn a_key_is_shown_once_and_listed_by_name() {
+    let shell = Shell::with_vault();
+    let ran = shell.run(&["api-key", "create", "ci"]);
+    assert_eq!(ran.code, 0);
+    let key = ran.stdout.trim_end();
+    assert!(key.starts_with("tk_") && !key.contains(char::is_whitespace) && !ran.stderr.contains(key));
+    let listed = shell.json(&["api-key", "list"]);
+    assert_eq!(listed[0]["name"], "ci");
+    assert!(!listed.to_string().contains(key));
+}
+
+#[test]
+fn the_environment_decides_the_prefix() {
+    let shell = Shell::with_vault();
+    for (environment, prefix) in [("production", "pk_"), ("test", "tk_"), ("staging", "ek_")] {
+        assert!(shell.ok(&["--environment", environment, "api-key", "create", "a"]).starts_with(prefix));
+        assert_eq!(shell.json(&["--environment", environment, "api-key", "list"])[0]["name"], "a");
+    }
+}
+
+#[test]
+fn a_key_can_expire_and_be_revoked() {
+    let shell = Shell::with_vault();
+    let made = shell.json(&["api-key", "create", "a", "--expires-in", "30d"]);
+    assert!(made["expires_at"].is_string());
+    let id = made["id"].as_str().map(str::to_owned);
+    let revoke = ["api-key", "revoke", id.as_deref().unwrap_or_default()];
+    shell.ok(&revoke);
+    assert_eq!(shell.run(&revoke).code, 3);
+    assert_eq!(shell.json(&["api-key", "list"]), json!([]));
+    assert_eq!(shell.run(&["api-key", "create", "a", "--expires-in", "soon"]).code, 2);
+}

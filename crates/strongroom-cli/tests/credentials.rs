@@ -1,0 +1,48 @@
+//! `account` and `credential`.
+
+mod shell;
+
+use serde_json::json;
+use shell::Shell;
+
+#[test]
+fn a_credential_needs_an_account_with_a_default_app() {
+    let shell = Shell::with_vault();
+    let set = ["credential", "set", "api_key", "--account", "user_1"];
+    assert_eq!(shell.pipe("k1", &set).code, 3);
+    shell.ok(&["account", "create", "user_1"]);
+    assert_eq!(shell.pipe("k1", &set).code, 3);
+    shell.ok(&["account", "create", "user_2", "--default-app", "--name", "Second"]);
+    shell.ok_with("k1", &["credential", "set", "api_key", "--account", "user_2"]);
+}
+
+#[test]
+fn a_credential_is_set_listed_and_deleted_and_never_shown() {
+    let shell = Shell::with_vault();
+    shell.ok(&["account", "create", "user_1", "--default-app"]);
+    let set = ["--json", "credential", "set", "api_key", "--account", "user_1"];
+    for (value, action) in [("hunter2", "added"), ("hunter3", "updated")] {
+        let ran = shell.pipe(value, &set);
+        let answer: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(answer["action"], action);
+    }
+    let listed = shell.json(&["credential", "list", "--account", "user_1"]);
+    assert_eq!(listed[0]["key"], "api_key");
+    assert!(!listed.to_string().contains("hunter"));
+    shell.ok(&["credential", "delete", "api_key", "--account", "user_1"]);
+    assert_eq!(shell.run(&["credential", "delete", "api_key", "--account", "user_1"]).code, 3);
+}
+
+#[test]
+fn an_account_goes_with_everything_of_its_own() {
+    let shell = Shell::with_vault();
+    shell.define("PORT", "integer");
+    shell.ok(&["account", "create", "user_1", "--default-app"]);
+    shell.ok_with("80", &["set", "PORT", "--account", "user_1"]);
+    assert_eq!(shell.run(&["account", "create", "user_1"]).code, 4);
+    assert_eq!(shell.json(&["account", "list"])[0]["linked_account_id"], "user_1");
+    shell.ok(&["account", "delete", "user_1"]);
+    assert_eq!(shell.json(&["account", "list"]), json!([]));
+    assert_eq!(shell.run(&["get", "PORT", "--account", "user_1"]).code, 3);
+    assert_eq!(shell.run(&["account", "delete", "user_1"]).code, 3);
+}

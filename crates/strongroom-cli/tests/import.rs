@@ -1,0 +1,142 @@
+//! `import` and `export`.
+
+mod shell;
+
+use serde_json::{Value, json};
+use shell::Shell;
+
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+fn actions(plan: &Value) -> Vec<(&str, &str)> {
+    let rows = plan["variables"].as_array().unwrap().iter();
+    rows.map(|row| (row["name"].as_str().unwrap(), row["action"].as_str().unwrap())).collect()
+}
+
+#[test]
+fn a_dry_run_shows_what_would_be_done_and_writes_nothing() {
+    let shell = Shell::with_vault();
+    shell.define("PORT", "integer");
+    shell.define("SAME", "string");
+    shell.define("BAD", "boolean");
+    shell.ok_with("1", &["set", "PORT"]);
+    shell.ok_with("same", &["set", "SAME"]);
+    shell.write("a.env", "PORT=2\nSAME=same\nBAD=hunter2\nAPI_KEY=hunter2\n");
+    let before = shell.json(&["resolve", "--reveal"]);
+    let ran = shell.run(&["--json", "import", "a.env", "--dry-run"]);
+    assert_eq!(ran.code, 4, "one of them is invalid");
+    let plan: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let expected = [("PORT", "update"), ("SAME", "unchanged"), ("BAD", "invalid"), ("API_KEY", "create")];
+    assert_eq!(actions(&plan), expected);
+    assert_eq!(plan["variables"][3]["encrypted"], true);
+    let table = shell.run(&["import", "a.env", "--dry-run"]);
+    assert!(!format!("{ran:?}{table:?}").contains("hunter2"));
+    assert_eq!(shell.json(&["resolve", "--reveal"]), before);
+    assert_eq!(shell.json(&["list"]).as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn one_invalid_value_keeps_all_the_others_out() {
+    let shell = Shell::with_vault();
+    shell.define("PORT", "integer");
+    shell.write("a.env", "NEW=1\nPORT=abc\n");
+    for arguments in [&["import", "a.env"][..], &["import", "a.env", "--in-parts"]] {
+        assert_eq!(shell.run(arguments).code, 4);
+    }
+    assert_eq!(shell.json(&["list"]).as_array().unwrap().len(), 1);
+    assert_eq!(shell.json(&["resolve"]), json!({}));
+}
+
+#[test]
+fn what_is_exported_comes_back_exactly() {
+    let from = Shell::with_vault();
+    let values = [("A", "two\nlines"), ("B", "it's \"$x\" `y`"), ("C", ""), ("D", " é "), ("E", "x\r\n\t")];
+    for (name, value) in values {
+        from.define(name, "string");
+        from.ok_with(value, &["set", name, "--account", "user_1"]);
+    }
+    for (file, format) in [("out.env", "env"), ("out.json", "json")] {
+        let text = from.ok(&["export", "--account", "user_1", "--format", format, "--reveal"]);
+        let to = Shell::with_vault();
+        to.write(file, text);
+        to.ok(&["import", file, "--workflow", "wf_1"]);
+        for (name, value) in values {
+            assert_eq!(to.ok(&["get", name, "--workflow", "wf_1", "--reveal"]), value, "{name} in {format}");
+        }
+        let again = to.json(&["import", file, "--workflow", "wf_1"]);
+        assert_eq!((&again["unchanged"], &again["create"]), (&json!(5), &json!(0)));
+    }
+}
+
+#[test]
+fn nothing_is_exported_without_reveal() {
+    let shell = Shell::with_vault();
+    let ran = shell.run(&["export"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
+}
+
+#[test]
+fn a_name_that_no_env_file_can_hold_is_exported_as_json() {
+    let shell = Shell::with_vault();
+    shell.define("a b", "string");
+    shell.ok_with("1", &["set", "a b"]);
+    let ran = shell.run(&["export", "--reveal"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (4, ""));
+    assert_eq!(shell.ok(&["export", "--reveal", "--format", "json"]), "{\"a b\":\"1\"}\n");
+}
+
+#[test]
+fn json_values_that_are_no_strings_keep_their_source() {
+    let shell = Shell::with_vault();
+    shell.write("a.json", r#"{"N": 1.50, "O": {"k": [1]}}"#);
+    shell.ok(&["import", "a.json"]);
+    assert_eq!(shell.ok(&["get", "N", "--reveal"]), "1.50");
+    assert_eq!(shell.ok(&["get", "O", "--reveal"]), r#"{"k": [1]}"#);
+}
+
+#[test]
+fn standard_input_can_be_imported() {
+    let shell = Shell::with_vault();
+    shell.ok_with("A=1\n", &["import", "-"]);
+    shell.ok_with("{\"A\": 2}", &["import", "-", "--format", "json"]);
+    assert_eq!(shell.ok(&["get", "A", "--reveal"]), "2");
+}
+
+#[test]
+fn an_undefined_name_is_refused_where_that_is_asked_for() {
+    let shell = Shell::with_vault();
+    shell.write("a.env", "NEW=1\n");
+    assert_eq!(shell.run(&["import", "a.env", "--no-define"]).code, 4);
+    assert_eq!(shell.json(&["list"]), json!([]));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_without_a_guess_is_4_by_its_line() {
+    let shell = Shell::with_vault();
+    shell.write("a.env", "A=1\nB=\"hunter2\n");
+    shell.write("a.json", "{\"A\": \"hunter2\", \"A\": 1}");
+    for (file, place) in [("a.env", "line 2"), ("a.json", "line 1")] {
+        let ran = shell.run(&["import", file]);
+        assert_eq!(ran.code, 4);
+        assert!(ran.stderr.contains(place) && !ran.stderr.contains("hunter2"), "{}", ran.stderr);
+    }
+    assert_eq!(shell.run(&["import", "none.env"]).code, 2);
+}
+
+#[test]
+fn what_does_not_fit_in_one_batch_is_refused_before_anything_is_defined() {
+    let shell = Shell::with_vault();
+    let value = "v".repeat(60_000);
+    shell.write("large.env", (0..300).map(|n| format!("V{n}={value}\n")).collect::<String>());
+    let ran = shell.run(&["import", "large.env"]);
+    assert_eq!(ran.code, 6);
+    assert!(ran.stderr.contains("--in-parts"), "{}", ran.stderr);
+    assert_eq!(shell.json(&["list"]), json!([]));
+}
+
+#[test]
+fn parts_hold_everything_together() {
+    let shell = Shell::with_vault();
+    shell.write("a.env", (0..230).map(|n| format!("V{n}={n}\n")).collect::<String>());
+    assert_eq!(shell.json(&["import", "a.env", "--in-parts"])["create"], 230);
+    assert_eq!(shell.ok(&["get", "V229", "--reveal"]), "229");
+    assert_eq!(shell.json(&["import", "a.env"])["unchanged"], 230);
+}

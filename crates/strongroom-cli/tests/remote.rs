@@ -1,0 +1,124 @@
+//! `--url`: the same commands against a server.
+#![cfg(unix)]
+
+mod shell;
+
+use serde_json::{Value, json};
+use shell::server::Server;
+use shell::{Ran, Shell};
+
+/// A server, and a directory whose commands go to it.
+struct Remote {
+    shell: Shell,
+    _server: Server,
+}
+
+impl Remote {
+    fn start() -> Self {
+        let served = Shell::new();
+        let server = Server::start(&served, &["--store", "memory"]);
+        let shell = Shell::new().variable("STRONGROOM_URL", server.text("url"));
+        shell.write("api.key", format!("{}\n", server.text("api_key")));
+        Self { shell: shell.variable("STRONGROOM_API_KEY_FILE", "api.key"), _server: server }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        self.shell.run(arguments)
+    }
+}
+
+#[test]
+fn a_variable_is_defined_set_resolved_listed_and_deleted() {
+    let Remote { shell, _server } = Remote::start();
+    for name in ["A,b c?&#%/é", "PORT"] {
+        shell.ok(&["define", name, "--format", "enum", "--one-of", "x y", "--one-of", "z"]);
+        shell.ok_with("x y", &["set", name]);
+        shell.ok_with("z", &["set", name, "--workflow", "wf 1"]);
+        let resolved = shell.json(&["resolve", name, "--workflow", "wf 1", "--reveal"]);
+        assert_eq!((&resolved[name]["value"], &resolved[name]["scope"]), (&json!("z"), &json!("workflow")));
+        shell.ok(&["delete", name, "--workflow", "wf 1"]);
+        assert_eq!(shell.run(&["delete", name, "--workflow", "wf 1"]).code, 3);
+        assert_eq!(shell.json(&["resolve", name, "--reveal"])[name]["value"], "x y");
+        assert!(shell.ok(&["list"]).contains(name) && shell.ok(&["list", "--values"]).contains(name));
+        shell.ok(&["delete", name, "--definition"]);
+        assert_eq!(shell.run(&["resolve", name]).code, 3);
+    }
+}
+
+#[test]
+fn an_account_and_its_credentials_are_kept() {
+    let Remote { shell, _server } = Remote::start();
+    shell.ok(&["account", "create", "a@b.example/1", "--default-app", "--name", "First"]);
+    let at = ["--account", "a@b.example/1"];
+    shell.ok_with("hunter2", &[&["credential", "set", ".."], &at[..]].concat());
+    shell.ok(&[&["credential", "delete", ".."], &at[..]].concat());
+    shell.ok_with("hunter2", &[&["credential", "set", "k/1"], &at[..]].concat());
+    let listed = shell.ok(&[&["credential", "list"], &at[..]].concat());
+    assert!(listed.contains("k/1") && !listed.contains("hunter2"));
+    shell.ok(&[&["credential", "delete", "k/1"], &at[..]].concat());
+    assert_eq!(shell.run(&[&["credential", "delete", "k/1"], &at[..]].concat()).code, 3);
+    assert!(shell.ok(&["account", "list"]).contains("a@b.example/1"));
+    shell.ok(&["account", "delete", "a@b.example/1"]);
+    assert_eq!(shell.run(&["account", "delete", "a@b.example/1"]).code, 3);
+}
+
+#[test]
+fn every_page_of_a_list_is_read() {
+    let Remote { shell, _server } = Remote::start();
+    for number in 0..101 {
+        shell.ok(&["define", &format!("V{number}"), "--format", "string"]);
+    }
+    assert_eq!(shell.json(&["list"]).as_array().map(Vec::len), Some(102), "and the one of the first run");
+}
+
+#[test]
+fn an_encrypted_value_stays_with_the_server() {
+    let Remote { shell, _server } = Remote::start();
+    shell.ok_with("hunter2", &["set", "API_SECRET"]);
+    let resolved = shell.json(&["resolve", "API_SECRET", "--reveal"]);
+    assert_eq!(resolved["API_SECRET"]["value"], "[REDACTED]");
+}
+
+#[test]
+fn what_the_server_refuses_has_the_same_code_and_shows_no_value() {
+    let remote = Remote::start();
+    remote.shell.define("PORT", "integer");
+    let invalid = remote.shell.pipe("hunter2", &["set", "PORT"]);
+    assert_eq!(invalid.code, 4);
+    assert!(!invalid.stderr.contains("hunter2"), "{}", invalid.stderr);
+    assert_eq!(remote.run(&["resolve", "NONE"]).code, 3);
+    remote.shell.write("api.key", "tk_wrong");
+    assert_eq!(remote.run(&["list"]).code, 5);
+    let gone = remote.shell.run(&["--url", "http://127.0.0.1:1", "--api-key-file", "api.key", "list"]);
+    assert_eq!(gone.code, 6);
+}
+
+#[test]
+fn what_a_server_cannot_do_is_2_with_the_reason() {
+    let remote = Remote::start();
+    for arguments in [
+        &["get", "A"][..],
+        &["resolve"],
+        &["explain", "A"],
+        &["import", "a.env"],
+        &["export", "--reveal"],
+        &["run", "--", "true"],
+        &["api-key", "list"],
+        &["init"],
+        &["define", "A", "--format", "string", "--scope", "org", "--scope", "workflow"],
+    ] {
+        let ran = remote.run(&[&["--json"], arguments].concat());
+        assert_eq!((ran.code, ran.error()["error"].as_str()), (2, Some("usage")), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_store_or_a_server_but_not_both() {
+    let shell = Shell::with_vault();
+    let url = ["--url", "http://127.0.0.1:1"];
+    assert_eq!(shell.run(&[&url[..], &["--store", "memory", "list"]].concat()).code, 2);
+    assert_eq!(shell.run(&[&url[..], &["list"]].concat()).code, 2, "a key is missing");
+    assert_eq!(shell.run(&["--url", "ftp://x", "--api-key-file", "k", "list"]).code, 2);
+    let shell = shell.variable("STRONGROOM_URL", "http://127.0.0.1:1");
+    assert_eq!(shell.json(&["--store", "strongroom-data", "list"]), Value::Array(Vec::new()));
+}

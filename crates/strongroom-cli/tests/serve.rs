@@ -1,0 +1,90 @@
+//! `serve`.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+mod shell;
+
+use serde_json::Value;
+use shell::Shell;
+use shell::server::Server;
+
+#[test]
+fn the_first_run_makes_all_that_the_first_requests_need() {
+    let shell = Shell::new();
+    let server = Server::start(&shell, &[]);
+    let key = ("x-api-key", server.text("api_key"));
+    let account = server.text("linked_account_id");
+    let definition = server.text("variable_definition_id");
+    let body =
+        format!(r#"{{"variable_definition_id":"{definition}","linked_account_id":"{account}","value":"v"}}"#);
+    let (status, set) = server.send("POST", "/api/v2/public/env/values", &[key], &body);
+    assert_eq!((status, set["linked_account_id"].as_str()), (200, Some(account)), "{set}");
+    let path = "/api/v2/public/linked-account/default-app/auth-credentials/api_key";
+    let headers = [key, ("linked_account_id", account)];
+    let (status, put) = server.send("PUT", path, &headers, r#"{"value":"k1"}"#);
+    assert_eq!((status, put["action"].as_str()), (200, Some("added")), "{put}");
+    assert!(shell.path("strongroom-data.key").is_file());
+    assert_eq!(server.stop(), 0);
+}
+
+#[test]
+fn a_later_run_serves_what_is_there_and_makes_no_key() {
+    let shell = Shell::new();
+    let first = Server::start(&shell, &[]);
+    let ready = first.ready.clone();
+    assert_eq!(first.stop(), 0);
+    let second = Server::start(&shell, &[]);
+    assert_eq!(second.ready.get("api_key"), None);
+    assert_eq!(second.ready["variable_definition_id"], ready["variable_definition_id"]);
+    let key = ready["api_key"].as_str().unwrap();
+    let (status, _) = second.send("GET", "/api/v2/public/env/definitions", &[("x-api-key", key)], "");
+    assert_eq!(status, 200);
+    assert_eq!(shell.run(&["list"]).code, 6, "the server holds the store");
+    assert_eq!(second.stop(), 0);
+    shell.ok(&["list"]);
+}
+
+#[test]
+fn a_vault_made_by_init_is_served_as_it_is() {
+    let shell = Shell::with_vault();
+    let server = Server::start(&shell, &[]);
+    assert!(server.ready["variable_definition_id"].is_null() && server.ready.get("api_key").is_none());
+    assert_eq!(server.stop(), 0);
+    assert_eq!(shell.json(&["list"]), Value::Array(Vec::new()));
+}
+
+#[test]
+fn a_vault_in_memory_can_be_served() {
+    let shell = Shell::new();
+    let server = Server::start(&shell, &["--store", "memory"]);
+    let (status, _) = server.send("GET", "/api/v2/public/env/definitions", &[("x-api-key", "tk_wrong")], "");
+    assert_eq!(status, 401);
+    assert_eq!(server.stop(), 0);
+}
+
+#[test]
+fn the_log_names_requests_and_no_secret() {
+    let shell = Shell::new();
+    let log = std::fs::File::create(shell.path("log")).unwrap();
+    let server = Server::start_with_log(&shell, &["--log", "trace"], log.into());
+    let key = server.text("api_key").to_owned();
+    let account = ("linked_account_id", server.text("linked_account_id"));
+    let path = "/api/v2/public/linked-account/default-app/auth-credentials/api_key";
+    let (status, _) = server.send("PUT", path, &[("x-api-key", &key), account], r#"{"value":"hunter2"}"#);
+    assert_eq!(status, 200);
+    assert_eq!(server.stop(), 0);
+    let log = std::fs::read_to_string(shell.path("log")).unwrap();
+    assert!(log.contains("/linked-account/default-app/auth-credentials/{key}"), "{log}");
+    assert!(!log.contains("hunter2") && !log.contains(&key));
+}
+
+#[test]
+fn an_address_that_is_taken_is_told_before_a_vault_is_made() {
+    let shell = Shell::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let ran = shell.run(&["serve", "--listen", &address]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("--listen"), "{}", ran.stderr);
+    assert!(!shell.path("strongroom-data").exists());
+}

@@ -1,0 +1,114 @@
+//! A directory of its own in which the binary is run as a user would run it.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+#[cfg(unix)]
+pub(crate) mod server;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A working directory, also the home of its user.
+pub(crate) struct Shell {
+    directory: TempDir,
+    variables: Vec<(String, String)>,
+}
+
+/// What a run left behind.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Shell {
+    pub(crate) fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), variables: Vec::new() }
+    }
+
+    /// With a vault at the default place.
+    pub(crate) fn with_vault() -> Self {
+        let shell = Self::new();
+        shell.ok(&["init"]);
+        shell
+    }
+
+    /// The same with a variable in the environment.
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// The binary, in this directory and with nothing of the environment of the tests but `PATH`.
+    pub(crate) fn command(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom"));
+        command.args(arguments).current_dir(self.directory.path()).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("HOME", self.directory.path());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[impl AsRef<OsStr>]) -> Ran {
+        self.pipe("", arguments)
+    }
+
+    /// Runs it with these bytes on standard input.
+    pub(crate) fn pipe(&self, input: impl AsRef<[u8]>, arguments: &[impl AsRef<OsStr>]) -> Ran {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // A command that does not read its input closes it, and that is no failure of the test.
+        let _ = child.stdin.take().unwrap().write_all(input.as_ref());
+        let output = child.wait_with_output().unwrap();
+        Ran {
+            code: output.status.code().unwrap(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Runs what must succeed and answers its standard output.
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
+        self.ok_with("", arguments)
+    }
+
+    pub(crate) fn ok_with(&self, input: impl AsRef<[u8]>, arguments: &[&str]) -> String {
+        let ran = self.pipe(input, arguments);
+        assert_eq!(ran.code, 0, "{arguments:?}: {}", ran.stderr);
+        ran.stdout
+    }
+
+    /// Runs what must succeed with `--json` and reads its answer.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.ok(&[&["--json"], arguments].concat())).unwrap()
+    }
+
+    pub(crate) fn define(&self, name: &str, format: &str) {
+        self.ok(&["define", name, "--format", format]);
+    }
+}
+
+impl Ran {
+    /// The error that is printed with `--json`, on the last line.
+    pub(crate) fn error(&self) -> Value {
+        serde_json::from_str(self.stderr.lines().last().unwrap()).unwrap()
+    }
+}

@@ -1,0 +1,76 @@
+//! `--store`: what is there, what is held by another process, what is damaged.
+
+mod shell;
+
+use std::sync::Arc;
+
+use futures_executor::block_on;
+use shell::Shell;
+use strongroom::store::{KeyRange, ReadBatch, Scan, Store, WriteBatch};
+use strongroom_sled::SledStore;
+
+#[test]
+fn a_store_that_is_not_there_is_6_and_is_not_made() {
+    let shell = Shell::new();
+    let ran = shell.run(&["--store", "none", "list"]);
+    assert_eq!(ran.code, 6);
+    assert!(ran.stderr.contains("strongroom init"), "{}", ran.stderr);
+    assert!(!shell.path("none").exists());
+}
+
+#[test]
+fn the_kind_of_store_that_is_there_is_opened() {
+    let shell = Shell::new();
+    shell.ok(&["--store", "sled:a", "init"]);
+    shell.ok(&["--store", "a", "list"]);
+}
+
+#[test]
+fn a_kind_that_is_not_known_is_2() {
+    let shell = Shell::new();
+    for spec in ["redis:x", "sled", "sled:"] {
+        let ran = shell.run(&["--store", spec, "list"]);
+        assert_eq!(ran.code, 2, "{spec}");
+        assert!(ran.stderr.contains("sled:PATH"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_store_in_memory_is_new_each_time() {
+    let shell = Shell::new();
+    shell.ok(&["--store", "memory", "define", "A", "--format", "string"]);
+    assert_eq!(shell.ok(&["--store", "memory", "--json", "list"]), "[]\n");
+    assert_eq!(shell.run(&["--store", "memory", "init"]).code, 2);
+}
+
+#[test]
+fn a_store_that_another_process_holds_is_6_with_the_reason() {
+    let shell = Shell::with_vault();
+    let held = SledStore::open(shell.path("strongroom-data")).unwrap();
+    let ran = shell.run(&["--json", "list"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (6, ""));
+    assert!(ran.error()["message"].as_str().unwrap().contains("already open"), "{}", ran.stderr);
+    block_on(held.close()).unwrap();
+    shell.ok(&["list"]);
+}
+
+#[test]
+fn a_damaged_row_is_5_and_is_named() {
+    let shell = Shell::with_vault();
+    shell.define("A", "string");
+    shell.ok_with("hunter2", &["set", "A"]);
+    let store = SledStore::open(shell.path("strongroom-data")).unwrap();
+    let scans = vec![Scan::new(KeyRange::all(), 100)];
+    let rows = block_on(store.read(&ReadBatch { gets: Vec::new(), scans })).unwrap();
+    let mut batch = WriteBatch::default();
+    for (key, row) in &rows.scans[0].rows {
+        let mut bytes = row.value.to_vec();
+        // The last byte is of the tag of whatever is sealed in the row.
+        *bytes.last_mut().unwrap() ^= 1;
+        batch.put(key.clone(), bytes);
+    }
+    block_on(store.commit(Arc::new(batch))).unwrap();
+    block_on(store.close()).unwrap();
+    let ran = shell.run(&["get", "A", "--reveal"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (5, ""), "{}", ran.stderr);
+}

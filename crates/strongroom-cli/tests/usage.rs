@@ -1,0 +1,97 @@
+//! Arguments, the environment, the configuration file and the form of the output.
+
+mod shell;
+
+use shell::Shell;
+
+#[test]
+fn what_cannot_be_understood_is_2() {
+    let shell = Shell::new();
+    for arguments in [
+        &["nonsense"][..],
+        &[],
+        &["set"],
+        &["set", ""],
+        &["get", "A", "--account", "a", "--workflow", "w"],
+        &["--org", "x", "list"],
+        &["--environment", "..", "list"],
+        &["resolve", "--account", "a\nb"],
+        &["define", "A", "--format", "string", "--scope", "planet"],
+        &["run"],
+        &["completions", "cmd.exe"],
+    ] {
+        assert_eq!(shell.run(arguments).code, 2, "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_value_among_the_arguments_is_refused_and_not_repeated() {
+    let shell = Shell::with_vault();
+    shell.define("A", "string");
+    shell.ok(&["account", "create", "user_1", "--default-app"]);
+    for arguments in
+        [&["set", "A", "hunter2"][..], &["credential", "set", "k", "--account", "user_1", "hunter2"]]
+    {
+        let ran = shell.run(arguments);
+        assert_eq!(ran.code, 2);
+        assert!(ran.stderr.contains("standard input") && !ran.stderr.contains("hunter2"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn options_come_before_the_environment_and_that_before_the_file() {
+    let shell = Shell::new().variable("STRONGROOM_ENVIRONMENT", "staging");
+    shell.write(".config/strongroom/config.toml", "store = \"from-file\"\nenvironment = \"production\"\n");
+    shell.ok(&["init"]);
+    assert!(shell.path("from-file").is_dir());
+    shell.define("A", "string");
+    shell.ok(&["--environment", "production", "define", "B", "--format", "string"]);
+    assert!(shell.ok(&["--environment", "staging", "list"]).contains("A "));
+    let shell = shell.variable("STRONGROOM_STORE", "from-variable");
+    shell.ok(&["init"]);
+    assert!(shell.path("from-variable").is_dir());
+}
+
+#[test]
+fn a_setting_that_is_not_known_is_2_by_its_line() {
+    let shell = Shell::new();
+    shell.write("c.toml", "store = \"a\"\nstroe = \"b\"\n");
+    let ran = shell.run(&["--config", "c.toml", "list"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("c.toml, line 2"), "{}", ran.stderr);
+    assert_eq!(shell.run(&["--config", "none.toml", "list"]).code, 2);
+}
+
+#[test]
+fn a_file_in_the_working_directory_sets_nothing() {
+    let shell = Shell::new();
+    for name in ["strongroom.toml", "config.toml", ".strongroom.toml"] {
+        shell.write(name, "store = \"planted\"\n");
+    }
+    shell.ok(&["init"]);
+    assert!(shell.path("strongroom-data").is_dir() && !shell.path("planted").exists());
+}
+
+#[test]
+fn there_is_no_colour_where_no_terminal_shows_it() {
+    let shell = Shell::with_vault();
+    shell.define("A", "string");
+    let failed = shell.run(&["get", "A"]);
+    assert!(!format!("{}{}", shell.ok(&["list"]), failed.stderr).contains('\x1b'));
+}
+
+#[test]
+fn a_text_cannot_steer_the_terminal() {
+    let shell = Shell::with_vault();
+    shell.ok(&["define", "A", "--format", "string", "--description", "\x1b[2J\u{202e}x"]);
+    let listed = shell.ok(&["list"]);
+    assert!(!listed.contains(['\x1b', '\u{202e}']), "{listed}");
+}
+
+#[test]
+fn every_shell_has_completions() {
+    let shell = Shell::new();
+    for name in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        assert!(shell.ok(&["completions", name]).contains("resolve"), "{name}");
+    }
+}
