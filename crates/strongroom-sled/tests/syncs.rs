@@ -1,5 +1,7 @@
 //! How often a verb of the engine syncs the disk: exactly once for a write, and never for a read.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 
 use futures_executor::block_on;
