@@ -56,7 +56,7 @@ fn syncs(store: &SledStore, verb: impl FnOnce() -> bool) -> u64 {
 }
 
 fn org() -> (Arc<SledStore>, Org) {
-    let store = Arc::new(SledStore::temporary().unwrap());
+    let store = Arc::new(SledStore::temporary().expect("there is room for temporary files"));
     let org = block_on(async {
         let unlock = Unlock::raw_key(RawKey::from_bytes([7; 32]));
         let vault = Vault::create(Arc::clone(&store), unlock).await?;
@@ -64,5 +64,5 @@ fn org() -> (Arc<SledStore>, Org) {
         org.define(VariableDefinition::new("TOKEN", VarFormat::String)).await?;
         Ok::<_, strongroom::Error>(org)
     });
-    (store, org.unwrap())
+    (store, org.expect("the store is new"))
 }

@@ -18,17 +18,17 @@ use strongroom::{
 use strongroom_memory::MemoryStore;
 
 #[test]
-fn a_warm_resolve_makes_11_allocations() {
+fn a_warm_resolve_makes_12_allocations() {
     let (org, run) = (org(), run());
-    // Of the store: the request, the future, the answer and three rows. Of the answer: value, name, scope, and the list
-    // of two shadowed places with the id in one of them.
-    assert!(allocations(|| org.resolve("TOKEN", &run)) <= 11);
+    // Of the store: the request, the future, the answer and three rows. Of the engine: the bound address. Of the
+    // answer: value, name, scope, and the list of two shadowed places with the id in one of them.
+    assert!(allocations(|| org.resolve("TOKEN", &run)) <= 12);
 }
 
 #[test]
-fn a_warm_resolve_at_the_org_makes_6_allocations() {
+fn a_warm_resolve_at_the_org_makes_7_allocations() {
     let (org, run) = (org(), ScopePath::org());
-    assert!(allocations(|| org.resolve("TOKEN", &run)) <= 6);
+    assert!(allocations(|| org.resolve("TOKEN", &run)) <= 7);
 }
 
 #[test]
@@ -44,15 +44,15 @@ fn a_warm_resolve_of_nothing_makes_3_allocations() {
 }
 
 #[test]
-fn a_warm_resolve_of_50_makes_at_most_200_allocations() {
+fn a_warm_resolve_of_50_makes_at_most_250_allocations() {
     let (org, run) = (org_with_50(), run());
-    assert!(allocations(|| org.resolve_all(&run)) <= 200);
+    assert!(allocations(|| org.resolve_all(&run)) <= 250);
 }
 
 #[test]
-fn a_warm_update_of_a_value_makes_20_allocations() {
+fn a_warm_update_of_a_value_makes_22_allocations() {
     let org = org();
-    assert!(allocations(|| org.set_value("TOKEN", Scope::Org, "value")) <= 20);
+    assert!(allocations(|| org.set_value("TOKEN", Scope::Org, "value")) <= 22);
 }
 
 /// What one run of `verb` allocates on this thread, once another has warmed the caches.
@@ -83,7 +83,7 @@ fn org() -> Org {
         }
         Ok::<_, strongroom::Error>(org)
     })
-    .unwrap()
+    .expect("the store is new")
 }
 
 fn org_with_50() -> Org {
@@ -96,11 +96,11 @@ fn org_with_50() -> Org {
         let values = names.iter().map(|name| NewValue::new(name, Scope::Org, "value"));
         org.set_values(&values.collect::<Vec<_>>()).await
     })
-    .unwrap();
+    .expect("the values are valid");
     org
 }
 
 fn run() -> ScopePath {
-    let path = ScopePath::org().linked_account("user_12345".parse().unwrap());
-    path.workflow("wf_1".parse().unwrap())
+    let path = ScopePath::org().linked_account("user_12345".parse().expect("a valid id"));
+    path.workflow("wf_1".parse().expect("a valid id"))
 }

@@ -1,10 +1,5 @@
 //! The address that a record is bound to, in the one byte form that has exactly one reading.
 
-use smallvec::SmallVec;
-
-/// The bytes of a context and what is bound together with it. Ids of a usual length need no allocation.
-pub(crate) type ContextBytes = SmallVec<[u8; 256]>;
-
 /// The id of a store, from its clear header; proven by the slot that opens under it.
 pub(crate) type StoreId = [u8; 16];
 
@@ -50,7 +45,7 @@ impl<K: Copy + Into<u8>> Context<'_, K> {
     ///
     /// # Errors
     /// [`ContextTooLong`] for a field of more than `u32::MAX` bytes.
-    pub(crate) fn encode_into(&self, out: &mut ContextBytes) -> Result<(), ContextTooLong> {
+    pub(crate) fn encode_into(&self, out: &mut Vec<u8>) -> Result<(), ContextTooLong> {
         out.extend_from_slice(self.store_id);
         put(out, self.org)?;
         put(out, self.environment)?;
@@ -78,7 +73,7 @@ impl<K: Copy + Into<u8>> Context<'_, K> {
 #[error("a field of the record's address is longer than 4 GiB")]
 pub(crate) struct ContextTooLong;
 
-fn put_optional(out: &mut ContextBytes, field: Option<&str>) -> Result<(), ContextTooLong> {
+fn put_optional(out: &mut Vec<u8>, field: Option<&str>) -> Result<(), ContextTooLong> {
     let Some(text) = field else {
         out.push(0);
         return Ok(());
@@ -87,7 +82,7 @@ fn put_optional(out: &mut ContextBytes, field: Option<&str>) -> Result<(), Conte
     put(out, text)
 }
 
-fn put(out: &mut ContextBytes, text: &str) -> Result<(), ContextTooLong> {
+fn put(out: &mut Vec<u8>, text: &str) -> Result<(), ContextTooLong> {
     let len = u32::try_from(text.len()).map_err(|_| ContextTooLong)?;
     out.extend_from_slice(&len.to_be_bytes());
     out.extend_from_slice(text.as_bytes());
@@ -172,8 +167,8 @@ mod tests {
     }
 
     fn encoded<K: Copy + Into<u8>>(context: &Context<'_, K>) -> Vec<u8> {
-        let mut bytes = ContextBytes::new();
+        let mut bytes = Vec::new();
         context.encode_into(&mut bytes).expect("short fields");
-        bytes.into_vec()
+        bytes
     }
 }

@@ -11,7 +11,6 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use super::context::ContextBytes;
 use super::kdf::expand;
 use super::record::{self, BODY_OFFSET, COMMIT_LEN, HEADER_LEN, NONCE_LEN, RECORD_LEN_MAX, Record, TAG_LEN};
 use super::{Context, ContextTooLong, DekId, OpenError, SealError, padding, random};
@@ -158,11 +157,11 @@ fn same(left: &[u8; COMMIT_LEN], right: &[u8; COMMIT_LEN]) -> bool {
 }
 
 /// What tag and commitment cover, in one buffer with room for the tag, which the commitment covers too.
-fn bind<K>(header: &[u8; HEADER_LEN], context: &Context<'_, K>) -> Result<ContextBytes, ContextTooLong>
+fn bind<K>(header: &[u8; HEADER_LEN], context: &Context<'_, K>) -> Result<Vec<u8>, ContextTooLong>
 where
     K: Copy + Into<u8>,
 {
-    let mut bound = ContextBytes::with_capacity(HEADER_LEN + context.encoded_len() + TAG_LEN);
+    let mut bound = Vec::with_capacity(HEADER_LEN + context.encoded_len() + TAG_LEN);
     bound.extend_from_slice(header);
     context.encode_into(&mut bound)?;
     Ok(bound)

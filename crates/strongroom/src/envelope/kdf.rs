@@ -4,7 +4,6 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::context::ContextBytes;
 use super::{Context, ContextTooLong, Kind, StoreId};
 
 /// A key of 32 bytes from `prk`, which must be uniform, and the concatenation of `info`.
@@ -31,7 +30,7 @@ pub(crate) fn new_dek(
     fresh: &[u8; 32],
 ) -> Result<Zeroizing<[u8; 32]>, ContextTooLong> {
     let unwritten = Context { kind: Kind::Keyring, revision: 0, ..*keyring };
-    let mut scope = ContextBytes::with_capacity(unwritten.encoded_len());
+    let mut scope = Vec::with_capacity(unwritten.encoded_len());
     unwritten.encode_into(&mut scope)?;
     Ok(expand(root, &[b"strongroom/v1/new-dek", &scope, fresh]))
 }
