@@ -7,10 +7,11 @@ pub(super) fn is_pem(value: &str) -> bool {
     let mut lines = value.split_inclusive('\n').map(without_eol).peekable();
     while let Some(line) = lines.next() {
         let Some(label) = boundary_label(line, "-----BEGIN ") else { return false };
+        let mut is_empty = true;
         let end = loop {
             match (lines.next(), lines.peek()) {
-                (Some(line), _) if line.starts_with('-') => break line,
-                (Some(line), Some(next)) if is_base64_line(line, next.starts_with('-')) => {}
+                (Some(line), _) if line.starts_with('-') && !is_empty => break line,
+                (Some(line), Some(next)) if is_base64_line(line, next.starts_with('-')) => is_empty = false,
                 _ => return false,
             }
         };
@@ -82,5 +83,11 @@ mod tests {
             assert!(!is_pem(&block("A", body)));
         }
         assert!(!is_pem(&block("A  B", "Zm8=")));
+    }
+
+    #[test]
+    fn a_block_holds_something() {
+        assert!(!is_pem("-----BEGIN A-----\n-----END A-----\n"));
+        assert!(!is_pem(&format!("{}-----BEGIN A-----\n-----END A-----", block("A", "Zm8="))));
     }
 }

@@ -75,16 +75,19 @@ pub(crate) enum Mark {
 
 /// A stream that starts where there is something to work on.
 pub(crate) fn verbs() -> impl Strategy<Value = Vec<Verb>> {
-    let verb = prop_oneof![4 => on_definitions(), 8 => on_values(), 8 => on_accounts(), 1 => on_records()];
-    let start = ["A", "B"].map(|name| Verb::Define {
-        name,
-        encrypted: false,
-        default: None,
-        required: true,
-        scopes: Scopes::ALL,
-    });
-    let start = start.into_iter().chain([Verb::CreateAccount { account: "a", credential: Some(("k", "x")) }]);
-    vec(verb, 1..40).prop_map(move |verbs| start.clone().chain(verbs).collect())
+    vec(verb(), 1..40).prop_map(|verbs| start().into_iter().chain(verbs).collect())
+}
+
+/// What makes something to work on.
+pub(crate) fn start() -> Vec<Verb> {
+    let define =
+        |name| Verb::Define { name, encrypted: false, default: None, required: true, scopes: Scopes::ALL };
+    vec![define("A"), define("B"), Verb::CreateAccount { account: "a", credential: Some(("k", "x")) }]
+}
+
+/// Any verb.
+pub(crate) fn verb() -> impl Strategy<Value = Verb> {
+    prop_oneof![4 => on_definitions(), 8 => on_values(), 8 => on_accounts(), 1 => on_records()]
 }
 
 /// Every scope at which the verbs set values.

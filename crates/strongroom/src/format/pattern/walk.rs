@@ -41,7 +41,9 @@ impl Walk {
     /// Says whether a value matches as a whole, by the classes of its characters.
     pub(super) fn matches(&self, classes: &mut dyn Iterator<Item = usize>) -> bool {
         // The budget holds: a pattern with more `steps_max` is not walked, and a longer value is left early.
-        self.walk(classes, &mut Budget::of(WALK_STEPS_MAX)).unwrap_or(false)
+        let matches = self.walk(classes, &mut Budget::of(WALK_STEPS_MAX));
+        debug_assert!(matches.is_ok(), "a value takes more steps than were promised");
+        matches.unwrap_or(false)
     }
 
     fn walk(

@@ -1,0 +1,48 @@
+//! What each fuzz target asserts, as functions that take any bytes and panic when a property fails.
+//!
+//! A program in `targets/` calls one of them; `tests/corpus.rs` calls all of them over the committed inputs.
+
+mod dotenv;
+mod engine;
+mod envelope;
+mod format;
+mod grammar;
+mod pattern;
+mod store;
+
+// The reference model of the domain, as the engine's own tests have it.
+#[path = "../../crates/strongroom/tests/common/mod.rs"]
+mod common;
+#[path = "../../crates/strongroom/tests/model/compare.rs"]
+mod compare;
+#[path = "../../crates/strongroom/tests/model/domain.rs"]
+mod domain;
+#[path = "../../crates/strongroom/tests/model/step.rs"]
+mod step;
+#[allow(dead_code, reason = "streams are made of fuzzed bytes here")]
+#[path = "../../crates/strongroom/tests/model/verb.rs"]
+mod verb;
+
+pub use dotenv::dotenv;
+pub use engine::{engine_memory, engine_sled};
+pub use envelope::envelope;
+pub use format::format;
+pub use store::{store_memory, store_sled};
+pub use strongroom::hazmat::fuzz::{key, plaintext, row};
+
+/// Takes any bytes, and panics when a property fails.
+pub type Target = fn(&[u8]);
+
+/// Every target under its name, which is that of its program and of its folder in `corpus/`.
+pub const TARGETS: [(&str, Target); 10] = [
+    ("row", row),
+    ("plaintext", plaintext),
+    ("key", key),
+    ("envelope", envelope),
+    ("format", format),
+    ("dotenv", dotenv),
+    ("store_memory", store_memory),
+    ("store_sled", store_sled),
+    ("engine_memory", engine_memory),
+    ("engine_sled", engine_sled),
+];
