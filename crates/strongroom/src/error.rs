@@ -204,7 +204,7 @@ pub enum Damage {
 impl Error {
     /// Whether a cached row may be the cause, so that reading anew may help.
     pub(crate) fn may_be_stale(&self) -> bool {
-        matches!(self, Self::DefinitionNotFound(_) | Self::UnknownKey { .. })
+        matches!(self, Self::DefinitionNotFound(_) | Self::DuplicateValue(_) | Self::UnknownKey { .. })
     }
 
     /// Whether a row cannot be read, whatever is tried.

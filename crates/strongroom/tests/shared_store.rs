@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::{
-    DefinitionChange, DefinitionFilter, Error, Org, PageRequest, Scope, ScopeKind, ScopePath, Scopes,
+    DefinitionChange, DefinitionFilter, Error, NewValue, Org, PageRequest, Scope, ScopeKind, ScopePath,
+    Scopes,
 };
 
 mod rig;
@@ -135,4 +136,18 @@ fn lists_and_counts_are_never_of_another_moment() {
         let all = block_on(one.resolve_all(&ScopePath::org())).unwrap();
         assert_eq!(all.get(&name).unwrap().value.expose(), "e");
     }
+}
+
+#[test]
+fn two_names_that_once_led_to_one_definition_are_no_duplicate() {
+    let (one, other) = two();
+    block_on(async {
+        one.update_definition("V", DefinitionChange::new().name("W")).await?;
+        one.define(text("V")).await?;
+        other.set_value("W", Scope::Org, "w").await?;
+        let values = ["V", "W"].map(|name| NewValue::new(name, Scope::Org, "x"));
+        assert_eq!(other.set_values(&values).await?.len(), 2);
+        Ok::<(), Error>(())
+    })
+    .unwrap();
 }
