@@ -3,12 +3,6 @@
 //! Pure: bytes in, bytes out, no I/O but the operating system's generator. `docs/FORMAT.md` is the
 //! specification.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "a complete set of primitives, also where no verb needs one of them yet"
-)]
-
 mod context;
 mod dek;
 mod dek_id;
@@ -27,8 +21,11 @@ pub use dek_id::DekId;
 #[allow(unreachable_pub, reason = "public behind the feature `hazmat` only")]
 pub use error::OpenError;
 pub(crate) use error::SealError;
-pub(crate) use kdf::{expand, new_dek, slot_key};
+#[cfg(feature = "hazmat")]
+pub(crate) use kdf::expand;
+pub(crate) use kdf::{new_dek, slot_key};
 pub(crate) use keyring::{KeyLookup, Keyring};
+#[cfg(feature = "hazmat")]
 pub(crate) use padding::padded_len;
 pub(crate) use passphrase::argon2id;
 pub use passphrase::{Argon2Error, Argon2Params};
