@@ -8,7 +8,7 @@ use crate::jobs::JobId;
 use crate::model::{Integration, Listing, PageRequest};
 use crate::org::Org;
 use crate::record::{IntegrationSheet, Sweep};
-use crate::store::{ReadBatch, Versioned};
+use crate::store::{ReadBatch, ReadSet, Versioned};
 use crate::tenant::{Draft, Freshness, Ground, Needs, fresh_if_stale, listed_id, until_landed};
 
 impl Account {
@@ -58,6 +58,18 @@ impl Account {
         self.org().tenant.run_job(&job).await
     }
 
+    /// Reads the rows of the account and of one integration, in this order.
+    async fn read_integration(
+        &self,
+        integration: &IntegrationId,
+        freshness: Freshness,
+    ) -> Result<(Ground<'static>, ReadSet), Error> {
+        let keys = &self.org().tenant.keys;
+        let gets = vec![keys.account(self.id()), keys.integration(self.id(), integration)];
+        let needs = Needs::org_keys().freshness(freshness);
+        self.org().tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await
+    }
+
     async fn try_integration(
         &self,
         integration: &IntegrationId,
@@ -65,9 +77,7 @@ impl Account {
     ) -> Result<Option<Integration>, Error> {
         let tenant = &*self.org().tenant;
         let account = self.id();
-        let gets = vec![tenant.keys.account(account), tenant.keys.integration(account, integration)];
-        let needs = Needs::org_keys().freshness(freshness);
-        let (ground, set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+        let (ground, set) = self.read_integration(integration, freshness).await?;
         let row = |index: usize| set.gets.get(index).and_then(Option::as_ref);
         match tenant.live_integration(&ground, account, integration, row(0), row(1)) {
             Ok((_, loaded)) => Ok(loaded.sheet.into_model(integration.clone())),
@@ -83,9 +93,7 @@ impl Account {
     ) -> Result<Option<Integration>, Error> {
         let tenant = &*self.org().tenant;
         let account = self.id();
-        let gets = vec![tenant.keys.account(account), tenant.keys.integration(account, integration)];
-        let needs = Needs::org_keys().freshness(freshness);
-        let (ground, set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+        let (ground, set) = self.read_integration(integration, freshness).await?;
         let [account_row, row] = set.gets.as_slice() else { return Ok(None) };
         let known = tenant.live_account(&ground, account, account_row.as_ref())?;
         let known = known.ok_or_else(|| Error::AccountNotFound(account.clone()))?;
@@ -112,9 +120,7 @@ impl Account {
     ) -> Result<Option<JobId>, Error> {
         let tenant = &*self.org().tenant;
         let account = self.id();
-        let gets = vec![tenant.keys.account(account), tenant.keys.integration(account, integration)];
-        let needs = Needs::org_keys().freshness(freshness);
-        let (ground, set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+        let (ground, set) = self.read_integration(integration, freshness).await?;
         let [account_row, row] = set.gets.as_slice() else { return Ok(None) };
         let (known, loaded) =
             tenant.live_integration(&ground, account, integration, account_row.as_ref(), row.as_ref())?;
