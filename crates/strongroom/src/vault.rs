@@ -360,7 +360,12 @@ async fn refuse_used(store: &impl Store) -> Result<(), Error> {
     }
 }
 
-fn check_store_row(store_id: &StoreId, root: &SealingKey, row: Option<&Versioned>) -> Result<(), Error> {
+/// Refuses a vault whose sealed `store` row is not there, or not of this root key.
+pub(crate) fn check_store_row(
+    store_id: &StoreId,
+    root: &SealingKey,
+    row: Option<&Versioned>,
+) -> Result<(), Error> {
     let name = "the sealed `store` row";
     let row = row.ok_or_else(|| Error::damaged(name, Damage::Missing))?;
     let sealed = SealedRow::decode(RowKind::Sealed, &row.value).map_err(|error| Error::row(name, error))?;
