@@ -23,6 +23,7 @@
 //! | keep accounts and their credentials | [`Org::create_account`], [`Account`], [`AppCredentials`] |
 //! | write on a condition | [`Expected`], [`WriteOptions`] |
 //! | keep sealed records of your own | [`Org::records`], [`Records`], [`RecordWrite`] |
+//! | rotate keys | [`Vault::rotate_data_keys`], [`Org::rotate_keys`], [`DataKeys`], [`KeyJob`], [`Vault::jobs`] |
 //! | go through a list | [`PageRequest`], [`Listing`], [`DefinitionFilter`] |
 //! | write a backend | [`Store`], [`store`] |
 //!
@@ -49,9 +50,11 @@ mod limits;
 mod model;
 mod options;
 mod org;
+mod place;
 mod record;
 mod records;
 mod resolve;
+mod rotation;
 mod scope;
 mod secret;
 pub mod store;
@@ -81,6 +84,10 @@ pub use model::{
 pub use options::WriteOptions;
 pub use org::Org;
 pub use records::{Record, RecordWrite, Records};
+pub use rotation::{
+    DataKeys, JobInfo, JobKind, JobOutcome, JobProgress, JobReport, JobState, KeyJob, OnUnreadable,
+    Unreadable, UnreadableCause,
+};
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;
 pub use store::Store;

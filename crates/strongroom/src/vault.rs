@@ -20,6 +20,7 @@ use crate::limits::Limits;
 use crate::model::Revision;
 use crate::org::Org;
 use crate::record::{RowError, RowKind, SealedRow, decode_header, encode_header};
+use crate::rotation::Runs;
 use crate::store::{
     Expect, Key, KeyRange, Page, ReadBatch, Scan, Store, StoreErrorKind, Versioned, WriteBatch,
 };
@@ -286,6 +287,7 @@ impl VaultOptions {
             limits: self.limits,
             clock: self.clock,
             abandoned: AtomicBool::new(false),
+            runs: Runs::default(),
         };
         Vault { engine: Arc::new(engine) }
     }
