@@ -16,6 +16,7 @@ use crate::format::PatternCache;
 use crate::keyspace::StoreKeys;
 use crate::limits::Limits;
 use crate::record::{decode_header, encode_header};
+use crate::rotation::Runs;
 use crate::store::{Expect, KeyRange, Page, ReadBatch, Scan, Store, StoreErrorKind, Versioned, WriteBatch};
 use crate::tenant::seal_row;
 use crate::unlock::Unlock;
@@ -158,6 +159,7 @@ impl VaultOptions {
             limits: self.limits,
             clock: self.clock,
             abandoned: AtomicBool::new(false),
+            runs: Runs::default(),
         };
         Vault { engine: Arc::new(engine) }
     }
