@@ -24,6 +24,7 @@
 //! | write on a condition | [`Expected`], [`WriteOptions`] |
 //! | keep sealed records of your own | [`Org::records`], [`Records`], [`RecordWrite`] |
 //! | go through a list | [`PageRequest`], [`Listing`], [`DefinitionFilter`] |
+//! | add, change and remove keys | [`Vault::slots`], [`Unlock`], [`KeyProvider`] |
 //! | write a backend | [`Store`], [`store`] |
 //!
 //! How it works inside, what it writes and what it withstands stands in [`docs`].
@@ -49,11 +50,14 @@ mod limits;
 mod model;
 mod options;
 mod org;
+pub mod provider;
+mod raw_key;
 mod record;
 mod records;
 mod resolve;
 mod scope;
 mod secret;
+mod slots;
 pub mod store;
 mod tenant;
 mod unlock;
@@ -75,15 +79,18 @@ pub use id::{
 pub use limits::Limits;
 pub use model::{
     Credential, CredentialInfo, Cursor, DefinitionRef, Expected, Found, Integration, LinkedAccount, Listing,
-    Origin, PageRequest, Resolution, Resolved, Revision, ScopedValue, Step, StoredDefinition, Trace, Upsert,
-    ValueWritten, VariableDefinition,
+    Origin, PageRequest, Resolution, Resolved, Revision, ScopedValue, SlotId, SlotInfo, SlotKind, Step,
+    StoredDefinition, Trace, Upsert, ValueWritten, VariableDefinition,
 };
 pub use options::WriteOptions;
 pub use org::Org;
+pub use provider::KeyProvider;
+pub use raw_key::{KeyFileError, RawKey};
 pub use records::{Record, RecordWrite, Records};
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;
+pub use slots::Slots;
 pub use store::Store;
-pub use unlock::{RawKey, Unlock};
+pub use unlock::Unlock;
 pub use values::{DeletedValue, NewValue};
 pub use vault::{Vault, VaultOptions};
