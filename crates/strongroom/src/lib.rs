@@ -23,6 +23,8 @@
 //! | keep accounts and their credentials | [`Org::create_account`], [`Account`], [`AppCredentials`] |
 //! | write on a condition | [`Expected`], [`WriteOptions`] |
 //! | keep sealed records of your own | [`Org::records`], [`Records`], [`RecordWrite`] |
+//! | see whether all rows are whole | [`Vault::verify`], [`Org::verify`], [`Verification`], [`VerifyReport`] |
+//! | rotate keys | [`Vault::rotate_data_keys`], [`Org::rotate_keys`], [`DataKeys`], [`KeyJob`], [`Vault::jobs`] |
 //! | go through a list | [`PageRequest`], [`Listing`], [`DefinitionFilter`] |
 //! | write a backend | [`Store`], [`store`] |
 //!
@@ -49,9 +51,11 @@ mod limits;
 mod model;
 mod options;
 mod org;
+mod place;
 mod record;
 mod records;
 mod resolve;
+mod rotation;
 mod scope;
 mod secret;
 pub mod store;
@@ -59,6 +63,7 @@ mod tenant;
 mod unlock;
 mod values;
 mod vault;
+mod verify;
 
 pub use account::Account;
 pub use accounts::{AccountWritten, CreateAccount, UpsertAccount};
@@ -81,9 +86,16 @@ pub use model::{
 pub use options::WriteOptions;
 pub use org::Org;
 pub use records::{Record, RecordWrite, Records};
+pub use rotation::{
+    DataKeys, JobInfo, JobKind, JobOutcome, JobProgress, JobReport, JobState, KeyJob, OnUnreadable,
+    Unreadable, UnreadableCause,
+};
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;
 pub use store::Store;
 pub use unlock::{RawKey, Unlock};
 pub use values::{DeletedValue, NewValue};
 pub use vault::{Vault, VaultOptions};
+pub use verify::{
+    Cause, Finding, Index, KeyState, KeyUse, Parent, RowName, RowPath, Verification, VerifyReport,
+};
