@@ -37,6 +37,16 @@ impl StoreKeys {
         KeyRange::prefix(&[WHOLE_STORE, SLOT])
     }
 
+    /// Where a store that is not yet a vault names the copy or restore that it is the target of.
+    pub(crate) fn arrival() -> Key {
+        Key::from(vec![WHOLE_STORE, ARRIVAL])
+    }
+
+    /// Every row of every tenant but their jobs.
+    pub(crate) fn tenants() -> KeyRange {
+        KeyRange::prefix(&[TENANT])
+    }
+
     /// All jobs of all tenants, each followed by `org 00 | environment 00 | id`.
     pub(crate) fn jobs() -> KeyRange {
         KeyRange::prefix(&[WHOLE_STORE, JOB])
@@ -55,6 +65,22 @@ impl TenantKeys {
         push_id(&mut prefix, org.to_text().as_str());
         push_id(&mut prefix, environment.as_str());
         Self { prefix }
+    }
+
+    /// Every row of the tenant but its jobs.
+    pub(crate) fn all(&self) -> KeyRange {
+        KeyRange::prefix(&self.prefix)
+    }
+
+    /// The jobs of the tenant.
+    pub(crate) fn jobs(&self) -> KeyRange {
+        let tenant = self.prefix.get(1..).unwrap_or_default();
+        KeyRange::prefix(&[&[WHOLE_STORE, JOB], tenant].concat())
+    }
+
+    /// The keyrings of the org and of all its accounts.
+    pub(crate) fn keyrings(&self) -> KeyRange {
+        KeyRange::prefix(&self.start(KEYRING))
     }
 
     /// The keyring of the org, or of one account.
@@ -233,6 +259,13 @@ pub(crate) fn parse_job(key: &Key) -> Option<(OrgId, Environment, DocumentId)> {
     Some((org.parse().ok()?, environment.parse().ok()?, DocumentId::from_bytes(id)?))
 }
 
+/// The org and environment that a row belongs to.
+pub(crate) fn parse_tenant(key: &[u8]) -> Option<(OrgId, Environment)> {
+    let (org, rest) = take_id(key.strip_prefix(&[TENANT])?)?;
+    let (environment, _) = take_id(rest)?;
+    Some((org.parse().ok()?, environment.parse().ok()?))
+}
+
 /// The scope and definition in the key of a value that lies in `values`.
 pub(crate) fn parse_value(keys: &TenantKeys, key: &[u8]) -> Option<(Scope, DefinitionId)> {
     let rest = key.strip_prefix(keys.start(VALUE).as_slice())?;
@@ -307,6 +340,7 @@ const HEADER: u8 = 0x01;
 const SLOT: u8 = 0x02;
 const STORE_ROW: u8 = 0x03;
 const JOB: u8 = 0x04;
+const ARRIVAL: u8 = 0x06;
 
 const KEYRING: u8 = 0x01;
 const EPOCH: u8 = 0x02;

@@ -23,6 +23,7 @@
 //! | keep accounts and their credentials | [`Org::create_account`], [`Account`], [`AppCredentials`] |
 //! | write on a condition | [`Expected`], [`WriteOptions`] |
 //! | keep sealed records of your own | [`Org::records`], [`Records`], [`RecordWrite`] |
+//! | back up and restore | [`Vault::backup`], [`Backup`] |
 //! | go through a list | [`PageRequest`], [`Listing`], [`DefinitionFilter`] |
 //! | write a backend | [`Store`], [`store`] |
 //!
@@ -56,6 +57,7 @@ mod scope;
 mod secret;
 pub mod store;
 mod tenant;
+mod transfer;
 mod unlock;
 mod values;
 mod vault;
@@ -66,7 +68,7 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use credentials::AppCredentials;
 pub use definitions::{DefinitionChange, DefinitionFilter, FormatChange, Mismatch, OnMismatch};
 pub use envelope::{Argon2Error, Argon2Params, DekId};
-pub use error::{Damage, Error};
+pub use error::{BackupFault, Damage, Error};
 pub use format::{FormatError, LengthBounds, VarFormat};
 pub use id::{
     CredentialKey, DefinitionId, DefinitionName, DocumentId, Environment, IdError, IntegrationId,
@@ -84,6 +86,7 @@ pub use records::{Record, RecordWrite, Records};
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;
 pub use store::Store;
+pub use transfer::{Backup, BackupSummary, Phase, Progress};
 pub use unlock::{RawKey, Unlock};
 pub use values::{DeletedValue, NewValue};
 pub use vault::{Vault, VaultOptions};

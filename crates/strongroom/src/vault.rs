@@ -231,7 +231,7 @@ impl VaultOptions {
     }
 
     /// The root key from the first slot that `unlock` opens.
-    async fn open_slots(
+    pub(crate) async fn open_slots(
         &self,
         store_id: &StoreId,
         slots: &Page,
@@ -276,7 +276,7 @@ impl VaultOptions {
         })
     }
 
-    fn assemble(self, store: impl Store, store_id: StoreId, root: Root) -> Vault {
+    pub(crate) fn assemble(self, store: impl Store, store_id: StoreId, root: Root) -> Vault {
         let engine = Engine {
             store: Box::new(store),
             store_id,
@@ -338,15 +338,20 @@ impl StoreSheet {
 /// The header, the `store` row and the slots; an error where there is no vault.
 async fn read_head(store: &impl Store) -> Result<(StoreId, Option<Versioned>, Page), Error> {
     let request = ReadBatch {
-        gets: vec![StoreKeys::header(), StoreKeys::store_row()],
+        gets: vec![StoreKeys::header(), StoreKeys::store_row(), StoreKeys::arrival()],
         scans: vec![Scan::new(StoreKeys::slots(), SLOTS_MAX), Scan::new(KeyRange::all(), 1).keys_only()],
     };
     let mut set = store.read(&request).await?;
     let any_row = set.scans.pop().is_some_and(|page| !page.rows.is_empty());
     let slots = set.scans.pop().unwrap_or_default();
+    let arrival = set.gets.pop().flatten();
     let store_row = set.gets.pop().flatten();
     let Some(header) = set.gets.pop().flatten() else {
-        return Err(if any_row { Error::ForeignStore } else { Error::NotInitialised });
+        return Err(match (arrival, any_row) {
+            (Some(_), _) => Error::Unfinished,
+            (None, true) => Error::ForeignStore,
+            (None, false) => Error::NotInitialised,
+        });
     };
     let store_id = decode_header(&header.value).map_err(|error| Error::row("the store's header", error))?;
     Ok((store_id, store_row, slots))
