@@ -67,17 +67,6 @@ impl TenantKeys {
         Self { prefix }
     }
 
-    /// Every row of the tenant but its jobs.
-    pub(crate) fn all(&self) -> KeyRange {
-        KeyRange::prefix(&self.prefix)
-    }
-
-    /// The jobs of the tenant.
-    pub(crate) fn jobs(&self) -> KeyRange {
-        let tenant = self.prefix.get(1..).unwrap_or_default();
-        KeyRange::prefix(&[&[WHOLE_STORE, JOB], tenant].concat())
-    }
-
     /// The keyrings of the org and of all its accounts.
     pub(crate) fn keyrings(&self) -> KeyRange {
         KeyRange::prefix(&self.start(KEYRING))
@@ -226,10 +215,26 @@ impl TenantKeys {
         Key::of(self.start(EPOCH))
     }
 
+    /// Every row of the tenant but its jobs.
+    pub(crate) fn all(&self) -> KeyRange {
+        KeyRange::prefix(&self.prefix)
+    }
+
+    /// The jobs of the tenant.
+    pub(crate) fn jobs(&self) -> KeyRange {
+        let tenant = self.prefix.get(1..).unwrap_or_default();
+        KeyRange::prefix(&[&[WHOLE_STORE, JOB], tenant].concat())
+    }
+
     /// A job of this tenant. It stands with the rows of the whole store, where a runner finds it.
     pub(crate) fn job(&self, id: &DocumentId) -> Key {
         let tenant = self.prefix.get(1..).unwrap_or_default();
         Key::from([&[WHOLE_STORE, JOB], tenant, id.as_bytes().as_slice()].concat())
+    }
+
+    /// What every key of the tenant but those of its jobs starts with.
+    pub(crate) fn prefix(&self) -> &[u8] {
+        &self.prefix
     }
 
     fn start(&self, kind: u8) -> KeyBytes {
@@ -257,13 +262,6 @@ pub(crate) fn parse_job(key: &Key) -> Option<(OrgId, Environment, DocumentId)> {
     let (org, rest) = take_id(rest)?;
     let (environment, id) = take_id(rest)?;
     Some((org.parse().ok()?, environment.parse().ok()?, DocumentId::from_bytes(id)?))
-}
-
-/// The org and environment that a row belongs to.
-pub(crate) fn parse_tenant(key: &[u8]) -> Option<(OrgId, Environment)> {
-    let (org, rest) = take_id(key.strip_prefix(&[TENANT])?)?;
-    let (environment, _) = take_id(rest)?;
-    Some((org.parse().ok()?, environment.parse().ok()?))
 }
 
 /// The scope and definition in the key of a value that lies in `values`.
@@ -314,13 +312,13 @@ fn push_scope(key: &mut KeyBytes, scope: &Scope) {
     }
 }
 
-fn take_id(bytes: &[u8]) -> Option<(&str, &[u8])> {
+pub(crate) fn take_id(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let end = bytes.iter().position(|&byte| byte == 0)?;
     let (id, rest) = bytes.split_at_checked(end)?;
     Some((std::str::from_utf8(id).ok()?, rest.get(1..)?))
 }
 
-fn take_scope(bytes: &[u8]) -> Option<(Scope, &[u8])> {
+pub(crate) fn take_scope(bytes: &[u8]) -> Option<(Scope, &[u8])> {
     let (&tag, rest) = bytes.split_first()?;
     if tag == SCOPE_ORG {
         return Some((Scope::Org, rest));
@@ -333,31 +331,31 @@ fn take_scope(bytes: &[u8]) -> Option<(Scope, &[u8])> {
     }
 }
 
-const WHOLE_STORE: u8 = 0x00;
-const TENANT: u8 = 0x01;
+pub(crate) const WHOLE_STORE: u8 = 0x00;
+pub(crate) const TENANT: u8 = 0x01;
 
-const HEADER: u8 = 0x01;
-const SLOT: u8 = 0x02;
-const STORE_ROW: u8 = 0x03;
-const JOB: u8 = 0x04;
-const ARRIVAL: u8 = 0x06;
+pub(crate) const HEADER: u8 = 0x01;
+pub(crate) const SLOT: u8 = 0x02;
+pub(crate) const STORE_ROW: u8 = 0x03;
+pub(crate) const JOB: u8 = 0x04;
+pub(crate) const ARRIVAL: u8 = 0x06;
 
-const KEYRING: u8 = 0x01;
-const EPOCH: u8 = 0x02;
-const COUNT: u8 = 0x03;
-const DEFINITION: u8 = 0x10;
-const DEFINITION_NAME: u8 = 0x11;
-const DEFINITION_VALUE: u8 = 0x12;
-const VALUE: u8 = 0x20;
-const VALUE_ID: u8 = 0x21;
-const ACCOUNT: u8 = 0x30;
-const INTEGRATION: u8 = 0x31;
-const CREDENTIAL: u8 = 0x32;
-const RECORD: u8 = 0x40;
+pub(crate) const KEYRING: u8 = 0x01;
+pub(crate) const EPOCH: u8 = 0x02;
+pub(crate) const COUNT: u8 = 0x03;
+pub(crate) const DEFINITION: u8 = 0x10;
+pub(crate) const DEFINITION_NAME: u8 = 0x11;
+pub(crate) const DEFINITION_VALUE: u8 = 0x12;
+pub(crate) const VALUE: u8 = 0x20;
+pub(crate) const VALUE_ID: u8 = 0x21;
+pub(crate) const ACCOUNT: u8 = 0x30;
+pub(crate) const INTEGRATION: u8 = 0x31;
+pub(crate) const CREDENTIAL: u8 = 0x32;
+pub(crate) const RECORD: u8 = 0x40;
 
-const SCOPE_ORG: u8 = 0x00;
-const SCOPE_ACCOUNT: u8 = 0x01;
-const SCOPE_WORKFLOW: u8 = 0x02;
+pub(crate) const SCOPE_ORG: u8 = 0x00;
+pub(crate) const SCOPE_ACCOUNT: u8 = 0x01;
+pub(crate) const SCOPE_WORKFLOW: u8 = 0x02;
 
 #[cfg(test)]
 mod tests {

@@ -24,6 +24,7 @@
 //! | write on a condition | [`Expected`], [`WriteOptions`] |
 //! | keep sealed records of your own | [`Org::records`], [`Records`], [`RecordWrite`] |
 //! | back up and restore | [`Vault::backup`], [`Backup`] |
+//! | see whether all rows are whole | [`Vault::verify`], [`Org::verify`], [`Verification`], [`VerifyReport`] |
 //! | go through a list | [`PageRequest`], [`Listing`], [`DefinitionFilter`] |
 //! | write a backend | [`Store`], [`store`] |
 //!
@@ -50,6 +51,7 @@ mod limits;
 mod model;
 mod options;
 mod org;
+mod place;
 mod record;
 mod records;
 mod resolve;
@@ -61,6 +63,7 @@ mod transfer;
 mod unlock;
 mod values;
 mod vault;
+mod verify;
 
 pub use account::Account;
 pub use accounts::{AccountWritten, CreateAccount, UpsertAccount};
@@ -90,3 +93,6 @@ pub use transfer::{Backup, BackupSummary, Phase, Progress};
 pub use unlock::{RawKey, Unlock};
 pub use values::{DeletedValue, NewValue};
 pub use vault::{Vault, VaultOptions};
+pub use verify::{
+    Cause, Finding, Index, KeyState, KeyUse, Parent, RowName, RowPath, Verification, VerifyReport,
+};

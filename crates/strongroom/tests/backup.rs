@@ -13,7 +13,7 @@ use strongroom_memory::MemoryStore;
 
 mod rig;
 
-use rig::{Hooked, Point, Rows, audit, empty, furnished, load, open, org, rows, text, unlock, verbs, view};
+use rig::{Hooked, Point, Rows, audit, empty, furnished, load, open, org, rows, sound, text, unlock, verbs, view};
 
 fn backup(vault: &Vault) -> (Vec<u8>, BackupSummary) {
     let mut file = Vec::new();
@@ -41,6 +41,7 @@ fn what_comes_back_is_every_row_as_it_was() {
     assert_eq!((summary.bytes, summary.unsettled.len()), (file.len() as u64, 0));
     block_on(org(&vault).set_value("V", Scope::Org, "written after")).unwrap();
     audit(&store);
+    sound(&store);
 }
 
 #[test]
@@ -90,6 +91,7 @@ fn a_write_at_any_moment_of_a_backup_is_in_it_or_not() {
             let seen = view(&org(&vault));
             assert!(seen == before || seen == after, "{} at read {skip}", verb.name);
             audit(&restored);
+            sound(&restored);
         }
     }
 }
@@ -115,6 +117,7 @@ fn a_tenant_that_is_written_to_all_the_time_is_named_and_every_row_of_it_opens()
     let vault = block_on(restore(&file, Arc::clone(&restored))).unwrap();
     view(&org(&vault));
     audit(&restored);
+    sound(&restored);
 }
 
 #[test]

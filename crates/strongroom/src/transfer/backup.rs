@@ -11,7 +11,8 @@ use crate::engine::Engine;
 use crate::envelope::random;
 use crate::error::{Damage, Error};
 use crate::id::{Environment, OrgId};
-use crate::keyspace::{StoreKeys, TenantKeys, parse_tenant};
+use crate::keyspace::{StoreKeys, TenantKeys};
+use crate::place::parse_tenant;
 use crate::store::{KeyRange, Store, Versioned};
 use crate::vault::Vault;
 
@@ -108,8 +109,7 @@ impl HeadRows {
 async fn next_tenant(engine: &Engine, rest: KeyRange) -> Result<Option<(OrgId, Environment)>, Error> {
     let page = engine.scan(rest, 1).await?;
     let Some((key, _)) = page.rows.first() else { return Ok(None) };
-    let tenant = parse_tenant(key.as_bytes());
-    tenant.map(Some).ok_or_else(|| Error::damaged("the key of a row", Damage::Malformed))
+    parse_tenant(key).map(Some).ok_or_else(|| Error::damaged("the key of a row", Damage::Malformed))
 }
 
 /// Writes tenants to a file.
