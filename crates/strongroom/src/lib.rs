@@ -24,6 +24,7 @@
 //! | write on a condition | [`Expected`], [`WriteOptions`] |
 //! | see how the caches do | [`Vault::cache_stats`], [`CacheStats`] |
 //! | keep sealed records of your own | [`Org::records`], [`Records`], [`RecordWrite`] |
+//! | back up and restore | [`Vault::backup`], [`Backup`] |
 //! | see whether all rows are whole | [`Vault::verify`], [`Org::verify`], [`Verification`], [`VerifyReport`] |
 //! | rotate keys | [`Vault::rotate_data_keys`], [`Org::rotate_keys`], [`DataKeys`], [`KeyJob`], [`Vault::jobs`] |
 //! | go through a list | [`PageRequest`], [`Listing`], [`DefinitionFilter`] |
@@ -65,6 +66,7 @@ mod secret;
 mod slots;
 pub mod store;
 mod tenant;
+mod transfer;
 mod unlock;
 mod values;
 mod vault;
@@ -77,7 +79,7 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use credentials::AppCredentials;
 pub use definitions::{DefinitionChange, DefinitionFilter, FormatChange, Mismatch, OnMismatch};
 pub use envelope::{Argon2Error, Argon2Params, DekId};
-pub use error::{Damage, Error};
+pub use error::{BackupFault, Damage, Error};
 pub use format::{FormatError, LengthBounds, VarFormat};
 pub use id::{
     CredentialKey, DefinitionId, DefinitionName, DocumentId, Environment, IdError, IntegrationId,
@@ -102,6 +104,7 @@ pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;
 pub use slots::Slots;
 pub use store::Store;
+pub use transfer::{Backup, BackupSummary, Phase, Progress};
 pub use unlock::Unlock;
 pub use values::{DeletedValue, NewValue};
 pub use vault::{Vault, VaultOptions};

@@ -169,7 +169,7 @@ impl VaultOptions {
         Argon2Bounds { today: self.argon2, ceiling: self.argon2_ceiling }
     }
 
-    fn assemble(self, store: impl Store, store_id: StoreId, root: Root) -> Vault {
+    pub(crate) fn assemble(self, store: impl Store, store_id: StoreId, root: Root) -> Vault {
         let engine = Engine {
             store: Box::new(store),
             store_id,
