@@ -23,7 +23,7 @@
 //! | keep accounts and their credentials | [`Org::create_account`], [`Account`], [`AppCredentials`] |
 //! | write on a condition | [`Expected`], [`WriteOptions`] |
 //! | keep sealed records of your own | [`Org::records`], [`Records`], [`RecordWrite`] |
-//! | back up and restore | [`Vault::backup`], [`Backup`] |
+//! | back up, restore and move | [`Vault::backup`], [`Backup`], [`Vault::copy_to`] |
 //! | see whether all rows are whole | [`Vault::verify`], [`Org::verify`], [`Verification`], [`VerifyReport`] |
 //! | go through a list | [`PageRequest`], [`Listing`], [`DefinitionFilter`] |
 //! | write a backend | [`Store`], [`store`] |
@@ -41,6 +41,7 @@ mod engine;
 mod envelope;
 mod error;
 pub mod format;
+mod gate;
 #[cfg(feature = "hazmat")]
 pub mod hazmat;
 #[macro_use]
@@ -89,7 +90,7 @@ pub use records::{Record, RecordWrite, Records};
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;
 pub use store::Store;
-pub use transfer::{Backup, BackupSummary, Phase, Progress};
+pub use transfer::{Backup, BackupSummary, CopySummary, Phase, Progress};
 pub use unlock::{RawKey, Unlock};
 pub use values::{DeletedValue, NewValue};
 pub use vault::{Vault, VaultOptions};

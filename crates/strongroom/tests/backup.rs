@@ -13,7 +13,9 @@ use strongroom_memory::MemoryStore;
 
 mod rig;
 
-use rig::{Hooked, Point, Rows, audit, empty, furnished, load, open, org, rows, sound, text, unlock, verbs, view};
+use rig::{
+    Hooked, Point, Rows, audit, empty, furnished, load, open, org, rows, sound, text, unlock, verbs, view,
+};
 
 fn backup(vault: &Vault) -> (Vec<u8>, BackupSummary) {
     let mut file = Vec::new();

@@ -13,6 +13,7 @@ use crate::engine::{Engine, Root};
 use crate::envelope::{Argon2Params, DekId, StoreId, random};
 use crate::error::Error;
 use crate::format::PatternCache;
+use crate::gate::Gate;
 use crate::keyspace::StoreKeys;
 use crate::limits::Limits;
 use crate::record::{decode_header, encode_header};
@@ -121,7 +122,10 @@ impl VaultOptions {
             batch.put(key, row);
         }
         match store.commit(Arc::new(batch)).await {
-            Ok(_) => Ok(self.assemble(store, store_id, root)),
+            Ok(committed) => {
+                let gate = Gate::of_header(committed.revision, None);
+                Ok(self.assemble(store, store_id, root, gate))
+            }
             Err(error) => Err(match error.kind() {
                 StoreErrorKind::Conflict { .. } => Error::AlreadyInitialised,
                 StoreErrorKind::Indeterminate => Error::Indeterminate(error),
@@ -136,7 +140,7 @@ impl VaultOptions {
     /// Those of [`Vault::open`], [`Error::UnexpectedVault`] when an expected id differs, and
     /// [`Error::KeyDerivation`] when a slot asks for more than the ceiling.
     pub async fn open(self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
-        let (store_id, store_row, slots) = read_head(&store).await?;
+        let Head { store_id, store_row, slots, gate } = read_head(&store).await?;
         if self.store_id.as_ref().is_some_and(|expected| *expected != hex::encode(store_id)) {
             return Err(Error::UnexpectedVault);
         }
@@ -145,10 +149,10 @@ impl VaultOptions {
             return Err(Error::UnexpectedVault);
         }
         check_store_row(&store_id, &root.key, store_row.as_ref())?;
-        Ok(self.assemble(store, store_id, root))
+        Ok(self.assemble(store, store_id, root, gate))
     }
 
-    pub(crate) fn assemble(self, store: impl Store, store_id: StoreId, root: Root) -> Vault {
+    pub(crate) fn assemble(self, store: impl Store, store_id: StoreId, root: Root, gate: Gate) -> Vault {
         let engine = Engine {
             store: Box::new(store),
             store_id,
@@ -158,20 +162,30 @@ impl VaultOptions {
             limits: self.limits,
             clock: self.clock,
             abandoned: AtomicBool::new(false),
+            gate,
         };
         Vault { engine: Arc::new(engine) }
     }
 }
 
+/// The rows by which a vault is opened.
+struct Head {
+    store_id: StoreId,
+    store_row: Option<Versioned>,
+    slots: Page,
+    gate: Gate,
+}
+
 /// The header, the `store` row and the slots; an error where there is no vault.
-async fn read_head(store: &impl Store) -> Result<(StoreId, Option<Versioned>, Page), Error> {
+async fn read_head(store: &impl Store) -> Result<Head, Error> {
     let request = ReadBatch {
-        gets: vec![StoreKeys::header(), StoreKeys::store_row(), StoreKeys::arrival()],
+        gets: vec![StoreKeys::header(), StoreKeys::store_row(), StoreKeys::arrival(), StoreKeys::retired()],
         scans: vec![Scan::new(StoreKeys::slots(), SLOTS_MAX), Scan::new(KeyRange::all(), 1).keys_only()],
     };
     let mut set = store.read(&request).await?;
     let any_row = set.scans.pop().is_some_and(|page| !page.rows.is_empty());
     let slots = set.scans.pop().unwrap_or_default();
+    let retired = set.gets.pop().flatten();
     let arrival = set.gets.pop().flatten();
     let store_row = set.gets.pop().flatten();
     let Some(header) = set.gets.pop().flatten() else {
@@ -182,7 +196,8 @@ async fn read_head(store: &impl Store) -> Result<(StoreId, Option<Versioned>, Pa
         });
     };
     let store_id = decode_header(&header.value).map_err(|error| Error::row("the store's header", error))?;
-    Ok((store_id, store_row, slots))
+    let gate = Gate::of_header(header.revision, retired.as_ref());
+    Ok(Head { store_id, store_row, slots, gate })
 }
 
 async fn refuse_used(store: &impl Store) -> Result<(), Error> {

@@ -7,7 +7,7 @@ use crate::envelope::Slot;
 use crate::error::{Damage, Error};
 use crate::keyspace::StoreKeys;
 use crate::place::{Place, parse_store_row};
-use crate::record::decode_header;
+use crate::record::{decode_header, decode_transfer};
 use crate::store::{Key, ReadBatch, Scan, Versioned};
 use crate::vault::check_store_row;
 
@@ -37,6 +37,10 @@ pub(super) fn judge(engine: &Engine, key: &Key, row: &Versioned) -> Judged {
             Err(error) => Verdict::bad(Cause::of(error)),
         },
         Some(Place::Slot(id)) => judge_slot(engine, id, row),
+        Some(Place::Note) => match decode_transfer(&row.value) {
+            Ok(_) => Verdict::Fine,
+            Err(error) => Verdict::bad(Cause::of(Error::row("", error))),
+        },
         _ => Verdict::bad(Cause::Foreign),
     };
     Judged::of_store(place, verdict)
