@@ -19,6 +19,8 @@ pub(crate) enum Place {
     /// That the vault moved, or that a backup was made.
     Note,
     Job(DocumentId),
+    /// A job on keys, which belongs to no tenant.
+    KeyJob(DocumentId),
     Keyring(Option<LinkedAccountId>),
     Epoch,
     Count,
@@ -44,13 +46,14 @@ pub(crate) fn parse_tenant(key: &Key) -> Option<(OrgId, Environment)> {
     Some((org.parse().ok()?, environment.parse().ok()?))
 }
 
-/// What a key of the whole store says it is. Jobs have a tenant.
+/// What a key of the whole store says it is. Jobs other than those on keys have a tenant.
 pub(crate) fn parse_store_row(key: &Key) -> Option<Place> {
     match key.as_bytes() {
         [keyspace::WHOLE_STORE, keyspace::HEADER] => Some(Place::Header),
         [keyspace::WHOLE_STORE, keyspace::STORE_ROW] => Some(Place::StoreRow),
         [keyspace::WHOLE_STORE, keyspace::RETIRED] => Some(Place::Note),
         [keyspace::WHOLE_STORE, keyspace::SLOT, id @ ..] => Some(Place::Slot(id.try_into().ok()?)),
+        [keyspace::WHOLE_STORE, keyspace::KEY_JOB, id @ ..] => DocumentId::from_bytes(id).map(Place::KeyJob),
         _ => None,
     }
 }

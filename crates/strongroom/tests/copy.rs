@@ -93,7 +93,7 @@ fn a_write_at_any_moment_arrives_or_is_refused() {
                 let answer = Arc::new(std::sync::Mutex::new(None));
                 let told = Arc::clone(&answer);
                 hooked.once_after(point, skip, move || {
-                    *told.lock().unwrap() = Some(block_on(verb.run(writer)))
+                    *told.lock().unwrap() = Some(block_on(verb.run(writer)));
                 });
                 let target = Arc::new(MemoryStore::new());
                 copy(&vault, &target).unwrap();

@@ -8,11 +8,12 @@ use crate::clock::Timestamp;
 use crate::engine::Root;
 use crate::envelope::{MacKey, Slot};
 use crate::error::{BackupFault, Error};
+use crate::gate::Gate;
 use crate::id::{Environment, OrgId};
 use crate::keyspace::StoreKeys;
-use crate::store::{Page, Revision, Versioned};
+use crate::store::{Revision, Versioned};
 use crate::unlock::Unlock;
-use crate::vault::VaultOptions;
+use crate::vault::{self, SlotRow, VaultOptions};
 
 /// A backup file that was read to its end and found whole, genuine and in its order.
 pub struct Backup<R> {
@@ -52,7 +53,7 @@ impl<R: Read + Seek + Send> Backup<R> {
             return Err(Error::BadBackup(BackupFault::Altered));
         }
         let head = Head::decode(&first.body)?;
-        let root = Root::new(options.open_slots(&head.store_id, &slots(&head)?, &unlock).await?);
+        let root = options.open_root(&vault_head(&head)?, &unlock).await?;
         let mac = mac_key(&root.bytes, &head.store_id, &head.file_id);
         first.check(&mac, &head.file_id)?;
         let checked = check_rest(&mut frames, &mac, &head)?;
@@ -187,13 +188,19 @@ fn check_rest(frames: &mut FrameReader<impl Read>, mac: &MacKey, head: &Head) ->
     }
 }
 
-/// The slots of a file, as a store would answer them.
-fn slots(head: &Head) -> Result<Page, Error> {
-    let rows = head.slots.iter().map(|row| {
+/// The head of a file, as a store would answer it.
+fn vault_head(head: &Head) -> Result<vault::Head, Error> {
+    let versioned = |row: &Vec<u8>| Versioned { value: row.clone(), revision: Revision(0) };
+    let slots = head.slots.iter().map(|row| {
         let slot = Slot::decode(row).map_err(|error| Error::row("the key slot", error))?;
-        Ok((StoreKeys::slot(&slot.id), Versioned { value: row.clone(), revision: Revision(0) }))
+        Ok(SlotRow::decode(&head.store_id, &StoreKeys::slot(&slot.place.id), &versioned(row)))
     });
-    Ok(Page { rows: rows.collect::<Result<_, Error>>()?, more: false })
+    Ok(vault::Head {
+        store_id: head.store_id,
+        store_row: head.store_row.as_ref().map(versioned),
+        slots: slots.collect::<Result<_, Error>>()?,
+        gate: Gate::of_header(Revision(0), None),
+    })
 }
 
 impl<R> fmt::Debug for Backup<R> {

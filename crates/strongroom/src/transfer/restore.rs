@@ -48,7 +48,7 @@ impl<R: Read + Seek + Send> Backup<R> {
         let mut head_rows = vec![(StoreKeys::store_row(), store_row)];
         for row in std::mem::take(&mut self.head.slots) {
             let slot = Slot::decode(&row).map_err(|error| Error::row("the key slot", error))?;
-            head_rows.push((StoreKeys::slot(&slot.id), row));
+            head_rows.push((StoreKeys::slot(&slot.place.id), row));
         }
         let gate = Gate::of_header(arrival.finish(head_rows).await?.revision, None);
         Ok(self.options.assemble(store, store_id, self.root, gate))
