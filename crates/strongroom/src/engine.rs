@@ -9,6 +9,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::envelope::{Argon2Bounds, KeyMaterial, SealingKey, StoreId};
 use crate::error::Error;
 use crate::format::PatternCache;
+use crate::gate::Gate;
 use crate::limits::Limits;
 use crate::rotation::Runs;
 use crate::store::{
@@ -30,6 +31,8 @@ pub(crate) struct Engine {
     pub(crate) clock: Box<dyn Clock>,
     /// Set when a future was dropped in the middle of a commit that changes what the caches hold.
     pub(crate) abandoned: AtomicBool,
+    /// What lets writes pass.
+    pub(crate) gate: Gate,
     /// The jobs on keys that this engine runs at the moment.
     pub(crate) runs: Runs,
 }
@@ -100,9 +103,12 @@ impl Engine {
     /// Applies a batch. `None` means that another writer was faster: read again and plan anew.
     pub(crate) async fn commit(
         &self,
-        batch: WriteBatch,
+        mut batch: WriteBatch,
         touches: Touches,
     ) -> Result<Option<Committed>, Error> {
+        let (gate, pass) = self.gate_expectation().await?;
+        // Last, so that a conflict there means that everything else still holds.
+        batch.expect(gate, pass);
         let batch = Arc::new(batch);
         let watch = CommitWatch::begin(self, &batch, touches);
         let answer = commit_surely(&*self.store, &batch).await;
@@ -112,6 +118,10 @@ impl Engine {
         match answer {
             Ok(committed) => Ok(Some(committed)),
             Err(Error::Store(error)) if is_lost_race(error.kind()) => {
+                let at_gate = StoreErrorKind::Conflict { index: batch.expect.len() - 1 };
+                if error.kind() == at_gate {
+                    self.look_at_gate().await?;
+                }
                 self.caches.forget(batch.expect.iter().map(|(key, _)| key));
                 Ok(None)
             }

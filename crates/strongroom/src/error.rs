@@ -201,6 +201,12 @@ pub enum Error {
     /// A backup file could not be read or written.
     #[error("the backup file could not be read or written")]
     BackupFile(#[source] std::io::Error),
+    /// The vault was copied to another store, or is about to be, and takes no more writes here. It still reads.
+    #[error("the vault was moved to another store: this one takes no writes")]
+    Retired,
+    /// A copy does not hold what its source holds. The source is as it was.
+    #[error("the copy differs from its source: the target's rows are not what was written")]
+    CopyDiffers,
     /// The store holds what a copy or restore left that has not come to its end.
     #[error("a copy or restore into this store has not come to its end: run the same one again")]
     Unfinished,

@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::engine::Root;
 use crate::envelope::{MacKey, Slot};
 use crate::error::{BackupFault, Error};
+use crate::gate::Gate;
 use crate::id::{Environment, OrgId};
 use crate::keyspace::StoreKeys;
 use crate::store::{Revision, Versioned};
@@ -52,7 +53,7 @@ impl<R: Read + Seek + Send> Backup<R> {
             return Err(Error::BadBackup(BackupFault::Altered));
         }
         let head = Head::decode(&first.body)?;
-        let root = Root::new(options.open_slots(&vault_head(&head)?, &unlock).await?.root);
+        let root = options.open_root(&vault_head(&head)?, &unlock).await?;
         let mac = mac_key(&root.bytes, &head.store_id, &head.file_id);
         first.check(&mac, &head.file_id)?;
         let checked = check_rest(&mut frames, &mac, &head)?;
@@ -187,15 +188,19 @@ fn check_rest(frames: &mut FrameReader<impl Read>, mac: &MacKey, head: &Head) ->
     }
 }
 
-/// The slots of a file, as if they had been read from a store.
+/// The head of a file, as a store would answer it.
 fn vault_head(head: &Head) -> Result<vault::Head, Error> {
-    let stored = |value: &Vec<u8>| Versioned { value: value.clone(), revision: Revision(0) };
+    let versioned = |row: &Vec<u8>| Versioned { value: row.clone(), revision: Revision(0) };
     let slots = head.slots.iter().map(|row| {
         let slot = Slot::decode(row).map_err(|error| Error::row("the key slot", error))?;
-        Ok(SlotRow::decode(&head.store_id, &StoreKeys::slot(&slot.place.id), &stored(row)))
+        Ok(SlotRow::decode(&head.store_id, &StoreKeys::slot(&slot.place.id), &versioned(row)))
     });
-    let slots = slots.collect::<Result<_, Error>>()?;
-    Ok(vault::Head { store_id: head.store_id, store_row: head.store_row.as_ref().map(stored), slots })
+    Ok(vault::Head {
+        store_id: head.store_id,
+        store_row: head.store_row.as_ref().map(versioned),
+        slots: slots.collect::<Result<_, Error>>()?,
+        gate: Gate::of_header(Revision(0), None),
+    })
 }
 
 impl<R> fmt::Debug for Backup<R> {
