@@ -112,3 +112,103 @@ impl fmt::Debug for RedbStore {
 }
 
 const CAPABILITIES: Capabilities = Capabilities::embedded(Durability::PowerLoss);
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+    use futures_executor::block_on;
+    use redb::StorageBackend;
+    use redb::backends::InMemoryBackend;
+    use strongroom::store::{Key, StoreErrorKind};
+
+    use super::*;
+
+    /// A disk that is full from some moment on, and counts what is asked of it then.
+    #[derive(Debug, Clone, Default)]
+    struct Filling {
+        is_full: Arc<AtomicBool>,
+        asked: Arc<AtomicU64>,
+    }
+
+    impl Filling {
+        fn check(&self) -> io::Result<()> {
+            if !self.is_full.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            Err(io::ErrorKind::StorageFull.into())
+        }
+    }
+
+    #[derive(Debug)]
+    struct Full(InMemoryBackend, Filling);
+
+    impl StorageBackend for Full {
+        fn len(&self) -> io::Result<u64> {
+            self.0.len()
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            self.0.read(offset, out)
+        }
+
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.0.set_len(len)
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            self.1.check()
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            self.0.write(offset, data)
+        }
+    }
+
+    fn put(key: &str) -> Arc<WriteBatch> {
+        let mut batch = WriteBatch::default();
+        batch.put(Key::from(key.as_bytes()), b"secret-value".to_vec());
+        Arc::new(batch)
+    }
+
+    fn filling() -> (RedbStore, Filling) {
+        let filling = Filling::default();
+        let writer = file::initialise(Full(InMemoryBackend::new(), filling.clone())).unwrap();
+        let store = RedbStore::start(writer, None).unwrap();
+        block_on(store.commit(put("first"))).unwrap();
+        filling.is_full.store(true, Ordering::Relaxed);
+        (store, filling)
+    }
+
+    #[test]
+    fn a_failed_sync_poisons_the_store_and_is_not_tried_again() {
+        let (store, filling) = filling();
+        let error = block_on(store.commit(put("secret-key"))).unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Poisoned);
+        assert!(!format!("{error:?}").contains("secret"));
+        let request = ReadBatch { gets: vec![Key::from(b"first".as_slice())], scans: vec![] };
+        let kinds = [
+            block_on(store.commit(put("k"))).unwrap_err().kind(),
+            block_on(store.read(&request)).unwrap_err().kind(),
+            block_on(store.close()).unwrap_err().kind(),
+            block_on(store.commit(put("k"))).unwrap_err().kind(),
+        ];
+        assert_eq!(kinds, [StoreErrorKind::Poisoned; 4]);
+        assert_eq!(filling.asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_close_whose_sync_fails_reports_it() {
+        let (store, _filling) = filling();
+        assert_eq!(block_on(store.close()).unwrap_err().kind(), StoreErrorKind::Poisoned);
+    }
+
+    #[test]
+    fn debug_shows_no_rows() {
+        let store = RedbStore::temporary().unwrap();
+        block_on(store.commit(put("secret-key"))).unwrap();
+        assert!(format!("{store:?}").starts_with("RedbStore { syncs: "));
+    }
+}
