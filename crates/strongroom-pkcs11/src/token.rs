@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use futures_channel::oneshot;
 use strongroom::provider::{ProviderError, ProviderErrorKind, ProviderKey};
@@ -16,11 +16,18 @@ use crate::provider::TokenKey;
 /// A token that is logged in to. Cheap to clone; every clone is the same session.
 ///
 /// A PKCS #11 library blocks, so one thread speaks to it and its answers come through a channel that needs no runtime.
-/// The thread ends with the last handle.
+/// The last handle that is dropped waits until that thread has closed its session: a process that ends in the middle of
+/// that may crash in the library.
 #[derive(Clone)]
 pub struct Token {
-    work: Sender<Work>,
+    worker: Arc<Worker>,
     label: Arc<str>,
+}
+
+struct Worker {
+    /// `None` once it is to end.
+    work: Option<Sender<Work>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 type Work = Box<dyn FnOnce(&mut Link) + Send>;
@@ -41,8 +48,9 @@ impl Token {
             }
         };
         let named = thread::Builder::new().name("strongroom-pkcs11".to_owned());
-        named.spawn(serve).map_err(|error| gone().with_source(error))?;
-        let token = Self { work, label };
+        let thread = named.spawn(serve).map_err(|error| gone().with_source(error))?;
+        let worker = Worker { work: Some(work), thread: Some(thread) };
+        let token = Self { worker: Arc::new(worker), label };
         token.run(|link| link.with(|_| Ok(()))).await?;
         Ok(token)
     }
@@ -72,8 +80,19 @@ impl Token {
             // A caller that went away no longer wants the answer.
             let _ = answer.send(work(link));
         });
-        self.work.send(work).map_err(|_| gone())?;
+        let inbox = self.worker.work.as_ref().ok_or_else(gone)?;
+        inbox.send(work).map_err(|_| gone())?;
         waiting.await.map_err(|_| gone())?
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        drop(self.work.take());
+        if let Some(thread) = self.thread.take() {
+            // If it panicked, its session is closed as well.
+            drop(thread.join());
+        }
     }
 }
 
