@@ -10,6 +10,7 @@ use crate::envelope::{Argon2Bounds, KeyMaterial, SealingKey, StoreId};
 use crate::error::Error;
 use crate::format::PatternCache;
 use crate::limits::Limits;
+use crate::rotation::Runs;
 use crate::store::{
     Committed, Expect, Key, KeyRange, Op, Page, READ_OPS_MAX, ReadBatch, ReadSet, Scan, Store,
     StoreErrorKind, Versioned, WriteBatch,
@@ -29,6 +30,8 @@ pub(crate) struct Engine {
     pub(crate) clock: Box<dyn Clock>,
     /// Set when a future was dropped in the middle of a commit that changes what the caches hold.
     pub(crate) abandoned: AtomicBool,
+    /// The jobs on keys that this engine runs at the moment.
+    pub(crate) runs: Runs,
 }
 
 /// The root key: it derives data keys, and seals keyrings and the rows of the whole store.
@@ -102,7 +105,7 @@ impl Engine {
     ) -> Result<Option<Committed>, Error> {
         let batch = Arc::new(batch);
         let watch = CommitWatch::begin(self, &batch, touches);
-        let answer = self.commit_surely(&batch).await;
+        let answer = commit_surely(&*self.store, &batch).await;
         if !matches!(answer, Err(Error::Indeterminate(_))) {
             watch.answered();
         }
@@ -115,51 +118,52 @@ impl Engine {
             Err(error) => Err(error),
         }
     }
+}
 
-    /// Commits, and finds out what happened when the store lost its answer.
-    ///
-    /// What was sent once may still arrive. So from then on nothing but an expectation that can never hold again
-    /// lets the verb plan anew: else it might meet its own batch, and take it for another writer's.
-    async fn commit_surely(&self, batch: &Arc<WriteBatch>) -> Result<Committed, Error> {
-        let mut lost_answer = None;
-        for _ in 0..ATTEMPTS_MAX {
-            let error = match self.store.commit(Arc::clone(batch)).await {
-                Ok(committed) => return Ok(committed),
-                Err(error) => error,
-            };
-            let lost = error.kind() == StoreErrorKind::Indeterminate;
-            if !lost && lost_answer.is_none() {
-                return Err(error.into());
-            }
-            match self.look_for(batch).await {
-                Landing::Landed(committed) => return Ok(committed),
-                Landing::NotYet if lost => lost_answer = Some(error),
-                Landing::NotYet if error.kind() == StoreErrorKind::Contention => {}
-                Landing::NotYet if is_final(batch, error.kind()) => return Err(error.into()),
-                _ => return Err(Error::Indeterminate(lost_answer.unwrap_or(error))),
-            }
-        }
-        Err(lost_answer.map_or(Error::Contended(ATTEMPTS_MAX), Error::Indeterminate))
-    }
-
-    /// Whether a batch landed, told by a row that it both expects and writes. A put row tells for certain, since
-    /// every sealed row has a nonce of its own.
-    async fn look_for(&self, batch: &WriteBatch) -> Landing {
-        let expected =
-            |op: &Op| batch.expect.iter().find(|(key, _)| key == op.key()).map(|(_, expect)| *expect);
-        let is_put = |op: &&Op| matches!(op, Op::Put(..));
-        let mut candidates = batch.ops.iter().filter(is_put).chain(batch.ops.iter());
-        let Some((op, expect)) = candidates.find_map(|op| Some((op, expected(op)?))) else {
-            return Landing::Unknown;
+/// Commits, and finds out what happened when the store lost its answer.
+///
+/// What was sent once may still arrive. So from then on nothing but an expectation that can never hold again
+/// lets the verb plan anew: else it might meet its own batch, and take it for another writer's.
+pub(crate) async fn commit_surely(store: &dyn Store, batch: &Arc<WriteBatch>) -> Result<Committed, Error> {
+    let mut lost_answer = None;
+    for _ in 0..ATTEMPTS_MAX {
+        let error = match store.commit(Arc::clone(batch)).await {
+            Ok(committed) => return Ok(committed),
+            Err(error) => error,
         };
-        let Ok(found) = self.get(op.key().clone()).await else { return Landing::Unknown };
-        match (op, found) {
-            (Op::Put(_, ours), Some(row)) if row.value == *ours => {
-                Landing::Landed(Committed { revision: row.revision })
-            }
-            (_, found) if expect.holds(found.as_ref().map(|row| row.revision)) => Landing::NotYet,
-            _ => Landing::Unknown,
+        let lost = error.kind() == StoreErrorKind::Indeterminate;
+        if !lost && lost_answer.is_none() {
+            return Err(error.into());
         }
+        match look_for(store, batch).await {
+            Landing::Landed(committed) => return Ok(committed),
+            Landing::NotYet if lost => lost_answer = Some(error),
+            Landing::NotYet if error.kind() == StoreErrorKind::Contention => {}
+            Landing::NotYet if is_final(batch, error.kind()) => return Err(error.into()),
+            _ => return Err(Error::Indeterminate(lost_answer.unwrap_or(error))),
+        }
+    }
+    Err(lost_answer.map_or(Error::Contended(ATTEMPTS_MAX), Error::Indeterminate))
+}
+
+/// Whether a batch landed, told by a row that it both expects and writes. A put row tells for certain, since
+/// every sealed row has a nonce of its own.
+async fn look_for(store: &dyn Store, batch: &WriteBatch) -> Landing {
+    let expected = |op: &Op| batch.expect.iter().find(|(key, _)| key == op.key()).map(|(_, expect)| *expect);
+    let is_put = |op: &&Op| matches!(op, Op::Put(..));
+    let mut candidates = batch.ops.iter().filter(is_put).chain(batch.ops.iter());
+    let Some((op, expect)) = candidates.find_map(|op| Some((op, expected(op)?))) else {
+        return Landing::Unknown;
+    };
+    let request = ReadBatch { gets: vec![op.key().clone()], scans: Vec::new() };
+    let Ok(mut set) = store.read(&request).await else { return Landing::Unknown };
+    let found = set.gets.pop().flatten();
+    match (op, found) {
+        (Op::Put(_, ours), Some(row)) if row.value == *ours => {
+            Landing::Landed(Committed { revision: row.revision })
+        }
+        (_, found) if expect.holds(found.as_ref().map(|row| row.revision)) => Landing::NotYet,
+        _ => Landing::Unknown,
     }
 }
 

@@ -22,7 +22,11 @@
 //! | see what a run sees, and why | [`Org::resolve`], [`Org::resolve_all`], [`Org::explain`], [`ScopePath`] |
 //! | keep accounts and their credentials | [`Org::create_account`], [`Account`], [`AppCredentials`] |
 //! | write on a condition | [`Expected`], [`WriteOptions`] |
+//! | see how the caches do | [`Vault::cache_stats`], [`CacheStats`] |
 //! | keep sealed records of your own | [`Org::records`], [`Records`], [`RecordWrite`] |
+//! | back up and restore | [`Vault::backup`], [`Backup`] |
+//! | see whether all rows are whole | [`Vault::verify`], [`Org::verify`], [`Verification`], [`VerifyReport`] |
+//! | rotate keys | [`Vault::rotate_data_keys`], [`Org::rotate_keys`], [`DataKeys`], [`KeyJob`], [`Vault::jobs`] |
 //! | go through a list | [`PageRequest`], [`Listing`], [`DefinitionFilter`] |
 //! | add, change and remove keys | [`Vault::slots`], [`Unlock`], [`KeyProvider`] |
 //! | write a backend | [`Store`], [`store`] |
@@ -50,27 +54,32 @@ mod limits;
 mod model;
 mod options;
 mod org;
+mod place;
 pub mod provider;
 mod raw_key;
 mod record;
 mod records;
 mod resolve;
+mod rotation;
 mod scope;
 mod secret;
 mod slots;
 pub mod store;
 mod tenant;
+mod transfer;
 mod unlock;
 mod values;
 mod vault;
+mod verify;
 
 pub use account::Account;
 pub use accounts::{AccountWritten, CreateAccount, UpsertAccount};
+pub use cache::{CacheCounts, CacheStats};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use credentials::AppCredentials;
 pub use definitions::{DefinitionChange, DefinitionFilter, FormatChange, Mismatch, OnMismatch};
 pub use envelope::{Argon2Error, Argon2Params, DekId};
-pub use error::{Damage, Error};
+pub use error::{BackupFault, Damage, Error};
 pub use format::{FormatError, LengthBounds, VarFormat};
 pub use id::{
     CredentialKey, DefinitionId, DefinitionName, DocumentId, Environment, IdError, IntegrationId,
@@ -87,10 +96,18 @@ pub use org::Org;
 pub use provider::KeyProvider;
 pub use raw_key::{KeyFileError, RawKey};
 pub use records::{Record, RecordWrite, Records};
+pub use rotation::{
+    DataKeys, JobInfo, JobKind, JobOutcome, JobProgress, JobReport, JobState, KeyJob, OnUnreadable,
+    Unreadable, UnreadableCause,
+};
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;
 pub use slots::Slots;
 pub use store::Store;
+pub use transfer::{Backup, BackupSummary, Phase, Progress};
 pub use unlock::Unlock;
 pub use values::{DeletedValue, NewValue};
 pub use vault::{Vault, VaultOptions};
+pub use verify::{
+    Cause, Finding, Index, KeyState, KeyUse, Parent, RowName, RowPath, Verification, VerifyReport,
+};

@@ -16,6 +16,7 @@ use crate::format::PatternCache;
 use crate::keyspace::StoreKeys;
 use crate::limits::Limits;
 use crate::record::encode_header;
+use crate::rotation::Runs;
 use crate::store::{Expect, Store, StoreErrorKind, WriteBatch};
 use crate::unlock::Unlock;
 
@@ -168,7 +169,7 @@ impl VaultOptions {
         Argon2Bounds { today: self.argon2, ceiling: self.argon2_ceiling }
     }
 
-    fn assemble(self, store: impl Store, store_id: StoreId, root: Root) -> Vault {
+    pub(crate) fn assemble(self, store: impl Store, store_id: StoreId, root: Root) -> Vault {
         let engine = Engine {
             store: Box::new(store),
             store_id,
@@ -179,6 +180,7 @@ impl VaultOptions {
             limits: self.limits,
             clock: self.clock,
             abandoned: AtomicBool::new(false),
+            runs: Runs::default(),
         };
         Vault { engine: Arc::new(engine) }
     }

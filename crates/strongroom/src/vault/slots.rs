@@ -14,15 +14,15 @@ use crate::store::{Expect, Revision as RowRevision, Store, WriteBatch};
 use crate::unlock::Unlock;
 
 /// The slot that gave the root key.
-pub(super) struct Opened<'h> {
-    pub(super) slot: &'h Slot,
+pub(crate) struct Opened<'h> {
+    pub(crate) slot: &'h Slot,
     pub(super) row: RowRevision,
-    pub(super) root: KeyMaterial,
+    pub(crate) root: KeyMaterial,
 }
 
 impl VaultOptions {
     /// The root key from the first slot that `unlock` opens.
-    pub(super) async fn open_slots<'h>(&self, head: &'h Head, unlock: &Unlock) -> Result<Opened<'h>, Error> {
+    pub(crate) async fn open_slots<'h>(&self, head: &'h Head, unlock: &Unlock) -> Result<Opened<'h>, Error> {
         if head.slots.iter().filter(|row| row.is_of(unlock.tag())).count() > SLOTS_OF_A_KIND_MAX {
             return Err(Error::damaged("the list of key slots", Damage::Inconsistent));
         }

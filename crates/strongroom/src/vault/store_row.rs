@@ -9,7 +9,7 @@ use crate::error::{Damage, Error};
 use crate::keyspace::StoreKeys;
 use crate::model::Revision;
 use crate::record::{RowError, RowKind, SealedRow};
-use crate::store::{Expect, Revision as RowRevision, WriteBatch};
+use crate::store::{Expect, Revision as RowRevision, Versioned, WriteBatch};
 use crate::tenant::seal_row;
 
 /// The `store` row, opened.
@@ -79,9 +79,14 @@ impl StoreRow {
     /// Opens the row and checks what it says of the vault.
     pub(crate) fn open(head: &Head, root: &SealingKey) -> Result<Self, Error> {
         let row = head.store_row.as_ref().ok_or_else(|| Error::damaged(NAME, Damage::Missing))?;
+        Self::open_row(&head.store_id, root, row)
+    }
+
+    /// The same of a row that was read by itself.
+    pub(crate) fn open_row(store_id: &StoreId, root: &SealingKey, row: &Versioned) -> Result<Self, Error> {
         let sealed =
             SealedRow::decode(RowKind::Sealed, &row.value).map_err(|error| Error::row(NAME, error))?;
-        let context = Context { revision: sealed.revision.as_u64(), ..store_context(&head.store_id) };
+        let context = Context { revision: sealed.revision.as_u64(), ..store_context(store_id) };
         let plaintext = root.open(&context, sealed.record).map_err(|error| Error::open(NAME, error))?;
         let decoded = minicbor::decode(&plaintext).map_err(RowError::from);
         let sheet: StoreSheet = decoded.map_err(|error| Error::row(NAME, error))?;
