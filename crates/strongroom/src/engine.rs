@@ -12,6 +12,7 @@ use crate::envelope::{SealingKey, StoreId};
 use crate::error::Error;
 use crate::format::PatternCache;
 use crate::limits::Limits;
+use crate::rotation::Runs;
 use crate::store::{
     Committed, Expect, Key, KeyRange, Op, Page, READ_OPS_MAX, ReadBatch, ReadSet, Scan, Store,
     StoreErrorKind, Versioned, WriteBatch,
@@ -29,6 +30,8 @@ pub(crate) struct Engine {
     pub(crate) clock: Box<dyn Clock>,
     /// Set when a future was dropped in the middle of a commit that changes what the caches hold.
     pub(crate) abandoned: AtomicBool,
+    /// The jobs on keys that this engine runs at the moment.
+    pub(crate) runs: Runs,
 }
 
 /// The root key: it derives data keys, and seals keyrings and the rows of the whole store.

@@ -41,6 +41,26 @@ impl StoreKeys {
     pub(crate) fn jobs() -> KeyRange {
         KeyRange::prefix(&[WHOLE_STORE, JOB])
     }
+
+    /// One job on keys.
+    pub(crate) fn key_job(id: &DocumentId) -> Key {
+        Key::from([&[WHOLE_STORE, KEY_JOB], id.as_bytes().as_slice()].concat())
+    }
+
+    /// All jobs on keys, each followed by its id.
+    pub(crate) fn key_jobs() -> KeyRange {
+        KeyRange::prefix(&[WHOLE_STORE, KEY_JOB])
+    }
+
+    /// All jobs of both kinds.
+    pub(crate) fn all_jobs() -> KeyRange {
+        KeyRange { start: vec![WHOLE_STORE, JOB], end: Some(vec![WHOLE_STORE, KEY_JOB + 1]) }
+    }
+
+    /// All rows of all tenants.
+    pub(crate) fn tenants() -> KeyRange {
+        KeyRange::prefix(&[TENANT])
+    }
 }
 
 /// Keys of one tenant: an org within an environment.
@@ -64,6 +84,11 @@ impl TenantKeys {
             push_id(&mut key, account.as_str());
         }
         Key::of(key)
+    }
+
+    /// The keyrings of the org and of its accounts.
+    pub(crate) fn keyrings(&self) -> KeyRange {
+        KeyRange::prefix(&self.start(KEYRING))
     }
 
     pub(crate) fn definition(&self, id: &DefinitionId) -> Key {
@@ -249,6 +274,11 @@ pub(crate) fn parse_job(key: &Key) -> Option<(OrgId, Environment, DocumentId)> {
     Some((org.parse().ok()?, environment.parse().ok()?, DocumentId::from_bytes(id)?))
 }
 
+/// The id in the key of a job on keys.
+pub(crate) fn parse_key_job(key: &Key) -> Option<DocumentId> {
+    DocumentId::from_bytes(key.as_bytes().strip_prefix(&[WHOLE_STORE, KEY_JOB])?)
+}
+
 /// The scope and definition in the key of a value that lies in `values`.
 pub(crate) fn parse_value(keys: &TenantKeys, key: &[u8]) -> Option<(Scope, DefinitionId)> {
     let rest = key.strip_prefix(keys.start(VALUE).as_slice())?;
@@ -323,6 +353,7 @@ pub(crate) const HEADER: u8 = 0x01;
 pub(crate) const SLOT: u8 = 0x02;
 pub(crate) const STORE_ROW: u8 = 0x03;
 pub(crate) const JOB: u8 = 0x04;
+pub(crate) const KEY_JOB: u8 = 0x05;
 
 pub(crate) const KEYRING: u8 = 0x01;
 pub(crate) const EPOCH: u8 = 0x02;

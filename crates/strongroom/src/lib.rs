@@ -24,6 +24,7 @@
 //! | write on a condition | [`Expected`], [`WriteOptions`] |
 //! | keep sealed records of your own | [`Org::records`], [`Records`], [`RecordWrite`] |
 //! | see whether all rows are whole | [`Vault::verify`], [`Org::verify`], [`Verification`], [`VerifyReport`] |
+//! | rotate keys | [`Vault::rotate_data_keys`], [`Org::rotate_keys`], [`DataKeys`], [`KeyJob`], [`Vault::jobs`] |
 //! | go through a list | [`PageRequest`], [`Listing`], [`DefinitionFilter`] |
 //! | write a backend | [`Store`], [`store`] |
 //!
@@ -54,6 +55,7 @@ mod place;
 mod record;
 mod records;
 mod resolve;
+mod rotation;
 mod scope;
 mod secret;
 pub mod store;
@@ -84,6 +86,10 @@ pub use model::{
 pub use options::WriteOptions;
 pub use org::Org;
 pub use records::{Record, RecordWrite, Records};
+pub use rotation::{
+    DataKeys, JobInfo, JobKind, JobOutcome, JobProgress, JobReport, JobState, KeyJob, OnUnreadable,
+    Unreadable, UnreadableCause,
+};
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;
 pub use store::Store;

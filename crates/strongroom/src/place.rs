@@ -17,6 +17,8 @@ pub(crate) enum Place {
     Slot([u8; 16]),
     StoreRow,
     Job(DocumentId),
+    /// A job on keys, which belongs to no tenant.
+    KeyJob(DocumentId),
     Keyring(Option<LinkedAccountId>),
     Epoch,
     Count,
@@ -42,12 +44,13 @@ pub(crate) fn parse_tenant(key: &Key) -> Option<(OrgId, Environment)> {
     Some((org.parse().ok()?, environment.parse().ok()?))
 }
 
-/// What a key of the whole store says it is. Jobs have a tenant.
+/// What a key of the whole store says it is. Jobs other than those on keys have a tenant.
 pub(crate) fn parse_store_row(key: &Key) -> Option<Place> {
     match key.as_bytes() {
         [keyspace::WHOLE_STORE, keyspace::HEADER] => Some(Place::Header),
         [keyspace::WHOLE_STORE, keyspace::STORE_ROW] => Some(Place::StoreRow),
         [keyspace::WHOLE_STORE, keyspace::SLOT, id @ ..] => Some(Place::Slot(id.try_into().ok()?)),
+        [keyspace::WHOLE_STORE, keyspace::KEY_JOB, id @ ..] => DocumentId::from_bytes(id).map(Place::KeyJob),
         _ => None,
     }
 }

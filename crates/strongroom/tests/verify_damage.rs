@@ -93,7 +93,7 @@ fn name_of(key: &RowKey) -> (RowName, Vec<String>) {
         Kind::Header => (RowName::Header, vec![]),
         Kind::Slot => (RowName::Slot, vec![hex(&key.rest)]),
         Kind::StoreRow => (RowName::StoreRow, vec![]),
-        Kind::Job => (RowName::Job, vec![hex(&key.rest[key.rest.len() - 12..])]),
+        Kind::Job | Kind::KeyJob => (RowName::Job, vec![hex(&key.rest[key.rest.len() - 12..])]),
         Kind::Keyring => (RowName::Keyring, texts(&key.rest)),
         Kind::Epoch => (RowName::Epoch, vec![]),
         Kind::Count => (RowName::Count, vec![]),
@@ -187,7 +187,7 @@ fn a_row_that_is_missing_is_found_by_what_leads_to_it() {
             Kind::Integration => named(RowName::Credential),
             // Nothing leads to them: their absence cannot be told from their never having been.
             Kind::Epoch | Kind::Credential | Kind::Record => report.is_clean(),
-            Kind::Job => panic!("there is none"),
+            Kind::Job | Kind::KeyJob => panic!("there is none"),
         };
         assert!(found, "{kind:?}: {report}");
     }

@@ -188,7 +188,7 @@ impl Verification {
     fn absorb(&mut self, tenant: Option<&Arc<Tenant>>, judged: Judged) {
         let Judged { place, verdict, keys, is_row } = judged;
         self.report.rows += u64::from(is_row);
-        self.report.jobs += u64::from(matches!(place, Some(Place::Job(_))));
+        self.report.jobs += u64::from(matches!(place, Some(Place::Job(_) | Place::KeyJob(_))));
         let path = |place: Option<&Place>| RowPath::new(tenant.map(|tenant| &**tenant), place);
         match verdict {
             Verdict::Fine => {}

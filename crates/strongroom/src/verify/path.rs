@@ -51,7 +51,7 @@ impl RowPath {
         match place {
             Place::Header | Place::StoreRow | Place::Epoch | Place::Count => {}
             Place::Slot(id) => self.name = Some(hex::encode(id)),
-            Place::Job(id) | Place::ValueId(id) => self.name = Some(id.to_string()),
+            Place::Job(id) | Place::KeyJob(id) | Place::ValueId(id) => self.name = Some(id.to_string()),
             Place::Keyring(account) => self.linked_account.clone_from(account),
             Place::Definition(id) => self.definition_id = Some(*id),
             Place::DefinitionName(name) => self.name = Some(name.to_string()),
@@ -168,7 +168,7 @@ impl RowName {
             Place::Header => Self::Header,
             Place::Slot(_) => Self::Slot,
             Place::StoreRow => Self::StoreRow,
-            Place::Job(_) => Self::Job,
+            Place::Job(_) | Place::KeyJob(_) => Self::Job,
             Place::Keyring(_) => Self::Keyring,
             Place::Epoch => Self::Epoch,
             Place::Count => Self::Count,

@@ -1,5 +1,7 @@
 //! Judging the rows that belong to no tenant: header, slots and the `store` row.
 
+use std::sync::Arc;
+
 use super::report::Cause;
 use super::verdict::{Judged, Verdict};
 use crate::engine::Engine;
@@ -8,6 +10,7 @@ use crate::error::{Damage, Error};
 use crate::keyspace::StoreKeys;
 use crate::place::{Place, parse_store_row};
 use crate::record::decode_header;
+use crate::rotation::KeyJob;
 use crate::store::{Key, ReadBatch, Scan, Versioned};
 use crate::vault::check_store_row;
 
@@ -28,7 +31,7 @@ pub(super) async fn missing(engine: &Engine) -> Result<Vec<Judged>, Error> {
 }
 
 /// Judges a row by itself. What a slot seals is seen only by whoever opens the vault through it.
-pub(super) fn judge(engine: &Engine, key: &Key, row: &Versioned) -> Judged {
+pub(super) fn judge(engine: &Arc<Engine>, key: &Key, row: &Versioned) -> Judged {
     let place = parse_store_row(key);
     let verdict = match &place {
         Some(Place::Header) => judge_header(engine, row),
@@ -37,6 +40,10 @@ pub(super) fn judge(engine: &Engine, key: &Key, row: &Versioned) -> Judged {
             Err(error) => Verdict::bad(Cause::of(error)),
         },
         Some(Place::Slot(id)) => judge_slot(engine, id, row),
+        Some(Place::KeyJob(id)) => match KeyJob::new(engine, *id).check(row) {
+            Ok(()) => Verdict::Fine,
+            Err(error) => Verdict::bad(Cause::of(error)),
+        },
         _ => Verdict::bad(Cause::Foreign),
     };
     Judged::of_store(place, verdict)

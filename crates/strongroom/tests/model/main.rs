@@ -34,7 +34,7 @@ proptest! {
             let clock = TestClock::default();
             let options = VaultOptions::default().clock(clock.clone());
             let one = vault(MemoryStore::new(), options).await?;
-            follow(&[one.clone()], &clock, &verbs).await?;
+            follow(std::slice::from_ref(&one), &clock, &verbs).await?;
             is_verified(&one).await
         });
     }

@@ -31,7 +31,7 @@ use strongroom_memory::MemoryStore;
 
 pub(crate) use audit::audit;
 pub(crate) use hooked::{Hooked, Point};
-pub(crate) use rows::{Kind, RowKey, Rows, doc_id, fill, load, rows, target};
+pub(crate) use rows::{Kind, RowKey, Rows, dek_id, doc_id, fill, load, rows, target};
 pub(crate) use sight::{Seen, Sight, World};
 pub(crate) use slow::Slow;
 pub(crate) use verbs::{Verb, View, furnished, verbs, view};
