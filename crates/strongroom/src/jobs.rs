@@ -116,16 +116,16 @@ impl Draft<'_> {
 }
 
 /// One run of a job.
-struct Sweeper<'t> {
-    tenant: &'t Tenant,
+pub(crate) struct Sweeper<'t> {
+    pub(crate) tenant: &'t Tenant,
     id: JobId,
-    job: Key,
+    pub(crate) job: Key,
     job_row: RowRevision,
 }
 
 /// Whose rows a sweep deletes: an account, or one of its integrations. Its row names the job while it lasts.
 #[derive(Clone, Copy)]
-struct Parent<'s> {
+pub(crate) struct Parent<'s> {
     account: &'s LinkedAccountId,
     integration: Option<&'s IntegrationId>,
 }
@@ -151,6 +151,7 @@ impl Sweeper<'_> {
         match sweep {
             Sweep::Definition(id) => self.sweep_definition(id).await,
             Sweep::Recheck(id) => self.recheck(id).await,
+            Sweep::Narrow(id, removed) => self.look_again(*id, *removed).await,
             Sweep::Account(account) => self.sweep_account(account).await,
             Sweep::Integration(account, integration) => self.sweep_integration(account, integration).await,
         }
@@ -346,7 +347,7 @@ impl Sweeper<'_> {
     }
 
     /// Deletes the job's row, and with it the row that kept the place of what is now gone.
-    async fn finish(&self, parent: Option<Parent<'_>>) -> Result<(), Error> {
+    pub(crate) async fn finish(&self, parent: Option<Parent<'_>>) -> Result<(), Error> {
         let place = parent.map(|parent| (parent, parent.key(&self.tenant.keys)));
         for _ in 0..ATTEMPTS_MAX {
             let gets = place.iter().map(|(_, key)| key.clone()).collect();
@@ -368,13 +369,13 @@ impl Sweeper<'_> {
     }
 
     /// A batch that expects the job to be unfinished.
-    fn draft<'d>(&'d self, ground: &'d Ground<'d>) -> Draft<'d> {
+    pub(crate) fn draft<'d>(&'d self, ground: &'d Ground<'d>) -> Draft<'d> {
         let mut draft = Draft::new(self.tenant, ground);
         draft.expect_as_read(self.job.clone(), Some(self.job_row));
         draft
     }
 
-    async fn is_gone(&self) -> Result<bool, Error> {
+    pub(crate) async fn is_gone(&self) -> Result<bool, Error> {
         Ok(self.tenant.engine.get(self.job.clone()).await?.is_none())
     }
 }

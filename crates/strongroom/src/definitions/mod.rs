@@ -4,6 +4,7 @@ mod change;
 mod check;
 mod format_change;
 mod list;
+mod narrow;
 mod rows;
 
 use std::slice;
