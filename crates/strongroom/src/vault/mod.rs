@@ -1,11 +1,13 @@
 //! A vault: one store, opened with a key.
 
+mod head;
 mod options;
 mod slots;
 mod store_row;
 
 use std::sync::Arc;
 
+use crate::cache::CacheStats;
 use crate::engine::Engine;
 use crate::envelope::DekId;
 use crate::error::Error;
@@ -14,8 +16,9 @@ use crate::org::Org;
 use crate::store::Store;
 use crate::unlock::Unlock;
 
+pub(crate) use head::{Head, SLOTS_OF_A_KIND_MAX, SlotRow, read_head};
 pub use options::VaultOptions;
-pub(crate) use store_row::check_store_row;
+pub(crate) use store_row::StoreRow;
 
 /// An opened vault. Cheap to clone; every clone is the same vault.
 ///
@@ -50,10 +53,16 @@ impl Vault {
 
     /// Opens the vault of a store, with the default options.
     ///
+    /// It reads. It writes in one case alone: where a passphrase opened a slot whose key derivation costs less than
+    /// [`VaultOptions::argon2`] asks for, that slot is sealed anew at today's cost. A store that refuses to be written
+    /// opens all the same, and [`VaultOptions::without_slot_upgrade`] leaves the slot as it is.
+    ///
     /// # Errors
     /// [`Error::NotInitialised`] on an empty store, [`Error::ForeignStore`] on one that holds no vault,
     /// [`Error::WrongKey`] and [`Error::NoSuchSlot`] for a key that is not this vault's, [`Error::Damaged`] and
-    /// [`Error::UnknownVersion`] for rows that cannot be read. Nothing is ever written.
+    /// [`Error::UnknownVersion`] for rows that cannot be read, [`Error::KeyDerivation`] for a slot whose parameters
+    /// are out of bounds, [`Error::Provider`] for what the key provider answers. Where an error is answered nothing
+    /// was written.
     pub async fn open(store: impl Store, unlock: Unlock) -> Result<Self, Error> {
         VaultOptions::default().open(store, unlock).await
     }
@@ -74,6 +83,21 @@ impl Vault {
     #[must_use]
     pub fn root_id(&self) -> DekId {
         *self.engine.root.key.id()
+    }
+
+    /// How the caches did since the vault was opened, and what they hold. Cheap: reading never waits for it.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { use strongroom::{RawKey, Unlock, Vault};
+    /// # let vault = Vault::create(strongroom_memory::MemoryStore::new(), Unlock::raw_key(RawKey::generate()?)).await?;
+    /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// assert!(org.definition("REGION").await?.is_none());
+    /// assert!(vault.cache_stats().names.misses > 0);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn cache_stats(&self) -> CacheStats {
+        self.engine.caches.stats()
     }
 
     /// Waits for what was accepted, makes it durable and closes the store. Every later call fails.

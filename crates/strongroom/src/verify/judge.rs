@@ -87,7 +87,7 @@ impl Desk {
         if let Err(error) = check_definition(&definition, &self.tenant.engine) {
             return Verdict::bad(Cause::of(error));
         }
-        let name = self.tenant.keys.unchecked_definition_name(&definition.name);
+        let name = Key::from(self.tenant.keys.probe().definition_name(&definition.name));
         let leads_here =
             |row: &Versioned| decode_index(&row.value).is_ok_and(|target| target == id.as_bytes());
         if sight.row(&name).is_some_and(leads_here) {
