@@ -149,6 +149,12 @@ pub(crate) enum Command {
         #[arg(last = true, required = true, value_name = "COMMAND")]
         command: Vec<OsString>,
     },
+    /// Check every row of the store: that it opens, keeps the rules of its definition and stands with what belongs to it
+    Verify {
+        /// Only the org and environment of --org and --environment
+        #[arg(long)]
+        org_only: bool,
+    },
     /// API keys of the environment, with which clients call the server
     #[command(subcommand)]
     ApiKey(ApiKeyCommand),
