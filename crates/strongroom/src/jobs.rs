@@ -22,8 +22,9 @@ use crate::vault::Vault;
 pub(crate) type JobId = DocumentId;
 
 impl Vault {
-    /// Finishes the deletes that were cut short, of every org; answers how many there were. Any host may call it at
-    /// any time, for example once after opening.
+    /// Finishes the deletes that were cut short, of every org, and goes on with jobs on keys that are neither paused
+    /// nor blocked nor run by another; answers how many it finished. Any host may call it at any time, for example
+    /// once after opening.
     ///
     /// ```
     /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
@@ -48,9 +49,11 @@ impl Vault {
             }
             match page.rows.last() {
                 Some((last, _)) if page.more => rest = rest.after(last.as_bytes()),
-                _ => return damage.map_or(Ok(finished), Err),
+                _ => break,
             }
         }
+        finished += self.run_key_jobs(&mut damage).await?;
+        damage.map_or(Ok(finished), Err)
     }
 
     async fn run_job_at(&self, key: &Key) -> Result<(), Error> {
@@ -61,15 +64,19 @@ impl Vault {
 }
 
 impl Tenant {
+    /// What a job is about.
+    pub(crate) fn open_job(&self, job: &JobId, row: &Versioned) -> Result<Sweep, Error> {
+        let job_text = job.to_text();
+        let context = self.job_context(job_text.as_str());
+        let opened = self.open_under_root(&context, &row.value)?;
+        Sweep::decode(&opened.plaintext).map_err(|error| Error::row(describe(&context), error))
+    }
+
     /// Runs a job to its end. One that is gone was finished by another runner.
     pub(crate) async fn run_job(&self, job: &JobId) -> Result<(), Error> {
         let key = self.keys.job(job);
         let Some(row) = self.engine.get(key.clone()).await? else { return Ok(()) };
-        let job_text = job.to_text();
-        let context = self.job_context(job_text.as_str());
-        let opened = self.open_under_root(&context, &row.value)?;
-        let sweep =
-            Sweep::decode(&opened.plaintext).map_err(|error| Error::row(describe(&context), error))?;
+        let sweep = self.open_job(job, &row)?;
         Sweeper { tenant: self, id: *job, job: key, job_row: row.revision }.run(&sweep).await
     }
 
@@ -87,7 +94,8 @@ impl Tenant {
         self.run_job(&job).await
     }
 
-    fn job_context<'a>(&'a self, job: &'a str) -> Context<'a> {
+    /// The address of a job.
+    pub(crate) fn job_context<'a>(&'a self, job: &'a str) -> Context<'a> {
         Context { key_name: job, ..self.context(Kind::Row, "job") }
     }
 }

@@ -41,6 +41,26 @@ impl StoreKeys {
     pub(crate) fn jobs() -> KeyRange {
         KeyRange::prefix(&[WHOLE_STORE, JOB])
     }
+
+    /// One job on keys.
+    pub(crate) fn key_job(id: &DocumentId) -> Key {
+        Key::from([&[WHOLE_STORE, KEY_JOB], id.as_bytes().as_slice()].concat())
+    }
+
+    /// All jobs on keys, each followed by its id.
+    pub(crate) fn key_jobs() -> KeyRange {
+        KeyRange::prefix(&[WHOLE_STORE, KEY_JOB])
+    }
+
+    /// All jobs of both kinds.
+    pub(crate) fn all_jobs() -> KeyRange {
+        KeyRange { start: vec![WHOLE_STORE, JOB], end: Some(vec![WHOLE_STORE, KEY_JOB + 1]) }
+    }
+
+    /// All rows of all tenants.
+    pub(crate) fn tenants() -> KeyRange {
+        KeyRange::prefix(&[TENANT])
+    }
 }
 
 /// Keys of one tenant: an org within an environment.
@@ -57,19 +77,27 @@ impl TenantKeys {
         Self { prefix }
     }
 
+    /// A place to make keys in that are looked up and not kept.
+    pub(crate) fn probe(&self) -> Probe {
+        Probe { key: KeyBytes::from_slice(&self.prefix), prefix_len: self.prefix.len() }
+    }
+
     /// The keyring of the org, or of one account.
     pub(crate) fn keyring(&self, account: Option<&LinkedAccountId>) -> Key {
-        let mut key = self.start(KEYRING);
-        if let Some(account) = account {
-            push_id(&mut key, account.as_str());
-        }
-        Key::of(key)
+        let mut probe = self.probe();
+        probe.keyring(account);
+        Key::of(probe.key)
+    }
+
+    /// The keyrings of the org and of its accounts.
+    pub(crate) fn keyrings(&self) -> KeyRange {
+        KeyRange::prefix(&self.start(KEYRING))
     }
 
     pub(crate) fn definition(&self, id: &DefinitionId) -> Key {
-        let mut key = self.start(DEFINITION);
-        key.extend_from_slice(id.as_bytes());
-        Key::of(key)
+        let mut probe = self.probe();
+        probe.definition(id);
+        Key::of(probe.key)
     }
 
     pub(crate) fn definitions(&self) -> KeyRange {
@@ -78,14 +106,9 @@ impl TenantKeys {
 
     /// Name to definition id; unique.
     pub(crate) fn definition_name(&self, name: &DefinitionName) -> Key {
-        self.unchecked_definition_name(name.as_str())
-    }
-
-    /// The same for a text that may break the rule of names: to look up, never to write.
-    pub(crate) fn unchecked_definition_name(&self, name: &str) -> Key {
-        let mut key = self.start(DEFINITION_NAME);
-        key.extend_from_slice(name.as_bytes());
-        Key::of(key)
+        let mut probe = self.probe();
+        probe.definition_name(name.as_str());
+        Key::of(probe.key)
     }
 
     pub(crate) fn value(&self, scope: &Scope, definition: &DefinitionId) -> Key {
@@ -200,10 +223,26 @@ impl TenantKeys {
         Key::of(self.start(EPOCH))
     }
 
+    /// Every row of the tenant but its jobs.
+    pub(crate) fn all(&self) -> KeyRange {
+        KeyRange::prefix(&self.prefix)
+    }
+
+    /// The jobs of the tenant.
+    pub(crate) fn jobs(&self) -> KeyRange {
+        let tenant = self.prefix.get(1..).unwrap_or_default();
+        KeyRange::prefix(&[&[WHOLE_STORE, JOB], tenant].concat())
+    }
+
     /// A job of this tenant. It stands with the rows of the whole store, where a runner finds it.
     pub(crate) fn job(&self, id: &DocumentId) -> Key {
         let tenant = self.prefix.get(1..).unwrap_or_default();
         Key::from([&[WHOLE_STORE, JOB], tenant, id.as_bytes().as_slice()].concat())
+    }
+
+    /// What every key of the tenant but those of its jobs starts with.
+    pub(crate) fn prefix(&self) -> &[u8] {
+        &self.prefix
     }
 
     fn start(&self, kind: u8) -> KeyBytes {
@@ -225,12 +264,61 @@ impl TenantKeys {
     }
 }
 
+/// Keys of rows that are cached, each made in the place of the one before.
+pub(crate) struct Probe {
+    key: KeyBytes,
+    prefix_len: usize,
+}
+
+impl Probe {
+    pub(crate) fn keyring(&mut self, account: Option<&LinkedAccountId>) -> &[u8] {
+        self.start(KEYRING);
+        if let Some(account) = account {
+            push_id(&mut self.key, account.as_str());
+        }
+        &self.key
+    }
+
+    pub(crate) fn definition(&mut self, id: &DefinitionId) -> &[u8] {
+        self.start(DEFINITION);
+        self.key.extend_from_slice(id.as_bytes());
+        &self.key
+    }
+
+    /// The key of a name, or of a text that breaks the rule of names and so is no name's.
+    pub(crate) fn definition_name(&mut self, name: &str) -> &[u8] {
+        self.start(DEFINITION_NAME);
+        self.key.extend_from_slice(name.as_bytes());
+        &self.key
+    }
+
+    pub(crate) fn epoch(&mut self) -> &[u8] {
+        self.start(EPOCH);
+        &self.key
+    }
+
+    fn start(&mut self, kind: u8) {
+        self.key.truncate(self.prefix_len);
+        self.key.push(kind);
+    }
+}
+
+/// The id in the key of a key slot.
+pub(crate) fn parse_slot(key: &Key) -> Option<[u8; 16]> {
+    key.as_bytes().strip_prefix(&[WHOLE_STORE, SLOT])?.try_into().ok()
+}
+
 /// The parts of a job's key: org, environment and job id.
 pub(crate) fn parse_job(key: &Key) -> Option<(OrgId, Environment, DocumentId)> {
     let rest = key.as_bytes().strip_prefix(&[WHOLE_STORE, JOB])?;
     let (org, rest) = take_id(rest)?;
     let (environment, id) = take_id(rest)?;
     Some((org.parse().ok()?, environment.parse().ok()?, DocumentId::from_bytes(id)?))
+}
+
+/// The id in the key of a job on keys.
+pub(crate) fn parse_key_job(key: &Key) -> Option<DocumentId> {
+    DocumentId::from_bytes(key.as_bytes().strip_prefix(&[WHOLE_STORE, KEY_JOB])?)
 }
 
 /// The scope and definition in the key of a value that lies in `values`.
@@ -281,13 +369,13 @@ fn push_scope(key: &mut KeyBytes, scope: &Scope) {
     }
 }
 
-fn take_id(bytes: &[u8]) -> Option<(&str, &[u8])> {
+pub(crate) fn take_id(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let end = bytes.iter().position(|&byte| byte == 0)?;
     let (id, rest) = bytes.split_at_checked(end)?;
     Some((std::str::from_utf8(id).ok()?, rest.get(1..)?))
 }
 
-fn take_scope(bytes: &[u8]) -> Option<(Scope, &[u8])> {
+pub(crate) fn take_scope(bytes: &[u8]) -> Option<(Scope, &[u8])> {
     let (&tag, rest) = bytes.split_first()?;
     if tag == SCOPE_ORG {
         return Some((Scope::Org, rest));
@@ -300,30 +388,31 @@ fn take_scope(bytes: &[u8]) -> Option<(Scope, &[u8])> {
     }
 }
 
-const WHOLE_STORE: u8 = 0x00;
-const TENANT: u8 = 0x01;
+pub(crate) const WHOLE_STORE: u8 = 0x00;
+pub(crate) const TENANT: u8 = 0x01;
 
-const HEADER: u8 = 0x01;
-const SLOT: u8 = 0x02;
-const STORE_ROW: u8 = 0x03;
-const JOB: u8 = 0x04;
+pub(crate) const HEADER: u8 = 0x01;
+pub(crate) const SLOT: u8 = 0x02;
+pub(crate) const STORE_ROW: u8 = 0x03;
+pub(crate) const JOB: u8 = 0x04;
+pub(crate) const KEY_JOB: u8 = 0x05;
 
-const KEYRING: u8 = 0x01;
-const EPOCH: u8 = 0x02;
-const COUNT: u8 = 0x03;
-const DEFINITION: u8 = 0x10;
-const DEFINITION_NAME: u8 = 0x11;
-const DEFINITION_VALUE: u8 = 0x12;
-const VALUE: u8 = 0x20;
-const VALUE_ID: u8 = 0x21;
-const ACCOUNT: u8 = 0x30;
-const INTEGRATION: u8 = 0x31;
-const CREDENTIAL: u8 = 0x32;
-const RECORD: u8 = 0x40;
+pub(crate) const KEYRING: u8 = 0x01;
+pub(crate) const EPOCH: u8 = 0x02;
+pub(crate) const COUNT: u8 = 0x03;
+pub(crate) const DEFINITION: u8 = 0x10;
+pub(crate) const DEFINITION_NAME: u8 = 0x11;
+pub(crate) const DEFINITION_VALUE: u8 = 0x12;
+pub(crate) const VALUE: u8 = 0x20;
+pub(crate) const VALUE_ID: u8 = 0x21;
+pub(crate) const ACCOUNT: u8 = 0x30;
+pub(crate) const INTEGRATION: u8 = 0x31;
+pub(crate) const CREDENTIAL: u8 = 0x32;
+pub(crate) const RECORD: u8 = 0x40;
 
-const SCOPE_ORG: u8 = 0x00;
-const SCOPE_ACCOUNT: u8 = 0x01;
-const SCOPE_WORKFLOW: u8 = 0x02;
+pub(crate) const SCOPE_ORG: u8 = 0x00;
+pub(crate) const SCOPE_ACCOUNT: u8 = 0x01;
+pub(crate) const SCOPE_WORKFLOW: u8 = 0x02;
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@
 mod account;
 mod definition;
 mod job;
+mod key_job;
 mod sheet;
 
 use minicbor::{Decoder, Encoder};
@@ -15,6 +16,10 @@ use crate::model::Revision;
 pub(crate) use account::{AccountSheet, IntegrationSheet};
 pub(crate) use definition::{decode_definition, encode_definition};
 pub(crate) use job::Sweep;
+pub(crate) use key_job::{
+    CursorSheet, DataKeysSheet, DataPhase, FindingSheet, KeyJobSheet, Lease, OnUnreadableSheet, PassSheet,
+    Reach, Status, Tally, TaskSheet,
+};
 pub(crate) use sheet::Sheet;
 
 /// Why bytes are not a row of the expected kind.

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::{ScopeKeys, Tenant};
-use crate::cache::{Cache, Moment, Tag};
+use crate::cache::{Cached, Counts, Moment, Table, Tag};
 use crate::definitions::Definition;
 use crate::engine::ATTEMPTS_MAX;
 use crate::error::Error;
 use crate::id::{DefinitionId, LinkedAccountId};
-use crate::store::{Key, ReadBatch, ReadSet, Versioned};
+use crate::store::{ReadBatch, ReadSet, Versioned};
 
 /// What a verb needs beside the rows it is about.
 pub(crate) struct Needs<'a> {
@@ -92,6 +92,18 @@ impl Ground<'_> {
 }
 
 impl Tenant {
+    /// A ground of keys that the caller read itself: the org's, and those of `account`.
+    pub(crate) fn ground_on<'a>(
+        &self,
+        org: Option<Arc<ScopeKeys>>,
+        accounts: &'a [&'a LinkedAccountId],
+        account: Option<Arc<ScopeKeys>>,
+    ) -> Ground<'a> {
+        let keys = SmallVec::from_buf([org, account]);
+        let moment = self.engine.caches.moment();
+        Ground { definitions: SmallVec::new(), accounts, keys, tag: Tag::Sole, moment }
+    }
+
     /// Reads `request` together with what the verb needs and no cache holds: one read of the store.
     pub(crate) async fn read<'a>(
         &self,
@@ -108,15 +120,7 @@ impl Tenant {
                 freshness = Freshness::Fresh;
             }
             let usable = |tag| freshness == Freshness::Cached && (shared || tag == Tag::Sole);
-            let mut keyrings: Entries<_, 2> = needs
-                .owners()
-                .map(|owner| look_up(&caches.keyrings, &self.keys.keyring(owner), usable))
-                .collect();
-            let mut definitions: Entries<_, 1> = needs
-                .definitions
-                .iter()
-                .map(|id| look_up(&caches.definitions, &self.keys.definition(id), usable))
-                .collect();
+            let (mut keyrings, mut definitions) = self.recall(needs, usable);
             let any_cached = keyrings.iter().any(Option::is_some) || definitions.iter().any(Option::is_some);
             request.gets.truncate(asked);
             // Before what is to be cached: where one read does not hold it all, no row is kept under an epoch that is
@@ -137,11 +141,14 @@ impl Tenant {
                 continue;
             }
 
+            count(&caches.counts, Cached::Keyrings, &keyrings);
+            count(&caches.counts, Cached::Definitions, &definitions);
             for (entry, owner) in keyrings.iter_mut().zip(needs.owners()) {
                 if let Some(row) = next_missing(entry, &mut fetched) {
                     let keys = Arc::new(self.open_keyring(owner, &row)?);
+                    caches.counts.add_unwrap();
                     let key = self.keys.keyring(owner);
-                    caches.keyrings.insert(caches, moment, key, Arc::clone(&keys), tag);
+                    caches.insert(moment, |tables| tables.keyrings.insert(key, Arc::clone(&keys), tag));
                     *entry = Some((keys, tag));
                 }
             }
@@ -152,7 +159,8 @@ impl Tenant {
                     let opened = self.open_definition(org_keys, *id, &row)?;
                     let Some(definition) = opened.map(Arc::new) else { continue };
                     let key = self.keys.definition(id);
-                    caches.definitions.insert(caches, moment, key, Arc::clone(&definition), tag);
+                    let kept = Arc::clone(&definition);
+                    caches.insert(moment, |tables| tables.definitions.insert(key, kept, tag));
                     *entry = Some((definition, tag));
                 }
             }
@@ -161,11 +169,32 @@ impl Tenant {
             return Ok((Ground { definitions, accounts: needs.accounts, keys, tag, moment }, set));
         }
     }
+
+    /// What the caches know of the keyrings and definitions of `needs`, as far as it is `usable`.
+    fn recall(
+        &self,
+        needs: &Needs<'_>,
+        usable: impl Fn(Tag) -> bool,
+    ) -> (Entries<Arc<ScopeKeys>, 2>, Entries<Arc<Definition>, 1>) {
+        let tables = self.engine.caches.tables();
+        let mut probe = self.keys.probe();
+        let keyrings =
+            needs.owners().map(|owner| look_up(&tables.keyrings, probe.keyring(owner), &usable)).collect();
+        let definitions =
+            needs.definitions.iter().map(|id| look_up(&tables.definitions, probe.definition(id), &usable));
+        (keyrings, definitions.collect())
+    }
 }
 
 /// A cached row with the tag that it was read under, if it counts under that tag.
-fn look_up<V: Clone>(cache: &Cache<V>, key: &Key, usable: impl Fn(Tag) -> bool) -> Option<(V, Tag)> {
-    cache.get(key).filter(|(_, tag)| usable(*tag))
+fn look_up<V: Clone>(table: &Table<V>, key: &[u8], usable: impl Fn(Tag) -> bool) -> Option<(V, Tag)> {
+    table.get(key).filter(|(_, tag)| usable(*tag)).map(|(value, tag)| (value.clone(), tag))
+}
+
+/// Counts what the caches held of what a verb needs, and what they did not.
+fn count<V>(counts: &Counts, cached: Cached, entries: &[Option<V>]) {
+    let hits = entries.iter().flatten().count();
+    counts.add(cached, hits, entries.len() - hits);
 }
 
 fn missing<V, T>(entries: &[Option<V>], needed: impl IntoIterator<Item = T>) -> impl Iterator<Item = T> {

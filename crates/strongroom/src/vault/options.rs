@@ -1,0 +1,189 @@
+//! How a vault is made and opened.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::Vault;
+use super::head::{read_head, refuse_used};
+use super::slots::Opened;
+use super::store_row::{FIRST, StoreRow, StoreSheet};
+use crate::cache::Caches;
+use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::engine::{Engine, Root};
+use crate::envelope::{Argon2Bounds, Argon2Params, DekId, KeyMaterial, SlotPlace, StoreId, random};
+use crate::error::{Damage, Error};
+use crate::format::PatternCache;
+use crate::keyspace::StoreKeys;
+use crate::limits::Limits;
+use crate::record::encode_header;
+use crate::rotation::Runs;
+use crate::store::{Expect, Store, StoreErrorKind, WriteBatch};
+use crate::unlock::Unlock;
+
+/// How to create or open a vault, where the defaults do not fit.
+#[derive(Debug)]
+pub struct VaultOptions {
+    limits: Limits,
+    clock: Box<dyn Clock>,
+    cache_entries_max: usize,
+    argon2: Argon2Params,
+    argon2_ceiling: Argon2Params,
+    pub(super) upgrades_slots: bool,
+    store_id: Option<String>,
+    root_id: Option<DekId>,
+}
+
+impl Default for VaultOptions {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            clock: Box::new(SystemClock),
+            cache_entries_max: 16_384,
+            argon2: Argon2Params::default(),
+            argon2_ceiling: Argon2Params::CEILING,
+            upgrades_slots: true,
+            store_id: None,
+            root_id: None,
+        }
+    }
+}
+
+impl VaultOptions {
+    /// Lowers the limits.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Takes time from `clock`.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// Keeps at most this many opened keyrings, and as many definitions, in memory: 16,384 unless set.
+    #[must_use]
+    pub fn cache_entries_max(mut self, entries: usize) -> Self {
+        self.cache_entries_max = entries;
+        self
+    }
+
+    /// What the key derivation of a new passphrase costs, and what one that costs less is raised to once it opened.
+    #[must_use]
+    pub fn argon2(mut self, params: Argon2Params) -> Self {
+        self.argon2 = params;
+        self
+    }
+
+    /// The most that the key derivation of a stored slot may cost; [`Argon2Params::CEILING`] unless set.
+    #[must_use]
+    pub fn argon2_ceiling(mut self, params: Argon2Params) -> Self {
+        self.argon2_ceiling = params;
+        self
+    }
+
+    /// Leaves a passphrase's slot as it is when the vault is opened, though its key derivation is below
+    /// [`argon2`](Self::argon2): opening writes nothing.
+    #[must_use]
+    pub fn without_slot_upgrade(mut self) -> Self {
+        self.upgrades_slots = false;
+        self
+    }
+
+    /// Refuses to open any store but the one with this [`Vault::store_id`].
+    #[must_use]
+    pub fn expect_store_id(mut self, store_id: impl Into<String>) -> Self {
+        self.store_id = Some(store_id.into());
+        self
+    }
+
+    /// Refuses to open a vault whose root key is not the one with this [`Vault::root_id`].
+    #[must_use]
+    pub fn expect_root_id(mut self, root_id: DekId) -> Self {
+        self.root_id = Some(root_id);
+        self
+    }
+
+    /// Makes a new vault in an empty store.
+    ///
+    /// # Errors
+    /// Those of [`Vault::create`], [`Error::KeyDerivation`] for parameters out of bounds, and [`Error::Provider`] for
+    /// what the key provider answers.
+    pub async fn create(self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
+        refuse_used(&store).await?;
+        let mut store_id = StoreId::default();
+        random::fill(&mut store_id)?;
+        let mut root = KeyMaterial::default();
+        random::fill(&mut **root)?;
+        let root = Root::new(root);
+        let params = self.argon2_bounds().today_for(unlock.tag())?;
+        let slot = unlock.seal_slot(SlotPlace::generate(store_id)?, &root.bytes, params).await?;
+
+        let mut batch = WriteBatch::default();
+        let mut sheet = StoreSheet::new(root.key.id());
+        sheet.hold(&slot, Timestamp::from_ms(self.clock.now_ms()))?;
+        let store_row = sheet.seal(&store_id, &root.key, FIRST)?;
+        for (key, row) in [
+            (StoreKeys::header(), encode_header(&store_id)),
+            (StoreKeys::slot(&slot.place.id), slot.encode()),
+            (StoreKeys::store_row(), store_row),
+        ] {
+            batch.expect(key.clone(), Expect::Absent);
+            batch.put(key, row);
+        }
+        match store.commit(Arc::new(batch)).await {
+            Ok(_) => Ok(self.assemble(store, store_id, root)),
+            Err(error) => Err(match error.kind() {
+                StoreErrorKind::Conflict { .. } => Error::AlreadyInitialised,
+                StoreErrorKind::Indeterminate => Error::Indeterminate(error),
+                _ => error.into(),
+            }),
+        }
+    }
+
+    /// Opens the vault of a store.
+    ///
+    /// # Errors
+    /// Those of [`Vault::open`], and [`Error::UnexpectedVault`] when an expected id differs.
+    pub async fn open(self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
+        let head = read_head(&store).await?;
+        if self.store_id.as_ref().is_some_and(|expected| *expected != hex::encode(head.store_id)) {
+            return Err(Error::UnexpectedVault);
+        }
+        let Opened { slot, row, root } = self.open_slots(&head, &unlock).await?;
+        let root = Root::new(root);
+        if self.root_id.is_some_and(|expected| expected != *root.key.id()) {
+            return Err(Error::UnexpectedVault);
+        }
+        let store_row = StoreRow::open(&head, &root.key)?;
+        if store_row.sheet.held(slot).is_none() {
+            return Err(Error::damaged("the key slot", Damage::Inconsistent));
+        }
+        self.upgrade_slot(&store, &unlock, (slot, row), (&store_row, &root)).await;
+        Ok(self.assemble(store, head.store_id, root))
+    }
+
+    pub(super) fn argon2_bounds(&self) -> Argon2Bounds {
+        Argon2Bounds { today: self.argon2, ceiling: self.argon2_ceiling }
+    }
+
+    fn assemble(self, store: impl Store, store_id: StoreId, root: Root) -> Vault {
+        let engine = Engine {
+            store: Box::new(store),
+            store_id,
+            root,
+            caches: Caches::new(self.cache_entries_max),
+            patterns: PatternCache::new(PATTERN_CACHE_BYTES),
+            argon2: self.argon2_bounds(),
+            limits: self.limits,
+            clock: self.clock,
+            abandoned: AtomicBool::new(false),
+            runs: Runs::default(),
+        };
+        Vault { engine: Arc::new(engine) }
+    }
+}
+
+const PATTERN_CACHE_BYTES: usize = 8 << 20;
