@@ -159,10 +159,7 @@ impl KeyJob {
     pub async fn abandon(&self) -> Result<bool, Error> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(loaded) = self.load().await? else { return Ok(false) };
-            let mut batch = WriteBatch::default();
-            batch.expect(StoreKeys::key_job(&self.id), Expect::Revision(loaded.row));
-            batch.delete(StoreKeys::key_job(&self.id));
-            if self.engine.commit(batch, Touches::Data).await?.is_some() {
+            if self.delete(loaded.row).await? {
                 return Ok(true);
             }
         }
@@ -208,6 +205,20 @@ impl KeyJob {
 
     pub(super) fn seat(&self) -> Result<Option<Seat>, Error> {
         Seat::take(&self.engine, self.id)
+    }
+
+    /// Deletes the job's row as it was read; `false` when it changed meanwhile.
+    ///
+    /// Where the answer is lost, a row that is gone tells enough: its id never comes back.
+    pub(super) async fn delete(&self, row: RowRevision) -> Result<bool, Error> {
+        let mut batch = WriteBatch::default();
+        let key = StoreKeys::key_job(&self.id);
+        batch.expect(key.clone(), Expect::Revision(row));
+        batch.delete(key.clone());
+        match self.engine.commit(batch, Touches::Data).await {
+            Err(Error::Indeterminate(_)) if self.engine.get(key).await?.is_none() => Ok(true),
+            answer => Ok(answer?.is_some()),
+        }
     }
 
     async fn change(&self, change: impl Fn(&mut KeyJobSheet)) -> Result<bool, Error> {

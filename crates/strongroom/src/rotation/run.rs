@@ -145,11 +145,7 @@ impl<'j> Run<'j> {
 
     /// The job is over: its row goes.
     pub(super) async fn finish(&mut self, tally: Tally) -> Result<Next, Error> {
-        let mut batch = WriteBatch::default();
-        let key = StoreKeys::key_job(&self.job.id);
-        batch.expect(key.clone(), Expect::Revision(self.row));
-        batch.delete(key);
-        if self.job.engine.commit(batch, Touches::Data).await?.is_none() {
+        if !self.job.delete(self.row).await? {
             return Ok(Next::Reload);
         }
         self.sheet.tally = tally;
