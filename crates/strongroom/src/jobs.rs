@@ -94,7 +94,8 @@ impl Tenant {
         self.run_job(&job).await
     }
 
-    fn job_context<'a>(&'a self, job: &'a str) -> Context<'a> {
+    /// The address of a job.
+    pub(crate) fn job_context<'a>(&'a self, job: &'a str) -> Context<'a> {
         Context { key_name: job, ..self.context(Kind::Row, "job") }
     }
 }

@@ -23,6 +23,7 @@
 //! | keep accounts and their credentials | [`Org::create_account`], [`Account`], [`AppCredentials`] |
 //! | write on a condition | [`Expected`], [`WriteOptions`] |
 //! | keep sealed records of your own | [`Org::records`], [`Records`], [`RecordWrite`] |
+//! | see whether all rows are whole | [`Vault::verify`], [`Org::verify`], [`Verification`], [`VerifyReport`] |
 //! | rotate keys | [`Vault::rotate_data_keys`], [`Org::rotate_keys`], [`DataKeys`], [`KeyJob`], [`Vault::jobs`] |
 //! | go through a list | [`PageRequest`], [`Listing`], [`DefinitionFilter`] |
 //! | write a backend | [`Store`], [`store`] |
@@ -62,6 +63,7 @@ mod tenant;
 mod unlock;
 mod values;
 mod vault;
+mod verify;
 
 pub use account::Account;
 pub use accounts::{AccountWritten, CreateAccount, UpsertAccount};
@@ -94,3 +96,6 @@ pub use store::Store;
 pub use unlock::{RawKey, Unlock};
 pub use values::{DeletedValue, NewValue};
 pub use vault::{Vault, VaultOptions};
+pub use verify::{
+    Cause, Finding, Index, KeyState, KeyUse, Parent, RowName, RowPath, Verification, VerifyReport,
+};

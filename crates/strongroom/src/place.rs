@@ -13,7 +13,12 @@ use crate::store::Key;
 /// What the key of a row says it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Place {
+    Header,
+    Slot([u8; 16]),
+    StoreRow,
     Job(DocumentId),
+    /// A job on keys, which belongs to no tenant.
+    KeyJob(DocumentId),
     Keyring(Option<LinkedAccountId>),
     Epoch,
     Count,
@@ -37,6 +42,17 @@ pub(crate) fn parse_tenant(key: &Key) -> Option<(OrgId, Environment)> {
     let (org, rest) = take_id(rest)?;
     let (environment, _) = take_id(rest)?;
     Some((org.parse().ok()?, environment.parse().ok()?))
+}
+
+/// What a key of the whole store says it is. Jobs other than those on keys have a tenant.
+pub(crate) fn parse_store_row(key: &Key) -> Option<Place> {
+    match key.as_bytes() {
+        [keyspace::WHOLE_STORE, keyspace::HEADER] => Some(Place::Header),
+        [keyspace::WHOLE_STORE, keyspace::STORE_ROW] => Some(Place::StoreRow),
+        [keyspace::WHOLE_STORE, keyspace::SLOT, id @ ..] => Some(Place::Slot(id.try_into().ok()?)),
+        [keyspace::WHOLE_STORE, keyspace::KEY_JOB, id @ ..] => DocumentId::from_bytes(id).map(Place::KeyJob),
+        _ => None,
+    }
 }
 
 /// What a key of the tenant says it is.

@@ -191,7 +191,7 @@ impl Tenant {
         if value.len() > max { Err(Error::TooLong { what: "a record", max }) } else { Ok(()) }
     }
 
-    fn open_record(
+    pub(crate) fn open_record(
         &self,
         ground: &Ground<'_>,
         namespace: &Namespace,

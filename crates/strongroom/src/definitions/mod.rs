@@ -20,7 +20,7 @@ use crate::store::ReadBatch;
 use crate::tenant::{Draft, Freshness, Needs, Tenant, until_landed};
 
 pub use change::DefinitionChange;
-pub(crate) use check::at_most;
+pub(crate) use check::{at_most, definition as check_definition};
 pub use format_change::{FormatChange, Mismatch, OnMismatch};
 pub(crate) use format_change::{GRANDFATHERED, IndexedValue};
 pub use list::DefinitionFilter;

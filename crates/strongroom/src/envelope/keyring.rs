@@ -112,6 +112,11 @@ impl Keyring {
         }
     }
 
+    /// The ids of the keys that may open a record, the oldest first.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &DekId> {
+        self.deks.iter().map(|dek| dek.key.id())
+    }
+
     /// The plaintext of the keyring's record.
     pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
         let capacity = 64 + self.deks.len() * 96 + self.tombstones.len() * 17;

@@ -65,11 +65,15 @@ impl Vault {
     /// The job on keys with this id. No I/O: it need not be there.
     #[must_use]
     pub fn key_job(&self, id: DocumentId) -> KeyJob {
-        KeyJob { engine: Arc::clone(&self.engine), id }
+        KeyJob::new(&self.engine, id)
     }
 }
 
 impl KeyJob {
+    pub(crate) fn new(engine: &Arc<Engine>, id: DocumentId) -> Self {
+        Self { engine: Arc::clone(engine), id }
+    }
+
     /// Names the job.
     #[must_use]
     pub fn id(&self) -> &DocumentId {

@@ -105,6 +105,11 @@ impl KeyJob {
         }
     }
 
+    /// Whether the row is one of such a job.
+    pub(crate) fn check(&self, row: &Versioned) -> Result<(), Error> {
+        self.info_of(row).map(drop)
+    }
+
     fn info_of(&self, row: &Versioned) -> Result<JobInfo, Error> {
         let sheet = self.open(row)?.sheet;
         let held = sheet.lease.map(|lease| Timestamp::from_ms(lease.until_ms));

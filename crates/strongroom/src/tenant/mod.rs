@@ -156,7 +156,12 @@ impl Tenant {
         keys.keyring.active().ok_or_else(|| Error::damaged(describe(context), Damage::Inconsistent))
     }
 
-    fn open_keyring(&self, account: Option<&LinkedAccountId>, row: &Versioned) -> Result<ScopeKeys, Error> {
+    /// Opens the row of the keyring of the org, or of one account.
+    pub(crate) fn open_keyring(
+        &self,
+        account: Option<&LinkedAccountId>,
+        row: &Versioned,
+    ) -> Result<ScopeKeys, Error> {
         let context = self.keyring_context(account);
         let opened = self.open_under_root(&context, &row.value)?;
         let keyring =

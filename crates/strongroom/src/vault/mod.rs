@@ -15,6 +15,7 @@ use crate::store::Store;
 use crate::unlock::Unlock;
 
 pub use options::VaultOptions;
+pub(crate) use store_row::check_store_row;
 
 /// An opened vault. Cheap to clone; every clone is the same vault.
 ///

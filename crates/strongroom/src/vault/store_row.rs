@@ -52,7 +52,7 @@ impl StoreSheet {
     }
 }
 
-pub(super) fn check_store_row(
+pub(crate) fn check_store_row(
     store_id: &StoreId,
     root: &SealingKey,
     row: Option<&Versioned>,

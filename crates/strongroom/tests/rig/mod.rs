@@ -17,6 +17,7 @@ mod sight;
 mod slow;
 mod steps;
 mod verbs;
+mod verified;
 
 use std::sync::Arc;
 
@@ -36,6 +37,7 @@ pub(crate) use sight::{Seen, Sight, World};
 pub(crate) use slow::Slow;
 pub(crate) use steps::{Play, Stepped, Task, explore};
 pub(crate) use verbs::{Verb, View, furnished, verbs, view};
+pub(crate) use verified::{sound, verified};
 
 pub(crate) const ORG: &str = "6500a1b2c3d4e5f6a7b8c9d0";
 pub(crate) const OTHER_ORG: &str = "6500a1b2c3d4e5f6a7b8c9d1";
