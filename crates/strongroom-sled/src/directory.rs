@@ -7,8 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use strongroom::store::{StoreError, StoreErrorKind};
-
-use crate::failure::{corrupt, of_io};
+use strongroom_committer::{corrupt, of_io};
 
 /// A directory that is ours and locked until this value is dropped.
 #[derive(Debug)]

@@ -4,11 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use zeroize::Zeroizing;
-
 use crate::cache::Caches;
 use crate::clock::{Clock, Timestamp};
-use crate::envelope::{SealingKey, StoreId};
+use crate::envelope::{Argon2Bounds, KeyMaterial, SealingKey, StoreId};
 use crate::error::Error;
 use crate::format::PatternCache;
 use crate::limits::Limits;
@@ -27,6 +25,8 @@ pub(crate) struct Engine {
     /// Compiled patterns of definitions, so that nothing is compiled on a warm write.
     pub(crate) patterns: PatternCache,
     pub(crate) limits: Limits,
+    /// What key derivations of slots may cost.
+    pub(crate) argon2: Argon2Bounds,
     pub(crate) clock: Box<dyn Clock>,
     /// Set when a future was dropped in the middle of a commit that changes what the caches hold.
     pub(crate) abandoned: AtomicBool,
@@ -36,12 +36,12 @@ pub(crate) struct Engine {
 
 /// The root key: it derives data keys, and seals keyrings and the rows of the whole store.
 pub(crate) struct Root {
-    pub(crate) bytes: Zeroizing<[u8; 32]>,
+    pub(crate) bytes: KeyMaterial,
     pub(crate) key: SealingKey,
 }
 
 impl Root {
-    pub(crate) fn new(bytes: Zeroizing<[u8; 32]>) -> Self {
+    pub(crate) fn new(bytes: KeyMaterial) -> Self {
         let key = SealingKey::derive(&bytes);
         Self { bytes, key }
     }

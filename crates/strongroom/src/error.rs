@@ -3,7 +3,9 @@
 use crate::envelope::{Argon2Error, DekId, OpenError, RandomError, SealError};
 use crate::format::{BadFormat, FormatError, PatternError};
 use crate::id::{DefinitionId, IdError, IntegrationId, LinkedAccountId};
-use crate::model::{DefinitionRef, Revision};
+use crate::model::{DefinitionRef, Revision, SlotId};
+use crate::provider::ProviderError;
+use crate::raw_key::KeyFileError;
 use crate::record::RowError;
 use crate::scope::{Scope, ScopeKind, UnknownScope};
 use crate::store::StoreError;
@@ -137,7 +139,7 @@ pub enum Error {
     #[error("the store holds another vault than the expected one")]
     UnexpectedVault,
     /// The vault has no key slot of the kind that was presented.
-    #[error("the vault has no key slot of this kind: it was created with {0}")]
+    #[error("the vault has no key slot of this kind: there is one of {0}")]
     NoSuchSlot(&'static str),
     /// The passphrase or key is not this vault's.
     #[error("the passphrase or key does not open this vault")]
@@ -145,6 +147,24 @@ pub enum Error {
     /// A text is not a raw key.
     #[error("a raw key is 64 hexadecimal digits, or base64 of exactly 32 bytes")]
     InvalidKey,
+    /// A key file was not read.
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
+    /// A key provider did not do its part; its kind says whether to try later. Nothing was written.
+    #[error("the key provider: {0}")]
+    Provider(#[from] ProviderError),
+    /// A text is not the id of a key slot.
+    #[error("a key slot's id is 32 lowercase hexadecimal digits")]
+    InvalidSlotId,
+    /// No such key slot.
+    #[error("key slot {0} not found")]
+    SlotNotFound(SlotId),
+    /// Without this slot nothing would open the vault.
+    #[error("this is the last key slot that can open the vault: add another one first")]
+    LastSlot,
+    /// There are as many slots of one kind as there may be.
+    #[error("there are {0} key slots of this kind, which is the limit: remove one first")]
+    TooManySlots(usize),
     /// Parameters of the key derivation are below the floor or above the ceiling.
     #[error(transparent)]
     KeyDerivation(#[from] Argon2Error),

@@ -266,6 +266,11 @@ impl TenantKeys {
     }
 }
 
+/// The id in the key of a key slot.
+pub(crate) fn parse_slot(key: &Key) -> Option<[u8; 16]> {
+    key.as_bytes().strip_prefix(&[WHOLE_STORE, SLOT])?.try_into().ok()
+}
+
 /// The parts of a job's key: org, environment and job id.
 pub(crate) fn parse_job(key: &Key) -> Option<(OrgId, Environment, DocumentId)> {
     let rest = key.as_bytes().strip_prefix(&[WHOLE_STORE, JOB])?;

@@ -26,6 +26,7 @@
 //! | see whether all rows are whole | [`Vault::verify`], [`Org::verify`], [`Verification`], [`VerifyReport`] |
 //! | rotate keys | [`Vault::rotate_data_keys`], [`Org::rotate_keys`], [`DataKeys`], [`KeyJob`], [`Vault::jobs`] |
 //! | go through a list | [`PageRequest`], [`Listing`], [`DefinitionFilter`] |
+//! | add, change and remove keys | [`Vault::slots`], [`Unlock`], [`KeyProvider`] |
 //! | write a backend | [`Store`], [`store`] |
 //!
 //! How it works inside, what it writes and what it withstands stands in [`docs`].
@@ -52,12 +53,15 @@ mod model;
 mod options;
 mod org;
 mod place;
+pub mod provider;
+mod raw_key;
 mod record;
 mod records;
 mod resolve;
 mod rotation;
 mod scope;
 mod secret;
+mod slots;
 pub mod store;
 mod tenant;
 mod unlock;
@@ -80,11 +84,13 @@ pub use id::{
 pub use limits::Limits;
 pub use model::{
     Credential, CredentialInfo, Cursor, DefinitionRef, Expected, Found, Integration, LinkedAccount, Listing,
-    Origin, PageRequest, Resolution, Resolved, Revision, ScopedValue, Step, StoredDefinition, Trace, Upsert,
-    ValueWritten, VariableDefinition,
+    Origin, PageRequest, Resolution, Resolved, Revision, ScopedValue, SlotId, SlotInfo, SlotKind, Step,
+    StoredDefinition, Trace, Upsert, ValueWritten, VariableDefinition,
 };
 pub use options::WriteOptions;
 pub use org::Org;
+pub use provider::KeyProvider;
+pub use raw_key::{KeyFileError, RawKey};
 pub use records::{Record, RecordWrite, Records};
 pub use rotation::{
     DataKeys, JobInfo, JobKind, JobOutcome, JobProgress, JobReport, JobState, KeyJob, OnUnreadable,
@@ -92,8 +98,9 @@ pub use rotation::{
 };
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;
+pub use slots::Slots;
 pub use store::Store;
-pub use unlock::{RawKey, Unlock};
+pub use unlock::Unlock;
 pub use values::{DeletedValue, NewValue};
 pub use vault::{Vault, VaultOptions};
 pub use verify::{

@@ -12,7 +12,7 @@ use crate::place::{Place, parse_store_row};
 use crate::record::decode_header;
 use crate::rotation::KeyJob;
 use crate::store::{Key, ReadBatch, Scan, Versioned};
-use crate::vault::check_store_row;
+use crate::vault::StoreRow;
 
 /// Which of the rows that every vault has are not there.
 pub(super) async fn missing(engine: &Engine) -> Result<Vec<Judged>, Error> {
@@ -35,8 +35,8 @@ pub(super) fn judge(engine: &Arc<Engine>, key: &Key, row: &Versioned) -> Judged 
     let place = parse_store_row(key);
     let verdict = match &place {
         Some(Place::Header) => judge_header(engine, row),
-        Some(Place::StoreRow) => match check_store_row(&engine.store_id, &engine.root.key, Some(row)) {
-            Ok(()) => Verdict::Fine,
+        Some(Place::StoreRow) => match StoreRow::open_row(&engine.store_id, &engine.root.key, row) {
+            Ok(_) => Verdict::Fine,
             Err(error) => Verdict::bad(Cause::of(error)),
         },
         Some(Place::Slot(id)) => judge_slot(engine, id, row),
@@ -59,7 +59,7 @@ fn judge_header(engine: &Engine, row: &Versioned) -> Verdict {
 
 fn judge_slot(engine: &Engine, id: &[u8; 16], row: &Versioned) -> Verdict {
     match Slot::decode(&row.value) {
-        Ok(slot) if slot.id == *id && slot.store_id == engine.store_id => Verdict::Fine,
+        Ok(slot) if slot.place.id == *id && slot.place.store_id == engine.store_id => Verdict::Fine,
         Ok(_) => Verdict::bad(Cause::Damaged(Damage::Inconsistent)),
         Err(error) => Verdict::bad(Cause::of(Error::row("", error))),
     }
