@@ -151,7 +151,10 @@ impl Tenant {
 
             for (entry, owner) in keyrings.iter_mut().zip(needs.owners()) {
                 if let Some(row) = next_missing(entry, &mut fetched) {
-                    let keys = Arc::new(self.open_keyring(owner, &row)?);
+                    let keys = match self.open_keyring(owner, &row) {
+                        Ok(keys) => Arc::new(keys),
+                        Err(error) => return Err(self.engine.if_rotated(error).await),
+                    };
                     let key = self.keys.keyring(owner);
                     caches.keyrings.insert(caches, moment, key, Arc::clone(&keys), tag);
                     *entry = Some((keys, tag));

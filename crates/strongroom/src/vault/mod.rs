@@ -81,7 +81,7 @@ impl Vault {
     /// The public id of the root key: what [`VaultOptions::expect_root_id`] takes.
     #[must_use]
     pub fn root_id(&self) -> DekId {
-        *self.engine.root.key.id()
+        *self.engine.roots.get().active.key.id()
     }
 
     /// Waits for what was accepted, makes it durable and closes the store. Every later call fails.

@@ -9,13 +9,14 @@ use super::slots::Opened;
 use super::store_row::{FIRST, StoreRow, StoreSheet};
 use crate::cache::Caches;
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::engine::{Engine, Root};
+use crate::engine::Engine;
 use crate::envelope::{Argon2Bounds, Argon2Params, DekId, KeyMaterial, SlotPlace, StoreId, random};
 use crate::error::{Damage, Error};
 use crate::format::PatternCache;
 use crate::keyspace::StoreKeys;
 use crate::limits::Limits;
 use crate::record::encode_header;
+use crate::root::{Root, RootCell, Roots};
 use crate::rotation::Runs;
 use crate::store::{Expect, Store, StoreErrorKind, WriteBatch};
 use crate::unlock::Unlock;
@@ -134,7 +135,7 @@ impl VaultOptions {
             batch.put(key, row);
         }
         match store.commit(Arc::new(batch)).await {
-            Ok(_) => Ok(self.assemble(store, store_id, root)),
+            Ok(committed) => Ok(self.assemble(store, store_id, Roots::first(root, committed.revision))),
             Err(error) => Err(match error.kind() {
                 StoreErrorKind::Conflict { .. } => Error::AlreadyInitialised,
                 StoreErrorKind::Indeterminate => Error::Indeterminate(error),
@@ -162,18 +163,19 @@ impl VaultOptions {
             return Err(Error::damaged("the key slot", Damage::Inconsistent));
         }
         self.upgrade_slot(&store, &unlock, (slot, row), (&store_row, &root)).await;
-        Ok(self.assemble(store, head.store_id, root))
+        let roots = Roots::new(Arc::new(root), &store_row);
+        Ok(self.assemble(store, head.store_id, roots))
     }
 
     pub(super) fn argon2_bounds(&self) -> Argon2Bounds {
         Argon2Bounds { today: self.argon2, ceiling: self.argon2_ceiling }
     }
 
-    fn assemble(self, store: impl Store, store_id: StoreId, root: Root) -> Vault {
+    fn assemble(self, store: impl Store, store_id: StoreId, roots: Roots) -> Vault {
         let engine = Engine {
             store: Box::new(store),
             store_id,
-            root,
+            roots: RootCell::new(roots),
             caches: Caches::new(self.cache_entries_max),
             patterns: PatternCache::new(PATTERN_CACHE_BYTES),
             argon2: self.argon2_bounds(),
