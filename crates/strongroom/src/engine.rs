@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cache::Caches;
 use crate::clock::{Clock, Timestamp};
-use crate::envelope::{Argon2Bounds, KeyMaterial, SealingKey, StoreId};
+use crate::envelope::{Argon2Bounds, StoreId};
 use crate::error::Error;
 use crate::format::PatternCache;
 use crate::gate::Gate;
+use crate::keyspace::StoreKeys;
 use crate::limits::Limits;
+use crate::root::RootCell;
 use crate::rotation::Runs;
 use crate::store::{
     Committed, Expect, Key, KeyRange, Op, Page, READ_OPS_MAX, ReadBatch, ReadSet, Scan, Store,
@@ -21,7 +23,7 @@ use crate::store::{
 pub(crate) struct Engine {
     pub(crate) store: Box<dyn Store>,
     pub(crate) store_id: StoreId,
-    pub(crate) root: Root,
+    pub(crate) roots: RootCell,
     pub(crate) caches: Caches,
     /// Compiled patterns of definitions, so that nothing is compiled on a warm write.
     pub(crate) patterns: PatternCache,
@@ -35,19 +37,6 @@ pub(crate) struct Engine {
     pub(crate) gate: Gate,
     /// The jobs on keys that this engine runs at the moment.
     pub(crate) runs: Runs,
-}
-
-/// The root key: it derives data keys, and seals keyrings and the rows of the whole store.
-pub(crate) struct Root {
-    pub(crate) bytes: KeyMaterial,
-    pub(crate) key: SealingKey,
-}
-
-impl Root {
-    pub(crate) fn new(bytes: KeyMaterial) -> Self {
-        let key = SealingKey::derive(&bytes);
-        Self { bytes, key }
-    }
 }
 
 /// Whether a batch changes rows that the caches hold.
@@ -130,6 +119,9 @@ impl Engine {
                     self.look_at_gate().await?;
                 }
                 self.caches.forget(batch.expect.iter().map(|(key, _)| key));
+                if batch.expect.iter().any(|(key, _)| *key == StoreKeys::store_row()) {
+                    self.refresh_roots().await?;
+                }
                 Ok(None)
             }
             Err(error) => Err(error),

@@ -61,6 +61,7 @@ mod raw_key;
 mod record;
 mod records;
 mod resolve;
+mod root;
 mod rotation;
 mod scope;
 mod secret;
@@ -98,8 +99,8 @@ pub use provider::KeyProvider;
 pub use raw_key::{KeyFileError, RawKey};
 pub use records::{Record, RecordWrite, Records};
 pub use rotation::{
-    DataKeys, JobInfo, JobKind, JobOutcome, JobProgress, JobReport, JobState, KeyJob, OnUnreadable,
-    Unreadable, UnreadableCause,
+    DataKeys, JobInfo, JobKind, JobOutcome, JobProgress, JobReport, JobState, KeyJob, NewRoot, OnUnreadable,
+    RootRotation, Unreadable, UnreadableCause,
 };
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;

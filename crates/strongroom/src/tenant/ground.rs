@@ -147,7 +147,10 @@ impl Tenant {
             count(&caches.counts, Cached::Definitions, &definitions);
             for (entry, owner) in keyrings.iter_mut().zip(needs.owners()) {
                 if let Some(row) = next_missing(entry, &mut fetched) {
-                    let keys = self.keep_keyring(owner, &row, Reading { moment, tag, since })?;
+                    let keys = match self.keep_keyring(owner, &row, Reading { moment, tag, since }) {
+                        Ok(keys) => keys,
+                        Err(error) => return Err(self.engine.if_rotated(error).await),
+                    };
                     *entry = Some((keys, tag));
                 }
             }

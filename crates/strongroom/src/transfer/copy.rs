@@ -133,7 +133,8 @@ impl<'c> Copy<'c> {
                 error => error,
             })?,
         };
-        let mac = MacKey::derive(&engine.root.bytes, &[b"strongroom/v1/copy", &engine.store_id]);
+        let mac =
+            MacKey::derive(&engine.roots.get().active.bytes, &[b"strongroom/v1/copy", &engine.store_id]);
         let (sections, copied) = (Vec::new(), Vec::new());
         Ok(Self { source: &*engine.store, arrival, mac, sections, copied, report })
     }

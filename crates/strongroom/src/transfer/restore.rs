@@ -50,7 +50,8 @@ impl<R: Read + Seek + Send> Backup<R> {
             let slot = Slot::decode(&row).map_err(|error| Error::row("the key slot", error))?;
             head_rows.push((StoreKeys::slot(&slot.place.id), row));
         }
-        let gate = Gate::of_header(arrival.finish(head_rows).await?.revision, None);
-        Ok(self.options.assemble(store, store_id, self.root, gate))
+        let revision = arrival.finish(head_rows).await?.revision;
+        let gate = Gate::of_header(revision, None);
+        Ok(self.options.assemble(store, store_id, self.roots.at(revision), gate))
     }
 }

@@ -10,7 +10,7 @@ use super::slots::Opened;
 use super::store_row::{FIRST, StoreRow, StoreSheet};
 use crate::cache::Caches;
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::engine::{Engine, Root};
+use crate::engine::Engine;
 use crate::envelope::{Argon2Bounds, Argon2Params, DekId, KeyMaterial, SlotPlace, StoreId, random};
 use crate::error::{Damage, Error};
 use crate::format::PatternCache;
@@ -18,6 +18,7 @@ use crate::gate::Gate;
 use crate::keyspace::StoreKeys;
 use crate::limits::Limits;
 use crate::record::encode_header;
+use crate::root::{Root, RootCell, Roots};
 use crate::rotation::Runs;
 use crate::store::{Expect, Key, Store, StoreErrorKind, WriteBatch};
 use crate::unlock::Unlock;
@@ -136,7 +137,7 @@ impl VaultOptions {
         match store.commit(Arc::new(batch)).await {
             Ok(committed) => {
                 let gate = Gate::of_header(committed.revision, None);
-                Ok(self.assemble(store, store_id, root, gate))
+                Ok(self.assemble(store, store_id, Roots::first(root, committed.revision), gate))
             }
             Err(error) => Err(match error.kind() {
                 StoreErrorKind::Conflict { .. } => Error::AlreadyInitialised,
@@ -167,17 +168,22 @@ impl VaultOptions {
         if head.gate.expectation().is_some() {
             self.upgrade_slot(&store, &unlock, (slot, row), (&store_row, &root)).await;
         }
-        Ok(self.assemble(store, head.store_id, root, head.gate))
+        let roots = Roots::new(Arc::new(root), &store_row);
+        Ok(self.assemble(store, head.store_id, roots, head.gate))
     }
 
-    /// The root key that a head leads to, by the rules by which a vault is opened.
-    pub(crate) async fn open_root(&self, head: &Head, unlock: &Unlock) -> Result<Root, Error> {
-        let Opened { slot, root, .. } = self.open_slots(head, unlock).await?;
+    /// The root keys that a head leads to, by the rules by which a vault is opened.
+    pub(crate) async fn open_roots(&self, head: &Head, unlock: &Unlock) -> Result<Roots, Error> {
+        let Opened { slot, root, row } = self.open_slots(head, unlock).await?;
         let root = Root::new(root);
-        if head.store_row.is_some() && StoreRow::open(head, &root.key)?.sheet.held(slot).is_none() {
+        if head.store_row.is_none() {
+            return Ok(Roots::first(root, row));
+        }
+        let store_row = StoreRow::open(head, &root.key)?;
+        if store_row.sheet.held(slot).is_none() {
             return Err(Error::damaged("the key slot", Damage::Inconsistent));
         }
-        Ok(root)
+        Ok(Roots::new(Arc::new(root), &store_row))
     }
 
     /// The rows of a new vault, but for its header.
@@ -201,11 +207,11 @@ impl VaultOptions {
         Argon2Bounds { today: self.argon2, ceiling: self.argon2_ceiling }
     }
 
-    pub(crate) fn assemble(self, store: impl Store, store_id: StoreId, root: Root, gate: Gate) -> Vault {
+    pub(crate) fn assemble(self, store: impl Store, store_id: StoreId, roots: Roots, gate: Gate) -> Vault {
         let engine = Engine {
             store: Box::new(store),
             store_id,
-            root,
+            roots: RootCell::new(roots),
             caches: Caches::new(self.cache_entries_max, self.cached_key_age_max),
             patterns: PatternCache::new(PATTERN_CACHE_BYTES),
             argon2: self.argon2_bounds(),

@@ -35,10 +35,12 @@ pub(super) fn judge(engine: &Arc<Engine>, key: &Key, row: &Versioned) -> Judged 
     let place = parse_store_row(key);
     let verdict = match &place {
         Some(Place::Header) => judge_header(engine, row),
-        Some(Place::StoreRow) => match StoreRow::open_row(&engine.store_id, &engine.root.key, row) {
-            Ok(_) => Verdict::Fine,
-            Err(error) => Verdict::bad(Cause::of(error)),
-        },
+        Some(Place::StoreRow) => {
+            match StoreRow::open_row(&engine.store_id, &engine.roots.get().active.key, row) {
+                Ok(_) => Verdict::Fine,
+                Err(error) => Verdict::bad(Cause::of(error)),
+            }
+        }
         Some(Place::Slot(id)) => judge_slot(engine, id, row),
         Some(Place::Note) => match decode_transfer(&row.value) {
             Ok(_) => Verdict::Fine,
