@@ -18,4 +18,5 @@ mod select;
 pub use job::{JobOutcome, JobReport, KeyJob};
 pub(crate) use lease::Runs;
 pub use progress::{JobInfo, JobKind, JobProgress, JobState, Unreadable, UnreadableCause};
+pub(crate) use reseal::owner;
 pub use select::{DataKeys, OnUnreadable};
