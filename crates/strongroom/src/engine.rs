@@ -62,6 +62,13 @@ impl Engine {
         Timestamp::from_ms(self.clock.now_ms())
     }
 
+    /// Lets go of cached keys whose time is over, and answers the time.
+    pub(crate) fn drop_old_keys(&self) -> Timestamp {
+        let now = self.now();
+        self.caches.drop_old_keys(now);
+        now
+    }
+
     /// Whether cached rows must be checked against the epoch row: others may write, or a write of our own was
     /// abandoned and may land at any time.
     pub(crate) fn is_shared(&self) -> bool {

@@ -101,6 +101,12 @@ impl Vault {
         self.engine.caches.stats()
     }
 
+    /// Wipes cached keys that are held for longer than [`VaultOptions::cached_key_age_max`]. Every verb does so too: this
+    /// is for a host whose vault may stand idle, to be called by a timer.
+    pub fn wipe_old_keys(&self) {
+        self.engine.drop_old_keys();
+    }
+
     /// Waits for what was accepted, makes it durable and closes the store. Every later call fails.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use super::Vault;
 use super::head::{Head, read_head, refuse_used};
@@ -27,6 +28,7 @@ pub struct VaultOptions {
     limits: Limits,
     clock: Box<dyn Clock>,
     cache_entries_max: usize,
+    cached_key_age_max: Duration,
     argon2: Argon2Params,
     argon2_ceiling: Argon2Params,
     pub(super) upgrades_slots: bool,
@@ -40,6 +42,7 @@ impl Default for VaultOptions {
             limits: Limits::default(),
             clock: Box::new(SystemClock),
             cache_entries_max: 16_384,
+            cached_key_age_max: Duration::from_secs(60 * 60),
             argon2: Argon2Params::default(),
             argon2_ceiling: Argon2Params::CEILING,
             upgrades_slots: true,
@@ -64,10 +67,19 @@ impl VaultOptions {
         self
     }
 
-    /// Keeps at most this many opened keyrings, and as many definitions, in memory: 16,384 unless set.
+    /// Keeps at most this many opened keyrings, and as many definitions, in memory: 16,384 unless set. What was not used
+    /// lately goes first, and its keys are wiped.
     #[must_use]
     pub fn cache_entries_max(mut self, entries: usize) -> Self {
         self.cache_entries_max = entries;
+        self
+    }
+
+    /// Keeps an opened keyring in memory for at most this long after its row was read: an hour unless set. Then its keys
+    /// are wiped, at the next verb or at [`Vault::wipe_old_keys`], and unwrapped again where they are needed.
+    #[must_use]
+    pub fn cached_key_age_max(mut self, age: Duration) -> Self {
+        self.cached_key_age_max = age;
         self
     }
 
@@ -194,7 +206,7 @@ impl VaultOptions {
             store: Box::new(store),
             store_id,
             root,
-            caches: Caches::new(self.cache_entries_max),
+            caches: Caches::new(self.cache_entries_max, self.cached_key_age_max),
             patterns: PatternCache::new(PATTERN_CACHE_BYTES),
             argon2: self.argon2_bounds(),
             limits: self.limits,

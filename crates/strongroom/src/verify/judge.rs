@@ -152,7 +152,8 @@ impl Desk {
         if !self.is_found_by_id(&value, sight) {
             causes.push(Cause::NotIndexed(Index::ValueId));
         }
-        if !known.stored.definition.scopes.allows(scope.kind()) {
+        let allowed = known.stored.definition.scopes.allows(scope.kind());
+        if !allowed && !sight.jobs.narrows(definition) {
             causes.push(Cause::ScopeNotAllowed(scope.kind()));
         }
         let broken = self.tenant.broken_rule(&known.stored, &value);
