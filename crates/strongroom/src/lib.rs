@@ -24,7 +24,7 @@
 //! | write on a condition | [`Expected`], [`WriteOptions`] |
 //! | see how the caches do | [`Vault::cache_stats`], [`CacheStats`] |
 //! | keep sealed records of your own | [`Org::records`], [`Records`], [`RecordWrite`] |
-//! | back up, restore and move | [`Vault::backup`], [`Backup`], [`Vault::copy_to`] |
+//! | back up, restore and move | [`Vault::backup`], [`Vault::backup_org`], [`Backup`], [`Vault::copy_to`] |
 //! | see whether all rows are whole | [`Vault::verify`], [`Org::verify`], [`Verification`], [`VerifyReport`] |
 //! | rotate keys | [`Vault::rotate_data_keys`], [`Org::rotate_keys`], [`DataKeys`], [`KeyJob`], [`Vault::jobs`] |
 //! | go through a list | [`PageRequest`], [`Listing`], [`DefinitionFilter`] |
@@ -106,7 +106,7 @@ pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;
 pub use slots::Slots;
 pub use store::Store;
-pub use transfer::{Backup, BackupSummary, CopySummary, Phase, Progress};
+pub use transfer::{Backup, BackupSummary, CopySummary, Phase, Progress, RestoreSummary};
 pub use unlock::Unlock;
 pub use values::{DeletedValue, NewValue};
 pub use vault::{Vault, VaultOptions};
