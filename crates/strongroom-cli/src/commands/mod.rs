@@ -11,6 +11,7 @@ mod init;
 mod list;
 mod run;
 mod serve;
+mod slot;
 pub(crate) mod value;
 mod view;
 
@@ -84,6 +85,7 @@ async fn on_vault(session: &Session, command: Command, output: &Output) -> Resul
         Command::Credential(command) => credential::run(org, command, output).await,
         Command::Account(command) => account::run(org, command, output).await,
         Command::ApiKey(command) => api_key::run(org, command, output).await,
+        Command::Slot(command) => slot::run(&session.vault, command, output).await,
         Command::Import(import) => import::run(session, &import, output).await,
         Command::Export { path, format, .. } => export::run(org, &path.path(), format, output).await,
         // They open no vault, or do so themselves.
