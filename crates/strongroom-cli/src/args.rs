@@ -164,6 +164,9 @@ pub(crate) enum Command {
         /// What to log on standard error: off, error, warn, info (each request), debug or trace; never a value
         #[arg(long, value_name = "LEVEL", default_value = "warn")]
         log: LevelFilter,
+        /// Turn off core dumps and debuggers for this process, which holds keys
+        #[arg(long)]
+        no_core_dumps: bool,
     },
     /// Print the completions of a shell
     Completions { shell: clap_complete::Shell },

@@ -39,8 +39,11 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<ExitCode, Failure> {
     }
     match args.command {
         Command::Init { ask_passphrase } => block_on(init::run(&config, ask_passphrase, output))?,
-        Command::Serve { listen, log } => {
+        Command::Serve { listen, log, no_core_dumps } => {
             config.listen = listen.unwrap_or(config.listen);
+            if no_core_dumps {
+                serve::no_core_dumps()?;
+            }
             serve::run(&config, log, output)?;
         }
         Command::Run { path, clear_env, command } => {
