@@ -6,10 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cache::Caches;
 use crate::clock::{Clock, Timestamp};
-use crate::envelope::{Argon2Bounds, KeyMaterial, SealingKey, StoreId};
+use crate::envelope::{Argon2Bounds, StoreId};
 use crate::error::Error;
 use crate::format::PatternCache;
+use crate::gate::Gate;
+use crate::keyspace::StoreKeys;
 use crate::limits::Limits;
+use crate::root::RootCell;
 use crate::rotation::Runs;
 use crate::store::{
     Committed, Expect, Key, KeyRange, Op, Page, READ_OPS_MAX, ReadBatch, ReadSet, Scan, Store,
@@ -20,7 +23,7 @@ use crate::store::{
 pub(crate) struct Engine {
     pub(crate) store: Box<dyn Store>,
     pub(crate) store_id: StoreId,
-    pub(crate) root: Root,
+    pub(crate) roots: RootCell,
     pub(crate) caches: Caches,
     /// Compiled patterns of definitions, so that nothing is compiled on a warm write.
     pub(crate) patterns: PatternCache,
@@ -30,21 +33,10 @@ pub(crate) struct Engine {
     pub(crate) clock: Box<dyn Clock>,
     /// Set when a future was dropped in the middle of a commit that changes what the caches hold.
     pub(crate) abandoned: AtomicBool,
+    /// What lets writes pass.
+    pub(crate) gate: Gate,
     /// The jobs on keys that this engine runs at the moment.
     pub(crate) runs: Runs,
-}
-
-/// The root key: it derives data keys, and seals keyrings and the rows of the whole store.
-pub(crate) struct Root {
-    pub(crate) bytes: KeyMaterial,
-    pub(crate) key: SealingKey,
-}
-
-impl Root {
-    pub(crate) fn new(bytes: KeyMaterial) -> Self {
-        let key = SealingKey::derive(&bytes);
-        Self { bytes, key }
-    }
 }
 
 /// Whether a batch changes rows that the caches hold.
@@ -57,6 +49,13 @@ pub(crate) enum Touches {
 impl Engine {
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_ms(self.clock.now_ms())
+    }
+
+    /// Lets go of cached keys whose time is over, and answers the time.
+    pub(crate) fn drop_old_keys(&self) -> Timestamp {
+        let now = self.now();
+        self.caches.drop_old_keys(now);
+        now
     }
 
     /// Whether cached rows must be checked against the epoch row: others may write, or a write of our own was
@@ -100,9 +99,12 @@ impl Engine {
     /// Applies a batch. `None` means that another writer was faster: read again and plan anew.
     pub(crate) async fn commit(
         &self,
-        batch: WriteBatch,
+        mut batch: WriteBatch,
         touches: Touches,
     ) -> Result<Option<Committed>, Error> {
+        let (gate, pass) = self.gate_expectation().await?;
+        // Last, so that a conflict there means that everything else still holds.
+        batch.expect(gate, pass);
         let batch = Arc::new(batch);
         let watch = CommitWatch::begin(self, &batch, touches);
         let answer = commit_surely(&*self.store, &batch).await;
@@ -112,7 +114,14 @@ impl Engine {
         match answer {
             Ok(committed) => Ok(Some(committed)),
             Err(Error::Store(error)) if is_lost_race(error.kind()) => {
+                let at_gate = StoreErrorKind::Conflict { index: batch.expect.len() - 1 };
+                if error.kind() == at_gate {
+                    self.look_at_gate().await?;
+                }
                 self.caches.forget(batch.expect.iter().map(|(key, _)| key));
+                if batch.expect.iter().any(|(key, _)| *key == StoreKeys::store_row()) {
+                    self.refresh_roots().await?;
+                }
                 Ok(None)
             }
             Err(error) => Err(error),

@@ -13,6 +13,7 @@ mod run;
 mod serve;
 mod slot;
 pub(crate) mod value;
+mod verify;
 mod view;
 
 use std::process::ExitCode;
@@ -89,6 +90,10 @@ async fn on_vault(session: &Session, command: Command, output: &Output) -> Resul
         Command::Account(command) => account::run(org, command, output).await,
         Command::ApiKey(command) => api_key::run(org, command, output).await,
         Command::Slot(command) => slot::run(&session.vault, command, output).await,
+        Command::Verify { org_only } => {
+            let extent = if org_only { verify::Extent::Org } else { verify::Extent::Store };
+            verify::run(session, extent, output).await
+        }
         Command::Import(import) => import::run(session, &import, output).await,
         Command::Export { path, format, .. } => export::run(org, &path.path(), format, output).await,
         // They open no vault, or do so themselves.

@@ -18,7 +18,7 @@ pub(crate) use definition::{decode_definition, encode_definition};
 pub(crate) use job::Sweep;
 pub(crate) use key_job::{
     CursorSheet, DataKeysSheet, DataPhase, FindingSheet, KeyJobSheet, Lease, OnUnreadableSheet, PassSheet,
-    Reach, Status, Tally, TaskSheet,
+    Reach, RootSheet, Status, Tally, TaskSheet,
 };
 pub(crate) use sheet::Sheet;
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::engine::commit_surely;
-use crate::envelope::StoreId;
+use crate::envelope::{StoreId, random};
 use crate::error::{Damage, Error};
 use crate::keyspace::StoreKeys;
 use crate::record::{decode_transfer, encode_header, encode_transfer};
@@ -17,21 +17,78 @@ use crate::store::{
 
 /// The target of one copy or restore.
 pub(super) struct Arrival<'s> {
-    store: &'s dyn Store,
+    pub(super) store: &'s dyn Store,
     store_id: StoreId,
+    transfer_id: [u8; 16],
     marker: Revision,
     /// Whether an earlier run may have written rows.
     resumed: bool,
 }
 
+/// What brings a vault to a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Purpose {
+    Restore = 1,
+    Copy = 2,
+    /// A copy that was given up: it can never come to its end here.
+    GivenUp = 3,
+}
+
+impl Purpose {
+    fn parse(purpose: u8) -> Option<Self> {
+        [Self::Restore, Self::Copy, Self::GivenUp].into_iter().find(|known| *known as u8 == purpose)
+    }
+}
+
+/// What a marker says, without the number of the run that wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Marker {
+    pub(super) purpose: Purpose,
+    pub(super) store_id: StoreId,
+    pub(super) transfer_id: [u8; 16],
+}
+
+impl Marker {
+    /// What the marker of a store says, if it has one and is no vault yet.
+    pub(super) async fn of(store: &dyn Store) -> Result<Option<Self>, Error> {
+        let gets = vec![StoreKeys::header(), StoreKeys::arrival()];
+        let mut set = store.read(&ReadBatch { gets, scans: Vec::new() }).await?;
+        let found = set.gets.pop().flatten();
+        if set.gets.pop().flatten().is_some() {
+            return Err(Error::AlreadyInitialised);
+        }
+        found.as_ref().map(Self::decode).transpose()
+    }
+
+    /// A run has a number, so that its marker is told from that of an earlier one.
+    fn encode(&self) -> Result<Vec<u8>, Error> {
+        let mut run = [0; 16];
+        random::fill(&mut run)?;
+        let parts: [&[u8]; 4] = [&[self.purpose as u8], &self.store_id, &self.transfer_id, &run];
+        Ok(encode_transfer(&parts.concat()))
+    }
+
+    fn decode(row: &Versioned) -> Result<Self, Error> {
+        const ROW: &str = "the marker of a copy or restore";
+        let bytes = decode_transfer(&row.value).map_err(|error| Error::row(ROW, error))?;
+        Self::parse(bytes).ok_or_else(|| Error::damaged(ROW, Damage::Malformed))
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let (&purpose, rest) = bytes.split_first()?;
+        let purpose = Purpose::parse(purpose)?;
+        let (store_id, rest) = rest.split_first_chunk()?;
+        let (transfer_id, run) = rest.split_first_chunk()?;
+        let marker = Self { purpose, store_id: *store_id, transfer_id: *transfer_id };
+        (run.len() == 16).then_some(marker)
+    }
+}
+
 impl<'s> Arrival<'s> {
-    /// Marks an empty store, or takes over what the same transfer left.
-    pub(super) async fn begin(
-        store: &'s dyn Store,
-        store_id: StoreId,
-        transfer_id: &[u8; 16],
-    ) -> Result<Self, Error> {
-        let ours = [store_id, *transfer_id].concat();
+    /// Marks an empty store, or takes over what an earlier run of the same transfer left. A copy goes on under the id
+    /// that its marker has.
+    pub(super) async fn begin(store: &'s dyn Store, wanted: Marker) -> Result<Self, Error> {
         let request = ReadBatch {
             gets: vec![StoreKeys::header(), StoreKeys::arrival()],
             scans: vec![Scan::new(KeyRange::all(), 1).keys_only()],
@@ -42,17 +99,47 @@ impl<'s> Arrival<'s> {
         if header.is_some() {
             return Err(Error::AlreadyInitialised);
         }
-        let expect = match &found {
-            Some(row) if marked(row)? == ours => Expect::Revision(row.revision),
-            Some(_) => return Err(Error::Unfinished),
+        let (expect, marker) = match &found {
             None if any_row => return Err(Error::ForeignStore),
-            None => Expect::Absent,
+            None => (Expect::Absent, wanted),
+            Some(row) => (Expect::Revision(row.revision), Marker::decode(row)?),
         };
+        let same = match wanted.purpose {
+            Purpose::Restore | Purpose::GivenUp => marker == wanted,
+            Purpose::Copy => marker.purpose == wanted.purpose && marker.store_id == wanted.store_id,
+        };
+        if !same {
+            return Err(Error::Unfinished);
+        }
         let mut batch = WriteBatch::default();
         batch.expect(StoreKeys::arrival(), expect);
-        batch.put(StoreKeys::arrival(), encode_transfer(&ours));
-        let marker = commit(store, batch).await?.revision;
-        Ok(Self { store, store_id, marker, resumed: found.is_some() })
+        batch.put(StoreKeys::arrival(), marker.encode()?);
+        let revision = commit(store, batch).await?.revision;
+        let Marker { store_id, transfer_id, .. } = marker;
+        Ok(Self { store, store_id, transfer_id, marker: revision, resumed: found.is_some() })
+    }
+
+    /// Takes over what a run of this very transfer left.
+    pub(super) async fn take_over(store: &'s dyn Store, wanted: Marker) -> Result<Self, Error> {
+        if Marker::of(store).await? == Some(wanted) {
+            Self::begin(store, wanted).await
+        } else {
+            Err(Error::Unfinished)
+        }
+    }
+
+    pub(super) fn transfer_id(&self) -> &[u8; 16] {
+        &self.transfer_id
+    }
+
+    /// Sees to it that no run can bring the copy to its end any more.
+    pub(super) async fn give_up(&self) -> Result<(), Error> {
+        let Self { store_id, transfer_id, .. } = *self;
+        let marker = Marker { purpose: Purpose::GivenUp, store_id, transfer_id };
+        let mut batch = WriteBatch::default();
+        batch.expect(StoreKeys::arrival(), Expect::Revision(self.marker));
+        batch.put(StoreKeys::arrival(), marker.encode()?);
+        commit(self.store, batch).await.map(drop)
     }
 
     /// Writes rows that are not there yet, in as many batches as the store needs.
@@ -142,10 +229,6 @@ async fn commit(store: &dyn Store, batch: WriteBatch) -> Result<Committed, Error
         Error::Store(error) if matches!(error.kind(), StoreErrorKind::Conflict { .. }) => Error::Contended(1),
         error => error,
     })
-}
-
-fn marked(row: &Versioned) -> Result<&[u8], Error> {
-    decode_transfer(&row.value).map_err(|error| Error::row("the marker of a copy or restore", error))
 }
 
 const BATCH_OPS_MAX: usize = 1_024;

@@ -60,9 +60,11 @@ impl Vault {
         let engine = &*self.engine;
         let mut file_id = FileId::default();
         random::fill(&mut file_id)?;
+        // One that was left behind by a new root is told, not given a file that nothing opens.
+        engine.refresh_roots().await?;
         let keys = HeadRows::read(engine).await?;
         let head = keys.head(engine, file_id);
-        let mac = mac_key(&engine.root.bytes, &head.store_id, &file_id);
+        let mac = mac_key(&engine.roots.get().active.bytes, &head.store_id, &file_id);
         let mut frames = FrameWriter::begin(out, mac, file_id)?;
         frames.write(FrameKind::Head, &head.encode())?;
 

@@ -5,12 +5,15 @@
 
 mod arrival;
 mod backup;
+mod copy;
 mod file;
 mod open;
 mod restore;
+mod retire;
 mod section;
 
 pub use backup::BackupSummary;
+pub use copy::CopySummary;
 pub use open::Backup;
 
 /// How far a backup, restore or copy has come.

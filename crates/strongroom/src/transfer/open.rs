@@ -5,11 +5,12 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 
 use super::file::{FrameKind, FrameReader, Head, RawFrame, RowsFrame, TenantEnd, Trailer, mac_key};
 use crate::clock::Timestamp;
-use crate::engine::Root;
 use crate::envelope::{MacKey, Slot};
 use crate::error::{BackupFault, Error};
+use crate::gate::Gate;
 use crate::id::{Environment, OrgId};
 use crate::keyspace::StoreKeys;
+use crate::root::Roots;
 use crate::store::{Revision, Versioned};
 use crate::unlock::Unlock;
 use crate::vault::{self, SlotRow, VaultOptions};
@@ -19,7 +20,7 @@ pub struct Backup<R> {
     input: BufReader<R>,
     pub(super) options: VaultOptions,
     pub(super) head: Head,
-    pub(super) root: Root,
+    pub(super) roots: Roots,
     mac: MacKey,
     /// The last version of each section.
     versions: Vec<u32>,
@@ -52,12 +53,12 @@ impl<R: Read + Seek + Send> Backup<R> {
             return Err(Error::BadBackup(BackupFault::Altered));
         }
         let head = Head::decode(&first.body)?;
-        let root = Root::new(options.open_slots(&vault_head(&head)?, &unlock).await?.root);
-        let mac = mac_key(&root.bytes, &head.store_id, &head.file_id);
+        let roots = options.open_roots(&vault_head(&head)?, &unlock).await?;
+        let mac = mac_key(&roots.active.bytes, &head.store_id, &head.file_id);
         first.check(&mac, &head.file_id)?;
         let checked = check_rest(&mut frames, &mac, &head)?;
         let Checked { versions, rows, unsettled, .. } = checked;
-        Ok(Self { input, options, head, root, mac, versions, rows, unsettled })
+        Ok(Self { input, options, head, roots, mac, versions, rows, unsettled })
     }
 
     /// The id of the store that the backup is of, as [`Vault::store_id`](crate::Vault::store_id); a backup of one org
@@ -187,15 +188,19 @@ fn check_rest(frames: &mut FrameReader<impl Read>, mac: &MacKey, head: &Head) ->
     }
 }
 
-/// The slots of a file, as if they had been read from a store.
+/// The head of a file, as a store would answer it.
 fn vault_head(head: &Head) -> Result<vault::Head, Error> {
-    let stored = |value: &Vec<u8>| Versioned { value: value.clone(), revision: Revision(0) };
+    let versioned = |row: &Vec<u8>| Versioned { value: row.clone(), revision: Revision(0) };
     let slots = head.slots.iter().map(|row| {
         let slot = Slot::decode(row).map_err(|error| Error::row("the key slot", error))?;
-        Ok(SlotRow::decode(&head.store_id, &StoreKeys::slot(&slot.place.id), &stored(row)))
+        Ok(SlotRow::decode(&head.store_id, &StoreKeys::slot(&slot.place.id), &versioned(row)))
     });
-    let slots = slots.collect::<Result<_, Error>>()?;
-    Ok(vault::Head { store_id: head.store_id, store_row: head.store_row.as_ref().map(stored), slots })
+    Ok(vault::Head {
+        store_id: head.store_id,
+        store_row: head.store_row.as_ref().map(versioned),
+        slots: slots.collect::<Result<_, Error>>()?,
+        gate: Gate::of_header(Revision(0), None),
+    })
 }
 
 impl<R> fmt::Debug for Backup<R> {

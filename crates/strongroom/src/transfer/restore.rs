@@ -2,12 +2,13 @@
 
 use std::io::{Read, Seek};
 
-use super::arrival::Arrival;
+use super::arrival::{Arrival, Marker, Purpose};
 use super::file::RowsFrame;
 use super::open::Backup;
 use super::{Progress, Report};
 use crate::envelope::Slot;
 use crate::error::{BackupFault, Error};
+use crate::gate::Gate;
 use crate::keyspace::StoreKeys;
 use crate::store::{Key, Store};
 use crate::vault::Vault;
@@ -34,7 +35,8 @@ impl<R: Read + Seek + Send> Backup<R> {
         };
         let mut report = Report::new(&mut progress, Some(self.rows));
         let store_id = self.head.store_id;
-        let arrival = Arrival::begin(&store, store_id, &self.head.file_id).await?;
+        let marker = Marker { purpose: Purpose::Restore, store_id, transfer_id: self.head.file_id };
+        let arrival = Arrival::begin(&store, marker).await?;
         let mut pass = self.pass()?;
         while let Some(frame) = pass.next()? {
             let rows = RowsFrame::decode(&frame.body)?.rows();
@@ -48,7 +50,8 @@ impl<R: Read + Seek + Send> Backup<R> {
             let slot = Slot::decode(&row).map_err(|error| Error::row("the key slot", error))?;
             head_rows.push((StoreKeys::slot(&slot.place.id), row));
         }
-        arrival.finish(head_rows).await?;
-        Ok(self.options.assemble(store, store_id, self.root))
+        let revision = arrival.finish(head_rows).await?.revision;
+        let gate = Gate::of_header(revision, None);
+        Ok(self.options.assemble(store, store_id, self.roots.at(revision), gate))
     }
 }

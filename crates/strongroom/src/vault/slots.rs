@@ -5,24 +5,24 @@ use std::sync::Arc;
 use super::VaultOptions;
 use super::head::{Head, SLOTS_OF_A_KIND_MAX};
 use super::store_row::StoreRow;
-use crate::engine::Root;
 use crate::envelope::{KeyMaterial, Provider, Slot};
 use crate::error::{Damage, Error};
 use crate::keyspace::StoreKeys;
 use crate::provider::ProviderErrorKind;
+use crate::root::Root;
 use crate::store::{Expect, Revision as RowRevision, Store, WriteBatch};
 use crate::unlock::Unlock;
 
 /// The slot that gave the root key.
-pub(crate) struct Opened<'h> {
-    pub(crate) slot: &'h Slot,
+pub(super) struct Opened<'h> {
+    pub(super) slot: &'h Slot,
     pub(super) row: RowRevision,
-    pub(crate) root: KeyMaterial,
+    pub(super) root: KeyMaterial,
 }
 
 impl VaultOptions {
     /// The root key from the first slot that `unlock` opens.
-    pub(crate) async fn open_slots<'h>(&self, head: &'h Head, unlock: &Unlock) -> Result<Opened<'h>, Error> {
+    pub(super) async fn open_slots<'h>(&self, head: &'h Head, unlock: &Unlock) -> Result<Opened<'h>, Error> {
         if head.slots.iter().filter(|row| row.is_of(unlock.tag())).count() > SLOTS_OF_A_KIND_MAX {
             return Err(Error::damaged("the list of key slots", Damage::Inconsistent));
         }

@@ -62,9 +62,12 @@ impl Desk {
                 left_or_bad(self.tenant.open_record(&ground, namespace, key, row))
             }
             // Judged elsewhere: by all definitions, or with the rows of the whole store.
-            Place::Count | Place::Header | Place::Slot(_) | Place::StoreRow | Place::KeyJob(_) => {
-                Verdict::Fine
-            }
+            Place::Count
+            | Place::Header
+            | Place::Slot(_)
+            | Place::StoreRow
+            | Place::Note
+            | Place::KeyJob(_) => Verdict::Fine,
         }
     }
 
@@ -149,7 +152,8 @@ impl Desk {
         if !self.is_found_by_id(&value, sight) {
             causes.push(Cause::NotIndexed(Index::ValueId));
         }
-        if !known.stored.definition.scopes.allows(scope.kind()) {
+        let allowed = known.stored.definition.scopes.allows(scope.kind());
+        if !allowed && !sight.jobs.narrows(definition) {
             causes.push(Cause::ScopeNotAllowed(scope.kind()));
         }
         let broken = self.tenant.broken_rule(&known.stored, &value);
