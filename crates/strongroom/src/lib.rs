@@ -45,6 +45,8 @@ mod envelope;
 mod error;
 pub mod format;
 mod gate;
+#[cfg(feature = "harden")]
+mod harden;
 #[cfg(feature = "hazmat")]
 pub mod hazmat;
 #[macro_use]
@@ -83,6 +85,8 @@ pub use definitions::{DefinitionChange, DefinitionFilter, FormatChange, Mismatch
 pub use envelope::{Argon2Error, Argon2Params, DekId};
 pub use error::{BackupFault, Damage, Error};
 pub use format::{FormatError, LengthBounds, VarFormat};
+#[cfg(feature = "harden")]
+pub use harden::harden_process;
 pub use id::{
     CredentialKey, DefinitionId, DefinitionName, DocumentId, Environment, IdError, IntegrationId,
     LinkedAccountId, Namespace, OrgId, RecordKey, WorkflowId,
