@@ -29,7 +29,7 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Globals {
-    /// Where the vault is: `sled:PATH`, `memory`, or a PATH whose kind is found out [default: strongroom-data]
+    /// Where the vault is: `redb:PATH`, `sled:PATH`, `memory`, or a PATH whose kind is found out [default: strongroom-data]
     #[arg(long, global = true, value_name = "SPEC")]
     pub(crate) store: Option<String>,
     /// A file with the root key: 64 hex digits or base64 [default: the store's path with `.key` added]

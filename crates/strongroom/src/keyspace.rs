@@ -19,7 +19,7 @@ pub(crate) struct StoreKeys;
 impl StoreKeys {
     /// The clear header with the store id.
     pub(crate) fn header() -> Key {
-        Key::from(vec![WHOLE_STORE, HEADER])
+        Key::from([WHOLE_STORE, HEADER].as_slice())
     }
 
     /// The sealed `store` row.
@@ -35,6 +35,16 @@ impl StoreKeys {
     /// All key slots.
     pub(crate) fn slots() -> KeyRange {
         KeyRange::prefix(&[WHOLE_STORE, SLOT])
+    }
+
+    /// Where a vault that moved says so.
+    pub(crate) fn retired() -> Key {
+        Key::from(vec![WHOLE_STORE, RETIRED])
+    }
+
+    /// Where a store that is not yet a vault names the copy or restore that it is the target of.
+    pub(crate) fn arrival() -> Key {
+        Key::from(vec![WHOLE_STORE, ARRIVAL])
     }
 
     /// All jobs of all tenants, each followed by `org 00 | environment 00 | id`.
@@ -401,6 +411,8 @@ pub(crate) const SLOT: u8 = 0x02;
 pub(crate) const STORE_ROW: u8 = 0x03;
 pub(crate) const JOB: u8 = 0x04;
 pub(crate) const KEY_JOB: u8 = 0x05;
+pub(crate) const RETIRED: u8 = 0x10;
+pub(crate) const ARRIVAL: u8 = 0x11;
 
 pub(crate) const KEYRING: u8 = 0x01;
 pub(crate) const EPOCH: u8 = 0x02;

@@ -5,22 +5,28 @@
 //! that changes cached rows is on its way nobody uses an entry, and who used one when it began reads again: so a cached
 //! row never stands beside rows of another moment.
 
+mod age;
 mod counts;
 mod table;
 
+use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard};
+use foldhash::quality::RandomState;
 
+use crate::clock::Timestamp;
 use crate::definitions::Definition;
 use crate::id::DefinitionId;
 use crate::store::{Key, Revision};
 use crate::tenant::{Catalog, ScopeKeys};
 
+use age::Age;
 pub use counts::{CacheCounts, CacheStats};
 pub(crate) use counts::{Cached, Counts};
-pub(crate) use table::Table;
+use table::Table;
 
 /// Under which view of the store an entry was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +40,12 @@ pub(crate) enum Tag {
 /// The caches of one engine.
 pub(crate) struct Caches {
     tables: ShardedLock<Tables>,
-    /// How often each was asked, and answered.
+    /// When the oldest keyring is to go.
+    key_age: Age,
+    /// Held while a keyring is opened, one for some of the keys each.
+    turns: [Mutex<()>; TURNS],
+    hasher: RandomState,
+    /// How often each cache held what a verb needed.
     pub(crate) counts: Counts,
     /// How often something was forgotten, or was about to change.
     forgotten: AtomicU64,
@@ -48,12 +59,19 @@ pub(crate) struct Tables {
     pub(crate) definitions: Table<Arc<Definition>>,
     /// All definitions of a tenant, under the key of its epoch row.
     pub(crate) catalogs: Table<Catalog>,
-    pub(crate) keyrings: Table<Arc<ScopeKeys>>,
+    pub(crate) keyrings: Table<HeldKeys>,
+}
+
+/// A cached keyring, and when its row was read.
+pub(crate) struct HeldKeys {
+    pub(crate) keys: Arc<ScopeKeys>,
+    pub(crate) since: Timestamp,
 }
 
 impl Caches {
-    /// Caches of at most `entries_max` entries each; catalogs, which are large, a sixteenth of that.
-    pub(crate) fn new(entries_max: usize) -> Self {
+    /// Caches of at most `entries_max` entries each, and of catalogs, which are large, a sixteenth of that. Keyrings are
+    /// kept for `key_age_max`.
+    pub(crate) fn new(entries_max: usize, key_age_max: Duration) -> Self {
         let tables = Tables {
             names: Table::new(entries_max),
             definitions: Table::new(entries_max),
@@ -62,6 +80,9 @@ impl Caches {
         };
         Self {
             tables: ShardedLock::new(tables),
+            key_age: Age::new(key_age_max),
+            turns: Default::default(),
+            hasher: RandomState::default(),
             counts: Counts::default(),
             forgotten: AtomicU64::new(0),
             changing: AtomicUsize::new(0),
@@ -79,6 +100,37 @@ impl Caches {
         if self.still(moment) {
             take_in(&mut tables);
         }
+    }
+
+    /// Takes in the keyring at `key`, whose row was read at `held.since`.
+    pub(crate) fn insert_keyring(&self, moment: Moment, key: Key, held: HeldKeys, tag: Tag) {
+        self.insert(moment, |tables| {
+            self.key_age.keep(held.since);
+            tables.keyrings.insert(key, held, tag);
+        });
+    }
+
+    /// The keyring that was opened from this very row, and since when it is held.
+    pub(crate) fn opened(&self, key: &Key, row: Revision) -> Option<HeldKeys> {
+        let tables = self.tables();
+        let (held, _) = tables.keyrings.get(key.as_bytes())?;
+        (held.keys.row == row).then(|| HeldKeys { keys: Arc::clone(&held.keys), since: held.since })
+    }
+
+    /// The right to open the keyring at `key`: one at a time has it. Not to be held while a future waits.
+    pub(crate) fn turn(&self, key: &Key) -> Option<MutexGuard<'_, ()>> {
+        let index = self.hasher.hash_one(key) as usize % TURNS;
+        self.turns.get(index).map(|turn| turn.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Lets go of keyrings whose time is over: each is wiped when the last verb that uses it ends.
+    pub(crate) fn drop_old_keys(&self, now: Timestamp) {
+        if !self.key_age.is_due(now) {
+            return;
+        }
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        tables.keyrings.retain(|held| !self.key_age.is_over(held.since, now));
+        self.key_age.restart(tables.keyrings.values().map(|held| held.since).min());
     }
 
     /// What a reader notes before it reads the store, and gives to [`insert`](Self::insert).
@@ -153,13 +205,60 @@ impl Tables {
     }
 }
 
+/// Enough that openers of different keyrings seldom wait for each other.
+const TURNS: usize = 16;
+
 /// When a reader began.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Moment(u64);
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Weak;
+
     use super::*;
+    use crate::envelope::{Context, Keyring, Kind};
+
+    fn key(name: &str) -> Key {
+        Key::from(name.as_bytes())
+    }
+
+    /// Takes a keyring in, which nobody but the cache holds from then on.
+    fn take_in_keyring(caches: &Caches, name: &str, since_ms: u64) -> Weak<ScopeKeys> {
+        let context = Context {
+            kind: Kind::Keyring,
+            store_id: &[2; 16],
+            org: "6500a1b2c3d4e5f6a7b8c9d0",
+            environment: "test",
+            linked_account: None,
+            workflow: None,
+            name: "keyring",
+            key_name: "",
+            doc_id: "",
+            revision: 1,
+        };
+        let since = Timestamp::from_ms(since_ms);
+        let keyring = Keyring::generate(&[1; 32], &context, since).unwrap();
+        let keys = ScopeKeys { keyring, revision: crate::model::Revision::from_u64(1), row: Revision(1) };
+        let keys = Arc::new(keys);
+        let held = Arc::downgrade(&keys);
+        caches.insert_keyring(caches.moment(), key(name), HeldKeys { keys, since }, Tag::Sole);
+        held
+    }
+
+    #[test]
+    fn keys_are_dropped_and_so_wiped_when_they_are_evicted_forgotten_or_old() {
+        let caches = Caches::new(2, Duration::from_millis(10));
+        let [evicted, forgotten] = ["a", "b"].map(|name| take_in_keyring(&caches, name, 0));
+        let kept = take_in_keyring(&caches, "c", 5);
+        assert!(evicted.upgrade().is_none() && forgotten.upgrade().is_some());
+        caches.forget([&key("b")].into_iter());
+        assert!(forgotten.upgrade().is_none());
+        caches.drop_old_keys(Timestamp::from_ms(14));
+        assert!(kept.upgrade().is_some());
+        caches.drop_old_keys(Timestamp::from_ms(15));
+        assert!(kept.upgrade().is_none());
+    }
 
     fn id(byte: u8) -> DefinitionId {
         DefinitionId::from_bytes(&[byte; 12]).unwrap()
@@ -167,7 +266,7 @@ mod tests {
 
     #[test]
     fn what_was_read_before_a_change_is_not_taken_in_after_it() {
-        let caches = Caches::new(8);
+        let caches = Caches::new(8, Duration::MAX);
         let key = Key::from(b"k".as_slice());
         let take_in = |moment, id| {
             caches.insert(moment, |tables| tables.names.insert(key.clone(), id, Tag::Sole));

@@ -54,6 +54,16 @@ impl<V> Table<V> {
         }
     }
 
+    /// Drops what `keep` does not hold on to.
+    pub(super) fn retain(&mut self, keep: impl Fn(&V) -> bool) {
+        self.map.retain(|_, entry| keep(&entry.value));
+        self.order.retain(|key| self.map.contains_key(key));
+    }
+
+    pub(super) fn values(&self) -> impl Iterator<Item = &V> {
+        self.map.values().map(|entry| &entry.value)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.map.len()
     }

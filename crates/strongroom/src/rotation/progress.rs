@@ -36,6 +36,8 @@ pub enum JobKind {
     Narrow,
     /// Gives key scopes a new data key and seals their rows anew.
     DataKeys,
+    /// Seals keyrings and jobs anew under a new root key.
+    Root,
 }
 
 /// Whether a job goes on.

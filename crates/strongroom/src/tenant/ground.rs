@@ -6,7 +6,8 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::{ScopeKeys, Tenant};
-use crate::cache::{Cached, Counts, Moment, Table, Tag};
+use crate::cache::{Cached, Counts, HeldKeys, Moment, Tag};
+use crate::clock::Timestamp;
 use crate::definitions::Definition;
 use crate::engine::ATTEMPTS_MAX;
 use crate::error::Error;
@@ -111,6 +112,7 @@ impl Tenant {
         mut request: ReadBatch,
     ) -> Result<(Ground<'a>, ReadSet), Error> {
         let caches = &self.engine.caches;
+        let since = self.engine.drop_old_keys();
         let asked = request.gets.len();
         let mut freshness = needs.freshness;
         loop {
@@ -145,10 +147,10 @@ impl Tenant {
             count(&caches.counts, Cached::Definitions, &definitions);
             for (entry, owner) in keyrings.iter_mut().zip(needs.owners()) {
                 if let Some(row) = next_missing(entry, &mut fetched) {
-                    let keys = Arc::new(self.open_keyring(owner, &row)?);
-                    caches.counts.add_unwrap();
-                    let key = self.keys.keyring(owner);
-                    caches.insert(moment, |tables| tables.keyrings.insert(key, Arc::clone(&keys), tag));
+                    let keys = match self.keep_keyring(owner, &row, Reading { moment, tag, since }) {
+                        Ok(keys) => keys,
+                        Err(error) => return Err(self.engine.if_rotated(error).await),
+                    };
                     *entry = Some((keys, tag));
                 }
             }
@@ -178,17 +180,49 @@ impl Tenant {
     ) -> (Entries<Arc<ScopeKeys>, 2>, Entries<Arc<Definition>, 1>) {
         let tables = self.engine.caches.tables();
         let mut probe = self.keys.probe();
-        let keyrings =
-            needs.owners().map(|owner| look_up(&tables.keyrings, probe.keyring(owner), &usable)).collect();
-        let definitions =
-            needs.definitions.iter().map(|id| look_up(&tables.definitions, probe.definition(id), &usable));
+        let keyrings = needs.owners().map(|owner| {
+            let (held, tag) = tables.keyrings.get(probe.keyring(owner)).filter(|(_, tag)| usable(*tag))?;
+            Some((Arc::clone(&held.keys), tag))
+        });
+        let keyrings = keyrings.collect();
+        let definitions = needs.definitions.iter().map(|id| {
+            let (definition, tag) =
+                tables.definitions.get(probe.definition(id)).filter(|(_, tag)| usable(*tag))?;
+            Some((Arc::clone(definition), tag))
+        });
         (keyrings, definitions.collect())
+    }
+
+    /// Opens the row of a keyring and keeps it. Of many that miss it at the same moment one opens it, and the others
+    /// take what came of this very row. Nothing waits meanwhile, so a future that is dropped keeps nobody's turn.
+    fn keep_keyring(
+        &self,
+        owner: Option<&LinkedAccountId>,
+        row: &Versioned,
+        reading: Reading,
+    ) -> Result<Arc<ScopeKeys>, Error> {
+        let caches = &self.engine.caches;
+        let key = self.keys.keyring(owner);
+        let _turn = caches.turn(&key);
+        let held = match caches.opened(&key, row.revision) {
+            Some(held) => held,
+            None => {
+                caches.counts.add_unwrap();
+                HeldKeys { keys: Arc::new(self.open_keyring(owner, row)?), since: reading.since }
+            }
+        };
+        let keys = Arc::clone(&held.keys);
+        caches.insert_keyring(reading.moment, key, held, reading.tag);
+        Ok(keys)
     }
 }
 
-/// A cached row with the tag that it was read under, if it counts under that tag.
-fn look_up<V: Clone>(table: &Table<V>, key: &[u8], usable: impl Fn(Tag) -> bool) -> Option<(V, Tag)> {
-    table.get(key).filter(|(_, tag)| usable(*tag)).map(|(value, tag)| (value.clone(), tag))
+/// How a row was read: since which moment of the caches, under which view of the store, and at what time.
+#[derive(Clone, Copy)]
+struct Reading {
+    moment: Moment,
+    tag: Tag,
+    since: Timestamp,
 }
 
 /// Counts what the caches held of what a verb needs, and what they did not.

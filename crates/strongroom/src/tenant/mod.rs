@@ -50,6 +50,7 @@ use crate::id::{DocumentId, Environment, LinkedAccountId, OrgId};
 use crate::keyspace::TenantKeys;
 use crate::model::Revision;
 use crate::record::{RowKind, SealedRow};
+use crate::root::Roots;
 use crate::store::{Revision as RowRevision, Versioned};
 
 pub(crate) use draft::{Draft, SealedPut, Standing};
@@ -145,7 +146,7 @@ impl Tenant {
 
     /// Opens a row that the root key seals.
     pub(crate) fn open_under_root(&self, context: &Context<'_>, row: &[u8]) -> Result<Opened, Error> {
-        open_row(&self.engine.root.key, context, row)
+        open_under_root(&self.engine.roots.get(), context, row)
     }
 
     /// The key that new records of a scope are sealed under.
@@ -212,11 +213,13 @@ pub(crate) fn describe(context: &Context<'_>) -> String {
     text
 }
 
-/// Opens a row under the one key that can have sealed it.
-pub(crate) fn open_row(key: &SealingKey, context: &Context<'_>, row: &[u8]) -> Result<Opened, Error> {
+/// Opens a row under the root that it names.
+pub(crate) fn open_under_root(roots: &Roots, context: &Context<'_>, row: &[u8]) -> Result<Opened, Error> {
     let sealed = decode(context, row)?;
     let record = Record::parse(sealed.record).map_err(|error| Error::open(describe(context), error))?;
-    open_under(key, context, &sealed, &record)
+    let dek_id = record.dek_id();
+    let root = roots.find(&dek_id).ok_or_else(|| Error::UnknownKey { row: describe(context), dek_id })?;
+    open_under(&root.key, context, &sealed, &record)
 }
 
 fn decode<'r>(context: &Context<'_>, row: &'r [u8]) -> Result<SealedRow<'r>, Error> {

@@ -82,7 +82,7 @@ impl Vault {
     /// The public id of the root key: what [`VaultOptions::expect_root_id`] takes.
     #[must_use]
     pub fn root_id(&self) -> DekId {
-        *self.engine.root.key.id()
+        *self.engine.roots.get().active.key.id()
     }
 
     /// How the caches did since the vault was opened, and what they hold. Cheap: reading never waits for it.
@@ -98,6 +98,12 @@ impl Vault {
     #[must_use]
     pub fn cache_stats(&self) -> CacheStats {
         self.engine.caches.stats()
+    }
+
+    /// Wipes cached keys that are held for longer than [`VaultOptions::cached_key_age_max`]. Every verb does so too: this
+    /// is for a host whose vault may stand idle, to be called by a timer.
+    pub fn wipe_old_keys(&self) {
+        self.engine.drop_old_keys();
     }
 
     /// Waits for what was accepted, makes it durable and closes the store. Every later call fails.

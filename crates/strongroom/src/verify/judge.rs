@@ -62,9 +62,12 @@ impl Desk {
                 left_or_bad(self.tenant.open_record(&ground, namespace, key, row))
             }
             // Judged elsewhere: by all definitions, or with the rows of the whole store.
-            Place::Count | Place::Header | Place::Slot(_) | Place::StoreRow | Place::KeyJob(_) => {
-                Verdict::Fine
-            }
+            Place::Count
+            | Place::Header
+            | Place::Slot(_)
+            | Place::StoreRow
+            | Place::Note
+            | Place::KeyJob(_) => Verdict::Fine,
         }
     }
 
