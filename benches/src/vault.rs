@@ -51,6 +51,11 @@ impl<S: Store> Filled<S> {
         Self { store, population, vault, orgs }
     }
 
+    /// The same vault, opened anew.
+    pub fn vault(&self) -> Vault {
+        block_on(Vault::open(Direct(Arc::clone(&self.store)), unlock())).expect("it was made here")
+    }
+
     /// The same vault, opened with `options`.
     pub fn reopen(&self, options: VaultOptions) -> Vec<Org> {
         let vault =

@@ -97,6 +97,9 @@ pub enum Error {
     /// One call gives the same credential key twice.
     #[error("a credential key stands twice in one call")]
     DuplicateCredentialKey,
+    /// One call takes the same record along twice. Nothing was written.
+    #[error("a record is taken along twice in one call")]
+    DuplicateRecord,
     /// No such linked account in this org and environment.
     #[error("linked account {0} not found")]
     AccountNotFound(LinkedAccountId),

@@ -143,6 +143,8 @@ enum Fate {
     Keep,
     /// It goes, together with index rows.
     Delete(Vec<Key>),
+    /// The same, and it does not tell its document id.
+    DeleteDamaged(Vec<Key>),
 }
 
 impl Sweeper<'_> {
@@ -163,10 +165,15 @@ impl Sweeper<'_> {
         let values = keys.values(&scope);
         let swept = self.sweep_range(parent, values, |ground, key, row| {
             let Some((_, definition)) = parse_value(keys, key.as_bytes()) else { return Ok(Fate::Keep) };
-            if self.tenant.find_in_row(ground, &scope, &definition, row)?.is_some() {
-                return Ok(Fate::Keep);
-            }
             let mut index = vec![keys.definition_value(&definition, &scope)];
+            match self.tenant.find_in_row(ground, &scope, &definition, row) {
+                Ok(None) => {}
+                // Nobody can read it, whenever it was set: it goes with its account.
+                Err(Error::Damaged { .. }) => return Ok(Fate::DeleteDamaged(index)),
+                // Only a newer release knows what it is.
+                Ok(Some(_)) | Err(Error::UnknownVersion { .. }) => return Ok(Fate::Keep),
+                Err(error) => return Err(error),
+            }
             index.extend(document_id(RowKind::ScopedValue, row).map(|id| keys.value_id(&id)));
             Ok(Fate::Delete(index))
         });
@@ -218,15 +225,22 @@ impl Sweeper<'_> {
             let page = set.scans.pop().unwrap_or_default();
             let mut draft = self.draft(&ground);
             draft.expect_as_read(place.clone(), Some(marked));
-            let mut deletes = false;
+            let (mut deletes, mut nameless) = (false, Vec::new());
             for (key, row) in &page.rows {
-                if let Fate::Delete(index) = judge(&ground, key, row)? {
-                    deletes = true;
-                    draft.expect_as_read(key.clone(), Some(row.revision));
-                    draft.delete(key.clone());
-                    index.into_iter().for_each(|key| draft.delete(key));
-                }
+                let index = match judge(&ground, key, row)? {
+                    Fate::Keep => continue,
+                    Fate::Delete(index) => index,
+                    Fate::DeleteDamaged(index) => {
+                        nameless.push(key.clone());
+                        index
+                    }
+                };
+                deletes = true;
+                draft.expect_as_read(key.clone(), Some(row.revision));
+                draft.delete(key.clone());
+                index.into_iter().for_each(|key| draft.delete(key));
             }
+            draft.delete_ids(&self.tenant.ids_leading_to(&nameless).await?);
             if deletes && draft.commit().await?.is_none() {
                 if self.is_gone().await? {
                     return Ok(false);

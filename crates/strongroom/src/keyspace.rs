@@ -159,6 +159,11 @@ impl TenantKeys {
         Key::of(key)
     }
 
+    /// The ids of all values.
+    pub(crate) fn value_ids(&self) -> KeyRange {
+        KeyRange::prefix(&self.start(VALUE_ID))
+    }
+
     /// Definition to one of its values.
     pub(crate) fn definition_value(&self, definition: &DefinitionId, scope: &Scope) -> Key {
         let mut key = self.start(DEFINITION_VALUE);

@@ -39,6 +39,7 @@ impl Sweeper<'_> {
         let mut rows = set.gets.into_iter();
         let (ground, _) = self.tenant.read(&Needs::org_keys(), ReadBatch::default()).await?;
         let mut draft = self.draft(&ground);
+        let mut nameless = Vec::new();
         for (index, revision, value) in values {
             draft.expect_as_read(index.clone(), Some(*revision));
             draft.delete(index.clone());
@@ -46,10 +47,12 @@ impl Sweeper<'_> {
             let Some(row) = rows.next().flatten() else { continue };
             draft.expect_as_read(value.clone(), Some(row.revision));
             draft.delete(value.clone());
-            if let Some(id) = document_id(RowKind::ScopedValue, &row) {
-                draft.delete(self.tenant.keys.value_id(&id));
+            match document_id(RowKind::ScopedValue, &row) {
+                Some(id) => draft.delete(self.tenant.keys.value_id(&id)),
+                None => nameless.push(value.clone()),
             }
         }
+        draft.delete_ids(&self.tenant.ids_leading_to(&nameless).await?);
         Ok(draft.commit().await?.is_some())
     }
 
