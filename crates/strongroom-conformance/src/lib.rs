@@ -15,6 +15,8 @@
 //! which stops an operation at each of its writes. [`Model`] and [`replay`] compare a store with a plain map, step by
 //! step, from bytes that a fuzzer or a random generator chose.
 //!
+//! For hosts with a key provider there is [`FakeProvider`], which denies, loses keys and is out of reach as told.
+//!
 //! It is not: a test of power cuts, of a failed sync or of group commit. Those need the backend's own means.
 //!
 //! [`Durability`]: strongroom::store::Durability
@@ -25,6 +27,7 @@ mod crash;
 mod faulty;
 mod model;
 mod opened;
+mod provider;
 mod replay;
 mod step;
 mod store_tests;
@@ -34,6 +37,7 @@ pub use cases::{Case, DURABLE_CASES, EVERY_CASE, run};
 pub use crash::{Stop, crash_at_every_commit};
 pub use faulty::{Fault, Faulty};
 pub use model::{Mismatch, Model};
+pub use provider::{FakeProvider, OnDestroy};
 pub use replay::replay;
 pub use step::{Claim, Step};
 pub use subject::Subject;

@@ -2,8 +2,9 @@
 
 use sled::Db;
 use strongroom::store::{Revision, StoreError, StoreErrorKind};
+use strongroom_committer::corrupt;
 
-use crate::failure::{corrupt, of_sled};
+use crate::failure::of_sled;
 use crate::row::META;
 
 /// The source of revisions. It reserves them in blocks: what is on the disk is a bound that no revision has reached.

@@ -7,8 +7,7 @@
 use std::ops::Range;
 
 use strongroom::store::{Key, KeyRange, Revision, StoreError, Versioned};
-
-use crate::failure::corrupt;
+use strongroom_committer::corrupt;
 
 /// The key in the tree of the row at `key`.
 pub(crate) fn tree_key(key: &[u8]) -> Vec<u8> {

@@ -2,34 +2,29 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
-use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard};
-use futures_channel::oneshot;
 use strongroom::store::{
-    Capabilities, Committed, Durability, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
+    Capabilities, Committed, Durability, ReadBatch, ReadSet, Store, StoreError, WriteBatch,
 };
+use strongroom_committer::{Committer, guarded, of_io};
 use tempfile::TempDir;
 
-use crate::committer::{Committer, Job, Pending, State};
 use crate::directory::Directory;
 use crate::disk::{Disk, SyncStep, flush_and_sync};
-use crate::failure::{closed, guarded, of_io, of_sled};
+use crate::failure::of_sled;
 use crate::read;
 use crate::revisions::Revisions;
+use crate::writer::SledWriter;
 
 /// A durable store in one directory. The crate's documentation says what it promises.
 ///
 /// Dropping it does what [`close`](Store::close) does, but reports nothing.
 pub struct SledStore {
-    state: Arc<ShardedLock<State>>,
-    jobs: Sender<Job>,
+    committer: Committer<SledWriter>,
     syncs: Arc<AtomicU64>,
-    committer: Mutex<Option<JoinHandle<()>>>,
     // Last, so that it goes after the committer has let go of the files in it.
     _temporary: Option<TempDir>,
 }
@@ -86,32 +81,9 @@ impl SledStore {
         })?;
         directory.sync()?;
         let syncs = disk.syncs();
-        let state = Arc::new(ShardedLock::new(State::Open(db.clone())));
-        let committer = Committer { db, disk, revisions, state: Arc::clone(&state), directory };
-        let (jobs, queue) = channel();
-        let committer = thread::Builder::new()
-            .name("strongroom-sled".to_owned())
-            .spawn(move || committer.run(&queue))
-            .map_err(|error| of_io(error, "the thread of the store could not be started"))?;
-        Ok(Self { state, jobs, syncs, committer: Mutex::new(Some(committer)), _temporary: temporary })
-    }
-
-    fn state(&self) -> ShardedLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What a store whose committer is gone answers.
-    fn refusal(&self) -> StoreError {
-        self.state().db().err().unwrap_or_else(closed)
-    }
-
-    /// Waits until the committer has let go of everything.
-    fn join(&self) {
-        let handle = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(handle) = handle {
-            // The state tells how it went.
-            let _ = handle.join();
-        }
+        let writer = SledWriter { db: db.clone(), disk, revisions, _directory: directory };
+        let committer = Committer::start("strongroom-sled", writer, db)?;
+        Ok(Self { committer, syncs, _temporary: temporary })
     }
 }
 
@@ -119,17 +91,12 @@ impl SledStore {
 impl Store for SledStore {
     async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
         request.check()?;
-        let state = self.state();
-        let db = state.db()?;
-        guarded(|| read::read(db, request, CAPABILITIES.page_bytes_max))
+        self.committer.readers().read(|db| read::read(db, request, CAPABILITIES.page_bytes_max))
     }
 
     async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
         batch.check(&CAPABILITIES)?;
-        let (answer, outcome) = oneshot::channel();
-        // A closed store has no committer left to take the batch, or lets go of it unapplied.
-        self.jobs.send(Job::Commit(Pending { batch, answer })).map_err(|_| self.refusal())?;
-        outcome.await.map_err(|_| self.refusal())?
+        self.committer.commit(batch).await
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -137,23 +104,7 @@ impl Store for SledStore {
     }
 
     async fn close(&self) -> Result<(), StoreError> {
-        let (answer, done) = oneshot::channel();
-        if self.jobs.send(Job::Close(answer)).is_ok() {
-            // Cancelled when another close came first.
-            let _ = done.await;
-        }
-        self.join();
-        let refusal = self.refusal();
-        if refusal.kind() == StoreErrorKind::Closed { Ok(()) } else { Err(refusal) }
-    }
-}
-
-impl Drop for SledStore {
-    fn drop(&mut self) {
-        let (answer, _) = oneshot::channel();
-        // Refused when the store was closed before.
-        let _ = self.jobs.send(Job::Close(answer));
-        self.join();
+        self.committer.close().await
     }
 }
 

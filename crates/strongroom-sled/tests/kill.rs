@@ -28,6 +28,22 @@ fn kill_and_check(load: Load, rounds: u64, acks_max: u64) {
 }
 
 #[test]
+fn a_vault_whose_process_is_killed_is_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let mut random = Random::new(1);
+    for _ in 0..10 {
+        let mut writer = Writer::start_on_vault(&path);
+        let mut written = Written::default();
+        for _ in 0..1 + random.next() % 20 {
+            writer.next(&mut written);
+        }
+        writer.kill(&mut written);
+        writer::vault::check(&path);
+    }
+}
+
+#[test]
 fn a_killed_writer_keeps_every_acknowledged_batch_whole() {
     kill_and_check(MIXED, 12, 100);
 }

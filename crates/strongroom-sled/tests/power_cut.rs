@@ -31,6 +31,27 @@ fn a_power_cut_keeps_every_acknowledged_large_batch_whole() {
     cut_and_check(LARGE, 6, 12);
 }
 
+#[test]
+fn a_vault_whose_power_is_cut_is_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = Disk::create(directory.path());
+    let mut random = Random::new(1);
+    for _ in 0..6 {
+        let mount = disk.mount();
+        let store = mount.path.join("store");
+        let mut writer = Writer::start_on_vault(&store);
+        let mut written = Written::default();
+        for _ in 0..1 + random.next() % 20 {
+            writer.next(&mut written);
+        }
+        mount.cut_power();
+        writer.kill(&mut written);
+        drop(mount);
+        let mount = disk.mount();
+        writer::vault::check(&mount.path.join("store"));
+    }
+}
+
 fn cut_and_check(load: Load, rounds: u64, acks_max: u64) {
     let directory = tempfile::tempdir().unwrap();
     let disk = Disk::create(directory.path());

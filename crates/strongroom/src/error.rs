@@ -3,7 +3,9 @@
 use crate::envelope::{Argon2Error, DekId, OpenError, RandomError, SealError};
 use crate::format::{BadFormat, FormatError, PatternError};
 use crate::id::{DefinitionId, IdError, IntegrationId, LinkedAccountId};
-use crate::model::{DefinitionRef, Revision};
+use crate::model::{DefinitionRef, Revision, SlotId};
+use crate::provider::ProviderError;
+use crate::raw_key::KeyFileError;
 use crate::record::RowError;
 use crate::scope::{Scope, ScopeKind, UnknownScope};
 use crate::store::StoreError;
@@ -137,7 +139,7 @@ pub enum Error {
     #[error("the store holds another vault than the expected one")]
     UnexpectedVault,
     /// The vault has no key slot of the kind that was presented.
-    #[error("the vault has no key slot of this kind: it was created with {0}")]
+    #[error("the vault has no key slot of this kind: there is one of {0}")]
     NoSuchSlot(&'static str),
     /// The passphrase or key is not this vault's.
     #[error("the passphrase or key does not open this vault")]
@@ -145,6 +147,24 @@ pub enum Error {
     /// A text is not a raw key.
     #[error("a raw key is 64 hexadecimal digits, or base64 of exactly 32 bytes")]
     InvalidKey,
+    /// A key file was not read.
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
+    /// A key provider did not do its part; its kind says whether to try later. Nothing was written.
+    #[error("the key provider: {0}")]
+    Provider(#[from] ProviderError),
+    /// A text is not the id of a key slot.
+    #[error("a key slot's id is 32 lowercase hexadecimal digits")]
+    InvalidSlotId,
+    /// No such key slot.
+    #[error("key slot {0} not found")]
+    SlotNotFound(SlotId),
+    /// Without this slot nothing would open the vault.
+    #[error("this is the last key slot that can open the vault: add another one first")]
+    LastSlot,
+    /// There are as many slots of one kind as there may be.
+    #[error("there are {0} key slots of this kind, which is the limit: remove one first")]
+    TooManySlots(usize),
     /// Parameters of the key derivation are below the floor or above the ceiling.
     #[error(transparent)]
     KeyDerivation(#[from] Argon2Error),
@@ -175,6 +195,21 @@ pub enum Error {
         /// What is wrong with it.
         cause: Damage,
     },
+    /// A file is not a backup that can be restored. Nothing was written.
+    #[error("the backup file cannot be restored: {0}")]
+    BadBackup(BackupFault),
+    /// A backup file could not be read or written.
+    #[error("the backup file could not be read or written")]
+    BackupFile(#[source] std::io::Error),
+    /// The vault was copied to another store, or is about to be, and takes no more writes here. It still reads.
+    #[error("the vault was moved to another store: this one takes no writes")]
+    Retired,
+    /// A copy does not hold what its source holds. The source is as it was.
+    #[error("the copy differs from its source: the target's rows are not what was written")]
+    CopyDiffers,
+    /// The store holds what a copy or restore left that has not come to its end.
+    #[error("a copy or restore into this store has not come to its end: run the same one again")]
+    Unfinished,
     /// The operating system gave no random bytes. Nothing was written.
     #[error("the operating system gave no random bytes")]
     Random,
@@ -199,6 +234,27 @@ pub enum Damage {
     /// It opens, and what is inside does not fit together.
     #[error("its parts contradict one another")]
     Inconsistent,
+}
+
+/// Why a backup file is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackupFault {
+    /// It does not begin as a backup does.
+    #[error("it is no backup of a vault")]
+    NotABackup,
+    /// It ends before its end.
+    #[error("it was cut short")]
+    Truncated,
+    /// Its checksums do not hold: it decayed, or was changed by someone who does not know the format.
+    #[error("it is damaged")]
+    Decayed,
+    /// Its checksums hold and its keyed hashes do not, or its parts are not in their order.
+    #[error("it was altered, or its parts are not of one file")]
+    Altered,
+    /// It holds one org, and a whole vault was asked for.
+    #[error("it holds one org, not a vault")]
+    OneOrg,
 }
 
 impl Error {

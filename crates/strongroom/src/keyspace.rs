@@ -19,7 +19,7 @@ pub(crate) struct StoreKeys;
 impl StoreKeys {
     /// The clear header with the store id.
     pub(crate) fn header() -> Key {
-        Key::from(vec![WHOLE_STORE, HEADER])
+        Key::from([WHOLE_STORE, HEADER].as_slice())
     }
 
     /// The sealed `store` row.
@@ -37,9 +37,39 @@ impl StoreKeys {
         KeyRange::prefix(&[WHOLE_STORE, SLOT])
     }
 
+    /// Where a vault that moved says so.
+    pub(crate) fn retired() -> Key {
+        Key::from(vec![WHOLE_STORE, RETIRED])
+    }
+
+    /// Where a store that is not yet a vault names the copy or restore that it is the target of.
+    pub(crate) fn arrival() -> Key {
+        Key::from(vec![WHOLE_STORE, ARRIVAL])
+    }
+
     /// All jobs of all tenants, each followed by `org 00 | environment 00 | id`.
     pub(crate) fn jobs() -> KeyRange {
         KeyRange::prefix(&[WHOLE_STORE, JOB])
+    }
+
+    /// One job on keys.
+    pub(crate) fn key_job(id: &DocumentId) -> Key {
+        Key::from([&[WHOLE_STORE, KEY_JOB], id.as_bytes().as_slice()].concat())
+    }
+
+    /// All jobs on keys, each followed by its id.
+    pub(crate) fn key_jobs() -> KeyRange {
+        KeyRange::prefix(&[WHOLE_STORE, KEY_JOB])
+    }
+
+    /// All jobs of both kinds.
+    pub(crate) fn all_jobs() -> KeyRange {
+        KeyRange { start: vec![WHOLE_STORE, JOB], end: Some(vec![WHOLE_STORE, KEY_JOB + 1]) }
+    }
+
+    /// All rows of all tenants.
+    pub(crate) fn tenants() -> KeyRange {
+        KeyRange::prefix(&[TENANT])
     }
 }
 
@@ -67,6 +97,11 @@ impl TenantKeys {
         let mut probe = self.probe();
         probe.keyring(account);
         Key::of(probe.key)
+    }
+
+    /// The keyrings of the org and of its accounts.
+    pub(crate) fn keyrings(&self) -> KeyRange {
+        KeyRange::prefix(&self.start(KEYRING))
     }
 
     pub(crate) fn definition(&self, id: &DefinitionId) -> Key {
@@ -198,10 +233,26 @@ impl TenantKeys {
         Key::of(self.start(EPOCH))
     }
 
+    /// Every row of the tenant but its jobs.
+    pub(crate) fn all(&self) -> KeyRange {
+        KeyRange::prefix(&self.prefix)
+    }
+
+    /// The jobs of the tenant.
+    pub(crate) fn jobs(&self) -> KeyRange {
+        let tenant = self.prefix.get(1..).unwrap_or_default();
+        KeyRange::prefix(&[&[WHOLE_STORE, JOB], tenant].concat())
+    }
+
     /// A job of this tenant. It stands with the rows of the whole store, where a runner finds it.
     pub(crate) fn job(&self, id: &DocumentId) -> Key {
         let tenant = self.prefix.get(1..).unwrap_or_default();
         Key::from([&[WHOLE_STORE, JOB], tenant, id.as_bytes().as_slice()].concat())
+    }
+
+    /// What every key of the tenant but those of its jobs starts with.
+    pub(crate) fn prefix(&self) -> &[u8] {
+        &self.prefix
     }
 
     fn start(&self, kind: u8) -> KeyBytes {
@@ -262,12 +313,22 @@ impl Probe {
     }
 }
 
+/// The id in the key of a key slot.
+pub(crate) fn parse_slot(key: &Key) -> Option<[u8; 16]> {
+    key.as_bytes().strip_prefix(&[WHOLE_STORE, SLOT])?.try_into().ok()
+}
+
 /// The parts of a job's key: org, environment and job id.
 pub(crate) fn parse_job(key: &Key) -> Option<(OrgId, Environment, DocumentId)> {
     let rest = key.as_bytes().strip_prefix(&[WHOLE_STORE, JOB])?;
     let (org, rest) = take_id(rest)?;
     let (environment, id) = take_id(rest)?;
     Some((org.parse().ok()?, environment.parse().ok()?, DocumentId::from_bytes(id)?))
+}
+
+/// The id in the key of a job on keys.
+pub(crate) fn parse_key_job(key: &Key) -> Option<DocumentId> {
+    DocumentId::from_bytes(key.as_bytes().strip_prefix(&[WHOLE_STORE, KEY_JOB])?)
 }
 
 /// The scope and definition in the key of a value that lies in `values`.
@@ -318,13 +379,13 @@ fn push_scope(key: &mut KeyBytes, scope: &Scope) {
     }
 }
 
-fn take_id(bytes: &[u8]) -> Option<(&str, &[u8])> {
+pub(crate) fn take_id(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let end = bytes.iter().position(|&byte| byte == 0)?;
     let (id, rest) = bytes.split_at_checked(end)?;
     Some((std::str::from_utf8(id).ok()?, rest.get(1..)?))
 }
 
-fn take_scope(bytes: &[u8]) -> Option<(Scope, &[u8])> {
+pub(crate) fn take_scope(bytes: &[u8]) -> Option<(Scope, &[u8])> {
     let (&tag, rest) = bytes.split_first()?;
     if tag == SCOPE_ORG {
         return Some((Scope::Org, rest));
@@ -337,30 +398,33 @@ fn take_scope(bytes: &[u8]) -> Option<(Scope, &[u8])> {
     }
 }
 
-const WHOLE_STORE: u8 = 0x00;
-const TENANT: u8 = 0x01;
+pub(crate) const WHOLE_STORE: u8 = 0x00;
+pub(crate) const TENANT: u8 = 0x01;
 
-const HEADER: u8 = 0x01;
-const SLOT: u8 = 0x02;
-const STORE_ROW: u8 = 0x03;
-const JOB: u8 = 0x04;
+pub(crate) const HEADER: u8 = 0x01;
+pub(crate) const SLOT: u8 = 0x02;
+pub(crate) const STORE_ROW: u8 = 0x03;
+pub(crate) const JOB: u8 = 0x04;
+pub(crate) const KEY_JOB: u8 = 0x05;
+pub(crate) const RETIRED: u8 = 0x10;
+pub(crate) const ARRIVAL: u8 = 0x11;
 
-const KEYRING: u8 = 0x01;
-const EPOCH: u8 = 0x02;
-const COUNT: u8 = 0x03;
-const DEFINITION: u8 = 0x10;
-const DEFINITION_NAME: u8 = 0x11;
-const DEFINITION_VALUE: u8 = 0x12;
-const VALUE: u8 = 0x20;
-const VALUE_ID: u8 = 0x21;
-const ACCOUNT: u8 = 0x30;
-const INTEGRATION: u8 = 0x31;
-const CREDENTIAL: u8 = 0x32;
-const RECORD: u8 = 0x40;
+pub(crate) const KEYRING: u8 = 0x01;
+pub(crate) const EPOCH: u8 = 0x02;
+pub(crate) const COUNT: u8 = 0x03;
+pub(crate) const DEFINITION: u8 = 0x10;
+pub(crate) const DEFINITION_NAME: u8 = 0x11;
+pub(crate) const DEFINITION_VALUE: u8 = 0x12;
+pub(crate) const VALUE: u8 = 0x20;
+pub(crate) const VALUE_ID: u8 = 0x21;
+pub(crate) const ACCOUNT: u8 = 0x30;
+pub(crate) const INTEGRATION: u8 = 0x31;
+pub(crate) const CREDENTIAL: u8 = 0x32;
+pub(crate) const RECORD: u8 = 0x40;
 
-const SCOPE_ORG: u8 = 0x00;
-const SCOPE_ACCOUNT: u8 = 0x01;
-const SCOPE_WORKFLOW: u8 = 0x02;
+pub(crate) const SCOPE_ORG: u8 = 0x00;
+pub(crate) const SCOPE_ACCOUNT: u8 = 0x01;
+pub(crate) const SCOPE_WORKFLOW: u8 = 0x02;
 
 #[cfg(test)]
 mod tests {

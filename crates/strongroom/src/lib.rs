@@ -24,7 +24,11 @@
 //! | write on a condition | [`Expected`], [`WriteOptions`] |
 //! | see how the caches do | [`Vault::cache_stats`], [`CacheStats`] |
 //! | keep sealed records of your own | [`Org::records`], [`Records`], [`RecordWrite`] |
+//! | back up, restore and move | [`Vault::backup`], [`Backup`], [`Vault::copy_to`] |
+//! | see whether all rows are whole | [`Vault::verify`], [`Org::verify`], [`Verification`], [`VerifyReport`] |
+//! | rotate keys | [`Vault::rotate_data_keys`], [`Org::rotate_keys`], [`DataKeys`], [`KeyJob`], [`Vault::jobs`] |
 //! | go through a list | [`PageRequest`], [`Listing`], [`DefinitionFilter`] |
+//! | add, change and remove keys | [`Vault::slots`], [`Unlock`], [`KeyProvider`] |
 //! | write a backend | [`Store`], [`store`] |
 //!
 //! How it works inside, what it writes and what it withstands stands in [`docs`].
@@ -40,6 +44,7 @@ mod engine;
 mod envelope;
 mod error;
 pub mod format;
+mod gate;
 #[cfg(feature = "hazmat")]
 pub mod hazmat;
 #[macro_use]
@@ -50,16 +55,23 @@ mod limits;
 mod model;
 mod options;
 mod org;
+mod place;
+pub mod provider;
+mod raw_key;
 mod record;
 mod records;
 mod resolve;
+mod rotation;
 mod scope;
 mod secret;
+mod slots;
 pub mod store;
 mod tenant;
+mod transfer;
 mod unlock;
 mod values;
 mod vault;
+mod verify;
 
 pub use account::Account;
 pub use accounts::{AccountWritten, CreateAccount, UpsertAccount};
@@ -68,7 +80,7 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use credentials::AppCredentials;
 pub use definitions::{DefinitionChange, DefinitionFilter, FormatChange, Mismatch, OnMismatch};
 pub use envelope::{Argon2Error, Argon2Params, DekId};
-pub use error::{Damage, Error};
+pub use error::{BackupFault, Damage, Error};
 pub use format::{FormatError, LengthBounds, VarFormat};
 pub use id::{
     CredentialKey, DefinitionId, DefinitionName, DocumentId, Environment, IdError, IntegrationId,
@@ -77,15 +89,26 @@ pub use id::{
 pub use limits::Limits;
 pub use model::{
     Credential, CredentialInfo, Cursor, DefinitionRef, Expected, Found, Integration, LinkedAccount, Listing,
-    Origin, PageRequest, Resolution, Resolved, Revision, ScopedValue, Step, StoredDefinition, Trace, Upsert,
-    ValueWritten, VariableDefinition,
+    Origin, PageRequest, Resolution, Resolved, Revision, ScopedValue, SlotId, SlotInfo, SlotKind, Step,
+    StoredDefinition, Trace, Upsert, ValueWritten, VariableDefinition,
 };
 pub use options::WriteOptions;
 pub use org::Org;
+pub use provider::KeyProvider;
+pub use raw_key::{KeyFileError, RawKey};
 pub use records::{Record, RecordWrite, Records};
+pub use rotation::{
+    DataKeys, JobInfo, JobKind, JobOutcome, JobProgress, JobReport, JobState, KeyJob, OnUnreadable,
+    Unreadable, UnreadableCause,
+};
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;
+pub use slots::Slots;
 pub use store::Store;
-pub use unlock::{RawKey, Unlock};
+pub use transfer::{Backup, BackupSummary, CopySummary, Phase, Progress};
+pub use unlock::Unlock;
 pub use values::{DeletedValue, NewValue};
 pub use vault::{Vault, VaultOptions};
+pub use verify::{
+    Cause, Finding, Index, KeyState, KeyUse, Parent, RowName, RowPath, Verification, VerifyReport,
+};

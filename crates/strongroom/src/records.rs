@@ -191,7 +191,7 @@ impl Tenant {
         if value.len() > max { Err(Error::TooLong { what: "a record", max }) } else { Ok(()) }
     }
 
-    fn open_record(
+    pub(crate) fn open_record(
         &self,
         ground: &Ground<'_>,
         namespace: &Namespace,
@@ -211,7 +211,7 @@ impl Tenant {
         }))
     }
 
-    fn record_context<'a>(&'a self, key_name: &'a str) -> Context<'a> {
+    pub(crate) fn record_context<'a>(&'a self, key_name: &'a str) -> Context<'a> {
         Context { key_name, ..self.context(Kind::Row, "record") }
     }
 }
@@ -259,6 +259,6 @@ impl Draft<'_> {
     }
 }
 
-fn key_name(namespace: &Namespace, key: &RecordKey) -> String {
+pub(crate) fn key_name(namespace: &Namespace, key: &RecordKey) -> String {
     [namespace.as_str(), "\0", key.as_str()].concat()
 }

@@ -1,16 +1,18 @@
-//! What opens a vault: a passphrase, or 32 raw bytes.
+//! What opens a vault: a passphrase, 32 raw bytes, or a key provider.
 
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use futures_channel::oneshot;
-use zeroize::Zeroizing;
+use subtle::ConstantTimeEq as _;
 
-use crate::envelope::{Argon2Params, Provider, argon2id, random};
-use crate::error::Error;
+use crate::envelope::{
+    Argon2Bounds, Argon2Params, ExternalKey, KeyMaterial, Provider, Slot, SlotError, SlotPlace, argon2id,
+    random,
+};
+use crate::error::{Damage, Error};
+use crate::provider::{KeyProvider, ProviderError, ProviderErrorKind, WrapContext, is_kind};
+use crate::raw_key::RawKey;
 use crate::secret::Secret;
 
 /// What a key slot is created with, and opened with later.
@@ -19,6 +21,7 @@ pub struct Unlock(Inner);
 enum Inner {
     Passphrase(Arc<Secret>),
     RawKey(RawKey),
+    Provider(Arc<dyn KeyProvider>),
 }
 
 impl Unlock {
@@ -33,100 +36,100 @@ impl Unlock {
         Self(Inner::RawKey(key))
     }
 
-    /// What a new slot for this asks for.
-    pub(crate) fn new_provider(&self, params: Argon2Params) -> Result<Provider, Error> {
+    /// A key that stays where it is: in an HSM or a key management service.
+    #[must_use]
+    pub fn provider(provider: Arc<dyn KeyProvider>) -> Self {
+        Self(Inner::Provider(provider))
+    }
+
+    /// The number that a slot for this has in its row.
+    pub(crate) fn tag(&self) -> u8 {
         match &self.0 {
-            Inner::RawKey(_) => Ok(Provider::RawKey),
-            Inner::Passphrase(_) => {
-                params.check_floor()?;
-                let mut salt = [0; 16];
-                random::fill(&mut salt)?;
-                Ok(Provider::Passphrase { salt, params })
-            }
+            Inner::RawKey(_) => Provider::RAW_KEY,
+            Inner::Passphrase(_) => Provider::PASSPHRASE,
+            Inner::Provider(_) => Provider::EXTERNAL,
         }
     }
 
-    /// The base key of a slot; `None` when the slot asks for something else.
-    pub(crate) async fn base(&self, provider: &Provider) -> Result<Option<Zeroizing<[u8; 32]>>, Error> {
-        match (&self.0, provider) {
-            (Inner::RawKey(key), Provider::RawKey) => Ok(Some(key.0.clone())),
-            (Inner::Passphrase(passphrase), Provider::Passphrase { salt, params }) => {
-                stretch(Arc::clone(passphrase), *salt, *params).await.map(Some)
+    /// Makes the slot at `place` that this opens; `params` are those of a passphrase.
+    pub(crate) async fn seal_slot(
+        &self,
+        place: SlotPlace,
+        root: &[u8; 32],
+        params: Argon2Params,
+    ) -> Result<Slot, Error> {
+        let (provider, base) = match &self.0 {
+            Inner::RawKey(key) => (Provider::RawKey, key.0.clone()),
+            Inner::Passphrase(passphrase) => {
+                let mut salt = [0; 16];
+                random::fill(&mut salt)?;
+                let base = stretch(Arc::clone(passphrase), salt, params).await?;
+                (Provider::Passphrase { salt, params }, base)
             }
-            _ => Ok(None),
-        }
+            Inner::Provider(provider) => {
+                let context = WrapContext::of_slot(&place.store_id, &place.id);
+                let (external, base) = wrap_new_base(&**provider, &context).await?;
+                (Provider::External(external), base)
+            }
+        };
+        Ok(Slot::seal(place, provider, &base, root)?)
+    }
+
+    /// The root key in a slot.
+    pub(crate) async fn open_slot(&self, slot: &Slot, bounds: &Argon2Bounds) -> Result<KeyMaterial, Error> {
+        let base = match (&self.0, &slot.provider) {
+            (Inner::RawKey(key), Provider::RawKey) => key.0.clone(),
+            (Inner::Passphrase(passphrase), Provider::Passphrase { salt, params }) => {
+                bounds.check_stored(params)?;
+                stretch(Arc::clone(passphrase), *salt, *params).await?
+            }
+            (Inner::Provider(provider), Provider::External(key)) if key.kind == provider.kind() => {
+                let context = WrapContext::of_slot(&slot.place.store_id, &slot.place.id);
+                provider.unwrap(&key.wrapped, &context).await?.0
+            }
+            _ => return Err(Error::NoSuchSlot(slot.provider.name())),
+        };
+        let damaged = || Error::damaged("the key slot", Damage::Rejected);
+        slot.open(&base).map_err(|error| match error {
+            // The provider vouches for its key, so it is the slot that does not fit.
+            SlotError::WrongKey if matches!(slot.provider, Provider::External(_)) => damaged(),
+            SlotError::WrongKey => Error::WrongKey,
+            SlotError::Damaged => damaged(),
+            SlotError::UnknownVersion(version) => {
+                Error::UnknownVersion { row: "the key slot".to_owned(), version }
+            }
+        })
     }
 }
 
 /// Says which kind it is, and nothing more.
 impl fmt::Debug for Unlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            Inner::Passphrase(_) => "Unlock::Passphrase([REDACTED])",
-            Inner::RawKey(_) => "Unlock::RawKey([REDACTED])",
-        })
-    }
-}
-
-/// 32 uniform bytes, wiped on drop.
-///
-/// ```
-/// let key: strongroom::RawKey = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff".parse()?;
-/// assert_eq!(format!("{key:?}"), "[REDACTED]");
-/// # Ok::<(), strongroom::Error>(())
-/// ```
-pub struct RawKey(Zeroizing<[u8; 32]>);
-
-impl RawKey {
-    /// 32 bytes of the operating system's generator.
-    ///
-    /// # Errors
-    /// [`Error::Random`] when it has none to give.
-    pub fn generate() -> Result<Self, Error> {
-        let mut bytes = Zeroizing::new([0; 32]);
-        random::fill(&mut *bytes)?;
-        Ok(Self(bytes))
-    }
-
-    /// Bytes of the host's own; they must be uniformly random.
-    #[must_use]
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(Zeroizing::new(bytes))
-    }
-
-    /// The bytes as 64 hexadecimal digits, to be kept where no one else can read them.
-    #[must_use]
-    pub fn dangerously_export(&self) -> Secret {
-        Secret::from(hex::encode(*self.0))
-    }
-}
-
-/// Reads 64 hexadecimal digits, or standard base64 with padding of exactly 32 bytes.
-impl FromStr for RawKey {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let mut bytes = Zeroizing::new([0; 32]);
-        if text.len() == 64 {
-            hex::decode_to_slice(text, &mut *bytes).map_err(|_| Error::InvalidKey)?;
-            return Ok(Self(bytes));
-        }
-        let mut decoded = Zeroizing::new([0; 33]);
-        let len = STANDARD.decode_slice(text, &mut *decoded).map_err(|_| Error::InvalidKey)?;
-        match decoded.first_chunk::<32>() {
-            Some(exact) if len == 32 => {
-                bytes.copy_from_slice(exact);
-                Ok(Self(bytes))
-            }
-            _ => Err(Error::InvalidKey),
+        match &self.0 {
+            Inner::Passphrase(_) => f.write_str("Unlock::Passphrase([REDACTED])"),
+            Inner::RawKey(_) => f.write_str("Unlock::RawKey([REDACTED])"),
+            Inner::Provider(provider) => write!(f, "Unlock::Provider({})", provider.kind()),
         }
     }
 }
 
-impl fmt::Debug for RawKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[REDACTED]")
+/// A new base, wrapped. It is unwrapped once before it is relied on: a provider that gives a key away and may not
+/// take it back would lock the vault.
+async fn wrap_new_base(
+    provider: &dyn KeyProvider,
+    context: &WrapContext,
+) -> Result<(ExternalKey, KeyMaterial), Error> {
+    let corrupt = |message| ProviderError::new(ProviderErrorKind::Corrupt, message);
+    let base = RawKey::generate()?;
+    let wrapped = provider.wrap(&base, context).await?;
+    if !is_kind(provider.kind()) || !wrapped.is_valid() {
+        return Err(corrupt("the key provider's kind, key id or blob is outside of its bounds").into());
     }
+    let again = provider.unwrap(&wrapped, context).await?;
+    if !bool::from(base.expose().ct_eq(again.expose())) {
+        return Err(corrupt("the key provider unwraps another key than it wrapped").into());
+    }
+    Ok((ExternalKey { kind: provider.kind().to_owned(), wrapped }, base.0))
 }
 
 /// Runs Argon2id on a thread of its own, since the engine has no runtime and must not block the caller's.
@@ -134,7 +137,7 @@ async fn stretch(
     passphrase: Arc<Secret>,
     salt: [u8; 16],
     params: Argon2Params,
-) -> Result<Zeroizing<[u8; 32]>, Error> {
+) -> Result<KeyMaterial, Error> {
     let (sender, receiver) = oneshot::channel();
     let derive = move || {
         // A caller that went away no longer wants the answer.
@@ -143,24 +146,4 @@ async fn stretch(
     let thread = std::thread::Builder::new().name("strongroom-kdf".to_owned());
     thread.spawn(derive).map_err(|_| Error::KeyDerivationThread)?;
     Ok(receiver.await.map_err(|_| Error::KeyDerivationThread)??)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_raw_key_is_read_strictly() {
-        let hex = "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF";
-        let key: RawKey = hex.parse().unwrap();
-        let base64 = STANDARD.encode(*key.0);
-        assert_eq!(*base64.parse::<RawKey>().unwrap().0, *key.0);
-        let short = &hex[1..];
-        let newline = format!("{hex}\n");
-        for bad in
-            ["", short, newline.as_str(), "AAAA", base64.trim_end_matches('='), &STANDARD.encode([0; 33])]
-        {
-            assert!(bad.parse::<RawKey>().is_err(), "{bad:?}");
-        }
-    }
 }

@@ -12,7 +12,7 @@ use strongroom_memory::MemoryStore;
 
 mod rig;
 
-use rig::{Rows, Verb, audit, fill, furnished, load, open, org, rows, unlock, verbs, view};
+use rig::{Rows, Verb, audit, fill, furnished, load, open, org, rows, sound, unlock, verbs, verified, view};
 
 type Crashed = Faulty<Arc<MemoryStore>>;
 
@@ -46,6 +46,7 @@ fn a_verb_that_is_stopped_at_any_commit_happened_or_did_not() {
             let name = verb.name;
             let expected = if stop == Stop::Before(0) { &before } else { &after };
             assert_eq!(view(&org(&open(store.clone()))), *expected, "{name} {stop:?}");
+            sound(&store);
             let vault = open(store.clone());
             block_on(vault.run_jobs()).unwrap();
             assert_eq!(block_on(vault.run_jobs()).unwrap(), 0, "{name} {stop:?}: a job comes back");
@@ -95,6 +96,7 @@ fn a_verb_that_goes_on_after_a_crash_waits_for_no_runner() {
                 stop == Stop::Before(0) || answer.is_ok() || stopped == "delete_definition",
                 "{answer:?}"
             );
+            sound(&store);
             let seen = view(&org(&vault));
             block_on(vault.run_jobs()).unwrap();
             assert_eq!(view(&org(&vault)), seen, "{stopped}, {next}: a sweep takes what is visible");
@@ -122,6 +124,7 @@ fn a_vault_that_is_stopped_while_it_is_made_is_there_or_is_not() {
             assert!(opened.is_ok());
             assert!(matches!(created, Err(Error::AlreadyInitialised)));
         }
+        verified(&store);
         assert_eq!(rows(&store).len(), 3);
     }
 }

@@ -12,7 +12,7 @@ use strongroom_memory::MemoryStore;
 
 mod rig;
 
-use rig::{Slow, audit, furnished, load, open, org, rows, unlock, verbs, view};
+use rig::{Slow, audit, furnished, load, open, org, rows, sound, unlock, verbs, view};
 
 /// Polls a future so many times and drops it. Answers whether it came to its end.
 fn poll_and_drop<T>(mut future: std::pin::Pin<Box<dyn Future<Output = T> + Send>>, polls: usize) -> bool {
@@ -43,6 +43,7 @@ fn a_verb_that_is_dropped_anywhere_happened_or_did_not_and_leaves_no_stale_cache
             assert!(seen == after || !happened, "{name}: it happened after fewer polls");
             happened = seen == after;
 
+            sound(&store);
             let again = block_on(verb.run(org(&vault)));
             assert!(happened || again.is_ok(), "{name}: {again:?}");
             block_on(vault.run_jobs()).unwrap();

@@ -12,7 +12,9 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use async_trait::async_trait;
 use futures_executor::block_on;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use strongroom::format::{EnumFormat, PatternFormat, UrlSchemes};
+use strongroom::provider::{Destruction, KeyProvider, ProviderError, ProviderKey, WrapContext, Wrapped};
 use strongroom::store::{
     Capabilities, Committed, KeyRange, ReadBatch, ReadSet, Scan, Store, StoreError, StoreErrorKind,
     WriteBatch,
@@ -191,6 +193,69 @@ fn a_passphrase_slot_is_decoded() {
         [19 * 1024, 2, 1]
     );
     assert_eq!(row("store")["slots"][0]["slot_id"], row("slot")["slot_id"]);
+}
+
+#[test]
+fn a_provider_s_slot_and_the_history_of_slots_are_decoded() {
+    let store = Arc::new(Stopping::default());
+    let raw_key = || Unlock::raw_key(RawKey::from_bytes(RAW_KEY));
+    let vault = block_on(Vault::create(Arc::clone(&store), raw_key())).unwrap();
+    let added = block_on(vault.slots().add(Unlock::provider(Arc::new(XorProvider)))).unwrap();
+    let removed = block_on(vault.slots().add(raw_key())).unwrap();
+    block_on(vault.slots().remove(&removed.id)).unwrap();
+
+    let dump = block_on(dump(&*store));
+    let decoded = decode(&dump, ["--raw-key", &hex::encode(RAW_KEY)]).unwrap();
+    let slot = decoded.iter().find(|row| row["provider"] == 2).unwrap();
+    let key = json!({ "kind": "xor", "key_id": "the key", "key_version": 7 });
+    for (name, value) in key.as_object().unwrap() {
+        assert_eq!(slot[name], *value);
+    }
+    let history = &decoded.iter().find(|row| row["row"] == "store").unwrap()["slots"];
+    assert_eq!(history.as_array().unwrap().len(), 3);
+    assert_eq!((text(&history[1], "slot_id"), &history[1]["key"]), (added.id.to_string().as_str(), &key));
+    assert!(history[1]["until_ms"].is_null() && history[2]["until_ms"].is_number());
+
+    // The wrapped key leads to the root as well.
+    let context = [
+        &b"strongroom/v1/slot-aad"[..],
+        &hex::decode(vault.store_id()).unwrap(),
+        &16_u32.to_be_bytes(),
+        added.id.as_bytes(),
+    ];
+    let aad = Sha256::digest(context.concat());
+    let base: Vec<u8> =
+        hex::decode(text(slot, "blob")).unwrap().iter().zip(aad).map(|(byte, aad)| byte ^ aad).collect();
+    assert_eq!(decode(&dump, ["--base", &hex::encode(base)]).unwrap(), decoded);
+}
+
+/// A provider whose one key is the context itself.
+#[derive(Debug)]
+struct XorProvider;
+
+impl XorProvider {
+    fn mask(bytes: &[u8], context: &WrapContext) -> Vec<u8> {
+        bytes.iter().zip(context.as_bytes()).map(|(byte, mask)| byte ^ mask).collect()
+    }
+}
+
+#[async_trait]
+impl KeyProvider for XorProvider {
+    fn kind(&self) -> &str {
+        "xor"
+    }
+
+    async fn wrap(&self, key: &RawKey, context: &WrapContext) -> Result<Wrapped, ProviderError> {
+        Ok(Wrapped::new(ProviderKey::new("the key", 7), Self::mask(key.expose(), context)))
+    }
+
+    async fn unwrap(&self, wrapped: &Wrapped, context: &WrapContext) -> Result<RawKey, ProviderError> {
+        Ok(RawKey::from_slice(&Self::mask(&wrapped.blob, context)).unwrap())
+    }
+
+    async fn destroy(&self, _: &ProviderKey) -> Result<Destruction, ProviderError> {
+        Ok(Destruction::NotSupported)
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use strongroom_memory::MemoryStore;
 
 mod rig;
 
-use rig::{Rows, Verb, View, audit, furnished, load, open, org, text, unlock, verbs, view};
+use rig::{Rows, Verb, View, audit, furnished, load, open, org, sound, text, unlock, verbs, view};
 
 /// What a verb does when nothing goes wrong.
 struct Known {
@@ -35,6 +35,7 @@ fn know(base: &Rows, verb: &Verb) -> Known {
 /// The answer is right, or `Indeterminate`; what is left is the state of before or of after.
 fn check(known: &Known, name: &str, answer: Result<String, Error>, store: &impl Store) {
     let vault = open(Faulty::new(load(&rig::rows(store))));
+    sound(store);
     let seen = view(&org(&vault));
     match answer {
         Ok(answer) => {

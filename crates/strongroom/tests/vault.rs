@@ -11,8 +11,8 @@ use minicbor::{Decoder, Encoder};
 use sha2::{Digest as _, Sha256};
 use strongroom::store::Key;
 use strongroom::{
-    Argon2Error, Argon2Params, Damage, DefinitionFilter, DekId, Error, RawKey, Scope, Unlock, Vault,
-    VaultOptions,
+    Argon2Error, Argon2Params, Damage, DefinitionFilter, DekId, Error, KeyFileError, RawKey, Scope, Unlock,
+    Vault, VaultOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -181,6 +181,54 @@ fn stored_parameters_that_no_machine_can_pay_take_no_memory() {
         Ok(())
     });
 }
+
+#[test]
+fn stored_parameters_that_were_weakened_are_refused_as_such() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        quick().create(Arc::clone(&store), Unlock::passphrase("x")).await?;
+        let (key, row) = head_row(&store, SLOT).await?;
+        let weakened = with_memory_kib(&row, 8);
+        plant(&store, &key, Some(weakened)).await?;
+        let before = rows(&store).await?;
+        let refused = Vault::open(Arc::clone(&store), Unlock::passphrase("x")).await;
+        assert!(matches!(refused, Err(Error::KeyDerivation(Argon2Error::Weakened))));
+        assert_eq!(rows(&store).await?, before);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_key_file_is_its_owner_s_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("root.key");
+    assert!(matches!(RawKey::from_file(&path), Err(Error::KeyFile(KeyFileError::Unreadable { .. }))));
+    assert!(matches!(RawKey::from_file(dir.path()), Err(Error::KeyFile(KeyFileError::NotAFile { .. }))));
+    std::fs::write(&path, format!("{}\n", RawKey::from_bytes([7; 32]).dangerously_export().expose()))
+        .unwrap();
+    set_mode(&path, 0o600);
+    assert_eq!(RawKey::from_file(&path).unwrap().expose(), &[7; 32]);
+    if cfg!(unix) {
+        for mode in [0o640, 0o604, 0o660] {
+            set_mode(&path, mode);
+            let error = RawKey::from_file(&path).unwrap_err();
+            let advice = format!("run `chmod 600 {}`", path.display());
+            assert!(error.to_string().ends_with(&advice), "{error}");
+        }
+    }
+    set_mode(&path, 0o600);
+    std::fs::write(&path, "no key").unwrap();
+    assert!(matches!(RawKey::from_file(&path), Err(Error::InvalidKey)));
+}
+
+#[cfg(unix)]
+fn set_mode(path: &std::path::Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[cfg(not(unix))]
+fn set_mode(_: &std::path::Path, _: u32) {}
 
 #[test]
 fn a_flipped_bit_of_the_head_never_opens() {

@@ -4,6 +4,8 @@
 //! each filled with bytes that follow from the address and the number of the batch, and that number into the thread's
 //! `last` row. So a batch that is not whole, or not in order, shows.
 
+pub(crate) mod vault;
+
 use std::collections::BTreeMap;
 use std::env;
 use std::io::{BufRead, BufReader, Write};
@@ -42,10 +44,19 @@ pub(crate) struct Writer {
 impl Writer {
     /// Starts this very test program as a writer. It must have a test `writer_process` that calls [`serve`].
     pub(crate) fn start(path: &Path, load: Load) -> Self {
+        Self::start_named(path, load.name)
+    }
+
+    /// The same of a writer that uses a vault.
+    pub(crate) fn start_on_vault(path: &Path) -> Self {
+        Self::start_named(path, vault::NAME)
+    }
+
+    fn start_named(path: &Path, name: &str) -> Self {
         let mut child = Command::new(env::current_exe().unwrap())
             .args(["writer_process", "--exact", "--nocapture"])
             .env(PATH_VARIABLE, path)
-            .env(LOAD_VARIABLE, load.name)
+            .env(LOAD_VARIABLE, name)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -120,6 +131,9 @@ fn check_batch(store: &SledStore, load: Load, thread: u64, batch: u64) {
 /// Writes without end, if this process was started to.
 pub(crate) fn serve() {
     let (Ok(path), Ok(name)) = (env::var(PATH_VARIABLE), env::var(LOAD_VARIABLE)) else { return };
+    if name == vault::NAME {
+        return vault::serve(&path);
+    }
     let load = if name == LARGE.name { LARGE } else { MIXED };
     let store = SledStore::open(path).unwrap();
     thread::scope(|threads| {

@@ -23,12 +23,12 @@ impl Loaded<AccountSheet> {
 }
 
 impl Tenant {
-    fn account_context<'a>(&'a self, account: &'a LinkedAccountId) -> Context<'a> {
+    pub(crate) fn account_context<'a>(&'a self, account: &'a LinkedAccountId) -> Context<'a> {
         let id = account.as_str();
         Context { linked_account: Some(id), key_name: id, ..self.context(Kind::Row, "account") }
     }
 
-    fn integration_context<'a>(
+    pub(crate) fn integration_context<'a>(
         &'a self,
         account: &'a LinkedAccountId,
         integration: &'a IntegrationId,

@@ -58,7 +58,7 @@ impl Tenant {
         Ok(found.map(|sealed| sealed.revision))
     }
 
-    fn credential_context<'a>(
+    pub(crate) fn credential_context<'a>(
         &'a self,
         (account, integration, key_name): CredentialAddress<'a>,
     ) -> Context<'a> {

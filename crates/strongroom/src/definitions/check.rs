@@ -11,7 +11,7 @@ use crate::secret::Secret;
 use super::Definition;
 
 /// Refuses a definition that contradicts itself or exceeds a limit.
-pub(super) fn definition(definition: &VariableDefinition, engine: &Engine) -> Result<DefinitionName, Error> {
+pub(crate) fn definition(definition: &VariableDefinition, engine: &Engine) -> Result<DefinitionName, Error> {
     let name = definition.name.parse()?;
     at_most("a description", DESCRIPTION_BYTES_MAX, definition.description.as_deref())?;
     at_most("an author", AUTHOR_BYTES_MAX, definition.author.as_deref())?;

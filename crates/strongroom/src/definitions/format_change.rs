@@ -298,9 +298,14 @@ impl Tenant {
         Ok(values)
     }
 
+    /// The rule of its definition that a value breaks.
+    pub(crate) fn broken_rule(&self, stored: &StoredDefinition, value: &ScopedValue) -> Option<FormatError> {
+        check::value_form(&stored.definition, &value.value, &self.engine.patterns).err()
+    }
+
     /// Whether a value has the form that its definition asks for.
     pub(crate) fn matches(&self, stored: &StoredDefinition, value: &ScopedValue) -> bool {
-        check::value_form(&stored.definition, &value.value, &self.engine.patterns).is_ok()
+        self.broken_rule(stored, value).is_none()
     }
 
     /// Which of `scopes` hold a grandfathered value. Costs nothing unless the format was ever changed.

@@ -4,7 +4,9 @@ mod change;
 mod check;
 mod format_change;
 mod list;
+mod narrow;
 mod rows;
+mod sweep;
 
 use std::slice;
 use std::sync::Arc;
@@ -21,9 +23,9 @@ use crate::store::ReadBatch;
 use crate::tenant::{Draft, Freshness, Needs, Tenant, until_landed};
 
 pub use change::DefinitionChange;
-pub(crate) use check::at_most;
+pub(crate) use check::{at_most, definition as check_definition};
+pub(crate) use format_change::GRANDFATHERED;
 pub use format_change::{FormatChange, Mismatch, OnMismatch};
-pub(crate) use format_change::{GRANDFATHERED, IndexedValue};
 pub use list::DefinitionFilter;
 pub(crate) use rows::Definition;
 

@@ -6,6 +6,10 @@ use zeroize::Zeroizing;
 
 use super::{Context, ContextTooLong, Kind, StoreId};
 
+/// 32 bytes of a key, wiped on drop. They stay where they are when it is moved, so that no future, channel or `Arc`
+/// that it passes through keeps a copy.
+pub(crate) type KeyMaterial = Box<Zeroizing<[u8; 32]>>;
+
 /// A key of 32 bytes from `prk`, which must be uniform, and the concatenation of `info`.
 pub(crate) fn expand(prk: &[u8; 32], info: &[&[u8]]) -> Zeroizing<[u8; 32]> {
     let mut okm = Zeroizing::new([0; 32]);

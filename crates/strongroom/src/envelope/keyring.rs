@@ -69,6 +69,25 @@ impl Keyring {
         Ok(renewed)
     }
 
+    /// The same keyring with its active key alone: the others are gone, and no key of their generations is accepted
+    /// again.
+    pub(crate) fn destroy_retired(&self) -> Self {
+        let active = self.deks.iter().rfind(|dek| dek.state == DekState::Active);
+        let min_version = active.map_or(self.min_version, |dek| dek.generation);
+        let deks = active.map(Dek::copy).into_iter().collect();
+        Self { deks, tombstones: self.tombstones.clone(), min_version }
+    }
+
+    /// How many keys are kept only to open what they sealed.
+    pub(crate) fn retired_len(&self) -> usize {
+        self.deks.iter().filter(|dek| dek.state == DekState::DecryptOnly).count()
+    }
+
+    /// When the active key was made.
+    pub(crate) fn active_since(&self) -> Option<Timestamp> {
+        self.deks.iter().rfind(|dek| dek.state == DekState::Active).map(|dek| dek.created_at)
+    }
+
     /// What is left once every key is dropped: tombstones, of which the latest [`TOMBSTONES_MAX`] are kept.
     pub(crate) fn drop_keys(&self) -> Self {
         let mut tombstones = self.tombstones.clone();
@@ -91,6 +110,11 @@ impl Keyring {
             None if self.tombstones.contains(id) => KeyLookup::Dropped,
             None => KeyLookup::Unknown,
         }
+    }
+
+    /// The ids of the keys that may open a record, the oldest first.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &DekId> {
+        self.deks.iter().map(|dek| dek.key.id())
     }
 
     /// The plaintext of the keyring's record.
@@ -136,7 +160,8 @@ impl Keyring {
         for dek in &mut self.deks {
             dek.state = DekState::DecryptOnly;
         }
-        let generation = self.deks.last().map_or(1, |dek| dek.generation + 1).max(self.min_version);
+        let generation =
+            self.deks.last().map_or(1, |dek| dek.generation.saturating_add(1)).max(self.min_version);
         let key = SealingKey::derive(&bytes);
         self.deks.push(Dek { key, bytes, generation, state: DekState::Active, created_at: now });
         Ok(())
@@ -260,6 +285,21 @@ mod tests {
         let renewed = dropped.renew(&ROOT, &context(), Timestamp::from_ms(11)).unwrap();
         assert!(matches!(renewed.key(&old), KeyLookup::Dropped));
         assert_ne!(*renewed.active().unwrap().id(), old);
+    }
+
+    #[test]
+    fn a_destroyed_key_is_unknown_and_its_generation_never_comes_back() {
+        let old = keyring();
+        let old_id = *old.active().unwrap().id();
+        let turned = old.renew(&ROOT, &context(), Timestamp::from_ms(10)).unwrap();
+        assert!(matches!(turned.key(&old_id), KeyLookup::Listed(_)));
+        let alone = Keyring::decode(&turned.destroy_retired().encode()).unwrap();
+        assert!(matches!(alone.key(&old_id), KeyLookup::Unknown));
+        assert_eq!((alone.deks.len(), alone.min_version, alone.retired_len()), (1, 2, 0));
+        assert_eq!(alone.active().unwrap().id(), turned.active().unwrap().id());
+        let next = alone.drop_keys().renew(&ROOT, &context(), Timestamp::from_ms(11)).unwrap();
+        assert!(next.active().is_some() && next.deks[0].generation >= 2);
+        assert!(matches!(next.key(next.active().unwrap().id()), KeyLookup::Listed(_)));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use zeroize::Zeroizing;
 
+use super::{KeyMaterial, Provider};
+
 /// What one derivation of a key from a passphrase costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Argon2Params {
@@ -41,14 +43,13 @@ impl Argon2Params {
         self.lanes
     }
 
-    /// Refuses parameters too weak for a new slot.
-    pub(crate) fn check_floor(&self) -> Result<(), Argon2Error> {
-        if Self::FLOOR.within(self) { Ok(()) } else { Err(Argon2Error::TooWeak) }
-    }
-
-    /// Refuses parameters that cost more than `ceiling` allows. To be asked before any memory is taken.
-    pub(crate) fn check_ceiling(&self, ceiling: &Self) -> Result<(), Argon2Error> {
-        if self.within(ceiling) { Ok(()) } else { Err(Argon2Error::TooCostly) }
+    /// The larger of each number.
+    fn raised_to(self, other: &Self) -> Self {
+        Self {
+            memory_kib: self.memory_kib.max(other.memory_kib),
+            iterations: self.iterations.max(other.iterations),
+            lanes: self.lanes.max(other.lanes),
+        }
     }
 
     fn within(&self, other: &Self) -> bool {
@@ -65,6 +66,49 @@ impl Default for Argon2Params {
     }
 }
 
+/// What key derivations may cost: at least the floor, at most a ceiling, and so much for a new slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Argon2Bounds {
+    /// The parameters of a new slot.
+    pub(crate) today: Argon2Params,
+    /// The most that a slot may ask for.
+    pub(crate) ceiling: Argon2Params,
+}
+
+impl Argon2Bounds {
+    /// The parameters of a new slot; an error when no such slot could be opened again.
+    pub(crate) fn check_new(&self) -> Result<Argon2Params, Argon2Error> {
+        if !Argon2Params::FLOOR.within(&self.today) {
+            return Err(Argon2Error::TooWeak);
+        }
+        self.check_ceiling(&self.today).map(|()| self.today)
+    }
+
+    /// The same where a slot of this kind has such parameters; else they do not matter.
+    pub(crate) fn today_for(&self, tag: u8) -> Result<Argon2Params, Argon2Error> {
+        if tag == Provider::PASSPHRASE { self.check_new() } else { Ok(self.today) }
+    }
+
+    /// Refuses parameters from a store that are out of bounds. To be asked before any memory is taken.
+    pub(crate) fn check_stored(&self, params: &Argon2Params) -> Result<(), Argon2Error> {
+        if !Argon2Params::FLOOR.within(params) {
+            return Err(Argon2Error::Weakened);
+        }
+        self.check_ceiling(params)
+    }
+
+    /// The parameters that a slot with `params` should get: today's, with none of its numbers lowered. `None` when
+    /// its passes and its memory are as large already.
+    pub(crate) fn raise(&self, params: &Argon2Params) -> Option<Argon2Params> {
+        let below = params.memory_kib < self.today.memory_kib || params.iterations < self.today.iterations;
+        below.then(|| params.raised_to(&self.today)).filter(|raised| self.check_stored(raised).is_ok())
+    }
+
+    fn check_ceiling(&self, params: &Argon2Params) -> Result<(), Argon2Error> {
+        if params.within(&self.ceiling) { Ok(()) } else { Err(Argon2Error::TooCostly) }
+    }
+}
+
 /// Why no key was derived from a passphrase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -72,7 +116,11 @@ pub enum Argon2Error {
     /// Parameters of a new slot are below [`Argon2Params::FLOOR`].
     #[error("the argon2 parameters are too weak: take at least 19 MiB, two passes and one lane")]
     TooWeak,
-    /// Parameters read from a store are above the ceiling; no memory was taken.
+    /// Parameters read from a store are below [`Argon2Params::FLOOR`], with which no slot is ever made; no memory was
+    /// taken.
+    #[error("the key slot's argon2 parameters are below the floor: the slot was altered")]
+    Weakened,
+    /// Parameters are above the ceiling; no memory was taken.
     #[error("the argon2 parameters cost more than the ceiling allows: raise it only if the store is yours")]
     TooCostly,
     /// The parameters contradict RFC 9106, or the passphrase is longer than it allows.
@@ -93,16 +141,16 @@ pub(crate) fn argon2id(
     passphrase: &[u8],
     salt: &[u8; 16],
     params: &Argon2Params,
-) -> Result<Zeroizing<[u8; 32]>, Argon2Error> {
+) -> Result<KeyMaterial, Argon2Error> {
     let params = Params::new(params.memory_kib, params.iterations, params.lanes, Some(32))
         .map_err(|_| Argon2Error::Invalid)?;
     let mut memory = Zeroizing::new(Vec::new());
     memory.try_reserve_exact(params.block_count()).map_err(|_| Argon2Error::NoMemory)?;
     memory.resize(params.block_count(), Block::new());
 
-    let mut key = Zeroizing::new([0; 32]);
+    let mut key = KeyMaterial::default();
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into_with_memory(passphrase, salt, &mut *key, memory.as_mut_slice())
+        .hash_password_into_with_memory(passphrase, salt, &mut **key, memory.as_mut_slice())
         .map_err(|_| Argon2Error::Invalid)?;
     Ok(key)
 }
@@ -114,23 +162,41 @@ mod tests {
     #[test]
     fn the_exact_bytes_of_a_passphrase_give_the_key_that_openssl_gives() {
         let key = argon2id(b"correct horse \xff", &[2; 16], &Argon2Params::FLOOR).unwrap();
-        assert_eq!(hex::encode(*key), "a8984e51394d3d201cd0cf71bfdda53be70c64c9bd0716e9a75b40fb89eefb2f");
+        assert_eq!(hex::encode(**key), "a8984e51394d3d201cd0cf71bfdda53be70c64c9bd0716e9a75b40fb89eefb2f");
     }
 
     #[test]
-    fn each_number_has_a_floor_for_a_new_slot() {
-        assert_eq!(Argon2Params::default().check_floor(), Ok(()));
-        assert_eq!(Argon2Params::FLOOR.check_floor(), Ok(()));
-        for weak in [(19 * 1024 - 1, 2, 1), (19 * 1024, 1, 1), (19 * 1024, 2, 0)] {
-            assert_eq!(params(weak).check_floor(), Err(Argon2Error::TooWeak));
+    fn each_number_has_a_floor() {
+        for known in [Argon2Params::default(), Argon2Params::FLOOR] {
+            assert_eq!(bounds(known).check_new(), Ok(known));
+            assert_eq!(bounds(known).check_stored(&known), Ok(()));
+        }
+        for weak in [(19 * 1024 - 1, 2, 1), (19 * 1024, 1, 1), (19 * 1024, 2, 0)].map(params) {
+            assert_eq!(bounds(weak).check_new(), Err(Argon2Error::TooWeak));
+            assert_eq!(bounds(Argon2Params::FLOOR).check_stored(&weak), Err(Argon2Error::Weakened));
         }
     }
 
     #[test]
-    fn each_number_has_a_ceiling_for_a_slot_that_is_read() {
-        assert_eq!(Argon2Params::CEILING.check_ceiling(&Argon2Params::CEILING), Ok(()));
-        for costly in [(1024 * 1024 + 1, 10, 16), (1024 * 1024, 11, 16), (1024 * 1024, 10, 17)] {
-            assert_eq!(params(costly).check_ceiling(&Argon2Params::CEILING), Err(Argon2Error::TooCostly));
+    fn each_number_has_a_ceiling() {
+        assert_eq!(bounds(Argon2Params::FLOOR).check_stored(&Argon2Params::CEILING), Ok(()));
+        for costly in [(1024 * 1024 + 1, 10, 16), (1024 * 1024, 11, 16), (1024 * 1024, 10, 17)].map(params) {
+            assert_eq!(bounds(Argon2Params::FLOOR).check_stored(&costly), Err(Argon2Error::TooCostly));
+            assert_eq!(bounds(costly).check_new(), Err(Argon2Error::TooCostly));
+        }
+    }
+
+    #[test]
+    fn what_is_below_today_s_is_raised_and_nothing_is_lowered() {
+        let bounds = bounds(params((64 * 1024, 3, 4)));
+        for (stored, raised) in [
+            ((64 * 1024, 3, 1), None),
+            ((128 * 1024, 4, 8), None),
+            ((32 * 1024, 3, 4), Some((64 * 1024, 3, 4))),
+            ((32 * 1024, 9, 8), Some((64 * 1024, 9, 8))),
+            ((128 * 1024, 2, 1), Some((128 * 1024, 3, 4))),
+        ] {
+            assert_eq!(bounds.raise(&params(stored)), raised.map(params));
         }
     }
 
@@ -143,5 +209,9 @@ mod tests {
 
     fn params((memory_kib, iterations, lanes): (u32, u32, u32)) -> Argon2Params {
         Argon2Params::new(memory_kib, iterations, lanes)
+    }
+
+    fn bounds(today: Argon2Params) -> Argon2Bounds {
+        Argon2Bounds { today, ceiling: Argon2Params::CEILING }
     }
 }

@@ -1,13 +1,15 @@
-//! What users write and read: definitions, values, credentials and accounts.
+//! What users write and read: definitions, values, credentials, accounts and key slots.
 
 mod account;
 mod definition;
 mod page;
 mod resolved;
+mod slot;
 mod value;
 
 pub use account::{Integration, LinkedAccount};
 pub use definition::{DefinitionRef, StoredDefinition, VariableDefinition};
 pub use page::{Cursor, Listing, PageRequest};
 pub use resolved::{Found, Origin, Resolution, Resolved, Step, Trace};
+pub use slot::{SlotId, SlotInfo, SlotKind};
 pub use value::{Credential, CredentialInfo, Expected, Revision, ScopedValue, Upsert, ValueWritten};

@@ -5,6 +5,7 @@
 mod account;
 mod definition;
 mod job;
+mod key_job;
 mod sheet;
 
 use minicbor::{Decoder, Encoder};
@@ -15,6 +16,10 @@ use crate::model::Revision;
 pub(crate) use account::{AccountSheet, IntegrationSheet};
 pub(crate) use definition::{decode_definition, encode_definition};
 pub(crate) use job::Sweep;
+pub(crate) use key_job::{
+    CursorSheet, DataKeysSheet, DataPhase, FindingSheet, KeyJobSheet, Lease, OnUnreadableSheet, PassSheet,
+    Reach, Status, Tally, TaskSheet,
+};
 pub(crate) use sheet::Sheet;
 
 /// Why bytes are not a row of the expected kind.
@@ -43,6 +48,7 @@ pub(crate) enum RowKind {
     Header = 0x10,
     Index = 0x11,
     Epoch = 0x12,
+    Transfer = 0x13,
 }
 
 /// The clear part of a sealed row, and the record, borrowed from the row.
@@ -117,6 +123,15 @@ pub(crate) fn decode_header(row: &[u8]) -> Result<[u8; 16], RowError> {
 /// The epoch row says nothing but by its store revision.
 pub(crate) fn encode_epoch() -> Vec<u8> {
     encode_bytes(RowKind::Epoch, &[])
+}
+
+/// A note of a copy or backup: `{0: bytes}`, in the clear.
+pub(crate) fn encode_transfer(bytes: &[u8]) -> Vec<u8> {
+    encode_bytes(RowKind::Transfer, bytes)
+}
+
+pub(crate) fn decode_transfer(row: &[u8]) -> Result<&[u8], RowError> {
+    decode_bytes(RowKind::Transfer, row)
 }
 
 fn encode_bytes(kind: RowKind, bytes: &[u8]) -> Vec<u8> {

@@ -143,12 +143,41 @@ impl<'t> Draft<'t> {
         Ok(())
     }
 
+    /// Gives a scope a new active key; the former ones still open what they sealed. Answers the keyring's revision.
+    pub(crate) fn turn_keys(
+        &mut self,
+        account: Option<&LinkedAccountId>,
+        keys: &ScopeKeys,
+    ) -> Result<Revision, Error> {
+        let engine = &self.tenant.engine;
+        let context = self.tenant.keyring_context(account);
+        let turned = keys.keyring.renew(&engine.root.bytes, &context, engine.now())?;
+        let revision = keys.revision.next();
+        self.put_keyring(account, turned, revision, Some(keys.row))?;
+        Ok(revision)
+    }
+
+    /// Destroys the keys of a scope that no row is sealed under any more.
+    pub(crate) fn destroy_retired_keys(
+        &mut self,
+        account: Option<&LinkedAccountId>,
+        keys: &ScopeKeys,
+    ) -> Result<(), Error> {
+        let alone = keys.keyring.destroy_retired();
+        self.put_keyring(account, alone, keys.revision.next(), Some(keys.row)).map(|_| ())
+    }
+
     /// Marks the batch as one that changes definitions, keyrings or accounts: other engines see a new epoch.
     pub(crate) fn changes_cached_rows(&mut self) {
         if self.touches == Touches::Data {
             self.touches = Touches::CachedRows;
             self.batch.put(self.tenant.keys.epoch(), encode_epoch());
         }
+    }
+
+    /// Whether nothing is written yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.batch.ops.is_empty()
     }
 
     /// Applies the batch; `None` when another writer was faster.

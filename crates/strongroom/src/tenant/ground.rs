@@ -93,6 +93,18 @@ impl Ground<'_> {
 }
 
 impl Tenant {
+    /// A ground of keys that the caller read itself: the org's, and those of `account`.
+    pub(crate) fn ground_on<'a>(
+        &self,
+        org: Option<Arc<ScopeKeys>>,
+        accounts: &'a [&'a LinkedAccountId],
+        account: Option<Arc<ScopeKeys>>,
+    ) -> Ground<'a> {
+        let keys = SmallVec::from_buf([org, account]);
+        let moment = self.engine.caches.moment();
+        Ground { definitions: SmallVec::new(), accounts, keys, tag: Tag::Sole, moment }
+    }
+
     /// Reads `request` together with what the verb needs and no cache holds: one read of the store.
     pub(crate) async fn read<'a>(
         &self,

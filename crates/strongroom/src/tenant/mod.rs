@@ -146,9 +146,7 @@ impl Tenant {
 
     /// Opens a row that the root key seals.
     pub(crate) fn open_under_root(&self, context: &Context<'_>, row: &[u8]) -> Result<Opened, Error> {
-        let sealed = decode(context, row)?;
-        let record = Record::parse(sealed.record).map_err(|error| Error::open(describe(context), error))?;
-        open_under(&self.engine.root.key, context, &sealed, &record)
+        open_row(&self.engine.root.key, context, row)
     }
 
     /// The key that new records of a scope are sealed under.
@@ -159,7 +157,12 @@ impl Tenant {
         keys.keyring.active().ok_or_else(|| Error::damaged(describe(context), Damage::Inconsistent))
     }
 
-    fn open_keyring(&self, account: Option<&LinkedAccountId>, row: &Versioned) -> Result<ScopeKeys, Error> {
+    /// Opens the row of the keyring of the org, or of one account.
+    pub(crate) fn open_keyring(
+        &self,
+        account: Option<&LinkedAccountId>,
+        row: &Versioned,
+    ) -> Result<ScopeKeys, Error> {
         let context = self.keyring_context(account);
         let opened = self.open_under_root(&context, &row.value)?;
         let keyring =
@@ -210,6 +213,13 @@ pub(crate) fn describe(context: &Context<'_>) -> String {
     text
 }
 
+/// Opens a row under the one key that can have sealed it.
+pub(crate) fn open_row(key: &SealingKey, context: &Context<'_>, row: &[u8]) -> Result<Opened, Error> {
+    let sealed = decode(context, row)?;
+    let record = Record::parse(sealed.record).map_err(|error| Error::open(describe(context), error))?;
+    open_under(key, context, &sealed, &record)
+}
+
 fn decode<'r>(context: &Context<'_>, row: &'r [u8]) -> Result<SealedRow<'r>, Error> {
     SealedRow::decode(row_kind(context.kind), row).map_err(|error| Error::row(describe(context), error))
 }
@@ -228,7 +238,7 @@ fn open_under(
     Ok(Opened { doc_id: sealed.doc_id, revision: sealed.revision, plaintext })
 }
 
-fn row_kind(kind: Kind) -> RowKind {
+pub(crate) fn row_kind(kind: Kind) -> RowKind {
     match kind {
         Kind::ScopedValue | Kind::Shown => RowKind::ScopedValue,
         Kind::Credential => RowKind::Credential,

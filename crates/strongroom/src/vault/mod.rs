@@ -1,5 +1,6 @@
 //! A vault: one store, opened with a key.
 
+mod head;
 mod options;
 mod slots;
 mod store_row;
@@ -15,7 +16,9 @@ use crate::org::Org;
 use crate::store::Store;
 use crate::unlock::Unlock;
 
+pub(crate) use head::{Head, SLOTS_OF_A_KIND_MAX, SlotRow, read_head};
 pub use options::VaultOptions;
+pub(crate) use store_row::StoreRow;
 
 /// An opened vault. Cheap to clone; every clone is the same vault.
 ///
@@ -50,10 +53,16 @@ impl Vault {
 
     /// Opens the vault of a store, with the default options.
     ///
+    /// It reads. It writes in one case alone: where a passphrase opened a slot whose key derivation costs less than
+    /// [`VaultOptions::argon2`] asks for, that slot is sealed anew at today's cost. A store that refuses to be written
+    /// opens all the same, and [`VaultOptions::without_slot_upgrade`] leaves the slot as it is.
+    ///
     /// # Errors
     /// [`Error::NotInitialised`] on an empty store, [`Error::ForeignStore`] on one that holds no vault,
     /// [`Error::WrongKey`] and [`Error::NoSuchSlot`] for a key that is not this vault's, [`Error::Damaged`] and
-    /// [`Error::UnknownVersion`] for rows that cannot be read. Nothing is ever written.
+    /// [`Error::UnknownVersion`] for rows that cannot be read, [`Error::KeyDerivation`] for a slot whose parameters
+    /// are out of bounds, [`Error::Provider`] for what the key provider answers. Where an error is answered nothing
+    /// was written.
     pub async fn open(store: impl Store, unlock: Unlock) -> Result<Self, Error> {
         VaultOptions::default().open(store, unlock).await
     }

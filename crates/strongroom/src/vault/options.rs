@@ -4,21 +4,22 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
 use super::Vault;
-use super::store_row::{FIRST, StoreSheet, check_store_row, store_context};
+use super::head::{Head, read_head, refuse_used};
+use super::slots::Opened;
+use super::store_row::{FIRST, StoreRow, StoreSheet};
 use crate::cache::Caches;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::engine::{Engine, Root};
-use crate::envelope::{Argon2Params, DekId, StoreId, random};
-use crate::error::Error;
+use crate::envelope::{Argon2Bounds, Argon2Params, DekId, KeyMaterial, SlotPlace, StoreId, random};
+use crate::error::{Damage, Error};
 use crate::format::PatternCache;
+use crate::gate::Gate;
 use crate::keyspace::StoreKeys;
 use crate::limits::Limits;
-use crate::record::{decode_header, encode_header};
-use crate::store::{Expect, KeyRange, Page, ReadBatch, Scan, Store, StoreErrorKind, Versioned, WriteBatch};
-use crate::tenant::seal_row;
+use crate::record::encode_header;
+use crate::rotation::Runs;
+use crate::store::{Expect, Key, Store, StoreErrorKind, WriteBatch};
 use crate::unlock::Unlock;
 
 /// How to create or open a vault, where the defaults do not fit.
@@ -28,8 +29,9 @@ pub struct VaultOptions {
     clock: Box<dyn Clock>,
     cache_entries_max: usize,
     cached_key_age_max: Duration,
-    pub(super) argon2: Argon2Params,
-    pub(super) argon2_ceiling: Argon2Params,
+    argon2: Argon2Params,
+    argon2_ceiling: Argon2Params,
+    pub(super) upgrades_slots: bool,
     store_id: Option<String>,
     root_id: Option<DekId>,
 }
@@ -43,6 +45,7 @@ impl Default for VaultOptions {
             cached_key_age_max: Duration::from_secs(60 * 60),
             argon2: Argon2Params::default(),
             argon2_ceiling: Argon2Params::CEILING,
+            upgrades_slots: true,
             store_id: None,
             root_id: None,
         }
@@ -80,7 +83,7 @@ impl VaultOptions {
         self
     }
 
-    /// What the key derivation of a new passphrase costs.
+    /// What the key derivation of a new passphrase costs, and what one that costs less is raised to once it opened.
     #[must_use]
     pub fn argon2(mut self, params: Argon2Params) -> Self {
         self.argon2 = params;
@@ -91,6 +94,14 @@ impl VaultOptions {
     #[must_use]
     pub fn argon2_ceiling(mut self, params: Argon2Params) -> Self {
         self.argon2_ceiling = params;
+        self
+    }
+
+    /// Leaves a passphrase's slot as it is when the vault is opened, though its key derivation is below
+    /// [`argon2`](Self::argon2): opening writes nothing.
+    #[must_use]
+    pub fn without_slot_upgrade(mut self) -> Self {
+        self.upgrades_slots = false;
         self
     }
 
@@ -111,29 +122,22 @@ impl VaultOptions {
     /// Makes a new vault in an empty store.
     ///
     /// # Errors
-    /// Those of [`Vault::create`], and [`Error::KeyDerivation`] for parameters below the floor.
+    /// Those of [`Vault::create`], [`Error::KeyDerivation`] for parameters out of bounds, and [`Error::Provider`] for
+    /// what the key provider answers.
     pub async fn create(self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
         refuse_used(&store).await?;
-        let mut store_id = StoreId::default();
-        random::fill(&mut store_id)?;
-        let mut root = Zeroizing::new([0; 32]);
-        random::fill(&mut *root)?;
-        let root = Root::new(root);
-        let slot = self.new_slot(store_id, &unlock, &root).await?;
-
+        let Founding { store_id, root, rows } = self.found(&unlock).await?;
         let mut batch = WriteBatch::default();
-        let sheet = StoreSheet::new(&root.key, &slot).encode();
-        let store_row = seal_row(&root.key, &store_context(&store_id), None, FIRST, &sheet)?;
-        for (key, row) in [
-            (StoreKeys::header(), encode_header(&store_id)),
-            (StoreKeys::slot(&slot.id), slot.encode()),
-            (StoreKeys::store_row(), store_row),
-        ] {
+        let header = (StoreKeys::header(), encode_header(&store_id));
+        for (key, row) in [header].into_iter().chain(rows) {
             batch.expect(key.clone(), Expect::Absent);
             batch.put(key, row);
         }
         match store.commit(Arc::new(batch)).await {
-            Ok(_) => Ok(self.assemble(store, store_id, root)),
+            Ok(committed) => {
+                let gate = Gate::of_header(committed.revision, None);
+                Ok(self.assemble(store, store_id, root, gate))
+            }
             Err(error) => Err(match error.kind() {
                 StoreErrorKind::Conflict { .. } => Error::AlreadyInitialised,
                 StoreErrorKind::Indeterminate => Error::Indeterminate(error),
@@ -145,61 +149,81 @@ impl VaultOptions {
     /// Opens the vault of a store.
     ///
     /// # Errors
-    /// Those of [`Vault::open`], [`Error::UnexpectedVault`] when an expected id differs, and
-    /// [`Error::KeyDerivation`] when a slot asks for more than the ceiling.
+    /// Those of [`Vault::open`], and [`Error::UnexpectedVault`] when an expected id differs.
     pub async fn open(self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
-        let (store_id, store_row, slots) = read_head(&store).await?;
-        if self.store_id.as_ref().is_some_and(|expected| *expected != hex::encode(store_id)) {
+        let head = read_head(&store).await?;
+        if self.store_id.as_ref().is_some_and(|expected| *expected != hex::encode(head.store_id)) {
             return Err(Error::UnexpectedVault);
         }
-        let root = Root::new(self.open_slots(&store_id, &slots, &unlock).await?);
+        let Opened { slot, row, root } = self.open_slots(&head, &unlock).await?;
+        let root = Root::new(root);
         if self.root_id.is_some_and(|expected| expected != *root.key.id()) {
             return Err(Error::UnexpectedVault);
         }
-        check_store_row(&store_id, &root.key, store_row.as_ref())?;
-        Ok(self.assemble(store, store_id, root))
+        let store_row = StoreRow::open(&head, &root.key)?;
+        if store_row.sheet.held(slot).is_none() {
+            return Err(Error::damaged("the key slot", Damage::Inconsistent));
+        }
+        if head.gate.expectation().is_some() {
+            self.upgrade_slot(&store, &unlock, (slot, row), (&store_row, &root)).await;
+        }
+        Ok(self.assemble(store, head.store_id, root, head.gate))
     }
 
-    fn assemble(self, store: impl Store, store_id: StoreId, root: Root) -> Vault {
+    /// The root key that a head leads to, by the rules by which a vault is opened.
+    pub(crate) async fn open_root(&self, head: &Head, unlock: &Unlock) -> Result<Root, Error> {
+        let Opened { slot, root, .. } = self.open_slots(head, unlock).await?;
+        let root = Root::new(root);
+        if head.store_row.is_some() && StoreRow::open(head, &root.key)?.sheet.held(slot).is_none() {
+            return Err(Error::damaged("the key slot", Damage::Inconsistent));
+        }
+        Ok(root)
+    }
+
+    /// The rows of a new vault, but for its header.
+    pub(crate) async fn found(&self, unlock: &Unlock) -> Result<Founding, Error> {
+        let mut store_id = StoreId::default();
+        random::fill(&mut store_id)?;
+        let mut root = KeyMaterial::default();
+        random::fill(&mut **root)?;
+        let root = Root::new(root);
+        let params = self.argon2_bounds().today_for(unlock.tag())?;
+        let slot = unlock.seal_slot(SlotPlace::generate(store_id)?, &root.bytes, params).await?;
+        let mut sheet = StoreSheet::new(root.key.id());
+        sheet.hold(&slot, Timestamp::from_ms(self.clock.now_ms()))?;
+        let store_row = sheet.seal(&store_id, &root.key, FIRST)?;
+        let rows =
+            vec![(StoreKeys::slot(&slot.place.id), slot.encode()), (StoreKeys::store_row(), store_row)];
+        Ok(Founding { store_id, root, rows })
+    }
+
+    pub(super) fn argon2_bounds(&self) -> Argon2Bounds {
+        Argon2Bounds { today: self.argon2, ceiling: self.argon2_ceiling }
+    }
+
+    pub(crate) fn assemble(self, store: impl Store, store_id: StoreId, root: Root, gate: Gate) -> Vault {
         let engine = Engine {
             store: Box::new(store),
             store_id,
             root,
             caches: Caches::new(self.cache_entries_max, self.cached_key_age_max),
             patterns: PatternCache::new(PATTERN_CACHE_BYTES),
+            argon2: self.argon2_bounds(),
             limits: self.limits,
             clock: self.clock,
             abandoned: AtomicBool::new(false),
+            gate,
+            runs: Runs::default(),
         };
         Vault { engine: Arc::new(engine) }
     }
 }
 
-/// The header, the `store` row and the slots; an error where there is no vault.
-async fn read_head(store: &impl Store) -> Result<(StoreId, Option<Versioned>, Page), Error> {
-    let request = ReadBatch {
-        gets: vec![StoreKeys::header(), StoreKeys::store_row()],
-        scans: vec![Scan::new(StoreKeys::slots(), SLOTS_MAX), Scan::new(KeyRange::all(), 1).keys_only()],
-    };
-    let mut set = store.read(&request).await?;
-    let any_row = set.scans.pop().is_some_and(|page| !page.rows.is_empty());
-    let slots = set.scans.pop().unwrap_or_default();
-    let store_row = set.gets.pop().flatten();
-    let Some(header) = set.gets.pop().flatten() else {
-        return Err(if any_row { Error::ForeignStore } else { Error::NotInitialised });
-    };
-    let store_id = decode_header(&header.value).map_err(|error| Error::row("the store's header", error))?;
-    Ok((store_id, store_row, slots))
-}
-
-async fn refuse_used(store: &impl Store) -> Result<(), Error> {
-    match read_head(store).await {
-        Err(Error::NotInitialised) => Ok(()),
-        Ok(_) => Err(Error::AlreadyInitialised),
-        Err(error) => Err(error),
-    }
+/// A vault that is about to be.
+pub(crate) struct Founding {
+    pub(crate) store_id: StoreId,
+    pub(crate) root: Root,
+    pub(crate) rows: Vec<(Key, Vec<u8>)>,
 }
 
 const PATTERN_CACHE_BYTES: usize = 8 << 20;
-/// Eight of each provider. A store with more was tampered with, and each could cost a key derivation.
-const SLOTS_MAX: usize = 16;

@@ -1,81 +1,75 @@
-//! Slots: how a new one is made, and which one opens.
+//! Which slot opens, and what becomes of it then.
 
-use zeroize::Zeroizing;
+use std::sync::Arc;
 
 use super::VaultOptions;
+use super::head::{Head, SLOTS_OF_A_KIND_MAX};
+use super::store_row::StoreRow;
 use crate::engine::Root;
-use crate::envelope::{Provider, Slot, SlotError, StoreId, random};
+use crate::envelope::{KeyMaterial, Provider, Slot};
 use crate::error::{Damage, Error};
 use crate::keyspace::StoreKeys;
-use crate::store::{Key, Page, Versioned};
+use crate::provider::ProviderErrorKind;
+use crate::store::{Expect, Revision as RowRevision, Store, WriteBatch};
 use crate::unlock::Unlock;
 
-impl VaultOptions {
-    pub(super) async fn new_slot(
-        &self,
-        store_id: StoreId,
-        unlock: &Unlock,
-        root: &Root,
-    ) -> Result<Slot, Error> {
-        let provider = unlock.new_provider(self.argon2)?;
-        let base = unlock.base(&provider).await?.ok_or(Error::WrongKey)?;
-        let mut id = [0; 16];
-        random::fill(&mut id)?;
-        Ok(Slot::seal(id, store_id, provider, &base, &root.bytes)?)
-    }
+/// The slot that gave the root key.
+pub(super) struct Opened<'h> {
+    pub(super) slot: &'h Slot,
+    pub(super) row: RowRevision,
+    pub(super) root: KeyMaterial,
+}
 
+impl VaultOptions {
     /// The root key from the first slot that `unlock` opens.
-    pub(super) async fn open_slots(
-        &self,
-        store_id: &StoreId,
-        slots: &Page,
-        unlock: &Unlock,
-    ) -> Result<Zeroizing<[u8; 32]>, Error> {
-        if slots.more {
+    pub(super) async fn open_slots<'h>(&self, head: &'h Head, unlock: &Unlock) -> Result<Opened<'h>, Error> {
+        if head.slots.iter().filter(|row| row.is_of(unlock.tag())).count() > SLOTS_OF_A_KIND_MAX {
             return Err(Error::damaged("the list of key slots", Damage::Inconsistent));
         }
         let mut refusal = None;
-        for (key, row) in &slots.rows {
-            match self.open_slot(store_id, key, row, unlock).await {
-                Ok(root) => return Ok(root),
+        for row in &head.slots {
+            let opened = match &row.slot {
+                Ok(slot) => unlock.open_slot(slot, &self.argon2_bounds()).await.map(|root| (slot, root)),
+                Err(fault) => Err((*fault).into()),
+            };
+            match opened {
+                Ok((slot, root)) => return Ok(Opened { slot, row: row.row, root }),
                 Err(error) => refusal = Some(worse(refusal, error)),
             }
         }
         Err(refusal.unwrap_or_else(|| Error::damaged("the key slot", Damage::Missing)))
     }
 
-    async fn open_slot(
+    /// Seals a passphrase's slot anew where its key derivation is below today's. It is a favour, so a failure of
+    /// any kind is passed over: the slot stays as it is, the vault is open, and the next open tries again.
+    pub(super) async fn upgrade_slot(
         &self,
-        store_id: &StoreId,
-        key: &Key,
-        row: &Versioned,
+        store: &dyn Store,
         unlock: &Unlock,
-    ) -> Result<Zeroizing<[u8; 32]>, Error> {
-        let slot = Slot::decode(&row.value).map_err(|error| Error::row("the key slot", error))?;
-        if slot.store_id != *store_id || StoreKeys::slot(&slot.id) != *key {
-            return Err(Error::damaged("the key slot", Damage::Inconsistent));
-        }
-        if let Provider::Passphrase { params, .. } = &slot.provider {
-            params.check_ceiling(&self.argon2_ceiling)?;
-        }
-        let Some(base) = unlock.base(&slot.provider).await? else {
-            return Err(Error::NoSuchSlot(slot.provider.name()));
-        };
-        slot.open(&base).map_err(|error| match error {
-            SlotError::WrongKey => Error::WrongKey,
-            SlotError::Damaged => Error::damaged("the key slot", Damage::Rejected),
-            SlotError::UnknownVersion(version) => {
-                Error::UnknownVersion { row: "the key slot".to_owned(), version }
-            }
-        })
+        (slot, row): (&Slot, RowRevision),
+        (store_row, root): (&StoreRow, &Root),
+    ) {
+        let Provider::Passphrase { params, .. } = &slot.provider else { return };
+        let Some(raised) = self.argon2_bounds().raise(params).filter(|_| self.upgrades_slots) else { return };
+        let Ok(raised) = unlock.seal_slot(slot.place.next(), &root.bytes, raised).await else { return };
+        let key = StoreKeys::slot(&slot.place.id);
+        let mut batch = WriteBatch::default();
+        batch.expect(key.clone(), Expect::Revision(row));
+        // Whoever adds, changes or removes a slot, or makes a new root, writes this row.
+        batch.expect(StoreKeys::store_row(), Expect::Revision(store_row.row));
+        batch.put(key, raised.encode());
+        drop(store.commit(Arc::new(batch)).await);
     }
 }
 
-/// Of two slots that did not open, the one whose reason tells more: damage, then a wrong key, then another kind.
+/// Of two slots that did not open, the one whose reason tells more: an outage, then damage, then a wrong key, then
+/// another kind.
 fn worse(known: Option<Error>, new: Error) -> Error {
     let rank = |error: &Error| match error {
         Error::NoSuchSlot(_) => 0,
         Error::WrongKey => 1,
+        Error::Provider(error) if error.kind() == ProviderErrorKind::NotThisKey => 1,
+        Error::Provider(_) => 3,
         _ => 2,
     };
     match known {

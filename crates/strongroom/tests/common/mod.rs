@@ -72,6 +72,21 @@ pub(crate) fn org_of(vault: &Vault) -> Org {
     vault.org(org_id(), Environment::test())
 }
 
+/// Every row is whole; what a delete left for a job may stand.
+pub(crate) async fn is_sound(vault: &Vault) -> Result<(), Error> {
+    let report = vault.verify().await?;
+    assert!(report.is_clean() && report.unverifiable == 0, "{report}");
+    Ok(())
+}
+
+/// The same, and no job and nothing left over.
+pub(crate) async fn is_verified(vault: &Vault) -> Result<(), Error> {
+    is_sound(vault).await?;
+    let report = vault.verify().await?;
+    assert_eq!((report.jobs, report.leftover), (0, 0), "{report}");
+    Ok(())
+}
+
 /// A definition of any text.
 pub(crate) fn text(name: &str) -> VariableDefinition {
     VariableDefinition::new(name, VarFormat::String)

@@ -296,13 +296,15 @@ def keyring(plaintext):
 
 
 def job(plaintext):
-    optional = {1: ("definition_id", 12), 2: ("linked_account", TEXT), 3: ("integration", TEXT)}
+    optional = {1: ("definition_id", 12), 2: ("linked_account", TEXT), 3: ("integration", TEXT), 4: ("scopes", UINT)}
     read = fields(cbor(plaintext), {0: ("sweeps", UINT)}, optional)
     one, app = {"definition_id"}, {"linked_account", "integration"}
     kinds = {1: ("definition", one), 2: ("account", {"linked_account"}), 3: ("integration", app), 4: ("recheck", one)}
+    kinds[5] = ("narrow", {"definition_id", "scopes"})
     require(read["sweeps"] in kinds, "a job of an unknown kind")
     name, wanted = kinds[read["sweeps"]]
     require(set(read) == {"sweeps", *wanted}, "a job that lacks an id")
+    require(read.get("scopes", 1) in range(1, 8), "scopes that are none")
     return {**read, "sweeps": name}
 
 
@@ -319,8 +321,17 @@ def store(plaintext):
         4: ("slots", LIST),
     }
     read = fields(cbor(plaintext), required)
-    slot = {0: ("slot_id", 16), 1: ("provider", UINT), 2: ("root_id", 16)}
-    return {**read, "slots": [fields(entries, slot) for entries in read["slots"]]}
+    return {**read, "slots": [slot_held(entries) for entries in read["slots"]]}
+
+
+def slot_held(entries):
+    times = {3: ("since_ms", UINT), 4: ("until_ms", UINT), 5: ("first_revision", UINT)}
+    required = {0: ("slot_id", 16), 1: ("provider", UINT), 2: ("root_id", 16)}
+    held = fields(entries, required, {**times, 6: ("key", MAP)})
+    require(("key" in held) == (held["provider"] == 2), "a key without a provider, or none with one")
+    if "key" in held:
+        held["key"] = fields(held["key"], {0: ("kind", TEXT), 1: ("key_id", TEXT), 2: ("key_version", UINT)})
+    return held
 
 
 # The vault (section 9).
@@ -335,6 +346,7 @@ class Vault:
         read = self.open_store()
         require(read["root_id"] == key_id(self.root), "the root key of another vault")
         require(read["min_suite"] == 1, "suites of a later version")
+        require(any(self.holds(held) for held in read["slots"]), "a slot that holds this root no more")
         self.keyrings = {}
 
     def open_slots(self, unlock):
@@ -343,7 +355,9 @@ class Vault:
             if key[:2] != b"\x00\x02":
                 continue
             try:
-                return self.open_slot(key, row, unlock)
+                root = self.open_slot(key, row, unlock)
+                self.opened = self.slot(key, row)
+                return root
             except envelope.Refused as refused:
                 refusal = refused
         raise refusal
@@ -355,8 +369,9 @@ class Vault:
         always = {0: ("slot_id", 16), 1: ("store_id", 16), 2: ("provider", UINT)}
         argon2 = {3: ("salt", 16), 4: ("memory_kib", UINT), 5: ("passes", UINT), 6: ("lanes", UINT)}
         entries = cbor(read["clear"])
-        asks = fields(entries, {**always, **argon2} if entries.get(2) == 1 else always)
-        require(asks["provider"] in (0, 1), "a provider of a later version")
+        provider = {7: ("kind", TEXT), 8: ("key_id", TEXT), 9: ("key_version", UINT), 10: ("blob", bytes)}
+        require(entries.get(2) in (0, 1, 2), "a provider of a later version")
+        asks = fields(entries, {**always, **({}, argon2, provider)[entries[2]]})
         require(asks["slot_id"] == key[2:] and asks["store_id"] == self.store_id, "a slot of another place")
         return {**read, **asks}
 
@@ -368,6 +383,15 @@ class Vault:
             self.store_id, 4, "slot", key_name=slot["slot_id"].hex(), revision=slot["revision"]
         )
         return exactly(open_under({key_id(slot_key): slot_key}, asked, slot["record"]), 32)
+
+    def holds(self, held):
+        slot = self.opened
+        same = all(held[name] == slot[name] for name in ("slot_id", "provider"))
+        key = held.get("key") == (
+            {name: slot[name] for name in ("kind", "key_id", "key_version")} if slot["provider"] == 2 else None
+        )
+        current = held["root_id"] == key_id(self.root) and "until_ms" not in held
+        return same and key and current and slot["revision"] >= held.get("first_revision", 0)
 
     def open_store(self):
         row = sealed(self.rows[b"\x00\x03"], 7)
@@ -484,10 +508,11 @@ class Vault:
 def unlock_with(option, text):
     if option == "--passphrase":
         return lambda slot: argon2id(slot, text.encode())
-    base, wanted = exactly(bytes.fromhex(text), 32), {"--raw-key": 0, "--base": 1}[option]
+    base, wanted = exactly(bytes.fromhex(text), 32), {"--raw-key": (0,), "--base": (1, 2)}[option]
 
     def unlock(slot):
-        require(slot["provider"] == wanted, "a slot for another kind of key")
+        if slot["provider"] not in wanted:
+            raise envelope.Refused("a slot for another kind of key")
         return base
 
     return unlock
@@ -498,7 +523,8 @@ def argon2id(slot, passphrase):
         from argon2.low_level import Type, hash_secret_raw
     except ImportError:
         sys.exit("store.py: a passphrase needs the module argon2-cffi, or give --base")
-    require(slot["provider"] == 1, "a slot for another kind of key")
+    if slot["provider"] != 1:
+        raise envelope.Refused("a slot for another kind of key")
     cost = slot["passes"], slot["memory_kib"], slot["lanes"]
     return hash_secret_raw(passphrase, slot["salt"], *cost, 32, Type.ID, version=0x13)
 

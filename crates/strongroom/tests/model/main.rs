@@ -21,7 +21,7 @@ use strongroom::store::StoreErrorKind;
 use strongroom::{Error, Timestamp, Vault, VaultOptions};
 use strongroom_memory::MemoryStore;
 
-use common::{FailingStore, TestClock, org_of, run, unlock, vault};
+use common::{FailingStore, TestClock, is_sound, is_verified, org_of, run, unlock, vault};
 use domain::Domain;
 use verb::{Verb, verbs};
 
@@ -34,7 +34,8 @@ proptest! {
             let clock = TestClock::default();
             let options = VaultOptions::default().clock(clock.clone());
             let one = vault(MemoryStore::new(), options).await?;
-            follow(&[one], &clock, &verbs).await.map(|_| ())
+            follow(std::slice::from_ref(&one), &clock, &verbs).await?;
+            is_verified(&one).await
         });
     }
 
@@ -47,7 +48,8 @@ proptest! {
             let two = options().open(Arc::clone(&store), unlock()).await?;
             let domain = follow(&[one, two], &clock, &verbs).await?;
             let later = Vault::open(store, unlock()).await?;
-            domain.is_what(&org_of(&later)).await
+            domain.is_what(&org_of(&later)).await?;
+            is_verified(&later).await
         });
     }
 
@@ -67,11 +69,12 @@ proptest! {
                 domain.step(&org, verb, Timestamp::from_ms(now)).await?;
                 store.recover();
                 domain.is_what(&org).await?;
+                is_sound(&vault).await?;
             }
             vault.run_jobs().await?;
             domain.is_what(&org).await?;
             assert_eq!(vault.run_jobs().await?, 0);
-            Ok(())
+            is_verified(&vault).await
         });
     }
 }

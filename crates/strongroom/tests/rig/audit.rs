@@ -10,14 +10,16 @@ use strongroom::{
 };
 
 use super::rows::{Kind, RowKey, Rows, doc_id, load, rows, target};
+use super::verified::verified;
 use super::{open, text, unlock};
 
 /// Panics unless every index row leads to its row and back, every child has its parent, nothing hidden is left, and
 /// the counts match.
 pub(crate) fn audit(store: &impl Store) {
+    verified(store);
     let rows = rows(store);
     let keys: Vec<RowKey> = rows.keys().map(|key| RowKey::parse(key)).collect();
-    assert!(keys.iter().all(|key| key.kind != Kind::Job), "a job is left");
+    assert!(keys.iter().all(|key| !matches!(key.kind, Kind::Job | Kind::KeyJob)), "a job is left");
     let tenants: BTreeSet<&Vec<u8>> =
         keys.iter().filter(|key| !key.tenant.is_empty()).map(|key| &key.tenant).collect();
     for tenant in tenants {

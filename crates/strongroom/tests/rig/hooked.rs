@@ -24,11 +24,17 @@ type Hook = Box<dyn FnOnce() + Send>;
 pub(crate) struct Hooked {
     inner: Arc<MemoryStore>,
     hooks: Arc<Mutex<Vec<(Point, Hook)>>>,
+    shared: bool,
 }
 
 impl Hooked {
     pub(crate) fn new(inner: Arc<MemoryStore>) -> Self {
-        Self { inner, hooks: Arc::default() }
+        Self { inner, hooks: Arc::default(), shared: false }
+    }
+
+    /// The same store and hooks, for an engine that knows of others.
+    pub(crate) fn shared(&self) -> Self {
+        Self { shared: true, ..self.clone() }
     }
 
     /// Once, at the next call that comes to `point`. Of two hooks for one point, one call runs the first.
@@ -74,7 +80,8 @@ impl Store for Hooked {
     }
 
     fn capabilities(&self) -> Capabilities {
-        (*self.inner).capabilities()
+        let inner = (*self.inner).capabilities();
+        if self.shared { inner.with_sharing() } else { inner }
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -16,6 +16,7 @@ mod rows;
 mod sight;
 mod slow;
 mod verbs;
+mod verified;
 
 use std::sync::Arc;
 
@@ -30,10 +31,11 @@ use strongroom_memory::MemoryStore;
 
 pub(crate) use audit::audit;
 pub(crate) use hooked::{Hooked, Point};
-pub(crate) use rows::{Kind, RowKey, Rows, doc_id, fill, load, rows, target};
+pub(crate) use rows::{Kind, RowKey, Rows, dek_id, doc_id, fill, load, rows, target};
 pub(crate) use sight::{Seen, Sight, World};
 pub(crate) use slow::Slow;
 pub(crate) use verbs::{Verb, View, furnished, verbs, view};
+pub(crate) use verified::{sound, verified};
 
 pub(crate) const ORG: &str = "6500a1b2c3d4e5f6a7b8c9d0";
 pub(crate) const OTHER_ORG: &str = "6500a1b2c3d4e5f6a7b8c9d1";

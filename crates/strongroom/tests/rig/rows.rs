@@ -49,6 +49,7 @@ pub(crate) enum Kind {
     Slot,
     StoreRow,
     Job,
+    KeyJob,
     Keyring,
     Epoch,
     Count,
@@ -81,6 +82,7 @@ impl RowKey {
                     2 => Kind::Slot,
                     3 => Kind::StoreRow,
                     4 => Kind::Job,
+                    5 => Kind::KeyJob,
                     _ => panic!("a row of an unknown kind"),
                 };
                 Self { tenant: Vec::new(), kind, rest: rest.to_vec() }
@@ -125,6 +127,7 @@ impl RowKey {
             Kind::Slot => return [&[0, 2], &*self.rest].concat(),
             Kind::StoreRow => return [&[0, 3], &*self.rest].concat(),
             Kind::Job => return [&[0, 4], &*self.rest].concat(),
+            Kind::KeyJob => return [&[0, 5], &*self.rest].concat(),
             Kind::Keyring => 0x01,
             Kind::Epoch => 0x02,
             Kind::Count => 0x03,
@@ -141,6 +144,21 @@ impl RowKey {
         [&[1], &*self.tenant, &[kind], &*self.rest].concat()
     }
 
+    /// Whether a data key seals the row.
+    pub(crate) fn is_data(&self) -> bool {
+        self.is_sealed() && !self.tenant.is_empty() && self.kind != Kind::Keyring
+    }
+
+    /// The account whose key seals the row, if it is not the org's.
+    pub(crate) fn scope_account(&self) -> Option<String> {
+        let id = match (self.kind, self.rest.as_slice()) {
+            (Kind::Value, [1, id @ ..]) => id,
+            (Kind::Credential, id) => id,
+            _ => return None,
+        };
+        id.split(|byte| *byte == 0).next().map(|id| String::from_utf8(id.to_vec()).unwrap())
+    }
+
     /// Whether the row carries a sealed record.
     pub(crate) fn is_sealed(&self) -> bool {
         !self.is_index() && !matches!(self.kind, Kind::Header | Kind::Epoch)
@@ -155,6 +173,17 @@ impl RowKey {
 pub(crate) fn doc_id(row: &[u8]) -> Vec<u8> {
     assert_eq!(row[3..6], [0xa3, 0x00, 0x4c], "a map of three whose first entry is twelve bytes");
     row[6..18].to_vec()
+}
+
+/// The id of the key that sealed a row.
+pub(crate) fn dek_id(row: &[u8]) -> Vec<u8> {
+    let mut rest = if row[3] == 0xa3 { &row[18..] } else { &row[4..] };
+    assert_eq!(rest[0], 1, "the revision");
+    rest = &rest[2 + [0, 1, 2, 4, 8][usize::from((rest[1] & 31).saturating_sub(23))]..];
+    assert_eq!(rest[0], 2, "the record");
+    rest = &rest[2 + [0, 1, 2][usize::from((rest[1] & 31).saturating_sub(23))]..];
+    assert_eq!(rest[..2], [1, 1], "version and suite");
+    rest[2..18].to_vec()
 }
 
 /// What an index row leads to.

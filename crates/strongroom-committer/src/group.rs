@@ -1,0 +1,174 @@
+//! Which batches share a sync.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Receiver;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use futures_channel::oneshot;
+use strongroom::store::WriteBatch;
+
+use crate::thread::Job;
+use crate::writer::{Answer, Writer};
+
+/// A batch that passed its check, and who waits for it.
+pub(crate) struct Pending {
+    pub(crate) batch: Arc<WriteBatch>,
+    pub(crate) answer: oneshot::Sender<Answer>,
+}
+
+/// Batches in the order in which they came.
+#[derive(Default)]
+pub(crate) struct Group {
+    batches: Vec<Pending>,
+    bytes_len: usize,
+}
+
+impl Group {
+    /// `first`, what waits behind it, and who is likely on the way; up to the bounds of a group or a job that is no
+    /// batch, which is answered too.
+    pub(crate) fn gather<W: Writer>(
+        first: Pending,
+        jobs: &Receiver<Job<W>>,
+        crowd: &Crowd,
+    ) -> (Self, Option<Job<W>>) {
+        let mut group = Self::default();
+        let mut wait = crowd.wait();
+        group.push(first);
+        while !group.is_full() {
+            match jobs.try_recv() {
+                Ok(Job::Commit(next)) => {
+                    group.push(next);
+                    wait.somebody_came();
+                }
+                Ok(other) => return (group, Some(other)),
+                Err(_) if wait.is_over(group.batches.len()) => break,
+                Err(_) => thread::yield_now(),
+            }
+        }
+        (group, None)
+    }
+
+    pub(crate) fn batches(&self) -> Vec<&WriteBatch> {
+        self.batches.iter().map(|pending| &*pending.batch).collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.batches.len()
+    }
+
+    /// Hands out the answers. A caller may have dropped its future; its batch stands all the same.
+    pub(crate) fn answer(self, answers: impl IntoIterator<Item = Answer>) {
+        for (pending, answer) in self.batches.into_iter().zip(answers) {
+            let _ = pending.answer.send(answer);
+        }
+    }
+
+    fn push(&mut self, pending: Pending) {
+        self.bytes_len += pending.batch.bytes_len();
+        self.batches.push(pending);
+    }
+
+    fn is_full(&self) -> bool {
+        self.batches.len() >= GROUP_LEN_MAX || self.bytes_len >= GROUP_BYTES_MAX
+    }
+}
+
+/// How many writers there are, as far as the last group told, and what a sync costs.
+///
+/// Without it the first of 64 writers who were answered together would be synced alone, then those who came during
+/// that sync, and so on: three or four syncs instead of one.
+#[derive(Debug, Default)]
+pub(crate) struct Crowd {
+    /// Batches that were asked for and not answered yet. Writers count up.
+    pub(crate) unanswered: Arc<AtomicUsize>,
+    len: usize,
+    patience: Duration,
+}
+
+impl Crowd {
+    /// Takes note of a group of `answered` batches that took `took` to commit and is about to be answered: its writers
+    /// may come back at once, and others wait already.
+    pub(crate) fn take_note(&mut self, answered: usize, took: Duration) {
+        self.len = self.unanswered.fetch_sub(answered, Ordering::Relaxed);
+        self.patience = took.min(PATIENCE_MAX);
+    }
+
+    fn wait(&self) -> Wait {
+        let now = Instant::now();
+        Wait { len: self.len, patience: self.patience, since: now, last: now }
+    }
+}
+
+/// The wait for the rest of a group. It costs at most what the sync costs that it may save, and less where nobody
+/// comes.
+struct Wait {
+    len: usize,
+    patience: Duration,
+    since: Instant,
+    last: Instant,
+}
+
+impl Wait {
+    fn somebody_came(&mut self) {
+        if self.len > 1 {
+            self.last = Instant::now();
+        }
+    }
+
+    fn is_over(&self, group_len: usize) -> bool {
+        group_len >= self.len
+            || self.last.elapsed() >= self.patience / 4
+            || self.since.elapsed() >= self.patience
+    }
+}
+
+const GROUP_LEN_MAX: usize = 1_024;
+
+/// So that the first of a group does not wait long for the others.
+const GROUP_BYTES_MAX: usize = 4 << 20;
+
+/// A disk that once stalled says nothing about the next sync.
+const PATIENCE_MAX: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3_600);
+
+    fn crowd(unanswered: usize, answered: usize) -> Crowd {
+        let mut crowd = Crowd::default();
+        crowd.unanswered.store(unanswered, Ordering::Relaxed);
+        crowd.take_note(answered, LONG);
+        crowd
+    }
+
+    #[test]
+    fn a_lone_writer_is_not_waited_for() {
+        assert!(Crowd::default().wait().is_over(1));
+        assert!(crowd(1, 1).wait().is_over(1));
+    }
+
+    #[test]
+    fn those_who_were_answered_and_those_who_came_meanwhile_are_waited_for() {
+        let wait = Wait { patience: LONG, ..crowd(64, 1).wait() };
+        assert!(!wait.is_over(63) && wait.is_over(64));
+    }
+
+    #[test]
+    fn a_crowd_that_has_gone_is_waited_for_once_at_most() {
+        let mut crowd = crowd(64, 64);
+        crowd.unanswered.fetch_add(1, Ordering::Relaxed);
+        crowd.take_note(1, LONG);
+        assert!(crowd.wait().is_over(1));
+    }
+
+    #[test]
+    fn patience_ends_without_a_newcomer_and_is_bounded() {
+        let wait = Wait { patience: Duration::ZERO, ..crowd(64, 1).wait() };
+        assert!(wait.is_over(1));
+        assert_eq!(crowd(64, 1).wait().patience, PATIENCE_MAX);
+    }
+}

@@ -1,0 +1,94 @@
+//! What readers and the committer share.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError};
+
+use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
+use strongroom::store::StoreError;
+
+use crate::failure::{closed, guarded, poisoned};
+
+/// The view of the readers, behind a lock of which readers on different threads share no part.
+pub struct Readers<V> {
+    state: ShardedLock<State<V>>,
+}
+
+enum State<V> {
+    Open(V),
+    Poisoned(Arc<StoreError>),
+    Closed,
+}
+
+impl<V> Readers<V> {
+    pub(crate) fn new(view: V) -> Self {
+        Self { state: ShardedLock::new(State::Open(view)) }
+    }
+
+    /// Shows the view to `work`. It stays as it is meanwhile.
+    ///
+    /// # Errors
+    /// That of `work`, `Corrupt` where it panics; `Poisoned` and `Closed` when there is nothing to read any more.
+    pub fn read<T>(&self, work: impl FnOnce(&V) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        match &*self.state() {
+            State::Open(view) => guarded(|| work(view)),
+            State::Poisoned(cause) => Err(poisoned(cause)),
+            State::Closed => Err(closed()),
+        }
+    }
+
+    /// Waits until nobody reads, keeps readers out and gives the view to `work`.
+    ///
+    /// # Errors
+    /// That of `work`; `Poisoned` and `Closed` when there is nothing to read any more.
+    pub fn exclude<T>(&self, work: impl FnOnce(&mut V) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        match &mut *self.state_to_change() {
+            State::Open(view) => work(view),
+            State::Poisoned(cause) => Err(poisoned(cause)),
+            State::Closed => Err(closed()),
+        }
+    }
+
+    /// Why there is nothing to read any more, if so.
+    pub(crate) fn refusal(&self) -> Option<StoreError> {
+        match &*self.state() {
+            State::Open(_) => None,
+            State::Poisoned(cause) => Some(poisoned(cause)),
+            State::Closed => Some(closed()),
+        }
+    }
+
+    /// The cause that every call is told, if the store is poisoned.
+    pub(crate) fn poisoned(&self) -> Result<(), Arc<StoreError>> {
+        match &*self.state() {
+            State::Poisoned(cause) => Err(Arc::clone(cause)),
+            State::Open(_) | State::Closed => Ok(()),
+        }
+    }
+
+    /// Takes the view from the readers for good.
+    pub(crate) fn close(&self) {
+        *self.state_to_change() = State::Closed;
+    }
+
+    /// The same, for a reason that every later call is told.
+    pub(crate) fn poison(&self, cause: StoreError) -> Arc<StoreError> {
+        let cause = Arc::new(cause);
+        *self.state_to_change() = State::Poisoned(Arc::clone(&cause));
+        cause
+    }
+
+    // A panic under the lock has been made an error, which poisons the store by itself.
+    fn state(&self) -> ShardedLockReadGuard<'_, State<V>> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state_to_change(&self) -> ShardedLockWriteGuard<'_, State<V>> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<V> fmt::Debug for Readers<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Readers")
+    }
+}

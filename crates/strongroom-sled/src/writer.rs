@@ -1,0 +1,105 @@
+//! The half of the store that writes: it checks batches, applies them as one and syncs once.
+
+use std::collections::HashMap;
+
+use sled::Db;
+use strongroom::store::{Committed, Key, Op, Revision, StoreError, WriteBatch};
+use strongroom_committer::{Answer, Readers, Writer, guarded};
+
+use crate::directory::Directory;
+use crate::disk::Disk;
+use crate::failure::of_sled;
+use crate::revisions::Revisions;
+use crate::row;
+
+/// The writer of one store. The directory stays locked for as long as it lives, and goes after sled has let go of it.
+pub(crate) struct SledWriter {
+    pub(crate) db: Db,
+    pub(crate) disk: Disk,
+    pub(crate) revisions: Revisions,
+    pub(crate) _directory: Directory,
+}
+
+impl Writer for SledWriter {
+    type View = Db;
+
+    fn commit(&mut self, group: &[&WriteBatch], readers: &Readers<Db>) -> Result<Vec<Answer>, StoreError> {
+        // Readers are kept out, since sled's walks are not snapshots.
+        let answers = readers.exclude(|_| self.apply(group))?;
+        if answers.iter().any(Result::is_ok) {
+            self.disk.sync(&self.db)?;
+        }
+        Ok(answers)
+    }
+
+    /// Syncs what reads left behind: sled tidies its tree in passing.
+    fn close(mut self) -> Result<(), StoreError> {
+        let synced = guarded(|| self.disk.sync(&self.db));
+        // sled panics when its last sync fails. Ours has been answered for.
+        let _ = guarded(|| {
+            drop(self);
+            Ok(())
+        });
+        synced
+    }
+}
+
+impl SledWriter {
+    /// One answer a batch. An error is a group that may be half applied.
+    ///
+    /// The whole group is one batch of sled's, and is durable before the next one starts. sled notes in each segment
+    /// what of the log before it needs no check any more after a crash. It means what it has handed to the file
+    /// system, which may lose it, but never goes past the start of a batch that is being written. With a batch of
+    /// sled's each, a power cut in a large group could leave a tree that no longer opens.
+    fn apply(&mut self, group: &[&WriteBatch]) -> Result<Vec<Answer>, StoreError> {
+        let mut staged = Staged::default();
+        let mut answers = Vec::with_capacity(group.len());
+        for batch in group {
+            answers.push(staged.check(&self.db, batch).map(|()| {
+                let revision = self.revisions.draw(&mut staged.writes);
+                staged.add(batch, revision);
+                Committed { revision }
+            }));
+        }
+        if answers.iter().any(Result::is_ok) {
+            self.db.apply_batch(staged.writes).map_err(of_sled)?;
+        }
+        Ok(answers)
+    }
+}
+
+/// The batches of a group that passed, as one: what they write, and what they make of each key.
+#[derive(Default)]
+struct Staged<'a> {
+    writes: sled::Batch,
+    found: HashMap<&'a Key, Option<Revision>>,
+}
+
+impl<'a> Staged<'a> {
+    /// Refuses a batch one of whose expectations does not hold after the batches before it.
+    fn check(&self, db: &Db, batch: &WriteBatch) -> Result<(), StoreError> {
+        for (index, (key, expect)) in batch.expect.iter().enumerate() {
+            let found = self.found.get(key).map_or_else(|| revision(db, key), |found| Ok(*found))?;
+            if !expect.holds(found) {
+                return Err(StoreError::conflict(index));
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, batch: &'a WriteBatch, revision: Revision) {
+        for op in &batch.ops {
+            let tree_key = row::tree_key(op.key().as_bytes());
+            match op {
+                Op::Put(_, value) => self.writes.insert(tree_key, row::tree_value(revision, value)),
+                Op::Delete(_) => self.writes.remove(tree_key),
+            }
+            self.found.insert(op.key(), matches!(op, Op::Put(..)).then_some(revision));
+        }
+    }
+}
+
+fn revision(db: &Db, key: &Key) -> Result<Option<Revision>, StoreError> {
+    let found = db.get(row::tree_key(key.as_bytes())).map_err(of_sled)?;
+    found.map(|value| row::split(&value).map(|row| row.0)).transpose()
+}

@@ -1,0 +1,85 @@
+//! Key slots as they are listed.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::clock::Timestamp;
+use crate::envelope::Argon2Params;
+use crate::error::Error;
+use crate::model::Revision;
+use crate::provider::ProviderKey;
+
+/// The id of a key slot: 16 random bytes, in text 32 lowercase hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SlotId([u8; 16]);
+
+impl SlotId {
+    /// The bytes of the id.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl FromStr for SlotId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let mut bytes = [0; 16];
+        let lowercase = !text.bytes().any(|byte| byte.is_ascii_uppercase());
+        let decoded = hex::decode_to_slice(text, &mut bytes);
+        if lowercase && decoded.is_ok() { Ok(Self(bytes)) } else { Err(Error::InvalidSlotId) }
+    }
+}
+
+impl fmt::Display for SlotId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for SlotId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SlotId({self})")
+    }
+}
+
+/// A key slot, without anything that would help to open it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SlotInfo {
+    /// Names the slot for as long as it is there.
+    pub id: SlotId,
+    /// What opens it.
+    pub kind: SlotKind,
+    /// How often it was written.
+    pub revision: Revision,
+    /// Since when its key opens this vault; not known of slots of the first release.
+    pub since: Option<Timestamp>,
+    /// Whether it opens the vault, as far as can be told without its key: its row can be read, its parameters are
+    /// within bounds, and the sealed `store` row lists it.
+    pub is_usable: bool,
+}
+
+/// What opens a key slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SlotKind {
+    /// 32 raw bytes.
+    RawKey,
+    /// A passphrase, at this cost.
+    Passphrase(Argon2Params),
+    /// A key provider.
+    Provider {
+        /// Which kind of provider.
+        kind: String,
+        /// Which of its keys.
+        key: ProviderKey,
+    },
+    /// The slot's row cannot be read.
+    Unreadable,
+}

@@ -1,0 +1,246 @@
+//! The handle of a job on keys, and the row that it stands in.
+
+use std::sync::Arc;
+
+use super::lease::Seat;
+use super::progress::JobProgress;
+use super::run::Run;
+use super::select::OnUnreadable;
+use crate::clock::Timestamp;
+use crate::engine::{ATTEMPTS_MAX, Engine, Touches};
+use crate::envelope::{Context, Kind};
+use crate::error::Error;
+use crate::id::DocumentId;
+use crate::keyspace::StoreKeys;
+use crate::model::Revision;
+use crate::record::{DataPhase, KeyJobSheet, Status, Tally, TaskSheet};
+use crate::store::{Expect, Revision as RowRevision, WriteBatch};
+use crate::tenant::{describe, open_row, seal_row};
+use crate::vault::Vault;
+
+/// A job on keys. Cheap to clone; dropping it changes nothing, since the job stands in the store.
+#[derive(Debug, Clone)]
+pub struct KeyJob {
+    pub(super) engine: Arc<Engine>,
+    pub(super) id: DocumentId,
+}
+
+/// What became of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JobReport {
+    /// Whether anything is left to do.
+    pub outcome: JobOutcome,
+    /// How far the job came, over all its runs.
+    pub progress: JobProgress,
+}
+
+/// Whether anything of a job is left to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JobOutcome {
+    /// There is more to do: step again.
+    Unfinished,
+    /// Nothing is left, and the job is gone.
+    Finished,
+    /// Done, but for old keys that were kept since some rows cannot be opened: see [`KeyJob::retry`].
+    Blocked,
+    /// Somebody paused it: see [`KeyJob::resume`].
+    Paused,
+    /// Another runner is at it.
+    Held {
+        /// When it may be taken over, unless the other goes on.
+        until: Timestamp,
+    },
+}
+
+/// A job's row, opened.
+pub(super) struct Loaded {
+    pub(super) sheet: KeyJobSheet,
+    pub(super) revision: Revision,
+    pub(super) row: RowRevision,
+}
+
+impl Vault {
+    /// The job on keys with this id. No I/O: it need not be there.
+    #[must_use]
+    pub fn key_job(&self, id: DocumentId) -> KeyJob {
+        KeyJob::new(&self.engine, id)
+    }
+}
+
+impl KeyJob {
+    pub(crate) fn new(engine: &Arc<Engine>, id: DocumentId) -> Self {
+        Self { engine: Arc::clone(engine), id }
+    }
+
+    /// Names the job.
+    #[must_use]
+    pub fn id(&self) -> &DocumentId {
+        &self.id
+    }
+
+    /// Runs the job until nothing is left to do, or until it is paused, blocked or taken over.
+    ///
+    /// A runner holds the job by a lease of half a minute that it renews with its batches; in a shared store another
+    /// takes it over once the lease has run out. A crash loses at most one batch of work.
+    ///
+    /// # Errors
+    /// [`Error::Store`] and [`Error::Indeterminate`] of the store; the job stays, to be run again.
+    pub async fn run(&self) -> Result<JobReport, Error> {
+        Run::all(self).await
+    }
+
+    /// Runs one bounded piece of the job: at most one batch. For hosts that share their time between many things.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// use strongroom::{DataKeys, JobOutcome};
+    /// let job = vault.rotate_data_keys(&DataKeys::all()).await?;
+    /// while job.step().await?.outcome == JobOutcome::Unfinished {}
+    /// assert!(vault.jobs(Default::default()).await?.items.is_empty());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`run`](Self::run).
+    pub async fn step(&self) -> Result<JobReport, Error> {
+        Run::once(self).await
+    }
+
+    /// Lets nobody go on with the job until [`resume`](Self::resume). Answers whether there is such a job. A runner
+    /// that is at it stops before its next batch.
+    ///
+    /// # Errors
+    /// [`Error::Contended`] when the runner was faster every time; [`Error::Store`].
+    pub async fn pause(&self) -> Result<bool, Error> {
+        self.change(|sheet| {
+            if sheet.status == Status::Ready {
+                sheet.status = Status::Paused;
+            }
+        })
+        .await
+    }
+
+    /// Lets the job go on after [`pause`](Self::pause). Answers whether there is such a job.
+    ///
+    /// # Errors
+    /// Those of `pause`.
+    pub async fn resume(&self) -> Result<bool, Error> {
+        self.change(|sheet| {
+            if sheet.status == Status::Paused {
+                sheet.status = Status::Ready;
+            }
+        })
+        .await
+    }
+
+    /// Lets a blocked job look at its rows once more, and then keep or destroy the old keys as `then` says. It makes
+    /// no new keys. Answers whether there is such a job.
+    ///
+    /// # Errors
+    /// Those of `pause`.
+    pub async fn retry(&self, then: OnUnreadable) -> Result<bool, Error> {
+        self.change(|sheet| {
+            let TaskSheet::DataKeys(task) = &mut sheet.task;
+            task.on_unreadable = then.sheet();
+            if sheet.status == Status::Blocked {
+                task.finish_only = true;
+                task.phase = DataPhase::Seek { after: None };
+                let Tally { worked_ms, updated_ms, keys_made, keys_destroyed, .. } = sheet.tally;
+                sheet.tally = Tally { worked_ms, updated_ms, keys_made, keys_destroyed, ..Tally::default() };
+                sheet.status = Status::Ready;
+            }
+        })
+        .await
+    }
+
+    /// Forgets the job. What it did stays: new keys are active, and old ones that it did not destroy still open what
+    /// they sealed until a later rotation comes by. Answers whether there was such a job.
+    ///
+    /// # Errors
+    /// Those of `pause`.
+    pub async fn abandon(&self) -> Result<bool, Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let Some(loaded) = self.load().await? else { return Ok(false) };
+            let mut batch = WriteBatch::default();
+            batch.expect(StoreKeys::key_job(&self.id), Expect::Revision(loaded.row));
+            batch.delete(StoreKeys::key_job(&self.id));
+            if self.engine.commit(batch, Touches::Data).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Err(Error::Contended(ATTEMPTS_MAX))
+    }
+
+    /// Writes a new job.
+    pub(super) async fn begin(engine: &Arc<Engine>, task: TaskSheet) -> Result<Self, Error> {
+        let id = DocumentId::generate(&*engine.clock)?;
+        let job = Self { engine: Arc::clone(engine), id };
+        let created_ms = engine.now().as_ms();
+        let tally = Tally { updated_ms: created_ms, ..Tally::default() };
+        let sheet = KeyJobSheet { task, status: Status::Ready, lease: None, tally, created_ms };
+        let mut batch = WriteBatch::default();
+        let key = StoreKeys::key_job(&id);
+        batch.expect(key.clone(), Expect::Absent);
+        batch.put(key, job.seal(&sheet, Revision::from_u64(1))?);
+        match engine.commit(batch, Touches::Data).await? {
+            Some(_) => Ok(job),
+            None => Err(Error::Contended(1)),
+        }
+    }
+
+    /// The job as it stands; `None` when it is finished.
+    pub(super) async fn load(&self) -> Result<Option<Loaded>, Error> {
+        let Some(row) = self.engine.get(StoreKeys::key_job(&self.id)).await? else { return Ok(None) };
+        self.open(&row).map(Some)
+    }
+
+    pub(super) fn open(&self, row: &crate::store::Versioned) -> Result<Loaded, Error> {
+        let id_text = self.id.to_text();
+        let context = self.context(id_text.as_str());
+        let opened = open_row(&self.engine.root.key, &context, &row.value)?;
+        let sheet =
+            KeyJobSheet::decode(&opened.plaintext).map_err(|error| Error::row(describe(&context), error))?;
+        Ok(Loaded { sheet, revision: opened.revision, row: row.revision })
+    }
+
+    pub(super) fn seal(&self, sheet: &KeyJobSheet, revision: Revision) -> Result<Vec<u8>, Error> {
+        let id_text = self.id.to_text();
+        seal_row(&self.engine.root.key, &self.context(id_text.as_str()), None, revision, &sheet.encode())
+    }
+
+    pub(super) fn seat(&self) -> Result<Option<Seat>, Error> {
+        Seat::take(&self.engine, self.id)
+    }
+
+    async fn change(&self, change: impl Fn(&mut KeyJobSheet)) -> Result<bool, Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let Some(mut loaded) = self.load().await? else { return Ok(false) };
+            change(&mut loaded.sheet);
+            let mut batch = WriteBatch::default();
+            let key = StoreKeys::key_job(&self.id);
+            batch.expect(key.clone(), Expect::Revision(loaded.row));
+            batch.put(key, self.seal(&loaded.sheet, loaded.revision.next())?);
+            if self.engine.commit(batch, Touches::Data).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Err(Error::Contended(ATTEMPTS_MAX))
+    }
+
+    fn context<'a>(&'a self, id: &'a str) -> Context<'a> {
+        Context {
+            kind: Kind::Row,
+            store_id: &self.engine.store_id,
+            org: "",
+            environment: "",
+            linked_account: None,
+            workflow: None,
+            name: "job",
+            key_name: id,
+            doc_id: "",
+            revision: 0,
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Who runs a job: one runner at a time, and another once its lease has run out.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::clock::Timestamp;
+use crate::engine::Engine;
+use crate::envelope::random;
+use crate::error::Error;
+use crate::id::DocumentId;
+use crate::record::Lease;
+
+/// The jobs that this engine runs at the moment, and its own name in leases.
+#[derive(Debug, Default)]
+pub(crate) struct Runs(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    runner: Option<[u8; 16]>,
+    live: BTreeSet<DocumentId>,
+}
+
+impl Runs {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn runner(&self) -> Result<[u8; 16], Error> {
+        let mut state = self.lock();
+        if let Some(runner) = state.runner {
+            return Ok(runner);
+        }
+        let mut runner = [0; 16];
+        random::fill(&mut runner)?;
+        Ok(*state.runner.insert(runner))
+    }
+}
+
+/// The place of the one run of a job in this engine; given back when it is dropped.
+pub(super) struct Seat {
+    engine: Arc<Engine>,
+    job: DocumentId,
+    runner: [u8; 16],
+}
+
+impl Seat {
+    /// `None` while another call on this engine runs the job.
+    pub(super) fn take(engine: &Arc<Engine>, job: DocumentId) -> Result<Option<Self>, Error> {
+        let runner = engine.runs.runner()?;
+        let taken = engine.runs.lock().live.insert(job);
+        Ok(taken.then(|| Self { engine: Arc::clone(engine), job, runner }))
+    }
+
+    /// Until when somebody else holds the job; `None` when this engine may run it.
+    ///
+    /// A former run of this engine has ended, since its seat is free; and in a store that nobody shares, so has every
+    /// other engine's.
+    pub(super) fn held_until(&self, lease: Option<&Lease>) -> Option<Timestamp> {
+        let lease = lease?;
+        let until = Timestamp::from_ms(lease.until_ms);
+        let held = lease.runner != self.runner && self.engine.is_shared() && until > self.engine.now();
+        held.then_some(until)
+    }
+
+    /// The lease from now on.
+    pub(super) fn lease(&self) -> Lease {
+        Lease { runner: self.runner, until_ms: self.engine.now().as_ms().saturating_add(LEASE_MS) }
+    }
+
+    /// Whether the lease is this engine's and more than half of it is left.
+    pub(super) fn is_fresh(&self, lease: Option<&Lease>) -> bool {
+        let soon = self.engine.now().as_ms().saturating_add(LEASE_MS / 2);
+        lease.is_some_and(|lease| lease.runner == self.runner && lease.until_ms > soon)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.engine.runs.lock().live.remove(&self.job);
+    }
+}
+
+/// How long a runner that gave no sign of life keeps others out.
+const LEASE_MS: u64 = 30_000;

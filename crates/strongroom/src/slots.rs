@@ -1,0 +1,217 @@
+//! The verbs on key slots: list, add, change, remove.
+//!
+//! Each that writes is one batch: the slot, and the `store` row, whose history says which slot ever held which root.
+//! The batch expects both as they were read, so that of two administrators one plans anew, and the last slot that
+//! opens the vault stays whatever they do.
+
+use std::sync::Arc;
+
+use crate::engine::{ATTEMPTS_MAX, Engine, Root, Touches};
+use crate::envelope::{Provider, Slot, SlotPlace};
+use crate::error::{Damage, Error};
+use crate::keyspace::StoreKeys;
+use crate::model::{Revision, SlotId, SlotInfo, SlotKind};
+use crate::store::{Expect, WriteBatch};
+use crate::unlock::Unlock;
+use crate::vault::{Head, SLOTS_OF_A_KIND_MAX, SlotRow, StoreRow, Vault, read_head};
+
+/// The key slots of a vault: each is a way of its own to the same root key.
+#[derive(Debug, Clone)]
+pub struct Slots {
+    engine: Arc<Engine>,
+}
+
+impl Vault {
+    /// The key slots: which keys open this vault.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { use strongroom::{Argon2Params, RawKey, Unlock, Vault, VaultOptions};
+    /// # let store = std::sync::Arc::new(strongroom_memory::MemoryStore::new());
+    /// # let options = VaultOptions::default().argon2(Argon2Params::FLOOR);
+    /// let vault = options.create(store.clone(), Unlock::raw_key(RawKey::generate()?)).await?;
+    /// let spare = vault.slots().add(Unlock::passphrase("six words from a generator")).await?;
+    /// let again = Vault::open(store, Unlock::passphrase("six words from a generator")).await?;
+    /// assert_eq!(again.slots().list().await?.len(), 2);
+    /// again.slots().remove(&spare.id).await?;
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn slots(&self) -> Slots {
+        Slots { engine: Arc::clone(&self.engine) }
+    }
+}
+
+impl Slots {
+    /// Every slot, in the order of their ids; one whose row is damaged too.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] and [`Error::UnknownVersion`] when the `store` row cannot be read; [`Error::Store`].
+    pub async fn list(&self) -> Result<Vec<SlotInfo>, Error> {
+        let table = Table::read(&self.engine).await?;
+        Ok(table.head.slots.iter().filter_map(|row| table.info(row)).collect())
+    }
+
+    /// Adds a slot that `unlock` opens. The others stay as they are.
+    ///
+    /// # Errors
+    /// [`Error::TooManySlots`] when there are eight of this kind, [`Error::KeyDerivation`] for parameters out of
+    /// bounds, [`Error::Provider`] for what the provider answers, [`Error::Contended`], those of
+    /// [`list`](Self::list).
+    pub async fn add(&self, unlock: Unlock) -> Result<SlotInfo, Error> {
+        let place = SlotPlace::generate(self.engine.store_id)?;
+        self.put(&unlock, |_| Ok((place, Expect::Absent))).await
+    }
+
+    /// Puts another key in a slot's place: what opened it before opens it no more. A copy of the store from before
+    /// still opens with the old key.
+    ///
+    /// # Errors
+    /// [`Error::SlotNotFound`], [`Error::Damaged`] for a slot that cannot be read (remove it instead), those of
+    /// [`add`](Self::add).
+    pub async fn change(&self, id: &SlotId, unlock: Unlock) -> Result<SlotInfo, Error> {
+        self.put(&unlock, |table| {
+            let row = table.find(id)?;
+            let slot = row.slot.as_ref().map_err(|fault| *fault)?;
+            Ok((slot.place.next(), Expect::Revision(row.row)))
+        })
+        .await
+    }
+
+    /// Removes a slot: what opened it opens the vault no more. A copy of the store from before still opens.
+    ///
+    /// # Errors
+    /// [`Error::SlotNotFound`]; [`Error::LastSlot`] when no other slot is usable; [`Error::Contended`]; those of
+    /// [`list`](Self::list).
+    pub async fn remove(&self, id: &SlotId) -> Result<(), Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let mut table = Table::read(&self.engine).await?;
+            let row = table.find(id)?.row;
+            let others = table.head.slots.iter().filter(|other| other.id != Some(*id));
+            if !others.into_iter().any(|other| table.is_usable(other)) {
+                return Err(Error::LastSlot);
+            }
+            table.store_row.sheet.release(id.as_bytes(), self.engine.now());
+            let key = StoreKeys::slot(id.as_bytes());
+            let mut batch = WriteBatch::default();
+            batch.expect(key.clone(), Expect::Revision(row));
+            batch.delete(key);
+            if table.commit(batch).await? {
+                return Ok(());
+            }
+        }
+        Err(Error::Contended(ATTEMPTS_MAX))
+    }
+
+    /// Puts a slot that `unlock` opens at the place that `plan` finds.
+    async fn put(
+        &self,
+        unlock: &Unlock,
+        plan: impl Fn(&Table<'_>) -> Result<(SlotPlace, Expect), Error>,
+    ) -> Result<SlotInfo, Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let mut table = Table::read(&self.engine).await?;
+            let (place, expect) = plan(&table)?;
+            let id = SlotId::from_bytes(place.id);
+            table.check_room(unlock.tag(), id)?;
+            let params = self.engine.argon2.today_for(unlock.tag())?;
+            let slot = unlock.seal_slot(place, &table.root.bytes, params).await?;
+            table.store_row.sheet.hold(&slot, self.engine.now())?;
+            let key = StoreKeys::slot(&place.id);
+            let mut batch = WriteBatch::default();
+            batch.expect(key.clone(), expect);
+            batch.put(key, slot.encode());
+            let info = table.info_of(&slot);
+            if table.commit(batch).await? {
+                return Ok(info);
+            }
+        }
+        Err(Error::Contended(ATTEMPTS_MAX))
+    }
+}
+
+/// The slots and what the `store` row says of them, in one snapshot.
+struct Table<'e> {
+    engine: &'e Engine,
+    root: &'e Root,
+    head: Head,
+    store_row: StoreRow,
+}
+
+impl<'e> Table<'e> {
+    async fn read(engine: &'e Engine) -> Result<Self, Error> {
+        let root = &engine.root;
+        let head = read_head(&*engine.store).await?;
+        if head.store_id != engine.store_id {
+            return Err(Error::damaged("the store's header", Damage::Inconsistent));
+        }
+        let store_row = StoreRow::open(&head, &root.key)?;
+        Ok(Self { engine, root, head, store_row })
+    }
+
+    fn find(&self, id: &SlotId) -> Result<&SlotRow, Error> {
+        let found = self.head.slots.iter().find(|row| row.id == Some(*id));
+        found.ok_or(Error::SlotNotFound(*id))
+    }
+
+    /// Whether there may be one more slot of this kind, or already is at this place.
+    fn check_room(&self, tag: u8, place: SlotId) -> Result<(), Error> {
+        let others = self.head.slots.iter().filter(|row| row.is_of(tag) && row.id != Some(place));
+        if others.count() < SLOTS_OF_A_KIND_MAX {
+            return Ok(());
+        }
+        Err(Error::TooManySlots(SLOTS_OF_A_KIND_MAX))
+    }
+
+    fn is_usable(&self, row: &SlotRow) -> bool {
+        let Ok(slot) = &row.slot else { return false };
+        let in_bounds = match &slot.provider {
+            Provider::Passphrase { params, .. } => self.engine.argon2.check_stored(params).is_ok(),
+            Provider::RawKey | Provider::External(_) => true,
+        };
+        in_bounds && self.store_row.sheet.held(slot).is_some()
+    }
+
+    fn info(&self, row: &SlotRow) -> Option<SlotInfo> {
+        let id = row.id?;
+        let Ok(slot) = &row.slot else {
+            let revision = Revision::from_u64(0);
+            return Some(SlotInfo {
+                id,
+                kind: SlotKind::Unreadable,
+                revision,
+                since: None,
+                is_usable: false,
+            });
+        };
+        Some(SlotInfo { is_usable: self.is_usable(row), ..self.info_of(slot) })
+    }
+
+    fn info_of(&self, slot: &Slot) -> SlotInfo {
+        let since_ms = self.store_row.sheet.held(slot).and_then(|held| held.since_ms);
+        SlotInfo {
+            id: SlotId::from_bytes(slot.place.id),
+            kind: SlotKind::of(&slot.provider),
+            revision: Revision::from_u64(slot.place.revision),
+            since: since_ms.map(crate::clock::Timestamp::from_ms),
+            is_usable: true,
+        }
+    }
+
+    /// Applies `batch` and the `store` row with it; `false` when another writer was faster.
+    async fn commit(self, mut batch: WriteBatch) -> Result<bool, Error> {
+        self.store_row.put_in(&mut batch, &self.engine.store_id, &self.root.key)?;
+        Ok(self.engine.commit(batch, Touches::Data).await?.is_some())
+    }
+}
+
+impl SlotKind {
+    fn of(provider: &Provider) -> Self {
+        match provider {
+            Provider::RawKey => Self::RawKey,
+            Provider::Passphrase { params, .. } => Self::Passphrase(*params),
+            Provider::External(key) => {
+                Self::Provider { kind: key.kind.clone(), key: key.wrapped.key.clone() }
+            }
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! `verify`: whether every row of a store is whole and stands with the rows that belong to it.
+//!
+//! One walk in key order, a page at a time, in flat memory. Each row is opened at its own address and judged by its
+//! counterparts, which are read by their keys. Nothing is held against a row that another writer may have been in
+//! the middle of: what looks wrong is read again with its counterparts in one snapshot before it is reported.
+
+mod desk;
+mod judge;
+mod path;
+mod report;
+mod sight;
+mod store_rows;
+mod verdict;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use self::desk::{Desk, Owner};
+use self::verdict::{Judged, KeyRef, Verdict};
+use crate::engine::Engine;
+use crate::envelope::DekId;
+use crate::error::{Damage, Error};
+use crate::id::{Environment, OrgId};
+use crate::org::Org;
+use crate::place::{Place, parse_tenant};
+use crate::store::{Key, KeyRange, Versioned};
+use crate::tenant::Tenant;
+use crate::vault::Vault;
+
+pub use path::{RowName, RowPath};
+pub use report::{Cause, Finding, Index, KeyState, KeyUse, Parent, VerifyReport};
+
+impl Vault {
+    /// Checks every row of the store. Nothing is written, and writers may go on.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// let report = vault.verify().await?;
+    /// assert!(report.is_clean(), "{report}");
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the store cannot be read. What is wrong with rows stands in the report.
+    pub async fn verify(&self) -> Result<VerifyReport, Error> {
+        self.verification().finish().await
+    }
+
+    /// [`verify`](Self::verify), step by step.
+    #[must_use]
+    pub fn verification(&self) -> Verification {
+        let mut check = Verification::of(&self.engine, [KeyRange::all()]);
+        check.heads_due = true;
+        check
+    }
+}
+
+impl Org {
+    /// Checks every row of the org in its environment. Nothing is written, and writers may go on.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # use strongroom::{VarFormat, VariableDefinition};
+    /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+    /// let report = org.verify().await?;
+    /// assert!(report.is_clean() && report.rows > 0);
+    /// assert_eq!(report.keys[0].state.as_str(), "active");
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the store cannot be read. What is wrong with rows stands in the report.
+    pub async fn verify(&self) -> Result<VerifyReport, Error> {
+        self.verification().finish().await
+    }
+
+    /// [`verify`](Self::verify), step by step.
+    #[must_use]
+    pub fn verification(&self) -> Verification {
+        let keys = &self.tenant.keys;
+        Verification::of(&self.tenant.engine, [keys.jobs(), keys.all()])
+    }
+}
+
+/// A verification under way: a page of rows a step, so that its progress can be shown.
+///
+/// ```
+/// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+/// let mut check = vault.verification();
+/// while check.step().await? {
+///     eprintln!("{} rows", check.report().rows);
+/// }
+/// assert!(check.report().is_clean());
+/// # Ok::<(), strongroom::Error>(()) }).unwrap();
+/// ```
+pub struct Verification {
+    engine: Arc<Engine>,
+    ranges: VecDeque<KeyRange>,
+    /// Whether the rows without which there is no vault are still to be looked for.
+    heads_due: bool,
+    desk: Option<Desk>,
+    /// Where in the report each key stands.
+    keys: HashMap<(Key, DekId), usize>,
+    report: VerifyReport,
+}
+
+impl Verification {
+    fn of(engine: &Arc<Engine>, ranges: impl Into<VecDeque<KeyRange>>) -> Self {
+        Self {
+            engine: Arc::clone(engine),
+            ranges: ranges.into(),
+            heads_due: false,
+            desk: None,
+            keys: HashMap::new(),
+            report: VerifyReport::default(),
+        }
+    }
+
+    /// Looks at the next page of rows; `false` once there are none left. After an error, or when its future was
+    /// dropped, the next step goes on where this one was.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the store cannot be read.
+    pub async fn step(&mut self) -> Result<bool, Error> {
+        if self.heads_due {
+            let missing = store_rows::missing(&self.engine).await?;
+            missing.into_iter().for_each(|judged| self.absorb(None, judged));
+            self.heads_due = false;
+        }
+        let Some(range) = self.ranges.front().cloned() else { return Ok(false) };
+        let page = self.engine.scan(range.clone(), PAGE_ROWS).await?;
+        for run in page.rows.chunk_by(|(one, _), (next, _)| parse_tenant(one) == parse_tenant(next)) {
+            let Some((last, _)) = run.last() else { continue };
+            match parse_tenant(last) {
+                Some((org, environment)) => self.judge_tenant(org, environment, run).await?,
+                None => {
+                    for (key, row) in run {
+                        self.absorb(None, store_rows::judge(&self.engine, key, row));
+                    }
+                }
+            }
+            if let Some(rest) = self.ranges.front_mut() {
+                *rest = range.clone().after(last.as_bytes());
+            }
+        }
+        if !page.more || page.rows.is_empty() {
+            self.ranges.pop_front();
+        }
+        Ok(!self.ranges.is_empty())
+    }
+
+    /// What was found so far.
+    #[must_use]
+    pub fn report(&self) -> &VerifyReport {
+        &self.report
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn into_report(self) -> VerifyReport {
+        self.report
+    }
+
+    async fn finish(mut self) -> Result<VerifyReport, Error> {
+        while self.step().await? {}
+        Ok(self.report)
+    }
+
+    async fn judge_tenant(
+        &mut self,
+        org: OrgId,
+        environment: Environment,
+        rows: &[(Key, Versioned)],
+    ) -> Result<(), Error> {
+        let known = self.desk.take();
+        let same = |desk: &Desk| desk.tenant.org == org && desk.tenant.environment == environment;
+        let desk = match known.filter(same) {
+            Some(desk) => desk,
+            None => Desk::new(Org::new(Arc::clone(&self.engine), org, environment).tenant),
+        };
+        let desk = self.desk.insert(desk);
+        let judged = desk.judge_rows(rows).await?;
+        let tenant = Arc::clone(&desk.tenant);
+        judged.into_iter().for_each(|judged| self.absorb(Some(&tenant), judged));
+        Ok(())
+    }
+
+    fn absorb(&mut self, tenant: Option<&Arc<Tenant>>, judged: Judged) {
+        let Judged { place, verdict, keys, is_row } = judged;
+        self.report.rows += u64::from(is_row);
+        self.report.jobs += u64::from(matches!(place, Some(Place::Job(_) | Place::KeyJob(_))));
+        let path = |place: Option<&Place>| RowPath::new(tenant.map(|tenant| &**tenant), place);
+        match verdict {
+            Verdict::Fine => {}
+            Verdict::Grandfathered => self.report.grandfathered += 1,
+            Verdict::Leftover => self.report.leftover += 1,
+            Verdict::NoDefinition => self.report.unverifiable += 1,
+            Verdict::NoKeys(owner) => {
+                self.report.unverifiable += 1;
+                self.close(owner);
+            }
+            Verdict::NoKeyring(owner) => {
+                self.report.unverifiable += 1;
+                let keyring = Place::Keyring(owner.clone());
+                if self.close(owner) {
+                    self.report.find(path(Some(&keyring)), Cause::Damaged(Damage::Missing));
+                }
+            }
+            Verdict::Bad(causes) => {
+                causes.into_iter().for_each(|cause| self.report.find(path(place.as_ref()), cause));
+            }
+        }
+        let (Some(tenant), Some(desk)) = (tenant, &mut self.desk) else { return };
+        desk.counted |= place == Some(Place::Count);
+        keys.into_iter().for_each(|key| self.refer(tenant, key));
+    }
+
+    /// Notes that the keys of a scope cannot be had. `false` when that was known.
+    fn close(&mut self, owner: Owner) -> bool {
+        self.desk.as_mut().is_none_or(|desk| desk.close(owner))
+    }
+
+    fn refer(&mut self, tenant: &Tenant, key: KeyRef) {
+        let place = (tenant.keys.keyring(key.owner.as_ref()), key.id);
+        let known = self.keys.get(&place).and_then(|index| self.report.keys.get_mut(*index));
+        if let Some(known) = known {
+            known.rows += key.rows;
+            known.state = key.state;
+        } else if self.keys.len() < KEYS_MAX {
+            self.keys.insert(place, self.report.keys.len());
+            self.report.keys.push(KeyUse {
+                org: tenant.org,
+                environment: tenant.environment.clone(),
+                linked_account: key.owner,
+                dek_id: key.id,
+                state: key.state,
+                rows: key.rows,
+            });
+        } else {
+            // A keyring lists each of its keys once.
+            self.report.keys_left_off += u64::from(key.rows == 0);
+        }
+    }
+}
+
+/// Says how far it is.
+impl std::fmt::Debug for Verification {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Verification").field("rows", &self.report.rows).finish_non_exhaustive()
+    }
+}
+
+/// How many rows a step looks at.
+const PAGE_ROWS: usize = 100;
+/// How many keys are listed.
+const KEYS_MAX: usize = 4_096;

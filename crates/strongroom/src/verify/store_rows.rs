@@ -1,0 +1,70 @@
+//! Judging the rows that belong to no tenant: header, slots and the `store` row.
+
+use std::sync::Arc;
+
+use super::report::Cause;
+use super::verdict::{Judged, Verdict};
+use crate::engine::Engine;
+use crate::envelope::Slot;
+use crate::error::{Damage, Error};
+use crate::keyspace::StoreKeys;
+use crate::place::{Place, parse_store_row};
+use crate::record::{decode_header, decode_transfer};
+use crate::rotation::KeyJob;
+use crate::store::{Key, ReadBatch, Scan, Versioned};
+use crate::vault::StoreRow;
+
+/// Which of the rows that every vault has are not there.
+pub(super) async fn missing(engine: &Engine) -> Result<Vec<Judged>, Error> {
+    let gets = vec![StoreKeys::header(), StoreKeys::store_row()];
+    let scans = vec![Scan::new(StoreKeys::slots(), 1).keys_only()];
+    let set = engine.read(&ReadBatch { gets, scans }).await?;
+    let mut places = Vec::new();
+    for (row, place) in set.gets.iter().zip([Place::Header, Place::StoreRow]) {
+        places.extend(row.is_none().then_some(place));
+    }
+    if set.scans.first().is_none_or(|page| page.rows.is_empty()) {
+        places.push(Place::Slot([0; 16]));
+    }
+    let absent = |place| Judged::absent(place, Verdict::bad(Cause::Damaged(Damage::Missing)));
+    Ok(places.into_iter().map(absent).collect())
+}
+
+/// Judges a row by itself. What a slot seals is seen only by whoever opens the vault through it.
+pub(super) fn judge(engine: &Arc<Engine>, key: &Key, row: &Versioned) -> Judged {
+    let place = parse_store_row(key);
+    let verdict = match &place {
+        Some(Place::Header) => judge_header(engine, row),
+        Some(Place::StoreRow) => match StoreRow::open_row(&engine.store_id, &engine.root.key, row) {
+            Ok(_) => Verdict::Fine,
+            Err(error) => Verdict::bad(Cause::of(error)),
+        },
+        Some(Place::Slot(id)) => judge_slot(engine, id, row),
+        Some(Place::Note) => match decode_transfer(&row.value) {
+            Ok(_) => Verdict::Fine,
+            Err(error) => Verdict::bad(Cause::of(Error::row("", error))),
+        },
+        Some(Place::KeyJob(id)) => match KeyJob::new(engine, *id).check(row) {
+            Ok(()) => Verdict::Fine,
+            Err(error) => Verdict::bad(Cause::of(error)),
+        },
+        _ => Verdict::bad(Cause::Foreign),
+    };
+    Judged::of_store(place, verdict)
+}
+
+fn judge_header(engine: &Engine, row: &Versioned) -> Verdict {
+    match decode_header(&row.value) {
+        Ok(id) if id == engine.store_id => Verdict::Fine,
+        Ok(_) => Verdict::bad(Cause::Damaged(Damage::Inconsistent)),
+        Err(error) => Verdict::bad(Cause::of(Error::row("", error))),
+    }
+}
+
+fn judge_slot(engine: &Engine, id: &[u8; 16], row: &Versioned) -> Verdict {
+    match Slot::decode(&row.value) {
+        Ok(slot) if slot.place.id == *id && slot.place.store_id == engine.store_id => Verdict::Fine,
+        Ok(_) => Verdict::bad(Cause::Damaged(Damage::Inconsistent)),
+        Err(error) => Verdict::bad(Cause::of(Error::row("", error))),
+    }
+}
