@@ -43,7 +43,7 @@ async fn serve(config: &Config, output: &Output) -> Result<(), Failure> {
     }
     let stop = stopped()?;
     let metrics = Metrics::new();
-    let (session, opened) = Session::open_or_create(config, metrics.clone(), output).await?;
+    let (session, opened) = Session::open_or_create(config, &metrics, output).await?;
     let service = ServiceOptions::default().metrics(metrics).serve(session.vault.clone());
     let served = serve_vault(&session, opened, (listener, address), service, stop, output).await;
     let closed = session.close().await;
