@@ -48,6 +48,9 @@ async fn pend() {
     .await;
 }
 
+/// Sees the order in which the tasks were polled.
+pub(crate) type Check = Box<dyn FnOnce(&[usize])>;
+
 pub(crate) type Task = Pin<Box<dyn Future<Output = ()>>>;
 
 /// What runs: the tasks, and what takes the place of the first when it is killed.
@@ -56,7 +59,7 @@ pub(crate) struct Play {
     /// Called once at most, in the orders in which there is a crash.
     pub(crate) after_crash: Option<Box<dyn FnOnce() -> Task>>,
     /// What must hold in the end.
-    pub(crate) check: Box<dyn FnOnce(&[usize])>,
+    pub(crate) check: Check,
 }
 
 /// Plays every order with at most `interruptions_max` switches away from a task that could go on; a crash counts as
