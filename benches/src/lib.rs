@@ -6,6 +6,7 @@
 pub mod envelope;
 pub mod formats;
 pub mod growth;
+pub mod http;
 pub mod keys;
 pub mod memory;
 pub mod population;

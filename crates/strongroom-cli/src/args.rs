@@ -29,7 +29,7 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Globals {
-    /// Where the vault is: `sled:PATH`, `memory`, or a PATH whose kind is found out [default: strongroom-data]
+    /// Where the vault is: `redb:PATH`, `sled:PATH`, `memory`, or a PATH whose kind is found out [default: strongroom-data]
     #[arg(long, global = true, value_name = "SPEC")]
     pub(crate) store: Option<String>,
     /// A file with the root key: 64 hex digits or base64 [default: the store's path with `.key` added]
@@ -148,6 +148,12 @@ pub(crate) enum Command {
         /// The command and its arguments, executed without a shell
         #[arg(last = true, required = true, value_name = "COMMAND")]
         command: Vec<OsString>,
+    },
+    /// Check every row of the store: that it opens, keeps the rules of its definition and stands with what belongs to it
+    Verify {
+        /// Only the org and environment of --org and --environment
+        #[arg(long)]
+        org_only: bool,
     },
     /// API keys of the environment, with which clients call the server
     #[command(subcommand)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_executor::block_on;
 use shell::Shell;
 use strongroom::store::{KeyRange, ReadBatch, Scan, Store, WriteBatch};
-use strongroom_sled::SledStore;
+use strongroom_redb::RedbStore;
 
 #[test]
 fn a_store_that_is_not_there_is_6_and_is_not_made() {
@@ -21,8 +21,30 @@ fn a_store_that_is_not_there_is_6_and_is_not_made() {
 #[test]
 fn the_kind_of_store_that_is_there_is_opened() {
     let shell = Shell::new();
-    shell.ok(&["--store", "sled:a", "init"]);
-    shell.ok(&["--store", "a", "list"]);
+    for kind in ["redb", "sled"] {
+        shell.ok(&["--store", &format!("{kind}:a.{kind}"), "init"]);
+        shell.ok(&["--store", &format!("a.{kind}"), "list"]);
+    }
+}
+
+#[test]
+fn a_new_store_whose_kind_is_not_named_is_one_file() {
+    let shell = Shell::new();
+    shell.ok(&["--store", "a", "init"]);
+    assert!(shell.path("a").is_file());
+    assert_eq!(shell.run(&["--store", "sled:a", "list"]).code, 6);
+}
+
+#[test]
+fn a_file_that_is_no_store_is_6_and_stays_as_it_is() {
+    let shell = Shell::new();
+    std::fs::write(shell.path("letter"), "dear").unwrap();
+    for command in ["init", "list"] {
+        let ran = shell.run(&["--store", "letter", command]);
+        assert_eq!(ran.code, 6);
+        assert!(ran.stderr.contains("is not a strongroom store"), "{}", ran.stderr);
+    }
+    assert_eq!(std::fs::read(shell.path("letter")).unwrap(), b"dear");
 }
 
 #[test]
@@ -46,7 +68,7 @@ fn a_store_in_memory_is_new_each_time() {
 #[test]
 fn a_store_that_another_process_holds_is_6_with_the_reason() {
     let shell = Shell::with_vault();
-    let held = SledStore::open(shell.path("strongroom-data")).unwrap();
+    let held = RedbStore::open(shell.path("strongroom-data")).unwrap();
     let ran = shell.run(&["--json", "list"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (6, ""));
     assert!(ran.error()["message"].as_str().unwrap().contains("already open"), "{}", ran.stderr);
@@ -59,7 +81,7 @@ fn a_damaged_row_is_5_and_is_named() {
     let shell = Shell::with_vault();
     shell.define("A", "string");
     shell.ok_with("hunter2", &["set", "A"]);
-    let store = SledStore::open(shell.path("strongroom-data")).unwrap();
+    let store = RedbStore::open(shell.path("strongroom-data")).unwrap();
     let scans = vec![Scan::new(KeyRange::all(), 100)];
     let rows = block_on(store.read(&ReadBatch { gets: Vec::new(), scans })).unwrap();
     let mut batch = WriteBatch::default();

@@ -43,13 +43,13 @@ fn options_come_before_the_environment_and_that_before_the_file() {
     let shell = Shell::new().variable("STRONGROOM_ENVIRONMENT", "staging");
     shell.write(".config/strongroom/config.toml", "store = \"from-file\"\nenvironment = \"production\"\n");
     shell.ok(&["init"]);
-    assert!(shell.path("from-file").is_dir());
+    assert!(shell.path("from-file").exists());
     shell.define("A", "string");
     shell.ok(&["--environment", "production", "define", "B", "--format", "string"]);
     assert!(shell.ok(&["--environment", "staging", "list"]).contains("A "));
     let shell = shell.variable("STRONGROOM_STORE", "from-variable");
     shell.ok(&["init"]);
-    assert!(shell.path("from-variable").is_dir());
+    assert!(shell.path("from-variable").exists());
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_file_in_the_working_directory_sets_nothing() {
         shell.write(name, "store = \"planted\"\n");
     }
     shell.ok(&["init"]);
-    assert!(shell.path("strongroom-data").is_dir() && !shell.path("planted").exists());
+    assert!(shell.path("strongroom-data").exists() && !shell.path("planted").exists());
 }
 
 #[test]

@@ -13,9 +13,12 @@
 //!   let go of its files.
 //! * **A panic of the backend is an error** without its message, which may hold a key.
 //!
+//! What else such stores do alike is here too: errors of the file system, and directories that survive a power cut.
+//!
 //! It is not: a part of the engine, which knows nothing of threads, nor of use to a backend that can wait without one.
 
 mod committer;
+mod directories;
 mod failure;
 mod group;
 mod readers;
@@ -23,6 +26,7 @@ mod thread;
 mod writer;
 
 pub use committer::Committer;
+pub use directories::{create_directory, parent, sync_entries};
 pub use failure::{corrupt, guarded, of_io};
 pub use readers::Readers;
 pub use writer::{Answer, Writer};

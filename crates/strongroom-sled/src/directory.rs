@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use strongroom::store::{StoreError, StoreErrorKind};
-use strongroom_committer::{corrupt, of_io};
+use strongroom_committer::{corrupt, create_directory, of_io, sync_entries};
 
 /// A directory that is ours and locked until this value is dropped.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(crate) struct Directory {
 impl Directory {
     /// Creates the directory or checks that it is ours, and locks it. Writes nothing into one that is not.
     pub(crate) fn claim(path: &Path) -> Result<Self, StoreError> {
-        create(path).map_err(|e| of_io(e, "the directory of the store could not be created"))?;
+        create_directory(path).map_err(|e| of_io(e, "the directory of the store could not be created"))?;
         refuse_foreign(path)?;
         let lock = lock(path)?;
         refuse_blobs(path)?;
@@ -66,18 +66,6 @@ impl Drop for Directory {
     }
 }
 
-fn create(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    create(parent)?;
-    match fs::create_dir(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => sync_entries(parent),
-    }
-}
-
 /// The lock file is the first that a store writes, so a directory with others and without it is not a store.
 fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
     let names = names(path).map_err(unreadable)?;
@@ -120,14 +108,6 @@ fn discard_torn_snapshots(path: &Path) -> io::Result<()> {
 
 fn names(path: &Path) -> io::Result<Vec<String>> {
     fs::read_dir(path)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
-}
-
-fn sync_entries(path: &Path) -> io::Result<()> {
-    // Elsewhere a directory cannot be opened as a file.
-    if cfg!(unix) {
-        return File::open(path)?.sync_all();
-    }
-    Ok(())
 }
 
 fn already_open() -> StoreError {

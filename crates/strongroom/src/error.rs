@@ -205,6 +205,21 @@ pub enum Error {
         /// What is wrong with it.
         cause: Damage,
     },
+    /// A file is not a backup that can be restored. Nothing was written.
+    #[error("the backup file cannot be restored: {0}")]
+    BadBackup(BackupFault),
+    /// A backup file could not be read or written.
+    #[error("the backup file could not be read or written")]
+    BackupFile(#[source] std::io::Error),
+    /// The vault was copied to another store, or is about to be, and takes no more writes here. It still reads.
+    #[error("the vault was moved to another store: this one takes no writes")]
+    Retired,
+    /// A copy does not hold what its source holds. The source is as it was.
+    #[error("the copy differs from its source: the target's rows are not what was written")]
+    CopyDiffers,
+    /// The store holds what a copy or restore left that has not come to its end.
+    #[error("a copy or restore into this store has not come to its end: run the same one again")]
+    Unfinished,
     /// The operating system gave no random bytes. Nothing was written.
     #[error("the operating system gave no random bytes")]
     Random,
@@ -229,6 +244,27 @@ pub enum Damage {
     /// It opens, and what is inside does not fit together.
     #[error("its parts contradict one another")]
     Inconsistent,
+}
+
+/// Why a backup file is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackupFault {
+    /// It does not begin as a backup does.
+    #[error("it is no backup of a vault")]
+    NotABackup,
+    /// It ends before its end.
+    #[error("it was cut short")]
+    Truncated,
+    /// Its checksums do not hold: it decayed, or was changed by someone who does not know the format.
+    #[error("it is damaged")]
+    Decayed,
+    /// Its checksums hold and its keyed hashes do not, or its parts are not in their order.
+    #[error("it was altered, or its parts are not of one file")]
+    Altered,
+    /// It holds one org, and a whole vault was asked for.
+    #[error("it holds one org, not a vault")]
+    OneOrg,
 }
 
 impl Error {

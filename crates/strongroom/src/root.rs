@@ -51,6 +51,11 @@ impl Roots {
         Self { active: Arc::new(active), retiring: None, coming: None, row }
     }
 
+    /// The same once the `store` row stands at this revision.
+    pub(crate) fn at(self, row: RowRevision) -> Self {
+        Self { row, ..self }
+    }
+
     /// The root with this id. A row names its key; none is tried.
     pub(crate) fn find(&self, id: &DekId) -> Option<&Root> {
         let known = [Some(&self.active), self.retiring.as_ref(), self.coming.as_ref()];

@@ -12,6 +12,7 @@ mod list;
 mod run;
 mod serve;
 pub(crate) mod value;
+mod verify;
 mod view;
 
 use std::process::ExitCode;
@@ -84,6 +85,10 @@ async fn on_vault(session: &Session, command: Command, output: &Output) -> Resul
         Command::Credential(command) => credential::run(org, command, output).await,
         Command::Account(command) => account::run(org, command, output).await,
         Command::ApiKey(command) => api_key::run(org, command, output).await,
+        Command::Verify { org_only } => {
+            let extent = if org_only { verify::Extent::Org } else { verify::Extent::Store };
+            verify::run(session, extent, output).await
+        }
         Command::Import(import) => import::run(session, &import, output).await,
         Command::Export { path, format, .. } => export::run(org, &path.path(), format, output).await,
         // They open no vault, or do so themselves.

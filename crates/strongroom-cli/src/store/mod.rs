@@ -1,7 +1,10 @@
-//! Which store, and how it is opened. A backend is one module and one line in [`KINDS`].
+//! Which store, and how it is opened. A backend is one module and one line in [`KINDS`]; the first that is kept is the
+//! one of a new store.
 
 #[cfg(feature = "memory")]
 mod memory;
+#[cfg(feature = "redb")]
+mod redb;
 #[cfg(feature = "sled")]
 mod sled;
 
@@ -32,6 +35,8 @@ enum Life {
 }
 
 static KINDS: &[Kind] = &[
+    #[cfg(feature = "redb")]
+    redb::KIND,
     #[cfg(feature = "sled")]
     sled::KIND,
     #[cfg(feature = "memory")]

@@ -48,6 +48,7 @@ pub(crate) enum RowKind {
     Header = 0x10,
     Index = 0x11,
     Epoch = 0x12,
+    Transfer = 0x13,
 }
 
 /// The clear part of a sealed row, and the record, borrowed from the row.
@@ -123,6 +124,15 @@ pub(crate) fn decode_header(row: &[u8]) -> Result<[u8; 16], RowError> {
 /// The epoch row says nothing but by its store revision.
 pub(crate) fn encode_epoch() -> Vec<u8> {
     encode_bytes(RowKind::Epoch, &[])
+}
+
+/// A note of a copy or backup: `{0: bytes}`, in the clear.
+pub(crate) fn encode_transfer(bytes: &[u8]) -> Vec<u8> {
+    encode_bytes(RowKind::Transfer, bytes)
+}
+
+pub(crate) fn decode_transfer(row: &[u8]) -> Result<&[u8], RowError> {
+    decode_bytes(RowKind::Transfer, row)
 }
 
 fn encode_bytes(kind: RowKind, bytes: &[u8]) -> Vec<u8> {

@@ -84,6 +84,7 @@ impl Vault {
         let (org, environment, id) = parse_job(key).ok_or_else(malformed)?;
         let sweep = self.org(org, environment.clone()).tenant.open_job(&id, row)?;
         let (kind, account) = match sweep {
+            Sweep::Narrow(..) => (JobKind::Narrow, None),
             Sweep::Recheck(_) => (JobKind::Recheck, None),
             Sweep::Definition(_) => (JobKind::Sweep, None),
             Sweep::Account(account) | Sweep::Integration(account, _) => (JobKind::Sweep, Some(account)),

@@ -53,6 +53,9 @@ pub(crate) type Check = Box<dyn FnOnce(&[usize])>;
 
 pub(crate) type Task = Pin<Box<dyn Future<Output = ()>>>;
 
+/// Looks at what one order of calls left.
+type Check = Box<dyn FnOnce(&[usize])>;
+
 /// What runs: the tasks, and what takes the place of the first when it is killed.
 pub(crate) struct Play {
     pub(crate) tasks: Vec<Task>,

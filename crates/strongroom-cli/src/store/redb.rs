@@ -1,0 +1,14 @@
+//! A store on redb, in one file.
+
+use std::sync::Arc;
+
+use strongroom_redb::RedbStore;
+
+use super::{Kind, Life};
+
+pub(super) const KIND: Kind = Kind {
+    name: "redb",
+    is_at: |path| path.is_file(),
+    open: |path| Ok(Arc::new(RedbStore::open(path)?)),
+    life: Life::Kept,
+};

@@ -1,0 +1,124 @@
+//! The file of a store: whose it is, how a new one comes to be, and that its name is on the disk.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::path::Path;
+
+use redb::backends::FileBackend;
+use redb::{
+    Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, StorageBackend, TableHandle,
+};
+use strongroom::store::StoreError;
+use strongroom_committer::{corrupt, create_directory, guarded, of_io, parent, sync_entries};
+
+use crate::disk::Disk;
+use crate::failure::{foreign, of_redb};
+use crate::revisions::Revisions;
+use crate::row::ROWS;
+use crate::writer::RedbWriter;
+
+/// Opens the store at `path`, or makes one where there is nothing.
+pub(crate) fn open_or_create(path: &Path) -> Result<(RedbWriter, crate::disk::Gauge), StoreError> {
+    match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => guarded(|| create(path)),
+        Err(error) => Err(unreadable(error)),
+        Ok(mut file) => {
+            refuse_foreign(&mut file)?;
+            guarded(|| {
+                refuse_foreign_tables(path)?;
+                let file = OpenOptions::new().read(true).write(true).open(path).map_err(unreadable)?;
+                open(FileBackend::new(file).map_err(of_redb)?)
+            })
+        }
+    }
+}
+
+/// The store in a backend of redb's that holds one.
+pub(crate) fn open(backend: impl StorageBackend) -> Result<(RedbWriter, crate::disk::Gauge), StoreError> {
+    let disk = Disk::new(backend);
+    let gauge = disk.gauge();
+    let db = builder().create_with_backend(disk).map_err(of_redb)?;
+    let revisions = check(&db.begin_read().map_err(of_redb)?)?;
+    Ok((RedbWriter::new(db, gauge.clone(), revisions), gauge))
+}
+
+/// A new store in a backend of redb's that holds nothing.
+pub(crate) fn initialise(
+    backend: impl StorageBackend,
+) -> Result<(RedbWriter, crate::disk::Gauge), StoreError> {
+    let disk = Disk::new(backend);
+    let gauge = disk.gauge();
+    let db = builder().create_with_backend(disk).map_err(of_redb)?;
+    let transaction = db.begin_write().map_err(of_redb)?;
+    let revisions = Revisions::create(&mut transaction.open_table(ROWS).map_err(of_redb)?)?;
+    transaction.commit().map_err(of_redb)?;
+    Ok((RedbWriter::new(db, gauge.clone(), revisions), gauge))
+}
+
+/// A new store appears at `path` when it is whole: a crash leaves it, or nothing.
+fn create(path: &Path) -> Result<(RedbWriter, crate::disk::Gauge), StoreError> {
+    let directory = parent(path);
+    create_directory(directory).map_err(|e| of_io(e, "the directory of the store could not be created"))?;
+    let passing = tempfile::Builder::new()
+        .prefix(".strongroom-")
+        .suffix(".new")
+        .tempfile_in(directory)
+        .map_err(unreadable)?;
+    let (file, passing) = passing.into_parts();
+    let created = initialise(FileBackend::new(file).map_err(of_redb)?)?;
+    passing.persist_noclobber(path).map_err(|failure| unreadable(failure.error))?;
+    sync_entries(directory).map_err(unreadable)?;
+    Ok(created)
+}
+
+/// Only reads, so that what is not a store stays as it is.
+fn refuse_foreign(file: &mut File) -> Result<(), StoreError> {
+    if file.metadata().map_err(unreadable)?.is_dir() {
+        return Err(foreign("a directory is in the place of the store, which is a file"));
+    }
+    let mut start = [0; MAGIC.len()];
+    match file.read_exact(&mut start) {
+        Ok(()) if start == *MAGIC => Ok(()),
+        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(unreadable(error)),
+        _ => Err(foreign("the file is not a strongroom store: choose a path where there is none")),
+    }
+}
+
+/// Looks at the tables without writing. redb cannot do that after a crash, and then repairs first.
+fn refuse_foreign_tables(path: &Path) -> Result<(), StoreError> {
+    match builder().open_read_only(path) {
+        Ok(db) => check(&db.begin_read().map_err(of_redb)?).map(drop),
+        Err(DatabaseError::RepairAborted) => Ok(()),
+        Err(error) => Err(of_redb(error)),
+    }
+}
+
+/// The counter of a file that is ours.
+fn check(transaction: &ReadTransaction) -> Result<Revisions, StoreError> {
+    let mut tables = transaction.list_tables().map_err(of_redb)?;
+    if tables.any(|table| table.name() != ROWS.name())
+        || transaction.list_multimap_tables().map_err(of_redb)?.next().is_some()
+    {
+        return Err(foreign("the data file holds tables that strongroom did not write"));
+    }
+    match transaction.open_table(ROWS) {
+        Ok(table) => Revisions::read(&table),
+        Err(redb::TableError::Storage(error)) => Err(of_redb(error)),
+        Err(_) => Err(corrupt("the data file was not written by strongroom")),
+    }
+}
+
+fn builder() -> Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES_MAX);
+    builder
+}
+
+fn unreadable(error: io::Error) -> StoreError {
+    of_io(error, "the file of the store could not be read or written")
+}
+
+/// How every file of redb's starts.
+const MAGIC: &[u8; 9] = b"redb\x1a\x0a\xa9\x0d\x0a";
+
+const CACHE_BYTES_MAX: usize = 256 << 20;

@@ -1,0 +1,114 @@
+//! The half of the store that writes: one transaction a group.
+
+use redb::{Database, Durability, ReadableTable, Table};
+use strongroom::store::{Committed, Key, Op, Revision, StoreError, WriteBatch};
+use strongroom_committer::{Answer, Readers, Writer, of_io};
+
+use crate::disk::Gauge;
+use crate::failure::of_redb;
+use crate::read::Snapshot;
+use crate::revisions::Revisions;
+use crate::row::{self, Bytes, ROWS};
+
+/// The writer of one store. The file stays locked for as long as it lives.
+pub(crate) struct RedbWriter {
+    db: Database,
+    gauge: Gauge,
+    revisions: Revisions,
+    /// What is stored for a row, made in one place again and again.
+    stored: Vec<u8>,
+}
+
+/// What readers look at; nothing while the file is compacted.
+pub(crate) type View = Option<Snapshot>;
+
+impl Writer for RedbWriter {
+    type View = View;
+
+    fn commit(&mut self, group: &[&WriteBatch], readers: &Readers<View>) -> Result<Vec<Answer>, StoreError> {
+        let mut transaction = self.db.begin_write().map_err(of_redb)?;
+        transaction.set_durability(Durability::Immediate).map_err(of_redb)?;
+        let mut table = transaction.open_table(ROWS).map_err(of_redb)?;
+        let mut answers = Vec::with_capacity(group.len());
+        for batch in group {
+            answers.push(apply(&mut table, batch, &mut self.revisions, &mut self.stored)?);
+        }
+        if !answers.iter().any(Result::is_ok) {
+            drop(table);
+            transaction.abort().map_err(of_redb)?;
+            return Ok(answers);
+        }
+        self.revisions.keep(&mut table)?;
+        drop(table);
+        transaction.commit().map_err(of_redb)?;
+        let newest = Snapshot::newest(&self.db)?;
+        // The last one goes when the readers are let in again.
+        readers.exclude(|view| Ok(view.replace(newest)))?;
+        Ok(answers)
+    }
+
+    fn close(self) -> Result<(), StoreError> {
+        let Self { db, gauge, .. } = self;
+        drop(db);
+        if gauge.has_failed() {
+            return Err(of_io(
+                std::io::ErrorKind::Other.into(),
+                "the data file could not be closed properly",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl RedbWriter {
+    pub(crate) fn new(db: Database, gauge: Gauge, revisions: Revisions) -> Self {
+        Self { db, gauge, revisions, stored: Vec::new() }
+    }
+
+    /// What is durable now.
+    pub(crate) fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        Snapshot::newest(&self.db)
+    }
+
+    /// Gives free space back to the file system, with the readers kept out. Answers whether there was any.
+    pub(crate) fn compact(&mut self, readers: &Readers<View>) -> Result<bool, StoreError> {
+        readers.exclude(|view| {
+            // redb compacts only what nobody looks at.
+            *view = None;
+            let compacted = self.db.compact().map_err(of_redb)?;
+            *view = Some(Snapshot::newest(&self.db)?);
+            Ok(compacted)
+        })
+    }
+}
+
+/// Checks a batch against the state inside the transaction and writes it, or nothing of it. The outer error is one of
+/// redb's, after which the transaction must not be committed.
+fn apply(
+    table: &mut Table<'_, Bytes, Bytes>,
+    batch: &WriteBatch,
+    revisions: &mut Revisions,
+    stored: &mut Vec<u8>,
+) -> Result<Answer, StoreError> {
+    for (index, (key, expect)) in batch.expect.iter().enumerate() {
+        if !expect.holds(revision(table, key)?) {
+            return Ok(Err(StoreError::conflict(index)));
+        }
+    }
+    let revision = revisions.draw();
+    for op in &batch.ops {
+        match op {
+            Op::Put(key, value) => {
+                row::encode(revision, value, stored);
+                table.insert(key.as_bytes(), stored.as_slice()).map_err(of_redb)?;
+            }
+            Op::Delete(key) => drop(table.remove(key.as_bytes()).map_err(of_redb)?),
+        }
+    }
+    Ok(Ok(Committed { revision }))
+}
+
+fn revision(table: &Table<'_, Bytes, Bytes>, key: &Key) -> Result<Option<Revision>, StoreError> {
+    let found = table.get(key.as_bytes()).map_err(of_redb)?;
+    found.map(|stored| row::split(stored.value()).map(|row| row.0)).transpose()
+}
