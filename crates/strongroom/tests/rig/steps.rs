@@ -48,9 +48,6 @@ async fn pend() {
     .await;
 }
 
-/// Sees the order in which the tasks were polled.
-pub(crate) type Check = Box<dyn FnOnce(&[usize])>;
-
 pub(crate) type Task = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Looks at what one order of calls left.
