@@ -20,6 +20,8 @@ pub struct Filled<S> {
     pub store: Arc<S>,
     /// What it holds.
     pub population: Population,
+    /// The vault itself.
+    pub vault: Vault,
     /// The handles of its orgs.
     pub orgs: Vec<Org>,
 }
@@ -46,7 +48,12 @@ impl<S: Store> Filled<S> {
         for org in &orgs {
             block_on(fill(org, population)).expect("the values are valid");
         }
-        Self { store, population, orgs }
+        Self { store, population, vault, orgs }
+    }
+
+    /// The same vault, opened anew.
+    pub fn vault(&self) -> Vault {
+        block_on(Vault::open(Direct(Arc::clone(&self.store)), unlock())).expect("it was made here")
     }
 
     /// The same vault, opened with `options`.

@@ -8,12 +8,13 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use strongroom::{
     CredentialKey, DefinitionName, DocumentId, Environment, LinkedAccountId, OrgId, Scope, ScopeKind,
-    ScopePath, WorkflowId,
+    ScopePath, SlotId, WorkflowId,
 };
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::commands::define::Define;
 use crate::commands::import::Import;
+use crate::config::KeySource;
 
 /// Variables and credentials, sealed against their own store.
 #[derive(Debug, Parser)]
@@ -149,9 +150,18 @@ pub(crate) enum Command {
         #[arg(last = true, required = true, value_name = "COMMAND")]
         command: Vec<OsString>,
     },
+    /// Check every row of the store: that it opens, keeps the rules of its definition and stands with what belongs to it
+    Verify {
+        /// Only the org and environment of --org and --environment
+        #[arg(long)]
+        org_only: bool,
+    },
     /// API keys of the environment, with which clients call the server
     #[command(subcommand)]
     ApiKey(ApiKeyCommand),
+    /// Key slots: which passphrases and root keys open the vault
+    #[command(subcommand)]
+    Slot(SlotCommand),
     /// Serve the vault over HTTP; makes one if there is none, with an API key and two requests to try
     Serve {
         /// The address and port to listen on; port 0 takes a free one [default: 127.0.0.1:7077]
@@ -160,6 +170,9 @@ pub(crate) enum Command {
         /// What to log on standard error: off, error, warn, info (each request), debug or trace; never a value
         #[arg(long, value_name = "LEVEL", default_value = "warn")]
         log: LevelFilter,
+        /// Turn off core dumps and debuggers for this process, which holds keys
+        #[arg(long)]
+        no_core_dumps: bool,
     },
     /// Print the completions of a shell
     Completions { shell: clap_complete::Shell },
@@ -223,6 +236,44 @@ pub(crate) enum ApiKeyCommand {
     List,
     /// Refuse a key from now on
     Revoke { id: DocumentId },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SlotCommand {
+    /// List what opens the vault, without showing it
+    List,
+    /// Let one more key open the vault; a passphrase is asked for unless a file is named
+    Add {
+        #[command(flatten)]
+        key: NewKeyArgs,
+    },
+    /// Put another key in a slot's place; what opened it before opens it no more
+    Change {
+        id: SlotId,
+        #[command(flatten)]
+        key: NewKeyArgs,
+    },
+    /// Remove a slot; the last one that opens the vault stays
+    Remove { id: SlotId },
+}
+
+/// What opens a new slot.
+#[derive(Debug, clap::Args)]
+#[group(multiple = false)]
+pub(crate) struct NewKeyArgs {
+    /// A file with the new root key, which is made if it is not there
+    #[arg(long, value_name = "FILE")]
+    new_root_key_file: Option<PathBuf>,
+    /// A file with the new passphrase; one newline at its end is left out
+    #[arg(long, value_name = "FILE")]
+    new_passphrase_file: Option<PathBuf>,
+}
+
+impl NewKeyArgs {
+    pub(crate) fn source(self) -> Option<KeySource> {
+        let passphrase = self.new_passphrase_file.map(KeySource::PassphraseFile);
+        self.new_root_key_file.map(KeySource::RootKeyFile).or(passphrase)
+    }
 }
 
 /// One scope: the org's, unless one of the two is given.

@@ -112,13 +112,16 @@ impl From<io::Error> for Failure {
 
 fn exit_of(error: &Error) -> Exit {
     match error {
-        Error::DefinitionNotFound(_) | Error::AccountNotFound(_) | Error::IntegrationNotFound { .. } => {
-            Exit::NotFound
-        }
+        Error::DefinitionNotFound(_)
+        | Error::AccountNotFound(_)
+        | Error::IntegrationNotFound { .. }
+        | Error::SlotNotFound(_) => Exit::NotFound,
         Error::WrongKey
         | Error::NoSuchSlot(_)
         | Error::InvalidKey
         | Error::KeyDerivation(_)
+        | Error::KeyFile(_)
+        | Error::Provider(_)
         | Error::UnexpectedVault
         | Error::UnknownVersion { .. }
         | Error::UnknownKey { .. }
@@ -148,6 +151,8 @@ fn next_of(error: &Error) -> Option<&'static str> {
         Error::ScopeNotAllowed { .. } => "`strongroom list` shows at which scopes it allows a value",
         Error::WrongKey => "check --root-key-file or --passphrase-file; nothing was written",
         Error::NoSuchSlot(_) => "give the key with --root-key-file, or the passphrase with --passphrase-file",
+        Error::SlotNotFound(_) | Error::TooManySlots(_) => "`strongroom slot list` shows which there are",
+        Error::LastSlot => "`strongroom slot add` adds another one",
         Error::NotInitialised => "`strongroom init` makes a vault",
         Error::AlreadyInitialised => "use it as it is, or name another place with --store",
         Error::ForeignStore => "name another place with --store",

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use strongroom::{Error, RawKey, Secret, Unlock};
 use zeroize::Zeroizing;
@@ -35,6 +35,36 @@ pub(crate) fn for_new_vault(config: &Config, output: &Output) -> Result<Unlock, 
         None => config.default_key_file(),
     };
     let Some(file) = file else { return Ok(Unlock::raw_key(RawKey::generate()?)) };
+    read_or_make(file, output)
+}
+
+/// What opens a new slot: a root key file, which is made if it is not there, a passphrase file, or a prompt.
+pub(crate) fn for_slot(source: Option<KeySource>, output: &Output) -> Result<Unlock, Failure> {
+    match source {
+        Some(KeySource::RootKeyFile(file)) => read_or_make(file, output),
+        Some(source) => read(&source, output),
+        None => asked_twice().map(Unlock::passphrase),
+    }
+}
+
+/// A new passphrase, typed twice.
+pub(crate) fn asked_twice() -> Result<Secret, Failure> {
+    if !input::can_prompt() {
+        return Err(
+            Failure::usage("a passphrase can be asked for on a terminal only").next("give a file with it")
+        );
+    }
+    let passphrase = input::prompt("New passphrase: ")?;
+    if passphrase.is_empty() {
+        return Err(Failure::usage("an empty passphrase protects nothing"));
+    }
+    if input::prompt("Once more: ")?.expose() != passphrase.expose() {
+        return Err(Failure::usage("the two passphrases differ"));
+    }
+    Ok(passphrase)
+}
+
+fn read_or_make(file: PathBuf, output: &Output) -> Result<Unlock, Failure> {
     if !file.exists() {
         make_key_file(&file)?;
         output.note(&format!(

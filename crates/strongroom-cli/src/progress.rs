@@ -18,6 +18,14 @@ impl Progress {
         Self { bar, started: Instant::now() }
     }
 
+    /// Counts what has no known end: `what` is what is counted.
+    pub(crate) fn without_end(what: &'static str) -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        bar.set_style(ProgressStyle::default_spinner());
+        bar.set_message(what);
+        Self { bar, started: Instant::now() }
+    }
+
     pub(crate) fn advance(&self, steps: usize) {
         if self.bar.is_hidden() && self.started.elapsed() >= PATIENCE {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());

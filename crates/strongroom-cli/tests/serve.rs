@@ -44,6 +44,17 @@ fn a_later_run_serves_what_is_there_and_makes_no_key() {
     shell.ok(&["list"]);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_that_is_told_to_dumps_no_core() {
+    let shell = Shell::new();
+    let server = Server::start(&shell, &["--no-core-dumps"]);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).collect::<Vec<_>>(), ["0", "0", "bytes"]);
+    assert_eq!(server.stop(), 0);
+}
+
 #[test]
 fn a_vault_made_by_init_is_served_as_it_is() {
     let shell = Shell::with_vault();

@@ -1,26 +1,45 @@
 //! The rows and what is done to them, without locks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
+use std::sync::Arc;
+
+use foldhash::quality::RandomState;
 
 use strongroom::store::{
     Committed, Key, KeyRange, Op, Page, ReadBatch, ReadSet, Revision, Scan, StoreError, StoreErrorKind,
     Versioned, WriteBatch,
 };
 
-/// Rows in key order, the revision of the last commit, and whether the store was closed.
+/// The rows, the revision of the last commit, and whether the store was closed.
 #[derive(Default)]
 pub(crate) struct State {
-    rows: BTreeMap<Key, Versioned>,
+    /// In key order, for scans.
+    rows: BTreeMap<Key, Row>,
+    /// The same rows by key, for gets: a search in the order costs several times as much.
+    index: HashMap<Key, Row, RandomState>,
     revision: u64,
     closed: bool,
+}
+
+/// A row that both maps hold; the bytes stand in memory once.
+#[derive(Clone)]
+struct Row {
+    value: Arc<[u8]>,
+    revision: Revision,
+}
+
+impl Row {
+    fn to_versioned(&self) -> Versioned {
+        Versioned { value: self.value.to_vec(), revision: self.revision }
+    }
 }
 
 impl State {
     pub(crate) fn read(&self, request: &ReadBatch, page_bytes_max: usize) -> Result<ReadSet, StoreError> {
         self.check_open()?;
         Ok(ReadSet {
-            gets: request.gets.iter().map(|key| self.rows.get(key).cloned()).collect(),
+            gets: request.gets.iter().map(|key| self.index.get(key).map(Row::to_versioned)).collect(),
             scans: request.scans.iter().map(|scan| self.page(scan, page_bytes_max)).collect(),
         })
     }
@@ -28,7 +47,7 @@ impl State {
     /// Applies a checked batch.
     pub(crate) fn commit(&mut self, batch: WriteBatch) -> Result<Committed, StoreError> {
         self.check_open()?;
-        let revision_of = |key| self.rows.get(key).map(|row: &Versioned| row.revision);
+        let revision_of = |key| self.index.get(key).map(|row| row.revision);
         if let Some(index) = batch.expect.iter().position(|(key, expect)| !expect.holds(revision_of(key))) {
             return Err(StoreError::conflict(index));
         }
@@ -36,9 +55,9 @@ impl State {
         let revision = Revision(self.revision);
         for op in batch.ops {
             match op {
-                Op::Put(key, value) => self.rows.insert(key, Versioned { value, revision }),
-                Op::Delete(key) => self.rows.remove(&key),
-            };
+                Op::Put(key, value) => self.put(key, Row { value: value.into(), revision }),
+                Op::Delete(key) => self.delete(&key),
+            }
         }
         Ok(Committed { revision })
     }
@@ -49,6 +68,16 @@ impl State {
 
     pub(crate) fn rows_len(&self) -> usize {
         self.rows.len()
+    }
+
+    fn put(&mut self, key: Key, row: Row) {
+        self.rows.insert(key.clone(), row.clone());
+        self.index.insert(key, row);
+    }
+
+    fn delete(&mut self, key: &Key) {
+        self.rows.remove(key);
+        self.index.remove(key);
     }
 
     fn page(&self, scan: &Scan, page_bytes_max: usize) -> Page {
@@ -77,12 +106,8 @@ fn bounds(range: &KeyRange) -> (Bound<&[u8]>, Bound<&[u8]>) {
     (Bound::Included(&range.start), end)
 }
 
-fn fill_page<'a>(
-    walk: impl Iterator<Item = (&'a Key, &'a Versioned)>,
-    scan: &Scan,
-    page_bytes_max: usize,
-) -> Page {
-    let mut page = Page::default();
+fn fill_page<'a>(walk: impl Iterator<Item = (&'a Key, &'a Row)>, scan: &Scan, page_bytes_max: usize) -> Page {
+    let mut page = Page { rows: Vec::with_capacity(scan.limit.min(USUAL_ROWS)), more: false };
     let mut bytes_len = 0;
     for (key, row) in walk {
         // The row that reaches the size is still in the page, so a page holds a row where there is one.
@@ -90,9 +115,12 @@ fn fill_page<'a>(
             page.more = true;
             break;
         }
-        let value = if scan.keys_only { Vec::new() } else { row.value.clone() };
+        let value = if scan.keys_only { Vec::new() } else { row.value.to_vec() };
         bytes_len += key.as_bytes().len() + value.len();
         page.rows.push((key.clone(), Versioned { value, revision: row.revision }));
     }
     page
 }
+
+/// Room for the values of one scope, so that their page seldom has to grow.
+const USUAL_ROWS: usize = 64;

@@ -6,11 +6,13 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_executor::block_on;
 use futures_util::future::join_all;
 use strongroom::store::{Key, KeyRange, ReadBatch, Scan, Store, WriteBatch};
+use strongroom::{Environment, Error, RawKey, Scope, Unlock, VarFormat, VariableDefinition, Vault};
 
 use crate::SledStore;
 use crate::disk::flush_and_sync;
@@ -21,7 +23,59 @@ type Acknowledged = Arc<Mutex<BTreeMap<usize, u8>>>;
 fn losing_any_segments_of_an_unfinished_sync_keeps_what_was_acknowledged() {
     let directory = tempfile::tempdir().unwrap();
     let acknowledged = Acknowledged::default();
-    let mut cuts = Cuts::new(directory.path(), &acknowledged);
+    let known = Arc::clone(&acknowledged);
+    let store = cut_at_each_sync(directory.path(), 4, move |store| check(&store, &known.lock().unwrap()));
+    for round in 0..ROUNDS {
+        // Every second row is large, and written once: a small row next to it has sled write its leaf anew.
+        let rows = (0..ROWS).filter(|row| round == 0 || row % 2 != 0);
+        let commits = rows.clone().map(|row| store.commit(put(row, round)));
+        assert!(block_on(join_all(commits)).iter().all(Result::is_ok));
+        acknowledged.lock().unwrap().extend(rows.map(|row| (row, round)));
+    }
+}
+
+#[test]
+fn losing_any_segments_of_an_unfinished_sync_leaves_a_vault_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let unlock = || Unlock::raw_key(RawKey::from_bytes([7; 32]));
+    let checked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&checked);
+    let store = cut_at_each_sync(directory.path(), 1, move |store| {
+        let vault = match block_on(Vault::open(store, unlock())) {
+            // Its making is what was cut short.
+            Err(Error::NotInitialised) => return,
+            opened => opened.unwrap(),
+        };
+        let report = block_on(vault.verify()).unwrap();
+        assert!(report.is_clean() && report.unverifiable == 0, "{report}");
+        count.fetch_add(1, Ordering::Relaxed);
+    });
+    let vault = block_on(Vault::create(store, unlock())).unwrap();
+    let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), Environment::test());
+    block_on(org.define(VariableDefinition::new("V0", VarFormat::String))).unwrap();
+    let scope = |number: usize| Scope::Workflow(format!("wf_{number}").parse().unwrap());
+    for round in 0..2 {
+        let value = round.to_string().repeat(60_000);
+        let sets = (0..VALUES).map(|number| org.set_value("V0", scope(number), value.clone()));
+        assert!(block_on(join_all(sets)).iter().all(Result::is_ok));
+        // Half of them go again, so that segments are written anew.
+        let deletes = (0..VALUES).step_by(2).map(|number| {
+            let scope = scope(number);
+            let org = org.clone();
+            async move { org.delete_value("V0", &scope).await }
+        });
+        assert!(block_on(join_all(deletes)).iter().all(Result::is_ok));
+    }
+    assert!(checked.load(Ordering::Relaxed) > 2, "too little was written for a sync to be torn");
+}
+
+/// A store whose every sync of so many segments is cut short first, with what each cut leaves given to `check`.
+fn cut_at_each_sync(
+    directory: &Path,
+    segments_min: usize,
+    check: impl Fn(SledStore) + Send + 'static,
+) -> SledStore {
+    let mut cuts = Cuts { directory: directory.to_owned(), segments_min, check: Box::new(check), random: 1 };
     let store = cuts.store();
     let step = Box::new(move |db: &sled::Db, file: &File| {
         db.flush()?;
@@ -30,14 +84,7 @@ fn losing_any_segments_of_an_unfinished_sync_keeps_what_was_acknowledged() {
         cuts.keep();
         Ok(())
     });
-    let store = SledStore::open_with(&store, step, None).unwrap();
-    for round in 0..ROUNDS {
-        // Every second row is large, and written once: a small row next to it has sled write its leaf anew.
-        let rows = (0..ROWS).filter(|row| round == 0 || row % 2 != 0);
-        let commits = rows.clone().map(|row| store.commit(put(row, round)));
-        assert!(block_on(join_all(commits)).iter().all(Result::is_ok));
-        acknowledged.lock().unwrap().extend(rows.map(|row| (row, round)));
-    }
+    SledStore::open_with(&store, step, None).unwrap()
 }
 
 fn put(row: usize, round: u8) -> Arc<WriteBatch> {
@@ -50,15 +97,12 @@ fn put(row: usize, round: u8) -> Arc<WriteBatch> {
 /// The data file at the last sync, and what must be found whatever is lost of later ones.
 struct Cuts {
     directory: PathBuf,
-    acknowledged: Acknowledged,
+    segments_min: usize,
+    check: Box<dyn Fn(SledStore) + Send>,
     random: u64,
 }
 
 impl Cuts {
-    fn new(directory: &Path, acknowledged: &Acknowledged) -> Self {
-        Self { directory: directory.to_owned(), acknowledged: Arc::clone(acknowledged), random: 1 }
-    }
-
     fn store(&self) -> PathBuf {
         self.directory.join("store")
     }
@@ -70,14 +114,14 @@ impl Cuts {
     /// Loses some of the segments that changed since the last sync, in several ways, where there are many.
     fn cut_and_check(&mut self) {
         let changed = self.changed();
-        for _ in 0..if changed.len() < 4 { 0 } else { 2 } {
+        for _ in 0..if changed.len() < self.segments_min { 0 } else { 2 } {
             let copy = tempfile::tempdir().unwrap();
             let entries = fs::read_dir(self.store()).unwrap().map(Result::unwrap);
             for entry in entries.filter(|entry| entry.file_type().unwrap().is_file()) {
                 fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
             }
             self.put_back_half(&changed, &copy.path().join("db"));
-            check(&SledStore::open(copy.path()).unwrap(), &self.acknowledged.lock().unwrap());
+            (self.check)(SledStore::open(copy.path()).unwrap());
         }
     }
 
@@ -129,4 +173,5 @@ fn check(store: &SledStore, acknowledged: &BTreeMap<usize, u8>) {
 
 const ROWS: usize = 2_000;
 const ROUNDS: u8 = 5;
+const VALUES: usize = 80;
 const SEGMENT_LEN: usize = 8 << 20;

@@ -6,10 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cache::Caches;
 use crate::clock::{Clock, Timestamp};
-use crate::envelope::{Argon2Bounds, KeyMaterial, SealingKey, StoreId};
+use crate::envelope::{Argon2Bounds, StoreId};
 use crate::error::Error;
 use crate::format::PatternCache;
+use crate::gate::Gate;
+use crate::keyspace::StoreKeys;
 use crate::limits::Limits;
+use crate::root::RootCell;
 use crate::rotation::Runs;
 use crate::store::{
     Committed, Expect, Key, KeyRange, Op, Page, READ_OPS_MAX, ReadBatch, ReadSet, Scan, Store,
@@ -20,7 +23,7 @@ use crate::store::{
 pub(crate) struct Engine {
     pub(crate) store: Box<dyn Store>,
     pub(crate) store_id: StoreId,
-    pub(crate) root: Root,
+    pub(crate) roots: RootCell,
     pub(crate) caches: Caches,
     /// Compiled patterns of definitions, so that nothing is compiled on a warm write.
     pub(crate) patterns: PatternCache,
@@ -30,21 +33,10 @@ pub(crate) struct Engine {
     pub(crate) clock: Box<dyn Clock>,
     /// Set when a future was dropped in the middle of a commit that changes what the caches hold.
     pub(crate) abandoned: AtomicBool,
+    /// What lets writes pass.
+    pub(crate) gate: Gate,
     /// The jobs on keys that this engine runs at the moment.
     pub(crate) runs: Runs,
-}
-
-/// The root key: it derives data keys, and seals keyrings and the rows of the whole store.
-pub(crate) struct Root {
-    pub(crate) bytes: KeyMaterial,
-    pub(crate) key: SealingKey,
-}
-
-impl Root {
-    pub(crate) fn new(bytes: KeyMaterial) -> Self {
-        let key = SealingKey::derive(&bytes);
-        Self { bytes, key }
-    }
 }
 
 /// Whether a batch changes rows that the caches hold.
@@ -57,6 +49,13 @@ pub(crate) enum Touches {
 impl Engine {
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_ms(self.clock.now_ms())
+    }
+
+    /// Lets go of cached keys whose time is over, and answers the time.
+    pub(crate) fn drop_old_keys(&self) -> Timestamp {
+        let now = self.now();
+        self.caches.drop_old_keys(now);
+        now
     }
 
     /// Whether cached rows must be checked against the epoch row: others may write, or a write of our own was
@@ -100,69 +99,80 @@ impl Engine {
     /// Applies a batch. `None` means that another writer was faster: read again and plan anew.
     pub(crate) async fn commit(
         &self,
-        batch: WriteBatch,
+        mut batch: WriteBatch,
         touches: Touches,
     ) -> Result<Option<Committed>, Error> {
+        let (gate, pass) = self.gate_expectation().await?;
+        // Last, so that a conflict there means that everything else still holds.
+        batch.expect(gate, pass);
         let batch = Arc::new(batch);
         let watch = CommitWatch::begin(self, &batch, touches);
-        let answer = self.commit_surely(&batch).await;
+        let answer = commit_surely(&*self.store, &batch).await;
         if !matches!(answer, Err(Error::Indeterminate(_))) {
             watch.answered();
         }
         match answer {
             Ok(committed) => Ok(Some(committed)),
             Err(Error::Store(error)) if is_lost_race(error.kind()) => {
+                let at_gate = StoreErrorKind::Conflict { index: batch.expect.len() - 1 };
+                if error.kind() == at_gate {
+                    self.look_at_gate().await?;
+                }
                 self.caches.forget(batch.expect.iter().map(|(key, _)| key));
+                if batch.expect.iter().any(|(key, _)| *key == StoreKeys::store_row()) {
+                    self.refresh_roots().await?;
+                }
                 Ok(None)
             }
             Err(error) => Err(error),
         }
     }
+}
 
-    /// Commits, and finds out what happened when the store lost its answer.
-    ///
-    /// What was sent once may still arrive. So from then on nothing but an expectation that can never hold again
-    /// lets the verb plan anew: else it might meet its own batch, and take it for another writer's.
-    async fn commit_surely(&self, batch: &Arc<WriteBatch>) -> Result<Committed, Error> {
-        let mut lost_answer = None;
-        for _ in 0..ATTEMPTS_MAX {
-            let error = match self.store.commit(Arc::clone(batch)).await {
-                Ok(committed) => return Ok(committed),
-                Err(error) => error,
-            };
-            let lost = error.kind() == StoreErrorKind::Indeterminate;
-            if !lost && lost_answer.is_none() {
-                return Err(error.into());
-            }
-            match self.look_for(batch).await {
-                Landing::Landed(committed) => return Ok(committed),
-                Landing::NotYet if lost => lost_answer = Some(error),
-                Landing::NotYet if error.kind() == StoreErrorKind::Contention => {}
-                Landing::NotYet if is_final(batch, error.kind()) => return Err(error.into()),
-                _ => return Err(Error::Indeterminate(lost_answer.unwrap_or(error))),
-            }
-        }
-        Err(lost_answer.map_or(Error::Contended(ATTEMPTS_MAX), Error::Indeterminate))
-    }
-
-    /// Whether a batch landed, told by a row that it both expects and writes. A put row tells for certain, since
-    /// every sealed row has a nonce of its own.
-    async fn look_for(&self, batch: &WriteBatch) -> Landing {
-        let expected =
-            |op: &Op| batch.expect.iter().find(|(key, _)| key == op.key()).map(|(_, expect)| *expect);
-        let is_put = |op: &&Op| matches!(op, Op::Put(..));
-        let mut candidates = batch.ops.iter().filter(is_put).chain(batch.ops.iter());
-        let Some((op, expect)) = candidates.find_map(|op| Some((op, expected(op)?))) else {
-            return Landing::Unknown;
+/// Commits, and finds out what happened when the store lost its answer.
+///
+/// What was sent once may still arrive. So from then on nothing but an expectation that can never hold again
+/// lets the verb plan anew: else it might meet its own batch, and take it for another writer's.
+pub(crate) async fn commit_surely(store: &dyn Store, batch: &Arc<WriteBatch>) -> Result<Committed, Error> {
+    let mut lost_answer = None;
+    for _ in 0..ATTEMPTS_MAX {
+        let error = match store.commit(Arc::clone(batch)).await {
+            Ok(committed) => return Ok(committed),
+            Err(error) => error,
         };
-        let Ok(found) = self.get(op.key().clone()).await else { return Landing::Unknown };
-        match (op, found) {
-            (Op::Put(_, ours), Some(row)) if row.value == *ours => {
-                Landing::Landed(Committed { revision: row.revision })
-            }
-            (_, found) if expect.holds(found.as_ref().map(|row| row.revision)) => Landing::NotYet,
-            _ => Landing::Unknown,
+        let lost = error.kind() == StoreErrorKind::Indeterminate;
+        if !lost && lost_answer.is_none() {
+            return Err(error.into());
         }
+        match look_for(store, batch).await {
+            Landing::Landed(committed) => return Ok(committed),
+            Landing::NotYet if lost => lost_answer = Some(error),
+            Landing::NotYet if error.kind() == StoreErrorKind::Contention => {}
+            Landing::NotYet if is_final(batch, error.kind()) => return Err(error.into()),
+            _ => return Err(Error::Indeterminate(lost_answer.unwrap_or(error))),
+        }
+    }
+    Err(lost_answer.map_or(Error::Contended(ATTEMPTS_MAX), Error::Indeterminate))
+}
+
+/// Whether a batch landed, told by a row that it both expects and writes. A put row tells for certain, since
+/// every sealed row has a nonce of its own.
+async fn look_for(store: &dyn Store, batch: &WriteBatch) -> Landing {
+    let expected = |op: &Op| batch.expect.iter().find(|(key, _)| key == op.key()).map(|(_, expect)| *expect);
+    let is_put = |op: &&Op| matches!(op, Op::Put(..));
+    let mut candidates = batch.ops.iter().filter(is_put).chain(batch.ops.iter());
+    let Some((op, expect)) = candidates.find_map(|op| Some((op, expected(op)?))) else {
+        return Landing::Unknown;
+    };
+    let request = ReadBatch { gets: vec![op.key().clone()], scans: Vec::new() };
+    let Ok(mut set) = store.read(&request).await else { return Landing::Unknown };
+    let found = set.gets.pop().flatten();
+    match (op, found) {
+        (Op::Put(_, ours), Some(row)) if row.value == *ours => {
+            Landing::Landed(Committed { revision: row.revision })
+        }
+        (_, found) if expect.holds(found.as_ref().map(|row| row.revision)) => Landing::NotYet,
+        _ => Landing::Unknown,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::envelope::{Argon2Error, DekId, OpenError, RandomError, SealError};
 use crate::format::{BadFormat, FormatError, PatternError};
-use crate::id::{DefinitionId, IdError, IntegrationId, LinkedAccountId};
+use crate::id::{DefinitionId, IdError, IntegrationId, LinkedAccountId, OrgId};
 use crate::model::{DefinitionRef, Revision, SlotId};
 use crate::provider::ProviderError;
 use crate::raw_key::KeyFileError;
@@ -97,6 +97,9 @@ pub enum Error {
     /// One call gives the same credential key twice.
     #[error("a credential key stands twice in one call")]
     DuplicateCredentialKey,
+    /// One call takes the same record along twice. Nothing was written.
+    #[error("a record is taken along twice in one call")]
+    DuplicateRecord,
     /// No such linked account in this org and environment.
     #[error("linked account {0} not found")]
     AccountNotFound(LinkedAccountId),
@@ -165,6 +168,16 @@ pub enum Error {
     /// There are as many slots of one kind as there may be.
     #[error("there are {0} key slots of this kind, which is the limit: remove one first")]
     TooManySlots(usize),
+    /// Another engine gave the vault a new root key. Nothing was written.
+    #[error("the vault has a new root key, which this engine does not hold: open the vault again")]
+    RootRotated,
+    /// A rotation of the root key is not finished. Nothing was written.
+    #[error("a rotation of the root key is under way: run its job to the end first")]
+    RotationUnderway,
+    /// A new root key was to be made, and the key of this slot was neither presented nor was the slot named as dropped.
+    /// Nothing was written.
+    #[error("the key of slot {0} was not presented: present it, or name the slot as dropped")]
+    SlotNotPresented(SlotId),
     /// Parameters of the key derivation are below the floor or above the ceiling.
     #[error(transparent)]
     KeyDerivation(#[from] Argon2Error),
@@ -195,6 +208,27 @@ pub enum Error {
         /// What is wrong with it.
         cause: Damage,
     },
+    /// A file is not a backup that can be restored. Nothing was written.
+    #[error("the backup file cannot be restored: {0}")]
+    BadBackup(BackupFault),
+    /// A backup file could not be read or written.
+    #[error("the backup file could not be read or written")]
+    BackupFile(#[source] std::io::Error),
+    /// The vault was copied to another store, or is about to be, and takes no more writes here. It still reads.
+    #[error("the vault was moved to another store: this one takes no writes")]
+    Retired,
+    /// An org is to be restored where rows of it are.
+    #[error("org {0} holds something already: restore it where it does not exist")]
+    OrgNotEmpty(OrgId),
+    /// A backup holds nothing of an org.
+    #[error("the backup holds nothing of org {0}")]
+    OrgNotFound(OrgId),
+    /// A copy does not hold what its source holds. The source is as it was.
+    #[error("the copy differs from its source: the target's rows are not what was written")]
+    CopyDiffers,
+    /// The store holds what a copy or restore left that has not come to its end.
+    #[error("a copy or restore into this store has not come to its end: run the same one again")]
+    Unfinished,
     /// The operating system gave no random bytes. Nothing was written.
     #[error("the operating system gave no random bytes")]
     Random,
@@ -219,6 +253,27 @@ pub enum Damage {
     /// It opens, and what is inside does not fit together.
     #[error("its parts contradict one another")]
     Inconsistent,
+}
+
+/// Why a backup file is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackupFault {
+    /// It does not begin as a backup does.
+    #[error("it is no backup of a vault")]
+    NotABackup,
+    /// It ends before its end.
+    #[error("it was cut short")]
+    Truncated,
+    /// Its checksums do not hold: it decayed, or was changed by someone who does not know the format.
+    #[error("it is damaged")]
+    Decayed,
+    /// Its checksums hold and its keyed hashes do not, or its parts are not in their order.
+    #[error("it was altered, or its parts are not of one file")]
+    Altered,
+    /// It holds one org, and a whole vault was asked for.
+    #[error("it holds one org, not a vault")]
+    OneOrg,
 }
 
 impl Error {

@@ -5,14 +5,13 @@
 //! account or integration can be made anew once it is swept, so a batch also expects that its row still names this
 //! job: one that was overtaken by a later delete has nothing left to do.
 
-use crate::definitions::{Definition, GRANDFATHERED, IndexedValue};
 use crate::engine::ATTEMPTS_MAX;
 use crate::envelope::{Context, Kind};
 use crate::error::{Damage, Error};
-use crate::id::{DefinitionId, DocumentId, IntegrationId, LinkedAccountId};
-use crate::keyspace::{StoreKeys, TenantKeys, parse_definition_value, parse_job, parse_value};
-use crate::model::{DefinitionRef, Revision};
-use crate::record::{RowKind, SealedRow, Sweep, encode_index};
+use crate::id::{DocumentId, IntegrationId, LinkedAccountId};
+use crate::keyspace::{StoreKeys, TenantKeys, parse_job, parse_value};
+use crate::model::Revision;
+use crate::record::{RowKind, SealedRow, Sweep};
 use crate::scope::Scope;
 use crate::store::{Key, KeyRange, ReadBatch, Revision as RowRevision, Scan, Versioned};
 use crate::tenant::{Draft, Ground, Needs, SealedPut, Tenant, describe};
@@ -116,16 +115,16 @@ impl Draft<'_> {
 }
 
 /// One run of a job.
-struct Sweeper<'t> {
-    tenant: &'t Tenant,
+pub(crate) struct Sweeper<'t> {
+    pub(crate) tenant: &'t Tenant,
     id: JobId,
-    job: Key,
+    pub(crate) job: Key,
     job_row: RowRevision,
 }
 
 /// Whose rows a sweep deletes: an account, or one of its integrations. Its row names the job while it lasts.
 #[derive(Clone, Copy)]
-struct Parent<'s> {
+pub(crate) struct Parent<'s> {
     account: &'s LinkedAccountId,
     integration: Option<&'s IntegrationId>,
 }
@@ -144,6 +143,8 @@ enum Fate {
     Keep,
     /// It goes, together with index rows.
     Delete(Vec<Key>),
+    /// The same, and it does not tell its document id.
+    DeleteDamaged(Vec<Key>),
 }
 
 impl Sweeper<'_> {
@@ -151,94 +152,10 @@ impl Sweeper<'_> {
         match sweep {
             Sweep::Definition(id) => self.sweep_definition(id).await,
             Sweep::Recheck(id) => self.recheck(id).await,
+            Sweep::Narrow(id, removed) => self.look_again(*id, *removed).await,
             Sweep::Account(account) => self.sweep_account(account).await,
             Sweep::Integration(account, integration) => self.sweep_integration(account, integration).await,
         }
-    }
-
-    async fn sweep_definition(&self, id: &DefinitionId) -> Result<(), Error> {
-        let keys = &self.tenant.keys;
-        let mut values = Vec::new();
-        loop {
-            let page = self.tenant.engine.scan(keys.definition_values(id), PAGE_ROWS).await?;
-            values.clear();
-            for (index, row) in &page.rows {
-                let scope = parse_definition_value(keys, id, index.as_bytes());
-                values.push((index.clone(), row.revision, scope.map(|scope| keys.value(&scope, id))));
-            }
-            if values.is_empty() {
-                return self.finish(None).await;
-            }
-            if !self.delete_values(&values).await? && self.is_gone().await? {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Deletes values with their index rows, found through the index of their definition. `false` when a row
-    /// changed meanwhile.
-    async fn delete_values(&self, values: &[(Key, RowRevision, Option<Key>)]) -> Result<bool, Error> {
-        let gets = values.iter().filter_map(|(.., value)| value.clone()).collect();
-        let set = self.tenant.engine.read(&ReadBatch { gets, scans: Vec::new() }).await?;
-        let mut rows = set.gets.into_iter();
-        let (ground, _) = self.tenant.read(&Needs::org_keys(), ReadBatch::default()).await?;
-        let mut draft = self.draft(&ground);
-        for (index, revision, value) in values {
-            draft.expect_as_read(index.clone(), Some(*revision));
-            draft.delete(index.clone());
-            let Some(value) = value else { continue };
-            let Some(row) = rows.next().flatten() else { continue };
-            draft.expect_as_read(value.clone(), Some(row.revision));
-            draft.delete(value.clone());
-            if let Some(id) = document_id(RowKind::ScopedValue, &row) {
-                draft.delete(self.tenant.keys.value_id(&id));
-            }
-        }
-        Ok(draft.commit().await?.is_some())
-    }
-
-    /// Marks the values of a definition that do not match its format, and unmarks those that do.
-    async fn recheck(&self, id: &DefinitionId) -> Result<(), Error> {
-        let mut rest = self.tenant.keys.definition_values(id);
-        loop {
-            let reference = DefinitionRef::Id(*id);
-            let definition = match self.tenant.definition(&reference).await {
-                Err(Error::DefinitionNotFound(_)) => return self.finish(None).await,
-                found => found?,
-            };
-            let page = self.tenant.engine.scan(rest.clone(), PAGE_ROWS).await?;
-            let last = page.rows.last().map(|(key, _)| key.clone());
-            let values = self.tenant.read_indexed(&definition.stored, page.rows).await?;
-            if !self.mark(&definition, values).await? {
-                if self.is_gone().await? {
-                    return Ok(());
-                }
-                // A value or the definition changed since it was read: look at the page again.
-                continue;
-            }
-            match last {
-                Some(last) if page.more => rest = rest.after(last.as_bytes()),
-                _ => return self.finish(None).await,
-            }
-        }
-    }
-
-    async fn mark(&self, definition: &Definition, values: Vec<IndexedValue>) -> Result<bool, Error> {
-        let (ground, _) = self.tenant.read(&Needs::org_keys(), ReadBatch::default()).await?;
-        let mut draft = self.draft(&ground);
-        draft.expect_definition(definition);
-        let mut changed = false;
-        for IndexedValue { index: (index_key, index), row: (key, row), value } in values {
-            let matches = self.tenant.matches(&definition.stored, &value);
-            let entry = encode_index(if matches { &[] } else { GRANDFATHERED });
-            if entry != index.value {
-                changed = true;
-                draft.expect_as_read(key, Some(row.revision));
-                draft.expect_as_read(index_key.clone(), Some(index.revision));
-                draft.put(index_key, entry);
-            }
-        }
-        Ok(!changed || draft.commit().await?.is_some())
     }
 
     async fn sweep_account(&self, account: &LinkedAccountId) -> Result<(), Error> {
@@ -248,10 +165,15 @@ impl Sweeper<'_> {
         let values = keys.values(&scope);
         let swept = self.sweep_range(parent, values, |ground, key, row| {
             let Some((_, definition)) = parse_value(keys, key.as_bytes()) else { return Ok(Fate::Keep) };
-            if self.tenant.find_in_row(ground, &scope, &definition, row)?.is_some() {
-                return Ok(Fate::Keep);
-            }
             let mut index = vec![keys.definition_value(&definition, &scope)];
+            match self.tenant.find_in_row(ground, &scope, &definition, row) {
+                Ok(None) => {}
+                // Nobody can read it, whenever it was set: it goes with its account.
+                Err(Error::Damaged { .. }) => return Ok(Fate::DeleteDamaged(index)),
+                // Only a newer release knows what it is.
+                Ok(Some(_)) | Err(Error::UnknownVersion { .. }) => return Ok(Fate::Keep),
+                Err(error) => return Err(error),
+            }
             index.extend(document_id(RowKind::ScopedValue, row).map(|id| keys.value_id(&id)));
             Ok(Fate::Delete(index))
         });
@@ -303,15 +225,22 @@ impl Sweeper<'_> {
             let page = set.scans.pop().unwrap_or_default();
             let mut draft = self.draft(&ground);
             draft.expect_as_read(place.clone(), Some(marked));
-            let mut deletes = false;
+            let (mut deletes, mut nameless) = (false, Vec::new());
             for (key, row) in &page.rows {
-                if let Fate::Delete(index) = judge(&ground, key, row)? {
-                    deletes = true;
-                    draft.expect_as_read(key.clone(), Some(row.revision));
-                    draft.delete(key.clone());
-                    index.into_iter().for_each(|key| draft.delete(key));
-                }
+                let index = match judge(&ground, key, row)? {
+                    Fate::Keep => continue,
+                    Fate::Delete(index) => index,
+                    Fate::DeleteDamaged(index) => {
+                        nameless.push(key.clone());
+                        index
+                    }
+                };
+                deletes = true;
+                draft.expect_as_read(key.clone(), Some(row.revision));
+                draft.delete(key.clone());
+                index.into_iter().for_each(|key| draft.delete(key));
             }
+            draft.delete_ids(&self.tenant.ids_leading_to(&nameless).await?);
             if deletes && draft.commit().await?.is_none() {
                 if self.is_gone().await? {
                     return Ok(false);
@@ -346,7 +275,7 @@ impl Sweeper<'_> {
     }
 
     /// Deletes the job's row, and with it the row that kept the place of what is now gone.
-    async fn finish(&self, parent: Option<Parent<'_>>) -> Result<(), Error> {
+    pub(crate) async fn finish(&self, parent: Option<Parent<'_>>) -> Result<(), Error> {
         let place = parent.map(|parent| (parent, parent.key(&self.tenant.keys)));
         for _ in 0..ATTEMPTS_MAX {
             let gets = place.iter().map(|(_, key)| key.clone()).collect();
@@ -368,22 +297,22 @@ impl Sweeper<'_> {
     }
 
     /// A batch that expects the job to be unfinished.
-    fn draft<'d>(&'d self, ground: &'d Ground<'d>) -> Draft<'d> {
+    pub(crate) fn draft<'d>(&'d self, ground: &'d Ground<'d>) -> Draft<'d> {
         let mut draft = Draft::new(self.tenant, ground);
         draft.expect_as_read(self.job.clone(), Some(self.job_row));
         draft
     }
 
-    async fn is_gone(&self) -> Result<bool, Error> {
+    pub(crate) async fn is_gone(&self) -> Result<bool, Error> {
         Ok(self.tenant.engine.get(self.job.clone()).await?.is_none())
     }
 }
 
 /// The document id in the clear part of a row.
-fn document_id(kind: RowKind, row: &Versioned) -> Option<DocumentId> {
+pub(crate) fn document_id(kind: RowKind, row: &Versioned) -> Option<DocumentId> {
     SealedRow::decode(kind, &row.value).ok().and_then(|row| row.doc_id)
 }
 
 /// How many rows a sweep takes at once: with their index rows a batch stays within 100 operations.
-const PAGE_ROWS: usize = 32;
+pub(crate) const PAGE_ROWS: usize = 32;
 const JOBS_PAGE: usize = 100;

@@ -19,7 +19,7 @@ pub(crate) struct StoreKeys;
 impl StoreKeys {
     /// The clear header with the store id.
     pub(crate) fn header() -> Key {
-        Key::from(vec![WHOLE_STORE, HEADER])
+        Key::from([WHOLE_STORE, HEADER].as_slice())
     }
 
     /// The sealed `store` row.
@@ -35,6 +35,36 @@ impl StoreKeys {
     /// All key slots.
     pub(crate) fn slots() -> KeyRange {
         KeyRange::prefix(&[WHOLE_STORE, SLOT])
+    }
+
+    /// Where a vault that moved says so.
+    pub(crate) fn retired() -> Key {
+        Key::from(vec![WHOLE_STORE, RETIRED])
+    }
+
+    /// Where a vault notes that an org is being restored into it.
+    pub(crate) fn org_arrival(org: &OrgId) -> Key {
+        Key::from([&[WHOLE_STORE, ORG_ARRIVAL], org.to_text().as_str().as_bytes(), &[0]].concat())
+    }
+
+    /// Where a vault notes that a backup of an org was made that opens with another key.
+    pub(crate) fn export(org: &OrgId, file_id: &[u8; 16]) -> Key {
+        Key::from([&Self::exports(org).start, file_id.as_slice()].concat())
+    }
+
+    /// All such notes of an org.
+    pub(crate) fn exports(org: &OrgId) -> KeyRange {
+        KeyRange::prefix(&[&[WHOLE_STORE, EXPORT], org.to_text().as_str().as_bytes(), &[0]].concat())
+    }
+
+    /// Every row of an org, of every environment, but their jobs.
+    pub(crate) fn org(org: &OrgId) -> KeyRange {
+        KeyRange::prefix(&[&[TENANT], org.to_text().as_str().as_bytes(), &[0]].concat())
+    }
+
+    /// Where a store that is not yet a vault names the copy or restore that it is the target of.
+    pub(crate) fn arrival() -> Key {
+        Key::from(vec![WHOLE_STORE, ARRIVAL])
     }
 
     /// All jobs of all tenants, each followed by `org 00 | environment 00 | id`.
@@ -77,13 +107,16 @@ impl TenantKeys {
         Self { prefix }
     }
 
+    /// A place to make keys in that are looked up and not kept.
+    pub(crate) fn probe(&self) -> Probe {
+        Probe { key: KeyBytes::from_slice(&self.prefix), prefix_len: self.prefix.len() }
+    }
+
     /// The keyring of the org, or of one account.
     pub(crate) fn keyring(&self, account: Option<&LinkedAccountId>) -> Key {
-        let mut key = self.start(KEYRING);
-        if let Some(account) = account {
-            push_id(&mut key, account.as_str());
-        }
-        Key::of(key)
+        let mut probe = self.probe();
+        probe.keyring(account);
+        Key::of(probe.key)
     }
 
     /// The keyrings of the org and of its accounts.
@@ -92,9 +125,9 @@ impl TenantKeys {
     }
 
     pub(crate) fn definition(&self, id: &DefinitionId) -> Key {
-        let mut key = self.start(DEFINITION);
-        key.extend_from_slice(id.as_bytes());
-        Key::of(key)
+        let mut probe = self.probe();
+        probe.definition(id);
+        Key::of(probe.key)
     }
 
     pub(crate) fn definitions(&self) -> KeyRange {
@@ -103,14 +136,9 @@ impl TenantKeys {
 
     /// Name to definition id; unique.
     pub(crate) fn definition_name(&self, name: &DefinitionName) -> Key {
-        self.unchecked_definition_name(name.as_str())
-    }
-
-    /// The same for a text that may break the rule of names: to look up, never to write.
-    pub(crate) fn unchecked_definition_name(&self, name: &str) -> Key {
-        let mut key = self.start(DEFINITION_NAME);
-        key.extend_from_slice(name.as_bytes());
-        Key::of(key)
+        let mut probe = self.probe();
+        probe.definition_name(name.as_str());
+        Key::of(probe.key)
     }
 
     pub(crate) fn value(&self, scope: &Scope, definition: &DefinitionId) -> Key {
@@ -129,6 +157,11 @@ impl TenantKeys {
         let mut key = self.start(VALUE_ID);
         key.extend_from_slice(id.as_bytes());
         Key::of(key)
+    }
+
+    /// The ids of all values.
+    pub(crate) fn value_ids(&self) -> KeyRange {
+        KeyRange::prefix(&self.start(VALUE_ID))
     }
 
     /// Definition to one of its values.
@@ -266,6 +299,45 @@ impl TenantKeys {
     }
 }
 
+/// Keys of rows that are cached, each made in the place of the one before.
+pub(crate) struct Probe {
+    key: KeyBytes,
+    prefix_len: usize,
+}
+
+impl Probe {
+    pub(crate) fn keyring(&mut self, account: Option<&LinkedAccountId>) -> &[u8] {
+        self.start(KEYRING);
+        if let Some(account) = account {
+            push_id(&mut self.key, account.as_str());
+        }
+        &self.key
+    }
+
+    pub(crate) fn definition(&mut self, id: &DefinitionId) -> &[u8] {
+        self.start(DEFINITION);
+        self.key.extend_from_slice(id.as_bytes());
+        &self.key
+    }
+
+    /// The key of a name, or of a text that breaks the rule of names and so is no name's.
+    pub(crate) fn definition_name(&mut self, name: &str) -> &[u8] {
+        self.start(DEFINITION_NAME);
+        self.key.extend_from_slice(name.as_bytes());
+        &self.key
+    }
+
+    pub(crate) fn epoch(&mut self) -> &[u8] {
+        self.start(EPOCH);
+        &self.key
+    }
+
+    fn start(&mut self, kind: u8) {
+        self.key.truncate(self.prefix_len);
+        self.key.push(kind);
+    }
+}
+
 /// The id in the key of a key slot.
 pub(crate) fn parse_slot(key: &Key) -> Option<[u8; 16]> {
     key.as_bytes().strip_prefix(&[WHOLE_STORE, SLOT])?.try_into().ok()
@@ -359,6 +431,10 @@ pub(crate) const SLOT: u8 = 0x02;
 pub(crate) const STORE_ROW: u8 = 0x03;
 pub(crate) const JOB: u8 = 0x04;
 pub(crate) const KEY_JOB: u8 = 0x05;
+pub(crate) const RETIRED: u8 = 0x10;
+pub(crate) const ARRIVAL: u8 = 0x11;
+pub(crate) const ORG_ARRIVAL: u8 = 0x12;
+pub(crate) const EXPORT: u8 = 0x13;
 
 pub(crate) const KEYRING: u8 = 0x01;
 pub(crate) const EPOCH: u8 = 0x02;

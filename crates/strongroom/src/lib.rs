@@ -22,7 +22,9 @@
 //! | see what a run sees, and why | [`Org::resolve`], [`Org::resolve_all`], [`Org::explain`], [`ScopePath`] |
 //! | keep accounts and their credentials | [`Org::create_account`], [`Account`], [`AppCredentials`] |
 //! | write on a condition | [`Expected`], [`WriteOptions`] |
+//! | see how the caches do | [`Vault::cache_stats`], [`CacheStats`] |
 //! | keep sealed records of your own | [`Org::records`], [`Records`], [`RecordWrite`] |
+//! | back up, restore and move | [`Vault::backup`], [`Vault::backup_org`], [`Backup`], [`Vault::copy_to`] |
 //! | see whether all rows are whole | [`Vault::verify`], [`Org::verify`], [`Verification`], [`VerifyReport`] |
 //! | rotate keys | [`Vault::rotate_data_keys`], [`Org::rotate_keys`], [`DataKeys`], [`KeyJob`], [`Vault::jobs`] |
 //! | go through a list | [`PageRequest`], [`Listing`], [`DefinitionFilter`] |
@@ -42,6 +44,9 @@ mod engine;
 mod envelope;
 mod error;
 pub mod format;
+mod gate;
+#[cfg(feature = "harden")]
+mod harden;
 #[cfg(feature = "hazmat")]
 pub mod hazmat;
 #[macro_use]
@@ -58,12 +63,14 @@ mod raw_key;
 mod record;
 mod records;
 mod resolve;
+mod root;
 mod rotation;
 mod scope;
 mod secret;
 mod slots;
 pub mod store;
 mod tenant;
+mod transfer;
 mod unlock;
 mod values;
 mod vault;
@@ -71,12 +78,15 @@ mod verify;
 
 pub use account::Account;
 pub use accounts::{AccountWritten, CreateAccount, UpsertAccount};
+pub use cache::{CacheCounts, CacheStats};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use credentials::AppCredentials;
 pub use definitions::{DefinitionChange, DefinitionFilter, FormatChange, Mismatch, OnMismatch};
 pub use envelope::{Argon2Error, Argon2Params, DekId};
-pub use error::{Damage, Error};
+pub use error::{BackupFault, Damage, Error};
 pub use format::{FormatError, LengthBounds, VarFormat};
+#[cfg(feature = "harden")]
+pub use harden::harden_process;
 pub use id::{
     CredentialKey, DefinitionId, DefinitionName, DocumentId, Environment, IdError, IntegrationId,
     LinkedAccountId, Namespace, OrgId, RecordKey, WorkflowId,
@@ -93,13 +103,14 @@ pub use provider::KeyProvider;
 pub use raw_key::{KeyFileError, RawKey};
 pub use records::{Record, RecordWrite, Records};
 pub use rotation::{
-    DataKeys, JobInfo, JobKind, JobOutcome, JobProgress, JobReport, JobState, KeyJob, OnUnreadable,
-    Unreadable, UnreadableCause,
+    DataKeys, JobInfo, JobKind, JobOutcome, JobProgress, JobReport, JobState, KeyJob, NewRoot, OnUnreadable,
+    RootRotation, Unreadable, UnreadableCause,
 };
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;
 pub use slots::Slots;
 pub use store::Store;
+pub use transfer::{Backup, BackupSummary, CopySummary, Phase, Progress, RestoreSummary};
 pub use unlock::Unlock;
 pub use values::{DeletedValue, NewValue};
 pub use vault::{Vault, VaultOptions};

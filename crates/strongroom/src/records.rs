@@ -219,7 +219,11 @@ impl Tenant {
 impl Draft<'_> {
     /// Takes writes of records along.
     pub(crate) async fn put_records(&mut self, records: &[RecordWrite]) -> Result<(), Error> {
-        for record in records {
+        for (index, record) in records.iter().enumerate() {
+            let address = (&record.namespace, &record.key);
+            if records.iter().take(index).any(|earlier| (&earlier.namespace, &earlier.key) == address) {
+                return Err(Error::DuplicateRecord);
+            }
             self.put_record(record).await?;
         }
         Ok(())

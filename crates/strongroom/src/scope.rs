@@ -139,6 +139,15 @@ impl Scopes {
         ScopeKind::ALL.into_iter().filter(move |kind| self.allows(*kind))
     }
 
+    /// What this set has and `other` has not; `None` for nothing.
+    pub(crate) fn without(self, other: Self) -> Option<Self> {
+        Self::from_bits(self.0 & !other.0)
+    }
+
+    pub(crate) fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     pub(crate) fn bits(self) -> u8 {
         self.0
     }

@@ -6,11 +6,12 @@
 
 use std::sync::Arc;
 
-use crate::engine::{ATTEMPTS_MAX, Engine, Root, Touches};
+use crate::engine::{ATTEMPTS_MAX, Engine, Touches};
 use crate::envelope::{Provider, Slot, SlotPlace};
 use crate::error::{Damage, Error};
 use crate::keyspace::StoreKeys;
 use crate::model::{Revision, SlotId, SlotInfo, SlotKind};
+use crate::root::Root;
 use crate::store::{Expect, WriteBatch};
 use crate::unlock::Unlock;
 use crate::vault::{Head, SLOTS_OF_A_KIND_MAX, SlotRow, StoreRow, Vault, read_head};
@@ -132,19 +133,22 @@ impl Slots {
 /// The slots and what the `store` row says of them, in one snapshot.
 struct Table<'e> {
     engine: &'e Engine,
-    root: &'e Root,
+    root: Arc<Root>,
     head: Head,
     store_row: StoreRow,
 }
 
 impl<'e> Table<'e> {
     async fn read(engine: &'e Engine) -> Result<Self, Error> {
-        let root = &engine.root;
         let head = read_head(&*engine.store).await?;
         if head.store_id != engine.store_id {
             return Err(Error::damaged("the store's header", Damage::Inconsistent));
         }
-        let store_row = StoreRow::open(&head, &root.key)?;
+        let root = Arc::clone(&engine.roots.get().active);
+        let store_row = match StoreRow::open(&head, &root.key) {
+            Ok(store_row) => store_row,
+            Err(error) => return Err(engine.if_rotated(error).await),
+        };
         Ok(Self { engine, root, head, store_row })
     }
 
@@ -200,7 +204,11 @@ impl<'e> Table<'e> {
     /// Applies `batch` and the `store` row with it; `false` when another writer was faster.
     async fn commit(self, mut batch: WriteBatch) -> Result<bool, Error> {
         self.store_row.put_in(&mut batch, &self.engine.store_id, &self.root.key)?;
-        Ok(self.engine.commit(batch, Touches::Data).await?.is_some())
+        let landed = self.engine.commit(batch, Touches::Data).await?;
+        if let Some(committed) = &landed {
+            self.engine.roots.moved(committed.revision);
+        }
+        Ok(landed.is_some())
     }
 }
 

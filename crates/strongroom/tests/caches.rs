@@ -196,3 +196,22 @@ fn a_write_keeps_the_caches_warm() {
     })
     .unwrap();
 }
+
+#[test]
+fn hits_and_misses_are_counted_cache_by_cache() {
+    let vault = open(rig::Hooked::new(load(&furnished())));
+    let org = org(&vault);
+    block_on(org.resolve("V", &run())).unwrap();
+    let cold = vault.cache_stats();
+    let counted = |counts: strongroom::CacheCounts| (counts.hits, counts.misses, counts.entries);
+    assert_eq!([cold.names, cold.definitions].map(counted), [(0, 1, 1); 2]);
+    assert_eq!((counted(cold.keyrings), cold.keyring_unwraps), ((0, 2, 2), 2));
+
+    block_on(org.resolve("V", &run())).unwrap();
+    block_on(org.resolve_all(&run())).unwrap();
+    block_on(org.resolve_all(&run())).unwrap();
+    let warm = vault.cache_stats();
+    assert_eq!([warm.names, warm.definitions].map(counted), [(1, 1, 1); 2]);
+    assert_eq!(counted(warm.catalogs), (1, 1, 1));
+    assert_eq!((counted(warm.keyrings), warm.keyring_unwraps), ((6, 2, 2), 2));
+}

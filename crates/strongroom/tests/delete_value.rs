@@ -29,7 +29,8 @@ fn a_delete_answers_what_it_deleted_and_none_where_nothing_stood() {
         let definition = org.define(text("A")).await?;
         let id = org.set_value("A", workflow("w"), "x").await?.id;
         let deleted = org.delete_value("A", &workflow("w")).await?.unwrap();
-        assert_eq!((deleted.id, deleted.definition_id, deleted.scope), (id, definition, workflow("w")));
+        assert_eq!((deleted.id, deleted.definition_id), (Some(id), definition));
+        assert_eq!((deleted.scope, deleted.damaged), (workflow("w"), false));
         assert!(org.delete_value("A", &workflow("w")).await?.is_none());
         Ok(())
     });

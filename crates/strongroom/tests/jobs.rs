@@ -5,13 +5,15 @@
 use std::sync::Arc;
 
 use futures_executor::block_on;
-use strongroom::{Error, IntegrationId, PageRequest, Scope, ScopeKind, Scopes};
+use strongroom::store::StoreErrorKind;
+use strongroom::{DefinitionChange, Error, IntegrationId, PageRequest, Scope, ScopeKind, Scopes};
+use strongroom_conformance::{Fault, Faulty};
 use strongroom_memory::MemoryStore;
 
 mod rig;
 
 use rig::{Hooked, Kind, Point, RowKey, account, audit, empty, load, of_account, open, org, rows, text};
-use rig::{is_damage, stop_after_first_commit};
+use rig::{is_damage, sound, stop_after_first_commit};
 
 /// A store with an account that has a value and a credential.
 fn with_account() -> Arc<MemoryStore> {
@@ -154,6 +156,33 @@ fn a_sweep_that_starts_before_the_delete_is_answered_leaves_nothing() {
         block_on(other.run_jobs()).unwrap();
     });
     block_on(org(&vault).delete_account(&account("a"))).unwrap();
+    audit(&store);
+}
+
+#[test]
+fn a_scope_that_was_removed_while_a_value_was_set_there_is_given_back_after_a_crash() {
+    let (store, vault) = empty();
+    block_on(org(&vault).define(text("V"))).unwrap();
+    drop(vault);
+
+    // The value lands between the look at the scope and the batch that removes it; then the process ends.
+    let hooked = Hooked::new(Arc::clone(&store));
+    let faulty = Faulty::new(hooked.clone()).on_commits(0..=0, Fault::After(StoreErrorKind::Poisoned));
+    let narrower = open(faulty);
+    let inner = Arc::clone(&store);
+    hooked.once(Point::BeforeCommit, move || {
+        block_on(org(&open(inner)).set_value("V", of_account("a"), "late")).unwrap();
+    });
+    let change = DefinitionChange::new().scopes(Scopes::only(ScopeKind::Org));
+    block_on(org(&narrower).update_definition("V", change)).unwrap_err();
+
+    sound(&store);
+    let vault = open(Arc::clone(&store));
+    let stored = || block_on(org(&vault).definition("V")).unwrap().unwrap().definition;
+    assert!(!stored().scopes.allows(ScopeKind::LinkedAccount));
+    assert_eq!(block_on(vault.run_jobs()).unwrap(), 1);
+    assert_eq!(stored().scopes, Scopes::ALL);
+    block_on(org(&vault).set_value("V", of_account("a"), "later")).unwrap();
     audit(&store);
 }
 

@@ -189,6 +189,23 @@ fn a_verb_takes_several_records_along() {
     });
 }
 
+#[test]
+fn a_record_that_is_taken_along_twice_is_refused_by_name() {
+    with_org(async |org| {
+        let write = || sessions(&org).write(id("k"), "x");
+        for second in [write(), sessions(&org).removal(id("k"))] {
+            let options = WriteOptions::default().with_record(write()).with_record(second);
+            let refused = org.define_with(text("A"), options).await;
+            assert!(matches!(refused, Err(Error::DuplicateRecord)), "{refused:?}");
+        }
+        assert!(org.definition("A").await?.is_none());
+        // The same key of another namespace is another record.
+        let other = org.records(id("other")).write(id("k"), "x");
+        org.define_with(text("A"), WriteOptions::default().with_record(write()).with_record(other)).await?;
+        Ok(())
+    });
+}
+
 fn sessions(org: &Org) -> Records {
     org.records(id("session"))
 }

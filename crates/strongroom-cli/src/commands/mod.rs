@@ -11,7 +11,9 @@ mod init;
 mod list;
 mod run;
 mod serve;
+mod slot;
 pub(crate) mod value;
+mod verify;
 mod view;
 
 use std::process::ExitCode;
@@ -38,8 +40,11 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<ExitCode, Failure> {
     }
     match args.command {
         Command::Init { ask_passphrase } => block_on(init::run(&config, ask_passphrase, output))?,
-        Command::Serve { listen, log } => {
+        Command::Serve { listen, log, no_core_dumps } => {
             config.listen = listen.unwrap_or(config.listen);
+            if no_core_dumps {
+                serve::no_core_dumps()?;
+            }
             serve::run(&config, log, output)?;
         }
         Command::Run { path, clear_env, command } => {
@@ -84,6 +89,11 @@ async fn on_vault(session: &Session, command: Command, output: &Output) -> Resul
         Command::Credential(command) => credential::run(org, command, output).await,
         Command::Account(command) => account::run(org, command, output).await,
         Command::ApiKey(command) => api_key::run(org, command, output).await,
+        Command::Slot(command) => slot::run(&session.vault, command, output).await,
+        Command::Verify { org_only } => {
+            let extent = if org_only { verify::Extent::Org } else { verify::Extent::Store };
+            verify::run(session, extent, output).await
+        }
         Command::Import(import) => import::run(session, &import, output).await,
         Command::Export { path, format, .. } => export::run(org, &path.path(), format, output).await,
         // They open no vault, or do so themselves.

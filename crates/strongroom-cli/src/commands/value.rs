@@ -67,7 +67,11 @@ pub(crate) async fn delete(
     output: &Output,
 ) -> Result<(), Failure> {
     let deleted = org.delete_value(name, scope).await?.ok_or_else(|| absent(name, scope))?;
-    let json = json!({ "id": deleted.id.to_string(), "name": name.as_str(), "scope": scope.kind().as_str() });
+    if deleted.damaged {
+        output.warn("the value was damaged and could no longer be read");
+    }
+    let id = deleted.id.map(|id| id.to_string());
+    let json = json!({ "id": id, "name": name.as_str(), "scope": scope.kind().as_str() });
     output.done(&format!("deleted the value of {name} at {scope}"), &json)
 }
 

@@ -27,6 +27,10 @@ impl Server {
         Self { child, ready: serde_json::from_str(&line).unwrap() }
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn text(&self, field: &str) -> &str {
         self.ready[field].as_str().unwrap()
     }

@@ -3,14 +3,14 @@
 use std::slice;
 
 use super::check;
+use super::narrow::Narrowing;
 use crate::error::Error;
-use crate::id::{DefinitionId, DefinitionName};
-use crate::keyspace::parse_definition_value;
+use crate::id::DefinitionName;
 use crate::model::{DefinitionRef, StoredDefinition};
 use crate::options::WriteOptions;
 use crate::org::Org;
-use crate::scope::{Scope, ScopeKind, Scopes};
-use crate::store::{Key, ReadBatch, Versioned};
+use crate::scope::Scopes;
+use crate::store::ReadBatch;
 use crate::tenant::{Draft, Freshness, Needs, until_landed};
 
 /// What to change of a definition; what is not named stays.
@@ -161,9 +161,13 @@ impl Org {
         options: WriteOptions,
     ) -> Result<StoredDefinition, Error> {
         let definition = definition.into();
-        let (before, after) =
+        let (after, narrowing) =
             until_landed!(|freshness| self.try_update_definition(&definition, &change, &options, freshness))?;
-        self.undo_if_in_use(before.definition.scopes, after).await
+        if let Some(Narrowing { job, removed }) = narrowing {
+            self.tenant.run_job(&job).await?;
+            self.tenant.refuse_in_use(after.id, removed).await?;
+        }
+        Ok(after)
     }
 
     async fn try_update_definition(
@@ -172,7 +176,7 @@ impl Org {
         change: &DefinitionChange,
         options: &WriteOptions,
         freshness: Freshness,
-    ) -> Result<Option<(StoredDefinition, StoredDefinition)>, Error> {
+    ) -> Result<Option<(StoredDefinition, Option<Narrowing>)>, Error> {
         let tenant = &*self.tenant;
         let id = tenant.definition_id(reference, freshness).await?;
         let needs = Needs::org_keys().definitions(slice::from_ref(&id)).freshness(freshness);
@@ -184,7 +188,10 @@ impl Org {
         options.check(Some(before.revision))?;
         let mut after = change.apply(before);
         let name = check::definition(&after.definition, &tenant.engine)?;
-        self.refuse_in_use(id, before.definition.scopes, after.definition.scopes).await?;
+        let removed = before.definition.scopes.without(after.definition.scopes);
+        if let Some(removed) = removed {
+            tenant.refuse_in_use(id, removed).await?;
+        }
         after.revision = before.revision.next();
         after.updated_at = tenant.engine.now();
 
@@ -197,72 +204,11 @@ impl Org {
             draft.delete_definition_name(definition)?;
             draft.put_definition_name(&name, &id);
         }
+        let narrowing = match removed {
+            Some(removed) => Some(draft.put_narrowing(id, removed)?),
+            None => None,
+        };
         draft.put_records(&options.records).await?;
-        Ok(draft.commit().await?.map(|_| (before.clone(), after)))
-    }
-
-    /// A writer that read the definition before it was narrowed may have set a value at a removed scope just before
-    /// the change landed. None can after it, so one more look decides, and the scopes are given back if need be.
-    async fn undo_if_in_use(
-        &self,
-        before: Scopes,
-        after: StoredDefinition,
-    ) -> Result<StoredDefinition, Error> {
-        let in_use = self.refuse_in_use(after.id, before, after.definition.scopes).await;
-        if matches!(in_use, Err(Error::ScopeInUse { .. })) {
-            let wide = DefinitionChange { scopes: Some(before), ..DefinitionChange::default() };
-            let (id, options) = (DefinitionRef::Id(after.id), WriteOptions::default());
-            until_landed!(|freshness| self.try_update_definition(&id, &wide, &options, freshness))?;
-        }
-        in_use.map(|()| after)
-    }
-
-    async fn refuse_in_use(&self, id: DefinitionId, before: Scopes, after: Scopes) -> Result<(), Error> {
-        for kind in before.iter().filter(|kind| !after.allows(*kind)) {
-            if let Some(scope) = self.value_at(id, kind).await? {
-                return Err(Error::ScopeInUse { definition: id, scope });
-            }
-        }
-        Ok(())
-    }
-
-    /// Some scope of `kind` at which the definition has a value. Its index leads to rows that may be as good as gone.
-    async fn value_at(&self, id: DefinitionId, kind: ScopeKind) -> Result<Option<Scope>, Error> {
-        let keys = &self.tenant.keys;
-        let mut rest = keys.definition_values_at(&id, kind);
-        loop {
-            let page = self.tenant.engine.scan(rest.clone(), INDEX_PAGE).await?;
-            let scope = |(key, _): &(Key, Versioned)| parse_definition_value(keys, &id, key.as_bytes());
-            let scopes: Vec<Scope> = page.rows.iter().filter_map(scope).collect();
-            if let Some(scope) = self.first_standing(id, &scopes).await? {
-                return Ok(Some(scope));
-            }
-            match page.rows.last() {
-                Some((last, _)) if page.more => rest = rest.after(last.as_bytes()),
-                _ => return Ok(None),
-            }
-        }
-    }
-
-    async fn first_standing(&self, id: DefinitionId, scopes: &[Scope]) -> Result<Option<Scope>, Error> {
-        if scopes.is_empty() {
-            return Ok(None);
-        }
-        let tenant = &*self.tenant;
-        let accounts: Vec<_> = scopes.iter().filter_map(Scope::linked_account).collect();
-        let gets = scopes.iter().map(|scope| tenant.keys.value(scope, &id)).collect();
-        let needs = Needs::org_keys().accounts(&accounts);
-        let (ground, set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
-        for (scope, row) in scopes.iter().zip(&set.gets) {
-            if let Some(row) = row
-                && tenant.find_in_row(&ground, scope, &id, row)?.is_some()
-            {
-                return Ok(Some(scope.clone()));
-            }
-        }
-        Ok(None)
+        Ok(draft.commit().await?.map(|_| (after, narrowing)))
     }
 }
-
-/// With a value and a keyring for each row, one read holds them all.
-const INDEX_PAGE: usize = 32;

@@ -4,11 +4,14 @@ mod change;
 mod check;
 mod format_change;
 mod list;
+mod narrow;
 mod rows;
+mod sweep;
 
 use std::slice;
 use std::sync::Arc;
 
+use crate::cache::{Cached, Tag};
 use crate::error::Error;
 use crate::id::{DefinitionId, DefinitionName};
 use crate::jobs::JobId;
@@ -21,8 +24,8 @@ use crate::tenant::{Draft, Freshness, Needs, Tenant, until_landed};
 
 pub use change::DefinitionChange;
 pub(crate) use check::{at_most, definition as check_definition};
+pub(crate) use format_change::GRANDFATHERED;
 pub use format_change::{FormatChange, Mismatch, OnMismatch};
-pub(crate) use format_change::{GRANDFATHERED, IndexedValue};
 pub use list::DefinitionFilter;
 pub(crate) use rows::Definition;
 
@@ -183,17 +186,23 @@ impl Tenant {
         };
         let caches = &self.engine.caches;
         let moment = caches.moment();
-        // What is cached under a name was once found under it, so that the name was checked.
-        let known = caches.names.get(&self.keys.unchecked_definition_name(name));
-        if let (Some((id, _)), Freshness::Cached) = (known, freshness) {
+        if let (Some(id), Freshness::Cached) = (self.known_name(name), freshness) {
+            caches.counts.add(Cached::Names, 1, 0);
             return Ok(id);
         }
+        caches.counts.add(Cached::Names, 0, 1);
         let key = self.keys.definition_name(&name.parse::<DefinitionName>()?);
         let row = self.engine.get(key.clone()).await?;
         let row = row.ok_or_else(|| Error::DefinitionNotFound(reference.clone().into_owned()))?;
         let id = rows::read_hint(&row)?;
-        caches.names.insert(caches, moment, key, id, crate::cache::Tag::Sole);
+        caches.insert(moment, |tables| tables.names.insert(key, id, Tag::Sole));
         Ok(id)
+    }
+
+    /// The id that is cached under a name: it was once found under it, so that the name was checked.
+    fn known_name(&self, name: &str) -> Option<DefinitionId> {
+        let tables = self.engine.caches.tables();
+        tables.names.get(self.keys.probe().definition_name(name)).map(|(id, _)| *id)
     }
 
     async fn look_up(

@@ -57,6 +57,15 @@ impl Keyring {
         Ok(keyring)
     }
 
+    /// A keyring with the one key that this root has for the scope of `context`. For a root that is used once, such
+    /// as that of a file: whoever writes it makes the key anew whenever it is needed.
+    pub(crate) fn derive(root: &[u8; 32], context: &Context<'_>, now: Timestamp) -> Result<Self, SealError> {
+        let bytes = new_dek(root, context, &[0; 32])?;
+        let key = SealingKey::derive(&bytes);
+        let dek = Dek { key, bytes, generation: 1, state: DekState::Active, created_at: now };
+        Ok(Self { deks: vec![dek], tombstones: Vec::new(), min_version: 0 })
+    }
+
     /// The same keyring with a new active key.
     pub(crate) fn renew(
         &self,

@@ -9,6 +9,7 @@ mod dek_id;
 mod error;
 mod kdf;
 mod keyring;
+mod mac;
 mod padding;
 mod passphrase;
 pub(crate) mod random;
@@ -26,6 +27,7 @@ pub(crate) use error::SealError;
 pub(crate) use kdf::expand;
 pub(crate) use kdf::{KeyMaterial, new_dek, slot_key};
 pub(crate) use keyring::{KeyLookup, Keyring};
+pub(crate) use mac::{MacKey, MacTag, RunningMac, checksum};
 #[cfg(feature = "hazmat")]
 pub(crate) use padding::padded_len;
 pub(crate) use passphrase::{Argon2Bounds, argon2id};

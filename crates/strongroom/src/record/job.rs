@@ -4,6 +4,7 @@ use minicbor::{Decode, Encode};
 
 use super::{RowError, infallible};
 use crate::id::{DefinitionId, IntegrationId, LinkedAccountId};
+use crate::scope::Scopes;
 
 /// A job as it stands in the store.
 #[derive(Encode, Decode)]
@@ -17,6 +18,8 @@ pub(crate) struct Job {
     account: Option<String>,
     #[n(3)]
     integration: Option<String>,
+    #[n(4)]
+    scopes: Option<u8>,
 }
 
 /// What a job is about.
@@ -26,6 +29,8 @@ pub(crate) enum Sweep {
     Definition(DefinitionId),
     /// Marks the values of a definition that do not match its changed format.
     Recheck(DefinitionId),
+    /// Gives removed scopes of a definition back where a value stands after all.
+    Narrow(DefinitionId, Scopes),
     /// What was sealed under the dropped keys of an account, and its integrations.
     Account(LinkedAccountId),
     /// The credentials of an integration, then the integration.
@@ -34,7 +39,7 @@ pub(crate) enum Sweep {
 
 impl Sweep {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut job = Job { kind: 0, definition: None, account: None, integration: None };
+        let mut job = Job { kind: 0, definition: None, account: None, integration: None, scopes: None };
         match self {
             Self::Definition(id) => {
                 job.kind = SWEEP_DEFINITION;
@@ -43,6 +48,11 @@ impl Sweep {
             Self::Recheck(id) => {
                 job.kind = RECHECK_DEFINITION;
                 job.definition = Some(*id.as_bytes());
+            }
+            Self::Narrow(id, removed) => {
+                job.kind = NARROW_DEFINITION;
+                job.definition = Some(*id.as_bytes());
+                job.scopes = Some(removed.bits());
             }
             Self::Account(account) => {
                 job.kind = SWEEP_ACCOUNT;
@@ -68,6 +78,10 @@ impl Sweep {
         match job.kind {
             SWEEP_DEFINITION => DefinitionId::from_bytes(&job.definition?).map(Self::Definition),
             RECHECK_DEFINITION => DefinitionId::from_bytes(&job.definition?).map(Self::Recheck),
+            NARROW_DEFINITION => {
+                let id = DefinitionId::from_bytes(&job.definition?)?;
+                Some(Self::Narrow(id, Scopes::from_bits(job.scopes?)?))
+            }
             SWEEP_ACCOUNT => account.map(Self::Account),
             SWEEP_INTEGRATION => Some(Self::Integration(account?, job.integration?.parse().ok()?)),
             _ => None,
@@ -79,3 +93,4 @@ const SWEEP_DEFINITION: u8 = 1;
 const SWEEP_ACCOUNT: u8 = 2;
 const SWEEP_INTEGRATION: u8 = 3;
 const RECHECK_DEFINITION: u8 = 4;
+const NARROW_DEFINITION: u8 = 5;

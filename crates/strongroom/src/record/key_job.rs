@@ -26,6 +26,8 @@ pub(crate) struct KeyJobSheet {
 pub(crate) enum TaskSheet {
     #[n(0)]
     DataKeys(#[n(0)] DataKeysSheet),
+    #[n(1)]
+    Root(#[n(0)] RootSheet),
 }
 
 /// Whether the job may go on.
@@ -121,6 +123,27 @@ pub(crate) struct DataKeysSheet {
     pub(crate) finish_only: bool,
     #[n(8)]
     pub(crate) phase: DataPhase,
+}
+
+/// Seals what is under the former root key anew.
+#[derive(Encode, Decode, Debug, Clone, PartialEq, Eq)]
+#[cbor(map)]
+pub(crate) struct RootSheet {
+    #[n(0)]
+    pub(crate) on_unreadable: OnUnreadableSheet,
+    /// Range 0 is that of the jobs, range 1 that of all tenants, of which only keyrings count.
+    #[n(1)]
+    pub(crate) at: CursorSheet,
+    /// Rows sealed anew in this walk.
+    #[n(2)]
+    pub(crate) resealed: u64,
+    #[n(3)]
+    pub(crate) failed: u64,
+    /// Whether this is the first walk, whose rows are counted.
+    #[n(4)]
+    pub(crate) first: bool,
+    #[n(5)]
+    pub(crate) findings: Vec<FindingSheet>,
 }
 
 /// Which keys of what is named.

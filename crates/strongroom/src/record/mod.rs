@@ -18,7 +18,7 @@ pub(crate) use definition::{decode_definition, encode_definition};
 pub(crate) use job::Sweep;
 pub(crate) use key_job::{
     CursorSheet, DataKeysSheet, DataPhase, FindingSheet, KeyJobSheet, Lease, OnUnreadableSheet, PassSheet,
-    Reach, Status, Tally, TaskSheet,
+    Reach, RootSheet, Status, Tally, TaskSheet,
 };
 pub(crate) use sheet::Sheet;
 
@@ -48,6 +48,7 @@ pub(crate) enum RowKind {
     Header = 0x10,
     Index = 0x11,
     Epoch = 0x12,
+    Transfer = 0x13,
 }
 
 /// The clear part of a sealed row, and the record, borrowed from the row.
@@ -74,17 +75,16 @@ impl<'a> SealedRow<'a> {
     }
 
     pub(crate) fn decode(kind: RowKind, row: &'a [u8]) -> Result<Self, RowError> {
-        let mut cbor = Decoder::new(body(kind, row)?);
-        let entries = cbor.map()?.ok_or(RowError::Malformed)?;
-        let doc_id = if entries == 3 {
-            expect_key(&mut cbor, 0)?;
-            Some(DocumentId::from_bytes(cbor.bytes()?).ok_or(RowError::Malformed)?)
-        } else {
-            None
+        // The heads of map, key and id have one byte each and one valid form.
+        let (doc_id, rest) = match body(kind, row)? {
+            [0xa3, 0x00, 0x4c, rest @ ..] => {
+                let (id, rest) = rest.split_first_chunk::<12>().ok_or(RowError::Malformed)?;
+                (Some(DocumentId::from_bytes(id).ok_or(RowError::Malformed)?), rest)
+            }
+            [0xa2, rest @ ..] => (None, rest),
+            _ => return Err(RowError::Malformed),
         };
-        if entries != 2 + u64::from(doc_id.is_some()) {
-            return Err(RowError::Malformed);
-        }
+        let mut cbor = Decoder::new(rest);
         expect_key(&mut cbor, 1)?;
         let revision = Revision::from_u64(cbor.u64()?);
         expect_key(&mut cbor, 2)?;
@@ -123,6 +123,15 @@ pub(crate) fn decode_header(row: &[u8]) -> Result<[u8; 16], RowError> {
 /// The epoch row says nothing but by its store revision.
 pub(crate) fn encode_epoch() -> Vec<u8> {
     encode_bytes(RowKind::Epoch, &[])
+}
+
+/// A note of a copy or backup: `{0: bytes}`, in the clear.
+pub(crate) fn encode_transfer(bytes: &[u8]) -> Vec<u8> {
+    encode_bytes(RowKind::Transfer, bytes)
+}
+
+pub(crate) fn decode_transfer(row: &[u8]) -> Result<&[u8], RowError> {
+    decode_bytes(RowKind::Transfer, row)
 }
 
 fn encode_bytes(kind: RowKind, bytes: &[u8]) -> Vec<u8> {

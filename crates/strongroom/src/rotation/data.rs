@@ -346,7 +346,7 @@ fn settle(
 
 impl CursorSheet {
     /// After a page of the range that it stands in.
-    fn past(self, page: &Page) -> Self {
+    pub(super) fn past(self, page: &Page) -> Self {
         match page.rows.last() {
             Some((last, _)) if page.more => {
                 Self { range: self.range, after: Some(last.as_bytes().to_vec().into()) }
@@ -366,8 +366,8 @@ fn rest(ranges: &[KeyRange], at: &CursorSheet) -> Option<KeyRange> {
 }
 
 /// With the job's row, the keyring's and the epoch's, a batch stays within 100 operations.
-const MOVES_MAX: usize = 96;
+pub(super) const MOVES_MAX: usize = 96;
 /// With one row more and the job's, a batch stays within 1 MiB.
-const MOVES_BYTES_MAX: usize = 768 << 10;
+pub(super) const MOVES_BYTES_MAX: usize = 768 << 10;
 const PAGE_ROWS: usize = 512;
 const COUNT_ROWS: usize = 4_096;

@@ -8,14 +8,15 @@ use super::run::Run;
 use super::select::OnUnreadable;
 use crate::clock::Timestamp;
 use crate::engine::{ATTEMPTS_MAX, Engine, Touches};
-use crate::envelope::{Context, Kind};
+use crate::envelope::{Context, Kind, SealingKey};
 use crate::error::Error;
 use crate::id::DocumentId;
 use crate::keyspace::StoreKeys;
 use crate::model::Revision;
-use crate::record::{DataPhase, KeyJobSheet, Status, Tally, TaskSheet};
+use crate::record::{DataPhase, KeyJobSheet, RootSheet, Status, Tally, TaskSheet};
+use crate::root::Roots;
 use crate::store::{Expect, Revision as RowRevision, WriteBatch};
-use crate::tenant::{describe, open_row, seal_row};
+use crate::tenant::{describe, open_under_root, seal_row};
 use crate::vault::Vault;
 
 /// A job on keys. Cheap to clone; dropping it changes nothing, since the job stands in the store.
@@ -142,11 +143,18 @@ impl KeyJob {
     /// Those of `pause`.
     pub async fn retry(&self, then: OnUnreadable) -> Result<bool, Error> {
         self.change(|sheet| {
-            let TaskSheet::DataKeys(task) = &mut sheet.task;
-            task.on_unreadable = then.sheet();
+            match &mut sheet.task {
+                TaskSheet::DataKeys(task) => task.on_unreadable = then.sheet(),
+                TaskSheet::Root(task) => task.on_unreadable = then.sheet(),
+            }
             if sheet.status == Status::Blocked {
-                task.finish_only = true;
-                task.phase = DataPhase::Seek { after: None };
+                match &mut sheet.task {
+                    TaskSheet::DataKeys(task) => {
+                        task.finish_only = true;
+                        task.phase = DataPhase::Seek { after: None };
+                    }
+                    TaskSheet::Root(task) => *task = RootSheet::first(then),
+                }
                 let Tally { worked_ms, updated_ms, keys_made, keys_destroyed, .. } = sheet.tally;
                 sheet.tally = Tally { worked_ms, updated_ms, keys_made, keys_destroyed, ..Tally::default() };
                 sheet.status = Status::Ready;
@@ -159,14 +167,15 @@ impl KeyJob {
     /// they sealed until a later rotation comes by. Answers whether there was such a job.
     ///
     /// # Errors
-    /// Those of `pause`.
+    /// Those of `pause`, and [`Error::RotationUnderway`] for the job of a new root key, without which the old one
+    /// could never go.
     pub async fn abandon(&self) -> Result<bool, Error> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(loaded) = self.load().await? else { return Ok(false) };
-            let mut batch = WriteBatch::default();
-            batch.expect(StoreKeys::key_job(&self.id), Expect::Revision(loaded.row));
-            batch.delete(StoreKeys::key_job(&self.id));
-            if self.engine.commit(batch, Touches::Data).await?.is_some() {
+            if matches!(loaded.sheet.task, TaskSheet::Root(_)) {
+                return Err(Error::RotationUnderway);
+            }
+            if self.delete(loaded.row).await? {
                 return Ok(true);
             }
         }
@@ -180,48 +189,86 @@ impl KeyJob {
         let created_ms = engine.now().as_ms();
         let tally = Tally { updated_ms: created_ms, ..Tally::default() };
         let sheet = KeyJobSheet { task, status: Status::Ready, lease: None, tally, created_ms };
-        let mut batch = WriteBatch::default();
-        let key = StoreKeys::key_job(&id);
-        batch.expect(key.clone(), Expect::Absent);
-        batch.put(key, job.seal(&sheet, Revision::from_u64(1))?);
-        match engine.commit(batch, Touches::Data).await? {
-            Some(_) => Ok(job),
-            None => Err(Error::Contended(1)),
+        for _ in 0..ATTEMPTS_MAX {
+            let (mut batch, roots) = (WriteBatch::default(), engine.roots.get());
+            let key = StoreKeys::key_job(&id);
+            batch.expect(key.clone(), Expect::Absent);
+            batch.put(key, job.seal(&roots, &sheet, Revision::from_u64(1))?);
+            roots.expect_in(&mut batch);
+            if engine.commit(batch, Touches::Data).await?.is_some() {
+                return Ok(job);
+            }
         }
+        Err(Error::Contended(ATTEMPTS_MAX))
     }
 
     /// The job as it stands; `None` when it is finished.
     pub(super) async fn load(&self) -> Result<Option<Loaded>, Error> {
         let Some(row) = self.engine.get(StoreKeys::key_job(&self.id)).await? else { return Ok(None) };
-        self.open(&row).map(Some)
+        match self.open(&row) {
+            Ok(loaded) => Ok(Some(loaded)),
+            Err(error) => Err(self.engine.if_rotated(error).await),
+        }
     }
 
     pub(super) fn open(&self, row: &crate::store::Versioned) -> Result<Loaded, Error> {
         let id_text = self.id.to_text();
         let context = self.context(id_text.as_str());
-        let opened = open_row(&self.engine.root.key, &context, &row.value)?;
+        let opened = open_under_root(&self.engine.roots.get(), &context, &row.value)?;
         let sheet =
             KeyJobSheet::decode(&opened.plaintext).map_err(|error| Error::row(describe(&context), error))?;
         Ok(Loaded { sheet, revision: opened.revision, row: row.revision })
     }
 
-    pub(super) fn seal(&self, sheet: &KeyJobSheet, revision: Revision) -> Result<Vec<u8>, Error> {
+    /// The first row of a job on the root, under the new one.
+    pub(super) fn seal_first(&self, root: &SealingKey, task: TaskSheet) -> Result<Vec<u8>, Error> {
+        let created_ms = self.engine.now().as_ms();
+        let tally = Tally { updated_ms: created_ms, ..Tally::default() };
+        let sheet = KeyJobSheet { task, status: Status::Ready, lease: None, tally, created_ms };
         let id_text = self.id.to_text();
-        seal_row(&self.engine.root.key, &self.context(id_text.as_str()), None, revision, &sheet.encode())
+        let context = self.context(id_text.as_str());
+        seal_row(root, &context, None, Revision::from_u64(1), &sheet.encode())
+    }
+
+    /// The bytes of the job's row. The batch expects the `store` row, as `roots` has it.
+    pub(super) fn seal(
+        &self,
+        roots: &Roots,
+        sheet: &KeyJobSheet,
+        revision: Revision,
+    ) -> Result<Vec<u8>, Error> {
+        let id_text = self.id.to_text();
+        let context = self.context(id_text.as_str());
+        seal_row(&roots.active.key, &context, None, revision, &sheet.encode())
     }
 
     pub(super) fn seat(&self) -> Result<Option<Seat>, Error> {
         Seat::take(&self.engine, self.id)
     }
 
+    /// Deletes the job's row as it was read; `false` when it changed meanwhile.
+    ///
+    /// Where the answer is lost, a row that is gone tells enough: its id never comes back.
+    pub(super) async fn delete(&self, row: RowRevision) -> Result<bool, Error> {
+        let mut batch = WriteBatch::default();
+        let key = StoreKeys::key_job(&self.id);
+        batch.expect(key.clone(), Expect::Revision(row));
+        batch.delete(key.clone());
+        match self.engine.commit(batch, Touches::Data).await {
+            Err(Error::Indeterminate(_)) if self.engine.get(key).await?.is_none() => Ok(true),
+            answer => Ok(answer?.is_some()),
+        }
+    }
+
     async fn change(&self, change: impl Fn(&mut KeyJobSheet)) -> Result<bool, Error> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(mut loaded) = self.load().await? else { return Ok(false) };
             change(&mut loaded.sheet);
-            let mut batch = WriteBatch::default();
+            let (mut batch, roots) = (WriteBatch::default(), self.engine.roots.get());
             let key = StoreKeys::key_job(&self.id);
             batch.expect(key.clone(), Expect::Revision(loaded.row));
-            batch.put(key, self.seal(&loaded.sheet, loaded.revision.next())?);
+            batch.put(key, self.seal(&roots, &loaded.sheet, loaded.revision.next())?);
+            roots.expect_in(&mut batch);
             if self.engine.commit(batch, Touches::Data).await?.is_some() {
                 return Ok(true);
             }
@@ -229,7 +276,7 @@ impl KeyJob {
         Err(Error::Contended(ATTEMPTS_MAX))
     }
 
-    fn context<'a>(&'a self, id: &'a str) -> Context<'a> {
+    pub(super) fn context<'a>(&'a self, id: &'a str) -> Context<'a> {
         Context {
             kind: Kind::Row,
             store_id: &self.engine.store_id,

@@ -84,6 +84,7 @@ impl Vault {
         let (org, environment, id) = parse_job(key).ok_or_else(malformed)?;
         let sweep = self.org(org, environment.clone()).tenant.open_job(&id, row)?;
         let (kind, account) = match sweep {
+            Sweep::Narrow(..) => (JobKind::Narrow, None),
             Sweep::Recheck(_) => (JobKind::Recheck, None),
             Sweep::Definition(_) => (JobKind::Sweep, None),
             Sweep::Account(account) | Sweep::Integration(account, _) => (JobKind::Sweep, Some(account)),
@@ -119,10 +120,12 @@ impl KeyJob {
             Status::Blocked => JobState::Blocked,
             Status::Ready => held.map_or(JobState::Ready, |until| JobState::Running { until }),
         };
-        let TaskSheet::DataKeys(task) = &sheet.task;
-        let (tenant, account) = subject(task).ok_or_else(malformed)?;
+        let (kind, (tenant, account)) = match &sheet.task {
+            TaskSheet::DataKeys(task) => (JobKind::DataKeys, subject(task).ok_or_else(malformed)?),
+            TaskSheet::Root(_) => (JobKind::Root, (None, None)),
+        };
         let progress = Some(JobProgress::of(&sheet.tally));
-        Ok(JobInfo { id: self.id, kind: JobKind::DataKeys, state, tenant, account, progress })
+        Ok(JobInfo { id: self.id, kind, state, tenant, account, progress })
     }
 }
 

@@ -12,10 +12,14 @@ mod lease;
 mod list;
 mod progress;
 mod reseal;
+mod root;
+mod root_begin;
 mod run;
 mod select;
 
 pub use job::{JobOutcome, JobReport, KeyJob};
 pub(crate) use lease::Runs;
 pub use progress::{JobInfo, JobKind, JobProgress, JobState, Unreadable, UnreadableCause};
+pub(crate) use reseal::owner;
+pub use root_begin::{NewRoot, RootRotation};
 pub use select::{DataKeys, OnUnreadable};

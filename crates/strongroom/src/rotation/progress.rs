@@ -32,8 +32,12 @@ pub enum JobKind {
     Sweep,
     /// Marks the values that do not match the changed format of their definition.
     Recheck,
+    /// Gives scopes that were removed from a definition back where a value was set meanwhile.
+    Narrow,
     /// Gives key scopes a new data key and seals their rows anew.
     DataKeys,
+    /// Seals keyrings and jobs anew under a new root key.
+    Root,
 }
 
 /// Whether a job goes on.

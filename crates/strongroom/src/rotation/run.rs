@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::keyspace::StoreKeys;
 use crate::model::Revision;
 use crate::record::{FindingSheet, KeyJobSheet, Status, Tally, TaskSheet};
+use crate::root::Roots;
 use crate::store::{Committed, Expect, Revision as RowRevision, WriteBatch};
 use crate::tenant::Draft;
 
@@ -100,8 +101,10 @@ impl<'j> Run<'j> {
     }
 
     async fn advance(&mut self) -> Result<Next, Error> {
-        let TaskSheet::DataKeys(task) = self.sheet.task.clone();
-        self.advance_data(task).await
+        match self.sheet.task.clone() {
+            TaskSheet::DataKeys(task) => self.advance_data(task).await,
+            TaskSheet::Root(task) => self.advance_root(task).await,
+        }
     }
 
     fn report(&self, outcome: JobOutcome) -> JobReport {
@@ -120,13 +123,36 @@ impl<'j> Run<'j> {
 
     /// The job moves on, and nothing else is written.
     pub(super) async fn save_now(&mut self, sheet: KeyJobSheet) -> Result<Next, Error> {
-        let mut batch = WriteBatch::default();
+        let roots = self.job.engine.roots.get();
+        self.save_in(WriteBatch::default(), &roots, sheet).await
+    }
+
+    /// The job moves on in a batch that expects the `store` row.
+    pub(super) async fn save_in(
+        &mut self,
+        mut batch: WriteBatch,
+        roots: &Roots,
+        sheet: KeyJobSheet,
+    ) -> Result<Next, Error> {
         let sheet = self.stamped(sheet);
         let key = StoreKeys::key_job(&self.job.id);
         batch.expect(key.clone(), Expect::Revision(self.row));
-        batch.put(key, self.job.seal(&sheet, self.revision.next())?);
+        batch.put(key, self.job.seal(roots, &sheet, self.revision.next())?);
+        roots.expect_in(&mut batch);
         let landed = self.job.engine.commit(batch, Touches::Data).await?;
         Ok(self.saved(sheet, landed))
+    }
+
+    /// The job is over in a batch that does its last work.
+    pub(super) async fn finish_in(&mut self, mut batch: WriteBatch, tally: Tally) -> Result<Next, Error> {
+        let key = StoreKeys::key_job(&self.job.id);
+        batch.expect(key.clone(), Expect::Revision(self.row));
+        batch.delete(key);
+        if self.job.engine.commit(batch, Touches::Data).await?.is_none() {
+            return Ok(Next::Reload);
+        }
+        self.sheet.tally = tally;
+        Ok(Next::Finished)
     }
 
     /// The job moves on in the batch of what it did.
@@ -138,18 +164,15 @@ impl<'j> Run<'j> {
         let sheet = self.stamped(sheet);
         let key = StoreKeys::key_job(&self.job.id);
         draft.expect_as_read(key.clone(), Some(self.row));
-        draft.put(key, self.job.seal(&sheet, self.revision.next())?);
+        let roots = draft.roots();
+        draft.put(key, self.job.seal(&roots, &sheet, self.revision.next())?);
         let landed = draft.commit().await?;
         Ok(self.saved(sheet, landed))
     }
 
     /// The job is over: its row goes.
     pub(super) async fn finish(&mut self, tally: Tally) -> Result<Next, Error> {
-        let mut batch = WriteBatch::default();
-        let key = StoreKeys::key_job(&self.job.id);
-        batch.expect(key.clone(), Expect::Revision(self.row));
-        batch.delete(key);
-        if self.job.engine.commit(batch, Touches::Data).await?.is_none() {
+        if !self.job.delete(self.row).await? {
             return Ok(Next::Reload);
         }
         self.sheet.tally = tally;

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::id::{DocumentId, LinkedAccountId};
 use crate::model::Revision;
 use crate::record::{Sheet, encode_epoch};
+use crate::root::Roots;
 use crate::store::{Committed, Expect, Key, Revision as RowRevision, Versioned, WriteBatch};
 
 /// A batch under construction. A key is expected at most once, however many rows are sealed under it.
@@ -20,6 +21,7 @@ pub(crate) struct Draft<'t> {
     batch: WriteBatch,
     touches: Touches,
     keyrings: Vec<(Option<LinkedAccountId>, Arc<ScopeKeys>)>,
+    roots: Option<Arc<Roots>>,
 }
 
 /// A row to be sealed and put.
@@ -40,7 +42,14 @@ pub(crate) struct Standing {
 
 impl<'t> Draft<'t> {
     pub(crate) fn new(tenant: &'t Tenant, ground: &'t Ground<'t>) -> Self {
-        Self { tenant, ground, batch: WriteBatch::default(), touches: Touches::Data, keyrings: Vec::new() }
+        Self {
+            tenant,
+            ground,
+            batch: WriteBatch::default(),
+            touches: Touches::Data,
+            keyrings: Vec::new(),
+            roots: None,
+        }
     }
 
     pub(crate) fn tenant(&self) -> &'t Tenant {
@@ -113,10 +122,21 @@ impl<'t> Draft<'t> {
 
     /// Seals a row of the whole store under the root key and puts it.
     pub(crate) fn put_under_root(&mut self, put: SealedPut<'_>) -> Result<(), Error> {
-        let key = &self.tenant.engine.root.key;
-        let row = seal_row(key, &put.context, put.doc_id, put.revision, put.plaintext)?;
+        let roots = self.roots();
+        let row = seal_row(&roots.active.key, &put.context, put.doc_id, put.revision, put.plaintext)?;
         self.batch.put(put.key, row);
         Ok(())
+    }
+
+    /// The root that this batch seals under. It cannot land once another one is active.
+    pub(crate) fn roots(&mut self) -> Arc<Roots> {
+        let (engine, batch) = (&self.tenant.engine, &mut self.batch);
+        let roots = self.roots.get_or_insert_with(|| {
+            let roots = engine.roots.get();
+            roots.expect_in(batch);
+            roots
+        });
+        Arc::clone(roots)
     }
 
     /// The keys that this batch seals under in a scope.
@@ -151,7 +171,7 @@ impl<'t> Draft<'t> {
     ) -> Result<Revision, Error> {
         let engine = &self.tenant.engine;
         let context = self.tenant.keyring_context(account);
-        let turned = keys.keyring.renew(&engine.root.bytes, &context, engine.now())?;
+        let turned = keys.keyring.renew(&self.roots().active.bytes, &context, engine.now())?;
         let revision = keys.revision.next();
         self.put_keyring(account, turned, revision, Some(keys.row))?;
         Ok(revision)
@@ -192,9 +212,10 @@ impl<'t> Draft<'t> {
     ) -> Result<Arc<ScopeKeys>, Error> {
         let engine = &self.tenant.engine;
         let context = self.tenant.keyring_context(account);
+        let root = Arc::clone(&self.roots().active);
         let keyring = match read {
-            Some(keys) => keys.keyring.renew(&engine.root.bytes, &context, engine.now())?,
-            None => Keyring::generate(&engine.root.bytes, &context, engine.now())?,
+            Some(keys) => keys.keyring.renew(&root.bytes, &context, engine.now())?,
+            None => Keyring::generate(&root.bytes, &context, engine.now())?,
         };
         let revision = read.map_or(Revision::from_u64(1), |keys| keys.revision.next());
         self.put_keyring(account, keyring, revision, read.map(|keys| keys.row))
@@ -209,7 +230,8 @@ impl<'t> Draft<'t> {
     ) -> Result<Arc<ScopeKeys>, Error> {
         let key = self.tenant.keys.keyring(account);
         let context = self.tenant.keyring_context(account);
-        let row = seal_row(&self.tenant.engine.root.key, &context, None, revision, &keyring.encode())?;
+        let root = Arc::clone(&self.roots().active);
+        let row = seal_row(&root.key, &context, None, revision, &keyring.encode())?;
         self.expect_as_read(key.clone(), read);
         self.batch.put(key, row);
         if read.is_some() {

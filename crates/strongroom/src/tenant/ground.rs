@@ -6,12 +6,13 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::{ScopeKeys, Tenant};
-use crate::cache::{Cache, Moment, Tag};
+use crate::cache::{Cached, Counts, HeldKeys, Moment, Tag};
+use crate::clock::Timestamp;
 use crate::definitions::Definition;
 use crate::engine::ATTEMPTS_MAX;
 use crate::error::Error;
 use crate::id::{DefinitionId, LinkedAccountId};
-use crate::store::{Key, ReadBatch, ReadSet, Versioned};
+use crate::store::{ReadBatch, ReadSet, Versioned};
 
 /// What a verb needs beside the rows it is about.
 pub(crate) struct Needs<'a> {
@@ -111,6 +112,7 @@ impl Tenant {
         mut request: ReadBatch,
     ) -> Result<(Ground<'a>, ReadSet), Error> {
         let caches = &self.engine.caches;
+        let since = self.engine.drop_old_keys();
         let asked = request.gets.len();
         let mut freshness = needs.freshness;
         loop {
@@ -120,15 +122,7 @@ impl Tenant {
                 freshness = Freshness::Fresh;
             }
             let usable = |tag| freshness == Freshness::Cached && (shared || tag == Tag::Sole);
-            let mut keyrings: Entries<_, 2> = needs
-                .owners()
-                .map(|owner| look_up(&caches.keyrings, &self.keys.keyring(owner), usable))
-                .collect();
-            let mut definitions: Entries<_, 1> = needs
-                .definitions
-                .iter()
-                .map(|id| look_up(&caches.definitions, &self.keys.definition(id), usable))
-                .collect();
+            let (mut keyrings, mut definitions) = self.recall(needs, usable);
             let any_cached = keyrings.iter().any(Option::is_some) || definitions.iter().any(Option::is_some);
             request.gets.truncate(asked);
             // Before what is to be cached: where one read does not hold it all, no row is kept under an epoch that is
@@ -149,11 +143,14 @@ impl Tenant {
                 continue;
             }
 
+            count(&caches.counts, Cached::Keyrings, &keyrings);
+            count(&caches.counts, Cached::Definitions, &definitions);
             for (entry, owner) in keyrings.iter_mut().zip(needs.owners()) {
                 if let Some(row) = next_missing(entry, &mut fetched) {
-                    let keys = Arc::new(self.open_keyring(owner, &row)?);
-                    let key = self.keys.keyring(owner);
-                    caches.keyrings.insert(caches, moment, key, Arc::clone(&keys), tag);
+                    let keys = match self.keep_keyring(owner, &row, Reading { moment, tag, since }) {
+                        Ok(keys) => keys,
+                        Err(error) => return Err(self.engine.if_rotated(error).await),
+                    };
                     *entry = Some((keys, tag));
                 }
             }
@@ -164,7 +161,8 @@ impl Tenant {
                     let opened = self.open_definition(org_keys, *id, &row)?;
                     let Some(definition) = opened.map(Arc::new) else { continue };
                     let key = self.keys.definition(id);
-                    caches.definitions.insert(caches, moment, key, Arc::clone(&definition), tag);
+                    let kept = Arc::clone(&definition);
+                    caches.insert(moment, |tables| tables.definitions.insert(key, kept, tag));
                     *entry = Some((definition, tag));
                 }
             }
@@ -173,11 +171,64 @@ impl Tenant {
             return Ok((Ground { definitions, accounts: needs.accounts, keys, tag, moment }, set));
         }
     }
+
+    /// What the caches know of the keyrings and definitions of `needs`, as far as it is `usable`.
+    fn recall(
+        &self,
+        needs: &Needs<'_>,
+        usable: impl Fn(Tag) -> bool,
+    ) -> (Entries<Arc<ScopeKeys>, 2>, Entries<Arc<Definition>, 1>) {
+        let tables = self.engine.caches.tables();
+        let mut probe = self.keys.probe();
+        let keyrings = needs.owners().map(|owner| {
+            let (held, tag) = tables.keyrings.get(probe.keyring(owner)).filter(|(_, tag)| usable(*tag))?;
+            Some((Arc::clone(&held.keys), tag))
+        });
+        let keyrings = keyrings.collect();
+        let definitions = needs.definitions.iter().map(|id| {
+            let (definition, tag) =
+                tables.definitions.get(probe.definition(id)).filter(|(_, tag)| usable(*tag))?;
+            Some((Arc::clone(definition), tag))
+        });
+        (keyrings, definitions.collect())
+    }
+
+    /// Opens the row of a keyring and keeps it. Of many that miss it at the same moment one opens it, and the others
+    /// take what came of this very row. Nothing waits meanwhile, so a future that is dropped keeps nobody's turn.
+    fn keep_keyring(
+        &self,
+        owner: Option<&LinkedAccountId>,
+        row: &Versioned,
+        reading: Reading,
+    ) -> Result<Arc<ScopeKeys>, Error> {
+        let caches = &self.engine.caches;
+        let key = self.keys.keyring(owner);
+        let _turn = caches.turn(&key);
+        let held = match caches.opened(&key, row.revision) {
+            Some(held) => held,
+            None => {
+                caches.counts.add_unwrap();
+                HeldKeys { keys: Arc::new(self.open_keyring(owner, row)?), since: reading.since }
+            }
+        };
+        let keys = Arc::clone(&held.keys);
+        caches.insert_keyring(reading.moment, key, held, reading.tag);
+        Ok(keys)
+    }
 }
 
-/// A cached row with the tag that it was read under, if it counts under that tag.
-fn look_up<V: Clone>(cache: &Cache<V>, key: &Key, usable: impl Fn(Tag) -> bool) -> Option<(V, Tag)> {
-    cache.get(key).filter(|(_, tag)| usable(*tag))
+/// How a row was read: since which moment of the caches, under which view of the store, and at what time.
+#[derive(Clone, Copy)]
+struct Reading {
+    moment: Moment,
+    tag: Tag,
+    since: Timestamp,
+}
+
+/// Counts what the caches held of what a verb needs, and what they did not.
+fn count<V>(counts: &Counts, cached: Cached, entries: &[Option<V>]) {
+    let hits = entries.iter().flatten().count();
+    counts.add(cached, hits, entries.len() - hits);
 }
 
 fn missing<V, T>(entries: &[Option<V>], needed: impl IntoIterator<Item = T>) -> impl Iterator<Item = T> {

@@ -50,6 +50,7 @@ use crate::id::{DocumentId, Environment, LinkedAccountId, OrgId};
 use crate::keyspace::TenantKeys;
 use crate::model::Revision;
 use crate::record::{RowKind, SealedRow};
+use crate::root::Roots;
 use crate::store::{Revision as RowRevision, Versioned};
 
 pub(crate) use draft::{Draft, SealedPut, Standing};
@@ -129,15 +130,16 @@ impl Tenant {
         }
     }
 
-    /// The clear part of a row, without opening it; `None` when the key that sealed it was dropped.
+    /// The clear part of a row, without opening it; `None` when the key that sealed it was dropped. What the row is
+    /// called is asked for an error alone.
     pub(crate) fn find<'r>(
-        &self,
         keys: Option<&Arc<ScopeKeys>>,
-        context: &Context<'_>,
+        kind: RowKind,
         row: &'r [u8],
+        called: impl Fn() -> String,
     ) -> Result<Option<SealedRow<'r>>, Error> {
-        let sealed = decode(context, row)?;
-        let record = Record::parse(sealed.record).map_err(|error| Error::open(describe(context), error))?;
+        let sealed = SealedRow::decode(kind, row).map_err(|error| Error::row(called(), error))?;
+        let record = Record::parse(sealed.record).map_err(|error| Error::open(called(), error))?;
         let dropped =
             keys.is_some_and(|keys| matches!(keys.keyring.key(&record.dek_id()), KeyLookup::Dropped));
         Ok((!dropped).then_some(sealed))
@@ -145,7 +147,7 @@ impl Tenant {
 
     /// Opens a row that the root key seals.
     pub(crate) fn open_under_root(&self, context: &Context<'_>, row: &[u8]) -> Result<Opened, Error> {
-        open_row(&self.engine.root.key, context, row)
+        open_under_root(&self.engine.roots.get(), context, row)
     }
 
     /// The key that new records of a scope are sealed under.
@@ -212,11 +214,13 @@ pub(crate) fn describe(context: &Context<'_>) -> String {
     text
 }
 
-/// Opens a row under the one key that can have sealed it.
-pub(crate) fn open_row(key: &SealingKey, context: &Context<'_>, row: &[u8]) -> Result<Opened, Error> {
+/// Opens a row under the root that it names.
+pub(crate) fn open_under_root(roots: &Roots, context: &Context<'_>, row: &[u8]) -> Result<Opened, Error> {
     let sealed = decode(context, row)?;
     let record = Record::parse(sealed.record).map_err(|error| Error::open(describe(context), error))?;
-    open_under(key, context, &sealed, &record)
+    let dek_id = record.dek_id();
+    let root = roots.find(&dek_id).ok_or_else(|| Error::UnknownKey { row: describe(context), dek_id })?;
+    open_under(&root.key, context, &sealed, &record)
 }
 
 fn decode<'r>(context: &Context<'_>, row: &'r [u8]) -> Result<SealedRow<'r>, Error> {

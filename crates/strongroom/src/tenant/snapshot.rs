@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Freshness, Ground, Needs, Tenant};
-use crate::cache::Tag;
+use crate::cache::{Cached, Tag};
 use crate::definitions::Definition;
 use crate::engine::ATTEMPTS_MAX;
 use crate::error::Error;
@@ -52,6 +52,8 @@ impl Tenant {
                 continue;
             }
             let Some(mut rows) = self.complete(&wanted, pages).await? else { continue };
+            let known = usize::from(cached.is_some());
+            self.engine.caches.counts.add(Cached::Catalogs, known, 1 - known);
             let catalog = match cached {
                 Some((catalog, _)) => catalog,
                 None => self.open_catalog(&ground, &rows.pop().unwrap_or_default())?,
@@ -70,19 +72,19 @@ impl Tenant {
         if self.engine.caches.are_changing() {
             return None;
         }
-        let cached = self.engine.caches.catalogs.get(&self.keys.epoch());
+        let tables = self.engine.caches.tables();
+        let cached = tables.catalogs.get(self.keys.probe().epoch());
         let sole = !self.engine.is_shared();
-        cached.filter(|(_, tag)| freshness == Freshness::Cached && (!sole || *tag == Tag::Sole))
+        let usable = |tag| freshness == Freshness::Cached && (!sole || tag == Tag::Sole);
+        cached.filter(|(_, tag)| usable(*tag)).map(|(catalog, tag)| (Arc::clone(catalog), tag))
     }
 
     /// Opens all definitions, but for those that are cached as they stand.
     fn open_catalog(&self, ground: &Ground<'_>, rows: &Rows) -> Result<Catalog, Error> {
-        let caches = &self.engine.caches;
         let prefix_len = self.keys.definitions().start.len();
         let mut catalog = Vec::with_capacity(rows.len());
         for (key, row) in rows {
-            let known = caches.definitions.get(key).map(|(definition, _)| definition);
-            if let Some(definition) = known.filter(|definition| definition.row == row.revision) {
+            if let Some(definition) = self.known_definition(key, row) {
                 catalog.push(definition);
                 continue;
             }
@@ -93,8 +95,17 @@ impl Tenant {
             }
         }
         let catalog = Arc::new(catalog);
-        caches.catalogs.insert(caches, ground.moment, self.keys.epoch(), Arc::clone(&catalog), ground.tag);
+        let (key, kept) = (self.keys.epoch(), Arc::clone(&catalog));
+        let caches = &self.engine.caches;
+        caches.insert(ground.moment, |tables| tables.catalogs.insert(key, kept, ground.tag));
         Ok(catalog)
+    }
+
+    /// The definition in this very row, if it was opened before.
+    fn known_definition(&self, key: &Key, row: &Versioned) -> Option<Arc<Definition>> {
+        let tables = self.engine.caches.tables();
+        let known = tables.definitions.get(key.as_bytes()).map(|(definition, _)| definition);
+        known.filter(|definition| definition.row == row.revision).map(Arc::clone)
     }
 
     /// Completes the first pages of `ranges`, which are from one read. `None` when something changed meanwhile.

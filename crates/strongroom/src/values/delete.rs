@@ -4,7 +4,7 @@ use std::slice;
 
 use crate::error::Error;
 use crate::id::{DefinitionId, DocumentId};
-use crate::model::DefinitionRef;
+use crate::model::{DefinitionRef, Expected, Found, Revision};
 use crate::options::WriteOptions;
 use crate::org::Org;
 use crate::scope::Scope;
@@ -15,16 +15,29 @@ use crate::tenant::{Draft, Freshness, Needs, until_landed};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeletedValue {
-    /// Its document id.
-    pub id: DocumentId,
+    /// Its document id; `None` of a damaged row that no index row names.
+    pub id: Option<DocumentId>,
     /// Of which definition it was.
     pub definition_id: DefinitionId,
     /// Where it stood.
     pub scope: Scope,
+    /// Whether its row could no longer be read: what was deleted was damage.
+    pub damaged: bool,
+}
+
+/// What a delete found in a row.
+struct Doomed {
+    /// More than one where a hostile index has several.
+    ids: Vec<DocumentId>,
+    revision: Option<Revision>,
+    damaged: bool,
 }
 
 impl Org {
     /// Deletes the value of a definition at a scope; answers `None` where there was none.
+    ///
+    /// A row that is damaged so that it cannot be read is deleted too, and the answer says so; with a condition it is
+    /// refused, since nothing is known of it.
     ///
     /// ```
     /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
@@ -50,7 +63,7 @@ impl Org {
     /// written, unless one was expected.
     ///
     /// # Errors
-    /// Those of `delete_value`, and [`Error::Unexpected`].
+    /// Those of `delete_value`, [`Error::Unexpected`], and [`Error::Damaged`] for a damaged row and a condition.
     pub async fn delete_value_with(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
@@ -98,22 +111,41 @@ impl Org {
         ground.definition(0, reference)?;
         let row = set.gets.pop().flatten();
         let found = match &row {
-            Some(row) => tenant.find_in_row(&ground, scope, &id, row)?,
+            Some(row) => match tenant.find_in_row(&ground, scope, &id, row) {
+                Err(Error::Damaged { .. }) if options.expected == Expected::Any => {
+                    let ids = tenant.ids_leading_to(slice::from_ref(&key)).await?;
+                    let ids = ids.into_iter().take(IDS_MAX).map(|(_, id)| id).collect();
+                    Some(Doomed { ids, revision: None, damaged: true })
+                }
+                found => found?.map(|Found { id, revision }| Doomed {
+                    ids: vec![id],
+                    revision: Some(revision),
+                    damaged: false,
+                }),
+            },
             None => None,
         };
-        options.check(found.map(|found| found.revision))?;
+        options.check(found.as_ref().and_then(|found| found.revision))?;
         let (Some(found), Some(row)) = (found, row) else { return Ok(Some(None)) };
-        if only.is_some_and(|only| *only != found.id) {
+        if only.is_some_and(|only| !found.ids.contains(only)) {
             return Ok(Some(None));
         }
 
         let mut draft = Draft::new(tenant, &ground);
         draft.expect_as_read(key.clone(), Some(row.revision));
         draft.delete(key);
-        draft.delete_value_id(&found.id);
+        found.ids.iter().for_each(|id| draft.delete_value_id(id));
         draft.delete(tenant.keys.definition_value(&id, scope));
         draft.put_records(&options.records).await?;
-        let deleted = DeletedValue { id: found.id, definition_id: id, scope: scope.clone() };
+        let deleted = DeletedValue {
+            id: found.ids.first().copied(),
+            definition_id: id,
+            scope: scope.clone(),
+            damaged: found.damaged,
+        };
         Ok(draft.commit().await?.map(|_| Some(deleted)))
     }
 }
+
+/// How many ids of a row are deleted with it: more than one is the work of a hostile store.
+const IDS_MAX: usize = 8;

@@ -5,9 +5,9 @@ use crate::error::{Damage, Error};
 use crate::id::{DefinitionId, DocumentId, LinkedAccountId, WorkflowId};
 use crate::keyspace::{parse_value, value_definition};
 use crate::model::{Found, Listing, PageRequest, ScopedValue};
-use crate::record::{Sheet, decode_index, encode_index};
+use crate::record::{RowKind, Sheet, decode_index, encode_index};
 use crate::scope::Scope;
-use crate::store::Versioned;
+use crate::store::{Key, Versioned};
 use crate::tenant::{Draft, Ground, Tenant, describe, find_definition};
 
 impl Tenant {
@@ -54,11 +54,12 @@ impl Tenant {
         definition: &DefinitionId,
         row: &Versioned,
     ) -> Result<Option<Found>, Error> {
-        let id_text = definition.to_text();
-        let context = self.value_context(scope, id_text.as_str());
+        let called = || describe(&self.value_context(scope, definition.to_text().as_str()));
         let keys = ground.keys(scope.linked_account());
-        let Some(sealed) = self.find(keys, &context, &row.value)? else { return Ok(None) };
-        let id = sealed.doc_id.ok_or_else(|| Error::damaged(describe(&context), Damage::Inconsistent))?;
+        let Some(sealed) = Self::find(keys, RowKind::ScopedValue, &row.value, called)? else {
+            return Ok(None);
+        };
+        let id = sealed.doc_id.ok_or_else(|| Error::damaged(called(), Damage::Inconsistent))?;
         Ok(Some(Found { id, revision: sealed.revision }))
     }
 
@@ -68,6 +69,30 @@ impl Tenant {
         let Some(row) = self.engine.get(self.keys.value_id(id)).await? else { return Ok(None) };
         let target = decode_index(&row.value).map_err(|error| Error::row(ROW, error))?;
         parse_value(&self.keys, target).map(Some).ok_or_else(|| Error::damaged(ROW, Damage::Malformed))
+    }
+
+    /// The index rows of ids that lead to these rows of values. For rows that do not tell their ids themselves: it
+    /// goes through all ids.
+    pub(crate) async fn ids_leading_to(&self, values: &[Key]) -> Result<Vec<(Key, DocumentId)>, Error> {
+        let mut found = Vec::new();
+        if values.is_empty() {
+            return Ok(found);
+        }
+        let range = self.keys.value_ids();
+        let mut rest = range.clone();
+        loop {
+            let page = self.engine.scan(rest.clone(), IDS_PAGE).await?;
+            for (key, row) in &page.rows {
+                let leads = decode_index(&row.value)
+                    .is_ok_and(|target| values.iter().any(|value| value.as_bytes() == target));
+                let id = key.as_bytes().strip_prefix(range.start.as_slice()).and_then(DocumentId::from_bytes);
+                found.extend(id.filter(|_| leads).map(|id| (key.clone(), id)));
+            }
+            match page.rows.last() {
+                Some((last, _)) if page.more => rest = rest.after(last.as_bytes()),
+                _ => return Ok(found),
+            }
+        }
     }
 
     /// One page of the values of a scope. Rows of a definition that is gone are skipped.
@@ -103,8 +128,20 @@ impl Draft<'_> {
         self.put(self.tenant().keys.definition_value(definition, scope), encode_index(&[]));
     }
 
+    /// Deletes index rows that lead to rows which go in this batch; of a hostile index no more than fit with them.
+    pub(crate) fn delete_ids(&mut self, ids: &[(Key, DocumentId)]) {
+        for (key, _) in ids.iter().take(IDS_DELETED_MAX) {
+            self.delete(key.clone());
+        }
+    }
+
     /// Deletes the index row of a value's id.
     pub(crate) fn delete_value_id(&mut self, id: &DocumentId) {
         self.delete(self.tenant().keys.value_id(id));
     }
 }
+
+/// How many ids are read at once.
+const IDS_PAGE: usize = 1_000;
+/// A sweep takes 32 rows at once, each with two index rows, in 100 operations.
+const IDS_DELETED_MAX: usize = 32;

@@ -2,6 +2,7 @@
 
 use crate::envelope::{Slot, StoreId};
 use crate::error::{Damage, Error};
+use crate::gate::Gate;
 use crate::keyspace::{StoreKeys, parse_slot};
 use crate::model::SlotId;
 use crate::record::{RowError, decode_header};
@@ -12,6 +13,8 @@ pub(crate) struct Head {
     pub(crate) store_id: StoreId,
     pub(crate) store_row: Option<Versioned>,
     pub(crate) slots: Vec<SlotRow>,
+    /// What lets writes pass.
+    pub(crate) gate: Gate,
 }
 
 /// A key slot as it was read.
@@ -32,22 +35,29 @@ pub(crate) enum SlotFault {
 /// Reads the head; an error where there is no vault.
 pub(crate) async fn read_head(store: &dyn Store) -> Result<Head, Error> {
     let request = ReadBatch {
-        gets: vec![StoreKeys::header(), StoreKeys::store_row()],
+        gets: vec![StoreKeys::header(), StoreKeys::store_row(), StoreKeys::arrival(), StoreKeys::retired()],
         scans: vec![Scan::new(StoreKeys::slots(), SLOTS_MAX), Scan::new(KeyRange::all(), 1).keys_only()],
     };
     let mut set = store.read(&request).await?;
     let any_row = set.scans.pop().is_some_and(|page| !page.rows.is_empty());
     let slots = set.scans.pop().unwrap_or_default();
+    let retired = set.gets.pop().flatten();
+    let arrival = set.gets.pop().flatten();
     let store_row = set.gets.pop().flatten();
     let Some(header) = set.gets.pop().flatten() else {
-        return Err(if any_row { Error::ForeignStore } else { Error::NotInitialised });
+        return Err(match (arrival, any_row) {
+            (Some(_), _) => Error::Unfinished,
+            (None, true) => Error::ForeignStore,
+            (None, false) => Error::NotInitialised,
+        });
     };
     let store_id = decode_header(&header.value).map_err(|error| Error::row("the store's header", error))?;
     if slots.more {
         return Err(Error::damaged("the list of key slots", Damage::Inconsistent));
     }
     let slots = slots.rows.iter().map(|(key, row)| SlotRow::decode(&store_id, key, row)).collect();
-    Ok(Head { store_id, store_row, slots })
+    let gate = Gate::of_header(header.revision, retired.as_ref());
+    Ok(Head { store_id, store_row, slots, gate })
 }
 
 /// Refuses a store that holds a vault, or anything else.
@@ -60,7 +70,7 @@ pub(super) async fn refuse_used(store: &dyn Store) -> Result<(), Error> {
 }
 
 impl SlotRow {
-    fn decode(store_id: &StoreId, key: &Key, row: &Versioned) -> Self {
+    pub(crate) fn decode(store_id: &StoreId, key: &Key, row: &Versioned) -> Self {
         let id = parse_slot(key).map(SlotId::from_bytes);
         let is_here =
             |slot: &Slot| slot.place.store_id == *store_id && id == Some(SlotId::from_bytes(slot.place.id));

@@ -7,6 +7,7 @@ mod store_row;
 
 use std::sync::Arc;
 
+use crate::cache::CacheStats;
 use crate::engine::Engine;
 use crate::envelope::DekId;
 use crate::error::Error;
@@ -16,6 +17,7 @@ use crate::store::Store;
 use crate::unlock::Unlock;
 
 pub(crate) use head::{Head, SLOTS_OF_A_KIND_MAX, SlotRow, read_head};
+pub(crate) use options::Founding;
 pub use options::VaultOptions;
 pub(crate) use store_row::StoreRow;
 
@@ -81,7 +83,28 @@ impl Vault {
     /// The public id of the root key: what [`VaultOptions::expect_root_id`] takes.
     #[must_use]
     pub fn root_id(&self) -> DekId {
-        *self.engine.root.key.id()
+        *self.engine.roots.get().active.key.id()
+    }
+
+    /// How the caches did since the vault was opened, and what they hold. Cheap: reading never waits for it.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { use strongroom::{RawKey, Unlock, Vault};
+    /// # let vault = Vault::create(strongroom_memory::MemoryStore::new(), Unlock::raw_key(RawKey::generate()?)).await?;
+    /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// assert!(org.definition("REGION").await?.is_none());
+    /// assert!(vault.cache_stats().names.misses > 0);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn cache_stats(&self) -> CacheStats {
+        self.engine.caches.stats()
+    }
+
+    /// Wipes cached keys that are held for longer than [`VaultOptions::cached_key_age_max`]. Every verb does so too: this
+    /// is for a host whose vault may stand idle, to be called by a timer.
+    pub fn wipe_old_keys(&self) {
+        self.engine.drop_old_keys();
     }
 
     /// Waits for what was accepted, makes it durable and closes the store. Every later call fails.

@@ -2,22 +2,25 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use super::Vault;
-use super::head::{read_head, refuse_used};
+use super::head::{Head, read_head, refuse_used};
 use super::slots::Opened;
 use super::store_row::{FIRST, StoreRow, StoreSheet};
 use crate::cache::Caches;
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::engine::{Engine, Root};
+use crate::engine::Engine;
 use crate::envelope::{Argon2Bounds, Argon2Params, DekId, KeyMaterial, SlotPlace, StoreId, random};
 use crate::error::{Damage, Error};
 use crate::format::PatternCache;
+use crate::gate::Gate;
 use crate::keyspace::StoreKeys;
 use crate::limits::Limits;
 use crate::record::encode_header;
+use crate::root::{Root, RootCell, Roots};
 use crate::rotation::Runs;
-use crate::store::{Expect, Store, StoreErrorKind, WriteBatch};
+use crate::store::{Expect, Key, Store, StoreErrorKind, WriteBatch};
 use crate::unlock::Unlock;
 
 /// How to create or open a vault, where the defaults do not fit.
@@ -26,6 +29,7 @@ pub struct VaultOptions {
     limits: Limits,
     clock: Box<dyn Clock>,
     cache_entries_max: usize,
+    cached_key_age_max: Duration,
     argon2: Argon2Params,
     argon2_ceiling: Argon2Params,
     pub(super) upgrades_slots: bool,
@@ -39,6 +43,7 @@ impl Default for VaultOptions {
             limits: Limits::default(),
             clock: Box::new(SystemClock),
             cache_entries_max: 16_384,
+            cached_key_age_max: Duration::from_secs(60 * 60),
             argon2: Argon2Params::default(),
             argon2_ceiling: Argon2Params::CEILING,
             upgrades_slots: true,
@@ -63,10 +68,19 @@ impl VaultOptions {
         self
     }
 
-    /// Keeps at most this many opened keyrings, and as many definitions, in memory: 16,384 unless set.
+    /// Keeps at most this many opened keyrings, and as many definitions, in memory: 16,384 unless set. What was not used
+    /// lately goes first, and its keys are wiped.
     #[must_use]
     pub fn cache_entries_max(mut self, entries: usize) -> Self {
         self.cache_entries_max = entries;
+        self
+    }
+
+    /// Keeps an opened keyring in memory for at most this long after its row was read: an hour unless set. Then its keys
+    /// are wiped, at the next verb or at [`Vault::wipe_old_keys`], and unwrapped again where they are needed.
+    #[must_use]
+    pub fn cached_key_age_max(mut self, age: Duration) -> Self {
+        self.cached_key_age_max = age;
         self
     }
 
@@ -113,28 +127,18 @@ impl VaultOptions {
     /// what the key provider answers.
     pub async fn create(self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
         refuse_used(&store).await?;
-        let mut store_id = StoreId::default();
-        random::fill(&mut store_id)?;
-        let mut root = KeyMaterial::default();
-        random::fill(&mut **root)?;
-        let root = Root::new(root);
-        let params = self.argon2_bounds().today_for(unlock.tag())?;
-        let slot = unlock.seal_slot(SlotPlace::generate(store_id)?, &root.bytes, params).await?;
-
+        let Founding { store_id, root, rows } = self.found(&unlock).await?;
         let mut batch = WriteBatch::default();
-        let mut sheet = StoreSheet::new(root.key.id());
-        sheet.hold(&slot, Timestamp::from_ms(self.clock.now_ms()))?;
-        let store_row = sheet.seal(&store_id, &root.key, FIRST)?;
-        for (key, row) in [
-            (StoreKeys::header(), encode_header(&store_id)),
-            (StoreKeys::slot(&slot.place.id), slot.encode()),
-            (StoreKeys::store_row(), store_row),
-        ] {
+        let header = (StoreKeys::header(), encode_header(&store_id));
+        for (key, row) in [header].into_iter().chain(rows) {
             batch.expect(key.clone(), Expect::Absent);
             batch.put(key, row);
         }
         match store.commit(Arc::new(batch)).await {
-            Ok(_) => Ok(self.assemble(store, store_id, root)),
+            Ok(committed) => {
+                let gate = Gate::of_header(committed.revision, None);
+                Ok(self.assemble(store, store_id, Roots::first(root, committed.revision), gate))
+            }
             Err(error) => Err(match error.kind() {
                 StoreErrorKind::Conflict { .. } => Error::AlreadyInitialised,
                 StoreErrorKind::Indeterminate => Error::Indeterminate(error),
@@ -161,29 +165,71 @@ impl VaultOptions {
         if store_row.sheet.held(slot).is_none() {
             return Err(Error::damaged("the key slot", Damage::Inconsistent));
         }
-        self.upgrade_slot(&store, &unlock, (slot, row), (&store_row, &root)).await;
-        Ok(self.assemble(store, head.store_id, root))
+        if head.gate.expectation().is_some() {
+            self.upgrade_slot(&store, &unlock, (slot, row), (&store_row, &root)).await;
+        }
+        let roots = Roots::new(Arc::new(root), &store_row);
+        Ok(self.assemble(store, head.store_id, roots, head.gate))
+    }
+
+    /// The root keys that a head leads to, by the rules by which a vault is opened.
+    pub(crate) async fn open_roots(&self, head: &Head, unlock: &Unlock) -> Result<Roots, Error> {
+        let Opened { slot, root, row } = self.open_slots(head, unlock).await?;
+        let root = Root::new(root);
+        if head.store_row.is_none() {
+            return Ok(Roots::first(root, row));
+        }
+        let store_row = StoreRow::open(head, &root.key)?;
+        if store_row.sheet.held(slot).is_none() {
+            return Err(Error::damaged("the key slot", Damage::Inconsistent));
+        }
+        Ok(Roots::new(Arc::new(root), &store_row))
+    }
+
+    /// The rows of a new vault, but for its header.
+    pub(crate) async fn found(&self, unlock: &Unlock) -> Result<Founding, Error> {
+        let mut store_id = StoreId::default();
+        random::fill(&mut store_id)?;
+        let mut root = KeyMaterial::default();
+        random::fill(&mut **root)?;
+        let root = Root::new(root);
+        let params = self.argon2_bounds().today_for(unlock.tag())?;
+        let slot = unlock.seal_slot(SlotPlace::generate(store_id)?, &root.bytes, params).await?;
+        let mut sheet = StoreSheet::new(root.key.id());
+        sheet.hold(&slot, Timestamp::from_ms(self.clock.now_ms()))?;
+        let store_row = sheet.seal(&store_id, &root.key, FIRST)?;
+        let rows =
+            vec![(StoreKeys::slot(&slot.place.id), slot.encode()), (StoreKeys::store_row(), store_row)];
+        Ok(Founding { store_id, root, rows })
     }
 
     pub(super) fn argon2_bounds(&self) -> Argon2Bounds {
         Argon2Bounds { today: self.argon2, ceiling: self.argon2_ceiling }
     }
 
-    fn assemble(self, store: impl Store, store_id: StoreId, root: Root) -> Vault {
+    pub(crate) fn assemble(self, store: impl Store, store_id: StoreId, roots: Roots, gate: Gate) -> Vault {
         let engine = Engine {
             store: Box::new(store),
             store_id,
-            root,
-            caches: Caches::new(self.cache_entries_max),
+            roots: RootCell::new(roots),
+            caches: Caches::new(self.cache_entries_max, self.cached_key_age_max),
             patterns: PatternCache::new(PATTERN_CACHE_BYTES),
             argon2: self.argon2_bounds(),
             limits: self.limits,
             clock: self.clock,
             abandoned: AtomicBool::new(false),
+            gate,
             runs: Runs::default(),
         };
         Vault { engine: Arc::new(engine) }
     }
+}
+
+/// A vault that is about to be.
+pub(crate) struct Founding {
+    pub(crate) store_id: StoreId,
+    pub(crate) root: Root,
+    pub(crate) rows: Vec<(Key, Vec<u8>)>,
 }
 
 const PATTERN_CACHE_BYTES: usize = 8 << 20;

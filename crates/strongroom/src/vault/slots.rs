@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::VaultOptions;
 use super::head::{Head, SLOTS_OF_A_KIND_MAX};
 use super::store_row::StoreRow;
-use crate::engine::Root;
 use crate::envelope::{KeyMaterial, Provider, Slot};
 use crate::error::{Damage, Error};
 use crate::keyspace::StoreKeys;
 use crate::provider::ProviderErrorKind;
+use crate::root::Root;
 use crate::store::{Expect, Revision as RowRevision, Store, WriteBatch};
 use crate::unlock::Unlock;
 

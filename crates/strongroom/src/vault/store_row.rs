@@ -1,10 +1,11 @@
 //! The sealed `store` row: what must not be downgraded, and which slots ever held which root.
 
 use minicbor::{Decode, Encode};
+use zeroize::Zeroizing;
 
 use super::head::Head;
 use crate::clock::Timestamp;
-use crate::envelope::{Context, DekId, Kind, Provider, SealingKey, Slot, StoreId};
+use crate::envelope::{Context, DekId, KeyMaterial, Kind, Provider, SealingKey, Slot, StoreId};
 use crate::error::{Damage, Error};
 use crate::keyspace::StoreKeys;
 use crate::model::Revision;
@@ -36,6 +37,31 @@ pub(crate) struct StoreSheet {
     /// Which slots ever held which root.
     #[n(4)]
     pub(crate) slots: Vec<SlotHeld>,
+    /// The root before this one, while rows are left under it.
+    #[n(5)]
+    pub(crate) retiring: Option<RetiringRoot>,
+}
+
+/// A root key in the sheet; wiped on drop.
+pub(crate) struct RetiringRoot(KeyMaterial);
+
+impl<C> Encode<C> for RetiringRoot {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        cbor: &mut minicbor::Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        cbor.bytes(&**self.0)?.ok()
+    }
+}
+
+impl<'b, C> Decode<'b, C> for RetiringRoot {
+    fn decode(cbor: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let exact: &[u8; 32] = cbor.bytes()?.try_into().map_err(minicbor::decode::Error::custom)?;
+        let mut root = KeyMaterial::default();
+        root.copy_from_slice(exact);
+        Ok(Self(root))
+    }
 }
 
 /// A slot that holds or held a root.
@@ -117,7 +143,7 @@ impl StoreSheet {
     /// The sheet of a new vault.
     pub(super) fn new(root_id: &DekId) -> Self {
         let root_id = *root_id.as_bytes();
-        Self { root_id, digest: false, digest_shards: 0, min_suite: SUITE, slots: Vec::new() }
+        Self { root_id, digest: false, digest_shards: 0, min_suite: SUITE, slots: Vec::new(), retiring: None }
     }
 
     /// Seals the sheet into the bytes of its row.
@@ -141,6 +167,21 @@ impl StoreSheet {
         self.release(&slot.place.id, now);
         self.slots.push(held);
         self.prune()
+    }
+
+    /// Notes that `root` takes the place of the one before, which is kept while rows are left under it. No slot holds
+    /// the new one yet.
+    pub(crate) fn turn(&mut self, before: &KeyMaterial, root: &DekId, now: Timestamp) {
+        self.retiring = Some(RetiringRoot(before.clone()));
+        self.root_id = *root.as_bytes();
+        for held in &mut self.slots {
+            held.until_ms.get_or_insert(now.as_ms());
+        }
+    }
+
+    /// The root before this one.
+    pub(crate) fn retiring(&self) -> Option<KeyMaterial> {
+        self.retiring.as_ref().map(|root| root.0.clone())
     }
 
     /// Notes that a slot holds no root any more.
@@ -180,9 +221,13 @@ impl StoreSheet {
         Ok(())
     }
 
-    fn plaintext(&self) -> Vec<u8> {
-        let mut plaintext = Vec::new();
-        crate::record::infallible(minicbor::encode(self, &mut plaintext));
+    fn plaintext(&self) -> Zeroizing<Vec<u8>> {
+        // Room for all of it: a buffer that grew would leave a root behind.
+        let held_len =
+            |held: &SlotHeld| held.key.as_ref().map_or(0, |key| key.kind.len() + key.id.len()) + 128;
+        let len = self.slots.iter().map(held_len).sum::<usize>() + 128;
+        let mut plaintext = Zeroizing::new(Vec::with_capacity(len));
+        crate::record::infallible(minicbor::encode(self, &mut *plaintext));
         plaintext
     }
 }
@@ -269,7 +314,7 @@ mod tests {
         let bytes = format!("a50050{root}01f4020003010481a30050{slot_id}01000250{root}");
         let read: StoreSheet = minicbor::decode(&hex::decode(&bytes).unwrap()).unwrap();
         assert!(read.held(&slot(0, 1, None)).is_some());
-        assert_eq!(hex::encode(read.plaintext()), bytes);
+        assert_eq!(hex::encode(&*read.plaintext()), bytes);
     }
 
     #[test]

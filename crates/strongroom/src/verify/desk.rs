@@ -167,7 +167,7 @@ impl Desk {
             Place::Definition(id) => {
                 let opened = self.tenant.open_definition(self.org_keys.as_ref(), *id, row);
                 let name = opened.ok().flatten().map(|known| known.stored.definition.name);
-                needed.extend(name.map(|name| keys.unchecked_definition_name(&name)));
+                needed.extend(name.map(|name| Key::from(keys.probe().definition_name(&name))));
             }
             Place::Integration(account, _) => needed.push(keys.account(account)),
             Place::Credential(account, integration, _) => {

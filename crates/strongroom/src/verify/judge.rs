@@ -62,9 +62,12 @@ impl Desk {
                 left_or_bad(self.tenant.open_record(&ground, namespace, key, row))
             }
             // Judged elsewhere: by all definitions, or with the rows of the whole store.
-            Place::Count | Place::Header | Place::Slot(_) | Place::StoreRow | Place::KeyJob(_) => {
-                Verdict::Fine
-            }
+            Place::Count
+            | Place::Header
+            | Place::Slot(_)
+            | Place::StoreRow
+            | Place::Note
+            | Place::KeyJob(_) => Verdict::Fine,
         }
     }
 
@@ -87,7 +90,7 @@ impl Desk {
         if let Err(error) = check_definition(&definition, &self.tenant.engine) {
             return Verdict::bad(Cause::of(error));
         }
-        let name = self.tenant.keys.unchecked_definition_name(&definition.name);
+        let name = Key::from(self.tenant.keys.probe().definition_name(&definition.name));
         let leads_here =
             |row: &Versioned| decode_index(&row.value).is_ok_and(|target| target == id.as_bytes());
         if sight.row(&name).is_some_and(leads_here) {
@@ -149,7 +152,8 @@ impl Desk {
         if !self.is_found_by_id(&value, sight) {
             causes.push(Cause::NotIndexed(Index::ValueId));
         }
-        if !known.stored.definition.scopes.allows(scope.kind()) {
+        let allowed = known.stored.definition.scopes.allows(scope.kind());
+        if !allowed && !sight.jobs.narrows(definition) {
             causes.push(Cause::ScopeNotAllowed(scope.kind()));
         }
         let broken = self.tenant.broken_rule(&known.stored, &value);

@@ -49,7 +49,7 @@ impl RowPath {
 
     fn fill(&mut self, place: &Place) {
         match place {
-            Place::Header | Place::StoreRow | Place::Epoch | Place::Count => {}
+            Place::Header | Place::StoreRow | Place::Note | Place::Epoch | Place::Count => {}
             Place::Slot(id) => self.name = Some(hex::encode(id)),
             Place::Job(id) | Place::KeyJob(id) | Place::ValueId(id) => self.name = Some(id.to_string()),
             Place::Keyring(account) => self.linked_account.clone_from(account),
@@ -108,6 +108,8 @@ pub enum RowName {
     Slot,
     /// The sealed `store` row.
     StoreRow,
+    /// A note that the vault moved, or that a backup was made.
+    Note,
     /// A job.
     Job,
     /// The keyring of an org or of a linked account.
@@ -146,6 +148,7 @@ impl RowName {
             Self::Header => "header",
             Self::Slot => "slot",
             Self::StoreRow => "store_row",
+            Self::Note => "note",
             Self::Job => "job",
             Self::Keyring => "keyring",
             Self::Epoch => "epoch",
@@ -168,6 +171,7 @@ impl RowName {
             Place::Header => Self::Header,
             Place::Slot(_) => Self::Slot,
             Place::StoreRow => Self::StoreRow,
+            Place::Note => Self::Note,
             Place::Job(_) | Place::KeyJob(_) => Self::Job,
             Place::Keyring(_) => Self::Keyring,
             Place::Epoch => Self::Epoch,
@@ -191,6 +195,7 @@ impl fmt::Display for RowName {
             Self::Header => "the store's header",
             Self::Slot => "the key slot",
             Self::StoreRow => "the sealed `store` row",
+            Self::Note => "the note of a copy or backup",
             Self::Job => "the job",
             Self::Keyring => "the keyring",
             Self::Epoch => "the epoch",

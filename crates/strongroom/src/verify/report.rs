@@ -138,6 +138,30 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// One word in `snake_case`, for programs.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Foreign => "foreign",
+            Self::Damaged(Damage::Missing) => "missing",
+            Self::Damaged(Damage::Malformed) => "malformed",
+            Self::Damaged(Damage::Rejected) => "rejected",
+            Self::Damaged(Damage::Inconsistent) => "inconsistent",
+            Self::UnknownVersion(_) => "unknown_version",
+            Self::UnknownKey(_) => "unknown_key",
+            Self::Invalid(_) => "invalid",
+            Self::ScopeNotAllowed(_) => "scope_not_allowed",
+            Self::WronglyMarked => "wrongly_marked",
+            Self::NotIndexed(_) => "not_indexed",
+            Self::Dangling => "dangling",
+            Self::LeadsElsewhere => "leads_elsewhere",
+            Self::Orphan(_) => "orphan",
+            Self::NoJob => "no_job",
+            Self::WrongCount { .. } => "wrong_count",
+            Self::Changing => "changing",
+        }
+    }
+
     /// What an error says about the row that it is about.
     pub(super) fn of(error: Error) -> Self {
         match error {

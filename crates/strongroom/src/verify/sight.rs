@@ -45,6 +45,12 @@ impl Jobs {
         self.more || self.sweeps.contains(&Sweep::Definition(id))
     }
 
+    /// Whether scopes that were removed from the definition are still to be looked at again.
+    pub(super) fn narrows(&self, id: DefinitionId) -> bool {
+        let narrows = |sweep: &Sweep| matches!(sweep, Sweep::Narrow(narrowed, _) if *narrowed == id);
+        self.more || self.sweeps.iter().any(narrows)
+    }
+
     /// Whether values of the definition are still to be marked.
     pub(super) fn rechecks(&self, id: DefinitionId) -> bool {
         self.more || self.sweeps.contains(&Sweep::Recheck(id))

@@ -9,7 +9,7 @@ use crate::envelope::Slot;
 use crate::error::{Damage, Error};
 use crate::keyspace::StoreKeys;
 use crate::place::{Place, parse_store_row};
-use crate::record::decode_header;
+use crate::record::{decode_header, decode_transfer};
 use crate::rotation::KeyJob;
 use crate::store::{Key, ReadBatch, Scan, Versioned};
 use crate::vault::StoreRow;
@@ -35,11 +35,17 @@ pub(super) fn judge(engine: &Arc<Engine>, key: &Key, row: &Versioned) -> Judged 
     let place = parse_store_row(key);
     let verdict = match &place {
         Some(Place::Header) => judge_header(engine, row),
-        Some(Place::StoreRow) => match StoreRow::open_row(&engine.store_id, &engine.root.key, row) {
-            Ok(_) => Verdict::Fine,
-            Err(error) => Verdict::bad(Cause::of(error)),
-        },
+        Some(Place::StoreRow) => {
+            match StoreRow::open_row(&engine.store_id, &engine.roots.get().active.key, row) {
+                Ok(_) => Verdict::Fine,
+                Err(error) => Verdict::bad(Cause::of(error)),
+            }
+        }
         Some(Place::Slot(id)) => judge_slot(engine, id, row),
+        Some(Place::Note) => match decode_transfer(&row.value) {
+            Ok(_) => Verdict::Fine,
+            Err(error) => Verdict::bad(Cause::of(Error::row("", error))),
+        },
         Some(Place::KeyJob(id)) => match KeyJob::new(engine, *id).check(row) {
             Ok(()) => Verdict::Fine,
             Err(error) => Verdict::bad(Cause::of(error)),

@@ -296,13 +296,15 @@ def keyring(plaintext):
 
 
 def job(plaintext):
-    optional = {1: ("definition_id", 12), 2: ("linked_account", TEXT), 3: ("integration", TEXT)}
+    optional = {1: ("definition_id", 12), 2: ("linked_account", TEXT), 3: ("integration", TEXT), 4: ("scopes", UINT)}
     read = fields(cbor(plaintext), {0: ("sweeps", UINT)}, optional)
     one, app = {"definition_id"}, {"linked_account", "integration"}
     kinds = {1: ("definition", one), 2: ("account", {"linked_account"}), 3: ("integration", app), 4: ("recheck", one)}
+    kinds[5] = ("narrow", {"definition_id", "scopes"})
     require(read["sweeps"] in kinds, "a job of an unknown kind")
     name, wanted = kinds[read["sweeps"]]
     require(set(read) == {"sweeps", *wanted}, "a job that lacks an id")
+    require(read.get("scopes", 1) in range(1, 8), "scopes that are none")
     return {**read, "sweeps": name}
 
 

@@ -210,7 +210,7 @@ impl Domain {
         let answer = org.delete_value_with(name, scope, WriteOptions::expecting(expected)).await;
         if let Some(deleted) = agreed(answer, &reasons) {
             let before = self.delete_value(&place);
-            assert_eq!(deleted.map(|deleted| deleted.id), before.and_then(|before| before.id));
+            assert_eq!(deleted.and_then(|deleted| deleted.id), before.and_then(|before| before.id));
         }
     }
 

@@ -15,6 +15,7 @@ mod hooked;
 mod rows;
 mod sight;
 mod slow;
+mod steps;
 mod verbs;
 mod verified;
 
@@ -34,6 +35,7 @@ pub(crate) use hooked::{Hooked, Point};
 pub(crate) use rows::{Kind, RowKey, Rows, dek_id, doc_id, fill, load, rows, target};
 pub(crate) use sight::{Seen, Sight, World};
 pub(crate) use slow::Slow;
+pub(crate) use steps::{Play, Stepped, Task, explore};
 pub(crate) use verbs::{Verb, View, furnished, verbs, view};
 pub(crate) use verified::{sound, verified};
 

@@ -34,7 +34,8 @@ impl Verb {
 
     /// Whether it sweeps after its first commit.
     pub(crate) fn cascades(&self) -> bool {
-        self.name.starts_with("delete_definition")
+        self.name == "narrow"
+            || self.name.starts_with("delete_definition")
             || self.name.starts_with("delete_account")
             || self.name.starts_with("delete_integration")
     }

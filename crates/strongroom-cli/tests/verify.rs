@@ -1,0 +1,59 @@
+//! `verify`: a clean store, and one that is not.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+mod shell;
+
+use std::sync::Arc;
+
+use futures_executor::block_on;
+use shell::Shell;
+use strongroom::store::{KeyRange, ReadBatch, Scan, Store, WriteBatch};
+use strongroom_sled::SledStore;
+
+fn filled() -> Shell {
+    let shell = Shell::with_vault();
+    shell.define("PORT", "integer");
+    shell.ok_with("8080", &["set", "PORT"]);
+    shell
+}
+
+/// Takes the index row away that leads from the value's id to the value.
+fn lose_an_index_row(shell: &Shell) {
+    let store = SledStore::open(shell.path("strongroom-data")).unwrap();
+    let read = ReadBatch { gets: Vec::new(), scans: vec![Scan::new(KeyRange::all(), 100)] };
+    let rows = block_on(store.read(&read)).unwrap().scans.remove(0).rows;
+    let tenant_len = 1 + 24 + 1 + "test".len() + 1;
+    let key = rows.into_iter().map(|(key, _)| key).find(|key| key.as_bytes().get(tenant_len) == Some(&0x21));
+    let mut batch = WriteBatch::default();
+    batch.delete(key.unwrap());
+    block_on(store.commit(Arc::new(batch))).unwrap();
+    block_on(store.close()).unwrap();
+}
+
+#[test]
+fn a_clean_store_is_said_to_be_one() {
+    let shell = filled();
+    assert!(shell.ok(&["verify"]).contains(": 0 findings"));
+    let report = shell.json(&["verify", "--org-only"]);
+    assert_eq!((&report["clean"], &report["findings"]), (&true.into(), &serde_json::json!([])));
+    // Definition, count and value.
+    assert_eq!((&report["keys"][0]["state"], &report["keys"][0]["rows"]), (&"active".into(), &3.into()));
+}
+
+#[test]
+fn findings_are_shown_with_their_place_and_exit_with_5() {
+    let shell = filled();
+    lose_an_index_row(&shell);
+    let ran = shell.run(&["verify"]);
+    assert_eq!(ran.code, 5, "{}", ran.stderr);
+    assert!(ran.stdout.contains("the scoped value of definition"), "{}", ran.stdout);
+    let ran = shell.run(&["verify", "--json"]);
+    assert_eq!(ran.code, 5);
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let finding = &report["findings"][0];
+    assert_eq!((&finding["row"], &finding["cause"]), (&"value".into(), &"not_indexed".into()));
+    assert_eq!((&report["clean"], &report["findings_total"]), (&false.into(), &1.into()));
+    assert_eq!(ran.error()["error"], "key");
+    assert!(!ran.stdout.contains("8080") && !ran.stderr.contains("8080"));
+}

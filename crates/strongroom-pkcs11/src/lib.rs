@@ -1,0 +1,13 @@
+#![doc = include_str!("../README.md")]
+
+mod failure;
+mod key;
+mod link;
+mod options;
+mod provider;
+mod token;
+mod wrapping;
+
+pub use options::{TokenOptions, Wrapping};
+pub use provider::TokenKey;
+pub use token::Token;

@@ -1,0 +1,129 @@
+//! A session with a token: opened when it is needed, and anew when the token lost it.
+
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::error::{Error, RvError};
+use cryptoki::session::{Session, UserType};
+use cryptoki::slot::Slot;
+use cryptoki::types::AuthPin;
+use strongroom::provider::{ProviderError, ProviderErrorKind};
+
+use crate::failure::{failure, is_lost_session};
+use crate::options::{TokenOptions, Wrapping};
+use crate::wrapping;
+
+/// The worker's side of a token. It lives on one thread.
+pub(crate) struct Link {
+    options: TokenOptions,
+    open: Option<Open>,
+}
+
+/// A session that is logged in.
+pub(crate) struct Open {
+    pub(crate) session: Session,
+    /// How new keys wrap.
+    pub(crate) wrapping: Wrapping,
+    /// The token's label and serial number, for people.
+    pub(crate) token: String,
+}
+
+impl Link {
+    pub(crate) fn new(options: TokenOptions) -> Self {
+        Self { options, open: None }
+    }
+
+    /// Does `work` in the session that there is, or in a new one. A session that the token lost did nothing, so the
+    /// work is done once more.
+    pub(crate) fn with<T>(&mut self, work: impl Fn(&Open) -> Result<T, Failed>) -> Result<T, ProviderError> {
+        let first = self.open.is_none();
+        let answer = work(self.open()?);
+        let Err(Failed::Token(error)) = &answer else { return answer.map_err(Failed::into_error) };
+        if !is_lost_session(error) {
+            return answer.map_err(Failed::into_error);
+        }
+        self.open = None;
+        if first {
+            return answer.map_err(Failed::into_error);
+        }
+        work(self.open()?).map_err(Failed::into_error)
+    }
+
+    /// Forgets the session, so that the next work sees the token as it is.
+    pub(crate) fn renew(&mut self) {
+        self.open = None;
+    }
+
+    fn open(&mut self) -> Result<&Open, ProviderError> {
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => connect(&self.options)?,
+        };
+        Ok(self.open.insert(open))
+    }
+}
+
+/// What went wrong with some work: an answer of the token, or what was made of its answers.
+pub(crate) enum Failed {
+    Token(Error),
+    Judged(ProviderError),
+}
+
+impl Failed {
+    fn into_error(self) -> ProviderError {
+        match self {
+            Self::Token(error) => failure(error),
+            Self::Judged(error) => error,
+        }
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Token(error)
+    }
+}
+
+impl From<ProviderError> for Failed {
+    fn from(error: ProviderError) -> Self {
+        Self::Judged(error)
+    }
+}
+
+fn connect(options: &TokenOptions) -> Result<Open, ProviderError> {
+    let library = Pkcs11::new(&options.module).map_err(failure)?;
+    // Once a process, whoever was first.
+    match library.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+        Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
+        Err(error) => return Err(failure(error)),
+    }
+    let (slot, token) = find_token(&library, &options.token_label)?;
+    let wrapping = match options.wrapping {
+        Some(wrapping) => wrapping,
+        None => wrapping::best(&library, slot)?,
+    };
+    let session = library.open_rw_session(slot).map_err(failure)?;
+    let pin = AuthPin::new(options.pin.expose().into());
+    match session.login(UserType::User, Some(&pin)) {
+        Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {}
+        Err(error) => return Err(failure(error)),
+    }
+    Ok(Open { session, wrapping, token })
+}
+
+fn find_token(library: &Pkcs11, label: &str) -> Result<(Slot, String), ProviderError> {
+    let mut found = Vec::new();
+    for slot in library.get_slots_with_initialized_token().map_err(failure)? {
+        let info = library.get_token_info(slot).map_err(failure)?;
+        if info.label().trim_end() == label {
+            found.push((slot, format!("token {label}, serial number {}", info.serial_number().trim_end())));
+        }
+    }
+    match (found.pop(), found.is_empty()) {
+        (Some(only), true) => Ok(only),
+        (Some(_), false) => {
+            Err(ProviderError::new(ProviderErrorKind::Unsupported, "several tokens have this label"))
+        }
+        (None, _) => {
+            Err(ProviderError::new(ProviderErrorKind::Unavailable, "no token with this label is present"))
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! A keyed hash over what leaves a store: the frames of a backup, the rows of a copy.
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::{Digest, Sha256};
+
+use super::kdf::expand;
+
+/// A key that tells what its holder wrote from what anyone else did.
+pub(crate) struct MacKey(Hmac<Sha256>);
+
+/// What a [`MacKey`] gives for some bytes.
+pub(crate) type MacTag = [u8; 32];
+
+/// A hash in the making.
+pub(crate) struct RunningMac(Hmac<Sha256>);
+
+impl MacKey {
+    /// The key that the concatenation of `info` names under `root`.
+    pub(crate) fn derive(root: &[u8; 32], info: &[&[u8]]) -> Self {
+        let key = expand(root, info);
+        Self(Hmac::new_from_slice(&*key).expect("HMAC takes a key of any length"))
+    }
+
+    pub(crate) fn start(&self) -> RunningMac {
+        RunningMac(self.0.clone())
+    }
+}
+
+impl RunningMac {
+    /// Takes in `bytes` as they are: the caller sees to it that they have one reading.
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub(crate) fn finish(self) -> MacTag {
+        self.0.finalize().into_bytes().into()
+    }
+
+    /// Whether `tag` is what these bytes give; compared in constant time.
+    pub(crate) fn is(self, tag: &MacTag) -> bool {
+        self.0.verify_slice(tag).is_ok()
+    }
+}
+
+/// Tells decay from a wrong key: anyone can compute it.
+pub(crate) fn checksum(parts: &[&[u8]]) -> [u8; 8] {
+    let hash = parts.iter().fold(Sha256::new(), Digest::chain_update).finalize();
+    let mut sum = [0; 8];
+    sum.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
+    sum
+}

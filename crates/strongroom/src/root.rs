@@ -1,0 +1,140 @@
+//! The root key in use, and the others that rows may still be under.
+//!
+//! Every batch that seals under the root expects the `store` row, which a new root rewrites: that is the fence of the
+//! root, as the keyring is that of data keys. An engine that learned nothing of a new root is told by it.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::engine::Engine;
+use crate::envelope::{DekId, KeyMaterial, Record, SealingKey};
+use crate::error::{Damage, Error};
+use crate::keyspace::StoreKeys;
+use crate::record::{RowKind, SealedRow};
+use crate::store::{Expect, Revision as RowRevision, WriteBatch};
+use crate::vault::StoreRow;
+
+/// A root key: it derives data keys, and seals keyrings and the rows of the whole store.
+pub(crate) struct Root {
+    pub(crate) bytes: KeyMaterial,
+    pub(crate) key: SealingKey,
+}
+
+impl Root {
+    pub(crate) fn new(bytes: KeyMaterial) -> Self {
+        let key = SealingKey::derive(&bytes);
+        Self { bytes, key }
+    }
+}
+
+/// The root keys that an engine knows, as they were at one point.
+#[derive(Clone)]
+pub(crate) struct Roots {
+    /// Seals what is written.
+    pub(crate) active: Arc<Root>,
+    /// The one before, while a rotation leaves rows under it.
+    pub(crate) retiring: Option<Arc<Root>>,
+    /// One that this engine is about to make active: its batch may land though the answer gets lost.
+    coming: Option<Arc<Root>>,
+    /// The `store` row's revision when it named the active one.
+    row: RowRevision,
+}
+
+impl Roots {
+    pub(crate) fn new(active: Arc<Root>, store_row: &StoreRow) -> Self {
+        let retiring = store_row.sheet.retiring().map(|bytes| Arc::new(Root::new(bytes)));
+        Self { active, retiring, coming: None, row: store_row.row }
+    }
+
+    /// Those of a new vault.
+    pub(crate) fn first(active: Root, row: RowRevision) -> Self {
+        Self { active: Arc::new(active), retiring: None, coming: None, row }
+    }
+
+    /// The same once the `store` row stands at this revision.
+    pub(crate) fn at(self, row: RowRevision) -> Self {
+        Self { row, ..self }
+    }
+
+    /// The root with this id. A row names its key; none is tried.
+    pub(crate) fn find(&self, id: &DekId) -> Option<&Root> {
+        let known = [Some(&self.active), self.retiring.as_ref(), self.coming.as_ref()];
+        known.into_iter().flatten().map(|root| &**root).find(|root| root.key.id() == id)
+    }
+
+    /// What a batch that seals under the active root expects.
+    pub(crate) fn expect_in(&self, batch: &mut WriteBatch) {
+        batch.expect(StoreKeys::store_row(), Expect::Revision(self.row));
+    }
+}
+
+impl fmt::Debug for Roots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Roots").field("active", self.active.key.id()).finish_non_exhaustive()
+    }
+}
+
+/// What an engine knows of root keys, replaced as a whole. No warm verb looks at it.
+#[derive(Debug)]
+pub(crate) struct RootCell(RwLock<Arc<Roots>>);
+
+impl RootCell {
+    pub(crate) fn new(roots: Roots) -> Self {
+        Self(RwLock::new(Arc::new(roots)))
+    }
+
+    pub(crate) fn get(&self) -> Arc<Roots> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn change(&self, change: impl FnOnce(&Roots) -> Roots) {
+        let mut roots = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        *roots = Arc::new(change(&roots));
+    }
+
+    /// A root of this engine's making may soon be active.
+    pub(crate) fn announce(&self, coming: &Arc<Root>) {
+        self.change(|roots| Roots { coming: Some(Arc::clone(coming)), ..roots.clone() });
+    }
+
+    /// The engine itself rewrote the `store` row, and the root stayed.
+    pub(crate) fn moved(&self, row: RowRevision) {
+        self.change(|roots| Roots { row, ..roots.clone() });
+    }
+}
+
+impl Engine {
+    /// Learns from the `store` row which root is active.
+    ///
+    /// # Errors
+    /// [`Error::RootRotated`] when it is one that this engine never had.
+    pub(crate) async fn refresh_roots(&self) -> Result<(), Error> {
+        const ROW: &str = "the sealed `store` row";
+        let row = self.get(StoreKeys::store_row()).await?;
+        let row = row.ok_or_else(|| Error::damaged(ROW, Damage::Missing))?;
+        let sealed =
+            SealedRow::decode(RowKind::Sealed, &row.value).map_err(|error| Error::row(ROW, error))?;
+        let id = Record::parse(sealed.record).map_err(|error| Error::open(ROW, error))?.dek_id();
+        let roots = self.roots.get();
+        let mut named = [Some(&roots.active), roots.coming.as_ref()].into_iter().flatten();
+        let active = named.find(|root| *root.key.id() == id).cloned().ok_or(Error::RootRotated)?;
+        let store_row = StoreRow::open_row(&self.store_id, &active.key, &row)?;
+        self.roots.change(|known| {
+            let coming = known.coming.clone().filter(|root| *root.key.id() != id);
+            Roots { coming, ..Roots::new(active, &store_row) }
+        });
+        Ok(())
+    }
+
+    /// What is behind a row under a root that this engine does not have: another one that was made meanwhile, or
+    /// damage.
+    pub(crate) async fn if_rotated(&self, error: Error) -> Error {
+        if !matches!(error, Error::UnknownKey { .. }) {
+            return error;
+        }
+        match self.refresh_roots().await {
+            Err(rotated @ Error::RootRotated) => rotated,
+            _ => error,
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! A new root key: which slots keep it, and the batch that makes it active.
+
+use std::sync::Arc;
+
+use subtle::ConstantTimeEq as _;
+
+use super::job::KeyJob;
+use super::select::OnUnreadable;
+use crate::engine::{ATTEMPTS_MAX, Engine, Touches};
+use crate::envelope::{DekId, KeyMaterial, Slot, random};
+use crate::error::{Damage, Error};
+use crate::id::DocumentId;
+use crate::keyspace::StoreKeys;
+use crate::model::SlotId;
+use crate::provider::ProviderErrorKind;
+use crate::record::{CursorSheet, RootSheet, TaskSheet};
+use crate::root::Root;
+use crate::store::{Expect, WriteBatch};
+use crate::unlock::Unlock;
+use crate::vault::{Head, SlotRow, StoreRow, Vault, read_head};
+
+/// What becomes of each key slot when the vault gets a new root key.
+#[derive(Debug, Default)]
+pub struct RootRotation {
+    keys: Vec<Unlock>,
+    dropped: Vec<SlotId>,
+    on_unreadable: OnUnreadable,
+}
+
+/// A vault's new root key.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct NewRoot {
+    /// The slots that lead to the new root, in the order of their ids.
+    pub kept: Vec<SlotId>,
+    /// The slots that are gone, in the order of their ids.
+    pub dropped: Vec<SlotId>,
+    /// The public id of the new root.
+    pub root_id: DekId,
+    /// Seals keyrings and jobs anew. Until it is finished the former root is kept, sealed under the new one.
+    pub job: KeyJob,
+}
+
+impl RootRotation {
+    /// No slot yet: each has to be kept or dropped.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Presents the key of a slot that is to be kept, or of several that one key opens.
+    #[must_use]
+    pub fn keep(mut self, key: Unlock) -> Self {
+        self.keys.push(key);
+        self
+    }
+
+    /// Drops a slot: its key does not open the vault any more.
+    #[must_use]
+    pub fn drop_slot(mut self, id: SlotId) -> Self {
+        self.dropped.push(id);
+        self
+    }
+
+    /// What becomes of the former root when keyrings that cannot be opened may need it.
+    #[must_use]
+    pub fn on_unreadable(mut self, then: OnUnreadable) -> Self {
+        self.on_unreadable = then;
+        self
+    }
+}
+
+/// The slots as they were read, and what becomes of each.
+struct Plan<'r> {
+    head: &'r Head,
+    kept: Vec<(&'r SlotRow, &'r Slot, &'r Unlock)>,
+    dropped: Vec<(&'r SlotRow, SlotId)>,
+}
+
+impl Vault {
+    /// Gives the vault a new root key. The key of every slot is presented, or the slot is named as dropped; anything
+    /// else is refused before anything is written.
+    ///
+    /// One batch makes the new root active: it is random, and never sealed under the old one. The answer's job then
+    /// seals every keyring anew and touches no data; readers and writers go on meanwhile, and after a crash any kept
+    /// key opens the vault and [`run_jobs`](Self::run_jobs) goes on. An engine that another process has open has to
+    /// open the vault again: it is told by [`Error::RootRotated`].
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { use strongroom_memory::MemoryStore;
+    /// use strongroom::{RawKey, RootRotation, Unlock, Vault};
+    /// let key = || Unlock::raw_key(RawKey::from_bytes([7; 32])); // of a key file, say
+    /// let vault = Vault::create(MemoryStore::new(), key()).await?;
+    /// let before = vault.root_id();
+    /// let new = vault.rotate_root(RootRotation::new().keep(key())).await?;
+    /// new.job.run().await?;
+    /// assert!(vault.root_id() == new.root_id && new.root_id != before);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::SlotNotPresented`] for a slot that is neither kept nor dropped, [`Error::WrongKey`] for a key that
+    /// opens none, [`Error::SlotNotFound`] for a dropped one that is not there, [`Error::Damaged`] for one that cannot
+    /// be read (drop it), [`Error::LastSlot`] when none would be left; [`Error::RotationUnderway`] before the last
+    /// rotation is finished; [`Error::Provider`], [`Error::KeyDerivation`]; [`Error::RootRotated`] when another engine
+    /// was faster; [`Error::Indeterminate`] and [`Error::Store`].
+    pub async fn rotate_root(&self, rotation: RootRotation) -> Result<NewRoot, Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            if let Some(new) = try_rotate_root(&self.engine, &rotation).await? {
+                return Ok(new);
+            }
+        }
+        Err(Error::Contended(ATTEMPTS_MAX))
+    }
+}
+
+async fn try_rotate_root(engine: &Arc<Engine>, rotation: &RootRotation) -> Result<Option<NewRoot>, Error> {
+    let head = read_head(&*engine.store).await?;
+    let old = Arc::clone(&engine.roots.get().active);
+    let mut store_row = match StoreRow::open(&head, &old.key) {
+        Ok(store_row) => store_row,
+        Err(error) => return Err(engine.if_rotated(error).await),
+    };
+    if store_row.sheet.retiring.is_some() {
+        return Err(Error::RotationUnderway);
+    }
+    let plan = Plan::make(engine, &head, &store_row, &old, rotation).await?;
+
+    let mut bytes = KeyMaterial::default();
+    random::fill(&mut **bytes)?;
+    let root = Arc::new(Root::new(bytes));
+    let now = engine.now();
+    store_row.sheet.turn(&old.bytes, root.key.id(), now);
+    let mut batch = WriteBatch::default();
+    let (mut kept, mut dropped) = (Vec::new(), Vec::new());
+    for (row, slot, key) in &plan.kept {
+        let params = engine.argon2.today_for(key.tag())?;
+        let slot = key.seal_slot(slot.place.next(), &root.bytes, params).await?;
+        store_row.sheet.hold(&slot, now)?;
+        kept.push(SlotId::from_bytes(slot.place.id));
+        let key = StoreKeys::slot(&slot.place.id);
+        batch.expect(key.clone(), Expect::Revision(row.row));
+        batch.put(key, slot.encode());
+    }
+    for (row, id) in &plan.dropped {
+        dropped.push(*id);
+        let key = StoreKeys::slot(id.as_bytes());
+        batch.expect(key.clone(), Expect::Revision(row.row));
+        batch.delete(key);
+    }
+    store_row.put_in(&mut batch, &plan.head.store_id, &root.key)?;
+    let job = KeyJob { engine: Arc::clone(engine), id: DocumentId::generate(&*engine.clock)? };
+    let key = StoreKeys::key_job(&job.id);
+    batch.expect(key.clone(), Expect::Absent);
+    batch.put(key, job.seal_first(&root.key, TaskSheet::Root(RootSheet::first(rotation.on_unreadable)))?);
+
+    engine.roots.announce(&root);
+    if engine.commit(batch, Touches::Data).await?.is_none() {
+        return Ok(None);
+    }
+    engine.refresh_roots().await?;
+    Ok(Some(NewRoot { kept, dropped, root_id: *root.key.id(), job }))
+}
+
+impl<'r> Plan<'r> {
+    /// Finds out what becomes of each slot. Nothing is written, and no slot is left out.
+    async fn make(
+        engine: &Engine,
+        head: &'r Head,
+        store_row: &StoreRow,
+        root: &Root,
+        rotation: &'r RootRotation,
+    ) -> Result<Self, Error> {
+        let mut plan = Plan { head, kept: Vec::new(), dropped: Vec::new() };
+        let mut used = vec![false; rotation.keys.len()];
+        let mut refusal = None;
+        for row in &head.slots {
+            let id = row.id.ok_or_else(|| Error::damaged("the key slot", Damage::Malformed))?;
+            if rotation.dropped.contains(&id) {
+                plan.dropped.push((row, id));
+                continue;
+            }
+            let slot = row.slot.as_ref().map_err(|fault| *fault)?;
+            let opened = opened_by(engine, slot, root, &rotation.keys).await?;
+            if opened.is_some() && store_row.sheet.held(slot).is_none() {
+                return Err(Error::damaged("the key slot", Damage::Inconsistent));
+            }
+            match opened.and_then(|index| Some((index, rotation.keys.get(index)?))) {
+                Some((index, key)) => {
+                    used.iter_mut().skip(index).take(1).for_each(|used| *used = true);
+                    plan.kept.push((row, slot, key));
+                }
+                None => refusal = refusal.or(Some(Error::SlotNotPresented(id))),
+            }
+        }
+        let absent = rotation.dropped.iter().find(|id| !plan.dropped.iter().any(|(_, known)| known == *id));
+        if let Some(id) = absent {
+            return Err(Error::SlotNotFound(*id));
+        }
+        if used.contains(&false) {
+            return Err(Error::WrongKey);
+        }
+        match refusal {
+            Some(refusal) => Err(refusal),
+            None if plan.kept.is_empty() => Err(Error::LastSlot),
+            None => Ok(plan),
+        }
+    }
+}
+
+/// Which of the keys opens the slot.
+async fn opened_by(
+    engine: &Engine,
+    slot: &Slot,
+    root: &Root,
+    keys: &[Unlock],
+) -> Result<Option<usize>, Error> {
+    for (index, key) in keys.iter().enumerate() {
+        match key.open_slot(slot, &engine.argon2).await {
+            Ok(found) if found.as_slice().ct_eq(root.bytes.as_slice()).into() => return Ok(Some(index)),
+            Ok(_) => return Err(Error::damaged("the key slot", Damage::Inconsistent)),
+            Err(Error::WrongKey | Error::NoSuchSlot(_)) => {}
+            Err(Error::Provider(error)) if error.kind() == ProviderErrorKind::NotThisKey => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+impl RootSheet {
+    /// The first walk from the start.
+    pub(super) fn first(then: OnUnreadable) -> Self {
+        Self {
+            on_unreadable: then.sheet(),
+            at: CursorSheet::default(),
+            resealed: 0,
+            failed: 0,
+            first: true,
+            findings: Vec::new(),
+        }
+    }
+}

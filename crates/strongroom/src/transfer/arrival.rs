@@ -1,0 +1,260 @@
+//! A store that is becoming a vault: nobody can open it before its header stands, which is written last.
+//!
+//! A marker row says what is arriving, so that the same copy or restore can go on after a crash and another one is
+//! refused. Every batch expects the marker as this run wrote it: a second run takes over, and the first cannot write.
+
+use std::sync::Arc;
+
+use crate::engine::commit_surely;
+use crate::envelope::{StoreId, random};
+use crate::error::{Damage, Error};
+use crate::keyspace::StoreKeys;
+use crate::record::{decode_transfer, encode_header, encode_transfer};
+use crate::store::{
+    Committed, Expect, Key, KeyRange, Op, READ_OPS_MAX, ReadBatch, Revision, Scan, Store, StoreErrorKind,
+    Versioned, WriteBatch,
+};
+
+/// The target of one copy or restore.
+pub(super) struct Arrival<'s> {
+    pub(super) store: &'s dyn Store,
+    store_id: StoreId,
+    transfer_id: [u8; 16],
+    marker: Revision,
+    /// Whether an earlier run may have written rows.
+    resumed: bool,
+}
+
+/// What brings a vault to a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Purpose {
+    Restore = 1,
+    Copy = 2,
+    /// A copy that was given up: it can never come to its end here.
+    GivenUp = 3,
+    /// A restore under a new store id and new keys.
+    AsNew = 4,
+}
+
+impl Purpose {
+    fn parse(purpose: u8) -> Option<Self> {
+        [Self::Restore, Self::Copy, Self::GivenUp, Self::AsNew]
+            .into_iter()
+            .find(|known| *known as u8 == purpose)
+    }
+}
+
+/// What a marker says, without the number of the run that wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Marker {
+    pub(super) purpose: Purpose,
+    pub(super) store_id: StoreId,
+    pub(super) transfer_id: [u8; 16],
+}
+
+impl Marker {
+    /// What the marker of a store says, if it has one and is no vault yet.
+    pub(super) async fn of(store: &dyn Store) -> Result<Option<Self>, Error> {
+        let gets = vec![StoreKeys::header(), StoreKeys::arrival()];
+        let mut set = store.read(&ReadBatch { gets, scans: Vec::new() }).await?;
+        let found = set.gets.pop().flatten();
+        if set.gets.pop().flatten().is_some() {
+            return Err(Error::AlreadyInitialised);
+        }
+        found.as_ref().map(Self::decode).transpose()
+    }
+
+    /// A run has a number, so that its marker is told from that of an earlier one.
+    fn encode(&self) -> Result<Vec<u8>, Error> {
+        let mut run = [0; 16];
+        random::fill(&mut run)?;
+        let parts: [&[u8]; 4] = [&[self.purpose as u8], &self.store_id, &self.transfer_id, &run];
+        Ok(encode_transfer(&parts.concat()))
+    }
+
+    fn decode(row: &Versioned) -> Result<Self, Error> {
+        const ROW: &str = "the marker of a copy or restore";
+        let bytes = decode_transfer(&row.value).map_err(|error| Error::row(ROW, error))?;
+        Self::parse(bytes).ok_or_else(|| Error::damaged(ROW, Damage::Malformed))
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let (&purpose, rest) = bytes.split_first()?;
+        let purpose = Purpose::parse(purpose)?;
+        let (store_id, rest) = rest.split_first_chunk()?;
+        let (transfer_id, run) = rest.split_first_chunk()?;
+        let marker = Self { purpose, store_id: *store_id, transfer_id: *transfer_id };
+        (run.len() == 16).then_some(marker)
+    }
+}
+
+impl<'s> Arrival<'s> {
+    /// Marks an empty store, or takes over what an earlier run of the same transfer left. A copy goes on under the id
+    /// that its marker has.
+    pub(super) async fn begin(store: &'s dyn Store, wanted: Marker) -> Result<Self, Error> {
+        Self::begin_with(store, wanted, Vec::new()).await
+    }
+
+    /// The same, with rows that are put together with the first marker.
+    pub(super) async fn begin_with(
+        store: &'s dyn Store,
+        wanted: Marker,
+        rows: Vec<(Key, Vec<u8>)>,
+    ) -> Result<Self, Error> {
+        let request = ReadBatch {
+            gets: vec![StoreKeys::header(), StoreKeys::arrival()],
+            scans: vec![Scan::new(KeyRange::all(), 1).keys_only()],
+        };
+        let mut set = store.read(&request).await?;
+        let any_row = set.scans.pop().is_some_and(|page| !page.rows.is_empty());
+        let (found, header) = (set.gets.pop().flatten(), set.gets.pop().flatten());
+        if header.is_some() {
+            return Err(Error::AlreadyInitialised);
+        }
+        let (expect, marker) = match &found {
+            None if any_row => return Err(Error::ForeignStore),
+            None => (Expect::Absent, wanted),
+            Some(row) => (Expect::Revision(row.revision), Marker::decode(row)?),
+        };
+        let same = match wanted.purpose {
+            Purpose::Restore | Purpose::GivenUp | Purpose::AsNew => marker == wanted,
+            Purpose::Copy => marker.purpose == wanted.purpose && marker.store_id == wanted.store_id,
+        };
+        if !same {
+            return Err(Error::Unfinished);
+        }
+        let mut batch = WriteBatch::default();
+        batch.expect(StoreKeys::arrival(), expect);
+        batch.put(StoreKeys::arrival(), marker.encode()?);
+        for (key, row) in rows.into_iter().filter(|_| found.is_none()) {
+            batch.expect(key.clone(), Expect::Absent);
+            batch.put(key, row);
+        }
+        let revision = commit(store, batch).await?.revision;
+        let Marker { store_id, transfer_id, .. } = marker;
+        Ok(Self { store, store_id, transfer_id, marker: revision, resumed: found.is_some() })
+    }
+
+    /// Takes over what a run of this very transfer left.
+    pub(super) async fn take_over(store: &'s dyn Store, wanted: Marker) -> Result<Self, Error> {
+        if Marker::of(store).await? == Some(wanted) {
+            Self::begin(store, wanted).await
+        } else {
+            Err(Error::Unfinished)
+        }
+    }
+
+    pub(super) fn transfer_id(&self) -> &[u8; 16] {
+        &self.transfer_id
+    }
+
+    /// Sees to it that no run can bring the copy to its end any more.
+    pub(super) async fn give_up(&self) -> Result<(), Error> {
+        let Self { store_id, transfer_id, .. } = *self;
+        let marker = Marker { purpose: Purpose::GivenUp, store_id, transfer_id };
+        let mut batch = WriteBatch::default();
+        batch.expect(StoreKeys::arrival(), Expect::Revision(self.marker));
+        batch.put(StoreKeys::arrival(), marker.encode()?);
+        commit(self.store, batch).await.map(drop)
+    }
+
+    pub(super) fn is_resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// Commits a batch of this run.
+    pub(super) async fn commit(&self, mut batch: WriteBatch) -> Result<Committed, Error> {
+        batch.expect(StoreKeys::arrival(), Expect::Revision(self.marker));
+        commit(self.store, batch).await
+    }
+
+    /// Writes rows that are not there yet, in as many batches as the store needs.
+    pub(super) async fn put_new(&self, rows: Vec<(Key, Vec<u8>)>) -> Result<(), Error> {
+        let known = if self.resumed { self.known(&rows).await? } else { Vec::new() };
+        let mut batch = Batches::new(self);
+        for (index, (key, value)) in rows.into_iter().enumerate() {
+            match known.get(index).and_then(Option::as_ref) {
+                Some(row) if row.value == value => {}
+                Some(_) => {
+                    return Err(Error::damaged("a row of the unfinished restore", Damage::Inconsistent));
+                }
+                None => batch.push(Expect::Absent, Op::Put(key, value)).await?,
+            }
+        }
+        batch.flush().await
+    }
+
+    /// Writes the rows that make a vault of the store, and takes the marker away: all at once.
+    pub(super) async fn finish(&self, rows: Vec<(Key, Vec<u8>)>) -> Result<Committed, Error> {
+        let mut batch = WriteBatch::default();
+        let header = (StoreKeys::header(), encode_header(&self.store_id));
+        for (key, row) in [header].into_iter().chain(rows) {
+            batch.expect(key.clone(), Expect::Absent);
+            batch.put(key, row);
+        }
+        batch.expect(StoreKeys::arrival(), Expect::Revision(self.marker));
+        batch.delete(StoreKeys::arrival());
+        commit(self.store, batch).await
+    }
+
+    async fn known(&self, rows: &[(Key, Vec<u8>)]) -> Result<Vec<Option<Versioned>>, Error> {
+        let mut known = Vec::with_capacity(rows.len());
+        for chunk in rows.chunks(READ_OPS_MAX) {
+            let gets = chunk.iter().map(|(key, _)| key.clone()).collect();
+            known.append(&mut self.store.read(&ReadBatch { gets, scans: Vec::new() }).await?.gets);
+        }
+        Ok(known)
+    }
+}
+
+/// Batches within the limits of the target, each of which expects the marker.
+pub(super) struct Batches<'a> {
+    arrival: &'a Arrival<'a>,
+    batch: WriteBatch,
+    bytes_len: usize,
+}
+
+impl<'a> Batches<'a> {
+    pub(super) fn new(arrival: &'a Arrival<'a>) -> Self {
+        Self { arrival, batch: WriteBatch::default(), bytes_len: 0 }
+    }
+
+    /// Adds a write of a row that is as expected.
+    pub(super) async fn push(&mut self, expect: Expect, op: Op) -> Result<(), Error> {
+        let limits = self.arrival.store.capabilities();
+        let bytes_len = match &op {
+            Op::Put(key, value) => key.as_bytes().len() + value.len(),
+            Op::Delete(key) => key.as_bytes().len(),
+        };
+        let full = self.batch.expect.len() + 2 > limits.batch_ops_max.min(BATCH_OPS_MAX)
+            || self.bytes_len + bytes_len > limits.batch_bytes_max / 2;
+        if full {
+            self.flush().await?;
+        }
+        self.bytes_len += bytes_len;
+        self.batch.expect(op.key().clone(), expect);
+        self.batch.ops.push(op);
+        Ok(())
+    }
+
+    /// Commits what was added.
+    pub(super) async fn flush(&mut self) -> Result<(), Error> {
+        if self.batch.ops.is_empty() {
+            return Ok(());
+        }
+        let batch = std::mem::take(&mut self.batch);
+        self.bytes_len = 0;
+        self.arrival.commit(batch).await.map(drop)
+    }
+}
+
+async fn commit(store: &dyn Store, batch: WriteBatch) -> Result<Committed, Error> {
+    commit_surely(store, &Arc::new(batch)).await.map_err(|error| match error {
+        // Nobody but another run of the same transfer writes here.
+        Error::Store(error) if matches!(error.kind(), StoreErrorKind::Conflict { .. }) => Error::Contended(1),
+        error => error,
+    })
+}
+
+const BATCH_OPS_MAX: usize = 1_024;

@@ -1,0 +1,274 @@
+//! `backup`: a vault becomes a file, while it serves.
+
+use std::io::Write;
+
+use super::export::Exporter;
+use super::file::{
+    FileId, FrameKind, FrameWriter, Head, SECTION_HEAD_LEN, TenantEnd, Trailer, mac_key, push_row, start_rows,
+};
+use super::section::{Rows, Section, Walk, changed, read_range};
+use super::{Phase, Progress, Report};
+use crate::engine::Engine;
+use crate::envelope::random;
+use crate::error::{Damage, Error};
+use crate::id::{Environment, OrgId};
+use crate::keyspace::{StoreKeys, TenantKeys};
+use crate::place::parse_tenant;
+use crate::store::{Key, KeyRange, Store, Versioned};
+use crate::vault::Vault;
+
+/// What a backup holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BackupSummary {
+    /// How many rows.
+    pub rows: u64,
+    /// How many orgs, each environment counted alone.
+    pub tenants: u64,
+    /// The length of the file.
+    pub bytes: u64,
+    /// Orgs and environments that were written to all the time: each of their rows is genuine and opens, but not all
+    /// of them stood so at one moment.
+    pub unsettled: Vec<(OrgId, Environment)>,
+}
+
+impl Vault {
+    /// Writes the whole vault to `out`, sealed as it is, while others read and write. The file opens with what opens
+    /// the vault. Each org and environment is a snapshot of one moment, but for those that
+    /// [`BackupSummary::unsettled`] names; memory stays flat. `out` is written to on the thread that polls.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use strongroom_memory::MemoryStore;
+    /// use strongroom::{Backup, RawKey, Unlock, Vault};
+    /// let unlock = || Unlock::raw_key(RawKey::from_bytes([7; 32]));
+    /// let vault = Vault::create(MemoryStore::new(), unlock()).await?;
+    /// let mut file = Vec::new();
+    /// vault.backup(&mut file, |_| ()).await?;
+    /// let backup = Backup::open(std::io::Cursor::new(file), unlock()).await?;
+    /// assert_eq!(backup.store_id(), vault.store_id());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::BackupFile`] when `out` cannot be written; [`Error::Contended`] when keys changed while the backup was
+    /// made, so that it has to be made again; [`Error::Damaged`] for rows that are no vault's; [`Error::Store`].
+    pub async fn backup(
+        &self,
+        out: impl Write + Send,
+        mut progress: impl FnMut(Progress) + Send,
+    ) -> Result<BackupSummary, Error> {
+        let engine = &*self.engine;
+        let mut file_id = FileId::default();
+        random::fill(&mut file_id)?;
+        // One that was left behind by a new root is told, not given a file that nothing opens.
+        engine.refresh_roots().await?;
+        let keys = HeadRows::read(engine).await?;
+        let head = keys.head(engine, file_id);
+        let mac = mac_key(&engine.roots.get().active.bytes, &head.store_id, &file_id);
+        let mut frames = FrameWriter::begin(out, mac, file_id)?;
+        frames.write(FrameKind::Head, &head.encode())?;
+
+        let mut recorder = Recorder::new(&*engine.store, frames, Report::new(&mut progress, None));
+        let mut rest = StoreKeys::tenants();
+        while let Some((org, environment)) = next_tenant(engine, rest.clone()).await? {
+            let tenant = TenantKeys::new(&org, &environment);
+            rest.start = tenant.all().end.unwrap_or_default();
+            recorder.tenant(&tenant, org, environment, &mut Form::AsItIs).await?;
+        }
+        if HeadRows::read(engine).await? != keys {
+            return Err(Error::Contended(1));
+        }
+        recorder.finish()
+    }
+}
+
+/// In what form rows stand in a file.
+pub(super) enum Form {
+    AsItIs,
+    /// Under the keys of the file.
+    Exported(Box<Exporter>),
+}
+
+impl Form {
+    async fn of(&mut self, rows: Rows) -> Result<Vec<(Key, Vec<u8>)>, Error> {
+        match self {
+            Self::AsItIs => Ok(rows.into_iter().map(|(key, row)| (key, row.value)).collect()),
+            Self::Exported(exporter) => exporter.export(rows).await,
+        }
+    }
+}
+
+/// The rows that lead to the root key.
+#[derive(PartialEq, Eq)]
+struct HeadRows {
+    slots: Rows,
+    store_row: Option<Versioned>,
+}
+
+impl HeadRows {
+    async fn read(engine: &Engine) -> Result<Self, Error> {
+        let slots = read_range(&*engine.store, &StoreKeys::slots()).await?;
+        Ok(Self { slots, store_row: engine.get(StoreKeys::store_row()).await? })
+    }
+
+    fn head(&self, engine: &Engine, file_id: FileId) -> Head {
+        Head {
+            file_id,
+            store_id: engine.store_id,
+            created_at: engine.now(),
+            engine: env!("CARGO_PKG_VERSION").to_owned(),
+            slots: self.slots.iter().map(|(_, row)| row.value.clone()).collect(),
+            store_row: self.store_row.as_ref().map(|row| row.value.clone()),
+        }
+    }
+}
+
+/// The org and environment of the first row in `rest`.
+pub(super) async fn next_tenant(
+    engine: &Engine,
+    rest: KeyRange,
+) -> Result<Option<(OrgId, Environment)>, Error> {
+    let page = engine.scan(rest, 1).await?;
+    let Some((key, _)) = page.rows.first() else { return Ok(None) };
+    parse_tenant(key).map(Some).ok_or_else(|| Error::damaged("the key of a row", Damage::Malformed))
+}
+
+/// Writes tenants to a file.
+pub(super) struct Recorder<'r, W> {
+    store: &'r dyn Store,
+    frames: FrameWriter<W>,
+    frames_len: u64,
+    report: Report<'r>,
+    body: Vec<u8>,
+    sections_len: u32,
+    rows: u64,
+    tenants: u64,
+    unsettled: Vec<(OrgId, Environment)>,
+}
+
+/// A section of the tenant that is being recorded.
+struct Recorded {
+    section: Section,
+    number: u32,
+    version: u32,
+    rows_len: u64,
+    holds_keys: bool,
+}
+
+impl<'r, W: Write + Send> Recorder<'r, W> {
+    pub(super) fn new(store: &'r dyn Store, frames: FrameWriter<W>, report: Report<'r>) -> Self {
+        let body = Vec::with_capacity(FRAME_LEN);
+        let unsettled = Vec::new();
+        // The head is a frame too.
+        let frames_len = 1;
+        Self { store, frames, frames_len, report, body, sections_len: 0, rows: 0, tenants: 0, unsettled }
+    }
+
+    /// Writes one tenant, in the form that `form` gives its rows.
+    pub(super) async fn tenant(
+        &mut self,
+        keys: &TenantKeys,
+        org: OrgId,
+        environment: Environment,
+        form: &mut Form,
+    ) -> Result<(), Error> {
+        self.report.enter(Phase::Rows);
+        let mut sections = Vec::new();
+        let keyrings = keys.keyrings();
+        let rest = KeyRange { start: keyrings.end.clone().unwrap_or_default(), end: keys.all().end };
+        for (range, holds_keys) in [(keys.jobs(), false), (keyrings, true), (rest, false)] {
+            let mut walk = Walk::new(self.store, range);
+            while let Some((section, rows)) = walk.next().await? {
+                let number = self.sections_len;
+                self.sections_len += 1;
+                let mut recorded = Recorded { section, number, version: 0, rows_len: 0, holds_keys };
+                self.write_section(&mut recorded, rows, form).await?;
+                sections.push(recorded);
+            }
+        }
+        let settled = self.settle(&mut sections, form).await?;
+        let end = TenantEnd { org, environment, settled };
+        self.write_frame(FrameKind::TenantEnd, &end.encode())?;
+        self.tenants += 1;
+        if !settled {
+            self.unsettled.push((end.org, end.environment));
+        }
+        Ok(())
+    }
+
+    /// Reads again what changed, until nothing has twice in a row: then all rows stood as recorded at one moment
+    /// between the two looks. A tenant that is written to all the time is given up on after [`PASSES_MAX`] passes, but
+    /// not before its keyrings were still for two: so every recorded row opens under a recorded key.
+    async fn settle(&mut self, sections: &mut [Recorded], form: &mut Form) -> Result<bool, Error> {
+        let (mut still, mut keys_still) = (0, 0);
+        for pass in 0..KEY_PASSES_MAX {
+            let looked_at: Vec<_> = sections.iter().map(|recorded| recorded.section.clone()).collect();
+            let changed = changed(self.store, &looked_at).await?;
+            let holds_keys = |index: &usize| sections.get(*index).is_some_and(|recorded| recorded.holds_keys);
+            still = if changed.is_empty() { still + 1 } else { 0 };
+            keys_still = if changed.iter().any(holds_keys) { 0 } else { keys_still + 1 };
+            if still == STILL_PASSES {
+                return Ok(true);
+            }
+            if pass >= PASSES_MAX && keys_still >= STILL_PASSES {
+                return Ok(false);
+            }
+            for index in changed {
+                let Some(recorded) = sections.get_mut(index) else { continue };
+                let rows = recorded.section.read(self.store).await?;
+                recorded.version += 1;
+                self.report.enter(Phase::Changes);
+                self.write_section(recorded, rows, form).await?;
+            }
+        }
+        Err(Error::Contended(KEY_PASSES_MAX))
+    }
+
+    /// Writes the rows of a section; of a later version even when there are none left.
+    async fn write_section(
+        &mut self,
+        recorded: &mut Recorded,
+        rows: Rows,
+        form: &mut Form,
+    ) -> Result<(), Error> {
+        let rows = form.of(rows).await?;
+        self.rows = self.rows - recorded.rows_len + rows.len() as u64;
+        recorded.rows_len = rows.len() as u64;
+        let mut body = std::mem::take(&mut self.body);
+        start_rows(&mut body, recorded.number, recorded.version);
+        for (key, row) in &rows {
+            push_row(&mut body, key.as_bytes(), row);
+            if body.len() >= FRAME_LEN {
+                self.write_frame(FrameKind::Rows, &body)?;
+                start_rows(&mut body, recorded.number, recorded.version);
+            }
+        }
+        if body.len() > SECTION_HEAD_LEN || recorded.version > 0 {
+            self.write_frame(FrameKind::Rows, &body)?;
+        }
+        self.body = body;
+        self.report.advance(rows.len());
+        Ok(())
+    }
+
+    fn write_frame(&mut self, kind: FrameKind, body: &[u8]) -> Result<(), Error> {
+        self.frames_len += 1;
+        self.frames.write(kind, body)
+    }
+
+    pub(super) fn finish(mut self) -> Result<BackupSummary, Error> {
+        let trailer = Trailer { frames: self.frames_len, rows: self.rows };
+        self.frames.write(FrameKind::Trailer, &trailer.encode())?;
+        let bytes = self.frames.finish()?;
+        Ok(BackupSummary { rows: self.rows, tenants: self.tenants, bytes, unsettled: self.unsettled })
+    }
+}
+
+/// A frame is written once it has this length.
+const FRAME_LEN: usize = 256 << 10;
+/// How many looks in a row must find nothing changed.
+const STILL_PASSES: u32 = 2;
+/// How often changes are read again before a tenant counts as written to all the time.
+const PASSES_MAX: u32 = 16;
+const KEY_PASSES_MAX: u32 = 64;

@@ -1,0 +1,73 @@
+//! Whole vaults and orgs on their way: to a file, from a file, to another store.
+//!
+//! A store is read in sections of a few hundred rows, so that memory stays flat, and each section is remembered by a
+//! fingerprint of its keys and revisions. What changed meanwhile is found by reading keys alone, and read again.
+
+mod arrival;
+mod backup;
+mod copy;
+mod export;
+mod file;
+mod import;
+mod landing;
+mod open;
+mod reseal;
+mod restore;
+mod retire;
+mod section;
+
+pub use backup::BackupSummary;
+pub use copy::CopySummary;
+pub use import::RestoreSummary;
+pub use open::Backup;
+
+/// How far a backup, restore or copy has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// What is being done.
+    pub phase: Phase,
+    /// How many rows this phase has seen.
+    pub rows: u64,
+    /// How many there are, where that is known.
+    pub rows_total: Option<u64>,
+}
+
+/// What a backup, restore or copy is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Rows are read and written for the first time.
+    Rows,
+    /// Rows that changed meanwhile are read and written again.
+    Changes,
+    /// What was written is checked.
+    Check,
+}
+
+/// Tells a caller how far it is.
+struct Report<'r> {
+    tell: &'r mut (dyn FnMut(Progress) + Send),
+    phase: Phase,
+    rows: u64,
+    rows_total: Option<u64>,
+}
+
+impl<'r> Report<'r> {
+    fn new(tell: &'r mut (dyn FnMut(Progress) + Send), rows_total: Option<u64>) -> Self {
+        Self { tell, phase: Phase::Rows, rows: 0, rows_total }
+    }
+
+    /// Goes over to `phase`, and counts anew where it is another one.
+    fn enter(&mut self, phase: Phase) {
+        if self.phase != phase {
+            self.phase = phase;
+            self.rows = 0;
+        }
+    }
+
+    fn advance(&mut self, rows: usize) {
+        self.rows += rows as u64;
+        (self.tell)(Progress { phase: self.phase, rows: self.rows, rows_total: self.rows_total });
+    }
+}

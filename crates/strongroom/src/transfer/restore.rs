@@ -1,0 +1,62 @@
+//! `restore`: a file becomes a vault again.
+
+use std::io::{Read, Seek};
+
+use super::arrival::{Arrival, Marker, Purpose};
+use super::file::RowsFrame;
+use super::open::{Backup, Step};
+use super::{Progress, Report};
+use crate::envelope::Slot;
+use crate::error::{BackupFault, Error};
+use crate::gate::Gate;
+use crate::keyspace::StoreKeys;
+use crate::store::{Key, Store};
+use crate::vault::Vault;
+
+impl<R: Read + Seek + Send> Backup<R> {
+    /// Brings the vault back into an empty store, with its id and its keys. **The original must be gone for good**: of
+    /// two live vaults with one id, a hostile backend can pass the rows of one off as those of the other. For a second
+    /// vault beside the first there is [`restore_as_new`](Self::restore_as_new).
+    ///
+    /// Nobody can open the store before all of it is there. A restore that was cut short goes on when the same file is
+    /// restored into the same store again.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyInitialised`] and [`Error::ForeignStore`] for a store that is not empty, [`Error::Unfinished`]
+    /// where another restore or copy was cut short; [`Error::BadBackup`] for a file of one org, and one that changed
+    /// since it was opened; [`Error::Store`].
+    pub async fn replace_original(
+        mut self,
+        store: impl Store,
+        mut progress: impl FnMut(Progress) + Send,
+    ) -> Result<Vault, Error> {
+        let Some(store_row) = self.head.store_row.clone() else {
+            return Err(Error::BadBackup(BackupFault::OneOrg));
+        };
+        let mut report = Report::new(&mut progress, Some(self.rows));
+        let store_id = self.head.store_id;
+        let marker = Marker { purpose: Purpose::Restore, store_id, transfer_id: self.head.file_id };
+        let arrival = Arrival::begin(&store, marker).await?;
+        let mut pass = self.pass()?;
+        loop {
+            let frame = match pass.next()? {
+                Step::Rows(frame) => frame,
+                Step::TenantEnd(_) => continue,
+                Step::End => break,
+            };
+            let rows = RowsFrame::decode(&frame.body)?.rows();
+            let rows: Vec<_> = rows.map(|(key, value)| (Key::from(key), value.to_vec())).collect();
+            let rows_len = rows.len();
+            arrival.put_new(rows).await?;
+            report.advance(rows_len);
+        }
+        let mut head_rows = vec![(StoreKeys::store_row(), store_row)];
+        for row in std::mem::take(&mut self.head.slots) {
+            let slot = Slot::decode(&row).map_err(|error| Error::row("the key slot", error))?;
+            head_rows.push((StoreKeys::slot(&slot.place.id), row));
+        }
+        let revision = arrival.finish(head_rows).await?.revision;
+        let gate = Gate::of_header(revision, None);
+        Ok(self.options.assemble(store, store_id, self.roots.at(revision), gate))
+    }
+}

@@ -1,0 +1,82 @@
+//! The fence of a copy: the source takes no more writes, of nobody, and still reads.
+
+use std::sync::Arc;
+
+use crate::engine::{ATTEMPTS_MAX, Engine, commit_surely};
+use crate::envelope::random;
+use crate::error::{Damage, Error};
+use crate::gate::read_gate;
+use crate::keyspace::StoreKeys;
+use crate::record::{decode_transfer, encode_transfer};
+use crate::store::{Expect, Op, Revision, StoreErrorKind, Versioned, WriteBatch};
+
+/// That a store is retired, as this run noted it. A later run that takes over notes it anew.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Retirement {
+    revision: Revision,
+}
+
+/// In favour of which copy a store is retired.
+pub(super) fn retired_for(row: &Versioned) -> Result<[u8; 16], Error> {
+    const ROW: &str = "the note that the vault moved";
+    let bytes = decode_transfer(&row.value).map_err(|error| Error::row(ROW, error))?;
+    let (copy_id, run) = bytes.split_first_chunk().ok_or_else(|| Error::damaged(ROW, Damage::Malformed))?;
+    if run.len() == 16 { Ok(*copy_id) } else { Err(Error::damaged(ROW, Damage::Malformed)) }
+}
+
+/// Retires the store in favour of a copy. Every batch of every engine expects the header at the revision that it had
+/// until now, so none lands from here on.
+pub(super) async fn retire(engine: &Engine, copy_id: &[u8; 16]) -> Result<Retirement, Error> {
+    let mut run = [0; 16];
+    random::fill(&mut run)?;
+    let note = encode_transfer(&[*copy_id, run].concat());
+    for _ in 0..ATTEMPTS_MAX {
+        let (header, retired) = read_gate(&*engine.store).await?;
+        let header = header.ok_or(Error::NotInitialised)?;
+        let mut batch = WriteBatch::default();
+        batch.put(StoreKeys::retired(), note.clone());
+        match retired {
+            Some(row) if retired_for(&row)? == *copy_id => {
+                batch.expect(StoreKeys::retired(), Expect::Revision(row.revision));
+            }
+            Some(_) => return Err(Error::Retired),
+            None => {
+                batch.expect(StoreKeys::retired(), Expect::Absent);
+                batch.expect(StoreKeys::header(), Expect::Revision(header.revision));
+                batch.put(StoreKeys::header(), header.value);
+            }
+        }
+        if let Some(revision) = commit_unless_changed(engine, batch).await? {
+            return Ok(Retirement { revision });
+        }
+    }
+    Err(Error::Contended(ATTEMPTS_MAX))
+}
+
+/// Lets the store take writes again, unless another run has retired it since.
+pub(super) async fn reinstate(engine: &Engine, retirement: Retirement) -> Result<(), Error> {
+    let (header, _) = read_gate(&*engine.store).await?;
+    let header = header.ok_or(Error::NotInitialised)?;
+    let mut batch = WriteBatch::default();
+    batch.expect(StoreKeys::retired(), Expect::Revision(retirement.revision));
+    batch.ops.push(Op::Delete(StoreKeys::retired()));
+    // Anew once more: who opened the vault while it was retired has the revision of the fence.
+    batch.put(StoreKeys::header(), header.value);
+    match commit_unless_changed(engine, batch).await? {
+        Some(_) => Ok(()),
+        None => Err(Error::Contended(1)),
+    }
+}
+
+/// The revision of what was put; `None` where another run was faster.
+async fn commit_unless_changed(engine: &Engine, batch: WriteBatch) -> Result<Option<Revision>, Error> {
+    match commit_surely(&*engine.store, &Arc::new(batch)).await {
+        Ok(committed) => Ok(Some(committed.revision)),
+        Err(Error::Store(error))
+            if matches!(error.kind(), StoreErrorKind::Conflict { .. } | StoreErrorKind::Contention) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}

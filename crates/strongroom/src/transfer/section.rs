@@ -1,0 +1,100 @@
+//! A store, read section by section, and which sections changed since.
+
+use std::hash::{BuildHasher as _, Hasher as _};
+
+use foldhash::quality::FixedState;
+
+use crate::error::Error;
+use crate::store::{Key, KeyRange, ReadBatch, Revision, Scan, Store, Versioned};
+
+/// A range of a store as it was last read.
+#[derive(Debug, Clone)]
+pub(super) struct Section {
+    pub(super) range: KeyRange,
+    /// A fingerprint of its keys and revisions. A revision never comes back, so equal prints mean equal rows.
+    print: u64,
+    rows_len: usize,
+}
+
+/// The rows of a section, in key order.
+pub(super) type Rows = Vec<(Key, Versioned)>;
+
+/// A first walk over a range, which cuts it into sections.
+pub(super) struct Walk<'s> {
+    store: &'s dyn Store,
+    rest: Option<KeyRange>,
+}
+
+impl<'s> Walk<'s> {
+    pub(super) fn new(store: &'s dyn Store, range: KeyRange) -> Self {
+        Self { store, rest: Some(range) }
+    }
+
+    /// The next section; together they cover the range without a gap.
+    pub(super) async fn next(&mut self) -> Result<Option<(Section, Rows)>, Error> {
+        let Some(rest) = self.rest.take() else { return Ok(None) };
+        let request = ReadBatch { gets: Vec::new(), scans: vec![Scan::new(rest.clone(), SECTION_ROWS)] };
+        let page = self.store.read(&request).await?.scans.pop().unwrap_or_default();
+        let mut range = rest.clone();
+        if let (true, Some((last, _))) = (page.more, page.rows.last()) {
+            let after = rest.after(last.as_bytes());
+            range.end = Some(after.start.clone());
+            self.rest = Some(after);
+        }
+        Ok(Some((Section { range, print: print_of(&page.rows), rows_len: page.rows.len() }, page.rows)))
+    }
+}
+
+impl Section {
+    /// Reads the section again, whatever it has grown to.
+    pub(super) async fn read(&mut self, store: &dyn Store) -> Result<Rows, Error> {
+        let rows = read_range(store, &self.range).await?;
+        self.print = print_of(&rows);
+        self.rows_len = rows.len();
+        Ok(rows)
+    }
+}
+
+/// All rows of a range that is known to be short.
+pub(super) async fn read_range(store: &dyn Store, range: &KeyRange) -> Result<Rows, Error> {
+    let mut walk = Walk::new(store, range.clone());
+    let mut rows = Rows::new();
+    while let Some((_, mut more)) = walk.next().await? {
+        rows.append(&mut more);
+    }
+    Ok(rows)
+}
+
+/// Which of `sections` do not stand as they were read, by their index. Reads keys alone, many sections at once.
+pub(super) async fn changed(store: &dyn Store, sections: &[Section]) -> Result<Vec<usize>, Error> {
+    let mut changed = Vec::new();
+    for (chunk_no, chunk) in sections.chunks(SECTIONS_A_READ).enumerate() {
+        // One row more than there was tells that there are more.
+        let scan = |section: &Section| Scan::new(section.range.clone(), section.rows_len + 1).keys_only();
+        let request = ReadBatch { gets: Vec::new(), scans: chunk.iter().map(scan).collect() };
+        let pages = store.read(&request).await?.scans;
+        let first = chunk_no * SECTIONS_A_READ;
+        for (index, section) in chunk.iter().enumerate() {
+            let page = pages.get(index);
+            if page.is_none_or(|page| page.more || print_of(&page.rows) != section.print) {
+                changed.push(first + index);
+            }
+        }
+    }
+    Ok(changed)
+}
+
+fn print_of(rows: &[(Key, Versioned)]) -> u64 {
+    // The same in every process is no harm: a store that wants to hide a change need not answer it at all.
+    let mut hasher = FixedState::default().build_hasher();
+    for (key, Versioned { revision: Revision(revision), .. }) in rows {
+        hasher.write_usize(key.as_bytes().len());
+        hasher.write(key.as_bytes());
+        hasher.write_u64(*revision);
+    }
+    hasher.finish()
+}
+
+/// Rows of one section when it is first read; a page ends before by its bytes.
+const SECTION_ROWS: usize = 512;
+const SECTIONS_A_READ: usize = 32;
