@@ -112,9 +112,10 @@ impl From<io::Error> for Failure {
 
 fn exit_of(error: &Error) -> Exit {
     match error {
-        Error::DefinitionNotFound(_) | Error::AccountNotFound(_) | Error::IntegrationNotFound { .. } => {
-            Exit::NotFound
-        }
+        Error::DefinitionNotFound(_)
+        | Error::AccountNotFound(_)
+        | Error::IntegrationNotFound { .. }
+        | Error::OrgNotFound(_) => Exit::NotFound,
         Error::WrongKey
         | Error::NoSuchSlot(_)
         | Error::InvalidKey
@@ -122,6 +123,7 @@ fn exit_of(error: &Error) -> Exit {
         | Error::UnexpectedVault
         | Error::UnknownVersion { .. }
         | Error::UnknownKey { .. }
+        | Error::BadBackup(_)
         | Error::Damaged { .. } => Exit::Key,
         Error::Store(store) if store.kind() == StoreErrorKind::Corrupt => Exit::Key,
         Error::Store(_)
@@ -129,8 +131,12 @@ fn exit_of(error: &Error) -> Exit {
         | Error::Indeterminate(_)
         | Error::NotInitialised
         | Error::AlreadyInitialised
+        | Error::Retired
+        | Error::Unfinished
+        | Error::CopyDiffers
+        | Error::OrgNotEmpty(_)
         | Error::ForeignStore => Exit::Store,
-        Error::Random | Error::KeyDerivationThread => Exit::Other,
+        Error::Random | Error::KeyDerivationThread | Error::BackupFile(_) => Exit::Other,
         _ => Exit::Invalid,
     }
 }
@@ -150,6 +156,9 @@ fn next_of(error: &Error) -> Option<&'static str> {
         Error::NoSuchSlot(_) => "give the key with --root-key-file, or the passphrase with --passphrase-file",
         Error::NotInitialised => "`strongroom init` makes a vault",
         Error::AlreadyInitialised => "use it as it is, or name another place with --store",
+        Error::BadBackup(_) => "nothing was written; take another copy of the file, or another backup",
+        Error::Retired => "use the store that it was moved to; this one can still be read",
+        Error::Unfinished => "run the same `restore` or `migrate` again, or name another place",
         Error::ForeignStore => "name another place with --store",
         Error::Store(store) => match store.kind() {
             StoreErrorKind::Unavailable => "wait for the other process, or name another place with --store",
