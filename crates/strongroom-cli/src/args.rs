@@ -12,6 +12,7 @@ use strongroom::{
 };
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::commands::backup::Restore;
 use crate::commands::define::Define;
 use crate::commands::import::Import;
 use crate::config::KeySource;
@@ -155,6 +156,22 @@ pub(crate) enum Command {
         /// Only the org and environment of --org and --environment
         #[arg(long)]
         org_only: bool,
+    },
+    /// Write the whole vault to one file, sealed as it is; with --org, one org under a key of its own
+    Backup {
+        /// A file that does not exist yet
+        file: PathBuf,
+        /// The key of the backup of one org; it is made if it is not there [default: FILE.key]
+        #[arg(long, value_name = "KEY")]
+        backup_key_file: Option<PathBuf>,
+    },
+    /// Restore a backup: as it was, as a new vault, or with --org one org into the vault that is there
+    Restore(Restore),
+    /// Move the vault to another store; this one takes no more writes then
+    Migrate {
+        /// Where to: `redb:PATH`, `sled:PATH`, or a PATH
+        #[arg(long, value_name = "SPEC")]
+        to: String,
     },
     /// API keys of the environment, with which clients call the server
     #[command(subcommand)]
