@@ -38,8 +38,9 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<ExitCode, Failure> {
     }
     match args.command {
         Command::Init { ask_passphrase } => block_on(init::run(&config, ask_passphrase, output))?,
-        Command::Serve { listen, log } => {
+        Command::Serve { listen, log, limits } => {
             config.listen = listen.unwrap_or(config.listen);
+            config.limits = limits.or(config.limits);
             serve::run(&config, log, output)?;
         }
         Command::Run { path, clear_env, command } => {
