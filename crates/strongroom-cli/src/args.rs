@@ -16,6 +16,7 @@ use crate::commands::backup::Restore;
 use crate::commands::define::Define;
 use crate::commands::import::Import;
 use crate::config::KeySource;
+use crate::limits::LimitSettings;
 
 /// Variables and credentials, sealed against their own store.
 #[derive(Debug, Parser)]
@@ -190,6 +191,8 @@ pub(crate) enum Command {
         /// Turn off core dumps and debuggers for this process, which holds keys
         #[arg(long)]
         no_core_dumps: bool,
+        #[command(flatten)]
+        limits: Box<LimitSettings>,
     },
     /// Print the completions of a shell
     Completions { shell: clap_complete::Shell },
@@ -378,7 +381,8 @@ Secrets are read from standard input, a hidden prompt or a file, never from argu
 
 A setting is taken from its option, else from the environment (STRONGROOM_STORE, STRONGROOM_ROOT_KEY_FILE,
 STRONGROOM_PASSPHRASE_FILE, STRONGROOM_URL, STRONGROOM_API_KEY_FILE, STRONGROOM_ORG, STRONGROOM_ENVIRONMENT,
-STRONGROOM_LISTEN, STRONGROOM_CONFIG), else from the configuration file (the same names in lower case).
+STRONGROOM_LISTEN, STRONGROOM_CONFIG), else from the configuration file (the same names in lower case). The limits
+of `serve` have the names of its options (STRONGROOM_RATE_LIMIT and so on); in the file they stand in a table [limits].
 
 Exit codes: 0 done, 1 anything else, 2 usage, 3 not found, 4 invalid value, 5 wrong key or damaged data,
 6 the store failed or cannot be used. `run` passes on the code of its command; 126 and 127 say that it could not

@@ -44,8 +44,9 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<ExitCode, Failure> {
     }
     match args.command {
         Command::Init { ask_passphrase } => block_on(init::run(&config, ask_passphrase, output))?,
-        Command::Serve { listen, log, no_core_dumps } => {
+        Command::Serve { listen, log, no_core_dumps, limits } => {
             config.listen = listen.unwrap_or(config.listen);
+            config.limits = limits.or(&config.limits);
             if no_core_dumps {
                 serve::no_core_dumps()?;
             }
