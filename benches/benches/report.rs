@@ -5,7 +5,7 @@ use strongroom_benches::{Work, envelope, formats, growth, keys, memory, report, 
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     report::head();
-    for (part, works) in PARTS.iter().copied() {
+    for (part, works) in PARTS {
         if asked.is_empty() || asked.iter().any(|name| name == part) {
             for work in works() {
                 report::line(work);
@@ -16,15 +16,13 @@ fn main() {
 
 type Part = (&'static str, fn() -> Vec<Work>);
 
-const PARTS: &[Part] = &[
+const PARTS: [Part; 8] = [
     ("envelope", envelope::works),
     ("formats", formats::works),
     ("keys", keys::works),
     ("memory", memory::works),
     ("threads", threads::works),
     ("sled", sled::works),
-    #[cfg(feature = "sql")]
-    ("sql", strongroom_benches::sql::works),
     ("growth-memory", growth::on_memory),
     ("growth-sled", growth::on_sled),
 ];

@@ -13,8 +13,6 @@ pub mod raw;
 pub mod report;
 pub mod run;
 pub mod sled;
-#[cfg(feature = "sql")]
-pub mod sql;
 pub mod threads;
 pub mod vault;
 mod writes;
