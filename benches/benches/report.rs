@@ -5,7 +5,7 @@ use strongroom_benches::{Work, embedded, envelope, formats, growth, keys, memory
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     report::head();
-    for (part, works) in PARTS.iter().copied() {
+    for (part, works) in PARTS {
         if asked.is_empty() || asked.iter().any(|name| name == part) {
             for work in works() {
                 report::line(work);
@@ -16,7 +16,7 @@ fn main() {
 
 type Part = (&'static str, fn() -> Vec<Work>);
 
-const PARTS: &[Part] = &[
+const PARTS: [Part; 10] = [
     ("envelope", envelope::works),
     ("formats", formats::works),
     ("keys", keys::works),
@@ -24,8 +24,6 @@ const PARTS: &[Part] = &[
     ("threads", threads::works),
     ("redb", embedded::on_redb),
     ("sled", embedded::on_sled),
-    #[cfg(feature = "sql")]
-    ("sql", strongroom_benches::sql::works),
     ("growth-memory", growth::on_memory),
     ("growth-redb", growth::on_redb),
     ("growth-sled", growth::on_sled),

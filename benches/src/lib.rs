@@ -14,8 +14,6 @@ pub mod population;
 pub mod raw;
 pub mod report;
 pub mod run;
-#[cfg(feature = "sql")]
-pub mod sql;
 pub mod threads;
 pub mod vault;
 mod writes;

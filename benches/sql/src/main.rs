@@ -9,20 +9,25 @@ use std::hint::black_box;
 
 use rusqlite::{Connection, params};
 use strongroom::Store;
+use strongroom_benches::memory::{asked, resolves, resolves_all};
+use strongroom_benches::population::{Place, Population, Request, VALUE};
+use strongroom_benches::raw::Cipher;
+use strongroom_benches::vault::Filled;
+use strongroom_benches::{Run, Work, report};
 use strongroom_memory::MemoryStore;
 use strongroom_redb::RedbStore;
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
-use crate::memory::{asked, resolves, resolves_all};
-use crate::population::{Place, Population, Request, VALUE};
-use crate::raw::Cipher;
-use crate::vault::Filled;
-use crate::{Run, Work};
+fn main() {
+    report::head();
+    for work in works() {
+        report::line(work);
+    }
+}
 
 /// Resolve of one and of 50, memory and redb, beside each of the two.
-#[must_use]
-pub fn works() -> Vec<Work> {
+fn works() -> Vec<Work> {
     let population = Population::of_values(100_000);
     let mut works = beside("memory", &Filled::new(MemoryStore::new(), population), [0.5, 1.2], [None, None]);
     let redb = RedbStore::temporary().expect("there is room for temporary files");
