@@ -53,11 +53,7 @@ pub(crate) async fn commit(client: &Client, batch: &WriteBatch) -> Result<Commit
     plan.judge(batch, &revisions(&locked)?, put)
 }
 
-async fn lock(
-    client: &Client,
-    statement: Option<&Statement>,
-    keys: &[Bytes<'_>],
-) -> Result<Vec<Row>, Error> {
+async fn lock(client: &Client, statement: Option<&Statement>, keys: &[Bytes<'_>]) -> Result<Vec<Row>, Error> {
     match statement {
         Some(statement) => client.query(statement, &[&keys]).await,
         None => Ok(Vec::new()),

@@ -1,6 +1,11 @@
 //! A server for the tests of one binary, started by `scripts/postgres` and gone with the process.
 
-#![allow(clippy::unwrap_used, clippy::panic, dead_code, reason = "a test that cannot go on fails; not every one needs all")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    dead_code,
+    reason = "a test that cannot go on fails; not every one needs all"
+)]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -60,17 +65,22 @@ impl Cluster {
     /// The name of a new, empty database.
     pub(crate) fn database(&self) -> String {
         let name = format!("d{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        let sql = format!("CREATE DATABASE {name} STRATEGY file_copy");
-        let address = format!("host={} user=strongroom dbname=postgres", self.socket_dir().display());
+        self.run("postgres", &format!("CREATE DATABASE {name} STRATEGY file_copy"));
+        name
+    }
+
+    /// Runs a statement of the test's own.
+    pub(crate) fn run(&self, database: &str, sql: &str) {
+        let address = format!("host={} user=strongroom dbname={database}", self.socket_dir().display());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let (client, connection) = tokio_postgres::connect(&address, tokio_postgres::NoTls).await.unwrap();
+            let (client, connection) =
+                tokio_postgres::connect(&address, tokio_postgres::NoTls).await.unwrap();
             let connection = tokio::spawn(connection);
-            client.batch_execute(&sql).await.unwrap();
+            client.batch_execute(sql).await.unwrap();
             drop(client);
             connection.await.unwrap().unwrap();
         });
-        name
     }
 
     pub(crate) fn options(&self, database: &str) -> PostgresOptions {
