@@ -34,7 +34,14 @@ pub(crate) fn for_new_vault(config: &Config, output: &Output) -> Result<Unlock, 
         Some(source) => return read(source, output),
         None => config.default_key_file(),
     };
-    let Some(file) = file else { return Ok(Unlock::raw_key(RawKey::generate()?)) };
+    let Some(file) = file else {
+        if config.store.is_kept() {
+            return Err(Failure::usage("nothing was named that the new vault is to be opened with")
+                .next("give --root-key-file, which is made if it is not there, or --passphrase-file"));
+        }
+        // A store that is gone with the process needs a key for no longer.
+        return Ok(Unlock::raw_key(RawKey::generate()?));
+    };
     read_or_make(file, output)
 }
 

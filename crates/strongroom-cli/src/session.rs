@@ -28,7 +28,7 @@ pub(crate) enum Opened {
 impl Session {
     /// Opens the vault that is there. A store that is gone with the process gets a new one each time.
     pub(crate) async fn open(config: &Config, output: &Output) -> Result<Self, Failure> {
-        if config.store.path().is_none() {
+        if !config.store.is_kept() {
             return Self::create(config, || keys::for_new_vault(config, output)).await;
         }
         let store = config.store.open_existing()?;
