@@ -80,12 +80,14 @@ fn resolve_all(name: &str, filled: &Filled<MemoryStore>, requests: &[Request]) -
 }
 
 /// `requests` in the engine's terms.
-pub(crate) fn asked<S: strongroom::Store>(filled: &Filled<S>, requests: &[Request]) -> Vec<Asked> {
+#[must_use]
+pub fn asked<S: strongroom::Store>(filled: &Filled<S>, requests: &[Request]) -> Vec<Asked> {
     requests.iter().map(|request| filled.ask(request)).collect()
 }
 
 /// Resolves one definition after another, with every cache warm.
-pub(crate) fn resolves(asked: Vec<Asked>) -> Run {
+#[must_use]
+pub fn resolves(asked: Vec<Asked>) -> Run {
     let mut next = 0;
     block_on(async {
         for Asked { org, path, name } in &asked {
@@ -104,7 +106,8 @@ pub(crate) fn resolves(asked: Vec<Asked>) -> Run {
 }
 
 /// Resolves everything that one run after another sees, with every cache warm.
-pub(crate) fn resolves_all(asked: Vec<Asked>) -> Run {
+#[must_use]
+pub fn resolves_all(asked: Vec<Asked>) -> Run {
     let mut next = 0;
     block_on(async {
         for Asked { org, path, .. } in &asked {

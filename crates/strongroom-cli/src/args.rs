@@ -12,9 +12,11 @@ use strongroom::{
 };
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::commands::backup::Restore;
 use crate::commands::define::Define;
 use crate::commands::import::Import;
 use crate::config::KeySource;
+use crate::limits::LimitSettings;
 
 /// Variables and credentials, sealed against their own store.
 #[derive(Debug, Parser)]
@@ -156,6 +158,22 @@ pub(crate) enum Command {
         #[arg(long)]
         org_only: bool,
     },
+    /// Write the whole vault to one file, sealed as it is; with --org, one org under a key of its own
+    Backup {
+        /// A file that does not exist yet
+        file: PathBuf,
+        /// The key of the backup of one org; it is made if it is not there [default: FILE.key]
+        #[arg(long, value_name = "KEY")]
+        backup_key_file: Option<PathBuf>,
+    },
+    /// Restore a backup: as it was, as a new vault, or with --org one org into the vault that is there
+    Restore(Restore),
+    /// Move the vault to another store; this one takes no more writes then
+    Migrate {
+        /// Where to: `redb:PATH`, `sled:PATH`, or a PATH
+        #[arg(long, value_name = "SPEC")]
+        to: String,
+    },
     /// API keys of the environment, with which clients call the server
     #[command(subcommand)]
     ApiKey(ApiKeyCommand),
@@ -173,6 +191,8 @@ pub(crate) enum Command {
         /// Turn off core dumps and debuggers for this process, which holds keys
         #[arg(long)]
         no_core_dumps: bool,
+        #[command(flatten)]
+        limits: Box<LimitSettings>,
     },
     /// Print the completions of a shell
     Completions { shell: clap_complete::Shell },
@@ -361,7 +381,8 @@ Secrets are read from standard input, a hidden prompt or a file, never from argu
 
 A setting is taken from its option, else from the environment (STRONGROOM_STORE, STRONGROOM_ROOT_KEY_FILE,
 STRONGROOM_PASSPHRASE_FILE, STRONGROOM_URL, STRONGROOM_API_KEY_FILE, STRONGROOM_ORG, STRONGROOM_ENVIRONMENT,
-STRONGROOM_LISTEN, STRONGROOM_CONFIG), else from the configuration file (the same names in lower case).
+STRONGROOM_LISTEN, STRONGROOM_CONFIG), else from the configuration file (the same names in lower case). The limits
+of `serve` have the names of its options (STRONGROOM_RATE_LIMIT and so on); in the file they stand in a table [limits].
 
 Exit codes: 0 done, 1 anything else, 2 usage, 3 not found, 4 invalid value, 5 wrong key or damaged data,
 6 the store failed or cannot be used. `run` passes on the code of its command; 126 and 127 say that it could not

@@ -115,7 +115,8 @@ fn exit_of(error: &Error) -> Exit {
         Error::DefinitionNotFound(_)
         | Error::AccountNotFound(_)
         | Error::IntegrationNotFound { .. }
-        | Error::SlotNotFound(_) => Exit::NotFound,
+        | Error::SlotNotFound(_)
+        | Error::OrgNotFound(_) => Exit::NotFound,
         Error::WrongKey
         | Error::NoSuchSlot(_)
         | Error::InvalidKey
@@ -125,6 +126,7 @@ fn exit_of(error: &Error) -> Exit {
         | Error::UnexpectedVault
         | Error::UnknownVersion { .. }
         | Error::UnknownKey { .. }
+        | Error::BadBackup(_)
         | Error::Damaged { .. } => Exit::Key,
         Error::Store(store) if store.kind() == StoreErrorKind::Corrupt => Exit::Key,
         Error::Store(_)
@@ -132,8 +134,12 @@ fn exit_of(error: &Error) -> Exit {
         | Error::Indeterminate(_)
         | Error::NotInitialised
         | Error::AlreadyInitialised
+        | Error::Retired
+        | Error::Unfinished
+        | Error::CopyDiffers
+        | Error::OrgNotEmpty(_)
         | Error::ForeignStore => Exit::Store,
-        Error::Random | Error::KeyDerivationThread => Exit::Other,
+        Error::Random | Error::KeyDerivationThread | Error::BackupFile(_) => Exit::Other,
         _ => Exit::Invalid,
     }
 }
@@ -155,6 +161,9 @@ fn next_of(error: &Error) -> Option<&'static str> {
         Error::LastSlot => "`strongroom slot add` adds another one",
         Error::NotInitialised => "`strongroom init` makes a vault",
         Error::AlreadyInitialised => "use it as it is, or name another place with --store",
+        Error::BadBackup(_) => "nothing was written; take another copy of the file, or another backup",
+        Error::Retired => "use the store that it was moved to; this one can still be read",
+        Error::Unfinished => "run the same `restore` or `migrate` again, or name another place",
         Error::ForeignStore => "name another place with --store",
         Error::Store(store) => match store.kind() {
             StoreErrorKind::Unavailable => "wait for the other process, or name another place with --store",

@@ -75,6 +75,28 @@ fn read_or_make(file: PathBuf, output: &Output) -> Result<Unlock, Failure> {
     read(&KeySource::RootKeyFile(file), output)
 }
 
+/// The key of a backup of one org, which is made if it is not there.
+pub(crate) fn of_backup(file: &Path, output: &Output) -> Result<Unlock, Failure> {
+    if !file.exists() {
+        make_key_file(file)?;
+        output.note(&format!(
+            "made the key file {}: the backup opens with it and nothing else, keep it apart from it",
+            file.display()
+        ));
+    }
+    root_key(file, output)
+}
+
+/// The key in a file.
+pub(crate) fn root_key(file: &Path, output: &Output) -> Result<Unlock, Failure> {
+    read(&KeySource::RootKeyFile(file.to_owned()), output)
+}
+
+/// The passphrase in a file.
+pub(crate) fn passphrase(file: &Path, output: &Output) -> Result<Unlock, Failure> {
+    read(&KeySource::PassphraseFile(file.to_owned()), output)
+}
+
 /// The API key in a file, with one newline at its end or none.
 pub(crate) fn api_key(file: &Path, output: &Output) -> Result<Secret, Failure> {
     let text = read_text(file, output)?;
@@ -161,7 +183,8 @@ fn others_can_read(_: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-fn sync_directory_of(file: &Path) -> io::Result<()> {
+/// Sees to it that the name of a new file is on the disk.
+pub(crate) fn sync_directory_of(file: &Path) -> io::Result<()> {
     if cfg!(unix) {
         let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         return fs::File::open(parent)?.sync_all();

@@ -26,7 +26,8 @@
 //! | keep sealed records of your own | [`Org::records`], [`Records`], [`RecordWrite`] |
 //! | back up, restore and move | [`Vault::backup`], [`Vault::backup_org`], [`Backup`], [`Vault::copy_to`] |
 //! | see whether all rows are whole | [`Vault::verify`], [`Org::verify`], [`Verification`], [`VerifyReport`] |
-//! | rotate keys | [`Vault::rotate_data_keys`], [`Org::rotate_keys`], [`DataKeys`], [`KeyJob`], [`Vault::jobs`] |
+//! | rotate keys | [`Vault::rotate_root`], [`Vault::rotate_data_keys`], [`Org::rotate_keys`], [`DataKeys`], [`KeyJob`], [`Vault::jobs`] |
+//! | destroy what must not be read again | [`Org::shred_account`], [`Vault::rotate_root`], [`Vault::settle_shred`], [`ShredEffect`] |
 //! | go through a list | [`PageRequest`], [`Listing`], [`DefinitionFilter`] |
 //! | add, change and remove keys | [`Vault::slots`], [`Unlock`], [`KeyProvider`] |
 //! | write a backend | [`Store`], [`store`] |
@@ -103,8 +104,9 @@ pub use provider::KeyProvider;
 pub use raw_key::{KeyFileError, RawKey};
 pub use records::{Record, RecordWrite, Records};
 pub use rotation::{
-    DataKeys, JobInfo, JobKind, JobOutcome, JobProgress, JobReport, JobState, KeyJob, NewRoot, OnUnreadable,
-    RootRotation, Unreadable, UnreadableCause,
+    Assume, DataKeys, DestroyedKey, JobInfo, JobKind, JobOutcome, JobProgress, JobReport, JobState, KeyJob,
+    NewRoot, NotDestroyed, OnUnreadable, RootRotation, ShredEffect, ShredReceipt, Unreadable,
+    UnreadableCause,
 };
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;

@@ -48,7 +48,10 @@ fn unsupported(command: &Command) -> Option<&'static str> {
         | Command::Serve { .. }
         | Command::ApiKey(_)
         | Command::Slot(_)
-        | Command::Verify { .. } => Some("this needs the root key, which a server does not give away"),
+        | Command::Verify { .. }
+        | Command::Backup { .. }
+        | Command::Restore(_)
+        | Command::Migrate { .. } => Some("this needs the root key, which a server does not give away"),
         _ => None,
     }
 }

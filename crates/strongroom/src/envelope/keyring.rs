@@ -97,6 +97,11 @@ impl Keyring {
         self.deks.iter().rfind(|dek| dek.state == DekState::Active).map(|dek| dek.created_at)
     }
 
+    /// The ids of keys that were dropped, oldest first.
+    pub(crate) fn dropped(&self) -> impl Iterator<Item = &DekId> {
+        self.tombstones.iter()
+    }
+
     /// What is left once every key is dropped: tombstones, of which the latest [`TOMBSTONES_MAX`] are kept.
     pub(crate) fn drop_keys(&self) -> Self {
         let mut tombstones = self.tombstones.clone();

@@ -16,6 +16,7 @@ mod root;
 mod root_begin;
 mod run;
 mod select;
+mod shred;
 
 pub use job::{JobOutcome, JobReport, KeyJob};
 pub(crate) use lease::Runs;
@@ -23,3 +24,4 @@ pub use progress::{JobInfo, JobKind, JobProgress, JobState, Unreadable, Unreadab
 pub(crate) use reseal::owner;
 pub use root_begin::{NewRoot, RootRotation};
 pub use select::{DataKeys, OnUnreadable};
+pub use shred::{Assume, DestroyedKey, NotDestroyed, ShredEffect, ShredReceipt};
