@@ -27,6 +27,7 @@ mod batch;
 mod cases;
 mod crash;
 mod faulty;
+pub mod keepsake;
 mod model;
 mod opened;
 pub mod outage;

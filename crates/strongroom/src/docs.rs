@@ -18,3 +18,7 @@ pub mod threats {}
 #[doc = "[FORMAT.md]: crate::docs::format_v1\n[THREATS.md]: crate::docs::threats\n\n"]
 #[doc = include_str!("../docs/KEYS.md")]
 pub mod keys {}
+
+#[doc = "[THREATS.md]: crate::docs::threats\n\n"]
+#[doc = include_str!("../docs/BACKENDS.md")]
+pub mod backends {}
