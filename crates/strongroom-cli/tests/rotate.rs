@@ -4,10 +4,12 @@
 
 mod shell;
 
+use std::sync::Arc;
+
 use futures_executor::block_on;
 use serde_json::Value;
 use shell::Shell;
-use strongroom::store::{KeyRange, ReadBatch, Scan, Store};
+use strongroom::store::{Key, KeyRange, ReadBatch, Scan, Store, WriteBatch};
 use strongroom::{DataKeys, KeyJob, Unlock, Vault};
 use strongroom_redb::RedbStore;
 
@@ -258,6 +260,43 @@ fn a_job_that_was_cut_short_is_listed_paused_resumed_and_run() {
     for verb in ["run", "pause", "resume", "retry", "abandon"] {
         assert_eq!(shell.run(&["job", verb, &id]).code, 3, "{verb}");
     }
+}
+
+/// Alters the last byte of the account's credential.
+fn damage_the_credential(shell: &Shell) {
+    let store = RedbStore::open(shell.path("strongroom-data")).unwrap();
+    let read = ReadBatch { gets: Vec::new(), scans: vec![Scan::new(KeyRange::all(), 1_000)] };
+    let rows = block_on(store.read(&read)).unwrap().scans.remove(0).rows;
+    let tenant_len = 1 + 24 + 1 + "test".len() + 1;
+    let is_credential = |key: &Key| key.as_bytes().get(tenant_len) == Some(&0x32);
+    let (key, mut row) = rows.into_iter().find(|(key, _)| is_credential(key)).unwrap();
+    *row.value.last_mut().unwrap() ^= 1;
+    let mut batch = WriteBatch::default();
+    batch.put(key, row.value);
+    block_on(store.commit(Arc::new(batch))).unwrap();
+    block_on(store.close()).unwrap();
+}
+
+#[test]
+fn a_row_that_cannot_be_opened_keeps_its_old_key_until_it_is_given_up() {
+    let shell = filled();
+    damage_the_credential(&shell);
+    let ran = shell.run(&["--json", "rotate", "data"]);
+    assert_eq!(ran.code, 5, "{}", ran.stderr);
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&report["outcome"], &report["progress"]["failed"]), (&"blocked".into(), &1.into()));
+    assert!(!report["progress"]["unreadable"][0]["row"].as_str().unwrap().is_empty());
+    let id = report["id"].as_str().unwrap();
+    assert!(ran.error()["next"].as_str().unwrap().contains(id));
+    assert!(shell.ok(&["job", "list"]).contains("blocked"));
+
+    shell.ok(&["job", "retry", id]);
+    assert_eq!(shell.run(&["job", "run", id]).code, 5);
+    shell.ok(&["job", "retry", id, "--destroy-keys"]);
+    assert_eq!(shell.json(&["job", "run", id])["outcome"], "finished");
+    shell.ok(&["credential", "delete", "password", "--account", "user_1"]);
+    shell.ok_with("hunter2", &["credential", "set", "password", "--account", "user_1"]);
+    assert_reads(&shell, &[]);
 }
 
 #[test]

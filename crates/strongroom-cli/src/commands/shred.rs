@@ -47,8 +47,10 @@ pub(crate) async fn account(session: &Session, id: &LinkedAccountId, output: &Ou
 }
 
 fn show(id: &LinkedAccountId, receipt: &ShredReceipt, output: &Output) -> Result<(), Failure> {
-    let mut text =
-        format!("shredded linked account {id}: {} data keys are accepted no more\n", receipt.keys.len());
+    let mut text = match receipt.keys.len() {
+        0 => format!("shredded linked account {id}, which had no data key of its own\n"),
+        keys => format!("shredded linked account {id}: {keys} data keys are accepted no more\n"),
+    };
     text.push_str(&worth(&receipt.effect));
     output.done(&text, &as_json(id, receipt))?;
     output.note(
