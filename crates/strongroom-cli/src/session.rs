@@ -1,5 +1,7 @@
 //! The vault of a command: opened, used, closed.
 
+use std::sync::Arc;
+
 use strongroom::store::{KeyRange, ReadBatch, Scan};
 use strongroom::{Error, Org, Store, Unlock, Vault};
 use strongroom_http::{MeasuredStore, Metrics};
@@ -32,9 +34,17 @@ impl Session {
             return Self::create(config, || keys::for_new_vault(config, output)).await;
         }
         let store = config.store.open_existing()?;
+        Self::open_with(config, store, keys::existing(config, output)?).await
+    }
+
+    /// Opens the vault of this store with `unlock`.
+    pub(crate) async fn open_with(
+        config: &Config,
+        store: Arc<dyn Store>,
+        unlock: Unlock,
+    ) -> Result<Self, Failure> {
         let batch_bytes_max = store.capabilities().batch_bytes_max;
-        let vault = Vault::open(store, keys::existing(config, output)?).await?;
-        Ok(Self::of(vault, batch_bytes_max, config))
+        Ok(Self::of(Vault::open(store, unlock).await?, batch_bytes_max, config))
     }
 
     /// Makes a new vault with `unlock`, which is asked for only where the store is empty.
