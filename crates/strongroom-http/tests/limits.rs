@@ -1,5 +1,7 @@
 //! What a server does about requests that take too long, and about too many of them. Time stands still until all wait.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use std::future::Future;
