@@ -116,6 +116,7 @@ fn exit_of(error: &Error) -> Exit {
             Exit::NotFound
         }
         Error::WrongKey
+        | Error::Locked
         | Error::NoSuchSlot(_)
         | Error::InvalidKey
         | Error::KeyDerivation(_)

@@ -29,6 +29,7 @@
 //! | rotate keys | [`Vault::rotate_data_keys`], [`Org::rotate_keys`], [`DataKeys`], [`KeyJob`], [`Vault::jobs`] |
 //! | go through a list | [`PageRequest`], [`Listing`], [`DefinitionFilter`] |
 //! | add, change and remove keys | [`Vault::slots`], [`Unlock`], [`KeyProvider`] |
+//! | take keys out of memory for a while | [`Vault::lock`], [`Org::lock`] |
 //! | write a backend | [`Store`], [`store`] |
 //!
 //! How it works inside, what it writes and what it withstands stands in [`docs`].
@@ -52,6 +53,7 @@ mod id;
 mod jobs;
 mod keyspace;
 mod limits;
+mod lock;
 mod model;
 mod options;
 mod org;
