@@ -17,12 +17,12 @@ use crate::vault::StoreRow;
 /// A root key: it derives data keys, and seals keyrings and the rows of the whole store.
 pub(crate) struct Root {
     pub(crate) bytes: KeyMaterial,
-    pub(crate) key: SealingKey,
+    pub(crate) key: Box<SealingKey>,
 }
 
 impl Root {
     pub(crate) fn new(bytes: KeyMaterial) -> Self {
-        let key = SealingKey::derive(&bytes);
+        let key = SealingKey::derive_in_place(&bytes);
         Self { bytes, key }
     }
 }

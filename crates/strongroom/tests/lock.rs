@@ -37,9 +37,9 @@ fn every_verb_of_a_locked_org_and_of_a_locked_vault_is_refused_and_writes_nothin
             let org = org(&vault);
             warm(&org);
             if whole {
-                vault.lock()
+                vault.lock();
             } else {
-                org.lock()
+                org.lock();
             }
             assert!(is_locked(&block_on(verb.run(org.clone()))), "{}", verb.name);
             assert_eq!(rows(&store), base, "{}", verb.name);
@@ -58,9 +58,9 @@ fn every_reader_of_a_locked_org_is_refused_with_warm_caches_too() {
     warm(&org);
     for whole in [false, true] {
         if whole {
-            vault.lock()
+            vault.lock();
         } else {
-            org.lock()
+            org.lock();
         }
         assert!(is_locked(&block_on(org.resolve("V", &path))));
         assert!(is_locked(&block_on(org.resolve_all(&path))));

@@ -1,5 +1,6 @@
-//! Keys and plaintext are gone from the heap once they are dropped. Searches this process's own memory, so it
-//! is a program of one test; the search finds them all before the drop, which shows that it could fail.
+//! Keys and plaintext are gone from the heap once they are dropped, and those of a vault once it is locked. Searches this
+//! process's own memory, so it is a program of its own; the search finds them all before, which shows that it could
+//! fail.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -9,6 +10,7 @@ fn main() {}
 #[cfg(target_os = "linux")]
 fn main() {
     linux::keys_and_plaintext_are_wiped_from_the_heap_on_drop();
+    linux::root_and_data_keys_are_wiped_from_the_heap_when_their_vault_is_locked();
 }
 
 #[cfg(target_os = "linux")]
@@ -16,8 +18,14 @@ mod linux {
     use std::fs::{self, File};
     use std::os::unix::fs::FileExt as _;
 
+    use std::sync::Arc;
+
+    use futures_executor::block_on;
     use strongroom::hazmat::{Context, Key, Opened, expand};
-    use zeroize::Zeroizing;
+    use strongroom::store::{KeyRange, ReadBatch, Scan, Store as _};
+    use strongroom::{Environment, Error, RawKey, ScopePath, Unlock, VarFormat, VariableDefinition, Vault};
+    use strongroom_memory::MemoryStore;
+    use zeroize::{Zeroize as _, Zeroizing};
 
     pub(crate) fn keys_and_plaintext_are_wiped_from_the_heap_on_drop() {
         let mut memory = Memory::new();
@@ -46,6 +54,101 @@ mod linux {
         let left = found.iter().filter(|found| **found).count();
         assert_eq!(left, 0, "of {} secrets this many are still in memory", found.len());
     }
+
+    pub(crate) fn root_and_data_keys_are_wiped_from_the_heap_when_their_vault_is_locked() {
+        let mut memory = Memory::new();
+        let store = Arc::new(MemoryStore::new());
+        let unlock = || Unlock::raw_key(RawKey::from_bytes(RAW_KEY));
+        let vault = block_on(Vault::create(Arc::clone(&store), unlock())).unwrap();
+        let org = vault.org(ORG.parse().unwrap(), Environment::test());
+        block_on(org.define(VariableDefinition::new("V", VarFormat::String))).unwrap();
+        let use_it = || block_on(org.resolve("V", &ScopePath::org()));
+        use_it().unwrap();
+
+        let needles = needles_of(&mut memory, &store, &vault);
+        // What this test derived has left copies on the stack, which must not travel to the heap from there.
+        wipe_stack();
+        let found = memory.find(needles.iter());
+        // Both keys as they are, and both expanded; but for what each copy of an expanded key has of its own.
+        assert!(found[0] && found[1], "the search does not find what an open vault holds");
+        assert!(found.iter().filter(|found| **found).count() >= 2 + 2 * 17);
+        vault.lock();
+        assert!(matches!(use_it(), Err(Error::Locked)));
+        let found = memory.find(needles.iter());
+        let left = found.iter().filter(|found| **found).count();
+        assert!(!found[0] && !found[1], "a key is still in memory");
+        // One round key each may lie where a register was spilled: too little to make the others from.
+        assert!(left <= 2, "of {} parts of keys {left} are still in memory", found.len());
+        block_on(vault.unlock(unlock())).unwrap();
+        use_it().unwrap();
+    }
+
+    #[inline(never)]
+    fn wipe_stack() {
+        std::hint::black_box(&mut [0_u8; 256 << 10]).zeroize();
+    }
+
+    /// Parts of the root key and of the org's data key, as they are and expanded. What finds them out is wiped.
+    #[inline(never)]
+    fn needles_of(memory: &mut Memory, store: &Arc<MemoryStore>, vault: &Vault) -> Vec<Needle> {
+        let scans = vec![Scan::new(KeyRange::all(), 100)];
+        let rows = block_on(store.read(&ReadBatch { gets: vec![], scans })).unwrap().scans.remove(0).rows;
+        let row = |prefix: &[u8]| rows.iter().find(|(key, _)| key.as_bytes().starts_with(prefix)).unwrap();
+        let mut store_id = [0; 16];
+        hex(&vault.store_id(), &mut store_id);
+
+        let (key, slot) = row(&[0, 2]);
+        let slot_id = &key.as_bytes()[2..];
+        let info = [b"strongroom/v1/slot".as_slice(), &store_id, &16_u32.to_be_bytes(), slot_id].concat();
+        let slot_key = Key::derive(&expand(&RAW_KEY, &info));
+        let key_name: String = slot_id.iter().map(|byte| format!("{byte:02x}")).collect();
+        let context = Context {
+            kind: 4,
+            store_id,
+            name: "slot",
+            key_name: &key_name,
+            revision: 1,
+            ..Context::default()
+        };
+        // 62 bytes of head, 64 of padded key, and the tag end the row.
+        let root = slot_key.open(&context, &slot.value[slot.value.len() - 142..]).unwrap();
+        let root: Zeroizing<[u8; 32]> = Zeroizing::new(root.expose().try_into().unwrap());
+
+        let tenant = [&[1], ORG.as_bytes(), b"\0test\0\x01"].concat();
+        let keyring = &row(&tenant).1.value;
+        // Magic, version and kind, then `{1: 1, 2: bytes}`.
+        let record = if keyring[7] == 0x58 { &keyring[9..] } else { &keyring[10..] };
+        let context = Context {
+            kind: 6,
+            store_id,
+            org: ORG,
+            environment: "test",
+            name: "keyring",
+            revision: 1,
+            ..Context::default()
+        };
+        let root_key = Box::new(Key::derive(&root));
+        let sheet = root_key.open(&context, record).unwrap();
+        let at = sheet.expose().windows(3).position(|head| head == [0x01, 0x58, 0x20]).unwrap() + 3;
+        let dek: Zeroizing<[u8; 32]> = Zeroizing::new(sheet.expose()[at..at + 32].try_into().unwrap());
+        let dek_key = Box::new(Key::derive(&dek));
+
+        let mut needles = vec![Needle::new(&root[..16]), Needle::new(&dek[..16])];
+        for key in [&root_key, &dek_key] {
+            let address = std::ptr::from_ref(&**key).addr();
+            needles.extend(memory.needles_in(address, size_of::<Key>(), key.id().as_bytes()));
+        }
+        needles
+    }
+
+    fn hex(text: &str, bytes: &mut [u8]) {
+        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap();
+        }
+    }
+
+    const RAW_KEY: [u8; 32] = [7; 32];
+    const ORG: &str = "6500a1b2c3d4e5f6a7b8c9d0";
 
     fn random_key() -> [u8; 32] {
         let mut key = [0; 32];

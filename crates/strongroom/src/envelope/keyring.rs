@@ -24,7 +24,7 @@ pub(crate) struct Keyring {
 
 /// One data key.
 struct Dek {
-    key: SealingKey,
+    key: Box<SealingKey>,
     bytes: Zeroizing<[u8; 32]>,
     generation: u32,
     state: DekState,
@@ -99,7 +99,7 @@ impl Keyring {
 
     /// The key that new records are sealed under; `None` once all keys were dropped.
     pub(crate) fn active(&self) -> Option<&SealingKey> {
-        self.deks.iter().rfind(|dek| dek.state == DekState::Active).map(|dek| &dek.key)
+        self.deks.iter().rfind(|dek| dek.state == DekState::Active).map(|dek| &*dek.key)
     }
 
     /// Looks `id` up among the keys that may open a record.
@@ -162,7 +162,7 @@ impl Keyring {
         }
         let generation =
             self.deks.last().map_or(1, |dek| dek.generation.saturating_add(1)).max(self.min_version);
-        let key = SealingKey::derive(&bytes);
+        let key = SealingKey::derive_in_place(&bytes);
         self.deks.push(Dek { key, bytes, generation, state: DekState::Active, created_at: now });
         Ok(())
     }
@@ -184,7 +184,7 @@ impl Dek {
         let mut bytes = Zeroizing::new([0; 32]);
         let exact: &[u8; 32] = cbor.bytes()?.try_into().map_err(|_| RowError::Malformed)?;
         bytes.copy_from_slice(exact);
-        let key = SealingKey::derive(&bytes);
+        let key = SealingKey::derive_in_place(&bytes);
         if *key.id() != id {
             return Err(RowError::Malformed);
         }
@@ -201,7 +201,7 @@ impl Dek {
     }
 
     fn copy(&self) -> Self {
-        Self { key: SealingKey::derive(&self.bytes), bytes: self.bytes.clone(), ..*self }
+        Self { key: SealingKey::derive_in_place(&self.bytes), bytes: self.bytes.clone(), ..*self }
     }
 }
 
