@@ -1,11 +1,11 @@
 //! Prints every ratio with its bar. Name parts of the work to see only those: `-- memory threads`.
 
-use strongroom_benches::{Work, envelope, formats, growth, keys, memory, report, sled, threads};
+use strongroom_benches::{Work, embedded, envelope, formats, growth, keys, memory, report, threads};
 
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     report::head();
-    for (part, works) in PARTS {
+    for (part, works) in PARTS.iter().copied() {
         if asked.is_empty() || asked.iter().any(|name| name == part) {
             for work in works() {
                 report::line(work);
@@ -16,13 +16,17 @@ fn main() {
 
 type Part = (&'static str, fn() -> Vec<Work>);
 
-const PARTS: [Part; 8] = [
+const PARTS: &[Part] = &[
     ("envelope", envelope::works),
     ("formats", formats::works),
     ("keys", keys::works),
     ("memory", memory::works),
     ("threads", threads::works),
-    ("sled", sled::works),
+    ("redb", embedded::on_redb),
+    ("sled", embedded::on_sled),
+    #[cfg(feature = "sql")]
+    ("sql", strongroom_benches::sql::works),
     ("growth-memory", growth::on_memory),
+    ("growth-redb", growth::on_redb),
     ("growth-sled", growth::on_sled),
 ];

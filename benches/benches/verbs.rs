@@ -1,7 +1,7 @@
 //! Every piece of work and its floor, in criterion's hands.
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use strongroom_benches::{Work, envelope, formats, keys, memory, sled, threads};
+use strongroom_benches::{Work, embedded, envelope, formats, keys, memory, threads};
 
 fn each(criterion: &mut Criterion, works: Vec<Work>) {
     for Work { name, mut work, floor_name, mut floor, .. } in works {
@@ -13,7 +13,15 @@ fn each(criterion: &mut Criterion, works: Vec<Work>) {
 }
 
 fn all(criterion: &mut Criterion) {
-    for works in [envelope::works, formats::works, keys::works, memory::works, threads::works, sled::works] {
+    for works in [
+        envelope::works,
+        formats::works,
+        keys::works,
+        memory::works,
+        threads::works,
+        embedded::on_redb,
+        embedded::on_sled,
+    ] {
         each(criterion, works());
     }
 }

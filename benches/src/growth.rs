@@ -2,6 +2,7 @@
 
 use strongroom::Store;
 use strongroom_memory::MemoryStore;
+use strongroom_redb::RedbStore;
 use strongroom_sled::SledStore;
 
 use crate::memory::{asked, resolves, resolves_all};
@@ -14,6 +15,13 @@ use crate::{Run, Work};
 pub fn on_memory() -> Vec<Work> {
     let sizes = [("10³", 1_000), ("10⁵", 100_000), ("10⁶", 1_000_000)];
     works("memory", &sizes, MemoryStore::new)
+}
+
+/// redb at 10³ and 10⁵ values.
+#[must_use]
+pub fn on_redb() -> Vec<Work> {
+    let open = || RedbStore::temporary().expect("there is room for temporary files");
+    works("redb", &[("10³", 1_000), ("10⁵", 100_000)], open)
 }
 
 /// Sled at 10³ and 10⁵ values.

@@ -3,6 +3,7 @@
 //! A [`Work`] runs the engine and its floor in one binary; the bench targets differ only in how they read it: `report`
 //! interleaves the two and prints ratios, `verbs` hands both to criterion. `README.md` says how to read them.
 
+pub mod embedded;
 pub mod envelope;
 pub mod formats;
 pub mod growth;
@@ -13,7 +14,8 @@ pub mod population;
 pub mod raw;
 pub mod report;
 pub mod run;
-pub mod sled;
+#[cfg(feature = "sql")]
+pub mod sql;
 pub mod threads;
 pub mod vault;
 mod writes;

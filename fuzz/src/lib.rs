@@ -27,14 +27,14 @@ pub use dotenv::dotenv;
 pub use engine::{engine_memory, engine_sled};
 pub use envelope::envelope;
 pub use format::format;
-pub use store::{store_memory, store_sled};
+pub use store::{store_memory, store_redb, store_sled};
 pub use strongroom::hazmat::fuzz::{key, plaintext, row};
 
 /// Takes any bytes, and panics when a property fails.
 pub type Target = fn(&[u8]);
 
 /// Every target under its name, which is that of its program and of its folder in `corpus/`.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("row", row),
     ("plaintext", plaintext),
     ("key", key),
@@ -42,6 +42,7 @@ pub const TARGETS: [(&str, Target); 10] = [
     ("format", format),
     ("dotenv", dotenv),
     ("store_memory", store_memory),
+    ("store_redb", store_redb),
     ("store_sled", store_sled),
     ("engine_memory", engine_memory),
     ("engine_sled", engine_sled),

@@ -2,6 +2,7 @@
 
 use strongroom_conformance::{Step, Subject, replay};
 use strongroom_memory::MemoryStore;
+use strongroom_redb::RedbStore;
 use strongroom_sled::SledStore;
 
 /// The store in memory answers as a map with revisions does.
@@ -13,6 +14,13 @@ pub fn store_memory(data: &[u8]) {
 pub fn store_sled(data: &[u8]) {
     let place = || tempfile::tempdir().expect("a temporary directory can be made");
     follow(&Subject::durable(place, |place| SledStore::open(place.path())), data, 24);
+}
+
+/// The same of the redb store.
+pub fn store_redb(data: &[u8]) {
+    let place = || tempfile::tempdir().expect("a temporary directory can be made");
+    let open = |place: &tempfile::TempDir| RedbStore::open(place.path().join("store.redb"));
+    follow(&Subject::durable(place, open), data, 24);
 }
 
 fn follow(subject: &Subject, data: &[u8], steps_max: usize) {

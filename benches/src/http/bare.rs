@@ -32,11 +32,10 @@ pub(super) fn router(body: Bytes) -> Router {
     let upsert = async move |Path(_): Path<String>, headers: HeaderMap, Json(_): Json<SetBody>| {
         answer(&headers, upserted)
     };
-    let calls = Router::new()
-        .route("/env/value/{definition_id}", get(get_value))
-        .route("/env/values", post(set_value))
-        .route("/linked-account/default-app/auth-credentials/{key}", put(upsert));
-    Router::new().nest("/api/v2/public", calls)
+    Router::new()
+        .route("/api/v2/public/env/value/{definition_id}", get(get_value))
+        .route("/api/v2/public/env/values", post(set_value))
+        .route("/api/v2/public/linked-account/default-app/auth-credentials/{key}", put(upsert))
 }
 
 fn answer(headers: &HeaderMap, body: Bytes) -> Response {

@@ -8,12 +8,15 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use strongroom::{
     CredentialKey, DefinitionName, DocumentId, Environment, LinkedAccountId, OrgId, Scope, ScopeKind,
-    ScopePath, WorkflowId,
+    ScopePath, SlotId, WorkflowId,
 };
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::commands::backup::Restore;
 use crate::commands::define::Define;
 use crate::commands::import::Import;
+use crate::config::KeySource;
+use crate::limits::LimitSettings;
 
 /// Variables and credentials, sealed against their own store.
 #[derive(Debug, Parser)]
@@ -155,9 +158,28 @@ pub(crate) enum Command {
         #[arg(long)]
         org_only: bool,
     },
+    /// Write the whole vault to one file, sealed as it is; with --org, one org under a key of its own
+    Backup {
+        /// A file that does not exist yet
+        file: PathBuf,
+        /// The key of the backup of one org; it is made if it is not there [default: FILE.key]
+        #[arg(long, value_name = "KEY")]
+        backup_key_file: Option<PathBuf>,
+    },
+    /// Restore a backup: as it was, as a new vault, or with --org one org into the vault that is there
+    Restore(Restore),
+    /// Move the vault to another store; this one takes no more writes then
+    Migrate {
+        /// Where to: `redb:PATH`, `sled:PATH`, or a PATH
+        #[arg(long, value_name = "SPEC")]
+        to: String,
+    },
     /// API keys of the environment, with which clients call the server
     #[command(subcommand)]
     ApiKey(ApiKeyCommand),
+    /// Key slots: which passphrases and root keys open the vault
+    #[command(subcommand)]
+    Slot(SlotCommand),
     /// Serve the vault over HTTP; makes one if there is none, with an API key and two requests to try
     Serve {
         /// The address and port to listen on; port 0 takes a free one [default: 127.0.0.1:7077]
@@ -166,6 +188,11 @@ pub(crate) enum Command {
         /// What to log on standard error: off, error, warn, info (each request), debug or trace; never a value
         #[arg(long, value_name = "LEVEL", default_value = "warn")]
         log: LevelFilter,
+        /// Turn off core dumps and debuggers for this process, which holds keys
+        #[arg(long)]
+        no_core_dumps: bool,
+        #[command(flatten)]
+        limits: Box<LimitSettings>,
     },
     /// Print the completions of a shell
     Completions { shell: clap_complete::Shell },
@@ -229,6 +256,44 @@ pub(crate) enum ApiKeyCommand {
     List,
     /// Refuse a key from now on
     Revoke { id: DocumentId },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SlotCommand {
+    /// List what opens the vault, without showing it
+    List,
+    /// Let one more key open the vault; a passphrase is asked for unless a file is named
+    Add {
+        #[command(flatten)]
+        key: NewKeyArgs,
+    },
+    /// Put another key in a slot's place; what opened it before opens it no more
+    Change {
+        id: SlotId,
+        #[command(flatten)]
+        key: NewKeyArgs,
+    },
+    /// Remove a slot; the last one that opens the vault stays
+    Remove { id: SlotId },
+}
+
+/// What opens a new slot.
+#[derive(Debug, clap::Args)]
+#[group(multiple = false)]
+pub(crate) struct NewKeyArgs {
+    /// A file with the new root key, which is made if it is not there
+    #[arg(long, value_name = "FILE")]
+    new_root_key_file: Option<PathBuf>,
+    /// A file with the new passphrase; one newline at its end is left out
+    #[arg(long, value_name = "FILE")]
+    new_passphrase_file: Option<PathBuf>,
+}
+
+impl NewKeyArgs {
+    pub(crate) fn source(self) -> Option<KeySource> {
+        let passphrase = self.new_passphrase_file.map(KeySource::PassphraseFile);
+        self.new_root_key_file.map(KeySource::RootKeyFile).or(passphrase)
+    }
 }
 
 /// One scope: the org's, unless one of the two is given.
@@ -316,7 +381,8 @@ Secrets are read from standard input, a hidden prompt or a file, never from argu
 
 A setting is taken from its option, else from the environment (STRONGROOM_STORE, STRONGROOM_ROOT_KEY_FILE,
 STRONGROOM_PASSPHRASE_FILE, STRONGROOM_URL, STRONGROOM_API_KEY_FILE, STRONGROOM_ORG, STRONGROOM_ENVIRONMENT,
-STRONGROOM_LISTEN, STRONGROOM_CONFIG), else from the configuration file (the same names in lower case).
+STRONGROOM_LISTEN, STRONGROOM_CONFIG), else from the configuration file (the same names in lower case). The limits
+of `serve` have the names of its options (STRONGROOM_RATE_LIMIT and so on); in the file they stand in a table [limits].
 
 Exit codes: 0 done, 1 anything else, 2 usage, 3 not found, 4 invalid value, 5 wrong key or damaged data,
 6 the store failed or cannot be used. `run` passes on the code of its command; 126 and 127 say that it could not

@@ -11,6 +11,7 @@ use strongroom::{Environment, IdError, OrgId};
 
 use crate::args::Globals;
 use crate::failure::Failure;
+use crate::limits::LimitSettings;
 use crate::store::Spec;
 
 /// What a command works with.
@@ -25,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) environment: Environment,
     /// Where `serve` listens.
     pub(crate) listen: SocketAddr,
+    /// What `serve` takes at most.
+    pub(crate) limits: LimitSettings,
 }
 
 /// A server and where the key to it is.
@@ -43,7 +46,7 @@ pub(crate) enum KeySource {
 
 impl Config {
     pub(crate) fn load(globals: &Globals) -> Result<Self, Failure> {
-        let environment = Layer::of_environment();
+        let environment = Layer::of_environment()?;
         let file = match globals.config.clone().or_else(|| variable("CONFIG").map(PathBuf::from)) {
             Some(path) => Layer::of_file(&path)?.ok_or_else(|| missing(&path))?,
             None => default_path().map_or(Ok(None), |path| Layer::of_file(&path))?.unwrap_or_default(),
@@ -65,6 +68,7 @@ impl Config {
             merged.org = merged.org.or(layer.org);
             merged.environment = merged.environment.or(layer.environment);
             merged.listen = merged.listen.or(layer.listen);
+            merged.limits = merged.limits.or(&layer.limits);
         }
         let org = merged.org.as_deref().unwrap_or(DEFAULT_ORG);
         let environment = merged.environment.as_deref().unwrap_or(DEFAULT_ENVIRONMENT);
@@ -82,6 +86,7 @@ impl Config {
                 Some(text) => text.parse().map_err(|_| not_an_address(&text))?,
                 None => DEFAULT_LISTEN,
             },
+            limits: merged.limits,
         })
     }
 
@@ -121,6 +126,8 @@ struct Layer {
     org: Option<String>,
     environment: Option<String>,
     listen: Option<String>,
+    #[serde(default)]
+    limits: LimitSettings,
 }
 
 impl Layer {
@@ -134,11 +141,12 @@ impl Layer {
             org: globals.org.map(|org| org.to_string()),
             environment: globals.environment.as_ref().map(ToString::to_string),
             listen: None,
+            limits: LimitSettings::default(),
         }
     }
 
-    fn of_environment() -> Self {
-        Self {
+    fn of_environment() -> Result<Self, Failure> {
+        Ok(Self {
             store: variable("STORE"),
             root_key_file: variable("ROOT_KEY_FILE").map(PathBuf::from),
             passphrase_file: variable("PASSPHRASE_FILE").map(PathBuf::from),
@@ -147,7 +155,8 @@ impl Layer {
             org: variable("ORG"),
             environment: variable("ENVIRONMENT"),
             listen: variable("LISTEN"),
-        }
+            limits: LimitSettings::of_environment()?,
+        })
     }
 
     /// `None` where there is no such file.
@@ -188,7 +197,7 @@ impl Layer {
 }
 
 /// A variable of the environment; an empty one counts as not set.
-fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     env::var(["STRONGROOM_", name].concat()).ok().filter(|value| !value.is_empty())
 }
 

@@ -112,17 +112,22 @@ impl From<io::Error> for Failure {
 
 fn exit_of(error: &Error) -> Exit {
     match error {
-        Error::DefinitionNotFound(_) | Error::AccountNotFound(_) | Error::IntegrationNotFound { .. } => {
-            Exit::NotFound
-        }
+        Error::DefinitionNotFound(_)
+        | Error::AccountNotFound(_)
+        | Error::IntegrationNotFound { .. }
+        | Error::SlotNotFound(_)
+        | Error::OrgNotFound(_) => Exit::NotFound,
         Error::WrongKey
         | Error::Locked
         | Error::NoSuchSlot(_)
         | Error::InvalidKey
         | Error::KeyDerivation(_)
+        | Error::KeyFile(_)
+        | Error::Provider(_)
         | Error::UnexpectedVault
         | Error::UnknownVersion { .. }
         | Error::UnknownKey { .. }
+        | Error::BadBackup(_)
         | Error::Damaged { .. } => Exit::Key,
         Error::Store(store) if store.kind() == StoreErrorKind::Corrupt => Exit::Key,
         Error::Store(_)
@@ -130,8 +135,12 @@ fn exit_of(error: &Error) -> Exit {
         | Error::Indeterminate(_)
         | Error::NotInitialised
         | Error::AlreadyInitialised
+        | Error::Retired
+        | Error::Unfinished
+        | Error::CopyDiffers
+        | Error::OrgNotEmpty(_)
         | Error::ForeignStore => Exit::Store,
-        Error::Random | Error::KeyDerivationThread => Exit::Other,
+        Error::Random | Error::KeyDerivationThread | Error::BackupFile(_) => Exit::Other,
         _ => Exit::Invalid,
     }
 }
@@ -149,8 +158,13 @@ fn next_of(error: &Error) -> Option<&'static str> {
         Error::ScopeNotAllowed { .. } => "`strongroom list` shows at which scopes it allows a value",
         Error::WrongKey => "check --root-key-file or --passphrase-file; nothing was written",
         Error::NoSuchSlot(_) => "give the key with --root-key-file, or the passphrase with --passphrase-file",
+        Error::SlotNotFound(_) | Error::TooManySlots(_) => "`strongroom slot list` shows which there are",
+        Error::LastSlot => "`strongroom slot add` adds another one",
         Error::NotInitialised => "`strongroom init` makes a vault",
         Error::AlreadyInitialised => "use it as it is, or name another place with --store",
+        Error::BadBackup(_) => "nothing was written; take another copy of the file, or another backup",
+        Error::Retired => "use the store that it was moved to; this one can still be read",
+        Error::Unfinished => "run the same `restore` or `migrate` again, or name another place",
         Error::ForeignStore => "name another place with --store",
         Error::Store(store) => match store.kind() {
             StoreErrorKind::Unavailable => "wait for the other process, or name another place with --store",

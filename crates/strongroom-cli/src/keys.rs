@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use strongroom::{Error, RawKey, Secret, Unlock};
 use zeroize::Zeroizing;
@@ -35,6 +35,36 @@ pub(crate) fn for_new_vault(config: &Config, output: &Output) -> Result<Unlock, 
         None => config.default_key_file(),
     };
     let Some(file) = file else { return Ok(Unlock::raw_key(RawKey::generate()?)) };
+    read_or_make(file, output)
+}
+
+/// What opens a new slot: a root key file, which is made if it is not there, a passphrase file, or a prompt.
+pub(crate) fn for_slot(source: Option<KeySource>, output: &Output) -> Result<Unlock, Failure> {
+    match source {
+        Some(KeySource::RootKeyFile(file)) => read_or_make(file, output),
+        Some(source) => read(&source, output),
+        None => asked_twice().map(Unlock::passphrase),
+    }
+}
+
+/// A new passphrase, typed twice.
+pub(crate) fn asked_twice() -> Result<Secret, Failure> {
+    if !input::can_prompt() {
+        return Err(
+            Failure::usage("a passphrase can be asked for on a terminal only").next("give a file with it")
+        );
+    }
+    let passphrase = input::prompt("New passphrase: ")?;
+    if passphrase.is_empty() {
+        return Err(Failure::usage("an empty passphrase protects nothing"));
+    }
+    if input::prompt("Once more: ")?.expose() != passphrase.expose() {
+        return Err(Failure::usage("the two passphrases differ"));
+    }
+    Ok(passphrase)
+}
+
+fn read_or_make(file: PathBuf, output: &Output) -> Result<Unlock, Failure> {
     if !file.exists() {
         make_key_file(&file)?;
         output.note(&format!(
@@ -43,6 +73,28 @@ pub(crate) fn for_new_vault(config: &Config, output: &Output) -> Result<Unlock, 
         ));
     }
     read(&KeySource::RootKeyFile(file), output)
+}
+
+/// The key of a backup of one org, which is made if it is not there.
+pub(crate) fn of_backup(file: &Path, output: &Output) -> Result<Unlock, Failure> {
+    if !file.exists() {
+        make_key_file(file)?;
+        output.note(&format!(
+            "made the key file {}: the backup opens with it and nothing else, keep it apart from it",
+            file.display()
+        ));
+    }
+    root_key(file, output)
+}
+
+/// The key in a file.
+pub(crate) fn root_key(file: &Path, output: &Output) -> Result<Unlock, Failure> {
+    read(&KeySource::RootKeyFile(file.to_owned()), output)
+}
+
+/// The passphrase in a file.
+pub(crate) fn passphrase(file: &Path, output: &Output) -> Result<Unlock, Failure> {
+    read(&KeySource::PassphraseFile(file.to_owned()), output)
 }
 
 /// The API key in a file, with one newline at its end or none.
@@ -131,7 +183,8 @@ fn others_can_read(_: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-fn sync_directory_of(file: &Path) -> io::Result<()> {
+/// Sees to it that the name of a new file is on the disk.
+pub(crate) fn sync_directory_of(file: &Path) -> io::Result<()> {
     if cfg!(unix) {
         let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         return fs::File::open(parent)?.sync_all();

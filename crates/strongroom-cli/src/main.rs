@@ -6,6 +6,7 @@ mod config;
 mod failure;
 mod input;
 mod keys;
+mod limits;
 mod output;
 mod progress;
 mod remote;

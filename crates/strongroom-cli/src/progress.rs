@@ -26,6 +26,15 @@ impl Progress {
         Self { bar, started: Instant::now() }
     }
 
+    /// Shows how far a backup, restore or copy is.
+    pub(crate) fn at(&self, progress: &strongroom::Progress) {
+        if let Some(total) = progress.rows_total {
+            self.bar.set_length(total);
+        }
+        self.bar.set_position(progress.rows);
+        self.advance(0);
+    }
+
     pub(crate) fn advance(&self, steps: usize) {
         if self.bar.is_hidden() && self.started.elapsed() >= PATIENCE {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());

@@ -53,7 +53,7 @@ impl Session {
     /// Opens the vault that is there, or makes a new one where the store is empty; counts the calls of the store.
     pub(crate) async fn open_or_create(
         config: &Config,
-        metrics: Metrics,
+        metrics: &Metrics,
         output: &Output,
     ) -> Result<(Self, Opened), Failure> {
         let store = MeasuredStore::new(config.store.open()?, metrics);

@@ -44,6 +44,17 @@ fn a_later_run_serves_what_is_there_and_makes_no_key() {
     shell.ok(&["list"]);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_that_is_told_to_dumps_no_core() {
+    let shell = Shell::new();
+    let server = Server::start(&shell, &["--no-core-dumps"]);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).collect::<Vec<_>>(), ["0", "0", "bytes"]);
+    assert_eq!(server.stop(), 0);
+}
+
 #[test]
 fn a_vault_made_by_init_is_served_as_it_is() {
     let shell = Shell::with_vault();
@@ -76,6 +87,32 @@ fn the_log_names_requests_and_no_secret() {
     let log = std::fs::read_to_string(shell.path("log")).unwrap();
     assert!(log.contains("/linked-account/default-app/auth-credentials/{key}"), "{log}");
     assert!(!log.contains("hunter2") && !log.contains(&key));
+}
+
+#[test]
+fn limits_are_options_or_variables_or_stand_in_the_file() {
+    let shell = Shell::new().variable("STRONGROOM_HEADER_BYTES_MAX", "2000");
+    shell.write("c.toml", "[limits]\nbody_bytes_max = 10\nheader_bytes_max = 1000\nrate_limit = 1\n");
+    let arguments = ["--config", "c.toml", "--store", "memory", "--rate-limit", "2", "--rate-burst", "1"];
+    let server = Server::start(&shell, &arguments);
+    let (key, long) = (("x-api-key", server.text("api_key")), "x".repeat(1_900));
+    let path = "/api/v2/public/env/definitions";
+    assert_eq!(server.send("GET", path, &[("x-a", &long)], "").0, 401, "of the environment, not of the file");
+    assert_eq!(server.send("GET", path, &[("x-a", &long), ("x-b", &long)], "").0, 431);
+    assert_eq!(server.send("POST", path, &[key], r#"{"name":"ABCDEF"}"#).0, 413);
+    let mut connection = server.connect();
+    let refused = (0..1_000).any(|_| connection.send("GET", path, &[key], "").unwrap().0 == 429);
+    assert!(refused);
+    assert_eq!(server.stop(), 0);
+}
+
+#[test]
+fn a_limit_that_is_no_number_is_2_by_its_name() {
+    let shell = Shell::new().variable("STRONGROOM_REQUESTS_MAX", "many");
+    let ran = shell.run(&["serve"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("STRONGROOM_REQUESTS_MAX"), "{}", ran.stderr);
+    assert_eq!(shell.run(&["serve", "--request-timeout", "soon"]).code, 2);
 }
 
 #[test]

@@ -75,7 +75,7 @@ impl Group {
     }
 }
 
-/// How many writers there are, as far as the last group told, and what a sync costs.
+/// How many writers there are, as far as the last groups told, and what a sync costs.
 ///
 /// Without it the first of 64 writers who were answered together would be synced alone, then those who came during
 /// that sync, and so on: three or four syncs instead of one.
@@ -83,29 +83,35 @@ impl Group {
 pub(crate) struct Crowd {
     /// Batches that were asked for and not answered yet. Writers count up.
     pub(crate) unanswered: Arc<AtomicUsize>,
-    len: usize,
-    patience: Duration,
+    /// How many were in each of the last groups or queued behind it. A group that was cut short says less than there
+    /// are, so the largest counts.
+    recent: [usize; GROUPS_REMEMBERED],
+    sync: Duration,
 }
 
 impl Crowd {
     /// Takes note of a group of `answered` batches that took `took` to commit and is about to be answered: its writers
     /// may come back at once, and others wait already.
     pub(crate) fn take_note(&mut self, answered: usize, took: Duration) {
-        self.len = self.unanswered.fetch_sub(answered, Ordering::Relaxed);
-        self.patience = took.min(PATIENCE_MAX);
+        self.recent.rotate_right(1);
+        if let Some(last) = self.recent.first_mut() {
+            *last = self.unanswered.fetch_sub(answered, Ordering::Relaxed);
+        }
+        self.sync = took.min(SYNC_MAX);
     }
 
     fn wait(&self) -> Wait {
         let now = Instant::now();
-        Wait { len: self.len, patience: self.patience, since: now, last: now }
+        let len = self.recent.into_iter().max().unwrap_or_default();
+        Wait { len, sync: self.sync, since: now, last: now }
     }
 }
 
-/// The wait for the rest of a group. It costs at most what the sync costs that it may save, and less where nobody
-/// comes.
+/// The wait for the rest of a group: for each half the time of the sync that its coming may save, and for all of them
+/// together four times that.
 struct Wait {
     len: usize,
-    patience: Duration,
+    sync: Duration,
     since: Instant,
     last: Instant,
 }
@@ -118,9 +124,7 @@ impl Wait {
     }
 
     fn is_over(&self, group_len: usize) -> bool {
-        group_len >= self.len
-            || self.last.elapsed() >= self.patience / 4
-            || self.since.elapsed() >= self.patience
+        group_len >= self.len || self.last.elapsed() >= self.sync / 2 || self.since.elapsed() >= self.sync * 4
     }
 }
 
@@ -129,8 +133,11 @@ const GROUP_LEN_MAX: usize = 1_024;
 /// So that the first of a group does not wait long for the others.
 const GROUP_BYTES_MAX: usize = 4 << 20;
 
+/// So that a crowd that has gone is soon forgotten.
+const GROUPS_REMEMBERED: usize = 8;
+
 /// A disk that once stalled says nothing about the next sync.
-const PATIENCE_MAX: Duration = Duration::from_millis(10);
+const SYNC_MAX: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {
@@ -153,22 +160,31 @@ mod tests {
 
     #[test]
     fn those_who_were_answered_and_those_who_came_meanwhile_are_waited_for() {
-        let wait = Wait { patience: LONG, ..crowd(64, 1).wait() };
+        let wait = Wait { sync: LONG, ..crowd(64, 1).wait() };
         assert!(!wait.is_over(63) && wait.is_over(64));
     }
 
     #[test]
-    fn a_crowd_that_has_gone_is_waited_for_once_at_most() {
+    fn a_group_that_was_cut_short_does_not_hide_the_crowd() {
+        let mut crowd = crowd(64, 40);
+        crowd.take_note(24, LONG);
+        assert_eq!(crowd.wait().len, 64);
+    }
+
+    #[test]
+    fn a_crowd_that_has_gone_is_forgotten() {
         let mut crowd = crowd(64, 64);
-        crowd.unanswered.fetch_add(1, Ordering::Relaxed);
-        crowd.take_note(1, LONG);
+        for _ in 0..GROUPS_REMEMBERED {
+            crowd.unanswered.fetch_add(1, Ordering::Relaxed);
+            crowd.take_note(1, LONG);
+        }
         assert!(crowd.wait().is_over(1));
     }
 
     #[test]
     fn patience_ends_without_a_newcomer_and_is_bounded() {
-        let wait = Wait { patience: Duration::ZERO, ..crowd(64, 1).wait() };
+        let wait = Wait { sync: Duration::ZERO, ..crowd(64, 1).wait() };
         assert!(wait.is_over(1));
-        assert_eq!(crowd(64, 1).wait().patience, PATIENCE_MAX);
+        assert_eq!(crowd(64, 1).wait().sync, SYNC_MAX);
     }
 }

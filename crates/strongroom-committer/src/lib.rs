@@ -5,8 +5,8 @@
 //! the backend:
 //!
 //! * **Batches share syncs.** What waits is committed as one group, in the order in which it came. A group is also for
-//!   those who are on their way: where several writers were seen a moment ago, the committer lets them catch up for
-//!   at most as long as the sync that this saves. A lone writer is never waited for.
+//!   those who are on their way: where several writers were seen a moment ago, the committer lets each of them
+//!   catch up for half the time of the sync that this saves. A lone writer is not waited for.
 //! * **Nothing is answered before it is durable**, conflicts included: what a batch lost against may be in its group.
 //! * **A group that failed poisons the store.** Every later call is refused with the cause; nothing is tried again.
 //! * **`close` drains** what was accepted, and a dropped committer does the same. Both return only when the writer has

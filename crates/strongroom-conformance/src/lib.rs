@@ -17,7 +17,9 @@
 //!
 //! For hosts with a key provider there is [`FakeProvider`], which denies, loses keys and is out of reach as told.
 //!
-//! It is not: a test of power cuts, of a failed sync or of group commit. Those need the backend's own means.
+//! [`outage`] is for durable stores: a process that is killed in the midst of its writes, and a power cut.
+//!
+//! It is not: a test of a failed sync or of group commit. Those need the backend's own means.
 //!
 //! [`Durability`]: strongroom::store::Durability
 
@@ -27,6 +29,7 @@ mod crash;
 mod faulty;
 mod model;
 mod opened;
+pub mod outage;
 mod provider;
 mod replay;
 mod step;

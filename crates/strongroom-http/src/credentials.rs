@@ -1,7 +1,6 @@
 //! Credentials of the default app.
 
 use axum::Json;
-use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use strongroom::{CredentialInfo, CredentialKey, PageRequest};
@@ -11,7 +10,8 @@ use crate::auth::{Caller, KeyCaller};
 use crate::error::Failure;
 use crate::openapi::Failures;
 use crate::page::{PageNumber, Paged};
-use crate::request::{Body, Query, Segment, Stated, json_text, present};
+use crate::request::{AccountHeader, Body, Query, Segment, Stated, json_text, present};
+use crate::router::BASE;
 use crate::time;
 
 /// A credential to be kept.
@@ -76,7 +76,7 @@ pub(crate) struct CredentialDoc {
 
 /// Adds or updates a credential of the default app
 #[utoipa::path(
-    put, path = "/linked-account/default-app/auth-credentials/{key}", tag = "credentials",
+    put, context_path = BASE, path = "/linked-account/default-app/auth-credentials/{key}", tag = "credentials",
     request_body = UpsertCredential,
     params(("key" = String, Path), AccountParams, ("linked_account_id" = Option<String>, Header)),
     responses((status = 200, body = CredentialUpserted), Failures),
@@ -85,11 +85,11 @@ pub(crate) struct CredentialDoc {
 pub(crate) async fn upsert(
     caller: Caller,
     Segment(key): Segment,
-    headers: HeaderMap,
+    header: AccountHeader,
     Query(query): Query<AccountParams>,
     Body(body): Body<UpsertCredential>,
 ) -> Result<Json<CredentialUpserted>, Failure> {
-    let stated = Stated::in_header(&headers)?
+    let stated = Stated::in_header(&header)
         .or_query(query.linked_account_id.as_deref())
         .or_body(body.linked_account_id.as_deref());
     let account = caller.require_linked_account(&stated)?;
@@ -101,7 +101,7 @@ pub(crate) async fn upsert(
 
 /// Deletes a credential of the default app
 #[utoipa::path(
-    delete, path = "/linked-account/default-app/auth-credentials/{key}", tag = "credentials",
+    delete, context_path = BASE, path = "/linked-account/default-app/auth-credentials/{key}", tag = "credentials",
     params(("key" = String, Path), AccountParams, ("linked_account_id" = Option<String>, Header)),
     responses((status = 200, body = CredentialDeleted), Failures),
     security(("api_key" = []), ("session_token" = [])),
@@ -109,10 +109,10 @@ pub(crate) async fn upsert(
 pub(crate) async fn delete(
     caller: Caller,
     Segment(key): Segment,
-    headers: HeaderMap,
+    header: AccountHeader,
     Query(query): Query<AccountParams>,
 ) -> Result<Json<CredentialDeleted>, Failure> {
-    let stated = Stated::in_header(&headers)?.or_query(query.linked_account_id.as_deref());
+    let stated = Stated::in_header(&header).or_query(query.linked_account_id.as_deref());
     let account = caller.require_linked_account(&stated)?;
     if !account.delete_credential(&key).await? {
         return Err(Failure::not_found(format!("Auth credential key '{key}' not found")));
@@ -125,17 +125,17 @@ pub(crate) async fn delete(
 ///
 /// Sorted by key name.
 #[utoipa::path(
-    get, path = "/linked-account/default-app/auth-credentials", tag = "credentials",
+    get, context_path = BASE, path = "/linked-account/default-app/auth-credentials", tag = "credentials",
     params(ListParams, ("linked_account_id" = Option<String>, Header)),
     responses((status = 200, body = Paged<CredentialDoc>), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn list(
     caller: KeyCaller,
-    headers: HeaderMap,
+    header: AccountHeader,
     Query(query): Query<ListParams>,
 ) -> Result<Json<Paged<CredentialDoc>>, Failure> {
     let number = PageNumber::parse(query.page.as_deref(), query.limit.as_deref())?;
-    let stated = Stated::in_header(&headers)?.or_query(query.linked_account_id.as_deref());
+    let stated = Stated::in_header(&header).or_query(query.linked_account_id.as_deref());
     let account = Caller::Key(caller).require_linked_account(&stated)?;
     let (mut docs, mut total) = (Vec::new(), 0);
     let mut request = PageRequest::first(PageRequest::LIMIT_MAX);

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod auth;
+mod caches;
 mod credentials;
 mod definitions;
 mod error;

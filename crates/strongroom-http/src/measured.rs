@@ -8,24 +8,20 @@ use strongroom::store::{
     Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
 };
 
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, StoreMeter};
 
 /// A store whose calls are counted into [`Metrics`], by outcome and time.
 #[derive(Debug)]
 pub struct MeasuredStore<S> {
     inner: S,
-    metrics: Metrics,
+    reads: StoreMeter,
+    commits: StoreMeter,
 }
 
 impl<S: Store> MeasuredStore<S> {
     /// Counts the calls of `inner` into `metrics`.
-    pub fn new(inner: S, metrics: Metrics) -> Self {
-        Self { inner, metrics }
-    }
-
-    fn count<T>(&self, call: &'static str, start: Instant, answer: &Result<T, StoreError>) {
-        let outcome = answer.as_ref().map_or_else(|error| outcome(error.kind()), |_| "ok");
-        self.metrics.store_call(call, outcome, start.elapsed());
+    pub fn new(inner: S, metrics: &Metrics) -> Self {
+        Self { inner, reads: metrics.store_meter("read"), commits: metrics.store_meter("commit") }
     }
 }
 
@@ -35,14 +31,14 @@ impl<S: Store> Store for MeasuredStore<S> {
     async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
         let start = Instant::now();
         let answer = self.inner.read(request).await;
-        self.count("read", start, &answer);
+        self.reads.count(outcome(&answer), start.elapsed());
         answer
     }
 
     async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
         let start = Instant::now();
         let answer = self.inner.commit(batch).await;
-        self.count("commit", start, &answer);
+        self.commits.count(outcome(&answer), start.elapsed());
         answer
     }
 
@@ -55,8 +51,9 @@ impl<S: Store> Store for MeasuredStore<S> {
     }
 }
 
-fn outcome(kind: StoreErrorKind) -> &'static str {
-    match kind {
+fn outcome<T>(answer: &Result<T, StoreError>) -> Result<(), &'static str> {
+    let Err(error) = answer else { return Ok(()) };
+    Err(match error.kind() {
         StoreErrorKind::Conflict { .. } => "conflict",
         StoreErrorKind::Contention => "contention",
         StoreErrorKind::Unavailable => "unavailable",
@@ -66,5 +63,5 @@ fn outcome(kind: StoreErrorKind) -> &'static str {
         StoreErrorKind::Poisoned => "poisoned",
         StoreErrorKind::Closed => "closed",
         _ => "other",
-    }
+    })
 }

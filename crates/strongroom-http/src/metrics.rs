@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -77,12 +77,20 @@ impl Metrics {
         }))
     }
 
-    /// All counters in the OpenMetrics text format.
+    /// All counters in the OpenMetrics text format. What a service says at `/metrics` has also those of the vault's
+    /// caches.
     #[must_use]
     pub fn text(&self) -> String {
+        self.text_with(&Registry::default())
+    }
+
+    /// The same, followed by what `more` holds.
+    pub(crate) fn text_with(&self, more: &Registry) -> String {
         let mut text = String::new();
         // Writing to a string does not fail.
-        let _ = encode(&mut text, &self.0.registry);
+        let _ = encode_registry(&mut text, &self.0.registry);
+        let _ = encode_registry(&mut text, more);
+        let _ = encode_eof(&mut text);
         text
     }
 
@@ -101,10 +109,12 @@ impl Metrics {
         self.0.request_seconds.get_or_create(&labels).observe(time.as_secs_f64());
     }
 
-    /// Counts a call of the backend.
-    pub(crate) fn store_call(&self, call: &'static str, outcome: &'static str, time: Duration) {
-        self.0.store_calls.get_or_create(&StoreLabels { call, outcome }).inc();
-        self.0.store_seconds.get_or_create(&CallLabels { call }).observe(time.as_secs_f64());
+    /// The counters of one call of the backend, looked up once.
+    pub(crate) fn store_meter(&self, call: &'static str) -> StoreMeter {
+        let calls = self.0.store_calls.clone();
+        let succeeded = calls.get_or_create_owned(&StoreLabels { call, outcome: "ok" });
+        let seconds = self.0.store_seconds.get_or_create_owned(&CallLabels { call });
+        StoreMeter { call, calls, succeeded, seconds }
     }
 }
 
@@ -117,6 +127,26 @@ impl Default for Metrics {
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Metrics")
+    }
+}
+
+/// The counters of one call of the backend.
+#[derive(Debug)]
+pub(crate) struct StoreMeter {
+    call: &'static str,
+    calls: Family<StoreLabels, Counter>,
+    succeeded: Counter,
+    seconds: Histogram,
+}
+
+impl StoreMeter {
+    /// Counts a call that succeeded, or failed with `outcome`.
+    pub(crate) fn count(&self, outcome: Result<(), &'static str>, time: Duration) {
+        match outcome {
+            Ok(()) => self.succeeded.inc(),
+            Err(outcome) => self.calls.get_or_create(&StoreLabels { call: self.call, outcome }).inc(),
+        };
+        self.seconds.observe(time.as_secs_f64());
     }
 }
 

@@ -1,8 +1,11 @@
 //! What surrounds every request: admission, time, an id, a span, and a line in the log and the metrics.
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -14,7 +17,8 @@ use crate::service::Service;
 /// Answers a request, or refuses it at once where the service has too many already.
 pub(crate) async fn observe(State(service): State<Service>, request: Request, next: Next) -> Response {
     let start = Instant::now();
-    let (method, id) = (request.method().clone(), request_id(request.headers()));
+    let method = request.method().clone();
+    let id = own_id(request.headers()).map_or_else(|| service.inner.request_ids.next(), str::to_owned);
     let matched = request.extensions().get::<MatchedPath>();
     let route = matched.map_or("unmatched", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!("request", %method, %route, %id);
@@ -31,7 +35,7 @@ pub(crate) async fn observe(State(service): State<Service>, request: Request, ne
     response
 }
 
-async fn answer(service: &Service, request: Request, next: Next) -> Response {
+async fn answer(service: &Service, mut request: Request, next: Next) -> Response {
     let Ok(_permit) = service.inner.permits.try_acquire() else {
         return Failure::overloaded().into_response();
     };
@@ -42,6 +46,7 @@ async fn answer(service: &Service, request: Request, next: Next) -> Response {
     if header_bytes > limits.header_bytes_max {
         return Failure::of_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).into_response();
     }
+    DefaultBodyLimit::max(limits.body_bytes_max).apply(&mut request);
     // A write that is cut off is applied or not applied, never half.
     match tokio::time::timeout(limits.request_timeout, next.run(request)).await {
         Ok(response) => response,
@@ -49,17 +54,28 @@ async fn answer(service: &Service, request: Request, next: Next) -> Response {
     }
 }
 
-/// The caller's own `x-request-id`, if it is a short word, else a new one.
-fn request_id(headers: &HeaderMap) -> String {
+/// The caller's own `x-request-id`, if it is a short word.
+fn own_id(headers: &HeaderMap) -> Option<&str> {
     let word = |text: &&str| {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         (1..=64).contains(&text.len()) && text.bytes().all(allowed)
     };
-    let own = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(word);
-    own.map_or_else(
-        || crate::auth::random::<8>().map(|id| hex::encode(*id)).unwrap_or_default(),
-        str::to_owned,
-    )
+    headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(word)
+}
+
+/// New ids of requests. They are numbered, and hashed under a key of this process: an id tells nothing of how many
+/// requests there were.
+#[derive(Debug, Default)]
+pub(crate) struct RequestIds {
+    key: RandomState,
+    last: AtomicU64,
+}
+
+impl RequestIds {
+    fn next(&self) -> String {
+        let number = self.last.fetch_add(1, Ordering::Relaxed);
+        hex::encode(self.key.hash_one(number).to_be_bytes())
+    }
 }
 
 const REQUEST_ID: &str = "x-request-id";

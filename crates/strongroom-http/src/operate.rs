@@ -5,6 +5,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use strongroom::{Environment, OrgId};
 
+use crate::caches;
 use crate::error::Failure;
 use crate::service::Service;
 
@@ -29,5 +30,6 @@ pub(crate) async fn readyz(State(service): State<Service>) -> Result<&'static st
 /// Everything that is counted, in the OpenMetrics text format.
 pub(crate) async fn metrics(State(service): State<Service>) -> impl IntoResponse {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], service.inner.metrics.text())
+    let caches = caches::registry(&service.inner.vault.cache_stats());
+    ([(header::CONTENT_TYPE, kind)], service.inner.metrics.text_with(&caches))
 }

@@ -1,7 +1,6 @@
 //! The routes of the service.
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::http::{StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
@@ -31,14 +30,13 @@ pub fn router(service: Service) -> Router {
         .route("/metrics", get(operate::metrics))
         .fallback(async || Failure::of_status(StatusCode::NOT_FOUND))
         .method_not_allowed_fallback(async || Failure::of_status(StatusCode::METHOD_NOT_ALLOWED))
-        .layer(DefaultBodyLimit::max(service.inner.limits.body_bytes_max))
         .layer(from_fn_with_state(service.clone(), observe))
         .with_state(service)
 }
 
 /// The calls of the contract, with the three that matter most first.
 fn calls() -> OpenApiRouter<Service> {
-    let calls = OpenApiRouter::new()
+    OpenApiRouter::with_openapi(openapi::Outline::openapi())
         .routes(routes!(values::set))
         .routes(routes!(values::get))
         .routes(routes!(credentials::upsert, credentials::delete))
@@ -51,6 +49,8 @@ fn calls() -> OpenApiRouter<Service> {
         .routes(routes!(accounts::delete_integration))
         .routes(routes!(accounts::active))
         .routes(routes!(sessions::issue))
-        .routes(routes!(sessions::revoke));
-    OpenApiRouter::with_openapi(openapi::Outline::openapi()).nest("/api/v2/public", calls)
+        .routes(routes!(sessions::revoke))
 }
+
+/// What the path of every call starts with. A nested router would take each request's path apart and build another.
+pub(crate) const BASE: &str = "/api/v2/public";

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use crate::limits::{Limits, RateLimiter};
 use crate::metrics::Metrics;
+use crate::observe::RequestIds;
 
 /// A vault that is served. Cheap to clone; every clone is the same service.
 #[derive(Debug, Clone)]
@@ -24,6 +25,7 @@ pub(crate) struct Inner {
     pub(crate) rate_limiter: Option<RateLimiter>,
     pub(crate) metrics: Metrics,
     pub(crate) session_secs: u64,
+    pub(crate) request_ids: RequestIds,
     /// One for each request that may be at work.
     pub(crate) permits: Semaphore,
     draining: AtomicBool,
@@ -110,8 +112,17 @@ impl ServiceOptions {
         let rate_limiter = self.limits.rate.map(RateLimiter::new);
         let Self { clock, limits, metrics, session_secs } = self;
         let permits = Semaphore::new(limits.requests_max.min(Semaphore::MAX_PERMITS));
-        let draining = AtomicBool::new(false);
-        let inner = Inner { vault, clock, limits, rate_limiter, metrics, session_secs, permits, draining };
+        let inner = Inner {
+            vault,
+            clock,
+            limits,
+            rate_limiter,
+            metrics,
+            session_secs,
+            request_ids: RequestIds::default(),
+            permits,
+            draining: AtomicBool::new(false),
+        };
         Service { inner: Arc::new(inner) }
     }
 }

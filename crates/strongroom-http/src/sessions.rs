@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use zeroize::Zeroizing;
@@ -10,7 +9,8 @@ use zeroize::Zeroizing;
 use crate::auth::{Caller, KeyCaller, Reuse, Sessions, TokenCaller};
 use crate::error::Failure;
 use crate::openapi::Failures;
-use crate::request::{Body, Query, Stated};
+use crate::request::{AccountHeader, Body, Query, Stated};
+use crate::router::BASE;
 use crate::service::Service;
 
 /// For whom a token is to be.
@@ -49,19 +49,19 @@ pub(crate) struct TokenRevoked {
 ///
 /// A token that is still valid is answered again, unless `force_refresh` is set.
 #[utoipa::path(
-    post, path = "/session-token", tag = "sessions", request_body = NewToken,
+    post, context_path = BASE, path = "/session-token", tag = "sessions", request_body = NewToken,
     params(IssueParams, ("linked_account_id" = Option<String>, Header)),
     responses((status = 200, body = Token), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn issue(
     State(service): State<Service>,
     caller: KeyCaller,
-    headers: HeaderMap,
+    header: AccountHeader,
     Query(query): Query<IssueParams>,
     Body(body): Body<NewToken>,
 ) -> Result<Json<Token>, Failure> {
     let sessions = Sessions::of(&caller.org)?;
-    let stated = Stated::in_header(&headers)?.or_body(body.linked_account_id.as_deref());
+    let stated = Stated::in_header(&header).or_body(body.linked_account_id.as_deref());
     let account = Caller::Key(caller).require_linked_account(&stated)?;
     let known = account.info().await?.ok_or_else(|| {
         let (id, environment) = (account.id(), sessions.org().environment());
@@ -75,7 +75,7 @@ pub(crate) async fn issue(
 
 /// Revokes the session token that the call is made with
 #[utoipa::path(
-    post, path = "/session-token/revoke", tag = "sessions",
+    post, context_path = BASE, path = "/session-token/revoke", tag = "sessions",
     responses((status = 200, body = TokenRevoked), Failures), security(("session_token" = [])),
 )]
 pub(crate) async fn revoke(caller: TokenCaller) -> Result<Json<TokenRevoked>, Failure> {

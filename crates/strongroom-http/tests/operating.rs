@@ -37,7 +37,7 @@ async fn a_service_is_not_ready_without_its_store() {
 #[tokio::test]
 async fn metrics_count_by_pattern_and_never_name_anything() {
     let metrics = Metrics::new();
-    let store = MeasuredStore::new(MemoryStore::new(), metrics.clone());
+    let store = MeasuredStore::new(MemoryStore::new(), &metrics);
     let vault = Vault::create(store, Unlock::raw_key(RawKey::from_bytes([7; 32]))).await.unwrap();
     let fixture = Fixture::over(vault, ServiceOptions::default().metrics(metrics)).await;
     let id = fixture.define_string("CANARY_NAME").await;
@@ -50,6 +50,9 @@ async fn metrics_count_by_pattern_and_never_name_anything() {
         r#"strongroom_http_request_seconds_count{method="GET",route="/api/v2/public/env/value/{definition_id}"} 1"#,
         r#"strongroom_store_calls_total{call="commit",outcome="ok"}"#,
         r#"strongroom_store_call_seconds_count{call="read"}"#,
+        r#"strongroom_cache_hits_total{cache="definitions"}"#,
+        r#"strongroom_cache_misses_total{cache="keyrings"}"#,
+        "strongroom_keyring_unwraps_total 1",
         "strongroom_http_requests_in_flight 1",
     ] {
         assert!(text.contains(line), "{line} in\n{text}");

@@ -107,7 +107,7 @@ fn bounds(range: &KeyRange) -> (Bound<&[u8]>, Bound<&[u8]>) {
 }
 
 fn fill_page<'a>(walk: impl Iterator<Item = (&'a Key, &'a Row)>, scan: &Scan, page_bytes_max: usize) -> Page {
-    let mut page = Page::default();
+    let mut page = Page { rows: Vec::with_capacity(scan.limit.min(USUAL_ROWS)), more: false };
     let mut bytes_len = 0;
     for (key, row) in walk {
         // The row that reaches the size is still in the page, so a page holds a row where there is one.
@@ -121,3 +121,6 @@ fn fill_page<'a>(walk: impl Iterator<Item = (&'a Key, &'a Row)>, scan: &Scan, pa
     }
     page
 }
+
+/// Room for the values of one scope, so that their page seldom has to grow.
+const USUAL_ROWS: usize = 64;

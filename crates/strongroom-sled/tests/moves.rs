@@ -1,4 +1,4 @@
-//! A vault moves from memory to sled and back, by copy and by backup, and resolves to the same bytes everywhere.
+//! A vault moves from memory to sled to redb and back, by copy and by backup, and resolves to the same bytes everywhere.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)] // A test may stop at what it did not expect.
 
@@ -10,6 +10,7 @@ use strongroom::{
     Backup, Environment, Error, Org, RawKey, Scope, ScopePath, Unlock, VarFormat, VariableDefinition, Vault,
 };
 use strongroom_memory::MemoryStore;
+use strongroom_redb::RedbStore;
 use strongroom_sled::SledStore;
 
 fn unlock() -> Unlock {
@@ -54,7 +55,7 @@ async fn fill(org: &Org) -> Result<(), Error> {
 }
 
 #[test]
-fn a_vault_that_moves_from_memory_to_sled_and_back_resolves_to_the_same_bytes() {
+fn a_vault_that_moves_through_every_embedded_store_resolves_to_the_same_bytes() {
     let directory = tempfile::tempdir().unwrap();
     let first = block_on(Vault::create(MemoryStore::new(), unlock())).unwrap();
     block_on(fill(&org(&first))).unwrap();
@@ -66,17 +67,22 @@ fn a_vault_that_moves_from_memory_to_sled_and_back_resolves_to_the_same_bytes() 
     let second = block_on(Vault::open(sled, unlock())).unwrap();
     assert_eq!(resolved(&second), expected);
 
-    let memory = MemoryStore::new();
-    let back = block_on(second.copy_to(&memory, |_| ())).unwrap();
-    assert_eq!((there.rows, there.digest), (back.rows, back.digest));
-    let third = block_on(Vault::open(memory, unlock())).unwrap();
+    let redb = RedbStore::open(directory.path().join("vault.redb")).unwrap();
+    block_on(second.copy_to(&redb, |_| ())).unwrap();
+    let third = block_on(Vault::open(redb, unlock())).unwrap();
     assert_eq!(resolved(&third), expected);
-    for retired in [&first, &second] {
+
+    let memory = MemoryStore::new();
+    let back = block_on(third.copy_to(&memory, |_| ())).unwrap();
+    assert_eq!((there.rows, there.digest), (back.rows, back.digest));
+    let last = block_on(Vault::open(memory, unlock())).unwrap();
+    assert_eq!(resolved(&last), expected);
+    for retired in [&first, &second, &third] {
         let late = block_on(org(retired).set_value("V0", Scope::Org, "late"));
         assert!(matches!(late, Err(Error::Retired)));
         assert_eq!(resolved(retired), expected);
     }
-    block_on(org(&third).set_value("V0", Scope::Org, "on")).unwrap();
+    block_on(org(&last).set_value("V0", Scope::Org, "on")).unwrap();
 }
 
 #[test]

@@ -14,3 +14,7 @@ pub mod format_v1 {}
 #[doc = "[FORMAT.md]: crate::docs::format_v1\n\n"]
 #[doc = include_str!("../docs/THREATS.md")]
 pub mod threats {}
+
+#[doc = "[FORMAT.md]: crate::docs::format_v1\n[THREATS.md]: crate::docs::threats\n\n"]
+#[doc = include_str!("../docs/KEYS.md")]
+pub mod keys {}

@@ -2,7 +2,7 @@
 
 use crate::envelope::{Argon2Error, DekId, OpenError, RandomError, SealError};
 use crate::format::{BadFormat, FormatError, PatternError};
-use crate::id::{DefinitionId, IdError, IntegrationId, LinkedAccountId};
+use crate::id::{DefinitionId, IdError, IntegrationId, LinkedAccountId, OrgId};
 use crate::model::{DefinitionRef, Revision, SlotId};
 use crate::provider::ProviderError;
 use crate::raw_key::KeyFileError;
@@ -220,6 +220,12 @@ pub enum Error {
     /// The vault was copied to another store, or is about to be, and takes no more writes here. It still reads.
     #[error("the vault was moved to another store: this one takes no writes")]
     Retired,
+    /// An org is to be restored where rows of it are.
+    #[error("org {0} holds something already: restore it where it does not exist")]
+    OrgNotEmpty(OrgId),
+    /// A backup holds nothing of an org.
+    #[error("the backup holds nothing of org {0}")]
+    OrgNotFound(OrgId),
     /// A copy does not hold what its source holds. The source is as it was.
     #[error("the copy differs from its source: the target's rows are not what was written")]
     CopyDiffers,

@@ -42,6 +42,26 @@ impl StoreKeys {
         Key::from(vec![WHOLE_STORE, RETIRED])
     }
 
+    /// Where a vault notes that an org is being restored into it.
+    pub(crate) fn org_arrival(org: &OrgId) -> Key {
+        Key::from([&[WHOLE_STORE, ORG_ARRIVAL], org.to_text().as_str().as_bytes(), &[0]].concat())
+    }
+
+    /// Where a vault notes that a backup of an org was made that opens with another key.
+    pub(crate) fn export(org: &OrgId, file_id: &[u8; 16]) -> Key {
+        Key::from([&Self::exports(org).start, file_id.as_slice()].concat())
+    }
+
+    /// All such notes of an org.
+    pub(crate) fn exports(org: &OrgId) -> KeyRange {
+        KeyRange::prefix(&[&[WHOLE_STORE, EXPORT], org.to_text().as_str().as_bytes(), &[0]].concat())
+    }
+
+    /// Every row of an org, of every environment, but their jobs.
+    pub(crate) fn org(org: &OrgId) -> KeyRange {
+        KeyRange::prefix(&[&[TENANT], org.to_text().as_str().as_bytes(), &[0]].concat())
+    }
+
     /// Where a store that is not yet a vault names the copy or restore that it is the target of.
     pub(crate) fn arrival() -> Key {
         Key::from(vec![WHOLE_STORE, ARRIVAL])
@@ -413,6 +433,8 @@ pub(crate) const JOB: u8 = 0x04;
 pub(crate) const KEY_JOB: u8 = 0x05;
 pub(crate) const RETIRED: u8 = 0x10;
 pub(crate) const ARRIVAL: u8 = 0x11;
+pub(crate) const ORG_ARRIVAL: u8 = 0x12;
+pub(crate) const EXPORT: u8 = 0x13;
 
 pub(crate) const KEYRING: u8 = 0x01;
 pub(crate) const EPOCH: u8 = 0x02;

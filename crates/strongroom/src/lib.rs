@@ -24,9 +24,10 @@
 //! | write on a condition | [`Expected`], [`WriteOptions`] |
 //! | see how the caches do | [`Vault::cache_stats`], [`CacheStats`] |
 //! | keep sealed records of your own | [`Org::records`], [`Records`], [`RecordWrite`] |
-//! | back up, restore and move | [`Vault::backup`], [`Backup`], [`Vault::copy_to`] |
+//! | back up, restore and move | [`Vault::backup`], [`Vault::backup_org`], [`Backup`], [`Vault::copy_to`] |
 //! | see whether all rows are whole | [`Vault::verify`], [`Org::verify`], [`Verification`], [`VerifyReport`] |
-//! | rotate keys | [`Vault::rotate_data_keys`], [`Org::rotate_keys`], [`DataKeys`], [`KeyJob`], [`Vault::jobs`] |
+//! | rotate keys | [`Vault::rotate_root`], [`Vault::rotate_data_keys`], [`Org::rotate_keys`], [`DataKeys`], [`KeyJob`], [`Vault::jobs`] |
+//! | destroy what must not be read again | [`Org::shred_account`], [`Vault::rotate_root`], [`Vault::settle_shred`], [`ShredEffect`] |
 //! | go through a list | [`PageRequest`], [`Listing`], [`DefinitionFilter`] |
 //! | add, change and remove keys | [`Vault::slots`], [`Unlock`], [`KeyProvider`] |
 //! | take keys out of memory for a while | [`Vault::lock`], [`Org::lock`] |
@@ -46,6 +47,8 @@ mod envelope;
 mod error;
 pub mod format;
 mod gate;
+#[cfg(feature = "harden")]
+mod harden;
 #[cfg(feature = "hazmat")]
 pub mod hazmat;
 #[macro_use]
@@ -85,6 +88,8 @@ pub use definitions::{DefinitionChange, DefinitionFilter, FormatChange, Mismatch
 pub use envelope::{Argon2Error, Argon2Params, DekId};
 pub use error::{BackupFault, Damage, Error};
 pub use format::{FormatError, LengthBounds, VarFormat};
+#[cfg(feature = "harden")]
+pub use harden::harden_process;
 pub use id::{
     CredentialKey, DefinitionId, DefinitionName, DocumentId, Environment, IdError, IntegrationId,
     LinkedAccountId, Namespace, OrgId, RecordKey, WorkflowId,
@@ -101,14 +106,15 @@ pub use provider::KeyProvider;
 pub use raw_key::{KeyFileError, RawKey};
 pub use records::{Record, RecordWrite, Records};
 pub use rotation::{
-    DataKeys, JobInfo, JobKind, JobOutcome, JobProgress, JobReport, JobState, KeyJob, NewRoot, OnUnreadable,
-    RootRotation, Unreadable, UnreadableCause,
+    Assume, DataKeys, DestroyedKey, JobInfo, JobKind, JobOutcome, JobProgress, JobReport, JobState, KeyJob,
+    NewRoot, NotDestroyed, OnUnreadable, RootRotation, ShredEffect, ShredReceipt, Unreadable,
+    UnreadableCause,
 };
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;
 pub use slots::Slots;
 pub use store::Store;
-pub use transfer::{Backup, BackupSummary, CopySummary, Phase, Progress};
+pub use transfer::{Backup, BackupSummary, CopySummary, Phase, Progress, RestoreSummary};
 pub use unlock::Unlock;
 pub use values::{DeletedValue, NewValue};
 pub use vault::{Vault, VaultOptions};

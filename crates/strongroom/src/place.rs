@@ -51,7 +51,8 @@ pub(crate) fn parse_store_row(key: &Key) -> Option<Place> {
     match key.as_bytes() {
         [keyspace::WHOLE_STORE, keyspace::HEADER] => Some(Place::Header),
         [keyspace::WHOLE_STORE, keyspace::STORE_ROW] => Some(Place::StoreRow),
-        [keyspace::WHOLE_STORE, keyspace::RETIRED] => Some(Place::Note),
+        [keyspace::WHOLE_STORE, keyspace::RETIRED]
+        | [keyspace::WHOLE_STORE, keyspace::ORG_ARRIVAL | keyspace::EXPORT, ..] => Some(Place::Note),
         [keyspace::WHOLE_STORE, keyspace::SLOT, id @ ..] => Some(Place::Slot(id.try_into().ok()?)),
         [keyspace::WHOLE_STORE, keyspace::KEY_JOB, id @ ..] => DocumentId::from_bytes(id).map(Place::KeyJob),
         _ => None,

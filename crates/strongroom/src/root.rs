@@ -17,13 +17,15 @@ use crate::vault::StoreRow;
 /// A root key: it derives data keys, and seals keyrings and the rows of the whole store.
 pub(crate) struct Root {
     pub(crate) bytes: KeyMaterial,
-    pub(crate) key: Box<SealingKey>,
+    pub(crate) key: SealingKey,
 }
 
 impl Root {
-    pub(crate) fn new(bytes: KeyMaterial) -> Self {
-        let key = SealingKey::derive_in_place(&bytes);
-        Self { bytes, key }
+    /// On the heap at once: a key that is moved leaves copies of itself behind.
+    #[inline(never)]
+    pub(crate) fn new(bytes: KeyMaterial) -> Arc<Self> {
+        let key = SealingKey::derive(&bytes);
+        Arc::new(Self { bytes, key })
     }
 }
 
@@ -42,13 +44,13 @@ pub(crate) struct Roots {
 
 impl Roots {
     pub(crate) fn new(active: Arc<Root>, store_row: &StoreRow) -> Self {
-        let retiring = store_row.sheet.retiring().map(|bytes| Arc::new(Root::new(bytes)));
+        let retiring = store_row.sheet.retiring().map(Root::new);
         Self { active, retiring, coming: None, row: store_row.row }
     }
 
     /// Those of a new vault.
-    pub(crate) fn first(active: Root, row: RowRevision) -> Self {
-        Self { active: Arc::new(active), retiring: None, coming: None, row }
+    pub(crate) fn first(active: Arc<Root>, row: RowRevision) -> Self {
+        Self { active, retiring: None, coming: None, row }
     }
 
     /// The same once the `store` row stands at this revision.

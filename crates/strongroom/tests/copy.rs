@@ -18,7 +18,7 @@ mod rig;
 use rig::{Hooked, Point, Rows, audit, fill, furnished, load, open, org, rows, sound, unlock, verbs, view};
 
 const HEADER: [u8; 2] = [0, 1];
-const RETIRED: [u8; 2] = [0, 5];
+const RETIRED: [u8; 2] = [0, 0x10];
 
 fn copy(vault: &Vault, target: &impl Store) -> Result<strongroom::CopySummary, Error> {
     block_on(vault.copy_to(target, |_| ()))

@@ -2,6 +2,7 @@
 
 mod account;
 mod api_key;
+pub(crate) mod backup;
 mod completions;
 mod credential;
 pub(crate) mod define;
@@ -9,15 +10,19 @@ mod export;
 pub(crate) mod import;
 mod init;
 mod list;
+mod migrate;
 mod run;
 mod serve;
+mod slot;
 pub(crate) mod value;
 mod verify;
 mod view;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use futures_executor::block_on;
+use strongroom::OrgId;
 
 use crate::args::{Args, Command};
 use crate::config::Config;
@@ -39,12 +44,22 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<ExitCode, Failure> {
     }
     match args.command {
         Command::Init { ask_passphrase } => block_on(init::run(&config, ask_passphrase, output))?,
-        Command::Serve { listen, log } => {
+        Command::Serve { listen, log, no_core_dumps, limits } => {
             config.listen = listen.unwrap_or(config.listen);
+            config.limits = limits.or(&config.limits);
+            if no_core_dumps {
+                serve::no_core_dumps()?;
+            }
             serve::run(&config, log, output)?;
         }
         Command::Run { path, clear_env, command } => {
             return block_on(run::run(&config, &path.path(), clear_env, &command, output));
+        }
+        Command::Backup { file, backup_key_file } => {
+            block_on(back_up(&config, &file, args.globals.org, backup_key_file.as_deref(), output))?;
+        }
+        Command::Restore(restore) => {
+            block_on(backup::restore(&config, &restore, args.globals.org, output))?;
         }
         command => block_on(in_session(&config, command, output))?,
     }
@@ -55,6 +70,19 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<ExitCode, Failure> {
 async fn in_session(config: &Config, command: Command, output: &Output) -> Result<(), Failure> {
     let session = Session::open(config, output).await?;
     let done = on_vault(&session, command, output).await;
+    let closed = session.close().await;
+    done.and(closed)
+}
+
+async fn back_up(
+    config: &Config,
+    file: &Path,
+    org: Option<OrgId>,
+    key_file: Option<&Path>,
+    output: &Output,
+) -> Result<(), Failure> {
+    let session = Session::open(config, output).await?;
+    let done = backup::write(&session, file, org, key_file, output).await;
     let closed = session.close().await;
     done.and(closed)
 }
@@ -85,15 +113,20 @@ async fn on_vault(session: &Session, command: Command, output: &Output) -> Resul
         Command::Credential(command) => credential::run(org, command, output).await,
         Command::Account(command) => account::run(org, command, output).await,
         Command::ApiKey(command) => api_key::run(org, command, output).await,
+        Command::Slot(command) => slot::run(&session.vault, command, output).await,
         Command::Verify { org_only } => {
             let extent = if org_only { verify::Extent::Org } else { verify::Extent::Store };
             verify::run(session, extent, output).await
         }
+        Command::Migrate { to } => migrate::run(session, &to, output).await,
         Command::Import(import) => import::run(session, &import, output).await,
         Command::Export { path, format, .. } => export::run(org, &path.path(), format, output).await,
         // They open no vault, or do so themselves.
-        Command::Init { .. } | Command::Run { .. } | Command::Serve { .. } | Command::Completions { .. } => {
-            Ok(())
-        }
+        Command::Init { .. }
+        | Command::Run { .. }
+        | Command::Serve { .. }
+        | Command::Backup { .. }
+        | Command::Restore(_)
+        | Command::Completions { .. } => Ok(()),
     }
 }

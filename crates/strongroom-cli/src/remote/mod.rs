@@ -44,9 +44,14 @@ fn unsupported(command: &Command) -> Option<&'static str> {
         Command::Get { .. } | Command::Explain { .. } => Some("a server answers only what resolves"),
         Command::Export { .. } | Command::Run { .. } => Some("a server shows no encrypted value"),
         Command::Import(_) => Some("a server takes one value at a time"),
-        Command::Init { .. } | Command::Serve { .. } | Command::ApiKey(_) | Command::Verify { .. } => {
-            Some("this needs the root key, which a server does not give away")
-        }
+        Command::Init { .. }
+        | Command::Serve { .. }
+        | Command::ApiKey(_)
+        | Command::Slot(_)
+        | Command::Verify { .. }
+        | Command::Backup { .. }
+        | Command::Restore(_)
+        | Command::Migrate { .. } => Some("this needs the root key, which a server does not give away"),
         _ => None,
     }
 }

@@ -11,12 +11,13 @@ use crate::error::Failure;
 use crate::openapi::Failures;
 use crate::page::{PageNumber, Paged};
 use crate::request::Query;
+use crate::router::BASE;
 
 /// Lists linked accounts
 ///
 /// Sorted by `_id`. With `env_variable_name` and `env_variable_value`: those whose own value of the variable is that.
 #[utoipa::path(
-    get, path = "/linked-account", tag = "linked accounts", params(ListParams),
+    get, context_path = BASE, path = "/linked-account", tag = "linked accounts", params(ListParams),
     responses((status = 200, body = Paged<AccountDoc>), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn list(

@@ -4,7 +4,6 @@ mod list;
 mod wire;
 
 use axum::Json;
-use axum::http::HeaderMap;
 use strongroom::{Error, IntegrationId, LinkedAccountId, Org, Secret, Upsert};
 
 use self::wire::{
@@ -14,7 +13,8 @@ use self::wire::{
 use crate::auth::{Caller, KeyCaller, Sessions, TokenCaller};
 use crate::error::Failure;
 use crate::openapi::Failures;
-use crate::request::{Body, Query, Segment, Stated, json_text};
+use crate::request::{AccountHeader, Body, Query, Segment, Stated, json_text};
+use crate::router::BASE;
 
 pub(crate) use list::{__path_list, list};
 
@@ -22,17 +22,17 @@ pub(crate) use list::{__path_list, list};
 ///
 /// With `your_app` it gets the default app, and the credentials of it, in the same write.
 #[utoipa::path(
-    post, path = "/linked-account", tag = "linked accounts", request_body = AccountFields,
+    post, context_path = BASE, path = "/linked-account", tag = "linked accounts", request_body = AccountFields,
     params(("linked_account_id" = Option<String>, Header)),
     responses((status = 200, body = AccountDoc), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn create(
     caller: KeyCaller,
-    headers: HeaderMap,
+    header: AccountHeader,
     Body(body): Body<AccountFields>,
 ) -> Result<Json<AccountDoc>, Failure> {
     let org = caller.org.clone();
-    let account = named(&Caller::Key(caller), &headers, &body)?;
+    let account = named(&Caller::Key(caller), &header, &body)?;
     let mut create = org.create_account(account.clone());
     if let Some(name) = &body.name {
         create = create.name(name);
@@ -54,18 +54,18 @@ pub(crate) async fn create(
 ///
 /// Fields that are not named stay; credentials merge by key.
 #[utoipa::path(
-    put, path = "/linked-account", tag = "linked accounts", request_body = UpsertAccount,
+    put, context_path = BASE, path = "/linked-account", tag = "linked accounts", request_body = UpsertAccount,
     params(("linked_account_id" = Option<String>, Header)),
     responses((status = 200, body = AccountUpserted), Failures),
     security(("api_key" = []), ("session_token" = [])),
 )]
 pub(crate) async fn upsert(
     caller: Caller,
-    headers: HeaderMap,
+    header: AccountHeader,
     Body(body): Body<UpsertAccount>,
 ) -> Result<Json<AccountUpserted>, Failure> {
     let body = body.fields();
-    let account = named(&caller, &headers, &body)?;
+    let account = named(&caller, &header, &body)?;
     let mut upsert = caller.org().upsert_account(account.clone());
     if let Some(name) = &body.name {
         upsert = upsert.name(name);
@@ -86,7 +86,7 @@ pub(crate) async fn upsert(
 
 /// One linked account
 #[utoipa::path(
-    get, path = "/linked-account/{id}", tag = "linked accounts", params(("id" = String, Path)),
+    get, context_path = BASE, path = "/linked-account/{id}", tag = "linked accounts", params(("id" = String, Path)),
     responses((status = 200, body = AccountDoc), Failures),
     security(("api_key" = []), ("session_token" = [])),
 )]
@@ -98,7 +98,7 @@ pub(crate) async fn get(caller: Caller, Segment(id): Segment) -> Result<Json<Acc
 
 /// Deletes a linked account with its values, credentials and tokens
 #[utoipa::path(
-    delete, path = "/linked-account/{id}", tag = "linked accounts", params(("id" = String, Path)),
+    delete, context_path = BASE, path = "/linked-account/{id}", tag = "linked accounts", params(("id" = String, Path)),
     responses((status = 200, body = AccountDeleted), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn delete(
@@ -116,17 +116,17 @@ pub(crate) async fn delete(
 
 /// Removes an integration of a linked account, and its credentials
 #[utoipa::path(
-    delete, path = "/linked-account/integration/{slug}", tag = "linked accounts",
+    delete, context_path = BASE, path = "/linked-account/integration/{slug}", tag = "linked accounts",
     params(("slug" = String, Path), AccountParams, ("linked_account_id" = Option<String>, Header)),
     responses((status = 200, body = IntegrationDeleted), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn delete_integration(
     caller: KeyCaller,
     Segment(slug): Segment,
-    headers: HeaderMap,
+    header: AccountHeader,
     Query(query): Query<AccountParams>,
 ) -> Result<Json<IntegrationDeleted>, Failure> {
-    let stated = Stated::in_header(&headers)?.or_query(query.linked_account_id.as_deref());
+    let stated = Stated::in_header(&header).or_query(query.linked_account_id.as_deref());
     let account = Caller::Key(caller).require_linked_account(&stated)?;
     let slug: IntegrationId = slug.parse().map_err(Error::from)?;
     account.delete_integration(&slug).await?;
@@ -135,7 +135,7 @@ pub(crate) async fn delete_integration(
 
 /// The linked account of the session token
 #[utoipa::path(
-    get, path = "/session/active-linked-account", tag = "sessions",
+    get, context_path = BASE, path = "/session/active-linked-account", tag = "sessions",
     responses((status = 200, body = AccountDoc), Failures), security(("session_token" = [])),
 )]
 pub(crate) async fn active(caller: TokenCaller) -> Result<Json<AccountDoc>, Failure> {
@@ -143,8 +143,8 @@ pub(crate) async fn active(caller: TokenCaller) -> Result<Json<AccountDoc>, Fail
 }
 
 /// The account that a body is about.
-fn named(caller: &Caller, headers: &HeaderMap, body: &AccountFields) -> Result<LinkedAccountId, Failure> {
-    let stated = Stated::in_header(headers)?.or_body(body.account()?);
+fn named(caller: &Caller, header: &AccountHeader, body: &AccountFields) -> Result<LinkedAccountId, Failure> {
+    let stated = Stated::in_header(header).or_body(body.account()?);
     caller.linked_account(&stated)?.ok_or_else(|| Failure::linked_account("linked_account_id required"))
 }
 

@@ -116,7 +116,8 @@ impl ApiKeys {
             id: hex::encode(*random::<12>()?).parse()?,
             secret: random()?,
         };
-        let row = KeyRow { name: new.name, sha256: hash(&text.secret), expires_at: new.expires_at };
+        let row =
+            KeyRow { name: new.name, sha256: hex::encode(hash(&text.secret)), expires_at: new.expires_at };
         let key = record_key(&text.id)?;
         self.records.put_with(&key, row.encode(), Expected::Absent).await?;
         let stored = self.records.get(&key).await?;
@@ -147,7 +148,11 @@ impl ApiKeys {
     pub(crate) async fn admit(&self, key: &KeyText, now: Timestamp) -> Result<bool, Error> {
         let Some(record) = self.records.get(&record_key(&key.id)?).await? else { return Ok(false) };
         let Some(row) = KeyRow::decode(&record) else { return Ok(false) };
-        let known: bool = row.sha256.as_bytes().ct_eq(hash(&key.secret).as_bytes()).into();
+        let mut sha256 = [0; SHA256_LEN];
+        if hex::decode_to_slice(&row.sha256, &mut sha256).is_err() {
+            return Ok(false);
+        }
+        let known: bool = sha256.ct_eq(&hash(&key.secret)).into();
         Ok(known && row.expires_at.is_none_or(|moment| now < moment))
     }
 }
@@ -169,8 +174,8 @@ impl KeyRow {
     }
 }
 
-fn hash(secret: &[u8; SECRET_LEN]) -> String {
-    hex::encode(Sha256::digest(secret))
+fn hash(secret: &[u8; SECRET_LEN]) -> [u8; SHA256_LEN] {
+    Sha256::digest(secret).into()
 }
 
 fn record_key(id: &DocumentId) -> Result<RecordKey, Error> {
@@ -182,3 +187,4 @@ fn namespace() -> Result<Namespace, Error> {
 }
 
 const NAME_BYTES_MAX: usize = 256;
+const SHA256_LEN: usize = 32;

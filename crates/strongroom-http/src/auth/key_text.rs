@@ -3,6 +3,8 @@
 use strongroom::{DocumentId, Environment, OrgId, Secret};
 use zeroize::Zeroizing;
 
+use super::base62;
+
 /// An API key, taken apart.
 pub(crate) struct KeyText {
     pub(crate) org: OrgId,
@@ -22,15 +24,14 @@ impl KeyText {
         bytes.extend_from_slice(environment);
         bytes.extend_from_slice(self.id.as_bytes());
         bytes.extend_from_slice(&*self.secret);
-        let digits = Zeroizing::new(base_x::encode(BASE62, &bytes));
+        let digits = base62::encode(&bytes);
         Secret::from([prefix(&self.environment), digits.as_str()].concat())
     }
 
     /// `None` for anything that [`format`](Self::format) does not write.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        // The decoder's work grows with the square of the length.
-        let digits = text.get(PREFIX_LEN..).filter(|_| text.len() <= TEXT_LEN_MAX)?;
-        let bytes = Zeroizing::new(base_x::decode(BASE62, digits).ok()?);
+        let digits = text.get(PREFIX_LEN..)?;
+        let bytes = base62::decode(digits)?;
         let (org, rest) = bytes.split_first_chunk::<ID_LEN>()?;
         let (environment_len, rest) = rest.split_first()?;
         let (environment, rest) = rest.split_at_checked(usize::from(*environment_len))?;
@@ -57,9 +58,6 @@ fn prefix(environment: &Environment) -> &'static str {
 pub(crate) const SECRET_LEN: usize = 32;
 const ID_LEN: usize = 12;
 const PREFIX_LEN: usize = 3;
-/// 89 bytes, with the longest environment, are 120 digits.
-const TEXT_LEN_MAX: usize = 160;
-const BASE62: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 #[cfg(test)]
 mod tests {

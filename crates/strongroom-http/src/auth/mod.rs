@@ -1,6 +1,7 @@
 //! Who is calling: API keys with the power of an org in one environment, and session tokens of one linked account.
 
 mod api_key;
+mod base62;
 mod caller;
 mod key_text;
 mod session;

@@ -13,12 +13,13 @@ use crate::error::Failure;
 use crate::openapi::Failures;
 use crate::page::{PageNumber, Paged};
 use crate::request::{Body, Query, Segment};
+use crate::router::BASE;
 
 /// Lists variable definitions
 ///
 /// Sorted by `_id`. A session token sees those that allow a value at `linked_account` scope.
 #[utoipa::path(
-    get, path = "/env/definitions", tag = "variables", params(ListParams),
+    get, context_path = BASE, path = "/env/definitions", tag = "variables", params(ListParams),
     responses((status = 200, body = Paged<DefinitionDoc>), Failures),
     security(("api_key" = []), ("session_token" = [])),
 )]
@@ -44,7 +45,7 @@ pub(crate) async fn list(
 
 /// One variable definition
 #[utoipa::path(
-    get, path = "/env/definitions/{id}", tag = "variables", params(("id" = String, Path)),
+    get, context_path = BASE, path = "/env/definitions/{id}", tag = "variables", params(("id" = String, Path)),
     responses((status = 200, body = OneDefinition), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn get(caller: KeyCaller, Segment(id): Segment) -> Result<Json<OneDefinition>, Failure> {
@@ -53,7 +54,7 @@ pub(crate) async fn get(caller: KeyCaller, Segment(id): Segment) -> Result<Json<
 
 /// Makes a variable definition
 #[utoipa::path(
-    post, path = "/env/definitions", tag = "variables", request_body = NewDefinition,
+    post, context_path = BASE, path = "/env/definitions", tag = "variables", request_body = NewDefinition,
     responses((status = 200, body = OneDefinition), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn create(
@@ -69,7 +70,7 @@ pub(crate) async fn create(
 ///
 /// The format stays: values would no longer match it.
 #[utoipa::path(
-    patch, path = "/env/definitions/{id}", tag = "variables", request_body = ChangeDefinition,
+    patch, context_path = BASE, path = "/env/definitions/{id}", tag = "variables", request_body = ChangeDefinition,
     params(("id" = String, Path)),
     responses((status = 200, body = OneDefinition), Failures), security(("api_key" = [])),
 )]
@@ -87,7 +88,7 @@ pub(crate) async fn update(
 
 /// Deletes a variable definition and all its values
 #[utoipa::path(
-    delete, path = "/env/definitions/{id}", tag = "variables", params(("id" = String, Path)),
+    delete, context_path = BASE, path = "/env/definitions/{id}", tag = "variables", params(("id" = String, Path)),
     responses((status = 200, body = DefinitionDeleted), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn delete(

@@ -10,7 +10,7 @@ use axum::http::HeaderMap;
 pub(crate) use body::{Body, SecretText, json_text, present};
 pub(crate) use query::Query;
 pub(crate) use segment::Segment;
-pub(crate) use stated::Stated;
+pub(crate) use stated::{AccountHeader, Stated};
 
 /// A header that may stand once, as UTF-8.
 pub(crate) fn single_header<'h>(

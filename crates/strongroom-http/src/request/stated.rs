@@ -1,10 +1,25 @@
 //! Which linked account a request names, and where.
 
-use axum::http::HeaderMap;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use strongroom::LinkedAccountId;
 
 use super::single_header;
 use crate::error::Failure;
+
+/// The header `linked_account_id`, if it is there.
+#[derive(Debug)]
+pub(crate) struct AccountHeader(Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for AccountHeader {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let header = single_header(&parts.headers, "linked_account_id")
+            .map_err(|_| Failure::linked_account("linked_account_id must be UTF-8 and stand once"))?;
+        Ok(Self(header.map(str::to_owned)))
+    }
+}
 
 /// The linked account that a request names: as header, in its query or in its body.
 #[derive(Debug, Default)]
@@ -15,11 +30,9 @@ pub(crate) struct Stated<'r> {
 }
 
 impl<'r> Stated<'r> {
-    /// In the header `linked_account_id`, if it is there.
-    pub(crate) fn in_header(headers: &'r HeaderMap) -> Result<Self, Failure> {
-        let header = single_header(headers, "linked_account_id")
-            .map_err(|_| Failure::linked_account("linked_account_id must be UTF-8 and stand once"))?;
-        Ok(Self { header, ..Self::default() })
+    /// In the header, if it is there.
+    pub(crate) fn in_header(AccountHeader(header): &'r AccountHeader) -> Self {
+        Self { header: header.as_deref(), ..Self::default() }
     }
 
     /// In the query too.

@@ -1,7 +1,6 @@
 //! Deleting values.
 
 use axum::Json;
-use axum::http::HeaderMap;
 use strongroom::{DocumentId, LinkedAccountId, Org, Scope};
 
 use super::SUCCESS;
@@ -9,11 +8,12 @@ use super::wire::{AccountParams, ValueDeleted};
 use crate::auth::Caller;
 use crate::error::Failure;
 use crate::openapi::Failures;
-use crate::request::{Query, Segment, Stated};
+use crate::request::{AccountHeader, Query, Segment, Stated};
+use crate::router::BASE;
 
 /// Deletes a value by its id
 #[utoipa::path(
-    delete, path = "/env/values/{scope_or_id}", tag = "variables",
+    delete, context_path = BASE, path = "/env/values/{scope_or_id}", tag = "variables",
     params(
         ("scope_or_id" = String, Path, description = "The `_id` of a value"),
         AccountParams, ("linked_account_id" = Option<String>, Header),
@@ -24,10 +24,10 @@ use crate::request::{Query, Segment, Stated};
 pub(crate) async fn delete(
     caller: Caller,
     Segment(id): Segment,
-    headers: HeaderMap,
+    header: AccountHeader,
     Query(query): Query<AccountParams>,
 ) -> Result<Json<ValueDeleted>, Failure> {
-    let stated = Stated::in_header(&headers)?.or_query(query.linked_account_id.as_deref());
+    let stated = Stated::in_header(&header).or_query(query.linked_account_id.as_deref());
     let account = caller.linked_account(&stated)?;
     remove(caller.org(), &id, account).await.map(Json).map_err(Failure::with_error_code)
 }

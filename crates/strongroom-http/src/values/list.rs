@@ -1,7 +1,6 @@
 //! Listing the values of a scope.
 
 use axum::Json;
-use axum::http::HeaderMap;
 use strongroom::{DefinitionId, Org, PageRequest, Scope, ScopeKind, ScopedValue};
 
 use super::wire::{ListParams, ValueDefinition, ValueDoc, ValueList};
@@ -11,14 +10,15 @@ use crate::definitions::{self, wire_scope};
 use crate::error::Failure;
 use crate::openapi::Failures;
 use crate::page::PageNumber;
-use crate::request::{Query, Segment, Stated};
+use crate::request::{AccountHeader, Query, Segment, Stated};
+use crate::router::BASE;
 use crate::time;
 
 /// Lists the values of a scope, redacted
 ///
 /// Sorted by the `_id` of their definitions.
 #[utoipa::path(
-    get, path = "/env/values/{scope_or_id}", tag = "variables",
+    get, context_path = BASE, path = "/env/values/{scope_or_id}", tag = "variables",
     params(
         ("scope_or_id" = String, Path, description = "`org` (or `workspace`), `linked_account` or `workflow`"),
         ListParams, ("linked_account_id" = Option<String>, Header),
@@ -29,11 +29,11 @@ use crate::time;
 pub(crate) async fn list(
     caller: Caller,
     Segment(scope): Segment,
-    headers: HeaderMap,
+    header: AccountHeader,
     Query(query): Query<ListParams>,
 ) -> Result<Json<ValueList>, Failure> {
     let number = PageNumber::parse(query.page.as_deref(), query.limit.as_deref())?;
-    let stated = Stated::in_header(&headers)?.or_query(query.linked_account_id.as_deref());
+    let stated = Stated::in_header(&header).or_query(query.linked_account_id.as_deref());
     let kind = definitions::parse_scope(&scope)?;
     let scope = listed_scope(&caller, kind, &stated, query.workflow_id.as_deref())?;
     let values = match &query.variable_definition_id {

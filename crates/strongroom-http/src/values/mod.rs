@@ -5,7 +5,6 @@ mod list;
 mod wire;
 
 use axum::Json;
-use axum::http::HeaderMap;
 use strongroom::{Scope, ScopeKind, ScopePath, StoredDefinition, WorkflowId, WriteOptions};
 use zeroize::Zeroizing;
 
@@ -14,7 +13,8 @@ use crate::auth::Caller;
 use crate::definitions;
 use crate::error::Failure;
 use crate::openapi::Failures;
-use crate::request::{Body, Query, SecretText, Segment, Stated};
+use crate::request::{AccountHeader, Body, Query, SecretText, Segment, Stated};
+use crate::router::BASE;
 use crate::time;
 
 pub(crate) use delete::{__path_delete, delete};
@@ -24,18 +24,18 @@ pub(crate) use list::{__path_list, list};
 ///
 /// Adds the value, or updates it and keeps its id and creation time.
 #[utoipa::path(
-    post, path = "/env/values", tag = "variables", request_body = SetValue,
+    post, context_path = BASE, path = "/env/values", tag = "variables", request_body = SetValue,
     params(("linked_account_id" = Option<String>, Header), ("linked_account_id" = Option<String>, Query)),
     responses((status = 200, body = ValueSet), Failures),
     security(("api_key" = []), ("session_token" = [])),
 )]
 pub(crate) async fn set(
     caller: Caller,
-    headers: HeaderMap,
+    header: AccountHeader,
     Query(query): Query<ScopeParams>,
     Body(body): Body<SetValue>,
 ) -> Result<Json<ValueSet>, Failure> {
-    let stated = Stated::in_header(&headers)?
+    let stated = Stated::in_header(&header)
         .or_query(query.linked_account_id.as_deref())
         .or_body(body.linked_account_id.as_deref());
     let scope = target_scope(&caller, &stated, body.workflow_id.as_deref())?;
@@ -72,7 +72,7 @@ pub(crate) async fn set(
 /// With an API key: that of the workflow, else of the linked account, else of the org, else the default. With a
 /// session token: that of the token's own account.
 #[utoipa::path(
-    get, path = "/env/value/{definition_id}", tag = "variables",
+    get, context_path = BASE, path = "/env/value/{definition_id}", tag = "variables",
     params(
         ("definition_id" = String, Path), ScopeParams, ("linked_account_id" = Option<String>, Header),
     ),
@@ -82,10 +82,10 @@ pub(crate) async fn set(
 pub(crate) async fn get(
     caller: Caller,
     Segment(id): Segment,
-    headers: HeaderMap,
+    header: AccountHeader,
     Query(query): Query<ScopeParams>,
 ) -> Result<Json<ValueFound>, Failure> {
-    let stated = Stated::in_header(&headers)?.or_query(query.linked_account_id.as_deref());
+    let stated = Stated::in_header(&header).or_query(query.linked_account_id.as_deref());
     find(&caller, &id, &stated, query.workflow_id.as_deref())
         .await
         .map(Json)

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::id::{CredentialKey, IntegrationId, LinkedAccountId};
 use crate::model::{Credential, CredentialInfo, Revision, Upsert};
 use crate::options::WriteOptions;
-use crate::record::Sheet;
+use crate::record::{RowKind, Sheet};
 use crate::secret::Secret;
 use crate::store::Versioned;
 use crate::tenant::{Draft, Ground, SealedPut, Tenant, describe};
@@ -53,7 +53,8 @@ impl Tenant {
         row: &Versioned,
     ) -> Result<Option<Revision>, Error> {
         let context = self.credential_context(address);
-        let found = self.find(ground.keys(Some(address.0)), &context, &row.value)?;
+        let found =
+            Self::find(ground.keys(Some(address.0)), RowKind::Credential, &row.value, || describe(&context))?;
         Ok(found.map(|sealed| sealed.revision))
     }
 

@@ -9,7 +9,7 @@ use aes_gcm_siv::aead::{AeadInOut as _, KeyInit as _};
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::kdf::expand;
 use super::record::{self, BODY_OFFSET, COMMIT_LEN, HEADER_LEN, NONCE_LEN, RECORD_LEN_MAX, Record, TAG_LEN};
@@ -36,18 +36,6 @@ impl SealingKey {
             cipher: AesGcmSiv::new((&*seal_key).into()),
             commitment: Hmac::new_from_slice(&*commit_key).expect("HMAC takes a key of any length"),
         }
-    }
-
-    /// The same in a place that it never moves from, for a key that is kept: a move would leave a copy of the expanded
-    /// key on the stack, whence it may travel to the heap in the gaps of other values.
-    pub(crate) fn derive_in_place(key: &[u8; 32]) -> Box<Self> {
-        #[inline(never)]
-        fn derive(key: &[u8; 32]) -> Box<SealingKey> {
-            Box::new(SealingKey::derive(key))
-        }
-        let kept = derive(key);
-        wipe_stack();
-        kept
     }
 
     /// The public name of the key.
@@ -160,16 +148,6 @@ impl fmt::Debug for SealingKey {
         f.debug_struct("SealingKey").field("id", &self.id).finish_non_exhaustive()
     }
 }
-
-/// Wipes what calls that have returned left below this one on the stack.
-#[inline(never)]
-fn wipe_stack() {
-    let mut below = [0_u8; STACK_WIPED];
-    below.zeroize();
-}
-
-/// More than deriving a key takes.
-const STACK_WIPED: usize = 16 << 10;
 
 /// Compares in constant time, in words: byte by byte it would cost a seventh of the hash.
 fn same(left: &[u8; COMMIT_LEN], right: &[u8; COMMIT_LEN]) -> bool {

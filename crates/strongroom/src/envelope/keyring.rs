@@ -24,7 +24,7 @@ pub(crate) struct Keyring {
 
 /// One data key.
 struct Dek {
-    key: Box<SealingKey>,
+    key: SealingKey,
     bytes: Zeroizing<[u8; 32]>,
     generation: u32,
     state: DekState,
@@ -55,6 +55,15 @@ impl Keyring {
         let mut keyring = Self { deks: Vec::new(), tombstones: Vec::new(), min_version: 0 };
         keyring.add_dek(root, context, now)?;
         Ok(keyring)
+    }
+
+    /// A keyring with the one key that this root has for the scope of `context`. For a root that is used once, such
+    /// as that of a file: whoever writes it makes the key anew whenever it is needed.
+    pub(crate) fn derive(root: &[u8; 32], context: &Context<'_>, now: Timestamp) -> Result<Self, SealError> {
+        let bytes = new_dek(root, context, &[0; 32])?;
+        let key = SealingKey::derive(&bytes);
+        let dek = Dek { key, bytes, generation: 1, state: DekState::Active, created_at: now };
+        Ok(Self { deks: vec![dek], tombstones: Vec::new(), min_version: 0 })
     }
 
     /// The same keyring with a new active key.
@@ -88,6 +97,11 @@ impl Keyring {
         self.deks.iter().rfind(|dek| dek.state == DekState::Active).map(|dek| dek.created_at)
     }
 
+    /// The ids of keys that were dropped, oldest first.
+    pub(crate) fn dropped(&self) -> impl Iterator<Item = &DekId> {
+        self.tombstones.iter()
+    }
+
     /// What is left once every key is dropped: tombstones, of which the latest [`TOMBSTONES_MAX`] are kept.
     pub(crate) fn drop_keys(&self) -> Self {
         let mut tombstones = self.tombstones.clone();
@@ -99,7 +113,7 @@ impl Keyring {
 
     /// The key that new records are sealed under; `None` once all keys were dropped.
     pub(crate) fn active(&self) -> Option<&SealingKey> {
-        self.deks.iter().rfind(|dek| dek.state == DekState::Active).map(|dek| &*dek.key)
+        self.deks.iter().rfind(|dek| dek.state == DekState::Active).map(|dek| &dek.key)
     }
 
     /// Looks `id` up among the keys that may open a record.
@@ -162,7 +176,7 @@ impl Keyring {
         }
         let generation =
             self.deks.last().map_or(1, |dek| dek.generation.saturating_add(1)).max(self.min_version);
-        let key = SealingKey::derive_in_place(&bytes);
+        let key = SealingKey::derive(&bytes);
         self.deks.push(Dek { key, bytes, generation, state: DekState::Active, created_at: now });
         Ok(())
     }
@@ -184,7 +198,7 @@ impl Dek {
         let mut bytes = Zeroizing::new([0; 32]);
         let exact: &[u8; 32] = cbor.bytes()?.try_into().map_err(|_| RowError::Malformed)?;
         bytes.copy_from_slice(exact);
-        let key = SealingKey::derive_in_place(&bytes);
+        let key = SealingKey::derive(&bytes);
         if *key.id() != id {
             return Err(RowError::Malformed);
         }
@@ -201,7 +215,7 @@ impl Dek {
     }
 
     fn copy(&self) -> Self {
-        Self { key: SealingKey::derive_in_place(&self.bytes), bytes: self.bytes.clone(), ..*self }
+        Self { key: SealingKey::derive(&self.bytes), bytes: self.bytes.clone(), ..*self }
     }
 }
 

@@ -75,17 +75,16 @@ impl<'a> SealedRow<'a> {
     }
 
     pub(crate) fn decode(kind: RowKind, row: &'a [u8]) -> Result<Self, RowError> {
-        let mut cbor = Decoder::new(body(kind, row)?);
-        let entries = cbor.map()?.ok_or(RowError::Malformed)?;
-        let doc_id = if entries == 3 {
-            expect_key(&mut cbor, 0)?;
-            Some(DocumentId::from_bytes(cbor.bytes()?).ok_or(RowError::Malformed)?)
-        } else {
-            None
+        // The heads of map, key and id have one byte each and one valid form.
+        let (doc_id, rest) = match body(kind, row)? {
+            [0xa3, 0x00, 0x4c, rest @ ..] => {
+                let (id, rest) = rest.split_first_chunk::<12>().ok_or(RowError::Malformed)?;
+                (Some(DocumentId::from_bytes(id).ok_or(RowError::Malformed)?), rest)
+            }
+            [0xa2, rest @ ..] => (None, rest),
+            _ => return Err(RowError::Malformed),
         };
-        if entries != 2 + u64::from(doc_id.is_some()) {
-            return Err(RowError::Malformed);
-        }
+        let mut cbor = Decoder::new(rest);
         expect_key(&mut cbor, 1)?;
         let revision = Revision::from_u64(cbor.u64()?);
         expect_key(&mut cbor, 2)?;

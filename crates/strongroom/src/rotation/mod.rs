@@ -16,9 +16,12 @@ mod root;
 mod root_begin;
 mod run;
 mod select;
+mod shred;
 
 pub use job::{JobOutcome, JobReport, KeyJob};
 pub(crate) use lease::Runs;
 pub use progress::{JobInfo, JobKind, JobProgress, JobState, Unreadable, UnreadableCause};
+pub(crate) use reseal::owner;
 pub use root_begin::{NewRoot, RootRotation};
 pub use select::{DataKeys, OnUnreadable};
+pub use shred::{Assume, DestroyedKey, NotDestroyed, ShredEffect, ShredReceipt};

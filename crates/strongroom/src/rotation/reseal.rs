@@ -56,7 +56,11 @@ impl Tenant {
     }
 
     /// Calls `work` with the address of a row that a data key seals.
-    fn at<T>(&self, place: &Place, work: impl FnOnce(&Context<'_>) -> Result<T, Error>) -> Result<T, Error> {
+    pub(crate) fn at<T>(
+        &self,
+        place: &Place,
+        work: impl FnOnce(&Context<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         match place {
             Place::Count => work(&self.context(Kind::Row, "count")),
             Place::Definition(id) => work(&self.context(Kind::Definition, id.to_text().as_str())),
@@ -90,7 +94,7 @@ impl Draft<'_> {
 }
 
 /// Whose keys seal the row: those of an account, or the org's.
-fn owner(place: &Place) -> Option<&crate::id::LinkedAccountId> {
+pub(crate) fn owner(place: &Place) -> Option<&crate::id::LinkedAccountId> {
     match place {
         Place::Value(scope, _) => scope.linked_account(),
         Place::Credential(account, ..) => Some(account),

@@ -128,7 +128,7 @@ async fn try_rotate_root(engine: &Arc<Engine>, rotation: &RootRotation) -> Resul
 
     let mut bytes = KeyMaterial::default();
     random::fill(&mut **bytes)?;
-    let root = Arc::new(Root::new(bytes));
+    let root = Root::new(bytes);
     let now = engine.now();
     store_row.sheet.turn(&old.bytes, root.key.id(), now);
     let mut batch = WriteBatch::default();

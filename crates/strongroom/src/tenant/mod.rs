@@ -130,15 +130,16 @@ impl Tenant {
         }
     }
 
-    /// The clear part of a row, without opening it; `None` when the key that sealed it was dropped.
+    /// The clear part of a row, without opening it; `None` when the key that sealed it was dropped. What the row is
+    /// called is asked for an error alone.
     pub(crate) fn find<'r>(
-        &self,
         keys: Option<&Arc<ScopeKeys>>,
-        context: &Context<'_>,
+        kind: RowKind,
         row: &'r [u8],
+        called: impl Fn() -> String,
     ) -> Result<Option<SealedRow<'r>>, Error> {
-        let sealed = decode(context, row)?;
-        let record = Record::parse(sealed.record).map_err(|error| Error::open(describe(context), error))?;
+        let sealed = SealedRow::decode(kind, row).map_err(|error| Error::row(called(), error))?;
+        let record = Record::parse(sealed.record).map_err(|error| Error::open(called(), error))?;
         let dropped =
             keys.is_some_and(|keys| matches!(keys.keyring.key(&record.dek_id()), KeyLookup::Dropped));
         Ok((!dropped).then_some(sealed))

@@ -33,11 +33,15 @@ pub(super) enum Purpose {
     Copy = 2,
     /// A copy that was given up: it can never come to its end here.
     GivenUp = 3,
+    /// A restore under a new store id and new keys.
+    AsNew = 4,
 }
 
 impl Purpose {
     fn parse(purpose: u8) -> Option<Self> {
-        [Self::Restore, Self::Copy, Self::GivenUp].into_iter().find(|known| *known as u8 == purpose)
+        [Self::Restore, Self::Copy, Self::GivenUp, Self::AsNew]
+            .into_iter()
+            .find(|known| *known as u8 == purpose)
     }
 }
 
@@ -89,6 +93,15 @@ impl<'s> Arrival<'s> {
     /// Marks an empty store, or takes over what an earlier run of the same transfer left. A copy goes on under the id
     /// that its marker has.
     pub(super) async fn begin(store: &'s dyn Store, wanted: Marker) -> Result<Self, Error> {
+        Self::begin_with(store, wanted, Vec::new()).await
+    }
+
+    /// The same, with rows that are put together with the first marker.
+    pub(super) async fn begin_with(
+        store: &'s dyn Store,
+        wanted: Marker,
+        rows: Vec<(Key, Vec<u8>)>,
+    ) -> Result<Self, Error> {
         let request = ReadBatch {
             gets: vec![StoreKeys::header(), StoreKeys::arrival()],
             scans: vec![Scan::new(KeyRange::all(), 1).keys_only()],
@@ -105,7 +118,7 @@ impl<'s> Arrival<'s> {
             Some(row) => (Expect::Revision(row.revision), Marker::decode(row)?),
         };
         let same = match wanted.purpose {
-            Purpose::Restore | Purpose::GivenUp => marker == wanted,
+            Purpose::Restore | Purpose::GivenUp | Purpose::AsNew => marker == wanted,
             Purpose::Copy => marker.purpose == wanted.purpose && marker.store_id == wanted.store_id,
         };
         if !same {
@@ -114,6 +127,10 @@ impl<'s> Arrival<'s> {
         let mut batch = WriteBatch::default();
         batch.expect(StoreKeys::arrival(), expect);
         batch.put(StoreKeys::arrival(), marker.encode()?);
+        for (key, row) in rows.into_iter().filter(|_| found.is_none()) {
+            batch.expect(key.clone(), Expect::Absent);
+            batch.put(key, row);
+        }
         let revision = commit(store, batch).await?.revision;
         let Marker { store_id, transfer_id, .. } = marker;
         Ok(Self { store, store_id, transfer_id, marker: revision, resumed: found.is_some() })
@@ -140,6 +157,16 @@ impl<'s> Arrival<'s> {
         batch.expect(StoreKeys::arrival(), Expect::Revision(self.marker));
         batch.put(StoreKeys::arrival(), marker.encode()?);
         commit(self.store, batch).await.map(drop)
+    }
+
+    pub(super) fn is_resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// Commits a batch of this run.
+    pub(super) async fn commit(&self, mut batch: WriteBatch) -> Result<Committed, Error> {
+        batch.expect(StoreKeys::arrival(), Expect::Revision(self.marker));
+        commit(self.store, batch).await
     }
 
     /// Writes rows that are not there yet, in as many batches as the store needs.
@@ -216,10 +243,9 @@ impl<'a> Batches<'a> {
         if self.batch.ops.is_empty() {
             return Ok(());
         }
-        let mut batch = std::mem::take(&mut self.batch);
+        let batch = std::mem::take(&mut self.batch);
         self.bytes_len = 0;
-        batch.expect(StoreKeys::arrival(), Expect::Revision(self.arrival.marker));
-        commit(self.arrival.store, batch).await.map(drop)
+        self.arrival.commit(batch).await.map(drop)
     }
 }
 

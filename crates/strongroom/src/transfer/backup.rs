@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use super::export::Exporter;
 use super::file::{
     FileId, FrameKind, FrameWriter, Head, SECTION_HEAD_LEN, TenantEnd, Trailer, mac_key, push_row, start_rows,
 };
@@ -13,7 +14,7 @@ use crate::error::{Damage, Error};
 use crate::id::{Environment, OrgId};
 use crate::keyspace::{StoreKeys, TenantKeys};
 use crate::place::parse_tenant;
-use crate::store::{KeyRange, Store, Versioned};
+use crate::store::{Key, KeyRange, Store, Versioned};
 use crate::vault::Vault;
 
 /// What a backup holds.
@@ -73,12 +74,28 @@ impl Vault {
         while let Some((org, environment)) = next_tenant(engine, rest.clone()).await? {
             let tenant = TenantKeys::new(&org, &environment);
             rest.start = tenant.all().end.unwrap_or_default();
-            recorder.tenant(&tenant, org, environment).await?;
+            recorder.tenant(&tenant, org, environment, &mut Form::AsItIs).await?;
         }
         if HeadRows::read(engine).await? != keys {
             return Err(Error::Contended(1));
         }
         recorder.finish()
+    }
+}
+
+/// In what form rows stand in a file.
+pub(super) enum Form {
+    AsItIs,
+    /// Under the keys of the file.
+    Exported(Box<Exporter>),
+}
+
+impl Form {
+    async fn of(&mut self, rows: Rows) -> Result<Vec<(Key, Vec<u8>)>, Error> {
+        match self {
+            Self::AsItIs => Ok(rows.into_iter().map(|(key, row)| (key, row.value)).collect()),
+            Self::Exported(exporter) => exporter.export(rows).await,
+        }
     }
 }
 
@@ -108,14 +125,17 @@ impl HeadRows {
 }
 
 /// The org and environment of the first row in `rest`.
-async fn next_tenant(engine: &Engine, rest: KeyRange) -> Result<Option<(OrgId, Environment)>, Error> {
+pub(super) async fn next_tenant(
+    engine: &Engine,
+    rest: KeyRange,
+) -> Result<Option<(OrgId, Environment)>, Error> {
     let page = engine.scan(rest, 1).await?;
     let Some((key, _)) = page.rows.first() else { return Ok(None) };
     parse_tenant(key).map(Some).ok_or_else(|| Error::damaged("the key of a row", Damage::Malformed))
 }
 
 /// Writes tenants to a file.
-struct Recorder<'r, W> {
+pub(super) struct Recorder<'r, W> {
     store: &'r dyn Store,
     frames: FrameWriter<W>,
     frames_len: u64,
@@ -137,7 +157,7 @@ struct Recorded {
 }
 
 impl<'r, W: Write + Send> Recorder<'r, W> {
-    fn new(store: &'r dyn Store, frames: FrameWriter<W>, report: Report<'r>) -> Self {
+    pub(super) fn new(store: &'r dyn Store, frames: FrameWriter<W>, report: Report<'r>) -> Self {
         let body = Vec::with_capacity(FRAME_LEN);
         let unsettled = Vec::new();
         // The head is a frame too.
@@ -145,7 +165,14 @@ impl<'r, W: Write + Send> Recorder<'r, W> {
         Self { store, frames, frames_len, report, body, sections_len: 0, rows: 0, tenants: 0, unsettled }
     }
 
-    async fn tenant(&mut self, keys: &TenantKeys, org: OrgId, environment: Environment) -> Result<(), Error> {
+    /// Writes one tenant, in the form that `form` gives its rows.
+    pub(super) async fn tenant(
+        &mut self,
+        keys: &TenantKeys,
+        org: OrgId,
+        environment: Environment,
+        form: &mut Form,
+    ) -> Result<(), Error> {
         self.report.enter(Phase::Rows);
         let mut sections = Vec::new();
         let keyrings = keys.keyrings();
@@ -156,11 +183,11 @@ impl<'r, W: Write + Send> Recorder<'r, W> {
                 let number = self.sections_len;
                 self.sections_len += 1;
                 let mut recorded = Recorded { section, number, version: 0, rows_len: 0, holds_keys };
-                self.write_section(&mut recorded, &rows)?;
+                self.write_section(&mut recorded, rows, form).await?;
                 sections.push(recorded);
             }
         }
-        let settled = self.settle(&mut sections).await?;
+        let settled = self.settle(&mut sections, form).await?;
         let end = TenantEnd { org, environment, settled };
         self.write_frame(FrameKind::TenantEnd, &end.encode())?;
         self.tenants += 1;
@@ -173,7 +200,7 @@ impl<'r, W: Write + Send> Recorder<'r, W> {
     /// Reads again what changed, until nothing has twice in a row: then all rows stood as recorded at one moment
     /// between the two looks. A tenant that is written to all the time is given up on after [`PASSES_MAX`] passes, but
     /// not before its keyrings were still for two: so every recorded row opens under a recorded key.
-    async fn settle(&mut self, sections: &mut [Recorded]) -> Result<bool, Error> {
+    async fn settle(&mut self, sections: &mut [Recorded], form: &mut Form) -> Result<bool, Error> {
         let (mut still, mut keys_still) = (0, 0);
         for pass in 0..KEY_PASSES_MAX {
             let looked_at: Vec<_> = sections.iter().map(|recorded| recorded.section.clone()).collect();
@@ -192,20 +219,26 @@ impl<'r, W: Write + Send> Recorder<'r, W> {
                 let rows = recorded.section.read(self.store).await?;
                 recorded.version += 1;
                 self.report.enter(Phase::Changes);
-                self.write_section(recorded, &rows)?;
+                self.write_section(recorded, rows, form).await?;
             }
         }
         Err(Error::Contended(KEY_PASSES_MAX))
     }
 
     /// Writes the rows of a section; of a later version even when there are none left.
-    fn write_section(&mut self, recorded: &mut Recorded, rows: &Rows) -> Result<(), Error> {
+    async fn write_section(
+        &mut self,
+        recorded: &mut Recorded,
+        rows: Rows,
+        form: &mut Form,
+    ) -> Result<(), Error> {
+        let rows = form.of(rows).await?;
         self.rows = self.rows - recorded.rows_len + rows.len() as u64;
         recorded.rows_len = rows.len() as u64;
         let mut body = std::mem::take(&mut self.body);
         start_rows(&mut body, recorded.number, recorded.version);
-        for (key, row) in rows {
-            push_row(&mut body, key.as_bytes(), &row.value);
+        for (key, row) in &rows {
+            push_row(&mut body, key.as_bytes(), row);
             if body.len() >= FRAME_LEN {
                 self.write_frame(FrameKind::Rows, &body)?;
                 start_rows(&mut body, recorded.number, recorded.version);
@@ -224,7 +257,7 @@ impl<'r, W: Write + Send> Recorder<'r, W> {
         self.frames.write(kind, body)
     }
 
-    fn finish(mut self) -> Result<BackupSummary, Error> {
+    pub(super) fn finish(mut self) -> Result<BackupSummary, Error> {
         let trailer = Trailer { frames: self.frames_len, rows: self.rows };
         self.frames.write(FrameKind::Trailer, &trailer.encode())?;
         let bytes = self.frames.finish()?;

@@ -6,14 +6,19 @@
 mod arrival;
 mod backup;
 mod copy;
+mod export;
 mod file;
+mod import;
+mod landing;
 mod open;
+mod reseal;
 mod restore;
 mod retire;
 mod section;
 
 pub use backup::BackupSummary;
 pub use copy::CopySummary;
+pub use import::RestoreSummary;
 pub use open::Backup;
 
 /// How far a backup, restore or copy has come.

@@ -90,36 +90,73 @@ impl<R: Read + Seek + Send> Backup<R> {
     /// Goes through the rows once more.
     pub(super) fn pass(&mut self) -> Result<Pass<'_, R>, Error> {
         self.input.seek(SeekFrom::Start(0)).map_err(Error::BackupFile)?;
-        let frames = FrameReader::begin(&mut self.input)?;
-        Ok(Pass { frames, mac: &self.mac, head: &self.head, versions: &self.versions })
+        let sequence = FrameReader::begin(&mut self.input)?.sequence();
+        Ok(Pass {
+            input: &mut self.input,
+            sequence,
+            mac: &self.mac,
+            head: &self.head,
+            versions: &self.versions,
+        })
     }
 }
 
 /// A walk over the frames that count. Each is checked again: the file may have changed since.
 pub(super) struct Pass<'b, R> {
-    frames: FrameReader<&'b mut BufReader<R>>,
+    input: &'b mut BufReader<R>,
+    sequence: u64,
     mac: &'b MacKey,
     head: &'b Head,
     versions: &'b [u32],
 }
 
-impl<R: Read> Pass<'_, R> {
-    /// The next frame of rows that no later version replaces; `None` at the end.
-    pub(super) fn next(&mut self) -> Result<Option<RawFrame>, Error> {
+/// What comes next in a file.
+pub(super) enum Step {
+    /// A frame of rows that no later version replaces.
+    Rows(RawFrame),
+    /// All rows since the last such step are of this tenant.
+    TenantEnd(TenantEnd),
+    End,
+}
+
+/// A place in a file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mark {
+    position: u64,
+    sequence: u64,
+}
+
+impl<R: Read + Seek> Pass<'_, R> {
+    pub(super) fn next(&mut self) -> Result<Step, Error> {
         loop {
-            let frame = self.frames.next()?;
+            let mut frames = FrameReader::resume(&mut *self.input, self.sequence);
+            let frame = frames.next()?;
+            self.sequence = frames.sequence();
             frame.check(self.mac, &self.head.file_id)?;
             match frame.kind {
-                FrameKind::Trailer => return Ok(None),
+                FrameKind::Trailer => return Ok(Step::End),
+                FrameKind::TenantEnd => return TenantEnd::decode(&frame.body).map(Step::TenantEnd),
                 FrameKind::Rows => {
                     let rows = RowsFrame::decode(&frame.body)?;
                     if self.versions.get(rows.section as usize) == Some(&rows.version) {
-                        return Ok(Some(frame));
+                        return Ok(Step::Rows(frame));
                     }
                 }
-                FrameKind::Head | FrameKind::TenantEnd => {}
+                FrameKind::Head => {}
             }
         }
+    }
+
+    /// The place of the next frame.
+    pub(super) fn mark(&mut self) -> Result<Mark, Error> {
+        let position = self.input.stream_position().map_err(Error::BackupFile)?;
+        Ok(Mark { position, sequence: self.sequence })
+    }
+
+    pub(super) fn rewind(&mut self, mark: Mark) -> Result<(), Error> {
+        self.input.seek(SeekFrom::Start(mark.position)).map_err(Error::BackupFile)?;
+        self.sequence = mark.sequence;
+        Ok(())
     }
 }
 

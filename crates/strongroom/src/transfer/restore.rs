@@ -4,7 +4,7 @@ use std::io::{Read, Seek};
 
 use super::arrival::{Arrival, Marker, Purpose};
 use super::file::RowsFrame;
-use super::open::Backup;
+use super::open::{Backup, Step};
 use super::{Progress, Report};
 use crate::envelope::Slot;
 use crate::error::{BackupFault, Error};
@@ -16,7 +16,7 @@ use crate::vault::Vault;
 impl<R: Read + Seek + Send> Backup<R> {
     /// Brings the vault back into an empty store, with its id and its keys. **The original must be gone for good**: of
     /// two live vaults with one id, a hostile backend can pass the rows of one off as those of the other. For a second
-    /// vault beside the first there is `restore_as_new`.
+    /// vault beside the first there is [`restore_as_new`](Self::restore_as_new).
     ///
     /// Nobody can open the store before all of it is there. A restore that was cut short goes on when the same file is
     /// restored into the same store again.
@@ -38,7 +38,12 @@ impl<R: Read + Seek + Send> Backup<R> {
         let marker = Marker { purpose: Purpose::Restore, store_id, transfer_id: self.head.file_id };
         let arrival = Arrival::begin(&store, marker).await?;
         let mut pass = self.pass()?;
-        while let Some(frame) = pass.next()? {
+        loop {
+            let frame = match pass.next()? {
+                Step::Rows(frame) => frame,
+                Step::TenantEnd(_) => continue,
+                Step::End => break,
+            };
             let rows = RowsFrame::decode(&frame.body)?.rows();
             let rows: Vec<_> = rows.map(|(key, value)| (Key::from(key), value.to_vec())).collect();
             let rows_len = rows.len();

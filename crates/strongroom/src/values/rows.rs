@@ -5,7 +5,7 @@ use crate::error::{Damage, Error};
 use crate::id::{DefinitionId, DocumentId, LinkedAccountId, WorkflowId};
 use crate::keyspace::{parse_value, value_definition};
 use crate::model::{Found, Listing, PageRequest, ScopedValue};
-use crate::record::{Sheet, decode_index, encode_index};
+use crate::record::{RowKind, Sheet, decode_index, encode_index};
 use crate::scope::Scope;
 use crate::store::{Key, Versioned};
 use crate::tenant::{Draft, Ground, Tenant, describe, find_definition};
@@ -54,11 +54,12 @@ impl Tenant {
         definition: &DefinitionId,
         row: &Versioned,
     ) -> Result<Option<Found>, Error> {
-        let id_text = definition.to_text();
-        let context = self.value_context(scope, id_text.as_str());
+        let called = || describe(&self.value_context(scope, definition.to_text().as_str()));
         let keys = ground.keys(scope.linked_account());
-        let Some(sealed) = self.find(keys, &context, &row.value)? else { return Ok(None) };
-        let id = sealed.doc_id.ok_or_else(|| Error::damaged(describe(&context), Damage::Inconsistent))?;
+        let Some(sealed) = Self::find(keys, RowKind::ScopedValue, &row.value, called)? else {
+            return Ok(None);
+        };
+        let id = sealed.doc_id.ok_or_else(|| Error::damaged(called(), Damage::Inconsistent))?;
         Ok(Some(Found { id, revision: sealed.revision }))
     }
 

@@ -17,8 +17,9 @@ use crate::store::Store;
 use crate::unlock::Unlock;
 
 pub(crate) use head::{Head, SLOTS_OF_A_KIND_MAX, SlotRow, read_head};
+pub(crate) use options::Founding;
 pub use options::VaultOptions;
-pub(crate) use store_row::StoreRow;
+pub(crate) use store_row::{KeyEnd, KeyHeld, StoreRow};
 
 /// An opened vault. Cheap to clone; every clone is the same vault.
 ///

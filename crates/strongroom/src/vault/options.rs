@@ -169,7 +169,7 @@ impl VaultOptions {
         if head.gate.expectation().is_some() {
             self.upgrade_slot(&store, &unlock, (slot, row), (&store_row, &root)).await;
         }
-        let roots = Roots::new(Arc::new(root), &store_row);
+        let roots = Roots::new(root, &store_row);
         Ok(self.assemble(store, head.store_id, roots, head.gate))
     }
 
@@ -184,7 +184,7 @@ impl VaultOptions {
         if store_row.sheet.held(slot).is_none() {
             return Err(Error::damaged("the key slot", Damage::Inconsistent));
         }
-        Ok(Roots::new(Arc::new(root), &store_row))
+        Ok(Roots::new(root, &store_row))
     }
 
     /// The rows of a new vault, but for its header.
@@ -235,7 +235,7 @@ impl VaultOptions {
 /// A vault that is about to be.
 pub(crate) struct Founding {
     pub(crate) store_id: StoreId,
-    pub(crate) root: Root,
+    pub(crate) root: Arc<Root>,
     pub(crate) rows: Vec<(Key, Vec<u8>)>,
 }
 

@@ -87,6 +87,21 @@ pub(crate) struct SlotHeld {
     /// Which key of a key provider wrapped it.
     #[n(6)]
     pub(crate) key: Option<KeyHeld>,
+    /// What the provider said became of that key.
+    #[n(7)]
+    pub(crate) end: Option<KeyEnd>,
+}
+
+/// What became of a key of a key provider that was to be destroyed.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct KeyEnd {
+    /// When the key will be gone, of a deletion that was scheduled.
+    #[n(0)]
+    pub(crate) until_ms: Option<u64>,
+    /// How the provider knows that it is gone.
+    #[n(1)]
+    pub(crate) evidence: Option<String>,
 }
 
 /// A key of a key provider.
@@ -223,8 +238,11 @@ impl StoreSheet {
 
     fn plaintext(&self) -> Zeroizing<Vec<u8>> {
         // Room for all of it: a buffer that grew would leave a root behind.
-        let held_len =
-            |held: &SlotHeld| held.key.as_ref().map_or(0, |key| key.kind.len() + key.id.len()) + 128;
+        let held_len = |held: &SlotHeld| {
+            let key = held.key.as_ref().map_or(0, |key| key.kind.len() + key.id.len());
+            let end = held.end.as_ref().and_then(|end| end.evidence.as_ref()).map_or(0, String::len);
+            key + end + 160
+        };
         let len = self.slots.iter().map(held_len).sum::<usize>() + 128;
         let mut plaintext = Zeroizing::new(Vec::with_capacity(len));
         crate::record::infallible(minicbor::encode(self, &mut *plaintext));
@@ -249,6 +267,7 @@ impl SlotHeld {
             until_ms: None,
             revision: Some(slot.place.revision),
             key,
+            end: None,
         }
     }
 

@@ -3,8 +3,8 @@
 use std::fmt::Debug;
 
 use strongroom::{
-    Account, AppCredentials, DefinitionChange, Error, Expected, LinkedAccountId, NewValue, Org, Records,
-    Scope, Timestamp, Upsert, ValueWritten, VarFormat, VariableDefinition, WriteOptions,
+    Account, AppCredentials, DefinitionChange, Error, Expected, JobOutcome, LinkedAccountId, NewValue, Org,
+    Records, Scope, Timestamp, Upsert, ValueWritten, VarFormat, VariableDefinition, WriteOptions,
 };
 
 use crate::common::id;
@@ -95,6 +95,10 @@ impl Domain {
             }
             Verb::DeleteRecord { key } => {
                 assert_eq!(records(org).delete(&id(key)).await?, self.records.remove(*key).is_some());
+            }
+            Verb::RotateKeys => {
+                let report = org.rotate_keys().await?;
+                assert_eq!((report.outcome, report.progress.failed), (JobOutcome::Finished, 0));
             }
         }
         Ok(())

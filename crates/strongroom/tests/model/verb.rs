@@ -20,21 +20,71 @@ type Text = &'static str;
 /// One verb of the public API with its arguments.
 #[derive(Debug, Clone)]
 pub(crate) enum Verb {
-    Define { name: Name, encrypted: bool, default: Option<Text>, required: bool, scopes: Scopes },
-    Change { name: Name, to: Change },
-    DeleteDefinition { name: Name },
-    SetValue { set: Set, expected: Mark, record: Option<Name> },
+    Define {
+        name: Name,
+        encrypted: bool,
+        default: Option<Text>,
+        required: bool,
+        scopes: Scopes,
+    },
+    Change {
+        name: Name,
+        to: Change,
+    },
+    DeleteDefinition {
+        name: Name,
+    },
+    SetValue {
+        set: Set,
+        expected: Mark,
+        record: Option<Name>,
+    },
     SetValues(Vec<Set>),
-    DeleteValue { name: Name, scope: Scope, expected: Mark },
-    CreateAccount { account: Name, credential: Option<(Name, Text)> },
-    UpsertAccount { account: Name, credential: Option<(Name, Text)> },
-    DeleteAccount { account: Name },
-    AddIntegration { account: Name, app: Name },
-    DeleteIntegration { account: Name, app: Name },
-    UpsertCredential { account: Name, app: Name, key: Name, value: Text, expected: Mark },
-    DeleteCredential { account: Name, app: Name, key: Name },
-    PutRecord { key: Name, value: Text },
-    DeleteRecord { key: Name },
+    DeleteValue {
+        name: Name,
+        scope: Scope,
+        expected: Mark,
+    },
+    CreateAccount {
+        account: Name,
+        credential: Option<(Name, Text)>,
+    },
+    UpsertAccount {
+        account: Name,
+        credential: Option<(Name, Text)>,
+    },
+    DeleteAccount {
+        account: Name,
+    },
+    AddIntegration {
+        account: Name,
+        app: Name,
+    },
+    DeleteIntegration {
+        account: Name,
+        app: Name,
+    },
+    UpsertCredential {
+        account: Name,
+        app: Name,
+        key: Name,
+        value: Text,
+        expected: Mark,
+    },
+    DeleteCredential {
+        account: Name,
+        app: Name,
+        key: Name,
+    },
+    PutRecord {
+        key: Name,
+        value: Text,
+    },
+    DeleteRecord {
+        key: Name,
+    },
+    /// Every data key; nothing that a reader sees changes.
+    RotateKeys,
 }
 
 impl Verb {
@@ -137,6 +187,7 @@ fn on_records() -> impl Strategy<Value = Verb> {
     prop_oneof![
         (key(), value()).prop_map(|(key, value)| Verb::PutRecord { key, value }),
         key().prop_map(|key| Verb::DeleteRecord { key }),
+        Just(Verb::RotateKeys),
     ]
 }
 

@@ -27,8 +27,13 @@ pub(crate) fn run(config: &Config, log: LevelFilter, output: &Output) -> Result<
     runtime.block_on(serve(config, output))
 }
 
+/// Keeps the operating system from writing the memory of this process to disk.
+pub(crate) fn no_core_dumps() -> Result<(), Failure> {
+    strongroom::harden_process().map_err(|error| failed("core dumps could not be turned off", &error))
+}
+
 async fn serve(config: &Config, output: &Output) -> Result<(), Failure> {
-    let listen = config.listen;
+    let (listen, limits) = (config.listen, config.limits.limits()?);
     let listener = TcpListener::bind(listen).await.map_err(|error| {
         failed(&format!("{listen} cannot be listened on"), &error).next("name another address with --listen")
     })?;
@@ -38,8 +43,8 @@ async fn serve(config: &Config, output: &Output) -> Result<(), Failure> {
     }
     let stop = stopped()?;
     let metrics = Metrics::new();
-    let (session, opened) = Session::open_or_create(config, metrics.clone(), output).await?;
-    let service = ServiceOptions::default().metrics(metrics).serve(session.vault.clone());
+    let (session, opened) = Session::open_or_create(config, &metrics, output).await?;
+    let service = ServiceOptions::default().metrics(metrics).limits(limits).serve(session.vault.clone());
     let served = serve_vault(&session, opened, (listener, address), service, stop, output).await;
     let closed = session.close().await;
     served.and(closed)

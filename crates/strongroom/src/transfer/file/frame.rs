@@ -92,6 +92,16 @@ impl<R: Read> FrameReader<R> {
         }
     }
 
+    /// Goes on at the frame with this number, where the input stands.
+    pub(in crate::transfer) fn resume(input: R, sequence: u64) -> Self {
+        Self { input, sequence }
+    }
+
+    /// The number of the next frame.
+    pub(in crate::transfer) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
     pub(in crate::transfer) fn next(&mut self) -> Result<RawFrame, Error> {
         let mut start = [0; START_LEN];
         read_exact(&mut self.input, &mut start)?;

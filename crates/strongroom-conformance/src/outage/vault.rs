@@ -1,28 +1,27 @@
 //! A process whose threads use a vault without end, and the check that what it left behind is whole.
 
-use std::io::Write;
-use std::path::Path;
 use std::thread;
 
 use futures_executor::block_on;
 use strongroom::{
-    Environment, Error, FormatChange, OnMismatch, Org, RawKey, Scope, Unlock, VarFormat, VariableDefinition,
-    Vault,
+    Environment, Error, FormatChange, OnMismatch, Org, RawKey, Scope, Store, Unlock, VarFormat,
+    VariableDefinition, Vault,
 };
-use strongroom_sled::SledStore;
+
+use super::process::acknowledge;
 
 /// Uses a vault until it is killed or its disk is gone, and tells each verb that was answered.
-pub(super) fn serve(path: &str) {
-    let vault = open(Path::new(path));
+pub(super) fn serve<S: Store>(store: impl Fn() -> S) {
+    let vault = open(store);
     thread::scope(|threads| {
         for thread in 0..THREADS {
-            let org = vault.org(ORG.parse().unwrap(), Environment::test());
+            let org = vault.org(ORG.parse().expect("an id"), Environment::test());
             threads.spawn(move || {
                 for round in 1.. {
                     if block_on(step(&org, thread, round)).is_err() {
                         return;
                     }
-                    let _ = std::io::stderr().write_all(format!("ack {thread} {round}\n").as_bytes());
+                    acknowledge(thread, round);
                 }
             });
         }
@@ -59,23 +58,21 @@ async fn step(org: &Org, thread: u64, round: u64) -> Result<(), Error> {
 }
 
 /// Opens the vault and checks every row, before and after the jobs that were cut short are finished.
-pub(crate) fn check(path: &Path) {
-    let vault = open(path);
-    let report = block_on(vault.verify()).unwrap();
+pub(super) fn check<S: Store>(store: impl Fn() -> S) {
+    let vault = open(store);
+    let report = block_on(vault.verify()).expect("the rows can be read");
     assert!(report.is_clean() && report.unverifiable == 0, "{report}");
-    block_on(vault.run_jobs()).unwrap();
-    let report = block_on(vault.verify()).unwrap();
+    block_on(vault.run_jobs()).expect("the jobs are done");
+    let report = block_on(vault.verify()).expect("the rows can be read");
     assert!(report.is_clean() && (report.jobs, report.leftover) == (0, 0), "{report}");
-    block_on(vault.close()).unwrap();
+    block_on(vault.close()).expect("the vault closes");
 }
 
-fn open(path: &Path) -> Vault {
+fn open<S: Store>(store: impl Fn() -> S) -> Vault {
     let unlock = || Unlock::raw_key(RawKey::from_bytes([7; 32]));
-    match block_on(Vault::open(SledStore::open(path).unwrap(), unlock())) {
-        Err(Error::NotInitialised) => {
-            block_on(Vault::create(SledStore::open(path).unwrap(), unlock())).unwrap()
-        }
-        opened => opened.unwrap(),
+    match block_on(Vault::open(store(), unlock())) {
+        Err(Error::NotInitialised) => block_on(Vault::create(store(), unlock())).expect("the store is empty"),
+        opened => opened.expect("the vault opens"),
     }
 }
 

@@ -1,0 +1,35 @@
+//! Rows per second of a rotation of data keys, and the most memory that it held, by the number of values in memory.
+//! Name sizes to see only those: `-- 1000 100000`.
+
+#![allow(clippy::print_stdout, reason = "a report is printed")]
+
+use std::time::Instant;
+
+use allocation_counter::measure;
+use futures_executor::block_on;
+use strongroom::{DataKeys, JobReport, Vault};
+use strongroom_benches::population::Population;
+use strongroom_benches::vault::Filled;
+use strongroom_memory::MemoryStore;
+
+fn main() {
+    let asked: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
+    let sizes = if asked.is_empty() { vec![1_000, 100_000, 1_000_000] } else { asked };
+    println!("| values | rows | keys | rows a second | most bytes held |");
+    println!("|---|---|---|---|---|");
+    for values in sizes {
+        let filled = Filled::new(MemoryStore::new(), Population::of_values(values));
+        let mut line = String::new();
+        let held = measure(|| line = rotate(&filled.vault));
+        println!("| {values} | {line} | {} |", held.bytes_max);
+    }
+}
+
+fn rotate(vault: &Vault) -> String {
+    let start = Instant::now();
+    let JobReport { progress, .. } =
+        block_on(async { vault.rotate_data_keys(&DataKeys::all()).await?.run().await })
+            .expect("nothing fails in memory");
+    let rows_per_second = (progress.done as f64 / start.elapsed().as_secs_f64()).round();
+    format!("{} | {} | {rows_per_second}", progress.done, progress.keys_made)
+}

@@ -1,0 +1,106 @@
+//! The verbs on stores in files, beside the store's own reads and durable commits.
+
+use std::hint::black_box;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures_executor::block_on;
+use strongroom::Store;
+use strongroom::store::{Key, WriteBatch};
+use strongroom_redb::RedbStore;
+use strongroom_sled::SledStore;
+
+use tempfile::TempDir;
+
+use crate::memory::{asked, resolves, resolves_all};
+use crate::population::{Population, Request, VALUE};
+use crate::raw::Cipher;
+use crate::vault::{Asked, Filled};
+use crate::{Run, Work, writes};
+
+/// Every verb on redb.
+#[must_use]
+pub fn on_redb() -> Vec<Work> {
+    let mut works = works("redb", RedbStore::temporary().expect("there is room for temporary files"));
+    works.push(open_redb());
+    works
+}
+
+/// Every verb on sled.
+#[must_use]
+pub fn on_sled() -> Vec<Work> {
+    works("sled", SledStore::temporary().expect("there is room for temporary files"))
+}
+
+/// Every verb on a vault of about 10⁵ values.
+fn works<S: Store>(label: &str, store: S) -> Vec<Work> {
+    let filled = Filled::new(store, Population::of_values(100_000));
+    let request = Request { org: 0, account: 3, workflow: 4, definition: 40 };
+    vec![
+        resolve(label, &filled, request),
+        resolve_all(label, &filled, request),
+        writes::set_value(label, &filled).bar(1.25),
+        writes::upsert_credential(label, &filled).bar(1.25),
+        writes::many_writers(label, &filled),
+    ]
+}
+
+fn resolve<S: Store>(label: &str, filled: &Filled<S>, request: Request) -> Work {
+    let Asked { path, name, .. } = filled.ask(&request);
+    let (read, _) = filled.overhear(async |org| org.resolve(&name, &path).await.map(drop));
+    let floor = store_read(Arc::clone(&filled.store), read, 1);
+    let work = resolves(asked(filled, &[request]));
+    Work::new(format!("{label}: resolve one"), work, "the store's read + raw open", floor)
+}
+
+fn resolve_all<S: Store>(label: &str, filled: &Filled<S>, request: Request) -> Work {
+    let Asked { path, .. } = filled.ask(&request);
+    let (read, _) = filled.overhear(async |org| org.resolve_all(&path).await.map(drop));
+    let floor = store_read(Arc::clone(&filled.store), read, 50);
+    let work = resolves_all(asked(filled, &[request]));
+    Work::new(format!("{label}: resolve all of 50"), work, "the store's read + 50 raw opens", floor)
+}
+
+/// A store of 10⁶ rows, closed and opened, beside an empty one.
+fn open_redb() -> Work {
+    let directory = tempfile::tempdir().expect("there is room for temporary files");
+    let (full, empty) = (directory.path().join("full"), directory.path().join("empty"));
+    let store = RedbStore::open(&full).expect("the place is empty");
+    for batch in 0..100_u64 {
+        let mut rows = WriteBatch::default();
+        for row in 0..10_000_u64 {
+            let number = batch * 10_000 + row;
+            // Not in the order of the keys, as the rows of many orgs are not.
+            let key = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes().repeat(6);
+            rows.put(Key::from(key), vec![7; 200]);
+        }
+        block_on(store.commit(Arc::new(rows))).expect("the rows are small");
+    }
+    drop(store);
+    let opening = |path: PathBuf, directory: Arc<TempDir>| {
+        Run::wall(move |n| {
+            for _ in 0..n {
+                drop(RedbStore::open(&path).expect("the store is there"));
+            }
+            black_box(directory.path());
+        })
+    };
+    let directory = Arc::new(directory);
+    let work = opening(full, Arc::clone(&directory));
+    Work::new("redb: open and close 10⁶ rows", work, "an empty store", opening(empty, directory))
+}
+
+fn store_read(store: Arc<impl Store>, read: strongroom::store::ReadBatch, opens: usize) -> Run {
+    let cipher = Cipher::new();
+    let sealed = cipher.seal(&[1; 180], VALUE.as_bytes());
+    Run::cpu(move |n| {
+        block_on(async {
+            for _ in 0..n {
+                black_box(store.read(&read).await.is_ok());
+                for _ in 0..opens {
+                    black_box(cipher.open(&[1; 180], black_box(&sealed)).is_some());
+                }
+            }
+        });
+    })
+}

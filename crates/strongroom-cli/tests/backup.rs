@@ -1,0 +1,110 @@
+//! `backup`, `restore` and `migrate` as a user types them.
+
+mod shell;
+
+use std::fs;
+
+use shell::Shell;
+
+/// A shell whose vault holds one value.
+fn furnished() -> Shell {
+    let shell = Shell::with_vault();
+    shell.define("A", "string");
+    shell.ok_with("hunter2", &["set", "A"]);
+    shell
+}
+
+fn key_of(shell: &Shell) -> String {
+    shell.path("strongroom-data.key").display().to_string()
+}
+
+#[test]
+fn a_backup_comes_back_with_the_key_of_the_vault() {
+    let shell = furnished();
+    let json = shell.json(&["backup", "vault.backup"]);
+    assert!(json["rows"].as_u64().unwrap() > 3 && json["unsettled"].as_array().unwrap().is_empty());
+    assert!(!fs::read(shell.path("vault.backup")).unwrap().windows(7).any(|part| part == b"hunter2"));
+    let key = key_of(&shell);
+    shell.ok(&["--store", "back", "--root-key-file", &key, "restore", "vault.backup", "--replaces-original"]);
+    let value = shell.ok(&["--store", "back", "--root-key-file", &key, "get", "A", "--reveal"]);
+    assert_eq!(value, "hunter2");
+    assert_eq!(shell.run(&["backup", "vault.backup"]).code, 2, "no file is overwritten");
+}
+
+#[test]
+fn a_restore_says_what_it_is_to_be() {
+    let shell = furnished();
+    shell.ok(&["backup", "vault.backup"]);
+    assert_eq!(shell.run(&["--store", "back", "restore", "vault.backup"]).code, 2);
+    assert!(!shell.path("back").exists());
+}
+
+#[test]
+fn a_new_vault_has_a_key_of_its_own() {
+    let shell = furnished();
+    shell.ok(&["backup", "vault.backup"]);
+    let key = key_of(&shell);
+    let new = ["--store", "new", "restore", "vault.backup", "--as-new", "--backup-key-file", &key];
+    shell.ok(&new);
+    assert_eq!(shell.ok(&["--store", "new", "get", "A", "--reveal"]), "hunter2");
+    assert_eq!(shell.run(&["--store", "new", "--root-key-file", &key, "get", "A"]).code, 5);
+    assert_eq!(shell.run(&new).code, 6, "it is not empty any more");
+}
+
+#[test]
+fn one_org_goes_to_another_vault() {
+    let shell = furnished();
+    let org = "000000000000000000000001";
+    shell.ok(&["--org", org, "backup", "org.backup"]);
+    assert!(shell.path("org.backup.key").exists());
+    shell.ok(&["--store", "other", "init"]);
+    shell.ok(&["--store", "other", "--org", org, "restore", "org.backup"]);
+    assert_eq!(shell.ok(&["--store", "other", "get", "A", "--reveal"]), "hunter2");
+    assert_eq!(shell.run(&["--store", "other", "--org", org, "restore", "org.backup"]).code, 6);
+    let nobody = "0000000000000000000000ff";
+    assert_eq!(shell.run(&["--store", "other", "--org", nobody, "restore", "org.backup"]).code, 3);
+    assert_eq!(shell.run(&["--org", nobody, "backup", "none.backup"]).code, 3);
+}
+
+#[test]
+fn a_damaged_file_is_5_and_nothing_is_written() {
+    let shell = furnished();
+    shell.ok(&["backup", "vault.backup"]);
+    let mut file = fs::read(shell.path("vault.backup")).unwrap();
+    let middle = file.len() / 2;
+    file[middle] ^= 1;
+    shell.write("damaged.backup", &file);
+    shell.write("cut.backup", &file[..middle]);
+    shell.write("text.backup", "hello");
+    let key = key_of(&shell);
+    for name in ["damaged.backup", "cut.backup", "text.backup"] {
+        let ran = shell.run(&[
+            "--json",
+            "--store",
+            "back",
+            "--root-key-file",
+            &key,
+            "restore",
+            name,
+            "--replaces-original",
+        ]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (5, ""), "{name}: {}", ran.stderr);
+        assert!(!shell.path("back").exists(), "{name}");
+    }
+}
+
+#[test]
+fn a_vault_moves_to_another_store_and_the_old_one_takes_no_more_writes() {
+    let shell = furnished();
+    let key = key_of(&shell);
+    let json = shell.json(&["migrate", "--to", "sled:moved"]);
+    assert_eq!(json["digest"].as_str().unwrap().len(), 64);
+    let there = ["--store", "moved", "--root-key-file", &key];
+    assert_eq!(shell.ok(&[&there[..], &["get", "A", "--reveal"]].concat()), "hunter2");
+    shell.ok_with("next", &[&there[..], &["set", "A"]].concat());
+    let ran = shell.pipe("late", &["set", "A"]);
+    assert_eq!(ran.code, 6, "{}", ran.stderr);
+    assert!(ran.stderr.contains("moved"), "{}", ran.stderr);
+    assert_eq!(shell.ok(&["get", "A", "--reveal"]), "hunter2", "it still reads");
+    assert_eq!(shell.run(&["migrate", "--to", "memory"]).code, 2);
+}

@@ -1,0 +1,154 @@
+//! What a killed process and a power cut leave of a store.
+//!
+//! A test file of a backend starts itself again as a process that writes without end and tells each batch that was
+//! acknowledged. It ends that process at some point, opens the store and holds it to what was told: every acknowledged
+//! batch is there, and no batch by half. The file needs a test named `writer_process`, which is that process:
+//!
+//! ```no_run
+//! # use std::path::Path;
+//! # use strongroom::store::StoreError;
+//! # use strongroom_memory::MemoryStore as MyStore;
+//! # fn open(_: &Path) -> Result<MyStore, StoreError> { Ok(MyStore::new()) }
+//! use strongroom_conformance::outage::{Load, Outage, Rig};
+//!
+//! const RIG: Rig<MyStore> = Rig::new(open);
+//!
+//! #[test]
+//! fn writer_process() {
+//!     RIG.serve();
+//! }
+//!
+//! #[test]
+//! fn a_killed_writer_keeps_every_acknowledged_batch_whole() {
+//!     RIG.check(Outage::Kill, Load::MIXED, 12, 100);
+//! }
+//! ```
+
+mod batches;
+mod disk;
+mod process;
+mod vault;
+
+use std::fmt;
+use std::path::Path;
+
+use strongroom::store::{Store, StoreError};
+
+use self::batches::Written;
+use self::disk::{Disk, Mount};
+use self::process::{Acks, Writer};
+pub use batches::Load;
+
+/// What ends the writing process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outage {
+    /// `kill -9`.
+    Kill,
+    /// An ext4 file system that is shut down without writing its journal (`EXT4_IOC_SHUTDOWN`). What is in memory alone
+    /// is then gone, as if power had failed. It needs root, loop devices, `mkfs.ext4`, `mount` and Python 3.
+    PowerCut,
+}
+
+/// A kind of store to be tested: how it is opened at a path.
+pub struct Rig<S> {
+    open: fn(&Path) -> Result<S, StoreError>,
+    inspect: fn(&Path),
+}
+
+impl<S: Store> Rig<S> {
+    /// A kind of store that `open` opens, or makes where there is none.
+    #[must_use]
+    pub const fn new(open: fn(&Path) -> Result<S, StoreError>) -> Self {
+        Self { open, inspect: |_| {} }
+    }
+
+    /// The same, with something of the backend's own to hold of the path of the store after each outage.
+    #[must_use]
+    pub const fn inspect(self, inspect: fn(&Path)) -> Self {
+        Self { inspect, ..self }
+    }
+
+    /// Ends a writer of batches `rounds` times, each after up to `acks_max` acknowledged batches, and checks the rows.
+    ///
+    /// # Panics
+    /// Where the store lost something, or the outage cannot be made here.
+    pub fn check(&self, outage: Outage, load: Load, rounds: u64, acks_max: u64) {
+        let mut written = Written::default();
+        self.end_writers(outage, load.name, rounds, acks_max, |path, acks| {
+            written.acknowledge(acks);
+            written.check(&self.open(path), load);
+        });
+        assert!(written.len() > rounds, "the writer got nowhere");
+    }
+
+    /// Ends a user of a vault, with verbs of every kind, and holds that [`Vault::verify`](strongroom::Vault::verify) is
+    /// clean each time.
+    ///
+    /// # Panics
+    /// Where it is not, or the outage cannot be made here.
+    pub fn check_vault(&self, outage: Outage, rounds: u64, acks_max: u64) {
+        self.end_writers(outage, vault::NAME, rounds, acks_max, |path, _| vault::check(|| self.open(path)));
+    }
+
+    /// Writes without end, if this process was started to.
+    pub fn serve(&self) {
+        let Some((path, job)) = process::job() else { return };
+        if job == vault::NAME {
+            return vault::serve(|| self.open(&path));
+        }
+        batches::serve(&self.open(&path), Load::named(&job));
+    }
+
+    fn end_writers(
+        &self,
+        outage: Outage,
+        job: &str,
+        rounds: u64,
+        acks_max: u64,
+        mut check: impl FnMut(&Path, Acks),
+    ) {
+        let directory = tempfile::tempdir().expect("there is room for temporary files");
+        let disk = (outage == Outage::PowerCut).then(|| Disk::create(directory.path()));
+        let mount = || disk.as_ref().map(Disk::mount);
+        let mut random = Random::new(rounds);
+        for _ in 0..rounds {
+            let mounted = mount();
+            let path = mounted.as_ref().map_or(directory.path(), Mount::path).join("store");
+            let mut writer = Writer::start(&path, job);
+            writer.listen(1 + random.next() % acks_max);
+            mounted.as_ref().inspect(|mounted| mounted.cut_power());
+            let acks = writer.kill();
+            drop(mounted);
+            let _mounted = mount();
+            check(&path, acks);
+            (self.inspect)(&path);
+        }
+    }
+
+    fn open(&self, path: &Path) -> S {
+        (self.open)(path).expect("the store opens")
+    }
+}
+
+impl<S> fmt::Debug for Rig<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Rig")
+    }
+}
+
+/// Numbers that look random and follow from a seed (SplitMix64).
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+}

@@ -1,0 +1,194 @@
+//! What a server does about requests that take too long, and about too many of them. Time stands still until all wait.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use strongroom::store::{Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, WriteBatch};
+use strongroom::{RawKey, Unlock, Vault};
+use strongroom_http::{Limits, ServiceOptions, serve};
+use strongroom_memory::MemoryStore;
+use support::{BASE, Fixture};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+
+/// A store whose reads can be made to wait.
+#[derive(Debug)]
+struct Gated {
+    inner: MemoryStore,
+    gate: Arc<Gate>,
+}
+
+#[derive(Debug, Default)]
+struct Gate {
+    closed: AtomicBool,
+    reached: Notify,
+    opened: Notify,
+}
+
+impl Gate {
+    fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// Lets the read that waits go on, and all after it.
+    fn open(&self) {
+        self.closed.store(false, Ordering::SeqCst);
+        self.opened.notify_one();
+    }
+}
+
+#[async_trait]
+impl Store for Gated {
+    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
+        if self.gate.closed.load(Ordering::SeqCst) {
+            self.gate.reached.notify_one();
+            self.gate.opened.notified().await;
+        }
+        self.inner.read(request).await
+    }
+
+    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
+        self.inner.commit(batch).await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.inner.close().await
+    }
+}
+
+async fn fixture(limits: Limits) -> (Fixture, Arc<Gate>) {
+    let gate = Arc::new(Gate::default());
+    let store = Gated { inner: MemoryStore::new(), gate: Arc::clone(&gate) };
+    let vault = Vault::create(store, Unlock::raw_key(RawKey::from_bytes([7; 32]))).await.unwrap();
+    (Fixture::over(vault, ServiceOptions::default().limits(limits)).await, gate)
+}
+
+/// A server of `fixture` that runs until `stop`, and its address.
+async fn start(fixture: &Fixture, stop: &Arc<Notify>) -> (JoinHandle<()>, std::net::SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = Arc::clone(stop);
+    let stopped = async move { stop.notified().await };
+    (tokio::spawn(serve(listener, fixture.service.clone(), stopped)), address)
+}
+
+/// A connection on which a request was sent.
+async fn sent(address: std::net::SocketAddr, request: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}
+
+/// All that comes until the server closes the connection; nothing where it resets it.
+async fn rest(mut stream: TcpStream) -> String {
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer).await;
+    answer
+}
+
+async fn is_pending(future: impl Future) -> bool {
+    timeout(Duration::from_secs(3_600), future).await.is_err()
+}
+
+fn get(fixture: &Fixture, path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-api-key: {}\r\n\r\n", fixture.key)
+}
+
+const LONG: Duration = Duration::from_secs(1_000_000);
+const OVERLOADED: &str = "Service unavailable, try again later";
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_takes_too_long_is_a_503() {
+    let (fixture, gate) = fixture(Limits::default().request_timeout(Duration::from_secs(7))).await;
+    gate.close();
+    let start = Instant::now();
+    let answer = fixture.call("GET", "/env/definitions").send().await;
+    answer.is_error(503, "INTERNAL_SERVER_ERROR", "INTERNAL_SERVER_ERROR", OVERLOADED);
+    assert_eq!((start.elapsed().as_secs(), answer.header("retry-after")), (7, "1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_request_more_than_may_be_at_work_is_a_503_and_the_next_is_served() {
+    let (fixture, gate) = fixture(Limits::default().requests_max(1).request_timeout(LONG)).await;
+    gate.close();
+    let at_work = fixture.call("GET", "/env/definitions").send();
+    let one_more = async {
+        gate.reached.notified().await;
+        let answer = fixture.call("GET", "/env/definitions").send().await;
+        gate.open();
+        answer
+    };
+    let (at_work, one_more) = tokio::join!(at_work, one_more);
+    one_more.is_error(503, "INTERNAL_SERVER_ERROR", "INTERNAL_SERVER_ERROR", OVERLOADED);
+    assert_eq!(at_work.status, 200);
+    assert_eq!(fixture.call("GET", "/env/definitions").send().await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn headers_that_do_not_arrive_end_the_connection() {
+    let (fixture, _) = fixture(Limits::default().header_timeout(Duration::from_secs(7))).await;
+    let (_server, address) = start(&fixture, &Arc::new(Notify::new())).await;
+    let stream = sent(address, "GET /healthz HTTP/1.1\r\nhost:").await;
+    let start = Instant::now();
+    let answer = rest(stream).await;
+    assert!(!answer.contains("200"), "{answer}");
+    assert_eq!(start.elapsed().as_secs(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_more_than_the_limit_waits_for_one_to_end() {
+    let (fixture, gate) = fixture(Limits::default().connections_max(1).request_timeout(LONG)).await;
+    let (_server, address) = start(&fixture, &Arc::new(Notify::new())).await;
+    gate.close();
+    let first = sent(address, &get(&fixture, &format!("{BASE}/env/definitions"))).await;
+    gate.reached.notified().await;
+    let mut second = sent(address, &get(&fixture, "/healthz")).await;
+    assert!(is_pending(second.read_u8()).await);
+    gate.open();
+    assert!(rest(first).await.starts_with("HTTP/1.1 200 OK"));
+    assert!(rest(second).await.starts_with("HTTP/1.1 200 OK"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_stops_cuts_off_what_outlasts_the_drain_time() {
+    let limits = Limits::default().request_timeout(LONG).drain_timeout(Duration::from_secs(7));
+    let (fixture, gate) = fixture(limits).await;
+    let stop = Arc::new(Notify::new());
+    let (server, address) = start(&fixture, &stop).await;
+    gate.close();
+    let _stuck = sent(address, &get(&fixture, &format!("{BASE}/env/definitions"))).await;
+    gate.reached.notified().await;
+    let start = Instant::now();
+    stop.notify_one();
+    server.await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_connections_do_not_hold_a_stopping_server() {
+    let (fixture, _) = fixture(Limits::default()).await;
+    let stop = Arc::new(Notify::new());
+    let (server, address) = start(&fixture, &stop).await;
+    let mut idle = sent(address, "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let mut first = [0; 15];
+    idle.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200 OK");
+    let start = Instant::now();
+    stop.notify_one();
+    server.await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), 0);
+}

@@ -1,0 +1,303 @@
+//! Shredding: what was sealed cannot be opened any more, and how far that can be said.
+//!
+//! Dropping keys makes rows unreadable for whoever has no older copy of the keyring. An older copy opens under the
+//! root that sealed it. So that root has to be out of everybody's reach: a new one was made, every keyring was sealed
+//! anew, and every key that ever led to a former root is destroyed.
+
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::engine::{ATTEMPTS_MAX, Engine, Touches};
+use crate::envelope::{DekId, Provider};
+use crate::error::Error;
+use crate::id::LinkedAccountId;
+use crate::org::Org;
+use crate::provider::{Destruction, KeyProvider, ProviderErrorKind, ProviderKey};
+use crate::store::{ReadBatch, WriteBatch};
+use crate::tenant::Needs;
+use crate::vault::{KeyEnd, KeyHeld, StoreRow, Vault, read_head};
+
+/// What was shredded, and how far that can be said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShredReceipt {
+    /// The data keys that are accepted no more. Their ids stay as tombstones.
+    pub keys: Vec<DekId>,
+    /// The root that was active then, under which older copies of those keys lie.
+    pub root_id: DekId,
+    /// How far it can be said.
+    pub effect: ShredEffect,
+}
+
+/// How far it can be said that what was shredded is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ShredEffect {
+    /// Nothing of it can be read through this vault. A copy of the store from before may still be opened.
+    Logical {
+        /// Why no more can be said.
+        because: Vec<NotDestroyed>,
+    },
+    /// A key that opens a copy from before is about to be deleted, and that can still be cancelled.
+    Scheduled {
+        /// When the last such key will be gone.
+        until: Timestamp,
+    },
+    /// Every key that opened a copy from before is destroyed.
+    KeyDestroyed {
+        /// The keys, and how their providers know.
+        evidence: Vec<DestroyedKey>,
+    },
+}
+
+/// A key of a key provider that is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DestroyedKey {
+    /// The kind of its provider.
+    pub kind: String,
+    /// Which key.
+    pub key: ProviderKey,
+    /// How the provider knows, as a sentence for people.
+    pub evidence: String,
+}
+
+/// Why a copy of the store from before may still be opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotDestroyed {
+    /// The root that sealed the keys is still in use: rotate it and run its job to the end.
+    RootInUse,
+    /// A passphrase or raw key once led to a former root. Nobody can show that it is forgotten.
+    KnownSecret,
+    /// A former root was under a key that a slot still uses, in this or another version: give the slot a key of its
+    /// own, then rotate the root.
+    KeyInUse(ProviderKey),
+    /// No provider of this kind was given.
+    NoProvider(String),
+    /// The provider cannot destroy keys, or does not know this one.
+    NotConfirmed(ProviderKey),
+    /// Others share the store, and may hold former keys in memory: see [`Assume::NoOtherProcess`].
+    OtherProcesses,
+    /// Backups under other keys may hold it: see [`Assume::NoBackup`].
+    Backups,
+}
+
+/// What only the host can know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Assume {
+    /// Every other process that had the vault open was closed since the root was rotated.
+    NoOtherProcess,
+    /// No backup of what was shredded was made under another key.
+    NoBackup,
+}
+
+impl Org {
+    /// Deletes a linked account and drops its data keys for good. The answer says what that is worth by itself; a
+    /// rotation of the root makes it worth more, and one serves for many shreds: see [`Vault::settle_shred`].
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::ShredEffect;
+    /// let account = org.create_account("user_12345".parse()?).with_credential("api_key", "k1").await?;
+    /// let receipt = org.shred_account(account.id()).await?;
+    /// assert!(matches!(receipt.effect, ShredEffect::Logical { .. }) && receipt.keys.len() == 1);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Org::delete_account`].
+    pub async fn shred_account(&self, account: &LinkedAccountId) -> Result<ShredReceipt, Error> {
+        let engine = &self.tenant.engine;
+        let owner = [account];
+        let needs = Needs::org_keys().accounts(&owner);
+        let (ground, _) = self.tenant.read(&needs, ReadBatch::default()).await?;
+        let mut keys: Vec<DekId> =
+            ground.keys(Some(account)).into_iter().flat_map(|keys| keys.keyring.ids().copied()).collect();
+        self.delete_account(account).await?;
+        // One that was made between the two reads is dropped as well.
+        let (ground, _) = self.tenant.read(&needs, ReadBatch::default()).await?;
+        if let Some(dropped) = ground.keys(Some(account)) {
+            keys.extend(dropped.keyring.dropped().copied());
+            keys.sort_unstable();
+            keys.dedup();
+        }
+        let effect = ShredEffect::Logical { because: vec![NotDestroyed::RootInUse] };
+        Ok(ShredReceipt { keys, root_id: *engine.roots.get()?.active.key.id(), effect })
+    }
+}
+
+impl Vault {
+    /// Destroys the provider keys that led to former roots, if that is all that is left to be done, and says what the
+    /// shred is worth now. Call it once the root was rotated and its job has finished; and again while a deletion is
+    /// pending.
+    ///
+    /// A provider's key is destroyed for whatever else it is used for, too. None is touched while another reason
+    /// keeps the shred [`Logical`](ShredEffect::Logical).
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let (key, store) = (|| strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])), strongroom_memory::MemoryStore::new());
+    /// # let vault = strongroom::Vault::create(store, key()).await?; let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); org.create_account("user_12345".parse()?).await?;
+    /// use strongroom::{Assume, NotDestroyed, RootRotation, ShredEffect};
+    /// let receipt = org.shred_account(&"user_12345".parse()?).await?;
+    /// vault.rotate_root(RootRotation::new().keep(key())).await?.job.run().await?;
+    /// let receipt = vault.settle_shred(receipt, &[], &[Assume::NoBackup]).await?;
+    /// // A raw key opened the vault: who knows where a copy of it is.
+    /// assert_eq!(receipt.effect, ShredEffect::Logical { because: vec![NotDestroyed::KnownSecret] });
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Provider`] for what a provider answers, [`Error::Contended`], [`Error::RootRotated`],
+    /// [`Error::Store`].
+    pub async fn settle_shred(
+        &self,
+        receipt: ShredReceipt,
+        providers: &[Arc<dyn KeyProvider>],
+        assume: &[Assume],
+    ) -> Result<ShredReceipt, Error> {
+        let engine = &self.engine;
+        let store_row = read_store_row(engine).await?;
+        let mut because = self.reasons(&store_row, &receipt, assume);
+        let former = former_keys(&store_row);
+        for key in &former {
+            because.extend(refusal(engine, &store_row, key, providers).await?);
+        }
+        if because.is_empty() {
+            for key in &former {
+                because.extend(destroy(engine, key, providers).await?);
+            }
+        }
+        let effect = match because.is_empty() {
+            true => effect(&read_store_row(engine).await?, engine.now()),
+            false => ShredEffect::Logical { because },
+        };
+        Ok(ShredReceipt { effect, ..receipt })
+    }
+
+    /// What keeps the shred logical, whatever becomes of provider keys.
+    fn reasons(&self, store_row: &StoreRow, receipt: &ShredReceipt, assume: &[Assume]) -> Vec<NotDestroyed> {
+        let sheet = &store_row.sheet;
+        let in_use = sheet.root_id == *receipt.root_id.as_bytes() || sheet.retiring.is_some();
+        let known = sheet.slots.iter().any(|held| held.root_id != sheet.root_id && held.key.is_none());
+        let others = self.engine.is_shared() && !assume.contains(&Assume::NoOtherProcess);
+        let reasons = [
+            (in_use, NotDestroyed::RootInUse),
+            (known, NotDestroyed::KnownSecret),
+            (others, NotDestroyed::OtherProcesses),
+            (!assume.contains(&Assume::NoBackup), NotDestroyed::Backups),
+        ];
+        reasons.into_iter().filter_map(|(holds, reason)| holds.then_some(reason)).collect()
+    }
+}
+
+async fn read_store_row(engine: &Engine) -> Result<StoreRow, Error> {
+    let head = read_head(&*engine.store).await?;
+    match StoreRow::open(&head, &engine.roots.get()?.active.key) {
+        Ok(store_row) => Ok(store_row),
+        Err(error) => Err(engine.if_rotated(error).await),
+    }
+}
+
+/// The provider keys that ever led to a former root, each once.
+fn former_keys(store_row: &StoreRow) -> Vec<KeyHeld> {
+    let sheet = &store_row.sheet;
+    let mut keys: Vec<KeyHeld> = Vec::new();
+    for held in sheet.slots.iter().filter(|held| held.root_id != sheet.root_id) {
+        keys.extend(held.key.clone().filter(|key| !keys.contains(key)));
+    }
+    keys
+}
+
+/// Why a key cannot be destroyed, told without touching it.
+async fn refusal(
+    engine: &Engine,
+    store_row: &StoreRow,
+    key: &KeyHeld,
+    providers: &[Arc<dyn KeyProvider>],
+) -> Result<Option<NotDestroyed>, Error> {
+    let slots = read_head(&*engine.store).await?.slots;
+    let mut used =
+        slots.iter().filter_map(|row| row.slot.as_ref().ok()).filter_map(|slot| match &slot.provider {
+            Provider::External(used) => Some((used.kind.as_str(), used.wrapped.key.id.as_str())),
+            _ => None,
+        });
+    if used.any(|used| used == (key.kind.as_str(), key.id.as_str())) {
+        return Ok(Some(NotDestroyed::KeyInUse(key.name())));
+    }
+    let known =
+        end_of(store_row, key).is_some() || providers.iter().any(|provider| provider.kind() == key.kind);
+    Ok((!known).then(|| NotDestroyed::NoProvider(key.kind.clone())))
+}
+
+fn end_of<'s>(store_row: &'s StoreRow, key: &KeyHeld) -> Option<&'s KeyEnd> {
+    store_row
+        .sheet
+        .slots
+        .iter()
+        .filter(|held| held.key.as_ref() == Some(key))
+        .find_map(|held| held.end.as_ref())
+}
+
+/// Destroys a key, unless that was done. Only what the provider confirms counts: a key that it does not know may as
+/// well be that of another device.
+async fn destroy(
+    engine: &Engine,
+    key: &KeyHeld,
+    providers: &[Arc<dyn KeyProvider>],
+) -> Result<Option<NotDestroyed>, Error> {
+    let end = end_of(&read_store_row(engine).await?, key).cloned();
+    let is_pending = end.as_ref().is_some_and(|end| end.until_ms > Some(engine.now().as_ms()));
+    let provider = providers.iter().find(|provider| provider.kind() == key.kind);
+    let Some(provider) = provider.filter(|_| end.is_none() || is_pending) else { return Ok(None) };
+    let end = match provider.destroy(&key.name()).await {
+        Ok(Destruction::Destroyed { evidence }) => KeyEnd { until_ms: None, evidence: Some(evidence) },
+        Ok(Destruction::Scheduled { until }) => KeyEnd { until_ms: Some(until.as_ms()), evidence: None },
+        Ok(Destruction::NotSupported) => return Ok(Some(NotDestroyed::NotConfirmed(key.name()))),
+        Err(error) if error.kind() == ProviderErrorKind::NotThisKey => {
+            return Ok((!is_pending).then(|| NotDestroyed::NotConfirmed(key.name())));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    note(engine, key, &end).await.map(|()| None)
+}
+
+/// Notes in the `store` row what became of a key.
+async fn note(engine: &Engine, key: &KeyHeld, end: &KeyEnd) -> Result<(), Error> {
+    for _ in 0..ATTEMPTS_MAX {
+        let mut store_row = read_store_row(engine).await?;
+        for held in store_row.sheet.slots.iter_mut().filter(|held| held.key.as_ref() == Some(key)) {
+            held.end = Some(end.clone());
+        }
+        let mut batch = WriteBatch::default();
+        store_row.put_in(&mut batch, &engine.store_id, &engine.roots.get()?.active.key)?;
+        if let Some(committed) = engine.commit(batch, Touches::Data).await? {
+            engine.roots.moved(committed.revision);
+            return Ok(());
+        }
+    }
+    Err(Error::Contended(ATTEMPTS_MAX))
+}
+
+/// What the notes on former keys add up to, none of which is refused.
+fn effect(store_row: &StoreRow, now: Timestamp) -> ShredEffect {
+    let (mut until, mut evidence) = (None, Vec::new());
+    for key in former_keys(store_row) {
+        let Some(end) = end_of(store_row, &key) else { continue };
+        until = until.max(end.until_ms.filter(|until| *until > now.as_ms()));
+        let (kind, key) = (key.kind.clone(), key.name());
+        let words = || "the day came on which the provider was to delete the key".to_owned();
+        evidence.push(DestroyedKey { kind, key, evidence: end.evidence.clone().unwrap_or_else(words) });
+    }
+    match until {
+        Some(until) => ShredEffect::Scheduled { until: Timestamp::from_ms(until) },
+        None => ShredEffect::KeyDestroyed { evidence },
+    }
+}
+
+impl KeyHeld {
+    fn name(&self) -> ProviderKey {
+        ProviderKey::new(self.id.clone(), self.version)
+    }
+}

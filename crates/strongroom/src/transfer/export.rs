@@ -1,0 +1,200 @@
+//! `backup_org`: one org becomes a file that opens with a key of its own and nothing else.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::Arc;
+
+use super::backup::{BackupSummary, Form, Recorder, next_tenant};
+use super::file::{FileId, FrameKind, FrameWriter, Head, mac_key};
+use super::reseal::{RowKeys, Sides, engine_without_store};
+use super::section::Rows;
+use super::{Progress, Report};
+use crate::clock::Timestamp;
+use crate::engine::{Engine, Touches};
+use crate::envelope::{Keyring, random};
+use crate::error::{Damage, Error};
+use crate::id::{LinkedAccountId, OrgId};
+use crate::keyspace::StoreKeys;
+use crate::model::Revision;
+use crate::place::{Place, parse_tenant_row};
+use crate::record::encode_transfer;
+use crate::root::Roots;
+use crate::rotation::owner;
+use crate::store::{Expect, Key, Revision as RowRevision, Versioned, WriteBatch};
+use crate::tenant::{ScopeKeys, Tenant, seal_row};
+use crate::unlock::Unlock;
+use crate::vault::{Founding, Vault, VaultOptions};
+
+impl Vault {
+    /// Writes all environments of one org to `out`, sealed under keys that are made for this file alone: it opens with
+    /// `unlock` and nothing else, and nothing in it opens what is in the store. That the backup was made is noted in
+    /// the store before the first byte is written, since destroying the org's keys does not destroy the file.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// use strongroom::{Environment, RawKey, Unlock};
+    /// let org = "6500a1b2c3d4e5f6a7b8c9d0".parse()?;
+    /// vault.org(org, Environment::test()).records("notes".parse()?).put(&"a".parse()?, "b").await?;
+    /// let mut file = Vec::new();
+    /// let summary = vault.backup_org(org, Unlock::raw_key(RawKey::generate()?), &mut file, |_| ()).await?;
+    /// assert_eq!(summary.tenants, 1);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`backup`](Self::backup); [`Error::OrgNotFound`]; [`Error::Damaged`] and [`Error::UnknownKey`] for a row
+    /// that does not open; [`Error::Provider`].
+    pub async fn backup_org(
+        &self,
+        org: OrgId,
+        unlock: Unlock,
+        out: impl Write + Send,
+        mut progress: impl FnMut(Progress) + Send,
+    ) -> Result<BackupSummary, Error> {
+        let engine = &self.engine;
+        let mut rest = StoreKeys::org(&org);
+        let Some(mut found) = next_tenant(engine, rest.clone()).await? else {
+            return Err(Error::OrgNotFound(org));
+        };
+        let Founding { store_id, root, rows } = VaultOptions::default().found(&unlock).await?;
+        let roots = Roots::first(root, RowRevision(0));
+        let mut file_id = FileId::default();
+        random::fill(&mut file_id)?;
+        let created_at = engine.now();
+        // The slot alone: a file of one org has no `store` row.
+        let slots = rows.into_iter().take(1).map(|(_, row)| row).collect();
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let head = Head { file_id, store_id, created_at, engine: version, slots, store_row: None };
+        note_export(engine, &org, &head).await?;
+
+        let mut frames = FrameWriter::begin(out, mac_key(&roots.active.bytes, &store_id, &file_id), file_id)?;
+        frames.write(FrameKind::Head, &head.encode())?;
+        let mut recorder = Recorder::new(&*engine.store, frames, Report::new(&mut progress, None));
+        let file = engine_without_store(store_id, &roots);
+        loop {
+            let (org, environment) = found;
+            let from = Tenant::new(Arc::clone(engine), org, environment.clone());
+            let to = Tenant::new(Arc::clone(&file), org, environment.clone());
+            rest.start = from.keys.all().end.unwrap_or_default();
+            let exporter = Box::new(Exporter { from, to, created_at, keys: HashMap::new() });
+            let keys = crate::keyspace::TenantKeys::new(&org, &environment);
+            recorder.tenant(&keys, org, environment, &mut Form::Exported(exporter)).await?;
+            match next_tenant(engine, rest.clone()).await? {
+                Some(next) => found = next,
+                None => return recorder.finish(),
+            }
+        }
+    }
+}
+
+/// Notes that a file is about to be made that opens with another key than the vault.
+async fn note_export(engine: &Engine, org: &OrgId, head: &Head) -> Result<(), Error> {
+    let mut batch = WriteBatch::default();
+    let key = StoreKeys::export(org, &head.file_id);
+    batch.expect(key.clone(), Expect::Absent);
+    batch.put(key, encode_transfer(&head.created_at.as_ms().to_be_bytes()));
+    match engine.commit(batch, Touches::Data).await? {
+        Some(_) => Ok(()),
+        None => Err(Error::Contended(1)),
+    }
+}
+
+/// Turns rows of one tenant into those of a file.
+pub(super) struct Exporter {
+    from: Tenant,
+    to: Tenant,
+    created_at: Timestamp,
+    /// Keys of scopes that were met lately.
+    keys: HashMap<Option<LinkedAccountId>, Known>,
+}
+
+/// The keys of a scope in the store, and in the file.
+struct Known {
+    from: Option<Arc<ScopeKeys>>,
+    to: Arc<ScopeKeys>,
+}
+
+impl Exporter {
+    pub(super) async fn export(&mut self, rows: Rows) -> Result<Vec<(Key, Vec<u8>)>, Error> {
+        let mut exported = Vec::with_capacity(rows.len());
+        for (key, row) in rows {
+            let place = parse_tenant_row(&self.from.keys, &key)
+                .ok_or_else(|| Error::damaged("the key of a row", Damage::Malformed))?;
+            if let Some(row) = self.export_row(&place, &row).await? {
+                exported.push((key, row));
+            }
+        }
+        Ok(exported)
+    }
+
+    async fn export_row(&mut self, place: &Place, row: &Versioned) -> Result<Option<Vec<u8>>, Error> {
+        if let Place::Keyring(account) = place {
+            return self.export_keyring(account.as_ref(), row);
+        }
+        let account = owner(place);
+        match self.move_row(place, account, row).await {
+            // The scope has another key since its keyring was read.
+            Err(Error::UnknownKey { .. }) => {
+                self.keys.remove(&account.cloned());
+                self.move_row(place, account, row).await
+            }
+            moved => moved,
+        }
+    }
+
+    async fn move_row(
+        &mut self,
+        place: &Place,
+        account: Option<&LinkedAccountId>,
+        row: &Versioned,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        if !self.keys.contains_key(&account.cloned()) {
+            let keyring = self.from.engine.get(self.from.keys.keyring(account)).await?;
+            let from = keyring.map(|row| self.from.open_keyring(account, &row)).transpose()?;
+            self.know(account, from)?;
+        }
+        let known = self.keys.get(&account.cloned());
+        let keys =
+            RowKeys { from: known.and_then(|known| known.from.as_ref()), to: known.map(|known| &known.to) };
+        Sides { from: &self.from, to: &self.to }.move_row(place, &keys, &row.value)
+    }
+
+    /// The keyring of the file in the place of one of the store: a key of its own, and no tombstones.
+    fn export_keyring(
+        &mut self,
+        account: Option<&LinkedAccountId>,
+        row: &Versioned,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let from = self.from.open_keyring(account, row)?;
+        let is_dropped = from.keyring.active().is_none();
+        let to = self.know(account, Some(from))?;
+        if is_dropped {
+            return Ok(None);
+        }
+        let context = self.to.keyring_context(account);
+        let roots = self.to.engine.roots.get()?;
+        seal_row(&roots.active.key, &context, None, to.revision, &to.keyring.encode()).map(Some)
+    }
+
+    fn know(
+        &mut self,
+        account: Option<&LinkedAccountId>,
+        from: Option<ScopeKeys>,
+    ) -> Result<Arc<ScopeKeys>, Error> {
+        let context = self.to.keyring_context(account);
+        let roots = self.to.engine.roots.get()?;
+        let keyring = Keyring::derive(&roots.active.bytes, &context, self.created_at)?;
+        let (revision, row) = (Revision::from_u64(1), RowRevision(0));
+        let to = Arc::new(ScopeKeys { keyring, revision, row });
+        if self.keys.len() >= KEYS_MAX {
+            self.keys.clear();
+        }
+        let known = Known { from: from.map(Arc::new), to: Arc::clone(&to) };
+        self.keys.insert(account.cloned(), known);
+        Ok(to)
+    }
+}
+
+/// How many scopes' keys are kept at hand.
+const KEYS_MAX: usize = 1_024;

@@ -1,0 +1,367 @@
+//! Rows of a file under other keys: `restore_as_new` and `restore_org`.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::{Read, Seek};
+use std::sync::Arc;
+
+use super::arrival::{Arrival, Marker, Purpose};
+use super::file::RowsFrame;
+use super::landing::{Landing, Taker};
+use super::open::{Backup, Pass, Step};
+use super::reseal::{RowKeys, Sides, engine_without_store};
+use super::section::read_range;
+use super::{Progress, Report};
+use crate::definitions::GRANDFATHERED;
+use crate::engine::{Engine, Touches};
+use crate::envelope::{Kind, StoreId};
+use crate::error::{BackupFault, Damage, Error};
+use crate::gate::Gate;
+use crate::id::{DefinitionId, DefinitionName, DocumentId, LinkedAccountId, OrgId};
+use crate::keyspace::{StoreKeys, TenantKeys};
+use crate::model::Revision;
+use crate::place::{Place, parse_tenant, parse_tenant_row};
+use crate::record::{
+    RowKind, SealedRow, decode_definition, decode_index, decode_transfer, encode_index, encode_transfer,
+};
+use crate::root::Roots;
+use crate::rotation::owner;
+use crate::scope::Scope;
+use crate::store::{Expect, Key, ReadBatch, Revision as RowRevision, Scan, Store, Versioned, WriteBatch};
+use crate::tenant::{ScopeKeys, Tenant, seal_row};
+use crate::unlock::Unlock;
+use crate::vault::{Founding, Head, SlotRow, Vault};
+
+/// What a restore into a live vault brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RestoreSummary {
+    /// How many rows of the file were read.
+    pub rows: u64,
+    /// How many environments.
+    pub tenants: u64,
+}
+
+impl<R: Read + Seek + Send> Backup<R> {
+    /// Makes a new vault of the backup in an empty store: with a store id, a root key and data keys of its own, opened
+    /// by `unlock`. Every row is opened and sealed anew. Ids, revisions, times and names of documents stay. The
+    /// original can live on beside it.
+    ///
+    /// Nobody can open the store before all of it is there. A restore that was cut short goes on when the same file is
+    /// restored into the same store with the same key.
+    ///
+    /// # Errors
+    /// Those of [`replace_original`](Self::replace_original); [`Error::Damaged`] and [`Error::UnknownKey`] for a row
+    /// that does not open; [`Error::WrongKey`] for another key than that of the run before; [`Error::Provider`].
+    pub async fn restore_as_new(
+        mut self,
+        store: impl Store,
+        unlock: Unlock,
+        mut progress: impl FnMut(Progress) + Send,
+    ) -> Result<Vault, Error> {
+        let transfer_id = self.head.file_id;
+        let known = Marker::of(&store).await?;
+        let (store_id, roots, rows) = match known {
+            Some(Marker { purpose: Purpose::AsNew, store_id, transfer_id: known })
+                if known == transfer_id =>
+            {
+                let roots = self.options.open_roots(&head_of(&store, store_id).await?, &unlock).await?;
+                (store_id, roots, Vec::new())
+            }
+            Some(_) => return Err(Error::Unfinished),
+            None => {
+                let Founding { store_id, root, rows } = self.options.found(&unlock).await?;
+                (store_id, Roots::first(root, RowRevision(0)), rows)
+            }
+        };
+        let marker = Marker { purpose: Purpose::AsNew, store_id, transfer_id };
+        let arrival = Arrival::begin_with(&store, marker, rows).await?;
+        let engine = engine_without_store(store_id, &roots);
+        let report = Report::new(&mut progress, Some(self.rows));
+        self.import(&engine, Taker::Arrival(&arrival), None, report).await?;
+        let gate = Gate::of_header(arrival.finish(Vec::new()).await?.revision, None);
+        let vault = self.options.assemble(store, store_id, roots, gate);
+        vault.engine.refresh_roots().await?;
+        Ok(vault)
+    }
+
+    /// Brings one org, all its environments, into a vault that holds nothing of it, sealed under the keys of that
+    /// vault. Ids, revisions, times and names of documents stay.
+    ///
+    /// The org can be seen while it arrives, in part. A restore that was cut short is noted in the vault, and goes on
+    /// when the same org of the same file is restored again.
+    ///
+    /// # Errors
+    /// [`Error::OrgNotFound`] when the file holds nothing of the org, [`Error::OrgNotEmpty`] when the vault does,
+    /// [`Error::Unfinished`] when the restore of another file was cut short; [`Error::Damaged`] and
+    /// [`Error::UnknownKey`] for a row that does not open; [`Error::Contended`] when another writer was there at the
+    /// same time; [`Error::BadBackup`] and [`Error::BackupFile`] when the file changed since it was opened.
+    pub async fn restore_org(
+        &mut self,
+        org: OrgId,
+        vault: &Vault,
+        mut progress: impl FnMut(Progress) + Send,
+    ) -> Result<RestoreSummary, Error> {
+        let engine = &vault.engine;
+        if !self.holds(org)? {
+            return Err(Error::OrgNotFound(org));
+        }
+        let resumed = begin_org(engine, &org, &self.head.file_id).await?;
+        let report = Report::new(&mut progress, None);
+        let summary = self.import(engine, Taker::Live { resumed }, Some(org), report).await?;
+        end_org(engine, &org).await?;
+        Ok(summary)
+    }
+
+    fn holds(&mut self, org: OrgId) -> Result<bool, Error> {
+        let mut pass = self.pass()?;
+        loop {
+            match pass.next()? {
+                Step::TenantEnd(end) if end.org == org => return Ok(true),
+                Step::End => return Ok(false),
+                Step::TenantEnd(_) | Step::Rows(_) => {}
+            }
+        }
+    }
+
+    /// Brings all tenants, or those of one org. Of each the file is read twice: keyrings first, since they may have
+    /// been recorded after what they open.
+    async fn import(
+        &mut self,
+        to: &Arc<Engine>,
+        taker: Taker<'_>,
+        only: Option<OrgId>,
+        mut report: Report<'_>,
+    ) -> Result<RestoreSummary, Error> {
+        let from = engine_without_store(self.head.store_id, &self.roots);
+        let mut summary = RestoreSummary { rows: 0, tenants: 0 };
+        let mut pass = self.pass()?;
+        loop {
+            let mark = pass.mark()?;
+            let mut keyrings = Keyrings::default();
+            let end = loop {
+                match pass.next()? {
+                    Step::Rows(frame) => keyrings.take(&RowsFrame::decode(&frame.body)?)?,
+                    Step::TenantEnd(end) => break end,
+                    Step::End => return Ok(summary),
+                }
+            };
+            if only.is_some_and(|org| org != end.org) {
+                continue;
+            }
+            let tenant =
+                |engine: &Arc<Engine>| Tenant::new(Arc::clone(engine), end.org, end.environment.clone());
+            let (from, to) = (tenant(&from), tenant(to));
+            pass.rewind(mark)?;
+            summary.rows += Import::new(&from, &to, taker, keyrings)?.run(&mut pass, &mut report).await?;
+            summary.tenants += 1;
+        }
+    }
+}
+
+/// What has to be known of a tenant before its rows are read.
+#[derive(Default)]
+struct Keyrings {
+    sealed: BTreeMap<Option<LinkedAccountId>, Vec<u8>>,
+    opened: BTreeMap<Option<LinkedAccountId>, Arc<ScopeKeys>>,
+    /// Keys of the index rows that mark a value as older than its definition's format.
+    marked: HashSet<Key>,
+}
+
+impl Keyrings {
+    fn take(&mut self, frame: &RowsFrame<'_>) -> Result<(), Error> {
+        // A frame is of one tenant.
+        let mut tenant = None;
+        for (key, row) in frame.rows() {
+            let key = Key::from(key);
+            let keys = match &tenant {
+                Some(keys) => keys,
+                None => {
+                    let (org, environment) = parse_tenant(&key).ok_or_else(altered)?;
+                    tenant.insert(TenantKeys::new(&org, &environment))
+                }
+            };
+            match parse_tenant_row(keys, &key) {
+                Some(Place::Keyring(account)) => drop(self.sealed.insert(account, row.to_vec())),
+                Some(Place::DefinitionValue(..)) if decode_index(row) == Ok(GRANDFATHERED) => {
+                    self.marked.insert(key);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn open(
+        &mut self,
+        tenant: &Tenant,
+        account: Option<&LinkedAccountId>,
+    ) -> Result<Option<Arc<ScopeKeys>>, Error> {
+        let scope = account.cloned();
+        if let Some(keys) = self.opened.get(&scope) {
+            return Ok(Some(Arc::clone(keys)));
+        }
+        let Some(row) = self.sealed.get(&scope) else { return Ok(None) };
+        let row = Versioned { value: row.clone(), revision: RowRevision(0) };
+        let keys = Arc::new(tenant.open_keyring(account, &row)?);
+        self.opened.insert(scope, Arc::clone(&keys));
+        Ok(Some(keys))
+    }
+}
+
+/// One tenant on its way into a vault.
+struct Import<'i> {
+    from: &'i Tenant,
+    landing: Landing<'i>,
+    keyrings: Keyrings,
+    definitions: u64,
+    /// The revision of the count of definitions.
+    count: Option<Revision>,
+}
+
+impl<'i> Import<'i> {
+    fn new(from: &'i Tenant, to: &'i Tenant, taker: Taker<'i>, keyrings: Keyrings) -> Result<Self, Error> {
+        Ok(Self { from, landing: Landing::new(to, taker)?, keyrings, definitions: 0, count: None })
+    }
+
+    async fn run(
+        mut self,
+        pass: &mut Pass<'_, impl Read + Seek>,
+        report: &mut Report<'_>,
+    ) -> Result<u64, Error> {
+        let mut rows_len = 0;
+        while let Step::Rows(frame) = pass.next()? {
+            let frame = RowsFrame::decode(&frame.body)?;
+            let mut frame_rows = 0;
+            for (key, row) in frame.rows() {
+                self.bring(Key::from(key), row).await?;
+                frame_rows += 1;
+            }
+            rows_len += frame_rows as u64;
+            report.advance(frame_rows);
+        }
+        self.bring_count().await?;
+        self.landing.flush().await?;
+        Ok(rows_len)
+    }
+
+    async fn bring(&mut self, key: Key, row: &[u8]) -> Result<(), Error> {
+        let place = parse_tenant_row(&self.from.keys, &key).ok_or_else(altered)?;
+        match place {
+            // Made anew, from what they lead to.
+            Place::DefinitionName(_) | Place::DefinitionValue(..) | Place::ValueId(_) => return Ok(()),
+            Place::Keyring(_) | Place::Epoch => return Ok(()),
+            Place::Count => {
+                let sealed = SealedRow::decode(RowKind::Sealed, row);
+                self.count = Some(sealed.map_err(|error| Error::row("the count", error))?.revision);
+                return Ok(());
+            }
+            _ => {}
+        }
+        let account = owner(&place);
+        let from = self.keyrings.open(self.from, account)?;
+        let to = match &from {
+            // Nothing is sealed under the keys of a scope that has none.
+            Some(keys) if keys.keyring.active().is_some() => Some(self.landing.keys(account).await?),
+            _ => None,
+        };
+        let sides = Sides { from: self.from, to: self.landing.to };
+        let keys = RowKeys { from: from.as_ref(), to: to.as_ref() };
+        let Some(moved) = sides.move_row(&place, &keys, row)? else { return Ok(()) };
+        match &place {
+            Place::Definition(id) => self.bring_name(*id, from.as_ref(), row).await?,
+            Place::Value(scope, definition) => self.bring_index(scope, definition, &moved).await?,
+            _ => {}
+        }
+        self.landing.put(key, moved).await
+    }
+
+    async fn bring_name(
+        &mut self,
+        id: DefinitionId,
+        keys: Option<&Arc<ScopeKeys>>,
+        row: &[u8],
+    ) -> Result<(), Error> {
+        let id_text = id.to_text();
+        let context = self.from.context(Kind::Definition, id_text.as_str());
+        let Some(opened) = self.from.open(keys, &context, row)? else { return Ok(()) };
+        let stored = decode_definition(id, opened.revision, &opened.plaintext)
+            .map_err(|error| Error::row("a variable definition", error))?;
+        self.definitions += 1;
+        let name: DefinitionName = stored.definition.name.parse()?;
+        let name = self.from.keys.definition_name(&name);
+        self.landing.put(name, encode_index(id.as_bytes())).await
+    }
+
+    async fn bring_index(
+        &mut self,
+        scope: &Scope,
+        definition: &DefinitionId,
+        row: &[u8],
+    ) -> Result<(), Error> {
+        let keys = &self.from.keys;
+        let sealed = SealedRow::decode(RowKind::ScopedValue, row);
+        let id: Option<DocumentId> = sealed.map_err(|error| Error::row("a scoped value", error))?.doc_id;
+        let id = id.ok_or_else(|| Error::damaged("a scoped value", Damage::Inconsistent))?;
+        let (by_id, by_definition) = (keys.value_id(&id), keys.definition_value(definition, scope));
+        let mark: &[u8] = if self.keyrings.marked.contains(&by_definition) { GRANDFATHERED } else { &[] };
+        let value = keys.value(scope, definition);
+        self.landing.put(by_id, encode_index(value.as_bytes())).await?;
+        self.landing.put(by_definition, encode_index(mark)).await
+    }
+
+    /// The count of what came, which is that of the file unless the tenant was written to all the time.
+    async fn bring_count(&mut self) -> Result<(), Error> {
+        let Some(revision) = self.count else { return Ok(()) };
+        let keys = self.landing.keys(None).await?;
+        let to = self.landing.to;
+        let context = to.context(Kind::Row, "count");
+        let key = Tenant::active_key(&keys, &context)?;
+        let row = seal_row(key, &context, None, revision, &self.definitions.to_be_bytes())?;
+        self.landing.put(to.keys.count(), row).await
+    }
+}
+
+/// The head of a store whose header does not stand yet.
+async fn head_of(store: &dyn Store, store_id: StoreId) -> Result<Head, Error> {
+    let request = ReadBatch { gets: vec![StoreKeys::store_row()], scans: Vec::new() };
+    let store_row = store.read(&request).await?.gets.pop().flatten();
+    let slots = read_range(store, &StoreKeys::slots()).await?;
+    let slots = slots.iter().map(|(key, row)| SlotRow::decode(&store_id, key, row)).collect();
+    Ok(Head { store_id, store_row, slots, gate: Gate::of_header(RowRevision(0), None) })
+}
+
+/// Notes that an org is arriving; answers whether an earlier run did.
+async fn begin_org(engine: &Engine, org: &OrgId, file_id: &[u8; 16]) -> Result<bool, Error> {
+    let note = StoreKeys::org_arrival(org);
+    let scans = vec![Scan::new(StoreKeys::org(org), 1).keys_only()];
+    let mut set = engine.read(&ReadBatch { gets: vec![note.clone()], scans }).await?;
+    let is_empty = set.scans.pop().is_none_or(|page| page.rows.is_empty());
+    if let Some(row) = set.gets.pop().flatten() {
+        let known =
+            decode_transfer(&row.value).map_err(|error| Error::row("the note of a restore", error))?;
+        return if known == file_id { Ok(true) } else { Err(Error::Unfinished) };
+    }
+    if !is_empty {
+        return Err(Error::OrgNotEmpty(*org));
+    }
+    let mut batch = WriteBatch::default();
+    batch.expect(note.clone(), Expect::Absent);
+    batch.put(note, encode_transfer(file_id));
+    match engine.commit(batch, Touches::Data).await? {
+        Some(_) => Ok(false),
+        None => Err(Error::Contended(1)),
+    }
+}
+
+async fn end_org(engine: &Engine, org: &OrgId) -> Result<(), Error> {
+    let note = StoreKeys::org_arrival(org);
+    let Some(row) = engine.get(note.clone()).await? else { return Ok(()) };
+    let mut batch = WriteBatch::default();
+    batch.expect(note.clone(), Expect::Revision(row.revision));
+    batch.delete(note);
+    engine.commit(batch, Touches::Data).await.map(drop)
+}
+
+fn altered() -> Error {
+    Error::BadBackup(BackupFault::Altered)
+}

@@ -1,0 +1,162 @@
+//! Shredding says what it is worth, and no more.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use futures_executor::block_on;
+use strongroom::provider::{KeyProvider, ProviderErrorKind, ProviderKey};
+use strongroom::{
+    Assume, Error, NotDestroyed, RootRotation, ShredEffect, ShredReceipt, Timestamp, Unlock, Vault,
+};
+use strongroom_conformance::{FakeProvider, OnDestroy};
+use strongroom_memory::MemoryStore;
+
+mod common;
+mod rig;
+
+use common::TestClock;
+use rig::{account, load, of_account, org, rows, text, unlock};
+
+fn provided(hsm: &FakeProvider) -> Unlock {
+    Unlock::provider(Arc::new(hsm.clone()))
+}
+
+/// A vault that one provider opens, with an account to be shredded and one to stay.
+fn vault_of(unlock: Unlock) -> (Arc<MemoryStore>, Vault) {
+    let store = Arc::new(MemoryStore::new());
+    let vault = block_on(Vault::create(Arc::clone(&store), unlock)).unwrap();
+    block_on(async {
+        let org = org(&vault);
+        org.define(text("V")).await?;
+        for id in ["a", "b"] {
+            org.create_account(account(id)).with_credential("k", "c").await?;
+            org.set_value("V", of_account(id), "v").await?;
+        }
+        Ok::<_, Error>(())
+    })
+    .unwrap();
+    (store, vault)
+}
+
+const SURE: [Assume; 2] = [Assume::NoOtherProcess, Assume::NoBackup];
+
+fn settle(vault: &Vault, receipt: &ShredReceipt, hsm: &FakeProvider, assume: &[Assume]) -> ShredEffect {
+    let providers: [Arc<dyn KeyProvider>; 1] = [Arc::new(hsm.clone())];
+    block_on(vault.settle_shred(receipt.clone(), &providers, assume)).unwrap().effect
+}
+
+fn rotate(vault: &Vault, key: Unlock) {
+    let new = block_on(vault.rotate_root(RootRotation::new().keep(key))).unwrap();
+    block_on(new.job.run()).unwrap();
+}
+
+fn logical(because: impl Into<Vec<NotDestroyed>>) -> ShredEffect {
+    ShredEffect::Logical { because: because.into() }
+}
+
+#[test]
+fn a_copy_from_before_yields_nothing_once_its_keys_are_destroyed() {
+    let hsm = FakeProvider::new("hsm");
+    let (store, vault) = vault_of(provided(&hsm));
+    let copy = rows(&store);
+    let receipt = block_on(org(&vault).shred_account(&account("a"))).unwrap();
+    assert_eq!((receipt.keys.len(), &receipt.effect), (1, &logical([NotDestroyed::RootInUse])));
+    assert_eq!(settle(&vault, &receipt, &hsm, &SURE), logical([NotDestroyed::RootInUse]));
+    let before = block_on(Vault::open(load(&copy), provided(&hsm))).unwrap();
+    assert!(block_on(org(&before).value("V", &of_account("a"))).unwrap().is_some(), "a copy still opens");
+
+    hsm.use_key(ProviderKey::new("key-2", 1));
+    rotate(&vault, provided(&hsm));
+    let effect = settle(&vault, &receipt, &hsm, &SURE);
+    let ShredEffect::KeyDestroyed { evidence } = &effect else { panic!("{effect:?}") };
+    assert_eq!(evidence[0].key, ProviderKey::new("key-1", 1));
+    let opened = block_on(Vault::open(load(&copy), provided(&hsm)));
+    assert!(matches!(opened, Err(Error::Provider(error)) if error.kind() == ProviderErrorKind::NotThisKey));
+    assert_eq!(settle(&vault, &receipt, &hsm, &SURE), effect, "it is known from then on");
+
+    let again = block_on(Vault::open(store, provided(&hsm))).unwrap();
+    assert!(block_on(org(&again).value("V", &of_account("a"))).unwrap().is_none());
+    assert!(block_on(org(&again).value("V", &of_account("b"))).unwrap().is_some());
+    assert_eq!(settle(&again, &receipt, &hsm, &SURE), effect);
+}
+
+#[test]
+fn one_new_root_serves_for_many_shreds() {
+    let hsm = FakeProvider::new("hsm");
+    let (_, vault) = vault_of(provided(&hsm));
+    let receipts = ["a", "b"].map(|id| block_on(org(&vault).shred_account(&account(id))).unwrap());
+    hsm.use_key(ProviderKey::new("key-2", 1));
+    rotate(&vault, provided(&hsm));
+    for receipt in &receipts {
+        assert!(matches!(settle(&vault, receipt, &hsm, &SURE), ShredEffect::KeyDestroyed { .. }));
+    }
+}
+
+#[test]
+fn a_passphrase_or_raw_key_anywhere_in_the_history_makes_it_logical_and_no_key_is_destroyed() {
+    let hsm = FakeProvider::new("hsm");
+    let (_, vault) = vault_of(unlock());
+    let slot = block_on(vault.slots().add(provided(&hsm))).unwrap();
+    let raw = block_on(vault.slots().list()).unwrap().into_iter().find(|known| known.id != slot.id).unwrap();
+    block_on(vault.slots().remove(&raw.id)).unwrap();
+    let receipt = block_on(org(&vault).shred_account(&account("a"))).unwrap();
+    hsm.use_key(ProviderKey::new("key-2", 1));
+    rotate(&vault, provided(&hsm));
+    let calls_len = hsm.calls_len();
+    assert_eq!(settle(&vault, &receipt, &hsm, &SURE), logical([NotDestroyed::KnownSecret]));
+    assert_eq!(hsm.calls_len(), calls_len);
+}
+
+#[test]
+fn a_new_version_of_the_old_provider_key_is_not_another_key() {
+    let hsm = FakeProvider::new("hsm");
+    let (_, vault) = vault_of(provided(&hsm));
+    let receipt = block_on(org(&vault).shred_account(&account("a"))).unwrap();
+    hsm.use_key(ProviderKey::new("key-1", 2));
+    rotate(&vault, provided(&hsm));
+    let in_use = NotDestroyed::KeyInUse(ProviderKey::new("key-1", 1));
+    assert_eq!(settle(&vault, &receipt, &hsm, &SURE), logical([in_use]));
+}
+
+#[test]
+fn what_the_host_does_not_vouch_for_is_named() {
+    let hsm = FakeProvider::new("hsm");
+    let (_store, vault) = vault_of(provided(&hsm));
+    let receipt = block_on(org(&vault).shred_account(&account("a"))).unwrap();
+    hsm.use_key(ProviderKey::new("key-2", 1));
+    rotate(&vault, provided(&hsm));
+    let unsure = settle(&vault, &receipt, &hsm, &[]);
+    assert_eq!(unsure, logical([NotDestroyed::OtherProcesses, NotDestroyed::Backups]), "the store is shared");
+    let none = block_on(vault.settle_shred(receipt.clone(), &[], &SURE)).unwrap().effect;
+    assert_eq!(none, logical([NotDestroyed::NoProvider("hsm".to_owned())]));
+    hsm.on_destroy(OnDestroy::Refuse);
+    let refused = logical([NotDestroyed::NotConfirmed(ProviderKey::new("key-1", 1))]);
+    assert_eq!(settle(&vault, &receipt, &hsm, &SURE), refused);
+    hsm.fail(Some(ProviderErrorKind::Unavailable));
+    let providers: [Arc<dyn KeyProvider>; 1] = [Arc::new(hsm.clone())];
+    let outage = block_on(vault.settle_shred(receipt.clone(), &providers, &SURE));
+    assert!(matches!(outage, Err(Error::Provider(_))));
+    hsm.fail(None);
+    hsm.on_destroy(OnDestroy::Destroy);
+    assert!(matches!(settle(&vault, &receipt, &hsm, &SURE), ShredEffect::KeyDestroyed { .. }));
+}
+
+#[test]
+fn a_deletion_that_is_pending_is_scheduled_until_its_day() {
+    let (hsm, clock) = (FakeProvider::new("hsm"), TestClock::default());
+    let (store, vault) = vault_of(provided(&hsm));
+    let receipt = block_on(org(&vault).shred_account(&account("a"))).unwrap();
+    hsm.use_key(ProviderKey::new("key-2", 1));
+    rotate(&vault, provided(&hsm));
+    let options = strongroom::VaultOptions::default().clock(clock.clone());
+    let vault = block_on(options.open(store, provided(&hsm))).unwrap();
+    let until = Timestamp::from_ms(5_000);
+    hsm.on_destroy(OnDestroy::Schedule(until));
+    assert_eq!(settle(&vault, &receipt, &hsm, &SURE), ShredEffect::Scheduled { until });
+    clock.set(4_999);
+    let later = block_on(vault.settle_shred(receipt.clone(), &[], &SURE)).unwrap();
+    assert_eq!(later.effect, ShredEffect::Scheduled { until });
+    clock.set(5_000);
+    assert!(matches!(settle(&vault, &receipt, &hsm, &SURE), ShredEffect::KeyDestroyed { .. }));
+}
