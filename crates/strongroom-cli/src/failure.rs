@@ -118,6 +118,7 @@ fn exit_of(error: &Error) -> Exit {
         | Error::SlotNotFound(_)
         | Error::OrgNotFound(_) => Exit::NotFound,
         Error::WrongKey
+        | Error::Locked
         | Error::NoSuchSlot(_)
         | Error::InvalidKey
         | Error::KeyDerivation(_)

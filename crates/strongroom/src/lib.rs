@@ -31,6 +31,7 @@
 //! | destroy what must not be read again | [`Org::shred_account`], [`Vault::rotate_root`], [`Vault::settle_shred`], [`ShredEffect`] |
 //! | go through a list | [`PageRequest`], [`Listing`], [`DefinitionFilter`] |
 //! | add, change and remove keys | [`Vault::slots`], [`Unlock`], [`KeyProvider`] |
+//! | take keys out of memory for a while | [`Vault::lock`], [`Org::lock`] |
 //! | write a backend | [`Store`], [`store`] |
 //!
 //! How it works inside, what it writes and what it withstands stands in [`docs`].
@@ -56,6 +57,7 @@ mod id;
 mod jobs;
 mod keyspace;
 mod limits;
+mod lock;
 mod model;
 mod options;
 mod org;
