@@ -209,6 +209,16 @@ fn tables_of_a_later_version_are_refused() {
 }
 
 #[test]
+fn a_server_that_may_lose_what_it_acknowledged_is_refused() {
+    let cluster = cluster::shared();
+    let database = cluster.database();
+    cluster.run("postgres", &format!("ALTER DATABASE {database} SET synchronous_commit = off"));
+    let error = PostgresStore::open(&cluster.options(&database)).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unsupported);
+    assert!(error.to_string().contains("synchronous_commit"), "{error}");
+}
+
+#[test]
 fn writers_of_one_row_on_two_handles_form_one_line_of_revisions() {
     let cluster = cluster::shared();
     let database = cluster.database();

@@ -43,11 +43,14 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg(&self.path).output();
-        if unmounted.is_ok_and(|output| output.status.success()) {
-            return;
+        // Threads of a backend may hold a file for a moment after their store has gone.
+        for _ in 0..UNMOUNTS_MAX {
+            let unmounted = Command::new("umount").arg(&self.path).output();
+            if unmounted.is_ok_and(|output| output.status.success()) {
+                return;
+            }
         }
-        // A failed test may leave a process behind that still holds a file.
+        // A failed test may leave a process behind that still holds one.
         let _ = Command::new("umount").arg("--lazy").arg(&self.path).output();
         assert!(std::thread::panicking(), "the file system could not be unmounted");
     }
@@ -69,3 +72,6 @@ const SHUTDOWN: &str = "import fcntl, os, struct, sys
 fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack('I', 2))";
 
 const IMAGE_LEN: u64 = 1 << 30;
+
+/// Each takes milliseconds.
+const UNMOUNTS_MAX: u32 = 500;
