@@ -7,7 +7,7 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use futures_executor::block_on;
-use strongroom::{Backup, BackupSummary, Error, Phase, Scope, Vault};
+use strongroom::{Backup, BackupSummary, Environment, Error, Phase, Scope, Vault};
 use strongroom_conformance::{Faulty, Stop, crash_at_every_commit};
 use strongroom_memory::MemoryStore;
 
@@ -44,6 +44,35 @@ fn what_comes_back_is_every_row_as_it_was() {
     block_on(org(&vault).set_value("V", Scope::Org, "written after")).unwrap();
     audit(&store);
     sound(&store);
+}
+
+#[test]
+fn notes_of_backups_of_an_org_come_along_once_whatever_its_environments() {
+    let source = load(&furnished());
+    let vault = open(Arc::clone(&source));
+    let id = *org(&vault).id();
+    block_on(vault.org(id, Environment::production()).define(text("V"))).unwrap();
+    for _ in 0..2 {
+        block_on(vault.backup_org(id, unlock(), Vec::new(), |_| ())).unwrap();
+    }
+    let notes = |rows: &Rows| -> Rows {
+        rows.clone().into_iter().filter(|(key, _)| key.starts_with(&[0, 0x13])).collect()
+    };
+    let (file, base) = (backup(&vault).0, rows(&source));
+    assert_eq!(notes(&base).len(), 2);
+    let store = Arc::new(MemoryStore::new());
+    block_on(restore(&file, Arc::clone(&store))).unwrap();
+    assert_eq!(rows(&store), base);
+
+    let mut opened = block_on(Backup::open(Cursor::new(&file), unlock())).unwrap();
+    let (other, vault) = empty();
+    block_on(opened.restore_org(id, &vault, |_| ())).unwrap();
+    let new = Arc::new(MemoryStore::new());
+    block_on(opened.restore_as_new(Arc::clone(&new), unlock(), |_| ())).unwrap();
+    for store in [other, new] {
+        assert_eq!(notes(&rows(&store)), notes(&base));
+        sound(&store);
+    }
 }
 
 #[test]

@@ -4,14 +4,15 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::io::Cursor;
 use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::store::Store;
 use strongroom::store::StoreErrorKind::{Contention, Indeterminate, Unavailable};
 use strongroom::{
-    Argon2Params, DataKeys, Error, JobKind, JobOutcome, OnUnreadable, PageRequest, RawKey, RootRotation,
-    Scope, SlotId, Unlock, Vault, VaultOptions,
+    Argon2Params, Backup, DataKeys, Error, JobKind, JobOutcome, OnUnreadable, PageRequest, RawKey,
+    RootRotation, Scope, SlotId, Unlock, Vault, VaultOptions,
 };
 use strongroom_conformance::{Fault, Faulty, Stop, crash_at_every_commit};
 use strongroom_memory::MemoryStore;
@@ -274,6 +275,30 @@ fn an_engine_whose_answers_get_lost_for_good_still_knows_its_own_root() {
     assert!(lost.is_ok() || seen.is_ok(), "{lost:?} {seen:?}");
     block_on(vault.run_jobs()).unwrap();
     assert_eq!(roots(&rows(&store)), BTreeSet::from([vault.root_id().as_bytes().to_vec()]));
+}
+
+#[test]
+fn a_backup_of_a_rotation_under_way_comes_back_with_a_job_that_finishes_it() {
+    let store = load(&furnished());
+    let vault = open(Arc::clone(&store));
+    let seen = view(&org(&vault));
+    block_on(vault.rotate_root(keep_all())).unwrap();
+    let mut file = Vec::new();
+    block_on(vault.backup(&mut file, |_| ())).unwrap();
+
+    let restored = Arc::new(MemoryStore::new());
+    let backup = block_on(Backup::open(Cursor::new(&file), unlock())).unwrap();
+    let vault = block_on(backup.replace_original(Arc::clone(&restored), |_| ())).unwrap();
+    assert_eq!(block_on(vault.jobs(all())).unwrap().items[0].kind, JobKind::Root);
+    assert!(matches!(block_on(vault.rotate_root(keep_all())), Err(Error::RotationUnderway)));
+    for vault in [open(load(&rows(&restored))), vault] {
+        block_on(vault.run_jobs()).unwrap();
+        block_on(vault.rotate_root(keep_all())).unwrap();
+        block_on(vault.run_jobs()).unwrap();
+        assert_eq!(view(&org(&vault)), seen);
+    }
+    assert_eq!(roots(&rows(&restored)).len(), 1, "nothing is left under a former root");
+    audit(&restored);
 }
 
 #[test]

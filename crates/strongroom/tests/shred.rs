@@ -143,6 +143,28 @@ fn what_the_host_does_not_vouch_for_is_named() {
 }
 
 #[test]
+fn a_backup_of_the_org_under_another_key_keeps_it_logical_whatever_the_host_assumes() {
+    let hsm = FakeProvider::new("hsm");
+    let (_store, vault) = vault_of(provided(&hsm));
+    let id = *org(&vault).id();
+    block_on(vault.backup_org(id, unlock(), Vec::new(), |_| ())).unwrap();
+    let receipt = block_on(org(&vault).shred_account(&account("a"))).unwrap();
+    assert_eq!(receipt.effect, logical([NotDestroyed::RootInUse, NotDestroyed::OrgBackup]));
+    hsm.use_key(ProviderKey::new("key-2", 1));
+    rotate(&vault, provided(&hsm));
+    let calls_len = hsm.calls_len();
+    assert_eq!(settle(&vault, &receipt, &hsm, &SURE), logical([NotDestroyed::OrgBackup]));
+    assert_eq!(hsm.calls_len(), calls_len, "no key is destroyed for nothing");
+
+    let other = vault.org(rig::OTHER_ORG.parse().unwrap(), org(&vault).environment().clone());
+    block_on(other.create_account(account("a")).with_credential("k", "c").into_future()).unwrap();
+    let receipt = block_on(other.shred_account(&account("a"))).unwrap();
+    rotate(&vault, provided(&hsm));
+    let effect = settle(&vault, &receipt, &hsm, &SURE);
+    assert!(!format!("{effect:?}").contains("OrgBackup"), "that of another org is none of its business");
+}
+
+#[test]
 fn a_deletion_that_is_pending_is_scheduled_until_its_day() {
     let (hsm, clock) = (FakeProvider::new("hsm"), TestClock::default());
     let (store, vault) = vault_of(provided(&hsm));

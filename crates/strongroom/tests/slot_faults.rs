@@ -199,6 +199,22 @@ fn an_upgrade_never_undoes_what_another_changed_meanwhile() {
 }
 
 #[test]
+fn an_upgrade_does_not_reach_a_store_that_was_retired_meanwhile() {
+    let inner = load(&weak_passphrase());
+    let store = Hooked::new(Arc::clone(&inner));
+    let (source, target) = (Arc::clone(&inner), Arc::new(MemoryStore::new()));
+    let theirs = Arc::clone(&target);
+    store.once(Point::BeforeCommit, move || {
+        let vault = block_on(quick().without_slot_upgrade().open(source, passphrase())).unwrap();
+        block_on(vault.copy_to(&theirs, |_| ())).unwrap();
+    });
+    block_on(today().open(store.clone(), passphrase())).unwrap();
+    assert_eq!(store.hooks_left(), 0);
+    let slots = |rows: Rows| rows.into_iter().filter(|(key, _)| key.starts_with(&[0, 2])).collect::<Rows>();
+    assert_eq!(slots(rows(&inner)), slots(rows(&target)), "what was copied is what stands");
+}
+
+#[test]
 fn a_provider_that_fails_while_a_slot_is_made_leaves_the_slots_as_they_were() {
     let (base, id) = base();
     let hsm = FakeProvider::new("hsm");

@@ -2,19 +2,23 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+use std::io::Cursor;
 use std::sync::Arc;
 
 use futures_executor::block_on;
+use strongroom::store::StoreErrorKind;
 use strongroom::{
-    Cause, Environment, FormatChange, Index, KeyState, OnMismatch, Parent, RowName, Scope, VarFormat, Vault,
-    VerifyReport,
+    Backup, Cause, DataKeys, Environment, FormatChange, Index, KeyState, OnMismatch, Parent, RawKey,
+    RootRotation, RowName, Scope, Unlock, VarFormat, Vault, VerifyReport,
 };
+use strongroom_conformance::{Fault, Faulty};
+use strongroom_memory::MemoryStore;
 
 mod rig;
 
 use rig::{
     Hooked, Kind, Point, RowKey, Rows, account, empty, furnished, load, of_account, open, org, rows,
-    stop_after_first_commit, text, verbs,
+    stop_after_first_commit, text, unlock, verbs,
 };
 
 fn verify(rows: &Rows) -> VerifyReport {
@@ -32,6 +36,55 @@ fn a_whole_store_is_clean_and_every_row_is_looked_at() {
     assert!(report.is_clean(), "{report}");
     assert_eq!(report.rows, rows.len() as u64);
     assert_eq!((report.unverifiable, report.leftover, report.jobs, report.grandfathered), (0, 0, 0, 0));
+}
+
+#[test]
+fn every_kind_of_row_that_a_vault_in_good_order_has_is_known() {
+    // A delete that was cut short, a backup of an org, both rotations under way, and then the vault moves.
+    let store = load(&furnished());
+    stop_after_first_commit(&store, async |org| drop(org.delete_account(&account("a")).await));
+    let vault = open(Arc::clone(&store));
+    block_on(vault.backup_org(*org(&vault).id(), other_key(), Vec::new(), |_| ())).unwrap();
+    block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();
+    block_on(vault.rotate_root(RootRotation::new().keep(unlock()))).unwrap();
+    block_on(vault.copy_to(&MemoryStore::new(), |_| ())).unwrap();
+    let rows = rows(&store);
+    assert_eq!(kinds(&rows), [1, 2, 3, 4, 5, 0x10, 0x13]);
+    let report = verify(&rows);
+    assert!(report.is_clean(), "{report}");
+    assert_eq!((report.rows, report.unverifiable, report.jobs), (rows.len() as u64, 0, 3), "{report}");
+}
+
+#[test]
+fn an_org_that_was_cut_short_on_its_way_into_a_vault_is_no_finding() {
+    let (source, mut file) = (open(load(&furnished())), Vec::new());
+    let id = *org(&source).id();
+    block_on(source.backup_org(id, other_key(), &mut file, |_| ())).unwrap();
+    let mut backup = block_on(Backup::open(Cursor::new(&file), other_key())).unwrap();
+    let (whole, vault) = empty();
+    let whole = Faulty::new(load(&rows(&whole)));
+    drop(vault);
+    block_on(backup.restore_org(id, &open(whole.clone()), |_| ())).unwrap();
+    for commits in 1..whole.commits_len() {
+        let cut = Fault::Before(StoreErrorKind::Unavailable);
+        let store = Faulty::new(load(&rows(&empty().0))).on_commits(commits.., cut);
+        assert!(block_on(backup.restore_org(id, &open(store.clone()), |_| ())).is_err());
+        let rows = rows(&store.reopen());
+        assert_eq!(kinds(&rows), [1, 2, 3, 0x12]);
+        let report = verify(&rows);
+        assert!(report.findings.iter().all(|found| found.cause != Cause::Foreign), "{report}");
+    }
+}
+
+fn other_key() -> Unlock {
+    Unlock::raw_key(RawKey::from_bytes([9; 32]))
+}
+
+/// Which kinds of rows of the whole store there are.
+fn kinds(rows: &Rows) -> Vec<u8> {
+    let mut kinds: Vec<u8> = rows.keys().filter(|key| key[0] == 0).map(|key| key[1]).collect();
+    kinds.dedup();
+    kinds
 }
 
 #[test]

@@ -113,6 +113,7 @@ fn name(reason: &NotDestroyed) -> &'static str {
         NotDestroyed::NotConfirmed(_) => "not_confirmed",
         NotDestroyed::OtherProcesses => "other_processes",
         NotDestroyed::Backups => "backups",
+        NotDestroyed::OrgBackup => "org_backup",
         _ => "other",
     }
 }
@@ -137,6 +138,9 @@ fn sentence(reason: &NotDestroyed) -> String {
         NotDestroyed::OtherProcesses => "other processes may hold former keys in memory".to_owned(),
         NotDestroyed::Backups => {
             "backups may hold it, those of the store and those under other keys".to_owned()
+        }
+        NotDestroyed::OrgBackup => {
+            "a backup of this org was made under a key of its own, and whoever has both reads it".to_owned()
         }
         _ => "a newer release may tell why".to_owned(),
     }

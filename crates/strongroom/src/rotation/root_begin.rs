@@ -15,7 +15,7 @@ use crate::model::SlotId;
 use crate::provider::ProviderErrorKind;
 use crate::record::{CursorSheet, RootSheet, TaskSheet};
 use crate::root::Root;
-use crate::store::{Expect, WriteBatch};
+use crate::store::{Expect, Key, WriteBatch};
 use crate::unlock::Unlock;
 use crate::vault::{Head, SlotRow, StoreRow, Vault, read_head};
 
@@ -111,6 +111,20 @@ impl Vault {
             }
         }
         Err(Error::Contended(ATTEMPTS_MAX))
+    }
+}
+
+impl KeyJob {
+    /// The row of a new job that finishes a rotation of the root whose own job is not there; `None` where none is
+    /// under way.
+    pub(crate) fn to_finish_root(engine: &Arc<Engine>) -> Result<Option<(Key, Vec<u8>)>, Error> {
+        let roots = engine.roots.get()?;
+        if roots.retiring.is_none() {
+            return Ok(None);
+        }
+        let job = Self { engine: Arc::clone(engine), id: DocumentId::generate(&*engine.clock)? };
+        let task = TaskSheet::Root(RootSheet::first(OnUnreadable::default()));
+        Ok(Some((StoreKeys::key_job(&job.id), job.seal_first(&roots.active.key, task)?)))
     }
 }
 

@@ -10,7 +10,8 @@ use crate::clock::Timestamp;
 use crate::engine::{ATTEMPTS_MAX, Engine, Touches};
 use crate::envelope::{DekId, Provider};
 use crate::error::Error;
-use crate::id::LinkedAccountId;
+use crate::id::{LinkedAccountId, OrgId};
+use crate::keyspace::StoreKeys;
 use crate::org::Org;
 use crate::provider::{Destruction, KeyProvider, ProviderErrorKind, ProviderKey};
 use crate::store::{ReadBatch, WriteBatch};
@@ -21,6 +22,8 @@ use crate::vault::{KeyEnd, KeyHeld, StoreRow, Vault, read_head};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShredReceipt {
+    /// The org whose account it was.
+    pub org: OrgId,
     /// The data keys that are accepted no more. Their ids stay as tombstones.
     pub keys: Vec<DekId>,
     /// The root that was active then, under which older copies of those keys lie.
@@ -81,6 +84,9 @@ pub enum NotDestroyed {
     OtherProcesses,
     /// Backups under other keys may hold it: see [`Assume::NoBackup`].
     Backups,
+    /// The vault notes a backup of the org under another key ([`Vault::backup_org`]), and nothing that is destroyed
+    /// here destroys that file. No [`Assume`] speaks against it.
+    OrgBackup,
 }
 
 /// What only the host can know.
@@ -123,8 +129,10 @@ impl Org {
             keys.sort_unstable();
             keys.dedup();
         }
-        let effect = ShredEffect::Logical { because: vec![NotDestroyed::RootInUse] };
-        Ok(ShredReceipt { keys, root_id: *engine.roots.get()?.active.key.id(), effect })
+        let mut because = vec![NotDestroyed::RootInUse];
+        because.extend(org_backup(engine, &self.tenant.org).await?);
+        let (org, root_id) = (self.tenant.org, *engine.roots.get()?.active.key.id());
+        Ok(ShredReceipt { org, keys, root_id, effect: ShredEffect::Logical { because } })
     }
 }
 
@@ -160,6 +168,7 @@ impl Vault {
         let engine = &self.engine;
         let store_row = read_store_row(engine).await?;
         let mut because = self.reasons(&store_row, &receipt, assume);
+        because.extend(org_backup(engine, &receipt.org).await?);
         let former = former_keys(&store_row);
         for key in &former {
             because.extend(refusal(engine, &store_row, key, providers).await?);
@@ -190,6 +199,12 @@ impl Vault {
         ];
         reasons.into_iter().filter_map(|(holds, reason)| holds.then_some(reason)).collect()
     }
+}
+
+/// Whether a backup of the org under another key was ever begun.
+async fn org_backup(engine: &Engine, org: &OrgId) -> Result<Option<NotDestroyed>, Error> {
+    let notes = engine.scan(StoreKeys::exports(org), 1).await?;
+    Ok((!notes.rows.is_empty()).then_some(NotDestroyed::OrgBackup))
 }
 
 async fn read_store_row(engine: &Engine) -> Result<StoreRow, Error> {

@@ -70,11 +70,13 @@ impl Vault {
         frames.write(FrameKind::Head, &head.encode())?;
 
         let mut recorder = Recorder::new(&*engine.store, frames, Report::new(&mut progress, None));
-        let mut rest = StoreKeys::tenants();
+        let (mut rest, mut org_before) = (StoreKeys::tenants(), None);
         while let Some((org, environment)) = next_tenant(engine, rest.clone()).await? {
             let tenant = TenantKeys::new(&org, &environment);
             rest.start = tenant.all().end.unwrap_or_default();
-            recorder.tenant(&tenant, org, environment, &mut Form::AsItIs).await?;
+            // They belong to all environments of the org, and go with the first one.
+            let notes = (org_before.replace(org) != Some(org)).then(|| StoreKeys::exports(&org));
+            recorder.tenant(&tenant, (org, environment), notes, &mut Form::AsItIs).await?;
         }
         if HeadRows::read(engine).await? != keys {
             return Err(Error::Contended(1));
@@ -165,19 +167,20 @@ impl<'r, W: Write + Send> Recorder<'r, W> {
         Self { store, frames, frames_len, report, body, sections_len: 0, rows: 0, tenants: 0, unsettled }
     }
 
-    /// Writes one tenant, in the form that `form` gives its rows.
+    /// Writes one tenant, in the form that `form` gives its rows, and notes of the org that go with it.
     pub(super) async fn tenant(
         &mut self,
         keys: &TenantKeys,
-        org: OrgId,
-        environment: Environment,
+        (org, environment): (OrgId, Environment),
+        notes: Option<KeyRange>,
         form: &mut Form,
     ) -> Result<(), Error> {
         self.report.enter(Phase::Rows);
         let mut sections = Vec::new();
         let keyrings = keys.keyrings();
         let rest = KeyRange { start: keyrings.end.clone().unwrap_or_default(), end: keys.all().end };
-        for (range, holds_keys) in [(keys.jobs(), false), (keyrings, true), (rest, false)] {
+        let ranges = [(keys.jobs(), false), (keyrings, true), (rest, false)];
+        for (range, holds_keys) in ranges.into_iter().chain(notes.map(|notes| (notes, false))) {
             let mut walk = Walk::new(self.store, range);
             while let Some((section, rows)) = walk.next().await? {
                 let number = self.sections_len;

@@ -79,7 +79,7 @@ impl Vault {
             rest.start = from.keys.all().end.unwrap_or_default();
             let exporter = Box::new(Exporter { from, to, created_at, keys: HashMap::new() });
             let keys = crate::keyspace::TenantKeys::new(&org, &environment);
-            recorder.tenant(&keys, org, environment, &mut Form::Exported(exporter)).await?;
+            recorder.tenant(&keys, (org, environment), None, &mut Form::Exported(exporter)).await?;
             match next_tenant(engine, rest.clone()).await? {
                 Some(next) => found = next,
                 None => return recorder.finish(),

@@ -19,7 +19,7 @@ use crate::gate::Gate;
 use crate::id::{DefinitionId, DefinitionName, DocumentId, LinkedAccountId, OrgId};
 use crate::keyspace::{StoreKeys, TenantKeys};
 use crate::model::Revision;
-use crate::place::{Place, parse_tenant, parse_tenant_row};
+use crate::place::{Place, parse_store_row, parse_tenant, parse_tenant_row};
 use crate::record::{
     RowKind, SealedRow, decode_definition, decode_index, decode_transfer, encode_index, encode_transfer,
 };
@@ -173,6 +173,9 @@ impl Keyrings {
         let mut tenant = None;
         for (key, row) in frame.rows() {
             let key = Key::from(key);
+            if is_note(&key) {
+                continue;
+            }
             let keys = match &tenant {
                 Some(keys) => keys,
                 None => {
@@ -245,6 +248,9 @@ impl<'i> Import<'i> {
     }
 
     async fn bring(&mut self, key: Key, row: &[u8]) -> Result<(), Error> {
+        if is_note(&key) {
+            return self.landing.put_note(key, row.to_vec()).await;
+        }
         let place = parse_tenant_row(&self.from.keys, &key).ok_or_else(altered)?;
         match place {
             // Made anew, from what they lead to.
@@ -360,6 +366,11 @@ async fn end_org(engine: &Engine, org: &OrgId) -> Result<(), Error> {
     batch.expect(note.clone(), Expect::Revision(row.revision));
     batch.delete(note);
     engine.commit(batch, Touches::Data).await.map(drop)
+}
+
+/// Whether it is the key of a note that a backup of the org was made under another key.
+fn is_note(key: &Key) -> bool {
+    parse_store_row(key) == Some(Place::Note)
 }
 
 fn altered() -> Error {

@@ -94,6 +94,14 @@ impl<'l> Landing<'l> {
         }
     }
 
+    /// Puts a note, unless it stands there.
+    pub(super) async fn put_note(&mut self, key: Key, row: Vec<u8>) -> Result<(), Error> {
+        match self.read(&key).await? {
+            Some(_) => Ok(()),
+            None => self.push(key, row).await,
+        }
+    }
+
     async fn push(&mut self, key: Key, row: Vec<u8>) -> Result<(), Error> {
         let limits = self.store().capabilities();
         let row_len = key.as_bytes().len() + row.len();
@@ -148,9 +156,10 @@ impl<'l> Landing<'l> {
             Taker::Arrival(arrival) => arrival.is_resumed(),
             Taker::Live { resumed } => resumed,
         };
-        if !resumed {
-            return Ok(None);
-        }
+        if resumed { self.read(key).await } else { Ok(None) }
+    }
+
+    async fn read(&self, key: &Key) -> Result<Option<Versioned>, Error> {
         let request = ReadBatch { gets: vec![key.clone()], scans: Vec::new() };
         Ok(self.store().read(&request).await?.gets.pop().flatten())
     }

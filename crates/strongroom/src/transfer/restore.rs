@@ -5,11 +5,13 @@ use std::io::{Read, Seek};
 use super::arrival::{Arrival, Marker, Purpose};
 use super::file::RowsFrame;
 use super::open::{Backup, Step};
+use super::reseal::engine_without_store;
 use super::{Progress, Report};
 use crate::envelope::Slot;
 use crate::error::{BackupFault, Error};
 use crate::gate::Gate;
 use crate::keyspace::StoreKeys;
+use crate::rotation::KeyJob;
 use crate::store::{Key, Store};
 use crate::vault::Vault;
 
@@ -17,6 +19,9 @@ impl<R: Read + Seek + Send> Backup<R> {
     /// Brings the vault back into an empty store, with its id and its keys. **The original must be gone for good**: of
     /// two live vaults with one id, a hostile backend can pass the rows of one off as those of the other. For a second
     /// vault beside the first there is [`restore_as_new`](Self::restore_as_new).
+    ///
+    /// A backup that was made while the root key was rotated brings a job that finishes the rotation:
+    /// [`Vault::run_jobs`]. A rotation of data keys has to be begun again.
     ///
     /// Nobody can open the store before all of it is there. A restore that was cut short goes on when the same file is
     /// restored into the same store again.
@@ -55,6 +60,8 @@ impl<R: Read + Seek + Send> Backup<R> {
             let slot = Slot::decode(&row).map_err(|error| Error::row("the key slot", error))?;
             head_rows.push((StoreKeys::slot(&slot.place.id), row));
         }
+        // No backup holds jobs on keys, and without this one the former root would never go.
+        head_rows.extend(KeyJob::to_finish_root(&engine_without_store(store_id, &self.roots))?);
         let revision = arrival.finish(head_rows).await?.revision;
         let gate = Gate::of_header(revision, None);
         Ok(self.options.assemble(store, store_id, self.roots.at(revision), gate))

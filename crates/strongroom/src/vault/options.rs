@@ -166,9 +166,7 @@ impl VaultOptions {
         if store_row.sheet.held(slot).is_none() {
             return Err(Error::damaged("the key slot", Damage::Inconsistent));
         }
-        if head.gate.expectation().is_some() {
-            self.upgrade_slot(&store, &unlock, (slot, row), (&store_row, &root)).await;
-        }
+        self.upgrade_slot(&store, &unlock, (slot, row, &head.gate), (&store_row, &root)).await;
         let roots = Roots::new(root, &store_row);
         Ok(self.assemble(store, head.store_id, roots, head.gate))
     }

@@ -7,6 +7,7 @@ use super::head::{Head, SLOTS_OF_A_KIND_MAX};
 use super::store_row::StoreRow;
 use crate::envelope::{KeyMaterial, Provider, Slot};
 use crate::error::{Damage, Error};
+use crate::gate::Gate;
 use crate::keyspace::StoreKeys;
 use crate::provider::ProviderErrorKind;
 use crate::root::Root;
@@ -41,14 +42,16 @@ impl VaultOptions {
     }
 
     /// Seals a passphrase's slot anew where its key derivation is below today's. It is a favour, so a failure of
-    /// any kind is passed over: the slot stays as it is, the vault is open, and the next open tries again.
+    /// any kind is passed over: the slot stays as it is, the vault is open, and the next open tries again. A retired
+    /// store is left alone.
     pub(super) async fn upgrade_slot(
         &self,
         store: &dyn Store,
         unlock: &Unlock,
-        (slot, row): (&Slot, RowRevision),
+        (slot, row, gate): (&Slot, RowRevision, &Gate),
         (store_row, root): (&StoreRow, &Root),
     ) {
+        let Some((header, pass)) = gate.expectation() else { return };
         let Provider::Passphrase { params, .. } = &slot.provider else { return };
         let Some(raised) = self.argon2_bounds().raise(params).filter(|_| self.upgrades_slots) else { return };
         let Ok(raised) = unlock.seal_slot(slot.place.next(), &root.bytes, raised).await else { return };
@@ -58,6 +61,7 @@ impl VaultOptions {
         // Whoever adds, changes or removes a slot, or makes a new root, writes this row.
         batch.expect(StoreKeys::store_row(), Expect::Revision(store_row.row));
         batch.put(key, raised.encode());
+        batch.expect(header, pass);
         drop(store.commit(Arc::new(batch)).await);
     }
 }
