@@ -119,6 +119,9 @@ impl Org {
         let tenant = &*self.tenant;
         let gets = vec![tenant.keys.definition_name(name), tenant.keys.count()];
         let (ground, set) = tenant.read(&Needs::org_keys(), ReadBatch { gets, scans: Vec::new() }).await?;
+        if tenant.finish_shred(&ground).await? {
+            return Ok(None);
+        }
         let [taken, count] = set.gets.as_slice() else { return Ok(None) };
         if let Some(taken) = taken {
             return Err(Error::DefinitionExists(rows::read_hint(taken)?));
