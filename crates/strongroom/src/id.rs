@@ -172,6 +172,11 @@ document_id!(
     DocumentId, "a document id"
 );
 
+impl DocumentId {
+    /// The id that is never made: that of a job of which there is one at most.
+    pub(crate) const NIL: Self = Self([0; 12]);
+}
+
 customer_string!(
     /// The name of an environment, a wall that nothing crosses: `test`, `production` or any other.
     Environment, "an environment", max 32, dots Refused

@@ -105,14 +105,18 @@ impl Draft<'_> {
     /// Puts a new job.
     pub(crate) fn put_job(&mut self, sweep: &Sweep) -> Result<JobId, Error> {
         let id = self.new_id()?;
+        self.put_job_as(&id, sweep).map(|()| id)
+    }
+
+    /// Puts a new job with this id.
+    pub(crate) fn put_job_as(&mut self, id: &JobId, sweep: &Sweep) -> Result<(), Error> {
         let tenant = self.tenant();
-        let key = tenant.keys.job(&id);
+        let key = tenant.keys.job(id);
         let id_text = id.to_text();
         let context = tenant.job_context(id_text.as_str());
         let revision = Revision::from_u64(1);
         self.expect_as_read(key.clone(), None);
-        self.put_under_root(SealedPut { key, context, doc_id: None, revision, plaintext: &sweep.encode() })?;
-        Ok(id)
+        self.put_under_root(SealedPut { key, context, doc_id: None, revision, plaintext: &sweep.encode() })
     }
 }
 
@@ -156,6 +160,7 @@ impl Sweeper<'_> {
             Sweep::Recheck(id) => self.recheck(id).await,
             Sweep::Narrow(id, removed) => self.look_again(*id, *removed).await,
             Sweep::Account(account) => self.sweep_account(account).await,
+            Sweep::Org => self.tenant.sweep_org().await,
             Sweep::Integration(account, integration) => self.sweep_integration(account, integration).await,
         }
     }

@@ -28,7 +28,7 @@
 //! | back up, restore and move | [`Vault::backup`], [`Vault::backup_org`], [`Backup`], [`Vault::copy_to`] |
 //! | see whether all rows are whole | [`Vault::verify`], [`Org::verify`], [`Verification`], [`VerifyReport`] |
 //! | rotate keys | [`Vault::rotate_root`], [`Vault::rotate_data_keys`], [`Org::rotate_keys`], [`DataKeys`], [`KeyJob`], [`Vault::jobs`] |
-//! | destroy what must not be read again | [`Org::shred_account`], [`Vault::rotate_root`], [`Vault::settle_shred`], [`ShredEffect`] |
+//! | destroy what must not be read again | [`Org::shred_account`], [`Org::shred`], [`Vault::rotate_root`], [`Vault::settle_shred`], [`ShredEffect`] |
 //! | go through a list | [`PageRequest`], [`Listing`], [`DefinitionFilter`] |
 //! | add, change and remove keys | [`Vault::slots`], [`Unlock`], [`KeyProvider`] |
 //! | take keys out of memory for a while | [`Vault::lock`], [`Org::lock`] |

@@ -83,6 +83,8 @@ fn every_batch_that_seals_a_row_expects_the_fence_of_its_key() {
             block_on(vault.rotate_root(RootRotation::new().keep(unlock()))).unwrap();
             block_on(vault.run_jobs()).unwrap();
         }
-        assert!(sealed_len.load(Ordering::Relaxed) > 30, "{}", verb.name);
+        // A shred leaves nothing that a rotation could seal.
+        let least = if verb.name == "shred" { 0 } else { 30 };
+        assert!(sealed_len.load(Ordering::Relaxed) > least, "{}", verb.name);
     }
 }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::{
-    DataKeys, Environment, Error, Expected, JobOutcome, KeyJob, Org, Scope, Vault, VaultOptions, WriteOptions,
+    DataKeys, Environment, Error, Expected, JobOutcome, KeyJob, Org, RootRotation, Scope, Vault,
+    VaultOptions, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -202,4 +203,71 @@ fn a_rotation_and_the_deletion_of_its_account_leave_nothing_behind() {
         });
         assert!(played.get() > 50);
     }
+}
+
+/// A new root beside a writer that makes an account's first key: on the same engine, which goes on. Every order ends
+/// with both done, and one root.
+#[test]
+fn a_new_root_and_a_writer_lose_nothing() {
+    let before = base();
+    let played = Rc::new(Cell::new(0));
+    explore(1, || {
+        let stage = Stage::new(&before, Engines::One);
+        let (vault, writer) = (stage.vault(), org(&stage.vault()));
+        let old_root = vault.root_id();
+        let rotate = async move {
+            let new = vault.rotate_root(RootRotation::new().keep(unlock())).await.unwrap();
+            run_job(new.job).await;
+        };
+        let write = async move {
+            count_up(writer.clone(), of_account("a")).await;
+            writer.set_value("N", of_account("first"), "7").await.unwrap();
+        };
+        let (store, played) = (Arc::clone(&stage.store), Rc::clone(&played));
+        Play {
+            tasks: vec![Box::pin(rotate), Box::pin(write)],
+            after_crash: None,
+            check: Box::new(move |order| {
+                played.set(played.get() + 1);
+                let vault = open(Arc::clone(&store));
+                assert_ne!(vault.root_id(), old_root, "{order:?}");
+                for (id, expected) in [("a", "1"), ("first", "7")] {
+                    let value = block_on(org(&vault).value("N", &of_account(id))).unwrap().unwrap();
+                    assert_eq!(value.value.expose(), expected, "{order:?}");
+                }
+                audit(&store);
+            }),
+        }
+    });
+    assert!(played.get() > 10, "{}", played.get());
+}
+
+/// A new root beside the shred of its org, whose job and keyrings it seals anew meanwhile.
+#[test]
+fn a_new_root_and_the_shred_of_an_org_leave_nothing_behind() {
+    let before = base();
+    let played = Rc::new(Cell::new(0));
+    explore(1, || {
+        let stage = Stage::new(&before, Engines::One);
+        let (vault, shredded) = (stage.vault(), org(&stage.vault()));
+        let rotate = async move {
+            let new = vault.rotate_root(RootRotation::new().keep(unlock())).await.unwrap();
+            run_job(new.job).await;
+        };
+        let shred = async move {
+            assert_eq!(shredded.shred().await.unwrap().keys.len(), 2);
+        };
+        let (store, played) = (Arc::clone(&stage.store), Rc::clone(&played));
+        Play {
+            tasks: vec![Box::pin(rotate), Box::pin(shred)],
+            after_crash: None,
+            check: Box::new(move |order| {
+                played.set(played.get() + 1);
+                let vault = open(Arc::clone(&store));
+                assert!(block_on(org(&vault).definition("N")).unwrap().is_none(), "{order:?}");
+                audit(&store);
+            }),
+        }
+    });
+    assert!(played.get() > 10, "{}", played.get());
 }

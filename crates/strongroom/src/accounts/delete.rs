@@ -76,7 +76,7 @@ impl Org {
         sheet.deleting = Some(*job.as_bytes());
         draft.put_account(account, &sheet, loaded.as_ref().map(|loaded| (loaded.revision, loaded.row)))?;
         if let Some(keys) = keys {
-            draft.drop_keys(account, keys)?;
+            draft.drop_keys(Some(account), keys)?;
         }
         draft.changes_cached_rows();
         draft.put_records(&options.records).await?;

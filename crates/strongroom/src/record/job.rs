@@ -35,6 +35,8 @@ pub(crate) enum Sweep {
     Account(LinkedAccountId),
     /// The credentials of an integration, then the integration.
     Integration(LinkedAccountId, IntegrationId),
+    /// The keys of an org's accounts, then all rows of the org.
+    Org,
 }
 
 impl Sweep {
@@ -63,6 +65,7 @@ impl Sweep {
                 job.account = Some(account.to_string());
                 job.integration = Some(integration.to_string());
             }
+            Self::Org => job.kind = SWEEP_ORG,
         }
         let mut plaintext = Vec::new();
         infallible(minicbor::encode(&job, &mut plaintext));
@@ -84,6 +87,7 @@ impl Sweep {
             }
             SWEEP_ACCOUNT => account.map(Self::Account),
             SWEEP_INTEGRATION => Some(Self::Integration(account?, job.integration?.parse().ok()?)),
+            SWEEP_ORG => Some(Self::Org),
             _ => None,
         }
     }
@@ -94,3 +98,4 @@ const SWEEP_ACCOUNT: u8 = 2;
 const SWEEP_INTEGRATION: u8 = 3;
 const RECHECK_DEFINITION: u8 = 4;
 const NARROW_DEFINITION: u8 = 5;
+const SWEEP_ORG: u8 = 6;

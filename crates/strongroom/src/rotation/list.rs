@@ -87,7 +87,7 @@ impl Vault {
         let (kind, account) = match sweep {
             Sweep::Narrow(..) => (JobKind::Narrow, None),
             Sweep::Recheck(_) => (JobKind::Recheck, None),
-            Sweep::Definition(_) => (JobKind::Sweep, None),
+            Sweep::Definition(_) | Sweep::Org => (JobKind::Sweep, None),
             Sweep::Account(account) | Sweep::Integration(account, _) => (JobKind::Sweep, Some(account)),
         };
         let tenant = Some((org, environment));

@@ -17,6 +17,7 @@ mod root_begin;
 mod run;
 mod select;
 mod shred;
+mod shred_org;
 
 pub use job::{JobOutcome, JobReport, KeyJob};
 pub(crate) use lease::Runs;

@@ -202,7 +202,7 @@ impl Vault {
 }
 
 /// Whether a backup of the org under another key was ever begun.
-async fn org_backup(engine: &Engine, org: &OrgId) -> Result<Option<NotDestroyed>, Error> {
+pub(super) async fn org_backup(engine: &Engine, org: &OrgId) -> Result<Option<NotDestroyed>, Error> {
     let notes = engine.scan(StoreKeys::exports(org), 1).await?;
     Ok((!notes.rows.is_empty()).then_some(NotDestroyed::OrgBackup))
 }

@@ -22,6 +22,8 @@ pub(crate) struct Draft<'t> {
     touches: Touches,
     keyrings: Vec<(Option<LinkedAccountId>, Arc<ScopeKeys>)>,
     roots: Option<Arc<Roots>>,
+    /// Whether it makes the first key of an org after a shred.
+    follows_shred: bool,
 }
 
 /// A row to be sealed and put.
@@ -49,6 +51,7 @@ impl<'t> Draft<'t> {
             touches: Touches::Data,
             keyrings: Vec::new(),
             roots: None,
+            follows_shred: false,
         }
     }
 
@@ -92,9 +95,13 @@ impl<'t> Draft<'t> {
 
     /// Expects a definition to be as it was read.
     pub(crate) fn expect_definition(&mut self, definition: &Definition) {
-        let key = self.tenant.keys.definition(&definition.stored.id);
+        self.expect_once(self.tenant.keys.definition(&definition.stored.id), Some(definition.row));
+    }
+
+    /// Expects a row to be as it was read, unless the batch does so already.
+    fn expect_once(&mut self, key: Key, read: Option<RowRevision>) {
         if !self.batch.expect.iter().any(|(known, _)| *known == key) {
-            self.batch.expect(key, Expect::Revision(definition.row));
+            self.expect_as_read(key, read);
         }
     }
 
@@ -147,7 +154,7 @@ impl<'t> Draft<'t> {
         let read = self.keys(account);
         let keys = match read {
             Some(keys) if keys.keyring.active().is_some() => {
-                self.batch.expect(self.tenant.keys.keyring(account), Expect::Revision(keys.row));
+                self.expect_once(self.tenant.keys.keyring(account), Some(keys.row));
                 Arc::clone(keys)
             }
             _ => self.first_key(account, read)?,
@@ -156,9 +163,13 @@ impl<'t> Draft<'t> {
         Ok(keys)
     }
 
-    /// Drops every key of an account: what they sealed is as good as gone.
-    pub(crate) fn drop_keys(&mut self, account: &LinkedAccountId, keys: &ScopeKeys) -> Result<(), Error> {
-        self.put_keyring(Some(account), keys.keyring.drop_keys(), keys.revision.next(), Some(keys.row))?;
+    /// Drops every key of a scope: what they sealed is as good as gone.
+    pub(crate) fn drop_keys(
+        &mut self,
+        account: Option<&LinkedAccountId>,
+        keys: &ScopeKeys,
+    ) -> Result<(), Error> {
+        self.put_keyring(account, keys.keyring.drop_keys(), keys.revision.next(), Some(keys.row))?;
         self.changes_cached_rows();
         Ok(())
     }
@@ -200,8 +211,17 @@ impl<'t> Draft<'t> {
         self.batch.ops.is_empty()
     }
 
-    /// Applies the batch; `None` when another writer was faster.
+    /// Applies the batch; `None` when another writer was faster, or a shred of the org had to be finished first. That
+    /// none comes in between is told by the org's keyring, which the batch expects as it was read.
     pub(crate) async fn commit(self) -> Result<Option<Committed>, Error> {
+        if self.follows_shred && self.tenant.finish_shred(self.ground).await? {
+            return Ok(None);
+        }
+        self.send().await
+    }
+
+    /// Applies the batch of a verb that makes no org's first key.
+    pub(crate) async fn send(self) -> Result<Option<Committed>, Error> {
         self.tenant.engine.commit(self.batch, self.touches).await
     }
 
@@ -211,6 +231,7 @@ impl<'t> Draft<'t> {
         read: Option<&Arc<ScopeKeys>>,
     ) -> Result<Arc<ScopeKeys>, Error> {
         let engine = &self.tenant.engine;
+        self.expect_no_shred(account);
         let context = self.tenant.keyring_context(account);
         let root = Arc::clone(&self.roots()?.active);
         let keyring = match read {
@@ -219,6 +240,16 @@ impl<'t> Draft<'t> {
         };
         let revision = read.map_or(Revision::from_u64(1), |keys| keys.revision.next());
         self.put_keyring(account, keyring, revision, read.map(|keys| keys.row))
+    }
+
+    /// A first key must not slip past the shred of an org: one of an account comes with the org's keys as they were
+    /// read, and one of the org once no shred is under way.
+    fn expect_no_shred(&mut self, account: Option<&LinkedAccountId>) {
+        let Some(org) = self.keys(None).map(|keys| keys.row) else { return };
+        match account {
+            Some(_) => self.expect_once(self.tenant.keys.keyring(None), Some(org)),
+            None => self.follows_shred = true,
+        }
     }
 
     fn put_keyring(
@@ -232,7 +263,7 @@ impl<'t> Draft<'t> {
         let context = self.tenant.keyring_context(account);
         let root = Arc::clone(&self.roots()?.active);
         let row = seal_row(&root.key, &context, None, revision, &keyring.encode())?;
-        self.expect_as_read(key.clone(), read);
+        self.expect_once(key.clone(), read);
         self.batch.put(key, row);
         if read.is_some() {
             self.changes_cached_rows();

@@ -82,6 +82,22 @@ pub(crate) struct Ground<'a> {
 type Entries<V, const N: usize> = SmallVec<[Option<(V, Tag)>; N]>;
 
 impl Ground<'_> {
+    /// Whether the org was shredded, and not written to since. Then nothing of it is there, whatever rows still are.
+    pub(crate) fn is_shredded(&self) -> bool {
+        self.keys(None).is_some_and(|keys| keys.keyring.active().is_none())
+    }
+
+    /// After a shred, no definition and no key of an account counts, whether or not it was swept.
+    fn without_shredded(mut self) -> Self {
+        if self.is_shredded() {
+            self.definitions.iter_mut().for_each(|definition| *definition = None);
+            for keys in self.keys.iter_mut().skip(1).flatten() {
+                *keys = Arc::new(keys.dropped());
+            }
+        }
+        self
+    }
+
     /// The keys of the org, or of one of the accounts that were asked for; `None` before their first write.
     pub(crate) fn keys(&self, account: Option<&LinkedAccountId>) -> Option<&Arc<ScopeKeys>> {
         let index = match account {
@@ -169,7 +185,8 @@ impl Tenant {
             }
             drop(fetched);
             let definitions = definitions.into_iter().map(without_tag).collect();
-            return Ok((Ground { definitions, accounts: needs.accounts, keys, tag, moment }, set));
+            let ground = Ground { definitions, accounts: needs.accounts, keys, tag, moment };
+            return Ok((ground.without_shredded(), set));
         }
     }
 

@@ -77,6 +77,13 @@ pub(crate) struct ScopeKeys {
     pub(crate) row: RowRevision,
 }
 
+impl ScopeKeys {
+    /// The same row, with every key dropped.
+    pub(crate) fn dropped(&self) -> Self {
+        Self { keyring: self.keyring.drop_keys(), ..*self }
+    }
+}
+
 /// A sealed row, opened.
 pub(crate) struct Opened {
     pub(crate) doc_id: Option<DocumentId>,

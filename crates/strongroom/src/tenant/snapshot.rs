@@ -84,6 +84,9 @@ impl Tenant {
         let prefix_len = self.keys.definitions().start.len();
         let mut catalog = Vec::with_capacity(rows.len());
         for (key, row) in rows {
+            if ground.is_shredded() {
+                break;
+            }
             if let Some(definition) = self.known_definition(key, row) {
                 catalog.push(definition);
                 continue;

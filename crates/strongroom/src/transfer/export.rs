@@ -20,8 +20,8 @@ use crate::place::{Place, parse_tenant_row};
 use crate::record::encode_transfer;
 use crate::root::Roots;
 use crate::rotation::owner;
-use crate::store::{Expect, Key, Revision as RowRevision, Versioned, WriteBatch};
-use crate::tenant::{ScopeKeys, Tenant, seal_row};
+use crate::store::{Expect, Key, ReadBatch, Revision as RowRevision, Versioned, WriteBatch};
+use crate::tenant::{Needs, ScopeKeys, Tenant, seal_row};
 use crate::unlock::Unlock;
 use crate::vault::{Founding, Vault, VaultOptions};
 
@@ -77,6 +77,9 @@ impl Vault {
             let from = Tenant::new(Arc::clone(engine), org, environment.clone());
             let to = Tenant::new(Arc::clone(&file), org, environment.clone());
             rest.start = from.keys.all().end.unwrap_or_default();
+            // Else its accounts' keys would go into the file, although the org's are dropped.
+            let (ground, _) = from.read(&Needs::org_keys(), ReadBatch::default()).await?;
+            from.finish_shred(&ground).await?;
             let exporter = Box::new(Exporter { from, to, created_at, keys: HashMap::new() });
             let keys = crate::keyspace::TenantKeys::new(&org, &environment);
             recorder.tenant(&keys, (org, environment), None, &mut Form::Exported(exporter)).await?;

@@ -84,6 +84,10 @@ impl Org {
             values.iter().zip(&ids).map(|(value, id)| tenant.keys.value(&value.scope, id)).collect();
         gets.extend(made.keys(&tenant.keys));
         let (ground, set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+        // Of a shredded org the names may still stand.
+        if tenant.finish_shred(&ground).await? {
+            return Ok(None);
+        }
         let Some((standing, rows)) = set.gets.split_at_checked(values.len()) else { return Ok(None) };
 
         let now = tenant.engine.now();

@@ -30,6 +30,10 @@ impl Desk {
     /// Judges a row by what is in sight.
     pub(super) fn judge(&mut self, place: Option<&Place>, row: &Versioned, sight: &Sight) -> Verdict {
         let Some(place) = place else { return Verdict::bad(Cause::Foreign) };
+        let stays = matches!(place, Place::Epoch | Place::Job(_) | Place::Keyring(_));
+        if sight.jobs.shreds() && !stays {
+            return Verdict::Leftover;
+        }
         match place {
             Place::Epoch if row.value == encode_epoch() => Verdict::Fine,
             Place::Epoch => Verdict::bad(Cause::Damaged(Damage::Malformed)),

@@ -40,6 +40,11 @@ impl Jobs {
         self.more || self.ids.contains(id)
     }
 
+    /// Whether all rows of the tenant are still to be swept.
+    pub(super) fn shreds(&self) -> bool {
+        self.sweeps.contains(&Sweep::Org)
+    }
+
     /// Whether values of the definition, which is gone, are still to be swept.
     pub(super) fn sweeps(&self, id: DefinitionId) -> bool {
         self.more || self.sweeps.contains(&Sweep::Definition(id))

@@ -28,13 +28,15 @@ impl Verb {
 
     /// Whether it changes definitions or drops keys, which an engine caches.
     pub(crate) fn changes_cached_rows(&self) -> bool {
-        let changes = ["define", "rename", "encrypt", "narrow", "delete_definition", "delete_account"];
+        let changes =
+            ["define", "rename", "encrypt", "narrow", "delete_definition", "delete_account", "shred"];
         changes.iter().any(|name| self.name.starts_with(name))
     }
 
     /// Whether it sweeps after its first commit.
     pub(crate) fn cascades(&self) -> bool {
         self.name == "narrow"
+            || self.name == "shred"
             || self.name.starts_with("delete_definition")
             || self.name.starts_with("delete_account")
             || self.name.starts_with("delete_integration")
@@ -160,6 +162,7 @@ fn account_verbs() -> Vec<Verb> {
         }),
         verb!("delete_account", |org| org.delete_account(&account("a")).await?),
         verb!("delete_account unregistered", |org| org.delete_account(&account("u")).await?),
+        verb!("shred", |org| drop(org.shred().await?)),
     ]
 }
 
