@@ -15,6 +15,9 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::commands::backup::Restore;
 use crate::commands::define::Define;
 use crate::commands::import::Import;
+use crate::commands::job::JobCommand;
+use crate::commands::rotate::Rotate;
+use crate::commands::shred::Shred;
 use crate::config::KeySource;
 use crate::limits::LimitSettings;
 
@@ -180,6 +183,15 @@ pub(crate) enum Command {
     /// Key slots: which passphrases and root keys open the vault
     #[command(subcommand)]
     Slot(SlotCommand),
+    /// Give the vault new keys; everything stays readable
+    #[command(subcommand)]
+    Rotate(Rotate),
+    /// Destroy keys, and with them what was sealed under them
+    #[command(subcommand)]
+    Shred(Shred),
+    /// Work that a crash or a pause left unfinished
+    #[command(subcommand)]
+    Job(JobCommand),
     /// Serve the vault over HTTP; makes one if there is none, with an API key and two requests to try
     Serve {
         /// The address and port to listen on; port 0 takes a free one [default: 127.0.0.1:7077]

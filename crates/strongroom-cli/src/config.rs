@@ -90,7 +90,7 @@ impl Config {
         })
     }
 
-    /// Where the root key of this store is kept unless another file is named; `None` for one that is not kept.
+    /// Where the root key of this store is kept unless another file is named; `None` for one that is not kept in a file.
     pub(crate) fn default_key_file(&self) -> Option<PathBuf> {
         let mut name = self.store.path()?.as_os_str().to_owned();
         name.push(".key");

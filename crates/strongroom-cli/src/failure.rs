@@ -118,6 +118,7 @@ fn exit_of(error: &Error) -> Exit {
         | Error::SlotNotFound(_)
         | Error::OrgNotFound(_) => Exit::NotFound,
         Error::WrongKey
+        | Error::Locked
         | Error::NoSuchSlot(_)
         | Error::InvalidKey
         | Error::KeyDerivation(_)
@@ -128,8 +129,11 @@ fn exit_of(error: &Error) -> Exit {
         | Error::UnknownKey { .. }
         | Error::BadBackup(_)
         | Error::Damaged { .. } => Exit::Key,
+        Error::SlotNotPresented(_) => Exit::Usage,
         Error::Store(store) if store.kind() == StoreErrorKind::Corrupt => Exit::Key,
         Error::Store(_)
+        | Error::RotationUnderway
+        | Error::RootRotated
         | Error::Contended(_)
         | Error::Indeterminate(_)
         | Error::NotInitialised
@@ -159,6 +163,11 @@ fn next_of(error: &Error) -> Option<&'static str> {
         Error::NoSuchSlot(_) => "give the key with --root-key-file, or the passphrase with --passphrase-file",
         Error::SlotNotFound(_) | Error::TooManySlots(_) => "`strongroom slot list` shows which there are",
         Error::LastSlot => "`strongroom slot add` adds another one",
+        Error::SlotNotPresented(_) => {
+            "give --slot-key-file ID=FILE, --slot-passphrase-file ID=FILE or --drop ID; nothing was written"
+        }
+        Error::RotationUnderway => "`strongroom job run` finishes it",
+        Error::RootRotated => "run the command again",
         Error::NotInitialised => "`strongroom init` makes a vault",
         Error::AlreadyInitialised => "use it as it is, or name another place with --store",
         Error::BadBackup(_) => "nothing was written; take another copy of the file, or another backup",

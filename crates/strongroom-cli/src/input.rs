@@ -1,6 +1,6 @@
 //! Secrets that come in: from standard input or a hidden prompt.
 
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal, Read, Write};
 
 use strongroom::Secret;
 use zeroize::Zeroizing;
@@ -38,6 +38,14 @@ pub(crate) fn prompt(text: &str) -> Result<Secret, Failure> {
     typed
         .map(Secret::from)
         .map_err(|error| Failure::new(Exit::Other, format!("nothing could be asked: {error}")))
+}
+
+/// Asks on a terminal whether to go on; only `yes` or `y` says so.
+pub(crate) fn agrees(question: &str) -> Result<bool, Failure> {
+    let mut answer = String::new();
+    let asked = write!(io::stderr(), "{question} [y/N] ").and_then(|()| io::stdin().read_line(&mut answer));
+    asked.map_err(|error| Failure::new(Exit::Other, format!("nothing could be asked: {error}")))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// Takes bytes over as text, and wipes them where they are none.

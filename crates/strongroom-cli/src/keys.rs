@@ -12,16 +12,69 @@ use crate::failure::{Exit, Failure};
 use crate::input;
 use crate::output::Output;
 
+/// A key that can be presented more than once: to open the vault, and to keep its slot under a new root key.
+#[derive(Debug)]
+pub(crate) struct Key {
+    kind: Kind,
+    text: Secret,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    RawKey,
+    Passphrase,
+}
+
+impl Key {
+    /// The key in a file.
+    pub(crate) fn read(source: &KeySource, output: &Output) -> Result<Self, Failure> {
+        match source {
+            KeySource::RootKeyFile(file) => {
+                let text = read_text(file, output)?;
+                let key = without_newline(text.expose());
+                let key = key.strip_suffix('\r').unwrap_or(key).parse::<RawKey>();
+                let text = key.map_err(|error| of_file(file, &error))?.dangerously_export();
+                Ok(Self { kind: Kind::RawKey, text })
+            }
+            KeySource::PassphraseFile(file) => {
+                let text = read_text(file, output)?;
+                let passphrase = without_newline(text.expose());
+                if passphrase.is_empty() {
+                    return Err(Failure::usage(format!("{} holds no passphrase", file.display())));
+                }
+                Ok(Self { kind: Kind::Passphrase, text: Secret::from(passphrase) })
+            }
+        }
+    }
+
+    pub(crate) fn unlock(&self) -> Result<Unlock, Failure> {
+        Ok(match self.kind {
+            Kind::RawKey => Unlock::raw_key(self.text.expose().parse()?),
+            Kind::Passphrase => Unlock::passphrase(self.text.expose()),
+        })
+    }
+
+    /// Whether both are the same key, however their files write it.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.text.expose() == other.text.expose()
+    }
+}
+
 /// What opens the vault that is there.
 pub(crate) fn existing(config: &Config, output: &Output) -> Result<Unlock, Failure> {
+    existing_key(config, output)?.unlock()
+}
+
+/// The same, to be presented again.
+pub(crate) fn existing_key(config: &Config, output: &Output) -> Result<Key, Failure> {
     if let Some(source) = &config.key {
-        return read(source, output);
+        return Key::read(source, output);
     }
     if let Some(file) = config.default_key_file().filter(|file| file.exists()) {
-        return read(&KeySource::RootKeyFile(file), output);
+        return Key::read(&KeySource::RootKeyFile(file), output);
     }
     if input::can_prompt() {
-        return Ok(Unlock::passphrase(input::prompt("Passphrase: ")?));
+        return Ok(Key { kind: Kind::Passphrase, text: input::prompt("Passphrase: ")? });
     }
     Err(Failure::usage("nothing was given that opens the vault")
         .next("give --root-key-file or --passphrase-file"))
@@ -34,7 +87,14 @@ pub(crate) fn for_new_vault(config: &Config, output: &Output) -> Result<Unlock, 
         Some(source) => return read(source, output),
         None => config.default_key_file(),
     };
-    let Some(file) = file else { return Ok(Unlock::raw_key(RawKey::generate()?)) };
+    let Some(file) = file else {
+        if config.store.is_kept() {
+            return Err(Failure::usage("nothing was named that the new vault is to be opened with")
+                .next("give --root-key-file, which is made if it is not there, or --passphrase-file"));
+        }
+        // A store that is gone with the process needs a key for no longer.
+        return Ok(Unlock::raw_key(RawKey::generate()?));
+    };
     read_or_make(file, output)
 }
 
@@ -108,22 +168,7 @@ pub(crate) fn api_key(file: &Path, output: &Output) -> Result<Secret, Failure> {
 }
 
 fn read(source: &KeySource, output: &Output) -> Result<Unlock, Failure> {
-    match source {
-        KeySource::RootKeyFile(file) => {
-            let text = read_text(file, output)?;
-            let key = without_newline(text.expose());
-            let key = key.strip_suffix('\r').unwrap_or(key).parse::<RawKey>();
-            Ok(Unlock::raw_key(key.map_err(|error| of_file(file, &error))?))
-        }
-        KeySource::PassphraseFile(file) => {
-            let text = read_text(file, output)?;
-            let passphrase = without_newline(text.expose());
-            if passphrase.is_empty() {
-                return Err(Failure::usage(format!("{} holds no passphrase", file.display())));
-            }
-            Ok(Unlock::passphrase(passphrase))
-        }
-    }
+    Key::read(source, output)?.unlock()
 }
 
 fn read_text(file: &Path, output: &Output) -> Result<Secret, Failure> {

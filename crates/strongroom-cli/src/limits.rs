@@ -13,7 +13,7 @@ use crate::config::variable;
 use crate::failure::Failure;
 
 /// What one place says of the limits.
-#[derive(Debug, Default, PartialEq, Eq, clap::Args, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::Args, Deserialize)]
 #[command(next_help_heading = "Limits")]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct LimitSettings {

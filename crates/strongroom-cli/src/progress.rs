@@ -28,10 +28,16 @@ impl Progress {
 
     /// Shows how far a backup, restore or copy is.
     pub(crate) fn at(&self, progress: &strongroom::Progress) {
-        if let Some(total) = progress.rows_total {
+        self.reach(progress.rows, progress.rows_total);
+    }
+
+    /// So many are done; once it is known of how many, a bar says so.
+    pub(crate) fn reach(&self, done: u64, total: Option<u64>) {
+        if let Some(total) = total.filter(|total| self.bar.length() != Some(*total)) {
+            self.bar.set_style(ProgressStyle::default_bar());
             self.bar.set_length(total);
         }
-        self.bar.set_position(progress.rows);
+        self.bar.set_position(done);
         self.advance(0);
     }
 

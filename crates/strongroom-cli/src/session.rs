@@ -1,5 +1,7 @@
 //! The vault of a command: opened, used, closed.
 
+use std::sync::Arc;
+
 use strongroom::store::{KeyRange, ReadBatch, Scan};
 use strongroom::{Error, Org, Store, Unlock, Vault};
 use strongroom_http::{MeasuredStore, Metrics};
@@ -14,8 +16,6 @@ use crate::output::Output;
 pub(crate) struct Session {
     pub(crate) vault: Vault,
     pub(crate) org: Org,
-    /// The most bytes that one batch of the store may hold.
-    pub(crate) batch_bytes_max: usize,
 }
 
 /// Whether the vault was there before.
@@ -28,13 +28,20 @@ pub(crate) enum Opened {
 impl Session {
     /// Opens the vault that is there. A store that is gone with the process gets a new one each time.
     pub(crate) async fn open(config: &Config, output: &Output) -> Result<Self, Failure> {
-        if config.store.path().is_none() {
+        if !config.store.is_kept() {
             return Self::create(config, || keys::for_new_vault(config, output)).await;
         }
         let store = config.store.open_existing()?;
-        let batch_bytes_max = store.capabilities().batch_bytes_max;
-        let vault = Vault::open(store, keys::existing(config, output)?).await?;
-        Ok(Self::of(vault, batch_bytes_max, config))
+        Self::open_with(config, store, keys::existing(config, output)?).await
+    }
+
+    /// Opens the vault of this store with `unlock`.
+    pub(crate) async fn open_with(
+        config: &Config,
+        store: Arc<dyn Store>,
+        unlock: Unlock,
+    ) -> Result<Self, Failure> {
+        Ok(Self::of(Vault::open(store, unlock).await?, config))
     }
 
     /// Makes a new vault with `unlock`, which is asked for only where the store is empty.
@@ -46,8 +53,7 @@ impl Session {
         if !is_empty(&*store).await? {
             return Err(Error::AlreadyInitialised.into());
         }
-        let batch_bytes_max = store.capabilities().batch_bytes_max;
-        Ok(Self::of(Vault::create(store, unlock()?).await?, batch_bytes_max, config))
+        Ok(Self::of(Vault::create(store, unlock()?).await?, config))
     }
 
     /// Opens the vault that is there, or makes a new one where the store is empty; counts the calls of the store.
@@ -57,18 +63,17 @@ impl Session {
         output: &Output,
     ) -> Result<(Self, Opened), Failure> {
         let store = MeasuredStore::new(config.store.open()?, metrics);
-        let batch_bytes_max = store.capabilities().batch_bytes_max;
         let (vault, opened) = if is_empty(&store).await? {
             (Vault::create(store, keys::for_new_vault(config, output)?).await?, Opened::Created)
         } else {
             (Vault::open(store, keys::existing(config, output)?).await?, Opened::Found)
         };
-        Ok((Self::of(vault, batch_bytes_max, config), opened))
+        Ok((Self::of(vault, config), opened))
     }
 
-    fn of(vault: Vault, batch_bytes_max: usize, config: &Config) -> Self {
+    fn of(vault: Vault, config: &Config) -> Self {
         let org = vault.org(config.org, config.environment.clone());
-        Self { vault, org, batch_bytes_max }
+        Self { vault, org }
     }
 
     /// Makes everything durable and lets go of the store.

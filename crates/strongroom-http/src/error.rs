@@ -207,7 +207,7 @@ impl From<Error> for Failure {
             | Error::TooLong { .. }
             | Error::InvalidNamePattern
             | Error::TooManyDefinitions(_) => return Self::bad_request(error.to_string()),
-            Error::Contended(_) => return Self::overloaded(),
+            Error::Contended(_) | Error::Locked => return Self::overloaded(),
             Error::Store(store) => return Self::of_store(&error, store.kind()),
             _ => return Self::logged(&error),
         };

@@ -88,7 +88,8 @@ async fn store_all<'f>(
     let scopes: Vec<&Scope> = run.scopes().collect();
     let (mut stored, mut values) = (Vec::new(), Vec::new());
     for (entry, scope) in file.entries.iter().zip(scopes.into_iter().cycle()) {
-        let variable = Variable { entry, format: tightest(entry.expose()), scope: scope.clone() };
+        let definition = VariableDefinition::for_value(entry.name(), entry.expose());
+        let variable = Variable { entry, definition, scope: scope.clone() };
         match define(org, &variable).await {
             Ok(()) => {
                 values.extend(variable.values(run));
@@ -106,9 +107,7 @@ async fn store_all<'f>(
 
 /// Defines one variable, and asks in advance whether its value can be set: a refused batch would not tell which.
 async fn define(org: &Org, variable: &Variable<'_>) -> Result<(), Error> {
-    let definition = VariableDefinition::new(variable.entry.name(), variable.format.clone());
-    let definition = if variable.is_secret() { definition.encrypted() } else { definition };
-    let id = org.define(definition).await?;
+    let id = org.define(variable.definition.clone()).await?;
     org.validate(id, &variable.scope, variable.entry.expose()).await
 }
 
@@ -120,7 +119,7 @@ async fn read_back(
     report: &mut Report,
 ) -> Result<(), Error> {
     let seen = org.resolve_all(run).await?;
-    for Variable { entry, format, scope } in stored {
+    for Variable { entry, definition, scope } in stored {
         match seen.get(entry.name()) {
             None => report.remark(entry, "no value came back"),
             Some(resolved) if resolved.value.expose() != entry.expose() => {
@@ -129,7 +128,7 @@ async fn read_back(
             Some(resolved) if resolved.scope.kind() != Some(scope.kind()) => {
                 report.remark(entry, "the value came back from another scope");
             }
-            Some(resolved) => report.rows.push(row(resolved, format)),
+            Some(resolved) => report.rows.push(row(resolved, &definition.var_format)),
         }
     }
     Ok(())
@@ -138,23 +137,14 @@ async fn read_back(
 /// An entry of the file, and the scope at which its value is to stand.
 struct Variable<'f> {
     entry: &'f Entry,
-    format: VarFormat,
+    definition: VariableDefinition,
     scope: Scope,
 }
 
 impl<'f> Variable<'f> {
-    /// By its name, or by user information in a URL. What is not quite a URL may have it anywhere.
-    fn is_secret(&self) -> bool {
-        let name = self.entry.name().to_ascii_uppercase();
-        let ends: &[char] = if self.format == VarFormat::Url { &['/', '?', '#'] } else { &[] };
-        let authority = self.entry.expose().split_once("://").and_then(|(_, rest)| rest.split(ends).next());
-        ["KEY", "SECRET", "TOKEN", "PASSWORD"].iter().any(|word| name.contains(word))
-            || authority.is_some_and(|authority| authority.contains('@'))
-    }
-
     /// The file's value at the variable's scope, and others to be overridden at the less specific ones.
     fn values(&self, run: &ScopePath) -> Vec<NewValue<'f>> {
-        let overridden = match self.format {
+        let overridden = match self.definition.var_format {
             VarFormat::Url => "https://overridden.example",
             VarFormat::Number => "0",
             VarFormat::Boolean => "false",
@@ -165,11 +155,6 @@ impl<'f> Variable<'f> {
         let new = |(scope, value): (&Scope, &str)| NewValue::new(self.entry.name(), scope.clone(), value);
         scopes.zip(values).map(new).collect()
     }
-}
-
-fn tightest(value: &str) -> VarFormat {
-    let formats = [VarFormat::Url, VarFormat::Number, VarFormat::Boolean];
-    formats.into_iter().find(|format| format.validate(value).is_ok()).unwrap_or(VarFormat::String)
 }
 
 /// What came back, and a remark on each entry that did not.

@@ -138,6 +138,9 @@ pub enum Error {
     /// The store holds rows, and they are not a vault's.
     #[error("the store holds something else than a vault: nothing was written")]
     ForeignStore,
+    /// The vault, or the org in its environment, was locked. Nothing was written.
+    #[error("it is locked: unlock it with a key that opens the vault")]
+    Locked,
     /// The vault is not the one that the caller expected.
     #[error("the store holds another vault than the expected one")]
     UnexpectedVault,

@@ -11,7 +11,7 @@ use crate::id::{
     Namespace, OrgId, RecordKey,
 };
 use crate::scope::{Scope, ScopeKind};
-use crate::store::{Key, KeyBytes, KeyRange};
+use crate::store::{Key, KeyBytes, KeyRange, key_bytes};
 
 /// Keys of rows that belong to no tenant.
 pub(crate) struct StoreKeys;
@@ -101,7 +101,7 @@ pub(crate) struct TenantKeys {
 
 impl TenantKeys {
     pub(crate) fn new(org: &OrgId, environment: &Environment) -> Self {
-        let mut prefix = KeyBytes::from_slice(&[TENANT]);
+        let mut prefix = key_bytes(&[TENANT]);
         push_id(&mut prefix, org.to_text().as_str());
         push_id(&mut prefix, environment.as_str());
         Self { prefix }
@@ -109,7 +109,7 @@ impl TenantKeys {
 
     /// A place to make keys in that are looked up and not kept.
     pub(crate) fn probe(&self) -> Probe {
-        Probe { key: KeyBytes::from_slice(&self.prefix), prefix_len: self.prefix.len() }
+        Probe { key: key_bytes(&self.prefix), prefix_len: self.prefix.len() }
     }
 
     /// The keyring of the org, or of one account.
@@ -281,7 +281,7 @@ impl TenantKeys {
     }
 
     fn start(&self, kind: u8) -> KeyBytes {
-        let mut key = KeyBytes::from_slice(&self.prefix);
+        let mut key = key_bytes(&self.prefix);
         key.push(kind);
         key
     }

@@ -18,6 +18,7 @@
 //! | make, open and close a vault | [`Vault`], [`VaultOptions`], [`Unlock`], [`RawKey`], [`Limits`] |
 //! | choose a tenant | [`Vault::org`], [`Org`], [`Environment`] |
 //! | say what may be set | [`Org::define`], [`VariableDefinition`], [`DefinitionChange`], [`format`](mod@format) |
+//! | define and set in one batch | [`Org::define_and_set`], [`DefinedAndSet`] |
 //! | set, read and delete values | [`Org::set_value`], [`Org::set_values`], [`Org::value`], [`Org::delete_value`] |
 //! | see what a run sees, and why | [`Org::resolve`], [`Org::resolve_all`], [`Org::explain`], [`ScopePath`] |
 //! | keep accounts and their credentials | [`Org::create_account`], [`Account`], [`AppCredentials`] |
@@ -30,6 +31,7 @@
 //! | destroy what must not be read again | [`Org::shred_account`], [`Vault::rotate_root`], [`Vault::settle_shred`], [`ShredEffect`] |
 //! | go through a list | [`PageRequest`], [`Listing`], [`DefinitionFilter`] |
 //! | add, change and remove keys | [`Vault::slots`], [`Unlock`], [`KeyProvider`] |
+//! | take keys out of memory for a while | [`Vault::lock`], [`Org::lock`] |
 //! | write a backend | [`Store`], [`store`] |
 //!
 //! How it works inside, what it writes and what it withstands stands in [`docs`].
@@ -55,6 +57,7 @@ mod id;
 mod jobs;
 mod keyspace;
 mod limits;
+mod lock;
 mod model;
 mod options;
 mod org;
@@ -114,7 +117,7 @@ pub use slots::Slots;
 pub use store::Store;
 pub use transfer::{Backup, BackupSummary, CopySummary, Phase, Progress, RestoreSummary};
 pub use unlock::Unlock;
-pub use values::{DeletedValue, NewValue};
+pub use values::{DefinedAndSet, DeletedValue, NewValue};
 pub use vault::{Vault, VaultOptions};
 pub use verify::{
     Cause, Finding, Index, KeyState, KeyUse, Parent, RowName, RowPath, Verification, VerifyReport,

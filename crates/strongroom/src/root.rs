@@ -78,20 +78,59 @@ impl fmt::Debug for Roots {
 
 /// What an engine knows of root keys, replaced as a whole. No warm verb looks at it.
 #[derive(Debug)]
-pub(crate) struct RootCell(RwLock<Arc<Roots>>);
+pub(crate) struct RootCell(RwLock<Held>);
+
+#[derive(Debug)]
+enum Held {
+    Open(Arc<Roots>),
+    /// Wiped by a lock; the public id of the active one is left.
+    Locked(DekId),
+}
 
 impl RootCell {
     pub(crate) fn new(roots: Roots) -> Self {
-        Self(RwLock::new(Arc::new(roots)))
+        Self(RwLock::new(Held::Open(Arc::new(roots))))
     }
 
-    pub(crate) fn get(&self) -> Arc<Roots> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    /// # Errors
+    /// [`Error::Locked`] while the vault is locked.
+    pub(crate) fn get(&self) -> Result<Arc<Roots>, Error> {
+        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+            Held::Open(roots) => Ok(Arc::clone(roots)),
+            Held::Locked(_) => Err(Error::Locked),
+        }
     }
 
+    /// The public id of the active one, which a lock leaves.
+    pub(crate) fn id(&self) -> DekId {
+        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+            Held::Open(roots) => *roots.active.key.id(),
+            Held::Locked(id) => *id,
+        }
+    }
+
+    /// Lets go of all of them. Each is wiped when the last verb that uses it ends.
+    pub(crate) fn lock(&self) {
+        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Held::Open(roots) = &*held {
+            *held = Held::Locked(*roots.active.key.id());
+        }
+    }
+
+    /// Takes those that a slot gave, where a lock let go of them.
+    pub(crate) fn unlock(&self, roots: Roots) {
+        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*held, Held::Locked(_)) {
+            *held = Held::Open(Arc::new(roots));
+        }
+    }
+
+    /// Changes what is known; nothing is while the vault is locked.
     fn change(&self, change: impl FnOnce(&Roots) -> Roots) {
-        let mut roots = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        *roots = Arc::new(change(&roots));
+        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Held::Open(roots) = &mut *held {
+            *roots = Arc::new(change(roots));
+        }
     }
 
     /// A root of this engine's making may soon be active.
@@ -117,7 +156,7 @@ impl Engine {
         let sealed =
             SealedRow::decode(RowKind::Sealed, &row.value).map_err(|error| Error::row(ROW, error))?;
         let id = Record::parse(sealed.record).map_err(|error| Error::open(ROW, error))?.dek_id();
-        let roots = self.roots.get();
+        let roots = self.roots.get()?;
         let mut named = [Some(&roots.active), roots.coming.as_ref()].into_iter().flatten();
         let active = named.find(|root| *root.key.id() == id).cloned().ok_or(Error::RootRotated)?;
         let store_row = StoreRow::open_row(&self.store_id, &active.key, &row)?;
@@ -135,7 +174,7 @@ impl Engine {
             return error;
         }
         match self.refresh_roots().await {
-            Err(rotated @ Error::RootRotated) => rotated,
+            Err(why @ (Error::RootRotated | Error::Locked)) => why,
             _ => error,
         }
     }

@@ -144,7 +144,7 @@ impl<'e> Table<'e> {
         if head.store_id != engine.store_id {
             return Err(Error::damaged("the store's header", Damage::Inconsistent));
         }
-        let root = Arc::clone(&engine.roots.get().active);
+        let root = Arc::clone(&engine.roots.get()?.active);
         let store_row = match StoreRow::open(&head, &root.key) {
             Ok(store_row) => store_row,
             Err(error) => return Err(engine.if_rotated(error).await),

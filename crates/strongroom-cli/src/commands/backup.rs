@@ -107,7 +107,7 @@ pub(crate) async fn restore(
     org: Option<OrgId>,
     output: &Output,
 ) -> Result<(), Failure> {
-    if config.store.path().is_none() {
+    if !config.store.is_kept() {
         return Err(
             Failure::usage("a store in memory is gone when `restore` ends").next("name a path with --store")
         );

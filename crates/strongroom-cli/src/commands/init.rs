@@ -10,7 +10,7 @@ use crate::output::Output;
 use crate::session::Session;
 
 pub(crate) async fn run(config: &Config, ask_passphrase: bool, output: &Output) -> Result<(), Failure> {
-    if config.store.path().is_none() {
+    if !config.store.is_kept() {
         return Err(
             Failure::usage("a store in memory is gone when `init` ends").next("name a path with --store")
         );
@@ -22,7 +22,7 @@ pub(crate) async fn run(config: &Config, ask_passphrase: bool, output: &Output) 
     let session = Session::create(config, unlock).await?;
     let store_id = session.vault.store_id();
     session.close().await?;
-    let path = config.store.path().unwrap_or(std::path::Path::new("")).display();
+    let path = &config.store;
     let json = json!({ "store": path.to_string(), "store_id": store_id });
     output.done(&format!("made a vault at {path}"), &json)
 }

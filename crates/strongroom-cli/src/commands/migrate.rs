@@ -10,7 +10,7 @@ use crate::store::Spec;
 
 pub(crate) async fn run(session: &Session, to: &str, output: &Output) -> Result<(), Failure> {
     let spec: Spec = to.parse()?;
-    if spec.path().is_none() {
+    if !spec.is_kept() {
         return Err(Failure::usage("a store in memory is gone when `migrate` ends").next("name a path"));
     }
     let target = spec.open()?;

@@ -9,10 +9,13 @@ pub(crate) mod define;
 mod export;
 pub(crate) mod import;
 mod init;
+pub(crate) mod job;
 mod list;
 mod migrate;
+pub(crate) mod rotate;
 mod run;
 mod serve;
+pub(crate) mod shred;
 mod slot;
 pub(crate) mod value;
 mod verify;
@@ -25,6 +28,8 @@ use futures_executor::block_on;
 use strongroom::OrgId;
 
 use crate::args::{Args, Command};
+use crate::commands::rotate::Rotate;
+use crate::commands::shred::Shred;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::output::{Output, Values};
@@ -60,6 +65,11 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<ExitCode, Failure> {
         }
         Command::Restore(restore) => {
             block_on(backup::restore(&config, &restore, args.globals.org, output))?;
+        }
+        Command::Rotate(Rotate::Root(slots)) => block_on(rotate::root(&config, &slots, output))?,
+        Command::Shred(shred) => {
+            shred.ask(&config)?;
+            block_on(in_session(&config, Command::Shred(shred), output))?;
         }
         command => block_on(in_session(&config, command, output))?,
     }
@@ -114,6 +124,9 @@ async fn on_vault(session: &Session, command: Command, output: &Output) -> Resul
         Command::Account(command) => account::run(org, command, output).await,
         Command::ApiKey(command) => api_key::run(org, command, output).await,
         Command::Slot(command) => slot::run(&session.vault, command, output).await,
+        Command::Rotate(Rotate::Data(which)) => rotate::data(session, which, output).await,
+        Command::Shred(Shred::Account { id, .. }) => shred::account(session, &id, output).await,
+        Command::Job(command) => job::run(&session.vault, command, output).await,
         Command::Verify { org_only } => {
             let extent = if org_only { verify::Extent::Org } else { verify::Extent::Store };
             verify::run(session, extent, output).await
@@ -123,6 +136,7 @@ async fn on_vault(session: &Session, command: Command, output: &Output) -> Resul
         Command::Export { path, format, .. } => export::run(org, &path.path(), format, output).await,
         // They open no vault, or do so themselves.
         Command::Init { .. }
+        | Command::Rotate(Rotate::Root(_))
         | Command::Run { .. }
         | Command::Serve { .. }
         | Command::Backup { .. }

@@ -48,6 +48,9 @@ fn unsupported(command: &Command) -> Option<&'static str> {
         | Command::Serve { .. }
         | Command::ApiKey(_)
         | Command::Slot(_)
+        | Command::Rotate(_)
+        | Command::Shred(_)
+        | Command::Job(_)
         | Command::Verify { .. }
         | Command::Backup { .. }
         | Command::Restore(_)

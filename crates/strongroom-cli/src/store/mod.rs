@@ -3,11 +3,14 @@
 
 #[cfg(feature = "memory")]
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redb")]
 mod redb;
 #[cfg(feature = "sled")]
 mod sled;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -22,7 +25,7 @@ struct Kind {
     name: &'static str,
     /// Whether a directory or file at this path is of the kind.
     is_at: fn(&Path) -> bool,
-    /// Opens it, or makes a new one.
+    /// Opens it, or makes a new one. A server's place is its address.
     open: fn(&Path) -> Result<Arc<dyn Store>, StoreError>,
     life: Life,
 }
@@ -32,6 +35,8 @@ enum Life {
     /// Gone with the process; it has no path.
     Process,
     Kept,
+    /// Kept by a server, whose address it has.
+    Served,
 }
 
 static KINDS: &[Kind] = &[
@@ -41,66 +46,86 @@ static KINDS: &[Kind] = &[
     sled::KIND,
     #[cfg(feature = "memory")]
     memory::KIND,
+    #[cfg(feature = "postgres")]
+    postgres::KIND,
 ];
 
 /// The text of `--store`.
 #[derive(Debug)]
 pub(crate) struct Spec {
     kind: Option<&'static str>,
-    path: Option<PathBuf>,
+    life: Life,
+    place: PathBuf,
 }
 
 impl Spec {
-    /// `None` for a store that is gone with the process.
+    /// `None` for a store that is gone with the process, and for that of a server.
     pub(crate) fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
+        (self.life == Life::Kept).then_some(&self.place)
+    }
+
+    /// Whether it outlives the process.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.life != Life::Process
     }
 
     /// Whether something of a known kind stands there.
     pub(crate) fn is_there(&self) -> bool {
-        self.path().is_some_and(|path| self.kinds().any(|kind| (kind.is_at)(path)))
+        self.is_kept() && self.kinds().any(|kind| (kind.is_at)(&self.place))
     }
 
     /// Opens the store that is there, or makes a new one of the first kind that fits.
     pub(crate) fn open(&self) -> Result<Arc<dyn Store>, Failure> {
-        let path = self.path().unwrap_or(Path::new(""));
-        let found = self.kinds().find(|kind| (kind.is_at)(path));
+        let found = self.kinds().find(|kind| (kind.is_at)(&self.place));
         let Some(kind) = found.or_else(|| self.kinds().next()) else {
             return Err(Failure::usage("this build knows no store that is kept").next(known()));
         };
-        Ok((kind.open)(path)?)
+        Ok((kind.open)(&self.place)?)
     }
 
     /// Opens the store that is there, and makes none.
     pub(crate) fn open_existing(&self) -> Result<Arc<dyn Store>, Failure> {
-        if self.path.is_some() && !self.is_there() {
-            let path = self.path().unwrap_or(Path::new("")).display();
-            return Err(Failure::new(Exit::Store, format!("there is no store at {path}"))
+        if self.is_kept() && !self.is_there() {
+            return Err(Failure::new(Exit::Store, format!("there is no store at {self}"))
                 .next("`strongroom init` makes one, --store names another place"));
         }
         self.open()
     }
 
     fn kinds(&self) -> impl Iterator<Item = &'static Kind> {
-        let life = if self.path.is_some() { Life::Kept } else { Life::Process };
-        let named = self.kind;
+        let (life, named) = (self.life, self.kind);
         KINDS.iter().filter(move |kind| kind.life == life && named.is_none_or(|name| name == kind.name))
     }
 }
 
-/// Reads `KIND:PATH`, the name of a kind without a path, or a path alone.
+/// The place, or the kind of a store without one.
+impl fmt::Display for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            Some(kind) if self.life == Life::Process => f.write_str(kind),
+            _ => write!(f, "{}", self.place.display()),
+        }
+    }
+}
+
+/// Reads `KIND:PATH`, the address of a server, the name of a kind without a path, or a path alone.
 impl FromStr for Spec {
     type Err = Failure;
 
     fn from_str(text: &str) -> Result<Self, Failure> {
+        if let Some(kind) =
+            KINDS.iter().find(|kind| kind.life == Life::Served && (kind.is_at)(Path::new(text)))
+        {
+            return Ok(Self { kind: Some(kind.name), life: Life::Served, place: text.into() });
+        }
         let (name, path) = text.split_once(':').map_or((text, None), |(name, path)| (name, Some(path)));
         let known_kind = KINDS.iter().find(|kind| kind.name == name);
         match (known_kind, path) {
             (Some(kind), None) if kind.life == Life::Process => {
-                Ok(Self { kind: Some(kind.name), path: None })
+                Ok(Self { kind: Some(kind.name), life: Life::Process, place: PathBuf::new() })
             }
             (Some(kind), Some(path)) if kind.life == Life::Kept && !path.is_empty() => {
-                Ok(Self { kind: Some(kind.name), path: Some(path.into()) })
+                Ok(Self { kind: Some(kind.name), life: Life::Kept, place: path.into() })
             }
             (Some(_), _) => {
                 Err(Failure::usage(format!("the store `{name}` is not written so")).next(known()))
@@ -109,7 +134,7 @@ impl FromStr for Spec {
                 Err(Failure::usage(format!("this build knows no store called `{name}`")).next(known()))
             }
             (None, _) if text.is_empty() => Err(Failure::usage("a store has a name or a path").next(known())),
-            (None, _) => Ok(Self { kind: None, path: Some(text.into()) }),
+            (None, _) => Ok(Self { kind: None, life: Life::Kept, place: text.into() }),
         }
     }
 }
@@ -123,6 +148,7 @@ fn known() -> String {
     let specs = KINDS.iter().map(|kind| match kind.life {
         Life::Process => kind.name.to_owned(),
         Life::Kept => format!("{}:PATH", kind.name),
+        Life::Served => format!("{}://USER@HOST/DATABASE", kind.name),
     });
     format!("--store takes {}, or a PATH alone", specs.collect::<Vec<_>>().join(", "))
 }
@@ -133,11 +159,11 @@ mod tests {
 
     #[test]
     fn a_spec_is_a_kind_with_its_path_or_a_path() {
-        let read = |text: &str| text.parse::<Spec>().map(|spec| (spec.kind, spec.path)).ok();
-        assert_eq!(read("memory"), Some((Some("memory"), None)));
-        assert_eq!(read("sled:a/b"), Some((Some("sled"), Some("a/b".into()))));
-        assert_eq!(read("./a:b"), Some((None, Some("./a:b".into()))));
-        assert_eq!(read("C:\\data"), Some((None, Some("C:\\data".into()))));
+        let read = |text: &str| text.parse::<Spec>().map(|spec| (spec.kind, spec.life, spec.place)).ok();
+        assert_eq!(read("memory"), Some((Some("memory"), Life::Process, PathBuf::new())));
+        assert_eq!(read("sled:a/b"), Some((Some("sled"), Life::Kept, "a/b".into())));
+        assert_eq!(read("./a:b"), Some((None, Life::Kept, "./a:b".into())));
+        assert_eq!(read("C:\\data"), Some((None, Life::Kept, "C:\\data".into())));
         for bad in ["", "sled", "sled:", "memory:x", "redis:x"] {
             assert_eq!(read(bad), None, "{bad}");
         }

@@ -160,6 +160,18 @@ impl Caches {
         self.changing.fetch_sub(1, Ordering::AcqRel);
     }
 
+    /// Drops all that is known of keys that start with `prefix`, and bars every reader that began before from bringing
+    /// it back. Keys are wiped when the last verb that uses them ends.
+    pub(crate) fn forget_all(&self, prefix: &[u8]) {
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
+        let keep = |key: &Key| !key.as_bytes().starts_with(prefix);
+        tables.names.retain_keys(keep);
+        tables.definitions.retain_keys(keep);
+        tables.catalogs.retain_keys(keep);
+        tables.keyrings.retain_keys(keep);
+    }
+
     /// Drops what is known of `keys`, and bars every reader that began before from bringing it back.
     pub(crate) fn forget<'k>(&self, keys: impl Iterator<Item = &'k Key>) {
         self.forgotten.fetch_add(1, Ordering::AcqRel);

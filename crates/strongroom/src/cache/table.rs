@@ -60,6 +60,12 @@ impl<V> Table<V> {
         self.order.retain(|key| self.map.contains_key(key));
     }
 
+    /// Drops what stands at keys that `keep` does not hold on to.
+    pub(super) fn retain_keys(&mut self, keep: impl Fn(&Key) -> bool) {
+        self.map.retain(|key, _| keep(key));
+        self.order.retain(|key| self.map.contains_key(key));
+    }
+
     pub(super) fn values(&self) -> impl Iterator<Item = &V> {
         self.map.values().map(|entry| &entry.value)
     }

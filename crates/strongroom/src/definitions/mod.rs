@@ -4,6 +4,7 @@ mod change;
 mod check;
 mod format_change;
 mod list;
+mod make;
 mod narrow;
 mod rows;
 mod sweep;
@@ -11,11 +12,13 @@ mod sweep;
 use std::slice;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::cache::{Cached, Tag};
 use crate::error::Error;
 use crate::id::{DefinitionId, DefinitionName};
 use crate::jobs::JobId;
-use crate::model::{DefinitionRef, Revision, StoredDefinition, VariableDefinition};
+use crate::model::{DefinitionRef, StoredDefinition, VariableDefinition};
 use crate::options::WriteOptions;
 use crate::org::Org;
 use crate::record::Sweep;
@@ -27,6 +30,7 @@ pub(crate) use check::{at_most, definition as check_definition};
 pub(crate) use format_change::GRANDFATHERED;
 pub use format_change::{FormatChange, Mismatch, OnMismatch};
 pub use list::DefinitionFilter;
+pub(crate) use make::MadeDefinitions;
 pub(crate) use rows::Definition;
 
 impl Org {
@@ -57,8 +61,8 @@ impl Org {
         definition: VariableDefinition,
         options: WriteOptions,
     ) -> Result<DefinitionId, Error> {
-        let name = check::definition(&definition, &self.tenant.engine)?;
-        until_landed!(|_freshness| self.try_define(&definition, &name, &options))
+        let written = self.define_and_set_with(slice::from_ref(&definition), &[], options).await?;
+        written.definitions.first().copied().ok_or(Error::Contended(0))
     }
 
     /// The definition with this id or name.
@@ -108,37 +112,6 @@ impl Org {
         let definition = definition.into();
         let job = until_landed!(|freshness| self.try_delete_definition(&definition, &options, freshness))?;
         self.tenant.run_job(&job).await
-    }
-
-    async fn try_define(
-        &self,
-        definition: &VariableDefinition,
-        name: &DefinitionName,
-        options: &WriteOptions,
-    ) -> Result<Option<DefinitionId>, Error> {
-        let tenant = &*self.tenant;
-        let gets = vec![tenant.keys.definition_name(name), tenant.keys.count()];
-        let (ground, set) = tenant.read(&Needs::org_keys(), ReadBatch { gets, scans: Vec::new() }).await?;
-        let [taken, count] = set.gets.as_slice() else { return Ok(None) };
-        if let Some(taken) = taken {
-            return Err(Error::DefinitionExists(rows::read_hint(taken)?));
-        }
-        let now = tenant.engine.now();
-        let stored = StoredDefinition {
-            id: DefinitionId::generate(&*tenant.engine.clock)?,
-            revision: Revision::from_u64(1),
-            definition: definition.clone(),
-            created_by: definition.author.clone(),
-            created_at: now,
-            updated_at: now,
-            format_changes: 0,
-        };
-        let mut draft = Draft::new(tenant, &ground);
-        draft.put_definition(&stored, None)?;
-        draft.put_definition_name(name, &stored.id);
-        draft.put_definition_count(count.as_ref(), 1)?;
-        draft.put_records(&options.records).await?;
-        Ok(draft.commit().await?.map(|_| stored.id))
     }
 
     async fn try_delete_definition(
@@ -197,6 +170,49 @@ impl Tenant {
         let id = rows::read_hint(&row)?;
         caches.insert(moment, |tables| tables.names.insert(key, id, Tag::Sole));
         Ok(id)
+    }
+
+    /// The ids of definitions, those of `made` among them, which are not written yet. Names that no cache knows are read
+    /// together.
+    pub(crate) async fn definition_ids<'r>(
+        &self,
+        references: impl Iterator<Item = &'r DefinitionRef<'r>>,
+        made: &MadeDefinitions<'_>,
+        freshness: Freshness,
+    ) -> Result<SmallVec<[DefinitionId; 1]>, Error> {
+        let caches = &self.engine.caches;
+        let moment = caches.moment();
+        let (mut ids, mut names_len) = (SmallVec::<[Option<DefinitionId>; 1]>::new(), 0);
+        let (mut cold, mut gets) = (Vec::new(), Vec::new());
+        for reference in references {
+            let known = match reference {
+                DefinitionRef::Id(id) => Some(*id),
+                DefinitionRef::Name(name) => match made.get(reference) {
+                    Some(made) => Some(made.stored.id),
+                    None => {
+                        names_len += 1;
+                        self.known_name(name).filter(|_| freshness == Freshness::Cached)
+                    }
+                },
+            };
+            if let (None, DefinitionRef::Name(name)) = (known, reference) {
+                cold.push((ids.len(), reference));
+                gets.push(self.keys.definition_name(&name.parse::<DefinitionName>()?));
+            }
+            ids.push(known);
+        }
+        caches.counts.add(Cached::Names, names_len - cold.len(), cold.len());
+        let read = ReadBatch { gets, scans: Vec::new() };
+        let rows = self.engine.read(&read).await?.gets;
+        for (((index, reference), key), row) in cold.into_iter().zip(read.gets).zip(rows) {
+            let row = row.ok_or_else(|| Error::DefinitionNotFound(reference.clone().into_owned()))?;
+            let id = rows::read_hint(&row)?;
+            caches.insert(moment, |tables| tables.names.insert(key, id, Tag::Sole));
+            if let Some(known) = ids.get_mut(index) {
+                *known = Some(id);
+            }
+        }
+        Ok(ids.into_iter().flatten().collect())
     }
 
     /// The id that is cached under a name: it was once found under it, so that the name was checked.

@@ -2,6 +2,7 @@
 
 mod account;
 mod definition;
+mod for_value;
 mod page;
 mod resolved;
 mod slot;

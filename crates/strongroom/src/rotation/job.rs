@@ -190,7 +190,7 @@ impl KeyJob {
         let tally = Tally { updated_ms: created_ms, ..Tally::default() };
         let sheet = KeyJobSheet { task, status: Status::Ready, lease: None, tally, created_ms };
         for _ in 0..ATTEMPTS_MAX {
-            let (mut batch, roots) = (WriteBatch::default(), engine.roots.get());
+            let (mut batch, roots) = (WriteBatch::default(), engine.roots.get()?);
             let key = StoreKeys::key_job(&id);
             batch.expect(key.clone(), Expect::Absent);
             batch.put(key, job.seal(&roots, &sheet, Revision::from_u64(1))?);
@@ -214,7 +214,7 @@ impl KeyJob {
     pub(super) fn open(&self, row: &crate::store::Versioned) -> Result<Loaded, Error> {
         let id_text = self.id.to_text();
         let context = self.context(id_text.as_str());
-        let opened = open_under_root(&self.engine.roots.get(), &context, &row.value)?;
+        let opened = open_under_root(&*self.engine.roots.get()?, &context, &row.value)?;
         let sheet =
             KeyJobSheet::decode(&opened.plaintext).map_err(|error| Error::row(describe(&context), error))?;
         Ok(Loaded { sheet, revision: opened.revision, row: row.revision })
@@ -264,7 +264,7 @@ impl KeyJob {
         for _ in 0..ATTEMPTS_MAX {
             let Some(mut loaded) = self.load().await? else { return Ok(false) };
             change(&mut loaded.sheet);
-            let (mut batch, roots) = (WriteBatch::default(), self.engine.roots.get());
+            let (mut batch, roots) = (WriteBatch::default(), self.engine.roots.get()?);
             let key = StoreKeys::key_job(&self.id);
             batch.expect(key.clone(), Expect::Revision(loaded.row));
             batch.put(key, self.seal(&roots, &loaded.sheet, loaded.revision.next())?);

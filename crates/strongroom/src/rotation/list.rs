@@ -67,6 +67,7 @@ impl Vault {
                     Err(error) if error.is_damage() => {
                         damage.get_or_insert(error);
                     }
+                    Err(Error::Locked) => {}
                     Err(error) => return Err(error),
                 }
             }

@@ -38,10 +38,10 @@ impl Work {
 impl Run<'_> {
     pub(super) async fn advance_root(&mut self, mut task: RootSheet) -> Result<Next, Error> {
         let engine = Arc::clone(&self.job.engine);
-        let roots = engine.roots.get();
+        let roots = engine.roots.get()?;
         if roots.retiring.is_none() {
             engine.refresh_roots().await?;
-            if engine.roots.get().retiring.is_some() {
+            if engine.roots.get()?.retiring.is_some() {
                 return Ok(Next::Reload);
             }
             // The former root went with an earlier run: a row that names it is nothing that this job can mend.
@@ -93,7 +93,7 @@ impl Run<'_> {
             return self.save_now(sheet).await;
         }
         let engine = Arc::clone(&self.job.engine);
-        let roots = engine.roots.get();
+        let roots = engine.roots.get()?;
         let row = engine.get(StoreKeys::store_row()).await?;
         let row = row.ok_or_else(|| Error::damaged("the sealed `store` row", Damage::Missing))?;
         let mut store_row = match StoreRow::open_row(&engine.store_id, &roots.active.key, &row) {

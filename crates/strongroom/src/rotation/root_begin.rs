@@ -116,7 +116,7 @@ impl Vault {
 
 async fn try_rotate_root(engine: &Arc<Engine>, rotation: &RootRotation) -> Result<Option<NewRoot>, Error> {
     let head = read_head(&*engine.store).await?;
-    let old = Arc::clone(&engine.roots.get().active);
+    let old = Arc::clone(&engine.roots.get()?.active);
     let mut store_row = match StoreRow::open(&head, &old.key) {
         Ok(store_row) => store_row,
         Err(error) => return Err(engine.if_rotated(error).await),

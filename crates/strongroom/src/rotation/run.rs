@@ -123,7 +123,7 @@ impl<'j> Run<'j> {
 
     /// The job moves on, and nothing else is written.
     pub(super) async fn save_now(&mut self, sheet: KeyJobSheet) -> Result<Next, Error> {
-        let roots = self.job.engine.roots.get();
+        let roots = self.job.engine.roots.get()?;
         self.save_in(WriteBatch::default(), &roots, sheet).await
     }
 
@@ -164,7 +164,7 @@ impl<'j> Run<'j> {
         let sheet = self.stamped(sheet);
         let key = StoreKeys::key_job(&self.job.id);
         draft.expect_as_read(key.clone(), Some(self.row));
-        let roots = draft.roots();
+        let roots = draft.roots()?;
         draft.put(key, self.job.seal(&roots, &sheet, self.revision.next())?);
         let landed = draft.commit().await?;
         Ok(self.saved(sheet, landed))

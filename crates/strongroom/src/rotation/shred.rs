@@ -124,7 +124,7 @@ impl Org {
             keys.dedup();
         }
         let effect = ShredEffect::Logical { because: vec![NotDestroyed::RootInUse] };
-        Ok(ShredReceipt { keys, root_id: *engine.roots.get().active.key.id(), effect })
+        Ok(ShredReceipt { keys, root_id: *engine.roots.get()?.active.key.id(), effect })
     }
 }
 
@@ -194,7 +194,7 @@ impl Vault {
 
 async fn read_store_row(engine: &Engine) -> Result<StoreRow, Error> {
     let head = read_head(&*engine.store).await?;
-    match StoreRow::open(&head, &engine.roots.get().active.key) {
+    match StoreRow::open(&head, &engine.roots.get()?.active.key) {
         Ok(store_row) => Ok(store_row),
         Err(error) => Err(engine.if_rotated(error).await),
     }
@@ -271,7 +271,7 @@ async fn note(engine: &Engine, key: &KeyHeld, end: &KeyEnd) -> Result<(), Error>
             held.end = Some(end.clone());
         }
         let mut batch = WriteBatch::default();
-        store_row.put_in(&mut batch, &engine.store_id, &engine.roots.get().active.key)?;
+        store_row.put_in(&mut batch, &engine.store_id, &engine.roots.get()?.active.key)?;
         if let Some(committed) = engine.commit(batch, Touches::Data).await? {
             engine.roots.moved(committed.revision);
             return Ok(());

@@ -12,7 +12,18 @@ use super::{Capabilities, KEY_BYTES_MAX, READ_OPS_MAX, StoreError, StoreErrorKin
 pub struct Key(KeyBytes);
 
 /// Most keys stand in place, so that making, copying and comparing one touches no heap.
-pub(crate) type KeyBytes = SmallVec<[u8; 72]>;
+pub(crate) type KeyBytes = SmallVec<[u8; KEY_ROOM]>;
+
+const KEY_ROOM: usize = 72;
+
+/// A list of these bytes. Its spare room is zeroed: what lay on the stack there, the remains of a key at worst, would
+/// else travel to the heap with it and stay.
+pub(crate) fn key_bytes(bytes: &[u8]) -> KeyBytes {
+    let mut room = [0; KEY_ROOM];
+    let Some(place) = room.get_mut(..bytes.len()) else { return KeyBytes::from_slice(bytes) };
+    place.copy_from_slice(bytes);
+    KeyBytes::from_buf_and_len(room, bytes.len())
+}
 
 impl Key {
     pub(crate) fn of(bytes: KeyBytes) -> Self {
@@ -41,7 +52,7 @@ impl From<Vec<u8>> for Key {
 
 impl From<&[u8]> for Key {
     fn from(bytes: &[u8]) -> Self {
-        Self(KeyBytes::from_slice(bytes))
+        Self(key_bytes(bytes))
     }
 }
 

@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub(crate) use batch::KeyBytes;
 pub use batch::{
     Committed, Expect, Key, KeyRange, Op, Page, ReadBatch, ReadSet, Revision, Scan, Versioned, WriteBatch,
 };
+pub(crate) use batch::{KeyBytes, key_bytes};
 pub use error::{StoreError, StoreErrorKind};
 
 /// An ordered map of bytes with atomic multi-reads and atomic, conditional multi-writes.

@@ -122,21 +122,21 @@ impl<'t> Draft<'t> {
 
     /// Seals a row of the whole store under the root key and puts it.
     pub(crate) fn put_under_root(&mut self, put: SealedPut<'_>) -> Result<(), Error> {
-        let roots = self.roots();
+        let roots = self.roots()?;
         let row = seal_row(&roots.active.key, &put.context, put.doc_id, put.revision, put.plaintext)?;
         self.batch.put(put.key, row);
         Ok(())
     }
 
     /// The root that this batch seals under. It cannot land once another one is active.
-    pub(crate) fn roots(&mut self) -> Arc<Roots> {
-        let (engine, batch) = (&self.tenant.engine, &mut self.batch);
-        let roots = self.roots.get_or_insert_with(|| {
-            let roots = engine.roots.get();
-            roots.expect_in(batch);
-            roots
-        });
-        Arc::clone(roots)
+    pub(crate) fn roots(&mut self) -> Result<Arc<Roots>, Error> {
+        if let Some(roots) = &self.roots {
+            return Ok(Arc::clone(roots));
+        }
+        let roots = self.tenant.engine.roots.get()?;
+        roots.expect_in(&mut self.batch);
+        self.roots = Some(Arc::clone(&roots));
+        Ok(roots)
     }
 
     /// The keys that this batch seals under in a scope.
@@ -171,7 +171,7 @@ impl<'t> Draft<'t> {
     ) -> Result<Revision, Error> {
         let engine = &self.tenant.engine;
         let context = self.tenant.keyring_context(account);
-        let turned = keys.keyring.renew(&self.roots().active.bytes, &context, engine.now())?;
+        let turned = keys.keyring.renew(&self.roots()?.active.bytes, &context, engine.now())?;
         let revision = keys.revision.next();
         self.put_keyring(account, turned, revision, Some(keys.row))?;
         Ok(revision)
@@ -212,7 +212,7 @@ impl<'t> Draft<'t> {
     ) -> Result<Arc<ScopeKeys>, Error> {
         let engine = &self.tenant.engine;
         let context = self.tenant.keyring_context(account);
-        let root = Arc::clone(&self.roots().active);
+        let root = Arc::clone(&self.roots()?.active);
         let keyring = match read {
             Some(keys) => keys.keyring.renew(&root.bytes, &context, engine.now())?,
             None => Keyring::generate(&root.bytes, &context, engine.now())?,
@@ -230,7 +230,7 @@ impl<'t> Draft<'t> {
     ) -> Result<Arc<ScopeKeys>, Error> {
         let key = self.tenant.keys.keyring(account);
         let context = self.tenant.keyring_context(account);
-        let root = Arc::clone(&self.roots().active);
+        let root = Arc::clone(&self.roots()?.active);
         let row = seal_row(&root.key, &context, None, revision, &keyring.encode())?;
         self.expect_as_read(key.clone(), read);
         self.batch.put(key, row);

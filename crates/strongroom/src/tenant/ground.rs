@@ -112,6 +112,7 @@ impl Tenant {
         mut request: ReadBatch,
     ) -> Result<(Ground<'a>, ReadSet), Error> {
         let caches = &self.engine.caches;
+        self.engine.may_open(&self.keys)?;
         let since = self.engine.drop_old_keys();
         let asked = request.gets.len();
         let mut freshness = needs.freshness;

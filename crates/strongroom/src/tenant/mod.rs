@@ -147,7 +147,7 @@ impl Tenant {
 
     /// Opens a row that the root key seals.
     pub(crate) fn open_under_root(&self, context: &Context<'_>, row: &[u8]) -> Result<Opened, Error> {
-        open_under_root(&self.engine.roots.get(), context, row)
+        open_under_root(&*self.engine.roots.get()?, context, row)
     }
 
     /// The key that new records of a scope are sealed under.

@@ -65,7 +65,7 @@ impl Vault {
         engine.refresh_roots().await?;
         let keys = HeadRows::read(engine).await?;
         let head = keys.head(engine, file_id);
-        let mac = mac_key(&engine.roots.get().active.bytes, &head.store_id, &file_id);
+        let mac = mac_key(&engine.roots.get()?.active.bytes, &head.store_id, &file_id);
         let mut frames = FrameWriter::begin(out, mac, file_id)?;
         frames.write(FrameKind::Head, &head.encode())?;
 

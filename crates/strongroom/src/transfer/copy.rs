@@ -134,7 +134,7 @@ impl<'c> Copy<'c> {
             })?,
         };
         let mac =
-            MacKey::derive(&engine.roots.get().active.bytes, &[b"strongroom/v1/copy", &engine.store_id]);
+            MacKey::derive(&engine.roots.get()?.active.bytes, &[b"strongroom/v1/copy", &engine.store_id]);
         let (sections, copied) = (Vec::new(), Vec::new());
         Ok(Self { source: &*engine.store, arrival, mac, sections, copied, report })
     }

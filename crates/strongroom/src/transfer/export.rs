@@ -173,7 +173,7 @@ impl Exporter {
             return Ok(None);
         }
         let context = self.to.keyring_context(account);
-        let roots = self.to.engine.roots.get();
+        let roots = self.to.engine.roots.get()?;
         seal_row(&roots.active.key, &context, None, to.revision, &to.keyring.encode()).map(Some)
     }
 
@@ -183,7 +183,7 @@ impl Exporter {
         from: Option<ScopeKeys>,
     ) -> Result<Arc<ScopeKeys>, Error> {
         let context = self.to.keyring_context(account);
-        let roots = self.to.engine.roots.get();
+        let roots = self.to.engine.roots.get()?;
         let keyring = Keyring::derive(&roots.active.bytes, &context, self.created_at)?;
         let (revision, row) = (Revision::from_u64(1), RowRevision(0));
         let to = Arc::new(ScopeKeys { keyring, revision, row });

@@ -152,7 +152,7 @@ impl<R: Read + Seek + Send> Backup<R> {
                 |engine: &Arc<Engine>| Tenant::new(Arc::clone(engine), end.org, end.environment.clone());
             let (from, to) = (tenant(&from), tenant(to));
             pass.rewind(mark)?;
-            summary.rows += Import::new(&from, &to, taker, keyrings).run(&mut pass, &mut report).await?;
+            summary.rows += Import::new(&from, &to, taker, keyrings)?.run(&mut pass, &mut report).await?;
             summary.tenants += 1;
         }
     }
@@ -219,8 +219,8 @@ struct Import<'i> {
 }
 
 impl<'i> Import<'i> {
-    fn new(from: &'i Tenant, to: &'i Tenant, taker: Taker<'i>, keyrings: Keyrings) -> Self {
-        Self { from, landing: Landing::new(to, taker), keyrings, definitions: 0, count: None }
+    fn new(from: &'i Tenant, to: &'i Tenant, taker: Taker<'i>, keyrings: Keyrings) -> Result<Self, Error> {
+        Ok(Self { from, landing: Landing::new(to, taker)?, keyrings, definitions: 0, count: None })
     }
 
     async fn run(

@@ -47,10 +47,10 @@ struct Made {
 }
 
 impl<'l> Landing<'l> {
-    pub(super) fn new(to: &'l Tenant, taker: Taker<'l>) -> Self {
+    pub(super) fn new(to: &'l Tenant, taker: Taker<'l>) -> Result<Self, Error> {
         let (keyrings, used) = (BTreeMap::new(), BTreeSet::new());
-        let roots = to.engine.roots.get();
-        Self { to, taker, roots, batch: WriteBatch::default(), bytes_len: 0, keyrings, used }
+        let roots = to.engine.roots.get()?;
+        Ok(Self { to, taker, roots, batch: WriteBatch::default(), bytes_len: 0, keyrings, used })
     }
 
     /// The keys of a scope, made on first use. The batch expects them as they are.

@@ -47,7 +47,7 @@ impl Sides<'_> {
                 let id_text = id.to_text();
                 let opened = self.from.open_under_root(&self.from.job_context(id_text.as_str()), row)?;
                 let context = self.to.job_context(id_text.as_str());
-                let roots = self.to.engine.roots.get();
+                let roots = self.to.engine.roots.get()?;
                 seal_row(&roots.active.key, &context, None, opened.revision, &opened.plaintext).map(Some)
             }
             _ => self.move_sealed(place, keys, row),

@@ -1,5 +1,6 @@
 //! The verbs on scoped values.
 
+mod define_and_set;
 mod delete;
 mod rows;
 mod set;
@@ -15,6 +16,7 @@ use crate::secret::Secret;
 use crate::store::ReadBatch;
 use crate::tenant::{Freshness, Needs, fresh_if_stale};
 
+pub use define_and_set::DefinedAndSet;
 pub use delete::DeletedValue;
 pub use set::NewValue;
 

@@ -1,12 +1,10 @@
 //! Setting values: one or many, in one batch.
 
-use std::collections::BTreeSet;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::clock::Timestamp;
-use crate::definitions::Definition;
+use crate::definitions::{Definition, MadeDefinitions};
 use crate::envelope::{Context, Kind};
 use crate::error::Error;
 use crate::id::{DefinitionId, DocumentId, LinkedAccountId};
@@ -16,15 +14,15 @@ use crate::org::Org;
 use crate::record::{RowKind, SealedRow, Sheet};
 use crate::scope::Scope;
 use crate::secret::Secret;
-use crate::store::{ReadBatch, Versioned};
-use crate::tenant::{Draft, Freshness, Needs, SealedPut, Standing, Tenant, until_landed};
+use crate::store::Versioned;
+use crate::tenant::{Draft, SealedPut, Standing, Tenant, until_landed};
 
 /// A value to be set by [`Org::set_values`].
 #[derive(Debug)]
 pub struct NewValue<'a> {
-    definition: DefinitionRef<'a>,
-    scope: Scope,
-    value: Secret,
+    pub(super) definition: DefinitionRef<'a>,
+    pub(super) scope: Scope,
+    pub(super) value: Secret,
     expected: Expected,
 }
 
@@ -104,53 +102,9 @@ impl Org {
         values: &[NewValue<'_>],
         options: WriteOptions,
     ) -> Result<Vec<ValueWritten>, Error> {
-        until_landed!(|freshness| self.try_set_values(values, &options, freshness))
-    }
-
-    async fn try_set_values(
-        &self,
-        values: &[NewValue<'_>],
-        options: &WriteOptions,
-        freshness: Freshness,
-    ) -> Result<Option<Vec<ValueWritten>>, Error> {
-        let tenant = &*self.tenant;
-        let ids = self.definition_ids(values, freshness).await?;
-        let accounts: BTreeSet<&LinkedAccountId> =
-            values.iter().filter_map(|value| value.scope.linked_account()).collect();
-        let accounts: Vec<_> = accounts.into_iter().collect();
-        let needs = Needs::org_keys().definitions(&ids).accounts(&accounts).freshness(freshness);
-        let gets = values.iter().zip(&ids).map(|(value, id)| tenant.keys.value(&value.scope, id)).collect();
-        let (ground, set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
-
-        let now = tenant.engine.now();
-        let mut draft = Draft::new(tenant, &ground);
-        let mut written = Vec::with_capacity(values.len());
-        for (index, (value, row)) in values.iter().zip(&set.gets).enumerate() {
-            let definition = ground.definition(index, &value.definition)?;
-            definition.check_scope(&value.scope)?;
-            definition.check_value(&value.value, &tenant.engine)?;
-            written.push(draft.put_value(definition, value, row.as_ref(), now, options)?);
-        }
-        draft.put_records(&options.records).await?;
-        Ok(draft.commit().await?.map(|_| written))
-    }
-
-    /// The definitions of `values`, each of which may be set once a scope.
-    async fn definition_ids(
-        &self,
-        values: &[NewValue<'_>],
-        freshness: Freshness,
-    ) -> Result<Vec<DefinitionId>, Error> {
-        let mut ids = Vec::with_capacity(values.len());
-        let mut seen = BTreeSet::new();
-        for value in values {
-            let id = self.tenant.definition_id(&value.definition, freshness).await?;
-            if !seen.insert((id, &value.scope)) {
-                return Err(Error::DuplicateValue(id));
-            }
-            ids.push(id);
-        }
-        Ok(ids)
+        let none = MadeDefinitions::none();
+        until_landed!(|freshness| self.try_define_and_set(&none, values, &options, freshness))
+            .map(|written| written.values)
     }
 }
 
@@ -167,7 +121,7 @@ impl Definition {
 }
 
 impl Draft<'_> {
-    fn put_value(
+    pub(super) fn put_value(
         &mut self,
         definition: &Definition,
         new: &NewValue<'_>,

@@ -83,7 +83,7 @@ impl Vault {
     /// The public id of the root key: what [`VaultOptions::expect_root_id`] takes.
     #[must_use]
     pub fn root_id(&self) -> DekId {
-        *self.engine.roots.get().active.key.id()
+        self.engine.roots.id()
     }
 
     /// How the caches did since the vault was opened, and what they hold. Cheap: reading never waits for it.

@@ -17,6 +17,7 @@ use crate::format::PatternCache;
 use crate::gate::Gate;
 use crate::keyspace::StoreKeys;
 use crate::limits::Limits;
+use crate::lock::Locks;
 use crate::record::encode_header;
 use crate::root::{Root, RootCell, Roots};
 use crate::rotation::Runs;
@@ -203,6 +204,11 @@ impl VaultOptions {
         Ok(Founding { store_id, root, rows })
     }
 
+    /// The defaults, but for the bounds of the key derivation.
+    pub(crate) fn of_bounds(bounds: Argon2Bounds) -> Self {
+        Self { argon2: bounds.today, argon2_ceiling: bounds.ceiling, ..Self::default() }
+    }
+
     pub(super) fn argon2_bounds(&self) -> Argon2Bounds {
         Argon2Bounds { today: self.argon2, ceiling: self.argon2_ceiling }
     }
@@ -219,6 +225,7 @@ impl VaultOptions {
             clock: self.clock,
             abandoned: AtomicBool::new(false),
             gate,
+            locks: Locks::default(),
             runs: Runs::default(),
         };
         Vault { engine: Arc::new(engine) }

@@ -36,7 +36,11 @@ pub(super) fn judge(engine: &Arc<Engine>, key: &Key, row: &Versioned) -> Judged 
     let verdict = match &place {
         Some(Place::Header) => judge_header(engine, row),
         Some(Place::StoreRow) => {
-            match StoreRow::open_row(&engine.store_id, &engine.roots.get().active.key, row) {
+            let opened = engine
+                .roots
+                .get()
+                .and_then(|roots| StoreRow::open_row(&engine.store_id, &roots.active.key, row));
+            match opened {
                 Ok(_) => Verdict::Fine,
                 Err(error) => Verdict::bad(Cause::of(error)),
             }

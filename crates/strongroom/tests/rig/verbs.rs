@@ -89,6 +89,11 @@ pub(crate) fn verbs() -> Vec<Verb> {
 fn definition_verbs() -> Vec<Verb> {
     vec![
         verb!("define", |org| org.define(text("NEW")).await.map(|_| ())?),
+        verb!("define_and_set", |org| {
+            let values = [NewValue::new("NEW", Scope::Org, "n"), NewValue::new("V", of_account("b"), "v")];
+            let written = org.define_and_set(&[text("NEW")], &values).await?;
+            written.values.into_iter().map(|written| written.action).collect::<Vec<_>>()
+        }),
         verb!("rename", |org| {
             org.update_definition("V", DefinitionChange::new().name("V2")).await?.definition.name
         }),

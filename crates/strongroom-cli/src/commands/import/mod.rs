@@ -1,6 +1,5 @@
 //! `import`: what a file holds, compared and then set.
 
-mod guess;
 mod plan;
 mod source;
 
@@ -58,7 +57,7 @@ pub(crate) async fn run(session: &Session, import: &Import, output: &Output) -> 
     }
     match (import.dry_run, import.in_parts) {
         (true, _) => {}
-        (false, false) => plan.apply(org, session.batch_bytes_max).await?,
+        (false, false) => plan.apply(org).await?,
         (false, true) => plan.apply_in_parts(org).await?,
     }
     report(&plan, import.dry_run, output)

@@ -8,8 +8,8 @@ use strongroom::{
     StoredDefinition, VariableDefinition,
 };
 
+use super::Unknown;
 use super::source::Entry;
-use super::{Unknown, guess};
 use crate::commands::list::{all_definitions, all_values};
 use crate::failure::{Exit, Failure};
 use crate::progress::Progress;
@@ -86,14 +86,9 @@ impl Plan {
     }
 
     /// Writes everything that differs: all of it or none.
-    pub(super) async fn apply(&self, org: &Org, batch_bytes_max: usize) -> Result<(), Failure> {
+    pub(super) async fn apply(&self, org: &Org) -> Result<(), Failure> {
         let writes = self.writes();
-        // Seen before anything is defined that would have to be taken back.
-        if writes.iter().map(|row| row.value.len()).sum::<usize>() > batch_bytes_max {
-            return Err(too_large());
-        }
-        let progress = Progress::new(writes.len());
-        self.apply_rows(org, &writes, &progress).await.map_err(|error| match is_too_large(&error) {
+        self.apply_rows(org, &writes).await.map_err(|error| match is_too_large(&error) {
             true => too_large(),
             false => error.into(),
         })
@@ -106,8 +101,11 @@ impl Plan {
         let mut parts: Vec<&[&Row]> = writes.chunks(PART_ROWS).rev().collect();
         let mut done = 0;
         while let Some(part) = parts.pop() {
-            match self.apply_rows(org, part, &progress).await {
-                Ok(()) => done += part.len(),
+            match self.apply_rows(org, part).await {
+                Ok(()) => {
+                    done += part.len();
+                    progress.advance(part.len());
+                }
                 Err(error) if is_too_large(&error) && part.len() > 1 => {
                     let (first, second) = part.split_at(part.len() / 2);
                     parts.extend([second, first]);
@@ -127,31 +125,10 @@ impl Plan {
         self.rows.iter().filter(|row| matches!(row.action, Action::Create | Action::Update)).collect()
     }
 
-    /// Defines what is new, then sets all values in one batch; takes the definitions back if that fails.
-    async fn apply_rows(&self, org: &Org, rows: &[&Row], progress: &Progress) -> Result<(), Error> {
-        let mut defined = Vec::new();
-        let applied = self.try_apply_rows(org, rows, &mut defined, progress).await;
-        if applied.is_err() {
-            for id in defined {
-                org.delete_definition(id).await?;
-            }
-        }
-        applied
-    }
-
-    async fn try_apply_rows(
-        &self,
-        org: &Org,
-        rows: &[&Row],
-        defined: &mut Vec<DefinitionId>,
-        progress: &Progress,
-    ) -> Result<(), Error> {
-        for row in rows {
-            if let Some(definition) = row.definition.as_ref().filter(|_| row.is_new) {
-                defined.push(org.define(definition.clone()).await?);
-            }
-            progress.advance(1);
-        }
+    /// Defines what is new and sets all values, in one batch.
+    async fn apply_rows(&self, org: &Org, rows: &[&Row]) -> Result<(), Error> {
+        let new = rows.iter().filter(|row| row.is_new).filter_map(|row| row.definition.clone());
+        let new: Vec<_> = new.collect();
         let values: Vec<_> = rows
             .iter()
             .map(|row| {
@@ -159,7 +136,7 @@ impl Plan {
                 value.expecting(row.expected)
             })
             .collect();
-        org.set_values(&values).await.map(|_| ())
+        org.define_and_set(&new, &values).await.map(|_| ())
     }
 }
 
@@ -203,7 +180,7 @@ impl Row {
             let message = format!("a value must be at most {} bytes", strongroom::format::VALUE_BYTES_MAX);
             return Self::invalid(name, message);
         }
-        let definition = guess::definition(&name, value.expose());
+        let definition = VariableDefinition::for_value(&name, value.expose());
         let definition =
             if unknown == Unknown::DefineEncrypted { definition.encrypted() } else { definition };
         Self {
@@ -238,5 +215,5 @@ fn too_large() -> Failure {
         .next("--in-parts sets one part after the other")
 }
 
-/// At three operations a value, small enough for every backend with the limits of an embedded one.
+/// At five operations a value and its definition, small enough for every backend with the limits of an embedded one.
 const PART_ROWS: usize = 100;

@@ -1,12 +1,23 @@
-//! How a variable is defined that an import meets for the first time.
+//! How a variable is defined of which a name and a value are all that is known.
 
-use strongroom::{VarFormat, VariableDefinition};
+use super::VariableDefinition;
+use crate::format::VarFormat;
 
-/// A definition that takes `value` with the tightest format that fits, encrypted where the name or the value says
-/// that it holds a secret.
-pub(super) fn definition(name: &str, value: &str) -> VariableDefinition {
-    let definition = VariableDefinition::new(name, tightest_format(value));
-    if looks_secret(name, value) { definition.encrypted() } else { definition }
+impl VariableDefinition {
+    /// A definition that takes `value` with the tightest format that fits (`boolean`, `number`, `url`, else `string`),
+    /// encrypted where name or value look like a secret: for an import that meets the variable for the first time.
+    ///
+    /// ```
+    /// use strongroom::{VarFormat, VariableDefinition};
+    /// let port = VariableDefinition::for_value("PORT", "8080");
+    /// assert_eq!((port.var_format, port.encrypted), (VarFormat::Number, false));
+    /// assert!(VariableDefinition::for_value("DATABASE_URL", "postgres://user:password@host/db").encrypted);
+    /// ```
+    #[must_use]
+    pub fn for_value(name: &str, value: &str) -> Self {
+        let definition = Self::new(name, tightest_format(value));
+        if looks_secret(name, value) { definition.encrypted() } else { definition }
+    }
 }
 
 fn tightest_format(value: &str) -> VarFormat {
@@ -48,7 +59,7 @@ mod tests {
             ("PORT", "8080", false),
         ];
         for (name, value, encrypted) in cases {
-            assert_eq!(definition(name, value).encrypted, encrypted, "{name}");
+            assert_eq!(VariableDefinition::for_value(name, value).encrypted, encrypted, "{name}");
         }
     }
 }

@@ -1,0 +1,66 @@
+//! `shred account`: it is gone, the rest stays, and the receipt promises no more than is so.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+mod shell;
+
+use serde_json::Value;
+use shell::Shell;
+
+fn filled() -> Shell {
+    let shell = Shell::with_vault();
+    shell.define("URL", "url");
+    for account in ["user_1", "user_2"] {
+        shell.ok(&["account", "create", account, "--default-app"]);
+        shell.ok_with("https://user.example.com", &["set", "URL", "--account", account]);
+        shell.ok_with("hunter2", &["credential", "set", "password", "--account", account]);
+    }
+    shell
+}
+
+fn reasons(receipt: &Value) -> Vec<&str> {
+    let because = receipt["because"].as_array().unwrap();
+    because.iter().map(|reason| reason["reason"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_shredded_account_is_gone_and_the_others_stay() {
+    let shell = filled();
+    let receipt = shell.json(&["shred", "account", "user_1"]);
+    assert_eq!((&receipt["linked_account_id"], &receipt["effect"]), (&"user_1".into(), &"logical".into()));
+    let key = receipt["keys"][0].as_str().unwrap();
+    assert_eq!(shell.run(&["credential", "list", "--account", "user_1"]).code, 3);
+    let report = shell.json(&["verify"]);
+    assert_eq!(report["clean"], true);
+    let of_key = report["keys"].as_array().unwrap().iter().find(|known| known["dek_id"] == key);
+    assert_eq!(of_key.map_or(0, |key| key["rows"].as_u64().unwrap()), 0);
+    let seen = shell.json(&["resolve", "--account", "user_2", "--reveal"]);
+    assert_eq!(seen["URL"]["value"], "https://user.example.com");
+    assert_eq!(shell.run(&["shred", "account", "user_1"]).code, 3);
+    assert_eq!(shell.run(&["shred", "account", "nobody", "--yes"]).code, 3);
+}
+
+#[test]
+fn the_receipt_says_what_still_opens_a_copy_from_before() {
+    let shell = filled();
+    let receipt = shell.json(&["shred", "account", "user_1", "--yes"]);
+    assert_eq!(reasons(&receipt), ["root_in_use", "backups"]);
+    shell.ok(&["rotate", "root"]);
+    let receipt = shell.json(&["shred", "account", "user_2"]);
+    assert_eq!(reasons(&receipt), ["root_in_use", "known_secret", "backups"], "of the root before");
+    assert_eq!((&receipt["until"], &receipt["evidence"]), (&Value::Null, &Value::Array(Vec::new())));
+}
+
+#[test]
+fn people_are_told_in_sentences() {
+    let shell = filled();
+    let ran = shell.run(&["shred", "account", "user_1"]);
+    assert_eq!(ran.code, 0);
+    assert!(
+        ran.stdout.contains("logical: ") && ran.stdout.contains("`strongroom rotate root`"),
+        "{}",
+        ran.stdout
+    );
+    assert!(ran.stderr.contains("key provider"), "{}", ran.stderr);
+    assert!(!ran.stdout.contains("destroyed"), "{}", ran.stdout);
+}

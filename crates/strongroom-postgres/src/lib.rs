@@ -1,0 +1,48 @@
+//! The PostgreSQL backend of strongroom: one store for many processes.
+//!
+//! One table of keys, values and revisions. Every call is one round trip: a read is one statement, or several that are
+//! sent together in a snapshot; a commit sends its locks, its writes and `COMMIT` together, and the server makes the
+//! writes only where every expectation holds. Statements are prepared once a connection.
+//!
+//! - **Several processes** may open the same database. The engine keeps its caches correct through the epoch row.
+//! - **Durable** as the server is. One with `fsync` or `synchronous_commit` off is refused. Whether a batch survives the
+//!   loss of the server's machine is a matter of its replicas: set `synchronous_standby_names` where it must.
+//! - **Two writers of one row**: the server lets one of them win (`40001`, `40P01`). The other is tried again here, ten
+//!   times with growing random pauses, and is then `Contention`.
+//! - **A connection that is lost** while a batch is on its way is `Indeterminate`; the engine looks what became of it.
+//!
+//! # What to know
+//! - A password is never shown by an error or `Debug`; the driver keeps it in memory that is not wiped. The *server's* log
+//!   may show keys and sealed values where it logs parameters (`log_parameter_max_length`).
+//! - Deleting a row shreds nothing: PostgreSQL keeps old versions until `VACUUM`, and in its write-ahead log and backups
+//!   for longer. To destroy a value, destroy the key it is sealed under.
+//! - A pooler between must be in session mode, since statements are prepared once a connection.
+//! - Connections are 16 a store unless [`PostgresOptions::connections_max`] says otherwise; the sum over all processes
+//!   must stay below the server's `max_connections`.
+//!
+//! # Which servers
+//! Tested is PostgreSQL 15. The statements keep to what other servers that speak its protocol document as well:
+//!
+//! | construct | CockroachDB | YugabyteDB | Aurora DSQL |
+//! |---|---|---|---|
+//! | `bytea`, `bigint`, primary key, `CREATE TABLE IF NOT EXISTS` | yes | yes | yes |
+//! | `REPEATABLE READ`, with errors `40001` | yes (or serializable) | yes | yes (the only level) |
+//! | `SELECT … FOR UPDATE` | yes | yes | yes |
+//! | `SELECT … FOR SHARE` | yes | yes | **no** (`FOR UPDATE` alone): not supported yet |
+//! | `INSERT … SELECT unnest(…) … ON CONFLICT DO UPDATE` | yes | yes | yes |
+//! | 10,000 rows and 16 MiB a transaction | yes | yes | **no**, 3,000 rows and 10 MiB |
+//! | window functions (`sum() OVER (ROWS …)`) | yes | yes | yes |
+//!
+//! There are no sequences, triggers, savepoints, foreign keys or advisory locks. None but PostgreSQL is tested here.
+
+mod config;
+mod failure;
+mod parameter;
+mod read;
+mod schema;
+mod sql;
+mod store;
+mod write;
+
+pub use config::PostgresOptions;
+pub use store::PostgresStore;

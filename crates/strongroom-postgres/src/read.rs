@@ -1,0 +1,124 @@
+//! Gets and scans in one round trip, at one point in commit order.
+
+use std::collections::HashMap;
+
+use deadpool_postgres::Client;
+use futures_util::future::{join_all, join3};
+use strongroom::store::{
+    KEY_BYTES_MAX, Key, Page, ReadBatch, ReadSet, Revision, Scan, StoreError, Versioned,
+};
+use tokio_postgres::{Row, Statement};
+
+use crate::failure::{Failure, corrupt, of_read};
+use crate::parameter::Bytes;
+use crate::sql;
+
+/// Answers a read. One statement is a snapshot by itself; several are sent together in one transaction.
+pub(crate) async fn read(
+    client: &Client,
+    request: &ReadBatch,
+    page_bytes_max: usize,
+) -> Result<ReadSet, Failure> {
+    let statements = Statements::prepare(client, request).await?;
+    let gets = gets(client, statements.get.as_ref(), &request.gets);
+    let scans = request.scans.iter().zip(&statements.scans);
+    let scans = join_all(scans.map(|(scan, statement)| page(client, statement, scan, page_bytes_max)));
+    if request.scans.len() + usize::from(statements.get.is_some()) < 2 {
+        let (gets, scans) = futures_util::future::join(gets, scans).await;
+        return Ok(ReadSet { gets: gets?, scans: scans.into_iter().collect::<Result<_, _>>()? });
+    }
+    let begin = client.batch_execute(sql::BEGIN_READ);
+    // Polled in this order, so they are sent in this order, before the first answer is there.
+    let (begun, (gets, scans), ended) =
+        join3(begin, futures_util::future::join(gets, scans), client.batch_execute(sql::COMMIT)).await;
+    begun.map_err(of_read)?;
+    let set = ReadSet { gets: gets?, scans: scans.into_iter().collect::<Result<_, _>>()? };
+    ended.map_err(of_read)?;
+    Ok(set)
+}
+
+/// What a read needs, prepared once a connection.
+struct Statements {
+    get: Option<Statement>,
+    scans: Vec<Statement>,
+}
+
+impl Statements {
+    async fn prepare(client: &Client, request: &ReadBatch) -> Result<Self, Failure> {
+        let mut statements = Self { get: None, scans: Vec::with_capacity(request.scans.len()) };
+        if !request.gets.is_empty() {
+            statements.get = Some(client.prepare_cached(sql::GET).await.map_err(of_read)?);
+        }
+        for scan in &request.scans {
+            let text = if scan.reverse { sql::SCAN_BACK } else { sql::SCAN };
+            statements.scans.push(client.prepare_cached(text).await.map_err(of_read)?);
+        }
+        Ok(statements)
+    }
+}
+
+async fn gets(
+    client: &Client,
+    statement: Option<&Statement>,
+    keys: &[Key],
+) -> Result<Vec<Option<Versioned>>, Failure> {
+    let Some(statement) = statement else { return Ok(Vec::new()) };
+    let parameters: Vec<_> = keys.iter().map(|key| Bytes(key.as_bytes())).collect();
+    let rows = client.query(statement, &[&parameters]).await.map_err(of_read)?;
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        let (key, row) = decode(row)?;
+        found.insert(key, row);
+    }
+    // A key may be asked for twice.
+    Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
+}
+
+async fn page(
+    client: &Client,
+    statement: &Statement,
+    scan: &Scan,
+    page_bytes_max: usize,
+) -> Result<Page, Failure> {
+    let start = Bytes(&scan.range.start);
+    let end = Bytes(scan.range.end.as_deref().unwrap_or(PAST_EVERY_KEY));
+    // The row after the page says whether there is more.
+    let rows_max = i64::try_from(scan.limit.saturating_add(1)).unwrap_or(i64::MAX);
+    let bytes_max = i64::try_from(page_bytes_max).unwrap_or(i64::MAX);
+    let rows = client
+        .query(statement, &[&start, &end, &scan.keys_only, &rows_max, &bytes_max])
+        .await
+        .map_err(of_read)?;
+    Ok(fill_page(&rows, scan, page_bytes_max)?)
+}
+
+fn fill_page(rows: &[Row], scan: &Scan, page_bytes_max: usize) -> Result<Page, StoreError> {
+    let mut page = Page::default();
+    let mut bytes_len = 0;
+    for row in rows {
+        // The row that reaches the size is still in the page, so a page holds a row where there is one.
+        if page.rows.len() >= scan.limit || bytes_len >= page_bytes_max {
+            page.more = true;
+            break;
+        }
+        let (key, row) = decode(row)?;
+        bytes_len += key.as_bytes().len() + row.value.len();
+        page.rows.push((key, row));
+    }
+    Ok(page)
+}
+
+fn decode(row: &Row) -> Result<(Key, Versioned), StoreError> {
+    let malformed = |_| corrupt("a row is not one that this crate wrote");
+    let key: &[u8] = row.try_get(0).map_err(malformed)?;
+    let value: Vec<u8> = row.try_get(1).map_err(malformed)?;
+    let revision = decode_revision(row.try_get(2).map_err(malformed)?)?;
+    Ok((Key::from(key), Versioned { value, revision }))
+}
+
+pub(crate) fn decode_revision(stored: i64) -> Result<Revision, StoreError> {
+    u64::try_from(stored).map(Revision).map_err(|_| corrupt("a row has a revision that no batch gave it"))
+}
+
+/// Greater than every key within the limit.
+const PAST_EVERY_KEY: &[u8] = &[0xff; KEY_BYTES_MAX + 1];

@@ -1,0 +1,173 @@
+//! A batch as one transaction in one round trip.
+//!
+//! Beginning, locks, writes and `COMMIT` are sent together. The writes are made only where every expectation holds, so
+//! nothing has to be known before the end; which expectation failed is told from the locked rows.
+
+use std::collections::HashMap;
+
+use deadpool_postgres::Client;
+use futures_util::future::join5;
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+use strongroom::store::{Committed, Expect, Key, Op, Revision, StoreError, WriteBatch};
+use tokio_postgres::{Error, Row, Statement};
+
+use crate::failure::{Failure, indeterminate, of_commit, of_read, of_write, unavailable};
+use crate::parameter::Bytes;
+use crate::read::decode_revision;
+use crate::sql;
+
+/// Applies the batch, or fails with nothing applied; `Indeterminate` says that neither is known.
+pub(crate) async fn commit(client: &Client, batch: &WriteBatch) -> Result<Committed, Failure> {
+    let plan = Plan::new(batch)?;
+    let statements = Statements::prepare(client, &plan).await?;
+    let delete = async {
+        match (&statements.delete, plan.puts.first()) {
+            (None, _) => Ok(0),
+            (Some(delete), Some(put)) => client.execute(delete, &[&plan.deletes, put, &plan.revision]).await,
+            (Some(delete), None) => {
+                client.execute(delete, &[&plan.deletes, &plan.expected, &plan.marks]).await
+            }
+        }
+    };
+    let put = async {
+        let Some(put) = &statements.put else { return Ok(0) };
+        let Plan { puts, values, revision, expected, marks, .. } = &plan;
+        client.execute(put, &[puts, values, revision, expected, marks]).await
+    };
+    // Polled in this order, so they are sent in this order, before the first answer is there.
+    let locks = async {
+        let shared = lock(client, statements.lock_shared.as_ref(), &plan.shared);
+        let own = lock(client, Some(&statements.lock), &plan.written);
+        futures_util::future::join(shared, own).await
+    };
+    let begin = client.batch_execute(sql::BEGIN);
+    let (begun, (shared, own), put, deleted, ended) =
+        join5(begin, locks, put, delete, client.batch_execute(sql::COMMIT)).await;
+    // After a failed statement the server answers `COMMIT` with a rollback, and calls that a success.
+    begun.map_err(of_write)?;
+    let locked = [shared.map_err(of_write)?, own.map_err(of_write)?];
+    let put = put.map_err(of_write)?;
+    deleted.map_err(of_write)?;
+    ended.map_err(of_commit)?;
+    plan.judge(batch, &revisions(&locked)?, put)
+}
+
+async fn lock(client: &Client, statement: Option<&Statement>, keys: &[Bytes<'_>]) -> Result<Vec<Row>, Error> {
+    match statement {
+        Some(statement) => client.query(statement, &[&keys]).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+fn revisions(locked: &[Vec<Row>]) -> Result<HashMap<&[u8], Revision>, StoreError> {
+    let malformed = |_| indeterminate("the server answered something else than was asked");
+    let rows = locked.iter().flatten().map(|row| {
+        let key: &[u8] = row.try_get(0).map_err(malformed)?;
+        Ok((key, decode_revision(row.try_get(1).map_err(malformed)?)?))
+    });
+    rows.collect()
+}
+
+/// A batch, taken apart for the server. Keys are in order, so that two batches take their locks in the same one.
+struct Plan<'b> {
+    revision: i64,
+    /// What is expected and not written.
+    shared: Vec<Bytes<'b>>,
+    written: Vec<Bytes<'b>>,
+    puts: Vec<Bytes<'b>>,
+    values: Vec<Bytes<'b>>,
+    deletes: Vec<Bytes<'b>>,
+    expected: Vec<Bytes<'b>>,
+    marks: Vec<i64>,
+}
+
+impl<'b> Plan<'b> {
+    fn new(batch: &'b WriteBatch) -> Result<Self, StoreError> {
+        let mut ops: Vec<_> = batch.ops.iter().collect();
+        ops.sort_unstable_by(|one, other| one.key().cmp(other.key()));
+        let key = |op: &&'b Op| Bytes(op.key().as_bytes());
+        let is_written = |key: &[u8]| ops.binary_search_by(|op| op.key().as_bytes().cmp(key)).is_ok();
+        let expected = batch.expect.iter().map(|(key, _)| key.as_bytes());
+        let mut plan = Self {
+            revision: fresh_revision()?,
+            shared: expected.clone().filter(|key| !is_written(key)).map(Bytes).collect(),
+            written: ops.iter().map(key).collect(),
+            puts: Vec::new(),
+            values: Vec::new(),
+            deletes: Vec::new(),
+            expected: expected.map(Bytes).collect(),
+            marks: batch.expect.iter().map(|(_, expect)| mark(*expect)).collect(),
+        };
+        for op in ops {
+            match op {
+                Op::Put(key, value) => {
+                    plan.puts.push(Bytes(key.as_bytes()));
+                    plan.values.push(Bytes(value));
+                }
+                Op::Delete(key) => plan.deletes.push(Bytes(key.as_bytes())),
+            }
+        }
+        Ok(plan)
+    }
+
+    /// What the transaction did, told from the rows as it found them.
+    fn judge(
+        &self,
+        batch: &WriteBatch,
+        found: &HashMap<&[u8], Revision>,
+        put: u64,
+    ) -> Result<Committed, Failure> {
+        let fails = |(key, expect): &(Key, Expect)| !expect.holds(found.get(key.as_bytes()).copied());
+        if let Some(index) = batch.expect.iter().position(fails) {
+            return Err(StoreError::conflict(index).into());
+        }
+        if put != self.puts.len() as u64 {
+            return Err(indeterminate("the server did not write what it was asked to").into());
+        }
+        Ok(Committed { revision: Revision(self.revision.unsigned_abs()) })
+    }
+}
+
+/// The statements of a plan, prepared once a connection.
+struct Statements {
+    lock_shared: Option<Statement>,
+    lock: Statement,
+    put: Option<Statement>,
+    delete: Option<Statement>,
+}
+
+impl Statements {
+    /// Nothing of the batch is sent yet, so a connection that is lost here lost nothing.
+    async fn prepare(client: &Client, plan: &Plan<'_>) -> Result<Self, Failure> {
+        let delete = if plan.puts.is_empty() { sql::DELETE } else { sql::DELETE_BESIDE_PUT };
+        Ok(Self {
+            lock_shared: prepare(client, sql::LOCK_SHARED, !plan.shared.is_empty()).await?,
+            lock: client.prepare_cached(sql::LOCK).await.map_err(of_read)?,
+            put: prepare(client, sql::PUT, !plan.puts.is_empty()).await?,
+            delete: prepare(client, delete, !plan.deletes.is_empty()).await?,
+        })
+    }
+}
+
+async fn prepare(client: &Client, text: &'static str, needed: bool) -> Result<Option<Statement>, Failure> {
+    if !needed {
+        return Ok(None);
+    }
+    client.prepare_cached(text).await.map(Some).map_err(of_read)
+}
+
+fn mark(expect: Expect) -> i64 {
+    match expect {
+        Expect::Absent => sql::ABSENT,
+        Expect::Exists => sql::EXISTS,
+        Expect::Revision(Revision(revision)) => i64::try_from(revision).unwrap_or(sql::NEVER),
+    }
+}
+
+/// 63 random bits: with a sequence, every batch of every process would meet at one row.
+fn fresh_revision() -> Result<i64, StoreError> {
+    let mut bytes = [0; 8];
+    SysRng.try_fill_bytes(&mut bytes).map_err(|_| unavailable("the system gave no random number"))?;
+    Ok(i64::from_be_bytes(bytes) & i64::MAX)
+}

@@ -1,0 +1,114 @@
+//! A server for the tests of one binary, started by `scripts/postgres` and gone with the process.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    dead_code,
+    reason = "a test that cannot go on fails; not every one needs all"
+)]
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+use strongroom_postgres::{PostgresOptions, PostgresStore};
+use tempfile::TempDir;
+
+/// A running server.
+pub(crate) struct Cluster {
+    dir: TempDir,
+    control: Mutex<(Child, BufReader<ChildStdout>)>,
+    databases: AtomicUsize,
+}
+
+/// The server that the tests of a binary share. Its script ends it when this process is gone.
+pub(crate) fn shared() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(Cluster::start)
+}
+
+impl Cluster {
+    pub(crate) fn start() -> Self {
+        let dir = tempfile::Builder::new().prefix("strongroom-pg").tempdir_in("/tmp").unwrap();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/postgres");
+        let mut child = Command::new(script)
+            .arg(dir.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("scripts/postgres did not start: {error}"));
+        let answers = BufReader::new(child.stdout.take().unwrap());
+        let cluster = Self { dir, control: Mutex::new((child, answers)), databases: AtomicUsize::new(0) };
+        cluster.await_answer("ready");
+        cluster
+    }
+
+    /// Kills every process of the server with signal 9.
+    pub(crate) fn kill(&self) {
+        self.say("kill");
+        self.await_answer("killed");
+    }
+
+    /// Starts it again.
+    pub(crate) fn restart(&self) {
+        self.say("start");
+        self.await_answer("ready");
+    }
+
+    /// The directory of its socket.
+    pub(crate) fn socket_dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The name of a new, empty database.
+    pub(crate) fn database(&self) -> String {
+        let name = format!("d{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.run("postgres", &format!("CREATE DATABASE {name} STRATEGY file_copy"));
+        name
+    }
+
+    /// Runs a statement of the test's own.
+    pub(crate) fn run(&self, database: &str, sql: &str) {
+        let address = format!("host={} user=strongroom dbname={database}", self.socket_dir().display());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (client, connection) =
+                tokio_postgres::connect(&address, tokio_postgres::NoTls).await.unwrap();
+            let connection = tokio::spawn(connection);
+            client.batch_execute(sql).await.unwrap();
+            drop(client);
+            connection.await.unwrap().unwrap();
+        });
+    }
+
+    pub(crate) fn options(&self, database: &str) -> PostgresOptions {
+        let dir = self.socket_dir().display();
+        PostgresOptions::parse(&format!("host={dir} user=strongroom dbname={database}")).unwrap()
+    }
+
+    pub(crate) fn open(&self, database: &str) -> PostgresStore {
+        PostgresStore::open(&self.options(database)).unwrap()
+    }
+
+    fn say(&self, word: &str) {
+        let (child, _) = &mut *self.control.lock().unwrap();
+        writeln!(child.stdin.as_mut().unwrap(), "{word}").unwrap();
+    }
+
+    fn await_answer(&self, expected: &str) {
+        let (_, answers) = &mut *self.control.lock().unwrap();
+        let mut line = String::new();
+        answers.read_line(&mut line).unwrap();
+        assert_eq!(line.trim_end(), expected, "scripts/postgres did not say so; its messages are above");
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let (child, _) = &mut *self.control.lock().unwrap();
+        drop(child.stdin.take());
+        let _ = child.wait();
+    }
+}

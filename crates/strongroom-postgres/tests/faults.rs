@@ -1,0 +1,290 @@
+//! What becomes of batches when the server, the connection or the pool fails.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+mod cluster;
+mod proxy;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use futures_executor::block_on;
+use strongroom::store::{
+    Expect, Key, KeyRange, ReadBatch, Revision, Scan, Store, StoreError, StoreErrorKind, Versioned,
+    WriteBatch,
+};
+use strongroom_postgres::{PostgresOptions, PostgresStore};
+
+use self::cluster::Cluster;
+use self::proxy::Proxy;
+
+fn key(text: impl Into<Vec<u8>>) -> Key {
+    Key::from(text.into())
+}
+
+fn get(store: &PostgresStore, at: &Key) -> Result<Option<Versioned>, StoreError> {
+    let request = ReadBatch { gets: vec![at.clone()], scans: Vec::new() };
+    block_on(store.read(&request)).map(|mut set| set.gets.pop().unwrap())
+}
+
+fn put(
+    store: &PostgresStore,
+    at: &Key,
+    expect: Option<Expect>,
+    value: &[u8],
+) -> Result<Revision, StoreError> {
+    let mut batch = WriteBatch::default();
+    if let Some(expect) = expect {
+        batch.expect(at.clone(), expect);
+    }
+    batch.put(at.clone(), value.to_vec());
+    block_on(store.commit(Arc::new(batch))).map(|committed| committed.revision)
+}
+
+#[test]
+fn what_was_acknowledged_survives_a_server_killed_under_load() {
+    let cluster = Cluster::start();
+    let store = Arc::new(cluster.open(&cluster.database()));
+    let begun = Arc::new(AtomicU64::new(0));
+    let writers: Vec<_> = (0..8)
+        .map(|writer| {
+            let (store, begun) = (Arc::clone(&store), Arc::clone(&begun));
+            thread::spawn(move || {
+                let mut acknowledged = Vec::new();
+                // Until the server is gone.
+                for number in 0.. {
+                    let at = key(format!("{writer}-{number}"));
+                    begun.fetch_add(1, Ordering::Relaxed);
+                    match put(&store, &at, Some(Expect::Absent), &[writer; 200]) {
+                        Ok(revision) => acknowledged.push((at, revision)),
+                        Err(error) => {
+                            let kind = error.kind();
+                            assert!(
+                                matches!(kind, StoreErrorKind::Unavailable | StoreErrorKind::Indeterminate),
+                                "{error:?}"
+                            );
+                            break;
+                        }
+                    }
+                }
+                acknowledged
+            })
+        })
+        .collect();
+    while begun.load(Ordering::Relaxed) < 200 {
+        thread::yield_now();
+    }
+    cluster.kill();
+    let acknowledged: Vec<_> = writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect();
+    assert!(!acknowledged.is_empty());
+
+    cluster.restart();
+    for (at, revision) in &acknowledged {
+        let found = get(&store, at).unwrap();
+        assert_eq!(found.map(|row| row.revision), Some(*revision), "an acknowledged batch is gone");
+    }
+}
+
+#[test]
+fn a_connection_cut_at_any_moment_of_a_commit_leaves_all_of_it_or_nothing_and_says_so() {
+    let cluster = cluster::shared();
+    let database = cluster.database();
+    let direct = cluster.open(&database);
+    let mut outcomes = [0; 3];
+    for cut in 0.. {
+        let proxy = Proxy::start(cluster.socket_dir());
+        let store = PostgresStore::open(&proxy.options(&database)).unwrap();
+        // Its statements are prepared on this connection.
+        put(
+            &store,
+            &key("warm"),
+            Some(Expect::Revision(put(&direct, &key("warm"), None, b"0").unwrap())),
+            b"1",
+        )
+        .unwrap();
+        let (one, other) = (key(format!("{cut}-one")), key(format!("{cut}-other")));
+        let mut batch = WriteBatch::default();
+        for at in [&one, &other] {
+            batch.expect(at.clone(), Expect::Absent);
+            batch.put(at.clone(), b"value".to_vec());
+        }
+        proxy.cut_after(cut);
+        let answer = block_on(store.commit(Arc::new(batch)));
+        let was_cut = proxy.stop();
+        let landed = [&one, &other].map(|at| get(&direct, at).unwrap().is_some());
+        assert_eq!(landed[0], landed[1], "cut at {cut}: half a batch");
+        match answer.map_err(|error| error.kind()) {
+            Ok(_) => {
+                assert!(landed[0], "cut at {cut}: acknowledged and not there");
+                outcomes[0] += 1;
+            }
+            Err(StoreErrorKind::Unavailable) => {
+                assert!(!landed[0], "cut at {cut}: said not to be applied, and is there");
+                outcomes[1] += 1;
+            }
+            Err(kind) => {
+                assert_eq!(kind, StoreErrorKind::Indeterminate, "cut at {cut}");
+                outcomes[2] += 1;
+            }
+        }
+        if !was_cut {
+            break;
+        }
+    }
+    assert!(outcomes[0] == 1 && outcomes[2] > 10, "{outcomes:?}");
+}
+
+#[test]
+fn a_read_whose_connection_was_cut_is_read_again() {
+    let cluster = cluster::shared();
+    let database = cluster.database();
+    let proxy = Proxy::start(cluster.socket_dir());
+    let store = PostgresStore::open(&proxy.options(&database)).unwrap();
+    put(&store, &key("k"), None, b"value").unwrap();
+    proxy.cut_after(0);
+    assert!(get(&store, &key("k")).unwrap().is_some());
+}
+
+#[test]
+fn a_pool_that_is_in_use_answers_unavailable_and_recovers() {
+    let cluster = cluster::shared();
+    let database = cluster.database();
+    let proxy = Proxy::start(cluster.socket_dir());
+    let options = proxy.options(&database).connections_max(1).connect_timeout(Duration::from_millis(200));
+    let store = Arc::new(PostgresStore::open(&options).unwrap());
+    put(&store, &key("k"), None, b"value").unwrap();
+    proxy.hold();
+    let waiting = {
+        let store = Arc::clone(&store);
+        thread::spawn(move || get(&store, &key("k")))
+    };
+    proxy.await_held();
+    let refused = get(&store, &key("k")).unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::Unavailable);
+    proxy.release();
+    assert!(waiting.join().unwrap().unwrap().is_some());
+    assert!(get(&store, &key("k")).unwrap().is_some());
+}
+
+#[test]
+fn a_server_that_does_not_answer_in_time_is_unavailable_or_the_batch_is_indeterminate() {
+    let cluster = cluster::shared();
+    let database = cluster.database();
+    let proxy = Proxy::start(cluster.socket_dir());
+    let options = proxy.options(&database).answer_timeout(Duration::from_millis(200));
+    let store = PostgresStore::open(&options).unwrap();
+    put(&store, &key("k"), None, b"value").unwrap();
+    proxy.hold();
+    assert_eq!(get(&store, &key("k")).unwrap_err().kind(), StoreErrorKind::Unavailable);
+    let batch = put(&store, &key("k"), None, b"other");
+    assert!(batch.is_err());
+    proxy.release();
+}
+
+#[test]
+fn no_server_no_database_and_no_user_are_unavailable_and_the_address_stays_hidden() {
+    let cluster = cluster::shared();
+    let dir = cluster.socket_dir().display();
+    for address in [
+        format!("host={dir} port=1 user=strongroom dbname=hunter2"),
+        format!("host={dir} user=strongroom dbname=hunter2"),
+        format!("host={dir} user=hunter2 dbname=postgres password=hunter2"),
+    ] {
+        let error = PostgresStore::open(&PostgresOptions::parse(&address).unwrap()).unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}");
+        assert!(!format!("{error:?} {error}").contains("hunter2"), "{error:?}");
+    }
+}
+
+#[test]
+fn tables_of_a_later_version_are_refused() {
+    let cluster = cluster::shared();
+    let database = cluster.database();
+    cluster.open(&database);
+    cluster.run(&database, "UPDATE strongroom_schema SET version = 2");
+    let error = PostgresStore::open(&cluster.options(&database)).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unsupported);
+}
+
+#[test]
+fn a_server_that_may_lose_what_it_acknowledged_is_refused() {
+    let cluster = cluster::shared();
+    let database = cluster.database();
+    cluster.run("postgres", &format!("ALTER DATABASE {database} SET synchronous_commit = off"));
+    let error = PostgresStore::open(&cluster.options(&database)).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unsupported);
+    assert!(error.to_string().contains("synchronous_commit"), "{error}");
+}
+
+#[test]
+fn writers_of_one_row_on_two_handles_form_one_line_of_revisions() {
+    let cluster = cluster::shared();
+    let database = cluster.database();
+    let at = key("contended");
+    let first = put(&cluster.open(&database), &at, None, b"0").unwrap();
+    let stores = [0, 1].map(|_| Arc::new(cluster.open(&database)));
+    let writers: Vec<_> = (0..8)
+        .map(|writer| {
+            let (store, at) = (Arc::clone(&stores[writer % 2]), at.clone());
+            thread::spawn(move || {
+                let mut steps = Vec::new();
+                while steps.len() < 25 {
+                    let row = get(&store, &at).unwrap().unwrap();
+                    match put(&store, &at, Some(Expect::Revision(row.revision)), b"next") {
+                        Ok(revision) => steps.push((row.revision, revision)),
+                        Err(error) => assert!(
+                            matches!(
+                                error.kind(),
+                                StoreErrorKind::Conflict { index: 0 } | StoreErrorKind::Contention
+                            ),
+                            "{error:?}"
+                        ),
+                    }
+                }
+                steps
+            })
+        })
+        .collect();
+    let mut steps: std::collections::HashMap<_, _> = std::collections::HashMap::new();
+    for (before, after) in writers.into_iter().flat_map(|writer| writer.join().unwrap()) {
+        assert!(steps.insert(before, after).is_none(), "two writes took the place of one");
+    }
+    // Every acknowledged write stands on the one before it: the history is linear, and nothing is lost.
+    let (mut last, mut length) = (first, 0);
+    while let Some(next) = steps.get(&last) {
+        (last, length) = (*next, length + 1);
+    }
+    assert_eq!(length, 200);
+    assert_eq!(get(&stores[0], &at).unwrap().unwrap().revision, last);
+}
+
+#[test]
+fn a_scan_beside_writers_sees_each_batch_whole() {
+    let cluster = cluster::shared();
+    let database = cluster.database();
+    let store = Arc::new(cluster.open(&database));
+    let writer = {
+        let store = Arc::clone(&store);
+        thread::spawn(move || {
+            for number in 0..100_u8 {
+                let mut batch = WriteBatch::default();
+                for row in 0..20_u8 {
+                    batch.put(key(vec![b'r', row]), vec![number]);
+                }
+                block_on(store.commit(Arc::new(batch))).unwrap();
+            }
+        })
+    };
+    while !writer.is_finished() {
+        let scan = || Scan::new(KeyRange::prefix(b"r"), 100);
+        let request = ReadBatch { gets: vec![key(b"r\0".as_slice())], scans: vec![scan(), scan().reverse()] };
+        let set = block_on(store.read(&request)).unwrap();
+        let rows = set.scans.iter().flat_map(|page| page.rows.iter().map(|(_, row)| row));
+        let mut revisions: Vec<_> = rows.chain(set.gets.iter().flatten()).map(|row| row.revision).collect();
+        revisions.dedup();
+        assert!(revisions.len() <= 1, "a read saw two batches");
+    }
+    writer.join().unwrap();
+}
