@@ -11,7 +11,7 @@ use futures_executor::block_on;
 use strongroom::store::{Expect, Key, ReadBatch, Store, Versioned, WriteBatch};
 
 use super::Random;
-use super::process::{Acks, acknowledge};
+use super::process::{Acks, acknowledge, stop};
 
 /// The shape of what is written.
 #[derive(Debug, Clone, Copy)]
@@ -95,8 +95,10 @@ fn write(store: &impl Store, load: Load, thread: u64) {
         for (part, &size) in load.sizes.iter().enumerate() {
             writes.put(row_key(load, thread, batch, part), filling(thread, batch, part, size));
         }
-        let Ok(committed) = block_on(store.commit(Arc::new(writes))) else { return };
-        expect = Expect::Revision(committed.revision);
+        match block_on(store.commit(Arc::new(writes))) {
+            Ok(committed) => expect = Expect::Revision(committed.revision),
+            Err(error) => return stop(thread, &error),
+        }
         acknowledge(thread, batch);
     }
 }

@@ -37,9 +37,15 @@ impl Writer {
         for _ in 0..acks {
             let mut line = String::new();
             self.lines.read_line(&mut line).expect("the writer speaks UTF-8");
-            assert!(ack(&line).is_some(), "the writer said: {line:?}");
+            assert!(ack(&line).is_some(), "the writer said: {line}{}", self.rest());
             self.acks.extend(ack(&line));
         }
+    }
+
+    /// The other lines of a writer that ends by itself.
+    fn rest(&mut self) -> String {
+        let _ = self.child.kill();
+        std::io::read_to_string(&mut self.lines).unwrap_or_default()
     }
 
     /// Kills the writer and takes in what it had said by then.
@@ -63,6 +69,12 @@ fn ack(line: &str) -> Option<(u64, u64)> {
 pub(crate) fn acknowledge(thread: u64, newest: u64) {
     // Nobody listens any more when this process is about to end.
     let _ = std::io::stderr().write_all(format!("ack {thread} {newest}\n").as_bytes());
+}
+
+/// Tells the other process why a thread goes no further.
+pub(crate) fn stop(thread: u64, error: &dyn std::error::Error) {
+    let cause = error.source().map(ToString::to_string).unwrap_or_default();
+    let _ = std::io::stderr().write_all(format!("thread {thread} stopped: {error}: {cause}\n").as_bytes());
 }
 
 /// Where this process is to write and what, if it was started to.

@@ -8,7 +8,7 @@ use strongroom::{
     VariableDefinition, Vault,
 };
 
-use super::process::acknowledge;
+use super::process::{acknowledge, stop};
 
 /// Uses a vault until it is killed or its disk is gone, and tells each verb that was answered.
 pub(super) fn serve<S: Store>(store: impl Fn() -> S) {
@@ -18,8 +18,8 @@ pub(super) fn serve<S: Store>(store: impl Fn() -> S) {
             let org = vault.org(ORG.parse().expect("an id"), Environment::test());
             threads.spawn(move || {
                 for round in 1.. {
-                    if block_on(step(&org, thread, round)).is_err() {
-                        return;
+                    if let Err(error) = block_on(step(&org, thread, round)) {
+                        return stop(thread, &error);
                     }
                     acknowledge(thread, round);
                 }
