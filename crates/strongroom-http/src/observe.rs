@@ -19,8 +19,8 @@ pub(crate) async fn observe(State(service): State<Service>, request: Request, ne
     let start = Instant::now();
     let method = request.method().clone();
     let id = own_id(request.headers()).map_or_else(|| service.inner.request_ids.next(), str::to_owned);
-    let matched = request.extensions().get::<MatchedPath>();
-    let route = matched.map_or("unmatched", MatchedPath::as_str).to_owned();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
     let span = tracing::info_span!("request", %method, %route, %id);
 
     let mut response = answer(&service, request, next).instrument(span.clone()).await;
@@ -30,7 +30,7 @@ pub(crate) async fn observe(State(service): State<Service>, request: Request, ne
         headers.insert(REQUEST_ID, id);
     }
     let (status, time) = (response.status(), start.elapsed());
-    service.inner.metrics.answered(&method, &route, status, time);
+    service.inner.metrics.answered(&method, route, status, time);
     span.in_scope(|| tracing::info!(status = status.as_u16(), micros = time.as_micros(), "answered"));
     response
 }
@@ -74,7 +74,7 @@ pub(crate) struct RequestIds {
 impl RequestIds {
     fn next(&self) -> String {
         let number = self.last.fetch_add(1, Ordering::Relaxed);
-        hex::encode(self.key.hash_one(number).to_be_bytes())
+        format!("{:016x}", self.key.hash_one(number))
     }
 }
 

@@ -1,0 +1,101 @@
+//! What a person at a terminal sees. `script` makes the terminal.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+mod shell;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, Command, Stdio};
+
+use rustix::termios::{LocalModes, tcgetattr};
+use shell::Shell;
+
+/// A command on a terminal of its own.
+struct Terminal {
+    script: Child,
+    screen: BufReader<std::process::ChildStdout>,
+    device: File,
+}
+
+impl Terminal {
+    fn run(shell: &Shell, command: &str) -> Self {
+        let binary = env!("CARGO_BIN_EXE_strongroom");
+        // Its first line is the name of the terminal.
+        let line = format!("tty; exec {binary} {command}");
+        let mut script = Command::new("script");
+        script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+        script.current_dir(shell.path("")).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+        script.env("HOME", shell.path("")).env("TERM", "xterm");
+        let mut script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut screen = BufReader::new(script.stdout.take().unwrap());
+        let mut tty = String::new();
+        screen.read_line(&mut tty).unwrap();
+        let device = File::open(tty.trim_end()).unwrap();
+        Self { script, screen, device }
+    }
+
+    /// Waits for the prompt, and until the terminal no longer shows what is typed; then types.
+    fn answer(&mut self, prompt: &str, typed: &str) {
+        let mut seen = Vec::new();
+        while !seen.ends_with(prompt.as_bytes()) {
+            let mut byte = [0];
+            self.screen.read_exact(&mut byte).unwrap();
+            seen.extend(byte);
+        }
+        while tcgetattr(&self.device).unwrap().local_modes.contains(LocalModes::ECHO) {
+            std::thread::yield_now();
+        }
+        writeln!(self.script.stdin.as_mut().unwrap(), "{typed}").unwrap();
+    }
+
+    /// The exit code, and what it showed since the last answer.
+    fn end(mut self) -> (i32, String) {
+        let mut screen = String::new();
+        self.screen.read_to_string(&mut screen).unwrap();
+        (self.script.wait().unwrap().code().unwrap(), screen)
+    }
+}
+
+#[test]
+fn a_value_is_typed_at_a_prompt_that_does_not_show_it() {
+    let shell = Shell::with_vault();
+    shell.define("A", "string");
+    let mut terminal = Terminal::run(&shell, "set A");
+    terminal.answer("Value of A: ", "hunter2");
+    let (code, screen) = terminal.end();
+    assert_eq!(code, 0, "{screen}");
+    assert!(!screen.contains("hunter2"), "{screen}");
+    assert_eq!(shell.ok(&["get", "A", "--reveal"]), "hunter2");
+}
+
+#[test]
+fn a_passphrase_is_typed_twice_and_not_shown() {
+    let shell = Shell::new();
+    let mut terminal = Terminal::run(&shell, "init --ask-passphrase");
+    terminal.answer(": ", "correct horse battery staple");
+    terminal.answer(": ", "correct horse battery staple");
+    let (code, screen) = terminal.end();
+    assert_eq!(code, 0, "{screen}");
+    assert!(!screen.contains("horse"), "{screen}");
+    shell.write("passphrase", "correct horse battery staple\n");
+    shell.ok(&["--passphrase-file", "passphrase", "list"]);
+}
+
+#[test]
+fn colour_is_for_terminals_alone() {
+    let shell = Shell::with_vault();
+    shell.define("A", "string");
+    let (code, screen) = Terminal::run(&shell, "list").end();
+    assert_eq!(code, 0, "{screen}");
+    assert!(screen.contains("\u{1b}["), "{screen:?}");
+    assert!(!shell.ok(&["list"]).contains('\u{1b}'));
+}
+
+#[test]
+fn progress_is_not_shown_where_there_is_no_terminal() {
+    let shell = Shell::with_vault();
+    shell.write("a.env", (0..230).map(|n| format!("V{n}={n}\n")).collect::<String>());
+    let ran = shell.run(&["import", "a.env", "--in-parts"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+}
