@@ -195,11 +195,13 @@ fn what_a_delete_left_to_be_swept_is_swept_there() {
         stop_after_first_commit(&store, async |org| drop(verb.run(org).await));
         let vault = open(Arc::clone(&store));
         let expected = view(&org(&vault));
-        for (file, key) in [(whole(&vault), unlock()), (one_org(&vault), other())] {
+        // A shred of the org is finished before the org is backed up by itself.
+        let left_of_one = usize::from(verb.name != "shred");
+        for (file, key, left) in [(whole(&vault), unlock(), 1), (one_org(&vault), other(), left_of_one)] {
             let restored = Arc::new(MemoryStore::new());
             let new = block_on(as_new(&file, key, Arc::clone(&restored))).unwrap();
             assert_eq!(view(&org(&new)), expected, "{}", verb.name);
-            assert_eq!(block_on(new.run_jobs()).unwrap(), 1, "{}", verb.name);
+            assert_eq!(block_on(new.run_jobs()).unwrap(), left, "{}", verb.name);
             rig::verified(&restored);
             assert_eq!(view(&org(&new)), expected, "{}", verb.name);
         }
