@@ -39,6 +39,10 @@ async fn step(org: &Org, thread: u64, round: u64) -> Result<(), Error> {
             Err(error) => return Err(error),
         }
     }
+    if round == 1 {
+        // The process before may have ended between the two changes of a format.
+        org.change_format(own.as_str(), FormatChange::to(VarFormat::String), OnMismatch::Refuse).await?;
+    }
     for scope in [Scope::Org, scope.clone(), Scope::Workflow("wf".parse()?)] {
         org.set_value(own.as_str(), scope, round.to_string()).await?;
     }
