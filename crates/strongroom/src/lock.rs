@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::keyspace::{JOB, TENANT, TenantKeys, WHOLE_STORE};
 use crate::org::Org;
-use crate::store::{Key, Op, ReadBatch, WriteBatch};
+use crate::store::{KeyRange, ReadBatch, WriteBatch};
 use crate::unlock::Unlock;
 use crate::vault::{Vault, VaultOptions, read_head};
 
@@ -120,12 +120,12 @@ impl Locks {
     }
 
     /// Refuses what is about a locked tenant, or anything at all while the vault is locked.
-    fn refuse<'k>(&self, mut keys: impl Iterator<Item = &'k [u8]>) -> Result<(), Error> {
+    fn refuse(&self, is_about: impl Fn(&[u8]) -> bool) -> Result<(), Error> {
         if !self.any.load(Ordering::SeqCst) {
             return Ok(());
         }
         let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
-        if held.vault || keys.any(|key| held.tenants.iter().any(|tenant| is_of(tenant, key))) {
+        if held.vault || held.tenants.iter().any(|tenant| is_about(tenant)) {
             return Err(Error::Locked);
         }
         Ok(())
@@ -142,20 +142,30 @@ fn is_of(tenant: &[u8], key: &[u8]) -> bool {
     }
 }
 
+/// Whether all of a range lies among the rows or among the jobs of the tenant. One that reaches beyond is of the whole
+/// vault, wherever it goes on.
+fn is_within(tenant: &[u8], range: &KeyRange) -> bool {
+    let ids = tenant.strip_prefix(&[TENANT]).unwrap_or_default();
+    let own = [KeyRange::prefix(tenant), KeyRange::prefix(&[&[WHOLE_STORE, JOB], ids].concat())];
+    own.iter().any(|own| own.start <= range.start && range.end.is_some() && range.end <= own.end)
+}
+
 impl Engine {
     /// Refuses a read that a lock stands against.
     pub(crate) fn may_read(&self, request: &ReadBatch) -> Result<(), Error> {
-        let gets = request.gets.iter().map(Key::as_bytes);
-        self.locks.refuse(gets.chain(request.scans.iter().map(|scan| scan.range.start.as_slice())))
+        self.locks.refuse(|tenant| {
+            request.gets.iter().any(|key| is_of(tenant, key.as_bytes()))
+                || request.scans.iter().any(|scan| is_within(tenant, &scan.range))
+        })
     }
 
     /// Refuses a write that a lock stands against.
     pub(crate) fn may_write(&self, batch: &WriteBatch) -> Result<(), Error> {
-        self.locks.refuse(batch.ops.iter().map(|op: &Op| op.key().as_bytes()))
+        self.locks.refuse(|tenant| batch.ops.iter().any(|op| is_of(tenant, op.key().as_bytes())))
     }
 
     /// Refuses a tenant that is locked.
     pub(crate) fn may_open(&self, keys: &TenantKeys) -> Result<(), Error> {
-        self.locks.refuse(std::iter::once(keys.prefix()))
+        self.locks.refuse(|tenant| tenant == keys.prefix())
     }
 }

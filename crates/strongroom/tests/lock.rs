@@ -171,6 +171,28 @@ fn the_jobs_of_a_locked_org_wait_and_those_of_others_do_not() {
 }
 
 #[test]
+fn pages_of_the_whole_vault_that_begin_in_the_middle_of_a_locked_org_are_read() {
+    let store = load(&furnished());
+    for name in ["delete_account", "delete_definition"] {
+        let verb = verbs().into_iter().find(|verb| verb.name == name).unwrap();
+        stop_after_first_commit(&store, async |org| drop(verb.run(org).await));
+    }
+    let vault = open(Arc::clone(&store));
+    let org = org(&vault);
+    for number in 0..150 {
+        block_on(org.define(text(&format!("MORE_{number}")))).unwrap();
+    }
+    org.lock();
+    let report = block_on(vault.verify()).unwrap();
+    assert!(report.is_clean() && report.unverifiable > 300, "{report}");
+    assert_eq!(report.rows, rows(&store).len() as u64);
+    let first = block_on(vault.jobs(PageRequest::first(1))).unwrap();
+    let second = block_on(vault.jobs(PageRequest::first(1).after(first.next.unwrap()))).unwrap();
+    assert_eq!((first.items.len(), second.items.len()), (1, 1));
+    assert!(is_locked(&block_on(org.definition("MORE_0"))));
+}
+
+#[test]
 fn a_lock_is_of_this_process_alone() {
     let store = load(&furnished());
     let one = open(Arc::clone(&store));
