@@ -5,6 +5,8 @@
 //! account or integration can be made anew once it is swept, so a batch also expects that its row still names this
 //! job: one that was overtaken by a later delete has nothing left to do.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::engine::ATTEMPTS_MAX;
 use crate::envelope::{Context, Kind};
 use crate::error::{Damage, Error};
@@ -78,7 +80,9 @@ impl Tenant {
         let key = self.keys.job(job);
         let Some(row) = self.engine.get(key.clone()).await? else { return Ok(()) };
         let sweep = self.open_job(job, &row)?;
-        Sweeper { tenant: self, id: *job, job: key, job_row: row.revision }.run(&sweep).await
+        Sweeper { tenant: self, id: *job, job: key, job_row: AtomicU64::new(row.revision.0) }
+            .run(&sweep)
+            .await
     }
 
     /// Runs the job that the row at `marked` says is not finished, unless another runner did so meanwhile.
@@ -125,7 +129,8 @@ pub(crate) struct Sweeper<'t> {
     pub(crate) tenant: &'t Tenant,
     id: JobId,
     pub(crate) job: Key,
-    job_row: RowRevision,
+    /// The revision of the job's row. A new root seals the row anew, and the job is the same.
+    job_row: AtomicU64,
 }
 
 /// Whose rows a sweep deletes: an account, or one of its integrations. Its row names the job while it lasts.
@@ -306,12 +311,16 @@ impl Sweeper<'_> {
     /// A batch that expects the job to be unfinished.
     pub(crate) fn draft<'d>(&'d self, ground: &'d Ground<'d>) -> Draft<'d> {
         let mut draft = Draft::new(self.tenant, ground);
-        draft.expect_as_read(self.job.clone(), Some(self.job_row));
+        let job_row = RowRevision(self.job_row.load(Ordering::Relaxed));
+        draft.expect_as_read(self.job.clone(), Some(job_row));
         draft
     }
 
+    /// Whether the job is over, asked after a lost race. If not, the next batch expects its row as it stands now.
     pub(crate) async fn is_gone(&self) -> Result<bool, Error> {
-        Ok(self.tenant.engine.get(self.job.clone()).await?.is_none())
+        let Some(row) = self.tenant.engine.get(self.job.clone()).await? else { return Ok(true) };
+        self.job_row.store(row.revision.0, Ordering::Relaxed);
+        Ok(false)
     }
 }
 

@@ -271,3 +271,33 @@ fn a_new_root_and_the_shred_of_an_org_leave_nothing_behind() {
     });
     assert!(played.get() > 10, "{}", played.get());
 }
+
+/// A new root beside a sweep, whose job it seals anew meanwhile.
+#[test]
+fn a_new_root_and_the_deletion_of_an_account_leave_nothing_behind() {
+    let before = base();
+    let played = Rc::new(Cell::new(0));
+    explore(2, || {
+        let stage = Stage::new(&before, Engines::One);
+        let (vault, remover) = (stage.vault(), org(&stage.vault()));
+        let rotate = async move {
+            let new = vault.rotate_root(RootRotation::new().keep(unlock())).await.unwrap();
+            run_job(new.job).await;
+        };
+        let remove =
+            async move { remover.delete_account(&account("a")).await.unwrap_or_else(|e| panic!("{e:?}")) };
+        let (store, played) = (Arc::clone(&stage.store), Rc::clone(&played));
+        Play {
+            tasks: vec![Box::pin(rotate), Box::pin(remove)],
+            after_crash: None,
+            check: Box::new(move |order| {
+                played.set(played.get() + 1);
+                let vault = open(Arc::clone(&store));
+                let known = block_on(org(&vault).linked_account(&account("a"))).unwrap();
+                assert!(known.is_none(), "{order:?}");
+                audit(&store);
+            }),
+        }
+    });
+    assert!(played.get() > 10, "{}", played.get());
+}
