@@ -113,6 +113,9 @@ fn a_connection_cut_at_any_moment_of_a_commit_leaves_all_of_it_or_nothing_and_sa
         proxy.cut_after(cut);
         let answer = block_on(store.commit(Arc::new(batch)));
         let was_cut = proxy.stop();
+        drop(store);
+        // The server may still be at work on what it got before the cut.
+        cluster.await_end_of(&database, proxy::APPLICATION);
         let landed = [&one, &other].map(|at| get(&direct, at).unwrap().is_some());
         assert_eq!(landed[0], landed[1], "cut at {cut}: half a batch");
         match answer.map_err(|error| error.kind()) {

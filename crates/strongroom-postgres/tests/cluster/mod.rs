@@ -83,6 +83,19 @@ impl Cluster {
         });
     }
 
+    /// Waits until the server has ended every connection of this application name: what they sent is applied or never
+    /// will be.
+    pub(crate) fn await_end_of(&self, database: &str, application: &str) {
+        let connections = format!(
+            "SELECT FROM pg_stat_activity WHERE datname = '{database}' AND application_name = '{application}'"
+        );
+        let wait = "PERFORM pg_sleep(0.001); PERFORM pg_stat_clear_snapshot()";
+        self.run(
+            database,
+            &format!("DO $$ BEGIN WHILE EXISTS ({connections}) LOOP {wait}; END LOOP; END $$"),
+        );
+    }
+
     pub(crate) fn options(&self, database: &str) -> PostgresOptions {
         let dir = self.socket_dir().display();
         PostgresOptions::parse(&format!("host={dir} user=strongroom dbname={database}")).unwrap()

@@ -56,7 +56,9 @@ impl Proxy {
 
     pub(crate) fn options(&self, database: &str) -> PostgresOptions {
         let dir = self.dir.path().display();
-        let address = format!("host={dir} user=strongroom dbname={database} sslmode=disable");
+        let address = format!(
+            "host={dir} user=strongroom dbname={database} sslmode=disable application_name={APPLICATION}"
+        );
         PostgresOptions::parse(&address).unwrap()
     }
 
@@ -138,5 +140,8 @@ fn next_message(from: &mut UnixStream, greets: bool) -> std::io::Result<Vec<u8>>
     from.read_exact(message.get_mut(head_len..).unwrap())?;
     Ok(message)
 }
+
+/// What the server calls the connections that came through a proxy.
+pub(crate) const APPLICATION: &str = "proxied";
 
 const SOCKET: &str = ".s.PGSQL.5432";
