@@ -71,7 +71,7 @@ impl Cluster {
 
     /// Runs a statement of the test's own.
     pub(crate) fn run(&self, database: &str, sql: &str) {
-        let address = format!("host={} user=strongroom dbname={database}", self.socket_dir().display());
+        let address = self.address(database);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let (client, connection) =
@@ -96,9 +96,13 @@ impl Cluster {
         );
     }
 
+    /// Where a database is, as libpq writes it.
+    pub(crate) fn address(&self, database: &str) -> String {
+        format!("host={} user=strongroom dbname={database}", self.socket_dir().display())
+    }
+
     pub(crate) fn options(&self, database: &str) -> PostgresOptions {
-        let dir = self.socket_dir().display();
-        PostgresOptions::parse(&format!("host={dir} user=strongroom dbname={database}")).unwrap()
+        PostgresOptions::parse(&self.address(database)).unwrap()
     }
 
     pub(crate) fn open(&self, database: &str) -> PostgresStore {
