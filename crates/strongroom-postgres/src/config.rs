@@ -50,12 +50,15 @@ impl PostgresOptions {
         if !address.contains("sslmode") && !is_on_this_machine(&server) {
             server.ssl_mode(SslMode::Require);
         }
-        server.application_name("strongroom");
+        if server.get_application_name().is_none() {
+            server.application_name("strongroom");
+        }
+        let connect_timeout = server.get_connect_timeout().copied().unwrap_or(Duration::from_secs(5));
         Ok(Self {
             server,
             roots: RootCertStore::empty(),
             connections_max: 16,
-            connect_timeout: Duration::from_secs(5),
+            connect_timeout,
             answer_timeout: Duration::from_secs(30),
         })
     }
@@ -74,7 +77,8 @@ impl PostgresOptions {
         self
     }
 
-    /// Waits this long for a connection, new or of the pool, before a call is `Unavailable`: 5 seconds unless set.
+    /// Waits this long for a connection, new or of the pool, before a call is `Unavailable`: 5 seconds unless set, here
+    /// or as `connect_timeout` of the address.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
@@ -163,6 +167,15 @@ mod tests {
         assert_eq!(mode("postgres://u@localhost/d"), SslMode::Prefer);
         assert_eq!(mode("host=/run/postgresql dbname=d"), SslMode::Prefer);
         assert_eq!(mode("postgres://u@localhost,db.example.com/d"), SslMode::Require);
+    }
+
+    #[test]
+    fn the_name_and_the_timeout_of_the_address_stand() {
+        let options = PostgresOptions::parse("host=/run application_name=app connect_timeout=9").unwrap();
+        assert_eq!(options.server.get_application_name(), Some("app"));
+        assert_eq!(options.connect_timeout, Duration::from_secs(9));
+        let options = PostgresOptions::parse("host=/run").unwrap();
+        assert_eq!(options.server.get_application_name(), Some("strongroom"));
     }
 
     #[test]
