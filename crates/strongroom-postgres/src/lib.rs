@@ -41,6 +41,7 @@ mod address;
 mod config;
 mod failure;
 mod parameter;
+mod pipeline;
 mod read;
 mod schema;
 mod sql;
