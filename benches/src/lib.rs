@@ -14,7 +14,9 @@ pub mod population;
 pub mod raw;
 pub mod report;
 pub mod run;
+pub mod slots;
 pub mod threads;
+pub mod token;
 pub mod vault;
 mod writes;
 
