@@ -90,23 +90,7 @@ async fn page(
         .query(statement, &[&start, &end, &scan.keys_only, &rows_max, &bytes_max])
         .await
         .map_err(of_read)?;
-    Ok(fill_page(&rows, scan, page_bytes_max)?)
-}
-
-fn fill_page(rows: &[Row], scan: &Scan, page_bytes_max: usize) -> Result<Page, StoreError> {
-    let mut page = Page::default();
-    let mut bytes_len = 0;
-    for row in rows {
-        // The row that reaches the size is still in the page, so a page holds a row where there is one.
-        if page.rows.len() >= scan.limit || bytes_len >= page_bytes_max {
-            page.more = true;
-            break;
-        }
-        let (key, row) = decode(row)?;
-        bytes_len += key.as_bytes().len() + row.value.len();
-        page.rows.push((key, row));
-    }
-    Ok(page)
+    Ok(Page::fill(scan, page_bytes_max, &rows, decode)?)
 }
 
 fn decode(row: &Row) -> Result<(Key, Versioned), StoreError> {
