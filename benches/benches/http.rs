@@ -40,4 +40,4 @@ fn show(rate: Rate) -> String {
 
 type Store = (&'static str, fn() -> Vec<Line>);
 
-const STORES: [Store; 2] = [("memory", http::on_memory), ("sled", http::on_sled)];
+const STORES: [Store; 3] = [("memory", http::on_memory), ("redb", http::on_redb), ("sled", http::on_sled)];

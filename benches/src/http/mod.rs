@@ -9,6 +9,7 @@ use std::time::Duration;
 use strongroom::Store;
 use strongroom_http::{ApiKeys, MeasuredStore, Metrics, NewApiKey, Service, ServiceOptions};
 use strongroom_memory::MemoryStore;
+use strongroom_redb::RedbStore;
 use strongroom_sled::SledStore;
 
 use self::load::{Load, Round};
@@ -48,6 +49,11 @@ pub fn on_memory() -> Vec<Line> {
 /// The same on sled.
 pub fn on_sled() -> Vec<Line> {
     lines("sled", SledStore::temporary().expect("there is room for temporary files"))
+}
+
+/// The same on redb.
+pub fn on_redb() -> Vec<Line> {
+    lines("redb", RedbStore::temporary().expect("there is room for temporary files"))
 }
 
 fn lines(store_name: &str, store: impl Store) -> Vec<Line> {

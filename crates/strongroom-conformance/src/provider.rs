@@ -88,6 +88,11 @@ impl FakeProvider {
         state.current = key;
     }
 
+    /// Lets go of a key, as on the day that was named for it.
+    pub fn forget(&self, key: &ProviderKey) {
+        self.state().keys.remove(key);
+    }
+
     /// How many calls there were, whatever became of them.
     #[must_use]
     pub fn calls_len(&self) -> usize {

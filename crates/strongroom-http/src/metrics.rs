@@ -1,12 +1,14 @@
 //! Prometheus metrics: how many and how long, never a value or a name.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::{MatchedPath, Request};
 use axum::http::{Method, StatusCode};
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -29,15 +31,19 @@ struct Inner {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     method: &'static str,
-    route: String,
+    route: Route,
     status: u16,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RouteLabels {
     method: &'static str,
-    route: String,
+    route: Route,
 }
+
+/// The pattern that the path of a request matched, never the path.
+#[derive(Clone, Debug)]
+pub(crate) struct Route(Option<MatchedPath>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StoreLabels {
@@ -100,9 +106,9 @@ impl Metrics {
         InFlight(self.0.requests_in_flight.clone())
     }
 
-    /// Counts a request that was answered. The route is the pattern, never the path.
-    pub(crate) fn answered(&self, method: &Method, route: &str, status: StatusCode, time: Duration) {
-        let (method, route) = (method_name(method), route.to_owned());
+    /// Counts a request that was answered.
+    pub(crate) fn answered(&self, method: &Method, route: Route, status: StatusCode, time: Duration) {
+        let method = method_name(method);
         let labels = RequestLabels { method, route: route.clone(), status: status.as_u16() };
         self.0.requests.get_or_create(&labels).inc();
         let labels = RouteLabels { method, route };
@@ -156,6 +162,37 @@ pub(crate) struct InFlight(Gauge);
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+impl Route {
+    /// That of a request which the router has seen.
+    pub(crate) fn of(request: &Request) -> Self {
+        Self(request.extensions().get::<MatchedPath>().cloned())
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.as_ref().map_or("unmatched", MatchedPath::as_str)
+    }
+}
+
+impl PartialEq for Route {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Route {}
+
+impl Hash for Route {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl EncodeLabelValue for Route {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.as_str().encode(encoder)
     }
 }
 

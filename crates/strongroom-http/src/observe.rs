@@ -5,13 +5,14 @@ use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tracing::Instrument as _;
 
 use crate::error::Failure;
+use crate::metrics::Route;
 use crate::service::Service;
 
 /// Answers a request, or refuses it at once where the service has too many already.
@@ -19,9 +20,8 @@ pub(crate) async fn observe(State(service): State<Service>, request: Request, ne
     let start = Instant::now();
     let method = request.method().clone();
     let id = own_id(request.headers()).map_or_else(|| service.inner.request_ids.next(), str::to_owned);
-    let matched = request.extensions().get::<MatchedPath>().cloned();
-    let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
-    let span = tracing::info_span!("request", %method, %route, %id);
+    let route = Route::of(&request);
+    let span = tracing::info_span!("request", %method, route = %route.as_str(), %id);
 
     let mut response = answer(&service, request, next).instrument(span.clone()).await;
     let headers = response.headers_mut();

@@ -40,7 +40,11 @@ impl State {
         self.check_open()?;
         Ok(ReadSet {
             gets: request.gets.iter().map(|key| self.index.get(key).map(Row::to_versioned)).collect(),
-            scans: request.scans.iter().map(|scan| self.page(scan, page_bytes_max)).collect(),
+            scans: request
+                .scans
+                .iter()
+                .map(|scan| self.page(scan, page_bytes_max))
+                .collect::<Result<_, _>>()?,
         })
     }
 
@@ -80,10 +84,10 @@ impl State {
         self.index.remove(key);
     }
 
-    fn page(&self, scan: &Scan, page_bytes_max: usize) -> Page {
+    fn page(&self, scan: &Scan, page_bytes_max: usize) -> Result<Page, StoreError> {
         // `BTreeMap::range` panics on an inverted range.
         if scan.range.is_empty() {
-            return Page::default();
+            return Ok(Page::default());
         }
         let rows = self.rows.range::<[u8], _>(bounds(&scan.range));
         if scan.reverse {
@@ -106,21 +110,13 @@ fn bounds(range: &KeyRange) -> (Bound<&[u8]>, Bound<&[u8]>) {
     (Bound::Included(&range.start), end)
 }
 
-fn fill_page<'a>(walk: impl Iterator<Item = (&'a Key, &'a Row)>, scan: &Scan, page_bytes_max: usize) -> Page {
-    let mut page = Page { rows: Vec::with_capacity(scan.limit.min(USUAL_ROWS)), more: false };
-    let mut bytes_len = 0;
-    for (key, row) in walk {
-        // The row that reaches the size is still in the page, so a page holds a row where there is one.
-        if page.rows.len() >= scan.limit || bytes_len >= page_bytes_max {
-            page.more = true;
-            break;
-        }
+fn fill_page<'a>(
+    walk: impl Iterator<Item = (&'a Key, &'a Row)>,
+    scan: &Scan,
+    page_bytes_max: usize,
+) -> Result<Page, StoreError> {
+    Page::fill(scan, page_bytes_max, walk, |(key, row)| {
         let value = if scan.keys_only { Vec::new() } else { row.value.to_vec() };
-        bytes_len += key.as_bytes().len() + value.len();
-        page.rows.push((key.clone(), Versioned { value, revision: row.revision }));
-    }
-    page
+        Ok((key.clone(), Versioned { value, revision: row.revision }))
+    })
 }
-
-/// Room for the values of one scope, so that their page seldom has to grow.
-const USUAL_ROWS: usize = 64;

@@ -2,19 +2,16 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::RootCertStore;
 use strongroom::store::StoreError;
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::failure::{unavailable, unsupported};
+use crate::address::Address;
+use crate::failure::unavailable;
+use crate::tls;
 
 /// The address of a database, the pool's size and the time limits. `Debug` shows no part of the address, since it may
 /// hold a password.
@@ -30,10 +27,17 @@ pub struct PostgresOptions {
 impl PostgresOptions {
     /// Reads `postgres://user@host:port/database?sslmode=…` or `host=… dbname=…`, as libpq writes them.
     ///
-    /// `sslmode` is `disable`, `prefer` or `require`; unset it is `require` for every server that is not on this
-    /// machine. A certificate is always verified, with its host name, against what the platform trusts and
-    /// [`root_certificates`](Self::root_certificates). A password that is not in the text is taken from
-    /// [`password`](Self::password).
+    /// A password that is not in the text is taken from [`password`](Self::password). `sslmode` is one of
+    ///
+    /// - `disable`: never TLS.
+    /// - `prefer`: TLS where the server offers it. Whoever can change what is sent can take it away unseen. The default
+    ///   for a server on this machine: a Unix socket, `localhost`, `127.0.0.1` or `::1`.
+    /// - `require`, or `verify-full`: TLS or no connection. The default for every other server.
+    ///
+    /// Where there is TLS, the server's certificate is verified, with its host name and its dates: libpq's `require`
+    /// without verification, `verify-ca` and `allow` do not exist here. `sslrootcert=FILE` names the PEM file of the
+    /// authorities to trust, as [`root_certificates`](Self::root_certificates) does; unset, or `system`, it is what the
+    /// platform trusts.
     ///
     /// ```
     /// use strongroom_postgres::PostgresOptions;
@@ -43,19 +47,23 @@ impl PostgresOptions {
     /// ```
     ///
     /// # Errors
-    /// `Unsupported` for a text that is no address.
+    /// `Unsupported` for a text that is no address, another `sslmode`, and a file that holds no certificates.
     pub fn parse(address: &str) -> Result<Self, StoreError> {
-        let mut server: Config =
-            address.parse().map_err(|_| unsupported("the address of the database cannot be read"))?;
-        if !address.contains("sslmode") && !is_on_this_machine(&server) {
-            server.ssl_mode(SslMode::Require);
+        let Address { mut server, ssl_mode, root_certificates } = Address::parse(address)?;
+        server.ssl_mode(tls::mode(ssl_mode.as_deref(), &server)?);
+        let mut roots = RootCertStore::empty();
+        if let Some(pem) = root_certificates.filter(|pem| pem != "system") {
+            tls::add_roots(&mut roots, Path::new(&pem))?;
         }
-        server.application_name("strongroom");
+        if server.get_application_name().is_none() {
+            server.application_name("strongroom");
+        }
+        let connect_timeout = server.get_connect_timeout().copied().unwrap_or(Duration::from_secs(5));
         Ok(Self {
             server,
-            roots: RootCertStore::empty(),
+            roots,
             connections_max: 16,
-            connect_timeout: Duration::from_secs(5),
+            connect_timeout,
             answer_timeout: Duration::from_secs(30),
         })
     }
@@ -74,7 +82,8 @@ impl PostgresOptions {
         self
     }
 
-    /// Waits this long for a connection, new or of the pool, before a call is `Unavailable`: 5 seconds unless set.
+    /// Waits this long for a connection, new or of the pool, before a call is `Unavailable`: 5 seconds unless set, here
+    /// or as `connect_timeout` of the address.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
@@ -89,19 +98,13 @@ impl PostgresOptions {
         self
     }
 
-    /// Trusts the certificates in a PEM file too, such as that of a private authority.
+    /// Trusts the certificates in a PEM file, such as that of a private authority, and no longer what the platform
+    /// trusts.
     ///
     /// # Errors
     /// `Unsupported` when the file cannot be read or holds no certificate.
     pub fn root_certificates(mut self, pem: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let unreadable = |_| unsupported("the file of root certificates cannot be read");
-        for certificate in CertificateDer::pem_file_iter(pem).map_err(unreadable)? {
-            let added = self.roots.add(certificate.map_err(unreadable)?);
-            added.map_err(|_| unsupported("a root certificate is none"))?;
-        }
-        if self.roots.is_empty() {
-            return Err(unsupported("the file of root certificates holds none"));
-        }
+        tls::add_roots(&mut self.roots, pem.as_ref())?;
         Ok(self)
     }
 
@@ -110,7 +113,7 @@ impl PostgresOptions {
         server.connect_timeout(self.connect_timeout);
         let manager = Manager::from_config(
             server,
-            MakeRustlsConnect::new(self.tls()?),
+            tls::connector(self.roots.clone())?,
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
         Pool::builder(manager)
@@ -121,24 +124,6 @@ impl PostgresOptions {
             .build()
             .map_err(|error| unavailable("no pool of connections could be made").with_source(error))
     }
-
-    fn tls(&self) -> Result<ClientConfig, StoreError> {
-        let mut roots = self.roots.clone();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let versions = versions.map_err(|error| unsupported("TLS cannot be set up").with_source(error))?;
-        Ok(versions.with_root_certificates(roots).with_no_client_auth())
-    }
-}
-
-fn is_on_this_machine(server: &Config) -> bool {
-    let is_local = |host: &Host| match host {
-        Host::Tcp(name) => matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
-        Host::Unix(_) => true,
-    };
-    server.get_hosts().iter().all(is_local)
-        && server.get_hostaddrs().iter().all(std::net::IpAddr::is_loopback)
 }
 
 impl fmt::Debug for PostgresOptions {
@@ -156,13 +141,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_elsewhere_needs_tls_unless_the_address_says_otherwise() {
-        let mode = |address: &str| PostgresOptions::parse(address).unwrap().server.get_ssl_mode();
-        assert_eq!(mode("postgres://u@db.example.com/d"), SslMode::Require);
-        assert_eq!(mode("postgres://u@db.example.com/d?sslmode=prefer"), SslMode::Prefer);
-        assert_eq!(mode("postgres://u@localhost/d"), SslMode::Prefer);
-        assert_eq!(mode("host=/run/postgresql dbname=d"), SslMode::Prefer);
-        assert_eq!(mode("postgres://u@localhost,db.example.com/d"), SslMode::Require);
+    fn the_name_and_the_timeout_of_the_address_stand() {
+        let options = PostgresOptions::parse("host=/run application_name=app connect_timeout=9").unwrap();
+        assert_eq!(options.server.get_application_name(), Some("app"));
+        assert_eq!(options.connect_timeout, Duration::from_secs(9));
+        let options = PostgresOptions::parse("host=/run").unwrap();
+        assert_eq!(options.server.get_application_name(), Some("strongroom"));
     }
 
     #[test]

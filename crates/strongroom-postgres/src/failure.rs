@@ -59,9 +59,23 @@ pub(crate) fn of_connect(error: Error) -> StoreError {
         Some(code) if code.starts_with("28") => unavailable("the server refused the user or its password"),
         Some("3D000") => unavailable("the server has no such database"),
         Some(code) if code.starts_with("53") => unavailable("the server takes no more connections"),
-        _ => unavailable("no connection to the server could be made"),
+        _ => unavailable(of_handshake(&error).unwrap_or("no connection to the server could be made")),
     }
     .with_cause(error)
+}
+
+/// What TLS failed for.
+fn of_handshake(error: &Error) -> Option<&'static str> {
+    let source = std::error::Error::source(error)?;
+    let Some(io) = source.downcast_ref::<io::Error>() else {
+        return (source.to_string() == NO_TLS).then_some("the server offers no TLS, and sslmode asks for it");
+    };
+    match io.get_ref()?.downcast_ref::<rustls::Error>()? {
+        rustls::Error::InvalidCertificate(_) => {
+            Some("the server's certificate is not valid for its name, or not of an authority that is trusted")
+        }
+        _ => Some("no connection by TLS could be made"),
+    }
 }
 
 /// A pool that gave no connection. Nothing was sent.
@@ -159,5 +173,7 @@ impl WithCause for StoreError {
     }
 }
 
+/// The driver's words for a server that refuses TLS.
+const NO_TLS: &str = "server does not support TLS";
 /// The statement may or may not have been carried out.
 const UNKNOWN_COMPLETION: &str = "40003";

@@ -16,6 +16,8 @@
 //!   may show keys and sealed values where it logs parameters (`log_parameter_max_length`).
 //! - Deleting a row shreds nothing: PostgreSQL keeps old versions until `VACUUM`, and in its write-ahead log and backups
 //!   for longer. To destroy a value, destroy the key it is sealed under.
+//! - TLS is asked of every server that is not on this machine, and a certificate is always verified with its name:
+//!   [`PostgresOptions::parse`] says what each `sslmode` means.
 //! - A pooler between must be in session mode, since statements are prepared once a connection.
 //! - Connections are 16 a store unless [`PostgresOptions::connections_max`] says otherwise; the sum over all processes
 //!   must stay below the server's `max_connections`.
@@ -35,13 +37,16 @@
 //!
 //! There are no sequences, triggers, savepoints, foreign keys or advisory locks. None but PostgreSQL is tested here.
 
+mod address;
 mod config;
 mod failure;
 mod parameter;
+mod pipeline;
 mod read;
 mod schema;
 mod sql;
 mod store;
+mod tls;
 mod write;
 
 pub use config::PostgresOptions;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use deadpool_postgres::Client;
-use futures_util::future::{join_all, join3};
+use futures_util::future::{join, join3};
 use strongroom::store::{
     KEY_BYTES_MAX, Key, Page, ReadBatch, ReadSet, Revision, Scan, StoreError, Versioned,
 };
@@ -11,6 +11,7 @@ use tokio_postgres::{Row, Statement};
 
 use crate::failure::{Failure, corrupt, of_read};
 use crate::parameter::Bytes;
+use crate::pipeline::in_order;
 use crate::sql;
 
 /// Answers a read. One statement is a snapshot by itself; several are sent together in one transaction.
@@ -22,15 +23,15 @@ pub(crate) async fn read(
     let statements = Statements::prepare(client, request).await?;
     let gets = gets(client, statements.get.as_ref(), &request.gets);
     let scans = request.scans.iter().zip(&statements.scans);
-    let scans = join_all(scans.map(|(scan, statement)| page(client, statement, scan, page_bytes_max)));
+    let scans = in_order(scans.map(|(scan, statement)| page(client, statement, scan, page_bytes_max)));
     if request.scans.len() + usize::from(statements.get.is_some()) < 2 {
-        let (gets, scans) = futures_util::future::join(gets, scans).await;
+        let (gets, scans) = join(gets, scans).await;
         return Ok(ReadSet { gets: gets?, scans: scans.into_iter().collect::<Result<_, _>>()? });
     }
     let begin = client.batch_execute(sql::BEGIN_READ);
     // Polled in this order, so they are sent in this order, before the first answer is there.
     let (begun, (gets, scans), ended) =
-        join3(begin, futures_util::future::join(gets, scans), client.batch_execute(sql::COMMIT)).await;
+        join3(begin, join(gets, scans), client.batch_execute(sql::COMMIT)).await;
     begun.map_err(of_read)?;
     let set = ReadSet { gets: gets?, scans: scans.into_iter().collect::<Result<_, _>>()? };
     ended.map_err(of_read)?;
@@ -89,23 +90,7 @@ async fn page(
         .query(statement, &[&start, &end, &scan.keys_only, &rows_max, &bytes_max])
         .await
         .map_err(of_read)?;
-    Ok(fill_page(&rows, scan, page_bytes_max)?)
-}
-
-fn fill_page(rows: &[Row], scan: &Scan, page_bytes_max: usize) -> Result<Page, StoreError> {
-    let mut page = Page::default();
-    let mut bytes_len = 0;
-    for row in rows {
-        // The row that reaches the size is still in the page, so a page holds a row where there is one.
-        if page.rows.len() >= scan.limit || bytes_len >= page_bytes_max {
-            page.more = true;
-            break;
-        }
-        let (key, row) = decode(row)?;
-        bytes_len += key.as_bytes().len() + row.value.len();
-        page.rows.push((key, row));
-    }
-    Ok(page)
+    Ok(Page::fill(scan, page_bytes_max, &rows, decode)?)
 }
 
 fn decode(row: &Row) -> Result<(Key, Versioned), StoreError> {

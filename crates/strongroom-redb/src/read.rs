@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use redb::{Database, Range, ReadOnlyTable, ReadableDatabase, StorageError};
+use redb::{AccessGuard, Database, Range, ReadOnlyTable, ReadableDatabase, StorageError};
 use strongroom::store::{Key, KeyRange, Page, ReadBatch, ReadSet, Scan, StoreError, Versioned};
 use strongroom_committer::corrupt;
 
@@ -53,29 +53,20 @@ fn bounds(range: &KeyRange) -> (Bound<&[u8]>, Bound<&[u8]>) {
     (start, range.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded))
 }
 
-type Entry<'a> = (redb::AccessGuard<'a, Bytes>, redb::AccessGuard<'a, Bytes>);
+type Entry<'a> = (AccessGuard<'a, Bytes>, AccessGuard<'a, Bytes>);
 
 fn fill_page<'a>(
     walk: impl Iterator<Item = Result<Entry<'a>, StorageError>>,
     scan: &Scan,
     page_bytes_max: usize,
 ) -> Result<Page, StoreError> {
-    let mut page = Page::default();
-    let mut bytes_len = 0;
-    for entry in walk {
-        // The row that reaches the size is still in the page, so a page holds a row where there is one.
-        if page.rows.len() >= scan.limit || bytes_len >= page_bytes_max {
-            page.more = true;
-            break;
-        }
+    Page::fill(scan, page_bytes_max, walk, |entry| {
         let (key, stored) = entry.map_err(of_redb)?;
         if key.value().is_empty() {
             return Err(corrupt("a row has no key"));
         }
         let (revision, value) = row::split(stored.value())?;
         let value = if scan.keys_only { Vec::new() } else { value.to_vec() };
-        bytes_len += key.value().len() + value.len();
-        page.rows.push((Key::from(key.value()), Versioned { value, revision }));
-    }
-    Ok(page)
+        Ok((Key::from(key.value()), Versioned { value, revision }))
+    })
 }

@@ -25,6 +25,6 @@ fn a_power_cut_keeps_every_acknowledged_large_batch_whole() {
 }
 
 #[test]
-fn a_vault_whose_power_is_cut_is_whole() {
+fn a_vault_is_whole_after_a_power_cut() {
     RIG.check_vault(Outage::PowerCut, 6, 20);
 }

@@ -35,20 +35,10 @@ fn fill_page(
     scan: &Scan,
     page_bytes_max: usize,
 ) -> Result<Page, StoreError> {
-    let mut page = Page::default();
-    let mut bytes_len = 0;
-    for entry in walk {
+    Page::fill(scan, page_bytes_max, walk, |entry| {
         let (tree_key, tree_value) = entry.map_err(of_sled)?;
-        // The row that reaches the size is still in the page, so a page holds a row where there is one.
-        if page.rows.len() >= scan.limit || bytes_len >= page_bytes_max {
-            page.more = true;
-            break;
-        }
-        let key = row::key(&tree_key)?;
         let (revision, value) = row::split(&tree_value)?;
         let value = if scan.keys_only { Vec::new() } else { value.to_vec() };
-        bytes_len += key.as_bytes().len() + value.len();
-        page.rows.push((key, Versioned { value, revision }));
-    }
-    Ok(page)
+        Ok((row::key(&tree_key)?, Versioned { value, revision }))
+    })
 }

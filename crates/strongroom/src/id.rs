@@ -63,6 +63,13 @@ macro_rules! document_id {
             }
         }
 
+        /// The id of these bytes.
+        impl From<[u8; 12]> for $name {
+            fn from(bytes: [u8; 12]) -> Self {
+                Self(bytes)
+            }
+        }
+
         impl FromStr for $name {
             type Err = IdError;
 

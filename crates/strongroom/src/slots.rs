@@ -14,7 +14,7 @@ use crate::model::{Revision, SlotId, SlotInfo, SlotKind};
 use crate::root::Root;
 use crate::store::{Expect, WriteBatch};
 use crate::unlock::Unlock;
-use crate::vault::{Head, SLOTS_OF_A_KIND_MAX, SlotRow, StoreRow, Vault, read_head};
+use crate::vault::{Head, SLOTS_MAX, SLOTS_OF_A_KIND_MAX, SlotRow, StoreRow, Vault, read_head};
 
 /// The key slots of a vault: each is a way of its own to the same root key.
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ impl Slots {
     /// Adds a slot that `unlock` opens. The others stay as they are.
     ///
     /// # Errors
-    /// [`Error::TooManySlots`] when there are eight of this kind, [`Error::KeyDerivation`] for parameters out of
+    /// [`Error::TooManySlots`] when there are eight of this kind, or 24 with those that cannot be read, [`Error::KeyDerivation`] for parameters out of
     /// bounds, [`Error::Provider`] for what the provider answers, [`Error::Contended`], those of
     /// [`list`](Self::list).
     pub async fn add(&self, unlock: Unlock) -> Result<SlotInfo, Error> {
@@ -157,10 +157,12 @@ impl<'e> Table<'e> {
         found.ok_or(Error::SlotNotFound(*id))
     }
 
-    /// Whether there may be one more slot of this kind, or already is at this place.
+    /// Whether there may be one more slot of this kind, or already is at this place. One that cannot be read takes
+    /// room of all kinds: with one more row the vault would not open.
     fn check_room(&self, tag: u8, place: SlotId) -> Result<(), Error> {
-        let others = self.head.slots.iter().filter(|row| row.is_of(tag) && row.id != Some(place));
-        if others.count() < SLOTS_OF_A_KIND_MAX {
+        let others = || self.head.slots.iter().filter(|row| row.id != Some(place));
+        let of_a_kind = others().filter(|row| row.is_of(tag)).count();
+        if of_a_kind < SLOTS_OF_A_KIND_MAX && others().count() < SLOTS_MAX {
             return Ok(());
         }
         Err(Error::TooManySlots(SLOTS_OF_A_KIND_MAX))

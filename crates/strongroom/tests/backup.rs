@@ -7,14 +7,16 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use futures_executor::block_on;
-use strongroom::{Backup, BackupSummary, Environment, Error, Phase, Scope, Vault};
+use strongroom::store::{Store as _, WriteBatch};
+use strongroom::{Backup, BackupSummary, Environment, Error, Phase, RawKey, Scope, Unlock, Vault};
 use strongroom_conformance::{Faulty, Stop, crash_at_every_commit};
 use strongroom_memory::MemoryStore;
 
 mod rig;
 
 use rig::{
-    Hooked, Point, Rows, audit, empty, furnished, load, open, org, rows, sound, text, unlock, verbs, view,
+    Hooked, Kind, Point, RowKey, Rows, audit, empty, furnished, is_damage, load, open, org, rows, sound,
+    text, unlock, verbs, view,
 };
 
 fn backup(vault: &Vault) -> (Vec<u8>, BackupSummary) {
@@ -73,6 +75,40 @@ fn notes_of_backups_of_an_org_come_along_once_whatever_its_environments() {
         assert_eq!(notes(&rows(&store)), notes(&base));
         sound(&store);
     }
+}
+
+#[test]
+fn slots_that_open_nothing_keep_no_backup_from_opening() {
+    let base = furnished();
+    let store = load(&base);
+    let removed = open(Arc::clone(&store)).slots();
+    let spare = block_on(removed.add(Unlock::raw_key(RawKey::from_bytes([9; 32])))).unwrap();
+    let old = rows(&store);
+    block_on(removed.remove(&spare.id)).unwrap();
+    let mut now = rows(&store);
+    // One that is damaged, and one that was removed.
+    now.insert([&[0, 2][..], &[0; 16]].concat(), vec![7; 40]);
+    now.extend(old.into_iter().filter(|(key, _)| RowKey::parse(key).kind == Kind::Slot));
+    let (file, _) = backup(&open(load(&now)));
+    let restored = Arc::new(MemoryStore::new());
+    let vault = block_on(restore(&file, Arc::clone(&restored))).unwrap();
+    assert_eq!(view(&org(&vault)), view(&org(&open(load(&base)))));
+    assert_eq!(block_on(vault.slots().list()).unwrap().len(), 1);
+    sound(&restored);
+}
+
+#[test]
+fn no_file_is_written_that_nothing_opens() {
+    let store = load(&furnished());
+    let vault = open(Arc::clone(&store));
+    let mut hide = WriteBatch::default();
+    for key in rows(&store).into_keys().filter(|key| RowKey::parse(key).kind == Kind::Slot) {
+        hide.delete(key.into());
+    }
+    block_on(store.commit(Arc::new(hide))).unwrap();
+    let mut file = Vec::new();
+    assert!(is_damage(&block_on(vault.backup(&mut file, |_| ())).unwrap_err()));
+    assert!(file.is_empty());
 }
 
 #[test]

@@ -5,13 +5,14 @@
 use std::sync::Arc;
 
 use futures_executor::block_on;
+use strongroom::store::{Store as _, WriteBatch};
 use strongroom::{Environment, Error, Org, PageRequest, RawKey, Scope, ScopePath, Unlock, Vault};
 
 mod rig;
 
 use rig::{
-    Hooked, OTHER_ORG, Point, audit, empty, furnished, load, of_account, open, org, rows, sound,
-    stop_after_first_commit, text, unlock, verbs, view,
+    Hooked, Kind, OTHER_ORG, Point, RowKey, audit, empty, furnished, is_damage, load, of_account, open, org,
+    rows, sound, stop_after_first_commit, text, unlock, verbs, view,
 };
 
 fn wrong_key() -> Unlock {
@@ -115,6 +116,26 @@ fn a_key_that_does_not_open_the_vault_does_not_unlock() {
     assert!(is_locked(&block_on(org.definition("V"))));
     block_on(org.unlock(unlock())).unwrap();
     assert!(block_on(org.definition("V")).unwrap().is_some());
+}
+
+#[test]
+fn a_key_that_was_removed_does_not_unlock_though_the_store_brings_its_slot_back_and_hides_what_says_so() {
+    let (store, vault) = empty();
+    let spare = block_on(vault.slots().add(wrong_key())).unwrap();
+    let before = rows(&store);
+    block_on(vault.slots().remove(&spare.id)).unwrap();
+    let mut planted = WriteBatch::default();
+    let slots = before.into_iter().filter(|(key, _)| RowKey::parse(key).kind == Kind::Slot);
+    slots.for_each(|(key, row)| planted.put(key.into(), row));
+    planted.delete(vec![0, 3].into());
+    block_on(store.commit(Arc::new(planted))).unwrap();
+    let org = org(&vault);
+    org.lock();
+    assert!(is_damage(&block_on(org.unlock(wrong_key())).unwrap_err()));
+    assert!(is_locked(&block_on(org.definition("V"))));
+    vault.lock();
+    assert!(is_damage(&block_on(vault.unlock(wrong_key())).unwrap_err()));
+    assert!(is_locked(&block_on(vault.run_jobs())));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::provider::{KeyProvider, ProviderErrorKind, ProviderKey};
+use strongroom::store::{Store as _, WriteBatch};
 use strongroom::{
     Assume, Error, NotDestroyed, RootRotation, ShredEffect, ShredReceipt, Timestamp, Unlock, Vault,
 };
@@ -16,7 +17,7 @@ mod common;
 mod rig;
 
 use common::TestClock;
-use rig::{account, load, of_account, org, rows, text, unlock};
+use rig::{Kind, RowKey, account, load, of_account, org, rows, text, unlock};
 
 fn provided(hsm: &FakeProvider) -> Unlock {
     Unlock::provider(Arc::new(hsm.clone()))
@@ -120,6 +121,24 @@ fn a_new_version_of_the_old_provider_key_is_not_another_key() {
 }
 
 #[test]
+fn a_provider_key_that_a_slot_uses_is_kept_whatever_the_store_shows_of_the_slot() {
+    let hsm = FakeProvider::new("hsm");
+    let (store, vault) = vault_of(provided(&hsm));
+    let receipt = block_on(org(&vault).shred_account(&account("a"))).unwrap();
+    hsm.use_key(ProviderKey::new("key-1", 2));
+    rotate(&vault, provided(&hsm));
+    let mut hide = WriteBatch::default();
+    for key in rows(&store).keys().filter(|key| RowKey::parse(key).kind == Kind::Slot) {
+        hide.delete(key.clone().into());
+    }
+    block_on(store.commit(Arc::new(hide))).unwrap();
+    let calls_len = hsm.calls_len();
+    let in_use = NotDestroyed::KeyInUse(ProviderKey::new("key-1", 1));
+    assert_eq!(settle(&vault, &receipt, &hsm, &SURE), logical([in_use]));
+    assert_eq!(hsm.calls_len(), calls_len);
+}
+
+#[test]
 fn what_the_host_does_not_vouch_for_is_named() {
     let hsm = FakeProvider::new("hsm");
     let (_store, vault) = vault_of(provided(&hsm));
@@ -180,5 +199,32 @@ fn a_deletion_that_is_pending_is_scheduled_until_its_day() {
     let later = block_on(vault.settle_shred(receipt.clone(), &[], &SURE)).unwrap();
     assert_eq!(later.effect, ShredEffect::Scheduled { until });
     clock.set(5_000);
-    assert!(matches!(settle(&vault, &receipt, &hsm, &SURE), ShredEffect::KeyDestroyed { .. }));
+    let unasked = block_on(vault.settle_shred(receipt.clone(), &[], &SURE)).unwrap();
+    assert_eq!(unasked.effect, logical([NotDestroyed::NoProvider("hsm".to_owned())]));
+    hsm.forget(&ProviderKey::new("key-1", 1));
+    let effect = settle(&vault, &receipt, &hsm, &SURE);
+    assert!(matches!(effect, ShredEffect::KeyDestroyed { .. }), "{effect:?}");
+    let known = block_on(vault.settle_shred(receipt, &[], &SURE)).unwrap();
+    assert_eq!(known.effect, effect);
+}
+
+#[test]
+fn a_deletion_that_was_cancelled_is_not_taken_for_done_when_its_day_comes() {
+    let (hsm, clock) = (FakeProvider::new("hsm"), TestClock::default());
+    let (store, vault) = vault_of(provided(&hsm));
+    let receipt = block_on(org(&vault).shred_account(&account("a"))).unwrap();
+    hsm.use_key(ProviderKey::new("key-2", 1));
+    rotate(&vault, provided(&hsm));
+    let options = strongroom::VaultOptions::default().clock(clock.clone());
+    let vault = block_on(options.open(store, provided(&hsm))).unwrap();
+    hsm.on_destroy(OnDestroy::Schedule(Timestamp::from_ms(5_000)));
+    settle(&vault, &receipt, &hsm, &SURE);
+    clock.set(6_000);
+    let until = Timestamp::from_ms(9_000);
+    hsm.on_destroy(OnDestroy::Schedule(until));
+    assert_eq!(settle(&vault, &receipt, &hsm, &SURE), ShredEffect::Scheduled { until }, "it is asked again");
+    clock.set(9_000);
+    hsm.on_destroy(OnDestroy::Refuse);
+    let refused = NotDestroyed::NotConfirmed(ProviderKey::new("key-1", 1));
+    assert_eq!(settle(&vault, &receipt, &hsm, &SURE), logical([refused]));
 }

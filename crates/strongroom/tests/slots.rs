@@ -12,6 +12,7 @@ use strongroom::{
     Argon2Error, Argon2Params, Damage, Error, RawKey, SlotId, SlotInfo, SlotKind, Timestamp, Unlock, Vault,
     VaultOptions,
 };
+use strongroom_conformance::FakeProvider;
 use strongroom_memory::MemoryStore;
 
 type Shared = Arc<MemoryStore>;
@@ -120,6 +121,32 @@ fn a_slot_that_is_put_back_after_it_was_removed_or_changed_does_not_open() {
         vault.slots().change(&first.id, raw(8)).await?;
         plant(&store, &key, Some(row)).await?;
         assert_inconsistent(&Vault::open(store, unlock()).await);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_slot_is_not_added_where_the_vault_would_not_open_any_more() {
+    with_vault(async |store, vault| {
+        let hsm = FakeProvider::new("hsm");
+        for key in 0..8 {
+            vault.slots().add(Unlock::passphrase(format!("{key}"))).await?;
+            vault.slots().add(Unlock::provider(Arc::new(hsm.clone()))).await?;
+        }
+        for key in 1..8 {
+            vault.slots().add(raw(key + 10)).await?;
+        }
+        // It is of no kind any more, and still takes one of the places that are read.
+        let (key, _) = slot_row(&store, &vault.slots().list().await?[0]).await?;
+        plant(&store, &key, Some(vec![7; 40])).await?;
+        let raw_keys =
+            vault.slots().list().await?.iter().filter(|slot| slot.kind == SlotKind::RawKey).count();
+        let refused = match raw_keys {
+            7 => vault.slots().add(raw(30)).await,
+            _ => vault.slots().add(Unlock::provider(Arc::new(hsm))).await,
+        };
+        assert!(matches!(refused, Err(Error::TooManySlots(_))), "{refused:?}");
+        assert_eq!(vault.slots().list().await?.len(), 24);
         Ok(())
     });
 }

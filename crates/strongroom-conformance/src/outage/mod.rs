@@ -53,6 +53,7 @@ pub enum Outage {
 /// A kind of store to be tested: how it is opened at a path.
 pub struct Rig<S> {
     open: fn(&Path) -> Result<S, StoreError>,
+    prepare: fn(&Path),
     inspect: fn(&Path),
 }
 
@@ -60,7 +61,14 @@ impl<S: Store> Rig<S> {
     /// A kind of store that `open` opens, or makes where there is none.
     #[must_use]
     pub const fn new(open: fn(&Path) -> Result<S, StoreError>) -> Self {
-        Self { open, inspect: |_| {} }
+        Self { open, prepare: |_| {}, inspect: |_| {} }
+    }
+
+    /// The same, with something to do before the first process writes, such as to start a server and to leave its
+    /// address at the path.
+    #[must_use]
+    pub const fn prepare(self, prepare: fn(&Path)) -> Self {
+        Self { prepare, ..self }
     }
 
     /// The same, with something of the backend's own to hold of the path of the store after each outage.
@@ -112,9 +120,12 @@ impl<S: Store> Rig<S> {
         let disk = (outage == Outage::PowerCut).then(|| Disk::create(directory.path()));
         let mount = || disk.as_ref().map(Disk::mount);
         let mut random = Random::new(rounds);
-        for _ in 0..rounds {
+        for round in 0..rounds {
             let mounted = mount();
             let path = mounted.as_ref().map_or(directory.path(), Mount::path).join("store");
+            if round == 0 {
+                (self.prepare)(&path);
+            }
             let mut writer = Writer::start(&path, job);
             writer.listen(1 + random.next() % acks_max);
             mounted.as_ref().inspect(|mounted| mounted.cut_power());

@@ -121,7 +121,7 @@ impl ApiKeys {
         let text = KeyText {
             org: *self.org.id(),
             environment: self.org.environment().clone(),
-            id: hex::encode(*random::<12>()?).parse()?,
+            id: DocumentId::from(*random()?),
             secret: random()?,
         };
         let row =

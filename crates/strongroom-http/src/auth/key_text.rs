@@ -1,7 +1,5 @@
 //! The text form of an API key: a prefix for people, then base62 of org, environment, key id and secret.
 
-use std::str::FromStr;
-
 use strongroom::{DocumentId, Environment, OrgId, Secret};
 use zeroize::Zeroizing;
 
@@ -41,19 +39,12 @@ impl KeyText {
         let environment: Environment = std::str::from_utf8(environment).ok()?.parse().ok()?;
         text.starts_with(prefix(&environment)).then_some(())?;
         Some(Self {
-            org: parse_id(org)?,
+            org: OrgId::from(*org),
             environment,
-            id: parse_id(id)?,
+            id: DocumentId::from(*id),
             secret: Zeroizing::new(secret.try_into().ok()?),
         })
     }
-}
-
-/// An id in its text form, without a detour through the heap.
-fn parse_id<T: FromStr>(bytes: &[u8; ID_LEN]) -> Option<T> {
-    let mut text = [0; 2 * ID_LEN];
-    hex::encode_to_slice(bytes, &mut text).ok()?;
-    std::str::from_utf8(&text).ok()?.parse().ok()
 }
 
 fn prefix(environment: &Environment) -> &'static str {

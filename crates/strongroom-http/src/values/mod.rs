@@ -5,7 +5,9 @@ mod list;
 mod wire;
 
 use axum::Json;
-use strongroom::{Scope, ScopeKind, ScopePath, StoredDefinition, WorkflowId, WriteOptions};
+use strongroom::{
+    DefinitionId, Resolved, Scope, ScopeKind, ScopePath, Secret, StoredDefinition, WorkflowId, WriteOptions,
+};
 use zeroize::Zeroizing;
 
 use self::wire::{ScopeParams, SetValue, ValueFound, ValueSet};
@@ -101,26 +103,30 @@ async fn find(
     let account = caller.linked_account(stated)?;
     let workflow = caller.workflow(workflow)?;
     let id = definitions::parse_id(id)?;
-    let (scope, value) = match caller {
-        Caller::Token(caller) => {
-            let value = caller.account.value(id).await?;
-            (ScopeKind::LinkedAccount.as_str(), value.map(|value| value.value))
+    match caller {
+        Caller::Token(holder) => {
+            let value = holder.account.value(id).await?;
+            // Read after the value: a definition that was marked encrypted before the value was set is seen to be so.
+            let StoredDefinition { id, definition, .. } = definitions::visible(caller, id).await?;
+            let value = value.ok_or_else(Failure::value_not_found)?.value;
+            let scope = ScopeKind::LinkedAccount.as_str();
+            Ok(ValueFound::new(id, definition.name, definition.encrypted, scope, &value))
         }
-        Caller::Key(caller) => {
+        Caller::Key(holder) => {
             let path = account.into_iter().fold(ScopePath::org(), ScopePath::linked_account);
             let path = workflow.into_iter().fold(path, ScopePath::workflow);
-            let resolved = caller.org.resolve(id, &path).await?;
-            let scope = resolved.as_ref().map_or("org", |resolved| resolved.scope.as_str());
-            (scope, resolved.map(|resolved| resolved.value))
+            let resolved = holder.org.resolve(id, &path).await?.ok_or_else(Failure::value_not_found)?;
+            let Resolved { definition_id, name, encrypted, scope, value, .. } = resolved;
+            Ok(ValueFound::new(definition_id, name, encrypted, scope.as_str(), &value))
         }
-    };
-    // Read after the value: a definition that was marked encrypted before the value was set is seen to be so.
-    let definition = definitions::visible(caller, id).await?;
-    let value = value.ok_or_else(Failure::value_not_found)?;
-    let StoredDefinition { id, definition, .. } = definition;
-    let shown = if definition.encrypted { redacted() } else { Zeroizing::new(value.expose().to_owned()) };
-    let (encrypted, name) = (definition.encrypted, definition.name);
-    Ok(ValueFound { value: shown, encrypted, name, scope, variable_definition_id: id })
+    }
+}
+
+impl ValueFound {
+    fn new(id: DefinitionId, name: String, encrypted: bool, scope: &'static str, value: &Secret) -> Self {
+        let shown = if encrypted { redacted() } else { Zeroizing::new(value.expose().to_owned()) };
+        Self { value: shown, encrypted, name, scope, variable_definition_id: id }
+    }
 }
 
 impl Caller {

@@ -8,6 +8,7 @@
 )]
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,10 +32,24 @@ pub(crate) fn shared() -> &'static Cluster {
 
 impl Cluster {
     pub(crate) fn start() -> Self {
-        let dir = tempfile::Builder::new().prefix("strongroom-pg").tempdir_in("/tmp").unwrap();
+        Self::start_in(Self::place(), None)
+    }
+
+    /// A server that listens at `address` of 127.0.0.0/8 too, by TLS where `dir` has a `server.crt` and a `server.key`.
+    pub(crate) fn start_at(dir: TempDir, address: Ipv4Addr) -> Self {
+        Self::start_in(dir, Some(address))
+    }
+
+    /// A directory for a server. The path of a socket is short.
+    pub(crate) fn place() -> TempDir {
+        tempfile::Builder::new().prefix("strongroom-pg").tempdir_in("/tmp").unwrap()
+    }
+
+    fn start_in(dir: TempDir, address: Option<Ipv4Addr>) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/postgres");
         let mut child = Command::new(script)
             .arg(dir.path())
+            .args(address.map(|address| address.to_string()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -71,7 +86,7 @@ impl Cluster {
 
     /// Runs a statement of the test's own.
     pub(crate) fn run(&self, database: &str, sql: &str) {
-        let address = format!("host={} user=strongroom dbname={database}", self.socket_dir().display());
+        let address = self.address(database);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let (client, connection) =
@@ -96,9 +111,13 @@ impl Cluster {
         );
     }
 
+    /// Where a database is, as libpq writes it.
+    pub(crate) fn address(&self, database: &str) -> String {
+        format!("host={} user=strongroom dbname={database}", self.socket_dir().display())
+    }
+
     pub(crate) fn options(&self, database: &str) -> PostgresOptions {
-        let dir = self.socket_dir().display();
-        PostgresOptions::parse(&format!("host={dir} user=strongroom dbname={database}")).unwrap()
+        PostgresOptions::parse(&self.address(database)).unwrap()
     }
 
     pub(crate) fn open(&self, database: &str) -> PostgresStore {

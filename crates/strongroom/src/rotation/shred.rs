@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::engine::{ATTEMPTS_MAX, Engine, Touches};
-use crate::envelope::{DekId, Provider};
+use crate::envelope::DekId;
 use crate::error::Error;
 use crate::id::{LinkedAccountId, OrgId};
 use crate::keyspace::StoreKeys;
@@ -142,7 +142,8 @@ impl Vault {
     /// pending.
     ///
     /// A provider's key is destroyed for whatever else it is used for, too. None is touched while another reason
-    /// keeps the shred [`Logical`](ShredEffect::Logical).
+    /// keeps the shred [`Logical`](ShredEffect::Logical). A deletion whose day has come counts once its provider was
+    /// asked again, since it may have been cancelled.
     ///
     /// ```
     /// # futures_executor::block_on(async { let (key, store) = (|| strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])), strongroom_memory::MemoryStore::new());
@@ -171,7 +172,7 @@ impl Vault {
         because.extend(org_backup(engine, &receipt.org).await?);
         let former = former_keys(&store_row);
         for key in &former {
-            because.extend(refusal(engine, &store_row, key, providers).await?);
+            because.extend(refusal(&store_row, key, providers, engine.now()));
         }
         if because.is_empty() {
             for key in &former {
@@ -179,7 +180,7 @@ impl Vault {
             }
         }
         let effect = match because.is_empty() {
-            true => effect(&read_store_row(engine).await?, engine.now()),
+            true => effect(&read_store_row(engine).await?),
             false => ShredEffect::Logical { because },
         };
         Ok(ShredReceipt { effect, ..receipt })
@@ -226,24 +227,25 @@ fn former_keys(store_row: &StoreRow) -> Vec<KeyHeld> {
 }
 
 /// Why a key cannot be destroyed, told without touching it.
-async fn refusal(
-    engine: &Engine,
+fn refusal(
     store_row: &StoreRow,
     key: &KeyHeld,
     providers: &[Arc<dyn KeyProvider>],
-) -> Result<Option<NotDestroyed>, Error> {
-    let slots = read_head(&*engine.store).await?.slots;
-    let mut used =
-        slots.iter().filter_map(|row| row.slot.as_ref().ok()).filter_map(|slot| match &slot.provider {
-            Provider::External(used) => Some((used.kind.as_str(), used.wrapped.key.id.as_str())),
-            _ => None,
-        });
-    if used.any(|used| used == (key.kind.as_str(), key.id.as_str())) {
-        return Ok(Some(NotDestroyed::KeyInUse(key.name())));
+    now: Timestamp,
+) -> Option<NotDestroyed> {
+    if is_in_use(store_row, key) {
+        return Some(NotDestroyed::KeyInUse(key.name()));
     }
-    let known =
-        end_of(store_row, key).is_some() || providers.iter().any(|provider| provider.kind() == key.kind);
-    Ok((!known).then(|| NotDestroyed::NoProvider(key.kind.clone())))
+    let needs_nobody = end_of(store_row, key).is_some_and(|end| end.is_confirmed() || end.is_pending(now));
+    let known = needs_nobody || providers.iter().any(|provider| provider.kind() == key.kind);
+    (!known).then(|| NotDestroyed::NoProvider(key.kind.clone()))
+}
+
+/// Whether a slot that opens the vault is under the key, in this or another version. The sealed row says so: a slot's
+/// own row is the store's to hide, and what is destroyed does not come back.
+fn is_in_use(store_row: &StoreRow, key: &KeyHeld) -> bool {
+    let current = store_row.sheet.slots.iter().filter(|held| held.is_current());
+    current.filter_map(|held| held.key.as_ref()).any(|used| (&used.kind, &used.id) == (&key.kind, &key.id))
 }
 
 fn end_of<'s>(store_row: &'s StoreRow, key: &KeyHeld) -> Option<&'s KeyEnd> {
@@ -256,23 +258,29 @@ fn end_of<'s>(store_row: &'s StoreRow, key: &KeyHeld) -> Option<&'s KeyEnd> {
 }
 
 /// Destroys a key, unless that was done. Only what the provider confirms counts: a key that it does not know may as
-/// well be that of another device.
+/// well be that of another device, unless it named a day for its end before.
 async fn destroy(
     engine: &Engine,
     key: &KeyHeld,
     providers: &[Arc<dyn KeyProvider>],
 ) -> Result<Option<NotDestroyed>, Error> {
-    let end = end_of(&read_store_row(engine).await?, key).cloned();
-    let is_pending = end.as_ref().is_some_and(|end| end.until_ms > Some(engine.now().as_ms()));
+    let store_row = read_store_row(engine).await?;
+    // A slot may have come since it was first looked at.
+    if is_in_use(&store_row, key) {
+        return Ok(Some(NotDestroyed::KeyInUse(key.name())));
+    }
+    let end = end_of(&store_row, key);
     let provider = providers.iter().find(|provider| provider.kind() == key.kind);
-    let Some(provider) = provider.filter(|_| end.is_none() || is_pending) else { return Ok(None) };
+    let Some(provider) = provider.filter(|_| !end.is_some_and(KeyEnd::is_confirmed)) else { return Ok(None) };
     let end = match provider.destroy(&key.name()).await {
         Ok(Destruction::Destroyed { evidence }) => KeyEnd { until_ms: None, evidence: Some(evidence) },
         Ok(Destruction::Scheduled { until }) => KeyEnd { until_ms: Some(until.as_ms()), evidence: None },
         Ok(Destruction::NotSupported) => return Ok(Some(NotDestroyed::NotConfirmed(key.name()))),
-        Err(error) if error.kind() == ProviderErrorKind::NotThisKey => {
-            return Ok((!is_pending).then(|| NotDestroyed::NotConfirmed(key.name())));
-        }
+        Err(error) if error.kind() == ProviderErrorKind::NotThisKey => match end {
+            Some(end) if end.is_pending(engine.now()) => return Ok(None),
+            Some(_) => KeyEnd { until_ms: None, evidence: Some(GONE_AS_SCHEDULED.to_owned()) },
+            None => return Ok(Some(NotDestroyed::NotConfirmed(key.name()))),
+        },
         Err(error) => return Err(error.into()),
     };
     note(engine, key, &end).await.map(|()| None)
@@ -296,14 +304,13 @@ async fn note(engine: &Engine, key: &KeyHeld, end: &KeyEnd) -> Result<(), Error>
 }
 
 /// What the notes on former keys add up to, none of which is refused.
-fn effect(store_row: &StoreRow, now: Timestamp) -> ShredEffect {
+fn effect(store_row: &StoreRow) -> ShredEffect {
     let (mut until, mut evidence) = (None, Vec::new());
     for key in former_keys(store_row) {
         let Some(end) = end_of(store_row, &key) else { continue };
-        until = until.max(end.until_ms.filter(|until| *until > now.as_ms()));
+        until = until.max(end.until_ms);
         let (kind, key) = (key.kind.clone(), key.name());
-        let words = || "the day came on which the provider was to delete the key".to_owned();
-        evidence.push(DestroyedKey { kind, key, evidence: end.evidence.clone().unwrap_or_else(words) });
+        evidence.extend(end.evidence.clone().map(|evidence| DestroyedKey { kind, key, evidence }));
     }
     match until {
         Some(until) => ShredEffect::Scheduled { until: Timestamp::from_ms(until) },
@@ -316,3 +323,18 @@ impl KeyHeld {
         ProviderKey::new(self.id.clone(), self.version)
     }
 }
+
+impl KeyEnd {
+    /// Whether the provider said that the key is gone.
+    fn is_confirmed(&self) -> bool {
+        self.evidence.is_some()
+    }
+
+    /// Whether the day that the provider named is still to come.
+    fn is_pending(&self, now: Timestamp) -> bool {
+        self.until_ms > Some(now.as_ms())
+    }
+}
+
+const GONE_AS_SCHEDULED: &str =
+    "the provider had scheduled the deletion of the key, and does not know the key any more";

@@ -5,7 +5,7 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
-use super::{Capabilities, KEY_BYTES_MAX, READ_OPS_MAX, StoreError, StoreErrorKind, VALUE_BYTES_MAX};
+use super::{Capabilities, KEY_BYTES_MAX, Page, READ_OPS_MAX, StoreError, StoreErrorKind, VALUE_BYTES_MAX};
 
 /// The address of a row, 1 to [`KEY_BYTES_MAX`] bytes. `Debug` shows its length alone.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -227,15 +227,6 @@ pub struct ReadSet {
     pub gets: Vec<Option<Versioned>>,
     /// One page a scan.
     pub scans: Vec<Page>,
-}
-
-/// Rows of one scan, and whether the range holds more after the last of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Page {
-    /// The rows, in the order of the walk.
-    pub rows: Vec<(Key, Versioned)>,
-    /// Whether the range holds rows after the last one.
-    pub more: bool,
 }
 
 /// The bytes of a row and the revision at which they were put. `Debug` shows their length alone.

@@ -7,6 +7,7 @@
 
 mod batch;
 mod error;
+mod page;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -14,10 +15,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use batch::{
-    Committed, Expect, Key, KeyRange, Op, Page, ReadBatch, ReadSet, Revision, Scan, Versioned, WriteBatch,
+    Committed, Expect, Key, KeyRange, Op, ReadBatch, ReadSet, Revision, Scan, Versioned, WriteBatch,
 };
 pub(crate) use batch::{KeyBytes, key_bytes};
 pub use error::{StoreError, StoreErrorKind};
+pub use page::Page;
 
 /// An ordered map of bytes with atomic multi-reads and atomic, conditional multi-writes.
 ///

@@ -14,8 +14,9 @@ use crate::error::{Damage, Error};
 use crate::id::{Environment, OrgId};
 use crate::keyspace::{StoreKeys, TenantKeys};
 use crate::place::parse_tenant;
+use crate::root::Roots;
 use crate::store::{Key, KeyRange, Store, Versioned};
-use crate::vault::Vault;
+use crate::vault::{SlotRow, StoreRow, Vault};
 
 /// What a backup holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +53,8 @@ impl Vault {
     ///
     /// # Errors
     /// [`Error::BackupFile`] when `out` cannot be written; [`Error::Contended`] when keys changed while the backup was
-    /// made, so that it has to be made again; [`Error::Damaged`] for rows that are no vault's; [`Error::Store`].
+    /// made, so that it has to be made again; [`Error::Damaged`] for rows that are no vault's, and where no slot that
+    /// opens the vault is there; [`Error::Store`].
     pub async fn backup(
         &self,
         out: impl Write + Send,
@@ -64,8 +66,9 @@ impl Vault {
         // One that was left behind by a new root is told, not given a file that nothing opens.
         engine.refresh_roots().await?;
         let keys = HeadRows::read(engine).await?;
-        let head = keys.head(engine, file_id);
-        let mac = mac_key(&engine.roots.get()?.active.bytes, &head.store_id, &file_id);
+        let roots = engine.roots.get()?;
+        let head = keys.head(engine, &roots, file_id)?;
+        let mac = mac_key(&roots.active.bytes, &head.store_id, &file_id);
         let mut frames = FrameWriter::begin(out, mac, file_id)?;
         frames.write(FrameKind::Head, &head.encode())?;
 
@@ -114,15 +117,28 @@ impl HeadRows {
         Ok(Self { slots, store_row: engine.get(StoreKeys::store_row()).await? })
     }
 
-    fn head(&self, engine: &Engine, file_id: FileId) -> Head {
-        Head {
+    /// The head of a file, with the slots that open the vault: a row that opens nothing would keep the others from
+    /// being read.
+    fn head(&self, engine: &Engine, roots: &Roots, file_id: FileId) -> Result<Head, Error> {
+        const ROW: &str = "the sealed `store` row";
+        let row = self.store_row.as_ref().ok_or_else(|| Error::damaged(ROW, Damage::Missing))?;
+        let StoreRow { sheet, .. } = StoreRow::open_row(&engine.store_id, &roots.active.key, row)?;
+        let opens = |(key, row): &&(Key, Versioned)| {
+            let slot = SlotRow::decode(&engine.store_id, key, row).slot;
+            slot.is_ok_and(|slot| sheet.held(&slot).is_some())
+        };
+        let slots: Vec<_> = self.slots.iter().filter(opens).map(|(_, row)| row.value.clone()).collect();
+        if slots.is_empty() {
+            return Err(Error::damaged("the key slot", Damage::Missing));
+        }
+        Ok(Head {
             file_id,
             store_id: engine.store_id,
             created_at: engine.now(),
             engine: env!("CARGO_PKG_VERSION").to_owned(),
-            slots: self.slots.iter().map(|(_, row)| row.value.clone()).collect(),
-            store_row: self.store_row.as_ref().map(|row| row.value.clone()),
-        }
+            slots,
+            store_row: Some(row.value.clone()),
+        })
     }
 }
 

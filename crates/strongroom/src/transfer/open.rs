@@ -53,7 +53,11 @@ impl<R: Read + Seek + Send> Backup<R> {
             return Err(Error::BadBackup(BackupFault::Altered));
         }
         let head = Head::decode(&first.body)?;
-        let roots = options.open_roots(&vault_head(&head)?, &unlock).await?;
+        let slots = vault_head(&head)?;
+        let roots = match &head.store_row {
+            Some(_) => options.open_roots(&slots, &unlock).await?,
+            None => options.open_file_root(&slots, &unlock).await?,
+        };
         let mac = mac_key(&roots.active.bytes, &head.store_id, &head.file_id);
         first.check(&mac, &head.file_id)?;
         let checked = check_rest(&mut frames, &mac, &head)?;

@@ -99,4 +99,5 @@ impl From<SlotFault> for Error {
 
 /// The most slots of one kind: raw keys, passphrases, key providers. Each could cost a key derivation.
 pub(crate) const SLOTS_OF_A_KIND_MAX: usize = 8;
-const SLOTS_MAX: usize = 3 * SLOTS_OF_A_KIND_MAX;
+/// The most rows of slots, those that cannot be read among them.
+pub(crate) const SLOTS_MAX: usize = 3 * SLOTS_OF_A_KIND_MAX;

@@ -16,7 +16,7 @@ use crate::org::Org;
 use crate::store::Store;
 use crate::unlock::Unlock;
 
-pub(crate) use head::{Head, SLOTS_OF_A_KIND_MAX, SlotRow, read_head};
+pub(crate) use head::{Head, SLOTS_MAX, SLOTS_OF_A_KIND_MAX, SlotRow, read_head};
 pub(crate) use options::Founding;
 pub use options::VaultOptions;
 pub(crate) use store_row::{KeyEnd, KeyHeld, StoreRow};

@@ -173,16 +173,19 @@ impl VaultOptions {
 
     /// The root keys that a head leads to, by the rules by which a vault is opened.
     pub(crate) async fn open_roots(&self, head: &Head, unlock: &Unlock) -> Result<Roots, Error> {
-        let Opened { slot, root, row } = self.open_slots(head, unlock).await?;
+        let Opened { slot, root, .. } = self.open_slots(head, unlock).await?;
         let root = Root::new(root);
-        if head.store_row.is_none() {
-            return Ok(Roots::first(root, row));
-        }
         let store_row = StoreRow::open(head, &root.key)?;
         if store_row.sheet.held(slot).is_none() {
             return Err(Error::damaged("the key slot", Damage::Inconsistent));
         }
         Ok(Roots::new(root, &store_row))
+    }
+
+    /// The same of a file of one org. It has no `store` row, and needs none: whoever made the file made its one slot.
+    pub(crate) async fn open_file_root(&self, head: &Head, unlock: &Unlock) -> Result<Roots, Error> {
+        let Opened { root, row, .. } = self.open_slots(head, unlock).await?;
+        Ok(Roots::first(Root::new(root), row))
     }
 
     /// The rows of a new vault, but for its header.

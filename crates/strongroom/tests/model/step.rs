@@ -33,35 +33,12 @@ impl Domain {
             Verb::SetValues(sets) => self.set_many(org, sets, now).await,
             Verb::DeleteValue { name, scope, expected } => self.unset(org, name, scope, *expected).await,
             Verb::CreateAccount { account, credential } => {
-                let account: LinkedAccountId = id(account);
-                let exists = self.accounts.contains_key(&account);
-                let reasons = if exists { vec!["AccountExists"] } else { vec![] };
-                let mut create = org.create_account(account.clone());
-                if let Some((key, value)) = credential {
-                    create = create.with_credential(*key, *value);
-                }
-                if agreed(create.await, &reasons).is_some() {
-                    self.account_written(org, &account, *credential).await?;
-                }
+                self.create_account(org, &id(account), *credential).await?;
             }
             Verb::UpsertAccount { account, credential } => {
-                let account: LinkedAccountId = id(account);
-                let action = action(self.accounts.contains_key(&account));
-                let mut upsert = org.upsert_account(account.clone());
-                if let Some((key, value)) = credential {
-                    upsert = upsert.with_credential(*key, *value);
-                }
-                assert_eq!(upsert.await?.action, action);
-                self.account_written(org, &account, *credential).await?;
+                self.upsert_account(org, &id(account), *credential).await?;
             }
-            Verb::DeleteAccount { account } => {
-                let account: LinkedAccountId = id(account);
-                let known = self.accounts.contains_key(&account) || self.keyed.contains(&account);
-                let reasons = if known { vec![] } else { vec!["AccountNotFound"] };
-                if agreed(self.begun(org.delete_account(&account).await), &reasons).is_some() {
-                    self.delete_account(&account);
-                }
-            }
+            Verb::DeleteAccount { account } => self.unregister(org, &id(account)).await,
             Verb::AddIntegration { account, app: slug } => {
                 let app = app(account, slug);
                 let known = self.accounts.contains_key(&app.0);
@@ -102,6 +79,47 @@ impl Domain {
             }
         }
         Ok(())
+    }
+
+    async fn create_account(
+        &mut self,
+        org: &Org,
+        account: &LinkedAccountId,
+        credential: Option<(&str, &str)>,
+    ) -> Result<(), Error> {
+        let exists = self.accounts.contains_key(account);
+        let reasons = if exists { vec!["AccountExists"] } else { vec![] };
+        let mut create = org.create_account(account.clone());
+        if let Some((key, value)) = credential {
+            create = create.with_credential(key, value);
+        }
+        if agreed(create.await, &reasons).is_some() {
+            self.account_written(org, account, credential).await?;
+        }
+        Ok(())
+    }
+
+    async fn upsert_account(
+        &mut self,
+        org: &Org,
+        account: &LinkedAccountId,
+        credential: Option<(&str, &str)>,
+    ) -> Result<(), Error> {
+        let action = action(self.accounts.contains_key(account));
+        let mut upsert = org.upsert_account(account.clone());
+        if let Some((key, value)) = credential {
+            upsert = upsert.with_credential(key, value);
+        }
+        assert_eq!(upsert.await?.action, action);
+        self.account_written(org, account, credential).await
+    }
+
+    async fn unregister(&mut self, org: &Org, account: &LinkedAccountId) {
+        let known = self.accounts.contains_key(account) || self.keyed.contains(account);
+        let reasons = if known { vec![] } else { vec!["AccountNotFound"] };
+        if agreed(self.begun(org.delete_account(account).await), &reasons).is_some() {
+            self.delete_account(account);
+        }
     }
 
     async fn define(&mut self, org: &Org, new: VariableDefinition) {

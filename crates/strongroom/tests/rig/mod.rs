@@ -32,7 +32,9 @@ use strongroom_memory::MemoryStore;
 
 pub(crate) use audit::audit;
 pub(crate) use hooked::{Hooked, Point};
-pub(crate) use rows::{Kind, RowKey, Rows, dek_id, doc_id, fill, load, rows, target};
+pub(crate) use rows::{
+    Kind, RowKey, Rows, dek_id, doc_id, fill, flip, is_of_tenant, load, rows, shown, target,
+};
 pub(crate) use sight::{Seen, Sight, World};
 pub(crate) use slow::Slow;
 pub(crate) use steps::{Play, Stepped, Task, explore};
@@ -55,6 +57,13 @@ pub(crate) fn empty() -> (Arc<MemoryStore>, Vault) {
     let store = Arc::new(MemoryStore::new());
     let vault = block_on(Vault::create(Arc::clone(&store), unlock())).unwrap();
     (store, vault)
+}
+
+/// A store with what `furnish` makes.
+pub(crate) fn base(furnish: impl AsyncFnOnce(&Org) -> Result<(), Error>) -> Arc<MemoryStore> {
+    let (store, vault) = empty();
+    block_on(furnish(&org(&vault))).unwrap();
+    store
 }
 
 /// The org that most tests are about.

@@ -169,6 +169,21 @@ impl RowKey {
     }
 }
 
+pub(crate) fn is_of_tenant(key: &[u8]) -> bool {
+    !RowKey::parse(key).tenant.is_empty()
+}
+
+/// A key as a failed assertion shows it.
+pub(crate) fn shown(key: &[u8]) -> String {
+    format!("{:?} {:?}", RowKey::parse(key).kind, String::from_utf8_lossy(key))
+}
+
+/// Flips one bit of a row: of its last byte where it has no such byte.
+pub(crate) fn flip(row: &mut [u8], byte: usize, bit: u8) {
+    let byte = byte.min(row.len() - 1);
+    row[byte] ^= 1 << bit;
+}
+
 /// The document id in the clear part of a value's or credential's row.
 pub(crate) fn doc_id(row: &[u8]) -> Vec<u8> {
     assert_eq!(row[3..6], [0xa3, 0x00, 0x4c], "a map of three whose first entry is twelve bytes");

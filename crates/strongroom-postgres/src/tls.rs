@@ -1,0 +1,90 @@
+//! When a connection is made by TLS, and whom it trusts.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+use strongroom::store::StoreError;
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::failure::unsupported;
+
+/// What `sslmode` says, or what stands for it where it is not said.
+pub(crate) fn mode(said: Option<&str>, server: &Config) -> Result<SslMode, StoreError> {
+    match said {
+        Some("disable") => Ok(SslMode::Disable),
+        Some("prefer") => Ok(SslMode::Prefer),
+        // A certificate is always verified, and always with its name.
+        Some("require" | "verify-full") => Ok(SslMode::Require),
+        Some(_) => Err(unsupported("sslmode is disable, prefer, require or verify-full")),
+        None if is_on_this_machine(server) => Ok(SslMode::Prefer),
+        None => Ok(SslMode::Require),
+    }
+}
+
+/// Adds the certificates of a PEM file.
+pub(crate) fn add_roots(roots: &mut RootCertStore, pem: &Path) -> Result<(), StoreError> {
+    let unreadable = |_| unsupported("the file of root certificates cannot be read");
+    let before = roots.len();
+    for certificate in CertificateDer::pem_file_iter(pem).map_err(unreadable)? {
+        let added = roots.add(certificate.map_err(unreadable)?);
+        added.map_err(|_| unsupported("a root certificate is none"))?;
+    }
+    if roots.len() == before {
+        return Err(unsupported("the file of root certificates holds none"));
+    }
+    Ok(())
+}
+
+/// Connections that trust `roots`, or what the platform trusts where there are none.
+pub(crate) fn connector(mut roots: RootCertStore) -> Result<MakeRustlsConnect, StoreError> {
+    if roots.is_empty() {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let versions = versions.map_err(|error| unsupported("TLS cannot be set up").with_source(error))?;
+    Ok(MakeRustlsConnect::new(versions.with_root_certificates(roots).with_no_client_auth()))
+}
+
+fn is_on_this_machine(server: &Config) -> bool {
+    let is_local = |host: &Host| match host {
+        Host::Tcp(name) => matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
+        Host::Unix(_) => true,
+    };
+    server.get_hosts().iter().all(is_local)
+        && server.get_hostaddrs().iter().all(std::net::IpAddr::is_loopback)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::Address;
+
+    #[test]
+    fn a_server_elsewhere_needs_tls_unless_the_address_says_otherwise() {
+        let mode = |text: &str| {
+            let address = Address::parse(text).unwrap();
+            mode(address.ssl_mode.as_deref(), &address.server).unwrap()
+        };
+        assert_eq!(mode("postgres://u@db.example.com/d"), SslMode::Require);
+        assert_eq!(mode("postgres://u@db.example.com/d?sslmode=verify-full"), SslMode::Require);
+        assert_eq!(mode("postgres://u@db.example.com/d?sslmode=prefer"), SslMode::Prefer);
+        assert_eq!(mode("postgres://u@localhost/d"), SslMode::Prefer);
+        assert_eq!(mode("postgres://u@localhost/d?sslmode=disable"), SslMode::Disable);
+        assert_eq!(mode("host=/run/postgresql dbname=d"), SslMode::Prefer);
+        assert_eq!(mode("postgres://u@localhost,db.example.com/d"), SslMode::Require);
+        assert_eq!(mode("postgres://u:sslmode=disable@db.example.com/d"), SslMode::Require);
+    }
+
+    #[test]
+    fn a_mode_that_would_not_be_kept_to_is_refused() {
+        for said in ["allow", "verify-ca", "Require", ""] {
+            assert!(mode(Some(said), &Config::new()).is_err(), "{said}");
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! A whole vault, read a second time by a decoder that was written from `docs/FORMAT.md` and shares no code with the crate.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod decoder;
+mod rich;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use async_trait::async_trait;
+use futures_executor::block_on;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use strongroom::provider::{Destruction, KeyProvider, ProviderError, ProviderKey, WrapContext, Wrapped};
+use strongroom::{
+    Argon2Params, DefinitionFilter, DocumentId, PageRequest, RawKey, Unlock, Vault, VaultOptions,
+};
+
+use decoder::{decode, definition, dump, number, rows, scope_of, text, without_nulls};
+use rich::{ACCOUNTS, RAW_KEY, Rich, Stopping};
+
+#[test]
+fn values_are_decoded_as_they_were_written() {
+    let rich = block_on(Rich::build());
+    let decoded = rich.decoded();
+    for (org, written) in rich.orgs.iter().zip(&rich.values) {
+        let names: BTreeMap<&str, &str> = rows(&decoded, "definition", org)
+            .map(|row| (text(row, "definition_id"), text(row, "name")))
+            .collect();
+        let mut found: Vec<_> = rows(&decoded, "value", org)
+            .map(|row| {
+                (names[text(row, "definition_id")].to_owned(), scope_of(row), text(row, "value").to_owned())
+            })
+            .collect();
+        let mut written = written.clone();
+        found.sort();
+        written.sort();
+        assert_eq!(found, written);
+
+        for row in rows(&decoded, "value", org) {
+            let value = block_on(org.value_by_id(&text(row, "doc_id").parse().unwrap())).unwrap().unwrap();
+            let metadata = (value.revision.as_u64(), value.created_at.as_ms(), value.updated_at.as_ms());
+            assert_eq!(
+                metadata,
+                (number(row, "revision"), number(row, "created_ms"), number(row, "updated_ms"))
+            );
+            let hint = rows(&decoded, "value id", org).find(|hint| hint["doc_id"] == row["doc_id"]);
+            assert!(hint.is_some());
+        }
+    }
+}
+
+#[test]
+fn definitions_are_decoded_as_they_were_written() {
+    let rich = block_on(Rich::build());
+    let decoded = rich.decoded();
+    for org in &rich.orgs {
+        let stored = block_on(org.definitions(&DefinitionFilter::all(), PageRequest::first(100))).unwrap();
+        let written: Vec<Value> = stored.items.iter().map(|stored| definition(org, stored)).collect();
+        let found: Vec<Value> = rows(&decoded, "definition", org).cloned().collect();
+        assert_eq!(found, written);
+        assert_eq!(number(rows(&decoded, "count", org).next().unwrap(), "definitions"), written.len() as u64);
+        let mut names: Vec<_> =
+            rows(&decoded, "definition name", org).map(|row| (&row["definition_id"], &row["name"])).collect();
+        names.sort_by_key(|(id, _)| id.as_str());
+        assert!(names.into_iter().eq(written.iter().map(|row| (&row["definition_id"], &row["name"]))));
+    }
+}
+
+#[test]
+fn accounts_credentials_and_records_are_decoded_as_they_were_written() {
+    let rich = block_on(Rich::build());
+    let decoded = rich.decoded();
+    let org = &rich.orgs[0];
+
+    let mut credentials: Vec<_> = rows(&decoded, "credential", org)
+        .map(|row| {
+            ["linked_account", "integration", "key_name", "value"].map(|field| text(row, field).to_owned())
+        })
+        .collect();
+    credentials.sort();
+    let mut written: Vec<_> = ACCOUNTS
+        .iter()
+        .map(|account| [*account, "default-app", "api key/1", "second"])
+        .chain([["a", "crm", "..", "crm token"]])
+        .map(|row| row.map(str::to_owned))
+        .collect();
+    written.sort();
+    assert_eq!(credentials, written);
+
+    for account in ACCOUNTS {
+        let known = block_on(org.linked_account(&account.parse().unwrap())).unwrap().unwrap();
+        let row = rows(&decoded, "account", org).find(|row| row["linked_account"] == account).unwrap();
+        let wanted = json!({
+            "row": "account", "org": org.id().to_string(), "environment": org.environment().as_str(),
+            "linked_account": account, "revision": known.revision, "id": known.id.to_string(),
+            "name": known.name, "udf": known.udf, "credential_generation": known.credential_generation,
+            "created_ms": known.created_at, "updated_ms": known.updated_at,
+        });
+        assert_eq!(*row, without_nulls(wanted));
+        let app = rows(&decoded, "integration", org).find(|row| row["linked_account"] == account).unwrap();
+        assert!(
+            text(app, "id").parse::<DocumentId>().is_ok() && app["integration"] == "default-app"
+                || account == "a"
+        );
+    }
+
+    let records: Vec<_> = rows(&decoded, "record", org)
+        .map(|row| ["namespace", "key_name", "value"].map(|field| text(row, field).to_owned()))
+        .collect();
+    assert_eq!(
+        records,
+        [["session", "jti-1", "user_12345"], ["session", "jti-1/", ""]].map(|row| row.map(str::to_owned))
+    );
+}
+
+#[test]
+fn what_a_delete_left_behind_is_told_from_what_is_there() {
+    let rich = block_on(Rich::build());
+    block_on(rich.cut_deletes_short());
+    let decoded = rich.decoded();
+    let sweeps: Vec<_> =
+        decoded.iter().filter(|row| row["row"] == "job").map(|row| text(row, "sweeps")).collect();
+    assert_eq!(sweeps, ["definition", "account", "integration"]);
+    let absent =
+        |kind: &str| decoded.iter().filter(|row| row["row"] == kind && row["absent"].is_string()).count();
+    // One value of the deleted definition at org scope; one of the deleted account.
+    assert_eq!(absent("value"), 2);
+    // Those of the deleted account, and those of the deleted integration.
+    assert_eq!(absent("credential"), 2);
+    let deleting =
+        |kind: &str| decoded.iter().filter(|row| row["row"] == kind && row["deleting"].is_string()).count();
+    assert_eq!((deleting("account"), deleting("integration")), (1, 1));
+
+    rich.store.commits_left.store(usize::MAX, Ordering::SeqCst);
+    assert_eq!(block_on(rich.vault.run_jobs()).unwrap(), 3);
+    let decoded = rich.decoded();
+    assert!(decoded.iter().all(|row| row["absent"].is_null() && row["row"] != "job"));
+    let keyring = rows(&decoded, "keyring", &rich.orgs[0]).find(|row| row["linked_account"] == "aa").unwrap();
+    assert_eq!(
+        (keyring["deks"].as_array().unwrap().len(), keyring["tombstones"].as_array().unwrap().len()),
+        (0, 1)
+    );
+}
+
+#[test]
+fn no_row_shows_what_is_sealed() {
+    let rich = block_on(Rich::build());
+    let dump = block_on(dump(&*rich.store));
+    let values = rich.values.iter().flatten().map(|(_, _, value)| value.as_str());
+    let others =
+        ["first", "second", "crm token", "user_12345", "text \u{1f511}", "v[0-9]+", "An \u{e0}ccount"];
+    for sealed in values.filter(|value| value.len() > 3).chain(others) {
+        let shows = |bytes: &[u8]| bytes.windows(sealed.len()).any(|window| window == sealed.as_bytes());
+        assert!(!dump.iter().any(|(key, row)| shows(key) || shows(row)), "{sealed}");
+    }
+}
+
+#[test]
+fn a_passphrase_slot_is_decoded() {
+    let store = Arc::new(Stopping::default());
+    let (unlock, params) = (Unlock::passphrase("correct horse"), Argon2Params::FLOOR);
+    let vault = block_on(VaultOptions::default().argon2(params).create(Arc::clone(&store), unlock)).unwrap();
+
+    let dump = block_on(dump(&*store));
+    let slot = dump.iter().find(|(key, _)| key.starts_with(&[0, 2])).map(|(_, row)| row).unwrap();
+    // Seven bytes lead to the clear fields; in them 41 to the salt: two ids of 16 bytes, a number, and the heads.
+    let salt = &slot[7 + 41..7 + 41 + 16];
+    let mut base = [0; 32];
+    let params = Params::new(params.memory_kib(), params.iterations(), params.lanes(), Some(32)).unwrap();
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
+    let mut memory = vec![argon2::Block::new(); params.block_count()];
+    argon2.hash_password_into_with_memory(b"correct horse", salt, &mut base, &mut memory).unwrap();
+
+    let decoded = decode(&dump, ["--base", &hex::encode(base)]).unwrap();
+    let row = |kind: &str| decoded.iter().find(|row| row["row"] == kind).unwrap();
+    assert_eq!(text(row("header"), "store_id"), vault.store_id());
+    assert_eq!(text(row("store"), "root_id"), vault.root_id().to_string());
+    assert_eq!(
+        [number(row("slot"), "memory_kib"), number(row("slot"), "passes"), number(row("slot"), "lanes")],
+        [19 * 1024, 2, 1]
+    );
+    assert_eq!(row("store")["slots"][0]["slot_id"], row("slot")["slot_id"]);
+}
+
+#[test]
+fn a_provider_s_slot_and_the_history_of_slots_are_decoded() {
+    let store = Arc::new(Stopping::default());
+    let raw_key = || Unlock::raw_key(RawKey::from_bytes(RAW_KEY));
+    let vault = block_on(Vault::create(Arc::clone(&store), raw_key())).unwrap();
+    let added = block_on(vault.slots().add(Unlock::provider(Arc::new(XorProvider)))).unwrap();
+    let removed = block_on(vault.slots().add(raw_key())).unwrap();
+    block_on(vault.slots().remove(&removed.id)).unwrap();
+
+    let dump = block_on(dump(&*store));
+    let decoded = decode(&dump, ["--raw-key", &hex::encode(RAW_KEY)]).unwrap();
+    let slot = decoded.iter().find(|row| row["provider"] == 2).unwrap();
+    let key = json!({ "kind": "xor", "key_id": "the key", "key_version": 7 });
+    for (name, value) in key.as_object().unwrap() {
+        assert_eq!(slot[name], *value);
+    }
+    let history = &decoded.iter().find(|row| row["row"] == "store").unwrap()["slots"];
+    assert_eq!(history.as_array().unwrap().len(), 3);
+    assert_eq!((text(&history[1], "slot_id"), &history[1]["key"]), (added.id.to_string().as_str(), &key));
+    assert!(history[1]["until_ms"].is_null() && history[2]["until_ms"].is_number());
+
+    // The wrapped key leads to the root as well.
+    let context = [
+        &b"strongroom/v1/slot-aad"[..],
+        &hex::decode(vault.store_id()).unwrap(),
+        &16_u32.to_be_bytes(),
+        added.id.as_bytes(),
+    ];
+    let aad = Sha256::digest(context.concat());
+    let base: Vec<u8> =
+        hex::decode(text(slot, "blob")).unwrap().iter().zip(aad).map(|(byte, aad)| byte ^ aad).collect();
+    assert_eq!(decode(&dump, ["--base", &hex::encode(base)]).unwrap(), decoded);
+}
+
+/// A provider whose one key is the context itself.
+#[derive(Debug)]
+struct XorProvider;
+
+impl XorProvider {
+    fn mask(bytes: &[u8], context: &WrapContext) -> Vec<u8> {
+        bytes.iter().zip(context.as_bytes()).map(|(byte, mask)| byte ^ mask).collect()
+    }
+}
+
+#[async_trait]
+impl KeyProvider for XorProvider {
+    fn kind(&self) -> &str {
+        "xor"
+    }
+
+    async fn wrap(&self, key: &RawKey, context: &WrapContext) -> Result<Wrapped, ProviderError> {
+        Ok(Wrapped::new(ProviderKey::new("the key", 7), Self::mask(key.expose(), context)))
+    }
+
+    async fn unwrap(&self, wrapped: &Wrapped, context: &WrapContext) -> Result<RawKey, ProviderError> {
+        Ok(RawKey::from_slice(&Self::mask(&wrapped.blob, context)).unwrap())
+    }
+
+    async fn destroy(&self, _: &ProviderKey) -> Result<Destruction, ProviderError> {
+        Ok(Destruction::NotSupported)
+    }
+}
+
+#[test]
+fn the_decoder_refuses_a_row_that_was_moved() {
+    let rich = block_on(Rich::build());
+    let mut dump = block_on(dump(&*rich.store));
+    let is_value = |key: &[u8]| key.starts_with(&[1]) && key.get(31) == Some(&0x20);
+    let mut values = dump.iter().enumerate().filter(|(_, (key, _))| is_value(key)).map(|(index, _)| index);
+    let (one, other) = (values.next().unwrap(), values.next().unwrap());
+    let moved = dump[one].1.clone();
+    dump[other].1 = moved;
+    let refusal = decode(&dump, ["--raw-key", &hex::encode(RAW_KEY)]).unwrap_err();
+    assert!(refusal.contains("Rejected"), "{refusal}");
+}
