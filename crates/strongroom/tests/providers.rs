@@ -5,6 +5,7 @@
 mod common;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use common::{org_of, plant, rows, run, text, unlock};
@@ -12,7 +13,7 @@ use strongroom::provider::{
     Destruction, KeyProvider, ProviderError, ProviderErrorKind, ProviderKey, WrapContext, Wrapped,
 };
 use strongroom::store::Key;
-use strongroom::{Damage, Error, RawKey, SlotKind, Unlock, Vault};
+use strongroom::{Damage, Error, RawKey, RootRotation, SlotInfo, SlotKind, Unlock, Vault};
 use strongroom_conformance::FakeProvider;
 use strongroom_memory::MemoryStore;
 
@@ -54,6 +55,35 @@ fn each_refusal_of_a_provider_is_its_own_error_and_writes_nothing() {
         assert_eq!(rows(&store).await?, before);
         Ok(())
     });
+}
+
+#[test]
+fn an_outage_between_any_two_calls_of_a_verb_writes_nothing() {
+    for (verb, calls_least) in [("open", 1), ("add", 2), ("change", 2), ("rotate", 3)] {
+        with_provider(async |store, vault, hsm| {
+            vault.slots().add(unlock()).await?;
+            let id = vault.slots().list().await?.iter().find(|slot| is_of_provider(slot)).unwrap().id;
+            let before = rows(&store).await?;
+            for calls in 0.. {
+                let dying = Unlock::provider(Arc::new(Dying { hsm: hsm.clone(), left: calls.into() }));
+                let answer = match verb {
+                    "open" => Vault::open(Arc::clone(&store), dying).await.map(drop),
+                    "add" => vault.slots().add(dying).await.map(drop),
+                    "change" => vault.slots().change(&id, dying).await.map(drop),
+                    _ => vault.rotate_root(RootRotation::new().keep(dying).keep(unlock())).await.map(drop),
+                };
+                let Err(error) = answer else {
+                    assert!(calls >= calls_least, "{verb} made {calls} calls");
+                    return Ok(());
+                };
+                let is_outage =
+                    matches!(&error, Error::Provider(e) if e.kind() == ProviderErrorKind::Unavailable);
+                assert!(is_outage, "{verb} after {calls}: {error}");
+                assert!(rows(&store).await? == before, "{verb} after {calls} wrote something");
+            }
+            Ok(())
+        });
+    }
 }
 
 #[test]
@@ -149,6 +179,44 @@ fn a_provider_that_cannot_take_back_what_it_wraps_makes_no_slot() {
         }
         Ok(())
     });
+}
+
+fn is_of_provider(slot: &SlotInfo) -> bool {
+    matches!(slot.kind, SlotKind::Provider { .. })
+}
+
+/// A provider that answers so many calls, and then no more.
+#[derive(Debug)]
+struct Dying {
+    hsm: FakeProvider,
+    left: AtomicUsize,
+}
+
+impl Dying {
+    fn call(&self) -> Result<&FakeProvider, ProviderError> {
+        let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        left.map(|_| &self.hsm)
+            .map_err(|_| ProviderError::new(ProviderErrorKind::Unavailable, "it went out of reach"))
+    }
+}
+
+#[async_trait]
+impl KeyProvider for Dying {
+    fn kind(&self) -> &str {
+        self.hsm.kind()
+    }
+
+    async fn wrap(&self, key: &RawKey, context: &WrapContext) -> Result<Wrapped, ProviderError> {
+        self.call()?.wrap(key, context).await
+    }
+
+    async fn unwrap(&self, wrapped: &Wrapped, context: &WrapContext) -> Result<RawKey, ProviderError> {
+        self.call()?.unwrap(wrapped, context).await
+    }
+
+    async fn destroy(&self, key: &ProviderKey) -> Result<Destruction, ProviderError> {
+        self.call()?.destroy(key).await
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
