@@ -161,11 +161,13 @@ impl<'e> Table<'e> {
     /// room of all kinds: with one more row the vault would not open.
     fn check_room(&self, tag: u8, place: SlotId) -> Result<(), Error> {
         let others = || self.head.slots.iter().filter(|row| row.id != Some(place));
-        let of_a_kind = others().filter(|row| row.is_of(tag)).count();
-        if of_a_kind < SLOTS_OF_A_KIND_MAX && others().count() < SLOTS_MAX {
-            return Ok(());
+        if others().filter(|row| row.is_of(tag)).count() >= SLOTS_OF_A_KIND_MAX {
+            return Err(Error::TooManySlots(SLOTS_OF_A_KIND_MAX));
         }
-        Err(Error::TooManySlots(SLOTS_OF_A_KIND_MAX))
+        if others().count() >= SLOTS_MAX {
+            return Err(Error::TooManySlots(SLOTS_MAX));
+        }
+        Ok(())
     }
 
     fn is_usable(&self, row: &SlotRow) -> bool {
