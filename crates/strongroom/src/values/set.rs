@@ -79,7 +79,7 @@ impl Org {
         value: impl Into<Secret>,
         options: WriteOptions,
     ) -> Result<ValueWritten, Error> {
-        let value = NewValue::new(definition, scope, value).expecting(options.expected);
+        let value = NewValue::new(definition, scope, value);
         let mut written = self.set_values_with(&[value], options).await?;
         written.pop().ok_or(Error::Contended(0))
     }
@@ -93,7 +93,8 @@ impl Org {
         self.set_values_with(values, WriteOptions::default()).await
     }
 
-    /// [`set_values`](Self::set_values), with companions. What is expected is said of each value.
+    /// [`set_values`](Self::set_values), with companions. A condition holds for each of the values, beside the one that
+    /// it has itself.
     ///
     /// # Errors
     /// Those of `set_values`, and [`Error::Unexpected`].
@@ -142,6 +143,7 @@ impl Draft<'_> {
             self.delete_left_value_id(row);
         }
         let found = standing.as_ref().map(|standing| standing.revision);
+        options.check(found)?;
         WriteOptions::expecting(new.expected).check(found)?;
 
         let action = if standing.is_some() { Upsert::Updated } else { Upsert::Added };
