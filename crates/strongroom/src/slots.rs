@@ -66,6 +66,15 @@ impl Slots {
     /// Puts another key in a slot's place: what opened it before opens it no more. A copy of the store from before
     /// still opens with the old key.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { use strongroom_memory::MemoryStore; let key = || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])); let vault = strongroom::Vault::create(MemoryStore::new(), key()).await?;
+    /// use strongroom::{RawKey, Unlock};
+    /// let slot = vault.slots().list().await?.pop().expect("a vault has a slot");
+    /// vault.slots().change(&slot.id, Unlock::raw_key(RawKey::generate()?)).await?;
+    /// assert_eq!(vault.slots().list().await?.len(), 1);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`Error::SlotNotFound`], [`Error::Damaged`] for a slot that cannot be read (remove it instead), those of
     /// [`add`](Self::add).
