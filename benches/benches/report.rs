@@ -1,6 +1,8 @@
 //! Prints every ratio with its bar. Name parts of the work to see only those: `-- memory threads`.
 
-use strongroom_benches::{Work, embedded, envelope, formats, growth, keys, memory, report, threads};
+use strongroom_benches::{
+    Work, embedded, envelope, formats, growth, keys, memory, postgres, report, threads,
+};
 
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
@@ -16,7 +18,7 @@ fn main() {
 
 type Part = (&'static str, fn() -> Vec<Work>);
 
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     ("envelope", envelope::works),
     ("formats", formats::works),
     ("keys", keys::works),
@@ -27,4 +29,5 @@ const PARTS: [Part; 10] = [
     ("growth-memory", growth::on_memory),
     ("growth-redb", growth::on_redb),
     ("growth-sled", growth::on_sled),
+    ("postgres", postgres::works),
 ];
