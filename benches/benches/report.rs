@@ -1,7 +1,7 @@
 //! Prints every ratio with its bar. Name parts of the work to see only those: `-- memory threads`.
 
 use strongroom_benches::{
-    Work, embedded, envelope, formats, growth, keys, memory, report, slots, threads, token,
+    Work, embedded, envelope, formats, growth, keys, memory, postgres, report, slots, threads, token,
 };
 
 fn main() {
@@ -27,7 +27,7 @@ fn is_asked(asked: &[String], part: &str) -> bool {
 
 type Part = (&'static str, fn() -> Vec<Work>);
 
-const PARTS: [Part; 11] = [
+const PARTS: [Part; 12] = [
     ("envelope", envelope::works),
     ("formats", formats::works),
     ("keys", keys::works),
@@ -39,4 +39,5 @@ const PARTS: [Part; 11] = [
     ("growth-memory", growth::on_memory),
     ("growth-redb", growth::on_redb),
     ("growth-sled", growth::on_sled),
+    ("postgres", postgres::works),
 ];

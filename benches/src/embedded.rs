@@ -45,7 +45,8 @@ fn works<S: Store>(label: &str, store: S) -> Vec<Work> {
     ]
 }
 
-fn resolve<S: Store>(label: &str, filled: &Filled<S>, request: Request) -> Work {
+/// Resolves one definition.
+pub(crate) fn resolve<S: Store>(label: &str, filled: &Filled<S>, request: Request) -> Work {
     let Asked { path, name, .. } = filled.ask(&request);
     let (read, _) = filled.overhear(async |org| org.resolve(&name, &path).await.map(drop));
     let floor = store_read(Arc::clone(&filled.store), read, 1);
@@ -53,7 +54,8 @@ fn resolve<S: Store>(label: &str, filled: &Filled<S>, request: Request) -> Work 
     Work::new(format!("{label}: resolve one"), work, "the store's read + raw open", floor)
 }
 
-fn resolve_all<S: Store>(label: &str, filled: &Filled<S>, request: Request) -> Work {
+/// Resolves all that one run sees.
+pub(crate) fn resolve_all<S: Store>(label: &str, filled: &Filled<S>, request: Request) -> Work {
     let Asked { path, .. } = filled.ask(&request);
     let (read, _) = filled.overhear(async |org| org.resolve_all(&path).await.map(drop));
     let floor = store_read(Arc::clone(&filled.store), read, 50);

@@ -11,6 +11,7 @@ pub mod http;
 pub mod keys;
 pub mod memory;
 pub mod population;
+pub mod postgres;
 pub mod raw;
 pub mod report;
 pub mod run;

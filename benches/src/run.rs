@@ -28,6 +28,12 @@ impl Work {
         Self { name: name.into(), work, floor_name, floor, bar: None }
     }
 
+    /// The same, both timed by the wall clock, for work that waits for another process.
+    #[must_use]
+    pub fn by_the_wall(self) -> Self {
+        Self { work: self.work.by_the_wall(), floor: self.floor.by_the_wall(), ..self }
+    }
+
     /// The same with a bar.
     #[must_use]
     pub fn bar(mut self, ratio_max: f64) -> Self {
@@ -56,6 +62,14 @@ impl Run {
             work(n);
             start.elapsed()
         }))
+    }
+
+    /// The same, timed by the wall clock.
+    #[must_use]
+    pub fn by_the_wall(mut self) -> Self {
+        Self::wall(move |n| {
+            self.time(n);
+        })
     }
 
     /// The processor time that `n` runs cost one thread while another does the same.

@@ -63,6 +63,12 @@ impl<S: Store> Filled<S> {
         (0..self.population.orgs).map(|org| vault.org(org_id(org), Environment::test())).collect()
     }
 
+    /// The same vault by another store of the same rows.
+    pub fn on_another(&self, store: impl Store) -> Vec<Org> {
+        let vault = block_on(Vault::open(store, unlock())).expect("it was made here");
+        (0..self.population.orgs).map(|org| vault.org(org_id(org), Environment::test())).collect()
+    }
+
     /// `request` in the engine's terms.
     pub fn ask(&self, request: &Request) -> Asked {
         let org = self.orgs.get(request.org).expect("requests stay in the population").clone();

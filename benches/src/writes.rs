@@ -29,16 +29,8 @@ pub(crate) fn upsert_credential<S: Store>(label: &str, filled: &Filled<S>) -> Wo
 
 /// 64 writers at once, beside one batch of the same 64 values.
 pub(crate) fn many_writers<S: Store>(label: &str, filled: &Filled<S>) -> Work {
-    let places: Arc<[(String, Scope)]> = (0..WRITERS)
-        .map(|number| (name(20 + number / 16), Scope::LinkedAccount(account(number % 16))))
-        .collect();
-    let (writers, writer, targets) = (first(filled), first(filled), Arc::clone(&places));
-    let work = Run::wall(move |n| {
-        for _ in 0..n {
-            let all = places.iter().map(|(name, scope)| writers.set_value(name, scope.clone(), VALUE));
-            assert!(block_on(join_all(all)).iter().all(Result::is_ok), "no writer fails");
-        }
-    });
+    let (writer, targets) = (first(filled), places());
+    let work = all_at_once(first(filled));
     let floor = Run::wall(move |n| {
         for _ in 0..n {
             let values = targets.iter().map(|(name, scope)| NewValue::new(name, scope.clone(), VALUE));
@@ -46,6 +38,21 @@ pub(crate) fn many_writers<S: Store>(label: &str, filled: &Filled<S>) -> Work {
         }
     });
     Work::new(format!("{label}: set_value, 64 writers"), work, "set_values of 64", floor).bar(1.25)
+}
+
+/// Sets 64 values, each by a writer of its own.
+pub(crate) fn all_at_once(org: Org) -> Run {
+    let places = places();
+    Run::wall(move |n| {
+        for _ in 0..n {
+            let all = places.iter().map(|(name, scope)| org.set_value(name, scope.clone(), VALUE));
+            assert!(block_on(join_all(all)).iter().all(Result::is_ok), "no writer fails");
+        }
+    })
+}
+
+fn places() -> Vec<(String, Scope)> {
+    (0..WRITERS).map(|number| (name(20 + number / 16), Scope::LinkedAccount(account(number % 16)))).collect()
 }
 
 fn write<S: Store>(
@@ -81,4 +88,5 @@ fn first<S: Store>(filled: &Filled<S>) -> Org {
     filled.orgs.first().expect("there is an org").clone()
 }
 
-const WRITERS: usize = 64;
+/// How many writers write at once.
+pub(crate) const WRITERS: usize = 64;

@@ -46,7 +46,8 @@ impl Cluster {
     }
 
     fn start_in(dir: TempDir, address: Option<Ipv4Addr>) -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/postgres");
+        let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+        let script = above.map(|dir| dir.join("scripts/postgres")).find(|script| script.exists()).unwrap();
         let mut child = Command::new(script)
             .arg(dir.path())
             .args(address.map(|address| address.to_string()))
