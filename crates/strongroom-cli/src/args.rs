@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use strongroom::{
-    CredentialKey, DefinitionName, DocumentId, Environment, LinkedAccountId, OrgId, Scope, ScopeKind,
-    ScopePath, SlotId, WorkflowId,
+    CredentialKey, DefinitionName, DocumentId, Environment, LinkedAccountId, OrgId, ScopeKind, SlotId,
 };
 use tracing_subscriber::filter::LevelFilter;
 
@@ -20,6 +19,7 @@ use crate::commands::rotate::Rotate;
 use crate::commands::shred::Shred;
 use crate::config::KeySource;
 use crate::limits::LimitSettings;
+use crate::scope_args::{PathArgs, ScopeArgs};
 
 /// Variables and credentials, sealed against their own store.
 #[derive(Debug, Parser)]
@@ -35,7 +35,7 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Globals {
-    /// Where the vault is: `redb:PATH`, `sled:PATH`, `memory`, or a PATH whose kind is found out [default: strongroom-data]
+    /// Where the vault is: `redb:PATH`, `sled:PATH`, `postgres://USER@HOST/DATABASE`, `memory`, or a PATH whose kind is found out [default: strongroom-data]
     #[arg(long, global = true, value_name = "SPEC")]
     pub(crate) store: Option<String>,
     /// A file with the root key: 64 hex digits or base64 [default: the store's path with `.key` added]
@@ -173,7 +173,7 @@ pub(crate) enum Command {
     Restore(Restore),
     /// Move the vault to another store; this one takes no more writes then
     Migrate {
-        /// Where to: `redb:PATH`, `sled:PATH`, or a PATH
+        /// Where to: `redb:PATH`, `sled:PATH`, `postgres://USER@HOST/DATABASE`, or a PATH
         #[arg(long, value_name = "SPEC")]
         to: String,
     },
@@ -305,63 +305,6 @@ impl NewKeyArgs {
     pub(crate) fn source(self) -> Option<KeySource> {
         let passphrase = self.new_passphrase_file.map(KeySource::PassphraseFile);
         self.new_root_key_file.map(KeySource::RootKeyFile).or(passphrase)
-    }
-}
-
-/// One scope: the org's, unless one of the two is given.
-#[derive(Debug, Clone, clap::Args)]
-#[group(multiple = false)]
-pub(crate) struct ScopeArgs {
-    /// At this linked account
-    #[arg(long, value_name = "ID")]
-    account: Option<LinkedAccountId>,
-    /// At this workflow
-    #[arg(long, value_name = "ID")]
-    workflow: Option<WorkflowId>,
-}
-
-impl ScopeArgs {
-    pub(crate) fn scope(&self) -> Scope {
-        match (&self.account, &self.workflow) {
-            (Some(account), _) => Scope::LinkedAccount(account.clone()),
-            (None, Some(workflow)) => Scope::Workflow(workflow.clone()),
-            (None, None) => Scope::Org,
-        }
-    }
-
-    pub(crate) fn names_one(&self) -> bool {
-        self.account.is_some() || self.workflow.is_some()
-    }
-}
-
-/// Where a run stands.
-#[derive(Debug, clap::Args)]
-pub(crate) struct PathArgs {
-    /// Within this linked account
-    #[arg(long, value_name = "ID")]
-    account: Option<LinkedAccountId>,
-    /// Within this workflow
-    #[arg(long, value_name = "ID")]
-    workflow: Option<WorkflowId>,
-}
-
-impl PathArgs {
-    pub(crate) fn path(&self) -> ScopePath {
-        let mut path = ScopePath::org();
-        if let Some(account) = &self.account {
-            path = path.linked_account(account.clone());
-        }
-        if let Some(workflow) = &self.workflow {
-            path = path.workflow(workflow.clone());
-        }
-        path
-    }
-
-    /// The same as parameters of a query.
-    pub(crate) fn query(&self) -> Vec<(&'static str, &str)> {
-        let account = self.account.as_ref().map(|id| ("linked_account_id", id.as_str()));
-        let workflow = self.workflow.as_ref().map(|id| ("workflow_id", id.as_str()));
-        account.into_iter().chain(workflow).collect()
     }
 }
 

@@ -10,6 +10,7 @@ mod limits;
 mod output;
 mod progress;
 mod remote;
+mod scope_args;
 mod session;
 mod store;
 

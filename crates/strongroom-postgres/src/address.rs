@@ -19,6 +19,8 @@ pub(crate) struct Address {
     pub(crate) ssl_mode: Option<String>,
     /// The value of `sslrootcert`.
     pub(crate) root_certificates: Option<String>,
+    /// The value of `row_locks`.
+    pub(crate) row_locks: Option<String>,
 }
 
 impl Address {
@@ -73,6 +75,7 @@ impl Address {
     fn own(&mut self, keyword: &str) -> Option<&mut Option<String>> {
         match keyword {
             "sslmode" => Some(&mut self.ssl_mode),
+            "row_locks" => Some(&mut self.row_locks),
             "sslrootcert" => Some(&mut self.root_certificates),
             _ => None,
         }

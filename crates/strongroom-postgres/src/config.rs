@@ -10,7 +10,7 @@ use strongroom::store::StoreError;
 use tokio_postgres::Config;
 
 use crate::address::Address;
-use crate::failure::unavailable;
+use crate::failure::{unavailable, unsupported};
 use crate::tls;
 
 /// The address of a database, the pool's size and the time limits. `Debug` shows no part of the address, since it may
@@ -19,9 +19,22 @@ use crate::tls;
 pub struct PostgresOptions {
     server: Config,
     roots: RootCertStore,
+    pub(crate) row_locks: RowLocks,
     connections_max: usize,
     connect_timeout: Duration,
     pub(crate) answer_timeout: Duration,
+}
+
+/// How a batch holds the rows that it expects to be as they were, and does not write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum RowLocks {
+    /// By `FOR SHARE`: any number of batches at once.
+    #[default]
+    Shared,
+    /// By `FOR UPDATE`: one batch of a vault after the other, since every one expects the vault's header row. For a
+    /// server that has no `FOR SHARE`.
+    Exclusive,
 }
 
 impl PostgresOptions {
@@ -37,7 +50,7 @@ impl PostgresOptions {
     /// Where there is TLS, the server's certificate is verified, with its host name and its dates: libpq's `require`
     /// without verification, `verify-ca` and `allow` do not exist here. `sslrootcert=FILE` names the PEM file of the
     /// authorities to trust, as [`root_certificates`](Self::root_certificates) does; unset, or `system`, it is what the
-    /// platform trusts.
+    /// platform trusts. `row_locks` is `shared` or `exclusive`: see [`RowLocks`].
     ///
     /// ```
     /// use strongroom_postgres::PostgresOptions;
@@ -47,9 +60,9 @@ impl PostgresOptions {
     /// ```
     ///
     /// # Errors
-    /// `Unsupported` for a text that is no address, another `sslmode`, and a file that holds no certificates.
+    /// `Unsupported` for a text that is no address, another `sslmode` or `row_locks`, and a file that holds no certificates.
     pub fn parse(address: &str) -> Result<Self, StoreError> {
-        let Address { mut server, ssl_mode, root_certificates } = Address::parse(address)?;
+        let Address { mut server, ssl_mode, root_certificates, row_locks } = Address::parse(address)?;
         server.ssl_mode(tls::mode(ssl_mode.as_deref(), &server)?);
         let mut roots = RootCertStore::empty();
         if let Some(pem) = root_certificates.filter(|pem| pem != "system") {
@@ -62,6 +75,7 @@ impl PostgresOptions {
         Ok(Self {
             server,
             roots,
+            row_locks: row_locks.as_deref().map_or(Ok(RowLocks::default()), row_locks_named)?,
             connections_max: 16,
             connect_timeout,
             answer_timeout: Duration::from_secs(30),
@@ -72,6 +86,13 @@ impl PostgresOptions {
     #[must_use]
     pub fn password(mut self, password: impl AsRef<[u8]>) -> Self {
         self.server.password(password);
+        self
+    }
+
+    /// Holds rows that are only expected in this way: [`RowLocks::Shared`] unless set.
+    #[must_use]
+    pub fn row_locks(mut self, row_locks: RowLocks) -> Self {
+        self.row_locks = row_locks;
         self
     }
 
@@ -126,9 +147,18 @@ impl PostgresOptions {
     }
 }
 
+fn row_locks_named(name: &str) -> Result<RowLocks, StoreError> {
+    match name {
+        "shared" => Ok(RowLocks::Shared),
+        "exclusive" => Ok(RowLocks::Exclusive),
+        _ => Err(unsupported("row_locks is shared or exclusive")),
+    }
+}
+
 impl fmt::Debug for PostgresOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresOptions")
+            .field("row_locks", &self.row_locks)
             .field("connections_max", &self.connections_max)
             .field("connect_timeout", &self.connect_timeout)
             .field("answer_timeout", &self.answer_timeout)
@@ -147,6 +177,15 @@ mod tests {
         assert_eq!(options.connect_timeout, Duration::from_secs(9));
         let options = PostgresOptions::parse("host=/run").unwrap();
         assert_eq!(options.server.get_application_name(), Some("strongroom"));
+    }
+
+    #[test]
+    fn row_locks_are_named_in_either_form_of_address() {
+        for text in ["postgres://h/d?row_locks=exclusive", "host=h row_locks=exclusive"] {
+            assert_eq!(PostgresOptions::parse(text).unwrap().row_locks, RowLocks::Exclusive);
+        }
+        assert_eq!(PostgresOptions::parse("host=h").unwrap().row_locks, RowLocks::Shared);
+        assert!(PostgresOptions::parse("host=h row_locks=none").is_err());
     }
 
     #[test]

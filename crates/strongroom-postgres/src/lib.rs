@@ -23,19 +23,9 @@
 //!   must stay below the server's `max_connections`.
 //!
 //! # Which servers
-//! Tested is PostgreSQL 15. The statements keep to what other servers that speak its protocol document as well:
-//!
-//! | construct | CockroachDB | YugabyteDB | Aurora DSQL |
-//! |---|---|---|---|
-//! | `bytea`, `bigint`, primary key, `CREATE TABLE IF NOT EXISTS` | yes | yes | yes |
-//! | `REPEATABLE READ`, with errors `40001` | yes (or serializable) | yes | yes (the only level) |
-//! | `SELECT … FOR UPDATE` | yes | yes | yes |
-//! | `SELECT … FOR SHARE` | yes | yes | **no** (`FOR UPDATE` alone): not supported yet |
-//! | `INSERT … SELECT unnest(…) … ON CONFLICT DO UPDATE` | yes | yes | yes |
-//! | 10,000 rows and 16 MiB a transaction | yes | yes | **no**, 3,000 rows and 10 MiB |
-//! | window functions (`sum() OVER (ROWS …)`) | yes | yes | yes |
-//!
-//! There are no sequences, triggers, savepoints, foreign keys or advisory locks. None but PostgreSQL is tested here.
+//! Tested is PostgreSQL 15. The statements keep to what CockroachDB and YugabyteDB document as well, and with
+//! [`RowLocks::Exclusive`] do without `FOR SHARE`; none but PostgreSQL is tested. `docs/BACKENDS.md` of the engine lists
+//! each construct and where it is known.
 
 mod address;
 mod config;
@@ -49,5 +39,5 @@ mod store;
 mod tls;
 mod write;
 
-pub use config::PostgresOptions;
+pub use config::{PostgresOptions, RowLocks};
 pub use store::PostgresStore;

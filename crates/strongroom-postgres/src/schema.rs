@@ -9,13 +9,8 @@ use crate::failure::{code, corrupt, of_setup, unsupported};
 /// Makes the tables where they are missing and checks their version. Several processes may do so at once.
 pub(crate) async fn prepare(client: &Client) -> Result<(), StoreError> {
     refuse_volatile(client).await?;
-    for attempt in 1..=ATTEMPTS_MAX {
-        match client.batch_execute(TABLES).await {
-            Ok(()) => break,
-            // Two that create one table at the same time meet in the server's catalog.
-            Err(error) if attempt < ATTEMPTS_MAX && is_race(&error) => {}
-            Err(error) => return Err(of_setup(error)),
-        }
+    for statement in TABLES {
+        create(client, statement).await?;
     }
     let row = client.query_opt("SELECT version FROM strongroom_schema WHERE id = 1", &[]).await;
     let row = row.map_err(of_setup)?.ok_or_else(|| corrupt("the schema has no version"))?;
@@ -23,6 +18,18 @@ pub(crate) async fn prepare(client: &Client) -> Result<(), StoreError> {
         Ok(VERSION) => Ok(()),
         Ok(_) => Err(unsupported("the tables are of a later version of this crate: upgrade it")),
         Err(_) => Err(corrupt("the schema's version is not a number")),
+    }
+}
+
+async fn create(client: &Client, statement: &str) -> Result<(), StoreError> {
+    let mut attempt = 1;
+    loop {
+        match client.batch_execute(statement).await {
+            Ok(()) => return Ok(()),
+            // Two that create one table at the same time meet in the server's catalog.
+            Err(error) if attempt < ATTEMPTS_MAX && is_race(&error) => attempt += 1,
+            Err(error) => return Err(of_setup(error)),
+        }
     }
 }
 
@@ -49,8 +56,9 @@ fn is_race(error: &Error) -> bool {
 const DURABILITY: &str = "SELECT current_setting('fsync', true), current_setting('synchronous_commit', true)";
 const VERSION: i64 = 1;
 const ATTEMPTS_MAX: u32 = 5;
-/// One statement each, since some servers take only one data definition a transaction.
-const TABLES: &str = "\
-CREATE TABLE IF NOT EXISTS strongroom_rows (k bytea PRIMARY KEY, v bytea NOT NULL, rev bigint NOT NULL);
-CREATE TABLE IF NOT EXISTS strongroom_schema (id bigint PRIMARY KEY, version bigint NOT NULL);
-INSERT INTO strongroom_schema (id, version) VALUES (1, 1) ON CONFLICT (id) DO NOTHING";
+/// Each in a transaction of its own, since some servers take only one data definition a transaction.
+const TABLES: [&str; 3] = [
+    "CREATE TABLE IF NOT EXISTS strongroom_rows (k bytea PRIMARY KEY, v bytea NOT NULL, rev bigint NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS strongroom_schema (id bigint PRIMARY KEY, version bigint NOT NULL)",
+    "INSERT INTO strongroom_schema (id, version) VALUES (1, 1) ON CONFLICT (id) DO NOTHING",
+];

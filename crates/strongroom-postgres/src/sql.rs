@@ -1,4 +1,4 @@
-//! Every statement on rows. `lib.rs` lists the constructs they use and where those are known.
+//! Every statement on rows. `BACKENDS.md` lists the constructs they use and where those are known.
 
 macro_rules! scan {
     ($direction:literal) => {

@@ -16,7 +16,7 @@ use strongroom::store::{
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
-use crate::config::PostgresOptions;
+use crate::config::{PostgresOptions, RowLocks};
 use crate::failure::{Failure, closed, indeterminate, of_pool, unavailable};
 use crate::{read, schema, write};
 
@@ -31,6 +31,7 @@ pub struct PostgresStore {
 
 struct Shared {
     pool: Pool,
+    row_locks: RowLocks,
     answer_timeout: Duration,
     /// Whether the store was closed; held for reading by every call.
     closed: Arc<RwLock<bool>>,
@@ -82,7 +83,8 @@ impl PostgresStore {
                 unavailable("the threads of the store could not be started").with_source(error)
             })?;
         let closed = Arc::new(RwLock::new(false));
-        let shared = Shared { pool: options.pool()?, answer_timeout: options.answer_timeout, closed };
+        let PostgresOptions { row_locks, answer_timeout, .. } = *options;
+        let shared = Shared { pool: options.pool()?, row_locks, answer_timeout, closed };
         Ok(Self { shared: Arc::new(shared), runtime: Some(runtime) })
     }
 
@@ -146,7 +148,12 @@ impl Shared {
         let (mut client, _open) = self.client().await?;
         let mut attempt = 1;
         loop {
-            let failure = match tokio::time::timeout(self.answer_timeout, call.attempt(&client)).await {
+            let failure = match tokio::time::timeout(
+                self.answer_timeout,
+                call.attempt(&client, self.row_locks),
+            )
+            .await
+            {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(failure)) => failure,
                 Err(_) => {
@@ -180,7 +187,11 @@ trait Call: Sync {
     type Answer;
     const ATTEMPTS_MAX: u32;
 
-    fn attempt(&self, client: &Client) -> impl Future<Output = Result<Self::Answer, Failure>> + Send;
+    fn attempt(
+        &self,
+        client: &Client,
+        row_locks: RowLocks,
+    ) -> impl Future<Output = Result<Self::Answer, Failure>> + Send;
 
     /// What no answer means.
     fn timed_out() -> StoreError;
@@ -190,7 +201,7 @@ impl Call for ReadBatch {
     type Answer = ReadSet;
     const ATTEMPTS_MAX: u32 = 3;
 
-    async fn attempt(&self, client: &Client) -> Result<ReadSet, Failure> {
+    async fn attempt(&self, client: &Client, _: RowLocks) -> Result<ReadSet, Failure> {
         read::read(client, self, CAPABILITIES.page_bytes_max).await
     }
 
@@ -203,8 +214,8 @@ impl Call for WriteBatch {
     type Answer = Committed;
     const ATTEMPTS_MAX: u32 = 10;
 
-    async fn attempt(&self, client: &Client) -> Result<Committed, Failure> {
-        write::commit(client, self).await
+    async fn attempt(&self, client: &Client, row_locks: RowLocks) -> Result<Committed, Failure> {
+        write::commit(client, self, row_locks).await
     }
 
     fn timed_out() -> StoreError {

@@ -12,14 +12,19 @@ use rand::rngs::SysRng;
 use strongroom::store::{Committed, Expect, Key, Op, Revision, StoreError, WriteBatch};
 use tokio_postgres::{Error, Row, Statement};
 
+use crate::config::RowLocks;
 use crate::failure::{Failure, indeterminate, of_commit, of_read, of_write, unavailable};
 use crate::parameter::Bytes;
 use crate::read::decode_revision;
 use crate::sql;
 
 /// Applies the batch, or fails with nothing applied; `Indeterminate` says that neither is known.
-pub(crate) async fn commit(client: &Client, batch: &WriteBatch) -> Result<Committed, Failure> {
-    let plan = Plan::new(batch)?;
+pub(crate) async fn commit(
+    client: &Client,
+    batch: &WriteBatch,
+    row_locks: RowLocks,
+) -> Result<Committed, Failure> {
+    let plan = Plan::new(batch, row_locks)?;
     let statements = Statements::prepare(client, &plan).await?;
     let delete = async {
         match (&statements.delete, plan.puts.first()) {
@@ -38,7 +43,7 @@ pub(crate) async fn commit(client: &Client, batch: &WriteBatch) -> Result<Commit
     // Polled in this order, so they are sent in this order, before the first answer is there.
     let locks = async {
         let shared = lock(client, statements.lock_shared.as_ref(), &plan.shared);
-        let own = lock(client, Some(&statements.lock), &plan.written);
+        let own = lock(client, Some(&statements.lock), &plan.own);
         futures_util::future::join(shared, own).await
     };
     let begin = client.batch_execute(sql::BEGIN);
@@ -72,9 +77,10 @@ fn revisions(locked: &[Vec<Row>]) -> Result<HashMap<&[u8], Revision>, StoreError
 /// A batch, taken apart for the server. Keys are in order, so that two batches take their locks in the same one.
 struct Plan<'b> {
     revision: i64,
-    /// What is expected and not written.
+    /// Locked against writers.
     shared: Vec<Bytes<'b>>,
-    written: Vec<Bytes<'b>>,
+    /// Locked against everyone.
+    own: Vec<Bytes<'b>>,
     puts: Vec<Bytes<'b>>,
     values: Vec<Bytes<'b>>,
     deletes: Vec<Bytes<'b>>,
@@ -83,16 +89,21 @@ struct Plan<'b> {
 }
 
 impl<'b> Plan<'b> {
-    fn new(batch: &'b WriteBatch) -> Result<Self, StoreError> {
+    fn new(batch: &'b WriteBatch, row_locks: RowLocks) -> Result<Self, StoreError> {
         let mut ops: Vec<_> = batch.ops.iter().collect();
         ops.sort_unstable_by(|one, other| one.key().cmp(other.key()));
-        let key = |op: &&'b Op| Bytes(op.key().as_bytes());
         let is_written = |key: &[u8]| ops.binary_search_by(|op| op.key().as_bytes().cmp(key)).is_ok();
         let expected = batch.expect.iter().map(|(key, _)| key.as_bytes());
+        let only_expected = expected.clone().filter(|key| !is_written(key)).map(Bytes);
+        let written = ops.iter().map(|op| Bytes(op.key().as_bytes()));
+        let (shared, own) = match row_locks {
+            RowLocks::Shared => (only_expected.collect(), written.collect()),
+            RowLocks::Exclusive => (Vec::new(), only_expected.chain(written).collect()),
+        };
         let mut plan = Self {
             revision: fresh_revision()?,
-            shared: expected.clone().filter(|key| !is_written(key)).map(Bytes).collect(),
-            written: ops.iter().map(key).collect(),
+            shared,
+            own,
             puts: Vec::new(),
             values: Vec::new(),
             deletes: Vec::new(),

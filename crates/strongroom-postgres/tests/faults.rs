@@ -5,8 +5,8 @@
 mod cluster;
 mod proxy;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use strongroom::store::{
     Expect, Key, KeyRange, ReadBatch, Revision, Scan, Store, StoreError, StoreErrorKind, Versioned,
     WriteBatch,
 };
-use strongroom_postgres::{PostgresOptions, PostgresStore};
+use strongroom_postgres::{PostgresOptions, PostgresStore, RowLocks};
 
 use self::cluster::Cluster;
 use self::proxy::Proxy;
@@ -223,11 +223,20 @@ fn a_server_that_may_lose_what_it_acknowledged_is_refused() {
 
 #[test]
 fn writers_of_one_row_on_two_handles_form_one_line_of_revisions() {
+    for row_locks in [RowLocks::Shared, RowLocks::Exclusive] {
+        write_one_row(&two_handles(row_locks));
+    }
+}
+
+fn two_handles(row_locks: RowLocks) -> [Arc<PostgresStore>; 2] {
     let cluster = cluster::shared();
-    let database = cluster.database();
+    let options = cluster.options(&cluster.database()).row_locks(row_locks);
+    [0, 1].map(|_| Arc::new(PostgresStore::open(&options).unwrap()))
+}
+
+fn write_one_row(stores: &[Arc<PostgresStore>; 2]) {
     let at = key("contended");
-    let first = put(&cluster.open(&database), &at, None, b"0").unwrap();
-    let stores = [0, 1].map(|_| Arc::new(cluster.open(&database)));
+    let first = put(&stores[0], &at, None, b"0").unwrap();
     let writers: Vec<_> = (0..8)
         .map(|writer| {
             let (store, at) = (Arc::clone(&stores[writer % 2]), at.clone());
@@ -261,6 +270,33 @@ fn writers_of_one_row_on_two_handles_form_one_line_of_revisions() {
     }
     assert_eq!(length, 200);
     assert_eq!(get(&stores[0], &at).unwrap().unwrap().revision, last);
+}
+
+#[test]
+fn of_two_batches_that_each_expect_what_the_other_writes_one_lands() {
+    for row_locks in [RowLocks::Shared, RowLocks::Exclusive] {
+        let stores = two_handles(row_locks);
+        let rows = [key("one"), key("other")];
+        for round in 0..50_u8 {
+            let revisions = [0, 1].map(|row| put(&stores[0], &rows[row], None, &[round]).unwrap());
+            let barrier = Barrier::new(2);
+            let landed: usize = thread::scope(|threads| {
+                let writers = [0, 1].map(|own| {
+                    let mut batch = WriteBatch::default();
+                    batch.expect(rows[own].clone(), Expect::Revision(revisions[own]));
+                    batch.put(rows[1 - own].clone(), vec![round]);
+                    let (store, barrier) = (&stores[own], &barrier);
+                    threads.spawn(move || {
+                        barrier.wait();
+                        block_on(store.commit(Arc::new(batch)))
+                    })
+                });
+                let answers = writers.map(|writer| writer.join().unwrap());
+                answers.iter().filter(|answer| answer.is_ok()).count()
+            });
+            assert!(landed <= 1, "{row_locks:?}: each batch wrote what the other had expected to stay");
+        }
+    }
 }
 
 #[test]

@@ -51,6 +51,8 @@ mod disk;
 mod failure;
 mod file;
 mod read;
+#[cfg(doctest)]
+mod readme;
 mod revisions;
 mod row;
 mod store;

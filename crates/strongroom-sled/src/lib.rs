@@ -46,8 +46,6 @@ mod directory;
 mod disk;
 mod failure;
 mod read;
-#[cfg(doctest)]
-mod readme;
 mod revisions;
 mod row;
 mod store;

@@ -1,16 +1,9 @@
 //! kill -9 at any point loses nothing that was acknowledged and leaves no batch by half.
 
-use std::path::Path;
+mod rig;
 
-use strongroom_conformance::outage::{Load, Outage, Rig};
-use strongroom_sled::SledStore;
-
-const RIG: Rig<SledStore> = Rig::new(|path| SledStore::open(path)).inspect(no_blobs);
-
-/// sled never syncs a blob file.
-fn no_blobs(path: &Path) {
-    assert_eq!(path.join("blobs").read_dir().map_or(0, Iterator::count), 0, "sled wrote blob files");
-}
+use rig::RIG;
+use strongroom_conformance::outage::{Load, Outage};
 
 /// Not a rule: the process that the others kill.
 #[test]

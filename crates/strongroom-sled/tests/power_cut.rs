@@ -3,17 +3,10 @@
 //! It needs root, loop devices, `mkfs.ext4`, `mount` and Python 3. Where they are missing it fails; leave it out by name:
 //! `cargo test -- --skip power_cut`.
 
-use std::path::Path;
+mod rig;
 
-use strongroom_conformance::outage::{Load, Outage, Rig};
-use strongroom_sled::SledStore;
-
-const RIG: Rig<SledStore> = Rig::new(|path| SledStore::open(path)).inspect(no_blobs);
-
-/// sled never syncs a blob file.
-fn no_blobs(path: &Path) {
-    assert_eq!(path.join("blobs").read_dir().map_or(0, Iterator::count), 0, "sled wrote blob files");
-}
+use rig::RIG;
+use strongroom_conformance::outage::{Load, Outage};
 
 /// Not a rule: the process whose power is cut.
 #[test]

@@ -57,6 +57,15 @@ impl Account {
 
     /// Sets the account's own value of a definition.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// use strongroom::{VarFormat, VariableDefinition};
+    /// org.define(VariableDefinition::new("REGION", VarFormat::String)).await?;
+    /// account.set_value("REGION", "eu").await?; // its own value, as `Scope::LinkedAccount`
+    /// assert_eq!(account.value("REGION").await?.unwrap().value.expose(), "eu");
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Org::set_value`].
     pub async fn set_value(
@@ -137,6 +146,14 @@ impl Account {
     }
 
     /// A credential of the default app; `None` where there is none of this key name.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// account.upsert_credential("api_key", "k1").await?;
+    /// assert_eq!(account.credential("api_key").await?.unwrap().value.expose(), "k1");
+    /// assert!(account.delete_credential("api_key").await?);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`Error::IntegrationNotFound`]; [`Error::InvalidId`].

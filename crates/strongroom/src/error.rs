@@ -168,8 +168,8 @@ pub enum Error {
     /// Without this slot nothing would open the vault.
     #[error("this is the last key slot that can open the vault: add another one first")]
     LastSlot,
-    /// There are as many slots of one kind as there may be.
-    #[error("there are {0} key slots of this kind, which is the limit: remove one first")]
+    /// There are as many slots as there may be: 8 of one kind, or 24 with those that cannot be read.
+    #[error("there are {0} key slots, the most of one kind or of all: remove one first")]
     TooManySlots(usize),
     /// Another engine gave the vault a new root key. Nothing was written.
     #[error("the vault has a new root key, which this engine does not hold: open the vault again")]

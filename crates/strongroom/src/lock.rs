@@ -31,8 +31,10 @@ impl Vault {
     /// # Ok::<(), Error>(()) }).unwrap();
     /// ```
     pub fn lock(&self) {
-        self.engine.locks.set(|held| held.vault = true);
-        self.engine.roots.lock();
+        self.engine.locks.set(|held| {
+            held.vault = true;
+            self.engine.roots.lock();
+        });
         self.engine.caches.forget_all(&[]);
     }
 
@@ -48,8 +50,11 @@ impl Vault {
             return Err(Error::UnexpectedVault);
         }
         let roots = VaultOptions::of_bounds(engine.argon2).open_roots(&head, &unlock).await?;
-        engine.roots.unlock(roots);
-        engine.locks.set(|held| held.vault = false);
+        // Both at once, as a lock does: one that comes in between would else leave the vault open and without a root.
+        engine.locks.set(|held| {
+            engine.roots.unlock(roots);
+            held.vault = false;
+        });
         Ok(())
     }
 }

@@ -92,6 +92,16 @@ impl Records {
 
     /// [`put`](Self::put), only if the record is as expected.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{Error, Expected};
+    /// let (sessions, id) = (org.records("session".parse()?), "jti-1".parse()?);
+    /// sessions.put_with(&id, "user_12345", Expected::Absent).await?;
+    /// let again = sessions.put_with(&id, "user_6", Expected::Absent).await;
+    /// assert!(matches!(again, Err(Error::Unexpected { .. })));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Those of `put`, and [`Error::Unexpected`].
     pub async fn put_with(

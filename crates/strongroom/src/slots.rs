@@ -66,6 +66,15 @@ impl Slots {
     /// Puts another key in a slot's place: what opened it before opens it no more. A copy of the store from before
     /// still opens with the old key.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { use strongroom_memory::MemoryStore; let key = || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])); let vault = strongroom::Vault::create(MemoryStore::new(), key()).await?;
+    /// use strongroom::{RawKey, Unlock};
+    /// let slot = vault.slots().list().await?.pop().expect("a vault has a slot");
+    /// vault.slots().change(&slot.id, Unlock::raw_key(RawKey::generate()?)).await?;
+    /// assert_eq!(vault.slots().list().await?.len(), 1);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`Error::SlotNotFound`], [`Error::Damaged`] for a slot that cannot be read (remove it instead), those of
     /// [`add`](Self::add).
@@ -161,11 +170,13 @@ impl<'e> Table<'e> {
     /// room of all kinds: with one more row the vault would not open.
     fn check_room(&self, tag: u8, place: SlotId) -> Result<(), Error> {
         let others = || self.head.slots.iter().filter(|row| row.id != Some(place));
-        let of_a_kind = others().filter(|row| row.is_of(tag)).count();
-        if of_a_kind < SLOTS_OF_A_KIND_MAX && others().count() < SLOTS_MAX {
-            return Ok(());
+        if others().filter(|row| row.is_of(tag)).count() >= SLOTS_OF_A_KIND_MAX {
+            return Err(Error::TooManySlots(SLOTS_OF_A_KIND_MAX));
         }
-        Err(Error::TooManySlots(SLOTS_OF_A_KIND_MAX))
+        if others().count() >= SLOTS_MAX {
+            return Err(Error::TooManySlots(SLOTS_MAX));
+        }
+        Ok(())
     }
 
     fn is_usable(&self, row: &SlotRow) -> bool {

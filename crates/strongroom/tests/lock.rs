@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
+use std::thread;
 
 use futures_executor::block_on;
 use strongroom::store::{Store as _, WriteBatch};
@@ -211,6 +212,27 @@ fn pages_of_the_whole_vault_that_begin_in_the_middle_of_a_locked_org_are_read() 
     let second = block_on(vault.jobs(PageRequest::first(1).after(first.next.unwrap()))).unwrap();
     assert_eq!((first.items.len(), second.items.len()), (1, 1));
     assert!(is_locked(&block_on(org.definition("MORE_0"))));
+}
+
+#[test]
+fn a_lock_beside_an_unlock_leaves_the_vault_as_one_of_them_does() {
+    let vault = open(load(&furnished()));
+    let org = org(&vault);
+    for round in 0..1_000_u32 {
+        vault.lock();
+        let start = Barrier::new(2);
+        thread::scope(|threads| {
+            threads.spawn(|| {
+                start.wait();
+                block_on(vault.unlock(unlock())).unwrap();
+            });
+            start.wait();
+            (0..round * 4).for_each(|_| std::hint::spin_loop());
+            vault.lock();
+        });
+        let is_open = block_on(org.definition("V")).is_ok();
+        assert_eq!(block_on(vault.run_jobs()).is_ok(), is_open);
+    }
 }
 
 #[test]

@@ -282,6 +282,29 @@ fn the_ciphertext_is_answered_for_an_encrypted_definition_when_asked_for() {
 }
 
 #[test]
+fn a_condition_of_a_batch_holds_for_each_of_its_values_and_definitions() {
+    with_org(async |org| {
+        org.define(text("A")).await?;
+        org.define(text("B")).await?;
+        let found = org.set_value("B", Scope::Org, "old").await?.revision;
+        let values = [NewValue::new("A", Scope::Org, "new"), NewValue::new("B", Scope::Org, "new")];
+        let absent = || WriteOptions::expecting(Expected::Absent);
+        let refused = [
+            org.set_values_with(&values, absent()).await.map(drop),
+            org.define_and_set_with(&[text("C")], &values, absent()).await.map(drop),
+        ];
+        for answer in refused {
+            assert!(matches!(answer, Err(Error::Unexpected { found: Some(known) }) if known == found));
+        }
+        assert!(org.value("A", &Scope::Org).await?.is_none() && org.definition("C").await?.is_none());
+        let stale = org.define_with(text("C"), WriteOptions::expecting(Expected::Revision(found))).await;
+        assert!(matches!(stale, Err(Error::Unexpected { found: None })), "{stale:?}");
+        org.define_with(text("C"), absent()).await?;
+        Ok(())
+    });
+}
+
+#[test]
 fn a_dry_run_refuses_what_a_set_refuses_and_writes_nothing() {
     with_org(async |org| {
         let org_only = strongroom::Scopes::only(strongroom::ScopeKind::Org);

@@ -4,12 +4,13 @@ use serde_json::{Value, json};
 use strongroom::{DefinitionName, Scope, Scopes};
 
 use super::client::{Call, Client};
-use crate::args::{Misplaced, PathArgs};
+use crate::args::Misplaced;
 use crate::commands::define::Define;
 use crate::commands::value::undefined;
 use crate::failure::Failure;
 use crate::input;
 use crate::output::{MASK, Output, Values, yes};
+use crate::scope_args::PathArgs;
 
 pub(super) fn define(client: &Client, define: Define, output: &Output) -> Result<(), Failure> {
     let definition = define.into_definition()?;

@@ -14,6 +14,16 @@ use crate::tenant::{Draft, Freshness, Ground, Needs, fresh_if_stale, listed_id, 
 impl Account {
     /// Adds an integration, or answers the one that is there.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// let crm = "crm".parse()?;
+    /// account.add_integration(&crm).await?;
+    /// account.app(crm.clone()).upsert("token", "t1").await?;
+    /// account.delete_integration(&crm).await?; // its credentials go with it
+    /// assert!(account.integration(&crm).await?.is_none());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`Error::AccountNotFound`] when the account is not registered.
     pub async fn add_integration(&self, integration: &IntegrationId) -> Result<Integration, Error> {

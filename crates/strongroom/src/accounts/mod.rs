@@ -26,6 +26,14 @@ impl Org {
 
     /// The registered linked accounts, in the order of the bytes of their ids.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// use strongroom::PageRequest;
+    /// let page = org.linked_accounts(PageRequest::first(100)).await?;
+    /// assert!(page.items.iter().any(|known| known.account_id == *account.id()) && page.next.is_none());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn linked_accounts(&self, page: PageRequest) -> Result<Listing<LinkedAccount>, Error> {

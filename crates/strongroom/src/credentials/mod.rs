@@ -44,6 +44,16 @@ impl AppCredentials {
 
     /// [`upsert`](Self::upsert), with conditions and companions.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// use strongroom::{Error, Expected, Upsert, WriteOptions};
+    /// let app = account.app(strongroom::IntegrationId::default_app());
+    /// let new = || WriteOptions::expecting(Expected::Absent);
+    /// assert_eq!(app.upsert_with("api_key", "k1", new()).await?, Upsert::Added);
+    /// assert!(matches!(app.upsert_with("api_key", "k2", new()).await, Err(Error::Unexpected { .. })));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Those of `upsert`, and [`Error::Unexpected`].
     pub async fn upsert_with(

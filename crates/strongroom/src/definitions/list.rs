@@ -104,6 +104,14 @@ impl Org {
 
     /// How many definitions there are that `filter` takes.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{VarFormat, VariableDefinition};
+    /// org.define(VariableDefinition::new("REGION", VarFormat::String)).await?;
+    /// assert_eq!(org.count_definitions(&strongroom::DefinitionFilter::all()).await?, 1);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Those of [`definitions`](Self::definitions).
     pub async fn count_definitions(&self, filter: &DefinitionFilter) -> Result<usize, Error> {

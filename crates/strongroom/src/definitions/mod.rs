@@ -55,12 +55,13 @@ impl Org {
     /// [`define`](Self::define), with records of the host's own in the same batch.
     ///
     /// # Errors
-    /// Those of `define`.
+    /// Those of `define`, and [`Error::Unexpected`] for a condition that asks for more than absence.
     pub async fn define_with(
         &self,
         definition: VariableDefinition,
         options: WriteOptions,
     ) -> Result<DefinitionId, Error> {
+        options.check(None)?;
         let written = self.define_and_set_with(slice::from_ref(&definition), &[], options).await?;
         written.definitions.first().copied().ok_or(Error::Contended(0))
     }

@@ -112,6 +112,17 @@ impl KeyJob {
     /// Lets nobody go on with the job until [`resume`](Self::resume). Answers whether there is such a job. A runner
     /// that is at it stops before its next batch.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// use strongroom::{DataKeys, JobOutcome};
+    /// let job = vault.rotate_data_keys(&DataKeys::all()).await?;
+    /// assert!(job.pause().await?);
+    /// assert_eq!(job.run().await?.outcome, JobOutcome::Paused);
+    /// assert!(job.resume().await?);
+    /// assert_eq!(job.run().await?.outcome, JobOutcome::Finished);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Contended`] when the runner was faster every time; [`Error::Store`].
     pub async fn pause(&self) -> Result<bool, Error> {

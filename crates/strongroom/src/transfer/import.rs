@@ -49,6 +49,17 @@ impl<R: Read + Seek + Send> Backup<R> {
     /// Nobody can open the store before all of it is there. A restore that was cut short goes on when the same file is
     /// restored into the same store with the same key.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { use strongroom_memory::MemoryStore; let key = || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])); let vault = strongroom::Vault::create(MemoryStore::new(), key()).await?;
+    /// use strongroom::Backup;
+    /// let mut file = Vec::new();
+    /// vault.backup(&mut file, |_| ()).await?;
+    /// let backup = Backup::open(std::io::Cursor::new(file), key()).await?;
+    /// let other = backup.restore_as_new(MemoryStore::new(), key(), |_| ()).await?;
+    /// assert_ne!(other.store_id(), vault.store_id());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Those of [`replace_original`](Self::replace_original); [`Error::Damaged`] and [`Error::UnknownKey`] for a row
     /// that does not open; [`Error::WrongKey`] for another key than that of the run before; [`Error::Provider`].
@@ -89,6 +100,20 @@ impl<R: Read + Seek + Send> Backup<R> {
     ///
     /// The org can be seen while it arrives, in part. A restore that was cut short is noted in the vault, and goes on
     /// when the same org of the same file is restored again.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { use strongroom_memory::MemoryStore; let key = || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])); let vault = strongroom::Vault::create(MemoryStore::new(), key()).await?;
+    /// use strongroom::{Backup, Environment, Vault};
+    /// let id = "6500a1b2c3d4e5f6a7b8c9d0".parse()?;
+    /// vault.org(id, Environment::test()).records("notes".parse()?).put(&"a".parse()?, "b").await?;
+    /// let (mut file, elsewhere) = (Vec::new(), Vault::create(MemoryStore::new(), key()).await?);
+    /// vault.backup_org(id, key(), &mut file, |_| ()).await?;
+    /// let mut backup = Backup::open(std::io::Cursor::new(file), key()).await?;
+    /// backup.restore_org(id, &elsewhere, |_| ()).await?;
+    /// let notes = elsewhere.org(id, Environment::test()).records("notes".parse()?);
+    /// assert!(notes.get(&"a".parse()?).await?.is_some());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`Error::OrgNotFound`] when the file holds nothing of the org, [`Error::OrgNotEmpty`] when the vault does,

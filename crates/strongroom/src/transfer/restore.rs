@@ -26,6 +26,17 @@ impl<R: Read + Seek + Send> Backup<R> {
     /// Nobody can open the store before all of it is there. A restore that was cut short goes on when the same file is
     /// restored into the same store again.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { use strongroom_memory::MemoryStore; let key = || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])); let vault = strongroom::Vault::create(MemoryStore::new(), key()).await?;
+    /// use strongroom::Backup;
+    /// let mut file = Vec::new();
+    /// vault.backup(&mut file, |_| ()).await?;
+    /// let backup = Backup::open(std::io::Cursor::new(file), key()).await?;
+    /// let restored = backup.replace_original(MemoryStore::new(), |_| ()).await?;
+    /// assert_eq!(restored.store_id(), vault.store_id());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`Error::AlreadyInitialised`] and [`Error::ForeignStore`] for a store that is not empty, [`Error::Unfinished`]
     /// where another restore or copy was cut short; [`Error::BadBackup`] for a file of one org, and one that changed

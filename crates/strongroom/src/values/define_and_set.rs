@@ -51,7 +51,8 @@ impl Org {
         self.define_and_set_with(definitions, values, WriteOptions::default()).await
     }
 
-    /// [`define_and_set`](Self::define_and_set), with companions. What is expected is said of each value.
+    /// [`define_and_set`](Self::define_and_set), with companions. A condition holds for each of the values, beside the
+    /// one that it has itself.
     ///
     /// # Errors
     /// Those of `define_and_set`, and [`Error::Unexpected`].

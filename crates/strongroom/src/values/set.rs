@@ -70,6 +70,18 @@ impl Org {
 
     /// [`set_value`](Self::set_value), with conditions and companions.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{Error, Expected, Scope, VarFormat, VariableDefinition, WriteOptions};
+    /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+    /// let known = org.set_value("PORT", Scope::Org, "8080").await?.revision;
+    /// let if_known = || WriteOptions::expecting(Expected::Revision(known));
+    /// org.set_value_with("PORT", Scope::Org, "8081", if_known()).await?;
+    /// let late = org.set_value_with("PORT", Scope::Org, "8082", if_known()).await;
+    /// assert!(matches!(late, Err(Error::Unexpected { .. })));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Those of `set_value`, and [`Error::Unexpected`].
     pub async fn set_value_with(
@@ -79,12 +91,23 @@ impl Org {
         value: impl Into<Secret>,
         options: WriteOptions,
     ) -> Result<ValueWritten, Error> {
-        let value = NewValue::new(definition, scope, value).expecting(options.expected);
+        let value = NewValue::new(definition, scope, value);
         let mut written = self.set_values_with(&[value], options).await?;
         written.pop().ok_or(Error::Contended(0))
     }
 
     /// Sets values in one batch: all of them, or none.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{NewValue, Scope, VarFormat, VariableDefinition};
+    /// for name in ["HOST", "REGION"] {
+    ///     org.define(VariableDefinition::new(name, VarFormat::String)).await?;
+    /// }
+    /// let new = |name, value| NewValue::new(name, Scope::Org, value);
+    /// org.set_values(&[new("HOST", "eu.example.com"), new("REGION", "eu")]).await?;
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// Those of [`set_value`](Self::set_value), for the first value that fails; [`Error::DuplicateValue`]; and
@@ -93,7 +116,8 @@ impl Org {
         self.set_values_with(values, WriteOptions::default()).await
     }
 
-    /// [`set_values`](Self::set_values), with companions. What is expected is said of each value.
+    /// [`set_values`](Self::set_values), with companions. A condition holds for each of the values, beside the one that
+    /// it has itself.
     ///
     /// # Errors
     /// Those of `set_values`, and [`Error::Unexpected`].
@@ -142,6 +166,7 @@ impl Draft<'_> {
             self.delete_left_value_id(row);
         }
         let found = standing.as_ref().map(|standing| standing.revision);
+        options.check(found)?;
         WriteOptions::expecting(new.expected).check(found)?;
 
         let action = if standing.is_some() { Upsert::Updated } else { Upsert::Added };

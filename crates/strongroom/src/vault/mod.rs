@@ -58,6 +58,17 @@ impl Vault {
     /// [`VaultOptions::argon2`] asks for, that slot is sealed anew at today's cost. A store that refuses to be written
     /// opens all the same, and [`VaultOptions::without_slot_upgrade`] leaves the slot as it is.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { use strongroom_memory::MemoryStore;
+    /// use std::sync::Arc;
+    /// use strongroom::{Error, RawKey, Unlock, Vault};
+    /// let (store, key) = (Arc::new(MemoryStore::new()), |byte| Unlock::raw_key(RawKey::from_bytes([byte; 32])));
+    /// Vault::create(store.clone(), key(7)).await?;
+    /// assert!(Vault::open(store.clone(), key(7)).await.is_ok());
+    /// assert!(matches!(Vault::open(store, key(8)).await, Err(Error::WrongKey)));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NotInitialised`] on an empty store, [`Error::ForeignStore`] on one that holds no vault,
     /// [`Error::WrongKey`] and [`Error::NoSuchSlot`] for a key that is not this vault's, [`Error::Damaged`] and

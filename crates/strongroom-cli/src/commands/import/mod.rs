@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use self::plan::{Action, Plan, Row};
-use crate::args::{FileFormat, ScopeArgs};
+use crate::args::FileFormat;
 use crate::failure::Failure;
 use crate::output::{MASK, Output, yes};
+use crate::scope_args::ScopeArgs;
 use crate::session::Session;
 
 /// An import as it is typed.

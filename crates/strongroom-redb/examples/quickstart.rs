@@ -14,7 +14,7 @@ use strongroom::{
     VarFormat, VariableDefinition, Vault,
 };
 use strongroom_dotenv::{Entry, EnvFile};
-use strongroom_sled::SledStore;
+use strongroom_redb::RedbStore;
 
 fn main() -> ExitCode {
     let path = std::env::args_os().nth(1);
@@ -49,6 +49,7 @@ fn read_file(path: Option<&Path>) -> Result<EnvFile, String> {
 /// The main job: a new vault, definitions, values at three scopes and a credential; then all of it read back.
 async fn round_trip(file: &EnvFile) -> Result<Report, Box<dyn std::error::Error>> {
     let directory = tempfile::tempdir()?;
+    let path = directory.path().join("vault.redb");
     let key = RawKey::generate()?.dangerously_export(); // To be kept where whoever reads the store cannot read it.
     let org_id = "6500a1b2c3d4e5f6a7b8c9d0".parse()?;
     let user: LinkedAccountId = "user_12345".parse()?;
@@ -56,7 +57,7 @@ async fn round_trip(file: &EnvFile) -> Result<Report, Box<dyn std::error::Error>
     let remarks = file.notes.iter().map(ToString::to_string).collect();
     let mut report = Report { variables: file.entries.len(), remarks, rows: Vec::new() };
 
-    let store = SledStore::open(directory.path())?;
+    let store = RedbStore::open(&path)?;
     let vault = Vault::create(store, Unlock::raw_key(key.expose().parse()?)).await?;
     let org = vault.org(org_id, Environment::test());
     let stored = store_all(&org, &run, file, &mut report).await?;
@@ -64,7 +65,7 @@ async fn round_trip(file: &EnvFile) -> Result<Report, Box<dyn std::error::Error>
     account.upsert_credential("api_key", "made up").await?;
     vault.close().await?;
 
-    let store = SledStore::open(directory.path())?;
+    let store = RedbStore::open(&path)?;
     let vault = Vault::open(store, Unlock::raw_key(key.expose().parse()?)).await?;
     let org = vault.org(org_id, Environment::test());
     read_back(&org, &run, &stored, &mut report).await?;

@@ -1,0 +1,60 @@
+//! Options that say at which scope something is done.
+
+use strongroom::{LinkedAccountId, Scope, ScopePath, WorkflowId};
+
+/// One scope: the org's, unless one of the two is given.
+#[derive(Debug, Clone, clap::Args)]
+#[group(multiple = false)]
+pub(crate) struct ScopeArgs {
+    /// At this linked account
+    #[arg(long, value_name = "ID")]
+    account: Option<LinkedAccountId>,
+    /// At this workflow
+    #[arg(long, value_name = "ID")]
+    workflow: Option<WorkflowId>,
+}
+
+impl ScopeArgs {
+    pub(crate) fn scope(&self) -> Scope {
+        match (&self.account, &self.workflow) {
+            (Some(account), _) => Scope::LinkedAccount(account.clone()),
+            (None, Some(workflow)) => Scope::Workflow(workflow.clone()),
+            (None, None) => Scope::Org,
+        }
+    }
+
+    pub(crate) fn names_one(&self) -> bool {
+        self.account.is_some() || self.workflow.is_some()
+    }
+}
+
+/// Where a run stands.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PathArgs {
+    /// Within this linked account
+    #[arg(long, value_name = "ID")]
+    account: Option<LinkedAccountId>,
+    /// Within this workflow
+    #[arg(long, value_name = "ID")]
+    workflow: Option<WorkflowId>,
+}
+
+impl PathArgs {
+    pub(crate) fn path(&self) -> ScopePath {
+        let mut path = ScopePath::org();
+        if let Some(account) = &self.account {
+            path = path.linked_account(account.clone());
+        }
+        if let Some(workflow) = &self.workflow {
+            path = path.workflow(workflow.clone());
+        }
+        path
+    }
+
+    /// The same as parameters of a query.
+    pub(crate) fn query(&self) -> Vec<(&'static str, &str)> {
+        let account = self.account.as_ref().map(|id| ("linked_account_id", id.as_str()));
+        let workflow = self.workflow.as_ref().map(|id| ("workflow_id", id.as_str()));
+        account.into_iter().chain(workflow).collect()
+    }
+}
