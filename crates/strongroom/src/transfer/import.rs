@@ -303,7 +303,7 @@ impl<'i> Import<'i> {
             Place::Value(scope, definition) => self.bring_index(scope, definition, &moved).await?,
             _ => {}
         }
-        self.landing.put(key, moved).await
+        self.landing.put_sealed(account, key, moved).await
     }
 
     async fn bring_name(
@@ -348,7 +348,7 @@ impl<'i> Import<'i> {
         let context = to.context(Kind::Row, "count");
         let key = Tenant::active_key(&keys, &context)?;
         let row = seal_row(key, &context, None, revision, &self.definitions.to_be_bytes())?;
-        self.landing.put(to.keys.count(), row).await
+        self.landing.put_sealed(None, to.keys.count(), row).await
     }
 }
 
