@@ -27,20 +27,23 @@ pub(super) fn encode(bytes: &[u8]) -> Zeroizing<String> {
 
 /// The bytes of a text that [`encode`] writes; `None` for any other, and for more than [`LIMBS`] words.
 pub(super) fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let mut limbs = Zeroizing::new([0_u64; LIMBS]);
+    // The least significant first; those from `len` on are zero.
+    let (mut limbs, mut len) = (Zeroizing::new([0_u64; LIMBS]), 0);
     for digits in text.as_bytes().chunks(DIGITS_A_STEP) {
         let (mut scale, mut carry) = (1_u128, 0_u128);
         for digit in digits {
             scale *= 62;
             carry = carry * 62 + u128::from(digit_value(*digit)?);
         }
-        for limb in limbs.iter_mut() {
+        for limb in limbs.iter_mut().take(len) {
             carry += u128::from(*limb) * scale;
             *limb = carry as u64;
             carry >>= 64;
         }
         if carry > 0 {
-            return None;
+            // A number below 2⁶⁴, since the scale is.
+            *limbs.get_mut(len)? = carry as u64;
+            len += 1;
         }
     }
     let zeros = text.bytes().take_while(|digit| *digit == b'0').count();
