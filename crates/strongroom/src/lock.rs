@@ -42,7 +42,8 @@ impl Vault {
     /// themselves stay locked.
     ///
     /// # Errors
-    /// Those of [`Vault::open`]; the vault stays locked then.
+    /// Those of [`Vault::open`]; [`Error::RootRotated`] when the store shows another root key than that of before, which
+    /// may be one that was replaced: open the vault again. The vault stays locked then.
     pub async fn unlock(&self, unlock: Unlock) -> Result<(), Error> {
         let engine = &self.engine;
         let head = read_head(&*engine.store).await?;
@@ -50,6 +51,9 @@ impl Vault {
             return Err(Error::UnexpectedVault);
         }
         let roots = VaultOptions::of_bounds(engine.argon2).open_roots(&head, &unlock).await?;
+        if !roots.follows(&engine.roots.id()) {
+            return Err(Error::RootRotated);
+        }
         // Both at once, as a lock does: one that comes in between would else leave the vault open and without a root.
         engine.locks.set(|held| {
             engine.roots.unlock(roots);

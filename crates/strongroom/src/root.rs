@@ -64,6 +64,11 @@ impl Roots {
         known.into_iter().flatten().map(|root| &**root).find(|root| root.key.id() == id)
     }
 
+    /// Whether the active root is the one with this id, or says that it took its place.
+    pub(crate) fn follows(&self, id: &DekId) -> bool {
+        [Some(&self.active), self.retiring.as_ref()].into_iter().flatten().any(|root| root.key.id() == id)
+    }
+
     /// What a batch that seals under the active root expects.
     pub(crate) fn expect_in(&self, batch: &mut WriteBatch) {
         batch.expect(StoreKeys::store_row(), Expect::Revision(self.row));

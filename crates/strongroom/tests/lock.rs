@@ -7,13 +7,15 @@ use std::thread;
 
 use futures_executor::block_on;
 use strongroom::store::{Store as _, WriteBatch};
-use strongroom::{Environment, Error, Org, PageRequest, RawKey, Scope, ScopePath, Unlock, Vault};
+use strongroom::{
+    Environment, Error, Org, PageRequest, RawKey, RootRotation, Scope, ScopePath, Unlock, Vault,
+};
 
 mod rig;
 
 use rig::{
-    Hooked, Kind, OTHER_ORG, Point, RowKey, audit, empty, furnished, is_damage, load, of_account, open, org,
-    rows, sound, stop_after_first_commit, text, unlock, verbs, view,
+    Hooked, Kind, OTHER_ORG, Point, RowKey, Rows, audit, empty, furnished, is_damage, load, of_account, open,
+    org, rows, sound, stop_after_first_commit, text, unlock, verbs, view,
 };
 
 fn wrong_key() -> Unlock {
@@ -137,6 +139,37 @@ fn a_key_that_was_removed_does_not_unlock_though_the_store_brings_its_slot_back_
     vault.lock();
     assert!(is_damage(&block_on(vault.unlock(wrong_key())).unwrap_err()));
     assert!(is_locked(&block_on(vault.run_jobs())));
+}
+
+#[test]
+fn an_older_root_that_the_store_brings_back_does_not_unlock_and_a_newer_one_does() {
+    let (store, vault) = empty();
+    let before = rows(&store);
+    let rotate = |vault: &Vault| block_on(vault.rotate_root(RootRotation::new().keep(unlock()))).unwrap();
+    block_on(rotate(&vault).job.run()).unwrap();
+    vault.lock();
+    let now = rows(&store);
+    let put_back = |rows: Rows| {
+        let mut batch = WriteBatch::default();
+        rows.into_iter().for_each(|(key, row)| batch.put(key.into(), row));
+        block_on(store.commit(Arc::new(batch))).unwrap();
+    };
+    put_back(before);
+    assert!(matches!(block_on(vault.unlock(unlock())), Err(Error::RootRotated)));
+    assert!(is_locked(&block_on(vault.run_jobs())));
+    put_back(now);
+    block_on(vault.unlock(unlock())).unwrap();
+
+    // Made by another engine while this one was locked: it says which root it followed, until its job is done.
+    let elsewhere = open(Arc::clone(&store));
+    vault.lock();
+    let new = rotate(&elsewhere);
+    block_on(vault.unlock(unlock())).unwrap();
+    assert_eq!(vault.root_id(), new.root_id);
+    vault.lock();
+    block_on(new.job.run()).unwrap();
+    block_on(rotate(&elsewhere).job.run()).unwrap();
+    assert!(matches!(block_on(vault.unlock(unlock())), Err(Error::RootRotated)));
 }
 
 #[test]

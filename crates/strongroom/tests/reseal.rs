@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::{
-    Backup, DefinitionFilter, Environment, Error, Org, PageRequest, RawKey, Scope, Store, Unlock, Vault,
+    Backup, DefinitionChange, DefinitionFilter, Environment, Error, Org, PageRequest, RawKey, Scope, Store,
+    Unlock, Vault,
 };
 use strongroom_conformance::{Stop, crash_at_every_commit};
 use strongroom_memory::MemoryStore;
@@ -324,6 +325,33 @@ fn an_org_that_was_written_to_all_the_time_is_whole_as_a_new_vault() {
     view(&org(&new));
     let report = block_on(new.verify()).unwrap();
     assert_eq!(report.unverifiable, 0, "{report}");
+}
+
+#[test]
+fn an_org_whose_names_changed_hands_all_the_time_comes_as_a_new_vault() {
+    let (store, vault) = empty();
+    let names: Vec<String> = (0..600).map(|number| format!("N{number}")).collect();
+    let definitions: Vec<_> = names.iter().map(|name| text(name)).collect();
+    let mut made = block_on(org(&vault).define_and_set(&definitions, &[])).unwrap().definitions;
+    made.sort_by_key(ToString::to_string);
+    // Their rows are read in different pieces, so the file can show both under one name.
+    let (first, last) = (made[0], made[599]);
+    let hooked = Hooked::new(Arc::clone(&store));
+    for round in 0..200 {
+        let writer = org(&vault);
+        hooked.once(Point::AfterRead, move || {
+            let names = if round % 2 == 0 { ["ONE", "OTHER"] } else { ["OTHER", "ONE"] };
+            for (id, name) in [(first, "PASSING"), (last, names[1]), (first, names[0])] {
+                block_on(writer.update_definition(id, DefinitionChange::new().name(name))).unwrap();
+            }
+        });
+    }
+    let file = one_org(&open(hooked.shared()));
+    let new = block_on(as_new(&file, other(), Arc::new(MemoryStore::new()))).unwrap();
+    for id in made {
+        assert!(block_on(org(&new).definition(id)).unwrap().is_some());
+    }
+    assert_eq!(block_on(new.verify()).unwrap().unverifiable, 0);
 }
 
 /// A store in memory with batches of at most 20 operations.

@@ -242,13 +242,22 @@ struct Import<'i> {
     landing: Landing<'i>,
     keyrings: Keyrings,
     definitions: u64,
+    /// Of a tenant that was written to all the time two definitions may show one name: it leads to the first.
+    names: HashSet<Key>,
     /// The revision of the count of definitions.
     count: Option<Revision>,
 }
 
 impl<'i> Import<'i> {
     fn new(from: &'i Tenant, to: &'i Tenant, taker: Taker<'i>, keyrings: Keyrings) -> Result<Self, Error> {
-        Ok(Self { from, landing: Landing::new(to, taker)?, keyrings, definitions: 0, count: None })
+        Ok(Self {
+            from,
+            landing: Landing::new(to, taker)?,
+            keyrings,
+            definitions: 0,
+            names: HashSet::new(),
+            count: None,
+        })
     }
 
     async fn run(
@@ -303,7 +312,7 @@ impl<'i> Import<'i> {
             Place::Value(scope, definition) => self.bring_index(scope, definition, &moved).await?,
             _ => {}
         }
-        self.landing.put(key, moved).await
+        self.landing.put_sealed(account, key, moved).await
     }
 
     async fn bring_name(
@@ -320,6 +329,9 @@ impl<'i> Import<'i> {
         self.definitions += 1;
         let name: DefinitionName = stored.definition.name.parse()?;
         let name = self.from.keys.definition_name(&name);
+        if !self.names.insert(name.clone()) {
+            return Ok(());
+        }
         self.landing.put(name, encode_index(id.as_bytes())).await
     }
 
@@ -348,7 +360,7 @@ impl<'i> Import<'i> {
         let context = to.context(Kind::Row, "count");
         let key = Tenant::active_key(&keys, &context)?;
         let row = seal_row(key, &context, None, revision, &self.definitions.to_be_bytes())?;
-        self.landing.put(to.keys.count(), row).await
+        self.landing.put_sealed(None, to.keys.count(), row).await
     }
 }
 

@@ -53,11 +53,10 @@ impl<'l> Landing<'l> {
         Ok(Self { to, taker, roots, batch: WriteBatch::default(), bytes_len: 0, keyrings, used })
     }
 
-    /// The keys of a scope, made on first use. The batch expects them as they are.
+    /// The keys of a scope, made on first use.
     pub(super) async fn keys(&mut self, account: Option<&LinkedAccountId>) -> Result<Arc<ScopeKeys>, Error> {
         let scope = account.cloned();
         if let Some(made) = self.keyrings.get(&scope) {
-            self.used.insert(scope);
             return Ok(Arc::clone(&made.keys));
         }
         let key = self.to.keys.keyring(account);
@@ -69,8 +68,7 @@ impl<'l> Landing<'l> {
             None => self.make_keyring(account, key).await?,
         };
         let keys = Arc::clone(&made.keys);
-        self.keyrings.insert(scope.clone(), made);
-        self.used.insert(scope);
+        self.keyrings.insert(scope, made);
         Ok(keys)
     }
 
@@ -85,12 +83,34 @@ impl<'l> Landing<'l> {
         Ok(Made { keys, row: None })
     }
 
-    /// Puts a row, unless an earlier run did.
+    /// Puts a row that no data key seals, unless an earlier run did.
     pub(super) async fn put(&mut self, key: Key, row: Vec<u8>) -> Result<(), Error> {
-        match self.find(&key).await? {
-            Some(there) if is_same_document(&there.value, &row) => Ok(()),
+        if self.is_there(&key, &row).await? { Ok(()) } else { self.push(key, row).await }
+    }
+
+    /// Puts a row that was sealed under the keys of a scope, unless an earlier run did. Its batch expects them as they
+    /// are.
+    pub(super) async fn put_sealed(
+        &mut self,
+        account: Option<&LinkedAccountId>,
+        key: Key,
+        row: Vec<u8>,
+    ) -> Result<(), Error> {
+        if self.is_there(&key, &row).await? {
+            return Ok(());
+        }
+        // Before it takes the row in, this may send the batch so far: what is expected goes with the row.
+        self.push(key, row).await?;
+        self.used.insert(account.cloned());
+        Ok(())
+    }
+
+    /// Whether an earlier run put the row.
+    async fn is_there(&self, key: &Key, row: &[u8]) -> Result<bool, Error> {
+        match self.find(key).await? {
+            Some(there) if is_same_document(&there.value, row) => Ok(true),
             Some(_) => Err(Error::damaged("a row of the unfinished restore", Damage::Inconsistent)),
-            None => self.push(key, row).await,
+            None => Ok(false),
         }
     }
 
