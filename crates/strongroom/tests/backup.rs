@@ -135,6 +135,20 @@ fn more_rows_than_one_page_and_one_frame_come_back() {
 }
 
 #[test]
+fn many_small_tenants_come_back_in_few_commits() {
+    let (store, vault) = empty();
+    for number in 0..100 {
+        let org = vault.org(format!("{number:024x}").parse().unwrap(), Environment::test());
+        block_on(org.define(text("V"))).unwrap();
+    }
+    let (file, _) = backup(&vault);
+    let restored = Faulty::new(MemoryStore::new());
+    block_on(restore(&file, restored.clone())).unwrap();
+    assert!(rows(&restored) == rows(&store));
+    assert_eq!(restored.commits_len(), 3, "the marker, the rows, the header");
+}
+
+#[test]
 fn a_write_at_any_moment_of_a_backup_is_in_it_or_not() {
     let base = furnished();
     let before = view(&org(&open(load(&base))));

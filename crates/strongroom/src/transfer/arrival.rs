@@ -169,22 +169,6 @@ impl<'s> Arrival<'s> {
         commit(self.store, batch).await
     }
 
-    /// Writes rows that are not there yet, in as many batches as the store needs.
-    pub(super) async fn put_new(&self, rows: Vec<(Key, Vec<u8>)>) -> Result<(), Error> {
-        let known = if self.resumed { self.known(&rows).await? } else { Vec::new() };
-        let mut batch = Batches::new(self);
-        for (index, (key, value)) in rows.into_iter().enumerate() {
-            match known.get(index).and_then(Option::as_ref) {
-                Some(row) if row.value == value => {}
-                Some(_) => {
-                    return Err(Error::damaged("a row of the unfinished restore", Damage::Inconsistent));
-                }
-                None => batch.push(Expect::Absent, Op::Put(key, value)).await?,
-            }
-        }
-        batch.flush().await
-    }
-
     /// Writes the rows that make a vault of the store, and takes the marker away: all at once.
     pub(super) async fn finish(&self, rows: Vec<(Key, Vec<u8>)>) -> Result<Committed, Error> {
         let mut batch = WriteBatch::default();
@@ -218,6 +202,21 @@ pub(super) struct Batches<'a> {
 impl<'a> Batches<'a> {
     pub(super) fn new(arrival: &'a Arrival<'a>) -> Self {
         Self { arrival, batch: WriteBatch::default(), bytes_len: 0 }
+    }
+
+    /// Adds rows, as far as an earlier run has not written them.
+    pub(super) async fn put_new(&mut self, rows: Vec<(Key, Vec<u8>)>) -> Result<(), Error> {
+        let known = if self.arrival.resumed { self.arrival.known(&rows).await? } else { Vec::new() };
+        for (index, (key, value)) in rows.into_iter().enumerate() {
+            match known.get(index).and_then(Option::as_ref) {
+                Some(row) if row.value == value => {}
+                Some(_) => {
+                    return Err(Error::damaged("a row of the unfinished restore", Damage::Inconsistent));
+                }
+                None => self.push(Expect::Absent, Op::Put(key, value)).await?,
+            }
+        }
+        Ok(())
     }
 
     /// Adds a write of a row that is as expected.

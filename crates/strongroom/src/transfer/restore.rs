@@ -2,7 +2,7 @@
 
 use std::io::{Read, Seek};
 
-use super::arrival::{Arrival, Marker, Purpose};
+use super::arrival::{Arrival, Batches, Marker, Purpose};
 use super::file::RowsFrame;
 use super::open::{Backup, Step};
 use super::reseal::engine_without_store;
@@ -54,6 +54,8 @@ impl<R: Read + Seek + Send> Backup<R> {
         let marker = Marker { purpose: Purpose::Restore, store_id, transfer_id: self.head.file_id };
         let arrival = Arrival::begin(&store, marker).await?;
         let mut pass = self.pass()?;
+        // One batch takes the rows of many small frames: each commit may be a sync of the target's disk.
+        let mut batches = Batches::new(&arrival);
         loop {
             let frame = match pass.next()? {
                 Step::Rows(frame) => frame,
@@ -63,9 +65,10 @@ impl<R: Read + Seek + Send> Backup<R> {
             let rows = RowsFrame::decode(&frame.body)?.rows();
             let rows: Vec<_> = rows.map(|(key, value)| (Key::from(key), value.to_vec())).collect();
             let rows_len = rows.len();
-            arrival.put_new(rows).await?;
+            batches.put_new(rows).await?;
             report.advance(rows_len);
         }
+        batches.flush().await?;
         let mut head_rows = vec![(StoreKeys::store_row(), store_row)];
         for row in std::mem::take(&mut self.head.slots) {
             let slot = Slot::decode(&row).map_err(|error| Error::row("the key slot", error))?;
