@@ -187,6 +187,22 @@ fn a_server_that_does_not_answer_in_time_is_unavailable_or_the_batch_is_indeterm
 }
 
 #[test]
+fn a_client_that_falls_silent_in_the_middle_of_a_batch_holds_its_locks_for_its_answer_timeout_alone() {
+    let cluster = cluster::shared();
+    let database = cluster.database();
+    let direct = cluster.open(&database);
+    let proxy = Proxy::start(cluster.socket_dir());
+    let store =
+        PostgresStore::open(&proxy.options(&database).answer_timeout(Duration::from_secs(1))).unwrap();
+    put(&store, &key("k"), None, b"value").unwrap();
+    // The beginning, and the lock: its parameters, its execution and its end.
+    proxy.hold_after(4);
+    assert_eq!(put(&store, &key("k"), None, b"other").unwrap_err().kind(), StoreErrorKind::Indeterminate);
+    put(&direct, &key("k"), None, b"next").unwrap();
+    assert_eq!(get(&direct, &key("k")).unwrap().unwrap().value, b"next");
+}
+
+#[test]
 fn no_server_no_database_and_no_user_are_unavailable_and_the_address_stays_hidden() {
     let cluster = cluster::shared();
     let dir = cluster.socket_dir().display();

@@ -29,6 +29,8 @@ struct State {
     /// After how many more messages, of either side, the connection that carries them is cut.
     cut_after: Option<usize>,
     was_cut: bool,
+    /// After how many more messages of a client everything is held.
+    hold_after: Option<usize>,
     holds: bool,
     /// Whether a message waits.
     held: bool,
@@ -44,10 +46,10 @@ impl Proxy {
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let server = UnixStream::connect(&accepting.server).unwrap();
-                for (from, to, greets) in [(&client, &server, true), (&server, &client, false)] {
+                for (from, to, is_client) in [(&client, &server, true), (&server, &client, false)] {
                     let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
                     let shared = Arc::clone(&accepting);
-                    thread::spawn(move || shared.carry(from, to, greets));
+                    thread::spawn(move || shared.carry(from, to, is_client));
                 }
             }
         });
@@ -74,6 +76,11 @@ impl Proxy {
         state.was_cut
     }
 
+    /// Lets nothing through any more once this many more messages of a client went through.
+    pub(crate) fn hold_after(&self, messages: usize) {
+        self.shared.state.lock().unwrap().hold_after = Some(messages);
+    }
+
     /// Lets nothing through until [`release`](Self::release).
     pub(crate) fn hold(&self) {
         self.shared.state.lock().unwrap().holds = true;
@@ -93,10 +100,11 @@ impl Proxy {
 
 impl Shared {
     /// Carries whole messages until either side ends. The first message of a client has no letter before its length.
-    fn carry(&self, mut from: UnixStream, mut to: UnixStream, mut greets: bool) {
+    fn carry(&self, mut from: UnixStream, mut to: UnixStream, is_client: bool) {
+        let mut greets = is_client;
         while let Ok(message) = next_message(&mut from, greets) {
             greets = false;
-            if !self.admit() {
+            if !self.admit(is_client) {
                 break;
             }
             if to.write_all(&message).is_err() {
@@ -108,8 +116,12 @@ impl Shared {
     }
 
     /// Waits while messages are held; `false` when the connection is to be cut before this one.
-    fn admit(&self) -> bool {
+    fn admit(&self, is_client: bool) -> bool {
         let mut state = self.state.lock().unwrap();
+        if is_client {
+            state.holds |= state.hold_after == Some(0);
+            state.hold_after = state.hold_after.and_then(|left| left.checked_sub(1));
+        }
         while state.holds {
             state.held = true;
             self.changed.notify_all();
