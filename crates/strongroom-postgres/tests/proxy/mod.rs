@@ -8,6 +8,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use strongroom_postgres::PostgresOptions;
 use tempfile::TempDir;
@@ -61,7 +62,7 @@ impl Proxy {
         let address = format!(
             "host={dir} user=strongroom dbname={database} sslmode=disable application_name={APPLICATION}"
         );
-        PostgresOptions::parse(&address).unwrap()
+        PostgresOptions::parse(&address).unwrap().connect_timeout(Duration::from_secs(60))
     }
 
     /// Cuts the connection once this many more messages went through, counted in both directions.
