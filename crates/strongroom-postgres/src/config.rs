@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{ClientWrapper, Hook, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use rustls::RootCertStore;
 use strongroom::store::StoreError;
 use tokio_postgres::Config;
@@ -112,7 +112,7 @@ impl PostgresOptions {
     }
 
     /// Waits this long for an answer: 30 seconds unless set. Then a read is `Unavailable`, and a commit
-    /// `Indeterminate`.
+    /// `Indeterminate`. The server gives up a batch whose client is silent for as long.
     #[must_use]
     pub fn answer_timeout(mut self, timeout: Duration) -> Self {
         self.answer_timeout = timeout;
@@ -140,10 +140,29 @@ impl PostgresOptions {
         Pool::builder(manager)
             .max_size(self.connections_max)
             .runtime(Runtime::Tokio1)
+            .post_create(self.limit_of_idleness())
             .wait_timeout(Some(self.connect_timeout))
             .create_timeout(Some(self.connect_timeout))
             .build()
             .map_err(|error| unavailable("no pool of connections could be made").with_source(error))
+    }
+
+    /// Has the server end a session whose client went away in the middle of a batch, as a machine does that loses its
+    /// power: until then it holds the batch's locks. A limit that the server has already stays.
+    fn limit_of_idleness(&self) -> Hook {
+        let limit = self.answer_timeout.as_millis().clamp(1, LIMIT_MS_MAX);
+        let set = format!(
+            "SELECT set_config('{IDLE}', '{limit}', false) WHERE current_setting('{IDLE}', true) = '0'"
+        );
+        let patience = self.connect_timeout;
+        Hook::async_fn(move |client: &mut ClientWrapper, _| {
+            let set = set.clone();
+            Box::pin(async move {
+                // A server that does not know the setting goes without, and a lost connection shows at its next use.
+                let _ = tokio::time::timeout(patience, client.batch_execute(&set)).await;
+                Ok(())
+            })
+        })
     }
 }
 
@@ -165,6 +184,10 @@ impl fmt::Debug for PostgresOptions {
             .finish_non_exhaustive()
     }
 }
+
+const IDLE: &str = "idle_in_transaction_session_timeout";
+/// More than a server takes would be refused.
+const LIMIT_MS_MAX: u128 = i32::MAX as u128;
 
 #[cfg(test)]
 mod tests {

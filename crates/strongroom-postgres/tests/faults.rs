@@ -155,7 +155,7 @@ fn a_pool_that_is_in_use_answers_unavailable_and_recovers() {
     let cluster = cluster::shared();
     let database = cluster.database();
     let proxy = Proxy::start(cluster.socket_dir());
-    let options = proxy.options(&database).connections_max(1).connect_timeout(Duration::from_millis(200));
+    let options = proxy.options(&database).connections_max(1).connect_timeout(Duration::from_secs(2));
     let store = Arc::new(PostgresStore::open(&options).unwrap());
     put(&store, &key("k"), None, b"value").unwrap();
     proxy.hold();
@@ -177,13 +177,30 @@ fn a_server_that_does_not_answer_in_time_is_unavailable_or_the_batch_is_indeterm
     let database = cluster.database();
     let proxy = Proxy::start(cluster.socket_dir());
     let options = proxy.options(&database).answer_timeout(Duration::from_millis(200));
+    let options = options.connect_timeout(Duration::from_secs(5));
     let store = PostgresStore::open(&options).unwrap();
-    put(&store, &key("k"), None, b"value").unwrap();
     proxy.hold();
     assert_eq!(get(&store, &key("k")).unwrap_err().kind(), StoreErrorKind::Unavailable);
     let batch = put(&store, &key("k"), None, b"other");
     assert!(batch.is_err());
     proxy.release();
+}
+
+#[test]
+fn a_client_that_falls_silent_in_the_middle_of_a_batch_holds_its_locks_for_its_answer_timeout_alone() {
+    let cluster = cluster::shared();
+    let database = cluster.database();
+    let direct = cluster.open(&database);
+    let proxy = Proxy::start(cluster.socket_dir());
+    let store =
+        PostgresStore::open(&proxy.options(&database).answer_timeout(Duration::from_secs(1))).unwrap();
+    // Its statements are prepared on the connection that answered; a slow server may have cost it another.
+    while put(&store, &key("k"), None, b"value").is_err() {}
+    // The beginning, and the lock: its parameters, its execution and its end.
+    proxy.hold_after(4);
+    assert_eq!(put(&store, &key("k"), None, b"other").unwrap_err().kind(), StoreErrorKind::Indeterminate);
+    put(&direct, &key("k"), None, b"next").unwrap();
+    assert_eq!(get(&direct, &key("k")).unwrap().unwrap().value, b"next");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
 use strongroom_postgres::{PostgresOptions, PostgresStore};
 use tempfile::TempDir;
@@ -118,7 +119,9 @@ impl Cluster {
     }
 
     pub(crate) fn options(&self, database: &str) -> PostgresOptions {
-        PostgresOptions::parse(&self.address(database)).unwrap()
+        let options = PostgresOptions::parse(&self.address(database)).unwrap();
+        // A busy machine is no fault.
+        options.connect_timeout(Duration::from_secs(60))
     }
 
     pub(crate) fn open(&self, database: &str) -> PostgresStore {

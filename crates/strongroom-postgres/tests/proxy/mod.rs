@@ -8,6 +8,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use strongroom_postgres::PostgresOptions;
 use tempfile::TempDir;
@@ -29,6 +30,8 @@ struct State {
     /// After how many more messages, of either side, the connection that carries them is cut.
     cut_after: Option<usize>,
     was_cut: bool,
+    /// After how many more messages of a client everything is held.
+    hold_after: Option<usize>,
     holds: bool,
     /// Whether a message waits.
     held: bool,
@@ -44,10 +47,10 @@ impl Proxy {
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let server = UnixStream::connect(&accepting.server).unwrap();
-                for (from, to, greets) in [(&client, &server, true), (&server, &client, false)] {
+                for (from, to, is_client) in [(&client, &server, true), (&server, &client, false)] {
                     let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
                     let shared = Arc::clone(&accepting);
-                    thread::spawn(move || shared.carry(from, to, greets));
+                    thread::spawn(move || shared.carry(from, to, is_client));
                 }
             }
         });
@@ -59,7 +62,7 @@ impl Proxy {
         let address = format!(
             "host={dir} user=strongroom dbname={database} sslmode=disable application_name={APPLICATION}"
         );
-        PostgresOptions::parse(&address).unwrap()
+        PostgresOptions::parse(&address).unwrap().connect_timeout(Duration::from_secs(60))
     }
 
     /// Cuts the connection once this many more messages went through, counted in both directions.
@@ -72,6 +75,11 @@ impl Proxy {
         let mut state = self.shared.state.lock().unwrap();
         state.cut_after = None;
         state.was_cut
+    }
+
+    /// Lets nothing through any more once this many more messages of a client went through.
+    pub(crate) fn hold_after(&self, messages: usize) {
+        self.shared.state.lock().unwrap().hold_after = Some(messages);
     }
 
     /// Lets nothing through until [`release`](Self::release).
@@ -93,10 +101,11 @@ impl Proxy {
 
 impl Shared {
     /// Carries whole messages until either side ends. The first message of a client has no letter before its length.
-    fn carry(&self, mut from: UnixStream, mut to: UnixStream, mut greets: bool) {
+    fn carry(&self, mut from: UnixStream, mut to: UnixStream, is_client: bool) {
+        let mut greets = is_client;
         while let Ok(message) = next_message(&mut from, greets) {
             greets = false;
-            if !self.admit() {
+            if !self.admit(is_client) {
                 break;
             }
             if to.write_all(&message).is_err() {
@@ -108,8 +117,12 @@ impl Shared {
     }
 
     /// Waits while messages are held; `false` when the connection is to be cut before this one.
-    fn admit(&self) -> bool {
+    fn admit(&self, is_client: bool) -> bool {
         let mut state = self.state.lock().unwrap();
+        if is_client {
+            state.holds |= state.hold_after == Some(0);
+            state.hold_after = state.hold_after.and_then(|left| left.checked_sub(1));
+        }
         while state.holds {
             state.held = true;
             self.changed.notify_all();
