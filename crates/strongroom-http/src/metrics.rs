@@ -31,19 +31,19 @@ struct Inner {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     method: &'static str,
-    route: Route,
+    route: Pattern,
     status: u16,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RouteLabels {
     method: &'static str,
-    route: Route,
+    route: Pattern,
 }
 
 /// The pattern that the path of a request matched, never the path.
 #[derive(Clone, Debug)]
-pub(crate) struct Route(Option<MatchedPath>);
+pub(crate) struct Pattern(Option<MatchedPath>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StoreLabels {
@@ -107,7 +107,7 @@ impl Metrics {
     }
 
     /// Counts a request that was answered.
-    pub(crate) fn answered(&self, method: &Method, route: Route, status: StatusCode, time: Duration) {
+    pub(crate) fn answered(&self, method: &Method, route: Pattern, status: StatusCode, time: Duration) {
         let method = method_name(method);
         let labels = RequestLabels { method, route: route.clone(), status: status.as_u16() };
         self.0.requests.get_or_create(&labels).inc();
@@ -165,7 +165,7 @@ impl Drop for InFlight {
     }
 }
 
-impl Route {
+impl Pattern {
     /// That of a request which the router has seen.
     pub(crate) fn of(request: &Request) -> Self {
         Self(request.extensions().get::<MatchedPath>().cloned())
@@ -176,21 +176,21 @@ impl Route {
     }
 }
 
-impl PartialEq for Route {
+impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()
     }
 }
 
-impl Eq for Route {}
+impl Eq for Pattern {}
 
-impl Hash for Route {
+impl Hash for Pattern {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.as_str().hash(state);
     }
 }
 
-impl EncodeLabelValue for Route {
+impl EncodeLabelValue for Pattern {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
         self.as_str().encode(encoder)
     }

@@ -1,57 +1,118 @@
 //! What surrounds every request: admission, time, an id, a span, and a line in the log and the metrics.
 
 use std::collections::hash_map::RandomState;
+use std::convert::Infallible;
 use std::hash::BuildHasher as _;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware::Next;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use tracing::Instrument as _;
+use axum::routing::Route;
+use axum::routing::future::RouteFuture;
+use tower::Layer;
+use tower::layer::layer_fn;
+use tracing::{Instrument as _, Span};
 
 use crate::error::Failure;
-use crate::metrics::Route;
+use crate::metrics::Pattern;
 use crate::service::Service;
 
-/// Answers a request, or refuses it at once where the service has too many already.
-pub(crate) async fn observe(State(service): State<Service>, request: Request, next: Next) -> Response {
-    let start = Instant::now();
-    let method = request.method().clone();
-    let id = own_id(request.headers()).map_or_else(|| service.inner.request_ids.next(), str::to_owned);
-    let route = Route::of(&request);
-    let span = tracing::info_span!("request", %method, route = %route.as_str(), %id);
-
-    let mut response = answer(&service, request, next).instrument(span.clone()).await;
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        headers.insert(REQUEST_ID, id);
-    }
-    let (status, time) = (response.status(), start.elapsed());
-    service.inner.metrics.answered(&method, route, status, time);
-    span.in_scope(|| tracing::info!(status = status.as_u16(), micros = time.as_micros(), "answered"));
-    response
+/// A route of the service, observed. (`axum::middleware::from_fn` would box the route twice more for each request.)
+#[derive(Clone)]
+pub(crate) struct Observed {
+    route: Route,
+    service: Service,
 }
 
-async fn answer(service: &Service, mut request: Request, next: Next) -> Response {
+impl Observed {
+    /// The layer that goes around every route of `service`.
+    pub(crate) fn layer(service: Service) -> impl Layer<Route, Service = Self> + Clone {
+        layer_fn(move |route| Self { route, service: service.clone() })
+    }
+}
+
+impl tower::Service<Request> for Observed {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // A route is always ready: what is too much is refused below.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let service = self.service.clone();
+        let seen = Seen::of(&request, &service);
+        let limits = &service.inner.limits;
+        let too_large = header_bytes(request.headers()) > limits.header_bytes_max;
+        DefaultBodyLimit::max(limits.body_bytes_max).apply(&mut request);
+        // It does nothing before it is polled.
+        let answer = self.route.call(request);
+        Box::pin(async move {
+            let (method, route, id) = (&seen.method, seen.route.as_str(), &seen.id);
+            let span = tracing::info_span!("request", %method, %route, %id);
+            let response = admit(&service, too_large, answer).instrument(span.clone()).await;
+            Ok(seen.answered(&service, &span, response))
+        })
+    }
+}
+
+/// Awaits the answer of a route, or refuses the request at once where the service has too many already.
+async fn admit(service: &Service, too_large: bool, answer: RouteFuture<Infallible>) -> Response {
     let Ok(_permit) = service.inner.permits.try_acquire() else {
         return Failure::overloaded().into_response();
     };
     let _in_flight = service.inner.metrics.begin();
-    let limits = &service.inner.limits;
-    let header_bytes: usize =
-        request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    if header_bytes > limits.header_bytes_max {
+    if too_large {
         return Failure::of_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).into_response();
     }
-    DefaultBodyLimit::max(limits.body_bytes_max).apply(&mut request);
     // A write that is cut off is applied or not applied, never half.
-    match tokio::time::timeout(limits.request_timeout, next.run(request)).await {
-        Ok(response) => response,
+    match tokio::time::timeout(service.inner.limits.request_timeout, answer).await {
+        Ok(Ok(response)) => response,
         Err(_) => Failure::overloaded().into_response(),
     }
+}
+
+/// What is told of a request in the log and the metrics.
+struct Seen {
+    start: Instant,
+    method: Method,
+    route: Pattern,
+    id: String,
+}
+
+impl Seen {
+    fn of(request: &Request, service: &Service) -> Self {
+        let id = own_id(request.headers());
+        Self {
+            start: Instant::now(),
+            method: request.method().clone(),
+            route: Pattern::of(request),
+            id: id.map_or_else(|| service.inner.request_ids.next(), str::to_owned),
+        }
+    }
+
+    /// Counts and logs the answer, and gives it the headers that every answer has.
+    fn answered(self, service: &Service, span: &Span, mut response: Response) -> Response {
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Ok(id) = HeaderValue::try_from(self.id) {
+            headers.insert(REQUEST_ID, id);
+        }
+        let (status, time) = (response.status(), self.start.elapsed());
+        service.inner.metrics.answered(&self.method, self.route, status, time);
+        span.in_scope(|| tracing::info!(status = status.as_u16(), micros = time.as_micros(), "answered"));
+        response
+    }
+}
+
+fn header_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
 /// The caller's own `x-request-id`, if it is a short word.

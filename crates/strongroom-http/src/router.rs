@@ -2,14 +2,13 @@
 
 use axum::Router;
 use axum::http::{StatusCode, header};
-use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::error::Failure;
-use crate::observe::observe;
+use crate::observe::Observed;
 use crate::service::Service;
 use crate::{accounts, credentials, definitions, openapi, operate, sessions, values};
 
@@ -30,7 +29,7 @@ pub fn router(service: Service) -> Router {
         .route("/metrics", get(operate::metrics))
         .fallback(async || Failure::of_status(StatusCode::NOT_FOUND))
         .method_not_allowed_fallback(async || Failure::of_status(StatusCode::METHOD_NOT_ALLOWED))
-        .layer(from_fn_with_state(service.clone(), observe))
+        .layer(Observed::layer(service.clone()))
         .with_state(service)
 }
 

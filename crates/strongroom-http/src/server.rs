@@ -26,7 +26,6 @@ pub async fn serve(listener: TcpListener, service: Service, stop: impl Future<Ou
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
-        .max_headers(HEADERS_MAX)
         .max_buf_size(limits.header_bytes_max.saturating_mul(2).max(BUFFER_BYTES_MIN));
     let permits = Arc::new(Semaphore::new(limits.connections_max));
     let connections = GracefulShutdown::new();
@@ -80,7 +79,6 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-const HEADERS_MAX: usize = 64;
 /// The least that the HTTP library takes.
 const BUFFER_BYTES_MIN: usize = 8 << 10;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
