@@ -290,6 +290,11 @@ impl Error {
         matches!(self, Self::Damaged { .. } | Self::UnknownKey { .. } | Self::UnknownVersion { .. })
     }
 
+    /// Whether a job failed for rows of its own, so that others can go on.
+    pub(crate) fn is_of_one_job(&self) -> bool {
+        self.is_damage() || matches!(self, Self::Contended(_))
+    }
+
     /// `row` does not hold what such a row must.
     pub(crate) fn damaged(row: impl Into<String>, cause: Damage) -> Self {
         Self::Damaged { row: row.into(), cause }

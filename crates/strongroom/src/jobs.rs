@@ -34,10 +34,10 @@ impl Vault {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::UnknownKey`] and [`Error::UnknownVersion`] for the first row that cannot be read,
-    /// once the jobs that it does not concern are finished; [`Error::Store`].
+    /// [`Error::Damaged`], [`Error::UnknownKey`] and [`Error::UnknownVersion`] for the first row that cannot be read, or
+    /// [`Error::Contended`], once the jobs that it does not concern are finished; [`Error::Store`].
     pub async fn run_jobs(&self) -> Result<usize, Error> {
-        let (mut finished, mut damage) = (0, None);
+        let (mut finished, mut left) = (0, None);
         let mut rest = StoreKeys::jobs();
         loop {
             let page = self.engine.scan(rest.clone(), JOBS_PAGE).await?;
@@ -46,7 +46,7 @@ impl Vault {
                     Ok(()) => finished += 1,
                     // It goes on once its org is unlocked; a locked vault reads no page.
                     Err(Error::Locked) => {}
-                    Err(error) if error.is_damage() => damage = damage.or(Some(error)),
+                    Err(error) if error.is_of_one_job() => left = left.or(Some(error)),
                     Err(error) => return Err(error),
                 }
             }
@@ -55,8 +55,8 @@ impl Vault {
                 _ => break,
             }
         }
-        finished += self.run_key_jobs(&mut damage).await?;
-        damage.map_or(Ok(finished), Err)
+        finished += self.run_key_jobs(&mut left).await?;
+        left.map_or(Ok(finished), Err)
     }
 
     async fn run_job_at(&self, key: &Key) -> Result<(), Error> {

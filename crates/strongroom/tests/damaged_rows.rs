@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use futures_executor::block_on;
-use strongroom::{DocumentId, Error, Expected, Revision, Scope, WriteOptions};
+use strongroom::{DefinitionChange, DocumentId, Error, Expected, Org, Revision, Scope, WriteOptions};
 use strongroom_memory::MemoryStore;
 
 mod rig;
@@ -123,4 +123,30 @@ fn a_row_of_a_later_version_stays_and_stalls_no_sweep() {
     block_on(org(&vault).delete_account(&account("a"))).unwrap();
     assert_eq!(block_on(vault.run_jobs()).unwrap(), 0);
     assert_eq!(rows(&store).keys().filter(|key| RowKey::parse(key).kind == Kind::Value).count(), 3);
+}
+
+#[test]
+fn a_name_that_was_given_away_is_not_taken_back_by_an_older_row() {
+    let (store, vault) = empty();
+    let org_of = |store: &Arc<MemoryStore>| org(&open(Arc::clone(store)));
+    let first = org(&vault);
+    let old = block_on(first.define(text("X"))).unwrap();
+    let older = rows(&store);
+    block_on(first.update_definition(old, DefinitionChange::new().name("Y"))).unwrap();
+    let new = block_on(first.define(text("X"))).unwrap();
+    // The definition shows the name again that leads to another by now.
+    let mut replayed = rows(&store);
+    let is_old = |key: &&Vec<u8>| {
+        RowKey::parse(key).kind == Kind::Definition && RowKey::parse(key).rest == old.as_bytes()
+    };
+    let key = older.keys().find(is_old).unwrap();
+    replayed.insert(key.clone(), older[key].clone());
+
+    let leads = |org: &Org| block_on(org.definition("X")).unwrap().map(|found| found.id);
+    let renamed = org_of(&load(&replayed));
+    block_on(renamed.update_definition(old, DefinitionChange::new().name("Z"))).unwrap();
+    assert_eq!(leads(&renamed), Some(new));
+    let deleted = org_of(&load(&replayed));
+    block_on(deleted.delete_definition(old)).unwrap();
+    assert_eq!(leads(&deleted), Some(new));
 }

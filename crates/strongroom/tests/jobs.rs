@@ -203,6 +203,24 @@ fn a_damaged_job_does_not_keep_the_others_from_finishing() {
 }
 
 #[test]
+fn a_contended_job_does_not_keep_the_others_from_finishing() {
+    let (store, vault) = empty();
+    for name in ["V", "W"] {
+        block_on(org(&vault).define(text(name))).unwrap();
+    }
+    for name in ["V", "W"] {
+        stop_after_first_commit(&store, async |org| drop(org.delete_definition(name).await));
+    }
+    assert_eq!(jobs_len(&store), 2);
+    // As many as a verb tries.
+    let busy = Faulty::new(Arc::clone(&store)).on_commits(0..16, Fault::Before(StoreErrorKind::Contention));
+    let answer = block_on(open(busy).run_jobs());
+    assert!(matches!(answer, Err(Error::Contended(_))), "{answer:?}");
+    assert_eq!(jobs_len(&store), 1);
+    assert_eq!(block_on(vault.run_jobs()).unwrap(), 1);
+}
+
+#[test]
 fn a_scope_can_be_removed_once_the_account_whose_value_stood_there_is_deleted() {
     let store = with_account();
     stop_after_first_commit(&store, async |org| drop(org.delete_account(&account("a")).await));

@@ -201,7 +201,7 @@ impl Org {
             if let Some(taken) = set.gets.pop().flatten() {
                 return Err(Error::DefinitionExists(super::rows::read_hint(&taken)?));
             }
-            draft.delete_definition_name(definition)?;
+            draft.delete_definition_name(definition).await?;
             draft.put_definition_name(&name, &id);
         }
         let narrowing = match removed {

@@ -130,7 +130,7 @@ impl Org {
         options.check(Some(definition.stored.revision))?;
 
         let mut draft = Draft::new(tenant, &ground);
-        draft.delete_definition(definition)?;
+        draft.delete_definition(definition).await?;
         draft.put_definition_count(set.gets.first().and_then(Option::as_ref), -1)?;
         let job = draft.put_job(&Sweep::Definition(id))?;
         draft.put_records(&options.records).await?;

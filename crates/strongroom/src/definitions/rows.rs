@@ -73,20 +73,27 @@ impl Draft<'_> {
         self.put(key, encode_index(id.as_bytes()));
     }
 
-    /// Gives the name of a definition back.
-    pub(crate) fn delete_definition_name(&mut self, definition: &Definition) -> Result<(), Error> {
+    /// Gives the name of a definition back, unless it leads to another: an older row that came back can show a name that
+    /// was given away since.
+    pub(crate) async fn delete_definition_name(&mut self, definition: &Definition) -> Result<(), Error> {
         let name: DefinitionName = definition.stored.definition.name.parse()?;
-        self.delete(self.tenant().keys.definition_name(&name));
+        let key = self.tenant().keys.definition_name(&name);
+        let row = self.tenant().engine.get(key.clone()).await?;
+        let is_other = |row: &Versioned| read_hint(row).is_ok_and(|id| id != definition.stored.id);
+        if let Some(row) = row.filter(|row| !is_other(row)) {
+            self.expect_as_read(key.clone(), Some(row.revision));
+            self.delete(key);
+        }
         Ok(())
     }
 
     /// Deletes a definition and its name, if it is as it was read.
-    pub(crate) fn delete_definition(&mut self, definition: &Definition) -> Result<(), Error> {
+    pub(crate) async fn delete_definition(&mut self, definition: &Definition) -> Result<(), Error> {
         let key = self.tenant().keys.definition(&definition.stored.id);
         self.expect_as_read(key.clone(), Some(definition.row));
         self.delete(key);
         self.changes_cached_rows();
-        self.delete_definition_name(definition)
+        self.delete_definition_name(definition).await
     }
 
     /// Changes the count of definitions, within its limit.

@@ -52,20 +52,20 @@ impl Vault {
     }
 
     /// Runs jobs on keys; answers how many were finished.
-    pub(crate) async fn run_key_jobs(&self, damage: &mut Option<Error>) -> Result<usize, Error> {
+    pub(crate) async fn run_key_jobs(&self, left: &mut Option<Error>) -> Result<usize, Error> {
         let mut finished = 0;
         let mut rest = StoreKeys::key_jobs();
         loop {
             let page = self.engine.scan(rest.clone(), JOBS_PAGE).await?;
             for (key, _) in &page.rows {
                 let Some(id) = parse_key_job(key) else {
-                    damage.get_or_insert_with(malformed);
+                    left.get_or_insert_with(malformed);
                     continue;
                 };
                 match self.key_job(id).run().await {
                     Ok(report) => finished += usize::from(report.outcome == JobOutcome::Finished),
-                    Err(error) if error.is_damage() => {
-                        damage.get_or_insert(error);
+                    Err(error) if error.is_of_one_job() => {
+                        left.get_or_insert(error);
                     }
                     Err(Error::Locked) => {}
                     Err(error) => return Err(error),
