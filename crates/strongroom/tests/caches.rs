@@ -134,7 +134,8 @@ const WARM: &[Counted] = &[
     (
         "rename",
         |org, id| block_on(org.update_definition(id, DefinitionChange::new().name("V2"))).map(drop),
-        (1, 1),
+        // The former name's row says whether it still leads here.
+        (2, 1),
     ),
 ];
 
