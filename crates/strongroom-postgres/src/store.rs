@@ -168,6 +168,8 @@ impl Shared {
             tokio::time::sleep(pause(attempt)).await;
             attempt += 1;
             if client.is_closed() {
+                // Its place in the pool is given back first: else calls that lost theirs together wait for each other.
+                drop(client);
                 client = self.pool.get().await.map_err(of_pool)?;
             }
         }

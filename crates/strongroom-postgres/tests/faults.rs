@@ -151,6 +151,17 @@ fn a_read_whose_connection_was_cut_is_read_again() {
 }
 
 #[test]
+fn a_read_whose_connection_was_cut_is_read_again_by_a_pool_that_has_no_other() {
+    let cluster = cluster::shared();
+    let database = cluster.database();
+    let proxy = Proxy::start(cluster.socket_dir());
+    let store = PostgresStore::open(&proxy.options(&database).connections_max(1)).unwrap();
+    put(&store, &key("k"), None, b"value").unwrap();
+    proxy.cut_after(0);
+    assert!(get(&store, &key("k")).unwrap().is_some());
+}
+
+#[test]
 fn a_pool_that_is_in_use_answers_unavailable_and_recovers() {
     let cluster = cluster::shared();
     let database = cluster.database();

@@ -155,6 +155,17 @@ impl Engine {
     /// # Errors
     /// [`Error::RootRotated`] when it is one that this engine never had.
     pub(crate) async fn refresh_roots(&self) -> Result<(), Error> {
+        loop {
+            let before = self.roots.id();
+            match self.try_refresh_roots().await {
+                // What was read may be older than a root that this engine made active meanwhile.
+                Err(Error::RootRotated) if self.roots.id() != before => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn try_refresh_roots(&self) -> Result<(), Error> {
         const ROW: &str = "the sealed `store` row";
         let row = self.get(StoreKeys::store_row()).await?;
         let row = row.ok_or_else(|| Error::damaged(ROW, Damage::Missing))?;
@@ -166,6 +177,9 @@ impl Engine {
         let active = named.find(|root| *root.key.id() == id).cloned().ok_or(Error::RootRotated)?;
         let store_row = StoreRow::open_row(&self.store_id, &active.key, &row)?;
         self.roots.change(|known| {
+            if known.active.key.id() != roots.active.key.id() {
+                return known.clone();
+            }
             let coming = known.coming.clone().filter(|root| *root.key.id() != id);
             Roots { coming, ..Roots::new(active, &store_row) }
         });

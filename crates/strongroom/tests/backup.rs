@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::store::{Store as _, WriteBatch};
-use strongroom::{Backup, BackupSummary, Environment, Error, Phase, RawKey, Scope, Unlock, Vault};
+use strongroom::{
+    Backup, BackupSummary, Environment, Error, Phase, RawKey, RootRotation, Scope, Unlock, Vault,
+};
 use strongroom_conformance::{Faulty, Stop, crash_at_every_commit};
 use strongroom_memory::MemoryStore;
 
@@ -173,6 +175,31 @@ fn a_write_at_any_moment_of_a_backup_is_in_it_or_not() {
             assert!(seen == before || seen == after, "{} at read {skip}", verb.name);
             audit(&restored);
             sound(&restored);
+        }
+    }
+}
+
+#[test]
+fn a_new_root_at_any_moment_of_a_backup_is_told_and_taken_for_no_damage() {
+    let base = furnished();
+    for is_elsewhere in [false, true] {
+        for skip in 0.. {
+            let hooked = Hooked::new(load(&base));
+            let vault = open(hooked.clone());
+            let other = if is_elsewhere { open(hooked.clone()) } else { vault.clone() };
+            hooked.once_after(Point::AfterRead, skip, move || {
+                block_on(other.rotate_root(RootRotation::new().keep(unlock()))).unwrap();
+            });
+            let mut file = Vec::new();
+            match block_on(vault.backup(&mut file, |_| ())) {
+                Ok(_) => drop(block_on(Backup::open(Cursor::new(file), unlock())).unwrap()),
+                Err(Error::Contended(_)) => {}
+                Err(Error::RootRotated) if is_elsewhere => {}
+                Err(error) => panic!("{is_elsewhere}, read {skip}: {error:?}"),
+            }
+            if hooked.hooks_left() > 0 {
+                break;
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use super::export::Exporter;
 use super::file::{
     FileId, FrameKind, FrameWriter, Head, SECTION_HEAD_LEN, TenantEnd, Trailer, mac_key, push_row, start_rows,
 };
-use super::section::{Rows, Section, Walk, changed, read_range};
+use super::section::{Rows, Section, Walk, changed};
 use super::{Phase, Progress, Report};
 use crate::engine::Engine;
 use crate::envelope::random;
@@ -15,8 +15,8 @@ use crate::id::{Environment, OrgId};
 use crate::keyspace::{StoreKeys, TenantKeys};
 use crate::place::parse_tenant;
 use crate::root::Roots;
-use crate::store::{Key, KeyRange, Store, Versioned};
-use crate::vault::{SlotRow, StoreRow, Vault};
+use crate::store::{Key, KeyRange, ReadBatch, Scan, Store, Versioned};
+use crate::vault::{SLOTS_MAX, SlotRow, StoreRow, Vault};
 
 /// What a backup holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +104,7 @@ impl Form {
     }
 }
 
-/// The rows that lead to the root key.
+/// The rows that lead to the root key, as they stood at one point: they change together.
 #[derive(PartialEq, Eq)]
 struct HeadRows {
     slots: Rows,
@@ -113,8 +113,13 @@ struct HeadRows {
 
 impl HeadRows {
     async fn read(engine: &Engine) -> Result<Self, Error> {
-        let slots = read_range(&*engine.store, &StoreKeys::slots()).await?;
-        Ok(Self { slots, store_row: engine.get(StoreKeys::store_row()).await? })
+        let scans = vec![Scan::new(StoreKeys::slots(), SLOTS_MAX)];
+        let mut set = engine.read(&ReadBatch { gets: vec![StoreKeys::store_row()], scans }).await?;
+        let slots = set.scans.pop().unwrap_or_default();
+        if slots.more {
+            return Err(Error::damaged("the list of key slots", Damage::Inconsistent));
+        }
+        Ok(Self { slots: slots.rows, store_row: set.gets.pop().flatten() })
     }
 
     /// The head of a file, with the slots that open the vault: a row that opens nothing would keep the others from
@@ -122,7 +127,12 @@ impl HeadRows {
     fn head(&self, engine: &Engine, roots: &Roots, file_id: FileId) -> Result<Head, Error> {
         const ROW: &str = "the sealed `store` row";
         let row = self.store_row.as_ref().ok_or_else(|| Error::damaged(ROW, Damage::Missing))?;
-        let StoreRow { sheet, .. } = StoreRow::open_row(&engine.store_id, &roots.active.key, row)?;
+        let sheet = match StoreRow::open_row(&engine.store_id, &roots.active.key, row) {
+            Ok(store_row) => store_row.sheet,
+            // There was a new root since the last look.
+            Err(Error::UnknownKey { .. }) => return Err(Error::Contended(1)),
+            Err(error) => return Err(error),
+        };
         let opens = |(key, row): &&(Key, Versioned)| {
             let slot = SlotRow::decode(&engine.store_id, key, row).slot;
             slot.is_ok_and(|slot| sheet.held(&slot).is_some())
