@@ -37,6 +37,13 @@ impl Account {
 
     /// What is registered of the account; `None` if it is not.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// assert!(account.info().await?.is_some());
+    /// assert!(org.account("nobody".parse()?).info().await?.is_none());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn info(&self) -> Result<Option<LinkedAccount>, Error> {
@@ -44,6 +51,15 @@ impl Account {
     }
 
     /// The definitions that allow a value at account scope.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// use strongroom::{DefinitionFilter, PageRequest};
+    /// let page = account.definitions(DefinitionFilter::default(), PageRequest::first(100)).await?;
+    /// assert_eq!(page.items[0].definition.name, "PORT");
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// Those of [`Org::definitions`].
@@ -78,6 +94,18 @@ impl Account {
 
     /// [`set_value`](Self::set_value), with conditions and companions.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// use strongroom::{Error, Expected, WriteOptions};
+    /// let first = account.set_value("PORT", "80").await?;
+    /// let as_read = || WriteOptions::expecting(Expected::Revision(first.revision));
+    /// account.set_value_with("PORT", "81", as_read()).await?;
+    /// let again = account.set_value_with("PORT", "82", as_read()).await;
+    /// assert!(matches!(again, Err(Error::Unexpected { .. })));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Org::set_value_with`].
     pub async fn set_value_with(
@@ -91,6 +119,14 @@ impl Account {
 
     /// The account's own value of a definition; never the org's, never a default.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// org.set_value("PORT", strongroom::Scope::Org, "80").await?;
+    /// assert!(account.value("PORT").await?.is_none()); // the org's is not its own
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Org::value`].
     pub async fn value(
@@ -102,6 +138,15 @@ impl Account {
 
     /// The account's own values.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// account.set_value("PORT", "80").await?;
+    /// let page = account.values(strongroom::PageRequest::first(100)).await?;
+    /// assert_eq!(page.items[0].value.expose(), "80");
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Org::values`].
     pub async fn values(&self, page: PageRequest) -> Result<Listing<ScopedValue>, Error> {
@@ -109,6 +154,15 @@ impl Account {
     }
 
     /// Deletes the account's own value of a definition.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// account.set_value("PORT", "80").await?;
+    /// assert!(account.delete_value("PORT").await?.is_some());
+    /// assert!(account.value("PORT").await?.is_none());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// Those of [`Org::delete_value`].
@@ -163,6 +217,14 @@ impl Account {
 
     /// The key names and times of the default app's credentials, never their values.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// account.upsert_credential("api_key", "k1").await?;
+    /// let page = account.credentials(strongroom::PageRequest::first(100)).await?;
+    /// assert_eq!(page.items[0].key_name.as_str(), "api_key");
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`Error::IntegrationNotFound`].
     pub async fn credentials(&self, page: PageRequest) -> Result<Listing<CredentialInfo>, Error> {
@@ -170,6 +232,14 @@ impl Account {
     }
 
     /// Deletes a credential of the default app; answers whether there was one.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// account.upsert_credential("api_key", "k1").await?;
+    /// assert!(account.delete_credential("api_key").await?);
+    /// assert!(!account.delete_credential("api_key").await?);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`Error::IntegrationNotFound`]; [`Error::InvalidId`].

@@ -41,6 +41,17 @@ impl Vault {
     /// Unlocks the vault with a key that opens it: the root key is taken from its slot again. Orgs that were locked by
     /// themselves stay locked.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let key = || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])); let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), key()).await?;
+    /// use strongroom::{Environment, Error};
+    /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
+    /// vault.lock();
+    /// assert!(matches!(org.definition("PORT").await, Err(Error::Locked)));
+    /// vault.unlock(key()).await?;
+    /// assert!(org.definition("PORT").await?.is_none());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Vault::open`]; [`Error::RootRotated`] when the store shows another root key than that of before, which
     /// may be one that was replaced: open the vault again. The vault stays locked then.

@@ -76,6 +76,13 @@ impl Records {
 
     /// The record with this key.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// let notes = org.records("notes".parse()?);
+    /// assert!(notes.get(&"a".parse()?).await?.is_none());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn get(&self, key: &RecordKey) -> Result<Option<Record>, Error> {
@@ -83,6 +90,15 @@ impl Records {
     }
 
     /// Adds or updates a record; at most 64 KiB.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::Upsert;
+    /// let notes = org.records("notes".parse()?);
+    /// assert_eq!(notes.put(&"a".parse()?, "1").await?, Upsert::Added);
+    /// assert_eq!(notes.put(&"a".parse()?, "2").await?, Upsert::Updated);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`Error::TooLong`]; [`Error::Contended`].
@@ -117,6 +133,14 @@ impl Records {
 
     /// Deletes a record; answers whether there was one.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// let notes = org.records("notes".parse()?);
+    /// notes.put(&"a".parse()?, "1").await?;
+    /// assert!(notes.delete(&"a".parse()?).await?);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Contended`].
     pub async fn delete(&self, key: &RecordKey) -> Result<bool, Error> {
@@ -124,6 +148,16 @@ impl Records {
     }
 
     /// [`delete`](Self::delete), only if the record is as expected.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::Expected;
+    /// let notes = org.records("notes".parse()?);
+    /// notes.put(&"a".parse()?, "1").await?;
+    /// let read = notes.get(&"a".parse()?).await?.unwrap();
+    /// assert!(notes.delete_with(&"a".parse()?, Expected::Revision(read.revision)).await?);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// Those of `delete`, and [`Error::Unexpected`].
@@ -133,6 +167,14 @@ impl Records {
     }
 
     /// The records of the namespace, in the order of the bytes of their keys.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// let notes = org.records("notes".parse()?);
+    /// notes.put(&"a".parse()?, "1").await?;
+    /// assert_eq!(notes.list(strongroom::PageRequest::first(100)).await?.items.len(), 1);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].

@@ -32,6 +32,13 @@ impl Account {
 
     /// The integration with this slug.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// let slug = strongroom::IntegrationId::default_app();
+    /// assert!(account.integration(&slug).await?.is_some());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn integration(&self, integration: &IntegrationId) -> Result<Option<Integration>, Error> {
@@ -39,6 +46,13 @@ impl Account {
     }
 
     /// The integrations of the account, in the order of the bytes of their slugs.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// account.add_integration(&"crm".parse()?).await?;
+    /// assert_eq!(account.integrations(strongroom::PageRequest::first(100)).await?.items.len(), 2);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
@@ -60,6 +74,14 @@ impl Account {
     }
 
     /// Deletes an integration and its credentials. From the first batch on none of them is seen again.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// account.upsert_credential("api_key", "k1").await?;
+    /// account.delete_integration(&strongroom::IntegrationId::default_app()).await?;
+    /// assert!(account.credential("api_key").await.is_err());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`Error::IntegrationNotFound`]. An error that is met during the sweep is told too; the integration is gone then.

@@ -18,6 +18,13 @@ pub use write::{AccountWritten, CreateAccount, UpsertAccount};
 impl Org {
     /// The registered linked account with this id.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// let known = org.linked_account(account.id()).await?;
+    /// assert_eq!(known.map(|known| known.account_id), Some("user_12345".parse()?));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn linked_account(&self, account: &LinkedAccountId) -> Result<Option<LinkedAccount>, Error> {

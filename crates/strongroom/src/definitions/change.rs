@@ -152,6 +152,18 @@ impl Org {
 
     /// [`update_definition`](Self::update_definition), with conditions and companions.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// use strongroom::{DefinitionChange, Expected, WriteOptions};
+    /// let stored = org.definition("PORT").await?.unwrap();
+    /// let as_read = WriteOptions::expecting(Expected::Revision(stored.revision));
+    /// let change = DefinitionChange::new().name("HTTP_PORT");
+    /// let after = org.update_definition_with(stored.id, change, as_read).await?;
+    /// assert_eq!(after.definition.name, "HTTP_PORT");
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Those of `update_definition`, and [`Error::Unexpected`].
     pub async fn update_definition_with(

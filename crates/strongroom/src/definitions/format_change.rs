@@ -136,6 +136,17 @@ impl Org {
     /// [`change_format`](Self::change_format), with conditions and companions. Expecting the revision that was
     /// planned for makes sure that the plan still holds.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// use strongroom::{Expected, FormatChange, OnMismatch, VarFormat, WriteOptions};
+    /// let planned = org.definition("PORT").await?.unwrap();
+    /// let as_planned = WriteOptions::expecting(Expected::Revision(planned.revision));
+    /// let change = FormatChange::to(VarFormat::String);
+    /// org.change_format_with("PORT", change, OnMismatch::Refuse, as_planned).await?;
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Those of `change_format`, and [`Error::Unexpected`].
     pub async fn change_format_with(
@@ -157,6 +168,17 @@ impl Org {
 
     /// The scopes at which a value stands that was set before the last format change and does not match it.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{FormatChange, OnMismatch, PageRequest, Scope, VarFormat, VariableDefinition};
+    /// org.define(VariableDefinition::new("PORT", VarFormat::String)).await?;
+    /// org.set_value("PORT", Scope::Org, "http").await?;
+    /// org.change_format("PORT", FormatChange::to(VarFormat::Integer), OnMismatch::Grandfather).await?;
+    /// let left = org.grandfathered_values("PORT", PageRequest::first(100)).await?;
+    /// assert_eq!(left.items, [Scope::Org]);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`Error::DefinitionNotFound`]; [`Error::InvalidCursor`].
     pub async fn grandfathered_values(
@@ -169,6 +191,17 @@ impl Org {
 
     /// The scopes that would lose their value if the definition allowed a value at `scopes` alone: they stand in the
     /// way of [`DefinitionChange::scopes`](crate::DefinitionChange::scopes).
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// use strongroom::{PageRequest, Scope, ScopeKind, Scopes};
+    /// org.set_value("PORT", Scope::Org, "80").await?;
+    /// let only = Scopes::only(ScopeKind::Workflow);
+    /// let in_the_way = org.plan_scope_change("PORT", only, PageRequest::first(100)).await?;
+    /// assert_eq!(in_the_way.items, [Scope::Org]);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`Error::DefinitionNotFound`]; [`Error::InvalidCursor`].

@@ -68,6 +68,14 @@ impl Org {
 
     /// The definition with this id or name.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// let stored = org.definition("PORT").await?.unwrap();
+    /// assert_eq!(org.definition(stored.id).await?.map(|found| found.revision), Some(stored.revision));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn definition(
@@ -102,6 +110,16 @@ impl Org {
     }
 
     /// [`delete_definition`](Self::delete_definition), with conditions and companions.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// use strongroom::{Expected, WriteOptions};
+    /// let stored = org.definition("PORT").await?.unwrap();
+    /// let as_read = WriteOptions::expecting(Expected::Revision(stored.revision));
+    /// org.delete_definition_with("PORT", as_read).await?;
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// Those of `delete_definition`, and [`Error::Unexpected`].

@@ -86,6 +86,14 @@ impl KeyJob {
     /// A runner holds the job by a lease of half a minute that it renews with its batches; in a shared store another
     /// takes it over once the lease has run out. A crash loses at most one batch of work.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// use strongroom::{DataKeys, JobOutcome};
+    /// let job = vault.rotate_data_keys(&DataKeys::all()).await?;
+    /// assert_eq!(job.run().await?.outcome, JobOutcome::Finished);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Store`] and [`Error::Indeterminate`] of the store; the job stays, to be run again.
     pub async fn run(&self) -> Result<JobReport, Error> {
@@ -176,6 +184,14 @@ impl KeyJob {
 
     /// Forgets the job. What it did stays: new keys are active, and old ones that it did not destroy still open what
     /// they sealed until a later rotation comes by. Answers whether there was such a job.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// let job = vault.rotate_data_keys(&strongroom::DataKeys::all()).await?;
+    /// assert!(job.abandon().await?);
+    /// assert!(job.info().await?.is_none());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// Those of `pause`, and [`Error::RotationUnderway`] for the job of a new root key, without which the old one

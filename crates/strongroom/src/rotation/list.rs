@@ -98,6 +98,15 @@ impl Vault {
 impl KeyJob {
     /// The job as it stands; `None` when it is finished.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// let job = vault.rotate_data_keys(&strongroom::DataKeys::all()).await?;
+    /// assert!(job.info().await?.is_some());
+    /// job.run().await?;
+    /// assert!(job.info().await?.is_none());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Vault::jobs`].
     pub async fn info(&self) -> Result<Option<JobInfo>, Error> {

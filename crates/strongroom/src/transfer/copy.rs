@@ -76,6 +76,14 @@ impl Vault {
 
     /// Whether the vault was moved to another store, or a copy that was cut short left it so.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// let elsewhere = strongroom_memory::MemoryStore::new();
+    /// vault.copy_to(&elsewhere, |_| ()).await?;
+    /// assert!(vault.is_retired().await?);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Store`].
     pub async fn is_retired(&self) -> Result<bool, Error> {

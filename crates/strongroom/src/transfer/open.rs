@@ -32,6 +32,15 @@ impl<R: Read + Seek + Send> Backup<R> {
     /// Opens a file with what opened the vault, and checks all of it: every checksum and keyed hash, and that nothing
     /// is missing, moved or added. Nothing is written anywhere.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// use strongroom::{Backup, BackupFault, Error, RawKey, Unlock};
+    /// let junk = std::io::Cursor::new(b"junk");
+    /// let opened = Backup::open(junk, Unlock::raw_key(RawKey::generate()?)).await;
+    /// assert!(matches!(opened.err(), Some(Error::BadBackup(_))));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`Error::BadBackup`] says what is wrong with the file; [`Error::WrongKey`] and [`Error::NoSuchSlot`] for a key
     /// that is not its; [`Error::UnknownVersion`] for one of a later release; [`Error::BackupFile`] when it cannot be

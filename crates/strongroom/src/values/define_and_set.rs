@@ -54,6 +54,18 @@ impl Org {
     /// [`define_and_set`](Self::define_and_set), with companions. A condition holds for each of the values, beside the
     /// one that it has itself.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{NewValue, Scope, VarFormat, VariableDefinition, WriteOptions};
+    /// let imports = org.records("import".parse()?);
+    /// let done = WriteOptions::default().with_record(imports.write("file".parse()?, "done"));
+    /// let made = [VariableDefinition::new("PORT", VarFormat::Integer)];
+    /// let values = [NewValue::new("PORT", Scope::Org, "80")];
+    /// org.define_and_set_with(&made, &values, done).await?; // all of it, or nothing
+    /// assert!(imports.get(&"file".parse()?).await?.is_some());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Those of `define_and_set`, and [`Error::Unexpected`].
     pub async fn define_and_set_with(

@@ -62,6 +62,16 @@ impl Org {
     /// [`delete_value`](Self::delete_value), with conditions and companions. Where there is no value, nothing is
     /// written, unless one was expected.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// use strongroom::{Expected, Scope, WriteOptions};
+    /// let written = org.set_value("PORT", Scope::Org, "80").await?;
+    /// let as_written = WriteOptions::expecting(Expected::Revision(written.revision));
+    /// assert!(org.delete_value_with("PORT", &Scope::Org, as_written).await?.is_some());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Those of `delete_value`, [`Error::Unexpected`], and [`Error::Damaged`] for a damaged row and a condition.
     pub async fn delete_value_with(
@@ -75,6 +85,14 @@ impl Org {
     }
 
     /// Deletes the value with this document id; answers `None` where there is none.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// let written = org.set_value("PORT", strongroom::Scope::Org, "80").await?;
+    /// assert!(org.delete_value_by_id(&written.id).await?.is_some());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].

@@ -119,6 +119,15 @@ impl Org {
     /// [`set_values`](Self::set_values), with companions. A condition holds for each of the values, beside the one that
     /// it has itself.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// use strongroom::{Expected, NewValue, Scope, WriteOptions};
+    /// let values = [NewValue::new("PORT", Scope::Org, "80")];
+    /// org.set_values_with(&values, WriteOptions::expecting(Expected::Absent)).await?;
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Those of `set_values`, and [`Error::Unexpected`].
     pub async fn set_values_with(

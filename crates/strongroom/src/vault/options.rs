@@ -150,6 +150,16 @@ impl VaultOptions {
 
     /// Opens the vault of a store.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { use std::sync::Arc; let (store, key) = (Arc::new(strongroom_memory::MemoryStore::new()), || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])));
+    /// use strongroom::{Error, Vault, VaultOptions};
+    /// let id = Vault::create(Arc::clone(&store), key()).await?.store_id();
+    /// VaultOptions::default().expect_store_id(&id).open(Arc::clone(&store), key()).await?;
+    /// let other = VaultOptions::default().expect_store_id("another").open(store, key()).await;
+    /// assert!(matches!(other.err(), Some(Error::UnexpectedVault)));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Vault::open`], and [`Error::UnexpectedVault`] when an expected id differs.
     pub async fn open(self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {

@@ -119,6 +119,14 @@ impl Verification {
     /// Looks at the next page of rows; `false` once there are none left. After an error, or when its future was
     /// dropped, the next step goes on where this one was.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// let mut verification = vault.verification();
+    /// while verification.step().await? {}
+    /// assert!(verification.report().is_clean());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Store`] when the store cannot be read.
     pub async fn step(&mut self) -> Result<bool, Error> {
