@@ -55,9 +55,9 @@ impl Slots {
     /// Adds a slot that `unlock` opens. The others stay as they are.
     ///
     /// # Errors
-    /// [`Error::TooManySlots`] when there are eight of this kind, or 24 with those that cannot be read, [`Error::KeyDerivation`] for parameters out of
-    /// bounds, [`Error::Provider`] for what the provider answers, [`Error::Contended`], those of
-    /// [`list`](Self::list).
+    /// [`Error::TooManySlots`] when there are eight of this kind, or 24 with those that cannot be read,
+    /// [`Error::KeyDerivation`] for parameters out of bounds, [`Error::Provider`] for what the provider answers,
+    /// [`Error::Contended`], those of [`list`](Self::list).
     pub async fn add(&self, unlock: Unlock) -> Result<SlotInfo, Error> {
         let place = SlotPlace::generate(self.engine.store_id)?;
         self.put(&unlock, |_| Ok((place, Expect::Absent))).await
