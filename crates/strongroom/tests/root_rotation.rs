@@ -381,7 +381,7 @@ fn a_verb_between_a_new_root_and_its_answer_is_not_told_of_damage_or_another_eng
         let vault = open(hooked.clone());
         let other = vault.clone();
         hooked.once(Point::AfterCommit, move || {
-            run(&other).unwrap_or_else(|error| panic!("{name}: {error:?}"))
+            run(&other).unwrap_or_else(|error| panic!("{name}: {error:?}"));
         });
         block_on(vault.rotate_root(keep_all())).unwrap();
         assert_eq!(hooked.hooks_left(), 0);
