@@ -12,7 +12,7 @@ use crate::error::{Damage, Error};
 use crate::keyspace::StoreKeys;
 use crate::record::{RowKind, SealedRow};
 use crate::store::{Expect, Revision as RowRevision, WriteBatch};
-use crate::vault::StoreRow;
+use crate::vault::{Head, StoreRow, read_head};
 
 /// A root key: it derives data keys, and seals keyrings and the rows of the whole store.
 pub(crate) struct Root {
@@ -184,6 +184,26 @@ impl Engine {
             Roots { coming, ..Roots::new(active, &store_row) }
         });
         Ok(())
+    }
+
+    /// The head of the store, and its `store` row, opened under the active root, which comes along.
+    pub(crate) async fn open_head(&self) -> Result<(Head, StoreRow, Arc<Root>), Error> {
+        loop {
+            let before = self.roots.id();
+            let head = read_head(&*self.store).await?;
+            if head.store_id != self.store_id {
+                return Err(Error::damaged("the store's header", Damage::Inconsistent));
+            }
+            let root = Arc::clone(&self.roots.get()?.active);
+            let error = match StoreRow::open(&head, &root.key) {
+                Ok(store_row) => return Ok((head, store_row, root)),
+                Err(error) => self.if_rotated(error).await,
+            };
+            // What was read may be of before or after a root that this engine made active meanwhile.
+            if !matches!(error, Error::UnknownKey { .. }) || self.roots.id() == before {
+                return Err(error);
+            }
+        }
     }
 
     /// What is behind a row under a root that this engine does not have: another one that was made meanwhile, or

@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use crate::engine::{ATTEMPTS_MAX, Engine, Touches};
 use crate::envelope::{Provider, Slot, SlotPlace};
-use crate::error::{Damage, Error};
+use crate::error::Error;
 use crate::keyspace::StoreKeys;
 use crate::model::{Revision, SlotId, SlotInfo, SlotKind};
 use crate::root::Root;
 use crate::store::{Expect, WriteBatch};
 use crate::unlock::Unlock;
-use crate::vault::{Head, SLOTS_MAX, SLOTS_OF_A_KIND_MAX, SlotRow, StoreRow, Vault, read_head};
+use crate::vault::{Head, SLOTS_MAX, SLOTS_OF_A_KIND_MAX, SlotRow, StoreRow, Vault};
 
 /// The key slots of a vault: each is a way of its own to the same root key.
 #[derive(Debug, Clone)]
@@ -149,15 +149,7 @@ struct Table<'e> {
 
 impl<'e> Table<'e> {
     async fn read(engine: &'e Engine) -> Result<Self, Error> {
-        let head = read_head(&*engine.store).await?;
-        if head.store_id != engine.store_id {
-            return Err(Error::damaged("the store's header", Damage::Inconsistent));
-        }
-        let root = Arc::clone(&engine.roots.get()?.active);
-        let store_row = match StoreRow::open(&head, &root.key) {
-            Ok(store_row) => store_row,
-            Err(error) => return Err(engine.if_rotated(error).await),
-        };
+        let (head, store_row, root) = engine.open_head().await?;
         Ok(Self { engine, root, head, store_row })
     }
 

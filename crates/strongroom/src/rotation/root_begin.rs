@@ -17,7 +17,7 @@ use crate::record::{CursorSheet, RootSheet, TaskSheet};
 use crate::root::Root;
 use crate::store::{Expect, Key, WriteBatch};
 use crate::unlock::Unlock;
-use crate::vault::{Head, SlotRow, StoreRow, Vault, read_head};
+use crate::vault::{Head, SlotRow, StoreRow, Vault};
 
 /// What becomes of each key slot when the vault gets a new root key.
 #[derive(Debug, Default)]
@@ -129,12 +129,7 @@ impl KeyJob {
 }
 
 async fn try_rotate_root(engine: &Arc<Engine>, rotation: &RootRotation) -> Result<Option<NewRoot>, Error> {
-    let head = read_head(&*engine.store).await?;
-    let old = Arc::clone(&engine.roots.get()?.active);
-    let mut store_row = match StoreRow::open(&head, &old.key) {
-        Ok(store_row) => store_row,
-        Err(error) => return Err(engine.if_rotated(error).await),
-    };
+    let (head, mut store_row, old) = engine.open_head().await?;
     if store_row.sheet.retiring.is_some() {
         return Err(Error::RotationUnderway);
     }

@@ -16,7 +16,7 @@ use crate::org::Org;
 use crate::provider::{Destruction, KeyProvider, ProviderErrorKind, ProviderKey};
 use crate::store::{ReadBatch, WriteBatch};
 use crate::tenant::Needs;
-use crate::vault::{KeyEnd, KeyHeld, StoreRow, Vault, read_head};
+use crate::vault::{KeyEnd, KeyHeld, StoreRow, Vault};
 
 /// What was shredded, and how far that can be said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -209,11 +209,7 @@ pub(super) async fn org_backup(engine: &Engine, org: &OrgId) -> Result<Option<No
 }
 
 async fn read_store_row(engine: &Engine) -> Result<StoreRow, Error> {
-    let head = read_head(&*engine.store).await?;
-    match StoreRow::open(&head, &engine.roots.get()?.active.key) {
-        Ok(store_row) => Ok(store_row),
-        Err(error) => Err(engine.if_rotated(error).await),
-    }
+    engine.open_head().await.map(|(_, store_row, _)| store_row)
 }
 
 /// The provider keys that ever led to a former root, each once.

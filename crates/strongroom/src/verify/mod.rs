@@ -143,7 +143,8 @@ impl Verification {
                 Some((org, environment)) => self.judge_tenant(org, environment, run).await?,
                 None => {
                     for (key, row) in run {
-                        self.absorb(None, store_rows::judge(&self.engine, key, row));
+                        let judged = store_rows::judge(&self.engine, key, row).await?;
+                        self.absorb(None, judged);
                     }
                 }
             }
