@@ -21,7 +21,7 @@ pub struct PostgresOptions {
     roots: RootCertStore,
     pub(crate) row_locks: RowLocks,
     connections_max: usize,
-    connect_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
     pub(crate) answer_timeout: Duration,
 }
 

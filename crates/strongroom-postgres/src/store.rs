@@ -33,6 +33,8 @@ struct Shared {
     pool: Pool,
     row_locks: RowLocks,
     answer_timeout: Duration,
+    /// For the tables to be found or made.
+    set_up_timeout: Duration,
     /// Whether the store was closed; held for reading by every call.
     closed: Arc<RwLock<bool>>,
 }
@@ -83,8 +85,9 @@ impl PostgresStore {
                 unavailable("the threads of the store could not be started").with_source(error)
             })?;
         let closed = Arc::new(RwLock::new(false));
-        let PostgresOptions { row_locks, answer_timeout, .. } = *options;
-        let shared = Shared { pool: options.pool()?, row_locks, answer_timeout, closed };
+        let PostgresOptions { row_locks, answer_timeout, connect_timeout, .. } = *options;
+        let set_up_timeout = connect_timeout.max(answer_timeout);
+        let shared = Shared { pool: options.pool()?, row_locks, answer_timeout, set_up_timeout, closed };
         Ok(Self { shared: Arc::new(shared), runtime: Some(runtime) })
     }
 
@@ -140,7 +143,8 @@ impl Store for PostgresStore {
 impl Shared {
     async fn set_up(&self) -> Result<(), StoreError> {
         let (client, _open) = self.client().await?;
-        schema::prepare(&client).await
+        let prepared = tokio::time::timeout(self.set_up_timeout, schema::prepare(&client)).await;
+        prepared.unwrap_or_else(|_| Err(unavailable("the server did not show its tables in time")))
     }
 
     /// Tries until an answer is final, with growing random pauses.

@@ -74,7 +74,8 @@ fn revisions(locked: &[Vec<Row>]) -> Result<HashMap<&[u8], Revision>, StoreError
     rows.collect()
 }
 
-/// A batch, taken apart for the server. Keys are in order, so that two batches take their locks in the same one.
+/// A batch, taken apart for the server. Keys are in order, so that two batches take locks of one kind in the same one. Two
+/// that each expect what the other writes can still wait for each other: the server ends one, which is tried again.
 struct Plan<'b> {
     revision: i64,
     /// Locked against writers.

@@ -166,7 +166,7 @@ fn a_pool_that_is_in_use_answers_unavailable_and_recovers() {
     let cluster = cluster::shared();
     let database = cluster.database();
     let proxy = Proxy::start(cluster.socket_dir());
-    let options = proxy.options(&database).connections_max(1).connect_timeout(Duration::from_secs(2));
+    let options = proxy.options(&database).connections_max(1).connect_timeout(Duration::from_secs(6));
     let store = Arc::new(PostgresStore::open(&options).unwrap());
     put(&store, &key("k"), None, b"value").unwrap();
     proxy.hold();
@@ -188,13 +188,36 @@ fn a_server_that_does_not_answer_in_time_is_unavailable_or_the_batch_is_indeterm
     let database = cluster.database();
     let proxy = Proxy::start(cluster.socket_dir());
     let options = proxy.options(&database).answer_timeout(Duration::from_millis(200));
-    let options = options.connect_timeout(Duration::from_secs(5));
+    let options = options.connect_timeout(Duration::from_secs(20));
     let store = PostgresStore::open(&options).unwrap();
     proxy.hold();
     assert_eq!(get(&store, &key("k")).unwrap_err().kind(), StoreErrorKind::Unavailable);
     let batch = put(&store, &key("k"), None, b"other");
     assert!(batch.is_err());
     proxy.release();
+}
+
+#[test]
+fn a_server_that_falls_silent_at_any_moment_of_the_opening_is_unavailable() {
+    let cluster = cluster::shared();
+    let database = cluster.database();
+    let mut opened = 0;
+    for messages in (0..).step_by(5) {
+        let proxy = Proxy::start(cluster.socket_dir());
+        proxy.hold_after(messages);
+        let timeout = Duration::from_millis(300);
+        let options = proxy.options(&database).connect_timeout(timeout).answer_timeout(timeout);
+        let (answer, answered) = std::sync::mpsc::channel();
+        thread::spawn(move || answer.send(PostgresStore::open(&options)));
+        match answered.recv_timeout(Duration::from_secs(60)).expect("it ends") {
+            Ok(_) => opened += 1,
+            Err(error) => assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}"),
+        }
+        // A busy machine may be too slow for so short a time, with nothing held.
+        if opened == 2 || messages > 200 {
+            break;
+        }
+    }
 }
 
 #[test]

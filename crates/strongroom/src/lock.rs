@@ -62,15 +62,15 @@ impl Vault {
             return Err(Error::UnexpectedVault);
         }
         let roots = VaultOptions::of_bounds(engine.argon2).open_roots(&head, &unlock).await?;
-        if !roots.follows(&engine.roots.id()) {
-            return Err(Error::RootRotated);
-        }
-        // Both at once, as a lock does: one that comes in between would else leave the vault open and without a root.
+        // All at once, as a lock does: one that comes in between would else leave the vault open and without a root.
         engine.locks.set(|held| {
+            if !roots.follows(&engine.roots.id()) {
+                return Err(Error::RootRotated);
+            }
             engine.roots.unlock(roots);
             held.vault = false;
-        });
-        Ok(())
+            Ok(())
+        })
     }
 }
 
@@ -133,10 +133,11 @@ struct Held {
 }
 
 impl Locks {
-    fn set(&self, change: impl FnOnce(&mut Held)) {
+    fn set<T>(&self, change: impl FnOnce(&mut Held) -> T) -> T {
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
-        change(&mut held);
+        let answer = change(&mut held);
         self.any.store(held.vault || !held.tenants.is_empty(), Ordering::SeqCst);
+        answer
     }
 
     /// Refuses what is about a locked tenant, or anything at all while the vault is locked.
