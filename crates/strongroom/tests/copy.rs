@@ -82,9 +82,7 @@ fn a_write_at_any_moment_arrives_or_is_refused() {
     let base = furnished();
     let before = view(&org(&open(load(&base))));
     for verb in verbs() {
-        let done = load(&base);
-        block_on(verb.run(org(&open(Arc::clone(&done))))).unwrap();
-        let after = view(&org(&open(done)));
+        let after = verb.view_after(&base);
         for point in [Point::AfterRead, Point::AfterCommit] {
             for skip in 0.. {
                 let hooked = Hooked::new(load(&base));

@@ -214,9 +214,7 @@ fn a_write_at_any_moment_of_a_backup_of_one_org_is_in_it_or_not() {
     let base = furnished();
     let before = view(&org(&open(load(&base))));
     for verb in verbs() {
-        let done = load(&base);
-        block_on(verb.run(org(&open(Arc::clone(&done))))).unwrap();
-        let after = view(&org(&open(done)));
+        let after = verb.view_after(&base);
         for skip in 0.. {
             let hooked = Hooked::new(load(&base));
             let vault = open(hooked.clone());

@@ -56,6 +56,14 @@ fn logical(because: impl Into<Vec<NotDestroyed>>) -> ShredEffect {
     ShredEffect::Logical { because: because.into() }
 }
 
+/// Shreds account `a`, then gives the vault a new root under the provider's key of this name and version.
+fn shred_and_rotate(vault: &Vault, hsm: &FakeProvider, (name, version): (&str, u64)) -> ShredReceipt {
+    let receipt = block_on(org(vault).shred_account(&account("a"))).unwrap();
+    hsm.use_key(ProviderKey::new(name, version));
+    rotate(vault, provided(hsm));
+    receipt
+}
+
 #[test]
 fn a_copy_from_before_yields_nothing_once_its_keys_are_destroyed() {
     let hsm = FakeProvider::new("hsm");
@@ -101,9 +109,7 @@ fn a_passphrase_or_raw_key_anywhere_in_the_history_makes_it_logical_and_no_key_i
     let slot = block_on(vault.slots().add(provided(&hsm))).unwrap();
     let raw = block_on(vault.slots().list()).unwrap().into_iter().find(|known| known.id != slot.id).unwrap();
     block_on(vault.slots().remove(&raw.id)).unwrap();
-    let receipt = block_on(org(&vault).shred_account(&account("a"))).unwrap();
-    hsm.use_key(ProviderKey::new("key-2", 1));
-    rotate(&vault, provided(&hsm));
+    let receipt = shred_and_rotate(&vault, &hsm, ("key-2", 1));
     let calls_len = hsm.calls_len();
     assert_eq!(settle(&vault, &receipt, &hsm, &SURE), logical([NotDestroyed::KnownSecret]));
     assert_eq!(hsm.calls_len(), calls_len);
@@ -113,9 +119,7 @@ fn a_passphrase_or_raw_key_anywhere_in_the_history_makes_it_logical_and_no_key_i
 fn a_new_version_of_the_old_provider_key_is_not_another_key() {
     let hsm = FakeProvider::new("hsm");
     let (_, vault) = vault_of(provided(&hsm));
-    let receipt = block_on(org(&vault).shred_account(&account("a"))).unwrap();
-    hsm.use_key(ProviderKey::new("key-1", 2));
-    rotate(&vault, provided(&hsm));
+    let receipt = shred_and_rotate(&vault, &hsm, ("key-1", 2));
     let in_use = NotDestroyed::KeyInUse(ProviderKey::new("key-1", 1));
     assert_eq!(settle(&vault, &receipt, &hsm, &SURE), logical([in_use]));
 }
@@ -124,9 +128,7 @@ fn a_new_version_of_the_old_provider_key_is_not_another_key() {
 fn a_provider_key_that_a_slot_uses_is_kept_whatever_the_store_shows_of_the_slot() {
     let hsm = FakeProvider::new("hsm");
     let (store, vault) = vault_of(provided(&hsm));
-    let receipt = block_on(org(&vault).shred_account(&account("a"))).unwrap();
-    hsm.use_key(ProviderKey::new("key-1", 2));
-    rotate(&vault, provided(&hsm));
+    let receipt = shred_and_rotate(&vault, &hsm, ("key-1", 2));
     let mut hide = WriteBatch::default();
     for key in rows(&store).keys().filter(|key| RowKey::parse(key).kind == Kind::Slot) {
         hide.delete(key.clone().into());
@@ -142,9 +144,7 @@ fn a_provider_key_that_a_slot_uses_is_kept_whatever_the_store_shows_of_the_slot(
 fn what_the_host_does_not_vouch_for_is_named() {
     let hsm = FakeProvider::new("hsm");
     let (_store, vault) = vault_of(provided(&hsm));
-    let receipt = block_on(org(&vault).shred_account(&account("a"))).unwrap();
-    hsm.use_key(ProviderKey::new("key-2", 1));
-    rotate(&vault, provided(&hsm));
+    let receipt = shred_and_rotate(&vault, &hsm, ("key-2", 1));
     let unsure = settle(&vault, &receipt, &hsm, &[]);
     assert_eq!(unsure, logical([NotDestroyed::OtherProcesses, NotDestroyed::Backups]), "the store is shared");
     let none = block_on(vault.settle_shred(receipt.clone(), &[], &SURE)).unwrap().effect;
@@ -187,9 +187,7 @@ fn a_backup_of_the_org_under_another_key_keeps_it_logical_whatever_the_host_assu
 fn a_deletion_that_is_pending_is_scheduled_until_its_day() {
     let (hsm, clock) = (FakeProvider::new("hsm"), TestClock::default());
     let (store, vault) = vault_of(provided(&hsm));
-    let receipt = block_on(org(&vault).shred_account(&account("a"))).unwrap();
-    hsm.use_key(ProviderKey::new("key-2", 1));
-    rotate(&vault, provided(&hsm));
+    let receipt = shred_and_rotate(&vault, &hsm, ("key-2", 1));
     let options = strongroom::VaultOptions::default().clock(clock.clone());
     let vault = block_on(options.open(store, provided(&hsm))).unwrap();
     let until = Timestamp::from_ms(5_000);
@@ -212,9 +210,7 @@ fn a_deletion_that_is_pending_is_scheduled_until_its_day() {
 fn a_deletion_that_was_cancelled_is_not_taken_for_done_when_its_day_comes() {
     let (hsm, clock) = (FakeProvider::new("hsm"), TestClock::default());
     let (store, vault) = vault_of(provided(&hsm));
-    let receipt = block_on(org(&vault).shred_account(&account("a"))).unwrap();
-    hsm.use_key(ProviderKey::new("key-2", 1));
-    rotate(&vault, provided(&hsm));
+    let receipt = shred_and_rotate(&vault, &hsm, ("key-2", 1));
     let options = strongroom::VaultOptions::default().clock(clock.clone());
     let vault = block_on(options.open(store, provided(&hsm))).unwrap();
     hsm.on_destroy(OnDestroy::Schedule(Timestamp::from_ms(5_000)));

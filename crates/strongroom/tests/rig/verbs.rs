@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::{
@@ -9,7 +10,7 @@ use strongroom::{
     Scope, ScopeKind, ScopePath, Scopes, WriteOptions,
 };
 
-use super::{Rows, account, empty, of_account, of_workflow, org, rows, text};
+use super::{Rows, account, empty, load, of_account, of_workflow, open, org, rows, text};
 
 /// What a verb answers, as text.
 pub(crate) type Answer = Result<String, Error>;
@@ -24,6 +25,13 @@ pub(crate) struct Verb {
 impl Verb {
     pub(crate) fn run(&self, org: Org) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         (self.run)(org)
+    }
+
+    /// What is seen once it ran on a vault of these rows.
+    pub(crate) fn view_after(&self, base: &Rows) -> View {
+        let store = load(base);
+        block_on(self.run(org(&open(Arc::clone(&store))))).unwrap();
+        view(&org(&open(store)))
     }
 
     /// Whether it changes definitions or drops keys, which an engine caches.
