@@ -86,7 +86,7 @@ fn data_key() -> Work {
         let name = name(0);
         move |n| {
             for _ in 0..n {
-                black_box(block_on(org.value(&name, &Scope::Org)).expect("it opens").is_some());
+                black_box(block_on(org.value(&name, Scope::Org)).expect("it opens").is_some());
             }
         }
     };

@@ -12,7 +12,7 @@ async fn org_with(values: &[(Scope, &str)]) -> Result<Org, Error> {
     let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
     org.define(VariableDefinition::new("PORT", VarFormat::String)).await?;
     for (scope, value) in values {
-        org.set_value("PORT", scope.clone(), *value).await?;
+        org.set_value("PORT", scope, *value).await?;
     }
     Ok(org)
 }

@@ -112,7 +112,7 @@ fn a_record_joins_the_batch_of_every_verb_that_writes() {
         org.set_value_with("A", Scope::Org, "x", taking(&org, "set")).await?;
         let many = [NewValue::new("A", common::account("a"), "x")];
         org.set_values_with(&many, taking(&org, "set many")).await?;
-        org.delete_value_with("A", &Scope::Org, taking(&org, "delete value")).await?;
+        org.delete_value_with("A", Scope::Org, taking(&org, "delete value")).await?;
         let record = |key| sessions(&org).write(id(key), "x");
         let account = org.create_account(id("a")).with_default_app().with_record(record("create")).await?;
         org.upsert_account(id("a")).with_record(record("upsert account")).await?;
@@ -156,7 +156,7 @@ fn a_record_whose_expectation_fails_leaves_the_verb_undone() {
         ];
         assert!(refused.iter().all(|error| matches!(error, Some(Error::Unexpected { .. }))), "{refused:?}");
         assert!(org.definition("A").await?.is_some() && org.definition("B").await?.is_none());
-        assert!(org.value("A", &Scope::Org).await?.is_none());
+        assert!(org.value("A", Scope::Org).await?.is_none());
         assert!(account.info().await?.is_some() && org.account(id("b")).info().await?.is_none());
         assert!(account.credential("k").await?.is_none());
         assert_eq!(sessions(&org).get(&id("k")).await?.unwrap().value.expose(), "1");
@@ -173,7 +173,7 @@ fn a_removal_joins_a_batch_too() {
         org.set_value_with("A", Scope::Org, "x", options()).await?;
         assert!(sessions(&org).get(&id("k")).await?.is_none());
         org.set_value_with("A", Scope::Org, "y", options()).await?;
-        assert_eq!(exposed(org.value("A", &Scope::Org).await?.as_ref()), Some("y"));
+        assert_eq!(exposed(org.value("A", Scope::Org).await?.as_ref()), Some("y"));
         Ok(())
     });
 }

@@ -57,7 +57,7 @@ async fn step(org: &Org, thread: u64, round: u64) -> Result<(), Error> {
             let change = FormatChange::to(VarFormat::String);
             org.change_format(own.as_str(), change, OnMismatch::Refuse).await.map(|_| ())
         }
-        _ => org.delete_value(own.as_str(), &Scope::Org).await.map(|_| ()),
+        _ => org.delete_value(own.as_str(), Scope::Org).await.map(|_| ()),
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) async fn furnish(org: &Org) -> Result<(), Error> {
         org.define(definition).await?;
         for scope in scopes().into_iter().skip(number % 4) {
             let text = tag(&format!("\u{e9}\n{number} at {scope} {}", "x".repeat(number * 40)));
-            org.set_value(&name(number), scope.clone(), "before").await?;
+            org.set_value(&name(number), &scope, "before").await?;
             org.set_value(&name(number), scope, text).await?;
         }
     }

@@ -146,7 +146,7 @@ impl Org {
     /// org.define(VariableDefinition::new("URL", VarFormat::Url)).await?;
     /// org.set_value("URL", Scope::Org, "https://example.com").await?;
     /// assert_eq!(org.rotate_keys().await?.progress.keys_destroyed, 1);
-    /// assert!(org.value("URL", &Scope::Org).await?.is_some());
+    /// assert!(org.value("URL", Scope::Org).await?.is_some());
     /// # Ok::<(), strongroom::Error>(()) }).unwrap();
     /// ```
     ///
