@@ -117,7 +117,7 @@ fn a_refused_credential_or_record_is_not_shown() {
         silent(handle.app(id("none")).upsert("k", CANARY).await);
         let sessions = org.records(id("session"));
         sessions.put(&id("k"), CANARY).await?;
-        silent(sessions.put_with(&id("k"), CANARY, Expected::Absent).await);
+        silent(sessions.put_with(&id("k"), CANARY, WriteOptions::expecting(Expected::Absent)).await);
         silent(sessions.put(&id("k"), CANARY.repeat(6_000)).await);
         Ok(())
     });
