@@ -15,7 +15,7 @@ use crate::keyspace::StoreKeys;
 use crate::model::Revision;
 use crate::record::{DataPhase, KeyJobSheet, RootSheet, Status, Tally, TaskSheet};
 use crate::root::Roots;
-use crate::store::{Expect, Revision as RowRevision, WriteBatch};
+use crate::store::{Expect, RowRevision, WriteBatch};
 use crate::tenant::{describe, open_under_root, seal_row};
 use crate::vault::Vault;
 

@@ -10,7 +10,7 @@ use crate::error::{Damage, Error};
 use crate::keyspace::StoreKeys;
 use crate::model::Revision;
 use crate::record::{RowError, RowKind, SealedRow};
-use crate::store::{Expect, Revision as RowRevision, Versioned, WriteBatch};
+use crate::store::{Expect, RowRevision, Versioned, WriteBatch};
 use crate::tenant::seal_row;
 
 /// The `store` row, opened.
