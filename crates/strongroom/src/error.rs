@@ -156,8 +156,8 @@ pub enum Error {
     /// A key file was not read.
     #[error(transparent)]
     KeyFile(#[from] KeyFileError),
-    /// A key provider did not do its part; its kind says whether to try later. Nothing was written.
-    #[error("the key provider: {0}")]
+    /// A key provider did not do its part; its kind says what to do. Nothing was written.
+    #[error("the key provider: {provider}; {step}", provider = .0, step = .0.kind().next_step())]
     Provider(#[from] ProviderError),
     /// A text is not the id of a key slot.
     #[error("a key slot's id is 32 lowercase hexadecimal digits")]
