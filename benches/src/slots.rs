@@ -27,7 +27,9 @@ pub fn works() -> Vec<Work> {
             token(&hsm, Wrapping::Gcm, "the token's C_Decrypt"),
             token(&hsm, Wrapping::KeyWrapPad, "the token's C_UnwrapKey, read and destroyed"),
         ]),
-        None => eprintln!("the slots of a token are left out: they need SoftHSM2 (apt-get install softhsm2)"),
+        None => eprintln!(
+            "the slots of a token are left out: they need SoftHSM2 (apt-get install softhsm2, or SOFTHSM2_MODULE)"
+        ),
     }
     works
 }
