@@ -56,7 +56,7 @@ impl Account {
     /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
     /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
     /// use strongroom::{DefinitionFilter, PageRequest};
-    /// let page = account.definitions(DefinitionFilter::default(), PageRequest::first(100)).await?;
+    /// let page = account.definitions(&DefinitionFilter::default(), PageRequest::first(100)).await?;
     /// assert_eq!(page.items[0].definition.name, "PORT");
     /// # Ok::<(), strongroom::Error>(()) }).unwrap();
     /// ```
@@ -65,10 +65,10 @@ impl Account {
     /// Those of [`Org::definitions`].
     pub async fn definitions(
         &self,
-        filter: DefinitionFilter,
+        filter: &DefinitionFilter,
         page: PageRequest,
     ) -> Result<Listing<StoredDefinition>, Error> {
-        self.org.definitions(&filter.scope(ScopeKind::LinkedAccount), page).await
+        self.org.definitions(&filter.clone().scope(ScopeKind::LinkedAccount), page).await
     }
 
     /// Sets the account's own value of a definition.

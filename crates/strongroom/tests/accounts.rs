@@ -128,7 +128,7 @@ fn the_handle_sees_the_definitions_that_allow_a_value_of_it() {
         org.define(text("OPEN")).await?;
         org.define(text("CLOSED").scopes(Scopes::only(ScopeKind::Org))).await?;
         let listed =
-            org.account(id("a")).definitions(DefinitionFilter::all(), PageRequest::default()).await?;
+            org.account(id("a")).definitions(&DefinitionFilter::all(), PageRequest::default()).await?;
         assert_eq!(listed.items.len(), 1);
         assert_eq!(listed.items[0].definition.name, "OPEN");
         Ok(())

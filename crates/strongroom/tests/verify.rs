@@ -170,7 +170,7 @@ fn a_grandfathered_value_is_counted_and_no_finding() {
         }
         org.set_value("PORT", of_account("b"), "80").await.unwrap();
         let change = FormatChange::to(VarFormat::Integer);
-        org.change_format("PORT", change, OnMismatch::Grandfather).await.unwrap();
+        org.change_format("PORT", &change, OnMismatch::Grandfather).await.unwrap();
     });
     let report = verify(&rows(&store));
     assert!(report.is_clean(), "{report}");
@@ -186,7 +186,7 @@ fn a_mark_that_says_otherwise_than_the_value_is_found() {
         org.set_value("PORT", Scope::Org, "http").await.unwrap();
         org.set_value("PORT", of_account("a"), "80").await.unwrap();
         let change = FormatChange::to(VarFormat::Integer);
-        org.change_format("PORT", change, OnMismatch::Grandfather).await.unwrap();
+        org.change_format("PORT", &change, OnMismatch::Grandfather).await.unwrap();
     });
     let mut rows = rows(&store);
     let marks: Vec<_> =

@@ -52,7 +52,7 @@ pub(crate) async fn furnish(org: &Org) -> Result<(), Error> {
     org.define(VariableDefinition::new("DEFAULTED", VarFormat::String).default_value(tag("default"))).await?;
     org.define(VariableDefinition::new("PORT", VarFormat::String)).await?;
     org.set_value("PORT", Scope::Org, "http").await?;
-    org.change_format("PORT", FormatChange::to(VarFormat::Integer), OnMismatch::Grandfather).await?;
+    org.change_format("PORT", &FormatChange::to(VarFormat::Integer), OnMismatch::Grandfather).await?;
     org.define(VariableDefinition::new("LARGE", VarFormat::String).encrypted()).await?;
     org.set_value("LARGE", Scope::Org, "l".repeat(60_000)).await?;
     org.delete_value(&name(1), &workflow("w2")).await?;
