@@ -50,6 +50,7 @@ impl FormatChange {
 
 /// What becomes of a format change when a stored value does not match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnMismatch {
     /// The change is refused.
     Refuse,

@@ -29,6 +29,7 @@ pub struct DataKeys {
 
 /// What becomes of old keys when rows that cannot be opened may need them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum OnUnreadable {
     /// They are kept, to open what they sealed and nothing else.
     #[default]
