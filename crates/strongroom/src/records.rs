@@ -50,6 +50,7 @@ pub struct Record {
 
 /// A put or a delete of a record, to be joined to the batch of another verb by [`WriteOptions::with_record`].
 #[derive(Debug)]
+#[must_use = "nothing is written until a verb takes it along"]
 pub struct RecordWrite {
     org: OrgId,
     environment: Environment,
@@ -62,7 +63,6 @@ pub struct RecordWrite {
 
 impl RecordWrite {
     /// The same, only if the record is as expected.
-    #[must_use]
     pub fn expecting(mut self, expected: Expected) -> Self {
         self.expected = expected;
         self
@@ -200,7 +200,6 @@ impl Records {
     }
 
     /// A delete that another verb takes along.
-    #[must_use]
     pub fn removal(&self, key: RecordKey) -> RecordWrite {
         self.companion(key, None)
     }

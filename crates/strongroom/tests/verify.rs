@@ -45,8 +45,8 @@ fn every_kind_of_row_that_a_vault_in_good_order_has_is_known() {
     stop_after_first_commit(&store, async |org| drop(org.delete_account(&account("a")).await));
     let vault = open(Arc::clone(&store));
     block_on(vault.backup_org(*org(&vault).id(), other_key(), Vec::new(), |_| ())).unwrap();
-    block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();
-    block_on(vault.rotate_root(RootRotation::new().keep(unlock()))).unwrap();
+    let _job = block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();
+    let _rotation = block_on(vault.rotate_root(RootRotation::new().keep(unlock()))).unwrap();
     block_on(vault.copy_to(&MemoryStore::new(), |_| ())).unwrap();
     let rows = rows(&store);
     assert_eq!(kinds(&rows), [1, 2, 3, 4, 5, 0x10, 0x13]);

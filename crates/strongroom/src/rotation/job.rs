@@ -21,6 +21,7 @@ use crate::vault::Vault;
 
 /// A job on keys. Cheap to clone; dropping it changes nothing, since the job stands in the store.
 #[derive(Debug, Clone)]
+#[must_use = "a job does nothing until it is run, by itself or by `Vault::run_jobs`"]
 pub struct KeyJob {
     pub(super) engine: Arc<Engine>,
     pub(super) id: DocumentId,
@@ -64,7 +65,6 @@ pub(super) struct Loaded {
 
 impl Vault {
     /// The job on keys with this id. No I/O: it need not be there.
-    #[must_use]
     pub fn key_job(&self, id: DocumentId) -> KeyJob {
         KeyJob::new(&self.engine, id)
     }
