@@ -41,7 +41,7 @@ async fn a_key_stays_good_when_its_record_is_sealed_anew() {
 async fn a_key_is_refused_once_its_org_is_shredded() {
     let fixture = Fixture::new().await;
     assert_eq!(try_key(&fixture, &fixture.key).await.status, 404);
-    fixture.org.shred().await.unwrap();
+    let _ = fixture.org.shred().await.unwrap();
     assert_eq!(try_key(&fixture, &fixture.key).await.status, 401);
     fixture.define_string("ANEW").await;
     assert_eq!(try_key(&fixture, &fixture.key).await.status, 401);

@@ -15,7 +15,7 @@ use crate::keyspace::{StoreKeys, TenantKeys, parse_job, parse_value};
 use crate::model::Revision;
 use crate::record::{RowKind, SealedRow, Sweep};
 use crate::scope::Scope;
-use crate::store::{Key, KeyRange, ReadBatch, Revision as RowRevision, Scan, Versioned};
+use crate::store::{Key, KeyRange, ReadBatch, RowRevision, Scan, Versioned};
 use crate::tenant::{Draft, Ground, Needs, SealedPut, Tenant, describe};
 use crate::vault::Vault;
 

@@ -196,7 +196,7 @@ fn a_keyring_that_does_not_open_keeps_the_old_root_unless_forced() {
     let job = vault.key_job(*new.job.id());
     block_on(job.retry(OnUnreadable::DestroyKeys)).unwrap();
     assert_eq!(block_on(job.run()).unwrap().outcome, JobOutcome::Finished);
-    block_on(open(Arc::clone(&store)).rotate_root(keep_all())).unwrap();
+    let _rotation = block_on(open(Arc::clone(&store)).rotate_root(keep_all())).unwrap();
 }
 
 /// Whatever job is left is run; then every root row is under the root that opens the vault.
@@ -283,7 +283,7 @@ fn a_backup_of_a_rotation_under_way_comes_back_with_a_job_that_finishes_it() {
     let store = load(&furnished());
     let vault = open(Arc::clone(&store));
     let seen = view(&org(&vault));
-    block_on(vault.rotate_root(keep_all())).unwrap();
+    let _rotation = block_on(vault.rotate_root(keep_all())).unwrap();
     let mut file = Vec::new();
     block_on(vault.backup(&mut file, |_| ())).unwrap();
 
@@ -294,7 +294,7 @@ fn a_backup_of_a_rotation_under_way_comes_back_with_a_job_that_finishes_it() {
     assert!(matches!(block_on(vault.rotate_root(keep_all())), Err(Error::RotationUnderway)));
     for vault in [open(load(&rows(&restored))), vault] {
         block_on(vault.run_jobs()).unwrap();
-        block_on(vault.rotate_root(keep_all())).unwrap();
+        let _rotation = block_on(vault.rotate_root(keep_all())).unwrap();
         block_on(vault.run_jobs()).unwrap();
         assert_eq!(view(&org(&vault)), seen);
     }
@@ -437,7 +437,7 @@ fn a_verb_between_a_new_root_and_its_answer_is_not_told_of_damage_or_another_eng
         hooked.once(Point::AfterCommit, move || {
             run(&other).unwrap_or_else(|error| panic!("{name}: {error:?}"));
         });
-        block_on(vault.rotate_root(keep_all())).unwrap();
+        let _rotation = block_on(vault.rotate_root(keep_all())).unwrap();
         assert_eq!(hooked.hooks_left(), 0);
     }
 }

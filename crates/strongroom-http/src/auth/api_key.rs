@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use strongroom::{
     Clock, Cursor, DocumentId, Error, Expected, IfChanged, Namespace, Org, PageRequest, Record, RecordKey,
-    Records, Secret, Stamp, Timestamp,
+    Records, Secret, Stamp, Timestamp, WriteOptions,
 };
 use subtle::ConstantTimeEq as _;
 
@@ -136,7 +136,7 @@ impl ApiKeys {
         let row =
             KeyRow { name: new.name, sha256: hex::encode(hash(&text.secret)), expires_at: new.expires_at };
         let key = record_key(&text.id)?;
-        self.records.put_with(&key, row.encode(), Expected::Absent).await?;
+        self.records.put_with(&key, row.encode(), WriteOptions::expecting(Expected::Absent)).await?;
         let stored = self.records.get(&key).await?;
         let created_at = stored.map_or(Timestamp::from_ms(0), |record| record.created_at);
         let info = ApiKeyInfo { id: text.id, name: row.name, created_at, expires_at: row.expires_at };

@@ -21,6 +21,7 @@ use crate::vault::{KeyEnd, KeyHeld, StoreRow, Vault};
 /// What was shredded, and how far that can be said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
+#[must_use = "it says whether a copy from before can still be read"]
 pub struct ShredReceipt {
     /// The org whose account it was.
     pub org: OrgId,

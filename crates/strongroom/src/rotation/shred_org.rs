@@ -14,7 +14,7 @@ use crate::keyspace::TenantKeys;
 use crate::org::Org;
 use crate::place::{Place, parse_tenant_row};
 use crate::record::Sweep;
-use crate::store::{Key, KeyRange, Page, ReadBatch, Revision as RowRevision, Scan, Versioned};
+use crate::store::{Key, KeyRange, Page, ReadBatch, RowRevision, Scan, Versioned};
 use crate::tenant::{Draft, Freshness, Ground, Needs, ScopeKeys, Tenant, until_landed};
 
 impl Org {

@@ -51,7 +51,7 @@ use crate::keyspace::TenantKeys;
 use crate::model::Revision;
 use crate::record::{RowKind, SealedRow};
 use crate::root::Roots;
-use crate::store::{Key, Revision as RowRevision, Versioned};
+use crate::store::{Key, RowRevision, Versioned};
 
 pub(crate) use draft::{Draft, SealedPut, Standing};
 pub(crate) use ground::{Freshness, Ground, Needs};

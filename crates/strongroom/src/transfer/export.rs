@@ -20,7 +20,7 @@ use crate::place::{Place, parse_tenant_row};
 use crate::record::encode_transfer;
 use crate::root::Roots;
 use crate::rotation::owner;
-use crate::store::{Expect, Key, ReadBatch, Revision as RowRevision, Versioned, WriteBatch};
+use crate::store::{Expect, Key, ReadBatch, RowRevision, Versioned, WriteBatch};
 use crate::tenant::{Needs, ScopeKeys, Tenant, seal_row};
 use crate::unlock::Unlock;
 use crate::vault::{Founding, Vault, VaultOptions};

@@ -11,7 +11,7 @@ use crate::keyspace::StoreKeys;
 use crate::model::Revision;
 use crate::provider::ProviderKey;
 use crate::record::{RowError, RowKind, SealedRow};
-use crate::store::{Expect, Revision as RowRevision, Versioned, WriteBatch};
+use crate::store::{Expect, RowRevision, Versioned, WriteBatch};
 use crate::tenant::seal_row;
 
 /// The `store` row, opened.
