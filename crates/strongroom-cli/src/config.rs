@@ -47,7 +47,7 @@ pub(crate) enum KeySource {
 impl Config {
     pub(crate) fn load(globals: &Globals) -> Result<Self, Failure> {
         let environment = Layer::of_environment()?;
-        let file = match globals.config.clone().or_else(|| variable("CONFIG").map(PathBuf::from)) {
+        let file = match globals.config.clone().or(variable("CONFIG")?.map(PathBuf::from)) {
             Some(path) => Layer::of_file(&path)?.ok_or_else(|| missing(&path))?,
             None => default_path().map_or(Ok(None), |path| Layer::of_file(&path))?.unwrap_or_default(),
         };
@@ -147,14 +147,14 @@ impl Layer {
 
     fn of_environment() -> Result<Self, Failure> {
         Ok(Self {
-            store: variable("STORE"),
-            root_key_file: variable("ROOT_KEY_FILE").map(PathBuf::from),
-            passphrase_file: variable("PASSPHRASE_FILE").map(PathBuf::from),
-            url: variable("URL"),
-            api_key_file: variable("API_KEY_FILE").map(PathBuf::from),
-            org: variable("ORG"),
-            environment: variable("ENVIRONMENT"),
-            listen: variable("LISTEN"),
+            store: variable("STORE")?,
+            root_key_file: variable("ROOT_KEY_FILE")?.map(PathBuf::from),
+            passphrase_file: variable("PASSPHRASE_FILE")?.map(PathBuf::from),
+            url: variable("URL")?,
+            api_key_file: variable("API_KEY_FILE")?.map(PathBuf::from),
+            org: variable("ORG")?,
+            environment: variable("ENVIRONMENT")?,
+            listen: variable("LISTEN")?,
             limits: LimitSettings::of_environment()?,
         })
     }
@@ -197,8 +197,12 @@ impl Layer {
 }
 
 /// A variable of the environment; an empty one counts as not set.
-pub(crate) fn variable(name: &str) -> Option<String> {
-    env::var(["STRONGROOM_", name].concat()).ok().filter(|value| !value.is_empty())
+pub(crate) fn variable(name: &str) -> Result<Option<String>, Failure> {
+    let name = ["STRONGROOM_", name].concat();
+    let value = env::var_os(&name).filter(|value| !value.is_empty());
+    value
+        .map(|value| value.into_string().map_err(|_| Failure::usage(format!("{name} is not UTF-8"))))
+        .transpose()
 }
 
 /// Never in the working directory: whoever can write there would choose the store and the key.

@@ -92,6 +92,19 @@ fn a_text_cannot_steer_the_terminal() {
 fn every_shell_has_completions() {
     let shell = Shell::new();
     for name in ["bash", "elvish", "fish", "powershell", "zsh"] {
+#[cfg(unix)]
+#[test]
+fn a_variable_that_cannot_be_read_is_2_and_not_passed_over() {
+    use std::os::unix::ffi::OsStrExt;
+    let shell = Shell::with_vault();
+    for name in ["STRONGROOM_STORE", "STRONGROOM_ORG", "STRONGROOM_CONFIG", "STRONGROOM_RATE_LIMIT"] {
+        let ran = shell.command(&["list"]).env(name, std::ffi::OsStr::from_bytes(b"\xff")).output().unwrap();
+        let stderr = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(name), "{stderr}");
+    }
+}
+
         assert!(shell.ok(&["completions", name]).contains("resolve"), "{name}");
     }
 }
