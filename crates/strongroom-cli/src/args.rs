@@ -308,10 +308,10 @@ impl NewKeyArgs {
     }
 }
 
-/// A value in the wrong place. It is taken, so that the refusal need not repeat it.
+/// A value in the wrong place, and what looks like an option. It is taken, so that the refusal need not repeat it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Misplaced {
-    #[arg(hide = true, num_args = 0.., value_name = "VALUE")]
+    #[arg(hide = true, num_args = 0.., allow_hyphen_values = true, value_name = "VALUE")]
     pub(crate) values: Vec<OsString>,
 }
 

@@ -29,9 +29,17 @@ fn a_value_among_the_arguments_is_refused_and_not_repeated() {
     let shell = Shell::with_vault();
     shell.define("A", "string");
     shell.ok(&["account", "create", "user_1", "--default-app"]);
-    for arguments in
-        [&["set", "A", "hunter2"][..], &["credential", "set", "k", "--account", "user_1", "hunter2"]]
-    {
+    for arguments in [
+        &["set", "A", "hunter2"][..],
+        &["set", "A", "--hunter2"],
+        &["set", "A", "-hunter2"],
+        &["set", "A", "-----BEGIN hunter2-----"],
+        &["set", "A", "--value=hunter2"],
+        &["set", "A", "--value", "hunter2"],
+        &["set", "A", "x", "--account", "hunter2"],
+        &["credential", "set", "k", "--account", "user_1", "hunter2"],
+        &["credential", "set", "k", "--account", "user_1", "-----BEGIN hunter2-----"],
+    ] {
         let ran = shell.run(arguments);
         assert_eq!(ran.code, 2);
         assert!(ran.stderr.contains("standard input") && !ran.stderr.contains("hunter2"), "{}", ran.stderr);
@@ -67,6 +75,7 @@ fn a_file_in_the_working_directory_sets_nothing() {
     let shell = Shell::new();
     for name in ["strongroom.toml", "config.toml", ".strongroom.toml"] {
         shell.write(name, "store = \"planted\"\n");
+    assert!(shell.run(&["set", "A", "--acount", "user_1"]).stderr.contains("no option --acount here"));
     }
     shell.ok(&["init"]);
     assert!(shell.path("strongroom-data").exists() && !shell.path("planted").exists());
