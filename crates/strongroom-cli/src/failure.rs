@@ -106,6 +106,16 @@ impl From<StoreError> for Failure {
 /// Standard output could not be written.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
+/// The arguments could not be read. Of clap's own text the sentence is kept, not the usage below it.
+impl From<clap::Error> for Failure {
+    fn from(error: clap::Error) -> Self {
+        let text = error.to_string();
+        let sentence: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+        let sentence = sentence.join(" ");
+        Self::usage(sentence.trim_start_matches("error: ")).next("--help shows what can be typed")
+    }
+}
+
         Self::new(Exit::Other, format!("the output could not be written: {error}"))
     }
 }

@@ -25,6 +25,25 @@ fn what_cannot_be_understood_is_2() {
 }
 
 #[test]
+fn what_cannot_be_understood_is_json_where_that_is_asked_for() {
+    let shell = Shell::new();
+    for arguments in [
+        &["--json", "nonsense"][..],
+        &["define", "A", "--format", "planet", "--json"],
+        &["--json", "define", "A"],
+        &["--json"],
+        &["--json", "credential"],
+        &["--json", "--org", "x", "list"],
+    ] {
+        let ran = shell.run(arguments);
+        assert_eq!((ran.code, ran.stderr.lines().count()), (2, 1), "{arguments:?}: {}", ran.stderr);
+        assert_eq!(ran.error()["error"], "usage", "{arguments:?}");
+        assert!(!ran.error()["message"].as_str().unwrap_or_default().is_empty(), "{arguments:?}");
+    }
+    assert!(shell.run(&["run", "--nonsense", "--", "x", "--json"]).stderr.starts_with("error:"));
+}
+
+#[test]
 fn a_value_among_the_arguments_is_refused_and_not_repeated() {
     let shell = Shell::with_vault();
     shell.define("A", "string");
@@ -44,6 +63,7 @@ fn a_value_among_the_arguments_is_refused_and_not_repeated() {
         assert_eq!(ran.code, 2);
         assert!(ran.stderr.contains("standard input") && !ran.stderr.contains("hunter2"), "{}", ran.stderr);
     }
+    assert!(shell.run(&["set", "A", "--acount", "user_1"]).stderr.contains("no option --acount here"));
 }
 
 #[test]
@@ -58,6 +78,19 @@ fn options_come_before_the_environment_and_that_before_the_file() {
     let shell = shell.variable("STRONGROOM_STORE", "from-variable");
     shell.ok(&["init"]);
     assert!(shell.path("from-variable").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_cannot_be_read_is_2_and_not_passed_over() {
+    use std::os::unix::ffi::OsStrExt;
+    let shell = Shell::with_vault();
+    for name in ["STRONGROOM_STORE", "STRONGROOM_ORG", "STRONGROOM_CONFIG", "STRONGROOM_RATE_LIMIT"] {
+        let ran = shell.command(&["list"]).env(name, std::ffi::OsStr::from_bytes(b"\xff")).output().unwrap();
+        let stderr = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(name), "{stderr}");
+    }
 }
 
 #[test]
@@ -75,7 +108,6 @@ fn a_file_in_the_working_directory_sets_nothing() {
     let shell = Shell::new();
     for name in ["strongroom.toml", "config.toml", ".strongroom.toml"] {
         shell.write(name, "store = \"planted\"\n");
-    assert!(shell.run(&["set", "A", "--acount", "user_1"]).stderr.contains("no option --acount here"));
     }
     shell.ok(&["init"]);
     assert!(shell.path("strongroom-data").exists() && !shell.path("planted").exists());
@@ -101,19 +133,6 @@ fn a_text_cannot_steer_the_terminal() {
 fn every_shell_has_completions() {
     let shell = Shell::new();
     for name in ["bash", "elvish", "fish", "powershell", "zsh"] {
-#[cfg(unix)]
-#[test]
-fn a_variable_that_cannot_be_read_is_2_and_not_passed_over() {
-    use std::os::unix::ffi::OsStrExt;
-    let shell = Shell::with_vault();
-    for name in ["STRONGROOM_STORE", "STRONGROOM_ORG", "STRONGROOM_CONFIG", "STRONGROOM_RATE_LIMIT"] {
-        let ran = shell.command(&["list"]).env(name, std::ffi::OsStr::from_bytes(b"\xff")).output().unwrap();
-        let stderr = String::from_utf8(ran.stderr).unwrap();
-        assert_eq!(ran.status.code(), Some(2), "{stderr}");
-        assert!(stderr.contains(name), "{stderr}");
-    }
-}
-
         assert!(shell.ok(&["completions", name]).contains("resolve"), "{name}");
     }
 }
