@@ -341,4 +341,4 @@ of `serve` have the names of its options (STRONGROOM_RATE_LIMIT and so on); in t
 
 Exit codes: 0 done, 1 anything else, 2 usage, 3 not found, 4 invalid value, 5 wrong key or damaged data,
 6 the store failed or cannot be used. `run` passes on the code of its command; 126 and 127 say that it could not
-be started or found.";
+be started or found. 141, without a word: no one read the output to its end, as with `| head -1`.";

@@ -28,6 +28,8 @@ pub(crate) enum Exit {
     NotExecutable,
     /// What a shell answers for a command that it does not find.
     NoCommand,
+    /// What a shell answers for a command that wrote to a pipe which no one reads any more.
+    ReaderGone,
 }
 
 impl Exit {
@@ -41,13 +43,14 @@ impl Exit {
             Self::Store => 6,
             Self::NotExecutable => 126,
             Self::NoCommand => 127,
+            Self::ReaderGone => 141,
         }
     }
 
     /// The name of the code in JSON.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Other => "failed",
+            Self::Other | Self::ReaderGone => "failed",
             Self::Usage => "usage",
             Self::NotFound => "not_found",
             Self::Invalid => "invalid",
@@ -103,9 +106,6 @@ impl From<StoreError> for Failure {
     }
 }
 
-/// Standard output could not be written.
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
 /// The arguments could not be read. Of clap's own text the sentence is kept, not the usage below it.
 impl From<clap::Error> for Failure {
     fn from(error: clap::Error) -> Self {
@@ -116,6 +116,12 @@ impl From<clap::Error> for Failure {
     }
 }
 
+/// Standard output could not be written.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::new(Exit::ReaderGone, "whoever read the output has gone");
+        }
         Self::new(Exit::Other, format!("the output could not be written: {error}"))
     }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 use strongroom::{Secret, Timestamp};
 
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 
 /// Where a command writes, and in which form.
 #[derive(Debug)]
@@ -126,6 +126,10 @@ impl Output {
 
     /// Reports a failure on standard error and answers its exit code.
     pub(crate) fn failure(&self, failure: &Failure) -> ExitCode {
+        // Who stops reading, as `head` does, has what it wanted.
+        if failure.exit == Exit::ReaderGone {
+            return ExitCode::from(failure.exit.code());
+        }
         if self.form == Form::Json {
             let json =
                 json!({ "error": failure.exit.name(), "message": failure.message, "next": failure.next });

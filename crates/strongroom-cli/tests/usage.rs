@@ -43,6 +43,18 @@ fn what_cannot_be_understood_is_json_where_that_is_asked_for() {
     assert!(shell.run(&["run", "--nonsense", "--", "x", "--json"]).stderr.starts_with("error:"));
 }
 
+#[cfg(unix)]
+#[test]
+fn who_stops_reading_is_told_nothing() {
+    let shell = Shell::with_vault();
+    for arguments in [&["list"][..], &["--json", "list"], &["completions", "bash"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ran = shell.command(arguments).stdout(writer).output().unwrap();
+        assert_eq!((ran.status.code(), ran.stderr.as_slice()), (Some(141), &b""[..]), "{arguments:?}");
+    }
+}
+
 #[test]
 fn a_value_among_the_arguments_is_refused_and_not_repeated() {
     let shell = Shell::with_vault();
