@@ -10,7 +10,7 @@ use shell::{Ran, Shell};
 /// A server, and a directory whose commands go to it.
 struct Remote {
     shell: Shell,
-    _server: Server,
+    server: Server,
 }
 
 impl Remote {
@@ -19,7 +19,7 @@ impl Remote {
         let server = Server::start(&served, &["--store", "memory"]);
         let shell = Shell::new().variable("STRONGROOM_URL", server.text("url"));
         shell.write("api.key", format!("{}\n", server.text("api_key")));
-        Self { shell: shell.variable("STRONGROOM_API_KEY_FILE", "api.key"), _server: server }
+        Self { shell: shell.variable("STRONGROOM_API_KEY_FILE", "api.key"), server }
     }
 
     fn run(&self, arguments: &[&str]) -> Ran {
@@ -29,7 +29,7 @@ impl Remote {
 
 #[test]
 fn a_variable_is_defined_set_resolved_listed_and_deleted() {
-    let Remote { shell, _server } = Remote::start();
+    let Remote { shell, server: _server } = Remote::start();
     for name in ["A,b c?&#%/é", "PORT"] {
         shell.ok(&["define", name, "--format", "enum", "--one-of", "x y", "--one-of", "z"]);
         shell.ok_with("x y", &["set", name]);
@@ -47,7 +47,7 @@ fn a_variable_is_defined_set_resolved_listed_and_deleted() {
 
 #[test]
 fn an_account_and_its_credentials_are_kept() {
-    let Remote { shell, _server } = Remote::start();
+    let Remote { shell, server: _server } = Remote::start();
     shell.ok(&["account", "create", "a@b.example/1", "--default-app", "--name", "First"]);
     let at = ["--account", "a@b.example/1"];
     shell.ok_with("hunter2", &[&["credential", "set", ".."], &at[..]].concat());
@@ -64,7 +64,7 @@ fn an_account_and_its_credentials_are_kept() {
 
 #[test]
 fn every_page_of_a_list_is_read() {
-    let Remote { shell, _server } = Remote::start();
+    let Remote { shell, server: _server } = Remote::start();
     for number in 0..101 {
         shell.ok(&["define", &format!("V{number}"), "--format", "string"]);
     }
@@ -73,7 +73,7 @@ fn every_page_of_a_list_is_read() {
 
 #[test]
 fn an_encrypted_value_stays_with_the_server() {
-    let Remote { shell, _server } = Remote::start();
+    let Remote { shell, server: _server } = Remote::start();
     shell.ok_with("hunter2", &["set", "API_SECRET"]);
     let resolved = shell.json(&["resolve", "API_SECRET", "--reveal"]);
     assert_eq!(resolved["API_SECRET"]["value"], "[REDACTED]");
@@ -91,6 +91,17 @@ fn what_the_server_refuses_has_the_same_code_and_shows_no_value() {
     assert_eq!(remote.run(&["list"]).code, 5);
     let gone = remote.shell.run(&["--url", "http://127.0.0.1:1", "--api-key-file", "api.key", "list"]);
     assert_eq!(gone.code, 6);
+}
+
+#[test]
+fn a_url_that_is_not_that_of_a_server_is_6_and_not_3() {
+    let remote = Remote::start();
+    let url = remote.server.text("url");
+    for path in ["/elsewhere", "/api/v2/public"] {
+        let ran = remote.run(&["--url", &format!("{url}{path}"), "resolve", "API_SECRET"]);
+        assert_eq!(ran.code, 6, "{}", ran.stderr);
+        assert!(ran.stderr.contains("--url"), "{}", ran.stderr);
+    }
 }
 
 #[test]

@@ -120,6 +120,10 @@ fn refused(status: StatusCode, body: Option<&Value>) -> Failure {
         None => format!("the server answered {} and nothing of the contract", status.as_u16()),
     };
     match status {
+        // The place of the calls, not what one of them looked for.
+        StatusCode::NOT_FOUND if said.is_none_or(|said| said == NO_ROUTE) => {
+            Failure::new(Exit::Store, message).next("check --url: it is scheme, host and port alone")
+        }
         StatusCode::UNAUTHORIZED => Failure::new(Exit::Key, message).next("check --api-key-file"),
         StatusCode::NOT_FOUND => Failure::not_found(message),
         StatusCode::TOO_MANY_REQUESTS => Failure::new(Exit::Store, message).next("try again later"),
@@ -137,6 +141,8 @@ fn is_this_machine(base: &str) -> bool {
 
 /// What is encoded in a segment. A dot is, since `.` and `..` are keys of credentials too.
 const IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
+/// What a server says of a path that is none of its calls.
+const NO_ROUTE: &str = "Route not found";
 const KEY_HEADER: &str = "x-api-key";
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// The most that the contract allows.
