@@ -44,7 +44,7 @@ pub(crate) struct Globals {
     /// A file with the passphrase; one newline at its end is left out
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
-    /// Work on a server instead of a store, such as http://127.0.0.1:7077; its key says which org and environment
+    /// Work on a server instead of a store, such as http://127.0.0.1:7077; its key says which org and environment, and what it does not tell is null in JSON
     #[arg(long, global = true, value_name = "URL",
         conflicts_with_all = ["store", "root_key_file", "passphrase_file", "org", "environment"])]
     pub(crate) url: Option<String>,

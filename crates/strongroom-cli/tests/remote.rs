@@ -72,6 +72,50 @@ fn every_page_of_a_list_is_read() {
 }
 
 #[test]
+fn json_has_the_same_fields_from_a_server_as_from_a_store() {
+    let (remote, local) = (Remote::start(), Shell::with_vault());
+    for shell in [&remote.shell, &local] {
+        shell.run(&["delete", "API_SECRET", "--definition"]);
+        shell.run(&["account", "delete", "user_12345"]);
+        shell.ok(&["define", "A", "--format", "string", "--scope", "workflow"]);
+        shell.ok(&["define", "B", "--format", "string"]);
+        shell.ok(&["account", "create", "user_1", "--default-app"]);
+        shell.ok_with("hunter2", &["credential", "set", "k", "--account", "user_1"]);
+    }
+    let same = |input: &str, arguments: &[&str]| {
+        let arguments = [&["--json"], arguments].concat();
+        let read = |shell: &Shell| serde_json::from_str(&shell.ok_with(input, &arguments)).unwrap();
+        let (mut from_server, from_store): (Value, Value) = (read(&remote.shell), read(&local));
+        assert_eq!(shape(&from_server), shape(&from_store), "{arguments:?}");
+        from_server.take()
+    };
+    same("x", &["set", "B"]);
+    same("x", &["set", "A", "--workflow", "wf_1"]);
+    let listed = same("", &["list"]);
+    assert_eq!(listed[0]["scopes"], json!(["workflow"]));
+    assert_eq!(listed[1]["scopes"], json!(["org", "linked_account", "workflow"]));
+    same("", &["list", "--values"]);
+    same("", &["list", "--workflow", "wf_1"]);
+    same("", &["account", "list"]);
+    same("", &["credential", "list", "--account", "user_1"]);
+    same("", &["resolve", "B", "--reveal"]);
+    same("", &["delete", "B"]);
+    same("", &["define", "C", "--format", "string"]);
+    same("", &["delete", "C", "--definition"]);
+    same("", &["credential", "delete", "k", "--account", "user_1"]);
+    same("", &["account", "delete", "user_1"]);
+}
+
+/// The same with a null in the place of whatever is not a list or an object.
+fn shape(value: &Value) -> Value {
+    match value {
+        Value::Array(items) if items.iter().any(Value::is_object) => items.iter().map(shape).collect(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), shape(value))).collect(),
+        _ => Value::Null,
+    }
+}
+
+#[test]
 fn an_encrypted_value_stays_with_the_server() {
     let Remote { shell, server: _server } = Remote::start();
     shell.ok_with("hunter2", &["set", "API_SECRET"]);
