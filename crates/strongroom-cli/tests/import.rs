@@ -93,6 +93,17 @@ fn json_values_that_are_no_strings_keep_their_source() {
 }
 
 #[test]
+fn a_byte_order_mark_is_no_part_of_a_file() {
+    let shell = Shell::with_vault();
+    shell.write("a.env", "\u{feff}A=1\n");
+    shell.write("b.json", "\u{feff}{\"B\": \"\u{feff}\"}");
+    shell.ok(&["import", "a.env"]);
+    shell.ok(&["import", "b.json"]);
+    assert_eq!(shell.ok(&["get", "A", "--reveal"]), "1");
+    assert_eq!(shell.ok(&["get", "B", "--reveal"]), "\u{feff}");
+}
+
+#[test]
 fn standard_input_can_be_imported() {
     let shell = Shell::with_vault();
     shell.ok_with("A=1\n", &["import", "-"]);
