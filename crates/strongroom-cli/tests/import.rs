@@ -104,6 +104,17 @@ fn a_byte_order_mark_is_no_part_of_a_file() {
 }
 
 #[test]
+fn an_export_is_sorted_by_name_so_that_two_can_be_compared() {
+    let shell = Shell::with_vault();
+    let names = ["Z", "M", "A", "B", "Y", "C", "X"];
+    shell.write("a.env", names.map(|name| format!("{name}=v\n")).concat());
+    shell.ok(&["import", "a.env"]);
+    assert_eq!(shell.ok(&["export", "--reveal"]), "A=v\nB=v\nC=v\nM=v\nX=v\nY=v\nZ=v\n");
+    let json = shell.ok(&["export", "--reveal", "--format", "json"]);
+    assert!(json.starts_with(r#"{"A":"v","B":"v","C":"v","M""#), "{json}");
+}
+
+#[test]
 fn standard_input_can_be_imported() {
     let shell = Shell::with_vault();
     shell.ok_with("A=1\n", &["import", "-"]);
