@@ -191,7 +191,9 @@ fn next_of(error: &Error) -> Option<&'static str> {
         Error::Unfinished => "run the same `restore` or `migrate` again, or name another place",
         Error::ForeignStore => "name another place with --store",
         Error::Store(store) => match store.kind() {
-            StoreErrorKind::Unavailable => "wait for the other process, or name another place with --store",
+            StoreErrorKind::Unavailable => {
+                "wait for another process that has it open, ask its server with --url, or name another place with --store"
+            }
             StoreErrorKind::TooLarge => "write less at once",
             _ => return None,
         },

@@ -125,3 +125,14 @@ fn an_address_that_is_taken_is_told_before_a_vault_is_made() {
     assert!(ran.stderr.contains("--listen"), "{}", ran.stderr);
     assert!(!shell.path("strongroom-data").exists());
 }
+
+#[test]
+fn a_store_that_a_server_has_open_is_6_and_the_server_can_be_asked() {
+    let shell = Shell::new();
+    let _server = Server::start(&shell, &[]);
+    for arguments in [&["list"][..], &["api-key", "create", "ci"]] {
+        let ran = shell.run(arguments);
+        assert_eq!(ran.code, 6, "{}", ran.stderr);
+        assert!(ran.stderr.contains("--url"), "{}", ran.stderr);
+    }
+}
