@@ -115,6 +115,16 @@ fn an_export_is_sorted_by_name_so_that_two_can_be_compared() {
 }
 
 #[test]
+fn a_file_of_more_names_than_there_can_be_is_4_with_the_limit() {
+    let shell = Shell::with_vault();
+    shell.write("a.env", (0..1_001).map(|n| format!("A{n}=v\n")).collect::<String>());
+    let ran = shell.run(&["import", "a.env"]);
+    assert_eq!(ran.code, 4);
+    assert!(ran.stderr.contains("at most 1000 variable definitions"), "{}", ran.stderr);
+    assert_eq!(shell.json(&["list"]), json!([]));
+}
+
+#[test]
 fn standard_input_can_be_imported() {
     let shell = Shell::with_vault();
     shell.ok_with("A=1\n", &["import", "-"]);
