@@ -139,6 +139,24 @@ async fn one_request_more_than_may_be_at_work_is_a_503_and_the_next_is_served() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_that_has_too_much_to_do_is_alive_and_counted_and_not_ready() {
+    let (fixture, gate) = fixture(Limits::default().requests_max(1).request_timeout(LONG)).await;
+    gate.close();
+    let at_work = fixture.call("GET", "/env/definitions").send();
+    let asked = async {
+        gate.reached.notified().await;
+        let mut statuses = Vec::new();
+        for path in ["/healthz", "/metrics", "/readyz"] {
+            statuses.push(fixture.call_at_root("GET", path).send().await.status.as_u16());
+        }
+        gate.open();
+        statuses
+    };
+    let (_, statuses) = tokio::join!(at_work, asked);
+    assert_eq!(statuses, [200, 200, 503]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn headers_that_do_not_arrive_end_the_connection() {
     let (fixture, _) = fixture(Limits::default().header_timeout(Duration::from_secs(7))).await;
     let (_server, address) = start(&fixture, &Arc::new(Notify::new())).await;
