@@ -167,6 +167,21 @@ async fn headers_that_do_not_arrive_end_the_connection() {
     assert_eq!(start.elapsed().as_secs(), 7);
 }
 
+#[tokio::test]
+async fn a_body_that_declares_itself_too_large_is_never_asked_for() {
+    let fixture = Fixture::new().await;
+    let stop = Arc::new(Notify::new());
+    let (server, address) = start(&fixture, &stop).await;
+    let head = format!(
+        "POST /api/v2/public/env/values HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-api-key: {}\r\ncontent-type: application/json\r\ncontent-length: 10000000\r\nexpect: 100-continue\r\n\r\n",
+        fixture.key
+    );
+    let answer = rest(sent(address, &head).await).await;
+    assert!(answer.starts_with("HTTP/1.1 413 Payload Too Large"), "{answer}");
+    stop.notify_one();
+    server.await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_connection_more_than_the_limit_waits_for_one_to_end() {
     let (fixture, gate) = fixture(Limits::default().connections_max(1).request_timeout(LONG)).await;
