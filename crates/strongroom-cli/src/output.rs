@@ -58,7 +58,7 @@ impl Output {
     pub(crate) fn done(&self, sentence: &str, json: &impl Serialize) -> Result<(), Failure> {
         match self.form {
             Form::Json => self.json(json),
-            Form::People => self.text(&format!("{sentence}\n")),
+            Form::People => self.text(&format!("{}\n", printable(sentence))),
         }
     }
 

@@ -137,8 +137,10 @@ fn there_is_no_colour_where_no_terminal_shows_it() {
 fn a_text_cannot_steer_the_terminal() {
     let shell = Shell::with_vault();
     shell.ok(&["define", "A", "--format", "string", "--description", "\x1b[2J\u{202e}x"]);
-    let listed = shell.ok(&["list"]);
-    assert!(!listed.contains(['\x1b', '\u{202e}']), "{listed}");
+    let created = shell.ok(&["account", "create", "a\u{202e}b"]);
+    for shown in [created, shell.ok(&["list"]), shell.ok(&["account", "list"])] {
+        assert!(!shown.contains(['\x1b', '\u{202e}']), "{shown}");
+    }
 }
 
 #[test]
