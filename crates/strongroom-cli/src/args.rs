@@ -17,7 +17,7 @@ use crate::commands::import::Import;
 use crate::commands::job::JobCommand;
 use crate::commands::rotate::Rotate;
 use crate::commands::shred::Shred;
-use crate::config::KeySource;
+use crate::config::{KeySource, socket_address};
 use crate::limits::LimitSettings;
 use crate::scope_args::{PathArgs, ScopeArgs};
 
@@ -195,7 +195,7 @@ pub(crate) enum Command {
     /// Serve the vault over HTTP; makes one if there is none, with an API key and two requests to try
     Serve {
         /// The address and port to listen on; port 0 takes a free one [default: 127.0.0.1:7077]
-        #[arg(long, value_name = "ADDR")]
+        #[arg(long, value_name = "ADDR", value_parser = socket_address)]
         listen: Option<SocketAddr>,
         /// What to log on standard error: off, error, warn, info (each request), debug or trace; never a value
         #[arg(long, value_name = "LEVEL", default_value = "warn")]

@@ -83,7 +83,7 @@ impl Config {
             org: org.parse().map_err(as_usage)?,
             environment: environment.parse().map_err(as_usage)?,
             listen: match merged.listen {
-                Some(text) => text.parse().map_err(|_| not_an_address(&text))?,
+                Some(text) => socket_address(&text).map_err(Failure::usage)?,
                 None => DEFAULT_LISTEN,
             },
             limits: merged.limits,
@@ -224,8 +224,9 @@ fn unreadable(path: &Path, error: &io::Error) -> String {
     format!("{} could not be read: {error}", path.display())
 }
 
-fn not_an_address(text: &str) -> Failure {
-    Failure::usage(format!("{text} is not an address and port, such as 127.0.0.1:7077"))
+/// Reads where to listen; a name is not looked up, since it could be another address tomorrow.
+pub(crate) fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("{text} is not an address and port, such as 127.0.0.1:7077"))
 }
 
 fn as_usage(error: IdError) -> Failure {

@@ -116,6 +116,15 @@ fn a_limit_that_is_no_number_is_2_by_its_name() {
 }
 
 #[test]
+fn an_address_that_is_none_is_2_with_one_that_is() {
+    let shell = Shell::new();
+    for bad in ["localhost:7077", "127.0.0.1", ":80", "127.0.0.1:99999"] {
+        let ran = shell.run(&["serve", "--listen", bad]);
+        assert!(ran.code == 2 && ran.stderr.contains("such as 127.0.0.1:7077"), "{ran:?}");
+    }
+}
+
+#[test]
 fn an_address_that_is_taken_is_told_before_a_vault_is_made() {
     let shell = Shell::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
