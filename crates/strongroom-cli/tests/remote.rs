@@ -168,6 +168,15 @@ fn what_a_server_cannot_do_is_2_with_the_reason() {
 }
 
 #[test]
+fn a_server_on_this_machine_is_reached_without_a_proxy() {
+    let remote = Remote::start();
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+        let ran = remote.shell.command(&["list"]).env(name, "http://127.0.0.1:1").output().unwrap();
+        assert_eq!(ran.status.code(), Some(0), "{name}: {ran:?}");
+    }
+}
+
+#[test]
 fn a_store_or_a_server_but_not_both() {
     let shell = Shell::with_vault();
     let url = ["--url", "http://127.0.0.1:1"];

@@ -34,12 +34,15 @@ impl Client {
         let key = keys::api_key(&server.api_key_file, output)?;
         // A redirect would carry the key to wherever the answer says.
         let config = Agent::config_builder().max_redirects(0).max_redirects_will_error(false);
-        let config = config.http_status_as_error(false).timeout_global(Some(TIMEOUT)).build();
+        let mut config = config.http_status_as_error(false).timeout_global(Some(TIMEOUT));
         let base = format!("{}/api/v2/public", server.url.trim_end_matches('/'));
-        if base.starts_with("http://") && !is_this_machine(&base) {
+        if is_this_machine(&base) {
+            // What stays on this machine needs no TLS, so that it must not go to a proxy of the environment either.
+            config = config.proxy(None);
+        } else if base.starts_with("http://") {
             output.warn("the API key and the values go to the server without TLS");
         }
-        Ok(Self { agent: config.into(), base, key })
+        Ok(Self { agent: config.build().into(), base, key })
     }
 
     pub(super) fn get(&self, call: Call<'_>) -> Result<Value, Failure> {
