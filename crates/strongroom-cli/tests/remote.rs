@@ -176,6 +176,15 @@ fn a_server_on_this_machine_is_reached_without_a_proxy() {
     }
 }
 
+#[cfg(not(feature = "tls"))]
+#[test]
+fn a_build_without_tls_says_so_before_it_sends_anything() {
+    let remote = Remote::start();
+    let url = remote.server.text("url").replace("http://", "https://");
+    let ran = remote.run(&["--url", &url, "list"]);
+    assert!(ran.code == 2 && ran.stderr.contains("--features tls"), "{ran:?}");
+}
+
 #[test]
 fn a_store_or_a_server_but_not_both() {
     let shell = Shell::with_vault();

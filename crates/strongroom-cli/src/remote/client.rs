@@ -31,6 +31,9 @@ pub(super) struct Call<'a> {
 
 impl Client {
     pub(super) fn open(server: &Server, output: &Output) -> Result<Self, Failure> {
+        if server.url.starts_with("https://") && !cfg!(feature = "tls") {
+            return Err(Failure::usage("this build speaks no TLS").next("build it with `--features tls`"));
+        }
         let key = keys::api_key(&server.api_key_file, output)?;
         // A redirect would carry the key to wherever the answer says.
         let config = Agent::config_builder().max_redirects(0).max_redirects_will_error(false);
