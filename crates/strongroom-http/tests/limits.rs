@@ -225,3 +225,34 @@ async fn idle_connections_do_not_hold_a_stopping_server() {
     server.await.unwrap();
     assert_eq!(start.elapsed().as_secs(), 0);
 }
+
+#[tokio::test]
+async fn connections_without_a_request_do_not_hold_a_stopping_server() {
+    let (fixture, _) = fixture(Limits::default().header_timeout(LONG).drain_timeout(LONG)).await;
+    let stop = Arc::new(Notify::new());
+    let (server, address) = start(&fixture, &stop).await;
+    let _silent = sent(address, "").await;
+    // The server takes connections in order: it has the silent one once it answers another.
+    rest(sent(address, &get(&fixture, "/healthz")).await).await;
+    stop.notify_one();
+    timeout(Duration::from_secs(60), server).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn who_waits_in_the_queue_of_a_server_that_stops_is_answered() {
+    let fixture = Fixture::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..8 {
+        waiting.push(sent(address, &get(&fixture, "/healthz")).await);
+    }
+    let (_, answers) = tokio::join!(serve(listener, fixture.service.clone(), async {}), async {
+        let mut answers = Vec::new();
+        for stream in waiting {
+            answers.push(rest(stream).await);
+        }
+        answers
+    });
+    assert!(answers.iter().all(|answer| answer.starts_with("HTTP/1.1 200 OK")), "{answers:?}");
+}
