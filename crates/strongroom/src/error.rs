@@ -71,7 +71,7 @@ pub enum Error {
     #[error("a variable definition with this name exists: {0}")]
     DefinitionExists(DefinitionId),
     /// The org and environment hold as many definitions as they may.
-    #[error("there are {0} variable definitions, which is the limit: delete some first")]
+    #[error("there can be at most {0} variable definitions: delete some first")]
     TooManyDefinitions(usize),
     /// The definition allows no value at this scope.
     #[error("variable definition `{name}` allows no value at {scope} scope")]

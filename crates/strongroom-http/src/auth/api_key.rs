@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use strongroom::{
-    Clock, Cursor, DocumentId, Error, Expected, IfChanged, Namespace, Org, PageRequest, Record, RecordKey,
-    Records, Secret, Stamp, Timestamp, WriteOptions,
+    Clock, Cursor, DocumentId, Error, Expected, IdError, IfChanged, Namespace, Org, PageRequest, Record,
+    RecordKey, Records, Secret, Stamp, Timestamp, WriteOptions,
 };
 use subtle::ConstantTimeEq as _;
 
@@ -122,8 +122,11 @@ impl ApiKeys {
     /// Makes a key. This is the only time that it is shown.
     ///
     /// # Errors
-    /// [`Error::TooLong`] for its name; [`Error::Random`]; those of [`Records::put`].
+    /// [`Error::InvalidId`] or [`Error::TooLong`] for its name; [`Error::Random`]; those of [`Records::put`].
     pub async fn create(&self, new: NewApiKey) -> Result<CreatedApiKey, Error> {
+        if new.name.is_empty() {
+            return Err(IdError::Empty("an API key's name").into());
+        }
         if new.name.len() > NAME_BYTES_MAX {
             return Err(Error::TooLong { what: "an API key's name", max: NAME_BYTES_MAX });
         }
