@@ -133,7 +133,7 @@ impl Tenant {
         let asked = request.gets.len();
         let mut freshness = needs.freshness;
         let mut may_move = true;
-        'read: loop {
+        loop {
             let moment = caches.moment();
             let shared = self.engine.is_shared();
             if caches.are_changing() {
@@ -163,29 +163,16 @@ impl Tenant {
 
             count(&caches.counts, Cached::Keyrings, &keyrings);
             count(&caches.counts, Cached::Definitions, &definitions);
-            for (entry, owner) in keyrings.iter_mut().zip(needs.owners()) {
-                if let Some(row) = next_missing(entry, &mut fetched) {
-                    let keys = match self.keep_keyring(owner, &row, Reading { moment, tag, since }) {
-                        Ok(keys) => keys,
-                        // Its root may have been retired since it was read: then it is under the next one by now.
-                        Err(Error::UnknownKey { .. }) if std::mem::take(&mut may_move) => continue 'read,
-                        Err(error) => return Err(self.engine.if_rotated(error).await),
-                    };
-                    *entry = Some((keys, tag));
-                }
+            let reading = Reading { moment, tag, since };
+            match self.take_in_keyrings(needs, &mut keyrings, &mut fetched, reading) {
+                Ok(()) => {}
+                // Its root may have been retired since it was read: then it is under the next one by now.
+                Err(Error::UnknownKey { .. }) if std::mem::take(&mut may_move) => continue,
+                Err(error) => return Err(self.engine.if_rotated(error).await),
             }
             let keys: SmallVec<_> = keyrings.into_iter().map(without_tag).collect();
             let org_keys = keys.first().and_then(Option::as_ref);
-            for (entry, id) in definitions.iter_mut().zip(needs.definitions) {
-                if let Some(row) = next_missing(entry, &mut fetched) {
-                    let opened = self.open_definition(org_keys, *id, &row)?;
-                    let Some(definition) = opened.map(Arc::new) else { continue };
-                    let key = self.keys.definition(id);
-                    let kept = Arc::clone(&definition);
-                    caches.insert(moment, |tables| tables.definitions.insert(key, kept, tag));
-                    *entry = Some((definition, tag));
-                }
-            }
+            self.take_in_definitions(needs, org_keys, &mut definitions, &mut fetched, reading)?;
             drop(fetched);
             let definitions = definitions.into_iter().map(without_tag).collect();
             let ground = Ground { definitions, accounts: needs.accounts, keys, tag, moment };
@@ -212,6 +199,41 @@ impl Tenant {
             Some((Arc::clone(definition), tag))
         });
         (keyrings, definitions.collect())
+    }
+
+    /// Opens and keeps the keyrings that were missing.
+    fn take_in_keyrings(
+        &self,
+        needs: &Needs<'_>,
+        keyrings: &mut Entries<Arc<ScopeKeys>, 2>,
+        fetched: &mut impl Iterator<Item = Option<Versioned>>,
+        reading: Reading,
+    ) -> Result<(), Error> {
+        for (entry, owner) in keyrings.iter_mut().zip(needs.owners()) {
+            if let Some(row) = next_missing(entry, fetched) {
+                *entry = Some((self.keep_keyring(owner, &row, reading)?, reading.tag));
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens and keeps the definitions that were missing.
+    fn take_in_definitions(
+        &self,
+        needs: &Needs<'_>,
+        org_keys: Option<&Arc<ScopeKeys>>,
+        definitions: &mut Entries<Arc<Definition>, 1>,
+        fetched: &mut impl Iterator<Item = Option<Versioned>>,
+        Reading { moment, tag, .. }: Reading,
+    ) -> Result<(), Error> {
+        for (entry, id) in definitions.iter_mut().zip(needs.definitions) {
+            let Some(row) = next_missing(entry, fetched) else { continue };
+            let Some(definition) = self.open_definition(org_keys, *id, &row)?.map(Arc::new) else { continue };
+            let (key, kept) = (self.keys.definition(id), Arc::clone(&definition));
+            self.engine.caches.insert(moment, |tables| tables.definitions.insert(key, kept, tag));
+            *entry = Some((definition, tag));
+        }
+        Ok(())
     }
 
     /// Opens the row of a keyring and keeps it. Of many that miss it at the same moment one opens it, and the others
