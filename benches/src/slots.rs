@@ -27,7 +27,9 @@ pub fn works() -> Vec<Work> {
             token(&hsm, Wrapping::Gcm, "the token's C_Decrypt"),
             token(&hsm, Wrapping::KeyWrapPad, "the token's C_UnwrapKey, read and destroyed"),
         ]),
-        None => eprintln!("the slots of a token are left out: they need SoftHSM2 (apt-get install softhsm2)"),
+        None => eprintln!(
+            "the slots of a token are left out: they need SoftHSM2 (apt-get install softhsm2, or SOFTHSM2_MODULE)"
+        ),
     }
     works
 }
@@ -86,7 +88,7 @@ fn data_key() -> Work {
         let name = name(0);
         move |n| {
             for _ in 0..n {
-                black_box(block_on(org.value(&name, &Scope::Org)).expect("it opens").is_some());
+                black_box(block_on(org.value(&name, Scope::Org)).expect("it opens").is_some());
             }
         }
     };

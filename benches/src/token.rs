@@ -1,10 +1,13 @@
 //! A token of SoftHSM2 in a directory of this process, and what its bare calls cost.
 
+#[path = "../../crates/strongroom-pkcs11/tests/token/library.rs"]
+mod library;
+
 use std::env;
 use std::fmt;
 use std::fs;
 use std::hint::black_box;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
@@ -40,7 +43,7 @@ pub fn run_again() -> Option<ExitStatus> {
 
 /// The library and its one token.
 pub struct SoftHsm {
-    module: &'static str,
+    module: PathBuf,
     library: Pkcs11,
     slot: Slot,
 }
@@ -49,9 +52,9 @@ impl SoftHsm {
     /// A new token; `None` where SoftHSM2 is not installed.
     #[must_use]
     pub fn initialise() -> Option<Self> {
-        let module = MODULES.into_iter().find(|path| Path::new(path).exists())?;
-        let initialise = || -> Result<Self, cryptoki::error::Error> {
-            let library = Pkcs11::new(module)?;
+        let module = library::find()?;
+        let initialise = || -> Result<(Pkcs11, Slot), cryptoki::error::Error> {
+            let library = Pkcs11::new(&module)?;
             library.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))?;
             let slot = *library.get_slots_with_token()?.first().expect("there is a free slot");
             let officer = AuthPin::new("so 123456".into());
@@ -61,9 +64,10 @@ impl SoftHsm {
             session.init_pin(&AuthPin::new(PIN.into()))?;
             drop(session);
             let slot = *library.get_slots_with_initialized_token()?.first().expect("it was made here");
-            Ok(Self { module, library, slot })
+            Ok((library, slot))
         };
-        Some(initialise().expect("the directory is private"))
+        let (library, slot) = initialise().expect("the library loads and the directory is private");
+        Some(Self { module, library, slot })
     }
 
     /// A new key that wraps this way, as the engine uses it.
@@ -71,7 +75,7 @@ impl SoftHsm {
     pub fn key(&self, wrapping: Wrapping) -> TokenKey {
         let label = format!("{wrapping:?}");
         block_on(async {
-            let options = TokenOptions::new(self.module, LABEL, PIN).wrapping(wrapping);
+            let options = TokenOptions::new(&self.module, LABEL, PIN).wrapping(wrapping);
             let token = Token::open(options).await?;
             token.generate_key(&label).await?;
             Ok::<_, strongroom::provider::ProviderError>(token.key(&label))
@@ -140,11 +144,3 @@ impl fmt::Debug for SoftHsm {
 const HAS_TOKEN: &str = "STRONGROOM_BENCH_HAS_TOKEN";
 const LABEL: &str = "strongroom bench";
 const PIN: &str = "user 123456";
-const MODULES: [&str; 6] = [
-    "/usr/lib/softhsm/libsofthsm2.so",
-    "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
-    "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
-    "/usr/lib64/pkcs11/libsofthsm2.so",
-    "/usr/local/lib/softhsm/libsofthsm2.so",
-    "/opt/homebrew/lib/softhsm/libsofthsm2.so",
-];

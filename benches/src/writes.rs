@@ -33,7 +33,7 @@ pub(crate) fn many_writers<S: Store>(label: &str, filled: &Filled<S>) -> Work {
     let work = all_at_once(first(filled));
     let floor = Run::wall(move |n| {
         for _ in 0..n {
-            let values = targets.iter().map(|(name, scope)| NewValue::new(name, scope.clone(), VALUE));
+            let values = targets.iter().map(|(name, scope)| NewValue::new(name, scope, VALUE));
             block_on(writer.set_values(&values.collect::<Vec<_>>())).expect("the values are valid");
         }
     });
@@ -45,7 +45,7 @@ pub(crate) fn all_at_once(org: Org) -> Run {
     let places = places();
     Run::wall(move |n| {
         for _ in 0..n {
-            let all = places.iter().map(|(name, scope)| org.set_value(name, scope.clone(), VALUE));
+            let all = places.iter().map(|(name, scope)| org.set_value(name, scope, VALUE));
             assert!(block_on(join_all(all)).iter().all(Result::is_ok), "no writer fails");
         }
     })

@@ -139,6 +139,7 @@ fn exit_of(error: &Error) -> Exit {
         | Error::InvalidKey
         | Error::KeyDerivation(_)
         | Error::KeyFile(_)
+        | Error::KeyShredded(_)
         | Error::Provider(_)
         | Error::UnexpectedVault
         | Error::UnknownVersion { .. }

@@ -9,7 +9,7 @@ use std::task::{Context, Waker};
 
 use futures_executor::block_on;
 use futures_util::future::join_all;
-use strongroom::store::{Committed, Expect, Key, Op, Revision, StoreError, StoreErrorKind, WriteBatch};
+use strongroom::store::{Committed, Expect, Key, Op, RowRevision, StoreError, StoreErrorKind, WriteBatch};
 use strongroom_committer::{Answer, Committer, Readers, Writer};
 
 type Rows = Arc<Mutex<BTreeSet<Key>>>;
@@ -51,7 +51,7 @@ impl Writer for Told {
                 return Err(StoreError::conflict(index));
             }
             rows.extend(batch.ops.iter().map(Op::key).cloned());
-            Ok(Committed { revision: Revision(1) })
+            Ok(Committed { revision: RowRevision(1) })
         });
         Ok(answers.collect())
     }

@@ -1,6 +1,6 @@
 //! Requests and batches in one line.
 
-use strongroom::store::{Expect, Key, KeyRange, Op, ReadBatch, Revision, Scan, WriteBatch};
+use strongroom::store::{Expect, Key, KeyRange, Op, ReadBatch, RowRevision, Scan, WriteBatch};
 
 pub(crate) fn key(bytes: impl AsRef<[u8]>) -> Key {
     Key::from(bytes.as_ref())
@@ -29,7 +29,7 @@ pub(crate) fn exists(at: impl AsRef<[u8]>) -> (Key, Expect) {
     (key(at), Expect::Exists)
 }
 
-pub(crate) fn at_revision(at: impl AsRef<[u8]>, revision: Revision) -> (Key, Expect) {
+pub(crate) fn at_revision(at: impl AsRef<[u8]>, revision: RowRevision) -> (Key, Expect) {
     (key(at), Expect::Revision(revision))
 }
 

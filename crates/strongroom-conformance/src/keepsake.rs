@@ -32,7 +32,7 @@ pub fn make_v1(store: impl Store) {
         account.upsert_credential("api_key", "k2").await?;
         org.records("notes".parse()?).put(&"first".parse()?, "sealed").await?;
         // Rows under an old and a new key.
-        vault.rotate_data_keys(&DataKeys::all()).await?;
+        let _job = vault.rotate_data_keys(&DataKeys::all()).await?;
         org.set_value("SECRET", workflow()?, SECRETS[2]).await?;
         vault.close().await
     })

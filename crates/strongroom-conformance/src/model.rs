@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use strongroom::store::{
-    Capabilities, Expect, Key, Op, Page, ReadBatch, ReadSet, Revision, Scan, StoreErrorKind, Versioned,
+    Capabilities, Expect, Key, Op, Page, ReadBatch, ReadSet, RowRevision, Scan, StoreErrorKind, Versioned,
     WriteBatch,
 };
 
@@ -12,7 +12,7 @@ use strongroom::store::{
 pub struct Model {
     capabilities: Capabilities,
     rows: BTreeMap<Key, Versioned>,
-    used: BTreeMap<Key, BTreeSet<Revision>>,
+    used: BTreeMap<Key, BTreeSet<RowRevision>>,
 }
 
 /// An answer of a store that differs from the model's. Shows no row.
@@ -58,7 +58,7 @@ impl Model {
 
     /// Takes over a batch that the store has accepted and put at `revision`. Answers whether the revision is new to
     /// every key that the batch puts, as it must be.
-    pub fn apply(&mut self, batch: &WriteBatch, revision: Revision) -> bool {
+    pub fn apply(&mut self, batch: &WriteBatch, revision: RowRevision) -> bool {
         let mut is_new = true;
         for op in &batch.ops {
             match op {
@@ -76,13 +76,13 @@ impl Model {
 
     /// The revision of the row at `key`.
     #[must_use]
-    pub fn revision(&self, key: &Key) -> Option<Revision> {
+    pub fn revision(&self, key: &Key) -> Option<RowRevision> {
         self.rows.get(key).map(|row| row.revision)
     }
 
     /// A revision that `key` had once and has no more.
     #[must_use]
-    pub fn former_revision(&self, key: &Key) -> Option<Revision> {
+    pub fn former_revision(&self, key: &Key) -> Option<RowRevision> {
         let current = self.revision(key);
         self.used.get(key)?.iter().copied().find(|revision| Some(*revision) != current)
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::store::{
-    Committed, Key, Page, ReadBatch, ReadSet, Revision, Scan, Store, StoreError, StoreErrorKind, Versioned,
-    WriteBatch,
+    Committed, Key, Page, ReadBatch, ReadSet, RowRevision, Scan, Store, StoreError, StoreErrorKind,
+    Versioned, WriteBatch,
 };
 
 use crate::batch::{batch, delete, gets, put, scan_all};
@@ -115,11 +115,11 @@ impl Opened {
         Err(StoreError::new(StoreErrorKind::Contention, "the store gave way too often"))
     }
 
-    pub(crate) fn commit(&self, batch: WriteBatch) -> Revision {
+    pub(crate) fn commit(&self, batch: WriteBatch) -> RowRevision {
         self.try_commit(batch).expect("the batch is applied").revision
     }
 
-    pub(crate) fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Revision {
+    pub(crate) fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> RowRevision {
         self.commit(batch([], [put(key, value)]))
     }
 

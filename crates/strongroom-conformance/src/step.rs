@@ -1,7 +1,7 @@
 //! Steps of a random history, and how bytes become one.
 
 use strongroom::store::{
-    Expect, KEY_BYTES_MAX, Key, KeyRange, Op, ReadBatch, Revision, Scan, VALUE_BYTES_MAX, WriteBatch,
+    Expect, KEY_BYTES_MAX, Key, KeyRange, Op, ReadBatch, RowRevision, Scan, VALUE_BYTES_MAX, WriteBatch,
 };
 
 use crate::Model;
@@ -56,7 +56,7 @@ impl Step {
 impl Claim {
     /// The expectation that the claim is at this point of the history.
     pub(crate) fn expect(self, key: &Key, model: &Model) -> Expect {
-        let never = Revision(u64::MAX);
+        let never = RowRevision(u64::MAX);
         match self {
             Self::Absent => Expect::Absent,
             Self::Exists => Expect::Exists,

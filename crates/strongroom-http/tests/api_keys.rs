@@ -2,7 +2,7 @@
 
 mod support;
 
-use strongroom::{Environment, Error, PageRequest, Timestamp};
+use strongroom::{DataKeys, Environment, Error, PageRequest, Timestamp};
 use strongroom_http::{ApiKeys, NewApiKey};
 use support::{Fixture, NOW_MS, api_key};
 
@@ -35,6 +35,27 @@ async fn a_key_has_a_name_of_1_to_256_bytes() {
     assert!(matches!(create(String::new()).await, Err(Error::InvalidId(_))));
     assert!(matches!(create("n".repeat(257)).await, Err(Error::TooLong { .. })));
     assert_eq!(create("n".repeat(256)).await.unwrap().len(), 256);
+}
+
+#[tokio::test]
+async fn a_key_stays_good_when_its_record_is_sealed_anew() {
+    let fixture = Fixture::new().await;
+    assert_eq!(try_key(&fixture, &fixture.key).await.status, 404);
+    let job = fixture.vault.rotate_data_keys(&DataKeys::all()).await.unwrap();
+    job.run().await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(try_key(&fixture, &fixture.key).await.status, 404);
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_refused_once_its_org_is_shredded() {
+    let fixture = Fixture::new().await;
+    assert_eq!(try_key(&fixture, &fixture.key).await.status, 404);
+    let _ = fixture.org.shred().await.unwrap();
+    assert_eq!(try_key(&fixture, &fixture.key).await.status, 401);
+    fixture.define_string("ANEW").await;
+    assert_eq!(try_key(&fixture, &fixture.key).await.status, 401);
 }
 
 #[tokio::test]

@@ -161,7 +161,7 @@ async fn a_scope_is_listed_redacted() {
     let narrow = VariableDefinition::new("NARROW", VarFormat::String).encrypted();
     let narrow = fixture.define(narrow.scopes(Scopes::only(ScopeKind::LinkedAccount))).await;
     let scope = Scope::LinkedAccount("a".parse().unwrap());
-    let one = fixture.org.set_value("PLAIN", scope.clone(), "canary").await.unwrap().id;
+    let one = fixture.org.set_value("PLAIN", &scope, "canary").await.unwrap().id;
     fixture.clock.forward(60);
     let other = fixture.org.set_value("NARROW", scope, "canary").await.unwrap().id;
     fixture.org.set_value("PLAIN", Scope::Org, "canary").await.unwrap();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use foldhash::quality::RandomState;
 
 use strongroom::store::{
-    Committed, Key, KeyRange, Op, Page, ReadBatch, ReadSet, Revision, Scan, StoreError, StoreErrorKind,
+    Committed, Key, KeyRange, Op, Page, ReadBatch, ReadSet, RowRevision, Scan, StoreError, StoreErrorKind,
     Versioned, WriteBatch,
 };
 
@@ -26,7 +26,7 @@ pub(crate) struct State {
 #[derive(Clone)]
 struct Row {
     value: Arc<[u8]>,
-    revision: Revision,
+    revision: RowRevision,
 }
 
 impl Row {
@@ -56,7 +56,7 @@ impl State {
             return Err(StoreError::conflict(index));
         }
         self.revision += 1;
-        let revision = Revision(self.revision);
+        let revision = RowRevision(self.revision);
         for op in batch.ops {
             match op {
                 Op::Put(key, value) => self.put(key, Row { value: value.into(), revision }),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use deadpool_postgres::Client;
 use futures_util::future::{join, join3};
 use strongroom::store::{
-    KEY_BYTES_MAX, Key, Page, ReadBatch, ReadSet, Revision, Scan, StoreError, Versioned,
+    KEY_BYTES_MAX, Key, Page, ReadBatch, ReadSet, RowRevision, Scan, StoreError, Versioned,
 };
 use tokio_postgres::{Row, Statement};
 
@@ -101,8 +101,8 @@ fn decode(row: &Row) -> Result<(Key, Versioned), StoreError> {
     Ok((Key::from(key), Versioned { value, revision }))
 }
 
-pub(crate) fn decode_revision(stored: i64) -> Result<Revision, StoreError> {
-    u64::try_from(stored).map(Revision).map_err(|_| corrupt("a row has a revision that no batch gave it"))
+pub(crate) fn decode_revision(stored: i64) -> Result<RowRevision, StoreError> {
+    u64::try_from(stored).map(RowRevision).map_err(|_| corrupt("a row has a revision that no batch gave it"))
 }
 
 /// Greater than every key within the limit.

@@ -9,7 +9,7 @@ use deadpool_postgres::Client;
 use futures_util::future::join5;
 use rand::TryRng as _;
 use rand::rngs::SysRng;
-use strongroom::store::{Committed, Expect, Key, Op, Revision, StoreError, WriteBatch};
+use strongroom::store::{Committed, Expect, Key, Op, RowRevision, StoreError, WriteBatch};
 use tokio_postgres::{Error, Row, Statement};
 
 use crate::config::RowLocks;
@@ -65,7 +65,7 @@ async fn lock(client: &Client, statement: Option<&Statement>, keys: &[Bytes<'_>]
     }
 }
 
-fn revisions(locked: &[Vec<Row>]) -> Result<HashMap<&[u8], Revision>, StoreError> {
+fn revisions(locked: &[Vec<Row>]) -> Result<HashMap<&[u8], RowRevision>, StoreError> {
     let malformed = |_| indeterminate("the server answered something else than was asked");
     let rows = locked.iter().flatten().map(|row| {
         let key: &[u8] = row.try_get(0).map_err(malformed)?;
@@ -127,7 +127,7 @@ impl<'b> Plan<'b> {
     fn judge(
         &self,
         batch: &WriteBatch,
-        found: &HashMap<&[u8], Revision>,
+        found: &HashMap<&[u8], RowRevision>,
         put: u64,
     ) -> Result<Committed, Failure> {
         let fails = |(key, expect): &(Key, Expect)| !expect.holds(found.get(key.as_bytes()).copied());
@@ -137,7 +137,7 @@ impl<'b> Plan<'b> {
         if put != self.puts.len() as u64 {
             return Err(indeterminate("the server did not write what it was asked to").into());
         }
-        Ok(Committed { revision: Revision(self.revision.unsigned_abs()) })
+        Ok(Committed { revision: RowRevision(self.revision.unsigned_abs()) })
     }
 }
 
@@ -173,7 +173,7 @@ fn mark(expect: Expect) -> i64 {
     match expect {
         Expect::Absent => sql::ABSENT,
         Expect::Exists => sql::EXISTS,
-        Expect::Revision(Revision(revision)) => i64::try_from(revision).unwrap_or(sql::NEVER),
+        Expect::Revision(RowRevision(revision)) => i64::try_from(revision).unwrap_or(sql::NEVER),
     }
 }
 

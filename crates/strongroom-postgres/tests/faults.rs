@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures_executor::block_on;
 use strongroom::store::{
-    Expect, Key, KeyRange, ReadBatch, Revision, Scan, Store, StoreError, StoreErrorKind, Versioned,
+    Expect, Key, KeyRange, ReadBatch, RowRevision, Scan, Store, StoreError, StoreErrorKind, Versioned,
     WriteBatch,
 };
 use strongroom_postgres::{PostgresOptions, PostgresStore, RowLocks};
@@ -34,7 +34,7 @@ fn put(
     at: &Key,
     expect: Option<Expect>,
     value: &[u8],
-) -> Result<Revision, StoreError> {
+) -> Result<RowRevision, StoreError> {
     let mut batch = WriteBatch::default();
     if let Some(expect) = expect {
         batch.expect(at.clone(), expect);

@@ -96,7 +96,7 @@ fn assert_refuses_writes(vault: &Vault, place: &str) {
         let records = org.records("session".parse().unwrap());
         [
             ("set", org.set_value(&name(0), Scope::Org, "late").await.map(drop)),
-            ("delete", org.delete_value(&name(0), &Scope::Org).await.map(drop)),
+            ("delete", org.delete_value(&name(0), Scope::Org).await.map(drop)),
             ("define", org.define(VariableDefinition::new("LATE", VarFormat::String)).await.map(drop)),
             ("credential", account.upsert_credential("k", "late").await.map(drop)),
             ("account", org.delete_account(account.id()).await),

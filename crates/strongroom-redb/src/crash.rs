@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use futures_executor::block_on;
 use futures_util::future::join_all;
 use redb::StorageBackend;
-use strongroom::store::{Key, KeyRange, Op, Page, ReadBatch, Revision, Scan, Store, WriteBatch};
+use strongroom::store::{Key, KeyRange, Op, Page, ReadBatch, RowRevision, Scan, Store, WriteBatch};
 
 use crate::{RedbStore, file};
 
@@ -82,7 +82,7 @@ impl Workload {
     }
 
     /// All that happens to the file of a store after it was made, and the revisions that were answered.
-    fn story(&self) -> (Story, Vec<Revision>) {
+    fn story(&self) -> (Story, Vec<RowRevision>) {
         let drive = Drive::default();
         let store = RedbStore::start(file::initialise(drive.clone()).unwrap(), None).unwrap();
         let base = drive.take_events().0;
@@ -92,7 +92,7 @@ impl Workload {
     }
 
     /// One batch alone, then several at once, and so on; a compaction in the midst.
-    fn run(&self, store: &RedbStore, drive: &Drive) -> Vec<Revision> {
+    fn run(&self, store: &RedbStore, drive: &Drive) -> Vec<RowRevision> {
         let mut revisions = Vec::new();
         let (mut rest, mut round) = (self.batches.as_slice(), 0);
         while !rest.is_empty() {
@@ -136,7 +136,7 @@ fn batch(number: u64) -> WriteBatch {
 }
 
 /// Holds that the store can be written to and uses no revision again.
-fn goes_on(store: &RedbStore, revisions: &[Revision]) {
+fn goes_on(store: &RedbStore, revisions: &[RowRevision]) {
     let mut used: Vec<_> = rows(store).iter().map(|(_, row)| row.1).collect();
     used.extend(revisions);
     let mut batch = WriteBatch::default();
@@ -146,7 +146,7 @@ fn goes_on(store: &RedbStore, revisions: &[Revision]) {
     assert!(!used.contains(&drawn), "{drawn:?} was used before");
 }
 
-fn rows(store: &RedbStore) -> Vec<(Key, (Vec<u8>, Revision))> {
+fn rows(store: &RedbStore) -> Vec<(Key, (Vec<u8>, RowRevision))> {
     let request = ReadBatch { gets: vec![], scans: vec![Scan::new(KeyRange::all(), 1_000)] };
     let Page { rows, more } = block_on(store.read(&request)).unwrap().scans.remove(0);
     assert!(!more);

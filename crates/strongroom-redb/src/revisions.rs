@@ -1,7 +1,7 @@
 //! The row of the store itself: the format, and the counter of revisions.
 
 use redb::{ReadableTable, Table};
-use strongroom::store::{Revision, StoreError, StoreErrorKind};
+use strongroom::store::{RowRevision, StoreError, StoreErrorKind};
 use strongroom_committer::corrupt;
 
 use crate::failure::of_redb;
@@ -38,9 +38,9 @@ impl Revisions {
     }
 
     /// A revision never drawn before. The caller's transaction keeps it with [`keep`](Self::keep).
-    pub(crate) fn draw(&mut self) -> Revision {
+    pub(crate) fn draw(&mut self) -> RowRevision {
         self.last += 1;
-        Revision(self.last)
+        RowRevision(self.last)
     }
 
     /// Makes `table` know that what was drawn is used.

@@ -2,7 +2,7 @@
 //! is. No row of the user has an empty key, which is where the row of the store itself stands.
 
 use redb::TableDefinition;
-use strongroom::store::{Revision, StoreError, Versioned};
+use strongroom::store::{RowRevision, StoreError, Versioned};
 use strongroom_committer::corrupt;
 
 pub(crate) type Bytes = &'static [u8];
@@ -14,16 +14,16 @@ pub(crate) const ROWS: TableDefinition<'static, Bytes, Bytes> = TableDefinition:
 pub(crate) const META: &[u8] = &[];
 
 /// Writes what is stored for a row put at `revision` into `bytes`.
-pub(crate) fn encode(revision: Revision, value: &[u8], bytes: &mut Vec<u8>) {
+pub(crate) fn encode(revision: RowRevision, value: &[u8], bytes: &mut Vec<u8>) {
     bytes.clear();
     bytes.extend_from_slice(&revision.0.to_be_bytes());
     bytes.extend_from_slice(value);
 }
 
 /// The revision and the value of a row, the value left in place.
-pub(crate) fn split(stored: &[u8]) -> Result<(Revision, &[u8]), StoreError> {
+pub(crate) fn split(stored: &[u8]) -> Result<(RowRevision, &[u8]), StoreError> {
     let (revision, value) = stored.split_first_chunk().ok_or_else(|| corrupt("a row has no revision"))?;
-    Ok((Revision(u64::from_be_bytes(*revision)), value))
+    Ok((RowRevision(u64::from_be_bytes(*revision)), value))
 }
 
 /// The row with a copy of its value.
@@ -39,8 +39,8 @@ mod tests {
     #[test]
     fn a_row_reads_back_and_a_damaged_one_is_corrupt() {
         let mut bytes = b"what stood here".to_vec();
-        encode(Revision(7), b"v", &mut bytes);
-        assert_eq!(split(&bytes).unwrap(), (Revision(7), b"v".as_slice()));
+        encode(RowRevision(7), b"v", &mut bytes);
+        assert_eq!(split(&bytes).unwrap(), (RowRevision(7), b"v".as_slice()));
         assert!(split(&bytes[..7]).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! The half of the store that writes: one transaction a group.
 
 use redb::{Database, Durability, ReadableTable, Table};
-use strongroom::store::{Committed, Key, Op, Revision, StoreError, WriteBatch};
+use strongroom::store::{Committed, Key, Op, RowRevision, StoreError, WriteBatch};
 use strongroom_committer::{Answer, Readers, Writer, of_io};
 
 use crate::disk::Gauge;
@@ -108,7 +108,7 @@ fn apply(
     Ok(Ok(Committed { revision }))
 }
 
-fn revision(table: &Table<'_, Bytes, Bytes>, key: &Key) -> Result<Option<Revision>, StoreError> {
+fn revision(table: &Table<'_, Bytes, Bytes>, key: &Key) -> Result<Option<RowRevision>, StoreError> {
     let found = table.get(key.as_bytes()).map_err(of_redb)?;
     found.map(|stored| row::split(stored.value()).map(|row| row.0)).transpose()
 }

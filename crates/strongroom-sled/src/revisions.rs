@@ -1,7 +1,7 @@
 //! The format of the tree and the counter of revisions: the rows that no scan shows.
 
 use sled::Db;
-use strongroom::store::{Revision, StoreError, StoreErrorKind};
+use strongroom::store::{RowRevision, StoreError, StoreErrorKind};
 use strongroom_committer::corrupt;
 
 use crate::failure::of_sled;
@@ -33,12 +33,12 @@ impl Revisions {
 
     /// A revision never drawn before. Half a block ahead of need it adds the next reservation to `batch`, so that
     /// the bound is durable before a revision reaches it, even one that a reader sees before its own sync.
-    pub(crate) fn draw(&mut self, batch: &mut sled::Batch) -> Revision {
+    pub(crate) fn draw(&mut self, batch: &mut sled::Batch) -> RowRevision {
         self.last += 1;
         if self.bound - self.last < BLOCK_LEN / 2 {
             self.bound = reserve(self.bound, batch);
         }
-        Revision(self.last)
+        RowRevision(self.last)
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use strongroom::store::{Key, KeyRange, Revision, StoreError, Versioned};
+use strongroom::store::{Key, KeyRange, RowRevision, StoreError, Versioned};
 use strongroom_committer::corrupt;
 
 /// The key in the tree of the row at `key`.
@@ -48,7 +48,7 @@ pub(crate) fn tree_range(range: &KeyRange) -> Range<Vec<u8>> {
 }
 
 /// The value in the tree of a row put at `revision`.
-pub(crate) fn tree_value(revision: Revision, value: &[u8]) -> Vec<u8> {
+pub(crate) fn tree_value(revision: RowRevision, value: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(REVISION_LEN + value.len());
     bytes.extend_from_slice(&revision.0.to_be_bytes());
     bytes.extend_from_slice(value);
@@ -56,9 +56,9 @@ pub(crate) fn tree_value(revision: Revision, value: &[u8]) -> Vec<u8> {
 }
 
 /// The revision and the value of a row, the value left in place.
-pub(crate) fn split(tree_value: &[u8]) -> Result<(Revision, &[u8]), StoreError> {
+pub(crate) fn split(tree_value: &[u8]) -> Result<(RowRevision, &[u8]), StoreError> {
     let (revision, value) = tree_value.split_first_chunk().ok_or_else(|| corrupt("a row has no revision"))?;
-    Ok((Revision(u64::from_be_bytes(*revision)), value))
+    Ok((RowRevision(u64::from_be_bytes(*revision)), value))
 }
 
 /// The row with a copy of its value.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use sled::Db;
-use strongroom::store::{Committed, Key, Op, Revision, StoreError, WriteBatch};
+use strongroom::store::{Committed, Key, Op, RowRevision, StoreError, WriteBatch};
 use strongroom_committer::{Answer, Readers, Writer, guarded};
 
 use crate::directory::Directory;
@@ -72,7 +72,7 @@ impl SledWriter {
 #[derive(Default)]
 struct Staged<'a> {
     writes: sled::Batch,
-    found: HashMap<&'a Key, Option<Revision>>,
+    found: HashMap<&'a Key, Option<RowRevision>>,
 }
 
 impl<'a> Staged<'a> {
@@ -87,7 +87,7 @@ impl<'a> Staged<'a> {
         Ok(())
     }
 
-    fn add(&mut self, batch: &'a WriteBatch, revision: Revision) {
+    fn add(&mut self, batch: &'a WriteBatch, revision: RowRevision) {
         for op in &batch.ops {
             let tree_key = row::tree_key(op.key().as_bytes());
             match op {
@@ -99,7 +99,7 @@ impl<'a> Staged<'a> {
     }
 }
 
-fn revision(db: &Db, key: &Key) -> Result<Option<Revision>, StoreError> {
+fn revision(db: &Db, key: &Key) -> Result<Option<RowRevision>, StoreError> {
     let found = db.get(row::tree_key(key.as_bytes())).map_err(of_sled)?;
     found.map(|value| row::split(&value).map(|row| row.0)).transpose()
 }

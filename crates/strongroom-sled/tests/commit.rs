@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_executor::block_on;
 use futures_util::future::join_all;
 use strongroom::store::{
-    Durability, Expect, Key, KeyRange, ReadBatch, Revision, Scan, Store, StoreErrorKind, WriteBatch,
+    Durability, Expect, Key, KeyRange, ReadBatch, RowRevision, Scan, Store, StoreErrorKind, WriteBatch,
 };
 use strongroom_sled::SledStore;
 
@@ -57,7 +57,7 @@ fn a_conflict_alone_needs_no_sync() {
 #[test]
 fn a_revision_is_not_used_again_after_a_delete_and_a_reopen() {
     let directory = tempfile::tempdir().unwrap();
-    let mut seen: Vec<Revision> = Vec::new();
+    let mut seen: Vec<RowRevision> = Vec::new();
     for _ in 0..3 {
         let store = SledStore::open(directory.path()).unwrap();
         let put = block_on(store.commit(put(b"k"))).unwrap();

@@ -56,7 +56,7 @@ impl Account {
     /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
     /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
     /// use strongroom::{DefinitionFilter, PageRequest};
-    /// let page = account.definitions(DefinitionFilter::default(), PageRequest::first(100)).await?;
+    /// let page = account.definitions(&DefinitionFilter::default(), PageRequest::first(100)).await?;
     /// assert_eq!(page.items[0].definition.name, "PORT");
     /// # Ok::<(), strongroom::Error>(()) }).unwrap();
     /// ```
@@ -65,10 +65,10 @@ impl Account {
     /// Those of [`Org::definitions`].
     pub async fn definitions(
         &self,
-        filter: DefinitionFilter,
+        filter: &DefinitionFilter,
         page: PageRequest,
     ) -> Result<Listing<StoredDefinition>, Error> {
-        self.org.definitions(&filter.scope(ScopeKind::LinkedAccount), page).await
+        self.org.definitions(&filter.clone().scope(ScopeKind::LinkedAccount), page).await
     }
 
     /// Sets the account's own value of a definition.
@@ -133,7 +133,7 @@ impl Account {
         &self,
         definition: impl Into<DefinitionRef<'_>>,
     ) -> Result<Option<ScopedValue>, Error> {
-        self.org.value(definition, &self.scope()).await
+        self.org.value(definition, self.scope()).await
     }
 
     /// The account's own values.
@@ -150,7 +150,7 @@ impl Account {
     /// # Errors
     /// Those of [`Org::values`].
     pub async fn values(&self, page: PageRequest) -> Result<Listing<ScopedValue>, Error> {
-        self.org.values(&self.scope(), page).await
+        self.org.values(self.scope(), page).await
     }
 
     /// Deletes the account's own value of a definition.
@@ -170,7 +170,29 @@ impl Account {
         &self,
         definition: impl Into<DefinitionRef<'_>>,
     ) -> Result<Option<DeletedValue>, Error> {
-        self.org.delete_value(definition, &self.scope()).await
+        self.delete_value_with(definition, WriteOptions::default()).await
+    }
+
+    /// [`delete_value`](Self::delete_value), with conditions and companions.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// use strongroom::{Expected, WriteOptions};
+    /// let written = account.set_value("PORT", "80").await?;
+    /// let as_written = WriteOptions::expecting(Expected::Revision(written.revision));
+    /// assert!(account.delete_value_with("PORT", as_written).await?.is_some());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Org::delete_value_with`].
+    pub async fn delete_value_with(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        options: WriteOptions,
+    ) -> Result<Option<DeletedValue>, Error> {
+        self.org.delete_value_with(definition, self.scope(), options).await
     }
 
     /// The credentials of one integration of the account.

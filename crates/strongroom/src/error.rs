@@ -4,7 +4,7 @@ use crate::envelope::{Argon2Error, DekId, OpenError, RandomError, SealError};
 use crate::format::{BadFormat, FormatError, PatternError};
 use crate::id::{DefinitionId, IdError, IntegrationId, LinkedAccountId, OrgId};
 use crate::model::{DefinitionRef, Revision, SlotId};
-use crate::provider::ProviderError;
+use crate::provider::{ProviderError, ProviderKey};
 use crate::raw_key::KeyFileError;
 use crate::record::RowError;
 use crate::scope::{Scope, ScopeKind, UnknownScope};
@@ -107,7 +107,7 @@ pub enum Error {
     #[error("linked account {0} exists")]
     AccountExists(LinkedAccountId),
     /// The linked account has no such integration.
-    #[error("integration {integration} not found for linked account {account}")]
+    #[error("integration {integration} not found for linked account {account}: add it first")]
     IntegrationNotFound {
         /// Which account.
         account: LinkedAccountId,
@@ -136,19 +136,19 @@ pub enum Error {
     #[error("the store holds a vault already: open it instead")]
     AlreadyInitialised,
     /// The store holds rows, and they are not a vault's.
-    #[error("the store holds something else than a vault: nothing was written")]
+    #[error("the store holds something else than a vault: check the path, nothing was written")]
     ForeignStore,
     /// The vault, or the org in its environment, was locked. Nothing was written.
     #[error("it is locked: unlock it with a key that opens the vault")]
     Locked,
     /// The vault is not the one that the caller expected.
-    #[error("the store holds another vault than the expected one")]
+    #[error("the store holds another vault than the expected one: check the path")]
     UnexpectedVault,
     /// The vault has no key slot of the kind that was presented.
     #[error("the vault has no key slot of this kind: there is one of {0}")]
     NoSuchSlot(&'static str),
     /// The passphrase or key is not this vault's.
-    #[error("the passphrase or key does not open this vault")]
+    #[error("the passphrase or key does not open this vault: present another one")]
     WrongKey,
     /// A text is not a raw key.
     #[error("a raw key is 64 hexadecimal digits, or base64 of exactly 32 bytes")]
@@ -156,8 +156,8 @@ pub enum Error {
     /// A key file was not read.
     #[error(transparent)]
     KeyFile(#[from] KeyFileError),
-    /// A key provider did not do its part; its kind says whether to try later. Nothing was written.
-    #[error("the key provider: {0}")]
+    /// A key provider did not do its part; its kind says what to do. Nothing was written.
+    #[error("the key provider: {provider}; {step}", provider = .0, step = .0.kind().next_step())]
     Provider(#[from] ProviderError),
     /// A text is not the id of a key slot.
     #[error("a key slot's id is 32 lowercase hexadecimal digits")]
@@ -168,6 +168,10 @@ pub enum Error {
     /// Without this slot nothing would open the vault.
     #[error("this is the last key slot that can open the vault: add another one first")]
     LastSlot,
+    /// The provider's key was destroyed for a shred, or is about to be ([`Vault::settle_shred`](crate::Vault::settle_shred)):
+    /// a slot under it would open nothing.
+    #[error("the provider's key \"{}\" is destroyed or about to be, for a shred: use another key", .0.id)]
+    KeyShredded(ProviderKey),
     /// There are as many slots as there may be: 8 of one kind, or 24 with those that cannot be read.
     #[error("there are {0} key slots, the most of one kind or of all: remove one first")]
     TooManySlots(usize),
@@ -185,7 +189,7 @@ pub enum Error {
     #[error(transparent)]
     KeyDerivation(#[from] Argon2Error),
     /// The key derivation's thread could not be run.
-    #[error("the key derivation could not be run on a thread of its own")]
+    #[error("the key derivation could not be run on a thread of its own: try again later")]
     KeyDerivationThread,
     /// A row is of a later version than this release knows.
     #[error("{row} is of version {version}, which this release cannot read: use a newer one")]
@@ -196,7 +200,9 @@ pub enum Error {
         version: u8,
     },
     /// A row was sealed under a key that its keyring does not list.
-    #[error("{row} was sealed under data key {dek_id}, which its keyring does not list")]
+    #[error(
+        "{row} was sealed under data key {dek_id}, which its keyring does not list: restore it from a backup"
+    )]
     UnknownKey {
         /// Which row.
         row: String,
@@ -204,7 +210,7 @@ pub enum Error {
         dek_id: DekId,
     },
     /// A row was altered, cut short, moved or replaced. Nothing was written.
-    #[error("{row} is damaged: {cause}")]
+    #[error("{row} is damaged: {cause}; restore it from a backup")]
     Damaged {
         /// Which row.
         row: String,
@@ -218,7 +224,7 @@ pub enum Error {
     #[error("the backup file could not be read or written")]
     BackupFile(#[source] std::io::Error),
     /// The vault was copied to another store, or is about to be, and takes no more writes here. It still reads.
-    #[error("the vault was moved to another store: this one takes no writes")]
+    #[error("the vault was moved to another store, and this one takes no writes: open it there")]
     Retired,
     /// An org is to be restored where rows of it are.
     #[error("org {0} holds something already: restore it where it does not exist")]
@@ -227,13 +233,13 @@ pub enum Error {
     #[error("the backup holds nothing of org {0}")]
     OrgNotFound(OrgId),
     /// A copy does not hold what its source holds. The source is as it was.
-    #[error("the copy differs from its source: the target's rows are not what was written")]
+    #[error("the copy differs from its source, which is as it was: copy to another store")]
     CopyDiffers,
     /// The store holds what a copy or restore left that has not come to its end.
     #[error("a copy or restore into this store has not come to its end: run the same one again")]
     Unfinished,
     /// The operating system gave no random bytes. Nothing was written.
-    #[error("the operating system gave no random bytes")]
+    #[error("the operating system gave no random bytes: try again later")]
     Random,
     /// The backend failed.
     #[error("the store failed: {0}")]
@@ -275,7 +281,7 @@ pub enum BackupFault {
     #[error("it was altered, or its parts are not of one file")]
     Altered,
     /// It holds one org, and a whole vault was asked for.
-    #[error("it holds one org, not a vault")]
+    #[error("it holds one org, not a vault: restore it into a vault")]
     OneOrg,
 }
 

@@ -5,16 +5,16 @@ use std::sync::{PoisonError, RwLock};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::keyspace::StoreKeys;
-use crate::store::{Expect, Key, ReadBatch, Revision, Store, Versioned};
+use crate::store::{Expect, Key, ReadBatch, RowRevision, Store, Versioned};
 
 /// The revision at which the header lets writes pass, as this engine last saw it; `None` of a store that was seen
 /// retired. To retire a store is to put its header anew, byte for byte: then it has another revision.
 #[derive(Debug)]
-pub(crate) struct Gate(RwLock<Option<Revision>>);
+pub(crate) struct Gate(RwLock<Option<RowRevision>>);
 
 impl Gate {
     /// The gate of a vault whose header and note of retirement were read together.
-    pub(crate) fn of_header(header: Revision, retired: Option<&Versioned>) -> Self {
+    pub(crate) fn of_header(header: RowRevision, retired: Option<&Versioned>) -> Self {
         Self(RwLock::new(retired.is_none().then_some(header)))
     }
 
@@ -24,7 +24,7 @@ impl Gate {
         header.map(|revision| (StoreKeys::header(), Expect::Revision(revision)))
     }
 
-    fn set(&self, header: Option<Revision>) {
+    fn set(&self, header: Option<RowRevision>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = header;
     }
 }

@@ -168,6 +168,28 @@ pub enum ProviderErrorKind {
     Unsupported,
 }
 
+impl ProviderErrorKind {
+    /// What to do about it, as half a sentence for people: [`Error::Provider`](crate::Error::Provider) ends with it.
+    ///
+    /// ```
+    /// use strongroom::Error;
+    /// use strongroom::provider::{ProviderError, ProviderErrorKind};
+    /// let outage = ProviderError::new(ProviderErrorKind::Unavailable, "the token does not answer");
+    /// let told = Error::from(outage).to_string();
+    /// assert_eq!(told, "the key provider: the token does not answer; try again later, or use another slot's key");
+    /// ```
+    #[must_use]
+    pub const fn next_step(self) -> &'static str {
+        match self {
+            Self::Denied => "correct the PIN or permission, nothing is lost",
+            Self::NotThisKey => "look for the provider that has the key, or use another slot's key",
+            Self::Corrupt => "use another slot's key, then remove this slot and add it anew",
+            Self::Unavailable => "try again later, or use another slot's key",
+            Self::Unsupported => "change how the provider is set up, or use another one",
+        }
+    }
+}
+
 impl ProviderError {
     /// An error of `kind` with a sentence for people. The sentence must hold no byte of a key and no PIN.
     pub fn new(kind: ProviderErrorKind, message: impl Into<Cow<'static, str>>) -> Self {

@@ -1,5 +1,7 @@
 //! The host's own sealed rows: what it keeps beside variables, such as API keys and sessions.
 
+mod changed;
+
 use crate::clock::Timestamp;
 use crate::envelope::{Context, Kind};
 use crate::error::Error;
@@ -13,6 +15,8 @@ use crate::store::{ReadBatch, Versioned};
 use crate::tenant::{
     Draft, Freshness, Ground, Needs, SealedPut, Tenant, describe, fresh_if_stale, listed_id, until_landed,
 };
+
+pub use changed::{IfChanged, Stamp};
 
 /// The records of one namespace of an org.
 ///
@@ -50,6 +54,7 @@ pub struct Record {
 
 /// A put or a delete of a record, to be joined to the batch of another verb by [`WriteOptions::with_record`].
 #[derive(Debug)]
+#[must_use = "nothing is written until a verb takes it along"]
 pub struct RecordWrite {
     org: OrgId,
     environment: Environment,
@@ -62,10 +67,13 @@ pub struct RecordWrite {
 
 impl RecordWrite {
     /// The same, only if the record is as expected.
-    #[must_use]
     pub fn expecting(mut self, expected: Expected) -> Self {
         self.expected = expected;
         self
+    }
+
+    fn is_of_same_record(&self, other: &Self) -> bool {
+        (&self.namespace, &self.key) == (&other.namespace, &other.key)
     }
 }
 
@@ -103,31 +111,31 @@ impl Records {
     /// # Errors
     /// [`Error::TooLong`]; [`Error::Contended`].
     pub async fn put(&self, key: &RecordKey, value: impl Into<Secret>) -> Result<Upsert, Error> {
-        self.put_with(key, value, Expected::Any).await
+        self.put_with(key, value, WriteOptions::default()).await
     }
 
-    /// [`put`](Self::put), only if the record is as expected.
+    /// [`put`](Self::put), with conditions and companions.
     ///
     /// ```
     /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-    /// use strongroom::{Error, Expected};
+    /// use strongroom::{Error, Expected, WriteOptions};
     /// let (sessions, id) = (org.records("session".parse()?), "jti-1".parse()?);
-    /// sessions.put_with(&id, "user_12345", Expected::Absent).await?;
-    /// let again = sessions.put_with(&id, "user_6", Expected::Absent).await;
+    /// let new = || WriteOptions::expecting(Expected::Absent);
+    /// sessions.put_with(&id, "user_12345", new()).await?;
+    /// let again = sessions.put_with(&id, "user_6", new()).await;
     /// assert!(matches!(again, Err(Error::Unexpected { .. })));
     /// # Ok::<(), strongroom::Error>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
-    /// Those of `put`, and [`Error::Unexpected`].
+    /// Those of `put`, [`Error::Unexpected`], and [`Error::DuplicateRecord`] for a companion of the same key.
     pub async fn put_with(
         &self,
         key: &RecordKey,
         value: impl Into<Secret>,
-        expected: Expected,
+        options: WriteOptions,
     ) -> Result<Upsert, Error> {
-        let write = self.write(key.clone(), value).expecting(expected);
-        let added = self.apply(write).await?;
+        let added = self.apply(self.write(key.clone(), value), &options).await?;
         Ok(if added { Upsert::Added } else { Upsert::Updated })
     }
 
@@ -144,25 +152,27 @@ impl Records {
     /// # Errors
     /// [`Error::Contended`].
     pub async fn delete(&self, key: &RecordKey) -> Result<bool, Error> {
-        self.delete_with(key, Expected::Any).await
+        self.delete_with(key, WriteOptions::default()).await
     }
 
-    /// [`delete`](Self::delete), only if the record is as expected.
+    /// [`delete`](Self::delete), with conditions and companions. Where there is no record, nothing is written, unless
+    /// one was expected.
     ///
     /// ```
     /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-    /// use strongroom::Expected;
+    /// use strongroom::{Expected, WriteOptions};
     /// let notes = org.records("notes".parse()?);
     /// notes.put(&"a".parse()?, "1").await?;
     /// let read = notes.get(&"a".parse()?).await?.unwrap();
-    /// assert!(notes.delete_with(&"a".parse()?, Expected::Revision(read.revision)).await?);
+    /// let as_read = WriteOptions::expecting(Expected::Revision(read.revision));
+    /// assert!(notes.delete_with(&"a".parse()?, as_read).await?);
     /// # Ok::<(), strongroom::Error>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
-    /// Those of `delete`, and [`Error::Unexpected`].
-    pub async fn delete_with(&self, key: &RecordKey, expected: Expected) -> Result<bool, Error> {
-        let absent = self.apply(self.removal(key.clone()).expecting(expected)).await?;
+    /// Those of `delete`, [`Error::Unexpected`], and [`Error::DuplicateRecord`] for a companion of the same key.
+    pub async fn delete_with(&self, key: &RecordKey, options: WriteOptions) -> Result<bool, Error> {
+        let absent = self.apply(self.removal(key.clone()), &options).await?;
         Ok(!absent)
     }
 
@@ -194,7 +204,6 @@ impl Records {
     }
 
     /// A delete that another verb takes along.
-    #[must_use]
     pub fn removal(&self, key: RecordKey) -> RecordWrite {
         self.companion(key, None)
     }
@@ -211,21 +220,40 @@ impl Records {
     }
 
     async fn try_get(&self, key: &RecordKey, freshness: Freshness) -> Result<Option<Record>, Error> {
-        let tenant = &*self.org.tenant;
-        let read = ReadBatch { gets: vec![tenant.keys.record(&self.namespace, key)], scans: Vec::new() };
-        let (ground, mut set) = tenant.read(&Needs::org_keys().freshness(freshness), read).await?;
-        match set.gets.pop().flatten() {
-            Some(row) => tenant.open_record(&ground, &self.namespace, key, &row),
+        let (ground, row) = self.read(key, freshness).await?;
+        match row {
+            Some(row) => self.org.tenant.open_record(&ground, &self.namespace, key, &row),
             None => Ok(None),
         }
     }
 
-    /// Applies one write; answers whether there was no such record before.
-    async fn apply(&self, write: RecordWrite) -> Result<bool, Error> {
-        until_landed!(|freshness| self.try_apply(&write, freshness))
+    /// The row of a record, and the org's keys.
+    async fn read(
+        &self,
+        key: &RecordKey,
+        freshness: Freshness,
+    ) -> Result<(Ground<'static>, Option<Versioned>), Error> {
+        let tenant = &*self.org.tenant;
+        let read = ReadBatch { gets: vec![tenant.keys.record(&self.namespace, key)], scans: Vec::new() };
+        let (ground, mut set) = tenant.read(&Needs::org_keys().freshness(freshness), read).await?;
+        Ok((ground, set.gets.pop().flatten()))
     }
 
-    async fn try_apply(&self, write: &RecordWrite, freshness: Freshness) -> Result<Option<bool>, Error> {
+    /// Applies one write with its companions; answers whether there was no such record before.
+    async fn apply(&self, write: RecordWrite, options: &WriteOptions) -> Result<bool, Error> {
+        if options.records.iter().any(|companion| companion.is_of_same_record(&write)) {
+            return Err(Error::DuplicateRecord);
+        }
+        let write = write.expecting(options.expected);
+        until_landed!(|freshness| self.try_apply(&write, &options.records, freshness))
+    }
+
+    async fn try_apply(
+        &self,
+        write: &RecordWrite,
+        companions: &[RecordWrite],
+        freshness: Freshness,
+    ) -> Result<Option<bool>, Error> {
         let tenant = &*self.org.tenant;
         let (ground, _) = tenant.read(&Needs::org_keys().freshness(freshness), ReadBatch::default()).await?;
         let mut draft = Draft::new(tenant, &ground);
@@ -233,6 +261,7 @@ impl Records {
         if absent && write.value.is_none() {
             return Ok(Some(true));
         }
+        draft.put_records(companions).await?;
         Ok(draft.commit().await?.map(|_| absent))
     }
 }
@@ -272,8 +301,7 @@ impl Draft<'_> {
     /// Takes writes of records along.
     pub(crate) async fn put_records(&mut self, records: &[RecordWrite]) -> Result<(), Error> {
         for (index, record) in records.iter().enumerate() {
-            let address = (&record.namespace, &record.key);
-            if records.iter().take(index).any(|earlier| (&earlier.namespace, &earlier.key) == address) {
+            if records.iter().take(index).any(|earlier| earlier.is_of_same_record(record)) {
                 return Err(Error::DuplicateRecord);
             }
             self.put_record(record).await?;

@@ -11,7 +11,7 @@ use crate::envelope::{DekId, KeyMaterial, Record, SealingKey};
 use crate::error::{Damage, Error};
 use crate::keyspace::StoreKeys;
 use crate::record::{RowKind, SealedRow};
-use crate::store::{Expect, Revision as RowRevision, WriteBatch};
+use crate::store::{Expect, RowRevision, WriteBatch};
 use crate::vault::{Head, StoreRow, read_head};
 
 /// A root key: it derives data keys, and seals keyrings and the rows of the whole store.

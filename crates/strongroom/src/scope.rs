@@ -1,10 +1,22 @@
 //! Where a value stands, and in which order a resolver looks.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::id::{LinkedAccountId, WorkflowId};
 
-/// The place at which a value is set.
+/// The place at which a value is set. Verbs take it by value or by reference.
+///
+/// ```
+/// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+/// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+/// use strongroom::Scope;
+/// let nightly = Scope::Workflow("nightly".parse()?);
+/// org.set_value("PORT", &nightly, "8080").await?;
+/// assert!(org.value("PORT", &nightly).await?.is_some());
+/// assert!(org.value("PORT", Scope::Org).await?.is_none());
+/// # Ok::<(), strongroom::Error>(()) }).unwrap();
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Scope {
@@ -40,6 +52,18 @@ impl Scope {
             Self::Workflow(id) => Some(id),
             Self::Org | Self::LinkedAccount(_) => None,
         }
+    }
+}
+
+impl From<Scope> for Cow<'_, Scope> {
+    fn from(scope: Scope) -> Self {
+        Cow::Owned(scope)
+    }
+}
+
+impl<'a> From<&'a Scope> for Cow<'a, Scope> {
+    fn from(scope: &'a Scope) -> Self {
+        Cow::Borrowed(scope)
     }
 }
 

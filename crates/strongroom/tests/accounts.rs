@@ -117,7 +117,7 @@ fn the_handle_writes_and_deletes_its_own_values_alone() {
         assert!(handle.delete_value("A").await?.is_none());
         assert_eq!(handle.set_value("A", "own").await?.scope, account("a"));
         handle.delete_value("A").await?.unwrap();
-        assert_eq!(exposed(org.value("A", &Scope::Org).await?.as_ref()), Some("org"));
+        assert_eq!(exposed(org.value("A", Scope::Org).await?.as_ref()), Some("org"));
         Ok(())
     });
 }
@@ -128,7 +128,7 @@ fn the_handle_sees_the_definitions_that_allow_a_value_of_it() {
         org.define(text("OPEN")).await?;
         org.define(text("CLOSED").scopes(Scopes::only(ScopeKind::Org))).await?;
         let listed =
-            org.account(id("a")).definitions(DefinitionFilter::all(), PageRequest::default()).await?;
+            org.account(id("a")).definitions(&DefinitionFilter::all(), PageRequest::default()).await?;
         assert_eq!(listed.items.len(), 1);
         assert_eq!(listed.items[0].definition.name, "OPEN");
         Ok(())
@@ -283,7 +283,7 @@ fn many_accounts_get_their_keys_in_one_batch() {
         org.define(text("A")).await?;
         let accounts: Vec<_> = (0..120).map(|number| account(&format!("user_{number}"))).collect();
         let values: Vec<_> =
-            accounts.iter().map(|scope| NewValue::new("A", scope.clone(), scope.to_string())).collect();
+            accounts.iter().map(|scope| NewValue::new("A", scope, scope.to_string())).collect();
         org.set_values(&values).await?;
         for scope in &accounts {
             let found = org.value("A", scope).await?;

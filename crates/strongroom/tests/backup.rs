@@ -186,7 +186,7 @@ fn a_new_root_at_any_moment_of_a_backup_is_told_and_taken_for_no_damage() {
             let vault = open(hooked.clone());
             let other = if is_elsewhere { open(hooked.clone()) } else { vault.clone() };
             hooked.once_after(Point::AfterRead, skip, move || {
-                block_on(other.rotate_root(RootRotation::new().keep(unlock()))).unwrap();
+                let _rotation = block_on(other.rotate_root(RootRotation::new().keep(unlock()))).unwrap();
             });
             let mut file = Vec::new();
             match block_on(vault.backup(&mut file, |_| ())) {

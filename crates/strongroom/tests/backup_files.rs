@@ -196,6 +196,6 @@ fn environments_are_kept_apart() {
     let restored = block_on(backup.replace_original(MemoryStore::new(), |_| ())).unwrap();
     for (environment, value) in [(Environment::test(), "t"), (Environment::production(), "p")] {
         let org = restored.org(rig::ORG.parse().unwrap(), environment);
-        assert_eq!(block_on(org.value("V", &Scope::Org)).unwrap().unwrap().value.expose(), value);
+        assert_eq!(block_on(org.value("V", Scope::Org)).unwrap().unwrap().value.expose(), value);
     }
 }

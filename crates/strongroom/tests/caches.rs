@@ -59,7 +59,7 @@ const COLD: &[Counted] = &[
     ("value by id", |org, id| block_on(org.value(id, &of_account("a"))).map(drop), (1, 0)),
     ("set_value by id", |org, id| block_on(org.set_value(id, Scope::Org, "v")).map(drop), (1, 1)),
     ("set_value by name", |org, _| block_on(org.set_value("V", Scope::Org, "v")).map(drop), (2, 1)),
-    ("delete_value by id", |org, id| block_on(org.delete_value(id, &Scope::Org)).map(drop), (1, 1)),
+    ("delete_value by id", |org, id| block_on(org.delete_value(id, Scope::Org)).map(drop), (1, 1)),
     ("define", |org, _| block_on(org.define(text("NEW"))).map(drop), (1, 1)),
     ("credential", |org, _| block_on(org.account(account("a")).credential("k")).map(drop), (1, 0)),
     (
@@ -83,7 +83,7 @@ const WARM: &[Counted] = &[
     ("resolve_all", |org, _| block_on(org.resolve_all(&run())).map(drop), (1, 0)),
     ("value by name", |org, _| block_on(org.value("V", &of_account("a"))).map(drop), (1, 0)),
     ("values", |org, _| block_on(org.values(&of_account("a"), PageRequest::default())).map(drop), (1, 0)),
-    ("validate", |org, _| block_on(org.validate("V", &Scope::Org, "v")).map(drop), (0, 0)),
+    ("validate", |org, _| block_on(org.validate("V", Scope::Org, "v")).map(drop), (0, 0)),
     ("set_value by name", |org, _| block_on(org.set_value("V", Scope::Org, "v")).map(drop), (1, 1)),
     (
         "set_value first of an account",

@@ -178,7 +178,7 @@ fn more_values_than_one_batch_holds_go_with_their_definition() {
         let scopes: Vec<_> = (0..70).map(|number| account(&format!("user_{number}"))).collect();
         let mut ids = Vec::new();
         for scope in &scopes {
-            ids.push(org.set_value("A", scope.clone(), "x").await?.id);
+            ids.push(org.set_value("A", scope, "x").await?.id);
         }
         org.delete_definition("A").await?;
         for id in ids {
@@ -196,11 +196,11 @@ fn a_deleted_definition_is_unknown_to_every_verb() {
         let path = ScopePath::org();
         let lost = [
             org.set_value(id, Scope::Org, "x").await.err(),
-            org.value(id, &Scope::Org).await.err(),
-            org.delete_value(id, &Scope::Org).await.err(),
+            org.value(id, Scope::Org).await.err(),
+            org.delete_value(id, Scope::Org).await.err(),
             org.resolve(id, &path).await.err(),
             org.explain(id, &path).await.err(),
-            org.validate(id, &Scope::Org, "x").await.err(),
+            org.validate(id, Scope::Org, "x").await.err(),
             org.delete_definition(id).await.err(),
             org.update_definition(id, Default::default()).await.err(),
         ];

@@ -18,7 +18,7 @@ fn at_org<'a>(name: &'a str, value: &'a str) -> NewValue<'a> {
 
 async fn is_empty(org: &Org) -> Result<bool, Error> {
     let definitions = org.definitions(&DefinitionFilter::all(), PageRequest::first(1)).await?;
-    Ok(definitions.items.is_empty() && org.values(&Scope::Org, PageRequest::first(1)).await?.items.is_empty())
+    Ok(definitions.items.is_empty() && org.values(Scope::Org, PageRequest::first(1)).await?.items.is_empty())
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn new_and_known_definitions_take_values_in_one_batch() {
         let [b, a] = written.definitions[..] else { unreachable!("two were made") };
         assert_eq!(of, [a, b, b, known].map(|id| (id, Upsert::Added)));
         assert_eq!(exposed(org.value("B", &user).await?.as_ref()), Some("b"));
-        assert_eq!(exposed(org.value("A", &Scope::Org).await?.as_ref()), Some("1"));
+        assert_eq!(exposed(org.value("A", Scope::Org).await?.as_ref()), Some("1"));
         assert!(matches!(org.define(text("A")).await, Err(Error::DefinitionExists(id)) if id == a));
         Ok(())
     });

@@ -12,10 +12,10 @@ fn a_deleted_value_is_gone_for_every_reader() {
     with_org(async |org| {
         org.define(text("A")).await?;
         let id = org.set_value("A", Scope::Org, "x").await?.id;
-        org.delete_value("A", &Scope::Org).await?;
-        assert!(org.value("A", &Scope::Org).await?.is_none());
+        org.delete_value("A", Scope::Org).await?;
+        assert!(org.value("A", Scope::Org).await?.is_none());
         assert!(org.value_by_id(&id).await?.is_none());
-        assert!(org.values(&Scope::Org, PageRequest::default()).await?.items.is_empty());
+        assert!(org.values(Scope::Org, PageRequest::default()).await?.items.is_empty());
         assert!(org.resolve("A", &ScopePath::org()).await?.is_none());
         assert!(org.resolve_all(&ScopePath::org()).await?.values.is_empty());
         assert!(org.explain("A", &ScopePath::org()).await?.winner().is_none());
@@ -80,11 +80,11 @@ fn a_delete_that_expects_another_state_changes_nothing() {
         let standing = org.set_value("A", Scope::Org, "x").await?.revision;
         for expected in [Expected::Absent, Expected::Revision(Revision::from_u64(u64::MAX))] {
             let options = WriteOptions::expecting(expected);
-            let refused = org.delete_value_with("A", &Scope::Org, options).await;
+            let refused = org.delete_value_with("A", Scope::Org, options).await;
             assert!(matches!(refused, Err(Error::Unexpected { found }) if found == Some(standing)));
         }
         let current = WriteOptions::expecting(Expected::Revision(standing));
-        assert!(org.delete_value_with("A", &Scope::Org, current).await?.is_some());
+        assert!(org.delete_value_with("A", Scope::Org, current).await?.is_some());
         Ok(())
     });
 }
@@ -94,9 +94,9 @@ fn a_delete_that_expects_a_revision_where_nothing_stands_is_refused() {
     with_org(async |org| {
         org.define(text("A")).await?;
         let gone = org.set_value("A", Scope::Org, "x").await?.revision;
-        org.delete_value("A", &Scope::Org).await?;
+        org.delete_value("A", Scope::Org).await?;
         let options = WriteOptions::expecting(Expected::Revision(gone));
-        let refused = org.delete_value_with("A", &Scope::Org, options).await;
+        let refused = org.delete_value_with("A", Scope::Org, options).await;
         assert!(matches!(refused, Err(Error::Unexpected { found: None })));
         Ok(())
     });

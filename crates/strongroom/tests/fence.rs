@@ -83,9 +83,9 @@ fn every_batch_that_seals_a_row_expects_the_fence_of_its_key() {
         let vault = open(store);
         for _ in 0..2 {
             drop(block_on(verb.run(org(&vault))));
-            block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();
+            let _job = block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();
             block_on(vault.run_jobs()).unwrap();
-            block_on(vault.rotate_root(RootRotation::new().keep(unlock()))).unwrap();
+            let _rotation = block_on(vault.rotate_root(RootRotation::new().keep(unlock()))).unwrap();
             block_on(vault.run_jobs()).unwrap();
         }
         // A shred leaves nothing that a rotation could seal.

@@ -12,7 +12,7 @@ async fn org_with(values: &[(Scope, &str)]) -> Result<Org, Error> {
     let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
     org.define(VariableDefinition::new("PORT", VarFormat::String)).await?;
     for (scope, value) in values {
-        org.set_value("PORT", scope.clone(), *value).await?;
+        org.set_value("PORT", scope, *value).await?;
     }
     Ok(org)
 }
@@ -54,7 +54,7 @@ fn a_plan_of_many_values_is_complete_page_by_page() {
             page = PageRequest::first(60).after(next);
         }
         assert_eq!(failing, 125);
-        org.change_format("PORT", to_integer(), OnMismatch::Grandfather).await?;
+        org.change_format("PORT", &to_integer(), OnMismatch::Grandfather).await?;
         let marked = org.grandfathered_values("PORT", PageRequest::first(1_000)).await?;
         assert_eq!(marked.items.len(), 125);
         Ok::<(), Error>(())
@@ -66,7 +66,7 @@ fn a_plan_of_many_values_is_complete_page_by_page() {
 fn a_change_that_a_value_does_not_match_is_refused() {
     block_on(async {
         let org = org_with(&[(Scope::Org, "canary-value")]).await?;
-        let refused = org.change_format("PORT", to_integer(), OnMismatch::Refuse).await.unwrap_err();
+        let refused = org.change_format("PORT", &to_integer(), OnMismatch::Refuse).await.unwrap_err();
         assert!(matches!(&refused, Error::ValueMismatch { scope: Scope::Org, .. }));
         assert!(!format!("{refused} {refused:?}").contains("canary"));
         assert_eq!(org.definition("PORT").await?.unwrap().definition.var_format, VarFormat::String);
@@ -79,7 +79,7 @@ fn a_change_that_a_value_does_not_match_is_refused() {
 fn new_values_must_match_and_old_ones_are_marked_until_they_are_set_again() {
     block_on(async {
         let org = org_with(&[(Scope::Org, "http"), (workflow("w"), "443")]).await?;
-        org.change_format("PORT", to_integer(), OnMismatch::Grandfather).await?;
+        org.change_format("PORT", &to_integer(), OnMismatch::Grandfather).await?;
         let path = ScopePath::org().workflow("w".parse()?);
         let marks =
             |trace: strongroom::Trace| trace.steps.iter().map(|step| step.grandfathered).collect::<Vec<_>>();
@@ -98,9 +98,9 @@ fn new_values_must_match_and_old_ones_are_marked_until_they_are_set_again() {
 fn a_change_back_unmarks_what_matches_again() {
     block_on(async {
         let org = org_with(&[(Scope::Org, "http")]).await?;
-        org.change_format("PORT", to_integer(), OnMismatch::Grandfather).await?;
+        org.change_format("PORT", &to_integer(), OnMismatch::Grandfather).await?;
         let wide = FormatChange::to(VarFormat::String).length(LengthBounds::new(1..=8).unwrap());
-        let changed = org.change_format("PORT", wide, OnMismatch::Refuse).await?;
+        let changed = org.change_format("PORT", &wide, OnMismatch::Refuse).await?;
         assert_eq!(changed.format_changes, 2);
         assert!(org.grandfathered_values("PORT", PageRequest::default()).await?.items.is_empty());
         Ok::<(), Error>(())
@@ -113,9 +113,9 @@ fn a_change_planned_for_another_revision_is_refused() {
     block_on(async {
         let org = org_with(&[]).await?;
         let planned = org.definition("PORT").await?.unwrap().revision;
-        org.change_format("PORT", to_integer(), OnMismatch::Refuse).await?;
+        org.change_format("PORT", &to_integer(), OnMismatch::Refuse).await?;
         let options = WriteOptions::expecting(Expected::Revision(planned));
-        let late = org.change_format_with("PORT", to_integer(), OnMismatch::Refuse, options).await;
+        let late = org.change_format_with("PORT", &to_integer(), OnMismatch::Refuse, options).await;
         assert!(matches!(late, Err(Error::Unexpected { .. })));
         Ok::<(), Error>(())
     })

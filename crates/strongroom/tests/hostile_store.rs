@@ -167,9 +167,9 @@ fn a_row_of_a_later_version_is_named_as_such() {
     let vault = open(load(&rows_later));
     let org = org(&vault);
     for answer in [
-        block_on(org.value("V", &Scope::Org)).map(drop),
+        block_on(org.value("V", Scope::Org)).map(drop),
         block_on(org.set_value("V", Scope::Org, "v")).map(drop),
-        block_on(org.delete_value("V", &Scope::Org)).map(drop),
+        block_on(org.delete_value("V", Scope::Org)).map(drop),
     ] {
         assert!(matches!(answer, Err(Error::UnknownVersion { version: 9, .. })), "{answer:?}");
     }
@@ -323,7 +323,7 @@ fn an_older_row_of_the_same_address_is_not_told_from_the_newest() {
     let mut replayed = new.clone();
     replayed.insert(value.clone(), old[value].clone());
     let vault = open(load(&replayed));
-    let seen = block_on(org(&vault).value("W", &Scope::Org)).unwrap().unwrap();
+    let seen = block_on(org(&vault).value("W", Scope::Org)).unwrap().unwrap();
     assert_eq!((seen.value.expose(), seen.revision), ("old", first.revision));
     let options = WriteOptions::expecting(Expected::Revision(second.revision));
     let refused = block_on(org(&vault).set_value_with("W", Scope::Org, "newer", options));

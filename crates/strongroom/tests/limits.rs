@@ -17,7 +17,7 @@ fn a_value_has_at_most_64_kib() {
         org.define(text("A")).await?;
         let most = "x".repeat(65_536);
         for scope in [Scope::Org, account(&"\u{ff}".repeat(127))] {
-            org.set_value("A", scope.clone(), most.as_str()).await?;
+            org.set_value("A", &scope, most.as_str()).await?;
             assert_eq!(org.value("A", &scope).await?.unwrap().value.expose(), most);
         }
         let refused = org.set_value("A", Scope::Org, [&most, "x"].concat()).await;

@@ -50,7 +50,7 @@ fn a_name_pattern_matches_anywhere_unless_anchored() {
 #[test]
 fn a_filter_by_names_takes_exactly_those() {
     with_three(async |org| {
-        let wanted = ["PORT", "API_KEY", "NONE"].map(str::to_owned);
+        let wanted = ["PORT", "API_KEY", "NONE"];
         assert_eq!(names(&org, DefinitionFilter::all().names(wanted)).await?, ["API_KEY", "PORT"]);
         Ok(())
     });

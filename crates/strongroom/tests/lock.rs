@@ -70,8 +70,8 @@ fn every_reader_of_a_locked_org_is_refused_with_warm_caches_too() {
         assert!(is_locked(&block_on(org.resolve_all(&path))));
         assert!(is_locked(&block_on(org.explain("V", &path))));
         assert!(is_locked(&block_on(org.definition("V"))));
-        assert!(is_locked(&block_on(org.value("V", &Scope::Org))));
-        assert!(is_locked(&block_on(org.values(&Scope::Org, PageRequest::default()))));
+        assert!(is_locked(&block_on(org.value("V", Scope::Org))));
+        assert!(is_locked(&block_on(org.values(Scope::Org, PageRequest::default()))));
         assert!(is_locked(&block_on(org.linked_accounts(PageRequest::default()))));
         assert!(is_locked(&block_on(org.verify())));
         let again = if whole { block_on(vault.unlock(unlock())) } else { block_on(org.unlock(unlock())) };

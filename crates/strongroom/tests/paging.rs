@@ -49,7 +49,7 @@ fn the_pages_of_values_skip_those_of_deleted_definitions() {
         for number in [0, 3, 4, 6] {
             org.delete_definition(&format!("V{number}")).await?;
         }
-        same_by_pages(async |page| Ok(keyed(org.values(&Scope::Org, page).await?, |value| value.id))).await
+        same_by_pages(async |page| Ok(keyed(org.values(Scope::Org, page).await?, |value| value.id))).await
     });
 }
 

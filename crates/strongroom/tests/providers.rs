@@ -102,6 +102,23 @@ fn an_outage_is_told_though_another_slot_is_damaged() {
 }
 
 #[test]
+fn what_a_provider_fails_with_says_what_to_do() {
+    let told = [
+        (ProviderErrorKind::Denied, "correct the PIN or permission"),
+        (ProviderErrorKind::NotThisKey, "use another slot's key"),
+        (ProviderErrorKind::Corrupt, "remove this slot and add it anew"),
+        (ProviderErrorKind::Unavailable, "try again later"),
+        (ProviderErrorKind::Unsupported, "change how the provider is set up"),
+    ];
+    for (kind, step) in told {
+        let (store, hsm) = (Arc::new(MemoryStore::new()), FakeProvider::new("hsm"));
+        hsm.fail(Some(kind));
+        let error = futures_executor::block_on(Vault::create(store, by(&hsm))).unwrap_err().to_string();
+        assert!(error.contains("an injected fault") && error.contains(step), "{error}");
+    }
+}
+
+#[test]
 fn a_provider_of_another_kind_has_no_slot_and_is_not_asked() {
     with_provider(async |store, _, hsm| {
         let calls_len = hsm.calls_len();

@@ -126,7 +126,7 @@ fn counters_lose_no_count() {
         all_at_once(&one, &other, |index, org| {
             for round in 0..ROUNDS {
                 loop {
-                    let seen = block_on(org.value("N", &Scope::Org)).unwrap().unwrap();
+                    let seen = block_on(org.value("N", Scope::Org)).unwrap().unwrap();
                     let next = seen.value.expose().parse::<usize>().unwrap() + 1;
                     let options = WriteOptions::expecting(Expected::Revision(seen.revision));
                     match block_on(org.set_value_with("N", Scope::Org, next.to_string(), options)) {
@@ -140,7 +140,7 @@ fn counters_lose_no_count() {
                 insist(|| block_on(account.upsert_credential(&key_name, "c"))).unwrap();
             }
         });
-        let counted = block_on(org(&one).value("N", &Scope::Org)).unwrap().unwrap();
+        let counted = block_on(org(&one).value("N", Scope::Org)).unwrap().unwrap();
         assert_eq!(counted.value.expose(), (THREADS * ROUNDS).to_string());
         let known = block_on(org(&other).linked_account(&account("a"))).unwrap().unwrap();
         assert_eq!(known.credential_generation, (THREADS * ROUNDS) as u64);
@@ -160,7 +160,7 @@ fn a_value_that_is_set_while_its_definition_is_deleted_leaves_nothing() {
                     return;
                 }
                 let scope = [Scope::Org, of_account("a"), of_account("b")][index % 3].clone();
-                let set = insist(|| block_on(org.set_value("V", scope.clone(), "v")));
+                let set = insist(|| block_on(org.set_value("V", &scope, "v")));
                 assert!(matches!(set, Ok(_) | Err(Error::DefinitionNotFound(_))), "{set:?}");
             });
             assert!(block_on(org(&other).definition("V")).unwrap().is_none());

@@ -77,14 +77,14 @@ fn records_belong_to_one_org_and_environment() {
 fn a_put_that_expects_another_state_changes_nothing() {
     with_org(async |org| {
         let sessions = sessions(&org);
-        sessions.put_with(&id("k"), "1", Expected::Absent).await?;
+        sessions.put_with(&id("k"), "1", WriteOptions::expecting(Expected::Absent)).await?;
         let standing = sessions.get(&id("k")).await?.unwrap().revision;
         for expected in [Expected::Absent, Expected::Revision(Revision::from_u64(u64::MAX))] {
-            let refused = sessions.put_with(&id("k"), "2", expected).await;
+            let refused = sessions.put_with(&id("k"), "2", WriteOptions::expecting(expected)).await;
             assert!(matches!(refused, Err(Error::Unexpected { found }) if found == Some(standing)));
         }
         assert_eq!(sessions.get(&id("k")).await?.unwrap().value.expose(), "1");
-        sessions.put_with(&id("k"), "2", Expected::Revision(standing)).await?;
+        sessions.put_with(&id("k"), "2", WriteOptions::expecting(Expected::Revision(standing))).await?;
         Ok(())
     });
 }
@@ -97,7 +97,8 @@ fn a_revision_from_before_a_delete_never_fits_a_record_made_after_it() {
         let gone = sessions.get(&id("k")).await?.unwrap().revision;
         sessions.delete(&id("k")).await?;
         sessions.put(&id("k"), "1").await?;
-        let refused = sessions.put_with(&id("k"), "2", Expected::Revision(gone)).await;
+        let refused =
+            sessions.put_with(&id("k"), "2", WriteOptions::expecting(Expected::Revision(gone))).await;
         assert!(matches!(refused, Err(Error::Unexpected { found: Some(_) })));
         Ok(())
     });
@@ -112,7 +113,7 @@ fn a_record_joins_the_batch_of_every_verb_that_writes() {
         org.set_value_with("A", Scope::Org, "x", taking(&org, "set")).await?;
         let many = [NewValue::new("A", common::account("a"), "x")];
         org.set_values_with(&many, taking(&org, "set many")).await?;
-        org.delete_value_with("A", &Scope::Org, taking(&org, "delete value")).await?;
+        org.delete_value_with("A", Scope::Org, taking(&org, "delete value")).await?;
         let record = |key| sessions(&org).write(id(key), "x");
         let account = org.create_account(id("a")).with_default_app().with_record(record("create")).await?;
         org.upsert_account(id("a")).with_record(record("upsert account")).await?;
@@ -156,10 +157,35 @@ fn a_record_whose_expectation_fails_leaves_the_verb_undone() {
         ];
         assert!(refused.iter().all(|error| matches!(error, Some(Error::Unexpected { .. }))), "{refused:?}");
         assert!(org.definition("A").await?.is_some() && org.definition("B").await?.is_none());
-        assert!(org.value("A", &Scope::Org).await?.is_none());
+        assert!(org.value("A", Scope::Org).await?.is_none());
         assert!(account.info().await?.is_some() && org.account(id("b")).info().await?.is_none());
         assert!(account.credential("k").await?.is_none());
         assert_eq!(sessions(&org).get(&id("k")).await?.unwrap().value.expose(), "1");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_record_joins_the_put_and_the_delete_of_another_record() {
+    with_org(async |org| {
+        let sessions = sessions(&org);
+        sessions.put_with(&id("a"), "1", taking(&org, "put")).await?;
+        assert!(!sessions.delete_with(&id("none"), taking(&org, "absent")).await?);
+        assert!(sessions.delete_with(&id("a"), taking(&org, "delete")).await?);
+        let left = sessions.list(PageRequest::default()).await?.items;
+        assert_eq!(left.iter().map(|record| record.key.as_str()).collect::<Vec<_>>(), ["delete", "put"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_record_does_not_take_itself_along() {
+    with_org(async |org| {
+        let put = sessions(&org).put_with(&id("k"), "1", taking(&org, "k")).await;
+        assert!(matches!(put, Err(Error::DuplicateRecord)), "{put:?}");
+        let delete = sessions(&org).delete_with(&id("k"), taking(&org, "k")).await;
+        assert!(matches!(delete, Err(Error::DuplicateRecord)), "{delete:?}");
+        assert!(sessions(&org).get(&id("k")).await?.is_none());
         Ok(())
     });
 }
@@ -173,7 +199,7 @@ fn a_removal_joins_a_batch_too() {
         org.set_value_with("A", Scope::Org, "x", options()).await?;
         assert!(sessions(&org).get(&id("k")).await?.is_none());
         org.set_value_with("A", Scope::Org, "y", options()).await?;
-        assert_eq!(exposed(org.value("A", &Scope::Org).await?.as_ref()), Some("y"));
+        assert_eq!(exposed(org.value("A", Scope::Org).await?.as_ref()), Some("y"));
         Ok(())
     });
 }

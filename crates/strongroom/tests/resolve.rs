@@ -141,7 +141,7 @@ async fn hold(org: &Org, places: &[&Origin]) -> Result<(), Error> {
     org.define(definition).await?;
     for place in places {
         if let Origin::Scope(scope) = place {
-            org.set_value("A", scope.clone(), scope.to_string()).await?;
+            org.set_value("A", scope, scope.to_string()).await?;
         }
     }
     Ok(())

@@ -21,7 +21,7 @@ mod rig;
 
 use rig::{
     Hooked, Kind, Point, RowKey, Rows, account, audit, dek_id, fill, furnished, load, of_account, open, org,
-    rows, text,
+    rows, stop_after_first_commit, text,
 };
 use rig::{unlock, view};
 
@@ -196,7 +196,7 @@ fn a_keyring_that_does_not_open_keeps_the_old_root_unless_forced() {
     let job = vault.key_job(*new.job.id());
     block_on(job.retry(OnUnreadable::DestroyKeys)).unwrap();
     assert_eq!(block_on(job.run()).unwrap().outcome, JobOutcome::Finished);
-    block_on(open(Arc::clone(&store)).rotate_root(keep_all())).unwrap();
+    let _rotation = block_on(open(Arc::clone(&store)).rotate_root(keep_all())).unwrap();
 }
 
 /// Whatever job is left is run; then every root row is under the root that opens the vault.
@@ -283,7 +283,7 @@ fn a_backup_of_a_rotation_under_way_comes_back_with_a_job_that_finishes_it() {
     let store = load(&furnished());
     let vault = open(Arc::clone(&store));
     let seen = view(&org(&vault));
-    block_on(vault.rotate_root(keep_all())).unwrap();
+    let _rotation = block_on(vault.rotate_root(keep_all())).unwrap();
     let mut file = Vec::new();
     block_on(vault.backup(&mut file, |_| ())).unwrap();
 
@@ -294,7 +294,7 @@ fn a_backup_of_a_rotation_under_way_comes_back_with_a_job_that_finishes_it() {
     assert!(matches!(block_on(vault.rotate_root(keep_all())), Err(Error::RotationUnderway)));
     for vault in [open(load(&rows(&restored))), vault] {
         block_on(vault.run_jobs()).unwrap();
-        block_on(vault.rotate_root(keep_all())).unwrap();
+        let _rotation = block_on(vault.rotate_root(keep_all())).unwrap();
         block_on(vault.run_jobs()).unwrap();
         assert_eq!(view(&org(&vault)), seen);
     }
@@ -320,7 +320,7 @@ fn many_tenants_are_all_found() {
 /// A verb of the whole vault.
 type Whole = (&'static str, fn(&Vault) -> Result<(), Error>);
 
-const WHOLE: [Whole; 8] = [
+const WHOLE: [Whole; 9] = [
     ("slot list", |vault| block_on(vault.slots().list()).map(drop)),
     ("slot add", |vault| block_on(vault.slots().add(Unlock::raw_key(RawKey::from_bytes([9; 32])))).map(drop)),
     ("slot remove", |vault| {
@@ -334,6 +334,11 @@ const WHOLE: [Whole; 8] = [
         let receipt = block_on(org(vault).shred_account(&account("a")))?;
         block_on(vault.settle_shred(receipt, &[], &[])).map(drop)
     }),
+    ("backup an org", |vault| {
+        let key = Unlock::raw_key(RawKey::from_bytes([9; 32]));
+        let (org, file) = (rig::ORG.parse().unwrap(), &mut Vec::new());
+        block_on(vault.backup_org(org, key, file, |_| ())).map(drop)
+    }),
     ("verify", |vault| {
         let report = block_on(vault.verify())?;
         assert!(report.is_clean(), "{report}");
@@ -342,16 +347,18 @@ const WHOLE: [Whole; 8] = [
 ];
 
 /// Runs a verb while its own engine gets a new root: at any of its reads.
-fn overtaken(base: &Rows, name: &str, run: impl Fn(&Vault) -> Result<(), Error>) {
-    for point in [Point::BeforeRead, Point::AfterRead] {
+fn overtaken(
+    base: &Rows,
+    name: &str,
+    (points, by): (&[Point], fn(&Vault)),
+    run: impl Fn(&Vault) -> Result<(), Error>,
+) {
+    for &point in points {
         for skip in 0.. {
             let hooked = Hooked::new(load(base));
             let vault = open(hooked.clone());
             let other = vault.clone();
-            hooked.once_after(point, skip, move || {
-                // Where the verb made a slot meanwhile, its key is not presented.
-                drop(block_on(other.rotate_root(keep_all())));
-            });
+            hooked.once_after(point, skip, move || by(&other));
             if let Err(error) = run(&vault) {
                 panic!("{name}, {point:?} {skip}: {error:?}");
             }
@@ -365,11 +372,58 @@ fn overtaken(base: &Rows, name: &str, run: impl Fn(&Vault) -> Result<(), Error>)
 #[test]
 fn a_verb_that_a_new_root_of_its_own_engine_overtakes_is_not_told_of_damage_or_another_engine() {
     let base = furnished();
+    // Where the verb made a slot meanwhile, its key is not presented.
+    let new_root: (&[Point], fn(&Vault)) = (&[Point::BeforeRead, Point::AfterRead], |vault| {
+        drop(block_on(vault.rotate_root(keep_all())));
+    });
     for (name, run) in WHOLE {
-        overtaken(&base, name, run);
+        overtaken(&base, name, new_root, run);
     }
     for verb in rig::verbs() {
-        overtaken(&base, verb.name, |vault| block_on(verb.run(org(vault))).map(drop));
+        overtaken(&base, verb.name, new_root, |vault| block_on(verb.run(org(vault))).map(drop));
+    }
+}
+
+/// A new root, and the end of the one before it, while what was read is on its way.
+const TO_THE_END: (&[Point], fn(&Vault)) = (&[Point::AfterRead], |vault| {
+    // Where the verb made a slot meanwhile, its key is not presented.
+    if let Ok(rotated) = block_on(vault.rotate_root(keep_all())) {
+        block_on(rotated.job.run()).unwrap();
+    }
+});
+
+#[test]
+fn a_verb_that_a_whole_rotation_of_the_root_overtakes_does_what_it_does_alone() {
+    let base = furnished();
+    for (name, run) in WHOLE {
+        overtaken(&base, name, TO_THE_END, run);
+    }
+    for verb in rig::verbs() {
+        let after = verb.view_after(&base);
+        overtaken(&base, verb.name, TO_THE_END, |vault| {
+            block_on(verb.run(org(vault)))?;
+            assert_eq!(view(&org(vault)), after, "{}", verb.name);
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn the_receipt_of_a_shred_that_a_whole_rotation_of_the_root_overtakes_has_every_key() {
+    let base = furnished();
+    let keys = block_on(org(&open(load(&base))).shred()).unwrap().keys;
+    overtaken(&base, "shred", TO_THE_END, |vault| {
+        assert_eq!(block_on(org(vault).shred())?.keys, keys);
+        Ok(())
+    });
+}
+
+#[test]
+fn jobs_that_a_whole_rotation_of_the_root_overtakes_go_on() {
+    for verb in rig::verbs().into_iter().filter(rig::Verb::cascades) {
+        let store = load(&furnished());
+        stop_after_first_commit(&store, async |org| drop(verb.run(org).await));
+        overtaken(&rows(&store), verb.name, TO_THE_END, |vault| block_on(vault.run_jobs()).map(drop));
     }
 }
 
@@ -383,7 +437,7 @@ fn a_verb_between_a_new_root_and_its_answer_is_not_told_of_damage_or_another_eng
         hooked.once(Point::AfterCommit, move || {
             run(&other).unwrap_or_else(|error| panic!("{name}: {error:?}"));
         });
-        block_on(vault.rotate_root(keep_all())).unwrap();
+        let _rotation = block_on(vault.rotate_root(keep_all())).unwrap();
         assert_eq!(hooked.hooks_left(), 0);
     }
 }

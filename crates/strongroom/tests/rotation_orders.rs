@@ -92,7 +92,7 @@ async fn count_up(org: Org, scope: Scope) {
         let seen = org.value("N", &scope).await.unwrap().unwrap();
         let next = seen.value.expose().parse::<u32>().unwrap() + 1;
         let options = WriteOptions::expecting(Expected::Revision(seen.revision));
-        match org.set_value_with("N", scope.clone(), next.to_string(), options).await {
+        match org.set_value_with("N", &scope, next.to_string(), options).await {
             Ok(_) => return,
             Err(Error::Unexpected { .. }) => {}
             Err(error) => panic!("{error}"),

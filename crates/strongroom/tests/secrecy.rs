@@ -75,7 +75,7 @@ fn a_refused_value_is_not_shown() {
             org.define(VariableDefinition::new(&name, format.clone())).await?;
             silent(org.set_value(&name, Scope::Org, CANARY).await);
             silent(org.set_values(&[NewValue::new(&name, Scope::Org, CANARY)]).await);
-            silent(org.validate(&name, &Scope::Org, CANARY).await);
+            silent(org.validate(&name, Scope::Org, CANARY).await);
             silent(org.define(VariableDefinition::new("BAD", format).default_value(CANARY)).await);
         }
         org.define(text("SHORT").length(LengthBounds::new(..=4).unwrap())).await?;
@@ -97,7 +97,7 @@ fn a_refused_write_does_not_show_its_value() {
         org.set_value("A", Scope::Org, CANARY).await?;
         let absent = || WriteOptions::expecting(Expected::Absent);
         silent(org.set_value_with("A", Scope::Org, CANARY, absent()).await);
-        silent(org.delete_value_with("A", &Scope::Org, absent()).await);
+        silent(org.delete_value_with("A", Scope::Org, absent()).await);
         silent(org.define(text("B").encrypted().default_value(CANARY)).await);
         Ok(())
     });
@@ -117,7 +117,7 @@ fn a_refused_credential_or_record_is_not_shown() {
         silent(handle.app(id("none")).upsert("k", CANARY).await);
         let sessions = org.records(id("session"));
         sessions.put(&id("k"), CANARY).await?;
-        silent(sessions.put_with(&id("k"), CANARY, Expected::Absent).await);
+        silent(sessions.put_with(&id("k"), CANARY, WriteOptions::expecting(Expected::Absent)).await);
         silent(sessions.put(&id("k"), CANARY.repeat(6_000)).await);
         Ok(())
     });

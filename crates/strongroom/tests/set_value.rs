@@ -20,7 +20,7 @@ fn a_value_is_its_exact_text() {
             ["", " x ", "x\r\n", "\0", "\u{e9}", "e\u{301}", "\u{feff}x", "UPPER lower", "\u{10ffff}"]
         {
             org.set_value("A", Scope::Org, value).await?;
-            assert_eq!(exposed(org.value("A", &Scope::Org).await?.as_ref()), Some(value));
+            assert_eq!(exposed(org.value("A", Scope::Org).await?.as_ref()), Some(value));
         }
         Ok(())
     });
@@ -32,7 +32,7 @@ fn the_first_set_adds_and_a_later_one_updates() {
         org.define(text("A")).await?;
         assert_eq!(org.set_value("A", Scope::Org, "x").await?.action, Upsert::Added);
         assert_eq!(org.set_value("A", Scope::Org, "x").await?.action, Upsert::Updated);
-        org.delete_value("A", &Scope::Org).await?;
+        org.delete_value("A", Scope::Org).await?;
         assert_eq!(org.set_value("A", Scope::Org, "x").await?.action, Upsert::Added);
         Ok(())
     });
@@ -48,7 +48,7 @@ fn an_update_keeps_id_and_creation_time_and_changes_the_revision() {
         assert_eq!((updated.id, updated.created_at), (added.id, added.created_at));
         assert_ne!(updated.revision, added.revision);
         assert_eq!((updated.created_at.as_ms(), updated.updated_at.as_ms()), (1_000, 5_000));
-        let read = org.value("A", &Scope::Org).await?.unwrap();
+        let read = org.value("A", Scope::Org).await?.unwrap();
         assert_eq!((read.id, read.revision), (updated.id, updated.revision));
         assert_eq!((read.created_at, read.updated_at), (updated.created_at, updated.updated_at));
         Ok(())
@@ -92,7 +92,7 @@ fn a_value_of_another_format_is_refused() {
             let refused = org.set_value("PORT", Scope::Org, bad).await;
             assert!(matches!(refused, Err(Error::InvalidValue { definition, .. }) if definition == id));
         }
-        assert!(org.value("PORT", &Scope::Org).await?.is_none());
+        assert!(org.value("PORT", Scope::Org).await?.is_none());
         Ok(())
     });
 }
@@ -114,7 +114,7 @@ fn expected_absent_holds_only_where_no_value_stands() {
         let added = org.set_value_with("A", Scope::Org, "x", absent()).await?;
         let refused = org.set_value_with("A", Scope::Org, "y", absent()).await;
         assert!(matches!(refused, Err(Error::Unexpected { found }) if found == Some(added.revision)));
-        assert_eq!(exposed(org.value("A", &Scope::Org).await?.as_ref()), Some("x"));
+        assert_eq!(exposed(org.value("A", Scope::Org).await?.as_ref()), Some("x"));
         Ok(())
     });
 }
@@ -152,7 +152,7 @@ fn a_revision_from_before_a_delete_never_fits_a_value_made_after_it() {
         let mut gone = Vec::new();
         for _ in 0..20 {
             gone.push(org.set_value("A", Scope::Org, "x").await?.revision);
-            org.delete_value("A", &Scope::Org).await?;
+            org.delete_value("A", Scope::Org).await?;
         }
         org.set_value("A", Scope::Org, "x").await?;
         for revision in gone {
@@ -213,7 +213,7 @@ fn one_call_sets_a_definition_at_a_scope_once() {
         let id = org.define(text("A")).await?;
         let twice = [NewValue::new("A", Scope::Org, "x"), NewValue::new(id, Scope::Org, "y")];
         assert!(matches!(org.set_values(&twice).await, Err(Error::DuplicateValue(double)) if double == id));
-        assert!(org.value("A", &Scope::Org).await?.is_none());
+        assert!(org.value("A", Scope::Org).await?.is_none());
         Ok(())
     });
 }
@@ -235,9 +235,8 @@ fn more_values_and_accounts_than_one_read_holds_go_in_one_batch() {
         }
         let accounts: Vec<_> = (0..25).map(|number| account(&format!("user_{number}"))).collect();
         let places = || names.iter().flat_map(|name| accounts.iter().map(move |scope| (name, scope)));
-        let values: Vec<_> = places()
-            .map(|(name, scope)| NewValue::new(name, scope.clone(), format!("{name} {scope}")))
-            .collect();
+        let values: Vec<_> =
+            places().map(|(name, scope)| NewValue::new(name, scope, format!("{name} {scope}"))).collect();
         assert_eq!(org.set_values(&values).await?.len(), 300);
         for (name, scope) in places() {
             let found = org.value(name, scope).await?;
@@ -296,7 +295,7 @@ fn a_condition_of_a_batch_holds_for_each_of_its_values_and_definitions() {
         for answer in refused {
             assert!(matches!(answer, Err(Error::Unexpected { found: Some(known) }) if known == found));
         }
-        assert!(org.value("A", &Scope::Org).await?.is_none() && org.definition("C").await?.is_none());
+        assert!(org.value("A", Scope::Org).await?.is_none() && org.definition("C").await?.is_none());
         let stale = org.define_with(text("C"), WriteOptions::expecting(Expected::Revision(found))).await;
         assert!(matches!(stale, Err(Error::Unexpected { found: None })), "{stale:?}");
         org.define_with(text("C"), absent()).await?;
@@ -309,16 +308,16 @@ fn a_dry_run_refuses_what_a_set_refuses_and_writes_nothing() {
     with_org(async |org| {
         let org_only = strongroom::Scopes::only(strongroom::ScopeKind::Org);
         org.define(VariableDefinition::new("PORT", VarFormat::Integer).scopes(org_only)).await?;
-        org.validate("PORT", &Scope::Org, "8080").await?;
-        let http = org.validate("PORT", &Scope::Org, "http").await;
+        org.validate("PORT", Scope::Org, "8080").await?;
+        let http = org.validate("PORT", Scope::Org, "http").await;
         assert!(matches!(http, Err(Error::InvalidValue { .. })));
         let elsewhere = org.validate("PORT", &account("a"), "8080").await;
         assert!(matches!(elsewhere, Err(Error::ScopeNotAllowed { .. })));
-        let long = org.validate("PORT", &Scope::Org, "1".repeat(65_537)).await;
+        let long = org.validate("PORT", Scope::Org, "1".repeat(65_537)).await;
         assert!(matches!(long, Err(Error::TooLong { .. })));
-        let unknown = org.validate("NONE", &Scope::Org, "8080").await;
+        let unknown = org.validate("NONE", Scope::Org, "8080").await;
         assert!(matches!(unknown, Err(Error::DefinitionNotFound(_))));
-        assert!(org.value("PORT", &Scope::Org).await?.is_none());
+        assert!(org.value("PORT", Scope::Org).await?.is_none());
         Ok(())
     });
 }

@@ -58,7 +58,7 @@ fn a_rename_keeps_the_id_and_the_values() {
         let id = org.define(text("OLD")).await?;
         let written = org.set_value("OLD", Scope::Org, "x").await?;
         let renamed = org.update_definition("OLD", DefinitionChange::new().name("NEW")).await?;
-        let value = org.value("NEW", &Scope::Org).await?.unwrap();
+        let value = org.value("NEW", Scope::Org).await?.unwrap();
         assert_eq!((renamed.id, value.id, value.revision), (id, written.id, written.revision));
         assert_eq!(org.resolve("NEW", &ScopePath::org()).await?.unwrap().value.expose(), "x");
         Ok(())
@@ -71,9 +71,9 @@ fn the_old_name_becomes_free() {
         let renamed = org.define(text("OLD")).await?;
         org.set_value("OLD", Scope::Org, "x").await?;
         org.update_definition("OLD", DefinitionChange::new().name("NEW")).await?;
-        assert!(matches!(org.value("OLD", &Scope::Org).await, Err(Error::DefinitionNotFound(_))));
+        assert!(matches!(org.value("OLD", Scope::Org).await, Err(Error::DefinitionNotFound(_))));
         assert_ne!(org.define(text("OLD")).await?, renamed);
-        assert!(org.value("OLD", &Scope::Org).await?.is_none());
+        assert!(org.value("OLD", Scope::Org).await?.is_none());
         Ok(())
     });
 }
@@ -139,13 +139,13 @@ fn a_scope_is_removed_only_when_no_value_stands_there() {
     for scope in [Scope::Org, account("a"), workflow("w")] {
         with_org(async |org| {
             let id = org.define(text("A")).await?;
-            org.set_value("A", scope.clone(), "x").await?;
+            org.set_value("A", &scope, "x").await?;
             let in_use = narrow_from(&org, scope.kind()).await;
             assert!(matches!(in_use, Err(Error::ScopeInUse { definition, scope: at })
                 if definition == id && at == scope));
             org.delete_value("A", &scope).await?;
             narrow_from(&org, scope.kind()).await?;
-            let refused = org.set_value("A", scope.clone(), "x").await;
+            let refused = org.set_value("A", &scope, "x").await;
             assert!(matches!(refused, Err(Error::ScopeNotAllowed { .. })));
             Ok(())
         });

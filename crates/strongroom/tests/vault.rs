@@ -22,7 +22,7 @@ fn what_was_written_is_there_after_reopening_with_the_raw_key() {
         org_of(&vault).define(text("A")).await?;
         org_of(&vault).set_value("A", Scope::Org, "x").await?;
         let again = Vault::open(store, unlock()).await?;
-        let value = org_of(&again).value("A", &Scope::Org).await?.unwrap();
+        let value = org_of(&again).value("A", Scope::Org).await?.unwrap();
         assert_eq!(value.value.expose(), "x");
         assert_eq!((again.store_id(), again.root_id()), (vault.store_id(), vault.root_id()));
         Ok(())
@@ -363,7 +363,7 @@ fn a_flipped_bit_of_any_tenant_row_is_never_read_as_something_else() {
                 altered[bit / 8] ^= 1 << (bit % 8);
                 plant(&store, &key, Some(altered)).await?;
                 let Ok(vault) = Vault::open(Arc::clone(&store), unlock()).await else { continue };
-                if let Ok(Some(value)) = org_of(&vault).value("A", &Scope::Org).await {
+                if let Ok(Some(value)) = org_of(&vault).value("A", Scope::Org).await {
                     assert_eq!(value.value.expose(), "value");
                 }
             }

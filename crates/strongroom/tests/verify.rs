@@ -45,8 +45,8 @@ fn every_kind_of_row_that_a_vault_in_good_order_has_is_known() {
     stop_after_first_commit(&store, async |org| drop(org.delete_account(&account("a")).await));
     let vault = open(Arc::clone(&store));
     block_on(vault.backup_org(*org(&vault).id(), other_key(), Vec::new(), |_| ())).unwrap();
-    block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();
-    block_on(vault.rotate_root(RootRotation::new().keep(unlock()))).unwrap();
+    let _job = block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();
+    let _rotation = block_on(vault.rotate_root(RootRotation::new().keep(unlock()))).unwrap();
     block_on(vault.copy_to(&MemoryStore::new(), |_| ())).unwrap();
     let rows = rows(&store);
     assert_eq!(kinds(&rows), [1, 2, 3, 4, 5, 0x10, 0x13]);
@@ -170,7 +170,7 @@ fn a_grandfathered_value_is_counted_and_no_finding() {
         }
         org.set_value("PORT", of_account("b"), "80").await.unwrap();
         let change = FormatChange::to(VarFormat::Integer);
-        org.change_format("PORT", change, OnMismatch::Grandfather).await.unwrap();
+        org.change_format("PORT", &change, OnMismatch::Grandfather).await.unwrap();
     });
     let report = verify(&rows(&store));
     assert!(report.is_clean(), "{report}");
@@ -186,7 +186,7 @@ fn a_mark_that_says_otherwise_than_the_value_is_found() {
         org.set_value("PORT", Scope::Org, "http").await.unwrap();
         org.set_value("PORT", of_account("a"), "80").await.unwrap();
         let change = FormatChange::to(VarFormat::Integer);
-        org.change_format("PORT", change, OnMismatch::Grandfather).await.unwrap();
+        org.change_format("PORT", &change, OnMismatch::Grandfather).await.unwrap();
     });
     let mut rows = rows(&store);
     let marks: Vec<_> =

@@ -1,6 +1,6 @@
 //! Rules about what must hold for a batch to be applied.
 
-use strongroom::store::{Revision, StoreErrorKind, WriteBatch};
+use strongroom::store::{RowRevision, StoreErrorKind, WriteBatch};
 
 use crate::Subject;
 use crate::batch::{absent, at_revision, batch, delete, exists, put};
@@ -43,7 +43,7 @@ pub(super) fn a_revision_of_no_row_does_not_hold(subject: &Subject) {
     let store = subject.fresh();
     let deleted = store.put("a", "1");
     store.delete("a");
-    for revision in [deleted, Revision(0), Revision(u64::MAX)] {
+    for revision in [deleted, RowRevision(0), RowRevision(u64::MAX)] {
         assert_conflict(&store, batch([at_revision("a", revision)], [put("a", "2")]), 0);
         assert_conflict(&store, batch([at_revision("never", revision)], [put("never", "2")]), 0);
     }

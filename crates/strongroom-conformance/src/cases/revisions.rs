@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use strongroom::store::{ReadBatch, Revision};
+use strongroom::store::{ReadBatch, RowRevision};
 
 use crate::Subject;
 use crate::batch::{batch, gets, put, scan_all};
@@ -57,6 +57,6 @@ pub(super) fn a_revision_is_not_used_again_after_a_delete(subject: &Subject) {
     }
 }
 
-fn revision(store: &Opened, key: &str) -> Revision {
+fn revision(store: &Opened, key: &str) -> RowRevision {
     store.get(key).expect("the row is there").revision
 }

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt::Debug;
 
-use strongroom::store::{KEY_BYTES_MAX, Revision, StoreError, VALUE_BYTES_MAX, WriteBatch};
+use strongroom::store::{KEY_BYTES_MAX, RowRevision, StoreError, VALUE_BYTES_MAX, WriteBatch};
 
 use crate::Subject;
 use crate::batch::{absent, at_revision, batch, exists, gets, put};
@@ -14,7 +14,7 @@ pub(super) fn no_error_shows_a_key_or_a_value(subject: &Subject) {
     let commit =
         |refused: WriteBatch| assert_hidden(&store.try_commit(refused).expect_err("the batch is refused"));
     commit(batch([absent(KEY)], [put(KEY, VALUE)]));
-    commit(batch([at_revision(KEY, Revision(u64::MAX))], [put(KEY, VALUE)]));
+    commit(batch([at_revision(KEY, RowRevision(u64::MAX))], [put(KEY, VALUE)]));
     commit(batch([exists(VALUE)], [put(KEY, VALUE)]));
     commit(batch([], [put(KEY, VALUE), put(KEY, VALUE)]));
     commit(batch([exists(KEY), exists(KEY)], [put(KEY, VALUE)]));

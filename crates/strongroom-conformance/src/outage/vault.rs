@@ -41,7 +41,7 @@ async fn step(org: &Org, thread: u64, round: u64) -> Result<(), Error> {
     }
     if round == 1 {
         // The process before may have ended between the two changes of a format.
-        org.change_format(own.as_str(), FormatChange::to(VarFormat::String), OnMismatch::Refuse).await?;
+        org.change_format(own.as_str(), &FormatChange::to(VarFormat::String), OnMismatch::Refuse).await?;
     }
     for scope in [Scope::Org, scope.clone(), Scope::Workflow("wf".parse()?)] {
         org.set_value(own.as_str(), scope, round.to_string()).await?;
@@ -53,11 +53,11 @@ async fn step(org: &Org, thread: u64, round: u64) -> Result<(), Error> {
         1 => org.delete_account(&account.parse()?).await,
         2 => {
             let change = FormatChange::to(VarFormat::Boolean);
-            org.change_format(own.as_str(), change, OnMismatch::Grandfather).await?;
+            org.change_format(own.as_str(), &change, OnMismatch::Grandfather).await?;
             let change = FormatChange::to(VarFormat::String);
-            org.change_format(own.as_str(), change, OnMismatch::Refuse).await.map(|_| ())
+            org.change_format(own.as_str(), &change, OnMismatch::Refuse).await.map(|_| ())
         }
-        _ => org.delete_value(own.as_str(), &Scope::Org).await.map(|_| ()),
+        _ => org.delete_value(own.as_str(), Scope::Org).await.map(|_| ()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use strongroom::store::{
-    Key, KeyRange, Page, READ_OPS_MAX, ReadBatch, ReadSet, Revision, Scan, StoreError, StoreErrorKind,
+    Key, KeyRange, Page, READ_OPS_MAX, ReadBatch, ReadSet, RowRevision, Scan, StoreError, StoreErrorKind,
     Versioned,
 };
 
@@ -81,7 +81,7 @@ impl Sketch {
         if self.flaw == Flaw::ShowsItsCounter && state.revision > 0 {
             page.rows.push((
                 b"\xff-counter".as_slice().into(),
-                Versioned { value: Vec::new(), revision: Revision(0) },
+                Versioned { value: Vec::new(), revision: RowRevision(0) },
             ));
         }
         page
@@ -105,7 +105,7 @@ impl Sketch {
             }
             let hidden = scan.keys_only && self.flaw == Flaw::KeysOnlyHidesRevisions;
             if hidden || self.flaw == Flaw::ScansTellNoRevision {
-                answered.revision = Revision(0);
+                answered.revision = RowRevision(0);
             }
             bytes_len += key.as_bytes().len() + answered.value.len();
             page.rows.push((key.clone(), answered));
@@ -161,7 +161,7 @@ impl Sketch {
     fn versioned(&self, state: &State, row: &Versioned) -> Versioned {
         match self.flaw {
             Flaw::RevisionIsOfTheStore => {
-                Versioned { value: row.value.clone(), revision: Revision(state.revision) }
+                Versioned { value: row.value.clone(), revision: RowRevision(state.revision) }
             }
             _ => row.clone(),
         }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use strongroom::store::{
-    Capabilities, Committed, Durability, Key, ReadBatch, ReadSet, Revision, Store, StoreError,
+    Capabilities, Committed, Durability, Key, ReadBatch, ReadSet, RowRevision, Store, StoreError,
     StoreErrorKind, Versioned, WriteBatch,
 };
 
@@ -52,11 +52,11 @@ impl Sketch {
             Flaw::StartsWithARow => {
                 state.rows.insert(
                     b"marker".as_slice().into(),
-                    Versioned { value: Vec::new(), revision: Revision(0) },
+                    Versioned { value: Vec::new(), revision: RowRevision(0) },
                 );
             }
             Flaw::ForgetsOnReopen => state.rows.clear(),
-            Flaw::RevisionsStartAnew => state.rows.values_mut().for_each(|row| row.revision = Revision(0)),
+            Flaw::RevisionsStartAnew => state.rows.values_mut().for_each(|row| row.revision = RowRevision(0)),
             Flaw::DeletesComeBack => {
                 let deleted = std::mem::take(&mut state.deleted);
                 state.rows.extend(deleted);

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use strongroom::store::{
-    Committed, Expect, KEY_BYTES_MAX, Key, Op, Revision, Store, StoreError, StoreErrorKind, VALUE_BYTES_MAX,
-    Versioned, WriteBatch,
+    Committed, Expect, KEY_BYTES_MAX, Key, Op, RowRevision, Store, StoreError, StoreErrorKind,
+    VALUE_BYTES_MAX, Versioned, WriteBatch,
 };
 
 use crate::flaw::Flaw;
@@ -76,7 +76,7 @@ impl Sketch {
 
     /// The answer of a closed store that should have none.
     fn write_closed(&self, state: &mut State, batch: &WriteBatch) -> Option<Committed> {
-        let revision = Revision(state.revision);
+        let revision = RowRevision(state.revision);
         match self.flaw {
             // Once, so that whoever writes until the store is closed comes to an end.
             Flaw::AcknowledgesAfterClose if !state.stale.contains_key(b"once".as_slice()) => {
@@ -148,7 +148,7 @@ impl Sketch {
         }
     }
 
-    fn apply(&self, state: &mut State, ops: &[Op]) -> Revision {
+    fn apply(&self, state: &mut State, ops: &[Op]) -> RowRevision {
         if self.flaw == Flaw::ReadsAreStale {
             state.stale = state.rows.clone();
         }
@@ -171,7 +171,7 @@ impl Sketch {
                 }
             }
         }
-        Revision(state.revision)
+        RowRevision(state.revision)
     }
 
     fn put(&self, state: &mut State, key: &Key, value: &[u8]) {
@@ -196,7 +196,7 @@ impl Sketch {
             }
             _ => {}
         }
-        state.rows.insert(key, Versioned { value, revision: Revision(revision) });
+        state.rows.insert(key, Versioned { value, revision: RowRevision(revision) });
     }
 }
 

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use strongroom::{
-    Cursor, DocumentId, Error, Expected, IdError, Namespace, Org, PageRequest, Record, RecordKey, Records,
-    Secret, Timestamp,
+    Clock, Cursor, DocumentId, Error, Expected, IdError, IfChanged, Namespace, Org, PageRequest, Record,
+    RecordKey, Records, Secret, Stamp, Timestamp, WriteOptions,
 };
 use subtle::ConstantTimeEq as _;
 
@@ -79,6 +79,15 @@ struct KeyRow {
     expires_at: Option<Timestamp>,
 }
 
+/// A key that was admitted, for the next request with the same key.
+pub(crate) struct Admitted {
+    keys: ApiKeys,
+    pub(crate) id: DocumentId,
+    record: RecordKey,
+    stamp: Stamp,
+    expires_at: Option<Timestamp>,
+}
+
 /// What a request needs of it. Hex digits are never escaped, so that they can be borrowed.
 #[derive(Deserialize)]
 struct Admission<'a> {
@@ -130,7 +139,7 @@ impl ApiKeys {
         let row =
             KeyRow { name: new.name, sha256: hex::encode(hash(&text.secret)), expires_at: new.expires_at };
         let key = record_key(&text.id)?;
-        self.records.put_with(&key, row.encode(), Expected::Absent).await?;
+        self.records.put_with(&key, row.encode(), WriteOptions::expecting(Expected::Absent)).await?;
         let stored = self.records.get(&key).await?;
         let created_at = stored.map_or(Timestamp::from_ms(0), |record| record.created_at);
         let info = ApiKeyInfo { id: text.id, name: row.name, created_at, expires_at: row.expires_at };
@@ -155,16 +164,38 @@ impl ApiKeys {
         self.records.delete(&record_key(id)?).await
     }
 
-    /// Whether `key` was made here, is not revoked and not expired.
-    pub(crate) async fn admit(&self, key: &KeyText, now: Timestamp) -> Result<bool, Error> {
-        let Some(record) = self.records.get(&record_key(&key.id)?).await? else { return Ok(false) };
-        let Ok(row) = serde_json::from_str::<Admission<'_>>(record.value.expose()) else { return Ok(false) };
+    /// Admits `key` if it was made here, is not revoked and not expired.
+    pub(crate) async fn admit(self, key: &KeyText, clock: &dyn Clock) -> Result<Option<Admitted>, Error> {
+        let record = record_key(&key.id)?;
+        let IfChanged::Changed(found, stamp) = self.records.get_if_changed(&record, None).await? else {
+            return Ok(None);
+        };
+        let Ok(row) = serde_json::from_str::<Admission<'_>>(found.value.expose()) else { return Ok(None) };
         let mut sha256 = [0; SHA256_LEN];
         if hex::decode_to_slice(row.sha256, &mut sha256).is_err() {
-            return Ok(false);
+            return Ok(None);
         }
         let known: bool = sha256.ct_eq(&hash(&key.secret)).into();
-        Ok(known && row.expires_at.is_none_or(|moment| now < moment))
+        let admitted = Admitted { keys: self, id: key.id, record, stamp, expires_at: row.expires_at };
+        Ok((known && admitted.is_in_time(clock)).then_some(admitted))
+    }
+}
+
+impl Admitted {
+    /// The org of the key, in its environment.
+    pub(crate) fn org(&self) -> &Org {
+        &self.keys.org
+    }
+
+    /// Whether the key may be admitted again without a look at its secret: its record is still the one that was
+    /// opened, and its time is not over.
+    pub(crate) async fn stands(&self, clock: &dyn Clock) -> Result<bool, Error> {
+        let found = self.keys.records.get_if_changed(&self.record, Some(&self.stamp)).await?;
+        Ok(matches!(found, IfChanged::Unchanged) && self.is_in_time(clock))
+    }
+
+    fn is_in_time(&self, clock: &dyn Clock) -> bool {
+        self.expires_at.is_none_or(|moment| Timestamp::from_ms(clock.now_ms()) < moment)
     }
 }
 

@@ -170,6 +170,7 @@ impl Sessions {
             let record = self.by_account.get(&key).await?;
             let expected =
                 record.as_ref().map_or(Expected::Absent, |record| Expected::Revision(record.revision));
+            let as_read = WriteOptions::expecting(expected);
             let mut listed = record.map(|record| read_list(record.value.expose())).unwrap_or_default();
             listed.push(session.clone());
             let surplus = listed.len().saturating_sub(SESSIONS_MAX);
@@ -178,7 +179,7 @@ impl Sessions {
                 .enumerate()
                 .partition(|(index, old)| *index < surplus || old.exp.saturating_add(SKEW_SECS) <= now);
             let sessions = kept.into_iter().map(|(_, session)| session).collect();
-            match self.by_account.put_with(&key, json(&AccountSessions { sessions }), expected).await {
+            match self.by_account.put_with(&key, json(&AccountSessions { sessions }), as_read).await {
                 Err(Error::Unexpected { .. }) => {}
                 Err(error) => return Err(error),
                 Ok(_) => {
@@ -212,7 +213,8 @@ impl Sessions {
         }
         let new = hex::encode(*random::<32>()?);
         let records = self.org.records("signing-key".parse()?);
-        match records.put_with(&SIGNING_KEY.parse()?, new, Expected::Absent).await {
+        let if_first = WriteOptions::expecting(Expected::Absent);
+        match records.put_with(&SIGNING_KEY.parse()?, new, if_first).await {
             Ok(_) | Err(Error::Unexpected { .. }) => {}
             Err(error) => return Err(error),
         }

@@ -36,7 +36,7 @@ pub(crate) async fn list(
         Caller::Token(_) if query.scope.is_some_and(|scope| scope != ScopeKind::LinkedAccount.as_str()) => {
             return Err(Failure::not_own_scope());
         }
-        Caller::Token(caller) => caller.account.definitions(filter, all).await?,
+        Caller::Token(caller) => caller.account.definitions(&filter, all).await?,
     };
     let (total, org) = (found.items.len(), *caller.org().id());
     let docs = number.cut(found.items).into_iter().map(|stored| DefinitionDoc::of(org, stored)).collect();

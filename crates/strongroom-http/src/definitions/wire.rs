@@ -135,7 +135,7 @@ impl ListParams {
             filter = filter.name_pattern(pattern)?;
         }
         if let Some(names) = self.names.as_ref().filter(|names| !names.is_empty()) {
-            filter = filter.names(names.split(',').map(|name| name.trim().to_owned()));
+            filter = filter.names(names.split(',').map(str::trim));
         }
         Ok(filter)
     }

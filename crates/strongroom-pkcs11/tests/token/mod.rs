@@ -5,6 +5,8 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "each test program takes what it needs")]
 
+mod library;
+
 use std::env;
 use std::fs;
 use std::path::PathBuf;
@@ -139,24 +141,13 @@ impl SoftHsm {
 }
 
 fn module() -> PathBuf {
-    if let Some(named) = env::var_os("SOFTHSM2_MODULE") {
-        return named.into();
-    }
-    let known = MODULES.iter().map(PathBuf::from).find(|path| path.exists());
-    known.unwrap_or_else(|| {
+    library::find().unwrap_or_else(|| {
         panic!(
             "this test needs SoftHSM2: install it (Debian and Ubuntu: apt-get install softhsm2), or name its library in \
-             SOFTHSM2_MODULE; looked for {MODULES:?}"
+             SOFTHSM2_MODULE; looked for {:?}",
+            library::PLACES
         )
     })
 }
 
 const HAS_TOKEN: &str = "STRONGROOM_TEST_HAS_TOKEN";
-const MODULES: [&str; 6] = [
-    "/usr/lib/softhsm/libsofthsm2.so",
-    "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
-    "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
-    "/usr/lib64/pkcs11/libsofthsm2.so",
-    "/usr/local/lib/softhsm/libsofthsm2.so",
-    "/opt/homebrew/lib/softhsm/libsofthsm2.so",
-];

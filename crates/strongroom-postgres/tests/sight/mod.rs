@@ -45,14 +45,14 @@ pub(crate) async fn furnish(org: &Org) -> Result<(), Error> {
         org.define(definition).await?;
         for scope in scopes().into_iter().skip(number % 4) {
             let text = tag(&format!("\u{e9}\n{number} at {scope} {}", "x".repeat(number * 40)));
-            org.set_value(&name(number), scope.clone(), "before").await?;
+            org.set_value(&name(number), &scope, "before").await?;
             org.set_value(&name(number), scope, text).await?;
         }
     }
     org.define(VariableDefinition::new("DEFAULTED", VarFormat::String).default_value(tag("default"))).await?;
     org.define(VariableDefinition::new("PORT", VarFormat::String)).await?;
     org.set_value("PORT", Scope::Org, "http").await?;
-    org.change_format("PORT", FormatChange::to(VarFormat::Integer), OnMismatch::Grandfather).await?;
+    org.change_format("PORT", &FormatChange::to(VarFormat::Integer), OnMismatch::Grandfather).await?;
     org.define(VariableDefinition::new("LARGE", VarFormat::String).encrypted()).await?;
     org.set_value("LARGE", Scope::Org, "l".repeat(60_000)).await?;
     org.delete_value(&name(1), &workflow("w2")).await?;

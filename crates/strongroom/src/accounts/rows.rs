@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::id::{IntegrationId, LinkedAccountId};
 use crate::model::{LinkedAccount, Revision};
 use crate::record::{AccountSheet, IntegrationSheet};
-use crate::store::{Revision as RowRevision, Versioned};
+use crate::store::{RowRevision, Versioned};
 use crate::tenant::{Draft, Ground, SealedPut, Tenant, describe};
 
 /// A sealed row, opened and read, with what a write expects of it.

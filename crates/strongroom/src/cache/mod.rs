@@ -20,7 +20,7 @@ use foldhash::quality::RandomState;
 use crate::clock::Timestamp;
 use crate::definitions::Definition;
 use crate::id::DefinitionId;
-use crate::store::{Key, Revision};
+use crate::store::{Key, RowRevision};
 use crate::tenant::{Catalog, ScopeKeys};
 
 use age::Age;
@@ -34,7 +34,7 @@ pub(crate) enum Tag {
     /// Nobody but this engine writes: what it did not change itself still holds.
     Sole,
     /// Others may write: the epoch row stood at this revision.
-    Epoch(Option<Revision>),
+    Epoch(Option<RowRevision>),
 }
 
 /// The caches of one engine.
@@ -111,7 +111,7 @@ impl Caches {
     }
 
     /// The keyring that was opened from this very row, and since when it is held.
-    pub(crate) fn opened(&self, key: &Key, row: Revision) -> Option<HeldKeys> {
+    pub(crate) fn opened(&self, key: &Key, row: RowRevision) -> Option<HeldKeys> {
         let tables = self.tables();
         let (held, _) = tables.keyrings.get(key.as_bytes())?;
         (held.keys.row == row).then(|| HeldKeys { keys: Arc::clone(&held.keys), since: held.since })
@@ -251,7 +251,7 @@ mod tests {
         };
         let since = Timestamp::from_ms(since_ms);
         let keyring = Keyring::generate(&[1; 32], &context, since).unwrap();
-        let keys = ScopeKeys { keyring, revision: crate::model::Revision::from_u64(1), row: Revision(1) };
+        let keys = ScopeKeys { keyring, revision: crate::model::Revision::from_u64(1), row: RowRevision(1) };
         let keys = Arc::new(keys);
         let held = Arc::downgrade(&keys);
         caches.insert_keyring(caches.moment(), key(name), HeldKeys { keys, since }, Tag::Sole);

@@ -50,6 +50,7 @@ impl FormatChange {
 
 /// What becomes of a format change when a stored value does not match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnMismatch {
     /// The change is refused.
     Refuse,
@@ -116,7 +117,7 @@ impl Org {
     /// use strongroom::{FormatChange, OnMismatch, ScopePath, Scope, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("PORT", VarFormat::String)).await?;
     /// org.set_value("PORT", Scope::Org, "http").await?;
-    /// org.change_format("PORT", FormatChange::to(VarFormat::Integer), OnMismatch::Grandfather).await?;
+    /// org.change_format("PORT", &FormatChange::to(VarFormat::Integer), OnMismatch::Grandfather).await?;
     /// assert!(org.explain("PORT", &ScopePath::org()).await?.steps[0].grandfathered);
     /// # Ok::<(), strongroom::Error>(()) }).unwrap();
     /// ```
@@ -127,7 +128,7 @@ impl Org {
     pub async fn change_format(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
-        change: FormatChange,
+        change: &FormatChange,
         on_mismatch: OnMismatch,
     ) -> Result<StoredDefinition, Error> {
         self.change_format_with(definition, change, on_mismatch, WriteOptions::default()).await
@@ -143,7 +144,7 @@ impl Org {
     /// let planned = org.definition("PORT").await?.unwrap();
     /// let as_planned = WriteOptions::expecting(Expected::Revision(planned.revision));
     /// let change = FormatChange::to(VarFormat::String);
-    /// org.change_format_with("PORT", change, OnMismatch::Refuse, as_planned).await?;
+    /// org.change_format_with("PORT", &change, OnMismatch::Refuse, as_planned).await?;
     /// # Ok::<(), strongroom::Error>(()) }).unwrap();
     /// ```
     ///
@@ -152,16 +153,16 @@ impl Org {
     pub async fn change_format_with(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
-        change: FormatChange,
+        change: &FormatChange,
         on_mismatch: OnMismatch,
         options: WriteOptions,
     ) -> Result<StoredDefinition, Error> {
         let definition = definition.into();
         if on_mismatch == OnMismatch::Refuse {
-            self.refuse_mismatch(&definition, &change).await?;
+            self.refuse_mismatch(&definition, change).await?;
         }
         let (changed, job) =
-            until_landed!(|freshness| self.try_change_format(&definition, &change, &options, freshness))?;
+            until_landed!(|freshness| self.try_change_format(&definition, change, &options, freshness))?;
         self.tenant.run_job(&job).await?;
         Ok(changed)
     }
@@ -173,7 +174,7 @@ impl Org {
     /// use strongroom::{FormatChange, OnMismatch, PageRequest, Scope, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("PORT", VarFormat::String)).await?;
     /// org.set_value("PORT", Scope::Org, "http").await?;
-    /// org.change_format("PORT", FormatChange::to(VarFormat::Integer), OnMismatch::Grandfather).await?;
+    /// org.change_format("PORT", &FormatChange::to(VarFormat::Integer), OnMismatch::Grandfather).await?;
     /// let left = org.grandfathered_values("PORT", PageRequest::first(100)).await?;
     /// assert_eq!(left.items, [Scope::Org]);
     /// # Ok::<(), strongroom::Error>(()) }).unwrap();

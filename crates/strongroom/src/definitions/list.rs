@@ -9,7 +9,18 @@ use crate::model::{Listing, PageRequest, StoredDefinition};
 use crate::org::Org;
 use crate::scope::ScopeKind;
 
-/// Which definitions to list. The default takes all.
+/// Which definitions to list: those that every part of the filter takes. The default takes all.
+///
+/// ```
+/// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+/// use strongroom::{DefinitionFilter, PageRequest, VarFormat, VariableDefinition};
+/// org.define(VariableDefinition::new("HOST", VarFormat::Hostname)).await?;
+/// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+/// let filter = DefinitionFilter::all().names(["HOST", "PORT"]).format("integer").name_pattern("^P")?;
+/// let page = org.definitions(&filter, PageRequest::first(100)).await?;
+/// assert!(page.items.len() == 1 && page.items[0].definition.name == "PORT");
+/// # Ok::<(), strongroom::Error>(()) }).unwrap();
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct DefinitionFilter {
     scope: Option<ScopeKind>,
@@ -41,8 +52,8 @@ impl DefinitionFilter {
 
     /// Those with one of these names.
     #[must_use]
-    pub fn names(mut self, names: impl IntoIterator<Item = String>) -> Self {
-        self.names = Some(names.into_iter().collect());
+    pub fn names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.names = Some(names.into_iter().map(Into::into).collect());
         self
     }
 

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::id::{DefinitionId, DefinitionName};
 use crate::keyspace::TenantKeys;
 use crate::model::{DefinitionRef, Revision, StoredDefinition, VariableDefinition};
-use crate::store::{Key, Revision as RowRevision, Versioned};
+use crate::store::{Key, RowRevision, Versioned};
 use crate::tenant::Draft;
 
 /// New definitions with ids, which keep the rules; no row of them is there yet.

@@ -7,7 +7,7 @@ use crate::error::{Damage, Error};
 use crate::id::{DefinitionId, DefinitionName};
 use crate::model::{DefinitionRef, Revision, StoredDefinition};
 use crate::record::{RowKind, SealedRow, decode_definition, decode_index, encode_definition, encode_index};
-use crate::store::{Revision as RowRevision, Versioned};
+use crate::store::{RowRevision, Versioned};
 use crate::tenant::{Draft, Ground, ScopeKeys, SealedPut, Tenant, describe};
 
 /// A definition as the engine keeps it: opened, with what a write expects of its row.

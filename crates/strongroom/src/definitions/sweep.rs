@@ -8,7 +8,7 @@ use crate::jobs::{PAGE_ROWS, Sweeper, document_id};
 use crate::keyspace::parse_definition_value;
 use crate::model::DefinitionRef;
 use crate::record::{RowKind, encode_index};
-use crate::store::{Key, ReadBatch, Revision as RowRevision};
+use crate::store::{Key, ReadBatch, RowRevision};
 use crate::tenant::Needs;
 
 impl Sweeper<'_> {

@@ -127,7 +127,9 @@ pub enum Argon2Error {
     #[error("the argon2 parameters or the passphrase's length are outside of RFC 9106")]
     Invalid,
     /// The memory could not be had.
-    #[error("there is not enough memory for the argon2 parameters")]
+    #[error(
+        "there is not enough memory for the argon2 parameters: free some, or take smaller ones for a new slot"
+    )]
     NoMemory,
 }
 

@@ -135,7 +135,17 @@ pub struct StoredDefinition {
     pub format_changes: u32,
 }
 
-/// A definition by id or by name.
+/// A definition by id or by name. Verbs take whatever converts into one: an id, or a name of any string type.
+///
+/// ```
+/// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+/// use strongroom::{VarFormat, VariableDefinition};
+/// let id = org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+/// assert!(org.definition("PORT").await?.is_some());
+/// assert!(org.definition(String::from("PORT")).await?.is_some());
+/// assert!(org.definition(&id).await?.is_some());
+/// # Ok::<(), strongroom::Error>(()) }).unwrap();
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum DefinitionRef<'a> {
     /// By id.
@@ -166,6 +176,12 @@ impl From<DefinitionId> for DefinitionRef<'_> {
     }
 }
 
+impl From<&DefinitionId> for DefinitionRef<'_> {
+    fn from(id: &DefinitionId) -> Self {
+        Self::Id(*id)
+    }
+}
+
 impl<'a> From<&'a str> for DefinitionRef<'a> {
     fn from(name: &'a str) -> Self {
         Self::Name(Cow::Borrowed(name))
@@ -175,6 +191,12 @@ impl<'a> From<&'a str> for DefinitionRef<'a> {
 impl<'a> From<&'a String> for DefinitionRef<'a> {
     fn from(name: &'a String) -> Self {
         Self::Name(Cow::Borrowed(name))
+    }
+}
+
+impl From<String> for DefinitionRef<'_> {
+    fn from(name: String) -> Self {
+        Self::Name(Cow::Owned(name))
     }
 }
 

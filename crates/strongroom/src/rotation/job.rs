@@ -15,12 +15,13 @@ use crate::keyspace::StoreKeys;
 use crate::model::Revision;
 use crate::record::{DataPhase, KeyJobSheet, RootSheet, Status, Tally, TaskSheet};
 use crate::root::Roots;
-use crate::store::{Expect, Revision as RowRevision, WriteBatch};
+use crate::store::{Expect, RowRevision, WriteBatch};
 use crate::tenant::{describe, open_under_root, seal_row};
 use crate::vault::Vault;
 
 /// A job on keys. Cheap to clone; dropping it changes nothing, since the job stands in the store.
 #[derive(Debug, Clone)]
+#[must_use = "a job does nothing until it is run, by itself or by `Vault::run_jobs`"]
 pub struct KeyJob {
     pub(super) engine: Arc<Engine>,
     pub(super) id: DocumentId,
@@ -64,7 +65,6 @@ pub(super) struct Loaded {
 
 impl Vault {
     /// The job on keys with this id. No I/O: it need not be there.
-    #[must_use]
     pub fn key_job(&self, id: DocumentId) -> KeyJob {
         KeyJob::new(&self.engine, id)
     }

@@ -30,6 +30,7 @@ pub struct RootRotation {
 /// A vault's new root key.
 #[derive(Debug)]
 #[non_exhaustive]
+#[must_use = "its job has to be run to the end"]
 pub struct NewRoot {
     /// The slots that lead to the new root, in the order of their ids.
     pub kept: Vec<SlotId>,

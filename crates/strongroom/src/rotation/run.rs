@@ -10,7 +10,7 @@ use crate::keyspace::StoreKeys;
 use crate::model::Revision;
 use crate::record::{FindingSheet, KeyJobSheet, Status, Tally, TaskSheet};
 use crate::root::Roots;
-use crate::store::{Committed, Expect, Revision as RowRevision, WriteBatch};
+use crate::store::{Committed, Expect, RowRevision, WriteBatch};
 use crate::tenant::Draft;
 
 /// A runner at work. What it knows of the job is what it last read or wrote, and every batch expects that.

@@ -29,6 +29,7 @@ pub struct DataKeys {
 
 /// What becomes of old keys when rows that cannot be opened may need them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum OnUnreadable {
     /// They are kept, to open what they sealed and nothing else.
     #[default]
@@ -146,7 +147,7 @@ impl Org {
     /// org.define(VariableDefinition::new("URL", VarFormat::Url)).await?;
     /// org.set_value("URL", Scope::Org, "https://example.com").await?;
     /// assert_eq!(org.rotate_keys().await?.progress.keys_destroyed, 1);
-    /// assert!(org.value("URL", &Scope::Org).await?.is_some());
+    /// assert!(org.value("URL", Scope::Org).await?.is_some());
     /// # Ok::<(), strongroom::Error>(()) }).unwrap();
     /// ```
     ///

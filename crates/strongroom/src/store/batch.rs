@@ -235,7 +235,7 @@ pub struct Versioned {
     /// The bytes of the row.
     pub value: Vec<u8>,
     /// The revision of the put that wrote them.
-    pub revision: Revision,
+    pub revision: RowRevision,
 }
 
 impl fmt::Debug for Versioned {
@@ -244,9 +244,10 @@ impl fmt::Debug for Versioned {
     }
 }
 
-/// An opaque mark of one put. Two puts of one key never share it; nothing follows from its order.
+/// An opaque mark of one put. Two puts of one key never share it; nothing follows from its order. The mark of a
+/// document, which users of the engine see, is [`Revision`](crate::Revision).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Revision(pub u64);
+pub struct RowRevision(pub u64);
 
 /// What must hold of a key for a batch to be applied. Complete: a backend must know every kind of expectation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -256,13 +257,13 @@ pub enum Expect {
     /// There is a row.
     Exists,
     /// There is a row, put at this revision.
-    Revision(Revision),
+    Revision(RowRevision),
 }
 
 impl Expect {
     /// Whether a key that stands at `found` meets the expectation.
     #[must_use]
-    pub fn holds(self, found: Option<Revision>) -> bool {
+    pub fn holds(self, found: Option<RowRevision>) -> bool {
         match self {
             Self::Absent => found.is_none(),
             Self::Exists => found.is_some(),
@@ -384,7 +385,7 @@ impl WriteBatch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Committed {
     /// The revision of every row that the batch put.
-    pub revision: Revision,
+    pub revision: RowRevision,
 }
 
 /// Keys in order. Those of a usual batch need no allocation.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use batch::{
-    Committed, Expect, Key, KeyRange, Op, ReadBatch, ReadSet, Revision, Scan, Versioned, WriteBatch,
+    Committed, Expect, Key, KeyRange, Op, ReadBatch, ReadSet, RowRevision, Scan, Versioned, WriteBatch,
 };
 pub(crate) use batch::{KeyBytes, key_bytes};
 pub use error::{StoreError, StoreErrorKind};

@@ -16,9 +16,9 @@ impl Page {
     /// reaches it, at `bytes_max`. `decode` makes the row of an entry, without its value when the scan asks for keys only.
     ///
     /// ```
-    /// use strongroom::store::{Key, KeyRange, Page, Revision, Scan, StoreError, Versioned};
+    /// use strongroom::store::{Key, KeyRange, Page, RowRevision, Scan, StoreError, Versioned};
     /// let scan = Scan::new(KeyRange::all(), 2);
-    /// let row = |key: &str| (Key::from(key.as_bytes()), Versioned { value: vec![7], revision: Revision(1) });
+    /// let row = |key: &str| (Key::from(key.as_bytes()), Versioned { value: vec![7], revision: RowRevision(1) });
     /// let page = Page::fill(&scan, 4 << 20, ["a", "b", "c"], |key| Ok(row(key)))?;
     /// assert_eq!((page.rows.len(), page.more), (2, true));
     /// # Ok::<(), StoreError>(())

@@ -12,7 +12,7 @@ use crate::id::{DocumentId, LinkedAccountId};
 use crate::model::Revision;
 use crate::record::{Sheet, encode_epoch};
 use crate::root::Roots;
-use crate::store::{Committed, Expect, Key, Revision as RowRevision, Versioned, WriteBatch};
+use crate::store::{Committed, Expect, Key, RowRevision, Versioned, WriteBatch};
 
 /// A batch under construction. A key is expected at most once, however many rows are sealed under it.
 pub(crate) struct Draft<'t> {

@@ -11,7 +11,7 @@ use crate::error::{Damage, Error};
 use crate::keyspace::StoreKeys;
 use crate::record::{decode_transfer, encode_header, encode_transfer};
 use crate::store::{
-    Committed, Expect, Key, KeyRange, Op, READ_OPS_MAX, ReadBatch, Revision, Scan, Store, StoreErrorKind,
+    Committed, Expect, Key, KeyRange, Op, READ_OPS_MAX, ReadBatch, RowRevision, Scan, Store, StoreErrorKind,
     Versioned, WriteBatch,
 };
 
@@ -20,7 +20,7 @@ pub(super) struct Arrival<'s> {
     pub(super) store: &'s dyn Store,
     store_id: StoreId,
     transfer_id: [u8; 16],
-    marker: Revision,
+    marker: RowRevision,
     /// Whether an earlier run may have written rows.
     resumed: bool,
 }

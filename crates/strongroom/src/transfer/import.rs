@@ -26,7 +26,7 @@ use crate::record::{
 use crate::root::Roots;
 use crate::rotation::owner;
 use crate::scope::Scope;
-use crate::store::{Expect, Key, ReadBatch, Revision as RowRevision, Scan, Store, Versioned, WriteBatch};
+use crate::store::{Expect, Key, ReadBatch, RowRevision, Scan, Store, Versioned, WriteBatch};
 use crate::tenant::{ScopeKeys, Tenant, seal_row};
 use crate::unlock::Unlock;
 use crate::vault::{Founding, Head, SlotRow, Vault};

@@ -11,9 +11,7 @@ use crate::id::LinkedAccountId;
 use crate::model::Revision;
 use crate::record::{RowKind, SealedRow, encode_epoch};
 use crate::root::Roots;
-use crate::store::{
-    Committed, Expect, Key, ReadBatch, Revision as RowRevision, Store, Versioned, WriteBatch,
-};
+use crate::store::{Committed, Expect, Key, ReadBatch, RowRevision, Store, Versioned, WriteBatch};
 use crate::tenant::{ScopeKeys, Tenant, seal_row};
 
 /// Who takes the batches.

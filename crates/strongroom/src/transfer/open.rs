@@ -11,7 +11,7 @@ use crate::gate::Gate;
 use crate::id::{Environment, OrgId};
 use crate::keyspace::StoreKeys;
 use crate::root::Roots;
-use crate::store::{Revision, Versioned};
+use crate::store::{RowRevision, Versioned};
 use crate::unlock::Unlock;
 use crate::vault::{self, SlotRow, VaultOptions};
 
@@ -240,7 +240,7 @@ fn check_rest(frames: &mut FrameReader<impl Read>, mac: &MacKey, head: &Head) ->
 
 /// The head of a file, as a store would answer it.
 fn vault_head(head: &Head) -> Result<vault::Head, Error> {
-    let versioned = |row: &Vec<u8>| Versioned { value: row.clone(), revision: Revision(0) };
+    let versioned = |row: &Vec<u8>| Versioned { value: row.clone(), revision: RowRevision(0) };
     let slots = head.slots.iter().map(|row| {
         let slot = Slot::decode(row).map_err(|error| Error::row("the key slot", error))?;
         Ok(SlotRow::decode(&head.store_id, &StoreKeys::slot(&slot.place.id), &versioned(row)))
@@ -249,7 +249,7 @@ fn vault_head(head: &Head) -> Result<vault::Head, Error> {
         store_id: head.store_id,
         store_row: head.store_row.as_ref().map(versioned),
         slots: slots.collect::<Result<_, Error>>()?,
-        gate: Gate::of_header(Revision(0), None),
+        gate: Gate::of_header(RowRevision(0), None),
     })
 }
 

@@ -11,7 +11,7 @@ use crate::gate::Gate;
 use crate::place::Place;
 use crate::root::Roots;
 use crate::store::{
-    Capabilities, Committed, Durability, ReadBatch, ReadSet, Revision, Store, StoreError, StoreErrorKind,
+    Capabilities, Committed, Durability, ReadBatch, ReadSet, RowRevision, Store, StoreError, StoreErrorKind,
     WriteBatch,
 };
 use crate::tenant::{ScopeKeys, Tenant, seal_row};
@@ -66,7 +66,7 @@ impl Sides<'_> {
 
 /// What opens and seals rows of a vault that is not in a store: that of a file, or one that is not yet.
 pub(super) fn engine_without_store(store_id: StoreId, roots: &Roots) -> Arc<Engine> {
-    let gate = Gate::of_header(Revision(0), None);
+    let gate = Gate::of_header(RowRevision(0), None);
     VaultOptions::default().assemble(NoStore, store_id, roots.clone(), gate).engine
 }
 

@@ -8,12 +8,12 @@ use crate::error::{Damage, Error};
 use crate::gate::read_gate;
 use crate::keyspace::StoreKeys;
 use crate::record::{decode_transfer, encode_transfer};
-use crate::store::{Expect, Op, Revision, StoreErrorKind, Versioned, WriteBatch};
+use crate::store::{Expect, Op, RowRevision, StoreErrorKind, Versioned, WriteBatch};
 
 /// That a store is retired, as this run noted it. A later run that takes over notes it anew.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Retirement {
-    revision: Revision,
+    revision: RowRevision,
 }
 
 /// In favour of which copy a store is retired.
@@ -69,7 +69,7 @@ pub(super) async fn reinstate(engine: &Engine, retirement: Retirement) -> Result
 }
 
 /// The revision of what was put; `None` where another run was faster.
-async fn commit_unless_changed(engine: &Engine, batch: WriteBatch) -> Result<Option<Revision>, Error> {
+async fn commit_unless_changed(engine: &Engine, batch: WriteBatch) -> Result<Option<RowRevision>, Error> {
     match commit_surely(&*engine.store, &Arc::new(batch)).await {
         Ok(committed) => Ok(Some(committed.revision)),
         Err(Error::Store(error))

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use foldhash::quality::FixedState;
 
 use crate::error::Error;
-use crate::store::{Key, KeyRange, ReadBatch, Revision, Scan, Store, Versioned};
+use crate::store::{Key, KeyRange, ReadBatch, RowRevision, Scan, Store, Versioned};
 
 /// A range of a store as it was last read.
 #[derive(Debug, Clone)]
@@ -87,7 +87,7 @@ pub(super) async fn changed(store: &dyn Store, sections: &[Section]) -> Result<V
 fn print_of(rows: &[(Key, Versioned)]) -> u64 {
     // The same in every process is no harm: a store that wants to hide a change need not answer it at all.
     let mut hasher = FixedState::default().build_hasher();
-    for (key, Versioned { revision: Revision(revision), .. }) in rows {
+    for (key, Versioned { revision: RowRevision(revision), .. }) in rows {
         hasher.write_usize(key.as_bytes().len());
         hasher.write(key.as_bytes());
         hasher.write_u64(*revision);

@@ -1,5 +1,6 @@
 //! Deleting values.
 
+use std::borrow::Cow;
 use std::slice;
 
 use crate::error::Error;
@@ -44,8 +45,8 @@ impl Org {
     /// use strongroom::{Scope, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
     /// org.set_value("PORT", Scope::Org, "8080").await?;
-    /// assert!(org.delete_value("PORT", &Scope::Org).await?.is_some());
-    /// assert!(org.delete_value("PORT", &Scope::Org).await?.is_none());
+    /// assert!(org.delete_value("PORT", Scope::Org).await?.is_some());
+    /// assert!(org.delete_value("PORT", Scope::Org).await?.is_none());
     /// # Ok::<(), strongroom::Error>(()) }).unwrap();
     /// ```
     ///
@@ -54,7 +55,7 @@ impl Org {
     pub async fn delete_value(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
-        scope: &Scope,
+        scope: impl Into<Cow<'_, Scope>>,
     ) -> Result<Option<DeletedValue>, Error> {
         self.delete_value_with(definition, scope, WriteOptions::default()).await
     }
@@ -68,7 +69,7 @@ impl Org {
     /// use strongroom::{Expected, Scope, WriteOptions};
     /// let written = org.set_value("PORT", Scope::Org, "80").await?;
     /// let as_written = WriteOptions::expecting(Expected::Revision(written.revision));
-    /// assert!(org.delete_value_with("PORT", &Scope::Org, as_written).await?.is_some());
+    /// assert!(org.delete_value_with("PORT", Scope::Org, as_written).await?.is_some());
     /// # Ok::<(), strongroom::Error>(()) }).unwrap();
     /// ```
     ///
@@ -77,11 +78,11 @@ impl Org {
     pub async fn delete_value_with(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
-        scope: &Scope,
+        scope: impl Into<Cow<'_, Scope>>,
         options: WriteOptions,
     ) -> Result<Option<DeletedValue>, Error> {
-        let definition = definition.into();
-        until_landed!(|freshness| self.try_delete_value(&definition, scope, None, &options, freshness))
+        let (definition, scope) = (definition.into(), scope.into());
+        until_landed!(|freshness| self.try_delete_value(&definition, &scope, None, &options, freshness))
     }
 
     /// Deletes the value with this document id; answers `None` where there is none.

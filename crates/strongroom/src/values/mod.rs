@@ -5,6 +5,7 @@ mod delete;
 mod rows;
 mod set;
 
+use std::borrow::Cow;
 use std::slice;
 
 use crate::error::Error;
@@ -28,7 +29,7 @@ impl Org {
     /// use strongroom::{Scope, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
     /// org.set_value("PORT", Scope::Org, "8080").await?;
-    /// let value = org.value("PORT", &Scope::Org).await?;
+    /// let value = org.value("PORT", Scope::Org).await?;
     /// assert_eq!(value.map(|found| found.value.expose().to_owned()).as_deref(), Some("8080"));
     /// # Ok::<(), strongroom::Error>(()) }).unwrap();
     /// ```
@@ -38,10 +39,10 @@ impl Org {
     pub async fn value(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
-        scope: &Scope,
+        scope: impl Into<Cow<'_, Scope>>,
     ) -> Result<Option<ScopedValue>, Error> {
-        let definition = definition.into();
-        fresh_if_stale!(|freshness| self.try_value(&definition, scope, freshness))
+        let (definition, scope) = (definition.into(), scope.into());
+        fresh_if_stale!(|freshness| self.try_value(&definition, &scope, freshness))
     }
 
     /// The value with this document id.
@@ -74,15 +75,19 @@ impl Org {
     /// use strongroom::{PageRequest, Scope, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
     /// org.set_value("PORT", Scope::Org, "8080").await?;
-    /// let page = org.values(&Scope::Org, PageRequest::first(50)).await?;
+    /// let page = org.values(Scope::Org, PageRequest::first(50)).await?;
     /// assert!(page.items.len() == 1 && page.next.is_none());
     /// # Ok::<(), strongroom::Error>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
     /// [`Error::InvalidCursor`].
-    pub async fn values(&self, scope: &Scope, page: PageRequest) -> Result<Listing<ScopedValue>, Error> {
-        self.tenant.list_values(scope, &page).await
+    pub async fn values(
+        &self,
+        scope: impl Into<Cow<'_, Scope>>,
+        page: PageRequest,
+    ) -> Result<Listing<ScopedValue>, Error> {
+        self.tenant.list_values(&scope.into(), &page).await
     }
 
     /// The dry run of [`set_value`](Self::set_value): whether the value could be set, without writing it.
@@ -91,8 +96,8 @@ impl Org {
     /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
     /// use strongroom::{Error, Scope, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
-    /// assert!(org.validate("PORT", &Scope::Org, "8080").await.is_ok());
-    /// let refused = org.validate("PORT", &Scope::Org, "http").await;
+    /// assert!(org.validate("PORT", Scope::Org, "8080").await.is_ok());
+    /// let refused = org.validate("PORT", Scope::Org, "http").await;
     /// assert!(matches!(refused, Err(Error::InvalidValue { .. })));
     /// # Ok::<(), strongroom::Error>(()) }).unwrap();
     /// ```
@@ -102,12 +107,12 @@ impl Org {
     pub async fn validate(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
-        scope: &Scope,
+        scope: impl Into<Cow<'_, Scope>>,
         value: impl Into<Secret>,
     ) -> Result<(), Error> {
         let value = value.into();
         let definition = self.tenant.definition(&definition.into()).await?;
-        definition.check_scope(scope)?;
+        definition.check_scope(&scope.into())?;
         definition.check_value(&value, &self.tenant.engine)
     }
 

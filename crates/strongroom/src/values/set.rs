@@ -1,5 +1,7 @@
 //! Setting values: one or many, in one batch.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -21,15 +23,24 @@ use crate::tenant::{Draft, SealedPut, Standing, Tenant, until_landed};
 #[derive(Debug)]
 pub struct NewValue<'a> {
     pub(super) definition: DefinitionRef<'a>,
-    pub(super) scope: Scope,
+    pub(super) scope: Cow<'a, Scope>,
     pub(super) value: Secret,
     expected: Expected,
 }
 
 impl<'a> NewValue<'a> {
     /// `value` for a definition at `scope`, whatever stands there.
-    pub fn new(definition: impl Into<DefinitionRef<'a>>, scope: Scope, value: impl Into<Secret>) -> Self {
-        Self { definition: definition.into(), scope, value: value.into(), expected: Expected::Any }
+    pub fn new(
+        definition: impl Into<DefinitionRef<'a>>,
+        scope: impl Into<Cow<'a, Scope>>,
+        value: impl Into<Secret>,
+    ) -> Self {
+        Self {
+            definition: definition.into(),
+            scope: scope.into(),
+            value: value.into(),
+            expected: Expected::Any,
+        }
     }
 
     /// The same, only if the value that stands there is as expected.
@@ -62,7 +73,7 @@ impl Org {
     pub async fn set_value(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
-        scope: Scope,
+        scope: impl Into<Cow<'_, Scope>>,
         value: impl Into<Secret>,
     ) -> Result<ValueWritten, Error> {
         self.set_value_with(definition, scope, value, WriteOptions::default()).await
@@ -87,11 +98,11 @@ impl Org {
     pub async fn set_value_with(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
-        scope: Scope,
+        scope: impl Into<Cow<'_, Scope>>,
         value: impl Into<Secret>,
         options: WriteOptions,
     ) -> Result<ValueWritten, Error> {
-        let value = NewValue::new(definition, scope, value);
+        let value = NewValue::new(definition.into(), scope.into(), value);
         let mut written = self.set_values_with(&[value], options).await?;
         written.pop().ok_or(Error::Contended(0))
     }
@@ -198,7 +209,7 @@ impl Draft<'_> {
         let shown = options.ciphertext && definition.stored.definition.encrypted;
         let ciphertext =
             if shown { Some(self.show(account, &context, id, revision, &plaintext)?) } else { None };
-        let scope = new.scope.clone();
+        let scope = new.scope.clone().into_owned();
         Ok(ValueWritten {
             action,
             id,

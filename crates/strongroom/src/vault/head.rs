@@ -6,7 +6,7 @@ use crate::gate::Gate;
 use crate::keyspace::{StoreKeys, parse_slot};
 use crate::model::SlotId;
 use crate::record::{RowError, decode_header};
-use crate::store::{Key, KeyRange, ReadBatch, Revision as RowRevision, Scan, Store, Versioned};
+use crate::store::{Key, KeyRange, ReadBatch, RowRevision, Scan, Store, Versioned};
 
 /// What stands before every tenant's rows. Nothing of it is authenticated yet.
 pub(crate) struct Head {

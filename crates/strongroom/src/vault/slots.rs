@@ -11,7 +11,7 @@ use crate::gate::Gate;
 use crate::keyspace::StoreKeys;
 use crate::provider::ProviderErrorKind;
 use crate::root::Root;
-use crate::store::{Expect, Revision as RowRevision, Store, WriteBatch};
+use crate::store::{Expect, RowRevision, Store, WriteBatch};
 use crate::unlock::Unlock;
 
 /// The slot that gave the root key.

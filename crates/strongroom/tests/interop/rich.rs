@@ -117,7 +117,7 @@ async fn set_values(org: &Org) -> Vec<(String, Scope, String)> {
     }
     let mut written = Vec::new();
     for (name, scope, value) in values {
-        org.set_value(name, scope.clone(), value.as_str()).await.unwrap();
+        org.set_value(name, &scope, value.as_str()).await.unwrap();
         written.push((name.to_owned(), scope, value));
     }
     // Set again: the id and the time of creation stay.

@@ -176,7 +176,7 @@ impl Domain {
             options = options.with_record(records(org).write(id(key), "record").expecting(Expected::Absent));
             reasons.extend(self.records.contains_key(key).then_some("Unexpected"));
         }
-        let answer = org.set_value_with(set.name, set.scope.clone(), set.value, options).await;
+        let answer = org.set_value_with(set.name, &set.scope, set.value, options).await;
         if let Some(written) = agreed(answer, &reasons) {
             self.value_written(written, set.value, now);
             if let Some(key) = record {
@@ -191,8 +191,7 @@ impl Domain {
         let twice =
             |set: &Set| sets.iter().filter(|s| (s.name, &s.scope) == (set.name, &set.scope)).count() > 1;
         reasons.extend(sets.iter().any(twice).then_some("DuplicateValue"));
-        let values: Vec<_> =
-            sets.iter().map(|set| NewValue::new(set.name, set.scope.clone(), set.value)).collect();
+        let values: Vec<_> = sets.iter().map(|set| NewValue::new(set.name, &set.scope, set.value)).collect();
         for (set, written) in
             sets.iter().zip(agreed(org.set_values(&values).await, &reasons).unwrap_or_default())
         {

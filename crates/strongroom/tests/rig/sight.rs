@@ -90,7 +90,7 @@ async fn furnish(vault: &Vault, org_id: &'static str, environment: &'static str)
         tenant.definitions.push(org.define(text(name).description(tag(name))).await?);
         for scope in &scopes()[..if rich { 4 } else { 2 }] {
             let value = tag(&format!("{name} at {scope}"));
-            tenant.values.push(org.set_value(*name, scope.clone(), value).await?.id);
+            tenant.values.push(org.set_value(*name, scope, value).await?.id);
         }
     }
     for id in &ACCOUNTS[..if rich { 2 } else { 1 }] {

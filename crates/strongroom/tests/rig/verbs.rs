@@ -142,7 +142,7 @@ fn value_verbs() -> Vec<Verb> {
             ];
             org.set_values(&values).await?.into_iter().map(|written| written.action).collect::<Vec<_>>()
         }),
-        verb!("delete_value", |org| org.delete_value("V", &Scope::Org).await?.is_some()),
+        verb!("delete_value", |org| org.delete_value("V", Scope::Org).await?.is_some()),
     ]
 }
 

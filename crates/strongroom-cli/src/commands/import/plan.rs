@@ -132,7 +132,7 @@ impl Plan {
         let values: Vec<_> = rows
             .iter()
             .map(|row| {
-                let value = NewValue::new(&row.name, self.scope.clone(), row.value.expose());
+                let value = NewValue::new(&row.name, &self.scope, row.value.expose());
                 value.expecting(row.expected)
             })
             .collect();
