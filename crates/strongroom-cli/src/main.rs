@@ -31,14 +31,15 @@ fn main() -> ExitCode {
         }
         Err(error) => error.exit(),
     };
-    let output = Output::new(args.globals.json);
+    // A value in the wrong place takes what stands after it along.
+    let output = Output::new(args.globals.json || asks_for_json());
     match commands::run(args, &output) {
         Ok(code) => code,
         Err(failure) => output.failure(&failure),
     }
 }
 
-/// Whether `--json` stands among arguments that could not be read; what follows `--` is a command's own.
+/// Whether `--json` stands among the arguments, however they are read; what follows `--` is a command's own.
 fn asks_for_json() -> bool {
     env::args_os().skip(1).take_while(|argument| argument != "--").any(|argument| argument == "--json")
 }

@@ -26,7 +26,7 @@ fn what_cannot_be_understood_is_2() {
 
 #[test]
 fn what_cannot_be_understood_is_json_where_that_is_asked_for() {
-    let shell = Shell::new();
+    let shell = Shell::with_vault();
     for arguments in [
         &["--json", "nonsense"][..],
         &["define", "A", "--format", "planet", "--json"],
@@ -34,6 +34,7 @@ fn what_cannot_be_understood_is_json_where_that_is_asked_for() {
         &["--json"],
         &["--json", "credential"],
         &["--json", "--org", "x", "list"],
+        &["set", "A", "x", "--json"],
     ] {
         let ran = shell.run(arguments);
         assert_eq!((ran.code, ran.stderr.lines().count()), (2, 1), "{arguments:?}: {}", ran.stderr);

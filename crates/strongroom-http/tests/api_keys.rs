@@ -27,6 +27,17 @@ async fn a_key_is_refused_once_it_is_revoked() {
 }
 
 #[tokio::test]
+async fn a_key_has_a_name_of_1_to_256_bytes() {
+    let fixture = Fixture::new().await;
+    let keys = ApiKeys::of(&fixture.org).unwrap();
+    let create =
+        async |name: String| keys.create(NewApiKey::named(name)).await.map(|created| created.info.name);
+    assert!(matches!(create(String::new()).await, Err(Error::InvalidId(_))));
+    assert!(matches!(create("n".repeat(257)).await, Err(Error::TooLong { .. })));
+    assert_eq!(create("n".repeat(256)).await.unwrap().len(), 256);
+}
+
+#[tokio::test]
 async fn a_key_stays_good_when_its_record_is_sealed_anew() {
     let fixture = Fixture::new().await;
     assert_eq!(try_key(&fixture, &fixture.key).await.status, 404);
@@ -45,17 +56,6 @@ async fn a_key_is_refused_once_its_org_is_shredded() {
     assert_eq!(try_key(&fixture, &fixture.key).await.status, 401);
     fixture.define_string("ANEW").await;
     assert_eq!(try_key(&fixture, &fixture.key).await.status, 401);
-}
-
-#[tokio::test]
-async fn a_key_has_a_name_of_1_to_256_bytes() {
-    let fixture = Fixture::new().await;
-    let keys = ApiKeys::of(&fixture.org).unwrap();
-    let create =
-        async |name: String| keys.create(NewApiKey::named(name)).await.map(|created| created.info.name);
-    assert!(matches!(create(String::new()).await, Err(Error::InvalidId(_))));
-    assert!(matches!(create("n".repeat(257)).await, Err(Error::TooLong { .. })));
-    assert_eq!(create("n".repeat(256)).await.unwrap().len(), 256);
 }
 
 #[tokio::test]
