@@ -1,8 +1,10 @@
 //! How often the caches were asked, and how often they knew.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
+
+use super::striped::{STRIPES, stripe};
 
 /// How the caches of a vault did since it was opened: [`Vault::cache_stats`](crate::Vault::cache_stats).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,8 +43,7 @@ pub(crate) enum Cached {
     Keyrings,
 }
 
-/// The counters, in stripes: threads take turns at choosing one and then stay with it, so that readers on different
-/// threads write no cache line of each other. Exact, since every count is added atomically.
+/// The counters, in stripes, so that readers on different threads write no cache line of each other. Exact, since every count is added atomically.
 #[derive(Default)]
 pub(crate) struct Counts {
     stripes: [CachePadded<Stripe>; STRIPES],
@@ -56,7 +57,7 @@ struct Stripe([[AtomicU64; 2]; 4]);
 impl Counts {
     /// Adds what one verb found, and what it did not find.
     pub(crate) fn add(&self, cached: Cached, hits: usize, misses: usize) {
-        let Some(stripe) = self.stripes.get(STRIPE.with(|index| *index)) else { return };
+        let Some(stripe) = self.stripes.get(stripe()) else { return };
         let Some(counters) = stripe.0.get(cached as usize) else { return };
         for (counter, count) in counters.iter().zip([hits, misses]) {
             if count > 0 {
@@ -90,16 +91,6 @@ impl Counts {
     }
 }
 
-const STRIPES: usize = 16;
-
-thread_local! {
-    /// The stripe of this thread.
-    static STRIPE: usize = {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES
-    };
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,7 +99,7 @@ mod tests {
     fn no_count_is_lost_between_threads() {
         let counts = Counts::default();
         std::thread::scope(|threads| {
-            for _ in 0..2 * STRIPES {
+            for _ in 0..32 {
                 threads.spawn(|| (0..100).for_each(|_| counts.add(Cached::Keyrings, 2, 1)));
             }
         });

@@ -7,6 +7,7 @@
 
 mod age;
 mod counts;
+mod striped;
 mod table;
 
 use std::hash::BuildHasher as _;
@@ -26,6 +27,7 @@ use crate::tenant::{Catalog, ScopeKeys};
 use age::Age;
 pub use counts::{CacheCounts, CacheStats};
 pub(crate) use counts::{Cached, Counts};
+pub(crate) use striped::Striped;
 use table::Table;
 
 /// Under which view of the store an entry was read.
@@ -64,7 +66,7 @@ pub(crate) struct Tables {
 
 /// A cached keyring, and when its row was read.
 pub(crate) struct HeldKeys {
-    pub(crate) keys: Arc<ScopeKeys>,
+    pub(crate) keys: Striped<ScopeKeys>,
     pub(crate) since: Timestamp,
 }
 
@@ -111,10 +113,11 @@ impl Caches {
     }
 
     /// The keyring that was opened from this very row, and since when it is held.
-    pub(crate) fn opened(&self, key: &Key, row: RowRevision) -> Option<HeldKeys> {
+    pub(crate) fn opened(&self, key: &Key, row: RowRevision) -> Option<(ScopeKeys, Timestamp)> {
         let tables = self.tables();
         let (held, _) = tables.keyrings.get(key.as_bytes())?;
-        (held.keys.row == row).then(|| HeldKeys { keys: Arc::clone(&held.keys), since: held.since })
+        let keys = held.keys.value();
+        (keys.row == row).then(|| (keys.clone(), held.since))
     }
 
     /// The right to open the keyring at `key`: one at a time has it. Not to be held while a future waits.
@@ -236,7 +239,7 @@ mod tests {
     }
 
     /// Takes a keyring in, which nobody but the cache holds from then on.
-    fn take_in_keyring(caches: &Caches, name: &str, since_ms: u64) -> Weak<ScopeKeys> {
+    fn take_in_keyring(caches: &Caches, name: &str, since_ms: u64) -> Weak<Keyring> {
         let context = Context {
             kind: Kind::Keyring,
             store_id: &[2; 16],
@@ -251,9 +254,10 @@ mod tests {
         };
         let since = Timestamp::from_ms(since_ms);
         let keyring = Keyring::generate(&[1; 32], &context, since).unwrap();
-        let keys = ScopeKeys { keyring, revision: crate::model::Revision::from_u64(1), row: RowRevision(1) };
-        let keys = Arc::new(keys);
-        let held = Arc::downgrade(&keys);
+        let keyring = Arc::new(keyring);
+        let held = Arc::downgrade(&keyring);
+        let (revision, row) = (crate::model::Revision::from_u64(1), RowRevision(1));
+        let keys = Striped::new(ScopeKeys { keyring, revision, row });
         caches.insert_keyring(caches.moment(), key(name), HeldKeys { keys, since }, Tag::Sole);
         held
     }

@@ -268,6 +268,7 @@ impl<'t> Draft<'t> {
         if read.is_some() {
             self.changes_cached_rows();
         }
-        Ok(Arc::new(ScopeKeys { keyring, revision, row: read.unwrap_or(RowRevision(0)) }))
+        let (keyring, row) = (Arc::new(keyring), read.unwrap_or(RowRevision(0)));
+        Ok(Arc::new(ScopeKeys { keyring, revision, row }))
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::{ScopeKeys, Tenant};
-use crate::cache::{Cached, Counts, HeldKeys, Moment, Tag};
+use crate::cache::{Cached, Counts, HeldKeys, Moment, Striped, Tag};
 use crate::clock::Timestamp;
 use crate::definitions::Definition;
 use crate::engine::ATTEMPTS_MAX;
@@ -190,7 +190,7 @@ impl Tenant {
         let mut probe = self.keys.probe();
         let keyrings = needs.owners().map(|owner| {
             let (held, tag) = tables.keyrings.get(probe.keyring(owner)).filter(|(_, tag)| usable(*tag))?;
-            Some((Arc::clone(&held.keys), tag))
+            Some((held.keys.share(), tag))
         });
         let keyrings = keyrings.collect();
         let definitions = needs.definitions.iter().map(|id| {
@@ -247,16 +247,16 @@ impl Tenant {
         let caches = &self.engine.caches;
         let key = self.keys.keyring(owner);
         let _turn = caches.turn(&key);
-        let held = match caches.opened(&key, row.revision) {
-            Some(held) => held,
+        let (keys, since) = match caches.opened(&key, row.revision) {
+            Some(opened) => opened,
             None => {
                 caches.counts.add_unwrap();
-                HeldKeys { keys: Arc::new(self.open_keyring(owner, row)?), since: reading.since }
+                (self.open_keyring(owner, row)?, reading.since)
             }
         };
-        let keys = Arc::clone(&held.keys);
+        let held = HeldKeys { keys: Striped::new(keys.clone()), since };
         caches.insert_keyring(reading.moment, key, held, reading.tag);
-        Ok(keys)
+        Ok(Arc::new(keys))
     }
 }
 

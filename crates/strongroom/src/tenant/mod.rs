@@ -69,9 +69,11 @@ pub(crate) struct Tenant {
     org_text: String,
 }
 
-/// The keyring of a key scope as it stands in the store.
+/// The keyring of a key scope as it stands in the store. A clone holds the same keys in memory.
+#[derive(Clone)]
+#[repr(align(128))]
 pub(crate) struct ScopeKeys {
-    pub(crate) keyring: Keyring,
+    pub(crate) keyring: Arc<Keyring>,
     pub(crate) revision: Revision,
     /// What a write that seals under one of the keys expects of the keyring's row.
     pub(crate) row: RowRevision,
@@ -80,7 +82,7 @@ pub(crate) struct ScopeKeys {
 impl ScopeKeys {
     /// The same row, with every key dropped.
     pub(crate) fn dropped(&self) -> Self {
-        Self { keyring: self.keyring.drop_keys(), ..*self }
+        Self { keyring: Arc::new(self.keyring.drop_keys()), ..*self }
     }
 }
 
@@ -194,7 +196,7 @@ impl Tenant {
         let opened = self.open_under_root(&context, &row.value)?;
         let keyring =
             Keyring::decode(&opened.plaintext).map_err(|error| Error::row(describe(&context), error))?;
-        Ok(ScopeKeys { keyring, revision: opened.revision, row: row.revision })
+        Ok(ScopeKeys { keyring: Arc::new(keyring), revision: opened.revision, row: row.revision })
     }
 }
 
