@@ -78,6 +78,12 @@ impl Records {
         Self { org, namespace }
     }
 
+    /// Which namespace.
+    #[must_use]
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
     /// The record with this key.
     ///
     /// ```

@@ -29,6 +29,15 @@ fn a_handle_is_cloned_shared_and_kept() {
 }
 
 #[test]
+fn a_handle_says_what_it_reaches() {
+    let org = org_of(&block_on(vault(MemoryStore::new(), VaultOptions::default())).unwrap());
+    let account = org.account(id("a"));
+    assert_eq!((org.environment().as_str(), account.id().as_str()), ("test", "a"));
+    assert_eq!(account.app(id("crm")).integration().as_str(), "crm");
+    assert_eq!(org.records(id("session")).namespace().as_str(), "session");
+}
+
+#[test]
 fn what_a_verb_takes_and_gives_goes_to_another_thread() {
     crosses::<Error>();
     crosses::<Secret>();
