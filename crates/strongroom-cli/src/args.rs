@@ -17,7 +17,7 @@ use crate::commands::import::Import;
 use crate::commands::job::JobCommand;
 use crate::commands::rotate::Rotate;
 use crate::commands::shred::Shred;
-use crate::config::KeySource;
+use crate::config::{KeySource, socket_address};
 use crate::limits::LimitSettings;
 use crate::scope_args::{PathArgs, ScopeArgs};
 
@@ -44,7 +44,7 @@ pub(crate) struct Globals {
     /// A file with the passphrase; one newline at its end is left out
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
-    /// Work on a server instead of a store, such as http://127.0.0.1:7077; its key says which org and environment
+    /// Work on a server instead of a store, such as http://127.0.0.1:7077; its key says which org and environment, and what it does not tell is null in JSON
     #[arg(long, global = true, value_name = "URL",
         conflicts_with_all = ["store", "root_key_file", "passphrase_file", "org", "environment"])]
     pub(crate) url: Option<String>,
@@ -195,7 +195,7 @@ pub(crate) enum Command {
     /// Serve the vault over HTTP; makes one if there is none, with an API key and two requests to try
     Serve {
         /// The address and port to listen on; port 0 takes a free one [default: 127.0.0.1:7077]
-        #[arg(long, value_name = "ADDR")]
+        #[arg(long, value_name = "ADDR", value_parser = socket_address)]
         listen: Option<SocketAddr>,
         /// What to log on standard error: off, error, warn, info (each request), debug or trace; never a value
         #[arg(long, value_name = "LEVEL", default_value = "warn")]
@@ -308,10 +308,10 @@ impl NewKeyArgs {
     }
 }
 
-/// A value in the wrong place. It is taken, so that the refusal need not repeat it.
+/// A value in the wrong place, and what looks like an option. It is taken, so that the refusal need not repeat it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Misplaced {
-    #[arg(hide = true, num_args = 0.., value_name = "VALUE")]
+    #[arg(hide = true, num_args = 0.., allow_hyphen_values = true, value_name = "VALUE")]
     pub(crate) values: Vec<OsString>,
 }
 
@@ -341,4 +341,4 @@ of `serve` have the names of its options (STRONGROOM_RATE_LIMIT and so on); in t
 
 Exit codes: 0 done, 1 anything else, 2 usage, 3 not found, 4 invalid value, 5 wrong key or damaged data,
 6 the store failed or cannot be used. `run` passes on the code of its command; 126 and 127 say that it could not
-be started or found.";
+be started or found. 141, without a word: no one read the output to its end, as with `| head -1`.";

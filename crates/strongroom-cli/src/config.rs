@@ -47,7 +47,7 @@ pub(crate) enum KeySource {
 impl Config {
     pub(crate) fn load(globals: &Globals) -> Result<Self, Failure> {
         let environment = Layer::of_environment()?;
-        let file = match globals.config.clone().or_else(|| variable("CONFIG").map(PathBuf::from)) {
+        let file = match globals.config.clone().or(variable("CONFIG")?.map(PathBuf::from)) {
             Some(path) => Layer::of_file(&path)?.ok_or_else(|| missing(&path))?,
             None => default_path().map_or(Ok(None), |path| Layer::of_file(&path))?.unwrap_or_default(),
         };
@@ -83,7 +83,7 @@ impl Config {
             org: org.parse().map_err(as_usage)?,
             environment: environment.parse().map_err(as_usage)?,
             listen: match merged.listen {
-                Some(text) => text.parse().map_err(|_| not_an_address(&text))?,
+                Some(text) => socket_address(&text).map_err(Failure::usage)?,
                 None => DEFAULT_LISTEN,
             },
             limits: merged.limits,
@@ -147,14 +147,14 @@ impl Layer {
 
     fn of_environment() -> Result<Self, Failure> {
         Ok(Self {
-            store: variable("STORE"),
-            root_key_file: variable("ROOT_KEY_FILE").map(PathBuf::from),
-            passphrase_file: variable("PASSPHRASE_FILE").map(PathBuf::from),
-            url: variable("URL"),
-            api_key_file: variable("API_KEY_FILE").map(PathBuf::from),
-            org: variable("ORG"),
-            environment: variable("ENVIRONMENT"),
-            listen: variable("LISTEN"),
+            store: variable("STORE")?,
+            root_key_file: variable("ROOT_KEY_FILE")?.map(PathBuf::from),
+            passphrase_file: variable("PASSPHRASE_FILE")?.map(PathBuf::from),
+            url: variable("URL")?,
+            api_key_file: variable("API_KEY_FILE")?.map(PathBuf::from),
+            org: variable("ORG")?,
+            environment: variable("ENVIRONMENT")?,
+            listen: variable("LISTEN")?,
             limits: LimitSettings::of_environment()?,
         })
     }
@@ -197,8 +197,12 @@ impl Layer {
 }
 
 /// A variable of the environment; an empty one counts as not set.
-pub(crate) fn variable(name: &str) -> Option<String> {
-    env::var(["STRONGROOM_", name].concat()).ok().filter(|value| !value.is_empty())
+pub(crate) fn variable(name: &str) -> Result<Option<String>, Failure> {
+    let name = ["STRONGROOM_", name].concat();
+    let value = env::var_os(&name).filter(|value| !value.is_empty());
+    value
+        .map(|value| value.into_string().map_err(|_| Failure::usage(format!("{name} is not UTF-8"))))
+        .transpose()
 }
 
 /// Never in the working directory: whoever can write there would choose the store and the key.
@@ -220,8 +224,9 @@ fn unreadable(path: &Path, error: &io::Error) -> String {
     format!("{} could not be read: {error}", path.display())
 }
 
-fn not_an_address(text: &str) -> Failure {
-    Failure::usage(format!("{text} is not an address and port, such as 127.0.0.1:7077"))
+/// Reads where to listen; a name is not looked up, since it could be another address tomorrow.
+pub(crate) fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("{text} is not an address and port, such as 127.0.0.1:7077"))
 }
 
 fn as_usage(error: IdError) -> Failure {

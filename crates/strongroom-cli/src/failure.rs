@@ -28,6 +28,8 @@ pub(crate) enum Exit {
     NotExecutable,
     /// What a shell answers for a command that it does not find.
     NoCommand,
+    /// What a shell answers for a command that wrote to a pipe which no one reads any more.
+    ReaderGone,
 }
 
 impl Exit {
@@ -41,13 +43,14 @@ impl Exit {
             Self::Store => 6,
             Self::NotExecutable => 126,
             Self::NoCommand => 127,
+            Self::ReaderGone => 141,
         }
     }
 
     /// The name of the code in JSON.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Other => "failed",
+            Self::Other | Self::ReaderGone => "failed",
             Self::Usage => "usage",
             Self::NotFound => "not_found",
             Self::Invalid => "invalid",
@@ -103,9 +106,22 @@ impl From<StoreError> for Failure {
     }
 }
 
+/// The arguments could not be read. Of clap's own text the sentence is kept, not the usage below it.
+impl From<clap::Error> for Failure {
+    fn from(error: clap::Error) -> Self {
+        let text = error.to_string();
+        let sentence: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+        let sentence = sentence.join(" ");
+        Self::usage(sentence.trim_start_matches("error: ")).next("--help shows what can be typed")
+    }
+}
+
 /// Standard output could not be written.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::new(Exit::ReaderGone, "whoever read the output has gone");
+        }
         Self::new(Exit::Other, format!("the output could not be written: {error}"))
     }
 }
@@ -123,6 +139,7 @@ fn exit_of(error: &Error) -> Exit {
         | Error::InvalidKey
         | Error::KeyDerivation(_)
         | Error::KeyFile(_)
+        | Error::KeyShredded(_)
         | Error::Provider(_)
         | Error::UnexpectedVault
         | Error::UnknownVersion { .. }
@@ -175,7 +192,9 @@ fn next_of(error: &Error) -> Option<&'static str> {
         Error::Unfinished => "run the same `restore` or `migrate` again, or name another place",
         Error::ForeignStore => "name another place with --store",
         Error::Store(store) => match store.kind() {
-            StoreErrorKind::Unavailable => "wait for the other process, or name another place with --store",
+            StoreErrorKind::Unavailable => {
+                "wait for another process that has it open, ask its server with --url, or name another place with --store"
+            }
             StoreErrorKind::TooLarge => "write less at once",
             _ => return None,
         },

@@ -1,5 +1,6 @@
 //! Secrets that come in: from standard input or a hidden prompt.
 
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Read, Write};
 
 use strongroom::Secret;
@@ -11,10 +12,8 @@ use crate::output::Output;
 
 /// The exact bytes of standard input, or what is typed at a hidden prompt.
 pub(crate) fn value(prompt_text: &str, misplaced: &Misplaced, output: &Output) -> Result<Secret, Failure> {
-    if !misplaced.values.is_empty() {
-        return Err(Failure::usage("a value is read from standard input, never from an argument").next(
-            "other users can see arguments, and shells keep them: change the secret if it is a real one",
-        ));
+    if let Some(first) = misplaced.values.first() {
+        return Err(refused(first));
     }
     if can_prompt() {
         return prompt(prompt_text);
@@ -25,6 +24,20 @@ pub(crate) fn value(prompt_text: &str, misplaced: &Misplaced, output: &Output) -
         output.note("the value ends in a newline, which is kept; `printf %s` writes none");
     }
     Ok(value)
+}
+
+/// Repeats what looks like a mistyped option, and nothing that could be a value: a private key starts with dashes too.
+fn refused(argument: &OsStr) -> Failure {
+    let text = argument.to_str().unwrap_or_default();
+    let option = text.split('=').next().unwrap_or_default();
+    let is_word = |word: &str| word.len() <= 20 && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+    if option.strip_prefix("--").is_some_and(|word| word.starts_with(char::is_alphabetic) && is_word(word)) {
+        return Failure::usage(format!("there is no option {option} here")).next(
+            "--help shows which there are; a value is read from standard input, never from an argument",
+        );
+    }
+    Failure::usage("a value is read from standard input, never from an argument")
+        .next("other users can see arguments, and shells keep them: change the secret if it is a real one")
 }
 
 /// Whether someone sits at a terminal and can be asked.

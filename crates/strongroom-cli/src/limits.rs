@@ -105,7 +105,7 @@ fn with<T>(limits: Limits, value: Option<T>, set: impl FnOnce(Limits, T) -> Limi
 }
 
 fn of_variable<T: FromStr<Err: Display>>(name: &str) -> Result<Option<T>, Failure> {
-    let parsed = variable(name).map(|text| text.parse()).transpose();
+    let parsed = variable(name)?.map(|text| text.parse()).transpose();
     parsed.map_err(|error| Failure::usage(format!("STRONGROOM_{name}: {error}")))
 }
 

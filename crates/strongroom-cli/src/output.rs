@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 use strongroom::{Secret, Timestamp};
 
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 
 /// Where a command writes, and in which form.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Output {
     pub(crate) fn done(&self, sentence: &str, json: &impl Serialize) -> Result<(), Failure> {
         match self.form {
             Form::Json => self.json(json),
-            Form::People => self.text(&format!("{sentence}\n")),
+            Form::People => self.text(&format!("{}\n", printable(sentence))),
         }
     }
 
@@ -126,6 +126,10 @@ impl Output {
 
     /// Reports a failure on standard error and answers its exit code.
     pub(crate) fn failure(&self, failure: &Failure) -> ExitCode {
+        // Who stops reading, as `head` does, has what it wanted.
+        if failure.exit == Exit::ReaderGone {
+            return ExitCode::from(failure.exit.code());
+        }
         if self.form == Form::Json {
             let json =
                 json!({ "error": failure.exit.name(), "message": failure.message, "next": failure.next });

@@ -93,6 +93,38 @@ fn json_values_that_are_no_strings_keep_their_source() {
 }
 
 #[test]
+fn a_byte_order_mark_is_no_part_of_a_file() {
+    let shell = Shell::with_vault();
+    shell.write("a.env", "\u{feff}A=1\n");
+    shell.write("b.json", "\u{feff}{\"B\": \"\u{feff}\"}");
+    shell.ok(&["import", "a.env"]);
+    shell.ok(&["import", "b.json"]);
+    assert_eq!(shell.ok(&["get", "A", "--reveal"]), "1");
+    assert_eq!(shell.ok(&["get", "B", "--reveal"]), "\u{feff}");
+}
+
+#[test]
+fn an_export_is_sorted_by_name_so_that_two_can_be_compared() {
+    let shell = Shell::with_vault();
+    let names = ["Z", "M", "A", "B", "Y", "C", "X"];
+    shell.write("a.env", names.map(|name| format!("{name}=v\n")).concat());
+    shell.ok(&["import", "a.env"]);
+    assert_eq!(shell.ok(&["export", "--reveal"]), "A=v\nB=v\nC=v\nM=v\nX=v\nY=v\nZ=v\n");
+    let json = shell.ok(&["export", "--reveal", "--format", "json"]);
+    assert!(json.starts_with(r#"{"A":"v","B":"v","C":"v","M""#), "{json}");
+}
+
+#[test]
+fn a_file_of_more_names_than_there_can_be_is_4_with_the_limit() {
+    let shell = Shell::with_vault();
+    shell.write("a.env", (0..1_001).map(|n| format!("A{n}=v\n")).collect::<String>());
+    let ran = shell.run(&["import", "a.env"]);
+    assert_eq!(ran.code, 4);
+    assert!(ran.stderr.contains("at most 1000 variable definitions"), "{}", ran.stderr);
+    assert_eq!(shell.json(&["list"]), json!([]));
+}
+
+#[test]
 fn standard_input_can_be_imported() {
     let shell = Shell::with_vault();
     shell.ok_with("A=1\n", &["import", "-"]);

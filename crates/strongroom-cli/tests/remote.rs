@@ -10,7 +10,7 @@ use shell::{Ran, Shell};
 /// A server, and a directory whose commands go to it.
 struct Remote {
     shell: Shell,
-    _server: Server,
+    server: Server,
 }
 
 impl Remote {
@@ -19,7 +19,7 @@ impl Remote {
         let server = Server::start(&served, &["--store", "memory"]);
         let shell = Shell::new().variable("STRONGROOM_URL", server.text("url"));
         shell.write("api.key", format!("{}\n", server.text("api_key")));
-        Self { shell: shell.variable("STRONGROOM_API_KEY_FILE", "api.key"), _server: server }
+        Self { shell: shell.variable("STRONGROOM_API_KEY_FILE", "api.key"), server }
     }
 
     fn run(&self, arguments: &[&str]) -> Ran {
@@ -29,7 +29,7 @@ impl Remote {
 
 #[test]
 fn a_variable_is_defined_set_resolved_listed_and_deleted() {
-    let Remote { shell, _server } = Remote::start();
+    let Remote { shell, server: _server } = Remote::start();
     for name in ["A,b c?&#%/é", "PORT"] {
         shell.ok(&["define", name, "--format", "enum", "--one-of", "x y", "--one-of", "z"]);
         shell.ok_with("x y", &["set", name]);
@@ -47,7 +47,7 @@ fn a_variable_is_defined_set_resolved_listed_and_deleted() {
 
 #[test]
 fn an_account_and_its_credentials_are_kept() {
-    let Remote { shell, _server } = Remote::start();
+    let Remote { shell, server: _server } = Remote::start();
     shell.ok(&["account", "create", "a@b.example/1", "--default-app", "--name", "First"]);
     let at = ["--account", "a@b.example/1"];
     shell.ok_with("hunter2", &[&["credential", "set", ".."], &at[..]].concat());
@@ -64,7 +64,7 @@ fn an_account_and_its_credentials_are_kept() {
 
 #[test]
 fn every_page_of_a_list_is_read() {
-    let Remote { shell, _server } = Remote::start();
+    let Remote { shell, server: _server } = Remote::start();
     for number in 0..101 {
         shell.ok(&["define", &format!("V{number}"), "--format", "string"]);
     }
@@ -72,8 +72,52 @@ fn every_page_of_a_list_is_read() {
 }
 
 #[test]
+fn json_has_the_same_fields_from_a_server_as_from_a_store() {
+    let (remote, local) = (Remote::start(), Shell::with_vault());
+    for shell in [&remote.shell, &local] {
+        shell.run(&["delete", "API_SECRET", "--definition"]);
+        shell.run(&["account", "delete", "user_12345"]);
+        shell.ok(&["define", "A", "--format", "string", "--scope", "workflow"]);
+        shell.ok(&["define", "B", "--format", "string"]);
+        shell.ok(&["account", "create", "user_1", "--default-app"]);
+        shell.ok_with("hunter2", &["credential", "set", "k", "--account", "user_1"]);
+    }
+    let same = |input: &str, arguments: &[&str]| {
+        let arguments = [&["--json"], arguments].concat();
+        let read = |shell: &Shell| serde_json::from_str(&shell.ok_with(input, &arguments)).unwrap();
+        let (mut from_server, from_store): (Value, Value) = (read(&remote.shell), read(&local));
+        assert_eq!(shape(&from_server), shape(&from_store), "{arguments:?}");
+        from_server.take()
+    };
+    same("x", &["set", "B"]);
+    same("x", &["set", "A", "--workflow", "wf_1"]);
+    let listed = same("", &["list"]);
+    assert_eq!(listed[0]["scopes"], json!(["workflow"]));
+    assert_eq!(listed[1]["scopes"], json!(["org", "linked_account", "workflow"]));
+    same("", &["list", "--values"]);
+    same("", &["list", "--workflow", "wf_1"]);
+    same("", &["account", "list"]);
+    same("", &["credential", "list", "--account", "user_1"]);
+    same("", &["resolve", "B", "--reveal"]);
+    same("", &["delete", "B"]);
+    same("", &["define", "C", "--format", "string"]);
+    same("", &["delete", "C", "--definition"]);
+    same("", &["credential", "delete", "k", "--account", "user_1"]);
+    same("", &["account", "delete", "user_1"]);
+}
+
+/// The same with a null in the place of whatever is not a list or an object.
+fn shape(value: &Value) -> Value {
+    match value {
+        Value::Array(items) if items.iter().any(Value::is_object) => items.iter().map(shape).collect(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), shape(value))).collect(),
+        _ => Value::Null,
+    }
+}
+
+#[test]
 fn an_encrypted_value_stays_with_the_server() {
-    let Remote { shell, _server } = Remote::start();
+    let Remote { shell, server: _server } = Remote::start();
     shell.ok_with("hunter2", &["set", "API_SECRET"]);
     let resolved = shell.json(&["resolve", "API_SECRET", "--reveal"]);
     assert_eq!(resolved["API_SECRET"]["value"], "[REDACTED]");
@@ -94,6 +138,17 @@ fn what_the_server_refuses_has_the_same_code_and_shows_no_value() {
 }
 
 #[test]
+fn a_url_that_is_not_that_of_a_server_is_6_and_not_3() {
+    let remote = Remote::start();
+    let url = remote.server.text("url");
+    for path in ["/elsewhere", "/api/v2/public"] {
+        let ran = remote.run(&["--url", &format!("{url}{path}"), "resolve", "API_SECRET"]);
+        assert_eq!(ran.code, 6, "{}", ran.stderr);
+        assert!(ran.stderr.contains("--url"), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn what_a_server_cannot_do_is_2_with_the_reason() {
     let remote = Remote::start();
     for arguments in [
@@ -110,6 +165,24 @@ fn what_a_server_cannot_do_is_2_with_the_reason() {
         let ran = remote.run(&[&["--json"], arguments].concat());
         assert_eq!((ran.code, ran.error()["error"].as_str()), (2, Some("usage")), "{arguments:?}");
     }
+}
+
+#[test]
+fn a_server_on_this_machine_is_reached_without_a_proxy() {
+    let remote = Remote::start();
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+        let ran = remote.shell.command(&["list"]).env(name, "http://127.0.0.1:1").output().unwrap();
+        assert_eq!(ran.status.code(), Some(0), "{name}: {ran:?}");
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+#[test]
+fn a_build_without_tls_says_so_before_it_sends_anything() {
+    let remote = Remote::start();
+    let url = remote.server.text("url").replace("http://", "https://");
+    let ran = remote.run(&["--url", &url, "list"]);
+    assert!(ran.code == 2 && ran.stderr.contains("--features tls"), "{ran:?}");
 }
 
 #[test]

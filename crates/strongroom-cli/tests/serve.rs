@@ -116,6 +116,15 @@ fn a_limit_that_is_no_number_is_2_by_its_name() {
 }
 
 #[test]
+fn an_address_that_is_none_is_2_with_one_that_is() {
+    let shell = Shell::new();
+    for bad in ["localhost:7077", "127.0.0.1", ":80", "127.0.0.1:99999"] {
+        let ran = shell.run(&["serve", "--listen", bad]);
+        assert!(ran.code == 2 && ran.stderr.contains("such as 127.0.0.1:7077"), "{ran:?}");
+    }
+}
+
+#[test]
 fn an_address_that_is_taken_is_told_before_a_vault_is_made() {
     let shell = Shell::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -124,4 +133,15 @@ fn an_address_that_is_taken_is_told_before_a_vault_is_made() {
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("--listen"), "{}", ran.stderr);
     assert!(!shell.path("strongroom-data").exists());
+}
+
+#[test]
+fn a_store_that_a_server_has_open_is_6_and_the_server_can_be_asked() {
+    let shell = Shell::new();
+    let _server = Server::start(&shell, &[]);
+    for arguments in [&["list"][..], &["api-key", "create", "ci"]] {
+        let ran = shell.run(arguments);
+        assert_eq!(ran.code, 6, "{}", ran.stderr);
+        assert!(ran.stderr.contains("--url"), "{}", ran.stderr);
+    }
 }

@@ -25,17 +25,57 @@ fn what_cannot_be_understood_is_2() {
 }
 
 #[test]
+fn what_cannot_be_understood_is_json_where_that_is_asked_for() {
+    let shell = Shell::new();
+    for arguments in [
+        &["--json", "nonsense"][..],
+        &["define", "A", "--format", "planet", "--json"],
+        &["--json", "define", "A"],
+        &["--json"],
+        &["--json", "credential"],
+        &["--json", "--org", "x", "list"],
+    ] {
+        let ran = shell.run(arguments);
+        assert_eq!((ran.code, ran.stderr.lines().count()), (2, 1), "{arguments:?}: {}", ran.stderr);
+        assert_eq!(ran.error()["error"], "usage", "{arguments:?}");
+        assert!(!ran.error()["message"].as_str().unwrap_or_default().is_empty(), "{arguments:?}");
+    }
+    assert!(shell.run(&["run", "--nonsense", "--", "x", "--json"]).stderr.starts_with("error:"));
+}
+
+#[cfg(unix)]
+#[test]
+fn who_stops_reading_is_told_nothing() {
+    let shell = Shell::with_vault();
+    for arguments in [&["list"][..], &["--json", "list"], &["completions", "bash"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ran = shell.command(arguments).stdout(writer).output().unwrap();
+        assert_eq!((ran.status.code(), ran.stderr.as_slice()), (Some(141), &b""[..]), "{arguments:?}");
+    }
+}
+
+#[test]
 fn a_value_among_the_arguments_is_refused_and_not_repeated() {
     let shell = Shell::with_vault();
     shell.define("A", "string");
     shell.ok(&["account", "create", "user_1", "--default-app"]);
-    for arguments in
-        [&["set", "A", "hunter2"][..], &["credential", "set", "k", "--account", "user_1", "hunter2"]]
-    {
+    for arguments in [
+        &["set", "A", "hunter2"][..],
+        &["set", "A", "--hunter2"],
+        &["set", "A", "-hunter2"],
+        &["set", "A", "-----BEGIN hunter2-----"],
+        &["set", "A", "--value=hunter2"],
+        &["set", "A", "--value", "hunter2"],
+        &["set", "A", "x", "--account", "hunter2"],
+        &["credential", "set", "k", "--account", "user_1", "hunter2"],
+        &["credential", "set", "k", "--account", "user_1", "-----BEGIN hunter2-----"],
+    ] {
         let ran = shell.run(arguments);
         assert_eq!(ran.code, 2);
         assert!(ran.stderr.contains("standard input") && !ran.stderr.contains("hunter2"), "{}", ran.stderr);
     }
+    assert!(shell.run(&["set", "A", "--acount", "user_1"]).stderr.contains("no option --acount here"));
 }
 
 #[test]
@@ -50,6 +90,19 @@ fn options_come_before_the_environment_and_that_before_the_file() {
     let shell = shell.variable("STRONGROOM_STORE", "from-variable");
     shell.ok(&["init"]);
     assert!(shell.path("from-variable").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_cannot_be_read_is_2_and_not_passed_over() {
+    use std::os::unix::ffi::OsStrExt;
+    let shell = Shell::with_vault();
+    for name in ["STRONGROOM_STORE", "STRONGROOM_ORG", "STRONGROOM_CONFIG", "STRONGROOM_RATE_LIMIT"] {
+        let ran = shell.command(&["list"]).env(name, std::ffi::OsStr::from_bytes(b"\xff")).output().unwrap();
+        let stderr = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(name), "{stderr}");
+    }
 }
 
 #[test]
@@ -84,8 +137,10 @@ fn there_is_no_colour_where_no_terminal_shows_it() {
 fn a_text_cannot_steer_the_terminal() {
     let shell = Shell::with_vault();
     shell.ok(&["define", "A", "--format", "string", "--description", "\x1b[2J\u{202e}x"]);
-    let listed = shell.ok(&["list"]);
-    assert!(!listed.contains(['\x1b', '\u{202e}']), "{listed}");
+    let created = shell.ok(&["account", "create", "a\u{202e}b"]);
+    for shown in [created, shell.ok(&["list"]), shell.ok(&["account", "list"])] {
+        assert!(!shown.contains(['\x1b', '\u{202e}']), "{shown}");
+    }
 }
 
 #[test]

@@ -56,17 +56,18 @@ impl tower::Service<Request> for Observed {
         Box::pin(async move {
             let (method, route, id) = (&seen.method, seen.route.as_str(), &seen.id);
             let span = tracing::info_span!("request", %method, %route, %id);
-            let response = admit(&service, too_large, answer).instrument(span.clone()).await;
+            let response = admit(&service, route, too_large, answer).instrument(span.clone()).await;
             Ok(seen.answered(&service, &span, response))
         })
     }
 }
 
 /// Awaits the answer of a route, or refuses the request at once where the service has too many already.
-async fn admit(service: &Service, too_large: bool, answer: RouteFuture<Infallible>) -> Response {
-    let Ok(_permit) = service.inner.permits.try_acquire() else {
+async fn admit(service: &Service, route: &str, too_large: bool, answer: RouteFuture<Infallible>) -> Response {
+    let permit = service.inner.permits.try_acquire();
+    if permit.is_err() && !ALWAYS_ANSWERED.iter().any(|path| route.ends_with(path)) {
         return Failure::overloaded().into_response();
-    };
+    }
     let _in_flight = service.inner.metrics.begin();
     if too_large {
         return Failure::of_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).into_response();
@@ -139,4 +140,6 @@ impl RequestIds {
     }
 }
 
+/// What tells an operator that a service has too much to do, and does not die of it.
+const ALWAYS_ANSWERED: [&str; 2] = ["/healthz", "/metrics"];
 const REQUEST_ID: &str = "x-request-id";

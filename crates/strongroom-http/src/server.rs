@@ -16,8 +16,8 @@ use tokio::sync::Semaphore;
 use crate::router::router;
 use crate::service::Service;
 
-/// Serves `service` on `listener` until `stop` is ready. Then it takes no more connections, answers every request that
-/// it has read, and returns, at the latest after the limits' drain time.
+/// Serves `service` on `listener` until `stop` is ready. Then it takes no more connections than those that wait already,
+/// answers every request that has come, and returns, at the latest after the limits' drain time.
 ///
 /// Put TLS in front of it. It speaks HTTP/1.1 alone, so that no layer below it ever logs a header.
 pub async fn serve(listener: TcpListener, service: Service, stop: impl Future<Output = ()>) {
@@ -29,17 +29,12 @@ pub async fn serve(listener: TcpListener, service: Service, stop: impl Future<Ou
         .max_buf_size(limits.header_bytes_max.saturating_mul(2).max(BUFFER_BYTES_MIN));
     let permits = Arc::new(Semaphore::new(limits.connections_max));
     let connections = GracefulShutdown::new();
-    let mut stop = pin!(stop);
-    loop {
-        let accepted = async {
-            // No permit, no accept: what waits, waits in the listener's own queue.
-            let permit = Arc::clone(&permits).acquire_owned().await;
-            (permit, accept(&listener).await)
-        };
-        let (permit, stream) = tokio::select! {
-            () = &mut stop => break,
-            accepted = accepted => accepted,
-        };
+    let next = async || {
+        // No permit, no accept: what waits, waits in the listener's own queue.
+        let permit = Arc::clone(&permits).acquire_owned().await;
+        (permit, accept(&listener).await)
+    };
+    let answer = |(permit, stream)| {
         let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app.clone()));
         let connection = connections.watch(connection);
         tokio::spawn(async move {
@@ -47,9 +42,21 @@ pub async fn serve(listener: TcpListener, service: Service, stop: impl Future<Ou
             let _ = connection.await;
             drop(permit);
         });
+    };
+    let mut stop = pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            accepted = next() => answer(accepted),
+        }
+    }
+    service.drain();
+    // Who waits in the listener's queue is connected, for all it knows, and may have sent its request.
+    for _ in 0..QUEUE_MAX {
+        let Ok(accepted) = tokio::time::timeout(LAST_CALL, next()).await else { break };
+        answer(accepted);
     }
     drop(listener);
-    service.drain();
     tracing::info!(connections = connections.count(), "stopping");
     if tokio::time::timeout(limits.drain_timeout, connections.shutdown()).await.is_err() {
         tracing::warn!("some connections were cut off");
@@ -81,4 +88,8 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 /// The least that the HTTP library takes.
 const BUFFER_BYTES_MIN: usize = 8 << 10;
+/// For this long no one must come before a server that stops has seen all who are there.
+const LAST_CALL: Duration = Duration::from_millis(20);
+/// How many of them it takes at most.
+const QUEUE_MAX: usize = 1_024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

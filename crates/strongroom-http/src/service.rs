@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use strongroom::{Clock, Environment, Org, OrgId, SystemClock, Timestamp, Vault};
 use tokio::sync::Semaphore;
 
+use crate::auth::AdmittedKeys;
 use crate::limits::{Limits, RateLimiter};
 use crate::metrics::Metrics;
 use crate::observe::RequestIds;
@@ -25,6 +26,7 @@ pub(crate) struct Inner {
     pub(crate) rate_limiter: Option<RateLimiter>,
     pub(crate) metrics: Metrics,
     pub(crate) session_secs: u64,
+    pub(crate) admitted: AdmittedKeys,
     pub(crate) request_ids: RequestIds,
     /// One for each request that may be at work.
     pub(crate) permits: Semaphore,
@@ -119,6 +121,7 @@ impl ServiceOptions {
             rate_limiter,
             metrics,
             session_secs,
+            admitted: AdmittedKeys::default(),
             request_ids: RequestIds::default(),
             permits,
             draining: AtomicBool::new(false),

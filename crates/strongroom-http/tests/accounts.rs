@@ -44,6 +44,11 @@ async fn an_account_that_breaks_a_rule_is_a_400() {
         INVALID,
         "a linked account id must not be empty",
     );
+    for method in ["GET", "DELETE"] {
+        let answer = fixture.call(method, "/linked-account/a%0a").send().await;
+        let message = "a linked account id must not contain control characters";
+        answer.is_error(400, "BAD_REQUEST", INVALID, message);
+    }
     create(r#"{"account_id":"a","your_app":{"auth_credentials":{"k":"1","k":"2"}}}"#)
         .await
         .is_bad_request("Duplicate Auth key_name not allowed");

@@ -2,7 +2,7 @@
 
 mod support;
 
-use strongroom::{Environment, PageRequest, Timestamp};
+use strongroom::{DataKeys, Environment, Error, PageRequest, Timestamp};
 use strongroom_http::{ApiKeys, NewApiKey};
 use support::{Fixture, NOW_MS, api_key};
 
@@ -24,6 +24,38 @@ async fn a_key_is_refused_once_it_is_revoked() {
     assert!(!keys.revoke(&created.info.id).await.unwrap());
     let answer = try_key(&fixture, created.key.expose()).await;
     answer.is_error(401, "UNAUTHORIZED", "SERVER_ERROR", "Invalid Credentials");
+}
+
+#[tokio::test]
+async fn a_key_stays_good_when_its_record_is_sealed_anew() {
+    let fixture = Fixture::new().await;
+    assert_eq!(try_key(&fixture, &fixture.key).await.status, 404);
+    let job = fixture.vault.rotate_data_keys(&DataKeys::all()).await.unwrap();
+    job.run().await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(try_key(&fixture, &fixture.key).await.status, 404);
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_refused_once_its_org_is_shredded() {
+    let fixture = Fixture::new().await;
+    assert_eq!(try_key(&fixture, &fixture.key).await.status, 404);
+    let _ = fixture.org.shred().await.unwrap();
+    assert_eq!(try_key(&fixture, &fixture.key).await.status, 401);
+    fixture.define_string("ANEW").await;
+    assert_eq!(try_key(&fixture, &fixture.key).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_key_has_a_name_of_1_to_256_bytes() {
+    let fixture = Fixture::new().await;
+    let keys = ApiKeys::of(&fixture.org).unwrap();
+    let create =
+        async |name: String| keys.create(NewApiKey::named(name)).await.map(|created| created.info.name);
+    assert!(matches!(create(String::new()).await, Err(Error::InvalidId(_))));
+    assert!(matches!(create("n".repeat(257)).await, Err(Error::TooLong { .. })));
+    assert_eq!(create("n".repeat(256)).await.unwrap().len(), 256);
 }
 
 #[tokio::test]

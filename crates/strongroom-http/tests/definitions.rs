@@ -42,6 +42,28 @@ async fn a_definition_that_is_not_there_is_a_404_with_error_code() {
 }
 
 #[tokio::test]
+async fn a_change_of_the_format_is_refused_and_the_same_format_is_none() {
+    let fixture = Fixture::new().await;
+    let path = format!("/env/definitions/{}", fixture.define_string("A").await);
+    let patch = async |body: &str| fixture.call("PATCH", &path).json(body).await;
+    let refused = "var_format cannot be changed: values would no longer match it";
+    patch(r#"{"var_format":"number","name":"B"}"#).await.is_bad_request(refused);
+    patch(r#"{"var_format":{"enum":["a"]}}"#).await.is_bad_request(refused);
+    patch(r#"{"var_format":"canary"}"#).await.is_bad_request(refused);
+    let same = patch(r#"{"var_format":"string","name":"C"}"#).await;
+    assert!(same.status == 200 && same.body.contains(r#""name":"C""#), "{}", same.body);
+    let made =
+        fixture.call("POST", "/env/definitions").json(r#"{"name":"E","var_format":{"enum":["a"]}}"#).await;
+    let made: serde_json::Value = serde_json::from_str(&made.body).unwrap();
+    let path = format!("/env/definitions/{}", made["definition"]["_id"].as_str().unwrap());
+    for same in [r#"{"var_format":"enum"}"#, r#"{"var_format":{"enum":["a"]}}"#] {
+        assert_eq!(fixture.call("PATCH", &path).json(same).await.status, 200);
+    }
+    let unknown = fixture.call("PATCH", UNKNOWN).json(r#"{"var_format":"string"}"#).await;
+    unknown.is_coded_not_found("Variable definition not found");
+}
+
+#[tokio::test]
 async fn a_definition_that_breaks_a_rule_is_a_400() {
     let fixture = Fixture::new().await;
     fixture.define_string("TAKEN").await;

@@ -139,6 +139,24 @@ async fn one_request_more_than_may_be_at_work_is_a_503_and_the_next_is_served() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_that_has_too_much_to_do_is_alive_and_counted_and_not_ready() {
+    let (fixture, gate) = fixture(Limits::default().requests_max(1).request_timeout(LONG)).await;
+    gate.close();
+    let at_work = fixture.call("GET", "/env/definitions").send();
+    let asked = async {
+        gate.reached.notified().await;
+        let mut statuses = Vec::new();
+        for path in ["/healthz", "/metrics", "/readyz"] {
+            statuses.push(fixture.call_at_root("GET", path).send().await.status.as_u16());
+        }
+        gate.open();
+        statuses
+    };
+    let (_, statuses) = tokio::join!(at_work, asked);
+    assert_eq!(statuses, [200, 200, 503]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn headers_that_do_not_arrive_end_the_connection() {
     let (fixture, _) = fixture(Limits::default().header_timeout(Duration::from_secs(7))).await;
     let (_server, address) = start(&fixture, &Arc::new(Notify::new())).await;
@@ -147,6 +165,21 @@ async fn headers_that_do_not_arrive_end_the_connection() {
     let answer = rest(stream).await;
     assert!(!answer.contains("200"), "{answer}");
     assert_eq!(start.elapsed().as_secs(), 7);
+}
+
+#[tokio::test]
+async fn a_body_that_declares_itself_too_large_is_never_asked_for() {
+    let fixture = Fixture::new().await;
+    let stop = Arc::new(Notify::new());
+    let (server, address) = start(&fixture, &stop).await;
+    let head = format!(
+        "POST /api/v2/public/env/values HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-api-key: {}\r\ncontent-type: application/json\r\ncontent-length: 10000000\r\nexpect: 100-continue\r\n\r\n",
+        fixture.key
+    );
+    let answer = rest(sent(address, &head).await).await;
+    assert!(answer.starts_with("HTTP/1.1 413 Payload Too Large"), "{answer}");
+    stop.notify_one();
+    server.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -191,4 +224,35 @@ async fn idle_connections_do_not_hold_a_stopping_server() {
     stop.notify_one();
     server.await.unwrap();
     assert_eq!(start.elapsed().as_secs(), 0);
+}
+
+#[tokio::test]
+async fn connections_without_a_request_do_not_hold_a_stopping_server() {
+    let (fixture, _) = fixture(Limits::default().header_timeout(LONG).drain_timeout(LONG)).await;
+    let stop = Arc::new(Notify::new());
+    let (server, address) = start(&fixture, &stop).await;
+    let _silent = sent(address, "").await;
+    // The server takes connections in order: it has the silent one once it answers another.
+    rest(sent(address, &get(&fixture, "/healthz")).await).await;
+    stop.notify_one();
+    timeout(Duration::from_secs(60), server).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn who_waits_in_the_queue_of_a_server_that_stops_is_answered() {
+    let fixture = Fixture::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..8 {
+        waiting.push(sent(address, &get(&fixture, "/healthz")).await);
+    }
+    let (_, answers) = tokio::join!(serve(listener, fixture.service.clone(), async {}), async {
+        let mut answers = Vec::new();
+        for stream in waiting {
+            answers.push(rest(stream).await);
+        }
+        answers
+    });
+    assert!(answers.iter().all(|answer| answer.starts_with("HTTP/1.1 200 OK")), "{answers:?}");
 }

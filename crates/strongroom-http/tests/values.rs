@@ -86,6 +86,23 @@ async fn the_header_wins_over_the_query_and_must_agree_with_the_body() {
 }
 
 #[tokio::test]
+async fn a_workflow_in_the_query_is_not_passed_over() {
+    let fixture = Fixture::new().await;
+    let id = fixture.define_string("A").await;
+    let body = format!(r#"{{"variable_definition_id":"{id}","value":"v"}}"#);
+    let set = fixture.call("POST", "/env/values?workflow_id=wf_1").json(&body).await;
+    assert_eq!(set.field("workflow_id"), "wf_1");
+    assert_eq!(fixture.call("GET", &format!("/env/value/{id}")).send().await.status, 404);
+    let other = format!(r#"{{"variable_definition_id":"{id}","value":"v","workflow_id":"wf_2"}}"#);
+    let refused = fixture.call("POST", "/env/values?workflow_id=wf_1").json(&other).await;
+    refused.is_bad_request("workflow_id differs between query and body");
+    fixture.register("user_1").await;
+    let token = fixture.token("user_1").await;
+    let foreign = fixture.call_with_token(&token, "POST", "/env/values?workflow_id=wf_1").json(&body).await;
+    foreign.is_bad_request("linked account auth must match the target scope");
+}
+
+#[tokio::test]
 async fn a_value_that_breaks_a_rule_is_a_400_without_echo() {
     let fixture = Fixture::new().await;
     let number = fixture.define(VariableDefinition::new("N", VarFormat::Number)).await;

@@ -78,7 +78,7 @@ fn refused_variable_is_lost_by_name_and_its_value_not_shown() {
 fn variables_over_the_limit_are_lost_by_name() {
     let run = run((0..1_002).map(|n| format!("A{n}={n}\n")).collect::<String>());
     assert_eq!((run.exit_code, run.last_line()), (1, "1002 variables, 1000 resolved, 2 lost"));
-    let remark = "there are 1000 variable definitions, which is the limit: delete some first";
+    let remark = "there can be at most 1000 variable definitions: delete some first";
     assert_eq!(run.remarks, format!("line 1001: A1000: {remark}\nline 1002: A1001: {remark}\n"));
 }
 

@@ -4,7 +4,7 @@ use crate::envelope::{Argon2Error, DekId, OpenError, RandomError, SealError};
 use crate::format::{BadFormat, FormatError, PatternError};
 use crate::id::{DefinitionId, IdError, IntegrationId, LinkedAccountId, OrgId};
 use crate::model::{DefinitionRef, Revision, SlotId};
-use crate::provider::ProviderError;
+use crate::provider::{ProviderError, ProviderKey};
 use crate::raw_key::KeyFileError;
 use crate::record::RowError;
 use crate::scope::{Scope, ScopeKind, UnknownScope};
@@ -71,7 +71,7 @@ pub enum Error {
     #[error("a variable definition with this name exists: {0}")]
     DefinitionExists(DefinitionId),
     /// The org and environment hold as many definitions as they may.
-    #[error("there are {0} variable definitions, which is the limit: delete some first")]
+    #[error("there can be at most {0} variable definitions: delete some first")]
     TooManyDefinitions(usize),
     /// The definition allows no value at this scope.
     #[error("variable definition `{name}` allows no value at {scope} scope")]
@@ -165,6 +165,10 @@ pub enum Error {
     /// Without this slot nothing would open the vault.
     #[error("this is the last key slot that can open the vault: add another one first")]
     LastSlot,
+    /// The provider's key was destroyed for a shred, or is about to be ([`Vault::settle_shred`](crate::Vault::settle_shred)):
+    /// a slot under it would open nothing.
+    #[error("the provider's key \"{}\" is destroyed or about to be, for a shred: use another key", .0.id)]
+    KeyShredded(ProviderKey),
     /// There are as many slots as there may be: 8 of one kind, or 24 with those that cannot be read.
     #[error("there are {0} key slots, the most of one kind or of all: remove one first")]
     TooManySlots(usize),

@@ -78,11 +78,9 @@ impl Tenant {
     /// Runs a job to its end. One that is gone was finished by another runner.
     pub(crate) async fn run_job(&self, job: &JobId) -> Result<(), Error> {
         let key = self.keys.job(job);
-        let Some(row) = self.engine.get(key.clone()).await? else { return Ok(()) };
-        let sweep = self.open_job(job, &row)?;
-        Sweeper { tenant: self, id: *job, job: key, job_row: AtomicU64::new(row.revision.0) }
-            .run(&sweep)
-            .await
+        let opened = self.read_under_root(&key, |row| self.open_job(job, row)).await?;
+        let Some((sweep, revision)) = opened else { return Ok(()) };
+        Sweeper { tenant: self, id: *job, job: key, job_row: AtomicU64::new(revision.0) }.run(&sweep).await
     }
 
     /// Runs the job that the row at `marked` says is not finished, unless another runner did so meanwhile.

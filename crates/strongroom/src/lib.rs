@@ -105,7 +105,7 @@ pub use options::WriteOptions;
 pub use org::Org;
 pub use provider::KeyProvider;
 pub use raw_key::{KeyFileError, RawKey};
-pub use records::{Record, RecordWrite, Records};
+pub use records::{IfChanged, Record, RecordWrite, Records, Stamp};
 pub use rotation::{
     Assume, DataKeys, DestroyedKey, JobInfo, JobKind, JobOutcome, JobProgress, JobReport, JobState, KeyJob,
     NewRoot, NotDestroyed, OnUnreadable, RootRotation, ShredEffect, ShredReceipt, Unreadable,

@@ -1,5 +1,7 @@
 //! The host's own sealed rows: what it keeps beside variables, such as API keys and sessions.
 
+mod changed;
+
 use crate::clock::Timestamp;
 use crate::envelope::{Context, Kind};
 use crate::error::Error;
@@ -13,6 +15,8 @@ use crate::store::{ReadBatch, Versioned};
 use crate::tenant::{
     Draft, Freshness, Ground, Needs, SealedPut, Tenant, describe, fresh_if_stale, listed_id, until_landed,
 };
+
+pub use changed::{IfChanged, Stamp};
 
 /// The records of one namespace of an org.
 ///
@@ -244,13 +248,23 @@ impl Records {
     }
 
     async fn try_get(&self, key: &RecordKey, freshness: Freshness) -> Result<Option<Record>, Error> {
+        let (ground, row) = self.read(key, freshness).await?;
+        match row {
+            Some(row) => self.org.tenant.open_record(&ground, &self.namespace, key, &row),
+            None => Ok(None),
+        }
+    }
+
+    /// The row of a record, and the org's keys.
+    async fn read(
+        &self,
+        key: &RecordKey,
+        freshness: Freshness,
+    ) -> Result<(Ground<'static>, Option<Versioned>), Error> {
         let tenant = &*self.org.tenant;
         let read = ReadBatch { gets: vec![tenant.keys.record(&self.namespace, key)], scans: Vec::new() };
         let (ground, mut set) = tenant.read(&Needs::org_keys().freshness(freshness), read).await?;
-        match set.gets.pop().flatten() {
-            Some(row) => tenant.open_record(&ground, &self.namespace, key, &row),
-            None => Ok(None),
-        }
+        Ok((ground, set.gets.pop().flatten()))
     }
 
     /// Applies one write with its companions; answers whether there was no such record before.

@@ -74,7 +74,8 @@ impl Slots {
     /// # Errors
     /// [`Error::TooManySlots`] when there are eight of this kind, or 24 with those that cannot be read,
     /// [`Error::KeyDerivation`] for parameters out of bounds, [`Error::Provider`] for what the provider answers,
-    /// [`Error::Contended`], those of [`list`](Self::list).
+    /// [`Error::KeyShredded`] for a key of it that a shred destroys, [`Error::Contended`], those of
+    /// [`list`](Self::list).
     pub async fn add(&self, unlock: Unlock) -> Result<SlotInfo, Error> {
         let place = SlotPlace::generate(self.engine.store_id)?;
         self.put(&unlock, |_| Ok((place, Expect::Absent))).await

@@ -21,7 +21,7 @@ mod rig;
 
 use rig::{
     Hooked, Kind, Point, RowKey, Rows, account, audit, dek_id, fill, furnished, load, of_account, open, org,
-    rows, text,
+    rows, stop_after_first_commit, text,
 };
 use rig::{unlock, view};
 
@@ -320,7 +320,7 @@ fn many_tenants_are_all_found() {
 /// A verb of the whole vault.
 type Whole = (&'static str, fn(&Vault) -> Result<(), Error>);
 
-const WHOLE: [Whole; 8] = [
+const WHOLE: [Whole; 9] = [
     ("slot list", |vault| block_on(vault.slots().list()).map(drop)),
     ("slot add", |vault| block_on(vault.slots().add(Unlock::raw_key(RawKey::from_bytes([9; 32])))).map(drop)),
     ("slot remove", |vault| {
@@ -334,6 +334,11 @@ const WHOLE: [Whole; 8] = [
         let receipt = block_on(org(vault).shred_account(&account("a")))?;
         block_on(vault.settle_shred(receipt, &[], &[])).map(drop)
     }),
+    ("backup an org", |vault| {
+        let key = Unlock::raw_key(RawKey::from_bytes([9; 32]));
+        let (org, file) = (rig::ORG.parse().unwrap(), &mut Vec::new());
+        block_on(vault.backup_org(org, key, file, |_| ())).map(drop)
+    }),
     ("verify", |vault| {
         let report = block_on(vault.verify())?;
         assert!(report.is_clean(), "{report}");
@@ -342,16 +347,18 @@ const WHOLE: [Whole; 8] = [
 ];
 
 /// Runs a verb while its own engine gets a new root: at any of its reads.
-fn overtaken(base: &Rows, name: &str, run: impl Fn(&Vault) -> Result<(), Error>) {
-    for point in [Point::BeforeRead, Point::AfterRead] {
+fn overtaken(
+    base: &Rows,
+    name: &str,
+    (points, by): (&[Point], fn(&Vault)),
+    run: impl Fn(&Vault) -> Result<(), Error>,
+) {
+    for &point in points {
         for skip in 0.. {
             let hooked = Hooked::new(load(base));
             let vault = open(hooked.clone());
             let other = vault.clone();
-            hooked.once_after(point, skip, move || {
-                // Where the verb made a slot meanwhile, its key is not presented.
-                drop(block_on(other.rotate_root(keep_all())));
-            });
+            hooked.once_after(point, skip, move || by(&other));
             if let Err(error) = run(&vault) {
                 panic!("{name}, {point:?} {skip}: {error:?}");
             }
@@ -365,11 +372,58 @@ fn overtaken(base: &Rows, name: &str, run: impl Fn(&Vault) -> Result<(), Error>)
 #[test]
 fn a_verb_that_a_new_root_of_its_own_engine_overtakes_is_not_told_of_damage_or_another_engine() {
     let base = furnished();
+    // Where the verb made a slot meanwhile, its key is not presented.
+    let new_root: (&[Point], fn(&Vault)) = (&[Point::BeforeRead, Point::AfterRead], |vault| {
+        drop(block_on(vault.rotate_root(keep_all())));
+    });
     for (name, run) in WHOLE {
-        overtaken(&base, name, run);
+        overtaken(&base, name, new_root, run);
     }
     for verb in rig::verbs() {
-        overtaken(&base, verb.name, |vault| block_on(verb.run(org(vault))).map(drop));
+        overtaken(&base, verb.name, new_root, |vault| block_on(verb.run(org(vault))).map(drop));
+    }
+}
+
+/// A new root, and the end of the one before it, while what was read is on its way.
+const TO_THE_END: (&[Point], fn(&Vault)) = (&[Point::AfterRead], |vault| {
+    // Where the verb made a slot meanwhile, its key is not presented.
+    if let Ok(rotated) = block_on(vault.rotate_root(keep_all())) {
+        block_on(rotated.job.run()).unwrap();
+    }
+});
+
+#[test]
+fn a_verb_that_a_whole_rotation_of_the_root_overtakes_does_what_it_does_alone() {
+    let base = furnished();
+    for (name, run) in WHOLE {
+        overtaken(&base, name, TO_THE_END, run);
+    }
+    for verb in rig::verbs() {
+        let after = verb.view_after(&base);
+        overtaken(&base, verb.name, TO_THE_END, |vault| {
+            block_on(verb.run(org(vault)))?;
+            assert_eq!(view(&org(vault)), after, "{}", verb.name);
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn the_receipt_of_a_shred_that_a_whole_rotation_of_the_root_overtakes_has_every_key() {
+    let base = furnished();
+    let keys = block_on(org(&open(load(&base))).shred()).unwrap().keys;
+    overtaken(&base, "shred", TO_THE_END, |vault| {
+        assert_eq!(block_on(org(vault).shred())?.keys, keys);
+        Ok(())
+    });
+}
+
+#[test]
+fn jobs_that_a_whole_rotation_of_the_root_overtakes_go_on() {
+    for verb in rig::verbs().into_iter().filter(rig::Verb::cascades) {
+        let store = load(&furnished());
+        stop_after_first_commit(&store, async |org| drop(verb.run(org).await));
+        overtaken(&rows(&store), verb.name, TO_THE_END, |vault| block_on(vault.run_jobs()).map(drop));
     }
 }
 

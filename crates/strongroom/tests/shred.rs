@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
 use futures_executor::block_on;
-use strongroom::provider::{KeyProvider, ProviderErrorKind, ProviderKey};
+use strongroom::provider::{
+    Destruction, KeyProvider, ProviderError, ProviderErrorKind, ProviderKey, WrapContext, Wrapped,
+};
 use strongroom::store::{Store as _, WriteBatch};
 use strongroom::{
-    Assume, Error, NotDestroyed, RootRotation, ShredEffect, ShredReceipt, Timestamp, Unlock, Vault,
+    Assume, Error, NotDestroyed, RawKey, RootRotation, ShredEffect, ShredReceipt, Timestamp, Unlock, Vault,
 };
 use strongroom_conformance::{FakeProvider, OnDestroy};
 use strongroom_memory::MemoryStore;
@@ -17,7 +20,7 @@ mod common;
 mod rig;
 
 use common::TestClock;
-use rig::{Kind, RowKey, account, load, of_account, org, rows, text, unlock};
+use rig::{Hooked, Kind, Point, RowKey, account, load, of_account, org, rows, text, unlock};
 
 fn provided(hsm: &FakeProvider) -> Unlock {
     Unlock::provider(Arc::new(hsm.clone()))
@@ -223,4 +226,98 @@ fn a_deletion_that_was_cancelled_is_not_taken_for_done_when_its_day_comes() {
     hsm.on_destroy(OnDestroy::Refuse);
     let refused = NotDestroyed::NotConfirmed(ProviderKey::new("key-1", 1));
     assert_eq!(settle(&vault, &receipt, &hsm, &SURE), logical([refused]));
+}
+
+/// A provider that an administrator uses for a slot in the moment in which it is to destroy a key.
+#[derive(Debug)]
+struct Busy {
+    hsm: FakeProvider,
+    vault: Vault,
+    added: Mutex<Option<Result<(), Error>>>,
+}
+
+#[async_trait]
+impl KeyProvider for Busy {
+    fn kind(&self) -> &str {
+        self.hsm.kind()
+    }
+
+    async fn wrap(&self, key: &RawKey, context: &WrapContext) -> Result<Wrapped, ProviderError> {
+        self.hsm.wrap(key, context).await
+    }
+
+    async fn unwrap(&self, wrapped: &Wrapped, context: &WrapContext) -> Result<RawKey, ProviderError> {
+        self.hsm.unwrap(wrapped, context).await
+    }
+
+    async fn destroy(&self, key: &ProviderKey) -> Result<Destruction, ProviderError> {
+        self.hsm.use_key(key.clone());
+        let added = self.vault.slots().add(provided(&self.hsm)).await;
+        *self.added.lock().unwrap() = Some(added.map(drop));
+        self.hsm.destroy(key).await
+    }
+}
+
+fn add_under(vault: &Vault, hsm: &FakeProvider, key: &ProviderKey) -> Result<(), Error> {
+    hsm.use_key(key.clone());
+    block_on(vault.slots().add(provided(hsm))).map(drop)
+}
+
+#[test]
+fn no_slot_comes_under_a_key_that_is_being_destroyed_or_is_gone() {
+    let hsm = FakeProvider::new("hsm");
+    let (_, vault) = vault_of(provided(&hsm));
+    let receipt = shred_and_rotate(&vault, &hsm, ("key-2", 1));
+    let busy = Arc::new(Busy { hsm: hsm.clone(), vault: vault.clone(), added: Mutex::default() });
+    let providers: [Arc<dyn KeyProvider>; 1] = [Arc::clone(&busy) as _];
+    let settled = block_on(vault.settle_shred(receipt, &providers, &SURE)).unwrap();
+    assert!(matches!(settled.effect, ShredEffect::KeyDestroyed { .. }), "{settled:?}");
+    let added = busy.added.lock().unwrap().take();
+    assert!(matches!(added, Some(Err(Error::KeyShredded(key))) if key.id == "key-1"));
+    let other_version = add_under(&vault, &hsm, &ProviderKey::new("key-1", 2));
+    assert!(matches!(other_version, Err(Error::KeyShredded(_))), "{other_version:?}");
+    assert_eq!(block_on(vault.slots().list()).unwrap().len(), 1);
+}
+
+#[test]
+fn a_slot_that_comes_just_before_keeps_its_key() {
+    let hsm = FakeProvider::new("hsm");
+    let (store, vault) = vault_of(provided(&hsm));
+    let receipt = shred_and_rotate(&vault, &hsm, ("key-2", 1));
+    let hooked = Hooked::new(store);
+    let settling = block_on(Vault::open(hooked.clone(), provided(&hsm))).unwrap();
+    let (other, its_hsm) = (settling.clone(), hsm.clone());
+    hooked.once(Point::BeforeCommit, move || {
+        add_under(&other, &its_hsm, &ProviderKey::new("key-1", 1)).unwrap();
+    });
+    let in_use = NotDestroyed::KeyInUse(ProviderKey::new("key-1", 1));
+    assert_eq!(settle(&settling, &receipt, &hsm, &SURE), logical([in_use]));
+    assert!(block_on(Vault::open(hooked, provided(&hsm))).is_ok());
+}
+
+#[test]
+fn a_key_that_its_provider_cannot_destroy_may_be_used_again() {
+    let hsm = FakeProvider::new("hsm");
+    let (_, vault) = vault_of(provided(&hsm));
+    let receipt = shred_and_rotate(&vault, &hsm, ("key-2", 1));
+    hsm.on_destroy(OnDestroy::Refuse);
+    let refused = NotDestroyed::NotConfirmed(ProviderKey::new("key-1", 1));
+    assert_eq!(settle(&vault, &receipt, &hsm, &SURE), logical([refused]));
+    add_under(&vault, &hsm, &ProviderKey::new("key-1", 1)).unwrap();
+}
+
+#[test]
+fn a_destruction_whose_answer_is_not_known_is_taken_up_again() {
+    let hsm = FakeProvider::new("hsm");
+    let (_, vault) = vault_of(provided(&hsm));
+    let receipt = shred_and_rotate(&vault, &hsm, ("key-2", 1));
+    hsm.fail(Some(ProviderErrorKind::Unavailable));
+    let providers: [Arc<dyn KeyProvider>; 1] = [Arc::new(hsm.clone())];
+    let failed = block_on(vault.settle_shred(receipt.clone(), &providers, &SURE));
+    assert!(matches!(failed, Err(Error::Provider(_))), "{failed:?}");
+    hsm.fail(None);
+    let added = add_under(&vault, &hsm, &ProviderKey::new("key-1", 1));
+    assert!(matches!(added, Err(Error::KeyShredded(_))), "it may be gone: {added:?}");
+    let effect = settle(&vault, &receipt, &hsm, &SURE);
+    assert!(matches!(effect, ShredEffect::KeyDestroyed { .. }), "{effect:?}");
 }

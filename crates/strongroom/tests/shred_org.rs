@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::provider::KeyProvider;
-use strongroom::{Assume, Environment, Error, RootRotation, ShredEffect, Unlock, Vault};
+use strongroom::{Assume, Environment, Error, IfChanged, RootRotation, ShredEffect, Unlock, Vault};
 use strongroom_conformance::FakeProvider;
 use strongroom_memory::MemoryStore;
 
@@ -101,6 +101,23 @@ fn what_another_engine_has_cached_of_a_shredded_org_is_served_no_more() {
     let seen = view(&org(&other));
     assert_ne!(seen, warm);
     assert_eq!(seen, view(&org(&open(rig::empty().0))), "as one that was never there");
+}
+
+#[test]
+fn a_record_whose_row_is_still_there_is_not_unchanged_after_a_shred() {
+    let store = load(&furnished());
+    let other = open(Arc::clone(&store));
+    let (records, key) = (org(&other).records("seen".parse().unwrap()), "k".parse().unwrap());
+    block_on(records.put(&key, "x")).unwrap();
+    let IfChanged::Changed(_, stamp) = block_on(records.get_if_changed(&key, None)).unwrap() else {
+        panic!("it was put");
+    };
+    stop_after_first_commit(&store, async |org| assert!(org.shred().await.is_err()));
+    for name in ["ANEW", "AGAIN"] {
+        let found = block_on(records.get_if_changed(&key, Some(&stamp))).unwrap();
+        assert!(matches!(found, IfChanged::Absent), "{found:?}");
+        block_on(org(&other).define(text(name))).unwrap();
+    }
 }
 
 #[test]

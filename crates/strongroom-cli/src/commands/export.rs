@@ -23,7 +23,9 @@ pub(crate) async fn run(
     format: FileFormat,
     output: &Output,
 ) -> Result<(), Failure> {
-    let values = org.resolve_all(path).await?.values;
+    let mut values = org.resolve_all(path).await?.values;
+    // The ids of what was made at one moment are in no order that would be the same in another vault.
+    values.sort_by(|one, other| one.name.cmp(&other.name));
     if output.is_json() || format == FileFormat::Json {
         return output.json(&Pairs(&values));
     }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::client::{Call, Client};
-use super::variables::{cell, text};
+use super::variables::{cell, given, text};
 use crate::args::{AccountCommand, CredentialCommand};
 use crate::failure::Failure;
 use crate::input;
@@ -29,7 +29,16 @@ pub(super) fn credential(
             let all = client.pages(Call { path: &CREDENTIALS, query: &query })?;
             let rows =
                 all.iter().map(|doc| [cell(doc, "key_name"), cell(doc, "createdAt"), cell(doc, "updatedAt")]);
-            output.list(["KEY", "CREATED", "UPDATED"], rows, &all)
+            let json = all.iter().map(|doc| {
+                json!({
+                    "id": null,
+                    "key": doc.get("key_name"),
+                    "created_at": doc.get("createdAt"),
+                    "updated_at": doc.get("updatedAt"),
+                })
+            });
+            let json: Vec<_> = json.collect();
+            output.list(["KEY", "CREATED", "UPDATED"], rows, &json)
         }
         CredentialCommand::Delete { key, account } => {
             let query = [("linked_account_id", account.as_str())];
@@ -57,7 +66,17 @@ pub(super) fn account(client: &Client, command: AccountCommand, output: &Output)
         AccountCommand::List => {
             let all = client.pages(Call { path: &["linked-account"], query: &[] })?;
             let rows = all.iter().map(|doc| [cell(doc, "account_id"), cell(doc, "name")]);
-            output.list(["ID", "NAME"], rows, &all)
+            let json = all.iter().map(|doc| {
+                json!({
+                    "id": doc.get("_id"),
+                    "linked_account_id": doc.get("account_id"),
+                    "name": given(doc, "name"),
+                    "created_at": null,
+                    "updated_at": null,
+                })
+            });
+            let json: Vec<_> = json.collect();
+            output.list(["ID", "NAME"], rows, &json)
         }
         AccountCommand::Delete { id } => {
             client.delete(Call { path: &["linked-account", id.as_str()], query: &[] })?;

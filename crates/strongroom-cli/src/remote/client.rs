@@ -31,15 +31,21 @@ pub(super) struct Call<'a> {
 
 impl Client {
     pub(super) fn open(server: &Server, output: &Output) -> Result<Self, Failure> {
+        if server.url.starts_with("https://") && !cfg!(feature = "tls") {
+            return Err(Failure::usage("this build speaks no TLS").next("build it with `--features tls`"));
+        }
         let key = keys::api_key(&server.api_key_file, output)?;
         // A redirect would carry the key to wherever the answer says.
         let config = Agent::config_builder().max_redirects(0).max_redirects_will_error(false);
-        let config = config.http_status_as_error(false).timeout_global(Some(TIMEOUT)).build();
+        let mut config = config.http_status_as_error(false).timeout_global(Some(TIMEOUT));
         let base = format!("{}/api/v2/public", server.url.trim_end_matches('/'));
-        if base.starts_with("http://") && !is_this_machine(&base) {
+        if is_this_machine(&base) {
+            // What stays on this machine needs no TLS, so that it must not go to a proxy of the environment either.
+            config = config.proxy(None);
+        } else if base.starts_with("http://") {
             output.warn("the API key and the values go to the server without TLS");
         }
-        Ok(Self { agent: config.into(), base, key })
+        Ok(Self { agent: config.build().into(), base, key })
     }
 
     pub(super) fn get(&self, call: Call<'_>) -> Result<Value, Failure> {
@@ -120,6 +126,10 @@ fn refused(status: StatusCode, body: Option<&Value>) -> Failure {
         None => format!("the server answered {} and nothing of the contract", status.as_u16()),
     };
     match status {
+        // The place of the calls, not what one of them looked for.
+        StatusCode::NOT_FOUND if said.is_none_or(|said| said == NO_ROUTE) => {
+            Failure::new(Exit::Store, message).next("check --url: it is scheme, host and port alone")
+        }
         StatusCode::UNAUTHORIZED => Failure::new(Exit::Key, message).next("check --api-key-file"),
         StatusCode::NOT_FOUND => Failure::not_found(message),
         StatusCode::TOO_MANY_REQUESTS => Failure::new(Exit::Store, message).next("try again later"),
@@ -137,6 +147,8 @@ fn is_this_machine(base: &str) -> bool {
 
 /// What is encoded in a segment. A dot is, since `.` and `..` are keys of credentials too.
 const IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
+/// What a server says of a path that is none of its calls.
+const NO_ROUTE: &str = "Route not found";
 const KEY_HEADER: &str = "x-api-key";
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// The most that the contract allows.

@@ -1,5 +1,7 @@
 //! Definitions and values of a server.
 
+use std::collections::HashMap;
+
 use serde_json::{Value, json};
 use strongroom::{DefinitionName, Scope, Scopes};
 
@@ -49,12 +51,36 @@ pub(super) fn undefine(client: &Client, name: &DefinitionName, output: &Output) 
 }
 
 pub(super) fn definitions(client: &Client, output: &Output) -> Result<(), Failure> {
-    let all = client.pages(Call { path: &["env", "definitions"], query: &[] })?;
+    let path = &["env", "definitions"];
+    let all = client.pages(Call { path, query: &[] })?;
+    // A definition names one scope, `org` for several; the filter finds it by each that it allows.
+    let mut scopes: HashMap<String, Vec<&str>> = HashMap::new();
+    for kind in Scopes::ALL.iter() {
+        for doc in client.pages(Call { path, query: &[("scope", kind.as_str())] })? {
+            scopes.entry(cell(&doc, "_id")).or_default().push(kind.as_str());
+        }
+    }
+    let scopes_of = |doc: &Value| scopes.get(text(doc, "_id")).cloned().unwrap_or_default();
     let rows = all.iter().map(|doc| {
-        let encrypted = yes(flag(doc, "encrypted"));
-        [cell(doc, "name"), cell(doc, "var_format"), cell(doc, "scope"), encrypted, cell(doc, "description")]
+        let (scopes, encrypted) = (scopes_of(doc).join(", "), yes(flag(doc, "encrypted")));
+        [cell(doc, "name"), cell(doc, "var_format"), scopes, encrypted, cell(doc, "description")]
     });
-    output.list(["NAME", "FORMAT", "SCOPE", "ENCRYPTED", "DESCRIPTION"], rows, &all)
+    let json = all.iter().map(|doc| {
+        json!({
+            "id": doc.get("_id"),
+            "name": doc.get("name"),
+            "description": given(doc, "description"),
+            "scopes": scopes_of(doc),
+            "var_format": doc.get("var_format"),
+            "encrypted": doc.get("encrypted"),
+            "required": null,
+            "default": null,
+            "created_at": doc.get("createdAt"),
+            "updated_at": doc.get("updatedAt"),
+        })
+    });
+    let json: Vec<_> = json.collect();
+    output.list(["NAME", "FORMAT", "SCOPES", "ENCRYPTED", "DESCRIPTION"], rows, &json)
 }
 
 pub(super) fn set(
@@ -72,11 +98,13 @@ pub(super) fn set(
     }
     let answer = client.post(&["env", "values"], &body)?;
     let json = json!({
+        "action": null,
         "id": answer.get("_id"),
         "variable_definition_id": definition,
         "name": name.as_str(),
         "scope": scope.kind().as_str(),
         "created_at": answer.get("createdAt"),
+        "updated_at": null,
     });
     output.done(&format!("set {name} at {scope}"), &json)
 }
@@ -119,7 +147,21 @@ pub(super) fn values(client: &Client, scope: &Scope, output: &Output) -> Result<
         let encrypted = yes(flag(definition, "encrypted"));
         [cell(definition, "name"), MASK.to_owned(), encrypted, cell(doc, "updatedAt")]
     });
-    output.list(["NAME", "VALUE", "ENCRYPTED", "UPDATED"], rows, &all)
+    let json = all.iter().map(|doc| {
+        let definition = doc.get("variable_definition_id").unwrap_or(&Value::Null);
+        json!({
+            "id": doc.get("_id"),
+            "variable_definition_id": definition.get("_id"),
+            "name": definition.get("name"),
+            "value": MASK,
+            "scope": scope.kind().as_str(),
+            "encrypted": definition.get("encrypted"),
+            "created_at": null,
+            "updated_at": doc.get("updatedAt"),
+        })
+    });
+    let json: Vec<_> = json.collect();
+    output.list(["NAME", "VALUE", "ENCRYPTED", "UPDATED"], rows, &json)
 }
 
 pub(super) fn delete(
@@ -169,6 +211,11 @@ fn insert(body: &mut Value, field: &str, value: &str) {
 /// A text field of an answer; empty where there is none.
 pub(super) fn text<'a>(doc: &'a Value, field: &str) -> &'a str {
     doc.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The same, where a server writes an empty text for none.
+pub(super) fn given<'a>(doc: &'a Value, field: &str) -> Option<&'a str> {
+    Some(text(doc, field)).filter(|text| !text.is_empty())
 }
 
 pub(super) fn cell(doc: &Value, field: &str) -> String {

@@ -4,7 +4,7 @@ mod list;
 mod wire;
 
 use axum::Json;
-use strongroom::{Error, IntegrationId, LinkedAccountId, Org, Secret, Upsert};
+use strongroom::{Error, IdError, IntegrationId, LinkedAccountId, Org, Secret, Upsert};
 
 use self::wire::{
     AccountDeleted, AccountDoc, AccountFields, AccountParams, AccountUpserted, IntegrationDeleted,
@@ -105,7 +105,8 @@ pub(crate) async fn delete(
     KeyCaller { org, .. }: KeyCaller,
     Segment(id): Segment,
 ) -> Result<Json<AccountDeleted>, Failure> {
-    let account: LinkedAccountId = id.parse().map_err(Error::from)?;
+    let account: LinkedAccountId =
+        id.parse().map_err(|error: IdError| Failure::linked_account(error.to_string()))?;
     let sessions = Sessions::of(&org)?.removal(&account).await?;
     match org.delete_account_with(&account, sessions).await {
         Ok(()) => Ok(Json(AccountDeleted { message: "User deleted successfully" })),

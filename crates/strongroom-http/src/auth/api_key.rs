@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use strongroom::{
-    Cursor, DocumentId, Error, Expected, Namespace, Org, PageRequest, Record, RecordKey, Records, Secret,
-    Timestamp, WriteOptions,
+    Clock, Cursor, DocumentId, Error, Expected, IdError, IfChanged, Namespace, Org, PageRequest, Record,
+    RecordKey, Records, Secret, Stamp, Timestamp, WriteOptions,
 };
 use subtle::ConstantTimeEq as _;
 
@@ -79,6 +79,15 @@ struct KeyRow {
     expires_at: Option<Timestamp>,
 }
 
+/// A key that was admitted, for the next request with the same key.
+pub(crate) struct Admitted {
+    keys: ApiKeys,
+    pub(crate) id: DocumentId,
+    record: RecordKey,
+    stamp: Stamp,
+    expires_at: Option<Timestamp>,
+}
+
 /// What a request needs of it. Hex digits are never escaped, so that they can be borrowed.
 #[derive(Deserialize)]
 struct Admission<'a> {
@@ -113,8 +122,11 @@ impl ApiKeys {
     /// Makes a key. This is the only time that it is shown.
     ///
     /// # Errors
-    /// [`Error::TooLong`] for its name; [`Error::Random`]; those of [`Records::put`].
+    /// [`Error::InvalidId`] or [`Error::TooLong`] for its name; [`Error::Random`]; those of [`Records::put`].
     pub async fn create(&self, new: NewApiKey) -> Result<CreatedApiKey, Error> {
+        if new.name.is_empty() {
+            return Err(IdError::Empty("an API key's name").into());
+        }
         if new.name.len() > NAME_BYTES_MAX {
             return Err(Error::TooLong { what: "an API key's name", max: NAME_BYTES_MAX });
         }
@@ -152,16 +164,38 @@ impl ApiKeys {
         self.records.delete(&record_key(id)?).await
     }
 
-    /// Whether `key` was made here, is not revoked and not expired.
-    pub(crate) async fn admit(&self, key: &KeyText, now: Timestamp) -> Result<bool, Error> {
-        let Some(record) = self.records.get(&record_key(&key.id)?).await? else { return Ok(false) };
-        let Ok(row) = serde_json::from_str::<Admission<'_>>(record.value.expose()) else { return Ok(false) };
+    /// Admits `key` if it was made here, is not revoked and not expired.
+    pub(crate) async fn admit(self, key: &KeyText, clock: &dyn Clock) -> Result<Option<Admitted>, Error> {
+        let record = record_key(&key.id)?;
+        let IfChanged::Changed(found, stamp) = self.records.get_if_changed(&record, None).await? else {
+            return Ok(None);
+        };
+        let Ok(row) = serde_json::from_str::<Admission<'_>>(found.value.expose()) else { return Ok(None) };
         let mut sha256 = [0; SHA256_LEN];
         if hex::decode_to_slice(row.sha256, &mut sha256).is_err() {
-            return Ok(false);
+            return Ok(None);
         }
         let known: bool = sha256.ct_eq(&hash(&key.secret)).into();
-        Ok(known && row.expires_at.is_none_or(|moment| now < moment))
+        let admitted = Admitted { keys: self, id: key.id, record, stamp, expires_at: row.expires_at };
+        Ok((known && admitted.is_in_time(clock)).then_some(admitted))
+    }
+}
+
+impl Admitted {
+    /// The org of the key, in its environment.
+    pub(crate) fn org(&self) -> &Org {
+        &self.keys.org
+    }
+
+    /// Whether the key may be admitted again without a look at its secret: its record is still the one that was
+    /// opened, and its time is not over.
+    pub(crate) async fn stands(&self, clock: &dyn Clock) -> Result<bool, Error> {
+        let found = self.keys.records.get_if_changed(&self.record, Some(&self.stamp)).await?;
+        Ok(matches!(found, IfChanged::Unchanged) && self.is_in_time(clock))
+    }
+
+    fn is_in_time(&self, clock: &dyn Clock) -> bool {
+        self.expires_at.is_none_or(|moment| Timestamp::from_ms(clock.now_ms()) < moment)
     }
 }
 

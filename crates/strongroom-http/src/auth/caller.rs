@@ -5,8 +5,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use strongroom::{Account, DocumentId, LinkedAccountId, Org};
 
-use super::api_key::ApiKeys;
-use super::key_text::KeyText;
 use super::session::Sessions;
 use crate::error::Failure;
 use crate::request::{Stated, single_header};
@@ -115,12 +113,9 @@ impl FromRequestParts<Service> for TokenCaller {
 
 async fn admit_key(service: &Service, headers: &HeaderMap) -> Result<KeyCaller, Failure> {
     let text = single_header(headers, "x-api-key").map_err(|_| Failure::bad_key())?;
-    let key = text.and_then(KeyText::parse).ok_or_else(Failure::bad_key)?;
-    let org = service.org(key.org, key.environment.clone());
-    if ApiKeys::of(&org)?.admit(&key, service.now()).await? {
-        return Ok(KeyCaller { org, key_id: key.id });
-    }
-    Err(Failure::bad_key())
+    let text = text.ok_or_else(Failure::bad_key)?;
+    let admitted = service.inner.admitted.admit(service, text).await?.ok_or_else(Failure::bad_key)?;
+    Ok(KeyCaller { org: admitted.org().clone(), key_id: admitted.id })
 }
 
 async fn admit_token(service: &Service, token: &str) -> Result<TokenCaller, Failure> {

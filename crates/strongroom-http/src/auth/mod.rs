@@ -1,5 +1,6 @@
 //! Who is calling: API keys with the power of an org in one environment, and session tokens of one linked account.
 
+mod admitted;
 mod api_key;
 mod base62;
 mod caller;
@@ -12,6 +13,7 @@ use rand::rngs::SysRng;
 use strongroom::Error;
 use zeroize::Zeroizing;
 
+pub(crate) use admitted::AdmittedKeys;
 pub use api_key::{ApiKeyInfo, ApiKeyPage, ApiKeys, CreatedApiKey, NewApiKey};
 pub(crate) use caller::{Caller, KeyCaller, TokenCaller};
 pub(crate) use session::{Reuse, Sessions};

@@ -80,6 +80,10 @@ pub(crate) async fn update(
     Body(body): Body<ChangeDefinition>,
 ) -> Result<Json<OneDefinition>, Failure> {
     let id = parse_id(&id).map_err(Failure::with_error_code)?;
+    let known = caller.org.definition(id).await?;
+    if known.is_some_and(|known| body.names_other_than(&known.definition.var_format)) {
+        return Err(Failure::bad_request("var_format cannot be changed: values would no longer match it"));
+    }
     let change = body.change()?.author(caller.key_id.to_string());
     let changed = caller.org.update_definition(id, change).await;
     let stored = changed.map_err(|error| Failure::from(error).with_error_code())?;

@@ -108,6 +108,9 @@ pub(crate) struct ChangeDefinition {
     description: Option<Option<String>>,
     #[schema(nullable = false)]
     scope: Option<String>,
+    /// Cannot be changed; another than it has is refused.
+    #[schema(nullable = false, value_type = String)]
+    var_format: Option<Box<RawValue>>,
     /// Can be set, never cleared.
     #[schema(nullable = false)]
     encrypted: Option<bool>,
@@ -159,6 +162,13 @@ impl NewDefinition {
 }
 
 impl ChangeDefinition {
+    /// Whether it names another format than this one, which an answer names without its parameters.
+    pub(super) fn names_other_than(&self, format: &VarFormat) -> bool {
+        let Some(named) = &self.var_format else { return false };
+        let is_name = serde_json::from_str::<&str>(named.get()).is_ok_and(|name| name == format.name());
+        !is_name && serde_json::from_str(named.get()).ok().as_ref() != Some(format)
+    }
+
     pub(super) fn change(self) -> Result<DefinitionChange, Failure> {
         let mut change = DefinitionChange::new();
         if let Some(name) = self.name {

@@ -1,6 +1,6 @@
 //! JSON bodies.
 
-use axum::body::Bytes;
+use axum::body::{Bytes, HttpBody as _};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse as _;
@@ -10,18 +10,23 @@ use serde_json::value::RawValue;
 use strongroom::Secret;
 
 use crate::error::Failure;
+use crate::service::Service;
 
 /// A JSON body. Fields that the call does not know are skipped; one that it knows may stand once. No body at all counts
 /// as `{}`.
 #[derive(Debug)]
 pub(crate) struct Body<T>(pub(crate) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned> FromRequest<Service> for Body<T> {
     type Rejection = Failure;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+    async fn from_request(request: Request, service: &Service) -> Result<Self, Failure> {
         let declared = is_json(request.headers());
-        let bytes = Bytes::from_request(request, state)
+        // Refused by what it declares, so that a client that waits for `100 Continue` never sends it.
+        if request.body().size_hint().lower() > service.inner.limits.body_bytes_max as u64 {
+            return Err(Failure::of_status(StatusCode::PAYLOAD_TOO_LARGE));
+        }
+        let bytes = Bytes::from_request(request, service)
             .await
             .map_err(|rejection| Failure::of_status(rejection.into_response().status()))?;
         if !bytes.is_empty() && !declared {

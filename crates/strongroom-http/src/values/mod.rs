@@ -27,7 +27,7 @@ pub(crate) use list::{__path_list, list};
 /// Adds the value, or updates it and keeps its id and creation time.
 #[utoipa::path(
     post, context_path = BASE, path = "/env/values", tag = "variables", request_body = SetValue,
-    params(("linked_account_id" = Option<String>, Header), ("linked_account_id" = Option<String>, Query)),
+    params(ScopeParams, ("linked_account_id" = Option<String>, Header)),
     responses((status = 200, body = ValueSet), Failures),
     security(("api_key" = []), ("session_token" = [])),
 )]
@@ -40,7 +40,8 @@ pub(crate) async fn set(
     let stated = Stated::in_header(&header)
         .or_query(query.linked_account_id.as_deref())
         .or_body(body.linked_account_id.as_deref());
-    let scope = target_scope(&caller, &stated, body.workflow_id.as_deref())?;
+    let workflow = stated_workflow(query.workflow_id.as_deref(), body.workflow_id.as_deref())?;
+    let scope = target_scope(&caller, &stated, workflow)?;
     let id = body.variable_definition_id.ok_or(Failure::required("variable_definition_id"))?;
     let SecretText(value) = body.value.ok_or(Failure::required("value"))?;
     let definition = definitions::visible(&caller, definitions::parse_id(&id)?).await?;
@@ -136,6 +137,16 @@ impl Caller {
             (Self::Token(_), Some(_)) => Err(Failure::not_own_scope()),
             (_, stated) => Ok(stated.map(str::parse).transpose().map_err(strongroom::Error::from)?),
         }
+    }
+}
+
+/// The workflow of a request that may name it twice. One in the query is not passed over: the value would be the org's.
+fn stated_workflow<'r>(query: Option<&'r str>, body: Option<&'r str>) -> Result<Option<&'r str>, Failure> {
+    match (query, body) {
+        (Some(query), Some(body)) if query != body => {
+            Err(Failure::bad_request("workflow_id differs between query and body"))
+        }
+        (query, body) => Ok(body.or(query)),
     }
 }
 

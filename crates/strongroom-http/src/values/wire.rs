@@ -17,7 +17,7 @@ pub(crate) struct SetValue {
     /// Sets the value of this account; may come as header or in the query instead.
     #[schema(nullable = false)]
     pub(super) linked_account_id: Option<String>,
-    /// Sets the value of this workflow.
+    /// Sets the value of this workflow; may come in the query instead.
     #[schema(nullable = false)]
     pub(super) workflow_id: Option<String>,
 }

@@ -10,6 +10,7 @@ mod sheet;
 
 use minicbor::{Decoder, Encoder};
 
+use crate::envelope::{DekId, Record};
 use crate::id::DocumentId;
 use crate::model::Revision;
 
@@ -72,6 +73,12 @@ impl<'a> SealedRow<'a> {
         })();
         infallible(written);
         row
+    }
+
+    /// Which key sealed a row; `None` where that cannot be told.
+    pub(crate) fn dek_id(kind: RowKind, row: &'a [u8]) -> Option<DekId> {
+        let sealed = Self::decode(kind, row).ok()?;
+        Record::parse(sealed.record).ok().map(|record| record.dek_id())
     }
 
     pub(crate) fn decode(kind: RowKind, row: &'a [u8]) -> Result<Self, RowError> {

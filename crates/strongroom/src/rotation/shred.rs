@@ -242,7 +242,7 @@ fn refusal(
 /// own row is the store's to hide, and what is destroyed does not come back.
 fn is_in_use(store_row: &StoreRow, key: &KeyHeld) -> bool {
     let current = store_row.sheet.slots.iter().filter(|held| held.is_current());
-    current.filter_map(|held| held.key.as_ref()).any(|used| (&used.kind, &used.id) == (&key.kind, &key.id))
+    current.filter_map(|held| held.key.as_ref()).any(|used| used.is_version_of(key))
 }
 
 fn end_of<'s>(store_row: &'s StoreRow, key: &KeyHeld) -> Option<&'s KeyEnd> {
@@ -261,43 +261,68 @@ async fn destroy(
     key: &KeyHeld,
     providers: &[Arc<dyn KeyProvider>],
 ) -> Result<Option<NotDestroyed>, Error> {
-    let store_row = read_store_row(engine).await?;
-    // A slot may have come since it was first looked at.
-    if is_in_use(&store_row, key) {
+    let Some(before) = begin(engine, key).await? else {
         return Ok(Some(NotDestroyed::KeyInUse(key.name())));
-    }
-    let end = end_of(&store_row, key);
+    };
     let provider = providers.iter().find(|provider| provider.kind() == key.kind);
-    let Some(provider) = provider.filter(|_| !end.is_some_and(KeyEnd::is_confirmed)) else { return Ok(None) };
+    let Some(provider) = provider.filter(|_| !before.is_confirmed()) else { return Ok(None) };
     let end = match provider.destroy(&key.name()).await {
         Ok(Destruction::Destroyed { evidence }) => KeyEnd { until_ms: None, evidence: Some(evidence) },
         Ok(Destruction::Scheduled { until }) => KeyEnd { until_ms: Some(until.as_ms()), evidence: None },
-        Ok(Destruction::NotSupported) => return Ok(Some(NotDestroyed::NotConfirmed(key.name()))),
-        Err(error) if error.kind() == ProviderErrorKind::NotThisKey => match end {
-            Some(end) if end.is_pending(engine.now()) => return Ok(None),
-            Some(_) => KeyEnd { until_ms: None, evidence: Some(GONE_AS_SCHEDULED.to_owned()) },
-            None => return Ok(Some(NotDestroyed::NotConfirmed(key.name()))),
-        },
-        Err(error) => return Err(error.into()),
+        Err(error) if error.kind() == ProviderErrorKind::NotThisKey && before.is_pending(engine.now()) => {
+            return Ok(None);
+        }
+        Err(error) if error.kind() == ProviderErrorKind::NotThisKey && before.until_ms.is_some() => {
+            KeyEnd { until_ms: None, evidence: Some(GONE_AS_SCHEDULED.to_owned()) }
+        }
+        Err(error) if error.kind() != ProviderErrorKind::NotThisKey => return Err(error.into()),
+        // It was not destroyed, and not by this.
+        Ok(Destruction::NotSupported) | Err(_) => {
+            note(engine, key, Some(before).filter(|end| *end != KeyEnd::BEGUN).as_ref()).await?;
+            return Ok(Some(NotDestroyed::NotConfirmed(key.name())));
+        }
     };
-    note(engine, key, &end).await.map(|()| None)
+    note(engine, key, Some(&end)).await.map(|()| None)
+}
+
+/// Notes in the `store` row that a key is about to be destroyed: from then on no slot can be put under it. Answers
+/// what was noted before; `None` if a slot uses the key, which may have come since it was first looked at.
+async fn begin(engine: &Engine, key: &KeyHeld) -> Result<Option<KeyEnd>, Error> {
+    for _ in 0..ATTEMPTS_MAX {
+        let mut store_row = read_store_row(engine).await?;
+        if is_in_use(&store_row, key) {
+            return Ok(None);
+        }
+        if let Some(end) = end_of(&store_row, key) {
+            return Ok(Some(end.clone()));
+        }
+        store_row.set_end(key, Some(&KeyEnd::BEGUN));
+        if put(engine, &store_row).await? {
+            return Ok(Some(KeyEnd::BEGUN));
+        }
+    }
+    Err(Error::Contended(ATTEMPTS_MAX))
 }
 
 /// Notes in the `store` row what became of a key.
-async fn note(engine: &Engine, key: &KeyHeld, end: &KeyEnd) -> Result<(), Error> {
+async fn note(engine: &Engine, key: &KeyHeld, end: Option<&KeyEnd>) -> Result<(), Error> {
     for _ in 0..ATTEMPTS_MAX {
         let mut store_row = read_store_row(engine).await?;
-        for held in store_row.sheet.slots.iter_mut().filter(|held| held.key.as_ref() == Some(key)) {
-            held.end = Some(end.clone());
-        }
-        let mut batch = WriteBatch::default();
-        store_row.put_in(&mut batch, &engine.store_id, &engine.roots.get()?.active.key)?;
-        if let Some(committed) = engine.commit(batch, Touches::Data).await? {
-            engine.roots.moved(committed.revision);
+        store_row.set_end(key, end);
+        if put(engine, &store_row).await? {
             return Ok(());
         }
     }
     Err(Error::Contended(ATTEMPTS_MAX))
+}
+
+/// Puts the `store` row as it is now; `false` when it is another one meanwhile.
+async fn put(engine: &Engine, store_row: &StoreRow) -> Result<bool, Error> {
+    let mut batch = WriteBatch::default();
+    store_row.put_in(&mut batch, &engine.store_id, &engine.roots.get()?.active.key)?;
+    let Some(committed) = engine.commit(batch, Touches::Data).await? else { return Ok(false) };
+    engine.roots.moved(committed.revision);
+    Ok(true)
 }
 
 /// What the notes on former keys add up to, none of which is refused.
@@ -315,13 +340,18 @@ fn effect(store_row: &StoreRow) -> ShredEffect {
     }
 }
 
-impl KeyHeld {
-    fn name(&self) -> ProviderKey {
-        ProviderKey::new(self.id.clone(), self.version)
+impl StoreRow {
+    fn set_end(&mut self, key: &KeyHeld, end: Option<&KeyEnd>) {
+        for held in self.sheet.slots.iter_mut().filter(|held| held.key.as_ref() == Some(key)) {
+            held.end = end.cloned();
+        }
     }
 }
 
 impl KeyEnd {
+    /// The provider is about to be asked.
+    const BEGUN: Self = Self { until_ms: None, evidence: None };
+
     /// Whether the provider said that the key is gone.
     fn is_confirmed(&self) -> bool {
         self.evidence.is_some()

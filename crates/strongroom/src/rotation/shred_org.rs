@@ -108,13 +108,17 @@ impl Tenant {
     /// The keyring in a row; `None` for one that nobody can open.
     async fn opened_keyring(&self, key: &Key, row: &Versioned) -> Result<Option<ScopeKeys>, Error> {
         let Some(Place::Keyring(owner)) = parse_tenant_row(&self.keys, key) else { return Ok(None) };
-        let error = match self.open_keyring(owner.as_ref(), row) {
-            Ok(keys) => return Ok(Some(keys)),
-            Err(error) => self.engine.if_rotated(error).await,
+        let open = |row: &Versioned| self.open_keyring(owner.as_ref(), row);
+        let opened = match open(row) {
+            Err(Error::UnknownKey { .. }) => self.read_under_root(key, open).await,
+            opened => opened.map(|keys| Some((keys, row.revision))),
         };
-        match error {
-            Error::Damaged { .. } | Error::UnknownKey { .. } => Ok(None),
-            error => Err(error),
+        match opened {
+            Ok(opened) => Ok(opened.map(|(keys, _)| keys)),
+            Err(error) => match self.engine.if_rotated(error).await {
+                Error::Damaged { .. } | Error::UnknownKey { .. } => Ok(None),
+                error => Err(error),
+            },
         }
     }
 }

@@ -132,7 +132,8 @@ impl Tenant {
         let since = self.engine.drop_old_keys();
         let asked = request.gets.len();
         let mut freshness = needs.freshness;
-        loop {
+        let mut may_move = true;
+        'read: loop {
             let moment = caches.moment();
             let shared = self.engine.is_shared();
             if caches.are_changing() {
@@ -166,6 +167,8 @@ impl Tenant {
                 if let Some(row) = next_missing(entry, &mut fetched) {
                     let keys = match self.keep_keyring(owner, &row, Reading { moment, tag, since }) {
                         Ok(keys) => keys,
+                        // Its root may have been retired since it was read: then it is under the next one by now.
+                        Err(Error::UnknownKey { .. }) if std::mem::take(&mut may_move) => continue 'read,
                         Err(error) => return Err(self.engine.if_rotated(error).await),
                     };
                     *entry = Some((keys, tag));

@@ -51,7 +51,7 @@ use crate::keyspace::TenantKeys;
 use crate::model::Revision;
 use crate::record::{RowKind, SealedRow};
 use crate::root::Roots;
-use crate::store::{RowRevision, Versioned};
+use crate::store::{Key, RowRevision, Versioned};
 
 pub(crate) use draft::{Draft, SealedPut, Standing};
 pub(crate) use ground::{Freshness, Ground, Needs};
@@ -163,6 +163,25 @@ impl Tenant {
         context: &Context<'_>,
     ) -> Result<&'k SealingKey, Error> {
         keys.keyring.active().ok_or_else(|| Error::damaged(describe(context), Damage::Inconsistent))
+    }
+
+    /// Reads a row that the root key seals, and lets `open` open it. A root that retires takes its rows along: one that
+    /// was read before that, and is opened after it, is read again.
+    pub(crate) async fn read_under_root<T>(
+        &self,
+        key: &Key,
+        open: impl Fn(&Versioned) -> Result<T, Error>,
+    ) -> Result<Option<(T, RowRevision)>, Error> {
+        let mut failed_at = None;
+        loop {
+            let Some(row) = self.engine.get(key.clone()).await? else { return Ok(None) };
+            match open(&row) {
+                Err(Error::UnknownKey { .. }) if failed_at != Some(row.revision) => {
+                    failed_at = Some(row.revision);
+                }
+                opened => return opened.map(|opened| Some((opened, row.revision))),
+            }
+        }
     }
 
     /// Opens the row of the keyring of the org, or of one account.

@@ -124,25 +124,34 @@ impl Exporter {
         for (key, row) in rows {
             let place = parse_tenant_row(&self.from.keys, &key)
                 .ok_or_else(|| Error::damaged("the key of a row", Damage::Malformed))?;
-            if let Some(row) = self.export_row(&place, &row).await? {
+            if let Some(row) = self.export_row(&place, &key, &row).await? {
                 exported.push((key, row));
             }
         }
         Ok(exported)
     }
 
-    async fn export_row(&mut self, place: &Place, row: &Versioned) -> Result<Option<Vec<u8>>, Error> {
-        if let Place::Keyring(account) = place {
-            return self.export_keyring(account.as_ref(), row);
-        }
-        let account = owner(place);
-        match self.move_row(place, account, row).await {
-            // The scope has another key since its keyring was read.
+    async fn export_row(
+        &mut self,
+        place: &Place,
+        key: &Key,
+        row: &Versioned,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        match self.export_as_read(place, row).await {
+            // Its scope has another key since the keyring was read, or the root another since the row was.
             Err(Error::UnknownKey { .. }) => {
-                self.keys.remove(&account.cloned());
-                self.move_row(place, account, row).await
+                self.keys.remove(&owner(place).cloned());
+                let Some(row) = self.from.engine.get(key.clone()).await? else { return Ok(None) };
+                self.export_as_read(place, &row).await
             }
-            moved => moved,
+            exported => exported,
+        }
+    }
+
+    async fn export_as_read(&mut self, place: &Place, row: &Versioned) -> Result<Option<Vec<u8>>, Error> {
+        match place {
+            Place::Keyring(account) => self.export_keyring(account.as_ref(), row),
+            _ => self.move_row(place, owner(place), row).await,
         }
     }
 
@@ -153,9 +162,9 @@ impl Exporter {
         row: &Versioned,
     ) -> Result<Option<Vec<u8>>, Error> {
         if !self.keys.contains_key(&account.cloned()) {
-            let keyring = self.from.engine.get(self.from.keys.keyring(account)).await?;
-            let from = keyring.map(|row| self.from.open_keyring(account, &row)).transpose()?;
-            self.know(account, from)?;
+            let key = self.from.keys.keyring(account);
+            let from = self.from.read_under_root(&key, |row| self.from.open_keyring(account, row)).await?;
+            self.know(account, from.map(|(keys, _)| keys))?;
         }
         let known = self.keys.get(&account.cloned());
         let keys =

@@ -9,6 +9,7 @@ use crate::envelope::{Context, DekId, KeyMaterial, Kind, Provider, SealingKey, S
 use crate::error::{Damage, Error};
 use crate::keyspace::StoreKeys;
 use crate::model::Revision;
+use crate::provider::ProviderKey;
 use crate::record::{RowError, RowKind, SealedRow};
 use crate::store::{Expect, RowRevision, Versioned, WriteBatch};
 use crate::tenant::seal_row;
@@ -92,7 +93,7 @@ pub(crate) struct SlotHeld {
     pub(crate) end: Option<KeyEnd>,
 }
 
-/// What became of a key of a key provider that was to be destroyed.
+/// What became of a key of a key provider that was to be destroyed; neither field while the provider is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub(crate) struct KeyEnd {
@@ -114,6 +115,17 @@ pub(crate) struct KeyHeld {
     pub(crate) id: String,
     #[n(2)]
     pub(crate) version: u64,
+}
+
+impl KeyHeld {
+    /// Whether both are the same key of a provider, whatever their versions: it is destroyed with all of them.
+    pub(crate) fn is_version_of(&self, other: &Self) -> bool {
+        (&self.kind, &self.id) == (&other.kind, &other.id)
+    }
+
+    pub(crate) fn name(&self) -> ProviderKey {
+        ProviderKey::new(self.id.clone(), self.version)
+    }
 }
 
 impl StoreRow {
@@ -171,9 +183,17 @@ impl StoreSheet {
         seal_row(root, &store_context(store_id), None, revision, &self.plaintext())
     }
 
-    /// Notes that `slot` holds the root from now on, in place of whatever it held before.
+    /// Notes that `slot` holds the root from now on, in place of whatever it held before. A key that is destroyed, or
+    /// about to be, is refused.
     pub(crate) fn hold(&mut self, slot: &Slot, now: Timestamp) -> Result<(), Error> {
         let held = SlotHeld::of(slot, self.root_id, now);
+        let ending =
+            self.slots.iter().filter(|known| known.end.is_some()).filter_map(|known| known.key.as_ref());
+        if let Some(key) = &held.key
+            && ending.into_iter().any(|known| known.is_version_of(key))
+        {
+            return Err(Error::KeyShredded(key.name()));
+        }
         let known = self.slots.iter_mut().find(|known| known.is_current() && known.is_same(&held));
         if let Some(known) = known {
             known.revision = held.revision;

@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::envelope::{DekId, Record};
 use crate::id::DefinitionId;
-use crate::record::{RowKind, SealedRow, Sweep};
+use crate::record::Sweep;
 use crate::store::{Key, Versioned};
 
 /// Rows that were read beside others, and the unfinished jobs of the tenant where they were read too.
@@ -60,10 +59,4 @@ impl Jobs {
     pub(super) fn rechecks(&self, id: DefinitionId) -> bool {
         self.more || self.sweeps.contains(&Sweep::Recheck(id))
     }
-}
-
-/// Which key sealed a row.
-pub(super) fn dek_id(kind: RowKind, row: &Versioned) -> Option<DekId> {
-    let sealed = SealedRow::decode(kind, &row.value).ok()?;
-    Record::parse(sealed.record).ok().map(|record| record.dek_id())
 }

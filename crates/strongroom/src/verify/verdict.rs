@@ -6,10 +6,9 @@ use smallvec::SmallVec;
 
 use super::desk::Owner;
 use super::report::{Cause, KeyState};
-use super::sight::dek_id;
 use crate::envelope::DekId;
 use crate::place::Place;
-use crate::record::RowKind;
+use crate::record::{RowKind, SealedRow};
 use crate::store::Versioned;
 
 /// What a row is found to be.
@@ -90,5 +89,5 @@ pub(super) fn sealed_under(place: &Place, row: &Versioned) -> Option<(Owner, Dek
         }
         _ => return None,
     };
-    Some((owner, dek_id(kind, row)?))
+    Some((owner, SealedRow::dek_id(kind, &row.value)?))
 }

@@ -56,7 +56,9 @@ fn of_env(path: &Path, text: &Secret, output: &Output) -> Result<Vec<Entry>, Fai
 
 /// One object. A string is its text, anything else its exact source: `1.50` stays `1.50`.
 fn of_json(path: &Path, text: &Secret) -> Result<Vec<Entry>, Failure> {
-    let mut json = serde_json::Deserializer::from_str(text.expose());
+    // What some editors write in front of UTF-8; in a `.env` file it is left out too.
+    let text = text.expose().trim_start_matches('\u{feff}');
+    let mut json = serde_json::Deserializer::from_str(text);
     let entries = json.deserialize_map(Entries).and_then(|entries| json.end().map(|()| entries));
     // The sentence of such an error may quote the file, and so a value.
     entries.map_err(|error| {

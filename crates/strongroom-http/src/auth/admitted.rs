@@ -1,0 +1,54 @@
+//! Which API keys were admitted before: the next request with one of them opens nothing.
+
+use std::fmt;
+use std::sync::Arc;
+
+use quick_cache::sync::Cache;
+use sha2::{Digest as _, Sha256};
+use strongroom::Error;
+
+use super::api_key::{Admitted, ApiKeys};
+use super::key_text::KeyText;
+use crate::service::Service;
+
+/// Keys that were admitted, by the SHA-256 of their text: who knows the text has shown the secret. Each request still
+/// reads the key's record, so that a revoked key is refused at once; only a record that changed is opened again.
+///
+/// Nothing here tells a key: its text and secret are not kept. The time of a look-up depends on the digest alone, of
+/// which a caller cannot choose the bits.
+pub(crate) struct AdmittedKeys(Cache<[u8; 32], Arc<Admitted>>);
+
+impl AdmittedKeys {
+    /// Admits the key of this text, as long as it is neither revoked nor expired.
+    pub(crate) async fn admit(&self, service: &Service, text: &str) -> Result<Option<Arc<Admitted>>, Error> {
+        let (digest, clock) = (Sha256::digest(text).into(), &*service.inner.clock);
+        if let Some(known) = self.0.get(&digest)
+            && known.stands(clock).await?
+        {
+            return Ok(Some(known));
+        }
+        let Some(key) = KeyText::parse(text) else { return Ok(None) };
+        let org = service.org(key.org, key.environment.clone());
+        let admitted = ApiKeys::of(&org)?.admit(&key, clock).await?.map(Arc::new);
+        match &admitted {
+            Some(admitted) => self.0.insert(digest, Arc::clone(admitted)),
+            None => drop(self.0.remove(&digest)),
+        }
+        Ok(admitted)
+    }
+}
+
+impl Default for AdmittedKeys {
+    fn default() -> Self {
+        Self(Cache::new(KEYS_MAX))
+    }
+}
+
+impl fmt::Debug for AdmittedKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdmittedKeys").field("keys", &self.0.len()).finish()
+    }
+}
+
+/// About 1 KiB each.
+const KEYS_MAX: usize = 10_000;
