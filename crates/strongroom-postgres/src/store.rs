@@ -62,7 +62,14 @@ impl PostgresStore {
         Ok(store)
     }
 
-    /// The same, blocking. In async code use [`connect`](Self::connect).
+    /// [`connect`](Self::connect), blocking: for code that is not async.
+    ///
+    /// ```no_run
+    /// use strongroom_postgres::{PostgresOptions, PostgresStore};
+    /// let store = PostgresStore::open(&PostgresOptions::parse("postgres://vault@db.example.com/vault")?)?;
+    /// # let _ = store;
+    /// # Ok::<(), strongroom::store::StoreError>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`connect`](Self::connect).

@@ -46,6 +46,15 @@ impl RedbStore {
 
     /// A new store in a private directory that is removed with it. It syncs like any other.
     ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// use strongroom::{RawKey, Unlock, Vault};
+    /// let store = strongroom_redb::RedbStore::temporary()?;
+    /// let vault = Vault::create(store, Unlock::raw_key(RawKey::generate()?)).await?;
+    /// vault.close().await
+    /// # }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// `Unavailable` when the directory for temporary files cannot be used.
     pub fn temporary() -> Result<Self, StoreError> {
@@ -63,6 +72,14 @@ impl RedbStore {
 
     /// Gives space that is free in the file back to the file system, and answers whether there was any. Everyone else
     /// waits meanwhile. An error poisons the store.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// let store = strongroom_redb::RedbStore::temporary()?;
+    /// let freed = store.compact().await?;
+    /// # let _ = freed;
+    /// # Ok::<(), strongroom::store::StoreError>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// `Poisoned` with what went wrong, `Closed` after the end.

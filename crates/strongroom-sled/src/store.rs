@@ -50,6 +50,15 @@ impl SledStore {
 
     /// A new store in a private directory that is removed with it. It syncs like any other.
     ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// use strongroom::{RawKey, Unlock, Vault};
+    /// let store = strongroom_sled::SledStore::temporary()?;
+    /// let vault = Vault::create(store, Unlock::raw_key(RawKey::generate()?)).await?;
+    /// vault.close().await
+    /// # }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// `Unavailable` when the directory for temporary files cannot be used.
     pub fn temporary() -> Result<Self, StoreError> {

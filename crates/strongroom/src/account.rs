@@ -196,6 +196,15 @@ impl Account {
     }
 
     /// The credentials of one integration of the account.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// account.add_integration(&"crm".parse()?).await?;
+    /// let crm = account.app("crm".parse()?);
+    /// crm.upsert("token", "t1").await?;
+    /// assert!(account.credential("token").await?.is_none()); // the default app has none of it
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
     #[must_use]
     pub fn app(&self, integration: IntegrationId) -> AppCredentials {
         AppCredentials::new(self.clone(), integration)

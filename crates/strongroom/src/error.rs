@@ -159,9 +159,6 @@ pub enum Error {
     /// A key provider did not do its part; its kind says what to do. Nothing was written.
     #[error("the key provider: {provider}; {step}", provider = .0, step = .0.kind().next_step())]
     Provider(#[from] ProviderError),
-    /// A text is not the id of a key slot.
-    #[error("a key slot's id is 32 lowercase hexadecimal digits")]
-    InvalidSlotId,
     /// No such key slot.
     #[error("key slot {0} not found")]
     SlotNotFound(SlotId),

@@ -10,9 +10,14 @@ use crate::envelope::{RandomError, random};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdError {
-    /// Not 24 lowercase hexadecimal digits.
-    #[error("{0} must be 24 lowercase hexadecimal digits")]
-    NotHex(&'static str),
+    /// Not so many lowercase hexadecimal digits.
+    #[error("{what} must be {digits} lowercase hexadecimal digits")]
+    NotHex {
+        /// What was parsed.
+        what: &'static str,
+        /// How many digits it has.
+        digits: usize,
+    },
     /// No characters at all.
     #[error("{0} must not be empty")]
     Empty(&'static str),
@@ -74,7 +79,7 @@ macro_rules! document_id {
             type Err = IdError;
 
             fn from_str(text: &str) -> Result<Self, IdError> {
-                parse_hex(text).map(Self).ok_or(IdError::NotHex($what))
+                parse_hex($what, text).map(Self)
             }
         }
 
@@ -278,10 +283,14 @@ fn check(what: &'static str, text: &str, max: usize, dots: Dots) -> Result<(), I
     Ok(())
 }
 
-fn parse_hex(text: &str) -> Option<[u8; 12]> {
-    let mut bytes = [0; 12];
+/// The bytes of an id that is written in hexadecimal digits.
+pub(crate) fn parse_hex<const LEN: usize>(what: &'static str, text: &str) -> Result<[u8; LEN], IdError> {
+    let mut bytes = [0; LEN];
     let lowercase = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    (lowercase && hex::decode_to_slice(text, &mut bytes).is_ok()).then_some(bytes)
+    match hex::decode_to_slice(text, &mut bytes) {
+        Ok(()) if lowercase => Ok(bytes),
+        _ => Err(IdError::NotHex { what, digits: 2 * LEN }),
+    }
 }
 
 /// Four bytes of seconds, as in an ObjectId, two of the second's fraction, six random: ids sort by age.
@@ -308,7 +317,7 @@ mod tests {
         for bad in
             ["", "6500A1B2C3D4E5F6A7B8C9D0", "6500a1b2c3d4e5f6a7b8c9d", "6500a1b2c3d4e5f6a7b8c9d00", "zz"]
         {
-            assert_eq!(bad.parse::<OrgId>(), Err(IdError::NotHex("an org id")));
+            assert_eq!(bad.parse::<OrgId>(), Err(IdError::NotHex { what: "an org id", digits: 24 }));
         }
     }
 

@@ -100,6 +100,18 @@ impl Org {
 
     /// Unlocks the org with a key that opens the vault.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let key = || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])); let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), key()).await?;
+    /// use strongroom::{Environment, Error, RawKey, Unlock};
+    /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
+    /// org.lock();
+    /// let wrong = org.unlock(Unlock::raw_key(RawKey::generate()?)).await;
+    /// assert!(matches!(wrong, Err(Error::WrongKey)));
+    /// org.unlock(key()).await?;
+    /// assert!(org.definition("PORT").await?.is_none());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Vault::open`], for a key that opens none of its slots; [`Error::Locked`] while the vault itself is
     /// locked. The org stays locked then.

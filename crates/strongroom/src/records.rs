@@ -82,6 +82,12 @@ impl Records {
         Self { org, namespace }
     }
 
+    /// Which namespace.
+    #[must_use]
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
     /// The record with this key.
     ///
     /// ```
@@ -199,11 +205,33 @@ impl Records {
     }
 
     /// A put that another verb takes along.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// use strongroom::{Scope, WriteOptions};
+    /// let audit = org.records("audit".parse()?);
+    /// let noted = WriteOptions::default().with_record(audit.write("1".parse()?, "PORT was set"));
+    /// org.set_value_with("PORT", Scope::Org, "80", noted).await?; // both, or neither
+    /// assert!(audit.get(&"1".parse()?).await?.is_some());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
     pub fn write(&self, key: RecordKey, value: impl Into<Secret>) -> RecordWrite {
         self.companion(key, Some(value.into()))
     }
 
     /// A delete that another verb takes along.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// use strongroom::WriteOptions;
+    /// let sessions = org.records("session".parse()?);
+    /// sessions.put(&"s1".parse()?, "user_12345").await?;
+    /// let with_session = WriteOptions::default().with_record(sessions.removal("s1".parse()?));
+    /// org.delete_account_with(account.id(), with_session).await?; // both, or neither
+    /// assert!(sessions.get(&"s1".parse()?).await?.is_none());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
     pub fn removal(&self, key: RecordKey) -> RecordWrite {
         self.companion(key, None)
     }

@@ -45,6 +45,15 @@ impl Vault {
 impl Slots {
     /// Every slot, in the order of their ids; one whose row is damaged too.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// use strongroom::SlotKind;
+    /// let slots = vault.slots().list().await?;
+    /// assert!(slots.len() == 1 && slots[0].is_usable);
+    /// assert_eq!(slots[0].kind, SlotKind::RawKey);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Damaged`] and [`Error::UnknownVersion`] when the `store` row cannot be read; [`Error::Store`].
     pub async fn list(&self) -> Result<Vec<SlotInfo>, Error> {
@@ -53,6 +62,14 @@ impl Slots {
     }
 
     /// Adds a slot that `unlock` opens. The others stay as they are.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// use strongroom::{RawKey, Unlock};
+    /// let spare = vault.slots().add(Unlock::raw_key(RawKey::generate()?)).await?;
+    /// assert!(vault.slots().list().await?.contains(&spare));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`Error::TooManySlots`] when there are eight of this kind, or 24 with those that cannot be read,
@@ -89,6 +106,16 @@ impl Slots {
     }
 
     /// Removes a slot: what opened it opens the vault no more. A copy of the store from before still opens.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// use strongroom::{Error, RawKey, Unlock};
+    /// let spare = vault.slots().add(Unlock::raw_key(RawKey::generate()?)).await?;
+    /// vault.slots().remove(&spare.id).await?;
+    /// let last = vault.slots().list().await?.remove(0).id;
+    /// assert!(matches!(vault.slots().remove(&last).await, Err(Error::LastSlot)));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`Error::SlotNotFound`]; [`Error::LastSlot`] when no other slot is usable; [`Error::Contended`]; those of

@@ -58,6 +58,25 @@ fn no_function_asks_for_a_feature() {
     assert_eq!(modules_with(" #[cfg(feature"), ["id.rs"]);
 }
 
+#[test]
+fn every_verb_has_an_example() {
+    let mut without = Vec::new();
+    for (module, text) in sources() {
+        let mut has_example = false;
+        for line in text.lines().map(str::trim_start) {
+            match line {
+                doc if doc.starts_with("///") => has_example |= doc.contains("```"),
+                attribute if attribute.starts_with("#[") => {}
+                verb if verb.starts_with("pub async fn ") && !has_example => {
+                    without.push(format!("{module}: {verb}"));
+                }
+                _ => has_example = false,
+            }
+        }
+    }
+    assert_eq!(without, [""; 0]);
+}
+
 /// The modules whose code, without comments and unit tests, holds `text`.
 fn modules_with(text: &str) -> Vec<String> {
     engine().into_iter().filter(|(_, code)| code.contains(text)).map(|(module, _)| module).collect()
@@ -65,6 +84,15 @@ fn modules_with(text: &str) -> Vec<String> {
 
 /// Every module of the engine by its path, without comments and unit tests, in order.
 fn engine() -> Vec<(String, String)> {
+    let code = |text: &str| {
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        code.collect::<Vec<_>>().join("\n")
+    };
+    sources().into_iter().map(|(module, text)| (module, code(&text))).collect()
+}
+
+/// Every module of the engine by its path, without unit tests, in order.
+fn sources() -> Vec<(String, String)> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut modules = Vec::new();
     let mut folders = vec![source.clone()];
@@ -76,10 +104,8 @@ fn engine() -> Vec<(String, String)> {
                 continue;
             }
             let text = fs::read_to_string(&path).unwrap();
-            let code = text.split("#[cfg(test)]").next().unwrap().lines();
-            let code =
-                code.filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
-            modules.push((path.strip_prefix(&source).unwrap().to_str().unwrap().replace('\\', "/"), code));
+            let text = text.split("#[cfg(test)]").next().unwrap().to_owned();
+            modules.push((path.strip_prefix(&source).unwrap().to_str().unwrap().replace('\\', "/"), text));
         }
     }
     modules.sort();

@@ -7,8 +7,8 @@ mod common;
 use common::{account, id, run, text, with_limits, with_org, with_small_store};
 use strongroom::format::{BadFormat, EnumFormat, LengthBounds, PatternFormat};
 use strongroom::{
-    CredentialKey, DefinitionChange, DefinitionName, Environment, Error, IdError, IntegrationId, Limits,
-    LinkedAccountId, Namespace, OrgId, RecordKey, Scope, WorkflowId,
+    CredentialKey, DefinitionChange, DefinitionName, DekId, Environment, Error, IdError, IntegrationId,
+    Limits, LinkedAccountId, Namespace, OrgId, RecordKey, Scope, SlotId, WorkflowId,
 };
 
 #[test]
@@ -226,8 +226,13 @@ fn an_id_out_of_its_rule_is_refused_and_not_fixed() {
         assert!(matches!(text.parse::<IntegrationId>(), Err(IdError::Dots(_))));
     }
     for text in ["6500A1B2C3D4E5F6A7B8C9D0", "6500a1b2c3d4e5f6a7b8c9d", " 6500a1b2c3d4e5f6a7b8c9d0"] {
-        assert!(matches!(text.parse::<OrgId>(), Err(IdError::NotHex(_))));
+        assert!(matches!(text.parse::<OrgId>(), Err(IdError::NotHex { digits: 24, .. })));
+        assert!(matches!(text.parse::<SlotId>(), Err(IdError::NotHex { digits: 32, .. })));
+        assert!(matches!(text.parse::<DekId>(), Err(IdError::NotHex { digits: 32, .. })));
     }
+    let key_id = "00112233445566778899aabbccddeeff";
+    assert_eq!(key_id.parse::<SlotId>().map(|id| id.to_string()).as_deref(), Ok(key_id));
+    assert_eq!(key_id.parse::<DekId>().map(|id| id.to_string()).as_deref(), Ok(key_id));
 }
 
 #[test]

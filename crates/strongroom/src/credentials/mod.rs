@@ -33,6 +33,12 @@ impl AppCredentials {
         Self { account, integration }
     }
 
+    /// Which integration.
+    #[must_use]
+    pub fn integration(&self) -> &IntegrationId {
+        &self.integration
+    }
+
     /// Adds or updates a credential; always sealed, under the account's own key.
     ///
     /// ```

@@ -54,6 +54,16 @@ impl Org {
 
     /// [`define`](Self::define), with records of the host's own in the same batch.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{VarFormat, VariableDefinition, WriteOptions};
+    /// let audit = org.records("audit".parse()?);
+    /// let noted = WriteOptions::default().with_record(audit.write("PORT".parse()?, "defined by ci"));
+    /// org.define_with(VariableDefinition::new("PORT", VarFormat::Integer), noted).await?; // both, or neither
+    /// assert!(audit.get(&"PORT".parse()?).await?.is_some());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Those of `define`, and [`Error::Unexpected`] for a condition that asks for more than absence.
     pub async fn define_with(

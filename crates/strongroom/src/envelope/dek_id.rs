@@ -1,8 +1,19 @@
 //! The public name of a sealing key.
 
 use std::fmt;
+use std::str::FromStr;
 
-/// The id of a data key: 16 bytes derived from it, in the clear at the head of every record that it sealed.
+use crate::id::{IdError, parse_hex};
+
+/// The id of a data key or root key: 16 bytes derived from it, in the clear at the head of every record that it sealed.
+/// In text 32 lowercase hexadecimal digits.
+///
+/// ```
+/// let kept = "00112233445566778899aabbccddeeff"; // what `Vault::root_id` showed
+/// let options = strongroom::VaultOptions::default().expect_root_id(kept.parse()?);
+/// # let _ = options;
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DekId([u8; 16]);
 
@@ -17,6 +28,14 @@ impl DekId {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
+    }
+}
+
+impl FromStr for DekId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        parse_hex("a key's id", text).map(Self)
     }
 }
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::clock::Timestamp;
 use crate::envelope::Argon2Params;
-use crate::error::Error;
+use crate::id::{IdError, parse_hex};
 use crate::model::Revision;
 use crate::provider::ProviderKey;
 
@@ -26,13 +26,10 @@ impl SlotId {
 }
 
 impl FromStr for SlotId {
-    type Err = Error;
+    type Err = IdError;
 
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let mut bytes = [0; 16];
-        let lowercase = !text.bytes().any(|byte| byte.is_ascii_uppercase());
-        let decoded = hex::decode_to_slice(text, &mut bytes);
-        if lowercase && decoded.is_ok() { Ok(Self(bytes)) } else { Err(Error::InvalidSlotId) }
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        parse_hex("a key slot's id", text).map(Self)
     }
 }
 

@@ -65,6 +65,15 @@ pub(super) struct Loaded {
 
 impl Vault {
     /// The job on keys with this id. No I/O: it need not be there.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// use strongroom::DataKeys;
+    /// let id = *vault.rotate_data_keys(&DataKeys::all()).await?.id(); // kept by the host, say
+    /// vault.key_job(id).run().await?;
+    /// assert!(vault.key_job(id).info().await?.is_none());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
     pub fn key_job(&self, id: DocumentId) -> KeyJob {
         KeyJob::new(&self.engine, id)
     }
@@ -144,6 +153,17 @@ impl KeyJob {
 
     /// Lets the job go on after [`pause`](Self::pause). Answers whether there is such a job.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// use strongroom::{DataKeys, JobState};
+    /// let job = vault.rotate_data_keys(&DataKeys::all()).await?;
+    /// job.pause().await?;
+    /// assert_eq!(job.info().await?.map(|info| info.state), Some(JobState::Paused));
+    /// assert!(job.resume().await?);
+    /// assert_ne!(job.info().await?.map(|info| info.state), Some(JobState::Paused));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Those of `pause`.
     pub async fn resume(&self) -> Result<bool, Error> {
@@ -157,6 +177,17 @@ impl KeyJob {
 
     /// Lets a blocked job look at its rows once more, and then keep or destroy the old keys as `then` says. It makes
     /// no new keys. Answers whether there is such a job.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// use strongroom::{DataKeys, JobOutcome, OnUnreadable};
+    /// let job = vault.rotate_data_keys(&DataKeys::all()).await?;
+    /// if matches!(job.run().await?.outcome, JobOutcome::Blocked) {
+    ///     job.retry(OnUnreadable::KeepKeys).await?; // once the rows are restored or deleted
+    /// }
+    /// assert!(!job.retry(OnUnreadable::KeepKeys).await?); // it has finished: there is no such job
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// Those of `pause`.

@@ -93,6 +93,17 @@ impl Vault {
     /// Gives up a copy that was cut short after it had retired this vault: the target can never become a vault any
     /// more, and this one takes writes again. What the target holds is of no use then.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// use strongroom::Error;
+    /// let elsewhere = strongroom_memory::MemoryStore::new();
+    /// vault.abandon_copy(&elsewhere).await?; // no copy retired this vault: there is nothing to give up
+    /// vault.copy_to(&elsewhere, |_| ()).await?;
+    /// let late = vault.abandon_copy(&elsewhere).await; // the other store is the vault now
+    /// assert!(matches!(late, Err(Error::AlreadyInitialised)));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`Error::AlreadyInitialised`] when the copy is complete, so that the target is the vault now;
     /// [`Error::Unfinished`] when the target is not that of this copy; [`Error::Contended`] when the copy is being run;

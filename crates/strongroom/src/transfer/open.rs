@@ -49,7 +49,18 @@ impl<R: Read + Seek + Send> Backup<R> {
         Self::open_with(input, unlock, VaultOptions::default()).await
     }
 
-    /// The same; `options` are those of the vault that comes from it.
+    /// [`open`](Self::open), with the options of the vault that comes from it.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let unlock = || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])); let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), unlock()).await?;
+    /// use strongroom::{Backup, Limits, VaultOptions};
+    /// let mut file = Vec::new();
+    /// vault.backup(&mut file, |_| ()).await?;
+    /// let options = VaultOptions::default().limits(Limits::default().definitions_max(100));
+    /// let backup = Backup::open_with(std::io::Cursor::new(file), unlock(), options).await?;
+    /// assert_eq!(backup.store_id(), vault.store_id());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// Those of [`open`](Self::open), and [`Error::KeyDerivation`] for a slot that asks for more than the ceiling.

@@ -80,6 +80,16 @@ impl Vault {
     }
 
     /// The handle of one org in one environment. No I/O: an org comes to be with its first write.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// use strongroom::{Environment, VarFormat, VariableDefinition};
+    /// let test = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
+    /// let staging = vault.org(*test.id(), "staging".parse()?);
+    /// test.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+    /// assert!(staging.definition("PORT").await?.is_none()); // nothing crosses
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
     #[must_use]
     pub fn org(&self, org: OrgId, environment: Environment) -> Org {
         Org::new(Arc::clone(&self.engine), org, environment)
@@ -114,11 +124,30 @@ impl Vault {
 
     /// Wipes cached keys that are held for longer than [`VaultOptions::cached_key_age_max`]. Every verb does so too: this
     /// is for a host whose vault may stand idle, to be called by a timer.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let (store, key) = (strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?));
+    /// use std::time::Duration;
+    /// use strongroom::VaultOptions;
+    /// let options = VaultOptions::default().cached_key_age_max(Duration::from_secs(60));
+    /// let vault = options.create(store, key).await?;
+    /// vault.wipe_old_keys(); // every few seconds, by a timer of the host's
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
     pub fn wipe_old_keys(&self) {
         self.engine.drop_old_keys();
     }
 
     /// Waits for what was accepted, makes it durable and closes the store. Every later call fails.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// use strongroom::{Environment, Error};
+    /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
+    /// vault.close().await?;
+    /// assert!(matches!(org.definition("PORT").await, Err(Error::Store(_))));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`Error::Store`] with whatever kept the last write from being durable.

@@ -123,6 +123,17 @@ impl VaultOptions {
 
     /// Makes a new vault in an empty store.
     ///
+    /// ```
+    /// # futures_executor::block_on(async { let store = strongroom_memory::MemoryStore::new();
+    /// use strongroom::{Argon2Params, Limits, Unlock, VaultOptions};
+    /// let options = VaultOptions::default()
+    ///     .limits(Limits::default().value_bytes_max(4 << 10))
+    ///     .argon2(Argon2Params::FLOOR); // the least that is allowed: for tests
+    /// let vault = options.create(store, Unlock::passphrase("six words from a generator")).await?;
+    /// assert_eq!(vault.slots().list().await?.len(), 1);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Vault::create`], [`Error::KeyDerivation`] for parameters out of bounds, and [`Error::Provider`] for
     /// what the key provider answers.
