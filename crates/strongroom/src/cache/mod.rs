@@ -254,10 +254,9 @@ mod tests {
         };
         let since = Timestamp::from_ms(since_ms);
         let keyring = Keyring::generate(&[1; 32], &context, since).unwrap();
-        let keyring = Arc::new(keyring);
-        let held = Arc::downgrade(&keyring);
-        let (revision, row) = (crate::model::Revision::from_u64(1), RowRevision(1));
-        let keys = Striped::new(ScopeKeys { keyring, revision, row });
+        let keys = ScopeKeys::new(keyring, crate::model::Revision::from_u64(1), RowRevision(1));
+        let held = Arc::downgrade(&keys.keyring);
+        let keys = Striped::new(keys);
         caches.insert_keyring(caches.moment(), key(name), HeldKeys { keys, since }, Tag::Sole);
         held
     }

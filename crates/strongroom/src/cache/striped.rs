@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 /// A cached value with an `Arc` for each stripe of threads. To hold an `Arc` is to write its count: were it the same for
 /// all, the readers of one hot org would wait for each other's writes. A stripe's `Arc` is made when the first of its
-/// threads asks. `T` is to be cheap to clone, and aligned so that it shares its cache line with nothing else.
+/// threads asks. `T` is to be cheap to clone, and large enough that two counts share no cache line.
 pub(crate) struct Striped<T> {
     value: T,
     stripes: [OnceLock<Arc<T>>; STRIPES],

@@ -268,7 +268,6 @@ impl<'t> Draft<'t> {
         if read.is_some() {
             self.changes_cached_rows();
         }
-        let (keyring, row) = (Arc::new(keyring), read.unwrap_or(RowRevision(0)));
-        Ok(Arc::new(ScopeKeys { keyring, revision, row }))
+        Ok(Arc::new(ScopeKeys::new(keyring, revision, read.unwrap_or(RowRevision(0)))))
     }
 }

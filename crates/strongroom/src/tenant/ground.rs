@@ -254,9 +254,10 @@ impl Tenant {
                 (self.open_keyring(owner, row)?, reading.since)
             }
         };
-        let held = HeldKeys { keys: Striped::new(keys.clone()), since };
+        let held = HeldKeys { keys: Striped::new(keys), since };
+        let keys = held.keys.share();
         caches.insert_keyring(reading.moment, key, held, reading.tag);
-        Ok(Arc::new(keys))
+        Ok(keys)
     }
 }
 

@@ -71,18 +71,24 @@ pub(crate) struct Tenant {
 
 /// The keyring of a key scope as it stands in the store. A clone holds the same keys in memory.
 #[derive(Clone)]
-#[repr(align(128))]
 pub(crate) struct ScopeKeys {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) revision: Revision,
     /// What a write that seals under one of the keys expects of the keyring's row.
     pub(crate) row: RowRevision,
+    /// Keeps the counts of two `Arc`s apart. An alignment would do so with a gap, and what stands in a gap is copied
+    /// from the stack to the heap: a key, for instance.
+    _apart: [u64; 13],
 }
 
 impl ScopeKeys {
+    pub(crate) fn new(keyring: Keyring, revision: Revision, row: RowRevision) -> Self {
+        Self { keyring: Arc::new(keyring), revision, row, _apart: [0; 13] }
+    }
+
     /// The same row, with every key dropped.
     pub(crate) fn dropped(&self) -> Self {
-        Self { keyring: Arc::new(self.keyring.drop_keys()), ..*self }
+        Self::new(self.keyring.drop_keys(), self.revision, self.row)
     }
 }
 
@@ -196,7 +202,7 @@ impl Tenant {
         let opened = self.open_under_root(&context, &row.value)?;
         let keyring =
             Keyring::decode(&opened.plaintext).map_err(|error| Error::row(describe(&context), error))?;
-        Ok(ScopeKeys { keyring: Arc::new(keyring), revision: opened.revision, row: row.revision })
+        Ok(ScopeKeys::new(keyring, opened.revision, row.revision))
     }
 }
 

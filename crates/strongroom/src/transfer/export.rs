@@ -198,7 +198,7 @@ impl Exporter {
         let roots = self.to.engine.roots.get()?;
         let keyring = Keyring::derive(&roots.active.bytes, &context, self.created_at)?;
         let (revision, row) = (Revision::from_u64(1), RowRevision(0));
-        let to = Arc::new(ScopeKeys { keyring: Arc::new(keyring), revision, row });
+        let to = Arc::new(ScopeKeys::new(keyring, revision, row));
         if self.keys.len() >= KEYS_MAX {
             self.keys.clear();
         }

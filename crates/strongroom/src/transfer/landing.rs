@@ -77,7 +77,7 @@ impl<'l> Landing<'l> {
         let revision = Revision::from_u64(1);
         let row = seal_row(&self.roots.active.key, &context, None, revision, &keyring.encode())?;
         self.push(key, row).await?;
-        let keys = Arc::new(ScopeKeys { keyring: Arc::new(keyring), revision, row: RowRevision(0) });
+        let keys = Arc::new(ScopeKeys::new(keyring, revision, RowRevision(0)));
         Ok(Made { keys, row: None })
     }
 
