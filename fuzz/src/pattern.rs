@@ -46,12 +46,13 @@ fn never_matches(draft: PatternDraft, value: &str) {
 }
 
 /// The pattern in the `regex` crate, where the two must agree: with ASCII classes, wherever nothing but ASCII is
-/// written, and short enough for both.
+/// written, and short enough for both. What stands between slashes is another pattern there.
 fn comparable(text: &str, unicode: bool, value: &str) -> Option<Regex> {
     let other_letters = [r"\x", r"\u", r"\U", r"\p", r"\P"];
     let ascii =
         text.is_ascii() && value.is_ascii() && !other_letters.iter().any(|escape| text.contains(escape));
-    if !unicode && !ascii {
+    let between_slashes = text.starts_with("/^");
+    if between_slashes || (!unicode && !ascii) {
         return None;
     }
     RegexBuilder::new(&format!(r"\A(?:{text})\z")).size_limit(SIZE_MAX).build().ok()

@@ -120,11 +120,67 @@ fn ordinary_patterns_are_accepted_and_match_what_they_mean() {
     }
 }
 
+/// What other dialects write: each means here what it means there.
+#[rustfmt::skip]
+const DIALECTS: &[Row] = &[
+    (r"/^[a-f]{2}$/", &["ab"], &["AB", "/ab/"]),
+    (r"/^[a-f]{2}$/i", &["ab", "AB"], &["/ab/"]),
+    ("/[a-f]{2}/", &["/ab/"], &["ab"]),
+    (r"\A[a-z]+\Z", &["a"], &["a\n", "Z"]),
+    (r"^[^[\]\s]{2,}$", &["ab"], &["a[", "a]", "a b"]),
+    (r"^[\w@[\]-]+:[^{}[]+$", &["a[0]:b", "a-b:]"], &["a:[", "a{:b"]),
+    (r"^[^][ ]+$", &["ab"], &["[", "]", " "]),
+    (r"^[\w.[-]+$", &["a[-"], &["]", "\\"]),
+    (r"^[[:alnum:]_]+$", &["a_1"], &["[", ":"]),
+    (r"^{{[a-z]+}}$", &["{{name}}"], &["{name}"]),
+    (r"^\$\{[A-Z]+}|{[a-z]+}$", &["${HOME}", "{home}"], &["$HOME", "{HOME}"]),
+    (r"^x{a}$", &["x{a}"], &["xa"]),
+    (r"^[\<\=\>]+$", &["<=>"], &["\\"]),
+    (r"^[\p{Alnum}\-]{3,}$", &["a-1"], &["é-1", "a_1"]),
+    (r"^\p{XDigit}{2}\P{Digit}$", &["fFé"], &["fgx", "ff0"]),
+    (r"[\p{Print}&&[^:/]]+", &["a b"], &["a:b", "é"]),
+    (r"^[\u0020-\uD7FF\uD800\uDC00-\uDBFF\uDFFF]+$", &["a \u{1F600}"], &["\n", "\u{E000}"]),
+    (r"^a+?b??c*?$", &["aac", "ab"], &["c"]),
+];
+
+#[test]
+fn what_other_dialects_write_means_what_it_means_there() {
+    for (text, yes, no) in DIALECTS {
+        let vetted = PatternFormat::draft(*text).vet();
+        let matches = matcher(vetted.unwrap_or_else(|refused| panic!("{text}: {refused}")));
+        for value in *yes {
+            assert!(matches(value), "{text} matches {value}");
+        }
+        for value in *no {
+            assert!(!matches(value), "{text} does not match {value}");
+        }
+    }
+}
+
 #[test]
 fn what_is_refused_says_why() {
     let reasons = [
         (r"(?=.*\d).+", "look-around, including look-ahead and look-behind, is not supported (at byte 0)"),
-        (r"(a)\1", "backreferences are not supported (at byte 3)"),
+        (
+            r"(a)\1",
+            "back-references are not supported: write an alternative for each text that may repeat (at byte 3)",
+        ),
+        (r"a{1-3}", r"write a count as {2}, {2,} or {2,9}, and \{ for the character (at byte 1)"),
+        (r"a{,3}", r"write a count as {2}, {2,} or {2,9}, and \{ for the character (at byte 2)"),
+        (
+            r"[\uD800-\uDBFF]",
+            r"write a character past U+FFFF as \u{1F600}, not as half of a surrogate pair (at byte 3)",
+        ),
+        ("{a[b]c[d[e]]", r"write \[ for the character; classes do not nest (at byte 8)"),
+        (
+            "[!--]",
+            "put what follows &&, -- or ~~ in brackets, or a backslash before each of them (at byte 1)",
+        ),
+        ("[a-z]++", "possessive counts are not supported: leave out the second + (at byte 6)"),
+        (
+            r"/^[a-z]+\1$/",
+            "back-references are not supported: write an alternative for each text that may repeat (at byte 8)",
+        ),
         ("a)|(b", "unopened group (at byte 1)"),
         ("[a", "unclosed character class (at byte 0)"),
         (r"[\w-.](", "unclosed group (at byte 6)"),
@@ -221,7 +277,7 @@ fn pattern() -> impl Strategy<Value = String> {
         "(?m:^)",
         "(?m:$)",
         "(?s:.)",
-        r"[\w--a]",
+        r"[\w--[a]]",
         r"\A",
         r"\z",
         "[a-c&&[^b]]",

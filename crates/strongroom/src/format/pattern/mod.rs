@@ -10,6 +10,7 @@ mod alphabet;
 mod budget;
 mod cache;
 mod dfa;
+mod dialect;
 mod error;
 mod matcher;
 mod nfa;
@@ -28,6 +29,19 @@ use super::FormatError;
 ///
 /// The syntax is that of the `regex` crate: no look-around and no back-references. `\w`, `\d`, `\s`, `\b` and `(?i)` are
 /// about ASCII unless [`PatternDraft::unicode`] was asked for; `.` and `[^a]` are about all characters.
+///
+/// What other dialects write is read as it is meant there, if they agree:
+///
+/// | written | read as |
+/// |---|---|
+/// | `/^…$/`, `/^…$/i` | what stands between the slashes, with `(?i)` |
+/// | `[\w-.]`, `[^[]`, `[\<]` | the hyphen, the bracket, the angle |
+/// | `{{`, `{name}` | braces, where no count follows |
+/// | `\Z` | `\z` |
+/// | `\p{Alnum}` and the others of Java, unless Unicode was asked for | `[[:alnum:]]` |
+/// | `\uD800\uDC00` | `\u{10000}` |
+///
+/// What they disagree on is refused with what to write instead: `\<`, `a++`, `a{,3}`, `[a[b]]`, `[a&&b]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(into = "PatternDraft", try_from = "PatternDraft"))]
@@ -95,7 +109,9 @@ impl PatternFormat {
         };
         match matches {
             Ok(true) if !value.is_empty() => Ok(()),
-            Ok(_) => Err(FormatError::new("a value that matches the definition's pattern is required")),
+            Ok(_) => Err(FormatError::new(
+                "a value that the definition's pattern matches from start to end is required",
+            )),
             Err(_) => {
                 Err(FormatError::new("the definition's pattern must be vetted anew before it can be used"))
             }
