@@ -120,6 +120,47 @@ fn ordinary_patterns_are_accepted_and_match_what_they_mean() {
     }
 }
 
+/// Look-around: one character anywhere, more of them where the place is known.
+#[rustfmt::skip]
+const LOOK_AROUNDS: &[Row] = &[
+    (r"^(?=.{8,16}$)[a-z]+(-[a-z]+)*$", &["abc-defg"], &["abc-def", "abcdefghijklmnopq"]),
+    (r"^(?=.*[a-z])(?=.*[A-Z])(?=.*\d)(?=.*[^\w]).{8,}$", &["aB3-aB3-"], &["aB3-aB3", "ab3-ab3-", "aB3caB3c"]),
+    (r"^(?!aws:).{1,128}$", &["a", "aw:s", "xaws:"], &["aws:", "aws:x"]),
+    (r"(?i)^(?!aws|internal-)\w+-?$", &["aw"], &["AWS1", "internal-"]),
+    (r"^(?!-)[A-Za-z0-9-]{1,63}(?<!-)$", &["a", "a-b"], &["-a", "a-", "-"]),
+    (r"^((?!-)[a-z0-9-]{1,63}(?<!-)\.)+[a-z]{2,}$", &["a-b.c.de"], &["a-.de", "-a.de", "a..de"]),
+    (r"^(?=.{1,12}$)([a-z]+\.)+[a-z]+$", &["abc.def.ghi", "abc.def.ghij"], &["abc.def.ghijk"]),
+    (r"^[a-z](?!.*--)[a-z0-9-]*$", &["a", "a-b-c"], &["a--b", "-a"]),
+    (r"^[a-z0-9](?:[a-z0-9]|-(?=[a-z0-9])){0,38}$", &["a-b"], &["a-", "a--b"]),
+    (r"^(?!000|666)\d{3}-(?!00)\d{2}-(?!0000)\d{4}$", &["123-45-6789"], &["000-45-6789", "666-45-6789", "123-00-6789", "123-45-0000"]),
+    (r"^[\w.-]+(?<!\.git)$", &["a", "a.gi", ".gitx"], &["a.git", ".git"]),
+    (r"^[a-z-]{3,}(?<!-s3)(?<!-ext)$", &["abc"], &["abc-s3", "abc-ext"]),
+    (r"^(?! )[^\n]*(?<! )$", &["a b"], &[" a", "a ", " "]),
+    (r"^(?!\s*$).+$", &[" a "], &["  "]),
+    (r"^P(?!$)(\d+Y)?(\d+D)?(T(?=\d)(\d+H)?(\d+S)?)?$", &["P1Y", "PT5S", "P1DT2H"], &["P", "PT", "P1DT"]),
+    (r"^((25[0-5]|2[0-4]\d|1?\d?\d)(\.(?!$)|$)){4}$", &["10.0.0.1"], &["10.0.0.1.", "10.0.0"]),
+    (r"^\d{4}$|^(?!XX)[A-Z]{2}\d$", &["1234", "AB1"], &["XX1"]),
+    (r"^(?:(?!x-|y-).+|z)?\.txt$", &["a.txt", "z.txt", ".txt"], &["x-a.txt", "y-.txt"]),
+    (r"^a(?=b|$).*$", &["a", "ab", "abc"], &["ac", "b"]),
+    (r"^[^x]*(?<=y|^)z$", &["z", "yz", "ayz"], &["az", "xz"]),
+    (r"^(?!.*\b(?:null|none)\b)\S+$", &["nulls", "a-nonesuch"], &["null", "a-none"]),
+    (r"^(?=[a-z]+\d)\w+$", &["ab1", "a1_"], &["1a", "abc", "_1"]),
+];
+
+#[test]
+fn look_around_asks_for_one_character_anywhere_or_for_more_in_a_known_place() {
+    for (text, yes, no) in LOOK_AROUNDS {
+        let vetted = PatternFormat::draft(*text).vet();
+        let matches = matcher(vetted.unwrap_or_else(|refused| panic!("{text}: {refused}")));
+        for value in *yes {
+            assert!(matches(value), "{text} matches {value}");
+        }
+        for value in *no {
+            assert!(!matches(value), "{text} does not match {value}");
+        }
+    }
+}
+
 /// What other dialects write: each means here what it means there.
 #[rustfmt::skip]
 const DIALECTS: &[Row] = &[
@@ -160,7 +201,19 @@ fn what_other_dialects_write_means_what_it_means_there() {
 #[test]
 fn what_is_refused_says_why() {
     let reasons = [
-        (r"(?=.*\d).+", "look-around, including look-ahead and look-behind, is not supported (at byte 0)"),
+        (
+            r"[a-z]+(?=-x).+",
+            "a look-ahead of more than one character must stand a fixed number of characters after the start (at byte 6)",
+        ),
+        (
+            r"[\w-.](?<!ab)c+",
+            "a look-behind of more than one character must stand a fixed number of characters before the end (at byte 6)",
+        ),
+        (
+            r"(?:(?!aa)[ab])+",
+            "a look-ahead of more than one character must stand a fixed number of characters after the start (at byte 3)",
+        ),
+        (r"(?=a", "unclosed group (at byte 0)"),
         (
             r"(a)\1",
             "back-references are not supported: write an alternative for each text that may repeat (at byte 3)",
@@ -247,7 +300,7 @@ fn classes_and_case_folding_are_ascii_unless_unicode_is_asked_for() {
 
 #[test]
 fn a_pattern_that_was_never_vetted_refuses_every_value() {
-    let pattern = VarFormat::Pattern(PatternFormat::draft("(?=a)a").assume_vetted());
+    let pattern = VarFormat::Pattern(PatternFormat::draft("(a)\\1").assume_vetted());
     assert!(pattern.validate("a").is_err() && pattern.validate_with("a", &PatternCache::new(1024)).is_err());
 }
 
@@ -309,6 +362,37 @@ proptest! {
             prop_assert_eq!(matches(value), regex.is_match(value));
             // Without Unicode the same holds wherever there is none.
             prop_assert!(!value.is_ascii() || ascii(value) == regex.is_match(value));
+        }
+    }
+
+    #[test]
+    fn a_look_around_holds_where_its_own_pattern_matches_the_text_beside_it(
+        start in "[ab.]{0,2}",
+        middle in pattern(),
+        asked in pattern(),
+        negated: bool,
+        values in prop::collection::vec("[ab1éA \n]{1,5}", 24),
+    ) {
+        let asks = |behind: bool| match (behind, negated) {
+            (false, false) => "=",
+            (false, true) => "!",
+            (true, false) => "<=",
+            (true, true) => "<!",
+        };
+        let ahead = format!("(?s:{start})(?{}{asked})(?:{middle})", asks(false));
+        let behind = format!("(?:{middle})(?{}{asked})(?s:{start})", asks(true));
+        for (text, taken, beside) in [
+            (&ahead, format!(r"\A(?s:{start})(?:{middle})\z"), format!(r"\A(?s:.{{{}}})(?:{asked})", start.len())),
+            (&behind, format!(r"\A(?:{middle})(?s:{start})\z"), format!(r"(?:{asked})(?s:.{{{}}})\z", start.len())),
+        ] {
+            let (taken, beside) = (regex::Regex::new(&taken).unwrap(), regex::Regex::new(&beside).unwrap());
+            let draft = PatternFormat::draft(text.as_str()).unicode();
+            prop_assume!(!matches!(draft.clone().vet(), Err(PatternError::TooComplex { .. })));
+            let matches = matcher(draft.assume_vetted());
+            for value in &values {
+                let expected = taken.is_match(value) && beside.is_match(value) != negated;
+                prop_assert_eq!(matches(value), expected, "{} on {}", text, value);
+            }
         }
     }
 }

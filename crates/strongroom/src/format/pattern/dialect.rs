@@ -10,11 +10,14 @@ use regex_syntax::ast::parse::{Parser, ParserBuilder};
 use regex_syntax::ast::{self, Ast, ErrorKind};
 
 use super::PatternError;
+use super::look::Look;
 
 /// The text of a pattern, and what was changed in it.
 pub(super) struct Text {
     text: String,
     edits: Vec<Edit>,
+    /// The look-arounds, as groups, by where they stand in the changed text.
+    looks: Vec<(usize, Look)>,
     /// Whether it stood between slashes with the flag `i`.
     pub(super) folds: bool,
 }
@@ -29,7 +32,7 @@ struct Edit {
 impl Text {
     /// Takes the slashes off `/^…$/` and `/^…$/i`, before and after which no value has a slash.
     pub(super) fn of(pattern: &str) -> Self {
-        let mut text = Self { text: pattern.to_owned(), edits: Vec::new(), folds: false };
+        let mut text = Self { text: pattern.to_owned(), edits: Vec::new(), looks: Vec::new(), folds: false };
         if let Some((inner, flags)) = pattern.rsplit_once("$/")
             && inner.starts_with("/^")
             && matches!(flags, "" | "i" | "u" | "iu" | "ui")
@@ -51,8 +54,16 @@ impl Text {
                 Ok(ast) => return Ok(ast),
                 Err(failed) => failed,
             };
+            if let Some((place, behind, negated)) = self.look_around(&failed) {
+                let at = self.origin(place.start);
+                self.looks.push((place.start, Look { behind, negated, at, neighbour: None }));
+                self.replace(place, "(");
+                continue;
+            }
             match self.repair(&failed) {
-                Some((place, with)) if self.edits.len() < REPAIRS_MAX => self.replace(place, &with),
+                Some((place, with)) if self.edits.len() < REPAIRS_MAX + LOOKS_MAX => {
+                    self.replace(place, &with);
+                }
                 _ => return Err(self.error(reason(failed.kind()), failed.span())),
             }
         }
@@ -60,16 +71,44 @@ impl Text {
 
     /// The place is that in the text as it was given.
     pub(super) fn error(&self, reason: impl Into<Cow<'static, str>>, span: &ast::Span) -> PatternError {
-        let at = self.edits.iter().rev().fold(span.start.offset, |at, edit| match at.checked_sub(edit.at) {
+        PatternError::syntax(reason, self.origin(span.start.offset))
+    }
+
+    /// The look-around that the group of this span is.
+    pub(super) fn look(&self, group: &ast::Span) -> Option<Look> {
+        let found = self.looks.iter().find(|&&(at, _)| at == group.start.offset);
+        found.map(|(_, look)| look.clone())
+    }
+
+    /// Where in the text as it was given `at` is.
+    fn origin(&self, at: usize) -> usize {
+        self.edits.iter().rev().fold(at, |at, edit| match at.checked_sub(edit.at) {
             None => at,
             Some(past) => edit.at + past.checked_sub(edit.added).map_or(0, |past| past + edit.removed),
-        });
-        PatternError::syntax(reason, at)
+        })
     }
 
     fn replace(&mut self, place: Range<usize>, with: &str) {
+        for (at, _) in &mut self.looks {
+            if *at > place.start {
+                *at = *at + with.len() - place.len();
+            }
+        }
         self.edits.push(Edit { at: place.start, removed: place.len(), added: with.len() });
         self.text.replace_range(place, with);
+    }
+
+    /// What opens a look-around, which is a group to the parser, and whether it looks behind and is negated.
+    fn look_around(&self, failed: &ast::Error) -> Option<(Range<usize>, bool, bool)> {
+        let start = failed.span().start.offset;
+        if *failed.kind() != ErrorKind::UnsupportedLookAround || self.looks.len() >= LOOKS_MAX {
+            return None;
+        }
+        let text = self.text.get(start..)?;
+        let openings =
+            [("(?=", false, false), ("(?!", false, true), ("(?<=", true, false), ("(?<!", true, true)];
+        let found = openings.iter().find(|(opening, ..)| text.starts_with(opening));
+        found.map(|&(opening, behind, negated)| (start..start + opening.len(), behind, negated))
     }
 
     /// What to put where, if what failed means one thing elsewhere.
@@ -147,6 +186,7 @@ fn parser() -> Parser {
 
 fn reason(kind: &ErrorKind) -> Cow<'static, str> {
     match kind {
+        ErrorKind::UnsupportedLookAround => "use fewer look-arounds".into(),
         ErrorKind::UnsupportedBackreference => {
             "back-references are not supported: write an alternative for each text that may repeat".into()
         }
@@ -163,3 +203,4 @@ fn reason(kind: &ErrorKind) -> Cow<'static, str> {
 const NEST_MAX: u32 = 64;
 /// Each one reads the text anew.
 const REPAIRS_MAX: usize = 32;
+const LOOKS_MAX: usize = 16;

@@ -4,7 +4,7 @@
 //! that a value costs one look-up a character, whatever the pattern. Where the table would be too large but no long
 //! value can match, as in `.{1,90}:.{1,90}`, a value is walked through the graph instead, and the steps of the longest
 //! one are bounded when the pattern is vetted. What needs more than either, or more steps to compile than a fixed
-//! budget, is refused. All of it is counted, not timed.
+//! budget, is refused. All of it is counted, not timed. A few look-arounds become tables of their own.
 
 mod alphabet;
 mod budget;
@@ -12,8 +12,11 @@ mod cache;
 mod dfa;
 mod dialect;
 mod error;
+mod look;
+mod machine;
 mod matcher;
 mod nfa;
+mod side;
 mod states;
 mod syntax;
 mod walk;
@@ -27,8 +30,12 @@ use super::FormatError;
 
 /// A pattern that was vetted. It matches the whole of a value, with or without `^` and `$`, and never the empty one.
 ///
-/// The syntax is that of the `regex` crate: no look-around and no back-references. `\w`, `\d`, `\s`, `\b` and `(?i)` are
-/// about ASCII unless [`PatternDraft::unicode`] was asked for; `.` and `[^a]` are about all characters.
+/// The syntax is that of the `regex` crate: no back-references. `\w`, `\d`, `\s`, `\b` and `(?i)` are about ASCII unless
+/// [`PatternDraft::unicode`] was asked for; `.` and `[^a]` are about all characters.
+///
+/// Look-around may ask for one character anywhere, as in `((?!-)[a-z-]+\.)+` or `\w+(?=\s|$)`. Where it asks for more, it
+/// stands a fixed number of characters after the start of the value, as in `(?=.{8,64}$)` or `[a-z](?!.*--)`, or looks
+/// back the same way from its end, as in `(?<!\.git)$`.
 ///
 /// What other dialects write is read as it is meant there, if they agree:
 ///
@@ -192,8 +199,8 @@ impl PatternDraft {
             return Err(PatternError::TooLong { bytes_max: PATTERN_BYTES_MAX });
         }
         let mut budget = Budget::new();
-        let hir = syntax::parse(&self.pattern, self.unicode, &mut budget)?;
-        let matcher = Matcher::of(&hir, self.unicode, &mut budget)?;
+        let parsed = syntax::parse(&self.pattern, self.unicode, &mut budget)?;
+        let matcher = Matcher::of(&parsed, self.unicode, &mut budget)?;
         if matcher.matches_something() { Ok(matcher) } else { Err(PatternError::MatchesNothing) }
     }
 }

@@ -7,19 +7,31 @@ use regex_syntax::hir::translate::TranslatorBuilder;
 use super::PatternError;
 use super::budget::Budget;
 use super::dialect::Text;
+use super::look::{self, Looks};
+
+/// A pattern in its syntax tree, in which some groups are look-arounds.
+pub(super) struct Parsed {
+    pub(super) hir: Hir,
+    pub(super) looks: Looks,
+}
 
 /// Parses and simplifies `pattern`. Its own text is parsed alone, so that it cannot close a group it did not open.
-pub(super) fn parse(pattern: &str, unicode: bool, budget: &mut Budget) -> Result<Hir, PatternError> {
+pub(super) fn parse(pattern: &str, unicode: bool, budget: &mut Budget) -> Result<Parsed, PatternError> {
     let mut text = Text::of(pattern);
     let mut ast = text.parse()?;
-    Classes { unicode, folds: text.folds, budget, text: &text }.visit(&mut ast)?;
+    let mut classes = Classes { text: &text, looks: Looks::new(), unicode, folds: text.folds, budget };
+    classes.visit(&mut ast)?;
+    let mut looks = classes.looks;
     let hir = TranslatorBuilder::new().case_insensitive(text.folds).build().translate(text.as_str(), &ast);
-    hir.map_err(|failed| text.error(failed.kind().to_string(), failed.span()))
+    let hir = hir.map_err(|failed| text.error(failed.kind().to_string(), failed.span()))?;
+    look::measure(&hir, &mut looks);
+    Ok(Parsed { hir, looks })
 }
 
 /// Makes classes and case folding ASCII where Unicode was not asked for, and charges for what is dear to translate.
 struct Classes<'b> {
     text: &'b Text,
+    looks: Looks,
     unicode: bool,
     /// Whether any part so far asks for case folding, which looks at every character of a wide class.
     folds: bool,
@@ -37,6 +49,8 @@ impl Classes<'_> {
             Ast::Alternation(either) => return either.asts.iter_mut().try_for_each(|ast| self.visit(ast)),
             Ast::Group(group) => {
                 group.flags().map_or(Ok(()), |flags| self.visit_flags(flags))?;
+                let look = self.text.look(&group.span);
+                self.looks.extend(group.capture_index().zip(look));
                 return self.visit(&mut group.ast);
             }
             Ast::Flags(set) => return self.visit_flags(&set.flags),

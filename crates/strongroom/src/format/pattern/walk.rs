@@ -105,13 +105,14 @@ mod tests {
             "(?:[a-c]{0,9}b){0,9}",
         ] {
             let mut budget = Budget::new();
-            let hir = syntax::parse(pattern, false, &mut budget).unwrap();
-            let nfa = Nfa::of(&hir, false, &mut budget).unwrap();
+            let syntax::Parsed { hir, looks } = syntax::parse(pattern, false, &mut budget).unwrap();
+            let nfa = Nfa::of(&hir, &looks, false, &mut budget).unwrap();
             let (alphabet, holders) = Alphabet::of(&nfa.sets, &mut budget).unwrap();
             let promised = Walk::steps_max(&hir, &nfa);
             for c in ["a", "b", ":", "-"] {
                 let value = c.repeat(64 * 1024);
-                let walk = Walk::of(Nfa::of(&hir, false, &mut Budget::new()).unwrap(), holders.clone());
+                let walk =
+                    Walk::of(Nfa::of(&hir, &looks, false, &mut Budget::new()).unwrap(), holders.clone());
                 let classes = &mut value.chars().map(|c| alphabet.class(c));
                 assert!(walk.walk(classes, &mut Budget::of(promised)).is_ok());
             }
