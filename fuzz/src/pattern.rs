@@ -5,8 +5,7 @@ use strongroom::format::{PatternCache, PatternDraft, PatternFormat, VarFormat};
 
 use crate::format::says_nothing_of;
 
-/// A pattern is refused for good, or matches what the `regex` crate matches. How much work that takes is counted in
-/// the engine, which panics in a debug build when a value takes more than was promised at the vetting.
+/// A pattern is refused for good, or matches what the `regex` crate matches.
 pub(crate) fn pattern(text: &str, unicode: bool, value: &str) {
     let draft = PatternFormat::draft(text);
     let draft = if unicode { draft.unicode() } else { draft };

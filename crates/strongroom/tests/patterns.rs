@@ -260,9 +260,47 @@ fn a_pattern_has_at_most_1_kib() {
 fn hostile_patterns_are_refused_before_they_cost_anything() {
     let wide = format!("(?i){}", r"\pL".repeat(300));
     let nested = "(?:".repeat(100) + "a" + &")*".repeat(100);
-    for text in ["[01]*1[01]{900}x", "(a{1000}){1000}", r"(?:[a-z]{1,50}\.?){1,60}", &wide, &nested] {
+    let looks = "(?=.*x[ab]{900}y)".repeat(9) + ".*";
+    for text in ["(a{1000}){1000}", "[01]*1[01]{30000}x", "(?:ab?){9000}", &wide, &nested, &looks] {
         let refused = PatternFormat::draft(text).vet().unwrap_err();
         assert!(matches!(refused, PatternError::TooComplex { .. } | PatternError::Syntax { .. }), "{text}");
+    }
+}
+
+/// Each of them would need a table of more states than there are bytes in a value.
+#[rustfmt::skip]
+const COUNTED: &[Row] = &[
+    (r"^https?:\/\/(www\.)?[-\w@:%.+~#=]{1,256}\.[a-zA-Z0-9()]{1,6}\b([-\w()@:%+.~#?&\/=]*)$", &["https://a.b-c.example.com/x?y=1"], &["https://example", "ftp://a.example"]),
+    (r"^https:\/\/[\w.-]{1,253}\.s3(\.[a-z\d-]{9,16})?\.amazonaws\.com\/.{1,2000}$", &["https://a.s3.s3.eu-central-1.amazonaws.com/k"], &["https://s3.amazonaws.com/k"]),
+    (r"^arn:aws[a-z-]*:iam::\d{12}:role/([!-~]{1,510}/)?[\w+=,.@-]{1,64}$", &["arn:aws:iam::123456789012:role/a/b/c"], &["arn:aws:iam::123456789012:role/a/"]),
+    (r"^[\w/+=.@-]{1,512}-[A-Za-z0-9]{6}$", &["a-b-c-d1E2f3"], &["a-b-c-d1E2f", "-d1E2f3"]),
+    (r"^[a-z0-9-]{1,63}\.[a-z0-9-]{1,63}(\.?[a-z0-9-]{1,63})(:[a-z0-9-]{1,63}){0,2}$", &["a.b.c:d:e"], &["a.b.c:d:e:f", "a"]),
+    (r"^\S{3,50}:\S{3,50}@[-.%\w/:]+$", &["user:pass:word@host:1/x"], &["us:pass@host", "user:pass"]),
+    (r"^(?:[a-z]{1,50}\.?){1,60}$", &["a.bc.d"], &["a..b", ".a"]),
+    (r"^[01]*1[01]{900}x?$", &[], &["01"]),
+    (r"^.{1,100000}$", &["a"], &["\n"]),
+];
+
+#[test]
+fn counts_are_counted_where_a_table_would_be_too_large() {
+    for (text, yes, no) in COUNTED {
+        let vetted = PatternFormat::draft(*text).vet();
+        let matches = matcher(vetted.unwrap_or_else(|refused| panic!("{text}: {refused}")));
+        assert!(yes.iter().all(|value| matches(value)), "{text} matches its examples");
+        assert!(!no.iter().any(|value| matches(value)), "{text} matches nothing else");
+    }
+    let matches = matcher(PatternFormat::draft("[01]*1[01]{900}").vet().unwrap());
+    let value = |before: usize, after: usize| format!("{}1{}", "0".repeat(before), "0".repeat(after));
+    assert!(matches(&value(0, 900)) && matches(&value(500, 900)));
+    assert!(!matches(&value(500, 899)) && !matches(&value(500, 901)));
+}
+
+#[test]
+fn a_value_longer_than_any_may_be_matches_no_pattern() {
+    for text in ["a+", "(?!b).+", "a{1,70000}", "(?!.*aa).*|a+"] {
+        let matches = matcher(PatternFormat::draft(text).vet().unwrap());
+        assert!(matches(&"a".repeat(64 * 1024)), "{text}");
+        assert!(!matches(&"a".repeat(64 * 1024 + 1)), "{text}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What reads a value: a table where one is small enough, a walk over the graph where the value must be short.
+//! What reads a value: a table where one is small enough, else a walk.
 
 use regex_syntax::hir::Hir;
 
@@ -8,7 +8,7 @@ use super::budget::Budget;
 use super::dfa::{Dfa, TABLE_BYTES_MAX};
 use super::look::Looks;
 use super::nfa::Nfa;
-use super::walk::{WALK_STEPS_MAX, Walk};
+use super::walk::{WALK_STEPS_MAX, Walk, chars_max};
 
 /// A pattern without look-around of more than one character, compiled.
 #[derive(Debug)]
@@ -37,25 +37,24 @@ impl Machine {
         let mut nfa = Nfa::of(hir, looks, unicode, budget)?;
         let (alphabet, holders) = Alphabet::of(&std::mem::take(&mut nfa.sets), budget)?;
         let bytes_max = hir.properties().maximum_len().unwrap_or(usize::MAX);
-        let walkable = Walk::steps_max(hir, &nfa) <= WALK_STEPS_MAX / machines;
-        let mut short = Budget::of(TABLE_STEPS_IF_WALKABLE);
-        let budget = if walkable { &mut short } else { budget };
-        let table = Dfa::of(&nfa, &holders, TABLE_BYTES_MAX / machines, budget);
-        let way = match table {
+        let table = |budget: &mut _| Dfa::of(&nfa, &holders, TABLE_BYTES_MAX / machines, budget);
+        let way = match table(&mut Budget::of(TABLE_STEPS_BEFORE_A_WALK)) {
             Ok(table) => Way::Table(table),
-            Err(PatternError::TooComplex { .. }) if walkable => Way::Walk(Walk::of(nfa, holders)),
-            Err(refused) => return Err(refused),
+            Err(_) => match Walk::of(&nfa, &holders, chars_max(hir), WALK_STEPS_MAX / machines, budget) {
+                Ok(walk) => Way::Walk(walk),
+                Err(_) => Way::Table(table(budget)?),
+            },
         };
         Ok(Self { alphabet, bytes_max, way })
     }
 
     /// Says whether the whole of `value` matches.
     pub(super) fn matches(&self, value: &str) -> bool {
-        let mut classes = value.chars().map(|c| self.alphabet.class(c));
+        let classes = value.chars().map(|c| self.alphabet.class(c));
         match &self.way {
             _ if value.len() > self.bytes_max => false,
-            Way::Table(table) => table.matches(&mut classes),
-            Way::Walk(walk) => walk.matches(&mut classes),
+            Way::Table(table) => table.matches(classes),
+            Way::Walk(walk) => walk.matches(classes),
         }
     }
 
@@ -78,4 +77,4 @@ impl Machine {
 }
 
 /// A table is worth less where a walk is short.
-const TABLE_STEPS_IF_WALKABLE: usize = 300_000;
+const TABLE_STEPS_BEFORE_A_WALK: usize = 300_000;

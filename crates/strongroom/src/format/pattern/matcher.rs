@@ -5,6 +5,7 @@ use super::budget::{ADVICE, Budget};
 use super::look;
 use super::machine::Machine;
 use super::syntax::Parsed;
+use crate::format::VALUE_BYTES_MAX;
 
 /// A compiled pattern. Whatever the pattern, a value of 64 KiB costs well under 10 ms.
 #[derive(Debug)]
@@ -37,12 +38,18 @@ impl Matcher {
                 .map(|(hir, negated)| test(hir, negated))
                 .collect()
         });
-        Ok(Self { ways: ways.collect::<Result<_, _>>()? })
+        let matcher = Self { ways: ways.collect::<Result<_, _>>()? };
+        if matcher.bytes() > BYTES_MAX {
+            Err(PatternError::TooComplex { advice: ADVICE })
+        } else {
+            Ok(matcher)
+        }
     }
 
-    /// Says whether the whole of `value` matches.
+    /// Says whether the whole of `value` matches. One that is longer than any value may be does not.
     pub(super) fn matches(&self, value: &str) -> bool {
-        self.ways.iter().any(|tests| tests.iter().all(|test| test.machine.matches(value) != test.negated))
+        let holds = |test: &Test| test.machine.matches(value) != test.negated;
+        value.len() <= VALUE_BYTES_MAX && self.ways.iter().any(|tests| tests.iter().all(holds))
     }
 
     /// Says whether any value that is not empty may match.
@@ -60,3 +67,5 @@ impl Matcher {
 
 /// Each of them may read the whole of a value.
 const MACHINES_MAX: usize = 8;
+/// With its text it takes less than the largest item of a cache.
+const BYTES_MAX: usize = 500 * 1024;

@@ -1,10 +1,11 @@
 //! Patterns: regular expressions that are vetted when they are saved, and whose cost is bounded.
 //!
 //! A pattern is compiled to a table of states with one column for each class of characters that it tells apart, so
-//! that a value costs one look-up a character, whatever the pattern. Where the table would be too large but no long
-//! value can match, as in `.{1,90}:.{1,90}`, a value is walked through the graph instead, and the steps of the longest
-//! one are bounded when the pattern is vetted. What needs more than either, or more steps to compile than a fixed
-//! budget, is refused. All of it is counted, not timed. A few look-arounds become tables of their own.
+//! that a value costs one look-up a character, whatever the pattern. Where the table would be too large, as for
+//! `.{1,90}:.{1,90}`, a value is walked through the places of the pattern instead, a bit for each; what a character
+//! costs there, and so what the longest value does, is bounded when the pattern is vetted. What needs more than either,
+//! or more steps to compile than a fixed budget, is refused. All of it is counted, not timed. A look-around of more
+//! than one character is a pattern of its own, and a value costs all of them together.
 
 mod alphabet;
 mod budget;

@@ -10,6 +10,7 @@ use super::budget::{ADVICE, Budget};
 use super::look::{Look, Looks};
 use super::side::Side;
 use super::syntax;
+use crate::format::VALUE_BYTES_MAX;
 
 pub(super) type NodeId = u16;
 
@@ -133,7 +134,8 @@ impl Builder<'_> {
 
     fn repeat(&mut self, repetition: &Repetition, next: NodeId) -> Result<NodeId, PatternError> {
         let mut first = next;
-        match repetition.max {
+        // No value has so many characters as to tell a larger count from none.
+        match repetition.max.filter(|&max| (max as usize) < VALUE_BYTES_MAX) {
             Some(max) => {
                 for _ in repetition.min..max {
                     let optional = self.add(&repetition.sub, first)?;

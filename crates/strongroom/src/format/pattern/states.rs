@@ -16,13 +16,6 @@ pub(super) struct State {
     before: Option<Side>,
 }
 
-impl State {
-    /// Says whether nothing matches from here.
-    pub(super) fn is_dead(&self) -> bool {
-        self.nodes.is_empty()
-    }
-}
-
 /// The states that were found so far.
 pub(super) struct States<'a> {
     nfa: &'a Nfa,
