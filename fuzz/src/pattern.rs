@@ -54,7 +54,7 @@ fn comparable(text: &str, unicode: bool, value: &str) -> Option<Regex> {
     if between_slashes || (!unicode && !ascii) {
         return None;
     }
-    RegexBuilder::new(&format!(r"\A(?:{text})\z")).size_limit(SIZE_MAX).build().ok()
+    RegexBuilder::new(&format!(r"\A(?:{text})\z")).crlf(true).size_limit(SIZE_MAX).build().ok()
 }
 
 /// A text of this length does not stand in the sentence of a refusal by chance.

@@ -120,6 +120,22 @@ fn ordinary_patterns_are_accepted_and_match_what_they_mean() {
     }
 }
 
+#[test]
+fn a_line_ends_at_a_line_feed_or_a_carriage_return() {
+    for (text, yes, no) in [
+        ("^.{1,9}$", "a b", "a\rb"),
+        ("^.+$", "a", "a\n"),
+        ("^a$", "a", "a\r"),
+        ("(?s)^.+$", "a\r\n", ""),
+        (r"^[\s\S]+$", "a\r\n", ""),
+        (r"(?m)^a$\s+^b$", "a\r\nb", "a b"),
+        (r"(?m)^a\r$\nb", "", "a\r\nb"),
+    ] {
+        let matches = matcher(PatternFormat::draft(text).assume_vetted());
+        assert!((yes.is_empty() || matches(yes)) && (no.is_empty() || !matches(no)), "{text}");
+    }
+}
+
 /// Look-around: one character anywhere, more of them where the place is known.
 #[rustfmt::skip]
 const LOOK_AROUNDS: &[Row] = &[
@@ -342,6 +358,10 @@ fn a_pattern_that_was_never_vetted_refuses_every_value() {
     assert!(pattern.validate("a").is_err() && pattern.validate_with("a", &PatternCache::new(1024)).is_err());
 }
 
+fn regex(text: &str) -> Result<regex::Regex, regex::Error> {
+    regex::RegexBuilder::new(text).crlf(true).build()
+}
+
 /// Small patterns in which every construct that the table is made from meets every other.
 fn pattern() -> impl Strategy<Value = String> {
     let atom = prop::sample::select(vec![
@@ -389,9 +409,9 @@ proptest! {
     #[test]
     fn a_pattern_matches_what_the_regex_crate_matches(
         text in pattern(),
-        values in prop::collection::vec("[ab1éÉA \n]{1,5}", 24),
+        values in prop::collection::vec("[ab1éÉA \r\n]{1,5}", 24),
     ) {
-        let regex = regex::Regex::new(&format!(r"\A(?:{text})\z")).unwrap();
+        let regex = regex(&format!(r"\A(?:{text})\z")).unwrap();
         let draft = PatternFormat::draft(text.as_str()).unicode();
         prop_assume!(!matches!(draft.clone().vet(), Err(PatternError::TooComplex { .. })));
         let matches = matcher(draft.assume_vetted());
@@ -409,7 +429,7 @@ proptest! {
         middle in pattern(),
         asked in pattern(),
         negated: bool,
-        values in prop::collection::vec("[ab1éA \n]{1,5}", 24),
+        values in prop::collection::vec("[ab1éA \r\n]{1,5}", 24),
     ) {
         let asks = |behind: bool| match (behind, negated) {
             (false, false) => "=",
@@ -423,7 +443,7 @@ proptest! {
             (&ahead, format!(r"\A(?s:{start})(?:{middle})\z"), format!(r"\A(?s:.{{{}}})(?:{asked})", start.len())),
             (&behind, format!(r"\A(?:{middle})(?s:{start})\z"), format!(r"(?:{asked})(?s:.{{{}}})\z", start.len())),
         ] {
-            let (taken, beside) = (regex::Regex::new(&taken).unwrap(), regex::Regex::new(&beside).unwrap());
+            let (taken, beside) = (regex(&taken).unwrap(), regex(&beside).unwrap());
             let draft = PatternFormat::draft(text.as_str()).unicode();
             prop_assume!(!matches!(draft.clone().vet(), Err(PatternError::TooComplex { .. })));
             let matches = matcher(draft.assume_vetted());

@@ -32,7 +32,8 @@ use super::FormatError;
 /// A pattern that was vetted. It matches the whole of a value, with or without `^` and `$`, and never the empty one.
 ///
 /// The syntax is that of the `regex` crate: no back-references. `\w`, `\d`, `\s`, `\b` and `(?i)` are about ASCII unless
-/// [`PatternDraft::unicode`] was asked for; `.` and `[^a]` are about all characters.
+/// [`PatternDraft::unicode`] was asked for; `.` and `[^a]` are about all characters. A line ends at `\n`, `\r` or both, so
+/// that `.` takes neither of them, unless `(?s)` was asked for.
 ///
 /// Look-around may ask for one character anywhere, as in `((?!-)[a-z-]+\.)+` or `\w+(?=\s|$)`. Where it asks for more, it
 /// stands a fixed number of characters after the start of the value, as in `(?=.{8,64}$)` or `[a-z](?!.*--)`, or looks

@@ -48,6 +48,15 @@ pub(super) enum Condition {
         any: Side,
         negated: bool,
     },
+    /// A line starts or ends here, after or before a line feed, a carriage return or both, but not between them.
+    LineStart {
+        feed: Side,
+        carriage: Side,
+    },
+    LineEnd {
+        feed: Side,
+        carriage: Side,
+    },
     /// One side and not the other has the bit of the word characters, or both or neither if negated.
     WordEdge {
         words: Side,
@@ -158,14 +167,20 @@ impl Builder<'_> {
         Ok(match look {
             Edge::Start => Condition::Before { any, negated },
             Edge::End => Condition::After { any, negated },
-            Edge::StartLF => Condition::Before { any: any | self.ask(NEWLINE.into())?, negated },
-            Edge::EndLF => Condition::After { any: any | self.ask(NEWLINE.into())?, negated },
+            Edge::StartLF => Condition::Before { any: any | self.ask(FEED.into())?, negated },
+            Edge::EndLF => Condition::After { any: any | self.ask(FEED.into())?, negated },
+            Edge::StartCRLF => {
+                Condition::LineStart { feed: self.ask(FEED.into())?, carriage: self.ask(CARRIAGE.into())? }
+            }
+            Edge::EndCRLF => {
+                Condition::LineEnd { feed: self.ask(FEED.into())?, carriage: self.ask(CARRIAGE.into())? }
+            }
             Edge::WordAscii | Edge::WordUnicode => Condition::WordEdge { words: self.words()?, negated },
             Edge::WordAsciiNegate | Edge::WordUnicodeNegate => {
                 Condition::WordEdge { words: self.words()?, negated: true }
             }
             _ => {
-                let reason = r"of the word boundaries only \b and \B, and no (?R), are supported";
+                let reason = r"of the word boundaries only \b and \B are supported";
                 return Err(PatternError::syntax(reason, 0));
             }
         })
@@ -250,4 +265,5 @@ fn chars(hir: &Hir) -> CharSet {
 }
 
 const TOO_LARGE: PatternError = PatternError::TooComplex { advice: ADVICE };
-const NEWLINE: [(u32, u32); 1] = [(0x0A, 0x0A)];
+const FEED: [(u32, u32); 1] = [(0x0A, 0x0A)];
+const CARRIAGE: [(u32, u32); 1] = [(0x0D, 0x0D)];

@@ -42,6 +42,12 @@ impl Condition {
         match self {
             Self::Before { any, negated } => before.has(any) != negated,
             Self::After { any, negated } => after.has(any) != negated,
+            Self::LineStart { feed, carriage } => {
+                before.has(Side::EDGE | feed) || (before.has(carriage) && !after.has(feed))
+            }
+            Self::LineEnd { feed, carriage } => {
+                after.has(Side::EDGE | carriage) || (after.has(feed) && !before.has(carriage))
+            }
             Self::WordEdge { words, negated } => (before.has(words) != after.has(words)) != negated,
         }
     }

@@ -22,7 +22,8 @@ pub(super) fn parse(pattern: &str, unicode: bool, budget: &mut Budget) -> Result
     let mut classes = Classes { text: &text, looks: Looks::new(), unicode, folds: text.folds, budget };
     classes.visit(&mut ast)?;
     let mut looks = classes.looks;
-    let hir = TranslatorBuilder::new().case_insensitive(text.folds).build().translate(text.as_str(), &ast);
+    let mut translator = TranslatorBuilder::new().case_insensitive(text.folds).crlf(true).build();
+    let hir = translator.translate(text.as_str(), &ast);
     let hir = hir.map_err(|failed| text.error(failed.kind().to_string(), failed.span()))?;
     look::measure(&hir, &mut looks);
     Ok(Parsed { hir, looks })
