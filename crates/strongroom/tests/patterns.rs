@@ -219,15 +219,15 @@ fn what_is_refused_says_why() {
     let reasons = [
         (
             r"[a-z]+(?=-x).+",
-            "a look-ahead of more than one character must stand a fixed number of characters after the start (at byte 6)",
+            "a look-ahead of more than one character must stand a fixed number of characters after the start, as in ^(?!.*--) (at byte 6)",
         ),
         (
             r"[\w-.](?<!ab)c+",
-            "a look-behind of more than one character must stand a fixed number of characters before the end (at byte 6)",
+            "a look-behind of more than one character must stand a fixed number of characters before the end, as in (?<!--)$ (at byte 6)",
         ),
         (
             r"(?:(?!aa)[ab])+",
-            "a look-ahead of more than one character must stand a fixed number of characters after the start (at byte 3)",
+            "a look-ahead of more than one character must stand a fixed number of characters after the start, as in ^(?!.*--) (at byte 3)",
         ),
         (r"(?=a", "unclosed group (at byte 0)"),
         (

@@ -83,9 +83,9 @@ impl Look {
     /// Refuses one that is neither about one character nor in a known place.
     pub(super) fn misplaced(&self) -> PatternError {
         let reason = if self.behind {
-            "a look-behind of more than one character must stand a fixed number of characters before the end"
+            "a look-behind of more than one character must stand a fixed number of characters before the end, as in (?<!--)$"
         } else {
-            "a look-ahead of more than one character must stand a fixed number of characters after the start"
+            "a look-ahead of more than one character must stand a fixed number of characters after the start, as in ^(?!.*--)"
         };
         PatternError::syntax(reason, self.at)
     }
