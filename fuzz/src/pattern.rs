@@ -5,8 +5,7 @@ use strongroom::format::{PatternCache, PatternDraft, PatternFormat, VarFormat};
 
 use crate::format::says_nothing_of;
 
-/// A pattern is refused for good, or matches what the `regex` crate matches. How much work that takes is counted in
-/// the engine, which panics in a debug build when a value takes more than was promised at the vetting.
+/// A pattern is refused for good, or matches what the `regex` crate matches.
 pub(crate) fn pattern(text: &str, unicode: bool, value: &str) {
     let draft = PatternFormat::draft(text);
     let draft = if unicode { draft.unicode() } else { draft };
@@ -46,15 +45,16 @@ fn never_matches(draft: PatternDraft, value: &str) {
 }
 
 /// The pattern in the `regex` crate, where the two must agree: with ASCII classes, wherever nothing but ASCII is
-/// written, and short enough for both.
+/// written, and short enough for both. What stands between slashes is another pattern there.
 fn comparable(text: &str, unicode: bool, value: &str) -> Option<Regex> {
     let other_letters = [r"\x", r"\u", r"\U", r"\p", r"\P"];
     let ascii =
         text.is_ascii() && value.is_ascii() && !other_letters.iter().any(|escape| text.contains(escape));
-    if !unicode && !ascii {
+    let between_slashes = text.starts_with("/^");
+    if between_slashes || (!unicode && !ascii) {
         return None;
     }
-    RegexBuilder::new(&format!(r"\A(?:{text})\z")).size_limit(SIZE_MAX).build().ok()
+    RegexBuilder::new(&format!(r"\A(?:{text})\z")).crlf(true).size_limit(SIZE_MAX).build().ok()
 }
 
 /// A text of this length does not stand in the sentence of a refusal by chance.

@@ -121,10 +121,135 @@ fn ordinary_patterns_are_accepted_and_match_what_they_mean() {
 }
 
 #[test]
+fn a_line_ends_at_a_line_feed_or_a_carriage_return() {
+    for (text, yes, no) in [
+        ("^.{1,9}$", "a b", "a\rb"),
+        ("^.+$", "a", "a\n"),
+        ("^a$", "a", "a\r"),
+        ("(?s)^.+$", "a\r\n", ""),
+        (r"^[\s\S]+$", "a\r\n", ""),
+        (r"(?m)^a$\s+^b$", "a\r\nb", "a b"),
+        (r"(?m)^a\r$\nb", "", "a\r\nb"),
+    ] {
+        let matches = matcher(PatternFormat::draft(text).assume_vetted());
+        assert!((yes.is_empty() || matches(yes)) && (no.is_empty() || !matches(no)), "{text}");
+    }
+}
+
+/// Look-around: one character anywhere, more of them where the place is known.
+#[rustfmt::skip]
+const LOOK_AROUNDS: &[Row] = &[
+    (r"^(?=.{8,16}$)[a-z]+(-[a-z]+)*$", &["abc-defg"], &["abc-def", "abcdefghijklmnopq"]),
+    (r"^(?=.*[a-z])(?=.*[A-Z])(?=.*\d)(?=.*[^\w]).{8,}$", &["aB3-aB3-"], &["aB3-aB3", "ab3-ab3-", "aB3caB3c"]),
+    (r"^(?!aws:).{1,128}$", &["a", "aw:s", "xaws:"], &["aws:", "aws:x"]),
+    (r"(?i)^(?!aws|internal-)\w+-?$", &["aw"], &["AWS1", "internal-"]),
+    (r"^(?!-)[A-Za-z0-9-]{1,63}(?<!-)$", &["a", "a-b"], &["-a", "a-", "-"]),
+    (r"^((?!-)[a-z0-9-]{1,63}(?<!-)\.)+[a-z]{2,}$", &["a-b.c.de"], &["a-.de", "-a.de", "a..de"]),
+    (r"^(?=.{1,12}$)([a-z]+\.)+[a-z]+$", &["abc.def.ghi", "abc.def.ghij"], &["abc.def.ghijk"]),
+    (r"^[a-z](?!.*--)[a-z0-9-]*$", &["a", "a-b-c"], &["a--b", "-a"]),
+    (r"^[a-z0-9](?:[a-z0-9]|-(?=[a-z0-9])){0,38}$", &["a-b"], &["a-", "a--b"]),
+    (r"^(?!000|666)\d{3}-(?!00)\d{2}-(?!0000)\d{4}$", &["123-45-6789"], &["000-45-6789", "666-45-6789", "123-00-6789", "123-45-0000"]),
+    (r"^[\w.-]+(?<!\.git)$", &["a", "a.gi", ".gitx"], &["a.git", ".git"]),
+    (r"^[a-z-]{3,}(?<!-s3)(?<!-ext)$", &["abc"], &["abc-s3", "abc-ext"]),
+    (r"^(?! )[^\n]*(?<! )$", &["a b"], &[" a", "a ", " "]),
+    (r"^(?!\s*$).+$", &[" a "], &["  "]),
+    (r"^P(?!$)(\d+Y)?(\d+D)?(T(?=\d)(\d+H)?(\d+S)?)?$", &["P1Y", "PT5S", "P1DT2H"], &["P", "PT", "P1DT"]),
+    (r"^((25[0-5]|2[0-4]\d|1?\d?\d)(\.(?!$)|$)){4}$", &["10.0.0.1"], &["10.0.0.1.", "10.0.0"]),
+    (r"^\d{4}$|^(?!XX)[A-Z]{2}\d$", &["1234", "AB1"], &["XX1"]),
+    (r"^(?:(?!x-|y-).+|z)?\.txt$", &["a.txt", "z.txt", ".txt"], &["x-a.txt", "y-.txt"]),
+    (r"^a(?=b|$).*$", &["a", "ab", "abc"], &["ac", "b"]),
+    (r"^[^x]*(?<=y|^)z$", &["z", "yz", "ayz"], &["az", "xz"]),
+    (r"^(?!.*\b(?:null|none)\b)\S+$", &["nulls", "a-nonesuch"], &["null", "a-none"]),
+    (r"^(?=[a-z]+\d)\w+$", &["ab1", "a1_"], &["1a", "abc", "_1"]),
+];
+
+#[test]
+fn look_around_asks_for_one_character_anywhere_or_for_more_in_a_known_place() {
+    for (text, yes, no) in LOOK_AROUNDS {
+        let vetted = PatternFormat::draft(*text).vet();
+        let matches = matcher(vetted.unwrap_or_else(|refused| panic!("{text}: {refused}")));
+        for value in *yes {
+            assert!(matches(value), "{text} matches {value}");
+        }
+        for value in *no {
+            assert!(!matches(value), "{text} does not match {value}");
+        }
+    }
+}
+
+/// What other dialects write: each means here what it means there.
+#[rustfmt::skip]
+const DIALECTS: &[Row] = &[
+    (r"/^[a-f]{2}$/", &["ab"], &["AB", "/ab/"]),
+    (r"/^[a-f]{2}$/i", &["ab", "AB"], &["/ab/"]),
+    ("/[a-f]{2}/", &["/ab/"], &["ab"]),
+    (r"\A[a-z]+\Z", &["a"], &["a\n", "Z"]),
+    (r"^[^[\]\s]{2,}$", &["ab"], &["a[", "a]", "a b"]),
+    (r"^[\w@[\]-]+:[^{}[]+$", &["a[0]:b", "a-b:]"], &["a:[", "a{:b"]),
+    (r"^[^][ ]+$", &["ab"], &["[", "]", " "]),
+    (r"^[\w.[-]+$", &["a[-"], &["]", "\\"]),
+    (r"^[[:alnum:]_]+$", &["a_1"], &["[", ":"]),
+    (r"^{{[a-z]+}}$", &["{{name}}"], &["{name}"]),
+    (r"^\$\{[A-Z]+}|{[a-z]+}$", &["${HOME}", "{home}"], &["$HOME", "{HOME}"]),
+    (r"^x{a}$", &["x{a}"], &["xa"]),
+    (r"^[\<\=\>]+$", &["<=>"], &["\\"]),
+    (r"^[\p{Alnum}\-]{3,}$", &["a-1"], &["é-1", "a_1"]),
+    (r"^\p{XDigit}{2}\P{Digit}$", &["fFé"], &["fgx", "ff0"]),
+    (r"[\p{Print}&&[^:/]]+", &["a b"], &["a:b", "é"]),
+    (r"^[\u0020-\uD7FF\uD800\uDC00-\uDBFF\uDFFF]+$", &["a \u{1F600}"], &["\n", "\u{E000}"]),
+    (r"^a+?b??c*?$", &["aac", "ab"], &["c"]),
+];
+
+#[test]
+fn what_other_dialects_write_means_what_it_means_there() {
+    for (text, yes, no) in DIALECTS {
+        let vetted = PatternFormat::draft(*text).vet();
+        let matches = matcher(vetted.unwrap_or_else(|refused| panic!("{text}: {refused}")));
+        for value in *yes {
+            assert!(matches(value), "{text} matches {value}");
+        }
+        for value in *no {
+            assert!(!matches(value), "{text} does not match {value}");
+        }
+    }
+}
+
+#[test]
 fn what_is_refused_says_why() {
     let reasons = [
-        (r"(?=.*\d).+", "look-around, including look-ahead and look-behind, is not supported (at byte 0)"),
-        (r"(a)\1", "backreferences are not supported (at byte 3)"),
+        (
+            r"[a-z]+(?=-x).+",
+            "a look-ahead of more than one character must stand a fixed number of characters after the start, as in ^(?!.*--) (at byte 6)",
+        ),
+        (
+            r"[\w-.](?<!ab)c+",
+            "a look-behind of more than one character must stand a fixed number of characters before the end, as in (?<!--)$ (at byte 6)",
+        ),
+        (
+            r"(?:(?!aa)[ab])+",
+            "a look-ahead of more than one character must stand a fixed number of characters after the start, as in ^(?!.*--) (at byte 3)",
+        ),
+        (r"(?=a", "unclosed group (at byte 0)"),
+        (
+            r"(a)\1",
+            "back-references are not supported: write an alternative for each text that may repeat (at byte 3)",
+        ),
+        (r"a{1-3}", r"write a count as {2}, {2,} or {2,9}, and \{ for the character (at byte 1)"),
+        (r"a{,3}", r"write a count as {2}, {2,} or {2,9}, and \{ for the character (at byte 2)"),
+        (
+            r"[\uD800-\uDBFF]",
+            r"write a character past U+FFFF as \u{1F600}, not as half of a surrogate pair (at byte 3)",
+        ),
+        ("{a[b]c[d[e]]", r"write \[ for the character; classes do not nest (at byte 8)"),
+        (
+            "[!--]",
+            "put what follows &&, -- or ~~ in brackets, or a backslash before each of them (at byte 1)",
+        ),
+        ("[a-z]++", "possessive counts are not supported: leave out the second + (at byte 6)"),
+        (
+            r"/^[a-z]+\1$/",
+            "back-references are not supported: write an alternative for each text that may repeat (at byte 8)",
+        ),
         ("a)|(b", "unopened group (at byte 1)"),
         ("[a", "unclosed character class (at byte 0)"),
         (r"[\w-.](", "unclosed group (at byte 6)"),
@@ -151,9 +276,47 @@ fn a_pattern_has_at_most_1_kib() {
 fn hostile_patterns_are_refused_before_they_cost_anything() {
     let wide = format!("(?i){}", r"\pL".repeat(300));
     let nested = "(?:".repeat(100) + "a" + &")*".repeat(100);
-    for text in ["[01]*1[01]{900}x", "(a{1000}){1000}", r"(?:[a-z]{1,50}\.?){1,60}", &wide, &nested] {
+    let looks = "(?=.*x[ab]{900}y)".repeat(9) + ".*";
+    for text in ["(a{1000}){1000}", "[01]*1[01]{30000}x", "(?:ab?){9000}", &wide, &nested, &looks] {
         let refused = PatternFormat::draft(text).vet().unwrap_err();
         assert!(matches!(refused, PatternError::TooComplex { .. } | PatternError::Syntax { .. }), "{text}");
+    }
+}
+
+/// Each of them would need a table of more states than there are bytes in a value.
+#[rustfmt::skip]
+const COUNTED: &[Row] = &[
+    (r"^https?:\/\/(www\.)?[-\w@:%.+~#=]{1,256}\.[a-zA-Z0-9()]{1,6}\b([-\w()@:%+.~#?&\/=]*)$", &["https://a.b-c.example.com/x?y=1"], &["https://example", "ftp://a.example"]),
+    (r"^https:\/\/[\w.-]{1,253}\.s3(\.[a-z\d-]{9,16})?\.amazonaws\.com\/.{1,2000}$", &["https://a.s3.s3.eu-central-1.amazonaws.com/k"], &["https://s3.amazonaws.com/k"]),
+    (r"^arn:aws[a-z-]*:iam::\d{12}:role/([!-~]{1,510}/)?[\w+=,.@-]{1,64}$", &["arn:aws:iam::123456789012:role/a/b/c"], &["arn:aws:iam::123456789012:role/a/"]),
+    (r"^[\w/+=.@-]{1,512}-[A-Za-z0-9]{6}$", &["a-b-c-d1E2f3"], &["a-b-c-d1E2f", "-d1E2f3"]),
+    (r"^[a-z0-9-]{1,63}\.[a-z0-9-]{1,63}(\.?[a-z0-9-]{1,63})(:[a-z0-9-]{1,63}){0,2}$", &["a.b.c:d:e"], &["a.b.c:d:e:f", "a"]),
+    (r"^\S{3,50}:\S{3,50}@[-.%\w/:]+$", &["user:pass:word@host:1/x"], &["us:pass@host", "user:pass"]),
+    (r"^(?:[a-z]{1,50}\.?){1,60}$", &["a.bc.d"], &["a..b", ".a"]),
+    (r"^[01]*1[01]{900}x?$", &[], &["01"]),
+    (r"^.{1,100000}$", &["a"], &["\n"]),
+];
+
+#[test]
+fn counts_are_counted_where_a_table_would_be_too_large() {
+    for (text, yes, no) in COUNTED {
+        let vetted = PatternFormat::draft(*text).vet();
+        let matches = matcher(vetted.unwrap_or_else(|refused| panic!("{text}: {refused}")));
+        assert!(yes.iter().all(|value| matches(value)), "{text} matches its examples");
+        assert!(!no.iter().any(|value| matches(value)), "{text} matches nothing else");
+    }
+    let matches = matcher(PatternFormat::draft("[01]*1[01]{900}").vet().unwrap());
+    let value = |before: usize, after: usize| format!("{}1{}", "0".repeat(before), "0".repeat(after));
+    assert!(matches(&value(0, 900)) && matches(&value(500, 900)));
+    assert!(!matches(&value(500, 899)) && !matches(&value(500, 901)));
+}
+
+#[test]
+fn a_value_longer_than_any_may_be_matches_no_pattern() {
+    for text in ["a+", "(?!b).+", "a{1,70000}", "(?!.*aa).*|a+"] {
+        let matches = matcher(PatternFormat::draft(text).vet().unwrap());
+        assert!(matches(&"a".repeat(64 * 1024)), "{text}");
+        assert!(!matches(&"a".repeat(64 * 1024 + 1)), "{text}");
     }
 }
 
@@ -191,8 +354,12 @@ fn classes_and_case_folding_are_ascii_unless_unicode_is_asked_for() {
 
 #[test]
 fn a_pattern_that_was_never_vetted_refuses_every_value() {
-    let pattern = VarFormat::Pattern(PatternFormat::draft("(?=a)a").assume_vetted());
+    let pattern = VarFormat::Pattern(PatternFormat::draft("(a)\\1").assume_vetted());
     assert!(pattern.validate("a").is_err() && pattern.validate_with("a", &PatternCache::new(1024)).is_err());
+}
+
+fn regex(text: &str) -> Result<regex::Regex, regex::Error> {
+    regex::RegexBuilder::new(text).crlf(true).build()
 }
 
 /// Small patterns in which every construct that the table is made from meets every other.
@@ -221,7 +388,7 @@ fn pattern() -> impl Strategy<Value = String> {
         "(?m:^)",
         "(?m:$)",
         "(?s:.)",
-        r"[\w--a]",
+        r"[\w--[a]]",
         r"\A",
         r"\z",
         "[a-c&&[^b]]",
@@ -242,9 +409,9 @@ proptest! {
     #[test]
     fn a_pattern_matches_what_the_regex_crate_matches(
         text in pattern(),
-        values in prop::collection::vec("[ab1éÉA \n]{1,5}", 24),
+        values in prop::collection::vec("[ab1éÉA \r\n]{1,5}", 24),
     ) {
-        let regex = regex::Regex::new(&format!(r"\A(?:{text})\z")).unwrap();
+        let regex = regex(&format!(r"\A(?:{text})\z")).unwrap();
         let draft = PatternFormat::draft(text.as_str()).unicode();
         prop_assume!(!matches!(draft.clone().vet(), Err(PatternError::TooComplex { .. })));
         let matches = matcher(draft.assume_vetted());
@@ -253,6 +420,37 @@ proptest! {
             prop_assert_eq!(matches(value), regex.is_match(value));
             // Without Unicode the same holds wherever there is none.
             prop_assert!(!value.is_ascii() || ascii(value) == regex.is_match(value));
+        }
+    }
+
+    #[test]
+    fn a_look_around_holds_where_its_own_pattern_matches_the_text_beside_it(
+        start in "[ab.]{0,2}",
+        middle in pattern(),
+        asked in pattern(),
+        negated: bool,
+        values in prop::collection::vec("[ab1éA \r\n]{1,5}", 24),
+    ) {
+        let asks = |behind: bool| match (behind, negated) {
+            (false, false) => "=",
+            (false, true) => "!",
+            (true, false) => "<=",
+            (true, true) => "<!",
+        };
+        let ahead = format!("(?s:{start})(?{}{asked})(?:{middle})", asks(false));
+        let behind = format!("(?:{middle})(?{}{asked})(?s:{start})", asks(true));
+        for (text, taken, beside) in [
+            (&ahead, format!(r"\A(?s:{start})(?:{middle})\z"), format!(r"\A(?s:.{{{}}})(?:{asked})", start.len())),
+            (&behind, format!(r"\A(?:{middle})(?s:{start})\z"), format!(r"(?:{asked})(?s:.{{{}}})\z", start.len())),
+        ] {
+            let (taken, beside) = (regex(&taken).unwrap(), regex(&beside).unwrap());
+            let draft = PatternFormat::draft(text.as_str()).unicode();
+            prop_assume!(!matches!(draft.clone().vet(), Err(PatternError::TooComplex { .. })));
+            let matches = matcher(draft.assume_vetted());
+            for value in &values {
+                let expected = taken.is_match(value) && beside.is_match(value) != negated;
+                prop_assert_eq!(matches(value), expected, "{} on {}", text, value);
+            }
         }
     }
 }

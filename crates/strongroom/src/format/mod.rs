@@ -170,7 +170,7 @@ impl VarFormat {
             Self::Base64 => "base64 with padding as in RFC 4648, section 4, is required",
             Self::Pem => "PEM blocks with lines of 64 as in RFC 7468 and nothing around them are required",
             Self::Enum(_) => "one of the values of the definition's list is required",
-            Self::Pattern(_) => "a value that matches the definition's pattern is required",
+            Self::Pattern(_) => "a value that the definition's pattern matches from start to end is required",
         }
     }
 }

@@ -18,7 +18,13 @@ pub(super) struct Dfa {
 }
 
 impl Dfa {
-    pub(super) fn of(nfa: &Nfa, holders: &Holders, budget: &mut Budget) -> Result<Self, PatternError> {
+    /// A table of at most so many bytes.
+    pub(super) fn of(
+        nfa: &Nfa,
+        holders: &Holders,
+        bytes_max: usize,
+        budget: &mut Budget,
+    ) -> Result<Self, PatternError> {
         let classes = holders.len();
         let mut states = States::new(nfa, holders, budget);
         states.number(States::dead())?;
@@ -31,7 +37,7 @@ impl Dfa {
                 dfa.table.push(states.number(after)?);
             }
             dfa.accepting.push(states.accepts(&state)?);
-            if size_of_val(dfa.table.as_slice()) > TABLE_BYTES_MAX {
+            if size_of_val(dfa.table.as_slice()) > bytes_max {
                 return Err(PatternError::TooComplex { advice: ADVICE });
             }
         }
@@ -81,10 +87,10 @@ mod tests {
     /// The table of a pattern, or none where the budget stopped it.
     fn table(pattern: &str) -> Option<Dfa> {
         let mut budget = Budget::new();
-        let hir = syntax::parse(pattern, false, &mut budget).ok()?;
-        let nfa = Nfa::of(&hir, false, &mut budget).ok()?;
+        let parsed = syntax::parse(pattern, false, &mut budget).ok()?;
+        let nfa = Nfa::of(&parsed.hir, &parsed.looks, false, &mut budget).ok()?;
         let (_, holders) = Alphabet::of(&nfa.sets, &mut budget).ok()?;
-        Dfa::of(&nfa, &holders, &mut budget).ok()
+        Dfa::of(&nfa, &holders, TABLE_BYTES_MAX, &mut budget).ok()
     }
 
     #[test]

@@ -1,72 +1,71 @@
-//! A compiled pattern: a table where one is small enough, a walk over the graph where the value must be short.
-
-use regex_syntax::hir::Hir;
+//! A compiled pattern: machines of which some must match a value and others must not.
 
 use super::PatternError;
-use super::alphabet::Alphabet;
-use super::budget::Budget;
-use super::dfa::Dfa;
-use super::nfa::Nfa;
-use super::walk::{WALK_STEPS_MAX, Walk};
+use super::budget::{ADVICE, Budget};
+use super::look;
+use super::machine::Machine;
+use super::syntax::Parsed;
+use crate::format::VALUE_BYTES_MAX;
 
 /// A compiled pattern. Whatever the pattern, a value of 64 KiB costs well under 10 ms.
 #[derive(Debug)]
 pub(super) struct Matcher {
-    alphabet: Alphabet,
-    /// No value with more bytes matches.
-    bytes_max: usize,
-    way: Way,
+    /// One of these must match. There is one alone, with one test alone, unless the pattern looks around.
+    ways: Vec<Vec<Test>>,
 }
 
 #[derive(Debug)]
-enum Way {
-    Table(Dfa),
-    Walk(Walk),
+struct Test {
+    machine: Machine,
+    negated: bool,
 }
 
 impl Matcher {
-    pub(super) fn of(hir: &Hir, unicode: bool, budget: &mut Budget) -> Result<Self, PatternError> {
-        let mut nfa = Nfa::of(hir, unicode, budget)?;
-        let (alphabet, holders) = Alphabet::of(&std::mem::take(&mut nfa.sets), budget)?;
-        let bytes_max = hir.properties().maximum_len().unwrap_or(usize::MAX);
-        let walkable = Walk::steps_max(hir, &nfa) <= WALK_STEPS_MAX;
-        let mut short = Budget::of(TABLE_STEPS_IF_WALKABLE);
-        let table = Dfa::of(&nfa, &holders, if walkable { &mut short } else { budget });
-        let way = match table {
-            Ok(table) => Way::Table(table),
-            Err(PatternError::TooComplex { .. }) if walkable => Way::Walk(Walk::of(nfa, holders)),
-            Err(refused) => return Err(refused),
+    pub(super) fn of(parsed: &Parsed, unicode: bool, budget: &mut Budget) -> Result<Self, PatternError> {
+        let ways = look::ways(&parsed.hir, &parsed.looks)?;
+        let machines = ways.iter().map(|way| 1 + way.others.len()).sum();
+        if machines > MACHINES_MAX {
+            return Err(PatternError::TooComplex { advice: ADVICE });
+        }
+        let mut test = |hir: &_, negated| {
+            let machine = Machine::of(hir, &parsed.looks, unicode, machines, budget)?;
+            Ok(Test { machine, negated })
         };
-        Ok(Self { alphabet, bytes_max, way })
+        let ways = ways.iter().map(|way| {
+            let others = way.others.iter().map(|(hir, negated)| (hir, *negated));
+            std::iter::once((&way.hir, false))
+                .chain(others)
+                .map(|(hir, negated)| test(hir, negated))
+                .collect()
+        });
+        let matcher = Self { ways: ways.collect::<Result<_, _>>()? };
+        if matcher.bytes() > BYTES_MAX {
+            Err(PatternError::TooComplex { advice: ADVICE })
+        } else {
+            Ok(matcher)
+        }
     }
 
-    /// Says whether the whole of `value` matches.
+    /// Says whether the whole of `value` matches. One that is longer than any value may be does not.
     pub(super) fn matches(&self, value: &str) -> bool {
-        let mut classes = value.chars().map(|c| self.alphabet.class(c));
-        match &self.way {
-            _ if value.len() > self.bytes_max => false,
-            Way::Table(table) => table.matches(&mut classes),
-            Way::Walk(walk) => walk.matches(&mut classes),
-        }
+        let holds = |test: &Test| test.machine.matches(value) != test.negated;
+        value.len() <= VALUE_BYTES_MAX && self.ways.iter().any(|tests| tests.iter().all(holds))
     }
 
     /// Says whether any value that is not empty may match.
     pub(super) fn matches_something(&self) -> bool {
-        match &self.way {
-            Way::Table(table) => table.matches_something(),
-            Way::Walk(_) => true,
-        }
+        let mut first = self.ways.iter().filter_map(|tests| tests.first());
+        first.any(|test| test.machine.matches_something())
     }
 
     /// What it takes in memory.
     pub(super) fn bytes(&self) -> usize {
-        let way = match &self.way {
-            Way::Table(table) => table.bytes(),
-            Way::Walk(walk) => walk.bytes(),
-        };
-        size_of::<Self>() + self.alphabet.bytes() + way
+        let tests = self.ways.iter().flatten();
+        size_of::<Self>() + tests.map(|test| size_of::<Test>() + test.machine.bytes()).sum::<usize>()
     }
 }
 
-/// A table is worth less where a walk is short.
-const TABLE_STEPS_IF_WALKABLE: usize = 300_000;
+/// Each of them may read the whole of a value.
+const MACHINES_MAX: usize = 8;
+/// With its text it takes less than the largest item of a cache.
+const BYTES_MAX: usize = 500 * 1024;

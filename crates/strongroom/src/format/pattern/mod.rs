@@ -1,18 +1,23 @@
 //! Patterns: regular expressions that are vetted when they are saved, and whose cost is bounded.
 //!
 //! A pattern is compiled to a table of states with one column for each class of characters that it tells apart, so
-//! that a value costs one look-up a character, whatever the pattern. Where the table would be too large but no long
-//! value can match, as in `.{1,90}:.{1,90}`, a value is walked through the graph instead, and the steps of the longest
-//! one are bounded when the pattern is vetted. What needs more than either, or more steps to compile than a fixed
-//! budget, is refused. All of it is counted, not timed.
+//! that a value costs one look-up a character, whatever the pattern. Where the table would be too large, as for
+//! `.{1,90}:.{1,90}`, a value is walked through the places of the pattern instead, a bit for each; what a character
+//! costs there, and so what the longest value does, is bounded when the pattern is vetted. What needs more than either,
+//! or more steps to compile than a fixed budget, is refused. All of it is counted, not timed. A look-around of more
+//! than one character is a pattern of its own, and a value costs all of them together.
 
 mod alphabet;
 mod budget;
 mod cache;
 mod dfa;
+mod dialect;
 mod error;
+mod look;
+mod machine;
 mod matcher;
 mod nfa;
+mod side;
 mod states;
 mod syntax;
 mod walk;
@@ -26,8 +31,26 @@ use super::FormatError;
 
 /// A pattern that was vetted. It matches the whole of a value, with or without `^` and `$`, and never the empty one.
 ///
-/// The syntax is that of the `regex` crate: no look-around and no back-references. `\w`, `\d`, `\s`, `\b` and `(?i)` are
-/// about ASCII unless [`PatternDraft::unicode`] was asked for; `.` and `[^a]` are about all characters.
+/// The syntax is that of the `regex` crate: no back-references. `\w`, `\d`, `\s`, `\b` and `(?i)` are about ASCII unless
+/// [`PatternDraft::unicode`] was asked for; `.` and `[^a]` are about all characters. A line ends at `\n`, `\r` or both, so
+/// that `.` takes neither of them, unless `(?s)` was asked for.
+///
+/// Look-around may ask for one character anywhere, as in `((?!-)[a-z-]+\.)+` or `\w+(?=\s|$)`. Where it asks for more, it
+/// stands a fixed number of characters after the start of the value, as in `(?=.{8,64}$)` or `[a-z](?!.*--)`, or looks
+/// back the same way from its end, as in `(?<!\.git)$`.
+///
+/// What other dialects write is read as it is meant there, if they agree:
+///
+/// | written | read as |
+/// |---|---|
+/// | `/^…$/`, `/^…$/i` | what stands between the slashes, with `(?i)` |
+/// | `[\w-.]`, `[^[]`, `[\<]` | the hyphen, the bracket, the angle |
+/// | `{{`, `{name}` | braces, where no count follows |
+/// | `\Z` | `\z` |
+/// | `\p{Alnum}` and the others of Java, unless Unicode was asked for | `[[:alnum:]]` |
+/// | `\uD800\uDC00` | `\u{10000}` |
+///
+/// What they disagree on is refused with what to write instead: `\<`, `a++`, `a{,3}`, `[a[b]]`, `[a&&b]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(into = "PatternDraft", try_from = "PatternDraft"))]
@@ -95,7 +118,9 @@ impl PatternFormat {
         };
         match matches {
             Ok(true) if !value.is_empty() => Ok(()),
-            Ok(_) => Err(FormatError::new("a value that matches the definition's pattern is required")),
+            Ok(_) => Err(FormatError::new(
+                "a value that the definition's pattern matches from start to end is required",
+            )),
             Err(_) => {
                 Err(FormatError::new("the definition's pattern must be vetted anew before it can be used"))
             }
@@ -176,8 +201,8 @@ impl PatternDraft {
             return Err(PatternError::TooLong { bytes_max: PATTERN_BYTES_MAX });
         }
         let mut budget = Budget::new();
-        let hir = syntax::parse(&self.pattern, self.unicode, &mut budget)?;
-        let matcher = Matcher::of(&hir, self.unicode, &mut budget)?;
+        let parsed = syntax::parse(&self.pattern, self.unicode, &mut budget)?;
+        let matcher = Matcher::of(&parsed, self.unicode, &mut budget)?;
         if matcher.matches_something() { Ok(matcher) } else { Err(PatternError::MatchesNothing) }
     }
 }

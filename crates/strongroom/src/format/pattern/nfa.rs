@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 
-use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
+use regex_syntax::hir::{Class, Hir, HirKind, Look as Edge, Repetition};
 
 use super::PatternError;
 use super::alphabet::CharSet;
 use super::budget::{ADVICE, Budget};
+use super::look::{Look, Looks};
+use super::side::Side;
 use super::syntax;
+use crate::format::VALUE_BYTES_MAX;
 
 pub(super) type NodeId = u16;
 
@@ -17,9 +20,8 @@ pub(super) struct Nfa {
     pub(super) nodes: Vec<Node>,
     pub(super) start: NodeId,
     pub(super) sets: Vec<CharSet>,
-    /// The sets of line ends and of word characters, where a condition asks for them.
-    pub(super) newlines: Option<u16>,
-    pub(super) words: Option<u16>,
+    /// The sets that conditions ask for, in the order of their bits in a [`Side`].
+    pub(super) asked: Vec<u16>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -34,29 +36,46 @@ pub(super) enum Node {
     Match,
 }
 
+/// What must hold of the characters before and after a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Condition {
-    Start,
-    End,
-    LineStart,
-    LineEnd,
-    WordEdge,
-    NoWordEdge,
+    /// One of the sides has any of these bits, or none of them if negated.
+    Before {
+        any: Side,
+        negated: bool,
+    },
+    After {
+        any: Side,
+        negated: bool,
+    },
+    /// A line starts or ends here, after or before a line feed, a carriage return or both, but not between them.
+    LineStart {
+        feed: Side,
+        carriage: Side,
+    },
+    LineEnd {
+        feed: Side,
+        carriage: Side,
+    },
+    /// One side and not the other has the bit of the word characters, or both or neither if negated.
+    WordEdge {
+        words: Side,
+        negated: bool,
+    },
 }
 
 impl Nfa {
-    pub(super) fn of(hir: &Hir, unicode: bool, budget: &mut Budget) -> Result<Self, PatternError> {
-        let nfa = Self { nodes: vec![Node::Match], start: 0, sets: Vec::new(), newlines: None, words: None };
-        let mut builder = Builder { nfa, set_ids: HashMap::new(), class_ids: HashMap::new(), budget };
+    pub(super) fn of(
+        hir: &Hir,
+        looks: &Looks,
+        unicode: bool,
+        budget: &mut Budget,
+    ) -> Result<Self, PatternError> {
+        let nfa = Self { nodes: vec![Node::Match], start: 0, sets: Vec::new(), asked: Vec::new() };
+        let (set_ids, class_ids, conditions) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let mut builder =
+            Builder { nfa, looks, unicode, set_ids, class_ids, conditions, words: None, budget };
         builder.nfa.start = builder.add(hir, 0)?;
-        let looks = hir.properties().look_set();
-        if looks.contains_anchor_line() {
-            builder.nfa.newlines = Some(builder.set(vec![(NEWLINE, NEWLINE)])?);
-        }
-        if looks.contains_word() {
-            let words = syntax::parse(r"\w", unicode, builder.budget)?;
-            builder.nfa.words = Some(builder.set(chars(&words))?);
-        }
         Ok(builder.nfa)
     }
 
@@ -67,9 +86,14 @@ impl Nfa {
 
 struct Builder<'b> {
     nfa: Nfa,
+    looks: &'b Looks,
+    unicode: bool,
     set_ids: HashMap<CharSet, u16>,
     /// By the place of a class in the tree: a repeated class is read once.
     class_ids: HashMap<*const Hir, u16>,
+    /// By the index of a look-around.
+    conditions: HashMap<u32, Condition>,
+    words: Option<Side>,
     budget: &'b mut Budget,
 }
 
@@ -91,9 +115,18 @@ impl Builder<'_> {
                 let set = self.class(hir)?;
                 self.push(Node::Take { set, next })
             }
-            HirKind::Look(look) => self.push(Node::When(condition(*look)?, next)),
+            HirKind::Look(look) => {
+                let condition = self.condition(*look)?;
+                self.push(Node::When(condition, next))
+            }
             HirKind::Repetition(repetition) => self.repeat(repetition, next),
-            HirKind::Capture(capture) => self.add(&capture.sub, next),
+            HirKind::Capture(capture) => match self.looks.get(&capture.index) {
+                Some(look) => {
+                    let condition = self.look_around(capture.index, look)?;
+                    self.push(Node::When(condition, next))
+                }
+                None => self.add(&capture.sub, next),
+            },
             HirKind::Concat(parts) => parts.iter().rev().try_fold(next, |next, part| self.add(part, next)),
             HirKind::Alternation(branches) => {
                 let mut firsts = branches
@@ -110,7 +143,8 @@ impl Builder<'_> {
 
     fn repeat(&mut self, repetition: &Repetition, next: NodeId) -> Result<NodeId, PatternError> {
         let mut first = next;
-        match repetition.max {
+        // No value has so many characters as to tell a larger count from none.
+        match repetition.max.filter(|&max| (max as usize) < VALUE_BYTES_MAX) {
             Some(max) => {
                 for _ in repetition.min..max {
                     let optional = self.add(&repetition.sub, first)?;
@@ -126,6 +160,66 @@ impl Builder<'_> {
             }
         }
         (0..repetition.min).try_fold(first, |next, _| self.add(&repetition.sub, next))
+    }
+
+    fn condition(&mut self, look: Edge) -> Result<Condition, PatternError> {
+        let (any, negated) = (Side::EDGE, false);
+        Ok(match look {
+            Edge::Start => Condition::Before { any, negated },
+            Edge::End => Condition::After { any, negated },
+            Edge::StartLF => Condition::Before { any: any | self.ask(FEED.into())?, negated },
+            Edge::EndLF => Condition::After { any: any | self.ask(FEED.into())?, negated },
+            Edge::StartCRLF => {
+                Condition::LineStart { feed: self.ask(FEED.into())?, carriage: self.ask(CARRIAGE.into())? }
+            }
+            Edge::EndCRLF => {
+                Condition::LineEnd { feed: self.ask(FEED.into())?, carriage: self.ask(CARRIAGE.into())? }
+            }
+            Edge::WordAscii | Edge::WordUnicode => Condition::WordEdge { words: self.words()?, negated },
+            Edge::WordAsciiNegate | Edge::WordUnicodeNegate => {
+                Condition::WordEdge { words: self.words()?, negated: true }
+            }
+            _ => {
+                let reason = r"of the word boundaries only \b and \B are supported";
+                return Err(PatternError::syntax(reason, 0));
+            }
+        })
+    }
+
+    /// The condition that a look-around is, made once however often it is repeated.
+    fn look_around(&mut self, index: u32, look: &Look) -> Result<Condition, PatternError> {
+        if let Some(&known) = self.conditions.get(&index) {
+            return Ok(known);
+        }
+        let Some(neighbour) = &look.neighbour else { return Err(look.misplaced()) };
+        let edge = if neighbour.edge { Side::EDGE } else { Side::NONE };
+        let (any, negated) = (edge | self.ask(neighbour.set.clone())?, look.negated);
+        let condition =
+            if look.behind { Condition::Before { any, negated } } else { Condition::After { any, negated } };
+        self.conditions.insert(index, condition);
+        Ok(condition)
+    }
+
+    /// Whether a word is ASCII or Unicode is decided by its set, not by the condition.
+    fn words(&mut self) -> Result<Side, PatternError> {
+        if let Some(words) = self.words {
+            return Ok(words);
+        }
+        let words = syntax::parse(r"\w", self.unicode, self.budget)?;
+        let words = self.ask(chars(&words.hir))?;
+        self.words = Some(words);
+        Ok(words)
+    }
+
+    /// The bit of a set that a condition asks for.
+    fn ask(&mut self, set: CharSet) -> Result<Side, PatternError> {
+        let set = self.set(set)?;
+        let known = self.nfa.asked.iter().position(|&asked| asked == set);
+        let bit = known.unwrap_or(self.nfa.asked.len());
+        if known.is_none() {
+            self.nfa.asked.push(set);
+        }
+        Side::bit(bit).ok_or(TOO_LARGE)
     }
 
     fn class(&mut self, hir: &Hir) -> Result<u16, PatternError> {
@@ -170,23 +264,6 @@ fn chars(hir: &Hir) -> CharSet {
     }
 }
 
-/// Whether a word is ASCII or Unicode is decided by its set, not here.
-fn condition(look: Look) -> Result<Condition, PatternError> {
-    Ok(match look {
-        Look::Start => Condition::Start,
-        Look::End => Condition::End,
-        Look::StartLF => Condition::LineStart,
-        Look::EndLF => Condition::LineEnd,
-        Look::WordAscii | Look::WordUnicode => Condition::WordEdge,
-        Look::WordAsciiNegate | Look::WordUnicodeNegate => Condition::NoWordEdge,
-        _ => {
-            return Err(PatternError::syntax(
-                r"of the word boundaries only \b and \B, and no (?R), are supported",
-                0,
-            ));
-        }
-    })
-}
-
 const TOO_LARGE: PatternError = PatternError::TooComplex { advice: ADVICE };
-const NEWLINE: u32 = 0x0A;
+const FEED: [(u32, u32); 1] = [(0x0A, 0x0A)];
+const CARRIAGE: [(u32, u32); 1] = [(0x0D, 0x0D)];

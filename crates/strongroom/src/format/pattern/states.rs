@@ -6,20 +6,14 @@ use std::rc::Rc;
 use super::PatternError;
 use super::alphabet::Holders;
 use super::budget::{ADVICE, Budget};
-use super::nfa::{Condition, Nfa, Node, NodeId};
+use super::nfa::{Nfa, Node, NodeId};
+use super::side::Side;
 
 /// The nodes that a value can stand at, and what it came past if one of them asks.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct State {
     nodes: Vec<NodeId>,
     before: Option<Side>,
-}
-
-impl State {
-    /// Says whether nothing matches from here.
-    pub(super) fn is_dead(&self) -> bool {
-        self.nodes.is_empty()
-    }
 }
 
 /// The states that were found so far.
@@ -51,7 +45,7 @@ impl<'a> States<'a> {
     /// The state before the first character.
     pub(super) fn first(&mut self) -> Result<State, PatternError> {
         let nodes = self.close(vec![self.nfa.start], None)?;
-        self.state(nodes, Side::Edge)
+        self.state(nodes, Side::EDGE)
     }
 
     /// The state of this number, if so many were found.
@@ -61,7 +55,7 @@ impl<'a> States<'a> {
 
     /// The state after one character of `class`.
     pub(super) fn after(&mut self, state: &State, class: usize) -> Result<State, PatternError> {
-        let side = self.sides.get(class).copied().unwrap_or(Side::Other);
+        let side = self.sides.get(class).copied().unwrap_or(Side::NONE);
         let decided = self.decided(state, side)?;
         let nodes = decided.as_ref().unwrap_or(&state.nodes);
         self.budget.spend(TRANSITION_STEPS + nodes.len())?;
@@ -77,7 +71,7 @@ impl<'a> States<'a> {
 
     /// Says whether the value may end in `state`.
     pub(super) fn accepts(&mut self, state: &State) -> Result<bool, PatternError> {
-        let decided = self.decided(state, Side::Edge)?;
+        let decided = self.decided(state, Side::EDGE)?;
         let mut nodes = decided.as_ref().unwrap_or(&state.nodes).iter();
         Ok(nodes.any(|&node| matches!(self.nfa.node(node), Some(Node::Match))))
     }
@@ -133,40 +127,6 @@ impl<'a> States<'a> {
         self.ids.insert(Rc::clone(&state), id);
         self.found.push(state);
         Ok(id)
-    }
-}
-
-/// What stands on one side of a position.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Side {
-    /// The start or the end of the value.
-    Edge,
-    Newline,
-    Word,
-    Other,
-}
-
-impl Side {
-    /// The side that a class of characters is, by the numbers of the sets that hold it.
-    fn of(nfa: &Nfa, sets: &[u16]) -> Self {
-        let in_set = |set: Option<u16>| set.is_some_and(|set| sets.binary_search(&set).is_ok());
-        if in_set(nfa.words) {
-            return Self::Word;
-        }
-        if in_set(nfa.newlines) { Self::Newline } else { Self::Other }
-    }
-}
-
-impl Condition {
-    fn holds(self, before: Side, after: Side) -> bool {
-        match self {
-            Self::Start => before == Side::Edge,
-            Self::End => after == Side::Edge,
-            Self::LineStart => matches!(before, Side::Edge | Side::Newline),
-            Self::LineEnd => matches!(after, Side::Edge | Side::Newline),
-            Self::WordEdge => (before == Side::Word) != (after == Side::Word),
-            Self::NoWordEdge => (before == Side::Word) == (after == Side::Word),
-        }
     }
 }
 

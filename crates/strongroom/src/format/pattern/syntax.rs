@@ -6,66 +6,33 @@ use regex_syntax::hir::translate::TranslatorBuilder;
 
 use super::PatternError;
 use super::budget::Budget;
+use super::dialect::Text;
+use super::look::{self, Looks};
+
+/// A pattern in its syntax tree, in which some groups are look-arounds.
+pub(super) struct Parsed {
+    pub(super) hir: Hir,
+    pub(super) looks: Looks,
+}
 
 /// Parses and simplifies `pattern`. Its own text is parsed alone, so that it cannot close a group it did not open.
-pub(super) fn parse(pattern: &str, unicode: bool, budget: &mut Budget) -> Result<Hir, PatternError> {
-    let mut text = Text { text: pattern.to_owned(), escaped: Vec::new() };
+pub(super) fn parse(pattern: &str, unicode: bool, budget: &mut Budget) -> Result<Parsed, PatternError> {
+    let mut text = Text::of(pattern);
     let mut ast = text.parse()?;
-    Classes { unicode, folds: false, budget }.visit(&mut ast)?;
-    let hir = TranslatorBuilder::new().build().translate(&text.text, &ast);
-    hir.map_err(|failed| text.error(failed.kind(), failed.span()))
-}
-
-/// The text of a pattern, and where a backslash was put into it.
-struct Text {
-    text: String,
-    escaped: Vec<usize>,
-}
-
-impl Text {
-    /// Reads a hyphen beside a class, as in `[\w-.]`, as itself, like the other dialects: the only repair there is.
-    fn parse(&mut self) -> Result<Ast, PatternError> {
-        loop {
-            let failed = match parser().parse(&self.text) {
-                Ok(ast) => return Ok(ast),
-                Err(failed) => failed,
-            };
-            match self.hyphen(&failed) {
-                Some(hyphen) if self.escaped.len() < HYPHENS_MAX => {
-                    self.text.insert(hyphen, '\\');
-                    self.escaped.push(hyphen);
-                }
-                _ => return Err(self.error(failed.kind(), failed.span())),
-            }
-        }
-    }
-
-    /// Where the hyphen stands that would make a range of a class, if that is what failed.
-    fn hyphen(&self, failed: &ast::Error) -> Option<usize> {
-        let (start, end) = (failed.span().start.offset, failed.span().end.offset);
-        if !matches!(failed.kind(), ast::ErrorKind::ClassRangeLiteral) {
-            return None;
-        }
-        if self.text.get(end..)?.starts_with('-') {
-            return Some(end);
-        }
-        self.text.get(..start)?.strip_suffix('-').map(str::len)
-    }
-
-    /// The place is that in the text as it was given.
-    fn error(&self, reason: &impl ToString, span: &ast::Span) -> PatternError {
-        let at = span.start.offset;
-        let added = self.escaped.iter().filter(|&&escaped| escaped < at).count();
-        PatternError::syntax(reason.to_string(), at - added)
-    }
-}
-
-fn parser() -> ast::parse::Parser {
-    ast::parse::ParserBuilder::new().nest_limit(NEST_MAX).build()
+    let mut classes = Classes { text: &text, looks: Looks::new(), unicode, folds: text.folds, budget };
+    classes.visit(&mut ast)?;
+    let mut looks = classes.looks;
+    let mut translator = TranslatorBuilder::new().case_insensitive(text.folds).crlf(true).build();
+    let hir = translator.translate(text.as_str(), &ast);
+    let hir = hir.map_err(|failed| text.error(failed.kind().to_string(), failed.span()))?;
+    look::measure(&hir, &mut looks);
+    Ok(Parsed { hir, looks })
 }
 
 /// Makes classes and case folding ASCII where Unicode was not asked for, and charges for what is dear to translate.
 struct Classes<'b> {
+    text: &'b Text,
+    looks: Looks,
     unicode: bool,
     /// Whether any part so far asks for case folding, which looks at every character of a wide class.
     folds: bool,
@@ -75,32 +42,39 @@ struct Classes<'b> {
 impl Classes<'_> {
     fn visit(&mut self, ast: &mut Ast) -> Result<(), PatternError> {
         let narrow = match ast {
-            Ast::Repetition(repetition) => return self.visit(&mut repetition.ast),
+            Ast::Repetition(repetition) => {
+                self.refuse_possessive(repetition)?;
+                return self.visit(&mut repetition.ast);
+            }
             Ast::Concat(concat) => return concat.asts.iter_mut().try_for_each(|ast| self.visit(ast)),
             Ast::Alternation(either) => return either.asts.iter_mut().try_for_each(|ast| self.visit(ast)),
             Ast::Group(group) => {
                 group.flags().map_or(Ok(()), |flags| self.visit_flags(flags))?;
+                let look = self.text.look(&group.span);
+                self.looks.extend(group.capture_index().zip(look));
                 return self.visit(&mut group.ast);
             }
             Ast::Flags(set) => return self.visit_flags(&set.flags),
-            Ast::Assertion(assertion) => return refuse_angle(assertion),
+            Ast::Assertion(assertion) => return self.refuse_angle(assertion),
             Ast::Empty(_) | Ast::Dot(_) => false,
             Ast::Literal(literal) => literal.c.is_ascii(),
-            Ast::ClassUnicode(_) => {
-                self.charge(PROPERTY_STEPS)?;
-                false
-            }
             Ast::ClassPerl(_) if self.unicode => false,
             Ast::ClassPerl(class) => {
-                let narrow = !class.negated;
-                let kind = ClassSet::Item(ClassSetItem::Ascii(ascii(class, false)));
-                *ast = Ast::class_bracketed(ast::ClassBracketed {
-                    span: class.span,
-                    negated: class.negated,
-                    kind,
-                });
+                let (class, narrow) = (bracketed(ascii(class, false), class.negated), !class.negated);
+                *ast = class;
                 narrow
             }
+            Ast::ClassUnicode(class) => match self.posix(class) {
+                Some(kind) => {
+                    let (span, negated) = (class.span, class.is_negated());
+                    *ast = bracketed(ast::ClassAscii { span, kind, negated: false }, negated);
+                    !negated
+                }
+                None => {
+                    self.charge(PROPERTY_STEPS)?;
+                    false
+                }
+            },
             Ast::ClassBracketed(class) => self.visit_set(&mut class.kind)? && !class.negated,
         };
         if narrow && !self.unicode {
@@ -113,8 +87,24 @@ impl Classes<'_> {
     fn visit_set(&mut self, set: &mut ClassSet) -> Result<bool, PatternError> {
         match set {
             ClassSet::Item(item) => self.visit_item(item),
-            ClassSet::BinaryOp(op) => Ok(self.visit_set(&mut op.lhs)? & self.visit_set(&mut op.rhs)?),
+            ClassSet::BinaryOp(op) if !matches!(*op.rhs, ClassSet::Item(ClassSetItem::Bracketed(_))) => {
+                let reason = "put what follows &&, -- or ~~ in brackets, or a backslash before each of them";
+                Err(self.text.error(reason, &op.span))
+            }
+            ClassSet::BinaryOp(op) => Ok(self.visit_side(&mut op.lhs)? & self.visit_side(&mut op.rhs)?),
         }
+    }
+
+    /// One side of an operation on classes: where alone they nest.
+    fn visit_side(&mut self, set: &mut ClassSet) -> Result<bool, PatternError> {
+        let ClassSet::Item(ClassSetItem::Bracketed(class)) = set else {
+            return self.visit_set(set);
+        };
+        let narrow = self.visit_set(&mut class.kind)? && !class.negated;
+        if !narrow {
+            self.charge(COMPLEMENT_STEPS)?;
+        }
+        Ok(narrow)
     }
 
     fn visit_item(&mut self, item: &mut ClassSetItem) -> Result<bool, PatternError> {
@@ -131,9 +121,16 @@ impl Classes<'_> {
             ClassSetItem::Perl(class) => {
                 (false, if class.negated { COMPLEMENT_STEPS } else { PROPERTY_STEPS })
             }
-            ClassSetItem::Unicode(_) => (false, PROPERTY_STEPS),
+            ClassSetItem::Unicode(class) => match self.posix(class) {
+                Some(kind) => {
+                    let (span, negated) = (class.span, class.is_negated());
+                    *item = ClassSetItem::Ascii(ast::ClassAscii { span, kind, negated });
+                    (!negated, COMPLEMENT_STEPS)
+                }
+                None => (false, PROPERTY_STEPS),
+            },
             ClassSetItem::Bracketed(class) => {
-                (self.visit_set(&mut class.kind)? && !class.negated, COMPLEMENT_STEPS)
+                return Err(self.text.error(r"write \[ for the character; classes do not nest", &class.span));
             }
             ClassSetItem::Union(union) => {
                 let items = union.items.iter_mut();
@@ -156,9 +153,43 @@ impl Classes<'_> {
         self.folds |= flags.flag_state(ast::Flag::CaseInsensitive) == Some(true);
         if flags.flag_state(ast::Flag::Unicode).is_some() {
             let reason = "Unicode is asked for beside the pattern, not with a flag in it";
-            return Err(PatternError::syntax(reason, flags.span.start.offset));
+            return Err(self.text.error(reason, &flags.span));
         }
         Ok(())
+    }
+
+    /// The ASCII class that Java means by `\p{Alnum}` and the like, where Unicode was not asked for.
+    fn posix(&self, class: &ast::ClassUnicode) -> Option<ClassAsciiKind> {
+        match &class.kind {
+            ast::ClassUnicodeKind::Named(name)
+                if !self.unicode && name.starts_with(|c: char| c.is_ascii_uppercase()) =>
+            {
+                ClassAsciiKind::from_name(&name.to_ascii_lowercase())
+            }
+            _ => None,
+        }
+    }
+
+    /// Other dialects read `\<` as `<`, this one as the start of a word: neither is guessed.
+    fn refuse_angle(&self, assertion: &ast::Assertion) -> Result<(), PatternError> {
+        use ast::AssertionKind::{WordBoundaryEndAngle, WordBoundaryStartAngle};
+        match assertion.kind {
+            WordBoundaryStartAngle | WordBoundaryEndAngle => {
+                Err(self.text.error("write < and > without a backslash", &assertion.span))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Other dialects give nothing back after `a++`, where this one would read a repetition of `a+`.
+    fn refuse_possessive(&self, outer: &ast::Repetition) -> Result<(), PatternError> {
+        match (&outer.op.kind, &*outer.ast) {
+            (ast::RepetitionKind::OneOrMore, Ast::Repetition(_)) => {
+                let reason = "possessive counts are not supported: leave out the second +";
+                Err(self.text.error(reason, &outer.op.span))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -172,6 +203,11 @@ fn without_unicode(ast: &mut Ast) {
     *ast = Ast::group(ast::Group { span, kind, ast: inner });
 }
 
+fn bracketed(class: ast::ClassAscii, negated: bool) -> Ast {
+    let (span, kind) = (class.span, ClassSet::Item(ClassSetItem::Ascii(class)));
+    Ast::class_bracketed(ast::ClassBracketed { span, negated, kind })
+}
+
 fn ascii(class: &ast::ClassPerl, negated: bool) -> ast::ClassAscii {
     let kind = match class.kind {
         ClassPerlKind::Digit => ClassAsciiKind::Digit,
@@ -180,18 +216,6 @@ fn ascii(class: &ast::ClassPerl, negated: bool) -> ast::ClassAscii {
     };
     ast::ClassAscii { span: class.span, kind, negated }
 }
-
-/// Other dialects read `\<` as `<`, this one as the start of a word: neither is guessed.
-fn refuse_angle(assertion: &ast::Assertion) -> Result<(), PatternError> {
-    use ast::AssertionKind::{WordBoundaryEndAngle, WordBoundaryStartAngle};
-    if matches!(assertion.kind, WordBoundaryStartAngle | WordBoundaryEndAngle) {
-        return Err(PatternError::syntax("write < and > without a backslash", assertion.span.start.offset));
-    }
-    Ok(())
-}
-
-const NEST_MAX: u32 = 64;
-const HYPHENS_MAX: usize = 32;
 
 /// What it takes to fold a class of the Unicode tables, or one that holds almost every character: measured.
 const PROPERTY_STEPS: usize = 500_000;

@@ -1,77 +1,258 @@
-//! A walk over the graph of a pattern, for short values whose table would be too large.
+//! A walk through a pattern, for those whose table would be too large: one bit for each place that a value can have
+//! reached, all of them moved on at once.
+//!
+//! Most places lead to the one after them, as in a word or a count, so that a step is a shift of the bits; what else
+//! leads somewhere is a jump. A character costs the same whatever the value is, and that is known beforehand.
+
+use std::collections::{BTreeMap, HashSet};
 
 use regex_syntax::hir::{Hir, HirKind};
 
 use super::PatternError;
 use super::alphabet::Holders;
-use super::budget::Budget;
-use super::nfa::{Nfa, Node};
-use super::states::{States, TRANSITION_STEPS};
+use super::budget::{ADVICE, Budget};
+use super::nfa::{Condition, Nfa, Node, NodeId};
+use super::side::Side;
+use crate::format::VALUE_BYTES_MAX;
 
-/// The graph of a pattern, followed with all the nodes at once that a value can stand at.
+/// A pattern as places in their order. Place 0 is the one before the first character.
 #[derive(Debug)]
 pub(super) struct Walk {
-    nfa: Nfa,
-    holders: Holders,
+    /// How many words of bits there are.
+    words: usize,
+    /// By class and word, the places that take a character of the class.
+    takers: Vec<u64>,
+    /// The places that lead to the one after them.
+    shifts: Vec<u64>,
+    jumps: Vec<Jump>,
+    /// From where a value may end.
+    ends: Vec<Jump>,
+    conditions: Vec<Condition>,
+    /// What a class of characters is to its neighbours.
+    sides: Vec<Side>,
 }
 
+/// From any of some places to all of some others, where the conditions hold that have these bits.
+#[derive(Debug)]
+struct Jump {
+    conditions: u64,
+    from: Bits,
+    to: Bits,
+}
+
+/// The words that are not 0, by their number.
+type Bits = Vec<(u16, u64)>;
+
+/// Where a place leads, by the conditions on the way: [`END`] or the numbers of places.
+type Leads = BTreeMap<u64, Vec<u16>>;
+
 impl Walk {
-    pub(super) fn of(nfa: Nfa, holders: Holders) -> Self {
-        Self { nfa, holders }
+    /// Refuses a pattern where the longest value would take more than `steps_max`.
+    pub(super) fn of(
+        nfa: &Nfa,
+        holders: &Holders,
+        chars_max: usize,
+        steps_max: usize,
+        budget: &mut Budget,
+    ) -> Result<Self, PatternError> {
+        let places = Places::of(nfa);
+        let words = places.takes.len() / 64 + 1;
+        if words * holders.len() * size_of::<u64>() > BYTES_MAX {
+            return Err(TOO_COMPLEX);
+        }
+        let mut walk = Self {
+            words,
+            takers: places.takers(holders, words),
+            shifts: vec![0; words],
+            jumps: Vec::new(),
+            ends: Vec::new(),
+            conditions: places.conditions.clone(),
+            sides: holders.iter().map(|sets| Side::of(nfa, sets)).collect(),
+        };
+        walk.lead(nfa, places, budget)?;
+        if walk.steps().saturating_mul(chars_max.min(VALUE_BYTES_MAX) + 1) > steps_max
+            || walk.bytes() > BYTES_MAX
+        {
+            return Err(TOO_COMPLEX);
+        }
+        Ok(walk)
     }
 
-    /// The most steps that a value can take: each character visits every node at most once over every edge, and once
-    /// more before that if conditions are to be decided. Past the longest match no node is left.
-    pub(super) fn steps_max(hir: &Hir, nfa: &Nfa) -> usize {
-        let (mut takes, mut whens, mut edges) = (0, 0, 0);
-        for node in &nfa.nodes {
-            match node {
-                Node::Take { .. } => takes += 1,
-                Node::When(..) => (whens, edges) = (whens + 1, edges + 1),
-                Node::Split(..) => edges += 2,
-                Node::Match => {}
+    /// Finds out where each place leads, and brings together those that lead to the same ones.
+    fn lead(&mut self, nfa: &Nfa, mut places: Places, budget: &mut Budget) -> Result<(), PatternError> {
+        let (mut jumps, mut ends) = (BTreeMap::<_, Vec<u16>>::new(), BTreeMap::<_, Vec<u16>>::new());
+        let nexts: Vec<NodeId> =
+            std::iter::once(nfa.start).chain(places.takes.iter().map(|&(_, next)| next)).collect();
+        for (place, next) in (0..).zip(nexts) {
+            for (conditions, mut leads) in places.leads(nfa, next, budget)? {
+                budget.spend(leads.len() * STEPS_OF_A_LEAD)?;
+                leads.sort_unstable();
+                if leads.first() == Some(&END) {
+                    ends.entry(conditions).or_default().push(place);
+                    leads.remove(0);
+                }
+                if conditions == 0 && leads.binary_search(&(place + 1)).is_ok() {
+                    leads.retain(|&to| to != place + 1);
+                    set(&mut self.shifts, place);
+                }
+                if !leads.is_empty() {
+                    jumps.entry((conditions, leads)).or_default().push(place);
+                }
             }
         }
-        let kept = takes + whens + 1;
-        let decided = if whens > 0 { kept + edges } else { 0 };
-        let steps_of_one = TRANSITION_STEPS + decided + 2 * kept + takes + edges;
-        chars_max(hir).saturating_add(3).saturating_mul(steps_of_one)
+        let jump = |(conditions, to): (u64, Vec<u16>), from: Vec<u16>| Jump {
+            conditions,
+            from: bits(&from),
+            to: bits(&to),
+        };
+        self.jumps = jumps.into_iter().map(|(to, from)| jump(to, from)).collect();
+        self.ends = ends.into_iter().map(|(conditions, from)| jump((conditions, Vec::new()), from)).collect();
+        Ok(())
     }
 
     /// Says whether a value matches as a whole, by the classes of its characters.
-    pub(super) fn matches(&self, classes: &mut dyn Iterator<Item = usize>) -> bool {
-        // The budget holds: a pattern with more `steps_max` is not walked, and a longer value is left early.
-        let matches = self.walk(classes, &mut Budget::of(WALK_STEPS_MAX));
-        debug_assert!(matches.is_ok(), "a value takes more steps than were promised");
-        matches.unwrap_or(false)
+    pub(super) fn matches(&self, classes: impl Iterator<Item = usize>) -> bool {
+        let (mut now, mut next, mut before) = (vec![0; self.words], vec![0; self.words], Side::EDGE);
+        set(&mut now, 0);
+        for class in classes {
+            let after = self.sides.get(class).copied().unwrap_or(Side::NONE);
+            if !self.step(&now, &mut next, class, self.held(before, after)) {
+                return false;
+            }
+            std::mem::swap(&mut now, &mut next);
+            before = after;
+        }
+        let held = self.held(before, Side::EDGE);
+        self.ends.iter().any(|end| end.leaves(&now, held))
     }
 
-    fn walk(
-        &self,
-        classes: &mut dyn Iterator<Item = usize>,
-        budget: &mut Budget,
-    ) -> Result<bool, PatternError> {
-        let mut states = States::new(&self.nfa, &self.holders, budget);
-        let mut state = states.first()?;
-        for class in classes {
-            state = states.after(&state, class)?;
-            if state.is_dead() {
-                return Ok(false);
+    /// Moves every place on over a character of `class`, and says whether any is left.
+    fn step(&self, now: &[u64], next: &mut [u64], class: usize, held: u64) -> bool {
+        let mut carry = 0;
+        for ((next, now), shifts) in next.iter_mut().zip(now).zip(&self.shifts) {
+            let moved = now & shifts;
+            *next = moved << 1 | carry;
+            carry = moved >> 63;
+        }
+        for jump in self.jumps.iter().filter(|jump| jump.leaves(now, held)) {
+            for &(word, bits) in &jump.to {
+                next.get_mut(usize::from(word)).into_iter().for_each(|next| *next |= bits);
             }
         }
-        states.accepts(&state)
+        let takers = self.takers.get(class * self.words..).unwrap_or_default();
+        next.iter_mut().zip(takers).fold(0, |left, (next, takers)| {
+            *next &= takers;
+            left | *next
+        }) != 0
+    }
+
+    /// The bits of the conditions that hold between these sides.
+    fn held(&self, before: Side, after: Side) -> u64 {
+        let conditions = self.conditions.iter().rev();
+        conditions.fold(0, |held, condition| held << 1 | u64::from(condition.holds(before, after)))
+    }
+
+    /// What one character takes.
+    fn steps(&self) -> usize {
+        let jumps = self.jumps.iter().map(|jump| 2 + jump.from.len() + jump.to.len());
+        STEPS_OF_A_CHARACTER + 3 * self.words + 2 * self.conditions.len() + jumps.sum::<usize>()
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let numbers: usize = self.holders.iter().map(Vec::len).sum();
-        size_of_val(self.holders.as_slice())
-            + numbers * size_of::<u16>()
-            + self.nfa.nodes.len() * size_of::<Node>()
+        let jumps = self.jumps.iter().chain(&self.ends);
+        let bits = jumps.clone().map(|jump| jump.from.len() + jump.to.len()).sum::<usize>();
+        (self.takers.len() + self.shifts.len()) * size_of::<u64>()
+            + jumps.count() * size_of::<Jump>()
+            + bits * size_of::<(u16, u64)>()
+            + size_of_val(self.sides.as_slice())
+            + size_of_val(self.conditions.as_slice())
+    }
+}
+
+impl Jump {
+    /// Says whether it is taken from any place that was reached.
+    fn leaves(&self, now: &[u64], held: u64) -> bool {
+        let from = |&(word, bits): &(u16, u64)| now.get(usize::from(word)).is_some_and(|now| now & bits != 0);
+        self.conditions & !held == 0 && self.from.iter().any(from)
+    }
+}
+
+/// The nodes of a graph that take a character, in the order in which one leads to the next.
+struct Places {
+    takes: Vec<(u16, NodeId)>,
+    /// By node, the number of its place.
+    numbers: Vec<u16>,
+    conditions: Vec<Condition>,
+    /// By node, the last search that came to it without a condition.
+    marks: Vec<u32>,
+    mark: u32,
+}
+
+impl Places {
+    fn of(nfa: &Nfa) -> Self {
+        let (mut takes, mut conditions) = (Vec::new(), Vec::new());
+        let (mut numbers, marks) = (vec![END; nfa.nodes.len()], vec![0; nfa.nodes.len()]);
+        // A graph is built from its end.
+        for (node, number) in nfa.nodes.iter().zip(&mut numbers).rev() {
+            match *node {
+                Node::Take { set, next } => {
+                    takes.push((set, next));
+                    *number = u16::try_from(takes.len()).unwrap_or(END);
+                }
+                Node::When(condition, _) if !conditions.contains(&condition) => conditions.push(condition),
+                Node::When(..) | Node::Split(..) | Node::Match => {}
+            }
+        }
+        Self { takes, numbers, conditions, marks, mark: 0 }
+    }
+
+    fn takers(&self, holders: &Holders, words: usize) -> Vec<u64> {
+        let takers = holders.iter().flat_map(|sets| {
+            let mut takers = vec![0; words];
+            for (place, (taken, _)) in (1..).zip(&self.takes) {
+                if sets.binary_search(taken).is_ok() {
+                    set(&mut takers, place);
+                }
+            }
+            takers
+        });
+        takers.collect()
+    }
+
+    /// Where the way from `node` leads without taking a character.
+    fn leads(&mut self, nfa: &Nfa, node: NodeId, budget: &mut Budget) -> Result<Leads, PatternError> {
+        self.mark += 1;
+        let (mut open, mut seen, mut leads) = (vec![(node, 0_u64)], HashSet::new(), Leads::new());
+        while let Some((id, conditions)) = open.pop() {
+            let Some(mark) = self.marks.get_mut(usize::from(id)) else { continue };
+            budget.spend(if conditions == 0 { 1 } else { STEPS_OF_A_LEAD })?;
+            let known = *mark == self.mark || (conditions != 0 && !seen.insert((id, conditions)));
+            if known {
+                continue;
+            }
+            if conditions == 0 {
+                *mark = self.mark;
+            }
+            match nfa.node(id) {
+                Some(Node::Split(a, b)) => open.extend([(b, conditions), (a, conditions)]),
+                Some(Node::When(condition, next)) => {
+                    let number = self.conditions.iter().position(|&known| known == condition);
+                    let bit = number.and_then(|number| 1_u64.checked_shl(u32::try_from(number).ok()?));
+                    open.push((next, conditions | bit.ok_or(TOO_COMPLEX)?));
+                }
+                Some(Node::Take { .. } | Node::Match) => {
+                    let number = self.numbers.get(usize::from(id)).copied().unwrap_or(END);
+                    leads.entry(conditions).or_default().push(number);
+                }
+                None => {}
+            }
+        }
+        Ok(leads)
     }
 }
 
 /// The most characters that a match can have.
-fn chars_max(hir: &Hir) -> usize {
+pub(super) fn chars_max(hir: &Hir) -> usize {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => 0,
         HirKind::Literal(literal) => literal.0.len(),
@@ -86,34 +267,72 @@ fn chars_max(hir: &Hir) -> usize {
     }
 }
 
-/// Measured at less than 5 ns each, so half of the 10 ms that a value may cost.
-pub(super) const WALK_STEPS_MAX: usize = 1_200_000;
+fn set(words: &mut [u64], place: u16) {
+    words.iter_mut().skip(usize::from(place / 64)).take(1).for_each(|word| *word |= 1 << (place % 64));
+}
+
+/// The bits of `places`, which are sorted.
+fn bits(places: &[u16]) -> Bits {
+    let words = places.chunk_by(|a, b| a / 64 == b / 64);
+    let words = words.map(|word| {
+        let bits = word.iter().fold(0, |bits, place| bits | 1 << (place % 64));
+        (word.first().map_or(0, |place| place / 64), bits)
+    });
+    words.collect()
+}
+
+/// No place leads back to the one before the first character, so its number stands for the end.
+const END: u16 = 0;
+const TOO_COMPLEX: PatternError = PatternError::TooComplex { advice: ADVICE };
+/// To sort and to compare one.
+const STEPS_OF_A_LEAD: usize = 8;
+const STEPS_OF_A_CHARACTER: usize = 8;
+const BYTES_MAX: usize = 128 * 1024;
+/// Measured at less than 0.5 ns each, so 6 of the 10 ms that a value may cost.
+pub(super) const WALK_STEPS_MAX: usize = 12_000_000;
 
 #[cfg(test)]
 mod tests {
     use super::super::alphabet::Alphabet;
+    use super::super::dfa::{Dfa, TABLE_BYTES_MAX};
     use super::super::syntax;
     use super::*;
 
+    /// Every text of up to four of these characters.
+    fn texts() -> Vec<String> {
+        let mut texts = vec![String::new()];
+        for len in 0..4 {
+            let shorter: Vec<String> = texts.iter().filter(|text| text.len() == len).cloned().collect();
+            texts.extend(shorter.iter().flat_map(|text| ["a", "b", "-", "\n"].map(|c| text.clone() + c)));
+        }
+        texts
+    }
+
     #[test]
-    fn a_walk_keeps_within_the_steps_that_were_promised() {
+    fn a_walk_and_a_table_agree() {
         for pattern in [
-            ".{1,90}:.{1,90}",
-            r"(?:\w{1,9}\b-?){1,9}",
-            "(?:a?){90}",
-            "(?:^|$|a|b){1,40}",
-            "(?:[a-c]{0,9}b){0,9}",
+            "a{1,3}-?b*",
+            "[ab]*a[ab]{2}",
+            "(?:[a-c]{0,2}b){0,2}-",
+            "(?:a?){3}",
+            r"(?:\w{1,2}\b-?){1,3}",
+            r"(?:^|$|a|\B-){1,4}",
+            "(?m)(?:^a$|\n|b)*",
+            "(?:(?!-)[a-c-]{1,2}(?<!-)\n?)+",
+            "(?:a|ab|(?:-b?)+)*",
+            r"(?:\b|\B|^|(?=a)|(?<=-|^))*[^b]*",
+            &format!("(?:{})*", "(?:a{60}|-|b)"),
         ] {
             let mut budget = Budget::new();
-            let hir = syntax::parse(pattern, false, &mut budget).unwrap();
-            let nfa = Nfa::of(&hir, false, &mut budget).unwrap();
+            let syntax::Parsed { hir, looks } = syntax::parse(pattern, false, &mut budget).unwrap();
+            let nfa = Nfa::of(&hir, &looks, false, &mut budget).unwrap();
             let (alphabet, holders) = Alphabet::of(&nfa.sets, &mut budget).unwrap();
-            let promised = Walk::steps_max(&hir, &nfa);
-            for c in ["a", "b", ":", "-"] {
-                let value = c.repeat(64 * 1024);
-                let walk = Walk::of(Nfa::of(&hir, false, &mut Budget::new()).unwrap(), holders.clone());
-                let classes = &mut value.chars().map(|c| alphabet.class(c));
-                assert!(walk.walk(classes, &mut Budget::of(promised)).is_ok());
+            let table = Dfa::of(&nfa, &holders, TABLE_BYTES_MAX, &mut budget).unwrap();
+            let walk = Walk::of(&nfa, &holders, chars_max(&hir), usize::MAX, &mut budget).unwrap();
+            let long = ["a".repeat(60), "a".repeat(120) + "b-", "a".repeat(61)];
+            for text in texts().iter().chain(&long) {
+                let classes = || text.chars().map(|c| alphabet.class(c));
+                assert_eq!(walk.matches(classes()), table.matches(classes()), "{pattern} on {text:?}");
             }
         }
     }
