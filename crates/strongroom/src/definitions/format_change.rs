@@ -6,6 +6,7 @@
 use std::slice;
 
 use super::check;
+use super::narrow::INDEX_PAGE;
 use crate::error::Error;
 use crate::format::{FormatError, LengthBounds, VarFormat};
 use crate::id::{DocumentId, LinkedAccountId};
@@ -167,7 +168,8 @@ impl Org {
         Ok(changed)
     }
 
-    /// The scopes at which a value stands that was set before the last format change and does not match it.
+    /// The scopes at which a value stands that was set before the last format change and does not match it. A page may
+    /// hold fewer than it was to, and still have a next one.
     ///
     /// ```
     /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
@@ -181,7 +183,7 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::DefinitionNotFound`]; [`Error::InvalidCursor`].
+    /// [`Error::DefinitionNotFound`]; [`Error::Damaged`] for a value whose row cannot be read.
     pub async fn grandfathered_values(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
@@ -191,7 +193,8 @@ impl Org {
     }
 
     /// The scopes that would lose their value if the definition allowed a value at `scopes` alone: they stand in the
-    /// way of [`DefinitionChange::scopes`](crate::DefinitionChange::scopes).
+    /// way of [`DefinitionChange::scopes`](crate::DefinitionChange::scopes). A page may hold fewer than it was to, and
+    /// still have a next one.
     ///
     /// ```
     /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
@@ -205,7 +208,7 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::DefinitionNotFound`]; [`Error::InvalidCursor`].
+    /// [`Error::DefinitionNotFound`]; [`Error::Damaged`] for a value whose row cannot be read.
     pub async fn plan_scope_change(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
@@ -224,14 +227,19 @@ impl Org {
         let tenant = &*self.tenant;
         let id = tenant.definition(&definition.into()).await?.stored.id;
         let range = tenant.keys.definition_values(&id);
-        tenant
-            .list(None, &range, &page, |_, key, row| {
-                let Some(scope) = parse_definition_value(&tenant.keys, &id, key.as_bytes()) else {
-                    return Ok(None);
-                };
-                Ok(takes(&scope, row)?.then_some(scope))
-            })
-            .await
+        let listed = tenant.list(None, &range, &page, |_, key, row| {
+            let Some(scope) = parse_definition_value(&tenant.keys, &id, key.as_bytes()) else {
+                return Ok(None);
+            };
+            Ok(takes(&scope, row)?.then_some(scope))
+        });
+        // The index leads to rows that may be as good as gone.
+        let Listing { items: found, next } = listed.await?;
+        let mut items = Vec::with_capacity(found.len());
+        for scopes in found.chunks(INDEX_PAGE) {
+            items.extend(tenant.standing(id, scopes).await?);
+        }
+        Ok(Listing { items, next })
     }
 
     async fn refuse_mismatch(
