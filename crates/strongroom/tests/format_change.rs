@@ -2,8 +2,8 @@
 
 use futures_executor::block_on;
 use strongroom::{
-    Environment, Error, Expected, FormatChange, LengthBounds, OnMismatch, Org, PageRequest, RawKey, Scope,
-    ScopeKind, ScopePath, Scopes, Unlock, VarFormat, VariableDefinition, Vault, WriteOptions,
+    DefinitionChange, Environment, Error, Expected, FormatChange, LengthBounds, OnMismatch, Org, PageRequest,
+    RawKey, Scope, ScopeKind, ScopePath, Scopes, Unlock, VarFormat, VariableDefinition, Vault, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -129,6 +129,21 @@ fn a_plan_of_narrower_scopes_names_the_values_in_the_way() {
         let only_org = Scopes::only(ScopeKind::Org);
         let plan = org.plan_scope_change("PORT", only_org, PageRequest::default()).await?;
         assert_eq!(plan.items, [workflow("w")]);
+        Ok::<(), Error>(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_version_is_by_who_changed_the_format() {
+    block_on(async {
+        let org = org_with(&[]).await?;
+        org.update_definition("PORT", DefinitionChange::new().author("ada")).await?;
+        let changed = org.change_format("PORT", &to_integer(), OnMismatch::Refuse).await?;
+        assert_eq!(changed.definition.author, None, "nobody said who");
+        let back = FormatChange::to(VarFormat::String).author("bob");
+        let changed = org.change_format("PORT", &back, OnMismatch::Refuse).await?;
+        assert_eq!(changed.definition.author.as_deref(), Some("bob"));
         Ok::<(), Error>(())
     })
     .unwrap();

@@ -25,13 +25,14 @@ use crate::tenant::{Draft, Freshness, Needs, Tenant, until_landed};
 pub struct FormatChange {
     var_format: VarFormat,
     length: Option<LengthBounds>,
+    author: Option<String>,
 }
 
 impl FormatChange {
     /// Another format, without bounds on the length.
     #[must_use]
     pub fn to(var_format: VarFormat) -> Self {
-        Self { var_format, length: None }
+        Self { var_format, length: None, author: None }
     }
 
     /// With these bounds.
@@ -41,10 +42,18 @@ impl FormatChange {
         self
     }
 
+    /// Who makes the change.
+    #[must_use]
+    pub fn author(mut self, who: impl Into<String>) -> Self {
+        self.author = Some(who.into());
+        self
+    }
+
     fn apply(&self, stored: &StoredDefinition) -> StoredDefinition {
         let mut changed = stored.clone();
         changed.definition.var_format = self.var_format.clone();
         changed.definition.length = self.length;
+        changed.definition.author.clone_from(&self.author);
         changed
     }
 }
