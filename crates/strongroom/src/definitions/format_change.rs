@@ -25,6 +25,7 @@ use crate::tenant::{Draft, Freshness, Needs, Tenant, until_landed};
 pub struct FormatChange {
     var_format: VarFormat,
     length: Option<LengthBounds>,
+    default: Option<Option<String>>,
     author: Option<String>,
 }
 
@@ -32,13 +33,27 @@ impl FormatChange {
     /// Another format, without bounds on the length.
     #[must_use]
     pub fn to(var_format: VarFormat) -> Self {
-        Self { var_format, length: None, author: None }
+        Self { var_format, length: None, default: None, author: None }
     }
 
     /// With these bounds.
     #[must_use]
     pub fn length(mut self, bounds: LengthBounds) -> Self {
         self.length = Some(bounds);
+        self
+    }
+
+    /// With another default: one of the old format need not match the new one.
+    #[must_use]
+    pub fn default_value(mut self, value: impl Into<String>) -> Self {
+        self.default = Some(Some(value.into()));
+        self
+    }
+
+    /// With no default any more.
+    #[must_use]
+    pub fn no_default_value(mut self) -> Self {
+        self.default = Some(None);
         self
     }
 
@@ -54,6 +69,9 @@ impl FormatChange {
         changed.definition.var_format = self.var_format.clone();
         changed.definition.length = self.length;
         changed.definition.author.clone_from(&self.author);
+        if let Some(default) = &self.default {
+            changed.definition.default.clone_from(default);
+        }
         changed
     }
 }
@@ -97,7 +115,8 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::DefinitionNotFound`]; [`Error::Damaged`] for a value that cannot be read.
+    /// [`Error::DefinitionNotFound`]; [`Error::InvalidDefault`] and the other rules of [`Org::define`], as
+    /// [`change_format`](Self::change_format) has them; [`Error::Damaged`] for a value that cannot be read.
     pub async fn plan_format_change(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
@@ -107,6 +126,7 @@ impl Org {
         let tenant = &*self.tenant;
         let stored = tenant.definition(&definition.into()).await?.stored.clone();
         let changed = change.apply(&stored);
+        check::definition(&changed.definition, &tenant.engine)?;
         let (values, next) = tenant.values_of(&changed, &page).await?;
         let mismatches = values.into_iter().filter_map(|value| {
             let rule = check::value_form(&changed.definition, &value.value, &tenant.engine.patterns).err()?;
