@@ -21,8 +21,9 @@ pub fn envelope(data: &[u8]) {
 
     let changed = change(&record, choice, usize::from(place));
     assert!(changed == record || key.open(&context, &changed).is_err(), "a changed record opens");
-    let moved = moved(context, choice);
-    assert!(moved == context || key.open(&moved, &record).is_err(), "a record opens at another address");
+    for moved in elsewhere(context).into_iter().chain([moved(context, choice)]) {
+        assert!(moved == context || key.open(&moved, &record).is_err(), "a record opens at another address");
+    }
     assert!(
         Key::derive(&[seed ^ 1; 32]).open(&context, &record).is_err(),
         "a record opens under another key"
@@ -64,6 +65,23 @@ fn change(record: &[u8], choice: u8, place: usize) -> Vec<u8> {
         _ => drop(changed.remove(place)),
     }
     changed
+}
+
+/// Another address in one field alone, for each field.
+fn elsewhere(context: Context<'_>) -> [Context<'_>; 10] {
+    let other = "elsewhere";
+    [
+        Context { kind: context.kind ^ 2, ..context },
+        Context { store_id: context.store_id.map(|byte| byte ^ 1), ..context },
+        Context { org: other, ..context },
+        Context { environment: other, ..context },
+        Context { linked_account: Some(other), ..context },
+        Context { workflow: Some(other), ..context },
+        Context { name: other, ..context },
+        Context { key_name: other, ..context },
+        Context { doc_id: other, ..context },
+        Context { revision: context.revision ^ 1, ..context },
+    ]
 }
 
 /// What stands in one field stands in its neighbour.

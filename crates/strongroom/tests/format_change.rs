@@ -2,8 +2,8 @@
 
 use futures_executor::block_on;
 use strongroom::{
-    Environment, Error, Expected, FormatChange, LengthBounds, OnMismatch, Org, PageRequest, RawKey, Scope,
-    ScopeKind, ScopePath, Scopes, Unlock, VarFormat, VariableDefinition, Vault, WriteOptions,
+    DefinitionChange, Environment, Error, Expected, FormatChange, LengthBounds, OnMismatch, Org, PageRequest,
+    RawKey, Scope, ScopeKind, ScopePath, Scopes, Unlock, VarFormat, VariableDefinition, Vault, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -129,6 +129,56 @@ fn a_plan_of_narrower_scopes_names_the_values_in_the_way() {
         let only_org = Scopes::only(ScopeKind::Org);
         let plan = org.plan_scope_change("PORT", only_org, PageRequest::default()).await?;
         assert_eq!(plan.items, [workflow("w")]);
+        Ok::<(), Error>(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_version_is_by_who_changed_the_format() {
+    block_on(async {
+        let org = org_with(&[]).await?;
+        org.update_definition("PORT", DefinitionChange::new().author("ada")).await?;
+        let changed = org.change_format("PORT", &to_integer(), OnMismatch::Refuse).await?;
+        assert_eq!(changed.definition.author, None, "nobody said who");
+        let back = FormatChange::to(VarFormat::String).author("bob");
+        let changed = org.change_format("PORT", &back, OnMismatch::Refuse).await?;
+        assert_eq!(changed.definition.author.as_deref(), Some("bob"));
+        Ok::<(), Error>(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_plan_tells_of_a_default_that_would_fail_as_the_change_does() {
+    block_on(async {
+        let org = org_with(&[(Scope::Org, "http")]).await?;
+        org.update_definition("PORT", DefinitionChange::new().default_value("https")).await?;
+        let planned = org.plan_format_change("PORT", &to_integer(), PageRequest::default()).await;
+        assert!(matches!(planned, Err(Error::InvalidDefault(_))), "{planned:?}");
+        for on_mismatch in [OnMismatch::Refuse, OnMismatch::Grandfather] {
+            let changed = org.change_format("PORT", &to_integer(), on_mismatch).await;
+            assert!(matches!(changed, Err(Error::InvalidDefault(_))), "{changed:?}");
+        }
+        Ok::<(), Error>(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_change_can_bring_a_default_of_the_new_format_or_take_the_old_one_away() {
+    block_on(async {
+        let org = org_with(&[]).await?;
+        org.update_definition("PORT", DefinitionChange::new().default_value("https")).await?;
+        let with_default = to_integer().default_value("443");
+        org.plan_format_change("PORT", &with_default, PageRequest::default()).await?;
+        let changed = org.change_format("PORT", &with_default, OnMismatch::Refuse).await?;
+        assert_eq!(changed.definition.default.as_deref(), Some("443"));
+        let wrong = FormatChange::to(VarFormat::Boolean).default_value("yes");
+        let refused = org.change_format("PORT", &wrong, OnMismatch::Refuse).await;
+        assert!(matches!(refused, Err(Error::InvalidDefault(_))), "{refused:?}");
+        let without = FormatChange::to(VarFormat::Boolean).no_default_value();
+        assert_eq!(org.change_format("PORT", &without, OnMismatch::Refuse).await?.definition.default, None);
         Ok::<(), Error>(())
     })
     .unwrap();

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+use proptest::prelude::*;
+use proptest::sample::select;
 use strongroom::format::{BadFormat, EnumFormat, LengthBounds, PatternFormat, UrlSchemes, VarFormat};
 
 fn accepted<'a>(format: &VarFormat, values: &[&'a str]) -> Vec<&'a str> {
@@ -38,10 +40,40 @@ fn no_error_holds_the_value_or_a_part_of_it() {
     }
 }
 
-#[test]
-fn an_error_is_the_same_for_every_value_that_is_refused() {
-    for format in all().iter().filter(|format| **format != VarFormat::String) {
-        assert_eq!(format.validate("\u{1}"), format.validate("another\u{2}"), "{format}");
+/// Any text, and what is almost of some format.
+fn value() -> impl Strategy<Value = String> {
+    let almost = select(vec![
+        "-1.5e3",
+        "true",
+        "https://user:pw@[::1]:80/a?b#c",
+        "{\"a\":[1,null]}",
+        "a",
+        "Zm9vYmE=",
+        "f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
+        "first.last+tag@mail.example",
+        "-----BEGIN A-----\nZm8=\n-----END A-----\n",
+    ]);
+    let changed = (almost, any::<prop::sample::Index>(), any::<char>()).prop_map(|(text, at, inserted)| {
+        let at = at.index(text.len() + 1);
+        format!("{}{inserted}{}", &text[..at], &text[at..])
+    });
+    prop_oneof![any::<String>(), "[ -~\r\n]{0,80}", changed]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_error_is_the_same_for_every_value_that_is_refused(value in value()) {
+        for format in all() {
+            if let Err(error) = format.validate(&value) {
+                let known = format.validate("\u{1}").unwrap_err();
+                prop_assert!(format!("{error} {error:?}") == format!("{known} {known:?}"), "{}", format);
+            }
+        }
+        let bounds = LengthBounds::new(5_000..).unwrap();
+        let sentences = [bounds.check(&value).unwrap_err(), bounds.check("").unwrap_err()];
+        prop_assert_eq!(&sentences[0], &sentences[1]);
     }
 }
 

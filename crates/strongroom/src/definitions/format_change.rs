@@ -6,6 +6,7 @@
 use std::slice;
 
 use super::check;
+use super::narrow::INDEX_PAGE;
 use crate::error::Error;
 use crate::format::{FormatError, LengthBounds, VarFormat};
 use crate::id::{DocumentId, LinkedAccountId};
@@ -24,13 +25,15 @@ use crate::tenant::{Draft, Freshness, Needs, Tenant, until_landed};
 pub struct FormatChange {
     var_format: VarFormat,
     length: Option<LengthBounds>,
+    default: Option<Option<String>>,
+    author: Option<String>,
 }
 
 impl FormatChange {
     /// Another format, without bounds on the length.
     #[must_use]
     pub fn to(var_format: VarFormat) -> Self {
-        Self { var_format, length: None }
+        Self { var_format, length: None, default: None, author: None }
     }
 
     /// With these bounds.
@@ -40,10 +43,35 @@ impl FormatChange {
         self
     }
 
+    /// With another default: one of the old format need not match the new one.
+    #[must_use]
+    pub fn default_value(mut self, value: impl Into<String>) -> Self {
+        self.default = Some(Some(value.into()));
+        self
+    }
+
+    /// With no default any more.
+    #[must_use]
+    pub fn no_default_value(mut self) -> Self {
+        self.default = Some(None);
+        self
+    }
+
+    /// Who makes the change.
+    #[must_use]
+    pub fn author(mut self, who: impl Into<String>) -> Self {
+        self.author = Some(who.into());
+        self
+    }
+
     fn apply(&self, stored: &StoredDefinition) -> StoredDefinition {
         let mut changed = stored.clone();
         changed.definition.var_format = self.var_format.clone();
         changed.definition.length = self.length;
+        changed.definition.author.clone_from(&self.author);
+        if let Some(default) = &self.default {
+            changed.definition.default.clone_from(default);
+        }
         changed
     }
 }
@@ -87,7 +115,8 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::DefinitionNotFound`]; [`Error::Damaged`] for a value that cannot be read.
+    /// [`Error::DefinitionNotFound`]; [`Error::InvalidDefault`] and the other rules of [`Org::define`], as
+    /// [`change_format`](Self::change_format) has them; [`Error::Damaged`] for a value that cannot be read.
     pub async fn plan_format_change(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
@@ -97,6 +126,7 @@ impl Org {
         let tenant = &*self.tenant;
         let stored = tenant.definition(&definition.into()).await?.stored.clone();
         let changed = change.apply(&stored);
+        check::definition(&changed.definition, &tenant.engine)?;
         let (values, next) = tenant.values_of(&changed, &page).await?;
         let mismatches = values.into_iter().filter_map(|value| {
             let rule = check::value_form(&changed.definition, &value.value, &tenant.engine.patterns).err()?;
@@ -167,7 +197,8 @@ impl Org {
         Ok(changed)
     }
 
-    /// The scopes at which a value stands that was set before the last format change and does not match it.
+    /// The scopes at which a value stands that was set before the last format change and does not match it. A page may
+    /// hold fewer than it was to, and still have a next one.
     ///
     /// ```
     /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
@@ -181,7 +212,7 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::DefinitionNotFound`]; [`Error::InvalidCursor`].
+    /// [`Error::DefinitionNotFound`]; [`Error::Damaged`] for a value whose row cannot be read.
     pub async fn grandfathered_values(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
@@ -191,7 +222,8 @@ impl Org {
     }
 
     /// The scopes that would lose their value if the definition allowed a value at `scopes` alone: they stand in the
-    /// way of [`DefinitionChange::scopes`](crate::DefinitionChange::scopes).
+    /// way of [`DefinitionChange::scopes`](crate::DefinitionChange::scopes). A page may hold fewer than it was to, and
+    /// still have a next one.
     ///
     /// ```
     /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
@@ -205,7 +237,7 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::DefinitionNotFound`]; [`Error::InvalidCursor`].
+    /// [`Error::DefinitionNotFound`]; [`Error::Damaged`] for a value whose row cannot be read.
     pub async fn plan_scope_change(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
@@ -224,14 +256,19 @@ impl Org {
         let tenant = &*self.tenant;
         let id = tenant.definition(&definition.into()).await?.stored.id;
         let range = tenant.keys.definition_values(&id);
-        tenant
-            .list(None, &range, &page, |_, key, row| {
-                let Some(scope) = parse_definition_value(&tenant.keys, &id, key.as_bytes()) else {
-                    return Ok(None);
-                };
-                Ok(takes(&scope, row)?.then_some(scope))
-            })
-            .await
+        let listed = tenant.list(None, &range, &page, |_, key, row| {
+            let Some(scope) = parse_definition_value(&tenant.keys, &id, key.as_bytes()) else {
+                return Ok(None);
+            };
+            Ok(takes(&scope, row)?.then_some(scope))
+        });
+        // The index leads to rows that may be as good as gone.
+        let Listing { items: found, next } = listed.await?;
+        let mut items = Vec::with_capacity(found.len());
+        for scopes in found.chunks(INDEX_PAGE) {
+            items.extend(tenant.standing(id, scopes).await?);
+        }
+        Ok(Listing { items, next })
     }
 
     async fn refuse_mismatch(

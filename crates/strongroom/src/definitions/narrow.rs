@@ -47,7 +47,7 @@ impl Tenant {
             let page = self.engine.scan(rest.clone(), INDEX_PAGE).await?;
             let scope = |(key, _): &(Key, Versioned)| parse_definition_value(keys, &id, key.as_bytes());
             let scopes: Vec<Scope> = page.rows.iter().filter_map(scope).collect();
-            if let Some(scope) = self.first_standing(id, &scopes).await? {
+            if let Some(scope) = self.standing(id, &scopes).await?.into_iter().next() {
                 return Ok(Some(scope));
             }
             match page.rows.last() {
@@ -57,9 +57,11 @@ impl Tenant {
         }
     }
 
-    async fn first_standing(&self, id: DefinitionId, scopes: &[Scope]) -> Result<Option<Scope>, Error> {
+    /// Those of at most [`INDEX_PAGE`] scopes at which the definition has a value.
+    pub(super) async fn standing(&self, id: DefinitionId, scopes: &[Scope]) -> Result<Vec<Scope>, Error> {
+        let mut standing = Vec::new();
         if scopes.is_empty() {
-            return Ok(None);
+            return Ok(standing);
         }
         let accounts: Vec<_> = scopes.iter().filter_map(Scope::linked_account).collect();
         let gets = scopes.iter().map(|scope| self.keys.value(scope, &id)).collect();
@@ -69,10 +71,10 @@ impl Tenant {
             if let Some(row) = row
                 && self.find_in_row(&ground, scope, &id, row)?.is_some()
             {
-                return Ok(Some(scope.clone()));
+                standing.push(scope.clone());
             }
         }
-        Ok(None)
+        Ok(standing)
     }
 }
 
@@ -114,4 +116,4 @@ impl Sweeper<'_> {
 }
 
 /// With a value and a keyring for each row, one read holds them all.
-const INDEX_PAGE: usize = 32;
+pub(super) const INDEX_PAGE: usize = 32;

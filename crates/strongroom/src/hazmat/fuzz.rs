@@ -30,8 +30,8 @@ pub fn row(data: &[u8]) {
 /// What is inside a record, and what stands clear in a slot, is refused or read back as it is.
 pub fn plaintext(data: &[u8]) {
     if let Ok(sheet) = Sheet::decode(Zeroizing::new(data.to_vec())) {
-        let again = Sheet::decode(Sheet::encode(&sheet.value, sheet.created_at, sheet.updated_at));
-        assert!(again.is_ok_and(|again| again.value.expose() == sheet.value.expose()), "a value reads back");
+        let again = Sheet::encode(&sheet.value, sheet.created_at, sheet.updated_at);
+        assert!(is_form_of(&again, data), "a value reads back");
     }
     if let (Some(id), revision) = (DefinitionId::from_bytes(&[1; 12]), Revision::from_u64(1))
         && let Ok(stored) = decode_definition(id, revision, data)
@@ -43,14 +43,16 @@ pub fn plaintext(data: &[u8]) {
         assert!(Sweep::decode(&sweep.encode()).is_ok_and(|again| again == sweep), "a job reads back");
     }
     if let Ok(keyring) = Keyring::decode(data) {
-        assert!(Keyring::decode(&keyring.encode()).is_ok(), "a keyring reads back");
+        assert!(is_form_of(&keyring.encode(), data), "a keyring reads back");
     }
     if let Ok(slot) = Slot::decode(data) {
-        assert!(
-            Slot::decode(&slot.encode()).is_ok_and(|again| again.place == slot.place),
-            "a slot reads back"
-        );
+        assert!(is_form_of(&slot.encode(), data), "a slot reads back");
     }
+}
+
+/// CBOR has one shortest form of anything, which is the one that is written, and longer ones.
+fn is_form_of(encoded: &[u8], read: &[u8]) -> bool {
+    encoded == read || encoded.len() < read.len()
 }
 
 /// Bytes that parse as a key are the key of what they parse to, and the rows of two ids never share a range.
@@ -70,6 +72,14 @@ pub fn key(data: &[u8]) {
     else {
         return;
     };
+    let range = keys.definition_values(&definition).start;
+    let indexed = [range.as_slice(), text].concat();
+    if let Some(scope) = parse_definition_value(&keys, &definition, &indexed) {
+        assert!(
+            keys.definition_value(&definition, &scope).as_bytes() == indexed,
+            "an index key has one form"
+        );
+    }
     let (value, index) = (keys.value(&one, &definition), keys.definition_value(&definition, &one));
     assert!(
         parse_value(&keys, value.as_bytes()) == Some((one.clone(), definition)),

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::{
-    DefinitionChange, DefinitionFilter, Error, Expected, IntegrationId, NewValue, Org, PageRequest, Records,
-    Scope, ScopeKind, ScopePath, Scopes, WriteOptions,
+    DefinitionChange, DefinitionFilter, Error, Expected, FormatChange, IntegrationId, LengthBounds, NewValue,
+    OnMismatch, Org, PageRequest, Records, Scope, ScopeKind, ScopePath, Scopes, VarFormat,
+    VariableDefinition, WriteOptions,
 };
 
 use super::{Rows, account, empty, load, of_account, of_workflow, open, org, rows, text};
@@ -36,14 +37,23 @@ impl Verb {
 
     /// Whether it changes definitions or drops keys, which an engine caches.
     pub(crate) fn changes_cached_rows(&self) -> bool {
-        let changes =
-            ["define", "rename", "encrypt", "narrow", "delete_definition", "delete_account", "shred"];
+        let changes = [
+            "define",
+            "rename",
+            "encrypt",
+            "narrow",
+            "reformat",
+            "delete_definition",
+            "delete_account",
+            "shred",
+        ];
         changes.iter().any(|name| self.name.starts_with(name))
     }
 
     /// Whether it sweeps after its first commit.
     pub(crate) fn cascades(&self) -> bool {
         self.name == "narrow"
+            || self.name == "reformat"
             || self.name == "shred"
             || self.name.starts_with("delete_definition")
             || self.name.starts_with("delete_account")
@@ -113,6 +123,10 @@ fn definition_verbs() -> Vec<Verb> {
         verb!("narrow", |org| {
             let scopes = Scopes::only(ScopeKind::Org);
             org.update_definition("N", DefinitionChange::new().scopes(scopes)).await?.definition.scopes
+        }),
+        verb!("reformat", |org| {
+            let short = FormatChange::to(VarFormat::String).length(LengthBounds::new(1..=4).unwrap());
+            org.change_format("V", &short, OnMismatch::Grandfather).await?.definition.length
         }),
         verb!("delete_definition", |org| org.delete_definition("V").await?),
         verb!("delete_definition without values", |org| org.delete_definition("N").await?),
@@ -198,9 +212,10 @@ async fn fill(org: &Org, view: &mut View) -> Result<(), Error> {
     let names: Vec<_> = listed.items.iter().map(|stored| stored.definition.name.as_str()).collect();
     view.insert("definitions".into(), names.join(" "));
     for name in ["V", "V2", "S", "N", "D", "R", "NEW"] {
-        let stored = org.definition(name).await?;
-        let shown =
-            stored.map(|stored| format!("{:?} {:?}", stored.definition.encrypted, stored.definition.scopes));
+        let stored = org.definition(name).await?.map(|stored| stored.definition);
+        let shown = stored.map(|VariableDefinition { encrypted, scopes, length, .. }| {
+            format!("{encrypted:?} {scopes:?} {length:?}")
+        });
         let known = shown.is_some();
         view.insert(format!("definition {name}"), shown.unwrap_or_default());
         if known {
