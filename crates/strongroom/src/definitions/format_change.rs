@@ -80,7 +80,7 @@ impl FormatChange {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnMismatch {
-    /// The change is refused.
+    /// The change is refused, unless the value was set while the others were looked at.
     Refuse,
     /// The change is made, and the value stays as it is until it is set again.
     Grandfather,
@@ -138,9 +138,9 @@ impl Org {
     /// Changes the format of a definition, and answers it as it stands then.
     ///
     /// New values must match at once. Values from before that do not match are refused or kept, as
-    /// [`OnMismatch`] says; one that is set in the very moment of the change, under the old format, is kept. Any
-    /// number of values is gone through in flat memory; if that is cut short after the change was made,
-    /// [`Vault::run_jobs`](crate::Vault::run_jobs) goes on.
+    /// [`OnMismatch`] says; one that is set under the old format while the values are looked at is kept, and
+    /// [`grandfathered_values`](Self::grandfathered_values) lists it. Any number of values is gone through in flat
+    /// memory; if that is cut short after the change was made, [`Vault::run_jobs`](crate::Vault::run_jobs) goes on.
     ///
     /// ```
     /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());

@@ -13,14 +13,15 @@
 //! | `url_with_scheme` | the same, with one of the given schemes | RFC 3986 |
 //! | `json` | a JSON text, at most 128 levels deep; a name may repeat | RFC 8259 |
 //! | `uuid` | 8-4-4-4-12 hex digits of either case | RFC 9562, section 4 |
-//! | `email` | `dot-atom@hostname`: no quotes, comments, address literals or non-ASCII | RFC 5321, section 4.1.2 |
-//! | `hostname` | labels of letters, digits and inner hyphens, the last not all digits | RFC 1123, section 2.1 |
+//! | `email` | `dot-atom@hostname`, at most 64 bytes before the `@` and 254 in all: no quotes, comments, address literals or non-ASCII | RFC 5321, section 4.1.2 |
+//! | `hostname` | labels of letters, digits and inner hyphens, the last not all digits; no final dot; at most 63 bytes a label and 253 in all | RFC 1123, section 2.1 |
 //! | `base64` | padded, canonical, on one line | RFC 4648, section 4 |
-//! | `pem` | one or more blocks with lines of 64, nothing around them | RFC 7468, section 3 (strict) |
+//! | `pem` | one or more blocks with lines of 64 that end with LF or CRLF, the last with or without; no headers, nothing around them. OpenSSH writes lines of 70: its keys are a `string` | RFC 7468, section 3 (strict) |
 //! | `enum` | one of the given values | |
 //! | `pattern` | matched as a whole by a pattern that was vetted | |
 //!
-//! The empty value is valid for `string` only.
+//! The empty value is valid for `string` only. No format trims: white space is part of a value. A URL or host name with
+//! other letters than ASCII has to be written as RFC 3986 and IDNA write it, with `%` or as `xn--`.
 
 mod base64;
 mod email;

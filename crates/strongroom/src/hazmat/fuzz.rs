@@ -67,11 +67,6 @@ pub fn key(data: &[u8]) {
     }
     let Some((text, id)) = data.split_last_chunk::<12>() else { return };
     let Some(definition) = DefinitionId::from_bytes(id) else { return };
-    let middle = text.len() / 2;
-    let (Some(one), Some(other)) = (text.get(..middle).and_then(scope), text.get(middle..).and_then(scope))
-    else {
-        return;
-    };
     let range = keys.definition_values(&definition).start;
     let indexed = [range.as_slice(), text].concat();
     if let Some(scope) = parse_definition_value(&keys, &definition, &indexed) {
@@ -80,6 +75,11 @@ pub fn key(data: &[u8]) {
             "an index key has one form"
         );
     }
+    let middle = text.len() / 2;
+    let (Some(one), Some(other)) = (text.get(..middle).and_then(scope), text.get(middle..).and_then(scope))
+    else {
+        return;
+    };
     let (value, index) = (keys.value(&one, &definition), keys.definition_value(&definition, &one));
     assert!(
         parse_value(&keys, value.as_bytes()) == Some((one.clone(), definition)),
