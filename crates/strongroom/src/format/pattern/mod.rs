@@ -161,7 +161,7 @@ impl PatternDraft {
     ///
     /// let refused = PatternFormat::draft(r"v\d+").must_match("v1").must_match("1.0").vet().unwrap_err();
     /// assert_eq!(refused, PatternError::ExampleDoesNotMatch { index: 1 });
-    /// let refused = PatternFormat::draft("(?:[01]*1[01]{900}x)").vet().unwrap_err();
+    /// let refused = PatternFormat::draft("(a{1000}){1000}").vet().unwrap_err();
     /// assert!(matches!(refused, PatternError::TooComplex { .. }));
     /// ```
     ///
