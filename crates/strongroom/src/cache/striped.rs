@@ -4,27 +4,33 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// A cached value with an `Arc` for each stripe of threads. To hold an `Arc` is to write its count: were it the same for
-/// all, the readers of one hot org would wait for each other's writes. A stripe's `Arc` is made when the first of its
-/// threads asks. `T` is to be cheap to clone, and large enough that two counts share no cache line.
+/// all, the readers of one hot org would wait for each other's writes. That of another stripe than the first is made when
+/// a thread of it asks. `T` is to be cheap to clone, and large enough that two counts share no cache line.
 pub(crate) struct Striped<T> {
-    value: T,
-    stripes: [OnceLock<Arc<T>>; STRIPES],
+    first: Arc<T>,
+    stripe: usize,
+    others: OnceLock<Box<[OnceLock<Arc<T>>; STRIPES]>>,
 }
 
 impl<T: Clone> Striped<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self { value, stripes: Default::default() }
+        Self { first: Arc::new(value), stripe: stripe(), others: OnceLock::new() }
     }
 
     /// The value itself, which is not to be held on to.
     pub(crate) fn value(&self) -> &T {
-        &self.value
+        &self.first
     }
 
     /// The `Arc` of this thread's stripe.
     pub(crate) fn share(&self) -> Arc<T> {
-        let new = || Arc::new(self.value.clone());
-        self.stripes.get(stripe()).map_or_else(new, |stripe| Arc::clone(stripe.get_or_init(new)))
+        let stripe = stripe();
+        if stripe == self.stripe {
+            return Arc::clone(&self.first);
+        }
+        let new = || Arc::new(T::clone(&self.first));
+        let other = self.others.get_or_init(Box::default).get(stripe);
+        other.map_or_else(new, |other| Arc::clone(other.get_or_init(new)))
     }
 }
 
