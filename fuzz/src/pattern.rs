@@ -12,7 +12,7 @@ pub(crate) fn pattern(text: &str, unicode: bool, value: &str) {
     let vetted = match draft.clone().vet() {
         Ok(vetted) => VarFormat::Pattern(vetted),
         Err(refused) => {
-            let quotes = text.len() >= QUOTE_BYTES && refused.to_string().contains(text);
+            let quotes = is_telling(text) && refused.to_string().contains(text);
             assert!(!quotes, "a refusal quotes the pattern");
             return never_matches(draft, value);
         }
@@ -25,6 +25,11 @@ pub(crate) fn pattern(text: &str, unicode: bool, value: &str) {
         );
     }
     holds_its_bounds(&vetted, accepted, value);
+}
+
+/// Whether a text cannot be a piece of a refusal's own wording.
+fn is_telling(text: &str) -> bool {
+    text.len() >= QUOTE_BYTES && text.chars().any(|char| !char.is_ascii_graphic() && char != ' ')
 }
 
 /// The cached answer is the same one, the cache stays small, and the longest value is answered too.
