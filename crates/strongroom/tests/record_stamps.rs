@@ -1,10 +1,16 @@
 //! `Records::get_if_changed`: what counts as the record that was seen before.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod common;
+mod rig;
+
+use std::sync::Arc;
 
 use common::{id, org_of, run, vault, with_org};
+use futures_executor::block_on;
+use rig::{Kind, RowKey};
+use strongroom::store::{Key, Store as _, WriteBatch};
 use strongroom::{DataKeys, Error, IfChanged, Org, Records, Stamp, VaultOptions};
 use strongroom_memory::MemoryStore;
 
@@ -62,6 +68,27 @@ fn the_stamp_of_one_record_is_not_that_of_another() {
         changed(&records, Some(&other), "x").await?;
         Ok(())
     });
+}
+
+#[test]
+fn a_record_that_the_store_moved_is_damage_and_not_unchanged() {
+    let (store, vault) = rig::empty();
+    let records = records(&rig::org(&vault));
+    let put = |key| {
+        block_on(records.put(&id(key), key)).unwrap();
+        rig::rows(&store)
+    };
+    let of_k = put("k");
+    let of_l = put("l");
+    let stamp = block_on(changed(&records, None, "k")).unwrap();
+    let is_record = |key: &&Vec<u8>| RowKey::parse(key).kind == Kind::Record;
+    let at_k = of_k.keys().find(is_record).unwrap();
+    let at_l = of_l.keys().find(|key| is_record(key) && key != &at_k).unwrap();
+    let mut moved = WriteBatch::default();
+    moved.put(Key::from(at_l.as_slice()), of_l[at_k].clone());
+    block_on(store.commit(Arc::new(moved))).unwrap();
+    let found = block_on(records.get_if_changed(&id("l"), Some(&stamp)));
+    assert!(matches!(found, Err(Error::Damaged { .. })), "{found:?}");
 }
 
 /// The stamp of the record "k", which is to be told as changed and to hold `value`.

@@ -8,10 +8,14 @@ use crate::envelope::KeyLookup;
 use crate::error::Error;
 use crate::id::RecordKey;
 use crate::record::{RowKind, SealedRow};
+use crate::store::Key;
 use crate::tenant::{Freshness, Ground, ScopeKeys, fresh_if_stale};
 
 /// A record as it was sealed when it was read, for [`Records::get_if_changed`]. It holds nothing that was opened.
-pub struct Stamp(Vec<u8>);
+pub struct Stamp {
+    key: Key,
+    row: Vec<u8>,
+}
 
 /// What [`Records::get_if_changed`] finds.
 #[derive(Debug)]
@@ -28,8 +32,8 @@ impl Records {
     /// The record with this key, unless it is still the one that `stamp` is of: then it is read but not opened, which
     /// is most of the cost of a [`get`](Self::get). For what a host keeps of a record that it looks at all the time.
     ///
-    /// It is the same if its row has the same bytes and the key that sealed them was not dropped. So what was put again,
-    /// rotated, deleted or shredded is never taken for unchanged.
+    /// It is the same if the same bytes stand at the same address and the key that sealed them was not dropped. So what
+    /// was put again, moved, rotated, deleted or shredded is never taken for unchanged.
     ///
     /// ```
     /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
@@ -56,11 +60,14 @@ impl Records {
     ) -> Result<IfChanged, Error> {
         let (ground, row) = self.read(key, freshness).await?;
         let Some(row) = row else { return Ok(IfChanged::Absent) };
-        if stamp.is_some_and(|stamp| stamp.0 == row.value && ground.lists_key_of(&row.value)) {
+        let at = self.org.tenant.keys.record(&self.namespace, key);
+        let is_same = |stamp: &Stamp| stamp.key == at && stamp.row == row.value;
+        if stamp.is_some_and(is_same) && ground.lists_key_of(&row.value) {
             return Ok(IfChanged::Unchanged);
         }
         let record = self.org.tenant.open_record(&ground, &self.namespace, key, &row)?;
-        Ok(record.map_or(IfChanged::Absent, |record| IfChanged::Changed(record, Stamp(row.value))))
+        let stamp = Stamp { key: at, row: row.value };
+        Ok(record.map_or(IfChanged::Absent, |record| IfChanged::Changed(record, stamp)))
     }
 }
 
