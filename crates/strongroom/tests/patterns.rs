@@ -3,6 +3,20 @@
 use proptest::prelude::*;
 use strongroom::format::{PatternCache, PatternError, PatternFormat, VarFormat};
 
+/// Each pattern of a table is accepted, matches the one list of values and not the other.
+fn hold(table: &[Row]) {
+    for (text, yes, no) in table {
+        let vetted = PatternFormat::draft(*text).vet();
+        let matches = matcher(vetted.unwrap_or_else(|refused| panic!("{text}: {refused}")));
+        for value in *yes {
+            assert!(matches(value), "{text} matches {value}");
+        }
+        for value in *no {
+            assert!(!matches(value), "{text} does not match {value}");
+        }
+    }
+}
+
 /// What a pattern says about values, compiled once.
 fn matcher(pattern: PatternFormat) -> impl Fn(&str) -> bool {
     let (format, cache) = (VarFormat::Pattern(pattern), PatternCache::new(1024 * 1024));
@@ -165,16 +179,7 @@ const LOOK_AROUNDS: &[Row] = &[
 
 #[test]
 fn look_around_asks_for_one_character_anywhere_or_for_more_in_a_known_place() {
-    for (text, yes, no) in LOOK_AROUNDS {
-        let vetted = PatternFormat::draft(*text).vet();
-        let matches = matcher(vetted.unwrap_or_else(|refused| panic!("{text}: {refused}")));
-        for value in *yes {
-            assert!(matches(value), "{text} matches {value}");
-        }
-        for value in *no {
-            assert!(!matches(value), "{text} does not match {value}");
-        }
-    }
+    hold(LOOK_AROUNDS);
 }
 
 /// What other dialects write: each means here what it means there.
@@ -202,16 +207,7 @@ const DIALECTS: &[Row] = &[
 
 #[test]
 fn what_other_dialects_write_means_what_it_means_there() {
-    for (text, yes, no) in DIALECTS {
-        let vetted = PatternFormat::draft(*text).vet();
-        let matches = matcher(vetted.unwrap_or_else(|refused| panic!("{text}: {refused}")));
-        for value in *yes {
-            assert!(matches(value), "{text} matches {value}");
-        }
-        for value in *no {
-            assert!(!matches(value), "{text} does not match {value}");
-        }
-    }
+    hold(DIALECTS);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::tenant::{Draft, Freshness, Needs, until_landed};
 /// use strongroom::DefinitionChange;
 /// let change = DefinitionChange::new().name("API_URL").no_description().required();
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DefinitionChange {
     name: Option<String>,
     description: Option<Option<String>>,
@@ -107,7 +107,7 @@ impl DefinitionChange {
         self
     }
 
-    fn apply(&self, stored: &StoredDefinition) -> StoredDefinition {
+    pub(super) fn apply(&self, stored: &StoredDefinition) -> StoredDefinition {
         let mut changed = stored.clone();
         let definition = &mut changed.definition;
         definition.author.clone_from(&self.author);

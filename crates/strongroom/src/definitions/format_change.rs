@@ -5,6 +5,7 @@
 
 use std::slice;
 
+use super::change::DefinitionChange;
 use super::check;
 use super::narrow::INDEX_PAGE;
 use crate::error::Error;
@@ -25,15 +26,15 @@ use crate::tenant::{Draft, Freshness, Needs, Tenant, until_landed};
 pub struct FormatChange {
     var_format: VarFormat,
     length: Option<LengthBounds>,
-    default: Option<Option<String>>,
-    author: Option<String>,
+    /// What changes along with it.
+    along: DefinitionChange,
 }
 
 impl FormatChange {
     /// Another format, without bounds on the length.
     #[must_use]
     pub fn to(var_format: VarFormat) -> Self {
-        Self { var_format, length: None, default: None, author: None }
+        Self { var_format, length: None, along: DefinitionChange::new() }
     }
 
     /// With these bounds.
@@ -46,32 +47,28 @@ impl FormatChange {
     /// With another default: one of the old format need not match the new one.
     #[must_use]
     pub fn default_value(mut self, value: impl Into<String>) -> Self {
-        self.default = Some(Some(value.into()));
+        self.along = self.along.default_value(value);
         self
     }
 
     /// With no default any more.
     #[must_use]
     pub fn no_default_value(mut self) -> Self {
-        self.default = Some(None);
+        self.along = self.along.no_default_value();
         self
     }
 
     /// Who makes the change.
     #[must_use]
     pub fn author(mut self, who: impl Into<String>) -> Self {
-        self.author = Some(who.into());
+        self.along = self.along.author(who);
         self
     }
 
     fn apply(&self, stored: &StoredDefinition) -> StoredDefinition {
-        let mut changed = stored.clone();
+        let mut changed = self.along.apply(stored);
         changed.definition.var_format = self.var_format.clone();
         changed.definition.length = self.length;
-        changed.definition.author.clone_from(&self.author);
-        if let Some(default) = &self.default {
-            changed.definition.default.clone_from(default);
-        }
         changed
     }
 }
