@@ -1,5 +1,7 @@
 //! Patterns through the public API: what real ones look like, what is refused and why.
 
+#![allow(clippy::panic, reason = "a test fails by panicking")]
+
 use proptest::prelude::*;
 use strongroom::format::{PatternCache, PatternError, PatternFormat, VarFormat};
 
@@ -125,12 +127,9 @@ const ORDINARY: &[Row] = &[
 
 #[test]
 fn ordinary_patterns_are_accepted_and_match_what_they_mean() {
+    hold(ORDINARY);
     for (text, yes, no) in ORDINARY {
-        let vetted = PatternFormat::draft(*text).vet();
-        let matches = matcher(vetted.unwrap_or_else(|refused| panic!("{text}: {refused}")));
         assert!(!yes.is_empty() && !no.is_empty(), "{text} has examples");
-        assert!(yes.iter().all(|value| matches(value)), "{text} matches its examples");
-        assert!(!no.iter().any(|value| matches(value)), "{text} matches nothing else");
     }
 }
 
@@ -295,12 +294,7 @@ const COUNTED: &[Row] = &[
 
 #[test]
 fn counts_are_counted_where_a_table_would_be_too_large() {
-    for (text, yes, no) in COUNTED {
-        let vetted = PatternFormat::draft(*text).vet();
-        let matches = matcher(vetted.unwrap_or_else(|refused| panic!("{text}: {refused}")));
-        assert!(yes.iter().all(|value| matches(value)), "{text} matches its examples");
-        assert!(!no.iter().any(|value| matches(value)), "{text} matches nothing else");
-    }
+    hold(COUNTED);
     let matches = matcher(PatternFormat::draft("[01]*1[01]{900}").vet().unwrap());
     let value = |before: usize, after: usize| format!("{}1{}", "0".repeat(before), "0".repeat(after));
     assert!(matches(&value(0, 900)) && matches(&value(500, 900)));
