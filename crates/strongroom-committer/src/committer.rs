@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use futures_channel::oneshot;
-use strongroom::store::{Committed, StoreError, StoreErrorKind, WriteBatch};
+use strongroom_store::{Committed, StoreError, StoreErrorKind, WriteBatch};
 
 use crate::Readers;
 use crate::failure::{closed, guarded, of_io, poisoned};

@@ -4,7 +4,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use strongroom::store::{StoreError, StoreErrorKind};
+use strongroom_store::{StoreError, StoreErrorKind};
 
 /// Does `work`, and makes an error of a panic. The message of the panic is left out, since it may hold a key.
 ///

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
-use strongroom::store::WriteBatch;
+use strongroom_store::WriteBatch;
 
 use crate::thread::Job;
 use crate::writer::{Answer, Writer};

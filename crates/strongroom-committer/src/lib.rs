@@ -1,4 +1,4 @@
-//! The one thread that writes to an embedded [`strongroom`] store.
+//! The one thread that writes to an embedded `strongroom` store.
 //!
 //! A backend that blocks gives its writing half to a [`Committer`] as a [`Writer`], and what its readers look at as the
 //! writer's [`View`](Writer::View). The committer then keeps the rules of the contract that have nothing to do with

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 
 use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
-use strongroom::store::StoreError;
+use strongroom_store::StoreError;
 
 use crate::failure::{closed, guarded, poisoned};
 

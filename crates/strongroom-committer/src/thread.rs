@@ -5,7 +5,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
 use futures_channel::oneshot;
-use strongroom::store::StoreError;
+use strongroom_store::StoreError;
 
 use crate::Readers;
 use crate::failure::{guarded, poisoned};

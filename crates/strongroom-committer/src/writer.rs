@@ -1,6 +1,6 @@
 //! What a backend does on the thread of its committer.
 
-use strongroom::store::{Committed, StoreError, WriteBatch};
+use strongroom_store::{Committed, StoreError, WriteBatch};
 
 use crate::Readers;
 

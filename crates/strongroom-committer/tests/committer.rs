@@ -9,8 +9,8 @@ use std::task::{Context, Waker};
 
 use futures_executor::block_on;
 use futures_util::future::join_all;
-use strongroom::store::{Committed, Expect, Key, Op, RowRevision, StoreError, StoreErrorKind, WriteBatch};
 use strongroom_committer::{Answer, Committer, Readers, Writer};
+use strongroom_store::{Committed, Expect, Key, Op, RowRevision, StoreError, StoreErrorKind, WriteBatch};
 
 type Rows = Arc<Mutex<BTreeSet<Key>>>;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use foldhash::quality::RandomState;
 
-use strongroom::store::{
+use strongroom_store::{
     Committed, Key, KeyRange, Op, Page, ReadBatch, ReadSet, RowRevision, Scan, StoreError, StoreErrorKind,
     Versioned, WriteBatch,
 };

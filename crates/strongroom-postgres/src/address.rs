@@ -6,7 +6,7 @@ use std::iter::Peekable;
 use std::str::Chars;
 
 use percent_encoding::percent_decode_str;
-use strongroom::store::StoreError;
+use strongroom_store::StoreError;
 use tokio_postgres::Config;
 
 use crate::failure::unsupported;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use deadpool_postgres::{ClientWrapper, Hook, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use rustls::RootCertStore;
-use strongroom::store::StoreError;
+use strongroom_store::StoreError;
 use tokio_postgres::Config;
 
 use crate::address::Address;
@@ -56,7 +56,7 @@ impl PostgresOptions {
     /// use strongroom_postgres::PostgresOptions;
     ///
     /// let options = PostgresOptions::parse("postgres://vault@db.example.com/vault")?.connections_max(8);
-    /// # Ok::<(), strongroom::store::StoreError>(())
+    /// # Ok::<(), strongroom_store::StoreError>(())
     /// ```
     ///
     /// # Errors

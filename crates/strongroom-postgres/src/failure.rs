@@ -6,7 +6,7 @@
 use std::io;
 
 use deadpool_postgres::{HookError, PoolError, TimeoutType};
-use strongroom::store::{StoreError, StoreErrorKind};
+use strongroom_store::{StoreError, StoreErrorKind};
 use tokio_postgres::Error;
 
 /// The server's code for what went wrong; the manual of PostgreSQL lists them.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use deadpool_postgres::Client;
 use futures_util::future::{join, join3};
-use strongroom::store::{
+use strongroom_store::{
     KEY_BYTES_MAX, Key, Page, ReadBatch, ReadSet, RowRevision, Scan, StoreError, Versioned,
 };
 use tokio_postgres::{Row, Statement};

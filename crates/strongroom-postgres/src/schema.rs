@@ -1,7 +1,7 @@
 //! The tables, made and versioned by this crate.
 
 use deadpool_postgres::Client;
-use strongroom::store::StoreError;
+use strongroom_store::StoreError;
 use tokio_postgres::Error;
 
 use crate::failure::{code, corrupt, of_setup, unsupported};

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use deadpool_postgres::{Client, Object, Pool};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
-use strongroom::store::{
+use strongroom_store::{
     Capabilities, Committed, Durability, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
 };
 use tokio::runtime::{Builder, Runtime};
@@ -68,7 +68,7 @@ impl PostgresStore {
     /// use strongroom_postgres::{PostgresOptions, PostgresStore};
     /// let store = PostgresStore::open(&PostgresOptions::parse("postgres://vault@db.example.com/vault")?)?;
     /// # let _ = store;
-    /// # Ok::<(), strongroom::store::StoreError>(())
+    /// # Ok::<(), strongroom_store::StoreError>(())
     /// ```
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use deadpool_postgres::Client;
 use futures_util::future::join5;
 use rand::TryRng as _;
 use rand::rngs::SysRng;
-use strongroom::store::{Committed, Expect, Key, Op, RowRevision, StoreError, WriteBatch};
+use strongroom_store::{Committed, Expect, Key, Op, RowRevision, StoreError, WriteBatch};
 use tokio_postgres::{Error, Row, Statement};
 
 use crate::config::RowLocks;

@@ -11,11 +11,11 @@ use std::thread;
 use std::time::Duration;
 
 use futures_executor::block_on;
-use strongroom::store::{
+use strongroom_postgres::{PostgresOptions, PostgresStore, RowLocks};
+use strongroom_store::{
     Expect, Key, KeyRange, ReadBatch, RowRevision, Scan, Store, StoreError, StoreErrorKind, Versioned,
     WriteBatch,
 };
-use strongroom_postgres::{PostgresOptions, PostgresStore, RowLocks};
 
 use self::cluster::Cluster;
 use self::proxy::Proxy;

@@ -7,9 +7,9 @@ mod cluster;
 use std::fs;
 use std::path::Path;
 
-use strongroom::store::StoreError;
 use strongroom_conformance::outage::{Load, Outage, Rig};
 use strongroom_postgres::{PostgresOptions, PostgresStore};
+use strongroom_store::StoreError;
 
 /// The process that is killed finds the address of its database at the path.
 const WRITER: Rig<PostgresStore> = Rig::new(|path| {

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 
 use futures_executor::block_on;
 use sight::{Sight, Ticking, furnish, look, name, tenants};
-use strongroom::store::{KeyRange, ReadBatch, Scan, Store};
 use strongroom::{
     CopySummary, DataKeys, Error, PageRequest, RawKey, RootRotation, Scope, Unlock, VarFormat,
     VariableDefinition, Vault, VaultOptions,
@@ -17,6 +16,7 @@ use strongroom::{
 use strongroom_memory::MemoryStore;
 use strongroom_redb::RedbStore;
 use strongroom_sled::SledStore;
+use strongroom_store::{KeyRange, ReadBatch, Scan, Store};
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 

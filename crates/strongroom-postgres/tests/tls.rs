@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
-use strongroom::store::{StoreError, StoreErrorKind};
 use strongroom_postgres::{PostgresOptions, PostgresStore};
+use strongroom_store::{StoreError, StoreErrorKind};
 use tempfile::TempDir;
 
 use self::cluster::Cluster;

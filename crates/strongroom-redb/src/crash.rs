@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use futures_executor::block_on;
 use futures_util::future::join_all;
 use redb::StorageBackend;
-use strongroom::store::{Key, KeyRange, Op, Page, ReadBatch, RowRevision, Scan, Store, WriteBatch};
+use strongroom_store::{Key, KeyRange, Op, Page, ReadBatch, RowRevision, Scan, Store, WriteBatch};
 
 use crate::{RedbStore, file};
 

@@ -3,7 +3,7 @@
 use std::io;
 
 use redb::Error;
-use strongroom::store::{StoreError, StoreErrorKind};
+use strongroom_store::{StoreError, StoreErrorKind};
 
 /// A failure of redb with its cause. redb's texts name pages, tables and types, never the bytes of a row.
 pub(crate) fn of_redb(error: impl Into<Error>) -> StoreError {

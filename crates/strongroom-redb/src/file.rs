@@ -8,8 +8,8 @@ use redb::backends::FileBackend;
 use redb::{
     Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, StorageBackend, TableHandle,
 };
-use strongroom::store::StoreError;
 use strongroom_committer::{corrupt, create_directory, guarded, of_io, parent, sync_entries};
+use strongroom_store::StoreError;
 
 use crate::disk::Disk;
 use crate::failure::{foreign, of_redb};

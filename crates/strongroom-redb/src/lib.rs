@@ -1,10 +1,10 @@
-//! A [`strongroom`] store on redb 4: embedded, durable, in one file. The store to choose for one process.
+//! A `strongroom` store on redb 4: embedded, durable, in one file. The store to choose for one process.
 //!
 //! ```
 //! # use std::sync::Arc;
 //! # let directory = tempfile::tempdir()?;
 //! # let path = directory.path().join("vault.redb");
-//! use strongroom::store::{Key, Store, WriteBatch};
+//! use strongroom_store::{Key, Store, WriteBatch};
 //! use strongroom_redb::RedbStore;
 //! let store = RedbStore::open(&path)?;
 //! let mut batch = WriteBatch::default();

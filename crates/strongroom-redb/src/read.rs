@@ -3,8 +3,8 @@
 use std::ops::Bound;
 
 use redb::{AccessGuard, Database, Range, ReadOnlyTable, ReadableDatabase, StorageError};
-use strongroom::store::{Key, KeyRange, Page, ReadBatch, ReadSet, Scan, StoreError, Versioned};
 use strongroom_committer::corrupt;
+use strongroom_store::{Key, KeyRange, Page, ReadBatch, ReadSet, Scan, StoreError, Versioned};
 
 use crate::failure::of_redb;
 use crate::row::{self, Bytes, META, ROWS};

@@ -1,8 +1,8 @@
 //! The row of the store itself: the format, and the counter of revisions.
 
 use redb::{ReadableTable, Table};
-use strongroom::store::{RowRevision, StoreError, StoreErrorKind};
 use strongroom_committer::corrupt;
+use strongroom_store::{RowRevision, StoreError, StoreErrorKind};
 
 use crate::failure::of_redb;
 use crate::row::{Bytes, META};

@@ -2,8 +2,8 @@
 //! is. No row of the user has an empty key, which is where the row of the store itself stands.
 
 use redb::TableDefinition;
-use strongroom::store::{RowRevision, StoreError, Versioned};
 use strongroom_committer::corrupt;
+use strongroom_store::{RowRevision, StoreError, Versioned};
 
 pub(crate) type Bytes = &'static [u8];
 

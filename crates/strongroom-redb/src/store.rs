@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use strongroom::store::{
+use strongroom_committer::{Committer, corrupt, of_io};
+use strongroom_store::{
     Capabilities, Committed, Durability, ReadBatch, ReadSet, Store, StoreError, WriteBatch,
 };
-use strongroom_committer::{Committer, corrupt, of_io};
 use tempfile::TempDir;
 
 use crate::disk::Gauge;
@@ -78,7 +78,7 @@ impl RedbStore {
     /// let store = strongroom_redb::RedbStore::temporary()?;
     /// let freed = store.compact().await?;
     /// # let _ = freed;
-    /// # Ok::<(), strongroom::store::StoreError>(()) }).unwrap();
+    /// # Ok::<(), strongroom_store::StoreError>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
@@ -138,7 +138,7 @@ mod tests {
     use futures_executor::block_on;
     use redb::StorageBackend;
     use redb::backends::InMemoryBackend;
-    use strongroom::store::{Key, StoreErrorKind};
+    use strongroom_store::{Key, StoreErrorKind};
 
     use super::*;
 

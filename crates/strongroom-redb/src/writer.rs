@@ -1,8 +1,8 @@
 //! The half of the store that writes: one transaction a group.
 
 use redb::{Database, Durability, ReadableTable, Table};
-use strongroom::store::{Committed, Key, Op, RowRevision, StoreError, WriteBatch};
 use strongroom_committer::{Answer, Readers, Writer, of_io};
+use strongroom_store::{Committed, Key, Op, RowRevision, StoreError, WriteBatch};
 
 use crate::disk::Gauge;
 use crate::failure::of_redb;

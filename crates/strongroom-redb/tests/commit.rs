@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use futures_util::future::join_all;
-use strongroom::store::{
+use strongroom_redb::RedbStore;
+use strongroom_store::{
     Durability, Expect, Key, KeyRange, ReadBatch, Scan, Store, StoreErrorKind, WriteBatch,
 };
-use strongroom_redb::RedbStore;
 
 fn put(key: &[u8], value: &[u8]) -> Arc<WriteBatch> {
     let mut batch = WriteBatch::default();

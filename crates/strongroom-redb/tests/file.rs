@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use redb::{Database, TableDefinition};
-use strongroom::store::{Key, ReadBatch, Store, StoreErrorKind, WriteBatch};
 use strongroom_redb::RedbStore;
+use strongroom_store::{Key, ReadBatch, Store, StoreErrorKind, WriteBatch};
 use tempfile::TempDir;
 
 fn place() -> (TempDir, PathBuf) {

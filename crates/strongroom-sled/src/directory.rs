@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use strongroom::store::{StoreError, StoreErrorKind};
 use strongroom_committer::{corrupt, create_directory, of_io, sync_entries};
+use strongroom_store::{StoreError, StoreErrorKind};
 
 /// A directory that is ours and locked until this value is dropped.
 #[derive(Debug)]

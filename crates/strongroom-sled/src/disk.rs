@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sled::Db;
-use strongroom::store::StoreError;
+use strongroom_store::StoreError;
 
 use crate::failure::of_sled;
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use strongroom::store::{StoreError, StoreErrorKind};
+use strongroom_store::{StoreError, StoreErrorKind};
 
 /// A failure of sled with its cause. sled's texts name files, offsets and pages, never the bytes of a row.
 pub(crate) fn of_sled(error: sled::Error) -> StoreError {

@@ -1,10 +1,10 @@
-//! A [`strongroom`] store on sled 0.34: embedded, durable, in one directory.
+//! A `strongroom` store on sled 0.34: embedded, durable, in one directory.
 //!
 //! ```
 //! # use std::sync::Arc;
 //! # let directory = tempfile::tempdir()?;
 //! # let path = directory.path().join("vault");
-//! use strongroom::store::{Key, Store, WriteBatch};
+//! use strongroom_store::{Key, Store, WriteBatch};
 //! use strongroom_sled::SledStore;
 //! let store = SledStore::open(&path)?;
 //! let mut batch = WriteBatch::default();

@@ -1,7 +1,7 @@
 //! Gets and bounded walks over one tree.
 
 use sled::{Db, IVec};
-use strongroom::store::{Key, Page, ReadBatch, ReadSet, Scan, StoreError, Versioned};
+use strongroom_store::{Key, Page, ReadBatch, ReadSet, Scan, StoreError, Versioned};
 
 use crate::failure::of_sled;
 use crate::row;

@@ -1,8 +1,8 @@
 //! The format of the tree and the counter of revisions: the rows that no scan shows.
 
 use sled::Db;
-use strongroom::store::{RowRevision, StoreError, StoreErrorKind};
 use strongroom_committer::corrupt;
+use strongroom_store::{RowRevision, StoreError, StoreErrorKind};
 
 use crate::failure::of_sled;
 use crate::row::META;

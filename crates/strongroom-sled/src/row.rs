@@ -6,8 +6,8 @@
 
 use std::ops::Range;
 
-use strongroom::store::{Key, KeyRange, RowRevision, StoreError, Versioned};
 use strongroom_committer::corrupt;
+use strongroom_store::{Key, KeyRange, RowRevision, StoreError, Versioned};
 
 /// The key in the tree of the row at `key`.
 pub(crate) fn tree_key(key: &[u8]) -> Vec<u8> {

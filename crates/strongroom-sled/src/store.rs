@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use strongroom::store::{
+use strongroom_committer::{Committer, guarded, of_io};
+use strongroom_store::{
     Capabilities, Committed, Durability, ReadBatch, ReadSet, Store, StoreError, WriteBatch,
 };
-use strongroom_committer::{Committer, guarded, of_io};
 use tempfile::TempDir;
 
 use crate::directory::Directory;
@@ -138,7 +138,7 @@ mod tests {
 
     use futures_executor::block_on;
     use sled::Db;
-    use strongroom::store::{Key, StoreErrorKind};
+    use strongroom_store::{Key, StoreErrorKind};
 
     use super::*;
 

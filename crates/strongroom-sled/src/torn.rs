@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 
 use futures_executor::block_on;
 use futures_util::future::join_all;
-use strongroom::store::{Key, KeyRange, ReadBatch, Scan, Store, WriteBatch};
 use strongroom::{Environment, Error, RawKey, Scope, Unlock, VarFormat, VariableDefinition, Vault};
+use strongroom_store::{Key, KeyRange, ReadBatch, Scan, Store, WriteBatch};
 
 use crate::SledStore;
 use crate::disk::flush_and_sync;

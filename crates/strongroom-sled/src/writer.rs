@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use sled::Db;
-use strongroom::store::{Committed, Key, Op, RowRevision, StoreError, WriteBatch};
 use strongroom_committer::{Answer, Readers, Writer, guarded};
+use strongroom_store::{Committed, Key, Op, RowRevision, StoreError, WriteBatch};
 
 use crate::directory::Directory;
 use crate::disk::Disk;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use futures_util::future::join_all;
-use strongroom::store::{
+use strongroom_sled::SledStore;
+use strongroom_store::{
     Durability, Expect, Key, KeyRange, ReadBatch, RowRevision, Scan, Store, StoreErrorKind, WriteBatch,
 };
-use strongroom_sled::SledStore;
 
 fn put(key: &[u8]) -> Arc<WriteBatch> {
     let mut batch = WriteBatch::default();

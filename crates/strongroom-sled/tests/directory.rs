@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_executor::block_on;
-use strongroom::store::{Key, ReadBatch, Store, StoreErrorKind, WriteBatch};
 use strongroom_sled::SledStore;
+use strongroom_store::{Key, ReadBatch, Store, StoreErrorKind, WriteBatch};
 
 fn refusal(path: &Path) -> StoreErrorKind {
     SledStore::open(path).unwrap_err().kind()

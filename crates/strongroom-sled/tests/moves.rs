@@ -5,13 +5,13 @@
 use std::io::Cursor;
 
 use futures_executor::block_on;
-use strongroom::store::{KeyRange, ReadBatch, Scan, Store};
 use strongroom::{
     Backup, Environment, Error, Org, RawKey, Scope, ScopePath, Unlock, VarFormat, VariableDefinition, Vault,
 };
 use strongroom_memory::MemoryStore;
 use strongroom_redb::RedbStore;
 use strongroom_sled::SledStore;
+use strongroom_store::{KeyRange, ReadBatch, Scan, Store};
 
 fn unlock() -> Unlock {
     Unlock::raw_key(RawKey::from_bytes([7; 32]))

@@ -11,7 +11,7 @@ use crate::id::{
     Namespace, OrgId, RecordKey,
 };
 use crate::scope::{Scope, ScopeKind};
-use crate::store::{Key, KeyBytes, KeyRange, key_bytes};
+use crate::store::{Key, KeyRange};
 
 /// Keys of rows that belong to no tenant.
 pub(crate) struct StoreKeys;
@@ -96,12 +96,12 @@ impl StoreKeys {
 /// Keys of one tenant: an org within an environment.
 #[derive(Debug)]
 pub(crate) struct TenantKeys {
-    prefix: KeyBytes,
+    prefix: Key,
 }
 
 impl TenantKeys {
     pub(crate) fn new(org: &OrgId, environment: &Environment) -> Self {
-        let mut prefix = key_bytes(&[TENANT]);
+        let mut prefix = Key::from([TENANT].as_slice());
         push_id(&mut prefix, org.to_text().as_str());
         push_id(&mut prefix, environment.as_str());
         Self { prefix }
@@ -109,106 +109,106 @@ impl TenantKeys {
 
     /// A place to make keys in that are looked up and not kept.
     pub(crate) fn probe(&self) -> Probe {
-        Probe { key: key_bytes(&self.prefix), prefix_len: self.prefix.len() }
+        Probe { key: self.prefix.clone(), prefix_len: self.prefix.as_bytes().len() }
     }
 
     /// The keyring of the org, or of one account.
     pub(crate) fn keyring(&self, account: Option<&LinkedAccountId>) -> Key {
         let mut probe = self.probe();
         probe.keyring(account);
-        Key::of(probe.key)
+        probe.key
     }
 
     /// The keyrings of the org and of its accounts.
     pub(crate) fn keyrings(&self) -> KeyRange {
-        KeyRange::prefix(&self.start(KEYRING))
+        KeyRange::prefix(self.start(KEYRING).as_bytes())
     }
 
     pub(crate) fn definition(&self, id: &DefinitionId) -> Key {
         let mut probe = self.probe();
         probe.definition(id);
-        Key::of(probe.key)
+        probe.key
     }
 
     pub(crate) fn definitions(&self) -> KeyRange {
-        KeyRange::prefix(&self.start(DEFINITION))
+        KeyRange::prefix(self.start(DEFINITION).as_bytes())
     }
 
     /// Name to definition id; unique.
     pub(crate) fn definition_name(&self, name: &DefinitionName) -> Key {
         let mut probe = self.probe();
         probe.definition_name(name.as_str());
-        Key::of(probe.key)
+        probe.key
     }
 
     pub(crate) fn value(&self, scope: &Scope, definition: &DefinitionId) -> Key {
         let mut key = self.values_prefix(scope);
-        key.extend_from_slice(definition.as_bytes());
-        Key::of(key)
+        key.extend(definition.as_bytes());
+        key
     }
 
     /// All values of one scope, in the order of their definitions' ids.
     pub(crate) fn values(&self, scope: &Scope) -> KeyRange {
-        KeyRange::prefix(&self.values_prefix(scope))
+        KeyRange::prefix(self.values_prefix(scope).as_bytes())
     }
 
     /// Value id to the key of the value.
     pub(crate) fn value_id(&self, id: &DocumentId) -> Key {
         let mut key = self.start(VALUE_ID);
-        key.extend_from_slice(id.as_bytes());
-        Key::of(key)
+        key.extend(id.as_bytes());
+        key
     }
 
     /// The ids of all values.
     pub(crate) fn value_ids(&self) -> KeyRange {
-        KeyRange::prefix(&self.start(VALUE_ID))
+        KeyRange::prefix(self.start(VALUE_ID).as_bytes())
     }
 
     /// Definition to one of its values.
     pub(crate) fn definition_value(&self, definition: &DefinitionId, scope: &Scope) -> Key {
         let mut key = self.start(DEFINITION_VALUE);
-        key.extend_from_slice(definition.as_bytes());
+        key.extend(definition.as_bytes());
         push_scope(&mut key, scope);
-        Key::of(key)
+        key
     }
 
     /// All values of one definition, of every scope.
     pub(crate) fn definition_values(&self, definition: &DefinitionId) -> KeyRange {
         let mut prefix = self.start(DEFINITION_VALUE);
-        prefix.extend_from_slice(definition.as_bytes());
-        KeyRange::prefix(&prefix)
+        prefix.extend(definition.as_bytes());
+        KeyRange::prefix(prefix.as_bytes())
     }
 
     /// All values of one definition at one kind of scope.
     pub(crate) fn definition_values_at(&self, definition: &DefinitionId, kind: ScopeKind) -> KeyRange {
         let mut prefix = self.start(DEFINITION_VALUE);
-        prefix.extend_from_slice(definition.as_bytes());
+        prefix.extend(definition.as_bytes());
         prefix.push(match kind {
             ScopeKind::Org => SCOPE_ORG,
             ScopeKind::LinkedAccount => SCOPE_ACCOUNT,
             ScopeKind::Workflow => SCOPE_WORKFLOW,
         });
-        KeyRange::prefix(&prefix)
+        KeyRange::prefix(prefix.as_bytes())
     }
 
     pub(crate) fn account(&self, account: &LinkedAccountId) -> Key {
         let mut key = self.start(ACCOUNT);
         push_id(&mut key, account.as_str());
-        Key::of(key)
+        key
     }
 
     pub(crate) fn accounts(&self) -> KeyRange {
-        KeyRange::prefix(&self.start(ACCOUNT))
+        KeyRange::prefix(self.start(ACCOUNT).as_bytes())
     }
 
     pub(crate) fn integration(&self, account: &LinkedAccountId, integration: &IntegrationId) -> Key {
         let mut key = self.account_prefix(INTEGRATION, account);
         push_id(&mut key, integration.as_str());
-        Key::of(key)
+        key
     }
 
     pub(crate) fn integrations(&self, account: &LinkedAccountId) -> KeyRange {
-        KeyRange::prefix(&self.account_prefix(INTEGRATION, account))
+        KeyRange::prefix(self.account_prefix(INTEGRATION, account).as_bytes())
     }
 
     pub(crate) fn credential(
@@ -220,79 +220,79 @@ impl TenantKeys {
         let mut key = self.account_prefix(CREDENTIAL, account);
         push_id(&mut key, integration.as_str());
         push_id(&mut key, key_name.as_str());
-        Key::of(key)
+        key
     }
 
     /// All credentials of one integration.
     pub(crate) fn credentials(&self, account: &LinkedAccountId, integration: &IntegrationId) -> KeyRange {
         let mut prefix = self.account_prefix(CREDENTIAL, account);
         push_id(&mut prefix, integration.as_str());
-        KeyRange::prefix(&prefix)
+        KeyRange::prefix(prefix.as_bytes())
     }
 
     /// All credentials of one account, of every integration.
     pub(crate) fn account_credentials(&self, account: &LinkedAccountId) -> KeyRange {
-        KeyRange::prefix(&self.account_prefix(CREDENTIAL, account))
+        KeyRange::prefix(self.account_prefix(CREDENTIAL, account).as_bytes())
     }
 
     pub(crate) fn record(&self, namespace: &Namespace, key_name: &RecordKey) -> Key {
         let mut key = self.start(RECORD);
         push_id(&mut key, namespace.as_str());
         push_id(&mut key, key_name.as_str());
-        Key::of(key)
+        key
     }
 
     pub(crate) fn records(&self, namespace: &Namespace) -> KeyRange {
         let mut prefix = self.start(RECORD);
         push_id(&mut prefix, namespace.as_str());
-        KeyRange::prefix(&prefix)
+        KeyRange::prefix(prefix.as_bytes())
     }
 
     /// How many definitions there are.
     pub(crate) fn count(&self) -> Key {
-        Key::of(self.start(COUNT))
+        self.start(COUNT)
     }
 
     /// The row whose store revision changes with what engines cache: definitions, and keyrings but for their first key.
     pub(crate) fn epoch(&self) -> Key {
-        Key::of(self.start(EPOCH))
+        self.start(EPOCH)
     }
 
     /// Every row of the tenant but its jobs.
     pub(crate) fn all(&self) -> KeyRange {
-        KeyRange::prefix(&self.prefix)
+        KeyRange::prefix(self.prefix.as_bytes())
     }
 
     /// The jobs of the tenant.
     pub(crate) fn jobs(&self) -> KeyRange {
-        let tenant = self.prefix.get(1..).unwrap_or_default();
+        let tenant = self.prefix.as_bytes().get(1..).unwrap_or_default();
         KeyRange::prefix(&[&[WHOLE_STORE, JOB], tenant].concat())
     }
 
     /// A job of this tenant. It stands with the rows of the whole store, where a runner finds it.
     pub(crate) fn job(&self, id: &DocumentId) -> Key {
-        let tenant = self.prefix.get(1..).unwrap_or_default();
+        let tenant = self.prefix.as_bytes().get(1..).unwrap_or_default();
         Key::from([&[WHOLE_STORE, JOB], tenant, id.as_bytes().as_slice()].concat())
     }
 
     /// What every key of the tenant but those of its jobs starts with.
     pub(crate) fn prefix(&self) -> &[u8] {
-        &self.prefix
+        self.prefix.as_bytes()
     }
 
-    fn start(&self, kind: u8) -> KeyBytes {
-        let mut key = key_bytes(&self.prefix);
+    fn start(&self, kind: u8) -> Key {
+        let mut key = self.prefix.clone();
         key.push(kind);
         key
     }
 
-    fn account_prefix(&self, kind: u8, account: &LinkedAccountId) -> KeyBytes {
+    fn account_prefix(&self, kind: u8, account: &LinkedAccountId) -> Key {
         let mut key = self.start(kind);
         push_id(&mut key, account.as_str());
         key
     }
 
-    fn values_prefix(&self, scope: &Scope) -> KeyBytes {
+    fn values_prefix(&self, scope: &Scope) -> Key {
         let mut key = self.start(VALUE);
         push_scope(&mut key, scope);
         key
@@ -301,7 +301,7 @@ impl TenantKeys {
 
 /// Keys of rows that are cached, each made in the place of the one before.
 pub(crate) struct Probe {
-    key: KeyBytes,
+    key: Key,
     prefix_len: usize,
 }
 
@@ -311,25 +311,25 @@ impl Probe {
         if let Some(account) = account {
             push_id(&mut self.key, account.as_str());
         }
-        &self.key
+        self.key.as_bytes()
     }
 
     pub(crate) fn definition(&mut self, id: &DefinitionId) -> &[u8] {
         self.start(DEFINITION);
-        self.key.extend_from_slice(id.as_bytes());
-        &self.key
+        self.key.extend(id.as_bytes());
+        self.key.as_bytes()
     }
 
     /// The key of a name, or of a text that breaks the rule of names and so is no name's.
     pub(crate) fn definition_name(&mut self, name: &str) -> &[u8] {
         self.start(DEFINITION_NAME);
-        self.key.extend_from_slice(name.as_bytes());
-        &self.key
+        self.key.extend(name.as_bytes());
+        self.key.as_bytes()
     }
 
     pub(crate) fn epoch(&mut self) -> &[u8] {
         self.start(EPOCH);
-        &self.key
+        self.key.as_bytes()
     }
 
     fn start(&mut self, kind: u8) {
@@ -358,7 +358,7 @@ pub(crate) fn parse_key_job(key: &Key) -> Option<DocumentId> {
 
 /// The scope and definition in the key of a value that lies in `values`.
 pub(crate) fn parse_value(keys: &TenantKeys, key: &[u8]) -> Option<(Scope, DefinitionId)> {
-    let rest = key.strip_prefix(keys.start(VALUE).as_slice())?;
+    let rest = key.strip_prefix(keys.start(VALUE).as_bytes())?;
     let (scope, definition) = take_scope(rest)?;
     Some((scope, DefinitionId::from_bytes(definition)?))
 }
@@ -385,12 +385,12 @@ pub(crate) fn parse_last_id<T: FromStr>(range: &KeyRange, key: &Key) -> Option<T
     if end.is_empty() { id.parse().ok() } else { None }
 }
 
-fn push_id(key: &mut KeyBytes, id: &str) {
-    key.extend_from_slice(id.as_bytes());
+fn push_id(key: &mut Key, id: &str) {
+    key.extend(id.as_bytes());
     key.push(0);
 }
 
-fn push_scope(key: &mut KeyBytes, scope: &Scope) {
+fn push_scope(key: &mut Key, scope: &Scope) {
     match scope {
         Scope::Org => key.push(SCOPE_ORG),
         Scope::LinkedAccount(id) => {

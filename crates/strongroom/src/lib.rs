@@ -72,7 +72,6 @@ mod rotation;
 mod scope;
 mod secret;
 mod slots;
-pub mod store;
 mod tenant;
 mod transfer;
 mod unlock;
@@ -114,7 +113,9 @@ pub use rotation::{
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;
 pub use slots::Slots;
-pub use store::Store;
+/// The trait that a backend implements, and what passes through it: the crate `strongroom-store`.
+pub use strongroom_store as store;
+pub use strongroom_store::Store;
 pub use transfer::{Backup, BackupSummary, CopySummary, Phase, Progress, RestoreSummary};
 pub use unlock::Unlock;
 pub use values::{DefinedAndSet, DeletedValue, NewValue};

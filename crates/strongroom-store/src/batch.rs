@@ -7,27 +7,34 @@ use smallvec::SmallVec;
 
 use super::{Capabilities, KEY_BYTES_MAX, Page, READ_OPS_MAX, StoreError, StoreErrorKind, VALUE_BYTES_MAX};
 
-/// The address of a row, 1 to [`KEY_BYTES_MAX`] bytes. `Debug` shows its length alone.
+/// The address of a row, 1 to [`KEY_BYTES_MAX`] bytes. `Debug` shows only its length.
+///
+/// ```
+/// use strongroom_store::Key;
+/// let mut key = Key::from(b"tenant\0".as_slice());
+/// key.extend(b"row");
+/// assert_eq!(key.as_bytes(), b"tenant\0row");
+/// ```
 #[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(KeyBytes);
+pub struct Key(SmallVec<[u8; INLINE_LEN]>);
 
-/// Most keys stand in place, so that making, copying and comparing one touches no heap.
-pub(crate) type KeyBytes = SmallVec<[u8; KEY_ROOM]>;
-
-const KEY_ROOM: usize = 72;
-
-/// A list of these bytes. Its spare room is zeroed: what lay on the stack there, the remains of a key at worst, would
-/// else travel to the heap with it and stay.
-pub(crate) fn key_bytes(bytes: &[u8]) -> KeyBytes {
-    let mut room = [0; KEY_ROOM];
-    let Some(place) = room.get_mut(..bytes.len()) else { return KeyBytes::from_slice(bytes) };
-    place.copy_from_slice(bytes);
-    KeyBytes::from_buf_and_len(room, bytes.len())
-}
+/// Most keys are no longer than this and need no allocation.
+const INLINE_LEN: usize = 72;
 
 impl Key {
-    pub(crate) fn of(bytes: KeyBytes) -> Self {
-        Self(bytes)
+    /// Appends `bytes`.
+    pub fn extend(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// Appends one byte.
+    pub fn push(&mut self, byte: u8) {
+        self.0.push(byte);
+    }
+
+    /// Cuts the key to `len` bytes, so that the next one with the same prefix is made in its place.
+    pub fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
     }
 
     /// The bytes of the key.
@@ -52,7 +59,12 @@ impl From<Vec<u8>> for Key {
 
 impl From<&[u8]> for Key {
     fn from(bytes: &[u8]) -> Self {
-        Self(key_bytes(bytes))
+        // The spare room is zeroed: otherwise whatever lay on the stack there, at worst the remains of a cryptographic
+        // key, would travel to the heap with this one and stay.
+        let mut room = [0; INLINE_LEN];
+        let Some(place) = room.get_mut(..bytes.len()) else { return Self(SmallVec::from_slice(bytes)) };
+        place.copy_from_slice(bytes);
+        Self(SmallVec::from_buf_and_len(room, bytes.len()))
     }
 }
 
@@ -194,7 +206,8 @@ pub struct ReadBatch {
 
 impl ReadBatch {
     /// Whether it holds no more gets and scans than one read may.
-    pub(crate) fn fits_one_read(&self) -> bool {
+    #[must_use]
+    pub fn fits_one_read(&self) -> bool {
         self.gets.len() + self.scans.len() <= READ_OPS_MAX
     }
 
@@ -244,8 +257,7 @@ impl fmt::Debug for Versioned {
     }
 }
 
-/// An opaque mark of one put. Two puts of one key never share it; nothing follows from its order. The mark of a
-/// document, which users of the engine see, is [`Revision`](crate::Revision).
+/// An opaque mark of one put. Two puts of one key never share it; nothing follows from its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowRevision(pub u64);
 

@@ -1,4 +1,4 @@
-//! The one joint between the engine and a backend.
+//! The joint between `strongroom` and its backends.
 //!
 //! A backend is an ordered map of bytes with atomic multi-reads and atomic, conditional multi-writes. Everything
 //! that can go wrong in the domain is written once, in the engine, above this trait. Each call is one round trip,
@@ -17,7 +17,6 @@ use async_trait::async_trait;
 pub use batch::{
     Committed, Expect, Key, KeyRange, Op, ReadBatch, ReadSet, RowRevision, Scan, Versioned, WriteBatch,
 };
-pub(crate) use batch::{KeyBytes, key_bytes};
 pub use error::{StoreError, StoreErrorKind};
 pub use page::Page;
 

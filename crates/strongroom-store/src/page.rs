@@ -16,7 +16,7 @@ impl Page {
     /// reaches it, at `bytes_max`. `decode` makes the row of an entry, without its value when the scan asks for keys only.
     ///
     /// ```
-    /// use strongroom::store::{Key, KeyRange, Page, RowRevision, Scan, StoreError, Versioned};
+    /// use strongroom_store::{Key, KeyRange, Page, RowRevision, Scan, StoreError, Versioned};
     /// let scan = Scan::new(KeyRange::all(), 2);
     /// let row = |key: &str| (Key::from(key.as_bytes()), Versioned { value: vec![7], revision: RowRevision(1) });
     /// let page = Page::fill(&scan, 4 << 20, ["a", "b", "c"], |key| Ok(row(key)))?;
