@@ -1,7 +1,8 @@
 //! The one place where time enters the engine.
 
 use std::fmt::Debug;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 /// A source of wall-clock time. Tests pass their own.
 pub trait Clock: Debug + Send + Sync + 'static {

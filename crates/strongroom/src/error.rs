@@ -1,13 +1,28 @@
 //! The one error of the engine's users.
 
-use crate::envelope::{Argon2Error, DekId, OpenError, RandomError, SealError};
-use crate::format::{BadFormat, FormatError, PatternError};
-use crate::id::{DefinitionId, IdError, IntegrationId, LinkedAccountId, OrgId};
-use crate::model::{DefinitionRef, Revision, SlotId};
-use crate::provider::{ProviderError, ProviderKey};
+use crate::envelope::Argon2Error;
+use crate::envelope::DekId;
+use crate::envelope::OpenError;
+use crate::envelope::SealError;
+use crate::format::BadFormat;
+use crate::format::FormatError;
+use crate::format::PatternError;
+use crate::id::DefinitionId;
+use crate::id::IdError;
+use crate::id::IntegrationId;
+use crate::id::LinkedAccountId;
+use crate::id::OrgId;
+use crate::model::DefinitionRef;
+use crate::model::Revision;
+use crate::model::SlotId;
+use crate::provider::ProviderError;
+use crate::provider::ProviderKey;
+use crate::random::RandomError;
 use crate::raw_key::KeyFileError;
-use crate::record::RowError;
-use crate::scope::{Scope, ScopeKind, UnknownScope};
+use crate::row::body::RowError;
+use crate::scope::Scope;
+use crate::scope::ScopeKind;
+use crate::scope::UnknownScope;
 use crate::store::StoreError;
 
 /// Why the engine did not do what it was asked. No variant carries a value, key or credential.

@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::clock::Clock;
-use crate::envelope::{RandomError, random};
+use crate::random;
+use crate::random::RandomError;
 
 /// Why a text is not an id or a name. It shows the rule, never the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -36,18 +36,12 @@
 //!
 //! How it works inside, what it writes and what it withstands stands in [`docs`].
 
-mod account;
-mod accounts;
-mod cache;
 mod clock;
-mod credentials;
-mod definitions;
 pub mod docs;
 mod engine;
 mod envelope;
 mod error;
 pub mod format;
-mod gate;
 #[cfg(feature = "harden")]
 mod harden;
 #[cfg(feature = "hazmat")]
@@ -55,36 +49,22 @@ pub mod hazmat;
 #[macro_use]
 mod id;
 mod jobs;
-mod keyspace;
+mod keys;
 mod limits;
-mod lock;
 mod model;
-mod options;
-mod org;
-mod place;
 pub mod provider;
+mod random;
 mod raw_key;
-mod record;
-mod records;
-mod resolve;
-mod root;
-mod rotation;
+mod row;
 mod scope;
 mod secret;
-mod slots;
 mod tenant;
 mod transfer;
-mod unlock;
-mod values;
-mod vault;
+mod verbs;
 mod verify;
 
-pub use account::Account;
-pub use accounts::{AccountWritten, CreateAccount, UpsertAccount};
-pub use cache::{CacheCounts, CacheStats};
 pub use clock::{Clock, SystemClock, Timestamp};
-pub use credentials::AppCredentials;
-pub use definitions::{DefinitionChange, DefinitionFilter, FormatChange, Mismatch, OnMismatch};
+pub use engine::cache::{CacheCounts, CacheStats};
 pub use envelope::{Argon2Error, Argon2Params, DekId};
 pub use error::{BackupFault, Damage, Error};
 pub use format::{FormatError, LengthBounds, VarFormat};
@@ -94,32 +74,37 @@ pub use id::{
     CredentialKey, DefinitionId, DefinitionName, DocumentId, Environment, IdError, IntegrationId,
     LinkedAccountId, Namespace, OrgId, RecordKey, WorkflowId,
 };
+pub use jobs::rotation::{
+    Assume, DataKeys, DestroyedKey, JobInfo, JobKind, JobOutcome, JobProgress, JobReport, JobState, KeyJob,
+    NewRoot, NotDestroyed, OnUnreadable, RootRotation, ShredEffect, ShredReceipt, Unreadable,
+    UnreadableCause,
+};
+pub use keys::unlock::Unlock;
 pub use limits::Limits;
 pub use model::{
     Credential, CredentialInfo, Cursor, DefinitionRef, Expected, Found, Integration, LinkedAccount, Listing,
     Origin, PageRequest, Resolution, Resolved, Revision, ScopedValue, SlotId, SlotInfo, SlotKind, Step,
     StoredDefinition, Trace, Upsert, ValueWritten, VariableDefinition,
 };
-pub use options::WriteOptions;
-pub use org::Org;
 pub use provider::KeyProvider;
 pub use raw_key::{KeyFileError, RawKey};
-pub use records::{IfChanged, Record, RecordWrite, Records, Stamp};
-pub use rotation::{
-    Assume, DataKeys, DestroyedKey, JobInfo, JobKind, JobOutcome, JobProgress, JobReport, JobState, KeyJob,
-    NewRoot, NotDestroyed, OnUnreadable, RootRotation, ShredEffect, ShredReceipt, Unreadable,
-    UnreadableCause,
-};
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;
-pub use slots::Slots;
 /// The trait that a backend implements, and what passes through it: the crate `strongroom-store`.
 pub use strongroom_store as store;
 pub use strongroom_store::Store;
+pub use tenant::record::Record;
+pub use tenant::{NewValue, RecordWrite, WriteOptions};
 pub use transfer::{Backup, BackupSummary, CopySummary, Phase, Progress, RestoreSummary};
-pub use unlock::Unlock;
-pub use values::{DefinedAndSet, DeletedValue, NewValue};
-pub use vault::{Vault, VaultOptions};
+pub use verbs::account::Account;
+pub use verbs::accounts::{AccountWritten, CreateAccount, UpsertAccount};
+pub use verbs::credentials::AppCredentials;
+pub use verbs::definitions::{DefinitionChange, DefinitionFilter, FormatChange, Mismatch, OnMismatch};
+pub use verbs::org::Org;
+pub use verbs::records::{IfChanged, Records, Stamp};
+pub use verbs::slots::Slots;
+pub use verbs::values::{DefinedAndSet, DeletedValue};
+pub use verbs::vault::{Vault, VaultOptions};
 pub use verify::{
     Cause, Finding, Index, KeyState, KeyUse, Parent, RowName, RowPath, Verification, VerifyReport,
 };

@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use async_trait::async_trait;
-use sha2::{Digest as _, Sha256};
+use sha2::Digest as _;
+use sha2::Sha256;
 
 use crate::clock::Timestamp;
 use crate::envelope::StoreId;

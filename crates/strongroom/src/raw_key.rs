@@ -2,16 +2,19 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::io::Read;
+use std::path::Path;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use crate::envelope::{KeyMaterial, random};
+use crate::envelope::KeyMaterial;
 use crate::error::Error;
+use crate::random;
 use crate::secret::Secret;
 
 /// 32 uniform bytes, wiped on drop. Moving it copies none of them.

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::id::{LinkedAccountId, WorkflowId};
+use crate::id::LinkedAccountId;
+use crate::id::WorkflowId;
 
 /// The place at which a value is set. Verbs take it by value or by reference.
 ///

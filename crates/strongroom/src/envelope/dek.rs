@@ -1,19 +1,35 @@
 //! Seals and opens records under one key.
 
+use crate::envelope::SealedRecord;
+use crate::random;
 use std::fmt;
 use std::mem;
 
 use aes::Aes256Enc;
 use aes_gcm_siv::AesGcmSiv;
-use aes_gcm_siv::aead::{AeadInOut as _, KeyInit as _};
-use hmac::{Hmac, Mac as _};
+use aes_gcm_siv::aead::AeadInOut as _;
+use aes_gcm_siv::aead::KeyInit as _;
+use hmac::Hmac;
+use hmac::Mac as _;
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
+use super::Context;
 use super::kdf::expand;
-use super::record::{self, BODY_OFFSET, COMMIT_LEN, HEADER_LEN, NONCE_LEN, RECORD_LEN_MAX, Record, TAG_LEN};
-use super::{Context, ContextTooLong, DekId, OpenError, SealError, padding, random};
+use super::padding;
+
+use super::record;
+use crate::envelope::ContextTooLong;
+use crate::envelope::DekId;
+use crate::envelope::OpenError;
+use crate::envelope::RECORD_LEN_MAX;
+use crate::envelope::SealError;
+use crate::envelope::record::BODY_OFFSET;
+use crate::envelope::record::COMMIT_LEN;
+use crate::envelope::record::HEADER_LEN;
+use crate::envelope::record::NONCE_LEN;
+use crate::envelope::record::TAG_LEN;
 
 /// A key that seals records: a data key, a root key or a slot key, expanded once and wiped on drop.
 ///
@@ -92,7 +108,7 @@ impl SealingKey {
     /// Opens a record that was sealed to `context`.
     ///
     /// # Errors
-    /// Those of [`Record::parse`], then those of [`open_record`](Self::open_record).
+    /// Those of [`SealedRecord::parse`], then those of [`open_record`](Self::open_record).
     pub(crate) fn open<K>(
         &self,
         context: &Context<'_, K>,
@@ -101,7 +117,7 @@ impl SealingKey {
     where
         K: Copy + Into<u8>,
     {
-        self.open_record(context, &Record::parse(record)?)
+        self.open_record(context, &SealedRecord::parse(record)?)
     }
 
     /// Opens a record that was taken apart before, to look its key up.
@@ -112,7 +128,7 @@ impl SealingKey {
     pub(crate) fn open_record<K>(
         &self,
         context: &Context<'_, K>,
-        record: &Record<'_>,
+        record: &SealedRecord<'_>,
     ) -> Result<Zeroizing<Vec<u8>>, OpenError>
     where
         K: Copy + Into<u8>,

@@ -1,7 +1,8 @@
 //! Why a record was not sealed or not opened.
 
-use super::random::RandomError;
-use super::{ContextTooLong, DekId};
+use crate::envelope::ContextTooLong;
+use crate::envelope::DekId;
+use crate::random::RandomError;
 
 /// Why a record did not open. Says nothing about what is inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

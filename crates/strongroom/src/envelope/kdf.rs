@@ -4,7 +4,10 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{Context, ContextTooLong, Kind, StoreId};
+use super::Context;
+use crate::envelope::ContextTooLong;
+use crate::envelope::Kind;
+use crate::envelope::StoreId;
 
 /// 32 bytes of a key, wiped on drop. They stay where they are when it is moved, so that no future, channel or `Arc`
 /// that it passes through keeps a copy.

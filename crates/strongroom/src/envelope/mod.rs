@@ -8,14 +8,10 @@ mod dek;
 mod dek_id;
 mod error;
 mod kdf;
-mod keyring;
 mod mac;
 mod padding;
 mod passphrase;
-pub(crate) mod random;
 mod record;
-mod slot;
-mod slot_provider;
 
 pub(crate) use context::{Context, ContextTooLong, Kind, StoreId};
 pub(crate) use dek::SealingKey;
@@ -26,13 +22,9 @@ pub(crate) use error::SealError;
 #[cfg(feature = "hazmat")]
 pub(crate) use kdf::expand;
 pub(crate) use kdf::{KeyMaterial, new_dek, slot_key};
-pub(crate) use keyring::{KeyLookup, Keyring};
 pub(crate) use mac::{MacKey, MacTag, RunningMac, checksum};
 #[cfg(feature = "hazmat")]
 pub(crate) use padding::padded_len;
 pub(crate) use passphrase::{Argon2Bounds, argon2id};
 pub use passphrase::{Argon2Error, Argon2Params};
-pub(crate) use random::RandomError;
-pub(crate) use record::{RECORD_LEN_MAX, Record};
-pub(crate) use slot::{Slot, SlotError, SlotPlace};
-pub(crate) use slot_provider::{ExternalKey, Provider};
+pub(crate) use record::{RECORD_LEN_MAX, SealedRecord};

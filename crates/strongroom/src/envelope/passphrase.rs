@@ -1,9 +1,14 @@
 //! Keys from passphrases: Argon2id (RFC 9106), version 0x13.
 
-use argon2::{Algorithm, Argon2, Block, Params, Version};
+use argon2::Algorithm;
+use argon2::Argon2;
+use argon2::Block;
+use argon2::Params;
+use argon2::Version;
 use zeroize::Zeroizing;
 
-use super::{KeyMaterial, Provider};
+use crate::envelope::KeyMaterial;
+use crate::keys::Provider;
 
 /// What one derivation of a key from a passphrase costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

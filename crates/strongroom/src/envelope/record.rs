@@ -1,6 +1,8 @@
 //! The layout of a sealed record: fixed offsets, one valid parse.
 
-use super::{DekId, OpenError, padding};
+use super::padding;
+use crate::envelope::DekId;
+use crate::envelope::OpenError;
 
 /// A sealed record, taken apart without a copy and without a key.
 ///
@@ -8,14 +10,14 @@ use super::{DekId, OpenError, padding};
 /// version | suite | dek_id(16) | nonce(12) | commit(32) | body | tag(16)
 /// ```
 #[derive(Clone, Copy)]
-pub(crate) struct Record<'a> {
+pub(crate) struct SealedRecord<'a> {
     pub(super) header: &'a [u8; HEADER_LEN],
     pub(super) commit: &'a [u8; COMMIT_LEN],
     pub(super) body: &'a [u8],
     pub(super) tag: &'a [u8; TAG_LEN],
 }
 
-impl<'a> Record<'a> {
+impl<'a> SealedRecord<'a> {
     /// Takes `bytes` apart: version first, then suite, then length.
     ///
     /// # Errors
@@ -58,9 +60,9 @@ impl<'a> Record<'a> {
     }
 }
 
-impl std::fmt::Debug for Record<'_> {
+impl std::fmt::Debug for SealedRecord<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Record")
+        f.debug_struct("SealedRecord")
             .field("dek_id", &self.dek_id())
             .field("padded_len", &self.padded_len())
             .finish_non_exhaustive()

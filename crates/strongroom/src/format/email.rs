@@ -1,6 +1,6 @@
 //! Mailboxes as in RFC 5321, section 4.1.2, in the subset that mail systems share: a dot-atom, `@`, a host name.
 
-use super::hostname::is_hostname;
+use crate::format::hostname::is_hostname;
 
 pub(super) fn is_email(value: &str) -> bool {
     let Some((local, domain)) = value.rsplit_once('@') else { return false };

@@ -1,6 +1,6 @@
 //! A list of the values that a variable may have.
 
-use super::BadFormat;
+use crate::format::BadFormat;
 
 /// The values that a variable may have, each compared exactly.
 ///

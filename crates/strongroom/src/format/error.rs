@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::PatternError;
+use crate::format::PatternError;
 
 /// The rule that a value broke, as a sentence. Holds no part of the value.
 #[derive(Clone, Debug, PartialEq, Eq)]

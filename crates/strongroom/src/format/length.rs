@@ -1,8 +1,10 @@
 //! How many bytes a value may have, beside its format.
 
-use std::ops::{Bound, RangeBounds};
+use std::ops::Bound;
+use std::ops::RangeBounds;
 
-use super::{BadFormat, FormatError};
+use crate::format::BadFormat;
+use crate::format::FormatError;
 
 /// The fewest and the most bytes of UTF-8 that a value may have, both included.
 ///

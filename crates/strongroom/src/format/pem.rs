@@ -1,7 +1,7 @@
 //! PEM as in RFC 7468, section 3, in its strict form: one block or more, lines of 64, nothing before, between or
 //! after, no headers. Checked in place, where a decoder would leave a second copy of a key behind.
 
-use super::base64::is_base64;
+use crate::format::base64::is_base64;
 
 pub(super) fn is_pem(value: &str) -> bool {
     let mut lines = value.split_inclusive('\n').map(without_eol).peekable();

@@ -2,7 +2,7 @@
 
 use iri_string::types::UriStr;
 
-use super::BadFormat;
+use crate::format::BadFormat;
 
 /// The schemes that a URL may have, in lower case.
 ///

@@ -1,11 +1,11 @@
 //! What fuzz targets assert of parts that are not public. Each takes any bytes and panics when a property fails.
 
-use crate::envelope::{Keyring, Slot};
 use crate::id::{DefinitionId, Environment, LinkedAccountId, OrgId, WorkflowId};
-use crate::keyspace::{TenantKeys, parse_definition_value, parse_job, parse_value};
+use crate::keys::{Keyring, Slot};
 use crate::model::Revision;
-use crate::record::{RowKind, SealedRow, Sheet, Sweep, decode_definition, decode_header, decode_index};
-use crate::record::{encode_definition, encode_header, encode_index};
+use crate::row::body::{RowKind, SealedRow, Sheet, Sweep, decode_definition, decode_header, decode_index};
+use crate::row::body::{encode_definition, encode_header, encode_index};
+use crate::row::key::{TenantKeys, parse_definition_value, parse_job, parse_value};
 use crate::scope::Scope;
 use crate::store::Key;
 use zeroize::Zeroizing;

@@ -1,7 +1,9 @@
 //! Linked accounts and their integrations.
 
 use crate::clock::Timestamp;
-use crate::id::{DocumentId, IntegrationId, LinkedAccountId};
+use crate::id::DocumentId;
+use crate::id::IntegrationId;
+use crate::id::LinkedAccountId;
 use crate::model::Revision;
 
 /// A registered linked account: the org's own customer.

@@ -1,7 +1,7 @@
 //! How a variable is defined of which a name and a value are all that is known.
 
-use super::VariableDefinition;
 use crate::format::VarFormat;
+use crate::model::VariableDefinition;
 
 impl VariableDefinition {
     /// A definition that takes `value` with the tightest format that fits (`boolean`, `number`, `url`, else `string`),

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use crate::clock::Timestamp;
 use crate::envelope::Argon2Params;
-use crate::id::{IdError, parse_hex};
+use crate::id::IdError;
+use crate::id::parse_hex;
 use crate::model::Revision;
 use crate::provider::ProviderKey;
 

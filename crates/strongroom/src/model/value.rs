@@ -1,9 +1,12 @@
 //! Scoped values and credentials, and what a write answers.
 
 use crate::clock::Timestamp;
-use crate::envelope::random;
 use crate::error::Error;
-use crate::id::{CredentialKey, DefinitionId, DocumentId, IntegrationId};
+use crate::id::CredentialKey;
+use crate::id::DefinitionId;
+use crate::id::DocumentId;
+use crate::id::IntegrationId;
+use crate::random;
 use crate::scope::Scope;
 use crate::secret::Secret;
 

@@ -2,17 +2,29 @@
 
 use std::sync::Arc;
 
-use super::{Ground, ScopeKeys, Tenant, describe, seal_row};
 use crate::clock::Timestamp;
-use crate::definitions::Definition;
 use crate::engine::Touches;
-use crate::envelope::{Context, Keyring};
+use crate::envelope::Context;
 use crate::error::Error;
-use crate::id::{DocumentId, LinkedAccountId};
+use crate::id::DocumentId;
+use crate::id::LinkedAccountId;
+use crate::keys::Keyring;
+use crate::keys::root::Roots;
 use crate::model::Revision;
-use crate::record::{Sheet, encode_epoch};
-use crate::root::Roots;
-use crate::store::{Committed, Expect, Key, RowRevision, Versioned, WriteBatch};
+use crate::row::body::Sheet;
+use crate::row::body::encode_epoch;
+use crate::store::Committed;
+use crate::store::Expect;
+use crate::store::Key;
+use crate::store::RowRevision;
+use crate::store::Versioned;
+use crate::store::WriteBatch;
+use crate::tenant::Definition;
+use crate::tenant::Ground;
+use crate::tenant::ScopeKeys;
+use crate::tenant::Tenant;
+use crate::tenant::describe;
+use crate::tenant::seal_row;
 
 /// A batch under construction. A key is expected at most once, however many rows are sealed under it.
 pub(crate) struct Draft<'t> {

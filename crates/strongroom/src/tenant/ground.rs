@@ -5,14 +5,26 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::{ScopeKeys, Tenant};
-use crate::cache::{Cached, Counts, HeldKeys, Moment, Striped, Tag};
 use crate::clock::Timestamp;
-use crate::definitions::Definition;
 use crate::engine::ATTEMPTS_MAX;
+use crate::engine::cache::Cached;
+use crate::engine::cache::Counts;
+use crate::engine::cache::HeldKeys;
+use crate::engine::cache::Moment;
+use crate::engine::cache::Striped;
+use crate::engine::cache::Tag;
 use crate::error::Error;
-use crate::id::{DefinitionId, LinkedAccountId};
-use crate::store::{ReadBatch, ReadSet, Versioned};
+use crate::id::DefinitionId;
+use crate::id::LinkedAccountId;
+use crate::keys::KeyLookup;
+use crate::row::body::RowKind;
+use crate::row::body::SealedRow;
+use crate::store::ReadBatch;
+use crate::store::ReadSet;
+use crate::store::Versioned;
+use crate::tenant::Definition;
+use crate::tenant::ScopeKeys;
+use crate::tenant::Tenant;
 
 /// What a verb needs beside the rows it is about.
 pub(crate) struct Needs<'a> {
@@ -74,8 +86,8 @@ pub(crate) struct Ground<'a> {
     /// The org's first, then those of `accounts`.
     keys: SmallVec<[Option<Arc<ScopeKeys>>; 2]>,
     /// Under which view of the store this was read, and when reading began.
-    pub(super) tag: Tag,
-    pub(super) moment: Moment,
+    pub(crate) tag: Tag,
+    pub(crate) moment: Moment,
 }
 
 /// What a cache knows of each row that a verb needs. Most verbs need one definition, and the keys of org and account.
@@ -293,4 +305,15 @@ fn next_missing<V>(
 
 fn without_tag<V>(entry: Option<(V, Tag)>) -> Option<V> {
     entry.map(|(value, _)| value)
+}
+
+impl Ground<'_> {
+    /// Whether the org's keyring has the key that sealed a record, and did not drop it.
+    pub(crate) fn lists_key_of(&self, row: &[u8]) -> bool {
+        let dek_id = SealedRow::dek_id(RowKind::Sealed, row);
+        let is_listed = |keys: &Arc<ScopeKeys>| {
+            dek_id.is_some_and(|id| matches!(keys.keyring.key(&id), KeyLookup::Listed(_)))
+        };
+        self.keys(None).is_some_and(is_listed)
+    }
 }

@@ -2,12 +2,21 @@
 
 use std::str::FromStr;
 
-use super::{Ground, Needs, Tenant};
-use crate::error::{Damage, Error};
+use crate::error::Damage;
+use crate::error::Error;
 use crate::id::LinkedAccountId;
-use crate::keyspace::parse_last_id;
-use crate::model::{Cursor, Listing, PageRequest};
-use crate::store::{Key, KeyRange, ReadBatch, Scan, Versioned};
+use crate::model::Cursor;
+use crate::model::Listing;
+use crate::model::PageRequest;
+use crate::row::key::parse_last_id;
+use crate::store::Key;
+use crate::store::KeyRange;
+use crate::store::ReadBatch;
+use crate::store::Scan;
+use crate::store::Versioned;
+use crate::tenant::Ground;
+use crate::tenant::Needs;
+use crate::tenant::Tenant;
 
 impl Tenant {
     /// One page of the items that `open` makes of the rows of `range`; those that it answers `None` for are

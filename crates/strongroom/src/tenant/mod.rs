@@ -1,9 +1,19 @@
 //! One org within one environment: how its rows are addressed, read, opened, sealed and written.
 
-mod draft;
-mod ground;
-mod list;
-mod snapshot;
+pub(crate) mod account;
+pub(crate) mod check;
+pub(crate) mod credential;
+pub(crate) mod definition;
+pub(crate) mod draft;
+pub(crate) mod ground;
+pub(crate) mod indexed;
+pub(crate) mod job;
+pub(crate) mod list;
+pub(crate) mod new_definitions;
+pub(crate) mod options;
+pub(crate) mod record;
+pub(crate) mod snapshot;
+pub(crate) mod value;
 
 /// Runs a write until it lands: anew after every lost race, and once more where a cached row misled it.
 ///
@@ -39,24 +49,45 @@ macro_rules! fresh_if_stale {
     }};
 }
 
+use crate::envelope::SealedRecord;
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 use crate::engine::Engine;
-use crate::envelope::{Context, KeyLookup, Keyring, Kind, Record, SealingKey};
-use crate::error::{Damage, Error};
-use crate::id::{DocumentId, Environment, LinkedAccountId, OrgId};
-use crate::keyspace::TenantKeys;
+use crate::envelope::Context;
+use crate::envelope::Kind;
+use crate::envelope::SealingKey;
+use crate::error::Damage;
+use crate::error::Error;
+use crate::id::DocumentId;
+use crate::id::Environment;
+use crate::id::LinkedAccountId;
+use crate::id::OrgId;
+use crate::keys::KeyLookup;
+use crate::keys::Keyring;
+use crate::keys::root::Roots;
 use crate::model::Revision;
-use crate::record::{RowKind, SealedRow};
-use crate::root::Roots;
-use crate::store::{Key, RowRevision, Versioned};
+use crate::row::body::RowKind;
+use crate::row::body::SealedRow;
+use crate::row::key::TenantKeys;
+use crate::store::Key;
+use crate::store::RowRevision;
+use crate::store::Versioned;
 
+pub(crate) use account::Loaded;
+pub(crate) use check::{at_most, check_definition};
+pub(crate) use definition::Definition;
 pub(crate) use draft::{Draft, SealedPut, Standing};
 pub(crate) use ground::{Freshness, Ground, Needs};
+pub(crate) use indexed::{GRANDFATHERED, INDEX_PAGE, IndexedValue};
 pub(crate) use list::listed_id;
+pub(crate) use new_definitions::MadeDefinitions;
+pub use options::WriteOptions;
+pub use record::RecordWrite;
+pub(crate) use record::key_name;
 pub(crate) use snapshot::{Catalog, Rows, Snapshot, find_definition};
+pub use value::NewValue;
 pub(crate) use {fresh_if_stale, until_landed};
 
 /// An org within an environment. Everything that a verb reads or writes goes through one.
@@ -136,7 +167,8 @@ impl Tenant {
         row: &[u8],
     ) -> Result<Option<Opened>, Error> {
         let sealed = decode(context, row)?;
-        let record = Record::parse(sealed.record).map_err(|error| Error::open(describe(context), error))?;
+        let record =
+            SealedRecord::parse(sealed.record).map_err(|error| Error::open(describe(context), error))?;
         let dek_id = record.dek_id();
         match keys.map_or(KeyLookup::Unknown, |keys| keys.keyring.key(&dek_id)) {
             KeyLookup::Listed(key) => open_under(key, context, &sealed, &record).map(Some),
@@ -154,7 +186,7 @@ impl Tenant {
         called: impl Fn() -> String,
     ) -> Result<Option<SealedRow<'r>>, Error> {
         let sealed = SealedRow::decode(kind, row).map_err(|error| Error::row(called(), error))?;
-        let record = Record::parse(sealed.record).map_err(|error| Error::open(called(), error))?;
+        let record = SealedRecord::parse(sealed.record).map_err(|error| Error::open(called(), error))?;
         let dropped =
             keys.is_some_and(|keys| matches!(keys.keyring.key(&record.dek_id()), KeyLookup::Dropped));
         Ok((!dropped).then_some(sealed))
@@ -251,7 +283,7 @@ pub(crate) fn describe(context: &Context<'_>) -> String {
 /// Opens a row under the root that it names.
 pub(crate) fn open_under_root(roots: &Roots, context: &Context<'_>, row: &[u8]) -> Result<Opened, Error> {
     let sealed = decode(context, row)?;
-    let record = Record::parse(sealed.record).map_err(|error| Error::open(describe(context), error))?;
+    let record = SealedRecord::parse(sealed.record).map_err(|error| Error::open(describe(context), error))?;
     let dek_id = record.dek_id();
     let root = roots.find(&dek_id).ok_or_else(|| Error::UnknownKey { row: describe(context), dek_id })?;
     open_under(&root.key, context, &sealed, &record)
@@ -265,7 +297,7 @@ fn open_under(
     key: &SealingKey,
     context: &Context<'_>,
     sealed: &SealedRow<'_>,
-    record: &Record<'_>,
+    record: &SealedRecord<'_>,
 ) -> Result<Opened, Error> {
     let doc_text = sealed.doc_id.map(DocumentId::to_text);
     let doc_id = doc_text.as_ref().map_or("", |text| text.as_str());

@@ -2,13 +2,24 @@
 
 use std::sync::Arc;
 
-use super::{Freshness, Ground, Needs, Tenant};
-use crate::cache::{Cached, Tag};
-use crate::definitions::Definition;
 use crate::engine::ATTEMPTS_MAX;
+use crate::engine::cache::Cached;
+use crate::engine::cache::Tag;
 use crate::error::Error;
-use crate::id::{DefinitionId, LinkedAccountId};
-use crate::store::{Key, KeyRange, Page, ReadBatch, ReadSet, Scan, Versioned};
+use crate::id::DefinitionId;
+use crate::id::LinkedAccountId;
+use crate::store::Key;
+use crate::store::KeyRange;
+use crate::store::Page;
+use crate::store::ReadBatch;
+use crate::store::ReadSet;
+use crate::store::Scan;
+use crate::store::Versioned;
+use crate::tenant::Definition;
+use crate::tenant::Freshness;
+use crate::tenant::Ground;
+use crate::tenant::Needs;
+use crate::tenant::Tenant;
 
 /// The rows of a range, in key order.
 pub(crate) type Rows = Vec<(Key, Versioned)>;

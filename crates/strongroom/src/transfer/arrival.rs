@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use crate::engine::commit_surely;
-use crate::envelope::{StoreId, random};
+use crate::envelope::StoreId;
 use crate::error::{Damage, Error};
-use crate::keyspace::StoreKeys;
-use crate::record::{decode_transfer, encode_header, encode_transfer};
+use crate::random;
+use crate::row::body::{decode_transfer, encode_header, encode_transfer};
+use crate::row::key::StoreKeys;
 use crate::store::{
     Committed, Expect, Key, KeyRange, Op, READ_OPS_MAX, ReadBatch, RowRevision, Scan, Store, StoreErrorKind,
     Versioned, WriteBatch,

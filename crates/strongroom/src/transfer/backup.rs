@@ -9,14 +9,16 @@ use super::file::{
 use super::section::{Rows, Section, Walk, changed};
 use super::{Phase, Progress, Report};
 use crate::engine::Engine;
-use crate::envelope::random;
+use crate::engine::head::{SLOTS_MAX, SlotRow};
 use crate::error::{Damage, Error};
 use crate::id::{Environment, OrgId};
-use crate::keyspace::{StoreKeys, TenantKeys};
-use crate::place::parse_tenant;
-use crate::root::Roots;
+use crate::keys::StoreRow;
+use crate::keys::root::Roots;
+use crate::random;
+use crate::row::key::{StoreKeys, TenantKeys};
+use crate::row::parse::parse_tenant;
 use crate::store::{Key, KeyRange, ReadBatch, Scan, Store, Versioned};
-use crate::vault::{SLOTS_MAX, SlotRow, StoreRow, Vault};
+use crate::verbs::vault::Vault;
 
 /// What a backup holds.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,12 +7,13 @@ use super::retire::{Retirement, reinstate, retire, retired_for};
 use super::section::{Rows, Section, Walk, changed, read_range};
 use super::{Phase, Progress, Report};
 use crate::engine::Engine;
-use crate::envelope::{MacKey, MacTag, random};
+use crate::engine::gate::read_gate;
+use crate::envelope::{MacKey, MacTag};
 use crate::error::Error;
-use crate::gate::read_gate;
-use crate::keyspace::StoreKeys;
+use crate::random;
+use crate::row::key::StoreKeys;
 use crate::store::{Expect, Key, KeyRange, Op, Store, Versioned};
-use crate::vault::Vault;
+use crate::verbs::vault::Vault;
 
 /// What a copy moved.
 #[derive(Debug, Clone, PartialEq, Eq)]

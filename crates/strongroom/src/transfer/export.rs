@@ -11,19 +11,20 @@ use super::section::Rows;
 use super::{Progress, Report};
 use crate::clock::Timestamp;
 use crate::engine::{Engine, Touches};
-use crate::envelope::{Keyring, random};
 use crate::error::{Damage, Error};
 use crate::id::{LinkedAccountId, OrgId};
-use crate::keyspace::StoreKeys;
+use crate::jobs::rotation::owner;
+use crate::keys::Keyring;
+use crate::keys::root::Roots;
+use crate::keys::unlock::Unlock;
 use crate::model::Revision;
-use crate::place::{Place, parse_tenant_row};
-use crate::record::encode_transfer;
-use crate::root::Roots;
-use crate::rotation::owner;
+use crate::random;
+use crate::row::body::encode_transfer;
+use crate::row::key::StoreKeys;
+use crate::row::parse::{Place, parse_tenant_row};
 use crate::store::{Expect, Key, ReadBatch, RowRevision, Versioned, WriteBatch};
 use crate::tenant::{Needs, ScopeKeys, Tenant, seal_row};
-use crate::unlock::Unlock;
-use crate::vault::{Founding, Vault, VaultOptions};
+use crate::verbs::vault::{Founding, Vault, VaultOptions};
 
 impl Vault {
     /// Writes all environments of one org to `out`, sealed under keys that are made for this file alone: it opens with
@@ -81,7 +82,7 @@ impl Vault {
             let (ground, _) = from.read(&Needs::org_keys(), ReadBatch::default()).await?;
             from.finish_shred(&ground).await?;
             let exporter = Box::new(Exporter { from, to, created_at, keys: HashMap::new() });
-            let keys = crate::keyspace::TenantKeys::new(&org, &environment);
+            let keys = crate::row::key::TenantKeys::new(&org, &environment);
             recorder.tenant(&keys, (org, environment), None, &mut Form::Exported(exporter)).await?;
             match next_tenant(engine, rest.clone()).await? {
                 Some(next) => found = next,

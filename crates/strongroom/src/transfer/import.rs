@@ -11,25 +11,26 @@ use super::open::{Backup, Pass, Step};
 use super::reseal::{RowKeys, Sides, engine_without_store};
 use super::section::read_range;
 use super::{Progress, Report};
-use crate::definitions::GRANDFATHERED;
+use crate::engine::gate::Gate;
+use crate::engine::head::{Head, SlotRow};
 use crate::engine::{Engine, Touches};
 use crate::envelope::{Kind, StoreId};
 use crate::error::{BackupFault, Damage, Error};
-use crate::gate::Gate;
 use crate::id::{DefinitionId, DefinitionName, DocumentId, LinkedAccountId, OrgId};
-use crate::keyspace::{StoreKeys, TenantKeys};
+use crate::jobs::rotation::owner;
+use crate::keys::root::Roots;
+use crate::keys::unlock::Unlock;
 use crate::model::Revision;
-use crate::place::{Place, parse_store_row, parse_tenant, parse_tenant_row};
-use crate::record::{
+use crate::row::body::{
     RowKind, SealedRow, decode_definition, decode_index, decode_transfer, encode_index, encode_transfer,
 };
-use crate::root::Roots;
-use crate::rotation::owner;
+use crate::row::key::{StoreKeys, TenantKeys};
+use crate::row::parse::{Place, parse_store_row, parse_tenant, parse_tenant_row};
 use crate::scope::Scope;
 use crate::store::{Expect, Key, ReadBatch, RowRevision, Scan, Store, Versioned, WriteBatch};
+use crate::tenant::GRANDFATHERED;
 use crate::tenant::{ScopeKeys, Tenant, seal_row};
-use crate::unlock::Unlock;
-use crate::vault::{Founding, Head, SlotRow, Vault};
+use crate::verbs::vault::{Founding, Vault};
 
 /// What a restore into a live vault brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

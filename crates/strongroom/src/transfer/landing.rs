@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::arrival::Arrival;
 use crate::engine::Touches;
-use crate::envelope::Keyring;
 use crate::error::{Damage, Error};
 use crate::id::LinkedAccountId;
+use crate::keys::Keyring;
+use crate::keys::root::Roots;
 use crate::model::Revision;
-use crate::record::{RowKind, SealedRow, encode_epoch};
-use crate::root::Roots;
+use crate::row::body::{RowKind, SealedRow, encode_epoch};
 use crate::store::{Committed, Expect, Key, ReadBatch, RowRevision, Store, Versioned, WriteBatch};
 use crate::tenant::{ScopeKeys, Tenant, seal_row};
 

@@ -5,15 +5,17 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 
 use super::file::{FrameKind, FrameReader, Head, RawFrame, RowsFrame, TenantEnd, Trailer, mac_key};
 use crate::clock::Timestamp;
-use crate::envelope::{MacKey, Slot};
+use crate::engine::gate::Gate;
+use crate::engine::head::SlotRow;
+use crate::envelope::MacKey;
 use crate::error::{BackupFault, Error};
-use crate::gate::Gate;
 use crate::id::{Environment, OrgId};
-use crate::keyspace::StoreKeys;
-use crate::root::Roots;
+use crate::keys::Slot;
+use crate::keys::root::Roots;
+use crate::keys::unlock::Unlock;
+use crate::row::key::StoreKeys;
 use crate::store::{RowRevision, Versioned};
-use crate::unlock::Unlock;
-use crate::vault::{self, SlotRow, VaultOptions};
+use crate::verbs::vault::VaultOptions;
 
 /// A backup file that was read to its end and found whole, genuine and in its order.
 pub struct Backup<R> {
@@ -250,13 +252,13 @@ fn check_rest(frames: &mut FrameReader<impl Read>, mac: &MacKey, head: &Head) ->
 }
 
 /// The head of a file, as a store would answer it.
-fn vault_head(head: &Head) -> Result<vault::Head, Error> {
+fn vault_head(head: &Head) -> Result<crate::engine::head::Head, Error> {
     let versioned = |row: &Vec<u8>| Versioned { value: row.clone(), revision: RowRevision(0) };
     let slots = head.slots.iter().map(|row| {
         let slot = Slot::decode(row).map_err(|error| Error::row("the key slot", error))?;
         Ok(SlotRow::decode(&head.store_id, &StoreKeys::slot(&slot.place.id), &versioned(row)))
     });
-    Ok(vault::Head {
+    Ok(crate::engine::head::Head {
         store_id: head.store_id,
         store_row: head.store_row.as_ref().map(versioned),
         slots: slots.collect::<Result<_, Error>>()?,

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::engine::Engine;
+use crate::engine::gate::Gate;
 use crate::envelope::StoreId;
 use crate::error::Error;
-use crate::gate::Gate;
-use crate::place::Place;
-use crate::root::Roots;
+use crate::keys::root::Roots;
+use crate::row::parse::Place;
 use crate::store::{
     Capabilities, Committed, Durability, ReadBatch, ReadSet, RowRevision, Store, StoreError, StoreErrorKind,
     WriteBatch,
 };
 use crate::tenant::{ScopeKeys, Tenant, seal_row};
-use crate::vault::VaultOptions;
+use crate::verbs::vault::VaultOptions;
 
 /// The two sides of a tenant that changes vaults. Ids, revisions and times stay; store id and keys do not.
 pub(super) struct Sides<'t> {

@@ -7,13 +7,13 @@ use super::file::RowsFrame;
 use super::open::{Backup, Step};
 use super::reseal::engine_without_store;
 use super::{Progress, Report};
-use crate::envelope::Slot;
+use crate::engine::gate::Gate;
 use crate::error::{BackupFault, Error};
-use crate::gate::Gate;
-use crate::keyspace::StoreKeys;
-use crate::rotation::KeyJob;
+use crate::jobs::rotation::KeyJob;
+use crate::keys::Slot;
+use crate::row::key::StoreKeys;
 use crate::store::{Key, Store};
-use crate::vault::Vault;
+use crate::verbs::vault::Vault;
 
 impl<R: Read + Seek + Send> Backup<R> {
     /// Brings the vault back into an empty store, with its id and its keys. **The original must be gone for good**: of

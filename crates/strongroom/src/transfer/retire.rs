@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::engine::gate::read_gate;
 use crate::engine::{ATTEMPTS_MAX, Engine, commit_surely};
-use crate::envelope::random;
 use crate::error::{Damage, Error};
-use crate::gate::read_gate;
-use crate::keyspace::StoreKeys;
-use crate::record::{decode_transfer, encode_transfer};
+use crate::random;
+use crate::row::body::{decode_transfer, encode_transfer};
+use crate::row::key::StoreKeys;
 use crate::store::{Expect, Op, RowRevision, StoreErrorKind, Versioned, WriteBatch};
 
 /// That a store is retired, as this run noted it. A later run that takes over notes it anew.

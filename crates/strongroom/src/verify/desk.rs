@@ -9,14 +9,15 @@ use smallvec::SmallVec;
 use super::report::{Cause, KeyState};
 use super::sight::{Jobs, Sight};
 use super::verdict::{Judged, KeyRef, Verdict, sealed_under};
-use crate::definitions::Definition;
 use crate::engine::ATTEMPTS_MAX;
-use crate::envelope::{DekId, KeyLookup};
+use crate::envelope::DekId;
 use crate::error::Error;
 use crate::id::{DefinitionId, LinkedAccountId};
-use crate::place::{Place, parse_tenant_row};
-use crate::record::{RowKind, SealedRow, Sweep, decode_index};
+use crate::keys::KeyLookup;
+use crate::row::body::{RowKind, SealedRow, Sweep, decode_index};
+use crate::row::parse::{Place, parse_tenant_row};
 use crate::store::{Key, Page, READ_OPS_MAX, ReadBatch, Scan, Versioned};
+use crate::tenant::Definition;
 use crate::tenant::{ScopeKeys, Tenant};
 
 /// A key scope: the org's, or that of a linked account.

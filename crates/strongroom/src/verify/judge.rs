@@ -4,16 +4,16 @@ use super::desk::{Desk, Keys, Known};
 use super::report::{Cause, Index, Parent};
 use super::sight::Sight;
 use super::verdict::{Judged, Verdict};
-use crate::definitions::{GRANDFATHERED, check_definition};
 use crate::envelope::Kind;
 use crate::error::{Damage, Error};
 use crate::id::{DefinitionId, DefinitionName, DocumentId, IntegrationId, LinkedAccountId};
 use crate::model::ScopedValue;
-use crate::place::Place;
-use crate::record::{RowKind, SealedRow, Sweep, decode_index, encode_epoch};
+use crate::row::body::{RowKind, SealedRow, Sweep, decode_index, encode_epoch};
+use crate::row::parse::Place;
 use crate::scope::Scope;
 use crate::store::{Key, ReadBatch, Scan, Versioned};
 use crate::tenant::Ground;
+use crate::tenant::{GRANDFATHERED, check_definition};
 
 /// The keys of a scope, or the verdict on a row that needs them.
 macro_rules! keys_or_return {

@@ -21,11 +21,11 @@ use crate::engine::Engine;
 use crate::envelope::DekId;
 use crate::error::{Damage, Error};
 use crate::id::{Environment, OrgId};
-use crate::org::Org;
-use crate::place::{Place, parse_tenant};
+use crate::row::parse::{Place, parse_tenant};
 use crate::store::{Key, KeyRange, Versioned};
 use crate::tenant::Tenant;
-use crate::vault::Vault;
+use crate::verbs::org::Org;
+use crate::verbs::vault::Vault;
 
 pub use path::{RowName, RowPath};
 pub use report::{Cause, Finding, Index, KeyState, KeyUse, Parent, VerifyReport};

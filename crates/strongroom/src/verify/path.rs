@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::id::{DefinitionId, Environment, LinkedAccountId, OrgId, WorkflowId};
-use crate::place::Place;
+use crate::row::parse::Place;
 use crate::scope::Scope;
 use crate::tenant::Tenant;
 

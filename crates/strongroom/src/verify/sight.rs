@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::id::DefinitionId;
-use crate::record::Sweep;
+use crate::row::body::Sweep;
 use crate::store::{Key, Versioned};
 
 /// Rows that were read beside others, and the unfinished jobs of the tenant where they were read too.

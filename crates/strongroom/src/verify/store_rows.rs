@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::report::Cause;
 use super::verdict::{Judged, Verdict};
 use crate::engine::Engine;
-use crate::envelope::Slot;
 use crate::error::{Damage, Error};
-use crate::keyspace::StoreKeys;
-use crate::place::{Place, parse_store_row};
-use crate::record::{decode_header, decode_transfer};
-use crate::rotation::KeyJob;
+use crate::jobs::rotation::KeyJob;
+use crate::keys::Slot;
+use crate::keys::StoreRow;
+use crate::row::body::{decode_header, decode_transfer};
+use crate::row::key::StoreKeys;
+use crate::row::parse::{Place, parse_store_row};
 use crate::store::{Key, ReadBatch, Scan, Versioned};
-use crate::vault::StoreRow;
 
 /// Which of the rows that every vault has are not there.
 pub(super) async fn missing(engine: &Engine) -> Result<Vec<Judged>, Error> {

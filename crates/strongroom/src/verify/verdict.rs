@@ -7,8 +7,8 @@ use smallvec::SmallVec;
 use super::desk::Owner;
 use super::report::{Cause, KeyState};
 use crate::envelope::DekId;
-use crate::place::Place;
-use crate::record::{RowKind, SealedRow};
+use crate::row::body::{RowKind, SealedRow};
+use crate::row::parse::Place;
 use crate::store::Versioned;
 
 /// What a row is found to be.

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use quick_cache::Equivalent;
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use quick_cache::{Equivalent, Weighter};
 
-use super::matcher::Matcher;
-use super::{PatternError, PatternFormat};
+use crate::format::PatternError;
+use crate::format::PatternFormat;
+use crate::format::pattern::matcher::Matcher;
 
 /// Compiled patterns by their text, at most so many bytes of them; the ones used least make room.
 ///

@@ -1,11 +1,12 @@
 //! A compiled pattern: machines of which some must match a value and others must not.
 
-use super::PatternError;
-use super::budget::{ADVICE, Budget};
 use super::look;
-use super::machine::Machine;
-use super::syntax::Parsed;
+use crate::format::PatternError;
 use crate::format::VALUE_BYTES_MAX;
+use crate::format::pattern::budget::ADVICE;
+use crate::format::pattern::budget::Budget;
+use crate::format::pattern::machine::Machine;
+use crate::format::pattern::syntax::Parsed;
 
 /// A compiled pattern. Whatever the pattern, a value of 64 KiB costs well under 10 ms.
 #[derive(Debug)]

@@ -27,7 +27,7 @@ pub use cache::PatternCache;
 pub use error::PatternError;
 use matcher::Matcher;
 
-use super::FormatError;
+use crate::format::FormatError;
 
 /// A pattern that was vetted. It matches the whole of a value, with or without `^` and `$`, and never the empty one.
 ///

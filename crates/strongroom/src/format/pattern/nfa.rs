@@ -2,15 +2,21 @@
 
 use std::collections::HashMap;
 
-use regex_syntax::hir::{Class, Hir, HirKind, Look as Edge, Repetition};
+use regex_syntax::hir::Class;
+use regex_syntax::hir::Hir;
+use regex_syntax::hir::HirKind;
+use regex_syntax::hir::Look as Edge;
+use regex_syntax::hir::Repetition;
 
-use super::PatternError;
-use super::alphabet::CharSet;
-use super::budget::{ADVICE, Budget};
-use super::look::{Look, Looks};
-use super::side::Side;
 use super::syntax;
+use crate::format::PatternError;
 use crate::format::VALUE_BYTES_MAX;
+use crate::format::pattern::alphabet::CharSet;
+use crate::format::pattern::budget::ADVICE;
+use crate::format::pattern::budget::Budget;
+use crate::format::pattern::look::Look;
+use crate::format::pattern::look::Looks;
+use crate::format::pattern::side::Side;
 
 pub(super) type NodeId = u16;
 

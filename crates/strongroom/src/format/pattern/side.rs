@@ -2,7 +2,8 @@
 
 use std::ops::BitOr;
 
-use super::nfa::{Condition, Nfa};
+use crate::format::pattern::nfa::Condition;
+use crate::format::pattern::nfa::Nfa;
 
 /// A bit for each set that conditions ask for and that holds the character there, or the one of the edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,16 +4,22 @@
 //! Most places lead to the one after them, as in a word or a count, so that a step is a shift of the bits; what else
 //! leads somewhere is a jump. A character costs the same whatever the value is, and that is known beforehand.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
+use std::collections::HashSet;
 
-use regex_syntax::hir::{Hir, HirKind};
+use regex_syntax::hir::Hir;
+use regex_syntax::hir::HirKind;
 
-use super::PatternError;
-use super::alphabet::Holders;
-use super::budget::{ADVICE, Budget};
-use super::nfa::{Condition, Nfa, Node, NodeId};
-use super::side::Side;
+use crate::format::PatternError;
 use crate::format::VALUE_BYTES_MAX;
+use crate::format::pattern::alphabet::Holders;
+use crate::format::pattern::budget::ADVICE;
+use crate::format::pattern::budget::Budget;
+use crate::format::pattern::nfa::Condition;
+use crate::format::pattern::nfa::Nfa;
+use crate::format::pattern::nfa::Node;
+use crate::format::pattern::nfa::NodeId;
+use crate::format::pattern::side::Side;
 
 /// A pattern as places in their order. Place 0 is the one before the first character.
 #[derive(Debug)]

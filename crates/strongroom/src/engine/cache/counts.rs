@@ -1,0 +1,111 @@
+//! How often the caches were asked, and how often they knew.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use crossbeam_utils::CachePadded;
+
+use crate::engine::cache::striped::STRIPES;
+use crate::engine::cache::striped::stripe;
+
+/// How the caches of a vault did since it was opened: [`Vault::cache_stats`](crate::Vault::cache_stats).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CacheStats {
+    /// Names of definitions to their ids.
+    pub names: CacheCounts,
+    /// Opened definitions.
+    pub definitions: CacheCounts,
+    /// All definitions of an org, for verbs that need each.
+    pub catalogs: CacheCounts,
+    /// Opened keyrings: the data keys of an org or of a linked account.
+    pub keyrings: CacheCounts,
+    /// How often a keyring was opened with the root key. Of many that miss one at the same moment, one opens it.
+    pub keyring_unwraps: u64,
+}
+
+/// How one cache did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CacheCounts {
+    /// How often it held what a verb needed.
+    pub hits: u64,
+    /// How often it did not, so that the verb asked the store.
+    pub misses: u64,
+    /// How many entries it holds now.
+    pub entries: usize,
+}
+
+/// One of the caches.
+#[derive(Clone, Copy)]
+pub(crate) enum Cached {
+    Names,
+    Definitions,
+    Catalogs,
+    Keyrings,
+}
+
+/// The counters, in stripes, so that readers on different threads write no cache line of each other. Exact, since every count is added atomically.
+#[derive(Default)]
+pub(crate) struct Counts {
+    stripes: [CachePadded<Stripe>; STRIPES],
+    unwraps: AtomicU64,
+}
+
+/// Hits and misses of each cache.
+#[derive(Default)]
+struct Stripe([[AtomicU64; 2]; 4]);
+
+impl Counts {
+    /// Adds what one verb found, and what it did not find.
+    pub(crate) fn add(&self, cached: Cached, hits: usize, misses: usize) {
+        let Some(stripe) = self.stripes.get(stripe()) else { return };
+        let Some(counters) = stripe.0.get(cached as usize) else { return };
+        for (counter, count) in counters.iter().zip([hits, misses]) {
+            if count > 0 {
+                counter.fetch_add(count as u64, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// A keyring was opened with the root key.
+    pub(crate) fn add_unwrap(&self) {
+        self.unwraps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The sums of all stripes. How much the caches hold is not known here.
+    pub(crate) fn sum(&self) -> CacheStats {
+        let of = |cached: Cached| {
+            let counters = self.stripes.iter().filter_map(|stripe| stripe.0.get(cached as usize));
+            counters.fold(CacheCounts::default(), |sum, [hits, misses]| CacheCounts {
+                hits: sum.hits + hits.load(Ordering::Relaxed),
+                misses: sum.misses + misses.load(Ordering::Relaxed),
+                entries: 0,
+            })
+        };
+        CacheStats {
+            names: of(Cached::Names),
+            definitions: of(Cached::Definitions),
+            catalogs: of(Cached::Catalogs),
+            keyrings: of(Cached::Keyrings),
+            keyring_unwraps: self.unwraps.load(Ordering::Relaxed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_count_is_lost_between_threads() {
+        let counts = Counts::default();
+        std::thread::scope(|threads| {
+            for _ in 0..32 {
+                threads.spawn(|| (0..100).for_each(|_| counts.add(Cached::Keyrings, 2, 1)));
+            }
+        });
+        let keyrings = counts.sum().keyrings;
+        assert_eq!((keyrings.hits, keyrings.misses), (6_400, 3_200));
+    }
+}

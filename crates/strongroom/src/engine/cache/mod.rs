@@ -1,0 +1,309 @@
+//! Opened rows kept in memory: definitions, names, catalogs and keyrings.
+//!
+//! Reading takes no lock that two threads share, and one lock for all that a verb looks up. An entry counts only under
+//! the tag it was read under, and an entry read before a row was forgotten is not taken in after it. While a commit
+//! that changes cached rows is on its way nobody uses an entry, and who used one when it began reads again: so a cached
+//! row never stands beside rows of another moment.
+
+pub(crate) mod age;
+pub(crate) mod counts;
+pub(crate) mod striped;
+pub(crate) mod table;
+
+use std::hash::BuildHasher as _;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crossbeam_utils::sync::ShardedLock;
+use crossbeam_utils::sync::ShardedLockReadGuard;
+use foldhash::quality::RandomState;
+
+use crate::clock::Timestamp;
+use crate::id::DefinitionId;
+use crate::store::Key;
+use crate::store::RowRevision;
+use crate::tenant::Catalog;
+use crate::tenant::Definition;
+use crate::tenant::ScopeKeys;
+
+use age::Age;
+pub use counts::{CacheCounts, CacheStats};
+pub(crate) use counts::{Cached, Counts};
+pub(crate) use striped::Striped;
+use table::Table;
+
+/// Under which view of the store an entry was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tag {
+    /// Nobody but this engine writes: what it did not change itself still holds.
+    Sole,
+    /// Others may write: the epoch row stood at this revision.
+    Epoch(Option<RowRevision>),
+}
+
+/// The caches of one engine.
+pub(crate) struct Caches {
+    tables: ShardedLock<Tables>,
+    /// When the oldest keyring is to go.
+    key_age: Age,
+    /// Held while a keyring is opened, one for some of the keys each.
+    turns: [Mutex<()>; TURNS],
+    hasher: RandomState,
+    /// How often each cache held what a verb needed.
+    pub(crate) counts: Counts,
+    /// How often something was forgotten, or was about to change.
+    forgotten: AtomicU64,
+    /// How many commits that change cached rows are on their way.
+    changing: AtomicUsize,
+}
+
+/// What is cached, by the key of its row.
+pub(crate) struct Tables {
+    pub(crate) names: Table<DefinitionId>,
+    pub(crate) definitions: Table<Arc<Definition>>,
+    /// All definitions of a tenant, under the key of its epoch row.
+    pub(crate) catalogs: Table<Catalog>,
+    pub(crate) keyrings: Table<HeldKeys>,
+}
+
+/// A cached keyring, and when its row was read.
+pub(crate) struct HeldKeys {
+    pub(crate) keys: Striped<ScopeKeys>,
+    pub(crate) since: Timestamp,
+}
+
+impl Caches {
+    /// Caches of at most `entries_max` entries each, and of catalogs, which are large, a sixteenth of that. Keyrings are
+    /// kept for `key_age_max`.
+    pub(crate) fn new(entries_max: usize, key_age_max: Duration) -> Self {
+        let tables = Tables {
+            names: Table::new(entries_max),
+            definitions: Table::new(entries_max),
+            catalogs: Table::new(entries_max.div_ceil(16)),
+            keyrings: Table::new(entries_max),
+        };
+        Self {
+            tables: ShardedLock::new(tables),
+            key_age: Age::new(key_age_max),
+            turns: Default::default(),
+            hasher: RandomState::default(),
+            counts: Counts::default(),
+            forgotten: AtomicU64::new(0),
+            changing: AtomicUsize::new(0),
+        }
+    }
+
+    /// What is cached now. Not to be held while a future waits.
+    pub(crate) fn tables(&self) -> ShardedLockReadGuard<'_, Tables> {
+        self.tables.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets `take_in` insert what was read, unless something was forgotten since the reader began at `moment`.
+    pub(crate) fn insert(&self, moment: Moment, take_in: impl FnOnce(&mut Tables)) {
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        if self.still(moment) {
+            take_in(&mut tables);
+        }
+    }
+
+    /// Takes in the keyring at `key`, whose row was read at `held.since`.
+    pub(crate) fn insert_keyring(&self, moment: Moment, key: Key, held: HeldKeys, tag: Tag) {
+        self.insert(moment, |tables| {
+            self.key_age.keep(held.since);
+            tables.keyrings.insert(key, held, tag);
+        });
+    }
+
+    /// The keyring that was opened from this very row, and since when it is held.
+    pub(crate) fn opened(&self, key: &Key, row: RowRevision) -> Option<(ScopeKeys, Timestamp)> {
+        let tables = self.tables();
+        let (held, _) = tables.keyrings.get(key.as_bytes())?;
+        let keys = held.keys.value();
+        (keys.row == row).then(|| (keys.clone(), held.since))
+    }
+
+    /// The right to open the keyring at `key`: one at a time has it. Not to be held while a future waits.
+    pub(crate) fn turn(&self, key: &Key) -> Option<MutexGuard<'_, ()>> {
+        let index = self.hasher.hash_one(key) as usize % TURNS;
+        self.turns.get(index).map(|turn| turn.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Lets go of keyrings whose time is over: each is wiped when the last verb that uses it ends.
+    pub(crate) fn drop_old_keys(&self, now: Timestamp) {
+        if !self.key_age.is_due(now) {
+            return;
+        }
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        tables.keyrings.retain(|held| !self.key_age.is_over(held.since, now));
+        self.key_age.restart(tables.keyrings.values().map(|held| held.since).min());
+    }
+
+    /// What a reader notes before it reads the store, and gives to [`insert`](Self::insert).
+    pub(crate) fn moment(&self) -> Moment {
+        Moment(self.forgotten.load(Ordering::Acquire))
+    }
+
+    /// Whether nothing was forgotten since `moment`, nor began to change.
+    pub(crate) fn still(&self, moment: Moment) -> bool {
+        self.moment() == moment
+    }
+
+    /// Whether cached rows may be changing in the store. Asked after [`moment`](Self::moment).
+    pub(crate) fn are_changing(&self) -> bool {
+        self.changing.load(Ordering::Acquire) > 0
+    }
+
+    /// A commit that changes cached rows is about to be sent.
+    pub(crate) fn begin_change(&self) {
+        self.changing.fetch_add(1, Ordering::AcqRel);
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The commit was answered or abandoned: what it wrote at `keys` is read anew.
+    pub(crate) fn end_change<'k>(&self, keys: impl Iterator<Item = &'k Key>) {
+        self.forget(keys);
+        self.changing.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Drops all that is known of keys that start with `prefix`, and bars every reader that began before from bringing
+    /// it back. Keys are wiped when the last verb that uses them ends.
+    pub(crate) fn forget_all(&self, prefix: &[u8]) {
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
+        let keep = |key: &Key| !key.as_bytes().starts_with(prefix);
+        tables.names.retain_keys(keep);
+        tables.definitions.retain_keys(keep);
+        tables.catalogs.retain_keys(keep);
+        tables.keyrings.retain_keys(keep);
+    }
+
+    /// Drops what is known of `keys`, and bars every reader that began before from bringing it back.
+    pub(crate) fn forget<'k>(&self, keys: impl Iterator<Item = &'k Key>) {
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
+        let known: Vec<&Key> = {
+            let tables = self.tables();
+            keys.filter(|key| tables.hold(key)).collect()
+        };
+        if known.is_empty() {
+            return;
+        }
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        for key in known {
+            tables.remove(key);
+        }
+    }
+
+    /// How the caches did since the vault was opened.
+    pub(crate) fn stats(&self) -> CacheStats {
+        let mut stats = self.counts.sum();
+        let tables = self.tables();
+        stats.names.entries = tables.names.len();
+        stats.definitions.entries = tables.definitions.len();
+        stats.catalogs.entries = tables.catalogs.len();
+        stats.keyrings.entries = tables.keyrings.len();
+        stats
+    }
+}
+
+impl Tables {
+    fn hold(&self, key: &Key) -> bool {
+        let bytes = key.as_bytes();
+        self.names.get(bytes).is_some()
+            || self.definitions.get(bytes).is_some()
+            || self.catalogs.get(bytes).is_some()
+            || self.keyrings.get(bytes).is_some()
+    }
+
+    fn remove(&mut self, key: &Key) {
+        self.names.remove(key);
+        self.definitions.remove(key);
+        self.catalogs.remove(key);
+        self.keyrings.remove(key);
+    }
+}
+
+/// Enough that openers of different keyrings seldom wait for each other.
+const TURNS: usize = 16;
+
+/// When a reader began.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment(u64);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Weak;
+
+    use super::*;
+    use crate::envelope::{Context, Kind};
+    use crate::keys::Keyring;
+
+    fn key(name: &str) -> Key {
+        Key::from(name.as_bytes())
+    }
+
+    /// Takes a keyring in, which nobody but the cache holds from then on.
+    fn take_in_keyring(caches: &Caches, name: &str, since_ms: u64) -> Weak<Keyring> {
+        let context = Context {
+            kind: Kind::Keyring,
+            store_id: &[2; 16],
+            org: "6500a1b2c3d4e5f6a7b8c9d0",
+            environment: "test",
+            linked_account: None,
+            workflow: None,
+            name: "keyring",
+            key_name: "",
+            doc_id: "",
+            revision: 1,
+        };
+        let since = Timestamp::from_ms(since_ms);
+        let keyring = Keyring::generate(&[1; 32], &context, since).unwrap();
+        let keys = ScopeKeys::new(keyring, crate::model::Revision::from_u64(1), RowRevision(1));
+        let held = Arc::downgrade(&keys.keyring);
+        let keys = Striped::new(keys);
+        caches.insert_keyring(caches.moment(), key(name), HeldKeys { keys, since }, Tag::Sole);
+        held
+    }
+
+    #[test]
+    fn keys_are_dropped_and_so_wiped_when_they_are_evicted_forgotten_or_old() {
+        let caches = Caches::new(2, Duration::from_millis(10));
+        let [evicted, forgotten] = ["a", "b"].map(|name| take_in_keyring(&caches, name, 0));
+        let kept = take_in_keyring(&caches, "c", 5);
+        assert!(evicted.upgrade().is_none() && forgotten.upgrade().is_some());
+        caches.forget([&key("b")].into_iter());
+        assert!(forgotten.upgrade().is_none());
+        caches.drop_old_keys(Timestamp::from_ms(14));
+        assert!(kept.upgrade().is_some());
+        caches.drop_old_keys(Timestamp::from_ms(15));
+        assert!(kept.upgrade().is_none());
+    }
+
+    fn id(byte: u8) -> DefinitionId {
+        DefinitionId::from_bytes(&[byte; 12]).unwrap()
+    }
+
+    #[test]
+    fn what_was_read_before_a_change_is_not_taken_in_after_it() {
+        let caches = Caches::new(8, Duration::MAX);
+        let key = Key::from(b"k".as_slice());
+        let take_in = |moment, id| {
+            caches.insert(moment, |tables| tables.names.insert(key.clone(), id, Tag::Sole));
+        };
+        let known = || caches.tables().names.get(b"k").map(|(id, _)| *id);
+
+        let before = caches.moment();
+        caches.forget([&key].into_iter());
+        take_in(before, id(1));
+        assert_eq!(known(), None);
+        take_in(caches.moment(), id(2));
+        assert_eq!(known(), Some(id(2)));
+        caches.forget([&key].into_iter());
+        assert_eq!(known(), None);
+    }
+}

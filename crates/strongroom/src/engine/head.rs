@@ -1,0 +1,113 @@
+//! The head of a store: its header, its `store` row and its key slots, read in one snapshot.
+
+use crate::engine::gate::Gate;
+use crate::envelope::StoreId;
+use crate::error::Damage;
+use crate::error::Error;
+use crate::keys::Slot;
+use crate::model::SlotId;
+use crate::row::body::RowError;
+use crate::row::body::decode_header;
+use crate::row::key::StoreKeys;
+use crate::row::key::parse_slot;
+use crate::store::Key;
+use crate::store::KeyRange;
+use crate::store::ReadBatch;
+use crate::store::RowRevision;
+use crate::store::Scan;
+use crate::store::Store;
+use crate::store::Versioned;
+
+/// What stands before every tenant's rows. Nothing of it is authenticated yet.
+pub(crate) struct Head {
+    pub(crate) store_id: StoreId,
+    pub(crate) store_row: Option<Versioned>,
+    pub(crate) slots: Vec<SlotRow>,
+    /// What lets writes pass.
+    pub(crate) gate: Gate,
+}
+
+/// A key slot as it was read.
+pub(crate) struct SlotRow {
+    /// The id in the row's key; `None` where that is no key of a slot.
+    pub(crate) id: Option<SlotId>,
+    pub(crate) slot: Result<Slot, SlotFault>,
+    pub(crate) row: RowRevision,
+}
+
+/// Why a slot's row is not that of a slot of this store at this key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum SlotFault {
+    Unreadable(RowError),
+    Elsewhere,
+}
+
+/// Reads the head; an error where there is no vault.
+pub(crate) async fn read_head(store: &dyn Store) -> Result<Head, Error> {
+    let request = ReadBatch {
+        gets: vec![StoreKeys::header(), StoreKeys::store_row(), StoreKeys::arrival(), StoreKeys::retired()],
+        scans: vec![Scan::new(StoreKeys::slots(), SLOTS_MAX), Scan::new(KeyRange::all(), 1).keys_only()],
+    };
+    let mut set = store.read(&request).await?;
+    let any_row = set.scans.pop().is_some_and(|page| !page.rows.is_empty());
+    let slots = set.scans.pop().unwrap_or_default();
+    let retired = set.gets.pop().flatten();
+    let arrival = set.gets.pop().flatten();
+    let store_row = set.gets.pop().flatten();
+    let Some(header) = set.gets.pop().flatten() else {
+        return Err(match (arrival, any_row) {
+            (Some(_), _) => Error::Unfinished,
+            (None, true) => Error::ForeignStore,
+            (None, false) => Error::NotInitialised,
+        });
+    };
+    let store_id = decode_header(&header.value).map_err(|error| Error::row("the store's header", error))?;
+    if slots.more {
+        return Err(Error::damaged("the list of key slots", Damage::Inconsistent));
+    }
+    let slots = slots.rows.iter().map(|(key, row)| SlotRow::decode(&store_id, key, row)).collect();
+    let gate = Gate::of_header(header.revision, retired.as_ref());
+    Ok(Head { store_id, store_row, slots, gate })
+}
+
+/// Refuses a store that holds a vault, or anything else.
+pub(crate) async fn refuse_used(store: &dyn Store) -> Result<(), Error> {
+    match read_head(store).await {
+        Err(Error::NotInitialised) => Ok(()),
+        Ok(_) => Err(Error::AlreadyInitialised),
+        Err(error) => Err(error),
+    }
+}
+
+impl SlotRow {
+    pub(crate) fn decode(store_id: &StoreId, key: &Key, row: &Versioned) -> Self {
+        let id = parse_slot(key).map(SlotId::from_bytes);
+        let is_here =
+            |slot: &Slot| slot.place.store_id == *store_id && id == Some(SlotId::from_bytes(slot.place.id));
+        let slot = match Slot::decode(&row.value) {
+            Ok(slot) if is_here(&slot) => Ok(slot),
+            Ok(_) => Err(SlotFault::Elsewhere),
+            Err(error) => Err(SlotFault::Unreadable(error)),
+        };
+        Self { id, slot, row: row.revision }
+    }
+
+    /// Whether it is a slot of this kind.
+    pub(crate) fn is_of(&self, tag: u8) -> bool {
+        self.slot.as_ref().is_ok_and(|slot| slot.provider.tag() == tag)
+    }
+}
+
+impl From<SlotFault> for Error {
+    fn from(fault: SlotFault) -> Self {
+        match fault {
+            SlotFault::Unreadable(error) => Self::row("the key slot", error),
+            SlotFault::Elsewhere => Self::damaged("the key slot", Damage::Inconsistent),
+        }
+    }
+}
+
+/// The most slots of one kind: raw keys, passphrases, key providers. Each could cost a key derivation.
+pub(crate) const SLOTS_OF_A_KIND_MAX: usize = 8;
+/// The most rows of slots, those that cannot be read among them.
+pub(crate) const SLOTS_MAX: usize = 3 * SLOTS_OF_A_KIND_MAX;

@@ -1,0 +1,269 @@
+//! What every handle shares: the store, the root key, the caches and the clock.
+
+pub(crate) mod cache;
+pub(crate) mod gate;
+pub(crate) mod head;
+pub(crate) mod lock;
+pub(crate) mod roots;
+pub(crate) mod runs;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+
+use crate::clock::Clock;
+use crate::clock::Timestamp;
+use crate::engine::cache::Caches;
+use crate::engine::gate::Gate;
+use crate::engine::lock::Locks;
+use crate::envelope::Argon2Bounds;
+use crate::envelope::StoreId;
+use crate::error::Error;
+use crate::format::PatternCache;
+use crate::keys::root::RootCell;
+use crate::limits::Limits;
+use crate::row::key::StoreKeys;
+use crate::store::Committed;
+use crate::store::Expect;
+use crate::store::Key;
+use crate::store::KeyRange;
+use crate::store::Op;
+use crate::store::Page;
+use crate::store::READ_OPS_MAX;
+use crate::store::ReadBatch;
+use crate::store::ReadSet;
+use crate::store::Scan;
+use crate::store::Store;
+use crate::store::StoreErrorKind;
+use crate::store::Versioned;
+use crate::store::WriteBatch;
+pub(crate) use runs::Runs;
+
+/// One opened vault.
+pub(crate) struct Engine {
+    pub(crate) store: Box<dyn Store>,
+    pub(crate) store_id: StoreId,
+    pub(crate) roots: RootCell,
+    pub(crate) caches: Caches,
+    /// Compiled patterns of definitions, so that nothing is compiled on a warm write.
+    pub(crate) patterns: PatternCache,
+    pub(crate) limits: Limits,
+    /// What key derivations of slots may cost.
+    pub(crate) argon2: Argon2Bounds,
+    pub(crate) clock: Box<dyn Clock>,
+    /// Set when a future was dropped in the middle of a commit that changes what the caches hold.
+    pub(crate) abandoned: AtomicBool,
+    /// What lets writes pass.
+    pub(crate) gate: Gate,
+    /// What is locked at the moment.
+    pub(crate) locks: Locks,
+    /// The jobs on keys that this engine runs at the moment.
+    pub(crate) runs: Runs,
+}
+
+/// Whether a batch changes rows that the caches hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Touches {
+    Data,
+    CachedRows,
+}
+
+impl Engine {
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_ms(self.clock.now_ms())
+    }
+
+    /// Lets go of cached keys whose time is over, and answers the time.
+    pub(crate) fn drop_old_keys(&self) -> Timestamp {
+        let now = self.now();
+        self.caches.drop_old_keys(now);
+        now
+    }
+
+    /// Whether cached rows must be checked against the epoch row: others may write, or a write of our own was
+    /// abandoned and may land at any time.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.store.capabilities().shared || self.abandoned.load(Ordering::Acquire)
+    }
+
+    /// Reads, in one snapshot where the request fits the contract's limit, else in several reads.
+    pub(crate) async fn read(&self, request: &ReadBatch) -> Result<ReadSet, Error> {
+        self.may_read(request)?;
+        if request.gets.is_empty() && request.scans.is_empty() {
+            return Ok(ReadSet::default());
+        }
+        if request.fits_one_read() {
+            return Ok(self.store.read(request).await?);
+        }
+        let mut set = ReadSet::default();
+        if !request.scans.is_empty() {
+            let scans = ReadBatch { gets: Vec::new(), scans: request.scans.clone() };
+            set = self.store.read(&scans).await?;
+        }
+        for gets in request.gets.chunks(READ_OPS_MAX) {
+            let chunk = ReadBatch { gets: gets.to_vec(), scans: Vec::new() };
+            set.gets.append(&mut self.store.read(&chunk).await?.gets);
+        }
+        Ok(set)
+    }
+
+    /// Reads one row.
+    pub(crate) async fn get(&self, key: Key) -> Result<Option<Versioned>, Error> {
+        let request = ReadBatch { gets: vec![key], scans: Vec::new() };
+        self.may_read(&request)?;
+        Ok(self.store.read(&request).await?.gets.pop().flatten())
+    }
+
+    /// Reads one page of a range.
+    pub(crate) async fn scan(&self, range: KeyRange, limit: usize) -> Result<Page, Error> {
+        let request = ReadBatch { gets: Vec::new(), scans: vec![Scan::new(range, limit)] };
+        self.may_read(&request)?;
+        Ok(self.store.read(&request).await?.scans.pop().unwrap_or_default())
+    }
+
+    /// Applies a batch. `None` means that another writer was faster: read again and plan anew.
+    pub(crate) async fn commit(
+        &self,
+        mut batch: WriteBatch,
+        touches: Touches,
+    ) -> Result<Option<Committed>, Error> {
+        let (gate, pass) = self.gate_expectation().await?;
+        self.may_write(&batch)?;
+        // Last, so that a conflict there means that everything else still holds.
+        batch.expect(gate, pass);
+        let batch = Arc::new(batch);
+        let watch = CommitWatch::begin(self, &batch, touches);
+        let answer = commit_surely(&*self.store, &batch).await;
+        if !matches!(answer, Err(Error::Indeterminate(_))) {
+            watch.answered();
+        }
+        match answer {
+            Ok(committed) => Ok(Some(committed)),
+            Err(Error::Store(error)) if is_lost_race(error.kind()) => {
+                let at_gate = StoreErrorKind::Conflict { index: batch.expect.len() - 1 };
+                if error.kind() == at_gate {
+                    self.look_at_gate().await?;
+                }
+                self.caches.forget(batch.expect.iter().map(|(key, _)| key));
+                if batch.expect.iter().any(|(key, _)| *key == StoreKeys::store_row()) {
+                    self.refresh_roots().await?;
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Commits, and finds out what happened when the store lost its answer.
+///
+/// What was sent once may still arrive. So from then on nothing but an expectation that can never hold again
+/// lets the verb plan anew: else it might meet its own batch, and take it for another writer's.
+pub(crate) async fn commit_surely(store: &dyn Store, batch: &Arc<WriteBatch>) -> Result<Committed, Error> {
+    let mut lost_answer = None;
+    for _ in 0..ATTEMPTS_MAX {
+        let error = match store.commit(Arc::clone(batch)).await {
+            Ok(committed) => return Ok(committed),
+            Err(error) => error,
+        };
+        let lost = error.kind() == StoreErrorKind::Indeterminate;
+        if !lost && lost_answer.is_none() {
+            return Err(error.into());
+        }
+        match look_for(store, batch).await {
+            Landing::Landed(committed) => return Ok(committed),
+            Landing::NotYet if lost => lost_answer = Some(error),
+            Landing::NotYet if error.kind() == StoreErrorKind::Contention => {}
+            Landing::NotYet if is_final(batch, error.kind()) => return Err(error.into()),
+            _ => return Err(Error::Indeterminate(lost_answer.unwrap_or(error))),
+        }
+    }
+    Err(lost_answer.map_or(Error::Contended(ATTEMPTS_MAX), Error::Indeterminate))
+}
+
+/// Whether a batch landed, told by a row that it both expects and writes. A put row tells for certain, since
+/// every sealed row has a nonce of its own.
+async fn look_for(store: &dyn Store, batch: &WriteBatch) -> Landing {
+    let expected = |op: &Op| batch.expect.iter().find(|(key, _)| key == op.key()).map(|(_, expect)| *expect);
+    let is_put = |op: &&Op| matches!(op, Op::Put(..));
+    let mut candidates = batch.ops.iter().filter(is_put).chain(batch.ops.iter());
+    let Some((op, expect)) = candidates.find_map(|op| Some((op, expected(op)?))) else {
+        return Landing::Unknown;
+    };
+    let request = ReadBatch { gets: vec![op.key().clone()], scans: Vec::new() };
+    let Ok(mut set) = store.read(&request).await else { return Landing::Unknown };
+    let found = set.gets.pop().flatten();
+    match (op, found) {
+        (Op::Put(_, ours), Some(row)) if row.value == *ours => {
+            Landing::Landed(Committed { revision: row.revision })
+        }
+        (_, found) if expect.holds(found.as_ref().map(|row| row.revision)) => Landing::NotYet,
+        _ => Landing::Unknown,
+    }
+}
+
+/// What the store holds after a lost answer.
+enum Landing {
+    Landed(Committed),
+    /// What the batch expects still holds: it may be sent again, since a late duplicate cannot apply.
+    NotYet,
+    Unknown,
+}
+
+fn is_lost_race(kind: StoreErrorKind) -> bool {
+    matches!(kind, StoreErrorKind::Conflict { .. } | StoreErrorKind::Contention)
+}
+
+/// Whether a batch that met this conflict can never apply: a revision that is gone does not come back.
+fn is_final(batch: &WriteBatch, kind: StoreErrorKind) -> bool {
+    let StoreErrorKind::Conflict { index } = kind else { return false };
+    matches!(batch.expect.get(index), Some((_, Expect::Revision(_))))
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let store_id = hex::encode(self.store_id);
+        f.debug_struct("Engine")
+            .field("store", &self.store)
+            .field("store_id", &store_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Keeps cached rows out of use while a batch changes them, forgets them once it is answered, and notes when nobody
+/// waited for the answer.
+struct CommitWatch<'e> {
+    engine: &'e Engine,
+    batch: &'e WriteBatch,
+    touches: Touches,
+    answered: bool,
+}
+
+impl<'e> CommitWatch<'e> {
+    fn begin(engine: &'e Engine, batch: &'e WriteBatch, touches: Touches) -> Self {
+        if touches == Touches::CachedRows {
+            engine.caches.begin_change();
+        }
+        Self { engine, batch, touches, answered: false }
+    }
+
+    fn answered(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for CommitWatch<'_> {
+    fn drop(&mut self) {
+        if self.touches == Touches::Data {
+            return;
+        }
+        if !self.answered {
+            self.engine.abandoned.store(true, Ordering::Release);
+        }
+        self.engine.caches.end_change(self.batch.ops.iter().map(Op::key));
+    }
+}
+
+/// How often a verb plans anew after it lost a race, before it answers `Contended`.
+pub(crate) const ATTEMPTS_MAX: u32 = 16;

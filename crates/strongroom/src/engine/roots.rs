@@ -1,0 +1,85 @@
+//! Which root key is active, read again from the `store` row.
+
+use crate::engine::Engine;
+use crate::engine::head::Head;
+use crate::engine::head::read_head;
+use crate::envelope::SealedRecord;
+use crate::error::Damage;
+use crate::error::Error;
+use crate::keys::StoreRow;
+use crate::keys::root::Root;
+use crate::keys::root::Roots;
+use crate::row::body::RowKind;
+use crate::row::body::SealedRow;
+use crate::row::key::StoreKeys;
+use std::sync::Arc;
+
+impl Engine {
+    /// Learns from the `store` row which root is active.
+    ///
+    /// # Errors
+    /// [`Error::RootRotated`] when it is one that this engine never had.
+    pub(crate) async fn refresh_roots(&self) -> Result<(), Error> {
+        loop {
+            let before = self.roots.id();
+            match self.try_refresh_roots().await {
+                // What was read may be older than a root that this engine made active meanwhile.
+                Err(Error::RootRotated) if self.roots.id() != before => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn try_refresh_roots(&self) -> Result<(), Error> {
+        const ROW: &str = "the sealed `store` row";
+        let row = self.get(StoreKeys::store_row()).await?;
+        let row = row.ok_or_else(|| Error::damaged(ROW, Damage::Missing))?;
+        let sealed =
+            SealedRow::decode(RowKind::Sealed, &row.value).map_err(|error| Error::row(ROW, error))?;
+        let id = SealedRecord::parse(sealed.record).map_err(|error| Error::open(ROW, error))?.dek_id();
+        let roots = self.roots.get()?;
+        let mut named = [Some(&roots.active), roots.coming.as_ref()].into_iter().flatten();
+        let active = named.find(|root| *root.key.id() == id).cloned().ok_or(Error::RootRotated)?;
+        let store_row = StoreRow::open_row(&self.store_id, &active.key, &row)?;
+        self.roots.change(|known| {
+            if known.active.key.id() != roots.active.key.id() {
+                return known.clone();
+            }
+            let coming = known.coming.clone().filter(|root| *root.key.id() != id);
+            Roots::new(active, &store_row).with_coming(coming)
+        });
+        Ok(())
+    }
+
+    /// The head of the store, and its `store` row, opened under the active root, which comes along.
+    pub(crate) async fn open_head(&self) -> Result<(Head, StoreRow, Arc<Root>), Error> {
+        loop {
+            let before = self.roots.id();
+            let head = read_head(&*self.store).await?;
+            if head.store_id != self.store_id {
+                return Err(Error::damaged("the store's header", Damage::Inconsistent));
+            }
+            let root = Arc::clone(&self.roots.get()?.active);
+            let error = match StoreRow::open(&head, &root.key) {
+                Ok(store_row) => return Ok((head, store_row, root)),
+                Err(error) => self.if_rotated(error).await,
+            };
+            // What was read may be of before or after a root that this engine made active meanwhile.
+            if !matches!(error, Error::UnknownKey { .. }) || self.roots.id() == before {
+                return Err(error);
+            }
+        }
+    }
+
+    /// What is behind a row under a root that this engine does not have: another one that was made meanwhile, or
+    /// damage.
+    pub(crate) async fn if_rotated(&self, error: Error) -> Error {
+        if !matches!(error, Error::UnknownKey { .. }) {
+            return error;
+        }
+        match self.refresh_roots().await {
+            Err(why @ (Error::RootRotated | Error::Locked)) => why,
+            _ => error,
+        }
+    }
+}

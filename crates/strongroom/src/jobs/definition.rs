@@ -1,0 +1,108 @@
+//! What the jobs of a definition do: sweep its values away, or mark those that do not match its changed format.
+
+use crate::error::Error;
+use crate::id::DefinitionId;
+use crate::jobs::PAGE_ROWS;
+use crate::jobs::Sweeper;
+use crate::jobs::document_id;
+use crate::model::DefinitionRef;
+use crate::row::body::RowKind;
+use crate::row::body::encode_index;
+use crate::row::key::parse_definition_value;
+use crate::store::Key;
+use crate::store::ReadBatch;
+use crate::store::RowRevision;
+use crate::tenant::Definition;
+use crate::tenant::GRANDFATHERED;
+use crate::tenant::IndexedValue;
+use crate::tenant::Needs;
+
+impl Sweeper<'_> {
+    pub(crate) async fn sweep_definition(&self, id: &DefinitionId) -> Result<(), Error> {
+        let keys = &self.tenant.keys;
+        let mut values = Vec::new();
+        loop {
+            let page = self.tenant.engine.scan(keys.definition_values(id), PAGE_ROWS).await?;
+            values.clear();
+            for (index, row) in &page.rows {
+                let scope = parse_definition_value(keys, id, index.as_bytes());
+                values.push((index.clone(), row.revision, scope.map(|scope| keys.value(&scope, id))));
+            }
+            if values.is_empty() {
+                return self.finish(None).await;
+            }
+            if !self.delete_values(&values).await? && self.is_gone().await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Deletes values with their index rows, found through the index of their definition. `false` when a row
+    /// changed meanwhile.
+    async fn delete_values(&self, values: &[(Key, RowRevision, Option<Key>)]) -> Result<bool, Error> {
+        let gets = values.iter().filter_map(|(.., value)| value.clone()).collect();
+        let set = self.tenant.engine.read(&ReadBatch { gets, scans: Vec::new() }).await?;
+        let mut rows = set.gets.into_iter();
+        let (ground, _) = self.tenant.read(&Needs::org_keys(), ReadBatch::default()).await?;
+        let mut draft = self.draft(&ground);
+        let mut nameless = Vec::new();
+        for (index, revision, value) in values {
+            draft.expect_as_read(index.clone(), Some(*revision));
+            draft.delete(index.clone());
+            let Some(value) = value else { continue };
+            let Some(row) = rows.next().flatten() else { continue };
+            draft.expect_as_read(value.clone(), Some(row.revision));
+            draft.delete(value.clone());
+            match document_id(RowKind::ScopedValue, &row) {
+                Some(id) => draft.delete(self.tenant.keys.value_id(&id)),
+                None => nameless.push(value.clone()),
+            }
+        }
+        draft.delete_ids(&self.tenant.ids_leading_to(&nameless).await?);
+        Ok(draft.commit().await?.is_some())
+    }
+
+    /// Marks the values of a definition that do not match its format, and unmarks those that do.
+    pub(crate) async fn recheck(&self, id: &DefinitionId) -> Result<(), Error> {
+        let mut rest = self.tenant.keys.definition_values(id);
+        loop {
+            let reference = DefinitionRef::Id(*id);
+            let definition = match self.tenant.definition(&reference).await {
+                Err(Error::DefinitionNotFound(_)) => return self.finish(None).await,
+                found => found?,
+            };
+            let page = self.tenant.engine.scan(rest.clone(), PAGE_ROWS).await?;
+            let last = page.rows.last().map(|(key, _)| key.clone());
+            let values = self.tenant.read_indexed(&definition.stored, page.rows).await?;
+            if !self.mark(&definition, values).await? {
+                if self.is_gone().await? {
+                    return Ok(());
+                }
+                // A value or the definition changed since it was read: look at the page again.
+                continue;
+            }
+            match last {
+                Some(last) if page.more => rest = rest.after(last.as_bytes()),
+                _ => return self.finish(None).await,
+            }
+        }
+    }
+
+    async fn mark(&self, definition: &Definition, values: Vec<IndexedValue>) -> Result<bool, Error> {
+        let (ground, _) = self.tenant.read(&Needs::org_keys(), ReadBatch::default()).await?;
+        let mut draft = self.draft(&ground);
+        draft.expect_definition(definition);
+        let mut changed = false;
+        for IndexedValue { index: (index_key, index), row: (key, row), value } in values {
+            let matches = self.tenant.matches(&definition.stored, &value);
+            let entry = encode_index(if matches { &[] } else { GRANDFATHERED });
+            if entry != index.value {
+                changed = true;
+                draft.expect_as_read(key, Some(row.revision));
+                draft.expect_as_read(index_key.clone(), Some(index.revision));
+                draft.put(index_key, entry);
+            }
+        }
+        Ok(!changed || draft.commit().await?.is_some())
+    }
+}

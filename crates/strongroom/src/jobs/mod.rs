@@ -1,0 +1,288 @@
+//! Jobs: what a delete leaves to be swept, in bounded batches that go on after a crash.
+//!
+//! The first batch of a delete makes everything unreachable and writes the job. Each sweep batch expects the job's
+//! row, so that two runners cannot work on after one of them finished; each row is deleted only as it was read. An
+//! account or integration can be made anew once it is swept, so a batch also expects that its row still names this
+//! job: one that was overtaken by a later delete has nothing left to do.
+
+pub(crate) mod definition;
+pub(crate) mod narrow;
+pub(crate) mod rotation;
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use crate::engine::ATTEMPTS_MAX;
+use crate::envelope::Context;
+use crate::envelope::Kind;
+use crate::error::Damage;
+use crate::error::Error;
+use crate::id::DocumentId;
+use crate::id::IntegrationId;
+use crate::id::LinkedAccountId;
+use crate::row::body::RowKind;
+use crate::row::body::SealedRow;
+use crate::row::body::Sweep;
+use crate::row::key::TenantKeys;
+use crate::row::key::parse_value;
+use crate::scope::Scope;
+use crate::store::Key;
+use crate::store::KeyRange;
+use crate::store::ReadBatch;
+use crate::store::RowRevision;
+use crate::store::Scan;
+use crate::store::Versioned;
+use crate::tenant::Draft;
+use crate::tenant::Ground;
+use crate::tenant::Needs;
+use crate::tenant::Tenant;
+use crate::tenant::describe;
+
+/// Names a job of a tenant.
+pub(crate) type JobId = DocumentId;
+
+impl Tenant {
+    /// What a job is about.
+    pub(crate) fn open_job(&self, job: &JobId, row: &Versioned) -> Result<Sweep, Error> {
+        let job_text = job.to_text();
+        let context = self.job_context(job_text.as_str());
+        let opened = self.open_under_root(&context, &row.value)?;
+        Sweep::decode(&opened.plaintext).map_err(|error| Error::row(describe(&context), error))
+    }
+
+    /// Runs a job to its end. One that is gone was finished by another runner.
+    pub(crate) async fn run_job(&self, job: &JobId) -> Result<(), Error> {
+        let key = self.keys.job(job);
+        let opened = self.read_under_root(&key, |row| self.open_job(job, row)).await?;
+        let Some((sweep, revision)) = opened else { return Ok(()) };
+        Sweeper { tenant: self, id: *job, job: key, job_row: AtomicU64::new(revision.0) }.run(&sweep).await
+    }
+
+    /// Runs the job that the row at `marked` says is not finished, unless another runner did so meanwhile.
+    pub(crate) async fn finish_job(&self, job: &[u8; 12], marked: (Key, RowRevision)) -> Result<(), Error> {
+        let missing = || Error::damaged("a job row", Damage::Missing);
+        let job = JobId::from_bytes(job).ok_or_else(missing)?;
+        let (key, revision) = marked;
+        let read = ReadBatch { gets: vec![self.keys.job(&job), key], scans: Vec::new() };
+        let set = self.engine.read(&read).await?;
+        let [job_row, marked_row] = set.gets.as_slice() else { return Err(missing()) };
+        if job_row.is_none() && marked_row.as_ref().is_some_and(|row| row.revision == revision) {
+            return Err(missing());
+        }
+        self.run_job(&job).await
+    }
+
+    /// The address of a job.
+    pub(crate) fn job_context<'a>(&'a self, job: &'a str) -> Context<'a> {
+        Context { key_name: job, ..self.context(Kind::Row, "job") }
+    }
+}
+
+/// One run of a job.
+pub(crate) struct Sweeper<'t> {
+    pub(crate) tenant: &'t Tenant,
+    id: JobId,
+    pub(crate) job: Key,
+    /// The revision of the job's row. A new root seals the row anew, and the job is the same.
+    job_row: AtomicU64,
+}
+
+/// Whose rows a sweep deletes: an account, or one of its integrations. Its row names the job while it lasts.
+#[derive(Clone, Copy)]
+pub(crate) struct Parent<'s> {
+    account: &'s LinkedAccountId,
+    integration: Option<&'s IntegrationId>,
+}
+
+impl Parent<'_> {
+    fn key(&self, keys: &TenantKeys) -> Key {
+        match self.integration {
+            None => keys.account(self.account),
+            Some(integration) => keys.integration(self.account, integration),
+        }
+    }
+}
+
+/// What becomes of a row that a sweep meets.
+enum Fate {
+    Keep,
+    /// It goes, together with index rows.
+    Delete(Vec<Key>),
+    /// The same, and it does not tell its document id.
+    DeleteDamaged(Vec<Key>),
+}
+
+impl Sweeper<'_> {
+    async fn run(&self, sweep: &Sweep) -> Result<(), Error> {
+        match sweep {
+            Sweep::Definition(id) => self.sweep_definition(id).await,
+            Sweep::Recheck(id) => self.recheck(id).await,
+            Sweep::Narrow(id, removed) => self.look_again(*id, *removed).await,
+            Sweep::Account(account) => self.sweep_account(account).await,
+            Sweep::Org => self.tenant.sweep_org().await,
+            Sweep::Integration(account, integration) => self.sweep_integration(account, integration).await,
+        }
+    }
+
+    async fn sweep_account(&self, account: &LinkedAccountId) -> Result<(), Error> {
+        let keys = &self.tenant.keys;
+        let parent = Parent { account, integration: None };
+        let scope = Scope::LinkedAccount(account.clone());
+        let values = keys.values(&scope);
+        let swept = self.sweep_range(parent, values, |ground, key, row| {
+            let Some((_, definition)) = parse_value(keys, key.as_bytes()) else { return Ok(Fate::Keep) };
+            let mut index = vec![keys.definition_value(&definition, &scope)];
+            match self.tenant.find_in_row(ground, &scope, &definition, row) {
+                Ok(None) => {}
+                // Nobody can read it, whenever it was set: it goes with its account.
+                Err(Error::Damaged { .. }) => return Ok(Fate::DeleteDamaged(index)),
+                // Only a newer release knows what it is.
+                Ok(Some(_)) | Err(Error::UnknownVersion { .. }) => return Ok(Fate::Keep),
+                Err(error) => return Err(error),
+            }
+            index.extend(document_id(RowKind::ScopedValue, row).map(|id| keys.value_id(&id)));
+            Ok(Fate::Delete(index))
+        });
+        if !swept.await? {
+            return Ok(());
+        }
+        let everything = |_: &Ground<'_>, _: &Key, _: &Versioned| Ok(Fate::Delete(Vec::new()));
+        if self.sweep_range(parent, keys.account_credentials(account), everything).await?
+            && self.sweep_range(parent, keys.integrations(account), everything).await?
+        {
+            self.finish(Some(parent)).await?;
+        }
+        Ok(())
+    }
+
+    async fn sweep_integration(
+        &self,
+        account: &LinkedAccountId,
+        integration: &IntegrationId,
+    ) -> Result<(), Error> {
+        let parent = Parent { account, integration: Some(integration) };
+        let credentials = self.tenant.keys.credentials(account, integration);
+        let everything = |_: &Ground<'_>, _: &Key, _: &Versioned| Ok(Fate::Delete(Vec::new()));
+        if self.sweep_range(parent, credentials, everything).await? {
+            self.finish(Some(parent)).await?;
+        }
+        Ok(())
+    }
+
+    /// Walks a range once and deletes what `judge` says. `false` when there is nothing left to do: another runner
+    /// finished the job, or a later delete took it over.
+    async fn sweep_range(
+        &self,
+        parent: Parent<'_>,
+        range: KeyRange,
+        judge: impl Fn(&Ground<'_>, &Key, &Versioned) -> Result<Fate, Error>,
+    ) -> Result<bool, Error> {
+        let owner = [parent.account];
+        let needs = Needs::org_keys().accounts(&owner);
+        let place = parent.key(&self.tenant.keys);
+        let mut rest = range;
+        loop {
+            let scans = vec![Scan::new(rest.clone(), PAGE_ROWS)];
+            let read = ReadBatch { gets: vec![place.clone()], scans };
+            let (ground, mut set) = self.tenant.read(&needs, read).await?;
+            let Some(marked) = self.marked(&ground, parent, set.gets.pop().flatten())? else {
+                return self.finish(None).await.map(|()| false);
+            };
+            let page = set.scans.pop().unwrap_or_default();
+            let mut draft = self.draft(&ground);
+            draft.expect_as_read(place.clone(), Some(marked));
+            let (mut deletes, mut nameless) = (false, Vec::new());
+            for (key, row) in &page.rows {
+                let index = match judge(&ground, key, row)? {
+                    Fate::Keep => continue,
+                    Fate::Delete(index) => index,
+                    Fate::DeleteDamaged(index) => {
+                        nameless.push(key.clone());
+                        index
+                    }
+                };
+                deletes = true;
+                draft.expect_as_read(key.clone(), Some(row.revision));
+                draft.delete(key.clone());
+                index.into_iter().for_each(|key| draft.delete(key));
+            }
+            draft.delete_ids(&self.tenant.ids_leading_to(&nameless).await?);
+            if deletes && draft.commit().await?.is_none() {
+                if self.is_gone().await? {
+                    return Ok(false);
+                }
+                // A row changed since it was read: look at the page again.
+                continue;
+            }
+            match page.rows.last() {
+                Some((last, _)) if page.more => rest = rest.after(last.as_bytes()),
+                _ => return Ok(true),
+            }
+        }
+    }
+
+    /// The revision of the parent's row, if it names this job.
+    fn marked(
+        &self,
+        ground: &Ground<'_>,
+        parent: Parent<'_>,
+        row: Option<Versioned>,
+    ) -> Result<Option<RowRevision>, Error> {
+        let Some(row) = row else { return Ok(None) };
+        let Parent { account, integration } = parent;
+        let deleting = match integration {
+            None => self.tenant.open_account(ground, account, &row)?.and_then(|known| known.sheet.deleting),
+            Some(integration) => self
+                .tenant
+                .open_integration(ground, account, integration, &row)?
+                .and_then(|known| known.sheet.deleting),
+        };
+        Ok((deleting.as_ref() == Some(self.id.as_bytes())).then_some(row.revision))
+    }
+
+    /// Deletes the job's row, and with it the row that kept the place of what is now gone.
+    pub(crate) async fn finish(&self, parent: Option<Parent<'_>>) -> Result<(), Error> {
+        let place = parent.map(|parent| (parent, parent.key(&self.tenant.keys)));
+        for _ in 0..ATTEMPTS_MAX {
+            let gets = place.iter().map(|(_, key)| key.clone()).collect();
+            let read = ReadBatch { gets, scans: Vec::new() };
+            let (ground, mut set) = self.tenant.read(&Needs::org_keys(), read).await?;
+            let mut draft = self.draft(&ground);
+            draft.delete(self.job.clone());
+            if let Some((parent, key)) = &place
+                && let Some(marked) = self.marked(&ground, *parent, set.gets.pop().flatten())?
+            {
+                draft.expect_as_read(key.clone(), Some(marked));
+                draft.delete(key.clone());
+            }
+            if draft.commit().await?.is_some() || self.is_gone().await? {
+                return Ok(());
+            }
+        }
+        Err(Error::Contended(ATTEMPTS_MAX))
+    }
+
+    /// A batch that expects the job to be unfinished.
+    pub(crate) fn draft<'d>(&'d self, ground: &'d Ground<'d>) -> Draft<'d> {
+        let mut draft = Draft::new(self.tenant, ground);
+        let job_row = RowRevision(self.job_row.load(Ordering::Relaxed));
+        draft.expect_as_read(self.job.clone(), Some(job_row));
+        draft
+    }
+
+    /// Whether the job is over, asked after a lost race. If not, the next batch expects its row as it stands now.
+    pub(crate) async fn is_gone(&self) -> Result<bool, Error> {
+        let Some(row) = self.tenant.engine.get(self.job.clone()).await? else { return Ok(true) };
+        self.job_row.store(row.revision.0, Ordering::Relaxed);
+        Ok(false)
+    }
+}
+
+/// The document id in the clear part of a row.
+pub(crate) fn document_id(kind: RowKind, row: &Versioned) -> Option<DocumentId> {
+    SealedRow::decode(kind, &row.value).ok().and_then(|row| row.doc_id)
+}
+
+/// How many rows a sweep takes at once: with their index rows a batch stays within 100 operations.
+pub(crate) const PAGE_ROWS: usize = 32;
+pub(crate) const JOBS_PAGE: usize = 100;

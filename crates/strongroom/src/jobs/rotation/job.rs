@@ -1,0 +1,347 @@
+//! The handle of a job on keys, and the row that it stands in.
+
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::engine::ATTEMPTS_MAX;
+use crate::engine::Engine;
+use crate::engine::Touches;
+use crate::envelope::Context;
+use crate::envelope::Kind;
+use crate::envelope::SealingKey;
+use crate::error::Error;
+use crate::id::DocumentId;
+use crate::jobs::rotation::JobProgress;
+use crate::jobs::rotation::OnUnreadable;
+use crate::jobs::rotation::lease::Seat;
+use crate::jobs::rotation::run::Run;
+use crate::keys::root::Roots;
+use crate::model::Revision;
+use crate::row::body::DataPhase;
+use crate::row::body::KeyJobSheet;
+use crate::row::body::RootSheet;
+use crate::row::body::Status;
+use crate::row::body::Tally;
+use crate::row::body::TaskSheet;
+use crate::row::key::StoreKeys;
+use crate::store::Expect;
+use crate::store::RowRevision;
+use crate::store::WriteBatch;
+use crate::tenant::describe;
+use crate::tenant::open_under_root;
+use crate::tenant::seal_row;
+
+/// A job on keys. Cheap to clone; dropping it changes nothing, since the job stands in the store.
+#[derive(Debug, Clone)]
+#[must_use = "a job does nothing until it is run, by itself or by `Vault::run_jobs`"]
+pub struct KeyJob {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) id: DocumentId,
+}
+
+/// What became of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JobReport {
+    /// Whether anything is left to do.
+    pub outcome: JobOutcome,
+    /// How far the job came, over all its runs.
+    pub progress: JobProgress,
+}
+
+/// Whether anything of a job is left to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JobOutcome {
+    /// There is more to do: step again.
+    Unfinished,
+    /// Nothing is left, and the job is gone.
+    Finished,
+    /// Done, but for old keys that were kept since some rows cannot be opened: see [`KeyJob::retry`].
+    Blocked,
+    /// Somebody paused it: see [`KeyJob::resume`].
+    Paused,
+    /// Another runner is at it.
+    Held {
+        /// When it may be taken over, unless the other goes on.
+        until: Timestamp,
+    },
+}
+
+/// A job's row, opened.
+pub(crate) struct Loaded {
+    pub(crate) sheet: KeyJobSheet,
+    pub(crate) revision: Revision,
+    pub(crate) row: RowRevision,
+}
+
+impl KeyJob {
+    pub(crate) fn new(engine: &Arc<Engine>, id: DocumentId) -> Self {
+        Self { engine: Arc::clone(engine), id }
+    }
+
+    /// Names the job.
+    #[must_use]
+    pub fn id(&self) -> &DocumentId {
+        &self.id
+    }
+
+    /// Runs the job until nothing is left to do, or until it is paused, blocked or taken over.
+    ///
+    /// A runner holds the job by a lease of half a minute that it renews with its batches; in a shared store another
+    /// takes it over once the lease has run out. A crash loses at most one batch of work.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// use strongroom::{DataKeys, JobOutcome};
+    /// let job = vault.rotate_data_keys(&DataKeys::all()).await?;
+    /// assert_eq!(job.run().await?.outcome, JobOutcome::Finished);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Store`] and [`Error::Indeterminate`] of the store; the job stays, to be run again.
+    pub async fn run(&self) -> Result<JobReport, Error> {
+        Run::all(self).await
+    }
+
+    /// Runs one bounded piece of the job: at most one batch. For hosts that share their time between many things.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// use strongroom::{DataKeys, JobOutcome};
+    /// let job = vault.rotate_data_keys(&DataKeys::all()).await?;
+    /// while job.step().await?.outcome == JobOutcome::Unfinished {}
+    /// assert!(vault.jobs(Default::default()).await?.items.is_empty());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`run`](Self::run).
+    pub async fn step(&self) -> Result<JobReport, Error> {
+        Run::once(self).await
+    }
+
+    /// Lets nobody go on with the job until [`resume`](Self::resume). Answers whether there is such a job. A runner
+    /// that is at it stops before its next batch.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// use strongroom::{DataKeys, JobOutcome};
+    /// let job = vault.rotate_data_keys(&DataKeys::all()).await?;
+    /// assert!(job.pause().await?);
+    /// assert_eq!(job.run().await?.outcome, JobOutcome::Paused);
+    /// assert!(job.resume().await?);
+    /// assert_eq!(job.run().await?.outcome, JobOutcome::Finished);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Contended`] when the runner was faster every time; [`Error::Store`].
+    pub async fn pause(&self) -> Result<bool, Error> {
+        self.change(|sheet| {
+            if sheet.status == Status::Ready {
+                sheet.status = Status::Paused;
+            }
+        })
+        .await
+    }
+
+    /// Lets the job go on after [`pause`](Self::pause). Answers whether there is such a job.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// use strongroom::{DataKeys, JobState};
+    /// let job = vault.rotate_data_keys(&DataKeys::all()).await?;
+    /// job.pause().await?;
+    /// assert_eq!(job.info().await?.map(|info| info.state), Some(JobState::Paused));
+    /// assert!(job.resume().await?);
+    /// assert_ne!(job.info().await?.map(|info| info.state), Some(JobState::Paused));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `pause`.
+    pub async fn resume(&self) -> Result<bool, Error> {
+        self.change(|sheet| {
+            if sheet.status == Status::Paused {
+                sheet.status = Status::Ready;
+            }
+        })
+        .await
+    }
+
+    /// Lets a blocked job look at its rows once more, and then keep or destroy the old keys as `then` says. It makes
+    /// no new keys. Answers whether there is such a job.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// use strongroom::{DataKeys, JobOutcome, OnUnreadable};
+    /// let job = vault.rotate_data_keys(&DataKeys::all()).await?;
+    /// if matches!(job.run().await?.outcome, JobOutcome::Blocked) {
+    ///     job.retry(OnUnreadable::KeepKeys).await?; // once the rows are restored or deleted
+    /// }
+    /// assert!(!job.retry(OnUnreadable::KeepKeys).await?); // it has finished: there is no such job
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `pause`.
+    pub async fn retry(&self, then: OnUnreadable) -> Result<bool, Error> {
+        self.change(|sheet| {
+            match &mut sheet.task {
+                TaskSheet::DataKeys(task) => task.on_unreadable = then.sheet(),
+                TaskSheet::Root(task) => task.on_unreadable = then.sheet(),
+            }
+            if sheet.status == Status::Blocked {
+                match &mut sheet.task {
+                    TaskSheet::DataKeys(task) => {
+                        task.finish_only = true;
+                        task.phase = DataPhase::Seek { after: None };
+                    }
+                    TaskSheet::Root(task) => *task = RootSheet::first(then),
+                }
+                let Tally { worked_ms, updated_ms, keys_made, keys_destroyed, .. } = sheet.tally;
+                sheet.tally = Tally { worked_ms, updated_ms, keys_made, keys_destroyed, ..Tally::default() };
+                sheet.status = Status::Ready;
+            }
+        })
+        .await
+    }
+
+    /// Forgets the job. What it did stays: new keys are active, and old ones that it did not destroy still open what
+    /// they sealed until a later rotation comes by. Answers whether there was such a job.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// let job = vault.rotate_data_keys(&strongroom::DataKeys::all()).await?;
+    /// assert!(job.abandon().await?);
+    /// assert!(job.info().await?.is_none());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `pause`, and [`Error::RotationUnderway`] for the job of a new root key, without which the old one
+    /// could never go.
+    pub async fn abandon(&self) -> Result<bool, Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let Some(loaded) = self.load().await? else { return Ok(false) };
+            if matches!(loaded.sheet.task, TaskSheet::Root(_)) {
+                return Err(Error::RotationUnderway);
+            }
+            if self.delete(loaded.row).await? {
+                return Ok(true);
+            }
+        }
+        Err(Error::Contended(ATTEMPTS_MAX))
+    }
+
+    /// Writes a new job.
+    pub(crate) async fn begin(engine: &Arc<Engine>, task: TaskSheet) -> Result<Self, Error> {
+        let id = DocumentId::generate(&*engine.clock)?;
+        let job = Self { engine: Arc::clone(engine), id };
+        let created_ms = engine.now().as_ms();
+        let tally = Tally { updated_ms: created_ms, ..Tally::default() };
+        let sheet = KeyJobSheet { task, status: Status::Ready, lease: None, tally, created_ms };
+        for _ in 0..ATTEMPTS_MAX {
+            let (mut batch, roots) = (WriteBatch::default(), engine.roots.get()?);
+            let key = StoreKeys::key_job(&id);
+            batch.expect(key.clone(), Expect::Absent);
+            batch.put(key, job.seal(&roots, &sheet, Revision::from_u64(1))?);
+            roots.expect_in(&mut batch);
+            if engine.commit(batch, Touches::Data).await?.is_some() {
+                return Ok(job);
+            }
+        }
+        Err(Error::Contended(ATTEMPTS_MAX))
+    }
+
+    /// The job as it stands; `None` when it is finished.
+    pub(crate) async fn load(&self) -> Result<Option<Loaded>, Error> {
+        let Some(row) = self.engine.get(StoreKeys::key_job(&self.id)).await? else { return Ok(None) };
+        match self.open(&row) {
+            Ok(loaded) => Ok(Some(loaded)),
+            Err(error) => Err(self.engine.if_rotated(error).await),
+        }
+    }
+
+    pub(crate) fn open(&self, row: &crate::store::Versioned) -> Result<Loaded, Error> {
+        let id_text = self.id.to_text();
+        let context = self.context(id_text.as_str());
+        let opened = open_under_root(&*self.engine.roots.get()?, &context, &row.value)?;
+        let sheet =
+            KeyJobSheet::decode(&opened.plaintext).map_err(|error| Error::row(describe(&context), error))?;
+        Ok(Loaded { sheet, revision: opened.revision, row: row.revision })
+    }
+
+    /// The first row of a job on the root, under the new one.
+    pub(crate) fn seal_first(&self, root: &SealingKey, task: TaskSheet) -> Result<Vec<u8>, Error> {
+        let created_ms = self.engine.now().as_ms();
+        let tally = Tally { updated_ms: created_ms, ..Tally::default() };
+        let sheet = KeyJobSheet { task, status: Status::Ready, lease: None, tally, created_ms };
+        let id_text = self.id.to_text();
+        let context = self.context(id_text.as_str());
+        seal_row(root, &context, None, Revision::from_u64(1), &sheet.encode())
+    }
+
+    /// The bytes of the job's row. The batch expects the `store` row, as `roots` has it.
+    pub(crate) fn seal(
+        &self,
+        roots: &Roots,
+        sheet: &KeyJobSheet,
+        revision: Revision,
+    ) -> Result<Vec<u8>, Error> {
+        let id_text = self.id.to_text();
+        let context = self.context(id_text.as_str());
+        seal_row(&roots.active.key, &context, None, revision, &sheet.encode())
+    }
+
+    pub(crate) fn seat(&self) -> Result<Option<Seat>, Error> {
+        Seat::take(&self.engine, self.id)
+    }
+
+    /// Deletes the job's row as it was read; `false` when it changed meanwhile.
+    ///
+    /// Where the answer is lost, a row that is gone tells enough: its id never comes back.
+    pub(crate) async fn delete(&self, row: RowRevision) -> Result<bool, Error> {
+        let mut batch = WriteBatch::default();
+        let key = StoreKeys::key_job(&self.id);
+        batch.expect(key.clone(), Expect::Revision(row));
+        batch.delete(key.clone());
+        match self.engine.commit(batch, Touches::Data).await {
+            Err(Error::Indeterminate(_)) if self.engine.get(key).await?.is_none() => Ok(true),
+            answer => Ok(answer?.is_some()),
+        }
+    }
+
+    async fn change(&self, change: impl Fn(&mut KeyJobSheet)) -> Result<bool, Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let Some(mut loaded) = self.load().await? else { return Ok(false) };
+            change(&mut loaded.sheet);
+            let (mut batch, roots) = (WriteBatch::default(), self.engine.roots.get()?);
+            let key = StoreKeys::key_job(&self.id);
+            batch.expect(key.clone(), Expect::Revision(loaded.row));
+            batch.put(key, self.seal(&roots, &loaded.sheet, loaded.revision.next())?);
+            roots.expect_in(&mut batch);
+            if self.engine.commit(batch, Touches::Data).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Err(Error::Contended(ATTEMPTS_MAX))
+    }
+
+    pub(crate) fn context<'a>(&'a self, id: &'a str) -> Context<'a> {
+        Context {
+            kind: Kind::Row,
+            store_id: &self.engine.store_id,
+            org: "",
+            environment: "",
+            linked_account: None,
+            workflow: None,
+            name: "job",
+            key_name: id,
+            doc_id: "",
+            revision: 0,
+        }
+    }
+}

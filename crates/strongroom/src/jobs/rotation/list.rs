@@ -1,0 +1,80 @@
+//! The list of all jobs, and the run of all that may go on.
+
+use crate::clock::Timestamp;
+use crate::error::Damage;
+use crate::error::Error;
+use crate::id::Environment;
+use crate::id::LinkedAccountId;
+use crate::id::OrgId;
+use crate::jobs::rotation::JobInfo;
+use crate::jobs::rotation::JobKind;
+use crate::jobs::rotation::JobProgress;
+use crate::jobs::rotation::JobState;
+use crate::jobs::rotation::KeyJob;
+use crate::row::body::DataKeysSheet;
+use crate::row::body::Status;
+use crate::row::body::TaskSheet;
+use crate::row::key::StoreKeys;
+use crate::store::Versioned;
+
+impl KeyJob {
+    /// The job as it stands; `None` when it is finished.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// let job = vault.rotate_data_keys(&strongroom::DataKeys::all()).await?;
+    /// assert!(job.info().await?.is_some());
+    /// job.run().await?;
+    /// assert!(job.info().await?.is_none());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Vault::jobs`].
+    pub async fn info(&self) -> Result<Option<JobInfo>, Error> {
+        match self.engine.get(StoreKeys::key_job(&self.id)).await? {
+            Some(row) => self.info_of(&row).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether the row is one of such a job.
+    pub(crate) fn check(&self, row: &Versioned) -> Result<(), Error> {
+        self.info_of(row).map(drop)
+    }
+
+    pub(crate) fn info_of(&self, row: &Versioned) -> Result<JobInfo, Error> {
+        let sheet = self.open(row)?.sheet;
+        let held = sheet.lease.map(|lease| Timestamp::from_ms(lease.until_ms));
+        let held = held.filter(|until| *until > self.engine.now());
+        let state = match sheet.status {
+            Status::Paused => JobState::Paused,
+            Status::Blocked => JobState::Blocked,
+            Status::Ready => held.map_or(JobState::Ready, |until| JobState::Running { until }),
+        };
+        let (kind, (tenant, account)) = match &sheet.task {
+            TaskSheet::DataKeys(task) => (JobKind::DataKeys, subject(task).ok_or_else(malformed)?),
+            TaskSheet::Root(_) => (JobKind::Root, (None, None)),
+        };
+        let progress = Some(JobProgress::of(&sheet.tally));
+        Ok(JobInfo { id: self.id, kind, state, tenant, account, progress })
+    }
+}
+
+type Subject = (Option<(OrgId, Environment)>, Option<LinkedAccountId>);
+
+fn subject(task: &DataKeysSheet) -> Option<Subject> {
+    let tenant = match (&task.org, &task.environment) {
+        (Some(org), Some(environment)) => Some((org.parse().ok()?, environment.parse().ok()?)),
+        _ => None,
+    };
+    let account = match &task.account {
+        Some(account) => Some(account.parse().ok()?),
+        None => None,
+    };
+    Some((tenant, account))
+}
+
+pub(crate) fn malformed() -> Error {
+    Error::damaged("a job row", Damage::Malformed)
+}

@@ -1,0 +1,214 @@
+//! A new root key: which slots keep it, and the batch that makes it active.
+
+use std::sync::Arc;
+
+use subtle::ConstantTimeEq as _;
+
+use crate::engine::Engine;
+use crate::engine::Touches;
+use crate::engine::head::Head;
+use crate::engine::head::SlotRow;
+use crate::envelope::DekId;
+use crate::envelope::KeyMaterial;
+use crate::error::Damage;
+use crate::error::Error;
+use crate::id::DocumentId;
+use crate::jobs::rotation::KeyJob;
+use crate::jobs::rotation::OnUnreadable;
+use crate::keys::Slot;
+use crate::keys::StoreRow;
+use crate::keys::root::Root;
+use crate::keys::unlock::Unlock;
+use crate::model::SlotId;
+use crate::provider::ProviderErrorKind;
+use crate::random;
+use crate::row::body::RootSheet;
+use crate::row::body::TaskSheet;
+use crate::row::key::StoreKeys;
+use crate::store::Expect;
+use crate::store::Key;
+use crate::store::WriteBatch;
+
+/// What becomes of each key slot when the vault gets a new root key.
+#[derive(Debug, Default)]
+pub struct RootRotation {
+    keys: Vec<Unlock>,
+    dropped: Vec<SlotId>,
+    on_unreadable: OnUnreadable,
+}
+
+/// A vault's new root key.
+#[derive(Debug)]
+#[non_exhaustive]
+#[must_use = "its job has to be run to the end"]
+pub struct NewRoot {
+    /// The slots that lead to the new root, in the order of their ids.
+    pub kept: Vec<SlotId>,
+    /// The slots that are gone, in the order of their ids.
+    pub dropped: Vec<SlotId>,
+    /// The public id of the new root.
+    pub root_id: DekId,
+    /// Seals keyrings and jobs anew. Until it is finished the former root is kept, sealed under the new one.
+    pub job: KeyJob,
+}
+
+impl RootRotation {
+    /// No slot yet: each has to be kept or dropped.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Presents the key of a slot that is to be kept, or of several that one key opens.
+    #[must_use]
+    pub fn keep(mut self, key: Unlock) -> Self {
+        self.keys.push(key);
+        self
+    }
+
+    /// Drops a slot: its key does not open the vault any more.
+    #[must_use]
+    pub fn drop_slot(mut self, id: SlotId) -> Self {
+        self.dropped.push(id);
+        self
+    }
+
+    /// What becomes of the former root when keyrings that cannot be opened may need it.
+    #[must_use]
+    pub fn on_unreadable(mut self, then: OnUnreadable) -> Self {
+        self.on_unreadable = then;
+        self
+    }
+}
+
+/// The slots as they were read, and what becomes of each.
+struct Plan<'r> {
+    head: &'r Head,
+    kept: Vec<(&'r SlotRow, &'r Slot, &'r Unlock)>,
+    dropped: Vec<(&'r SlotRow, SlotId)>,
+}
+
+impl KeyJob {
+    /// The row of a new job that finishes a rotation of the root whose own job is not there; `None` where none is
+    /// under way.
+    pub(crate) fn to_finish_root(engine: &Arc<Engine>) -> Result<Option<(Key, Vec<u8>)>, Error> {
+        let roots = engine.roots.get()?;
+        if roots.retiring.is_none() {
+            return Ok(None);
+        }
+        let job = Self { engine: Arc::clone(engine), id: DocumentId::generate(&*engine.clock)? };
+        let task = TaskSheet::Root(RootSheet::first(OnUnreadable::default()));
+        Ok(Some((StoreKeys::key_job(&job.id), job.seal_first(&roots.active.key, task)?)))
+    }
+}
+
+pub(crate) async fn try_rotate_root(
+    engine: &Arc<Engine>,
+    rotation: &RootRotation,
+) -> Result<Option<NewRoot>, Error> {
+    let (head, mut store_row, old) = engine.open_head().await?;
+    if store_row.sheet.retiring.is_some() {
+        return Err(Error::RotationUnderway);
+    }
+    let plan = Plan::make(engine, &head, &store_row, &old, rotation).await?;
+
+    let mut bytes = KeyMaterial::default();
+    random::fill(&mut **bytes)?;
+    let root = Root::new(bytes);
+    let now = engine.now();
+    store_row.sheet.turn(&old.bytes, root.key.id(), now);
+    let mut batch = WriteBatch::default();
+    let (mut kept, mut dropped) = (Vec::new(), Vec::new());
+    for (row, slot, key) in &plan.kept {
+        let params = engine.argon2.today_for(key.tag())?;
+        let slot = key.seal_slot(slot.place.next(), &root.bytes, params).await?;
+        store_row.sheet.hold(&slot, now)?;
+        kept.push(SlotId::from_bytes(slot.place.id));
+        let key = StoreKeys::slot(&slot.place.id);
+        batch.expect(key.clone(), Expect::Revision(row.row));
+        batch.put(key, slot.encode());
+    }
+    for (row, id) in &plan.dropped {
+        dropped.push(*id);
+        let key = StoreKeys::slot(id.as_bytes());
+        batch.expect(key.clone(), Expect::Revision(row.row));
+        batch.delete(key);
+    }
+    store_row.put_in(&mut batch, &plan.head.store_id, &root.key)?;
+    let job = KeyJob { engine: Arc::clone(engine), id: DocumentId::generate(&*engine.clock)? };
+    let key = StoreKeys::key_job(&job.id);
+    batch.expect(key.clone(), Expect::Absent);
+    batch.put(key, job.seal_first(&root.key, TaskSheet::Root(RootSheet::first(rotation.on_unreadable)))?);
+
+    engine.roots.announce(&root);
+    if engine.commit(batch, Touches::Data).await?.is_none() {
+        return Ok(None);
+    }
+    engine.refresh_roots().await?;
+    Ok(Some(NewRoot { kept, dropped, root_id: *root.key.id(), job }))
+}
+
+impl<'r> Plan<'r> {
+    /// Finds out what becomes of each slot. Nothing is written, and no slot is left out.
+    async fn make(
+        engine: &Engine,
+        head: &'r Head,
+        store_row: &StoreRow,
+        root: &Root,
+        rotation: &'r RootRotation,
+    ) -> Result<Self, Error> {
+        let mut plan = Plan { head, kept: Vec::new(), dropped: Vec::new() };
+        let mut used = vec![false; rotation.keys.len()];
+        let mut refusal = None;
+        for row in &head.slots {
+            let id = row.id.ok_or_else(|| Error::damaged("the key slot", Damage::Malformed))?;
+            if rotation.dropped.contains(&id) {
+                plan.dropped.push((row, id));
+                continue;
+            }
+            let slot = row.slot.as_ref().map_err(|fault| *fault)?;
+            let opened = opened_by(engine, slot, root, &rotation.keys).await?;
+            if opened.is_some() && store_row.sheet.held(slot).is_none() {
+                return Err(Error::damaged("the key slot", Damage::Inconsistent));
+            }
+            match opened.and_then(|index| Some((index, rotation.keys.get(index)?))) {
+                Some((index, key)) => {
+                    used.iter_mut().skip(index).take(1).for_each(|used| *used = true);
+                    plan.kept.push((row, slot, key));
+                }
+                None => refusal = refusal.or(Some(Error::SlotNotPresented(id))),
+            }
+        }
+        let absent = rotation.dropped.iter().find(|id| !plan.dropped.iter().any(|(_, known)| known == *id));
+        if let Some(id) = absent {
+            return Err(Error::SlotNotFound(*id));
+        }
+        if used.contains(&false) {
+            return Err(Error::WrongKey);
+        }
+        match refusal {
+            Some(refusal) => Err(refusal),
+            None if plan.kept.is_empty() => Err(Error::LastSlot),
+            None => Ok(plan),
+        }
+    }
+}
+
+/// Which of the keys opens the slot.
+async fn opened_by(
+    engine: &Engine,
+    slot: &Slot,
+    root: &Root,
+    keys: &[Unlock],
+) -> Result<Option<usize>, Error> {
+    for (index, key) in keys.iter().enumerate() {
+        match key.open_slot(slot, &engine.argon2).await {
+            Ok(found) if found.as_slice().ct_eq(root.bytes.as_slice()).into() => return Ok(Some(index)),
+            Ok(_) => return Err(Error::damaged("the key slot", Damage::Inconsistent)),
+            Err(Error::WrongKey | Error::NoSuchSlot(_)) => {}
+            Err(Error::Provider(error)) if error.kind() == ProviderErrorKind::NotThisKey => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}

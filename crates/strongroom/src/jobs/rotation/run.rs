@@ -1,0 +1,237 @@
+//! One run of a job on keys: the row as it stands, and how each piece of work moves it on.
+
+use super::job::Loaded;
+use crate::clock::Timestamp;
+use crate::engine::ATTEMPTS_MAX;
+use crate::engine::Touches;
+use crate::error::Error;
+use crate::jobs::rotation::JobOutcome;
+use crate::jobs::rotation::JobProgress;
+use crate::jobs::rotation::JobReport;
+use crate::jobs::rotation::KeyJob;
+use crate::jobs::rotation::lease::Seat;
+use crate::keys::root::Roots;
+use crate::model::Revision;
+use crate::row::body::FindingSheet;
+use crate::row::body::KeyJobSheet;
+use crate::row::body::Status;
+use crate::row::body::Tally;
+use crate::row::body::TaskSheet;
+use crate::row::key::StoreKeys;
+use crate::store::Committed;
+use crate::store::Expect;
+use crate::store::RowRevision;
+use crate::store::WriteBatch;
+use crate::tenant::Draft;
+
+/// A runner at work. What it knows of the job is what it last read or wrote, and every batch expects that.
+pub(crate) struct Run<'j> {
+    pub(crate) job: &'j KeyJob,
+    seat: Seat,
+    pub(crate) sheet: KeyJobSheet,
+    revision: Revision,
+    row: RowRevision,
+    /// When the time that was not noted yet began.
+    since: Timestamp,
+    /// Pieces of work since the job's row was written.
+    unsaved: usize,
+    /// How many of them may pass before the row is written.
+    unsaved_max: usize,
+}
+
+/// What comes after a piece of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    More,
+    /// Somebody else wrote what the batch expected: read again.
+    Reload,
+    Finished,
+}
+
+impl<'j> Run<'j> {
+    /// Runs until nothing is left to do.
+    pub(crate) async fn all(job: &'j KeyJob) -> Result<JobReport, Error> {
+        let Some(seat) = job.seat()? else { return held_here(job).await };
+        let mut run = match Self::load(job, seat, UNSAVED_MAX).await? {
+            Ok(run) => run,
+            Err(report) => return Ok(report),
+        };
+        let mut races = 0;
+        loop {
+            match run.advance().await? {
+                Next::More => races = 0,
+                Next::Finished => return Ok(run.report(JobOutcome::Finished)),
+                Next::Reload if races == RACES_MAX => return Err(Error::Contended(RACES_MAX)),
+                Next::Reload => {
+                    races += 1;
+                    run = match Self::load(job, run.seat, UNSAVED_MAX).await? {
+                        Ok(run) => run,
+                        Err(report) => return Ok(report),
+                    };
+                }
+            }
+            if run.sheet.status == Status::Blocked {
+                return Ok(run.report(JobOutcome::Blocked));
+            }
+        }
+    }
+
+    /// Runs one piece.
+    pub(crate) async fn once(job: &'j KeyJob) -> Result<JobReport, Error> {
+        let Some(seat) = job.seat()? else { return held_here(job).await };
+        let mut run = match Self::load(job, seat, 0).await? {
+            Ok(run) => run,
+            Err(report) => return Ok(report),
+        };
+        let outcome = match run.advance().await? {
+            Next::Finished => JobOutcome::Finished,
+            _ if run.sheet.status == Status::Blocked => JobOutcome::Blocked,
+            _ => JobOutcome::Unfinished,
+        };
+        Ok(run.report(outcome))
+    }
+
+    /// Reads the job; the report where there is nothing to run.
+    async fn load(job: &'j KeyJob, seat: Seat, unsaved_max: usize) -> Result<Result<Self, JobReport>, Error> {
+        let Some(Loaded { sheet, revision, row }) = job.load().await? else {
+            let progress = JobProgress::default();
+            return Ok(Err(JobReport { outcome: JobOutcome::Finished, progress }));
+        };
+        let outcome = match (sheet.status, seat.held_until(sheet.lease.as_ref())) {
+            (Status::Paused, _) => Some(JobOutcome::Paused),
+            (Status::Blocked, _) => Some(JobOutcome::Blocked),
+            (Status::Ready, held) => held.map(|until| JobOutcome::Held { until }),
+        };
+        Ok(match outcome {
+            Some(outcome) => Err(JobReport { outcome, progress: JobProgress::of(&sheet.tally) }),
+            None => {
+                let since = job.engine.now();
+                Ok(Self { job, seat, sheet, revision, row, since, unsaved: 0, unsaved_max })
+            }
+        })
+    }
+
+    async fn advance(&mut self) -> Result<Next, Error> {
+        match self.sheet.task.clone() {
+            TaskSheet::DataKeys(task) => self.advance_data(task).await,
+            TaskSheet::Root(task) => self.advance_root(task).await,
+        }
+    }
+
+    fn report(&self, outcome: JobOutcome) -> JobReport {
+        JobReport { outcome, progress: JobProgress::of(&self.sheet.tally) }
+    }
+
+    /// The job moves on, and nothing else is written. Unless the row must be, that is put off.
+    pub(crate) async fn save(&mut self, sheet: KeyJobSheet) -> Result<Next, Error> {
+        if self.unsaved < self.unsaved_max && self.seat.is_fresh(self.sheet.lease.as_ref()) {
+            self.unsaved += 1;
+            self.sheet = sheet;
+            return Ok(Next::More);
+        }
+        self.save_now(sheet).await
+    }
+
+    /// The job moves on, and nothing else is written.
+    pub(crate) async fn save_now(&mut self, sheet: KeyJobSheet) -> Result<Next, Error> {
+        let roots = self.job.engine.roots.get()?;
+        self.save_in(WriteBatch::default(), &roots, sheet).await
+    }
+
+    /// The job moves on in a batch that expects the `store` row.
+    pub(crate) async fn save_in(
+        &mut self,
+        mut batch: WriteBatch,
+        roots: &Roots,
+        sheet: KeyJobSheet,
+    ) -> Result<Next, Error> {
+        let sheet = self.stamped(sheet);
+        let key = StoreKeys::key_job(&self.job.id);
+        batch.expect(key.clone(), Expect::Revision(self.row));
+        batch.put(key, self.job.seal(roots, &sheet, self.revision.next())?);
+        roots.expect_in(&mut batch);
+        let landed = self.job.engine.commit(batch, Touches::Data).await?;
+        Ok(self.saved(sheet, landed))
+    }
+
+    /// The job is over in a batch that does its last work.
+    pub(crate) async fn finish_in(&mut self, mut batch: WriteBatch, tally: Tally) -> Result<Next, Error> {
+        let key = StoreKeys::key_job(&self.job.id);
+        batch.expect(key.clone(), Expect::Revision(self.row));
+        batch.delete(key);
+        if self.job.engine.commit(batch, Touches::Data).await?.is_none() {
+            return Ok(Next::Reload);
+        }
+        self.sheet.tally = tally;
+        Ok(Next::Finished)
+    }
+
+    /// The job moves on in the batch of what it did.
+    pub(crate) async fn save_with(
+        &mut self,
+        mut draft: Draft<'_>,
+        sheet: KeyJobSheet,
+    ) -> Result<Next, Error> {
+        let sheet = self.stamped(sheet);
+        let key = StoreKeys::key_job(&self.job.id);
+        draft.expect_as_read(key.clone(), Some(self.row));
+        let roots = draft.roots()?;
+        draft.put(key, self.job.seal(&roots, &sheet, self.revision.next())?);
+        let landed = draft.commit().await?;
+        Ok(self.saved(sheet, landed))
+    }
+
+    /// The job is over: its row goes.
+    pub(crate) async fn finish(&mut self, tally: Tally) -> Result<Next, Error> {
+        if !self.job.delete(self.row).await? {
+            return Ok(Next::Reload);
+        }
+        self.sheet.tally = tally;
+        Ok(Next::Finished)
+    }
+
+    /// With the lease renewed, and the time that was worked since the row was last written.
+    fn stamped(&self, mut sheet: KeyJobSheet) -> KeyJobSheet {
+        let now_ms = self.job.engine.now().as_ms();
+        let worked_ms = now_ms.saturating_sub(self.since.as_ms());
+        sheet.tally.worked_ms = sheet.tally.worked_ms.saturating_add(worked_ms);
+        sheet.tally.updated_ms = now_ms;
+        let ended = sheet.status == Status::Blocked;
+        sheet.lease = (!ended).then(|| self.seat.lease());
+        sheet
+    }
+
+    fn saved(&mut self, sheet: KeyJobSheet, landed: Option<Committed>) -> Next {
+        let Some(committed) = landed else { return Next::Reload };
+        self.row = committed.revision;
+        self.revision = self.revision.next();
+        self.since = Timestamp::from_ms(sheet.tally.updated_ms);
+        self.sheet = sheet;
+        self.unsaved = 0;
+        Next::More
+    }
+}
+
+/// What a second caller on the same engine learns.
+async fn held_here(job: &KeyJob) -> Result<JobReport, Error> {
+    let until = job.engine.now();
+    Ok(match job.load().await? {
+        None => JobReport { outcome: JobOutcome::Finished, progress: JobProgress::default() },
+        Some(loaded) => {
+            JobReport { outcome: JobOutcome::Held { until }, progress: JobProgress::of(&loaded.sheet.tally) }
+        }
+    })
+}
+
+/// Notes rows that cannot be opened: all are counted, the first are kept.
+pub(crate) fn note(findings: &mut Vec<FindingSheet>, new: impl IntoIterator<Item = FindingSheet>) {
+    let room = FINDINGS_MAX.saturating_sub(findings.len());
+    findings.extend(new.into_iter().take(room));
+}
+
+/// Pages without anything to write between two writes of the job's row: a crash walks them again.
+const UNSAVED_MAX: usize = 32;
+/// A row can make a batch lose once, since whoever writes it seals it under the new key.
+const RACES_MAX: u32 = 16 * ATTEMPTS_MAX;
+/// With the longest address each, they fit a row twice over.
+const FINDINGS_MAX: usize = 16;

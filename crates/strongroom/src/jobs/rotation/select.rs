@@ -1,0 +1,117 @@
+//! Which data keys to rotate, and the verbs that begin a rotation.
+
+use std::time::Duration;
+
+use crate::id::Environment;
+use crate::id::LinkedAccountId;
+use crate::id::OrgId;
+use crate::row::body::CursorSheet;
+use crate::row::body::DataKeysSheet;
+use crate::row::body::DataPhase;
+use crate::row::body::OnUnreadableSheet;
+use crate::row::body::Reach;
+
+/// Which data keys to rotate, and when a key is due.
+///
+/// ```
+/// # use strongroom::DataKeys;
+/// use std::time::Duration;
+/// let old_ones = DataKeys::all().older_than(Duration::from_secs(90 * 24 * 3_600));
+/// ```
+#[derive(Debug, Clone)]
+pub struct DataKeys {
+    pub(crate) org: Option<(OrgId, Environment)>,
+    pub(crate) account: Option<LinkedAccountId>,
+    pub(crate) reach: Reach,
+    older_than: Option<Duration>,
+    rows_at_least: Option<u64>,
+    on_unreadable: OnUnreadable,
+}
+
+/// What becomes of old keys when rows that cannot be opened may need them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OnUnreadable {
+    /// They are kept, to open what they sealed and nothing else.
+    #[default]
+    KeepKeys,
+    /// They are destroyed all the same: those rows can never be opened again.
+    DestroyKeys,
+}
+
+impl DataKeys {
+    /// Every data key of the vault.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::of(None, None, Reach::All)
+    }
+
+    /// Those of an org in one environment, and of its linked accounts.
+    #[must_use]
+    pub fn of_org(org: OrgId, environment: Environment) -> Self {
+        Self::of(Some((org, environment)), None, Reach::All)
+    }
+
+    /// The org's own, and of no linked account.
+    #[must_use]
+    pub fn of_org_itself(org: OrgId, environment: Environment) -> Self {
+        Self::of(Some((org, environment)), None, Reach::Own)
+    }
+
+    /// That of one linked account.
+    #[must_use]
+    pub fn of_account(org: OrgId, environment: Environment, account: LinkedAccountId) -> Self {
+        Self::of(Some((org, environment)), Some(account), Reach::Own)
+    }
+
+    /// Only keys that have been in use for at least so long.
+    #[must_use]
+    pub fn older_than(mut self, age: Duration) -> Self {
+        self.older_than = Some(age);
+        self
+    }
+
+    /// Only keys whose scope holds at least so many rows now. Rows that were replaced or deleted are not counted; with
+    /// [`older_than`](Self::older_than), either makes a key due.
+    #[must_use]
+    pub fn rows_at_least(mut self, rows: u64) -> Self {
+        self.rows_at_least = Some(rows);
+        self
+    }
+
+    /// What becomes of old keys that rows which cannot be opened may need.
+    #[must_use]
+    pub fn on_unreadable(mut self, then: OnUnreadable) -> Self {
+        self.on_unreadable = then;
+        self
+    }
+
+    fn of(org: Option<(OrgId, Environment)>, account: Option<LinkedAccountId>, reach: Reach) -> Self {
+        let on_unreadable = OnUnreadable::default();
+        Self { org, account, reach, older_than: None, rows_at_least: None, on_unreadable }
+    }
+
+    pub(crate) fn sheet(&self) -> DataKeysSheet {
+        let age_ms = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        DataKeysSheet {
+            org: self.org.as_ref().map(|(org, _)| org.to_string()),
+            environment: self.org.as_ref().map(|(_, environment)| environment.to_string()),
+            account: self.account.as_ref().map(LinkedAccountId::to_string),
+            reach: self.reach,
+            older_than_ms: self.older_than.map(age_ms),
+            rows_at_least: self.rows_at_least,
+            on_unreadable: self.on_unreadable.sheet(),
+            finish_only: false,
+            phase: DataPhase::Count { at: CursorSheet::default(), rows: 0 },
+        }
+    }
+}
+
+impl OnUnreadable {
+    pub(crate) fn sheet(self) -> OnUnreadableSheet {
+        match self {
+            Self::KeepKeys => OnUnreadableSheet::Keep,
+            Self::DestroyKeys => OnUnreadableSheet::Destroy,
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Shredding an org within its environment.
+//!
+//! The first batch drops the org's keys and writes a job. From then on every row of the tenant counts as absent, those
+//! under keys of accounts too: an org without an active key has no account with one. The job then drops the keys of
+//! the accounts, and deletes the rows. It has a fixed id, so that whoever is to make the org's next key finds it, and
+//! finishes it first: nothing new is in the way of the sweep, and nothing new gets an old key.
+
+use crate::engine::ATTEMPTS_MAX;
+use crate::envelope::DekId;
+use crate::error::Error;
+use crate::jobs::JobId;
+use crate::row::body::Sweep;
+use crate::row::key::TenantKeys;
+use crate::row::parse::Place;
+use crate::row::parse::parse_tenant_row;
+use crate::store::Key;
+use crate::store::KeyRange;
+use crate::store::Page;
+use crate::store::ReadBatch;
+use crate::store::RowRevision;
+use crate::store::Scan;
+use crate::store::Versioned;
+use crate::tenant::Draft;
+use crate::tenant::Freshness;
+use crate::tenant::Ground;
+use crate::tenant::Needs;
+use crate::tenant::ScopeKeys;
+use crate::tenant::Tenant;
+
+impl Tenant {
+    /// Drops the org's keys and writes the job, unless both were done or there is nothing.
+    pub(crate) async fn begin_shred(&self, freshness: Freshness) -> Result<Option<()>, Error> {
+        let needs = Needs::org_keys().freshness(freshness);
+        let (ground, _) = self.read(&needs, ReadBatch::default()).await?;
+        let Some(keys) = ground.keys(None).filter(|_| !ground.is_shredded()) else { return Ok(Some(())) };
+        let mut draft = Draft::new(self, &ground);
+        draft.put_job_as(&SHRED_JOB, &Sweep::Org)?;
+        draft.drop_keys(None, keys)?;
+        Ok(draft.commit().await?.map(drop))
+    }
+
+    /// Finishes a shred of the org that was cut short. Answers whether there was one: then `ground` is out of date.
+    pub(crate) async fn finish_shred(&self, ground: &Ground<'_>) -> Result<bool, Error> {
+        if !ground.is_shredded() || self.engine.get(self.keys.job(&SHRED_JOB)).await?.is_none() {
+            return Ok(false);
+        }
+        self.sweep_org().await.map(|()| true)
+    }
+
+    /// Runs the job of a shred to its end. A row of it that changed was sealed under a new root, or is that of a later
+    /// shred: either way the walk begins anew.
+    pub(crate) async fn sweep_org(&self) -> Result<(), Error> {
+        let key = self.keys.job(&SHRED_JOB);
+        for _ in 0..ATTEMPTS_MAX {
+            let Some(row) = self.engine.get(key.clone()).await? else { return Ok(()) };
+            let sweeper = OrgSweeper { tenant: self, job: key.clone(), job_row: row.revision };
+            if sweeper.run().await? {
+                return Ok(());
+            }
+        }
+        Err(Error::Contended(ATTEMPTS_MAX))
+    }
+
+    /// The ids of all keys of the org and its accounts that were dropped.
+    pub(crate) async fn dropped_keys(&self) -> Result<Vec<DekId>, Error> {
+        let (mut keys, mut rest) = (Vec::new(), self.keys.keyrings());
+        loop {
+            let page = self.engine.scan(rest.clone(), PAGE_ROWS).await?;
+            for (key, row) in &page.rows {
+                if let Some(opened) = self.opened_keyring(key, row).await? {
+                    keys.extend(opened.keyring.dropped().copied());
+                }
+            }
+            let Some(next) = behind(rest, &page) else { break };
+            rest = next;
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        Ok(keys)
+    }
+
+    /// The keyring in a row; `None` for one that nobody can open.
+    async fn opened_keyring(&self, key: &Key, row: &Versioned) -> Result<Option<ScopeKeys>, Error> {
+        let Some(Place::Keyring(owner)) = parse_tenant_row(&self.keys, key) else { return Ok(None) };
+        let open = |row: &Versioned| self.open_keyring(owner.as_ref(), row);
+        let opened = match open(row) {
+            Err(Error::UnknownKey { .. }) => self.read_under_root(key, open).await,
+            opened => opened.map(|keys| Some((keys, row.revision))),
+        };
+        match opened {
+            Ok(opened) => Ok(opened.map(|(keys, _)| keys)),
+            Err(error) => match self.engine.if_rotated(error).await {
+                Error::Damaged { .. } | Error::UnknownKey { .. } => Ok(None),
+                error => Err(error),
+            },
+        }
+    }
+}
+
+/// One run of the job. Every batch expects the job as this run read it; where it is another, the run is over.
+struct OrgSweeper<'t> {
+    tenant: &'t Tenant,
+    job: Key,
+    job_row: RowRevision,
+}
+
+impl OrgSweeper<'_> {
+    /// Answers whether the job is done; `false` when its row changed meanwhile.
+    async fn run(&self) -> Result<bool, Error> {
+        let keys = &self.tenant.keys;
+        Ok(self.drop_keyrings().await?
+            && self.sweep(keys.jobs()).await?
+            && self.sweep(rows_but_count(keys)).await?
+            && self.finish().await?)
+    }
+
+    /// Drops the keys of the accounts. A keyring that nobody can open goes as it is.
+    async fn drop_keyrings(&self) -> Result<bool, Error> {
+        let ground = self.tenant.ground_on(None, &[], None);
+        let mut rest = self.tenant.keys.keyrings();
+        loop {
+            let Some(page) = self.read(Scan::new(rest.clone(), PAGE_ROWS)).await? else { return Ok(false) };
+            let mut draft = Draft::new(self.tenant, &ground);
+            for (key, row) in &page.rows {
+                match self.tenant.opened_keyring(key, row).await? {
+                    Some(keys) if keys.keyring.ids().next().is_none() => {}
+                    Some(keys) => {
+                        let Some(Place::Keyring(owner)) = parse_tenant_row(&self.tenant.keys, key) else {
+                            continue;
+                        };
+                        draft.drop_keys(owner.as_ref(), &keys)?;
+                    }
+                    None => {
+                        draft.expect_as_read(key.clone(), Some(row.revision));
+                        draft.delete(key.clone());
+                        draft.changes_cached_rows();
+                    }
+                }
+            }
+            if !draft.is_empty() && !self.commit(draft).await? {
+                // A keyring changed since it was read, or the job did: look at the page again.
+                continue;
+            }
+            let Some(next) = behind(rest, &page) else { return Ok(true) };
+            rest = next;
+        }
+    }
+
+    /// Deletes the rows of a range, but for the job itself. No writer puts one meanwhile: it would expect a key that
+    /// was dropped, or a job that goes first.
+    async fn sweep(&self, range: KeyRange) -> Result<bool, Error> {
+        let ground = self.tenant.ground_on(None, &[], None);
+        let mut rest = range;
+        loop {
+            let scan = Scan::new(rest.clone(), PAGE_ROWS).keys_only();
+            let Some(page) = self.read(scan).await? else { return Ok(false) };
+            let mut draft = Draft::new(self.tenant, &ground);
+            for (key, _) in page.rows.iter().filter(|(key, _)| *key != self.job) {
+                draft.delete(key.clone());
+            }
+            if !draft.is_empty() {
+                draft.changes_cached_rows();
+                if !self.commit(draft).await? {
+                    continue;
+                }
+            }
+            let Some(next) = behind(rest, &page) else { return Ok(true) };
+            rest = next;
+        }
+    }
+
+    /// The job goes, and the count of definitions with it.
+    async fn finish(&self) -> Result<bool, Error> {
+        let ground = self.tenant.ground_on(None, &[], None);
+        for _ in 0..ATTEMPTS_MAX {
+            let mut draft = Draft::new(self.tenant, &ground);
+            draft.delete(self.tenant.keys.count());
+            draft.delete(self.job.clone());
+            if self.commit(draft).await? {
+                return Ok(true);
+            }
+            if !self.is_ours().await? {
+                return Ok(false);
+            }
+        }
+        Err(Error::Contended(ATTEMPTS_MAX))
+    }
+
+    /// A page, if the job still is the one of this run.
+    async fn read(&self, scan: Scan) -> Result<Option<Page>, Error> {
+        let read = ReadBatch { gets: vec![self.job.clone()], scans: vec![scan] };
+        let mut set = self.tenant.engine.read(&read).await?;
+        let job = set.gets.pop().flatten();
+        Ok(set.scans.pop().filter(|_| job.is_some_and(|row| row.revision == self.job_row)))
+    }
+
+    async fn is_ours(&self) -> Result<bool, Error> {
+        let row = self.tenant.engine.get(self.job.clone()).await?;
+        Ok(row.is_some_and(|row| row.revision == self.job_row))
+    }
+
+    async fn commit(&self, mut draft: Draft<'_>) -> Result<bool, Error> {
+        draft.expect_as_read(self.job.clone(), Some(self.job_row));
+        Ok(draft.send().await?.is_some())
+    }
+}
+
+/// The job of an org's shred: at most one stands at a time.
+pub(crate) const SHRED_JOB: JobId = JobId::NIL;
+
+/// Everything behind the keyrings but the epoch, which stays, and the count, which goes last.
+fn rows_but_count(keys: &TenantKeys) -> KeyRange {
+    KeyRange { start: keys.definitions().start, end: keys.all().end }
+}
+
+fn behind(range: KeyRange, page: &Page) -> Option<KeyRange> {
+    let (last, _) = page.rows.last().filter(|_| page.more)?;
+    Some(range.after(last.as_bytes()))
+}
+
+/// How many rows one batch drops or deletes: with what it expects it stays within 100 operations.
+const PAGE_ROWS: usize = 32;

@@ -1,0 +1,335 @@
+//! The keyring of one key scope: its data keys with their states, and the ids of those that were dropped.
+//!
+//! A positive list. A record opens only under a key that stands here, looked up by id and never by trial.
+
+use crate::envelope::Context;
+use crate::random;
+use std::fmt;
+
+use minicbor::Decoder;
+use minicbor::Encoder;
+use zeroize::Zeroizing;
+
+use crate::clock::Timestamp;
+use crate::envelope::DekId;
+use crate::envelope::SealError;
+use crate::envelope::SealingKey;
+use crate::envelope::new_dek;
+use crate::random::RandomError;
+use crate::row::body::RowError;
+use crate::row::body::expect_key;
+use crate::row::body::finish;
+use crate::row::body::infallible;
+
+/// The data keys of one key scope, opened.
+pub(crate) struct Keyring {
+    /// The active key last; the others are kept to open what they sealed.
+    deks: Vec<Dek>,
+    /// Keys that were dropped on purpose: what they sealed counts as absent.
+    tombstones: Vec<DekId>,
+    /// Keys of a lower generation are not accepted.
+    min_version: u32,
+}
+
+/// One data key.
+struct Dek {
+    key: SealingKey,
+    bytes: Zeroizing<[u8; 32]>,
+    generation: u32,
+    state: DekState,
+    created_at: Timestamp,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum DekState {
+    Active = 0,
+    DecryptOnly = 1,
+}
+
+/// What a keyring knows of a key.
+pub(crate) enum KeyLookup<'k> {
+    Listed(&'k SealingKey),
+    Dropped,
+    Unknown,
+}
+
+impl Keyring {
+    /// A keyring with one new key for the scope of `context`, derived from the root.
+    pub(crate) fn generate(
+        root: &[u8; 32],
+        context: &Context<'_>,
+        now: Timestamp,
+    ) -> Result<Self, SealError> {
+        let mut keyring = Self { deks: Vec::new(), tombstones: Vec::new(), min_version: 0 };
+        keyring.add_dek(root, context, now)?;
+        Ok(keyring)
+    }
+
+    /// A keyring with the one key that this root has for the scope of `context`. For a root that is used once, such
+    /// as that of a file: whoever writes it makes the key anew whenever it is needed.
+    pub(crate) fn derive(root: &[u8; 32], context: &Context<'_>, now: Timestamp) -> Result<Self, SealError> {
+        let bytes = new_dek(root, context, &[0; 32])?;
+        let key = SealingKey::derive(&bytes);
+        let dek = Dek { key, bytes, generation: 1, state: DekState::Active, created_at: now };
+        Ok(Self { deks: vec![dek], tombstones: Vec::new(), min_version: 0 })
+    }
+
+    /// The same keyring with a new active key.
+    pub(crate) fn renew(
+        &self,
+        root: &[u8; 32],
+        context: &Context<'_>,
+        now: Timestamp,
+    ) -> Result<Self, SealError> {
+        let mut renewed = self.copy();
+        renewed.add_dek(root, context, now)?;
+        Ok(renewed)
+    }
+
+    /// The same keyring with its active key alone: the others are gone, and no key of their generations is accepted
+    /// again.
+    pub(crate) fn destroy_retired(&self) -> Self {
+        let active = self.deks.iter().rfind(|dek| dek.state == DekState::Active);
+        let min_version = active.map_or(self.min_version, |dek| dek.generation);
+        let deks = active.map(Dek::copy).into_iter().collect();
+        Self { deks, tombstones: self.tombstones.clone(), min_version }
+    }
+
+    /// How many keys are kept only to open what they sealed.
+    pub(crate) fn retired_len(&self) -> usize {
+        self.deks.iter().filter(|dek| dek.state == DekState::DecryptOnly).count()
+    }
+
+    /// When the active key was made.
+    pub(crate) fn active_since(&self) -> Option<Timestamp> {
+        self.deks.iter().rfind(|dek| dek.state == DekState::Active).map(|dek| dek.created_at)
+    }
+
+    /// The ids of keys that were dropped, oldest first.
+    pub(crate) fn dropped(&self) -> impl Iterator<Item = &DekId> {
+        self.tombstones.iter()
+    }
+
+    /// What is left once every key is dropped: tombstones, of which the latest [`TOMBSTONES_MAX`] are kept.
+    pub(crate) fn drop_keys(&self) -> Self {
+        let mut tombstones = self.tombstones.clone();
+        tombstones.extend(self.deks.iter().map(|dek| *dek.key.id()));
+        let surplus = tombstones.len().saturating_sub(TOMBSTONES_MAX);
+        tombstones.drain(..surplus);
+        Self { deks: Vec::new(), tombstones, min_version: self.min_version }
+    }
+
+    /// The key that new records are sealed under; `None` once all keys were dropped.
+    pub(crate) fn active(&self) -> Option<&SealingKey> {
+        self.deks.iter().rfind(|dek| dek.state == DekState::Active).map(|dek| &dek.key)
+    }
+
+    /// Looks `id` up among the keys that may open a record.
+    pub(crate) fn key(&self, id: &DekId) -> KeyLookup<'_> {
+        let listed = self.deks.iter().rfind(|dek| dek.key.id() == id && dek.generation >= self.min_version);
+        match listed {
+            Some(dek) => KeyLookup::Listed(&dek.key),
+            None if self.tombstones.contains(id) => KeyLookup::Dropped,
+            None => KeyLookup::Unknown,
+        }
+    }
+
+    /// The ids of the keys that may open a record, the oldest first.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &DekId> {
+        self.deks.iter().map(|dek| dek.key.id())
+    }
+
+    /// The plaintext of the keyring's record.
+    pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let capacity = 64 + self.deks.len() * 96 + self.tombstones.len() * 17;
+        let mut plaintext = Zeroizing::new(Vec::with_capacity(capacity));
+        let mut cbor = Encoder::new(&mut *plaintext);
+        let written = (|| {
+            cbor.map(3)?.u8(0)?.array(self.deks.len() as u64)?;
+            for dek in &self.deks {
+                cbor.map(5)?.u8(0)?.bytes(dek.key.id().as_bytes())?.u8(1)?.bytes(&*dek.bytes)?;
+                cbor.u8(2)?.u32(dek.generation)?.u8(3)?.u8(dek.state as u8)?;
+                cbor.u8(4)?.u64(dek.created_at.as_ms())?;
+            }
+            cbor.u8(1)?.array(self.tombstones.len() as u64)?;
+            for id in &self.tombstones {
+                cbor.bytes(id.as_bytes())?;
+            }
+            cbor.u8(2)?.u32(self.min_version)?.ok()
+        })();
+        infallible(written);
+        plaintext
+    }
+
+    /// Reads a keyring, and checks that every key has the id that it is listed under.
+    pub(crate) fn decode(plaintext: &[u8]) -> Result<Self, RowError> {
+        let mut cbor = Decoder::new(plaintext);
+        if cbor.map()? != Some(3) {
+            return Err(RowError::Malformed);
+        }
+        expect_key(&mut cbor, 0)?;
+        let deks = list(&mut cbor, Dek::decode)?;
+        expect_key(&mut cbor, 1)?;
+        let tombstones = list(&mut cbor, decode_id)?;
+        expect_key(&mut cbor, 2)?;
+        let min_version = cbor.u32()?;
+        finish(&cbor)?;
+        Ok(Self { deks, tombstones, min_version })
+    }
+
+    fn add_dek(&mut self, root: &[u8; 32], context: &Context<'_>, now: Timestamp) -> Result<(), SealError> {
+        let bytes = fresh_dek(root, context)?;
+        for dek in &mut self.deks {
+            dek.state = DekState::DecryptOnly;
+        }
+        let generation =
+            self.deks.last().map_or(1, |dek| dek.generation.saturating_add(1)).max(self.min_version);
+        let key = SealingKey::derive(&bytes);
+        self.deks.push(Dek { key, bytes, generation, state: DekState::Active, created_at: now });
+        Ok(())
+    }
+
+    fn copy(&self) -> Self {
+        let deks = self.deks.iter().map(Dek::copy).collect();
+        Self { deks, tombstones: self.tombstones.clone(), min_version: self.min_version }
+    }
+}
+
+impl Dek {
+    fn decode(cbor: &mut Decoder<'_>) -> Result<Self, RowError> {
+        if cbor.map()? != Some(5) {
+            return Err(RowError::Malformed);
+        }
+        expect_key(cbor, 0)?;
+        let id = decode_id(cbor)?;
+        expect_key(cbor, 1)?;
+        let mut bytes = Zeroizing::new([0; 32]);
+        let exact: &[u8; 32] = cbor.bytes()?.try_into().map_err(|_| RowError::Malformed)?;
+        bytes.copy_from_slice(exact);
+        let key = SealingKey::derive(&bytes);
+        if *key.id() != id {
+            return Err(RowError::Malformed);
+        }
+        expect_key(cbor, 2)?;
+        let generation = cbor.u32()?;
+        expect_key(cbor, 3)?;
+        let state = match cbor.u8()? {
+            0 => DekState::Active,
+            1 => DekState::DecryptOnly,
+            _ => return Err(RowError::Malformed),
+        };
+        expect_key(cbor, 4)?;
+        Ok(Self { key, bytes, generation, state, created_at: Timestamp::from_ms(cbor.u64()?) })
+    }
+
+    fn copy(&self) -> Self {
+        Self { key: SealingKey::derive(&self.bytes), bytes: self.bytes.clone(), ..*self }
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids: Vec<_> = self.deks.iter().map(|dek| dek.key.id()).collect();
+        f.debug_struct("Keyring").field("deks", &ids).field("tombstones", &self.tombstones).finish()
+    }
+}
+
+fn fresh_dek(root: &[u8; 32], context: &Context<'_>) -> Result<Zeroizing<[u8; 32]>, SealError> {
+    let mut fresh = Zeroizing::new([0; 32]);
+    random::fill(&mut *fresh).map_err(|error: RandomError| SealError::Random(error))?;
+    Ok(new_dek(root, context, &fresh)?)
+}
+
+fn list<T>(
+    cbor: &mut Decoder<'_>,
+    decode: impl Fn(&mut Decoder<'_>) -> Result<T, RowError>,
+) -> Result<Vec<T>, RowError> {
+    let len = cbor.array()?.ok_or(RowError::Malformed)?;
+    (0..len).map(|_| decode(cbor)).collect()
+}
+
+fn decode_id(cbor: &mut Decoder<'_>) -> Result<DekId, RowError> {
+    cbor.bytes()?.try_into().map(DekId::from_bytes).map_err(|_| RowError::Malformed)
+}
+
+/// Tombstones beyond this are forgotten, oldest first: what those keys sealed is then refused, not absent.
+const TOMBSTONES_MAX: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envelope::Kind;
+
+    const ROOT: [u8; 32] = [1; 32];
+
+    fn context() -> Context<'static> {
+        Context {
+            kind: Kind::Keyring,
+            store_id: &[2; 16],
+            org: "6500a1b2c3d4e5f6a7b8c9d0",
+            environment: "test",
+            linked_account: None,
+            workflow: None,
+            name: "keyring",
+            key_name: "",
+            doc_id: "",
+            revision: 5,
+        }
+    }
+
+    fn keyring() -> Keyring {
+        Keyring::generate(&ROOT, &context(), Timestamp::from_ms(9)).unwrap()
+    }
+
+    #[test]
+    fn a_keyring_reads_back_with_the_same_keys() {
+        let keyring = keyring().renew(&ROOT, &context(), Timestamp::from_ms(10)).unwrap();
+        let read = Keyring::decode(&keyring.encode()).unwrap();
+        assert_eq!(read.active().unwrap().id(), keyring.active().unwrap().id());
+        assert_eq!(read.deks.len(), 2);
+        assert!(read.deks[0].state == DekState::DecryptOnly && read.deks[1].generation == 2);
+    }
+
+    #[test]
+    fn a_key_listed_under_another_id_is_refused() {
+        let mut keyring = keyring();
+        keyring.deks[0].bytes[0] ^= 1;
+        assert_eq!(Keyring::decode(&keyring.encode()).err(), Some(RowError::Malformed));
+    }
+
+    #[test]
+    fn a_dropped_key_is_known_as_dropped_and_a_new_one_is_fresh() {
+        let keyring = keyring();
+        let old = *keyring.active().unwrap().id();
+        let dropped = Keyring::decode(&keyring.drop_keys().encode()).unwrap();
+        assert!(dropped.active().is_none());
+        assert!(matches!(dropped.key(&old), KeyLookup::Dropped));
+        let renewed = dropped.renew(&ROOT, &context(), Timestamp::from_ms(11)).unwrap();
+        assert!(matches!(renewed.key(&old), KeyLookup::Dropped));
+        assert_ne!(*renewed.active().unwrap().id(), old);
+    }
+
+    #[test]
+    fn a_destroyed_key_is_unknown_and_its_generation_never_comes_back() {
+        let old = keyring();
+        let old_id = *old.active().unwrap().id();
+        let turned = old.renew(&ROOT, &context(), Timestamp::from_ms(10)).unwrap();
+        assert!(matches!(turned.key(&old_id), KeyLookup::Listed(_)));
+        let alone = Keyring::decode(&turned.destroy_retired().encode()).unwrap();
+        assert!(matches!(alone.key(&old_id), KeyLookup::Unknown));
+        assert_eq!((alone.deks.len(), alone.min_version, alone.retired_len()), (1, 2, 0));
+        assert_eq!(alone.active().unwrap().id(), turned.active().unwrap().id());
+        let next = alone.drop_keys().renew(&ROOT, &context(), Timestamp::from_ms(11)).unwrap();
+        assert!(next.active().is_some() && next.deks[0].generation >= 2);
+        assert!(matches!(next.key(next.active().unwrap().id()), KeyLookup::Listed(_)));
+    }
+
+    #[test]
+    fn a_key_below_the_floor_is_unknown() {
+        let mut keyring = keyring();
+        keyring.min_version = 2;
+        let id = *keyring.active().unwrap().id();
+        assert!(matches!(keyring.key(&id), KeyLookup::Unknown));
+    }
+}

@@ -1,0 +1,431 @@
+//! The sealed `store` row: what must not be downgraded, and which slots ever held which root.
+
+use minicbor::Decode;
+use minicbor::Encode;
+use zeroize::Zeroizing;
+
+use crate::clock::Timestamp;
+use crate::engine::head::Head;
+use crate::envelope::Context;
+use crate::envelope::DekId;
+use crate::envelope::KeyMaterial;
+use crate::envelope::Kind;
+use crate::envelope::SealingKey;
+use crate::envelope::StoreId;
+use crate::error::Damage;
+use crate::error::Error;
+use crate::keys::Provider;
+use crate::keys::Slot;
+use crate::model::Revision;
+use crate::provider::ProviderKey;
+use crate::row::body::RowError;
+use crate::row::body::RowKind;
+use crate::row::body::SealedRow;
+use crate::row::key::StoreKeys;
+use crate::store::Expect;
+use crate::store::RowRevision;
+use crate::store::Versioned;
+use crate::store::WriteBatch;
+use crate::tenant::seal_row;
+
+/// The `store` row, opened.
+pub(crate) struct StoreRow {
+    pub(crate) sheet: StoreSheet,
+    pub(crate) row: RowRevision,
+    revision: Revision,
+}
+
+/// What must not be downgraded, sealed under the root key.
+#[derive(Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct StoreSheet {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub(crate) root_id: [u8; 16],
+    /// Whether a digest of all rows is kept, and over how many shards: not in this version.
+    #[n(1)]
+    digest: bool,
+    #[n(2)]
+    digest_shards: u16,
+    /// Records of a lower suite are not accepted.
+    #[n(3)]
+    min_suite: u8,
+    /// Which slots ever held which root.
+    #[n(4)]
+    pub(crate) slots: Vec<SlotHeld>,
+    /// The root before this one, while rows are left under it.
+    #[n(5)]
+    pub(crate) retiring: Option<RetiringRoot>,
+}
+
+/// A root key in the sheet; wiped on drop.
+pub(crate) struct RetiringRoot(KeyMaterial);
+
+impl<C> Encode<C> for RetiringRoot {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        cbor: &mut minicbor::Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        cbor.bytes(&**self.0)?.ok()
+    }
+}
+
+impl<'b, C> Decode<'b, C> for RetiringRoot {
+    fn decode(cbor: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let exact: &[u8; 32] = cbor.bytes()?.try_into().map_err(minicbor::decode::Error::custom)?;
+        let mut root = KeyMaterial::default();
+        root.copy_from_slice(exact);
+        Ok(Self(root))
+    }
+}
+
+/// A slot that holds or held a root.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct SlotHeld {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub(crate) slot_id: [u8; 16],
+    /// The number of a slot's provider; see [`Provider::tag`].
+    #[n(1)]
+    pub(crate) provider: u8,
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub(crate) root_id: [u8; 16],
+    /// Since when; not known of slots of the first release.
+    #[n(3)]
+    pub(crate) since_ms: Option<u64>,
+    /// Until when: it was removed, changed, or got another root.
+    #[n(4)]
+    pub(crate) until_ms: Option<u64>,
+    /// The slot's row counts from this revision on: an older one was replaced.
+    #[n(5)]
+    revision: Option<u64>,
+    /// Which key of a key provider wrapped it.
+    #[n(6)]
+    pub(crate) key: Option<KeyHeld>,
+    /// What the provider said became of that key.
+    #[n(7)]
+    pub(crate) end: Option<KeyEnd>,
+}
+
+/// What became of a key of a key provider that was to be destroyed; neither field while the provider is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct KeyEnd {
+    /// When the key will be gone, of a deletion that was scheduled.
+    #[n(0)]
+    pub(crate) until_ms: Option<u64>,
+    /// How the provider knows that it is gone.
+    #[n(1)]
+    pub(crate) evidence: Option<String>,
+}
+
+/// A key of a key provider.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct KeyHeld {
+    #[n(0)]
+    pub(crate) kind: String,
+    #[n(1)]
+    pub(crate) id: String,
+    #[n(2)]
+    pub(crate) version: u64,
+}
+
+impl KeyHeld {
+    /// Whether both are the same key of a provider, whatever their versions: it is destroyed with all of them.
+    pub(crate) fn is_version_of(&self, other: &Self) -> bool {
+        (&self.kind, &self.id) == (&other.kind, &other.id)
+    }
+
+    pub(crate) fn name(&self) -> ProviderKey {
+        ProviderKey::new(self.id.clone(), self.version)
+    }
+}
+
+impl StoreRow {
+    /// Opens the row and checks what it says of the vault.
+    pub(crate) fn open(head: &Head, root: &SealingKey) -> Result<Self, Error> {
+        let row = head.store_row.as_ref().ok_or_else(|| Error::damaged(NAME, Damage::Missing))?;
+        Self::open_row(&head.store_id, root, row)
+    }
+
+    /// The same of a row that was read by itself.
+    pub(crate) fn open_row(store_id: &StoreId, root: &SealingKey, row: &Versioned) -> Result<Self, Error> {
+        let sealed =
+            SealedRow::decode(RowKind::Sealed, &row.value).map_err(|error| Error::row(NAME, error))?;
+        let context = Context { revision: sealed.revision.as_u64(), ..store_context(store_id) };
+        let plaintext = root.open(&context, sealed.record).map_err(|error| Error::open(NAME, error))?;
+        let decoded = minicbor::decode(&plaintext).map_err(RowError::from);
+        let sheet: StoreSheet = decoded.map_err(|error| Error::row(NAME, error))?;
+        if sheet.root_id != *root.id().as_bytes() {
+            return Err(Error::damaged(NAME, Damage::Inconsistent));
+        }
+        if sheet.min_suite > SUITE {
+            return Err(Error::UnknownVersion { row: NAME.to_owned(), version: sheet.min_suite });
+        }
+        Ok(Self { sheet, row: row.revision, revision: sealed.revision })
+    }
+
+    /// Puts the sheet as it is now; the batch expects the row as it was read.
+    pub(crate) fn put_in(
+        &self,
+        batch: &mut WriteBatch,
+        store_id: &StoreId,
+        root: &SealingKey,
+    ) -> Result<(), Error> {
+        let row = self.sheet.seal(store_id, root, self.revision.next())?;
+        batch.expect(StoreKeys::store_row(), Expect::Revision(self.row));
+        batch.put(StoreKeys::store_row(), row);
+        Ok(())
+    }
+}
+
+impl StoreSheet {
+    /// The sheet of a new vault.
+    pub(crate) fn new(root_id: &DekId) -> Self {
+        let root_id = *root_id.as_bytes();
+        Self { root_id, digest: false, digest_shards: 0, min_suite: SUITE, slots: Vec::new(), retiring: None }
+    }
+
+    /// Seals the sheet into the bytes of its row.
+    pub(crate) fn seal(
+        &self,
+        store_id: &StoreId,
+        root: &SealingKey,
+        revision: Revision,
+    ) -> Result<Vec<u8>, Error> {
+        seal_row(root, &store_context(store_id), None, revision, &self.plaintext())
+    }
+
+    /// Notes that `slot` holds the root from now on, in place of whatever it held before. A key that is destroyed, or
+    /// about to be, is refused.
+    pub(crate) fn hold(&mut self, slot: &Slot, now: Timestamp) -> Result<(), Error> {
+        let held = SlotHeld::of(slot, self.root_id, now);
+        let ending =
+            self.slots.iter().filter(|known| known.end.is_some()).filter_map(|known| known.key.as_ref());
+        if let Some(key) = &held.key
+            && ending.into_iter().any(|known| known.is_version_of(key))
+        {
+            return Err(Error::KeyShredded(key.name()));
+        }
+        let known = self.slots.iter_mut().find(|known| known.is_current() && known.is_same(&held));
+        if let Some(known) = known {
+            known.revision = held.revision;
+            return Ok(());
+        }
+        self.release(&slot.place.id, now);
+        self.slots.push(held);
+        self.prune()
+    }
+
+    /// Notes that `root` takes the place of the one before, which is kept while rows are left under it. No slot holds
+    /// the new one yet.
+    pub(crate) fn turn(&mut self, before: &KeyMaterial, root: &DekId, now: Timestamp) {
+        self.retiring = Some(RetiringRoot(before.clone()));
+        self.root_id = *root.as_bytes();
+        for held in &mut self.slots {
+            held.until_ms.get_or_insert(now.as_ms());
+        }
+    }
+
+    /// The root before this one.
+    pub(crate) fn retiring(&self) -> Option<KeyMaterial> {
+        self.retiring.as_ref().map(|root| root.0.clone())
+    }
+
+    /// Notes that a slot holds no root any more.
+    pub(crate) fn release(&mut self, slot_id: &[u8; 16], now: Timestamp) {
+        for held in &mut self.slots {
+            if held.slot_id == *slot_id && held.is_current() {
+                held.until_ms = Some(now.as_ms());
+            }
+        }
+    }
+
+    /// What is noted of `slot`, if it holds the root as it stands: not a row that was removed or replaced since.
+    pub(crate) fn held(&self, slot: &Slot) -> Option<&SlotHeld> {
+        let held = SlotHeld::of(slot, self.root_id, Timestamp::from_ms(0));
+        let revision = slot.place.revision;
+        self.slots.iter().find(|known| {
+            known.is_current() && known.is_same(&held) && known.revision.is_none_or(|first| revision >= first)
+        })
+    }
+
+    /// Keeps the row within its bounds: of slots that hold nothing any more, one stands for all that held the same
+    /// root under the same key, or under any raw key, or any passphrase.
+    fn prune(&mut self) -> Result<(), Error> {
+        while self.plaintext().len() > SHEET_BYTES_MAX {
+            let stands_for = |one: &SlotHeld, other: &SlotHeld| {
+                (one.provider, one.root_id, &one.key) == (other.provider, other.root_id, &other.key)
+            };
+            let surplus = self.slots.iter().enumerate().position(|(at, held)| {
+                let mut others = self.slots.iter().enumerate().filter(|(other, _)| *other != at);
+                !held.is_current() && others.any(|(_, other)| stands_for(other, held))
+            });
+            let Some(surplus) = surplus else {
+                return Err(Error::TooLong { what: "the history of key slots", max: SHEET_BYTES_MAX });
+            };
+            self.slots.remove(surplus);
+        }
+        Ok(())
+    }
+
+    fn plaintext(&self) -> Zeroizing<Vec<u8>> {
+        // Room for all of it: a buffer that grew would leave a root behind.
+        let held_len = |held: &SlotHeld| {
+            let key = held.key.as_ref().map_or(0, |key| key.kind.len() + key.id.len());
+            let end = held.end.as_ref().and_then(|end| end.evidence.as_ref()).map_or(0, String::len);
+            key + end + 160
+        };
+        let len = self.slots.iter().map(held_len).sum::<usize>() + 128;
+        let mut plaintext = Zeroizing::new(Vec::with_capacity(len));
+        crate::row::body::infallible(minicbor::encode(self, &mut *plaintext));
+        plaintext
+    }
+}
+
+impl SlotHeld {
+    fn of(slot: &Slot, root_id: [u8; 16], since: Timestamp) -> Self {
+        let key = match &slot.provider {
+            Provider::RawKey | Provider::Passphrase { .. } => None,
+            Provider::External(key) => {
+                let (id, version) = (key.wrapped.key.id.clone(), key.wrapped.key.version);
+                Some(KeyHeld { kind: key.kind.clone(), id, version })
+            }
+        };
+        Self {
+            slot_id: slot.place.id,
+            provider: slot.provider.tag(),
+            root_id,
+            since_ms: Some(since.as_ms()),
+            until_ms: None,
+            revision: Some(slot.place.revision),
+            key,
+            end: None,
+        }
+    }
+
+    pub(crate) fn is_current(&self) -> bool {
+        self.until_ms.is_none()
+    }
+
+    /// Whether both are the same slot with the same root under the same key.
+    fn is_same(&self, other: &Self) -> bool {
+        let identity = |held: &Self| (held.slot_id, held.provider, held.root_id);
+        identity(self) == identity(other) && self.key == other.key
+    }
+}
+
+fn store_context(store_id: &StoreId) -> Context<'_> {
+    Context {
+        kind: Kind::Row,
+        store_id,
+        org: "",
+        environment: "",
+        linked_account: None,
+        workflow: None,
+        name: "store",
+        key_name: "",
+        doc_id: "",
+        revision: FIRST.as_u64(),
+    }
+}
+
+pub(crate) const FIRST: Revision = Revision::from_u64(1);
+const SUITE: u8 = 1;
+const NAME: &str = "the sealed `store` row";
+const SHEET_BYTES_MAX: usize = 48 << 10;
+
+impl StoreRow {
+    pub(crate) fn set_end(&mut self, key: &KeyHeld, end: Option<&KeyEnd>) {
+        for held in self.sheet.slots.iter_mut().filter(|held| held.key.as_ref() == Some(key)) {
+            held.end = end.cloned();
+        }
+    }
+}
+
+impl KeyEnd {
+    /// The provider is about to be asked.
+    pub(crate) const BEGUN: Self = Self { until_ms: None, evidence: None };
+
+    /// Whether the provider said that the key is gone.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        self.evidence.is_some()
+    }
+
+    /// Whether the day that the provider named is still to come.
+    pub(crate) fn is_pending(&self, now: Timestamp) -> bool {
+        self.until_ms > Some(now.as_ms())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::{ExternalKey, SlotPlace};
+    use crate::provider::{ProviderKey, Wrapped};
+
+    fn slot(id: u16, revision: u64, key: Option<&str>) -> Slot {
+        let mut place = SlotPlace { id: [0; 16], store_id: [2; 16], revision };
+        place.id[..2].copy_from_slice(&id.to_be_bytes());
+        let provider = key.map_or(Provider::RawKey, |key| {
+            let wrapped = Wrapped::new(ProviderKey::new(key, 1), vec![1]);
+            Provider::External(ExternalKey { kind: "test".to_owned(), wrapped })
+        });
+        Slot::seal(place, provider, &[3; 32], &[4; 32]).unwrap()
+    }
+
+    fn at(ms: u64) -> Timestamp {
+        Timestamp::from_ms(ms)
+    }
+
+    pub(crate) fn sheet() -> StoreSheet {
+        StoreSheet::new(&DekId::from_bytes([5; 16]))
+    }
+
+    #[test]
+    fn a_sheet_of_the_first_release_reads_and_says_the_same() {
+        // {0: root, 1: false, 2: 0, 3: 1, 4: [{0: slot, 1: 0, 2: root}]}
+        let (root, slot_id) = ("05".repeat(16), "00".repeat(16));
+        let bytes = format!("a50050{root}01f4020003010481a30050{slot_id}01000250{root}");
+        let read: StoreSheet = minicbor::decode(&hex::decode(&bytes).unwrap()).unwrap();
+        assert!(read.held(&slot(0, 1, None)).is_some());
+        assert_eq!(hex::encode(&*read.plaintext()), bytes);
+    }
+
+    #[test]
+    fn a_slot_that_was_removed_or_changed_stays_in_the_history_and_holds_no_more() {
+        let mut sheet = sheet();
+        sheet.hold(&slot(1, 1, None), at(1)).unwrap();
+        sheet.hold(&slot(1, 2, Some("a")), at(2)).unwrap();
+        sheet.hold(&slot(1, 3, Some("a")), at(3)).unwrap();
+        assert!(sheet.held(&slot(1, 1, None)).is_none());
+        assert!(sheet.held(&slot(1, 2, Some("a"))).is_none(), "an older row of the same key");
+        assert!(sheet.held(&slot(1, 3, Some("a"))).is_some());
+        sheet.release(&slot(1, 3, None).place.id, at(4));
+        assert!(sheet.held(&slot(1, 3, Some("a"))).is_none());
+        let history: Vec<_> = sheet.slots.iter().map(|held| (held.since_ms, held.until_ms)).collect();
+        assert_eq!(history, [(Some(1), Some(2)), (Some(2), Some(4))]);
+    }
+
+    #[test]
+    fn the_history_is_bounded_and_forgets_no_kind_of_key() {
+        let mut sheet = sheet();
+        for id in 0..600 {
+            sheet.hold(&slot(id, 1, Some("a")), at(1)).unwrap();
+            sheet.release(&slot(id, 1, None).place.id, at(2));
+            sheet.hold(&slot(id, 2, None), at(3)).unwrap();
+            sheet.release(&slot(id, 2, None).place.id, at(4));
+        }
+        assert!(sheet.plaintext().len() <= SHEET_BYTES_MAX);
+        for provider in [Provider::RAW_KEY, Provider::EXTERNAL] {
+            assert!(sheet.slots.iter().any(|held| held.provider == provider));
+        }
+        let different = (0..2_000).try_for_each(|id| {
+            let held = sheet.hold(&slot(id, 3, Some(&format!("key {id}"))), at(5));
+            sheet.release(&slot(id, 3, None).place.id, at(6));
+            held
+        });
+        assert!(matches!(different, Err(Error::TooLong { .. })));
+    }
+}

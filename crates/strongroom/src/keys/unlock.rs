@@ -1,0 +1,160 @@
+//! What opens a vault: a passphrase, 32 raw bytes, or a key provider.
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures_channel::oneshot;
+use subtle::ConstantTimeEq as _;
+
+use crate::envelope::Argon2Bounds;
+use crate::envelope::Argon2Params;
+use crate::envelope::KeyMaterial;
+use crate::envelope::argon2id;
+use crate::error::Damage;
+use crate::error::Error;
+use crate::keys::ExternalKey;
+use crate::keys::Provider;
+use crate::keys::Slot;
+use crate::keys::SlotError;
+use crate::keys::SlotPlace;
+use crate::provider::KeyProvider;
+use crate::provider::ProviderError;
+use crate::provider::ProviderErrorKind;
+use crate::provider::WrapContext;
+use crate::provider::is_kind;
+use crate::random;
+use crate::raw_key::RawKey;
+use crate::secret::Secret;
+
+/// What a key slot is created with, and opened with later.
+pub struct Unlock(Inner);
+
+enum Inner {
+    Passphrase(Arc<Secret>),
+    RawKey(RawKey),
+    Provider(Arc<dyn KeyProvider>),
+}
+
+impl Unlock {
+    /// The exact bytes of a passphrase, stretched by Argon2id (RFC 9106).
+    pub fn passphrase(passphrase: impl Into<Secret>) -> Self {
+        Self(Inner::Passphrase(Arc::new(passphrase.into())))
+    }
+
+    /// 32 bytes that the host keeps.
+    #[must_use]
+    pub fn raw_key(key: RawKey) -> Self {
+        Self(Inner::RawKey(key))
+    }
+
+    /// A key that stays where it is: in an HSM or a key management service.
+    #[must_use]
+    pub fn provider(provider: Arc<dyn KeyProvider>) -> Self {
+        Self(Inner::Provider(provider))
+    }
+
+    /// The number that a slot for this has in its row.
+    pub(crate) fn tag(&self) -> u8 {
+        match &self.0 {
+            Inner::RawKey(_) => Provider::RAW_KEY,
+            Inner::Passphrase(_) => Provider::PASSPHRASE,
+            Inner::Provider(_) => Provider::EXTERNAL,
+        }
+    }
+
+    /// Makes the slot at `place` that this opens; `params` are those of a passphrase.
+    pub(crate) async fn seal_slot(
+        &self,
+        place: SlotPlace,
+        root: &[u8; 32],
+        params: Argon2Params,
+    ) -> Result<Slot, Error> {
+        let (provider, base) = match &self.0 {
+            Inner::RawKey(key) => (Provider::RawKey, key.0.clone()),
+            Inner::Passphrase(passphrase) => {
+                let mut salt = [0; 16];
+                random::fill(&mut salt)?;
+                let base = stretch(Arc::clone(passphrase), salt, params).await?;
+                (Provider::Passphrase { salt, params }, base)
+            }
+            Inner::Provider(provider) => {
+                let context = WrapContext::of_slot(&place.store_id, &place.id);
+                let (external, base) = wrap_new_base(&**provider, &context).await?;
+                (Provider::External(external), base)
+            }
+        };
+        Ok(Slot::seal(place, provider, &base, root)?)
+    }
+
+    /// The root key in a slot.
+    pub(crate) async fn open_slot(&self, slot: &Slot, bounds: &Argon2Bounds) -> Result<KeyMaterial, Error> {
+        let base = match (&self.0, &slot.provider) {
+            (Inner::RawKey(key), Provider::RawKey) => key.0.clone(),
+            (Inner::Passphrase(passphrase), Provider::Passphrase { salt, params }) => {
+                bounds.check_stored(params)?;
+                stretch(Arc::clone(passphrase), *salt, *params).await?
+            }
+            (Inner::Provider(provider), Provider::External(key)) if key.kind == provider.kind() => {
+                let context = WrapContext::of_slot(&slot.place.store_id, &slot.place.id);
+                provider.unwrap(&key.wrapped, &context).await?.0
+            }
+            _ => return Err(Error::NoSuchSlot(slot.provider.name())),
+        };
+        let damaged = || Error::damaged("the key slot", Damage::Rejected);
+        slot.open(&base).map_err(|error| match error {
+            // The provider vouches for its key, so it is the slot that does not fit.
+            SlotError::WrongKey if matches!(slot.provider, Provider::External(_)) => damaged(),
+            SlotError::WrongKey => Error::WrongKey,
+            SlotError::Damaged => damaged(),
+            SlotError::UnknownVersion(version) => {
+                Error::UnknownVersion { row: "the key slot".to_owned(), version }
+            }
+        })
+    }
+}
+
+/// Says which kind it is, and nothing more.
+impl fmt::Debug for Unlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Inner::Passphrase(_) => f.write_str("Unlock::Passphrase([REDACTED])"),
+            Inner::RawKey(_) => f.write_str("Unlock::RawKey([REDACTED])"),
+            Inner::Provider(provider) => write!(f, "Unlock::Provider({})", provider.kind()),
+        }
+    }
+}
+
+/// A new base, wrapped. It is unwrapped once before it is relied on: a provider that gives a key away and may not
+/// take it back would lock the vault.
+async fn wrap_new_base(
+    provider: &dyn KeyProvider,
+    context: &WrapContext,
+) -> Result<(ExternalKey, KeyMaterial), Error> {
+    let corrupt = |message| ProviderError::new(ProviderErrorKind::Corrupt, message);
+    let base = RawKey::generate()?;
+    let wrapped = provider.wrap(&base, context).await?;
+    if !is_kind(provider.kind()) || !wrapped.is_valid() {
+        return Err(corrupt("the key provider's kind, key id or blob is outside of its bounds").into());
+    }
+    let again = provider.unwrap(&wrapped, context).await?;
+    if !bool::from(base.expose().ct_eq(again.expose())) {
+        return Err(corrupt("the key provider unwraps another key than it wrapped").into());
+    }
+    Ok((ExternalKey { kind: provider.kind().to_owned(), wrapped }, base.0))
+}
+
+/// Runs Argon2id on a thread of its own, since the engine has no runtime and must not block the caller's.
+async fn stretch(
+    passphrase: Arc<Secret>,
+    salt: [u8; 16],
+    params: Argon2Params,
+) -> Result<KeyMaterial, Error> {
+    let (sender, receiver) = oneshot::channel();
+    let derive = move || {
+        // A caller that went away no longer wants the answer.
+        let _ = sender.send(argon2id(passphrase.expose().as_bytes(), &salt, &params));
+    };
+    let thread = std::thread::Builder::new().name("strongroom-kdf".to_owned());
+    thread.spawn(derive).map_err(|_| Error::KeyDerivationThread)?;
+    Ok(receiver.await.map_err(|_| Error::KeyDerivationThread)??)
+}

@@ -1,0 +1,197 @@
+//! What is inside the record of a variable definition.
+
+use minicbor::Decode;
+use minicbor::Encode;
+
+use crate::clock::Timestamp;
+use crate::format::EnumFormat;
+use crate::format::LengthBounds;
+use crate::format::PatternFormat;
+use crate::format::UrlSchemes;
+use crate::format::VarFormat;
+use crate::id::DefinitionId;
+use crate::model::Revision;
+use crate::model::StoredDefinition;
+use crate::model::VariableDefinition;
+use crate::row::body::RowError;
+use crate::row::body::infallible;
+use crate::scope::Scopes;
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct Fields<'a> {
+    #[b(0)]
+    name: &'a str,
+    #[b(1)]
+    format: FormatFields<'a>,
+    #[n(2)]
+    length: Option<(u32, u32)>,
+    #[n(3)]
+    encrypted: bool,
+    #[b(4)]
+    description: Option<&'a str>,
+    #[b(5)]
+    default: Option<&'a str>,
+    #[n(6)]
+    required: bool,
+    #[n(7)]
+    scopes: u8,
+    #[b(8)]
+    author: Option<&'a str>,
+    #[b(9)]
+    created_by: Option<&'a str>,
+    #[n(10)]
+    created_ms: u64,
+    #[n(11)]
+    updated_ms: u64,
+    #[n(12)]
+    format_changes: u32,
+}
+
+/// A format's name and its parameters.
+#[derive(Encode, Decode, Default)]
+#[cbor(map)]
+struct FormatFields<'a> {
+    #[b(0)]
+    name: &'a str,
+    /// Values of `enum`, schemes of `url_with_scheme`.
+    #[b(1)]
+    list: Option<Vec<&'a str>>,
+    /// The text of `pattern`, whether it is about Unicode, and its examples.
+    #[b(2)]
+    pattern: Option<&'a str>,
+    #[n(3)]
+    unicode: Option<bool>,
+    #[b(4)]
+    must_match: Option<Vec<&'a str>>,
+    #[b(5)]
+    must_not_match: Option<Vec<&'a str>>,
+}
+
+/// The plaintext of a definition's record.
+pub(crate) fn encode_definition(stored: &StoredDefinition) -> Vec<u8> {
+    let definition = &stored.definition;
+    let fields = Fields {
+        name: &definition.name,
+        format: format_fields(&definition.var_format),
+        length: definition.length.map(|bounds| (as_u32(bounds.min()), as_u32(bounds.max()))),
+        encrypted: definition.encrypted,
+        description: definition.description.as_deref(),
+        default: definition.default.as_deref(),
+        required: definition.required,
+        scopes: definition.scopes.bits(),
+        author: definition.author.as_deref(),
+        created_by: stored.created_by.as_deref(),
+        created_ms: stored.created_at.as_ms(),
+        updated_ms: stored.updated_at.as_ms(),
+        format_changes: stored.format_changes,
+    };
+    let mut plaintext = Vec::new();
+    infallible(minicbor::encode(&fields, &mut plaintext));
+    plaintext
+}
+
+pub(crate) fn decode_definition(
+    id: DefinitionId,
+    revision: Revision,
+    plaintext: &[u8],
+) -> Result<StoredDefinition, RowError> {
+    let fields: Fields<'_> = minicbor::decode(plaintext)?;
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    let length = fields.length.map(|(min, max)| LengthBounds::new(min as usize..=max as usize));
+    let definition = VariableDefinition {
+        name: fields.name.to_owned(),
+        var_format: parse_format(&fields.format).ok_or(RowError::Malformed)?,
+        length: length.transpose().map_err(|_| RowError::Malformed)?,
+        encrypted: fields.encrypted,
+        description: owned(fields.description),
+        default: owned(fields.default),
+        required: fields.required,
+        scopes: Scopes::from_bits(fields.scopes).ok_or(RowError::Malformed)?,
+        author: owned(fields.author),
+    };
+    Ok(StoredDefinition {
+        id,
+        revision,
+        definition,
+        created_by: owned(fields.created_by),
+        created_at: Timestamp::from_ms(fields.created_ms),
+        updated_at: Timestamp::from_ms(fields.updated_ms),
+        format_changes: fields.format_changes,
+    })
+}
+
+fn format_fields(format: &VarFormat) -> FormatFields<'_> {
+    let fields = FormatFields { name: format.name(), ..FormatFields::default() };
+    match format {
+        VarFormat::Enum(values) => FormatFields { list: Some(values.values().collect()), ..fields },
+        VarFormat::UrlWithScheme(schemes) => {
+            FormatFields { list: Some(schemes.schemes().collect()), ..fields }
+        }
+        VarFormat::Pattern(pattern) => FormatFields {
+            pattern: Some(pattern.pattern()),
+            unicode: Some(pattern.is_unicode()),
+            must_match: Some(pattern.must_match().collect()),
+            must_not_match: Some(pattern.must_not_match().collect()),
+            ..fields
+        },
+        _ => fields,
+    }
+}
+
+fn parse_format(fields: &FormatFields<'_>) -> Option<VarFormat> {
+    match fields.name {
+        "enum" => EnumFormat::new(fields.list.iter().flatten().copied()).ok().map(VarFormat::Enum),
+        "url_with_scheme" => {
+            UrlSchemes::new(fields.list.iter().flatten().copied()).ok().map(VarFormat::UrlWithScheme)
+        }
+        "pattern" => {
+            let mut draft = PatternFormat::draft(fields.pattern?);
+            if fields.unicode? {
+                draft = draft.unicode();
+            }
+            draft = fields.must_match.iter().flatten().fold(draft, |draft, text| draft.must_match(*text));
+            draft =
+                fields.must_not_match.iter().flatten().fold(draft, |draft, text| draft.must_not_match(*text));
+            // It was vetted when it was saved, and opened at its own address now.
+            Some(VarFormat::Pattern(draft.assume_vetted()))
+        }
+        name => name.parse().ok(),
+    }
+}
+
+/// Bounds are at most 64 KiB.
+fn as_u32(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_definition_reads_back_with_every_format() {
+        let pattern = PatternFormat::draft("v[0-9]+").must_match("v1").must_not_match("v").vet().unwrap();
+        let formats = [
+            VarFormat::Integer,
+            VarFormat::Enum(EnumFormat::new(["a", "b"]).unwrap()),
+            VarFormat::UrlWithScheme(UrlSchemes::new(["https"]).unwrap()),
+            VarFormat::Pattern(pattern),
+        ];
+        for format in formats {
+            let bounds = LengthBounds::new(1..=9).unwrap();
+            let definition = VariableDefinition::new("NAME", format).required().length(bounds).author("me");
+            let stored = StoredDefinition {
+                id: DefinitionId::from_bytes(&[1; 12]).unwrap(),
+                revision: Revision::from_u64(3),
+                definition: definition.description("text").default_value("a"),
+                created_by: None,
+                created_at: Timestamp::from_ms(1),
+                updated_at: Timestamp::from_ms(2),
+                format_changes: 4,
+            };
+            let read = decode_definition(stored.id, stored.revision, &encode_definition(&stored)).unwrap();
+            assert_eq!(read, stored);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What is inside the record of a job: which rows are still to be swept away or marked.
+
+use minicbor::Decode;
+use minicbor::Encode;
+
+use crate::id::DefinitionId;
+use crate::id::IntegrationId;
+use crate::id::LinkedAccountId;
+use crate::row::body::RowError;
+use crate::row::body::infallible;
+use crate::scope::Scopes;
+
+/// A job as it stands in the store.
+#[derive(Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct Job {
+    #[n(0)]
+    kind: u8,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    definition: Option<[u8; 12]>,
+    #[n(2)]
+    account: Option<String>,
+    #[n(3)]
+    integration: Option<String>,
+    #[n(4)]
+    scopes: Option<u8>,
+}
+
+/// What a job is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Sweep {
+    /// The values of a definition that is gone.
+    Definition(DefinitionId),
+    /// Marks the values of a definition that do not match its changed format.
+    Recheck(DefinitionId),
+    /// Gives removed scopes of a definition back where a value stands after all.
+    Narrow(DefinitionId, Scopes),
+    /// What was sealed under the dropped keys of an account, and its integrations.
+    Account(LinkedAccountId),
+    /// The credentials of an integration, then the integration.
+    Integration(LinkedAccountId, IntegrationId),
+    /// The keys of an org's accounts, then all rows of the org.
+    Org,
+}
+
+impl Sweep {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut job = Job { kind: 0, definition: None, account: None, integration: None, scopes: None };
+        match self {
+            Self::Definition(id) => {
+                job.kind = SWEEP_DEFINITION;
+                job.definition = Some(*id.as_bytes());
+            }
+            Self::Recheck(id) => {
+                job.kind = RECHECK_DEFINITION;
+                job.definition = Some(*id.as_bytes());
+            }
+            Self::Narrow(id, removed) => {
+                job.kind = NARROW_DEFINITION;
+                job.definition = Some(*id.as_bytes());
+                job.scopes = Some(removed.bits());
+            }
+            Self::Account(account) => {
+                job.kind = SWEEP_ACCOUNT;
+                job.account = Some(account.to_string());
+            }
+            Self::Integration(account, integration) => {
+                job.kind = SWEEP_INTEGRATION;
+                job.account = Some(account.to_string());
+                job.integration = Some(integration.to_string());
+            }
+            Self::Org => job.kind = SWEEP_ORG,
+        }
+        let mut plaintext = Vec::new();
+        infallible(minicbor::encode(&job, &mut plaintext));
+        plaintext
+    }
+
+    pub(crate) fn decode(plaintext: &[u8]) -> Result<Self, RowError> {
+        Self::parse(minicbor::decode(plaintext)?).ok_or(RowError::Malformed)
+    }
+
+    fn parse(job: Job) -> Option<Self> {
+        let account = job.account.and_then(|text| text.parse().ok());
+        match job.kind {
+            SWEEP_DEFINITION => DefinitionId::from_bytes(&job.definition?).map(Self::Definition),
+            RECHECK_DEFINITION => DefinitionId::from_bytes(&job.definition?).map(Self::Recheck),
+            NARROW_DEFINITION => {
+                let id = DefinitionId::from_bytes(&job.definition?)?;
+                Some(Self::Narrow(id, Scopes::from_bits(job.scopes?)?))
+            }
+            SWEEP_ACCOUNT => account.map(Self::Account),
+            SWEEP_INTEGRATION => Some(Self::Integration(account?, job.integration?.parse().ok()?)),
+            SWEEP_ORG => Some(Self::Org),
+            _ => None,
+        }
+    }
+}
+
+const SWEEP_DEFINITION: u8 = 1;
+const SWEEP_ACCOUNT: u8 = 2;
+const SWEEP_INTEGRATION: u8 = 3;
+const RECHECK_DEFINITION: u8 = 4;
+const NARROW_DEFINITION: u8 = 5;
+const SWEEP_ORG: u8 = 6;

@@ -1,0 +1,83 @@
+//! The rules of a definition, and of a value under it.
+
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::format::FormatError;
+use crate::format::PatternCache;
+use crate::id::DefinitionName;
+use crate::limits::AUTHOR_BYTES_MAX;
+use crate::limits::DEFAULT_BYTES_MAX;
+use crate::limits::DESCRIPTION_BYTES_MAX;
+use crate::model::StoredDefinition;
+use crate::model::VariableDefinition;
+use crate::secret::Secret;
+
+use crate::scope::Scope;
+use crate::tenant::Definition;
+
+/// Refuses a definition that contradicts itself or exceeds a limit.
+pub(crate) fn check_definition(
+    definition: &VariableDefinition,
+    engine: &Engine,
+) -> Result<DefinitionName, Error> {
+    let name = definition.name.parse()?;
+    at_most("a description", DESCRIPTION_BYTES_MAX, definition.description.as_deref())?;
+    at_most("an author", AUTHOR_BYTES_MAX, definition.author.as_deref())?;
+    at_most("a default", DEFAULT_BYTES_MAX, definition.default.as_deref())?;
+    if let Some(default) = &definition.default {
+        if definition.encrypted {
+            return Err(Error::InvalidDefinition("an encrypted definition has no default"));
+        }
+        form(definition, default, &engine.patterns).map_err(Error::InvalidDefault)?;
+    }
+    Ok(name)
+}
+
+impl Definition {
+    /// Refuses a value that is too long or of another format. The value is not shown.
+    pub(crate) fn check_value(&self, value: &Secret, engine: &Engine) -> Result<(), Error> {
+        let StoredDefinition { id, definition, .. } = &self.stored;
+        let max = engine.limits.value_bytes();
+        if value.len() > max {
+            return Err(Error::TooLong { what: "a value", max });
+        }
+        value_form(definition, value, &engine.patterns).map_err(|rule| Error::InvalidValue {
+            definition: *id,
+            name: definition.name.clone(),
+            rule,
+        })
+    }
+}
+
+/// The rule that a value breaks under a definition.
+pub(crate) fn value_form(
+    definition: &VariableDefinition,
+    value: &Secret,
+    patterns: &PatternCache,
+) -> Result<(), FormatError> {
+    form(definition, value.expose(), patterns)
+}
+
+fn form(definition: &VariableDefinition, value: &str, patterns: &PatternCache) -> Result<(), FormatError> {
+    if let Some(bounds) = &definition.length {
+        bounds.check(value)?;
+    }
+    definition.var_format.validate_with(value, patterns)
+}
+
+/// Refuses a text of more than `max` bytes.
+pub(crate) fn at_most(what: &'static str, max: usize, text: Option<&str>) -> Result<(), Error> {
+    if text.is_some_and(|text| text.len() > max) { Err(Error::TooLong { what, max }) } else { Ok(()) }
+}
+
+impl Definition {
+    /// Refuses a scope at which the definition allows no value.
+    pub(crate) fn check_scope(&self, scope: &Scope) -> Result<(), Error> {
+        let scope = scope.kind();
+        if self.stored.definition.scopes.allows(scope) {
+            return Ok(());
+        }
+        let StoredDefinition { id, definition, .. } = &self.stored;
+        Err(Error::ScopeNotAllowed { definition: *id, name: definition.name.clone(), scope })
+    }
+}

@@ -1,0 +1,167 @@
+//! The index from a definition to its values.
+
+use crate::error::Error;
+use crate::format::FormatError;
+use crate::id::DefinitionId;
+use crate::id::LinkedAccountId;
+use crate::model::Cursor;
+use crate::model::PageRequest;
+use crate::model::ScopedValue;
+use crate::model::StoredDefinition;
+use crate::row::body::decode_index;
+use crate::row::key::parse_definition_value;
+use crate::scope::Scope;
+use crate::scope::ScopeKind;
+use crate::scope::Scopes;
+use crate::store::Key;
+use crate::store::ReadBatch;
+use crate::store::Versioned;
+use crate::tenant::Needs;
+use crate::tenant::Tenant;
+use crate::tenant::check::value_form;
+
+/// A value of a definition, with the row of the index that led to it.
+pub(crate) struct IndexedValue {
+    pub(crate) index: (Key, Versioned),
+    pub(crate) row: (Key, Versioned),
+    pub(crate) value: ScopedValue,
+}
+
+impl Tenant {
+    /// Values of a definition, found through its index, and where to go on.
+    pub(crate) async fn values_of(
+        &self,
+        stored: &StoredDefinition,
+        page: &PageRequest,
+    ) -> Result<(Vec<ScopedValue>, Option<Cursor>), Error> {
+        let range = self.keys.definition_values(&stored.id);
+        let prefix_len = range.start.len();
+        let rest = match &page.after {
+            Some(cursor) => range.clone().after(&[&range.start, cursor.0.as_slice()].concat()),
+            None => range,
+        };
+        let found = self.engine.scan(rest, page.limit.min(EXAMINED_MAX)).await?;
+        let last = found.rows.last().filter(|_| found.more);
+        let next =
+            last.and_then(|(key, _)| key.as_bytes().get(prefix_len..)).map(|suffix| Cursor(suffix.to_vec()));
+        let values = self.read_indexed(stored, found.rows).await?;
+        Ok((values.into_iter().map(|indexed| indexed.value).collect(), next))
+    }
+
+    /// Reads and opens the values that rows of a definition's index lead to.
+    pub(crate) async fn read_indexed(
+        &self,
+        stored: &StoredDefinition,
+        index: Vec<(Key, Versioned)>,
+    ) -> Result<Vec<IndexedValue>, Error> {
+        let place = |entry: (Key, Versioned)| {
+            let scope = parse_definition_value(&self.keys, &stored.id, entry.0.as_bytes())?;
+            Some((entry, scope))
+        };
+        let places: Vec<_> = index.into_iter().filter_map(place).collect();
+        let accounts: Vec<&LinkedAccountId> =
+            places.iter().filter_map(|(_, scope)| scope.linked_account()).collect();
+        let gets = places.iter().map(|(_, scope)| self.keys.value(scope, &stored.id)).collect();
+        let needs = Needs::org_keys().accounts(&accounts);
+        let (ground, set) = self.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+        let mut values = Vec::with_capacity(places.len());
+        for ((index, scope), row) in places.iter().zip(set.gets) {
+            let Some(row) = row else { continue };
+            if let Some(value) = self.open_value(&ground, scope, &stored.id, &row)? {
+                let row = (self.keys.value(scope, &stored.id), row);
+                values.push(IndexedValue { index: index.clone(), row, value });
+            }
+        }
+        Ok(values)
+    }
+
+    /// The rule of its definition that a value breaks.
+    pub(crate) fn broken_rule(&self, stored: &StoredDefinition, value: &ScopedValue) -> Option<FormatError> {
+        value_form(&stored.definition, &value.value, &self.engine.patterns).err()
+    }
+
+    /// Whether a value has the form that its definition asks for.
+    pub(crate) fn matches(&self, stored: &StoredDefinition, value: &ScopedValue) -> bool {
+        self.broken_rule(stored, value).is_none()
+    }
+
+    /// Which of `scopes` hold a grandfathered value. Costs nothing unless the format was ever changed.
+    pub(crate) async fn grandfathered<'s>(
+        &self,
+        stored: &StoredDefinition,
+        scopes: impl Iterator<Item = &'s Scope>,
+    ) -> Result<Vec<bool>, Error> {
+        let scopes: Vec<&Scope> = scopes.collect();
+        if stored.format_changes == 0 {
+            return Ok(vec![false; scopes.len()]);
+        }
+        let gets = scopes.iter().map(|scope| self.keys.definition_value(&stored.id, scope)).collect();
+        let set = self.engine.read(&ReadBatch { gets, scans: Vec::new() }).await?;
+        set.gets.iter().map(|row| row.as_ref().map_or(Ok(false), is_grandfathered)).collect()
+    }
+}
+
+/// The mark in the index of a definition's values: one byte, or none.
+pub(crate) fn is_grandfathered(row: &Versioned) -> Result<bool, Error> {
+    let mark = decode_index(&row.value).map_err(|error| Error::row("the index row of a value", error))?;
+    Ok(!mark.is_empty())
+}
+
+/// The mark of a grandfathered value.
+pub(crate) const GRANDFATHERED: &[u8] = &[1];
+
+/// How many values one page of a plan is about.
+pub(crate) const EXAMINED_MAX: usize = 100;
+
+impl Tenant {
+    /// Refuses to remove scopes at which a value stands.
+    pub(crate) async fn refuse_in_use(&self, id: DefinitionId, removed: Scopes) -> Result<(), Error> {
+        for kind in removed.iter() {
+            if let Some(scope) = self.value_at(id, kind).await? {
+                return Err(Error::ScopeInUse { definition: id, scope });
+            }
+        }
+        Ok(())
+    }
+
+    /// Some scope of `kind` at which the definition has a value. Its index leads to rows that may be as good as gone.
+    async fn value_at(&self, id: DefinitionId, kind: ScopeKind) -> Result<Option<Scope>, Error> {
+        let keys = &self.keys;
+        let mut rest = keys.definition_values_at(&id, kind);
+        loop {
+            let page = self.engine.scan(rest.clone(), INDEX_PAGE).await?;
+            let scope = |(key, _): &(Key, Versioned)| parse_definition_value(keys, &id, key.as_bytes());
+            let scopes: Vec<Scope> = page.rows.iter().filter_map(scope).collect();
+            if let Some(scope) = self.standing(id, &scopes).await?.into_iter().next() {
+                return Ok(Some(scope));
+            }
+            match page.rows.last() {
+                Some((last, _)) if page.more => rest = rest.after(last.as_bytes()),
+                _ => return Ok(None),
+            }
+        }
+    }
+
+    /// Those of at most [`INDEX_PAGE`] scopes at which the definition has a value.
+    pub(crate) async fn standing(&self, id: DefinitionId, scopes: &[Scope]) -> Result<Vec<Scope>, Error> {
+        let mut standing = Vec::new();
+        if scopes.is_empty() {
+            return Ok(standing);
+        }
+        let accounts: Vec<_> = scopes.iter().filter_map(Scope::linked_account).collect();
+        let gets = scopes.iter().map(|scope| self.keys.value(scope, &id)).collect();
+        let needs = Needs::org_keys().accounts(&accounts);
+        let (ground, set) = self.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+        for (scope, row) in scopes.iter().zip(&set.gets) {
+            if let Some(row) = row
+                && self.find_in_row(&ground, scope, &id, row)?.is_some()
+            {
+                standing.push(scope.clone());
+            }
+        }
+        Ok(standing)
+    }
+}
+
+/// With a value and a keyring for each row, one read holds them all.
+pub(crate) const INDEX_PAGE: usize = 32;

@@ -1,0 +1,93 @@
+//! Definitions that are about to be written.
+
+use crate::tenant::check_definition;
+use crate::tenant::definition::read_hint;
+use std::collections::BTreeMap;
+
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::id::DefinitionId;
+use crate::id::DefinitionName;
+use crate::model::DefinitionRef;
+use crate::model::Revision;
+use crate::model::StoredDefinition;
+use crate::model::VariableDefinition;
+use crate::row::key::TenantKeys;
+use crate::store::Key;
+use crate::store::RowRevision;
+use crate::store::Versioned;
+use crate::tenant::Definition;
+use crate::tenant::Draft;
+
+/// New definitions with ids, which keep the rules; no row of them is there yet.
+pub(crate) struct MadeDefinitions<'a> {
+    definitions: Vec<Definition>,
+    names: Vec<DefinitionName>,
+    by_name: BTreeMap<&'a str, usize>,
+}
+
+impl<'a> MadeDefinitions<'a> {
+    /// Makes `definitions`, each with a name of its own.
+    pub(crate) fn of(definitions: &'a [VariableDefinition], engine: &Engine) -> Result<Self, Error> {
+        let (mut made, now) = (Self::none(), engine.now());
+        for (index, definition) in definitions.iter().enumerate() {
+            made.names.push(check_definition(definition, engine)?);
+            if made.by_name.insert(&definition.name, index).is_some() {
+                return Err(Error::InvalidDefinition("two new definitions have one name"));
+            }
+            let stored = StoredDefinition {
+                id: DefinitionId::generate(&*engine.clock)?,
+                revision: Revision::from_u64(1),
+                definition: definition.clone(),
+                created_by: definition.author.clone(),
+                created_at: now,
+                updated_at: now,
+                format_changes: 0,
+            };
+            made.definitions.push(Definition { stored, row: RowRevision(0) });
+        }
+        Ok(made)
+    }
+
+    /// None at all.
+    pub(crate) fn none() -> Self {
+        Self { definitions: Vec::new(), names: Vec::new(), by_name: BTreeMap::new() }
+    }
+
+    /// The one that `reference` names.
+    pub(crate) fn get(&self, reference: &DefinitionRef<'_>) -> Option<&Definition> {
+        let DefinitionRef::Name(name) = reference else { return None };
+        self.definitions.get(*self.by_name.get(name.as_ref())?)
+    }
+
+    /// Their ids, in the order in which they were given.
+    pub(crate) fn ids(&self) -> Vec<DefinitionId> {
+        self.definitions.iter().map(|made| made.stored.id).collect()
+    }
+
+    /// The rows that [`put`](Draft::put_made_definitions) has to know: of each name, then of the count.
+    pub(crate) fn keys(&self, keys: &TenantKeys) -> Vec<Key> {
+        let names = self.names.iter().map(|name| keys.definition_name(name));
+        let count = (!self.names.is_empty()).then(|| keys.count());
+        names.chain(count).collect()
+    }
+}
+
+impl Draft<'_> {
+    /// Puts new definitions, with their names and their count, on the rows of [`MadeDefinitions::keys`].
+    pub(crate) fn put_made_definitions(
+        &mut self,
+        made: &MadeDefinitions<'_>,
+        rows: &[Option<Versioned>],
+    ) -> Result<(), Error> {
+        let Some((count, taken)) = rows.split_last() else { return Ok(()) };
+        if let Some(taken) = taken.iter().flatten().next() {
+            return Err(Error::DefinitionExists(read_hint(taken)?));
+        }
+        for (definition, name) in made.definitions.iter().zip(&made.names) {
+            self.put_definition(&definition.stored, None)?;
+            self.put_definition_name(name, &definition.stored.id);
+        }
+        self.put_definition_count(count.as_ref(), made.names.len() as i64)
+    }
+}

@@ -1,0 +1,296 @@
+//! The handle of one linked account.
+
+use crate::error::Error;
+use crate::id::IntegrationId;
+use crate::id::LinkedAccountId;
+use crate::model::Credential;
+use crate::model::CredentialInfo;
+use crate::model::DefinitionRef;
+use crate::model::LinkedAccount;
+use crate::model::Listing;
+use crate::model::PageRequest;
+use crate::model::ScopedValue;
+use crate::model::StoredDefinition;
+use crate::model::Upsert;
+use crate::model::ValueWritten;
+use crate::scope::Scope;
+use crate::scope::ScopeKind;
+use crate::secret::Secret;
+use crate::tenant::WriteOptions;
+use crate::verbs::credentials::AppCredentials;
+use crate::verbs::definitions::DefinitionFilter;
+use crate::verbs::org::Org;
+use crate::verbs::values::DeletedValue;
+
+/// One linked account. It reaches its own values and credentials and nothing else: no other account's, and not the
+/// org's.
+///
+/// Cheap to clone. The verbs on integrations stand in `accounts`, those on credentials in `credentials`.
+#[derive(Debug, Clone)]
+pub struct Account {
+    org: Org,
+    account: LinkedAccountId,
+}
+
+impl Account {
+    pub(crate) fn new(org: Org, account: LinkedAccountId) -> Self {
+        Self { org, account }
+    }
+
+    /// Which account.
+    #[must_use]
+    pub fn id(&self) -> &LinkedAccountId {
+        &self.account
+    }
+
+    /// What is registered of the account; `None` if it is not.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// assert!(account.info().await?.is_some());
+    /// assert!(org.account("nobody".parse()?).info().await?.is_none());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
+    pub async fn info(&self) -> Result<Option<LinkedAccount>, Error> {
+        self.org.linked_account(&self.account).await
+    }
+
+    /// The definitions that allow a value at account scope.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// use strongroom::{DefinitionFilter, PageRequest};
+    /// let page = account.definitions(&DefinitionFilter::default(), PageRequest::first(100)).await?;
+    /// assert_eq!(page.items[0].definition.name, "PORT");
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Org::definitions`].
+    pub async fn definitions(
+        &self,
+        filter: &DefinitionFilter,
+        page: PageRequest,
+    ) -> Result<Listing<StoredDefinition>, Error> {
+        self.org.definitions(&filter.clone().scope(ScopeKind::LinkedAccount), page).await
+    }
+
+    /// Sets the account's own value of a definition.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// use strongroom::{VarFormat, VariableDefinition};
+    /// org.define(VariableDefinition::new("REGION", VarFormat::String)).await?;
+    /// account.set_value("REGION", "eu").await?; // its own value, as `Scope::LinkedAccount`
+    /// assert_eq!(account.value("REGION").await?.unwrap().value.expose(), "eu");
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Org::set_value`].
+    pub async fn set_value(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        value: impl Into<Secret>,
+    ) -> Result<ValueWritten, Error> {
+        self.set_value_with(definition, value, WriteOptions::default()).await
+    }
+
+    /// [`set_value`](Self::set_value), with conditions and companions.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// use strongroom::{Error, Expected, WriteOptions};
+    /// let first = account.set_value("PORT", "80").await?;
+    /// let as_read = || WriteOptions::expecting(Expected::Revision(first.revision));
+    /// account.set_value_with("PORT", "81", as_read()).await?;
+    /// let again = account.set_value_with("PORT", "82", as_read()).await;
+    /// assert!(matches!(again, Err(Error::Unexpected { .. })));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Org::set_value_with`].
+    pub async fn set_value_with(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        value: impl Into<Secret>,
+        options: WriteOptions,
+    ) -> Result<ValueWritten, Error> {
+        self.org.set_value_with(definition, self.scope(), value, options).await
+    }
+
+    /// The account's own value of a definition; never the org's, never a default.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// org.set_value("PORT", strongroom::Scope::Org, "80").await?;
+    /// assert!(account.value("PORT").await?.is_none()); // the org's is not its own
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Org::value`].
+    pub async fn value(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+    ) -> Result<Option<ScopedValue>, Error> {
+        self.org.value(definition, self.scope()).await
+    }
+
+    /// The account's own values.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// account.set_value("PORT", "80").await?;
+    /// let page = account.values(strongroom::PageRequest::first(100)).await?;
+    /// assert_eq!(page.items[0].value.expose(), "80");
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Org::values`].
+    pub async fn values(&self, page: PageRequest) -> Result<Listing<ScopedValue>, Error> {
+        self.org.values(self.scope(), page).await
+    }
+
+    /// Deletes the account's own value of a definition.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// account.set_value("PORT", "80").await?;
+    /// assert!(account.delete_value("PORT").await?.is_some());
+    /// assert!(account.value("PORT").await?.is_none());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Org::delete_value`].
+    pub async fn delete_value(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+    ) -> Result<Option<DeletedValue>, Error> {
+        self.delete_value_with(definition, WriteOptions::default()).await
+    }
+
+    /// [`delete_value`](Self::delete_value), with conditions and companions.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// use strongroom::{Expected, WriteOptions};
+    /// let written = account.set_value("PORT", "80").await?;
+    /// let as_written = WriteOptions::expecting(Expected::Revision(written.revision));
+    /// assert!(account.delete_value_with("PORT", as_written).await?.is_some());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Org::delete_value_with`].
+    pub async fn delete_value_with(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        options: WriteOptions,
+    ) -> Result<Option<DeletedValue>, Error> {
+        self.org.delete_value_with(definition, self.scope(), options).await
+    }
+
+    /// The credentials of one integration of the account.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// account.add_integration(&"crm".parse()?).await?;
+    /// let crm = account.app("crm".parse()?);
+    /// crm.upsert("token", "t1").await?;
+    /// assert!(account.credential("token").await?.is_none()); // the default app has none of it
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn app(&self, integration: IntegrationId) -> AppCredentials {
+        AppCredentials::new(self.clone(), integration)
+    }
+
+    /// Adds or updates a credential of the default app; always sealed.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{Error, Upsert};
+    /// let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// assert_eq!(account.upsert_credential("api_key", "k1").await?, Upsert::Added);
+    /// assert_eq!(account.upsert_credential("api_key", "k2").await?, Upsert::Updated);
+    /// let other = org.account("user_99999".parse()?);
+    /// assert!(matches!(other.upsert_credential("api_key", "k1").await, Err(Error::IntegrationNotFound { .. })));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::IntegrationNotFound`] when the account has no default app; [`Error::InvalidId`] for a key name out
+    /// of its rule; [`Error::TooLong`].
+    pub async fn upsert_credential(&self, key_name: &str, value: impl Into<Secret>) -> Result<Upsert, Error> {
+        self.app(IntegrationId::default_app()).upsert(key_name, value).await
+    }
+
+    /// A credential of the default app; `None` where there is none of this key name.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// account.upsert_credential("api_key", "k1").await?;
+    /// assert_eq!(account.credential("api_key").await?.unwrap().value.expose(), "k1");
+    /// assert!(account.delete_credential("api_key").await?);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::IntegrationNotFound`]; [`Error::InvalidId`].
+    pub async fn credential(&self, key_name: &str) -> Result<Option<Credential>, Error> {
+        self.app(IntegrationId::default_app()).get(key_name).await
+    }
+
+    /// The key names and times of the default app's credentials, never their values.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// account.upsert_credential("api_key", "k1").await?;
+    /// let page = account.credentials(strongroom::PageRequest::first(100)).await?;
+    /// assert_eq!(page.items[0].key_name.as_str(), "api_key");
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::IntegrationNotFound`].
+    pub async fn credentials(&self, page: PageRequest) -> Result<Listing<CredentialInfo>, Error> {
+        self.app(IntegrationId::default_app()).list(page).await
+    }
+
+    /// Deletes a credential of the default app; answers whether there was one.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// account.upsert_credential("api_key", "k1").await?;
+    /// assert!(account.delete_credential("api_key").await?);
+    /// assert!(!account.delete_credential("api_key").await?);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::IntegrationNotFound`]; [`Error::InvalidId`].
+    pub async fn delete_credential(&self, key_name: &str) -> Result<bool, Error> {
+        self.app(IntegrationId::default_app()).delete(key_name).await
+    }
+
+    pub(crate) fn org(&self) -> &Org {
+        &self.org
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::LinkedAccount(self.account.clone())
+    }
+}

@@ -1,0 +1,100 @@
+//! Deleting a linked account with everything that is its own.
+
+use crate::error::Error;
+use crate::id::LinkedAccountId;
+use crate::jobs::JobId;
+use crate::row::body::AccountSheet;
+use crate::row::body::Sweep;
+use crate::store::ReadBatch;
+use crate::tenant::Draft;
+use crate::tenant::Freshness;
+use crate::tenant::Needs;
+use crate::tenant::WriteOptions;
+use crate::tenant::until_landed;
+use crate::verbs::org::Org;
+
+impl Org {
+    /// Deletes a linked account with its values, integrations, credentials and data keys.
+    ///
+    /// The first batch drops the account's keys, so that from then on nothing of it can be opened. The rows are
+    /// swept before this returns; if it is cut short, [`Vault::run_jobs`](crate::Vault::run_jobs) goes on. An account
+    /// that was never registered is deleted too, if it has values.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// let account = org.create_account("user_12345".parse()?).with_credential("api_key", "k1").await?;
+    /// org.delete_account(account.id()).await?;
+    /// assert!(account.credential("api_key").await.is_err());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::AccountNotFound`]. An error that is met during the sweep is told too; the account is gone then.
+    pub async fn delete_account(&self, account: &LinkedAccountId) -> Result<(), Error> {
+        self.delete_account_with(account, WriteOptions::default()).await
+    }
+
+    /// [`delete_account`](Self::delete_account), with conditions and companions.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// use strongroom::WriteOptions;
+    /// let sessions = org.records("session".parse()?);
+    /// sessions.put(&"s1".parse()?, "user_12345").await?;
+    /// let options = WriteOptions::default().with_record(sessions.removal("s1".parse()?));
+    /// org.delete_account_with(account.id(), options).await?; // both, or neither
+    /// assert!(sessions.get(&"s1".parse()?).await?.is_none());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `delete_account`, and [`Error::Unexpected`].
+    pub async fn delete_account_with(
+        &self,
+        account: &LinkedAccountId,
+        options: WriteOptions,
+    ) -> Result<(), Error> {
+        let job = until_landed!(|freshness| self.try_delete_account(account, &options, freshness))?;
+        self.tenant.run_job(&job).await
+    }
+
+    async fn try_delete_account(
+        &self,
+        account: &LinkedAccountId,
+        options: &WriteOptions,
+        freshness: Freshness,
+    ) -> Result<Option<JobId>, Error> {
+        let tenant = &*self.tenant;
+        let read = ReadBatch { gets: vec![tenant.keys.account(account)], scans: Vec::new() };
+        let needs = [account];
+        let needs = Needs::org_keys().accounts(&needs).freshness(freshness);
+        let (ground, mut set) = tenant.read(&needs, read).await?;
+        let row = set.gets.pop().flatten();
+        let loaded = match &row {
+            Some(row) => tenant.open_account(&ground, account, row)?,
+            None => None,
+        };
+        let live = loaded.as_ref().filter(|loaded| loaded.sheet.deleting.is_none());
+        let keys = ground.keys(Some(account)).filter(|keys| keys.keyring.active().is_some());
+        if live.is_none() && keys.is_none() {
+            return Err(Error::AccountNotFound(account.clone()));
+        }
+        options.check(live.map(|loaded| loaded.revision))?;
+
+        let mut draft = Draft::new(tenant, &ground);
+        let job = draft.put_job(&Sweep::Account(account.clone()))?;
+        let now = tenant.engine.now();
+        let mut sheet = match &loaded {
+            Some(loaded) => loaded.sheet.clone().touched(now),
+            None => AccountSheet::new(draft.new_id()?, now),
+        };
+        sheet.deleting = Some(*job.as_bytes());
+        draft.put_account(account, &sheet, loaded.as_ref().map(|loaded| (loaded.revision, loaded.row)))?;
+        if let Some(keys) = keys {
+            draft.drop_keys(Some(account), keys)?;
+        }
+        draft.changes_cached_rows();
+        draft.put_records(&options.records).await?;
+        Ok(draft.commit().await?.map(|_| job))
+    }
+}

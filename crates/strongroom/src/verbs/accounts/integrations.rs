@@ -1,0 +1,200 @@
+//! Integrations (apps) of a linked account.
+
+use crate::error::Error;
+use crate::id::IntegrationId;
+use crate::id::LinkedAccountId;
+use crate::jobs::JobId;
+use crate::model::Integration;
+use crate::model::Listing;
+use crate::model::PageRequest;
+use crate::row::body::IntegrationSheet;
+use crate::row::body::Sweep;
+use crate::store::ReadBatch;
+use crate::store::ReadSet;
+use crate::store::Versioned;
+use crate::tenant::Draft;
+use crate::tenant::Freshness;
+use crate::tenant::Ground;
+use crate::tenant::Loaded;
+use crate::tenant::Needs;
+use crate::tenant::fresh_if_stale;
+use crate::tenant::listed_id;
+use crate::tenant::until_landed;
+use crate::verbs::account::Account;
+use crate::verbs::org::Org;
+
+impl Account {
+    /// Adds an integration, or answers the one that is there.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// let crm = "crm".parse()?;
+    /// account.add_integration(&crm).await?;
+    /// account.app(crm.clone()).upsert("token", "t1").await?;
+    /// account.delete_integration(&crm).await?; // its credentials go with it
+    /// assert!(account.integration(&crm).await?.is_none());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::AccountNotFound`] when the account is not registered.
+    pub async fn add_integration(&self, integration: &IntegrationId) -> Result<Integration, Error> {
+        until_landed!(|freshness| self.try_add_integration(integration, freshness))
+    }
+
+    /// The integration with this slug.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// let slug = strongroom::IntegrationId::default_app();
+    /// assert!(account.integration(&slug).await?.is_some());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
+    pub async fn integration(&self, integration: &IntegrationId) -> Result<Option<Integration>, Error> {
+        fresh_if_stale!(|freshness| self.try_integration(integration, freshness))
+    }
+
+    /// The integrations of the account, in the order of the bytes of their slugs.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// account.add_integration(&"crm".parse()?).await?;
+    /// assert_eq!(account.integrations(strongroom::PageRequest::first(100)).await?.items.len(), 2);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
+    pub async fn integrations(&self, page: PageRequest) -> Result<Listing<Integration>, Error> {
+        // Those of an account that is gone may wait to be swept.
+        if self.info().await?.is_none() {
+            return Ok(Listing { items: Vec::new(), next: None });
+        }
+        let tenant = &*self.org().tenant;
+        let range = tenant.keys.integrations(self.id());
+        tenant
+            .list(None, &range, &page, |ground, key, row| {
+                let slug: IntegrationId = listed_id(&range, key)?;
+                let loaded = tenant.open_integration(ground, self.id(), &slug, row)?;
+                let live = loaded.filter(|loaded| loaded.sheet.deleting.is_none());
+                Ok(live.and_then(|loaded| loaded.sheet.into_model(slug)))
+            })
+            .await
+    }
+
+    /// Deletes an integration and its credentials. From the first batch on none of them is seen again.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// account.upsert_credential("api_key", "k1").await?;
+    /// account.delete_integration(&strongroom::IntegrationId::default_app()).await?;
+    /// assert!(account.credential("api_key").await.is_err());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::IntegrationNotFound`]. An error that is met during the sweep is told too; the integration is gone then.
+    pub async fn delete_integration(&self, integration: &IntegrationId) -> Result<(), Error> {
+        let job = until_landed!(|freshness| self.try_delete_integration(integration, freshness))?;
+        self.org().tenant.run_job(&job).await
+    }
+
+    /// Reads the rows of the account and of one integration, in this order.
+    async fn read_integration(
+        &self,
+        integration: &IntegrationId,
+        freshness: Freshness,
+    ) -> Result<(Ground<'static>, ReadSet), Error> {
+        let keys = &self.org().tenant.keys;
+        let gets = vec![keys.account(self.id()), keys.integration(self.id(), integration)];
+        let needs = Needs::org_keys().freshness(freshness);
+        self.org().tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await
+    }
+
+    async fn try_integration(
+        &self,
+        integration: &IntegrationId,
+        freshness: Freshness,
+    ) -> Result<Option<Integration>, Error> {
+        let tenant = &*self.org().tenant;
+        let account = self.id();
+        let (ground, set) = self.read_integration(integration, freshness).await?;
+        let row = |index: usize| set.gets.get(index).and_then(Option::as_ref);
+        match tenant.live_integration(&ground, account, integration, row(0), row(1)) {
+            Ok((_, loaded)) => Ok(loaded.sheet.into_model(integration.clone())),
+            Err(Error::IntegrationNotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn try_add_integration(
+        &self,
+        integration: &IntegrationId,
+        freshness: Freshness,
+    ) -> Result<Option<Integration>, Error> {
+        let tenant = &*self.org().tenant;
+        let account = self.id();
+        let (ground, set) = self.read_integration(integration, freshness).await?;
+        let [account_row, row] = set.gets.as_slice() else { return Ok(None) };
+        let known = tenant.live_account(&ground, account, account_row.as_ref())?;
+        let known = known.ok_or_else(|| Error::AccountNotFound(account.clone()))?;
+        let Some(standing) =
+            self.org().standing_integration(&ground, account, integration, row.as_ref()).await?
+        else {
+            return Ok(None);
+        };
+        if let Some(loaded) = standing {
+            return Ok(loaded.sheet.into_model(integration.clone()));
+        }
+        let mut draft = Draft::new(tenant, &ground);
+        let sheet = IntegrationSheet::new(draft.new_id()?, tenant.engine.now());
+        draft.expect_as_read(tenant.keys.account(account), Some(known.row));
+        draft.put_integration(account, integration, &sheet, None)?;
+        let landed = draft.commit().await?;
+        Ok(landed.and_then(|_| sheet.into_model(integration.clone())))
+    }
+
+    async fn try_delete_integration(
+        &self,
+        integration: &IntegrationId,
+        freshness: Freshness,
+    ) -> Result<Option<JobId>, Error> {
+        let tenant = &*self.org().tenant;
+        let account = self.id();
+        let (ground, set) = self.read_integration(integration, freshness).await?;
+        let [account_row, row] = set.gets.as_slice() else { return Ok(None) };
+        let (known, loaded) =
+            tenant.live_integration(&ground, account, integration, account_row.as_ref(), row.as_ref())?;
+
+        let mut draft = Draft::new(tenant, &ground);
+        let job = draft.put_job(&Sweep::Integration(account.clone(), integration.clone()))?;
+        let sheet = loaded.sheet.deleting(&job);
+        draft.put_integration(account, integration, &sheet, Some((loaded.revision, loaded.row)))?;
+        draft.bump_generation(account, &known)?;
+        Ok(draft.commit().await?.map(|_| job))
+    }
+}
+
+impl Org {
+    /// The integration in `row`. The outer `None` says that one was still being deleted: it is now gone, so read
+    /// again.
+    pub(crate) async fn standing_integration(
+        &self,
+        ground: &Ground<'_>,
+        account: &LinkedAccountId,
+        integration: &IntegrationId,
+        row: Option<&Versioned>,
+    ) -> Result<Option<Option<Loaded<IntegrationSheet>>>, Error> {
+        let Some(row) = row else { return Ok(Some(None)) };
+        let loaded = self.tenant.open_integration(ground, account, integration, row)?;
+        if let Some(job) = loaded.as_ref().and_then(|loaded| loaded.sheet.deleting) {
+            let marked = (self.tenant.keys.integration(account, integration), row.revision);
+            self.tenant.finish_job(&job, marked).await?;
+            return Ok(None);
+        }
+        Ok(Some(loaded))
+    }
+}

@@ -1,0 +1,73 @@
+//! The verbs on linked accounts and their integrations.
+
+pub(crate) mod delete;
+pub(crate) mod integrations;
+pub(crate) mod write;
+
+use crate::error::Error;
+use crate::id::LinkedAccountId;
+use crate::model::LinkedAccount;
+use crate::model::Listing;
+use crate::model::PageRequest;
+use crate::store::ReadBatch;
+use crate::tenant::Freshness;
+use crate::tenant::Needs;
+use crate::tenant::fresh_if_stale;
+use crate::tenant::listed_id;
+use crate::verbs::org::Org;
+
+pub use write::{AccountWritten, CreateAccount, UpsertAccount};
+
+impl Org {
+    /// The registered linked account with this id.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// let known = org.linked_account(account.id()).await?;
+    /// assert_eq!(known.map(|known| known.account_id), Some("user_12345".parse()?));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
+    pub async fn linked_account(&self, account: &LinkedAccountId) -> Result<Option<LinkedAccount>, Error> {
+        fresh_if_stale!(|freshness| self.try_linked_account(account, freshness))
+    }
+
+    /// The registered linked accounts, in the order of the bytes of their ids.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// use strongroom::PageRequest;
+    /// let page = org.linked_accounts(PageRequest::first(100)).await?;
+    /// assert!(page.items.iter().any(|known| known.account_id == *account.id()) && page.next.is_none());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
+    pub async fn linked_accounts(&self, page: PageRequest) -> Result<Listing<LinkedAccount>, Error> {
+        let tenant = &*self.tenant;
+        let range = tenant.keys.accounts();
+        tenant
+            .list(None, &range, &page, |ground, key, row| {
+                let account: LinkedAccountId = listed_id(&range, key)?;
+                let loaded = tenant.open_account(ground, &account, row)?;
+                Ok(loaded.and_then(|loaded| loaded.into_model(account)))
+            })
+            .await
+    }
+
+    async fn try_linked_account(
+        &self,
+        account: &LinkedAccountId,
+        freshness: Freshness,
+    ) -> Result<Option<LinkedAccount>, Error> {
+        let tenant = &*self.tenant;
+        let read = ReadBatch { gets: vec![tenant.keys.account(account)], scans: Vec::new() };
+        let (ground, mut set) = tenant.read(&Needs::org_keys().freshness(freshness), read).await?;
+        let Some(row) = set.gets.pop().flatten() else { return Ok(None) };
+        let loaded = tenant.open_account(&ground, account, &row)?;
+        Ok(loaded.and_then(|loaded| loaded.into_model(account.clone())))
+    }
+}

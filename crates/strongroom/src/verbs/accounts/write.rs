@@ -1,0 +1,276 @@
+//! Creating and updating linked accounts, with their default app and its credentials, in one batch.
+
+use crate::tenant::Loaded;
+use std::future::IntoFuture;
+use std::pin::Pin;
+
+use crate::error::Error;
+use crate::id::CredentialKey;
+use crate::id::IntegrationId;
+use crate::id::LinkedAccountId;
+use crate::limits::ACCOUNT_NAME_BYTES_MAX;
+use crate::limits::UDF_BYTES_MAX;
+use crate::model::Upsert;
+use crate::row::body::AccountSheet;
+use crate::row::body::IntegrationSheet;
+use crate::secret::Secret;
+use crate::store::ReadBatch;
+use crate::store::Versioned;
+use crate::tenant::Draft;
+use crate::tenant::Freshness;
+use crate::tenant::Ground;
+use crate::tenant::Needs;
+use crate::tenant::RecordWrite;
+use crate::tenant::WriteOptions;
+use crate::tenant::at_most;
+use crate::tenant::until_landed;
+use crate::verbs::account::Account;
+use crate::verbs::org::Org;
+
+impl Org {
+    /// Registers a linked account; await it, or say first what it comes with.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::Upsert;
+    /// let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// assert_eq!(account.upsert_credential("api_key", "k1").await?, Upsert::Added);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::AccountExists`]; [`Error::TooLong`]; [`Error::InvalidId`] and [`Error::DuplicateCredentialKey`] for
+    /// credentials that it comes with.
+    pub fn create_account(&self, account: LinkedAccountId) -> CreateAccount<'_> {
+        CreateAccount(AccountSpec::new(self, account, OnExisting::Fail))
+    }
+
+    /// Registers a linked account or updates it; fields that are not named stay, credentials merge by key.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::Upsert;
+    /// let upsert = || org.upsert_account("user_12345".parse().unwrap()).with_credential("api_key", "k1");
+    /// assert_eq!(upsert().name("Acme").await?.action, Upsert::Added);
+    /// let again = upsert().await?; // the name stays
+    /// assert_eq!(again.action, Upsert::Updated);
+    /// assert_eq!(again.account.info().await?.unwrap().name.as_deref(), Some("Acme"));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`create_account`](Self::create_account), but for `AccountExists`.
+    pub fn upsert_account(&self, account: LinkedAccountId) -> UpsertAccount<'_> {
+        UpsertAccount(AccountSpec::new(self, account, OnExisting::Update))
+    }
+
+    async fn write_account(&self, spec: &AccountSpec<'_>) -> Result<AccountWritten, Error> {
+        at_most("an account's name", ACCOUNT_NAME_BYTES_MAX, spec.name.as_deref())?;
+        at_most("an account's own fields", UDF_BYTES_MAX, spec.udf.as_deref())?;
+        let credentials = spec.parse_credentials(self)?;
+        let action = until_landed!(|freshness| self.try_write_account(spec, &credentials, freshness))?;
+        Ok(AccountWritten { action, account: self.account(spec.account.clone()) })
+    }
+
+    async fn try_write_account(
+        &self,
+        spec: &AccountSpec<'_>,
+        credentials: &[(CredentialKey, &Secret)],
+        freshness: Freshness,
+    ) -> Result<Option<Upsert>, Error> {
+        let tenant = &*self.tenant;
+        let account = &spec.account;
+        let app = IntegrationId::default_app();
+        let mut gets = vec![tenant.keys.account(account), tenant.keys.integration(account, &app)];
+        gets.extend(credentials.iter().map(|(key_name, _)| tenant.keys.credential(account, &app, key_name)));
+        let needs = [account];
+        let needs = Needs::org_keys().accounts(&needs).freshness(freshness);
+        let (ground, set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+        let [account_row, app_row, credential_rows @ ..] = set.gets.as_slice() else { return Ok(None) };
+
+        let standing = self.standing_account(&ground, account, account_row.as_ref()).await?;
+        let Some(standing) = standing else { return Ok(None) };
+        if standing.is_some() && spec.on_existing == OnExisting::Fail {
+            return Err(Error::AccountExists(account.clone()));
+        }
+        let mut draft = Draft::new(tenant, &ground);
+        let sheet = spec.apply(&draft, standing.as_ref(), credentials.len())?;
+        draft.put_account(account, &sheet, standing.as_ref().map(|loaded| (loaded.revision, loaded.row)))?;
+        if spec.default_app {
+            let Some(app_row) = self.standing_integration(&ground, account, &app, app_row.as_ref()).await?
+            else {
+                return Ok(None);
+            };
+            match app_row {
+                Some(loaded) => {
+                    draft.expect_as_read(tenant.keys.integration(account, &app), Some(loaded.row));
+                }
+                None => {
+                    let sheet = IntegrationSheet::new(draft.new_id()?, tenant.engine.now());
+                    draft.put_integration(account, &app, &sheet, None)?;
+                }
+            }
+            for ((key_name, value), row) in credentials.iter().zip(credential_rows) {
+                draft.put_credential(
+                    (account, &app, key_name),
+                    value,
+                    row.as_ref(),
+                    &WriteOptions::default(),
+                )?;
+            }
+        }
+        draft.put_records(&spec.records).await?;
+        let action = if standing.is_some() { Upsert::Updated } else { Upsert::Added };
+        Ok(draft.commit().await?.map(|_| action))
+    }
+
+    /// The account in `row`. The outer `None` says that one was still being deleted: it is now gone, so read again.
+    async fn standing_account(
+        &self,
+        ground: &Ground<'_>,
+        account: &LinkedAccountId,
+        row: Option<&Versioned>,
+    ) -> Result<Option<Option<Loaded<AccountSheet>>>, Error> {
+        let Some(row) = row else { return Ok(Some(None)) };
+        let loaded = self.tenant.open_account(ground, account, row)?;
+        if let Some(job) = loaded.as_ref().and_then(|loaded| loaded.sheet.deleting) {
+            let marked = (self.tenant.keys.account(account), row.revision);
+            self.tenant.finish_job(&job, marked).await?;
+            return Ok(None);
+        }
+        Ok(Some(loaded))
+    }
+}
+
+/// A linked account to be created. Await it.
+#[derive(Debug)]
+#[must_use = "nothing is created until it is awaited"]
+pub struct CreateAccount<'a>(AccountSpec<'a>);
+
+/// A linked account to be created or updated. Await it.
+#[derive(Debug)]
+#[must_use = "nothing is written until it is awaited"]
+pub struct UpsertAccount<'a>(AccountSpec<'a>);
+
+/// What upserting a linked account answers.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct AccountWritten {
+    /// Whether the account was added or updated.
+    pub action: Upsert,
+    /// Its handle.
+    pub account: Account,
+}
+
+/// The builder methods that both have.
+macro_rules! account_fields {
+    ($name:ident, $output:ty, $finish:expr) => {
+        impl<'a> $name<'a> {
+            /// A name for people; at most 256 bytes.
+            pub fn name(mut self, name: impl Into<String>) -> Self {
+                self.0.name = Some(name.into());
+                self
+            }
+
+            /// The org's own fields, as text; at most 16 KiB.
+            pub fn udf(mut self, udf: impl Into<String>) -> Self {
+                self.0.udf = Some(udf.into());
+                self
+            }
+
+            /// With the default-app integration, under which credentials can stand.
+            pub fn with_default_app(mut self) -> Self {
+                self.0.default_app = true;
+                self
+            }
+
+            /// With a credential of the default app, which it then has.
+            pub fn with_credential(mut self, key_name: impl Into<String>, value: impl Into<Secret>) -> Self {
+                self.0.default_app = true;
+                self.0.credentials.push((key_name.into(), value.into()));
+                self
+            }
+
+            /// Writes a record of the host's own in the same batch.
+            pub fn with_record(mut self, record: RecordWrite) -> Self {
+                self.0.records.push(record);
+                self
+            }
+        }
+
+        impl<'a> IntoFuture for $name<'a> {
+            type Output = Result<$output, Error>;
+            type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+            fn into_future(self) -> Self::IntoFuture {
+                Box::pin(async move { self.0.org.write_account(&self.0).await.map($finish) })
+            }
+        }
+    };
+}
+
+account_fields!(CreateAccount, Account, |written| written.account);
+account_fields!(UpsertAccount, AccountWritten, |written| written);
+
+#[derive(Debug)]
+struct AccountSpec<'a> {
+    org: &'a Org,
+    account: LinkedAccountId,
+    on_existing: OnExisting,
+    name: Option<String>,
+    udf: Option<String>,
+    default_app: bool,
+    credentials: Vec<(String, Secret)>,
+    records: Vec<RecordWrite>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum OnExisting {
+    Fail,
+    Update,
+}
+
+impl<'a> AccountSpec<'a> {
+    fn new(org: &'a Org, account: LinkedAccountId, on_existing: OnExisting) -> Self {
+        Self {
+            org,
+            account,
+            on_existing,
+            name: None,
+            udf: None,
+            default_app: false,
+            credentials: Vec::new(),
+            records: Vec::new(),
+        }
+    }
+
+    fn parse_credentials(&self, org: &Org) -> Result<Vec<(CredentialKey, &Secret)>, Error> {
+        let mut parsed: Vec<(CredentialKey, &Secret)> = Vec::with_capacity(self.credentials.len());
+        for (key_name, value) in &self.credentials {
+            let key_name = key_name.parse()?;
+            org.tenant.check_credential(value)?;
+            if parsed.iter().any(|(known, _)| *known == key_name) {
+                return Err(Error::DuplicateCredentialKey);
+            }
+            parsed.push((key_name, value));
+        }
+        Ok(parsed)
+    }
+
+    fn apply(
+        &self,
+        draft: &Draft<'_>,
+        standing: Option<&Loaded<AccountSheet>>,
+        credentials: usize,
+    ) -> Result<AccountSheet, Error> {
+        let now = draft.tenant().engine.now();
+        let mut sheet = match standing {
+            Some(loaded) => loaded.sheet.clone().touched(now),
+            None => AccountSheet::new(draft.new_id()?, now),
+        };
+        sheet.name = self.name.clone().or(sheet.name);
+        sheet.udf = self.udf.clone().or(sheet.udf);
+        sheet.credential_generation = sheet.credential_generation.saturating_add(credentials as u64);
+        Ok(sheet)
+    }
+}

@@ -1,0 +1,276 @@
+//! The verbs on credentials.
+
+use crate::error::Error;
+use crate::id::CredentialKey;
+use crate::id::IntegrationId;
+use crate::model::Credential;
+use crate::model::CredentialInfo;
+use crate::model::Listing;
+use crate::model::PageRequest;
+use crate::model::Upsert;
+use crate::row::body::AccountSheet;
+use crate::row::body::IntegrationSheet;
+use crate::secret::Secret;
+use crate::store::ReadBatch;
+use crate::store::Versioned;
+use crate::tenant::Draft;
+use crate::tenant::Freshness;
+use crate::tenant::Ground;
+use crate::tenant::Loaded;
+use crate::tenant::Needs;
+use crate::tenant::WriteOptions;
+use crate::tenant::fresh_if_stale;
+use crate::tenant::listed_id;
+use crate::tenant::until_landed;
+use crate::verbs::account::Account;
+
+/// The credentials of one integration (app) of a linked account.
+#[derive(Debug, Clone)]
+pub struct AppCredentials {
+    account: Account,
+    integration: IntegrationId,
+}
+
+/// What a verb on a credential reads.
+struct Read<'g> {
+    ground: Ground<'g>,
+    account: Loaded<AccountSheet>,
+    integration: Loaded<IntegrationSheet>,
+    row: Option<Versioned>,
+}
+
+impl AppCredentials {
+    pub(crate) fn new(account: Account, integration: IntegrationId) -> Self {
+        Self { account, integration }
+    }
+
+    /// Which integration.
+    #[must_use]
+    pub fn integration(&self) -> &IntegrationId {
+        &self.integration
+    }
+
+    /// Adds or updates a credential; always sealed, under the account's own key.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// use strongroom::Upsert;
+    /// account.add_integration(&"crm".parse()?).await?;
+    /// let crm = account.app("crm".parse()?);
+    /// assert_eq!(crm.upsert("token", "t1").await?, Upsert::Added);
+    /// assert_eq!(crm.upsert("token", "t2").await?, Upsert::Updated);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::IntegrationNotFound`]; [`Error::InvalidId`] for a key name out of its rule; [`Error::TooLong`];
+    /// [`Error::Contended`].
+    pub async fn upsert(&self, key_name: &str, value: impl Into<Secret>) -> Result<Upsert, Error> {
+        self.upsert_with(key_name, value, WriteOptions::default()).await
+    }
+
+    /// [`upsert`](Self::upsert), with conditions and companions.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// use strongroom::{Error, Expected, Upsert, WriteOptions};
+    /// let app = account.app(strongroom::IntegrationId::default_app());
+    /// let new = || WriteOptions::expecting(Expected::Absent);
+    /// assert_eq!(app.upsert_with("api_key", "k1", new()).await?, Upsert::Added);
+    /// assert!(matches!(app.upsert_with("api_key", "k2", new()).await, Err(Error::Unexpected { .. })));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `upsert`, and [`Error::Unexpected`].
+    pub async fn upsert_with(
+        &self,
+        key_name: &str,
+        value: impl Into<Secret>,
+        options: WriteOptions,
+    ) -> Result<Upsert, Error> {
+        let (key_name, value) = (key_name.parse()?, value.into());
+        self.account.org().tenant.check_credential(&value)?;
+        until_landed!(|freshness| self.try_upsert(&key_name, &value, &options, freshness))
+    }
+
+    /// A credential; `None` where there is none of this key name.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// account.add_integration(&"crm".parse()?).await?;
+    /// let crm = account.app("crm".parse()?);
+    /// crm.upsert("token", "t1").await?;
+    /// assert_eq!(crm.get("token").await?.map(|found| found.value.expose().to_owned()).as_deref(), Some("t1"));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::IntegrationNotFound`]; [`Error::InvalidId`].
+    pub async fn get(&self, key_name: &str) -> Result<Option<Credential>, Error> {
+        let key_name = key_name.parse()?;
+        fresh_if_stale!(|freshness| self.try_get(&key_name, freshness))
+    }
+
+    /// Key names and times, never values, in the order of the bytes of the key names.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// let app = account.app(strongroom::IntegrationId::default_app());
+    /// app.upsert("api_key", "k1").await?;
+    /// let page = app.list(strongroom::PageRequest::first(100)).await?;
+    /// assert!(page.items.len() == 1 && page.next.is_none());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::IntegrationNotFound`].
+    pub async fn list(&self, page: PageRequest) -> Result<Listing<CredentialInfo>, Error> {
+        self.refuse_missing().await?;
+        let tenant = &*self.account.org().tenant;
+        let account = self.account.id();
+        let range = tenant.keys.credentials(account, &self.integration);
+        tenant
+            .list(Some(account), &range, &page, |ground, key, row| {
+                let address = (account, &self.integration, &listed_id(&range, key)?);
+                Ok(tenant.open_credential(ground, address, row)?.map(|credential| credential.info))
+            })
+            .await
+    }
+
+    /// Deletes a credential; answers whether there was one.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// let app = account.app(strongroom::IntegrationId::default_app());
+    /// app.upsert("api_key", "k1").await?;
+    /// assert!(app.delete("api_key").await?);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::IntegrationNotFound`]; [`Error::InvalidId`].
+    pub async fn delete(&self, key_name: &str) -> Result<bool, Error> {
+        self.delete_with(key_name, WriteOptions::default()).await
+    }
+
+    /// [`delete`](Self::delete), with conditions and companions. Where there is no credential, nothing is written,
+    /// unless one was expected.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// use strongroom::{Error, Expected, WriteOptions};
+    /// let app = account.app(strongroom::IntegrationId::default_app());
+    /// app.upsert("api_key", "k1").await?;
+    /// let absent = WriteOptions::expecting(Expected::Absent);
+    /// assert!(matches!(app.delete_with("api_key", absent).await, Err(Error::Unexpected { .. })));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `delete`, and [`Error::Unexpected`].
+    pub async fn delete_with(&self, key_name: &str, options: WriteOptions) -> Result<bool, Error> {
+        let key_name = key_name.parse()?;
+        until_landed!(|freshness| self.try_delete(&key_name, &options, freshness))
+    }
+
+    async fn try_upsert(
+        &self,
+        key_name: &CredentialKey,
+        value: &Secret,
+        options: &WriteOptions,
+        freshness: Freshness,
+    ) -> Result<Option<Upsert>, Error> {
+        let owner = [self.account.id()];
+        let read = self.read(&owner, key_name, freshness).await?;
+        let mut draft = Draft::new(&self.account.org().tenant, &read.ground);
+        let address = (self.account.id(), &self.integration, key_name);
+        let action = draft.put_credential(address, value, read.row.as_ref(), options)?;
+        self.note_change(&mut draft, &read)?;
+        draft.put_records(&options.records).await?;
+        Ok(draft.commit().await?.map(|_| action))
+    }
+
+    async fn try_get(
+        &self,
+        key_name: &CredentialKey,
+        freshness: Freshness,
+    ) -> Result<Option<Credential>, Error> {
+        let owner = [self.account.id()];
+        let read = self.read(&owner, key_name, freshness).await?;
+        let Some(row) = read.row else { return Ok(None) };
+        let address = (self.account.id(), &self.integration, key_name);
+        self.account.org().tenant.open_credential(&read.ground, address, &row)
+    }
+
+    async fn try_delete(
+        &self,
+        key_name: &CredentialKey,
+        options: &WriteOptions,
+        freshness: Freshness,
+    ) -> Result<Option<bool>, Error> {
+        let tenant = &*self.account.org().tenant;
+        let owner = [self.account.id()];
+        let read = self.read(&owner, key_name, freshness).await?;
+        let address = (self.account.id(), &self.integration, key_name);
+        let found = match &read.row {
+            Some(row) => tenant.find_credential(&read.ground, address, row)?,
+            None => None,
+        };
+        options.check(found)?;
+        let (Some(_), Some(row)) = (found, &read.row) else { return Ok(Some(false)) };
+        let mut draft = Draft::new(tenant, &read.ground);
+        let key = tenant.keys.credential(self.account.id(), &self.integration, key_name);
+        draft.expect_as_read(key.clone(), Some(row.revision));
+        draft.delete(key);
+        self.note_change(&mut draft, &read)?;
+        draft.put_records(&options.records).await?;
+        Ok(draft.commit().await?.map(|_| true))
+    }
+
+    /// Reads the account, the integration and the row of a credential; refuses where one of the first two is not.
+    async fn read<'g>(
+        &self,
+        owner: &'g [&'g crate::LinkedAccountId; 1],
+        key_name: &CredentialKey,
+        freshness: Freshness,
+    ) -> Result<Read<'g>, Error> {
+        let tenant = &*self.account.org().tenant;
+        let (account, integration) = (self.account.id(), &self.integration);
+        let gets = vec![
+            tenant.keys.credential(account, integration, key_name),
+            tenant.keys.integration(account, integration),
+            tenant.keys.account(account),
+        ];
+        let needs = Needs::org_keys().accounts(owner).freshness(freshness);
+        let (ground, mut set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+        let account_row = set.gets.pop().flatten();
+        let integration_row = set.gets.pop().flatten();
+        let row = set.gets.pop().flatten();
+        let (account, integration) = tenant.live_integration(
+            &ground,
+            account,
+            integration,
+            account_row.as_ref(),
+            integration_row.as_ref(),
+        )?;
+        Ok(Read { ground, account, integration, row })
+    }
+
+    async fn refuse_missing(&self) -> Result<(), Error> {
+        let tenant = &*self.account.org().tenant;
+        let (account, integration) = (self.account.id(), &self.integration);
+        let gets = vec![tenant.keys.account(account), tenant.keys.integration(account, integration)];
+        let read = ReadBatch { gets, scans: Vec::new() };
+        let (ground, set) = tenant.read(&Needs::org_keys(), read).await?;
+        let row = |index: usize| set.gets.get(index).and_then(Option::as_ref);
+        tenant.live_integration(&ground, account, integration, row(0), row(1)).map(|_| ())
+    }
+
+    /// The batch expects the integration as it was read, and bumps the account's generation.
+    fn note_change(&self, draft: &mut Draft<'_>, read: &Read<'_>) -> Result<(), Error> {
+        let key = draft.tenant().keys.integration(self.account.id(), &self.integration);
+        draft.expect_as_read(key, Some(read.integration.row));
+        draft.bump_generation(self.account.id(), &read.account)
+    }
+}

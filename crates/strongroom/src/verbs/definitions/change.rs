@@ -1,0 +1,231 @@
+//! Changing a definition: every field but the format, whose change is planned first.
+
+use crate::tenant::check_definition;
+use crate::tenant::definition::read_hint;
+use std::slice;
+
+use crate::error::Error;
+use crate::id::DefinitionName;
+use crate::jobs::narrow::Narrowing;
+use crate::model::DefinitionRef;
+use crate::model::StoredDefinition;
+use crate::scope::Scopes;
+use crate::store::ReadBatch;
+use crate::tenant::Draft;
+use crate::tenant::Freshness;
+use crate::tenant::Needs;
+use crate::tenant::WriteOptions;
+use crate::tenant::until_landed;
+use crate::verbs::org::Org;
+
+/// What to change of a definition; what is not named stays.
+///
+/// ```
+/// use strongroom::DefinitionChange;
+/// let change = DefinitionChange::new().name("API_URL").no_description().required();
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DefinitionChange {
+    name: Option<String>,
+    description: Option<Option<String>>,
+    default: Option<Option<String>>,
+    required: Option<bool>,
+    encrypted: bool,
+    scopes: Option<Scopes>,
+    author: Option<String>,
+}
+
+impl DefinitionChange {
+    /// No change.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Another name. Values, ids and times stay.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Another description.
+    #[must_use]
+    pub fn description(mut self, text: impl Into<String>) -> Self {
+        self.description = Some(Some(text.into()));
+        self
+    }
+
+    /// No description.
+    #[must_use]
+    pub fn no_description(mut self) -> Self {
+        self.description = Some(None);
+        self
+    }
+
+    /// Another default.
+    #[must_use]
+    pub fn default_value(mut self, value: impl Into<String>) -> Self {
+        self.default = Some(Some(value.into()));
+        self
+    }
+
+    /// No default.
+    #[must_use]
+    pub fn no_default_value(mut self) -> Self {
+        self.default = Some(None);
+        self
+    }
+
+    /// Required from now on.
+    #[must_use]
+    pub fn required(mut self) -> Self {
+        self.required = Some(true);
+        self
+    }
+
+    /// No longer required.
+    #[must_use]
+    pub fn optional(mut self) -> Self {
+        self.required = Some(false);
+        self
+    }
+
+    /// Secret from now on; there is no way back.
+    #[must_use]
+    pub fn encrypted(mut self) -> Self {
+        self.encrypted = true;
+        self
+    }
+
+    /// Other allowed scopes. One at which a value stands cannot be removed.
+    #[must_use]
+    pub fn scopes(mut self, scopes: Scopes) -> Self {
+        self.scopes = Some(scopes);
+        self
+    }
+
+    /// Who makes the change.
+    #[must_use]
+    pub fn author(mut self, who: impl Into<String>) -> Self {
+        self.author = Some(who.into());
+        self
+    }
+
+    pub(crate) fn apply(&self, stored: &StoredDefinition) -> StoredDefinition {
+        let mut changed = stored.clone();
+        let definition = &mut changed.definition;
+        definition.author.clone_from(&self.author);
+        definition.encrypted |= self.encrypted;
+        if let Some(name) = &self.name {
+            definition.name.clone_from(name);
+        }
+        if let Some(description) = &self.description {
+            definition.description.clone_from(description);
+        }
+        if let Some(default) = &self.default {
+            definition.default.clone_from(default);
+        }
+        definition.required = self.required.unwrap_or(definition.required);
+        definition.scopes = self.scopes.unwrap_or(definition.scopes);
+        changed
+    }
+}
+
+impl Org {
+    /// Changes a definition, and answers it as it stands then.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{DefinitionChange, VarFormat, VariableDefinition};
+    /// org.define(VariableDefinition::new("URL", VarFormat::Url)).await?;
+    /// let changed = org.update_definition("URL", DefinitionChange::new().name("API_URL")).await?;
+    /// assert_eq!(changed.definition.name, "API_URL");
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::DefinitionNotFound`]; [`Error::DefinitionExists`] for a name that is taken; [`Error::ScopeInUse`]
+    /// for a scope that is removed while a value stands there; the rules of [`Org::define`].
+    pub async fn update_definition(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        change: DefinitionChange,
+    ) -> Result<StoredDefinition, Error> {
+        self.update_definition_with(definition, change, WriteOptions::default()).await
+    }
+
+    /// [`update_definition`](Self::update_definition), with conditions and companions.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// use strongroom::{DefinitionChange, Expected, WriteOptions};
+    /// let stored = org.definition("PORT").await?.unwrap();
+    /// let as_read = WriteOptions::expecting(Expected::Revision(stored.revision));
+    /// let change = DefinitionChange::new().name("HTTP_PORT");
+    /// let after = org.update_definition_with(stored.id, change, as_read).await?;
+    /// assert_eq!(after.definition.name, "HTTP_PORT");
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `update_definition`, and [`Error::Unexpected`].
+    pub async fn update_definition_with(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        change: DefinitionChange,
+        options: WriteOptions,
+    ) -> Result<StoredDefinition, Error> {
+        let definition = definition.into();
+        let (after, narrowing) =
+            until_landed!(|freshness| self.try_update_definition(&definition, &change, &options, freshness))?;
+        if let Some(Narrowing { job, removed }) = narrowing {
+            self.tenant.run_job(&job).await?;
+            self.tenant.refuse_in_use(after.id, removed).await?;
+        }
+        Ok(after)
+    }
+
+    async fn try_update_definition(
+        &self,
+        reference: &DefinitionRef<'_>,
+        change: &DefinitionChange,
+        options: &WriteOptions,
+        freshness: Freshness,
+    ) -> Result<Option<(StoredDefinition, Option<Narrowing>)>, Error> {
+        let tenant = &*self.tenant;
+        let id = tenant.definition_id(reference, freshness).await?;
+        let needs = Needs::org_keys().definitions(slice::from_ref(&id)).freshness(freshness);
+        let wanted: Option<DefinitionName> = change.name.as_deref().map(str::parse).transpose()?;
+        let gets = wanted.iter().map(|name| tenant.keys.definition_name(name)).collect();
+        let (ground, mut set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+        let definition = ground.definition(0, reference)?;
+        let before = &definition.stored;
+        options.check(Some(before.revision))?;
+        let mut after = change.apply(before);
+        let name = check_definition(&after.definition, &tenant.engine)?;
+        let removed = before.definition.scopes.without(after.definition.scopes);
+        if let Some(removed) = removed {
+            tenant.refuse_in_use(id, removed).await?;
+        }
+        after.revision = before.revision.next();
+        after.updated_at = tenant.engine.now();
+
+        let mut draft = Draft::new(tenant, &ground);
+        draft.put_definition(&after, Some(definition.row))?;
+        if after.definition.name != before.definition.name {
+            if let Some(taken) = set.gets.pop().flatten() {
+                return Err(Error::DefinitionExists(read_hint(&taken)?));
+            }
+            draft.delete_definition_name(definition).await?;
+            draft.put_definition_name(&name, &id);
+        }
+        let narrowing = match removed {
+            Some(removed) => Some(draft.put_narrowing(id, removed)?),
+            None => None,
+        };
+        draft.put_records(&options.records).await?;
+        Ok(draft.commit().await?.map(|_| (after, narrowing)))
+    }
+}

@@ -1,0 +1,325 @@
+//! Changing the format of a definition: planned first, then applied.
+//!
+//! From the batch that applies a change on, every new value must match. Values from before that do not match stay,
+//! and a job marks them in the index of the definition's values: they are grandfathered until they are set again.
+
+use crate::tenant::check::value_form;
+use crate::tenant::check_definition;
+use crate::tenant::indexed::EXAMINED_MAX;
+use crate::tenant::indexed::is_grandfathered;
+use std::slice;
+
+use crate::error::Error;
+use crate::format::FormatError;
+use crate::format::LengthBounds;
+use crate::format::VarFormat;
+use crate::id::DocumentId;
+use crate::jobs::JobId;
+use crate::model::DefinitionRef;
+use crate::model::Listing;
+use crate::model::PageRequest;
+use crate::model::StoredDefinition;
+use crate::row::body::Sweep;
+use crate::row::key::parse_definition_value;
+use crate::scope::Scope;
+use crate::scope::Scopes;
+use crate::store::ReadBatch;
+use crate::store::Versioned;
+use crate::tenant::Draft;
+use crate::tenant::Freshness;
+use crate::tenant::INDEX_PAGE;
+use crate::tenant::Needs;
+use crate::tenant::WriteOptions;
+use crate::tenant::until_landed;
+use crate::verbs::definitions::DefinitionChange;
+use crate::verbs::org::Org;
+
+/// Another format for a definition, with or without bounds on the length.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormatChange {
+    var_format: VarFormat,
+    length: Option<LengthBounds>,
+    /// What changes along with it.
+    along: DefinitionChange,
+}
+
+impl FormatChange {
+    /// Another format, without bounds on the length.
+    #[must_use]
+    pub fn to(var_format: VarFormat) -> Self {
+        Self { var_format, length: None, along: DefinitionChange::new() }
+    }
+
+    /// With these bounds.
+    #[must_use]
+    pub fn length(mut self, bounds: LengthBounds) -> Self {
+        self.length = Some(bounds);
+        self
+    }
+
+    /// With another default: one of the old format need not match the new one.
+    #[must_use]
+    pub fn default_value(mut self, value: impl Into<String>) -> Self {
+        self.along = self.along.default_value(value);
+        self
+    }
+
+    /// With no default any more.
+    #[must_use]
+    pub fn no_default_value(mut self) -> Self {
+        self.along = self.along.no_default_value();
+        self
+    }
+
+    /// Who makes the change.
+    #[must_use]
+    pub fn author(mut self, who: impl Into<String>) -> Self {
+        self.along = self.along.author(who);
+        self
+    }
+
+    fn apply(&self, stored: &StoredDefinition) -> StoredDefinition {
+        let mut changed = self.along.apply(stored);
+        changed.definition.var_format = self.var_format.clone();
+        changed.definition.length = self.length;
+        changed
+    }
+}
+
+/// What becomes of a format change when a stored value does not match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnMismatch {
+    /// The change is refused, unless the value was set while the others were looked at.
+    Refuse,
+    /// The change is made, and the value stays as it is until it is set again.
+    Grandfather,
+}
+
+/// A stored value that a format change would refuse. The value itself is not shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Mismatch {
+    /// The value's document id.
+    pub id: DocumentId,
+    /// Where it stands.
+    pub scope: Scope,
+    /// The rule that it breaks.
+    pub rule: FormatError,
+}
+
+impl Org {
+    /// Which stored values a format change would refuse. Nothing is written, and no value is shown.
+    ///
+    /// A page is about at most 100 values, so it may hold no mismatch and still have a next one.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{FormatChange, PageRequest, Scope, VarFormat, VariableDefinition};
+    /// org.define(VariableDefinition::new("PORT", VarFormat::String)).await?;
+    /// org.set_value("PORT", Scope::Org, "http").await?;
+    /// let change = FormatChange::to(VarFormat::Integer);
+    /// let plan = org.plan_format_change("PORT", &change, PageRequest::first(100)).await?;
+    /// assert_eq!(plan.items[0].scope, Scope::Org);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::DefinitionNotFound`]; [`Error::InvalidDefault`] and the other rules of [`Org::define`], as
+    /// [`change_format`](Self::change_format) has them; [`Error::Damaged`] for a value that cannot be read.
+    pub async fn plan_format_change(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        change: &FormatChange,
+        page: PageRequest,
+    ) -> Result<Listing<Mismatch>, Error> {
+        let tenant = &*self.tenant;
+        let stored = tenant.definition(&definition.into()).await?.stored.clone();
+        let changed = change.apply(&stored);
+        check_definition(&changed.definition, &tenant.engine)?;
+        let (values, next) = tenant.values_of(&changed, &page).await?;
+        let mismatches = values.into_iter().filter_map(|value| {
+            let rule = value_form(&changed.definition, &value.value, &tenant.engine.patterns).err()?;
+            Some(Mismatch { id: value.id, scope: value.scope, rule })
+        });
+        Ok(Listing { items: mismatches.collect(), next })
+    }
+
+    /// Changes the format of a definition, and answers it as it stands then.
+    ///
+    /// New values must match at once. Values from before that do not match are refused or kept, as
+    /// [`OnMismatch`] says; one that is set under the old format while the values are looked at is kept, and
+    /// [`grandfathered_values`](Self::grandfathered_values) lists it. Any number of values is gone through in flat
+    /// memory; if that is cut short after the change was made, [`Vault::run_jobs`](crate::Vault::run_jobs) goes on.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{FormatChange, OnMismatch, ScopePath, Scope, VarFormat, VariableDefinition};
+    /// org.define(VariableDefinition::new("PORT", VarFormat::String)).await?;
+    /// org.set_value("PORT", Scope::Org, "http").await?;
+    /// org.change_format("PORT", &FormatChange::to(VarFormat::Integer), OnMismatch::Grandfather).await?;
+    /// assert!(org.explain("PORT", &ScopePath::org()).await?.steps[0].grandfathered);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::DefinitionNotFound`]; [`Error::ValueMismatch`] when values are to be refused; the rules of
+    /// [`Org::define`] for the default.
+    pub async fn change_format(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        change: &FormatChange,
+        on_mismatch: OnMismatch,
+    ) -> Result<StoredDefinition, Error> {
+        self.change_format_with(definition, change, on_mismatch, WriteOptions::default()).await
+    }
+
+    /// [`change_format`](Self::change_format), with conditions and companions. Expecting the revision that was
+    /// planned for makes sure that the plan still holds.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// use strongroom::{Expected, FormatChange, OnMismatch, VarFormat, WriteOptions};
+    /// let planned = org.definition("PORT").await?.unwrap();
+    /// let as_planned = WriteOptions::expecting(Expected::Revision(planned.revision));
+    /// let change = FormatChange::to(VarFormat::String);
+    /// org.change_format_with("PORT", &change, OnMismatch::Refuse, as_planned).await?;
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `change_format`, and [`Error::Unexpected`].
+    pub async fn change_format_with(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        change: &FormatChange,
+        on_mismatch: OnMismatch,
+        options: WriteOptions,
+    ) -> Result<StoredDefinition, Error> {
+        let definition = definition.into();
+        if on_mismatch == OnMismatch::Refuse {
+            self.refuse_mismatch(&definition, change).await?;
+        }
+        let (changed, job) =
+            until_landed!(|freshness| self.try_change_format(&definition, change, &options, freshness))?;
+        self.tenant.run_job(&job).await?;
+        Ok(changed)
+    }
+
+    /// The scopes at which a value stands that was set before the last format change and does not match it. A page may
+    /// hold fewer than it was to, and still have a next one.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{FormatChange, OnMismatch, PageRequest, Scope, VarFormat, VariableDefinition};
+    /// org.define(VariableDefinition::new("PORT", VarFormat::String)).await?;
+    /// org.set_value("PORT", Scope::Org, "http").await?;
+    /// org.change_format("PORT", &FormatChange::to(VarFormat::Integer), OnMismatch::Grandfather).await?;
+    /// let left = org.grandfathered_values("PORT", PageRequest::first(100)).await?;
+    /// assert_eq!(left.items, [Scope::Org]);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::DefinitionNotFound`]; [`Error::Damaged`] for a value whose row cannot be read.
+    pub async fn grandfathered_values(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        page: PageRequest,
+    ) -> Result<Listing<Scope>, Error> {
+        self.scopes_of(definition, page, |_, row| is_grandfathered(row)).await
+    }
+
+    /// The scopes that would lose their value if the definition allowed a value at `scopes` alone: they stand in the
+    /// way of [`DefinitionChange::scopes`](crate::DefinitionChange::scopes). A page may hold fewer than it was to, and
+    /// still have a next one.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// use strongroom::{PageRequest, Scope, ScopeKind, Scopes};
+    /// org.set_value("PORT", Scope::Org, "80").await?;
+    /// let only = Scopes::only(ScopeKind::Workflow);
+    /// let in_the_way = org.plan_scope_change("PORT", only, PageRequest::first(100)).await?;
+    /// assert_eq!(in_the_way.items, [Scope::Org]);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::DefinitionNotFound`]; [`Error::Damaged`] for a value whose row cannot be read.
+    pub async fn plan_scope_change(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        scopes: Scopes,
+        page: PageRequest,
+    ) -> Result<Listing<Scope>, Error> {
+        self.scopes_of(definition, page, |scope, _| Ok(!scopes.allows(scope.kind()))).await
+    }
+
+    async fn scopes_of(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        page: PageRequest,
+        takes: impl Fn(&Scope, &Versioned) -> Result<bool, Error>,
+    ) -> Result<Listing<Scope>, Error> {
+        let tenant = &*self.tenant;
+        let id = tenant.definition(&definition.into()).await?.stored.id;
+        let range = tenant.keys.definition_values(&id);
+        let listed = tenant.list(None, &range, &page, |_, key, row| {
+            let Some(scope) = parse_definition_value(&tenant.keys, &id, key.as_bytes()) else {
+                return Ok(None);
+            };
+            Ok(takes(&scope, row)?.then_some(scope))
+        });
+        // The index leads to rows that may be as good as gone.
+        let Listing { items: found, next } = listed.await?;
+        let mut items = Vec::with_capacity(found.len());
+        for scopes in found.chunks(INDEX_PAGE) {
+            items.extend(tenant.standing(id, scopes).await?);
+        }
+        Ok(Listing { items, next })
+    }
+
+    async fn refuse_mismatch(
+        &self,
+        definition: &DefinitionRef<'_>,
+        change: &FormatChange,
+    ) -> Result<(), Error> {
+        let mut page = PageRequest::first(EXAMINED_MAX);
+        loop {
+            let plan = self.plan_format_change(definition.clone(), change, page).await?;
+            if let Some(Mismatch { scope, rule, .. }) = plan.items.into_iter().next() {
+                return Err(Error::ValueMismatch { scope, rule });
+            }
+            let Some(next) = plan.next else { return Ok(()) };
+            page = PageRequest::first(EXAMINED_MAX).after(next);
+        }
+    }
+
+    async fn try_change_format(
+        &self,
+        reference: &DefinitionRef<'_>,
+        change: &FormatChange,
+        options: &WriteOptions,
+        freshness: Freshness,
+    ) -> Result<Option<(StoredDefinition, JobId)>, Error> {
+        let tenant = &*self.tenant;
+        let id = tenant.definition_id(reference, freshness).await?;
+        let needs = Needs::org_keys().definitions(slice::from_ref(&id)).freshness(freshness);
+        let (ground, _) = tenant.read(&needs, ReadBatch::default()).await?;
+        let definition = ground.definition(0, reference)?;
+        options.check(Some(definition.stored.revision))?;
+        let mut changed = change.apply(&definition.stored);
+        check_definition(&changed.definition, &tenant.engine)?;
+        changed.revision = definition.stored.revision.next();
+        changed.updated_at = tenant.engine.now();
+        changed.format_changes = definition.stored.format_changes.saturating_add(1);
+
+        let mut draft = Draft::new(tenant, &ground);
+        draft.put_definition(&changed, Some(definition.row))?;
+        let job = draft.put_job(&Sweep::Recheck(id))?;
+        draft.put_records(&options.records).await?;
+        Ok(draft.commit().await?.map(|_| (changed, job)))
+    }
+}

@@ -1,0 +1,138 @@
+//! Listing definitions.
+
+use regex::Regex;
+use regex::RegexBuilder;
+
+use crate::error::Error;
+use crate::id::DefinitionId;
+use crate::limits::NAME_PATTERN_BYTES_MAX;
+use crate::model::Listing;
+use crate::model::PageRequest;
+use crate::model::StoredDefinition;
+use crate::scope::ScopeKind;
+use crate::verbs::org::Org;
+
+/// Which definitions to list: those that every part of the filter takes. The default takes all.
+///
+/// ```
+/// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+/// use strongroom::{DefinitionFilter, PageRequest, VarFormat, VariableDefinition};
+/// org.define(VariableDefinition::new("HOST", VarFormat::Hostname)).await?;
+/// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+/// let filter = DefinitionFilter::all().names(["HOST", "PORT"]).format("integer").name_pattern("^P")?;
+/// let page = org.definitions(&filter, PageRequest::first(100)).await?;
+/// assert!(page.items.len() == 1 && page.items[0].definition.name == "PORT");
+/// # Ok::<(), strongroom::Error>(()) }).unwrap();
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct DefinitionFilter {
+    scope: Option<ScopeKind>,
+    format: Option<String>,
+    name: Option<Regex>,
+    names: Option<Vec<String>>,
+}
+
+impl DefinitionFilter {
+    /// Every definition.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Those that allow a value at this scope.
+    #[must_use]
+    pub fn scope(mut self, scope: ScopeKind) -> Self {
+        self.scope = Some(scope);
+        self
+    }
+
+    /// Those whose format has this [name](crate::VarFormat::name).
+    #[must_use]
+    pub fn format(mut self, name: impl Into<String>) -> Self {
+        self.format = Some(name.into());
+        self
+    }
+
+    /// Those with one of these names.
+    #[must_use]
+    pub fn names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.names = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Those whose name matches a regular expression, anywhere in it. Matching takes time linear in the name.
+    ///
+    /// # Errors
+    /// [`Error::InvalidNamePattern`] for a pattern of more than 1 KiB, one that is not a regular expression, or one
+    /// that compiles to more than 64 KiB.
+    pub fn name_pattern(mut self, pattern: &str) -> Result<Self, Error> {
+        if pattern.len() > NAME_PATTERN_BYTES_MAX {
+            return Err(Error::InvalidNamePattern);
+        }
+        let mut builder = RegexBuilder::new(pattern);
+        builder.size_limit(PATTERN_SIZE_MAX).dfa_size_limit(PATTERN_SIZE_MAX);
+        self.name = Some(builder.build().map_err(|_| Error::InvalidNamePattern)?);
+        Ok(self)
+    }
+
+    fn takes(&self, stored: &StoredDefinition) -> bool {
+        let definition = &stored.definition;
+        self.scope.is_none_or(|scope| definition.scopes.allows(scope))
+            && self.format.as_ref().is_none_or(|format| definition.var_format.name() == format)
+            && self.names.as_ref().is_none_or(|names| names.contains(&definition.name))
+            && self.name.as_ref().is_none_or(|pattern| pattern.is_match(&definition.name))
+    }
+}
+
+impl Org {
+    /// The definitions that `filter` takes, in the order of their ids, which is that of their making.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{DefinitionFilter, PageRequest, VarFormat, VariableDefinition};
+    /// org.define(VariableDefinition::new("API_URL", VarFormat::Url)).await?;
+    /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+    /// let page = org.definitions(&DefinitionFilter::all().name_pattern("^API_")?, PageRequest::first(10)).await?;
+    /// assert_eq!(page.items.len(), 1);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
+    pub async fn definitions(
+        &self,
+        filter: &DefinitionFilter,
+        page: PageRequest,
+    ) -> Result<Listing<StoredDefinition>, Error> {
+        let tenant = &*self.tenant;
+        let range = tenant.keys.definitions();
+        tenant
+            .list(None, &range, &page, |ground, key, row| {
+                let id = key.as_bytes().last_chunk::<12>().and_then(|id| DefinitionId::from_bytes(id));
+                let Some(id) = id else { return Ok(None) };
+                let opened = tenant.open_definition(ground.keys(None), id, row)?;
+                Ok(opened.map(|definition| definition.stored).filter(|stored| filter.takes(stored)))
+            })
+            .await
+    }
+
+    /// How many definitions there are that `filter` takes.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{VarFormat, VariableDefinition};
+    /// org.define(VariableDefinition::new("REGION", VarFormat::String)).await?;
+    /// assert_eq!(org.count_definitions(&strongroom::DefinitionFilter::all()).await?, 1);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`definitions`](Self::definitions).
+    pub async fn count_definitions(&self, filter: &DefinitionFilter) -> Result<usize, Error> {
+        let catalog = self.tenant.catalog().await?;
+        Ok(catalog.iter().filter(|definition| filter.takes(&definition.stored)).count())
+    }
+}
+
+/// The most bytes that a compiled name pattern may take.
+const PATTERN_SIZE_MAX: usize = 64 << 10;

@@ -1,0 +1,159 @@
+//! The verbs on variable definitions.
+
+pub(crate) mod change;
+pub(crate) mod format_change;
+pub(crate) mod list;
+
+use std::slice;
+
+use crate::error::Error;
+use crate::id::DefinitionId;
+use crate::jobs::JobId;
+use crate::model::DefinitionRef;
+use crate::model::StoredDefinition;
+use crate::model::VariableDefinition;
+use crate::row::body::Sweep;
+use crate::store::ReadBatch;
+use crate::tenant::Draft;
+use crate::tenant::Freshness;
+use crate::tenant::Needs;
+use crate::tenant::WriteOptions;
+use crate::tenant::until_landed;
+use crate::verbs::org::Org;
+
+pub use change::DefinitionChange;
+pub use format_change::{FormatChange, Mismatch, OnMismatch};
+pub use list::DefinitionFilter;
+
+impl Org {
+    /// Makes a variable definition.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{VarFormat, VariableDefinition};
+    /// let id = org.define(VariableDefinition::new("API_BASE_URL", VarFormat::Url)).await?;
+    /// assert_eq!(org.definition("API_BASE_URL").await?.map(|found| found.id), Some(id));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::DefinitionExists`] when the name is taken; [`Error::InvalidId`], [`Error::InvalidDefinition`],
+    /// [`Error::InvalidDefault`] and [`Error::TooLong`] for a definition that breaks a rule;
+    /// [`Error::TooManyDefinitions`].
+    pub async fn define(&self, definition: VariableDefinition) -> Result<DefinitionId, Error> {
+        self.define_with(definition, WriteOptions::default()).await
+    }
+
+    /// [`define`](Self::define), with records of the host's own in the same batch.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{VarFormat, VariableDefinition, WriteOptions};
+    /// let audit = org.records("audit".parse()?);
+    /// let noted = WriteOptions::default().with_record(audit.write("PORT".parse()?, "defined by ci"));
+    /// org.define_with(VariableDefinition::new("PORT", VarFormat::Integer), noted).await?; // both, or neither
+    /// assert!(audit.get(&"PORT".parse()?).await?.is_some());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `define`, and [`Error::Unexpected`] for a condition that asks for more than absence.
+    pub async fn define_with(
+        &self,
+        definition: VariableDefinition,
+        options: WriteOptions,
+    ) -> Result<DefinitionId, Error> {
+        options.check(None)?;
+        let written = self.define_and_set_with(slice::from_ref(&definition), &[], options).await?;
+        written.definitions.first().copied().ok_or(Error::Contended(0))
+    }
+
+    /// The definition with this id or name.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// let stored = org.definition("PORT").await?.unwrap();
+    /// assert_eq!(org.definition(stored.id).await?.map(|found| found.revision), Some(stored.revision));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
+    pub async fn definition(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+    ) -> Result<Option<StoredDefinition>, Error> {
+        match self.tenant.definition(&definition.into()).await {
+            Ok(definition) => Ok(Some(definition.stored.clone())),
+            Err(Error::DefinitionNotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes a definition and all its values.
+    ///
+    /// From the first batch on none of them is seen again. The rows are swept before this returns; if it is cut
+    /// short, [`Vault::run_jobs`](crate::Vault::run_jobs) goes on.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # use strongroom::{ScopePath, VarFormat, VariableDefinition};
+    /// let id = org.define(VariableDefinition::new("OLD", VarFormat::String)).await?;
+    /// org.delete_definition("OLD").await?;
+    /// assert!(org.definition(id).await?.is_none());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::DefinitionNotFound`]. An error that is met during the sweep is told too; the definition is gone then.
+    pub async fn delete_definition(&self, definition: impl Into<DefinitionRef<'_>>) -> Result<(), Error> {
+        self.delete_definition_with(definition, WriteOptions::default()).await
+    }
+
+    /// [`delete_definition`](Self::delete_definition), with conditions and companions.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// use strongroom::{Expected, WriteOptions};
+    /// let stored = org.definition("PORT").await?.unwrap();
+    /// let as_read = WriteOptions::expecting(Expected::Revision(stored.revision));
+    /// org.delete_definition_with("PORT", as_read).await?;
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `delete_definition`, and [`Error::Unexpected`].
+    pub async fn delete_definition_with(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        options: WriteOptions,
+    ) -> Result<(), Error> {
+        let definition = definition.into();
+        let job = until_landed!(|freshness| self.try_delete_definition(&definition, &options, freshness))?;
+        self.tenant.run_job(&job).await
+    }
+
+    async fn try_delete_definition(
+        &self,
+        reference: &DefinitionRef<'_>,
+        options: &WriteOptions,
+        freshness: Freshness,
+    ) -> Result<Option<JobId>, Error> {
+        let tenant = &*self.tenant;
+        let id = tenant.definition_id(reference, freshness).await?;
+        let needs = Needs::org_keys().definitions(slice::from_ref(&id)).freshness(freshness);
+        let read = ReadBatch { gets: vec![tenant.keys.count()], scans: Vec::new() };
+        let (ground, set) = tenant.read(&needs, read).await?;
+        let definition = ground.definition(0, reference)?;
+        options.check(Some(definition.stored.revision))?;
+
+        let mut draft = Draft::new(tenant, &ground);
+        draft.delete_definition(definition).await?;
+        draft.put_definition_count(set.gets.first().and_then(Option::as_ref), -1)?;
+        let job = draft.put_job(&Sweep::Definition(id))?;
+        draft.put_records(&options.records).await?;
+        Ok(draft.commit().await?.map(|_| job))
+    }
+}

@@ -1,0 +1,164 @@
+//! Verbs on jobs.
+
+use crate::error::Damage;
+use crate::error::Error;
+use crate::id::DocumentId;
+use crate::jobs::rotation::JobInfo;
+use crate::jobs::rotation::JobKind;
+use crate::jobs::rotation::JobOutcome;
+use crate::jobs::rotation::JobState;
+use crate::jobs::rotation::KeyJob;
+use crate::model::Cursor;
+use crate::model::Listing;
+use crate::model::PageRequest;
+use crate::row::body::Sweep;
+use crate::row::key::StoreKeys;
+use crate::row::key::parse_job;
+use crate::row::key::parse_key_job;
+use crate::store::Key;
+use crate::store::Versioned;
+use crate::verbs::vault::Vault;
+
+impl Vault {
+    /// Finishes the deletes that were cut short, of every org, and goes on with jobs on keys that are neither paused
+    /// nor blocked nor run by another; answers how many it finished. Any host may call it at any time, for example
+    /// once after opening.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// assert_eq!(vault.run_jobs().await?, 0);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::UnknownKey`] and [`Error::UnknownVersion`] for the first row that cannot be read, or
+    /// [`Error::Contended`], once the jobs that it does not concern are finished; [`Error::Store`].
+    pub async fn run_jobs(&self) -> Result<usize, Error> {
+        let (mut finished, mut left) = (0, None);
+        let mut rest = StoreKeys::jobs();
+        loop {
+            let page = self.engine.scan(rest.clone(), crate::jobs::JOBS_PAGE).await?;
+            for (key, _) in &page.rows {
+                match self.run_job_at(key).await {
+                    Ok(()) => finished += 1,
+                    // It goes on once its org is unlocked; a locked vault reads no page.
+                    Err(Error::Locked) => {}
+                    Err(error) if error.is_of_one_job() => left = left.or(Some(error)),
+                    Err(error) => return Err(error),
+                }
+            }
+            match page.rows.last() {
+                Some((last, _)) if page.more => rest = rest.after(last.as_bytes()),
+                _ => break,
+            }
+        }
+        finished += self.run_key_jobs(&mut left).await?;
+        left.map_or(Ok(finished), Err)
+    }
+
+    async fn run_job_at(&self, key: &Key) -> Result<(), Error> {
+        let (org, environment, job) =
+            parse_job(key).ok_or_else(|| Error::damaged("a job row", Damage::Malformed))?;
+        self.org(org, environment).tenant.run_job(&job).await
+    }
+}
+
+impl Vault {
+    /// The job on keys with this id. No I/O: it need not be there.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// use strongroom::DataKeys;
+    /// let id = *vault.rotate_data_keys(&DataKeys::all()).await?.id(); // kept by the host, say
+    /// vault.key_job(id).run().await?;
+    /// assert!(vault.key_job(id).info().await?.is_none());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    pub fn key_job(&self, id: DocumentId) -> KeyJob {
+        KeyJob::new(&self.engine, id)
+    }
+}
+
+impl Vault {
+    /// The jobs that are not finished: what deletes left to be swept, and jobs on keys with their progress.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// use strongroom::{DataKeys, JobState, PageRequest};
+    /// let job = vault.rotate_data_keys(&DataKeys::all()).await?;
+    /// job.pause().await?;
+    /// let jobs = vault.jobs(PageRequest::default()).await?.items;
+    /// assert_eq!((jobs[0].id, jobs[0].state), (*job.id(), JobState::Paused));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::UnknownKey`] for a job that cannot be read;
+    /// [`Error::Store`].
+    pub async fn jobs(&self, page: PageRequest) -> Result<Listing<JobInfo>, Error> {
+        let all = StoreKeys::all_jobs();
+        let mut items = Vec::new();
+        let mut last = page.after.map(|cursor| [&[0], cursor.0.as_slice()].concat());
+        loop {
+            let rest = match &last {
+                Some(last) => all.clone().after(last),
+                None => all.clone(),
+            };
+            let found = self.engine.scan(rest, page.limit - items.len() + 1).await?;
+            for (key, row) in &found.rows {
+                if items.len() == page.limit {
+                    let next = last.as_deref().and_then(|last| last.get(1..));
+                    return Ok(Listing { items, next: next.map(|rest| Cursor(rest.to_vec())) });
+                }
+                items.push(self.job_info(key, row)?);
+                last = Some(key.as_bytes().to_vec());
+            }
+            if !found.more || found.rows.is_empty() {
+                return Ok(Listing { items, next: None });
+            }
+        }
+    }
+
+    /// Runs jobs on keys; answers how many were finished.
+    pub(crate) async fn run_key_jobs(&self, left: &mut Option<Error>) -> Result<usize, Error> {
+        let mut finished = 0;
+        let mut rest = StoreKeys::key_jobs();
+        loop {
+            let page = self.engine.scan(rest.clone(), crate::jobs::JOBS_PAGE).await?;
+            for (key, _) in &page.rows {
+                let Some(id) = parse_key_job(key) else {
+                    left.get_or_insert_with(crate::jobs::rotation::list::malformed);
+                    continue;
+                };
+                match self.key_job(id).run().await {
+                    Ok(report) => finished += usize::from(report.outcome == JobOutcome::Finished),
+                    Err(error) if error.is_of_one_job() => {
+                        left.get_or_insert(error);
+                    }
+                    Err(Error::Locked) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            match page.rows.last() {
+                Some((last, _)) if page.more => rest = rest.after(last.as_bytes()),
+                _ => return Ok(finished),
+            }
+        }
+    }
+
+    fn job_info(&self, key: &Key, row: &Versioned) -> Result<JobInfo, Error> {
+        if let Some(id) = parse_key_job(key) {
+            return self.key_job(id).info_of(row);
+        }
+        let (org, environment, id) = parse_job(key).ok_or_else(crate::jobs::rotation::list::malformed)?;
+        let sweep = self.org(org, environment.clone()).tenant.open_job(&id, row)?;
+        let (kind, account) = match sweep {
+            Sweep::Narrow(..) => (JobKind::Narrow, None),
+            Sweep::Recheck(_) => (JobKind::Recheck, None),
+            Sweep::Definition(_) | Sweep::Org => (JobKind::Sweep, None),
+            Sweep::Account(account) | Sweep::Integration(account, _) => (JobKind::Sweep, Some(account)),
+        };
+        let tenant = Some((org, environment));
+        Ok(JobInfo { id, kind, state: JobState::Ready, tenant, account, progress: None })
+    }
+}

@@ -1,0 +1,16 @@
+//! What a host calls: the handles `Vault`, `Org`, `Account`, `AppCredentials`, `Records` and their verbs.
+
+pub(crate) mod account;
+pub(crate) mod accounts;
+pub(crate) mod credentials;
+pub(crate) mod definitions;
+pub(crate) mod jobs;
+pub(crate) mod lock;
+pub(crate) mod org;
+pub(crate) mod records;
+pub(crate) mod resolve;
+pub(crate) mod rotation;
+pub(crate) mod shred;
+pub(crate) mod slots;
+pub(crate) mod values;
+pub(crate) mod vault;

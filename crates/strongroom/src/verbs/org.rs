@@ -1,0 +1,68 @@
+//! The handle of one org in one environment.
+
+use std::sync::Arc;
+
+use crate::engine::Engine;
+use crate::id::Environment;
+use crate::id::LinkedAccountId;
+use crate::id::Namespace;
+use crate::id::OrgId;
+use crate::tenant::Tenant;
+use crate::verbs::account::Account;
+use crate::verbs::records::Records;
+
+/// One org in one environment. Every verb of it stays there; nothing crosses to another.
+///
+/// Cheap to clone. The verbs stand beside their nouns: `definitions`, `values`, `resolve`, `accounts`,
+/// `credentials`, `records`.
+#[derive(Debug, Clone)]
+pub struct Org {
+    pub(crate) tenant: Arc<Tenant>,
+}
+
+impl Org {
+    pub(crate) fn new(engine: Arc<Engine>, org: OrgId, environment: Environment) -> Self {
+        Self { tenant: Arc::new(Tenant::new(engine, org, environment)) }
+    }
+
+    /// Which org.
+    #[must_use]
+    pub fn id(&self) -> &OrgId {
+        &self.tenant.org
+    }
+
+    /// In which environment.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.tenant.environment
+    }
+
+    /// The handle of one linked account, which can reach only its own. No I/O: the account need not be registered.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # org.define(strongroom::VariableDefinition::new("REGION", strongroom::VarFormat::String)).await?;
+    /// let account = org.account("user_12345".parse()?);
+    /// account.set_value("REGION", "eu").await?;
+    /// assert!(org.account("user_6".parse()?).value("REGION").await?.is_none()); // each has its own
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn account(&self, account: LinkedAccountId) -> Account {
+        Account::new(self.clone(), account)
+    }
+
+    /// The host's own sealed records in a namespace.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// let (sessions, keys) = (org.records("session".parse()?), org.records("api-key".parse()?));
+    /// sessions.put(&"a".parse()?, "user_12345").await?;
+    /// assert!(keys.get(&"a".parse()?).await?.is_none()); // each namespace has its own
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn records(&self, namespace: Namespace) -> Records {
+        Records::new(self.clone(), namespace)
+    }
+}

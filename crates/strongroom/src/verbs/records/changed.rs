@@ -1,0 +1,77 @@
+//! Reading a record again, without opening it where it is still the same.
+
+use crate::tenant::record::Record;
+use std::fmt;
+
+use crate::error::Error;
+use crate::id::RecordKey;
+use crate::store::Key;
+use crate::tenant::Freshness;
+use crate::tenant::fresh_if_stale;
+use crate::verbs::records::Records;
+
+/// A record as it was sealed when it was read, for [`Records::get_if_changed`]. It holds nothing that was opened.
+pub struct Stamp {
+    key: Key,
+    row: Vec<u8>,
+}
+
+/// What [`Records::get_if_changed`] finds.
+#[derive(Debug)]
+pub enum IfChanged {
+    /// The very record that the stamp is of.
+    Unchanged,
+    /// Another one, or the first: the record and its stamp.
+    Changed(Record, Stamp),
+    /// None, or none any more.
+    Absent,
+}
+
+impl Records {
+    /// The record with this key, unless it is still the one that `stamp` is of: then it is read but not opened, which
+    /// is most of the cost of a [`get`](Self::get). For what a host keeps of a record that it looks at all the time.
+    ///
+    /// It is the same if the same bytes stand at the same address and the key that sealed them was not dropped. So what
+    /// was put again, moved, rotated, deleted or shredded is never taken for unchanged.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::IfChanged;
+    /// let (notes, key) = (org.records("notes".parse()?), "a".parse()?);
+    /// notes.put(&key, "1").await?;
+    /// let IfChanged::Changed(first, stamp) = notes.get_if_changed(&key, None).await? else { unreachable!() };
+    /// assert_eq!(first.value.expose(), "1");
+    /// assert!(matches!(notes.get_if_changed(&key, Some(&stamp)).await?, IfChanged::Unchanged));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`get`](Self::get).
+    pub async fn get_if_changed(&self, key: &RecordKey, stamp: Option<&Stamp>) -> Result<IfChanged, Error> {
+        fresh_if_stale!(|freshness| self.try_get_if_changed(key, stamp, freshness))
+    }
+
+    async fn try_get_if_changed(
+        &self,
+        key: &RecordKey,
+        stamp: Option<&Stamp>,
+        freshness: Freshness,
+    ) -> Result<IfChanged, Error> {
+        let (ground, row) = self.read(key, freshness).await?;
+        let Some(row) = row else { return Ok(IfChanged::Absent) };
+        let at = self.org.tenant.keys.record(&self.namespace, key);
+        let is_same = |stamp: &Stamp| stamp.key == at && stamp.row == row.value;
+        if stamp.is_some_and(is_same) && ground.lists_key_of(&row.value) {
+            return Ok(IfChanged::Unchanged);
+        }
+        let record = self.org.tenant.open_record(&ground, &self.namespace, key, &row)?;
+        let stamp = Stamp { key: at, row: row.value };
+        Ok(record.map_or(IfChanged::Absent, |record| IfChanged::Changed(record, stamp)))
+    }
+}
+
+impl fmt::Debug for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stamp")
+    }
+}

@@ -1,0 +1,260 @@
+//! The host's own sealed rows: what it keeps beside variables, such as API keys and sessions.
+
+pub(crate) mod changed;
+
+use crate::error::Error;
+use crate::id::Namespace;
+use crate::id::RecordKey;
+use crate::model::Expected;
+use crate::model::Listing;
+use crate::model::PageRequest;
+use crate::model::Upsert;
+use crate::secret::Secret;
+use crate::store::ReadBatch;
+use crate::store::Versioned;
+use crate::tenant::Draft;
+use crate::tenant::Freshness;
+use crate::tenant::Ground;
+use crate::tenant::Needs;
+use crate::tenant::RecordWrite;
+use crate::tenant::WriteOptions;
+use crate::tenant::fresh_if_stale;
+use crate::tenant::listed_id;
+use crate::tenant::record::Record;
+use crate::tenant::until_landed;
+use crate::verbs::org::Org;
+
+pub use changed::{IfChanged, Stamp};
+
+/// The records of one namespace of an org.
+///
+/// ```
+/// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+/// let sessions = org.records("session".parse()?);
+/// sessions.put(&"jti-1".parse()?, "user_12345").await?;
+/// assert_eq!(sessions.get(&"jti-1".parse()?).await?.unwrap().value.expose(), "user_12345");
+/// assert!(sessions.delete(&"jti-1".parse()?).await?);
+/// # Ok::<(), strongroom::Error>(()) }).unwrap();
+/// ```
+#[derive(Debug, Clone)]
+pub struct Records {
+    org: Org,
+    namespace: Namespace,
+}
+
+impl Records {
+    pub(crate) fn new(org: Org, namespace: Namespace) -> Self {
+        Self { org, namespace }
+    }
+
+    /// Which namespace.
+    #[must_use]
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// The record with this key.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// let notes = org.records("notes".parse()?);
+    /// assert!(notes.get(&"a".parse()?).await?.is_none());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
+    pub async fn get(&self, key: &RecordKey) -> Result<Option<Record>, Error> {
+        fresh_if_stale!(|freshness| self.try_get(key, freshness))
+    }
+
+    /// Adds or updates a record; at most 64 KiB.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::Upsert;
+    /// let notes = org.records("notes".parse()?);
+    /// assert_eq!(notes.put(&"a".parse()?, "1").await?, Upsert::Added);
+    /// assert_eq!(notes.put(&"a".parse()?, "2").await?, Upsert::Updated);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::TooLong`]; [`Error::Contended`].
+    pub async fn put(&self, key: &RecordKey, value: impl Into<Secret>) -> Result<Upsert, Error> {
+        self.put_with(key, value, WriteOptions::default()).await
+    }
+
+    /// [`put`](Self::put), with conditions and companions.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{Error, Expected, WriteOptions};
+    /// let (sessions, id) = (org.records("session".parse()?), "jti-1".parse()?);
+    /// let new = || WriteOptions::expecting(Expected::Absent);
+    /// sessions.put_with(&id, "user_12345", new()).await?;
+    /// let again = sessions.put_with(&id, "user_6", new()).await;
+    /// assert!(matches!(again, Err(Error::Unexpected { .. })));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `put`, [`Error::Unexpected`], and [`Error::DuplicateRecord`] for a companion of the same key.
+    pub async fn put_with(
+        &self,
+        key: &RecordKey,
+        value: impl Into<Secret>,
+        options: WriteOptions,
+    ) -> Result<Upsert, Error> {
+        let added = self.apply(self.write(key.clone(), value), &options).await?;
+        Ok(if added { Upsert::Added } else { Upsert::Updated })
+    }
+
+    /// Deletes a record; answers whether there was one.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// let notes = org.records("notes".parse()?);
+    /// notes.put(&"a".parse()?, "1").await?;
+    /// assert!(notes.delete(&"a".parse()?).await?);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Contended`].
+    pub async fn delete(&self, key: &RecordKey) -> Result<bool, Error> {
+        self.delete_with(key, WriteOptions::default()).await
+    }
+
+    /// [`delete`](Self::delete), with conditions and companions. Where there is no record, nothing is written, unless
+    /// one was expected.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{Expected, WriteOptions};
+    /// let notes = org.records("notes".parse()?);
+    /// notes.put(&"a".parse()?, "1").await?;
+    /// let read = notes.get(&"a".parse()?).await?.unwrap();
+    /// let as_read = WriteOptions::expecting(Expected::Revision(read.revision));
+    /// assert!(notes.delete_with(&"a".parse()?, as_read).await?);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `delete`, [`Error::Unexpected`], and [`Error::DuplicateRecord`] for a companion of the same key.
+    pub async fn delete_with(&self, key: &RecordKey, options: WriteOptions) -> Result<bool, Error> {
+        let absent = self.apply(self.removal(key.clone()), &options).await?;
+        Ok(!absent)
+    }
+
+    /// The records of the namespace, in the order of the bytes of their keys.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// let notes = org.records("notes".parse()?);
+    /// notes.put(&"a".parse()?, "1").await?;
+    /// assert_eq!(notes.list(strongroom::PageRequest::first(100)).await?.items.len(), 1);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
+    pub async fn list(&self, page: PageRequest) -> Result<Listing<Record>, Error> {
+        let tenant = &*self.org.tenant;
+        let range = tenant.keys.records(&self.namespace);
+        tenant
+            .list(None, &range, &page, |ground, key, row| {
+                tenant.open_record(ground, &self.namespace, &listed_id(&range, key)?, row)
+            })
+            .await
+    }
+
+    /// A put that another verb takes along.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// use strongroom::{Scope, WriteOptions};
+    /// let audit = org.records("audit".parse()?);
+    /// let noted = WriteOptions::default().with_record(audit.write("1".parse()?, "PORT was set"));
+    /// org.set_value_with("PORT", Scope::Org, "80", noted).await?; // both, or neither
+    /// assert!(audit.get(&"1".parse()?).await?.is_some());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    pub fn write(&self, key: RecordKey, value: impl Into<Secret>) -> RecordWrite {
+        self.companion(key, Some(value.into()))
+    }
+
+    /// A delete that another verb takes along.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// use strongroom::WriteOptions;
+    /// let sessions = org.records("session".parse()?);
+    /// sessions.put(&"s1".parse()?, "user_12345").await?;
+    /// let with_session = WriteOptions::default().with_record(sessions.removal("s1".parse()?));
+    /// org.delete_account_with(account.id(), with_session).await?; // both, or neither
+    /// assert!(sessions.get(&"s1".parse()?).await?.is_none());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    pub fn removal(&self, key: RecordKey) -> RecordWrite {
+        self.companion(key, None)
+    }
+
+    fn companion(&self, key: RecordKey, value: Option<Secret>) -> RecordWrite {
+        RecordWrite {
+            org: *self.org.id(),
+            environment: self.org.environment().clone(),
+            namespace: self.namespace.clone(),
+            key,
+            value,
+            expected: Expected::Any,
+        }
+    }
+
+    async fn try_get(&self, key: &RecordKey, freshness: Freshness) -> Result<Option<Record>, Error> {
+        let (ground, row) = self.read(key, freshness).await?;
+        match row {
+            Some(row) => self.org.tenant.open_record(&ground, &self.namespace, key, &row),
+            None => Ok(None),
+        }
+    }
+
+    /// The row of a record, and the org's keys.
+    async fn read(
+        &self,
+        key: &RecordKey,
+        freshness: Freshness,
+    ) -> Result<(Ground<'static>, Option<Versioned>), Error> {
+        let tenant = &*self.org.tenant;
+        let read = ReadBatch { gets: vec![tenant.keys.record(&self.namespace, key)], scans: Vec::new() };
+        let (ground, mut set) = tenant.read(&Needs::org_keys().freshness(freshness), read).await?;
+        Ok((ground, set.gets.pop().flatten()))
+    }
+
+    /// Applies one write with its companions; answers whether there was no such record before.
+    async fn apply(&self, write: RecordWrite, options: &WriteOptions) -> Result<bool, Error> {
+        if options.records.iter().any(|companion| companion.is_of_same_record(&write)) {
+            return Err(Error::DuplicateRecord);
+        }
+        let write = write.expecting(options.expected);
+        until_landed!(|freshness| self.try_apply(&write, &options.records, freshness))
+    }
+
+    async fn try_apply(
+        &self,
+        write: &RecordWrite,
+        companions: &[RecordWrite],
+        freshness: Freshness,
+    ) -> Result<Option<bool>, Error> {
+        let tenant = &*self.org.tenant;
+        let (ground, _) = tenant.read(&Needs::org_keys().freshness(freshness), ReadBatch::default()).await?;
+        let mut draft = Draft::new(tenant, &ground);
+        let absent = draft.put_record(write).await?;
+        if absent && write.value.is_none() {
+            return Ok(Some(true));
+        }
+        draft.put_records(companions).await?;
+        Ok(draft.commit().await?.map(|_| absent))
+    }
+}

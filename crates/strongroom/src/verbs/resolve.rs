@@ -1,0 +1,238 @@
+//! Resolving: which value a run sees, where it was found and what it shadows.
+
+use std::iter::Peekable;
+use std::slice;
+
+use crate::error::Error;
+use crate::id::DefinitionId;
+use crate::model::DefinitionRef;
+use crate::model::Found;
+use crate::model::Origin;
+use crate::model::Resolution;
+use crate::model::Resolved;
+use crate::model::Step;
+use crate::model::StoredDefinition;
+use crate::model::Trace;
+use crate::row::key::value_definition;
+use crate::scope::Scope;
+use crate::scope::ScopePath;
+use crate::secret::Secret;
+use crate::store::Key;
+use crate::store::ReadBatch;
+use crate::store::Versioned;
+use crate::tenant::Freshness;
+use crate::tenant::Ground;
+use crate::tenant::Needs;
+use crate::tenant::Rows;
+use crate::tenant::Snapshot;
+use crate::tenant::Tenant;
+use crate::tenant::fresh_if_stale;
+use crate::verbs::org::Org;
+
+impl Org {
+    /// The value that a run at `path` sees: the workflow's, else the linked account's, else the org's, else the
+    /// definition's default. `None` when there is none of them.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{Scope, ScopePath, VarFormat, VariableDefinition};
+    /// org.define(VariableDefinition::new("REGION", VarFormat::String)).await?;
+    /// org.set_value("REGION", Scope::Org, "eu").await?;
+    /// org.set_value("REGION", Scope::Workflow("wf_1".parse()?), "us").await?;
+    /// let seen = org.resolve("REGION", &ScopePath::org().workflow("wf_1".parse()?)).await?.unwrap();
+    /// assert_eq!((seen.value.expose(), seen.scope.as_str()), ("us", "workflow"));
+    /// assert_eq!(seen.shadowed[0].as_str(), "org");
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::DefinitionNotFound`]; [`Error::Damaged`], [`Error::UnknownKey`] and [`Error::UnknownVersion`] for
+    /// the row that would win.
+    pub async fn resolve(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        path: &ScopePath,
+    ) -> Result<Option<Resolved>, Error> {
+        let definition = definition.into();
+        fresh_if_stale!(|freshness| self.try_resolve(&definition, path, freshness))
+    }
+
+    /// Everything that a run at `path` sees, as it stood at one moment.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{ScopePath, VarFormat, VariableDefinition};
+    /// org.define(VariableDefinition::new("REGION", VarFormat::String).default_value("eu")).await?;
+    /// org.define(VariableDefinition::new("TOKEN", VarFormat::String).encrypted().required()).await?;
+    /// let all = org.resolve_all(&ScopePath::org()).await?;
+    /// assert_eq!(all.get("REGION").unwrap().value.expose(), "eu");
+    /// assert_eq!(all.missing_required, ["TOKEN"]);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`resolve`](Self::resolve), for the first row that fails; [`Error::Contended`] when the values fill
+    /// several pages and change all the time.
+    pub async fn resolve_all(&self, path: &ScopePath) -> Result<Resolution, Error> {
+        fresh_if_stale!(|freshness| self.try_resolve_all(path, freshness))
+    }
+
+    /// How a definition resolves, step by step. No value is opened, let alone shown.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{ScopePath, VarFormat, VariableDefinition};
+    /// org.define(VariableDefinition::new("REGION", VarFormat::String).default_value("eu")).await?;
+    /// let trace = org.explain("REGION", &ScopePath::org()).await?;
+    /// assert_eq!(trace.steps.len(), 2);
+    /// assert_eq!(trace.winner().unwrap().origin.as_str(), "default");
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::DefinitionNotFound`].
+    pub async fn explain(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        path: &ScopePath,
+    ) -> Result<Trace, Error> {
+        let definition = definition.into();
+        fresh_if_stale!(|freshness| self.try_explain(&definition, path, freshness))
+    }
+
+    async fn try_resolve(
+        &self,
+        reference: &DefinitionRef<'_>,
+        path: &ScopePath,
+        freshness: Freshness,
+    ) -> Result<Option<Resolved>, Error> {
+        let tenant = &*self.tenant;
+        let id = tenant.definition_id(reference, freshness).await?;
+        let account = path.account_id();
+        let needs = Needs::org_keys()
+            .definitions(slice::from_ref(&id))
+            .accounts(account.as_slice())
+            .freshness(freshness);
+        let gets = path.scopes().map(|scope| tenant.keys.value(scope, &id)).collect();
+        let (ground, set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+        let definition = ground.definition(0, reference)?;
+        let rows = path.scopes().zip(set.gets.iter().map(Option::as_ref));
+        tenant.pick(&ground, &definition.stored, rows)
+    }
+
+    async fn try_resolve_all(&self, path: &ScopePath, freshness: Freshness) -> Result<Resolution, Error> {
+        let tenant = &*self.tenant;
+        let account = path.account_id();
+        let ranges: Vec<_> = path.scopes().map(|scope| tenant.keys.values(scope)).collect();
+        let Snapshot { ground, catalog, ranges } =
+            tenant.snapshot(account.as_slice(), &ranges, freshness).await?;
+        let mut walks: Vec<Walk<'_>> =
+            path.scopes().zip(&ranges).map(|(scope, rows)| Walk::new(scope, rows)).collect();
+
+        let mut resolution =
+            Resolution { values: Vec::with_capacity(catalog.len()), missing_required: Vec::new() };
+        for definition in catalog.iter() {
+            let stored = &definition.stored;
+            let rows = walks.iter_mut().map(|walk| (walk.scope, walk.row_of(&stored.id)));
+            match tenant.pick(&ground, stored, rows)? {
+                Some(resolved) => resolution.values.push(resolved),
+                None if stored.definition.required => {
+                    resolution.missing_required.push(stored.definition.name.clone());
+                }
+                None => {}
+            }
+        }
+        Ok(resolution)
+    }
+
+    async fn try_explain(
+        &self,
+        reference: &DefinitionRef<'_>,
+        path: &ScopePath,
+        freshness: Freshness,
+    ) -> Result<Trace, Error> {
+        let tenant = &*self.tenant;
+        let id = tenant.definition_id(reference, freshness).await?;
+        let account = path.account_id();
+        let needs = Needs::org_keys()
+            .definitions(slice::from_ref(&id))
+            .accounts(account.as_slice())
+            .freshness(freshness);
+        let gets = path.scopes().map(|scope| tenant.keys.value(scope, &id)).collect();
+        let (ground, set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+        let stored = &ground.definition(0, reference)?.stored;
+
+        let marks = tenant.grandfathered(stored, path.scopes()).await?;
+        let mut steps = Vec::with_capacity(4);
+        for ((scope, row), mark) in path.scopes().zip(&set.gets).zip(marks) {
+            let found = match row {
+                Some(row) => tenant.find_in_row(&ground, scope, &id, row)?,
+                None => None,
+            };
+            let (origin, holds_value) = (Origin::Scope(scope.clone()), found.is_some());
+            steps.push(Step { origin, holds_value, found, grandfathered: mark && holds_value });
+        }
+        let holds_value = stored.definition.default.is_some();
+        steps.push(Step { origin: Origin::Default, holds_value, found: None, grandfathered: false });
+        Ok(Trace { definition_id: id, name: stored.definition.name.clone(), steps })
+    }
+}
+
+impl Tenant {
+    /// Opens the first row that holds a value, and notes the less specific places that hold one too.
+    fn pick<'r>(
+        &self,
+        ground: &Ground<'_>,
+        stored: &StoredDefinition,
+        rows: impl Iterator<Item = (&'r Scope, Option<&'r Versioned>)>,
+    ) -> Result<Option<Resolved>, Error> {
+        let mut winner: Option<Resolved> = None;
+        for (scope, row) in rows {
+            let Some(row) = row else { continue };
+            if let Some(winner) = &mut winner {
+                if self.find_in_row(ground, scope, &stored.id, row)?.is_some() {
+                    winner.shadowed.push(Origin::Scope(scope.clone()));
+                }
+            } else if let Some(value) = self.open_value(ground, scope, &stored.id, row)? {
+                let found = Found { id: value.id, revision: value.revision };
+                winner = Some(resolved(stored, Origin::Scope(value.scope), Some(found), value.value));
+            }
+        }
+        let Some(default) = &stored.definition.default else { return Ok(winner) };
+        match &mut winner {
+            Some(winner) => winner.shadowed.push(Origin::Default),
+            None => winner = Some(resolved(stored, Origin::Default, None, Secret::from(default.as_str()))),
+        }
+        Ok(winner)
+    }
+}
+
+fn resolved(stored: &StoredDefinition, scope: Origin, found: Option<Found>, value: Secret) -> Resolved {
+    Resolved {
+        definition_id: stored.id,
+        name: stored.definition.name.clone(),
+        encrypted: stored.definition.encrypted,
+        scope,
+        shadowed: Vec::new(),
+        found,
+        value,
+    }
+}
+
+/// The values of one scope, walked along with the definitions: both are in the order of the definitions' ids.
+struct Walk<'r> {
+    scope: &'r Scope,
+    rows: Peekable<slice::Iter<'r, (Key, Versioned)>>,
+}
+
+impl<'r> Walk<'r> {
+    fn new(scope: &'r Scope, rows: &'r Rows) -> Self {
+        Self { scope, rows: rows.iter().peekable() }
+    }
+
+    /// The row of `id`. Rows before it belong to definitions that are gone.
+    fn row_of(&mut self, id: &DefinitionId) -> Option<&'r Versioned> {
+        while self.rows.next_if(|(key, _)| value_definition(key).is_none_or(|other| other < *id)).is_some() {}
+        self.rows.next_if(|(key, _)| value_definition(key) == Some(*id)).map(|(_, row)| row)
+    }
+}

@@ -1,0 +1,163 @@
+//! Verbs that destroy what must not be read again.
+
+use crate::envelope::DekId;
+use crate::error::Error;
+use crate::id::LinkedAccountId;
+use crate::jobs::rotation::Assume;
+use crate::jobs::rotation::NotDestroyed;
+use crate::jobs::rotation::ShredEffect;
+use crate::jobs::rotation::ShredReceipt;
+use crate::jobs::rotation::shred::destroy;
+use crate::jobs::rotation::shred::effect;
+use crate::jobs::rotation::shred::former_keys;
+use crate::jobs::rotation::shred::org_backup;
+use crate::jobs::rotation::shred::read_store_row;
+use crate::jobs::rotation::shred::refusal;
+use crate::jobs::rotation::shred_org::SHRED_JOB;
+use crate::keys::StoreRow;
+use crate::provider::KeyProvider;
+use crate::store::ReadBatch;
+use crate::tenant::Needs;
+use crate::tenant::until_landed;
+use crate::verbs::org::Org;
+use crate::verbs::vault::Vault;
+use std::sync::Arc;
+
+impl Org {
+    /// Deletes a linked account and drops its data keys for good. The answer says what that is worth by itself; a
+    /// rotation of the root makes it worth more, and one serves for many shreds: see [`Vault::settle_shred`].
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::ShredEffect;
+    /// let account = org.create_account("user_12345".parse()?).with_credential("api_key", "k1").await?;
+    /// let receipt = org.shred_account(account.id()).await?;
+    /// assert!(matches!(receipt.effect, ShredEffect::Logical { .. }) && receipt.keys.len() == 1);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Org::delete_account`].
+    pub async fn shred_account(&self, account: &LinkedAccountId) -> Result<ShredReceipt, Error> {
+        let engine = &self.tenant.engine;
+        let owner = [account];
+        let needs = Needs::org_keys().accounts(&owner);
+        let (ground, _) = self.tenant.read(&needs, ReadBatch::default()).await?;
+        let mut keys: Vec<DekId> =
+            ground.keys(Some(account)).into_iter().flat_map(|keys| keys.keyring.ids().copied()).collect();
+        self.delete_account(account).await?;
+        // One that was made between the two reads is dropped as well.
+        let (ground, _) = self.tenant.read(&needs, ReadBatch::default()).await?;
+        if let Some(dropped) = ground.keys(Some(account)) {
+            keys.extend(dropped.keyring.dropped().copied());
+            keys.sort_unstable();
+            keys.dedup();
+        }
+        let mut because = vec![NotDestroyed::RootInUse];
+        because.extend(org_backup(engine, &self.tenant.org).await?);
+        let (org, root_id) = (self.tenant.org, *engine.roots.get()?.active.key.id());
+        Ok(ShredReceipt { org, keys, root_id, effect: ShredEffect::Logical { because } })
+    }
+}
+
+impl Vault {
+    /// Destroys the provider keys that led to former roots, if that is all that is left to be done, and says what the
+    /// shred is worth now. Call it once the root was rotated and its job has finished; and again while a deletion is
+    /// pending.
+    ///
+    /// A provider's key is destroyed for whatever else it is used for, too. None is touched while another reason
+    /// keeps the shred [`Logical`](ShredEffect::Logical). A deletion whose day has come counts once its provider was
+    /// asked again, since it may have been cancelled.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let (key, store) = (|| strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])), strongroom_memory::MemoryStore::new());
+    /// # let vault = strongroom::Vault::create(store, key()).await?; let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); org.create_account("user_12345".parse()?).await?;
+    /// use strongroom::{Assume, NotDestroyed, RootRotation, ShredEffect};
+    /// let receipt = org.shred_account(&"user_12345".parse()?).await?;
+    /// vault.rotate_root(RootRotation::new().keep(key())).await?.job.run().await?;
+    /// let receipt = vault.settle_shred(receipt, &[], &[Assume::NoBackup]).await?;
+    /// // A raw key opened the vault: who knows where a copy of it is.
+    /// assert_eq!(receipt.effect, ShredEffect::Logical { because: vec![NotDestroyed::KnownSecret] });
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Provider`] for what a provider answers, [`Error::Contended`], [`Error::RootRotated`],
+    /// [`Error::Store`].
+    pub async fn settle_shred(
+        &self,
+        receipt: ShredReceipt,
+        providers: &[Arc<dyn KeyProvider>],
+        assume: &[Assume],
+    ) -> Result<ShredReceipt, Error> {
+        let engine = &self.engine;
+        let store_row = read_store_row(engine).await?;
+        let mut because = self.reasons(&store_row, &receipt, assume);
+        because.extend(org_backup(engine, &receipt.org).await?);
+        let former = former_keys(&store_row);
+        for key in &former {
+            because.extend(refusal(&store_row, key, providers, engine.now()));
+        }
+        if because.is_empty() {
+            for key in &former {
+                because.extend(destroy(engine, key, providers).await?);
+            }
+        }
+        let effect = match because.is_empty() {
+            true => effect(&read_store_row(engine).await?),
+            false => ShredEffect::Logical { because },
+        };
+        Ok(ShredReceipt { effect, ..receipt })
+    }
+
+    /// What keeps the shred logical, whatever becomes of provider keys.
+    fn reasons(&self, store_row: &StoreRow, receipt: &ShredReceipt, assume: &[Assume]) -> Vec<NotDestroyed> {
+        let sheet = &store_row.sheet;
+        let in_use = sheet.root_id == *receipt.root_id.as_bytes() || sheet.retiring.is_some();
+        let known = sheet.slots.iter().any(|held| held.root_id != sheet.root_id && held.key.is_none());
+        let others = self.engine.is_shared() && !assume.contains(&Assume::NoOtherProcess);
+        let reasons = [
+            (in_use, NotDestroyed::RootInUse),
+            (known, NotDestroyed::KnownSecret),
+            (others, NotDestroyed::OtherProcesses),
+            (!assume.contains(&Assume::NoBackup), NotDestroyed::Backups),
+        ];
+        reasons.into_iter().filter_map(|(holds, reason)| holds.then_some(reason)).collect()
+    }
+}
+
+impl Org {
+    /// Deletes everything of the org in this environment and drops every data key of it for good: the org's and those
+    /// of its linked accounts, definitions and records included. What the answer is worth is told by
+    /// [`Vault::settle_shred`](crate::Vault::settle_shred), as for [`shred_account`](Self::shred_account).
+    ///
+    /// The first batch makes everything unreadable. The rows are swept before this returns; if it is cut short,
+    /// [`Vault::run_jobs`](crate::Vault::run_jobs) goes on, as does the first write to the org, or this verb. The org
+    /// can be used again, and gets fresh keys. Its keyrings stay, with the ids of the dropped keys and no more.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// use strongroom::{Environment, ShredEffect};
+    /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
+    /// let account = org.create_account("user_12345".parse()?).with_credential("api_key", "k1").await?;
+    /// let receipt = org.shred().await?;
+    /// assert!(matches!(receipt.effect, ShredEffect::Logical { .. }) && receipt.keys.len() == 2);
+    /// assert!(account.info().await?.is_none());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] and the like for an org keyring or job that cannot be read; [`Error::Contended`],
+    /// [`Error::RootRotated`], [`Error::Store`].
+    pub async fn shred(&self) -> Result<ShredReceipt, Error> {
+        let tenant = &*self.tenant;
+        until_landed!(|freshness| tenant.begin_shred(freshness))?;
+        tenant.run_job(&SHRED_JOB).await?;
+        let keys = tenant.dropped_keys().await?;
+        let mut because = vec![NotDestroyed::RootInUse];
+        because.extend(org_backup(&tenant.engine, &tenant.org).await?);
+        let effect = ShredEffect::Logical { because };
+        let root_id = *tenant.engine.roots.get()?.active.key.id();
+        Ok(ShredReceipt { org: tenant.org, keys, root_id, effect })
+    }
+}

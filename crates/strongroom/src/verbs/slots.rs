@@ -1,0 +1,271 @@
+//! The verbs on key slots: list, add, change, remove.
+//!
+//! Each that writes is one batch: the slot, and the `store` row, whose history says which slot ever held which root.
+//! The batch expects both as they were read, so that of two administrators one plans anew, and the last slot that
+//! opens the vault stays whatever they do.
+
+use std::sync::Arc;
+
+use crate::engine::ATTEMPTS_MAX;
+use crate::engine::Engine;
+use crate::engine::Touches;
+use crate::engine::head::Head;
+use crate::engine::head::SLOTS_MAX;
+use crate::engine::head::SLOTS_OF_A_KIND_MAX;
+use crate::engine::head::SlotRow;
+use crate::error::Error;
+use crate::keys::Provider;
+use crate::keys::Slot;
+use crate::keys::SlotPlace;
+use crate::keys::StoreRow;
+use crate::keys::root::Root;
+use crate::keys::unlock::Unlock;
+use crate::model::Revision;
+use crate::model::SlotId;
+use crate::model::SlotInfo;
+use crate::model::SlotKind;
+use crate::row::key::StoreKeys;
+use crate::store::Expect;
+use crate::store::WriteBatch;
+use crate::verbs::vault::Vault;
+
+/// The key slots of a vault: each is a way of its own to the same root key.
+#[derive(Debug, Clone)]
+pub struct Slots {
+    engine: Arc<Engine>,
+}
+
+impl Vault {
+    /// The key slots: which keys open this vault.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { use strongroom::{Argon2Params, RawKey, Unlock, Vault, VaultOptions};
+    /// # let store = std::sync::Arc::new(strongroom_memory::MemoryStore::new());
+    /// # let options = VaultOptions::default().argon2(Argon2Params::FLOOR);
+    /// let vault = options.create(store.clone(), Unlock::raw_key(RawKey::generate()?)).await?;
+    /// let spare = vault.slots().add(Unlock::passphrase("six words from a generator")).await?;
+    /// let again = Vault::open(store, Unlock::passphrase("six words from a generator")).await?;
+    /// assert_eq!(again.slots().list().await?.len(), 2);
+    /// again.slots().remove(&spare.id).await?;
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn slots(&self) -> Slots {
+        Slots { engine: Arc::clone(&self.engine) }
+    }
+}
+
+impl Slots {
+    /// Every slot, in the order of their ids; one whose row is damaged too.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// use strongroom::SlotKind;
+    /// let slots = vault.slots().list().await?;
+    /// assert!(slots.len() == 1 && slots[0].is_usable);
+    /// assert_eq!(slots[0].kind, SlotKind::RawKey);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] and [`Error::UnknownVersion`] when the `store` row cannot be read; [`Error::Store`].
+    pub async fn list(&self) -> Result<Vec<SlotInfo>, Error> {
+        let table = Table::read(&self.engine).await?;
+        Ok(table.head.slots.iter().filter_map(|row| table.info(row)).collect())
+    }
+
+    /// Adds a slot that `unlock` opens. The others stay as they are.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// use strongroom::{RawKey, Unlock};
+    /// let spare = vault.slots().add(Unlock::raw_key(RawKey::generate()?)).await?;
+    /// assert!(vault.slots().list().await?.contains(&spare));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::TooManySlots`] when there are eight of this kind, or 24 with those that cannot be read,
+    /// [`Error::KeyDerivation`] for parameters out of bounds, [`Error::Provider`] for what the provider answers,
+    /// [`Error::KeyShredded`] for a key of it that a shred destroys, [`Error::Contended`], those of
+    /// [`list`](Self::list).
+    pub async fn add(&self, unlock: Unlock) -> Result<SlotInfo, Error> {
+        let place = SlotPlace::generate(self.engine.store_id)?;
+        self.put(&unlock, |_| Ok((place, Expect::Absent))).await
+    }
+
+    /// Puts another key in a slot's place: what opened it before opens it no more. A copy of the store from before
+    /// still opens with the old key.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { use strongroom_memory::MemoryStore; let key = || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])); let vault = strongroom::Vault::create(MemoryStore::new(), key()).await?;
+    /// use strongroom::{RawKey, Unlock};
+    /// let slot = vault.slots().list().await?.pop().expect("a vault has a slot");
+    /// vault.slots().change(&slot.id, Unlock::raw_key(RawKey::generate()?)).await?;
+    /// assert_eq!(vault.slots().list().await?.len(), 1);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::SlotNotFound`], [`Error::Damaged`] for a slot that cannot be read (remove it instead), those of
+    /// [`add`](Self::add).
+    pub async fn change(&self, id: &SlotId, unlock: Unlock) -> Result<SlotInfo, Error> {
+        self.put(&unlock, |table| {
+            let row = table.find(id)?;
+            let slot = row.slot.as_ref().map_err(|fault| *fault)?;
+            Ok((slot.place.next(), Expect::Revision(row.row)))
+        })
+        .await
+    }
+
+    /// Removes a slot: what opened it opens the vault no more. A copy of the store from before still opens.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// use strongroom::{Error, RawKey, Unlock};
+    /// let spare = vault.slots().add(Unlock::raw_key(RawKey::generate()?)).await?;
+    /// vault.slots().remove(&spare.id).await?;
+    /// let last = vault.slots().list().await?.remove(0).id;
+    /// assert!(matches!(vault.slots().remove(&last).await, Err(Error::LastSlot)));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::SlotNotFound`]; [`Error::LastSlot`] when no other slot is usable; [`Error::Contended`]; those of
+    /// [`list`](Self::list).
+    pub async fn remove(&self, id: &SlotId) -> Result<(), Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let mut table = Table::read(&self.engine).await?;
+            let row = table.find(id)?.row;
+            let others = table.head.slots.iter().filter(|other| other.id != Some(*id));
+            if !others.into_iter().any(|other| table.is_usable(other)) {
+                return Err(Error::LastSlot);
+            }
+            table.store_row.sheet.release(id.as_bytes(), self.engine.now());
+            let key = StoreKeys::slot(id.as_bytes());
+            let mut batch = WriteBatch::default();
+            batch.expect(key.clone(), Expect::Revision(row));
+            batch.delete(key);
+            if table.commit(batch).await? {
+                return Ok(());
+            }
+        }
+        Err(Error::Contended(ATTEMPTS_MAX))
+    }
+
+    /// Puts a slot that `unlock` opens at the place that `plan` finds.
+    async fn put(
+        &self,
+        unlock: &Unlock,
+        plan: impl Fn(&Table<'_>) -> Result<(SlotPlace, Expect), Error>,
+    ) -> Result<SlotInfo, Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let mut table = Table::read(&self.engine).await?;
+            let (place, expect) = plan(&table)?;
+            let id = SlotId::from_bytes(place.id);
+            table.check_room(unlock.tag(), id)?;
+            let params = self.engine.argon2.today_for(unlock.tag())?;
+            let slot = unlock.seal_slot(place, &table.root.bytes, params).await?;
+            table.store_row.sheet.hold(&slot, self.engine.now())?;
+            let key = StoreKeys::slot(&place.id);
+            let mut batch = WriteBatch::default();
+            batch.expect(key.clone(), expect);
+            batch.put(key, slot.encode());
+            let info = table.info_of(&slot);
+            if table.commit(batch).await? {
+                return Ok(info);
+            }
+        }
+        Err(Error::Contended(ATTEMPTS_MAX))
+    }
+}
+
+/// The slots and what the `store` row says of them, in one snapshot.
+struct Table<'e> {
+    engine: &'e Engine,
+    root: Arc<Root>,
+    head: Head,
+    store_row: StoreRow,
+}
+
+impl<'e> Table<'e> {
+    async fn read(engine: &'e Engine) -> Result<Self, Error> {
+        let (head, store_row, root) = engine.open_head().await?;
+        Ok(Self { engine, root, head, store_row })
+    }
+
+    fn find(&self, id: &SlotId) -> Result<&SlotRow, Error> {
+        let found = self.head.slots.iter().find(|row| row.id == Some(*id));
+        found.ok_or(Error::SlotNotFound(*id))
+    }
+
+    /// Whether there may be one more slot of this kind, or already is at this place. One that cannot be read takes
+    /// room of all kinds: with one more row the vault would not open.
+    fn check_room(&self, tag: u8, place: SlotId) -> Result<(), Error> {
+        let others = || self.head.slots.iter().filter(|row| row.id != Some(place));
+        if others().filter(|row| row.is_of(tag)).count() >= SLOTS_OF_A_KIND_MAX {
+            return Err(Error::TooManySlots(SLOTS_OF_A_KIND_MAX));
+        }
+        if others().count() >= SLOTS_MAX {
+            return Err(Error::TooManySlots(SLOTS_MAX));
+        }
+        Ok(())
+    }
+
+    fn is_usable(&self, row: &SlotRow) -> bool {
+        let Ok(slot) = &row.slot else { return false };
+        let in_bounds = match &slot.provider {
+            Provider::Passphrase { params, .. } => self.engine.argon2.check_stored(params).is_ok(),
+            Provider::RawKey | Provider::External(_) => true,
+        };
+        in_bounds && self.store_row.sheet.held(slot).is_some()
+    }
+
+    fn info(&self, row: &SlotRow) -> Option<SlotInfo> {
+        let id = row.id?;
+        let Ok(slot) = &row.slot else {
+            let revision = Revision::from_u64(0);
+            return Some(SlotInfo {
+                id,
+                kind: SlotKind::Unreadable,
+                revision,
+                since: None,
+                is_usable: false,
+            });
+        };
+        Some(SlotInfo { is_usable: self.is_usable(row), ..self.info_of(slot) })
+    }
+
+    pub(crate) fn info_of(&self, slot: &Slot) -> SlotInfo {
+        let since_ms = self.store_row.sheet.held(slot).and_then(|held| held.since_ms);
+        SlotInfo {
+            id: SlotId::from_bytes(slot.place.id),
+            kind: SlotKind::of(&slot.provider),
+            revision: Revision::from_u64(slot.place.revision),
+            since: since_ms.map(crate::clock::Timestamp::from_ms),
+            is_usable: true,
+        }
+    }
+
+    /// Applies `batch` and the `store` row with it; `false` when another writer was faster.
+    async fn commit(self, mut batch: WriteBatch) -> Result<bool, Error> {
+        self.store_row.put_in(&mut batch, &self.engine.store_id, &self.root.key)?;
+        let landed = self.engine.commit(batch, Touches::Data).await?;
+        if let Some(committed) = &landed {
+            self.engine.roots.moved(committed.revision);
+        }
+        Ok(landed.is_some())
+    }
+}
+
+impl SlotKind {
+    fn of(provider: &Provider) -> Self {
+        match provider {
+            Provider::RawKey => Self::RawKey,
+            Provider::Passphrase { params, .. } => Self::Passphrase(*params),
+            Provider::External(key) => {
+                Self::Provider { kind: key.kind.clone(), key: key.wrapped.key.clone() }
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Deleting values.
+
+use std::borrow::Cow;
+use std::slice;
+
+use crate::error::Error;
+use crate::id::DefinitionId;
+use crate::id::DocumentId;
+use crate::model::DefinitionRef;
+use crate::model::Expected;
+use crate::model::Found;
+use crate::model::Revision;
+use crate::scope::Scope;
+use crate::store::ReadBatch;
+use crate::tenant::Draft;
+use crate::tenant::Freshness;
+use crate::tenant::Needs;
+use crate::tenant::WriteOptions;
+use crate::tenant::until_landed;
+use crate::verbs::org::Org;
+
+/// Which value was deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeletedValue {
+    /// Its document id; `None` of a damaged row that no index row names.
+    pub id: Option<DocumentId>,
+    /// Of which definition it was.
+    pub definition_id: DefinitionId,
+    /// Where it stood.
+    pub scope: Scope,
+    /// Whether its row could no longer be read: what was deleted was damage.
+    pub damaged: bool,
+}
+
+/// What a delete found in a row.
+struct Doomed {
+    /// More than one where a hostile index has several.
+    ids: Vec<DocumentId>,
+    revision: Option<Revision>,
+    damaged: bool,
+}
+
+impl Org {
+    /// Deletes the value of a definition at a scope; answers `None` where there was none.
+    ///
+    /// A row that is damaged so that it cannot be read is deleted too, and the answer says so; with a condition it is
+    /// refused, since nothing is known of it.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{Scope, VarFormat, VariableDefinition};
+    /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+    /// org.set_value("PORT", Scope::Org, "8080").await?;
+    /// assert!(org.delete_value("PORT", Scope::Org).await?.is_some());
+    /// assert!(org.delete_value("PORT", Scope::Org).await?.is_none());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::DefinitionNotFound`].
+    pub async fn delete_value(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        scope: impl Into<Cow<'_, Scope>>,
+    ) -> Result<Option<DeletedValue>, Error> {
+        self.delete_value_with(definition, scope, WriteOptions::default()).await
+    }
+
+    /// [`delete_value`](Self::delete_value), with conditions and companions. Where there is no value, nothing is
+    /// written, unless one was expected.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// use strongroom::{Expected, Scope, WriteOptions};
+    /// let written = org.set_value("PORT", Scope::Org, "80").await?;
+    /// let as_written = WriteOptions::expecting(Expected::Revision(written.revision));
+    /// assert!(org.delete_value_with("PORT", Scope::Org, as_written).await?.is_some());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `delete_value`, [`Error::Unexpected`], and [`Error::Damaged`] for a damaged row and a condition.
+    pub async fn delete_value_with(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        scope: impl Into<Cow<'_, Scope>>,
+        options: WriteOptions,
+    ) -> Result<Option<DeletedValue>, Error> {
+        let (definition, scope) = (definition.into(), scope.into());
+        until_landed!(|freshness| self.try_delete_value(&definition, &scope, None, &options, freshness))
+    }
+
+    /// Deletes the value with this document id; answers `None` where there is none.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// let written = org.set_value("PORT", strongroom::Scope::Org, "80").await?;
+    /// assert!(org.delete_value_by_id(&written.id).await?.is_some());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
+    pub async fn delete_value_by_id(&self, id: &DocumentId) -> Result<Option<DeletedValue>, Error> {
+        let Some((scope, definition)) = self.tenant.find_value(id).await? else { return Ok(None) };
+        let (definition, options) = (DefinitionRef::Id(definition), WriteOptions::default());
+        let deleted: Result<_, Error> = until_landed!(|freshness| {
+            self.try_delete_value(&definition, &scope, Some(id), &options, freshness)
+        });
+        match deleted {
+            Err(Error::DefinitionNotFound(_)) => Ok(None),
+            answer => answer,
+        }
+    }
+
+    async fn try_delete_value(
+        &self,
+        reference: &DefinitionRef<'_>,
+        scope: &Scope,
+        only: Option<&DocumentId>,
+        options: &WriteOptions,
+        freshness: Freshness,
+    ) -> Result<Option<Option<DeletedValue>>, Error> {
+        let tenant = &*self.tenant;
+        let id = tenant.definition_id(reference, freshness).await?;
+        let account = scope.linked_account();
+        let needs = Needs::org_keys()
+            .definitions(slice::from_ref(&id))
+            .accounts(account.as_slice())
+            .freshness(freshness);
+        let key = tenant.keys.value(scope, &id);
+        let read = ReadBatch { gets: vec![key.clone()], scans: Vec::new() };
+        let (ground, mut set) = tenant.read(&needs, read).await?;
+        ground.definition(0, reference)?;
+        let row = set.gets.pop().flatten();
+        let found = match &row {
+            Some(row) => match tenant.find_in_row(&ground, scope, &id, row) {
+                Err(Error::Damaged { .. }) if options.expected == Expected::Any => {
+                    let ids = tenant.ids_leading_to(slice::from_ref(&key)).await?;
+                    let ids = ids.into_iter().take(IDS_MAX).map(|(_, id)| id).collect();
+                    Some(Doomed { ids, revision: None, damaged: true })
+                }
+                found => found?.map(|Found { id, revision }| Doomed {
+                    ids: vec![id],
+                    revision: Some(revision),
+                    damaged: false,
+                }),
+            },
+            None => None,
+        };
+        options.check(found.as_ref().and_then(|found| found.revision))?;
+        let (Some(found), Some(row)) = (found, row) else { return Ok(Some(None)) };
+        if only.is_some_and(|only| !found.ids.contains(only)) {
+            return Ok(Some(None));
+        }
+
+        let mut draft = Draft::new(tenant, &ground);
+        draft.expect_as_read(key.clone(), Some(row.revision));
+        draft.delete(key);
+        found.ids.iter().for_each(|id| draft.delete_value_id(id));
+        draft.delete(tenant.keys.definition_value(&id, scope));
+        draft.put_records(&options.records).await?;
+        let deleted = DeletedValue {
+            id: found.ids.first().copied(),
+            definition_id: id,
+            scope: scope.clone(),
+            damaged: found.damaged,
+        };
+        Ok(draft.commit().await?.map(|_| Some(deleted)))
+    }
+}
+
+/// How many ids of a row are deleted with it: more than one is the work of a hostile store.
+const IDS_MAX: usize = 8;

@@ -1,0 +1,143 @@
+//! The verbs on scoped values.
+
+pub(crate) mod define_and_set;
+pub(crate) mod delete;
+pub(crate) mod set;
+
+use std::borrow::Cow;
+use std::slice;
+
+use crate::error::Error;
+use crate::id::DocumentId;
+use crate::model::DefinitionRef;
+use crate::model::Listing;
+use crate::model::PageRequest;
+use crate::model::ScopedValue;
+use crate::scope::Scope;
+use crate::secret::Secret;
+use crate::store::ReadBatch;
+use crate::tenant::Freshness;
+use crate::tenant::Needs;
+use crate::tenant::fresh_if_stale;
+use crate::verbs::org::Org;
+
+pub use define_and_set::DefinedAndSet;
+pub use delete::DeletedValue;
+
+impl Org {
+    /// The value of a definition at exactly this scope, without a look at any other.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{Scope, VarFormat, VariableDefinition};
+    /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+    /// org.set_value("PORT", Scope::Org, "8080").await?;
+    /// let value = org.value("PORT", Scope::Org).await?;
+    /// assert_eq!(value.map(|found| found.value.expose().to_owned()).as_deref(), Some("8080"));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::DefinitionNotFound`].
+    pub async fn value(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        scope: impl Into<Cow<'_, Scope>>,
+    ) -> Result<Option<ScopedValue>, Error> {
+        let (definition, scope) = (definition.into(), scope.into());
+        fresh_if_stale!(|freshness| self.try_value(&definition, &scope, freshness))
+    }
+
+    /// The value with this document id.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{Scope, VarFormat, VariableDefinition};
+    /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+    /// let id = org.set_value("PORT", Scope::Org, "8080").await?.id;
+    /// assert_eq!(org.value_by_id(&id).await?.unwrap().value.expose(), "8080");
+    /// assert!(org.delete_value_by_id(&id).await?.is_some());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
+    pub async fn value_by_id(&self, id: &DocumentId) -> Result<Option<ScopedValue>, Error> {
+        let Some((scope, definition)) = self.tenant.find_value(id).await? else { return Ok(None) };
+        match self.value(definition, &scope).await {
+            Ok(value) => Ok(value.filter(|value| value.id == *id)),
+            Err(Error::DefinitionNotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The values of one scope, in the order of their definitions' ids.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{PageRequest, Scope, VarFormat, VariableDefinition};
+    /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+    /// org.set_value("PORT", Scope::Org, "8080").await?;
+    /// let page = org.values(Scope::Org, PageRequest::first(50)).await?;
+    /// assert!(page.items.len() == 1 && page.next.is_none());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidCursor`].
+    pub async fn values(
+        &self,
+        scope: impl Into<Cow<'_, Scope>>,
+        page: PageRequest,
+    ) -> Result<Listing<ScopedValue>, Error> {
+        self.tenant.list_values(&scope.into(), &page).await
+    }
+
+    /// The dry run of [`set_value`](Self::set_value): whether the value could be set, without writing it.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{Error, Scope, VarFormat, VariableDefinition};
+    /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+    /// assert!(org.validate("PORT", Scope::Org, "8080").await.is_ok());
+    /// let refused = org.validate("PORT", Scope::Org, "http").await;
+    /// assert!(matches!(refused, Err(Error::InvalidValue { .. })));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `set_value` that do not depend on what stands there.
+    pub async fn validate(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        scope: impl Into<Cow<'_, Scope>>,
+        value: impl Into<Secret>,
+    ) -> Result<(), Error> {
+        let value = value.into();
+        let definition = self.tenant.definition(&definition.into()).await?;
+        definition.check_scope(&scope.into())?;
+        definition.check_value(&value, &self.tenant.engine)
+    }
+
+    async fn try_value(
+        &self,
+        reference: &DefinitionRef<'_>,
+        scope: &Scope,
+        freshness: Freshness,
+    ) -> Result<Option<ScopedValue>, Error> {
+        let tenant = &*self.tenant;
+        let id = tenant.definition_id(reference, freshness).await?;
+        let account = scope.linked_account();
+        let needs = Needs::org_keys()
+            .definitions(slice::from_ref(&id))
+            .accounts(account.as_slice())
+            .freshness(freshness);
+        let gets = vec![tenant.keys.value(scope, &id)];
+        let (ground, mut set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+        ground.definition(0, reference)?;
+        match set.gets.pop().flatten() {
+            Some(row) => tenant.open_value(&ground, scope, &id, &row),
+            None => Ok(None),
+        }
+    }
+}

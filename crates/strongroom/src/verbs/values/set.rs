@@ -1,0 +1,116 @@
+//! Setting values: one or many, in one batch.
+
+use crate::tenant::NewValue;
+use std::borrow::Cow;
+
+
+use crate::error::Error;
+use crate::model::DefinitionRef;
+use crate::model::ValueWritten;
+use crate::scope::Scope;
+use crate::secret::Secret;
+use crate::tenant::MadeDefinitions;
+use crate::tenant::WriteOptions;
+use crate::tenant::until_landed;
+use crate::verbs::org::Org;
+
+impl Org {
+    /// Sets the value of a definition at a scope: adds it, or updates it and keeps its id and creation time.
+    ///
+    /// The value is checked against the definition's format and sealed, whether or not the definition is marked
+    /// encrypted.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{Error, Scope, Upsert, VarFormat, VariableDefinition};
+    /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+    /// let written = org.set_value("PORT", Scope::Org, "8080").await?;
+    /// assert_eq!(written.action, Upsert::Added);
+    /// assert!(matches!(org.set_value("PORT", Scope::Org, "http").await, Err(Error::InvalidValue { .. })));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::DefinitionNotFound`]; [`Error::ScopeNotAllowed`]; [`Error::InvalidValue`] and [`Error::TooLong`],
+    /// which never show the value; [`Error::Contended`] when other writers won 16 times in a row.
+    pub async fn set_value(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        scope: impl Into<Cow<'_, Scope>>,
+        value: impl Into<Secret>,
+    ) -> Result<ValueWritten, Error> {
+        self.set_value_with(definition, scope, value, WriteOptions::default()).await
+    }
+
+    /// [`set_value`](Self::set_value), with conditions and companions.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{Error, Expected, Scope, VarFormat, VariableDefinition, WriteOptions};
+    /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+    /// let known = org.set_value("PORT", Scope::Org, "8080").await?.revision;
+    /// let if_known = || WriteOptions::expecting(Expected::Revision(known));
+    /// org.set_value_with("PORT", Scope::Org, "8081", if_known()).await?;
+    /// let late = org.set_value_with("PORT", Scope::Org, "8082", if_known()).await;
+    /// assert!(matches!(late, Err(Error::Unexpected { .. })));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `set_value`, and [`Error::Unexpected`].
+    pub async fn set_value_with(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        scope: impl Into<Cow<'_, Scope>>,
+        value: impl Into<Secret>,
+        options: WriteOptions,
+    ) -> Result<ValueWritten, Error> {
+        let value = NewValue::new(definition.into(), scope.into(), value);
+        let mut written = self.set_values_with(&[value], options).await?;
+        written.pop().ok_or(Error::Contended(0))
+    }
+
+    /// Sets values in one batch: all of them, or none.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// use strongroom::{NewValue, Scope, VarFormat, VariableDefinition};
+    /// for name in ["HOST", "REGION"] {
+    ///     org.define(VariableDefinition::new(name, VarFormat::String)).await?;
+    /// }
+    /// let new = |name, value| NewValue::new(name, Scope::Org, value);
+    /// org.set_values(&[new("HOST", "eu.example.com"), new("REGION", "eu")]).await?;
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`set_value`](Self::set_value), for the first value that fails; [`Error::DuplicateValue`]; and
+    /// [`Error::Store`] with `TooLarge` when the store takes no batch of that size.
+    pub async fn set_values(&self, values: &[NewValue<'_>]) -> Result<Vec<ValueWritten>, Error> {
+        self.set_values_with(values, WriteOptions::default()).await
+    }
+
+    /// [`set_values`](Self::set_values), with companions. A condition holds for each of the values, beside the one that
+    /// it has itself.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// use strongroom::{Expected, NewValue, Scope, WriteOptions};
+    /// let values = [NewValue::new("PORT", Scope::Org, "80")];
+    /// org.set_values_with(&values, WriteOptions::expecting(Expected::Absent)).await?;
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `set_values`, and [`Error::Unexpected`].
+    pub async fn set_values_with(
+        &self,
+        values: &[NewValue<'_>],
+        options: WriteOptions,
+    ) -> Result<Vec<ValueWritten>, Error> {
+        let none = MadeDefinitions::none();
+        until_landed!(|freshness| self.try_define_and_set(&none, values, &options, freshness))
+            .map(|written| written.values)
+    }
+}

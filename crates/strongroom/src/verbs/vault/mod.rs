@@ -1,0 +1,154 @@
+//! A vault: one store, opened with a key.
+
+pub(crate) mod options;
+pub(crate) mod slots;
+
+use std::sync::Arc;
+
+use crate::engine::Engine;
+use crate::engine::cache::CacheStats;
+use crate::envelope::DekId;
+use crate::error::Error;
+use crate::id::Environment;
+use crate::id::OrgId;
+use crate::keys::unlock::Unlock;
+use crate::store::Store;
+use crate::verbs::org::Org;
+
+pub(crate) use options::Founding;
+pub use options::VaultOptions;
+
+/// An opened vault. Cheap to clone; every clone is the same vault.
+///
+/// One vault belongs to one store: open it once and clone the handle. A store that several engines open at the
+/// same time says so in its [`Capabilities`](crate::store::Capabilities).
+#[derive(Debug, Clone)]
+pub struct Vault {
+    pub(crate) engine: Arc<Engine>,
+}
+
+impl Vault {
+    /// Makes a new vault in an empty store, with the default options.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use strongroom_memory::MemoryStore;
+    /// use strongroom::{Environment, RawKey, Unlock, Vault};
+    ///
+    /// let key = RawKey::generate()?;
+    /// let vault = Vault::create(MemoryStore::new(), Unlock::raw_key(key)).await?;
+    /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
+    /// # let _ = org;
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::AlreadyInitialised`] when the store holds a vault, [`Error::ForeignStore`] when it holds anything
+    /// else, [`Error::Store`] when it fails.
+    pub async fn create(store: impl Store, unlock: Unlock) -> Result<Self, Error> {
+        VaultOptions::default().create(store, unlock).await
+    }
+
+    /// Opens the vault of a store, with the default options.
+    ///
+    /// It reads. It writes in one case alone: where a passphrase opened a slot whose key derivation costs less than
+    /// [`VaultOptions::argon2`] asks for, that slot is sealed anew at today's cost. A store that refuses to be written
+    /// opens all the same, and [`VaultOptions::without_slot_upgrade`] leaves the slot as it is.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { use strongroom_memory::MemoryStore;
+    /// use std::sync::Arc;
+    /// use strongroom::{Error, RawKey, Unlock, Vault};
+    /// let (store, key) = (Arc::new(MemoryStore::new()), |byte| Unlock::raw_key(RawKey::from_bytes([byte; 32])));
+    /// Vault::create(store.clone(), key(7)).await?;
+    /// assert!(Vault::open(store.clone(), key(7)).await.is_ok());
+    /// assert!(matches!(Vault::open(store, key(8)).await, Err(Error::WrongKey)));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotInitialised`] on an empty store, [`Error::ForeignStore`] on one that holds no vault,
+    /// [`Error::WrongKey`] and [`Error::NoSuchSlot`] for a key that is not this vault's, [`Error::Damaged`] and
+    /// [`Error::UnknownVersion`] for rows that cannot be read, [`Error::KeyDerivation`] for a slot whose parameters
+    /// are out of bounds, [`Error::Provider`] for what the key provider answers. Where an error is answered nothing
+    /// was written.
+    pub async fn open(store: impl Store, unlock: Unlock) -> Result<Self, Error> {
+        VaultOptions::default().open(store, unlock).await
+    }
+
+    /// The handle of one org in one environment. No I/O: an org comes to be with its first write.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// use strongroom::{Environment, VarFormat, VariableDefinition};
+    /// let test = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
+    /// let staging = vault.org(*test.id(), "staging".parse()?);
+    /// test.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+    /// assert!(staging.definition("PORT").await?.is_none()); // nothing crosses
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn org(&self, org: OrgId, environment: Environment) -> Org {
+        Org::new(Arc::clone(&self.engine), org, environment)
+    }
+
+    /// The id of the store, as 32 hexadecimal digits: what [`VaultOptions::expect_store_id`] takes.
+    #[must_use]
+    pub fn store_id(&self) -> String {
+        hex::encode(self.engine.store_id)
+    }
+
+    /// The public id of the root key: what [`VaultOptions::expect_root_id`] takes.
+    #[must_use]
+    pub fn root_id(&self) -> DekId {
+        self.engine.roots.id()
+    }
+
+    /// How the caches did since the vault was opened, and what they hold. Cheap: reading never waits for it.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { use strongroom::{RawKey, Unlock, Vault};
+    /// # let vault = Vault::create(strongroom_memory::MemoryStore::new(), Unlock::raw_key(RawKey::generate()?)).await?;
+    /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// assert!(org.definition("REGION").await?.is_none());
+    /// assert!(vault.cache_stats().names.misses > 0);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn cache_stats(&self) -> CacheStats {
+        self.engine.caches.stats()
+    }
+
+    /// Wipes cached keys that are held for longer than [`VaultOptions::cached_key_age_max`]. Every verb does so too: this
+    /// is for a host whose vault may stand idle, to be called by a timer.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let (store, key) = (strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?));
+    /// use std::time::Duration;
+    /// use strongroom::VaultOptions;
+    /// let options = VaultOptions::default().cached_key_age_max(Duration::from_secs(60));
+    /// let vault = options.create(store, key).await?;
+    /// vault.wipe_old_keys(); // every few seconds, by a timer of the host's
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    pub fn wipe_old_keys(&self) {
+        self.engine.drop_old_keys();
+    }
+
+    /// Waits for what was accepted, makes it durable and closes the store. Every later call fails.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// use strongroom::{Environment, Error};
+    /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
+    /// vault.close().await?;
+    /// assert!(matches!(org.definition("PORT").await, Err(Error::Store(_))));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Store`] with whatever kept the last write from being durable.
+    pub async fn close(&self) -> Result<(), Error> {
+        Ok(self.engine.store.close().await?)
+    }
+}

@@ -1,0 +1,283 @@
+//! How a vault is made and opened.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use super::slots::Opened;
+use crate::clock::Clock;
+use crate::clock::SystemClock;
+use crate::clock::Timestamp;
+use crate::engine::Engine;
+use crate::engine::Runs;
+use crate::engine::cache::Caches;
+use crate::engine::gate::Gate;
+use crate::engine::head::Head;
+use crate::engine::head::read_head;
+use crate::engine::head::refuse_used;
+use crate::engine::lock::Locks;
+use crate::envelope::Argon2Bounds;
+use crate::envelope::Argon2Params;
+use crate::envelope::DekId;
+use crate::envelope::KeyMaterial;
+use crate::envelope::StoreId;
+use crate::error::Damage;
+use crate::error::Error;
+use crate::format::PatternCache;
+use crate::keys::SlotPlace;
+use crate::keys::StoreRow;
+use crate::keys::root::Root;
+use crate::keys::root::RootCell;
+use crate::keys::root::Roots;
+use crate::keys::store_row::FIRST;
+use crate::keys::store_row::StoreSheet;
+use crate::keys::unlock::Unlock;
+use crate::limits::Limits;
+use crate::random;
+use crate::row::body::encode_header;
+use crate::row::key::StoreKeys;
+use crate::store::Expect;
+use crate::store::Key;
+use crate::store::Store;
+use crate::store::StoreErrorKind;
+use crate::store::WriteBatch;
+use crate::verbs::vault::Vault;
+
+/// How to create or open a vault, where the defaults do not fit.
+#[derive(Debug)]
+pub struct VaultOptions {
+    limits: Limits,
+    clock: Box<dyn Clock>,
+    cache_entries_max: usize,
+    cached_key_age_max: Duration,
+    argon2: Argon2Params,
+    argon2_ceiling: Argon2Params,
+    pub(crate) upgrades_slots: bool,
+    store_id: Option<String>,
+    root_id: Option<DekId>,
+}
+
+impl Default for VaultOptions {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            clock: Box::new(SystemClock),
+            cache_entries_max: 16_384,
+            cached_key_age_max: Duration::from_secs(60 * 60),
+            argon2: Argon2Params::default(),
+            argon2_ceiling: Argon2Params::CEILING,
+            upgrades_slots: true,
+            store_id: None,
+            root_id: None,
+        }
+    }
+}
+
+impl VaultOptions {
+    /// Lowers the limits.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Takes time from `clock`.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// Keeps at most this many opened keyrings, and as many definitions, in memory: 16,384 unless set. What was not used
+    /// lately goes first, and its keys are wiped.
+    #[must_use]
+    pub fn cache_entries_max(mut self, entries: usize) -> Self {
+        self.cache_entries_max = entries;
+        self
+    }
+
+    /// Keeps an opened keyring in memory for at most this long after its row was read: an hour unless set. Then its keys
+    /// are wiped, at the next verb or at [`Vault::wipe_old_keys`], and unwrapped again where they are needed.
+    #[must_use]
+    pub fn cached_key_age_max(mut self, age: Duration) -> Self {
+        self.cached_key_age_max = age;
+        self
+    }
+
+    /// What the key derivation of a new passphrase costs, and what one that costs less is raised to once it opened.
+    #[must_use]
+    pub fn argon2(mut self, params: Argon2Params) -> Self {
+        self.argon2 = params;
+        self
+    }
+
+    /// The most that the key derivation of a stored slot may cost; [`Argon2Params::CEILING`] unless set.
+    #[must_use]
+    pub fn argon2_ceiling(mut self, params: Argon2Params) -> Self {
+        self.argon2_ceiling = params;
+        self
+    }
+
+    /// Leaves a passphrase's slot as it is when the vault is opened, though its key derivation is below
+    /// [`argon2`](Self::argon2): opening writes nothing.
+    #[must_use]
+    pub fn without_slot_upgrade(mut self) -> Self {
+        self.upgrades_slots = false;
+        self
+    }
+
+    /// Refuses to open any store but the one with this [`Vault::store_id`].
+    #[must_use]
+    pub fn expect_store_id(mut self, store_id: impl Into<String>) -> Self {
+        self.store_id = Some(store_id.into());
+        self
+    }
+
+    /// Refuses to open a vault whose root key is not the one with this [`Vault::root_id`].
+    #[must_use]
+    pub fn expect_root_id(mut self, root_id: DekId) -> Self {
+        self.root_id = Some(root_id);
+        self
+    }
+
+    /// Makes a new vault in an empty store.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { let store = strongroom_memory::MemoryStore::new();
+    /// use strongroom::{Argon2Params, Limits, Unlock, VaultOptions};
+    /// let options = VaultOptions::default()
+    ///     .limits(Limits::default().value_bytes_max(4 << 10))
+    ///     .argon2(Argon2Params::FLOOR); // the least that is allowed: for tests
+    /// let vault = options.create(store, Unlock::passphrase("six words from a generator")).await?;
+    /// assert_eq!(vault.slots().list().await?.len(), 1);
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Vault::create`], [`Error::KeyDerivation`] for parameters out of bounds, and [`Error::Provider`] for
+    /// what the key provider answers.
+    pub async fn create(self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
+        refuse_used(&store).await?;
+        let Founding { store_id, root, rows } = self.found(&unlock).await?;
+        let mut batch = WriteBatch::default();
+        let header = (StoreKeys::header(), encode_header(&store_id));
+        for (key, row) in [header].into_iter().chain(rows) {
+            batch.expect(key.clone(), Expect::Absent);
+            batch.put(key, row);
+        }
+        match store.commit(Arc::new(batch)).await {
+            Ok(committed) => {
+                let gate = Gate::of_header(committed.revision, None);
+                Ok(self.assemble(store, store_id, Roots::first(root, committed.revision), gate))
+            }
+            Err(error) => Err(match error.kind() {
+                StoreErrorKind::Conflict { .. } => Error::AlreadyInitialised,
+                StoreErrorKind::Indeterminate => Error::Indeterminate(error),
+                _ => error.into(),
+            }),
+        }
+    }
+
+    /// Opens the vault of a store.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async { use std::sync::Arc; let (store, key) = (Arc::new(strongroom_memory::MemoryStore::new()), || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])));
+    /// use strongroom::{Error, Vault, VaultOptions};
+    /// let id = Vault::create(Arc::clone(&store), key()).await?.store_id();
+    /// VaultOptions::default().expect_store_id(&id).open(Arc::clone(&store), key()).await?;
+    /// let other = VaultOptions::default().expect_store_id("another").open(store, key()).await;
+    /// assert!(matches!(other.err(), Some(Error::UnexpectedVault)));
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Vault::open`], and [`Error::UnexpectedVault`] when an expected id differs.
+    pub async fn open(self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
+        let head = read_head(&store).await?;
+        if self.store_id.as_ref().is_some_and(|expected| *expected != hex::encode(head.store_id)) {
+            return Err(Error::UnexpectedVault);
+        }
+        let Opened { slot, row, root } = self.open_slots(&head, &unlock).await?;
+        let root = Root::new(root);
+        if self.root_id.is_some_and(|expected| expected != *root.key.id()) {
+            return Err(Error::UnexpectedVault);
+        }
+        let store_row = StoreRow::open(&head, &root.key)?;
+        if store_row.sheet.held(slot).is_none() {
+            return Err(Error::damaged("the key slot", Damage::Inconsistent));
+        }
+        self.upgrade_slot(&store, &unlock, (slot, row, &head.gate), (&store_row, &root)).await;
+        let roots = Roots::new(root, &store_row);
+        Ok(self.assemble(store, head.store_id, roots, head.gate))
+    }
+
+    /// The root keys that a head leads to, by the rules by which a vault is opened.
+    pub(crate) async fn open_roots(&self, head: &Head, unlock: &Unlock) -> Result<Roots, Error> {
+        let Opened { slot, root, .. } = self.open_slots(head, unlock).await?;
+        let root = Root::new(root);
+        let store_row = StoreRow::open(head, &root.key)?;
+        if store_row.sheet.held(slot).is_none() {
+            return Err(Error::damaged("the key slot", Damage::Inconsistent));
+        }
+        Ok(Roots::new(root, &store_row))
+    }
+
+    /// The same of a file of one org. It has no `store` row, and needs none: whoever made the file made its one slot.
+    pub(crate) async fn open_file_root(&self, head: &Head, unlock: &Unlock) -> Result<Roots, Error> {
+        let Opened { root, row, .. } = self.open_slots(head, unlock).await?;
+        Ok(Roots::first(Root::new(root), row))
+    }
+
+    /// The rows of a new vault, but for its header.
+    pub(crate) async fn found(&self, unlock: &Unlock) -> Result<Founding, Error> {
+        let mut store_id = StoreId::default();
+        random::fill(&mut store_id)?;
+        let mut root = KeyMaterial::default();
+        random::fill(&mut **root)?;
+        let root = Root::new(root);
+        let params = self.argon2_bounds().today_for(unlock.tag())?;
+        let slot = unlock.seal_slot(SlotPlace::generate(store_id)?, &root.bytes, params).await?;
+        let mut sheet = StoreSheet::new(root.key.id());
+        sheet.hold(&slot, Timestamp::from_ms(self.clock.now_ms()))?;
+        let store_row = sheet.seal(&store_id, &root.key, FIRST)?;
+        let rows =
+            vec![(StoreKeys::slot(&slot.place.id), slot.encode()), (StoreKeys::store_row(), store_row)];
+        Ok(Founding { store_id, root, rows })
+    }
+
+    /// The defaults, but for the bounds of the key derivation.
+    pub(crate) fn of_bounds(bounds: Argon2Bounds) -> Self {
+        Self { argon2: bounds.today, argon2_ceiling: bounds.ceiling, ..Self::default() }
+    }
+
+    pub(crate) fn argon2_bounds(&self) -> Argon2Bounds {
+        Argon2Bounds { today: self.argon2, ceiling: self.argon2_ceiling }
+    }
+
+    pub(crate) fn assemble(self, store: impl Store, store_id: StoreId, roots: Roots, gate: Gate) -> Vault {
+        let engine = Engine {
+            store: Box::new(store),
+            store_id,
+            roots: RootCell::new(roots),
+            caches: Caches::new(self.cache_entries_max, self.cached_key_age_max),
+            patterns: PatternCache::new(PATTERN_CACHE_BYTES),
+            argon2: self.argon2_bounds(),
+            limits: self.limits,
+            clock: self.clock,
+            abandoned: AtomicBool::new(false),
+            gate,
+            locks: Locks::default(),
+            runs: Runs::default(),
+        };
+        Vault { engine: Arc::new(engine) }
+    }
+}
+
+/// A vault that is about to be.
+pub(crate) struct Founding {
+    pub(crate) store_id: StoreId,
+    pub(crate) root: Arc<Root>,
+    pub(crate) rows: Vec<(Key, Vec<u8>)>,
+}
+
+const PATTERN_CACHE_BYTES: usize = 8 << 20;

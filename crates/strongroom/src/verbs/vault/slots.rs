@@ -1,0 +1,90 @@
+//! Which slot opens, and what becomes of it then.
+
+use std::sync::Arc;
+
+use crate::engine::gate::Gate;
+use crate::engine::head::Head;
+use crate::engine::head::SLOTS_OF_A_KIND_MAX;
+use crate::envelope::KeyMaterial;
+use crate::error::Damage;
+use crate::error::Error;
+use crate::keys::Provider;
+use crate::keys::Slot;
+use crate::keys::StoreRow;
+use crate::keys::root::Root;
+use crate::keys::unlock::Unlock;
+use crate::provider::ProviderErrorKind;
+use crate::row::key::StoreKeys;
+use crate::store::Expect;
+use crate::store::RowRevision;
+use crate::store::Store;
+use crate::store::WriteBatch;
+use crate::verbs::vault::VaultOptions;
+
+/// The slot that gave the root key.
+pub(crate) struct Opened<'h> {
+    pub(crate) slot: &'h Slot,
+    pub(crate) row: RowRevision,
+    pub(crate) root: KeyMaterial,
+}
+
+impl VaultOptions {
+    /// The root key from the first slot that `unlock` opens.
+    pub(crate) async fn open_slots<'h>(&self, head: &'h Head, unlock: &Unlock) -> Result<Opened<'h>, Error> {
+        if head.slots.iter().filter(|row| row.is_of(unlock.tag())).count() > SLOTS_OF_A_KIND_MAX {
+            return Err(Error::damaged("the list of key slots", Damage::Inconsistent));
+        }
+        let mut refusal = None;
+        for row in &head.slots {
+            let opened = match &row.slot {
+                Ok(slot) => unlock.open_slot(slot, &self.argon2_bounds()).await.map(|root| (slot, root)),
+                Err(fault) => Err((*fault).into()),
+            };
+            match opened {
+                Ok((slot, root)) => return Ok(Opened { slot, row: row.row, root }),
+                Err(error) => refusal = Some(worse(refusal, error)),
+            }
+        }
+        Err(refusal.unwrap_or_else(|| Error::damaged("the key slot", Damage::Missing)))
+    }
+
+    /// Seals a passphrase's slot anew where its key derivation is below today's. It is a favour, so a failure of
+    /// any kind is passed over: the slot stays as it is, the vault is open, and the next open tries again. A retired
+    /// store is left alone.
+    pub(crate) async fn upgrade_slot(
+        &self,
+        store: &dyn Store,
+        unlock: &Unlock,
+        (slot, row, gate): (&Slot, RowRevision, &Gate),
+        (store_row, root): (&StoreRow, &Root),
+    ) {
+        let Some((header, pass)) = gate.expectation() else { return };
+        let Provider::Passphrase { params, .. } = &slot.provider else { return };
+        let Some(raised) = self.argon2_bounds().raise(params).filter(|_| self.upgrades_slots) else { return };
+        let Ok(raised) = unlock.seal_slot(slot.place.next(), &root.bytes, raised).await else { return };
+        let key = StoreKeys::slot(&slot.place.id);
+        let mut batch = WriteBatch::default();
+        batch.expect(key.clone(), Expect::Revision(row));
+        // Whoever adds, changes or removes a slot, or makes a new root, writes this row.
+        batch.expect(StoreKeys::store_row(), Expect::Revision(store_row.row));
+        batch.put(key, raised.encode());
+        batch.expect(header, pass);
+        drop(store.commit(Arc::new(batch)).await);
+    }
+}
+
+/// Of two slots that did not open, the one whose reason tells more: an outage, then damage, then a wrong key, then
+/// another kind.
+fn worse(known: Option<Error>, new: Error) -> Error {
+    let rank = |error: &Error| match error {
+        Error::NoSuchSlot(_) => 0,
+        Error::WrongKey => 1,
+        Error::Provider(error) if error.kind() == ProviderErrorKind::NotThisKey => 1,
+        Error::Provider(_) => 3,
+        _ => 2,
+    };
+    match known {
+        Some(known) if rank(&known) >= rank(&new) => known,
+        _ => new,
+    }
+}
