@@ -10,6 +10,13 @@ pub trait Clock: Debug + Send + Sync + 'static {
     fn now_ms(&self) -> u64;
 }
 
+impl dyn Clock {
+    /// The same as a [`Timestamp`].
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_ms(self.now_ms())
+    }
+}
+
 /// The operating system's clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;

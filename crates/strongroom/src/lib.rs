@@ -2,7 +2,7 @@
 //!
 //! ```
 //! # futures_executor::block_on(async { use strongroom_memory::MemoryStore;
-//! use strongroom::{Environment, RawKey, Scope, ScopePath, Unlock, VarFormat, VariableDefinition, Vault};
+//! use strongroom::{Environment, Scope, ScopePath, Unlock, VarFormat, VariableDefinition, Vault};
 //! let vault = Vault::create(MemoryStore::new(), Unlock::raw_key(RawKey::generate()?)).await?;
 //! let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
 //! org.define(VariableDefinition::new("API_SECRET", VarFormat::String).encrypted()).await?;
@@ -52,9 +52,7 @@ mod jobs;
 mod keys;
 mod limits;
 mod model;
-pub mod provider;
 mod random;
-mod raw_key;
 mod row;
 mod scope;
 mod secret;
@@ -66,7 +64,7 @@ mod verify;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use engine::cache::{CacheCounts, CacheStats};
 pub use envelope::{Argon2Error, Argon2Params, DekId};
-pub use error::{BackupFault, Damage, Error};
+pub use error::{BackupFault, Damage, Error, KeyFileError};
 pub use format::{FormatError, LengthBounds, VarFormat};
 #[cfg(feature = "harden")]
 pub use harden::harden_process;
@@ -79,15 +77,14 @@ pub use jobs::rotation::{
     NewRoot, NotDestroyed, OnUnreadable, RootRotation, ShredEffect, ShredReceipt, Unreadable,
     UnreadableCause,
 };
-pub use keys::unlock::Unlock;
+pub use keys::provider::{self, KeyProvider};
+pub use keys::{RawKey, Unlock};
 pub use limits::Limits;
 pub use model::{
-    Credential, CredentialInfo, Cursor, DefinitionRef, Expected, Found, Integration, LinkedAccount, Listing,
-    Origin, PageRequest, Resolution, Resolved, Revision, ScopedValue, SlotId, SlotInfo, SlotKind, Step,
-    StoredDefinition, Trace, Upsert, ValueWritten, VariableDefinition,
+    Credential, CredentialInfo, Cursor, CursorError, DefinitionRef, Expected, Found, Integration,
+    LinkedAccount, Listing, Origin, PageRequest, Resolution, Resolved, Revision, ScopedValue, SlotId,
+    SlotInfo, SlotKind, Step, StoredDefinition, Trace, Upsert, ValueWritten, VariableDefinition,
 };
-pub use provider::KeyProvider;
-pub use raw_key::{KeyFileError, RawKey};
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;
 /// The trait that a backend implements, and what passes through it: the crate `strongroom-store`.

@@ -24,16 +24,7 @@ fn plaintext_is_exposed_in_three_modules() {
 
 #[test]
 fn pure_modules_do_no_io() {
-    let pure = [
-        "envelope/",
-        "format/",
-        "id.rs",
-        "limits.rs",
-        "model/",
-        "row/",
-        "scope.rs",
-        "secret.rs",
-    ];
+    let pure = ["envelope/", "format/", "id.rs", "limits.rs", "model/", "row/", "scope.rs", "secret.rs"];
     for io in
         ["async ", ".await", "std::fs", "std::io", "std::net", "std::env", "std::process", "std::thread"]
     {
@@ -74,6 +65,45 @@ fn every_verb_has_an_example() {
         }
     }
     assert_eq!(without, [""; 0]);
+}
+
+/// The rooms of the engine, lowest first. A room knows those before it and none after.
+const ROOMS: [&str; 22] = [
+    "random", "clock", "id", "scope", "secret", "limits", "envelope", "format", "model", "row", "error",
+    "keys", "engine", "tenant", "jobs", "verbs", "transfer", "verify", "hazmat", "harden", "docs", "lib",
+];
+
+#[test]
+fn rooms_depend_in_one_direction() {
+    let floor = |room: &str| ROOMS.iter().position(|known| *known == room);
+    let mut upwards = Vec::new();
+    for (module, code) in engine() {
+        let room = room_of(&module);
+        let own = floor(room).unwrap_or_else(|| panic!("{room} is no room: give it a place in ROOMS"));
+        for used in code.split("crate::").skip(1) {
+            let used = used.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
+            // `crate::store` is another crate; what starts with a capital is re-exported for docs.
+            if floor(used).is_some_and(|used| used > own) || (room, used) == ("verify", "transfer") {
+                upwards.push(format!("{module} knows {used}"));
+            }
+        }
+    }
+    assert_eq!(upwards, [""; 0]);
+}
+
+#[test]
+fn the_engine_its_tenants_and_drafts_have_methods_in_their_own_rooms_only() {
+    for (name, home) in [("Engine", "engine"), ("Tenant", "tenant"), ("Draft", "tenant"), ("View", "tenant")]
+    {
+        let mut away = modules_with(&format!("impl {name} {{"));
+        away.extend(modules_with(&format!("impl {name}<'_> {{")));
+        away.retain(|module| room_of(module) != home);
+        assert_eq!(away, [""; 0], "{name}");
+    }
+}
+
+fn room_of(module: &str) -> &str {
+    module.split(['/', '.']).next().unwrap()
 }
 
 /// The modules whose code, without comments and unit tests, holds `text`.

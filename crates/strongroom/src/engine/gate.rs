@@ -1,17 +1,11 @@
 //! What every batch expects, so that a store that was retired takes no writes, whoever planned them and when.
 
-use std::sync::PoisonError;
-use std::sync::RwLock;
+use std::sync::{PoisonError, RwLock};
 
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::row::key::StoreKeys;
-use crate::store::Expect;
-use crate::store::Key;
-use crate::store::ReadBatch;
-use crate::store::RowRevision;
-use crate::store::Store;
-use crate::store::Versioned;
+use crate::row::VaultRow;
+use crate::store::{Expect, Key, ReadBatch, RowRevision, Store, Versioned};
 
 /// The revision at which the header lets writes pass, as this engine last saw it; `None` of a store that was seen
 /// retired. To retire a store is to put its header anew, byte for byte: then it has another revision.
@@ -27,7 +21,7 @@ impl Gate {
     /// What a batch has to expect; `None` while the store was last seen retired.
     pub(crate) fn expectation(&self) -> Option<(Key, Expect)> {
         let header = *self.0.read().unwrap_or_else(PoisonError::into_inner);
-        header.map(|revision| (StoreKeys::header(), Expect::Revision(revision)))
+        header.map(|revision| (VaultRow::Header.key(), Expect::Revision(revision)))
     }
 
     fn set(&self, header: Option<RowRevision>) {
@@ -60,7 +54,7 @@ impl Engine {
 
 /// The header and the note of retirement, as they stand together.
 pub(crate) async fn read_gate(store: &dyn Store) -> Result<(Option<Versioned>, Option<Versioned>), Error> {
-    let gets = vec![StoreKeys::header(), StoreKeys::retired()];
+    let gets = vec![VaultRow::Header.key(), VaultRow::Retired.key()];
     let mut set = store.read(&ReadBatch { gets, scans: Vec::new() }).await?;
     let retired = set.gets.pop().flatten();
     Ok((set.gets.pop().flatten(), retired))

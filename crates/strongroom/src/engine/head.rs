@@ -1,22 +1,12 @@
 //! The head of a store: its header, its `store` row and its key slots, read in one snapshot.
 
 use crate::engine::gate::Gate;
-use crate::envelope::StoreId;
-use crate::error::Damage;
-use crate::error::Error;
-use crate::keys::Slot;
+use crate::envelope::{SealingKey, StoreId};
+use crate::error::{Damage, Error};
+use crate::keys::{Slot, StoreRow};
 use crate::model::SlotId;
-use crate::row::body::RowError;
-use crate::row::body::decode_header;
-use crate::row::key::StoreKeys;
-use crate::row::key::parse_slot;
-use crate::store::Key;
-use crate::store::KeyRange;
-use crate::store::ReadBatch;
-use crate::store::RowRevision;
-use crate::store::Scan;
-use crate::store::Store;
-use crate::store::Versioned;
+use crate::row::{Row, RowError, VaultKeys, VaultRow, decode_header};
+use crate::store::{Key, KeyRange, ReadBatch, RowRevision, Scan, Store, Versioned};
 
 /// What stands before every tenant's rows. Nothing of it is authenticated yet.
 pub(crate) struct Head {
@@ -42,11 +32,24 @@ pub(crate) enum SlotFault {
     Elsewhere,
 }
 
+impl Head {
+    /// Opens the `store` row and checks what it says of the vault.
+    pub(crate) fn open_store_row(&self, root: &SealingKey) -> Result<StoreRow, Error> {
+        let missing = || Error::damaged(Row::Vault(VaultRow::Store).name(), Damage::Missing);
+        StoreRow::open(&self.store_id, root, self.store_row.as_ref().ok_or_else(missing)?)
+    }
+}
+
 /// Reads the head; an error where there is no vault.
 pub(crate) async fn read_head(store: &dyn Store) -> Result<Head, Error> {
     let request = ReadBatch {
-        gets: vec![StoreKeys::header(), StoreKeys::store_row(), StoreKeys::arrival(), StoreKeys::retired()],
-        scans: vec![Scan::new(StoreKeys::slots(), SLOTS_MAX), Scan::new(KeyRange::all(), 1).keys_only()],
+        gets: vec![
+            VaultRow::Header.key(),
+            VaultRow::Store.key(),
+            VaultKeys::arrival(),
+            VaultRow::Retired.key(),
+        ],
+        scans: vec![Scan::new(VaultKeys::slots(), SLOTS_MAX), Scan::new(KeyRange::all(), 1).keys_only()],
     };
     let mut set = store.read(&request).await?;
     let any_row = set.scans.pop().is_some_and(|page| !page.rows.is_empty());
@@ -81,7 +84,10 @@ pub(crate) async fn refuse_used(store: &dyn Store) -> Result<(), Error> {
 
 impl SlotRow {
     pub(crate) fn decode(store_id: &StoreId, key: &Key, row: &Versioned) -> Self {
-        let id = parse_slot(key).map(SlotId::from_bytes);
+        let id = match VaultRow::parse(key) {
+            Some(VaultRow::Slot(id)) => Some(SlotId::from_bytes(id)),
+            _ => None,
+        };
         let is_here =
             |slot: &Slot| slot.place.store_id == *store_id && id == Some(SlotId::from_bytes(slot.place.id));
         let slot = match Slot::decode(&row.value) {

@@ -9,35 +9,23 @@ pub(crate) mod runs;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::clock::Clock;
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::engine::cache::Caches;
 use crate::engine::gate::Gate;
 use crate::engine::lock::Locks;
-use crate::envelope::Argon2Bounds;
-use crate::envelope::StoreId;
+use crate::envelope::{Argon2Bounds, StoreId};
 use crate::error::Error;
 use crate::format::PatternCache;
-use crate::keys::root::RootCell;
+use crate::keys::RootCell;
 use crate::limits::Limits;
-use crate::row::key::StoreKeys;
-use crate::store::Committed;
-use crate::store::Expect;
-use crate::store::Key;
-use crate::store::KeyRange;
-use crate::store::Op;
-use crate::store::Page;
-use crate::store::READ_OPS_MAX;
-use crate::store::ReadBatch;
-use crate::store::ReadSet;
-use crate::store::Scan;
-use crate::store::Store;
-use crate::store::StoreErrorKind;
-use crate::store::Versioned;
-use crate::store::WriteBatch;
+use crate::row::VaultRow;
+use crate::store::{
+    Committed, Expect, Key, KeyRange, Op, Page, READ_OPS_MAX, ReadBatch, ReadSet, Scan, Store,
+    StoreErrorKind, Versioned, WriteBatch,
+};
+
 pub(crate) use runs::Runs;
 
 /// One opened vault.
@@ -146,7 +134,7 @@ impl Engine {
                     self.look_at_gate().await?;
                 }
                 self.caches.forget(batch.expect.iter().map(|(key, _)| key));
-                if batch.expect.iter().any(|(key, _)| *key == StoreKeys::store_row()) {
+                if batch.expect.iter().any(|(key, _)| *key == VaultRow::Store.key()) {
                     self.refresh_roots().await?;
                 }
                 Ok(None)

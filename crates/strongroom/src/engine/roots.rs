@@ -1,18 +1,12 @@
 //! Which root key is active, read again from the `store` row.
 
-use crate::engine::Engine;
-use crate::engine::head::Head;
-use crate::engine::head::read_head;
-use crate::envelope::SealedRecord;
-use crate::error::Damage;
-use crate::error::Error;
-use crate::keys::StoreRow;
-use crate::keys::root::Root;
-use crate::keys::root::Roots;
-use crate::row::body::RowKind;
-use crate::row::body::SealedRow;
-use crate::row::key::StoreKeys;
 use std::sync::Arc;
+
+use crate::engine::Engine;
+use crate::engine::head::{Head, read_head};
+use crate::error::{Damage, Error};
+use crate::keys::{Root, Roots, StoreRow, sealing_key_id};
+use crate::row::{Row, VaultRow};
 
 impl Engine {
     /// Learns from the `store` row which root is active.
@@ -31,16 +25,15 @@ impl Engine {
     }
 
     async fn try_refresh_roots(&self) -> Result<(), Error> {
-        const ROW: &str = "the sealed `store` row";
-        let row = self.get(StoreKeys::store_row()).await?;
-        let row = row.ok_or_else(|| Error::damaged(ROW, Damage::Missing))?;
-        let sealed =
-            SealedRow::decode(RowKind::Sealed, &row.value).map_err(|error| Error::row(ROW, error))?;
-        let id = SealedRecord::parse(sealed.record).map_err(|error| Error::open(ROW, error))?.dek_id();
+        let row = Row::Vault(VaultRow::Store);
+        let found = self.get(row.key()).await?;
+        let found = found.ok_or_else(|| Error::damaged(row.name(), Damage::Missing))?;
+        let malformed = || Error::damaged(row.name(), Damage::Malformed);
+        let id = sealing_key_id(&row, &found.value).ok_or_else(malformed)?;
         let roots = self.roots.get()?;
         let mut named = [Some(&roots.active), roots.coming.as_ref()].into_iter().flatten();
         let active = named.find(|root| *root.key.id() == id).cloned().ok_or(Error::RootRotated)?;
-        let store_row = StoreRow::open_row(&self.store_id, &active.key, &row)?;
+        let store_row = StoreRow::open(&self.store_id, &active.key, &found)?;
         self.roots.change(|known| {
             if known.active.key.id() != roots.active.key.id() {
                 return known.clone();
@@ -60,7 +53,7 @@ impl Engine {
                 return Err(Error::damaged("the store's header", Damage::Inconsistent));
             }
             let root = Arc::clone(&self.roots.get()?.active);
-            let error = match StoreRow::open(&head, &root.key) {
+            let error = match head.open_store_row(&root.key) {
                 Ok(store_row) => return Ok((head, store_row, root)),
                 Err(error) => self.if_rotated(error).await,
             };

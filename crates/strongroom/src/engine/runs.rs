@@ -1,12 +1,11 @@
 //! The jobs on keys that this engine runs at the moment.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use crate::error::Error;
 use crate::id::DocumentId;
 use crate::random;
-use std::collections::BTreeSet;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
 
 /// The jobs that this engine runs at the moment, and its own name in leases.
 #[derive(Debug, Default)]

@@ -1,40 +1,25 @@
 //! Seals and opens records under one key.
 
-use crate::envelope::SealedRecord;
-use crate::random;
-use std::fmt;
-use std::mem;
+use std::{fmt, mem};
 
 use aes::Aes256Enc;
 use aes_gcm_siv::AesGcmSiv;
-use aes_gcm_siv::aead::AeadInOut as _;
-use aes_gcm_siv::aead::KeyInit as _;
-use hmac::Hmac;
-use hmac::Mac as _;
+use aes_gcm_siv::aead::{AeadInOut as _, KeyInit as _};
+use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use super::Context;
+use super::address::USUAL_LEN;
 use super::kdf::expand;
-use super::padding;
-
-use super::record;
-use crate::envelope::ContextTooLong;
-use crate::envelope::DekId;
-use crate::envelope::OpenError;
-use crate::envelope::RECORD_LEN_MAX;
-use crate::envelope::SealError;
-use crate::envelope::record::BODY_OFFSET;
-use crate::envelope::record::COMMIT_LEN;
-use crate::envelope::record::HEADER_LEN;
-use crate::envelope::record::NONCE_LEN;
-use crate::envelope::record::TAG_LEN;
+use super::record::{self, BODY_OFFSET, COMMIT_LEN, HEADER_LEN, NONCE_LEN, RECORD_LEN_MAX, TAG_LEN};
+use super::{Address, DekId, OpenError, SealError, SealedRecord, padding};
+use crate::random;
 
 /// A key that seals records: a data key, a root key or a slot key, expanded once and wiped on drop.
 ///
 /// AES-256-GCM-SIV alone opens one ciphertext under two keys, so every record carries a keyed hash over
-/// header, context and tag that is checked before anything is decrypted.
+/// header, address and tag that is checked before anything is decrypted.
 pub(crate) struct SealingKey {
     id: DekId,
     cipher: AesGcmSiv<Aes256Enc>,
@@ -59,37 +44,31 @@ impl SealingKey {
         &self.id
     }
 
-    /// Seals `plaintext` to `context` under a random nonce.
+    /// Seals `plaintext` to `address` under a random nonce.
     ///
     /// # Errors
-    /// [`SealError::TooLong`] when the record would be over the limit, [`SealError::ContextTooLong`], and
+    /// [`SealError::TooLong`] when the record would be over the limit, and
     /// [`SealError::Random`] when there is no nonce.
-    pub(crate) fn seal<K>(&self, context: &Context<'_, K>, plaintext: &[u8]) -> Result<Vec<u8>, SealError>
-    where
-        K: Copy + Into<u8>,
-    {
+    pub(crate) fn seal(&self, address: &impl Address, plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
         let mut nonce = [0; NONCE_LEN];
         random::fill(&mut nonce)?;
-        self.seal_with_nonce(context, &nonce, plaintext)
+        self.seal_with_nonce(address, &nonce, plaintext)
     }
 
-    /// Seals `plaintext` to `context` under a nonce of the caller's choice.
-    pub(crate) fn seal_with_nonce<K>(
+    /// Seals `plaintext` to `address` under a nonce of the caller's choice.
+    pub(crate) fn seal_with_nonce(
         &self,
-        context: &Context<'_, K>,
+        address: &impl Address,
         nonce: &[u8; NONCE_LEN],
         plaintext: &[u8],
-    ) -> Result<Vec<u8>, SealError>
-    where
-        K: Copy + Into<u8>,
-    {
+    ) -> Result<Vec<u8>, SealError> {
         let record_len =
             BODY_OFFSET.saturating_add(padding::padded_len(plaintext.len())).saturating_add(TAG_LEN);
         if record_len > RECORD_LEN_MAX {
             return Err(SealError::TooLong);
         }
         let header = record::header(&self.id, nonce);
-        let mut bound = bind(&header, context)?;
+        let mut bound = bind(&header, address);
 
         let mut record = Zeroizing::new(Vec::with_capacity(record_len));
         record.extend_from_slice(&header);
@@ -105,19 +84,16 @@ impl SealingKey {
         Ok(mem::take(&mut *record))
     }
 
-    /// Opens a record that was sealed to `context`.
+    /// Opens a record that was sealed to `address`.
     ///
     /// # Errors
     /// Those of [`SealedRecord::parse`], then those of [`open_record`](Self::open_record).
-    pub(crate) fn open<K>(
+    pub(crate) fn open(
         &self,
-        context: &Context<'_, K>,
+        address: &impl Address,
         record: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, OpenError>
-    where
-        K: Copy + Into<u8>,
-    {
-        self.open_record(context, &SealedRecord::parse(record)?)
+    ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        self.open_record(address, &SealedRecord::parse(record)?)
     }
 
     /// Opens a record that was taken apart before, to look its key up.
@@ -125,18 +101,15 @@ impl SealingKey {
     /// # Errors
     /// [`OpenError::UnknownKey`] when another key sealed it, else [`OpenError::Rejected`], whatever the
     /// cause.
-    pub(crate) fn open_record<K>(
+    pub(crate) fn open_record(
         &self,
-        context: &Context<'_, K>,
+        address: &impl Address,
         record: &SealedRecord<'_>,
-    ) -> Result<Zeroizing<Vec<u8>>, OpenError>
-    where
-        K: Copy + Into<u8>,
-    {
+    ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
         if record.dek_id() != self.id {
             return Err(OpenError::UnknownKey(record.dek_id()));
         }
-        let mut bound = bind(record.header, context).map_err(|_| OpenError::Rejected)?;
+        let mut bound = bind(record.header, address);
         let bound_len = bound.len();
         bound.extend_from_slice(record.tag);
         if !same(&self.commit(&bound), record.commit) {
@@ -173,12 +146,9 @@ fn same(left: &[u8; COMMIT_LEN], right: &[u8; COMMIT_LEN]) -> bool {
 }
 
 /// What tag and commitment cover, in one buffer with room for the tag, which the commitment covers too.
-fn bind<K>(header: &[u8; HEADER_LEN], context: &Context<'_, K>) -> Result<Vec<u8>, ContextTooLong>
-where
-    K: Copy + Into<u8>,
-{
-    let mut bound = Vec::with_capacity(HEADER_LEN + context.encoded_len() + TAG_LEN);
+fn bind(header: &[u8; HEADER_LEN], address: &impl Address) -> Vec<u8> {
+    let mut bound = Vec::with_capacity(HEADER_LEN + USUAL_LEN + TAG_LEN);
     bound.extend_from_slice(header);
-    context.encode_into(&mut bound)?;
-    Ok(bound)
+    address.encode_into(&mut bound);
+    bound
 }

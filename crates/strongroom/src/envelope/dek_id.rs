@@ -3,8 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::id::IdError;
-use crate::id::parse_hex;
+use crate::id::{IdError, parse_hex};
 
 /// The id of a data key or root key: 16 bytes derived from it, in the clear at the head of every record that it sealed.
 /// In text 32 lowercase hexadecimal digits.

@@ -1,7 +1,6 @@
 //! Why a record was not sealed or not opened.
 
-use crate::envelope::ContextTooLong;
-use crate::envelope::DekId;
+use super::DekId;
 use crate::random::RandomError;
 
 /// Why a record did not open. Says nothing about what is inside.
@@ -31,8 +30,6 @@ pub enum OpenError {
 pub(crate) enum SealError {
     #[error("the value is too long: its record would be over {} bytes", super::RECORD_LEN_MAX)]
     TooLong,
-    #[error(transparent)]
-    ContextTooLong(#[from] ContextTooLong),
     #[error(transparent)]
     Random(#[from] RandomError),
 }

@@ -1,10 +1,7 @@
 //! A keyed hash over what leaves a store: the frames of a backup, the rows of a copy.
 
-use hmac::Hmac;
-use hmac::KeyInit as _;
-use hmac::Mac as _;
-use sha2::Digest;
-use sha2::Sha256;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::{Digest, Sha256};
 
 use super::kdf::expand;
 

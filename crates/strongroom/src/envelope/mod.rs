@@ -3,7 +3,7 @@
 //! Pure: bytes in, bytes out, no I/O but the operating system's generator. `docs/FORMAT.md` is the
 //! specification.
 
-mod context;
+mod address;
 mod dek;
 mod dek_id;
 mod error;
@@ -13,7 +13,7 @@ mod padding;
 mod passphrase;
 mod record;
 
-pub(crate) use context::{Context, ContextTooLong, Kind, StoreId};
+pub(crate) use address::{Address, StoreId};
 pub(crate) use dek::SealingKey;
 pub use dek_id::DekId;
 #[allow(unreachable_pub, reason = "public behind the feature `hazmat` only")]

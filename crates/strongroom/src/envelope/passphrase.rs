@@ -1,14 +1,9 @@
 //! Keys from passphrases: Argon2id (RFC 9106), version 0x13.
 
-use argon2::Algorithm;
-use argon2::Argon2;
-use argon2::Block;
-use argon2::Params;
-use argon2::Version;
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use zeroize::Zeroizing;
 
 use crate::envelope::KeyMaterial;
-use crate::keys::Provider;
 
 /// What one derivation of a key from a passphrase costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,17 +76,17 @@ pub(crate) struct Argon2Bounds {
 }
 
 impl Argon2Bounds {
+    /// The parameters of new slots, unchecked.
+    pub(crate) fn today(&self) -> Argon2Params {
+        self.today
+    }
+
     /// The parameters of a new slot; an error when no such slot could be opened again.
     pub(crate) fn check_new(&self) -> Result<Argon2Params, Argon2Error> {
         if !Argon2Params::FLOOR.within(&self.today) {
             return Err(Argon2Error::TooWeak);
         }
         self.check_ceiling(&self.today).map(|()| self.today)
-    }
-
-    /// The same where a slot of this kind has such parameters; else they do not matter.
-    pub(crate) fn today_for(&self, tag: u8) -> Result<Argon2Params, Argon2Error> {
-        if tag == Provider::PASSPHRASE { self.check_new() } else { Ok(self.today) }
     }
 
     /// Refuses parameters from a store that are out of bounds. To be asked before any memory is taken.

@@ -1,8 +1,7 @@
 //! The layout of a sealed record: fixed offsets, one valid parse.
 
 use super::padding;
-use crate::envelope::DekId;
-use crate::envelope::OpenError;
+use crate::envelope::{DekId, OpenError};
 
 /// A sealed record, taken apart without a copy and without a key.
 ///

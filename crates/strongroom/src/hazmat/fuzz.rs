@@ -1,14 +1,16 @@
 //! What fuzz targets assert of parts that are not public. Each takes any bytes and panics when a property fails.
 
-use crate::id::{DefinitionId, Environment, LinkedAccountId, OrgId, WorkflowId};
+use zeroize::Zeroizing;
+
+use crate::id::{DefinitionId, Environment, LinkedAccountId, WorkflowId};
 use crate::keys::{Keyring, Slot};
 use crate::model::Revision;
-use crate::row::body::{RowKind, SealedRow, Sheet, Sweep, decode_definition, decode_header, decode_index};
-use crate::row::body::{encode_definition, encode_header, encode_index};
-use crate::row::key::{TenantKeys, parse_definition_value, parse_job, parse_value};
+use crate::row::body::{Sweep, ValueBody, decode_definition, encode_definition};
+use crate::row::{
+    RowKind, SealedRow, TenantId, VaultRow, decode_header, decode_index, encode_header, encode_index,
+};
 use crate::scope::Scope;
 use crate::store::Key;
-use zeroize::Zeroizing;
 
 /// A row that decodes has exactly one form: it encodes to the same bytes.
 pub fn row(data: &[u8]) {
@@ -29,8 +31,8 @@ pub fn row(data: &[u8]) {
 
 /// What is inside a record, and what stands clear in a slot, is refused or read back as it is.
 pub fn plaintext(data: &[u8]) {
-    if let Ok(sheet) = Sheet::decode(Zeroizing::new(data.to_vec())) {
-        let again = Sheet::encode(&sheet.value, sheet.created_at, sheet.updated_at);
+    if let Ok(body) = ValueBody::decode(Zeroizing::new(data.to_vec())) {
+        let again = ValueBody::encode(&body.value, body.created_at, body.updated_at);
         assert!(is_form_of(&again, data), "a value reads back");
     }
     if let (Some(id), revision) = (DefinitionId::from_bytes(&[1; 12]), Revision::from_u64(1))
@@ -55,46 +57,42 @@ fn is_form_of(encoded: &[u8], read: &[u8]) -> bool {
     encoded == read || encoded.len() < read.len()
 }
 
-/// Bytes that parse as a key are the key of what they parse to, and the rows of two ids never share a range.
+/// Bytes that parse as a key are the key of the row that they parse to, and the rows of two scopes never share a range.
 pub fn key(data: &[u8]) {
-    let Some((org, environment)) = tenant() else { return };
-    let keys = TenantKeys::new(&org, &environment);
-    if let Some((scope, definition)) = parse_value(&keys, data) {
-        assert!(keys.value(&scope, &definition).as_bytes() == data, "a value's key has one form");
+    let Some(tenant) = tenant() else { return };
+    let read = Key::from(data);
+    if let Some(row) = VaultRow::parse(&read) {
+        assert!(row.key().as_bytes() == data, "a key of the whole store has one form");
     }
-    if let Some((org, environment, job)) = parse_job(&Key::from(data)) {
-        assert!(TenantKeys::new(&org, &environment).job(&job).as_bytes() == data, "a job's key has one form");
+    if let Some(tenant) = TenantId::of_key(&read)
+        && let Some(row) = tenant.parse(&read)
+    {
+        assert!(row.key().as_bytes() == data, "a key of a tenant has one form");
+    }
+    // Behind the prefix of a tenant more of the bytes mean something.
+    let owned = Key::from([tenant.prefix(), data].concat());
+    if let Some(row) = tenant.parse(&owned) {
+        assert!(row.key().as_bytes() == owned.as_bytes(), "a key of a tenant has one form");
     }
     let Some((text, id)) = data.split_last_chunk::<12>() else { return };
     let Some(definition) = DefinitionId::from_bytes(id) else { return };
-    let range = keys.definition_values(&definition).start;
-    let indexed = [range.as_slice(), text].concat();
-    if let Some(scope) = parse_definition_value(&keys, &definition, &indexed) {
-        assert!(
-            keys.definition_value(&definition, &scope).as_bytes() == indexed,
-            "an index key has one form"
-        );
-    }
     let middle = text.len() / 2;
     let (Some(one), Some(other)) = (text.get(..middle).and_then(scope), text.get(middle..).and_then(scope))
     else {
         return;
     };
-    let (value, index) = (keys.value(&one, &definition), keys.definition_value(&definition, &one));
+    for row in [tenant.value(&one, &definition), tenant.definition_value(&definition, &one)] {
+        assert!(tenant.parse(&row.key()) == Some(row), "a row is read back from its key");
+    }
+    let value = tenant.value(&one, &definition).key();
     assert!(
-        parse_value(&keys, value.as_bytes()) == Some((one.clone(), definition)),
-        "a value's key reads back"
-    );
-    let read = parse_definition_value(&keys, &definition, index.as_bytes());
-    assert!(read.as_ref() == Some(&one), "an index key reads back");
-    assert!(
-        keys.values(&other).contains(value.as_bytes()) == (one == other),
+        tenant.values(&other).contains(value.as_bytes()) == (one == other),
         "a scope is a range of its own"
     );
 }
 
-fn tenant() -> Option<(OrgId, Environment)> {
-    Some(("6500a1b2c3d4e5f6a7b8c9d0".parse().ok()?, Environment::test()))
+fn tenant() -> Option<TenantId> {
+    Some(TenantId::new("6500a1b2c3d4e5f6a7b8c9d0".parse().ok()?, Environment::test()))
 }
 
 /// A scope from bytes: an odd first byte means a workflow, an even one a linked account.

@@ -49,7 +49,10 @@ impl Key {
         nonce: &[u8; 12],
         plaintext: &[u8],
     ) -> Result<Vec<u8>, TooLong> {
-        self.0.seal_with_nonce(&context.bound(), nonce, plaintext).map_err(|_| TooLong)
+        if !context.fits() {
+            return Err(TooLong);
+        }
+        self.0.seal_with_nonce(context, nonce, plaintext).map_err(|_| TooLong)
     }
 
     /// Opens a record that was sealed to `context`.
@@ -57,7 +60,10 @@ impl Key {
     /// # Errors
     /// [`OpenError`], its variants checked in the order in which they stand there.
     pub fn open(&self, context: &Context<'_>, record: &[u8]) -> Result<Opened, OpenError> {
-        self.0.open(&context.bound(), record).map(Opened)
+        if !context.fits() {
+            return Err(OpenError::Rejected);
+        }
+        self.0.open(context, record).map(Opened)
     }
 }
 
@@ -93,19 +99,34 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    fn bound(&self) -> envelope::Context<'_, u8> {
-        envelope::Context {
-            kind: self.kind,
-            store_id: &self.store_id,
-            org: self.org,
-            environment: self.environment,
-            linked_account: self.linked_account,
-            workflow: self.workflow,
-            name: self.name,
-            key_name: self.key_name,
-            doc_id: self.doc_id,
-            revision: self.revision,
-        }
+    /// A text of 4 GiB or more would have its length cut.
+    fn fits(&self) -> bool {
+        let optional = [self.linked_account, self.workflow].map(Option::unwrap_or_default);
+        let texts = [self.org, self.environment, self.name, self.key_name, self.doc_id];
+        texts.iter().chain(&optional).all(|text| u32::try_from(text.len()).is_ok())
+    }
+}
+
+impl envelope::Address for Context<'_> {
+    fn encode_into(&self, out: &mut Vec<u8>) {
+        let put = |out: &mut Vec<u8>, text: &str| {
+            out.extend_from_slice(&(text.len() as u32).to_be_bytes());
+            out.extend_from_slice(text.as_bytes());
+        };
+        let put_optional = |out: &mut Vec<u8>, text: Option<&str>| {
+            out.push(u8::from(text.is_some()));
+            text.into_iter().for_each(|text| put(out, text));
+        };
+        out.extend_from_slice(&self.store_id);
+        put(out, self.org);
+        put(out, self.environment);
+        put_optional(out, self.linked_account);
+        out.push(self.kind);
+        put_optional(out, self.workflow);
+        put(out, self.name);
+        put(out, self.key_name);
+        put(out, self.doc_id);
+        out.extend_from_slice(&self.revision.to_be_bytes());
     }
 }
 

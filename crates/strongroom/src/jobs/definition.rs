@@ -1,32 +1,24 @@
 //! What the jobs of a definition do: sweep its values away, or mark those that do not match its changed format.
 
+use crate::engine::cache::Definition;
 use crate::error::Error;
 use crate::id::DefinitionId;
-use crate::jobs::PAGE_ROWS;
-use crate::jobs::Sweeper;
-use crate::jobs::document_id;
+use crate::jobs::{PAGE_ROWS, Sweeper, document_id};
 use crate::model::DefinitionRef;
-use crate::row::body::RowKind;
-use crate::row::body::encode_index;
-use crate::row::key::parse_definition_value;
-use crate::store::Key;
-use crate::store::ReadBatch;
-use crate::store::RowRevision;
-use crate::tenant::Definition;
-use crate::tenant::GRANDFATHERED;
-use crate::tenant::IndexedValue;
-use crate::tenant::Needs;
+use crate::row::{RowKind, encode_index};
+use crate::store::{Key, ReadBatch, RowRevision};
+use crate::tenant::{GRANDFATHERED, IndexedValue, Needs};
 
 impl Sweeper<'_> {
     pub(crate) async fn sweep_definition(&self, id: &DefinitionId) -> Result<(), Error> {
-        let keys = &self.tenant.keys;
+        let keys = &self.tenant.id;
         let mut values = Vec::new();
         loop {
             let page = self.tenant.engine.scan(keys.definition_values(id), PAGE_ROWS).await?;
             values.clear();
             for (index, row) in &page.rows {
-                let scope = parse_definition_value(keys, id, index.as_bytes());
-                values.push((index.clone(), row.revision, scope.map(|scope| keys.value(&scope, id))));
+                let scope = keys.parse_definition_value(id, index.as_bytes());
+                values.push((index.clone(), row.revision, scope.map(|scope| keys.value(&scope, id).key())));
             }
             if values.is_empty() {
                 return self.finish(None).await;
@@ -43,8 +35,8 @@ impl Sweeper<'_> {
         let gets = values.iter().filter_map(|(.., value)| value.clone()).collect();
         let set = self.tenant.engine.read(&ReadBatch { gets, scans: Vec::new() }).await?;
         let mut rows = set.gets.into_iter();
-        let (ground, _) = self.tenant.read(&Needs::org_keys(), ReadBatch::default()).await?;
-        let mut draft = self.draft(&ground);
+        let (view, _) = self.tenant.read(&Needs::org_keys(), ReadBatch::default()).await?;
+        let mut draft = self.draft(&view);
         let mut nameless = Vec::new();
         for (index, revision, value) in values {
             draft.expect_as_read(index.clone(), Some(*revision));
@@ -54,17 +46,17 @@ impl Sweeper<'_> {
             draft.expect_as_read(value.clone(), Some(row.revision));
             draft.delete(value.clone());
             match document_id(RowKind::ScopedValue, &row) {
-                Some(id) => draft.delete(self.tenant.keys.value_id(&id)),
+                Some(id) => draft.delete(self.tenant.id.value_id(&id).key()),
                 None => nameless.push(value.clone()),
             }
         }
         draft.delete_ids(&self.tenant.ids_leading_to(&nameless).await?);
-        Ok(draft.commit().await?.is_some())
+        Ok(draft.commit().await?.is_landed())
     }
 
     /// Marks the values of a definition that do not match its format, and unmarks those that do.
     pub(crate) async fn recheck(&self, id: &DefinitionId) -> Result<(), Error> {
-        let mut rest = self.tenant.keys.definition_values(id);
+        let mut rest = self.tenant.id.definition_values(id);
         loop {
             let reference = DefinitionRef::Id(*id);
             let definition = match self.tenant.definition(&reference).await {
@@ -89,8 +81,8 @@ impl Sweeper<'_> {
     }
 
     async fn mark(&self, definition: &Definition, values: Vec<IndexedValue>) -> Result<bool, Error> {
-        let (ground, _) = self.tenant.read(&Needs::org_keys(), ReadBatch::default()).await?;
-        let mut draft = self.draft(&ground);
+        let (view, _) = self.tenant.read(&Needs::org_keys(), ReadBatch::default()).await?;
+        let mut draft = self.draft(&view);
         draft.expect_definition(definition);
         let mut changed = false;
         for IndexedValue { index: (index_key, index), row: (key, row), value } in values {
@@ -103,6 +95,6 @@ impl Sweeper<'_> {
                 draft.put(index_key, entry);
             }
         }
-        Ok(!changed || draft.commit().await?.is_some())
+        Ok(!changed || draft.commit().await?.is_landed())
     }
 }

@@ -5,77 +5,52 @@
 //! account or integration can be made anew once it is swept, so a batch also expects that its row still names this
 //! job: one that was overtaken by a later delete has nothing left to do.
 
+mod attempt;
 pub(crate) mod definition;
 pub(crate) mod narrow;
 pub(crate) mod rotation;
 
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::engine::ATTEMPTS_MAX;
-use crate::envelope::Context;
-use crate::envelope::Kind;
-use crate::error::Damage;
-use crate::error::Error;
-use crate::id::DocumentId;
-use crate::id::IntegrationId;
-use crate::id::LinkedAccountId;
-use crate::row::body::RowKind;
-use crate::row::body::SealedRow;
+use crate::error::{Damage, Error};
+use crate::id::{DocumentId, IntegrationId, LinkedAccountId};
+use crate::jobs::rotation::shred_org::sweep_org;
 use crate::row::body::Sweep;
-use crate::row::key::TenantKeys;
-use crate::row::key::parse_value;
+use crate::row::{RowKind, SealedRow, TenantId};
 use crate::scope::Scope;
-use crate::store::Key;
-use crate::store::KeyRange;
-use crate::store::ReadBatch;
-use crate::store::RowRevision;
-use crate::store::Scan;
-use crate::store::Versioned;
-use crate::tenant::Draft;
-use crate::tenant::Ground;
-use crate::tenant::Needs;
-use crate::tenant::Tenant;
-use crate::tenant::describe;
+use crate::store::{Key, KeyRange, ReadBatch, RowRevision, Scan, Versioned};
+use crate::tenant::{Draft, Needs, Tenant, View};
+
+pub(crate) use attempt::until_landed;
 
 /// Names a job of a tenant.
 pub(crate) type JobId = DocumentId;
 
-impl Tenant {
-    /// What a job is about.
-    pub(crate) fn open_job(&self, job: &JobId, row: &Versioned) -> Result<Sweep, Error> {
-        let job_text = job.to_text();
-        let context = self.job_context(job_text.as_str());
-        let opened = self.open_under_root(&context, &row.value)?;
-        Sweep::decode(&opened.plaintext).map_err(|error| Error::row(describe(&context), error))
-    }
+/// Runs a job to its end. One that is gone was finished by another runner.
+pub(crate) async fn run_job(tenant: &Tenant, job: &JobId) -> Result<(), Error> {
+    let key = tenant.id.job(job).key();
+    let opened = tenant.read_under_root(&key, |row| tenant.open_job(job, row)).await?;
+    let Some((sweep, revision)) = opened else { return Ok(()) };
+    Sweeper { tenant, id: *job, job: key, job_row: AtomicU64::new(revision.0) }.run(&sweep).await
+}
 
-    /// Runs a job to its end. One that is gone was finished by another runner.
-    pub(crate) async fn run_job(&self, job: &JobId) -> Result<(), Error> {
-        let key = self.keys.job(job);
-        let opened = self.read_under_root(&key, |row| self.open_job(job, row)).await?;
-        let Some((sweep, revision)) = opened else { return Ok(()) };
-        Sweeper { tenant: self, id: *job, job: key, job_row: AtomicU64::new(revision.0) }.run(&sweep).await
+/// Runs the job that the row at `marked` says is not finished, unless another runner did so meanwhile.
+pub(crate) async fn finish_job(
+    tenant: &Tenant,
+    job: &[u8; 12],
+    marked: (Key, RowRevision),
+) -> Result<(), Error> {
+    let missing = || Error::damaged("a job row", Damage::Missing);
+    let job = JobId::from_bytes(job).ok_or_else(missing)?;
+    let (key, revision) = marked;
+    let read = ReadBatch { gets: vec![tenant.id.job(&job).key(), key], scans: Vec::new() };
+    let set = tenant.engine.read(&read).await?;
+    let [job_row, marked_row] = set.gets.as_slice() else { return Err(missing()) };
+    if job_row.is_none() && marked_row.as_ref().is_some_and(|row| row.revision == revision) {
+        return Err(missing());
     }
-
-    /// Runs the job that the row at `marked` says is not finished, unless another runner did so meanwhile.
-    pub(crate) async fn finish_job(&self, job: &[u8; 12], marked: (Key, RowRevision)) -> Result<(), Error> {
-        let missing = || Error::damaged("a job row", Damage::Missing);
-        let job = JobId::from_bytes(job).ok_or_else(missing)?;
-        let (key, revision) = marked;
-        let read = ReadBatch { gets: vec![self.keys.job(&job), key], scans: Vec::new() };
-        let set = self.engine.read(&read).await?;
-        let [job_row, marked_row] = set.gets.as_slice() else { return Err(missing()) };
-        if job_row.is_none() && marked_row.as_ref().is_some_and(|row| row.revision == revision) {
-            return Err(missing());
-        }
-        self.run_job(&job).await
-    }
-
-    /// The address of a job.
-    pub(crate) fn job_context<'a>(&'a self, job: &'a str) -> Context<'a> {
-        Context { key_name: job, ..self.context(Kind::Row, "job") }
-    }
+    run_job(tenant, &job).await
 }
 
 /// One run of a job.
@@ -95,10 +70,10 @@ pub(crate) struct Parent<'s> {
 }
 
 impl Parent<'_> {
-    fn key(&self, keys: &TenantKeys) -> Key {
+    fn key(&self, keys: &TenantId) -> Key {
         match self.integration {
-            None => keys.account(self.account),
-            Some(integration) => keys.integration(self.account, integration),
+            None => keys.account(self.account).key(),
+            Some(integration) => keys.integration(self.account, integration).key(),
         }
     }
 }
@@ -119,20 +94,20 @@ impl Sweeper<'_> {
             Sweep::Recheck(id) => self.recheck(id).await,
             Sweep::Narrow(id, removed) => self.look_again(*id, *removed).await,
             Sweep::Account(account) => self.sweep_account(account).await,
-            Sweep::Org => self.tenant.sweep_org().await,
+            Sweep::Org => sweep_org(&self.tenant).await,
             Sweep::Integration(account, integration) => self.sweep_integration(account, integration).await,
         }
     }
 
     async fn sweep_account(&self, account: &LinkedAccountId) -> Result<(), Error> {
-        let keys = &self.tenant.keys;
+        let keys = &self.tenant.id;
         let parent = Parent { account, integration: None };
         let scope = Scope::LinkedAccount(account.clone());
         let values = keys.values(&scope);
-        let swept = self.sweep_range(parent, values, |ground, key, row| {
-            let Some((_, definition)) = parse_value(keys, key.as_bytes()) else { return Ok(Fate::Keep) };
-            let mut index = vec![keys.definition_value(&definition, &scope)];
-            match self.tenant.find_in_row(ground, &scope, &definition, row) {
+        let swept = self.sweep_range(parent, values, |view, key, row| {
+            let Some((_, definition)) = keys.parse_value(key.as_bytes()) else { return Ok(Fate::Keep) };
+            let mut index = vec![keys.definition_value(&definition, &scope).key()];
+            match self.tenant.find_in_row(view, &scope, &definition, row) {
                 Ok(None) => {}
                 // Nobody can read it, whenever it was set: it goes with its account.
                 Err(Error::Damaged { .. }) => return Ok(Fate::DeleteDamaged(index)),
@@ -140,13 +115,13 @@ impl Sweeper<'_> {
                 Ok(Some(_)) | Err(Error::UnknownVersion { .. }) => return Ok(Fate::Keep),
                 Err(error) => return Err(error),
             }
-            index.extend(document_id(RowKind::ScopedValue, row).map(|id| keys.value_id(&id)));
+            index.extend(document_id(RowKind::ScopedValue, row).map(|id| keys.value_id(&id).key()));
             Ok(Fate::Delete(index))
         });
         if !swept.await? {
             return Ok(());
         }
-        let everything = |_: &Ground<'_>, _: &Key, _: &Versioned| Ok(Fate::Delete(Vec::new()));
+        let everything = |_: &View<'_>, _: &Key, _: &Versioned| Ok(Fate::Delete(Vec::new()));
         if self.sweep_range(parent, keys.account_credentials(account), everything).await?
             && self.sweep_range(parent, keys.integrations(account), everything).await?
         {
@@ -161,8 +136,8 @@ impl Sweeper<'_> {
         integration: &IntegrationId,
     ) -> Result<(), Error> {
         let parent = Parent { account, integration: Some(integration) };
-        let credentials = self.tenant.keys.credentials(account, integration);
-        let everything = |_: &Ground<'_>, _: &Key, _: &Versioned| Ok(Fate::Delete(Vec::new()));
+        let credentials = self.tenant.id.credentials(account, integration);
+        let everything = |_: &View<'_>, _: &Key, _: &Versioned| Ok(Fate::Delete(Vec::new()));
         if self.sweep_range(parent, credentials, everything).await? {
             self.finish(Some(parent)).await?;
         }
@@ -175,25 +150,25 @@ impl Sweeper<'_> {
         &self,
         parent: Parent<'_>,
         range: KeyRange,
-        judge: impl Fn(&Ground<'_>, &Key, &Versioned) -> Result<Fate, Error>,
+        judge: impl Fn(&View<'_>, &Key, &Versioned) -> Result<Fate, Error>,
     ) -> Result<bool, Error> {
         let owner = [parent.account];
         let needs = Needs::org_keys().accounts(&owner);
-        let place = parent.key(&self.tenant.keys);
+        let place = parent.key(&self.tenant.id);
         let mut rest = range;
         loop {
             let scans = vec![Scan::new(rest.clone(), PAGE_ROWS)];
             let read = ReadBatch { gets: vec![place.clone()], scans };
-            let (ground, mut set) = self.tenant.read(&needs, read).await?;
-            let Some(marked) = self.marked(&ground, parent, set.gets.pop().flatten())? else {
+            let (view, mut set) = self.tenant.read(&needs, read).await?;
+            let Some(marked) = self.marked(&view, parent, set.gets.pop().flatten())? else {
                 return self.finish(None).await.map(|()| false);
             };
             let page = set.scans.pop().unwrap_or_default();
-            let mut draft = self.draft(&ground);
+            let mut draft = self.draft(&view);
             draft.expect_as_read(place.clone(), Some(marked));
             let (mut deletes, mut nameless) = (false, Vec::new());
             for (key, row) in &page.rows {
-                let index = match judge(&ground, key, row)? {
+                let index = match judge(&view, key, row)? {
                     Fate::Keep => continue,
                     Fate::Delete(index) => index,
                     Fate::DeleteDamaged(index) => {
@@ -207,7 +182,7 @@ impl Sweeper<'_> {
                 index.into_iter().for_each(|key| draft.delete(key));
             }
             draft.delete_ids(&self.tenant.ids_leading_to(&nameless).await?);
-            if deletes && draft.commit().await?.is_none() {
+            if deletes && !draft.commit().await?.is_landed() {
                 if self.is_gone().await? {
                     return Ok(false);
                 }
@@ -224,38 +199,38 @@ impl Sweeper<'_> {
     /// The revision of the parent's row, if it names this job.
     fn marked(
         &self,
-        ground: &Ground<'_>,
+        view: &View<'_>,
         parent: Parent<'_>,
         row: Option<Versioned>,
     ) -> Result<Option<RowRevision>, Error> {
         let Some(row) = row else { return Ok(None) };
         let Parent { account, integration } = parent;
         let deleting = match integration {
-            None => self.tenant.open_account(ground, account, &row)?.and_then(|known| known.sheet.deleting),
+            None => self.tenant.open_account(view, account, &row)?.and_then(|known| known.body.deleting),
             Some(integration) => self
                 .tenant
-                .open_integration(ground, account, integration, &row)?
-                .and_then(|known| known.sheet.deleting),
+                .open_integration(view, account, integration, &row)?
+                .and_then(|known| known.body.deleting),
         };
         Ok((deleting.as_ref() == Some(self.id.as_bytes())).then_some(row.revision))
     }
 
     /// Deletes the job's row, and with it the row that kept the place of what is now gone.
     pub(crate) async fn finish(&self, parent: Option<Parent<'_>>) -> Result<(), Error> {
-        let place = parent.map(|parent| (parent, parent.key(&self.tenant.keys)));
+        let place = parent.map(|parent| (parent, parent.key(&self.tenant.id)));
         for _ in 0..ATTEMPTS_MAX {
             let gets = place.iter().map(|(_, key)| key.clone()).collect();
             let read = ReadBatch { gets, scans: Vec::new() };
-            let (ground, mut set) = self.tenant.read(&Needs::org_keys(), read).await?;
-            let mut draft = self.draft(&ground);
+            let (view, mut set) = self.tenant.read(&Needs::org_keys(), read).await?;
+            let mut draft = self.draft(&view);
             draft.delete(self.job.clone());
             if let Some((parent, key)) = &place
-                && let Some(marked) = self.marked(&ground, *parent, set.gets.pop().flatten())?
+                && let Some(marked) = self.marked(&view, *parent, set.gets.pop().flatten())?
             {
                 draft.expect_as_read(key.clone(), Some(marked));
                 draft.delete(key.clone());
             }
-            if draft.commit().await?.is_some() || self.is_gone().await? {
+            if draft.commit().await?.is_landed() || self.is_gone().await? {
                 return Ok(());
             }
         }
@@ -263,8 +238,8 @@ impl Sweeper<'_> {
     }
 
     /// A batch that expects the job to be unfinished.
-    pub(crate) fn draft<'d>(&'d self, ground: &'d Ground<'d>) -> Draft<'d> {
-        let mut draft = Draft::new(self.tenant, ground);
+    pub(crate) fn draft<'d>(&'d self, view: &'d View<'d>) -> Draft<'d> {
+        let mut draft = Draft::new(self.tenant, view);
         let job_row = RowRevision(self.job_row.load(Ordering::Relaxed));
         draft.expect_as_read(self.job.clone(), Some(job_row));
         draft

@@ -7,14 +7,12 @@
 use crate::engine::ATTEMPTS_MAX;
 use crate::error::Error;
 use crate::id::DefinitionId;
-use crate::jobs::JobId;
-use crate::jobs::Sweeper;
+use crate::jobs::{JobId, Sweeper};
 use crate::model::DefinitionRef;
 use crate::row::body::Sweep;
 use crate::scope::Scopes;
 use crate::store::ReadBatch;
-use crate::tenant::Draft;
-use crate::tenant::Needs;
+use crate::tenant::{Draft, Needs};
 
 /// Scopes that a batch removes from a definition, and the job that looks at them again.
 pub(crate) struct Narrowing {
@@ -54,11 +52,11 @@ impl Sweeper<'_> {
             wide.definition.author = None;
             wide.revision = wide.revision.next();
             wide.updated_at = tenant.engine.now();
-            let (ground, _) = tenant.read(&Needs::org_keys(), ReadBatch::default()).await?;
-            let mut draft = self.draft(&ground);
+            let (view, _) = tenant.read(&Needs::org_keys(), ReadBatch::default()).await?;
+            let mut draft = self.draft(&view);
             draft.put_definition(&wide, Some(definition.row))?;
             draft.delete(self.job.clone());
-            if draft.commit().await?.is_some() || self.is_gone().await? {
+            if draft.commit().await?.is_landed() || self.is_gone().await? {
                 return Ok(());
             }
         }

@@ -2,24 +2,15 @@
 //!
 //! A positive list. A record opens only under a key that stands here, looked up by id and never by trial.
 
-use crate::envelope::Context;
-use crate::random;
 use std::fmt;
 
-use minicbor::Decoder;
-use minicbor::Encoder;
+use minicbor::{Decoder, Encoder};
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
-use crate::envelope::DekId;
-use crate::envelope::SealError;
-use crate::envelope::SealingKey;
-use crate::envelope::new_dek;
-use crate::random::RandomError;
-use crate::row::body::RowError;
-use crate::row::body::expect_key;
-use crate::row::body::finish;
-use crate::row::body::infallible;
+use crate::envelope::{Address, DekId, SealError, SealingKey, new_dek};
+use crate::random::{self, RandomError};
+use crate::row::{RowError, expect_key, finish, infallible};
 
 /// The data keys of one key scope, opened.
 pub(crate) struct Keyring {
@@ -55,21 +46,21 @@ pub(crate) enum KeyLookup<'k> {
 }
 
 impl Keyring {
-    /// A keyring with one new key for the scope of `context`, derived from the root.
+    /// A keyring with one new key for the scope of the keyring at `address`, derived from the root.
     pub(crate) fn generate(
         root: &[u8; 32],
-        context: &Context<'_>,
+        address: &impl Address,
         now: Timestamp,
     ) -> Result<Self, SealError> {
         let mut keyring = Self { deks: Vec::new(), tombstones: Vec::new(), min_version: 0 };
-        keyring.add_dek(root, context, now)?;
+        keyring.add_dek(root, address, now)?;
         Ok(keyring)
     }
 
-    /// A keyring with the one key that this root has for the scope of `context`. For a root that is used once, such
+    /// A keyring with the one key that this root has for the scope of the keyring at `address`. For a root that is used once, such
     /// as that of a file: whoever writes it makes the key anew whenever it is needed.
-    pub(crate) fn derive(root: &[u8; 32], context: &Context<'_>, now: Timestamp) -> Result<Self, SealError> {
-        let bytes = new_dek(root, context, &[0; 32])?;
+    pub(crate) fn derive(root: &[u8; 32], address: &impl Address, now: Timestamp) -> Result<Self, SealError> {
+        let bytes = new_dek(root, address, &[0; 32]);
         let key = SealingKey::derive(&bytes);
         let dek = Dek { key, bytes, generation: 1, state: DekState::Active, created_at: now };
         Ok(Self { deks: vec![dek], tombstones: Vec::new(), min_version: 0 })
@@ -79,11 +70,11 @@ impl Keyring {
     pub(crate) fn renew(
         &self,
         root: &[u8; 32],
-        context: &Context<'_>,
+        address: &impl Address,
         now: Timestamp,
     ) -> Result<Self, SealError> {
         let mut renewed = self.copy();
-        renewed.add_dek(root, context, now)?;
+        renewed.add_dek(root, address, now)?;
         Ok(renewed)
     }
 
@@ -178,8 +169,8 @@ impl Keyring {
         Ok(Self { deks, tombstones, min_version })
     }
 
-    fn add_dek(&mut self, root: &[u8; 32], context: &Context<'_>, now: Timestamp) -> Result<(), SealError> {
-        let bytes = fresh_dek(root, context)?;
+    fn add_dek(&mut self, root: &[u8; 32], address: &impl Address, now: Timestamp) -> Result<(), SealError> {
+        let bytes = fresh_dek(root, address)?;
         for dek in &mut self.deks {
             dek.state = DekState::DecryptOnly;
         }
@@ -235,10 +226,10 @@ impl fmt::Debug for Keyring {
     }
 }
 
-fn fresh_dek(root: &[u8; 32], context: &Context<'_>) -> Result<Zeroizing<[u8; 32]>, SealError> {
+fn fresh_dek(root: &[u8; 32], address: &impl Address) -> Result<Zeroizing<[u8; 32]>, SealError> {
     let mut fresh = Zeroizing::new([0; 32]);
     random::fill(&mut *fresh).map_err(|error: RandomError| SealError::Random(error))?;
-    Ok(new_dek(root, context, &fresh)?)
+    Ok(new_dek(root, address, &fresh))
 }
 
 fn list<T>(
@@ -259,32 +250,21 @@ const TOMBSTONES_MAX: usize = 1_024;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::envelope::Kind;
 
     const ROOT: [u8; 32] = [1; 32];
 
-    fn context() -> Context<'static> {
-        Context {
-            kind: Kind::Keyring,
-            store_id: &[2; 16],
-            org: "6500a1b2c3d4e5f6a7b8c9d0",
-            environment: "test",
-            linked_account: None,
-            workflow: None,
-            name: "keyring",
-            key_name: "",
-            doc_id: "",
-            revision: 5,
-        }
+    /// Keys are made for an address, whatever it is.
+    fn address() -> Vec<u8> {
+        vec![2; 16]
     }
 
     fn keyring() -> Keyring {
-        Keyring::generate(&ROOT, &context(), Timestamp::from_ms(9)).unwrap()
+        Keyring::generate(&ROOT, &address(), Timestamp::from_ms(9)).unwrap()
     }
 
     #[test]
     fn a_keyring_reads_back_with_the_same_keys() {
-        let keyring = keyring().renew(&ROOT, &context(), Timestamp::from_ms(10)).unwrap();
+        let keyring = keyring().renew(&ROOT, &address(), Timestamp::from_ms(10)).unwrap();
         let read = Keyring::decode(&keyring.encode()).unwrap();
         assert_eq!(read.active().unwrap().id(), keyring.active().unwrap().id());
         assert_eq!(read.deks.len(), 2);
@@ -305,7 +285,7 @@ mod tests {
         let dropped = Keyring::decode(&keyring.drop_keys().encode()).unwrap();
         assert!(dropped.active().is_none());
         assert!(matches!(dropped.key(&old), KeyLookup::Dropped));
-        let renewed = dropped.renew(&ROOT, &context(), Timestamp::from_ms(11)).unwrap();
+        let renewed = dropped.renew(&ROOT, &address(), Timestamp::from_ms(11)).unwrap();
         assert!(matches!(renewed.key(&old), KeyLookup::Dropped));
         assert_ne!(*renewed.active().unwrap().id(), old);
     }
@@ -314,13 +294,13 @@ mod tests {
     fn a_destroyed_key_is_unknown_and_its_generation_never_comes_back() {
         let old = keyring();
         let old_id = *old.active().unwrap().id();
-        let turned = old.renew(&ROOT, &context(), Timestamp::from_ms(10)).unwrap();
+        let turned = old.renew(&ROOT, &address(), Timestamp::from_ms(10)).unwrap();
         assert!(matches!(turned.key(&old_id), KeyLookup::Listed(_)));
         let alone = Keyring::decode(&turned.destroy_retired().encode()).unwrap();
         assert!(matches!(alone.key(&old_id), KeyLookup::Unknown));
         assert_eq!((alone.deks.len(), alone.min_version, alone.retired_len()), (1, 2, 0));
         assert_eq!(alone.active().unwrap().id(), turned.active().unwrap().id());
-        let next = alone.drop_keys().renew(&ROOT, &context(), Timestamp::from_ms(11)).unwrap();
+        let next = alone.drop_keys().renew(&ROOT, &address(), Timestamp::from_ms(11)).unwrap();
         assert!(next.active().is_some() && next.deks[0].generation >= 2);
         assert!(matches!(next.key(next.active().unwrap().id()), KeyLookup::Listed(_)));
     }

@@ -4,19 +4,13 @@
 //! root, as the keyring is that of data keys. An engine that learned nothing of a new root is told by it.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::PoisonError;
-use std::sync::RwLock;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::envelope::DekId;
-use crate::envelope::KeyMaterial;
-use crate::envelope::SealingKey;
+use crate::envelope::{DekId, KeyMaterial, SealingKey};
 use crate::error::Error;
 use crate::keys::StoreRow;
-use crate::row::key::StoreKeys;
-use crate::store::Expect;
-use crate::store::RowRevision;
-use crate::store::WriteBatch;
+use crate::row::VaultRow;
+use crate::store::{Expect, RowRevision, WriteBatch};
 
 /// A root key: it derives data keys, and seals keyrings and the rows of the whole store.
 pub(crate) struct Root {
@@ -48,7 +42,7 @@ pub(crate) struct Roots {
 
 impl Roots {
     pub(crate) fn new(active: Arc<Root>, store_row: &StoreRow) -> Self {
-        let retiring = store_row.sheet.retiring().map(Root::new);
+        let retiring = store_row.body.retiring().map(Root::new);
         Self { active, retiring, coming: None, row: store_row.row }
     }
 
@@ -80,7 +74,7 @@ impl Roots {
 
     /// What a batch that seals under the active root expects.
     pub(crate) fn expect_in(&self, batch: &mut WriteBatch) {
-        batch.expect(StoreKeys::store_row(), Expect::Revision(self.row));
+        batch.expect(VaultRow::Store.key(), Expect::Revision(self.row));
     }
 }
 

@@ -1,28 +1,15 @@
 //! Key slots: how a passphrase, a raw key or a key provider leads to the root key.
 
-use crate::envelope::Context;
-use crate::random;
-use minicbor::Decoder;
-use minicbor::Encoder;
-use sha2::Digest as _;
-use sha2::Sha256;
+use minicbor::{Decoder, Encoder};
+use sha2::{Digest as _, Sha256};
 
-use crate::envelope::KeyMaterial;
-use crate::envelope::Kind;
-use crate::envelope::OpenError;
-use crate::envelope::SealError;
-use crate::envelope::SealingKey;
-use crate::envelope::StoreId;
-use crate::envelope::slot_key;
-use crate::keys::Provider;
-use crate::random::RandomError;
-use crate::row::body::RowError;
-use crate::row::body::RowKind;
-use crate::row::body::body;
-use crate::row::body::expect_key;
-use crate::row::body::finish;
-use crate::row::body::infallible;
-use crate::row::body::start;
+use super::Provider;
+use crate::envelope::{KeyMaterial, OpenError, SealError, SealingKey, StoreId, slot_key};
+use crate::model::Revision;
+use crate::random::{self, RandomError};
+use crate::row::{
+    Address, Row, RowError, RowKind, VaultRow, expect_key, finish, infallible, row_body, start,
+};
 
 /// A slot as it stands in the store: who opens it, and the root key sealed under the slot's own key.
 pub(crate) struct Slot {
@@ -73,15 +60,13 @@ impl Slot {
         root: &[u8; 32],
     ) -> Result<Self, SealError> {
         let mut slot = Self { place, provider, sealed_root: Vec::new() };
-        let key_name = hex::encode(slot.place.id);
-        slot.sealed_root = slot.key(base).seal(&slot.context(&key_name), root)?;
+        slot.sealed_root = slot.key(base).seal(&slot.address(&slot.row()), root)?;
         Ok(slot)
     }
 
     /// The root key, if `base` is what the slot was made with.
     pub(crate) fn open(&self, base: &[u8; 32]) -> Result<KeyMaterial, SlotError> {
-        let key_name = hex::encode(self.place.id);
-        let opened = self.key(base).open(&self.context(&key_name), &self.sealed_root);
+        let opened = self.key(base).open(&self.address(&self.row()), &self.sealed_root);
         let plaintext = opened.map_err(|error| match error {
             OpenError::UnknownKey(_) => SlotError::WrongKey,
             OpenError::UnknownVersion(version) | OpenError::UnknownSuite(version) => {
@@ -109,7 +94,7 @@ impl Slot {
 
     /// Reads a slot, and checks its clear fields against their checksum.
     pub(crate) fn decode(row: &[u8]) -> Result<Self, RowError> {
-        let mut cbor = Decoder::new(body(RowKind::Slot, row)?);
+        let mut cbor = Decoder::new(row_body(RowKind::Slot, row)?);
         if cbor.map()? != Some(4) {
             return Err(RowError::Malformed);
         }
@@ -132,19 +117,12 @@ impl Slot {
         SealingKey::derive(&slot_key(base, &self.place.store_id, &self.place.id))
     }
 
-    fn context<'a>(&'a self, key_name: &'a str) -> Context<'a> {
-        Context {
-            kind: Kind::Slot,
-            store_id: &self.place.store_id,
-            org: "",
-            environment: "",
-            linked_account: None,
-            workflow: None,
-            name: "slot",
-            key_name,
-            doc_id: "",
-            revision: self.place.revision,
-        }
+    fn row(&self) -> Row<'static> {
+        Row::Vault(VaultRow::Slot(self.place.id))
+    }
+
+    fn address<'a>(&'a self, row: &'a Row<'a>) -> Address<'a> {
+        row.address(&self.place.store_id, None, Revision::from_u64(self.place.revision))
     }
 
     /// `{0: slot id, 1: store id}` and the fields of the provider.
@@ -189,10 +167,10 @@ fn check(clear: &[u8]) -> [u8; 8] {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::envelope::Argon2Params;
     use crate::keys::ExternalKey;
-    use super::*;
-    use crate::provider::{ProviderKey, Wrapped};
+    use crate::keys::provider::{ProviderKey, Wrapped};
 
     const BASE: [u8; 32] = [3; 32];
     const ROOT: [u8; 32] = [4; 32];

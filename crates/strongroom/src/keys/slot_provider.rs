@@ -1,14 +1,10 @@
 //! What a key slot asks for, and the clear fields that say so.
 
-use minicbor::Decoder;
-use minicbor::Encoder;
+use minicbor::{Decoder, Encoder};
 
 use crate::envelope::Argon2Params;
-use crate::provider::ProviderKey;
-use crate::provider::Wrapped;
-use crate::provider::is_kind;
-use crate::row::body::RowError;
-use crate::row::body::expect_key;
+use crate::keys::provider::{ProviderKey, Wrapped, is_kind};
+use crate::row::{RowError, expect_key};
 
 /// What a slot asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,36 +1,20 @@
 //! The sealed `store` row: what must not be downgraded, and which slots ever held which root.
 
-use minicbor::Decode;
-use minicbor::Encode;
+use minicbor::{Decode, Encode};
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
-use crate::engine::head::Head;
-use crate::envelope::Context;
-use crate::envelope::DekId;
-use crate::envelope::KeyMaterial;
-use crate::envelope::Kind;
-use crate::envelope::SealingKey;
-use crate::envelope::StoreId;
-use crate::error::Damage;
-use crate::error::Error;
-use crate::keys::Provider;
-use crate::keys::Slot;
+use crate::envelope::{DekId, KeyMaterial, SealingKey, StoreId};
+use crate::error::{Damage, Error};
+use crate::keys::provider::ProviderKey;
+use crate::keys::{Document, Provider, Slot, seal};
 use crate::model::Revision;
-use crate::provider::ProviderKey;
-use crate::row::body::RowError;
-use crate::row::body::RowKind;
-use crate::row::body::SealedRow;
-use crate::row::key::StoreKeys;
-use crate::store::Expect;
-use crate::store::RowRevision;
-use crate::store::Versioned;
-use crate::store::WriteBatch;
-use crate::tenant::seal_row;
+use crate::row::{Row, RowError, RowKind, SealedRow, VaultRow};
+use crate::store::{Expect, RowRevision, Versioned, WriteBatch};
 
 /// The `store` row, opened.
 pub(crate) struct StoreRow {
-    pub(crate) sheet: StoreSheet,
+    pub(crate) body: StoreBody,
     pub(crate) row: RowRevision,
     revision: Revision,
 }
@@ -38,7 +22,7 @@ pub(crate) struct StoreRow {
 /// What must not be downgraded, sealed under the root key.
 #[derive(Encode, Decode)]
 #[cbor(map)]
-pub(crate) struct StoreSheet {
+pub(crate) struct StoreBody {
     #[cbor(n(0), with = "minicbor::bytes")]
     pub(crate) root_id: [u8; 16],
     /// Whether a digest of all rows is kept, and over how many shards: not in this version.
@@ -57,7 +41,7 @@ pub(crate) struct StoreSheet {
     pub(crate) retiring: Option<RetiringRoot>,
 }
 
-/// A root key in the sheet; wiped on drop.
+/// A root key in the body; wiped on drop.
 pub(crate) struct RetiringRoot(KeyMaterial);
 
 impl<C> Encode<C> for RetiringRoot {
@@ -144,57 +128,51 @@ impl KeyHeld {
 
 impl StoreRow {
     /// Opens the row and checks what it says of the vault.
-    pub(crate) fn open(head: &Head, root: &SealingKey) -> Result<Self, Error> {
-        let row = head.store_row.as_ref().ok_or_else(|| Error::damaged(NAME, Damage::Missing))?;
-        Self::open_row(&head.store_id, root, row)
-    }
-
-    /// The same of a row that was read by itself.
-    pub(crate) fn open_row(store_id: &StoreId, root: &SealingKey, row: &Versioned) -> Result<Self, Error> {
-        let sealed =
-            SealedRow::decode(RowKind::Sealed, &row.value).map_err(|error| Error::row(NAME, error))?;
-        let context = Context { revision: sealed.revision.as_u64(), ..store_context(store_id) };
-        let plaintext = root.open(&context, sealed.record).map_err(|error| Error::open(NAME, error))?;
+    pub(crate) fn open(store_id: &StoreId, root: &SealingKey, found: &Versioned) -> Result<Self, Error> {
+        let sealed = SealedRow::decode(RowKind::Sealed, &found.value)
+            .map_err(|error| Error::row(ROW.name(), error))?;
+        let opened = root.open(&ROW.address(store_id, None, sealed.revision), sealed.record);
+        let plaintext = opened.map_err(|error| Error::open(ROW.name(), error))?;
         let decoded = minicbor::decode(&plaintext).map_err(RowError::from);
-        let sheet: StoreSheet = decoded.map_err(|error| Error::row(NAME, error))?;
-        if sheet.root_id != *root.id().as_bytes() {
-            return Err(Error::damaged(NAME, Damage::Inconsistent));
+        let body: StoreBody = decoded.map_err(|error| Error::row(ROW.name(), error))?;
+        if body.root_id != *root.id().as_bytes() {
+            return Err(Error::damaged(ROW.name(), Damage::Inconsistent));
         }
-        if sheet.min_suite > SUITE {
-            return Err(Error::UnknownVersion { row: NAME.to_owned(), version: sheet.min_suite });
+        if body.min_suite > SUITE {
+            return Err(Error::UnknownVersion { row: ROW.name(), version: body.min_suite });
         }
-        Ok(Self { sheet, row: row.revision, revision: sealed.revision })
+        Ok(Self { body, row: found.revision, revision: sealed.revision })
     }
 
-    /// Puts the sheet as it is now; the batch expects the row as it was read.
+    /// Puts the body as it is now; the batch expects the row as it was read.
     pub(crate) fn put_in(
         &self,
         batch: &mut WriteBatch,
         store_id: &StoreId,
         root: &SealingKey,
     ) -> Result<(), Error> {
-        let row = self.sheet.seal(store_id, root, self.revision.next())?;
-        batch.expect(StoreKeys::store_row(), Expect::Revision(self.row));
-        batch.put(StoreKeys::store_row(), row);
+        let row = self.body.seal(store_id, root, self.revision.next())?;
+        batch.expect(VaultRow::Store.key(), Expect::Revision(self.row));
+        batch.put(VaultRow::Store.key(), row);
         Ok(())
     }
 }
 
-impl StoreSheet {
-    /// The sheet of a new vault.
+impl StoreBody {
+    /// The body of a new vault.
     pub(crate) fn new(root_id: &DekId) -> Self {
         let root_id = *root_id.as_bytes();
         Self { root_id, digest: false, digest_shards: 0, min_suite: SUITE, slots: Vec::new(), retiring: None }
     }
 
-    /// Seals the sheet into the bytes of its row.
+    /// Seals the body into the bytes of its row.
     pub(crate) fn seal(
         &self,
         store_id: &StoreId,
         root: &SealingKey,
         revision: Revision,
     ) -> Result<Vec<u8>, Error> {
-        seal_row(root, &store_context(store_id), None, revision, &self.plaintext())
+        seal(root, store_id, &ROW, &Document { id: None, revision, body: &self.plaintext() })
     }
 
     /// Notes that `slot` holds the root from now on, in place of whatever it held before. A key that is destroyed, or
@@ -279,7 +257,7 @@ impl StoreSheet {
         };
         let len = self.slots.iter().map(held_len).sum::<usize>() + 128;
         let mut plaintext = Zeroizing::new(Vec::with_capacity(len));
-        crate::row::body::infallible(minicbor::encode(self, &mut *plaintext));
+        crate::row::infallible(minicbor::encode(self, &mut *plaintext));
         plaintext
     }
 }
@@ -316,29 +294,15 @@ impl SlotHeld {
     }
 }
 
-fn store_context(store_id: &StoreId) -> Context<'_> {
-    Context {
-        kind: Kind::Row,
-        store_id,
-        org: "",
-        environment: "",
-        linked_account: None,
-        workflow: None,
-        name: "store",
-        key_name: "",
-        doc_id: "",
-        revision: FIRST.as_u64(),
-    }
-}
+const ROW: Row<'static> = Row::Vault(VaultRow::Store);
 
 pub(crate) const FIRST: Revision = Revision::from_u64(1);
 const SUITE: u8 = 1;
-const NAME: &str = "the sealed `store` row";
 const SHEET_BYTES_MAX: usize = 48 << 10;
 
 impl StoreRow {
     pub(crate) fn set_end(&mut self, key: &KeyHeld, end: Option<&KeyEnd>) {
-        for held in self.sheet.slots.iter_mut().filter(|held| held.key.as_ref() == Some(key)) {
+        for held in self.body.slots.iter_mut().filter(|held| held.key.as_ref() == Some(key)) {
             held.end = end.cloned();
         }
     }
@@ -362,8 +326,8 @@ impl KeyEnd {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::provider::{ProviderKey, Wrapped};
     use crate::keys::{ExternalKey, SlotPlace};
-    use crate::provider::{ProviderKey, Wrapped};
 
     fn slot(id: u16, revision: u64, key: Option<&str>) -> Slot {
         let mut place = SlotPlace { id: [0; 16], store_id: [2; 16], revision };
@@ -379,8 +343,8 @@ mod tests {
         Timestamp::from_ms(ms)
     }
 
-    pub(crate) fn sheet() -> StoreSheet {
-        StoreSheet::new(&DekId::from_bytes([5; 16]))
+    pub(crate) fn body() -> StoreBody {
+        StoreBody::new(&DekId::from_bytes([5; 16]))
     }
 
     #[test]
@@ -388,42 +352,42 @@ mod tests {
         // {0: root, 1: false, 2: 0, 3: 1, 4: [{0: slot, 1: 0, 2: root}]}
         let (root, slot_id) = ("05".repeat(16), "00".repeat(16));
         let bytes = format!("a50050{root}01f4020003010481a30050{slot_id}01000250{root}");
-        let read: StoreSheet = minicbor::decode(&hex::decode(&bytes).unwrap()).unwrap();
+        let read: StoreBody = minicbor::decode(&hex::decode(&bytes).unwrap()).unwrap();
         assert!(read.held(&slot(0, 1, None)).is_some());
         assert_eq!(hex::encode(&*read.plaintext()), bytes);
     }
 
     #[test]
     fn a_slot_that_was_removed_or_changed_stays_in_the_history_and_holds_no_more() {
-        let mut sheet = sheet();
-        sheet.hold(&slot(1, 1, None), at(1)).unwrap();
-        sheet.hold(&slot(1, 2, Some("a")), at(2)).unwrap();
-        sheet.hold(&slot(1, 3, Some("a")), at(3)).unwrap();
-        assert!(sheet.held(&slot(1, 1, None)).is_none());
-        assert!(sheet.held(&slot(1, 2, Some("a"))).is_none(), "an older row of the same key");
-        assert!(sheet.held(&slot(1, 3, Some("a"))).is_some());
-        sheet.release(&slot(1, 3, None).place.id, at(4));
-        assert!(sheet.held(&slot(1, 3, Some("a"))).is_none());
-        let history: Vec<_> = sheet.slots.iter().map(|held| (held.since_ms, held.until_ms)).collect();
+        let mut body = body();
+        body.hold(&slot(1, 1, None), at(1)).unwrap();
+        body.hold(&slot(1, 2, Some("a")), at(2)).unwrap();
+        body.hold(&slot(1, 3, Some("a")), at(3)).unwrap();
+        assert!(body.held(&slot(1, 1, None)).is_none());
+        assert!(body.held(&slot(1, 2, Some("a"))).is_none(), "an older row of the same key");
+        assert!(body.held(&slot(1, 3, Some("a"))).is_some());
+        body.release(&slot(1, 3, None).place.id, at(4));
+        assert!(body.held(&slot(1, 3, Some("a"))).is_none());
+        let history: Vec<_> = body.slots.iter().map(|held| (held.since_ms, held.until_ms)).collect();
         assert_eq!(history, [(Some(1), Some(2)), (Some(2), Some(4))]);
     }
 
     #[test]
     fn the_history_is_bounded_and_forgets_no_kind_of_key() {
-        let mut sheet = sheet();
+        let mut body = body();
         for id in 0..600 {
-            sheet.hold(&slot(id, 1, Some("a")), at(1)).unwrap();
-            sheet.release(&slot(id, 1, None).place.id, at(2));
-            sheet.hold(&slot(id, 2, None), at(3)).unwrap();
-            sheet.release(&slot(id, 2, None).place.id, at(4));
+            body.hold(&slot(id, 1, Some("a")), at(1)).unwrap();
+            body.release(&slot(id, 1, None).place.id, at(2));
+            body.hold(&slot(id, 2, None), at(3)).unwrap();
+            body.release(&slot(id, 2, None).place.id, at(4));
         }
-        assert!(sheet.plaintext().len() <= SHEET_BYTES_MAX);
+        assert!(body.plaintext().len() <= SHEET_BYTES_MAX);
         for provider in [Provider::RAW_KEY, Provider::EXTERNAL] {
-            assert!(sheet.slots.iter().any(|held| held.provider == provider));
+            assert!(body.slots.iter().any(|held| held.provider == provider));
         }
         let different = (0..2_000).try_for_each(|id| {
-            let held = sheet.hold(&slot(id, 3, Some(&format!("key {id}"))), at(5));
-            sheet.release(&slot(id, 3, None).place.id, at(6));
+            let held = body.hold(&slot(id, 3, Some(&format!("key {id}"))), at(5));
+            body.release(&slot(id, 3, None).place.id, at(6));
             held
         });
         assert!(matches!(different, Err(Error::TooLong { .. })));

@@ -6,24 +6,11 @@ use std::sync::Arc;
 use futures_channel::oneshot;
 use subtle::ConstantTimeEq as _;
 
-use crate::envelope::Argon2Bounds;
-use crate::envelope::Argon2Params;
-use crate::envelope::KeyMaterial;
-use crate::envelope::argon2id;
-use crate::error::Damage;
-use crate::error::Error;
-use crate::keys::ExternalKey;
-use crate::keys::Provider;
-use crate::keys::Slot;
-use crate::keys::SlotError;
-use crate::keys::SlotPlace;
-use crate::provider::KeyProvider;
-use crate::provider::ProviderError;
-use crate::provider::ProviderErrorKind;
-use crate::provider::WrapContext;
-use crate::provider::is_kind;
+use crate::envelope::{Argon2Bounds, Argon2Error, Argon2Params, KeyMaterial, argon2id};
+use crate::error::{Damage, Error};
+use crate::keys::provider::{KeyProvider, ProviderError, ProviderErrorKind, WrapContext, is_kind};
+use crate::keys::{ExternalKey, Provider, RawKey, Slot, SlotError, SlotPlace};
 use crate::random;
-use crate::raw_key::RawKey;
 use crate::secret::Secret;
 
 /// What a key slot is created with, and opened with later.
@@ -59,6 +46,14 @@ impl Unlock {
             Inner::RawKey(_) => Provider::RAW_KEY,
             Inner::Passphrase(_) => Provider::PASSPHRASE,
             Inner::Provider(_) => Provider::EXTERNAL,
+        }
+    }
+
+    /// What deriving the key of a new slot costs: within the bounds for a passphrase; of no account for other keys.
+    pub(crate) fn argon2_params(&self, bounds: &Argon2Bounds) -> Result<Argon2Params, Argon2Error> {
+        match &self.0 {
+            Inner::Passphrase(_) => bounds.check_new(),
+            Inner::RawKey(_) | Inner::Provider(_) => Ok(bounds.today()),
         }
     }
 

@@ -1,9 +1,7 @@
 //! Linked accounts and their integrations.
 
 use crate::clock::Timestamp;
-use crate::id::DocumentId;
-use crate::id::IntegrationId;
-use crate::id::LinkedAccountId;
+use crate::id::{DocumentId, IntegrationId, LinkedAccountId};
 use crate::model::Revision;
 
 /// A registered linked account: the org's own customer.

@@ -4,10 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::clock::Timestamp;
-use crate::format::LengthBounds;
-use crate::format::VarFormat;
-use crate::id::DefinitionId;
-use crate::id::DefinitionName;
+use crate::format::{LengthBounds, VarFormat};
+use crate::id::{DefinitionId, DefinitionName};
 use crate::model::Revision;
 use crate::scope::Scopes;
 

@@ -4,13 +4,15 @@ mod account;
 mod definition;
 mod for_value;
 mod page;
+mod provider_key;
 mod resolved;
 mod slot;
 mod value;
 
 pub use account::{Integration, LinkedAccount};
 pub use definition::{DefinitionRef, StoredDefinition, VariableDefinition};
-pub use page::{Cursor, Listing, PageRequest};
+pub use page::{Cursor, CursorError, Listing, PageRequest};
+pub use provider_key::ProviderKey;
 pub use resolved::{Found, Origin, Resolution, Resolved, Step, Trace};
 pub use slot::{SlotId, SlotInfo, SlotKind};
 pub use value::{Credential, CredentialInfo, Expected, Revision, ScopedValue, Upsert, ValueWritten};

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::Error;
-
 /// How much of a list to answer, and from where.
 #[derive(Debug, Clone)]
 pub struct PageRequest {
@@ -54,13 +52,13 @@ impl fmt::Debug for Cursor {
 }
 
 impl FromStr for Cursor {
-    type Err = Error;
+    type Err = CursorError;
 
-    fn from_str(text: &str) -> Result<Self, Error> {
+    fn from_str(text: &str) -> Result<Self, CursorError> {
         if text.len() > 2 * crate::store::KEY_BYTES_MAX {
-            return Err(Error::InvalidCursor);
+            return Err(CursorError);
         }
-        hex::decode(text).map(Self).map_err(|_| Error::InvalidCursor)
+        hex::decode(text).map(Self).map_err(|_| CursorError)
     }
 }
 
@@ -73,3 +71,8 @@ pub struct Listing<T> {
     /// Where to go on; `None` at the end of the list.
     pub next: Option<Cursor>,
 }
+
+/// A text that is no cursor of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the cursor is not one that this list gave: start from the first page")]
+pub struct CursorError;

@@ -2,11 +2,9 @@
 
 use std::fmt;
 
-use crate::id::DefinitionId;
-use crate::id::DocumentId;
+use crate::id::{DefinitionId, DocumentId};
 use crate::model::Revision;
-use crate::scope::Scope;
-use crate::scope::ScopeKind;
+use crate::scope::{Scope, ScopeKind};
 use crate::secret::Secret;
 
 /// Where a resolved value came from.

@@ -5,10 +5,8 @@ use std::str::FromStr;
 
 use crate::clock::Timestamp;
 use crate::envelope::Argon2Params;
-use crate::id::IdError;
-use crate::id::parse_hex;
-use crate::model::Revision;
-use crate::provider::ProviderKey;
+use crate::id::{IdError, parse_hex};
+use crate::model::{ProviderKey, Revision};
 
 /// The id of a key slot: 16 random bytes, in text 32 lowercase hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,12 +1,8 @@
 //! Scoped values and credentials, and what a write answers.
 
 use crate::clock::Timestamp;
-use crate::error::Error;
-use crate::id::CredentialKey;
-use crate::id::DefinitionId;
-use crate::id::DocumentId;
-use crate::id::IntegrationId;
-use crate::random;
+use crate::id::{CredentialKey, DefinitionId, DocumentId, IntegrationId};
+use crate::random::{self, RandomError};
 use crate::scope::Scope;
 use crate::secret::Secret;
 
@@ -26,6 +22,9 @@ impl Revision {
         self.0
     }
 
+    /// Of a document that was not written yet.
+    pub(crate) const UNWRITTEN: Self = Self(0);
+
     /// The mark that [`as_u64`](Self::as_u64) gave.
     #[must_use]
     pub const fn from_u64(number: u64) -> Self {
@@ -33,7 +32,7 @@ impl Revision {
     }
 
     /// The first mark of a new document.
-    pub(crate) fn first() -> Result<Self, Error> {
+    pub(crate) fn first() -> Result<Self, RandomError> {
         let mut bytes = [0; 8];
         random::fill(&mut bytes)?;
         Ok(Self(u64::from_be_bytes(bytes) >> 1))

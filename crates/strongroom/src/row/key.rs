@@ -1,88 +1,254 @@
-//! Every key that the engine writes, in one place.
+//! The key of each row, and the ranges of keys that hold rows of one kind.
 //!
 //! Keys are tenant-major: `01 | org 00 | environment 00 | kind | ...`, so that one tenant is one range and one
 //! scope's values are one range. Ids hold no NUL and end with one, so no id is a prefix of another's rows. Rows of
 //! the whole store start with `00`. [`docs::format_v1`](crate::docs::format_v1) lists them all.
 
-use std::str::FromStr;
+use crate::id::{DefinitionId, Environment, IntegrationId, LinkedAccountId, Namespace, OrgId};
+use crate::row::{Row, TenantId, TenantRow, VaultRow};
+use crate::scope::{Scope, ScopeKind};
+use crate::store::{Key, KeyRange};
 
-use crate::id::CredentialKey;
-use crate::id::DefinitionId;
-use crate::id::DefinitionName;
-use crate::id::DocumentId;
-use crate::id::Environment;
-use crate::id::IntegrationId;
-use crate::id::LinkedAccountId;
-use crate::id::Namespace;
-use crate::id::OrgId;
-use crate::id::RecordKey;
-use crate::scope::Scope;
-use crate::scope::ScopeKind;
-use crate::store::Key;
-use crate::store::KeyRange;
-
-/// Keys of rows that belong to no tenant.
-pub(crate) struct StoreKeys;
-
-impl StoreKeys {
-    /// The clear header with the store id.
-    pub(crate) fn header() -> Key {
-        Key::from([WHOLE_STORE, HEADER].as_slice())
+impl Row<'_> {
+    pub(crate) fn key(&self) -> Key {
+        let mut key = Key::from([].as_slice());
+        self.write_key(&mut key);
+        key
     }
 
-    /// The sealed `store` row.
-    pub(crate) fn store_row() -> Key {
-        Key::from(vec![WHOLE_STORE, STORE_ROW])
+    /// Makes the key in the place of another, for keys that are looked up and not kept.
+    pub(crate) fn write_key(&self, key: &mut Key) {
+        key.truncate(0);
+        match self {
+            Self::Vault(row) => row.write_key(key),
+            Self::Tenant(tenant, row) => row.write_key(tenant, key),
+        }
+    }
+}
+
+impl VaultRow {
+    /// The key of the row.
+    pub(crate) fn key(self) -> Key {
+        Row::Vault(self).key()
     }
 
-    /// One key slot.
-    pub(crate) fn slot(id: &[u8; 16]) -> Key {
-        Key::from([&[WHOLE_STORE, SLOT], id.as_slice()].concat())
+    fn write_key(self, key: &mut Key) {
+        key.push(WHOLE_STORE);
+        match self {
+            Self::Header => key.push(HEADER),
+            Self::Store => key.push(STORE),
+            Self::Slot(id) => push(key, SLOT, &id),
+            Self::KeyJob(id) => push(key, KEY_JOB, id.as_bytes()),
+            Self::Retired => key.push(RETIRED),
+            Self::OrgArrival(org) => {
+                key.push(ORG_ARRIVAL);
+                push_id(key, org.to_text().as_str());
+            }
+            Self::Export(org, file_id) => {
+                key.push(EXPORT);
+                push_id(key, org.to_text().as_str());
+                key.extend(&file_id);
+            }
+        }
+    }
+}
+
+impl TenantRow<'_> {
+    fn write_key(&self, tenant: &TenantId, key: &mut Key) {
+        if let Self::Job(id) = self {
+            key.extend(tenant.jobs().start.as_slice());
+            return key.extend(id.as_bytes());
+        }
+        key.extend(tenant.prefix.as_bytes());
+        match self {
+            Self::Keyring(account) => {
+                key.push(KEYRING);
+                if let Some(account) = account {
+                    push_id(key, account.as_str());
+                }
+            }
+            Self::Epoch => key.push(EPOCH),
+            Self::Count => key.push(COUNT),
+            Self::Definition(id) => push(key, DEFINITION, id.as_bytes()),
+            Self::DefinitionName(name) => push(key, DEFINITION_NAME, name.as_str().as_bytes()),
+            Self::DefinitionValue(id, scope) => {
+                push(key, DEFINITION_VALUE, id.as_bytes());
+                push_scope(key, scope);
+            }
+            Self::Value(scope, definition) => {
+                key.push(VALUE);
+                push_scope(key, scope);
+                key.extend(definition.as_bytes());
+            }
+            Self::ValueId(id) => push(key, VALUE_ID, id.as_bytes()),
+            Self::Account(account) => push_ids(key, ACCOUNT, [account.as_str()]),
+            Self::Integration(account, integration) => {
+                push_ids(key, INTEGRATION, [account.as_str(), integration.as_str()]);
+            }
+            Self::Credential(account, integration, key_name) => {
+                push_ids(key, CREDENTIAL, [account.as_str(), integration.as_str(), key_name.as_str()]);
+            }
+            Self::Record(namespace, record) => push_ids(key, RECORD, [namespace.as_str(), record.as_str()]),
+            // Written above: it is not under the tenant's prefix.
+            Self::Job(_) => {}
+        }
+    }
+}
+
+/// The ranges of a tenant.
+impl TenantId {
+    pub(crate) fn new(org: OrgId, environment: Environment) -> Self {
+        let mut prefix = Key::from([TENANT].as_slice());
+        push_id(&mut prefix, org.to_text().as_str());
+        push_id(&mut prefix, environment.as_str());
+        Self { org, environment, prefix }
     }
 
+    /// The key of a name, or of a text that breaks the rule of names and so is no name's: for a look-up without a copy.
+    pub(crate) fn name_key(&self, name: &str) -> Key {
+        let mut key = self.start(DEFINITION_NAME);
+        key.extend(name.as_bytes());
+        key
+    }
+
+    /// What every key of the tenant but those of its jobs starts with.
+    pub(crate) fn prefix(&self) -> &[u8] {
+        self.prefix.as_bytes()
+    }
+
+    /// Every row of the tenant but its jobs.
+    pub(crate) fn all(&self) -> KeyRange {
+        KeyRange::prefix(self.prefix())
+    }
+
+    /// The jobs of the tenant.
+    pub(crate) fn jobs(&self) -> KeyRange {
+        let tenant = self.prefix().get(1..).unwrap_or_default();
+        KeyRange::prefix(&[&[WHOLE_STORE, JOB], tenant].concat())
+    }
+
+    /// The keyrings of the org and of its accounts.
+    pub(crate) fn keyrings(&self) -> KeyRange {
+        self.range(&[&[KEYRING]])
+    }
+
+    pub(crate) fn definitions(&self) -> KeyRange {
+        self.range(&[&[DEFINITION]])
+    }
+
+    /// All values of one scope, in the order of their definitions' ids.
+    pub(crate) fn values(&self, scope: &Scope) -> KeyRange {
+        let mut prefix = self.start(VALUE);
+        push_scope(&mut prefix, scope);
+        KeyRange::prefix(prefix.as_bytes())
+    }
+
+    /// The ids of all values.
+    pub(crate) fn value_ids(&self) -> KeyRange {
+        self.range(&[&[VALUE_ID]])
+    }
+
+    /// All values of one definition, of every scope.
+    pub(crate) fn definition_values(&self, definition: &DefinitionId) -> KeyRange {
+        self.range(&[&[DEFINITION_VALUE], definition.as_bytes()])
+    }
+
+    /// All values of one definition at one kind of scope.
+    pub(crate) fn definition_values_at(&self, definition: &DefinitionId, kind: ScopeKind) -> KeyRange {
+        let scope = match kind {
+            ScopeKind::Org => SCOPE_ORG,
+            ScopeKind::LinkedAccount => SCOPE_ACCOUNT,
+            ScopeKind::Workflow => SCOPE_WORKFLOW,
+        };
+        self.range(&[&[DEFINITION_VALUE], definition.as_bytes(), &[scope]])
+    }
+
+    pub(crate) fn accounts(&self) -> KeyRange {
+        self.range(&[&[ACCOUNT]])
+    }
+
+    pub(crate) fn integrations(&self, account: &LinkedAccountId) -> KeyRange {
+        self.range(&[&[INTEGRATION], account.as_str().as_bytes(), &[0]])
+    }
+
+    /// All credentials of one integration.
+    pub(crate) fn credentials(&self, account: &LinkedAccountId, integration: &IntegrationId) -> KeyRange {
+        let (account, integration) = (account.as_str().as_bytes(), integration.as_str().as_bytes());
+        self.range(&[&[CREDENTIAL], account, &[0], integration, &[0]])
+    }
+
+    /// All credentials of one account, of every integration.
+    pub(crate) fn account_credentials(&self, account: &LinkedAccountId) -> KeyRange {
+        self.range(&[&[CREDENTIAL], account.as_str().as_bytes(), &[0]])
+    }
+
+    pub(crate) fn records(&self, namespace: &Namespace) -> KeyRange {
+        self.range(&[&[RECORD], namespace.as_str().as_bytes(), &[0]])
+    }
+
+    /// The rows that the data keys of the org, or of one account, seal, in the order of their keys.
+    pub(crate) fn sealed_by_data_key(&self, account: Option<&LinkedAccountId>) -> Vec<KeyRange> {
+        if let Some(account) = account {
+            let id = account.as_str().as_bytes();
+            return vec![
+                self.range(&[&[VALUE, SCOPE_ACCOUNT], id, &[0]]),
+                self.range(&[&[CREDENTIAL], id, &[0]]),
+            ];
+        }
+        vec![
+            self.range(&[&[COUNT]]),
+            self.range(&[&[DEFINITION]]),
+            self.range(&[&[VALUE, SCOPE_ORG]]),
+            self.range(&[&[VALUE, SCOPE_WORKFLOW]]),
+            self.range(&[&[ACCOUNT]]),
+            self.range(&[&[INTEGRATION]]),
+            self.range(&[&[RECORD]]),
+        ]
+    }
+
+    fn range(&self, parts: &[&[u8]]) -> KeyRange {
+        KeyRange::prefix(&[&[self.prefix()], parts].concat().concat())
+    }
+
+    fn start(&self, kind: u8) -> Key {
+        let mut key = self.prefix.clone();
+        key.push(kind);
+        key
+    }
+}
+
+/// The ranges of the whole store.
+pub(crate) struct VaultKeys;
+
+impl VaultKeys {
     /// All key slots.
     pub(crate) fn slots() -> KeyRange {
         KeyRange::prefix(&[WHOLE_STORE, SLOT])
     }
 
-    /// Where a vault that moved says so.
-    pub(crate) fn retired() -> Key {
-        Key::from(vec![WHOLE_STORE, RETIRED])
-    }
-
-    /// Where a vault notes that an org is being restored into it.
-    pub(crate) fn org_arrival(org: &OrgId) -> Key {
-        Key::from([&[WHOLE_STORE, ORG_ARRIVAL], org.to_text().as_str().as_bytes(), &[0]].concat())
-    }
-
-    /// Where a vault notes that a backup of an org was made that opens with another key.
-    pub(crate) fn export(org: &OrgId, file_id: &[u8; 16]) -> Key {
-        Key::from([&Self::exports(org).start, file_id.as_slice()].concat())
-    }
-
-    /// All such notes of an org.
+    /// All notes that a backup of an org was made which opens with another key.
     pub(crate) fn exports(org: &OrgId) -> KeyRange {
-        KeyRange::prefix(&[&[WHOLE_STORE, EXPORT], org.to_text().as_str().as_bytes(), &[0]].concat())
+        let mut prefix = Key::from([WHOLE_STORE, EXPORT].as_slice());
+        push_id(&mut prefix, org.to_text().as_str());
+        KeyRange::prefix(prefix.as_bytes())
     }
 
     /// Every row of an org, of every environment, but their jobs.
     pub(crate) fn org(org: &OrgId) -> KeyRange {
-        KeyRange::prefix(&[&[TENANT], org.to_text().as_str().as_bytes(), &[0]].concat())
+        let mut prefix = Key::from([TENANT].as_slice());
+        push_id(&mut prefix, org.to_text().as_str());
+        KeyRange::prefix(prefix.as_bytes())
     }
 
-    /// Where a store that is not yet a vault names the copy or restore that it is the target of.
+    /// Where a store that is not yet a vault names the copy or restore that it is the target of. It is no row of a
+    /// vault: the vault takes its place.
     pub(crate) fn arrival() -> Key {
-        Key::from(vec![WHOLE_STORE, ARRIVAL])
+        Key::from([WHOLE_STORE, ARRIVAL].as_slice())
     }
 
     /// All jobs of all tenants, each followed by `org 00 | environment 00 | id`.
     pub(crate) fn jobs() -> KeyRange {
         KeyRange::prefix(&[WHOLE_STORE, JOB])
-    }
-
-    /// One job on keys.
-    pub(crate) fn key_job(id: &DocumentId) -> Key {
-        Key::from([&[WHOLE_STORE, KEY_JOB], id.as_bytes().as_slice()].concat())
     }
 
     /// All jobs on keys, each followed by its id.
@@ -101,296 +267,14 @@ impl StoreKeys {
     }
 }
 
-/// Keys of one tenant: an org within an environment.
-#[derive(Debug)]
-pub(crate) struct TenantKeys {
-    prefix: Key,
+fn push(key: &mut Key, kind: u8, rest: &[u8]) {
+    key.push(kind);
+    key.extend(rest);
 }
 
-impl TenantKeys {
-    pub(crate) fn new(org: &OrgId, environment: &Environment) -> Self {
-        let mut prefix = Key::from([TENANT].as_slice());
-        push_id(&mut prefix, org.to_text().as_str());
-        push_id(&mut prefix, environment.as_str());
-        Self { prefix }
-    }
-
-    /// A place to make keys in that are looked up and not kept.
-    pub(crate) fn probe(&self) -> Probe {
-        Probe { key: self.prefix.clone(), prefix_len: self.prefix.as_bytes().len() }
-    }
-
-    /// The keyring of the org, or of one account.
-    pub(crate) fn keyring(&self, account: Option<&LinkedAccountId>) -> Key {
-        let mut probe = self.probe();
-        probe.keyring(account);
-        probe.key
-    }
-
-    /// The keyrings of the org and of its accounts.
-    pub(crate) fn keyrings(&self) -> KeyRange {
-        KeyRange::prefix(self.start(KEYRING).as_bytes())
-    }
-
-    pub(crate) fn definition(&self, id: &DefinitionId) -> Key {
-        let mut probe = self.probe();
-        probe.definition(id);
-        probe.key
-    }
-
-    pub(crate) fn definitions(&self) -> KeyRange {
-        KeyRange::prefix(self.start(DEFINITION).as_bytes())
-    }
-
-    /// Name to definition id; unique.
-    pub(crate) fn definition_name(&self, name: &DefinitionName) -> Key {
-        let mut probe = self.probe();
-        probe.definition_name(name.as_str());
-        probe.key
-    }
-
-    pub(crate) fn value(&self, scope: &Scope, definition: &DefinitionId) -> Key {
-        let mut key = self.values_prefix(scope);
-        key.extend(definition.as_bytes());
-        key
-    }
-
-    /// All values of one scope, in the order of their definitions' ids.
-    pub(crate) fn values(&self, scope: &Scope) -> KeyRange {
-        KeyRange::prefix(self.values_prefix(scope).as_bytes())
-    }
-
-    /// Value id to the key of the value.
-    pub(crate) fn value_id(&self, id: &DocumentId) -> Key {
-        let mut key = self.start(VALUE_ID);
-        key.extend(id.as_bytes());
-        key
-    }
-
-    /// The ids of all values.
-    pub(crate) fn value_ids(&self) -> KeyRange {
-        KeyRange::prefix(self.start(VALUE_ID).as_bytes())
-    }
-
-    /// Definition to one of its values.
-    pub(crate) fn definition_value(&self, definition: &DefinitionId, scope: &Scope) -> Key {
-        let mut key = self.start(DEFINITION_VALUE);
-        key.extend(definition.as_bytes());
-        push_scope(&mut key, scope);
-        key
-    }
-
-    /// All values of one definition, of every scope.
-    pub(crate) fn definition_values(&self, definition: &DefinitionId) -> KeyRange {
-        let mut prefix = self.start(DEFINITION_VALUE);
-        prefix.extend(definition.as_bytes());
-        KeyRange::prefix(prefix.as_bytes())
-    }
-
-    /// All values of one definition at one kind of scope.
-    pub(crate) fn definition_values_at(&self, definition: &DefinitionId, kind: ScopeKind) -> KeyRange {
-        let mut prefix = self.start(DEFINITION_VALUE);
-        prefix.extend(definition.as_bytes());
-        prefix.push(match kind {
-            ScopeKind::Org => SCOPE_ORG,
-            ScopeKind::LinkedAccount => SCOPE_ACCOUNT,
-            ScopeKind::Workflow => SCOPE_WORKFLOW,
-        });
-        KeyRange::prefix(prefix.as_bytes())
-    }
-
-    pub(crate) fn account(&self, account: &LinkedAccountId) -> Key {
-        let mut key = self.start(ACCOUNT);
-        push_id(&mut key, account.as_str());
-        key
-    }
-
-    pub(crate) fn accounts(&self) -> KeyRange {
-        KeyRange::prefix(self.start(ACCOUNT).as_bytes())
-    }
-
-    pub(crate) fn integration(&self, account: &LinkedAccountId, integration: &IntegrationId) -> Key {
-        let mut key = self.account_prefix(INTEGRATION, account);
-        push_id(&mut key, integration.as_str());
-        key
-    }
-
-    pub(crate) fn integrations(&self, account: &LinkedAccountId) -> KeyRange {
-        KeyRange::prefix(self.account_prefix(INTEGRATION, account).as_bytes())
-    }
-
-    pub(crate) fn credential(
-        &self,
-        account: &LinkedAccountId,
-        integration: &IntegrationId,
-        key_name: &CredentialKey,
-    ) -> Key {
-        let mut key = self.account_prefix(CREDENTIAL, account);
-        push_id(&mut key, integration.as_str());
-        push_id(&mut key, key_name.as_str());
-        key
-    }
-
-    /// All credentials of one integration.
-    pub(crate) fn credentials(&self, account: &LinkedAccountId, integration: &IntegrationId) -> KeyRange {
-        let mut prefix = self.account_prefix(CREDENTIAL, account);
-        push_id(&mut prefix, integration.as_str());
-        KeyRange::prefix(prefix.as_bytes())
-    }
-
-    /// All credentials of one account, of every integration.
-    pub(crate) fn account_credentials(&self, account: &LinkedAccountId) -> KeyRange {
-        KeyRange::prefix(self.account_prefix(CREDENTIAL, account).as_bytes())
-    }
-
-    pub(crate) fn record(&self, namespace: &Namespace, key_name: &RecordKey) -> Key {
-        let mut key = self.start(RECORD);
-        push_id(&mut key, namespace.as_str());
-        push_id(&mut key, key_name.as_str());
-        key
-    }
-
-    pub(crate) fn records(&self, namespace: &Namespace) -> KeyRange {
-        let mut prefix = self.start(RECORD);
-        push_id(&mut prefix, namespace.as_str());
-        KeyRange::prefix(prefix.as_bytes())
-    }
-
-    /// How many definitions there are.
-    pub(crate) fn count(&self) -> Key {
-        self.start(COUNT)
-    }
-
-    /// The row whose store revision changes with what engines cache: definitions, and keyrings but for their first key.
-    pub(crate) fn epoch(&self) -> Key {
-        self.start(EPOCH)
-    }
-
-    /// Every row of the tenant but its jobs.
-    pub(crate) fn all(&self) -> KeyRange {
-        KeyRange::prefix(self.prefix.as_bytes())
-    }
-
-    /// The jobs of the tenant.
-    pub(crate) fn jobs(&self) -> KeyRange {
-        let tenant = self.prefix.as_bytes().get(1..).unwrap_or_default();
-        KeyRange::prefix(&[&[WHOLE_STORE, JOB], tenant].concat())
-    }
-
-    /// A job of this tenant. It stands with the rows of the whole store, where a runner finds it.
-    pub(crate) fn job(&self, id: &DocumentId) -> Key {
-        let tenant = self.prefix.as_bytes().get(1..).unwrap_or_default();
-        Key::from([&[WHOLE_STORE, JOB], tenant, id.as_bytes().as_slice()].concat())
-    }
-
-    /// What every key of the tenant but those of its jobs starts with.
-    pub(crate) fn prefix(&self) -> &[u8] {
-        self.prefix.as_bytes()
-    }
-
-    fn start(&self, kind: u8) -> Key {
-        let mut key = self.prefix.clone();
-        key.push(kind);
-        key
-    }
-
-    fn account_prefix(&self, kind: u8, account: &LinkedAccountId) -> Key {
-        let mut key = self.start(kind);
-        push_id(&mut key, account.as_str());
-        key
-    }
-
-    fn values_prefix(&self, scope: &Scope) -> Key {
-        let mut key = self.start(VALUE);
-        push_scope(&mut key, scope);
-        key
-    }
-}
-
-/// Keys of rows that are cached, each made in the place of the one before.
-pub(crate) struct Probe {
-    key: Key,
-    prefix_len: usize,
-}
-
-impl Probe {
-    pub(crate) fn keyring(&mut self, account: Option<&LinkedAccountId>) -> &[u8] {
-        self.start(KEYRING);
-        if let Some(account) = account {
-            push_id(&mut self.key, account.as_str());
-        }
-        self.key.as_bytes()
-    }
-
-    pub(crate) fn definition(&mut self, id: &DefinitionId) -> &[u8] {
-        self.start(DEFINITION);
-        self.key.extend(id.as_bytes());
-        self.key.as_bytes()
-    }
-
-    /// The key of a name, or of a text that breaks the rule of names and so is no name's.
-    pub(crate) fn definition_name(&mut self, name: &str) -> &[u8] {
-        self.start(DEFINITION_NAME);
-        self.key.extend(name.as_bytes());
-        self.key.as_bytes()
-    }
-
-    pub(crate) fn epoch(&mut self) -> &[u8] {
-        self.start(EPOCH);
-        self.key.as_bytes()
-    }
-
-    fn start(&mut self, kind: u8) {
-        self.key.truncate(self.prefix_len);
-        self.key.push(kind);
-    }
-}
-
-/// The id in the key of a key slot.
-pub(crate) fn parse_slot(key: &Key) -> Option<[u8; 16]> {
-    key.as_bytes().strip_prefix(&[WHOLE_STORE, SLOT])?.try_into().ok()
-}
-
-/// The parts of a job's key: org, environment and job id.
-pub(crate) fn parse_job(key: &Key) -> Option<(OrgId, Environment, DocumentId)> {
-    let rest = key.as_bytes().strip_prefix(&[WHOLE_STORE, JOB])?;
-    let (org, rest) = take_id(rest)?;
-    let (environment, id) = take_id(rest)?;
-    Some((org.parse().ok()?, environment.parse().ok()?, DocumentId::from_bytes(id)?))
-}
-
-/// The id in the key of a job on keys.
-pub(crate) fn parse_key_job(key: &Key) -> Option<DocumentId> {
-    DocumentId::from_bytes(key.as_bytes().strip_prefix(&[WHOLE_STORE, KEY_JOB])?)
-}
-
-/// The scope and definition in the key of a value that lies in `values`.
-pub(crate) fn parse_value(keys: &TenantKeys, key: &[u8]) -> Option<(Scope, DefinitionId)> {
-    let rest = key.strip_prefix(keys.start(VALUE).as_bytes())?;
-    let (scope, definition) = take_scope(rest)?;
-    Some((scope, DefinitionId::from_bytes(definition)?))
-}
-
-/// The definition in the key of a value.
-pub(crate) fn value_definition(key: &Key) -> Option<DefinitionId> {
-    key.as_bytes().last_chunk::<12>().and_then(|id| DefinitionId::from_bytes(id))
-}
-
-/// The scope in a key of the index from a definition to its values.
-pub(crate) fn parse_definition_value(
-    keys: &TenantKeys,
-    definition: &DefinitionId,
-    key: &[u8],
-) -> Option<Scope> {
-    let rest = key.strip_prefix(keys.definition_values(definition).start.as_slice())?;
-    take_scope(rest).and_then(|(scope, end)| end.is_empty().then_some(scope))
-}
-
-/// The last id of a key that lies in a range: what stands between the range's prefix and the final NUL.
-pub(crate) fn parse_last_id<T: FromStr>(range: &KeyRange, key: &Key) -> Option<T> {
-    let rest = key.as_bytes().strip_prefix(range.start.as_slice())?;
-    let (id, end) = take_id(rest)?;
-    if end.is_empty() { id.parse().ok() } else { None }
+fn push_ids<const N: usize>(key: &mut Key, kind: u8, ids: [&str; N]) {
+    key.push(kind);
+    ids.into_iter().for_each(|id| push_id(key, id));
 }
 
 fn push_id(key: &mut Key, id: &str) {
@@ -401,125 +285,72 @@ fn push_id(key: &mut Key, id: &str) {
 fn push_scope(key: &mut Key, scope: &Scope) {
     match scope {
         Scope::Org => key.push(SCOPE_ORG),
-        Scope::LinkedAccount(id) => {
-            key.push(SCOPE_ACCOUNT);
-            push_id(key, id.as_str());
-        }
-        Scope::Workflow(id) => {
-            key.push(SCOPE_WORKFLOW);
-            push_id(key, id.as_str());
-        }
+        Scope::LinkedAccount(id) => push_ids(key, SCOPE_ACCOUNT, [id.as_str()]),
+        Scope::Workflow(id) => push_ids(key, SCOPE_WORKFLOW, [id.as_str()]),
     }
 }
 
-pub(crate) fn take_id(bytes: &[u8]) -> Option<(&str, &[u8])> {
-    let end = bytes.iter().position(|&byte| byte == 0)?;
-    let (id, rest) = bytes.split_at_checked(end)?;
-    Some((std::str::from_utf8(id).ok()?, rest.get(1..)?))
-}
+pub(super) const WHOLE_STORE: u8 = 0x00;
+pub(super) const TENANT: u8 = 0x01;
 
-pub(crate) fn take_scope(bytes: &[u8]) -> Option<(Scope, &[u8])> {
-    let (&tag, rest) = bytes.split_first()?;
-    if tag == SCOPE_ORG {
-        return Some((Scope::Org, rest));
-    }
-    let (id, rest) = take_id(rest)?;
-    match tag {
-        SCOPE_ACCOUNT => Some((Scope::LinkedAccount(id.parse().ok()?), rest)),
-        SCOPE_WORKFLOW => Some((Scope::Workflow(id.parse().ok()?), rest)),
-        _ => None,
-    }
-}
+pub(super) const HEADER: u8 = 0x01;
+pub(super) const SLOT: u8 = 0x02;
+pub(super) const STORE: u8 = 0x03;
+pub(super) const JOB: u8 = 0x04;
+pub(super) const KEY_JOB: u8 = 0x05;
+pub(super) const RETIRED: u8 = 0x10;
+pub(super) const ARRIVAL: u8 = 0x11;
+pub(super) const ORG_ARRIVAL: u8 = 0x12;
+pub(super) const EXPORT: u8 = 0x13;
 
-pub(crate) const WHOLE_STORE: u8 = 0x00;
-pub(crate) const TENANT: u8 = 0x01;
+pub(super) const KEYRING: u8 = 0x01;
+pub(super) const EPOCH: u8 = 0x02;
+pub(super) const COUNT: u8 = 0x03;
+pub(super) const DEFINITION: u8 = 0x10;
+pub(super) const DEFINITION_NAME: u8 = 0x11;
+pub(super) const DEFINITION_VALUE: u8 = 0x12;
+pub(super) const VALUE: u8 = 0x20;
+pub(super) const VALUE_ID: u8 = 0x21;
+pub(super) const ACCOUNT: u8 = 0x30;
+pub(super) const INTEGRATION: u8 = 0x31;
+pub(super) const CREDENTIAL: u8 = 0x32;
+pub(super) const RECORD: u8 = 0x40;
 
-pub(crate) const HEADER: u8 = 0x01;
-pub(crate) const SLOT: u8 = 0x02;
-pub(crate) const STORE_ROW: u8 = 0x03;
-pub(crate) const JOB: u8 = 0x04;
-pub(crate) const KEY_JOB: u8 = 0x05;
-pub(crate) const RETIRED: u8 = 0x10;
-pub(crate) const ARRIVAL: u8 = 0x11;
-pub(crate) const ORG_ARRIVAL: u8 = 0x12;
-pub(crate) const EXPORT: u8 = 0x13;
-
-pub(crate) const KEYRING: u8 = 0x01;
-pub(crate) const EPOCH: u8 = 0x02;
-pub(crate) const COUNT: u8 = 0x03;
-pub(crate) const DEFINITION: u8 = 0x10;
-pub(crate) const DEFINITION_NAME: u8 = 0x11;
-pub(crate) const DEFINITION_VALUE: u8 = 0x12;
-pub(crate) const VALUE: u8 = 0x20;
-pub(crate) const VALUE_ID: u8 = 0x21;
-pub(crate) const ACCOUNT: u8 = 0x30;
-pub(crate) const INTEGRATION: u8 = 0x31;
-pub(crate) const CREDENTIAL: u8 = 0x32;
-pub(crate) const RECORD: u8 = 0x40;
-
-pub(crate) const SCOPE_ORG: u8 = 0x00;
-pub(crate) const SCOPE_ACCOUNT: u8 = 0x01;
-pub(crate) const SCOPE_WORKFLOW: u8 = 0x02;
+pub(super) const SCOPE_ORG: u8 = 0x00;
+pub(super) const SCOPE_ACCOUNT: u8 = 0x01;
+pub(super) const SCOPE_WORKFLOW: u8 = 0x02;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn tenant() -> TenantKeys {
-        TenantKeys::new(&"6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), &Environment::test())
+    fn tenant() -> TenantId {
+        TenantId::new("6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), Environment::test())
     }
 
     #[test]
     fn ids_that_extend_one_another_never_share_a_range() {
-        let keys = tenant();
+        let tenant = tenant();
         let definition: DefinitionId = "0000000000000000000000ff".parse().unwrap();
+        let app = IntegrationId::default_app();
         let ids: Vec<LinkedAccountId> = ["a", "a/", "aa", "a\u{ff}"].map(|id| id.parse().unwrap()).into();
         for one in &ids {
-            let values = keys.values(&Scope::LinkedAccount(one.clone()));
+            let values = tenant.values(&Scope::LinkedAccount(one.clone()));
             for other in &ids {
-                let key = keys.value(&Scope::LinkedAccount(other.clone()), &definition);
+                let key = tenant.value(&Scope::LinkedAccount(other.clone()), &definition).key();
                 assert_eq!(values.contains(key.as_bytes()), one == other);
-                assert_eq!(
-                    keys.integrations(one)
-                        .contains(keys.integration(other, &IntegrationId::default_app()).as_bytes()),
-                    one == other
-                );
+                let key = tenant.integration(other, &app).key();
+                assert_eq!(tenant.integrations(one).contains(key.as_bytes()), one == other);
             }
         }
     }
 
     #[test]
-    fn a_key_reads_back_as_its_parts() {
-        let keys = tenant();
-        let definition: DefinitionId = "000000000000000000000000".parse().unwrap();
-        for scope in
-            [Scope::Org, Scope::LinkedAccount("a".parse().unwrap()), Scope::Workflow("w".parse().unwrap())]
-        {
-            let key = keys.value(&scope, &definition);
-            assert_eq!(parse_value(&keys, key.as_bytes()), Some((scope.clone(), definition)));
-            let index = keys.definition_value(&definition, &scope);
-            assert_eq!(parse_definition_value(&keys, &definition, index.as_bytes()), Some(scope));
-        }
-        let job: DocumentId = "0102030405060708090a0b0c".parse().unwrap();
-        let (org, environment, id) = parse_job(&keys.job(&job)).unwrap();
-        assert_eq!(
-            (org.to_string().as_str(), environment, id),
-            ("6500a1b2c3d4e5f6a7b8c9d0", Environment::test(), job)
-        );
-        let account = "x".parse().unwrap();
-        let slug = keys.integration(&account, &IntegrationId::default_app());
-        assert_eq!(parse_last_id(&keys.integrations(&account), &slug), Some(IntegrationId::default_app()));
-    }
-
-    #[test]
     fn the_longest_key_fits() {
-        let keys =
-            TenantKeys::new(&"6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), &"e".repeat(32).parse().unwrap());
-        let key = keys.credential(
-            &"a".repeat(254).parse().unwrap(),
-            &"i".repeat(64).parse().unwrap(),
-            &"k".repeat(256).parse().unwrap(),
-        );
+        let tenant =
+            TenantId::new("6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), "e".repeat(32).parse().unwrap());
+        let (account, integration) = ("a".repeat(254).parse().unwrap(), "i".repeat(64).parse().unwrap());
+        let key = tenant.credential(&account, &integration, &"k".repeat(256).parse().unwrap()).key();
         assert!(key.as_bytes().len() <= crate::store::KEY_BYTES_MAX);
     }
 }

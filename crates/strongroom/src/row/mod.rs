@@ -1,5 +1,248 @@
-//! A row is a value: from it follow its key, its plaintext's form and what it is called.
+//! A row is a value: which row of a vault, and whose. From it follow its key in the store, the address that its record
+//! is bound to, what people call it, its kind and the keys that seal it. Nothing else says any of these.
+//!
+//! | noun | is |
+//! |---|---|
+//! | row | one key and its bytes in the store, named by [`Row`] |
+//! | tenant | an org in one environment, [`TenantId`]: the first part of the keys of its rows |
+//! | address | what a record opens at and nowhere else, [`Address`] |
+//! | body | the plaintext of a record, in [`body`] |
+//! | kind | the third byte of a row, [`RowKind`] |
 
+mod address;
 pub(crate) mod body;
-pub(crate) mod key;
-pub(crate) mod parse;
+mod bytes;
+mod key;
+mod name;
+mod parse;
+
+use std::borrow::Cow;
+
+use crate::id::{
+    CredentialKey, DefinitionId, DefinitionName, DocumentId, Environment, IntegrationId, LinkedAccountId,
+    Namespace, OrgId, RecordKey,
+};
+use crate::scope::Scope;
+use crate::store::Key;
+
+pub(crate) use address::Address;
+pub(crate) use bytes::{
+    RowError, RowKind, SealedRow, body as row_body, decode_header, decode_index, decode_note, encode_epoch,
+    encode_header, encode_index, encode_note, expect_key, finish, infallible, start,
+};
+pub(crate) use key::VaultKeys;
+pub use name::{RowName, RowPath};
+pub(crate) use parse::{is_sealed_by_data_key, parse_last_id, value_definition};
+
+/// Every row that the engine writes. Ids are borrowed where a verb names a row, and owned where a key was read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Row<'a> {
+    /// A row of the whole store.
+    Vault(VaultRow),
+    /// A row of one tenant.
+    Tenant(&'a TenantId, TenantRow<'a>),
+}
+
+/// A row of the whole store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum VaultRow {
+    /// The clear header with the store id.
+    Header,
+    /// The sealed `store` row.
+    Store,
+    /// A way to the root key.
+    Slot([u8; 16]),
+    /// A job on keys.
+    KeyJob(DocumentId),
+    /// That the vault moved to another store.
+    Retired,
+    /// That an org is being restored into the vault.
+    OrgArrival(OrgId),
+    /// That a backup of an org was made which opens with another key.
+    Export(OrgId, [u8; 16]),
+}
+
+/// A row of one tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TenantRow<'a> {
+    /// The keys of the org, or of one account.
+    Keyring(Option<Cow<'a, LinkedAccountId>>),
+    /// The row whose store revision changes with what engines cache.
+    Epoch,
+    /// How many definitions there are.
+    Count,
+    Definition(DefinitionId),
+    /// Name to definition id; unique.
+    DefinitionName(Cow<'a, DefinitionName>),
+    /// Definition to one of its values.
+    DefinitionValue(DefinitionId, Cow<'a, Scope>),
+    Value(Cow<'a, Scope>, DefinitionId),
+    /// Value id to the key of the value.
+    ValueId(DocumentId),
+    Account(Cow<'a, LinkedAccountId>),
+    Integration(Cow<'a, LinkedAccountId>, Cow<'a, IntegrationId>),
+    Credential(Cow<'a, LinkedAccountId>, Cow<'a, IntegrationId>, Cow<'a, CredentialKey>),
+    Record(Cow<'a, Namespace>, Cow<'a, RecordKey>),
+    /// What a delete left to be swept. Its key is among those of the whole store, where a runner finds it.
+    Job(DocumentId),
+}
+
+/// An org within an environment, and what the keys of its rows start with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TenantId {
+    pub(crate) org: OrgId,
+    pub(crate) environment: Environment,
+    prefix: Key,
+}
+
+/// Whose keys seal a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SealedBy<'a> {
+    /// Nobody's: the row is clear, and a hint at most.
+    Nothing,
+    /// The key of the slot itself, from a passphrase, a raw key or a provider.
+    SlotKey,
+    /// The root key.
+    Root,
+    /// The data key of the tenant, or of one of its accounts.
+    DataKey(Option<&'a LinkedAccountId>),
+}
+
+impl Row<'_> {
+    /// The third byte of the row, and the kind in the address of its record.
+    pub(crate) fn kind(&self) -> RowKind {
+        match self {
+            Self::Vault(row) => match row {
+                VaultRow::Header => RowKind::Header,
+                VaultRow::Store | VaultRow::KeyJob(_) => RowKind::Sealed,
+                VaultRow::Slot(_) => RowKind::Slot,
+                VaultRow::Retired | VaultRow::OrgArrival(_) | VaultRow::Export(..) => RowKind::Note,
+            },
+            Self::Tenant(_, row) => row.kind(),
+        }
+    }
+
+    pub(crate) fn sealed_by(&self) -> SealedBy<'_> {
+        match self {
+            Self::Vault(row) => match row {
+                VaultRow::Store | VaultRow::KeyJob(_) => SealedBy::Root,
+                VaultRow::Slot(_) => SealedBy::SlotKey,
+                VaultRow::Header | VaultRow::Retired | VaultRow::OrgArrival(_) | VaultRow::Export(..) => {
+                    SealedBy::Nothing
+                }
+            },
+            Self::Tenant(_, row) => row.sealed_by(),
+        }
+    }
+}
+
+impl TenantRow<'_> {
+    fn kind(&self) -> RowKind {
+        match self {
+            Self::Keyring(_) => RowKind::Keyring,
+            Self::Epoch => RowKind::Epoch,
+            Self::Definition(_) => RowKind::Definition,
+            Self::DefinitionName(_) | Self::DefinitionValue(..) | Self::ValueId(_) => RowKind::Index,
+            Self::Value(..) => RowKind::ScopedValue,
+            Self::Credential(..) => RowKind::Credential,
+            Self::Count | Self::Account(_) | Self::Integration(..) | Self::Record(..) | Self::Job(_) => {
+                RowKind::Sealed
+            }
+        }
+    }
+
+    pub(crate) fn sealed_by(&self) -> SealedBy<'_> {
+        match self {
+            Self::Epoch | Self::DefinitionName(_) | Self::DefinitionValue(..) | Self::ValueId(_) => {
+                SealedBy::Nothing
+            }
+            Self::Keyring(_) | Self::Job(_) => SealedBy::Root,
+            Self::Value(scope, _) => SealedBy::DataKey(scope.linked_account()),
+            Self::Credential(account, ..) => SealedBy::DataKey(Some(account)),
+            Self::Count
+            | Self::Definition(_)
+            | Self::Account(_)
+            | Self::Integration(..)
+            | Self::Record(..) => SealedBy::DataKey(None),
+        }
+    }
+}
+
+impl SealedBy<'_> {
+    /// The account whose data key it is; `None` for the org's, and for every other key.
+    pub(crate) fn account(&self) -> Option<&LinkedAccountId> {
+        match self {
+            Self::DataKey(account) => *account,
+            Self::Nothing | Self::SlotKey | Self::Root => None,
+        }
+    }
+
+    pub(crate) fn is_data_key(&self) -> bool {
+        matches!(self, Self::DataKey(_))
+    }
+}
+
+/// The rows of a tenant.
+impl TenantId {
+    pub(crate) fn keyring<'a>(&'a self, account: Option<&'a LinkedAccountId>) -> Row<'a> {
+        Row::Tenant(self, TenantRow::Keyring(account.map(Cow::Borrowed)))
+    }
+
+    pub(crate) fn epoch(&self) -> Row<'_> {
+        Row::Tenant(self, TenantRow::Epoch)
+    }
+
+    pub(crate) fn count(&self) -> Row<'_> {
+        Row::Tenant(self, TenantRow::Count)
+    }
+
+    pub(crate) fn definition(&self, id: &DefinitionId) -> Row<'_> {
+        Row::Tenant(self, TenantRow::Definition(*id))
+    }
+
+    pub(crate) fn definition_name<'a>(&'a self, name: &'a DefinitionName) -> Row<'a> {
+        Row::Tenant(self, TenantRow::DefinitionName(Cow::Borrowed(name)))
+    }
+
+    pub(crate) fn definition_value<'a>(&'a self, id: &DefinitionId, scope: &'a Scope) -> Row<'a> {
+        Row::Tenant(self, TenantRow::DefinitionValue(*id, Cow::Borrowed(scope)))
+    }
+
+    pub(crate) fn value<'a>(&'a self, scope: &'a Scope, definition: &DefinitionId) -> Row<'a> {
+        Row::Tenant(self, TenantRow::Value(Cow::Borrowed(scope), *definition))
+    }
+
+    pub(crate) fn value_id(&self, id: &DocumentId) -> Row<'_> {
+        Row::Tenant(self, TenantRow::ValueId(*id))
+    }
+
+    pub(crate) fn account<'a>(&'a self, account: &'a LinkedAccountId) -> Row<'a> {
+        Row::Tenant(self, TenantRow::Account(Cow::Borrowed(account)))
+    }
+
+    pub(crate) fn integration<'a>(
+        &'a self,
+        account: &'a LinkedAccountId,
+        integration: &'a IntegrationId,
+    ) -> Row<'a> {
+        Row::Tenant(self, TenantRow::Integration(Cow::Borrowed(account), Cow::Borrowed(integration)))
+    }
+
+    pub(crate) fn credential<'a>(
+        &'a self,
+        account: &'a LinkedAccountId,
+        integration: &'a IntegrationId,
+        key_name: &'a CredentialKey,
+    ) -> Row<'a> {
+        let (account, integration) = (Cow::Borrowed(account), Cow::Borrowed(integration));
+        Row::Tenant(self, TenantRow::Credential(account, integration, Cow::Borrowed(key_name)))
+    }
+
+    pub(crate) fn record<'a>(&'a self, namespace: &'a Namespace, key: &'a RecordKey) -> Row<'a> {
+        Row::Tenant(self, TenantRow::Record(Cow::Borrowed(namespace), Cow::Borrowed(key)))
+    }
+
+    pub(crate) fn job(&self, id: &DocumentId) -> Row<'_> {
+        Row::Tenant(self, TenantRow::Job(*id))
+    }
+}

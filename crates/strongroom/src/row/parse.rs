@@ -1,169 +1,256 @@
-//! Keys of rows read back: what a key says that its row is.
+//! Keys read back as the rows that they are of.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
-use crate::id::CredentialKey;
-use crate::id::DefinitionId;
-use crate::id::DefinitionName;
-use crate::id::DocumentId;
-use crate::id::Environment;
-use crate::id::IntegrationId;
-use crate::id::LinkedAccountId;
-use crate::id::Namespace;
-use crate::id::OrgId;
-use crate::id::RecordKey;
-use crate::row::key;
-use crate::row::key::TenantKeys;
-use crate::row::key::take_id;
-use crate::row::key::take_scope;
+use super::{Row, TenantId, TenantRow, VaultRow, key};
+use crate::id::{DefinitionId, DocumentId, Environment, LinkedAccountId, OrgId};
 use crate::scope::Scope;
-use crate::store::Key;
+use crate::store::{Key, KeyRange};
 
-/// What the key of a row says it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Place {
-    Header,
-    Slot([u8; 16]),
-    StoreRow,
-    /// That the vault moved, or that a backup was made.
-    Note,
-    Job(DocumentId),
-    /// A job on keys, which belongs to no tenant.
-    KeyJob(DocumentId),
-    Keyring(Option<LinkedAccountId>),
-    Epoch,
-    Count,
-    Definition(DefinitionId),
-    DefinitionName(DefinitionName),
-    DefinitionValue(DefinitionId, Scope),
-    Value(Scope, DefinitionId),
-    ValueId(DocumentId),
-    Account(LinkedAccountId),
-    Integration(LinkedAccountId, IntegrationId),
-    Credential(LinkedAccountId, IntegrationId, CredentialKey),
-    Record(Namespace, RecordKey),
-}
-
-/// Whose row a key is, as far as that can be told: of a tenant, or of the whole store.
-pub(crate) fn parse_tenant(key: &Key) -> Option<(OrgId, Environment)> {
-    let rest = match key.as_bytes() {
-        [key::TENANT, rest @ ..] | [key::WHOLE_STORE, key::JOB, rest @ ..] => rest,
-        _ => return None,
-    };
-    let (org, rest) = take_id(rest)?;
-    let (environment, _) = take_id(rest)?;
-    Some((org.parse().ok()?, environment.parse().ok()?))
-}
-
-/// What a key of the whole store says it is. Jobs other than those on keys have a tenant.
-pub(crate) fn parse_store_row(key: &Key) -> Option<Place> {
-    match key.as_bytes() {
-        [key::WHOLE_STORE, key::HEADER] => Some(Place::Header),
-        [key::WHOLE_STORE, key::STORE_ROW] => Some(Place::StoreRow),
-        [key::WHOLE_STORE, key::RETIRED] | [key::WHOLE_STORE, key::ORG_ARRIVAL | key::EXPORT, ..] => {
-            Some(Place::Note)
+impl VaultRow {
+    /// The row of the whole store with this key. Jobs other than those on keys have a tenant.
+    pub(crate) fn parse(key: &Key) -> Option<Self> {
+        let [key::WHOLE_STORE, kind, rest @ ..] = key.as_bytes() else { return None };
+        match *kind {
+            key::HEADER if rest.is_empty() => Some(Self::Header),
+            key::STORE if rest.is_empty() => Some(Self::Store),
+            key::RETIRED if rest.is_empty() => Some(Self::Retired),
+            key::SLOT => rest.try_into().ok().map(Self::Slot),
+            key::KEY_JOB => DocumentId::from_bytes(rest).map(Self::KeyJob),
+            key::ORG_ARRIVAL => {
+                let (org, end) = take_id(rest)?;
+                org.parse().ok().filter(|_| end.is_empty()).map(Self::OrgArrival)
+            }
+            key::EXPORT => {
+                let (org, file_id) = take_id(rest)?;
+                Some(Self::Export(org.parse().ok()?, file_id.try_into().ok()?))
+            }
+            _ => None,
         }
-        [key::WHOLE_STORE, key::SLOT, id @ ..] => Some(Place::Slot(id.try_into().ok()?)),
-        [key::WHOLE_STORE, key::KEY_JOB, id @ ..] => DocumentId::from_bytes(id).map(Place::KeyJob),
-        _ => None,
+    }
+
+    /// Whether it says that something moved, or that a backup was made.
+    pub(crate) fn is_note(self) -> bool {
+        matches!(self, Self::Retired | Self::OrgArrival(_) | Self::Export(..))
     }
 }
 
-/// What a key of the tenant says it is.
-pub(crate) fn parse_tenant_row(keys: &TenantKeys, key: &Key) -> Option<Place> {
-    let key = key.as_bytes();
-    if let Some(id) = key.strip_prefix(keys.jobs().start.as_slice()) {
-        return DocumentId::from_bytes(id).map(Place::Job);
+impl TenantId {
+    /// Whose row a key is of, as far as that can be told: `None` for a row of the whole store.
+    pub(crate) fn of_key(key: &Key) -> Option<Self> {
+        let rest = match key.as_bytes() {
+            [key::TENANT, rest @ ..] | [key::WHOLE_STORE, key::JOB, rest @ ..] => rest,
+            _ => return None,
+        };
+        let (org, rest) = take_id(rest)?;
+        let (environment, _) = take_id(rest)?;
+        Some(Self::new(org.parse::<OrgId>().ok()?, environment.parse::<Environment>().ok()?))
     }
-    let (&kind, rest) = key.strip_prefix(keys.prefix())?.split_first()?;
-    let mut ids = Ids(rest);
-    let place = match kind {
-        key::KEYRING if rest.is_empty() => return Some(Place::Keyring(None)),
-        key::KEYRING => Place::Keyring(Some(ids.next()?)),
-        key::EPOCH if rest.is_empty() => return Some(Place::Epoch),
-        key::COUNT if rest.is_empty() => return Some(Place::Count),
-        key::DEFINITION => return DefinitionId::from_bytes(rest).map(Place::Definition),
-        key::DEFINITION_NAME => {
-            return std::str::from_utf8(rest).ok()?.parse().ok().map(Place::DefinitionName);
+
+    /// The row of this tenant with this key.
+    pub(crate) fn parse(&self, key: &Key) -> Option<Row<'_>> {
+        self.parse_row(key.as_bytes()).map(|row| Row::Tenant(self, row))
+    }
+
+    /// The same with nothing borrowed.
+    pub(crate) fn parse_row(&self, key: &[u8]) -> Option<TenantRow<'static>> {
+        if let Some(id) = key.strip_prefix(self.jobs().start.as_slice()) {
+            return DocumentId::from_bytes(id).map(TenantRow::Job);
         }
-        key::DEFINITION_VALUE => {
-            let (definition, scope) = rest.split_at_checked(12)?;
-            let (scope, end) = take_scope(scope)?;
-            let definition = DefinitionId::from_bytes(definition)?;
-            return end.is_empty().then_some(Place::DefinitionValue(definition, scope));
+        let (&kind, rest) = key.strip_prefix(self.prefix())?.split_first()?;
+        let mut ids = Ids(rest);
+        let row = match kind {
+            key::KEYRING if rest.is_empty() => return Some(TenantRow::Keyring(None)),
+            key::KEYRING => TenantRow::Keyring(Some(ids.next()?)),
+            key::EPOCH if rest.is_empty() => return Some(TenantRow::Epoch),
+            key::COUNT if rest.is_empty() => return Some(TenantRow::Count),
+            key::DEFINITION => return DefinitionId::from_bytes(rest).map(TenantRow::Definition),
+            // A name ends its key: it may hold any character but controls.
+            key::DEFINITION_NAME => {
+                let name = std::str::from_utf8(rest).ok()?.parse().ok()?;
+                return Some(TenantRow::DefinitionName(Cow::Owned(name)));
+            }
+            key::DEFINITION_VALUE => {
+                let (definition, scope) = rest.split_first_chunk::<12>()?;
+                let (scope, end) = take_scope(scope)?;
+                let definition = DefinitionId::from_bytes(definition)?;
+                return end.is_empty().then_some(TenantRow::DefinitionValue(definition, Cow::Owned(scope)));
+            }
+            key::VALUE => {
+                let (scope, definition) = take_scope(rest)?;
+                let definition = DefinitionId::from_bytes(definition)?;
+                return Some(TenantRow::Value(Cow::Owned(scope), definition));
+            }
+            key::VALUE_ID => return DocumentId::from_bytes(rest).map(TenantRow::ValueId),
+            key::ACCOUNT => TenantRow::Account(ids.next()?),
+            key::INTEGRATION => TenantRow::Integration(ids.next()?, ids.next()?),
+            key::CREDENTIAL => TenantRow::Credential(ids.next()?, ids.next()?, ids.next()?),
+            key::RECORD => TenantRow::Record(ids.next()?, ids.next()?),
+            _ => return None,
+        };
+        ids.0.is_empty().then_some(row)
+    }
+
+    /// The scope and definition in the key of a value of this tenant.
+    pub(crate) fn parse_value(&self, key: &[u8]) -> Option<(Scope, DefinitionId)> {
+        match self.parse_row(key)? {
+            TenantRow::Value(scope, definition) => Some((scope.into_owned(), definition)),
+            _ => None,
         }
-        key::VALUE => {
-            let (scope, definition) = take_scope(rest)?;
-            return DefinitionId::from_bytes(definition).map(|id| Place::Value(scope, id));
+    }
+
+    /// The scope in a key of the index from a definition to its values.
+    pub(crate) fn parse_definition_value(&self, definition: &DefinitionId, key: &[u8]) -> Option<Scope> {
+        match self.parse_row(key)? {
+            TenantRow::DefinitionValue(id, scope) if id == *definition => Some(scope.into_owned()),
+            _ => None,
         }
-        key::VALUE_ID => return DocumentId::from_bytes(rest).map(Place::ValueId),
-        key::ACCOUNT => Place::Account(ids.next()?),
-        key::INTEGRATION => Place::Integration(ids.next()?, ids.next()?),
-        key::CREDENTIAL => Place::Credential(ids.next()?, ids.next()?, ids.next()?),
-        key::RECORD => Place::Record(ids.next()?, ids.next()?),
-        _ => return None,
-    };
-    ids.0.is_empty().then_some(place)
+    }
+
+    /// Whose keyring has this key: the org's (`None` inside), or an account's.
+    pub(crate) fn parse_keyring(&self, key: &Key) -> Option<Option<LinkedAccountId>> {
+        match self.parse_row(key.as_bytes())? {
+            TenantRow::Keyring(account) => Some(account.map(Cow::into_owned)),
+            _ => None,
+        }
+    }
+
+    /// Whether a key is of a row or of a job of this tenant.
+    pub(crate) fn owns(&self, key: &[u8]) -> bool {
+        key.starts_with(self.prefix()) || self.jobs().contains(key)
+    }
+}
+
+/// Whether a data key seals the row with this key, without a look at its ids: for counting rows.
+pub(crate) fn is_sealed_by_data_key(key: &Key) -> bool {
+    let [key::TENANT, rest @ ..] = key.as_bytes() else { return false };
+    let kind = take_id(rest).and_then(|(_, rest)| take_id(rest)).and_then(|(_, rest)| rest.first());
+    kind.is_some_and(|kind| {
+        matches!(
+            *kind,
+            key::COUNT
+                | key::DEFINITION
+                | key::VALUE
+                | key::ACCOUNT
+                | key::INTEGRATION
+                | key::CREDENTIAL
+                | key::RECORD
+        )
+    })
+}
+
+/// The definition in the key of a value: its last twelve bytes.
+pub(crate) fn value_definition(key: &Key) -> Option<DefinitionId> {
+    key.as_bytes().last_chunk::<12>().and_then(|id| DefinitionId::from_bytes(id))
+}
+
+/// The last id of a key that lies in a range: what is between the range's prefix and the final NUL.
+pub(crate) fn parse_last_id<T: FromStr>(range: &KeyRange, key: &Key) -> Option<T> {
+    let rest = key.as_bytes().strip_prefix(range.start.as_slice())?;
+    let (id, end) = take_id(rest)?;
+    if end.is_empty() { id.parse().ok() } else { None }
 }
 
 /// The ids at the head of some bytes, one after the other.
 struct Ids<'k>(&'k [u8]);
 
 impl Ids<'_> {
-    fn next<T: FromStr>(&mut self) -> Option<T> {
+    fn next<T: FromStr + Clone>(&mut self) -> Option<Cow<'static, T>> {
         let (id, rest) = take_id(self.0)?;
         self.0 = rest;
-        id.parse().ok()
+        id.parse().ok().map(Cow::Owned)
+    }
+}
+
+fn take_id(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let end = bytes.iter().position(|&byte| byte == 0)?;
+    let (id, rest) = bytes.split_at_checked(end)?;
+    Some((std::str::from_utf8(id).ok()?, rest.get(1..)?))
+}
+
+fn take_scope(bytes: &[u8]) -> Option<(Scope, &[u8])> {
+    let (&tag, rest) = bytes.split_first()?;
+    if tag == key::SCOPE_ORG {
+        return Some((Scope::Org, rest));
+    }
+    let (id, rest) = take_id(rest)?;
+    match tag {
+        key::SCOPE_ACCOUNT => Some((Scope::LinkedAccount(id.parse().ok()?), rest)),
+        key::SCOPE_WORKFLOW => Some((Scope::Workflow(id.parse().ok()?), rest)),
+        _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::{CredentialKey, DefinitionName, IntegrationId, Namespace, RecordKey};
 
-    fn tenant() -> TenantKeys {
-        TenantKeys::new(&"6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), &Environment::test())
+    fn tenant() -> TenantId {
+        TenantId::new("6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), Environment::test())
     }
 
     #[test]
-    fn every_key_reads_back_as_its_place_and_no_longer_one_does() {
-        let keys = tenant();
+    fn every_key_reads_back_as_its_row_and_no_longer_one_does() {
+        let tenant = tenant();
         let (account, app): (LinkedAccountId, IntegrationId) = ("a".parse().unwrap(), "crm".parse().unwrap());
-        let (definition, id) =
-            (DefinitionId::from_bytes(&[0; 12]).unwrap(), DocumentId::from_bytes(&[1; 12]).unwrap());
+        let definition = DefinitionId::from_bytes(&[0; 12]).unwrap();
+        let id = DocumentId::from_bytes(&[1; 12]).unwrap();
         let (credential, name): (CredentialKey, DefinitionName) =
             ("k".parse().unwrap(), "V".parse().unwrap());
         let (namespace, record): (Namespace, RecordKey) = ("n".parse().unwrap(), "r".parse().unwrap());
         let scope = Scope::LinkedAccount(account.clone());
-        for (key, place) in [
-            (keys.job(&id), Place::Job(id)),
-            (keys.keyring(None), Place::Keyring(None)),
-            (keys.keyring(Some(&account)), Place::Keyring(Some(account.clone()))),
-            (keys.epoch(), Place::Epoch),
-            (keys.count(), Place::Count),
-            (keys.definition(&definition), Place::Definition(definition)),
-            (keys.definition_value(&definition, &scope), Place::DefinitionValue(definition, scope.clone())),
-            (keys.value(&scope, &definition), Place::Value(scope, definition)),
-            (keys.value_id(&id), Place::ValueId(id)),
-            (keys.account(&account), Place::Account(account.clone())),
-            (keys.integration(&account, &app), Place::Integration(account.clone(), app.clone())),
-            (keys.credential(&account, &app, &credential), Place::Credential(account, app, credential)),
-            (keys.record(&namespace, &record), Place::Record(namespace, record)),
+        let workflow = Scope::Workflow("w".parse().unwrap());
+        for row in [
+            tenant.job(&id),
+            tenant.keyring(None),
+            tenant.keyring(Some(&account)),
+            tenant.epoch(),
+            tenant.count(),
+            tenant.definition(&definition),
+            tenant.definition_value(&definition, &scope),
+            tenant.value(&Scope::Org, &definition),
+            tenant.value(&scope, &definition),
+            tenant.value(&workflow, &definition),
+            tenant.value_id(&id),
+            tenant.account(&account),
+            tenant.integration(&account, &app),
+            tenant.credential(&account, &app, &credential),
+            tenant.record(&namespace, &record),
         ] {
-            assert_eq!(parse_tenant_row(&keys, &key), Some(place));
-            let longer = Key::from([key.as_bytes(), &[0]].concat());
-            assert_eq!(parse_tenant_row(&keys, &longer), None);
+            assert_eq!(tenant.parse(&row.key()), Some(row.clone()));
+            let longer = Key::from([row.key().as_bytes(), &[0]].concat());
+            assert_eq!(tenant.parse(&longer), None);
         }
         // A name ends its key.
-        assert_eq!(parse_tenant_row(&keys, &keys.definition_name(&name)), Some(Place::DefinitionName(name)));
+        let row = tenant.definition_name(&name);
+        assert_eq!(tenant.parse(&row.key()), Some(row));
     }
 
     #[test]
-    fn a_key_tells_its_tenant() {
-        let owner = Some(("6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), Environment::test()));
-        let job = tenant().job(&DocumentId::from_bytes(&[1; 12]).unwrap());
-        assert_eq!(parse_tenant(&tenant().count()), owner);
-        assert_eq!(parse_tenant(&job), owner);
-        assert_eq!(parse_tenant(&Key::from(b"\x01foreign".as_slice())), None);
+    fn every_key_of_the_whole_store_reads_back_as_its_row_and_no_longer_one_does() {
+        let (org, id) = (tenant().org, DocumentId::from_bytes(&[1; 12]).unwrap());
+        for row in [
+            VaultRow::Header,
+            VaultRow::Store,
+            VaultRow::Slot([7; 16]),
+            VaultRow::KeyJob(id),
+            VaultRow::Retired,
+            VaultRow::OrgArrival(org),
+            VaultRow::Export(org, [9; 16]),
+        ] {
+            assert_eq!(VaultRow::parse(&row.key()), Some(row));
+            let longer = Key::from([row.key().as_bytes(), &[0]].concat());
+            assert_eq!(VaultRow::parse(&longer), None);
+        }
+    }
+
+    #[test]
+    fn a_key_shows_its_tenant() {
+        let job = tenant().job(&DocumentId::from_bytes(&[1; 12]).unwrap()).key();
+        assert_eq!(TenantId::of_key(&tenant().count().key()), Some(tenant()));
+        assert_eq!(TenantId::of_key(&job), Some(tenant()));
+        assert_eq!(TenantId::of_key(&Key::from(b"\x01foreign".as_slice())), None);
     }
 }

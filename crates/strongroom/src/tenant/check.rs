@@ -1,19 +1,14 @@
 //! The rules of a definition, and of a value under it.
 
 use crate::engine::Engine;
+use crate::engine::cache::Definition;
 use crate::error::Error;
-use crate::format::FormatError;
-use crate::format::PatternCache;
+use crate::format::{FormatError, PatternCache};
 use crate::id::DefinitionName;
-use crate::limits::AUTHOR_BYTES_MAX;
-use crate::limits::DEFAULT_BYTES_MAX;
-use crate::limits::DESCRIPTION_BYTES_MAX;
-use crate::model::StoredDefinition;
-use crate::model::VariableDefinition;
-use crate::secret::Secret;
-
+use crate::limits::{AUTHOR_BYTES_MAX, DEFAULT_BYTES_MAX, DESCRIPTION_BYTES_MAX};
+use crate::model::{StoredDefinition, VariableDefinition};
 use crate::scope::Scope;
-use crate::tenant::Definition;
+use crate::secret::Secret;
 
 /// Refuses a definition that contradicts itself or exceeds a limit.
 pub(crate) fn check_definition(

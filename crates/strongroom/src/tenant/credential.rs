@@ -1,25 +1,13 @@
 //! The row of a credential.
 
-use crate::envelope::Context;
-use crate::envelope::Kind;
 use crate::error::Error;
-use crate::id::CredentialKey;
-use crate::id::IntegrationId;
-use crate::id::LinkedAccountId;
-use crate::model::Credential;
-use crate::model::CredentialInfo;
-use crate::model::Revision;
-use crate::model::Upsert;
-use crate::row::body::RowKind;
-use crate::row::body::Sheet;
+use crate::id::{CredentialKey, IntegrationId, LinkedAccountId};
+use crate::keys::Document;
+use crate::model::{Credential, CredentialInfo, Revision, Upsert};
+use crate::row::body::ValueBody;
 use crate::secret::Secret;
 use crate::store::Versioned;
-use crate::tenant::Draft;
-use crate::tenant::Ground;
-use crate::tenant::SealedPut;
-use crate::tenant::Tenant;
-use crate::tenant::WriteOptions;
-use crate::tenant::describe;
+use crate::tenant::{Draft, Tenant, View, WriteOptions};
 
 /// Whose credential: account, integration and key name.
 pub(crate) type CredentialAddress<'a> = (&'a LinkedAccountId, &'a IntegrationId, &'a CredentialKey);
@@ -34,50 +22,36 @@ impl Tenant {
     /// Opens the row of a credential; `None` when the key that sealed it was dropped.
     pub(crate) fn open_credential(
         &self,
-        ground: &Ground<'_>,
+        view: &View<'_>,
         address: CredentialAddress<'_>,
         row: &Versioned,
     ) -> Result<Option<Credential>, Error> {
         let (account, integration, key_name) = address;
-        let context = self.credential_context(address);
-        let Some(opened) = self.open(ground.keys(Some(account)), &context, &row.value)? else {
-            return Ok(None);
-        };
-        let id = opened.document_id(&context)?;
-        let sheet = Sheet::decode(opened.plaintext).map_err(|error| Error::row(describe(&context), error))?;
+        let place = self.id.credential(account, integration, key_name);
+        let Some(opened) = self.open(view.keys(Some(account)), &place, &row.value)? else { return Ok(None) };
+        let id = opened.document_id(&place)?;
+        let body = ValueBody::decode(opened.plaintext).map_err(|error| Error::row(place.name(), error))?;
         let info = CredentialInfo {
             id,
             integration: integration.clone(),
             key_name: key_name.clone(),
             revision: opened.revision,
-            created_at: sheet.created_at,
-            updated_at: sheet.updated_at,
+            created_at: body.created_at,
+            updated_at: body.updated_at,
         };
-        Ok(Some(Credential { info, value: sheet.value }))
+        Ok(Some(Credential { info, value: body.value }))
     }
 
     /// The revision in the clear part of a credential's row; `None` when the key that sealed it was dropped.
     pub(crate) fn find_credential(
         &self,
-        ground: &Ground<'_>,
+        view: &View<'_>,
         address: CredentialAddress<'_>,
         row: &Versioned,
     ) -> Result<Option<Revision>, Error> {
-        let context = self.credential_context(address);
-        let found =
-            Self::find(ground.keys(Some(address.0)), RowKind::Credential, &row.value, || describe(&context))?;
-        Ok(found.map(|sealed| sealed.revision))
-    }
-
-    pub(crate) fn credential_context<'a>(
-        &'a self,
-        (account, integration, key_name): CredentialAddress<'a>,
-    ) -> Context<'a> {
-        Context {
-            linked_account: Some(account.as_str()),
-            key_name: key_name.as_str(),
-            ..self.context(Kind::Credential, integration.as_str())
-        }
+        let (account, integration, key_name) = address;
+        let place = self.id.credential(account, integration, key_name);
+        Ok(Self::peek(view.keys(Some(account)), &place, &row.value)?.map(|sealed| sealed.revision))
     }
 }
 
@@ -93,21 +67,19 @@ impl Draft<'_> {
         let (account, integration, key_name) = address;
         let tenant = self.tenant();
         let now = tenant.engine.now();
-        let standing = match row {
-            Some(row) => self.standing(Some(account), &tenant.credential_context(address), row)?,
+        let place = tenant.id.credential(account, integration, key_name);
+        let existing = match row {
+            Some(row) => self.existing(&place, &row.value)?,
             None => None,
         };
-        options.check(standing.as_ref().map(|standing| standing.revision))?;
-        let (action, id, revision, created_at) = match standing {
-            Some(standing) => (Upsert::Updated, standing.id, standing.revision.next(), standing.created_at),
+        options.check(existing.as_ref().map(|existing| existing.revision))?;
+        let (action, id, revision, created_at) = match existing {
+            Some(existing) => (Upsert::Updated, existing.id, existing.revision.next(), existing.created_at),
             None => (Upsert::Added, self.new_id()?, Revision::first()?, now),
         };
-        let key = tenant.keys.credential(account, integration, key_name);
-        self.expect_as_read(key.clone(), row.map(|row| row.revision));
-        let context = tenant.credential_context(address);
-        let plaintext = Sheet::encode(value, created_at, now);
-        let put = SealedPut { key, context, doc_id: Some(id), revision, plaintext: &plaintext };
-        self.put_sealed(Some(account), put)?;
+        let body = ValueBody::encode(value, created_at, now);
+        let document = Document { id: Some(id), revision, body: &body };
+        self.put_sealed(&place, row.map(|row| row.revision), &document)?;
         Ok(action)
     }
 }

@@ -1,46 +1,21 @@
 //! The rows of a definition: itself, its name, and the count of all.
 
-use crate::tenant::MadeDefinitions;
+use std::slice;
 use std::sync::Arc;
 
-use crate::engine::cache::Cached;
-use crate::engine::cache::Tag;
-use crate::envelope::Context;
-use crate::envelope::Kind;
-use crate::error::Damage;
-use crate::error::Error;
-use crate::id::DefinitionId;
-use crate::id::DefinitionName;
-use crate::model::DefinitionRef;
-use crate::model::Revision;
-use crate::model::StoredDefinition;
-use crate::row::body::RowKind;
-use crate::row::body::SealedRow;
-use crate::row::body::decode_definition;
-use crate::row::body::decode_index;
-use crate::row::body::encode_definition;
-use crate::row::body::encode_index;
-use crate::store::ReadBatch;
-use crate::store::RowRevision;
-use crate::store::Versioned;
-use crate::tenant::Draft;
-use crate::tenant::Freshness;
-use crate::tenant::Ground;
-use crate::tenant::Needs;
-use crate::tenant::ScopeKeys;
-use crate::tenant::SealedPut;
-use crate::tenant::Tenant;
-use crate::tenant::describe;
 use smallvec::SmallVec;
-use std::slice;
 
-/// A definition as the engine keeps it: opened, with what a write expects of its row.
-pub(crate) struct Definition {
-    pub(crate) stored: StoredDefinition,
-    pub(crate) row: RowRevision,
-}
+use crate::engine::cache::{Cached, Definition, Tag};
+use crate::error::{Damage, Error};
+use crate::id::{DefinitionId, DefinitionName};
+use crate::keys::{Document, ScopeKeys};
+use crate::model::{DefinitionRef, Revision, StoredDefinition};
+use crate::row::body::{decode_definition, encode_definition};
+use crate::row::{Row, SealedRow, decode_index, encode_index};
+use crate::store::{ReadBatch, RowRevision, Versioned};
+use crate::tenant::{Draft, Freshness, MadeDefinitions, Needs, Tenant, View};
 
-impl Ground<'_> {
+impl View<'_> {
     /// The definition at `index` of those that were asked for, which must be the one that `reference` names.
     pub(crate) fn definition(
         &self,
@@ -62,11 +37,10 @@ impl Tenant {
         id: DefinitionId,
         row: &Versioned,
     ) -> Result<Option<Definition>, Error> {
-        let id_text = id.to_text();
-        let context = self.context(Kind::Definition, id_text.as_str());
-        let Some(opened) = self.open(keys, &context, &row.value)? else { return Ok(None) };
+        let place = self.id.definition(&id);
+        let Some(opened) = self.open(keys, &place, &row.value)? else { return Ok(None) };
         let stored = decode_definition(id, opened.revision, &opened.plaintext)
-            .map_err(|error| Error::row(describe(&context), error))?;
+            .map_err(|error| Error::row(place.name(), error))?;
         Ok(Some(Definition { stored, row: row.revision }))
     }
 }
@@ -78,44 +52,35 @@ impl Draft<'_> {
         stored: &StoredDefinition,
         read: Option<RowRevision>,
     ) -> Result<(), Error> {
-        let key = self.tenant().keys.definition(&stored.id);
-        let id_text = stored.id.to_text();
-        let context = self.tenant().context(Kind::Definition, id_text.as_str());
-        let plaintext = encode_definition(stored);
-        self.expect_as_read(key.clone(), read);
         self.changes_cached_rows();
-        self.put_sealed(
-            None,
-            SealedPut { key, context, doc_id: None, revision: stored.revision, plaintext: &plaintext },
-        )
+        let body = encode_definition(stored);
+        let document = Document { id: None, revision: stored.revision, body: &body };
+        self.put_sealed(&self.tenant().id.definition(&stored.id), read, &document)
     }
 
     /// Takes a name for a definition. The batch fails when it is taken already.
     pub(crate) fn put_definition_name(&mut self, name: &DefinitionName, id: &DefinitionId) {
-        let key = self.tenant().keys.definition_name(name);
-        self.expect_as_read(key.clone(), None);
-        self.put(key, encode_index(id.as_bytes()));
+        let key = self.tenant().id.definition_name(name).key();
+        self.put_as_read(key, None, encode_index(id.as_bytes()));
     }
 
     /// Gives the name of a definition back, unless it leads to another: an older row that came back can show a name that
     /// was given away since.
     pub(crate) async fn delete_definition_name(&mut self, definition: &Definition) -> Result<(), Error> {
         let name: DefinitionName = definition.stored.definition.name.parse()?;
-        let key = self.tenant().keys.definition_name(&name);
+        let key = self.tenant().id.definition_name(&name).key();
         let row = self.tenant().engine.get(key.clone()).await?;
         let is_other = |row: &Versioned| read_hint(row).is_ok_and(|id| id != definition.stored.id);
         if let Some(row) = row.filter(|row| !is_other(row)) {
-            self.expect_as_read(key.clone(), Some(row.revision));
-            self.delete(key);
+            self.delete_as_read(key, row.revision);
         }
         Ok(())
     }
 
     /// Deletes a definition and its name, if it is as it was read.
     pub(crate) async fn delete_definition(&mut self, definition: &Definition) -> Result<(), Error> {
-        let key = self.tenant().keys.definition(&definition.stored.id);
-        self.expect_as_read(key.clone(), Some(definition.row));
-        self.delete(key);
+        let key = self.tenant().id.definition(&definition.stored.id).key();
+        self.delete_as_read(key, definition.row);
         self.changes_cached_rows();
         self.delete_definition_name(definition).await
     }
@@ -126,32 +91,27 @@ impl Draft<'_> {
         read: Option<&Versioned>,
         change: i64,
     ) -> Result<(), Error> {
-        let key = self.tenant().keys.count();
-        let context = self.tenant().context(Kind::Row, "count");
+        let place = self.tenant().id.count();
         let (count, revision) = match read {
-            Some(row) => self.read_count(&context, row)?,
-            None => (0, Revision::from_u64(0)),
+            Some(row) => self.read_count(&place, row)?,
+            None => (0, Revision::UNWRITTEN),
         };
         let changed = count.saturating_add_signed(change);
         let max = self.tenant().engine.limits.definitions();
         if change > 0 && changed > max as u64 {
             return Err(Error::TooManyDefinitions(max));
         }
-        self.expect_as_read(key.clone(), read.map(|row| row.revision));
-        let plaintext = changed.to_be_bytes();
-        self.put_sealed(
-            None,
-            SealedPut { key, context, doc_id: None, revision: revision.next(), plaintext: &plaintext },
-        )
+        let document = Document { id: None, revision: revision.next(), body: &changed.to_be_bytes() };
+        self.put_sealed(&place, read.map(|row| row.revision), &document)
     }
 
-    fn read_count(&self, context: &Context<'_>, row: &Versioned) -> Result<(u64, Revision), Error> {
-        let Some(opened) = self.tenant().open(self.keys(None), context, &row.value)? else {
-            let revision = SealedRow::decode(RowKind::Sealed, &row.value).map(|sealed| sealed.revision);
-            return Ok((0, revision.map_err(|error| Error::row(describe(context), error))?));
+    fn read_count(&self, place: &Row<'_>, row: &Versioned) -> Result<(u64, Revision), Error> {
+        let Some(opened) = self.tenant().open(self.keys(None), place, &row.value)? else {
+            let revision = SealedRow::decode(place.kind(), &row.value).map(|sealed| sealed.revision);
+            return Ok((0, revision.map_err(|error| Error::row(place.name(), error))?));
         };
         let bytes = opened.plaintext.as_slice().try_into();
-        let bytes = bytes.map_err(|_| Error::damaged(describe(context), Damage::Malformed))?;
+        let bytes = bytes.map_err(|_| Error::damaged(place.name(), Damage::Malformed))?;
         Ok((u64::from_be_bytes(bytes), opened.revision))
     }
 }
@@ -173,7 +133,7 @@ impl Tenant {
     }
 
     /// The id of a definition. For a name it is a hint, from a cache or an index row: what it leads to must still
-    /// have the name, which [`Ground::definition`](crate::tenant::Ground::definition) checks.
+    /// have the name, which [`View::definition`](crate::tenant::View::definition) checks.
     pub(crate) async fn definition_id(
         &self,
         reference: &DefinitionRef<'_>,
@@ -190,7 +150,7 @@ impl Tenant {
             return Ok(id);
         }
         caches.counts.add(Cached::Names, 0, 1);
-        let key = self.keys.definition_name(&name.parse::<DefinitionName>()?);
+        let key = self.id.definition_name(&name.parse::<DefinitionName>()?).key();
         let row = self.engine.get(key.clone()).await?;
         let row = row.ok_or_else(|| Error::DefinitionNotFound(reference.clone().into_owned()))?;
         let id = read_hint(&row)?;
@@ -223,7 +183,7 @@ impl Tenant {
             };
             if let (None, DefinitionRef::Name(name)) = (known, reference) {
                 cold.push((ids.len(), reference));
-                gets.push(self.keys.definition_name(&name.parse::<DefinitionName>()?));
+                gets.push(self.id.definition_name(&name.parse::<DefinitionName>()?).key());
             }
             ids.push(known);
         }
@@ -244,7 +204,7 @@ impl Tenant {
     /// The id that is cached under a name: it was once found under it, so that the name was checked.
     fn known_name(&self, name: &str) -> Option<DefinitionId> {
         let tables = self.engine.caches.tables();
-        tables.names.get(self.keys.probe().definition_name(name)).map(|(id, _)| *id)
+        tables.names.get(self.id.name_key(name).as_bytes()).map(|(id, _)| *id)
     }
 
     async fn look_up(
@@ -254,7 +214,7 @@ impl Tenant {
     ) -> Result<Arc<Definition>, Error> {
         let id = self.definition_id(reference, freshness).await?;
         let needs = Needs::org_keys().definitions(slice::from_ref(&id)).freshness(freshness);
-        let (ground, _) = self.read(&needs, ReadBatch::default()).await?;
-        ground.definition(0, reference).cloned()
+        let (view, _) = self.read(&needs, ReadBatch::default()).await?;
+        view.definition(0, reference).cloned()
     }
 }

@@ -4,32 +4,20 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::engine::Touches;
-use crate::envelope::Context;
+use crate::engine::cache::Definition;
 use crate::error::Error;
-use crate::id::DocumentId;
-use crate::id::LinkedAccountId;
-use crate::keys::Keyring;
-use crate::keys::root::Roots;
+use crate::id::{DocumentId, LinkedAccountId};
+use crate::keys::{Document, Keyring, Roots, ScopeKeys, active_key, seal};
 use crate::model::Revision;
-use crate::row::body::Sheet;
-use crate::row::body::encode_epoch;
-use crate::store::Committed;
-use crate::store::Expect;
-use crate::store::Key;
-use crate::store::RowRevision;
-use crate::store::Versioned;
-use crate::store::WriteBatch;
-use crate::tenant::Definition;
-use crate::tenant::Ground;
-use crate::tenant::ScopeKeys;
-use crate::tenant::Tenant;
-use crate::tenant::describe;
-use crate::tenant::seal_row;
+use crate::row::body::ValueBody;
+use crate::row::{Row, encode_epoch};
+use crate::store::{Committed, Expect, Key, RowRevision, WriteBatch};
+use crate::tenant::{Attempt, Tenant, View};
 
 /// A batch under construction. A key is expected at most once, however many rows are sealed under it.
 pub(crate) struct Draft<'t> {
     tenant: &'t Tenant,
-    ground: &'t Ground<'t>,
+    view: &'t View<'t>,
     batch: WriteBatch,
     touches: Touches,
     keyrings: Vec<(Option<LinkedAccountId>, Arc<ScopeKeys>)>,
@@ -38,27 +26,18 @@ pub(crate) struct Draft<'t> {
     follows_shred: bool,
 }
 
-/// A row to be sealed and put.
-pub(crate) struct SealedPut<'a> {
-    pub(crate) key: Key,
-    pub(crate) context: Context<'a>,
-    pub(crate) doc_id: Option<DocumentId>,
-    pub(crate) revision: Revision,
-    pub(crate) plaintext: &'a [u8],
-}
-
-/// The document that stands where another is to be put.
-pub(crate) struct Standing {
+/// The document that a write finds in its place.
+pub(crate) struct Existing {
     pub(crate) id: DocumentId,
     pub(crate) revision: Revision,
     pub(crate) created_at: Timestamp,
 }
 
 impl<'t> Draft<'t> {
-    pub(crate) fn new(tenant: &'t Tenant, ground: &'t Ground<'t>) -> Self {
+    pub(crate) fn new(tenant: &'t Tenant, view: &'t View<'t>) -> Self {
         Self {
             tenant,
-            ground,
+            view,
             batch: WriteBatch::default(),
             touches: Touches::Data,
             keyrings: Vec::new(),
@@ -71,28 +50,22 @@ impl<'t> Draft<'t> {
         self.tenant
     }
 
-    pub(crate) fn ground(&self) -> &'t Ground<'t> {
-        self.ground
+    pub(crate) fn view(&self) -> &'t View<'t> {
+        self.view
     }
 
     /// The keys of a scope as they were read.
     pub(crate) fn keys(&self, account: Option<&LinkedAccountId>) -> Option<&'t Arc<ScopeKeys>> {
-        self.ground.keys(account)
+        self.view.keys(account)
     }
 
-    /// The value or credential in `row`; `None` when the key that sealed it was dropped.
-    pub(crate) fn standing(
-        &self,
-        account: Option<&LinkedAccountId>,
-        context: &Context<'_>,
-        row: &Versioned,
-    ) -> Result<Option<Standing>, Error> {
-        let Some(opened) = self.tenant.open(self.keys(account), context, &row.value)? else {
-            return Ok(None);
-        };
-        let times = Sheet::decode_times(&opened.plaintext);
-        let (created_at, _) = times.map_err(|error| Error::row(describe(context), error))?;
-        Ok(Some(Standing { id: opened.document_id(context)?, revision: opened.revision, created_at }))
+    /// The document in the bytes of a value's or credential's row; `None` when the key that sealed it was dropped.
+    pub(crate) fn existing(&self, row: &Row<'_>, bytes: &[u8]) -> Result<Option<Existing>, Error> {
+        let keys = self.keys(row.sealed_by().account());
+        let Some(opened) = self.tenant.open(keys, row, bytes)? else { return Ok(None) };
+        let times = ValueBody::decode_times(&opened.plaintext);
+        let (created_at, _) = times.map_err(|error| Error::row(row.name(), error))?;
+        Ok(Some(Existing { id: opened.document_id(row)?, revision: opened.revision, created_at }))
     }
 
     /// A new document id.
@@ -107,7 +80,7 @@ impl<'t> Draft<'t> {
 
     /// Expects a definition to be as it was read.
     pub(crate) fn expect_definition(&mut self, definition: &Definition) {
-        self.expect_once(self.tenant.keys.definition(&definition.stored.id), Some(definition.row));
+        self.expect_once(self.tenant.id.definition(&definition.stored.id).key(), Some(definition.row));
     }
 
     /// Expects a row to be as it was read, unless the batch does so already.
@@ -125,26 +98,43 @@ impl<'t> Draft<'t> {
         self.batch.delete(key);
     }
 
-    /// Seals a row under the active key of a scope and puts it. The batch expects the keyring that was read, or
-    /// makes the scope's first key.
+    /// Seals a row under the active key of its scope and puts it where it was read: at this revision, or absent. The
+    /// batch expects the keyring too, or makes the scope's first key.
     pub(crate) fn put_sealed(
         &mut self,
-        account: Option<&LinkedAccountId>,
-        put: SealedPut<'_>,
+        row: &Row<'_>,
+        read: Option<RowRevision>,
+        document: &Document<'_>,
     ) -> Result<(), Error> {
-        let keys = self.scope_keys(account)?;
-        let key = Tenant::active_key(&keys, &put.context)?;
-        let row = seal_row(key, &put.context, put.doc_id, put.revision, put.plaintext)?;
-        self.batch.put(put.key, row);
+        let keys = self.scope_keys(row.sealed_by().account())?;
+        let bytes = seal(active_key(&keys.keyring, row)?, &self.tenant.engine.store_id, row, document)?;
+        self.put_as_read(row.key(), read, bytes);
         Ok(())
     }
 
-    /// Seals a row of the whole store under the root key and puts it.
-    pub(crate) fn put_under_root(&mut self, put: SealedPut<'_>) -> Result<(), Error> {
+    /// The same for a row that the root key seals.
+    pub(crate) fn put_under_root(
+        &mut self,
+        row: &Row<'_>,
+        read: Option<RowRevision>,
+        document: &Document<'_>,
+    ) -> Result<(), Error> {
         let roots = self.roots()?;
-        let row = seal_row(&roots.active.key, &put.context, put.doc_id, put.revision, put.plaintext)?;
-        self.batch.put(put.key, row);
+        let bytes = seal(&roots.active.key, &self.tenant.engine.store_id, row, document)?;
+        self.put_as_read(row.key(), read, bytes);
         Ok(())
+    }
+
+    /// Puts a row where it was read: at this revision, or absent.
+    pub(crate) fn put_as_read(&mut self, key: Key, read: Option<RowRevision>, bytes: Vec<u8>) {
+        self.expect_as_read(key.clone(), read);
+        self.batch.put(key, bytes);
+    }
+
+    /// Deletes a row as it was read.
+    pub(crate) fn delete_as_read(&mut self, key: Key, read: RowRevision) {
+        self.expect_as_read(key.clone(), Some(read));
+        self.batch.delete(key);
     }
 
     /// The root that this batch seals under. It cannot land once another one is active.
@@ -166,7 +156,7 @@ impl<'t> Draft<'t> {
         let read = self.keys(account);
         let keys = match read {
             Some(keys) if keys.keyring.active().is_some() => {
-                self.expect_once(self.tenant.keys.keyring(account), Some(keys.row));
+                self.expect_once(self.tenant.id.keyring(account).key(), Some(keys.row));
                 Arc::clone(keys)
             }
             _ => self.first_key(account, read)?,
@@ -193,8 +183,9 @@ impl<'t> Draft<'t> {
         keys: &ScopeKeys,
     ) -> Result<Revision, Error> {
         let engine = &self.tenant.engine;
-        let context = self.tenant.keyring_context(account);
-        let turned = keys.keyring.renew(&self.roots()?.active.bytes, &context, engine.now())?;
+        let row = self.tenant.id.keyring(account);
+        let address = row.address(&engine.store_id, None, Revision::UNWRITTEN);
+        let turned = keys.keyring.renew(&self.roots()?.active.bytes, &address, engine.now())?;
         let revision = keys.revision.next();
         self.put_keyring(account, turned, revision, Some(keys.row))?;
         Ok(revision)
@@ -214,7 +205,7 @@ impl<'t> Draft<'t> {
     pub(crate) fn changes_cached_rows(&mut self) {
         if self.touches == Touches::Data {
             self.touches = Touches::CachedRows;
-            self.batch.put(self.tenant.keys.epoch(), encode_epoch());
+            self.batch.put(self.tenant.id.epoch().key(), encode_epoch());
         }
     }
 
@@ -223,18 +214,13 @@ impl<'t> Draft<'t> {
         self.batch.ops.is_empty()
     }
 
-    /// Applies the batch; `None` when another writer was faster, or a shred of the org had to be finished first. That
-    /// none comes in between is told by the org's keyring, which the batch expects as it was read.
-    pub(crate) async fn commit(self) -> Result<Option<Committed>, Error> {
-        if self.follows_shred && self.tenant.finish_shred(self.ground).await? {
-            return Ok(None);
+    /// Applies the batch. That no shred of the org comes in between shows in the org's keyring, which the batch expects
+    /// as it was read.
+    pub(crate) async fn commit(self) -> Result<Attempt<Committed>, Error> {
+        if self.follows_shred && self.tenant.has_unfinished_shred(self.view).await? {
+            return Ok(Attempt::AfterShred);
         }
-        self.send().await
-    }
-
-    /// Applies the batch of a verb that makes no org's first key.
-    pub(crate) async fn send(self) -> Result<Option<Committed>, Error> {
-        self.tenant.engine.commit(self.batch, self.touches).await
+        Ok(self.tenant.engine.commit(self.batch, self.touches).await?.into())
     }
 
     fn first_key(
@@ -244,11 +230,12 @@ impl<'t> Draft<'t> {
     ) -> Result<Arc<ScopeKeys>, Error> {
         let engine = &self.tenant.engine;
         self.expect_no_shred(account);
-        let context = self.tenant.keyring_context(account);
+        let row = self.tenant.id.keyring(account);
+        let address = row.address(&engine.store_id, None, Revision::UNWRITTEN);
         let root = Arc::clone(&self.roots()?.active);
         let keyring = match read {
-            Some(keys) => keys.keyring.renew(&root.bytes, &context, engine.now())?,
-            None => Keyring::generate(&root.bytes, &context, engine.now())?,
+            Some(keys) => keys.keyring.renew(&root.bytes, &address, engine.now())?,
+            None => Keyring::generate(&root.bytes, &address, engine.now())?,
         };
         let revision = read.map_or(Revision::from_u64(1), |keys| keys.revision.next());
         self.put_keyring(account, keyring, revision, read.map(|keys| keys.row))
@@ -259,7 +246,7 @@ impl<'t> Draft<'t> {
     fn expect_no_shred(&mut self, account: Option<&LinkedAccountId>) {
         let Some(org) = self.keys(None).map(|keys| keys.row) else { return };
         match account {
-            Some(_) => self.expect_once(self.tenant.keys.keyring(None), Some(org)),
+            Some(_) => self.expect_once(self.tenant.id.keyring(None).key(), Some(org)),
             None => self.follows_shred = true,
         }
     }
@@ -271,12 +258,13 @@ impl<'t> Draft<'t> {
         revision: Revision,
         read: Option<RowRevision>,
     ) -> Result<Arc<ScopeKeys>, Error> {
-        let key = self.tenant.keys.keyring(account);
-        let context = self.tenant.keyring_context(account);
+        let row = self.tenant.id.keyring(account);
         let root = Arc::clone(&self.roots()?.active);
-        let row = seal_row(&root.key, &context, None, revision, &keyring.encode())?;
-        self.expect_once(key.clone(), read);
-        self.batch.put(key, row);
+        let document = Document { id: None, revision, body: &keyring.encode() };
+        let bytes = seal(&root.key, &self.tenant.engine.store_id, &row, &document)?;
+        // Once: what is sealed under the keys of the scope expects its keyring, too.
+        self.expect_once(row.key(), read);
+        self.batch.put(row.key(), bytes);
         if read.is_some() {
             self.changes_cached_rows();
         }

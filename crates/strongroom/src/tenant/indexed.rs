@@ -2,23 +2,13 @@
 
 use crate::error::Error;
 use crate::format::FormatError;
-use crate::id::DefinitionId;
-use crate::id::LinkedAccountId;
-use crate::model::Cursor;
-use crate::model::PageRequest;
-use crate::model::ScopedValue;
-use crate::model::StoredDefinition;
-use crate::row::body::decode_index;
-use crate::row::key::parse_definition_value;
-use crate::scope::Scope;
-use crate::scope::ScopeKind;
-use crate::scope::Scopes;
-use crate::store::Key;
-use crate::store::ReadBatch;
-use crate::store::Versioned;
-use crate::tenant::Needs;
-use crate::tenant::Tenant;
+use crate::id::{DefinitionId, LinkedAccountId};
+use crate::model::{Cursor, PageRequest, ScopedValue, StoredDefinition};
+use crate::row::decode_index;
+use crate::scope::{Scope, ScopeKind, Scopes};
+use crate::store::{Key, ReadBatch, Versioned};
 use crate::tenant::check::value_form;
+use crate::tenant::{Needs, Tenant};
 
 /// A value of a definition, with the row of the index that led to it.
 pub(crate) struct IndexedValue {
@@ -34,7 +24,7 @@ impl Tenant {
         stored: &StoredDefinition,
         page: &PageRequest,
     ) -> Result<(Vec<ScopedValue>, Option<Cursor>), Error> {
-        let range = self.keys.definition_values(&stored.id);
+        let range = self.id.definition_values(&stored.id);
         let prefix_len = range.start.len();
         let rest = match &page.after {
             Some(cursor) => range.clone().after(&[&range.start, cursor.0.as_slice()].concat()),
@@ -55,20 +45,20 @@ impl Tenant {
         index: Vec<(Key, Versioned)>,
     ) -> Result<Vec<IndexedValue>, Error> {
         let place = |entry: (Key, Versioned)| {
-            let scope = parse_definition_value(&self.keys, &stored.id, entry.0.as_bytes())?;
+            let scope = self.id.parse_definition_value(&stored.id, entry.0.as_bytes())?;
             Some((entry, scope))
         };
         let places: Vec<_> = index.into_iter().filter_map(place).collect();
         let accounts: Vec<&LinkedAccountId> =
             places.iter().filter_map(|(_, scope)| scope.linked_account()).collect();
-        let gets = places.iter().map(|(_, scope)| self.keys.value(scope, &stored.id)).collect();
+        let gets = places.iter().map(|(_, scope)| self.id.value(scope, &stored.id).key()).collect();
         let needs = Needs::org_keys().accounts(&accounts);
-        let (ground, set) = self.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+        let (view, set) = self.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
         let mut values = Vec::with_capacity(places.len());
         for ((index, scope), row) in places.iter().zip(set.gets) {
             let Some(row) = row else { continue };
-            if let Some(value) = self.open_value(&ground, scope, &stored.id, &row)? {
-                let row = (self.keys.value(scope, &stored.id), row);
+            if let Some(value) = self.open_value(&view, scope, &stored.id, &row)? {
+                let row = (self.id.value(scope, &stored.id).key(), row);
                 values.push(IndexedValue { index: index.clone(), row, value });
             }
         }
@@ -95,7 +85,7 @@ impl Tenant {
         if stored.format_changes == 0 {
             return Ok(vec![false; scopes.len()]);
         }
-        let gets = scopes.iter().map(|scope| self.keys.definition_value(&stored.id, scope)).collect();
+        let gets = scopes.iter().map(|scope| self.id.definition_value(&stored.id, scope).key()).collect();
         let set = self.engine.read(&ReadBatch { gets, scans: Vec::new() }).await?;
         set.gets.iter().map(|row| row.as_ref().map_or(Ok(false), is_grandfathered)).collect()
     }
@@ -126,11 +116,11 @@ impl Tenant {
 
     /// Some scope of `kind` at which the definition has a value. Its index leads to rows that may be as good as gone.
     async fn value_at(&self, id: DefinitionId, kind: ScopeKind) -> Result<Option<Scope>, Error> {
-        let keys = &self.keys;
+        let keys = &self.id;
         let mut rest = keys.definition_values_at(&id, kind);
         loop {
             let page = self.engine.scan(rest.clone(), INDEX_PAGE).await?;
-            let scope = |(key, _): &(Key, Versioned)| parse_definition_value(keys, &id, key.as_bytes());
+            let scope = |(key, _): &(Key, Versioned)| keys.parse_definition_value(&id, key.as_bytes());
             let scopes: Vec<Scope> = page.rows.iter().filter_map(scope).collect();
             if let Some(scope) = self.standing(id, &scopes).await?.into_iter().next() {
                 return Ok(Some(scope));
@@ -149,12 +139,12 @@ impl Tenant {
             return Ok(standing);
         }
         let accounts: Vec<_> = scopes.iter().filter_map(Scope::linked_account).collect();
-        let gets = scopes.iter().map(|scope| self.keys.value(scope, &id)).collect();
+        let gets = scopes.iter().map(|scope| self.id.value(scope, &id).key()).collect();
         let needs = Needs::org_keys().accounts(&accounts);
-        let (ground, set) = self.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+        let (view, set) = self.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
         for (scope, row) in scopes.iter().zip(&set.gets) {
             if let Some(row) = row
-                && self.find_in_row(&ground, scope, &id, row)?.is_some()
+                && self.find_in_row(&view, scope, &id, row)?.is_some()
             {
                 standing.push(scope.clone());
             }

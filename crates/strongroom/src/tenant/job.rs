@@ -1,27 +1,40 @@
 //! The row of a job.
 
 use crate::error::Error;
-use crate::jobs::JobId;
+use crate::id::DocumentId;
+use crate::keys::Document;
 use crate::model::Revision;
 use crate::row::body::Sweep;
-use crate::tenant::Draft;
-use crate::tenant::SealedPut;
+use crate::store::Versioned;
+use crate::tenant::{Draft, Tenant, View};
+
+/// The job of an org's shred: there is at most one at a time.
+pub(crate) const SHRED_JOB: DocumentId = DocumentId::NIL;
+
+impl Tenant {
+    /// Whether a shred of the org was cut short.
+    pub(crate) async fn has_unfinished_shred(&self, view: &View<'_>) -> Result<bool, Error> {
+        Ok(view.is_shredded() && self.engine.get(self.id.job(&SHRED_JOB).key()).await?.is_some())
+    }
+
+    /// What a job is about.
+    pub(crate) fn open_job(&self, job: &DocumentId, found: &Versioned) -> Result<Sweep, Error> {
+        let row = self.id.job(job);
+        let opened = self.open_under_root(&row, &found.value)?;
+        Sweep::decode(&opened.plaintext).map_err(|error| Error::row(row.name(), error))
+    }
+}
 
 impl Draft<'_> {
     /// Puts a new job.
-    pub(crate) fn put_job(&mut self, sweep: &Sweep) -> Result<JobId, Error> {
+    pub(crate) fn put_job(&mut self, sweep: &Sweep) -> Result<DocumentId, Error> {
         let id = self.new_id()?;
         self.put_job_as(&id, sweep).map(|()| id)
     }
 
     /// Puts a new job with this id.
-    pub(crate) fn put_job_as(&mut self, id: &JobId, sweep: &Sweep) -> Result<(), Error> {
-        let tenant = self.tenant();
-        let key = tenant.keys.job(id);
-        let id_text = id.to_text();
-        let context = tenant.job_context(id_text.as_str());
-        let revision = Revision::from_u64(1);
-        self.expect_as_read(key.clone(), None);
-        self.put_under_root(SealedPut { key, context, doc_id: None, revision, plaintext: &sweep.encode() })
+    pub(crate) fn put_job_as(&mut self, id: &DocumentId, sweep: &Sweep) -> Result<(), Error> {
+        let document = Document { id: None, revision: Revision::from_u64(1), body: &sweep.encode() };
+        self.put_under_root(&self.tenant().id.job(id), None, &document)
     }
 }

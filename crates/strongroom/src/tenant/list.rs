@@ -2,21 +2,12 @@
 
 use std::str::FromStr;
 
-use crate::error::Damage;
-use crate::error::Error;
+use crate::error::{Damage, Error};
 use crate::id::LinkedAccountId;
-use crate::model::Cursor;
-use crate::model::Listing;
-use crate::model::PageRequest;
-use crate::row::key::parse_last_id;
-use crate::store::Key;
-use crate::store::KeyRange;
-use crate::store::ReadBatch;
-use crate::store::Scan;
-use crate::store::Versioned;
-use crate::tenant::Ground;
-use crate::tenant::Needs;
-use crate::tenant::Tenant;
+use crate::model::{Cursor, Listing, PageRequest};
+use crate::row::parse_last_id;
+use crate::store::{Key, KeyRange, ReadBatch, Scan, Versioned};
+use crate::tenant::{Needs, Tenant, View};
 
 impl Tenant {
     /// One page of the items that `open` makes of the rows of `range`; those that it answers `None` for are
@@ -26,7 +17,7 @@ impl Tenant {
         account: Option<&LinkedAccountId>,
         range: &KeyRange,
         page: &PageRequest,
-        open: impl Fn(&Ground<'_>, &Key, &Versioned) -> Result<Option<T>, Error>,
+        open: impl Fn(&View<'_>, &Key, &Versioned) -> Result<Option<T>, Error>,
     ) -> Result<Listing<T>, Error> {
         let needs = Needs::org_keys().accounts(account.as_slice());
         let mut items = Vec::new();
@@ -38,7 +29,7 @@ impl Tenant {
             };
             // One row more than the page holds tells whether another page follows.
             let scan = Scan::new(rest, page.limit - items.len() + 1);
-            let (ground, mut set) =
+            let (view, mut set) =
                 self.read(&needs, ReadBatch { gets: Vec::new(), scans: vec![scan] }).await?;
             let found = set.scans.pop().unwrap_or_default();
             for (key, row) in &found.rows {
@@ -46,7 +37,7 @@ impl Tenant {
                     let next = last.as_deref().and_then(|last| last.get(range.start.len()..));
                     return Ok(Listing { items, next: next.map(|suffix| Cursor(suffix.to_vec())) });
                 }
-                items.extend(open(&ground, key, row)?);
+                items.extend(open(&view, key, row)?);
                 last = Some(key.as_bytes().to_vec());
             }
             if !found.more || found.rows.is_empty() {

@@ -1,23 +1,16 @@
 //! Definitions that are about to be written.
 
-use crate::tenant::check_definition;
-use crate::tenant::definition::read_hint;
 use std::collections::BTreeMap;
 
 use crate::engine::Engine;
+use crate::engine::cache::Definition;
 use crate::error::Error;
-use crate::id::DefinitionId;
-use crate::id::DefinitionName;
-use crate::model::DefinitionRef;
-use crate::model::Revision;
-use crate::model::StoredDefinition;
-use crate::model::VariableDefinition;
-use crate::row::key::TenantKeys;
-use crate::store::Key;
-use crate::store::RowRevision;
-use crate::store::Versioned;
-use crate::tenant::Definition;
-use crate::tenant::Draft;
+use crate::id::{DefinitionId, DefinitionName};
+use crate::model::{DefinitionRef, Revision, StoredDefinition, VariableDefinition};
+use crate::row::TenantId;
+use crate::store::{Key, RowRevision, Versioned};
+use crate::tenant::definition::read_hint;
+use crate::tenant::{Draft, check_definition};
 
 /// New definitions with ids, which keep the rules; no row of them is there yet.
 pub(crate) struct MadeDefinitions<'a> {
@@ -66,9 +59,9 @@ impl<'a> MadeDefinitions<'a> {
     }
 
     /// The rows that [`put`](Draft::put_made_definitions) has to know: of each name, then of the count.
-    pub(crate) fn keys(&self, keys: &TenantKeys) -> Vec<Key> {
-        let names = self.names.iter().map(|name| keys.definition_name(name));
-        let count = (!self.names.is_empty()).then(|| keys.count());
+    pub(crate) fn keys(&self, keys: &TenantId) -> Vec<Key> {
+        let names = self.names.iter().map(|name| keys.definition_name(name).key());
+        let count = (!self.names.is_empty()).then(|| keys.count().key());
         names.chain(count).collect()
     }
 }

@@ -1,8 +1,7 @@
 //! What a write may ask for beside its own effect.
 
 use crate::error::Error;
-use crate::model::Expected;
-use crate::model::Revision;
+use crate::model::{Expected, Revision};
 use crate::tenant::RecordWrite;
 
 /// Conditions and companions of one write. The default asks for nothing.

@@ -1,24 +1,14 @@
 //! The rows of the host's own records.
 
 use crate::clock::Timestamp;
-use crate::envelope::Context;
-use crate::envelope::Kind;
 use crate::error::Error;
-use crate::id::Environment;
-use crate::id::Namespace;
-use crate::id::OrgId;
-use crate::id::RecordKey;
-use crate::model::Expected;
-use crate::model::Revision;
-use crate::row::body::Sheet;
+use crate::id::{Environment, Namespace, OrgId, RecordKey};
+use crate::keys::Document;
+use crate::model::{Expected, Revision};
+use crate::row::body::ValueBody;
 use crate::secret::Secret;
 use crate::store::Versioned;
-use crate::tenant::Draft;
-use crate::tenant::Ground;
-use crate::tenant::SealedPut;
-use crate::tenant::Tenant;
-use crate::tenant::WriteOptions;
-use crate::tenant::describe;
+use crate::tenant::{Draft, Tenant, View, WriteOptions};
 
 /// A put or a delete of a record, to be joined to the batch of another verb by [`WriteOptions::with_record`].
 #[derive(Debug)]
@@ -71,26 +61,21 @@ impl Tenant {
 
     pub(crate) fn open_record(
         &self,
-        ground: &Ground<'_>,
+        view: &View<'_>,
         namespace: &Namespace,
         key: &RecordKey,
         row: &Versioned,
     ) -> Result<Option<Record>, Error> {
-        let key_name = key_name(namespace, key);
-        let context = self.record_context(&key_name);
-        let Some(opened) = self.open(ground.keys(None), &context, &row.value)? else { return Ok(None) };
-        let sheet = Sheet::decode(opened.plaintext).map_err(|error| Error::row(describe(&context), error))?;
+        let place = self.id.record(namespace, key);
+        let Some(opened) = self.open(view.keys(None), &place, &row.value)? else { return Ok(None) };
+        let body = ValueBody::decode(opened.plaintext).map_err(|error| Error::row(place.name(), error))?;
         Ok(Some(Record {
             key: key.clone(),
             revision: opened.revision,
-            created_at: sheet.created_at,
-            updated_at: sheet.updated_at,
-            value: sheet.value,
+            created_at: body.created_at,
+            updated_at: body.updated_at,
+            value: body.value,
         }))
-    }
-
-    pub(crate) fn record_context<'a>(&'a self, key_name: &'a str) -> Context<'a> {
-        Context { key_name, ..self.context(Kind::Row, "record") }
     }
 }
 
@@ -109,37 +94,29 @@ impl Draft<'_> {
     /// Takes one write of a record along; answers whether there was no such record before.
     pub(crate) async fn put_record(&mut self, write: &RecordWrite) -> Result<bool, Error> {
         let tenant = self.tenant();
-        if (write.org, &write.environment) != (tenant.org, &tenant.environment) {
+        if (write.org, &write.environment) != (tenant.id.org, &tenant.id.environment) {
             return Err(Error::ForeignRecord);
         }
-        let key = tenant.keys.record(&write.namespace, &write.key);
-        let row = tenant.engine.get(key.clone()).await?;
-        let standing = match &row {
-            Some(row) => tenant.open_record(self.ground(), &write.namespace, &write.key, row)?,
+        let place = tenant.id.record(&write.namespace, &write.key);
+        let row = tenant.engine.get(place.key()).await?;
+        let existing = match &row {
+            Some(row) => tenant.open_record(self.view(), &write.namespace, &write.key, row)?,
             None => None,
         };
-        WriteOptions::expecting(write.expected).check(standing.as_ref().map(|record| record.revision))?;
+        WriteOptions::expecting(write.expected).check(existing.as_ref().map(|record| record.revision))?;
         let read = row.map(|row| row.revision);
         let Some(value) = &write.value else {
-            if read.is_some() {
-                self.expect_as_read(key.clone(), read);
-                self.delete(key);
+            if let Some(read) = read {
+                self.delete_as_read(place.key(), read);
             }
-            return Ok(standing.is_none());
+            return Ok(existing.is_none());
         };
         tenant.check_record(value)?;
         let now = tenant.engine.now();
-        let created_at = standing.as_ref().map_or(now, |record| record.created_at);
-        let revision = standing.as_ref().map_or_else(Revision::first, |record| Ok(record.revision.next()))?;
-        let key_name = key_name(&write.namespace, &write.key);
-        let context = tenant.record_context(&key_name);
-        let plaintext = Sheet::encode(value, created_at, now);
-        self.expect_as_read(key.clone(), read);
-        self.put_sealed(None, SealedPut { key, context, doc_id: None, revision, plaintext: &plaintext })?;
-        Ok(standing.is_none())
+        let created_at = existing.as_ref().map_or(now, |record| record.created_at);
+        let revision = existing.as_ref().map_or_else(Revision::first, |record| Ok(record.revision.next()))?;
+        let body = ValueBody::encode(value, created_at, now);
+        self.put_sealed(&place, read, &Document { id: None, revision, body: &body })?;
+        Ok(existing.is_none())
     }
-}
-
-pub(crate) fn key_name(namespace: &Namespace, key: &RecordKey) -> String {
-    [namespace.as_str(), "\0", key.as_str()].concat()
 }

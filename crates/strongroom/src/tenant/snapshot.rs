@@ -3,33 +3,18 @@
 use std::sync::Arc;
 
 use crate::engine::ATTEMPTS_MAX;
-use crate::engine::cache::Cached;
-use crate::engine::cache::Tag;
+use crate::engine::cache::{Cached, Catalog, Definition, Tag};
 use crate::error::Error;
-use crate::id::DefinitionId;
-use crate::id::LinkedAccountId;
-use crate::store::Key;
-use crate::store::KeyRange;
-use crate::store::Page;
-use crate::store::ReadBatch;
-use crate::store::ReadSet;
-use crate::store::Scan;
-use crate::store::Versioned;
-use crate::tenant::Definition;
-use crate::tenant::Freshness;
-use crate::tenant::Ground;
-use crate::tenant::Needs;
-use crate::tenant::Tenant;
+use crate::id::{DefinitionId, LinkedAccountId};
+use crate::store::{Key, KeyRange, Page, ReadBatch, ReadSet, Scan, Versioned};
+use crate::tenant::{Freshness, Needs, Tenant, View};
 
 /// The rows of a range, in key order.
 pub(crate) type Rows = Vec<(Key, Versioned)>;
 
-/// All definitions of a tenant, in the order of their ids.
-pub(crate) type Catalog = Arc<Vec<Arc<Definition>>>;
-
 /// Rows of some ranges, and what is needed to read them.
 pub(crate) struct Snapshot<'a> {
-    pub(crate) ground: Ground<'a>,
+    pub(crate) view: View<'a>,
     pub(crate) catalog: Catalog,
     /// In the order of the ranges that were asked for.
     pub(crate) ranges: Vec<Rows>,
@@ -50,15 +35,15 @@ impl Tenant {
             let cached = self.cached_catalog(freshness);
             let mut wanted = ranges.to_vec();
             if cached.is_none() {
-                wanted.push(self.keys.definitions());
+                wanted.push(self.id.definitions());
             }
             let scans = wanted.iter().map(|range| Scan::new(range.clone(), SCAN_ROWS_MAX)).collect();
-            let (ground, ReadSet { scans: pages, .. }) =
+            let (view, ReadSet { scans: pages, .. }) =
                 self.read(&needs, ReadBatch { gets: Vec::new(), scans }).await?;
             let overflows = pages.iter().any(|page| page.more);
             let changed = !self.engine.caches.still(moment);
             // A catalog from before a change, or one that later pages cannot be checked against.
-            if cached.as_ref().is_some_and(|(_, tag)| changed || *tag != ground.tag || overflows) {
+            if cached.as_ref().is_some_and(|(_, tag)| changed || *tag != view.tag || overflows) {
                 freshness = Freshness::Fresh;
                 continue;
             }
@@ -67,9 +52,9 @@ impl Tenant {
             self.engine.caches.counts.add(Cached::Catalogs, known, 1 - known);
             let catalog = match cached {
                 Some((catalog, _)) => catalog,
-                None => self.open_catalog(&ground, &rows.pop().unwrap_or_default())?,
+                None => self.open_catalog(&view, &rows.pop().unwrap_or_default())?,
             };
-            return Ok(Snapshot { ground, catalog, ranges: rows });
+            return Ok(Snapshot { view, catalog, ranges: rows });
         }
         Err(Error::Contended(ATTEMPTS_MAX))
     }
@@ -84,18 +69,18 @@ impl Tenant {
             return None;
         }
         let tables = self.engine.caches.tables();
-        let cached = tables.catalogs.get(self.keys.probe().epoch());
+        let cached = tables.catalogs.get(self.id.epoch().key().as_bytes());
         let sole = !self.engine.is_shared();
         let usable = |tag| freshness == Freshness::Cached && (!sole || tag == Tag::Sole);
         cached.filter(|(_, tag)| usable(*tag)).map(|(catalog, tag)| (Arc::clone(catalog), tag))
     }
 
     /// Opens all definitions, but for those that are cached as they stand.
-    fn open_catalog(&self, ground: &Ground<'_>, rows: &Rows) -> Result<Catalog, Error> {
-        let prefix_len = self.keys.definitions().start.len();
+    fn open_catalog(&self, view: &View<'_>, rows: &Rows) -> Result<Catalog, Error> {
+        let prefix_len = self.id.definitions().start.len();
         let mut catalog = Vec::with_capacity(rows.len());
         for (key, row) in rows {
-            if ground.is_shredded() {
+            if view.is_shredded() {
                 break;
             }
             if let Some(definition) = self.known_definition(key, row) {
@@ -104,14 +89,14 @@ impl Tenant {
             }
             let id = key.as_bytes().get(prefix_len..).and_then(DefinitionId::from_bytes);
             let Some(id) = id else { continue };
-            if let Some(definition) = self.open_definition(ground.keys(None), id, row)? {
+            if let Some(definition) = self.open_definition(view.keys(None), id, row)? {
                 catalog.push(Arc::new(definition));
             }
         }
         let catalog = Arc::new(catalog);
-        let (key, kept) = (self.keys.epoch(), Arc::clone(&catalog));
+        let (key, kept) = (self.id.epoch().key(), Arc::clone(&catalog));
         let caches = &self.engine.caches;
-        caches.insert(ground.moment, |tables| tables.catalogs.insert(key, kept, ground.tag));
+        caches.insert(view.moment, |tables| tables.catalogs.insert(key, kept, view.tag));
         Ok(catalog)
     }
 

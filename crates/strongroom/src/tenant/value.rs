@@ -1,79 +1,46 @@
 //! The rows of a value: itself, its id, and its place in its definition's index.
 
-use crate::clock::Timestamp;
-use crate::envelope::Context;
-use crate::envelope::Kind;
-use crate::error::Damage;
-use crate::error::Error;
-use crate::id::DefinitionId;
-use crate::id::DocumentId;
-use crate::id::LinkedAccountId;
-use crate::id::WorkflowId;
-use crate::model::DefinitionRef;
-use crate::model::Expected;
-use crate::model::Found;
-use crate::model::Listing;
-use crate::model::PageRequest;
-use crate::model::Revision;
-use crate::model::ScopedValue;
-use crate::model::Upsert;
-use crate::model::ValueWritten;
-use crate::row::body::RowKind;
-use crate::row::body::SealedRow;
-use crate::row::body::Sheet;
-use crate::row::body::decode_index;
-use crate::row::body::encode_index;
-use crate::row::key::parse_value;
-use crate::row::key::value_definition;
-use crate::scope::Scope;
-use crate::secret::Secret;
-use crate::store::Key;
-use crate::store::Versioned;
-use crate::tenant::Definition;
-use crate::tenant::Draft;
-use crate::tenant::Ground;
-use crate::tenant::SealedPut;
-use crate::tenant::Standing;
-use crate::tenant::Tenant;
-use crate::tenant::WriteOptions;
-use crate::tenant::describe;
-use crate::tenant::find_definition;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
 
-impl Tenant {
-    /// The address of a value.
-    pub(crate) fn value_context<'a>(&'a self, scope: &'a Scope, definition: &'a str) -> Context<'a> {
-        Context {
-            linked_account: scope.linked_account().map(LinkedAccountId::as_str),
-            workflow: scope.workflow().map(WorkflowId::as_str),
-            ..self.context(Kind::ScopedValue, definition)
-        }
-    }
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
+use crate::clock::Timestamp;
+use crate::engine::cache::Definition;
+use crate::error::{Damage, Error};
+use crate::id::{DefinitionId, DocumentId};
+use crate::keys::{Document, active_key};
+use crate::model::{
+    DefinitionRef, Expected, Found, Listing, PageRequest, Revision, ScopedValue, Upsert, ValueWritten,
+};
+use crate::row::body::ValueBody;
+use crate::row::{Row, RowKind, SealedRow, decode_index, encode_index, value_definition};
+use crate::scope::Scope;
+use crate::secret::Secret;
+use crate::store::{Key, Versioned};
+use crate::tenant::{Draft, Existing, Tenant, View, WriteOptions, find_definition};
+
+impl Tenant {
     /// Opens the row of a value; `None` when the key that sealed it was dropped.
     pub(crate) fn open_value(
         &self,
-        ground: &Ground<'_>,
+        view: &View<'_>,
         scope: &Scope,
         definition: &DefinitionId,
         row: &Versioned,
     ) -> Result<Option<ScopedValue>, Error> {
-        let id_text = definition.to_text();
-        let context = self.value_context(scope, id_text.as_str());
-        let keys = ground.keys(scope.linked_account());
-        let Some(opened) = self.open(keys, &context, &row.value)? else { return Ok(None) };
-        let id = opened.document_id(&context)?;
-        let sheet = Sheet::decode(opened.plaintext).map_err(|error| Error::row(describe(&context), error))?;
+        let (address, keys) = (self.id.value(scope, definition), view.keys(scope.linked_account()));
+        let Some(opened) = self.open(keys, &address, &row.value)? else { return Ok(None) };
+        let id = opened.document_id(&address)?;
+        let body = ValueBody::decode(opened.plaintext).map_err(|error| Error::row(address.name(), error))?;
         Ok(Some(ScopedValue {
             id,
             definition_id: *definition,
             scope: scope.clone(),
             revision: opened.revision,
-            created_at: sheet.created_at,
-            updated_at: sheet.updated_at,
-            value: sheet.value,
+            created_at: body.created_at,
+            updated_at: body.updated_at,
+            value: body.value,
         }))
     }
 
@@ -81,26 +48,25 @@ impl Tenant {
     /// that sealed it was dropped.
     pub(crate) fn find_in_row(
         &self,
-        ground: &Ground<'_>,
+        view: &View<'_>,
         scope: &Scope,
         definition: &DefinitionId,
         row: &Versioned,
     ) -> Result<Option<Found>, Error> {
-        let called = || describe(&self.value_context(scope, definition.to_text().as_str()));
-        let keys = ground.keys(scope.linked_account());
-        let Some(sealed) = Self::find(keys, RowKind::ScopedValue, &row.value, called)? else {
+        let place = self.id.value(scope, definition);
+        let Some(sealed) = Self::peek(view.keys(scope.linked_account()), &place, &row.value)? else {
             return Ok(None);
         };
-        let id = sealed.doc_id.ok_or_else(|| Error::damaged(called(), Damage::Inconsistent))?;
+        let id = sealed.doc_id.ok_or_else(|| Error::damaged(place.name(), Damage::Inconsistent))?;
         Ok(Some(Found { id, revision: sealed.revision }))
     }
 
     /// Where the value with this document id stands: a hint, to be checked against its row.
     pub(crate) async fn find_value(&self, id: &DocumentId) -> Result<Option<(Scope, DefinitionId)>, Error> {
         const ROW: &str = "the index row of a value's id";
-        let Some(row) = self.engine.get(self.keys.value_id(id)).await? else { return Ok(None) };
+        let Some(row) = self.engine.get(self.id.value_id(id).key()).await? else { return Ok(None) };
         let target = decode_index(&row.value).map_err(|error| Error::row(ROW, error))?;
-        parse_value(&self.keys, target).map(Some).ok_or_else(|| Error::damaged(ROW, Damage::Malformed))
+        self.id.parse_value(target).map(Some).ok_or_else(|| Error::damaged(ROW, Damage::Malformed))
     }
 
     /// The index rows of ids that lead to these rows of values. For rows that do not tell their ids themselves: it
@@ -110,7 +76,7 @@ impl Tenant {
         if values.is_empty() {
             return Ok(found);
         }
-        let range = self.keys.value_ids();
+        let range = self.id.value_ids();
         let mut rest = range.clone();
         loop {
             let page = self.engine.scan(rest.clone(), IDS_PAGE).await?;
@@ -134,10 +100,10 @@ impl Tenant {
         page: &PageRequest,
     ) -> Result<Listing<ScopedValue>, Error> {
         let definitions = self.catalog().await?;
-        self.list(scope.linked_account(), &self.keys.values(scope), page, |ground, key, row| {
+        self.list(scope.linked_account(), &self.id.values(scope), page, |view, key, row| {
             match value_definition(key) {
                 Some(id) if find_definition(&definitions, &id).is_some() => {
-                    self.open_value(ground, scope, &id, row)
+                    self.open_value(view, scope, &id, row)
                 }
                 _ => Ok(None),
             }
@@ -149,15 +115,15 @@ impl Tenant {
 impl Draft<'_> {
     /// Puts the index rows of a new value.
     pub(crate) fn put_value_index(&mut self, id: &DocumentId, scope: &Scope, definition: &DefinitionId) {
-        let keys = &self.tenant().keys;
-        let value = keys.value(scope, definition);
-        self.put(keys.value_id(id), encode_index(value.as_bytes()));
+        let keys = &self.tenant().id;
+        let value = keys.value(scope, definition).key();
+        self.put(keys.value_id(id).key(), encode_index(value.as_bytes()));
         self.put_definition_value(scope, definition);
     }
 
     /// Puts the row of a value in its definition's index, unmarked: the value matches the definition's format.
     pub(crate) fn put_definition_value(&mut self, scope: &Scope, definition: &DefinitionId) {
-        self.put(self.tenant().keys.definition_value(definition, scope), encode_index(&[]));
+        self.put(self.tenant().id.definition_value(definition, scope).key(), encode_index(&[]));
     }
 
     /// Deletes index rows that lead to rows which go in this batch; of a hostile index no more than fit with them.
@@ -169,7 +135,7 @@ impl Draft<'_> {
 
     /// Deletes the index row of a value's id.
     pub(crate) fn delete_value_id(&mut self, id: &DocumentId) {
-        self.delete(self.tenant().keys.value_id(id));
+        self.delete(self.tenant().id.value_id(id).key());
     }
 }
 
@@ -221,40 +187,35 @@ impl Draft<'_> {
     ) -> Result<ValueWritten, Error> {
         let definition_id = definition.stored.id;
         let tenant = self.tenant();
-        let key = tenant.keys.value(&new.scope, &definition_id);
-        let id_text = definition_id.to_text();
-        let context = tenant.value_context(&new.scope, id_text.as_str());
-        let standing = match row {
-            Some(row) => self.standing(new.scope.linked_account(), &context, row)?,
+        let place = tenant.id.value(&new.scope, &definition_id);
+        let existing = match row {
+            Some(row) => self.existing(&place, &row.value)?,
             None => None,
         };
-        if let (None, Some(row)) = (&standing, row) {
+        if let (None, Some(row)) = (&existing, row) {
             self.delete_left_value_id(row);
         }
-        let found = standing.as_ref().map(|standing| standing.revision);
+        let found = existing.as_ref().map(|existing| existing.revision);
         options.check(found)?;
         WriteOptions::expecting(new.expected).check(found)?;
 
-        let action = if standing.is_some() { Upsert::Updated } else { Upsert::Added };
-        let Standing { id, revision, created_at } = match standing {
-            Some(standing) => {
+        let action = if existing.is_some() { Upsert::Updated } else { Upsert::Added };
+        let Existing { id, revision, created_at } = match existing {
+            Some(existing) => {
                 if definition.stored.format_changes > 0 {
                     self.put_definition_value(&new.scope, &definition_id);
                 }
-                Standing { revision: standing.revision.next(), ..standing }
+                Existing { revision: existing.revision.next(), ..existing }
             }
             None => self.new_value(&new.scope, &definition_id, now)?,
         };
         self.expect_definition(definition);
-        self.expect_as_read(key.clone(), row.map(|row| row.revision));
-        let plaintext = Sheet::encode(&new.value, created_at, now);
-        let account = new.scope.linked_account();
-        let put = SealedPut { key, context, doc_id: Some(id), revision, plaintext: &plaintext };
-        self.put_sealed(account, put)?;
+        let body = ValueBody::encode(&new.value, created_at, now);
+        let document = Document { id: Some(id), revision, body: &body };
+        self.put_sealed(&place, row.map(|row| row.revision), &document)?;
 
         let shown = options.ciphertext && definition.stored.definition.encrypted;
-        let ciphertext =
-            if shown { Some(self.show(account, &context, id, revision, &plaintext)?) } else { None };
+        let ciphertext = if shown { Some(self.show(&place, &document)?) } else { None };
         let scope = new.scope.clone().into_owned();
         Ok(ValueWritten {
             action,
@@ -281,25 +242,16 @@ impl Draft<'_> {
         scope: &Scope,
         definition: &DefinitionId,
         created_at: Timestamp,
-    ) -> Result<Standing, Error> {
+    ) -> Result<Existing, Error> {
         let id = self.new_id()?;
         self.put_value_index(&id, scope, definition);
-        Ok(Standing { id, revision: Revision::first()?, created_at })
+        Ok(Existing { id, revision: Revision::first()?, created_at })
     }
 
-    /// The same value sealed afresh as a ciphertext to be shown: a copy of it can never be planted as a row.
-    fn show(
-        &mut self,
-        account: Option<&LinkedAccountId>,
-        context: &Context<'_>,
-        id: DocumentId,
-        revision: Revision,
-        plaintext: &[u8],
-    ) -> Result<String, Error> {
-        let id_text = id.to_text();
-        let shown =
-            Context { kind: Kind::Shown, doc_id: id_text.as_str(), revision: revision.as_u64(), ..*context };
-        let keys = self.scope_keys(account)?;
-        Ok(STANDARD.encode(Tenant::active_key(&keys, &shown)?.seal(&shown, plaintext)?))
+    /// The same value sealed again as a ciphertext to be shown: a copy of it can never be planted as a row.
+    fn show(&mut self, place: &Row<'_>, document: &Document<'_>) -> Result<String, Error> {
+        let keys = self.scope_keys(place.sealed_by().account())?;
+        let address = place.address(&self.tenant().engine.store_id, document.id, document.revision);
+        Ok(STANDARD.encode(active_key(&keys.keyring, place)?.seal(&address.shown(), document.body)?))
     }
 }

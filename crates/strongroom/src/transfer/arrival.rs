@@ -9,8 +9,7 @@ use crate::engine::commit_surely;
 use crate::envelope::StoreId;
 use crate::error::{Damage, Error};
 use crate::random;
-use crate::row::body::{decode_transfer, encode_header, encode_transfer};
-use crate::row::key::StoreKeys;
+use crate::row::{VaultKeys, VaultRow, decode_note, encode_header, encode_note};
 use crate::store::{
     Committed, Expect, Key, KeyRange, Op, READ_OPS_MAX, ReadBatch, RowRevision, Scan, Store, StoreErrorKind,
     Versioned, WriteBatch,
@@ -57,7 +56,7 @@ pub(super) struct Marker {
 impl Marker {
     /// What the marker of a store says, if it has one and is no vault yet.
     pub(super) async fn of(store: &dyn Store) -> Result<Option<Self>, Error> {
-        let gets = vec![StoreKeys::header(), StoreKeys::arrival()];
+        let gets = vec![VaultRow::Header.key(), VaultKeys::arrival()];
         let mut set = store.read(&ReadBatch { gets, scans: Vec::new() }).await?;
         let found = set.gets.pop().flatten();
         if set.gets.pop().flatten().is_some() {
@@ -71,12 +70,12 @@ impl Marker {
         let mut run = [0; 16];
         random::fill(&mut run)?;
         let parts: [&[u8]; 4] = [&[self.purpose as u8], &self.store_id, &self.transfer_id, &run];
-        Ok(encode_transfer(&parts.concat()))
+        Ok(encode_note(&parts.concat()))
     }
 
     fn decode(row: &Versioned) -> Result<Self, Error> {
         const ROW: &str = "the marker of a copy or restore";
-        let bytes = decode_transfer(&row.value).map_err(|error| Error::row(ROW, error))?;
+        let bytes = decode_note(&row.value).map_err(|error| Error::row(ROW, error))?;
         Self::parse(bytes).ok_or_else(|| Error::damaged(ROW, Damage::Malformed))
     }
 
@@ -104,7 +103,7 @@ impl<'s> Arrival<'s> {
         rows: Vec<(Key, Vec<u8>)>,
     ) -> Result<Self, Error> {
         let request = ReadBatch {
-            gets: vec![StoreKeys::header(), StoreKeys::arrival()],
+            gets: vec![VaultRow::Header.key(), VaultKeys::arrival()],
             scans: vec![Scan::new(KeyRange::all(), 1).keys_only()],
         };
         let mut set = store.read(&request).await?;
@@ -126,8 +125,8 @@ impl<'s> Arrival<'s> {
             return Err(Error::Unfinished);
         }
         let mut batch = WriteBatch::default();
-        batch.expect(StoreKeys::arrival(), expect);
-        batch.put(StoreKeys::arrival(), marker.encode()?);
+        batch.expect(VaultKeys::arrival(), expect);
+        batch.put(VaultKeys::arrival(), marker.encode()?);
         for (key, row) in rows.into_iter().filter(|_| found.is_none()) {
             batch.expect(key.clone(), Expect::Absent);
             batch.put(key, row);
@@ -155,8 +154,8 @@ impl<'s> Arrival<'s> {
         let Self { store_id, transfer_id, .. } = *self;
         let marker = Marker { purpose: Purpose::GivenUp, store_id, transfer_id };
         let mut batch = WriteBatch::default();
-        batch.expect(StoreKeys::arrival(), Expect::Revision(self.marker));
-        batch.put(StoreKeys::arrival(), marker.encode()?);
+        batch.expect(VaultKeys::arrival(), Expect::Revision(self.marker));
+        batch.put(VaultKeys::arrival(), marker.encode()?);
         commit(self.store, batch).await.map(drop)
     }
 
@@ -166,20 +165,20 @@ impl<'s> Arrival<'s> {
 
     /// Commits a batch of this run.
     pub(super) async fn commit(&self, mut batch: WriteBatch) -> Result<Committed, Error> {
-        batch.expect(StoreKeys::arrival(), Expect::Revision(self.marker));
+        batch.expect(VaultKeys::arrival(), Expect::Revision(self.marker));
         commit(self.store, batch).await
     }
 
     /// Writes the rows that make a vault of the store, and takes the marker away: all at once.
     pub(super) async fn finish(&self, rows: Vec<(Key, Vec<u8>)>) -> Result<Committed, Error> {
         let mut batch = WriteBatch::default();
-        let header = (StoreKeys::header(), encode_header(&self.store_id));
+        let header = (VaultRow::Header.key(), encode_header(&self.store_id));
         for (key, row) in [header].into_iter().chain(rows) {
             batch.expect(key.clone(), Expect::Absent);
             batch.put(key, row);
         }
-        batch.expect(StoreKeys::arrival(), Expect::Revision(self.marker));
-        batch.delete(StoreKeys::arrival());
+        batch.expect(VaultKeys::arrival(), Expect::Revision(self.marker));
+        batch.delete(VaultKeys::arrival());
         commit(self.store, batch).await
     }
 

@@ -12,11 +12,9 @@ use crate::engine::Engine;
 use crate::engine::head::{SLOTS_MAX, SlotRow};
 use crate::error::{Damage, Error};
 use crate::id::{Environment, OrgId};
-use crate::keys::StoreRow;
-use crate::keys::root::Roots;
+use crate::keys::{Roots, StoreRow};
 use crate::random;
-use crate::row::key::{StoreKeys, TenantKeys};
-use crate::row::parse::parse_tenant;
+use crate::row::{TenantId, VaultKeys, VaultRow};
 use crate::store::{Key, KeyRange, ReadBatch, Scan, Store, Versioned};
 use crate::verbs::vault::Vault;
 
@@ -75,13 +73,13 @@ impl Vault {
         frames.write(FrameKind::Head, &head.encode())?;
 
         let mut recorder = Recorder::new(&*engine.store, frames, Report::new(&mut progress, None));
-        let (mut rest, mut org_before) = (StoreKeys::tenants(), None);
-        while let Some((org, environment)) = next_tenant(engine, rest.clone()).await? {
-            let tenant = TenantKeys::new(&org, &environment);
+        let (mut rest, mut org_before) = (VaultKeys::tenants(), None);
+        while let Some(tenant) = next_tenant(engine, rest.clone()).await? {
+            let org = tenant.org;
             rest.start = tenant.all().end.unwrap_or_default();
             // They belong to all environments of the org, and go with the first one.
-            let notes = (org_before.replace(org) != Some(org)).then(|| StoreKeys::exports(&org));
-            recorder.tenant(&tenant, (org, environment), notes, &mut Form::AsItIs).await?;
+            let notes = (org_before.replace(org) != Some(org)).then(|| VaultKeys::exports(&org));
+            recorder.tenant(&tenant, notes, &mut Form::AsItIs).await?;
         }
         if HeadRows::read(engine).await? != keys {
             return Err(Error::Contended(1));
@@ -115,8 +113,8 @@ struct HeadRows {
 
 impl HeadRows {
     async fn read(engine: &Engine) -> Result<Self, Error> {
-        let scans = vec![Scan::new(StoreKeys::slots(), SLOTS_MAX)];
-        let mut set = engine.read(&ReadBatch { gets: vec![StoreKeys::store_row()], scans }).await?;
+        let scans = vec![Scan::new(VaultKeys::slots(), SLOTS_MAX)];
+        let mut set = engine.read(&ReadBatch { gets: vec![VaultRow::Store.key()], scans }).await?;
         let slots = set.scans.pop().unwrap_or_default();
         if slots.more {
             return Err(Error::damaged("the list of key slots", Damage::Inconsistent));
@@ -129,15 +127,15 @@ impl HeadRows {
     fn head(&self, engine: &Engine, roots: &Roots, file_id: FileId) -> Result<Head, Error> {
         const ROW: &str = "the sealed `store` row";
         let row = self.store_row.as_ref().ok_or_else(|| Error::damaged(ROW, Damage::Missing))?;
-        let sheet = match StoreRow::open_row(&engine.store_id, &roots.active.key, row) {
-            Ok(store_row) => store_row.sheet,
+        let body = match StoreRow::open(&engine.store_id, &roots.active.key, row) {
+            Ok(store_row) => store_row.body,
             // There was a new root since the last look.
             Err(Error::UnknownKey { .. }) => return Err(Error::Contended(1)),
             Err(error) => return Err(error),
         };
         let opens = |(key, row): &&(Key, Versioned)| {
             let slot = SlotRow::decode(&engine.store_id, key, row).slot;
-            slot.is_ok_and(|slot| sheet.held(&slot).is_some())
+            slot.is_ok_and(|slot| body.held(&slot).is_some())
         };
         let slots: Vec<_> = self.slots.iter().filter(opens).map(|(_, row)| row.value.clone()).collect();
         if slots.is_empty() {
@@ -154,14 +152,11 @@ impl HeadRows {
     }
 }
 
-/// The org and environment of the first row in `rest`.
-pub(super) async fn next_tenant(
-    engine: &Engine,
-    rest: KeyRange,
-) -> Result<Option<(OrgId, Environment)>, Error> {
+/// The tenant of the first row in `rest`.
+pub(super) async fn next_tenant(engine: &Engine, rest: KeyRange) -> Result<Option<TenantId>, Error> {
     let page = engine.scan(rest, 1).await?;
     let Some((key, _)) = page.rows.first() else { return Ok(None) };
-    parse_tenant(key).map(Some).ok_or_else(|| Error::damaged("the key of a row", Damage::Malformed))
+    TenantId::of_key(key).map(Some).ok_or_else(|| Error::damaged("the key of a row", Damage::Malformed))
 }
 
 /// Writes tenants to a file.
@@ -198,16 +193,15 @@ impl<'r, W: Write + Send> Recorder<'r, W> {
     /// Writes one tenant, in the form that `form` gives its rows, and notes of the org that go with it.
     pub(super) async fn tenant(
         &mut self,
-        keys: &TenantKeys,
-        (org, environment): (OrgId, Environment),
+        tenant: &TenantId,
         notes: Option<KeyRange>,
         form: &mut Form,
     ) -> Result<(), Error> {
         self.report.enter(Phase::Rows);
         let mut sections = Vec::new();
-        let keyrings = keys.keyrings();
-        let rest = KeyRange { start: keyrings.end.clone().unwrap_or_default(), end: keys.all().end };
-        let ranges = [(keys.jobs(), false), (keyrings, true), (rest, false)];
+        let keyrings = tenant.keyrings();
+        let rest = KeyRange { start: keyrings.end.clone().unwrap_or_default(), end: tenant.all().end };
+        let ranges = [(tenant.jobs(), false), (keyrings, true), (rest, false)];
         for (range, holds_keys) in ranges.into_iter().chain(notes.map(|notes| (notes, false))) {
             let mut walk = Walk::new(self.store, range);
             while let Some((section, rows)) = walk.next().await? {
@@ -219,7 +213,7 @@ impl<'r, W: Write + Send> Recorder<'r, W> {
             }
         }
         let settled = self.settle(&mut sections, form).await?;
-        let end = TenantEnd { org, environment, settled };
+        let end = TenantEnd { org: tenant.org, environment: tenant.environment.clone(), settled };
         self.write_frame(FrameKind::TenantEnd, &end.encode())?;
         self.tenants += 1;
         if !settled {

@@ -11,7 +11,7 @@ use crate::engine::gate::read_gate;
 use crate::envelope::{MacKey, MacTag};
 use crate::error::Error;
 use crate::random;
-use crate::row::key::StoreKeys;
+use crate::row::{VaultKeys, VaultRow};
 use crate::store::{Expect, Key, KeyRange, Op, Store, Versioned};
 use crate::verbs::vault::Vault;
 
@@ -289,7 +289,7 @@ impl<'c> Copy<'c> {
 
 /// The rows that a copy brings: all but those that say what a store is.
 fn moving(mut rows: Rows) -> Rows {
-    let stays = [StoreKeys::header(), StoreKeys::retired(), StoreKeys::arrival()];
+    let stays = [VaultRow::Header.key(), VaultRow::Retired.key(), VaultKeys::arrival()];
     rows.retain(|(key, _)| !stays.contains(key));
     rows
 }

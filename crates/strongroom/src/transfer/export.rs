@@ -6,24 +6,20 @@ use std::sync::Arc;
 
 use super::backup::{BackupSummary, Form, Recorder, next_tenant};
 use super::file::{FileId, FrameKind, FrameWriter, Head, mac_key};
-use super::reseal::{RowKeys, Sides, engine_without_store};
 use super::section::Rows;
+use super::sides::{RowKeys, Side, Sides, derived_keyring};
 use super::{Progress, Report};
 use crate::clock::Timestamp;
 use crate::engine::{Engine, Touches};
 use crate::error::{Damage, Error};
 use crate::id::{LinkedAccountId, OrgId};
-use crate::jobs::rotation::owner;
-use crate::keys::Keyring;
-use crate::keys::root::Roots;
-use crate::keys::unlock::Unlock;
+use crate::jobs::rotation::shred_org::finish_shred;
+use crate::keys::{Roots, ScopeKeys, Unlock};
 use crate::model::Revision;
 use crate::random;
-use crate::row::body::encode_transfer;
-use crate::row::key::StoreKeys;
-use crate::row::parse::{Place, parse_tenant_row};
+use crate::row::{Row, TenantRow, VaultKeys, VaultRow, encode_note};
 use crate::store::{Expect, Key, ReadBatch, RowRevision, Versioned, WriteBatch};
-use crate::tenant::{Needs, ScopeKeys, Tenant, seal_row};
+use crate::tenant::{Needs, Tenant};
 use crate::verbs::vault::{Founding, Vault, VaultOptions};
 
 impl Vault {
@@ -54,7 +50,7 @@ impl Vault {
         mut progress: impl FnMut(Progress) + Send,
     ) -> Result<BackupSummary, Error> {
         let engine = &self.engine;
-        let mut rest = StoreKeys::org(&org);
+        let mut rest = VaultKeys::org(&org);
         let Some(mut found) = next_tenant(engine, rest.clone()).await? else {
             return Err(Error::OrgNotFound(org));
         };
@@ -72,18 +68,16 @@ impl Vault {
         let mut frames = FrameWriter::begin(out, mac_key(&roots.active.bytes, &store_id, &file_id), file_id)?;
         frames.write(FrameKind::Head, &head.encode())?;
         let mut recorder = Recorder::new(&*engine.store, frames, Report::new(&mut progress, None));
-        let file = engine_without_store(store_id, &roots);
+        let file = Side { store_id, roots: Arc::new(roots) };
         loop {
-            let (org, environment) = found;
-            let from = Tenant::new(Arc::clone(engine), org, environment.clone());
-            let to = Tenant::new(Arc::clone(&file), org, environment.clone());
-            rest.start = from.keys.all().end.unwrap_or_default();
-            // Else its accounts' keys would go into the file, although the org's are dropped.
-            let (ground, _) = from.read(&Needs::org_keys(), ReadBatch::default()).await?;
-            from.finish_shred(&ground).await?;
-            let exporter = Box::new(Exporter { from, to, created_at, keys: HashMap::new() });
-            let keys = crate::row::key::TenantKeys::new(&org, &environment);
-            recorder.tenant(&keys, (org, environment), None, &mut Form::Exported(exporter)).await?;
+            let from = Tenant::of(Arc::clone(engine), found);
+            rest.start = from.id.all().end.unwrap_or_default();
+            // Otherwise its accounts' keys would go into the file, although the org's are dropped.
+            let (view, _) = from.read(&Needs::org_keys(), ReadBatch::default()).await?;
+            finish_shred(&from, &view).await?;
+            let id = from.id.clone();
+            let exporter = Box::new(Exporter { from, to: file.clone(), created_at, keys: HashMap::new() });
+            recorder.tenant(&id, None, &mut Form::Exported(exporter)).await?;
             match next_tenant(engine, rest.clone()).await? {
                 Some(next) => found = next,
                 None => return recorder.finish(),
@@ -95,9 +89,9 @@ impl Vault {
 /// Notes that a file is about to be made that opens with another key than the vault.
 async fn note_export(engine: &Engine, org: &OrgId, head: &Head) -> Result<(), Error> {
     let mut batch = WriteBatch::default();
-    let key = StoreKeys::export(org, &head.file_id);
+    let key = VaultRow::Export(*org, head.file_id).key();
     batch.expect(key.clone(), Expect::Absent);
-    batch.put(key, encode_transfer(&head.created_at.as_ms().to_be_bytes()));
+    batch.put(key, encode_note(&head.created_at.as_ms().to_be_bytes()));
     match engine.commit(batch, Touches::Data).await? {
         Some(_) => Ok(()),
         None => Err(Error::Contended(1)),
@@ -107,7 +101,7 @@ async fn note_export(engine: &Engine, org: &OrgId, head: &Head) -> Result<(), Er
 /// Turns rows of one tenant into those of a file.
 pub(super) struct Exporter {
     from: Tenant,
-    to: Tenant,
+    to: Side,
     created_at: Timestamp,
     /// Keys of scopes that were met lately.
     keys: HashMap<Option<LinkedAccountId>, Known>,
@@ -122,55 +116,50 @@ struct Known {
 impl Exporter {
     pub(super) async fn export(&mut self, rows: Rows) -> Result<Vec<(Key, Vec<u8>)>, Error> {
         let mut exported = Vec::with_capacity(rows.len());
-        for (key, row) in rows {
-            let place = parse_tenant_row(&self.from.keys, &key)
-                .ok_or_else(|| Error::damaged("the key of a row", Damage::Malformed))?;
-            if let Some(row) = self.export_row(&place, &key, &row).await? {
-                exported.push((key, row));
+        for (key, found) in rows {
+            // The row is named by a tenant of its own: making keys takes this exporter whole.
+            let id = self.from.id.clone();
+            let row = id.parse(&key).ok_or_else(|| Error::damaged("the key of a row", Damage::Malformed))?;
+            if let Some(bytes) = self.export_row(&row, &found).await? {
+                exported.push((key, bytes));
             }
         }
         Ok(exported)
     }
 
-    async fn export_row(
-        &mut self,
-        place: &Place,
-        key: &Key,
-        row: &Versioned,
-    ) -> Result<Option<Vec<u8>>, Error> {
-        match self.export_as_read(place, row).await {
+    async fn export_row(&mut self, row: &Row<'_>, found: &Versioned) -> Result<Option<Vec<u8>>, Error> {
+        match self.export_as_read(row, found).await {
             // Its scope has another key since the keyring was read, or the root another since the row was.
             Err(Error::UnknownKey { .. }) => {
-                self.keys.remove(&owner(place).cloned());
-                let Some(row) = self.from.engine.get(key.clone()).await? else { return Ok(None) };
-                self.export_as_read(place, &row).await
+                self.keys.remove(&row.sealed_by().account().cloned());
+                let Some(found) = self.from.engine.get(row.key()).await? else { return Ok(None) };
+                self.export_as_read(row, &found).await
             }
             exported => exported,
         }
     }
 
-    async fn export_as_read(&mut self, place: &Place, row: &Versioned) -> Result<Option<Vec<u8>>, Error> {
-        match place {
-            Place::Keyring(account) => self.export_keyring(account.as_ref(), row),
-            _ => self.move_row(place, owner(place), row).await,
+    async fn export_as_read(&mut self, row: &Row<'_>, found: &Versioned) -> Result<Option<Vec<u8>>, Error> {
+        match row {
+            Row::Tenant(_, TenantRow::Keyring(account)) => self.export_keyring(account.as_deref(), found),
+            _ => self.move_row(row, found).await,
         }
     }
 
-    async fn move_row(
-        &mut self,
-        place: &Place,
-        account: Option<&LinkedAccountId>,
-        row: &Versioned,
-    ) -> Result<Option<Vec<u8>>, Error> {
+    async fn move_row(&mut self, row: &Row<'_>, found: &Versioned) -> Result<Option<Vec<u8>>, Error> {
+        let by = row.sealed_by();
+        let account = by.account();
         if !self.keys.contains_key(&account.cloned()) {
-            let key = self.from.keys.keyring(account);
+            let key = self.from.id.keyring(account).key();
             let from = self.from.read_under_root(&key, |row| self.from.open_keyring(account, row)).await?;
             self.know(account, from.map(|(keys, _)| keys))?;
         }
         let known = self.keys.get(&account.cloned());
         let keys =
             RowKeys { from: known.and_then(|known| known.from.as_ref()), to: known.map(|known| &known.to) };
-        Sides { from: &self.from, to: &self.to }.move_row(place, &keys, &row.value)
+        let engine = &self.from.engine;
+        let from = Side { store_id: engine.store_id, roots: engine.roots.get()? };
+        Sides { from: &from, to: &self.to }.move_row(row, &keys, &found.value)
     }
 
     /// The keyring of the file in the place of one of the store: a key of its own, and no tombstones.
@@ -185,9 +174,7 @@ impl Exporter {
         if is_dropped {
             return Ok(None);
         }
-        let context = self.to.keyring_context(account);
-        let roots = self.to.engine.roots.get()?;
-        seal_row(&roots.active.key, &context, None, to.revision, &to.keyring.encode()).map(Some)
+        self.to.seal_keyring(&self.from.id.keyring(account), &to).map(Some)
     }
 
     fn know(
@@ -195,9 +182,7 @@ impl Exporter {
         account: Option<&LinkedAccountId>,
         from: Option<ScopeKeys>,
     ) -> Result<Arc<ScopeKeys>, Error> {
-        let context = self.to.keyring_context(account);
-        let roots = self.to.engine.roots.get()?;
-        let keyring = Keyring::derive(&roots.active.bytes, &context, self.created_at)?;
+        let keyring = derived_keyring(&self.to, &self.from.id.keyring(account), self.created_at)?;
         let (revision, row) = (Revision::from_u64(1), RowRevision(0));
         let to = Arc::new(ScopeKeys::new(keyring, revision, row));
         if self.keys.len() >= KEYS_MAX {

@@ -1,35 +1,33 @@
 //! Rows of a file under other keys: `restore_as_new` and `restore_org`.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::io::{Read, Seek};
 use std::sync::Arc;
 
 use super::arrival::{Arrival, Marker, Purpose};
 use super::file::RowsFrame;
-use super::landing::{Landing, Taker};
 use super::open::{Backup, Pass, Step};
-use super::reseal::{RowKeys, Sides, engine_without_store};
 use super::section::read_range;
+use super::sides::{RowKeys, Side, Sides};
+use super::target::{Destination, Target};
 use super::{Progress, Report};
 use crate::engine::gate::Gate;
 use crate::engine::head::{Head, SlotRow};
 use crate::engine::{Engine, Touches};
-use crate::envelope::{Kind, StoreId};
+use crate::envelope::StoreId;
 use crate::error::{BackupFault, Damage, Error};
 use crate::id::{DefinitionId, DefinitionName, DocumentId, LinkedAccountId, OrgId};
-use crate::jobs::rotation::owner;
-use crate::keys::root::Roots;
-use crate::keys::unlock::Unlock;
+use crate::keys::{Document, Roots, ScopeKeys, Unlock};
 use crate::model::Revision;
-use crate::row::body::{
-    RowKind, SealedRow, decode_definition, decode_index, decode_transfer, encode_index, encode_transfer,
+use crate::row::body::decode_definition;
+use crate::row::{
+    Row, RowKind, SealedRow, TenantId, TenantRow, VaultKeys, VaultRow, decode_index, decode_note,
+    encode_index, encode_note,
 };
-use crate::row::key::{StoreKeys, TenantKeys};
-use crate::row::parse::{Place, parse_store_row, parse_tenant, parse_tenant_row};
 use crate::scope::Scope;
 use crate::store::{Expect, Key, ReadBatch, RowRevision, Scan, Store, Versioned, WriteBatch};
 use crate::tenant::GRANDFATHERED;
-use crate::tenant::{ScopeKeys, Tenant, seal_row};
 use crate::verbs::vault::{Founding, Vault};
 
 /// What a restore into a live vault brought.
@@ -87,9 +85,9 @@ impl<R: Read + Seek + Send> Backup<R> {
         };
         let marker = Marker { purpose: Purpose::AsNew, store_id, transfer_id };
         let arrival = Arrival::begin_with(&store, marker, rows).await?;
-        let engine = engine_without_store(store_id, &roots);
+        let side = Side { store_id, roots: Arc::new(roots.clone()) };
         let report = Report::new(&mut progress, Some(self.rows));
-        self.import(&engine, Taker::Arrival(&arrival), None, report).await?;
+        self.import(&side, Destination::Arrival(&arrival), None, report).await?;
         let gate = Gate::of_header(arrival.finish(Vec::new()).await?.revision, None);
         let vault = self.options.assemble(store, store_id, roots, gate);
         vault.engine.refresh_roots().await?;
@@ -133,7 +131,8 @@ impl<R: Read + Seek + Send> Backup<R> {
         }
         let resumed = begin_org(engine, &org, &self.head.file_id).await?;
         let report = Report::new(&mut progress, None);
-        let summary = self.import(engine, Taker::Live { resumed }, Some(org), report).await?;
+        let side = Side { store_id: engine.store_id, roots: engine.roots.get()? };
+        let summary = self.import(&side, Destination::Vault { engine, resumed }, Some(org), report).await?;
         end_org(engine, &org).await?;
         Ok(summary)
     }
@@ -153,12 +152,16 @@ impl<R: Read + Seek + Send> Backup<R> {
     /// been recorded after what they open.
     async fn import(
         &mut self,
-        to: &Arc<Engine>,
-        taker: Taker<'_>,
+        to: &Side,
+        destination: Destination<'_>,
         only: Option<OrgId>,
         mut report: Report<'_>,
     ) -> Result<RestoreSummary, Error> {
-        let from = engine_without_store(self.head.store_id, &self.roots);
+        let from = Side { store_id: self.head.store_id, roots: Arc::new(self.roots.clone()) };
+        let now = match destination {
+            Destination::Vault { engine, .. } => engine.now(),
+            Destination::Arrival(_) => self.options.time().now(),
+        };
         let mut summary = RestoreSummary { rows: 0, tenants: 0 };
         let mut pass = self.pass()?;
         loop {
@@ -174,11 +177,10 @@ impl<R: Read + Seek + Send> Backup<R> {
             if only.is_some_and(|org| org != end.org) {
                 continue;
             }
-            let tenant =
-                |engine: &Arc<Engine>| Tenant::new(Arc::clone(engine), end.org, end.environment.clone());
-            let (from, to) = (tenant(&from), tenant(to));
+            let tenant = TenantId::new(end.org, end.environment.clone());
             pass.rewind(mark)?;
-            summary.rows += Import::new(&from, &to, taker, keyrings)?.run(&mut pass, &mut report).await?;
+            let target = Target::new(&tenant, to, destination, now);
+            summary.rows += Import::new(&tenant, &from, target, keyrings).run(&mut pass, &mut report).await?;
             summary.tenants += 1;
         }
     }
@@ -202,16 +204,15 @@ impl Keyrings {
             if is_note(&key) {
                 continue;
             }
-            let keys = match &tenant {
-                Some(keys) => keys,
-                None => {
-                    let (org, environment) = parse_tenant(&key).ok_or_else(altered)?;
-                    tenant.insert(TenantKeys::new(&org, &environment))
-                }
+            let tenant = match &tenant {
+                Some(tenant) => tenant,
+                None => tenant.insert(TenantId::of_key(&key).ok_or_else(altered)?),
             };
-            match parse_tenant_row(keys, &key) {
-                Some(Place::Keyring(account)) => drop(self.sealed.insert(account, row.to_vec())),
-                Some(Place::DefinitionValue(..)) if decode_index(row) == Ok(GRANDFATHERED) => {
+            match tenant.parse_row(key.as_bytes()) {
+                Some(TenantRow::Keyring(account)) => {
+                    self.sealed.insert(account.map(Cow::into_owned), row.to_vec());
+                }
+                Some(TenantRow::DefinitionValue(..)) if decode_index(row) == Ok(GRANDFATHERED) => {
                     self.marked.insert(key);
                 }
                 _ => {}
@@ -222,7 +223,8 @@ impl Keyrings {
 
     fn open(
         &mut self,
-        tenant: &Tenant,
+        tenant: &TenantId,
+        side: &Side,
         account: Option<&LinkedAccountId>,
     ) -> Result<Option<Arc<ScopeKeys>>, Error> {
         let scope = account.cloned();
@@ -230,8 +232,9 @@ impl Keyrings {
             return Ok(Some(Arc::clone(keys)));
         }
         let Some(row) = self.sealed.get(&scope) else { return Ok(None) };
-        let row = Versioned { value: row.clone(), revision: RowRevision(0) };
-        let keys = Arc::new(tenant.open_keyring(account, &row)?);
+        let found = Versioned { value: row.clone(), revision: RowRevision(0) };
+        let row = tenant.keyring(account);
+        let keys = Arc::new(ScopeKeys::open(&side.roots, &side.store_id, &row, &found)?);
         self.opened.insert(scope, Arc::clone(&keys));
         Ok(Some(keys))
     }
@@ -239,8 +242,9 @@ impl Keyrings {
 
 /// One tenant on its way into a vault.
 struct Import<'i> {
-    from: &'i Tenant,
-    landing: Landing<'i>,
+    tenant: &'i TenantId,
+    from: &'i Side,
+    target: Target<'i>,
     keyrings: Keyrings,
     definitions: u64,
     /// Of a tenant that was written to all the time two definitions may show one name: it leads to the first.
@@ -250,15 +254,8 @@ struct Import<'i> {
 }
 
 impl<'i> Import<'i> {
-    fn new(from: &'i Tenant, to: &'i Tenant, taker: Taker<'i>, keyrings: Keyrings) -> Result<Self, Error> {
-        Ok(Self {
-            from,
-            landing: Landing::new(to, taker)?,
-            keyrings,
-            definitions: 0,
-            names: HashSet::new(),
-            count: None,
-        })
+    fn new(tenant: &'i TenantId, from: &'i Side, target: Target<'i>, keyrings: Keyrings) -> Self {
+        Self { tenant, from, target, keyrings, definitions: 0, names: HashSet::new(), count: None }
     }
 
     async fn run(
@@ -278,62 +275,65 @@ impl<'i> Import<'i> {
             report.advance(frame_rows);
         }
         self.bring_count().await?;
-        self.landing.flush().await?;
+        self.target.flush().await?;
         Ok(rows_len)
     }
 
-    async fn bring(&mut self, key: Key, row: &[u8]) -> Result<(), Error> {
+    async fn bring(&mut self, key: Key, bytes: &[u8]) -> Result<(), Error> {
         if is_note(&key) {
-            return self.landing.put_note(key, row.to_vec()).await;
+            return self.target.put_note(key, bytes.to_vec()).await;
         }
-        let place = parse_tenant_row(&self.from.keys, &key).ok_or_else(altered)?;
+        let row = self.tenant.parse(&key).ok_or_else(altered)?;
+        let Row::Tenant(_, place) = &row else { return Err(altered()) };
         match place {
-            // Made anew, from what they lead to.
-            Place::DefinitionName(_) | Place::DefinitionValue(..) | Place::ValueId(_) => return Ok(()),
-            Place::Keyring(_) | Place::Epoch => return Ok(()),
-            Place::Count => {
-                let sealed = SealedRow::decode(RowKind::Sealed, row);
+            // Made again, from what they lead to.
+            TenantRow::DefinitionName(_) | TenantRow::DefinitionValue(..) | TenantRow::ValueId(_) => {
+                return Ok(());
+            }
+            TenantRow::Keyring(_) | TenantRow::Epoch => return Ok(()),
+            TenantRow::Count => {
+                let sealed = SealedRow::decode(RowKind::Sealed, bytes);
                 self.count = Some(sealed.map_err(|error| Error::row("the count", error))?.revision);
                 return Ok(());
             }
             _ => {}
         }
-        let account = owner(&place);
-        let from = self.keyrings.open(self.from, account)?;
+        let by = row.sealed_by();
+        let account = by.account();
+        let from = self.keyrings.open(self.tenant, self.from, account)?;
         let to = match &from {
             // Nothing is sealed under the keys of a scope that has none.
-            Some(keys) if keys.keyring.active().is_some() => Some(self.landing.keys(account).await?),
+            Some(keys) if keys.keyring.active().is_some() => Some(self.target.keys(account).await?),
             _ => None,
         };
-        let sides = Sides { from: self.from, to: self.landing.to };
+        let sides = Sides { from: self.from, to: self.target.side };
         let keys = RowKeys { from: from.as_ref(), to: to.as_ref() };
-        let Some(moved) = sides.move_row(&place, &keys, row)? else { return Ok(()) };
-        match &place {
-            Place::Definition(id) => self.bring_name(*id, from.as_ref(), row).await?,
-            Place::Value(scope, definition) => self.bring_index(scope, definition, &moved).await?,
+        let Some(moved) = sides.move_row(&row, &keys, bytes)? else { return Ok(()) };
+        match place {
+            TenantRow::Definition(id) => self.bring_name(id, from.as_ref(), bytes).await?,
+            TenantRow::Value(scope, definition) => self.bring_index(scope, definition, &moved).await?,
             _ => {}
         }
-        self.landing.put_sealed(account, key, moved).await
+        self.target.put_sealed(account, key, moved).await
     }
 
     async fn bring_name(
         &mut self,
-        id: DefinitionId,
+        id: &DefinitionId,
         keys: Option<&Arc<ScopeKeys>>,
-        row: &[u8],
+        bytes: &[u8],
     ) -> Result<(), Error> {
-        let id_text = id.to_text();
-        let context = self.from.context(Kind::Definition, id_text.as_str());
-        let Some(opened) = self.from.open(keys, &context, row)? else { return Ok(()) };
-        let stored = decode_definition(id, opened.revision, &opened.plaintext)
+        let row = self.tenant.definition(id);
+        let Some(opened) = self.from.open(keys, &row, bytes)? else { return Ok(()) };
+        let stored = decode_definition(*id, opened.revision, &opened.plaintext)
             .map_err(|error| Error::row("a variable definition", error))?;
         self.definitions += 1;
         let name: DefinitionName = stored.definition.name.parse()?;
-        let name = self.from.keys.definition_name(&name);
+        let name = self.tenant.definition_name(&name).key();
         if !self.names.insert(name.clone()) {
             return Ok(());
         }
-        self.landing.put(name, encode_index(id.as_bytes())).await
+        self.target.put(name, encode_index(id.as_bytes())).await
     }
 
     async fn bring_index(
@@ -342,47 +342,46 @@ impl<'i> Import<'i> {
         definition: &DefinitionId,
         row: &[u8],
     ) -> Result<(), Error> {
-        let keys = &self.from.keys;
+        let keys = self.tenant;
         let sealed = SealedRow::decode(RowKind::ScopedValue, row);
         let id: Option<DocumentId> = sealed.map_err(|error| Error::row("a scoped value", error))?.doc_id;
         let id = id.ok_or_else(|| Error::damaged("a scoped value", Damage::Inconsistent))?;
-        let (by_id, by_definition) = (keys.value_id(&id), keys.definition_value(definition, scope));
+        let (by_id, by_definition) =
+            (keys.value_id(&id).key(), keys.definition_value(definition, scope).key());
         let mark: &[u8] = if self.keyrings.marked.contains(&by_definition) { GRANDFATHERED } else { &[] };
-        let value = keys.value(scope, definition);
-        self.landing.put(by_id, encode_index(value.as_bytes())).await?;
-        self.landing.put(by_definition, encode_index(mark)).await
+        let value = keys.value(scope, definition).key();
+        self.target.put(by_id, encode_index(value.as_bytes())).await?;
+        self.target.put(by_definition, encode_index(mark)).await
     }
 
     /// The count of what came, which is that of the file unless the tenant was written to all the time.
     async fn bring_count(&mut self) -> Result<(), Error> {
         let Some(revision) = self.count else { return Ok(()) };
-        let keys = self.landing.keys(None).await?;
-        let to = self.landing.to;
-        let context = to.context(Kind::Row, "count");
-        let key = Tenant::active_key(&keys, &context)?;
-        let row = seal_row(key, &context, None, revision, &self.definitions.to_be_bytes())?;
-        self.landing.put_sealed(None, to.keys.count(), row).await
+        let keys = self.target.keys(None).await?;
+        let row = self.tenant.count();
+        let document = Document { id: None, revision, body: &self.definitions.to_be_bytes() };
+        let bytes = self.target.side.seal(&keys, &row, &document)?;
+        self.target.put_sealed(None, row.key(), bytes).await
     }
 }
 
 /// The head of a store whose header does not stand yet.
 async fn head_of(store: &dyn Store, store_id: StoreId) -> Result<Head, Error> {
-    let request = ReadBatch { gets: vec![StoreKeys::store_row()], scans: Vec::new() };
+    let request = ReadBatch { gets: vec![VaultRow::Store.key()], scans: Vec::new() };
     let store_row = store.read(&request).await?.gets.pop().flatten();
-    let slots = read_range(store, &StoreKeys::slots()).await?;
+    let slots = read_range(store, &VaultKeys::slots()).await?;
     let slots = slots.iter().map(|(key, row)| SlotRow::decode(&store_id, key, row)).collect();
     Ok(Head { store_id, store_row, slots, gate: Gate::of_header(RowRevision(0), None) })
 }
 
 /// Notes that an org is arriving; answers whether an earlier run did.
 async fn begin_org(engine: &Engine, org: &OrgId, file_id: &[u8; 16]) -> Result<bool, Error> {
-    let note = StoreKeys::org_arrival(org);
-    let scans = vec![Scan::new(StoreKeys::org(org), 1).keys_only()];
+    let note = VaultRow::OrgArrival(*org).key();
+    let scans = vec![Scan::new(VaultKeys::org(org), 1).keys_only()];
     let mut set = engine.read(&ReadBatch { gets: vec![note.clone()], scans }).await?;
     let is_empty = set.scans.pop().is_none_or(|page| page.rows.is_empty());
     if let Some(row) = set.gets.pop().flatten() {
-        let known =
-            decode_transfer(&row.value).map_err(|error| Error::row("the note of a restore", error))?;
+        let known = decode_note(&row.value).map_err(|error| Error::row("the note of a restore", error))?;
         return if known == file_id { Ok(true) } else { Err(Error::Unfinished) };
     }
     if !is_empty {
@@ -390,7 +389,7 @@ async fn begin_org(engine: &Engine, org: &OrgId, file_id: &[u8; 16]) -> Result<b
     }
     let mut batch = WriteBatch::default();
     batch.expect(note.clone(), Expect::Absent);
-    batch.put(note, encode_transfer(file_id));
+    batch.put(note, encode_note(file_id));
     match engine.commit(batch, Touches::Data).await? {
         Some(_) => Ok(false),
         None => Err(Error::Contended(1)),
@@ -398,7 +397,7 @@ async fn begin_org(engine: &Engine, org: &OrgId, file_id: &[u8; 16]) -> Result<b
 }
 
 async fn end_org(engine: &Engine, org: &OrgId) -> Result<(), Error> {
-    let note = StoreKeys::org_arrival(org);
+    let note = VaultRow::OrgArrival(*org).key();
     let Some(row) = engine.get(note.clone()).await? else { return Ok(()) };
     let mut batch = WriteBatch::default();
     batch.expect(note.clone(), Expect::Revision(row.revision));
@@ -408,7 +407,7 @@ async fn end_org(engine: &Engine, org: &OrgId) -> Result<(), Error> {
 
 /// Whether it is the key of a note that a backup of the org was made under another key.
 fn is_note(key: &Key) -> bool {
-    parse_store_row(key) == Some(Place::Note)
+    VaultRow::parse(key).is_some_and(VaultRow::is_note)
 }
 
 fn altered() -> Error {

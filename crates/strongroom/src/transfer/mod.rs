@@ -9,12 +9,12 @@ mod copy;
 mod export;
 mod file;
 mod import;
-mod landing;
 mod open;
-mod reseal;
 mod restore;
 mod retire;
 mod section;
+mod sides;
+mod target;
 
 pub use backup::BackupSummary;
 pub use copy::CopySummary;

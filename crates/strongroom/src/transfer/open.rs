@@ -10,10 +10,8 @@ use crate::engine::head::SlotRow;
 use crate::envelope::MacKey;
 use crate::error::{BackupFault, Error};
 use crate::id::{Environment, OrgId};
-use crate::keys::Slot;
-use crate::keys::root::Roots;
-use crate::keys::unlock::Unlock;
-use crate::row::key::StoreKeys;
+use crate::keys::{Roots, Slot, Unlock};
+use crate::row::VaultRow;
 use crate::store::{RowRevision, Versioned};
 use crate::verbs::vault::VaultOptions;
 
@@ -256,7 +254,7 @@ fn vault_head(head: &Head) -> Result<crate::engine::head::Head, Error> {
     let versioned = |row: &Vec<u8>| Versioned { value: row.clone(), revision: RowRevision(0) };
     let slots = head.slots.iter().map(|row| {
         let slot = Slot::decode(row).map_err(|error| Error::row("the key slot", error))?;
-        Ok(SlotRow::decode(&head.store_id, &StoreKeys::slot(&slot.place.id), &versioned(row)))
+        Ok(SlotRow::decode(&head.store_id, &VaultRow::Slot(slot.place.id).key(), &versioned(row)))
     });
     Ok(crate::engine::head::Head {
         store_id: head.store_id,

@@ -5,13 +5,12 @@ use std::io::{Read, Seek};
 use super::arrival::{Arrival, Batches, Marker, Purpose};
 use super::file::RowsFrame;
 use super::open::{Backup, Step};
-use super::reseal::engine_without_store;
 use super::{Progress, Report};
 use crate::engine::gate::Gate;
 use crate::error::{BackupFault, Error};
 use crate::jobs::rotation::KeyJob;
 use crate::keys::Slot;
-use crate::row::key::StoreKeys;
+use crate::row::VaultRow;
 use crate::store::{Key, Store};
 use crate::verbs::vault::Vault;
 
@@ -69,13 +68,13 @@ impl<R: Read + Seek + Send> Backup<R> {
             report.advance(rows_len);
         }
         batches.flush().await?;
-        let mut head_rows = vec![(StoreKeys::store_row(), store_row)];
+        let mut head_rows = vec![(VaultRow::Store.key(), store_row)];
         for row in std::mem::take(&mut self.head.slots) {
             let slot = Slot::decode(&row).map_err(|error| Error::row("the key slot", error))?;
-            head_rows.push((StoreKeys::slot(&slot.place.id), row));
+            head_rows.push((VaultRow::Slot(slot.place.id).key(), row));
         }
         // No backup holds jobs on keys, and without this one the former root would never go.
-        head_rows.extend(KeyJob::to_finish_root(&engine_without_store(store_id, &self.roots))?);
+        head_rows.extend(KeyJob::to_finish_root(&self.roots, &store_id, self.options.time())?);
         let revision = arrival.finish(head_rows).await?.revision;
         let gate = Gate::of_header(revision, None);
         Ok(self.options.assemble(store, store_id, self.roots.at(revision), gate))

@@ -6,8 +6,7 @@ use crate::engine::gate::read_gate;
 use crate::engine::{ATTEMPTS_MAX, Engine, commit_surely};
 use crate::error::{Damage, Error};
 use crate::random;
-use crate::row::body::{decode_transfer, encode_transfer};
-use crate::row::key::StoreKeys;
+use crate::row::{VaultRow, decode_note, encode_note};
 use crate::store::{Expect, Op, RowRevision, StoreErrorKind, Versioned, WriteBatch};
 
 /// That a store is retired, as this run noted it. A later run that takes over notes it anew.
@@ -19,7 +18,7 @@ pub(super) struct Retirement {
 /// In favour of which copy a store is retired.
 pub(super) fn retired_for(row: &Versioned) -> Result<[u8; 16], Error> {
     const ROW: &str = "the note that the vault moved";
-    let bytes = decode_transfer(&row.value).map_err(|error| Error::row(ROW, error))?;
+    let bytes = decode_note(&row.value).map_err(|error| Error::row(ROW, error))?;
     let (copy_id, run) = bytes.split_first_chunk().ok_or_else(|| Error::damaged(ROW, Damage::Malformed))?;
     if run.len() == 16 { Ok(*copy_id) } else { Err(Error::damaged(ROW, Damage::Malformed)) }
 }
@@ -29,21 +28,21 @@ pub(super) fn retired_for(row: &Versioned) -> Result<[u8; 16], Error> {
 pub(super) async fn retire(engine: &Engine, copy_id: &[u8; 16]) -> Result<Retirement, Error> {
     let mut run = [0; 16];
     random::fill(&mut run)?;
-    let note = encode_transfer(&[*copy_id, run].concat());
+    let note = encode_note(&[*copy_id, run].concat());
     for _ in 0..ATTEMPTS_MAX {
         let (header, retired) = read_gate(&*engine.store).await?;
         let header = header.ok_or(Error::NotInitialised)?;
         let mut batch = WriteBatch::default();
-        batch.put(StoreKeys::retired(), note.clone());
+        batch.put(VaultRow::Retired.key(), note.clone());
         match retired {
             Some(row) if retired_for(&row)? == *copy_id => {
-                batch.expect(StoreKeys::retired(), Expect::Revision(row.revision));
+                batch.expect(VaultRow::Retired.key(), Expect::Revision(row.revision));
             }
             Some(_) => return Err(Error::Retired),
             None => {
-                batch.expect(StoreKeys::retired(), Expect::Absent);
-                batch.expect(StoreKeys::header(), Expect::Revision(header.revision));
-                batch.put(StoreKeys::header(), header.value);
+                batch.expect(VaultRow::Retired.key(), Expect::Absent);
+                batch.expect(VaultRow::Header.key(), Expect::Revision(header.revision));
+                batch.put(VaultRow::Header.key(), header.value);
             }
         }
         if let Some(revision) = commit_unless_changed(engine, batch).await? {
@@ -58,10 +57,10 @@ pub(super) async fn reinstate(engine: &Engine, retirement: Retirement) -> Result
     let (header, _) = read_gate(&*engine.store).await?;
     let header = header.ok_or(Error::NotInitialised)?;
     let mut batch = WriteBatch::default();
-    batch.expect(StoreKeys::retired(), Expect::Revision(retirement.revision));
-    batch.ops.push(Op::Delete(StoreKeys::retired()));
+    batch.expect(VaultRow::Retired.key(), Expect::Revision(retirement.revision));
+    batch.ops.push(Op::Delete(VaultRow::Retired.key()));
     // Anew once more: who opened the vault while it was retired has the revision of the fence.
-    batch.put(StoreKeys::header(), header.value);
+    batch.put(VaultRow::Header.key(), header.value);
     match commit_unless_changed(engine, batch).await? {
         Some(_) => Ok(()),
         None => Err(Error::Contended(1)),

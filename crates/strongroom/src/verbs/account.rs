@@ -1,20 +1,12 @@
 //! The handle of one linked account.
 
 use crate::error::Error;
-use crate::id::IntegrationId;
-use crate::id::LinkedAccountId;
-use crate::model::Credential;
-use crate::model::CredentialInfo;
-use crate::model::DefinitionRef;
-use crate::model::LinkedAccount;
-use crate::model::Listing;
-use crate::model::PageRequest;
-use crate::model::ScopedValue;
-use crate::model::StoredDefinition;
-use crate::model::Upsert;
-use crate::model::ValueWritten;
-use crate::scope::Scope;
-use crate::scope::ScopeKind;
+use crate::id::{IntegrationId, LinkedAccountId};
+use crate::model::{
+    Credential, CredentialInfo, DefinitionRef, LinkedAccount, Listing, PageRequest, ScopedValue,
+    StoredDefinition, Upsert, ValueWritten,
+};
+use crate::scope::{Scope, ScopeKind};
 use crate::secret::Secret;
 use crate::tenant::WriteOptions;
 use crate::verbs::credentials::AppCredentials;

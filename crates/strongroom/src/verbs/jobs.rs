@@ -1,22 +1,17 @@
 //! Verbs on jobs.
 
-use crate::error::Damage;
+use std::sync::Arc;
+
 use crate::error::Error;
 use crate::id::DocumentId;
-use crate::jobs::rotation::JobInfo;
-use crate::jobs::rotation::JobKind;
-use crate::jobs::rotation::JobOutcome;
-use crate::jobs::rotation::JobState;
-use crate::jobs::rotation::KeyJob;
-use crate::model::Cursor;
-use crate::model::Listing;
-use crate::model::PageRequest;
+use crate::jobs::rotation::list::malformed;
+use crate::jobs::rotation::{JobInfo, JobKind, JobOutcome, JobState, KeyJob};
+use crate::jobs::{JOBS_PAGE, JobId, run_job};
+use crate::model::{Cursor, Listing, PageRequest};
 use crate::row::body::Sweep;
-use crate::row::key::StoreKeys;
-use crate::row::key::parse_job;
-use crate::row::key::parse_key_job;
-use crate::store::Key;
-use crate::store::Versioned;
+use crate::row::{TenantId, TenantRow, VaultKeys, VaultRow};
+use crate::store::{Key, Versioned};
+use crate::tenant::Tenant;
 use crate::verbs::vault::Vault;
 
 impl Vault {
@@ -35,9 +30,9 @@ impl Vault {
     /// [`Error::Contended`], once the jobs that it does not concern are finished; [`Error::Store`].
     pub async fn run_jobs(&self) -> Result<usize, Error> {
         let (mut finished, mut left) = (0, None);
-        let mut rest = StoreKeys::jobs();
+        let mut rest = VaultKeys::jobs();
         loop {
-            let page = self.engine.scan(rest.clone(), crate::jobs::JOBS_PAGE).await?;
+            let page = self.engine.scan(rest.clone(), JOBS_PAGE).await?;
             for (key, _) in &page.rows {
                 match self.run_job_at(key).await {
                     Ok(()) => finished += 1,
@@ -57,9 +52,8 @@ impl Vault {
     }
 
     async fn run_job_at(&self, key: &Key) -> Result<(), Error> {
-        let (org, environment, job) =
-            parse_job(key).ok_or_else(|| Error::damaged("a job row", Damage::Malformed))?;
-        self.org(org, environment).tenant.run_job(&job).await
+        let (tenant, job) = self.tenant_job(key)?;
+        run_job(&tenant, &job).await
     }
 }
 
@@ -96,7 +90,7 @@ impl Vault {
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::UnknownKey`] for a job that cannot be read;
     /// [`Error::Store`].
     pub async fn jobs(&self, page: PageRequest) -> Result<Listing<JobInfo>, Error> {
-        let all = StoreKeys::all_jobs();
+        let all = VaultKeys::all_jobs();
         let mut items = Vec::new();
         let mut last = page.after.map(|cursor| [&[0], cursor.0.as_slice()].concat());
         loop {
@@ -122,12 +116,12 @@ impl Vault {
     /// Runs jobs on keys; answers how many were finished.
     pub(crate) async fn run_key_jobs(&self, left: &mut Option<Error>) -> Result<usize, Error> {
         let mut finished = 0;
-        let mut rest = StoreKeys::key_jobs();
+        let mut rest = VaultKeys::key_jobs();
         loop {
-            let page = self.engine.scan(rest.clone(), crate::jobs::JOBS_PAGE).await?;
+            let page = self.engine.scan(rest.clone(), JOBS_PAGE).await?;
             for (key, _) in &page.rows {
-                let Some(id) = parse_key_job(key) else {
-                    left.get_or_insert_with(crate::jobs::rotation::list::malformed);
+                let Some(VaultRow::KeyJob(id)) = VaultRow::parse(key) else {
+                    left.get_or_insert_with(malformed);
                     continue;
                 };
                 match self.key_job(id).run().await {
@@ -146,19 +140,28 @@ impl Vault {
         }
     }
 
+    /// The tenant and the id in the key of a job that is not on keys.
+    fn tenant_job(&self, key: &Key) -> Result<(Tenant, JobId), Error> {
+        let id = TenantId::of_key(key).ok_or_else(malformed)?;
+        match id.parse_row(key.as_bytes()) {
+            Some(TenantRow::Job(job)) => Ok((Tenant::of(Arc::clone(&self.engine), id), job)),
+            _ => Err(malformed()),
+        }
+    }
+
     fn job_info(&self, key: &Key, row: &Versioned) -> Result<JobInfo, Error> {
-        if let Some(id) = parse_key_job(key) {
+        if let Some(VaultRow::KeyJob(id)) = VaultRow::parse(key) {
             return self.key_job(id).info_of(row);
         }
-        let (org, environment, id) = parse_job(key).ok_or_else(crate::jobs::rotation::list::malformed)?;
-        let sweep = self.org(org, environment.clone()).tenant.open_job(&id, row)?;
+        let (tenant, id) = self.tenant_job(key)?;
+        let sweep = tenant.open_job(&id, row)?;
         let (kind, account) = match sweep {
             Sweep::Narrow(..) => (JobKind::Narrow, None),
             Sweep::Recheck(_) => (JobKind::Recheck, None),
             Sweep::Definition(_) | Sweep::Org => (JobKind::Sweep, None),
             Sweep::Account(account) | Sweep::Integration(account, _) => (JobKind::Sweep, Some(account)),
         };
-        let tenant = Some((org, environment));
+        let tenant = Some((tenant.id.org, tenant.id.environment));
         Ok(JobInfo { id, kind, state: JobState::Ready, tenant, account, progress: None })
     }
 }

@@ -2,10 +2,9 @@
 
 use crate::engine::head::read_head;
 use crate::error::Error;
-use crate::keys::unlock::Unlock;
+use crate::keys::Unlock;
 use crate::verbs::org::Org;
-use crate::verbs::vault::Vault;
-use crate::verbs::vault::VaultOptions;
+use crate::verbs::vault::{Vault, VaultOptions};
 
 impl Vault {
     /// Locks the vault in this process: the root key and every cached key are wiped, and verbs answer
@@ -83,11 +82,13 @@ impl Org {
     /// # Ok::<(), Error>(()) }).unwrap();
     /// ```
     pub fn lock(&self) {
-        let (engine, prefix) = (&self.tenant.engine, self.tenant.keys.prefix());
+        let (engine, id) = (&self.tenant.engine, &self.tenant.id);
         engine.locks.set(|held| {
-            held.tenants.insert(prefix.to_vec());
+            if !held.tenants.contains(id) {
+                held.tenants.push(id.clone());
+            }
         });
-        engine.caches.forget_all(prefix);
+        engine.caches.forget_all(id.prefix());
     }
 
     /// Unlocks the org with a key that opens the vault.
@@ -115,7 +116,7 @@ impl Org {
             return Err(Error::RootRotated);
         }
         engine.locks.set(|held| {
-            held.tenants.remove(self.tenant.keys.prefix());
+            held.tenants.retain(|locked| *locked != self.tenant.id);
         });
         Ok(())
     }

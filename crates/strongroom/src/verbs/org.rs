@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use crate::engine::Engine;
-use crate::id::Environment;
-use crate::id::LinkedAccountId;
-use crate::id::Namespace;
-use crate::id::OrgId;
+use crate::id::{Environment, LinkedAccountId, Namespace, OrgId};
 use crate::tenant::Tenant;
 use crate::verbs::account::Account;
 use crate::verbs::records::Records;
@@ -28,13 +25,13 @@ impl Org {
     /// Which org.
     #[must_use]
     pub fn id(&self) -> &OrgId {
-        &self.tenant.org
+        &self.tenant.id.org
     }
 
     /// In which environment.
     #[must_use]
     pub fn environment(&self) -> &Environment {
-        &self.tenant.environment
+        &self.tenant.id.environment
     }
 
     /// The handle of one linked account, which can reach only its own. No I/O: the account need not be registered.

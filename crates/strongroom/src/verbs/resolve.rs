@@ -5,28 +5,12 @@ use std::slice;
 
 use crate::error::Error;
 use crate::id::DefinitionId;
-use crate::model::DefinitionRef;
-use crate::model::Found;
-use crate::model::Origin;
-use crate::model::Resolution;
-use crate::model::Resolved;
-use crate::model::Step;
-use crate::model::StoredDefinition;
-use crate::model::Trace;
-use crate::row::key::value_definition;
-use crate::scope::Scope;
-use crate::scope::ScopePath;
+use crate::model::{DefinitionRef, Found, Origin, Resolution, Resolved, Step, StoredDefinition, Trace};
+use crate::row::value_definition;
+use crate::scope::{Scope, ScopePath};
 use crate::secret::Secret;
-use crate::store::Key;
-use crate::store::ReadBatch;
-use crate::store::Versioned;
-use crate::tenant::Freshness;
-use crate::tenant::Ground;
-use crate::tenant::Needs;
-use crate::tenant::Rows;
-use crate::tenant::Snapshot;
-use crate::tenant::Tenant;
-use crate::tenant::fresh_if_stale;
+use crate::store::{Key, ReadBatch, Versioned};
+use crate::tenant::{Freshness, Needs, Rows, Snapshot, Tenant, View, fresh_if_stale};
 use crate::verbs::org::Org;
 
 impl Org {
@@ -54,7 +38,7 @@ impl Org {
         path: &ScopePath,
     ) -> Result<Option<Resolved>, Error> {
         let definition = definition.into();
-        fresh_if_stale!(|freshness| self.try_resolve(&definition, path, freshness))
+        fresh_if_stale(|freshness| self.try_resolve(&definition, path, freshness)).await
     }
 
     /// Everything that a run at `path` sees, as it stood at one moment.
@@ -74,7 +58,7 @@ impl Org {
     /// Those of [`resolve`](Self::resolve), for the first row that fails; [`Error::Contended`] when the values fill
     /// several pages and change all the time.
     pub async fn resolve_all(&self, path: &ScopePath) -> Result<Resolution, Error> {
-        fresh_if_stale!(|freshness| self.try_resolve_all(path, freshness))
+        fresh_if_stale(|freshness| self.try_resolve_all(path, freshness)).await
     }
 
     /// How a definition resolves, step by step. No value is opened, let alone shown.
@@ -97,7 +81,7 @@ impl Org {
         path: &ScopePath,
     ) -> Result<Trace, Error> {
         let definition = definition.into();
-        fresh_if_stale!(|freshness| self.try_explain(&definition, path, freshness))
+        fresh_if_stale(|freshness| self.try_explain(&definition, path, freshness)).await
     }
 
     async fn try_resolve(
@@ -113,18 +97,18 @@ impl Org {
             .definitions(slice::from_ref(&id))
             .accounts(account.as_slice())
             .freshness(freshness);
-        let gets = path.scopes().map(|scope| tenant.keys.value(scope, &id)).collect();
-        let (ground, set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
-        let definition = ground.definition(0, reference)?;
+        let gets = path.scopes().map(|scope| tenant.id.value(scope, &id).key()).collect();
+        let (view, set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+        let definition = view.definition(0, reference)?;
         let rows = path.scopes().zip(set.gets.iter().map(Option::as_ref));
-        tenant.pick(&ground, &definition.stored, rows)
+        tenant.pick(&view, &definition.stored, rows)
     }
 
     async fn try_resolve_all(&self, path: &ScopePath, freshness: Freshness) -> Result<Resolution, Error> {
         let tenant = &*self.tenant;
         let account = path.account_id();
-        let ranges: Vec<_> = path.scopes().map(|scope| tenant.keys.values(scope)).collect();
-        let Snapshot { ground, catalog, ranges } =
+        let ranges: Vec<_> = path.scopes().map(|scope| tenant.id.values(scope)).collect();
+        let Snapshot { view, catalog, ranges } =
             tenant.snapshot(account.as_slice(), &ranges, freshness).await?;
         let mut walks: Vec<Walk<'_>> =
             path.scopes().zip(&ranges).map(|(scope, rows)| Walk::new(scope, rows)).collect();
@@ -134,7 +118,7 @@ impl Org {
         for definition in catalog.iter() {
             let stored = &definition.stored;
             let rows = walks.iter_mut().map(|walk| (walk.scope, walk.row_of(&stored.id)));
-            match tenant.pick(&ground, stored, rows)? {
+            match tenant.pick(&view, stored, rows)? {
                 Some(resolved) => resolution.values.push(resolved),
                 None if stored.definition.required => {
                     resolution.missing_required.push(stored.definition.name.clone());
@@ -158,15 +142,15 @@ impl Org {
             .definitions(slice::from_ref(&id))
             .accounts(account.as_slice())
             .freshness(freshness);
-        let gets = path.scopes().map(|scope| tenant.keys.value(scope, &id)).collect();
-        let (ground, set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
-        let stored = &ground.definition(0, reference)?.stored;
+        let gets = path.scopes().map(|scope| tenant.id.value(scope, &id).key()).collect();
+        let (view, set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+        let stored = &view.definition(0, reference)?.stored;
 
         let marks = tenant.grandfathered(stored, path.scopes()).await?;
         let mut steps = Vec::with_capacity(4);
         for ((scope, row), mark) in path.scopes().zip(&set.gets).zip(marks) {
             let found = match row {
-                Some(row) => tenant.find_in_row(&ground, scope, &id, row)?,
+                Some(row) => tenant.find_in_row(&view, scope, &id, row)?,
                 None => None,
             };
             let (origin, holds_value) = (Origin::Scope(scope.clone()), found.is_some());
@@ -182,7 +166,7 @@ impl Tenant {
     /// Opens the first row that holds a value, and notes the less specific places that hold one too.
     fn pick<'r>(
         &self,
-        ground: &Ground<'_>,
+        view: &View<'_>,
         stored: &StoredDefinition,
         rows: impl Iterator<Item = (&'r Scope, Option<&'r Versioned>)>,
     ) -> Result<Option<Resolved>, Error> {
@@ -190,10 +174,10 @@ impl Tenant {
         for (scope, row) in rows {
             let Some(row) = row else { continue };
             if let Some(winner) = &mut winner {
-                if self.find_in_row(ground, scope, &stored.id, row)?.is_some() {
+                if self.find_in_row(view, scope, &stored.id, row)?.is_some() {
                     winner.shadowed.push(Origin::Scope(scope.clone()));
                 }
-            } else if let Some(value) = self.open_value(ground, scope, &stored.id, row)? {
+            } else if let Some(value) = self.open_value(view, scope, &stored.id, row)? {
                 let found = Found { id: value.id, revision: value.revision };
                 winner = Some(resolved(stored, Origin::Scope(value.scope), Some(found), value.value));
             }

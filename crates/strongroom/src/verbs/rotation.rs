@@ -2,13 +2,9 @@
 
 use crate::engine::ATTEMPTS_MAX;
 use crate::error::Error;
-use crate::jobs::rotation::DataKeys;
-use crate::jobs::rotation::JobReport;
-use crate::jobs::rotation::KeyJob;
-use crate::jobs::rotation::NewRoot;
-use crate::jobs::rotation::RootRotation;
 use crate::jobs::rotation::root_begin::try_rotate_root;
-use crate::row::body::TaskSheet;
+use crate::jobs::rotation::{DataKeys, JobReport, KeyJob, NewRoot, RootRotation};
+use crate::row::body::TaskBody;
 use crate::verbs::account::Account;
 use crate::verbs::org::Org;
 use crate::verbs::vault::Vault;
@@ -69,7 +65,7 @@ impl Vault {
     /// # Errors
     /// [`Error::Store`]; [`Error::Indeterminate`] when the job may have been written.
     pub async fn rotate_data_keys(&self, keys: &DataKeys) -> Result<KeyJob, Error> {
-        KeyJob::begin(&self.engine, TaskSheet::DataKeys(keys.sheet())).await
+        KeyJob::begin(&self.engine, TaskBody::DataKeys(keys.body())).await
     }
 }
 
@@ -90,7 +86,7 @@ impl Org {
     /// Those of [`KeyJob::run`].
     pub async fn rotate_keys(&self) -> Result<JobReport, Error> {
         let keys = DataKeys::of_org(*self.id(), self.environment().clone());
-        KeyJob::begin(&self.tenant.engine, TaskSheet::DataKeys(keys.sheet())).await?.run().await
+        KeyJob::begin(&self.tenant.engine, TaskBody::DataKeys(keys.body())).await?.run().await
     }
 }
 
@@ -110,6 +106,6 @@ impl Account {
     pub async fn rotate_keys(&self) -> Result<JobReport, Error> {
         let org = self.org();
         let keys = DataKeys::of_account(*org.id(), org.environment().clone(), self.id().clone());
-        KeyJob::begin(&org.tenant.engine, TaskSheet::DataKeys(keys.sheet())).await?.run().await
+        KeyJob::begin(&org.tenant.engine, TaskBody::DataKeys(keys.body())).await?.run().await
     }
 }

@@ -1,27 +1,21 @@
 //! Verbs that destroy what must not be read again.
 
+use std::sync::Arc;
+
 use crate::envelope::DekId;
 use crate::error::Error;
 use crate::id::LinkedAccountId;
-use crate::jobs::rotation::Assume;
-use crate::jobs::rotation::NotDestroyed;
-use crate::jobs::rotation::ShredEffect;
-use crate::jobs::rotation::ShredReceipt;
-use crate::jobs::rotation::shred::destroy;
-use crate::jobs::rotation::shred::effect;
-use crate::jobs::rotation::shred::former_keys;
-use crate::jobs::rotation::shred::org_backup;
-use crate::jobs::rotation::shred::read_store_row;
-use crate::jobs::rotation::shred::refusal;
-use crate::jobs::rotation::shred_org::SHRED_JOB;
+use crate::jobs::rotation::shred::{destroy, effect, former_keys, org_backup, read_store_row, refusal};
+use crate::jobs::rotation::shred_org::{begin_shred, dropped_keys};
+use crate::jobs::rotation::{Assume, NotDestroyed, ShredEffect, ShredReceipt};
+use crate::jobs::{run_job, until_landed};
 use crate::keys::StoreRow;
-use crate::provider::KeyProvider;
+use crate::keys::provider::KeyProvider;
 use crate::store::ReadBatch;
 use crate::tenant::Needs;
-use crate::tenant::until_landed;
+use crate::tenant::job::SHRED_JOB;
 use crate::verbs::org::Org;
 use crate::verbs::vault::Vault;
-use std::sync::Arc;
 
 impl Org {
     /// Deletes a linked account and drops its data keys for good. The answer says what that is worth by itself; a
@@ -42,20 +36,20 @@ impl Org {
         let engine = &self.tenant.engine;
         let owner = [account];
         let needs = Needs::org_keys().accounts(&owner);
-        let (ground, _) = self.tenant.read(&needs, ReadBatch::default()).await?;
+        let (view, _) = self.tenant.read(&needs, ReadBatch::default()).await?;
         let mut keys: Vec<DekId> =
-            ground.keys(Some(account)).into_iter().flat_map(|keys| keys.keyring.ids().copied()).collect();
+            view.keys(Some(account)).into_iter().flat_map(|keys| keys.keyring.ids().copied()).collect();
         self.delete_account(account).await?;
         // One that was made between the two reads is dropped as well.
-        let (ground, _) = self.tenant.read(&needs, ReadBatch::default()).await?;
-        if let Some(dropped) = ground.keys(Some(account)) {
+        let (view, _) = self.tenant.read(&needs, ReadBatch::default()).await?;
+        if let Some(dropped) = view.keys(Some(account)) {
             keys.extend(dropped.keyring.dropped().copied());
             keys.sort_unstable();
             keys.dedup();
         }
         let mut because = vec![NotDestroyed::RootInUse];
-        because.extend(org_backup(engine, &self.tenant.org).await?);
-        let (org, root_id) = (self.tenant.org, *engine.roots.get()?.active.key.id());
+        because.extend(org_backup(engine, &self.tenant.id.org).await?);
+        let (org, root_id) = (self.tenant.id.org, *engine.roots.get()?.active.key.id());
         Ok(ShredReceipt { org, keys, root_id, effect: ShredEffect::Logical { because } })
     }
 }
@@ -112,9 +106,9 @@ impl Vault {
 
     /// What keeps the shred logical, whatever becomes of provider keys.
     fn reasons(&self, store_row: &StoreRow, receipt: &ShredReceipt, assume: &[Assume]) -> Vec<NotDestroyed> {
-        let sheet = &store_row.sheet;
-        let in_use = sheet.root_id == *receipt.root_id.as_bytes() || sheet.retiring.is_some();
-        let known = sheet.slots.iter().any(|held| held.root_id != sheet.root_id && held.key.is_none());
+        let body = &store_row.body;
+        let in_use = body.root_id == *receipt.root_id.as_bytes() || body.retiring.is_some();
+        let known = body.slots.iter().any(|held| held.root_id != body.root_id && held.key.is_none());
         let others = self.engine.is_shared() && !assume.contains(&Assume::NoOtherProcess);
         let reasons = [
             (in_use, NotDestroyed::RootInUse),
@@ -151,13 +145,13 @@ impl Org {
     /// [`Error::RootRotated`], [`Error::Store`].
     pub async fn shred(&self) -> Result<ShredReceipt, Error> {
         let tenant = &*self.tenant;
-        until_landed!(|freshness| tenant.begin_shred(freshness))?;
-        tenant.run_job(&SHRED_JOB).await?;
-        let keys = tenant.dropped_keys().await?;
+        until_landed(&tenant, |freshness| begin_shred(&tenant, freshness)).await?;
+        run_job(&tenant, &SHRED_JOB).await?;
+        let keys = dropped_keys(&tenant).await?;
         let mut because = vec![NotDestroyed::RootInUse];
-        because.extend(org_backup(&tenant.engine, &tenant.org).await?);
+        because.extend(org_backup(&tenant.engine, &tenant.id.org).await?);
         let effect = ShredEffect::Logical { because };
         let root_id = *tenant.engine.roots.get()?.active.key.id();
-        Ok(ShredReceipt { org: tenant.org, keys, root_id, effect })
+        Ok(ShredReceipt { org: tenant.id.org, keys, root_id, effect })
     }
 }

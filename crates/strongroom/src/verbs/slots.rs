@@ -6,27 +6,13 @@
 
 use std::sync::Arc;
 
-use crate::engine::ATTEMPTS_MAX;
-use crate::engine::Engine;
-use crate::engine::Touches;
-use crate::engine::head::Head;
-use crate::engine::head::SLOTS_MAX;
-use crate::engine::head::SLOTS_OF_A_KIND_MAX;
-use crate::engine::head::SlotRow;
+use crate::engine::head::{Head, SLOTS_MAX, SLOTS_OF_A_KIND_MAX, SlotRow};
+use crate::engine::{ATTEMPTS_MAX, Engine, Touches};
 use crate::error::Error;
-use crate::keys::Provider;
-use crate::keys::Slot;
-use crate::keys::SlotPlace;
-use crate::keys::StoreRow;
-use crate::keys::root::Root;
-use crate::keys::unlock::Unlock;
-use crate::model::Revision;
-use crate::model::SlotId;
-use crate::model::SlotInfo;
-use crate::model::SlotKind;
-use crate::row::key::StoreKeys;
-use crate::store::Expect;
-use crate::store::WriteBatch;
+use crate::keys::{Provider, Root, Slot, SlotPlace, StoreRow, Unlock};
+use crate::model::{Revision, SlotId, SlotInfo, SlotKind};
+use crate::row::VaultRow;
+use crate::store::{Expect, WriteBatch};
 use crate::verbs::vault::Vault;
 
 /// The key slots of a vault: each is a way of its own to the same root key.
@@ -141,8 +127,8 @@ impl Slots {
             if !others.into_iter().any(|other| table.is_usable(other)) {
                 return Err(Error::LastSlot);
             }
-            table.store_row.sheet.release(id.as_bytes(), self.engine.now());
-            let key = StoreKeys::slot(id.as_bytes());
+            table.store_row.body.release(id.as_bytes(), self.engine.now());
+            let key = VaultRow::Slot(*id.as_bytes()).key();
             let mut batch = WriteBatch::default();
             batch.expect(key.clone(), Expect::Revision(row));
             batch.delete(key);
@@ -164,10 +150,10 @@ impl Slots {
             let (place, expect) = plan(&table)?;
             let id = SlotId::from_bytes(place.id);
             table.check_room(unlock.tag(), id)?;
-            let params = self.engine.argon2.today_for(unlock.tag())?;
+            let params = unlock.argon2_params(&self.engine.argon2)?;
             let slot = unlock.seal_slot(place, &table.root.bytes, params).await?;
-            table.store_row.sheet.hold(&slot, self.engine.now())?;
-            let key = StoreKeys::slot(&place.id);
+            table.store_row.body.hold(&slot, self.engine.now())?;
+            let key = VaultRow::Slot(place.id).key();
             let mut batch = WriteBatch::default();
             batch.expect(key.clone(), expect);
             batch.put(key, slot.encode());
@@ -218,7 +204,7 @@ impl<'e> Table<'e> {
             Provider::Passphrase { params, .. } => self.engine.argon2.check_stored(params).is_ok(),
             Provider::RawKey | Provider::External(_) => true,
         };
-        in_bounds && self.store_row.sheet.held(slot).is_some()
+        in_bounds && self.store_row.body.held(slot).is_some()
     }
 
     fn info(&self, row: &SlotRow) -> Option<SlotInfo> {
@@ -237,7 +223,7 @@ impl<'e> Table<'e> {
     }
 
     pub(crate) fn info_of(&self, slot: &Slot) -> SlotInfo {
-        let since_ms = self.store_row.sheet.held(slot).and_then(|held| held.since_ms);
+        let since_ms = self.store_row.body.held(slot).and_then(|held| held.since_ms);
         SlotInfo {
             id: SlotId::from_bytes(slot.place.id),
             kind: SlotKind::of(&slot.provider),

@@ -8,17 +8,17 @@ use smallvec::SmallVec;
 
 use super::report::{Cause, KeyState};
 use super::sight::{Jobs, Sight};
-use super::verdict::{Judged, KeyRef, Verdict, sealed_under};
+use super::verdict::{Judged, KeyRef, Subject, Verdict};
 use crate::engine::ATTEMPTS_MAX;
+use crate::engine::cache::Definition;
 use crate::envelope::DekId;
 use crate::error::Error;
 use crate::id::{DefinitionId, LinkedAccountId};
-use crate::keys::KeyLookup;
-use crate::row::body::{RowKind, SealedRow, Sweep, decode_index};
-use crate::row::parse::{Place, parse_tenant_row};
+use crate::keys::{KeyLookup, ScopeKeys, sealing_key_id};
+use crate::row::body::Sweep;
+use crate::row::{Row, RowKind, SealedBy, SealedRow, TenantRow, decode_index};
 use crate::store::{Key, Page, READ_OPS_MAX, ReadBatch, Scan, Versioned};
-use crate::tenant::Definition;
-use crate::tenant::{ScopeKeys, Tenant};
+use crate::tenant::Tenant;
 
 /// A key scope: the org's, or that of a linked account.
 pub(super) type Owner = Option<LinkedAccountId>;
@@ -65,7 +65,7 @@ impl Desk {
     /// it counts: another writer may have been in between.
     pub(super) async fn judge_rows(&mut self, rows: &[(Key, Versioned)]) -> Result<Vec<Judged>, Error> {
         self.load_org_keys().await?;
-        let places: Vec<_> = rows.iter().map(|(key, _)| parse_tenant_row(&self.tenant.keys, key)).collect();
+        let places: Vec<_> = rows.iter().map(|(key, _)| self.tenant.id.parse_row(key.as_bytes())).collect();
         let mut wanted = Vec::new();
         for (place, (_, row)) in places.iter().zip(rows) {
             if let Some(place) = place {
@@ -83,11 +83,11 @@ impl Desk {
         }
         let mut judged = Vec::with_capacity(rows.len() + 1);
         for (place, (key, row)) in places.into_iter().zip(rows) {
-            let counts = matches!(place, Some(Place::Count | Place::Definition(_)));
-            if counts && !self.counted && !judged.iter().any(Judged::is_count) {
+            let counts = matches!(place, Some(TenantRow::Count | TenantRow::Definition(_)));
+            if counts && !self.counted && !judged.iter().any(|judged: &Judged| judged.subject.is_count()) {
                 judged.push(self.count_definitions().await?);
             }
-            if place == Some(Place::Count) {
+            if place == Some(TenantRow::Count) {
                 continue;
             }
             let mut verdict = self.judge(place.as_ref(), row, &sight);
@@ -100,15 +100,29 @@ impl Desk {
     }
 
     /// What was judged, with the data keys that the row names.
-    pub(super) fn judged(&self, place: Option<Place>, row: &Versioned, verdict: Verdict) -> Judged {
+    pub(super) fn judged(
+        &self,
+        place: Option<TenantRow<'static>>,
+        row: &Versioned,
+        verdict: Verdict,
+    ) -> Judged {
         let mut keys = SmallVec::new();
-        if let Some(Place::Keyring(owner)) = &place {
-            let ids = self.opened(owner.as_ref()).into_iter().flat_map(|keys| keys.keyring.ids());
-            keys.extend(ids.map(|id| self.key_ref(owner.clone(), *id, 0)));
-        } else if let Some((owner, id)) = place.as_ref().and_then(|place| sealed_under(place, row)) {
+        if let Some(TenantRow::Keyring(owner)) = &place {
+            let ids = self.opened(owner.as_deref()).into_iter().flat_map(|keys| keys.keyring.ids());
+            keys.extend(ids.map(|id| self.key_ref(owner.as_deref().cloned(), *id, 0)));
+        } else if let Some((owner, id)) = self.sealed_under(place.as_ref(), row) {
             keys.push(self.key_ref(owner, id, 1));
         }
-        Judged { place, verdict, keys, is_row: true }
+        let subject = place.map_or(Subject::Foreign, Subject::Tenant);
+        Judged { subject, verdict, keys, is_row: true }
+    }
+
+    /// The key scope of a row, and which of its keys sealed it; `None` for a row that no data key seals.
+    fn sealed_under(&self, place: Option<&TenantRow<'_>>, found: &Versioned) -> Option<(Owner, DekId)> {
+        let place = place?;
+        let SealedBy::DataKey(account) = place.sealed_by() else { return None };
+        let row = Row::Tenant(&self.tenant.id, place.clone());
+        Some((account.cloned(), sealing_key_id(&row, &found.value)?))
     }
 
     fn key_ref(&self, owner: Owner, id: DekId, rows: u64) -> KeyRef {
@@ -125,13 +139,18 @@ impl Desk {
     }
 
     /// Judges a row by one snapshot of it, its counterparts and the jobs.
-    async fn confirm(&mut self, place: Option<&Place>, key: &Key, row: &Versioned) -> Result<Verdict, Error> {
+    async fn confirm(
+        &mut self,
+        place: Option<&TenantRow<'_>>,
+        key: &Key,
+        row: &Versioned,
+    ) -> Result<Verdict, Error> {
         let Some(place) = place else { return Ok(Verdict::bad(Cause::Foreign)) };
         let mut row = row.clone();
         for _ in 0..ATTEMPTS_MAX {
             let mut gets = vec![key.clone()];
             self.needs(place, &row, &mut gets);
-            let scans = vec![Scan::new(self.tenant.keys.jobs(), JOBS_MAX)];
+            let scans = vec![Scan::new(self.tenant.id.jobs(), JOBS_MAX)];
             let mut set = self.tenant.engine.read(&ReadBatch { gets: gets.clone(), scans }).await?;
             let jobs = self.open_jobs(&set.scans.pop().unwrap_or_default());
             let sight = Sight { rows: gets.into_iter().zip(set.gets).collect(), jobs };
@@ -146,33 +165,43 @@ impl Desk {
     }
 
     /// The keys of the rows by which a row is judged, as far as they can be told from it.
-    fn needs(&self, place: &Place, row: &Versioned, needed: &mut Vec<Key>) {
-        let keys = &self.tenant.keys;
+    fn needs(&self, place: &TenantRow<'_>, row: &Versioned, needed: &mut Vec<Key>) {
+        let keys = &self.tenant.id;
         let index = || decode_index(&row.value).ok();
-        if !matches!(place, Place::Epoch | Place::Job(_) | Place::ValueId(_) | Place::DefinitionValue(..)) {
-            needed.push(keys.keyring(None));
+        if !matches!(
+            place,
+            TenantRow::Epoch | TenantRow::Job(_) | TenantRow::ValueId(_) | TenantRow::DefinitionValue(..)
+        ) {
+            needed.push(keys.keyring(None).key());
         }
         match place {
-            Place::Value(scope, definition) => {
-                needed.extend(scope.linked_account().map(|account| keys.keyring(Some(account))));
-                needed.extend([keys.definition(definition), keys.definition_value(definition, scope)]);
+            TenantRow::Value(scope, definition) => {
+                needed.extend(scope.linked_account().map(|account| keys.keyring(Some(account)).key()));
+                needed.extend([
+                    keys.definition(definition).key(),
+                    keys.definition_value(definition, scope).key(),
+                ]);
                 let sealed = SealedRow::decode(RowKind::ScopedValue, &row.value).ok();
-                needed.extend(sealed.and_then(|row| row.doc_id).map(|id| keys.value_id(&id)));
+                needed.extend(sealed.and_then(|row| row.doc_id).map(|id| keys.value_id(&id).key()));
             }
-            Place::ValueId(_) => needed.extend(index().map(Key::from)),
-            Place::DefinitionValue(definition, scope) => needed.push(keys.value(scope, definition)),
-            Place::DefinitionName(_) => {
+            TenantRow::ValueId(_) => needed.extend(index().map(Key::from)),
+            TenantRow::DefinitionValue(definition, scope) => needed.push(keys.value(scope, definition).key()),
+            TenantRow::DefinitionName(_) => {
                 let id = index().and_then(DefinitionId::from_bytes);
-                needed.extend(id.map(|id| keys.definition(&id)));
+                needed.extend(id.map(|id| keys.definition(&id).key()));
             }
-            Place::Definition(id) => {
+            TenantRow::Definition(id) => {
                 let opened = self.tenant.open_definition(self.org_keys.as_ref(), *id, row);
                 let name = opened.ok().flatten().map(|known| known.stored.definition.name);
-                needed.extend(name.map(|name| Key::from(keys.probe().definition_name(&name))));
+                let name = name.and_then(|name| name.parse().ok());
+                needed.extend(name.map(|name| keys.definition_name(&name).key()));
             }
-            Place::Integration(account, _) => needed.push(keys.account(account)),
-            Place::Credential(account, integration, _) => {
-                needed.extend([keys.keyring(Some(account)), keys.integration(account, integration)]);
+            TenantRow::Integration(account, _) => needed.push(keys.account(account).key()),
+            TenantRow::Credential(account, integration, _) => {
+                needed.extend([
+                    keys.keyring(Some(account)).key(),
+                    keys.integration(account, integration).key(),
+                ]);
             }
             _ => {}
         }
@@ -182,17 +211,17 @@ impl Desk {
 
     /// Whether what stands at a key was opened already, as it stood a moment ago.
     fn is_opened(&self, key: &Key) -> bool {
-        match parse_tenant_row(&self.tenant.keys, key) {
-            Some(Place::Keyring(None)) => self.org_keys.is_some(),
-            Some(Place::Keyring(Some(account))) => self.account_keys.contains_key(&account),
-            Some(Place::Definition(id)) => self.definitions.contains_key(&id),
+        match self.tenant.id.parse_row(key.as_bytes()) {
+            Some(TenantRow::Keyring(None)) => self.org_keys.is_some(),
+            Some(TenantRow::Keyring(Some(account))) => self.account_keys.contains_key(&*account),
+            Some(TenantRow::Definition(id)) => self.definitions.contains_key(&id),
             _ => false,
         }
     }
 
     async fn load_org_keys(&mut self) -> Result<(), Error> {
         if self.org_keys.is_none() && !self.closed.contains(&None) {
-            let key = self.tenant.keys.keyring(None);
+            let key = self.tenant.id.keyring(None).key();
             if let Some(row) = self.tenant.engine.get(key).await? {
                 self.open_keys(None, &row).ok();
             }
@@ -203,10 +232,9 @@ impl Desk {
     fn open_jobs(&self, page: &Page) -> Jobs {
         let mut jobs = Jobs { more: page.more, ..Jobs::default() };
         for (key, row) in &page.rows {
-            let Some(Place::Job(id)) = parse_tenant_row(&self.tenant.keys, key) else { continue };
+            let Some(TenantRow::Job(id)) = self.tenant.id.parse_row(key.as_bytes()) else { continue };
             jobs.ids.push(*id.as_bytes());
-            let id_text = id.to_text();
-            let opened = self.tenant.open_under_root(&self.tenant.job_context(id_text.as_str()), &row.value);
+            let opened = self.tenant.open_under_root(&self.tenant.id.job(&id), &row.value);
             jobs.sweeps.extend(opened.ok().and_then(|opened| Sweep::decode(&opened.plaintext).ok()));
         }
         jobs
@@ -250,7 +278,7 @@ impl Desk {
 
     /// The keys of a scope: those in sight, else those that were opened before.
     pub(super) fn keys(&mut self, owner: Option<&LinkedAccountId>, sight: &Sight) -> Keys {
-        let key = self.tenant.keys.keyring(owner);
+        let key = self.tenant.id.keyring(owner).key();
         if let Some(row) = sight.row(&key) {
             return self.open_keys(owner, row).map_or(Keys::Unreadable, Keys::Open);
         }
@@ -262,7 +290,7 @@ impl Desk {
 
     /// A definition: that in sight, else the one that was opened before.
     pub(super) fn definition(&mut self, id: DefinitionId, org: &Arc<ScopeKeys>, sight: &Sight) -> Known {
-        let key = self.tenant.keys.definition(&id);
+        let key = self.tenant.id.definition(&id).key();
         let known = self.definitions.get(&id);
         let Some(row) = sight.row(&key) else {
             return match known {

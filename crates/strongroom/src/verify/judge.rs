@@ -3,17 +3,15 @@
 use super::desk::{Desk, Keys, Known};
 use super::report::{Cause, Index, Parent};
 use super::sight::Sight;
-use super::verdict::{Judged, Verdict};
-use crate::envelope::Kind;
+use super::verdict::{Judged, Subject, Verdict};
 use crate::error::{Damage, Error};
 use crate::id::{DefinitionId, DefinitionName, DocumentId, IntegrationId, LinkedAccountId};
 use crate::model::ScopedValue;
-use crate::row::body::{RowKind, SealedRow, Sweep, decode_index, encode_epoch};
-use crate::row::parse::Place;
+use crate::row::body::Sweep;
+use crate::row::{RowKind, SealedRow, TenantRow, decode_index, encode_epoch};
 use crate::scope::Scope;
 use crate::store::{Key, ReadBatch, Scan, Versioned};
-use crate::tenant::Ground;
-use crate::tenant::{GRANDFATHERED, check_definition};
+use crate::tenant::{GRANDFATHERED, View, check_definition};
 
 /// The keys of a scope, or the verdict on a row that needs them.
 macro_rules! keys_or_return {
@@ -28,57 +26,51 @@ macro_rules! keys_or_return {
 
 impl Desk {
     /// Judges a row by what is in sight.
-    pub(super) fn judge(&mut self, place: Option<&Place>, row: &Versioned, sight: &Sight) -> Verdict {
+    pub(super) fn judge(&mut self, place: Option<&TenantRow<'_>>, row: &Versioned, sight: &Sight) -> Verdict {
         let Some(place) = place else { return Verdict::bad(Cause::Foreign) };
-        let stays = matches!(place, Place::Epoch | Place::Job(_) | Place::Keyring(_));
+        let stays = matches!(place, TenantRow::Epoch | TenantRow::Job(_) | TenantRow::Keyring(_));
         if sight.jobs.shreds() && !stays {
             return Verdict::Leftover;
         }
         match place {
-            Place::Epoch if row.value == encode_epoch() => Verdict::Fine,
-            Place::Epoch => Verdict::bad(Cause::Damaged(Damage::Malformed)),
-            Place::Job(id) => self.judge_job(id, row),
-            Place::Keyring(owner) => of(self.open_keys(owner.as_ref(), row).map(|_| ())),
-            Place::Definition(id) => self.judge_definition(*id, row, sight),
-            Place::DefinitionName(name) => self.judge_name(name, row, sight),
-            Place::DefinitionValue(id, scope) => {
-                self.judge_index(&self.tenant.keys.value(scope, id), row, sight)
+            TenantRow::Epoch if row.value == encode_epoch() => Verdict::Fine,
+            TenantRow::Epoch => Verdict::bad(Cause::Damaged(Damage::Malformed)),
+            TenantRow::Job(id) => self.judge_job(id, row),
+            TenantRow::Keyring(owner) => of(self.open_keys(owner.as_deref(), row).map(|_| ())),
+            TenantRow::Definition(id) => self.judge_definition(*id, row, sight),
+            TenantRow::DefinitionName(name) => self.judge_name(name, row, sight),
+            TenantRow::DefinitionValue(id, scope) => {
+                self.judge_index(&self.tenant.id.value(scope, id).key(), row, sight)
             }
-            Place::Value(scope, definition) => self.judge_value(scope, *definition, row, sight),
-            Place::ValueId(id) => judge_value_id(id, row, sight),
-            Place::Account(account) => self.judge_account(account, row, sight),
-            Place::Integration(account, integration) => {
+            TenantRow::Value(scope, definition) => self.judge_value(scope, *definition, row, sight),
+            TenantRow::ValueId(id) => judge_value_id(id, row, sight),
+            TenantRow::Account(account) => self.judge_account(account, row, sight),
+            TenantRow::Integration(account, integration) => {
                 self.judge_integration(account, integration, row, sight)
             }
-            Place::Credential(account, integration, key_name) => {
+            TenantRow::Credential(account, integration, key_name) => {
                 let org = keys_or_return!(self, None::<&LinkedAccountId>, sight);
+                let account: &LinkedAccountId = account;
                 let keys = keys_or_return!(self, Some(account), sight);
                 let owner = [account];
-                let ground = self.tenant.ground_on(Some(org), &owner, Some(keys));
-                match self.tenant.open_credential(&ground, (account, integration, key_name), row) {
-                    Ok(Some(_)) => self.judge_parent(&ground, account, integration, sight),
+                let view = self.tenant.view_of(Some(org), &owner, Some(keys));
+                match self.tenant.open_credential(&view, (account, integration, key_name), row) {
+                    Ok(Some(_)) => self.judge_parent(&view, account, integration, sight),
                     opened => left_or_bad(opened),
                 }
             }
-            Place::Record(namespace, key) => {
+            TenantRow::Record(namespace, key) => {
                 let org = keys_or_return!(self, None::<&LinkedAccountId>, sight);
-                let ground = self.tenant.ground_on(Some(org), &[], None);
-                left_or_bad(self.tenant.open_record(&ground, namespace, key, row))
+                let view = self.tenant.view_of(Some(org), &[], None);
+                left_or_bad(self.tenant.open_record(&view, namespace, key, row))
             }
-            // Judged elsewhere: by all definitions, or with the rows of the whole store.
-            Place::Count
-            | Place::Header
-            | Place::Slot(_)
-            | Place::StoreRow
-            | Place::Note
-            | Place::KeyJob(_) => Verdict::Fine,
+            // Judged elsewhere, by all definitions.
+            TenantRow::Count => Verdict::Fine,
         }
     }
 
     fn judge_job(&self, id: &DocumentId, row: &Versioned) -> Verdict {
-        let id_text = id.to_text();
-        let context = self.tenant.job_context(id_text.as_str());
-        match self.tenant.open_under_root(&context, &row.value) {
+        match self.tenant.open_under_root(&self.tenant.id.job(id), &row.value) {
             Ok(opened) if Sweep::decode(&opened.plaintext).is_ok() => Verdict::Fine,
             Ok(_) => Verdict::bad(Cause::Damaged(Damage::Malformed)),
             Err(error) => Verdict::bad(Cause::of(error)),
@@ -94,7 +86,10 @@ impl Desk {
         if let Err(error) = check_definition(&definition, &self.tenant.engine) {
             return Verdict::bad(Cause::of(error));
         }
-        let name = Key::from(self.tenant.keys.probe().definition_name(&definition.name));
+        let Ok(name) = definition.name.parse() else {
+            return Verdict::bad(Cause::Damaged(Damage::Malformed));
+        };
+        let name = self.tenant.id.definition_name(&name).key();
         let leads_here =
             |row: &Versioned| decode_index(&row.value).is_ok_and(|target| target == id.as_bytes());
         if sight.row(&name).is_some_and(leads_here) {
@@ -141,8 +136,8 @@ impl Desk {
             None => None,
         };
         let accounts = owner.as_slice();
-        let ground = self.tenant.ground_on(Some(org.clone()), accounts, keys);
-        let value = match self.tenant.open_value(&ground, scope, &definition, row) {
+        let view = self.tenant.view_of(Some(org.clone()), accounts, keys);
+        let value = match self.tenant.open_value(&view, scope, &definition, row) {
             Ok(Some(value)) => value,
             opened => return left_or_bad(opened),
         };
@@ -161,7 +156,7 @@ impl Desk {
             causes.push(Cause::ScopeNotAllowed(scope.kind()));
         }
         let broken = self.tenant.broken_rule(&known.stored, &value);
-        let index = sight.row(&self.tenant.keys.definition_value(&definition, scope));
+        let index = sight.row(&self.tenant.id.definition_value(&definition, scope).key());
         let mark = index.and_then(|row| decode_index(&row.value).ok());
         let grandfathered = broken.is_some();
         match (mark, broken) {
@@ -179,17 +174,17 @@ impl Desk {
     }
 
     fn is_found_by_id(&self, value: &ScopedValue, sight: &Sight) -> bool {
-        let keys = &self.tenant.keys;
-        let target = keys.value(&value.scope, &value.definition_id);
-        let index = sight.row(&keys.value_id(&value.id));
+        let keys = &self.tenant.id;
+        let target = keys.value(&value.scope, &value.definition_id).key();
+        let index = sight.row(&keys.value_id(&value.id).key());
         index.is_some_and(|row| decode_index(&row.value).is_ok_and(|found| found == target.as_bytes()))
     }
 
     fn judge_account(&mut self, account: &LinkedAccountId, row: &Versioned, sight: &Sight) -> Verdict {
         let org = keys_or_return!(self, None::<&LinkedAccountId>, sight);
-        let ground = self.tenant.ground_on(Some(org), &[], None);
-        match self.tenant.open_account(&ground, account, row) {
-            Ok(Some(known)) => marked(known.sheet.deleting.as_ref(), sight),
+        let view = self.tenant.view_of(Some(org), &[], None);
+        match self.tenant.open_account(&view, account, row) {
+            Ok(Some(known)) => marked(known.body.deleting.as_ref(), sight),
             opened => left_or_bad(opened),
         }
     }
@@ -202,16 +197,16 @@ impl Desk {
         sight: &Sight,
     ) -> Verdict {
         let org = keys_or_return!(self, None::<&LinkedAccountId>, sight);
-        let ground = self.tenant.ground_on(Some(org), &[], None);
-        let deleting = match self.tenant.open_integration(&ground, account, integration, row) {
-            Ok(Some(known)) => known.sheet.deleting,
+        let view = self.tenant.view_of(Some(org), &[], None);
+        let deleting = match self.tenant.open_integration(&view, account, integration, row) {
+            Ok(Some(known)) => known.body.deleting,
             opened => return left_or_bad(opened),
         };
-        let Some(parent) = sight.row(&self.tenant.keys.account(account)) else {
+        let Some(parent) = sight.row(&self.tenant.id.account(account).key()) else {
             return Verdict::bad(Cause::Orphan(Parent::LinkedAccount));
         };
-        match self.tenant.open_account(&ground, account, parent) {
-            Ok(Some(known)) if known.sheet.deleting.is_some() => Verdict::Leftover,
+        match self.tenant.open_account(&view, account, parent) {
+            Ok(Some(known)) if known.body.deleting.is_some() => Verdict::Leftover,
             _ => marked(deleting.as_ref(), sight),
         }
     }
@@ -219,41 +214,43 @@ impl Desk {
     /// A credential is left over with its integration, whose own row tells whether it can be read.
     fn judge_parent(
         &self,
-        ground: &Ground<'_>,
+        view: &View<'_>,
         account: &LinkedAccountId,
         integration: &IntegrationId,
         sight: &Sight,
     ) -> Verdict {
-        let Some(parent) = sight.row(&self.tenant.keys.integration(account, integration)) else {
+        let Some(parent) = sight.row(&self.tenant.id.integration(account, integration).key()) else {
             return Verdict::bad(Cause::Orphan(Parent::Integration));
         };
-        match self.tenant.open_integration(ground, account, integration, parent) {
-            Ok(Some(known)) if known.sheet.deleting.is_some() => Verdict::Leftover,
+        match self.tenant.open_integration(view, account, integration, parent) {
+            Ok(Some(known)) if known.body.deleting.is_some() => Verdict::Leftover,
             _ => Verdict::Fine,
         }
     }
 
     /// Compares the count with the definitions, as both stand in one snapshot.
     pub(super) async fn count_definitions(&mut self) -> Result<Judged, Error> {
-        let keys = &self.tenant.keys;
-        let gets = vec![keys.count(), keys.keyring(None)];
+        let keys = &self.tenant.id;
+        let gets = vec![keys.count().key(), keys.keyring(None).key()];
         let scans = vec![Scan::new(keys.definitions(), DEFINITIONS_MAX).keys_only()];
         let read = ReadBatch { gets: gets.clone(), scans };
         let mut set = self.tenant.engine.read(&read).await?;
         let found = set.scans.pop().map_or(0, |page| page.rows.len() as u64);
         let sight = Sight { rows: gets.into_iter().zip(set.gets).collect(), ..Sight::default() };
-        let Some(row) = sight.row(&self.tenant.keys.count()) else {
+        let Some(row) = sight.row(&self.tenant.id.count().key()) else {
             let missing = Verdict::bad(Cause::Damaged(Damage::Missing));
-            return Ok(Judged::absent(Place::Count, if found == 0 { Verdict::Fine } else { missing }));
+            return Ok(Judged::absent(
+                Subject::Tenant(TenantRow::Count),
+                if found == 0 { Verdict::Fine } else { missing },
+            ));
         };
         let verdict = self.judge_count(row, found, &sight);
-        Ok(self.judged(Some(Place::Count), row, verdict))
+        Ok(self.judged(Some(TenantRow::Count), row, verdict))
     }
 
     fn judge_count(&mut self, row: &Versioned, found: u64, sight: &Sight) -> Verdict {
         let org = keys_or_return!(self, None::<&LinkedAccountId>, sight);
-        let context = self.tenant.context(Kind::Row, "count");
-        let opened = match self.tenant.open(Some(&org), &context, &row.value) {
+        let opened = match self.tenant.open(Some(&org), &self.tenant.id.count(), &row.value) {
             Ok(Some(opened)) => opened,
             opened => return left_or_bad(opened),
         };

@@ -6,28 +6,29 @@
 
 mod desk;
 mod judge;
-mod path;
 mod report;
 mod sight;
 mod store_rows;
 mod verdict;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+
+use verdict::Subject;
 
 use self::desk::{Desk, Owner};
 use self::verdict::{Judged, KeyRef, Verdict};
 use crate::engine::Engine;
 use crate::envelope::DekId;
 use crate::error::{Damage, Error};
-use crate::id::{Environment, OrgId};
-use crate::row::parse::{Place, parse_tenant};
+use crate::row::{TenantId, TenantRow};
 use crate::store::{Key, KeyRange, Versioned};
 use crate::tenant::Tenant;
 use crate::verbs::org::Org;
 use crate::verbs::vault::Vault;
 
-pub use path::{RowName, RowPath};
+pub use crate::row::{RowName, RowPath};
 pub use report::{Cause, Finding, Index, KeyState, KeyUse, Parent, VerifyReport};
 
 impl Vault {
@@ -77,7 +78,7 @@ impl Org {
     /// [`verify`](Self::verify), step by step.
     #[must_use]
     pub fn verification(&self) -> Verification {
-        let keys = &self.tenant.keys;
+        let keys = &self.tenant.id;
         Verification::of(&self.tenant.engine, [keys.jobs(), keys.all()])
     }
 }
@@ -137,19 +138,26 @@ impl Verification {
         }
         let Some(range) = self.ranges.front().cloned() else { return Ok(false) };
         let page = self.engine.scan(range.clone(), PAGE_ROWS).await?;
-        for run in page.rows.chunk_by(|(one, _), (next, _)| parse_tenant(one) == parse_tenant(next)) {
-            let Some((last, _)) = run.last() else { continue };
-            match parse_tenant(last) {
-                Some((org, environment)) => self.judge_tenant(org, environment, run).await?,
+        let mut rest = page.rows.as_slice();
+        while let Some((first, row)) = rest.first() {
+            let tenant = TenantId::of_key(first);
+            let is_same = |(key, _): &&(Key, Versioned)| {
+                tenant.as_ref().is_some_and(|tenant| tenant.owns(key.as_bytes()))
+            };
+            // A row of the whole store is judged by itself.
+            let len = rest.iter().take_while(is_same).count().max(1);
+            let (run, behind) = rest.split_at(len);
+            rest = behind;
+            let Some((last, _)) = run.last() else { break };
+            match tenant {
+                Some(tenant) => self.judge_tenant(tenant, run).await?,
                 None => {
-                    for (key, row) in run {
-                        let judged = store_rows::judge(&self.engine, key, row).await?;
-                        self.absorb(None, judged);
-                    }
+                    let judged = store_rows::judge(&self.engine, first, row).await?;
+                    self.absorb(None, judged);
                 }
             }
-            if let Some(rest) = self.ranges.front_mut() {
-                *rest = range.clone().after(last.as_bytes());
+            if let Some(left) = self.ranges.front_mut() {
+                *left = range.clone().after(last.as_bytes());
             }
         }
         if !page.more || page.rows.is_empty() {
@@ -175,21 +183,16 @@ impl Verification {
         Ok(self.report)
     }
 
-    async fn judge_tenant(
-        &mut self,
-        org: OrgId,
-        environment: Environment,
-        rows: &[(Key, Versioned)],
-    ) -> Result<(), Error> {
+    async fn judge_tenant(&mut self, id: TenantId, rows: &[(Key, Versioned)]) -> Result<(), Error> {
         let known = self.desk.take();
-        let same = |desk: &Desk| desk.tenant.org == org && desk.tenant.environment == environment;
+        let same = |desk: &Desk| desk.tenant.id == id;
         let desk = match known.filter(same) {
             Some(desk) => desk,
-            None => Desk::new(Org::new(Arc::clone(&self.engine), org, environment).tenant),
+            None => Desk::new(Arc::new(Tenant::of(Arc::clone(&self.engine), id))),
         };
         let desk = self.desk.insert(desk);
         let tenant = Arc::clone(&desk.tenant);
-        if self.engine.may_open(&tenant.keys).is_err() {
+        if self.engine.may_open(&tenant.id).is_err() {
             self.engine.roots.get()?;
             self.report.rows += rows.len() as u64;
             self.report.unverifiable += rows.len() as u64;
@@ -201,10 +204,10 @@ impl Verification {
     }
 
     fn absorb(&mut self, tenant: Option<&Arc<Tenant>>, judged: Judged) {
-        let Judged { place, verdict, keys, is_row } = judged;
+        let Judged { subject, verdict, keys, is_row } = judged;
+        let id = tenant.map(|tenant| &tenant.id);
         self.report.rows += u64::from(is_row);
-        self.report.jobs += u64::from(matches!(place, Some(Place::Job(_) | Place::KeyJob(_))));
-        let path = |place: Option<&Place>| RowPath::new(tenant.map(|tenant| &**tenant), place);
+        self.report.jobs += u64::from(subject.is_job());
         match verdict {
             Verdict::Fine => {}
             Verdict::Grandfathered => self.report.grandfathered += 1,
@@ -216,17 +219,17 @@ impl Verification {
             }
             Verdict::NoKeyring(owner) => {
                 self.report.unverifiable += 1;
-                let keyring = Place::Keyring(owner.clone());
+                let keyring = Subject::Tenant(TenantRow::Keyring(owner.clone().map(Cow::Owned)));
                 if self.close(owner) {
-                    self.report.find(path(Some(&keyring)), Cause::Damaged(Damage::Missing));
+                    self.report.find(keyring.path(id), Cause::Damaged(Damage::Missing));
                 }
             }
             Verdict::Bad(causes) => {
-                causes.into_iter().for_each(|cause| self.report.find(path(place.as_ref()), cause));
+                causes.into_iter().for_each(|cause| self.report.find(subject.path(id), cause));
             }
         }
         let (Some(tenant), Some(desk)) = (tenant, &mut self.desk) else { return };
-        desk.counted |= place == Some(Place::Count);
+        desk.counted |= subject.is_count();
         keys.into_iter().for_each(|key| self.refer(tenant, key));
     }
 
@@ -236,7 +239,7 @@ impl Verification {
     }
 
     fn refer(&mut self, tenant: &Tenant, key: KeyRef) {
-        let place = (tenant.keys.keyring(key.owner.as_ref()), key.id);
+        let place = (tenant.id.keyring(key.owner.as_ref()).key(), key.id);
         let known = self.keys.get(&place).and_then(|index| self.report.keys.get_mut(*index));
         if let Some(known) = known {
             known.rows += key.rows;
@@ -244,8 +247,8 @@ impl Verification {
         } else if self.keys.len() < KEYS_MAX {
             self.keys.insert(place, self.report.keys.len());
             self.report.keys.push(KeyUse {
-                org: tenant.org,
-                environment: tenant.environment.clone(),
+                org: tenant.id.org,
+                environment: tenant.id.environment.clone(),
                 linked_account: key.owner,
                 dek_id: key.id,
                 state: key.state,

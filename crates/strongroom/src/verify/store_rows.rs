@@ -3,30 +3,27 @@
 use std::sync::Arc;
 
 use super::report::Cause;
-use super::verdict::{Judged, Verdict};
+use super::verdict::{Judged, Subject, Verdict};
 use crate::engine::Engine;
 use crate::error::{Damage, Error};
 use crate::jobs::rotation::KeyJob;
-use crate::keys::Slot;
-use crate::keys::StoreRow;
-use crate::row::body::{decode_header, decode_transfer};
-use crate::row::key::StoreKeys;
-use crate::row::parse::{Place, parse_store_row};
+use crate::keys::{Slot, StoreRow};
+use crate::row::{VaultKeys, VaultRow, decode_header, decode_note};
 use crate::store::{Key, ReadBatch, Scan, Versioned};
 
 /// Which of the rows that every vault has are not there.
 pub(super) async fn missing(engine: &Engine) -> Result<Vec<Judged>, Error> {
-    let gets = vec![StoreKeys::header(), StoreKeys::store_row()];
-    let scans = vec![Scan::new(StoreKeys::slots(), 1).keys_only()];
+    let gets = vec![VaultRow::Header.key(), VaultRow::Store.key()];
+    let scans = vec![Scan::new(VaultKeys::slots(), 1).keys_only()];
     let set = engine.read(&ReadBatch { gets, scans }).await?;
     let mut places = Vec::new();
-    for (row, place) in set.gets.iter().zip([Place::Header, Place::StoreRow]) {
+    for (row, place) in set.gets.iter().zip([VaultRow::Header, VaultRow::Store]) {
         places.extend(row.is_none().then_some(place));
     }
     if set.scans.first().is_none_or(|page| page.rows.is_empty()) {
-        places.push(Place::Slot([0; 16]));
+        places.push(VaultRow::Slot([0; 16]));
     }
-    let absent = |place| Judged::absent(place, Verdict::bad(Cause::Damaged(Damage::Missing)));
+    let absent = |row| Judged::absent(Subject::Vault(row), Verdict::bad(Cause::Damaged(Damage::Missing)));
     Ok(places.into_iter().map(absent).collect())
 }
 
@@ -47,29 +44,29 @@ pub(super) async fn judge(engine: &Arc<Engine>, key: &Key, row: &Versioned) -> R
 
 /// What a slot seals is seen only by whoever opens the vault through it.
 fn judge_as_read(engine: &Arc<Engine>, key: &Key, row: &Versioned) -> Judged {
-    let place = parse_store_row(key);
+    let place = VaultRow::parse(key);
     let verdict = match &place {
-        Some(Place::Header) => judge_header(engine, row),
-        Some(Place::StoreRow) => {
-            let opened = engine
-                .roots
-                .get()
-                .and_then(|roots| StoreRow::open_row(&engine.store_id, &roots.active.key, row));
+        Some(VaultRow::Header) => judge_header(engine, row),
+        Some(VaultRow::Store) => {
+            let opened =
+                engine.roots.get().and_then(|roots| StoreRow::open(&engine.store_id, &roots.active.key, row));
             match opened {
                 Ok(_) => Verdict::Fine,
                 Err(error) => Verdict::bad(Cause::of(error)),
             }
         }
-        Some(Place::Slot(id)) => judge_slot(engine, id, row),
-        Some(Place::Note) => match decode_transfer(&row.value) {
-            Ok(_) => Verdict::Fine,
-            Err(error) => Verdict::bad(Cause::of(Error::row("", error))),
-        },
-        Some(Place::KeyJob(id)) => match KeyJob::new(engine, *id).check(row) {
+        Some(VaultRow::Slot(id)) => judge_slot(engine, id, row),
+        Some(VaultRow::Retired | VaultRow::OrgArrival(_) | VaultRow::Export(..)) => {
+            match decode_note(&row.value) {
+                Ok(_) => Verdict::Fine,
+                Err(error) => Verdict::bad(Cause::of(Error::row("", error))),
+            }
+        }
+        Some(VaultRow::KeyJob(id)) => match KeyJob::new(engine, *id).check(row) {
             Ok(()) => Verdict::Fine,
             Err(error) => Verdict::bad(Cause::of(error)),
         },
-        _ => Verdict::bad(Cause::Foreign),
+        None => Verdict::bad(Cause::Foreign),
     };
     Judged::of_store(place, verdict)
 }

@@ -7,9 +7,7 @@ use smallvec::SmallVec;
 use super::desk::Owner;
 use super::report::{Cause, KeyState};
 use crate::envelope::DekId;
-use crate::row::body::{RowKind, SealedRow};
-use crate::row::parse::Place;
-use crate::store::Versioned;
+use crate::row::{Row, RowPath, TenantId, TenantRow, VaultRow};
 
 /// What a row is found to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,12 +43,38 @@ impl Verdict {
 
 /// A row that was judged.
 pub(super) struct Judged {
-    pub(super) place: Option<Place>,
+    pub(super) subject: Subject,
     pub(super) verdict: Verdict,
     /// The data key that sealed it; of a keyring, those that it lists.
     pub(super) keys: SmallVec<[KeyRef; 1]>,
     /// Whether there is such a row, and not its absence that was judged.
     pub(super) is_row: bool,
+}
+
+/// Which row was judged.
+pub(super) enum Subject {
+    Vault(VaultRow),
+    Tenant(TenantRow<'static>),
+    /// A row whose key is none of the format's.
+    Foreign,
+}
+
+impl Subject {
+    pub(super) fn path(&self, tenant: Option<&TenantId>) -> RowPath {
+        match (self, tenant) {
+            (Self::Vault(row), _) => Row::Vault(*row).path(),
+            (Self::Tenant(row), Some(tenant)) => Row::Tenant(tenant, row.clone()).path(),
+            (Self::Tenant(_) | Self::Foreign, _) => RowPath::foreign(tenant),
+        }
+    }
+
+    pub(super) fn is_job(&self) -> bool {
+        matches!(self, Self::Vault(VaultRow::KeyJob(_)) | Self::Tenant(TenantRow::Job(_)))
+    }
+
+    pub(super) fn is_count(&self) -> bool {
+        matches!(self, Self::Tenant(TenantRow::Count))
+    }
 }
 
 /// A reference to a data key.
@@ -64,30 +88,13 @@ pub(super) struct KeyRef {
 
 impl Judged {
     /// A row of the whole store, which no data key seals.
-    pub(super) fn of_store(place: Option<Place>, verdict: Verdict) -> Self {
-        Self { place, verdict, keys: SmallVec::new(), is_row: true }
+    pub(super) fn of_store(row: Option<VaultRow>, verdict: Verdict) -> Self {
+        let subject = row.map_or(Subject::Foreign, Subject::Vault);
+        Self { subject, verdict, keys: SmallVec::new(), is_row: true }
     }
 
     /// A row that should be there, and is not.
-    pub(super) fn absent(place: Place, verdict: Verdict) -> Self {
-        Self { place: Some(place), verdict, keys: SmallVec::new(), is_row: false }
+    pub(super) fn absent(subject: Subject, verdict: Verdict) -> Self {
+        Self { subject, verdict, keys: SmallVec::new(), is_row: false }
     }
-
-    pub(super) fn is_count(&self) -> bool {
-        self.place == Some(Place::Count)
-    }
-}
-
-/// The key scope of a row, and which of its keys sealed it; `None` for a row that no data key seals.
-pub(super) fn sealed_under(place: &Place, row: &Versioned) -> Option<(Owner, DekId)> {
-    let (owner, kind) = match place {
-        Place::Value(scope, _) => (scope.linked_account().cloned(), RowKind::ScopedValue),
-        Place::Credential(account, ..) => (Some(account.clone()), RowKind::Credential),
-        Place::Definition(_) => (None, RowKind::Definition),
-        Place::Count | Place::Account(_) | Place::Integration(..) | Place::Record(..) => {
-            (None, RowKind::Sealed)
-        }
-        _ => return None,
-    };
-    Some((owner, SealedRow::dek_id(kind, &row.value)?))
 }

@@ -1,12 +1,10 @@
 //! How often the caches were asked, and how often they knew.
 
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
 
-use crate::engine::cache::striped::STRIPES;
-use crate::engine::cache::striped::stripe;
+use crate::engine::cache::striped::{STRIPES, stripe};
 
 /// How the caches of a vault did since it was opened: [`Vault::cache_stats`](crate::Vault::cache_stats).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

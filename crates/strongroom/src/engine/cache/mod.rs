@@ -7,36 +7,29 @@
 
 pub(crate) mod age;
 pub(crate) mod counts;
+mod definition;
 pub(crate) mod striped;
 pub(crate) mod table;
 
 use std::hash::BuildHasher as _;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crossbeam_utils::sync::ShardedLock;
-use crossbeam_utils::sync::ShardedLockReadGuard;
+use age::Age;
+use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard};
 use foldhash::quality::RandomState;
+use table::Table;
 
 use crate::clock::Timestamp;
 use crate::id::DefinitionId;
-use crate::store::Key;
-use crate::store::RowRevision;
-use crate::tenant::Catalog;
-use crate::tenant::Definition;
-use crate::tenant::ScopeKeys;
+use crate::keys::ScopeKeys;
+use crate::store::{Key, RowRevision};
 
-use age::Age;
 pub use counts::{CacheCounts, CacheStats};
 pub(crate) use counts::{Cached, Counts};
+pub(crate) use definition::{Catalog, Definition};
 pub(crate) use striped::Striped;
-use table::Table;
 
 /// Under which view of the store an entry was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -240,7 +233,6 @@ mod tests {
     use std::sync::Weak;
 
     use super::*;
-    use crate::envelope::{Context, Kind};
     use crate::keys::Keyring;
 
     fn key(name: &str) -> Key {
@@ -249,20 +241,8 @@ mod tests {
 
     /// Takes a keyring in, which nobody but the cache holds from then on.
     fn take_in_keyring(caches: &Caches, name: &str, since_ms: u64) -> Weak<Keyring> {
-        let context = Context {
-            kind: Kind::Keyring,
-            store_id: &[2; 16],
-            org: "6500a1b2c3d4e5f6a7b8c9d0",
-            environment: "test",
-            linked_account: None,
-            workflow: None,
-            name: "keyring",
-            key_name: "",
-            doc_id: "",
-            revision: 1,
-        };
         let since = Timestamp::from_ms(since_ms);
-        let keyring = Keyring::generate(&[1; 32], &context, since).unwrap();
+        let keyring = Keyring::generate(&[1; 32], &vec![2; 16], since).unwrap();
         let keys = ScopeKeys::new(keyring, crate::model::Revision::from_u64(1), RowRevision(1));
         let held = Arc::downgrade(&keys.keyring);
         let keys = Striped::new(keys);

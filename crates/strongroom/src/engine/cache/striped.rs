@@ -1,9 +1,7 @@
 //! One value, held by many threads that write no cache line of each other.
 
-use std::sync::Arc;
-use std::sync::OnceLock;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// A cached value with an `Arc` for each stripe of threads. To hold an `Arc` is to write its count: were it the same for
 /// all, the readers of one hot org would wait for each other's writes. That of another stripe than the first is made when

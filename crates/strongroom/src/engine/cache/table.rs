@@ -1,9 +1,7 @@
 //! A bounded map that lets go of what was not used lately.
 
-use std::collections::HashMap;
-use std::collections::VecDeque;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use foldhash::quality::RandomState;
 

@@ -4,48 +4,23 @@ use std::sync::Arc;
 
 use minicbor::bytes::ByteVec;
 
-use super::reseal::Opened;
-use crate::error::Damage;
-use crate::error::Error;
+use crate::error::{Damage, Error};
 use crate::id::LinkedAccountId;
 use crate::jobs::rotation::progress::finding;
-use crate::jobs::rotation::reseal::Turn;
-use crate::jobs::rotation::reseal::is_sealed;
-use crate::jobs::rotation::reseal::ranges;
-use crate::jobs::rotation::run::Next;
-use crate::jobs::rotation::run::Run;
-use crate::jobs::rotation::run::note;
-use crate::row::body::CursorSheet;
-use crate::row::body::DataKeysSheet;
-use crate::row::body::DataPhase;
-use crate::row::body::FindingSheet;
-use crate::row::body::KeyJobSheet;
-use crate::row::body::OnUnreadableSheet;
-use crate::row::body::PassSheet;
-use crate::row::body::Reach;
-use crate::row::body::Status;
-use crate::row::body::Tally;
-use crate::row::body::TaskSheet;
-use crate::row::key::StoreKeys;
-use crate::row::parse::Place;
-use crate::row::parse::parse_tenant;
-use crate::row::parse::parse_tenant_row;
-use crate::store::Key;
-use crate::store::KeyRange;
-use crate::store::Page;
-use crate::store::ReadBatch;
-use crate::store::Scan;
-use crate::store::Versioned;
-use crate::tenant::Draft;
-use crate::tenant::Ground;
-use crate::tenant::Needs;
-use crate::tenant::ScopeKeys;
-use crate::tenant::Tenant;
-use crate::verbs::org::Org;
+use crate::jobs::rotation::reseal::{Older, open_older, reseal};
+use crate::jobs::rotation::run::{Next, Run, note};
+use crate::keys::ScopeKeys;
+use crate::row::body::{
+    CursorBody, DataKeysBody, DataPhase, FindingBody, KeyJobBody, OnUnreadableBody, PassBody, Reach, Status,
+    Tally, TaskBody,
+};
+use crate::row::{TenantId, VaultKeys, is_sealed_by_data_key};
+use crate::store::{Key, KeyRange, Page, ReadBatch, Scan, Versioned};
+use crate::tenant::{Draft, Needs, Tenant, View};
 
 /// A key scope that a rotation comes to.
 struct KeyScope {
-    tenant: Arc<Tenant>,
+    tenant: Tenant,
     account: Option<LinkedAccountId>,
     /// The key of its keyring.
     keyring: Key,
@@ -54,13 +29,13 @@ struct KeyScope {
 /// What one page of a walk holds to be done.
 #[derive(Default)]
 struct Work<'r> {
-    moves: Vec<(&'r Key, &'r Versioned, Opened)>,
-    findings: Vec<FindingSheet>,
+    moves: Vec<(&'r Versioned, Older<'r>)>,
+    findings: Vec<FindingBody>,
     done: u64,
 }
 
 impl Run<'_> {
-    pub(crate) async fn advance_data(&mut self, task: DataKeysSheet) -> Result<Next, Error> {
+    pub(crate) async fn advance_data(&mut self, task: DataKeysBody) -> Result<Next, Error> {
         match task.phase.clone() {
             DataPhase::Count { at, rows } => self.count(task, at, rows).await,
             DataPhase::Seek { after } => self.seek(task, after).await,
@@ -69,104 +44,103 @@ impl Run<'_> {
     }
 
     /// The job with its task at `phase`.
-    fn at(&self, mut task: DataKeysSheet, phase: DataPhase) -> KeyJobSheet {
+    fn at(&self, mut task: DataKeysBody, phase: DataPhase) -> KeyJobBody {
         task.phase = phase;
-        KeyJobSheet { task: TaskSheet::DataKeys(task), ..self.sheet.clone() }
+        KeyJobBody { task: TaskBody::DataKeys(task), ..self.body.clone() }
     }
 
-    async fn count(&mut self, task: DataKeysSheet, at: CursorSheet, rows: u64) -> Result<Next, Error> {
+    async fn count(&mut self, task: DataKeysBody, at: CursorBody, rows: u64) -> Result<Next, Error> {
         let ranges = self.selected_ranges(&task)?;
         let Some(range) = rest(&ranges, &at) else {
-            let mut sheet = self.at(task, DataPhase::Seek { after: None });
-            sheet.tally.total = Some(rows);
-            return self.save(sheet).await;
+            let mut body = self.at(task, DataPhase::Seek { after: None });
+            body.tally.total = Some(rows);
+            return self.save(body).await;
         };
         let scan = Scan::new(range, COUNT_ROWS).keys_only();
         let mut set = self.job.engine.read(&ReadBatch { gets: Vec::new(), scans: vec![scan] }).await?;
         let page = set.scans.pop().unwrap_or_default();
-        let sealed = page.rows.iter().filter(|(key, _)| is_sealed(key)).count() as u64;
+        let sealed = page.rows.iter().filter(|(key, _)| is_sealed_by_data_key(key)).count() as u64;
         let phase = DataPhase::Count { at: at.past(&page), rows: rows.saturating_add(sealed) };
-        let sheet = self.at(task, phase);
-        self.save(sheet).await
+        let body = self.at(task, phase);
+        self.save(body).await
     }
 
-    fn selected_ranges(&self, task: &DataKeysSheet) -> Result<Vec<KeyRange>, Error> {
-        let Some((org, account)) = self.named(task)? else { return Ok(vec![StoreKeys::tenants()]) };
-        let keys = &org.tenant.keys;
+    fn selected_ranges(&self, task: &DataKeysBody) -> Result<Vec<KeyRange>, Error> {
+        let Some((tenant, account)) = self.named(task)? else { return Ok(vec![VaultKeys::tenants()]) };
         Ok(match task.reach {
-            Reach::All => vec![keys.all()],
-            Reach::Own => ranges(keys, account.as_ref()),
+            Reach::All => vec![tenant.id.all()],
+            Reach::Own => tenant.id.sealed_by_data_key(account.as_ref()),
         })
     }
 
     /// The org and account that the job names; `None` when it is about every org.
-    fn named(&self, task: &DataKeysSheet) -> Result<Option<(Org, Option<LinkedAccountId>)>, Error> {
+    fn named(&self, task: &DataKeysBody) -> Result<Option<(Tenant, Option<LinkedAccountId>)>, Error> {
         let malformed = || Error::damaged("a job row", Damage::Malformed);
         let (Some(org), Some(environment)) = (&task.org, &task.environment) else { return Ok(None) };
         let org = org.parse().map_err(|_| malformed())?;
         let environment = environment.parse().map_err(|_| malformed())?;
         let account = task.account.as_deref().map(str::parse).transpose().map_err(|_| malformed())?;
-        Ok(Some((Org::new(Arc::clone(&self.job.engine), org, environment), account)))
+        Ok(Some((Tenant::new(Arc::clone(&self.job.engine), org, environment), account)))
     }
 
     /// Comes to the next key scope, and gives it a new key if the old one is due.
-    async fn seek(&mut self, task: DataKeysSheet, after: Option<ByteVec>) -> Result<Next, Error> {
+    async fn seek(&mut self, task: DataKeysBody, after: Option<ByteVec>) -> Result<Next, Error> {
         let Some(scope) = self.next_scope(&task, after).await? else { return self.end(task).await };
         let account = scope.account.as_ref();
-        let ground = match scope.read(account.as_slice(), Vec::new()).await {
-            Ok((ground, _)) => ground,
+        let view = match scope.read(account.as_slice(), Vec::new()).await {
+            Ok((view, _)) => view,
             Err(error) => return self.leave_unreadable(task, &scope, error).await,
         };
-        let keys = ground.keys(account).filter(|keys| keys.keyring.active().is_some());
+        let keys = view.keys(account).filter(|keys| keys.keyring.active().is_some());
         let Some(keys) = keys else { return self.leave(task, &scope).await };
         if task.finish_only {
             if keys.keyring.retired_len() == 0 {
                 return self.leave(task, &scope).await;
             }
             let phase = DataPhase::Pass(scope.pass(keys.revision.as_u64(), true));
-            let sheet = self.at(task, phase);
-            return self.save(sheet).await;
+            let body = self.at(task, phase);
+            return self.save(body).await;
         }
         if !self.is_due(&task, &scope, keys).await? {
             return self.leave(task, &scope).await;
         }
-        let mut draft = Draft::new(&scope.tenant, &ground);
+        let mut draft = Draft::new(&scope.tenant, &view);
         let revision = draft.turn_keys(account, keys)?;
-        let mut sheet = self.at(task, DataPhase::Pass(scope.pass(revision.as_u64(), true)));
-        sheet.tally.keys_made += 1;
-        self.save_with(draft, sheet).await
+        let mut body = self.at(task, DataPhase::Pass(scope.pass(revision.as_u64(), true)));
+        body.tally.keys_made += 1;
+        self.save_with(draft, body).await
     }
 
     /// Nothing is to be done for a scope.
-    async fn leave(&mut self, task: DataKeysSheet, scope: &KeyScope) -> Result<Next, Error> {
-        let sheet = self.at(task, scope.behind());
-        self.save(sheet).await
+    async fn leave(&mut self, task: DataKeysBody, scope: &KeyScope) -> Result<Next, Error> {
+        let body = self.at(task, scope.behind());
+        self.save(body).await
     }
 
     /// A scope cannot be gone through, since its keys cannot be read.
     async fn leave_unreadable(
         &mut self,
-        task: DataKeysSheet,
+        task: DataKeysBody,
         scope: &KeyScope,
         error: Error,
     ) -> Result<Next, Error> {
         let found = finding(error)?;
-        let mut sheet = self.at(task, scope.behind());
-        sheet.tally.failed += 1;
-        note(&mut sheet.tally.findings, [found]);
-        self.save(sheet).await
+        let mut body = self.at(task, scope.behind());
+        body.tally.failed += 1;
+        note(&mut body.tally.findings, [found]);
+        self.save(body).await
     }
 
     /// No scope is left.
-    async fn end(&mut self, task: DataKeysSheet) -> Result<Next, Error> {
-        if self.sheet.tally.failed == 0 || task.on_unreadable == OnUnreadableSheet::Destroy {
-            return self.finish(self.sheet.tally.clone()).await;
+    async fn end(&mut self, task: DataKeysBody) -> Result<Next, Error> {
+        if self.body.tally.failed == 0 || task.on_unreadable == OnUnreadableBody::Destroy {
+            return self.finish(self.body.tally.clone()).await;
         }
-        let sheet = KeyJobSheet { status: Status::Blocked, ..self.sheet.clone() };
-        self.save_now(sheet).await
+        let body = KeyJobBody { status: Status::Blocked, ..self.body.clone() };
+        self.save_now(body).await
     }
 
-    async fn is_due(&self, task: &DataKeysSheet, scope: &KeyScope, keys: &ScopeKeys) -> Result<bool, Error> {
+    async fn is_due(&self, task: &DataKeysBody, scope: &KeyScope, keys: &ScopeKeys) -> Result<bool, Error> {
         if task.older_than_ms.is_none() && task.rows_at_least.is_none() {
             return Ok(true);
         }
@@ -176,8 +150,8 @@ impl Run<'_> {
             return Ok(true);
         }
         let Some(least) = task.rows_at_least else { return Ok(false) };
-        let ranges = ranges(&scope.tenant.keys, scope.account.as_ref());
-        let (mut rows, mut at) = (0, CursorSheet::default());
+        let ranges = scope.tenant.id.sealed_by_data_key(scope.account.as_ref());
+        let (mut rows, mut at) = (0, CursorBody::default());
         while rows < least {
             let Some(range) = rest(&ranges, &at) else { return Ok(false) };
             let scan = Scan::new(range, COUNT_ROWS).keys_only();
@@ -192,19 +166,18 @@ impl Run<'_> {
     /// The first key scope of the selection whose keyring comes after `after`.
     async fn next_scope(
         &self,
-        task: &DataKeysSheet,
+        task: &DataKeysBody,
         after: Option<ByteVec>,
     ) -> Result<Option<KeyScope>, Error> {
         let engine = &self.job.engine;
         let named = self.named(task)?;
-        if let (Some((org, account)), Reach::Own) = (&named, task.reach) {
-            let keyring = org.tenant.keys.keyring(account.as_ref());
-            let scope = KeyScope { tenant: Arc::clone(&org.tenant), account: account.clone(), keyring };
-            return Ok(after.is_none().then_some(scope));
+        if let (Some((tenant, account)), Reach::Own) = (named, task.reach) {
+            let keyring = tenant.id.keyring(account.as_ref()).key();
+            return Ok(after.is_none().then_some(KeyScope { tenant, account, keyring }));
         }
-        let mut rest = match &named {
-            Some((org, _)) => org.tenant.keys.keyrings(),
-            None => StoreKeys::tenants(),
+        let mut rest = match self.named(task)? {
+            Some((tenant, _)) => tenant.id.keyrings(),
+            None => VaultKeys::tenants(),
         };
         if let Some(after) = &after {
             rest = rest.after(after);
@@ -214,16 +187,17 @@ impl Run<'_> {
             let mut set = engine.read(&ReadBatch { gets: Vec::new(), scans: vec![scan] }).await?;
             let page = set.scans.pop().unwrap_or_default();
             let Some((key, _)) = page.rows.into_iter().next() else { return Ok(None) };
-            let Some((org, environment)) = parse_tenant(&key) else {
+            let Some(id) = TenantId::of_key(&key) else {
+                // A key that is none of the format's: nothing is under it.
                 rest = rest.after(key.as_bytes());
                 continue;
             };
-            let tenant = Org::new(Arc::clone(engine), org, environment).tenant;
-            if let Some(Place::Keyring(account)) = parse_tenant_row(&tenant.keys, &key) {
+            if let Some(account) = id.parse_keyring(&key) {
+                let tenant = Tenant::of(Arc::clone(engine), id);
                 return Ok(Some(KeyScope { tenant, account, keyring: key }));
             }
             // Keyrings come first among the rows of a tenant: on to the next one.
-            rest = match tenant.keys.all().end {
+            rest = match id.all().end {
                 Some(end) => KeyRange { start: rest.start.max(end), end: rest.end },
                 None => return Ok(None),
             };
@@ -231,32 +205,32 @@ impl Run<'_> {
     }
 
     /// Seals one page of a scope's rows anew, and settles the scope once a whole walk found nothing to do.
-    async fn pass(&mut self, task: DataKeysSheet, mut pass: PassSheet) -> Result<Next, Error> {
+    async fn pass(&mut self, task: DataKeysBody, mut pass: PassBody) -> Result<Next, Error> {
         let scope = self.scope_of(&pass)?;
         let account = scope.account.as_ref();
-        let ranges = ranges(&scope.tenant.keys, account);
+        let ranges = scope.tenant.id.sealed_by_data_key(account);
         let scans: Vec<_> =
             rest(&ranges, &pass.at).map(|range| Scan::new(range, PAGE_ROWS)).into_iter().collect();
-        let (ground, page) = match scope.read(account.as_slice(), scans).await {
+        let (view, page) = match scope.read(account.as_slice(), scans).await {
             Ok(read) => read,
             Err(error) => return self.leave_unreadable(task, &scope, error).await,
         };
-        let keys = ground.keys(account).filter(|keys| keys.keyring.active().is_some());
+        let keys = view.keys(account).filter(|keys| keys.keyring.active().is_some());
         let Some(keys) = keys else { return self.leave(task, &scope).await };
         if keys.revision.as_u64() != pass.revision {
             // Keys were dropped or made meanwhile: only a walk from here on tells what is under an old one.
-            let sheet = self.at(task, DataPhase::Pass(scope.pass(keys.revision.as_u64(), pass.first)));
-            return self.save(sheet).await;
+            let body = self.at(task, DataPhase::Pass(scope.pass(keys.revision.as_u64(), pass.first)));
+            return self.save(body).await;
         }
         let work = Work::of(&scope.tenant, keys, &page, &mut pass.at)?;
-        let mut draft = Draft::new(&scope.tenant, &ground);
-        for (key, row, opened) in &work.moves {
-            draft.reseal(key, row, opened)?;
+        let mut draft = Draft::new(&scope.tenant, &view);
+        for (found, older) in &work.moves {
+            reseal(&mut draft, older, found)?;
         }
         pass.resealed += work.moves.len() as u64;
         pass.failed += work.findings.len() as u64;
         note(&mut pass.findings, work.findings);
-        let mut tally = self.sheet.tally.clone();
+        let mut tally = self.body.tally.clone();
         tally.done += if pass.first { work.done } else { 0 };
 
         let is_over = rest(&ranges, &pass.at).is_none();
@@ -268,17 +242,16 @@ impl Run<'_> {
             }
             (true, _) => DataPhase::Pass(scope.pass(pass.revision, false)),
         };
-        let sheet = KeyJobSheet { tally, ..self.at(task, phase) };
-        if draft.is_empty() { self.save(sheet).await } else { self.save_with(draft, sheet).await }
+        let body = KeyJobBody { tally, ..self.at(task, phase) };
+        if draft.is_empty() { self.save(body).await } else { self.save_with(draft, body).await }
     }
 
-    fn scope_of(&self, pass: &PassSheet) -> Result<KeyScope, Error> {
+    fn scope_of(&self, pass: &PassBody) -> Result<KeyScope, Error> {
         let keyring = Key::from(pass.keyring.to_vec());
-        let tenant = parse_tenant(&keyring)
-            .map(|(org, environment)| Org::new(Arc::clone(&self.job.engine), org, environment).tenant);
-        if let Some(tenant) = tenant
-            && let Some(Place::Keyring(account)) = parse_tenant_row(&tenant.keys, &keyring)
+        if let Some(id) = TenantId::of_key(&keyring)
+            && let Some(account) = id.parse_keyring(&keyring)
         {
+            let tenant = Tenant::of(Arc::clone(&self.job.engine), id);
             return Ok(KeyScope { tenant, account, keyring });
         }
         Err(Error::damaged("a job row", Damage::Malformed))
@@ -291,18 +264,18 @@ impl KeyScope {
         &self,
         owner: &'a [&'a LinkedAccountId],
         scans: Vec<Scan>,
-    ) -> Result<(Ground<'a>, Page), Error> {
+    ) -> Result<(View<'a>, Page), Error> {
         let needs = Needs::org_keys().accounts(owner);
-        let (ground, mut set) = self.tenant.read(&needs, ReadBatch { gets: Vec::new(), scans }).await?;
-        Ok((ground, set.scans.pop().unwrap_or_default()))
+        let (view, mut set) = self.tenant.read(&needs, ReadBatch { gets: Vec::new(), scans }).await?;
+        Ok((view, set.scans.pop().unwrap_or_default()))
     }
 
     /// A walk from the start.
-    fn pass(&self, revision: u64, first: bool) -> PassSheet {
-        PassSheet {
+    fn pass(&self, revision: u64, first: bool) -> PassBody {
+        PassBody {
             keyring: self.keyring.as_bytes().to_vec().into(),
             revision,
-            at: CursorSheet::default(),
+            at: CursorBody::default(),
             resealed: 0,
             failed: 0,
             first,
@@ -319,22 +292,22 @@ impl KeyScope {
 impl<'r> Work<'r> {
     /// What is to be done with the rows of a page, as far as one batch holds it. Moves `at` past them.
     fn of(
-        tenant: &Tenant,
+        tenant: &'r Tenant,
         keys: &Arc<ScopeKeys>,
         page: &'r Page,
-        at: &mut CursorSheet,
+        at: &mut CursorBody,
     ) -> Result<Self, Error> {
         let (mut work, mut bytes) = (Self::default(), 0);
-        for (key, row) in &page.rows {
+        for (key, found) in &page.rows {
             if work.moves.len() == MOVES_MAX || bytes >= MOVES_BYTES_MAX {
                 return Ok(work);
             }
-            match tenant.turn_row(keys, key, row) {
-                Ok(Turn::Stays) => work.done += 1,
-                Ok(Turn::Moves(opened)) => {
+            match open_older(tenant, keys, key, found) {
+                Ok(None) => work.done += 1,
+                Ok(Some(older)) => {
                     work.done += 1;
-                    bytes += key.as_bytes().len() + row.value.len();
-                    work.moves.push((key, row, opened));
+                    bytes += key.as_bytes().len() + found.value.len();
+                    work.moves.push((found, older));
                 }
                 Err(error) => work.findings.push(finding(error)?),
             }
@@ -350,14 +323,14 @@ fn settle(
     draft: &mut Draft<'_>,
     account: Option<&LinkedAccountId>,
     keys: &ScopeKeys,
-    task: &DataKeysSheet,
-    pass: &PassSheet,
+    task: &DataKeysBody,
+    pass: &PassBody,
     tally: &mut Tally,
 ) -> Result<(), Error> {
     let retired = keys.keyring.retired_len() as u64;
     tally.failed += pass.failed;
     note(&mut tally.findings, pass.findings.iter().cloned());
-    if pass.failed > 0 && task.on_unreadable == OnUnreadableSheet::Keep {
+    if pass.failed > 0 && task.on_unreadable == OnUnreadableBody::Keep {
         tally.keys_kept += retired;
         return Ok(());
     }
@@ -369,7 +342,7 @@ fn settle(
 }
 
 /// What is left of the range at which a walk stands; `None` at its end.
-fn rest(ranges: &[KeyRange], at: &CursorSheet) -> Option<KeyRange> {
+fn rest(ranges: &[KeyRange], at: &CursorBody) -> Option<KeyRange> {
     let range = ranges.get(usize::from(at.range))?.clone();
     Some(match &at.after {
         Some(after) => range.after(after),

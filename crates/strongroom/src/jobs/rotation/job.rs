@@ -3,33 +3,18 @@
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::engine::ATTEMPTS_MAX;
-use crate::engine::Engine;
-use crate::engine::Touches;
-use crate::envelope::Context;
-use crate::envelope::Kind;
-use crate::envelope::SealingKey;
+use crate::engine::{ATTEMPTS_MAX, Engine, Touches};
+use crate::envelope::{SealingKey, StoreId};
 use crate::error::Error;
 use crate::id::DocumentId;
-use crate::jobs::rotation::JobProgress;
-use crate::jobs::rotation::OnUnreadable;
 use crate::jobs::rotation::lease::Seat;
 use crate::jobs::rotation::run::Run;
-use crate::keys::root::Roots;
+use crate::jobs::rotation::{JobProgress, OnUnreadable};
+use crate::keys::{Document, Roots, open_under_root, seal};
 use crate::model::Revision;
-use crate::row::body::DataPhase;
-use crate::row::body::KeyJobSheet;
-use crate::row::body::RootSheet;
-use crate::row::body::Status;
-use crate::row::body::Tally;
-use crate::row::body::TaskSheet;
-use crate::row::key::StoreKeys;
-use crate::store::Expect;
-use crate::store::RowRevision;
-use crate::store::WriteBatch;
-use crate::tenant::describe;
-use crate::tenant::open_under_root;
-use crate::tenant::seal_row;
+use crate::row::body::{DataPhase, KeyJobBody, RootBody, Status, Tally, TaskBody};
+use crate::row::{Row, VaultRow};
+use crate::store::{Expect, RowRevision, Versioned, WriteBatch};
 
 /// A job on keys. Cheap to clone; dropping it changes nothing, since the job stands in the store.
 #[derive(Debug, Clone)]
@@ -70,7 +55,7 @@ pub enum JobOutcome {
 
 /// A job's row, opened.
 pub(crate) struct Loaded {
-    pub(crate) sheet: KeyJobSheet,
+    pub(crate) body: KeyJobBody,
     pub(crate) revision: Revision,
     pub(crate) row: RowRevision,
 }
@@ -139,9 +124,9 @@ impl KeyJob {
     /// # Errors
     /// [`Error::Contended`] when the runner was faster every time; [`Error::Store`].
     pub async fn pause(&self) -> Result<bool, Error> {
-        self.change(|sheet| {
-            if sheet.status == Status::Ready {
-                sheet.status = Status::Paused;
+        self.change(|body| {
+            if body.status == Status::Ready {
+                body.status = Status::Paused;
             }
         })
         .await
@@ -163,9 +148,9 @@ impl KeyJob {
     /// # Errors
     /// Those of `pause`.
     pub async fn resume(&self) -> Result<bool, Error> {
-        self.change(|sheet| {
-            if sheet.status == Status::Paused {
-                sheet.status = Status::Ready;
+        self.change(|body| {
+            if body.status == Status::Paused {
+                body.status = Status::Ready;
             }
         })
         .await
@@ -188,22 +173,22 @@ impl KeyJob {
     /// # Errors
     /// Those of `pause`.
     pub async fn retry(&self, then: OnUnreadable) -> Result<bool, Error> {
-        self.change(|sheet| {
-            match &mut sheet.task {
-                TaskSheet::DataKeys(task) => task.on_unreadable = then.sheet(),
-                TaskSheet::Root(task) => task.on_unreadable = then.sheet(),
+        self.change(|body| {
+            match &mut body.task {
+                TaskBody::DataKeys(task) => task.on_unreadable = then.body(),
+                TaskBody::Root(task) => task.on_unreadable = then.body(),
             }
-            if sheet.status == Status::Blocked {
-                match &mut sheet.task {
-                    TaskSheet::DataKeys(task) => {
+            if body.status == Status::Blocked {
+                match &mut body.task {
+                    TaskBody::DataKeys(task) => {
                         task.finish_only = true;
                         task.phase = DataPhase::Seek { after: None };
                     }
-                    TaskSheet::Root(task) => *task = RootSheet::first(then),
+                    TaskBody::Root(task) => *task = RootBody::first(then.body()),
                 }
-                let Tally { worked_ms, updated_ms, keys_made, keys_destroyed, .. } = sheet.tally;
-                sheet.tally = Tally { worked_ms, updated_ms, keys_made, keys_destroyed, ..Tally::default() };
-                sheet.status = Status::Ready;
+                let Tally { worked_ms, updated_ms, keys_made, keys_destroyed, .. } = body.tally;
+                body.tally = Tally { worked_ms, updated_ms, keys_made, keys_destroyed, ..Tally::default() };
+                body.status = Status::Ready;
             }
         })
         .await
@@ -226,7 +211,7 @@ impl KeyJob {
     pub async fn abandon(&self) -> Result<bool, Error> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(loaded) = self.load().await? else { return Ok(false) };
-            if matches!(loaded.sheet.task, TaskSheet::Root(_)) {
+            if matches!(loaded.body.task, TaskBody::Root(_)) {
                 return Err(Error::RotationUnderway);
             }
             if self.delete(loaded.row).await? {
@@ -237,17 +222,15 @@ impl KeyJob {
     }
 
     /// Writes a new job.
-    pub(crate) async fn begin(engine: &Arc<Engine>, task: TaskSheet) -> Result<Self, Error> {
+    pub(crate) async fn begin(engine: &Arc<Engine>, task: TaskBody) -> Result<Self, Error> {
         let id = DocumentId::generate(&*engine.clock)?;
         let job = Self { engine: Arc::clone(engine), id };
-        let created_ms = engine.now().as_ms();
-        let tally = Tally { updated_ms: created_ms, ..Tally::default() };
-        let sheet = KeyJobSheet { task, status: Status::Ready, lease: None, tally, created_ms };
+        let body = KeyJobBody::new(task, engine.now());
         for _ in 0..ATTEMPTS_MAX {
             let (mut batch, roots) = (WriteBatch::default(), engine.roots.get()?);
-            let key = StoreKeys::key_job(&id);
+            let key = VaultRow::KeyJob(id).key();
             batch.expect(key.clone(), Expect::Absent);
-            batch.put(key, job.seal(&roots, &sheet, Revision::from_u64(1))?);
+            batch.put(key, job.seal(&roots, &body, Revision::from_u64(1))?);
             roots.expect_in(&mut batch);
             if engine.commit(batch, Touches::Data).await?.is_some() {
                 return Ok(job);
@@ -258,42 +241,34 @@ impl KeyJob {
 
     /// The job as it stands; `None` when it is finished.
     pub(crate) async fn load(&self) -> Result<Option<Loaded>, Error> {
-        let Some(row) = self.engine.get(StoreKeys::key_job(&self.id)).await? else { return Ok(None) };
+        let Some(row) = self.engine.get(VaultRow::KeyJob(self.id).key()).await? else { return Ok(None) };
         match self.open(&row) {
             Ok(loaded) => Ok(Some(loaded)),
             Err(error) => Err(self.engine.if_rotated(error).await),
         }
     }
 
-    pub(crate) fn open(&self, row: &crate::store::Versioned) -> Result<Loaded, Error> {
-        let id_text = self.id.to_text();
-        let context = self.context(id_text.as_str());
-        let opened = open_under_root(&*self.engine.roots.get()?, &context, &row.value)?;
-        let sheet =
-            KeyJobSheet::decode(&opened.plaintext).map_err(|error| Error::row(describe(&context), error))?;
-        Ok(Loaded { sheet, revision: opened.revision, row: row.revision })
+    pub(crate) fn open(&self, found: &Versioned) -> Result<Loaded, Error> {
+        let (roots, row) = (self.engine.roots.get()?, self.row());
+        let opened = open_under_root(&roots, &self.engine.store_id, &row, &found.value)?;
+        let body = KeyJobBody::decode(&opened.plaintext).map_err(|error| Error::row(row.name(), error))?;
+        Ok(Loaded { body, revision: opened.revision, row: found.revision })
     }
 
     /// The first row of a job on the root, under the new one.
-    pub(crate) fn seal_first(&self, root: &SealingKey, task: TaskSheet) -> Result<Vec<u8>, Error> {
-        let created_ms = self.engine.now().as_ms();
-        let tally = Tally { updated_ms: created_ms, ..Tally::default() };
-        let sheet = KeyJobSheet { task, status: Status::Ready, lease: None, tally, created_ms };
-        let id_text = self.id.to_text();
-        let context = self.context(id_text.as_str());
-        seal_row(root, &context, None, Revision::from_u64(1), &sheet.encode())
+    pub(crate) fn seal_first(&self, root: &SealingKey, task: TaskBody) -> Result<Vec<u8>, Error> {
+        let body = KeyJobBody::new(task, self.engine.now());
+        seal_job(root, &self.engine.store_id, self.id, &body, Revision::from_u64(1))
     }
 
     /// The bytes of the job's row. The batch expects the `store` row, as `roots` has it.
     pub(crate) fn seal(
         &self,
         roots: &Roots,
-        sheet: &KeyJobSheet,
+        body: &KeyJobBody,
         revision: Revision,
     ) -> Result<Vec<u8>, Error> {
-        let id_text = self.id.to_text();
-        let context = self.context(id_text.as_str());
-        seal_row(&roots.active.key, &context, None, revision, &sheet.encode())
+        seal_job(&roots.active.key, &self.engine.store_id, self.id, body, revision)
     }
 
     pub(crate) fn seat(&self) -> Result<Option<Seat>, Error> {
@@ -305,7 +280,7 @@ impl KeyJob {
     /// Where the answer is lost, a row that is gone tells enough: its id never comes back.
     pub(crate) async fn delete(&self, row: RowRevision) -> Result<bool, Error> {
         let mut batch = WriteBatch::default();
-        let key = StoreKeys::key_job(&self.id);
+        let key = VaultRow::KeyJob(self.id).key();
         batch.expect(key.clone(), Expect::Revision(row));
         batch.delete(key.clone());
         match self.engine.commit(batch, Touches::Data).await {
@@ -314,14 +289,14 @@ impl KeyJob {
         }
     }
 
-    async fn change(&self, change: impl Fn(&mut KeyJobSheet)) -> Result<bool, Error> {
+    async fn change(&self, change: impl Fn(&mut KeyJobBody)) -> Result<bool, Error> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(mut loaded) = self.load().await? else { return Ok(false) };
-            change(&mut loaded.sheet);
+            change(&mut loaded.body);
             let (mut batch, roots) = (WriteBatch::default(), self.engine.roots.get()?);
-            let key = StoreKeys::key_job(&self.id);
+            let key = VaultRow::KeyJob(self.id).key();
             batch.expect(key.clone(), Expect::Revision(loaded.row));
-            batch.put(key, self.seal(&roots, &loaded.sheet, loaded.revision.next())?);
+            batch.put(key, self.seal(&roots, &loaded.body, loaded.revision.next())?);
             roots.expect_in(&mut batch);
             if self.engine.commit(batch, Touches::Data).await?.is_some() {
                 return Ok(true);
@@ -330,18 +305,19 @@ impl KeyJob {
         Err(Error::Contended(ATTEMPTS_MAX))
     }
 
-    pub(crate) fn context<'a>(&'a self, id: &'a str) -> Context<'a> {
-        Context {
-            kind: Kind::Row,
-            store_id: &self.engine.store_id,
-            org: "",
-            environment: "",
-            linked_account: None,
-            workflow: None,
-            name: "job",
-            key_name: id,
-            doc_id: "",
-            revision: 0,
-        }
+    fn row(&self) -> Row<'static> {
+        Row::Vault(VaultRow::KeyJob(self.id))
     }
+}
+
+/// The bytes of the row of a job on keys.
+pub(crate) fn seal_job(
+    root: &SealingKey,
+    store_id: &StoreId,
+    id: DocumentId,
+    body: &KeyJobBody,
+    revision: Revision,
+) -> Result<Vec<u8>, Error> {
+    let document = Document { id: None, revision, body: &body.encode() };
+    seal(root, store_id, &Row::Vault(VaultRow::KeyJob(id)), &document)
 }

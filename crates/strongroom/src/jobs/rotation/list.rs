@@ -1,20 +1,11 @@
 //! The list of all jobs, and the run of all that may go on.
 
 use crate::clock::Timestamp;
-use crate::error::Damage;
-use crate::error::Error;
-use crate::id::Environment;
-use crate::id::LinkedAccountId;
-use crate::id::OrgId;
-use crate::jobs::rotation::JobInfo;
-use crate::jobs::rotation::JobKind;
-use crate::jobs::rotation::JobProgress;
-use crate::jobs::rotation::JobState;
-use crate::jobs::rotation::KeyJob;
-use crate::row::body::DataKeysSheet;
-use crate::row::body::Status;
-use crate::row::body::TaskSheet;
-use crate::row::key::StoreKeys;
+use crate::error::{Damage, Error};
+use crate::id::{Environment, LinkedAccountId, OrgId};
+use crate::jobs::rotation::{JobInfo, JobKind, JobProgress, JobState, KeyJob};
+use crate::row::VaultRow;
+use crate::row::body::{DataKeysBody, Status, TaskBody};
 use crate::store::Versioned;
 
 impl KeyJob {
@@ -32,7 +23,7 @@ impl KeyJob {
     /// # Errors
     /// Those of [`Vault::jobs`].
     pub async fn info(&self) -> Result<Option<JobInfo>, Error> {
-        match self.engine.get(StoreKeys::key_job(&self.id)).await? {
+        match self.engine.get(VaultRow::KeyJob(self.id).key()).await? {
             Some(row) => self.info_of(&row).map(Some),
             None => Ok(None),
         }
@@ -44,26 +35,26 @@ impl KeyJob {
     }
 
     pub(crate) fn info_of(&self, row: &Versioned) -> Result<JobInfo, Error> {
-        let sheet = self.open(row)?.sheet;
-        let held = sheet.lease.map(|lease| Timestamp::from_ms(lease.until_ms));
+        let body = self.open(row)?.body;
+        let held = body.lease.map(|lease| Timestamp::from_ms(lease.until_ms));
         let held = held.filter(|until| *until > self.engine.now());
-        let state = match sheet.status {
+        let state = match body.status {
             Status::Paused => JobState::Paused,
             Status::Blocked => JobState::Blocked,
             Status::Ready => held.map_or(JobState::Ready, |until| JobState::Running { until }),
         };
-        let (kind, (tenant, account)) = match &sheet.task {
-            TaskSheet::DataKeys(task) => (JobKind::DataKeys, subject(task).ok_or_else(malformed)?),
-            TaskSheet::Root(_) => (JobKind::Root, (None, None)),
+        let (kind, (tenant, account)) = match &body.task {
+            TaskBody::DataKeys(task) => (JobKind::DataKeys, subject(task).ok_or_else(malformed)?),
+            TaskBody::Root(_) => (JobKind::Root, (None, None)),
         };
-        let progress = Some(JobProgress::of(&sheet.tally));
+        let progress = Some(JobProgress::of(&body.tally));
         Ok(JobInfo { id: self.id, kind, state, tenant, account, progress })
     }
 }
 
-type Subject = (Option<(OrgId, Environment)>, Option<LinkedAccountId>);
+pub(crate) type Subject = (Option<(OrgId, Environment)>, Option<LinkedAccountId>);
 
-fn subject(task: &DataKeysSheet) -> Option<Subject> {
+fn subject(task: &DataKeysBody) -> Option<Subject> {
     let tenant = match (&task.org, &task.environment) {
         (Some(org), Some(environment)) => Some((org.parse().ok()?, environment.parse().ok()?)),
         _ => None,

@@ -22,7 +22,6 @@ pub(crate) mod shred_org;
 pub use job::{JobOutcome, JobReport, KeyJob};
 
 pub use progress::{JobInfo, JobKind, JobProgress, JobState, Unreadable, UnreadableCause};
-pub(crate) use reseal::owner;
 pub use root_begin::{NewRoot, RootRotation};
 pub use select::{DataKeys, OnUnreadable};
 pub use shred::{Assume, DestroyedKey, NotDestroyed, ShredEffect, ShredReceipt};

@@ -2,14 +2,9 @@
 
 use crate::clock::Timestamp;
 use crate::envelope::DekId;
-use crate::error::Damage;
-use crate::error::Error;
-use crate::id::DocumentId;
-use crate::id::Environment;
-use crate::id::LinkedAccountId;
-use crate::id::OrgId;
-use crate::row::body::FindingSheet;
-use crate::row::body::Tally;
+use crate::error::{Damage, Error};
+use crate::id::{DocumentId, Environment, LinkedAccountId, OrgId};
+use crate::row::body::{FindingBody, Tally};
 
 /// A job as it stands in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,7 +124,7 @@ pub enum UnreadableCause {
 }
 
 impl Unreadable {
-    fn of(finding: &FindingSheet) -> Self {
+    fn of(finding: &FindingBody) -> Self {
         let cause = match (finding.cause, finding.version, finding.dek_id) {
             (UNKNOWN_VERSION, Some(version), _) => UnreadableCause::UnknownVersion(version),
             (UNKNOWN_KEY, _, Some(id)) => UnreadableCause::UnknownKey(DekId::from_bytes(id)),
@@ -143,8 +138,8 @@ impl Unreadable {
 }
 
 /// The row that an error is about; the error itself where it is about something else.
-pub(crate) fn finding(error: Error) -> Result<FindingSheet, Error> {
-    let found = |row, cause| FindingSheet { row, cause, version: None, dek_id: None };
+pub(crate) fn finding(error: Error) -> Result<FindingBody, Error> {
+    let found = |row, cause| FindingBody { row, cause, version: None, dek_id: None };
     match error {
         Error::Damaged { row, cause } => Ok(found(
             row,
@@ -156,10 +151,10 @@ pub(crate) fn finding(error: Error) -> Result<FindingSheet, Error> {
             },
         )),
         Error::UnknownKey { row, dek_id } => {
-            Ok(FindingSheet { dek_id: Some(*dek_id.as_bytes()), ..found(row, UNKNOWN_KEY) })
+            Ok(FindingBody { dek_id: Some(*dek_id.as_bytes()), ..found(row, UNKNOWN_KEY) })
         }
         Error::UnknownVersion { row, version } => {
-            Ok(FindingSheet { version: Some(version), ..found(row, UNKNOWN_VERSION) })
+            Ok(FindingBody { version: Some(version), ..found(row, UNKNOWN_VERSION) })
         }
         error => Err(error),
     }

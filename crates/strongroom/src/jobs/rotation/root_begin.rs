@@ -4,30 +4,21 @@ use std::sync::Arc;
 
 use subtle::ConstantTimeEq as _;
 
-use crate::engine::Engine;
-use crate::engine::Touches;
-use crate::engine::head::Head;
-use crate::engine::head::SlotRow;
-use crate::envelope::DekId;
-use crate::envelope::KeyMaterial;
-use crate::error::Damage;
-use crate::error::Error;
+use crate::clock::Clock;
+use crate::engine::head::{Head, SlotRow};
+use crate::engine::{Engine, Touches};
+use crate::envelope::{DekId, KeyMaterial, StoreId};
+use crate::error::{Damage, Error};
 use crate::id::DocumentId;
-use crate::jobs::rotation::KeyJob;
-use crate::jobs::rotation::OnUnreadable;
-use crate::keys::Slot;
-use crate::keys::StoreRow;
-use crate::keys::root::Root;
-use crate::keys::unlock::Unlock;
-use crate::model::SlotId;
-use crate::provider::ProviderErrorKind;
+use crate::jobs::rotation::job::seal_job;
+use crate::jobs::rotation::{KeyJob, OnUnreadable};
+use crate::keys::provider::ProviderErrorKind;
+use crate::keys::{Root, Roots, Slot, StoreRow, Unlock};
+use crate::model::{Revision, SlotId};
 use crate::random;
-use crate::row::body::RootSheet;
-use crate::row::body::TaskSheet;
-use crate::row::key::StoreKeys;
-use crate::store::Expect;
-use crate::store::Key;
-use crate::store::WriteBatch;
+use crate::row::VaultRow;
+use crate::row::body::{KeyJobBody, RootBody, TaskBody};
+use crate::store::{Expect, Key, WriteBatch};
 
 /// What becomes of each key slot when the vault gets a new root key.
 #[derive(Debug, Default)]
@@ -91,14 +82,19 @@ struct Plan<'r> {
 impl KeyJob {
     /// The row of a new job that finishes a rotation of the root whose own job is not there; `None` where none is
     /// under way.
-    pub(crate) fn to_finish_root(engine: &Arc<Engine>) -> Result<Option<(Key, Vec<u8>)>, Error> {
-        let roots = engine.roots.get()?;
+    pub(crate) fn to_finish_root(
+        roots: &Roots,
+        store_id: &StoreId,
+        clock: &dyn Clock,
+    ) -> Result<Option<(Key, Vec<u8>)>, Error> {
         if roots.retiring.is_none() {
             return Ok(None);
         }
-        let job = Self { engine: Arc::clone(engine), id: DocumentId::generate(&*engine.clock)? };
-        let task = TaskSheet::Root(RootSheet::first(OnUnreadable::default()));
-        Ok(Some((StoreKeys::key_job(&job.id), job.seal_first(&roots.active.key, task)?)))
+        let id = DocumentId::generate(clock)?;
+        let body =
+            KeyJobBody::new(TaskBody::Root(RootBody::first(OnUnreadable::default().body())), clock.now());
+        let bytes = seal_job(&roots.active.key, store_id, id, &body, Revision::from_u64(1))?;
+        Ok(Some((VaultRow::KeyJob(id).key(), bytes)))
     }
 }
 
@@ -107,7 +103,7 @@ pub(crate) async fn try_rotate_root(
     rotation: &RootRotation,
 ) -> Result<Option<NewRoot>, Error> {
     let (head, mut store_row, old) = engine.open_head().await?;
-    if store_row.sheet.retiring.is_some() {
+    if store_row.body.retiring.is_some() {
         return Err(Error::RotationUnderway);
     }
     let plan = Plan::make(engine, &head, &store_row, &old, rotation).await?;
@@ -116,29 +112,30 @@ pub(crate) async fn try_rotate_root(
     random::fill(&mut **bytes)?;
     let root = Root::new(bytes);
     let now = engine.now();
-    store_row.sheet.turn(&old.bytes, root.key.id(), now);
+    store_row.body.turn(&old.bytes, root.key.id(), now);
     let mut batch = WriteBatch::default();
     let (mut kept, mut dropped) = (Vec::new(), Vec::new());
     for (row, slot, key) in &plan.kept {
-        let params = engine.argon2.today_for(key.tag())?;
+        let params = key.argon2_params(&engine.argon2)?;
         let slot = key.seal_slot(slot.place.next(), &root.bytes, params).await?;
-        store_row.sheet.hold(&slot, now)?;
+        store_row.body.hold(&slot, now)?;
         kept.push(SlotId::from_bytes(slot.place.id));
-        let key = StoreKeys::slot(&slot.place.id);
+        let key = VaultRow::Slot(slot.place.id).key();
         batch.expect(key.clone(), Expect::Revision(row.row));
         batch.put(key, slot.encode());
     }
     for (row, id) in &plan.dropped {
         dropped.push(*id);
-        let key = StoreKeys::slot(id.as_bytes());
+        let key = VaultRow::Slot(*id.as_bytes()).key();
         batch.expect(key.clone(), Expect::Revision(row.row));
         batch.delete(key);
     }
     store_row.put_in(&mut batch, &plan.head.store_id, &root.key)?;
     let job = KeyJob { engine: Arc::clone(engine), id: DocumentId::generate(&*engine.clock)? };
-    let key = StoreKeys::key_job(&job.id);
+    let key = VaultRow::KeyJob(job.id).key();
     batch.expect(key.clone(), Expect::Absent);
-    batch.put(key, job.seal_first(&root.key, TaskSheet::Root(RootSheet::first(rotation.on_unreadable)))?);
+    batch
+        .put(key, job.seal_first(&root.key, TaskBody::Root(RootBody::first(rotation.on_unreadable.body())))?);
 
     engine.roots.announce(&root);
     if engine.commit(batch, Touches::Data).await?.is_none() {
@@ -168,7 +165,7 @@ impl<'r> Plan<'r> {
             }
             let slot = row.slot.as_ref().map_err(|fault| *fault)?;
             let opened = opened_by(engine, slot, root, &rotation.keys).await?;
-            if opened.is_some() && store_row.sheet.held(slot).is_none() {
+            if opened.is_some() && store_row.body.held(slot).is_none() {
                 return Err(Error::damaged("the key slot", Damage::Inconsistent));
             }
             match opened.and_then(|index| Some((index, rotation.keys.get(index)?))) {

@@ -2,33 +2,22 @@
 
 use super::job::Loaded;
 use crate::clock::Timestamp;
-use crate::engine::ATTEMPTS_MAX;
-use crate::engine::Touches;
+use crate::engine::{ATTEMPTS_MAX, Touches};
 use crate::error::Error;
-use crate::jobs::rotation::JobOutcome;
-use crate::jobs::rotation::JobProgress;
-use crate::jobs::rotation::JobReport;
-use crate::jobs::rotation::KeyJob;
 use crate::jobs::rotation::lease::Seat;
-use crate::keys::root::Roots;
+use crate::jobs::rotation::{JobOutcome, JobProgress, JobReport, KeyJob};
+use crate::keys::Roots;
 use crate::model::Revision;
-use crate::row::body::FindingSheet;
-use crate::row::body::KeyJobSheet;
-use crate::row::body::Status;
-use crate::row::body::Tally;
-use crate::row::body::TaskSheet;
-use crate::row::key::StoreKeys;
-use crate::store::Committed;
-use crate::store::Expect;
-use crate::store::RowRevision;
-use crate::store::WriteBatch;
+use crate::row::VaultRow;
+use crate::row::body::{FindingBody, KeyJobBody, Status, Tally, TaskBody};
+use crate::store::{Committed, Expect, RowRevision, WriteBatch};
 use crate::tenant::Draft;
 
 /// A runner at work. What it knows of the job is what it last read or wrote, and every batch expects that.
 pub(crate) struct Run<'j> {
     pub(crate) job: &'j KeyJob,
     seat: Seat,
-    pub(crate) sheet: KeyJobSheet,
+    pub(crate) body: KeyJobBody,
     revision: Revision,
     row: RowRevision,
     /// When the time that was not noted yet began.
@@ -70,7 +59,7 @@ impl<'j> Run<'j> {
                     };
                 }
             }
-            if run.sheet.status == Status::Blocked {
+            if run.body.status == Status::Blocked {
                 return Ok(run.report(JobOutcome::Blocked));
             }
         }
@@ -85,7 +74,7 @@ impl<'j> Run<'j> {
         };
         let outcome = match run.advance().await? {
             Next::Finished => JobOutcome::Finished,
-            _ if run.sheet.status == Status::Blocked => JobOutcome::Blocked,
+            _ if run.body.status == Status::Blocked => JobOutcome::Blocked,
             _ => JobOutcome::Unfinished,
         };
         Ok(run.report(outcome))
@@ -93,49 +82,49 @@ impl<'j> Run<'j> {
 
     /// Reads the job; the report where there is nothing to run.
     async fn load(job: &'j KeyJob, seat: Seat, unsaved_max: usize) -> Result<Result<Self, JobReport>, Error> {
-        let Some(Loaded { sheet, revision, row }) = job.load().await? else {
+        let Some(Loaded { body, revision, row }) = job.load().await? else {
             let progress = JobProgress::default();
             return Ok(Err(JobReport { outcome: JobOutcome::Finished, progress }));
         };
-        let outcome = match (sheet.status, seat.held_until(sheet.lease.as_ref())) {
+        let outcome = match (body.status, seat.held_until(body.lease.as_ref())) {
             (Status::Paused, _) => Some(JobOutcome::Paused),
             (Status::Blocked, _) => Some(JobOutcome::Blocked),
             (Status::Ready, held) => held.map(|until| JobOutcome::Held { until }),
         };
         Ok(match outcome {
-            Some(outcome) => Err(JobReport { outcome, progress: JobProgress::of(&sheet.tally) }),
+            Some(outcome) => Err(JobReport { outcome, progress: JobProgress::of(&body.tally) }),
             None => {
                 let since = job.engine.now();
-                Ok(Self { job, seat, sheet, revision, row, since, unsaved: 0, unsaved_max })
+                Ok(Self { job, seat, body, revision, row, since, unsaved: 0, unsaved_max })
             }
         })
     }
 
     async fn advance(&mut self) -> Result<Next, Error> {
-        match self.sheet.task.clone() {
-            TaskSheet::DataKeys(task) => self.advance_data(task).await,
-            TaskSheet::Root(task) => self.advance_root(task).await,
+        match self.body.task.clone() {
+            TaskBody::DataKeys(task) => self.advance_data(task).await,
+            TaskBody::Root(task) => self.advance_root(task).await,
         }
     }
 
     fn report(&self, outcome: JobOutcome) -> JobReport {
-        JobReport { outcome, progress: JobProgress::of(&self.sheet.tally) }
+        JobReport { outcome, progress: JobProgress::of(&self.body.tally) }
     }
 
     /// The job moves on, and nothing else is written. Unless the row must be, that is put off.
-    pub(crate) async fn save(&mut self, sheet: KeyJobSheet) -> Result<Next, Error> {
-        if self.unsaved < self.unsaved_max && self.seat.is_fresh(self.sheet.lease.as_ref()) {
+    pub(crate) async fn save(&mut self, body: KeyJobBody) -> Result<Next, Error> {
+        if self.unsaved < self.unsaved_max && self.seat.is_fresh(self.body.lease.as_ref()) {
             self.unsaved += 1;
-            self.sheet = sheet;
+            self.body = body;
             return Ok(Next::More);
         }
-        self.save_now(sheet).await
+        self.save_now(body).await
     }
 
     /// The job moves on, and nothing else is written.
-    pub(crate) async fn save_now(&mut self, sheet: KeyJobSheet) -> Result<Next, Error> {
+    pub(crate) async fn save_now(&mut self, body: KeyJobBody) -> Result<Next, Error> {
         let roots = self.job.engine.roots.get()?;
-        self.save_in(WriteBatch::default(), &roots, sheet).await
+        self.save_in(WriteBatch::default(), &roots, body).await
     }
 
     /// The job moves on in a batch that expects the `store` row.
@@ -143,42 +132,38 @@ impl<'j> Run<'j> {
         &mut self,
         mut batch: WriteBatch,
         roots: &Roots,
-        sheet: KeyJobSheet,
+        body: KeyJobBody,
     ) -> Result<Next, Error> {
-        let sheet = self.stamped(sheet);
-        let key = StoreKeys::key_job(&self.job.id);
+        let body = self.stamped(body);
+        let key = VaultRow::KeyJob(self.job.id).key();
         batch.expect(key.clone(), Expect::Revision(self.row));
-        batch.put(key, self.job.seal(roots, &sheet, self.revision.next())?);
+        batch.put(key, self.job.seal(roots, &body, self.revision.next())?);
         roots.expect_in(&mut batch);
         let landed = self.job.engine.commit(batch, Touches::Data).await?;
-        Ok(self.saved(sheet, landed))
+        Ok(self.saved(body, landed))
     }
 
     /// The job is over in a batch that does its last work.
     pub(crate) async fn finish_in(&mut self, mut batch: WriteBatch, tally: Tally) -> Result<Next, Error> {
-        let key = StoreKeys::key_job(&self.job.id);
+        let key = VaultRow::KeyJob(self.job.id).key();
         batch.expect(key.clone(), Expect::Revision(self.row));
         batch.delete(key);
         if self.job.engine.commit(batch, Touches::Data).await?.is_none() {
             return Ok(Next::Reload);
         }
-        self.sheet.tally = tally;
+        self.body.tally = tally;
         Ok(Next::Finished)
     }
 
     /// The job moves on in the batch of what it did.
-    pub(crate) async fn save_with(
-        &mut self,
-        mut draft: Draft<'_>,
-        sheet: KeyJobSheet,
-    ) -> Result<Next, Error> {
-        let sheet = self.stamped(sheet);
-        let key = StoreKeys::key_job(&self.job.id);
+    pub(crate) async fn save_with(&mut self, mut draft: Draft<'_>, body: KeyJobBody) -> Result<Next, Error> {
+        let body = self.stamped(body);
+        let key = VaultRow::KeyJob(self.job.id).key();
         draft.expect_as_read(key.clone(), Some(self.row));
         let roots = draft.roots()?;
-        draft.put(key, self.job.seal(&roots, &sheet, self.revision.next())?);
+        draft.put(key, self.job.seal(&roots, &body, self.revision.next())?);
         let landed = draft.commit().await?;
-        Ok(self.saved(sheet, landed))
+        Ok(self.saved(body, landed.landed()))
     }
 
     /// The job is over: its row goes.
@@ -186,27 +171,27 @@ impl<'j> Run<'j> {
         if !self.job.delete(self.row).await? {
             return Ok(Next::Reload);
         }
-        self.sheet.tally = tally;
+        self.body.tally = tally;
         Ok(Next::Finished)
     }
 
     /// With the lease renewed, and the time that was worked since the row was last written.
-    fn stamped(&self, mut sheet: KeyJobSheet) -> KeyJobSheet {
+    fn stamped(&self, mut body: KeyJobBody) -> KeyJobBody {
         let now_ms = self.job.engine.now().as_ms();
         let worked_ms = now_ms.saturating_sub(self.since.as_ms());
-        sheet.tally.worked_ms = sheet.tally.worked_ms.saturating_add(worked_ms);
-        sheet.tally.updated_ms = now_ms;
-        let ended = sheet.status == Status::Blocked;
-        sheet.lease = (!ended).then(|| self.seat.lease());
-        sheet
+        body.tally.worked_ms = body.tally.worked_ms.saturating_add(worked_ms);
+        body.tally.updated_ms = now_ms;
+        let ended = body.status == Status::Blocked;
+        body.lease = (!ended).then(|| self.seat.lease());
+        body
     }
 
-    fn saved(&mut self, sheet: KeyJobSheet, landed: Option<Committed>) -> Next {
+    fn saved(&mut self, body: KeyJobBody, landed: Option<Committed>) -> Next {
         let Some(committed) = landed else { return Next::Reload };
         self.row = committed.revision;
         self.revision = self.revision.next();
-        self.since = Timestamp::from_ms(sheet.tally.updated_ms);
-        self.sheet = sheet;
+        self.since = Timestamp::from_ms(body.tally.updated_ms);
+        self.body = body;
         self.unsaved = 0;
         Next::More
     }
@@ -218,13 +203,13 @@ async fn held_here(job: &KeyJob) -> Result<JobReport, Error> {
     Ok(match job.load().await? {
         None => JobReport { outcome: JobOutcome::Finished, progress: JobProgress::default() },
         Some(loaded) => {
-            JobReport { outcome: JobOutcome::Held { until }, progress: JobProgress::of(&loaded.sheet.tally) }
+            JobReport { outcome: JobOutcome::Held { until }, progress: JobProgress::of(&loaded.body.tally) }
         }
     })
 }
 
 /// Notes rows that cannot be opened: all are counted, the first are kept.
-pub(crate) fn note(findings: &mut Vec<FindingSheet>, new: impl IntoIterator<Item = FindingSheet>) {
+pub(crate) fn note(findings: &mut Vec<FindingBody>, new: impl IntoIterator<Item = FindingBody>) {
     let room = FINDINGS_MAX.saturating_sub(findings.len());
     findings.extend(new.into_iter().take(room));
 }

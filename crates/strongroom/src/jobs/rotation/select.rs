@@ -2,14 +2,8 @@
 
 use std::time::Duration;
 
-use crate::id::Environment;
-use crate::id::LinkedAccountId;
-use crate::id::OrgId;
-use crate::row::body::CursorSheet;
-use crate::row::body::DataKeysSheet;
-use crate::row::body::DataPhase;
-use crate::row::body::OnUnreadableSheet;
-use crate::row::body::Reach;
+use crate::id::{Environment, LinkedAccountId, OrgId};
+use crate::row::body::{CursorBody, DataKeysBody, DataPhase, OnUnreadableBody, Reach};
 
 /// Which data keys to rotate, and when a key is due.
 ///
@@ -91,27 +85,27 @@ impl DataKeys {
         Self { org, account, reach, older_than: None, rows_at_least: None, on_unreadable }
     }
 
-    pub(crate) fn sheet(&self) -> DataKeysSheet {
+    pub(crate) fn body(&self) -> DataKeysBody {
         let age_ms = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-        DataKeysSheet {
+        DataKeysBody {
             org: self.org.as_ref().map(|(org, _)| org.to_string()),
             environment: self.org.as_ref().map(|(_, environment)| environment.to_string()),
             account: self.account.as_ref().map(LinkedAccountId::to_string),
             reach: self.reach,
             older_than_ms: self.older_than.map(age_ms),
             rows_at_least: self.rows_at_least,
-            on_unreadable: self.on_unreadable.sheet(),
+            on_unreadable: self.on_unreadable.body(),
             finish_only: false,
-            phase: DataPhase::Count { at: CursorSheet::default(), rows: 0 },
+            phase: DataPhase::Count { at: CursorBody::default(), rows: 0 },
         }
     }
 }
 
 impl OnUnreadable {
-    pub(crate) fn sheet(self) -> OnUnreadableSheet {
+    pub(crate) fn body(self) -> OnUnreadableBody {
         match self {
-            Self::KeepKeys => OnUnreadableSheet::Keep,
-            Self::DestroyKeys => OnUnreadableSheet::Destroy,
+            Self::KeepKeys => OnUnreadableBody::Keep,
+            Self::DestroyKeys => OnUnreadableBody::Destroy,
         }
     }
 }

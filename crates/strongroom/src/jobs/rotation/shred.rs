@@ -7,20 +7,13 @@
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::engine::ATTEMPTS_MAX;
-use crate::engine::Engine;
-use crate::engine::Touches;
+use crate::engine::{ATTEMPTS_MAX, Engine, Touches};
 use crate::envelope::DekId;
 use crate::error::Error;
 use crate::id::OrgId;
-use crate::keys::KeyEnd;
-use crate::keys::KeyHeld;
-use crate::keys::StoreRow;
-use crate::provider::Destruction;
-use crate::provider::KeyProvider;
-use crate::provider::ProviderErrorKind;
-use crate::provider::ProviderKey;
-use crate::row::key::StoreKeys;
+use crate::keys::provider::{Destruction, KeyProvider, ProviderErrorKind, ProviderKey};
+use crate::keys::{KeyEnd, KeyHeld, StoreRow};
+use crate::row::VaultKeys;
 use crate::store::WriteBatch;
 
 /// What was shredded, and how far that can be said.
@@ -107,7 +100,7 @@ pub enum Assume {
 
 /// Whether a backup of the org under another key was ever begun.
 pub(crate) async fn org_backup(engine: &Engine, org: &OrgId) -> Result<Option<NotDestroyed>, Error> {
-    let notes = engine.scan(StoreKeys::exports(org), 1).await?;
+    let notes = engine.scan(VaultKeys::exports(org), 1).await?;
     Ok((!notes.rows.is_empty()).then_some(NotDestroyed::OrgBackup))
 }
 
@@ -117,9 +110,9 @@ pub(crate) async fn read_store_row(engine: &Engine) -> Result<StoreRow, Error> {
 
 /// The provider keys that ever led to a former root, each once.
 pub(crate) fn former_keys(store_row: &StoreRow) -> Vec<KeyHeld> {
-    let sheet = &store_row.sheet;
+    let body = &store_row.body;
     let mut keys: Vec<KeyHeld> = Vec::new();
-    for held in sheet.slots.iter().filter(|held| held.root_id != sheet.root_id) {
+    for held in body.slots.iter().filter(|held| held.root_id != body.root_id) {
         keys.extend(held.key.clone().filter(|key| !keys.contains(key)));
     }
     keys
@@ -143,13 +136,13 @@ pub(crate) fn refusal(
 /// Whether a slot that opens the vault is under the key, in this or another version. The sealed row says so: a slot's
 /// own row is the store's to hide, and what is destroyed does not come back.
 fn is_in_use(store_row: &StoreRow, key: &KeyHeld) -> bool {
-    let current = store_row.sheet.slots.iter().filter(|held| held.is_current());
+    let current = store_row.body.slots.iter().filter(|held| held.is_current());
     current.filter_map(|held| held.key.as_ref()).any(|used| used.is_version_of(key))
 }
 
 fn end_of<'s>(store_row: &'s StoreRow, key: &KeyHeld) -> Option<&'s KeyEnd> {
     store_row
-        .sheet
+        .body
         .slots
         .iter()
         .filter(|held| held.key.as_ref() == Some(key))

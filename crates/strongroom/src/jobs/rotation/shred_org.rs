@@ -8,92 +8,78 @@
 use crate::engine::ATTEMPTS_MAX;
 use crate::envelope::DekId;
 use crate::error::Error;
-use crate::jobs::JobId;
+use crate::keys::ScopeKeys;
+use crate::row::TenantId;
 use crate::row::body::Sweep;
-use crate::row::key::TenantKeys;
-use crate::row::parse::Place;
-use crate::row::parse::parse_tenant_row;
-use crate::store::Key;
-use crate::store::KeyRange;
-use crate::store::Page;
-use crate::store::ReadBatch;
-use crate::store::RowRevision;
-use crate::store::Scan;
-use crate::store::Versioned;
-use crate::tenant::Draft;
-use crate::tenant::Freshness;
-use crate::tenant::Ground;
-use crate::tenant::Needs;
-use crate::tenant::ScopeKeys;
-use crate::tenant::Tenant;
+use crate::store::{Key, KeyRange, Page, ReadBatch, RowRevision, Scan, Versioned};
+use crate::tenant::job::SHRED_JOB;
+use crate::tenant::{Attempt, Draft, Freshness, Needs, Tenant, View};
 
-impl Tenant {
-    /// Drops the org's keys and writes the job, unless both were done or there is nothing.
-    pub(crate) async fn begin_shred(&self, freshness: Freshness) -> Result<Option<()>, Error> {
-        let needs = Needs::org_keys().freshness(freshness);
-        let (ground, _) = self.read(&needs, ReadBatch::default()).await?;
-        let Some(keys) = ground.keys(None).filter(|_| !ground.is_shredded()) else { return Ok(Some(())) };
-        let mut draft = Draft::new(self, &ground);
-        draft.put_job_as(&SHRED_JOB, &Sweep::Org)?;
-        draft.drop_keys(None, keys)?;
-        Ok(draft.commit().await?.map(drop))
+/// Drops the org's keys and writes the job, unless both were done or there is nothing.
+pub(crate) async fn begin_shred(tenant: &Tenant, freshness: Freshness) -> Result<Attempt<()>, Error> {
+    let needs = Needs::org_keys().freshness(freshness);
+    let (view, _) = tenant.read(&needs, ReadBatch::default()).await?;
+    let Some(keys) = view.keys(None).filter(|_| !view.is_shredded()) else { return Ok(Attempt::Landed(())) };
+    let mut draft = Draft::new(tenant, &view);
+    draft.put_job_as(&SHRED_JOB, &Sweep::Org)?;
+    draft.drop_keys(None, keys)?;
+    Ok(draft.commit().await?.map(drop))
+}
+
+/// Finishes a shred of the org that was cut short. Answers whether there was one: then `view` is out of date.
+pub(crate) async fn finish_shred(tenant: &Tenant, view: &View<'_>) -> Result<bool, Error> {
+    if !tenant.has_unfinished_shred(view).await? {
+        return Ok(false);
     }
+    sweep_org(tenant).await.map(|()| true)
+}
 
-    /// Finishes a shred of the org that was cut short. Answers whether there was one: then `ground` is out of date.
-    pub(crate) async fn finish_shred(&self, ground: &Ground<'_>) -> Result<bool, Error> {
-        if !ground.is_shredded() || self.engine.get(self.keys.job(&SHRED_JOB)).await?.is_none() {
-            return Ok(false);
+/// Runs the job of a shred to its end. A row of it that changed was sealed under a new root, or is that of a later
+/// shred: either way the walk begins anew.
+pub(crate) async fn sweep_org(tenant: &Tenant) -> Result<(), Error> {
+    let key = tenant.id.job(&SHRED_JOB).key();
+    for _ in 0..ATTEMPTS_MAX {
+        let Some(row) = tenant.engine.get(key.clone()).await? else { return Ok(()) };
+        let sweeper = OrgSweeper { tenant, job: key.clone(), job_row: row.revision };
+        if sweeper.run().await? {
+            return Ok(());
         }
-        self.sweep_org().await.map(|()| true)
     }
+    Err(Error::Contended(ATTEMPTS_MAX))
+}
 
-    /// Runs the job of a shred to its end. A row of it that changed was sealed under a new root, or is that of a later
-    /// shred: either way the walk begins anew.
-    pub(crate) async fn sweep_org(&self) -> Result<(), Error> {
-        let key = self.keys.job(&SHRED_JOB);
-        for _ in 0..ATTEMPTS_MAX {
-            let Some(row) = self.engine.get(key.clone()).await? else { return Ok(()) };
-            let sweeper = OrgSweeper { tenant: self, job: key.clone(), job_row: row.revision };
-            if sweeper.run().await? {
-                return Ok(());
+/// The ids of all keys of the org and its accounts that were dropped.
+pub(crate) async fn dropped_keys(tenant: &Tenant) -> Result<Vec<DekId>, Error> {
+    let (mut keys, mut rest) = (Vec::new(), tenant.id.keyrings());
+    loop {
+        let page = tenant.engine.scan(rest.clone(), PAGE_ROWS).await?;
+        for (key, row) in &page.rows {
+            if let Some(opened) = opened_keyring(tenant, key, row).await? {
+                keys.extend(opened.keyring.dropped().copied());
             }
         }
-        Err(Error::Contended(ATTEMPTS_MAX))
+        let Some(next) = behind(rest, &page) else { break };
+        rest = next;
     }
+    keys.sort_unstable();
+    keys.dedup();
+    Ok(keys)
+}
 
-    /// The ids of all keys of the org and its accounts that were dropped.
-    pub(crate) async fn dropped_keys(&self) -> Result<Vec<DekId>, Error> {
-        let (mut keys, mut rest) = (Vec::new(), self.keys.keyrings());
-        loop {
-            let page = self.engine.scan(rest.clone(), PAGE_ROWS).await?;
-            for (key, row) in &page.rows {
-                if let Some(opened) = self.opened_keyring(key, row).await? {
-                    keys.extend(opened.keyring.dropped().copied());
-                }
-            }
-            let Some(next) = behind(rest, &page) else { break };
-            rest = next;
-        }
-        keys.sort_unstable();
-        keys.dedup();
-        Ok(keys)
-    }
-
-    /// The keyring in a row; `None` for one that nobody can open.
-    async fn opened_keyring(&self, key: &Key, row: &Versioned) -> Result<Option<ScopeKeys>, Error> {
-        let Some(Place::Keyring(owner)) = parse_tenant_row(&self.keys, key) else { return Ok(None) };
-        let open = |row: &Versioned| self.open_keyring(owner.as_ref(), row);
-        let opened = match open(row) {
-            Err(Error::UnknownKey { .. }) => self.read_under_root(key, open).await,
-            opened => opened.map(|keys| Some((keys, row.revision))),
-        };
-        match opened {
-            Ok(opened) => Ok(opened.map(|(keys, _)| keys)),
-            Err(error) => match self.engine.if_rotated(error).await {
-                Error::Damaged { .. } | Error::UnknownKey { .. } => Ok(None),
-                error => Err(error),
-            },
-        }
+/// The keyring in a row; `None` for one that nobody can open.
+async fn opened_keyring(tenant: &Tenant, key: &Key, row: &Versioned) -> Result<Option<ScopeKeys>, Error> {
+    let Some(owner) = tenant.id.parse_keyring(key) else { return Ok(None) };
+    let open = |row: &Versioned| tenant.open_keyring(owner.as_ref(), row);
+    let opened = match open(row) {
+        Err(Error::UnknownKey { .. }) => tenant.read_under_root(key, open).await,
+        opened => opened.map(|keys| Some((keys, row.revision))),
+    };
+    match opened {
+        Ok(opened) => Ok(opened.map(|(keys, _)| keys)),
+        Err(error) => match tenant.engine.if_rotated(error).await {
+            Error::Damaged { .. } | Error::UnknownKey { .. } => Ok(None),
+            error => Err(error),
+        },
     }
 }
 
@@ -107,7 +93,7 @@ struct OrgSweeper<'t> {
 impl OrgSweeper<'_> {
     /// Answers whether the job is done; `false` when its row changed meanwhile.
     async fn run(&self) -> Result<bool, Error> {
-        let keys = &self.tenant.keys;
+        let keys = &self.tenant.id;
         Ok(self.drop_keyrings().await?
             && self.sweep(keys.jobs()).await?
             && self.sweep(rows_but_count(keys)).await?
@@ -116,23 +102,22 @@ impl OrgSweeper<'_> {
 
     /// Drops the keys of the accounts. A keyring that nobody can open goes as it is.
     async fn drop_keyrings(&self) -> Result<bool, Error> {
-        let ground = self.tenant.ground_on(None, &[], None);
-        let mut rest = self.tenant.keys.keyrings();
+        let view = self.tenant.view_of(None, &[], None);
+        let mut rest = self.tenant.id.keyrings();
         loop {
             let Some(page) = self.read(Scan::new(rest.clone(), PAGE_ROWS)).await? else { return Ok(false) };
-            let mut draft = Draft::new(self.tenant, &ground);
+            let mut draft = Draft::new(self.tenant, &view);
             for (key, row) in &page.rows {
-                match self.tenant.opened_keyring(key, row).await? {
+                match opened_keyring(self.tenant, key, row).await? {
                     Some(keys) if keys.keyring.ids().next().is_none() => {}
                     Some(keys) => {
-                        let Some(Place::Keyring(owner)) = parse_tenant_row(&self.tenant.keys, key) else {
+                        let Some(owner) = self.tenant.id.parse_keyring(key) else {
                             continue;
                         };
                         draft.drop_keys(owner.as_ref(), &keys)?;
                     }
                     None => {
-                        draft.expect_as_read(key.clone(), Some(row.revision));
-                        draft.delete(key.clone());
+                        draft.delete_as_read(key.clone(), row.revision);
                         draft.changes_cached_rows();
                     }
                 }
@@ -149,12 +134,12 @@ impl OrgSweeper<'_> {
     /// Deletes the rows of a range, but for the job itself. No writer puts one meanwhile: it would expect a key that
     /// was dropped, or a job that goes first.
     async fn sweep(&self, range: KeyRange) -> Result<bool, Error> {
-        let ground = self.tenant.ground_on(None, &[], None);
+        let view = self.tenant.view_of(None, &[], None);
         let mut rest = range;
         loop {
             let scan = Scan::new(rest.clone(), PAGE_ROWS).keys_only();
             let Some(page) = self.read(scan).await? else { return Ok(false) };
-            let mut draft = Draft::new(self.tenant, &ground);
+            let mut draft = Draft::new(self.tenant, &view);
             for (key, _) in page.rows.iter().filter(|(key, _)| *key != self.job) {
                 draft.delete(key.clone());
             }
@@ -171,10 +156,10 @@ impl OrgSweeper<'_> {
 
     /// The job goes, and the count of definitions with it.
     async fn finish(&self) -> Result<bool, Error> {
-        let ground = self.tenant.ground_on(None, &[], None);
+        let view = self.tenant.view_of(None, &[], None);
         for _ in 0..ATTEMPTS_MAX {
-            let mut draft = Draft::new(self.tenant, &ground);
-            draft.delete(self.tenant.keys.count());
+            let mut draft = Draft::new(self.tenant, &view);
+            draft.delete(self.tenant.id.count().key());
             draft.delete(self.job.clone());
             if self.commit(draft).await? {
                 return Ok(true);
@@ -201,15 +186,12 @@ impl OrgSweeper<'_> {
 
     async fn commit(&self, mut draft: Draft<'_>) -> Result<bool, Error> {
         draft.expect_as_read(self.job.clone(), Some(self.job_row));
-        Ok(draft.send().await?.is_some())
+        Ok(draft.commit().await?.is_landed())
     }
 }
 
-/// The job of an org's shred: at most one stands at a time.
-pub(crate) const SHRED_JOB: JobId = JobId::NIL;
-
 /// Everything behind the keyrings but the epoch, which stays, and the count, which goes last.
-fn rows_but_count(keys: &TenantKeys) -> KeyRange {
+fn rows_but_count(keys: &TenantId) -> KeyRange {
     KeyRange { start: keys.definitions().start, end: keys.all().end }
 }
 

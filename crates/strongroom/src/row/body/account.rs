@@ -1,22 +1,16 @@
 //! What is inside the records of linked accounts and integrations.
 
-use minicbor::Decode;
-use minicbor::Encode;
+use minicbor::{Decode, Encode};
 
 use crate::clock::Timestamp;
-use crate::id::DocumentId;
-use crate::id::IntegrationId;
-use crate::id::LinkedAccountId;
-use crate::model::Integration;
-use crate::model::LinkedAccount;
-use crate::model::Revision;
-use crate::row::body::RowError;
-use crate::row::body::infallible;
+use crate::id::{DocumentId, IntegrationId, LinkedAccountId};
+use crate::model::{Integration, LinkedAccount, Revision};
+use crate::row::{RowError, infallible};
 
 /// A linked account. One with `deleting` is gone for every reader; the job of that id sweeps its rows.
 #[derive(Encode, Decode, Clone)]
 #[cbor(map)]
-pub(crate) struct AccountSheet {
+pub(crate) struct AccountBody {
     #[cbor(n(0), with = "minicbor::bytes")]
     id: [u8; 12],
     #[n(1)]
@@ -33,7 +27,7 @@ pub(crate) struct AccountSheet {
     updated_ms: u64,
 }
 
-impl AccountSheet {
+impl AccountBody {
     pub(crate) fn new(id: DocumentId, now: Timestamp) -> Self {
         Self {
             id: *id.as_bytes(),
@@ -79,7 +73,7 @@ impl AccountSheet {
 /// An integration. `deleting` as with accounts.
 #[derive(Encode, Decode, Clone)]
 #[cbor(map)]
-pub(crate) struct IntegrationSheet {
+pub(crate) struct IntegrationBody {
     #[cbor(n(0), with = "minicbor::bytes")]
     id: [u8; 12],
     #[cbor(n(1), with = "minicbor::bytes")]
@@ -88,7 +82,7 @@ pub(crate) struct IntegrationSheet {
     created_ms: u64,
 }
 
-impl IntegrationSheet {
+impl IntegrationBody {
     pub(crate) fn new(id: DocumentId, now: Timestamp) -> Self {
         Self { id: *id.as_bytes(), deleting: None, created_ms: now.as_ms() }
     }

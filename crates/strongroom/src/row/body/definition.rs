@@ -1,20 +1,12 @@
 //! What is inside the record of a variable definition.
 
-use minicbor::Decode;
-use minicbor::Encode;
+use minicbor::{Decode, Encode};
 
 use crate::clock::Timestamp;
-use crate::format::EnumFormat;
-use crate::format::LengthBounds;
-use crate::format::PatternFormat;
-use crate::format::UrlSchemes;
-use crate::format::VarFormat;
+use crate::format::{EnumFormat, LengthBounds, PatternFormat, UrlSchemes, VarFormat};
 use crate::id::DefinitionId;
-use crate::model::Revision;
-use crate::model::StoredDefinition;
-use crate::model::VariableDefinition;
-use crate::row::body::RowError;
-use crate::row::body::infallible;
+use crate::model::{Revision, StoredDefinition, VariableDefinition};
+use crate::row::{RowError, infallible};
 use crate::scope::Scopes;
 
 #[derive(Encode, Decode)]

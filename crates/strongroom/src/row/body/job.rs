@@ -1,13 +1,9 @@
 //! What is inside the record of a job: which rows are still to be swept away or marked.
 
-use minicbor::Decode;
-use minicbor::Encode;
+use minicbor::{Decode, Encode};
 
-use crate::id::DefinitionId;
-use crate::id::IntegrationId;
-use crate::id::LinkedAccountId;
-use crate::row::body::RowError;
-use crate::row::body::infallible;
+use crate::id::{DefinitionId, IntegrationId, LinkedAccountId};
+use crate::row::{RowError, infallible};
 use crate::scope::Scopes;
 
 /// A job as it stands in the store.

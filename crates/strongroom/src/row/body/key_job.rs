@@ -1,20 +1,18 @@
 //! What is inside the record of a job on keys: what it is to do, who is at it, and how far it came.
 
-use minicbor::Decode;
-use minicbor::Encode;
 use minicbor::bytes::ByteVec;
+use minicbor::{Decode, Encode};
 
-use crate::jobs::rotation::OnUnreadable;
-use crate::row::body::RowError;
-use crate::row::body::infallible;
+use crate::clock::Timestamp;
+use crate::row::{RowError, infallible};
 use crate::store::Page;
 
 /// A job on keys as it stands in the store.
 #[derive(Encode, Decode, Debug, Clone, PartialEq, Eq)]
 #[cbor(map)]
-pub(crate) struct KeyJobSheet {
+pub(crate) struct KeyJobBody {
     #[n(0)]
-    pub(crate) task: TaskSheet,
+    pub(crate) task: TaskBody,
     #[n(1)]
     pub(crate) status: Status,
     #[n(2)]
@@ -27,11 +25,11 @@ pub(crate) struct KeyJobSheet {
 
 /// What the job is to do, and where it stands.
 #[derive(Encode, Decode, Debug, Clone, PartialEq, Eq)]
-pub(crate) enum TaskSheet {
+pub(crate) enum TaskBody {
     #[n(0)]
-    DataKeys(#[n(0)] DataKeysSheet),
+    DataKeys(#[n(0)] DataKeysBody),
     #[n(1)]
-    Root(#[n(0)] RootSheet),
+    Root(#[n(0)] RootBody),
 }
 
 /// Whether the job may go on.
@@ -82,13 +80,13 @@ pub(crate) struct Tally {
     pub(crate) keys_kept: u64,
     /// The first rows that cannot be opened.
     #[n(8)]
-    pub(crate) findings: Vec<FindingSheet>,
+    pub(crate) findings: Vec<FindingBody>,
 }
 
 /// A row that cannot be opened.
 #[derive(Encode, Decode, Debug, Clone, PartialEq, Eq)]
 #[cbor(map)]
-pub(crate) struct FindingSheet {
+pub(crate) struct FindingBody {
     #[n(0)]
     pub(crate) row: String,
     #[n(1)]
@@ -104,7 +102,7 @@ pub(crate) struct FindingSheet {
 /// Rotates data keys.
 #[derive(Encode, Decode, Debug, Clone, PartialEq, Eq)]
 #[cbor(map)]
-pub(crate) struct DataKeysSheet {
+pub(crate) struct DataKeysBody {
     /// None means every org; then there is neither environment nor account.
     #[n(0)]
     pub(crate) org: Option<String>,
@@ -121,7 +119,7 @@ pub(crate) struct DataKeysSheet {
     #[n(5)]
     pub(crate) rows_at_least: Option<u64>,
     #[n(6)]
-    pub(crate) on_unreadable: OnUnreadableSheet,
+    pub(crate) on_unreadable: OnUnreadableBody,
     /// Makes no key: only finishes what an earlier round left.
     #[n(7)]
     pub(crate) finish_only: bool,
@@ -132,12 +130,12 @@ pub(crate) struct DataKeysSheet {
 /// Seals what is under the former root key anew.
 #[derive(Encode, Decode, Debug, Clone, PartialEq, Eq)]
 #[cbor(map)]
-pub(crate) struct RootSheet {
+pub(crate) struct RootBody {
     #[n(0)]
-    pub(crate) on_unreadable: OnUnreadableSheet,
+    pub(crate) on_unreadable: OnUnreadableBody,
     /// Range 0 is that of the jobs, range 1 that of all tenants, of which only keyrings count.
     #[n(1)]
-    pub(crate) at: CursorSheet,
+    pub(crate) at: CursorBody,
     /// Rows sealed anew in this walk.
     #[n(2)]
     pub(crate) resealed: u64,
@@ -147,7 +145,7 @@ pub(crate) struct RootSheet {
     #[n(4)]
     pub(crate) first: bool,
     #[n(5)]
-    pub(crate) findings: Vec<FindingSheet>,
+    pub(crate) findings: Vec<FindingBody>,
 }
 
 /// Which keys of what is named.
@@ -164,7 +162,7 @@ pub(crate) enum Reach {
 
 #[derive(Encode, Decode, Debug, Clone, Copy, PartialEq, Eq)]
 #[cbor(index_only)]
-pub(crate) enum OnUnreadableSheet {
+pub(crate) enum OnUnreadableBody {
     #[n(0)]
     Keep,
     #[n(1)]
@@ -177,7 +175,7 @@ pub(crate) enum DataPhase {
     #[n(0)]
     Count {
         #[n(0)]
-        at: CursorSheet,
+        at: CursorBody,
         #[n(1)]
         rows: u64,
     },
@@ -188,13 +186,13 @@ pub(crate) enum DataPhase {
         after: Option<ByteVec>,
     },
     #[n(2)]
-    Pass(#[n(0)] PassSheet),
+    Pass(#[n(0)] PassBody),
 }
 
 /// How far a walk through several ranges came.
 #[derive(Encode, Decode, Debug, Clone, PartialEq, Eq, Default)]
 #[cbor(map)]
-pub(crate) struct CursorSheet {
+pub(crate) struct CursorBody {
     /// Which of the ranges.
     #[n(0)]
     pub(crate) range: u8,
@@ -205,7 +203,7 @@ pub(crate) struct CursorSheet {
 /// One walk through all rows of a key scope.
 #[derive(Encode, Decode, Debug, Clone, PartialEq, Eq)]
 #[cbor(map)]
-pub(crate) struct PassSheet {
+pub(crate) struct PassBody {
     /// The key of the scope's keyring.
     #[n(0)]
     pub(crate) keyring: ByteVec,
@@ -213,7 +211,7 @@ pub(crate) struct PassSheet {
     #[n(1)]
     pub(crate) revision: u64,
     #[n(2)]
-    pub(crate) at: CursorSheet,
+    pub(crate) at: CursorBody,
     /// Rows sealed anew in this walk.
     #[n(3)]
     pub(crate) resealed: u64,
@@ -223,10 +221,16 @@ pub(crate) struct PassSheet {
     #[n(5)]
     pub(crate) first: bool,
     #[n(6)]
-    pub(crate) findings: Vec<FindingSheet>,
+    pub(crate) findings: Vec<FindingBody>,
 }
 
-impl KeyJobSheet {
+impl KeyJobBody {
+    /// A new job, which nobody runs yet.
+    pub(crate) fn new(task: TaskBody, now: Timestamp) -> Self {
+        let tally = Tally { updated_ms: now.as_ms(), ..Tally::default() };
+        Self { task, status: Status::Ready, lease: None, tally, created_ms: now.as_ms() }
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut plaintext = Vec::new();
         infallible(minicbor::encode(self, &mut plaintext));
@@ -238,7 +242,7 @@ impl KeyJobSheet {
     }
 }
 
-impl CursorSheet {
+impl CursorBody {
     /// After a page of the range that it stands in.
     pub(crate) fn past(self, page: &Page) -> Self {
         match page.rows.last() {
@@ -250,12 +254,12 @@ impl CursorSheet {
     }
 }
 
-impl RootSheet {
+impl RootBody {
     /// The first walk from the start.
-    pub(crate) fn first(then: OnUnreadable) -> Self {
+    pub(crate) fn first(on_unreadable: OnUnreadableBody) -> Self {
         Self {
-            on_unreadable: then.sheet(),
-            at: CursorSheet::default(),
+            on_unreadable,
+            at: CursorBody::default(),
             resealed: 0,
             failed: 0,
             first: true,

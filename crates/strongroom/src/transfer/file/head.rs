@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::envelope::StoreId;
 use crate::error::{BackupFault, Error};
 use crate::id::{Environment, OrgId};
-use crate::row::body::{RowError, expect_key, finish, infallible};
+use crate::row::{RowError, expect_key, finish, infallible};
 
 /// What a file is of, and what opens it.
 #[derive(Debug, Clone, PartialEq, Eq)]

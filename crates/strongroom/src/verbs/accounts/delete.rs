@@ -2,15 +2,10 @@
 
 use crate::error::Error;
 use crate::id::LinkedAccountId;
-use crate::jobs::JobId;
-use crate::row::body::AccountSheet;
-use crate::row::body::Sweep;
+use crate::jobs::{JobId, run_job, until_landed};
+use crate::row::body::{AccountBody, Sweep};
 use crate::store::ReadBatch;
-use crate::tenant::Draft;
-use crate::tenant::Freshness;
-use crate::tenant::Needs;
-use crate::tenant::WriteOptions;
-use crate::tenant::until_landed;
+use crate::tenant::{Attempt, Draft, Freshness, Needs, WriteOptions};
 use crate::verbs::org::Org;
 
 impl Org {
@@ -54,8 +49,10 @@ impl Org {
         account: &LinkedAccountId,
         options: WriteOptions,
     ) -> Result<(), Error> {
-        let job = until_landed!(|freshness| self.try_delete_account(account, &options, freshness))?;
-        self.tenant.run_job(&job).await
+        let job =
+            until_landed(&self.tenant, |freshness| self.try_delete_account(account, &options, freshness))
+                .await?;
+        run_job(&self.tenant, &job).await
     }
 
     async fn try_delete_account(
@@ -63,33 +60,33 @@ impl Org {
         account: &LinkedAccountId,
         options: &WriteOptions,
         freshness: Freshness,
-    ) -> Result<Option<JobId>, Error> {
+    ) -> Result<Attempt<JobId>, Error> {
         let tenant = &*self.tenant;
-        let read = ReadBatch { gets: vec![tenant.keys.account(account)], scans: Vec::new() };
+        let read = ReadBatch { gets: vec![tenant.id.account(account).key()], scans: Vec::new() };
         let needs = [account];
         let needs = Needs::org_keys().accounts(&needs).freshness(freshness);
-        let (ground, mut set) = tenant.read(&needs, read).await?;
+        let (view, mut set) = tenant.read(&needs, read).await?;
         let row = set.gets.pop().flatten();
         let loaded = match &row {
-            Some(row) => tenant.open_account(&ground, account, row)?,
+            Some(row) => tenant.open_account(&view, account, row)?,
             None => None,
         };
-        let live = loaded.as_ref().filter(|loaded| loaded.sheet.deleting.is_none());
-        let keys = ground.keys(Some(account)).filter(|keys| keys.keyring.active().is_some());
+        let live = loaded.as_ref().filter(|loaded| loaded.body.deleting.is_none());
+        let keys = view.keys(Some(account)).filter(|keys| keys.keyring.active().is_some());
         if live.is_none() && keys.is_none() {
             return Err(Error::AccountNotFound(account.clone()));
         }
         options.check(live.map(|loaded| loaded.revision))?;
 
-        let mut draft = Draft::new(tenant, &ground);
+        let mut draft = Draft::new(tenant, &view);
         let job = draft.put_job(&Sweep::Account(account.clone()))?;
         let now = tenant.engine.now();
-        let mut sheet = match &loaded {
-            Some(loaded) => loaded.sheet.clone().touched(now),
-            None => AccountSheet::new(draft.new_id()?, now),
+        let mut body = match &loaded {
+            Some(loaded) => loaded.body.clone().touched(now),
+            None => AccountBody::new(draft.new_id()?, now),
         };
-        sheet.deleting = Some(*job.as_bytes());
-        draft.put_account(account, &sheet, loaded.as_ref().map(|loaded| (loaded.revision, loaded.row)))?;
+        body.deleting = Some(*job.as_bytes());
+        draft.put_account(account, &body, loaded.as_ref().map(|loaded| (loaded.revision, loaded.row)))?;
         if let Some(keys) = keys {
             draft.drop_keys(Some(account), keys)?;
         }

@@ -1,25 +1,12 @@
 //! Integrations (apps) of a linked account.
 
 use crate::error::Error;
-use crate::id::IntegrationId;
-use crate::id::LinkedAccountId;
-use crate::jobs::JobId;
-use crate::model::Integration;
-use crate::model::Listing;
-use crate::model::PageRequest;
-use crate::row::body::IntegrationSheet;
-use crate::row::body::Sweep;
-use crate::store::ReadBatch;
-use crate::store::ReadSet;
-use crate::store::Versioned;
-use crate::tenant::Draft;
-use crate::tenant::Freshness;
-use crate::tenant::Ground;
-use crate::tenant::Loaded;
-use crate::tenant::Needs;
-use crate::tenant::fresh_if_stale;
-use crate::tenant::listed_id;
-use crate::tenant::until_landed;
+use crate::id::{IntegrationId, LinkedAccountId};
+use crate::jobs::{JobId, finish_job, run_job, until_landed};
+use crate::model::{Integration, Listing, PageRequest};
+use crate::row::body::{IntegrationBody, Sweep};
+use crate::store::{ReadBatch, ReadSet, Versioned};
+use crate::tenant::{Attempt, Draft, Freshness, Loaded, Needs, View, fresh_if_stale, listed_id};
 use crate::verbs::account::Account;
 use crate::verbs::org::Org;
 
@@ -39,7 +26,7 @@ impl Account {
     /// # Errors
     /// [`Error::AccountNotFound`] when the account is not registered.
     pub async fn add_integration(&self, integration: &IntegrationId) -> Result<Integration, Error> {
-        until_landed!(|freshness| self.try_add_integration(integration, freshness))
+        until_landed(&self.org().tenant, |freshness| self.try_add_integration(integration, freshness)).await
     }
 
     /// The integration with this slug.
@@ -54,7 +41,7 @@ impl Account {
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn integration(&self, integration: &IntegrationId) -> Result<Option<Integration>, Error> {
-        fresh_if_stale!(|freshness| self.try_integration(integration, freshness))
+        fresh_if_stale(|freshness| self.try_integration(integration, freshness)).await
     }
 
     /// The integrations of the account, in the order of the bytes of their slugs.
@@ -74,13 +61,13 @@ impl Account {
             return Ok(Listing { items: Vec::new(), next: None });
         }
         let tenant = &*self.org().tenant;
-        let range = tenant.keys.integrations(self.id());
+        let range = tenant.id.integrations(self.id());
         tenant
-            .list(None, &range, &page, |ground, key, row| {
+            .list(None, &range, &page, |view, key, row| {
                 let slug: IntegrationId = listed_id(&range, key)?;
-                let loaded = tenant.open_integration(ground, self.id(), &slug, row)?;
-                let live = loaded.filter(|loaded| loaded.sheet.deleting.is_none());
-                Ok(live.and_then(|loaded| loaded.sheet.into_model(slug)))
+                let loaded = tenant.open_integration(view, self.id(), &slug, row)?;
+                let live = loaded.filter(|loaded| loaded.body.deleting.is_none());
+                Ok(live.and_then(|loaded| loaded.body.into_model(slug)))
             })
             .await
     }
@@ -98,8 +85,10 @@ impl Account {
     /// # Errors
     /// [`Error::IntegrationNotFound`]. An error that is met during the sweep is told too; the integration is gone then.
     pub async fn delete_integration(&self, integration: &IntegrationId) -> Result<(), Error> {
-        let job = until_landed!(|freshness| self.try_delete_integration(integration, freshness))?;
-        self.org().tenant.run_job(&job).await
+        let job =
+            until_landed(&self.org().tenant, |freshness| self.try_delete_integration(integration, freshness))
+                .await?;
+        run_job(&self.org().tenant, &job).await
     }
 
     /// Reads the rows of the account and of one integration, in this order.
@@ -107,9 +96,9 @@ impl Account {
         &self,
         integration: &IntegrationId,
         freshness: Freshness,
-    ) -> Result<(Ground<'static>, ReadSet), Error> {
-        let keys = &self.org().tenant.keys;
-        let gets = vec![keys.account(self.id()), keys.integration(self.id(), integration)];
+    ) -> Result<(View<'static>, ReadSet), Error> {
+        let keys = &self.org().tenant.id;
+        let gets = vec![keys.account(self.id()).key(), keys.integration(self.id(), integration).key()];
         let needs = Needs::org_keys().freshness(freshness);
         self.org().tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await
     }
@@ -121,10 +110,10 @@ impl Account {
     ) -> Result<Option<Integration>, Error> {
         let tenant = &*self.org().tenant;
         let account = self.id();
-        let (ground, set) = self.read_integration(integration, freshness).await?;
+        let (view, set) = self.read_integration(integration, freshness).await?;
         let row = |index: usize| set.gets.get(index).and_then(Option::as_ref);
-        match tenant.live_integration(&ground, account, integration, row(0), row(1)) {
-            Ok((_, loaded)) => Ok(loaded.sheet.into_model(integration.clone())),
+        match tenant.live_integration(&view, account, integration, row(0), row(1)) {
+            Ok((_, loaded)) => Ok(loaded.body.into_model(integration.clone())),
             Err(Error::IntegrationNotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -134,45 +123,48 @@ impl Account {
         &self,
         integration: &IntegrationId,
         freshness: Freshness,
-    ) -> Result<Option<Integration>, Error> {
+    ) -> Result<Attempt<Integration>, Error> {
         let tenant = &*self.org().tenant;
         let account = self.id();
-        let (ground, set) = self.read_integration(integration, freshness).await?;
-        let [account_row, row] = set.gets.as_slice() else { return Ok(None) };
-        let known = tenant.live_account(&ground, account, account_row.as_ref())?;
+        let (view, set) = self.read_integration(integration, freshness).await?;
+        let [account_row, row] = set.gets.as_slice() else { return Ok(Attempt::Lost) };
+        let known = tenant.live_account(&view, account, account_row.as_ref())?;
         let known = known.ok_or_else(|| Error::AccountNotFound(account.clone()))?;
         let Some(standing) =
-            self.org().standing_integration(&ground, account, integration, row.as_ref()).await?
+            self.org().standing_integration(&view, account, integration, row.as_ref()).await?
         else {
-            return Ok(None);
+            return Ok(Attempt::Lost);
         };
         if let Some(loaded) = standing {
-            return Ok(loaded.sheet.into_model(integration.clone()));
+            return Ok(loaded.body.into_model(integration.clone()).into());
         }
-        let mut draft = Draft::new(tenant, &ground);
-        let sheet = IntegrationSheet::new(draft.new_id()?, tenant.engine.now());
-        draft.expect_as_read(tenant.keys.account(account), Some(known.row));
-        draft.put_integration(account, integration, &sheet, None)?;
-        let landed = draft.commit().await?;
-        Ok(landed.and_then(|_| sheet.into_model(integration.clone())))
+        let mut draft = Draft::new(tenant, &view);
+        let body = IntegrationBody::new(draft.new_id()?, tenant.engine.now());
+        draft.expect_as_read(tenant.id.account(account).key(), Some(known.row));
+        draft.put_integration(account, integration, &body, None)?;
+        match draft.commit().await? {
+            Attempt::Landed(_) => Ok(body.into_model(integration.clone()).into()),
+            Attempt::Lost => Ok(Attempt::Lost),
+            Attempt::AfterShred => Ok(Attempt::AfterShred),
+        }
     }
 
     async fn try_delete_integration(
         &self,
         integration: &IntegrationId,
         freshness: Freshness,
-    ) -> Result<Option<JobId>, Error> {
+    ) -> Result<Attempt<JobId>, Error> {
         let tenant = &*self.org().tenant;
         let account = self.id();
-        let (ground, set) = self.read_integration(integration, freshness).await?;
-        let [account_row, row] = set.gets.as_slice() else { return Ok(None) };
+        let (view, set) = self.read_integration(integration, freshness).await?;
+        let [account_row, row] = set.gets.as_slice() else { return Ok(Attempt::Lost) };
         let (known, loaded) =
-            tenant.live_integration(&ground, account, integration, account_row.as_ref(), row.as_ref())?;
+            tenant.live_integration(&view, account, integration, account_row.as_ref(), row.as_ref())?;
 
-        let mut draft = Draft::new(tenant, &ground);
+        let mut draft = Draft::new(tenant, &view);
         let job = draft.put_job(&Sweep::Integration(account.clone(), integration.clone()))?;
-        let sheet = loaded.sheet.deleting(&job);
-        draft.put_integration(account, integration, &sheet, Some((loaded.revision, loaded.row)))?;
+        let body = loaded.body.deleting(&job);
+        draft.put_integration(account, integration, &body, Some((loaded.revision, loaded.row)))?;
         draft.bump_generation(account, &known)?;
         Ok(draft.commit().await?.map(|_| job))
     }
@@ -183,16 +175,16 @@ impl Org {
     /// again.
     pub(crate) async fn standing_integration(
         &self,
-        ground: &Ground<'_>,
+        view: &View<'_>,
         account: &LinkedAccountId,
         integration: &IntegrationId,
         row: Option<&Versioned>,
-    ) -> Result<Option<Option<Loaded<IntegrationSheet>>>, Error> {
+    ) -> Result<Option<Option<Loaded<IntegrationBody>>>, Error> {
         let Some(row) = row else { return Ok(Some(None)) };
-        let loaded = self.tenant.open_integration(ground, account, integration, row)?;
-        if let Some(job) = loaded.as_ref().and_then(|loaded| loaded.sheet.deleting) {
-            let marked = (self.tenant.keys.integration(account, integration), row.revision);
-            self.tenant.finish_job(&job, marked).await?;
+        let loaded = self.tenant.open_integration(view, account, integration, row)?;
+        if let Some(job) = loaded.as_ref().and_then(|loaded| loaded.body.deleting) {
+            let marked = (self.tenant.id.integration(account, integration).key(), row.revision);
+            finish_job(&self.tenant, &job, marked).await?;
             return Ok(None);
         }
         Ok(Some(loaded))

@@ -6,14 +6,9 @@ pub(crate) mod write;
 
 use crate::error::Error;
 use crate::id::LinkedAccountId;
-use crate::model::LinkedAccount;
-use crate::model::Listing;
-use crate::model::PageRequest;
+use crate::model::{LinkedAccount, Listing, PageRequest};
 use crate::store::ReadBatch;
-use crate::tenant::Freshness;
-use crate::tenant::Needs;
-use crate::tenant::fresh_if_stale;
-use crate::tenant::listed_id;
+use crate::tenant::{Freshness, Needs, fresh_if_stale, listed_id};
 use crate::verbs::org::Org;
 
 pub use write::{AccountWritten, CreateAccount, UpsertAccount};
@@ -31,7 +26,7 @@ impl Org {
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn linked_account(&self, account: &LinkedAccountId) -> Result<Option<LinkedAccount>, Error> {
-        fresh_if_stale!(|freshness| self.try_linked_account(account, freshness))
+        fresh_if_stale(|freshness| self.try_linked_account(account, freshness)).await
     }
 
     /// The registered linked accounts, in the order of the bytes of their ids.
@@ -48,11 +43,11 @@ impl Org {
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn linked_accounts(&self, page: PageRequest) -> Result<Listing<LinkedAccount>, Error> {
         let tenant = &*self.tenant;
-        let range = tenant.keys.accounts();
+        let range = tenant.id.accounts();
         tenant
-            .list(None, &range, &page, |ground, key, row| {
+            .list(None, &range, &page, |view, key, row| {
                 let account: LinkedAccountId = listed_id(&range, key)?;
-                let loaded = tenant.open_account(ground, &account, row)?;
+                let loaded = tenant.open_account(view, &account, row)?;
                 Ok(loaded.and_then(|loaded| loaded.into_model(account)))
             })
             .await
@@ -64,10 +59,10 @@ impl Org {
         freshness: Freshness,
     ) -> Result<Option<LinkedAccount>, Error> {
         let tenant = &*self.tenant;
-        let read = ReadBatch { gets: vec![tenant.keys.account(account)], scans: Vec::new() };
-        let (ground, mut set) = tenant.read(&Needs::org_keys().freshness(freshness), read).await?;
+        let read = ReadBatch { gets: vec![tenant.id.account(account).key()], scans: Vec::new() };
+        let (view, mut set) = tenant.read(&Needs::org_keys().freshness(freshness), read).await?;
         let Some(row) = set.gets.pop().flatten() else { return Ok(None) };
-        let loaded = tenant.open_account(&ground, account, &row)?;
+        let loaded = tenant.open_account(&view, account, &row)?;
         Ok(loaded.and_then(|loaded| loaded.into_model(account.clone())))
     }
 }

@@ -1,29 +1,17 @@
 //! Creating and updating linked accounts, with their default app and its credentials, in one batch.
 
-use crate::tenant::Loaded;
 use std::future::IntoFuture;
 use std::pin::Pin;
 
 use crate::error::Error;
-use crate::id::CredentialKey;
-use crate::id::IntegrationId;
-use crate::id::LinkedAccountId;
-use crate::limits::ACCOUNT_NAME_BYTES_MAX;
-use crate::limits::UDF_BYTES_MAX;
+use crate::id::{CredentialKey, IntegrationId, LinkedAccountId};
+use crate::jobs::{finish_job, until_landed};
+use crate::limits::{ACCOUNT_NAME_BYTES_MAX, UDF_BYTES_MAX};
 use crate::model::Upsert;
-use crate::row::body::AccountSheet;
-use crate::row::body::IntegrationSheet;
+use crate::row::body::{AccountBody, IntegrationBody};
 use crate::secret::Secret;
-use crate::store::ReadBatch;
-use crate::store::Versioned;
-use crate::tenant::Draft;
-use crate::tenant::Freshness;
-use crate::tenant::Ground;
-use crate::tenant::Needs;
-use crate::tenant::RecordWrite;
-use crate::tenant::WriteOptions;
-use crate::tenant::at_most;
-use crate::tenant::until_landed;
+use crate::store::{ReadBatch, Versioned};
+use crate::tenant::{Attempt, Draft, Freshness, Loaded, Needs, RecordWrite, View, WriteOptions, at_most};
 use crate::verbs::account::Account;
 use crate::verbs::org::Org;
 
@@ -68,7 +56,9 @@ impl Org {
         at_most("an account's name", ACCOUNT_NAME_BYTES_MAX, spec.name.as_deref())?;
         at_most("an account's own fields", UDF_BYTES_MAX, spec.udf.as_deref())?;
         let credentials = spec.parse_credentials(self)?;
-        let action = until_landed!(|freshness| self.try_write_account(spec, &credentials, freshness))?;
+        let action =
+            until_landed(&self.tenant, |freshness| self.try_write_account(spec, &credentials, freshness))
+                .await?;
         Ok(AccountWritten { action, account: self.account(spec.account.clone()) })
     }
 
@@ -77,37 +67,41 @@ impl Org {
         spec: &AccountSpec<'_>,
         credentials: &[(CredentialKey, &Secret)],
         freshness: Freshness,
-    ) -> Result<Option<Upsert>, Error> {
+    ) -> Result<Attempt<Upsert>, Error> {
         let tenant = &*self.tenant;
         let account = &spec.account;
         let app = IntegrationId::default_app();
-        let mut gets = vec![tenant.keys.account(account), tenant.keys.integration(account, &app)];
-        gets.extend(credentials.iter().map(|(key_name, _)| tenant.keys.credential(account, &app, key_name)));
+        let mut gets = vec![tenant.id.account(account).key(), tenant.id.integration(account, &app).key()];
+        gets.extend(
+            credentials.iter().map(|(key_name, _)| tenant.id.credential(account, &app, key_name).key()),
+        );
         let needs = [account];
         let needs = Needs::org_keys().accounts(&needs).freshness(freshness);
-        let (ground, set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
-        let [account_row, app_row, credential_rows @ ..] = set.gets.as_slice() else { return Ok(None) };
+        let (view, set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+        let [account_row, app_row, credential_rows @ ..] = set.gets.as_slice() else {
+            return Ok(Attempt::Lost);
+        };
 
-        let standing = self.standing_account(&ground, account, account_row.as_ref()).await?;
-        let Some(standing) = standing else { return Ok(None) };
+        let standing = self.standing_account(&view, account, account_row.as_ref()).await?;
+        let Some(standing) = standing else { return Ok(Attempt::Lost) };
         if standing.is_some() && spec.on_existing == OnExisting::Fail {
             return Err(Error::AccountExists(account.clone()));
         }
-        let mut draft = Draft::new(tenant, &ground);
-        let sheet = spec.apply(&draft, standing.as_ref(), credentials.len())?;
-        draft.put_account(account, &sheet, standing.as_ref().map(|loaded| (loaded.revision, loaded.row)))?;
+        let mut draft = Draft::new(tenant, &view);
+        let body = spec.apply(&draft, standing.as_ref(), credentials.len())?;
+        draft.put_account(account, &body, standing.as_ref().map(|loaded| (loaded.revision, loaded.row)))?;
         if spec.default_app {
-            let Some(app_row) = self.standing_integration(&ground, account, &app, app_row.as_ref()).await?
+            let Some(app_row) = self.standing_integration(&view, account, &app, app_row.as_ref()).await?
             else {
-                return Ok(None);
+                return Ok(Attempt::Lost);
             };
             match app_row {
                 Some(loaded) => {
-                    draft.expect_as_read(tenant.keys.integration(account, &app), Some(loaded.row));
+                    draft.expect_as_read(tenant.id.integration(account, &app).key(), Some(loaded.row));
                 }
                 None => {
-                    let sheet = IntegrationSheet::new(draft.new_id()?, tenant.engine.now());
-                    draft.put_integration(account, &app, &sheet, None)?;
+                    let body = IntegrationBody::new(draft.new_id()?, tenant.engine.now());
+                    draft.put_integration(account, &app, &body, None)?;
                 }
             }
             for ((key_name, value), row) in credentials.iter().zip(credential_rows) {
@@ -127,15 +121,15 @@ impl Org {
     /// The account in `row`. The outer `None` says that one was still being deleted: it is now gone, so read again.
     async fn standing_account(
         &self,
-        ground: &Ground<'_>,
+        view: &View<'_>,
         account: &LinkedAccountId,
         row: Option<&Versioned>,
-    ) -> Result<Option<Option<Loaded<AccountSheet>>>, Error> {
+    ) -> Result<Option<Option<Loaded<AccountBody>>>, Error> {
         let Some(row) = row else { return Ok(Some(None)) };
-        let loaded = self.tenant.open_account(ground, account, row)?;
-        if let Some(job) = loaded.as_ref().and_then(|loaded| loaded.sheet.deleting) {
-            let marked = (self.tenant.keys.account(account), row.revision);
-            self.tenant.finish_job(&job, marked).await?;
+        let loaded = self.tenant.open_account(view, account, row)?;
+        if let Some(job) = loaded.as_ref().and_then(|loaded| loaded.body.deleting) {
+            let marked = (self.tenant.id.account(account).key(), row.revision);
+            finish_job(&self.tenant, &job, marked).await?;
             return Ok(None);
         }
         Ok(Some(loaded))
@@ -260,17 +254,17 @@ impl<'a> AccountSpec<'a> {
     fn apply(
         &self,
         draft: &Draft<'_>,
-        standing: Option<&Loaded<AccountSheet>>,
+        standing: Option<&Loaded<AccountBody>>,
         credentials: usize,
-    ) -> Result<AccountSheet, Error> {
+    ) -> Result<AccountBody, Error> {
         let now = draft.tenant().engine.now();
-        let mut sheet = match standing {
-            Some(loaded) => loaded.sheet.clone().touched(now),
-            None => AccountSheet::new(draft.new_id()?, now),
+        let mut body = match standing {
+            Some(loaded) => loaded.body.clone().touched(now),
+            None => AccountBody::new(draft.new_id()?, now),
         };
-        sheet.name = self.name.clone().or(sheet.name);
-        sheet.udf = self.udf.clone().or(sheet.udf);
-        sheet.credential_generation = sheet.credential_generation.saturating_add(credentials as u64);
-        Ok(sheet)
+        body.name = self.name.clone().or(body.name);
+        body.udf = self.udf.clone().or(body.udf);
+        body.credential_generation = body.credential_generation.saturating_add(credentials as u64);
+        Ok(body)
     }
 }

@@ -1,27 +1,15 @@
 //! The verbs on credentials.
 
 use crate::error::Error;
-use crate::id::CredentialKey;
-use crate::id::IntegrationId;
-use crate::model::Credential;
-use crate::model::CredentialInfo;
-use crate::model::Listing;
-use crate::model::PageRequest;
-use crate::model::Upsert;
-use crate::row::body::AccountSheet;
-use crate::row::body::IntegrationSheet;
+use crate::id::{CredentialKey, IntegrationId};
+use crate::jobs::until_landed;
+use crate::model::{Credential, CredentialInfo, Listing, PageRequest, Upsert};
+use crate::row::body::{AccountBody, IntegrationBody};
 use crate::secret::Secret;
-use crate::store::ReadBatch;
-use crate::store::Versioned;
-use crate::tenant::Draft;
-use crate::tenant::Freshness;
-use crate::tenant::Ground;
-use crate::tenant::Loaded;
-use crate::tenant::Needs;
-use crate::tenant::WriteOptions;
-use crate::tenant::fresh_if_stale;
-use crate::tenant::listed_id;
-use crate::tenant::until_landed;
+use crate::store::{ReadBatch, Versioned};
+use crate::tenant::{
+    Attempt, Draft, Freshness, Loaded, Needs, View, WriteOptions, fresh_if_stale, listed_id,
+};
 use crate::verbs::account::Account;
 
 /// The credentials of one integration (app) of a linked account.
@@ -33,9 +21,9 @@ pub struct AppCredentials {
 
 /// What a verb on a credential reads.
 struct Read<'g> {
-    ground: Ground<'g>,
-    account: Loaded<AccountSheet>,
-    integration: Loaded<IntegrationSheet>,
+    view: View<'g>,
+    account: Loaded<AccountBody>,
+    integration: Loaded<IntegrationBody>,
     row: Option<Versioned>,
 }
 
@@ -91,7 +79,10 @@ impl AppCredentials {
     ) -> Result<Upsert, Error> {
         let (key_name, value) = (key_name.parse()?, value.into());
         self.account.org().tenant.check_credential(&value)?;
-        until_landed!(|freshness| self.try_upsert(&key_name, &value, &options, freshness))
+        until_landed(&self.account.org().tenant, |freshness| {
+            self.try_upsert(&key_name, &value, &options, freshness)
+        })
+        .await
     }
 
     /// A credential; `None` where there is none of this key name.
@@ -109,7 +100,7 @@ impl AppCredentials {
     /// [`Error::IntegrationNotFound`]; [`Error::InvalidId`].
     pub async fn get(&self, key_name: &str) -> Result<Option<Credential>, Error> {
         let key_name = key_name.parse()?;
-        fresh_if_stale!(|freshness| self.try_get(&key_name, freshness))
+        fresh_if_stale(|freshness| self.try_get(&key_name, freshness)).await
     }
 
     /// Key names and times, never values, in the order of the bytes of the key names.
@@ -129,11 +120,11 @@ impl AppCredentials {
         self.refuse_missing().await?;
         let tenant = &*self.account.org().tenant;
         let account = self.account.id();
-        let range = tenant.keys.credentials(account, &self.integration);
+        let range = tenant.id.credentials(account, &self.integration);
         tenant
-            .list(Some(account), &range, &page, |ground, key, row| {
+            .list(Some(account), &range, &page, |view, key, row| {
                 let address = (account, &self.integration, &listed_id(&range, key)?);
-                Ok(tenant.open_credential(ground, address, row)?.map(|credential| credential.info))
+                Ok(tenant.open_credential(view, address, row)?.map(|credential| credential.info))
             })
             .await
     }
@@ -171,7 +162,8 @@ impl AppCredentials {
     /// Those of `delete`, and [`Error::Unexpected`].
     pub async fn delete_with(&self, key_name: &str, options: WriteOptions) -> Result<bool, Error> {
         let key_name = key_name.parse()?;
-        until_landed!(|freshness| self.try_delete(&key_name, &options, freshness))
+        until_landed(&self.account.org().tenant, |freshness| self.try_delete(&key_name, &options, freshness))
+            .await
     }
 
     async fn try_upsert(
@@ -180,10 +172,10 @@ impl AppCredentials {
         value: &Secret,
         options: &WriteOptions,
         freshness: Freshness,
-    ) -> Result<Option<Upsert>, Error> {
+    ) -> Result<Attempt<Upsert>, Error> {
         let owner = [self.account.id()];
         let read = self.read(&owner, key_name, freshness).await?;
-        let mut draft = Draft::new(&self.account.org().tenant, &read.ground);
+        let mut draft = Draft::new(&self.account.org().tenant, &read.view);
         let address = (self.account.id(), &self.integration, key_name);
         let action = draft.put_credential(address, value, read.row.as_ref(), options)?;
         self.note_change(&mut draft, &read)?;
@@ -200,7 +192,7 @@ impl AppCredentials {
         let read = self.read(&owner, key_name, freshness).await?;
         let Some(row) = read.row else { return Ok(None) };
         let address = (self.account.id(), &self.integration, key_name);
-        self.account.org().tenant.open_credential(&read.ground, address, &row)
+        self.account.org().tenant.open_credential(&read.view, address, &row)
     }
 
     async fn try_delete(
@@ -208,19 +200,19 @@ impl AppCredentials {
         key_name: &CredentialKey,
         options: &WriteOptions,
         freshness: Freshness,
-    ) -> Result<Option<bool>, Error> {
+    ) -> Result<Attempt<bool>, Error> {
         let tenant = &*self.account.org().tenant;
         let owner = [self.account.id()];
         let read = self.read(&owner, key_name, freshness).await?;
         let address = (self.account.id(), &self.integration, key_name);
         let found = match &read.row {
-            Some(row) => tenant.find_credential(&read.ground, address, row)?,
+            Some(row) => tenant.find_credential(&read.view, address, row)?,
             None => None,
         };
         options.check(found)?;
-        let (Some(_), Some(row)) = (found, &read.row) else { return Ok(Some(false)) };
-        let mut draft = Draft::new(tenant, &read.ground);
-        let key = tenant.keys.credential(self.account.id(), &self.integration, key_name);
+        let (Some(_), Some(row)) = (found, &read.row) else { return Ok(Attempt::Landed(false)) };
+        let mut draft = Draft::new(tenant, &read.view);
+        let key = tenant.id.credential(self.account.id(), &self.integration, key_name).key();
         draft.expect_as_read(key.clone(), Some(row.revision));
         draft.delete(key);
         self.note_change(&mut draft, &read)?;
@@ -238,38 +230,38 @@ impl AppCredentials {
         let tenant = &*self.account.org().tenant;
         let (account, integration) = (self.account.id(), &self.integration);
         let gets = vec![
-            tenant.keys.credential(account, integration, key_name),
-            tenant.keys.integration(account, integration),
-            tenant.keys.account(account),
+            tenant.id.credential(account, integration, key_name).key(),
+            tenant.id.integration(account, integration).key(),
+            tenant.id.account(account).key(),
         ];
         let needs = Needs::org_keys().accounts(owner).freshness(freshness);
-        let (ground, mut set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+        let (view, mut set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
         let account_row = set.gets.pop().flatten();
         let integration_row = set.gets.pop().flatten();
         let row = set.gets.pop().flatten();
         let (account, integration) = tenant.live_integration(
-            &ground,
+            &view,
             account,
             integration,
             account_row.as_ref(),
             integration_row.as_ref(),
         )?;
-        Ok(Read { ground, account, integration, row })
+        Ok(Read { view, account, integration, row })
     }
 
     async fn refuse_missing(&self) -> Result<(), Error> {
         let tenant = &*self.account.org().tenant;
         let (account, integration) = (self.account.id(), &self.integration);
-        let gets = vec![tenant.keys.account(account), tenant.keys.integration(account, integration)];
+        let gets = vec![tenant.id.account(account).key(), tenant.id.integration(account, integration).key()];
         let read = ReadBatch { gets, scans: Vec::new() };
-        let (ground, set) = tenant.read(&Needs::org_keys(), read).await?;
+        let (view, set) = tenant.read(&Needs::org_keys(), read).await?;
         let row = |index: usize| set.gets.get(index).and_then(Option::as_ref);
-        tenant.live_integration(&ground, account, integration, row(0), row(1)).map(|_| ())
+        tenant.live_integration(&view, account, integration, row(0), row(1)).map(|_| ())
     }
 
     /// The batch expects the integration as it was read, and bumps the account's generation.
     fn note_change(&self, draft: &mut Draft<'_>, read: &Read<'_>) -> Result<(), Error> {
-        let key = draft.tenant().keys.integration(self.account.id(), &self.integration);
+        let key = draft.tenant().id.integration(self.account.id(), &self.integration).key();
         draft.expect_as_read(key, Some(read.integration.row));
         draft.bump_generation(self.account.id(), &read.account)
     }

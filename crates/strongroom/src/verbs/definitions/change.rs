@@ -1,21 +1,16 @@
 //! Changing a definition: every field but the format, whose change is planned first.
 
-use crate::tenant::check_definition;
-use crate::tenant::definition::read_hint;
 use std::slice;
 
 use crate::error::Error;
 use crate::id::DefinitionName;
 use crate::jobs::narrow::Narrowing;
-use crate::model::DefinitionRef;
-use crate::model::StoredDefinition;
+use crate::jobs::{run_job, until_landed};
+use crate::model::{DefinitionRef, StoredDefinition};
 use crate::scope::Scopes;
 use crate::store::ReadBatch;
-use crate::tenant::Draft;
-use crate::tenant::Freshness;
-use crate::tenant::Needs;
-use crate::tenant::WriteOptions;
-use crate::tenant::until_landed;
+use crate::tenant::definition::read_hint;
+use crate::tenant::{Attempt, Draft, Freshness, Needs, WriteOptions, check_definition};
 use crate::verbs::org::Org;
 
 /// What to change of a definition; what is not named stays.
@@ -178,10 +173,12 @@ impl Org {
         options: WriteOptions,
     ) -> Result<StoredDefinition, Error> {
         let definition = definition.into();
-        let (after, narrowing) =
-            until_landed!(|freshness| self.try_update_definition(&definition, &change, &options, freshness))?;
+        let (after, narrowing) = until_landed(&self.tenant, |freshness| {
+            self.try_update_definition(&definition, &change, &options, freshness)
+        })
+        .await?;
         if let Some(Narrowing { job, removed }) = narrowing {
-            self.tenant.run_job(&job).await?;
+            run_job(&self.tenant, &job).await?;
             self.tenant.refuse_in_use(after.id, removed).await?;
         }
         Ok(after)
@@ -193,14 +190,14 @@ impl Org {
         change: &DefinitionChange,
         options: &WriteOptions,
         freshness: Freshness,
-    ) -> Result<Option<(StoredDefinition, Option<Narrowing>)>, Error> {
+    ) -> Result<Attempt<(StoredDefinition, Option<Narrowing>)>, Error> {
         let tenant = &*self.tenant;
         let id = tenant.definition_id(reference, freshness).await?;
         let needs = Needs::org_keys().definitions(slice::from_ref(&id)).freshness(freshness);
         let wanted: Option<DefinitionName> = change.name.as_deref().map(str::parse).transpose()?;
-        let gets = wanted.iter().map(|name| tenant.keys.definition_name(name)).collect();
-        let (ground, mut set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
-        let definition = ground.definition(0, reference)?;
+        let gets = wanted.iter().map(|name| tenant.id.definition_name(name).key()).collect();
+        let (view, mut set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+        let definition = view.definition(0, reference)?;
         let before = &definition.stored;
         options.check(Some(before.revision))?;
         let mut after = change.apply(before);
@@ -212,7 +209,7 @@ impl Org {
         after.revision = before.revision.next();
         after.updated_at = tenant.engine.now();
 
-        let mut draft = Draft::new(tenant, &ground);
+        let mut draft = Draft::new(tenant, &view);
         draft.put_definition(&after, Some(definition.row))?;
         if after.definition.name != before.definition.name {
             if let Some(taken) = set.gets.pop().flatten() {

@@ -3,34 +3,19 @@
 //! From the batch that applies a change on, every new value must match. Values from before that do not match stay,
 //! and a job marks them in the index of the definition's values: they are grandfathered until they are set again.
 
-use crate::tenant::check::value_form;
-use crate::tenant::check_definition;
-use crate::tenant::indexed::EXAMINED_MAX;
-use crate::tenant::indexed::is_grandfathered;
 use std::slice;
 
 use crate::error::Error;
-use crate::format::FormatError;
-use crate::format::LengthBounds;
-use crate::format::VarFormat;
+use crate::format::{FormatError, LengthBounds, VarFormat};
 use crate::id::DocumentId;
-use crate::jobs::JobId;
-use crate::model::DefinitionRef;
-use crate::model::Listing;
-use crate::model::PageRequest;
-use crate::model::StoredDefinition;
+use crate::jobs::{JobId, run_job, until_landed};
+use crate::model::{DefinitionRef, Listing, PageRequest, StoredDefinition};
 use crate::row::body::Sweep;
-use crate::row::key::parse_definition_value;
-use crate::scope::Scope;
-use crate::scope::Scopes;
-use crate::store::ReadBatch;
-use crate::store::Versioned;
-use crate::tenant::Draft;
-use crate::tenant::Freshness;
-use crate::tenant::INDEX_PAGE;
-use crate::tenant::Needs;
-use crate::tenant::WriteOptions;
-use crate::tenant::until_landed;
+use crate::scope::{Scope, Scopes};
+use crate::store::{ReadBatch, Versioned};
+use crate::tenant::check::value_form;
+use crate::tenant::indexed::{EXAMINED_MAX, is_grandfathered};
+use crate::tenant::{Attempt, Draft, Freshness, INDEX_PAGE, Needs, WriteOptions, check_definition};
 use crate::verbs::definitions::DefinitionChange;
 use crate::verbs::org::Org;
 
@@ -201,9 +186,11 @@ impl Org {
         if on_mismatch == OnMismatch::Refuse {
             self.refuse_mismatch(&definition, change).await?;
         }
-        let (changed, job) =
-            until_landed!(|freshness| self.try_change_format(&definition, change, &options, freshness))?;
-        self.tenant.run_job(&job).await?;
+        let (changed, job) = until_landed(&self.tenant, |freshness| {
+            self.try_change_format(&definition, change, &options, freshness)
+        })
+        .await?;
+        run_job(&self.tenant, &job).await?;
         Ok(changed)
     }
 
@@ -265,9 +252,9 @@ impl Org {
     ) -> Result<Listing<Scope>, Error> {
         let tenant = &*self.tenant;
         let id = tenant.definition(&definition.into()).await?.stored.id;
-        let range = tenant.keys.definition_values(&id);
+        let range = tenant.id.definition_values(&id);
         let listed = tenant.list(None, &range, &page, |_, key, row| {
-            let Some(scope) = parse_definition_value(&tenant.keys, &id, key.as_bytes()) else {
+            let Some(scope) = tenant.id.parse_definition_value(&id, key.as_bytes()) else {
                 return Ok(None);
             };
             Ok(takes(&scope, row)?.then_some(scope))
@@ -303,12 +290,12 @@ impl Org {
         change: &FormatChange,
         options: &WriteOptions,
         freshness: Freshness,
-    ) -> Result<Option<(StoredDefinition, JobId)>, Error> {
+    ) -> Result<Attempt<(StoredDefinition, JobId)>, Error> {
         let tenant = &*self.tenant;
         let id = tenant.definition_id(reference, freshness).await?;
         let needs = Needs::org_keys().definitions(slice::from_ref(&id)).freshness(freshness);
-        let (ground, _) = tenant.read(&needs, ReadBatch::default()).await?;
-        let definition = ground.definition(0, reference)?;
+        let (view, _) = tenant.read(&needs, ReadBatch::default()).await?;
+        let definition = view.definition(0, reference)?;
         options.check(Some(definition.stored.revision))?;
         let mut changed = change.apply(&definition.stored);
         check_definition(&changed.definition, &tenant.engine)?;
@@ -316,7 +303,7 @@ impl Org {
         changed.updated_at = tenant.engine.now();
         changed.format_changes = definition.stored.format_changes.saturating_add(1);
 
-        let mut draft = Draft::new(tenant, &ground);
+        let mut draft = Draft::new(tenant, &view);
         draft.put_definition(&changed, Some(definition.row))?;
         let job = draft.put_job(&Sweep::Recheck(id))?;
         draft.put_records(&options.records).await?;

@@ -1,14 +1,11 @@
 //! Listing definitions.
 
-use regex::Regex;
-use regex::RegexBuilder;
+use regex::{Regex, RegexBuilder};
 
 use crate::error::Error;
 use crate::id::DefinitionId;
 use crate::limits::NAME_PATTERN_BYTES_MAX;
-use crate::model::Listing;
-use crate::model::PageRequest;
-use crate::model::StoredDefinition;
+use crate::model::{Listing, PageRequest, StoredDefinition};
 use crate::scope::ScopeKind;
 use crate::verbs::org::Org;
 
@@ -105,12 +102,12 @@ impl Org {
         page: PageRequest,
     ) -> Result<Listing<StoredDefinition>, Error> {
         let tenant = &*self.tenant;
-        let range = tenant.keys.definitions();
+        let range = tenant.id.definitions();
         tenant
-            .list(None, &range, &page, |ground, key, row| {
+            .list(None, &range, &page, |view, key, row| {
                 let id = key.as_bytes().last_chunk::<12>().and_then(|id| DefinitionId::from_bytes(id));
                 let Some(id) = id else { return Ok(None) };
-                let opened = tenant.open_definition(ground.keys(None), id, row)?;
+                let opened = tenant.open_definition(view.keys(None), id, row)?;
                 Ok(opened.map(|definition| definition.stored).filter(|stored| filter.takes(stored)))
             })
             .await

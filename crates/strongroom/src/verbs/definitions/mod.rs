@@ -8,17 +8,11 @@ use std::slice;
 
 use crate::error::Error;
 use crate::id::DefinitionId;
-use crate::jobs::JobId;
-use crate::model::DefinitionRef;
-use crate::model::StoredDefinition;
-use crate::model::VariableDefinition;
+use crate::jobs::{JobId, run_job, until_landed};
+use crate::model::{DefinitionRef, StoredDefinition, VariableDefinition};
 use crate::row::body::Sweep;
 use crate::store::ReadBatch;
-use crate::tenant::Draft;
-use crate::tenant::Freshness;
-use crate::tenant::Needs;
-use crate::tenant::WriteOptions;
-use crate::tenant::until_landed;
+use crate::tenant::{Attempt, Draft, Freshness, Needs, WriteOptions};
 use crate::verbs::org::Org;
 
 pub use change::DefinitionChange;
@@ -131,8 +125,11 @@ impl Org {
         options: WriteOptions,
     ) -> Result<(), Error> {
         let definition = definition.into();
-        let job = until_landed!(|freshness| self.try_delete_definition(&definition, &options, freshness))?;
-        self.tenant.run_job(&job).await
+        let job = until_landed(&self.tenant, |freshness| {
+            self.try_delete_definition(&definition, &options, freshness)
+        })
+        .await?;
+        run_job(&self.tenant, &job).await
     }
 
     async fn try_delete_definition(
@@ -140,16 +137,16 @@ impl Org {
         reference: &DefinitionRef<'_>,
         options: &WriteOptions,
         freshness: Freshness,
-    ) -> Result<Option<JobId>, Error> {
+    ) -> Result<Attempt<JobId>, Error> {
         let tenant = &*self.tenant;
         let id = tenant.definition_id(reference, freshness).await?;
         let needs = Needs::org_keys().definitions(slice::from_ref(&id)).freshness(freshness);
-        let read = ReadBatch { gets: vec![tenant.keys.count()], scans: Vec::new() };
-        let (ground, set) = tenant.read(&needs, read).await?;
-        let definition = ground.definition(0, reference)?;
+        let read = ReadBatch { gets: vec![tenant.id.count().key()], scans: Vec::new() };
+        let (view, set) = tenant.read(&needs, read).await?;
+        let definition = view.definition(0, reference)?;
         options.check(Some(definition.stored.revision))?;
 
-        let mut draft = Draft::new(tenant, &ground);
+        let mut draft = Draft::new(tenant, &view);
         draft.delete_definition(definition).await?;
         draft.put_definition_count(set.gets.first().and_then(Option::as_ref), -1)?;
         let job = draft.put_job(&Sweep::Definition(id))?;

@@ -1,13 +1,12 @@
 //! Reading a record again, without opening it where it is still the same.
 
-use crate::tenant::record::Record;
 use std::fmt;
 
 use crate::error::Error;
 use crate::id::RecordKey;
 use crate::store::Key;
-use crate::tenant::Freshness;
-use crate::tenant::fresh_if_stale;
+use crate::tenant::record::Record;
+use crate::tenant::{Freshness, fresh_if_stale};
 use crate::verbs::records::Records;
 
 /// A record as it was sealed when it was read, for [`Records::get_if_changed`]. It holds nothing that was opened.
@@ -48,7 +47,7 @@ impl Records {
     /// # Errors
     /// Those of [`get`](Self::get).
     pub async fn get_if_changed(&self, key: &RecordKey, stamp: Option<&Stamp>) -> Result<IfChanged, Error> {
-        fresh_if_stale!(|freshness| self.try_get_if_changed(key, stamp, freshness))
+        fresh_if_stale(|freshness| self.try_get_if_changed(key, stamp, freshness)).await
     }
 
     async fn try_get_if_changed(
@@ -57,14 +56,15 @@ impl Records {
         stamp: Option<&Stamp>,
         freshness: Freshness,
     ) -> Result<IfChanged, Error> {
-        let (ground, row) = self.read(key, freshness).await?;
+        let (view, row) = self.read(key, freshness).await?;
         let Some(row) = row else { return Ok(IfChanged::Absent) };
-        let at = self.org.tenant.keys.record(&self.namespace, key);
+        let place = self.org.tenant.id.record(&self.namespace, key);
+        let at = place.key();
         let is_same = |stamp: &Stamp| stamp.key == at && stamp.row == row.value;
-        if stamp.is_some_and(is_same) && ground.lists_key_of(&row.value) {
+        if stamp.is_some_and(is_same) && view.lists_key_of(&place, &row.value) {
             return Ok(IfChanged::Unchanged);
         }
-        let record = self.org.tenant.open_record(&ground, &self.namespace, key, &row)?;
+        let record = self.org.tenant.open_record(&view, &self.namespace, key, &row)?;
         let stamp = Stamp { key: at, row: row.value };
         Ok(record.map_or(IfChanged::Absent, |record| IfChanged::Changed(record, stamp)))
     }

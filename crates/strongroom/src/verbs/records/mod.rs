@@ -3,25 +3,15 @@
 pub(crate) mod changed;
 
 use crate::error::Error;
-use crate::id::Namespace;
-use crate::id::RecordKey;
-use crate::model::Expected;
-use crate::model::Listing;
-use crate::model::PageRequest;
-use crate::model::Upsert;
+use crate::id::{Namespace, RecordKey};
+use crate::jobs::until_landed;
+use crate::model::{Expected, Listing, PageRequest, Upsert};
 use crate::secret::Secret;
-use crate::store::ReadBatch;
-use crate::store::Versioned;
-use crate::tenant::Draft;
-use crate::tenant::Freshness;
-use crate::tenant::Ground;
-use crate::tenant::Needs;
-use crate::tenant::RecordWrite;
-use crate::tenant::WriteOptions;
-use crate::tenant::fresh_if_stale;
-use crate::tenant::listed_id;
+use crate::store::{ReadBatch, Versioned};
 use crate::tenant::record::Record;
-use crate::tenant::until_landed;
+use crate::tenant::{
+    Attempt, Draft, Freshness, Needs, RecordWrite, View, WriteOptions, fresh_if_stale, listed_id,
+};
 use crate::verbs::org::Org;
 
 pub use changed::{IfChanged, Stamp};
@@ -65,7 +55,7 @@ impl Records {
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn get(&self, key: &RecordKey) -> Result<Option<Record>, Error> {
-        fresh_if_stale!(|freshness| self.try_get(key, freshness))
+        fresh_if_stale(|freshness| self.try_get(key, freshness)).await
     }
 
     /// Adds or updates a record; at most 64 KiB.
@@ -161,10 +151,10 @@ impl Records {
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn list(&self, page: PageRequest) -> Result<Listing<Record>, Error> {
         let tenant = &*self.org.tenant;
-        let range = tenant.keys.records(&self.namespace);
+        let range = tenant.id.records(&self.namespace);
         tenant
-            .list(None, &range, &page, |ground, key, row| {
-                tenant.open_record(ground, &self.namespace, &listed_id(&range, key)?, row)
+            .list(None, &range, &page, |view, key, row| {
+                tenant.open_record(view, &self.namespace, &listed_id(&range, key)?, row)
             })
             .await
     }
@@ -213,9 +203,9 @@ impl Records {
     }
 
     async fn try_get(&self, key: &RecordKey, freshness: Freshness) -> Result<Option<Record>, Error> {
-        let (ground, row) = self.read(key, freshness).await?;
+        let (view, row) = self.read(key, freshness).await?;
         match row {
-            Some(row) => self.org.tenant.open_record(&ground, &self.namespace, key, &row),
+            Some(row) => self.org.tenant.open_record(&view, &self.namespace, key, &row),
             None => Ok(None),
         }
     }
@@ -225,11 +215,11 @@ impl Records {
         &self,
         key: &RecordKey,
         freshness: Freshness,
-    ) -> Result<(Ground<'static>, Option<Versioned>), Error> {
+    ) -> Result<(View<'static>, Option<Versioned>), Error> {
         let tenant = &*self.org.tenant;
-        let read = ReadBatch { gets: vec![tenant.keys.record(&self.namespace, key)], scans: Vec::new() };
-        let (ground, mut set) = tenant.read(&Needs::org_keys().freshness(freshness), read).await?;
-        Ok((ground, set.gets.pop().flatten()))
+        let read = ReadBatch { gets: vec![tenant.id.record(&self.namespace, key).key()], scans: Vec::new() };
+        let (view, mut set) = tenant.read(&Needs::org_keys().freshness(freshness), read).await?;
+        Ok((view, set.gets.pop().flatten()))
     }
 
     /// Applies one write with its companions; answers whether there was no such record before.
@@ -238,7 +228,7 @@ impl Records {
             return Err(Error::DuplicateRecord);
         }
         let write = write.expecting(options.expected);
-        until_landed!(|freshness| self.try_apply(&write, &options.records, freshness))
+        until_landed(&self.org.tenant, |freshness| self.try_apply(&write, &options.records, freshness)).await
     }
 
     async fn try_apply(
@@ -246,13 +236,13 @@ impl Records {
         write: &RecordWrite,
         companions: &[RecordWrite],
         freshness: Freshness,
-    ) -> Result<Option<bool>, Error> {
+    ) -> Result<Attempt<bool>, Error> {
         let tenant = &*self.org.tenant;
-        let (ground, _) = tenant.read(&Needs::org_keys().freshness(freshness), ReadBatch::default()).await?;
-        let mut draft = Draft::new(tenant, &ground);
+        let (view, _) = tenant.read(&Needs::org_keys().freshness(freshness), ReadBatch::default()).await?;
+        let mut draft = Draft::new(tenant, &view);
         let absent = draft.put_record(write).await?;
         if absent && write.value.is_none() {
-            return Ok(Some(true));
+            return Ok(Attempt::Landed(true));
         }
         draft.put_records(companions).await?;
         Ok(draft.commit().await?.map(|_| absent))

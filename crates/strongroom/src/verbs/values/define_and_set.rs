@@ -3,21 +3,14 @@
 use std::collections::BTreeSet;
 
 use crate::error::Error;
-use crate::id::DefinitionId;
-use crate::id::LinkedAccountId;
-use crate::model::ValueWritten;
-use crate::model::VariableDefinition;
+use crate::id::{DefinitionId, LinkedAccountId};
+use crate::jobs::rotation::shred_org::finish_shred;
+use crate::jobs::until_landed;
+use crate::model::{ValueWritten, VariableDefinition};
 use crate::scope::Scope;
 use crate::store::ReadBatch;
-use crate::tenant::Draft;
-use crate::tenant::Freshness;
-use crate::tenant::MadeDefinitions;
-use crate::tenant::Needs;
-use crate::tenant::WriteOptions;
-use crate::tenant::until_landed;
+use crate::tenant::{Attempt, Draft, Freshness, MadeDefinitions, Needs, NewValue, WriteOptions};
 use crate::verbs::org::Org;
-
-use crate::tenant::NewValue;
 
 /// What [`Org::define_and_set`] wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +73,8 @@ impl Org {
         options: WriteOptions,
     ) -> Result<DefinedAndSet, Error> {
         let made = MadeDefinitions::of(definitions, &self.tenant.engine)?;
-        until_landed!(|freshness| self.try_define_and_set(&made, values, &options, freshness))
+        until_landed(&self.tenant, |freshness| self.try_define_and_set(&made, values, &options, freshness))
+            .await
     }
 
     pub(crate) async fn try_define_and_set(
@@ -89,7 +83,7 @@ impl Org {
         values: &[NewValue<'_>],
         options: &WriteOptions,
         freshness: Freshness,
-    ) -> Result<Option<DefinedAndSet>, Error> {
+    ) -> Result<Attempt<DefinedAndSet>, Error> {
         let tenant = &*self.tenant;
         let references = values.iter().map(|value| &value.definition);
         let ids = tenant.definition_ids(references, made, freshness).await?;
@@ -99,23 +93,25 @@ impl Org {
         let accounts: Vec<_> = accounts.into_iter().collect();
         let needs = Needs::org_keys().definitions(&ids).accounts(&accounts).freshness(freshness);
         let mut gets: Vec<_> =
-            values.iter().zip(&ids).map(|(value, id)| tenant.keys.value(&value.scope, id)).collect();
-        gets.extend(made.keys(&tenant.keys));
-        let (ground, set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+            values.iter().zip(&ids).map(|(value, id)| tenant.id.value(&value.scope, id).key()).collect();
+        gets.extend(made.keys(&tenant.id));
+        let (view, set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
         // Of a shredded org the names may still stand.
-        if tenant.finish_shred(&ground).await? {
-            return Ok(None);
+        if finish_shred(&tenant, &view).await? {
+            return Ok(Attempt::Lost);
         }
-        let Some((standing, rows)) = set.gets.split_at_checked(values.len()) else { return Ok(None) };
+        let Some((standing, rows)) = set.gets.split_at_checked(values.len()) else {
+            return Ok(Attempt::Lost);
+        };
 
         let now = tenant.engine.now();
-        let mut draft = Draft::new(tenant, &ground);
+        let mut draft = Draft::new(tenant, &view);
         draft.put_made_definitions(made, rows)?;
         let mut written = Vec::with_capacity(values.len());
         for (index, (value, row)) in values.iter().zip(standing).enumerate() {
             let definition = match made.get(&value.definition) {
                 Some(made) => made,
-                None => ground.definition(index, &value.definition)?,
+                None => view.definition(index, &value.definition)?,
             };
             definition.check_scope(&value.scope)?;
             definition.check_value(&value.value, &tenant.engine)?;

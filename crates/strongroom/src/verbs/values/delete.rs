@@ -4,19 +4,12 @@ use std::borrow::Cow;
 use std::slice;
 
 use crate::error::Error;
-use crate::id::DefinitionId;
-use crate::id::DocumentId;
-use crate::model::DefinitionRef;
-use crate::model::Expected;
-use crate::model::Found;
-use crate::model::Revision;
+use crate::id::{DefinitionId, DocumentId};
+use crate::jobs::until_landed;
+use crate::model::{DefinitionRef, Expected, Found, Revision};
 use crate::scope::Scope;
 use crate::store::ReadBatch;
-use crate::tenant::Draft;
-use crate::tenant::Freshness;
-use crate::tenant::Needs;
-use crate::tenant::WriteOptions;
-use crate::tenant::until_landed;
+use crate::tenant::{Attempt, Draft, Freshness, Needs, WriteOptions};
 use crate::verbs::org::Org;
 
 /// Which value was deleted.
@@ -89,7 +82,10 @@ impl Org {
         options: WriteOptions,
     ) -> Result<Option<DeletedValue>, Error> {
         let (definition, scope) = (definition.into(), scope.into());
-        until_landed!(|freshness| self.try_delete_value(&definition, &scope, None, &options, freshness))
+        until_landed(&self.tenant, |freshness| {
+            self.try_delete_value(&definition, &scope, None, &options, freshness)
+        })
+        .await
     }
 
     /// Deletes the value with this document id; answers `None` where there is none.
@@ -107,9 +103,10 @@ impl Org {
     pub async fn delete_value_by_id(&self, id: &DocumentId) -> Result<Option<DeletedValue>, Error> {
         let Some((scope, definition)) = self.tenant.find_value(id).await? else { return Ok(None) };
         let (definition, options) = (DefinitionRef::Id(definition), WriteOptions::default());
-        let deleted: Result<_, Error> = until_landed!(|freshness| {
+        let deleted: Result<_, Error> = until_landed(&self.tenant, |freshness| {
             self.try_delete_value(&definition, &scope, Some(id), &options, freshness)
-        });
+        })
+        .await;
         match deleted {
             Err(Error::DefinitionNotFound(_)) => Ok(None),
             answer => answer,
@@ -123,7 +120,7 @@ impl Org {
         only: Option<&DocumentId>,
         options: &WriteOptions,
         freshness: Freshness,
-    ) -> Result<Option<Option<DeletedValue>>, Error> {
+    ) -> Result<Attempt<Option<DeletedValue>>, Error> {
         let tenant = &*self.tenant;
         let id = tenant.definition_id(reference, freshness).await?;
         let account = scope.linked_account();
@@ -131,13 +128,13 @@ impl Org {
             .definitions(slice::from_ref(&id))
             .accounts(account.as_slice())
             .freshness(freshness);
-        let key = tenant.keys.value(scope, &id);
+        let key = tenant.id.value(scope, &id).key();
         let read = ReadBatch { gets: vec![key.clone()], scans: Vec::new() };
-        let (ground, mut set) = tenant.read(&needs, read).await?;
-        ground.definition(0, reference)?;
+        let (view, mut set) = tenant.read(&needs, read).await?;
+        view.definition(0, reference)?;
         let row = set.gets.pop().flatten();
         let found = match &row {
-            Some(row) => match tenant.find_in_row(&ground, scope, &id, row) {
+            Some(row) => match tenant.find_in_row(&view, scope, &id, row) {
                 Err(Error::Damaged { .. }) if options.expected == Expected::Any => {
                     let ids = tenant.ids_leading_to(slice::from_ref(&key)).await?;
                     let ids = ids.into_iter().take(IDS_MAX).map(|(_, id)| id).collect();
@@ -152,16 +149,16 @@ impl Org {
             None => None,
         };
         options.check(found.as_ref().and_then(|found| found.revision))?;
-        let (Some(found), Some(row)) = (found, row) else { return Ok(Some(None)) };
+        let (Some(found), Some(row)) = (found, row) else { return Ok(Attempt::Landed(None)) };
         if only.is_some_and(|only| !found.ids.contains(only)) {
-            return Ok(Some(None));
+            return Ok(Attempt::Landed(None));
         }
 
-        let mut draft = Draft::new(tenant, &ground);
+        let mut draft = Draft::new(tenant, &view);
         draft.expect_as_read(key.clone(), Some(row.revision));
         draft.delete(key);
         found.ids.iter().for_each(|id| draft.delete_value_id(id));
-        draft.delete(tenant.keys.definition_value(&id, scope));
+        draft.delete(tenant.id.definition_value(&id, scope).key());
         draft.put_records(&options.records).await?;
         let deleted = DeletedValue {
             id: found.ids.first().copied(),

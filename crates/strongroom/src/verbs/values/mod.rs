@@ -9,16 +9,11 @@ use std::slice;
 
 use crate::error::Error;
 use crate::id::DocumentId;
-use crate::model::DefinitionRef;
-use crate::model::Listing;
-use crate::model::PageRequest;
-use crate::model::ScopedValue;
+use crate::model::{DefinitionRef, Listing, PageRequest, ScopedValue};
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::store::ReadBatch;
-use crate::tenant::Freshness;
-use crate::tenant::Needs;
-use crate::tenant::fresh_if_stale;
+use crate::tenant::{Freshness, Needs, fresh_if_stale};
 use crate::verbs::org::Org;
 
 pub use define_and_set::DefinedAndSet;
@@ -45,7 +40,7 @@ impl Org {
         scope: impl Into<Cow<'_, Scope>>,
     ) -> Result<Option<ScopedValue>, Error> {
         let (definition, scope) = (definition.into(), scope.into());
-        fresh_if_stale!(|freshness| self.try_value(&definition, &scope, freshness))
+        fresh_if_stale(|freshness| self.try_value(&definition, &scope, freshness)).await
     }
 
     /// The value with this document id.
@@ -132,11 +127,11 @@ impl Org {
             .definitions(slice::from_ref(&id))
             .accounts(account.as_slice())
             .freshness(freshness);
-        let gets = vec![tenant.keys.value(scope, &id)];
-        let (ground, mut set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
-        ground.definition(0, reference)?;
+        let gets = vec![tenant.id.value(scope, &id).key()];
+        let (view, mut set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+        view.definition(0, reference)?;
         match set.gets.pop().flatten() {
-            Some(row) => tenant.open_value(&ground, scope, &id, &row),
+            Some(row) => tenant.open_value(&view, scope, &id, &row),
             None => Ok(None),
         }
     }

@@ -1,17 +1,13 @@
 //! Setting values: one or many, in one batch.
 
-use crate::tenant::NewValue;
 use std::borrow::Cow;
 
-
 use crate::error::Error;
-use crate::model::DefinitionRef;
-use crate::model::ValueWritten;
+use crate::jobs::until_landed;
+use crate::model::{DefinitionRef, ValueWritten};
 use crate::scope::Scope;
 use crate::secret::Secret;
-use crate::tenant::MadeDefinitions;
-use crate::tenant::WriteOptions;
-use crate::tenant::until_landed;
+use crate::tenant::{MadeDefinitions, NewValue, WriteOptions};
 use crate::verbs::org::Org;
 
 impl Org {
@@ -110,7 +106,8 @@ impl Org {
         options: WriteOptions,
     ) -> Result<Vec<ValueWritten>, Error> {
         let none = MadeDefinitions::none();
-        until_landed!(|freshness| self.try_define_and_set(&none, values, &options, freshness))
+        until_landed(&self.tenant, |freshness| self.try_define_and_set(&none, values, &options, freshness))
+            .await
             .map(|written| written.values)
     }
 }

@@ -9,9 +9,8 @@ use crate::engine::Engine;
 use crate::engine::cache::CacheStats;
 use crate::envelope::DekId;
 use crate::error::Error;
-use crate::id::Environment;
-use crate::id::OrgId;
-use crate::keys::unlock::Unlock;
+use crate::id::{Environment, OrgId};
+use crate::keys::Unlock;
 use crate::store::Store;
 use crate::verbs::org::Org;
 

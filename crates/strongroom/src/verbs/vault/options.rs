@@ -5,42 +5,20 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::slots::Opened;
-use crate::clock::Clock;
-use crate::clock::SystemClock;
-use crate::clock::Timestamp;
-use crate::engine::Engine;
-use crate::engine::Runs;
+use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::engine::cache::Caches;
 use crate::engine::gate::Gate;
-use crate::engine::head::Head;
-use crate::engine::head::read_head;
-use crate::engine::head::refuse_used;
+use crate::engine::head::{Head, read_head, refuse_used};
 use crate::engine::lock::Locks;
-use crate::envelope::Argon2Bounds;
-use crate::envelope::Argon2Params;
-use crate::envelope::DekId;
-use crate::envelope::KeyMaterial;
-use crate::envelope::StoreId;
-use crate::error::Damage;
-use crate::error::Error;
+use crate::engine::{Engine, Runs};
+use crate::envelope::{Argon2Bounds, Argon2Params, DekId, KeyMaterial, StoreId};
+use crate::error::{Damage, Error};
 use crate::format::PatternCache;
-use crate::keys::SlotPlace;
-use crate::keys::StoreRow;
-use crate::keys::root::Root;
-use crate::keys::root::RootCell;
-use crate::keys::root::Roots;
-use crate::keys::store_row::FIRST;
-use crate::keys::store_row::StoreSheet;
-use crate::keys::unlock::Unlock;
+use crate::keys::{FIRST, Root, RootCell, Roots, SlotPlace, StoreBody, Unlock};
 use crate::limits::Limits;
 use crate::random;
-use crate::row::body::encode_header;
-use crate::row::key::StoreKeys;
-use crate::store::Expect;
-use crate::store::Key;
-use crate::store::Store;
-use crate::store::StoreErrorKind;
-use crate::store::WriteBatch;
+use crate::row::{VaultRow, encode_header};
+use crate::store::{Expect, Key, Store, StoreErrorKind, WriteBatch};
 use crate::verbs::vault::Vault;
 
 /// How to create or open a vault, where the defaults do not fit.
@@ -79,6 +57,11 @@ impl VaultOptions {
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
+    }
+
+    /// Where time comes from.
+    pub(crate) fn time(&self) -> &dyn Clock {
+        &*self.clock
     }
 
     /// Takes time from `clock`.
@@ -160,7 +143,7 @@ impl VaultOptions {
         refuse_used(&store).await?;
         let Founding { store_id, root, rows } = self.found(&unlock).await?;
         let mut batch = WriteBatch::default();
-        let header = (StoreKeys::header(), encode_header(&store_id));
+        let header = (VaultRow::Header.key(), encode_header(&store_id));
         for (key, row) in [header].into_iter().chain(rows) {
             batch.expect(key.clone(), Expect::Absent);
             batch.put(key, row);
@@ -202,8 +185,8 @@ impl VaultOptions {
         if self.root_id.is_some_and(|expected| expected != *root.key.id()) {
             return Err(Error::UnexpectedVault);
         }
-        let store_row = StoreRow::open(&head, &root.key)?;
-        if store_row.sheet.held(slot).is_none() {
+        let store_row = head.open_store_row(&root.key)?;
+        if store_row.body.held(slot).is_none() {
             return Err(Error::damaged("the key slot", Damage::Inconsistent));
         }
         self.upgrade_slot(&store, &unlock, (slot, row, &head.gate), (&store_row, &root)).await;
@@ -215,8 +198,8 @@ impl VaultOptions {
     pub(crate) async fn open_roots(&self, head: &Head, unlock: &Unlock) -> Result<Roots, Error> {
         let Opened { slot, root, .. } = self.open_slots(head, unlock).await?;
         let root = Root::new(root);
-        let store_row = StoreRow::open(head, &root.key)?;
-        if store_row.sheet.held(slot).is_none() {
+        let store_row = head.open_store_row(&root.key)?;
+        if store_row.body.held(slot).is_none() {
             return Err(Error::damaged("the key slot", Damage::Inconsistent));
         }
         Ok(Roots::new(root, &store_row))
@@ -235,13 +218,13 @@ impl VaultOptions {
         let mut root = KeyMaterial::default();
         random::fill(&mut **root)?;
         let root = Root::new(root);
-        let params = self.argon2_bounds().today_for(unlock.tag())?;
+        let params = unlock.argon2_params(&self.argon2_bounds())?;
         let slot = unlock.seal_slot(SlotPlace::generate(store_id)?, &root.bytes, params).await?;
-        let mut sheet = StoreSheet::new(root.key.id());
-        sheet.hold(&slot, Timestamp::from_ms(self.clock.now_ms()))?;
-        let store_row = sheet.seal(&store_id, &root.key, FIRST)?;
+        let mut body = StoreBody::new(root.key.id());
+        body.hold(&slot, Timestamp::from_ms(self.clock.now_ms()))?;
+        let store_row = body.seal(&store_id, &root.key, FIRST)?;
         let rows =
-            vec![(StoreKeys::slot(&slot.place.id), slot.encode()), (StoreKeys::store_row(), store_row)];
+            vec![(VaultRow::Slot(slot.place.id).key(), slot.encode()), (VaultRow::Store.key(), store_row)];
         Ok(Founding { store_id, root, rows })
     }
 

@@ -3,22 +3,13 @@
 use std::sync::Arc;
 
 use crate::engine::gate::Gate;
-use crate::engine::head::Head;
-use crate::engine::head::SLOTS_OF_A_KIND_MAX;
+use crate::engine::head::{Head, SLOTS_OF_A_KIND_MAX};
 use crate::envelope::KeyMaterial;
-use crate::error::Damage;
-use crate::error::Error;
-use crate::keys::Provider;
-use crate::keys::Slot;
-use crate::keys::StoreRow;
-use crate::keys::root::Root;
-use crate::keys::unlock::Unlock;
-use crate::provider::ProviderErrorKind;
-use crate::row::key::StoreKeys;
-use crate::store::Expect;
-use crate::store::RowRevision;
-use crate::store::Store;
-use crate::store::WriteBatch;
+use crate::error::{Damage, Error};
+use crate::keys::provider::ProviderErrorKind;
+use crate::keys::{Provider, Root, Slot, StoreRow, Unlock};
+use crate::row::VaultRow;
+use crate::store::{Expect, RowRevision, Store, WriteBatch};
 use crate::verbs::vault::VaultOptions;
 
 /// The slot that gave the root key.
@@ -62,11 +53,11 @@ impl VaultOptions {
         let Provider::Passphrase { params, .. } = &slot.provider else { return };
         let Some(raised) = self.argon2_bounds().raise(params).filter(|_| self.upgrades_slots) else { return };
         let Ok(raised) = unlock.seal_slot(slot.place.next(), &root.bytes, raised).await else { return };
-        let key = StoreKeys::slot(&slot.place.id);
+        let key = VaultRow::Slot(slot.place.id).key();
         let mut batch = WriteBatch::default();
         batch.expect(key.clone(), Expect::Revision(row));
         // Whoever adds, changes or removes a slot, or makes a new root, writes this row.
-        batch.expect(StoreKeys::store_row(), Expect::Revision(store_row.row));
+        batch.expect(VaultRow::Store.key(), Expect::Revision(store_row.row));
         batch.put(key, raised.encode());
         batch.expect(header, pass);
         drop(store.commit(Arc::new(batch)).await);

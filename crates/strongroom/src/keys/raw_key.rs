@@ -1,0 +1,202 @@
+//! A raw key: 32 bytes that the host keeps.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use crate::envelope::KeyMaterial;
+use crate::error::{Error, KeyFileError};
+use crate::random;
+use crate::secret::Secret;
+
+/// 32 uniform bytes, wiped on drop. Moving it copies none of them.
+///
+/// ```
+/// let key: strongroom::RawKey = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff".parse()?;
+/// assert_eq!(format!("{key:?}"), "[REDACTED]");
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+pub struct RawKey(pub(crate) KeyMaterial);
+
+impl RawKey {
+    /// 32 bytes of the operating system's generator.
+    ///
+    /// # Errors
+    /// [`Error::Random`] when it has none to give.
+    pub fn generate() -> Result<Self, Error> {
+        let mut bytes = KeyMaterial::default();
+        random::fill(&mut **bytes)?;
+        Ok(Self(bytes))
+    }
+
+    /// Bytes of the host's own; they must be uniformly random.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(Box::new(Zeroizing::new(bytes)))
+    }
+
+    /// Bytes of the host's own, copied from where they stand; `None` unless there are exactly 32.
+    #[must_use]
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; 32] = bytes.try_into().ok()?;
+        let mut key = KeyMaterial::default();
+        key.copy_from_slice(bytes);
+        Some(Self(key))
+    }
+
+    /// The key in a file that only its owner can read: its text form, with one line break at its end or none.
+    ///
+    /// ```
+    /// # #[cfg(unix)] {
+    /// let refused = strongroom::RawKey::from_file("/dev/null").unwrap_err();
+    /// assert_eq!(refused.to_string(), "/dev/null is no regular file: read it with `RawKey::from_reader`");
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::KeyFile`] when it cannot be read, is no regular file, or (on Unix) is open to others;
+    /// [`Error::InvalidKey`] when it holds no key.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let unreadable = |source| KeyFileError::Unreadable { path: path.to_owned(), source };
+        let file = File::open(path).map_err(unreadable)?;
+        // Asked of the open file, so that no other can take its place in between.
+        let metadata = file.metadata().map_err(unreadable)?;
+        if !metadata.is_file() {
+            return Err(KeyFileError::NotAFile { path: path.to_owned() }.into());
+        }
+        if let Some(mode) = mode_of_others(&metadata) {
+            return Err(KeyFileError::OpenToOthers { path: path.to_owned(), mode }.into());
+        }
+        Self::from_reader(file)
+    }
+
+    /// The key that a reader gives until its end, as [`from_file`](Self::from_file): a pipe, standard input, or a file
+    /// descriptor that the host was started with (`File::from(owned_fd)`). Nobody asks who else can read it.
+    ///
+    /// ```
+    /// let key = strongroom::RawKey::from_reader(&b"ABEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJmqu8zd7v8=\n"[..])?;
+    /// # let _ = key;
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::KeyFile`] when it fails, [`Error::InvalidKey`] when what it gives is no key.
+    pub fn from_reader(reader: impl Read) -> Result<Self, Error> {
+        let mut text = Zeroizing::new([0; TEXT_BYTES_MAX + 1]);
+        let len = read_up_to(reader, &mut *text).map_err(KeyFileError::Failed)?;
+        let text =
+            text.get(..len).and_then(|text| std::str::from_utf8(text).ok()).ok_or(Error::InvalidKey)?;
+        let line = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+        line.unwrap_or(text).parse()
+    }
+
+    /// The bytes. What is copied from them is not wiped by the engine.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The bytes as 64 hexadecimal digits, to be kept where no one else can read them.
+    #[must_use]
+    pub fn dangerously_export(&self) -> Secret {
+        Secret::from(hex::encode(**self.0))
+    }
+}
+
+/// Reads 64 hexadecimal digits, or standard base64 with padding of exactly 32 bytes.
+impl FromStr for RawKey {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let mut bytes = KeyMaterial::default();
+        if text.len() == 64 {
+            hex::decode_to_slice(text, &mut **bytes).map_err(|_| Error::InvalidKey)?;
+            return Ok(Self(bytes));
+        }
+        let mut decoded = Zeroizing::new([0; 33]);
+        let len = STANDARD.decode_slice(text, &mut *decoded).map_err(|_| Error::InvalidKey)?;
+        match decoded.first_chunk::<32>() {
+            Some(exact) if len == 32 => {
+                bytes.copy_from_slice(exact);
+                Ok(Self(bytes))
+            }
+            _ => Err(Error::InvalidKey),
+        }
+    }
+}
+
+impl fmt::Debug for RawKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[REDACTED]")
+    }
+}
+
+/// The permission bits of a file on which others than its owner have rights.
+#[cfg(unix)]
+fn mode_of_others(metadata: &std::fs::Metadata) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = metadata.permissions().mode() & 0o7777;
+    (mode & 0o077 != 0).then_some(mode)
+}
+
+/// Elsewhere the file system has rules of another kind, and they are the host's to set.
+#[cfg(not(unix))]
+fn mode_of_others(_: &std::fs::Metadata) -> Option<u32> {
+    None
+}
+
+/// Fills `buffer` until the reader ends or the buffer does: no growing buffer leaves copies behind.
+fn read_up_to(mut reader: impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut len = 0;
+    while let Some(rest) = buffer.get_mut(len..).filter(|rest| !rest.is_empty()) {
+        match reader.read(rest) {
+            Ok(0) => break,
+            Ok(read) => len += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(len)
+}
+
+/// Hexadecimal digits and a line break.
+const TEXT_BYTES_MAX: usize = 66;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_raw_key_is_read_strictly() {
+        let hex = "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF";
+        let key: RawKey = hex.parse().unwrap();
+        let base64 = STANDARD.encode(*key.expose());
+        assert_eq!(base64.parse::<RawKey>().unwrap().expose(), key.expose());
+        let short = &hex[1..];
+        let newline = format!("{hex}\n");
+        for bad in
+            ["", short, newline.as_str(), "AAAA", base64.trim_end_matches('='), &STANDARD.encode([0; 33])]
+        {
+            assert!(bad.parse::<RawKey>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn one_line_break_at_the_end_is_no_part_of_a_key() {
+        let hex = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+        for end in ["", "\n", "\r\n"] {
+            assert!(RawKey::from_reader(format!("{hex}{end}").as_bytes()).is_ok(), "{end:?}");
+        }
+        for bad in ["\n\n", " ", "\r", "\r\n\n", "0"] {
+            let read = RawKey::from_reader(format!("{hex}{bad}").as_bytes());
+            assert!(matches!(read, Err(Error::InvalidKey)), "{bad:?}");
+        }
+    }
+}

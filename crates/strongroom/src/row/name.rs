@@ -1,0 +1,244 @@
+//! What a row is called, in reports and in errors.
+
+use std::fmt;
+
+use super::{Row, TenantId, TenantRow, VaultRow};
+use crate::id::{DefinitionId, Environment, LinkedAccountId, OrgId, WorkflowId};
+
+/// Which row: what it is and whose. Of a host's record it tells the namespace alone, since its key may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RowPath {
+    /// What the row is.
+    pub row: RowName,
+    /// Whose it is; `None` for a row of the whole store.
+    pub org: Option<OrgId>,
+    /// In which environment.
+    pub environment: Option<Environment>,
+    /// Of which linked account.
+    pub linked_account: Option<LinkedAccountId>,
+    /// Of which workflow.
+    pub workflow: Option<WorkflowId>,
+    /// Of which variable definition.
+    pub definition_id: Option<DefinitionId>,
+    /// The id of a slot, a job or a value; the name of a definition; an integration; the namespace of a record.
+    pub name: Option<String>,
+    /// The key of a credential.
+    pub key_name: Option<String>,
+}
+
+impl RowPath {
+    /// The path of a row whose key is none of the format's.
+    pub(crate) fn foreign(tenant: Option<&TenantId>) -> Self {
+        Self {
+            row: RowName::Foreign,
+            org: tenant.map(|tenant| tenant.org),
+            environment: tenant.map(|tenant| tenant.environment.clone()),
+            linked_account: None,
+            workflow: None,
+            definition_id: None,
+            name: None,
+            key_name: None,
+        }
+    }
+
+    fn fill_vault(&mut self, row: VaultRow) {
+        match row {
+            VaultRow::Header | VaultRow::Store | VaultRow::Retired => {}
+            VaultRow::Slot(id) => self.name = Some(hex::encode(id)),
+            VaultRow::KeyJob(id) => self.name = Some(id.to_string()),
+            VaultRow::OrgArrival(org) | VaultRow::Export(org, _) => self.org = Some(org),
+        }
+    }
+
+    fn fill_tenant(&mut self, row: &TenantRow<'_>) {
+        match row {
+            TenantRow::Epoch | TenantRow::Count => {}
+            TenantRow::Job(id) | TenantRow::ValueId(id) => self.name = Some(id.to_string()),
+            TenantRow::Keyring(account) => self.linked_account = account.as_deref().cloned(),
+            TenantRow::Definition(id) => self.definition_id = Some(*id),
+            TenantRow::DefinitionName(name) => self.name = Some(name.to_string()),
+            TenantRow::DefinitionValue(id, scope) | TenantRow::Value(scope, id) => {
+                self.definition_id = Some(*id);
+                self.linked_account = scope.linked_account().cloned();
+                self.workflow = scope.workflow().cloned();
+            }
+            TenantRow::Account(account) => self.linked_account = Some(account.as_ref().clone()),
+            TenantRow::Integration(account, integration) => {
+                self.linked_account = Some(account.as_ref().clone());
+                self.name = Some(integration.to_string());
+            }
+            TenantRow::Credential(account, integration, key_name) => {
+                self.linked_account = Some(account.as_ref().clone());
+                self.name = Some(integration.to_string());
+                self.key_name = Some(key_name.to_string());
+            }
+            TenantRow::Record(namespace, _) => self.name = Some(namespace.to_string()),
+        }
+    }
+}
+
+impl Row<'_> {
+    /// What the row is called in a report.
+    pub(crate) fn path(&self) -> RowPath {
+        match self {
+            Self::Vault(row) => {
+                let mut path = RowPath { row: RowName::of_vault(*row), ..RowPath::foreign(None) };
+                path.fill_vault(*row);
+                path
+            }
+            Self::Tenant(tenant, row) => {
+                let mut path = RowPath { row: RowName::of_tenant(row), ..RowPath::foreign(Some(tenant)) };
+                path.fill_tenant(row);
+                path
+            }
+        }
+    }
+
+    /// What the row is called in an error: its kind and the ids of its address; of a host's record, only the namespace.
+    pub(crate) fn name(&self) -> String {
+        self.path().to_string()
+    }
+}
+
+impl fmt::Display for RowPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.row)?;
+        for (label, part) in [
+            ("", self.name.as_ref().map(ToString::to_string)),
+            ("", self.key_name.as_ref().map(ToString::to_string)),
+            ("of definition ", self.definition_id.as_ref().map(ToString::to_string)),
+            ("of linked account ", self.linked_account.as_ref().map(ToString::to_string)),
+            ("of workflow ", self.workflow.as_ref().map(ToString::to_string)),
+            ("in org ", self.org.as_ref().map(ToString::to_string)),
+            ("environment ", self.environment.as_ref().map(ToString::to_string)),
+        ] {
+            if let Some(part) = part {
+                write!(f, " {label}{part}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a row is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum RowName {
+    /// The store's header.
+    Header,
+    /// A key slot.
+    Slot,
+    /// The sealed `store` row.
+    StoreRow,
+    /// A note that the vault moved, or that a backup was made.
+    Note,
+    /// A job.
+    Job,
+    /// The keyring of an org or of a linked account.
+    Keyring,
+    /// The epoch of an org.
+    Epoch,
+    /// The number of an org's definitions.
+    Count,
+    /// A variable definition.
+    Definition,
+    /// The index row of a definition's name.
+    DefinitionName,
+    /// The index row from a definition to one of its values.
+    DefinitionValue,
+    /// A scoped value.
+    Value,
+    /// The index row of a value's document id.
+    ValueId,
+    /// A linked account.
+    LinkedAccount,
+    /// An integration.
+    Integration,
+    /// A credential.
+    Credential,
+    /// A record of the host's.
+    Record,
+    /// A row whose key is none of a vault's.
+    Foreign,
+}
+
+impl RowName {
+    /// One word in `snake_case`, for programs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Header => "header",
+            Self::Slot => "slot",
+            Self::StoreRow => "store_row",
+            Self::Note => "note",
+            Self::Job => "job",
+            Self::Keyring => "keyring",
+            Self::Epoch => "epoch",
+            Self::Count => "count",
+            Self::Definition => "definition",
+            Self::DefinitionName => "definition_name",
+            Self::DefinitionValue => "definition_value",
+            Self::Value => "value",
+            Self::ValueId => "value_id",
+            Self::LinkedAccount => "linked_account",
+            Self::Integration => "integration",
+            Self::Credential => "credential",
+            Self::Record => "record",
+            Self::Foreign => "foreign",
+        }
+    }
+
+    fn of_vault(row: VaultRow) -> Self {
+        match row {
+            VaultRow::Header => Self::Header,
+            VaultRow::Slot(_) => Self::Slot,
+            VaultRow::Store => Self::StoreRow,
+            VaultRow::Retired | VaultRow::OrgArrival(_) | VaultRow::Export(..) => Self::Note,
+            VaultRow::KeyJob(_) => Self::Job,
+        }
+    }
+
+    fn of_tenant(row: &TenantRow<'_>) -> Self {
+        match row {
+            TenantRow::Job(_) => Self::Job,
+            TenantRow::Keyring(_) => Self::Keyring,
+            TenantRow::Epoch => Self::Epoch,
+            TenantRow::Count => Self::Count,
+            TenantRow::Definition(_) => Self::Definition,
+            TenantRow::DefinitionName(_) => Self::DefinitionName,
+            TenantRow::DefinitionValue(..) => Self::DefinitionValue,
+            TenantRow::Value(..) => Self::Value,
+            TenantRow::ValueId(_) => Self::ValueId,
+            TenantRow::Account(_) => Self::LinkedAccount,
+            TenantRow::Integration(..) => Self::Integration,
+            TenantRow::Credential(..) => Self::Credential,
+            TenantRow::Record(..) => Self::Record,
+        }
+    }
+}
+
+impl fmt::Display for RowName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Header => "the store's header",
+            Self::Slot => "the key slot",
+            Self::StoreRow => "the sealed `store` row",
+            Self::Note => "the note of a copy or backup",
+            Self::Job => "the job",
+            Self::Keyring => "the keyring",
+            Self::Epoch => "the epoch",
+            Self::Count => "the count of definitions",
+            Self::Definition => "the variable definition",
+            Self::DefinitionName => "the index row of the name",
+            Self::DefinitionValue => "the index row of the value",
+            Self::Value => "the scoped value",
+            Self::ValueId => "the index row of the value id",
+            Self::LinkedAccount => "the row",
+            Self::Integration => "the integration",
+            Self::Credential => "the credential",
+            Self::Record => "the record in",
+            Self::Foreign => "a row of an unknown kind",
+        })
+    }
+}

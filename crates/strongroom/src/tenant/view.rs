@@ -1,0 +1,312 @@
+//! What a verb stands on: the definitions and keyrings it needs, cached or read together with its own rows.
+
+use std::iter;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::clock::Timestamp;
+use crate::engine::ATTEMPTS_MAX;
+use crate::engine::cache::{Cached, Counts, Definition, HeldKeys, Moment, Striped, Tag};
+use crate::error::Error;
+use crate::id::{DefinitionId, LinkedAccountId};
+use crate::keys::{KeyLookup, ScopeKeys, sealing_key_id};
+use crate::row::Row;
+use crate::store::{ReadBatch, ReadSet, Versioned};
+use crate::tenant::Tenant;
+
+/// What a verb needs beside the rows it is about.
+pub(crate) struct Needs<'a> {
+    pub(crate) definitions: &'a [DefinitionId],
+    /// Accounts whose keys are needed; the org's always are.
+    pub(crate) accounts: &'a [&'a LinkedAccountId],
+    pub(crate) freshness: Freshness,
+}
+
+impl<'a> Needs<'a> {
+    /// The org's keys alone.
+    pub(crate) fn org_keys() -> Self {
+        Self { definitions: &[], accounts: &[], freshness: Freshness::Cached }
+    }
+
+    /// The keys of these accounts too.
+    pub(crate) fn accounts(mut self, accounts: &'a [&'a LinkedAccountId]) -> Self {
+        self.accounts = accounts;
+        self
+    }
+
+    /// These definitions too.
+    pub(crate) fn definitions(mut self, definitions: &'a [DefinitionId]) -> Self {
+        self.definitions = definitions;
+        self
+    }
+
+    /// Read anew where `freshness` says so.
+    pub(crate) fn freshness(mut self, freshness: Freshness) -> Self {
+        self.freshness = freshness;
+        self
+    }
+
+    /// Whose keys are needed: the org's, then each account's.
+    fn owners(&self) -> impl Iterator<Item = Option<&'a LinkedAccountId>> {
+        iter::once(None).chain(self.accounts.iter().copied().map(Some))
+    }
+}
+
+/// Whether cached rows will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    Cached,
+    Fresh,
+}
+
+impl Freshness {
+    /// How a write tries: once with what is cached, then without.
+    pub(crate) fn attempts() -> impl Iterator<Item = Self> {
+        iter::once(Self::Cached).chain(iter::repeat_n(Self::Fresh, ATTEMPTS_MAX as usize - 1))
+    }
+}
+
+/// Definitions and keyrings as they stand in the snapshot of the verb's own rows.
+pub(crate) struct View<'a> {
+    /// In the order of [`Needs::definitions`]; `None` where there is none.
+    pub(crate) definitions: SmallVec<[Option<Arc<Definition>>; 1]>,
+    accounts: &'a [&'a LinkedAccountId],
+    /// The org's first, then those of `accounts`.
+    keys: SmallVec<[Option<Arc<ScopeKeys>>; 2]>,
+    /// Under which view of the store this was read, and when reading began.
+    pub(crate) tag: Tag,
+    pub(crate) moment: Moment,
+}
+
+/// What a cache knows of each row that a verb needs. Most verbs need one definition, and the keys of org and account.
+type Entries<V, const N: usize> = SmallVec<[Option<(V, Tag)>; N]>;
+
+impl View<'_> {
+    /// Whether the org was shredded, and not written to since. Then nothing of it is there, whatever rows still are.
+    pub(crate) fn is_shredded(&self) -> bool {
+        self.keys(None).is_some_and(|keys| keys.keyring.active().is_none())
+    }
+
+    /// After a shred, no definition and no key of an account counts, whether or not it was swept.
+    fn without_shredded(mut self) -> Self {
+        if self.is_shredded() {
+            self.definitions.iter_mut().for_each(|definition| *definition = None);
+            for keys in self.keys.iter_mut().skip(1).flatten() {
+                *keys = Arc::new(keys.dropped());
+            }
+        }
+        self
+    }
+
+    /// The keys of the org, or of one of the accounts that were asked for; `None` before their first write.
+    pub(crate) fn keys(&self, account: Option<&LinkedAccountId>) -> Option<&Arc<ScopeKeys>> {
+        let index = match account {
+            Some(account) => 1 + self.accounts.iter().position(|known| *known == account)?,
+            None => 0,
+        };
+        self.keys.get(index)?.as_ref()
+    }
+}
+
+impl Tenant {
+    /// A view of keys that the caller read itself: the org's, and those of `account`.
+    pub(crate) fn view_of<'a>(
+        &self,
+        org: Option<Arc<ScopeKeys>>,
+        accounts: &'a [&'a LinkedAccountId],
+        account: Option<Arc<ScopeKeys>>,
+    ) -> View<'a> {
+        let keys = SmallVec::from_buf([org, account]);
+        let moment = self.engine.caches.moment();
+        View { definitions: SmallVec::new(), accounts, keys, tag: Tag::Sole, moment }
+    }
+
+    /// Reads `request` together with what the verb needs and no cache holds: one read of the store.
+    pub(crate) async fn read<'a>(
+        &self,
+        needs: &Needs<'a>,
+        mut request: ReadBatch,
+    ) -> Result<(View<'a>, ReadSet), Error> {
+        let caches = &self.engine.caches;
+        self.engine.may_open(&self.id)?;
+        let since = self.engine.drop_old_keys();
+        let asked = request.gets.len();
+        let mut freshness = needs.freshness;
+        let mut may_move = true;
+        loop {
+            let moment = caches.moment();
+            let shared = self.engine.is_shared();
+            if caches.are_changing() {
+                freshness = Freshness::Fresh;
+            }
+            let usable = |tag| freshness == Freshness::Cached && (shared || tag == Tag::Sole);
+            let (mut keyrings, mut definitions) = self.recall(needs, usable);
+            let any_cached = keyrings.iter().any(Option::is_some) || definitions.iter().any(Option::is_some);
+            request.gets.truncate(asked);
+            // Before what is to be cached: where one read does not hold it all, no row is kept under an epoch that is
+            // younger than itself.
+            if shared {
+                request.gets.push(self.id.epoch().key());
+            }
+            request.gets.extend(missing(&keyrings, needs.owners()).map(|owner| self.id.keyring(owner).key()));
+            request
+                .gets
+                .extend(missing(&definitions, needs.definitions).map(|id| self.id.definition(id).key()));
+
+            let mut set = self.engine.read(&request).await?;
+            let mut fetched = set.gets.drain(asked.min(set.gets.len())..);
+            let tag =
+                if shared { Tag::Epoch(fetched.next().flatten().map(|row| row.revision)) } else { Tag::Sole };
+            let changed = any_cached && !caches.still(moment);
+            if changed || is_stale(&keyrings, tag) || is_stale(&definitions, tag) {
+                freshness = Freshness::Fresh;
+                continue;
+            }
+
+            count(&caches.counts, Cached::Keyrings, &keyrings);
+            count(&caches.counts, Cached::Definitions, &definitions);
+            let reading = Reading { moment, tag, since };
+            match self.take_in_keyrings(needs, &mut keyrings, &mut fetched, reading) {
+                Ok(()) => {}
+                // Its root may have been retired since it was read: then it is under the next one by now.
+                Err(Error::UnknownKey { .. }) if std::mem::take(&mut may_move) => continue,
+                Err(error) => return Err(self.engine.if_rotated(error).await),
+            }
+            let keys: SmallVec<_> = keyrings.into_iter().map(without_tag).collect();
+            let org_keys = keys.first().and_then(Option::as_ref);
+            self.take_in_definitions(needs, org_keys, &mut definitions, &mut fetched, reading)?;
+            drop(fetched);
+            let definitions = definitions.into_iter().map(without_tag).collect();
+            let view = View { definitions, accounts: needs.accounts, keys, tag, moment };
+            return Ok((view.without_shredded(), set));
+        }
+    }
+
+    /// What the caches know of the keyrings and definitions of `needs`, as far as it is `usable`.
+    fn recall(
+        &self,
+        needs: &Needs<'_>,
+        usable: impl Fn(Tag) -> bool,
+    ) -> (Entries<Arc<ScopeKeys>, 2>, Entries<Arc<Definition>, 1>) {
+        let tables = self.engine.caches.tables();
+        // One key, made again for each row that is looked up.
+        let mut key = self.id.epoch().key();
+        let keyrings = needs.owners().map(|owner| {
+            self.id.keyring(owner).write_key(&mut key);
+            let (held, tag) = tables.keyrings.get(key.as_bytes()).filter(|(_, tag)| usable(*tag))?;
+            Some((held.keys.share(), tag))
+        });
+        let keyrings = keyrings.collect();
+        let definitions = needs.definitions.iter().map(|id| {
+            self.id.definition(id).write_key(&mut key);
+            let (definition, tag) = tables.definitions.get(key.as_bytes()).filter(|(_, tag)| usable(*tag))?;
+            Some((Arc::clone(definition), tag))
+        });
+        (keyrings, definitions.collect())
+    }
+
+    /// Opens and keeps the keyrings that were missing.
+    fn take_in_keyrings(
+        &self,
+        needs: &Needs<'_>,
+        keyrings: &mut Entries<Arc<ScopeKeys>, 2>,
+        fetched: &mut impl Iterator<Item = Option<Versioned>>,
+        reading: Reading,
+    ) -> Result<(), Error> {
+        for (entry, owner) in keyrings.iter_mut().zip(needs.owners()) {
+            if let Some(row) = next_missing(entry, fetched) {
+                *entry = Some((self.keep_keyring(owner, &row, reading)?, reading.tag));
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens and keeps the definitions that were missing.
+    fn take_in_definitions(
+        &self,
+        needs: &Needs<'_>,
+        org_keys: Option<&Arc<ScopeKeys>>,
+        definitions: &mut Entries<Arc<Definition>, 1>,
+        fetched: &mut impl Iterator<Item = Option<Versioned>>,
+        Reading { moment, tag, .. }: Reading,
+    ) -> Result<(), Error> {
+        for (entry, id) in definitions.iter_mut().zip(needs.definitions) {
+            let Some(row) = next_missing(entry, fetched) else { continue };
+            let Some(definition) = self.open_definition(org_keys, *id, &row)?.map(Arc::new) else { continue };
+            let (key, kept) = (self.id.definition(id).key(), Arc::clone(&definition));
+            self.engine.caches.insert(moment, |tables| tables.definitions.insert(key, kept, tag));
+            *entry = Some((definition, tag));
+        }
+        Ok(())
+    }
+
+    /// Opens the row of a keyring and keeps it. Of many that miss it at the same moment one opens it, and the others
+    /// take what came of this very row. Nothing waits meanwhile, so a future that is dropped keeps nobody's turn.
+    fn keep_keyring(
+        &self,
+        owner: Option<&LinkedAccountId>,
+        row: &Versioned,
+        reading: Reading,
+    ) -> Result<Arc<ScopeKeys>, Error> {
+        let caches = &self.engine.caches;
+        let key = self.id.keyring(owner).key();
+        let _turn = caches.turn(&key);
+        let (keys, since) = match caches.opened(&key, row.revision) {
+            Some(opened) => opened,
+            None => {
+                caches.counts.add_unwrap();
+                (self.open_keyring(owner, row)?, reading.since)
+            }
+        };
+        let held = HeldKeys { keys: Striped::new(keys), since };
+        let keys = held.keys.share();
+        caches.insert_keyring(reading.moment, key, held, reading.tag);
+        Ok(keys)
+    }
+}
+
+/// How a row was read: since which moment of the caches, under which view of the store, and at what time.
+#[derive(Clone, Copy)]
+struct Reading {
+    moment: Moment,
+    tag: Tag,
+    since: Timestamp,
+}
+
+/// Counts what the caches held of what a verb needs, and what they did not.
+fn count<V>(counts: &Counts, cached: Cached, entries: &[Option<V>]) {
+    let hits = entries.iter().flatten().count();
+    counts.add(cached, hits, entries.len() - hits);
+}
+
+fn missing<V, T>(entries: &[Option<V>], needed: impl IntoIterator<Item = T>) -> impl Iterator<Item = T> {
+    entries.iter().zip(needed).filter(|(entry, _)| entry.is_none()).map(|(_, needed)| needed)
+}
+
+fn is_stale<V>(entries: &[Option<(V, Tag)>], tag: Tag) -> bool {
+    entries.iter().flatten().any(|(_, cached)| *cached != tag)
+}
+
+/// The fetched row of an entry that was missing from the cache.
+fn next_missing<V>(
+    entry: &Option<V>,
+    fetched: &mut impl Iterator<Item = Option<Versioned>>,
+) -> Option<Versioned> {
+    if entry.is_some() { None } else { fetched.next().flatten() }
+}
+
+fn without_tag<V>(entry: Option<(V, Tag)>) -> Option<V> {
+    entry.map(|(value, _)| value)
+}
+
+impl View<'_> {
+    /// Whether the org's keyring has the key that sealed a record, and did not drop it.
+    pub(crate) fn lists_key_of(&self, row: &Row<'_>, bytes: &[u8]) -> bool {
+        let dek_id = sealing_key_id(row, bytes);
+        let is_listed = |keys: &Arc<ScopeKeys>| {
+            dek_id.is_some_and(|id| matches!(keys.keyring.key(&id), KeyLookup::Listed(_)))
+        };
+        self.keys(None).is_some_and(is_listed)
+    }
+}

@@ -1,0 +1,205 @@
+//! Where the rows of a file go under other keys: a store that is becoming a vault, or a live vault.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::arrival::Arrival;
+use super::sides::Side;
+use crate::clock::Timestamp;
+use crate::engine::{Engine, Touches};
+use crate::error::{Damage, Error};
+use crate::id::LinkedAccountId;
+use crate::keys::{Keyring, ScopeKeys};
+use crate::model::Revision;
+use crate::row::{Row, RowKind, SealedRow, TenantId, encode_epoch};
+use crate::store::{Committed, Expect, Key, ReadBatch, RowRevision, Store, Versioned, WriteBatch};
+
+/// Who takes the batches.
+#[derive(Clone, Copy)]
+pub(super) enum Destination<'d> {
+    /// A store that is becoming a vault.
+    Arrival(&'d Arrival<'d>),
+    /// A live vault, and whether an earlier run may have written rows.
+    Vault { engine: &'d Engine, resumed: bool },
+}
+
+/// The rows of one tenant where they go.
+pub(super) struct Target<'t> {
+    id: &'t TenantId,
+    /// What opens and seals them there.
+    pub(super) side: &'t Side,
+    destination: Destination<'t>,
+    /// When new keys are made.
+    now: Timestamp,
+    batch: WriteBatch,
+    bytes_len: usize,
+    keyrings: BTreeMap<Option<LinkedAccountId>, Made>,
+    /// Under the keys of which scopes rows of the batch are sealed.
+    used: BTreeSet<Option<LinkedAccountId>>,
+}
+
+/// A keyring of the target.
+struct Made {
+    keys: Arc<ScopeKeys>,
+    /// `None` while it is in the batch.
+    row: Option<RowRevision>,
+}
+
+impl<'t> Target<'t> {
+    pub(super) fn new(
+        id: &'t TenantId,
+        side: &'t Side,
+        destination: Destination<'t>,
+        now: Timestamp,
+    ) -> Self {
+        let (keyrings, used) = (BTreeMap::new(), BTreeSet::new());
+        Self { id, side, destination, now, batch: WriteBatch::default(), bytes_len: 0, keyrings, used }
+    }
+
+    /// The keys of a scope, made on first use.
+    pub(super) async fn keys(&mut self, account: Option<&LinkedAccountId>) -> Result<Arc<ScopeKeys>, Error> {
+        let scope = account.cloned();
+        if let Some(made) = self.keyrings.get(&scope) {
+            return Ok(Arc::clone(&made.keys));
+        }
+        let row = self.id.keyring(account);
+        let made = match self.find(&row.key()).await? {
+            Some(found) => {
+                let keys = ScopeKeys::open(&self.side.roots, &self.side.store_id, &row, &found)?;
+                Made { keys: Arc::new(keys), row: Some(found.revision) }
+            }
+            None => self.make_keyring(&row).await?,
+        };
+        let keys = Arc::clone(&made.keys);
+        self.keyrings.insert(scope, made);
+        Ok(keys)
+    }
+
+    async fn make_keyring(&mut self, row: &Row<'_>) -> Result<Made, Error> {
+        let address = row.address(&self.side.store_id, None, Revision::UNWRITTEN);
+        let keyring = Keyring::generate(&self.side.roots.active.bytes, &address, self.now)?;
+        let keys = Arc::new(ScopeKeys::new(keyring, Revision::from_u64(1), RowRevision(0)));
+        self.push(row.key(), self.side.seal_keyring(row, &keys)?).await?;
+        Ok(Made { keys, row: None })
+    }
+
+    /// Puts a row that no data key seals, unless an earlier run did.
+    pub(super) async fn put(&mut self, key: Key, row: Vec<u8>) -> Result<(), Error> {
+        if self.is_there(&key, &row).await? { Ok(()) } else { self.push(key, row).await }
+    }
+
+    /// Puts a row that was sealed under the keys of a scope, unless an earlier run did. Its batch expects them as they
+    /// are.
+    pub(super) async fn put_sealed(
+        &mut self,
+        account: Option<&LinkedAccountId>,
+        key: Key,
+        row: Vec<u8>,
+    ) -> Result<(), Error> {
+        if self.is_there(&key, &row).await? {
+            return Ok(());
+        }
+        // Before it takes the row in, this may send the batch so far: what is expected goes with the row.
+        self.push(key, row).await?;
+        self.used.insert(account.cloned());
+        Ok(())
+    }
+
+    /// Whether an earlier run put the row.
+    async fn is_there(&self, key: &Key, row: &[u8]) -> Result<bool, Error> {
+        match self.find(key).await? {
+            Some(there) if is_same_document(&there.value, row) => Ok(true),
+            Some(_) => Err(Error::damaged("a row of the unfinished restore", Damage::Inconsistent)),
+            None => Ok(false),
+        }
+    }
+
+    /// Puts a note, unless it stands there.
+    pub(super) async fn put_note(&mut self, key: Key, row: Vec<u8>) -> Result<(), Error> {
+        match self.read(&key).await? {
+            Some(_) => Ok(()),
+            None => self.push(key, row).await,
+        }
+    }
+
+    async fn push(&mut self, key: Key, row: Vec<u8>) -> Result<(), Error> {
+        let limits = self.store().capabilities();
+        let row_len = key.as_bytes().len() + row.len();
+        // Room for the gate, the root, the epoch and the keyring of the row to come.
+        let expects = self.batch.expect.len() + self.used.len() + 5;
+        if expects > limits.batch_ops_max.min(BATCH_OPS_MAX)
+            || self.bytes_len + row_len > limits.batch_bytes_max / 2
+        {
+            self.flush().await?;
+        }
+        self.bytes_len += row_len;
+        self.batch.expect(key.clone(), Expect::Absent);
+        self.batch.put(key, row);
+        Ok(())
+    }
+
+    /// Commits what was put. What is sealed was sealed under a keyring that the batch expects, or makes.
+    pub(super) async fn flush(&mut self) -> Result<(), Error> {
+        if self.batch.ops.is_empty() {
+            return Ok(());
+        }
+        let mut batch = std::mem::take(&mut self.batch);
+        self.bytes_len = 0;
+        for scope in std::mem::take(&mut self.used) {
+            if let Some(row) = self.keyrings.get(&scope).and_then(|made| made.row) {
+                batch.expect(self.id.keyring(scope.as_ref()).key(), Expect::Revision(row));
+            }
+        }
+        let committed = self.commit(batch).await?;
+        for made in self.keyrings.values_mut().filter(|made| made.row.is_none()) {
+            made.row = Some(committed.revision);
+        }
+        Ok(())
+    }
+
+    async fn commit(&self, mut batch: WriteBatch) -> Result<Committed, Error> {
+        match self.destination {
+            Destination::Arrival(arrival) => arrival.commit(batch).await,
+            Destination::Vault { engine, .. } => {
+                // An empty catalog may be cached, here and elsewhere.
+                batch.put(self.id.epoch().key(), encode_epoch());
+                self.side.roots.expect_in(&mut batch);
+                let committed = engine.commit(batch, Touches::CachedRows).await?;
+                committed.ok_or(Error::Contended(1))
+            }
+        }
+    }
+
+    /// What an earlier run put there.
+    async fn find(&self, key: &Key) -> Result<Option<Versioned>, Error> {
+        let resumed = match self.destination {
+            Destination::Arrival(arrival) => arrival.is_resumed(),
+            Destination::Vault { resumed, .. } => resumed,
+        };
+        if resumed { self.read(key).await } else { Ok(None) }
+    }
+
+    async fn read(&self, key: &Key) -> Result<Option<Versioned>, Error> {
+        let request = ReadBatch { gets: vec![key.clone()], scans: Vec::new() };
+        Ok(self.store().read(&request).await?.gets.pop().flatten())
+    }
+
+    fn store(&self) -> &dyn Store {
+        match self.destination {
+            Destination::Arrival(arrival) => arrival.store,
+            Destination::Vault { engine, .. } => &*engine.store,
+        }
+    }
+}
+
+/// Whether two rows are one document at one revision, sealed twice; or the same bytes, where nothing is sealed.
+fn is_same_document(there: &[u8], here: &[u8]) -> bool {
+    let kinds = [RowKind::ScopedValue, RowKind::Credential, RowKind::Definition, RowKind::Sealed];
+    let clear = |row: &[u8]| {
+        let sealed = kinds.iter().find_map(|kind| SealedRow::decode(*kind, row).ok().map(|row| (*kind, row)));
+        sealed.map(|(kind, row)| (kind, row.doc_id, row.revision))
+    };
+    there == here || clear(there).is_some_and(|known| clear(here) == Some(known))
+}
+
+const BATCH_OPS_MAX: usize = 1_024;

@@ -1,0 +1,150 @@
+//! A value row that cannot be read stands in nobody's way: it can be deleted, and a sweep takes it.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use futures_executor::block_on;
+use strongroom::{DefinitionChange, DocumentId, Error, Expected, Org, Revision, Scope, WriteOptions};
+use strongroom_memory::MemoryStore;
+
+use crate::rig::{Kind, RowKey, Rows, account, audit, empty, load, of_account, open, org, rows, text};
+
+/// A store with values of two accounts and the org, and the id of that of account `a`.
+fn filled() -> (Rows, DocumentId) {
+    let (store, vault) = empty();
+    let org = org(&vault);
+    block_on(org.define(text("V"))).unwrap();
+    for scope in [Scope::Org, of_account("b")] {
+        block_on(org.set_value("V", scope, "v")).unwrap();
+    }
+    let id = block_on(org.set_value("V", of_account("a"), "v")).unwrap().id;
+    (rows(&store), id)
+}
+
+/// The same with that row altered, in each way that it can no longer be read.
+fn damaged(whole: &Rows) -> Vec<Arc<MemoryStore>> {
+    let is_it = |key: &&Vec<u8>| {
+        RowKey::parse(key).kind == Kind::Value && RowKey::parse(key).rest.starts_with(b"\x01a\0")
+    };
+    let key = whole.keys().find(is_it).unwrap();
+    let row = &whole[key];
+    let ways = [Vec::new(), b"junk".to_vec(), row[..row.len() - 1].to_vec(), [&row[..], &[0]].concat()];
+    ways.into_iter()
+        .map(|altered| {
+            let mut rows = whole.clone();
+            rows.insert(key.clone(), altered);
+            load(&rows)
+        })
+        .collect()
+}
+
+#[test]
+fn a_value_that_cannot_be_read_is_deleted_by_its_address_and_by_its_id() {
+    let (whole, id) = filled();
+    for store in damaged(&whole).into_iter().chain(damaged(&whole)).enumerate() {
+        let (index, store) = store;
+        let org = org(&open(Arc::clone(&store)));
+        assert!(matches!(block_on(org.set_value("V", of_account("a"), "w")), Err(Error::Damaged { .. })));
+        let deleted = if index < 4 {
+            block_on(org.delete_value("V", &of_account("a")))
+        } else {
+            block_on(org.delete_value_by_id(&id))
+        };
+        let deleted = deleted.unwrap().unwrap();
+        assert!(deleted.damaged);
+        assert_eq!((deleted.id, deleted.scope), (Some(id), of_account("a")));
+        audit(&store);
+        block_on(org.set_value("V", of_account("a"), "w")).unwrap();
+        audit(&store);
+    }
+}
+
+#[test]
+fn a_value_that_cannot_be_read_is_not_deleted_on_a_condition() {
+    let (whole, _) = filled();
+    for store in damaged(&whole) {
+        let org = org(&open(Arc::clone(&store)));
+        for expected in [Expected::Absent, Expected::Revision(Revision::from_u64(1))] {
+            let options = WriteOptions::expecting(expected);
+            let answer = block_on(org.delete_value_with("V", &of_account("a"), options));
+            assert!(matches!(answer, Err(Error::Damaged { .. })), "{answer:?}");
+        }
+        assert_eq!(rows(&store).len(), whole.len());
+    }
+}
+
+#[test]
+fn a_value_of_a_later_version_is_not_deleted() {
+    let (mut whole, id) = filled();
+    for (key, row) in &mut whole {
+        if RowKey::parse(key).kind == Kind::Value {
+            row[1] = 9;
+        }
+    }
+    let org = org(&open(load(&whole)));
+    for answer in [block_on(org.delete_value("V", &of_account("a"))), block_on(org.delete_value_by_id(&id))] {
+        assert!(matches!(answer, Err(Error::UnknownVersion { version: 9, .. })), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_value_that_cannot_be_read_goes_with_its_account() {
+    let (whole, _) = filled();
+    for store in damaged(&whole) {
+        block_on(org(&open(Arc::clone(&store))).delete_account(&account("a"))).unwrap();
+        audit(&store);
+        assert_eq!(rows(&store).keys().filter(|key| RowKey::parse(key).kind == Kind::Value).count(), 2);
+    }
+}
+
+#[test]
+fn a_value_that_cannot_be_read_goes_with_its_definition() {
+    let (whole, _) = filled();
+    for store in damaged(&whole) {
+        block_on(org(&open(Arc::clone(&store))).delete_definition("V")).unwrap();
+        audit(&store);
+        assert_eq!(rows(&store).keys().filter(|key| RowKey::parse(key).kind == Kind::ValueId).count(), 0);
+    }
+}
+
+#[test]
+fn a_row_of_a_later_version_stays_and_stalls_no_sweep() {
+    let (mut whole, _) = filled();
+    for (key, row) in &mut whole {
+        if RowKey::parse(key).kind == Kind::Value && RowKey::parse(key).rest.starts_with(b"\x01a\0") {
+            row[1] = 9;
+        }
+    }
+    let store = load(&whole);
+    let vault = open(Arc::clone(&store));
+    block_on(org(&vault).delete_account(&account("a"))).unwrap();
+    assert_eq!(block_on(vault.run_jobs()).unwrap(), 0);
+    assert_eq!(rows(&store).keys().filter(|key| RowKey::parse(key).kind == Kind::Value).count(), 3);
+}
+
+#[test]
+fn a_name_that_was_given_away_is_not_taken_back_by_an_older_row() {
+    let (store, vault) = empty();
+    let org_of = |store: &Arc<MemoryStore>| org(&open(Arc::clone(store)));
+    let first = org(&vault);
+    let old = block_on(first.define(text("X"))).unwrap();
+    let older = rows(&store);
+    block_on(first.update_definition(old, DefinitionChange::new().name("Y"))).unwrap();
+    let new = block_on(first.define(text("X"))).unwrap();
+    // The definition shows the name again that leads to another by now.
+    let mut replayed = rows(&store);
+    let is_old = |key: &&Vec<u8>| {
+        RowKey::parse(key).kind == Kind::Definition && RowKey::parse(key).rest == old.as_bytes()
+    };
+    let key = older.keys().find(is_old).unwrap();
+    replayed.insert(key.clone(), older[key].clone());
+
+    let leads = |org: &Org| block_on(org.definition("X")).unwrap().map(|found| found.id);
+    let renamed = org_of(&load(&replayed));
+    block_on(renamed.update_definition(old, DefinitionChange::new().name("Z"))).unwrap();
+    assert_eq!(leads(&renamed), Some(new));
+    let deleted = org_of(&load(&replayed));
+    block_on(deleted.delete_definition(old)).unwrap();
+    assert_eq!(leads(&deleted), Some(new));
+}

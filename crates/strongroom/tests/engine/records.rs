@@ -1,0 +1,255 @@
+//! `Org::records`: the host's own sealed rows, alone and joined to another verb's batch.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use crate::common::{exposed, id, org_id, org_of, run, text, vault, with_clock, with_org};
+use strongroom::{
+    DefinitionChange, Environment, Error, Expected, IntegrationId, NewValue, Org, PageRequest, Records,
+    Revision, Scope, Upsert, VaultOptions, WriteOptions,
+};
+use strongroom_memory::MemoryStore;
+
+#[test]
+fn a_record_reads_back_as_it_was_put() {
+    with_clock(async |org, clock| {
+        let sessions = sessions(&org);
+        assert_eq!(sessions.put(&id("k"), " x\r\n").await?, Upsert::Added);
+        let added = sessions.get(&id("k")).await?.unwrap();
+        clock.set(2_000);
+        assert_eq!(sessions.put(&id("k"), "y").await?, Upsert::Updated);
+        let updated = sessions.get(&id("k")).await?.unwrap();
+        assert_eq!((added.value.expose(), updated.value.expose()), (" x\r\n", "y"));
+        assert_eq!((updated.created_at.as_ms(), updated.updated_at.as_ms()), (1_000, 2_000));
+        assert_ne!(updated.revision, added.revision);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_deleted_record_is_gone() {
+    with_org(async |org| {
+        let sessions = sessions(&org);
+        sessions.put(&id("k"), "x").await?;
+        assert!(sessions.delete(&id("k")).await?);
+        assert!(!sessions.delete(&id("k")).await?);
+        assert!(sessions.get(&id("k")).await?.is_none());
+        Ok(())
+    });
+}
+
+#[test]
+fn namespaces_and_keys_that_extend_one_another_are_different() {
+    with_org(async |org| {
+        let names = ["a", "a/", "aa", "a\u{ff}"];
+        for namespace in names {
+            for key in names {
+                org.records(id(namespace)).put(&id(key), format!("{namespace} {key}")).await?;
+            }
+        }
+        for namespace in names {
+            let listed = org.records(id(namespace)).list(PageRequest::default()).await?.items;
+            let listed: Vec<_> = listed.iter().map(|record| record.value.expose().to_owned()).collect();
+            assert_eq!(listed, names.map(|key| format!("{namespace} {key}")));
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn records_belong_to_one_org_and_environment() {
+    run(async {
+        let vault = vault(MemoryStore::new(), VaultOptions::default()).await?;
+        sessions(&org_of(&vault)).put(&id("k"), "x").await?;
+        for org in [
+            vault.org(org_id(), Environment::production()),
+            vault.org(id("6500a1b2c3d4e5f6a7b8c9d1"), Environment::test()),
+        ] {
+            assert!(sessions(&org).get(&id("k")).await?.is_none());
+            assert!(sessions(&org).list(PageRequest::default()).await?.items.is_empty());
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_put_that_expects_another_state_changes_nothing() {
+    with_org(async |org| {
+        let sessions = sessions(&org);
+        sessions.put_with(&id("k"), "1", WriteOptions::expecting(Expected::Absent)).await?;
+        let standing = sessions.get(&id("k")).await?.unwrap().revision;
+        for expected in [Expected::Absent, Expected::Revision(Revision::from_u64(u64::MAX))] {
+            let refused = sessions.put_with(&id("k"), "2", WriteOptions::expecting(expected)).await;
+            assert!(matches!(refused, Err(Error::Unexpected { found }) if found == Some(standing)));
+        }
+        assert_eq!(sessions.get(&id("k")).await?.unwrap().value.expose(), "1");
+        sessions.put_with(&id("k"), "2", WriteOptions::expecting(Expected::Revision(standing))).await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_revision_from_before_a_delete_never_fits_a_record_made_after_it() {
+    with_org(async |org| {
+        let sessions = sessions(&org);
+        sessions.put(&id("k"), "1").await?;
+        let gone = sessions.get(&id("k")).await?.unwrap().revision;
+        sessions.delete(&id("k")).await?;
+        sessions.put(&id("k"), "1").await?;
+        let refused =
+            sessions.put_with(&id("k"), "2", WriteOptions::expecting(Expected::Revision(gone))).await;
+        assert!(matches!(refused, Err(Error::Unexpected { found: Some(_) })));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_record_joins_the_batch_of_every_verb_that_writes() {
+    with_org(async |org| {
+        let app = IntegrationId::default_app();
+        org.define_with(text("A"), taking(&org, "define")).await?;
+        org.update_definition_with("A", DefinitionChange::new(), taking(&org, "update")).await?;
+        org.set_value_with("A", Scope::Org, "x", taking(&org, "set")).await?;
+        let many = [NewValue::new("A", crate::common::account("a"), "x")];
+        org.set_values_with(&many, taking(&org, "set many")).await?;
+        org.delete_value_with("A", Scope::Org, taking(&org, "delete value")).await?;
+        let record = |key| sessions(&org).write(id(key), "x");
+        let account = org.create_account(id("a")).with_default_app().with_record(record("create")).await?;
+        org.upsert_account(id("a")).with_record(record("upsert account")).await?;
+        account.app(app.clone()).upsert_with("k", "1", taking(&org, "upsert")).await?;
+        account.app(app).delete_with("k", taking(&org, "delete credential")).await?;
+        org.delete_account_with(&id("a"), taking(&org, "delete account")).await?;
+        org.delete_definition_with("A", taking(&org, "delete definition")).await?;
+        assert_eq!(sessions(&org).list(PageRequest::default()).await?.items.len(), 11);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_verb_that_is_refused_leaves_its_record_unwritten() {
+    with_org(async |org| {
+        org.define(text("A")).await?;
+        let missing = org.set_value_with("NONE", Scope::Org, "x", taking(&org, "k")).await;
+        assert!(matches!(missing, Err(Error::DefinitionNotFound(_))));
+        let clash = org.define_with(text("A"), taking(&org, "k")).await;
+        assert!(matches!(clash, Err(Error::DefinitionExists(_))));
+        assert!(sessions(&org).get(&id("k")).await?.is_none());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_record_whose_expectation_fails_leaves_the_verb_undone() {
+    with_org(async |org| {
+        org.define(text("A")).await?;
+        let account = org.create_account(id("a")).with_default_app().await?;
+        sessions(&org).put(&id("k"), "1").await?;
+        let absent = || sessions(&org).write(id("k"), "2").expecting(Expected::Absent);
+        let with_absent = || WriteOptions::default().with_record(absent());
+        let refused = [
+            org.define_with(text("B"), with_absent()).await.err(),
+            org.set_value_with("A", Scope::Org, "x", with_absent()).await.err(),
+            org.create_account(id("b")).with_record(absent()).await.err(),
+            account.app(IntegrationId::default_app()).upsert_with("k", "1", with_absent()).await.err(),
+            org.delete_account_with(&id("a"), with_absent()).await.err(),
+            org.delete_definition_with("A", with_absent()).await.err(),
+        ];
+        assert!(refused.iter().all(|error| matches!(error, Some(Error::Unexpected { .. }))), "{refused:?}");
+        assert!(org.definition("A").await?.is_some() && org.definition("B").await?.is_none());
+        assert!(org.value("A", Scope::Org).await?.is_none());
+        assert!(account.info().await?.is_some() && org.account(id("b")).info().await?.is_none());
+        assert!(account.credential("k").await?.is_none());
+        assert_eq!(sessions(&org).get(&id("k")).await?.unwrap().value.expose(), "1");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_record_joins_the_put_and_the_delete_of_another_record() {
+    with_org(async |org| {
+        let sessions = sessions(&org);
+        sessions.put_with(&id("a"), "1", taking(&org, "put")).await?;
+        assert!(!sessions.delete_with(&id("none"), taking(&org, "absent")).await?);
+        assert!(sessions.delete_with(&id("a"), taking(&org, "delete")).await?);
+        let left = sessions.list(PageRequest::default()).await?.items;
+        assert_eq!(left.iter().map(|record| record.key.as_str()).collect::<Vec<_>>(), ["delete", "put"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_record_does_not_take_itself_along() {
+    with_org(async |org| {
+        let put = sessions(&org).put_with(&id("k"), "1", taking(&org, "k")).await;
+        assert!(matches!(put, Err(Error::DuplicateRecord)), "{put:?}");
+        let delete = sessions(&org).delete_with(&id("k"), taking(&org, "k")).await;
+        assert!(matches!(delete, Err(Error::DuplicateRecord)), "{delete:?}");
+        assert!(sessions(&org).get(&id("k")).await?.is_none());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_removal_joins_a_batch_too() {
+    with_org(async |org| {
+        org.define(text("A")).await?;
+        sessions(&org).put(&id("k"), "1").await?;
+        let options = || WriteOptions::default().with_record(sessions(&org).removal(id("k")));
+        org.set_value_with("A", Scope::Org, "x", options()).await?;
+        assert!(sessions(&org).get(&id("k")).await?.is_none());
+        org.set_value_with("A", Scope::Org, "y", options()).await?;
+        assert_eq!(exposed(org.value("A", Scope::Org).await?.as_ref()), Some("y"));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_verb_takes_several_records_along() {
+    with_org(async |org| {
+        let write = |key| sessions(&org).write(id(key), "x");
+        let options = WriteOptions::default().with_record(write("k")).with_record(write("l"));
+        org.define_with(text("A"), options).await?;
+        assert_eq!(sessions(&org).list(PageRequest::default()).await?.items.len(), 2);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_record_that_is_taken_along_twice_is_refused_by_name() {
+    with_org(async |org| {
+        let write = || sessions(&org).write(id("k"), "x");
+        for second in [write(), sessions(&org).removal(id("k"))] {
+            let options = WriteOptions::default().with_record(write()).with_record(second);
+            let refused = org.define_with(text("A"), options).await;
+            assert!(matches!(refused, Err(Error::DuplicateRecord)), "{refused:?}");
+        }
+        assert!(org.definition("A").await?.is_none());
+        // The same key of another namespace is another record.
+        let other = org.records(id("other")).write(id("k"), "x");
+        org.define_with(text("A"), WriteOptions::default().with_record(write()).with_record(other)).await?;
+        Ok(())
+    });
+}
+
+fn sessions(org: &Org) -> Records {
+    org.records(id("session"))
+}
+
+/// Options that take a record of this key along.
+fn taking(org: &Org, key: &str) -> WriteOptions {
+    WriteOptions::default().with_record(sessions(org).write(id(key), "x"))
+}
+
+#[test]
+fn a_record_of_another_tenant_is_not_taken_along() {
+    run(async {
+        let vault = vault(MemoryStore::new(), VaultOptions::default()).await?;
+        let org = org_of(&vault);
+        org.create_account(id("user")).await?;
+        let elsewhere = vault.org(org_id(), Environment::production());
+        let record = elsewhere.records(id("session")).write(id("k"), "x");
+        let refused = org.upsert_account(id("user")).with_record(record).await;
+        assert!(matches!(refused, Err(Error::ForeignRecord)));
+        assert!(elsewhere.records(id("session")).get(&id("k")).await?.is_none());
+        Ok(())
+    });
+}

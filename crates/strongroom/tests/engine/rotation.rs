@@ -1,0 +1,350 @@
+//! Rotation of data keys: new keys for old rows, and nothing that a reader sees changes.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_executor::block_on;
+use strongroom::{
+    Clock as _, DataKeys, DocumentId, Environment, Error, JobKind, JobOutcome, JobState, OnUnreadable,
+    PageRequest, UnreadableCause, Vault, VaultOptions,
+};
+use strongroom_memory::MemoryStore;
+
+use crate::common::{TestClock, with_small_store};
+use crate::rig::{
+    Hooked, Kind, ORG, Point, RowKey, Rows, account, audit, dek_id, empty, furnished, load, of_account,
+    of_workflow, open, org, rows, text, unlock, view,
+};
+
+/// The keys under which the rows of a store are sealed.
+fn deks(rows: &Rows) -> BTreeSet<Vec<u8>> {
+    let data = rows.iter().filter(|(key, _)| RowKey::parse(key).is_data());
+    data.map(|(_, row)| dek_id(row)).collect()
+}
+
+fn clock_at(ms: u64) -> TestClock {
+    let clock = TestClock::default();
+    clock.set(ms);
+    clock
+}
+
+fn all() -> PageRequest {
+    PageRequest::first(PageRequest::LIMIT_MAX)
+}
+
+#[test]
+fn every_row_is_sealed_anew_and_reads_as_before() {
+    let before = furnished();
+    let store = load(&before);
+    let vault = open(Arc::clone(&store));
+    let seen = view(&org(&vault));
+    let job = block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();
+    let report = block_on(job.run()).unwrap();
+
+    assert_eq!(report.outcome, JobOutcome::Finished);
+    let after = rows(&store);
+    assert!(deks(&before).is_disjoint(&deks(&after)), "a row is under an old key");
+    let data = before.keys().filter(|key| RowKey::parse(key).is_data()).count() as u64;
+    assert_eq!(report.progress.done, data);
+    assert_eq!(report.progress.total, Some(data));
+    let scopes = deks(&before).len() as u64;
+    assert_eq!((report.progress.keys_made, report.progress.keys_destroyed), (scopes, scopes));
+    assert_eq!(view(&org(&vault)), seen);
+    assert_eq!(view(&org(&open(Arc::clone(&store)))), seen);
+    assert!(block_on(vault.jobs(all())).unwrap().items.is_empty());
+    audit(&store);
+}
+
+#[test]
+fn ids_revisions_and_times_stay() {
+    let clock = clock_at(1_000);
+    let store = load(&furnished());
+    let options = VaultOptions::default().clock(clock.clone());
+    let vault = block_on(options.open(Arc::clone(&store), unlock())).unwrap();
+    let look = || {
+        let org = org(&vault);
+        block_on(async {
+            let account = org.account(account("a"));
+            let shown = format!(
+                "{:?} {:?} {:?} {:?} {:?} {:?}",
+                org.value("V", &of_account("a")).await?,
+                org.definition("V").await?,
+                org.linked_accounts(all()).await?.items,
+                account.integrations(all()).await?.items,
+                account.credential("k").await?,
+                org.records("session".parse()?).list(all()).await?.items,
+            );
+            Ok::<_, Error>(shown)
+        })
+        .unwrap()
+    };
+    let before = look();
+    clock.set(9_000);
+    block_on(org(&vault).rotate_keys()).unwrap();
+    assert_eq!(look(), before);
+}
+
+#[test]
+fn a_rotation_of_one_scope_touches_no_other() {
+    let before = furnished();
+    for (keys, account_id) in [
+        (DataKeys::of_account(ORG.parse().unwrap(), Environment::test(), account("a")), Some("a")),
+        (DataKeys::of_org_itself(ORG.parse().unwrap(), Environment::test()), None),
+    ] {
+        let store = load(&before);
+        let vault = open(Arc::clone(&store));
+        let report = block_on(block_on(vault.rotate_data_keys(&keys)).unwrap().run()).unwrap();
+        assert_eq!(report.progress.keys_destroyed, 1);
+        let after = rows(&store);
+        for (key, row) in &before {
+            let parsed = RowKey::parse(key);
+            if parsed.is_data() {
+                let moved = dek_id(row) != dek_id(&after[key]);
+                assert_eq!(moved, parsed.scope_account().as_deref() == account_id, "{parsed:?}");
+            }
+        }
+        assert_eq!(view(&org(&vault)), view(&org(&open(load(&before)))));
+        audit(&store);
+    }
+}
+
+#[test]
+fn a_key_that_is_not_due_stays() {
+    let clock = clock_at(0);
+    let store = load(&furnished());
+    let options = VaultOptions::default().clock(clock.clone());
+    let vault = block_on(options.open(Arc::clone(&store), unlock())).unwrap();
+    let run = |keys: DataKeys| {
+        block_on(block_on(vault.rotate_data_keys(&keys)).unwrap().run()).unwrap().progress.keys_made
+    };
+    block_on(org(&vault).rotate_keys()).unwrap();
+    clock.set(999);
+    let second = Duration::from_secs(1);
+    assert_eq!(run(DataKeys::all().older_than(second)), 0);
+    clock.set(1_000);
+    assert_eq!(run(DataKeys::all().older_than(second)), 3);
+    assert_eq!(run(DataKeys::all().rows_at_least(1_000)), 0);
+    assert_eq!(run(DataKeys::all().rows_at_least(5)), 2, "of the org and of account a");
+    assert_eq!(run(DataKeys::all().older_than(second).rows_at_least(0)), 3);
+}
+
+#[test]
+fn a_row_that_does_not_open_is_told_and_keeps_the_old_key() {
+    let mut damaged = furnished();
+    let (key, row) = damaged.iter_mut().find(|(key, _)| RowKey::parse(key).kind == Kind::Credential).unwrap();
+    let key = key.clone();
+    *row.last_mut().unwrap() ^= 1;
+    let store = load(&damaged);
+    let vault = open(Arc::clone(&store));
+    let job = block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();
+    let report = block_on(job.run()).unwrap();
+
+    assert_eq!(report.outcome, JobOutcome::Blocked);
+    let progress = &report.progress;
+    assert_eq!((progress.failed, progress.keys_kept, progress.keys_destroyed), (1, 1, 2));
+    assert!(progress.unreadable[0].row.contains("the credential"), "{:?}", progress.unreadable);
+    assert!(matches!(progress.unreadable[0].cause, UnreadableCause::Damaged(_)));
+    let listed = block_on(vault.jobs(all())).unwrap().items.pop().unwrap();
+    assert_eq!((listed.kind, listed.state), (JobKind::DataKeys, JobState::Blocked));
+    assert_eq!(listed.progress.as_ref(), Some(progress));
+    assert_eq!(block_on(vault.run_jobs()).unwrap(), 0, "a blocked job waits");
+
+    // What was damaged is brought back: nothing is lost.
+    let mut mended = rows(&store);
+    mended.insert(key.clone(), furnished_row(&damaged, &key));
+    let store = load(&mended);
+    let vault = open(Arc::clone(&store));
+    let job = vault.key_job(*job.id());
+    assert!(block_on(job.retry(OnUnreadable::KeepKeys)).unwrap());
+    let report = block_on(job.run()).unwrap();
+    assert_eq!((report.outcome, report.progress.keys_destroyed), (JobOutcome::Finished, 3));
+    audit(&store);
+}
+
+/// The row as it was before its last bit was flipped.
+fn furnished_row(damaged: &Rows, key: &[u8]) -> Vec<u8> {
+    let mut row = damaged[key].clone();
+    *row.last_mut().unwrap() ^= 1;
+    row
+}
+
+#[test]
+fn an_old_key_that_unreadable_rows_need_is_destroyed_by_force_alone() {
+    let mut damaged = furnished();
+    let row = damaged.iter_mut().find(|(key, _)| RowKey::parse(key).kind == Kind::Record).unwrap().1;
+    *row.last_mut().unwrap() ^= 1;
+    let store = load(&damaged);
+    let vault = open(Arc::clone(&store));
+    let job = block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();
+    assert_eq!(block_on(job.run()).unwrap().outcome, JobOutcome::Blocked);
+    block_on(job.retry(OnUnreadable::DestroyKeys)).unwrap();
+    let report = block_on(job.run()).unwrap();
+    assert_eq!((report.outcome, report.progress.failed), (JobOutcome::Finished, 1));
+    assert_eq!(report.progress.keys_destroyed, 3);
+    let read = block_on(org(&vault).records("session".parse().unwrap()).get(&"r".parse().unwrap()));
+    assert!(matches!(read, Err(Error::UnknownKey { .. })), "{read:?}");
+}
+
+#[test]
+fn a_paused_job_waits_until_it_is_resumed() {
+    let store = load(&furnished());
+    let vault = open(Arc::clone(&store));
+    let job = block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();
+    for _ in 0..4 {
+        assert_eq!(block_on(job.step()).unwrap().outcome, JobOutcome::Unfinished);
+    }
+    assert!(block_on(job.pause()).unwrap());
+    assert_eq!(block_on(job.run()).unwrap().outcome, JobOutcome::Paused);
+    assert_eq!(block_on(vault.run_jobs()).unwrap(), 0);
+    assert_eq!(block_on(job.info()).unwrap().unwrap().state, JobState::Paused);
+    assert!(block_on(job.resume()).unwrap());
+    assert_eq!(block_on(vault.run_jobs()).unwrap(), 1);
+    assert!(block_on(job.info()).unwrap().is_none());
+    assert!(!block_on(job.pause()).unwrap());
+    audit(&store);
+}
+
+#[test]
+fn an_abandoned_rotation_leaves_everything_readable_and_the_next_one_clears_up() {
+    let store = load(&furnished());
+    let vault = open(Arc::clone(&store));
+    let seen = view(&org(&vault));
+    let job = block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();
+    for _ in 0..4 {
+        block_on(job.step()).unwrap();
+    }
+    assert!(block_on(job.abandon()).unwrap());
+    assert_eq!(view(&org(&vault)), seen);
+    let report = block_on(org(&vault).rotate_keys()).unwrap();
+    assert_eq!((report.progress.keys_made, report.progress.keys_destroyed), (3, 4));
+    assert_eq!(view(&org(&vault)), seen);
+    audit(&store);
+}
+
+/// Two engines on one store, under one clock.
+fn two_engines(rows: &Rows, clock: &TestClock) -> (Arc<MemoryStore>, Vault, Vault) {
+    let store = load(rows);
+    let open = || {
+        let options = VaultOptions::default().clock(clock.clone());
+        block_on(options.open(Arc::clone(&store), unlock())).unwrap()
+    };
+    let (one, other) = (open(), open());
+    (store, one, other)
+}
+
+#[test]
+fn a_lease_keeps_others_out_until_it_runs_out() {
+    let clock = clock_at(1_000);
+    let (store, one, other) = two_engines(&furnished(), &clock);
+    let mine = block_on(one.rotate_data_keys(&DataKeys::all())).unwrap();
+    let theirs = other.key_job(*mine.id());
+    block_on(mine.step()).unwrap();
+    let until = match block_on(theirs.run()).unwrap().outcome {
+        JobOutcome::Held { until } => until,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(block_on(mine.info()).unwrap().unwrap().state, JobState::Running { until });
+    assert_eq!(block_on(other.run_jobs()).unwrap(), 0);
+    block_on(mine.step()).unwrap();
+    clock.set(until.as_ms());
+    assert_eq!(block_on(theirs.step()).unwrap().outcome, JobOutcome::Unfinished, "it was taken over");
+    assert!(matches!(block_on(mine.step()).unwrap().outcome, JobOutcome::Held { .. }));
+    assert_eq!(block_on(theirs.run()).unwrap().outcome, JobOutcome::Finished);
+    audit(&store);
+}
+
+#[test]
+fn a_runner_whose_job_was_taken_over_writes_nothing_more() {
+    for skip in 0.. {
+        let clock = clock_at(1_000);
+        let store = load(&furnished());
+        let hooked = Hooked::new(Arc::clone(&store));
+        let options = || VaultOptions::default().clock(clock.clone());
+        let shared = hooked.shared();
+        let one = block_on(options().open(shared, unlock())).unwrap();
+        let other = block_on(options().open(Arc::clone(&store), unlock())).unwrap();
+        let job = block_on(one.rotate_data_keys(&DataKeys::all())).unwrap();
+        let theirs = other.key_job(*job.id());
+        let seen = view(&org(&other));
+        let far = clock.clone();
+        hooked.once_after(Point::BeforeCommit, skip, move || {
+            far.set(far.now_ms() + 60_000);
+            assert_eq!(block_on(theirs.run()).unwrap().outcome, JobOutcome::Finished);
+        });
+        assert_eq!(block_on(job.run()).unwrap().outcome, JobOutcome::Finished);
+        if hooked.hooks_left() > 0 {
+            assert!(skip > 5, "a rotation makes more than {skip} commits");
+            break;
+        }
+        assert_eq!(view(&org(&other)), seen);
+        audit(&store);
+    }
+}
+
+#[test]
+fn a_rotation_that_another_overtakes_still_ends_with_one_key() {
+    let store = load(&furnished());
+    let vault = open(Arc::clone(&store));
+    let seen = view(&org(&vault));
+    let one = block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();
+    let other = block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();
+    let mut open_jobs = vec![one, other];
+    while !open_jobs.is_empty() {
+        open_jobs.retain(|job| block_on(job.step()).unwrap().outcome == JobOutcome::Unfinished);
+    }
+    assert_eq!(view(&org(&vault)), seen);
+    assert_eq!(deks(&rows(&store)).len(), 3);
+    let report = block_on(org(&vault).rotate_keys()).unwrap();
+    assert_eq!(report.progress.keys_destroyed, 3, "no old key was left over");
+    audit(&store);
+}
+
+#[test]
+fn an_account_that_is_deleted_meanwhile_is_left_alone() {
+    for skip in 0.. {
+        let store = load(&furnished());
+        let hooked = Hooked::new(Arc::clone(&store));
+        let vault = open(hooked.clone());
+        let job = block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();
+        let other = vault.clone();
+        hooked.once_after(Point::BeforeCommit, skip, move || {
+            block_on(org(&other).delete_account(&account("a"))).unwrap();
+        });
+        assert_eq!(block_on(job.run()).unwrap().outcome, JobOutcome::Finished, "after {skip} commits");
+        assert!(
+            block_on(org(&vault).linked_account(&account("a"))).unwrap().is_none() || hooked.hooks_left() > 0
+        );
+        audit(&store);
+        if hooked.hooks_left() > 0 {
+            break;
+        }
+    }
+}
+
+#[test]
+fn large_rows_go_in_batches_that_every_backend_takes() {
+    with_small_store(async |org| {
+        org.define(text("V")).await?;
+        for index in 0..150 {
+            let len = if index % 3 == 0 { 65_536 } else { 100 };
+            org.set_value("V", of_workflow(&format!("w{index}")), "x".repeat(len)).await?;
+        }
+        let report = org.rotate_keys().await?;
+        assert_eq!((report.outcome, report.progress.done), (JobOutcome::Finished, 152));
+        for index in 0..150 {
+            assert!(org.value("V", &of_workflow(&format!("w{index}"))).await?.is_some());
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_job_that_is_not_there_is_finished() {
+    let (_, vault) = empty();
+    let id: DocumentId = "000000000000000000000001".parse().unwrap();
+    assert_eq!(block_on(vault.key_job(id).run()).unwrap().outcome, JobOutcome::Finished);
+    assert!(block_on(vault.key_job(id).info()).unwrap().is_none());
+}

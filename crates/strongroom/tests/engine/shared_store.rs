@@ -1,0 +1,151 @@
+//! Two vaults on one store: what one changes, the other sees at once.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use futures_executor::block_on;
+use strongroom::{
+    DefinitionChange, DefinitionFilter, Error, NewValue, Org, PageRequest, Scope, ScopeKind, ScopePath,
+    Scopes,
+};
+
+use crate::rig::{account, audit, empty, furnished, load, of_account, open, org, text, verbs, view};
+
+/// Two orgs, the same one, of two vaults on one store, each with warm caches.
+fn two() -> (Org, Org) {
+    let (store, vault) = empty();
+    let one = org(&vault);
+    block_on(async {
+        one.define(text("V").default_value("default")).await?;
+        one.set_value("V", Scope::Org, "v").await?;
+        one.set_value("V", of_account("a"), "v of a").await?;
+        Ok::<(), Error>(())
+    })
+    .unwrap();
+    let other = org(&open(store));
+    warm(&one);
+    warm(&other);
+    (one, other)
+}
+
+fn warm(org: &Org) {
+    let run = ScopePath::org().linked_account(account("a"));
+    assert!(block_on(org.resolve("V", &run)).unwrap().is_some());
+    assert_eq!(block_on(org.resolve_all(&run)).unwrap().values.len(), 1);
+}
+
+#[test]
+fn every_verb_of_one_vault_is_seen_at_once_by_the_other() {
+    let base = furnished();
+    for verb in verbs() {
+        let store = load(&base);
+        let (one, other) = (open(Arc::clone(&store)), open(Arc::clone(&store)));
+        let before = view(&org(&other));
+        assert_eq!(view(&org(&one)), before);
+        block_on(verb.run(org(&one))).unwrap();
+        let after = view(&org(&other));
+        assert_ne!(after, before, "{}", verb.name);
+        assert_eq!(after, view(&org(&one)), "{}", verb.name);
+        assert_eq!(after, view(&org(&open(Arc::clone(&store)))), "{}", verb.name);
+        audit(&store);
+    }
+}
+
+#[test]
+fn every_verb_is_seen_after_the_vault_that_ran_it_is_gone() {
+    let base = furnished();
+    for verb in verbs() {
+        let store = load(&base);
+        let (one, other) = (open(Arc::clone(&store)), open(store));
+        let before = view(&org(&other));
+        block_on(verb.run(org(&one))).unwrap();
+        let after = view(&org(&one));
+        drop(one);
+        // From here on the store has one handle, and nobody else will write to it.
+        assert_ne!(after, before);
+        assert_eq!(view(&org(&other)), after, "{}", verb.name);
+        assert_eq!(view(&org(&other)), after, "{}, from the caches", verb.name);
+    }
+}
+
+#[test]
+fn a_handle_that_could_come_back_counts_as_shared() {
+    let (store, vault) = empty();
+    drop(vault);
+    let weak = Arc::downgrade(&store);
+    let vault = open(store);
+    let one = org(&vault);
+    block_on(one.define(text("V"))).unwrap();
+    block_on(one.set_value("V", Scope::Org, "v")).unwrap();
+    warm(&one);
+    let other = open(weak.upgrade().unwrap());
+    block_on(org(&other).delete_definition("V")).unwrap();
+    drop(other);
+    assert!(block_on(one.definition("V")).unwrap().is_none());
+}
+
+#[test]
+fn a_value_is_not_set_under_a_definition_that_the_other_changed() {
+    let (one, other) = two();
+    let narrow = DefinitionChange::new().scopes(Scopes::only(ScopeKind::Org).and(ScopeKind::LinkedAccount));
+    block_on(one.update_definition("V", narrow)).unwrap();
+    let workflow = crate::rig::of_workflow("w");
+    let refused = block_on(other.set_value("V", workflow.clone(), "v"));
+    assert!(matches!(refused, Err(Error::ScopeNotAllowed { .. })), "{refused:?}");
+    block_on(one.delete_definition("V")).unwrap();
+    let refused = block_on(other.set_value("V", Scope::Org, "v"));
+    assert!(matches!(refused, Err(Error::DefinitionNotFound(_))), "{refused:?}");
+}
+
+#[test]
+fn a_name_that_another_definition_took_leads_to_that_one() {
+    let (one, other) = two();
+    block_on(one.update_definition("V", DefinitionChange::new().name("OLD"))).unwrap();
+    let id = block_on(one.define(text("V"))).unwrap();
+    assert_eq!(block_on(other.definition("V")).unwrap().unwrap().id, id);
+    assert!(block_on(other.resolve("V", &ScopePath::org())).unwrap().is_none());
+    let taken = block_on(other.define(text("OLD")));
+    assert!(matches!(taken, Err(Error::DefinitionExists(_))), "{taken:?}");
+}
+
+#[test]
+fn a_key_that_the_other_dropped_neither_opens_nor_seals() {
+    let (one, other) = two();
+    block_on(one.delete_account(&account("a"))).unwrap();
+    assert!(block_on(other.value("V", &of_account("a"))).unwrap().is_none());
+    block_on(other.set_value("V", of_account("a"), "new")).unwrap();
+    let seen = block_on(one.value("V", &of_account("a"))).unwrap().unwrap();
+    assert_eq!(seen.value.expose(), "new");
+    let listed = block_on(one.values(&of_account("a"), PageRequest::default())).unwrap();
+    assert_eq!(listed.items.len(), 1);
+}
+
+#[test]
+fn lists_and_counts_are_never_of_another_moment() {
+    let (one, other) = two();
+    for round in 0..20 {
+        let name = format!("V{round}");
+        block_on(one.define(text(&name).default_value("d"))).unwrap();
+        let all = block_on(other.resolve_all(&ScopePath::org())).unwrap();
+        assert!(all.get(&name).is_some());
+        assert_eq!(block_on(other.count_definitions(&DefinitionFilter::all())).unwrap(), round + 2);
+        block_on(other.update_definition(&name, DefinitionChange::new().default_value("e"))).unwrap();
+        let all = block_on(one.resolve_all(&ScopePath::org())).unwrap();
+        assert_eq!(all.get(&name).unwrap().value.expose(), "e");
+    }
+}
+
+#[test]
+fn two_names_that_once_led_to_one_definition_are_no_duplicate() {
+    let (one, other) = two();
+    block_on(async {
+        one.update_definition("V", DefinitionChange::new().name("W")).await?;
+        one.define(text("V")).await?;
+        other.set_value("W", Scope::Org, "w").await?;
+        let values = ["V", "W"].map(|name| NewValue::new(name, Scope::Org, "x"));
+        assert_eq!(other.set_values(&values).await?.len(), 2);
+        Ok::<(), Error>(())
+    })
+    .unwrap();
+}
