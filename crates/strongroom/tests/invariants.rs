@@ -7,7 +7,8 @@ use std::path::Path;
 
 #[test]
 fn no_backend_is_named() {
-    for backend in ["strongroom_", "sled::", "redb::", "postgres"] {
+    for backend in ["strongroom_memory", "strongroom_redb", "strongroom_sled", "sled::", "redb::", "postgres"]
+    {
         assert_eq!(modules_with(backend), [""; 0], "{backend}");
     }
 }

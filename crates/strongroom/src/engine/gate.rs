@@ -2,10 +2,10 @@
 
 use std::sync::{PoisonError, RwLock};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, read_from};
 use crate::error::Error;
 use crate::row::VaultRow;
-use crate::store::{Expect, Key, ReadBatch, RowRevision, Store, Versioned};
+use crate::store::{Expect, Key, RowRevision, Store, Versioned};
 
 /// The revision at which the header lets writes pass, as this engine last saw it; `None` of a store that was seen
 /// retired. To retire a store is to put its header anew, byte for byte: then it has another revision.
@@ -54,8 +54,7 @@ impl Engine {
 
 /// The header and the note of retirement, as they stand together.
 pub(crate) async fn read_gate(store: &dyn Store) -> Result<(Option<Versioned>, Option<Versioned>), Error> {
-    let gets = vec![VaultRow::Header.key(), VaultRow::Retired.key()];
-    let mut set = store.read(&ReadBatch { gets, scans: Vec::new() }).await?;
-    let retired = set.gets.pop().flatten();
-    Ok((set.gets.pop().flatten(), retired))
+    let gets = [VaultRow::Header.key(), VaultRow::Retired.key()];
+    let [header, retired] = read_from(store, gets).await?;
+    Ok((header, retired))
 }

@@ -1,12 +1,13 @@
 //! The head of a store: its header, its `store` row and its key slots, read in one snapshot.
 
 use crate::engine::gate::Gate;
+use crate::engine::read_from;
 use crate::envelope::{SealingKey, StoreId};
 use crate::error::{Damage, Error};
 use crate::keys::{Slot, StoreRow};
 use crate::model::SlotId;
 use crate::row::{Row, RowError, VaultKeys, VaultRow, decode_header};
-use crate::store::{Key, KeyRange, ReadBatch, RowRevision, Scan, Store, Versioned};
+use crate::store::{Key, KeyRange, RowRevision, Scan, Store, Versioned};
 
 /// What stands before every tenant's rows. Nothing of it is authenticated yet.
 pub(crate) struct Head {
@@ -42,22 +43,11 @@ impl Head {
 
 /// Reads the head; an error where there is no vault.
 pub(crate) async fn read_head(store: &dyn Store) -> Result<Head, Error> {
-    let request = ReadBatch {
-        gets: vec![
-            VaultRow::Header.key(),
-            VaultRow::Store.key(),
-            VaultKeys::arrival(),
-            VaultRow::Retired.key(),
-        ],
-        scans: vec![Scan::new(VaultKeys::slots(), SLOTS_MAX), Scan::new(KeyRange::all(), 1).keys_only()],
-    };
-    let mut set = store.read(&request).await?;
-    let any_row = set.scans.pop().is_some_and(|page| !page.rows.is_empty());
-    let slots = set.scans.pop().unwrap_or_default();
-    let retired = set.gets.pop().flatten();
-    let arrival = set.gets.pop().flatten();
-    let store_row = set.gets.pop().flatten();
-    let Some(header) = set.gets.pop().flatten() else {
+    let gets = [VaultRow::Header.key(), VaultRow::Store.key(), VaultKeys::arrival(), VaultRow::Retired.key()];
+    let scans = [Scan::new(VaultKeys::slots(), SLOTS_MAX), Scan::new(KeyRange::all(), 1).keys_only()];
+    let ([header, store_row, arrival, retired], [slots, first]) = read_from(store, (gets, scans)).await?;
+    let any_row = !first.rows.is_empty();
+    let Some(header) = header else {
         return Err(match (arrival, any_row) {
             (Some(_), _) => Error::Unfinished,
             (None, true) => Error::ForeignStore,

@@ -4,6 +4,7 @@ pub(crate) mod cache;
 pub(crate) mod gate;
 pub(crate) mod head;
 pub(crate) mod lock;
+mod request;
 pub(crate) mod roots;
 pub(crate) mod runs;
 
@@ -26,6 +27,7 @@ use crate::store::{
     StoreErrorKind, Versioned, WriteBatch,
 };
 
+pub(crate) use request::{Request, answer, read_checked, read_from};
 pub(crate) use runs::Runs;
 
 /// One opened vault.
@@ -75,39 +77,39 @@ impl Engine {
         self.store.capabilities().shared || self.abandoned.load(Ordering::Acquire)
     }
 
-    /// Reads, in one snapshot where the request fits the contract's limit, else in several reads.
-    pub(crate) async fn read(&self, request: &ReadBatch) -> Result<ReadSet, Error> {
-        self.may_read(request)?;
-        if request.gets.is_empty() && request.scans.is_empty() {
+    /// Reads rows and ranges, in one snapshot where they fit the contract's limit, otherwise in several reads.
+    pub(crate) async fn read<R: Request>(&self, request: R) -> Result<R::Answer, Error> {
+        Ok(answer::<R>(self.read_batch(&request.into_batch()).await?)?)
+    }
+
+    /// The same without the types: as many rows and pages come back as were asked for.
+    pub(crate) async fn read_batch(&self, batch: &ReadBatch) -> Result<ReadSet, Error> {
+        self.may_read(batch)?;
+        if batch.gets.is_empty() && batch.scans.is_empty() {
             return Ok(ReadSet::default());
         }
-        if request.fits_one_read() {
-            return Ok(self.store.read(request).await?);
+        if batch.fits_one_read() {
+            return Ok(read_checked(&*self.store, batch).await?);
         }
         let mut set = ReadSet::default();
-        if !request.scans.is_empty() {
-            let scans = ReadBatch { gets: Vec::new(), scans: request.scans.clone() };
-            set = self.store.read(&scans).await?;
+        if !batch.scans.is_empty() {
+            set.scans = read_from(&*self.store, batch.scans.clone()).await?;
         }
-        for gets in request.gets.chunks(READ_OPS_MAX) {
-            let chunk = ReadBatch { gets: gets.to_vec(), scans: Vec::new() };
-            set.gets.append(&mut self.store.read(&chunk).await?.gets);
+        for gets in batch.gets.chunks(READ_OPS_MAX) {
+            set.gets.append(&mut read_from(&*self.store, gets.to_vec()).await?);
         }
         Ok(set)
     }
 
     /// Reads one row.
     pub(crate) async fn get(&self, key: Key) -> Result<Option<Versioned>, Error> {
-        let request = ReadBatch { gets: vec![key], scans: Vec::new() };
-        self.may_read(&request)?;
-        Ok(self.store.read(&request).await?.gets.pop().flatten())
+        let [row] = self.read([key]).await?;
+        Ok(row)
     }
 
     /// Reads one page of a range.
     pub(crate) async fn scan(&self, range: KeyRange, limit: usize) -> Result<Page, Error> {
-        let request = ReadBatch { gets: Vec::new(), scans: vec![Scan::new(range, limit)] };
-        self.may_read(&request)?;
-        Ok(self.store.read(&request).await?.scans.pop().unwrap_or_default())
+        self.read(Scan::new(range, limit)).await
     }
 
     /// Applies a batch. `None` means that another writer was faster: read again and plan anew.
@@ -179,9 +181,7 @@ async fn look_for(store: &dyn Store, batch: &WriteBatch) -> Landing {
     let Some((op, expect)) = candidates.find_map(|op| Some((op, expected(op)?))) else {
         return Landing::Unknown;
     };
-    let request = ReadBatch { gets: vec![op.key().clone()], scans: Vec::new() };
-    let Ok(mut set) = store.read(&request).await else { return Landing::Unknown };
-    let found = set.gets.pop().flatten();
+    let Ok([found]) = read_from(store, [op.key().clone()]).await else { return Landing::Unknown };
     match (op, found) {
         (Op::Put(_, ours), Some(row)) if row.value == *ours => {
             Landing::Landed(Committed { revision: row.revision })

@@ -6,7 +6,7 @@ use crate::id::DefinitionId;
 use crate::jobs::{PAGE_ROWS, Sweeper, document_id};
 use crate::model::DefinitionRef;
 use crate::row::{RowKind, encode_index};
-use crate::store::{Key, ReadBatch, RowRevision};
+use crate::store::{Key, RowRevision};
 use crate::tenant::{GRANDFATHERED, IndexedValue, Needs};
 
 impl Sweeper<'_> {
@@ -32,19 +32,16 @@ impl Sweeper<'_> {
     /// Deletes values with their index rows, found through the index of their definition. `false` when a row
     /// changed meanwhile.
     async fn delete_values(&self, values: &[(Key, RowRevision, Option<Key>)]) -> Result<bool, Error> {
-        let gets = values.iter().filter_map(|(.., value)| value.clone()).collect();
-        let set = self.tenant.engine.read(&ReadBatch { gets, scans: Vec::new() }).await?;
-        let mut rows = set.gets.into_iter();
-        let (view, _) = self.tenant.read(&Needs::org_keys(), ReadBatch::default()).await?;
+        let gets: Vec<Key> = values.iter().filter_map(|(.., value)| value.clone()).collect();
+        let mut rows = self.tenant.engine.read(gets).await?.into_iter();
+        let (view, ()) = self.tenant.read(&Needs::org_keys(), ()).await?;
         let mut draft = self.draft(&view);
         let mut nameless = Vec::new();
         for (index, revision, value) in values {
-            draft.expect_as_read(index.clone(), Some(*revision));
-            draft.delete(index.clone());
+            draft.delete_as_read(index.clone(), *revision);
             let Some(value) = value else { continue };
             let Some(row) = rows.next().flatten() else { continue };
-            draft.expect_as_read(value.clone(), Some(row.revision));
-            draft.delete(value.clone());
+            draft.delete_as_read(value.clone(), row.revision);
             match document_id(RowKind::ScopedValue, &row) {
                 Some(id) => draft.delete(self.tenant.id.value_id(&id).key()),
                 None => nameless.push(value.clone()),
@@ -81,7 +78,7 @@ impl Sweeper<'_> {
     }
 
     async fn mark(&self, definition: &Definition, values: Vec<IndexedValue>) -> Result<bool, Error> {
-        let (view, _) = self.tenant.read(&Needs::org_keys(), ReadBatch::default()).await?;
+        let (view, ()) = self.tenant.read(&Needs::org_keys(), ()).await?;
         let mut draft = self.draft(&view);
         draft.expect_definition(definition);
         let mut changed = false;

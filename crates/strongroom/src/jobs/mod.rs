@@ -19,7 +19,7 @@ use crate::jobs::rotation::shred_org::sweep_org;
 use crate::row::body::Sweep;
 use crate::row::{RowKind, SealedRow, TenantId};
 use crate::scope::Scope;
-use crate::store::{Key, KeyRange, ReadBatch, RowRevision, Scan, Versioned};
+use crate::store::{Key, KeyRange, RowRevision, Scan, Versioned};
 use crate::tenant::{Draft, Needs, Tenant, View};
 
 pub(crate) use attempt::until_landed;
@@ -44,10 +44,8 @@ pub(crate) async fn finish_job(
     let missing = || Error::damaged("a job row", Damage::Missing);
     let job = JobId::from_bytes(job).ok_or_else(missing)?;
     let (key, revision) = marked;
-    let read = ReadBatch { gets: vec![tenant.id.job(&job).key(), key], scans: Vec::new() };
-    let set = tenant.engine.read(&read).await?;
-    let [job_row, marked_row] = set.gets.as_slice() else { return Err(missing()) };
-    if job_row.is_none() && marked_row.as_ref().is_some_and(|row| row.revision == revision) {
+    let [job_row, marked_row] = tenant.engine.read([tenant.id.job(&job).key(), key]).await?;
+    if job_row.is_none() && marked_row.is_some_and(|row| row.revision == revision) {
         return Err(missing());
     }
     run_job(tenant, &job).await
@@ -94,7 +92,7 @@ impl Sweeper<'_> {
             Sweep::Recheck(id) => self.recheck(id).await,
             Sweep::Narrow(id, removed) => self.look_again(*id, *removed).await,
             Sweep::Account(account) => self.sweep_account(account).await,
-            Sweep::Org => sweep_org(&self.tenant).await,
+            Sweep::Org => sweep_org(self.tenant).await,
             Sweep::Integration(account, integration) => self.sweep_integration(account, integration).await,
         }
     }
@@ -157,13 +155,11 @@ impl Sweeper<'_> {
         let place = parent.key(&self.tenant.id);
         let mut rest = range;
         loop {
-            let scans = vec![Scan::new(rest.clone(), PAGE_ROWS)];
-            let read = ReadBatch { gets: vec![place.clone()], scans };
-            let (view, mut set) = self.tenant.read(&needs, read).await?;
-            let Some(marked) = self.marked(&view, parent, set.gets.pop().flatten())? else {
+            let read = ([place.clone()], [Scan::new(rest.clone(), PAGE_ROWS)]);
+            let (view, ([parent_row], [page])) = self.tenant.read(&needs, read).await?;
+            let Some(marked) = self.marked(&view, parent, parent_row)? else {
                 return self.finish(None).await.map(|()| false);
             };
-            let page = set.scans.pop().unwrap_or_default();
             let mut draft = self.draft(&view);
             draft.expect_as_read(place.clone(), Some(marked));
             let (mut deletes, mut nameless) = (false, Vec::new());
@@ -219,16 +215,14 @@ impl Sweeper<'_> {
     pub(crate) async fn finish(&self, parent: Option<Parent<'_>>) -> Result<(), Error> {
         let place = parent.map(|parent| (parent, parent.key(&self.tenant.id)));
         for _ in 0..ATTEMPTS_MAX {
-            let gets = place.iter().map(|(_, key)| key.clone()).collect();
-            let read = ReadBatch { gets, scans: Vec::new() };
-            let (view, mut set) = self.tenant.read(&Needs::org_keys(), read).await?;
+            let gets: Vec<Key> = place.iter().map(|(_, key)| key.clone()).collect();
+            let (view, mut rows) = self.tenant.read(&Needs::org_keys(), gets).await?;
             let mut draft = self.draft(&view);
             draft.delete(self.job.clone());
             if let Some((parent, key)) = &place
-                && let Some(marked) = self.marked(&view, *parent, set.gets.pop().flatten())?
+                && let Some(marked) = self.marked(&view, *parent, rows.pop().flatten())?
             {
-                draft.expect_as_read(key.clone(), Some(marked));
-                draft.delete(key.clone());
+                draft.delete_as_read(key.clone(), marked);
             }
             if draft.commit().await?.is_landed() || self.is_gone().await? {
                 return Ok(());

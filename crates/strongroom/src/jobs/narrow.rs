@@ -11,7 +11,6 @@ use crate::jobs::{JobId, Sweeper};
 use crate::model::DefinitionRef;
 use crate::row::body::Sweep;
 use crate::scope::Scopes;
-use crate::store::ReadBatch;
 use crate::tenant::{Draft, Needs};
 
 /// Scopes that a batch removes from a definition, and the job that looks at them again.
@@ -20,11 +19,14 @@ pub(crate) struct Narrowing {
     pub(crate) removed: Scopes,
 }
 
-impl Draft<'_> {
-    pub(crate) fn put_narrowing(&mut self, id: DefinitionId, removed: Scopes) -> Result<Narrowing, Error> {
-        let job = self.put_job(&Sweep::Narrow(id, removed))?;
-        Ok(Narrowing { job, removed })
-    }
+/// Puts the job that looks again at scopes which the batch removes.
+pub(crate) fn put_narrowing(
+    draft: &mut Draft<'_>,
+    id: DefinitionId,
+    removed: Scopes,
+) -> Result<Narrowing, Error> {
+    let job = draft.put_job(&Sweep::Narrow(id, removed))?;
+    Ok(Narrowing { job, removed })
 }
 
 impl Sweeper<'_> {
@@ -52,7 +54,7 @@ impl Sweeper<'_> {
             wide.definition.author = None;
             wide.revision = wide.revision.next();
             wide.updated_at = tenant.engine.now();
-            let (view, _) = tenant.read(&Needs::org_keys(), ReadBatch::default()).await?;
+            let (view, ()) = tenant.read(&Needs::org_keys(), ()).await?;
             let mut draft = self.draft(&view);
             draft.put_definition(&wide, Some(definition.row))?;
             draft.delete(self.job.clone());

@@ -28,20 +28,28 @@ pub(crate) fn check_definition(
     Ok(name)
 }
 
-impl Definition {
-    /// Refuses a value that is too long or of another format. The value is not shown.
-    pub(crate) fn check_value(&self, value: &Secret, engine: &Engine) -> Result<(), Error> {
-        let StoredDefinition { id, definition, .. } = &self.stored;
-        let max = engine.limits.value_bytes();
-        if value.len() > max {
-            return Err(Error::TooLong { what: "a value", max });
-        }
-        value_form(definition, value, &engine.patterns).map_err(|rule| Error::InvalidValue {
-            definition: *id,
-            name: definition.name.clone(),
-            rule,
-        })
+/// Refuses a value that is too long or of another format. The value is not shown.
+pub(crate) fn check_value(definition: &Definition, value: &Secret, engine: &Engine) -> Result<(), Error> {
+    let StoredDefinition { id, definition, .. } = &definition.stored;
+    let max = engine.limits.value_bytes();
+    if value.len() > max {
+        return Err(Error::TooLong { what: "a value", max });
     }
+    value_form(definition, value, &engine.patterns).map_err(|rule| Error::InvalidValue {
+        definition: *id,
+        name: definition.name.clone(),
+        rule,
+    })
+}
+
+/// Refuses a scope at which the definition allows no value.
+pub(crate) fn check_scope(definition: &Definition, scope: &Scope) -> Result<(), Error> {
+    let StoredDefinition { id, definition, .. } = &definition.stored;
+    let scope = scope.kind();
+    if definition.scopes.allows(scope) {
+        return Ok(());
+    }
+    Err(Error::ScopeNotAllowed { definition: *id, name: definition.name.clone(), scope })
 }
 
 /// The rule that a value breaks under a definition.
@@ -63,16 +71,4 @@ fn form(definition: &VariableDefinition, value: &str, patterns: &PatternCache) -
 /// Refuses a text of more than `max` bytes.
 pub(crate) fn at_most(what: &'static str, max: usize, text: Option<&str>) -> Result<(), Error> {
     if text.is_some_and(|text| text.len() > max) { Err(Error::TooLong { what, max }) } else { Ok(()) }
-}
-
-impl Definition {
-    /// Refuses a scope at which the definition allows no value.
-    pub(crate) fn check_scope(&self, scope: &Scope) -> Result<(), Error> {
-        let scope = scope.kind();
-        if self.stored.definition.scopes.allows(scope) {
-            return Ok(());
-        }
-        let StoredDefinition { id, definition, .. } = &self.stored;
-        Err(Error::ScopeNotAllowed { definition: *id, name: definition.name.clone(), scope })
-    }
 }

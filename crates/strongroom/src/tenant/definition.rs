@@ -12,8 +12,8 @@ use crate::keys::{Document, ScopeKeys};
 use crate::model::{DefinitionRef, Revision, StoredDefinition};
 use crate::row::body::{decode_definition, encode_definition};
 use crate::row::{Row, SealedRow, decode_index, encode_index};
-use crate::store::{ReadBatch, RowRevision, Versioned};
-use crate::tenant::{Draft, Freshness, MadeDefinitions, Needs, Tenant, View};
+use crate::store::{RowRevision, Versioned};
+use crate::tenant::{Draft, Freshness, Needs, NewDefinitions, Tenant, View};
 
 impl View<'_> {
     /// The definition at `index` of those that were asked for, which must be the one that `reference` names.
@@ -163,7 +163,7 @@ impl Tenant {
     pub(crate) async fn definition_ids<'r>(
         &self,
         references: impl Iterator<Item = &'r DefinitionRef<'r>>,
-        made: &MadeDefinitions<'_>,
+        made: &NewDefinitions<'_>,
         freshness: Freshness,
     ) -> Result<SmallVec<[DefinitionId; 1]>, Error> {
         let caches = &self.engine.caches;
@@ -188,9 +188,8 @@ impl Tenant {
             ids.push(known);
         }
         caches.counts.add(Cached::Names, names_len - cold.len(), cold.len());
-        let read = ReadBatch { gets, scans: Vec::new() };
-        let rows = self.engine.read(&read).await?.gets;
-        for (((index, reference), key), row) in cold.into_iter().zip(read.gets).zip(rows) {
+        let rows = self.engine.read(gets.clone()).await?;
+        for (((index, reference), key), row) in cold.into_iter().zip(gets).zip(rows) {
             let row = row.ok_or_else(|| Error::DefinitionNotFound(reference.clone().into_owned()))?;
             let id = read_hint(&row)?;
             caches.insert(moment, |tables| tables.names.insert(key, id, Tag::Sole));
@@ -214,7 +213,7 @@ impl Tenant {
     ) -> Result<Arc<Definition>, Error> {
         let id = self.definition_id(reference, freshness).await?;
         let needs = Needs::org_keys().definitions(slice::from_ref(&id)).freshness(freshness);
-        let (view, _) = self.read(&needs, ReadBatch::default()).await?;
+        let (view, ()) = self.read(&needs, ()).await?;
         view.definition(0, reference).cloned()
     }
 }

@@ -6,7 +6,7 @@ use crate::id::{DefinitionId, LinkedAccountId};
 use crate::model::{Cursor, PageRequest, ScopedValue, StoredDefinition};
 use crate::row::decode_index;
 use crate::scope::{Scope, ScopeKind, Scopes};
-use crate::store::{Key, ReadBatch, Versioned};
+use crate::store::{Key, Versioned};
 use crate::tenant::check::value_form;
 use crate::tenant::{Needs, Tenant};
 
@@ -51,11 +51,11 @@ impl Tenant {
         let places: Vec<_> = index.into_iter().filter_map(place).collect();
         let accounts: Vec<&LinkedAccountId> =
             places.iter().filter_map(|(_, scope)| scope.linked_account()).collect();
-        let gets = places.iter().map(|(_, scope)| self.id.value(scope, &stored.id).key()).collect();
+        let gets: Vec<Key> = places.iter().map(|(_, scope)| self.id.value(scope, &stored.id).key()).collect();
         let needs = Needs::org_keys().accounts(&accounts);
-        let (view, set) = self.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+        let (view, rows) = self.read(&needs, gets).await?;
         let mut values = Vec::with_capacity(places.len());
-        for ((index, scope), row) in places.iter().zip(set.gets) {
+        for ((index, scope), row) in places.iter().zip(rows) {
             let Some(row) = row else { continue };
             if let Some(value) = self.open_value(&view, scope, &stored.id, &row)? {
                 let row = (self.id.value(scope, &stored.id).key(), row);
@@ -85,9 +85,14 @@ impl Tenant {
         if stored.format_changes == 0 {
             return Ok(vec![false; scopes.len()]);
         }
-        let gets = scopes.iter().map(|scope| self.id.definition_value(&stored.id, scope).key()).collect();
-        let set = self.engine.read(&ReadBatch { gets, scans: Vec::new() }).await?;
-        set.gets.iter().map(|row| row.as_ref().map_or(Ok(false), is_grandfathered)).collect()
+        let gets: Vec<Key> =
+            scopes.iter().map(|scope| self.id.definition_value(&stored.id, scope).key()).collect();
+        self.engine
+            .read(gets)
+            .await?
+            .iter()
+            .map(|row| row.as_ref().map_or(Ok(false), is_grandfathered))
+            .collect()
     }
 }
 
@@ -139,10 +144,10 @@ impl Tenant {
             return Ok(standing);
         }
         let accounts: Vec<_> = scopes.iter().filter_map(Scope::linked_account).collect();
-        let gets = scopes.iter().map(|scope| self.id.value(scope, &id).key()).collect();
+        let gets: Vec<Key> = scopes.iter().map(|scope| self.id.value(scope, &id).key()).collect();
         let needs = Needs::org_keys().accounts(&accounts);
-        let (view, set) = self.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
-        for (scope, row) in scopes.iter().zip(&set.gets) {
+        let (view, rows) = self.read(&needs, gets).await?;
+        for (scope, row) in scopes.iter().zip(&rows) {
             if let Some(row) = row
                 && self.find_in_row(&view, scope, &id, row)?.is_some()
             {

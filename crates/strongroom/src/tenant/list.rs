@@ -6,7 +6,7 @@ use crate::error::{Damage, Error};
 use crate::id::LinkedAccountId;
 use crate::model::{Cursor, Listing, PageRequest};
 use crate::row::parse_last_id;
-use crate::store::{Key, KeyRange, ReadBatch, Scan, Versioned};
+use crate::store::{Key, KeyRange, Scan, Versioned};
 use crate::tenant::{Needs, Tenant, View};
 
 impl Tenant {
@@ -29,9 +29,7 @@ impl Tenant {
             };
             // One row more than the page holds tells whether another page follows.
             let scan = Scan::new(rest, page.limit - items.len() + 1);
-            let (view, mut set) =
-                self.read(&needs, ReadBatch { gets: Vec::new(), scans: vec![scan] }).await?;
-            let found = set.scans.pop().unwrap_or_default();
+            let (view, found) = self.read(&needs, scan).await?;
             for (key, row) in &found.rows {
                 if items.len() == page.limit {
                     let next = last.as_deref().and_then(|last| last.get(range.start.len()..));

@@ -27,15 +27,16 @@ use crate::store::{Key, RowRevision, Versioned};
 
 pub(crate) use account::Loaded;
 pub(crate) use attempt::{Attempt, fresh_if_stale};
-pub(crate) use check::{at_most, check_definition};
+pub(crate) use check::{at_most, check_definition, check_scope, check_value};
 pub(crate) use draft::{Draft, Existing};
 pub(crate) use indexed::{GRANDFATHERED, INDEX_PAGE, IndexedValue};
 pub(crate) use list::listed_id;
-pub(crate) use new_definitions::MadeDefinitions;
+pub(crate) use new_definitions::NewDefinitions;
 pub use options::WriteOptions;
 pub use record::RecordWrite;
 pub(crate) use snapshot::{Rows, Snapshot, find_definition};
 pub use value::NewValue;
+pub(crate) use value::ValuesRead;
 pub(crate) use view::{Freshness, Needs, View};
 
 /// An org within an environment. Everything that a verb reads or writes goes through one.

@@ -13,13 +13,13 @@ use crate::tenant::definition::read_hint;
 use crate::tenant::{Draft, check_definition};
 
 /// New definitions with ids, which keep the rules; no row of them is there yet.
-pub(crate) struct MadeDefinitions<'a> {
+pub(crate) struct NewDefinitions<'a> {
     definitions: Vec<Definition>,
     names: Vec<DefinitionName>,
     by_name: BTreeMap<&'a str, usize>,
 }
 
-impl<'a> MadeDefinitions<'a> {
+impl<'a> NewDefinitions<'a> {
     /// Makes `definitions`, each with a name of its own.
     pub(crate) fn of(definitions: &'a [VariableDefinition], engine: &Engine) -> Result<Self, Error> {
         let (mut made, now) = (Self::none(), engine.now());
@@ -58,7 +58,7 @@ impl<'a> MadeDefinitions<'a> {
         self.definitions.iter().map(|made| made.stored.id).collect()
     }
 
-    /// The rows that [`put`](Draft::put_made_definitions) has to know: of each name, then of the count.
+    /// The rows that [`put`](Draft::put_new_definitions) has to know: of each name, then of the count.
     pub(crate) fn keys(&self, keys: &TenantId) -> Vec<Key> {
         let names = self.names.iter().map(|name| keys.definition_name(name).key());
         let count = (!self.names.is_empty()).then(|| keys.count().key());
@@ -67,10 +67,10 @@ impl<'a> MadeDefinitions<'a> {
 }
 
 impl Draft<'_> {
-    /// Puts new definitions, with their names and their count, on the rows of [`MadeDefinitions::keys`].
-    pub(crate) fn put_made_definitions(
+    /// Puts new definitions, with their names and their count, on the rows of [`NewDefinitions::keys`].
+    pub(crate) fn put_new_definitions(
         &mut self,
-        made: &MadeDefinitions<'_>,
+        made: &NewDefinitions<'_>,
         rows: &[Option<Versioned>],
     ) -> Result<(), Error> {
         let Some((count, taken)) = rows.split_last() else { return Ok(()) };

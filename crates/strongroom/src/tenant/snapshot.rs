@@ -6,7 +6,7 @@ use crate::engine::ATTEMPTS_MAX;
 use crate::engine::cache::{Cached, Catalog, Definition, Tag};
 use crate::error::Error;
 use crate::id::{DefinitionId, LinkedAccountId};
-use crate::store::{Key, KeyRange, Page, ReadBatch, ReadSet, Scan, Versioned};
+use crate::store::{Key, KeyRange, Page, Scan, Versioned};
 use crate::tenant::{Freshness, Needs, Tenant, View};
 
 /// The rows of a range, in key order.
@@ -37,9 +37,9 @@ impl Tenant {
             if cached.is_none() {
                 wanted.push(self.id.definitions());
             }
-            let scans = wanted.iter().map(|range| Scan::new(range.clone(), SCAN_ROWS_MAX)).collect();
-            let (view, ReadSet { scans: pages, .. }) =
-                self.read(&needs, ReadBatch { gets: Vec::new(), scans }).await?;
+            let scans: Vec<Scan> =
+                wanted.iter().map(|range| Scan::new(range.clone(), SCAN_ROWS_MAX)).collect();
+            let (view, pages) = self.read(&needs, scans).await?;
             let overflows = pages.iter().any(|page| page.more);
             let changed = !self.engine.caches.still(moment);
             // A catalog from before a change, or one that later pages cannot be checked against.
@@ -134,13 +134,14 @@ impl Tenant {
     }
 
     async fn still_holds(&self, ranges: &[KeyRange], collected: &[Rows]) -> Result<bool, Error> {
-        let scans = ranges.iter().map(|range| Scan::new(range.clone(), SCAN_ROWS_MAX).keys_only()).collect();
-        let set = self.engine.read(&ReadBatch { gets: Vec::new(), scans }).await?;
+        let scans: Vec<Scan> =
+            ranges.iter().map(|range| Scan::new(range.clone(), SCAN_ROWS_MAX).keys_only()).collect();
+        let pages = self.engine.read(scans).await?;
         let same = |(page, rows): (&Page, &Rows)| {
             let here = page.rows.iter().map(|(key, row)| (key, row.revision));
             !page.more && here.eq(rows.iter().map(|(key, row)| (key, row.revision)))
         };
-        Ok(set.scans.len() == collected.len() && set.scans.iter().zip(collected).all(same))
+        Ok(pages.len() == collected.len() && pages.iter().zip(collected).all(same))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The rows of a value: itself, its id, and its place in its definition's index.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::clock::Timestamp;
 use crate::engine::cache::Definition;
 use crate::error::{Damage, Error};
-use crate::id::{DefinitionId, DocumentId};
+use crate::id::{DefinitionId, DocumentId, LinkedAccountId};
 use crate::keys::{Document, active_key};
 use crate::model::{
     DefinitionRef, Expected, Found, Listing, PageRequest, Revision, ScopedValue, Upsert, ValueWritten,
@@ -18,9 +19,35 @@ use crate::row::{Row, RowKind, SealedRow, decode_index, encode_index, value_defi
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::store::{Key, Versioned};
-use crate::tenant::{Draft, Existing, Tenant, View, WriteOptions, find_definition};
+use crate::tenant::{Draft, Existing, Freshness, Needs, Tenant, View, WriteOptions, find_definition};
+
+/// A definition and the rows of its values at some scopes, as they were at one point.
+pub(crate) struct ValuesRead<'a> {
+    pub(crate) view: View<'a>,
+    pub(crate) definition: Arc<Definition>,
+    /// In the order of the scopes that were asked for.
+    pub(crate) rows: Vec<Option<Versioned>>,
+}
 
 impl Tenant {
+    /// Reads a definition and its values at `scopes`, with the org's keys and those of `accounts`: one read of the store
+    /// where the name is cached.
+    pub(crate) async fn read_values<'a>(
+        &self,
+        reference: &DefinitionRef<'_>,
+        scopes: impl Iterator<Item = &Scope>,
+        accounts: &'a [&'a LinkedAccountId],
+        freshness: Freshness,
+    ) -> Result<ValuesRead<'a>, Error> {
+        let id = self.definition_id(reference, freshness).await?;
+        let ids = [id];
+        let needs = Needs::org_keys().definitions(&ids).accounts(accounts).freshness(freshness);
+        let gets: Vec<Key> = scopes.map(|scope| self.id.value(scope, &id).key()).collect();
+        let (view, rows) = self.read(&needs, gets).await?;
+        let definition = Arc::clone(view.definition(0, reference)?);
+        Ok(ValuesRead { view, definition, rows })
+    }
+
     /// Opens the row of a value; `None` when the key that sealed it was dropped.
     pub(crate) fn open_value(
         &self,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::clock::Timestamp;
-use crate::engine::ATTEMPTS_MAX;
 use crate::engine::cache::{Cached, Counts, Definition, HeldKeys, Moment, Striped, Tag};
+use crate::engine::{ATTEMPTS_MAX, Request, answer};
 use crate::error::Error;
 use crate::id::{DefinitionId, LinkedAccountId};
 use crate::keys::{KeyLookup, ScopeKeys, sealing_key_id};
@@ -16,14 +16,14 @@ use crate::store::{ReadBatch, ReadSet, Versioned};
 use crate::tenant::Tenant;
 
 /// What a verb needs beside the rows it is about.
-pub(crate) struct Needs<'a> {
-    pub(crate) definitions: &'a [DefinitionId],
+pub(crate) struct Needs<'d, 'a> {
+    pub(crate) definitions: &'d [DefinitionId],
     /// Accounts whose keys are needed; the org's always are.
     pub(crate) accounts: &'a [&'a LinkedAccountId],
     pub(crate) freshness: Freshness,
 }
 
-impl<'a> Needs<'a> {
+impl<'d, 'a> Needs<'d, 'a> {
     /// The org's keys alone.
     pub(crate) fn org_keys() -> Self {
         Self { definitions: &[], accounts: &[], freshness: Freshness::Cached }
@@ -36,7 +36,7 @@ impl<'a> Needs<'a> {
     }
 
     /// These definitions too.
-    pub(crate) fn definitions(mut self, definitions: &'a [DefinitionId]) -> Self {
+    pub(crate) fn definitions(mut self, definitions: &'d [DefinitionId]) -> Self {
         self.definitions = definitions;
         self
     }
@@ -123,9 +123,18 @@ impl Tenant {
     }
 
     /// Reads `request` together with what the verb needs and no cache holds: one read of the store.
-    pub(crate) async fn read<'a>(
+    pub(crate) async fn read<'a, R: Request>(
         &self,
-        needs: &Needs<'a>,
+        needs: &Needs<'_, 'a>,
+        request: R,
+    ) -> Result<(View<'a>, R::Answer), Error> {
+        let (view, set) = self.read_batch(needs, request.into_batch()).await?;
+        Ok((view, answer::<R>(set)?))
+    }
+
+    async fn read_batch<'a>(
+        &self,
+        needs: &Needs<'_, 'a>,
         mut request: ReadBatch,
     ) -> Result<(View<'a>, ReadSet), Error> {
         let caches = &self.engine.caches;
@@ -154,8 +163,8 @@ impl Tenant {
                 .gets
                 .extend(missing(&definitions, needs.definitions).map(|id| self.id.definition(id).key()));
 
-            let mut set = self.engine.read(&request).await?;
-            let mut fetched = set.gets.drain(asked.min(set.gets.len())..);
+            let mut set = self.engine.read_batch(&request).await?;
+            let mut fetched = set.gets.drain(asked..);
             let tag =
                 if shared { Tag::Epoch(fetched.next().flatten().map(|row| row.revision)) } else { Tag::Sole };
             let changed = any_cached && !caches.still(moment);
@@ -186,7 +195,7 @@ impl Tenant {
     /// What the caches know of the keyrings and definitions of `needs`, as far as it is `usable`.
     fn recall(
         &self,
-        needs: &Needs<'_>,
+        needs: &Needs<'_, '_>,
         usable: impl Fn(Tag) -> bool,
     ) -> (Entries<Arc<ScopeKeys>, 2>, Entries<Arc<Definition>, 1>) {
         let tables = self.engine.caches.tables();
@@ -209,7 +218,7 @@ impl Tenant {
     /// Opens and keeps the keyrings that were missing.
     fn take_in_keyrings(
         &self,
-        needs: &Needs<'_>,
+        needs: &Needs<'_, '_>,
         keyrings: &mut Entries<Arc<ScopeKeys>, 2>,
         fetched: &mut impl Iterator<Item = Option<Versioned>>,
         reading: Reading,
@@ -225,7 +234,7 @@ impl Tenant {
     /// Opens and keeps the definitions that were missing.
     fn take_in_definitions(
         &self,
-        needs: &Needs<'_>,
+        needs: &Needs<'_, '_>,
         org_keys: Option<&Arc<ScopeKeys>>,
         definitions: &mut Entries<Arc<Definition>, 1>,
         fetched: &mut impl Iterator<Item = Option<Versioned>>,

@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
-use crate::engine::commit_surely;
+use crate::engine::{commit_surely, read_from};
 use crate::envelope::StoreId;
 use crate::error::{Damage, Error};
 use crate::random;
 use crate::row::{VaultKeys, VaultRow, decode_note, encode_header, encode_note};
 use crate::store::{
-    Committed, Expect, Key, KeyRange, Op, READ_OPS_MAX, ReadBatch, RowRevision, Scan, Store, StoreErrorKind,
-    Versioned, WriteBatch,
+    Committed, Expect, Key, KeyRange, Op, READ_OPS_MAX, RowRevision, Scan, Store, StoreErrorKind, Versioned,
+    WriteBatch,
 };
 
 /// The target of one copy or restore.
@@ -56,10 +56,8 @@ pub(super) struct Marker {
 impl Marker {
     /// What the marker of a store says, if it has one and is no vault yet.
     pub(super) async fn of(store: &dyn Store) -> Result<Option<Self>, Error> {
-        let gets = vec![VaultRow::Header.key(), VaultKeys::arrival()];
-        let mut set = store.read(&ReadBatch { gets, scans: Vec::new() }).await?;
-        let found = set.gets.pop().flatten();
-        if set.gets.pop().flatten().is_some() {
+        let [header, found] = read_from(store, [VaultRow::Header.key(), VaultKeys::arrival()]).await?;
+        if header.is_some() {
             return Err(Error::AlreadyInitialised);
         }
         found.as_ref().map(Self::decode).transpose()
@@ -102,13 +100,10 @@ impl<'s> Arrival<'s> {
         wanted: Marker,
         rows: Vec<(Key, Vec<u8>)>,
     ) -> Result<Self, Error> {
-        let request = ReadBatch {
-            gets: vec![VaultRow::Header.key(), VaultKeys::arrival()],
-            scans: vec![Scan::new(KeyRange::all(), 1).keys_only()],
-        };
-        let mut set = store.read(&request).await?;
-        let any_row = set.scans.pop().is_some_and(|page| !page.rows.is_empty());
-        let (found, header) = (set.gets.pop().flatten(), set.gets.pop().flatten());
+        let gets = [VaultRow::Header.key(), VaultKeys::arrival()];
+        let scans = [Scan::new(KeyRange::all(), 1).keys_only()];
+        let ([header, found], [first]) = read_from(store, (gets, scans)).await?;
+        let any_row = !first.rows.is_empty();
         if header.is_some() {
             return Err(Error::AlreadyInitialised);
         }
@@ -185,8 +180,8 @@ impl<'s> Arrival<'s> {
     async fn known(&self, rows: &[(Key, Vec<u8>)]) -> Result<Vec<Option<Versioned>>, Error> {
         let mut known = Vec::with_capacity(rows.len());
         for chunk in rows.chunks(READ_OPS_MAX) {
-            let gets = chunk.iter().map(|(key, _)| key.clone()).collect();
-            known.append(&mut self.store.read(&ReadBatch { gets, scans: Vec::new() }).await?.gets);
+            let gets: Vec<Key> = chunk.iter().map(|(key, _)| key.clone()).collect();
+            known.append(&mut read_from(self.store, gets).await?);
         }
         Ok(known)
     }

@@ -15,7 +15,7 @@ use crate::id::{Environment, OrgId};
 use crate::keys::{Roots, StoreRow};
 use crate::random;
 use crate::row::{TenantId, VaultKeys, VaultRow};
-use crate::store::{Key, KeyRange, ReadBatch, Scan, Store, Versioned};
+use crate::store::{Key, KeyRange, Scan, Store, Versioned};
 use crate::verbs::vault::Vault;
 
 /// What a backup holds.
@@ -113,13 +113,12 @@ struct HeadRows {
 
 impl HeadRows {
     async fn read(engine: &Engine) -> Result<Self, Error> {
-        let scans = vec![Scan::new(VaultKeys::slots(), SLOTS_MAX)];
-        let mut set = engine.read(&ReadBatch { gets: vec![VaultRow::Store.key()], scans }).await?;
-        let slots = set.scans.pop().unwrap_or_default();
+        let scans = [Scan::new(VaultKeys::slots(), SLOTS_MAX)];
+        let ([store_row], [slots]) = engine.read(([VaultRow::Store.key()], scans)).await?;
         if slots.more {
             return Err(Error::damaged("the list of key slots", Damage::Inconsistent));
         }
-        Ok(Self { slots: slots.rows, store_row: set.gets.pop().flatten() })
+        Ok(Self { slots: slots.rows, store_row })
     }
 
     /// The head of a file, with the slots that open the vault: a row that opens nothing would keep the others from

@@ -18,7 +18,7 @@ use crate::keys::{Roots, ScopeKeys, Unlock};
 use crate::model::Revision;
 use crate::random;
 use crate::row::{Row, TenantRow, VaultKeys, VaultRow, encode_note};
-use crate::store::{Expect, Key, ReadBatch, RowRevision, Versioned, WriteBatch};
+use crate::store::{Expect, Key, RowRevision, Versioned, WriteBatch};
 use crate::tenant::{Needs, Tenant};
 use crate::verbs::vault::{Founding, Vault, VaultOptions};
 
@@ -73,7 +73,7 @@ impl Vault {
             let from = Tenant::of(Arc::clone(engine), found);
             rest.start = from.id.all().end.unwrap_or_default();
             // Otherwise its accounts' keys would go into the file, although the org's are dropped.
-            let (view, _) = from.read(&Needs::org_keys(), ReadBatch::default()).await?;
+            let (view, ()) = from.read(&Needs::org_keys(), ()).await?;
             finish_shred(&from, &view).await?;
             let id = from.id.clone();
             let exporter = Box::new(Exporter { from, to: file.clone(), created_at, keys: HashMap::new() });

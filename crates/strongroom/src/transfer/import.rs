@@ -14,7 +14,7 @@ use super::target::{Destination, Target};
 use super::{Progress, Report};
 use crate::engine::gate::Gate;
 use crate::engine::head::{Head, SlotRow};
-use crate::engine::{Engine, Touches};
+use crate::engine::{Engine, Touches, read_from};
 use crate::envelope::StoreId;
 use crate::error::{BackupFault, Damage, Error};
 use crate::id::{DefinitionId, DefinitionName, DocumentId, LinkedAccountId, OrgId};
@@ -26,7 +26,7 @@ use crate::row::{
     encode_index, encode_note,
 };
 use crate::scope::Scope;
-use crate::store::{Expect, Key, ReadBatch, RowRevision, Scan, Store, Versioned, WriteBatch};
+use crate::store::{Expect, Key, RowRevision, Scan, Store, Versioned, WriteBatch};
 use crate::tenant::GRANDFATHERED;
 use crate::verbs::vault::{Founding, Vault};
 
@@ -367,8 +367,7 @@ impl<'i> Import<'i> {
 
 /// The head of a store whose header does not stand yet.
 async fn head_of(store: &dyn Store, store_id: StoreId) -> Result<Head, Error> {
-    let request = ReadBatch { gets: vec![VaultRow::Store.key()], scans: Vec::new() };
-    let store_row = store.read(&request).await?.gets.pop().flatten();
+    let [store_row] = read_from(store, [VaultRow::Store.key()]).await?;
     let slots = read_range(store, &VaultKeys::slots()).await?;
     let slots = slots.iter().map(|(key, row)| SlotRow::decode(&store_id, key, row)).collect();
     Ok(Head { store_id, store_row, slots, gate: Gate::of_header(RowRevision(0), None) })
@@ -377,14 +376,13 @@ async fn head_of(store: &dyn Store, store_id: StoreId) -> Result<Head, Error> {
 /// Notes that an org is arriving; answers whether an earlier run did.
 async fn begin_org(engine: &Engine, org: &OrgId, file_id: &[u8; 16]) -> Result<bool, Error> {
     let note = VaultRow::OrgArrival(*org).key();
-    let scans = vec![Scan::new(VaultKeys::org(org), 1).keys_only()];
-    let mut set = engine.read(&ReadBatch { gets: vec![note.clone()], scans }).await?;
-    let is_empty = set.scans.pop().is_none_or(|page| page.rows.is_empty());
-    if let Some(row) = set.gets.pop().flatten() {
+    let scans = [Scan::new(VaultKeys::org(org), 1).keys_only()];
+    let ([arriving], [first]) = engine.read(([note.clone()], scans)).await?;
+    if let Some(row) = arriving {
         let known = decode_note(&row.value).map_err(|error| Error::row("the note of a restore", error))?;
         return if known == file_id { Ok(true) } else { Err(Error::Unfinished) };
     }
-    if !is_empty {
+    if !first.rows.is_empty() {
         return Err(Error::OrgNotEmpty(*org));
     }
     let mut batch = WriteBatch::default();

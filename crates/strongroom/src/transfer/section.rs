@@ -4,8 +4,9 @@ use std::hash::{BuildHasher as _, Hasher as _};
 
 use foldhash::quality::FixedState;
 
+use crate::engine::read_from;
 use crate::error::Error;
-use crate::store::{Key, KeyRange, ReadBatch, RowRevision, Scan, Store, Versioned};
+use crate::store::{Key, KeyRange, RowRevision, Scan, Store, Versioned};
 
 /// A range of a store as it was last read.
 #[derive(Debug, Clone)]
@@ -33,8 +34,7 @@ impl<'s> Walk<'s> {
     /// The next section; together they cover the range without a gap.
     pub(super) async fn next(&mut self) -> Result<Option<(Section, Rows)>, Error> {
         let Some(rest) = self.rest.take() else { return Ok(None) };
-        let request = ReadBatch { gets: Vec::new(), scans: vec![Scan::new(rest.clone(), SECTION_ROWS)] };
-        let page = self.store.read(&request).await?.scans.pop().unwrap_or_default();
+        let page = read_from(self.store, Scan::new(rest.clone(), SECTION_ROWS)).await?;
         let mut range = rest.clone();
         if let (true, Some((last, _))) = (page.more, page.rows.last()) {
             let after = rest.after(last.as_bytes());
@@ -71,12 +71,11 @@ pub(super) async fn changed(store: &dyn Store, sections: &[Section]) -> Result<V
     for (chunk_no, chunk) in sections.chunks(SECTIONS_A_READ).enumerate() {
         // One row more than there was tells that there are more.
         let scan = |section: &Section| Scan::new(section.range.clone(), section.rows_len + 1).keys_only();
-        let request = ReadBatch { gets: Vec::new(), scans: chunk.iter().map(scan).collect() };
-        let pages = store.read(&request).await?.scans;
+        let scans: Vec<Scan> = chunk.iter().map(scan).collect();
+        let pages = read_from(store, scans).await?;
         let first = chunk_no * SECTIONS_A_READ;
-        for (index, section) in chunk.iter().enumerate() {
-            let page = pages.get(index);
-            if page.is_none_or(|page| page.more || print_of(&page.rows) != section.print) {
+        for (index, (section, page)) in chunk.iter().zip(pages).enumerate() {
+            if page.more || print_of(&page.rows) != section.print {
                 changed.push(first + index);
             }
         }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use super::arrival::Arrival;
 use super::sides::Side;
 use crate::clock::Timestamp;
-use crate::engine::{Engine, Touches};
+use crate::engine::{Engine, Touches, read_from};
 use crate::error::{Damage, Error};
 use crate::id::LinkedAccountId;
 use crate::keys::{Keyring, ScopeKeys};
 use crate::model::Revision;
 use crate::row::{Row, RowKind, SealedRow, TenantId, encode_epoch};
-use crate::store::{Committed, Expect, Key, ReadBatch, RowRevision, Store, Versioned, WriteBatch};
+use crate::store::{Committed, Expect, Key, RowRevision, Store, Versioned, WriteBatch};
 
 /// Who takes the batches.
 #[derive(Clone, Copy)]
@@ -180,8 +180,8 @@ impl<'t> Target<'t> {
     }
 
     async fn read(&self, key: &Key) -> Result<Option<Versioned>, Error> {
-        let request = ReadBatch { gets: vec![key.clone()], scans: Vec::new() };
-        Ok(self.store().read(&request).await?.gets.pop().flatten())
+        let [row] = read_from(self.store(), [key.clone()]).await?;
+        Ok(row)
     }
 
     fn store(&self) -> &dyn Store {

@@ -9,8 +9,8 @@ use crate::model::{DefinitionRef, Found, Origin, Resolution, Resolved, Step, Sto
 use crate::row::value_definition;
 use crate::scope::{Scope, ScopePath};
 use crate::secret::Secret;
-use crate::store::{Key, ReadBatch, Versioned};
-use crate::tenant::{Freshness, Needs, Rows, Snapshot, Tenant, View, fresh_if_stale};
+use crate::store::{Key, Versioned};
+use crate::tenant::{Freshness, Rows, Snapshot, Tenant, ValuesRead, View, fresh_if_stale};
 use crate::verbs::org::Org;
 
 impl Org {
@@ -90,18 +90,10 @@ impl Org {
         path: &ScopePath,
         freshness: Freshness,
     ) -> Result<Option<Resolved>, Error> {
-        let tenant = &*self.tenant;
-        let id = tenant.definition_id(reference, freshness).await?;
-        let account = path.account_id();
-        let needs = Needs::org_keys()
-            .definitions(slice::from_ref(&id))
-            .accounts(account.as_slice())
-            .freshness(freshness);
-        let gets = path.scopes().map(|scope| tenant.id.value(scope, &id).key()).collect();
-        let (view, set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
-        let definition = view.definition(0, reference)?;
-        let rows = path.scopes().zip(set.gets.iter().map(Option::as_ref));
-        tenant.pick(&view, &definition.stored, rows)
+        let (tenant, account) = (&*self.tenant, path.account_id());
+        let read = tenant.read_values(reference, path.scopes(), account.as_slice(), freshness).await?;
+        let rows = path.scopes().zip(read.rows.iter().map(Option::as_ref));
+        pick(tenant, &read.view, &read.definition.stored, rows)
     }
 
     async fn try_resolve_all(&self, path: &ScopePath, freshness: Freshness) -> Result<Resolution, Error> {
@@ -118,7 +110,7 @@ impl Org {
         for definition in catalog.iter() {
             let stored = &definition.stored;
             let rows = walks.iter_mut().map(|walk| (walk.scope, walk.row_of(&stored.id)));
-            match tenant.pick(&view, stored, rows)? {
+            match pick(tenant, &view, stored, rows)? {
                 Some(resolved) => resolution.values.push(resolved),
                 None if stored.definition.required => {
                     resolution.missing_required.push(stored.definition.name.clone());
@@ -135,22 +127,16 @@ impl Org {
         path: &ScopePath,
         freshness: Freshness,
     ) -> Result<Trace, Error> {
-        let tenant = &*self.tenant;
-        let id = tenant.definition_id(reference, freshness).await?;
-        let account = path.account_id();
-        let needs = Needs::org_keys()
-            .definitions(slice::from_ref(&id))
-            .accounts(account.as_slice())
-            .freshness(freshness);
-        let gets = path.scopes().map(|scope| tenant.id.value(scope, &id).key()).collect();
-        let (view, set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
-        let stored = &view.definition(0, reference)?.stored;
+        let (tenant, account) = (&*self.tenant, path.account_id());
+        let ValuesRead { view, definition, rows } =
+            tenant.read_values(reference, path.scopes(), account.as_slice(), freshness).await?;
+        let stored = &definition.stored;
 
         let marks = tenant.grandfathered(stored, path.scopes()).await?;
         let mut steps = Vec::with_capacity(4);
-        for ((scope, row), mark) in path.scopes().zip(&set.gets).zip(marks) {
+        for ((scope, row), mark) in path.scopes().zip(&rows).zip(marks) {
             let found = match row {
-                Some(row) => tenant.find_in_row(&view, scope, &id, row)?,
+                Some(row) => tenant.find_in_row(&view, scope, &stored.id, row)?,
                 None => None,
             };
             let (origin, holds_value) = (Origin::Scope(scope.clone()), found.is_some());
@@ -158,37 +144,35 @@ impl Org {
         }
         let holds_value = stored.definition.default.is_some();
         steps.push(Step { origin: Origin::Default, holds_value, found: None, grandfathered: false });
-        Ok(Trace { definition_id: id, name: stored.definition.name.clone(), steps })
+        Ok(Trace { definition_id: stored.id, name: stored.definition.name.clone(), steps })
     }
 }
 
-impl Tenant {
-    /// Opens the first row that holds a value, and notes the less specific places that hold one too.
-    fn pick<'r>(
-        &self,
-        view: &View<'_>,
-        stored: &StoredDefinition,
-        rows: impl Iterator<Item = (&'r Scope, Option<&'r Versioned>)>,
-    ) -> Result<Option<Resolved>, Error> {
-        let mut winner: Option<Resolved> = None;
-        for (scope, row) in rows {
-            let Some(row) = row else { continue };
-            if let Some(winner) = &mut winner {
-                if self.find_in_row(view, scope, &stored.id, row)?.is_some() {
-                    winner.shadowed.push(Origin::Scope(scope.clone()));
-                }
-            } else if let Some(value) = self.open_value(view, scope, &stored.id, row)? {
-                let found = Found { id: value.id, revision: value.revision };
-                winner = Some(resolved(stored, Origin::Scope(value.scope), Some(found), value.value));
+/// Opens the first row that holds a value, and notes the less specific places that hold one too.
+fn pick<'r>(
+    tenant: &Tenant,
+    view: &View<'_>,
+    stored: &StoredDefinition,
+    rows: impl Iterator<Item = (&'r Scope, Option<&'r Versioned>)>,
+) -> Result<Option<Resolved>, Error> {
+    let mut winner: Option<Resolved> = None;
+    for (scope, row) in rows {
+        let Some(row) = row else { continue };
+        if let Some(winner) = &mut winner {
+            if tenant.find_in_row(view, scope, &stored.id, row)?.is_some() {
+                winner.shadowed.push(Origin::Scope(scope.clone()));
             }
+        } else if let Some(value) = tenant.open_value(view, scope, &stored.id, row)? {
+            let found = Found { id: value.id, revision: value.revision };
+            winner = Some(resolved(stored, Origin::Scope(value.scope), Some(found), value.value));
         }
-        let Some(default) = &stored.definition.default else { return Ok(winner) };
-        match &mut winner {
-            Some(winner) => winner.shadowed.push(Origin::Default),
-            None => winner = Some(resolved(stored, Origin::Default, None, Secret::from(default.as_str()))),
-        }
-        Ok(winner)
     }
+    let Some(default) = &stored.definition.default else { return Ok(winner) };
+    match &mut winner {
+        Some(winner) => winner.shadowed.push(Origin::Default),
+        None => winner = Some(resolved(stored, Origin::Default, None, Secret::from(default.as_str()))),
+    }
+    Ok(winner)
 }
 
 fn resolved(stored: &StoredDefinition, scope: Origin, found: Option<Found>, value: Secret) -> Resolved {

@@ -11,7 +11,6 @@ use crate::jobs::rotation::{Assume, NotDestroyed, ShredEffect, ShredReceipt};
 use crate::jobs::{run_job, until_landed};
 use crate::keys::StoreRow;
 use crate::keys::provider::KeyProvider;
-use crate::store::ReadBatch;
 use crate::tenant::Needs;
 use crate::tenant::job::SHRED_JOB;
 use crate::verbs::org::Org;
@@ -36,12 +35,12 @@ impl Org {
         let engine = &self.tenant.engine;
         let owner = [account];
         let needs = Needs::org_keys().accounts(&owner);
-        let (view, _) = self.tenant.read(&needs, ReadBatch::default()).await?;
+        let (view, ()) = self.tenant.read(&needs, ()).await?;
         let mut keys: Vec<DekId> =
             view.keys(Some(account)).into_iter().flat_map(|keys| keys.keyring.ids().copied()).collect();
         self.delete_account(account).await?;
         // One that was made between the two reads is dropped as well.
-        let (view, _) = self.tenant.read(&needs, ReadBatch::default()).await?;
+        let (view, ()) = self.tenant.read(&needs, ()).await?;
         if let Some(dropped) = view.keys(Some(account)) {
             keys.extend(dropped.keyring.dropped().copied());
             keys.sort_unstable();
@@ -145,9 +144,9 @@ impl Org {
     /// [`Error::RootRotated`], [`Error::Store`].
     pub async fn shred(&self) -> Result<ShredReceipt, Error> {
         let tenant = &*self.tenant;
-        until_landed(&tenant, |freshness| begin_shred(&tenant, freshness)).await?;
-        run_job(&tenant, &SHRED_JOB).await?;
-        let keys = dropped_keys(&tenant).await?;
+        until_landed(tenant, |freshness| begin_shred(tenant, freshness)).await?;
+        run_job(tenant, &SHRED_JOB).await?;
+        let keys = dropped_keys(tenant).await?;
         let mut because = vec![NotDestroyed::RootInUse];
         because.extend(org_backup(&tenant.engine, &tenant.id.org).await?);
         let effect = ShredEffect::Logical { because };

@@ -17,7 +17,7 @@ use crate::id::{DefinitionId, LinkedAccountId};
 use crate::keys::{KeyLookup, ScopeKeys, sealing_key_id};
 use crate::row::body::Sweep;
 use crate::row::{Row, RowKind, SealedBy, SealedRow, TenantRow, decode_index};
-use crate::store::{Key, Page, READ_OPS_MAX, ReadBatch, Scan, Versioned};
+use crate::store::{Key, Page, READ_OPS_MAX, Scan, Versioned};
 use crate::tenant::Tenant;
 
 /// A key scope: the org's, or that of a linked account.
@@ -77,9 +77,8 @@ impl Desk {
         wanted.dedup();
         let mut sight = Sight::default();
         for chunk in wanted.chunks(READ_OPS_MAX) {
-            let read = ReadBatch { gets: chunk.to_vec(), scans: Vec::new() };
-            let set = self.tenant.engine.read(&read).await?;
-            sight.rows.extend(chunk.iter().cloned().zip(set.gets));
+            let rows = self.tenant.engine.read(chunk.to_vec()).await?;
+            sight.rows.extend(chunk.iter().cloned().zip(rows));
         }
         let mut judged = Vec::with_capacity(rows.len() + 1);
         for (place, (key, row)) in places.into_iter().zip(rows) {
@@ -150,10 +149,10 @@ impl Desk {
         for _ in 0..ATTEMPTS_MAX {
             let mut gets = vec![key.clone()];
             self.needs(place, &row, &mut gets);
-            let scans = vec![Scan::new(self.tenant.id.jobs(), JOBS_MAX)];
-            let mut set = self.tenant.engine.read(&ReadBatch { gets: gets.clone(), scans }).await?;
-            let jobs = self.open_jobs(&set.scans.pop().unwrap_or_default());
-            let sight = Sight { rows: gets.into_iter().zip(set.gets).collect(), jobs };
+            let scan = Scan::new(self.tenant.id.jobs(), JOBS_MAX);
+            let (rows, jobs) = self.tenant.engine.read((gets.clone(), scan)).await?;
+            let jobs = self.open_jobs(&jobs);
+            let sight = Sight { rows: gets.into_iter().zip(rows).collect(), jobs };
             // Gone meanwhile, and with it whatever was wrong.
             let Some(now) = sight.row(key) else { return Ok(Verdict::Fine) };
             if now.revision == row.revision {

@@ -10,7 +10,7 @@ use crate::model::ScopedValue;
 use crate::row::body::Sweep;
 use crate::row::{RowKind, SealedRow, TenantRow, decode_index, encode_epoch};
 use crate::scope::Scope;
-use crate::store::{Key, ReadBatch, Scan, Versioned};
+use crate::store::{Key, Scan, Versioned};
 use crate::tenant::{GRANDFATHERED, View, check_definition};
 
 /// The keys of a scope, or the verdict on a row that needs them.
@@ -232,11 +232,10 @@ impl Desk {
     pub(super) async fn count_definitions(&mut self) -> Result<Judged, Error> {
         let keys = &self.tenant.id;
         let gets = vec![keys.count().key(), keys.keyring(None).key()];
-        let scans = vec![Scan::new(keys.definitions(), DEFINITIONS_MAX).keys_only()];
-        let read = ReadBatch { gets: gets.clone(), scans };
-        let mut set = self.tenant.engine.read(&read).await?;
-        let found = set.scans.pop().map_or(0, |page| page.rows.len() as u64);
-        let sight = Sight { rows: gets.into_iter().zip(set.gets).collect(), ..Sight::default() };
+        let scan = Scan::new(keys.definitions(), DEFINITIONS_MAX).keys_only();
+        let (rows, definitions) = self.tenant.engine.read((gets.clone(), scan)).await?;
+        let found = definitions.rows.len() as u64;
+        let sight = Sight { rows: gets.into_iter().zip(rows).collect(), ..Sight::default() };
         let Some(row) = sight.row(&self.tenant.id.count().key()) else {
             let missing = Verdict::bad(Cause::Damaged(Damage::Missing));
             return Ok(Judged::absent(

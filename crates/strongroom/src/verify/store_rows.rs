@@ -9,18 +9,18 @@ use crate::error::{Damage, Error};
 use crate::jobs::rotation::KeyJob;
 use crate::keys::{Slot, StoreRow};
 use crate::row::{VaultKeys, VaultRow, decode_header, decode_note};
-use crate::store::{Key, ReadBatch, Scan, Versioned};
+use crate::store::{Key, Scan, Versioned};
 
 /// Which of the rows that every vault has are not there.
 pub(super) async fn missing(engine: &Engine) -> Result<Vec<Judged>, Error> {
-    let gets = vec![VaultRow::Header.key(), VaultRow::Store.key()];
-    let scans = vec![Scan::new(VaultKeys::slots(), 1).keys_only()];
-    let set = engine.read(&ReadBatch { gets, scans }).await?;
+    let gets = [VaultRow::Header.key(), VaultRow::Store.key()];
+    let scans = [Scan::new(VaultKeys::slots(), 1).keys_only()];
+    let (rows, [slots]) = engine.read((gets, scans)).await?;
     let mut places = Vec::new();
-    for (row, place) in set.gets.iter().zip([VaultRow::Header, VaultRow::Store]) {
+    for (row, place) in rows.iter().zip([VaultRow::Header, VaultRow::Store]) {
         places.extend(row.is_none().then_some(place));
     }
-    if set.scans.first().is_none_or(|page| page.rows.is_empty()) {
+    if slots.rows.is_empty() {
         places.push(VaultRow::Slot([0; 16]));
     }
     let absent = |row| Judged::absent(Subject::Vault(row), Verdict::bad(Cause::Damaged(Damage::Missing)));

@@ -61,6 +61,7 @@ mod serde;
 mod set_value;
 mod shared;
 mod shared_store;
+mod short_answers;
 mod shred;
 mod shred_org;
 mod slot_faults;

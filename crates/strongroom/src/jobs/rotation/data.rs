@@ -15,7 +15,7 @@ use crate::row::body::{
     Tally, TaskBody,
 };
 use crate::row::{TenantId, VaultKeys, is_sealed_by_data_key};
-use crate::store::{Key, KeyRange, Page, ReadBatch, Scan, Versioned};
+use crate::store::{Key, KeyRange, Page, Scan, Versioned};
 use crate::tenant::{Draft, Needs, Tenant, View};
 
 /// A key scope that a rotation comes to.
@@ -57,8 +57,7 @@ impl Run<'_> {
             return self.save(body).await;
         };
         let scan = Scan::new(range, COUNT_ROWS).keys_only();
-        let mut set = self.job.engine.read(&ReadBatch { gets: Vec::new(), scans: vec![scan] }).await?;
-        let page = set.scans.pop().unwrap_or_default();
+        let page = self.job.engine.read(scan).await?;
         let sealed = page.rows.iter().filter(|(key, _)| is_sealed_by_data_key(key)).count() as u64;
         let phase = DataPhase::Count { at: at.past(&page), rows: rows.saturating_add(sealed) };
         let body = self.at(task, phase);
@@ -155,8 +154,7 @@ impl Run<'_> {
         while rows < least {
             let Some(range) = rest(&ranges, &at) else { return Ok(false) };
             let scan = Scan::new(range, COUNT_ROWS).keys_only();
-            let mut set = self.job.engine.read(&ReadBatch { gets: Vec::new(), scans: vec![scan] }).await?;
-            let page = set.scans.pop().unwrap_or_default();
+            let page = self.job.engine.read(scan).await?;
             rows += page.rows.len() as u64;
             at = at.past(&page);
         }
@@ -184,8 +182,7 @@ impl Run<'_> {
         }
         loop {
             let scan = Scan::new(rest.clone(), 1).keys_only();
-            let mut set = engine.read(&ReadBatch { gets: Vec::new(), scans: vec![scan] }).await?;
-            let page = set.scans.pop().unwrap_or_default();
+            let page = engine.read(scan).await?;
             let Some((key, _)) = page.rows.into_iter().next() else { return Ok(None) };
             let Some(id) = TenantId::of_key(&key) else {
                 // A key that is none of the format's: nothing is under it.
@@ -266,8 +263,8 @@ impl KeyScope {
         scans: Vec<Scan>,
     ) -> Result<(View<'a>, Page), Error> {
         let needs = Needs::org_keys().accounts(owner);
-        let (view, mut set) = self.tenant.read(&needs, ReadBatch { gets: Vec::new(), scans }).await?;
-        Ok((view, set.scans.pop().unwrap_or_default()))
+        let (view, mut pages) = self.tenant.read(&needs, scans).await?;
+        Ok((view, pages.pop().unwrap_or_default()))
     }
 
     /// A walk from the start.

@@ -9,7 +9,7 @@ use crate::jobs::rotation::run::{Next, Run, note};
 use crate::keys::{Roots, StoreRow, open_under_root, seal, sealing_key_id};
 use crate::row::body::{CursorBody, FindingBody, KeyJobBody, OnUnreadableBody, RootBody, Status, TaskBody};
 use crate::row::{Row, SealedBy, TenantId, VaultKeys, VaultRow};
-use crate::store::{Expect, Key, KeyRange, ReadBatch, Scan, Versioned, WriteBatch};
+use crate::store::{Expect, Key, KeyRange, Scan, Versioned, WriteBatch};
 
 /// What a piece of the walk holds to be done.
 #[derive(Default)]
@@ -129,8 +129,7 @@ impl Run<'_> {
         for _ in 0..SEEKS_MAX {
             let rest = behind(VaultKeys::tenants(), at);
             let scan = Scan::new(rest, 1).keys_only();
-            let mut set = engine.read(&ReadBatch { gets: Vec::new(), scans: vec![scan] }).await?;
-            let first = set.scans.pop().and_then(|page| page.rows.into_iter().next());
+            let first = engine.read(scan).await?.rows.into_iter().next();
             let Some((key, _)) = first else { return Ok(true) };
             let Some(keys) = TenantId::of_key(&key) else {
                 at.after = Some(key.as_bytes().to_vec().into());

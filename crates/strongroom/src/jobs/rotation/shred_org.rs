@@ -11,14 +11,14 @@ use crate::error::Error;
 use crate::keys::ScopeKeys;
 use crate::row::TenantId;
 use crate::row::body::Sweep;
-use crate::store::{Key, KeyRange, Page, ReadBatch, RowRevision, Scan, Versioned};
+use crate::store::{Key, KeyRange, Page, RowRevision, Scan, Versioned};
 use crate::tenant::job::SHRED_JOB;
 use crate::tenant::{Attempt, Draft, Freshness, Needs, Tenant, View};
 
 /// Drops the org's keys and writes the job, unless both were done or there is nothing.
 pub(crate) async fn begin_shred(tenant: &Tenant, freshness: Freshness) -> Result<Attempt<()>, Error> {
     let needs = Needs::org_keys().freshness(freshness);
-    let (view, _) = tenant.read(&needs, ReadBatch::default()).await?;
+    let (view, ()) = tenant.read(&needs, ()).await?;
     let Some(keys) = view.keys(None).filter(|_| !view.is_shredded()) else { return Ok(Attempt::Landed(())) };
     let mut draft = Draft::new(tenant, &view);
     draft.put_job_as(&SHRED_JOB, &Sweep::Org)?;
@@ -173,10 +173,8 @@ impl OrgSweeper<'_> {
 
     /// A page, if the job still is the one of this run.
     async fn read(&self, scan: Scan) -> Result<Option<Page>, Error> {
-        let read = ReadBatch { gets: vec![self.job.clone()], scans: vec![scan] };
-        let mut set = self.tenant.engine.read(&read).await?;
-        let job = set.gets.pop().flatten();
-        Ok(set.scans.pop().filter(|_| job.is_some_and(|row| row.revision == self.job_row)))
+        let ([job], [page]) = self.tenant.engine.read(([self.job.clone()], [scan])).await?;
+        Ok(job.is_some_and(|row| row.revision == self.job_row).then_some(page))
     }
 
     async fn is_ours(&self) -> Result<bool, Error> {

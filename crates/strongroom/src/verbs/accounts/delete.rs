@@ -4,7 +4,6 @@ use crate::error::Error;
 use crate::id::LinkedAccountId;
 use crate::jobs::{JobId, run_job, until_landed};
 use crate::row::body::{AccountBody, Sweep};
-use crate::store::ReadBatch;
 use crate::tenant::{Attempt, Draft, Freshness, Needs, WriteOptions};
 use crate::verbs::org::Org;
 
@@ -62,11 +61,9 @@ impl Org {
         freshness: Freshness,
     ) -> Result<Attempt<JobId>, Error> {
         let tenant = &*self.tenant;
-        let read = ReadBatch { gets: vec![tenant.id.account(account).key()], scans: Vec::new() };
         let needs = [account];
         let needs = Needs::org_keys().accounts(&needs).freshness(freshness);
-        let (view, mut set) = tenant.read(&needs, read).await?;
-        let row = set.gets.pop().flatten();
+        let (view, [row]) = tenant.read(&needs, [tenant.id.account(account).key()]).await?;
         let loaded = match &row {
             Some(row) => tenant.open_account(&view, account, row)?,
             None => None,

@@ -5,7 +5,7 @@ use crate::id::{IntegrationId, LinkedAccountId};
 use crate::jobs::{JobId, finish_job, run_job, until_landed};
 use crate::model::{Integration, Listing, PageRequest};
 use crate::row::body::{IntegrationBody, Sweep};
-use crate::store::{ReadBatch, ReadSet, Versioned};
+use crate::store::Versioned;
 use crate::tenant::{Attempt, Draft, Freshness, Loaded, Needs, View, fresh_if_stale, listed_id};
 use crate::verbs::account::Account;
 use crate::verbs::org::Org;
@@ -96,11 +96,11 @@ impl Account {
         &self,
         integration: &IntegrationId,
         freshness: Freshness,
-    ) -> Result<(View<'static>, ReadSet), Error> {
+    ) -> Result<(View<'static>, [Option<Versioned>; 2]), Error> {
         let keys = &self.org().tenant.id;
-        let gets = vec![keys.account(self.id()).key(), keys.integration(self.id(), integration).key()];
+        let gets = [keys.account(self.id()).key(), keys.integration(self.id(), integration).key()];
         let needs = Needs::org_keys().freshness(freshness);
-        self.org().tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await
+        self.org().tenant.read(&needs, gets).await
     }
 
     async fn try_integration(
@@ -110,9 +110,8 @@ impl Account {
     ) -> Result<Option<Integration>, Error> {
         let tenant = &*self.org().tenant;
         let account = self.id();
-        let (view, set) = self.read_integration(integration, freshness).await?;
-        let row = |index: usize| set.gets.get(index).and_then(Option::as_ref);
-        match tenant.live_integration(&view, account, integration, row(0), row(1)) {
+        let (view, [account_row, row]) = self.read_integration(integration, freshness).await?;
+        match tenant.live_integration(&view, account, integration, account_row.as_ref(), row.as_ref()) {
             Ok((_, loaded)) => Ok(loaded.body.into_model(integration.clone())),
             Err(Error::IntegrationNotFound { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -126,8 +125,7 @@ impl Account {
     ) -> Result<Attempt<Integration>, Error> {
         let tenant = &*self.org().tenant;
         let account = self.id();
-        let (view, set) = self.read_integration(integration, freshness).await?;
-        let [account_row, row] = set.gets.as_slice() else { return Ok(Attempt::Lost) };
+        let (view, [account_row, row]) = self.read_integration(integration, freshness).await?;
         let known = tenant.live_account(&view, account, account_row.as_ref())?;
         let known = known.ok_or_else(|| Error::AccountNotFound(account.clone()))?;
         let Some(standing) =
@@ -156,8 +154,7 @@ impl Account {
     ) -> Result<Attempt<JobId>, Error> {
         let tenant = &*self.org().tenant;
         let account = self.id();
-        let (view, set) = self.read_integration(integration, freshness).await?;
-        let [account_row, row] = set.gets.as_slice() else { return Ok(Attempt::Lost) };
+        let (view, [account_row, row]) = self.read_integration(integration, freshness).await?;
         let (known, loaded) =
             tenant.live_integration(&view, account, integration, account_row.as_ref(), row.as_ref())?;
 

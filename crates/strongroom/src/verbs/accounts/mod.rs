@@ -7,7 +7,6 @@ pub(crate) mod write;
 use crate::error::Error;
 use crate::id::LinkedAccountId;
 use crate::model::{LinkedAccount, Listing, PageRequest};
-use crate::store::ReadBatch;
 use crate::tenant::{Freshness, Needs, fresh_if_stale, listed_id};
 use crate::verbs::org::Org;
 
@@ -59,9 +58,9 @@ impl Org {
         freshness: Freshness,
     ) -> Result<Option<LinkedAccount>, Error> {
         let tenant = &*self.tenant;
-        let read = ReadBatch { gets: vec![tenant.id.account(account).key()], scans: Vec::new() };
-        let (view, mut set) = tenant.read(&Needs::org_keys().freshness(freshness), read).await?;
-        let Some(row) = set.gets.pop().flatten() else { return Ok(None) };
+        let gets = [tenant.id.account(account).key()];
+        let (view, [row]) = tenant.read(&Needs::org_keys().freshness(freshness), gets).await?;
+        let Some(row) = row else { return Ok(None) };
         let loaded = tenant.open_account(&view, account, &row)?;
         Ok(loaded.and_then(|loaded| loaded.into_model(account.clone())))
     }

@@ -10,7 +10,7 @@ use crate::limits::{ACCOUNT_NAME_BYTES_MAX, UDF_BYTES_MAX};
 use crate::model::Upsert;
 use crate::row::body::{AccountBody, IntegrationBody};
 use crate::secret::Secret;
-use crate::store::{ReadBatch, Versioned};
+use crate::store::Versioned;
 use crate::tenant::{Attempt, Draft, Freshness, Loaded, Needs, RecordWrite, View, WriteOptions, at_most};
 use crate::verbs::account::Account;
 use crate::verbs::org::Org;
@@ -77,8 +77,8 @@ impl Org {
         );
         let needs = [account];
         let needs = Needs::org_keys().accounts(&needs).freshness(freshness);
-        let (view, set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
-        let [account_row, app_row, credential_rows @ ..] = set.gets.as_slice() else {
+        let (view, rows) = tenant.read(&needs, gets).await?;
+        let [account_row, app_row, credential_rows @ ..] = rows.as_slice() else {
             return Ok(Attempt::Lost);
         };
 

@@ -6,7 +6,7 @@ use crate::jobs::until_landed;
 use crate::model::{Credential, CredentialInfo, Listing, PageRequest, Upsert};
 use crate::row::body::{AccountBody, IntegrationBody};
 use crate::secret::Secret;
-use crate::store::{ReadBatch, Versioned};
+use crate::store::Versioned;
 use crate::tenant::{
     Attempt, Draft, Freshness, Loaded, Needs, View, WriteOptions, fresh_if_stale, listed_id,
 };
@@ -229,16 +229,13 @@ impl AppCredentials {
     ) -> Result<Read<'g>, Error> {
         let tenant = &*self.account.org().tenant;
         let (account, integration) = (self.account.id(), &self.integration);
-        let gets = vec![
+        let gets = [
             tenant.id.credential(account, integration, key_name).key(),
             tenant.id.integration(account, integration).key(),
             tenant.id.account(account).key(),
         ];
         let needs = Needs::org_keys().accounts(owner).freshness(freshness);
-        let (view, mut set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
-        let account_row = set.gets.pop().flatten();
-        let integration_row = set.gets.pop().flatten();
-        let row = set.gets.pop().flatten();
+        let (view, [row, integration_row, account_row]) = tenant.read(&needs, gets).await?;
         let (account, integration) = tenant.live_integration(
             &view,
             account,
@@ -252,11 +249,9 @@ impl AppCredentials {
     async fn refuse_missing(&self) -> Result<(), Error> {
         let tenant = &*self.account.org().tenant;
         let (account, integration) = (self.account.id(), &self.integration);
-        let gets = vec![tenant.id.account(account).key(), tenant.id.integration(account, integration).key()];
-        let read = ReadBatch { gets, scans: Vec::new() };
-        let (view, set) = tenant.read(&Needs::org_keys(), read).await?;
-        let row = |index: usize| set.gets.get(index).and_then(Option::as_ref);
-        tenant.live_integration(&view, account, integration, row(0), row(1)).map(|_| ())
+        let gets = [tenant.id.account(account).key(), tenant.id.integration(account, integration).key()];
+        let (view, [account_row, row]) = tenant.read(&Needs::org_keys(), gets).await?;
+        tenant.live_integration(&view, account, integration, account_row.as_ref(), row.as_ref()).map(drop)
     }
 
     /// The batch expects the integration as it was read, and bumps the account's generation.

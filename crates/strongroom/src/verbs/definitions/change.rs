@@ -4,11 +4,10 @@ use std::slice;
 
 use crate::error::Error;
 use crate::id::DefinitionName;
-use crate::jobs::narrow::Narrowing;
+use crate::jobs::narrow::{Narrowing, put_narrowing};
 use crate::jobs::{run_job, until_landed};
 use crate::model::{DefinitionRef, StoredDefinition};
 use crate::scope::Scopes;
-use crate::store::ReadBatch;
 use crate::tenant::definition::read_hint;
 use crate::tenant::{Attempt, Draft, Freshness, Needs, WriteOptions, check_definition};
 use crate::verbs::org::Org;
@@ -195,8 +194,8 @@ impl Org {
         let id = tenant.definition_id(reference, freshness).await?;
         let needs = Needs::org_keys().definitions(slice::from_ref(&id)).freshness(freshness);
         let wanted: Option<DefinitionName> = change.name.as_deref().map(str::parse).transpose()?;
-        let gets = wanted.iter().map(|name| tenant.id.definition_name(name).key()).collect();
-        let (view, mut set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
+        let gets: Vec<_> = wanted.iter().map(|name| tenant.id.definition_name(name).key()).collect();
+        let (view, mut taken) = tenant.read(&needs, gets).await?;
         let definition = view.definition(0, reference)?;
         let before = &definition.stored;
         options.check(Some(before.revision))?;
@@ -212,14 +211,14 @@ impl Org {
         let mut draft = Draft::new(tenant, &view);
         draft.put_definition(&after, Some(definition.row))?;
         if after.definition.name != before.definition.name {
-            if let Some(taken) = set.gets.pop().flatten() {
+            if let Some(taken) = taken.pop().flatten() {
                 return Err(Error::DefinitionExists(read_hint(&taken)?));
             }
             draft.delete_definition_name(definition).await?;
             draft.put_definition_name(&name, &id);
         }
         let narrowing = match removed {
-            Some(removed) => Some(draft.put_narrowing(id, removed)?),
+            Some(removed) => Some(put_narrowing(&mut draft, id, removed)?),
             None => None,
         };
         draft.put_records(&options.records).await?;

@@ -12,7 +12,7 @@ use crate::jobs::{JobId, run_job, until_landed};
 use crate::model::{DefinitionRef, Listing, PageRequest, StoredDefinition};
 use crate::row::body::Sweep;
 use crate::scope::{Scope, Scopes};
-use crate::store::{ReadBatch, Versioned};
+use crate::store::Versioned;
 use crate::tenant::check::value_form;
 use crate::tenant::indexed::{EXAMINED_MAX, is_grandfathered};
 use crate::tenant::{Attempt, Draft, Freshness, INDEX_PAGE, Needs, WriteOptions, check_definition};
@@ -294,7 +294,7 @@ impl Org {
         let tenant = &*self.tenant;
         let id = tenant.definition_id(reference, freshness).await?;
         let needs = Needs::org_keys().definitions(slice::from_ref(&id)).freshness(freshness);
-        let (view, _) = tenant.read(&needs, ReadBatch::default()).await?;
+        let (view, ()) = tenant.read(&needs, ()).await?;
         let definition = view.definition(0, reference)?;
         options.check(Some(definition.stored.revision))?;
         let mut changed = change.apply(&definition.stored);

@@ -11,7 +11,6 @@ use crate::id::DefinitionId;
 use crate::jobs::{JobId, run_job, until_landed};
 use crate::model::{DefinitionRef, StoredDefinition, VariableDefinition};
 use crate::row::body::Sweep;
-use crate::store::ReadBatch;
 use crate::tenant::{Attempt, Draft, Freshness, Needs, WriteOptions};
 use crate::verbs::org::Org;
 
@@ -141,14 +140,13 @@ impl Org {
         let tenant = &*self.tenant;
         let id = tenant.definition_id(reference, freshness).await?;
         let needs = Needs::org_keys().definitions(slice::from_ref(&id)).freshness(freshness);
-        let read = ReadBatch { gets: vec![tenant.id.count().key()], scans: Vec::new() };
-        let (view, set) = tenant.read(&needs, read).await?;
+        let (view, [count]) = tenant.read(&needs, [tenant.id.count().key()]).await?;
         let definition = view.definition(0, reference)?;
         options.check(Some(definition.stored.revision))?;
 
         let mut draft = Draft::new(tenant, &view);
         draft.delete_definition(definition).await?;
-        draft.put_definition_count(set.gets.first().and_then(Option::as_ref), -1)?;
+        draft.put_definition_count(count.as_ref(), -1)?;
         let job = draft.put_job(&Sweep::Definition(id))?;
         draft.put_records(&options.records).await?;
         Ok(draft.commit().await?.map(|_| job))

@@ -7,7 +7,7 @@ use crate::id::{Namespace, RecordKey};
 use crate::jobs::until_landed;
 use crate::model::{Expected, Listing, PageRequest, Upsert};
 use crate::secret::Secret;
-use crate::store::{ReadBatch, Versioned};
+use crate::store::Versioned;
 use crate::tenant::record::Record;
 use crate::tenant::{
     Attempt, Draft, Freshness, Needs, RecordWrite, View, WriteOptions, fresh_if_stale, listed_id,
@@ -217,9 +217,9 @@ impl Records {
         freshness: Freshness,
     ) -> Result<(View<'static>, Option<Versioned>), Error> {
         let tenant = &*self.org.tenant;
-        let read = ReadBatch { gets: vec![tenant.id.record(&self.namespace, key).key()], scans: Vec::new() };
-        let (view, mut set) = tenant.read(&Needs::org_keys().freshness(freshness), read).await?;
-        Ok((view, set.gets.pop().flatten()))
+        let gets = [tenant.id.record(&self.namespace, key).key()];
+        let (view, [row]) = tenant.read(&Needs::org_keys().freshness(freshness), gets).await?;
+        Ok((view, row))
     }
 
     /// Applies one write with its companions; answers whether there was no such record before.
@@ -238,7 +238,7 @@ impl Records {
         freshness: Freshness,
     ) -> Result<Attempt<bool>, Error> {
         let tenant = &*self.org.tenant;
-        let (view, _) = tenant.read(&Needs::org_keys().freshness(freshness), ReadBatch::default()).await?;
+        let (view, ()) = tenant.read(&Needs::org_keys().freshness(freshness), ()).await?;
         let mut draft = Draft::new(tenant, &view);
         let absent = draft.put_record(write).await?;
         if absent && write.value.is_none() {

@@ -1,15 +1,11 @@
-//! Defining variables and setting values, in one batch. To define one, or to set values alone, is a part of it.
+//! Defining variables and setting values in one batch: [`set`](super::set) with new definitions beside.
 
-use std::collections::BTreeSet;
-
+use super::set::{accounts_of, put_values, refuse_duplicates, value_keys};
 use crate::error::Error;
-use crate::id::{DefinitionId, LinkedAccountId};
-use crate::jobs::rotation::shred_org::finish_shred;
+use crate::id::DefinitionId;
 use crate::jobs::until_landed;
 use crate::model::{ValueWritten, VariableDefinition};
-use crate::scope::Scope;
-use crate::store::ReadBatch;
-use crate::tenant::{Attempt, Draft, Freshness, MadeDefinitions, Needs, NewValue, WriteOptions};
+use crate::tenant::{Attempt, Draft, Freshness, Needs, NewDefinitions, NewValue, WriteOptions};
 use crate::verbs::org::Org;
 
 /// What [`Org::define_and_set`] wrote.
@@ -72,14 +68,14 @@ impl Org {
         values: &[NewValue<'_>],
         options: WriteOptions,
     ) -> Result<DefinedAndSet, Error> {
-        let made = MadeDefinitions::of(definitions, &self.tenant.engine)?;
+        let made = NewDefinitions::of(definitions, &self.tenant.engine)?;
         until_landed(&self.tenant, |freshness| self.try_define_and_set(&made, values, &options, freshness))
             .await
     }
 
-    pub(crate) async fn try_define_and_set(
+    async fn try_define_and_set(
         &self,
-        made: &MadeDefinitions<'_>,
+        made: &NewDefinitions<'_>,
         values: &[NewValue<'_>],
         options: &WriteOptions,
         freshness: Freshness,
@@ -88,48 +84,22 @@ impl Org {
         let references = values.iter().map(|value| &value.definition);
         let ids = tenant.definition_ids(references, made, freshness).await?;
         refuse_duplicates(values, &ids)?;
-        let accounts: BTreeSet<&LinkedAccountId> =
-            values.iter().filter_map(|value| value.scope.linked_account()).collect();
-        let accounts: Vec<_> = accounts.into_iter().collect();
+        let accounts = accounts_of(values);
         let needs = Needs::org_keys().definitions(&ids).accounts(&accounts).freshness(freshness);
-        let mut gets: Vec<_> =
-            values.iter().zip(&ids).map(|(value, id)| tenant.id.value(&value.scope, id).key()).collect();
+        let mut gets = value_keys(tenant, values, &ids);
         gets.extend(made.keys(&tenant.id));
-        let (view, set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
-        // Of a shredded org the names may still stand.
-        if finish_shred(&tenant, &view).await? {
-            return Ok(Attempt::Lost);
+        let (view, mut existing) = tenant.read(&needs, gets).await?;
+        let taken = existing.split_off(values.len());
+        // The names of a shredded org may still be there: they are no clash.
+        if tenant.has_unfinished_shred(&view).await? {
+            return Ok(Attempt::AfterShred);
         }
-        let Some((standing, rows)) = set.gets.split_at_checked(values.len()) else {
-            return Ok(Attempt::Lost);
-        };
 
-        let now = tenant.engine.now();
         let mut draft = Draft::new(tenant, &view);
-        draft.put_made_definitions(made, rows)?;
-        let mut written = Vec::with_capacity(values.len());
-        for (index, (value, row)) in values.iter().zip(standing).enumerate() {
-            let definition = match made.get(&value.definition) {
-                Some(made) => made,
-                None => view.definition(index, &value.definition)?,
-            };
-            definition.check_scope(&value.scope)?;
-            definition.check_value(&value.value, &tenant.engine)?;
-            written.push(draft.put_value(definition, value, row.as_ref(), now, options)?);
-        }
+        draft.put_new_definitions(made, &taken)?;
+        let written = put_values(&mut draft, made, values, &existing, options)?;
         draft.put_records(&options.records).await?;
         let landed = draft.commit().await?;
         Ok(landed.map(|_| DefinedAndSet { definitions: made.ids(), values: written }))
     }
-}
-
-/// Each definition may be set once a scope.
-fn refuse_duplicates(values: &[NewValue<'_>], ids: &[DefinitionId]) -> Result<(), Error> {
-    let mut seen: BTreeSet<(DefinitionId, &Scope)> = BTreeSet::new();
-    for (value, id) in values.iter().zip(ids) {
-        if !seen.insert((*id, &value.scope)) {
-            return Err(Error::DuplicateValue(*id));
-        }
-    }
-    Ok(())
 }

@@ -1,15 +1,14 @@
 //! Deleting values.
 
 use std::borrow::Cow;
-use std::slice;
+use std::{iter, slice};
 
 use crate::error::Error;
 use crate::id::{DefinitionId, DocumentId};
 use crate::jobs::until_landed;
 use crate::model::{DefinitionRef, Expected, Found, Revision};
 use crate::scope::Scope;
-use crate::store::ReadBatch;
-use crate::tenant::{Attempt, Draft, Freshness, Needs, WriteOptions};
+use crate::tenant::{Attempt, Draft, Freshness, ValuesRead, WriteOptions};
 use crate::verbs::org::Org;
 
 /// Which value was deleted.
@@ -121,18 +120,11 @@ impl Org {
         options: &WriteOptions,
         freshness: Freshness,
     ) -> Result<Attempt<Option<DeletedValue>>, Error> {
-        let tenant = &*self.tenant;
-        let id = tenant.definition_id(reference, freshness).await?;
-        let account = scope.linked_account();
-        let needs = Needs::org_keys()
-            .definitions(slice::from_ref(&id))
-            .accounts(account.as_slice())
-            .freshness(freshness);
+        let (tenant, account) = (&*self.tenant, scope.linked_account());
+        let ValuesRead { view, definition, mut rows } =
+            tenant.read_values(reference, iter::once(scope), account.as_slice(), freshness).await?;
+        let (id, row) = (definition.stored.id, rows.pop().flatten());
         let key = tenant.id.value(scope, &id).key();
-        let read = ReadBatch { gets: vec![key.clone()], scans: Vec::new() };
-        let (view, mut set) = tenant.read(&needs, read).await?;
-        view.definition(0, reference)?;
-        let row = set.gets.pop().flatten();
         let found = match &row {
             Some(row) => match tenant.find_in_row(&view, scope, &id, row) {
                 Err(Error::Damaged { .. }) if options.expected == Expected::Any => {

@@ -5,15 +5,14 @@ pub(crate) mod delete;
 pub(crate) mod set;
 
 use std::borrow::Cow;
-use std::slice;
+use std::iter;
 
 use crate::error::Error;
 use crate::id::DocumentId;
 use crate::model::{DefinitionRef, Listing, PageRequest, ScopedValue};
 use crate::scope::Scope;
 use crate::secret::Secret;
-use crate::store::ReadBatch;
-use crate::tenant::{Freshness, Needs, fresh_if_stale};
+use crate::tenant::{Freshness, check_scope, check_value, fresh_if_stale};
 use crate::verbs::org::Org;
 
 pub use define_and_set::DefinedAndSet;
@@ -110,8 +109,8 @@ impl Org {
     ) -> Result<(), Error> {
         let value = value.into();
         let definition = self.tenant.definition(&definition.into()).await?;
-        definition.check_scope(&scope.into())?;
-        definition.check_value(&value, &self.tenant.engine)
+        check_scope(&definition, &scope.into())?;
+        check_value(&definition, &value, &self.tenant.engine)
     }
 
     async fn try_value(
@@ -120,18 +119,11 @@ impl Org {
         scope: &Scope,
         freshness: Freshness,
     ) -> Result<Option<ScopedValue>, Error> {
-        let tenant = &*self.tenant;
-        let id = tenant.definition_id(reference, freshness).await?;
-        let account = scope.linked_account();
-        let needs = Needs::org_keys()
-            .definitions(slice::from_ref(&id))
-            .accounts(account.as_slice())
-            .freshness(freshness);
-        let gets = vec![tenant.id.value(scope, &id).key()];
-        let (view, mut set) = tenant.read(&needs, ReadBatch { gets, scans: Vec::new() }).await?;
-        view.definition(0, reference)?;
-        match set.gets.pop().flatten() {
-            Some(row) => tenant.open_value(&view, scope, &id, &row),
+        let (tenant, account) = (&*self.tenant, scope.linked_account());
+        let scopes = iter::once(scope);
+        let mut read = tenant.read_values(reference, scopes, account.as_slice(), freshness).await?;
+        match read.rows.pop().flatten() {
+            Some(row) => tenant.open_value(&read.view, scope, &read.definition.stored.id, &row),
             None => Ok(None),
         }
     }

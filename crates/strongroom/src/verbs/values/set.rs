@@ -1,13 +1,19 @@
 //! Setting values: one or many, in one batch.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use crate::error::Error;
+use crate::id::{DefinitionId, LinkedAccountId};
 use crate::jobs::until_landed;
 use crate::model::{DefinitionRef, ValueWritten};
 use crate::scope::Scope;
 use crate::secret::Secret;
-use crate::tenant::{MadeDefinitions, NewValue, WriteOptions};
+use crate::store::{Key, Versioned};
+use crate::tenant::{
+    Attempt, Draft, Freshness, Needs, NewDefinitions, NewValue, Tenant, WriteOptions, check_scope,
+    check_value,
+};
 use crate::verbs::org::Org;
 
 impl Org {
@@ -105,9 +111,71 @@ impl Org {
         values: &[NewValue<'_>],
         options: WriteOptions,
     ) -> Result<Vec<ValueWritten>, Error> {
-        let none = MadeDefinitions::none();
-        until_landed(&self.tenant, |freshness| self.try_define_and_set(&none, values, &options, freshness))
-            .await
-            .map(|written| written.values)
+        until_landed(&self.tenant, |freshness| self.try_set_values(values, &options, freshness)).await
     }
+
+    async fn try_set_values(
+        &self,
+        values: &[NewValue<'_>],
+        options: &WriteOptions,
+        freshness: Freshness,
+    ) -> Result<Attempt<Vec<ValueWritten>>, Error> {
+        let (tenant, none) = (&*self.tenant, NewDefinitions::none());
+        let references = values.iter().map(|value| &value.definition);
+        let ids = tenant.definition_ids(references, &none, freshness).await?;
+        refuse_duplicates(values, &ids)?;
+        let accounts = accounts_of(values);
+        let needs = Needs::org_keys().definitions(&ids).accounts(&accounts).freshness(freshness);
+        let (view, existing) = tenant.read(&needs, value_keys(tenant, values, &ids)).await?;
+
+        let mut draft = Draft::new(tenant, &view);
+        let written = put_values(&mut draft, &none, values, &existing, options)?;
+        draft.put_records(&options.records).await?;
+        Ok(draft.commit().await?.map(|_| written))
+    }
+}
+
+/// The accounts whose keys the values need, each once.
+pub(super) fn accounts_of<'v>(values: &'v [NewValue<'_>]) -> Vec<&'v LinkedAccountId> {
+    let accounts: BTreeSet<_> = values.iter().filter_map(|value| value.scope.linked_account()).collect();
+    accounts.into_iter().collect()
+}
+
+/// The keys of the rows that hold the values.
+pub(super) fn value_keys(tenant: &Tenant, values: &[NewValue<'_>], ids: &[DefinitionId]) -> Vec<Key> {
+    values.iter().zip(ids).map(|(value, id)| tenant.id.value(&value.scope, id).key()).collect()
+}
+
+/// Checks the values against their definitions, those of `made` among them, and puts them in place of the existing ones.
+pub(super) fn put_values(
+    draft: &mut Draft<'_>,
+    made: &NewDefinitions<'_>,
+    values: &[NewValue<'_>],
+    existing: &[Option<Versioned>],
+    options: &WriteOptions,
+) -> Result<Vec<ValueWritten>, Error> {
+    let (engine, view) = (&draft.tenant().engine, draft.view());
+    let now = engine.now();
+    let mut written = Vec::with_capacity(values.len());
+    for (index, (value, row)) in values.iter().zip(existing).enumerate() {
+        let definition = match made.get(&value.definition) {
+            Some(made) => made,
+            None => view.definition(index, &value.definition)?,
+        };
+        check_scope(definition, &value.scope)?;
+        check_value(definition, &value.value, engine)?;
+        written.push(draft.put_value(definition, value, row.as_ref(), now, options)?);
+    }
+    Ok(written)
+}
+
+/// Each definition may be set once a scope.
+pub(super) fn refuse_duplicates(values: &[NewValue<'_>], ids: &[DefinitionId]) -> Result<(), Error> {
+    let mut seen: BTreeSet<(DefinitionId, &Scope)> = BTreeSet::new();
+    for (value, id) in values.iter().zip(ids) {
+        if !seen.insert((*id, &value.scope)) {
+            return Err(Error::DuplicateValue(*id));
+        }
+    }
+    Ok(())
 }
