@@ -31,7 +31,7 @@ mod hostname;
 mod json;
 mod length;
 mod number;
-mod pattern;
+mod pattern_cache;
 mod pem;
 mod url;
 mod uuid;
@@ -42,7 +42,8 @@ use std::str::FromStr;
 pub use enum_format::EnumFormat;
 pub use error::{BadFormat, FormatError};
 pub use length::{LengthBounds, VALUE_BYTES_MAX};
-pub use pattern::{PatternCache, PatternDraft, PatternError, PatternFormat};
+pub use pattern_cache::PatternCache;
+pub use strongroom_pattern::{PatternDraft, PatternError, PatternFormat};
 pub use url::UrlSchemes;
 
 /// The format that every value of a variable definition has.
@@ -122,7 +123,13 @@ impl VarFormat {
             Self::Base64 => base64::is_base64(value),
             Self::Pem => pem::is_pem(value),
             Self::Enum(values) => values.contains(value),
-            Self::Pattern(pattern) => return pattern.validate(value, cache),
+            Self::Pattern(pattern) => match cache {
+                Some(cache) => cache.compiled(pattern).map(|matcher| matcher.matches(value)),
+                None => pattern.compile().map(|matcher| matcher.matches(value)),
+            }
+            .map_err(|_| {
+                FormatError::new("the definition's pattern must be vetted anew before it can be used")
+            })?,
         };
         if holds { Ok(()) } else { Err(FormatError::new(self.rule())) }
     }

@@ -9,7 +9,6 @@
 
 mod alphabet;
 mod budget;
-mod cache;
 mod dfa;
 mod dialect;
 mod error;
@@ -23,11 +22,8 @@ mod syntax;
 mod walk;
 
 use budget::Budget;
-pub use cache::PatternCache;
 pub use error::PatternError;
-use matcher::Matcher;
-
-use crate::format::FormatError;
+pub use matcher::Matcher;
 
 /// A pattern that was vetted. It matches the whole of a value, with or without `^` and `$`, and never the empty one.
 ///
@@ -75,13 +71,13 @@ impl PatternFormat {
     /// Starts a pattern, which [`PatternDraft::vet`] completes.
     ///
     /// ```
-    /// use strongroom::format::{PatternFormat, VarFormat};
+    /// use strongroom_pattern::PatternFormat;
     ///
     /// let key = PatternFormat::draft("sk_(live|test)_[A-Za-z0-9]{24,64}").must_not_match("pk_live_1").vet()?;
-    /// let key = VarFormat::Pattern(key);
-    /// assert!(key.validate("sk_live_0123456789abcdefghijklmn").is_ok());
-    /// assert!(key.validate("sk_live_0123456789abcdefghijklmn ").is_err());
-    /// # Ok::<(), strongroom::format::PatternError>(())
+    /// let key = key.compile()?;
+    /// assert!(key.matches("sk_live_0123456789abcdefghijklmn"));
+    /// assert!(!key.matches("sk_live_0123456789abcdefghijklmn "));
+    /// # Ok::<(), strongroom_pattern::PatternError>(())
     /// ```
     pub fn draft(pattern: impl Into<String>) -> PatternDraft {
         let (must_match, must_not_match) = (Vec::new(), Vec::new());
@@ -110,24 +106,11 @@ impl PatternFormat {
         self.draft.must_not_match.iter().map(String::as_str)
     }
 
-    /// Compiles the pattern unless `cache` holds it compiled.
-    pub(super) fn validate(&self, value: &str, cache: Option<&PatternCache>) -> Result<(), FormatError> {
-        let matches = match cache {
-            Some(cache) => cache.compiled(self).map(|matcher| matcher.matches(value)),
-            None => self.compile().map(|matcher| matcher.matches(value)),
-        };
-        match matches {
-            Ok(true) if !value.is_empty() => Ok(()),
-            Ok(_) => Err(FormatError::new(
-                "a value that the definition's pattern matches from start to end is required",
-            )),
-            Err(_) => {
-                Err(FormatError::new("the definition's pattern must be vetted anew before it can be used"))
-            }
-        }
-    }
-
-    fn compile(&self) -> Result<Matcher, PatternError> {
+    /// The pattern, ready to match texts.
+    ///
+    /// # Errors
+    /// Those of [`PatternDraft::vet`], but for the examples, if it was [assumed](PatternDraft::assume_vetted) only.
+    pub fn compile(&self) -> Result<Matcher, PatternError> {
         self.draft.compile()
     }
 }
@@ -157,7 +140,7 @@ impl PatternDraft {
     /// Compiles the pattern within its bounds and tries the examples.
     ///
     /// ```
-    /// use strongroom::format::{PatternError, PatternFormat};
+    /// use strongroom_pattern::{PatternError, PatternFormat};
     ///
     /// let refused = PatternFormat::draft(r"v\d+").must_match("v1").must_match("1.0").vet().unwrap_err();
     /// assert_eq!(refused, PatternError::ExampleDoesNotMatch { index: 1 });
@@ -178,7 +161,7 @@ impl PatternDraft {
             });
         }
         let matcher = self.compile()?;
-        let matches = |example: &String| !example.is_empty() && matcher.matches(example);
+        let matches = |example: &String| matcher.matches(example);
         if let Some(index) = self.must_match.iter().position(|example| !matches(example)) {
             return Err(PatternError::ExampleDoesNotMatch { index });
         }
@@ -226,6 +209,9 @@ impl From<PatternFormat> for PatternDraft {
 fn is_false(unicode: &bool) -> bool {
     !unicode
 }
+
+/// The most bytes of a text that a pattern matches.
+pub const TEXT_BYTES_MAX: usize = 64 * 1024;
 
 /// The most bytes of a pattern.
 const PATTERN_BYTES_MAX: usize = 1024;

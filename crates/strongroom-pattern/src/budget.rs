@@ -1,6 +1,6 @@
 //! The steps that one compilation, or one walk, may take, so that a hostile pattern is refused instead of worked on.
 
-use crate::format::PatternError;
+use super::PatternError;
 
 /// What is left of [`STEPS_MAX`]. A step visits one node, one member of a set or one interval of characters.
 #[derive(Debug)]

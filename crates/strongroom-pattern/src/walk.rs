@@ -4,22 +4,16 @@
 //! Most places lead to the one after them, as in a word or a count, so that a step is a shift of the bits; what else
 //! leads somewhere is a jump. A character costs the same whatever the value is, and that is known beforehand.
 
-use std::collections::BTreeMap;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
-use regex_syntax::hir::Hir;
-use regex_syntax::hir::HirKind;
+use regex_syntax::hir::{Hir, HirKind};
 
-use crate::format::PatternError;
-use crate::format::VALUE_BYTES_MAX;
-use crate::format::pattern::alphabet::Holders;
-use crate::format::pattern::budget::ADVICE;
-use crate::format::pattern::budget::Budget;
-use crate::format::pattern::nfa::Condition;
-use crate::format::pattern::nfa::Nfa;
-use crate::format::pattern::nfa::Node;
-use crate::format::pattern::nfa::NodeId;
-use crate::format::pattern::side::Side;
+use super::PatternError;
+use super::alphabet::Holders;
+use super::budget::{ADVICE, Budget};
+use super::nfa::{Condition, Nfa, Node, NodeId};
+use super::side::Side;
+use crate::TEXT_BYTES_MAX;
 
 /// A pattern as places in their order. Place 0 is the one before the first character.
 #[derive(Debug)]
@@ -76,7 +70,7 @@ impl Walk {
             sides: holders.iter().map(|sets| Side::of(nfa, sets)).collect(),
         };
         walk.lead(nfa, places, budget)?;
-        if walk.steps().saturating_mul(chars_max.min(VALUE_BYTES_MAX) + 1) > steps_max
+        if walk.steps().saturating_mul(chars_max.min(TEXT_BYTES_MAX) + 1) > steps_max
             || walk.bytes() > BYTES_MAX
         {
             return Err(TOO_COMPLEX);

@@ -1,11 +1,10 @@
 //! A pattern as a table with one look-up a character: the bound on what a value costs.
 
-use crate::format::PatternError;
-use crate::format::pattern::alphabet::Holders;
-use crate::format::pattern::budget::ADVICE;
-use crate::format::pattern::budget::Budget;
-use crate::format::pattern::nfa::Nfa;
-use crate::format::pattern::states::States;
+use super::PatternError;
+use super::alphabet::Holders;
+use super::budget::{ADVICE, Budget};
+use super::nfa::Nfa;
+use super::states::States;
 
 /// A pattern as a table of states. State 0 is the one from which nothing matches.
 #[derive(Debug)]

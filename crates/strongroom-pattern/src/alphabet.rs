@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::format::PatternError;
-use crate::format::pattern::budget::Budget;
+use super::PatternError;
+use super::budget::Budget;
 
 /// Ranges of code points, sorted and apart from each other, both ends included.
 pub(super) type CharSet = Vec<(u32, u32)>;

@@ -6,17 +6,12 @@
 
 use std::collections::HashMap;
 
-use regex_syntax::hir::Class;
-use regex_syntax::hir::ClassUnicode;
-use regex_syntax::hir::ClassUnicodeRange;
-use regex_syntax::hir::Dot;
-use regex_syntax::hir::Hir;
-use regex_syntax::hir::HirKind;
-use regex_syntax::hir::Look as Edge;
-use regex_syntax::hir::Repetition;
+use regex_syntax::hir::{
+    Class, ClassUnicode, ClassUnicodeRange, Dot, Hir, HirKind, Look as Edge, Repetition,
+};
 
-use crate::format::PatternError;
-use crate::format::pattern::alphabet::CharSet;
+use super::PatternError;
+use super::alphabet::CharSet;
 
 /// A look-around, which is a group like another in the syntax tree.
 #[derive(Clone, Debug)]

@@ -2,8 +2,7 @@
 
 use std::ops::BitOr;
 
-use crate::format::pattern::nfa::Condition;
-use crate::format::pattern::nfa::Nfa;
+use super::nfa::{Condition, Nfa};
 
 /// A bit for each set that conditions ask for and that holds the character there, or the one of the edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,14 +6,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use regex_syntax::ast;
-use regex_syntax::ast::Ast;
-use regex_syntax::ast::ErrorKind;
-use regex_syntax::ast::parse::Parser;
-use regex_syntax::ast::parse::ParserBuilder;
+use regex_syntax::ast::parse::{Parser, ParserBuilder};
+use regex_syntax::ast::{self, Ast, ErrorKind};
 
-use crate::format::PatternError;
-use crate::format::pattern::look::Look;
+use super::PatternError;
+use super::look::Look;
 
 /// The text of a pattern, and what was changed in it.
 pub(super) struct Text {

@@ -2,16 +2,13 @@
 
 use regex_syntax::hir::Hir;
 
-use super::walk::Walk;
-use crate::format::PatternError;
-use crate::format::pattern::alphabet::Alphabet;
-use crate::format::pattern::budget::Budget;
-use crate::format::pattern::dfa::Dfa;
-use crate::format::pattern::dfa::TABLE_BYTES_MAX;
-use crate::format::pattern::look::Looks;
-use crate::format::pattern::nfa::Nfa;
-use crate::format::pattern::walk::WALK_STEPS_MAX;
-use crate::format::pattern::walk::chars_max;
+use super::PatternError;
+use super::alphabet::Alphabet;
+use super::budget::Budget;
+use super::dfa::{Dfa, TABLE_BYTES_MAX};
+use super::look::Looks;
+use super::nfa::Nfa;
+use super::walk::{WALK_STEPS_MAX, Walk, chars_max};
 
 /// A pattern without look-around of more than one character, compiled.
 #[derive(Debug)]

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use quick_cache::Equivalent;
-use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use quick_cache::{Equivalent, Weighter};
+use strongroom_pattern::Matcher;
 
-use crate::format::PatternError;
-use crate::format::PatternFormat;
-use crate::format::pattern::matcher::Matcher;
+use crate::format::{PatternError, PatternFormat};
 
 /// Compiled patterns by their text, at most so many bytes of them; the ones used least make room.
 ///

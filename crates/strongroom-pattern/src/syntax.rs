@@ -1,19 +1,13 @@
 //! From the text of a pattern to its syntax tree, with ASCII classes unless Unicode is asked for.
 
-use regex_syntax::ast;
-use regex_syntax::ast::Ast;
-use regex_syntax::ast::ClassAsciiKind;
-use regex_syntax::ast::ClassPerlKind;
-use regex_syntax::ast::ClassSet;
-use regex_syntax::ast::ClassSetItem;
+use regex_syntax::ast::{self, Ast, ClassAsciiKind, ClassPerlKind, ClassSet, ClassSetItem};
 use regex_syntax::hir::Hir;
 use regex_syntax::hir::translate::TranslatorBuilder;
 
-use super::look;
-use crate::format::PatternError;
-use crate::format::pattern::budget::Budget;
-use crate::format::pattern::dialect::Text;
-use crate::format::pattern::look::Looks;
+use super::PatternError;
+use super::budget::Budget;
+use super::dialect::Text;
+use super::look::{self, Looks};
 
 /// A pattern in its syntax tree, in which some groups are look-arounds.
 pub(super) struct Parsed {

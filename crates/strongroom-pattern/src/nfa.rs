@@ -2,21 +2,15 @@
 
 use std::collections::HashMap;
 
-use regex_syntax::hir::Class;
-use regex_syntax::hir::Hir;
-use regex_syntax::hir::HirKind;
-use regex_syntax::hir::Look as Edge;
-use regex_syntax::hir::Repetition;
+use regex_syntax::hir::{Class, Hir, HirKind, Look as Edge, Repetition};
 
+use super::PatternError;
+use super::alphabet::CharSet;
+use super::budget::{ADVICE, Budget};
+use super::look::{Look, Looks};
+use super::side::Side;
 use super::syntax;
-use crate::format::PatternError;
-use crate::format::VALUE_BYTES_MAX;
-use crate::format::pattern::alphabet::CharSet;
-use crate::format::pattern::budget::ADVICE;
-use crate::format::pattern::budget::Budget;
-use crate::format::pattern::look::Look;
-use crate::format::pattern::look::Looks;
-use crate::format::pattern::side::Side;
+use crate::TEXT_BYTES_MAX;
 
 pub(super) type NodeId = u16;
 
@@ -150,7 +144,7 @@ impl Builder<'_> {
     fn repeat(&mut self, repetition: &Repetition, next: NodeId) -> Result<NodeId, PatternError> {
         let mut first = next;
         // No value has so many characters as to tell a larger count from none.
-        match repetition.max.filter(|&max| (max as usize) < VALUE_BYTES_MAX) {
+        match repetition.max.filter(|&max| (max as usize) < TEXT_BYTES_MAX) {
             Some(max) => {
                 for _ in repetition.min..max {
                     let optional = self.add(&repetition.sub, first)?;

@@ -1,16 +1,15 @@
 //! A compiled pattern: machines of which some must match a value and others must not.
 
+use super::PatternError;
+use super::budget::{ADVICE, Budget};
 use super::look;
-use crate::format::PatternError;
-use crate::format::VALUE_BYTES_MAX;
-use crate::format::pattern::budget::ADVICE;
-use crate::format::pattern::budget::Budget;
-use crate::format::pattern::machine::Machine;
-use crate::format::pattern::syntax::Parsed;
+use super::machine::Machine;
+use super::syntax::Parsed;
+use crate::TEXT_BYTES_MAX;
 
 /// A compiled pattern. Whatever the pattern, a value of 64 KiB costs well under 10 ms.
 #[derive(Debug)]
-pub(super) struct Matcher {
+pub struct Matcher {
     /// One of these must match. There is one alone, with one test alone, unless the pattern looks around.
     ways: Vec<Vec<Test>>,
 }
@@ -47,10 +46,11 @@ impl Matcher {
         }
     }
 
-    /// Says whether the whole of `value` matches. One that is longer than any value may be does not.
-    pub(super) fn matches(&self, value: &str) -> bool {
+    /// Says whether the whole of `value` matches. An empty one does not, nor one of more than [`TEXT_BYTES_MAX`].
+    #[must_use]
+    pub fn matches(&self, value: &str) -> bool {
         let holds = |test: &Test| test.machine.matches(value) != test.negated;
-        value.len() <= VALUE_BYTES_MAX && self.ways.iter().any(|tests| tests.iter().all(holds))
+        (1..=TEXT_BYTES_MAX).contains(&value.len()) && self.ways.iter().any(|tests| tests.iter().all(holds))
     }
 
     /// Says whether any value that is not empty may match.
@@ -60,7 +60,8 @@ impl Matcher {
     }
 
     /// What it takes in memory.
-    pub(super) fn bytes(&self) -> usize {
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         let tests = self.ways.iter().flatten();
         size_of::<Self>() + tests.map(|test| size_of::<Test>() + test.machine.bytes()).sum::<usize>()
     }

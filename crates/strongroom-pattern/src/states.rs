@@ -3,14 +3,11 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::format::PatternError;
-use crate::format::pattern::alphabet::Holders;
-use crate::format::pattern::budget::ADVICE;
-use crate::format::pattern::budget::Budget;
-use crate::format::pattern::nfa::Nfa;
-use crate::format::pattern::nfa::Node;
-use crate::format::pattern::nfa::NodeId;
-use crate::format::pattern::side::Side;
+use super::PatternError;
+use super::alphabet::Holders;
+use super::budget::{ADVICE, Budget};
+use super::nfa::{Nfa, Node, NodeId};
+use super::side::Side;
 
 /// The nodes that a value can stand at, and what it came past if one of them asks.
 #[derive(Debug, PartialEq, Eq, Hash)]
