@@ -1,14 +1,61 @@
-//! Patterns: regular expressions that are vetted when they are saved, and whose cost is bounded.
+//! Regular expressions that users write and an application runs: what they cost is counted before they are accepted.
 //!
-//! A pattern is compiled to a table of states with one column for each class of characters that it tells apart, so
-//! that a value costs one look-up a character, whatever the pattern. Where the table would be too large, as for
-//! `.{1,90}:.{1,90}`, a value is walked through the places of the pattern instead, a bit for each; what a character
-//! costs there, and so what the longest value does, is bounded when the pattern is vetted. What needs more than either,
-//! or more steps to compile than a fixed budget, is refused. All of it is counted, not timed. A look-around of more
-//! than one character is a pattern of its own, and a value costs all of them together.
+//! A [`Pattern`] is vetted once, when it is saved, and then asks of whole values whether they match. Two promises are
+//! the reason for a crate of its own, beside [`regex`](https://docs.rs/regex):
+//!
+//! * **Work is counted in steps, the same on every machine.** A pattern is refused if compiling it or matching the
+//!   longest value with it would take more than a fixed number of steps. Time, memory and the width of a pointer have
+//!   no say in it: one version of this crate and of its parser accepts a pattern on every machine or on none.
+//! * **Look-around without backtracking.** `(?=…)`, `(?!…)`, `(?<=…)` and `(?<!…)`, which real patterns of names and
+//!   tokens are full of, within the same bounds. No value makes a pattern slow or fails to be matched.
+//!
+//! ```
+//! use strongroom_pattern::{Pattern, PatternError};
+//!
+//! let name = Pattern::draft("^(?!.*--)[a-z][a-z0-9-]{2,62}(?<!-)$").must_match("a-name").vet()?;
+//! let matcher = name.compile()?;
+//! assert!(matcher.matches("b-4") && !matcher.matches("b--4") && !matcher.matches("b-4-"));
+//! let refused = Pattern::draft("(a{1000}){1000}").vet().unwrap_err();
+//! assert!(matches!(refused, PatternError::TooComplex { .. }));
+//! # Ok::<(), PatternError>(())
+//! ```
+//!
+//! # Limits
+//! | of | at most |
+//! |---|---|
+//! | the text of a pattern | 1 KiB of UTF-8 |
+//! | its examples | 32, of 4 KiB together |
+//! | steps to compile it | 1,500,000; one visits a node, a member of a set or an interval of characters |
+//! | steps to match a value | 12,000,000; one reads or writes a word of 64 bits |
+//! | look-arounds | 16, of which 7 of more than one character |
+//! | nesting | 64 groups |
+//! | a compiled pattern | [`MATCHER_BYTES_MAX`] of memory |
+//! | a value | [`VALUE_BYTES_MAX`] of UTF-8; a longer one does not match |
+//!
+//! # Cost
+//! A pattern becomes a table of states with one column for each class of characters that it tells apart, so a value
+//! costs one look-up a character, whatever the pattern. Where the table would be too large, as for `.{1,90}:.{1,90}`,
+//! a value moves through the places of the pattern instead, a bit for each; what a character costs there, and so what
+//! the longest value does, is bounded when the pattern is compiled. A look-around of more than one character is a
+//! pattern of its own, and a value costs all of them together.
+//!
+//! # Errors
+//! A [`PatternError`] says what is wrong, at which byte, and what to write instead. It quotes neither the pattern nor
+//! an example. Matching cannot fail.
+//!
+//! # Sources
+//! The syntax is that of [`regex-syntax`](https://docs.rs/regex-syntax), which parses it; what patterns of ECMA-262
+//! (its Annex B included), Java, Go and Python mean by other forms is listed at [`Pattern`]. The table is the subset
+//! construction; the bits simulate Glushkov's automaton as Navarro and Raffinot do in *Flexible Pattern Matching in
+//! Strings* (2002), chapter 5.
+//!
+//! It is not: a search. There are no captures, no positions and no replacements, and nothing in it knows what the
+//! values are.
 
 mod alphabet;
+mod bit_parallel;
 mod budget;
+mod condition;
 mod dfa;
 mod dialect;
 mod error;
@@ -16,204 +63,12 @@ mod look;
 mod machine;
 mod matcher;
 mod nfa;
+mod pattern;
 mod side;
 mod states;
 mod syntax;
-mod walk;
 
-use budget::Budget;
+pub use budget::VALUE_BYTES_MAX;
 pub use error::PatternError;
-pub use matcher::Matcher;
-
-/// A pattern that was vetted. It matches the whole of a value, with or without `^` and `$`, and never the empty one.
-///
-/// The syntax is that of the `regex` crate: no back-references. `\w`, `\d`, `\s`, `\b` and `(?i)` are about ASCII unless
-/// [`PatternDraft::unicode`] was asked for; `.` and `[^a]` are about all characters. A line ends at `\n`, `\r` or both, so
-/// that `.` takes neither of them, unless `(?s)` was asked for.
-///
-/// Look-around may ask for one character anywhere, as in `((?!-)[a-z-]+\.)+` or `\w+(?=\s|$)`. Where it asks for more, it
-/// stands a fixed number of characters after the start of the value, as in `(?=.{8,64}$)` or `[a-z](?!.*--)`, or looks
-/// back the same way from its end, as in `(?<!\.git)$`.
-///
-/// What other dialects write is read as it is meant there, if they agree:
-///
-/// | written | read as |
-/// |---|---|
-/// | `/^…$/`, `/^…$/i` | what stands between the slashes, with `(?i)` |
-/// | `[\w-.]`, `[^[]`, `[\<]` | the hyphen, the bracket, the angle |
-/// | `{{`, `{name}` | braces, where no count follows |
-/// | `\Z` | `\z` |
-/// | `\p{Alnum}` and the others of Java, unless Unicode was asked for | `[[:alnum:]]` |
-/// | `\uD800\uDC00` | `\u{10000}` |
-///
-/// What they disagree on is refused with what to write instead: `\<`, `a++`, `a{,3}`, `[a[b]]`, `[a&&b]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(into = "PatternDraft", try_from = "PatternDraft"))]
-pub struct PatternFormat {
-    draft: PatternDraft,
-}
-
-/// A pattern with its examples, before it is vetted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
-pub struct PatternDraft {
-    pattern: String,
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_false"))]
-    unicode: bool,
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
-    must_match: Vec<String>,
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
-    must_not_match: Vec<String>,
-}
-
-impl PatternFormat {
-    /// Starts a pattern, which [`PatternDraft::vet`] completes.
-    ///
-    /// ```
-    /// use strongroom_pattern::PatternFormat;
-    ///
-    /// let key = PatternFormat::draft("sk_(live|test)_[A-Za-z0-9]{24,64}").must_not_match("pk_live_1").vet()?;
-    /// let key = key.compile()?;
-    /// assert!(key.matches("sk_live_0123456789abcdefghijklmn"));
-    /// assert!(!key.matches("sk_live_0123456789abcdefghijklmn "));
-    /// # Ok::<(), strongroom_pattern::PatternError>(())
-    /// ```
-    pub fn draft(pattern: impl Into<String>) -> PatternDraft {
-        let (must_match, must_not_match) = (Vec::new(), Vec::new());
-        PatternDraft { pattern: pattern.into(), unicode: false, must_match, must_not_match }
-    }
-
-    /// The text of the pattern.
-    #[must_use]
-    pub fn pattern(&self) -> &str {
-        &self.draft.pattern
-    }
-
-    /// Whether classes and case folding are Unicode's.
-    #[must_use]
-    pub fn is_unicode(&self) -> bool {
-        self.draft.unicode
-    }
-
-    /// The examples that match.
-    pub fn must_match(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.draft.must_match.iter().map(String::as_str)
-    }
-
-    /// The examples that do not match.
-    pub fn must_not_match(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.draft.must_not_match.iter().map(String::as_str)
-    }
-
-    /// The pattern, ready to match texts.
-    ///
-    /// # Errors
-    /// Those of [`PatternDraft::vet`], but for the examples, if it was [assumed](PatternDraft::assume_vetted) only.
-    pub fn compile(&self) -> Result<Matcher, PatternError> {
-        self.draft.compile()
-    }
-}
-
-impl PatternDraft {
-    /// Adds an example that the pattern must match.
-    #[must_use]
-    pub fn must_match(mut self, example: impl Into<String>) -> Self {
-        self.must_match.push(example.into());
-        self
-    }
-
-    /// Adds an example that the pattern must not match.
-    #[must_use]
-    pub fn must_not_match(mut self, example: impl Into<String>) -> Self {
-        self.must_not_match.push(example.into());
-        self
-    }
-
-    /// Makes `\w`, `\d`, `\s`, `\b` and `(?i)` those of Unicode.
-    #[must_use]
-    pub fn unicode(mut self) -> Self {
-        self.unicode = true;
-        self
-    }
-
-    /// Compiles the pattern within its bounds and tries the examples.
-    ///
-    /// ```
-    /// use strongroom_pattern::{PatternError, PatternFormat};
-    ///
-    /// let refused = PatternFormat::draft(r"v\d+").must_match("v1").must_match("1.0").vet().unwrap_err();
-    /// assert_eq!(refused, PatternError::ExampleDoesNotMatch { index: 1 });
-    /// let refused = PatternFormat::draft("(a{1000}){1000}").vet().unwrap_err();
-    /// assert!(matches!(refused, PatternError::TooComplex { .. }));
-    /// ```
-    ///
-    /// # Errors
-    /// Each variant of [`PatternError`] names its cause.
-    pub fn vet(self) -> Result<PatternFormat, PatternError> {
-        let examples = self.must_match.iter().chain(&self.must_not_match);
-        let (count, bytes) =
-            examples.fold((0, 0), |(count, bytes), example| (count + 1, bytes + example.len()));
-        if count > EXAMPLES_MAX || bytes > EXAMPLE_BYTES_MAX {
-            return Err(PatternError::TooManyExamples {
-                count_max: EXAMPLES_MAX,
-                bytes_max: EXAMPLE_BYTES_MAX,
-            });
-        }
-        let matcher = self.compile()?;
-        let matches = |example: &String| matcher.matches(example);
-        if let Some(index) = self.must_match.iter().position(|example| !matches(example)) {
-            return Err(PatternError::ExampleDoesNotMatch { index });
-        }
-        if let Some(index) = self.must_not_match.iter().position(matches) {
-            return Err(PatternError::ExampleMatches { index });
-        }
-        Ok(self.assume_vetted())
-    }
-
-    /// The pattern without compiling it, for one that comes back from where it was kept after it was vetted.
-    ///
-    /// The bounds hold all the same: a pattern that would not be vetted refuses every value.
-    #[must_use]
-    pub fn assume_vetted(self) -> PatternFormat {
-        PatternFormat { draft: self }
-    }
-
-    fn compile(&self) -> Result<Matcher, PatternError> {
-        if self.pattern.len() > PATTERN_BYTES_MAX {
-            return Err(PatternError::TooLong { bytes_max: PATTERN_BYTES_MAX });
-        }
-        let mut budget = Budget::new();
-        let parsed = syntax::parse(&self.pattern, self.unicode, &mut budget)?;
-        let matcher = Matcher::of(&parsed, self.unicode, &mut budget)?;
-        if matcher.matches_something() { Ok(matcher) } else { Err(PatternError::MatchesNothing) }
-    }
-}
-
-impl TryFrom<PatternDraft> for PatternFormat {
-    type Error = PatternError;
-
-    fn try_from(draft: PatternDraft) -> Result<Self, PatternError> {
-        draft.vet()
-    }
-}
-
-impl From<PatternFormat> for PatternDraft {
-    fn from(pattern: PatternFormat) -> Self {
-        pattern.draft
-    }
-}
-
-#[cfg(feature = "serde")]
-#[allow(clippy::trivially_copy_pass_by_ref)]
-fn is_false(unicode: &bool) -> bool {
-    !unicode
-}
-
-/// The most bytes of a text that a pattern matches.
-pub const TEXT_BYTES_MAX: usize = 64 * 1024;
-
-/// The most bytes of a pattern.
-const PATTERN_BYTES_MAX: usize = 1024;
-const EXAMPLES_MAX: usize = 32;
-const EXAMPLE_BYTES_MAX: usize = 4 * 1024;
+pub use matcher::{MATCHER_BYTES_MAX, Matcher};
+pub use pattern::{Pattern, PatternDraft};

@@ -1,33 +1,33 @@
-//! What reads a value: a table where one is small enough, else a walk.
+//! What reads a value: a table where one is small enough, otherwise bits.
 
 use regex_syntax::hir::Hir;
 
-use super::PatternError;
-use super::alphabet::Alphabet;
-use super::budget::Budget;
-use super::dfa::{Dfa, TABLE_BYTES_MAX};
-use super::look::Looks;
-use super::nfa::Nfa;
-use super::walk::{WALK_STEPS_MAX, Walk, chars_max};
+use crate::alphabet::Alphabet;
+use crate::bit_parallel::{BitParallel, VALUE_STEPS_MAX, chars_max};
+use crate::budget::Budget;
+use crate::dfa::{Dfa, TABLE_BYTES_MAX};
+use crate::error::PatternError;
+use crate::look::Looks;
+use crate::nfa::Nfa;
 
 /// A pattern without look-around of more than one character, compiled.
 #[derive(Debug)]
-pub(super) struct Machine {
+pub(crate) struct Machine {
     alphabet: Alphabet,
     /// No value with more bytes matches.
     bytes_max: usize,
-    way: Way,
+    reader: Reader,
 }
 
 #[derive(Debug)]
-enum Way {
+enum Reader {
     Table(Dfa),
-    Walk(Walk),
+    Bits(BitParallel),
 }
 
 impl Machine {
-    /// One of so many `machines` that share what a pattern may take and a value may cost.
-    pub(super) fn of(
+    /// One of `machines` that share what a pattern may take and a value may cost.
+    pub(crate) fn of(
         hir: &Hir,
         looks: &Looks,
         unicode: bool,
@@ -35,46 +35,54 @@ impl Machine {
         budget: &mut Budget,
     ) -> Result<Self, PatternError> {
         let mut nfa = Nfa::of(hir, looks, unicode, budget)?;
-        let (alphabet, holders) = Alphabet::of(&std::mem::take(&mut nfa.sets), budget)?;
+        let (alphabet, classes) = Alphabet::of(&std::mem::take(&mut nfa.sets), budget)?;
         let bytes_max = hir.properties().maximum_len().unwrap_or(usize::MAX);
-        let table = |budget: &mut _| Dfa::of(&nfa, &holders, TABLE_BYTES_MAX / machines, budget);
-        let way = match table(&mut Budget::of(TABLE_STEPS_BEFORE_A_WALK)) {
-            Ok(table) => Way::Table(table),
-            Err(_) => match Walk::of(&nfa, &holders, chars_max(hir), WALK_STEPS_MAX / machines, budget) {
-                Ok(walk) => Way::Walk(walk),
-                Err(_) => Way::Table(table(budget)?),
+        let table = |budget: &mut _| Dfa::of(&nfa, &classes, TABLE_BYTES_MAX / machines, budget);
+        let bits = |budget: &mut _| {
+            BitParallel::of(&nfa, &classes, chars_max(hir), VALUE_STEPS_MAX / machines, budget)
+        };
+        // A table first, since it is faster to read; with a budget of its own, so that one that comes to nothing does
+        // not use up the steps of what is tried next.
+        let reader = match table(&mut Budget::of(TABLE_STEPS_BEFORE_BITS)) {
+            Ok(table) => Reader::Table(table),
+            Err(_) => match bits(budget) {
+                Ok(bits) => Reader::Bits(bits),
+                // What is too slow in bits can still have a table that takes many steps to make.
+                Err(_) => Reader::Table(table(budget)?),
             },
         };
-        Ok(Self { alphabet, bytes_max, way })
+        Ok(Self { alphabet, bytes_max, reader })
     }
 
-    /// Says whether the whole of `value` matches.
-    pub(super) fn matches(&self, value: &str) -> bool {
+    /// Whether the whole of `value` matches.
+    pub(crate) fn matches(&self, value: &str) -> bool {
         let classes = value.chars().map(|c| self.alphabet.class(c));
-        match &self.way {
+        match &self.reader {
+            // The steps of a value in bits are bounded for values of the longest match.
             _ if value.len() > self.bytes_max => false,
-            Way::Table(table) => table.matches(classes),
-            Way::Walk(walk) => walk.matches(classes),
+            Reader::Table(table) => table.matches(classes),
+            Reader::Bits(bits) => bits.matches(classes),
         }
     }
 
-    /// Says whether any value that is not empty may match.
-    pub(super) fn matches_something(&self) -> bool {
-        match &self.way {
-            Way::Table(table) => table.matches_something(),
-            Way::Walk(_) => true,
+    /// Whether any value that is not empty may match.
+    pub(crate) fn matches_something(&self) -> bool {
+        match &self.reader {
+            Reader::Table(table) => table.matches_something(),
+            // Not worth a search: a pattern that matches nothing seldom needs more than a table holds.
+            Reader::Bits(_) => true,
         }
     }
 
-    /// What it takes in memory.
-    pub(super) fn bytes(&self) -> usize {
-        let way = match &self.way {
-            Way::Table(table) => table.bytes(),
-            Way::Walk(walk) => walk.bytes(),
+    /// The bytes that it takes beside itself.
+    pub(crate) fn bytes(&self) -> usize {
+        let reader = match &self.reader {
+            Reader::Table(table) => table.bytes(),
+            Reader::Bits(bits) => bits.bytes(),
         };
-        size_of::<Self>() + self.alphabet.bytes() + way
+        self.alphabet.bytes() + reader
     }
 }
 
-/// A table is worth less where a walk is short.
-const TABLE_STEPS_BEFORE_A_WALK: usize = 300_000;
+// Most patterns that have a small table need a tenth of it.
+const TABLE_STEPS_BEFORE_BITS: usize = 300_000;

@@ -1,30 +1,34 @@
-//! What stands on one side of a position, as far as a condition asks.
+//! What is next to a position in a value, on one side of it, as far as any condition of the pattern asks.
 
 use std::ops::BitOr;
 
-use super::nfa::{Condition, Nfa};
-
-/// A bit for each set that conditions ask for and that holds the character there, or the one of the edge.
+/// One bit for each set of characters that conditions ask for, and one for the edge of the value.
+///
+/// The character next to a position has the bits of the sets that contain it; the start and the end of the value have
+/// the bit of the edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Side(u32);
+pub(crate) struct Side(u32);
 
 impl Side {
-    pub(super) const NONE: Self = Self(0);
+    pub(crate) const NONE: Self = Self(0);
     /// The start or the end of the value.
-    pub(super) const EDGE: Self = Self(1);
+    pub(crate) const EDGE: Self = Self(1);
 
-    /// The bit of the asked set of this number, if there are so many.
-    pub(super) fn bit(number: usize) -> Option<Self> {
+    /// The bit of the asked set of this number, or `None` if there are not so many bits.
+    pub(crate) fn bit(number: usize) -> Option<Self> {
+        // The first bit is the edge's.
         1_u32.checked_shl(u32::try_from(number + 1).ok()?).map(Self)
     }
 
-    /// The side that a class of characters is, by the numbers of the sets that hold it.
-    pub(super) fn of(nfa: &Nfa, holders: &[u16]) -> Self {
-        let held = nfa.asked.iter().enumerate().filter(|(_, set)| holders.binary_search(set).is_ok());
+    /// What a character of one class is to its neighbours: which of the sets `asked` for are among the `sets` of the
+    /// class.
+    pub(crate) fn of(asked: &[u16], sets: &[u16]) -> Self {
+        let held = asked.iter().enumerate().filter(|(_, set)| sets.binary_search(set).is_ok());
         held.filter_map(|(number, _)| Self::bit(number)).fold(Self::NONE, BitOr::bitor)
     }
 
-    fn has(self, any: Self) -> bool {
+    /// Whether it has any of these bits.
+    pub(crate) fn has(self, any: Self) -> bool {
         self.0 & any.0 != 0
     }
 }
@@ -34,21 +38,5 @@ impl BitOr for Side {
 
     fn bitor(self, other: Self) -> Self {
         Self(self.0 | other.0)
-    }
-}
-
-impl Condition {
-    pub(super) fn holds(self, before: Side, after: Side) -> bool {
-        match self {
-            Self::Before { any, negated } => before.has(any) != negated,
-            Self::After { any, negated } => after.has(any) != negated,
-            Self::LineStart { feed, carriage } => {
-                before.has(Side::EDGE | feed) || (before.has(carriage) && !after.has(feed))
-            }
-            Self::LineEnd { feed, carriage } => {
-                after.has(Side::EDGE | carriage) || (after.has(feed) && !before.has(carriage))
-            }
-            Self::WordEdge { words, negated } => (before.has(words) != after.has(words)) != negated,
-        }
     }
 }
