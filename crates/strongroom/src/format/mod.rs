@@ -31,7 +31,7 @@ mod hostname;
 mod json;
 mod length;
 mod number;
-mod pattern;
+mod pattern_cache;
 mod pem;
 mod url;
 mod uuid;
@@ -42,7 +42,8 @@ use std::str::FromStr;
 pub use enum_format::EnumFormat;
 pub use error::{BadFormat, FormatError};
 pub use length::{LengthBounds, VALUE_BYTES_MAX};
-pub use pattern::{PatternCache, PatternDraft, PatternError, PatternFormat};
+pub use pattern_cache::PatternCache;
+pub use strongroom_pattern::{Pattern as PatternFormat, PatternDraft, PatternError};
 pub use url::UrlSchemes;
 
 /// The format that every value of a variable definition has.
@@ -91,7 +92,7 @@ impl VarFormat {
     /// assert_eq!(refused.to_string(), "a number as in RFC 8259, for example -1.5e3, is required");
     /// ```
     ///
-    /// A [`Pattern`](Self::Pattern) is compiled anew on each call; [`validate_with`](Self::validate_with) keeps it.
+    /// A [`Pattern`](Self::Pattern) is compiled on each call; [`validate_with`](Self::validate_with) keeps it compiled.
     ///
     /// # Errors
     /// The rule that failed, as a sentence that holds no part of `value`.
@@ -122,7 +123,7 @@ impl VarFormat {
             Self::Base64 => base64::is_base64(value),
             Self::Pem => pem::is_pem(value),
             Self::Enum(values) => values.contains(value),
-            Self::Pattern(pattern) => return pattern.validate(value, cache),
+            Self::Pattern(pattern) => matches(pattern, value, cache)?,
         };
         if holds { Ok(()) } else { Err(FormatError::new(self.rule())) }
     }
@@ -175,6 +176,20 @@ impl VarFormat {
         }
     }
 }
+
+/// Whether `pattern`, compiled by `cache` if there is one, matches `value`.
+fn matches(pattern: &PatternFormat, value: &str, cache: Option<&PatternCache>) -> Result<bool, FormatError> {
+    let matches = match cache {
+        Some(cache) => cache.compiled(pattern).map(|matcher| matcher.matches(value)),
+        None => pattern.compile().map(|matcher| matcher.matches(value)),
+    };
+    // Its reason is for whoever vets the pattern. One that was stored is refused only by a compiler of another version.
+    matches
+        .map_err(|_| FormatError::new("the definition's pattern must be vetted again before it can be used"))
+}
+
+// The compiler counts what the longest value costs, so no value may be longer than it knows.
+const _: () = assert!(VALUE_BYTES_MAX <= strongroom_pattern::VALUE_BYTES_MAX);
 
 impl fmt::Display for VarFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

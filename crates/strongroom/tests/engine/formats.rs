@@ -4,7 +4,9 @@
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use strongroom::format::{BadFormat, EnumFormat, LengthBounds, PatternFormat, UrlSchemes, VarFormat};
+use strongroom::format::{
+    BadFormat, EnumFormat, LengthBounds, PatternCache, PatternFormat, UrlSchemes, VarFormat,
+};
 
 fn accepted<'a>(format: &VarFormat, values: &[&'a str]) -> Vec<&'a str> {
     values.iter().copied().filter(|value| format.validate(value).is_ok()).collect()
@@ -170,6 +172,12 @@ fn every_format_takes_64_kib_of_the_worst_in_its_stride() {
         let value = unit.repeat(64 * 1024 / unit.len());
         all().iter().for_each(|format| drop(format.validate(&value)));
     }
+}
+
+#[test]
+fn a_pattern_that_was_never_vetted_refuses_every_value() {
+    let pattern = VarFormat::Pattern(PatternFormat::draft("(a)\\1").assume_vetted());
+    assert!(pattern.validate("a").is_err() && pattern.validate_with("a", &PatternCache::new(1024)).is_err());
 }
 
 #[test]

@@ -40,7 +40,6 @@ mod lost_answers;
 mod model;
 mod overtaken;
 mod paging;
-mod patterns;
 mod primitives;
 mod provider_outage;
 mod providers;

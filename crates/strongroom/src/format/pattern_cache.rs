@@ -1,26 +1,24 @@
-//! Compiled patterns, bounded in bytes.
+//! Compiled patterns, bounded in bytes: how much memory they may take is for the host to say, not for the compiler.
 
 use std::sync::Arc;
 
-use quick_cache::Equivalent;
-use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use quick_cache::{Equivalent, Weighter};
+use strongroom_pattern::{MATCHER_BYTES_MAX, Matcher};
 
-use crate::format::PatternError;
-use crate::format::PatternFormat;
-use crate::format::pattern::matcher::Matcher;
+use crate::format::{PatternError, PatternFormat};
 
-/// Compiled patterns by their text, at most so many bytes of them; the ones used least make room.
+/// Compiled patterns by their text, within a number of bytes; the ones used least are dropped first.
 ///
-/// A pattern is compiled when it is first used and again after it made room, never in between.
+/// A pattern is compiled when it is first used and again after it was dropped, never in between.
 #[derive(Debug)]
 pub struct PatternCache {
     compiled: Cache<Key, Arc<Matcher>, Bytes>,
 }
 
 impl PatternCache {
-    /// An empty cache. One pattern takes at most 512 KiB, most of them less than 4 KiB; one that does
-    /// not fit is compiled on every use.
+    /// An empty cache of at most `bytes_max`. One pattern takes at most 512 KiB, most of them less than 4 KiB; one that
+    /// does not fit is compiled on every use.
     ///
     /// ```
     /// use strongroom::format::{PatternCache, PatternFormat, VarFormat};
@@ -32,23 +30,25 @@ impl PatternCache {
     /// ```
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
-        // Counted in the largest items, so that no shard of the cache is too small for one.
+        // Counted in the largest items, because quick_cache divides its bytes among shards by this number: none of them
+        // is too small for one item.
         let items = bytes_max / ITEM_BYTES_MAX;
         Self { compiled: Cache::with_weighter(items, bytes_max as u64, Bytes) }
     }
 
-    /// The bytes that the compiled patterns take at present.
+    /// The bytes that the compiled patterns take now.
     #[must_use]
     pub fn bytes(&self) -> usize {
         usize::try_from(self.compiled.weight()).unwrap_or(usize::MAX)
     }
 
-    /// Two threads that miss at once compile twice, which is cheaper than to make every reader wait.
+    /// The pattern compiled, from the cache if it is there.
     pub(super) fn compiled(&self, pattern: &PatternFormat) -> Result<Arc<Matcher>, PatternError> {
         let key = KeyRef(pattern.pattern(), pattern.is_unicode());
         if let Some(matcher) = self.compiled.get(&key) {
             return Ok(matcher);
         }
+        // Two threads that miss at once compile twice: rare, and cheaper than a lock that every reader would take.
         let matcher = Arc::new(pattern.compile()?);
         self.compiled.insert(Key(key.0.into(), key.1), Arc::clone(&matcher));
         Ok(matcher)
@@ -77,7 +77,9 @@ impl Weighter<Key, Arc<Matcher>> for Bytes {
     }
 }
 
+// The largest matcher with the largest text.
 const ITEM_BYTES_MAX: usize = 512 * 1024;
+const _: () = assert!(MATCHER_BYTES_MAX + size_of::<Key>() + 1024 <= ITEM_BYTES_MAX);
 
 #[cfg(test)]
 mod tests {

@@ -1,29 +1,26 @@
-//! A walk through a pattern, for those whose table would be too large: one bit for each place that a value can have
-//! reached, all of them moved on at once.
+//! A pattern in bits, for one whose table would be too large: one bit for each place in the pattern that a value can
+//! have reached, all of them moved at once.
 //!
-//! Most places lead to the one after them, as in a word or a count, so that a step is a shift of the bits; what else
-//! leads somewhere is a jump. A character costs the same whatever the value is, and that is known beforehand.
+//! A place is a character of the pattern, a *position* in Glushkov's automaton, and this is its bit-parallel
+//! simulation (Navarro and Raffinot, *Flexible Pattern Matching in Strings*, chapter 5). Most places lead to the one
+//! after them, as in a word or a count, so that a step is a shift of the bits; whatever else leads somewhere is a
+//! jump. A character costs at most what all jumps cost, whatever the value is, and that is known when the pattern is
+//! compiled.
 
-use std::collections::BTreeMap;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
-use regex_syntax::hir::Hir;
-use regex_syntax::hir::HirKind;
+use regex_syntax::hir::{Hir, HirKind};
 
-use crate::format::PatternError;
-use crate::format::VALUE_BYTES_MAX;
-use crate::format::pattern::alphabet::Holders;
-use crate::format::pattern::budget::ADVICE;
-use crate::format::pattern::budget::Budget;
-use crate::format::pattern::nfa::Condition;
-use crate::format::pattern::nfa::Nfa;
-use crate::format::pattern::nfa::Node;
-use crate::format::pattern::nfa::NodeId;
-use crate::format::pattern::side::Side;
+use crate::alphabet::ClassSets;
+use crate::budget::{Budget, VALUE_BYTES_MAX};
+use crate::condition::Condition;
+use crate::error::PatternError;
+use crate::nfa::{Nfa, Node, NodeId};
+use crate::side::Side;
 
 /// A pattern as places in their order. Place 0 is the one before the first character.
 #[derive(Debug)]
-pub(super) struct Walk {
+pub(crate) struct BitParallel {
     /// How many words of bits there are.
     words: usize,
     /// By class and word, the places that take a character of the class.
@@ -34,7 +31,7 @@ pub(super) struct Walk {
     /// From where a value may end.
     ends: Vec<Jump>,
     conditions: Vec<Condition>,
-    /// What a class of characters is to its neighbours.
+    /// By class, what its characters are to their neighbours.
     sides: Vec<Side>,
 }
 
@@ -50,38 +47,41 @@ struct Jump {
 type Bits = Vec<(u16, u64)>;
 
 /// Where a place leads, by the conditions on the way: [`END`] or the numbers of places.
+///
+/// Ordered, so that the same pattern always makes the same jumps.
 type Leads = BTreeMap<u64, Vec<u16>>;
 
-impl Walk {
-    /// Refuses a pattern where the longest value would take more than `steps_max`.
-    pub(super) fn of(
+impl BitParallel {
+    /// Refuses a pattern where a value of `chars_max` characters would take more than `steps_max`.
+    pub(crate) fn of(
         nfa: &Nfa,
-        holders: &Holders,
+        classes: &ClassSets,
         chars_max: usize,
         steps_max: usize,
         budget: &mut Budget,
     ) -> Result<Self, PatternError> {
         let places = Places::of(nfa);
         let words = places.takes.len() / 64 + 1;
-        if words * holders.len() * size_of::<u64>() > BYTES_MAX {
-            return Err(TOO_COMPLEX);
+        // Before they are filled, which takes a search for each of these bits and is not counted in steps.
+        if words * classes.len() * size_of::<u64>() > BYTES_MAX {
+            return Err(PatternError::TOO_COMPLEX);
         }
-        let mut walk = Self {
+        let mut bits = Self {
             words,
-            takers: places.takers(holders, words),
+            takers: places.takers(classes, words),
             shifts: vec![0; words],
             jumps: Vec::new(),
             ends: Vec::new(),
             conditions: places.conditions.clone(),
-            sides: holders.iter().map(|sets| Side::of(nfa, sets)).collect(),
+            sides: classes.iter().map(|sets| Side::of(&nfa.asked, sets)).collect(),
         };
-        walk.lead(nfa, places, budget)?;
-        if walk.steps().saturating_mul(chars_max.min(VALUE_BYTES_MAX) + 1) > steps_max
-            || walk.bytes() > BYTES_MAX
-        {
-            return Err(TOO_COMPLEX);
+        bits.lead(nfa, places, budget)?;
+        // One more than the characters, for the end of the value.
+        let steps = bits.steps_of_a_character().saturating_mul(chars_max.min(VALUE_BYTES_MAX) + 1);
+        if steps > steps_max || bits.bytes() > BYTES_MAX {
+            return Err(PatternError::TOO_COMPLEX);
         }
-        Ok(walk)
+        Ok(bits)
     }
 
     /// Finds out where each place leads, and brings together those that lead to the same ones.
@@ -97,6 +97,7 @@ impl Walk {
                     ends.entry(conditions).or_default().push(place);
                     leads.remove(0);
                 }
+                // A shift asks for no condition, so a step to the next place that has one is a jump.
                 if conditions == 0 && leads.binary_search(&(place + 1)).is_ok() {
                     leads.retain(|&to| to != place + 1);
                     set(&mut self.shifts, place);
@@ -116,8 +117,8 @@ impl Walk {
         Ok(())
     }
 
-    /// Says whether a value matches as a whole, by the classes of its characters.
-    pub(super) fn matches(&self, classes: impl Iterator<Item = usize>) -> bool {
+    /// Whether a value matches as a whole, by the classes of its characters.
+    pub(crate) fn matches(&self, classes: impl Iterator<Item = usize>) -> bool {
         let (mut now, mut next, mut before) = (vec![0; self.words], vec![0; self.words], Side::EDGE);
         set(&mut now, 0);
         for class in classes {
@@ -132,8 +133,9 @@ impl Walk {
         self.ends.iter().any(|end| end.leaves(&now, held))
     }
 
-    /// Moves every place on over a character of `class`, and says whether any is left.
+    /// Moves every place over a character of `class`, and returns whether any is left.
     fn step(&self, now: &[u64], next: &mut [u64], class: usize, held: u64) -> bool {
+        // The shift overwrites what `next` holds from two characters ago, so it comes before the jumps.
         let mut carry = 0;
         for ((next, now), shifts) in next.iter_mut().zip(now).zip(&self.shifts) {
             let moved = now & shifts;
@@ -145,6 +147,7 @@ impl Walk {
                 next.get_mut(usize::from(word)).into_iter().for_each(|next| *next |= bits);
             }
         }
+        // Every place that was led to, less those that do not take this character.
         let takers = self.takers.get(class * self.words..).unwrap_or_default();
         next.iter_mut().zip(takers).fold(0, |left, (next, takers)| {
             *next &= takers;
@@ -158,17 +161,18 @@ impl Walk {
         conditions.fold(0, |held, condition| held << 1 | u64::from(condition.holds(before, after)))
     }
 
-    /// What one character takes.
-    fn steps(&self) -> usize {
+    /// What one character takes if every jump is taken.
+    fn steps_of_a_character(&self) -> usize {
         let jumps = self.jumps.iter().map(|jump| 2 + jump.from.len() + jump.to.len());
         STEPS_OF_A_CHARACTER + 3 * self.words + 2 * self.conditions.len() + jumps.sum::<usize>()
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    /// The bytes that it takes, counted alike on every machine.
+    pub(crate) fn bytes(&self) -> usize {
         let jumps = self.jumps.iter().chain(&self.ends);
         let bits = jumps.clone().map(|jump| jump.from.len() + jump.to.len()).sum::<usize>();
         (self.takers.len() + self.shifts.len()) * size_of::<u64>()
-            + jumps.count() * size_of::<Jump>()
+            + jumps.count() * JUMP_BYTES
             + bits * size_of::<(u16, u64)>()
             + size_of_val(self.sides.as_slice())
             + size_of_val(self.conditions.as_slice())
@@ -176,7 +180,7 @@ impl Walk {
 }
 
 impl Jump {
-    /// Says whether it is taken from any place that was reached.
+    /// Whether it is taken, from any place that was reached.
     fn leaves(&self, now: &[u64], held: u64) -> bool {
         let from = |&(word, bits): &(u16, u64)| now.get(usize::from(word)).is_some_and(|now| now & bits != 0);
         self.conditions & !held == 0 && self.from.iter().any(from)
@@ -203,6 +207,7 @@ impl Places {
             match *node {
                 Node::Take { set, next } => {
                     takes.push((set, next));
+                    // There are fewer of them than nodes, whose ids are of 16 bits and of which one is `Match`.
                     *number = u16::try_from(takes.len()).unwrap_or(END);
                 }
                 Node::When(condition, _) if !conditions.contains(&condition) => conditions.push(condition),
@@ -212,8 +217,8 @@ impl Places {
         Self { takes, numbers, conditions, marks, mark: 0 }
     }
 
-    fn takers(&self, holders: &Holders, words: usize) -> Vec<u64> {
-        let takers = holders.iter().flat_map(|sets| {
+    fn takers(&self, classes: &ClassSets, words: usize) -> Vec<u64> {
+        let takers = classes.iter().flat_map(|sets| {
             let mut takers = vec![0; words];
             for (place, (taken, _)) in (1..).zip(&self.takes) {
                 if sets.binary_search(taken).is_ok() {
@@ -230,10 +235,11 @@ impl Places {
         self.mark += 1;
         let (mut open, mut seen, mut leads) = (vec![(node, 0_u64)], HashSet::new(), Leads::new());
         while let Some((id, conditions)) = open.pop() {
+            // No node has an id that is not in the graph.
             let Some(mark) = self.marks.get_mut(usize::from(id)) else { continue };
             budget.spend(if conditions == 0 { 1 } else { STEPS_OF_A_LEAD })?;
-            let known = *mark == self.mark || (conditions != 0 && !seen.insert((id, conditions)));
-            if known {
+            // What is reached without a condition needs none, and each combination of conditions is followed once.
+            if *mark == self.mark || (conditions != 0 && !seen.insert((id, conditions))) {
                 continue;
             }
             if conditions == 0 {
@@ -242,9 +248,10 @@ impl Places {
             match nfa.node(id) {
                 Some(Node::Split(a, b)) => open.extend([(b, conditions), (a, conditions)]),
                 Some(Node::When(condition, next)) => {
+                    // A pattern with more conditions than bits can still have a table.
                     let number = self.conditions.iter().position(|&known| known == condition);
                     let bit = number.and_then(|number| 1_u64.checked_shl(u32::try_from(number).ok()?));
-                    open.push((next, conditions | bit.ok_or(TOO_COMPLEX)?));
+                    open.push((next, conditions | bit.ok_or(PatternError::TOO_COMPLEX)?));
                 }
                 Some(Node::Take { .. } | Node::Match) => {
                     let number = self.numbers.get(usize::from(id)).copied().unwrap_or(END);
@@ -258,7 +265,7 @@ impl Places {
 }
 
 /// The most characters that a match can have.
-pub(super) fn chars_max(hir: &Hir) -> usize {
+pub(crate) fn chars_max(hir: &Hir) -> usize {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => 0,
         HirKind::Literal(literal) => literal.0.len(),
@@ -287,22 +294,26 @@ fn bits(places: &[u16]) -> Bits {
     words.collect()
 }
 
-/// No place leads back to the one before the first character, so its number stands for the end.
+// No place leads back to the one before the first character, so its number is free to mean the end.
 const END: u16 = 0;
-const TOO_COMPLEX: PatternError = PatternError::TooComplex { advice: ADVICE };
-/// To sort and to compare one.
+// To sort a lead and to compare it.
 const STEPS_OF_A_LEAD: usize = 8;
+// To find its class, and to turn the loop.
 const STEPS_OF_A_CHARACTER: usize = 8;
+// All of it is read for each character, so it has to fit in the processor's first or second cache.
 const BYTES_MAX: usize = 128 * 1024;
-/// Measured at less than 0.5 ns each, so 6 of the 10 ms that a value may cost.
-pub(super) const WALK_STEPS_MAX: usize = 12_000_000;
+// Three words of 64 bits, more than it takes where pointers are smaller: the bound must not depend on the machine.
+const JUMP_BYTES: usize = 56;
+const _: () = assert!(size_of::<Jump>() <= JUMP_BYTES);
+/// The most steps that all of a pattern may take on a value. Measured at less than 0.5 ns each.
+pub(crate) const VALUE_STEPS_MAX: usize = 12_000_000;
 
 #[cfg(test)]
 mod tests {
-    use super::super::alphabet::Alphabet;
-    use super::super::dfa::{Dfa, TABLE_BYTES_MAX};
-    use super::super::syntax;
     use super::*;
+    use crate::alphabet::Alphabet;
+    use crate::dfa::{Dfa, TABLE_BYTES_MAX};
+    use crate::syntax;
 
     /// Every text of up to four of these characters.
     fn texts() -> Vec<String> {
@@ -315,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_and_a_table_agree() {
+    fn bits_and_a_table_agree() {
         for pattern in [
             "a{1,3}-?b*",
             "[ab]*a[ab]{2}",
@@ -329,16 +340,16 @@ mod tests {
             r"(?:\b|\B|^|(?=a)|(?<=-|^))*[^b]*",
             &format!("(?:{})*", "(?:a{60}|-|b)"),
         ] {
-            let mut budget = Budget::new();
+            let mut budget = Budget::full();
             let syntax::Parsed { hir, looks } = syntax::parse(pattern, false, &mut budget).unwrap();
             let nfa = Nfa::of(&hir, &looks, false, &mut budget).unwrap();
-            let (alphabet, holders) = Alphabet::of(&nfa.sets, &mut budget).unwrap();
-            let table = Dfa::of(&nfa, &holders, TABLE_BYTES_MAX, &mut budget).unwrap();
-            let walk = Walk::of(&nfa, &holders, chars_max(&hir), usize::MAX, &mut budget).unwrap();
+            let (alphabet, sets) = Alphabet::of(&nfa.sets, &mut budget).unwrap();
+            let table = Dfa::of(&nfa, &sets, TABLE_BYTES_MAX, &mut budget).unwrap();
+            let bits = BitParallel::of(&nfa, &sets, chars_max(&hir), usize::MAX, &mut budget).unwrap();
             let long = ["a".repeat(60), "a".repeat(120) + "b-", "a".repeat(61)];
             for text in texts().iter().chain(&long) {
                 let classes = || text.chars().map(|c| alphabet.class(c));
-                assert_eq!(walk.matches(classes()), table.matches(classes()), "{pattern} on {text:?}");
+                assert_eq!(bits.matches(classes()), table.matches(classes()), "{pattern} on {text:?}");
             }
         }
     }

@@ -1,29 +1,27 @@
-//! The states of a pattern's table: sets of nodes, found by following the graph from its start.
+//! The states of a pattern's table: sets of nodes, found by following the graph from its start, which is the subset
+//! construction.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::format::PatternError;
-use crate::format::pattern::alphabet::Holders;
-use crate::format::pattern::budget::ADVICE;
-use crate::format::pattern::budget::Budget;
-use crate::format::pattern::nfa::Nfa;
-use crate::format::pattern::nfa::Node;
-use crate::format::pattern::nfa::NodeId;
-use crate::format::pattern::side::Side;
+use crate::alphabet::ClassSets;
+use crate::budget::Budget;
+use crate::error::PatternError;
+use crate::nfa::{Nfa, Node, NodeId};
+use crate::side::Side;
 
-/// The nodes that a value can stand at, and what it came past if one of them asks.
+/// The nodes that a value can be at, and what it came past if one of them asks.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct State {
+pub(crate) struct State {
     nodes: Vec<NodeId>,
     before: Option<Side>,
 }
 
 /// The states that were found so far.
-pub(super) struct States<'a> {
+pub(crate) struct States<'a> {
     nfa: &'a Nfa,
-    holders: &'a Holders,
-    /// What a class of characters is to its neighbours.
+    classes: &'a ClassSets,
+    /// By class, what its characters are to their neighbours.
     sides: Vec<Side>,
     budget: &'a mut Budget,
     ids: HashMap<Rc<State>, u16>,
@@ -34,35 +32,36 @@ pub(super) struct States<'a> {
 }
 
 impl<'a> States<'a> {
-    pub(super) fn new(nfa: &'a Nfa, holders: &'a Holders, budget: &'a mut Budget) -> Self {
-        let sides = holders.iter().map(|sets| Side::of(nfa, sets)).collect();
+    pub(crate) fn new(nfa: &'a Nfa, classes: &'a ClassSets, budget: &'a mut Budget) -> Self {
+        let sides = classes.iter().map(|sets| Side::of(&nfa.asked, sets)).collect();
         let (ids, found, marks) = (HashMap::new(), Vec::new(), vec![0; nfa.nodes.len()]);
-        Self { nfa, holders, sides, budget, ids, found, marks, mark: 0 }
+        Self { nfa, classes, sides, budget, ids, found, marks, mark: 0 }
     }
 
     /// The state from which nothing matches.
-    pub(super) fn dead() -> State {
+    pub(crate) fn dead() -> State {
         State { nodes: Vec::new(), before: None }
     }
 
     /// The state before the first character.
-    pub(super) fn first(&mut self) -> Result<State, PatternError> {
+    pub(crate) fn first(&mut self) -> Result<State, PatternError> {
         let nodes = self.close(vec![self.nfa.start], None)?;
         self.state(nodes, Side::EDGE)
     }
 
     /// The state of this number, if so many were found.
-    pub(super) fn found(&self, number: usize) -> Option<Rc<State>> {
+    pub(crate) fn found(&self, number: usize) -> Option<Rc<State>> {
         self.found.get(number).cloned()
     }
 
     /// The state after one character of `class`.
-    pub(super) fn after(&mut self, state: &State, class: usize) -> Result<State, PatternError> {
+    pub(crate) fn after(&mut self, state: &State, class: usize) -> Result<State, PatternError> {
+        // The next character is known now, and with it both sides of the conditions that had to wait.
         let side = self.sides.get(class).copied().unwrap_or(Side::NONE);
         let decided = self.decided(state, side)?;
         let nodes = decided.as_ref().unwrap_or(&state.nodes);
         self.budget.spend(TRANSITION_STEPS + nodes.len())?;
-        let sets = self.holders.get(class).map(Vec::as_slice).unwrap_or_default();
+        let sets = self.classes.get(class).map(Vec::as_slice).unwrap_or_default();
         let taken = nodes.iter().filter_map(|&node| match self.nfa.node(node) {
             Some(Node::Take { set, next }) if sets.binary_search(&set).is_ok() => Some(next),
             _ => None,
@@ -72,20 +71,20 @@ impl<'a> States<'a> {
         self.state(nodes, side)
     }
 
-    /// Says whether the value may end in `state`.
-    pub(super) fn accepts(&mut self, state: &State) -> Result<bool, PatternError> {
+    /// Whether the value may end in `state`.
+    pub(crate) fn accepts(&mut self, state: &State) -> Result<bool, PatternError> {
         let decided = self.decided(state, Side::EDGE)?;
         let mut nodes = decided.as_ref().unwrap_or(&state.nodes).iter();
         Ok(nodes.any(|&node| matches!(self.nfa.node(node), Some(Node::Match))))
     }
 
-    /// The nodes of `state` once what stands `after` the position decides its conditions, if it has any.
+    /// The nodes of `state` once the side `after` decides its conditions; `None` if it has none.
     fn decided(&mut self, state: &State, after: Side) -> Result<Option<Vec<NodeId>>, PatternError> {
         let Some(before) = state.before else { return Ok(None) };
         self.close(state.nodes.clone(), Some((before, after))).map(Some)
     }
 
-    /// The nodes that can be reached without a character. Conditions stay while their `sides` are not known.
+    /// The nodes that can be reached without a character. Conditions are kept while their `sides` are not known.
     fn close(
         &mut self,
         mut open: Vec<NodeId>,
@@ -98,6 +97,7 @@ impl<'a> States<'a> {
             let (Some(mark), Some(node)) = (self.marks.get_mut(usize::from(id)), self.nfa.node(id)) else {
                 continue;
             };
+            // Visited in this closure: the graph has loops, and many paths to one node.
             if std::mem::replace(mark, self.mark) == self.mark {
                 continue;
             }
@@ -109,11 +109,12 @@ impl<'a> States<'a> {
                 (Node::When(..) | Node::Take { .. } | Node::Match, _) => nodes.push(id),
             }
         }
+        // Two states are the same if their nodes are, in whatever order they were found.
         nodes.sort_unstable();
         Ok(nodes)
     }
 
-    /// Keeps what stands `before` only if a node asks, so that fewer states differ.
+    /// Keeps the side `before` only if a node asks, so that fewer states differ.
     fn state(&mut self, nodes: Vec<NodeId>, before: Side) -> Result<State, PatternError> {
         self.budget.spend(nodes.len())?;
         let asks = nodes.iter().any(|&node| matches!(self.nfa.node(node), Some(Node::When(..))));
@@ -121,11 +122,11 @@ impl<'a> States<'a> {
     }
 
     /// The number of `state`, which is new if none like it was found before.
-    pub(super) fn number(&mut self, state: State) -> Result<u16, PatternError> {
+    pub(crate) fn number(&mut self, state: State) -> Result<u16, PatternError> {
         if let Some(&id) = self.ids.get(&state) {
             return Ok(id);
         }
-        let id = u16::try_from(self.found.len()).map_err(|_| PatternError::TooComplex { advice: ADVICE })?;
+        let id = u16::try_from(self.found.len()).map_err(|_| PatternError::TOO_COMPLEX)?;
         let state = Rc::new(state);
         self.ids.insert(Rc::clone(&state), id);
         self.found.push(state);
@@ -133,5 +134,5 @@ impl<'a> States<'a> {
     }
 }
 
-/// What a look-up in the states costs, however few nodes there are.
-pub(super) const TRANSITION_STEPS: usize = 32;
+// To hash a state and look it up, however few nodes it has.
+const TRANSITION_STEPS: usize = 32;

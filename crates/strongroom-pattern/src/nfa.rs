@@ -1,77 +1,43 @@
-//! From the syntax tree of a pattern to a graph of nodes, of which a value is a path.
+//! From the syntax tree of a pattern to a graph of nodes, Thompson's construction: a value that matches is a path.
 
 use std::collections::HashMap;
 
-use regex_syntax::hir::Class;
-use regex_syntax::hir::Hir;
-use regex_syntax::hir::HirKind;
-use regex_syntax::hir::Look as Edge;
-use regex_syntax::hir::Repetition;
+use regex_syntax::hir::{Class, Hir, HirKind, Look as Anchor, Repetition};
 
-use super::syntax;
-use crate::format::PatternError;
-use crate::format::VALUE_BYTES_MAX;
-use crate::format::pattern::alphabet::CharSet;
-use crate::format::pattern::budget::ADVICE;
-use crate::format::pattern::budget::Budget;
-use crate::format::pattern::look::Look;
-use crate::format::pattern::look::Looks;
-use crate::format::pattern::side::Side;
+use crate::alphabet::CharSet;
+use crate::budget::{Budget, VALUE_BYTES_MAX};
+use crate::condition::Condition;
+use crate::error::PatternError;
+use crate::look::{Look, Looks};
+use crate::side::Side;
+use crate::syntax;
 
-pub(super) type NodeId = u16;
+pub(crate) type NodeId = u16;
 
 /// The nodes of a pattern. Nothing in it depends on priorities: a value either matches as a whole or does not.
 #[derive(Debug)]
-pub(super) struct Nfa {
-    pub(super) nodes: Vec<Node>,
-    pub(super) start: NodeId,
-    pub(super) sets: Vec<CharSet>,
+pub(crate) struct Nfa {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) start: NodeId,
+    pub(crate) sets: Vec<CharSet>,
     /// The sets that conditions ask for, in the order of their bits in a [`Side`].
-    pub(super) asked: Vec<u16>,
+    pub(crate) asked: Vec<u16>,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Node {
+pub(crate) enum Node {
     /// Takes one character of a set.
     Take { set: u16, next: NodeId },
-    /// Goes on with both.
+    /// Continues with both.
     Split(NodeId, NodeId),
-    /// Goes on where a condition on the neighbouring characters holds.
+    /// Continues where a condition on the neighbouring characters holds.
     When(Condition, NodeId),
     /// The value may end here.
     Match,
 }
 
-/// What must hold of the characters before and after a position.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Condition {
-    /// One of the sides has any of these bits, or none of them if negated.
-    Before {
-        any: Side,
-        negated: bool,
-    },
-    After {
-        any: Side,
-        negated: bool,
-    },
-    /// A line starts or ends here, after or before a line feed, a carriage return or both, but not between them.
-    LineStart {
-        feed: Side,
-        carriage: Side,
-    },
-    LineEnd {
-        feed: Side,
-        carriage: Side,
-    },
-    /// One side and not the other has the bit of the word characters, or both or neither if negated.
-    WordEdge {
-        words: Side,
-        negated: bool,
-    },
-}
-
 impl Nfa {
-    pub(super) fn of(
+    pub(crate) fn of(
         hir: &Hir,
         looks: &Looks,
         unicode: bool,
@@ -85,7 +51,7 @@ impl Nfa {
         Ok(builder.nfa)
     }
 
-    pub(super) fn node(&self, id: NodeId) -> Option<Node> {
+    pub(crate) fn node(&self, id: NodeId) -> Option<Node> {
         self.nodes.get(usize::from(id)).copied()
     }
 }
@@ -95,7 +61,7 @@ struct Builder<'b> {
     looks: &'b Looks,
     unicode: bool,
     set_ids: HashMap<CharSet, u16>,
-    /// By the place of a class in the tree: a repeated class is read once.
+    /// By the address of a class in the tree, so that a repeated class is read once.
     class_ids: HashMap<*const Hir, u16>,
     /// By the index of a look-around.
     conditions: HashMap<u32, Condition>,
@@ -104,8 +70,9 @@ struct Builder<'b> {
 }
 
 impl Builder<'_> {
-    /// Adds the nodes of `hir` in front of `next` and answers the first of them.
+    /// Adds the nodes of `hir` in front of `next` and returns the first of them.
     fn add(&mut self, hir: &Hir, next: NodeId) -> Result<NodeId, PatternError> {
+        // Before anything else: a nested count multiplies the visits of what is inside, which may add no node.
         self.budget.spend(1)?;
         match hir.kind() {
             HirKind::Empty => Ok(next),
@@ -149,15 +116,17 @@ impl Builder<'_> {
 
     fn repeat(&mut self, repetition: &Repetition, next: NodeId) -> Result<NodeId, PatternError> {
         let mut first = next;
-        // No value has so many characters as to tell a larger count from none.
+        // No value is long enough to tell a larger count from none.
         match repetition.max.filter(|&max| (max as usize) < VALUE_BYTES_MAX) {
             Some(max) => {
+                // Each optional repetition is the way into the next: `(a(a(a)?)?)?`, not `a?a?a?` with its many paths.
                 for _ in repetition.min..max {
                     let optional = self.add(&repetition.sub, first)?;
                     first = self.push(Node::Split(optional, next))?;
                 }
             }
             None => {
+                // The loop needs its head before its body; where the head leads is written when the body is known.
                 first = self.push(Node::Split(next, next))?;
                 let body = self.add(&repetition.sub, first)?;
                 if let Some(node) = self.nfa.nodes.get_mut(usize::from(first)) {
@@ -168,22 +137,24 @@ impl Builder<'_> {
         (0..repetition.min).try_fold(first, |next, _| self.add(&repetition.sub, next))
     }
 
-    fn condition(&mut self, look: Edge) -> Result<Condition, PatternError> {
+    fn condition(&mut self, anchor: Anchor) -> Result<Condition, PatternError> {
         let (any, negated) = (Side::EDGE, false);
-        Ok(match look {
-            Edge::Start => Condition::Before { any, negated },
-            Edge::End => Condition::After { any, negated },
-            Edge::StartLF => Condition::Before { any: any | self.ask(FEED.into())?, negated },
-            Edge::EndLF => Condition::After { any: any | self.ask(FEED.into())?, negated },
-            Edge::StartCRLF => {
+        Ok(match anchor {
+            Anchor::Start => Condition::Before { any, negated },
+            Anchor::End => Condition::After { any, negated },
+            Anchor::StartLF => Condition::Before { any: any | self.ask(FEED.into())?, negated },
+            Anchor::EndLF => Condition::After { any: any | self.ask(FEED.into())?, negated },
+            Anchor::StartCRLF => {
                 Condition::LineStart { feed: self.ask(FEED.into())?, carriage: self.ask(CARRIAGE.into())? }
             }
-            Edge::EndCRLF => {
+            Anchor::EndCRLF => {
                 Condition::LineEnd { feed: self.ask(FEED.into())?, carriage: self.ask(CARRIAGE.into())? }
             }
-            Edge::WordAscii | Edge::WordUnicode => Condition::WordEdge { words: self.words()?, negated },
-            Edge::WordAsciiNegate | Edge::WordUnicodeNegate => {
-                Condition::WordEdge { words: self.words()?, negated: true }
+            Anchor::WordAscii | Anchor::WordUnicode => {
+                Condition::WordBoundary { words: self.words()?, negated }
+            }
+            Anchor::WordAsciiNegate | Anchor::WordUnicodeNegate => {
+                Condition::WordBoundary { words: self.words()?, negated: true }
             }
             _ => {
                 let reason = r"of the word boundaries only \b and \B are supported";
@@ -192,7 +163,7 @@ impl Builder<'_> {
         })
     }
 
-    /// The condition that a look-around is, made once however often it is repeated.
+    /// The condition of a short look-around, made once however often it is repeated.
     fn look_around(&mut self, index: u32, look: &Look) -> Result<Condition, PatternError> {
         if let Some(&known) = self.conditions.get(&index) {
             return Ok(known);
@@ -206,7 +177,7 @@ impl Builder<'_> {
         Ok(condition)
     }
 
-    /// Whether a word is ASCII or Unicode is decided by its set, not by the condition.
+    /// The bit of the word characters, which are those of `\w` in the same pattern.
     fn words(&mut self) -> Result<Side, PatternError> {
         if let Some(words) = self.words {
             return Ok(words);
@@ -225,7 +196,7 @@ impl Builder<'_> {
         if known.is_none() {
             self.nfa.asked.push(set);
         }
-        Side::bit(bit).ok_or(TOO_LARGE)
+        Side::bit(bit).ok_or(PatternError::TOO_COMPLEX)
     }
 
     fn class(&mut self, hir: &Hir) -> Result<u16, PatternError> {
@@ -243,7 +214,7 @@ impl Builder<'_> {
         if let Some(&id) = self.set_ids.get(&set) {
             return Ok(id);
         }
-        let id = u16::try_from(self.nfa.sets.len()).map_err(|_| TOO_LARGE)?;
+        let id = u16::try_from(self.nfa.sets.len()).map_err(|_| PatternError::TOO_COMPLEX)?;
         self.set_ids.insert(set.clone(), id);
         self.nfa.sets.push(set);
         Ok(id)
@@ -251,13 +222,13 @@ impl Builder<'_> {
 
     fn push(&mut self, node: Node) -> Result<NodeId, PatternError> {
         self.budget.spend(1)?;
-        let id = NodeId::try_from(self.nfa.nodes.len()).map_err(|_| TOO_LARGE)?;
+        let id = NodeId::try_from(self.nfa.nodes.len()).map_err(|_| PatternError::TOO_COMPLEX)?;
         self.nfa.nodes.push(node);
         Ok(id)
     }
 }
 
-/// The characters of a class, and none for anything else.
+/// The characters of a class.
 fn chars(hir: &Hir) -> CharSet {
     match hir.kind() {
         HirKind::Class(Class::Unicode(class)) => {
@@ -266,10 +237,10 @@ fn chars(hir: &Hir) -> CharSet {
         HirKind::Class(Class::Bytes(class)) => {
             class.ranges().iter().map(|range| (range.start().into(), range.end().into())).collect()
         }
+        // Only classes are passed: `hir` of the kind, and `\w`.
         _ => CharSet::new(),
     }
 }
 
-const TOO_LARGE: PatternError = PatternError::TooComplex { advice: ADVICE };
 const FEED: [(u32, u32); 1] = [(0x0A, 0x0A)];
 const CARRIAGE: [(u32, u32); 1] = [(0x0D, 0x0D)];

@@ -1,52 +1,47 @@
-//! Look-around: what a pattern asks of the text beside a position without taking it.
+//! Look-around: what a pattern asks of the text next to a position without taking it.
 //!
-//! One character is asked for anywhere, as a condition of the graph. More of them are asked for where the position is
-//! known, a fixed number of characters from the start of the value or, looking back, from its end: that is a pattern
-//! of its own, which the value as a whole matches or not.
+//! One character can be asked for anywhere: it becomes a condition of the graph. More of them can be asked for where
+//! the position is known, a fixed number of characters from the start of the value or, looking back, from its end. Then
+//! the look-around becomes a pattern of its own, which the value as a whole must match or must not match.
 
 use std::collections::HashMap;
 
-use regex_syntax::hir::Class;
-use regex_syntax::hir::ClassUnicode;
-use regex_syntax::hir::ClassUnicodeRange;
-use regex_syntax::hir::Dot;
-use regex_syntax::hir::Hir;
-use regex_syntax::hir::HirKind;
-use regex_syntax::hir::Look as Edge;
-use regex_syntax::hir::Repetition;
+use regex_syntax::hir::{
+    Class, ClassUnicode, ClassUnicodeRange, Dot, Hir, HirKind, Look as Anchor, Repetition,
+};
 
-use crate::format::PatternError;
-use crate::format::pattern::alphabet::CharSet;
+use crate::alphabet::CharSet;
+use crate::error::PatternError;
 
-/// A look-around, which is a group like another in the syntax tree.
+/// A look-around, which is a capturing group in the syntax tree.
 #[derive(Clone, Debug)]
-pub(super) struct Look {
-    pub(super) behind: bool,
-    pub(super) negated: bool,
-    /// Where it stands in the text, for errors.
-    pub(super) at: usize,
+pub(crate) struct Look {
+    pub(crate) behind: bool,
+    pub(crate) negated: bool,
+    /// Where it starts in the text of the pattern, for errors.
+    pub(crate) at: usize,
     /// What it asks of one character, if it asks for no more.
-    pub(super) neighbour: Option<Neighbour>,
+    pub(crate) neighbour: Option<Neighbour>,
 }
 
 /// The groups that are look-arounds, by their index.
-pub(super) type Looks = HashMap<u32, Look>;
+pub(crate) type Looks = HashMap<u32, Look>;
 
-/// The one character beside a position: one of a set or, where that is asked too, none.
+/// The one character next to a position: one of a set or, if `edge`, none.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Neighbour {
-    pub(super) set: CharSet,
-    pub(super) edge: bool,
+pub(crate) struct Neighbour {
+    pub(crate) set: CharSet,
+    pub(crate) edge: bool,
 }
 
-/// One way to match: a pattern, and others that the whole value must match too, or must not if negated.
-pub(super) struct Way {
-    pub(super) hir: Hir,
-    pub(super) others: Vec<(Hir, bool)>,
+/// One of several ways to match: a pattern, and others that the whole value must match too, or must not if negated.
+pub(crate) struct Alternative {
+    pub(crate) hir: Hir,
+    pub(crate) others: Vec<(Hir, bool)>,
 }
 
 /// Finds out which of the look-arounds in `hir` ask for one character.
-pub(super) fn measure(hir: &Hir, looks: &mut Looks) {
+pub(crate) fn measure(hir: &Hir, looks: &mut Looks) {
     if let HirKind::Capture(capture) = hir.kind()
         && let Some(look) = looks.get_mut(&capture.index)
     {
@@ -56,11 +51,11 @@ pub(super) fn measure(hir: &Hir, looks: &mut Looks) {
         let set = set.ranges().iter().map(|range| (range.start().into(), range.end().into())).collect();
         look.neighbour = near.then_some(Neighbour { set, edge });
     }
-    inside(hir).for_each(|part| measure(part, looks));
+    parts_of(hir).for_each(|part| measure(part, looks));
 }
 
 impl Look {
-    /// Adds the characters that are asked for, or says that it is not one character.
+    /// Adds the characters that are asked for, or returns `false` if that is not one character.
     fn collect(&self, asked: &Hir, ranges: &mut Vec<ClassUnicodeRange>, edge: &mut bool) -> bool {
         match asked.kind() {
             HirKind::Class(Class::Unicode(set)) => ranges.extend(set.ranges()),
@@ -75,7 +70,10 @@ impl Look {
                 let (Some(c), None) = (chars.next(), chars.next()) else { return false };
                 ranges.push(ClassUnicodeRange::new(c, c));
             }
-            HirKind::Look(look) if *look == if self.behind { Edge::Start } else { Edge::End } => *edge = true,
+            // Only the edge that it looks towards: `(?=^)` says nothing about the next character.
+            HirKind::Look(anchor) if *anchor == if self.behind { Anchor::Start } else { Anchor::End } => {
+                *edge = true;
+            }
             HirKind::Capture(capture) => return self.collect(&capture.sub, ranges, edge),
             HirKind::Alternation(branches) => {
                 return branches.iter().all(|branch| self.collect(branch, ranges, edge));
@@ -85,23 +83,26 @@ impl Look {
         true
     }
 
-    /// Refuses one that is neither about one character nor in a known place.
-    pub(super) fn misplaced(&self) -> PatternError {
+    /// Refuses one that asks for more than one character in a place that is not known.
+    pub(crate) fn misplaced(&self) -> PatternError {
         let reason = if self.behind {
-            "a look-behind of more than one character must stand a fixed number of characters before the end, as in (?<!--)$"
+            "a look-behind of more than one character must be a fixed number of characters before the end, \
+             as in (?<!--)$"
         } else {
-            "a look-ahead of more than one character must stand a fixed number of characters after the start, as in ^(?!.*--)"
+            "a look-ahead of more than one character must be a fixed number of characters after the start, \
+             as in ^(?!.*--)"
         };
         PatternError::syntax(reason, self.at)
     }
 }
 
-/// The ways to match `hir`: one for each branch that asks for more than one character, else one alone.
-pub(super) fn ways(hir: &Hir, looks: &Looks) -> Result<Vec<Way>, PatternError> {
-    let (mut open, mut ways) = (vec![vec![hir]], Vec::new());
+/// The ways to match `hir`: one for each branch that asks for more than one character, otherwise a single one.
+pub(crate) fn alternatives(hir: &Hir, looks: &Looks) -> Result<Vec<Alternative>, PatternError> {
+    let (mut open, mut done) = (vec![vec![hir]], Vec::new());
     while let Some(parts) = open.pop() {
-        match parts.iter().enumerate().find_map(|(at, part)| Some((at, hidden(part, looks)?))) {
-            None => ways.push(Way::of(&parts, looks)?),
+        match parts.iter().enumerate().find_map(|(at, part)| Some((at, nested(part, looks)?))) {
+            None => done.push(Alternative::of(&parts, looks)?),
+            // Opened by one level at a time, until each such look-around is a part of its own.
             Some((at, look)) => {
                 let (before, after) = (parts.iter().take(at), parts.iter().skip(at + 1));
                 for branch in branches(parts.get(at).copied(), look)? {
@@ -109,28 +110,32 @@ pub(super) fn ways(hir: &Hir, looks: &Looks) -> Result<Vec<Way>, PatternError> {
                 }
             }
         }
-        if open.len() + ways.len() > WAYS_MAX {
+        // Inside of the loop: each level can double their number.
+        if open.len() + done.len() > ALTERNATIVES_MAX {
             return Err(PatternError::TooComplex {
                 advice: "use fewer look-arounds, and fewer branches with one",
             });
         }
     }
-    Ok(ways)
+    Ok(done)
 }
 
-impl Way {
+impl Alternative {
+    /// Takes the look-arounds out of a sequence of parts and makes each of them a pattern of the whole value.
     fn of(parts: &[&Hir], looks: &Looks) -> Result<Self, PatternError> {
         let (mut taken, mut others) = (Vec::new(), Vec::new());
         for (at, &part) in parts.iter().enumerate() {
-            let Some((look, asked)) = far(part, looks) else {
+            let Some((look, asked)) = long(part, looks) else {
                 taken.push(part.clone());
                 continue;
             };
+            // What is between the look-around and the edge it is counted from must have one width: elsewhere the
+            // value would have to be tried from several positions, which is backtracking.
             let beside = if look.behind { parts.get(at + 1..) } else { parts.get(..at) };
             let chars = beside.and_then(|beside| width_of(beside.iter().copied(), looks));
-            let fixed = any(chars.map_or_else(|| Err(look.misplaced()), |chars| Ok((chars, Some(chars))))?);
-            let (open, asked) = (any((0, None)), asked.clone());
-            let whole = if look.behind { [open, asked, fixed] } else { [fixed, asked, open] };
+            let chars = chars.ok_or_else(|| look.misplaced())?;
+            let (fixed, open) = (any(chars, Some(chars)), any(0, None));
+            let whole = if look.behind { [open, asked.clone(), fixed] } else { [fixed, asked.clone(), open] };
             others.push((Hir::concat(whole.into()), look.negated));
         }
         Ok(Self { hir: Hir::concat(taken), others })
@@ -138,23 +143,25 @@ impl Way {
 }
 
 /// The look-around that `hir` is, if it asks for more than one character, and what it asks for.
-fn far<'a>(hir: &'a Hir, looks: &'a Looks) -> Option<(&'a Look, &'a Hir)> {
+fn long<'a>(hir: &'a Hir, looks: &'a Looks) -> Option<(&'a Look, &'a Hir)> {
     let HirKind::Capture(capture) = hir.kind() else { return None };
     let look = looks.get(&capture.index).filter(|look| look.neighbour.is_none())?;
     Some((look, &capture.sub))
 }
 
 /// A look-around that asks for more than one character somewhere inside of `hir`, not as the whole of it.
-fn hidden<'a>(hir: &'a Hir, looks: &'a Looks) -> Option<&'a Look> {
+fn nested<'a>(hir: &'a Hir, looks: &'a Looks) -> Option<&'a Look> {
     match hir.kind() {
+        // What is inside of a look-around is a pattern of its own and must do without long ones: the graph refuses
+        // them.
         HirKind::Capture(capture) if looks.contains_key(&capture.index) => None,
-        _ => inside(hir)
-            .find_map(|part| far(part, looks).map(|(look, _)| look).or_else(|| hidden(part, looks))),
+        _ => parts_of(hir)
+            .find_map(|part| long(part, looks).map(|(look, _)| look).or_else(|| nested(part, looks))),
     }
 }
 
 /// The parts that `hir` is made of.
-fn inside(hir: &Hir) -> impl Iterator<Item = &Hir> {
+fn parts_of(hir: &Hir) -> impl Iterator<Item = &Hir> {
     match hir.kind() {
         HirKind::Capture(capture) => std::slice::from_ref(&*capture.sub),
         HirKind::Repetition(repetition) => std::slice::from_ref(&*repetition.sub),
@@ -164,7 +171,7 @@ fn inside(hir: &Hir) -> impl Iterator<Item = &Hir> {
     .iter()
 }
 
-/// What may stand in place of a part that hides `look`, one level further down.
+/// The sequences that can replace a part in which `look` is nested, one level further down.
 fn branches<'h>(part: Option<&'h Hir>, look: &Look) -> Result<Vec<Vec<&'h Hir>>, PatternError> {
     match part.map(Hir::kind) {
         Some(HirKind::Capture(capture)) => Ok(vec![vec![&*capture.sub]]),
@@ -173,6 +180,7 @@ fn branches<'h>(part: Option<&'h Hir>, look: &Look) -> Result<Vec<Vec<&'h Hir>>,
         Some(HirKind::Repetition(Repetition { min: 0, max: Some(1), sub, .. })) => {
             Ok(vec![vec![], vec![&**sub]])
         }
+        // Any other repetition has it in several places at once.
         _ => Err(look.misplaced()),
     }
 }
@@ -204,9 +212,10 @@ fn width_of<'h>(mut parts: impl Iterator<Item = &'h Hir>, looks: &Looks) -> Opti
     parts.try_fold(0_u32, |sum, part| sum.checked_add(width(part, looks)?))
 }
 
-fn any((min, max): (u32, Option<u32>)) -> Hir {
+/// So many characters of any kind.
+fn any(min: u32, max: Option<u32>) -> Hir {
     Hir::repetition(Repetition { min, max, greedy: true, sub: Box::new(Hir::dot(Dot::AnyChar)) })
 }
 
-/// Each way may be tried on the same value.
-const WAYS_MAX: usize = 8;
+// Each of them may read the whole of a value, and so may the look-arounds of each.
+const ALTERNATIVES_MAX: usize = 8;

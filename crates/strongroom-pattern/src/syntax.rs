@@ -1,51 +1,52 @@
 //! From the text of a pattern to its syntax tree, with ASCII classes unless Unicode is asked for.
 
-use regex_syntax::ast;
-use regex_syntax::ast::Ast;
-use regex_syntax::ast::ClassAsciiKind;
-use regex_syntax::ast::ClassPerlKind;
-use regex_syntax::ast::ClassSet;
-use regex_syntax::ast::ClassSetItem;
+use regex_syntax::ast::{self, Ast, ClassAsciiKind, ClassPerlKind, ClassSet, ClassSetItem};
 use regex_syntax::hir::Hir;
 use regex_syntax::hir::translate::TranslatorBuilder;
 
-use super::look;
-use crate::format::PatternError;
-use crate::format::pattern::budget::Budget;
-use crate::format::pattern::dialect::Text;
-use crate::format::pattern::look::Looks;
+use crate::budget::Budget;
+use crate::dialect::Text;
+use crate::error::PatternError;
+use crate::look::{self, Looks};
 
 /// A pattern in its syntax tree, in which some groups are look-arounds.
-pub(super) struct Parsed {
-    pub(super) hir: Hir,
-    pub(super) looks: Looks,
+pub(crate) struct Parsed {
+    pub(crate) hir: Hir,
+    pub(crate) looks: Looks,
 }
 
-/// Parses and simplifies `pattern`. Its own text is parsed alone, so that it cannot close a group it did not open.
-pub(super) fn parse(pattern: &str, unicode: bool, budget: &mut Budget) -> Result<Parsed, PatternError> {
+/// Parses and simplifies `pattern`.
+pub(crate) fn parse(pattern: &str, unicode: bool, budget: &mut Budget) -> Result<Parsed, PatternError> {
+    // Without anything around it, so that it cannot close a group that it did not open.
     let mut text = Text::of(pattern);
     let mut ast = text.parse()?;
     let mut classes = Classes { text: &text, looks: Looks::new(), unicode, folds: text.folds, budget };
     classes.visit(&mut ast)?;
     let mut looks = classes.looks;
+    // CRLF mode, so that `.` takes no carriage return and a text with CRLF has lines.
     let mut translator = TranslatorBuilder::new().case_insensitive(text.folds).crlf(true).build();
     let hir = translator.translate(text.as_str(), &ast);
     let hir = hir.map_err(|failed| text.error(failed.kind().to_string(), failed.span()))?;
+    // Only now, since the translator merges `(?=a|b)` into one class.
     look::measure(&hir, &mut looks);
     Ok(Parsed { hir, looks })
 }
 
-/// Makes classes and case folding ASCII where Unicode was not asked for, and charges for what is dear to translate.
+/// Makes classes and case folding ASCII where Unicode was not asked for, and charges for what is expensive to
+/// translate.
 struct Classes<'b> {
     text: &'b Text,
     looks: Looks,
     unicode: bool,
     /// Whether any part so far asks for case folding, which looks at every character of a wide class.
+    ///
+    /// Once set it stays set, also behind a `(?-i)`: that charges too much rather than too little.
     folds: bool,
     budget: &'b mut Budget,
 }
 
 impl Classes<'_> {
+    /// Visits a part of the tree and, inside of it, every part.
     fn visit(&mut self, ast: &mut Ast) -> Result<(), PatternError> {
         let narrow = match ast {
             Ast::Repetition(repetition) => {
@@ -62,6 +63,7 @@ impl Classes<'_> {
             }
             Ast::Flags(set) => return self.visit_flags(&set.flags),
             Ast::Assertion(assertion) => return self.refuse_angle(assertion),
+            // Never narrow: `.` is about all characters, with or without Unicode.
             Ast::Empty(_) | Ast::Dot(_) => false,
             Ast::Literal(literal) => literal.c.is_ascii(),
             Ast::ClassPerl(_) if self.unicode => false,
@@ -89,10 +91,11 @@ impl Classes<'_> {
         Ok(())
     }
 
-    /// Says whether the set holds nothing but ASCII characters.
+    /// Whether the set contains only ASCII characters.
     fn visit_set(&mut self, set: &mut ClassSet) -> Result<bool, PatternError> {
         match set {
             ClassSet::Item(item) => self.visit_item(item),
+            // In Java `[a&&b]` is empty, in ECMA-262 a class of three characters.
             ClassSet::BinaryOp(op) if !matches!(*op.rhs, ClassSet::Item(ClassSetItem::Bracketed(_))) => {
                 let reason = "put what follows &&, -- or ~~ in brackets, or a backslash before each of them";
                 Err(self.text.error(reason, &op.span))
@@ -101,7 +104,7 @@ impl Classes<'_> {
         }
     }
 
-    /// One side of an operation on classes: where alone they nest.
+    /// One side of an operation on classes, the only place where classes nest.
     fn visit_side(&mut self, set: &mut ClassSet) -> Result<bool, PatternError> {
         let ClassSet::Item(ClassSetItem::Bracketed(class)) = set else {
             return self.visit_set(set);
@@ -176,7 +179,7 @@ impl Classes<'_> {
         }
     }
 
-    /// Other dialects read `\<` as `<`, this one as the start of a word: neither is guessed.
+    /// Other dialects read `\<` as `<`, the parser as the start of a word: neither is guessed.
     fn refuse_angle(&self, assertion: &ast::Assertion) -> Result<(), PatternError> {
         use ast::AssertionKind::{WordBoundaryEndAngle, WordBoundaryStartAngle};
         match assertion.kind {
@@ -187,7 +190,7 @@ impl Classes<'_> {
         }
     }
 
-    /// Other dialects give nothing back after `a++`, where this one would read a repetition of `a+`.
+    /// Other dialects give nothing back after `a++`, where the parser reads a repetition of `a+`.
     fn refuse_possessive(&self, outer: &ast::Repetition) -> Result<(), PatternError> {
         match (&outer.op.kind, &*outer.ast) {
             (ast::RepetitionKind::OneOrMore, Ast::Repetition(_)) => {
@@ -223,7 +226,9 @@ fn ascii(class: &ast::ClassPerl, negated: bool) -> ast::ClassAscii {
     ast::ClassAscii { span: class.span, kind, negated }
 }
 
-/// What it takes to fold a class of the Unicode tables, or one that holds almost every character: measured.
+// What the parser takes to fold the case of a class of the Unicode tables, and of one that contains almost every
+// character, beside the steps counted here; measured.
 const PROPERTY_STEPS: usize = 500_000;
 const COMPLEMENT_STEPS: usize = 700_000;
+// Without folding such a class costs its number of ranges, which is of this order.
 const WIDE_STEPS: usize = 500;

@@ -1,15 +1,14 @@
 //! A pattern as a table with one look-up a character: the bound on what a value costs.
 
-use crate::format::PatternError;
-use crate::format::pattern::alphabet::Holders;
-use crate::format::pattern::budget::ADVICE;
-use crate::format::pattern::budget::Budget;
-use crate::format::pattern::nfa::Nfa;
-use crate::format::pattern::states::States;
+use crate::alphabet::ClassSets;
+use crate::budget::Budget;
+use crate::error::PatternError;
+use crate::nfa::Nfa;
+use crate::states::States;
 
 /// A pattern as a table of states. State 0 is the one from which nothing matches.
 #[derive(Debug)]
-pub(super) struct Dfa {
+pub(crate) struct Dfa {
     classes: usize,
     /// The next state, by state and class.
     table: Vec<u16>,
@@ -20,37 +19,41 @@ pub(super) struct Dfa {
 
 impl Dfa {
     /// A table of at most so many bytes.
-    pub(super) fn of(
+    pub(crate) fn of(
         nfa: &Nfa,
-        holders: &Holders,
+        classes: &ClassSets,
         bytes_max: usize,
         budget: &mut Budget,
     ) -> Result<Self, PatternError> {
-        let classes = holders.len();
-        let mut states = States::new(nfa, holders, budget);
+        let mut states = States::new(nfa, classes, budget);
+        let classes = classes.len();
+        // The first to be numbered, which makes it DEAD.
         states.number(States::dead())?;
         let first = states.first()?;
         let start = states.number(first)?;
         let mut dfa = Self { classes, table: Vec::new(), accepting: Vec::new(), start };
+        // Each state is asked where every class leads, which finds new states until none is left.
         while let Some(state) = states.found(dfa.accepting.len()) {
             for class in 0..classes {
                 let after = states.after(&state, class)?;
                 dfa.table.push(states.number(after)?);
             }
             dfa.accepting.push(states.accepts(&state)?);
+            // Checked state by state: a table that is refused was never much larger than one that is accepted.
             if size_of_val(dfa.table.as_slice()) > bytes_max {
-                return Err(PatternError::TooComplex { advice: ADVICE });
+                return Err(PatternError::TOO_COMPLEX);
             }
         }
         Ok(dfa)
     }
 
-    /// Says whether a value matches as a whole, by the classes of its characters: one look-up each.
-    pub(super) fn matches(&self, classes: impl Iterator<Item = usize>) -> bool {
+    /// Whether a value matches as a whole, by the classes of its characters: one look-up each.
+    pub(crate) fn matches(&self, classes: impl Iterator<Item = usize>) -> bool {
         let mut state = self.start;
         for class in classes {
             let at = usize::from(state) * self.classes + class;
             state = self.table.get(at).copied().unwrap_or(DEAD);
+            // Most values that do not match are refused within a few characters.
             if state == DEAD {
                 return false;
             }
@@ -58,13 +61,14 @@ impl Dfa {
         self.accepts(state)
     }
 
-    /// Says whether any value that is not empty can match: every state of the table can be reached.
-    pub(super) fn matches_something(&self) -> bool {
+    /// Whether any value that is not empty can match.
+    pub(crate) fn matches_something(&self) -> bool {
+        // Every state was found from the start, so every entry is a step that some value takes.
         self.table.iter().any(|&next| self.accepts(next))
     }
 
     /// What the table takes in memory.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         size_of_val(self.table.as_slice()) + self.accepting.len()
     }
 
@@ -73,25 +77,25 @@ impl Dfa {
     }
 }
 
-/// The number of the first state that is found: the one without nodes.
-pub(super) const DEAD: u16 = 0;
+/// The state without nodes.
+const DEAD: u16 = 0;
 
-/// A table of this size stays in the processor's cache, and a scan of 64 KiB under a millisecond.
-pub(super) const TABLE_BYTES_MAX: usize = 256 * 1024;
+/// The most bytes of all tables of a pattern together: they fit in the processor's second cache.
+pub(crate) const TABLE_BYTES_MAX: usize = 256 * 1024;
 
 #[cfg(test)]
 mod tests {
-    use super::super::alphabet::Alphabet;
-    use super::super::syntax;
     use super::*;
+    use crate::alphabet::Alphabet;
+    use crate::syntax;
 
     /// The table of a pattern, or none where the budget stopped it.
     fn table(pattern: &str) -> Option<Dfa> {
-        let mut budget = Budget::new();
+        let mut budget = Budget::full();
         let parsed = syntax::parse(pattern, false, &mut budget).ok()?;
         let nfa = Nfa::of(&parsed.hir, &parsed.looks, false, &mut budget).ok()?;
-        let (_, holders) = Alphabet::of(&nfa.sets, &mut budget).ok()?;
-        Dfa::of(&nfa, &holders, TABLE_BYTES_MAX, &mut budget).ok()
+        let (_, classes) = Alphabet::of(&nfa.sets, &mut budget).ok()?;
+        Dfa::of(&nfa, &classes, TABLE_BYTES_MAX, &mut budget).ok()
     }
 
     #[test]
@@ -116,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_stands_for_all_characters_that_nothing_tells_apart() {
+    fn a_column_is_for_all_characters_that_nothing_tells_apart() {
         assert_eq!(table(".{1,1000}").unwrap().classes, 2);
         assert_eq!(table("[a-z]+é").unwrap().classes, 3);
         assert_eq!(table(r"\d\w").unwrap().classes, 3);

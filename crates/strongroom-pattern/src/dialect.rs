@@ -1,31 +1,30 @@
-//! What other dialects write and the parser reads differently or not at all, put into its terms.
+//! Rewrites what other dialects write into what the parser reads.
 //!
-//! Each repair answers an error of the parser, so that a pattern it can read is read as it stands, and only where the
-//! other dialects agree on one meaning. What they disagree on stays refused, with what to write instead.
+//! Each repair responds to an error of the parser, so a pattern that it can read is never changed, and is made only
+//! where the other dialects agree on one meaning. What they disagree on is refused, with what to write instead.
+//!
+//! The others are ECMA-262 with its Annex B, Java's `Pattern`, Go's and Rust's `regex` and Python's `re`.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-use regex_syntax::ast;
-use regex_syntax::ast::Ast;
-use regex_syntax::ast::ErrorKind;
-use regex_syntax::ast::parse::Parser;
-use regex_syntax::ast::parse::ParserBuilder;
+use regex_syntax::ast::parse::{Parser, ParserBuilder};
+use regex_syntax::ast::{self, Ast, ErrorKind};
 
-use crate::format::PatternError;
-use crate::format::pattern::look::Look;
+use crate::error::PatternError;
+use crate::look::Look;
 
 /// The text of a pattern, and what was changed in it.
-pub(super) struct Text {
+pub(crate) struct Text {
     text: String,
     edits: Vec<Edit>,
-    /// The look-arounds, as groups, by where they stand in the changed text.
+    /// The look-arounds, which are groups in the changed text, by where they start in it.
     looks: Vec<(usize, Look)>,
-    /// Whether it stood between slashes with the flag `i`.
-    pub(super) folds: bool,
+    /// Whether it was between slashes with the flag `i`.
+    pub(crate) folds: bool,
 }
 
-/// So many bytes took the place of so many.
+/// A number of bytes that replaced another number of bytes.
 struct Edit {
     at: usize,
     removed: usize,
@@ -33,30 +32,33 @@ struct Edit {
 }
 
 impl Text {
-    /// Takes the slashes off `/^…$/` and `/^…$/i`, before and after which no value has a slash.
-    pub(super) fn of(pattern: &str) -> Self {
+    /// Takes the slashes off `/^…$/` and `/^…$/i`.
+    pub(crate) fn of(pattern: &str) -> Self {
         let mut text = Self { text: pattern.to_owned(), edits: Vec::new(), looks: Vec::new(), folds: false };
+        // Only with both anchors, where they cannot mean slashes of the value: nothing comes before ^ or after $.
         if let Some((inner, flags)) = pattern.rsplit_once("$/")
             && inner.starts_with("/^")
             && matches!(flags, "" | "i" | "u" | "iu" | "ui")
         {
             text.folds = flags.contains('i');
+            // From the back, so that the first place is still where it was.
             text.replace(inner.len() + 1..pattern.len(), "");
             text.replace(0..1, "");
         }
         text
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
-    pub(super) fn parse(&mut self) -> Result<Ast, PatternError> {
+    pub(crate) fn parse(&mut self) -> Result<Ast, PatternError> {
         loop {
             let failed = match parser().parse(&self.text) {
                 Ok(ast) => return Ok(ast),
                 Err(failed) => failed,
             };
+            // From here on it is a group, which is found again by where it starts.
             if let Some((place, behind, negated)) = self.look_around(&failed) {
                 let at = self.origin(place.start);
                 self.looks.push((place.start, Look { behind, negated, at, neighbour: None }));
@@ -72,19 +74,20 @@ impl Text {
         }
     }
 
-    /// The place is that in the text as it was given.
-    pub(super) fn error(&self, reason: impl Into<Cow<'static, str>>, span: &ast::Span) -> PatternError {
+    /// An error that points into the text as it was given.
+    pub(crate) fn error(&self, reason: impl Into<Cow<'static, str>>, span: &ast::Span) -> PatternError {
         PatternError::syntax(reason, self.origin(span.start.offset))
     }
 
-    /// The look-around that the group of this span is.
-    pub(super) fn look(&self, group: &ast::Span) -> Option<Look> {
+    /// The look-around that became the group of this span.
+    pub(crate) fn look(&self, group: &ast::Span) -> Option<Look> {
         let found = self.looks.iter().find(|&&(at, _)| at == group.start.offset);
         found.map(|(_, look)| look.clone())
     }
 
-    /// Where in the text as it was given `at` is.
+    /// Where `at`, a place in the changed text, is in the text as it was given.
     fn origin(&self, at: usize) -> usize {
+        // The last edit is undone first: the place of each is in the text that it found.
         self.edits.iter().rev().fold(at, |at, edit| match at.checked_sub(edit.at) {
             None => at,
             Some(past) => edit.at + past.checked_sub(edit.added).map_or(0, |past| past + edit.removed),
@@ -93,6 +96,7 @@ impl Text {
 
     fn replace(&mut self, place: Range<usize>, with: &str) {
         for (at, _) in &mut self.looks {
+            // Not one at its start: that is the look-around that is being replaced.
             if *at > place.start {
                 *at = *at + with.len() - place.len();
             }
@@ -101,7 +105,7 @@ impl Text {
         self.text.replace_range(place, with);
     }
 
-    /// What opens a look-around, which is a group to the parser, and whether it looks behind and is negated.
+    /// What opens the look-around that the parser refused, and whether it looks behind and is negated.
     fn look_around(&self, failed: &ast::Error) -> Option<(Range<usize>, bool, bool)> {
         let start = failed.span().start.offset;
         if *failed.kind() != ErrorKind::UnsupportedLookAround || self.looks.len() >= LOOKS_MAX {
@@ -114,7 +118,7 @@ impl Text {
         found.map(|&(opening, behind, negated)| (start..start + opening.len(), behind, negated))
     }
 
-    /// What to put where, if what failed means one thing elsewhere.
+    /// The edit that makes readable what failed, if it has one meaning in the other dialects.
     fn repair(&self, failed: &ast::Error) -> Option<(Range<usize>, Cow<'static, str>)> {
         let (start, end) = (failed.span().start.offset, failed.span().end.offset);
         let found = self.text.get(start..end)?;
@@ -172,7 +176,7 @@ impl Text {
         (!after.starts_with(|c: char| c.is_ascii_digit() || c == ',')).then_some(brace)
     }
 
-    /// A character that is written as the two halves that UTF-16 makes of it; `digits` are those of the first.
+    /// A character that is written as its two UTF-16 surrogates; `digits` is where the digits of the first start.
     fn surrogates(&self, digits: usize) -> Option<(Range<usize>, Cow<'static, str>)> {
         let start = digits.checked_sub(2)?;
         let place = start..start + r"\uD800\uDC00".len();
@@ -203,7 +207,8 @@ fn reason(kind: &ErrorKind) -> Cow<'static, str> {
     }
 }
 
+// The tree is visited by recursion: this bounds the stack.
 const NEST_MAX: u32 = 64;
-/// Each one reads the text anew.
+// Each repair and each look-around parses the text again, so their number bounds what a hostile text costs.
 const REPAIRS_MAX: usize = 32;
 const LOOKS_MAX: usize = 16;
