@@ -11,6 +11,7 @@ use crate::engine::cache::Cached;
 use crate::engine::cache::Counts;
 use crate::engine::cache::HeldKeys;
 use crate::engine::cache::Moment;
+use crate::engine::cache::Share;
 use crate::engine::cache::Striped;
 use crate::engine::cache::Tag;
 use crate::error::Error;
@@ -84,11 +85,14 @@ pub(crate) struct Ground<'a> {
     pub(crate) definitions: SmallVec<[Option<Arc<Definition>>; 1]>,
     accounts: &'a [&'a LinkedAccountId],
     /// The org's first, then those of `accounts`.
-    keys: SmallVec<[Option<Arc<ScopeKeys>>; 2]>,
+    keys: SmallVec<[Option<SharedKeys>; 2]>,
     /// Under which view of the store this was read, and when reading began.
     pub(crate) tag: Tag,
     pub(crate) moment: Moment,
 }
+
+/// Keys that many verbs use at once.
+type SharedKeys = Share<Arc<ScopeKeys>>;
 
 /// What a cache knows of each row that a verb needs. Most verbs need one definition, and the keys of org and account.
 type Entries<V, const N: usize> = SmallVec<[Option<(V, Tag)>; N]>;
@@ -104,7 +108,7 @@ impl Ground<'_> {
         if self.is_shredded() {
             self.definitions.iter_mut().for_each(|definition| *definition = None);
             for keys in self.keys.iter_mut().skip(1).flatten() {
-                *keys = Arc::new(keys.dropped());
+                *keys = Share::new(Arc::new(keys.dropped()));
             }
         }
         self
@@ -116,7 +120,7 @@ impl Ground<'_> {
             Some(account) => 1 + self.accounts.iter().position(|known| *known == account)?,
             None => 0,
         };
-        self.keys.get(index)?.as_ref()
+        self.keys.get(index)?.as_deref()
     }
 }
 
@@ -128,7 +132,7 @@ impl Tenant {
         accounts: &'a [&'a LinkedAccountId],
         account: Option<Arc<ScopeKeys>>,
     ) -> Ground<'a> {
-        let keys = SmallVec::from_buf([org, account]);
+        let keys = SmallVec::from_buf([org, account].map(|keys| keys.map(Share::new)));
         let moment = self.engine.caches.moment();
         Ground { definitions: SmallVec::new(), accounts, keys, tag: Tag::Sole, moment }
     }
@@ -183,7 +187,7 @@ impl Tenant {
                 Err(error) => return Err(self.engine.if_rotated(error).await),
             }
             let keys: SmallVec<_> = keyrings.into_iter().map(without_tag).collect();
-            let org_keys = keys.first().and_then(Option::as_ref);
+            let org_keys = keys.first().and_then(Option::as_deref);
             self.take_in_definitions(needs, org_keys, &mut definitions, &mut fetched, reading)?;
             drop(fetched);
             let definitions = definitions.into_iter().map(without_tag).collect();
@@ -197,7 +201,7 @@ impl Tenant {
         &self,
         needs: &Needs<'_>,
         usable: impl Fn(Tag) -> bool,
-    ) -> (Entries<Arc<ScopeKeys>, 2>, Entries<Arc<Definition>, 1>) {
+    ) -> (Entries<SharedKeys, 2>, Entries<Arc<Definition>, 1>) {
         let tables = self.engine.caches.tables();
         let mut probe = self.keys.probe();
         let keyrings = needs.owners().map(|owner| {
@@ -217,7 +221,7 @@ impl Tenant {
     fn take_in_keyrings(
         &self,
         needs: &Needs<'_>,
-        keyrings: &mut Entries<Arc<ScopeKeys>, 2>,
+        keyrings: &mut Entries<SharedKeys, 2>,
         fetched: &mut impl Iterator<Item = Option<Versioned>>,
         reading: Reading,
     ) -> Result<(), Error> {
@@ -255,7 +259,7 @@ impl Tenant {
         owner: Option<&LinkedAccountId>,
         row: &Versioned,
         reading: Reading,
-    ) -> Result<Arc<ScopeKeys>, Error> {
+    ) -> Result<SharedKeys, Error> {
         let caches = &self.engine.caches;
         let key = self.keys.keyring(owner);
         let _turn = caches.turn(&key);
@@ -263,7 +267,7 @@ impl Tenant {
             Some(opened) => opened,
             None => {
                 caches.counts.add_unwrap();
-                (self.open_keyring(owner, row)?, reading.since)
+                (Arc::new(self.open_keyring(owner, row)?), reading.since)
             }
         };
         let held = HeldKeys { keys: Striped::new(keys), since };

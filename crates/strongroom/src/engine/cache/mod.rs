@@ -35,7 +35,7 @@ use crate::tenant::ScopeKeys;
 use age::Age;
 pub use counts::{CacheCounts, CacheStats};
 pub(crate) use counts::{Cached, Counts};
-pub(crate) use striped::Striped;
+pub(crate) use striped::{Share, Striped};
 use table::Table;
 
 /// Under which view of the store an entry was read.
@@ -74,7 +74,7 @@ pub(crate) struct Tables {
 
 /// A cached keyring, and when its row was read.
 pub(crate) struct HeldKeys {
-    pub(crate) keys: Striped<ScopeKeys>,
+    pub(crate) keys: Striped<Arc<ScopeKeys>>,
     pub(crate) since: Timestamp,
 }
 
@@ -121,11 +121,11 @@ impl Caches {
     }
 
     /// The keyring that was opened from this very row, and since when it is held.
-    pub(crate) fn opened(&self, key: &Key, row: RowRevision) -> Option<(ScopeKeys, Timestamp)> {
+    pub(crate) fn opened(&self, key: &Key, row: RowRevision) -> Option<(Arc<ScopeKeys>, Timestamp)> {
         let tables = self.tables();
         let (held, _) = tables.keyrings.get(key.as_bytes())?;
         let keys = held.keys.value();
-        (keys.row == row).then(|| (keys.clone(), held.since))
+        (keys.row == row).then(|| (Arc::clone(keys), held.since))
     }
 
     /// The right to open the keyring at `key`: one at a time has it. Not to be held while a future waits.
@@ -248,7 +248,7 @@ mod tests {
     }
 
     /// Takes a keyring in, which nobody but the cache holds from then on.
-    fn take_in_keyring(caches: &Caches, name: &str, since_ms: u64) -> Weak<Keyring> {
+    fn take_in_keyring(caches: &Caches, name: &str, since_ms: u64) -> Weak<ScopeKeys> {
         let context = Context {
             kind: Kind::Keyring,
             store_id: &[2; 16],
@@ -263,8 +263,8 @@ mod tests {
         };
         let since = Timestamp::from_ms(since_ms);
         let keyring = Keyring::generate(&[1; 32], &context, since).unwrap();
-        let keys = ScopeKeys::new(keyring, crate::model::Revision::from_u64(1), RowRevision(1));
-        let held = Arc::downgrade(&keys.keyring);
+        let keys = Arc::new(ScopeKeys::new(keyring, crate::model::Revision::from_u64(1), RowRevision(1)));
+        let held = Arc::downgrade(&keys);
         let keys = Striped::new(keys);
         caches.insert_keyring(caches.moment(), key(name), HeldKeys { keys, since }, Tag::Sole);
         held
