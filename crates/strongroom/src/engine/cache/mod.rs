@@ -284,6 +284,38 @@ mod tests {
         assert!(kept.upgrade().is_none());
     }
 
+    #[test]
+    fn of_several_keys_each_goes_when_its_own_time_is_over_whichever_came_first() {
+        let [a, b, c] = [("a", 0), ("b", 3), ("c", 7)];
+        for order in [[a, b, c], [c, b, a], [b, a, c]] {
+            let caches = Caches::new(8, Duration::from_millis(10));
+            let mut held = order.map(|(name, since)| (name, take_in_keyring(&caches, name, since)));
+            held.sort_by_key(|(name, _)| *name);
+            let kept_at = |ms| {
+                caches.drop_old_keys(Timestamp::from_ms(ms));
+                held.each_ref().map(|(_, keys)| keys.upgrade().is_some())
+            };
+            assert_eq!([9, 10].map(kept_at), [[true; 3], [false, true, true]]);
+            assert_eq!([12, 13].map(kept_at), [[false, true, true], [false, false, true]]);
+            assert_eq!([16, 17].map(kept_at), [[false, false, true], [false; 3]]);
+        }
+    }
+
+    #[test]
+    fn what_a_lock_forgets_is_gone_and_cannot_come_back_and_what_others_hold_stays() {
+        let caches = Caches::new(8, Duration::MAX);
+        let [own, of_account, of_another] =
+            ["org 1", "org 1 account", "org 2"].map(|name| take_in_keyring(&caches, name, 0));
+        let before = caches.moment();
+        caches.forget_all(b"org 1");
+        assert!(own.upgrade().is_none() && of_account.upgrade().is_none());
+        assert!(of_another.upgrade().is_some());
+        caches.insert(before, |tables| tables.names.insert(key("org 1 name"), id(1), Tag::Sole));
+        assert_eq!(caches.stats().names.entries, 0);
+        caches.forget_all(b"");
+        assert!(of_another.upgrade().is_none());
+    }
+
     fn id(byte: u8) -> DefinitionId {
         DefinitionId::from_bytes(&[byte; 12]).unwrap()
     }
