@@ -11,6 +11,7 @@ fn main() {
     linux::keys_and_plaintext_are_wiped_from_the_heap_on_drop();
     linux::a_vault_that_is_locked_or_dropped_leaves_no_key_of_its_slots_its_root_or_its_cache();
     linux::an_org_that_is_locked_leaves_no_key_of_itself_and_its_accounts_and_another_org_keeps_its_own();
+    linux::keys_that_made_room_for_others_are_gone_from_memory();
 }
 
 #[cfg(target_os = "linux")]
@@ -28,6 +29,7 @@ mod linux {
     use strongroom::store::{KeyRange, ReadBatch, Scan, Store as _};
     use strongroom::{
         Environment, Error, RawKey, Scope, ScopePath, Secret, Unlock, VarFormat, VariableDefinition, Vault,
+        VaultOptions,
     };
     use strongroom_memory::MemoryStore;
     use zeroize::Zeroizing;
@@ -129,8 +131,37 @@ mod linux {
         assert!(memory.find(kept.iter()).into_iter().all(|found| found), "another org lost its key");
     }
 
-    /// Encrypting spills single round keys from registers to the stack, and one may travel from there to the heap in the
-    /// gap of another value. One of fifteen does not give the others.
+    pub(crate) fn keys_that_made_room_for_others_are_gone_from_memory() {
+        let mut memory = Memory::new();
+        let store = Arc::new(MemoryStore::new());
+        block_on(make(&store, Secret::from("of the org"))).unwrap();
+        let room_for_two = VaultOptions::default().cache_entries_max(2);
+        let vault = block_on(room_for_two.open(Arc::clone(&store), by_provider())).unwrap();
+        for _ in 0..3 {
+            block_on(use_every_key(&vault)).unwrap();
+        }
+        let rows = block_on(Rows::of(&store));
+        let root = rows.root(&rows.base());
+        let accounts: Vec<_> = (0..20).map(|number| format!("account {number}")).collect();
+        let keys: Vec<_> = accounts.iter().map(|account| rows.dek(&root, ORG, Some(account))).collect();
+        let held: Vec<_> = keys.iter().map(|key| memory.needles_of(key)).collect();
+        drop((root, keys));
+        let left_of_each = |memory: &mut Memory| -> Vec<usize> {
+            held.iter()
+                .map(|needles| memory.find(needles.iter()).into_iter().filter(|found| *found).count())
+                .collect()
+        };
+        let left = left_of_each(&mut memory);
+        let kept = left.iter().filter(|left| **left > SPILLED_MAX).count();
+        assert!((1..=2).contains(&kept), "of 20 keys the two that were used last at most, not {left:?}");
+
+        vault.lock();
+        let left: usize = left_of_each(&mut memory).into_iter().sum();
+        assert!(left <= SPILLED_MAX, "{left} secrets are in memory though the vault is locked");
+    }
+
+    /// Encrypting spills single round keys from registers to the stack, and one may travel from there to the heap in
+    /// the gap of another value. One of fifteen does not give the others.
     const SPILLED_MAX: usize = 1;
 
     /// A vault with a value, made by a process that is over.

@@ -45,7 +45,8 @@ pub(crate) enum Cached {
     Keyrings,
 }
 
-/// The counters, in stripes, so that readers on different threads write no cache line of each other. Exact, since every count is added atomically.
+/// The counters, in stripes, so that readers on different threads write no cache line of each other. Exact, since
+/// every count is added atomically.
 #[derive(Default)]
 pub(crate) struct Counts {
     stripes: [CachePadded<Stripe>; STRIPES],

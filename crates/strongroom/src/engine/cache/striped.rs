@@ -4,9 +4,9 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// A cached value with a [`Share`] for each stripe of threads. To hold a share is to write its count: if it were the same
-/// for all threads, the readers of one hot org would wait for each other's writes. The share of another stripe than the
-/// first is made when a thread of it asks. `T` should be cheap to clone.
+/// A cached value with a [`Share`] for each stripe of threads. To hold a share is to write its count: if it were the
+/// same for all threads, the readers of one hot org would wait for each other's writes. The share of another stripe
+/// than the first is made when a thread of it asks. `T` should be cheap to clone.
 pub(crate) struct Striped<T> {
     first: Share<T>,
     stripe: usize,
@@ -41,8 +41,8 @@ impl<T: Clone> Striped<T> {
 /// A value behind a count that shares no cache line with the count of another share.
 pub(crate) struct Share<T>(Arc<Apart<T>>);
 
-/// Room after a value. An alignment would keep counts apart as well, but with a gap, and whatever lies in a gap is copied
-/// from the stack to the heap with the value: a key, for instance.
+/// Room after a value. An alignment would keep counts apart as well, but with a gap, and whatever lies in a gap is
+/// copied from the stack to the heap with the value: a key, for instance.
 struct Apart<T> {
     value: T,
     _room: [u64; ROOM_LEN],
