@@ -1,9 +1,9 @@
 //! Opened rows kept in memory: definitions, names, catalogs and keyrings.
 //!
-//! Reading takes no lock that two threads share, and one lock for all that a verb looks up. An entry counts only under
-//! the tag it was read under, and an entry read before a row was forgotten is not taken in after it. While a commit
-//! that changes cached rows is on its way nobody uses an entry, and who used one when it began reads again: so a cached
-//! row never stands beside rows of another moment.
+//! A reader writes nothing that another thread reads, and takes one lock for all that a verb looks up. An entry is used
+//! only under the tag that it was read under, and one that was read before a row was forgotten is not taken in
+//! afterwards. While a commit that changes cached rows is on its way nobody uses an entry, and a reader that had used
+//! one by then reads again: so a cached row is never used together with rows of another moment.
 
 pub(crate) mod age;
 pub(crate) mod counts;
@@ -43,7 +43,7 @@ use table::Table;
 pub(crate) enum Tag {
     /// Nobody but this engine writes: what it did not change itself still holds.
     Sole,
-    /// Others may write: the epoch row stood at this revision.
+    /// Others may write: the epoch row had this revision.
     Epoch(Option<RowRevision>),
 }
 
@@ -99,7 +99,7 @@ impl Caches {
         }
     }
 
-    /// What is cached now. Not to be held while a future waits.
+    /// What is cached now. Do not hold across an `.await`.
     pub(crate) fn tables(&self) -> ShardedLockReadGuard<'_, Tables> {
         self.tables.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -107,6 +107,8 @@ impl Caches {
     /// Lets `take_in` insert what was read, unless something was forgotten since the reader began at `moment`.
     pub(crate) fn insert(&self, moment: Moment, take_in: impl FnOnce(&mut Tables)) {
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        // Under the lock: whoever forgets counts first and then looks under the lock, so either this sees the count or
+        // the other sees the entry.
         if self.still(moment) {
             take_in(&mut tables);
         }
@@ -128,7 +130,7 @@ impl Caches {
         (keys.row == row).then(|| (Arc::clone(keys), held.since))
     }
 
-    /// The right to open the keyring at `key`: one at a time has it. Not to be held while a future waits.
+    /// The right to open the keyring at `key`: one at a time has it. Do not hold across an `.await`.
     pub(crate) fn turn(&self, key: &Key) -> Option<MutexGuard<'_, ()>> {
         let index = self.hasher.hash_one(key) as usize % TURNS;
         self.turns.get(index).map(|turn| turn.lock().unwrap_or_else(PoisonError::into_inner))
@@ -141,11 +143,13 @@ impl Caches {
         }
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         tables.keyrings.retain(|_, held| !self.key_age.is_over(held.since, now));
+        // The oldest that is left: a later time than that would keep it longer than it may be kept.
         self.key_age.restart(tables.keyrings.values().map(|held| held.since).min());
     }
 
     /// What a reader notes before it reads the store, and gives to [`insert`](Self::insert).
     pub(crate) fn moment(&self) -> Moment {
+        // Acquire: a reader that sees the count of a change sees in `changing` that it is on its way.
         Moment(self.forgotten.load(Ordering::Acquire))
     }
 
@@ -154,28 +158,36 @@ impl Caches {
         self.moment() == moment
     }
 
-    /// Whether cached rows may be changing in the store. Asked after [`moment`](Self::moment).
+    /// Whether cached rows may be changing in the store.
+    ///
+    /// Ask after [`moment`](Self::moment), never before: a change that begins between the two is then either seen here
+    /// or moves the count on. The other way round it would be in the moment already and not yet here, and cached rows
+    /// would be used beside those that it writes.
     pub(crate) fn are_changing(&self) -> bool {
+        // Acquire: a reader that sees that a change is over sees that what it wrote was forgotten.
         self.changing.load(Ordering::Acquire) > 0
     }
 
     /// A commit that changes cached rows is about to be sent.
     pub(crate) fn begin_change(&self) {
-        self.changing.fetch_add(1, Ordering::AcqRel);
-        self.forgotten.fetch_add(1, Ordering::AcqRel);
+        // In this order, and Release on the second: whoever counts the change in its moment sees that it is on its way.
+        self.changing.fetch_add(1, Ordering::Relaxed);
+        self.forgotten.fetch_add(1, Ordering::Release);
     }
 
     /// The commit was answered or abandoned: what it wrote at `keys` is read anew.
     pub(crate) fn end_change<'k>(&self, keys: impl Iterator<Item = &'k Key>) {
         self.forget(keys);
-        self.changing.fetch_sub(1, Ordering::AcqRel);
+        // Last, and Release: whoever sees that the change is over finds no entry from before it.
+        self.changing.fetch_sub(1, Ordering::Release);
     }
 
-    /// Drops all that is known of keys that start with `prefix`, and bars every reader that began before from bringing
+    /// Drops all that is known of keys that start with `prefix`, and keeps every reader that began before from bringing
     /// it back. Keys are wiped when the last verb that uses them ends.
     pub(crate) fn forget_all(&self, prefix: &[u8]) {
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
-        self.forgotten.fetch_add(1, Ordering::AcqRel);
+        // Under the lock that `insert` takes before it looks at the count, so the order with it is that of the lock.
+        self.forgotten.fetch_add(1, Ordering::Release);
         let keep = |key: &Key| !key.as_bytes().starts_with(prefix);
         tables.names.retain(|key, _| keep(key));
         tables.definitions.retain(|key, _| keep(key));
@@ -183,9 +195,11 @@ impl Caches {
         tables.keyrings.retain(|key, _| keep(key));
     }
 
-    /// Drops what is known of `keys`, and bars every reader that began before from bringing it back.
+    /// Drops what is known of `keys`, and keeps every reader that began before from bringing it back.
     pub(crate) fn forget<'k>(&self, keys: impl Iterator<Item = &'k Key>) {
-        self.forgotten.fetch_add(1, Ordering::AcqRel);
+        // Before the look at the tables: an entry that comes in after the look finds the count moved and stays out.
+        self.forgotten.fetch_add(1, Ordering::Release);
+        // Under the shared lock first: most batches write nothing that is cached, and no reader should wait for those.
         let known: Vec<&Key> = {
             let tables = self.tables();
             keys.filter(|key| tables.hold(key)).collect()

@@ -90,7 +90,7 @@ impl Turns {
     }
 }
 
-/// More threads than this share a count in pairs, triples and so on; fewer would contend on small machines already.
+/// Threads beyond this many share stripes. Each costs a line of counters, and a share of each keyring that is in use.
 pub(crate) const STRIPES: usize = 8;
 
 /// Together with the two counts of an `Arc` this is 128 bytes: processors fetch cache lines of 64 bytes in pairs.
