@@ -10,6 +10,8 @@ fn main() {}
 fn main() {
     linux::keys_and_plaintext_are_wiped_from_the_heap_on_drop();
     linux::a_vault_that_is_locked_or_dropped_leaves_no_key_of_its_slots_its_root_or_its_cache();
+    linux::an_org_that_is_locked_leaves_no_key_of_itself_and_its_accounts_and_another_org_keeps_its_own();
+    linux::keys_that_made_room_for_others_are_gone_from_memory();
 }
 
 #[cfg(target_os = "linux")]
@@ -27,6 +29,7 @@ mod linux {
     use strongroom::store::{KeyRange, ReadBatch, Scan, Store as _};
     use strongroom::{
         Environment, Error, RawKey, Scope, ScopePath, Secret, Unlock, VarFormat, VariableDefinition, Vault,
+        VaultOptions,
     };
     use strongroom_memory::MemoryStore;
     use zeroize::Zeroizing;
@@ -71,22 +74,14 @@ mod linux {
         let rows = block_on(Rows::of(&store));
         let base = rows.base();
         let root = rows.root(&base);
-        let dek = rows.dek(&root);
-        let mut held = Vec::new();
-        for key in [&root, &dek] {
-            let expanded = Box::new(Key::derive(key));
-            let address = std::ptr::from_ref(&*expanded).addr();
-            held.extend(memory.needles_in(address, size_of::<Key>(), expanded.id().as_bytes()));
-            held.push(Needle::new(&key[..16]));
-        }
+        let dek = rows.dek(&root, ORG, None);
+        let held: Vec<_> = [&root, &dek].into_iter().flat_map(|key| memory.needles_of(key)).collect();
         let whole = [Needle::new(&root[..16]), Needle::new(&dek[..16])];
         let gone = [Needle::new(&base[..16]), plaintext];
         drop((base, root, dek));
 
         // What is the same in the vault's own keys; a copy has other bytes between its parts.
-        let found = memory.find(held.iter());
-        let held: Vec<_> =
-            held.into_iter().zip(found).filter_map(|(needle, found)| found.then_some(needle)).collect();
+        let held = memory.only_found(held);
         assert!(
             held.len() >= 36,
             "two keys, each with fifteen round keys and two states, not {}",
@@ -107,8 +102,66 @@ mod linux {
         assert!(keys.iter().all(|found| !found), "a key is still in memory");
     }
 
-    /// Encrypting spills single round keys from registers to the stack, and one may travel from there to the heap in the
-    /// gap of another value. One of fifteen does not give the others.
+    pub(crate) fn an_org_that_is_locked_leaves_no_key_of_itself_and_its_accounts_and_another_org_keeps_its_own()
+     {
+        let mut memory = Memory::new();
+        let store = Arc::new(MemoryStore::new());
+        block_on(make(&store, Secret::from("of the org"))).unwrap();
+        let vault = block_on(Vault::open(Arc::clone(&store), by_provider())).unwrap();
+        block_on(use_every_key(&vault)).unwrap();
+        block_on(use_another_org(&vault)).unwrap();
+        let rows = block_on(Rows::of(&store));
+        let root = rows.root(&rows.base());
+        let own = [rows.dek(&root, ORG, None), rows.dek(&root, ORG, Some("account 7"))];
+        let of_another = rows.dek(&root, ANOTHER_ORG, None);
+        let held: Vec<_> = own.iter().flat_map(|key| memory.needles_of(key)).collect();
+        let kept = memory.needles_of(&of_another);
+        drop((root, own, of_another));
+
+        let (held, kept) = (memory.only_found(held), memory.only_found(kept));
+        assert!(held.len() >= 36 && kept.len() >= 18, "not {} and {}", held.len(), kept.len());
+
+        vault.org(ORG.parse().unwrap(), Environment::test()).lock();
+        let left = memory.find(held.iter()).into_iter().filter(|found| *found).count();
+        assert!(
+            left <= SPILLED_MAX,
+            "of {} secrets {left} are in memory though the org is locked",
+            held.len()
+        );
+        assert!(memory.find(kept.iter()).into_iter().all(|found| found), "another org lost its key");
+    }
+
+    pub(crate) fn keys_that_made_room_for_others_are_gone_from_memory() {
+        let mut memory = Memory::new();
+        let store = Arc::new(MemoryStore::new());
+        block_on(make(&store, Secret::from("of the org"))).unwrap();
+        let room_for_two = VaultOptions::default().cache_entries_max(2);
+        let vault = block_on(room_for_two.open(Arc::clone(&store), by_provider())).unwrap();
+        for _ in 0..3 {
+            block_on(use_every_key(&vault)).unwrap();
+        }
+        let rows = block_on(Rows::of(&store));
+        let root = rows.root(&rows.base());
+        let accounts: Vec<_> = (0..20).map(|number| format!("account {number}")).collect();
+        let keys: Vec<_> = accounts.iter().map(|account| rows.dek(&root, ORG, Some(account))).collect();
+        let held: Vec<_> = keys.iter().map(|key| memory.needles_of(key)).collect();
+        drop((root, keys));
+        let left_of_each = |memory: &mut Memory| -> Vec<usize> {
+            held.iter()
+                .map(|needles| memory.find(needles.iter()).into_iter().filter(|found| *found).count())
+                .collect()
+        };
+        let left = left_of_each(&mut memory);
+        let kept = left.iter().filter(|left| **left > SPILLED_MAX).count();
+        assert!((1..=2).contains(&kept), "of 20 keys the two that were used last at most, not {left:?}");
+
+        vault.lock();
+        let left: usize = left_of_each(&mut memory).into_iter().sum();
+        assert!(left <= SPILLED_MAX, "{left} secrets are in memory though the vault is locked");
+    }
+
+    /// Encrypting spills single round keys from registers to the stack, and one may travel from there to the heap in
+    /// the gap of another value. One of fifteen does not give the others.
     const SPILLED_MAX: usize = 1;
 
     /// A vault with a value, made by a process that is over.
@@ -121,15 +174,23 @@ mod linux {
         Ok(())
     }
 
-    /// Fills every cache, with more keyrings than one.
+    /// Fills every cache, with more keyrings than one: the first write of an account makes its keys, a read keeps them.
     async fn use_every_key(vault: &Vault) -> Result<(), Error> {
         let org = vault.org(ORG.parse()?, Environment::test());
         for account in 0..20 {
             let account = Scope::LinkedAccount(format!("account {account}").parse()?);
-            org.set_value("A", account, "of the account").await?;
+            org.set_value("A", &account, "of the account").await?;
+            assert!(org.value("A", &account).await?.is_some());
         }
         let resolved = org.resolve("A", &ScopePath::org()).await?;
-        assert!(resolved.is_some_and(|resolved| resolved.value.len() == 64));
+        assert!(resolved.is_some());
+        Ok(())
+    }
+
+    async fn use_another_org(vault: &Vault) -> Result<(), Error> {
+        let org = vault.org(ANOTHER_ORG.parse()?, Environment::test());
+        org.define(VariableDefinition::new("A", VarFormat::String)).await?;
+        org.set_value("A", Scope::Org, "of another org").await?;
         Ok(())
     }
 
@@ -215,15 +276,17 @@ mod linux {
             boxed(slot_key.open(&context, Self::last_bytes(&row[3..])).unwrap().expose())
         }
 
-        /// The first data key of the org.
-        fn dek(&self, root: &[u8; 32]) -> Box<Zeroizing<[u8; 32]>> {
-            let prefix = [&[1][..], ORG.as_bytes(), b"\0test\0\x01"].concat();
+        /// The first data key of an org or of a linked account of it.
+        fn dek(&self, root: &[u8; 32], org: &str, linked_account: Option<&str>) -> Box<Zeroizing<[u8; 32]>> {
+            let account = linked_account.map(|account| format!("{account}\0")).unwrap_or_default();
+            let prefix = [&[1][..], org.as_bytes(), b"\0test\0\x01", account.as_bytes()].concat();
             let (_, row) = self.starting_with(&prefix);
             let context = Context {
                 kind: 6,
                 name: "keyring",
-                org: ORG,
+                org,
                 environment: "test",
+                linked_account,
                 revision: 1,
                 ..self.context()
             };
@@ -250,6 +313,7 @@ mod linux {
     }
 
     const ORG: &str = "6500a1b2c3d4e5f6a7b8c9d0";
+    const ANOTHER_ORG: &str = "6500a1b2c3d4e5f6a7b8c9d1";
 
     fn random_key() -> [u8; 32] {
         let mut key = [0; 32];
@@ -298,6 +362,20 @@ mod linux {
             let needles = random.map(Needle::new).filter(|needle| !needle.is(id)).collect();
             bytes.fill(0);
             needles
+        }
+
+        /// What is worth looking for of a key: its bytes and what it is expanded to.
+        fn needles_of(&mut self, key: &[u8; 32]) -> Vec<Needle> {
+            let expanded = Box::new(Key::derive(key));
+            let address = std::ptr::from_ref(&*expanded).addr();
+            let mut needles = self.needles_in(address, size_of::<Key>(), expanded.id().as_bytes());
+            needles.push(Needle::new(&key[..16]));
+            needles
+        }
+
+        fn only_found(&mut self, needles: Vec<Needle>) -> Vec<Needle> {
+            let found = self.find(needles.iter());
+            needles.into_iter().zip(found).filter_map(|(needle, found)| found.then_some(needle)).collect()
         }
 
         /// Which of `needles` stand anywhere in memory that can be written, but for the stack.

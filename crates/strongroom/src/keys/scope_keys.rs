@@ -1,7 +1,5 @@
 //! The keyring of a key scope as it stands in the store.
 
-use std::sync::Arc;
-
 use super::{Keyring, Roots, open_under_root};
 use crate::envelope::StoreId;
 use crate::error::Error;
@@ -9,21 +7,17 @@ use crate::model::Revision;
 use crate::row::Row;
 use crate::store::{RowRevision, Versioned};
 
-/// The keyring of a key scope as it stands in the store. A clone holds the same keys in memory.
-#[derive(Clone)]
+/// The keyring of a key scope as it stands in the store.
 pub(crate) struct ScopeKeys {
-    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) keyring: Keyring,
     pub(crate) revision: Revision,
     /// What a write that seals under one of the keys expects of the keyring's row.
     pub(crate) row: RowRevision,
-    /// Keeps the counts of two `Arc`s apart. An alignment would do so with a gap, and what stands in a gap is copied
-    /// from the stack to the heap: a key, for instance.
-    _apart: [u64; 13],
 }
 
 impl ScopeKeys {
     pub(crate) fn new(keyring: Keyring, revision: Revision, row: RowRevision) -> Self {
-        Self { keyring: Arc::new(keyring), revision, row, _apart: [0; 13] }
+        Self { keyring, revision, row }
     }
 
     /// Opens the row of a keyring.

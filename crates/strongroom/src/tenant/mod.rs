@@ -110,5 +110,5 @@ impl Tenant {
 }
 
 fn keyring(keys: Option<&Arc<ScopeKeys>>) -> Option<&Keyring> {
-    keys.map(|keys| &*keys.keyring)
+    keys.map(|keys| &keys.keyring)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::clock::Timestamp;
-use crate::engine::cache::{Cached, Counts, Definition, HeldKeys, Moment, Striped, Tag};
+use crate::engine::cache::{Cached, Counts, Definition, HeldKeys, Moment, Share, Striped, Tag};
 use crate::engine::{ATTEMPTS_MAX, Request, answer};
 use crate::error::Error;
 use crate::id::{DefinitionId, LinkedAccountId};
@@ -73,11 +73,14 @@ pub(crate) struct View<'a> {
     pub(crate) definitions: SmallVec<[Option<Arc<Definition>>; 1]>,
     accounts: &'a [&'a LinkedAccountId],
     /// The org's first, then those of `accounts`.
-    keys: SmallVec<[Option<Arc<ScopeKeys>>; 2]>,
+    keys: SmallVec<[Option<SharedKeys>; 2]>,
     /// Under which view of the store this was read, and when reading began.
     pub(crate) tag: Tag,
     pub(crate) moment: Moment,
 }
+
+/// Keys that many verbs use at once.
+type SharedKeys = Share<Arc<ScopeKeys>>;
 
 /// What a cache knows of each row that a verb needs. Most verbs need one definition, and the keys of org and account.
 type Entries<V, const N: usize> = SmallVec<[Option<(V, Tag)>; N]>;
@@ -93,7 +96,7 @@ impl View<'_> {
         if self.is_shredded() {
             self.definitions.iter_mut().for_each(|definition| *definition = None);
             for keys in self.keys.iter_mut().skip(1).flatten() {
-                *keys = Arc::new(keys.dropped());
+                *keys = Share::new(Arc::new(keys.dropped()));
             }
         }
         self
@@ -105,7 +108,7 @@ impl View<'_> {
             Some(account) => 1 + self.accounts.iter().position(|known| *known == account)?,
             None => 0,
         };
-        self.keys.get(index)?.as_ref()
+        self.keys.get(index)?.as_deref()
     }
 }
 
@@ -117,7 +120,7 @@ impl Tenant {
         accounts: &'a [&'a LinkedAccountId],
         account: Option<Arc<ScopeKeys>>,
     ) -> View<'a> {
-        let keys = SmallVec::from_buf([org, account]);
+        let keys = SmallVec::from_buf([org, account].map(|keys| keys.map(Share::new)));
         let moment = self.engine.caches.moment();
         View { definitions: SmallVec::new(), accounts, keys, tag: Tag::Sole, moment }
     }
@@ -183,7 +186,7 @@ impl Tenant {
                 Err(error) => return Err(self.engine.if_rotated(error).await),
             }
             let keys: SmallVec<_> = keyrings.into_iter().map(without_tag).collect();
-            let org_keys = keys.first().and_then(Option::as_ref);
+            let org_keys = keys.first().and_then(Option::as_deref);
             self.take_in_definitions(needs, org_keys, &mut definitions, &mut fetched, reading)?;
             drop(fetched);
             let definitions = definitions.into_iter().map(without_tag).collect();
@@ -197,7 +200,7 @@ impl Tenant {
         &self,
         needs: &Needs<'_, '_>,
         usable: impl Fn(Tag) -> bool,
-    ) -> (Entries<Arc<ScopeKeys>, 2>, Entries<Arc<Definition>, 1>) {
+    ) -> (Entries<SharedKeys, 2>, Entries<Arc<Definition>, 1>) {
         let tables = self.engine.caches.tables();
         // One key, made again for each row that is looked up.
         let mut key = self.id.epoch().key();
@@ -219,7 +222,7 @@ impl Tenant {
     fn take_in_keyrings(
         &self,
         needs: &Needs<'_, '_>,
-        keyrings: &mut Entries<Arc<ScopeKeys>, 2>,
+        keyrings: &mut Entries<SharedKeys, 2>,
         fetched: &mut impl Iterator<Item = Option<Versioned>>,
         reading: Reading,
     ) -> Result<(), Error> {
@@ -257,7 +260,7 @@ impl Tenant {
         owner: Option<&LinkedAccountId>,
         row: &Versioned,
         reading: Reading,
-    ) -> Result<Arc<ScopeKeys>, Error> {
+    ) -> Result<SharedKeys, Error> {
         let caches = &self.engine.caches;
         let key = self.id.keyring(owner).key();
         let _turn = caches.turn(&key);
@@ -265,7 +268,7 @@ impl Tenant {
             Some(opened) => opened,
             None => {
                 caches.counts.add_unwrap();
-                (self.open_keyring(owner, row)?, reading.since)
+                (Arc::new(self.open_keyring(owner, row)?), reading.since)
             }
         };
         let held = HeldKeys { keys: Striped::new(keys), since };

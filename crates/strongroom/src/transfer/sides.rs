@@ -35,7 +35,7 @@ impl Side {
         row: &Row<'_>,
         bytes: &[u8],
     ) -> Result<Option<Opened>, Error> {
-        open(keys.map(|keys| &*keys.keyring), &self.store_id, row, bytes)
+        open(keys.map(|keys| &keys.keyring), &self.store_id, row, bytes)
     }
 
     /// Seals a row under the active key of its scope.

@@ -135,6 +135,30 @@ fn a_key_whose_time_is_over_is_gone_before_the_next_verb_looks_it_up() {
 }
 
 #[test]
+fn of_several_keys_each_goes_when_its_own_time_is_over_down_to_the_youngest() {
+    let (store, vault) = empty();
+    block_on(org(&vault).define(text("V"))).unwrap();
+    for account in ["a", "b", "c"] {
+        block_on(org(&vault).set_value("V", of_account(account), "v")).unwrap();
+    }
+    drop(vault);
+    let (hand, vault) = for_a_second(&store);
+    let cached_at = |ms| {
+        hand.turn_to(ms);
+        vault.wipe_old_keys();
+        vault.cache_stats().keyrings.entries
+    };
+    for (account, ms) in [("a", 10_000), ("b", 10_300), ("c", 10_700)] {
+        hand.turn_to(ms);
+        assert!(block_on(org(&vault).value("V", of_account(account))).unwrap().is_some());
+    }
+    // The org's came with that of `a`.
+    assert_eq!([10_999, 11_000].map(cached_at), [4, 2]);
+    assert_eq!([11_299, 11_300].map(cached_at), [2, 1]);
+    assert_eq!([11_699, 11_700].map(cached_at), [1, 0]);
+}
+
+#[test]
 fn a_clock_that_is_set_back_keeps_no_key_longer() {
     let (hand, vault) = for_a_second(&load(&furnished()));
     resolves(&org(&vault));

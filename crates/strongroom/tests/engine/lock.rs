@@ -100,6 +100,33 @@ fn other_orgs_and_environments_go_on_while_one_is_locked() {
     audit(&store);
 }
 
+/// How many entries each cache holds: names, definitions, catalogs, keyrings.
+fn cached(vault: &Vault) -> [usize; 4] {
+    let stats = vault.cache_stats();
+    [stats.names, stats.definitions, stats.catalogs, stats.keyrings].map(|counts| counts.entries)
+}
+
+#[test]
+fn a_locked_org_has_nothing_in_the_caches_and_others_keep_what_is_theirs() {
+    let vault = open(load(&furnished()));
+    let (locked, other) = (org(&vault), vault.org(OTHER_ORG.parse().unwrap(), Environment::test()));
+    block_on(other.define(text("V"))).unwrap();
+    block_on(other.set_value("V", of_account("a"), "v")).unwrap();
+    warm(&other);
+    locked.lock();
+    let of_other = cached(&vault);
+    assert!(of_other.iter().all(|entries| *entries > 0), "{of_other:?}");
+    block_on(locked.unlock(unlock())).unwrap();
+
+    warm(&locked);
+    let of_both = cached(&vault);
+    assert!(of_both.iter().zip(of_other).all(|(both, other)| *both > other), "{of_both:?} {of_other:?}");
+    locked.lock();
+    assert_eq!(cached(&vault), of_other);
+    vault.lock();
+    assert_eq!(cached(&vault), [0; 4]);
+}
+
 #[test]
 fn a_key_that_does_not_open_the_vault_does_not_unlock() {
     let vault = open(load(&furnished()));

@@ -17,14 +17,12 @@ impl Age {
         Self { max_ms, oldest_ms: AtomicU64::new(NOTHING) }
     }
 
-    /// Whether anything is kept, so that time matters.
-    pub(crate) fn is_kept(&self) -> bool {
-        self.oldest_ms.load(Ordering::Relaxed) != NOTHING
-    }
-
     /// Whether something that is kept may have to go.
     pub(crate) fn is_due(&self, now: Timestamp) -> bool {
-        self.is_kept() && self.is_over(Timestamp::from_ms(self.oldest_ms.load(Ordering::Relaxed)), now)
+        // Relaxed: it decides only whether to look at what is kept, which is then done under the lock of the tables.
+        // One load, so that what is compared is what was found to be a time.
+        let oldest_ms = self.oldest_ms.load(Ordering::Relaxed);
+        oldest_ms != NOTHING && self.is_over(Timestamp::from_ms(oldest_ms), now)
     }
 
     /// Whether what is kept since `since` has to go. A clock that was set back says nothing about its age.
@@ -34,16 +32,17 @@ impl Age {
 
     /// Something is kept since `since`.
     pub(crate) fn keep(&self, since: Timestamp) {
+        // Relaxed, here and in `restart`: both are called under the exclusive lock of the tables, which orders them.
         self.oldest_ms.fetch_min(since.as_ms(), Ordering::Relaxed);
     }
 
-    /// What is left is kept since `oldest`.
+    /// What is left is kept since `oldest`; nothing is left where there is none.
     pub(crate) fn restart(&self, oldest: Option<Timestamp>) {
         self.oldest_ms.store(oldest.map_or(NOTHING, Timestamp::as_ms), Ordering::Relaxed);
     }
 }
 
-/// No moment: nothing is kept.
+/// No time: nothing is kept.
 const NOTHING: u64 = u64::MAX;
 
 #[cfg(test)]

@@ -43,7 +43,8 @@ pub(crate) enum Cached {
     Keyrings,
 }
 
-/// The counters, in stripes, so that readers on different threads write no cache line of each other. Exact, since every count is added atomically.
+/// The counters, in stripes, so that readers on different threads write no cache line of each other. Exact, since
+/// every count is added atomically.
 #[derive(Default)]
 pub(crate) struct Counts {
     stripes: [CachePadded<Stripe>; STRIPES],
@@ -57,10 +58,13 @@ struct Stripe([[AtomicU64; 2]; 4]);
 impl Counts {
     /// Adds what one verb found, and what it did not find.
     pub(crate) fn add(&self, cached: Cached, hits: usize, misses: usize) {
+        // Always there: the stripe is a remainder, and there is a pair of counters for each of the caches.
         let Some(stripe) = self.stripes.get(stripe()) else { return };
         let Some(counters) = stripe.0.get(cached as usize) else { return };
         for (counter, count) in counters.iter().zip([hits, misses]) {
+            // Most verbs have no miss, and an addition of nothing would cost as much as one of something.
             if count > 0 {
+                // Relaxed, here and below: each count is exact by itself, and nothing else is read because of one.
                 counter.fetch_add(count as u64, Ordering::Relaxed);
             }
         }

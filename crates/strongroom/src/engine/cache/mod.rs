@@ -1,9 +1,9 @@
 //! Opened rows kept in memory: definitions, names, catalogs and keyrings.
 //!
-//! Reading takes no lock that two threads share, and one lock for all that a verb looks up. An entry counts only under
-//! the tag it was read under, and an entry read before a row was forgotten is not taken in after it. While a commit
-//! that changes cached rows is on its way nobody uses an entry, and who used one when it began reads again: so a cached
-//! row never stands beside rows of another moment.
+//! A reader writes nothing that another thread reads, and takes one lock for all that a verb looks up. An entry is used
+//! only under the tag that it was read under, and one that was read before a row was forgotten is not taken in
+//! afterwards. While a commit that changes cached rows is on its way nobody uses an entry, and a reader that had used
+//! one by then reads again: so a cached row is never used together with rows of another moment.
 
 pub(crate) mod age;
 pub(crate) mod counts;
@@ -29,14 +29,14 @@ use crate::store::{Key, RowRevision};
 pub use counts::{CacheCounts, CacheStats};
 pub(crate) use counts::{Cached, Counts};
 pub(crate) use definition::{Catalog, Definition};
-pub(crate) use striped::Striped;
+pub(crate) use striped::{Share, Striped};
 
 /// Under which view of the store an entry was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tag {
     /// Nobody but this engine writes: what it did not change itself still holds.
     Sole,
-    /// Others may write: the epoch row stood at this revision.
+    /// Others may write: the epoch row had this revision.
     Epoch(Option<RowRevision>),
 }
 
@@ -67,13 +67,13 @@ pub(crate) struct Tables {
 
 /// A cached keyring, and when its row was read.
 pub(crate) struct HeldKeys {
-    pub(crate) keys: Striped<ScopeKeys>,
+    pub(crate) keys: Striped<Arc<ScopeKeys>>,
     pub(crate) since: Timestamp,
 }
 
 impl Caches {
-    /// Caches of at most `entries_max` entries each, and of catalogs, which are large, a sixteenth of that. Keyrings are
-    /// kept for `key_age_max`.
+    /// Caches of at most `entries_max` entries each, and of catalogs, which are large, a sixteenth of that. Keyrings
+    /// are kept for `key_age_max`.
     pub(crate) fn new(entries_max: usize, key_age_max: Duration) -> Self {
         let tables = Tables {
             names: Table::new(entries_max),
@@ -92,7 +92,7 @@ impl Caches {
         }
     }
 
-    /// What is cached now. Not to be held while a future waits.
+    /// What is cached now. Do not hold across an `.await`.
     pub(crate) fn tables(&self) -> ShardedLockReadGuard<'_, Tables> {
         self.tables.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -100,6 +100,8 @@ impl Caches {
     /// Lets `take_in` insert what was read, unless something was forgotten since the reader began at `moment`.
     pub(crate) fn insert(&self, moment: Moment, take_in: impl FnOnce(&mut Tables)) {
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        // Under the lock: whoever forgets counts first and then looks under the lock, so either this sees the count or
+        // the other sees the entry.
         if self.still(moment) {
             take_in(&mut tables);
         }
@@ -114,14 +116,14 @@ impl Caches {
     }
 
     /// The keyring that was opened from this very row, and since when it is held.
-    pub(crate) fn opened(&self, key: &Key, row: RowRevision) -> Option<(ScopeKeys, Timestamp)> {
+    pub(crate) fn opened(&self, key: &Key, row: RowRevision) -> Option<(Arc<ScopeKeys>, Timestamp)> {
         let tables = self.tables();
         let (held, _) = tables.keyrings.get(key.as_bytes())?;
         let keys = held.keys.value();
-        (keys.row == row).then(|| (keys.clone(), held.since))
+        (keys.row == row).then(|| (Arc::clone(keys), held.since))
     }
 
-    /// The right to open the keyring at `key`: one at a time has it. Not to be held while a future waits.
+    /// The right to open the keyring at `key`: one at a time has it. Do not hold across an `.await`.
     pub(crate) fn turn(&self, key: &Key) -> Option<MutexGuard<'_, ()>> {
         let index = self.hasher.hash_one(key) as usize % TURNS;
         self.turns.get(index).map(|turn| turn.lock().unwrap_or_else(PoisonError::into_inner))
@@ -133,12 +135,14 @@ impl Caches {
             return;
         }
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
-        tables.keyrings.retain(|held| !self.key_age.is_over(held.since, now));
+        tables.keyrings.retain(|_, held| !self.key_age.is_over(held.since, now));
+        // The oldest that is left: a later time than that would keep it longer than it may be kept.
         self.key_age.restart(tables.keyrings.values().map(|held| held.since).min());
     }
 
     /// What a reader notes before it reads the store, and gives to [`insert`](Self::insert).
     pub(crate) fn moment(&self) -> Moment {
+        // Acquire: a reader that sees the count of a change sees in `changing` that it is on its way.
         Moment(self.forgotten.load(Ordering::Acquire))
     }
 
@@ -147,38 +151,48 @@ impl Caches {
         self.moment() == moment
     }
 
-    /// Whether cached rows may be changing in the store. Asked after [`moment`](Self::moment).
+    /// Whether cached rows may be changing in the store.
+    ///
+    /// Ask after [`moment`](Self::moment), never before: a change that begins between the two is then either seen here
+    /// or moves the count on. The other way round it would be in the moment already and not yet here, and cached rows
+    /// would be used beside those that it writes.
     pub(crate) fn are_changing(&self) -> bool {
+        // Acquire: a reader that sees that a change is over sees that what it wrote was forgotten.
         self.changing.load(Ordering::Acquire) > 0
     }
 
     /// A commit that changes cached rows is about to be sent.
     pub(crate) fn begin_change(&self) {
-        self.changing.fetch_add(1, Ordering::AcqRel);
-        self.forgotten.fetch_add(1, Ordering::AcqRel);
+        // In this order, and Release on the second: whoever counts the change in its moment sees that it is on its way.
+        self.changing.fetch_add(1, Ordering::Relaxed);
+        self.forgotten.fetch_add(1, Ordering::Release);
     }
 
     /// The commit was answered or abandoned: what it wrote at `keys` is read anew.
     pub(crate) fn end_change<'k>(&self, keys: impl Iterator<Item = &'k Key>) {
         self.forget(keys);
-        self.changing.fetch_sub(1, Ordering::AcqRel);
+        // Last, and Release: whoever sees that the change is over finds no entry from before it.
+        self.changing.fetch_sub(1, Ordering::Release);
     }
 
-    /// Drops all that is known of keys that start with `prefix`, and bars every reader that began before from bringing
+    /// Drops all that is known of keys that start with `prefix`, and keeps every reader that began before from bringing
     /// it back. Keys are wiped when the last verb that uses them ends.
     pub(crate) fn forget_all(&self, prefix: &[u8]) {
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
-        self.forgotten.fetch_add(1, Ordering::AcqRel);
+        // Under the lock that `insert` takes before it looks at the count, so the order with it is that of the lock.
+        self.forgotten.fetch_add(1, Ordering::Release);
         let keep = |key: &Key| !key.as_bytes().starts_with(prefix);
-        tables.names.retain_keys(keep);
-        tables.definitions.retain_keys(keep);
-        tables.catalogs.retain_keys(keep);
-        tables.keyrings.retain_keys(keep);
+        tables.names.retain(|key, _| keep(key));
+        tables.definitions.retain(|key, _| keep(key));
+        tables.catalogs.retain(|key, _| keep(key));
+        tables.keyrings.retain(|key, _| keep(key));
     }
 
-    /// Drops what is known of `keys`, and bars every reader that began before from bringing it back.
+    /// Drops what is known of `keys`, and keeps every reader that began before from bringing it back.
     pub(crate) fn forget<'k>(&self, keys: impl Iterator<Item = &'k Key>) {
-        self.forgotten.fetch_add(1, Ordering::AcqRel);
+        // Before the look at the tables: an entry that comes in after the look finds the count moved and stays out.
+        self.forgotten.fetch_add(1, Ordering::Release);
+        // Under the shared lock first: most batches write nothing that is cached, and no reader should wait for those.
         let known: Vec<&Key> = {
             let tables = self.tables();
             keys.filter(|key| tables.hold(key)).collect()
@@ -206,11 +220,10 @@ impl Caches {
 
 impl Tables {
     fn hold(&self, key: &Key) -> bool {
-        let bytes = key.as_bytes();
-        self.names.get(bytes).is_some()
-            || self.definitions.get(bytes).is_some()
-            || self.catalogs.get(bytes).is_some()
-            || self.keyrings.get(bytes).is_some()
+        self.names.holds(key)
+            || self.definitions.holds(key)
+            || self.catalogs.holds(key)
+            || self.keyrings.holds(key)
     }
 
     fn remove(&mut self, key: &Key) {
@@ -240,11 +253,11 @@ mod tests {
     }
 
     /// Takes a keyring in, which nobody but the cache holds from then on.
-    fn take_in_keyring(caches: &Caches, name: &str, since_ms: u64) -> Weak<Keyring> {
+    fn take_in_keyring(caches: &Caches, name: &str, since_ms: u64) -> Weak<ScopeKeys> {
         let since = Timestamp::from_ms(since_ms);
         let keyring = Keyring::generate(&[1; 32], &vec![2; 16], since).unwrap();
-        let keys = ScopeKeys::new(keyring, crate::model::Revision::from_u64(1), RowRevision(1));
-        let held = Arc::downgrade(&keys.keyring);
+        let keys = Arc::new(ScopeKeys::new(keyring, crate::model::Revision::from_u64(1), RowRevision(1)));
+        let held = Arc::downgrade(&keys);
         let keys = Striped::new(keys);
         caches.insert_keyring(caches.moment(), key(name), HeldKeys { keys, since }, Tag::Sole);
         held
@@ -253,15 +266,47 @@ mod tests {
     #[test]
     fn keys_are_dropped_and_so_wiped_when_they_are_evicted_forgotten_or_old() {
         let caches = Caches::new(2, Duration::from_millis(10));
-        let [evicted, forgotten] = ["a", "b"].map(|name| take_in_keyring(&caches, name, 0));
+        let former = ["a", "b"].map(|name| take_in_keyring(&caches, name, 0));
         let kept = take_in_keyring(&caches, "c", 5);
-        assert!(evicted.upgrade().is_none() && forgotten.upgrade().is_some());
-        caches.forget([&key("b")].into_iter());
-        assert!(forgotten.upgrade().is_none());
+        assert_eq!(former.iter().filter(|keys| keys.upgrade().is_some()).count(), 1, "two have room");
+        caches.forget([&key("a"), &key("b")].into_iter());
+        assert!(former.iter().all(|keys| keys.upgrade().is_none()) && kept.upgrade().is_some());
         caches.drop_old_keys(Timestamp::from_ms(14));
         assert!(kept.upgrade().is_some());
         caches.drop_old_keys(Timestamp::from_ms(15));
         assert!(kept.upgrade().is_none());
+    }
+
+    #[test]
+    fn of_several_keys_each_goes_when_its_own_time_is_over_whichever_came_first() {
+        let [a, b, c] = [("a", 0), ("b", 3), ("c", 7)];
+        for order in [[a, b, c], [c, b, a], [b, a, c]] {
+            let caches = Caches::new(8, Duration::from_millis(10));
+            let mut held = order.map(|(name, since)| (name, take_in_keyring(&caches, name, since)));
+            held.sort_by_key(|(name, _)| *name);
+            let kept_at = |ms| {
+                caches.drop_old_keys(Timestamp::from_ms(ms));
+                held.each_ref().map(|(_, keys)| keys.upgrade().is_some())
+            };
+            assert_eq!([9, 10].map(kept_at), [[true; 3], [false, true, true]]);
+            assert_eq!([12, 13].map(kept_at), [[false, true, true], [false, false, true]]);
+            assert_eq!([16, 17].map(kept_at), [[false, false, true], [false; 3]]);
+        }
+    }
+
+    #[test]
+    fn what_a_lock_forgets_is_gone_and_cannot_come_back_and_what_others_hold_stays() {
+        let caches = Caches::new(8, Duration::MAX);
+        let [own, of_account, of_another] =
+            ["org 1", "org 1 account", "org 2"].map(|name| take_in_keyring(&caches, name, 0));
+        let before = caches.moment();
+        caches.forget_all(b"org 1");
+        assert!(own.upgrade().is_none() && of_account.upgrade().is_none());
+        assert!(of_another.upgrade().is_some());
+        caches.insert(before, |tables| tables.names.insert(key("org 1 name"), id(1), Tag::Sole));
+        assert_eq!(caches.stats().names.entries, 0);
+        caches.forget_all(b"");
+        assert!(of_another.upgrade().is_none());
     }
 
     fn id(byte: u8) -> DefinitionId {

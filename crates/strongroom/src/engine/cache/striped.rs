@@ -1,36 +1,71 @@
 //! One value, held by many threads that write no cache line of each other.
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// A cached value with an `Arc` for each stripe of threads. To hold an `Arc` is to write its count: were it the same for
-/// all, the readers of one hot org would wait for each other's writes. That of another stripe than the first is made when
-/// a thread of it asks. `T` is to be cheap to clone, and large enough that two counts share no cache line.
+/// A cached value with a [`Share`] for each stripe of threads. To hold a share is to write its count: if it were the
+/// same for all threads, the readers of one hot org would wait for each other's writes. The share of another stripe
+/// than the first is made when a thread of it asks. `T` should be cheap to clone.
 pub(crate) struct Striped<T> {
-    first: Arc<T>,
+    first: Share<T>,
     stripe: usize,
-    others: OnceLock<Box<[OnceLock<Arc<T>>; STRIPES]>>,
+    others: OnceLock<Box<[OnceLock<Share<T>>; STRIPES]>>,
 }
 
 impl<T: Clone> Striped<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self { first: Arc::new(value), stripe: stripe(), others: OnceLock::new() }
+        Self { first: Share::new(value), stripe: stripe(), others: OnceLock::new() }
     }
 
-    /// The value itself, which is not to be held on to.
+    /// The value itself, for as long as the cache is looked at.
     pub(crate) fn value(&self) -> &T {
         &self.first
     }
 
-    /// The `Arc` of this thread's stripe.
-    pub(crate) fn share(&self) -> Arc<T> {
-        let stripe = stripe();
+    /// The share of this thread's stripe.
+    pub(crate) fn share(&self) -> Share<T> {
+        self.share_of(stripe())
+    }
+
+    fn share_of(&self, stripe: usize) -> Share<T> {
         if stripe == self.stripe {
-            return Arc::clone(&self.first);
+            return self.first.clone();
         }
-        let new = || Arc::new(T::clone(&self.first));
+        let new = || Share::new(T::clone(&self.first));
         let other = self.others.get_or_init(Box::default).get(stripe);
-        other.map_or_else(new, |other| Arc::clone(other.get_or_init(new)))
+        other.map_or_else(new, |other| other.get_or_init(new).clone())
+    }
+}
+
+/// A value behind a count that shares no cache line with the count of another share.
+pub(crate) struct Share<T>(Arc<Apart<T>>);
+
+/// Room after a value. An alignment would keep counts apart as well, but with a gap, and whatever lies in a gap is
+/// copied from the stack to the heap with the value: a key, for instance.
+struct Apart<T> {
+    value: T,
+    _room: [u64; ROOM_LEN],
+}
+
+impl<T> Share<T> {
+    pub(crate) fn new(value: T) -> Self {
+        const { assert!(size_of::<Apart<T>>() == size_of::<T>() + size_of::<[u64; ROOM_LEN]>(), "no gap") };
+        Self(Arc::new(Apart { value, _room: [0; ROOM_LEN] }))
+    }
+}
+
+impl<T> Clone for Share<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Deref for Share<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0.value
     }
 }
 
@@ -38,25 +73,76 @@ impl<T: Clone> Striped<T> {
 pub(crate) fn stripe() -> usize {
     thread_local! {
         static STRIPE: usize = {
-            static NEXT: AtomicUsize = AtomicUsize::new(0);
-            NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES
+            static TURNS: Turns = Turns(AtomicUsize::new(0));
+            TURNS.next()
         };
     }
     STRIPE.with(|stripe| *stripe)
 }
 
+/// Which stripe the next thread gets.
+struct Turns(AtomicUsize);
+
+impl Turns {
+    fn next(&self) -> usize {
+        // Relaxed: each thread gets a number of its own, and nothing else is read because of it.
+        self.0.fetch_add(1, Ordering::Relaxed) % STRIPES
+    }
+}
+
+/// Threads beyond this many share stripes. Each costs a line of counters, and a share of each keyring that is in use.
 pub(crate) const STRIPES: usize = 8;
+
+/// Together with the two counts of an `Arc` this is 128 bytes: processors fetch cache lines of 64 bytes in pairs.
+const ROOM_LEN: usize = 14;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn is_same(one: &Share<u64>, other: &Share<u64>) -> bool {
+        Arc::ptr_eq(&one.0, &other.0)
+    }
+
     #[test]
-    fn a_thread_has_one_arc_of_a_value_and_the_next_thread_another() {
-        let striped = Striped::new(7);
-        let of_another = std::thread::scope(|threads| threads.spawn(|| striped.share()).join().unwrap());
-        let own = striped.share();
-        assert!(Arc::ptr_eq(&own, &striped.share()) && !Arc::ptr_eq(&own, &of_another));
-        assert_eq!((*own, *of_another), (7, 7));
+    fn each_stripe_has_one_share_of_a_value_and_no_other_stripe_has_it() {
+        let striped = Striped::new(7_u64);
+        let shares: Vec<_> = (0..STRIPES).map(|stripe| striped.share_of(stripe)).collect();
+        for (stripe, share) in shares.iter().enumerate() {
+            assert_eq!(**share, 7);
+            for (of, other) in shares.iter().enumerate() {
+                assert_eq!(is_same(&striped.share_of(stripe), other), stripe == of);
+            }
+        }
+    }
+
+    #[test]
+    fn a_thread_keeps_its_stripe_and_the_share_of_it() {
+        let striped = Striped::new(7_u64);
+        let keeps = || {
+            let (stripe, share) = (stripe(), striped.share());
+            stripe == self::stripe() && is_same(&share, &striped.share_of(stripe))
+        };
+        std::thread::scope(|threads| {
+            for thread in (0..=STRIPES).map(|_| threads.spawn(keeps)).collect::<Vec<_>>() {
+                assert!(thread.join().unwrap());
+            }
+        });
+    }
+
+    #[test]
+    fn a_new_thread_gets_the_next_stripe() {
+        let turns = Turns(AtomicUsize::new(0));
+        let given: Vec<_> = (0..=STRIPES).map(|_| turns.next()).collect();
+        assert_eq!(given, [0, 1, 2, 3, 4, 5, 6, 7, 0]);
+    }
+
+    #[test]
+    fn the_counts_of_two_shares_lie_in_different_pairs_of_cache_lines() {
+        let counts_len = 2 * size_of::<usize>();
+        assert!(counts_len + size_of::<Apart<u64>>() >= 128);
+        let (one, other) = (Share::new(7_u64), Share::new(7_u64));
+        let distance = Arc::as_ptr(&one.0).addr().abs_diff(Arc::as_ptr(&other.0).addr());
+        assert!(distance >= 128, "{distance} bytes");
     }
 }
