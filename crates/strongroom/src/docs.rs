@@ -3,9 +3,13 @@
 //! Each names its links to the others at its end. The same names are defined before it here, where the first
 //! definition counts, so that they lead to the pages of this documentation.
 
-#[doc = "[FORMAT.md]: crate::docs::format_v1\n[THREATS.md]: crate::docs::threats\n\n"]
+#[doc = "[FORMAT.md]: crate::docs::format_v1\n[MECHANISMS.md]: crate::docs::mechanisms\n[THREATS.md]: crate::docs::threats\n\n"]
 #[doc = include_str!("../docs/ARCHITECTURE.md")]
 pub mod architecture {}
+
+#[doc = "[ARCHITECTURE.md]: crate::docs::architecture\n[FORMAT.md]: crate::docs::format_v1\n[THREATS.md]: crate::docs::threats\n\n"]
+#[doc = include_str!("../docs/MECHANISMS.md")]
+pub mod mechanisms {}
 
 #[doc = "[`Store`]: crate::store::Store\n\n"]
 #[doc = include_str!("../docs/FORMAT.md")]
