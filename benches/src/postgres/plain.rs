@@ -30,7 +30,7 @@ impl Plain {
     /// One `SELECT` of these rows of the store's table.
     pub(super) fn select(self, keys: Vec<Vec<u8>>) -> Run {
         let Self { runtime, client } = self;
-        let select = "SELECT k, v, rev FROM strongroom_rows WHERE k = ANY($1::bytea[])";
+        let select = "SELECT k, v, rev FROM strongroom.strongroom_rows WHERE k = ANY($1::bytea[])";
         let select = runtime.block_on(client.prepare(select)).expect("the table is there");
         Run::wall(move |n| {
             runtime.block_on(async {

@@ -10,6 +10,7 @@ use strongroom_store::StoreError;
 use tokio_postgres::Config;
 
 use crate::failure::unsupported;
+use crate::layout::Layout;
 
 /// An address, taken apart.
 #[derive(Default)]
@@ -21,6 +22,11 @@ pub(crate) struct Address {
     pub(crate) root_certificates: Option<String>,
     /// The value of `row_locks`.
     pub(crate) row_locks: Option<String>,
+    /// The value of `mode`.
+    pub(crate) mode: Option<String>,
+    schema: Option<String>,
+    prefix: Option<String>,
+    owner: Option<String>,
 }
 
 impl Address {
@@ -33,6 +39,15 @@ impl Address {
         };
         address.server = rest.and_then(|rest| rest.parse().ok()).ok_or_else(unreadable)?;
         Ok(address)
+    }
+
+    /// Where the tables are to be.
+    pub(crate) fn layout(&mut self) -> Result<Layout, StoreError> {
+        let mut layout = Layout::default();
+        self.schema.take().map_or(Ok(()), |schema| layout.set_schema(schema))?;
+        self.prefix.take().map_or(Ok(()), |prefix| layout.set_prefix(prefix))?;
+        self.owner.take().map_or(Ok(()), |owner| layout.set_owner(owner))?;
+        Ok(layout)
     }
 
     /// What is left of a URL for the driver.
@@ -77,6 +92,10 @@ impl Address {
             "sslmode" => Some(&mut self.ssl_mode),
             "row_locks" => Some(&mut self.row_locks),
             "sslrootcert" => Some(&mut self.root_certificates),
+            "schema" => Some(&mut self.schema),
+            "prefix" => Some(&mut self.prefix),
+            "owner" => Some(&mut self.owner),
+            "mode" => Some(&mut self.mode),
             _ => None,
         }
     }

@@ -11,6 +11,8 @@ use tokio_postgres::Config;
 
 use crate::address::Address;
 use crate::failure::{unavailable, unsupported};
+use crate::layout::Layout;
+use crate::sql::EQ;
 use crate::tls;
 
 /// The address of a database, the pool's size and the time limits. `Debug` shows no part of the address, since it may
@@ -19,6 +21,8 @@ use crate::tls;
 pub struct PostgresOptions {
     server: Config,
     roots: RootCertStore,
+    pub(crate) layout: Layout,
+    pub(crate) access: Access,
     pub(crate) row_locks: RowLocks,
     connections_max: usize,
     pub(crate) connect_timeout: Duration,
@@ -37,6 +41,13 @@ pub enum RowLocks {
     Exclusive,
 }
 
+/// What a store is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    ReadWrite,
+    ReadOnly,
+}
+
 impl PostgresOptions {
     /// Reads `postgres://user@host:port/database?sslmode=…` or `host=… dbname=…`, as libpq writes them.
     ///
@@ -50,7 +61,14 @@ impl PostgresOptions {
     /// Where there is TLS, the server's certificate is verified, with its host name and its dates: libpq's `require`
     /// without verification, `verify-ca` and `allow` do not exist here. `sslrootcert=FILE` names the PEM file of the
     /// authorities to trust, as [`root_certificates`](Self::root_certificates) does; unset, or `system`, it is what the
-    /// platform trusts. `row_locks` is `shared` or `exclusive`: see [`RowLocks`].
+    /// platform trusts.
+    ///
+    /// Of this crate are
+    ///
+    /// - `schema`, `prefix`, `owner`: where the tables are, and which role may own them. See [`schema`](Self::schema),
+    ///   [`prefix`](Self::prefix) and [`owner`](Self::owner).
+    /// - `mode`: `read-only`, or `read-write` as if unset. See [`read_only`](Self::read_only).
+    /// - `row_locks`: `shared` or `exclusive`. See [`RowLocks`].
     ///
     /// ```
     /// use strongroom_postgres::PostgresOptions;
@@ -60,9 +78,12 @@ impl PostgresOptions {
     /// ```
     ///
     /// # Errors
-    /// `Unsupported` for a text that is no address, another `sslmode` or `row_locks`, and a file that holds no certificates.
+    /// `Unsupported` for a text that is no address, a value that a parameter does not take, and a file that holds no
+    /// certificates.
     pub fn parse(address: &str) -> Result<Self, StoreError> {
-        let Address { mut server, ssl_mode, root_certificates, row_locks } = Address::parse(address)?;
+        let mut address = Address::parse(address)?;
+        let layout = address.layout()?;
+        let Address { mut server, ssl_mode, root_certificates, row_locks, mode, .. } = address;
         server.ssl_mode(tls::mode(ssl_mode.as_deref(), &server)?);
         let mut roots = RootCertStore::empty();
         if let Some(pem) = root_certificates.filter(|pem| pem != "system") {
@@ -75,6 +96,8 @@ impl PostgresOptions {
         Ok(Self {
             server,
             roots,
+            layout,
+            access: mode.as_deref().map_or(Ok(Access::ReadWrite), access_named)?,
             row_locks: row_locks.as_deref().map_or(Ok(RowLocks::default()), row_locks_named)?,
             connections_max: 16,
             connect_timeout,
@@ -86,6 +109,47 @@ impl PostgresOptions {
     #[must_use]
     pub fn password(mut self, password: impl AsRef<[u8]>) -> Self {
         self.server.password(password);
+        self
+    }
+
+    /// Keeps the tables in this schema, `strongroom` unless set. It is made where it is missing and the role may make it.
+    ///
+    /// Unset, a vault of an earlier version still opens, whose tables are where the search path leads: where there are
+    /// none in `strongroom` and the role owns the ones it finds. In every other case name their schema.
+    ///
+    /// # Errors
+    /// `Unsupported` for an empty name, one of more than 63 bytes, and a schema of the server's own.
+    pub fn schema(mut self, name: impl Into<String>) -> Result<Self, StoreError> {
+        self.layout.set_schema(name.into())?;
+        Ok(self)
+    }
+
+    /// Names the tables `{prefix}rows` and `{prefix}schema`, so that several vaults share a schema. It is `strongroom_`
+    /// unless set.
+    ///
+    /// # Errors
+    /// `Unsupported` for more than 57 bytes.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Result<Self, StoreError> {
+        self.layout.set_prefix(prefix.into())?;
+        Ok(self)
+    }
+
+    /// Trusts this role with the schema and the tables. A table's owner can have code run with the rights of every role
+    /// that writes to it. So a store refuses those of another owner than its own role, a superuser, the owner of the
+    /// database, and the role that is named here.
+    ///
+    /// # Errors
+    /// `Unsupported` for an empty name, and one of more than 63 bytes.
+    pub fn owner(mut self, role: impl Into<String>) -> Result<Self, StoreError> {
+        self.layout.set_owner(role.into())?;
+        Ok(self)
+    }
+
+    /// Opens the store for reading: its role needs no right but `SELECT`, and the server may be a standby. Nothing is
+    /// made, and every commit is `Unsupported`.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.access = Access::ReadOnly;
         self
     }
 
@@ -152,7 +216,8 @@ impl PostgresOptions {
     fn limit_of_idleness(&self) -> Hook {
         let limit = self.answer_timeout.as_millis().clamp(1, LIMIT_MS_MAX);
         let set = format!(
-            "SELECT set_config('{IDLE}', '{limit}', false) WHERE current_setting('{IDLE}', true) = '0'"
+            "SELECT pg_catalog.set_config('{IDLE}', '{limit}', false) \
+             WHERE pg_catalog.current_setting('{IDLE}', true) {EQ} '0'"
         );
         let patience = self.connect_timeout;
         Hook::async_fn(move |client: &mut ClientWrapper, _| {
@@ -163,6 +228,14 @@ impl PostgresOptions {
                 Ok(())
             })
         })
+    }
+}
+
+fn access_named(name: &str) -> Result<Access, StoreError> {
+    match name {
+        "read-only" => Ok(Access::ReadOnly),
+        "read-write" => Ok(Access::ReadWrite),
+        _ => Err(unsupported("mode is read-only or read-write")),
     }
 }
 
@@ -177,6 +250,7 @@ fn row_locks_named(name: &str) -> Result<RowLocks, StoreError> {
 impl fmt::Debug for PostgresOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresOptions")
+            .field("access", &self.access)
             .field("row_locks", &self.row_locks)
             .field("connections_max", &self.connections_max)
             .field("connect_timeout", &self.connect_timeout)

@@ -101,6 +101,11 @@ pub(crate) fn of_setup(error: Error) -> StoreError {
     }
 }
 
+/// A statement that the role may not send.
+pub(crate) fn denied(message: String, error: Error) -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, message).with_cause(error)
+}
+
 /// The SQLSTATE of a server's answer; `None` where there was no answer.
 pub(crate) fn code(error: &Error) -> Option<&str> {
     error.code().map(tokio_postgres::error::SqlState::code)

@@ -1,8 +1,9 @@
 //! The PostgreSQL backend of strongroom: one store for many processes.
 //!
-//! One table of keys, values and revisions. Every call is one round trip: a read is one statement, or several that are
-//! sent together in a snapshot; a commit sends its locks, its writes and `COMMIT` together, and the server makes the
-//! writes only where every expectation holds. Statements are prepared once a connection.
+//! One table of keys, values and revisions, in a schema that the address names. Every call is one round trip: a read is
+//! one statement, or several that are sent together in a snapshot; a commit sends its locks, its writes and `COMMIT`
+//! together, and the server makes the writes only where every expectation holds. Statements are prepared once a
+//! connection.
 //!
 //! - **Several processes** may open the same database. The engine keeps its caches correct through the epoch row.
 //! - **Durable** as the server is. One with `fsync` or `synchronous_commit` off is refused. Whether a batch survives the
@@ -10,6 +11,10 @@
 //! - **Two writers of one row**: the server lets one of them win (`40001`, `40P01`). The other is tried again here, ten
 //!   times with growing random pauses, and is then `Contention`.
 //! - **A connection that is lost** while a batch is on its way is `Indeterminate`; the engine looks what became of it.
+//!
+//! - **Least privilege**: tables are looked at before they are used, and refused where another role owns them or where
+//!   something runs beside our statements. A role needs no right beyond `SELECT`, `INSERT`, `UPDATE` and `DELETE`; one
+//!   with `SELECT` opens with `mode=read-only`, on a hot standby too. `docs/BACKENDS.md` of the engine has the statements.
 //!
 //! # What to know
 //! - A password is never shown by an error or `Debug`; the driver keeps it in memory that is not wiped. The *server's* log
@@ -28,14 +33,18 @@
 //! each construct and where it is known.
 
 mod address;
+mod call;
+mod catalog;
 mod config;
 mod failure;
+mod layout;
 mod parameter;
 mod pipeline;
 mod read;
 mod schema;
 mod sql;
 mod store;
+mod threads;
 mod tls;
 mod write;
 

@@ -12,15 +12,16 @@ use tokio_postgres::{Row, Statement};
 use crate::failure::{Failure, corrupt, of_read};
 use crate::parameter::Bytes;
 use crate::pipeline::in_order;
-use crate::sql;
+use crate::sql::{self, Sql};
 
 /// Answers a read. One statement is a snapshot by itself; several are sent together in one transaction.
 pub(crate) async fn read(
     client: &Client,
+    sql: &Sql,
     request: &ReadBatch,
     page_bytes_max: usize,
 ) -> Result<ReadSet, Failure> {
-    let statements = Statements::prepare(client, request).await?;
+    let statements = Statements::prepare(client, sql, request).await?;
     let gets = gets(client, statements.get.as_ref(), &request.gets);
     let scans = request.scans.iter().zip(&statements.scans);
     let scans = in_order(scans.map(|(scan, statement)| page(client, statement, scan, page_bytes_max)));
@@ -45,13 +46,13 @@ struct Statements {
 }
 
 impl Statements {
-    async fn prepare(client: &Client, request: &ReadBatch) -> Result<Self, Failure> {
+    async fn prepare(client: &Client, sql: &Sql, request: &ReadBatch) -> Result<Self, Failure> {
         let mut statements = Self { get: None, scans: Vec::with_capacity(request.scans.len()) };
         if !request.gets.is_empty() {
-            statements.get = Some(client.prepare_cached(sql::GET).await.map_err(of_read)?);
+            statements.get = Some(client.prepare_cached(&sql.get).await.map_err(of_read)?);
         }
         for scan in &request.scans {
-            let text = if scan.reverse { sql::SCAN_BACK } else { sql::SCAN };
+            let text = if scan.reverse { &sql.scan_back } else { &sql.scan };
             statements.scans.push(client.prepare_cached(text).await.map_err(of_read)?);
         }
         Ok(statements)

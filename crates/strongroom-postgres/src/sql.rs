@@ -1,57 +1,87 @@
 //! Every statement on rows. `BACKENDS.md` lists the constructs they use and where those are known.
+//!
+//! Tables, operators, functions and types are named with their schemas: whoever may make one earlier on the search path
+//! would otherwise run code of their own as the role of the store.
 
-macro_rules! scan {
-    ($direction:literal) => {
-        concat!(
-            "SELECT k, v, rev FROM (SELECT k, v, rev, sum(octet_length(k) + octet_length(v)) OVER (ORDER BY k ",
-            $direction,
-            " ROWS BETWEEN UNBOUNDED PRECEDING AND 2 PRECEDING) AS before FROM (",
-            "SELECT k, CASE WHEN $3::bool THEN ''::bytea ELSE v END AS v, rev FROM strongroom_rows ",
-            "WHERE k >= $1::bytea AND k < $2::bytea ORDER BY k ",
-            $direction,
-            " LIMIT $4::bigint) AS walked) AS page WHERE coalesce(before, 0) < $5::bigint ORDER BY k ",
-            $direction
-        )
-    };
+use crate::layout::Tables;
+
+/// The statements on one table of rows.
+#[derive(Debug)]
+pub(crate) struct Sql {
+    /// `(keys)`: the rows at these keys, in any order.
+    pub(crate) get: String,
+    /// `(keys)`: locks rows against writers, in key order; their revisions.
+    pub(crate) lock_shared: String,
+    /// `(keys)`: locks rows against everyone, in key order; their revisions.
+    pub(crate) lock: String,
+    /// `(keys, values, revision, expected keys, marks)`: puts, where every expectation holds.
+    pub(crate) put: String,
+    /// `(keys, expected keys, marks)`: deletes, where every expectation holds.
+    pub(crate) delete: String,
+    /// `(keys, put key, revision)`: deletes, where the put of the same transaction was made.
+    pub(crate) delete_beside_put: String,
+    /// `(start, end, keys only, rows, bytes)`: the rows of a page, and the one after it. The innermost query ends at a
+    /// number of rows, the one around it at a number of bytes: a row comes when the rows before the one before it are
+    /// fewer bytes than a page.
+    pub(crate) scan: String,
+    /// The same from the last key to the first.
+    pub(crate) scan_back: String,
 }
 
-/// `(keys)`: the rows at these keys, in any order.
-pub(crate) const GET: &str = "SELECT k, v, rev FROM strongroom_rows WHERE k = ANY($1::bytea[])";
+impl Sql {
+    pub(crate) fn new(tables: &Tables) -> Self {
+        let rows = tables.qualified(&tables.rows());
+        let at_keys = format!("WHERE k {EQ} ANY($1::{BYTEA}[])");
+        let select_revisions = format!("SELECT k, rev FROM {rows} {at_keys} ORDER BY k");
+        Self {
+            get: format!("SELECT k, v, rev FROM {rows} {at_keys}"),
+            lock_shared: format!("{select_revisions} FOR SHARE"),
+            lock: format!("{select_revisions} FOR UPDATE"),
+            put: format!(
+                "INSERT INTO {rows} (k, v, rev) SELECT p.k, p.v, $3::bigint \
+                 FROM ROWS FROM ({UNNEST}($1::{BYTEA}[]), {UNNEST}($2::{BYTEA}[])) AS p(k, v) WHERE {} \
+                 ON CONFLICT (k) DO UPDATE SET v = excluded.v, rev = excluded.rev",
+                all_hold(&rows, "$4", "$5")
+            ),
+            delete: format!("DELETE FROM {rows} {at_keys} AND {}", all_hold(&rows, "$2", "$3")),
+            delete_beside_put: format!(
+                "DELETE FROM {rows} {at_keys} \
+                 AND (SELECT p.rev FROM {rows} AS p WHERE p.k {EQ} $2::{BYTEA}) {EQ} $3::bigint"
+            ),
+            scan: scan(&rows, ""),
+            scan_back: scan(&rows, "DESC"),
+        }
+    }
+}
 
-/// `(keys)`: locks rows against writers, in key order; their revisions.
-pub(crate) const LOCK_SHARED: &str =
-    "SELECT k, rev FROM strongroom_rows WHERE k = ANY($1::bytea[]) ORDER BY k FOR SHARE";
+/// That no expectation fails. A revision that is not there is unlike every mark.
+fn all_hold(rows: &str, keys: &str, marks: &str) -> String {
+    format!(
+        "NOT EXISTS (SELECT 1 FROM ROWS FROM ({UNNEST}({keys}::{BYTEA}[]), {UNNEST}({marks}::bigint[])) AS e(k, mark) \
+         LEFT JOIN {rows} AS found ON found.k {EQ} e.k \
+         WHERE CASE WHEN e.mark {EQ} {ABSENT} THEN found.k IS NOT NULL \
+         WHEN e.mark {EQ} {EXISTS} THEN found.k IS NULL \
+         ELSE coalesce(found.rev OPERATOR(pg_catalog.<>) e.mark, true) END)"
+    )
+}
 
-/// `(keys)`: locks rows against everyone, in key order; their revisions.
-pub(crate) const LOCK: &str =
-    "SELECT k, rev FROM strongroom_rows WHERE k = ANY($1::bytea[]) ORDER BY k FOR UPDATE";
+fn scan(rows: &str, direction: &str) -> String {
+    let bytes_len = format!("{OCTET_LENGTH}(k) OPERATOR(pg_catalog.+) {OCTET_LENGTH}(v)");
+    format!(
+        "SELECT k, v, rev FROM (SELECT k, v, rev, pg_catalog.sum({bytes_len}) OVER (ORDER BY k {direction} \
+         ROWS BETWEEN UNBOUNDED PRECEDING AND 2 PRECEDING) AS before FROM (\
+         SELECT k, CASE WHEN $3::boolean THEN ''::{BYTEA} ELSE v END AS v, rev FROM {rows} \
+         WHERE k OPERATOR(pg_catalog.>=) $1::{BYTEA} AND k OPERATOR(pg_catalog.<) $2::{BYTEA} \
+         ORDER BY k {direction} LIMIT $4::bigint) AS walked) AS page \
+         WHERE coalesce(before, 0) OPERATOR(pg_catalog.<) $5::bigint ORDER BY k {direction}"
+    )
+}
 
-/// `(keys, values, revision, expected keys, marks)`: puts, where every expectation holds.
-pub(crate) const PUT: &str = "INSERT INTO strongroom_rows (k, v, rev) \
-     SELECT p.k, p.v, $3::bigint FROM unnest($1::bytea[], $2::bytea[]) AS p(k, v) WHERE NOT EXISTS (\
-     SELECT 1 FROM unnest($4::bytea[], $5::bigint[]) AS e(k, mark) \
-     LEFT JOIN strongroom_rows AS found ON found.k = e.k \
-     WHERE CASE e.mark WHEN -2 THEN found.k IS NOT NULL WHEN -1 THEN found.k IS NULL \
-     ELSE found.rev IS DISTINCT FROM e.mark END) \
-     ON CONFLICT (k) DO UPDATE SET v = excluded.v, rev = excluded.rev";
-
-/// `(keys, expected keys, marks)`: deletes, where every expectation holds.
-pub(crate) const DELETE: &str = "DELETE FROM strongroom_rows WHERE k = ANY($1::bytea[]) AND NOT EXISTS (\
-     SELECT 1 FROM unnest($2::bytea[], $3::bigint[]) AS e(k, mark) \
-     LEFT JOIN strongroom_rows AS found ON found.k = e.k \
-     WHERE CASE e.mark WHEN -2 THEN found.k IS NOT NULL WHEN -1 THEN found.k IS NULL \
-     ELSE found.rev IS DISTINCT FROM e.mark END)";
-
-/// `(keys, put key, revision)`: deletes, where the put of the same transaction was made.
-pub(crate) const DELETE_BESIDE_PUT: &str = "DELETE FROM strongroom_rows WHERE k = ANY($1::bytea[]) \
-     AND (SELECT p.rev FROM strongroom_rows AS p WHERE p.k = $2::bytea) = $3::bigint";
-
-/// `(start, end, keys only, rows, bytes)`: the rows of a page, and the one after it. The innermost query ends at a
-/// number of rows, the one around it at a number of bytes: a row comes when the rows before the one before it are
-/// fewer bytes than a page.
-pub(crate) const SCAN: &str = scan!("");
-/// The same from the last key to the first.
-pub(crate) const SCAN_BACK: &str = scan!("DESC");
+/// Equality, whatever the search path leads to.
+pub(crate) const EQ: &str = "OPERATOR(pg_catalog.=)";
+const BYTEA: &str = "pg_catalog.bytea";
+const UNNEST: &str = "pg_catalog.unnest";
+const OCTET_LENGTH: &str = "pg_catalog.octet_length";
 
 /// The mark of a row that must be there.
 pub(crate) const EXISTS: i64 = -1;

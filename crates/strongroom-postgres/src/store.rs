@@ -2,45 +2,32 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::{Arc, mpsc};
 
 use async_trait::async_trait;
-use deadpool_postgres::{Client, Object, Pool};
-use rand::TryRng as _;
-use rand::rngs::SysRng;
+use deadpool_postgres::Pool;
 use strongroom_store::{
     Capabilities, Committed, Durability, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
 };
-use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{OwnedRwLockReadGuard, RwLock};
+use tokio::sync::RwLock;
 
-use crate::config::{PostgresOptions, RowLocks};
-use crate::failure::{Failure, closed, indeterminate, of_pool, unavailable};
-use crate::{read, schema, write};
+use crate::call::Shared;
+use crate::config::{Access, PostgresOptions};
+use crate::failure::{indeterminate, of_pool, unavailable, unsupported};
+use crate::schema;
+use crate::sql::Sql;
+use crate::threads::Threads;
 
 /// A store in a PostgreSQL database, which any number of processes may open at the same time.
 ///
 /// Its futures can be driven by any executor: the connections have two threads of their own.
 pub struct PostgresStore {
     shared: Arc<Shared>,
-    /// Taken by `drop` alone.
-    runtime: Option<Runtime>,
-}
-
-struct Shared {
-    pool: Pool,
-    row_locks: RowLocks,
-    answer_timeout: Duration,
-    /// For the tables to be found or made.
-    set_up_timeout: Duration,
-    /// Whether the store was closed; held for reading by every call.
-    closed: Arc<RwLock<bool>>,
+    threads: Threads,
 }
 
 impl PostgresStore {
-    /// Connects to the database and makes the tables where they are missing.
+    /// Connects to the database, looks at the tables and makes those that are missing.
     ///
     /// ```no_run
     /// # async fn open() -> Result<(), Box<dyn std::error::Error>> {
@@ -54,12 +41,14 @@ impl PostgresStore {
     /// ```
     ///
     /// # Errors
-    /// `Unavailable` when the server cannot be reached, refuses the user or lacks the database; `Unsupported` for
-    /// tables of a later version of this crate; `Corrupt` for tables that it did not make.
+    /// `Unavailable` when the server cannot be reached, refuses the user, lacks the database or the role lacks a right;
+    /// `Unsupported` for tables of a later version of this crate, of an owner that is not trusted, or with a trigger, a
+    /// rule, a policy or anything else that runs when they are used; `Corrupt` for other tables that it did not make.
     pub async fn connect(options: &PostgresOptions) -> Result<Self, StoreError> {
-        let store = Self::new(options)?;
-        store.run(|shared| async move { shared.set_up().await }, unanswered).await?;
-        Ok(store)
+        let opening = Opening::new(options)?;
+        let threads = Threads::start()?;
+        let opened = threads.spawn(opening.open()).await.unwrap_or_else(|_| Err(unanswered()))?;
+        Ok(Self { shared: Arc::new(opened), threads })
     }
 
     /// [`connect`](Self::connect), blocking: for code that is not async.
@@ -74,28 +63,12 @@ impl PostgresStore {
     /// # Errors
     /// Those of [`connect`](Self::connect).
     pub fn open(options: &PostgresOptions) -> Result<Self, StoreError> {
-        let store = Self::new(options)?;
+        let opening = Opening::new(options)?;
+        let threads = Threads::start()?;
         let (answer, answered) = mpsc::channel();
-        let shared = Arc::clone(&store.shared);
-        store.runtime()?.spawn(async move { answer.send(shared.set_up().await) });
-        answered.recv().map_err(|_| unanswered())??;
-        Ok(store)
-    }
-
-    fn new(options: &PostgresOptions) -> Result<Self, StoreError> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("strongroom-postgres")
-            .enable_all()
-            .build()
-            .map_err(|error| {
-                unavailable("the threads of the store could not be started").with_source(error)
-            })?;
-        let closed = Arc::new(RwLock::new(false));
-        let PostgresOptions { row_locks, answer_timeout, connect_timeout, .. } = *options;
-        let set_up_timeout = connect_timeout.max(answer_timeout);
-        let shared = Shared { pool: options.pool()?, row_locks, answer_timeout, set_up_timeout, closed };
-        Ok(Self { shared: Arc::new(shared), runtime: Some(runtime) })
+        threads.spawn(async move { answer.send(opening.open().await) });
+        let opened = answered.recv().map_err(|_| unanswered())??;
+        Ok(Self { shared: Arc::new(opened), threads })
     }
 
     /// Runs a call on the store's own threads, to its end even when nobody waits for it.
@@ -108,12 +81,8 @@ impl PostgresStore {
         T: Send + 'static,
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
     {
-        let task = self.runtime()?.spawn(call(Arc::clone(&self.shared)));
+        let task = self.threads.spawn(call(Arc::clone(&self.shared)));
         task.await.unwrap_or_else(|_| Err(lost()))
-    }
-
-    fn runtime(&self) -> Result<&Runtime, StoreError> {
-        self.runtime.as_ref().ok_or_else(closed)
     }
 }
 
@@ -128,6 +97,11 @@ impl Store for PostgresStore {
 
     async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
         batch.check(&CAPABILITIES)?;
+        if self.shared.access == Access::ReadOnly {
+            return Err(unsupported(
+                "the store was opened for reading: open it without mode=read-only to write",
+            ));
+        }
         let lost = || indeterminate("the store was dropped while a batch was on its way");
         self.run(|shared| async move { shared.call(&*batch).await }, lost).await
     }
@@ -147,114 +121,35 @@ impl Store for PostgresStore {
     }
 }
 
-impl Shared {
-    async fn set_up(&self) -> Result<(), StoreError> {
-        let (client, _open) = self.client().await?;
-        let prepared = tokio::time::timeout(self.set_up_timeout, schema::prepare(&client)).await;
-        prepared.unwrap_or_else(|_| Err(unavailable("the server did not show its tables in time")))
-    }
-
-    /// Tries until an answer is final, with growing random pauses.
-    async fn call<C: Call>(&self, call: &C) -> Result<C::Answer, StoreError> {
-        let (mut client, _open) = self.client().await?;
-        let mut attempt = 1;
-        loop {
-            let failure = match tokio::time::timeout(
-                self.answer_timeout,
-                call.attempt(&client, self.row_locks),
-            )
-            .await
-            {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(failure)) => failure,
-                Err(_) => {
-                    // What comes on this connection from now on is the answer to something else.
-                    drop(Object::take(client));
-                    return Err(C::timed_out());
-                }
-            };
-            if !failure.again || attempt == C::ATTEMPTS_MAX {
-                return Err(failure.error);
-            }
-            tokio::time::sleep(pause(attempt)).await;
-            attempt += 1;
-            if client.is_closed() {
-                // Its place in the pool is given back first: else calls that lost theirs together wait for each other.
-                drop(client);
-                client = self.pool.get().await.map_err(of_pool)?;
-            }
-        }
-    }
-
-    async fn client(&self) -> Result<(Client, OwnedRwLockReadGuard<bool>), StoreError> {
-        let open = Arc::clone(&self.closed).read_owned().await;
-        if *open {
-            return Err(closed());
-        }
-        Ok((self.pool.get().await.map_err(of_pool)?, open))
-    }
+/// A store that has not looked at its tables yet.
+struct Opening {
+    options: PostgresOptions,
+    pool: Pool,
 }
 
-/// What is asked of the server, in one round trip.
-trait Call: Sync {
-    type Answer;
-    const ATTEMPTS_MAX: u32;
-
-    fn attempt(
-        &self,
-        client: &Client,
-        row_locks: RowLocks,
-    ) -> impl Future<Output = Result<Self::Answer, Failure>> + Send;
-
-    /// What no answer means.
-    fn timed_out() -> StoreError;
-}
-
-impl Call for ReadBatch {
-    type Answer = ReadSet;
-    const ATTEMPTS_MAX: u32 = 3;
-
-    async fn attempt(&self, client: &Client, _: RowLocks) -> Result<ReadSet, Failure> {
-        read::read(client, self, CAPABILITIES.page_bytes_max).await
+impl Opening {
+    fn new(options: &PostgresOptions) -> Result<Self, StoreError> {
+        Ok(Self { pool: options.pool()?, options: options.clone() })
     }
 
-    fn timed_out() -> StoreError {
-        unavailable("the server did not answer in time")
+    async fn open(self) -> Result<Shared, StoreError> {
+        let Self { options, pool } = self;
+        let PostgresOptions { layout, access, row_locks, answer_timeout, .. } = options;
+        let tables = async {
+            let client = pool.get().await.map_err(of_pool)?;
+            schema::prepare(&client, &layout, access).await
+        };
+        let set_up_timeout = options.connect_timeout.max(answer_timeout);
+        let tables = tokio::time::timeout(set_up_timeout, tables).await;
+        let tables =
+            tables.unwrap_or_else(|_| Err(unavailable("the server did not show its tables in time")))?;
+        let closed = Arc::new(RwLock::new(false));
+        Ok(Shared { pool, sql: Sql::new(&tables), access, row_locks, answer_timeout, closed })
     }
-}
-
-impl Call for WriteBatch {
-    type Answer = Committed;
-    const ATTEMPTS_MAX: u32 = 10;
-
-    async fn attempt(&self, client: &Client, row_locks: RowLocks) -> Result<Committed, Failure> {
-        write::commit(client, self, row_locks).await
-    }
-
-    fn timed_out() -> StoreError {
-        indeterminate("the server did not answer in time")
-    }
-}
-
-/// Up to 2, 4, 8 … 128 milliseconds.
-fn pause(attempt: u32) -> Duration {
-    let mut random = [0; 1];
-    // Without a random number the pause is its longest.
-    let share = SysRng.try_fill_bytes(&mut random).map_or(u8::MAX, |()| random[0]);
-    Duration::from_micros((1_000 << attempt.min(7)) * u64::from(share) / 255)
 }
 
 fn unanswered() -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable, "the store was dropped before it could answer")
-}
-
-impl Drop for PostgresStore {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // A runtime may not wait for its threads where another one runs.
-            runtime.shutdown_background();
-        }
-    }
 }
 
 impl fmt::Debug for PostgresStore {
@@ -263,4 +158,4 @@ impl fmt::Debug for PostgresStore {
     }
 }
 
-const CAPABILITIES: Capabilities = Capabilities::embedded(Durability::PowerLoss).with_sharing();
+pub(crate) const CAPABILITIES: Capabilities = Capabilities::embedded(Durability::PowerLoss).with_sharing();

@@ -16,16 +16,17 @@ use crate::config::RowLocks;
 use crate::failure::{Failure, indeterminate, of_commit, of_read, of_write, unavailable};
 use crate::parameter::Bytes;
 use crate::read::decode_revision;
-use crate::sql;
+use crate::sql::{self, Sql};
 
 /// Applies the batch, or fails with nothing applied; `Indeterminate` says that neither is known.
 pub(crate) async fn commit(
     client: &Client,
+    sql: &Sql,
     batch: &WriteBatch,
     row_locks: RowLocks,
 ) -> Result<Committed, Failure> {
     let plan = Plan::new(batch, row_locks)?;
-    let statements = Statements::prepare(client, &plan).await?;
+    let statements = Statements::prepare(client, sql, &plan).await?;
     let delete = async {
         match (&statements.delete, plan.puts.first()) {
             (None, _) => Ok(0),
@@ -151,18 +152,18 @@ struct Statements {
 
 impl Statements {
     /// Nothing of the batch is sent yet, so a connection that is lost here lost nothing.
-    async fn prepare(client: &Client, plan: &Plan<'_>) -> Result<Self, Failure> {
-        let delete = if plan.puts.is_empty() { sql::DELETE } else { sql::DELETE_BESIDE_PUT };
+    async fn prepare(client: &Client, sql: &Sql, plan: &Plan<'_>) -> Result<Self, Failure> {
+        let delete = if plan.puts.is_empty() { &sql.delete } else { &sql.delete_beside_put };
         Ok(Self {
-            lock_shared: prepare(client, sql::LOCK_SHARED, !plan.shared.is_empty()).await?,
-            lock: client.prepare_cached(sql::LOCK).await.map_err(of_read)?,
-            put: prepare(client, sql::PUT, !plan.puts.is_empty()).await?,
+            lock_shared: prepare(client, &sql.lock_shared, !plan.shared.is_empty()).await?,
+            lock: client.prepare_cached(&sql.lock).await.map_err(of_read)?,
+            put: prepare(client, &sql.put, !plan.puts.is_empty()).await?,
             delete: prepare(client, delete, !plan.deletes.is_empty()).await?,
         })
     }
 }
 
-async fn prepare(client: &Client, text: &'static str, needed: bool) -> Result<Option<Statement>, Failure> {
+async fn prepare(client: &Client, text: &str, needed: bool) -> Result<Option<Statement>, Failure> {
     if !needed {
         return Ok(None);
     }

@@ -257,7 +257,7 @@ fn tables_of_a_later_version_are_refused() {
     let cluster = cluster::shared();
     let database = cluster.database();
     cluster.open(&database);
-    cluster.run(&database, "UPDATE strongroom_schema SET version = 2");
+    cluster.run(&database, "UPDATE strongroom.strongroom_schema SET version = 2");
     let error = PostgresStore::open(&cluster.options(&database)).unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unsupported);
 }

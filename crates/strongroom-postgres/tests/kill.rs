@@ -29,7 +29,7 @@ fn open_after_writer(path: &Path) -> Result<PostgresStore, StoreError> {
     let (_, database) = address.rsplit_once("dbname=").unwrap();
     cluster::shared().await_end_of(database, APPLICATION);
     // Fails where one row is still locked.
-    cluster::shared().run(database, "SELECT FROM strongroom_rows FOR UPDATE NOWAIT");
+    cluster::shared().run(database, "SELECT FROM strongroom.strongroom_rows FOR UPDATE NOWAIT");
     PostgresStore::open(&PostgresOptions::parse(&address)?)
 }
 

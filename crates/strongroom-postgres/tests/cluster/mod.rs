@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use strongroom_postgres::{PostgresOptions, PostgresStore};
 use tempfile::TempDir;
+use tokio_postgres::SimpleQueryMessage;
 
 /// A running server.
 pub(crate) struct Cluster {
@@ -33,12 +34,17 @@ pub(crate) fn shared() -> &'static Cluster {
 
 impl Cluster {
     pub(crate) fn start() -> Self {
-        Self::start_in(Self::place(), None)
+        Self::start_in(Self::place(), Vec::new())
+    }
+
+    /// A hot standby of this server.
+    pub(crate) fn standby(&self) -> Self {
+        Self::start_in(Self::place(), vec!["--standby-of".into(), self.socket_dir().display().to_string()])
     }
 
     /// A server that listens at `address` of 127.0.0.0/8 too, by TLS where `dir` has a `server.crt` and a `server.key`.
     pub(crate) fn start_at(dir: TempDir, address: Ipv4Addr) -> Self {
-        Self::start_in(dir, Some(address))
+        Self::start_in(dir, vec![address.to_string()])
     }
 
     /// A directory for a server. The path of a socket is short.
@@ -46,12 +52,12 @@ impl Cluster {
         tempfile::Builder::new().prefix("strongroom-pg").tempdir_in("/tmp").unwrap()
     }
 
-    fn start_in(dir: TempDir, address: Option<Ipv4Addr>) -> Self {
+    fn start_in(dir: TempDir, arguments: Vec<String>) -> Self {
         let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
         let script = above.map(|dir| dir.join("scripts/postgres")).find(|script| script.exists()).unwrap();
         let mut child = Command::new(script)
             .arg(dir.path())
-            .args(address.map(|address| address.to_string()))
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -66,6 +72,12 @@ impl Cluster {
     pub(crate) fn kill(&self) {
         self.say("kill");
         self.await_answer("killed");
+    }
+
+    /// Makes a standby a primary.
+    pub(crate) fn promote(&self) {
+        self.say("promote");
+        self.await_answer("promoted");
     }
 
     /// Starts it again.
@@ -98,6 +110,23 @@ impl Cluster {
             drop(client);
             connection.await.unwrap().unwrap();
         });
+    }
+
+    /// What a query returns, as text.
+    pub(crate) fn ask(&self, database: &str, query: &str) -> Vec<String> {
+        let address = self.address(database);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let messages = runtime.block_on(async {
+            let (client, connection) =
+                tokio_postgres::connect(&address, tokio_postgres::NoTls).await.unwrap();
+            tokio::spawn(connection);
+            client.simple_query(query).await.unwrap()
+        });
+        let rows = messages.iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        });
+        rows.collect()
     }
 
     /// Waits until the server has ended every connection of this application name: what they sent is applied or never

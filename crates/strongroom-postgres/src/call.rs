@@ -1,0 +1,116 @@
+//! One call to the server: tried until an answer is final, each try within a time limit.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{Client, Object, Pool};
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+use strongroom_store::{Committed, ReadBatch, ReadSet, StoreError, WriteBatch};
+use tokio::sync::{OwnedRwLockReadGuard, RwLock};
+
+use crate::config::{Access, RowLocks};
+use crate::failure::{Failure, closed, indeterminate, of_pool, unavailable};
+use crate::sql::Sql;
+use crate::store::CAPABILITIES;
+use crate::{read, write};
+
+/// What every call needs.
+pub(crate) struct Shared {
+    pub(crate) pool: Pool,
+    pub(crate) sql: Sql,
+    pub(crate) access: Access,
+    pub(crate) row_locks: RowLocks,
+    pub(crate) answer_timeout: Duration,
+    /// Whether the store was closed; held for reading by every call.
+    pub(crate) closed: Arc<RwLock<bool>>,
+}
+
+impl Shared {
+    /// Tries until an answer is final, with growing random pauses.
+    pub(crate) async fn call<C: Call>(&self, call: &C) -> Result<C::Answer, StoreError> {
+        let (mut client, _open) = self.client().await?;
+        let mut attempt = 1;
+        loop {
+            let answer = tokio::time::timeout(self.answer_timeout, call.attempt(&client, self)).await;
+            let failure = match answer {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(failure)) => failure,
+                Err(_) => {
+                    // What comes on this connection from now on is the answer to something else.
+                    drop(Object::take(client));
+                    return Err(C::timed_out());
+                }
+            };
+            if !failure.again || attempt == C::ATTEMPTS_MAX {
+                return Err(failure.error);
+            }
+            tokio::time::sleep(pause(attempt)).await;
+            attempt += 1;
+            if client.is_closed() {
+                // Its place in the pool is given back first: otherwise calls that lost theirs together wait for each
+                // other.
+                drop(client);
+                client = self.pool.get().await.map_err(of_pool)?;
+            }
+        }
+    }
+
+    async fn client(&self) -> Result<(Client, OwnedRwLockReadGuard<bool>), StoreError> {
+        let open = Arc::clone(&self.closed).read_owned().await;
+        if *open {
+            return Err(closed());
+        }
+        Ok((self.pool.get().await.map_err(of_pool)?, open))
+    }
+}
+
+/// What is asked of the server, in one round trip.
+pub(crate) trait Call: Sync {
+    type Answer;
+    const ATTEMPTS_MAX: u32;
+
+    fn attempt(
+        &self,
+        client: &Client,
+        shared: &Shared,
+    ) -> impl Future<Output = Result<Self::Answer, Failure>> + Send;
+
+    /// What no answer means.
+    fn timed_out() -> StoreError;
+}
+
+impl Call for ReadBatch {
+    type Answer = ReadSet;
+    const ATTEMPTS_MAX: u32 = 3;
+
+    async fn attempt(&self, client: &Client, shared: &Shared) -> Result<ReadSet, Failure> {
+        read::read(client, &shared.sql, self, CAPABILITIES.page_bytes_max).await
+    }
+
+    fn timed_out() -> StoreError {
+        unavailable("the server did not answer in time")
+    }
+}
+
+impl Call for WriteBatch {
+    type Answer = Committed;
+    const ATTEMPTS_MAX: u32 = 10;
+
+    async fn attempt(&self, client: &Client, shared: &Shared) -> Result<Committed, Failure> {
+        write::commit(client, &shared.sql, self, shared.row_locks).await
+    }
+
+    fn timed_out() -> StoreError {
+        indeterminate("the server did not answer in time")
+    }
+}
+
+/// Up to 2, 4, 8 … 128 milliseconds.
+fn pause(attempt: u32) -> Duration {
+    let mut random = [0; 1];
+    // Without a random number the pause is its longest.
+    let share = SysRng.try_fill_bytes(&mut random).map_or(u8::MAX, |()| random[0]);
+    Duration::from_micros((1_000 << attempt.min(7)) * u64::from(share) / 255)
+}
