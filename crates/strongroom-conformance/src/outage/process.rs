@@ -6,6 +6,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 
+#[cfg(unix)]
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+
 /// The number of the newest acknowledged batch or step of each thread.
 pub(crate) type Acks = BTreeMap<u64, u64>;
 
@@ -37,6 +40,10 @@ impl Writer {
         for _ in 0..acks {
             let mut line = String::new();
             self.lines.read_line(&mut line).expect("the writer speaks UTF-8");
+            assert!(
+                !line.is_empty(),
+                "the writer said nothing: the file needs a test `writer_process`, in no module"
+            );
             assert!(ack(&line).is_some(), "the writer said: {line}{}", self.rest());
             self.acks.extend(ack(&line));
         }
@@ -46,6 +53,22 @@ impl Writer {
     fn rest(&mut self) -> String {
         let _ = self.child.kill();
         std::io::read_to_string(&mut self.lines).unwrap_or_default()
+    }
+
+    /// Stops every thread of the writer where it is. Returns when the last one has come to rest, which none does inside
+    /// a sync.
+    #[cfg(unix)]
+    pub(crate) fn stop(&self) {
+        let writer = Pid::from_child(&self.child);
+        kill_process(writer, Signal::STOP).expect("the writer runs");
+        let stopped =
+            waitpid(Some(writer), WaitOptions::UNTRACED).expect("the writer is a child of this process");
+        assert!(stopped.is_some_and(|(_, status)| status.stopped()), "the writer ended by itself");
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn stop(&self) {
+        unreachable!("a power cut needs Linux");
     }
 
     /// Kills the writer and takes in what it had said by then.

@@ -1,6 +1,9 @@
 //! The kit on itself: stores that break one rule each fail the cases of that rule, and no case goes without one.
 
+mod fault;
 mod flaw;
+mod log;
+mod outages;
 mod reading;
 mod sketch;
 mod writing;
@@ -16,6 +19,12 @@ use strongroom_conformance::{Case, DURABLE_CASES, EVERY_CASE, Subject, run};
 mod without_a_flaw {
     use super::*;
     strongroom_conformance::store_tests!(Arc::<Disk>::default(), |disk| Sketch::open(disk, Flaw::None));
+}
+
+/// Not a rule: the process that tests of outages end.
+#[test]
+fn writer_process() {
+    outages::serve();
 }
 
 #[test]

@@ -1,0 +1,58 @@
+//! What a killed process and a power cut show of logs.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use strongroom_conformance::outage::{Load, Outage, Rig};
+
+use crate::fault::Fault;
+use crate::log::Log;
+
+macro_rules! rig {
+    ($fault:ident) => {
+        Rig::new(Log::open).prepare(|path| Fault::$fault.leave_at(path))
+    };
+}
+
+/// The process that the others end.
+pub(crate) fn serve() {
+    rig!(None).serve();
+}
+
+#[test]
+fn an_append_and_a_sync_pass_every_kill() {
+    rig!(None).check(Outage::Kill, Load::MIXED, 4, 100);
+    rig!(None).check_vault(Outage::Kill, 4, 20);
+}
+
+#[test]
+fn an_append_and_a_sync_pass_every_power_cut() {
+    rig!(None).check(Outage::PowerCut, Load::MIXED, 8, 40);
+    rig!(None).check_vault(Outage::PowerCut, 4, 20);
+}
+
+#[test]
+fn a_log_that_is_not_synced_is_caught_by_power_cuts() {
+    assert_caught("acknowledged", || rig!(NeverSyncs).check(Outage::PowerCut, Load::MIXED, 4, 300));
+}
+
+#[test]
+fn a_log_that_writes_late_is_caught_by_kills() {
+    assert_caught("acknowledged", || rig!(WritesLate).check(Outage::Kill, Load::MIXED, 4, 100));
+}
+
+#[test]
+fn a_log_that_forgets_everything_is_caught_by_kills() {
+    assert_caught("acknowledged", || rig!(Forgets).check(Outage::Kill, Load::MIXED, 4, 100));
+}
+
+#[test]
+fn a_log_that_forgets_the_newest_is_caught_by_kills() {
+    assert_caught("acknowledged", || rig!(ForgetsTheNewest).check(Outage::Kill, Load::MIXED, 4, 100));
+}
+
+/// Holds that the check fails, and by what it is for.
+fn assert_caught(what: &str, check: impl FnOnce()) {
+    let caught = catch_unwind(AssertUnwindSafe(check)).expect_err("the fault goes unnoticed");
+    let said = caught.downcast_ref::<String>().map(String::as_str).or(caught.downcast_ref().copied());
+    assert!(said.is_some_and(|said| said.contains(what)), "another fault is noticed: {said:?}");
+}
