@@ -91,13 +91,17 @@ impl<S: Store> Rig<S> {
         assert!(written.len() > rounds, "the writer got nowhere");
     }
 
-    /// Ends a user of a vault, with verbs of every kind, and holds that [`Vault::verify`](strongroom::Vault::verify) is
-    /// clean each time.
+    /// Ends a user of a vault, with verbs of every kind, and holds each time that what was acknowledged is there and that
+    /// [`Vault::verify`](strongroom::Vault::verify) is clean.
     ///
     /// # Panics
     /// Where it is not, or the outage cannot be made here.
     pub fn check_vault(&self, outage: Outage, rounds: u64, acks_max: u64) {
-        self.end_writers(outage, vault::NAME, rounds, acks_max, |path, _| vault::check(|| self.open(path)));
+        let mut acknowledged = Acks::new();
+        self.end_writers(outage, vault::NAME, rounds, acks_max, |path, acks| {
+            acknowledged.extend(acks);
+            vault::check(self.open(path), &mut acknowledged);
+        });
     }
 
     /// Writes without end, if this process was started to.

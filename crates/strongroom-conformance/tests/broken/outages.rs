@@ -33,21 +33,25 @@ fn an_append_and_a_sync_pass_every_power_cut() {
 #[test]
 fn a_log_that_is_not_synced_is_caught_by_power_cuts() {
     assert_caught("acknowledged", || rig!(NeverSyncs).check(Outage::PowerCut, Load::MIXED, 4, 300));
+    assert_caught("acknowledged", || rig!(NeverSyncs).check_vault(Outage::PowerCut, 4, 60));
 }
 
 #[test]
 fn a_log_that_writes_late_is_caught_by_kills() {
     assert_caught("acknowledged", || rig!(WritesLate).check(Outage::Kill, Load::MIXED, 4, 100));
+    assert_caught("acknowledged", || rig!(WritesLate).check_vault(Outage::Kill, 4, 20));
 }
 
 #[test]
 fn a_log_that_forgets_everything_is_caught_by_kills() {
     assert_caught("acknowledged", || rig!(Forgets).check(Outage::Kill, Load::MIXED, 4, 100));
+    assert_caught("acknowledged", || rig!(Forgets).check_vault(Outage::Kill, 4, 20));
 }
 
 #[test]
 fn a_log_that_forgets_the_newest_is_caught_by_kills() {
     assert_caught("acknowledged", || rig!(ForgetsTheNewest).check(Outage::Kill, Load::MIXED, 4, 100));
+    assert_caught("acknowledged", || rig!(ForgetsTheNewest).check_vault(Outage::Kill, 4, 20));
 }
 
 /// Holds that the check fails, and by what it is for.
