@@ -9,6 +9,7 @@ use strongroom::store::{
 };
 
 use crate::batch::{batch, delete, gets, put, scan_all};
+use crate::patience::Patience;
 
 /// Opens the store of one place.
 pub(crate) type Open = dyn Fn() -> Result<Box<dyn Store>, String> + Send + Sync;
@@ -105,14 +106,13 @@ impl Opened {
 
     /// Commits, again and again while the store gives way to another writer.
     pub(crate) fn try_commit(&self, batch: WriteBatch) -> Result<Committed, StoreError> {
-        let batch = Arc::new(batch);
-        for _ in 0..CONTENTIONS_MAX {
+        let (batch, mut patience) = (Arc::new(batch), Patience::new());
+        loop {
             match block_on(self.store.commit(Arc::clone(&batch))) {
-                Err(error) if error.kind() == StoreErrorKind::Contention => std::thread::yield_now(),
+                Err(error) if error.kind() == StoreErrorKind::Contention && patience.try_again() => {}
                 answer => return answer,
             }
         }
-        Err(StoreError::new(StoreErrorKind::Contention, "the store gave way too often"))
     }
 
     pub(crate) fn commit(&self, batch: WriteBatch) -> RowRevision {
@@ -137,5 +137,3 @@ impl Opened {
         self.try_read(request).expect_err("the read is refused").kind()
     }
 }
-
-const CONTENTIONS_MAX: usize = 100_000;

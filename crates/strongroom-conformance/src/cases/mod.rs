@@ -12,6 +12,7 @@ mod reopening;
 mod revisions;
 mod scans;
 mod secrecy;
+mod sharing;
 mod streams;
 
 use crate::Subject;
@@ -167,6 +168,15 @@ macro_rules! __durable_cases {
                 a_second_handle_is_refused_unless_the_store_is_shared
                 commits_that_race_with_close_are_kept_or_refused
                 a_dropped_commit_is_whole_or_absent_after_a_reopen
+            }
+            sharing {
+                a_handle_sees_what_another_commits
+                handles_never_share_a_revision_of_a_key
+                expectations_are_about_what_every_handle_wrote
+                of_racing_commits_of_two_handles_one_wins
+                a_counter_of_two_handles_loses_no_update
+                a_read_is_one_snapshot_whichever_handle_writes
+                a_handle_goes_on_when_another_is_closed
             }
             streams {
                 random_histories_with_reopens_match_the_model
