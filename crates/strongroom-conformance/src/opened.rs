@@ -27,6 +27,11 @@ impl Opened {
         Self { store, open }
     }
 
+    /// An open store that is not opened again.
+    pub(crate) fn once(store: impl Store) -> Self {
+        Self { store: Box::new(store), open: Arc::new(|| Err("the store is opened once".to_owned())) }
+    }
+
     /// The store that the same place holds after a close.
     pub(crate) fn reopen(self) -> Self {
         self.close().expect("the store closes");

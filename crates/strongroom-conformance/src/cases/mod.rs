@@ -6,7 +6,7 @@ mod dropping;
 mod expectations;
 mod limits;
 mod pages;
-mod races;
+pub(crate) mod races;
 mod reads;
 mod reopening;
 mod revisions;

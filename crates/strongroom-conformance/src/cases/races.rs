@@ -31,8 +31,8 @@ pub(super) fn a_counter_loses_no_update(subject: &Subject) {
 /// A thread for each handle, which goes on from what it read; none may overwrite what it has not seen.
 pub(super) fn count_to_the_end(handles: &[&Opened]) {
     let [first, ..] = handles else { return };
-    first.put("count", 0_u32.to_be_bytes());
-    let seen = first.get("count").expect("the count is there");
+    first.put(COUNT, 0_u32.to_be_bytes());
+    let seen = counted(first);
     let (start, sum) = (Barrier::new(handles.len()), INCREMENTS * handles.len() as u32);
     thread::scope(|threads| {
         for handle in handles {
@@ -43,18 +43,19 @@ pub(super) fn count_to_the_end(handles: &[&Opened]) {
         }
     });
     for handle in handles {
-        assert_eq!(handle.get("count").map(|row| number(&row)), Some(sum));
+        assert_eq!(number(&counted(handle)), sum);
     }
 }
 
-fn count_on(store: &Opened, mut seen: Versioned, sum: u32) {
+/// Adds its share to a count that is never over `sum`.
+pub(crate) fn count_on(store: &Opened, mut seen: Versioned, sum: u32) {
     for _ in 0..INCREMENTS {
         let mut patience = Patience::new();
         loop {
             let next = (number(&seen) + 1).to_be_bytes();
-            let increment = batch([at_revision("count", seen.revision)], [put("count", next)]);
+            let increment = batch([at_revision(COUNT, seen.revision)], [put(COUNT, next)]);
             let answer = store.try_commit(increment).map_err(|error| error.kind());
-            seen = store.get("count").expect("the count is there");
+            seen = counted(store);
             assert!(number(&seen) <= sum, "an increment that was refused counts all the same");
             if answer.is_ok() {
                 break;
@@ -66,7 +67,12 @@ fn count_on(store: &Opened, mut seen: Versioned, sum: u32) {
     }
 }
 
-fn number(row: &Versioned) -> u32 {
+/// The row of the count.
+pub(crate) fn counted(store: &Opened) -> Versioned {
+    store.get(COUNT).expect("the count is there")
+}
+
+pub(crate) fn number(row: &Versioned) -> u32 {
     u32::from_be_bytes(row.value.as_slice().try_into().expect("a count is four bytes"))
 }
 
@@ -103,4 +109,7 @@ pub(super) fn assert_one_winner(racers: [(&Opened, WriteBatch); 2]) -> Committed
     }
 }
 
-const INCREMENTS: u32 = 25;
+pub(crate) const COUNT: &str = "count";
+
+/// The share of each.
+pub(crate) const INCREMENTS: u32 = 25;

@@ -1,4 +1,4 @@
-//! What a killed process and a power cut leave of a store.
+//! What a killed process and a power cut leave of a store, and what a second process does to it.
 //!
 //! A test file of a backend starts itself again as a process that writes without end and tells each batch that was
 //! acknowledged. It ends that process at some point, opens the store and holds it to what was told: every acknowledged
@@ -22,11 +22,17 @@
 //! fn a_killed_writer_keeps_every_acknowledged_batch_whole() {
 //!     RIG.check(Outage::Kill, Load::MIXED, 12, 100);
 //! }
+//!
+//! #[test]
+//! fn a_second_process_is_refused_or_shares_the_store() {
+//!     RIG.check_processes();
+//! }
 //! ```
 
 mod batches;
 mod disk;
 mod process;
+mod processes;
 mod vault;
 
 use std::fmt;
@@ -37,6 +43,7 @@ use strongroom::store::{Store, StoreError};
 use self::batches::Written;
 use self::disk::{Disk, Mount};
 use self::process::{Acks, Writer};
+use crate::opened::Opened;
 pub use batches::Load;
 
 /// What ends the writing process.
@@ -104,9 +111,27 @@ impl<S: Store> Rig<S> {
         });
     }
 
-    /// Writes without end, if this process was started to.
+    /// Opens the store in other processes while this one has it open. A store that is not shared must refuse them, as
+    /// `Unavailable`, until it is closed; one that is shared must lose no update of three processes at once and give no
+    /// revision of a key twice.
+    ///
+    /// # Panics
+    /// Where it does not.
+    pub fn check_processes(&self) {
+        let directory = tempfile::tempdir().expect("there is room for temporary files");
+        let path = directory.path().join("store");
+        (self.prepare)(&path);
+        let shared = self.open(&path).capabilities().shared;
+        let check = if shared { processes::check_several } else { processes::check_one };
+        check(&path, &|| Opened::once(self.open(&path)));
+    }
+
+    /// Does what this process was started for, if it was.
     pub fn serve(&self) {
         let Some((path, job)) = process::job() else { return };
+        if job == processes::NAME {
+            return processes::serve((self.open)(&path).map(Opened::once).map_err(|error| error.kind()));
+        }
         if job == vault::NAME {
             return vault::serve(|| self.open(&path));
         }

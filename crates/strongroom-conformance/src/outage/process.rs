@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 
@@ -49,6 +49,20 @@ impl Writer {
         }
     }
 
+    /// Waits until the writer says the line.
+    pub(crate) fn hear(&mut self, expected: &str) {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).expect("the writer speaks UTF-8");
+        assert!(line.trim_end() == expected, "the writer said: {line}{}", self.rest());
+    }
+
+    /// Every further line of a writer that ends by itself.
+    pub(crate) fn said(mut self) -> Vec<String> {
+        let said = self.lines.by_ref().lines().map(|line| line.expect("the writer speaks UTF-8")).collect();
+        self.child.wait().expect("the writer ends");
+        said
+    }
+
     /// The other lines of a writer that ends by itself.
     fn rest(&mut self) -> String {
         let _ = self.child.kill();
@@ -88,16 +102,21 @@ fn ack(line: &str) -> Option<(u64, u64)> {
     Some((thread.parse().ok()?, newest.parse().ok()?))
 }
 
-/// Tells the other process. Straight to the pipe, one line a write, so that lines of threads do not mix.
+/// Tells the other process what is done.
 pub(crate) fn acknowledge(thread: u64, newest: u64) {
-    // Nobody listens any more when this process is about to end.
-    let _ = std::io::stderr().write_all(format!("ack {thread} {newest}\n").as_bytes());
+    say(&format!("ack {thread} {newest}"));
 }
 
 /// Tells the other process why a thread goes no further.
 pub(crate) fn stop(thread: u64, error: &dyn std::error::Error) {
     let cause = error.source().map(ToString::to_string).unwrap_or_default();
-    let _ = std::io::stderr().write_all(format!("thread {thread} stopped: {error}: {cause}\n").as_bytes());
+    say(&format!("thread {thread} stopped: {error}: {cause}"));
+}
+
+/// Tells the other process. Straight to the pipe, one line a write, so that lines of threads do not mix.
+pub(crate) fn say(line: &str) {
+    // Nobody listens any more when this process is about to end.
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Where this process is to write and what, if it was started to.

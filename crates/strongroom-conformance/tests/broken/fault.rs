@@ -23,12 +23,16 @@ faults! {
     // Loses all or some of it when it is opened.
     Forgets
     ForgetsTheNewest
+    // Takes its own process for the only one.
+    LocksInThisProcess
+    CountsByItself
+    SeesOnlyItself
 }
 
 impl Fault {
     /// Several processes may open it.
     pub(crate) fn is_shared(self) -> bool {
-        matches!(self, Self::NoneThoughShared)
+        matches!(self, Self::NoneThoughShared | Self::CountsByItself | Self::SeesOnlyItself)
     }
 
     /// Leaves the fault beside the place of a log, for every process that opens it.

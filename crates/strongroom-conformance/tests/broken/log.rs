@@ -1,10 +1,11 @@
 //! A store that is one file of batches, each appended and synced by itself; right but for the fault that it is given.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -18,6 +19,7 @@ use crate::fault::Fault;
 /// An open log.
 pub(crate) struct Log {
     fault: Fault,
+    path: PathBuf,
     open: Mutex<Option<Contents>>,
 }
 
@@ -28,8 +30,8 @@ struct Contents {
     revision: u64,
     /// Where the next batch goes.
     end: u64,
-    /// What was acknowledged and is to be written with the next batch.
-    late: Vec<u8>,
+    /// What was acknowledged and is written later.
+    late: VecDeque<Vec<u8>>,
 }
 
 impl Log {
@@ -37,11 +39,14 @@ impl Log {
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         let fault = Fault::at(path);
         let file = open_file(path).map_err(unavailable)?;
-        if !fault.is_shared() {
+        if fault == Fault::LocksInThisProcess {
+            assert!(open_here().insert(path.to_owned()), "the log is open already");
+        } else if !fault.is_shared() {
             file.try_lock()
                 .map_err(|_| StoreError::new(StoreErrorKind::Unavailable, "the log is open already"))?;
         }
-        let mut contents = Contents { file, rows: BTreeMap::new(), revision: 0, end: 0, late: Vec::new() };
+        let mut contents =
+            Contents { file, rows: BTreeMap::new(), revision: 0, end: 0, late: VecDeque::new() };
         match fault {
             Fault::Forgets => contents.file.set_len(0).map_err(unavailable)?,
             Fault::ForgetsTheNewest => contents.forget_newest().map_err(unavailable)?,
@@ -56,7 +61,7 @@ impl Log {
                 .and_then(|()| contents.file.sync_all())
                 .map_err(unavailable)?;
         }
-        Ok(Self { fault, open: Mutex::new(Some(contents)) })
+        Ok(Self { fault, path: path.to_owned(), open: Mutex::new(Some(contents)) })
     }
 
     /// Shows the contents to `work`, as the file has them now.
@@ -68,8 +73,7 @@ impl Log {
             return work(contents);
         }
         contents.file.lock().map_err(unavailable)?;
-        let caught_up = contents.catch_up().map_err(unavailable);
-        let done = caught_up.and_then(|()| work(contents));
+        let done = contents.follow(self.fault).map_err(unavailable).and_then(|()| work(contents));
         contents.file.unlock().map_err(unavailable)?;
         done
     }
@@ -132,8 +136,9 @@ impl Contents {
         apply(&mut self.rows, RowRevision(self.revision), &batch.ops);
         let written = match fault {
             Fault::WritesLate => {
-                let late = std::mem::replace(&mut self.late, entry);
-                self.append(&late)
+                self.late.push_back(entry);
+                let due = if self.late.len() > LOST_LEN { self.late.pop_front() } else { None };
+                self.append(&due.unwrap_or_default())
             }
             Fault::NeverSyncs => self.append(&entry),
             _ => self.append(&entry).and_then(|()| self.file.sync_data()),
@@ -149,7 +154,23 @@ impl Contents {
         Ok(())
     }
 
-    /// Reads what others have appended.
+    /// Takes in what others have appended.
+    fn follow(&mut self, fault: Fault) -> io::Result<()> {
+        if fault == Fault::SeesOnlyItself {
+            self.end = self.file.metadata()?.len();
+            // Revisions of its own, so that they are not what gives it away.
+            self.revision = u64::from(process::id()) << 32 | self.revision & u64::from(u32::MAX);
+            return Ok(());
+        }
+        let revision = self.revision;
+        self.catch_up()?;
+        if fault == Fault::CountsByItself {
+            self.revision = revision;
+        }
+        Ok(())
+    }
+
+    /// Reads what is appended.
     fn catch_up(&mut self) -> io::Result<()> {
         let mut rest = Vec::new();
         self.file.seek(SeekFrom::Start(self.end))?;
@@ -163,7 +184,7 @@ impl Contents {
         Ok(())
     }
 
-    /// Cuts off the last twenty batches.
+    /// Cuts off the last batches.
     fn forget_newest(&mut self) -> io::Result<()> {
         let mut rest = Vec::new();
         self.file.read_to_end(&mut rest)?;
@@ -171,8 +192,20 @@ impl Contents {
         while decode(&mut entries).is_some() {
             ends.push((rest.len() - entries.len()) as u64);
         }
-        self.file.set_len(ends.iter().rev().nth(20).copied().unwrap_or_default())
+        self.file.set_len(ends.iter().rev().nth(LOST_LEN).copied().unwrap_or_default())
     }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        open_here().remove(&self.path);
+    }
+}
+
+/// The logs that only this process knows to be open.
+fn open_here() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    static OPEN_HERE: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    OPEN_HERE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Log {
@@ -256,3 +289,6 @@ fn checksum(bytes: &[u8]) -> [u8; 8] {
 fn unavailable(error: io::Error) -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable, "the log could not be read or written").with_source(error)
 }
+
+/// How many batches a log loses that writes late or forgets: more than a few steps on a vault make.
+const LOST_LEN: usize = 100;

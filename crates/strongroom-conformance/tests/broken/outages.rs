@@ -54,6 +54,31 @@ fn a_log_that_forgets_the_newest_is_caught_by_kills() {
     assert_caught("acknowledged", || rig!(ForgetsTheNewest).check_vault(Outage::Kill, 4, 20));
 }
 
+#[test]
+fn a_log_of_one_process_is_open_in_one() {
+    rig!(None).check_processes();
+}
+
+#[test]
+fn a_log_of_several_processes_passes_with_several() {
+    rig!(NoneThoughShared).check_processes();
+}
+
+#[test]
+fn a_lock_that_only_this_process_sees_is_caught_by_a_second_process() {
+    assert_caught("open in one process", || rig!(LocksInThisProcess).check_processes());
+}
+
+#[test]
+fn a_log_that_counts_by_itself_is_caught_by_a_second_process() {
+    assert_caught("share a revision", || rig!(CountsByItself).check_processes());
+}
+
+#[test]
+fn a_log_that_sees_only_itself_is_caught_by_a_second_process() {
+    assert_caught("every update counts", || rig!(SeesOnlyItself).check_processes());
+}
+
 /// Holds that the check fails, and by what it is for.
 fn assert_caught(what: &str, check: impl FnOnce()) {
     let caught = catch_unwind(AssertUnwindSafe(check)).expect_err("the fault goes unnoticed");
