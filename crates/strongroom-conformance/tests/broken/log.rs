@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process;
@@ -55,6 +55,9 @@ impl Log {
         contents.catch_up().map_err(unavailable)?;
         // What a batch left behind that never came to its end.
         if !fault.is_shared() {
+            if contents.end > LONG {
+                contents.rewrite(path).map_err(unavailable)?;
+            }
             contents
                 .file
                 .set_len(contents.end)
@@ -184,6 +187,23 @@ impl Contents {
         Ok(())
     }
 
+    /// Puts a file of the present rows in the place of the long one.
+    fn rewrite(&mut self, path: &Path) -> io::Result<()> {
+        let new = path.with_extension("new");
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&new)?;
+        file.lock()?;
+        for (key, row) in &self.rows {
+            file.write_all(&encode(row.revision.0, &[Op::Put(key.clone(), row.value.clone())]))?;
+        }
+        file.write_all(&encode(self.revision, &[]))?;
+        file.sync_all()?;
+        fs::rename(new, path)?;
+        sync_directory(path)?;
+        self.end = file.metadata()?.len();
+        self.file = file;
+        Ok(())
+    }
+
     /// Cuts off the last batches.
     fn forget_newest(&mut self) -> io::Result<()> {
         let mut rest = Vec::new();
@@ -216,10 +236,12 @@ impl fmt::Debug for Log {
 
 fn open_file(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-    if let Some(directory) = path.parent() {
-        File::open(directory)?.sync_all()?;
-    }
+    sync_directory(path)?;
     Ok(file)
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
 }
 
 fn apply(rows: &mut BTreeMap<Key, Versioned>, revision: RowRevision, ops: &[Op]) {
@@ -292,3 +314,6 @@ fn unavailable(error: io::Error) -> StoreError {
 
 /// How many batches a log loses that writes late or forgets: more than a few steps on a vault make.
 const LOST_LEN: usize = 100;
+
+/// Bytes from which a log is rewritten when it is opened, so that hundreds of rounds do not read more and more.
+const LONG: u64 = 24 << 20;
