@@ -38,7 +38,7 @@ mod vault;
 use std::fmt;
 use std::path::Path;
 
-use strongroom::store::{Store, StoreError};
+use strongroom::store::{Durability, Store, StoreError};
 
 use self::batches::Written;
 use self::disk::{Disk, Mount};
@@ -56,6 +56,17 @@ pub enum Outage {
     /// stopped. What is only in memory is then gone, as if power had failed. It needs root, loop devices, `mkfs.ext4`,
     /// `mount` and Python 3.
     PowerCut,
+}
+
+impl Outage {
+    /// Nothing is to be learned of a store that does not claim to survive the outage.
+    fn assert_survival_is_claimed(self, durability: Durability) {
+        let is_claimed = match self {
+            Self::Kill => durability != Durability::Volatile,
+            Self::PowerCut => durability == Durability::PowerLoss,
+        };
+        assert!(is_claimed, "a store of durability {durability:?} does not claim to survive {self:?}");
+    }
 }
 
 /// A kind of store to be tested: how it is opened at a path.
@@ -88,12 +99,12 @@ impl<S: Store> Rig<S> {
     /// Ends a writer of batches `rounds` times, each after up to `acks_max` acknowledged batches, and checks the rows.
     ///
     /// # Panics
-    /// Where the store lost something, or the outage cannot be made here.
+    /// Where the store lost something or does not claim to survive the outage, or the outage cannot be made here.
     pub fn check(&self, outage: Outage, load: Load, rounds: u64, acks_max: u64) {
         let mut written = Written::default();
-        self.end_writers(outage, load.name, rounds, acks_max, |path, acks| {
+        self.end_writers(outage, load.name, rounds, acks_max, |store, acks| {
             written.acknowledge(acks);
-            written.check(&self.open(path), load);
+            written.check(&store, load);
         });
         assert!(written.len() > rounds, "the writer got nowhere");
     }
@@ -102,12 +113,12 @@ impl<S: Store> Rig<S> {
     /// [`Vault::verify`](strongroom::Vault::verify) is clean.
     ///
     /// # Panics
-    /// Where it is not, or the outage cannot be made here.
+    /// Where it is not, the store does not claim to survive the outage, or the outage cannot be made here.
     pub fn check_vault(&self, outage: Outage, rounds: u64, acks_max: u64) {
         let mut acknowledged = Acks::new();
-        self.end_writers(outage, vault::NAME, rounds, acks_max, |path, acks| {
+        self.end_writers(outage, vault::NAME, rounds, acks_max, |store, acks| {
             acknowledged.extend(acks);
-            vault::check(self.open(path), &mut acknowledged);
+            vault::check(store, &mut acknowledged);
         });
     }
 
@@ -144,7 +155,7 @@ impl<S: Store> Rig<S> {
         job: &str,
         rounds: u64,
         acks_max: u64,
-        mut check: impl FnMut(&Path, Acks),
+        mut check: impl FnMut(S, Acks),
     ) {
         let directory = tempfile::tempdir().expect("there is room for temporary files");
         let disk = (outage == Outage::PowerCut).then(|| Disk::create(directory.path()));
@@ -167,7 +178,9 @@ impl<S: Store> Rig<S> {
             let acks = writer.kill();
             drop(mounted);
             let _mounted = mount();
-            check(&path, acks);
+            let store = self.open(&path);
+            outage.assert_survival_is_claimed(store.capabilities().durability);
+            check(store, acks);
             (self.inspect)(&path);
         }
     }

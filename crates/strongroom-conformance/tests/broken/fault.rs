@@ -14,9 +14,10 @@ macro_rules! faults {
 }
 
 faults! {
-    // Nothing: one process, or several.
+    // Nothing: one process, several, or one that claims to survive only a kill.
     None
     NoneThoughShared
+    NoneButUnsynced
     // Acknowledges what it will not hold after an outage.
     NeverSyncs
     WritesLate

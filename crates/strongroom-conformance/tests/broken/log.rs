@@ -105,7 +105,11 @@ impl Store for Log {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let capabilities = Capabilities::embedded(Durability::PowerLoss);
+        let durability = match self.fault {
+            Fault::NoneButUnsynced => Durability::ProcessCrash,
+            _ => Durability::PowerLoss,
+        };
+        let capabilities = Capabilities::embedded(durability);
         if self.fault.is_shared() { capabilities.with_sharing() } else { capabilities }
     }
 
@@ -143,7 +147,7 @@ impl Contents {
                 let due = if self.late.len() > LOST_LEN { self.late.pop_front() } else { None };
                 self.append(&due.unwrap_or_default())
             }
-            Fault::NeverSyncs => self.append(&entry),
+            Fault::NeverSyncs | Fault::NoneButUnsynced => self.append(&entry),
             _ => self.append(&entry).and_then(|()| self.file.sync_data()),
         };
         written.map_err(unavailable)?;

@@ -46,6 +46,13 @@ mod a_shared_log {
     });
 }
 
+mod a_log_without_syncs {
+    use super::*;
+    strongroom_conformance::store_tests!(log_place(Fault::NoneButUnsynced), |place| {
+        Log::open(&place.path().join("log"))
+    });
+}
+
 fn log_place(fault: Fault) -> TempDir {
     let place = tempfile::tempdir().expect("there is room for temporary files");
     fault.leave_at(&place.path().join("log"));

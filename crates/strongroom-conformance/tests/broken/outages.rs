@@ -37,6 +37,14 @@ fn a_log_that_is_not_synced_is_caught_by_power_cuts() {
 }
 
 #[test]
+fn a_log_that_claims_to_survive_only_a_kill_is_tested_for_no_more() {
+    rig!(NoneButUnsynced).check(Outage::Kill, Load::MIXED, 4, 100);
+    rig!(NoneButUnsynced).check_vault(Outage::Kill, 4, 20);
+    let power_cut = || rig!(NoneButUnsynced).check(Outage::PowerCut, Load::MIXED, 1, 1);
+    assert_caught("does not claim to survive PowerCut", power_cut);
+}
+
+#[test]
 fn a_log_that_writes_late_is_caught_by_kills() {
     assert_caught("acknowledged", || rig!(WritesLate).check(Outage::Kill, Load::MIXED, 4, 100));
     assert_caught("acknowledged", || rig!(WritesLate).check_vault(Outage::Kill, 4, 20));
