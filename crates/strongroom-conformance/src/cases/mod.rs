@@ -113,6 +113,7 @@ macro_rules! __every_case {
             }
             revisions {
                 every_put_changes_the_revision
+                a_revision_is_never_zero
                 the_puts_of_a_batch_share_the_revision_of_the_answer
                 a_row_that_is_not_written_keeps_its_revision
                 gets_and_scans_tell_the_same_revision

@@ -91,6 +91,7 @@ flaws! {
     ChecksAfterItWrote => [a_counter_loses_no_update two_racing_commits_on_one_key_have_one_winner]
     AlwaysGivesWay => [a_counter_loses_no_update]
 
+    RevisionsStartAtZero => [a_revision_is_never_zero]
     SameValueKeepsRevision => [every_put_changes_the_revision]
     RevisionForEachPut => [the_puts_of_a_batch_share_the_revision_of_the_answer random_histories_match_the_model]
     RevisionIsOfTheStore => [a_row_that_is_not_written_keeps_its_revision]

@@ -163,7 +163,9 @@ impl Sketch {
         if self.flaw == Flaw::HandlesCountByThemselves {
             state.revision = self.revision.fetch_add(1, Ordering::SeqCst);
         }
-        state.revision += 1;
+        if self.flaw != Flaw::RevisionsStartAtZero || !state.rows.is_empty() {
+            state.revision += 1;
+        }
         let puts_len = ops.iter().filter(|op| matches!(op, Op::Put(..))).count();
         let mut nth_put = 0;
         for op in ops {
