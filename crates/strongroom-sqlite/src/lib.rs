@@ -35,7 +35,8 @@
 //! * **Open the file with SQLite only, and with one copy of SQLite in a process.** On Unix a program that opens and
 //!   closes it by other means, such as `std::fs::File`, takes away the locks that SQLite holds in the same process. A
 //!   backup is made by SQLite (`VACUUM INTO`) or by [`Vault::backup`], not by a copy of the file.
-//! * **A writer waits for another program's transaction** for five seconds, then gives way (`Contention`).
+//! * **A writer waits for another program's transaction** for five seconds, then gives way (`Contention`). Do not call a
+//!   verb that writes while a transaction of your own is open on the same file.
 //! * **Deleting a row shreds nothing.** Replaced and removed bytes stay in the file and its WAL until their pages are used
 //!   again, and on the disk for longer. To destroy a value, destroy the key it is sealed under.
 //! * **Memory.** For each read at one time there is a connection with up to 16 MiB of pages. A row
