@@ -14,8 +14,8 @@ impl Patience {
         Self { since: Instant::now(), tries: 0 }
     }
 
-    /// Lets others go first. False when it was tried often and long enough; neither a fast loop beside a slow disk nor a
-    /// machine that stood still uses that up by itself.
+    /// Lets others go first. False when it was tried often and long enough; neither a fast loop beside a slow disk
+    /// nor a machine that stood still uses that up by itself.
     pub(crate) fn try_again(&mut self) -> bool {
         thread::yield_now();
         self.tries += 1;

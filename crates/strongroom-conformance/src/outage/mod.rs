@@ -52,9 +52,9 @@ pub use batches::Load;
 pub enum Outage {
     /// `kill -9`.
     Kill,
-    /// An ext4 file system that is shut down without writing its journal (`EXT4_IOC_SHUTDOWN`), once the writer has been
-    /// stopped. What is only in memory is then gone, as if power had failed. It needs root, loop devices, `mkfs.ext4`,
-    /// `mount` and Python 3.
+    /// An ext4 file system that is shut down without writing its journal (`EXT4_IOC_SHUTDOWN`), once the writer has
+    /// been stopped. What is only in memory is then gone, as if power had failed. It needs root, loop devices,
+    /// `mkfs.ext4`, `mount` and Python 3.
     PowerCut,
 }
 
@@ -109,8 +109,8 @@ impl<S: Store> Rig<S> {
         assert!(written.len() > rounds, "the writer got nowhere");
     }
 
-    /// Ends a user of a vault, with verbs of every kind, and holds each time that what was acknowledged is there and that
-    /// [`Vault::verify`](strongroom::Vault::verify) is clean.
+    /// Ends a user of a vault, with verbs of every kind, and holds each time that what was acknowledged is there and
+    /// that [`Vault::verify`](strongroom::Vault::verify) is clean.
     ///
     /// # Panics
     /// Where it is not, the store does not claim to survive the outage, or the outage cannot be made here.
@@ -170,8 +170,8 @@ impl<S: Store> Rig<S> {
             let mut writer = Writer::start(&path, job);
             writer.listen(1 + random.next() % acks_max);
             if let Some(mounted) = &mounted {
-                // A sync under way may be told that it succeeded while the power goes. A writer that has stopped neither
-                // hears that nor says anything new, so what it said is what was durable before the cut.
+                // A sync under way may be told that it succeeded while the power goes. A writer that has stopped
+                // neither hears that nor says anything new, so what it said is what was durable before the cut.
                 writer.stop();
                 mounted.cut_power();
             }
