@@ -27,7 +27,7 @@ fn is_asked(asked: &[String], part: &str) -> bool {
 
 type Part = (&'static str, fn() -> Vec<Work>);
 
-const PARTS: [Part; 12] = [
+const PARTS: [Part; 13] = [
     ("envelope", envelope::works),
     ("formats", formats::works),
     ("keys", keys::works),
@@ -36,6 +36,7 @@ const PARTS: [Part; 12] = [
     ("threads", threads::works),
     ("redb", embedded::on_redb),
     ("sled", embedded::on_sled),
+    ("sqlite", embedded::on_sqlite),
     ("growth-memory", growth::on_memory),
     ("growth-redb", growth::on_redb),
     ("growth-sled", growth::on_sled),

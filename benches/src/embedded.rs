@@ -4,11 +4,13 @@ use std::hint::black_box;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use futures_executor::block_on;
 use strongroom::Store;
-use strongroom::store::{Key, WriteBatch};
+use strongroom::store::{Capabilities, Committed, Key, ReadBatch, ReadSet, StoreError, WriteBatch};
 use strongroom_redb::RedbStore;
 use strongroom_sled::SledStore;
+use strongroom_sqlite::SqliteStore;
 
 use tempfile::TempDir;
 
@@ -30,6 +32,43 @@ pub fn on_redb() -> Vec<Work> {
 #[must_use]
 pub fn on_sled() -> Vec<Work> {
     works("sled", SledStore::temporary().expect("there is room for temporary files"))
+}
+
+/// Every verb on SQLite.
+#[must_use]
+pub fn on_sqlite() -> Vec<Work> {
+    works("sqlite", Kept::sqlite())
+}
+
+/// A store in a directory that goes with it.
+#[derive(Debug)]
+pub(crate) struct Kept<S>(S, TempDir);
+
+impl Kept<SqliteStore> {
+    pub(crate) fn sqlite() -> Self {
+        let directory = tempfile::tempdir().expect("there is room for temporary files");
+        let store = SqliteStore::open(directory.path().join("store.db")).expect("the place is empty");
+        Self(store, directory)
+    }
+}
+
+#[async_trait]
+impl<S: Store> Store for Kept<S> {
+    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
+        self.0.read(request).await
+    }
+
+    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
+        self.0.commit(batch).await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.0.close().await
+    }
 }
 
 /// Every verb on a vault of about 10⁵ values.
@@ -92,7 +131,7 @@ fn open_redb() -> Work {
     Work::new("redb: open and close 10⁶ rows", work, "an empty store", opening(empty, directory))
 }
 
-fn store_read(store: Arc<impl Store>, read: strongroom::store::ReadBatch, opens: usize) -> Run {
+fn store_read(store: Arc<impl Store>, read: ReadBatch, opens: usize) -> Run {
     let cipher = Cipher::new();
     let sealed = cipher.seal(&[1; 180], VALUE.as_bytes());
     Run::cpu(move |n| {

@@ -31,6 +31,7 @@ pub mod keepsake;
 mod model;
 mod opened;
 pub mod outage;
+mod patience;
 mod provider;
 mod replay;
 mod step;

@@ -9,6 +9,7 @@ use strongroom::store::{
 };
 
 use crate::batch::{batch, delete, gets, put, scan_all};
+use crate::patience::Patience;
 
 /// Opens the store of one place.
 pub(crate) type Open = dyn Fn() -> Result<Box<dyn Store>, String> + Send + Sync;
@@ -24,6 +25,11 @@ impl Opened {
     pub(crate) fn new(open: Arc<Open>) -> Self {
         let store = open().expect("the store opens");
         Self { store, open }
+    }
+
+    /// An open store that is not opened again.
+    pub(crate) fn once(store: impl Store) -> Self {
+        Self { store: Box::new(store), open: Arc::new(|| Err("the store is opened once".to_owned())) }
     }
 
     /// The store that the same place holds after a close.
@@ -105,14 +111,13 @@ impl Opened {
 
     /// Commits, again and again while the store gives way to another writer.
     pub(crate) fn try_commit(&self, batch: WriteBatch) -> Result<Committed, StoreError> {
-        let batch = Arc::new(batch);
-        for _ in 0..CONTENTIONS_MAX {
+        let (batch, mut patience) = (Arc::new(batch), Patience::new());
+        loop {
             match block_on(self.store.commit(Arc::clone(&batch))) {
-                Err(error) if error.kind() == StoreErrorKind::Contention => std::thread::yield_now(),
+                Err(error) if error.kind() == StoreErrorKind::Contention && patience.try_again() => {}
                 answer => return answer,
             }
         }
-        Err(StoreError::new(StoreErrorKind::Contention, "the store gave way too often"))
     }
 
     pub(crate) fn commit(&self, batch: WriteBatch) -> RowRevision {
@@ -137,5 +142,3 @@ impl Opened {
         self.try_read(request).expect_err("the read is refused").kind()
     }
 }
-
-const CONTENTIONS_MAX: usize = 100_000;

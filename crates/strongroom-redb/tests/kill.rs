@@ -25,3 +25,8 @@ fn a_killed_writer_of_large_batches_keeps_every_acknowledged_batch_whole() {
 fn a_vault_whose_process_is_killed_is_whole() {
     RIG.check_vault(Outage::Kill, 10, 20);
 }
+
+#[test]
+fn a_second_process_is_refused_until_the_store_is_closed() {
+    RIG.check_processes();
+}

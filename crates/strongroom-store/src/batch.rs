@@ -257,7 +257,7 @@ impl fmt::Debug for Versioned {
     }
 }
 
-/// An opaque mark of one put. Two puts of one key never share it; nothing follows from its order.
+/// An opaque mark of one put: any number but 0. Two puts of one key never share it; nothing follows from its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowRevision(pub u64);
 

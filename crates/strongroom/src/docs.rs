@@ -23,6 +23,12 @@ pub mod threats {}
 #[doc = include_str!("../docs/KEYS.md")]
 pub mod keys {}
 
-#[doc = "[THREATS.md]: crate::docs::threats\n\n"]
+#[doc = "[THREATS.md]: crate::docs::threats\n[WRITE_A_STORE.md]: crate::docs::write_a_store\n\n"]
 #[doc = include_str!("../docs/BACKENDS.md")]
 pub mod backends {}
+
+// Not compiled here: `strongroom-sqlite`, which it shows, holds that it is that store's own code.
+#[cfg(not(doctest))]
+#[doc = "[`Store`]: crate::store::Store\n[`Page::fill`]: crate::store::Page::fill\n[`Capabilities::embedded`]: crate::store::Capabilities::embedded\n\n"]
+#[doc = include_str!("../docs/WRITE_A_STORE.md")]
+pub mod write_a_store {}

@@ -6,12 +6,13 @@ mod dropping;
 mod expectations;
 mod limits;
 mod pages;
-mod races;
+pub(crate) mod races;
 mod reads;
 mod reopening;
 mod revisions;
 mod scans;
 mod secrecy;
+mod sharing;
 mod streams;
 
 use crate::Subject;
@@ -112,6 +113,7 @@ macro_rules! __every_case {
             }
             revisions {
                 every_put_changes_the_revision
+                a_revision_is_never_zero
                 the_puts_of_a_batch_share_the_revision_of_the_answer
                 a_row_that_is_not_written_keeps_its_revision
                 gets_and_scans_tell_the_same_revision
@@ -167,6 +169,15 @@ macro_rules! __durable_cases {
                 a_second_handle_is_refused_unless_the_store_is_shared
                 commits_that_race_with_close_are_kept_or_refused
                 a_dropped_commit_is_whole_or_absent_after_a_reopen
+            }
+            sharing {
+                a_handle_sees_what_another_commits
+                handles_never_share_a_revision_of_a_key
+                expectations_are_about_what_every_handle_wrote
+                of_racing_commits_of_two_handles_one_wins
+                a_counter_of_two_handles_loses_no_update
+                a_read_is_one_snapshot_whichever_handle_writes
+                a_handle_goes_on_when_another_is_closed
             }
             streams {
                 random_histories_with_reopens_match_the_model

@@ -56,14 +56,14 @@ pub(super) fn a_read_is_one_snapshot_over_gets_and_scans(subject: &Subject) {
 
 /// A writer and its readers, of whom none stops before each has done its share beside the others.
 #[derive(Default)]
-struct Race {
-    commits_len: AtomicUsize,
-    reads_len: AtomicUsize,
+pub(super) struct Race {
+    pub(super) commits_len: AtomicUsize,
+    pub(super) reads_len: AtomicUsize,
     over: AtomicBool,
 }
 
 impl Race {
-    fn run(&self, done_len: &AtomicUsize, work: impl Fn(usize)) {
+    pub(super) fn run(&self, done_len: &AtomicUsize, work: impl Fn(usize)) {
         // On a panic as well, so that the others end.
         let _over = SetOnDrop(&self.over);
         while !self.over.load(Ordering::SeqCst) && !self.is_done() {
@@ -84,13 +84,13 @@ impl Drop for SetOnDrop<'_> {
     }
 }
 
-fn move_over(store: &Opened, round: usize) {
+pub(super) fn move_over(store: &Opened, round: usize) {
     let (to, from) = if round.is_multiple_of(2) { ("even", "odd") } else { ("odd", "even") };
     let value = round.to_be_bytes();
     store.commit(batch([], [put("a", value), put(to, value), delete(from), put("z", value)]));
 }
 
-fn assert_one_batch(store: &Opened) {
+pub(super) fn assert_one_batch(store: &Opened) {
     let request =
         ReadBatch { scans: vec![scan_all(), scan_all().reverse()], ..gets(["z", "even", "odd", "a"]) };
     let found = store.read(&request);

@@ -18,6 +18,13 @@ pub(super) fn every_put_changes_the_revision(subject: &Subject) {
     }
 }
 
+/// The engine has 0 for a row that is not there yet.
+pub(super) fn a_revision_is_never_zero(subject: &Subject) {
+    let store = subject.fresh();
+    assert_ne!(store.put("a", "1"), RowRevision(0));
+    assert_ne!(revision(&store, "a"), RowRevision(0));
+}
+
 pub(super) fn the_puts_of_a_batch_share_the_revision_of_the_answer(subject: &Subject) {
     let store = subject.fresh();
     store.put("b", "0");

@@ -1,4 +1,4 @@
-//! What a killed process and a power cut leave of a store.
+//! What a killed process and a power cut leave of a store, and what a second process does to it.
 //!
 //! A test file of a backend starts itself again as a process that writes without end and tells each batch that was
 //! acknowledged. It ends that process at some point, opens the store and holds it to what was told: every acknowledged
@@ -22,21 +22,28 @@
 //! fn a_killed_writer_keeps_every_acknowledged_batch_whole() {
 //!     RIG.check(Outage::Kill, Load::MIXED, 12, 100);
 //! }
+//!
+//! #[test]
+//! fn a_second_process_is_refused_or_shares_the_store() {
+//!     RIG.check_processes();
+//! }
 //! ```
 
 mod batches;
 mod disk;
 mod process;
+mod processes;
 mod vault;
 
 use std::fmt;
 use std::path::Path;
 
-use strongroom::store::{Store, StoreError};
+use strongroom::store::{Durability, Store, StoreError};
 
 use self::batches::Written;
 use self::disk::{Disk, Mount};
 use self::process::{Acks, Writer};
+use crate::opened::Opened;
 pub use batches::Load;
 
 /// What ends the writing process.
@@ -45,9 +52,21 @@ pub use batches::Load;
 pub enum Outage {
     /// `kill -9`.
     Kill,
-    /// An ext4 file system that is shut down without writing its journal (`EXT4_IOC_SHUTDOWN`). What is in memory alone
-    /// is then gone, as if power had failed. It needs root, loop devices, `mkfs.ext4`, `mount` and Python 3.
+    /// An ext4 file system that is shut down without writing its journal (`EXT4_IOC_SHUTDOWN`), once the writer has
+    /// been stopped. What is only in memory is then gone, as if power had failed. It needs root, loop devices,
+    /// `mkfs.ext4`, `mount` and Python 3.
     PowerCut,
+}
+
+impl Outage {
+    /// Nothing is to be learned of a store that does not claim to survive the outage.
+    fn assert_survival_is_claimed(self, durability: Durability) {
+        let is_claimed = match self {
+            Self::Kill => durability != Durability::Volatile,
+            Self::PowerCut => durability == Durability::PowerLoss,
+        };
+        assert!(is_claimed, "a store of durability {durability:?} does not claim to survive {self:?}");
+    }
 }
 
 /// A kind of store to be tested: how it is opened at a path.
@@ -80,28 +99,50 @@ impl<S: Store> Rig<S> {
     /// Ends a writer of batches `rounds` times, each after up to `acks_max` acknowledged batches, and checks the rows.
     ///
     /// # Panics
-    /// Where the store lost something, or the outage cannot be made here.
+    /// Where the store lost something or does not claim to survive the outage, or the outage cannot be made here.
     pub fn check(&self, outage: Outage, load: Load, rounds: u64, acks_max: u64) {
         let mut written = Written::default();
-        self.end_writers(outage, load.name, rounds, acks_max, |path, acks| {
+        self.end_writers(outage, load.name, rounds, acks_max, |store, acks| {
             written.acknowledge(acks);
-            written.check(&self.open(path), load);
+            written.check(&store, load);
         });
         assert!(written.len() > rounds, "the writer got nowhere");
     }
 
-    /// Ends a user of a vault, with verbs of every kind, and holds that [`Vault::verify`](strongroom::Vault::verify) is
-    /// clean each time.
+    /// Ends a user of a vault, with verbs of every kind, and holds each time that what was acknowledged is there and
+    /// that [`Vault::verify`](strongroom::Vault::verify) is clean.
     ///
     /// # Panics
-    /// Where it is not, or the outage cannot be made here.
+    /// Where it is not, the store does not claim to survive the outage, or the outage cannot be made here.
     pub fn check_vault(&self, outage: Outage, rounds: u64, acks_max: u64) {
-        self.end_writers(outage, vault::NAME, rounds, acks_max, |path, _| vault::check(|| self.open(path)));
+        let mut acknowledged = Acks::new();
+        self.end_writers(outage, vault::NAME, rounds, acks_max, |store, acks| {
+            acknowledged.extend(acks);
+            vault::check(store, &mut acknowledged);
+        });
     }
 
-    /// Writes without end, if this process was started to.
+    /// Opens the store in other processes while this one has it open. A store that is not shared must refuse them, as
+    /// `Unavailable`, until it is closed; one that is shared must lose no update of three processes at once and give no
+    /// revision of a key twice.
+    ///
+    /// # Panics
+    /// Where it does not.
+    pub fn check_processes(&self) {
+        let directory = tempfile::tempdir().expect("there is room for temporary files");
+        let path = directory.path().join("store");
+        (self.prepare)(&path);
+        let shared = self.open(&path).capabilities().shared;
+        let check = if shared { processes::check_several } else { processes::check_one };
+        check(&path, &|| Opened::once(self.open(&path)));
+    }
+
+    /// Does what this process was started for, if it was.
     pub fn serve(&self) {
         let Some((path, job)) = process::job() else { return };
+        if job == processes::NAME {
+            return processes::serve((self.open)(&path).map(Opened::once).map_err(|error| error.kind()));
+        }
         if job == vault::NAME {
             return vault::serve(|| self.open(&path));
         }
@@ -114,13 +155,13 @@ impl<S: Store> Rig<S> {
         job: &str,
         rounds: u64,
         acks_max: u64,
-        mut check: impl FnMut(&Path, Acks),
+        mut check: impl FnMut(S, Acks),
     ) {
         let directory = tempfile::tempdir().expect("there is room for temporary files");
         let disk = (outage == Outage::PowerCut).then(|| Disk::create(directory.path()));
         let mount = || disk.as_ref().map(Disk::mount);
         let mut random = Random::new(rounds);
-        for round in 0..rounds {
+        for round in 0..rounds_asked().unwrap_or(rounds) {
             let mounted = mount();
             let path = mounted.as_ref().map_or(directory.path(), Mount::path).join("store");
             if round == 0 {
@@ -128,11 +169,18 @@ impl<S: Store> Rig<S> {
             }
             let mut writer = Writer::start(&path, job);
             writer.listen(1 + random.next() % acks_max);
-            mounted.as_ref().inspect(|mounted| mounted.cut_power());
+            if let Some(mounted) = &mounted {
+                // A sync under way may be told that it succeeded while the power goes. A writer that has stopped
+                // neither hears that nor says anything new, so what it said is what was durable before the cut.
+                writer.stop();
+                mounted.cut_power();
+            }
             let acks = writer.kill();
             drop(mounted);
             let _mounted = mount();
-            check(&path, acks);
+            let store = self.open(&path);
+            outage.assert_survival_is_claimed(store.capabilities().durability);
+            check(store, acks);
             (self.inspect)(&path);
         }
     }
@@ -146,6 +194,12 @@ impl<S> fmt::Debug for Rig<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Rig")
     }
+}
+
+/// How many rounds `scripts/outages` asks for, in place of those of a test.
+fn rounds_asked() -> Option<u64> {
+    let rounds = std::env::var("STRONGROOM_TEST_ROUNDS").ok()?;
+    Some(rounds.parse().expect("STRONGROOM_TEST_ROUNDS is a number"))
 }
 
 /// Numbers that look random and follow from a seed (SplitMix64).

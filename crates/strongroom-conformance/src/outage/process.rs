@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
+
+#[cfg(unix)]
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 /// The number of the newest acknowledged batch or step of each thread.
 pub(crate) type Acks = BTreeMap<u64, u64>;
@@ -37,15 +40,49 @@ impl Writer {
         for _ in 0..acks {
             let mut line = String::new();
             self.lines.read_line(&mut line).expect("the writer speaks UTF-8");
+            assert!(
+                !line.is_empty(),
+                "the writer said nothing: the file needs a test `writer_process`, in no module"
+            );
             assert!(ack(&line).is_some(), "the writer said: {line}{}", self.rest());
             self.acks.extend(ack(&line));
         }
+    }
+
+    /// Waits until the writer says the line.
+    pub(crate) fn hear(&mut self, expected: &str) {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).expect("the writer speaks UTF-8");
+        assert!(line.trim_end() == expected, "the writer said: {line}{}", self.rest());
+    }
+
+    /// Every further line of a writer that ends by itself.
+    pub(crate) fn said(mut self) -> Vec<String> {
+        let said = self.lines.by_ref().lines().map(|line| line.expect("the writer speaks UTF-8")).collect();
+        self.child.wait().expect("the writer ends");
+        said
     }
 
     /// The other lines of a writer that ends by itself.
     fn rest(&mut self) -> String {
         let _ = self.child.kill();
         std::io::read_to_string(&mut self.lines).unwrap_or_default()
+    }
+
+    /// Stops every thread of the writer where it is. Returns when the last one has come to rest, which none does inside
+    /// a sync.
+    #[cfg(unix)]
+    pub(crate) fn stop(&self) {
+        let writer = Pid::from_child(&self.child);
+        kill_process(writer, Signal::STOP).expect("the writer runs");
+        let stopped =
+            waitpid(Some(writer), WaitOptions::UNTRACED).expect("the writer is a child of this process");
+        assert!(stopped.is_some_and(|(_, status)| status.stopped()), "the writer ended by itself");
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn stop(&self) {
+        unreachable!("a power cut needs Linux");
     }
 
     /// Kills the writer and takes in what it had said by then.
@@ -65,16 +102,21 @@ fn ack(line: &str) -> Option<(u64, u64)> {
     Some((thread.parse().ok()?, newest.parse().ok()?))
 }
 
-/// Tells the other process. Straight to the pipe, one line a write, so that lines of threads do not mix.
+/// Tells the other process what is done.
 pub(crate) fn acknowledge(thread: u64, newest: u64) {
-    // Nobody listens any more when this process is about to end.
-    let _ = std::io::stderr().write_all(format!("ack {thread} {newest}\n").as_bytes());
+    say(&format!("ack {thread} {newest}"));
 }
 
 /// Tells the other process why a thread goes no further.
 pub(crate) fn stop(thread: u64, error: &dyn std::error::Error) {
     let cause = error.source().map(ToString::to_string).unwrap_or_default();
-    let _ = std::io::stderr().write_all(format!("thread {thread} stopped: {error}: {cause}\n").as_bytes());
+    say(&format!("thread {thread} stopped: {error}: {cause}"));
+}
+
+/// Tells the other process. Straight to the pipe, one line a write, so that lines of threads do not mix.
+pub(crate) fn say(line: &str) {
+    // Nobody listens any more when this process is about to end.
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Where this process is to write and what, if it was started to.

@@ -5,6 +5,7 @@ macro_rules! flaws {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Flaw {
             None,
+            NoneThoughShared,
             $($flaw,)*
         }
 
@@ -87,7 +88,10 @@ flaws! {
     WritesUpToTheConflict => [a_failed_expectation_writes_nothing]
     NoOperationsNoCheck => [expectations_without_operations_are_checked]
     ChecksThenApplies => [two_racing_commits_on_one_key_have_one_winner]
+    ChecksAfterItWrote => [a_counter_loses_no_update two_racing_commits_on_one_key_have_one_winner]
+    AlwaysGivesWay => [a_counter_loses_no_update]
 
+    RevisionsStartAtZero => [a_revision_is_never_zero]
     SameValueKeepsRevision => [every_put_changes_the_revision]
     RevisionForEachPut => [the_puts_of_a_batch_share_the_revision_of_the_answer random_histories_match_the_model]
     RevisionIsOfTheStore => [a_row_that_is_not_written_keeps_its_revision]
@@ -127,4 +131,29 @@ flaws! {
     RefusesWithoutAWord => [a_second_handle_is_refused_unless_the_store_is_shared]
     AcknowledgesAfterClose => [commits_that_race_with_close_are_kept_or_refused]
     WritesAfterClose => [commits_that_race_with_close_are_kept_or_refused]
+
+    HandlesSeeWhatWasThereAtFirst => [
+        a_handle_sees_what_another_commits expectations_are_about_what_every_handle_wrote
+        a_counter_of_two_handles_loses_no_update a_handle_goes_on_when_another_is_closed
+    ]
+    HandlesRace => [of_racing_commits_of_two_handles_one_wins]
+    HandlesCountByThemselves => [handles_never_share_a_revision_of_a_key]
+    HandlesTear => [a_read_is_one_snapshot_whichever_handle_writes]
+    OneCloseEndsAll => [a_handle_goes_on_when_another_is_closed]
+}
+
+impl Flaw {
+    /// What has several handles.
+    pub(crate) fn is_of_shared(self) -> bool {
+        use Flaw::*;
+        matches!(
+            self,
+            NoneThoughShared
+                | HandlesSeeWhatWasThereAtFirst
+                | HandlesRace
+                | HandlesCountByThemselves
+                | HandlesTear
+                | OneCloseEndsAll
+        )
+    }
 }

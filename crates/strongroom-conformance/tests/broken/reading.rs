@@ -25,6 +25,7 @@ impl Sketch {
         if self.flaw != Flaw::ReadsAfterClose {
             self.check_open()?;
         }
+        let _turn = self.turn();
         let mut state = self.state();
         let gets = self.gets(&state, &request.gets);
         if self.flaw == Flaw::ReadsTear {
@@ -155,7 +156,7 @@ impl Sketch {
     }
 
     fn rows<'a>(&self, state: &'a State) -> &'a Rows {
-        if self.flaw == Flaw::ReadsAreStale { &state.stale } else { &state.rows }
+        if self.flaw == Flaw::ReadsAreStale { &state.stale } else { self.known(state) }
     }
 
     fn versioned(&self, state: &State, row: &Versioned) -> Versioned {

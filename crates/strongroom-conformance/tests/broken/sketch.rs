@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -20,6 +20,8 @@ pub(crate) type Rows = BTreeMap<Key, Versioned>;
 pub(crate) struct Disk {
     state: Mutex<State>,
     in_use: AtomicBool,
+    one_is_closed: AtomicBool,
+    pub(crate) commits_len: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -30,6 +32,8 @@ pub(crate) struct State {
     pub(crate) stale: Rows,
     /// Rows that were deleted.
     pub(crate) deleted: Rows,
+    /// What each handle knows, by its number.
+    pub(crate) known: BTreeMap<usize, Rows>,
 }
 
 /// A handle on a disk.
@@ -38,13 +42,18 @@ pub(crate) struct Sketch {
     pub(crate) reads_len: AtomicUsize,
     pub(crate) commits_len: AtomicUsize,
     pub(crate) closed: AtomicBool,
-    disk: Arc<Disk>,
+    pub(crate) number: usize,
+    pub(crate) revision: AtomicU64,
+    /// Held by every call on this handle that must not meet another.
+    pub(crate) turn: Mutex<()>,
+    pub(crate) disk: Arc<Disk>,
     rows_at_open: Rows,
 }
 
 impl Sketch {
     pub(crate) fn open(disk: &Arc<Disk>, flaw: Flaw) -> Result<Self, &'static str> {
-        if disk.in_use.swap(true, Ordering::SeqCst) && flaw != Flaw::SecondHandleOpens {
+        let is_taken = disk.in_use.swap(true, Ordering::SeqCst);
+        if is_taken && flaw != Flaw::SecondHandleOpens && !flaw.is_of_shared() {
             return Err(if flaw == Flaw::RefusesWithoutAWord { "" } else { "the disk is in use" });
         }
         let mut state = disk.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,17 +76,37 @@ impl Sketch {
             _ => {}
         }
         let rows_at_open = if flaw == Flaw::WritesAtClose { state.rows.clone() } else { Rows::new() };
+        let (number, revision) = (state.known.len(), AtomicU64::new(state.revision));
+        let rows = state.rows.clone();
+        state.known.insert(number, rows);
         drop(state);
-        let (reads_len, commits_len, closed) = Default::default();
-        Ok(Self { flaw, reads_len, commits_len, closed, disk: Arc::clone(disk), rows_at_open })
+        disk.one_is_closed.store(false, Ordering::SeqCst);
+        let (reads_len, commits_len, closed, turn) = Default::default();
+        let disk = Arc::clone(disk);
+        Ok(Self { flaw, reads_len, commits_len, closed, number, revision, turn, disk, rows_at_open })
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.disk.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The rows as this handle sees them.
+    pub(crate) fn known<'a>(&self, state: &'a State) -> &'a Rows {
+        match self.flaw {
+            Flaw::HandlesSeeWhatWasThereAtFirst => state.known.get(&self.number).unwrap_or(&state.rows),
+            _ => &state.rows,
+        }
+    }
+
+    /// Keeps others from this handle, where only those on other handles can disturb.
+    pub(crate) fn turn(&self) -> Option<MutexGuard<'_, ()>> {
+        let takes_turns = matches!(self.flaw, Flaw::HandlesTear | Flaw::HandlesRace);
+        takes_turns.then(|| self.turn.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     pub(crate) fn check_open(&self) -> Result<(), StoreError> {
-        if self.closed.load(Ordering::SeqCst) {
+        let ended = self.flaw == Flaw::OneCloseEndsAll && self.disk.one_is_closed.load(Ordering::SeqCst);
+        if ended || self.closed.load(Ordering::SeqCst) {
             return Err(StoreError::new(StoreErrorKind::Closed, "the sketch was closed"));
         }
         Ok(())
@@ -105,6 +134,7 @@ impl Store for Sketch {
             Flaw::PageCanBeEmpty => durable.with_page_bytes_max(10_000),
             Flaw::ClaimsToBeVolatile => Capabilities::embedded(Durability::Volatile),
             Flaw::SharedButLocked => durable.with_sharing(),
+            flaw if flaw.is_of_shared() => durable.with_sharing(),
             _ => durable,
         }
     }
@@ -115,6 +145,7 @@ impl Store for Sketch {
         }
         // Under the lock, so that no batch is half way.
         let _state = self.state();
+        self.disk.one_is_closed.store(true, Ordering::SeqCst);
         if self.closed.swap(true, Ordering::SeqCst) && self.flaw == Flaw::SecondCloseFails {
             return Err(StoreError::new(StoreErrorKind::Closed, "the sketch was closed"));
         }

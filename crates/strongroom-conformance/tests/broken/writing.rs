@@ -21,21 +21,29 @@ impl Sketch {
             pend_once().await;
         }
         self.commits_len.fetch_add(1, Ordering::SeqCst);
+        self.disk.commits_len.fetch_add(1, Ordering::SeqCst);
+        if self.flaw == Flaw::AlwaysGivesWay && !batch.expect.is_empty() {
+            return Err(StoreError::new(StoreErrorKind::Contention, "another time"));
+        }
+        let _turn = self.turn();
         let mut state = self.state();
         if let Err(closed) = self.check_open() {
             return self.write_closed(&mut state, batch).ok_or(closed);
         }
-        if let Some(index) = self.first_conflict(&state.rows, batch) {
+        if self.flaw == Flaw::ChecksAfterItWrote {
+            self.apply(&mut state, &batch.ops);
+        }
+        if let Some(index) = self.first_conflict(self.known(&state), batch) {
             self.write_refused(&mut state, batch, index);
             return Err(self.conflict(batch, index));
         }
         match self.flaw {
-            Flaw::ChecksThenApplies => {
+            Flaw::ChecksThenApplies | Flaw::HandlesRace => {
                 drop(state);
                 wait_for_another(&self.commits_len);
                 state = self.state();
             }
-            Flaw::CommitsTear => {
+            Flaw::CommitsTear | Flaw::HandlesTear => {
                 self.apply(&mut state, batch.ops.get(..1).unwrap_or_default());
                 drop(state);
                 wait_for_another(&self.reads_len);
@@ -152,7 +160,12 @@ impl Sketch {
         if self.flaw == Flaw::ReadsAreStale {
             state.stale = state.rows.clone();
         }
-        state.revision += 1;
+        if self.flaw == Flaw::HandlesCountByThemselves {
+            state.revision = self.revision.fetch_add(1, Ordering::SeqCst);
+        }
+        if self.flaw != Flaw::RevisionsStartAtZero || !state.rows.is_empty() {
+            state.revision += 1;
+        }
         let puts_len = ops.iter().filter(|op| matches!(op, Op::Put(..))).count();
         let mut nth_put = 0;
         for op in ops {
@@ -171,7 +184,19 @@ impl Sketch {
                 }
             }
         }
+        self.take_note(state, ops);
         RowRevision(state.revision)
+    }
+
+    /// What this handle knows from then on.
+    fn take_note(&self, state: &mut State, ops: &[Op]) {
+        let known = state.known.entry(self.number).or_default();
+        for key in ops.iter().map(Op::key) {
+            match state.rows.get(key) {
+                Some(row) => known.insert(key.clone(), row.clone()),
+                None => known.remove(key),
+            };
+        }
     }
 
     fn put(&self, state: &mut State, key: &Key, value: &[u8]) {

@@ -18,7 +18,7 @@ use crate::keys::{FIRST, Root, RootCell, Roots, SlotPlace, StoreBody, Unlock};
 use crate::limits::Limits;
 use crate::random;
 use crate::row::{VaultRow, encode_header};
-use crate::store::{Expect, Key, Store, StoreErrorKind, WriteBatch};
+use crate::store::{Durability, Expect, Key, Store, StoreError, StoreErrorKind, WriteBatch};
 use crate::verbs::vault::Vault;
 
 /// How to create or open a vault, where the defaults do not fit.
@@ -33,6 +33,7 @@ pub struct VaultOptions {
     pub(crate) upgrades_slots: bool,
     store_id: Option<String>,
     root_id: Option<DekId>,
+    durability: Option<Durability>,
 }
 
 impl Default for VaultOptions {
@@ -47,6 +48,7 @@ impl Default for VaultOptions {
             upgrades_slots: true,
             store_id: None,
             root_id: None,
+            durability: None,
         }
     }
 }
@@ -123,6 +125,14 @@ impl VaultOptions {
         self
     }
 
+    /// Takes a store whose acknowledged writes survive no more than this: without it, one of
+    /// [`Durability::ProcessCrash`] is refused.
+    #[must_use]
+    pub fn accept_durability(mut self, durability: Durability) -> Self {
+        self.durability = Some(durability);
+        self
+    }
+
     /// Makes a new vault in an empty store.
     ///
     /// ```
@@ -140,6 +150,7 @@ impl VaultOptions {
     /// Those of [`Vault::create`], [`Error::KeyDerivation`] for parameters out of bounds, and [`Error::Provider`] for
     /// what the key provider answers.
     pub async fn create(self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
+        self.refuse_unasked(&store)?;
         refuse_used(&store).await?;
         let Founding { store_id, root, rows } = self.found(&unlock).await?;
         let mut batch = WriteBatch::default();
@@ -176,6 +187,7 @@ impl VaultOptions {
     /// # Errors
     /// Those of [`Vault::open`], and [`Error::UnexpectedVault`] when an expected id differs.
     pub async fn open(self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
+        self.refuse_unasked(&store)?;
         let head = read_head(&store).await?;
         if self.store_id.as_ref().is_some_and(|expected| *expected != hex::encode(head.store_id)) {
             return Err(Error::UnexpectedVault);
@@ -192,6 +204,15 @@ impl VaultOptions {
         self.upgrade_slot(&store, &unlock, (slot, row, &head.gate), (&store_row, &root)).await;
         let roots = Roots::new(root, &store_row);
         Ok(self.assemble(store, head.store_id, roots, head.gate))
+    }
+
+    fn refuse_unasked(&self, store: &impl Store) -> Result<(), Error> {
+        let durability = store.capabilities().durability;
+        if durability == Durability::ProcessCrash && self.durability != Some(durability) {
+            let message = "a power cut may take what this store acknowledged: ask for that with VaultOptions::accept_durability";
+            return Err(StoreError::new(StoreErrorKind::Unsupported, message).into());
+        }
+        Ok(())
     }
 
     /// The root keys that a head leads to, by the rules by which a vault is opened.

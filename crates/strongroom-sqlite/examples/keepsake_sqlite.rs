@@ -1,0 +1,12 @@
+//! Makes the store that `tests/keepsake.rs` opens: `cargo run -p strongroom-sqlite --example keepsake_sqlite -- PATH`. Once a
+//! version of the format; what is committed is never made anew.
+
+use std::error::Error;
+
+use strongroom_sqlite::SqliteStore;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let path = std::env::args_os().nth(1).ok_or("a path is missing")?;
+    strongroom_conformance::keepsake::make_v1(SqliteStore::open(path)?);
+    Ok(())
+}

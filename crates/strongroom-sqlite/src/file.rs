@@ -1,0 +1,125 @@
+//! The file and its two tables: whose they are, and how new ones come to be.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use strongroom_committer::{create_directory, of_io, parent, sync_entries};
+use strongroom_store::{Durability, StoreError, StoreErrorKind};
+
+use crate::failure::{of_sqlite, unsupported};
+
+/// The connection that writes. What is not ours is found out before anything is changed.
+pub(crate) fn open_or_create(
+    path: &Path,
+    prefix: &str,
+    durability: Durability,
+) -> Result<Connection, StoreError> {
+    let synchronous = match durability {
+        Durability::PowerLoss => "FULL",
+        Durability::ProcessCrash => "NORMAL",
+        _ => return Err(unsupported("an SQLite store is durable through a power cut or a process crash")),
+    };
+    check_prefix(prefix)?;
+    create(path)?;
+    let mut connection = connect(path)?;
+    let are_there = tables_are_in(&connection, prefix)?;
+    use_wal(&connection)?;
+    connection.pragma_update(None, "synchronous", synchronous).map_err(of_sqlite)?;
+    if !are_there {
+        make_tables(&mut connection, prefix)?;
+    }
+    Ok(connection)
+}
+
+pub(crate) fn connect(path: &Path) -> Result<Connection, StoreError> {
+    // Without `URI`, so that no path is taken for one.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(of_sqlite)?;
+    connection.busy_timeout(PATIENCE).map_err(of_sqlite)?;
+    // The last two make a sync a full one on Apple's systems.
+    let settings = "PRAGMA cache_size = -16384; PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON";
+    connection.execute_batch(settings).map_err(of_sqlite)?;
+    Ok(connection)
+}
+
+/// Letters that need no quotes in a statement.
+fn check_prefix(prefix: &str) -> Result<(), StoreError> {
+    let is_word = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let starts_well = prefix.starts_with(|first: char| first.is_ascii_alphabetic());
+    if !is_word || !starts_well || prefix.len() > 32 || prefix.to_ascii_lowercase().starts_with("sqlite_") {
+        return Err(unsupported(
+            "a table prefix is a letter and up to 31 letters, digits and `_`, not `sqlite_`",
+        ));
+    }
+    Ok(())
+}
+
+/// SQLite would make a file that others can read, and not sync its name.
+fn create(path: &Path) -> Result<(), StoreError> {
+    let unusable = |error| of_io(error, "the database file could not be created");
+    create_directory(parent(path)).map_err(unusable)?;
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.write(true).create_new(true).open(path) {
+        // A file that is there must not be opened here: closing it would take away the locks of this process.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(unusable(error)),
+        Ok(_) => sync_entries(parent(path)).map_err(unusable),
+    }
+}
+
+/// Lets readers and a writer go side by side. SQLite does not wait by itself where another connection asks for the same.
+fn use_wal(connection: &Connection) -> Result<(), StoreError> {
+    let started = Instant::now();
+    loop {
+        match connection.execute_batch("PRAGMA journal_mode = WAL").map_err(of_sqlite) {
+            Err(error) if error.kind() == StoreErrorKind::Contention && started.elapsed() < PATIENCE => {
+                thread::sleep(PAUSE);
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Whether the tables are there as we make them, with nothing attached, such as a trigger that would run with a put.
+fn tables_are_in(connection: &Connection, prefix: &str) -> Result<bool, StoreError> {
+    let entries = "SELECT sql FROM sqlite_schema WHERE tbl_name COLLATE NOCASE IN (?1, ?2) ORDER BY name";
+    let mut entries = connection.prepare(entries).map_err(of_sqlite)?;
+    let names = [format!("{prefix}_meta"), format!("{prefix}_rows")];
+    let found = entries.query_map(names, |row| row.get::<_, Option<String>>(0)).map_err(of_sqlite)?;
+    let found = found.collect::<Result<Vec<_>, _>>().map_err(of_sqlite)?;
+    if !found.is_empty() && found != definitions(prefix).map(Some) {
+        let message =
+            "the file holds tables of these names that this version did not make: choose another prefix";
+        return Err(unsupported(message));
+    }
+    Ok(!found.is_empty())
+}
+
+/// In one transaction, so that of several processes one makes them.
+fn make_tables(connection: &mut Connection, prefix: &str) -> Result<(), StoreError> {
+    let transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(of_sqlite)?;
+    if tables_are_in(&transaction, prefix)? {
+        return Ok(());
+    }
+    let [meta, rows] = definitions(prefix);
+    let make = format!("{meta}; {rows}; INSERT INTO {prefix}_meta VALUES (0)");
+    transaction.execute_batch(&make).and_then(|()| transaction.commit()).map_err(of_sqlite)
+}
+
+/// SQLite keeps these texts as they are, the version of the format among them.
+fn definitions(prefix: &str) -> [String; 2] {
+    let meta = format!("CREATE TABLE {prefix}_meta (/* strongroom-sqlite 1 */ revision INTEGER NOT NULL)");
+    let rows = "k BLOB PRIMARY KEY, v BLOB NOT NULL, rev INTEGER NOT NULL";
+    [meta, format!("CREATE TABLE {prefix}_rows ({rows}) WITHOUT ROWID")]
+}
+
+/// How long a transaction of another program is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(5);

@@ -1,0 +1,32 @@
+//! kill -9 at any point loses nothing that was acknowledged and leaves no batch by half; several processes share a store.
+
+use strongroom_conformance::outage::{Load, Outage, Rig};
+use strongroom_sqlite::SqliteStore;
+
+const RIG: Rig<SqliteStore> = Rig::new(|path| SqliteStore::open(path));
+
+/// Not a rule: the process that the others kill.
+#[test]
+fn writer_process() {
+    RIG.serve();
+}
+
+#[test]
+fn a_killed_writer_keeps_every_acknowledged_batch_whole() {
+    RIG.check(Outage::Kill, Load::MIXED, 12, 100);
+}
+
+#[test]
+fn a_killed_writer_of_large_batches_keeps_every_acknowledged_batch_whole() {
+    RIG.check(Outage::Kill, Load::LARGE, 5, 12);
+}
+
+#[test]
+fn a_vault_whose_process_is_killed_is_whole() {
+    RIG.check_vault(Outage::Kill, 10, 20);
+}
+
+#[test]
+fn processes_that_share_a_store_lose_no_update_and_no_revision() {
+    RIG.check_processes();
+}
