@@ -21,10 +21,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     org.create_account("user_12345".parse()?).with_default_app().await?;
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let (address, key) = (listener.local_addr()?, key.expose());
     println!(
-        r#"{{"url":"http://{}","api_key":"{}","variable_definition_id":"{definition}","linked_account_id":"user_12345"}}"#,
-        listener.local_addr()?,
-        key.expose()
+        "{{\"url\":\"http://{address}\",\"api_key\":\"{key}\",\
+         \"variable_definition_id\":\"{definition}\",\"linked_account_id\":\"user_12345\"}}"
     );
     let closed = async {
         // What is typed does not matter; the end of it does.

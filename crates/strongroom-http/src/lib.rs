@@ -3,6 +3,7 @@
 mod accounts;
 mod auth;
 mod caches;
+mod caller;
 mod credentials;
 mod definitions;
 mod error;

@@ -4,6 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::convert::Infallible;
 use std::hash::BuildHasher as _;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -26,12 +27,14 @@ use crate::service::Service;
 pub(crate) struct Observed {
     route: Route,
     service: Service,
+    request_ids: Arc<RequestIds>,
 }
 
 impl Observed {
     /// The layer that goes around every route of `service`.
     pub(crate) fn layer(service: Service) -> impl Layer<Route, Service = Self> + Clone {
-        layer_fn(move |route| Self { route, service: service.clone() })
+        let request_ids = Arc::new(RequestIds::default());
+        layer_fn(move |route| Self { route, service: service.clone(), request_ids: Arc::clone(&request_ids) })
     }
 }
 
@@ -47,7 +50,7 @@ impl tower::Service<Request> for Observed {
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let service = self.service.clone();
-        let seen = Seen::of(&request, &service);
+        let seen = Seen::of(&request, &self.request_ids);
         let limits = &service.inner.limits;
         let too_large = header_bytes(request.headers()) > limits.header_bytes_max;
         DefaultBodyLimit::max(limits.body_bytes_max).apply(&mut request);
@@ -88,13 +91,13 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(request: &Request, service: &Service) -> Self {
+    fn of(request: &Request, request_ids: &RequestIds) -> Self {
         let id = own_id(request.headers());
         Self {
             start: Instant::now(),
             method: request.method().clone(),
             route: Pattern::of(request),
-            id: id.map_or_else(|| service.inner.request_ids.next(), str::to_owned),
+            id: id.map_or_else(|| request_ids.next(), str::to_owned),
         }
     }
 
@@ -128,7 +131,7 @@ fn own_id(headers: &HeaderMap) -> Option<&str> {
 /// New ids of requests. They are numbered, and hashed under a key of this process: an id tells nothing of how many
 /// requests there were.
 #[derive(Debug, Default)]
-pub(crate) struct RequestIds {
+struct RequestIds {
     key: RandomState,
     last: AtomicU64,
 }

@@ -73,6 +73,9 @@ pub(crate) async fn script() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("docs/page.js"))
 }
 
+/// What the path of every call starts with. It is part of each route, since a nested router would take every request's
+/// path apart and build another.
+pub(crate) const BASE: &str = "/api/v2/public";
 /// Every status of an error, with what it means.
 const FAILURES: [(&str, &str); 10] = [
     ("400", "The request breaks a rule"),

@@ -16,10 +16,10 @@ use tokio::sync::Semaphore;
 use crate::router::router;
 use crate::service::Service;
 
-/// Serves `service` on `listener` until `stop` is ready. Then it takes no more connections than those that wait already,
+/// Serves `service` on `listener` until `stop` is ready. Then it accepts only the connections that wait already,
 /// answers every request that has come, and returns, at the latest after the limits' drain time.
 ///
-/// Put TLS in front of it. It speaks HTTP/1.1 alone, so that no layer below it ever logs a header.
+/// Put TLS in front of it. It speaks only HTTP/1.1, so that no layer below it ever logs a header.
 pub async fn serve(listener: TcpListener, service: Service, stop: impl Future<Output = ()>) {
     let limits = service.inner.limits;
     let app = router(service.clone());

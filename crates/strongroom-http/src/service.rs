@@ -9,7 +9,6 @@ use tokio::sync::Semaphore;
 use crate::auth::AdmittedKeys;
 use crate::limits::{Limits, RateLimiter};
 use crate::metrics::Metrics;
-use crate::observe::RequestIds;
 
 /// A vault that is served. Cheap to clone; every clone is the same service.
 #[derive(Debug, Clone)]
@@ -27,7 +26,6 @@ pub(crate) struct Inner {
     pub(crate) metrics: Metrics,
     pub(crate) session_secs: u64,
     pub(crate) admitted: AdmittedKeys,
-    pub(crate) request_ids: RequestIds,
     /// One for each request that may be at work.
     pub(crate) permits: Semaphore,
     draining: AtomicBool,
@@ -49,8 +47,8 @@ impl Service {
         ServiceOptions::default().serve(vault)
     }
 
-    /// Answers from now on that the service is not ready, so that no new requests are sent to it. [`serve`](crate::serve)
-    /// does this by itself.
+    /// From now on `/readyz` says that the service is not ready, so that no new requests are sent to it.
+    /// [`serve`](crate::serve) calls this by itself.
     pub fn drain(&self) {
         self.inner.draining.store(true, Ordering::Release);
     }
@@ -122,7 +120,6 @@ impl ServiceOptions {
             metrics,
             session_secs,
             admitted: AdmittedKeys::default(),
-            request_ids: RequestIds::default(),
             permits,
             draining: AtomicBool::new(false),
         };

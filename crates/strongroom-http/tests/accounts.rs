@@ -10,14 +10,20 @@ const INVALID: &str = "INVALID_LINKED_ACCOUNT_ID";
 #[tokio::test]
 async fn an_account_is_registered_with_its_app_and_credentials() {
     let fixture = Fixture::new().await;
-    let body = r#"{"account_id":"user_12345","name":"Ann","udf":{"plan": 1},"your_app":{"auth_credentials":{"api_key":"k1","port":80}}}"#;
-    let answer = fixture.call("POST", "/linked-account").json(body).await;
+    let body = [
+        r#"{"account_id":"user_12345","name":"Ann","udf":{"plan": 1},"#,
+        r#""your_app":{"auth_credentials":{"api_key":"k1","port":80}}}"#,
+    ]
+    .concat();
+    let answer = fixture.call("POST", "/linked-account").json(&body).await;
     let id = answer.field("_id");
     let json: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
     let app = json["integrations"][0]["_id"].as_str().unwrap().to_owned();
-    let doc = format!(
-        r#"{{"_id":"{id}","account_id":"user_12345","name":"Ann","environment":"test","integrations":[{{"_id":"{app}","slug":"default-app"}}]}}"#
-    );
+    let doc = [
+        format!(r#"{{"_id":"{id}","account_id":"user_12345","name":"Ann","environment":"test","#),
+        format!(r#""integrations":[{{"_id":"{app}","slug":"default-app"}}]}}"#),
+    ]
+    .concat();
     answer.is(200, &doc);
     fixture.call("GET", "/linked-account/user_12345").send().await.is(200, &doc);
     let account = fixture.org.account("user_12345".parse().unwrap());
@@ -65,7 +71,16 @@ async fn an_upsert_merges_and_its_payload_wins() {
     let put = async |body: &str| fixture.call("PUT", "/linked-account").json(body).await;
     let answer = put(r#"{"linked_account_id":"a","name":"flat","payload":{"name":"Ann"}}"#).await;
     let id = answer.field("_id");
-    answer.is(200, &format!(r#"{{"_id":"{id}","account_id":"a","name":"Ann","environment":"test","integrations":[],"new_account":true}}"#));
+    answer.is(
+        200,
+        &[
+            format!(
+                r#"{{"_id":"{id}","account_id":"a","name":"Ann","environment":"test","integrations":[],"#
+            ),
+            r#""new_account":true}"#.to_owned(),
+        ]
+        .concat(),
+    );
     put(r#"{"linked_account_id":"a","your_app":{"auth_credentials":{"x":"1","y":"1"}}}"#).await;
     let answer =
         put(r#"{"payload":{"linked_account_id":"a","your_app":{"auth_credentials":{"y":"2"}}}}"#).await;

@@ -173,7 +173,9 @@ async fn a_body_that_declares_itself_too_large_is_never_asked_for() {
     let stop = Arc::new(Notify::new());
     let (server, address) = start(&fixture, &stop).await;
     let head = format!(
-        "POST /api/v2/public/env/values HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-api-key: {}\r\ncontent-type: application/json\r\ncontent-length: 10000000\r\nexpect: 100-continue\r\n\r\n",
+        "POST /api/v2/public/env/values HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+             x-api-key: {}\r\ncontent-type: application/json\r\ncontent-length: 10000000\r\n\
+             expect: 100-continue\r\n\r\n",
         fixture.key
     );
     let answer = rest(sent(address, &head).await).await;

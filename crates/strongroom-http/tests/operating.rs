@@ -45,7 +45,10 @@ async fn metrics_count_by_pattern_and_never_name_anything() {
     fixture.call("CANARY", "/canary_path").send().await;
     let text = get(&fixture, "/metrics").await.body;
     for line in [
-        r#"strongroom_http_requests_total{method="GET",route="/api/v2/public/env/value/{definition_id}",status="404"} 1"#,
+        concat!(
+            r#"strongroom_http_requests_total{method="GET","#,
+            r#"route="/api/v2/public/env/value/{definition_id}",status="404"} 1"#
+        ),
         r#"strongroom_http_requests_total{method="other",route="unmatched",status="404"} 1"#,
         r#"strongroom_http_request_seconds_count{method="GET",route="/api/v2/public/env/value/{definition_id}"} 1"#,
         r#"strongroom_store_calls_total{call="commit",outcome="ok"}"#,
@@ -112,7 +115,9 @@ async fn a_server_that_stops_finishes_what_it_accepted() {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let body = r#"{"value":"k1"}"#;
     let head = format!(
-        "PUT /api/v2/public/linked-account/default-app/auth-credentials/k HTTP/1.1\r\nhost: x\r\nx-api-key: {}\r\nlinked_account_id: a\r\ncontent-type: application/json\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
+        "PUT /api/v2/public/linked-account/default-app/auth-credentials/k HTTP/1.1\r\n\
+             host: x\r\nx-api-key: {}\r\nlinked_account_id: a\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\nexpect: 100-continue\r\n\r\n",
         fixture.key,
         body.len()
     );

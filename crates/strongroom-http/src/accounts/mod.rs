@@ -7,14 +7,14 @@ use axum::Json;
 use strongroom::{Error, IdError, IntegrationId, LinkedAccountId, Org, Secret, Upsert};
 
 use self::wire::{
-    AccountDeleted, AccountDoc, AccountFields, AccountParams, AccountUpserted, IntegrationDeleted,
+    AccountDeleted, AccountDoc, AccountFields, AccountUpserted, IntegrationDeleted, IntegrationQuery,
     UpsertAccount,
 };
-use crate::auth::{Caller, KeyCaller, Sessions, TokenCaller};
+use crate::auth::Sessions;
+use crate::caller::{Caller, KeyCaller, TokenCaller};
 use crate::error::Failure;
-use crate::openapi::Failures;
+use crate::openapi::{BASE, Failures};
 use crate::request::{AccountHeader, Body, Query, Segment, Stated, json_text};
-use crate::router::BASE;
 
 pub(crate) use list::{__path_list, list};
 
@@ -118,14 +118,14 @@ pub(crate) async fn delete(
 /// Removes an integration of a linked account, and its credentials
 #[utoipa::path(
     delete, context_path = BASE, path = "/linked-account/integration/{slug}", tag = "linked accounts",
-    params(("slug" = String, Path), AccountParams, ("linked_account_id" = Option<String>, Header)),
+    params(("slug" = String, Path), IntegrationQuery, ("linked_account_id" = Option<String>, Header)),
     responses((status = 200, body = IntegrationDeleted), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn delete_integration(
     caller: KeyCaller,
     Segment(slug): Segment,
     header: AccountHeader,
-    Query(query): Query<AccountParams>,
+    Query(query): Query<IntegrationQuery>,
 ) -> Result<Json<IntegrationDeleted>, Failure> {
     let stated = Stated::in_header(&header).or_query(query.linked_account_id.as_deref());
     let account = Caller::Key(caller).require_linked_account(&stated)?;

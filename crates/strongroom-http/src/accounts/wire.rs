@@ -110,7 +110,7 @@ pub(crate) struct IntegrationDeleted {
 /// Which linked accounts to list.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct ListParams {
+pub(crate) struct AccountsQuery {
     /// With `env_variable_value`: those whose own value of this variable is that.
     #[param(required = false, value_type = String)]
     pub(crate) env_variable_name: Option<String>,
@@ -126,7 +126,7 @@ pub(crate) struct ListParams {
 /// Whose integration.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct AccountParams {
+pub(crate) struct IntegrationQuery {
     #[param(required = false, value_type = String)]
     pub(crate) linked_account_id: Option<String>,
 }

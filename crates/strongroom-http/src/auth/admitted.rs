@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 use sha2::{Digest as _, Sha256};
-use strongroom::Error;
+use strongroom::{Clock, Error, Vault};
 
 use super::api_key::{Admitted, ApiKeys};
 use super::key_text::KeyText;
-use crate::service::Service;
 
 /// Keys that were admitted, by the SHA-256 of their text: who knows the text has shown the secret. Each request still
 /// reads the key's record, so that a revoked key is refused at once; only a record that changed is opened again.
@@ -20,15 +19,20 @@ pub(crate) struct AdmittedKeys(Cache<[u8; 32], Arc<Admitted>>);
 
 impl AdmittedKeys {
     /// Admits the key of this text, as long as it is neither revoked nor expired.
-    pub(crate) async fn admit(&self, service: &Service, text: &str) -> Result<Option<Arc<Admitted>>, Error> {
-        let (digest, clock) = (Sha256::digest(text).into(), &*service.inner.clock);
+    pub(crate) async fn admit(
+        &self,
+        vault: &Vault,
+        clock: &dyn Clock,
+        text: &str,
+    ) -> Result<Option<Arc<Admitted>>, Error> {
+        let digest = Sha256::digest(text).into();
         if let Some(known) = self.0.get(&digest)
             && known.stands(clock).await?
         {
             return Ok(Some(known));
         }
         let Some(key) = KeyText::parse(text) else { return Ok(None) };
-        let org = service.org(key.org, key.environment.clone());
+        let org = vault.org(key.org, key.environment.clone());
         let admitted = ApiKeys::of(&org)?.admit(&key, clock).await?.map(Arc::new);
         match &admitted {
             Some(admitted) => self.0.insert(digest, Arc::clone(admitted)),

@@ -3,7 +3,6 @@
 mod admitted;
 mod api_key;
 mod base62;
-mod caller;
 mod key_text;
 mod session;
 mod token;
@@ -15,7 +14,6 @@ use zeroize::Zeroizing;
 
 pub(crate) use admitted::AdmittedKeys;
 pub use api_key::{ApiKeyInfo, ApiKeyPage, ApiKeys, CreatedApiKey, NewApiKey};
-pub(crate) use caller::{Caller, KeyCaller, TokenCaller};
 pub(crate) use session::{Reuse, Sessions};
 
 /// Bytes of the operating system's generator.

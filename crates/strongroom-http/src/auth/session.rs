@@ -3,13 +3,12 @@
 use serde::{Deserialize, Serialize};
 use strongroom::{
     Account, DocumentId, Error, Expected, LinkedAccount, LinkedAccountId, Org, RecordKey, Records, Timestamp,
-    WriteOptions,
+    Vault, WriteOptions,
 };
 use zeroize::Zeroizing;
 
 use super::random;
 use super::token::{Claims, SigningKey};
-use crate::service::Service;
 
 /// The sessions of one org in one environment.
 ///
@@ -58,9 +57,9 @@ impl Sessions {
     }
 
     /// The sessions that `token` belongs to, with its claims, if it was signed there.
-    pub(crate) async fn of_token(service: &Service, token: &str) -> Result<Option<(Self, Claims)>, Error> {
+    pub(crate) async fn of_token(vault: &Vault, token: &str) -> Result<Option<(Self, Claims)>, Error> {
         let Some(claims) = Claims::read_unverified(token) else { return Ok(None) };
-        let org = service.org(claims.org_id, claims.environment.clone());
+        let org = vault.org(claims.org_id, claims.environment.clone());
         let sessions = Self::of(&org)?;
         let key = sessions.signing_key().await?;
         let signed = key.is_some_and(|key| key.has_signed(token));

@@ -3,9 +3,9 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use strongroom::{Account, DocumentId, LinkedAccountId, Org};
+use strongroom::{Account, DocumentId, LinkedAccountId, Org, WorkflowId};
 
-use super::session::Sessions;
+use crate::auth::Sessions;
 use crate::error::Failure;
 use crate::request::{Stated, single_header};
 use crate::service::Service;
@@ -58,6 +58,16 @@ impl Caller {
     pub(crate) fn require_linked_account(&self, stated: &Stated<'_>) -> Result<Account, Failure> {
         let account = self.linked_account(stated)?.ok_or(Failure::required("linked_account_id"))?;
         Ok(self.org().account(account))
+    }
+
+    /// The workflow that a request names. A token reaches none.
+    pub(crate) fn workflow(&self, stated: Option<&str>) -> Result<Option<WorkflowId>, Failure> {
+        match (self, stated) {
+            (Self::Token(_), Some(_)) => Err(Failure::not_own_scope()),
+            (Self::Token(_) | Self::Key(_), stated) => {
+                Ok(stated.map(str::parse).transpose().map_err(strongroom::Error::from)?)
+            }
+        }
     }
 
     /// How the caller is told apart from others when requests are counted.
@@ -114,12 +124,15 @@ impl FromRequestParts<Service> for TokenCaller {
 async fn admit_key(service: &Service, headers: &HeaderMap) -> Result<KeyCaller, Failure> {
     let text = single_header(headers, "x-api-key").map_err(|_| Failure::bad_key())?;
     let text = text.ok_or_else(Failure::bad_key)?;
-    let admitted = service.inner.admitted.admit(service, text).await?.ok_or_else(Failure::bad_key)?;
+    let inner = &service.inner;
+    let admitted = inner.admitted.admit(&inner.vault, &*inner.clock, text).await?;
+    let admitted = admitted.ok_or_else(Failure::bad_key)?;
     Ok(KeyCaller { org: admitted.org().clone(), key_id: admitted.id })
 }
 
 async fn admit_token(service: &Service, token: &str) -> Result<TokenCaller, Failure> {
-    let (sessions, claims) = Sessions::of_token(service, token).await?.ok_or_else(Failure::bad_token)?;
+    let (sessions, claims) =
+        Sessions::of_token(&service.inner.vault, token).await?.ok_or_else(Failure::bad_token)?;
     let account = sessions.admit(&claims, service.now()).await?.ok_or_else(Failure::bad_token)?;
     Ok(TokenCaller { org: sessions.org().clone(), account, jti: claims.jti })
 }
