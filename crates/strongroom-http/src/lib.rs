@@ -1,4 +1,5 @@
 #![doc = include_str!("../docs/HTTP.md")]
+#![warn(clippy::wildcard_enum_match_arm)] // a new case must be thought of wherever cases are told apart
 
 mod accounts;
 mod auth;
@@ -19,6 +20,7 @@ mod router;
 mod server;
 mod service;
 mod sessions;
+mod status;
 mod time;
 mod values;
 
@@ -29,3 +31,4 @@ pub use metrics::Metrics;
 pub use router::router;
 pub use server::serve;
 pub use service::{Service, ServiceOptions};
+pub use status::{ErrorCode, ErrorStatus, HttpErrorType};

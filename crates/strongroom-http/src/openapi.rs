@@ -8,7 +8,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{ContentBuilder, OpenApi as Description, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
-use crate::error::{Code, ErrorBody, HttpErrorType};
+use crate::error::ErrorBody;
+use crate::status::{ErrorCode, HttpErrorType};
 
 /// What stands in the description beside the calls.
 #[derive(OpenApi)]
@@ -25,7 +26,7 @@ use crate::error::{Code, ErrorBody, HttpErrorType};
         (name = "linked accounts", description = "The org's own customers"),
         (name = "sessions", description = "Tokens of one linked account"),
     ),
-    components(schemas(ErrorBody<'static>, HttpErrorType, Code)),
+    components(schemas(ErrorBody<'static>, HttpErrorType, ErrorCode)),
     modifiers(&SecuritySchemes),
 )]
 pub(crate) struct Outline;
