@@ -2,7 +2,7 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use strongroom::{Account, DocumentId, LinkedAccountId, Org, WorkflowId};
 
 use crate::auth::Sessions;
@@ -137,10 +137,21 @@ async fn admit_token(service: &Service, token: &str) -> Result<TokenCaller, Fail
     Ok(TokenCaller { org: sessions.org().clone(), account, jti: claims.jti })
 }
 
-/// The token of `Authorization: Bearer`; `None` where there is no such header.
+/// The token of `Authorization: Bearer`. Another scheme, such as a proxy's `Basic`, is not meant for this service: it
+/// is passed over where there is a key to judge the request by.
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
+    let sent = headers.get_all(header::AUTHORIZATION);
+    if !sent.iter().any(is_bearer) {
+        let judged_by_key = sent.iter().next().is_none() || headers.contains_key("x-api-key");
+        return if judged_by_key { Ok(None) } else { Err(Failure::bad_token()) };
+    }
+    // Of two headers nobody could say which one counts.
     let header = single_header(headers, header::AUTHORIZATION.as_str()).map_err(|_| Failure::bad_token())?;
-    let Some(text) = header else { return Ok(None) };
-    let (scheme, token) = text.split_once(' ').ok_or_else(Failure::bad_token)?;
-    if scheme.eq_ignore_ascii_case("bearer") { Ok(Some(token.trim())) } else { Err(Failure::bad_token()) }
+    let token = header.and_then(|text| text.split_once(' ')).map(|(_, token)| token.trim());
+    token.map(Some).ok_or_else(Failure::bad_token)
+}
+
+fn is_bearer(header: &HeaderValue) -> bool {
+    let scheme = header.as_bytes().split(|byte| *byte == b' ').next();
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer"))
 }

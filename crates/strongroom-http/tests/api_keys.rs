@@ -87,6 +87,30 @@ async fn a_key_decides_org_and_environment() {
 }
 
 #[tokio::test]
+async fn another_scheme_beside_a_key_is_passed_over() {
+    let fixture = Fixture::new().await;
+    for other in ["Basic YTpi", "Negotiate", "Digest a=\"b\"", "Bearerx y", "Basic \u{fc}"] {
+        let call = fixture.call("GET", "/env/definitions").header("authorization", other);
+        assert_eq!(call.send().await.status, 200, "{other}");
+        let call = fixture.call_anonymously("GET", "/env/definitions").header("authorization", other);
+        let answer = call.header("x-api-key", "tk_x").send().await;
+        answer.is_error(401, "UNAUTHORIZED", "SERVER_ERROR", "Invalid Credentials");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_session_token_beside_a_key_is_refused() {
+    let fixture = Fixture::new().await;
+    for bad in ["Bearer x", "bearer  x", "Bearer", "Bearer ", "BEARER \u{fc}"] {
+        let call = fixture.call("GET", "/env/definitions").header("authorization", bad);
+        call.send().await.is_error(401, "UNAUTHORIZED", "INVALID_TOKEN", "Invalid token");
+    }
+    let call = fixture.call("GET", "/env/definitions").header("authorization", "Basic YTpi");
+    let answer = call.header("authorization", "Bearer x").send().await;
+    answer.is_error(401, "UNAUTHORIZED", "INVALID_TOKEN", "Invalid token");
+}
+
+#[tokio::test]
 async fn a_key_that_was_tampered_with_is_refused() {
     let fixture = Fixture::new().await;
     let (head, last) = fixture.key.split_at(fixture.key.len() - 1);
