@@ -74,6 +74,20 @@ async fn every_answer_has_a_request_id_and_is_not_stored() {
 }
 
 #[tokio::test]
+async fn no_answer_is_to_be_sniffed() {
+    let fixture = Fixture::new().await;
+    for path in ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs.js", "/none"] {
+        assert_eq!(get(&fixture, path).await.header("x-content-type-options"), "nosniff", "{path}");
+    }
+    for (method, path) in [("GET", "/env/definitions"), ("POST", "/env/values"), ("PUT", "/env/values")] {
+        let answer = fixture.call(method, path).send().await;
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{method} {path}");
+    }
+    let large = fixture.call("GET", "/env/definitions").header("x-large", &"x".repeat(17 << 10));
+    assert_eq!(large.send().await.header("x-content-type-options"), "nosniff");
+}
+
+#[tokio::test]
 async fn the_description_is_openapi_3_1_and_names_every_call() {
     let fixture = Fixture::new().await;
     let answer = get(&fixture, "/openapi.json").await;
