@@ -12,21 +12,18 @@ use crate::service::Service;
 
 /// Who may call: the holder of an API key, or of a session token. A token stands in for key and account, so that it
 /// is taken where both are sent.
-#[derive(Debug)]
 pub(crate) enum Caller {
     Key(KeyCaller),
     Token(TokenCaller),
 }
 
 /// The holder of an API key: the whole org, in one environment.
-#[derive(Debug)]
 pub(crate) struct KeyCaller {
     pub(crate) org: Org,
     pub(crate) key_id: DocumentId,
 }
 
 /// The holder of a session token: one linked account.
-#[derive(Debug)]
 pub(crate) struct TokenCaller {
     pub(crate) org: Org,
     pub(crate) account: Account,

@@ -13,7 +13,7 @@ pub(crate) struct PageNumber {
 }
 
 /// One page of a list, with what a client needs to walk it.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Paged<T> {
     pub(crate) docs: Vec<T>,

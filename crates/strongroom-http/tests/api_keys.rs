@@ -27,6 +27,24 @@ async fn a_key_is_refused_once_it_is_revoked() {
 }
 
 #[tokio::test]
+async fn no_public_type_shows_a_key_or_token() {
+    let fixture = Fixture::new().await;
+    fixture.register("a").await;
+    let token = fixture.token("a").await;
+    assert_eq!(fixture.call_with_token(&token, "GET", "/linked-account/a").send().await.status, 200);
+    let keys = ApiKeys::of(&fixture.org).unwrap();
+    let created = keys.create(NewApiKey::named("ci")).await.unwrap();
+    let secret = created.key.expose().to_owned();
+    assert_eq!(try_key(&fixture, &secret).await.status, 404);
+    let shown = format!("{created:?} {keys:?} {:?}", fixture.service);
+    for secret in [&secret, &fixture.key, &token] {
+        // Neither the whole nor a piece of it.
+        assert!(!shown.contains(&secret[3..23]) && !shown.contains(&secret[secret.len() - 20..]), "{shown}");
+    }
+    assert!(shown.contains("[REDACTED]"), "{shown}");
+}
+
+#[tokio::test]
 async fn a_key_has_a_name_of_1_to_256_bytes() {
     let fixture = Fixture::new().await;
     let keys = ApiKeys::of(&fixture.org).unwrap();

@@ -60,6 +60,86 @@ fn no_line_has_more_than_120_columns() {
     assert_eq!(wide, [""; 0]);
 }
 
+/// `Debug` that is derived prints every field. So a type that is read from a request or from a sealed row, or that
+/// holds bytes of a key, has none, or one that is written by hand.
+#[test]
+fn no_type_that_may_hold_a_secret_derives_debug() {
+    let types: Vec<Type> = sources("src").iter().flat_map(|(_, text)| types(text)).collect();
+    let mut secret: BTreeSet<&str> = ["RawValue", "Zeroizing"].into();
+    secret.extend(types.iter().filter(|found| found.derives("Deserialize")).map(|found| found.name.as_str()));
+    // A type that holds one of them is one of them.
+    loop {
+        let holds = |found: &&Type| secret.iter().any(|name| found.words().any(|word| word == *name));
+        let more: Vec<&str> = types.iter().filter(holds).map(|found| found.name.as_str()).collect();
+        let before = secret.len();
+        secret.extend(more);
+        if secret.len() == before {
+            break;
+        }
+    }
+    assert!(
+        secret.contains("AccountFields") && secret.contains("SigningKey"),
+        "the types are found: {secret:?}"
+    );
+    let shows = |found: &&Type| found.derives("Debug") && secret.contains(found.name.as_str());
+    let shown: Vec<_> = types.iter().filter(shows).map(|found| &found.name).collect();
+    assert_eq!(shown, [""; 0]);
+    // What a generic type holds is not known here. A store has a `Debug` of its own, which its contract asks for.
+    let generic = types.iter().filter(|found| found.derives("Debug") && found.is_generic());
+    assert_eq!(generic.map(|found| &found.name).collect::<Vec<_>>(), ["MeasuredStore"]);
+}
+
+/// A struct or enum, with its attributes.
+struct Type {
+    attributes: String,
+    name: String,
+    body: String,
+}
+
+impl Type {
+    fn derives(&self, name: &str) -> bool {
+        let derived = self.attributes.split("derive(").skip(1).filter_map(|list| list.split(')').next());
+        derived.flat_map(|list| list.split(',')).any(|derived| derived.trim() == name)
+    }
+
+    fn is_generic(&self) -> bool {
+        self.body.starts_with('<') && !self.body.starts_with("<'")
+    }
+
+    fn words(&self) -> impl Iterator<Item = &str> {
+        self.body.split(|c: char| !c.is_alphanumeric() && c != '_')
+    }
+}
+
+/// The types that `text` defines, as `rustfmt` writes them.
+fn types(text: &str) -> Vec<Type> {
+    let (mut found, mut attributes) = (Vec::new(), String::new());
+    let code = without_comments(text);
+    let mut lines = code.lines();
+    while let Some(line) = lines.next() {
+        let indent = line.len() - line.trim_start().len();
+        let item = line.trim_start().trim_start_matches("pub(crate) ").trim_start_matches("pub(super) ");
+        let item = item.trim_start_matches("pub ");
+        let Some(rest) = item.strip_prefix("struct ").or_else(|| item.strip_prefix("enum ")) else {
+            let attribute = line.trim_start().starts_with("#[") || line.trim().is_empty();
+            if attribute {
+                attributes += line;
+            } else {
+                attributes.clear();
+            }
+            continue;
+        };
+        let name: String = rest.chars().take_while(|c| c.is_alphanumeric()).collect();
+        let mut body = rest[name.len()..].to_owned();
+        let end = format!("{}}}", " ".repeat(indent));
+        if line.ends_with('{') {
+            body.extend(lines.by_ref().take_while(|line| *line != end).flat_map(|line| ["\n", line]));
+        }
+        found.push(Type { attributes: std::mem::take(&mut attributes), name, body });
+    }
+    found
+}
+
 /// The rooms that `text` names, as `crate::room` or in `crate::{room, ..}`.
 fn rooms_used(text: &str) -> BTreeSet<String> {
     let code = without_comments(text);

@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::error::Failure;
 
 /// A linked account to be registered.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct AccountFields {
     /// The org's own id of the account; either this or `linked_account_id`.
     #[schema(nullable = false)]
@@ -32,7 +32,7 @@ pub(crate) struct AccountFields {
 }
 
 /// The default app of a linked account.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct YourApp {
     /// Key name → any JSON; what is not a string is kept as its exact source text.
     #[serde(default)]
@@ -41,11 +41,11 @@ pub(crate) struct YourApp {
 }
 
 /// A JSON object, with what stands in it twice.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct KeyValues(pub(crate) Vec<(String, Box<RawValue>)>);
 
 /// A linked account to be registered or updated: its fields, or the same under `payload`, which wins.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema)]
 pub(crate) struct UpsertAccount {
     #[schema(nullable = false)]
     account_id: Option<String>,

@@ -14,7 +14,6 @@ use crate::service::Service;
 
 /// A JSON body. Fields that the call does not know are skipped; one that it knows may stand once. No body at all counts
 /// as `{}`.
-#[derive(Debug)]
 pub(crate) struct Body<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequest<Service> for Body<T> {
@@ -42,7 +41,6 @@ impl<T: DeserializeOwned> FromRequest<Service> for Body<T> {
 }
 
 /// A JSON string that goes into a [`Secret`] at once.
-#[derive(Debug)]
 pub(crate) struct SecretText(pub(crate) Secret);
 
 impl<'de> Deserialize<'de> for SecretText {
