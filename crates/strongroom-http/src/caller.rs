@@ -5,8 +5,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use strongroom::{Account, DocumentId, LinkedAccountId, Org, WorkflowId};
 
-use crate::auth::Sessions;
+use crate::auth::{Admitted, KeyDigest, Sessions};
 use crate::error::Failure;
+use crate::load::{Party, RequestPermit};
 use crate::request::{Stated, single_header};
 use crate::service::Service;
 
@@ -29,6 +30,12 @@ pub(crate) struct TokenCaller {
     pub(crate) account: Account,
     /// Which session.
     pub(crate) jti: String,
+}
+
+impl KeyCaller {
+    fn of(admitted: &Admitted) -> Self {
+        Self { org: admitted.org().clone(), key_id: admitted.id }
+    }
 }
 
 impl Caller {
@@ -66,31 +73,17 @@ impl Caller {
             }
         }
     }
-
-    /// How the caller is told apart from others when requests are counted.
-    fn rate_key(&self) -> String {
-        match self {
-            Self::Key(caller) => caller.key_id.to_string(),
-            Self::Token(caller) => {
-                let (org, account) = (&caller.org, caller.account.id());
-                format!("{}\0{}\0{account}", org.id(), org.environment())
-            }
-        }
-    }
 }
 
 impl FromRequestParts<Service> for Caller {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Failure> {
-        let caller = match bearer(&parts.headers)? {
-            Some(token) => Self::Token(admit_token(service, token).await?),
-            None => Self::Key(admit_key(service, &parts.headers).await?),
-        };
-        if let Some(limiter) = &service.inner.rate_limiter {
-            limiter.admit(&caller.rate_key()).map_err(Failure::too_many_requests)?;
+        let permit = RequestPermit::of(&parts.extensions)?;
+        match bearer(&parts.headers)? {
+            Some(token) => admit_token(service, &permit, token).await.map(Self::Token),
+            None => admit_key(service, &permit, &parts.headers).await.map(Self::Key),
         }
-        Ok(caller)
     }
 }
 
@@ -118,19 +111,39 @@ impl FromRequestParts<Service> for TokenCaller {
     }
 }
 
-async fn admit_key(service: &Service, headers: &HeaderMap) -> Result<KeyCaller, Failure> {
+async fn admit_key(
+    service: &Service,
+    permit: &RequestPermit,
+    headers: &HeaderMap,
+) -> Result<KeyCaller, Failure> {
     let text = single_header(headers, "x-api-key").map_err(|_| Failure::bad_key())?;
     let text = text.ok_or_else(Failure::bad_key)?;
     let inner = &service.inner;
-    let admitted = inner.admitted.admit(&inner.vault, &*inner.clock, text).await?;
+    if let Some(known) = inner.admitted.known(&KeyDigest::of(text)) {
+        // Before its record is read, so that the requests that are too many cost no read.
+        count_key(permit, &known)?;
+        if known.stands(&*inner.clock).await? {
+            return Ok(KeyCaller::of(&known));
+        }
+    }
+    let admitted = inner.admitted.open(&inner.vault, &*inner.clock, text).await?;
     let admitted = admitted.ok_or_else(Failure::bad_key)?;
-    Ok(KeyCaller { org: admitted.org().clone(), key_id: admitted.id })
+    count_key(permit, &admitted)?;
+    Ok(KeyCaller::of(&admitted))
 }
 
-async fn admit_token(service: &Service, token: &str) -> Result<TokenCaller, Failure> {
-    let (sessions, claims) =
-        Sessions::of_token(&service.inner.vault, token).await?.ok_or_else(Failure::bad_token)?;
+fn count_key(permit: &RequestPermit, key: &Admitted) -> Result<(), Failure> {
+    permit.count_for(&Party::Org(*key.org().id()))?;
+    permit.count_for(&Party::Key(key.id))
+}
+
+async fn admit_token(service: &Service, permit: &RequestPermit, token: &str) -> Result<TokenCaller, Failure> {
+    let signed = Sessions::of_token(&service.inner.vault, token).await?;
+    let (sessions, claims) = signed.ok_or_else(Failure::bad_token)?;
+    permit.count_for(&Party::Session(claims.org_id, claims.jti.clone()))?;
     let account = sessions.admit(&claims, service.now()).await?.ok_or_else(Failure::bad_token)?;
+    permit.count_for(&Party::Org(claims.org_id))?;
+    permit.count_for(&Party::Account(claims.org_id, claims.environment, claims.linked_account_id))?;
     Ok(TokenCaller { org: sessions.org().clone(), account, jti: claims.jti })
 }
 

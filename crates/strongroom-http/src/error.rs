@@ -103,6 +103,11 @@ impl Failure {
         Self { retry_after: Some(retry_after), ..failure }
     }
 
+    /// 429: the caller has too many requests at work. Which of them ends next is not known.
+    pub(crate) fn too_many_at_once() -> Self {
+        Self::too_many_requests(Duration::from_secs(1))
+    }
+
     /// 503: nothing was done, try again.
     pub(crate) fn overloaded() -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
@@ -116,6 +121,7 @@ impl Failure {
         let message = match status {
             StatusCode::NOT_FOUND => return Self::not_found("Route not found"),
             StatusCode::SERVICE_UNAVAILABLE => return Self::overloaded(),
+            StatusCode::REQUEST_TIMEOUT => "Request body did not arrive in time",
             StatusCode::METHOD_NOT_ALLOWED => "Method not allowed",
             StatusCode::PAYLOAD_TOO_LARGE => "Request body too large",
             StatusCode::UNSUPPORTED_MEDIA_TYPE => "Content-Type must be application/json",
@@ -127,7 +133,8 @@ impl Failure {
         Self::new(status, ErrorCode::ServerError, message)
     }
 
-    fn internal() -> Self {
+    /// 500: the log says more.
+    pub(crate) fn internal() -> Self {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         Self::new(status, ErrorCode::InternalServerError, "Internal server error")
     }

@@ -9,6 +9,7 @@ mod credentials;
 mod definitions;
 mod error;
 mod limits;
+mod load;
 mod measured;
 mod metrics;
 mod observe;

@@ -3,20 +3,18 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use governor::clock::{Clock as _, DefaultClock};
-use governor::middleware::NoOpMiddleware;
-use governor::state::keyed::HashMapStateStore;
-use governor::{Quota, RateLimiter as Governor};
-
 /// Limits of a service. The defaults suit a service of its own behind a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     pub(crate) body_bytes_max: usize,
     pub(crate) header_bytes_max: usize,
     pub(crate) requests_max: usize,
+    pub(crate) org_requests_max: usize,
+    pub(crate) token_requests_max: usize,
     pub(crate) connections_max: usize,
     pub(crate) request_timeout: Duration,
     pub(crate) header_timeout: Duration,
+    pub(crate) body_timeout: Duration,
     pub(crate) drain_timeout: Duration,
     pub(crate) rate: Option<Rate>,
 }
@@ -36,9 +34,12 @@ impl Default for Limits {
             body_bytes_max: 1 << 20,
             header_bytes_max: 16 << 10,
             requests_max: 1_024,
+            org_requests_max: 512,
+            token_requests_max: 32,
             connections_max: 4_096,
             request_timeout: Duration::from_secs(30),
             header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(30),
             rate: None,
         }
@@ -46,24 +47,42 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Bodies of at most this many bytes; a larger one is answered 413. 1 MiB unless set.
+    /// Bodies of at most this many bytes; a larger one gets 413. 1 MiB unless set.
     #[must_use]
     pub fn body_bytes_max(mut self, bytes: usize) -> Self {
         self.body_bytes_max = bytes;
         self
     }
 
-    /// Headers of at most this many bytes together; more are answered 431. 16 KiB unless set.
+    /// Headers of at most this many bytes together; more get 431. 16 KiB unless set.
     #[must_use]
     pub fn header_bytes_max(mut self, bytes: usize) -> Self {
         self.header_bytes_max = bytes;
         self
     }
 
-    /// At most this many requests at a time; one more is answered 503 at once. 1,024 unless set.
+    /// At most this many requests at work at a time; one more gets 503 at once. A request whose body is still arriving
+    /// is not at work. 1,024 unless set.
     #[must_use]
     pub fn requests_max(mut self, requests: usize) -> Self {
         self.requests_max = requests;
+        self
+    }
+
+    /// At most this many requests of one org at a time, with keys and tokens together, whether at work or still
+    /// arriving; one more gets 429 at once. 512 unless set: half of all, so that no org takes the service from the
+    /// others.
+    #[must_use]
+    pub fn org_requests_max(mut self, requests: usize) -> Self {
+        self.org_requests_max = requests;
+        self
+    }
+
+    /// At most this many requests at a time of one account with its session tokens, whether at work or still arriving;
+    /// one more gets 429 at once. 32 unless set.
+    #[must_use]
+    pub fn token_requests_max(mut self, requests: usize) -> Self {
+        self.token_requests_max = requests;
         self
     }
 
@@ -74,7 +93,7 @@ impl Limits {
         self
     }
 
-    /// At most this long for a request; then it is answered 503. 30 seconds unless set.
+    /// At most this long for a request; then it gets 503. 30 seconds unless set.
     #[must_use]
     pub fn request_timeout(mut self, time: Duration) -> Self {
         self.request_timeout = time;
@@ -85,6 +104,13 @@ impl Limits {
     #[must_use]
     pub fn header_timeout(mut self, time: Duration) -> Self {
         self.header_timeout = time;
+        self
+    }
+
+    /// At most this long for the body of a request to arrive; then it gets 408. 5 seconds unless set.
+    #[must_use]
+    pub fn body_timeout(mut self, time: Duration) -> Self {
+        self.body_timeout = time;
         self
     }
 
@@ -110,33 +136,3 @@ impl Default for Rate {
         Self { per_sec: of(20), burst: of(5) }
     }
 }
-
-/// Counts the requests of each caller.
-pub(crate) struct RateLimiter {
-    governor: Governor<String, HashMapStateStore<String>, DefaultClock, NoOpMiddleware>,
-}
-
-impl RateLimiter {
-    pub(crate) fn new(rate: Rate) -> Self {
-        let quota = Quota::per_second(rate.per_sec).allow_burst(rate.burst);
-        Self { governor: Governor::hashmap(quota) }
-    }
-
-    /// Counts one request of `caller`, or says how long to wait.
-    pub(crate) fn admit(&self, caller: &String) -> Result<(), Duration> {
-        if self.governor.len() > CALLERS_MAX {
-            self.governor.retain_recent();
-        }
-        let answer = self.governor.check_key(caller);
-        answer.map_err(|not_until| not_until.wait_time_from(self.governor.clock().now()))
-    }
-}
-
-impl std::fmt::Debug for RateLimiter {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RateLimiter").field("callers", &self.governor.len()).finish()
-    }
-}
-
-/// From here on callers that have been quiet are forgotten.
-const CALLERS_MAX: usize = 10_000;

@@ -19,6 +19,7 @@ use tower::layer::layer_fn;
 use tracing::{Instrument as _, Span};
 
 use crate::error::Failure;
+use crate::load::RequestPermit;
 use crate::metrics::Pattern;
 use crate::service::Service;
 
@@ -54,27 +55,36 @@ impl tower::Service<Request> for Observed {
         let limits = &service.inner.limits;
         let too_large = header_bytes(request.headers()) > limits.header_bytes_max;
         DefaultBodyLimit::max(limits.body_bytes_max).apply(&mut request);
+        let permit = Arc::new(RequestPermit::new(&service.inner.load));
+        request.extensions_mut().insert(Arc::clone(&permit));
         // It does nothing before it is polled.
         let answer = self.route.call(request);
         Box::pin(async move {
             let (method, route, id) = (&seen.method, seen.route.as_str(), &seen.id);
             let span = tracing::info_span!("request", %method, %route, %id);
-            let response = admit(&service, route, too_large, answer).instrument(span.clone()).await;
+            let response = if too_large {
+                Failure::of_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).into_response()
+            } else {
+                admit(&service, &permit, route, answer).instrument(span.clone()).await
+            };
             Ok(seen.answered(&service, &span, response))
         })
     }
 }
 
 /// Awaits the answer of a route, or refuses the request at once where the service has too many already.
-async fn admit(service: &Service, route: &str, too_large: bool, answer: RouteFuture<Infallible>) -> Response {
-    let permit = service.inner.permits.try_acquire();
-    if permit.is_err() && !ALWAYS_ANSWERED.iter().any(|path| route.ends_with(path)) {
-        return Failure::overloaded().into_response();
+async fn admit(
+    service: &Service,
+    permit: &RequestPermit,
+    route: &str,
+    answer: RouteFuture<Infallible>,
+) -> Response {
+    if let Err(refused) = permit.resume()
+        && !ALWAYS_ANSWERED.iter().any(|path| route.ends_with(path))
+    {
+        return refused.into_response();
     }
     let _in_flight = service.inner.metrics.begin();
-    if too_large {
-        return Failure::of_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).into_response();
-    }
     // A write that is cut off is applied or not applied, never half.
     match tokio::time::timeout(service.inner.limits.request_timeout, answer).await {
         Ok(Ok(response)) => response,

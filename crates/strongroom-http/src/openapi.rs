@@ -78,11 +78,12 @@ pub(crate) async fn script() -> impl IntoResponse {
 /// path apart and build another.
 pub(crate) const BASE: &str = "/api/v2/public";
 /// Every status of an error, with what it means.
-const FAILURES: [(&str, &str); 10] = [
+const FAILURES: [(&str, &str); 11] = [
     ("400", "The request breaks a rule"),
     ("401", "The key or token is missing or not valid"),
     ("404", "There is nothing of this name"),
     ("405", "The path takes other methods"),
+    ("408", "The body did not arrive in time"),
     ("413", "The body is too large"),
     ("415", "The body is not declared to be JSON"),
     ("429", "Too many requests; `Retry-After` says when the next one will do"),

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use strongroom::{Clock, Environment, Org, OrgId, SystemClock, Timestamp, Vault};
-use tokio::sync::Semaphore;
 
 use crate::auth::AdmittedKeys;
-use crate::limits::{Limits, RateLimiter};
+use crate::limits::Limits;
+use crate::load::Load;
 use crate::metrics::Metrics;
 
 /// A vault that is served. Cheap to clone; every clone is the same service.
@@ -22,12 +22,10 @@ pub(crate) struct Inner {
     pub(crate) vault: Vault,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) limits: Limits,
-    pub(crate) rate_limiter: Option<RateLimiter>,
+    pub(crate) load: Arc<Load>,
     pub(crate) metrics: Metrics,
     pub(crate) session_secs: u64,
     pub(crate) admitted: AdmittedKeys,
-    /// One for each request that may be at work.
-    pub(crate) permits: Semaphore,
     draining: AtomicBool,
 }
 
@@ -109,18 +107,16 @@ impl ServiceOptions {
     /// Serves `vault`.
     #[must_use]
     pub fn serve(self, vault: Vault) -> Service {
-        let rate_limiter = self.limits.rate.map(RateLimiter::new);
         let Self { clock, limits, metrics, session_secs } = self;
-        let permits = Semaphore::new(limits.requests_max.min(Semaphore::MAX_PERMITS));
+        let load = Arc::new(Load::new(limits));
         let inner = Inner {
             vault,
             clock,
             limits,
-            rate_limiter,
+            load,
             metrics,
             session_secs,
             admitted: AdmittedKeys::default(),
-            permits,
             draining: AtomicBool::new(false),
         };
         Service { inner: Arc::new(inner) }

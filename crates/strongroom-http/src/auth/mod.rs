@@ -12,7 +12,8 @@ use rand::rngs::SysRng;
 use strongroom::Error;
 use zeroize::Zeroizing;
 
-pub(crate) use admitted::AdmittedKeys;
+pub(crate) use admitted::{AdmittedKeys, KeyDigest};
+pub(crate) use api_key::Admitted;
 pub use api_key::{ApiKeyInfo, ApiKeyPage, ApiKeys, CreatedApiKey, NewApiKey};
 pub(crate) use session::{Reuse, Sessions};
 
