@@ -4,7 +4,7 @@
 use std::error::Error;
 
 use strongroom::{Environment, RawKey, Unlock, VarFormat, VariableDefinition, Vault};
-use strongroom_http::{ApiKeys, MeasuredStore, Metrics, NewApiKey, ServiceOptions, serve};
+use strongroom_http::{ApiKeys, Limits, MeasuredStore, Metrics, NewApiKey, ServiceOptions, serve};
 use strongroom_memory::MemoryStore;
 use tokio::io::{AsyncReadExt as _, stdin};
 use tokio::net::TcpListener;
@@ -30,6 +30,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         // What is typed does not matter; the end of it does.
         let _ = stdin().read_to_end(&mut Vec::new()).await;
     };
-    serve(listener, ServiceOptions::default().metrics(metrics).serve(vault), closed).await;
+    // What drives it calls as fast as it can, with one token.
+    let limits = Limits::default().any_token_rate();
+    serve(listener, ServiceOptions::default().limits(limits).metrics(metrics).serve(vault), closed).await;
     Ok(())
 }

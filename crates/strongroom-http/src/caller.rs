@@ -5,7 +5,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use strongroom::{Account, DocumentId, LinkedAccountId, Org, WorkflowId};
 
-use crate::auth::{Admitted, KeyDigest, Sessions};
+use crate::auth::{Admitted, Claims, KeyDigest, Signature};
 use crate::error::Failure;
 use crate::load::{Party, RequestPermit};
 use crate::request::{Stated, single_header};
@@ -126,8 +126,10 @@ async fn admit_key(
             return Ok(KeyCaller::of(&known));
         }
     }
+    let check = permit.begin_check()?;
     let admitted = inner.admitted.open(&inner.vault, &*inner.clock, text).await?;
-    let admitted = admitted.ok_or_else(Failure::bad_key)?;
+    let admitted = admitted.ok_or_else(|| permit.failed(Failure::bad_key()))?;
+    drop(check);
     count_key(permit, &admitted)?;
     Ok(KeyCaller::of(&admitted))
 }
@@ -138,13 +140,25 @@ fn count_key(permit: &RequestPermit, key: &Admitted) -> Result<(), Failure> {
 }
 
 async fn admit_token(service: &Service, permit: &RequestPermit, token: &str) -> Result<TokenCaller, Failure> {
-    let signed = Sessions::of_token(&service.inner.vault, token).await?;
-    let (sessions, claims) = signed.ok_or_else(Failure::bad_token)?;
+    let failed = || permit.failed(Failure::bad_token());
+    let Some(claims) = Claims::read_unverified(token) else {
+        permit.begin_check()?;
+        return Err(failed());
+    };
+    let org = service.org(claims.org_id, claims.environment.clone());
+    let sessions = service.sessions(&org)?;
+    let known = sessions.known_signature(token);
+    if known != Signature::Good {
+        let _check = permit.begin_check()?;
+        if known == Signature::Bad || !sessions.has_signed(token).await? {
+            return Err(failed());
+        }
+    }
     permit.count_for(&Party::Session(claims.org_id, claims.jti.clone()))?;
-    let account = sessions.admit(&claims, service.now()).await?.ok_or_else(Failure::bad_token)?;
+    let account = sessions.admit(&claims, service.now()).await?.ok_or_else(failed)?;
     permit.count_for(&Party::Org(claims.org_id))?;
     permit.count_for(&Party::Account(claims.org_id, claims.environment, claims.linked_account_id))?;
-    Ok(TokenCaller { org: sessions.org().clone(), account, jti: claims.jti })
+    Ok(TokenCaller { org, account, jti: claims.jti })
 }
 
 /// The token of `Authorization: Bearer`. Another scheme, such as a proxy's `Basic`, is not meant for this service: it

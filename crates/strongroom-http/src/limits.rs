@@ -17,9 +17,21 @@ pub struct Limits {
     pub(crate) body_timeout: Duration,
     pub(crate) drain_timeout: Duration,
     pub(crate) rate: Option<Rate>,
+    token_rate: TokenRate,
+    pub(crate) failure_rate: Rate,
+    pub(crate) proxies: usize,
 }
 
-/// How many requests each key, and each account with a token, may make.
+/// How often an account with a token may call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TokenRate {
+    /// As often as a key, or the default where keys are not limited.
+    Usual,
+    Of(Rate),
+    Any,
+}
+
+/// How often something may happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     /// In the long run.
@@ -42,6 +54,9 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(30),
             rate: None,
+            token_rate: TokenRate::Usual,
+            failure_rate: Rate::of(10, 100),
+            proxies: 0,
         }
     }
 }
@@ -121,18 +136,65 @@ impl Limits {
         self
     }
 
-    /// Limits the rate of each caller; without this, nothing does.
+    /// Limits the rate of each API key, and of each account with its tokens unless [`token_rate`](Self::token_rate)
+    /// says otherwise. Without this, keys are not limited.
     #[must_use]
     pub fn rate(mut self, rate: Rate) -> Self {
         self.rate = Some(rate);
         self
+    }
+
+    /// Limits the rate of each account with its session tokens. Unless set, it is that of keys, or 20 a second and 100
+    /// at once where keys are not limited.
+    #[must_use]
+    pub fn token_rate(mut self, rate: Rate) -> Self {
+        self.token_rate = TokenRate::Of(rate);
+        self
+    }
+
+    /// Lets accounts with session tokens call as often as they like.
+    #[must_use]
+    pub fn any_token_rate(mut self) -> Self {
+        self.token_rate = TokenRate::Any;
+        self
+    }
+
+    /// Limits how many bad keys and tokens are looked at, of each address; one more gets 429. What is known to be good
+    /// is let through all the same. 10 a second and 100 at once unless set.
+    #[must_use]
+    pub fn failure_rate(mut self, rate: Rate) -> Self {
+        self.failure_rate = rate;
+        self
+    }
+
+    /// How many proxies of your own stand between clients and the service, each of which appends to `X-Forwarded-For`.
+    /// The address of a client is the one that the outermost of them wrote there. With 0, as it is unless set, it is
+    /// the address of the connection.
+    #[must_use]
+    pub fn proxies(mut self, proxies: usize) -> Self {
+        self.proxies = proxies;
+        self
+    }
+
+    pub(crate) fn rate_of_tokens(&self) -> Option<Rate> {
+        match self.token_rate {
+            TokenRate::Usual => Some(self.rate.unwrap_or(Rate::of(20, 100))),
+            TokenRate::Of(rate) => Some(rate),
+            TokenRate::Any => None,
+        }
+    }
+}
+
+impl Rate {
+    fn of(per_sec: u32, burst: u32) -> Self {
+        let of = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        Self { per_sec: of(per_sec), burst: of(burst) }
     }
 }
 
 /// 20 a second, 5 at once.
 impl Default for Rate {
     fn default() -> Self {
-        let of = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
-        Self { per_sec: of(20), burst: of(5) }
+        Self::of(20, 5)
     }
 }

@@ -19,7 +19,7 @@ use tower::layer::layer_fn;
 use tracing::{Instrument as _, Span};
 
 use crate::error::Failure;
-use crate::load::RequestPermit;
+use crate::load::{ClientAddress, RequestPermit};
 use crate::metrics::Pattern;
 use crate::service::Service;
 
@@ -55,7 +55,8 @@ impl tower::Service<Request> for Observed {
         let limits = &service.inner.limits;
         let too_large = header_bytes(request.headers()) > limits.header_bytes_max;
         DefaultBodyLimit::max(limits.body_bytes_max).apply(&mut request);
-        let permit = Arc::new(RequestPermit::new(&service.inner.load));
+        let client = ClientAddress::of(request.headers(), request.extensions(), limits.proxies);
+        let permit = Arc::new(RequestPermit::new(&service.inner.load, client));
         request.extensions_mut().insert(Arc::clone(&permit));
         // It does nothing before it is polled.
         let answer = self.route.call(request);

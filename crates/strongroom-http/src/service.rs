@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use strongroom::{Clock, Environment, Org, OrgId, SystemClock, Timestamp, Vault};
+use strongroom::{Clock, Environment, Error, Org, OrgId, SystemClock, Timestamp, Vault};
 
-use crate::auth::AdmittedKeys;
+use crate::auth::{AdmittedKeys, Sessions, SigningKeys};
 use crate::limits::Limits;
 use crate::load::Load;
 use crate::metrics::Metrics;
@@ -26,6 +26,7 @@ pub(crate) struct Inner {
     pub(crate) metrics: Metrics,
     pub(crate) session_secs: u64,
     pub(crate) admitted: AdmittedKeys,
+    signing_keys: Arc<SigningKeys>,
     draining: AtomicBool,
 }
 
@@ -57,6 +58,11 @@ impl Service {
 
     pub(crate) fn org(&self, org: OrgId, environment: Environment) -> Org {
         self.inner.vault.org(org, environment)
+    }
+
+    /// The sessions of `org`.
+    pub(crate) fn sessions(&self, org: &Org) -> Result<Sessions, Error> {
+        Sessions::new(org.clone(), Arc::clone(&self.inner.signing_keys))
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -117,6 +123,7 @@ impl ServiceOptions {
             metrics,
             session_secs,
             admitted: AdmittedKeys::default(),
+            signing_keys: Arc::default(),
             draining: AtomicBool::new(false),
         };
         Service { inner: Arc::new(inner) }

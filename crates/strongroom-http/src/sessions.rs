@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use zeroize::Zeroizing;
 
-use crate::auth::{Reuse, Sessions};
+use crate::auth::Reuse;
 use crate::caller::{Caller, KeyCaller, TokenCaller};
 use crate::error::Failure;
 use crate::openapi::{BASE, Failures};
@@ -60,7 +60,7 @@ pub(crate) async fn issue(
     Query(query): Query<IssueQuery>,
     Body(body): Body<NewToken>,
 ) -> Result<Json<Token>, Failure> {
-    let sessions = Sessions::of(&caller.org)?;
+    let sessions = service.sessions(&caller.org)?;
     let stated = Stated::in_header(&header).or_body(body.linked_account_id.as_deref());
     let account = Caller::Key(caller).require_linked_account(&stated)?;
     let known = account.info().await?.ok_or_else(|| {
@@ -78,8 +78,11 @@ pub(crate) async fn issue(
     post, context_path = BASE, path = "/session-token/revoke", tag = "sessions",
     responses((status = 200, body = TokenRevoked), Failures), security(("session_token" = [])),
 )]
-pub(crate) async fn revoke(caller: TokenCaller) -> Result<Json<TokenRevoked>, Failure> {
-    let revoked = Sessions::of(&caller.org)?.revoke(&caller.jti).await?;
+pub(crate) async fn revoke(
+    State(service): State<Service>,
+    caller: TokenCaller,
+) -> Result<Json<TokenRevoked>, Failure> {
+    let revoked = service.sessions(&caller.org)?.revoke(&caller.jti).await?;
     Ok(Json(TokenRevoked { success: true, revoked_count: u32::from(revoked) }))
 }
 

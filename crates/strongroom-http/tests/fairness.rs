@@ -14,7 +14,7 @@ use axum::body::{Body, Bytes};
 use axum::http::Request;
 use hyper::body::Frame;
 use strongroom::{RawKey, Unlock, Vault};
-use strongroom_http::{Limits, ServiceOptions, serve};
+use strongroom_http::{Limits, Rate, ServiceOptions, serve};
 use support::gate::{Gate, gated};
 use support::{Answer, BASE, Fixture, api_key};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -235,4 +235,45 @@ async fn a_request_more_than_an_org_may_have_at_work_is_a_429_and_costs_no_read(
     one_more.is_error(429, "BAD_REQUEST", "SERVER_ERROR", "Too many requests");
     assert_eq!((one_more.header("retry-after"), at_work.status.as_u16()), ("1", 200));
     assert_eq!(definitions(&fixture, &other).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_token_has_a_rate_unless_set_and_a_key_has_none() {
+    let fixture = Fixture::new().await;
+    fixture.register("a").await;
+    let token = fixture.token("a").await;
+    let call =
+        async || fixture.call_with_token(&token, "GET", "/env/definitions").send().await.status.as_u16();
+    for _ in 0..100 {
+        assert_eq!(call().await, 200);
+    }
+    let mut more = 0;
+    while call().await == 200 {
+        more += 1;
+        assert!(more < 1_000, "it is never too often");
+    }
+    for _ in 0..200 {
+        assert_eq!(definitions(&fixture, &fixture.key).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_ended_uses_up_nothing_of_its_account() {
+    let rate = Rate { per_sec: 1.try_into().unwrap(), burst: 10.try_into().unwrap() };
+    let (fixture, _) = fixture(Limits::default().token_rate(rate)).await;
+    fixture.register("a").await;
+    let ended = fixture.token("a").await;
+    let revoked = fixture.call_with_token(&ended, "POST", "/session-token/revoke").send().await;
+    assert_eq!(revoked.status, 200);
+    let token = fixture.token("a").await;
+    let mut refused = Vec::new();
+    while refused.last() != Some(&429) {
+        assert!(refused.len() < 1_000, "it is never too often");
+        refused.push(fixture.call_with_token(&ended, "GET", "/env/definitions").send().await.status.as_u16());
+    }
+    assert!(refused.contains(&401));
+    for _ in 0..9 {
+        let answer = fixture.call_with_token(&token, "GET", "/env/definitions").send().await;
+        assert_eq!(answer.status, 200);
+    }
 }

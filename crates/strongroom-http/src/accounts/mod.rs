@@ -4,17 +4,18 @@ mod list;
 mod wire;
 
 use axum::Json;
+use axum::extract::State;
 use strongroom::{Error, IdError, IntegrationId, LinkedAccountId, Org, Secret, Upsert};
 
 use self::wire::{
     AccountDeleted, AccountDoc, AccountFields, AccountUpserted, IntegrationDeleted, IntegrationQuery,
     UpsertAccount,
 };
-use crate::auth::Sessions;
 use crate::caller::{Caller, KeyCaller, TokenCaller};
 use crate::error::Failure;
 use crate::openapi::{BASE, Failures};
 use crate::request::{AccountHeader, Body, Query, Segment, Stated, json_text};
+use crate::service::Service;
 
 pub(crate) use list::{__path_list, list};
 
@@ -102,12 +103,13 @@ pub(crate) async fn get(caller: Caller, Segment(id): Segment) -> Result<Json<Acc
     responses((status = 200, body = AccountDeleted), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn delete(
+    State(service): State<Service>,
     KeyCaller { org, .. }: KeyCaller,
     Segment(id): Segment,
 ) -> Result<Json<AccountDeleted>, Failure> {
     let account: LinkedAccountId =
         id.parse().map_err(|error: IdError| Failure::linked_account(error.to_string()))?;
-    let sessions = Sessions::of(&org)?.removal(&account).await?;
+    let sessions = service.sessions(&org)?.removal(&account).await?;
     match org.delete_account_with(&account, sessions).await {
         Ok(()) => Ok(Json(AccountDeleted { message: "User deleted successfully" })),
         Err(Error::AccountNotFound(account)) => Err(not_found(&org, &account)),

@@ -11,7 +11,7 @@ use super::Party;
 pub(super) struct ConcurrencyLimiter(Mutex<HashMap<Party, usize>>);
 
 /// A request that is counted for a party until this is dropped.
-pub(super) struct CallerPermit {
+pub(crate) struct CallerPermit {
     counted_in: Arc<ConcurrencyLimiter>,
     party: Party,
 }

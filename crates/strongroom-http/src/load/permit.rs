@@ -7,13 +7,14 @@ use axum::http::Extensions;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::concurrency::CallerPermit;
-use super::{Load, Party};
+use super::{ClientAddress, Load, Party};
 use crate::error::Failure;
 
 /// What one request holds of the service until it is answered: a permit while the service works on it, and its place
 /// among the requests of its caller. While the client is awaited there is no permit, since a client can take its time.
 pub(crate) struct RequestPermit {
     load: Arc<Load>,
+    client: ClientAddress,
     held: Mutex<Held>,
 }
 
@@ -24,9 +25,9 @@ struct Held {
 }
 
 impl RequestPermit {
-    /// The permit of a new request, which has one unless too many requests are at work.
-    pub(crate) fn new(load: &Arc<Load>) -> Self {
-        Self { load: Arc::clone(load), held: Mutex::default() }
+    /// That of a new request, which holds nothing yet.
+    pub(crate) fn new(load: &Arc<Load>, client: ClientAddress) -> Self {
+        Self { load: Arc::clone(load), client, held: Mutex::default() }
     }
 
     /// The permit of the request that has these extensions.
@@ -60,6 +61,24 @@ impl RequestPermit {
             Some(rate) => rate.admit(party).map_err(Failure::too_many_requests),
             None => Ok(()),
         }
+    }
+
+    /// Fails if too many credentials of the client's address were bad, so that another one is not looked at. Only for
+    /// a credential that is not known to be good: behind a proxy, where many clients may share an address, one of
+    /// them must not lock out those who were let in before.
+    pub(crate) fn begin_check(&self) -> Result<CallerPermit, Failure> {
+        self.load.failures.check(self.client).map_err(Failure::too_many_requests)?;
+        let party = Party::Unknown(self.client);
+        self.load
+            .callers
+            .acquire(&party, self.load.requests_max(&party))
+            .ok_or_else(Failure::too_many_at_once)
+    }
+
+    /// Counts a failed authentication of the client's address, which is answered with `failure`.
+    pub(crate) fn failed(&self, failure: Failure) -> Failure {
+        self.load.failures.count(self.client);
+        failure
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
