@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use strongroom::{
-    Account, DocumentId, Error, Expected, LinkedAccount, LinkedAccountId, Org, RecordKey, Records, Timestamp,
-    WriteOptions,
+    Account, DocumentId, Error, Expected, LinkedAccount, LinkedAccountId, Org, RecordKey, RecordWrite,
+    Records, Timestamp, WriteOptions,
 };
 use zeroize::Zeroizing;
 
@@ -126,13 +126,27 @@ impl Sessions {
         self.sessions.delete(&jti.parse()?).await
     }
 
-    /// What the deletion of an account takes along: its sessions and their list.
+    /// A write that changes nothing, and that fails with [`Error::Unexpected`] once the session has ended; `None` if
+    /// it has already.
+    pub(crate) async fn unended(&self, jti: &str) -> Result<Option<RecordWrite>, Error> {
+        let key: RecordKey = jti.parse()?;
+        let Some(record) = self.sessions.get(&key).await? else { return Ok(None) };
+        let as_read = Expected::Revision(record.revision);
+        Ok(Some(self.sessions.write(key, record.value).expecting(as_read)))
+    }
+
+    /// What the deletion of an account takes along: its sessions and their list. It fails with [`Error::Unexpected`]
+    /// if a session was listed meanwhile.
     pub(crate) async fn removal(&self, account: &LinkedAccountId) -> Result<WriteOptions, Error> {
-        let mut options = WriteOptions::default();
-        for session in self.listed(account).await? {
+        let key: RecordKey = account.as_str().parse()?;
+        let Some(list) = self.by_account.get(&key).await? else { return Ok(WriteOptions::default()) };
+        let as_read = Expected::Revision(list.revision);
+        let mut options =
+            WriteOptions::default().with_record(self.by_account.removal(key).expecting(as_read));
+        for session in read_list(list.value.expose()) {
             options = options.with_record(self.sessions.removal(session.jti.parse()?));
         }
-        Ok(options.with_record(self.by_account.removal(account.as_str().parse()?)))
+        Ok(options)
     }
 
     fn token(

@@ -18,14 +18,28 @@ pub(crate) struct Gated {
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     closed: AtomicBool,
+    holds_commit: AtomicBool,
     reads: AtomicUsize,
     pub(crate) reached: Notify,
     opened: Notify,
+    /// A commit waits.
+    pub(crate) commit_reached: Notify,
+    commit_released: Notify,
 }
 
 impl Gate {
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// Makes the next commit wait.
+    pub(crate) fn hold_next_commit(&self) {
+        self.holds_commit.store(true, Ordering::SeqCst);
+    }
+
+    /// Lets the commit that waits go on.
+    pub(crate) fn release_commit(&self) {
+        self.commit_released.notify_one();
     }
 
     /// How many reads came so far.
@@ -52,6 +66,10 @@ impl Store for Gated {
     }
 
     async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
+        if self.gate.holds_commit.swap(false, Ordering::SeqCst) {
+            self.gate.commit_reached.notify_one();
+            self.gate.commit_released.notified().await;
+        }
         self.inner.commit(batch).await
     }
 
