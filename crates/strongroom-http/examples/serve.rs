@@ -4,7 +4,7 @@
 use std::error::Error;
 
 use strongroom::{Environment, RawKey, Unlock, VarFormat, VariableDefinition, Vault};
-use strongroom_http::{ApiKeys, MeasuredStore, Metrics, NewApiKey, ServiceOptions, serve};
+use strongroom_http::{ApiKeys, Limits, MeasuredStore, Metrics, NewApiKey, ServiceOptions, serve};
 use strongroom_memory::MemoryStore;
 use tokio::io::{AsyncReadExt as _, stdin};
 use tokio::net::TcpListener;
@@ -21,15 +21,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
     org.create_account("user_12345".parse()?).with_default_app().await?;
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let (address, key) = (listener.local_addr()?, key.expose());
     println!(
-        r#"{{"url":"http://{}","api_key":"{}","variable_definition_id":"{definition}","linked_account_id":"user_12345"}}"#,
-        listener.local_addr()?,
-        key.expose()
+        "{{\"url\":\"http://{address}\",\"api_key\":\"{key}\",\
+         \"variable_definition_id\":\"{definition}\",\"linked_account_id\":\"user_12345\"}}"
     );
     let closed = async {
         // What is typed does not matter; the end of it does.
         let _ = stdin().read_to_end(&mut Vec::new()).await;
     };
-    serve(listener, ServiceOptions::default().metrics(metrics).serve(vault), closed).await;
+    // What drives it calls as fast as it can, with one token.
+    let limits = Limits::default().any_token_rate();
+    serve(listener, ServiceOptions::default().limits(limits).metrics(metrics).serve(vault), closed).await;
     Ok(())
 }

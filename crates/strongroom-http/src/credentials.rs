@@ -6,12 +6,11 @@ use serde_json::value::RawValue;
 use strongroom::{CredentialInfo, CredentialKey, PageRequest};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::auth::{Caller, KeyCaller};
+use crate::caller::{Caller, KeyCaller};
 use crate::error::Failure;
-use crate::openapi::Failures;
+use crate::openapi::{BASE, Failures};
 use crate::page::{PageNumber, Paged};
 use crate::request::{AccountHeader, Body, Query, Segment, Stated, json_text, present};
-use crate::router::BASE;
 use crate::time;
 
 /// A credential to be kept.
@@ -29,7 +28,7 @@ pub(crate) struct UpsertCredential {
 /// Whose credential.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct AccountParams {
+pub(crate) struct CredentialQuery {
     #[param(required = false, value_type = String)]
     linked_account_id: Option<String>,
 }
@@ -53,7 +52,7 @@ pub(crate) struct CredentialDeleted {
 /// Whose credentials to list.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct ListParams {
+pub(crate) struct CredentialsQuery {
     #[param(required = false, value_type = String)]
     linked_account_id: Option<String>,
     #[param(required = false, value_type = u32, minimum = 1, default = 1)]
@@ -78,7 +77,7 @@ pub(crate) struct CredentialDoc {
 #[utoipa::path(
     put, context_path = BASE, path = "/linked-account/default-app/auth-credentials/{key}", tag = "credentials",
     request_body = UpsertCredential,
-    params(("key" = String, Path), AccountParams, ("linked_account_id" = Option<String>, Header)),
+    params(("key" = String, Path), CredentialQuery, ("linked_account_id" = Option<String>, Header)),
     responses((status = 200, body = CredentialUpserted), Failures),
     security(("api_key" = []), ("session_token" = [])),
 )]
@@ -86,7 +85,7 @@ pub(crate) async fn upsert(
     caller: Caller,
     Segment(key): Segment,
     header: AccountHeader,
-    Query(query): Query<AccountParams>,
+    Query(query): Query<CredentialQuery>,
     Body(body): Body<UpsertCredential>,
 ) -> Result<Json<CredentialUpserted>, Failure> {
     let stated = Stated::in_header(&header)
@@ -102,7 +101,7 @@ pub(crate) async fn upsert(
 /// Deletes a credential of the default app
 #[utoipa::path(
     delete, context_path = BASE, path = "/linked-account/default-app/auth-credentials/{key}", tag = "credentials",
-    params(("key" = String, Path), AccountParams, ("linked_account_id" = Option<String>, Header)),
+    params(("key" = String, Path), CredentialQuery, ("linked_account_id" = Option<String>, Header)),
     responses((status = 200, body = CredentialDeleted), Failures),
     security(("api_key" = []), ("session_token" = [])),
 )]
@@ -110,7 +109,7 @@ pub(crate) async fn delete(
     caller: Caller,
     Segment(key): Segment,
     header: AccountHeader,
-    Query(query): Query<AccountParams>,
+    Query(query): Query<CredentialQuery>,
 ) -> Result<Json<CredentialDeleted>, Failure> {
     let stated = Stated::in_header(&header).or_query(query.linked_account_id.as_deref());
     let account = caller.require_linked_account(&stated)?;
@@ -126,13 +125,13 @@ pub(crate) async fn delete(
 /// Sorted by key name.
 #[utoipa::path(
     get, context_path = BASE, path = "/linked-account/default-app/auth-credentials", tag = "credentials",
-    params(ListParams, ("linked_account_id" = Option<String>, Header)),
+    params(CredentialsQuery, ("linked_account_id" = Option<String>, Header)),
     responses((status = 200, body = Paged<CredentialDoc>), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn list(
     caller: KeyCaller,
     header: AccountHeader,
-    Query(query): Query<ListParams>,
+    Query(query): Query<CredentialsQuery>,
 ) -> Result<Json<Paged<CredentialDoc>>, Failure> {
     let number = PageNumber::parse(query.page.as_deref(), query.limit.as_deref())?;
     let stated = Stated::in_header(&header).or_query(query.linked_account_id.as_deref());

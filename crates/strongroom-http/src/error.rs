@@ -7,29 +7,19 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use strongroom::store::StoreErrorKind;
 use strongroom::{Error, IntegrationId};
 use utoipa::ToSchema;
+
+use crate::status::{ErrorCode, ErrorStatus, HttpErrorType};
 
 /// A request that failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
     status: StatusCode,
-    code: Code,
+    code: ErrorCode,
     field: CodeField,
     message: Cow<'static, str>,
     retry_after: Option<Duration>,
-}
-
-/// The code of an error, a closed list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub(crate) enum Code {
-    ServerError,
-    ResourceNotFound,
-    InvalidToken,
-    InvalidLinkedAccountId,
-    InternalServerError,
 }
 
 /// Which field of the envelope names the code: `error`, and `error_code` in the 404s of three calls.
@@ -48,33 +38,23 @@ pub(crate) struct ErrorBody<'a> {
     /// The code of the error; in the 404s of a definition, of `get value` and of `delete value` it is `error_code`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    error: Option<Code>,
+    error: Option<ErrorCode>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    error_code: Option<Code>,
+    error_code: Option<ErrorCode>,
     /// For people. It never holds a submitted value.
     #[schema(value_type = String)]
     message: &'a str,
 }
 
-/// The class of an error, a closed list.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub(crate) enum HttpErrorType {
-    BadRequest,
-    Unauthorized,
-    NotFound,
-    InternalServerError,
-}
-
 impl Failure {
-    fn new(status: StatusCode, code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+    fn new(status: StatusCode, code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
         Self { status, code, field: CodeField::Error, message: message.into(), retry_after: None }
     }
 
     /// 400: the request breaks a rule.
     pub(crate) fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, Code::ServerError, message)
+        Self::new(StatusCode::BAD_REQUEST, ErrorCode::ServerError, message)
     }
 
     /// 400: a field that the call needs is not there.
@@ -84,7 +64,7 @@ impl Failure {
 
     /// 400: the linked account is missing, unknown or not an id.
     pub(crate) fn linked_account(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, Code::InvalidLinkedAccountId, message)
+        Self::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidLinkedAccountId, message)
     }
 
     /// 400: a session token reaches for something that is not its account's own.
@@ -94,22 +74,22 @@ impl Failure {
 
     /// 401: no key, or one that is not valid here.
     pub(crate) fn bad_key() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, Code::ServerError, "Invalid Credentials")
+        Self::new(StatusCode::UNAUTHORIZED, ErrorCode::ServerError, "Invalid Credentials")
     }
 
     /// 401: no token, or one that is not valid.
     pub(crate) fn bad_token() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, Code::InvalidToken, "Invalid token")
+        Self::new(StatusCode::UNAUTHORIZED, ErrorCode::InvalidToken, "Invalid token")
     }
 
     /// 404: there is nothing of this name.
     pub(crate) fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, Code::ResourceNotFound, message)
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::ResourceNotFound, message)
     }
 
     /// 404 of a variable definition.
     pub(crate) fn definition_not_found() -> Self {
-        Self::not_found("Variable definition not found")
+        Self::not_found(DEFINITION_NOT_FOUND)
     }
 
     /// 404 of a scoped value.
@@ -119,14 +99,20 @@ impl Failure {
 
     /// 429, with the time after which the next request will do.
     pub(crate) fn too_many_requests(retry_after: Duration) -> Self {
-        let failure = Self::new(StatusCode::TOO_MANY_REQUESTS, Code::ServerError, "Too many requests");
+        let failure = Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::ServerError, "Too many requests");
         Self { retry_after: Some(retry_after), ..failure }
+    }
+
+    /// 429: the caller has too many requests at work. Which of them ends next is not known.
+    pub(crate) fn too_many_at_once() -> Self {
+        Self::too_many_requests(Duration::from_secs(1))
     }
 
     /// 503: nothing was done, try again.
     pub(crate) fn overloaded() -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
-        let failure = Self::new(status, Code::InternalServerError, "Service unavailable, try again later");
+        let failure =
+            Self::new(status, ErrorCode::InternalServerError, "Service unavailable, try again later");
         Self { retry_after: Some(Duration::from_secs(1)), ..failure }
     }
 
@@ -135,6 +121,7 @@ impl Failure {
         let message = match status {
             StatusCode::NOT_FOUND => return Self::not_found("Route not found"),
             StatusCode::SERVICE_UNAVAILABLE => return Self::overloaded(),
+            StatusCode::REQUEST_TIMEOUT => "Request body did not arrive in time",
             StatusCode::METHOD_NOT_ALLOWED => "Method not allowed",
             StatusCode::PAYLOAD_TOO_LARGE => "Request body too large",
             StatusCode::UNSUPPORTED_MEDIA_TYPE => "Content-Type must be application/json",
@@ -143,12 +130,13 @@ impl Failure {
             status if status.is_server_error() => return Self::internal(),
             _ => "Bad request",
         };
-        Self::new(status, Code::ServerError, message)
+        Self::new(status, ErrorCode::ServerError, message)
     }
 
-    fn internal() -> Self {
+    /// 500: the log says more.
+    pub(crate) fn internal() -> Self {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
-        Self::new(status, Code::InternalServerError, "Internal server error")
+        Self::new(status, ErrorCode::InternalServerError, "Internal server error")
     }
 
     /// Names the code of a 404 `error_code`, as three calls do.
@@ -166,12 +154,7 @@ impl IntoResponse for Failure {
             CodeField::Error => (Some(self.code), None),
             CodeField::ErrorCode => (None, Some(self.code)),
         };
-        let http_error_type = match self.status {
-            StatusCode::UNAUTHORIZED => HttpErrorType::Unauthorized,
-            StatusCode::NOT_FOUND => HttpErrorType::NotFound,
-            status if status.is_server_error() => HttpErrorType::InternalServerError,
-            _ => HttpErrorType::BadRequest,
-        };
+        let http_error_type = HttpErrorType::of(self.status);
         let status_code = self.status.as_u16();
         let body = ErrorBody { status_code, http_error_type, error, error_code, message: &self.message };
         let mut response = (self.status, Json(body)).into_response();
@@ -183,53 +166,58 @@ impl IntoResponse for Failure {
     }
 }
 
-/// Every error of the engine has one answer. Messages that could hold an id of another scope are replaced.
+/// Every error of the engine has one status, which [`ErrorStatus`] knows.
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let message = match &error {
-            Error::DefinitionNotFound(_) => return Self::definition_not_found(),
-            Error::IntegrationNotFound { account, integration } => {
-                let default = *integration == IntegrationId::default_app();
-                let which = if default { "Default app integration" } else { "Integration" };
-                return Self::not_found(format!("{which} not found for linked account {account}"));
+        let found = ErrorStatus::of(&error);
+        match found.status {
+            // Only an operator can act on it: it is told in the log, not to the caller.
+            500 => {
+                tracing::error!(%error, "a request failed");
+                Self::internal()
             }
-            Error::AccountNotFound(_) => return Self::not_found("Linked account not found"),
-            Error::InvalidValue { .. } => "value does not match the variable format",
-            Error::ScopeNotAllowed { .. } => "the variable definition allows no value at this scope",
-            Error::ScopeInUse { .. } => "a value stands at a scope that would be removed: delete it first",
-            Error::DefinitionExists(_) => "a variable definition with this name exists",
-            Error::DuplicateCredentialKey => "Duplicate Auth key_name not allowed",
-            Error::AccountExists(_) => "Linked account exists already",
-            Error::InvalidId(_)
-            | Error::UnknownScope(_)
-            | Error::InvalidDefinition(_)
-            | Error::InvalidDefault(_)
-            | Error::TooLong { .. }
-            | Error::InvalidNamePattern
-            | Error::TooManyDefinitions(_) => return Self::bad_request(error.to_string()),
-            Error::Contended(_) | Error::Locked => return Self::overloaded(),
-            Error::Store(store) => return Self::of_store(&error, store.kind()),
-            _ => return Self::logged(&error),
-        };
-        Self::bad_request(message)
-    }
-}
-
-impl Failure {
-    fn of_store(error: &Error, kind: StoreErrorKind) -> Self {
-        match kind {
-            StoreErrorKind::TooLarge => Self::bad_request("the request holds more than one write can take"),
-            StoreErrorKind::Contention | StoreErrorKind::Unavailable | StoreErrorKind::Closed => {
-                tracing::warn!(%error, "the store did not answer");
+            503 => {
+                tracing::warn!(%error, "a request could not be served now");
                 Self::overloaded()
             }
-            _ => Self::logged(error),
+            404 => Self::not_found(message(&error)),
+            _ => Self::bad_request(message(&error)),
         }
     }
-
-    /// An error that only an operator can act on: told in the log, not to the caller.
-    fn logged(error: &Error) -> Self {
-        tracing::error!(%error, "a request failed");
-        Self::internal()
-    }
 }
+
+/// What a client is told: the engine's own words only where they can hold neither a submitted value nor an id of
+/// another scope.
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the rest is safe by default; the status is told apart completely"
+)]
+fn message(error: &Error) -> Cow<'static, str> {
+    let fixed = match error {
+        Error::IntegrationNotFound { account, integration } => {
+            let default = *integration == IntegrationId::default_app();
+            let which = if default { "Default app integration" } else { "Integration" };
+            return format!("{which} not found for linked account {account}").into();
+        }
+        Error::InvalidId(_)
+        | Error::UnknownScope(_)
+        | Error::InvalidDefinition(_)
+        | Error::InvalidDefault(_)
+        | Error::TooLong { .. }
+        | Error::InvalidNamePattern
+        | Error::TooManyDefinitions(_) => return error.to_string().into(),
+        Error::DefinitionNotFound(_) => DEFINITION_NOT_FOUND,
+        Error::AccountNotFound(_) => "Linked account not found",
+        Error::InvalidValue { .. } => "value does not match the variable format",
+        Error::ScopeNotAllowed { .. } => "the variable definition allows no value at this scope",
+        Error::ScopeInUse { .. } => "a value stands at a scope that would be removed: delete it first",
+        Error::DefinitionExists(_) => "a variable definition with this name exists",
+        Error::DuplicateCredentialKey => "Duplicate Auth key_name not allowed",
+        Error::AccountExists(_) => "Linked account exists already",
+        Error::Store(_) => "the request holds more than one write can take",
+        _ => "the request breaks a rule",
+    };
+    fixed.into()
+}
+
+const DEFINITION_NOT_FOUND: &str = "Variable definition not found";

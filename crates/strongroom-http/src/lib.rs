@@ -1,12 +1,15 @@
 #![doc = include_str!("../docs/HTTP.md")]
+#![warn(clippy::wildcard_enum_match_arm)] // a new case must be thought of wherever cases are told apart
 
 mod accounts;
 mod auth;
 mod caches;
+mod caller;
 mod credentials;
 mod definitions;
 mod error;
 mod limits;
+mod load;
 mod measured;
 mod metrics;
 mod observe;
@@ -18,6 +21,7 @@ mod router;
 mod server;
 mod service;
 mod sessions;
+mod status;
 mod time;
 mod values;
 
@@ -28,3 +32,4 @@ pub use metrics::Metrics;
 pub use router::router;
 pub use server::serve;
 pub use service::{Service, ServiceOptions};
+pub use status::{ErrorCode, ErrorStatus, HttpErrorType};

@@ -3,25 +3,35 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use governor::clock::{Clock as _, DefaultClock};
-use governor::middleware::NoOpMiddleware;
-use governor::state::keyed::HashMapStateStore;
-use governor::{Quota, RateLimiter as Governor};
-
 /// Limits of a service. The defaults suit a service of its own behind a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     pub(crate) body_bytes_max: usize,
     pub(crate) header_bytes_max: usize,
     pub(crate) requests_max: usize,
+    pub(crate) org_requests_max: usize,
+    pub(crate) token_requests_max: usize,
     pub(crate) connections_max: usize,
     pub(crate) request_timeout: Duration,
     pub(crate) header_timeout: Duration,
+    pub(crate) body_timeout: Duration,
     pub(crate) drain_timeout: Duration,
     pub(crate) rate: Option<Rate>,
+    token_rate: TokenRate,
+    pub(crate) failure_rate: Rate,
+    pub(crate) proxies: usize,
 }
 
-/// How many requests each key, and each account with a token, may make.
+/// How often an account with a token may call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TokenRate {
+    /// As often as a key, or the default where keys are not limited.
+    Usual,
+    Of(Rate),
+    Any,
+}
+
+/// How often something may happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     /// In the long run.
@@ -36,34 +46,58 @@ impl Default for Limits {
             body_bytes_max: 1 << 20,
             header_bytes_max: 16 << 10,
             requests_max: 1_024,
+            org_requests_max: 512,
+            token_requests_max: 32,
             connections_max: 4_096,
             request_timeout: Duration::from_secs(30),
             header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(30),
             rate: None,
+            token_rate: TokenRate::Usual,
+            failure_rate: Rate::of(10, 100),
+            proxies: 0,
         }
     }
 }
 
 impl Limits {
-    /// Bodies of at most this many bytes; a larger one is answered 413. 1 MiB unless set.
+    /// Bodies of at most this many bytes; a larger one gets 413. 1 MiB unless set.
     #[must_use]
     pub fn body_bytes_max(mut self, bytes: usize) -> Self {
         self.body_bytes_max = bytes;
         self
     }
 
-    /// Headers of at most this many bytes together; more are answered 431. 16 KiB unless set.
+    /// Headers of at most this many bytes together; more get 431. 16 KiB unless set.
     #[must_use]
     pub fn header_bytes_max(mut self, bytes: usize) -> Self {
         self.header_bytes_max = bytes;
         self
     }
 
-    /// At most this many requests at a time; one more is answered 503 at once. 1,024 unless set.
+    /// At most this many requests at work at a time; one more gets 503 at once. A request whose body is still arriving
+    /// is not at work. 1,024 unless set.
     #[must_use]
     pub fn requests_max(mut self, requests: usize) -> Self {
         self.requests_max = requests;
+        self
+    }
+
+    /// At most this many requests of one org at a time, with keys and tokens together, whether at work or still
+    /// arriving; one more gets 429 at once. 512 unless set: half of all, so that no org takes the service from the
+    /// others.
+    #[must_use]
+    pub fn org_requests_max(mut self, requests: usize) -> Self {
+        self.org_requests_max = requests;
+        self
+    }
+
+    /// At most this many requests at a time of one account with its session tokens, whether at work or still arriving;
+    /// one more gets 429 at once. 32 unless set.
+    #[must_use]
+    pub fn token_requests_max(mut self, requests: usize) -> Self {
+        self.token_requests_max = requests;
         self
     }
 
@@ -74,7 +108,7 @@ impl Limits {
         self
     }
 
-    /// At most this long for a request; then it is answered 503. 30 seconds unless set.
+    /// At most this long for a request; then it gets 503. 30 seconds unless set.
     #[must_use]
     pub fn request_timeout(mut self, time: Duration) -> Self {
         self.request_timeout = time;
@@ -88,6 +122,13 @@ impl Limits {
         self
     }
 
+    /// At most this long for the body of a request to arrive; then it gets 408. 5 seconds unless set.
+    #[must_use]
+    pub fn body_timeout(mut self, time: Duration) -> Self {
+        self.body_timeout = time;
+        self
+    }
+
     /// At most this long for what was accepted to be finished when the server stops. 30 seconds unless set.
     #[must_use]
     pub fn drain_timeout(mut self, time: Duration) -> Self {
@@ -95,48 +136,65 @@ impl Limits {
         self
     }
 
-    /// Limits the rate of each caller; without this, nothing does.
+    /// Limits the rate of each API key, and of each account with its tokens unless [`token_rate`](Self::token_rate)
+    /// says otherwise. Without this, keys are not limited.
     #[must_use]
     pub fn rate(mut self, rate: Rate) -> Self {
         self.rate = Some(rate);
         self
+    }
+
+    /// Limits the rate of each account with its session tokens. Unless set, it is that of keys, or 20 a second and 100
+    /// at once where keys are not limited.
+    #[must_use]
+    pub fn token_rate(mut self, rate: Rate) -> Self {
+        self.token_rate = TokenRate::Of(rate);
+        self
+    }
+
+    /// Lets accounts with session tokens call as often as they like.
+    #[must_use]
+    pub fn any_token_rate(mut self) -> Self {
+        self.token_rate = TokenRate::Any;
+        self
+    }
+
+    /// Limits how many bad keys and tokens are looked at, of each address; one more gets 429. What is known to be good
+    /// is let through all the same. 10 a second and 100 at once unless set.
+    #[must_use]
+    pub fn failure_rate(mut self, rate: Rate) -> Self {
+        self.failure_rate = rate;
+        self
+    }
+
+    /// How many proxies of your own stand between clients and the service, each of which appends to `X-Forwarded-For`.
+    /// The address of a client is the one that the outermost of them wrote there. With 0, as it is unless set, it is
+    /// the address of the connection.
+    #[must_use]
+    pub fn proxies(mut self, proxies: usize) -> Self {
+        self.proxies = proxies;
+        self
+    }
+
+    pub(crate) fn rate_of_tokens(&self) -> Option<Rate> {
+        match self.token_rate {
+            TokenRate::Usual => Some(self.rate.unwrap_or(Rate::of(20, 100))),
+            TokenRate::Of(rate) => Some(rate),
+            TokenRate::Any => None,
+        }
+    }
+}
+
+impl Rate {
+    fn of(per_sec: u32, burst: u32) -> Self {
+        let of = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        Self { per_sec: of(per_sec), burst: of(burst) }
     }
 }
 
 /// 20 a second, 5 at once.
 impl Default for Rate {
     fn default() -> Self {
-        let of = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
-        Self { per_sec: of(20), burst: of(5) }
+        Self::of(20, 5)
     }
 }
-
-/// Counts the requests of each caller.
-pub(crate) struct RateLimiter {
-    governor: Governor<String, HashMapStateStore<String>, DefaultClock, NoOpMiddleware>,
-}
-
-impl RateLimiter {
-    pub(crate) fn new(rate: Rate) -> Self {
-        let quota = Quota::per_second(rate.per_sec).allow_burst(rate.burst);
-        Self { governor: Governor::hashmap(quota) }
-    }
-
-    /// Counts one request of `caller`, or says how long to wait.
-    pub(crate) fn admit(&self, caller: &String) -> Result<(), Duration> {
-        if self.governor.len() > CALLERS_MAX {
-            self.governor.retain_recent();
-        }
-        let answer = self.governor.check_key(caller);
-        answer.map_err(|not_until| not_until.wait_time_from(self.governor.clock().now()))
-    }
-}
-
-impl std::fmt::Debug for RateLimiter {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RateLimiter").field("callers", &self.governor.len()).finish()
-    }
-}
-
-/// From here on callers that have been quiet are forgotten.
-const CALLERS_MAX: usize = 10_000;

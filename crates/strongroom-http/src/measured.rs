@@ -62,6 +62,8 @@ fn outcome<T>(answer: &Result<T, StoreError>) -> Result<(), &'static str> {
         StoreErrorKind::Corrupt => "corrupt",
         StoreErrorKind::Poisoned => "poisoned",
         StoreErrorKind::Closed => "closed",
+        StoreErrorKind::Unsupported => "unsupported",
+        // The engine may add kinds.
         _ => "other",
     })
 }

@@ -4,6 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::convert::Infallible;
 use std::hash::BuildHasher as _;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -18,6 +19,7 @@ use tower::layer::layer_fn;
 use tracing::{Instrument as _, Span};
 
 use crate::error::Failure;
+use crate::load::{ClientAddress, RequestPermit};
 use crate::metrics::Pattern;
 use crate::service::Service;
 
@@ -26,12 +28,14 @@ use crate::service::Service;
 pub(crate) struct Observed {
     route: Route,
     service: Service,
+    request_ids: Arc<RequestIds>,
 }
 
 impl Observed {
     /// The layer that goes around every route of `service`.
     pub(crate) fn layer(service: Service) -> impl Layer<Route, Service = Self> + Clone {
-        layer_fn(move |route| Self { route, service: service.clone() })
+        let request_ids = Arc::new(RequestIds::default());
+        layer_fn(move |route| Self { route, service: service.clone(), request_ids: Arc::clone(&request_ids) })
     }
 }
 
@@ -47,31 +51,41 @@ impl tower::Service<Request> for Observed {
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let service = self.service.clone();
-        let seen = Seen::of(&request, &service);
+        let seen = Seen::of(&request, &self.request_ids);
         let limits = &service.inner.limits;
         let too_large = header_bytes(request.headers()) > limits.header_bytes_max;
         DefaultBodyLimit::max(limits.body_bytes_max).apply(&mut request);
+        let client = ClientAddress::of(request.headers(), request.extensions(), limits.proxies);
+        let permit = Arc::new(RequestPermit::new(&service.inner.load, client));
+        request.extensions_mut().insert(Arc::clone(&permit));
         // It does nothing before it is polled.
         let answer = self.route.call(request);
         Box::pin(async move {
             let (method, route, id) = (&seen.method, seen.route.as_str(), &seen.id);
             let span = tracing::info_span!("request", %method, %route, %id);
-            let response = admit(&service, route, too_large, answer).instrument(span.clone()).await;
+            let response = if too_large {
+                Failure::of_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).into_response()
+            } else {
+                admit(&service, &permit, route, answer).instrument(span.clone()).await
+            };
             Ok(seen.answered(&service, &span, response))
         })
     }
 }
 
 /// Awaits the answer of a route, or refuses the request at once where the service has too many already.
-async fn admit(service: &Service, route: &str, too_large: bool, answer: RouteFuture<Infallible>) -> Response {
-    let permit = service.inner.permits.try_acquire();
-    if permit.is_err() && !ALWAYS_ANSWERED.iter().any(|path| route.ends_with(path)) {
-        return Failure::overloaded().into_response();
+async fn admit(
+    service: &Service,
+    permit: &RequestPermit,
+    route: &str,
+    answer: RouteFuture<Infallible>,
+) -> Response {
+    if let Err(refused) = permit.resume()
+        && !ALWAYS_ANSWERED.iter().any(|path| route.ends_with(path))
+    {
+        return refused.into_response();
     }
     let _in_flight = service.inner.metrics.begin();
-    if too_large {
-        return Failure::of_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).into_response();
-    }
     // A write that is cut off is applied or not applied, never half.
     match tokio::time::timeout(service.inner.limits.request_timeout, answer).await {
         Ok(Ok(response)) => response,
@@ -88,13 +102,13 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(request: &Request, service: &Service) -> Self {
+    fn of(request: &Request, request_ids: &RequestIds) -> Self {
         let id = own_id(request.headers());
         Self {
             start: Instant::now(),
             method: request.method().clone(),
             route: Pattern::of(request),
-            id: id.map_or_else(|| service.inner.request_ids.next(), str::to_owned),
+            id: id.map_or_else(|| request_ids.next(), str::to_owned),
         }
     }
 
@@ -102,6 +116,8 @@ impl Seen {
     fn answered(self, service: &Service, span: &Span, mut response: Response) -> Response {
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // A browser that guessed the type of an answer could run what a tenant wrote.
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if let Ok(id) = HeaderValue::try_from(self.id) {
             headers.insert(REQUEST_ID, id);
         }
@@ -128,7 +144,7 @@ fn own_id(headers: &HeaderMap) -> Option<&str> {
 /// New ids of requests. They are numbered, and hashed under a key of this process: an id tells nothing of how many
 /// requests there were.
 #[derive(Debug, Default)]
-pub(crate) struct RequestIds {
+struct RequestIds {
     key: RandomState,
     last: AtomicU64,
 }

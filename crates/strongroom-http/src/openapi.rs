@@ -8,7 +8,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{ContentBuilder, OpenApi as Description, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
-use crate::error::{Code, ErrorBody, HttpErrorType};
+use crate::error::ErrorBody;
+use crate::status::{ErrorCode, HttpErrorType};
 
 /// What stands in the description beside the calls.
 #[derive(OpenApi)]
@@ -25,7 +26,7 @@ use crate::error::{Code, ErrorBody, HttpErrorType};
         (name = "linked accounts", description = "The org's own customers"),
         (name = "sessions", description = "Tokens of one linked account"),
     ),
-    components(schemas(ErrorBody<'static>, HttpErrorType, Code)),
+    components(schemas(ErrorBody<'static>, HttpErrorType, ErrorCode)),
     modifiers(&SecuritySchemes),
 )]
 pub(crate) struct Outline;
@@ -73,12 +74,16 @@ pub(crate) async fn script() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("docs/page.js"))
 }
 
+/// What the path of every call starts with. It is part of each route, since a nested router would take every request's
+/// path apart and build another.
+pub(crate) const BASE: &str = "/api/v2/public";
 /// Every status of an error, with what it means.
-const FAILURES: [(&str, &str); 10] = [
+const FAILURES: [(&str, &str); 11] = [
     ("400", "The request breaks a rule"),
     ("401", "The key or token is missing or not valid"),
     ("404", "There is nothing of this name"),
     ("405", "The path takes other methods"),
+    ("408", "The body did not arrive in time"),
     ("413", "The body is too large"),
     ("415", "The body is not declared to be JSON"),
     ("429", "Too many requests; `Retry-After` says when the next one will do"),

@@ -50,6 +50,3 @@ fn calls() -> OpenApiRouter<Service> {
         .routes(routes!(sessions::issue))
         .routes(routes!(sessions::revoke))
 }
-
-/// What the path of every call starts with. A nested router would take each request's path apart and build another.
-pub(crate) const BASE: &str = "/api/v2/public";

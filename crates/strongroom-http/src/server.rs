@@ -2,24 +2,28 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
+use axum::extract::ConnectInfo;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tower::Layer as _;
 
 use crate::router::router;
 use crate::service::Service;
 
-/// Serves `service` on `listener` until `stop` is ready. Then it takes no more connections than those that wait already,
+/// Serves `service` on `listener` until `stop` is ready. Then it accepts only the connections that wait already,
 /// answers every request that has come, and returns, at the latest after the limits' drain time.
 ///
-/// Put TLS in front of it. It speaks HTTP/1.1 alone, so that no layer below it ever logs a header.
+/// Put TLS in front of it. It speaks only HTTP/1.1, so that no layer below it ever logs a header.
 pub async fn serve(listener: TcpListener, service: Service, stop: impl Future<Output = ()>) {
     let limits = service.inner.limits;
     let app = router(service.clone());
@@ -34,8 +38,9 @@ pub async fn serve(listener: TcpListener, service: Service, stop: impl Future<Ou
         let permit = Arc::clone(&permits).acquire_owned().await;
         (permit, accept(&listener).await)
     };
-    let answer = |(permit, stream)| {
-        let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app.clone()));
+    let answer = |(permit, (stream, peer))| {
+        let app = Extension(ConnectInfo::<SocketAddr>(peer)).layer(app.clone());
+        let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
         let connection = connections.watch(connection);
         tokio::spawn(async move {
             // The client went away, or broke the protocol: its own affair.
@@ -64,13 +69,13 @@ pub async fn serve(listener: TcpListener, service: Service, stop: impl Future<Ou
 }
 
 /// The next connection. Where none can be had, as for lack of descriptors, it waits.
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 // It only speeds small answers up.
                 let _ = stream.set_nodelay(true);
-                return stream;
+                return (stream, peer);
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use strongroom::{Clock, Environment, Org, OrgId, SystemClock, Timestamp, Vault};
-use tokio::sync::Semaphore;
+use strongroom::{Clock, Environment, Error, Org, OrgId, SystemClock, Timestamp, Vault};
 
-use crate::auth::AdmittedKeys;
-use crate::limits::{Limits, RateLimiter};
+use crate::auth::{AdmittedKeys, Sessions, SigningKeys};
+use crate::limits::Limits;
+use crate::load::Load;
 use crate::metrics::Metrics;
-use crate::observe::RequestIds;
 
 /// A vault that is served. Cheap to clone; every clone is the same service.
 #[derive(Debug, Clone)]
@@ -23,13 +22,11 @@ pub(crate) struct Inner {
     pub(crate) vault: Vault,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) limits: Limits,
-    pub(crate) rate_limiter: Option<RateLimiter>,
+    pub(crate) load: Arc<Load>,
     pub(crate) metrics: Metrics,
     pub(crate) session_secs: u64,
     pub(crate) admitted: AdmittedKeys,
-    pub(crate) request_ids: RequestIds,
-    /// One for each request that may be at work.
-    pub(crate) permits: Semaphore,
+    signing_keys: Arc<SigningKeys>,
     draining: AtomicBool,
 }
 
@@ -49,8 +46,8 @@ impl Service {
         ServiceOptions::default().serve(vault)
     }
 
-    /// Answers from now on that the service is not ready, so that no new requests are sent to it. [`serve`](crate::serve)
-    /// does this by itself.
+    /// From now on `/readyz` says that the service is not ready, so that no new requests are sent to it.
+    /// [`serve`](crate::serve) calls this by itself.
     pub fn drain(&self) {
         self.inner.draining.store(true, Ordering::Release);
     }
@@ -61,6 +58,11 @@ impl Service {
 
     pub(crate) fn org(&self, org: OrgId, environment: Environment) -> Org {
         self.inner.vault.org(org, environment)
+    }
+
+    /// The sessions of `org`.
+    pub(crate) fn sessions(&self, org: &Org) -> Result<Sessions, Error> {
+        Sessions::new(org.clone(), Arc::clone(&self.inner.signing_keys))
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -111,19 +113,17 @@ impl ServiceOptions {
     /// Serves `vault`.
     #[must_use]
     pub fn serve(self, vault: Vault) -> Service {
-        let rate_limiter = self.limits.rate.map(RateLimiter::new);
         let Self { clock, limits, metrics, session_secs } = self;
-        let permits = Semaphore::new(limits.requests_max.min(Semaphore::MAX_PERMITS));
+        let load = Arc::new(Load::new(limits));
         let inner = Inner {
             vault,
             clock,
             limits,
-            rate_limiter,
+            load,
             metrics,
             session_secs,
             admitted: AdmittedKeys::default(),
-            request_ids: RequestIds::default(),
-            permits,
+            signing_keys: Arc::default(),
             draining: AtomicBool::new(false),
         };
         Service { inner: Arc::new(inner) }

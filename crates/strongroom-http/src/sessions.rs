@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use zeroize::Zeroizing;
 
-use crate::auth::{Caller, KeyCaller, Reuse, Sessions, TokenCaller};
+use crate::auth::Reuse;
+use crate::caller::{Caller, KeyCaller, TokenCaller};
 use crate::error::Failure;
-use crate::openapi::Failures;
+use crate::openapi::{BASE, Failures};
 use crate::request::{AccountHeader, Body, Query, Stated};
-use crate::router::BASE;
 use crate::service::Service;
 
 /// For whom a token is to be.
@@ -23,7 +23,7 @@ pub(crate) struct NewToken {
 /// How to issue a token.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct IssueParams {
+pub(crate) struct IssueQuery {
     /// Issues a new token even while an earlier one is still valid.
     #[param(required = false, value_type = bool, default = false)]
     force_refresh: Option<String>,
@@ -50,17 +50,17 @@ pub(crate) struct TokenRevoked {
 /// A token that is still valid is answered again, unless `force_refresh` is set.
 #[utoipa::path(
     post, context_path = BASE, path = "/session-token", tag = "sessions", request_body = NewToken,
-    params(IssueParams, ("linked_account_id" = Option<String>, Header)),
+    params(IssueQuery, ("linked_account_id" = Option<String>, Header)),
     responses((status = 200, body = Token), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn issue(
     State(service): State<Service>,
     caller: KeyCaller,
     header: AccountHeader,
-    Query(query): Query<IssueParams>,
+    Query(query): Query<IssueQuery>,
     Body(body): Body<NewToken>,
 ) -> Result<Json<Token>, Failure> {
-    let sessions = Sessions::of(&caller.org)?;
+    let sessions = service.sessions(&caller.org)?;
     let stated = Stated::in_header(&header).or_body(body.linked_account_id.as_deref());
     let account = Caller::Key(caller).require_linked_account(&stated)?;
     let known = account.info().await?.ok_or_else(|| {
@@ -78,12 +78,15 @@ pub(crate) async fn issue(
     post, context_path = BASE, path = "/session-token/revoke", tag = "sessions",
     responses((status = 200, body = TokenRevoked), Failures), security(("session_token" = [])),
 )]
-pub(crate) async fn revoke(caller: TokenCaller) -> Result<Json<TokenRevoked>, Failure> {
-    let revoked = Sessions::of(&caller.org)?.revoke(&caller.jti).await?;
+pub(crate) async fn revoke(
+    State(service): State<Service>,
+    caller: TokenCaller,
+) -> Result<Json<TokenRevoked>, Failure> {
+    let revoked = service.sessions(&caller.org)?.revoke(&caller.jti).await?;
     Ok(Json(TokenRevoked { success: true, revoked_count: u32::from(revoked) }))
 }
 
-impl IssueParams {
+impl IssueQuery {
     fn reuse(&self) -> Result<Reuse, Failure> {
         match self.force_refresh.as_deref() {
             None | Some("false" | "0") => Ok(Reuse::Allowed),

@@ -1,23 +1,35 @@
 //! Linked accounts.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
-use strongroom::{Scope, VarFormat, VariableDefinition};
-use support::{Fixture, ORG};
+use std::sync::Arc;
+
+use strongroom::{RawKey, Scope, Unlock, VarFormat, VariableDefinition, Vault};
+use strongroom_http::ServiceOptions;
+use support::gate::{Gate, gated};
+use support::{Answer, Fixture, ORG};
 
 const INVALID: &str = "INVALID_LINKED_ACCOUNT_ID";
 
 #[tokio::test]
 async fn an_account_is_registered_with_its_app_and_credentials() {
     let fixture = Fixture::new().await;
-    let body = r#"{"account_id":"user_12345","name":"Ann","udf":{"plan": 1},"your_app":{"auth_credentials":{"api_key":"k1","port":80}}}"#;
-    let answer = fixture.call("POST", "/linked-account").json(body).await;
+    let body = [
+        r#"{"account_id":"user_12345","name":"Ann","udf":{"plan": 1},"#,
+        r#""your_app":{"auth_credentials":{"api_key":"k1","port":80}}}"#,
+    ]
+    .concat();
+    let answer = fixture.call("POST", "/linked-account").json(&body).await;
     let id = answer.field("_id");
     let json: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
     let app = json["integrations"][0]["_id"].as_str().unwrap().to_owned();
-    let doc = format!(
-        r#"{{"_id":"{id}","account_id":"user_12345","name":"Ann","environment":"test","integrations":[{{"_id":"{app}","slug":"default-app"}}]}}"#
-    );
+    let doc = [
+        format!(r#"{{"_id":"{id}","account_id":"user_12345","name":"Ann","environment":"test","#),
+        format!(r#""integrations":[{{"_id":"{app}","slug":"default-app"}}]}}"#),
+    ]
+    .concat();
     answer.is(200, &doc);
     fixture.call("GET", "/linked-account/user_12345").send().await.is(200, &doc);
     let account = fixture.org.account("user_12345".parse().unwrap());
@@ -65,7 +77,16 @@ async fn an_upsert_merges_and_its_payload_wins() {
     let put = async |body: &str| fixture.call("PUT", "/linked-account").json(body).await;
     let answer = put(r#"{"linked_account_id":"a","name":"flat","payload":{"name":"Ann"}}"#).await;
     let id = answer.field("_id");
-    answer.is(200, &format!(r#"{{"_id":"{id}","account_id":"a","name":"Ann","environment":"test","integrations":[],"new_account":true}}"#));
+    answer.is(
+        200,
+        &[
+            format!(
+                r#"{{"_id":"{id}","account_id":"a","name":"Ann","environment":"test","integrations":[],"#
+            ),
+            r#""new_account":true}"#.to_owned(),
+        ]
+        .concat(),
+    );
     put(r#"{"linked_account_id":"a","your_app":{"auth_credentials":{"x":"1","y":"1"}}}"#).await;
     let answer =
         put(r#"{"payload":{"linked_account_id":"a","your_app":{"auth_credentials":{"y":"2"}}}}"#).await;
@@ -150,4 +171,123 @@ async fn an_integration_goes_with_its_credentials() {
     let call = fixture.call("PUT", "/linked-account/default-app/auth-credentials/k?linked_account_id=a");
     let answer = call.json(r#"{"value":"v"}"#).await;
     answer.is_not_found("Default app integration not found for linked account a");
+}
+
+#[tokio::test]
+async fn a_token_overwrites_neither_the_name_nor_the_fields_of_the_org() {
+    let fixture = Fixture::new().await;
+    let body = r#"{"account_id":"a","name":"Ann","udf":{"plan":"free"},"your_app":{}}"#;
+    fixture.call("POST", "/linked-account").json(body).await;
+    let token = fixture.token("a").await;
+    let put = async |body: &str| fixture.call_with_token(&token, "PUT", "/linked-account").json(body).await;
+    for body in [
+        r#"{"name":"Bob"}"#,
+        r#"{"udf":{"plan":"pro"}}"#,
+        r#"{"udf":{}}"#,
+        r#"{"payload":{"name":""},"your_app":{"auth_credentials":{"k":"v"}}}"#,
+    ] {
+        put(body).await.is_bad_request("name and udf of an account can be changed only with an API key");
+    }
+    let same =
+        put(r#"{"name":"Ann","udf":{ "plan": "free" },"your_app":{"auth_credentials":{"k":"v"}}}"#).await;
+    assert_eq!((same.status.as_u16(), same.field("name").as_str()), (200, "Ann"));
+    let account = fixture.org.account("a".parse().unwrap());
+    let known = account.info().await.unwrap().unwrap();
+    assert_eq!((known.name.as_deref(), known.udf.as_deref()), (Some("Ann"), Some(r#"{"plan":"free"}"#)));
+    assert_eq!(account.credential("k").await.unwrap().unwrap().value.expose(), "v");
+}
+
+#[tokio::test]
+async fn a_token_sets_no_fields_of_the_org_where_there_are_none() {
+    let fixture = Fixture::new().await;
+    fixture.register("a").await;
+    let token = fixture.token("a").await;
+    let put =
+        fixture.call_with_token(&token, "PUT", "/linked-account").json(r#"{"udf":{"plan":"pro"}}"#).await;
+    put.is_bad_request("name and udf of an account can be changed only with an API key");
+    assert_eq!(fixture.org.account("a".parse().unwrap()).info().await.unwrap().unwrap().udf, None);
+}
+
+/// A service with the account `a`, whose store can be made to wait.
+async fn gated_fixture() -> (Fixture, Arc<Gate>) {
+    let (store, gate) = gated();
+    let vault = Vault::create(store, Unlock::raw_key(RawKey::from_bytes([7; 32]))).await.unwrap();
+    let fixture = Fixture::over(vault, ServiceOptions::default()).await;
+    fixture.register("a").await;
+    (fixture, gate)
+}
+
+/// Updates an account with its token, and runs `meanwhile` when the update is about to be written.
+async fn update_while(meanwhile: impl AsyncFnOnce(&Fixture)) -> (Fixture, Answer) {
+    let (fixture, gate) = gated_fixture().await;
+    let token = fixture.token("a").await;
+    gate.hold_next_commit();
+    let body = r#"{"name":"Ann","your_app":{"auth_credentials":{"k":"v"}}}"#;
+    let put = fixture.call_with_token(&token, "PUT", "/linked-account").json(body);
+    let meanwhile = async {
+        gate.commit_reached.notified().await;
+        meanwhile(&fixture).await;
+        gate.release_commit();
+    };
+    let (put, ()) = tokio::join!(put, meanwhile);
+    (fixture, put)
+}
+
+async fn delete(fixture: &Fixture) {
+    assert_eq!(fixture.call("DELETE", "/linked-account/a").send().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_deleted_account_is_not_made_again_by_its_token() {
+    let (fixture, put) = update_while(delete).await;
+    put.is_error(401, "UNAUTHORIZED", "INVALID_TOKEN", "Invalid token");
+    assert!(fixture.org.account("a".parse().unwrap()).info().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_token_of_a_deleted_account_changes_nothing_of_the_next_one() {
+    let (fixture, put) = update_while(async |fixture: &Fixture| {
+        delete(fixture).await;
+        fixture.register("a").await;
+    })
+    .await;
+    put.is_error(401, "UNAUTHORIZED", "INVALID_TOKEN", "Invalid token");
+    let account = fixture.org.account("a".parse().unwrap());
+    assert_eq!(account.info().await.unwrap().unwrap().name, None);
+    assert!(account.credential("k").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn updates_with_one_token_at_once_all_land() {
+    let (fixture, first) = update_while(async |fixture: &Fixture| {
+        let token = fixture.token("a").await;
+        let body = r#"{"your_app":{"auth_credentials":{"other":"w"}}}"#;
+        let second = fixture.call_with_token(&token, "PUT", "/linked-account").json(body).await;
+        assert_eq!(second.status, 200);
+    })
+    .await;
+    assert_eq!(first.status, 200, "{}", first.body);
+    let account = fixture.org.account("a".parse().unwrap());
+    for (key, value) in [("k", "v"), ("other", "w")] {
+        assert_eq!(account.credential(key).await.unwrap().unwrap().value.expose(), value);
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_issued_during_the_deletion_of_its_account_goes_too() {
+    let (fixture, gate) = gated_fixture().await;
+    fixture.token("a").await;
+    gate.hold_next_commit();
+    let issued = async {
+        gate.commit_reached.notified().await;
+        let issue = fixture.call("POST", "/session-token?force_refresh=true");
+        let issued = issue.json(r#"{"linked_account_id":"a"}"#).await;
+        gate.release_commit();
+        issued.field("token")
+    };
+    let ((), token) = tokio::join!(delete(&fixture), issued);
+    let answer = fixture.call_with_token(&token, "GET", "/linked-account/a").send().await;
+    answer.is_error(401, "UNAUTHORIZED", "INVALID_TOKEN", "Invalid token");
+    let sessions = fixture.org.records("session".parse().unwrap());
+    assert!(sessions.list(Default::default()).await.unwrap().items.is_empty());
 }

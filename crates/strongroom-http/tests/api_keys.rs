@@ -27,6 +27,24 @@ async fn a_key_is_refused_once_it_is_revoked() {
 }
 
 #[tokio::test]
+async fn no_public_type_shows_a_key_or_token() {
+    let fixture = Fixture::new().await;
+    fixture.register("a").await;
+    let token = fixture.token("a").await;
+    assert_eq!(fixture.call_with_token(&token, "GET", "/linked-account/a").send().await.status, 200);
+    let keys = ApiKeys::of(&fixture.org).unwrap();
+    let created = keys.create(NewApiKey::named("ci")).await.unwrap();
+    let secret = created.key.expose().to_owned();
+    assert_eq!(try_key(&fixture, &secret).await.status, 404);
+    let shown = format!("{created:?} {keys:?} {:?}", fixture.service);
+    for secret in [&secret, &fixture.key, &token] {
+        // Neither the whole nor a piece of it.
+        assert!(!shown.contains(&secret[3..23]) && !shown.contains(&secret[secret.len() - 20..]), "{shown}");
+    }
+    assert!(shown.contains("[REDACTED]"), "{shown}");
+}
+
+#[tokio::test]
 async fn a_key_has_a_name_of_1_to_256_bytes() {
     let fixture = Fixture::new().await;
     let keys = ApiKeys::of(&fixture.org).unwrap();
@@ -84,6 +102,30 @@ async fn a_key_decides_org_and_environment() {
         let answer = fixture.call_anonymously("GET", &path).header("x-api-key", &key).send().await;
         answer.is_coded_not_found("Variable definition not found");
     }
+}
+
+#[tokio::test]
+async fn another_scheme_beside_a_key_is_passed_over() {
+    let fixture = Fixture::new().await;
+    for other in ["Basic YTpi", "Negotiate", "Digest a=\"b\"", "Bearerx y", "Basic \u{fc}"] {
+        let call = fixture.call("GET", "/env/definitions").header("authorization", other);
+        assert_eq!(call.send().await.status, 200, "{other}");
+        let call = fixture.call_anonymously("GET", "/env/definitions").header("authorization", other);
+        let answer = call.header("x-api-key", "tk_x").send().await;
+        answer.is_error(401, "UNAUTHORIZED", "SERVER_ERROR", "Invalid Credentials");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_session_token_beside_a_key_is_refused() {
+    let fixture = Fixture::new().await;
+    for bad in ["Bearer x", "bearer  x", "Bearer", "Bearer ", "BEARER \u{fc}"] {
+        let call = fixture.call("GET", "/env/definitions").header("authorization", bad);
+        call.send().await.is_error(401, "UNAUTHORIZED", "INVALID_TOKEN", "Invalid token");
+    }
+    let call = fixture.call("GET", "/env/definitions").header("authorization", "Basic YTpi");
+    let answer = call.header("authorization", "Bearer x").send().await;
+    answer.is_error(401, "UNAUTHORIZED", "INVALID_TOKEN", "Invalid token");
 }
 
 #[tokio::test]

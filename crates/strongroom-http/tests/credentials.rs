@@ -108,7 +108,17 @@ async fn credentials_are_listed_by_name_alone() {
         account.upsert_credential(key, "canary").await.unwrap();
     }
     let answer = fixture.call("GET", &format!("{PATH}?linked_account_id=a&limit=2&page=2")).send().await;
-    answer.is(200, &format!(r#"{{"docs":[{{"key_name":"z","createdAt":"{NOW}","updatedAt":"{NOW}"}}],"totalDocs":3,"limit":2,"page":2,"totalPages":2,"hasNextPage":false,"hasPrevPage":true,"nextPage":null,"prevPage":1,"pagingCounter":3}}"#));
+    answer.is(
+        200,
+        &[
+            format!(
+                r#"{{"docs":[{{"key_name":"z","createdAt":"{NOW}","updatedAt":"{NOW}"}}],"totalDocs":3,"#
+            ),
+            r#""limit":2,"page":2,"totalPages":2,"hasNextPage":false,"hasPrevPage":true,"#.to_owned(),
+            r#""nextPage":null,"prevPage":1,"pagingCounter":3}"#.to_owned(),
+        ]
+        .concat(),
+    );
 }
 
 #[tokio::test]

@@ -6,14 +6,11 @@ mod support;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use strongroom::store::{Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, WriteBatch};
 use strongroom::{RawKey, Unlock, Vault};
 use strongroom_http::{Limits, ServiceOptions, serve};
-use strongroom_memory::MemoryStore;
+use support::gate::{Gate, gated};
 use support::{BASE, Fixture};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -21,58 +18,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-/// A store whose reads can be made to wait.
-#[derive(Debug)]
-struct Gated {
-    inner: MemoryStore,
-    gate: Arc<Gate>,
-}
-
-#[derive(Debug, Default)]
-struct Gate {
-    closed: AtomicBool,
-    reached: Notify,
-    opened: Notify,
-}
-
-impl Gate {
-    fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
-    }
-
-    /// Lets the read that waits go on, and all after it.
-    fn open(&self) {
-        self.closed.store(false, Ordering::SeqCst);
-        self.opened.notify_one();
-    }
-}
-
-#[async_trait]
-impl Store for Gated {
-    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
-        if self.gate.closed.load(Ordering::SeqCst) {
-            self.gate.reached.notify_one();
-            self.gate.opened.notified().await;
-        }
-        self.inner.read(request).await
-    }
-
-    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
-        self.inner.commit(batch).await
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        self.inner.close().await
-    }
-}
-
 async fn fixture(limits: Limits) -> (Fixture, Arc<Gate>) {
-    let gate = Arc::new(Gate::default());
-    let store = Gated { inner: MemoryStore::new(), gate: Arc::clone(&gate) };
+    let (store, gate) = gated();
     let vault = Vault::create(store, Unlock::raw_key(RawKey::from_bytes([7; 32]))).await.unwrap();
     (Fixture::over(vault, ServiceOptions::default().limits(limits)).await, gate)
 }
@@ -173,7 +120,9 @@ async fn a_body_that_declares_itself_too_large_is_never_asked_for() {
     let stop = Arc::new(Notify::new());
     let (server, address) = start(&fixture, &stop).await;
     let head = format!(
-        "POST /api/v2/public/env/values HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-api-key: {}\r\ncontent-type: application/json\r\ncontent-length: 10000000\r\nexpect: 100-continue\r\n\r\n",
+        "POST /api/v2/public/env/values HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+             x-api-key: {}\r\ncontent-type: application/json\r\ncontent-length: 10000000\r\n\
+             expect: 100-continue\r\n\r\n",
         fixture.key
     );
     let answer = rest(sent(address, &head).await).await;

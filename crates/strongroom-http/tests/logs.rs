@@ -61,7 +61,8 @@ async fn no_secret_reaches_the_log_at_trace_level() {
         ("POST", "/session-token/revoke", &own, String::new()),
     ] {
         let request = format!(
-            "{method} /api/v2/public{path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n{header}\r\ncontent-length: {}\r\n\r\n{body}",
+            "{method} /api/v2/public{path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+             content-type: application/json\r\n{header}\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
         let mut stream = TcpStream::connect(address).await.unwrap();

@@ -45,7 +45,10 @@ async fn metrics_count_by_pattern_and_never_name_anything() {
     fixture.call("CANARY", "/canary_path").send().await;
     let text = get(&fixture, "/metrics").await.body;
     for line in [
-        r#"strongroom_http_requests_total{method="GET",route="/api/v2/public/env/value/{definition_id}",status="404"} 1"#,
+        concat!(
+            r#"strongroom_http_requests_total{method="GET","#,
+            r#"route="/api/v2/public/env/value/{definition_id}",status="404"} 1"#
+        ),
         r#"strongroom_http_requests_total{method="other",route="unmatched",status="404"} 1"#,
         r#"strongroom_http_request_seconds_count{method="GET",route="/api/v2/public/env/value/{definition_id}"} 1"#,
         r#"strongroom_store_calls_total{call="commit",outcome="ok"}"#,
@@ -68,6 +71,20 @@ async fn every_answer_has_a_request_id_and_is_not_stored() {
     assert_eq!(own.header("cache-control"), "no-store");
     let bad = fixture.call("GET", "/none").header("x-request-id", "a b").send().await;
     assert_eq!(bad.header("x-request-id").len(), 16);
+}
+
+#[tokio::test]
+async fn no_answer_is_to_be_sniffed() {
+    let fixture = Fixture::new().await;
+    for path in ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs.js", "/none"] {
+        assert_eq!(get(&fixture, path).await.header("x-content-type-options"), "nosniff", "{path}");
+    }
+    for (method, path) in [("GET", "/env/definitions"), ("POST", "/env/values"), ("PUT", "/env/values")] {
+        let answer = fixture.call(method, path).send().await;
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{method} {path}");
+    }
+    let large = fixture.call("GET", "/env/definitions").header("x-large", &"x".repeat(17 << 10));
+    assert_eq!(large.send().await.header("x-content-type-options"), "nosniff");
 }
 
 #[tokio::test]
@@ -112,7 +129,9 @@ async fn a_server_that_stops_finishes_what_it_accepted() {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let body = r#"{"value":"k1"}"#;
     let head = format!(
-        "PUT /api/v2/public/linked-account/default-app/auth-credentials/k HTTP/1.1\r\nhost: x\r\nx-api-key: {}\r\nlinked_account_id: a\r\ncontent-type: application/json\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
+        "PUT /api/v2/public/linked-account/default-app/auth-credentials/k HTTP/1.1\r\n\
+             host: x\r\nx-api-key: {}\r\nlinked_account_id: a\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\nexpect: 100-continue\r\n\r\n",
         fixture.key,
         body.len()
     );

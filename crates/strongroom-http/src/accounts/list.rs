@@ -5,30 +5,29 @@ use std::collections::BTreeMap;
 use axum::Json;
 use strongroom::{DefinitionId, DefinitionRef, DocumentId, LinkedAccount, Org, PageRequest, Scope};
 
-use super::wire::{AccountDoc, ListParams};
-use crate::auth::KeyCaller;
+use super::wire::{AccountDoc, AccountsQuery};
+use crate::caller::KeyCaller;
 use crate::error::Failure;
-use crate::openapi::Failures;
+use crate::openapi::{BASE, Failures};
 use crate::page::{PageNumber, Paged};
 use crate::request::Query;
-use crate::router::BASE;
 
 /// Lists linked accounts
 ///
 /// Sorted by `_id`. With `env_variable_name` and `env_variable_value`: those whose own value of the variable is that.
 #[utoipa::path(
-    get, context_path = BASE, path = "/linked-account", tag = "linked accounts", params(ListParams),
+    get, context_path = BASE, path = "/linked-account", tag = "linked accounts", params(AccountsQuery),
     responses((status = 200, body = Paged<AccountDoc>), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn list(
     KeyCaller { org, .. }: KeyCaller,
-    Query(query): Query<ListParams>,
+    Query(query): Query<AccountsQuery>,
 ) -> Result<Json<Paged<AccountDoc>>, Failure> {
     let number = PageNumber::parse(query.page.as_deref(), query.limit.as_deref())?;
     let wanted = match (query.env_variable_name, query.env_variable_value) {
         (Some(name), Some(value)) => Some(Wanted::of(&org, &name, value).await?),
         (None, None) => None,
-        _ => {
+        (Some(_), None) | (None, Some(_)) => {
             return Err(Failure::bad_request("env_variable_name and env_variable_value must stand together"));
         }
     };

@@ -1,20 +1,22 @@
 //! Linked accounts: register, update, list, get and delete.
 
 mod list;
+mod own;
 mod wire;
 
 use axum::Json;
+use axum::extract::State;
 use strongroom::{Error, IdError, IntegrationId, LinkedAccountId, Org, Secret, Upsert};
 
 use self::wire::{
-    AccountDeleted, AccountDoc, AccountFields, AccountParams, AccountUpserted, IntegrationDeleted,
+    AccountDeleted, AccountDoc, AccountFields, AccountUpserted, IntegrationDeleted, IntegrationQuery,
     UpsertAccount,
 };
-use crate::auth::{Caller, KeyCaller, Sessions, TokenCaller};
+use crate::caller::{Caller, KeyCaller, TokenCaller};
 use crate::error::Failure;
-use crate::openapi::Failures;
+use crate::openapi::{BASE, Failures};
 use crate::request::{AccountHeader, Body, Query, Segment, Stated, json_text};
-use crate::router::BASE;
+use crate::service::Service;
 
 pub(crate) use list::{__path_list, list};
 
@@ -52,7 +54,8 @@ pub(crate) async fn create(
 
 /// Registers a linked account, or updates it
 ///
-/// Fields that are not named stay; credentials merge by key.
+/// Fields that are not named stay; credentials merge by key. With a session token the account is never registered, its
+/// `udf` stays as it is, and it gets a `name` only where it has none.
 #[utoipa::path(
     put, context_path = BASE, path = "/linked-account", tag = "linked accounts", request_body = UpsertAccount,
     params(("linked_account_id" = Option<String>, Header)),
@@ -60,13 +63,26 @@ pub(crate) async fn create(
     security(("api_key" = []), ("session_token" = [])),
 )]
 pub(crate) async fn upsert(
+    State(service): State<Service>,
     caller: Caller,
     header: AccountHeader,
     Body(body): Body<UpsertAccount>,
 ) -> Result<Json<AccountUpserted>, Failure> {
     let body = body.fields();
     let account = named(&caller, &header, &body)?;
-    let mut upsert = caller.org().upsert_account(account.clone());
+    let new_account = match &caller {
+        Caller::Key(caller) => upsert_any(&caller.org, &account, &body).await? == Upsert::Added,
+        Caller::Token(holder) => {
+            own::update(&service, holder, &body).await?;
+            false
+        }
+    };
+    let account = doc(caller.org(), &account).await?;
+    Ok(Json(AccountUpserted { account, new_account }))
+}
+
+async fn upsert_any(org: &Org, account: &LinkedAccountId, body: &AccountFields) -> Result<Upsert, Failure> {
+    let mut upsert = org.upsert_account(account.clone());
     if let Some(name) = &body.name {
         upsert = upsert.name(name);
     }
@@ -76,12 +92,10 @@ pub(crate) async fn upsert(
     if body.your_app.is_some() {
         upsert = upsert.with_default_app();
     }
-    for (key, value) in credentials(&body)? {
+    for (key, value) in credentials(body)? {
         upsert = upsert.with_credential(key, value);
     }
-    let new_account = upsert.await?.action == Upsert::Added;
-    let account = doc(caller.org(), &account).await?;
-    Ok(Json(AccountUpserted { account, new_account }))
+    Ok(upsert.await?.action)
 }
 
 /// One linked account
@@ -102,30 +116,37 @@ pub(crate) async fn get(caller: Caller, Segment(id): Segment) -> Result<Json<Acc
     responses((status = 200, body = AccountDeleted), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn delete(
+    State(service): State<Service>,
     KeyCaller { org, .. }: KeyCaller,
     Segment(id): Segment,
 ) -> Result<Json<AccountDeleted>, Failure> {
     let account: LinkedAccountId =
         id.parse().map_err(|error: IdError| Failure::linked_account(error.to_string()))?;
-    let sessions = Sessions::of(&org)?.removal(&account).await?;
-    match org.delete_account_with(&account, sessions).await {
-        Ok(()) => Ok(Json(AccountDeleted { message: "User deleted successfully" })),
-        Err(Error::AccountNotFound(account)) => Err(not_found(&org, &account)),
-        Err(error) => Err(error.into()),
+    let sessions = service.sessions(&org)?;
+    for _ in 0..ATTEMPTS_MAX {
+        let with_sessions = sessions.removal(&account).await?;
+        return match org.delete_account_with(&account, with_sessions).await {
+            Ok(()) => Ok(Json(AccountDeleted { message: "User deleted successfully" })),
+            Err(Error::AccountNotFound(account)) => Err(not_found(&org, &account)),
+            // A session was issued meanwhile: it must go too.
+            Err(Error::Unexpected { .. }) => continue,
+            Err(error) => Err(error.into()),
+        };
     }
+    Err(Error::Contended(ATTEMPTS_MAX).into())
 }
 
 /// Removes an integration of a linked account, and its credentials
 #[utoipa::path(
     delete, context_path = BASE, path = "/linked-account/integration/{slug}", tag = "linked accounts",
-    params(("slug" = String, Path), AccountParams, ("linked_account_id" = Option<String>, Header)),
+    params(("slug" = String, Path), IntegrationQuery, ("linked_account_id" = Option<String>, Header)),
     responses((status = 200, body = IntegrationDeleted), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn delete_integration(
     caller: KeyCaller,
     Segment(slug): Segment,
     header: AccountHeader,
-    Query(query): Query<AccountParams>,
+    Query(query): Query<IntegrationQuery>,
 ) -> Result<Json<IntegrationDeleted>, Failure> {
     let stated = Stated::in_header(&header).or_query(query.linked_account_id.as_deref());
     let account = Caller::Key(caller).require_linked_account(&stated)?;
@@ -166,3 +187,5 @@ fn not_found(org: &Org, account: &LinkedAccountId) -> Failure {
         "Linked Account with account id {account} for org {id} in environment {environment} not found"
     ))
 }
+
+const ATTEMPTS_MAX: u32 = 16;

@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::error::Failure;
 
 /// A linked account to be registered.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct AccountFields {
     /// The org's own id of the account; either this or `linked_account_id`.
     #[schema(nullable = false)]
@@ -32,7 +32,7 @@ pub(crate) struct AccountFields {
 }
 
 /// The default app of a linked account.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct YourApp {
     /// Key name → any JSON; what is not a string is kept as its exact source text.
     #[serde(default)]
@@ -41,11 +41,11 @@ pub(crate) struct YourApp {
 }
 
 /// A JSON object, with what stands in it twice.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct KeyValues(pub(crate) Vec<(String, Box<RawValue>)>);
 
 /// A linked account to be registered or updated: its fields, or the same under `payload`, which wins.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema)]
 pub(crate) struct UpsertAccount {
     #[schema(nullable = false)]
     account_id: Option<String>,
@@ -110,7 +110,7 @@ pub(crate) struct IntegrationDeleted {
 /// Which linked accounts to list.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct ListParams {
+pub(crate) struct AccountsQuery {
     /// With `env_variable_value`: those whose own value of this variable is that.
     #[param(required = false, value_type = String)]
     pub(crate) env_variable_name: Option<String>,
@@ -126,7 +126,7 @@ pub(crate) struct ListParams {
 /// Whose integration.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct AccountParams {
+pub(crate) struct IntegrationQuery {
     #[param(required = false, value_type = String)]
     pub(crate) linked_account_id: Option<String>,
 }

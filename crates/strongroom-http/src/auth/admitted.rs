@@ -5,31 +5,45 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 use sha2::{Digest as _, Sha256};
-use strongroom::Error;
+use strongroom::{Clock, Error, Vault};
 
 use super::api_key::{Admitted, ApiKeys};
 use super::key_text::KeyText;
-use crate::service::Service;
 
 /// Keys that were admitted, by the SHA-256 of their text: who knows the text has shown the secret. Each request still
 /// reads the key's record, so that a revoked key is refused at once; only a record that changed is opened again.
 ///
 /// Nothing here tells a key: its text and secret are not kept. The time of a look-up depends on the digest alone, of
 /// which a caller cannot choose the bits.
-pub(crate) struct AdmittedKeys(Cache<[u8; 32], Arc<Admitted>>);
+pub(crate) struct AdmittedKeys(Cache<KeyDigest, Arc<Admitted>>);
+
+/// The SHA-256 of a key's text.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct KeyDigest([u8; 32]);
+
+impl KeyDigest {
+    pub(crate) fn of(text: &str) -> Self {
+        Self(Sha256::digest(text).into())
+    }
+}
 
 impl AdmittedKeys {
-    /// Admits the key of this text, as long as it is neither revoked nor expired.
-    pub(crate) async fn admit(&self, service: &Service, text: &str) -> Result<Option<Arc<Admitted>>, Error> {
-        let (digest, clock) = (Sha256::digest(text).into(), &*service.inner.clock);
-        if let Some(known) = self.0.get(&digest)
-            && known.stands(clock).await?
-        {
-            return Ok(Some(known));
-        }
+    /// The key of this digest, if it was admitted before. It may have been revoked since.
+    pub(crate) fn known(&self, digest: &KeyDigest) -> Option<Arc<Admitted>> {
+        self.0.get(digest)
+    }
+
+    /// Opens the record of the key of this text, and admits it if it is neither revoked nor expired.
+    pub(crate) async fn open(
+        &self,
+        vault: &Vault,
+        clock: &dyn Clock,
+        text: &str,
+    ) -> Result<Option<Arc<Admitted>>, Error> {
         let Some(key) = KeyText::parse(text) else { return Ok(None) };
-        let org = service.org(key.org, key.environment.clone());
+        let org = vault.org(key.org, key.environment.clone());
         let admitted = ApiKeys::of(&org)?.admit(&key, clock).await?.map(Arc::new);
+        let digest = KeyDigest::of(text);
         match &admitted {
             Some(admitted) => self.0.insert(digest, Arc::clone(admitted)),
             None => drop(self.0.remove(&digest)),

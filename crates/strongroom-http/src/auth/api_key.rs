@@ -14,8 +14,12 @@ use super::random;
 /// The API keys of one org in one environment.
 ///
 /// ```
-/// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+/// use strongroom::{Environment, RawKey, Unlock, Vault};
 /// use strongroom_http::{ApiKeys, NewApiKey};
+/// # futures_executor::block_on(async {
+/// let unlock = Unlock::raw_key(RawKey::generate()?);
+/// let vault = Vault::create(strongroom_memory::MemoryStore::new(), unlock).await?;
+/// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
 /// let keys = ApiKeys::of(&org)?;
 /// let created = keys.create(NewApiKey::named("ci")).await?;
 /// assert!(created.key.expose().starts_with("tk_"));

@@ -3,9 +3,9 @@
 mod admitted;
 mod api_key;
 mod base62;
-mod caller;
 mod key_text;
 mod session;
+mod signing_keys;
 mod token;
 
 use rand::TryRng as _;
@@ -13,10 +13,12 @@ use rand::rngs::SysRng;
 use strongroom::Error;
 use zeroize::Zeroizing;
 
-pub(crate) use admitted::AdmittedKeys;
+pub(crate) use admitted::{AdmittedKeys, KeyDigest};
+pub(crate) use api_key::Admitted;
 pub use api_key::{ApiKeyInfo, ApiKeyPage, ApiKeys, CreatedApiKey, NewApiKey};
-pub(crate) use caller::{Caller, KeyCaller, TokenCaller};
 pub(crate) use session::{Reuse, Sessions};
+pub(crate) use signing_keys::{Signature, SigningKeys};
+pub(crate) use token::Claims;
 
 /// Bytes of the operating system's generator.
 pub(crate) fn random<const LEN: usize>() -> Result<Zeroizing<[u8; LEN]>, Error> {

@@ -1,15 +1,17 @@
 //! Session tokens: issued for one linked account, valid only while their row stands.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use strongroom::{
-    Account, DocumentId, Error, Expected, LinkedAccount, LinkedAccountId, Org, RecordKey, Records, Timestamp,
-    WriteOptions,
+    Account, DocumentId, Error, Expected, LinkedAccount, LinkedAccountId, Org, RecordKey, RecordWrite,
+    Records, Timestamp, WriteOptions,
 };
 use zeroize::Zeroizing;
 
 use super::random;
+use super::signing_keys::{Signature, SigningKeys};
 use super::token::{Claims, SigningKey};
-use crate::service::Service;
 
 /// The sessions of one org in one environment.
 ///
@@ -19,6 +21,7 @@ pub(crate) struct Sessions {
     org: Org,
     sessions: Records,
     by_account: Records,
+    signing_keys: Arc<SigningKeys>,
 }
 
 /// A token with the time that it is still valid.
@@ -51,21 +54,20 @@ struct ListedSession {
 }
 
 impl Sessions {
-    pub(crate) fn of(org: &Org) -> Result<Self, Error> {
+    pub(crate) fn new(org: Org, signing_keys: Arc<SigningKeys>) -> Result<Self, Error> {
         let sessions = org.records("session".parse()?);
         let by_account = org.records("account-session".parse()?);
-        Ok(Self { org: org.clone(), sessions, by_account })
+        Ok(Self { org, sessions, by_account, signing_keys })
     }
 
-    /// The sessions that `token` belongs to, with its claims, if it was signed there.
-    pub(crate) async fn of_token(service: &Service, token: &str) -> Result<Option<(Self, Claims)>, Error> {
-        let Some(claims) = Claims::read_unverified(token) else { return Ok(None) };
-        let org = service.org(claims.org_id, claims.environment.clone());
-        let sessions = Self::of(&org)?;
-        let key = sessions.signing_key().await?;
-        let signed = key.is_some_and(|key| key.has_signed(token));
-        let own = claims.org_id == *org.id() && claims.environment == *org.environment();
-        Ok((signed && own).then_some((sessions, claims)))
+    /// Whether `token` was signed here, as far as that is known without a read.
+    pub(crate) fn known_signature(&self, token: &str) -> Signature {
+        self.signing_keys.check(&self.org, token)
+    }
+
+    /// Whether `token` was signed here, by the key that the store holds.
+    pub(crate) async fn has_signed(&self, token: &str) -> Result<bool, Error> {
+        Ok(self.signing_key().await?.is_some_and(|key| key.has_signed(token)))
     }
 
     pub(crate) fn org(&self) -> &Org {
@@ -74,6 +76,14 @@ impl Sessions {
 
     /// The account of a token whose signature was checked, if it is in time and its session stands.
     pub(crate) async fn admit(&self, claims: &Claims, now: Timestamp) -> Result<Option<Account>, Error> {
+        let admitted = self.find(claims, now).await;
+        if let Err(Error::Locked) = admitted {
+            self.signing_keys.forget(&self.org);
+        }
+        admitted
+    }
+
+    async fn find(&self, claims: &Claims, now: Timestamp) -> Result<Option<Account>, Error> {
         let now = now.as_ms() / 1_000;
         if claims.exp.saturating_add(SKEW_SECS) <= now || claims.iat > now.saturating_add(SKEW_SECS) {
             return Ok(None);
@@ -116,13 +126,27 @@ impl Sessions {
         self.sessions.delete(&jti.parse()?).await
     }
 
-    /// What the deletion of an account takes along: its sessions and their list.
+    /// A write that changes nothing, and that fails with [`Error::Unexpected`] once the session has ended; `None` if
+    /// it has already.
+    pub(crate) async fn unended(&self, jti: &str) -> Result<Option<RecordWrite>, Error> {
+        let key: RecordKey = jti.parse()?;
+        let Some(record) = self.sessions.get(&key).await? else { return Ok(None) };
+        let as_read = Expected::Revision(record.revision);
+        Ok(Some(self.sessions.write(key, record.value).expecting(as_read)))
+    }
+
+    /// What the deletion of an account takes along: its sessions and their list. It fails with [`Error::Unexpected`]
+    /// if a session was listed meanwhile.
     pub(crate) async fn removal(&self, account: &LinkedAccountId) -> Result<WriteOptions, Error> {
-        let mut options = WriteOptions::default();
-        for session in self.listed(account).await? {
+        let key: RecordKey = account.as_str().parse()?;
+        let Some(list) = self.by_account.get(&key).await? else { return Ok(WriteOptions::default()) };
+        let as_read = Expected::Revision(list.revision);
+        let mut options =
+            WriteOptions::default().with_record(self.by_account.removal(key).expecting(as_read));
+        for session in read_list(list.value.expose()) {
             options = options.with_record(self.sessions.removal(session.jti.parse()?));
         }
-        Ok(options.with_record(self.by_account.removal(account.as_str().parse()?)))
+        Ok(options)
     }
 
     fn token(
@@ -198,16 +222,18 @@ impl Sessions {
         Ok(record.map(|record| read_list(record.value.expose())).unwrap_or_default())
     }
 
-    async fn signing_key(&self) -> Result<Option<SigningKey>, Error> {
+    async fn signing_key(&self) -> Result<Option<Arc<SigningKey>>, Error> {
         let record = self.org.records("signing-key".parse()?).get(&SIGNING_KEY.parse()?).await?;
         let Some(record) = record else { return Ok(None) };
         let mut bytes = Zeroizing::new([0; 32]);
         hex::decode_to_slice(record.value.expose(), &mut *bytes).map_err(|_| Error::InvalidKey)?;
-        Ok(Some(SigningKey::new(bytes)))
+        let key = Arc::new(SigningKey::new(bytes));
+        self.signing_keys.remember(&self.org, &key);
+        Ok(Some(key))
     }
 
     /// The key that signs; the first caller makes it, and the loser of a race uses the winner's.
-    async fn signing_key_or_new(&self) -> Result<SigningKey, Error> {
+    async fn signing_key_or_new(&self) -> Result<Arc<SigningKey>, Error> {
         if let Some(key) = self.signing_key().await? {
             return Ok(key);
         }

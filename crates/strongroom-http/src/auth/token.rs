@@ -9,7 +9,7 @@ use strongroom::{Environment, LinkedAccountId, OrgId};
 use zeroize::Zeroizing;
 
 /// What a token says. In the order of its JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Claims {
     pub(crate) org_id: OrgId,
     pub(crate) linked_account_id: LinkedAccountId,
@@ -89,7 +89,7 @@ mod tests {
         let token = key(7).sign(&claims()).unwrap();
         assert_eq!(token, include_str!("../../tests/fixtures/session-token.jwt").trim_end());
         assert!(key(7).has_signed(&token));
-        assert_eq!(Claims::read_unverified(&token), Some(claims()));
+        assert!(Claims::read_unverified(&token) == Some(claims()));
     }
 
     #[test]
@@ -103,6 +103,6 @@ mod tests {
         for bad in [unsigned.as_str(), &none, &longer, signed, "", "."] {
             assert!(!key(7).has_signed(bad));
         }
-        assert_eq!(Claims::read_unverified(&none), None);
+        assert!(Claims::read_unverified(&none).is_none());
     }
 }

@@ -6,26 +6,25 @@ use axum::Json;
 use strongroom::{DefinitionId, PageRequest, ScopeKind, Scopes, StoredDefinition};
 
 use self::wire::{
-    ChangeDefinition, DefinitionDeleted, DefinitionDoc, ListParams, NewDefinition, OneDefinition,
+    ChangeDefinition, DefinitionDeleted, DefinitionDoc, DefinitionsQuery, NewDefinition, OneDefinition,
 };
-use crate::auth::{Caller, KeyCaller};
+use crate::caller::{Caller, KeyCaller};
 use crate::error::Failure;
-use crate::openapi::Failures;
+use crate::openapi::{BASE, Failures};
 use crate::page::{PageNumber, Paged};
 use crate::request::{Body, Query, Segment};
-use crate::router::BASE;
 
 /// Lists variable definitions
 ///
 /// Sorted by `_id`. A session token sees those that allow a value at `linked_account` scope.
 #[utoipa::path(
-    get, context_path = BASE, path = "/env/definitions", tag = "variables", params(ListParams),
+    get, context_path = BASE, path = "/env/definitions", tag = "variables", params(DefinitionsQuery),
     responses((status = 200, body = Paged<DefinitionDoc>), Failures),
     security(("api_key" = []), ("session_token" = [])),
 )]
 pub(crate) async fn list(
     caller: Caller,
-    Query(query): Query<ListParams>,
+    Query(query): Query<DefinitionsQuery>,
 ) -> Result<Json<Paged<DefinitionDoc>>, Failure> {
     let number = PageNumber::parse(query.page.as_deref(), query.limit.as_deref())?;
     let filter = query.filter()?;

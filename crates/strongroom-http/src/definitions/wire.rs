@@ -55,7 +55,7 @@ pub(crate) struct DefinitionDeleted {
 /// Which definitions to list.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct ListParams {
+pub(crate) struct DefinitionsQuery {
     /// Those that allow a value at this scope: `org`, `linked_account` or `workflow`.
     #[param(required = false, value_type = String)]
     pub(super) scope: Option<String>,
@@ -122,7 +122,7 @@ pub(crate) struct ChangeDefinition {
     required: Option<bool>,
 }
 
-impl ListParams {
+impl DefinitionsQuery {
     pub(super) fn filter(&self) -> Result<DefinitionFilter, Failure> {
         let mut filter = DefinitionFilter::all();
         if let Some(scope) = &self.scope {

@@ -9,7 +9,9 @@ const element = (name, text, ...children) => {
 };
 
 const follow = (description, schema) =>
-  schema && schema.$ref ? follow(description, description.components.schemas[schema.$ref.split("/").pop()]) : schema || {};
+  schema && schema.$ref
+    ? follow(description, description.components.schemas[schema.$ref.split("/").pop()])
+    : schema || {};
 
 const sample = (description, schema) => {
   const found = follow(description, schema);

@@ -10,11 +10,11 @@ use serde_json::value::RawValue;
 use strongroom::Secret;
 
 use crate::error::Failure;
+use crate::load::RequestPermit;
 use crate::service::Service;
 
 /// A JSON body. Fields that the call does not know are skipped; one that it knows may stand once. No body at all counts
 /// as `{}`.
-#[derive(Debug)]
 pub(crate) struct Body<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequest<Service> for Body<T> {
@@ -26,9 +26,7 @@ impl<T: DeserializeOwned> FromRequest<Service> for Body<T> {
         if request.body().size_hint().lower() > service.inner.limits.body_bytes_max as u64 {
             return Err(Failure::of_status(StatusCode::PAYLOAD_TOO_LARGE));
         }
-        let bytes = Bytes::from_request(request, service)
-            .await
-            .map_err(|rejection| Failure::of_status(rejection.into_response().status()))?;
+        let bytes = receive(request, service).await?;
         if !bytes.is_empty() && !declared {
             return Err(Failure::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
@@ -41,8 +39,20 @@ impl<T: DeserializeOwned> FromRequest<Service> for Body<T> {
     }
 }
 
+/// Receives the body. Meanwhile the request holds no permit, and it has a time limit of its own: with a body that never
+/// ends nobody takes more of the service than a connection.
+async fn receive(request: Request, service: &Service) -> Result<Bytes, Failure> {
+    let permit = RequestPermit::of(request.extensions())?;
+    permit.pause();
+    let body = Bytes::from_request(request, service);
+    let received = tokio::time::timeout(service.inner.limits.body_timeout, body).await;
+    let received = received.map_err(|_| Failure::of_status(StatusCode::REQUEST_TIMEOUT))?;
+    let received = received.map_err(|rejection| Failure::of_status(rejection.into_response().status()))?;
+    permit.resume()?;
+    Ok(received)
+}
+
 /// A JSON string that goes into a [`Secret`] at once.
-#[derive(Debug)]
 pub(crate) struct SecretText(pub(crate) Secret);
 
 impl<'de> Deserialize<'de> for SecretText {

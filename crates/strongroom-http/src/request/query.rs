@@ -12,7 +12,6 @@ use crate::error::Failure;
 
 /// A query string, of texts alone. Parameters that the call does not know are skipped; each must be UTF-8 and may
 /// stand once.
-#[derive(Debug)]
 pub(crate) struct Query<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {

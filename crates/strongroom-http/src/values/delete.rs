@@ -4,19 +4,18 @@ use axum::Json;
 use strongroom::{DocumentId, LinkedAccountId, Org, Scope};
 
 use super::SUCCESS;
-use super::wire::{AccountParams, ValueDeleted};
-use crate::auth::Caller;
+use super::wire::{ValueDeleted, ValueQuery};
+use crate::caller::Caller;
 use crate::error::Failure;
-use crate::openapi::Failures;
+use crate::openapi::{BASE, Failures};
 use crate::request::{AccountHeader, Query, Segment, Stated};
-use crate::router::BASE;
 
 /// Deletes a value by its id
 #[utoipa::path(
     delete, context_path = BASE, path = "/env/values/{scope_or_id}", tag = "variables",
     params(
         ("scope_or_id" = String, Path, description = "The `_id` of a value"),
-        AccountParams, ("linked_account_id" = Option<String>, Header),
+        ValueQuery, ("linked_account_id" = Option<String>, Header),
     ),
     responses((status = 200, body = ValueDeleted), Failures),
     security(("api_key" = []), ("session_token" = [])),
@@ -25,7 +24,7 @@ pub(crate) async fn delete(
     caller: Caller,
     Segment(id): Segment,
     header: AccountHeader,
-    Query(query): Query<AccountParams>,
+    Query(query): Query<ValueQuery>,
 ) -> Result<Json<ValueDeleted>, Failure> {
     let stated = Stated::in_header(&header).or_query(query.linked_account_id.as_deref());
     let account = caller.linked_account(&stated)?;

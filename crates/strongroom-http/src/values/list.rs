@@ -3,15 +3,14 @@
 use axum::Json;
 use strongroom::{DefinitionId, Org, PageRequest, Scope, ScopeKind, ScopedValue};
 
-use super::wire::{ListParams, ValueDefinition, ValueDoc, ValueList};
+use super::wire::{ValueDefinition, ValueDoc, ValueList, ValuesQuery};
 use super::{REDACTED, SUCCESS, scope_id_required};
-use crate::auth::Caller;
+use crate::caller::Caller;
 use crate::definitions::{self, wire_scope};
 use crate::error::Failure;
-use crate::openapi::Failures;
+use crate::openapi::{BASE, Failures};
 use crate::page::PageNumber;
 use crate::request::{AccountHeader, Query, Segment, Stated};
-use crate::router::BASE;
 use crate::time;
 
 /// Lists the values of a scope, redacted
@@ -21,7 +20,7 @@ use crate::time;
     get, context_path = BASE, path = "/env/values/{scope_or_id}", tag = "variables",
     params(
         ("scope_or_id" = String, Path, description = "`org` (or `workspace`), `linked_account` or `workflow`"),
-        ListParams, ("linked_account_id" = Option<String>, Header),
+        ValuesQuery, ("linked_account_id" = Option<String>, Header),
     ),
     responses((status = 200, body = ValueList), Failures),
     security(("api_key" = []), ("session_token" = [])),
@@ -30,7 +29,7 @@ pub(crate) async fn list(
     caller: Caller,
     Segment(scope): Segment,
     header: AccountHeader,
-    Query(query): Query<ListParams>,
+    Query(query): Query<ValuesQuery>,
 ) -> Result<Json<ValueList>, Failure> {
     let number = PageNumber::parse(query.page.as_deref(), query.limit.as_deref())?;
     let stated = Stated::in_header(&header).or_query(query.linked_account_id.as_deref());
@@ -59,8 +58,8 @@ fn listed_scope(
 ) -> Result<Scope, Failure> {
     let (account, workflow) = (caller.linked_account(stated)?, caller.workflow(workflow)?);
     match (caller, kind) {
-        (_, ScopeKind::LinkedAccount) => account.map(Scope::LinkedAccount),
-        (Caller::Token(_), _) => return Err(Failure::not_own_scope()),
+        (Caller::Token(_) | Caller::Key(_), ScopeKind::LinkedAccount) => account.map(Scope::LinkedAccount),
+        (Caller::Token(_), ScopeKind::Org | ScopeKind::Workflow) => return Err(Failure::not_own_scope()),
         (Caller::Key(_), ScopeKind::Workflow) => workflow.map(Scope::Workflow),
         (Caller::Key(_), ScopeKind::Org) => Some(Scope::Org),
     }

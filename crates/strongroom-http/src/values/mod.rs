@@ -6,17 +6,16 @@ mod wire;
 
 use axum::Json;
 use strongroom::{
-    DefinitionId, Resolved, Scope, ScopeKind, ScopePath, Secret, StoredDefinition, WorkflowId, WriteOptions,
+    DefinitionId, Resolved, Scope, ScopeKind, ScopePath, Secret, StoredDefinition, WriteOptions,
 };
 use zeroize::Zeroizing;
 
-use self::wire::{ScopeParams, SetValue, ValueFound, ValueSet};
-use crate::auth::Caller;
+use self::wire::{ScopeQuery, SetValue, ValueFound, ValueSet};
+use crate::caller::Caller;
 use crate::definitions;
 use crate::error::Failure;
-use crate::openapi::Failures;
+use crate::openapi::{BASE, Failures};
 use crate::request::{AccountHeader, Body, Query, SecretText, Segment, Stated};
-use crate::router::BASE;
 use crate::time;
 
 pub(crate) use delete::{__path_delete, delete};
@@ -27,14 +26,14 @@ pub(crate) use list::{__path_list, list};
 /// Adds the value, or updates it and keeps its id and creation time.
 #[utoipa::path(
     post, context_path = BASE, path = "/env/values", tag = "variables", request_body = SetValue,
-    params(ScopeParams, ("linked_account_id" = Option<String>, Header)),
+    params(ScopeQuery, ("linked_account_id" = Option<String>, Header)),
     responses((status = 200, body = ValueSet), Failures),
     security(("api_key" = []), ("session_token" = [])),
 )]
 pub(crate) async fn set(
     caller: Caller,
     header: AccountHeader,
-    Query(query): Query<ScopeParams>,
+    Query(query): Query<ScopeQuery>,
     Body(body): Body<SetValue>,
 ) -> Result<Json<ValueSet>, Failure> {
     let stated = Stated::in_header(&header)
@@ -77,7 +76,7 @@ pub(crate) async fn set(
 #[utoipa::path(
     get, context_path = BASE, path = "/env/value/{definition_id}", tag = "variables",
     params(
-        ("definition_id" = String, Path), ScopeParams, ("linked_account_id" = Option<String>, Header),
+        ("definition_id" = String, Path), ScopeQuery, ("linked_account_id" = Option<String>, Header),
     ),
     responses((status = 200, body = ValueFound), Failures),
     security(("api_key" = []), ("session_token" = [])),
@@ -86,7 +85,7 @@ pub(crate) async fn get(
     caller: Caller,
     Segment(id): Segment,
     header: AccountHeader,
-    Query(query): Query<ScopeParams>,
+    Query(query): Query<ScopeQuery>,
 ) -> Result<Json<ValueFound>, Failure> {
     let stated = Stated::in_header(&header).or_query(query.linked_account_id.as_deref());
     find(&caller, &id, &stated, query.workflow_id.as_deref())
@@ -130,16 +129,6 @@ impl ValueFound {
     }
 }
 
-impl Caller {
-    /// The workflow that a request names; a token reaches none.
-    fn workflow(&self, stated: Option<&str>) -> Result<Option<WorkflowId>, Failure> {
-        match (self, stated) {
-            (Self::Token(_), Some(_)) => Err(Failure::not_own_scope()),
-            (_, stated) => Ok(stated.map(str::parse).transpose().map_err(strongroom::Error::from)?),
-        }
-    }
-}
-
 /// The workflow of a request that may name it twice. One in the query is not passed over: the value would be the org's.
 fn stated_workflow<'r>(query: Option<&'r str>, body: Option<&'r str>) -> Result<Option<&'r str>, Failure> {
     match (query, body) {
@@ -172,7 +161,9 @@ fn refuse_other_scope(definition: &StoredDefinition, scope: ScopeKind) -> Result
     Err(match (scope, kinds.next(), kinds.next()) {
         (ScopeKind::Org, Some(only), None) => scope_id_required(only),
         (ScopeKind::Org, ..) => Failure::bad_request("linked_account_id or workflow_id is required"),
-        _ => Failure::bad_request(format!("the variable definition allows no value at {scope} scope")),
+        (ScopeKind::LinkedAccount | ScopeKind::Workflow, ..) => {
+            Failure::bad_request(format!("the variable definition allows no value at {scope} scope"))
+        }
     })
 }
 

@@ -49,7 +49,7 @@ pub(crate) struct ValueSet {
 /// Where to look.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct ScopeParams {
+pub(crate) struct ScopeQuery {
     #[param(required = false, value_type = String)]
     pub(super) linked_account_id: Option<String>,
     #[param(required = false, value_type = String)]
@@ -72,7 +72,7 @@ pub(crate) struct ValueFound {
 /// Which values to list.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct ListParams {
+pub(crate) struct ValuesQuery {
     #[param(required = false, value_type = String)]
     pub(super) variable_definition_id: Option<String>,
     /// Required for `linked_account` scope; may come as header instead.
@@ -127,7 +127,7 @@ pub(crate) struct ValueDefinition {
 /// Whose value to delete.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct AccountParams {
+pub(crate) struct ValueQuery {
     /// Refuses a value that is not this account's own.
     #[param(required = false, value_type = String)]
     pub(super) linked_account_id: Option<String>,

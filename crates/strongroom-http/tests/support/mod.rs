@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail anywhere")]
 
+pub(crate) mod gate;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,0 +1,181 @@
+//! The caller of a request, from its headers.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, header};
+use strongroom::{Account, DocumentId, LinkedAccountId, Org, WorkflowId};
+
+use crate::auth::{Admitted, Claims, KeyDigest, Signature};
+use crate::error::Failure;
+use crate::load::{Party, RequestPermit};
+use crate::request::{Stated, single_header};
+use crate::service::Service;
+
+/// Who may call: the holder of an API key, or of a session token. A token stands in for key and account, so that it
+/// is taken where both are sent.
+pub(crate) enum Caller {
+    Key(KeyCaller),
+    Token(TokenCaller),
+}
+
+/// The holder of an API key: the whole org, in one environment.
+pub(crate) struct KeyCaller {
+    pub(crate) org: Org,
+    pub(crate) key_id: DocumentId,
+}
+
+/// The holder of a session token: one linked account.
+pub(crate) struct TokenCaller {
+    pub(crate) org: Org,
+    pub(crate) account: Account,
+    /// Which session.
+    pub(crate) jti: String,
+}
+
+impl KeyCaller {
+    fn of(admitted: &Admitted) -> Self {
+        Self { org: admitted.org().clone(), key_id: admitted.id }
+    }
+}
+
+impl Caller {
+    /// The org and environment of the caller.
+    pub(crate) fn org(&self) -> &Org {
+        match self {
+            Self::Key(caller) => &caller.org,
+            Self::Token(caller) => &caller.org,
+        }
+    }
+
+    /// The linked account that a request is about. That of a token is its own; another is refused.
+    pub(crate) fn linked_account(&self, stated: &Stated<'_>) -> Result<Option<LinkedAccountId>, Failure> {
+        match self {
+            Self::Key(_) => stated.linked_account(),
+            Self::Token(caller) if stated.names_other_than(caller.account.id()) => {
+                Err(Failure::not_own_scope())
+            }
+            Self::Token(caller) => Ok(Some(caller.account.id().clone())),
+        }
+    }
+
+    /// The same, where the call cannot do without.
+    pub(crate) fn require_linked_account(&self, stated: &Stated<'_>) -> Result<Account, Failure> {
+        let account = self.linked_account(stated)?.ok_or(Failure::required("linked_account_id"))?;
+        Ok(self.org().account(account))
+    }
+
+    /// The workflow that a request names. A token reaches none.
+    pub(crate) fn workflow(&self, stated: Option<&str>) -> Result<Option<WorkflowId>, Failure> {
+        match (self, stated) {
+            (Self::Token(_), Some(_)) => Err(Failure::not_own_scope()),
+            (Self::Token(_) | Self::Key(_), stated) => {
+                Ok(stated.map(str::parse).transpose().map_err(strongroom::Error::from)?)
+            }
+        }
+    }
+}
+
+impl FromRequestParts<Service> for Caller {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Failure> {
+        let permit = RequestPermit::of(&parts.extensions)?;
+        match bearer(&parts.headers)? {
+            Some(token) => admit_token(service, &permit, token).await.map(Self::Token),
+            None => admit_key(service, &permit, &parts.headers).await.map(Self::Key),
+        }
+    }
+}
+
+/// A call that no session token may make.
+impl FromRequestParts<Service> for KeyCaller {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Failure> {
+        match Caller::from_request_parts(parts, service).await? {
+            Caller::Key(caller) => Ok(caller),
+            Caller::Token(_) => Err(Failure::bad_key()),
+        }
+    }
+}
+
+/// A call that only a session token can make.
+impl FromRequestParts<Service> for TokenCaller {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Failure> {
+        match Caller::from_request_parts(parts, service).await? {
+            Caller::Token(caller) => Ok(caller),
+            Caller::Key(_) => Err(Failure::bad_token()),
+        }
+    }
+}
+
+async fn admit_key(
+    service: &Service,
+    permit: &RequestPermit,
+    headers: &HeaderMap,
+) -> Result<KeyCaller, Failure> {
+    let text = single_header(headers, "x-api-key").map_err(|_| Failure::bad_key())?;
+    let text = text.ok_or_else(Failure::bad_key)?;
+    let inner = &service.inner;
+    if let Some(known) = inner.admitted.known(&KeyDigest::of(text)) {
+        // Before its record is read, so that the requests that are too many cost no read.
+        count_key(permit, &known)?;
+        if known.stands(&*inner.clock).await? {
+            return Ok(KeyCaller::of(&known));
+        }
+    }
+    let check = permit.begin_check()?;
+    let admitted = inner.admitted.open(&inner.vault, &*inner.clock, text).await?;
+    let admitted = admitted.ok_or_else(|| permit.failed(Failure::bad_key()))?;
+    drop(check);
+    count_key(permit, &admitted)?;
+    Ok(KeyCaller::of(&admitted))
+}
+
+fn count_key(permit: &RequestPermit, key: &Admitted) -> Result<(), Failure> {
+    permit.count_for(&Party::Org(*key.org().id()))?;
+    permit.count_for(&Party::Key(key.id))
+}
+
+async fn admit_token(service: &Service, permit: &RequestPermit, token: &str) -> Result<TokenCaller, Failure> {
+    let failed = || permit.failed(Failure::bad_token());
+    let Some(claims) = Claims::read_unverified(token) else {
+        permit.begin_check()?;
+        return Err(failed());
+    };
+    let org = service.org(claims.org_id, claims.environment.clone());
+    let sessions = service.sessions(&org)?;
+    let known = sessions.known_signature(token);
+    if known != Signature::Good {
+        let _check = permit.begin_check()?;
+        if known == Signature::Bad || !sessions.has_signed(token).await? {
+            return Err(failed());
+        }
+    }
+    permit.count_for(&Party::Session(claims.org_id, claims.jti.clone()))?;
+    let account = sessions.admit(&claims, service.now()).await?.ok_or_else(failed)?;
+    permit.count_for(&Party::Org(claims.org_id))?;
+    permit.count_for(&Party::Account(claims.org_id, claims.environment, claims.linked_account_id))?;
+    Ok(TokenCaller { org, account, jti: claims.jti })
+}
+
+/// The token of `Authorization: Bearer`. Another scheme, such as a proxy's `Basic`, is not meant for this service: it
+/// is passed over where there is a key to judge the request by.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
+    let sent = headers.get_all(header::AUTHORIZATION);
+    if !sent.iter().any(is_bearer) {
+        let judged_by_key = sent.iter().next().is_none() || headers.contains_key("x-api-key");
+        return if judged_by_key { Ok(None) } else { Err(Failure::bad_token()) };
+    }
+    // Of two headers nobody could say which one counts.
+    let header = single_header(headers, header::AUTHORIZATION.as_str()).map_err(|_| Failure::bad_token())?;
+    let token = header.and_then(|text| text.split_once(' ')).map(|(_, token)| token.trim());
+    token.map(Some).ok_or_else(Failure::bad_token)
+}
+
+fn is_bearer(header: &HeaderValue) -> bool {
+    let scheme = header.as_bytes().split(|byte| *byte == b' ').next();
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer"))
+}

@@ -1,0 +1,79 @@
+//! How much of the service a request may use, so that no caller takes it from the others.
+
+mod address;
+mod concurrency;
+mod failures;
+mod permit;
+mod rate;
+
+use std::sync::Arc;
+
+use strongroom::{DocumentId, Environment, LinkedAccountId, OrgId};
+use tokio::sync::Semaphore;
+
+use self::concurrency::ConcurrencyLimiter;
+use self::failures::FailureLimiter;
+use self::rate::RateLimiter;
+use crate::limits::Limits;
+
+pub(crate) use address::ClientAddress;
+pub(crate) use permit::RequestPermit;
+
+/// What all requests share.
+#[derive(Debug)]
+pub(crate) struct Load {
+    limits: Limits,
+    /// One for each request that may be at work.
+    permits: Arc<Semaphore>,
+    callers: Arc<ConcurrencyLimiter>,
+    key_rate: Option<RateLimiter<Party>>,
+    token_rate: Option<RateLimiter<Party>>,
+    failures: FailureLimiter,
+}
+
+/// Who is counted. A request with a session token counts for its session before the store is read, and for its account
+/// only after that: whoever has a token that ended must not use up what the account may do.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Party {
+    Org(OrgId),
+    Key(DocumentId),
+    Session(OrgId, String),
+    Account(OrgId, Environment, LinkedAccountId),
+    /// While a credential that is not known to be good is looked at.
+    Unknown(ClientAddress),
+}
+
+impl Load {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            permits: Arc::new(Semaphore::new(limits.requests_max.min(Semaphore::MAX_PERMITS))),
+            callers: Arc::default(),
+            key_rate: limits.rate.map(RateLimiter::new),
+            token_rate: limits.rate_of_tokens().map(RateLimiter::new),
+            failures: FailureLimiter::new(limits.failure_rate),
+        }
+    }
+
+    /// How many requests of `party` may be at work at a time.
+    fn requests_max(&self, party: &Party) -> usize {
+        match party {
+            Party::Org(_) | Party::Key(_) => self.limits.org_requests_max,
+            Party::Session(..) | Party::Account(..) => self.limits.token_requests_max,
+            Party::Unknown(_) => CHECKS_MAX,
+        }
+    }
+
+    /// What limits how often `party` may call. A whole org is not limited, since it may have any number of accounts.
+    fn rate(&self, party: &Party) -> Option<&RateLimiter<Party>> {
+        match party {
+            Party::Org(_) | Party::Unknown(_) => None,
+            Party::Key(_) => self.key_rate.as_ref(),
+            Party::Session(..) | Party::Account(..) => self.token_rate.as_ref(),
+        }
+    }
+}
+
+/// How many credentials of one address may be looked at, at a time. As many can be bad beyond the limit of failures,
+/// since it is known only afterwards which of them are.
+const CHECKS_MAX: usize = 64;

@@ -1,0 +1,94 @@
+//! The permit of one request.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::http::Extensions;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::concurrency::CallerPermit;
+use super::{ClientAddress, Load, Party};
+use crate::error::Failure;
+
+/// What one request holds of the service until it is answered: a permit while the service works on it, and its place
+/// among the requests of its caller. While the client is awaited there is no permit, since a client can take its time.
+pub(crate) struct RequestPermit {
+    load: Arc<Load>,
+    client: ClientAddress,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    permit: Option<OwnedSemaphorePermit>,
+    callers: Vec<CallerPermit>,
+}
+
+impl RequestPermit {
+    /// That of a new request, which holds nothing yet.
+    pub(crate) fn new(load: &Arc<Load>, client: ClientAddress) -> Self {
+        Self { load: Arc::clone(load), client, held: Mutex::default() }
+    }
+
+    /// The permit of the request that has these extensions.
+    pub(crate) fn of(extensions: &Extensions) -> Result<Arc<Self>, Failure> {
+        // The router gives one to every request: without it nothing would be limited.
+        extensions.get().cloned().ok_or_else(Failure::internal)
+    }
+
+    /// Takes the permit, or fails if too many requests are at work.
+    pub(crate) fn resume(&self) -> Result<(), Failure> {
+        let permit = Arc::clone(&self.load.permits).try_acquire_owned();
+        self.held().permit = Some(permit.map_err(|_| Failure::overloaded())?);
+        Ok(())
+    }
+
+    /// Gives the permit back, for as long as the client is awaited.
+    pub(crate) fn pause(&self) {
+        self.held().permit = None;
+    }
+
+    /// Counts the request for `party`, once, or fails if that has too many at work or calls too often.
+    pub(crate) fn count_for(&self, party: &Party) -> Result<(), Failure> {
+        let mut held = self.held();
+        if held.callers.iter().any(|counted| counted.party() == party) {
+            return Ok(());
+        }
+        let max = self.load.requests_max(party);
+        let place = self.load.callers.acquire(party, max).ok_or_else(Failure::too_many_at_once)?;
+        held.callers.push(place);
+        match self.load.rate(party) {
+            Some(rate) => rate.admit(party).map_err(Failure::too_many_requests),
+            None => Ok(()),
+        }
+    }
+
+    /// Fails if too many credentials of the client's address were bad, so that another one is not looked at. Only for
+    /// a credential that is not known to be good: behind a proxy, where many clients may share an address, one of
+    /// them must not lock out those who were let in before.
+    pub(crate) fn begin_check(&self) -> Result<CallerPermit, Failure> {
+        self.load.failures.check(self.client).map_err(Failure::too_many_requests)?;
+        let party = Party::Unknown(self.client);
+        self.load
+            .callers
+            .acquire(&party, self.load.requests_max(&party))
+            .ok_or_else(Failure::too_many_at_once)
+    }
+
+    /// Counts a failed authentication of the client's address, which is answered with `failure`.
+    pub(crate) fn failed(&self, failure: Failure) -> Failure {
+        self.load.failures.count(self.client);
+        failure
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        // Every change is one assignment, so that a panic leaves nothing half done.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for RequestPermit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RequestPermit")
+    }
+}
