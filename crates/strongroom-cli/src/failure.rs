@@ -3,8 +3,8 @@
 use std::fmt;
 use std::io;
 
-use strongroom::Error;
 use strongroom::store::{StoreError, StoreErrorKind};
+use strongroom::{DefinitionName, DefinitionRef, Error, Scope};
 
 /// A failure as the user sees it. It never holds a value.
 #[derive(Debug)]
@@ -24,11 +24,11 @@ pub(crate) enum Exit {
     Invalid,
     Key,
     Store,
-    /// What a shell answers for a command that it cannot run.
+    /// As a shell returns for a command that it cannot run.
     NotExecutable,
-    /// What a shell answers for a command that it does not find.
+    /// As a shell returns for a command that it does not find.
     NoCommand,
-    /// What a shell answers for a command that wrote to a pipe which no one reads any more.
+    /// As a shell returns for a command that wrote to a pipe without a reader.
     ReaderGone,
 }
 
@@ -78,6 +78,21 @@ impl Failure {
         Self::new(Exit::Invalid, message)
     }
 
+    pub(crate) fn undefined(name: &DefinitionName) -> Self {
+        Error::DefinitionNotFound(DefinitionRef::Name(name.to_string().into())).into()
+    }
+
+    pub(crate) fn no_value(name: &DefinitionName, scope: &Scope) -> Self {
+        Self::not_found(format!("{name} has no value at {scope}"))
+            .next("`strongroom explain NAME` shows where it has one")
+    }
+
+    /// A command or option for which the server has no call.
+    pub(crate) fn not_on_server(reason: &str) -> Self {
+        Self::usage(format!("{reason}, so this does not work with --url"))
+            .next("run it where the store is, with --store")
+    }
+
     pub(crate) fn next(mut self, step: impl Into<String>) -> Self {
         self.next = Some(step.into());
         self
@@ -106,13 +121,13 @@ impl From<StoreError> for Failure {
     }
 }
 
-/// The arguments could not be read. Of clap's own text the sentence is kept, not the usage below it.
+/// The arguments could not be parsed. Keeps the first sentence of clap's text, not the usage below it.
 impl From<clap::Error> for Failure {
     fn from(error: clap::Error) -> Self {
         let text = error.to_string();
         let sentence: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
         let sentence = sentence.join(" ");
-        Self::usage(sentence.trim_start_matches("error: ")).next("--help shows what can be typed")
+        Self::usage(sentence.trim_start_matches("error: ")).next("--help lists the commands and options")
     }
 }
 
@@ -120,7 +135,7 @@ impl From<clap::Error> for Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
-            return Self::new(Exit::ReaderGone, "whoever read the output has gone");
+            return Self::new(Exit::ReaderGone, "the reader of the output has gone");
         }
         Self::new(Exit::Other, format!("the output could not be written: {error}"))
     }
@@ -167,33 +182,31 @@ fn exit_of(error: &Error) -> Exit {
 
 fn next_of(error: &Error) -> Option<&'static str> {
     Some(match error {
-        Error::DefinitionNotFound(_) => {
-            "`strongroom list` shows what is defined, `strongroom define` adds to it"
-        }
-        Error::AccountNotFound(_) => "`strongroom account list` shows which there are",
+        Error::DefinitionNotFound(_) => "`strongroom list` lists the variables, `strongroom define` adds one",
+        Error::AccountNotFound(_) => "`strongroom account list` lists the accounts",
         Error::IntegrationNotFound { .. } => {
-            "`strongroom account create ID --default-app` makes an account with it"
+            "`strongroom account create ID --default-app` creates an account with it"
         }
-        Error::DefinitionExists(_) => "`strongroom list` shows what is defined",
-        Error::ScopeNotAllowed { .. } => "`strongroom list` shows at which scopes it allows a value",
+        Error::DefinitionExists(_) => "`strongroom list` lists the variables",
+        Error::ScopeNotAllowed { .. } => "`strongroom list` shows the scopes that each variable allows",
         Error::WrongKey => "check --root-key-file or --passphrase-file; nothing was written",
         Error::NoSuchSlot(_) => "give the key with --root-key-file, or the passphrase with --passphrase-file",
-        Error::SlotNotFound(_) | Error::TooManySlots(_) => "`strongroom slot list` shows which there are",
+        Error::SlotNotFound(_) | Error::TooManySlots(_) => "`strongroom slot list` lists the slots",
         Error::LastSlot => "`strongroom slot add` adds another one",
         Error::SlotNotPresented(_) => {
             "give --slot-key-file ID=FILE, --slot-passphrase-file ID=FILE or --drop ID; nothing was written"
         }
         Error::RotationUnderway => "`strongroom job run` finishes it",
         Error::RootRotated => "run the command again",
-        Error::NotInitialised => "`strongroom init` makes a vault",
-        Error::AlreadyInitialised => "use it as it is, or name another place with --store",
-        Error::BadBackup(_) => "nothing was written; take another copy of the file, or another backup",
-        Error::Retired => "use the store that it was moved to; this one can still be read",
-        Error::Unfinished => "run the same `restore` or `migrate` again, or name another place",
-        Error::ForeignStore => "name another place with --store",
+        Error::NotInitialised => "`strongroom init` creates a vault",
+        Error::AlreadyInitialised => "use it as it is, or name another store with --store",
+        Error::BadBackup(_) => "nothing was written; use another copy of the file, or another backup",
+        Error::Retired => "use the store that it was moved to; this one can only be read",
+        Error::Unfinished => "run the same `restore` or `migrate` again, or name another store",
+        Error::ForeignStore => "name another store with --store",
         Error::Store(store) => match store.kind() {
             StoreErrorKind::Unavailable => {
-                "wait for another process that has it open, ask its server with --url, or name another place with --store"
+                "wait for the process that has it open, use its server with --url, or name another store"
             }
             StoreErrorKind::TooLarge => "write less at once",
             _ => return None,
@@ -222,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cause_is_told_once() {
+    fn a_cause_is_printed_once() {
         let store = StoreError::new(StoreErrorKind::Unavailable, "the disk cannot be used")
             .with_source(io::Error::other("no space left"));
         let failure = Failure::from(Error::Store(store));

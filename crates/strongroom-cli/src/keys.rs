@@ -1,6 +1,6 @@
-//! What opens a vault: root key files, passphrase files and a prompt.
+//! The keys of a vault: root key files, passphrase files and a prompt.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,10 +9,11 @@ use zeroize::Zeroizing;
 
 use crate::config::{Config, KeySource};
 use crate::failure::{Exit, Failure};
+use crate::files::sync_directory_of;
 use crate::input;
 use crate::output::Output;
 
-/// A key that can be presented more than once: to open the vault, and to keep its slot under a new root key.
+/// A key that can be used more than once: to open the vault, and to keep its slot under a new root key.
 #[derive(Debug)]
 pub(crate) struct Key {
     kind: Kind,
@@ -60,12 +61,12 @@ impl Key {
     }
 }
 
-/// What opens the vault that is there.
+/// The key of an existing vault.
 pub(crate) fn existing(config: &Config, output: &Output) -> Result<Unlock, Failure> {
     existing_key(config, output)?.unlock()
 }
 
-/// The same, to be presented again.
+/// The same, to be used more than once.
 pub(crate) fn existing_key(config: &Config, output: &Output) -> Result<Key, Failure> {
     if let Some(source) = &config.key {
         return Key::read(source, output);
@@ -76,11 +77,10 @@ pub(crate) fn existing_key(config: &Config, output: &Output) -> Result<Key, Fail
     if input::can_prompt() {
         return Ok(Key { kind: Kind::Passphrase, text: input::prompt("Passphrase: ")? });
     }
-    Err(Failure::usage("nothing was given that opens the vault")
-        .next("give --root-key-file or --passphrase-file"))
+    Err(Failure::usage("no key was given for the vault").next("give --root-key-file or --passphrase-file"))
 }
 
-/// What a new vault is made with: what was named, else a root key file, which is made if it is not there.
+/// The key of a new vault: the named one, otherwise a root key file, created if there is none.
 pub(crate) fn for_new_vault(config: &Config, output: &Output) -> Result<Unlock, Failure> {
     let file = match &config.key {
         Some(KeySource::RootKeyFile(file)) => Some(file.clone()),
@@ -89,16 +89,16 @@ pub(crate) fn for_new_vault(config: &Config, output: &Output) -> Result<Unlock, 
     };
     let Some(file) = file else {
         if config.store.is_kept() {
-            return Err(Failure::usage("nothing was named that the new vault is to be opened with")
-                .next("give --root-key-file, which is made if it is not there, or --passphrase-file"));
+            return Err(Failure::usage("no key was given for the new vault")
+                .next("give --root-key-file, which is created if there is none, or --passphrase-file"));
         }
-        // A store that is gone with the process needs a key for no longer.
+        // A store in memory ends with the process, and so may its key.
         return Ok(Unlock::raw_key(RawKey::generate()?));
     };
     read_or_make(file, output)
 }
 
-/// What opens a new slot: a root key file, which is made if it is not there, a passphrase file, or a prompt.
+/// The key of a new slot: a root key file, created if there is none, a passphrase file, or a prompt.
 pub(crate) fn for_slot(source: Option<KeySource>, output: &Output) -> Result<Unlock, Failure> {
     match source {
         Some(KeySource::RootKeyFile(file)) => read_or_make(file, output),
@@ -111,7 +111,7 @@ pub(crate) fn for_slot(source: Option<KeySource>, output: &Output) -> Result<Unl
 pub(crate) fn asked_twice() -> Result<Secret, Failure> {
     if !input::can_prompt() {
         return Err(
-            Failure::usage("a passphrase can be asked for on a terminal only").next("give a file with it")
+            Failure::usage("a passphrase can only be typed on a terminal").next("name a file that holds it")
         );
     }
     let passphrase = input::prompt("New passphrase: ")?;
@@ -128,19 +128,19 @@ fn read_or_make(file: PathBuf, output: &Output) -> Result<Unlock, Failure> {
     if !file.exists() {
         make_key_file(&file)?;
         output.note(&format!(
-            "made the root key file {}: keep a copy, without it nothing can be read",
+            "created the root key file {}: keep a copy, nothing can be read without it",
             file.display()
         ));
     }
     read(&KeySource::RootKeyFile(file), output)
 }
 
-/// The key of a backup of one org, which is made if it is not there.
+/// The key for a backup of one org, created if there is none.
 pub(crate) fn of_backup(file: &Path, output: &Output) -> Result<Unlock, Failure> {
     if !file.exists() {
         make_key_file(file)?;
         output.note(&format!(
-            "made the key file {}: the backup opens with it and nothing else, keep it apart from it",
+            "created the key file {}: nothing else opens the backup, keep the two apart",
             file.display()
         ));
     }
@@ -174,11 +174,11 @@ fn read(source: &KeySource, output: &Output) -> Result<Unlock, Failure> {
 fn read_text(file: &Path, output: &Output) -> Result<Secret, Failure> {
     let unreadable = |error: io::Error| {
         Failure::usage(format!("{} could not be read: {error}", file.display()))
-            .next("check the path; `strongroom init` makes a vault, `strongroom api-key create` a key")
+            .next("check the path; `strongroom init` creates a vault, `strongroom api-key create` an API key")
     };
     let handle = File::open(file).map_err(unreadable)?;
     if others_can_read(&handle).map_err(unreadable)? {
-        output.warn(&format!("{0} can be read by other users: `chmod 600 {0}` ends that", file.display()));
+        output.warn(&format!("{0} can be read by other users: run `chmod 600 {0}`", file.display()));
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(KEY_FILE_BYTES_MAX + 1));
     let limit = KEY_FILE_BYTES_MAX as u64 + 1;
@@ -189,7 +189,7 @@ fn read_text(file: &Path, output: &Output) -> Result<Secret, Failure> {
     input::text(bytes).ok_or_else(|| Failure::new(Exit::Key, format!("{} is not UTF-8", file.display())))
 }
 
-/// Makes a key file that only its owner can read, and sees to it that it is on the disk before it is used.
+/// Creates a key file that only its owner can read, durable before it is used.
 fn make_key_file(file: &Path) -> Result<(), Failure> {
     let key = RawKey::generate()?.dangerously_export();
     let write = || {
@@ -200,7 +200,7 @@ fn make_key_file(file: &Path) -> Result<(), Failure> {
         sync_directory_of(file)
     };
     write().map_err(|error: io::Error| {
-        Failure::usage(format!("the root key file {} could not be made: {error}", file.display()))
+        Failure::usage(format!("the root key file {} could not be created: {error}", file.display()))
             .next("name another one with --root-key-file")
     })
 }
@@ -226,15 +226,6 @@ fn others_can_read(file: &File) -> io::Result<bool> {
 #[cfg(not(unix))]
 fn others_can_read(_: &File) -> io::Result<bool> {
     Ok(false)
-}
-
-/// Sees to it that the name of a new file is on the disk.
-pub(crate) fn sync_directory_of(file: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        return fs::File::open(parent)?.sync_all();
-    }
-    Ok(())
 }
 
 fn without_newline(text: &str) -> &str {

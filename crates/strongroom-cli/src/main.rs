@@ -1,15 +1,16 @@
 //! `strongroom`: variables and credentials from a shell.
 
-mod args;
+mod cli;
+mod client;
 mod commands;
 mod config;
 mod failure;
+mod files;
 mod input;
 mod keys;
-mod limits;
 mod output;
+mod pages;
 mod progress;
-mod remote;
 mod scope_args;
 mod session;
 mod store;
@@ -19,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::Args;
+use crate::cli::Args;
 use crate::failure::Failure;
 use crate::output::Output;
 
@@ -31,15 +32,15 @@ fn main() -> ExitCode {
         }
         Err(error) => error.exit(),
     };
-    // A value in the wrong place takes what stands after it along.
+    // A misplaced value swallows the options after it, `--json` too.
     let output = Output::new(args.globals.json || asks_for_json());
-    match commands::run(args, &output) {
+    match args.run(&output) {
         Ok(code) => code,
         Err(failure) => output.failure(&failure),
     }
 }
 
-/// Whether `--json` stands among the arguments, however they are read; what follows `--` is a command's own.
+/// Whether `--json` is among the arguments, however they parse; what follows `--` belongs to another command.
 fn asks_for_json() -> bool {
     env::args_os().skip(1).take_while(|argument| argument != "--").any(|argument| argument == "--json")
 }

@@ -1,4 +1,4 @@
-//! What comes out: tables for people, JSON for programs, and notes on standard error.
+//! Output: tables for people, JSON for programs, and notes on standard error.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
@@ -8,7 +8,6 @@ use std::time::{Duration, UNIX_EPOCH};
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
-use serde_json::json;
 use strongroom::{Secret, Timestamp};
 
 use crate::failure::{Exit, Failure};
@@ -23,6 +22,18 @@ pub(crate) struct Output {
 enum Form {
     People,
     Json,
+}
+
+#[derive(Serialize)]
+struct WarningView<'a> {
+    warning: &'a str,
+}
+
+#[derive(Serialize)]
+struct FailureView<'a> {
+    error: &'static str,
+    message: &'a str,
+    next: Option<&'a str>,
 }
 
 /// Whether values may be shown.
@@ -54,7 +65,7 @@ impl Output {
         self.form == Form::Json
     }
 
-    /// What a command did: a sentence, or its JSON.
+    /// What a command did: a sentence, or JSON.
     pub(crate) fn done(&self, sentence: &str, json: &impl Serialize) -> Result<(), Failure> {
         match self.form {
             Form::Json => self.json(json),
@@ -62,7 +73,7 @@ impl Output {
         }
     }
 
-    /// A list: a table, or its JSON.
+    /// A list: a table, or JSON.
     pub(crate) fn list<const N: usize>(
         &self,
         headers: [&str; N],
@@ -89,6 +100,14 @@ impl Output {
         Ok(stdout.flush()?)
     }
 
+    /// One JSON value on one line, for whoever reads line by line.
+    pub(crate) fn json_line(&self, value: &impl Serialize) -> Result<(), Failure> {
+        let mut stdout = io::BufWriter::new(io::stdout().lock());
+        serde_json::to_writer(&mut stdout, value).map_err(io::Error::from)?;
+        stdout.write_all(b"\n")?;
+        Ok(stdout.flush()?)
+    }
+
     /// The exact bytes of a value; a terminal gets a line end after them.
     pub(crate) fn exact(&self, value: &str) -> Result<(), Failure> {
         self.verbatim(value)?;
@@ -108,33 +127,33 @@ impl Output {
         Ok(stdout.flush()?)
     }
 
-    /// Something worth knowing, for people alone.
+    /// Something worth knowing, only for people.
     pub(crate) fn note(&self, text: &str) {
         if self.form == Form::People {
             self.on_stderr("note", AnsiColor::Cyan, text);
         }
     }
 
-    /// Something to be changed, whoever reads it.
+    /// Something that should be changed, for people and programs.
     pub(crate) fn warn(&self, text: &str) {
         match self.form {
-            // Nothing is left to report to when standard error is gone.
-            Form::Json => drop(writeln!(io::stderr(), "{}", json!({ "warning": text }))),
+            Form::Json => json_on_stderr(&WarningView { warning: text }),
             Form::People => self.on_stderr("warning", AnsiColor::Yellow, text),
         }
     }
 
-    /// Reports a failure on standard error and answers its exit code.
+    /// Reports a failure on standard error and returns its exit code.
     pub(crate) fn failure(&self, failure: &Failure) -> ExitCode {
-        // Who stops reading, as `head` does, has what it wanted.
+        // A reader that stops, such as `head`, has what it wanted.
         if failure.exit == Exit::ReaderGone {
             return ExitCode::from(failure.exit.code());
         }
         if self.form == Form::Json {
-            let json =
-                json!({ "error": failure.exit.name(), "message": failure.message, "next": failure.next });
-            // Nothing is left to report to when standard error is gone.
-            let _ = writeln!(io::stderr(), "{json}");
+            json_on_stderr(&FailureView {
+                error: failure.exit.name(),
+                message: &failure.message,
+                next: failure.next.as_deref(),
+            });
         } else {
             self.on_stderr("error", AnsiColor::Red, &failure.message);
             if let Some(step) = &failure.next {
@@ -148,6 +167,13 @@ impl Output {
         let style = Style::new().bold().fg_color(Some(color.into()));
         let _ = writeln!(anstream::stderr(), "{style}{word}:{style:#} {}", printable(text));
     }
+}
+
+fn json_on_stderr(view: &impl Serialize) {
+    let mut line = serde_json::to_string(view).unwrap_or_default();
+    line.push('\n');
+    // There is nowhere left to report that standard error is closed.
+    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 /// Columns that line up, under bold headers.
@@ -171,7 +197,7 @@ fn table<const N: usize>(headers: [&str; N], rows: impl IntoIterator<Item = [Str
     text
 }
 
-/// The text without what would steer a terminal: such characters are shown as their escapes.
+/// The text with the escapes of characters that would control a terminal.
 fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -184,7 +210,7 @@ fn printable(text: &str) -> String {
     shown
 }
 
-/// Characters that turn the direction of what follows, so that a text reads as another.
+/// Characters that change the direction of the text, so that it reads as another text.
 fn is_direction(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -199,11 +225,16 @@ pub(crate) fn time(moment: Timestamp) -> String {
     }
 }
 
+/// A cell, or a dash for what a server does not return.
+pub(crate) fn unless_unknown(cell: Option<String>) -> String {
+    cell.unwrap_or_else(|| "-".to_owned())
+}
+
 pub(crate) fn yes(flag: bool) -> String {
     if flag { "yes" } else { "" }.to_owned()
 }
 
-/// What stands in the place of a value.
+/// Shown instead of a value.
 pub(crate) const MASK: &str = "[REDACTED]";
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `run`: a command with what resolves as its environment.
+//! `run`: a command with the resolved variables as its environment.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -9,32 +9,42 @@ use strongroom::{Org, Resolved, ScopePath};
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
+use crate::scope_args::PathArgs;
 use crate::session::Session;
 
-pub(crate) async fn run(
-    config: &Config,
-    path: &ScopePath,
+/// `run` as it is typed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    path: PathArgs,
+    /// Start from an empty environment instead of this one
+    #[arg(long)]
     clear_env: bool,
-    command: &[OsString],
-    output: &Output,
-) -> Result<ExitCode, Failure> {
-    let Some((program, arguments)) = command.split_first() else {
-        return Err(Failure::usage("there is no command to run"));
-    };
-    let session = Session::open(config, output).await?;
-    let resolved = all_of(&session.org, path).await;
-    // Closed first: the command may run for long, and may itself want the store.
-    session.close().await?;
-    let mut child = Command::new(program);
-    child.args(arguments);
-    if clear_env {
-        child.env_clear();
+    /// The command and its arguments, executed without a shell
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+impl Run {
+    pub(crate) async fn run(self, config: &Config, output: &Output) -> Result<ExitCode, Failure> {
+        let Some((program, arguments)) = self.command.split_first() else {
+            return Err(Failure::usage("there is no command to run"));
+        };
+        let session = Session::open(config, output).await?;
+        let resolved = all_of(&session.org, &self.path.path()).await;
+        // Closed first: the command may run for long, and may use the store itself.
+        session.close().await?;
+        let mut child = Command::new(program);
+        child.args(arguments);
+        if self.clear_env {
+            child.env_clear();
+        }
+        for one in &resolved? {
+            refuse_unfit(one)?;
+            child.env(&one.name, one.value.expose());
+        }
+        execute(child, program)
     }
-    for one in &resolved? {
-        refuse_unfit(one)?;
-        child.env(&one.name, one.value.expose());
-    }
-    execute(child, program)
 }
 
 async fn all_of(org: &Org, path: &ScopePath) -> Result<Vec<Resolved>, Failure> {
@@ -43,11 +53,11 @@ async fn all_of(org: &Org, path: &ScopePath) -> Result<Vec<Resolved>, Failure> {
         return Ok(resolution.values);
     }
     let names = resolution.missing_required.join(", ");
-    Err(Failure::not_found(format!("required, and resolves to nothing: {names}"))
+    Err(Failure::not_found(format!("required variables without a value: {names}"))
         .next("set them with `strongroom set NAME`; nothing was run"))
 }
 
-/// An environment has no place for `=` in a name, or for NUL.
+/// An environment cannot hold `=` in a name, or NUL.
 fn refuse_unfit(resolved: &Resolved) -> Result<(), Failure> {
     if resolved.name.contains('=') {
         return Err(Failure::invalid(format!("{} cannot name an environment variable", resolved.name)));
@@ -59,7 +69,7 @@ fn refuse_unfit(resolved: &Resolved) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Becomes the command, which thus gets every signal itself.
+/// Becomes the command, which then receives every signal itself.
 #[cfg(unix)]
 fn execute(mut child: Command, program: &OsStr) -> Result<ExitCode, Failure> {
     let error = std::os::unix::process::CommandExt::exec(&mut child);
