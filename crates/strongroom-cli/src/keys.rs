@@ -1,6 +1,6 @@
 //! The keys of a vault: root key files, passphrase files and a prompt.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{Config, KeySource};
 use crate::failure::{Exit, Failure};
-use crate::files::sync_directory_of;
+use crate::files::{NewFile, places, refuse_foreign};
 use crate::input;
 use crate::output::Output;
 
@@ -71,13 +71,21 @@ pub(crate) fn existing_key(config: &Config, output: &Output) -> Result<Key, Fail
     if let Some(source) = &config.key {
         return Key::read(source, output);
     }
-    if let Some(file) = config.default_key_file().filter(|file| file.exists()) {
-        return Key::read(&KeySource::RootKeyFile(file), output);
+    let default = config.default_key_file()?;
+    if let Some(file) = default.as_ref().filter(|file| file.exists()) {
+        return Key::read(&KeySource::RootKeyFile(file.clone()), output);
     }
     if input::can_prompt() {
         return Ok(Key { kind: Kind::Passphrase, text: input::prompt("Passphrase: ")? });
     }
-    Err(Failure::usage("no key was given for the vault").next("give --root-key-file or --passphrase-file"))
+    let failure = Failure::usage("no key was given for the vault");
+    Err(match default {
+        Some(file) => failure.next(format!(
+            "give --root-key-file or --passphrase-file; there is no key file {}",
+            file.display()
+        )),
+        None => failure.next("give --root-key-file or --passphrase-file"),
+    })
 }
 
 /// The key of a new vault: the named one, otherwise a root key file, created if there is none.
@@ -85,7 +93,7 @@ pub(crate) fn for_new_vault(config: &Config, output: &Output) -> Result<Unlock, 
     let file = match &config.key {
         Some(KeySource::RootKeyFile(file)) => Some(file.clone()),
         Some(source) => return read(source, output),
-        None => config.default_key_file(),
+        None => config.default_key_file()?,
     };
     let Some(file) = file else {
         if config.store.is_kept() {
@@ -176,6 +184,7 @@ fn read_text(file: &Path, output: &Output) -> Result<Secret, Failure> {
         Failure::usage(format!("{} could not be read: {error}", file.display()))
             .next("check the path; `strongroom init` creates a vault, `strongroom api-key create` an API key")
     };
+    refuse_foreign(file, Exit::Key)?;
     let handle = File::open(file).map_err(unreadable)?;
     if others_can_read(&handle).map_err(unreadable)? {
         output.warn(&format!("{0} can be read by other users: run `chmod 600 {0}`", file.display()));
@@ -193,27 +202,16 @@ fn read_text(file: &Path, output: &Output) -> Result<Secret, Failure> {
 fn make_key_file(file: &Path) -> Result<(), Failure> {
     let key = RawKey::generate()?.dangerously_export();
     let write = || {
-        let mut handle = private(OpenOptions::new().write(true).create_new(true)).open(file)?;
-        handle.write_all(key.expose().as_bytes())?;
-        handle.write_all(b"\n")?;
-        handle.sync_all()?;
-        sync_directory_of(file)
+        places::make_own_dirs(file)?;
+        let new = NewFile::beside(file)?;
+        new.file().write_all(key.expose().as_bytes())?;
+        new.file().write_all(b"\n")?;
+        new.publish(file)
     };
     write().map_err(|error: io::Error| {
         Failure::usage(format!("the root key file {} could not be created: {error}", file.display()))
             .next("name another one with --root-key-file")
     })
-}
-
-#[cfg(unix)]
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    use std::os::unix::fs::OpenOptionsExt;
-    options.mode(0o600)
-}
-
-#[cfg(not(unix))]
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    options
 }
 
 #[cfg(unix)]

@@ -25,6 +25,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 
 fn main() -> ExitCode {
+    files::write_for_owner_only();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) if error.use_stderr() && asks_for_json() => {

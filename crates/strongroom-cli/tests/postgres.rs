@@ -22,7 +22,7 @@ fn a_vault_moves_through_a_database_and_resolves_the_same() {
 
     let spec = spec(&cluster::shared().database());
     shell.ok(&["migrate", "--to", &spec]);
-    let key = shell.path("strongroom-data.key");
+    let key = shell.key();
     let key = key.to_str().unwrap();
     let in_database = |rest: &[&str]| shell.ok(&[&["--store", &spec, "--root-key-file", key], rest].concat());
     assert_eq!(in_database(&["--json", "resolve", "--reveal"]), before);

@@ -193,5 +193,5 @@ fn a_store_or_a_server_but_not_both() {
     assert_eq!(shell.run(&[&url[..], &["list"]].concat()).code, 2, "a key is missing");
     assert_eq!(shell.run(&["--url", "ftp://x", "--api-key-file", "k", "list"]).code, 2);
     let shell = shell.variable("STRONGROOM_URL", "http://127.0.0.1:1");
-    assert_eq!(shell.json(&["--store", "strongroom-data", "list"]), Value::Array(Vec::new()));
+    assert_eq!(shell.json(&["--store", shell.store().to_str().unwrap(), "list"]), Value::Array(Vec::new()));
 }

@@ -1,15 +1,15 @@
 //! `backup`: the vault, or one org, in one file.
 
-use std::fs::{self, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use strongroom::{BackupSummary, Environment, OrgId, Unlock};
 
-use crate::config::Config;
+use crate::config::{Config, default_key_file_of};
 use crate::failure::Failure;
-use crate::files::{beside, sync_directory_of};
+use crate::files::NewFile;
 use crate::keys;
 use crate::output::Output;
 use crate::progress::Progress;
@@ -20,7 +20,8 @@ use crate::session::Session;
 pub(crate) struct Backup {
     /// A file that does not exist yet
     file: PathBuf,
-    /// The key for a backup of one org, created if there is none [default: FILE.key]
+    /// The key for a backup of one org, created if there is none [default: one for FILE, in
+    /// strongroom/keys in the user's configuration directory]
     #[arg(long, value_name = "KEY")]
     backup_key_file: Option<PathBuf>,
 }
@@ -50,23 +51,16 @@ impl Backup {
         output: &Output,
     ) -> Result<(), Failure> {
         let (file, org) = (&self.file, config.named_org);
-        if file.exists() {
+        if file.symlink_metadata().is_ok() {
             return Err(
                 Failure::usage(format!("{} exists already", file.display())).next("name another file")
             );
         }
         let org = self.org_with_key(org, output)?;
         let named = org.as_ref().map(|(org, _)| *org);
-        let part = beside(file, ".part");
-        let summary = match write_part(session, &part, org).await {
-            Ok(summary) => summary,
-            Err(failure) => {
-                drop(fs::remove_file(&part));
-                return Err(failure);
-            }
-        };
-        fs::rename(&part, file).map_err(|error| unwritable(&part, &error))?;
-        sync_directory_of(file).map_err(|error| unwritable(file, &error))?;
+        let new = NewFile::beside(file).map_err(|error| unwritable(file, &error))?;
+        let summary = write(session, new.file(), org).await?;
+        new.publish(file).map_err(|error| unwritable(file, &error))?;
         for (org, environment) in &summary.unsettled {
             output.note(&format!(
                 "org {org}, environment {environment}, changed during the whole backup: its rows are not of one moment"
@@ -91,29 +85,30 @@ impl Backup {
             }
             (None, None) => Ok(None),
             (Some(org), named) => {
-                let key_file = named.clone().unwrap_or_else(|| beside(&self.file, ".key"));
+                let default = || default_key_file_of(&self.file);
+                let key_file =
+                    named.clone().map_or_else(default, |file| Ok(Some(file)))?.ok_or_else(|| {
+                        Failure::usage("there is no directory for the key of the backup")
+                            .next("name --backup-key-file")
+                    })?;
                 Ok(Some((org, keys::of_backup(&key_file, output)?)))
             }
         }
     }
 }
 
-async fn write_part(
+async fn write(
     session: &Session,
-    part: &Path,
+    out: &File,
     org: Option<(OrgId, Unlock)>,
 ) -> Result<BackupSummary, Failure> {
-    let out = OpenOptions::new().write(true).create(true).truncate(true).open(part);
-    let out = out.map_err(|error| unwritable(part, &error))?;
     let progress = Progress::without_end("rows written");
     let show = |done: strongroom::Progress| progress.at(&done);
-    let buffered = BufWriter::with_capacity(1 << 20, &out);
-    let summary = match org {
+    let buffered = BufWriter::with_capacity(1 << 20, out);
+    Ok(match org {
         Some((org, unlock)) => session.vault.backup_org(org, unlock, buffered, show).await?,
         None => session.vault.backup(buffered, show).await?,
-    };
-    out.sync_all().map_err(|error| unwritable(part, &error))?;
-    Ok(summary)
+    })
 }
 
 impl TenantView {

@@ -6,9 +6,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 use strongroom::{Backup, OrgId, Unlock, Vault};
 
-use crate::config::Config;
+use crate::config::{Config, default_key_file_of};
 use crate::failure::Failure;
-use crate::files::beside;
 use crate::keys;
 use crate::output::Output;
 use crate::progress::Progress;
@@ -24,7 +23,8 @@ pub(crate) struct Restore {
     /// Make a new vault of it in an empty store, with its own id and keys
     #[arg(long)]
     as_new: bool,
-    /// A file with the key of the backup [default: FILE.key if there is one, otherwise the key of the store]
+    /// A file with the key of the backup [default: the one that `backup` created for FILE, otherwise the
+    /// key of the store]
     #[arg(long, value_name = "KEY", conflicts_with = "backup_passphrase_file")]
     backup_key_file: Option<PathBuf>,
     /// A file with the passphrase of the backup
@@ -75,10 +75,9 @@ impl Restore {
         if let Some(file) = &self.backup_passphrase_file {
             return keys::passphrase(file, output);
         }
-        let beside = beside(&self.file, ".key");
-        match &self.backup_key_file {
+        let default = default_key_file_of(&self.file)?.filter(|file| file.exists());
+        match self.backup_key_file.as_ref().or(default.as_ref()) {
             Some(file) => keys::root_key(file, output),
-            None if beside.exists() => keys::root_key(&beside, output),
             None => keys::existing(config, output),
         }
     }

@@ -8,6 +8,7 @@ use strongroom::{Org, Resolved, ScopePath};
 
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
+use crate::files;
 use crate::output::Output;
 use crate::scope_args::PathArgs;
 use crate::session::Session;
@@ -72,6 +73,7 @@ fn refuse_unfit(resolved: &Resolved) -> Result<(), Failure> {
 /// Becomes the command, which then receives every signal itself.
 #[cfg(unix)]
 fn execute(mut child: Command, program: &OsStr) -> Result<ExitCode, Failure> {
+    files::restore_mask();
     let error = std::os::unix::process::CommandExt::exec(&mut child);
     Err(unstartable(program, &error))
 }

@@ -9,10 +9,11 @@ use strongroom::{Environment, OrgId};
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Globals {
     /// Where the vault is: `redb:PATH`, `sled:PATH`, `postgres://USER@HOST/DATABASE`, `memory`, or a PATH whose kind
-    /// is detected [default: strongroom-data]
+    /// is detected [default: strongroom/vault in the user's data directory]
     #[arg(long, global = true, value_name = "SPEC")]
     pub(crate) store: Option<String>,
-    /// A file with the root key: 64 hex digits or base64 [default: the store's path with `.key` added]
+    /// A file with the root key: 64 hex digits or base64 [default: one for this store, in strongroom/keys in the
+    /// user's configuration directory]
     #[arg(long, global = true, value_name = "FILE", conflicts_with = "passphrase_file")]
     pub(crate) root_key_file: Option<PathBuf>,
     /// A file with the passphrase; one newline at its end is ignored

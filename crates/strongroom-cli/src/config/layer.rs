@@ -9,7 +9,8 @@ use serde::Deserialize;
 use super::environment;
 use super::globals::Globals;
 use super::limits::LimitSettings;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
+use crate::files::refuse_foreign;
 
 /// Which file opens the vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +72,7 @@ impl Layer {
 
     /// `None` where there is no such file.
     pub(super) fn of_file(path: &Path) -> Result<Option<Self>, Failure> {
+        refuse_foreign(path, Exit::Usage)?;
         let text = match fs::read_to_string(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             text => text.map_err(|error| Failure::usage(unreadable(path, &error)))?,

@@ -5,7 +5,6 @@ mod globals;
 mod layer;
 mod limits;
 
-use std::env;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -16,6 +15,7 @@ pub(crate) use self::layer::KeySource;
 use self::layer::{Layer, WorksOn};
 pub(crate) use self::limits::LimitSettings;
 use crate::failure::Failure;
+use crate::files::places;
 use crate::store::Spec;
 
 /// What a command works with.
@@ -48,7 +48,7 @@ impl Config {
         let environment = Layer::of_environment()?;
         let file = match globals.config.clone().or(environment::text("CONFIG")?.map(PathBuf::from)) {
             Some(path) => Layer::of_file(&path)?.ok_or_else(|| missing(&path))?,
-            None => default_path().map_or(Ok(None), |path| Layer::of_file(&path))?.unwrap_or_default(),
+            None => places::config_file().map_or(Ok(None), |path| Layer::of_file(&path))?.unwrap_or_default(),
         };
         let config = Self::of_layers([Layer::of_options(globals), environment, file])?;
         Ok(Self { named_org: globals.org, ..config })
@@ -78,7 +78,7 @@ impl Config {
         };
         Ok(Self {
             server,
-            store: merged.store.as_deref().unwrap_or(DEFAULT_STORE).parse()?,
+            store: merged.store.as_deref().map_or_else(default_store, str::parse)?,
             key,
             org: org.parse().map_err(as_usage)?,
             named_org: None,
@@ -92,10 +92,8 @@ impl Config {
     }
 
     /// The default root key file of this store; `None` for a store without a path.
-    pub(crate) fn default_key_file(&self) -> Option<PathBuf> {
-        let mut name = self.store.path()?.as_os_str().to_owned();
-        name.push(".key");
-        Some(PathBuf::from(name))
+    pub(crate) fn default_key_file(&self) -> Result<Option<PathBuf>, Failure> {
+        self.store.path().map_or(Ok(None), default_key_file_of)
     }
 }
 
@@ -110,15 +108,17 @@ impl Server {
     }
 }
 
-/// Never in the working directory: whoever can write there could choose the store and the key.
-fn default_path() -> Option<PathBuf> {
-    let base = if cfg!(windows) {
-        env::var_os("APPDATA").map(PathBuf::from)
-    } else {
-        let named = env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-        named.or_else(|| env::home_dir().map(|home| home.join(".config")))
-    };
-    base.map(|base| base.join("strongroom").join("config.toml"))
+/// The default key file of a store or backup at this path.
+pub(crate) fn default_key_file_of(path: &Path) -> Result<Option<PathBuf>, Failure> {
+    let unusable = |error| Failure::usage(format!("{} cannot be used: {error}", path.display()));
+    places::key_file(path).map_err(unusable)
+}
+
+fn default_store() -> Result<Spec, Failure> {
+    let path = places::default_store().ok_or_else(|| {
+        Failure::usage("this user has no home directory for a store").next("name one with --store")
+    })?;
+    Ok(Spec::at(path))
 }
 
 fn missing(path: &Path) -> Failure {
@@ -134,7 +134,6 @@ fn as_usage(error: IdError) -> Failure {
     Failure::usage(error.to_string())
 }
 
-const DEFAULT_STORE: &str = "strongroom-data";
 /// The org of someone who needs only one.
 const DEFAULT_ORG: &str = "000000000000000000000001";
 /// Only reachable from this machine.
@@ -172,9 +171,14 @@ mod tests {
     }
 
     #[test]
-    fn the_default_key_file_is_beside_its_store() {
+    fn a_key_file_is_not_beside_its_store() {
         let config =
-            Config::of_layers([layer("x/data", None, None), Layer::default(), Layer::default()]).unwrap();
-        assert_eq!(config.default_key_file(), Some(PathBuf::from("x/data.key")));
+            Config::of_layers([layer("/x/data", None, None), Layer::default(), Layer::default()]).unwrap();
+        let file = config.default_key_file().unwrap().unwrap();
+        assert!(
+            file.ends_with("strongroom/keys/x/data.key") && !file.starts_with("/x"),
+            "{}",
+            file.display()
+        );
     }
 }

@@ -19,6 +19,7 @@ use strongroom::Store;
 use strongroom::store::StoreError;
 
 use crate::failure::{Exit, Failure};
+use crate::files::{places, refuse_foreign};
 
 /// A kind of store that this build knows.
 struct Kind {
@@ -59,6 +60,11 @@ pub(crate) struct Spec {
 }
 
 impl Spec {
+    /// A path whose kind is detected.
+    pub(crate) fn at(path: PathBuf) -> Self {
+        Self { kind: None, life: Life::Kept, place: path }
+    }
+
     /// `None` for a store in memory and for a store on a server.
     pub(crate) fn path(&self) -> Option<&Path> {
         (self.life == Life::Kept).then_some(&self.place)
@@ -85,6 +91,13 @@ impl Spec {
 
     /// Opens the existing store, or creates one of the first kind that fits.
     pub(crate) fn open(&self) -> Result<Arc<dyn Store>, Failure> {
+        if let Some(path) = self.path() {
+            refuse_foreign(path, Exit::Store)?;
+            places::make_own_dirs(path).map_err(|error| {
+                Failure::new(Exit::Store, format!("the directory of {self} could not be created: {error}"))
+                    .next("name another store with --store")
+            })?;
+        }
         let found = self.kinds().find(|kind| (kind.is_at)(&self.place));
         let Some(kind) = found.or_else(|| self.kinds().next()) else {
             return Err(Failure::usage("this build supports no persistent store").next(known()));
@@ -146,7 +159,7 @@ impl FromStr for Spec {
             (None, _) if text.is_empty() => {
                 Err(Failure::usage("a store is named by its kind or a path").next(known()))
             }
-            (None, _) => Ok(Self { kind: None, life: Life::Kept, place: text.into() }),
+            (None, _) => Ok(Self::at(text.into())),
         }
     }
 }

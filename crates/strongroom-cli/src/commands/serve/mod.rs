@@ -1,5 +1,6 @@
 //! `serve`: the vault over HTTP.
 
+mod first_key;
 mod first_run;
 mod ready;
 
@@ -14,11 +15,13 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use self::first_key::KeyPlace;
 use self::ready::Ready;
 use crate::config::{Config, LimitSettings, socket_address};
 use crate::failure::{Exit, Failure};
+use crate::keys;
 use crate::output::Output;
-use crate::session::{Opened, Session};
+use crate::session::Session;
 
 /// `serve` as it is typed.
 #[derive(Debug, clap::Args)]
@@ -63,25 +66,27 @@ async fn serve(config: &Config, output: &Output) -> Result<(), Failure> {
     }
     let stop = stopped()?;
     let metrics = Metrics::new();
-    let (session, opened) = Session::open_or_create(config, &metrics, output).await?;
+    let start = || Ok((keys::for_new_vault(config, output)?, KeyPlace::prepare(output)?));
+    let (session, started) = Session::open_or_create(config, &metrics, output, start).await?;
     let service = ServiceOptions::default().metrics(metrics).limits(limits).serve(session.vault.clone());
-    let served = serve_vault(&session, opened, (listener, address), service, stop, output).await;
+    let served = serve_vault(&session, started, (listener, address), service, stop, output).await;
     let closed = session.close().await;
     served.and(closed)
 }
 
 async fn serve_vault(
     session: &Session,
-    opened: Opened,
+    started: Option<KeyPlace>,
     (listener, address): (TcpListener, SocketAddr),
     service: Service,
     stop: impl Future<Output = ()>,
     output: &Output,
 ) -> Result<(), Failure> {
     session.vault.run_jobs().await?;
-    let contents = match opened {
-        Opened::Created => first_run::make(&session.org).await?,
-        Opened::Found => first_run::find(&session.org).await?,
+    let store_id = session.vault.store_id();
+    let contents = match started {
+        Some(place) => first_run::make(&session.org, place, &store_id).await?,
+        None => first_run::find(&session.org, &store_id).await?,
     };
     Ready::new(address, contents).announce(&session.org, output)?;
     strongroom_http::serve(listener, service, stop).await;

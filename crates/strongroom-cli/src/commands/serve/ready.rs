@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use serde::Serialize;
-use strongroom::{LinkedAccountId, Org, Secret};
+use strongroom::{LinkedAccountId, Org};
 use zeroize::Zeroizing;
 
+use super::first_key::FirstKey;
 use super::first_run::Contents;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -35,7 +36,10 @@ impl<'a> ReadyView<'a> {
             url: &ready.url,
             variable_definition_id: definition.as_ref().map(ToString::to_string),
             linked_account_id: account.as_ref().map(LinkedAccountId::as_str),
-            api_key: api_key.as_ref().map(Secret::expose),
+            api_key: match api_key {
+                Some(FirstKey::Shown(key)) => Some(key.expose()),
+                Some(FirstKey::File(_)) | None => None,
+            },
         }
     }
 }
@@ -58,11 +62,19 @@ impl Ready {
         let Contents { api_key, definition, account } = &self.contents;
         // Writing to a `String` cannot fail.
         let _ = match api_key {
-            Some(key) => writeln!(text, "\nAPI key, shown this once:\n{}", key.expose()),
+            Some(FirstKey::Shown(key)) => writeln!(text, "\nAPI key, shown only now:\n{}", key.expose()),
+            Some(FirstKey::File(file)) => {
+                writeln!(text, "\nThe API key is in a file that only you can read:\n{}", file.display())
+            }
             None => writeln!(text, "\n`strongroom api-key create NAME` creates another API key."),
         };
         if let (Some(definition), Some(account)) = (definition, account) {
-            let key = api_key.as_ref().map_or("$STRONGROOM_API_KEY", Secret::expose);
+            let key = match api_key {
+                Some(FirstKey::Shown(key)) => Zeroizing::new(key.expose().to_owned()),
+                Some(FirstKey::File(file)) => Zeroizing::new(format!("$(cat '{}')", file.display())),
+                None => Zeroizing::new("$STRONGROOM_API_KEY".to_owned()),
+            };
+            let key = key.as_str();
             let base = format!("{}/api/v2/public", self.url);
             let _ = write!(
                 text,
