@@ -83,6 +83,29 @@ fn a_passphrase_is_typed_twice_and_not_shown() {
 }
 
 #[test]
+fn a_stored_text_does_not_control_the_terminal() {
+    let shell = Shell::with_vault();
+    let hostile = "\x1b]0;owned\x07\u{9b}31m\u{202e}tail\ntwo";
+    shell.define("A", "string");
+    shell.ok_with(hostile, &["set", "A"]);
+    for command in ["get A --reveal", "resolve --reveal", "export --reveal", "export --reveal --format json"]
+    {
+        let (code, screen) = Terminal::run(&shell, command).end();
+        assert_eq!(code, 0, "{screen}");
+        // Of the escapes only those of colours are the program's own.
+        let own = screen.replace("\x1b[1m", "").replace("\x1b[0m", "").replace("\x1b[36m", "");
+        assert!(
+            own.contains("owned") && !own.contains(['\x1b', '\x07', '\u{9b}', '\u{202e}']),
+            "{command}: {own:?}"
+        );
+    }
+    assert_eq!(shell.ok(&["get", "A", "--reveal"]), hostile, "a pipe gets the exact text");
+    let json = shell.ok(&["--json", "get", "A", "--reveal"]);
+    assert!(!json.contains(['\u{9b}', '\u{202e}']), "{json}");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["value"], hostile);
+}
+
+#[test]
 fn colour_is_for_terminals_alone() {
     let shell = Shell::with_vault();
     shell.define("A", "string");

@@ -45,6 +45,6 @@ impl Export {
             Failure::invalid(format!("a .env file cannot hold the name {name}"))
                 .next("`--format json` takes every name")
         })?;
-        output.verbatim(&Zeroizing::new(text))
+        output.file(&Zeroizing::new(text))
     }
 }

@@ -1,5 +1,8 @@
 //! Output: tables for people, JSON for programs, and notes on standard error.
 
+mod json;
+mod printable;
+
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -9,7 +12,9 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use strongroom::{Secret, Timestamp};
+use zeroize::Zeroizing;
 
+use self::printable::{printable, printable_lines};
 use crate::failure::{Exit, Failure};
 
 /// Where a command writes, and in which form.
@@ -88,14 +93,11 @@ impl Output {
 
     /// One JSON value on standard output.
     pub(crate) fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
+        if !io::stdout().is_terminal() {
+            return self.json_line(value);
+        }
         let mut stdout = io::BufWriter::new(io::stdout().lock());
-        let indented = io::stdout().is_terminal();
-        let written = if indented {
-            serde_json::to_writer_pretty(&mut stdout, value)
-        } else {
-            serde_json::to_writer(&mut stdout, value)
-        };
-        written.map_err(io::Error::from)?;
+        json::write_pretty(&mut stdout, value)?;
         stdout.write_all(b"\n")?;
         Ok(stdout.flush()?)
     }
@@ -103,15 +105,31 @@ impl Output {
     /// One JSON value on one line, for whoever reads line by line.
     pub(crate) fn json_line(&self, value: &impl Serialize) -> Result<(), Failure> {
         let mut stdout = io::BufWriter::new(io::stdout().lock());
-        serde_json::to_writer(&mut stdout, value).map_err(io::Error::from)?;
+        json::write_compact(&mut stdout, value)?;
         stdout.write_all(b"\n")?;
         Ok(stdout.flush()?)
     }
 
-    /// The exact bytes of a value; a terminal gets a line end after them.
+    /// The exact bytes of a value. A terminal gets them without what would control it, and a line end.
     pub(crate) fn exact(&self, value: &str) -> Result<(), Failure> {
-        self.verbatim(value)?;
-        if io::stdout().is_terminal() { self.verbatim("\n") } else { Ok(()) }
+        if !io::stdout().is_terminal() {
+            return self.verbatim(value);
+        }
+        self.shown(value)?;
+        self.verbatim("\n")
+    }
+
+    /// The exact text of a file. A terminal gets it without what would control it.
+    pub(crate) fn file(&self, text: &str) -> Result<(), Failure> {
+        if io::stdout().is_terminal() { self.shown(text) } else { self.verbatim(text) }
+    }
+
+    fn shown(&self, text: &str) -> Result<(), Failure> {
+        let shown = Zeroizing::new(printable_lines(text));
+        if *shown != text {
+            self.note("control characters are shown escaped; a pipe or a file gets the exact text");
+        }
+        self.verbatim(&shown)
     }
 
     /// These bytes and no others.
@@ -170,10 +188,12 @@ impl Output {
 }
 
 fn json_on_stderr(view: &impl Serialize) {
-    let mut line = serde_json::to_string(view).unwrap_or_default();
-    line.push('\n');
+    let mut line = Vec::new();
     // There is nowhere left to report that standard error is closed.
-    let _ = io::stderr().write_all(line.as_bytes());
+    let _ = json::write_compact(&mut line, view).and_then(|()| {
+        line.push(b'\n');
+        io::stderr().write_all(&line)
+    });
 }
 
 /// Columns that line up, under bold headers.
@@ -195,24 +215,6 @@ fn table<const N: usize>(headers: [&str; N], rows: impl IntoIterator<Item = [Str
         let _ = if index == 0 { writeln!(text, "{bold}{line}{bold:#}") } else { writeln!(text, "{line}") };
     }
     text
-}
-
-/// The text with the escapes of characters that would control a terminal.
-fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() || is_direction(c) {
-            shown.extend(c.escape_default());
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
-}
-
-/// Characters that change the direction of the text, so that it reads as another text.
-fn is_direction(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A moment as ISO 8601 with milliseconds.
@@ -240,11 +242,6 @@ pub(crate) const MASK: &str = "[REDACTED]";
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_cell_cannot_steer_the_terminal() {
-        assert_eq!(printable("a\x1b[2Jb\nc\u{202e}d"), "a\\u{1b}[2Jb\\nc\\u{202e}d");
-    }
 
     #[test]
     fn a_time_has_milliseconds_or_is_none() {
