@@ -1,5 +1,8 @@
 //! `run`: a command with the resolved variables as its environment.
 
+mod names;
+
+use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::process::{Command, ExitCode};
@@ -21,6 +24,10 @@ pub(crate) struct Run {
     /// Start from an empty environment instead of this one
     #[arg(long)]
     clear_env: bool,
+    /// Give the command this variable too, although it can change which code runs, or holds a key of strongroom;
+    /// repeat it for several
+    #[arg(long, value_name = "NAME")]
+    allow: Vec<String>,
     /// The command and its arguments, executed without a shell
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -35,16 +42,45 @@ impl Run {
         let resolved = all_of(&session.org, &self.path.path()).await;
         // Closed first: the command may run for long, and may use the store itself.
         session.close().await?;
+        let resolved = resolved?;
+        self.refuse_dangerous(&resolved)?;
         let mut child = Command::new(program);
         child.args(arguments);
-        if self.clear_env {
-            child.env_clear();
-        }
-        for one in &resolved? {
+        self.clean(&mut child);
+        for one in &resolved {
             refuse_unfit(one)?;
             child.env(&one.name, one.value.expose());
         }
         execute(child, program)
+    }
+
+    /// A tenant may have set these variables, and whoever runs the command is not that tenant.
+    fn refuse_dangerous(&self, resolved: &[Resolved]) -> Result<(), Failure> {
+        let refused = |name: &&str| names::is_dangerous(name) && !self.is_allowed(name);
+        let refused: Vec<_> = resolved.iter().map(|one| one.name.as_str()).filter(refused).collect();
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let options: Vec<_> = refused.iter().map(|name| format!("--allow {name}")).collect();
+        let message = format!("variables that can change which code runs: {}", refused.join(", "));
+        Err(Failure::invalid(message)
+            .next(format!("nothing was run; if that is what they are for, add {}", options.join(" "))))
+    }
+
+    /// Leaves no variable that opens the vault: the command gets what it resolves to, not the means to read the rest.
+    fn clean(&self, child: &mut Command) {
+        if self.clear_env {
+            child.env_clear();
+        }
+        for (name, _) in env::vars_os() {
+            if name.to_str().is_some_and(|name| names::is_own(name) && !self.is_allowed(name)) {
+                child.env_remove(name);
+            }
+        }
+    }
+
+    fn is_allowed(&self, name: &str) -> bool {
+        self.allow.iter().any(|allowed| allowed == name)
     }
 }
 
