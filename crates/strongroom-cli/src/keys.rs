@@ -12,6 +12,7 @@ use crate::failure::{Exit, Failure};
 use crate::files::{NewFile, places, refuse_foreign};
 use crate::input;
 use crate::output::Output;
+use crate::passphrase::NewPassphrase;
 
 /// A key that can be used more than once: to open the vault, and to keep its slot under a new root key.
 #[derive(Debug)]
@@ -89,34 +90,43 @@ pub(crate) fn existing_key(config: &Config, output: &Output) -> Result<Key, Fail
 }
 
 /// The key of a new vault: the named one, otherwise a root key file, created if there is none.
-pub(crate) fn for_new_vault(config: &Config, output: &Output) -> Result<Unlock, Failure> {
+pub(crate) fn for_new_vault(config: &Config, new: NewPassphrase, output: &Output) -> Result<Unlock, Failure> {
     let file = match &config.key {
         Some(KeySource::RootKeyFile(file)) => Some(file.clone()),
-        Some(source) => return read(source, output),
+        Some(source) => return read_new(source, new, output),
         None => config.default_key_file()?,
     };
-    let Some(file) = file else {
-        if config.store.is_kept() {
-            return Err(Failure::usage("no key was given for the new vault")
-                .next("give --root-key-file, which is created if there is none, or --passphrase-file"));
-        }
-        // A store in memory ends with the process, and so may its key.
-        return Ok(Unlock::raw_key(RawKey::generate()?));
-    };
-    read_or_make(file, output)
+    match file {
+        Some(file) => read_or_make(file, output),
+        None if !config.store.is_kept() => for_vault_in_memory(config, output),
+        None => Err(Failure::usage("no key was given for the new vault")
+            .next("give --root-key-file, which is created if there is none, or --passphrase-file")),
+    }
+}
+
+/// The key of a vault that ends with the process, and so may its key.
+pub(crate) fn for_vault_in_memory(config: &Config, output: &Output) -> Result<Unlock, Failure> {
+    match &config.key {
+        Some(source) => read(source, output),
+        None => Ok(Unlock::raw_key(RawKey::generate()?)),
+    }
 }
 
 /// The key of a new slot: a root key file, created if there is none, a passphrase file, or a prompt.
-pub(crate) fn for_slot(source: Option<KeySource>, output: &Output) -> Result<Unlock, Failure> {
+pub(crate) fn for_slot(
+    source: Option<KeySource>,
+    new: NewPassphrase,
+    output: &Output,
+) -> Result<Unlock, Failure> {
     match source {
         Some(KeySource::RootKeyFile(file)) => read_or_make(file, output),
-        Some(source) => read(&source, output),
-        None => asked_twice().map(Unlock::passphrase),
+        Some(source) => read_new(&source, new, output),
+        None => asked_twice(new).map(Unlock::passphrase),
     }
 }
 
 /// A new passphrase, typed twice.
-pub(crate) fn asked_twice() -> Result<Secret, Failure> {
+pub(crate) fn asked_twice(new: NewPassphrase) -> Result<Secret, Failure> {
     if !input::can_prompt() {
         return Err(
             Failure::usage("a passphrase can only be typed on a terminal").next("name a file that holds it")
@@ -126,6 +136,7 @@ pub(crate) fn asked_twice() -> Result<Secret, Failure> {
     if passphrase.is_empty() {
         return Err(Failure::usage("an empty passphrase protects nothing"));
     }
+    new.check(&passphrase)?;
     if input::prompt("Once more: ")?.expose() != passphrase.expose() {
         return Err(Failure::usage("the two passphrases differ"));
     }
@@ -173,6 +184,15 @@ pub(crate) fn api_key(file: &Path, output: &Output) -> Result<Secret, Failure> {
         return Err(Failure::new(Exit::Key, format!("{} holds no API key", file.display())));
     }
     Ok(Secret::from(key))
+}
+
+/// A key that has not opened anything yet.
+fn read_new(source: &KeySource, new: NewPassphrase, output: &Output) -> Result<Unlock, Failure> {
+    let key = Key::read(source, output)?;
+    if key.kind == Kind::Passphrase {
+        new.check(&key.text)?;
+    }
+    key.unlock()
 }
 
 fn read(source: &KeySource, output: &Output) -> Result<Unlock, Failure> {

@@ -10,6 +10,7 @@ mod input;
 mod keys;
 mod output;
 mod pages;
+mod passphrase;
 mod progress;
 mod scope_args;
 mod session;

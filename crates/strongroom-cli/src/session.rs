@@ -22,7 +22,7 @@ impl Session {
     /// Opens the existing vault. A store in memory gets a new one each time.
     pub(crate) async fn open(config: &Config, output: &Output) -> Result<Self, Failure> {
         if !config.store.is_kept() {
-            return Self::create(config, || keys::for_new_vault(config, output)).await;
+            return Self::create(config, || keys::for_vault_in_memory(config, output)).await;
         }
         let store = config.store.open_existing()?;
         Self::open_with(config, store, keys::existing(config, output)?).await

@@ -61,7 +61,7 @@ fn init_makes_the_named_key_file_and_every_command_takes_it() {
 fn a_passphrase_file_loses_exactly_one_newline() {
     let shell = Shell::new();
     shell.write("p", "correct horse\n");
-    shell.ok(&["--passphrase-file", "p", "init"]);
+    shell.ok(&["--passphrase-file", "p", "init", "--allow-weak"]);
     for (text, code) in [("correct horse", 0), ("correct horse\n\n", 5), ("correct horse ", 5), ("\n", 2)] {
         shell.write("p", text);
         assert_eq!(shell.run(&["--passphrase-file", "p", "list"]).code, code, "{text:?}");
@@ -99,4 +99,23 @@ fn a_key_file_that_others_can_read_is_warned_of() {
     let ran = shell.run(&["list"]);
     assert_eq!(ran.code, 0);
     assert!(ran.stderr.contains("chmod 600 "), "{}", ran.stderr);
+}
+
+#[test]
+fn a_weak_passphrase_is_accepted_only_by_name() {
+    let shell = Shell::with_vault();
+    shell.write("p", "x\n");
+    let id = shell.json(&["slot", "list"])[0]["id"].as_str().unwrap().to_owned();
+    for arguments in [
+        &["--store", "new", "--passphrase-file", "p", "init"][..],
+        &["--store", "new", "--passphrase-file", "p", "serve", "--listen", "127.0.0.1:0"],
+        &["slot", "add", "--new-passphrase-file", "p"],
+        &["slot", "change", &id, "--new-passphrase-file", "p"],
+    ] {
+        let ran = shell.run(arguments);
+        assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("--allow-weak"), "{}", ran.stderr);
+    }
+    shell.ok(&["slot", "add", "--new-passphrase-file", "p", "--allow-weak"]);
+    shell.ok(&["--passphrase-file", "p", "list"]);
 }

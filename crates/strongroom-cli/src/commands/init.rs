@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::keys;
 use crate::output::Output;
+use crate::passphrase::NewPassphrase;
 use crate::session::Session;
 
 /// `init` as it is typed.
@@ -15,6 +16,8 @@ pub(crate) struct Init {
     /// Ask for a passphrase and use it instead of a root key file
     #[arg(long, conflicts_with_all = ["root_key_file", "passphrase_file"])]
     ask_passphrase: bool,
+    #[command(flatten)]
+    new: NewPassphrase,
 }
 
 #[derive(Serialize)]
@@ -27,8 +30,8 @@ impl Init {
     pub(crate) async fn run(self, config: &Config, output: &Output) -> Result<(), Failure> {
         config.store.refuse_unkept("init")?;
         let unlock = || match self.ask_passphrase {
-            true => keys::asked_twice().map(Unlock::passphrase),
-            false => keys::for_new_vault(config, output),
+            true => keys::asked_twice(self.new).map(Unlock::passphrase),
+            false => keys::for_new_vault(config, self.new, output),
         };
         let session = Session::create(config, unlock).await?;
         let store_id = session.vault.store_id();

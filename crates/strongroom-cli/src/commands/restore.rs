@@ -10,6 +10,7 @@ use crate::config::{Config, default_key_file_of};
 use crate::failure::Failure;
 use crate::keys;
 use crate::output::Output;
+use crate::passphrase::NewPassphrase;
 use crate::progress::Progress;
 
 /// `restore` as it is typed.
@@ -30,13 +31,15 @@ pub(crate) struct Restore {
     /// A file with the passphrase of the backup
     #[arg(long, value_name = "FILE")]
     backup_passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    new: NewPassphrase,
 }
 
 /// Where the rows of a backup go.
 #[derive(Debug, Clone, Copy)]
 enum Target {
     Original,
-    NewVault,
+    NewVault(NewPassphrase),
     Org(OrgId),
 }
 
@@ -64,7 +67,7 @@ impl Restore {
     fn target(&self, org: Option<OrgId>) -> Result<Target, Failure> {
         match (self.replaces_original, self.as_new, org) {
             (true, false, None) => Ok(Target::Original),
-            (false, true, None) => Ok(Target::NewVault),
+            (false, true, None) => Ok(Target::NewVault(self.new)),
             (false, false, Some(org)) => Ok(Target::Org(org)),
             _ => Err(Failure::usage("choose one way to restore")
                 .next("give one of --replaces-original, --as-new and --org")),
@@ -95,8 +98,8 @@ async fn write(
     let show = |done: strongroom::Progress| progress.at(&done);
     match target {
         Target::Original => Ok((backup.replace_original(config.store.open()?, show).await?, rows)),
-        Target::NewVault => {
-            let unlock = keys::for_new_vault(config, output)?;
+        Target::NewVault(new) => {
+            let unlock = keys::for_new_vault(config, new, output)?;
             Ok((backup.restore_as_new(config.store.open()?, unlock, show).await?, rows))
         }
         Target::Org(org) => {

@@ -9,6 +9,7 @@ use crate::config::KeySource;
 use crate::failure::Failure;
 use crate::keys;
 use crate::output::{Output, time, yes};
+use crate::passphrase::NewPassphrase;
 
 /// `slot` as it is typed.
 #[derive(Debug, clap::Subcommand)]
@@ -27,6 +28,8 @@ pub(crate) enum SlotCommand {
 pub(crate) struct Add {
     #[command(flatten)]
     key: NewKeyArgs,
+    #[command(flatten)]
+    new: NewPassphrase,
 }
 
 #[derive(Debug, clap::Args)]
@@ -34,6 +37,8 @@ pub(crate) struct Change {
     id: SlotId,
     #[command(flatten)]
     key: NewKeyArgs,
+    #[command(flatten)]
+    new: NewPassphrase,
 }
 
 #[derive(Debug, clap::Args)]
@@ -87,13 +92,13 @@ impl SlotCommand {
     pub(crate) async fn run(self, vault: &Vault, output: &Output) -> Result<(), Failure> {
         match self {
             Self::List => list(vault, output).await,
-            Self::Add(Add { key }) => {
-                let slot = vault.slots().add(keys::for_slot(key.source(), output)?).await?;
+            Self::Add(Add { key, new }) => {
+                let slot = vault.slots().add(keys::for_slot(key.source(), new, output)?).await?;
                 let sentence = format!("added key slot {}, opened by {}", slot.id, opened_by(&slot.kind));
                 output.done(&sentence, &SlotView::of(&slot))
             }
-            Self::Change(Change { id, key }) => {
-                let slot = vault.slots().change(&id, keys::for_slot(key.source(), output)?).await?;
+            Self::Change(Change { id, key, new }) => {
+                let slot = vault.slots().change(&id, keys::for_slot(key.source(), new, output)?).await?;
                 let sentence = format!("key slot {id} is now opened by {}", opened_by(&slot.kind));
                 output.done(&sentence, &SlotView::of(&slot))
             }

@@ -21,6 +21,7 @@ use crate::config::{Config, LimitSettings, socket_address};
 use crate::failure::{Exit, Failure};
 use crate::keys;
 use crate::output::Output;
+use crate::passphrase::NewPassphrase;
 use crate::session::Session;
 
 /// `serve` as it is typed.
@@ -36,6 +37,8 @@ pub(crate) struct Serve {
     #[arg(long)]
     no_core_dumps: bool,
     #[command(flatten)]
+    new: NewPassphrase,
+    #[command(flatten)]
     limits: LimitSettings,
 }
 
@@ -50,11 +53,11 @@ impl Serve {
         }
         start_log(self.log);
         let runtime = Runtime::new().map_err(|error| failed("the server could not be started", &error))?;
-        runtime.block_on(serve(&config, output))
+        runtime.block_on(serve(&config, self.new, output))
     }
 }
 
-async fn serve(config: &Config, output: &Output) -> Result<(), Failure> {
+async fn serve(config: &Config, new: NewPassphrase, output: &Output) -> Result<(), Failure> {
     let (listen, limits) = (config.listen, config.limits.limits()?);
     let listener = TcpListener::bind(listen).await.map_err(|error| {
         failed(&format!("the server cannot listen on {listen}"), &error)
@@ -66,7 +69,7 @@ async fn serve(config: &Config, output: &Output) -> Result<(), Failure> {
     }
     let stop = stopped()?;
     let metrics = Metrics::new();
-    let start = || Ok((keys::for_new_vault(config, output)?, KeyPlace::prepare(output)?));
+    let start = || Ok((keys::for_new_vault(config, new, output)?, KeyPlace::prepare(output)?));
     let (session, started) = Session::open_or_create(config, &metrics, output, start).await?;
     let service = ServiceOptions::default().metrics(metrics).limits(limits).serve(session.vault.clone());
     let served = serve_vault(&session, started, (listener, address), service, stop, output).await;
