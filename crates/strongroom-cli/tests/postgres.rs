@@ -42,6 +42,27 @@ fn a_new_vault_in_a_database_needs_a_key_that_is_kept() {
 }
 
 #[test]
+fn every_command_on_keys_works_in_a_database() {
+    let shell = Shell::new();
+    let spec = spec(&cluster::shared().database());
+    let run = |arguments: &[&str]| {
+        shell.ok(&[&["--store", &spec, "--root-key-file", "root.key"], arguments].concat())
+    };
+    run(&["init"]);
+    run(&["define", "A", "--format", "string"]);
+    run(&["account", "create", "user_1", "--default-app"]);
+    run(&["rotate", "root"]);
+    run(&["rotate", "data"]);
+    run(&["shred", "account", "user_1", "--yes"]);
+    run(&["slot", "list"]);
+    run(&["job", "run"]);
+    run(&["api-key", "create", "ci"]);
+    run(&["backup", "vault.backup"]);
+    run(&["verify"]);
+    assert!(run(&["list"]).contains('A'));
+}
+
+#[test]
 fn a_password_in_the_address_and_a_server_that_is_not_there_are_told_apart() {
     let shell = Shell::new();
     shell.write("root.key", "07".repeat(32));

@@ -37,10 +37,7 @@ struct Rotated<'a> {
 impl Root {
     /// Creates a new root key and runs the job to its end.
     pub(crate) async fn run(self, config: &Config, output: &Output) -> Result<(), Failure> {
-        if config.store.path().is_none() {
-            return Err(Failure::usage("a store in memory is gone when `rotate` ends")
-                .next("name a path with --store"));
-        }
+        config.store.refuse_unkept("rotate")?;
         self.refuse_repeated()?;
         let store = config.store.open_existing()?;
         let own = keys::existing_key(config, output)?;
