@@ -37,7 +37,7 @@ use crate::session::Session;
 
 /// Variables and credentials, sealed before they reach their store.
 #[derive(Debug, Parser)]
-#[command(name = "strongroom", version, propagate_version = true, after_help = AFTER_HELP)]
+#[command(name = "strongroom", version, propagate_version = true, max_term_width = 100, after_long_help = AFTER_HELP)]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) globals: Globals,
@@ -146,7 +146,7 @@ impl Work {
             Self::Explain(explain) => {
                 in_session(&config, output, async |s| explain.run(&s.org, output).await)
             }
-            Self::List(list) => in_session(&config, output, async |s| list.run(&s.org, output).await),
+            Self::List(list) => in_session(&config, output, async |s| list.run(s, output).await),
             Self::Delete(delete) => in_session(&config, output, async |s| delete.run(&s.org, output).await),
             Self::Credential(command) => {
                 in_session(&config, output, async |s| command.run(&s.org, output).await)
@@ -167,7 +167,6 @@ impl Work {
                 in_session(&config, output, async |s| data.run(s, output).await)
             }
             Self::Shred(Shred::Account(account)) => {
-                account.ask(&config)?;
                 in_session(&config, output, async |s| account.run(s, output).await)
             }
             Self::Job(command) => in_session(&config, output, async |s| command.run(&s.vault, output).await),
@@ -224,14 +223,15 @@ fn in_session(
 }
 
 const AFTER_HELP: &str = "\
-Secrets are read from standard input, a hidden prompt or a file, never from arguments. Values are shown as
+Secrets are read from standard input, a hidden prompt or a file, never from arguments. Values are shown as \
 [REDACTED] unless --reveal is given.
 
-A setting comes from its option, otherwise from the environment (STRONGROOM_STORE, STRONGROOM_ROOT_KEY_FILE,
-STRONGROOM_PASSPHRASE_FILE, STRONGROOM_URL, STRONGROOM_API_KEY_FILE, STRONGROOM_ORG, STRONGROOM_ENVIRONMENT,
-STRONGROOM_LISTEN, STRONGROOM_CONFIG), otherwise from the configuration file (the same names in lower case). The
-limits of `serve` are named as its options (STRONGROOM_RATE_LIMIT and so on); in the file they are in a table [limits].
+A setting comes from its option, otherwise from the environment (STRONGROOM_STORE, STRONGROOM_ROOT_KEY_FILE, \
+STRONGROOM_PASSPHRASE_FILE, STRONGROOM_URL, STRONGROOM_API_KEY_FILE, STRONGROOM_API_KEY, STRONGROOM_ORG, \
+STRONGROOM_ENVIRONMENT, STRONGROOM_LISTEN, STRONGROOM_CONFIG), otherwise from the configuration file (the same names in \
+lower case; an API key only by its file). The limits of `serve` are named as its options (STRONGROOM_RATE_LIMIT and so \
+on); in the file they are in a table [limits].
 
-Exit codes: 0 done, 1 anything else, 2 usage, 3 not found, 4 invalid value, 5 wrong key or damaged data,
-6 the store failed or cannot be used. `run` returns the code of its command, and 126 or 127 if the command could not
-be started or found. 141, without a message, if the reader of the output stopped early, as with `| head -1`.";
+Exit codes: 0 done, 1 anything else, 2 usage, 3 not found, 4 invalid value, 5 wrong key or damaged data, 6 the store \
+failed or cannot be used. `run` returns the code of its command, and 126 or 127 if the command could not be started or \
+found. 141, without a message, if the reader of the output stopped early, as with `| head -1`.";

@@ -7,24 +7,56 @@ use strongroom::Secret;
 use zeroize::Zeroizing;
 
 use crate::failure::{Exit, Failure};
-use crate::output::Output;
+use crate::output::{Output, printable};
+use crate::typo::closest;
 
 /// A value typed as an argument, and anything that looks like an option. Parsed only so that the refusal need not
 /// repeat it, as clap's own would.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Misplaced {
+struct Misplaced {
     #[arg(hide = true, num_args = 0.., allow_hyphen_values = true, value_name = "VALUE")]
     values: Vec<OsString>,
 }
 
+/// How a value comes in.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ValueArgs {
+    /// Accept an empty value; on a terminal, set it without asking
+    #[arg(long)]
+    empty: bool,
+    #[command(flatten)]
+    misplaced: Misplaced,
+}
+
+impl ValueArgs {
+    /// Fails if the value of `name` was typed as an argument.
+    pub(crate) fn refuse_misplaced(&self, name: &str) -> Result<(), Failure> {
+        match self.misplaced.values.first() {
+            Some(first) => Err(refused(first)),
+            None if name.contains('=') => Err(misplaced()),
+            None => Ok(()),
+        }
+    }
+}
+
 /// The exact bytes of standard input, or the line typed at a hidden prompt.
-pub(crate) fn value(prompt_text: &str, misplaced: &Misplaced, output: &Output) -> Result<Secret, Failure> {
-    if let Some(first) = misplaced.values.first() {
-        return Err(refused(first));
+pub(crate) fn value(name: &str, args: &ValueArgs, output: &Output) -> Result<Secret, Failure> {
+    args.refuse_misplaced(name)?;
+    let value = match (can_prompt(), args.empty) {
+        (true, true) => Secret::from(""),
+        (true, false) => prompt(&format!("Value of {}: ", printable(name)))?,
+        (false, _) => from_stdin(output)?,
+    };
+    // A command before the pipe that failed has written nothing.
+    if value.is_empty() && !args.empty {
+        return Err(
+            Failure::usage("the value is empty").next("nothing was written; --empty sets an empty value")
+        );
     }
-    if can_prompt() {
-        return prompt(prompt_text);
-    }
+    Ok(value)
+}
+
+fn from_stdin(output: &Output) -> Result<Secret, Failure> {
     let value =
         text(read_bounded()?).ok_or_else(|| Failure::invalid("the value on standard input is not UTF-8"))?;
     if value.expose().ends_with('\n') {
@@ -40,8 +72,14 @@ fn refused(argument: &OsStr) -> Failure {
     let is_word = |word: &str| word.len() <= 20 && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
     if option.strip_prefix("--").is_some_and(|word| word.starts_with(char::is_alphabetic) && is_word(word)) {
         return Failure::usage(format!("there is no option {option} here"))
-            .next("--help lists the options; a value is read from standard input, never from an argument");
+            .next("--help lists the options; a value is read from standard input, never from an argument")
+            .meant(closest(option, OPTIONS.iter().copied()));
     }
+    misplaced()
+}
+
+/// The argument is not repeated: it may be a secret.
+pub(crate) fn misplaced() -> Failure {
     Failure::usage("a value is read from standard input, never from an argument")
         .next("other users can see arguments and shells record them: replace the secret if it is a real one")
 }
@@ -57,10 +95,11 @@ pub(crate) fn prompt(text: &str) -> Result<Secret, Failure> {
     typed.map(Secret::from).map_err(|error| Failure::new(Exit::Other, format!("the prompt failed: {error}")))
 }
 
-/// Asks a yes-or-no question on the terminal; only `y` or `yes` agrees.
+/// Says what is about to happen and asks on the terminal; only `y` or `yes` agrees.
 pub(crate) fn agrees(question: &str) -> Result<bool, Failure> {
     let mut answer = String::new();
-    let asked = write!(io::stderr(), "{question} [y/N] ").and_then(|()| io::stdin().read_line(&mut answer));
+    let asked = write!(io::stderr(), "{} Go on? [y/N] ", printable(question))
+        .and_then(|()| io::stdin().read_line(&mut answer));
     asked.map_err(|error| Failure::new(Exit::Other, format!("the prompt failed: {error}")))?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
@@ -82,5 +121,8 @@ fn read_bounded() -> Result<Zeroizing<Vec<u8>>, Failure> {
     Ok(bytes)
 }
 
+/// Of the commands that read a value.
+const OPTIONS: &[&str] =
+    &["--account", "--workflow", "--empty", "--environment", "--org", "--store", "--url", "--json"];
 /// One more than the engine takes, so that the buffer never moves and leaves no copy behind.
 const READ_BYTES_MAX: usize = strongroom::format::VALUE_BYTES_MAX + 1;

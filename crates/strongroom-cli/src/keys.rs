@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use strongroom::{Error, RawKey, Secret, Unlock};
 use zeroize::Zeroizing;
 
-use crate::config::{Config, KeySource};
+use crate::config::{ApiKeySource, Config, KeySource};
 use crate::failure::{Exit, Failure};
 use crate::files::{NewFile, places, refuse_foreign};
 use crate::input;
@@ -176,12 +176,15 @@ pub(crate) fn passphrase(file: &Path, output: &Output) -> Result<Unlock, Failure
     read(&KeySource::PassphraseFile(file.to_owned()), output)
 }
 
-/// The API key in a file, with one newline at its end or none.
-pub(crate) fn api_key(file: &Path, output: &Output) -> Result<Secret, Failure> {
-    let text = read_text(file, output)?;
+/// The API key of a server; one newline at the end of its file is ignored.
+pub(crate) fn api_key(source: &ApiKeySource, output: &Output) -> Result<Secret, Failure> {
+    let (text, place) = match source {
+        ApiKeySource::File(file) => (&read_text(file, output)?, file.display().to_string()),
+        ApiKeySource::Given(key) => (key, "STRONGROOM_API_KEY".to_owned()),
+    };
     let key = without_newline(text.expose());
     if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Failure::new(Exit::Key, format!("{} holds no API key", file.display())));
+        return Err(Failure::new(Exit::Key, format!("{place} holds no API key")));
     }
     Ok(Secret::from(key))
 }

@@ -4,8 +4,10 @@ mod cli;
 mod client;
 mod commands;
 mod config;
+mod consent;
 mod failure;
 mod files;
+mod holdings;
 mod input;
 mod keys;
 mod output;
@@ -15,11 +17,14 @@ mod progress;
 mod scope_args;
 mod session;
 mod store;
+mod suggest;
+mod typo;
 
 use std::env;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 
 use crate::cli::Args;
 use crate::failure::Failure;
@@ -29,10 +34,8 @@ fn main() -> ExitCode {
     files::write_for_owner_only();
     let args = match Args::try_parse() {
         Ok(args) => args,
-        Err(error) if error.use_stderr() && asks_for_json() => {
-            return Output::new(true).failure(&Failure::from(error));
-        }
-        Err(error) => error.exit(),
+        Err(error) if is_help(&error) => error.exit(),
+        Err(error) => return Output::new(asks_for_json()).failure(&Failure::from(error)),
     };
     // A misplaced value swallows the options after it, `--json` too.
     let output = Output::new(args.globals.json || asks_for_json());
@@ -40,6 +43,12 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(failure) => output.failure(&failure),
     }
+}
+
+/// Whether help was asked for, or is the best answer to a command that is not complete.
+fn is_help(error: &clap::Error) -> bool {
+    let is_incomplete = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    !error.use_stderr() || is_incomplete && !asks_for_json()
 }
 
 /// Whether `--json` is among the arguments, however they parse; what follows `--` belongs to another command.

@@ -40,6 +40,10 @@ pub(crate) struct PathArgs {
 }
 
 impl PathArgs {
+    pub(crate) fn account(&self) -> Option<&LinkedAccountId> {
+        self.account.as_ref()
+    }
+
     pub(crate) fn path(&self) -> ScopePath {
         let mut path = ScopePath::org();
         if let Some(account) = &self.account {

@@ -215,7 +215,7 @@ fn a_wrong_key_is_5_and_writes_nothing() {
     let attempts: [&[&str]; 6] = [
         &["--root-key-file", "other", "rotate", "root"],
         &["--root-key-file", "other", "rotate", "data"],
-        &["--root-key-file", "other", "shred", "account", "user_1"],
+        &["--root-key-file", "other", "shred", "account", "user_1", "--yes"],
         &["rotate", "root", "--slot-passphrase-file", &wrong],
         &["rotate", "root", "--slot-key-file", &wrong],
         &["rotate", "root", "--slot-key-file", &wrong, "--drop", &slot_of_kind(&shell, "raw_key")],
@@ -295,7 +295,7 @@ fn a_row_that_cannot_be_opened_keeps_its_old_key_until_it_is_given_up() {
     assert_eq!(shell.run(&["job", "run", id]).code, 5);
     shell.ok(&["job", "retry", id, "--destroy-keys"]);
     assert_eq!(shell.json(&["job", "run", id])["outcome"], "finished");
-    shell.ok(&["credential", "delete", "password", "--account", "user_1"]);
+    shell.ok(&["credential", "delete", "password", "--account", "user_1", "--yes"]);
     shell.ok_with("hunter2", &["credential", "set", "password", "--account", "user_1"]);
     assert_reads(&shell, &[]);
 }
@@ -323,7 +323,7 @@ fn a_server_and_a_store_in_memory_are_refused() {
     let shell = Shell::with_vault();
     shell.write("k", "tk_1");
     for command in
-        [&["rotate", "root"][..], &["rotate", "data"], &["shred", "account", "a"], &["job", "list"]]
+        [&["rotate", "root"][..], &["rotate", "data"], &["shred", "account", "a", "--yes"], &["job", "list"]]
     {
         let server = ["--url", "http://127.0.0.1:1", "--api-key-file", "k"];
         let ran = shell.run(&[&server[..], command].concat());

@@ -96,7 +96,7 @@ fn a_stored_variable_does_not_change_which_code_runs() {
         assert_eq!(ran.code, 4, "{name}: {}", ran.stderr);
         assert!(ran.stderr.contains(&format!("--allow {name}")), "{}", ran.stderr);
         assert!(!shell.path("ran").exists(), "{name}");
-        shell.ok(&["delete", name]);
+        shell.ok(&["delete", name, "--yes"]);
     }
 }
 

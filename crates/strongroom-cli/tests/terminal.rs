@@ -37,16 +37,28 @@ impl Terminal {
 
     /// Waits for the prompt, and until the terminal no longer shows what is typed; then types.
     fn answer(&mut self, prompt: &str, typed: &str) {
-        let mut seen = Vec::new();
-        while !seen.ends_with(prompt.as_bytes()) {
-            let mut byte = [0];
-            self.screen.read_exact(&mut byte).unwrap();
-            seen.extend(byte);
-        }
+        self.wait_for(prompt);
         while tcgetattr(&self.device).unwrap().local_modes.contains(LocalModes::ECHO) {
             std::thread::yield_now();
         }
         writeln!(self.script.stdin.as_mut().unwrap(), "{typed}").unwrap();
+    }
+
+    /// Waits for the question, types, and returns what was shown up to it.
+    fn say(&mut self, question: &str, typed: &str) -> String {
+        let seen = self.wait_for(question);
+        writeln!(self.script.stdin.as_mut().unwrap(), "{typed}").unwrap();
+        seen
+    }
+
+    fn wait_for(&mut self, end: &str) -> String {
+        let mut seen = Vec::new();
+        while !seen.ends_with(end.as_bytes()) {
+            let mut byte = [0];
+            self.screen.read_exact(&mut byte).unwrap();
+            seen.extend(byte);
+        }
+        String::from_utf8(seen).unwrap()
     }
 
     /// The exit code, and what it showed since the last answer.
@@ -80,6 +92,27 @@ fn a_passphrase_is_typed_twice_and_not_shown() {
     assert!(!screen.contains("horse"), "{screen}");
     shell.write("passphrase", "correct horse battery staple\n");
     shell.ok(&["--passphrase-file", "passphrase", "list"]);
+}
+
+#[test]
+fn what_destroys_says_what_goes_and_asks() {
+    let shell = Shell::with_vault();
+    shell.define("A", "string");
+    shell.ok_with("x", &["set", "A"]);
+    for (command, deed) in [
+        ("delete A", "This will delete the value of A at org."),
+        ("delete A --definition", "This will delete the definition A and its values: 1."),
+    ] {
+        let mut terminal = Terminal::run(&shell, command);
+        let seen = terminal.say("[y/N] ", "n");
+        assert!(seen.contains(deed), "{seen}");
+        assert_eq!(terminal.end().0, 1);
+        assert_eq!(shell.ok(&["get", "A", "--reveal"]), "x");
+    }
+    let mut terminal = Terminal::run(&shell, "delete A --definition");
+    terminal.say("[y/N] ", "y");
+    assert_eq!(terminal.end().0, 0);
+    assert_eq!(shell.ok(&["--json", "list"]), "[]\n");
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl Client {
                 Failure::usage("this build does not support TLS").next("build it with `--features tls`")
             );
         }
-        let key = keys::api_key(&server.api_key_file, output)?;
+        let key = keys::api_key(&server.api_key, output)?;
         // A redirect would send the key wherever the response says.
         let config = Agent::config_builder().max_redirects(0).max_redirects_will_error(false);
         let mut config = config.http_status_as_error(false).timeout_global(Some(TIMEOUT));
@@ -154,7 +154,9 @@ fn refused(status: StatusCode, body: Option<Refusal>) -> Failure {
         StatusCode::NOT_FOUND if said.as_ref().is_none_or(|said| said == NO_ROUTE) => {
             Failure::new(Exit::Store, message).next("check --url: it is only scheme, host and port")
         }
-        StatusCode::UNAUTHORIZED => Failure::new(Exit::Key, message).next("check --api-key-file"),
+        StatusCode::UNAUTHORIZED => {
+            Failure::new(Exit::Key, message).next("check the API key: --api-key-file or STRONGROOM_API_KEY")
+        }
         StatusCode::NOT_FOUND => Failure::not_found(message),
         StatusCode::TOO_MANY_REQUESTS => Failure::new(Exit::Store, message).next("try again later"),
         status if status.is_client_error() => Failure::invalid(message),

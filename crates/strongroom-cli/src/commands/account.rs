@@ -6,7 +6,9 @@ use strongroom::{Error, LinkedAccount, LinkedAccountId, Org};
 
 use crate::client::docs::Account;
 use crate::client::{Call, Client};
+use crate::consent::Consent;
 use crate::failure::Failure;
+use crate::holdings::Holdings;
 use crate::output::{Output, time, unless_unknown};
 use crate::pages;
 
@@ -35,6 +37,8 @@ pub(crate) struct Create {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Delete {
     id: LinkedAccountId,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 #[derive(Serialize)]
@@ -84,9 +88,11 @@ impl AccountCommand {
             Self::Create(create) => create.run(org, output).await,
             Self::List => {
                 let accounts = pages::all(async |page| org.linked_accounts(page).await).await?;
-                show(&accounts.into_iter().map(AccountView::of).collect::<Vec<_>>(), output)
+                show(accounts.into_iter().map(AccountView::of).collect(), output)
             }
             Self::Delete(delete) => {
+                let holdings = Holdings::of(org, &delete.id).await?;
+                delete.consent.to(&format!("delete linked account {}, {holdings}", delete.id))?;
                 org.delete_account(&delete.id).await?;
                 delete.done(output)
             }
@@ -98,9 +104,12 @@ impl AccountCommand {
             Self::Create(create) => create.on_server(client, output),
             Self::List => {
                 let docs: Vec<Account> = client.pages(Call { path: &["linked-account"], query: &[] })?;
-                show(&docs.into_iter().map(AccountView::of_doc).collect::<Vec<_>>(), output)
+                show(docs.into_iter().map(AccountView::of_doc).collect(), output)
             }
             Self::Delete(delete) => {
+                let deed =
+                    format!("delete linked account {} with its values, credentials and keys", delete.id);
+                delete.consent.to(&deed)?;
                 client.delete(Call { path: &["linked-account", delete.id.as_str()], query: &[] })?;
                 delete.done(output)
             }
@@ -172,7 +181,8 @@ impl AccountView {
     }
 }
 
-fn show(views: &[AccountView], output: &Output) -> Result<(), Failure> {
+fn show(mut views: Vec<AccountView>, output: &Output) -> Result<(), Failure> {
+    views.sort_by(|one, other| one.linked_account_id.cmp(&other.linked_account_id));
     let rows = views.iter().map(|view| {
         [
             view.linked_account_id.clone(),

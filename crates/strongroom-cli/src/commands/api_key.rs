@@ -111,7 +111,7 @@ async fn list(org: &Org, output: &Output) -> Result<(), Failure> {
         all.append(&mut page.items);
         match page.next {
             Some(cursor) => page = keys.list(PageRequest::default().after(cursor)).await?,
-            None => return show(&all.into_iter().map(KeyView::of).collect::<Vec<_>>(), output),
+            None => return show(all.into_iter().map(KeyView::of).collect(), output),
         }
     }
 }
@@ -127,7 +127,8 @@ impl KeyView {
     }
 }
 
-fn show(views: &[KeyView], output: &Output) -> Result<(), Failure> {
+fn show(mut views: Vec<KeyView>, output: &Output) -> Result<(), Failure> {
+    views.sort_by(|one, other| one.name.cmp(&other.name));
     let rows = views.iter().map(|view| {
         let expires = view.expires_at.clone().unwrap_or_default();
         [view.id.clone(), view.name.clone(), view.created_at.clone(), expires]

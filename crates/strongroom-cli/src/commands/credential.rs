@@ -1,14 +1,17 @@
 //! `credential`: the credentials of a linked account's default app.
 
 use serde::Serialize;
-use strongroom::{CredentialInfo, CredentialKey, LinkedAccountId, Org};
+use strongroom::{CredentialInfo, CredentialKey, Error, LinkedAccountId, Org};
 
 use crate::client::docs::{Credential, CredentialSet};
 use crate::client::{Call, Client};
+use crate::consent::Consent;
 use crate::failure::Failure;
-use crate::input::{self, Misplaced};
+use crate::input::{self, ValueArgs};
 use crate::output::{Output, time, unless_unknown};
 use crate::pages;
+use crate::suggest;
+use crate::typo::closest;
 
 /// `credential` as it is typed.
 #[derive(Debug, clap::Subcommand)]
@@ -28,7 +31,7 @@ pub(crate) struct Set {
     #[arg(long, value_name = "ID")]
     account: LinkedAccountId,
     #[command(flatten)]
-    misplaced: Misplaced,
+    value: ValueArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -44,6 +47,8 @@ pub(crate) struct Delete {
     /// The linked account
     #[arg(long, value_name = "ID")]
     account: LinkedAccountId,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 #[derive(Serialize)]
@@ -81,9 +86,12 @@ impl CredentialCommand {
         match self {
             Self::Set(set) => set.run(org, output).await,
             Self::List(List { account }) => {
-                let account = org.account(account);
-                let all = pages::all(async |page| account.credentials(page).await).await?;
-                show(&all.iter().map(CredentialView::of).collect::<Vec<_>>(), output)
+                let listed = org.account(account.clone());
+                let all = match pages::all(async |page| listed.credentials(page).await).await {
+                    Ok(all) => all,
+                    Err(error) => return Err(suggest::of_account(org, &account, error).await),
+                };
+                show(all.iter().map(CredentialView::of).collect(), output)
             }
             Self::Delete(delete) => delete.run(org, output).await,
         }
@@ -95,7 +103,7 @@ impl CredentialCommand {
             Self::List(List { account }) => {
                 let query = [("linked_account_id", account.as_str())];
                 let docs: Vec<Credential> = client.pages(Call { path: &BASE, query: &query })?;
-                show(&docs.into_iter().map(CredentialView::of_doc).collect::<Vec<_>>(), output)
+                show(docs.into_iter().map(CredentialView::of_doc).collect(), output)
             }
             Self::Delete(delete) => delete.on_server(client, output),
         }
@@ -104,14 +112,17 @@ impl CredentialCommand {
 
 impl Set {
     async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
-        let value = input::value(&format!("Value of {}: ", self.key), &self.misplaced, output)?;
+        let value = input::value(self.key.as_str(), &self.value, output)?;
         let account = org.account(self.account.clone());
-        let action = account.upsert_credential(self.key.as_str(), value).await?;
+        let action = match account.upsert_credential(self.key.as_str(), value).await {
+            Ok(action) => action,
+            Err(error) => return Err(suggest::of_account(org, &self.account, error).await),
+        };
         self.done(action.as_str(), output)
     }
 
     fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
-        let value = input::value(&format!("Value of {}: ", self.key), &self.misplaced, output)?;
+        let value = input::value(self.key.as_str(), &self.value, output)?;
         let body = NewCredential { value: value.expose(), linked_account_id: self.account.as_str() };
         let set: CredentialSet = client.put(&[&BASE[..], &[self.key.as_str()]].concat(), &body)?;
         self.done(&set.action, output)
@@ -127,9 +138,20 @@ impl Set {
 impl Delete {
     async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         let account = org.account(self.account.clone());
+        match pages::all(async |page| account.credentials(page).await).await {
+            Ok(all) if !all.iter().any(|info| info.key_name == self.key) => {
+                let known = all.iter().map(|info| info.key_name.as_str());
+                return Err(self.absent().meant(closest(self.key.as_str(), known)));
+            }
+            Err(error @ (Error::AccountNotFound(_) | Error::IntegrationNotFound { .. })) => {
+                return Err(suggest::of_account(org, &self.account, error).await);
+            }
+            // One that cannot be read can still be deleted.
+            Ok(_) | Err(_) => {}
+        }
+        self.consent.to(&self.deed())?;
         if !account.delete_credential(self.key.as_str()).await? {
-            return Err(Failure::not_found(format!("{} has no credential {}", self.account, self.key))
-                .next("`strongroom credential list --account ID` lists its credentials"));
+            return Err(self.absent());
         }
         self.done(output)
     }
@@ -137,12 +159,22 @@ impl Delete {
     fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let query = [("linked_account_id", self.account.as_str())];
         let path = [&BASE[..], &[self.key.as_str()]].concat();
+        self.consent.to(&self.deed())?;
         client.delete(Call { path: &path, query: &query })?;
         self.done(output)
     }
 
+    fn deed(&self) -> String {
+        format!("delete credential {} of {}", self.key, self.account)
+    }
+
+    fn absent(&self) -> Failure {
+        Failure::not_found(format!("{} has no credential {}", self.account, self.key))
+            .next("`strongroom credential list --account ID` lists its credentials")
+    }
+
     fn done(&self, output: &Output) -> Result<(), Failure> {
-        let Self { key, account } = self;
+        let Self { key, account, .. } = self;
         let view = Deleted { key: key.as_str(), linked_account_id: account.as_str(), deleted: true };
         output.done(&format!("deleted credential {key} of {account}"), &view)
     }
@@ -163,7 +195,8 @@ impl CredentialView {
     }
 }
 
-fn show(views: &[CredentialView], output: &Output) -> Result<(), Failure> {
+fn show(mut views: Vec<CredentialView>, output: &Output) -> Result<(), Failure> {
+    views.sort_by(|one, other| one.key.cmp(&other.key));
     let rows = views.iter().map(|view| {
         let [created, updated] =
             [&view.created_at, &view.updated_at].map(|time| unless_unknown(time.clone()));

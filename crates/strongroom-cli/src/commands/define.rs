@@ -10,6 +10,7 @@ use strongroom::{
 use crate::client::Client;
 use crate::client::docs::OneDefinition;
 use crate::failure::Failure;
+use crate::input;
 use crate::output::Output;
 
 /// `define` as it is typed.
@@ -103,6 +104,9 @@ struct NewDefinition<'a> {
 
 impl Define {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        if self.name.as_str().contains('=') {
+            return Err(input::misplaced());
+        }
         let name = self.name.clone();
         let id = org.define(self.into_definition()?).await.map_err(|error| match error {
             Error::DefinitionExists(id) => Failure::invalid(format!("{name} is defined already, as {id}"))

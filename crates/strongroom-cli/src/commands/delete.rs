@@ -1,13 +1,16 @@
 //! `delete`: one value, or a definition with all its values.
 
 use serde::Serialize;
-use strongroom::{DefinitionName, Org, ScopeKind};
+use strongroom::{DefinitionId, DefinitionName, Org, Scope, ScopeKind, Scopes};
 
 use crate::client::docs::ListedValue;
 use crate::client::{Call, Client};
+use crate::consent::Consent;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::pages;
 use crate::scope_args::{ScopeArgs, scope_field};
+use crate::suggest;
 
 /// `delete` as it is typed.
 #[derive(Debug, clap::Args)]
@@ -18,6 +21,8 @@ pub(crate) struct Delete {
     /// Delete the definition and its values at all scopes
     #[arg(long, conflicts_with_all = ["account", "workflow"])]
     definition: bool,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 #[derive(Serialize)]
@@ -36,11 +41,21 @@ struct DefinitionDeleted<'a> {
 impl Delete {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         let name = &self.name;
+        let Some(definition) = org.definition(name).await? else {
+            return Err(suggest::undefined(org, name).await);
+        };
         if self.definition {
+            let values = count_values(org, name, definition.id).await?;
+            self.consent.to(&format!("delete the definition {name} and its values: {values}"))?;
             org.delete_definition(name).await?;
             return self.definition_deleted(output);
         }
         let scope = self.scope.scope();
+        // A value that cannot be read can still be deleted.
+        if let Ok(None) = org.value(definition.id, &scope).await {
+            return Err(Failure::no_value(name, &scope));
+        }
+        self.consent.to(&format!("delete the value of {name} at {scope}"))?;
         let deleted = org.delete_value(name, &scope).await?.ok_or_else(|| Failure::no_value(name, &scope))?;
         if deleted.damaged {
             output.warn("the value was damaged and could not be read");
@@ -52,6 +67,7 @@ impl Delete {
         let (name, scope) = (&self.name, self.scope.scope());
         let definition = client.definition_id(name)?;
         if self.definition {
+            self.consent.to(&format!("delete the definition {name} and all its values"))?;
             client.delete(Call { path: &["env", "definitions", &definition], query: &[] })?;
             return self.definition_deleted(output);
         }
@@ -62,6 +78,7 @@ impl Delete {
         let Some(ListedValue { id, .. }) = found.into_iter().next() else {
             return Err(Failure::no_value(name, &scope));
         };
+        self.consent.to(&format!("delete the value of {name} at {scope}"))?;
         client.delete(Call { path: &["env", "values", &id], query: &[] })?;
         self.value_deleted(Some(id), output)
     }
@@ -77,4 +94,12 @@ impl Delete {
         let view = ValueDeleted { id, name, scope: scope.kind() };
         output.done(&format!("deleted the value of {name} at {scope}"), &view)
     }
+}
+
+/// How many values a definition has. One whose only scope is the org would lose those at all others.
+async fn count_values(org: &Org, name: &DefinitionName, id: DefinitionId) -> Result<usize, Failure> {
+    let only_org = Scopes::only(ScopeKind::Org);
+    let elsewhere = pages::all(async |page| org.plan_scope_change(name, only_org, page).await).await?;
+    let at_org = !matches!(org.value(id, &Scope::Org).await, Ok(None));
+    Ok(elsewhere.len() + usize::from(at_org))
 }

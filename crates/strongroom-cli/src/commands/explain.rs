@@ -6,6 +6,7 @@ use strongroom::{DefinitionName, Org};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::scope_args::PathArgs;
+use crate::suggest;
 
 /// `explain` as it is typed.
 #[derive(Debug, clap::Args)]
@@ -34,8 +35,9 @@ impl Explain {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         let name = &self.name;
         if org.definition(name).await?.is_none() {
-            return Err(Failure::undefined(name));
+            return Err(suggest::undefined(org, name).await);
         }
+        suggest::refuse_unknown_account(org, &self.path).await?;
         let trace = org.explain(name, &self.path.path()).await?;
         let winner = trace.winner();
         let steps = trace.steps.iter().map(|step| {

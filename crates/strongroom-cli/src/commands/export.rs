@@ -8,6 +8,7 @@ use super::file_format::FileFormat;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::scope_args::PathArgs;
+use crate::suggest;
 
 /// `export` as it is typed.
 #[derive(Debug, clap::Args)]
@@ -33,6 +34,7 @@ impl Serialize for Pairs<'_> {
 
 impl Export {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        suggest::refuse_unknown_account(org, &self.path).await?;
         let mut values = org.resolve_all(&self.path.path()).await?.values;
         // The order of ids differs from vault to vault; names can be compared.
         values.sort_by(|one, other| one.name.cmp(&other.name));

@@ -6,6 +6,7 @@ use strongroom::{DefinitionName, Org, ScopeKind};
 use crate::failure::Failure;
 use crate::output::{Output, Values, time};
 use crate::scope_args::ScopeArgs;
+use crate::suggest;
 
 /// `get` as it is typed.
 #[derive(Debug, clap::Args)]
@@ -33,7 +34,9 @@ struct ValueView<'a> {
 impl Get {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         let (name, scope, values) = (&self.name, self.scope.scope(), Values::revealed_if(self.reveal));
-        let definition = org.definition(name).await?.ok_or_else(|| Failure::undefined(name))?;
+        let Some(definition) = org.definition(name).await? else {
+            return Err(suggest::undefined(org, name).await);
+        };
         let found = org.value(definition.id, &scope).await?.ok_or_else(|| Failure::no_value(name, &scope))?;
         if values == Values::Revealed && !output.is_json() {
             return output.exact(found.value.expose());

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde::Serialize;
-use strongroom::{DefinitionId, Org, Scope, ScopeKind, ScopedValue, Scopes, StoredDefinition};
+use strongroom::{DefinitionId, Scope, ScopeKind, ScopedValue, Scopes, StoredDefinition};
 
 use crate::client::docs::{Definition, ListedValue};
 use crate::client::{Call, Client};
@@ -11,6 +11,8 @@ use crate::failure::Failure;
 use crate::output::{MASK, Output, time, unless_unknown, yes};
 use crate::pages;
 use crate::scope_args::{ScopeArgs, scope_field};
+use crate::session::Session;
+use crate::suggest;
 
 /// `list` as it is typed.
 #[derive(Debug, clap::Args)]
@@ -53,11 +55,18 @@ struct ValueView {
 }
 
 impl List {
-    pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+    pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
+        let org = &session.org;
         let definitions = pages::definitions(org).await?;
+        if definitions.is_empty()
+            && let Some(other) = suggest::other_environment(session).await
+        {
+            let chosen = org.environment();
+            output
+                .note(&format!("environment {chosen} has no variables; did you mean --environment {other}?"));
+        }
         let Some(scope) = self.scope_of_values() else {
-            let views: Vec<_> = definitions.into_iter().map(DefinitionView::of).collect();
-            return show_definitions(&views, output);
+            return show_definitions(definitions.into_iter().map(DefinitionView::of).collect(), output);
         };
         let by_id: HashMap<DefinitionId, StoredDefinition> =
             definitions.into_iter().map(|stored| (stored.id, stored)).collect();
@@ -66,18 +75,18 @@ impl List {
         let views = values.iter().filter_map(|value| {
             by_id.get(&value.definition_id).map(|stored| ValueView::of(value, stored, scope.kind()))
         });
-        show_values(&views.collect::<Vec<_>>(), output)
+        show_values(views.collect(), output)
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let Some(scope) = self.scope_of_values() else {
-            return show_definitions(&definitions_of(client)?, output);
+            return show_definitions(definitions_of(client)?, output);
         };
         let query: Vec<_> = scope_field(&scope).into_iter().collect();
         let path = ["env", "values", scope.kind().as_str()];
         let docs: Vec<ListedValue> = client.pages(Call { path: &path, query: &query })?;
         let views = docs.into_iter().map(|doc| ValueView::of_doc(doc, scope.kind()));
-        show_values(&views.collect::<Vec<_>>(), output)
+        show_values(views.collect(), output)
     }
 
     /// `None` to list definitions.
@@ -164,7 +173,8 @@ impl ValueView {
     }
 }
 
-fn show_definitions(views: &[DefinitionView], output: &Output) -> Result<(), Failure> {
+fn show_definitions(mut views: Vec<DefinitionView>, output: &Output) -> Result<(), Failure> {
+    views.sort_by(|one, other| one.name.cmp(&other.name));
     let rows = views.iter().map(|view| {
         let scopes: Vec<_> = view.scopes.iter().map(|scope| scope.as_str()).collect();
         [
@@ -179,7 +189,8 @@ fn show_definitions(views: &[DefinitionView], output: &Output) -> Result<(), Fai
     output.list(["NAME", "FORMAT", "SCOPES", "ENCRYPTED", "REQUIRED", "DESCRIPTION"], rows, &views)
 }
 
-fn show_values(views: &[ValueView], output: &Output) -> Result<(), Failure> {
+fn show_values(mut views: Vec<ValueView>, output: &Output) -> Result<(), Failure> {
+    views.sort_by(|one, other| one.name.cmp(&other.name));
     let rows = views.iter().map(|view| {
         let updated = unless_unknown(view.updated_at.clone());
         [view.name.clone(), view.value.to_owned(), yes(view.encrypted), updated]

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use strongroom::{DefinitionName, Org, Origin, Resolved};
+use strongroom::{DefinitionName, Org, Origin, Resolved, ScopePath};
 
 use crate::client::docs::ValueFound;
 use crate::client::{Call, Client};
 use crate::failure::Failure;
 use crate::output::{MASK, Output, Values, yes};
 use crate::scope_args::PathArgs;
+use crate::suggest;
 
 /// `resolve` as it is typed.
 #[derive(Debug, clap::Args)]
@@ -46,12 +47,10 @@ impl<'a> ResolvedView<'a> {
 
 impl Resolve {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        suggest::refuse_unknown_account(org, &self.path).await?;
         let (path, values) = (self.path.path(), Values::revealed_if(self.reveal));
         let resolved = match &self.name {
-            Some(name) => vec![org.resolve(name, &path).await?.ok_or_else(|| {
-                Failure::not_found(format!("{name} resolves to nothing"))
-                    .next("`strongroom explain NAME` shows where it was looked for")
-            })?],
+            Some(name) => vec![resolve_one(org, name, &path).await?],
             None => {
                 let all = org.resolve_all(&path).await?;
                 if !all.missing_required.is_empty() {
@@ -79,6 +78,15 @@ impl Resolve {
         let value = if self.reveal && !found.encrypted { found.value.expose() } else { MASK };
         let view = ResolvedView { value, scope: &found.scope, encrypted: found.encrypted, shadowed: None };
         show(&BTreeMap::from([(name.as_str(), view)]), output)
+    }
+}
+
+async fn resolve_one(org: &Org, name: &DefinitionName, path: &ScopePath) -> Result<Resolved, Failure> {
+    match org.resolve(name, path).await {
+        Ok(Some(resolved)) => Ok(resolved),
+        Ok(None) => Err(Failure::not_found(format!("{name} resolves to nothing"))
+            .next("`strongroom explain NAME` shows where it was looked for")),
+        Err(error) => Err(suggest::of_definition(org, name, error).await),
     }
 }
 

@@ -6,9 +6,10 @@ use strongroom::{DefinitionName, Error, Org, ScopeKind, Upsert};
 use crate::client::Client;
 use crate::client::docs::ValueSet;
 use crate::failure::Failure;
-use crate::input::{self, Misplaced};
+use crate::input::{self, ValueArgs};
 use crate::output::{Output, time};
 use crate::scope_args::{ScopeArgs, scope_field};
+use crate::suggest;
 
 /// `set` as it is typed.
 #[derive(Debug, clap::Args)]
@@ -17,7 +18,7 @@ pub(crate) struct Set {
     #[command(flatten)]
     scope: ScopeArgs,
     #[command(flatten)]
-    misplaced: Misplaced,
+    value: ValueArgs,
 }
 
 /// The value that was written, which is not shown.
@@ -46,8 +47,15 @@ struct NewValue<'a> {
 impl Set {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         let (name, scope) = (&self.name, self.scope.scope());
-        let value = input::value(&format!("Value of {name}: "), &self.misplaced, output)?;
-        let written = org.set_value(name, scope, value).await.map_err(|error| by_name(name, error))?;
+        self.value.refuse_misplaced(name.as_str())?;
+        if org.definition(name).await?.is_none() {
+            return Err(suggest::undefined(org, name).await);
+        }
+        let value = input::value(name.as_str(), &self.value, output)?;
+        let written = match org.set_value(name, scope, value).await {
+            Ok(written) => written,
+            Err(error) => return Err(by_name(org, name, error).await),
+        };
         let view = Written {
             action: Some(written.action.as_str()),
             id: written.id.to_string(),
@@ -66,8 +74,9 @@ impl Set {
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let (name, scope) = (&self.name, self.scope.scope());
-        let value = input::value(&format!("Value of {name}: "), &self.misplaced, output)?;
+        self.value.refuse_misplaced(name.as_str())?;
         let definition = client.definition_id(name)?;
+        let value = input::value(name.as_str(), &self.value, output)?;
         let id_in = |field| scope_field(&scope).filter(|(named, _)| *named == field).map(|(_, id)| id);
         let body = NewValue {
             variable_definition_id: &definition,
@@ -90,7 +99,7 @@ impl Set {
 }
 
 /// The engine names a definition by its id; the user knows it by the name that was typed.
-fn by_name(name: &DefinitionName, error: Error) -> Failure {
+async fn by_name(org: &Org, name: &DefinitionName, error: Error) -> Failure {
     match error {
         Error::InvalidValue { rule, .. } => {
             Failure::invalid(format!("the value of {name} was refused: {rule}"))
@@ -100,6 +109,6 @@ fn by_name(name: &DefinitionName, error: Error) -> Failure {
             Failure::invalid(format!("{name} allows no value at {scope} scope"))
                 .next("`strongroom list` shows the scopes that each variable allows")
         }
-        error => error.into(),
+        error => suggest::of_definition(org, name, error).await,
     }
 }

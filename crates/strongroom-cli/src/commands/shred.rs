@@ -3,9 +3,9 @@
 use serde::Serialize;
 use strongroom::{LinkedAccountId, NotDestroyed, ShredEffect, ShredReceipt};
 
-use crate::config::Config;
-use crate::failure::{Exit, Failure};
-use crate::input;
+use crate::consent::Consent;
+use crate::failure::Failure;
+use crate::holdings::Holdings;
 use crate::output::{Output, time};
 use crate::session::Session;
 
@@ -19,9 +19,8 @@ pub(crate) enum Shred {
 #[derive(Debug, clap::Args)]
 pub(crate) struct ShredAccount {
     id: LinkedAccountId,
-    /// Do not ask first
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 #[derive(Serialize)]
@@ -50,26 +49,15 @@ struct EvidenceView<'a> {
 }
 
 impl ShredAccount {
-    /// Asks a person at a terminal, before the vault is opened.
-    pub(crate) fn ask(&self, config: &Config) -> Result<(), Failure> {
-        if self.yes || !input::can_prompt() {
-            return Ok(());
-        }
-        let (id, org, environment) = (&self.id, &config.org, &config.environment);
-        let question = format!(
-            "Shred linked account {id} of org {org}, environment {environment}, with its values and credentials?"
-        );
-        if input::agrees(&question)? {
-            return Ok(());
-        }
-        Err(Failure::new(Exit::Other, "nothing was shredded"))
-    }
-
     pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
-        let receipt = session.org.shred_account(&self.id).await?;
+        let (id, org) = (&self.id, &session.org);
+        let holdings = Holdings::of(org, id).await?;
+        let whose = format!("org {}, environment {}", org.id(), org.environment());
+        self.consent.to(&format!("shred linked account {id} of {whose}: {holdings}"))?;
+        let receipt = org.shred_account(id).await?;
         // Without a provider nothing is destroyed here: settling only adds reasons to those in the receipt.
         let settled = session.vault.settle_shred(receipt.clone(), &[], &[]).await;
-        show(&self.id, &settled.unwrap_or(receipt), output)
+        show(id, &settled.unwrap_or(receipt), output)
     }
 }
 
@@ -79,7 +67,7 @@ fn show(id: &LinkedAccountId, receipt: &ShredReceipt, output: &Output) -> Result
         keys => format!("shredded linked account {id}: {keys} data keys are no longer accepted\n"),
     };
     text.push_str(&worth(&receipt.effect));
-    output.done(&text, &ReceiptView::of(id, receipt))?;
+    output.done_lines(&text, &ReceiptView::of(id, receipt))?;
     output.note(
         "whoever has an older copy of the store and a passphrase or root key from that time can still read that copy; \
          only destroying keys at a key provider prevents that",

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use strongroom::Secret;
 
 use super::environment;
 use super::globals::Globals;
@@ -17,6 +18,14 @@ use crate::files::refuse_foreign;
 pub(crate) enum KeySource {
     RootKeyFile(PathBuf),
     PassphraseFile(PathBuf),
+}
+
+/// Where the API key for a server is.
+#[derive(Debug)]
+pub(crate) enum ApiKeySource {
+    File(PathBuf),
+    /// In the environment.
+    Given(Secret),
 }
 
 /// What a layer chooses to work on.
@@ -34,6 +43,9 @@ pub(super) struct Layer {
     pub(super) passphrase_file: Option<PathBuf>,
     pub(super) url: Option<String>,
     pub(super) api_key_file: Option<PathBuf>,
+    /// Of the environment only.
+    #[serde(skip)]
+    pub(super) api_key: Option<Secret>,
     pub(super) org: Option<String>,
     pub(super) environment: Option<String>,
     pub(super) listen: Option<String>,
@@ -49,6 +61,7 @@ impl Layer {
             passphrase_file: globals.passphrase_file.clone(),
             url: globals.url.clone(),
             api_key_file: globals.api_key_file.clone(),
+            api_key: None,
             org: globals.org.map(|org| org.to_string()),
             environment: globals.environment.as_ref().map(ToString::to_string),
             listen: None,
@@ -63,6 +76,7 @@ impl Layer {
             passphrase_file: environment::text("PASSPHRASE_FILE")?.map(PathBuf::from),
             url: environment::text("URL")?,
             api_key_file: environment::text("API_KEY_FILE")?.map(PathBuf::from),
+            api_key: environment::text("API_KEY")?.map(Secret::from),
             org: environment::text("ORG")?,
             environment: environment::text("ENVIRONMENT")?,
             listen: environment::text("LISTEN")?,
@@ -92,6 +106,17 @@ impl Layer {
             (Some(_), Some(_)) => Err(Failure::usage("a store and a server are both set: keep one")),
             (Some(_), None) => Ok(Some(WorksOn::Store)),
             (None, Some(_)) => Ok(Some(WorksOn::Server)),
+            (None, None) => Ok(None),
+        }
+    }
+
+    pub(super) fn take_api_key(&mut self) -> Result<Option<ApiKeySource>, Failure> {
+        match (self.api_key_file.take(), self.api_key.take()) {
+            (Some(_), Some(_)) => {
+                Err(Failure::usage("an API key and an API key file are both set: keep one"))
+            }
+            (Some(file), None) => Ok(Some(ApiKeySource::File(file))),
+            (None, Some(key)) => Ok(Some(ApiKeySource::Given(key))),
             (None, None) => Ok(None),
         }
     }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use strongroom::{Environment, IdError, OrgId};
 
 pub(crate) use self::globals::Globals;
-pub(crate) use self::layer::KeySource;
+pub(crate) use self::layer::{ApiKeySource, KeySource};
 use self::layer::{Layer, WorksOn};
 pub(crate) use self::limits::LimitSettings;
 use crate::failure::Failure;
@@ -36,11 +36,11 @@ pub(crate) struct Config {
     pub(crate) limits: LimitSettings,
 }
 
-/// A server and the file with the API key for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A server and where the API key for it is.
+#[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) url: String,
-    pub(crate) api_key_file: PathBuf,
+    pub(crate) api_key: ApiKeySource,
 }
 
 impl Config {
@@ -55,15 +55,16 @@ impl Config {
     }
 
     fn of_layers(layers: [Layer; 3]) -> Result<Self, Failure> {
-        let mut key = None;
+        let (mut key, mut api_key) = (None, None);
         let mut works_on = None;
         let mut merged = Layer::default();
-        for layer in layers {
+        for mut layer in layers {
+            let of_layer = layer.take_api_key()?;
+            api_key = api_key.or(of_layer);
             let of_layer = layer.key()?;
             key = key.or(of_layer);
             works_on = works_on.or(layer.works_on()?);
             merged.url = merged.url.or(layer.url);
-            merged.api_key_file = merged.api_key_file.or(layer.api_key_file);
             merged.store = merged.store.or(layer.store);
             merged.org = merged.org.or(layer.org);
             merged.environment = merged.environment.or(layer.environment);
@@ -73,7 +74,7 @@ impl Config {
         let org = merged.org.as_deref().unwrap_or(DEFAULT_ORG);
         let environment = merged.environment.as_deref().unwrap_or(DEFAULT_ENVIRONMENT);
         let server = match works_on {
-            Some(WorksOn::Server) => Some(Server::of(merged.url, merged.api_key_file)?),
+            Some(WorksOn::Server) => Some(Server::of(merged.url, api_key)?),
             _ => None,
         };
         Ok(Self {
@@ -98,13 +99,14 @@ impl Config {
 }
 
 impl Server {
-    fn of(url: Option<String>, api_key_file: Option<PathBuf>) -> Result<Self, Failure> {
+    fn of(url: Option<String>, api_key: Option<ApiKeySource>) -> Result<Self, Failure> {
         let url = url.filter(|url| url.starts_with("http://") || url.starts_with("https://"));
         let url = url.ok_or_else(|| Failure::usage("a URL starts with http:// or https://"))?;
-        let Some(api_key_file) = api_key_file else {
-            return Err(Failure::usage("a server needs an API key").next("name its file with --api-key-file"));
+        let Some(api_key) = api_key else {
+            return Err(Failure::usage("a server needs an API key")
+                .next("name its file with --api-key-file, or set STRONGROOM_API_KEY"));
         };
-        Ok(Self { url, api_key_file })
+        Ok(Self { url, api_key })
     }
 }
 
@@ -127,7 +129,7 @@ fn missing(path: &Path) -> Failure {
 
 /// Reads where to listen; a name is not looked up, since it could be another address tomorrow.
 pub(crate) fn socket_address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| format!("{text} is not an address and port, such as 127.0.0.1:7077"))
+    text.parse().map_err(|_| "it is an address and port, such as 127.0.0.1:7077".to_owned())
 }
 
 fn as_usage(error: IdError) -> Failure {

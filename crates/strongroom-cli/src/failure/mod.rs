@@ -1,9 +1,11 @@
 //! Why a command failed: the exit code, a sentence, and the next step.
 
+mod engine;
+mod grammar;
+
 use std::fmt;
 use std::io;
 
-use strongroom::store::{StoreError, StoreErrorKind};
 use strongroom::{DefinitionName, DefinitionRef, Error, Scope};
 
 /// A failure as the user sees it. It never holds a value.
@@ -93,6 +95,16 @@ impl Failure {
             .next("run it where the store is, with --store")
     }
 
+    /// Puts the name that was meant, if one is known, in front of the next step.
+    pub(crate) fn meant(self, name: Option<&str>) -> Self {
+        let Some(name) = name else { return self };
+        let step = match &self.next {
+            Some(next) => format!("did you mean {name}? {next}"),
+            None => format!("did you mean {name}?"),
+        };
+        self.next(step)
+    }
+
     pub(crate) fn next(mut self, step: impl Into<String>) -> Self {
         self.next = Some(step.into());
         self
@@ -105,32 +117,6 @@ impl fmt::Display for Failure {
     }
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        let failure = Self::new(exit_of(&error), with_causes(&error));
-        match next_of(&error) {
-            Some(step) => failure.next(step),
-            None => failure,
-        }
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::from(Error::Store(error))
-    }
-}
-
-/// The arguments could not be parsed. Keeps the first sentence of clap's text, not the usage below it.
-impl From<clap::Error> for Failure {
-    fn from(error: clap::Error) -> Self {
-        let text = error.to_string();
-        let sentence: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
-        let sentence = sentence.join(" ");
-        Self::usage(sentence.trim_start_matches("error: ")).next("--help lists the commands and options")
-    }
-}
-
 /// Standard output could not be written.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
@@ -138,108 +124,5 @@ impl From<io::Error> for Failure {
             return Self::new(Exit::ReaderGone, "the reader of the output has gone");
         }
         Self::new(Exit::Other, format!("the output could not be written: {error}"))
-    }
-}
-
-fn exit_of(error: &Error) -> Exit {
-    match error {
-        Error::DefinitionNotFound(_)
-        | Error::AccountNotFound(_)
-        | Error::IntegrationNotFound { .. }
-        | Error::SlotNotFound(_)
-        | Error::OrgNotFound(_) => Exit::NotFound,
-        Error::WrongKey
-        | Error::Locked
-        | Error::NoSuchSlot(_)
-        | Error::InvalidKey
-        | Error::KeyDerivation(_)
-        | Error::KeyFile(_)
-        | Error::KeyShredded(_)
-        | Error::Provider(_)
-        | Error::UnexpectedVault
-        | Error::UnknownVersion { .. }
-        | Error::UnknownKey { .. }
-        | Error::BadBackup(_)
-        | Error::Damaged { .. } => Exit::Key,
-        Error::SlotNotPresented(_) => Exit::Usage,
-        Error::Store(store) if store.kind() == StoreErrorKind::Corrupt => Exit::Key,
-        Error::Store(_)
-        | Error::RotationUnderway
-        | Error::RootRotated
-        | Error::Contended(_)
-        | Error::Indeterminate(_)
-        | Error::NotInitialised
-        | Error::AlreadyInitialised
-        | Error::Retired
-        | Error::Unfinished
-        | Error::CopyDiffers
-        | Error::OrgNotEmpty(_)
-        | Error::ForeignStore => Exit::Store,
-        Error::Random | Error::KeyDerivationThread | Error::BackupFile(_) => Exit::Other,
-        _ => Exit::Invalid,
-    }
-}
-
-fn next_of(error: &Error) -> Option<&'static str> {
-    Some(match error {
-        Error::DefinitionNotFound(_) => "`strongroom list` lists the variables, `strongroom define` adds one",
-        Error::AccountNotFound(_) => "`strongroom account list` lists the accounts",
-        Error::IntegrationNotFound { .. } => {
-            "`strongroom account create ID --default-app` creates an account with it"
-        }
-        Error::DefinitionExists(_) => "`strongroom list` lists the variables",
-        Error::ScopeNotAllowed { .. } => "`strongroom list` shows the scopes that each variable allows",
-        Error::WrongKey => "check --root-key-file or --passphrase-file; nothing was written",
-        Error::NoSuchSlot(_) => "give the key with --root-key-file, or the passphrase with --passphrase-file",
-        Error::SlotNotFound(_) | Error::TooManySlots(_) => "`strongroom slot list` lists the slots",
-        Error::LastSlot => "`strongroom slot add` adds another one",
-        Error::SlotNotPresented(_) => {
-            "give --slot-key-file ID=FILE, --slot-passphrase-file ID=FILE or --drop ID; nothing was written"
-        }
-        Error::RotationUnderway => "`strongroom job run` finishes it",
-        Error::RootRotated => "run the command again",
-        Error::NotInitialised => "`strongroom init` creates a vault",
-        Error::AlreadyInitialised => "use it as it is, or name another store with --store",
-        Error::BadBackup(_) => "nothing was written; use another copy of the file, or another backup",
-        Error::Retired => "use the store that it was moved to; this one can only be read",
-        Error::Unfinished => "run the same `restore` or `migrate` again, or name another store",
-        Error::ForeignStore => "name another store with --store",
-        Error::Store(store) => match store.kind() {
-            StoreErrorKind::Unavailable => {
-                "wait for the process that has it open, use its server with --url, or name another store"
-            }
-            StoreErrorKind::TooLarge => "write less at once",
-            _ => return None,
-        },
-        _ => return None,
-    })
-}
-
-/// The sentence of an error, with those of its causes that it does not repeat.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let sentence = error.to_string();
-        if !text.contains(&sentence) {
-            text.push_str(": ");
-            text.push_str(&sentence);
-        }
-        cause = error.source();
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cause_is_printed_once() {
-        let store = StoreError::new(StoreErrorKind::Unavailable, "the disk cannot be used")
-            .with_source(io::Error::other("no space left"));
-        let failure = Failure::from(Error::Store(store));
-        assert_eq!(failure.message, "the store failed: the disk cannot be used: no space left");
-        assert_eq!(failure.exit, Exit::Store);
     }
 }

@@ -14,7 +14,8 @@ use serde::Serialize;
 use strongroom::{Secret, Timestamp};
 use zeroize::Zeroizing;
 
-use self::printable::{printable, printable_lines};
+pub(crate) use self::printable::printable;
+use self::printable::printable_lines;
 use crate::failure::{Exit, Failure};
 
 /// Where a command writes, and in which form.
@@ -75,6 +76,14 @@ impl Output {
         match self.form {
             Form::Json => self.json(json),
             Form::People => self.text(&format!("{}\n", printable(sentence))),
+        }
+    }
+
+    /// The same on several lines.
+    pub(crate) fn done_lines(&self, text: &str, json: &impl Serialize) -> Result<(), Failure> {
+        match self.form {
+            Form::Json => self.json(json),
+            Form::People => self.text(&format!("{}\n", printable_lines(text))),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Text that cannot control the terminal on which it is shown.
 
 /// The text with the escapes of characters that would control a terminal, line ends among them.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     escaped(text, controls_terminal)
 }
 

@@ -108,6 +108,15 @@ impl Spec {
     /// Opens the existing store, and creates none.
     pub(crate) fn open_existing(&self) -> Result<Arc<dyn Store>, Failure> {
         if self.is_kept() && !self.is_there() {
+            if let Some(kind) = KINDS.iter().find(|kind| kind.life == self.life && (kind.is_at)(&self.place))
+            {
+                let (named, found) = (self.kind.unwrap_or_default(), kind.name);
+                return Err(Failure::new(
+                    Exit::Store,
+                    format!("{self} is a store of kind {found}, not {named}"),
+                )
+                .next(format!("--store {found}:{self} opens it")));
+            }
             return Err(Failure::new(Exit::Store, format!("there is no store at {self}"))
                 .next("`strongroom init` creates one, --store names another"));
         }

@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::process::{Command, ExitCode};
 
-use strongroom::{Org, Resolved, ScopePath};
+use strongroom::{Org, Resolved};
 
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
@@ -15,6 +15,7 @@ use crate::files;
 use crate::output::Output;
 use crate::scope_args::PathArgs;
 use crate::session::Session;
+use crate::suggest;
 
 /// `run` as it is typed.
 #[derive(Debug, clap::Args)]
@@ -39,7 +40,7 @@ impl Run {
             return Err(Failure::usage("there is no command to run"));
         };
         let session = Session::open(config, output).await?;
-        let resolved = all_of(&session.org, &self.path.path()).await;
+        let resolved = all_of(&session.org, &self.path).await;
         // Closed first: the command may run for long, and may use the store itself.
         session.close().await?;
         let resolved = resolved?;
@@ -84,8 +85,9 @@ impl Run {
     }
 }
 
-async fn all_of(org: &Org, path: &ScopePath) -> Result<Vec<Resolved>, Failure> {
-    let resolution = org.resolve_all(path).await?;
+async fn all_of(org: &Org, path: &PathArgs) -> Result<Vec<Resolved>, Failure> {
+    suggest::refuse_unknown_account(org, path).await?;
+    let resolution = org.resolve_all(&path.path()).await?;
     if resolution.missing_required.is_empty() {
         return Ok(resolution.values);
     }
