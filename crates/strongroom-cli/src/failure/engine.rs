@@ -12,8 +12,7 @@ impl From<Error> for Failure {
         if let Error::DefinitionNotFound(DefinitionRef::Name(name)) = &error
             && looks_like_value(name)
         {
-            return Self::new(exit_of(&error), "there is no variable of that name, which is not repeated here: it may be a secret")
-                .next("a value is read from standard input, never from an argument; replace the secret if it is a real one");
+            return Self::new(exit_of(&error), NO_SUCH_NAME).next(VALUE_TYPED);
         }
         let failure = Self::new(exit_of(&error), with_causes(&error));
         match next_of(&error) {
@@ -41,6 +40,10 @@ fn looks_like_value(name: &str) -> bool {
         || name.len() >= 16 && is_mixed
 }
 
+const NO_SUCH_NAME: &str =
+    "there is no variable of that name, which is not repeated here: it may be a secret";
+const VALUE_TYPED: &str =
+    "a value is read from standard input, never from an argument; replace the secret if it is a real one";
 /// Of keys and tokens that well-known services give out.
 const SECRET_PREFIXES: &[&str] =
     &["sk_", "sk-", "pk_", "rk_", "ghp_", "github_", "glpat-", "xox", "AKIA", "eyJ", "tk_"];
