@@ -1,73 +1,116 @@
-//! Secrets that come in: from standard input or a hidden prompt.
+//! Secrets from standard input or a hidden prompt.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal, Read, Write};
 
 use strongroom::Secret;
 use zeroize::Zeroizing;
 
-use crate::args::Misplaced;
 use crate::failure::{Exit, Failure};
-use crate::output::Output;
+use crate::output::{Output, printable};
+use crate::typo::closest;
 
-/// The exact bytes of standard input, or what is typed at a hidden prompt.
-pub(crate) fn value(prompt_text: &str, misplaced: &Misplaced, output: &Output) -> Result<Secret, Failure> {
-    if let Some(first) = misplaced.values.first() {
-        return Err(refused(first));
+/// A value typed as an argument, and anything that looks like an option. Parsed only so that the refusal need not
+/// repeat it, as clap's own would.
+#[derive(Debug, clap::Args)]
+struct Misplaced {
+    #[arg(hide = true, num_args = 0.., allow_hyphen_values = true, value_name = "VALUE")]
+    values: Vec<OsString>,
+}
+
+/// How a value comes in.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ValueArgs {
+    /// Accept an empty value; on a terminal, set it without asking
+    #[arg(long)]
+    empty: bool,
+    #[command(flatten)]
+    misplaced: Misplaced,
+}
+
+impl ValueArgs {
+    /// Fails if the value of `name` was typed as an argument.
+    pub(crate) fn refuse_misplaced(&self, name: &str) -> Result<(), Failure> {
+        match self.misplaced.values.first() {
+            Some(first) => Err(refused(first)),
+            None if name.contains('=') => Err(misplaced()),
+            None => Ok(()),
+        }
     }
-    if can_prompt() {
-        return prompt(prompt_text);
-    }
-    let value =
-        text(read_bounded()?).ok_or_else(|| Failure::invalid("the value on standard input is not UTF-8"))?;
-    if value.expose().ends_with('\n') {
-        output.note("the value ends in a newline, which is kept; `printf %s` writes none");
+}
+
+/// The exact bytes of standard input, or the line typed at a hidden prompt.
+pub(crate) fn value(name: &str, args: &ValueArgs, output: &Output) -> Result<Secret, Failure> {
+    args.refuse_misplaced(name)?;
+    let value = match (can_prompt(), args.empty) {
+        (true, true) => Secret::from(""),
+        (true, false) => prompt(&format!("Value of {}: ", printable(name)))?,
+        (false, _) => from_stdin(output)?,
+    };
+    // A command before the pipe that failed has written nothing.
+    if value.is_empty() && !args.empty {
+        return Err(
+            Failure::usage("the value is empty").next("nothing was written; --empty sets an empty value")
+        );
     }
     Ok(value)
 }
 
-/// Repeats what looks like a mistyped option, and nothing that could be a value: a private key starts with dashes too.
+fn from_stdin(output: &Output) -> Result<Secret, Failure> {
+    let value =
+        text(read_bounded()?).ok_or_else(|| Failure::invalid("the value on standard input is not UTF-8"))?;
+    if value.expose().ends_with('\n') {
+        output.note("the value ends with a newline, which is kept; `printf %s` adds none");
+    }
+    Ok(value)
+}
+
+/// Repeats only what looks like a mistyped option, never what could be a value: a private key starts with dashes too.
 fn refused(argument: &OsStr) -> Failure {
     let text = argument.to_str().unwrap_or_default();
     let option = text.split('=').next().unwrap_or_default();
     let is_word = |word: &str| word.len() <= 20 && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
     if option.strip_prefix("--").is_some_and(|word| word.starts_with(char::is_alphabetic) && is_word(word)) {
-        return Failure::usage(format!("there is no option {option} here")).next(
-            "--help shows which there are; a value is read from standard input, never from an argument",
-        );
+        return Failure::usage(format!("there is no option {option} here"))
+            .next("--help lists the options; a value is read from standard input, never from an argument")
+            .meant(closest(option, OPTIONS.iter().copied()));
     }
-    Failure::usage("a value is read from standard input, never from an argument")
-        .next("other users can see arguments, and shells keep them: change the secret if it is a real one")
+    misplaced()
 }
 
-/// Whether someone sits at a terminal and can be asked.
+/// The argument is not repeated: it may be a secret.
+pub(crate) fn misplaced() -> Failure {
+    Failure::usage("a value is read from standard input, never from an argument")
+        .next("other users can see arguments and shells record them: replace the secret if it is a real one")
+}
+
+/// Whether there is a person at a terminal to ask.
 pub(crate) fn can_prompt() -> bool {
     io::stdin().is_terminal()
 }
 
-/// What is typed, up to the end of the line, without showing it.
+/// One typed line, which the terminal does not show.
 pub(crate) fn prompt(text: &str) -> Result<Secret, Failure> {
     let typed = rpassword::prompt_password(text);
-    typed
-        .map(Secret::from)
-        .map_err(|error| Failure::new(Exit::Other, format!("nothing could be asked: {error}")))
+    typed.map(Secret::from).map_err(|error| Failure::new(Exit::Other, format!("the prompt failed: {error}")))
 }
 
-/// Asks on a terminal whether to go on; only `yes` or `y` says so.
+/// Says what is about to happen and asks on the terminal; only `y` or `yes` agrees.
 pub(crate) fn agrees(question: &str) -> Result<bool, Failure> {
     let mut answer = String::new();
-    let asked = write!(io::stderr(), "{question} [y/N] ").and_then(|()| io::stdin().read_line(&mut answer));
-    asked.map_err(|error| Failure::new(Exit::Other, format!("nothing could be asked: {error}")))?;
+    let asked = write!(io::stderr(), "{} Go on? [y/N] ", printable(question))
+        .and_then(|()| io::stdin().read_line(&mut answer));
+    asked.map_err(|error| Failure::new(Exit::Other, format!("the prompt failed: {error}")))?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-/// Takes bytes over as text, and wipes them where they are none.
+/// The bytes as text without a copy; wipes them if they are not UTF-8.
 pub(crate) fn text(mut bytes: Zeroizing<Vec<u8>>) -> Option<Secret> {
     std::str::from_utf8(&bytes).ok()?;
     String::from_utf8(std::mem::take(&mut *bytes)).ok().map(Secret::from)
 }
 
-/// One byte more than a value may have is enough to see that it is too long.
+/// Reads one byte more than a value may have, enough to see that it is too long.
 fn read_bounded() -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(READ_BYTES_MAX));
     let read = io::stdin().lock().take(READ_BYTES_MAX as u64).read_to_end(&mut bytes);
@@ -78,5 +121,8 @@ fn read_bounded() -> Result<Zeroizing<Vec<u8>>, Failure> {
     Ok(bytes)
 }
 
+/// Of the commands that read a value.
+const OPTIONS: &[&str] =
+    &["--account", "--workflow", "--empty", "--environment", "--org", "--store", "--url", "--json"];
 /// One more than the engine takes, so that the buffer never moves and leaves no copy behind.
 const READ_BYTES_MAX: usize = strongroom::format::VALUE_BYTES_MAX + 1;

@@ -1,18 +1,20 @@
-//! What opens a vault: root key files, passphrase files and a prompt.
+//! The keys of a vault: root key files, passphrase files and a prompt.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use strongroom::{Error, RawKey, Secret, Unlock};
 use zeroize::Zeroizing;
 
-use crate::config::{Config, KeySource};
+use crate::config::{ApiKeySource, Config, KeySource};
 use crate::failure::{Exit, Failure};
+use crate::files::{NewFile, places, refuse_foreign};
 use crate::input;
 use crate::output::Output;
+use crate::passphrase::NewPassphrase;
 
-/// A key that can be presented more than once: to open the vault, and to keep its slot under a new root key.
+/// A key that can be used more than once: to open the vault, and to keep its slot under a new root key.
 #[derive(Debug)]
 pub(crate) struct Key {
     kind: Kind,
@@ -60,64 +62,81 @@ impl Key {
     }
 }
 
-/// What opens the vault that is there.
+/// The key of an existing vault.
 pub(crate) fn existing(config: &Config, output: &Output) -> Result<Unlock, Failure> {
     existing_key(config, output)?.unlock()
 }
 
-/// The same, to be presented again.
+/// The same, to be used more than once.
 pub(crate) fn existing_key(config: &Config, output: &Output) -> Result<Key, Failure> {
     if let Some(source) = &config.key {
         return Key::read(source, output);
     }
-    if let Some(file) = config.default_key_file().filter(|file| file.exists()) {
-        return Key::read(&KeySource::RootKeyFile(file), output);
+    let default = config.default_key_file()?;
+    if let Some(file) = default.as_ref().filter(|file| file.exists()) {
+        return Key::read(&KeySource::RootKeyFile(file.clone()), output);
     }
     if input::can_prompt() {
         return Ok(Key { kind: Kind::Passphrase, text: input::prompt("Passphrase: ")? });
     }
-    Err(Failure::usage("nothing was given that opens the vault")
-        .next("give --root-key-file or --passphrase-file"))
+    let failure = Failure::usage("no key was given for the vault");
+    Err(match default {
+        Some(file) => failure.next(format!(
+            "give --root-key-file or --passphrase-file; there is no key file {}",
+            file.display()
+        )),
+        None => failure.next("give --root-key-file or --passphrase-file"),
+    })
 }
 
-/// What a new vault is made with: what was named, else a root key file, which is made if it is not there.
-pub(crate) fn for_new_vault(config: &Config, output: &Output) -> Result<Unlock, Failure> {
+/// The key of a new vault: the named one, otherwise a root key file, created if there is none.
+pub(crate) fn for_new_vault(config: &Config, new: NewPassphrase, output: &Output) -> Result<Unlock, Failure> {
     let file = match &config.key {
         Some(KeySource::RootKeyFile(file)) => Some(file.clone()),
-        Some(source) => return read(source, output),
-        None => config.default_key_file(),
+        Some(source) => return read_new(source, new, output),
+        None => config.default_key_file()?,
     };
-    let Some(file) = file else {
-        if config.store.is_kept() {
-            return Err(Failure::usage("nothing was named that the new vault is to be opened with")
-                .next("give --root-key-file, which is made if it is not there, or --passphrase-file"));
-        }
-        // A store that is gone with the process needs a key for no longer.
-        return Ok(Unlock::raw_key(RawKey::generate()?));
-    };
-    read_or_make(file, output)
+    match file {
+        Some(file) => read_or_make(file, output),
+        None if !config.store.is_kept() => for_vault_in_memory(config, output),
+        None => Err(Failure::usage("no key was given for the new vault")
+            .next("give --root-key-file, which is created if there is none, or --passphrase-file")),
+    }
 }
 
-/// What opens a new slot: a root key file, which is made if it is not there, a passphrase file, or a prompt.
-pub(crate) fn for_slot(source: Option<KeySource>, output: &Output) -> Result<Unlock, Failure> {
+/// The key of a vault that ends with the process, and so may its key.
+pub(crate) fn for_vault_in_memory(config: &Config, output: &Output) -> Result<Unlock, Failure> {
+    match &config.key {
+        Some(source) => read(source, output),
+        None => Ok(Unlock::raw_key(RawKey::generate()?)),
+    }
+}
+
+/// The key of a new slot: a root key file, created if there is none, a passphrase file, or a prompt.
+pub(crate) fn for_slot(
+    source: Option<KeySource>,
+    new: NewPassphrase,
+    output: &Output,
+) -> Result<Unlock, Failure> {
     match source {
         Some(KeySource::RootKeyFile(file)) => read_or_make(file, output),
-        Some(source) => read(&source, output),
-        None => asked_twice().map(Unlock::passphrase),
+        Some(source) => read_new(&source, new, output),
+        None => asked_twice(new).map(Unlock::passphrase),
     }
 }
 
 /// A new passphrase, typed twice.
-pub(crate) fn asked_twice() -> Result<Secret, Failure> {
+pub(crate) fn asked_twice(new: NewPassphrase) -> Result<Secret, Failure> {
     if !input::can_prompt() {
         return Err(
-            Failure::usage("a passphrase can be asked for on a terminal only").next("give a file with it")
+            Failure::usage("a passphrase can only be typed on a terminal").next("name a file that holds it")
         );
     }
     let passphrase = input::prompt("New passphrase: ")?;
     if passphrase.is_empty() {
         return Err(Failure::usage("an empty passphrase protects nothing"));
     }
+    new.check(&passphrase)?;
     if input::prompt("Once more: ")?.expose() != passphrase.expose() {
         return Err(Failure::usage("the two passphrases differ"));
     }
@@ -128,19 +147,19 @@ fn read_or_make(file: PathBuf, output: &Output) -> Result<Unlock, Failure> {
     if !file.exists() {
         make_key_file(&file)?;
         output.note(&format!(
-            "made the root key file {}: keep a copy, without it nothing can be read",
+            "created the root key file {}: keep a copy, nothing can be read without it",
             file.display()
         ));
     }
     read(&KeySource::RootKeyFile(file), output)
 }
 
-/// The key of a backup of one org, which is made if it is not there.
+/// The key for a backup of one org, created if there is none.
 pub(crate) fn of_backup(file: &Path, output: &Output) -> Result<Unlock, Failure> {
     if !file.exists() {
         make_key_file(file)?;
         output.note(&format!(
-            "made the key file {}: the backup opens with it and nothing else, keep it apart from it",
+            "created the key file {}: nothing else opens the backup, keep the two apart",
             file.display()
         ));
     }
@@ -157,14 +176,26 @@ pub(crate) fn passphrase(file: &Path, output: &Output) -> Result<Unlock, Failure
     read(&KeySource::PassphraseFile(file.to_owned()), output)
 }
 
-/// The API key in a file, with one newline at its end or none.
-pub(crate) fn api_key(file: &Path, output: &Output) -> Result<Secret, Failure> {
-    let text = read_text(file, output)?;
+/// The API key of a server; one newline at the end of its file is ignored.
+pub(crate) fn api_key(source: &ApiKeySource, output: &Output) -> Result<Secret, Failure> {
+    let (text, place) = match source {
+        ApiKeySource::File(file) => (&read_text(file, output)?, file.display().to_string()),
+        ApiKeySource::Given(key) => (key, "STRONGROOM_API_KEY".to_owned()),
+    };
     let key = without_newline(text.expose());
     if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Failure::new(Exit::Key, format!("{} holds no API key", file.display())));
+        return Err(Failure::new(Exit::Key, format!("{place} holds no API key")));
     }
     Ok(Secret::from(key))
+}
+
+/// A key that has not opened anything yet.
+fn read_new(source: &KeySource, new: NewPassphrase, output: &Output) -> Result<Unlock, Failure> {
+    let key = Key::read(source, output)?;
+    if key.kind == Kind::Passphrase {
+        new.check(&key.text)?;
+    }
+    key.unlock()
 }
 
 fn read(source: &KeySource, output: &Output) -> Result<Unlock, Failure> {
@@ -174,11 +205,12 @@ fn read(source: &KeySource, output: &Output) -> Result<Unlock, Failure> {
 fn read_text(file: &Path, output: &Output) -> Result<Secret, Failure> {
     let unreadable = |error: io::Error| {
         Failure::usage(format!("{} could not be read: {error}", file.display()))
-            .next("check the path; `strongroom init` makes a vault, `strongroom api-key create` a key")
+            .next("check the path; `strongroom init` creates a vault, `strongroom api-key create` an API key")
     };
+    refuse_foreign(file, Exit::Key)?;
     let handle = File::open(file).map_err(unreadable)?;
     if others_can_read(&handle).map_err(unreadable)? {
-        output.warn(&format!("{0} can be read by other users: `chmod 600 {0}` ends that", file.display()));
+        output.warn(&format!("{0} can be read by other users: run `chmod 600 {0}`", file.display()));
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(KEY_FILE_BYTES_MAX + 1));
     let limit = KEY_FILE_BYTES_MAX as u64 + 1;
@@ -189,31 +221,20 @@ fn read_text(file: &Path, output: &Output) -> Result<Secret, Failure> {
     input::text(bytes).ok_or_else(|| Failure::new(Exit::Key, format!("{} is not UTF-8", file.display())))
 }
 
-/// Makes a key file that only its owner can read, and sees to it that it is on the disk before it is used.
+/// Creates a key file that only its owner can read, durable before it is used.
 fn make_key_file(file: &Path) -> Result<(), Failure> {
     let key = RawKey::generate()?.dangerously_export();
     let write = || {
-        let mut handle = private(OpenOptions::new().write(true).create_new(true)).open(file)?;
-        handle.write_all(key.expose().as_bytes())?;
-        handle.write_all(b"\n")?;
-        handle.sync_all()?;
-        sync_directory_of(file)
+        places::make_own_dirs(file)?;
+        let new = NewFile::beside(file)?;
+        new.file().write_all(key.expose().as_bytes())?;
+        new.file().write_all(b"\n")?;
+        new.publish(file)
     };
     write().map_err(|error: io::Error| {
-        Failure::usage(format!("the root key file {} could not be made: {error}", file.display()))
+        Failure::usage(format!("the root key file {} could not be created: {error}", file.display()))
             .next("name another one with --root-key-file")
     })
-}
-
-#[cfg(unix)]
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    use std::os::unix::fs::OpenOptionsExt;
-    options.mode(0o600)
-}
-
-#[cfg(not(unix))]
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    options
 }
 
 #[cfg(unix)]
@@ -226,15 +247,6 @@ fn others_can_read(file: &File) -> io::Result<bool> {
 #[cfg(not(unix))]
 fn others_can_read(_: &File) -> io::Result<bool> {
     Ok(false)
-}
-
-/// Sees to it that the name of a new file is on the disk.
-pub(crate) fn sync_directory_of(file: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        return fs::File::open(parent)?.sync_all();
-    }
-    Ok(())
 }
 
 fn without_newline(text: &str) -> &str {

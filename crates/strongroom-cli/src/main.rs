@@ -1,45 +1,57 @@
 //! `strongroom`: variables and credentials from a shell.
 
-mod args;
+mod cli;
+mod client;
 mod commands;
 mod config;
+mod consent;
 mod failure;
+mod files;
+mod holdings;
 mod input;
 mod keys;
-mod limits;
 mod output;
+mod pages;
+mod passphrase;
 mod progress;
-mod remote;
 mod scope_args;
 mod session;
 mod store;
+mod suggest;
+mod typo;
 
 use std::env;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 
-use crate::args::Args;
+use crate::cli::Args;
 use crate::failure::Failure;
 use crate::output::Output;
 
 fn main() -> ExitCode {
+    files::write_for_owner_only();
     let args = match Args::try_parse() {
         Ok(args) => args,
-        Err(error) if error.use_stderr() && asks_for_json() => {
-            return Output::new(true).failure(&Failure::from(error));
-        }
-        Err(error) => error.exit(),
+        Err(error) if is_help(&error) => error.exit(),
+        Err(error) => return Output::new(asks_for_json()).failure(&Failure::from(error)),
     };
-    // A value in the wrong place takes what stands after it along.
+    // A misplaced value swallows the options after it, `--json` too.
     let output = Output::new(args.globals.json || asks_for_json());
-    match commands::run(args, &output) {
+    match args.run(&output) {
         Ok(code) => code,
         Err(failure) => output.failure(&failure),
     }
 }
 
-/// Whether `--json` stands among the arguments, however they are read; what follows `--` is a command's own.
+/// Whether help was asked for, or is the best answer to a command that is not complete.
+fn is_help(error: &clap::Error) -> bool {
+    let is_incomplete = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    !error.use_stderr() || is_incomplete && !asks_for_json()
+}
+
+/// Whether `--json` is among the arguments, however they parse; what follows `--` belongs to another command.
 fn asks_for_json() -> bool {
     env::args_os().skip(1).take_while(|argument| argument != "--").any(|argument| argument == "--json")
 }

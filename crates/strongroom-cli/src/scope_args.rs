@@ -1,8 +1,8 @@
-//! Options that say at which scope something is done.
+//! Options that choose a scope, or the path of a run.
 
 use strongroom::{LinkedAccountId, Scope, ScopePath, WorkflowId};
 
-/// One scope: the org's, unless one of the two is given.
+/// One scope: the org's, unless an account or workflow is given.
 #[derive(Debug, Clone, clap::Args)]
 #[group(multiple = false)]
 pub(crate) struct ScopeArgs {
@@ -28,7 +28,7 @@ impl ScopeArgs {
     }
 }
 
-/// Where a run stands.
+/// The account and workflow of a run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PathArgs {
     /// Within this linked account
@@ -40,6 +40,10 @@ pub(crate) struct PathArgs {
 }
 
 impl PathArgs {
+    pub(crate) fn account(&self) -> Option<&LinkedAccountId> {
+        self.account.as_ref()
+    }
+
     pub(crate) fn path(&self) -> ScopePath {
         let mut path = ScopePath::org();
         if let Some(account) = &self.account {
@@ -51,10 +55,19 @@ impl PathArgs {
         path
     }
 
-    /// The same as parameters of a query.
+    /// The same as query parameters.
     pub(crate) fn query(&self) -> Vec<(&'static str, &str)> {
         let account = self.account.as_ref().map(|id| ("linked_account_id", id.as_str()));
         let workflow = self.workflow.as_ref().map(|id| ("workflow_id", id.as_str()));
         account.into_iter().chain(workflow).collect()
+    }
+}
+
+/// The field that names the account or workflow of a scope in the wire contract, and its id.
+pub(crate) fn scope_field(scope: &Scope) -> Option<(&'static str, &str)> {
+    match scope {
+        Scope::Org => None,
+        Scope::LinkedAccount(account) => Some(("linked_account_id", account.as_str())),
+        Scope::Workflow(workflow) => Some(("workflow_id", workflow.as_str())),
     }
 }

@@ -18,18 +18,11 @@ pub(crate) struct Session {
     pub(crate) org: Org,
 }
 
-/// Whether the vault was there before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Opened {
-    Found,
-    Created,
-}
-
 impl Session {
-    /// Opens the vault that is there. A store that is gone with the process gets a new one each time.
+    /// Opens the existing vault. A store in memory gets a new one each time.
     pub(crate) async fn open(config: &Config, output: &Output) -> Result<Self, Failure> {
         if !config.store.is_kept() {
-            return Self::create(config, || keys::for_new_vault(config, output)).await;
+            return Self::create(config, || keys::for_vault_in_memory(config, output)).await;
         }
         let store = config.store.open_existing()?;
         Self::open_with(config, store, keys::existing(config, output)?).await
@@ -44,7 +37,7 @@ impl Session {
         Ok(Self::of(Vault::open(store, unlock).await?, config))
     }
 
-    /// Makes a new vault with `unlock`, which is asked for only where the store is empty.
+    /// Creates a new vault with `unlock`, which is only called if the store is empty.
     pub(crate) async fn create(
         config: &Config,
         unlock: impl FnOnce() -> Result<Unlock, Failure>,
@@ -56,19 +49,21 @@ impl Session {
         Ok(Self::of(Vault::create(store, unlock()?).await?, config))
     }
 
-    /// Opens the vault that is there, or makes a new one where the store is empty; counts the calls of the store.
-    pub(crate) async fn open_or_create(
+    /// Opens the existing vault, or creates one if the store is empty; counts the calls of the store. `start` returns
+    /// the key of a new vault and what else it needs, which comes back only if the vault was created.
+    pub(crate) async fn open_or_create<T>(
         config: &Config,
         metrics: &Metrics,
         output: &Output,
-    ) -> Result<(Self, Opened), Failure> {
+        start: impl FnOnce() -> Result<(Unlock, T), Failure>,
+    ) -> Result<(Self, Option<T>), Failure> {
         let store = MeasuredStore::new(config.store.open()?, metrics);
-        let (vault, opened) = if is_empty(&store).await? {
-            (Vault::create(store, keys::for_new_vault(config, output)?).await?, Opened::Created)
-        } else {
-            (Vault::open(store, keys::existing(config, output)?).await?, Opened::Found)
-        };
-        Ok((Self::of(vault, config), opened))
+        if is_empty(&store).await? {
+            let (unlock, started) = start()?;
+            return Ok((Self::of(Vault::create(store, unlock).await?, config), Some(started)));
+        }
+        let vault = Vault::open(store, keys::existing(config, output)?).await?;
+        Ok((Self::of(vault, config), None))
     }
 
     fn of(vault: Vault, config: &Config) -> Self {
@@ -76,7 +71,7 @@ impl Session {
         Self { vault, org }
     }
 
-    /// Makes everything durable and lets go of the store.
+    /// Makes everything durable and releases the store.
     pub(crate) async fn close(self) -> Result<(), Failure> {
         Ok(self.vault.close().await?)
     }

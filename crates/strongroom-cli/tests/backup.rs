@@ -15,7 +15,7 @@ fn furnished() -> Shell {
 }
 
 fn key_of(shell: &Shell) -> String {
-    shell.path("strongroom-data.key").display().to_string()
+    shell.key().display().to_string()
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn one_org_goes_to_another_vault() {
     let shell = furnished();
     let org = "000000000000000000000001";
     shell.ok(&["--org", org, "backup", "org.backup"]);
-    assert!(shell.path("org.backup.key").exists());
+    assert!(shell.key_of("org.backup").exists());
     shell.ok(&["--store", "other", "init"]);
     shell.ok(&["--store", "other", "--org", org, "restore", "org.backup"]);
     assert_eq!(shell.ok(&["--store", "other", "get", "A", "--reveal"]), "hunter2");

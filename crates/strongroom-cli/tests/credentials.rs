@@ -29,8 +29,8 @@ fn a_credential_is_set_listed_and_deleted_and_never_shown() {
     let listed = shell.json(&["credential", "list", "--account", "user_1"]);
     assert_eq!(listed[0]["key"], "api_key");
     assert!(!listed.to_string().contains("hunter"));
-    shell.ok(&["credential", "delete", "api_key", "--account", "user_1"]);
-    assert_eq!(shell.run(&["credential", "delete", "api_key", "--account", "user_1"]).code, 3);
+    shell.ok(&["credential", "delete", "api_key", "--account", "user_1", "--yes"]);
+    assert_eq!(shell.run(&["credential", "delete", "api_key", "--account", "user_1", "--yes"]).code, 3);
 }
 
 #[test]
@@ -41,8 +41,8 @@ fn an_account_goes_with_everything_of_its_own() {
     shell.ok_with("80", &["set", "PORT", "--account", "user_1"]);
     assert_eq!(shell.run(&["account", "create", "user_1"]).code, 4);
     assert_eq!(shell.json(&["account", "list"])[0]["linked_account_id"], "user_1");
-    shell.ok(&["account", "delete", "user_1"]);
+    shell.ok(&["account", "delete", "user_1", "--yes"]);
     assert_eq!(shell.json(&["account", "list"]), json!([]));
     assert_eq!(shell.run(&["get", "PORT", "--account", "user_1"]).code, 3);
-    assert_eq!(shell.run(&["account", "delete", "user_1"]).code, 3);
+    assert_eq!(shell.run(&["account", "delete", "user_1", "--yes"]).code, 3);
 }

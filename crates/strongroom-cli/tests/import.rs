@@ -51,7 +51,7 @@ fn what_is_exported_comes_back_exactly() {
     let values = [("A", "two\nlines"), ("B", "it's \"$x\" `y`"), ("C", ""), ("D", " é "), ("E", "x\r\n\t")];
     for (name, value) in values {
         from.define(name, "string");
-        from.ok_with(value, &["set", name, "--account", "user_1"]);
+        from.ok_with(value, &["set", name, "--account", "user_1", "--empty"]);
     }
     for (file, format) in [("out.env", "env"), ("out.json", "json")] {
         let text = from.ok(&["export", "--account", "user_1", "--format", format, "--reveal"]);

@@ -9,12 +9,12 @@ const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccdde
 #[test]
 fn init_makes_a_key_file_for_its_owner_alone() {
     let shell = Shell::with_vault();
-    let key = std::fs::read_to_string(shell.path("strongroom-data.key")).unwrap();
+    let key = std::fs::read_to_string(shell.key()).unwrap();
     assert_eq!(key.trim_end().len(), 64);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        let mode = shell.path("strongroom-data.key").metadata().unwrap().permissions().mode();
+        let mode = shell.key().metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 }
@@ -22,14 +22,14 @@ fn init_makes_a_key_file_for_its_owner_alone() {
 #[test]
 fn init_takes_no_place_that_is_taken() {
     let shell = Shell::with_vault();
-    let key = std::fs::read(shell.path("strongroom-data.key")).unwrap();
+    let key = std::fs::read(shell.key()).unwrap();
     shell.define("A", "string");
     assert_eq!(shell.run(&["init"]).code, 6);
-    assert_eq!(std::fs::read(shell.path("strongroom-data.key")).unwrap(), key);
+    assert_eq!(std::fs::read(shell.key()).unwrap(), key);
     assert!(shell.ok(&["list"]).contains('A'));
     shell.write("foreign/file", "x");
     assert_eq!(shell.run(&["--store", "foreign", "init"]).code, 6);
-    assert!(!shell.path("foreign.key").exists());
+    assert!(!shell.key_of("foreign").exists());
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_key_file_is_hex_or_base64_with_one_newline_or_none() {
 fn init_makes_the_named_key_file_and_every_command_takes_it() {
     let shell = Shell::new();
     shell.ok(&["--root-key-file", "my.key", "init"]);
-    assert!(!shell.path("strongroom-data.key").exists());
+    assert!(!shell.key().exists());
     shell.ok(&["list", "--root-key-file", "my.key"]);
 }
 
@@ -61,7 +61,7 @@ fn init_makes_the_named_key_file_and_every_command_takes_it() {
 fn a_passphrase_file_loses_exactly_one_newline() {
     let shell = Shell::new();
     shell.write("p", "correct horse\n");
-    shell.ok(&["--passphrase-file", "p", "init"]);
+    shell.ok(&["--passphrase-file", "p", "init", "--allow-weak"]);
     for (text, code) in [("correct horse", 0), ("correct horse\n\n", 5), ("correct horse ", 5), ("\n", 2)] {
         shell.write("p", text);
         assert_eq!(shell.run(&["--passphrase-file", "p", "list"]).code, code, "{text:?}");
@@ -83,7 +83,7 @@ fn a_wrong_key_is_5_and_one_of_the_wrong_kind_too() {
 #[test]
 fn a_vault_without_any_key_is_2() {
     let shell = Shell::with_vault();
-    std::fs::remove_file(shell.path("strongroom-data.key")).unwrap();
+    std::fs::remove_file(shell.key()).unwrap();
     assert_eq!(shell.run(&["list"]).code, 2);
     assert_eq!(shell.run(&["--root-key-file", "none", "list"]).code, 2);
     assert_eq!(shell.run(&["--root-key-file", "a", "--passphrase-file", "b", "list"]).code, 2);
@@ -94,9 +94,28 @@ fn a_vault_without_any_key_is_2() {
 fn a_key_file_that_others_can_read_is_warned_of() {
     use std::os::unix::fs::PermissionsExt;
     let shell = Shell::with_vault();
-    let key = shell.path("strongroom-data.key");
+    let key = shell.key();
     std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o644)).unwrap();
     let ran = shell.run(&["list"]);
     assert_eq!(ran.code, 0);
-    assert!(ran.stderr.contains("chmod 600 strongroom-data.key"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("chmod 600 "), "{}", ran.stderr);
+}
+
+#[test]
+fn a_weak_passphrase_is_accepted_only_by_name() {
+    let shell = Shell::with_vault();
+    shell.write("p", "x\n");
+    let id = shell.json(&["slot", "list"])[0]["id"].as_str().unwrap().to_owned();
+    for arguments in [
+        &["--store", "new", "--passphrase-file", "p", "init"][..],
+        &["--store", "new", "--passphrase-file", "p", "serve", "--listen", "127.0.0.1:0"],
+        &["slot", "add", "--new-passphrase-file", "p"],
+        &["slot", "change", &id, "--new-passphrase-file", "p"],
+    ] {
+        let ran = shell.run(arguments);
+        assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("--allow-weak"), "{}", ran.stderr);
+    }
+    shell.ok(&["slot", "add", "--new-passphrase-file", "p", "--allow-weak"]);
+    shell.ok(&["--passphrase-file", "p", "list"]);
 }

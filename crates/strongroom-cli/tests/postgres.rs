@@ -22,7 +22,7 @@ fn a_vault_moves_through_a_database_and_resolves_the_same() {
 
     let spec = spec(&cluster::shared().database());
     shell.ok(&["migrate", "--to", &spec]);
-    let key = shell.path("strongroom-data.key");
+    let key = shell.key();
     let key = key.to_str().unwrap();
     let in_database = |rest: &[&str]| shell.ok(&[&["--store", &spec, "--root-key-file", key], rest].concat());
     assert_eq!(in_database(&["--json", "resolve", "--reveal"]), before);
@@ -39,6 +39,27 @@ fn a_new_vault_in_a_database_needs_a_key_that_is_kept() {
     assert_eq!(shell.run(&["--store", &spec, "init"]).code, 2);
     shell.ok(&["--store", &spec, "--root-key-file", "root.key", "init"]);
     assert_eq!(shell.run(&["--store", &spec, "--root-key-file", "other.key", "list"]).code, 2);
+}
+
+#[test]
+fn every_command_on_keys_works_in_a_database() {
+    let shell = Shell::new();
+    let spec = spec(&cluster::shared().database());
+    let run = |arguments: &[&str]| {
+        shell.ok(&[&["--store", &spec, "--root-key-file", "root.key"], arguments].concat())
+    };
+    run(&["init"]);
+    run(&["define", "A", "--format", "string"]);
+    run(&["account", "create", "user_1", "--default-app"]);
+    run(&["rotate", "root"]);
+    run(&["rotate", "data"]);
+    run(&["shred", "account", "user_1", "--yes"]);
+    run(&["slot", "list"]);
+    run(&["job", "run"]);
+    run(&["api-key", "create", "ci"]);
+    run(&["backup", "vault.backup"]);
+    run(&["verify"]);
+    assert!(run(&["list"]).contains('A'));
 }
 
 #[test]

@@ -36,11 +36,11 @@ fn a_variable_is_defined_set_resolved_listed_and_deleted() {
         shell.ok_with("z", &["set", name, "--workflow", "wf 1"]);
         let resolved = shell.json(&["resolve", name, "--workflow", "wf 1", "--reveal"]);
         assert_eq!((&resolved[name]["value"], &resolved[name]["scope"]), (&json!("z"), &json!("workflow")));
-        shell.ok(&["delete", name, "--workflow", "wf 1"]);
-        assert_eq!(shell.run(&["delete", name, "--workflow", "wf 1"]).code, 3);
+        shell.ok(&["delete", name, "--workflow", "wf 1", "--yes"]);
+        assert_eq!(shell.run(&["delete", name, "--workflow", "wf 1", "--yes"]).code, 3);
         assert_eq!(shell.json(&["resolve", name, "--reveal"])[name]["value"], "x y");
         assert!(shell.ok(&["list"]).contains(name) && shell.ok(&["list", "--values"]).contains(name));
-        shell.ok(&["delete", name, "--definition"]);
+        shell.ok(&["delete", name, "--definition", "--yes"]);
         assert_eq!(shell.run(&["resolve", name]).code, 3);
     }
 }
@@ -51,15 +51,15 @@ fn an_account_and_its_credentials_are_kept() {
     shell.ok(&["account", "create", "a@b.example/1", "--default-app", "--name", "First"]);
     let at = ["--account", "a@b.example/1"];
     shell.ok_with("hunter2", &[&["credential", "set", ".."], &at[..]].concat());
-    shell.ok(&[&["credential", "delete", ".."], &at[..]].concat());
+    shell.ok(&[&["credential", "delete", "..", "--yes"], &at[..]].concat());
     shell.ok_with("hunter2", &[&["credential", "set", "k/1"], &at[..]].concat());
     let listed = shell.ok(&[&["credential", "list"], &at[..]].concat());
     assert!(listed.contains("k/1") && !listed.contains("hunter2"));
-    shell.ok(&[&["credential", "delete", "k/1"], &at[..]].concat());
-    assert_eq!(shell.run(&[&["credential", "delete", "k/1"], &at[..]].concat()).code, 3);
+    shell.ok(&[&["credential", "delete", "k/1", "--yes"], &at[..]].concat());
+    assert_eq!(shell.run(&[&["credential", "delete", "k/1", "--yes"], &at[..]].concat()).code, 3);
     assert!(shell.ok(&["account", "list"]).contains("a@b.example/1"));
-    shell.ok(&["account", "delete", "a@b.example/1"]);
-    assert_eq!(shell.run(&["account", "delete", "a@b.example/1"]).code, 3);
+    shell.ok(&["account", "delete", "a@b.example/1", "--yes"]);
+    assert_eq!(shell.run(&["account", "delete", "a@b.example/1", "--yes"]).code, 3);
 }
 
 #[test]
@@ -75,8 +75,8 @@ fn every_page_of_a_list_is_read() {
 fn json_has_the_same_fields_from_a_server_as_from_a_store() {
     let (remote, local) = (Remote::start(), Shell::with_vault());
     for shell in [&remote.shell, &local] {
-        shell.run(&["delete", "API_SECRET", "--definition"]);
-        shell.run(&["account", "delete", "user_12345"]);
+        shell.run(&["delete", "API_SECRET", "--definition", "--yes"]);
+        shell.run(&["account", "delete", "user_12345", "--yes"]);
         shell.ok(&["define", "A", "--format", "string", "--scope", "workflow"]);
         shell.ok(&["define", "B", "--format", "string"]);
         shell.ok(&["account", "create", "user_1", "--default-app"]);
@@ -99,11 +99,11 @@ fn json_has_the_same_fields_from_a_server_as_from_a_store() {
     same("", &["account", "list"]);
     same("", &["credential", "list", "--account", "user_1"]);
     same("", &["resolve", "B", "--reveal"]);
-    same("", &["delete", "B"]);
+    same("", &["delete", "B", "--yes"]);
     same("", &["define", "C", "--format", "string"]);
-    same("", &["delete", "C", "--definition"]);
-    same("", &["credential", "delete", "k", "--account", "user_1"]);
-    same("", &["account", "delete", "user_1"]);
+    same("", &["delete", "C", "--definition", "--yes"]);
+    same("", &["credential", "delete", "k", "--account", "user_1", "--yes"]);
+    same("", &["account", "delete", "user_1", "--yes"]);
 }
 
 /// The same with a null in the place of whatever is not a list or an object.
@@ -193,5 +193,5 @@ fn a_store_or_a_server_but_not_both() {
     assert_eq!(shell.run(&[&url[..], &["list"]].concat()).code, 2, "a key is missing");
     assert_eq!(shell.run(&["--url", "ftp://x", "--api-key-file", "k", "list"]).code, 2);
     let shell = shell.variable("STRONGROOM_URL", "http://127.0.0.1:1");
-    assert_eq!(shell.json(&["--store", "strongroom-data", "list"]), Value::Array(Vec::new()));
+    assert_eq!(shell.json(&["--store", shell.store().to_str().unwrap(), "list"]), Value::Array(Vec::new()));
 }

@@ -59,7 +59,7 @@ fn with_passphrase(shell: &Shell) -> String {
 
 /// Every row with its revision.
 fn rows(shell: &Shell) -> Vec<String> {
-    let store = RedbStore::open(shell.path("strongroom-data")).unwrap();
+    let store = RedbStore::open(shell.store()).unwrap();
     let read = ReadBatch { gets: Vec::new(), scans: vec![Scan::new(KeyRange::all(), 1_000)] };
     let rows = block_on(store.read(&read)).unwrap().scans.remove(0).rows;
     block_on(store.close()).unwrap();
@@ -67,8 +67,8 @@ fn rows(shell: &Shell) -> Vec<String> {
 }
 
 fn vault(shell: &Shell) -> Vault {
-    let key = std::fs::read_to_string(shell.path("strongroom-data.key")).unwrap();
-    let store = RedbStore::open(shell.path("strongroom-data")).unwrap();
+    let key = std::fs::read_to_string(shell.key()).unwrap();
+    let store = RedbStore::open(shell.store()).unwrap();
     block_on(Vault::open(store, Unlock::raw_key(key.trim_end().parse().unwrap()))).unwrap()
 }
 
@@ -131,7 +131,8 @@ fn rotate_root_keeps_the_only_slot_with_the_key_that_opened_the_vault() {
     assert_eq!((first["kept"].as_array().unwrap().len(), &first["dropped"]), (1, &Value::Array(Vec::new())));
     assert_eq!(first["job"]["outcome"], "finished");
     assert_reads(&shell, &[]);
-    let key = ["--root-key-file", "strongroom-data.key"];
+    let key = shell.key().display().to_string();
+    let key = ["--root-key-file", &key];
     let second = shell.json(&[&key[..], &["rotate", "root"]].concat());
     assert_ne!(first["root_id"], second["root_id"]);
     assert_eq!(data_keys(&shell), before, "data is not touched");
@@ -167,7 +168,7 @@ fn presented_slots_open_the_vault_with_its_new_root_key() {
     assert_reads(&shell, &[]);
     assert_reads(&shell, &["--passphrase-file", "p"]);
     let first = slot_of_kind(&shell, "raw_key");
-    let presented = format!("{first}=strongroom-data.key");
+    let presented = format!("{first}={}", shell.key().display());
     shell.ok(&["--passphrase-file", "p", "rotate", "root", "--slot-key-file", &presented]);
     assert_reads(&shell, &[]);
 }
@@ -176,7 +177,7 @@ fn presented_slots_open_the_vault_with_its_new_root_key() {
 fn the_key_that_opened_the_vault_may_be_presented_by_name_as_well() {
     let shell = filled();
     let first = slot_of_kind(&shell, "raw_key");
-    shell.ok(&["rotate", "root", "--slot-key-file", &format!("{first}=strongroom-data.key")]);
+    shell.ok(&["rotate", "root", "--slot-key-file", &format!("{first}={}", shell.key().display())]);
     assert_reads(&shell, &[]);
 }
 
@@ -214,7 +215,7 @@ fn a_wrong_key_is_5_and_writes_nothing() {
     let attempts: [&[&str]; 6] = [
         &["--root-key-file", "other", "rotate", "root"],
         &["--root-key-file", "other", "rotate", "data"],
-        &["--root-key-file", "other", "shred", "account", "user_1"],
+        &["--root-key-file", "other", "shred", "account", "user_1", "--yes"],
         &["rotate", "root", "--slot-passphrase-file", &wrong],
         &["rotate", "root", "--slot-key-file", &wrong],
         &["rotate", "root", "--slot-key-file", &wrong, "--drop", &slot_of_kind(&shell, "raw_key")],
@@ -234,11 +235,11 @@ fn a_slot_that_is_not_there_is_3_and_one_that_is_named_twice_is_2() {
     let (slot, nowhere) = (slot_of_kind(&shell, "raw_key"), "00".repeat(16));
     let before = rows(&shell);
     assert_eq!(shell.run(&["rotate", "root", "--drop", &nowhere]).code, 3);
-    let presented = format!("{nowhere}=strongroom-data.key");
+    let presented = format!("{nowhere}={}", shell.key().display());
     assert_eq!(shell.run(&["rotate", "root", "--slot-key-file", &presented]).code, 3);
-    let presented = format!("{slot}=strongroom-data.key");
+    let presented = format!("{slot}={}", shell.key().display());
     assert_eq!(shell.run(&["rotate", "root", "--slot-key-file", &presented, "--drop", &slot]).code, 2);
-    assert_eq!(shell.run(&["rotate", "root", "--slot-key-file", "strongroom-data.key"]).code, 2);
+    assert_eq!(shell.run(&["rotate", "root", "--slot-key-file", "no-id.key"]).code, 2);
     assert_eq!(rows(&shell), before);
 }
 
@@ -264,7 +265,7 @@ fn a_job_that_was_cut_short_is_listed_paused_resumed_and_run() {
 
 /// Alters the last byte of the account's credential.
 fn damage_the_credential(shell: &Shell) {
-    let store = RedbStore::open(shell.path("strongroom-data")).unwrap();
+    let store = RedbStore::open(shell.store()).unwrap();
     let read = ReadBatch { gets: Vec::new(), scans: vec![Scan::new(KeyRange::all(), 1_000)] };
     let rows = block_on(store.read(&read)).unwrap().scans.remove(0).rows;
     let tenant_len = 1 + 24 + 1 + "test".len() + 1;
@@ -294,7 +295,7 @@ fn a_row_that_cannot_be_opened_keeps_its_old_key_until_it_is_given_up() {
     assert_eq!(shell.run(&["job", "run", id]).code, 5);
     shell.ok(&["job", "retry", id, "--destroy-keys"]);
     assert_eq!(shell.json(&["job", "run", id])["outcome"], "finished");
-    shell.ok(&["credential", "delete", "password", "--account", "user_1"]);
+    shell.ok(&["credential", "delete", "password", "--account", "user_1", "--yes"]);
     shell.ok_with("hunter2", &["credential", "set", "password", "--account", "user_1"]);
     assert_reads(&shell, &[]);
 }
@@ -303,7 +304,7 @@ fn a_row_that_cannot_be_opened_keeps_its_old_key_until_it_is_given_up() {
 fn a_second_new_root_key_waits_for_the_first_ones_job() {
     let shell = filled();
     let vault = vault(&shell);
-    let key = std::fs::read_to_string(shell.path("strongroom-data.key")).unwrap();
+    let key = std::fs::read_to_string(shell.key()).unwrap();
     let key = Unlock::raw_key(key.trim_end().parse().unwrap());
     let new = block_on(vault.rotate_root(strongroom::RootRotation::new().keep(key))).unwrap();
     let id = new.job.id().to_string();
@@ -322,7 +323,7 @@ fn a_server_and_a_store_in_memory_are_refused() {
     let shell = Shell::with_vault();
     shell.write("k", "tk_1");
     for command in
-        [&["rotate", "root"][..], &["rotate", "data"], &["shred", "account", "a"], &["job", "list"]]
+        [&["rotate", "root"][..], &["rotate", "data"], &["shred", "account", "a", "--yes"], &["job", "list"]]
     {
         let server = ["--url", "http://127.0.0.1:1", "--api-key-file", "k"];
         let ran = shell.run(&[&server[..], command].concat());

@@ -66,3 +66,59 @@ fn what_an_environment_cannot_hold_is_refused() {
     shell.ok_with("a\0b", &["set", "A"]);
     assert_eq!(shell.run(&["run", "--", "true"]).code, 4);
 }
+
+#[test]
+fn a_stored_variable_does_not_change_which_code_runs() {
+    let shell = Shell::with_vault();
+    let dangerous = [
+        "PATH",
+        "LD_PRELOAD",
+        "LD_AUDIT",
+        "DYLD_INSERT_LIBRARIES",
+        "IFS",
+        "NODE_OPTIONS",
+        "PYTHONPATH",
+        "ENV",
+    ];
+    let more = [
+        "BASH_ENV",
+        "PERL5LIB",
+        "RUBYOPT",
+        "JAVA_TOOL_OPTIONS",
+        "GIT_SSH_COMMAND",
+        "STRONGROOM_STORE",
+        "PGPASSWORD",
+    ];
+    for name in dangerous.into_iter().chain(more) {
+        shell.define(name, "string");
+        shell.ok_with("planted", &["set", name]);
+        let ran = shell.run(&["run", "--", "touch", "ran"]);
+        assert_eq!(ran.code, 4, "{name}: {}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("--allow {name}")), "{}", ran.stderr);
+        assert!(!shell.path("ran").exists(), "{name}");
+        shell.ok(&["delete", name, "--yes"]);
+    }
+}
+
+#[test]
+fn a_dangerous_variable_is_allowed_by_its_name() {
+    let shell = Shell::with_vault();
+    for name in ["ENV", "GIT_AUTHOR_NAME"] {
+        shell.define(name, "string");
+        shell.ok_with("mine", &["set", name]);
+    }
+    assert_eq!(shell.run(&["run", "--allow", "ENV", "--", "true"]).code, 4);
+    let both =
+        ["run", "--allow", "ENV", "--allow", "GIT_AUTHOR_NAME", "--", "printenv", "ENV", "GIT_AUTHOR_NAME"];
+    assert_eq!(shell.ok(&both), "mine\nmine\n");
+}
+
+#[test]
+fn the_command_gets_nothing_that_opens_the_vault() {
+    let shell = Shell::with_vault();
+    let key = shell.key().display().to_string();
+    let shell = shell.variable("STRONGROOM_ROOT_KEY_FILE", &key).variable("PGPASSWORD", "hunter2");
+    let seen = shell.ok(&["run", "--", "env"]);
+    assert!(!seen.contains("STRONGROOM_") && !seen.contains("PGPASSWORD"), "{seen}");
+    assert_eq!(shell.ok(&["run", "--allow", "PGPASSWORD", "--", "printenv", "PGPASSWORD"]), "hunter2\n");
+}

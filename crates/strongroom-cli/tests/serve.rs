@@ -4,6 +4,9 @@
 
 mod shell;
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
 use serde_json::Value;
 use shell::Shell;
 use shell::server::Server;
@@ -23,8 +26,30 @@ fn the_first_run_makes_all_that_the_first_requests_need() {
     let headers = [key, ("linked_account_id", account)];
     let (status, put) = server.send("PUT", path, &headers, r#"{"value":"k1"}"#);
     assert_eq!((status, put["action"].as_str()), (200, Some("added")), "{put}");
-    assert!(shell.path("strongroom-data.key").is_file());
+    assert!(shell.key().is_file());
     assert_eq!(server.stop(), 0);
+}
+
+#[test]
+fn the_first_key_goes_to_no_file_but_a_private_one() {
+    use std::os::unix::fs::PermissionsExt;
+    let shell = Shell::new();
+    let mut child =
+        shell.command(&["serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let text: Vec<_> = lines.by_ref().take_while(|line| !line.starts_with("Add or update")).collect();
+    let (text, keys) = (text.join("\n"), shell.path(".config/strongroom/api-keys"));
+    let file = std::fs::read_dir(keys).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let key = std::fs::read_to_string(&file).unwrap();
+    assert!(key.starts_with("tk_") && !text.contains(key.trim_end()), "{text}");
+    // Each request can be pasted as it is printed.
+    let request = text.split_once("curl").unwrap().1;
+    let pasted =
+        Command::new("sh").args(["-c", &format!("curl --silent --fail {request}")]).output().unwrap();
+    assert!(pasted.status.success(), "{request}: {pasted:?}");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]
@@ -132,7 +157,7 @@ fn an_address_that_is_taken_is_told_before_a_vault_is_made() {
     let ran = shell.run(&["serve", "--listen", &address]);
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("--listen"), "{}", ran.stderr);
-    assert!(!shell.path("strongroom-data").exists());
+    assert!(!shell.store().exists());
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn reasons(receipt: &Value) -> Vec<&str> {
 #[test]
 fn a_shredded_account_is_gone_and_the_others_stay() {
     let shell = filled();
-    let receipt = shell.json(&["shred", "account", "user_1"]);
+    let receipt = shell.json(&["shred", "account", "user_1", "--yes"]);
     assert_eq!((&receipt["linked_account_id"], &receipt["effect"]), (&"user_1".into(), &"logical".into()));
     let key = receipt["keys"][0].as_str().unwrap();
     assert_eq!(shell.run(&["credential", "list", "--account", "user_1"]).code, 3);
@@ -36,7 +36,7 @@ fn a_shredded_account_is_gone_and_the_others_stay() {
     assert_eq!(of_key.map_or(0, |key| key["rows"].as_u64().unwrap()), 0);
     let seen = shell.json(&["resolve", "--account", "user_2", "--reveal"]);
     assert_eq!(seen["URL"]["value"], "https://user.example.com");
-    assert_eq!(shell.run(&["shred", "account", "user_1"]).code, 3);
+    assert_eq!(shell.run(&["shred", "account", "user_1", "--yes"]).code, 3);
     assert_eq!(shell.run(&["shred", "account", "nobody", "--yes"]).code, 3);
 }
 
@@ -46,7 +46,7 @@ fn the_receipt_says_what_still_opens_a_copy_from_before() {
     let receipt = shell.json(&["shred", "account", "user_1", "--yes"]);
     assert_eq!(reasons(&receipt), ["root_in_use", "backups"]);
     shell.ok(&["rotate", "root"]);
-    let receipt = shell.json(&["shred", "account", "user_2"]);
+    let receipt = shell.json(&["shred", "account", "user_2", "--yes"]);
     assert_eq!(reasons(&receipt), ["root_in_use", "known_secret", "backups"], "of the root before");
     assert_eq!((&receipt["until"], &receipt["evidence"]), (&Value::Null, &Value::Array(Vec::new())));
 }
@@ -54,7 +54,7 @@ fn the_receipt_says_what_still_opens_a_copy_from_before() {
 #[test]
 fn people_are_told_in_sentences() {
     let shell = filled();
-    let ran = shell.run(&["shred", "account", "user_1"]);
+    let ran = shell.run(&["shred", "account", "user_1", "--yes"]);
     assert_eq!(ran.code, 0);
     assert!(
         ran.stdout.contains("logical: ") && ran.stdout.contains("`strongroom rotate root`"),

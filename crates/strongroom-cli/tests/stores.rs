@@ -68,7 +68,7 @@ fn a_store_in_memory_is_new_each_time() {
 #[test]
 fn a_store_that_another_process_holds_is_6_with_the_reason() {
     let shell = Shell::with_vault();
-    let held = RedbStore::open(shell.path("strongroom-data")).unwrap();
+    let held = RedbStore::open(shell.store()).unwrap();
     let ran = shell.run(&["--json", "list"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (6, ""));
     assert!(ran.error()["message"].as_str().unwrap().contains("already open"), "{}", ran.stderr);
@@ -81,7 +81,7 @@ fn a_damaged_row_is_5_and_is_named() {
     let shell = Shell::with_vault();
     shell.define("A", "string");
     shell.ok_with("hunter2", &["set", "A"]);
-    let store = RedbStore::open(shell.path("strongroom-data")).unwrap();
+    let store = RedbStore::open(shell.store()).unwrap();
     let scans = vec![Scan::new(KeyRange::all(), 100)];
     let rows = block_on(store.read(&ReadBatch { gets: Vec::new(), scans })).unwrap();
     let mut batch = WriteBatch::default();

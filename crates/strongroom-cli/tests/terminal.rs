@@ -37,16 +37,28 @@ impl Terminal {
 
     /// Waits for the prompt, and until the terminal no longer shows what is typed; then types.
     fn answer(&mut self, prompt: &str, typed: &str) {
-        let mut seen = Vec::new();
-        while !seen.ends_with(prompt.as_bytes()) {
-            let mut byte = [0];
-            self.screen.read_exact(&mut byte).unwrap();
-            seen.extend(byte);
-        }
+        self.wait_for(prompt);
         while tcgetattr(&self.device).unwrap().local_modes.contains(LocalModes::ECHO) {
             std::thread::yield_now();
         }
         writeln!(self.script.stdin.as_mut().unwrap(), "{typed}").unwrap();
+    }
+
+    /// Waits for the question, types, and returns what was shown up to it.
+    fn say(&mut self, question: &str, typed: &str) -> String {
+        let seen = self.wait_for(question);
+        writeln!(self.script.stdin.as_mut().unwrap(), "{typed}").unwrap();
+        seen
+    }
+
+    fn wait_for(&mut self, end: &str) -> String {
+        let mut seen = Vec::new();
+        while !seen.ends_with(end.as_bytes()) {
+            let mut byte = [0];
+            self.screen.read_exact(&mut byte).unwrap();
+            seen.extend(byte);
+        }
+        String::from_utf8(seen).unwrap()
     }
 
     /// The exit code, and what it showed since the last answer.
@@ -80,6 +92,50 @@ fn a_passphrase_is_typed_twice_and_not_shown() {
     assert!(!screen.contains("horse"), "{screen}");
     shell.write("passphrase", "correct horse battery staple\n");
     shell.ok(&["--passphrase-file", "passphrase", "list"]);
+}
+
+#[test]
+fn what_destroys_says_what_goes_and_asks() {
+    let shell = Shell::with_vault();
+    shell.define("A", "string");
+    shell.ok_with("x", &["set", "A"]);
+    for (command, deed) in [
+        ("delete A", "This will delete the value of A at org."),
+        ("delete A --definition", "This will delete the definition A and its values: 1."),
+    ] {
+        let mut terminal = Terminal::run(&shell, command);
+        let seen = terminal.say("[y/N] ", "n");
+        assert!(seen.contains(deed), "{seen}");
+        assert_eq!(terminal.end().0, 1);
+        assert_eq!(shell.ok(&["get", "A", "--reveal"]), "x");
+    }
+    let mut terminal = Terminal::run(&shell, "delete A --definition");
+    terminal.say("[y/N] ", "y");
+    assert_eq!(terminal.end().0, 0);
+    assert_eq!(shell.ok(&["--json", "list"]), "[]\n");
+}
+
+#[test]
+fn a_stored_text_does_not_control_the_terminal() {
+    let shell = Shell::with_vault();
+    let hostile = "\x1b]0;owned\x07\u{9b}31m\u{202e}tail\ntwo";
+    shell.define("A", "string");
+    shell.ok_with(hostile, &["set", "A"]);
+    for command in ["get A --reveal", "resolve --reveal", "export --reveal", "export --reveal --format json"]
+    {
+        let (code, screen) = Terminal::run(&shell, command).end();
+        assert_eq!(code, 0, "{screen}");
+        // Of the escapes only those of colours are the program's own.
+        let own = screen.replace("\x1b[1m", "").replace("\x1b[0m", "").replace("\x1b[36m", "");
+        assert!(
+            own.contains("owned") && !own.contains(['\x1b', '\x07', '\u{9b}', '\u{202e}']),
+            "{command}: {own:?}"
+        );
+    }
+    assert_eq!(shell.ok(&["get", "A", "--reveal"]), hostile, "a pipe gets the exact text");
+    let json = shell.ok(&["--json", "get", "A", "--reveal"]);
+    assert!(!json.contains(['\u{9b}', '\u{202e}']), "{json}");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["value"], hostile);
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn a_file_in_the_working_directory_sets_nothing() {
         shell.write(name, "store = \"planted\"\n");
     }
     shell.ok(&["init"]);
-    assert!(shell.path("strongroom-data").exists() && !shell.path("planted").exists());
+    assert!(shell.store().exists() && !shell.path("planted").exists());
 }
 
 #[test]

@@ -10,7 +10,7 @@ fn a_value_keeps_its_exact_bytes() {
     let shell = Shell::with_vault();
     shell.define("TEXT", "string");
     for value in ["", "two\r\nlines\n", " é \u{1f511} ", "$HOME `id`"] {
-        shell.ok_with(value, &["set", "TEXT"]);
+        shell.ok_with(value, &["set", "TEXT", "--empty"]);
         assert_eq!(shell.ok(&["get", "TEXT", "--reveal"]), value);
     }
 }
@@ -84,9 +84,9 @@ fn delete_takes_a_value_or_the_whole_definition() {
     let shell = Shell::with_vault();
     shell.define("PORT", "integer");
     shell.ok_with("8080", &["set", "PORT"]);
-    shell.ok(&["delete", "PORT"]);
-    assert_eq!(shell.run(&["delete", "PORT"]).code, 3);
-    shell.ok(&["delete", "PORT", "--definition"]);
+    shell.ok(&["delete", "PORT", "--yes"]);
+    assert_eq!(shell.run(&["delete", "PORT", "--yes"]).code, 3);
+    shell.ok(&["delete", "PORT", "--definition", "--yes"]);
     assert_eq!(shell.json(&["list"]), json!([]));
 }
 
@@ -101,8 +101,8 @@ fn what_is_not_there_is_3_and_says_the_next_step() {
         &["resolve", "NONE"],
         &["resolve", "PORT"],
         &["explain", "NONE"],
-        &["delete", "NONE"],
-        &["delete", "NONE", "--definition"],
+        &["delete", "NONE", "--yes"],
+        &["delete", "NONE", "--definition", "--yes"],
     ] {
         let ran = shell.run(arguments);
         assert_eq!(ran.code, 3, "{arguments:?}");

@@ -20,7 +20,7 @@ fn filled() -> Shell {
 
 /// Takes the index row away that leads from the value's id to the value.
 fn lose_an_index_row(shell: &Shell) {
-    let store = RedbStore::open(shell.path("strongroom-data")).unwrap();
+    let store = RedbStore::open(shell.store()).unwrap();
     let read = ReadBatch { gets: Vec::new(), scans: vec![Scan::new(KeyRange::all(), 100)] };
     let rows = block_on(store.read(&read)).unwrap().scans.remove(0).rows;
     let tenant_len = 1 + 24 + 1 + "test".len() + 1;

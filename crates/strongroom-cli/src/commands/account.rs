@@ -1,65 +1,195 @@
 //! `account`: linked accounts.
 
-use serde_json::json;
-use strongroom::{Error, LinkedAccountId, Org};
+use serde::Serialize;
+use serde::de::IgnoredAny;
+use strongroom::{Error, LinkedAccount, LinkedAccountId, Org};
 
-use crate::args::AccountCommand;
-use crate::commands::list::all_pages;
+use crate::client::docs::Account;
+use crate::client::{Call, Client};
+use crate::consent::Consent;
 use crate::failure::Failure;
-use crate::output::{Output, time};
+use crate::holdings::Holdings;
+use crate::output::{Output, time, unless_unknown};
+use crate::pages;
 
-pub(crate) async fn run(org: &Org, command: AccountCommand, output: &Output) -> Result<(), Failure> {
-    match command {
-        AccountCommand::Create { id, name, default_app } => create(org, id, name, default_app, output).await,
-        AccountCommand::List => list(org, output).await,
-        AccountCommand::Delete { id } => delete(org, &id, output).await,
-    }
+/// `account` as it is typed.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Register a linked account
+    Create(Create),
+    /// List the registered linked accounts
+    List,
+    /// Delete a linked account with its values, credentials and keys
+    Delete(Delete),
 }
 
-async fn create(
-    org: &Org,
+#[derive(Debug, clap::Args)]
+pub(crate) struct Create {
     id: LinkedAccountId,
+    /// A name for people
+    #[arg(long)]
     name: Option<String>,
+    /// With the default app, which credentials need
+    #[arg(long)]
     default_app: bool,
-    output: &Output,
-) -> Result<(), Failure> {
-    let mut account = org.create_account(id.clone());
-    if let Some(name) = name {
-        account = account.name(name);
-    }
-    if default_app {
-        account = account.with_default_app();
-    }
-    account.await.map_err(|error| match error {
-        Error::AccountExists(id) => Failure::invalid(format!("linked account {id} exists"))
-            .next("`strongroom account list` shows which there are"),
-        error => error.into(),
-    })?;
-    let json = json!({ "linked_account_id": id.as_str(), "default_app": default_app });
-    output.done(&format!("created linked account {id}"), &json)
 }
 
-async fn list(org: &Org, output: &Output) -> Result<(), Failure> {
-    let all = all_pages(async |page| org.linked_accounts(page).await).await?;
-    let rows = all.iter().map(|account| {
-        let name = account.name.clone().unwrap_or_default();
-        [account.account_id.to_string(), name, time(account.created_at), time(account.updated_at)]
-    });
-    let json = all.iter().map(|account| {
-        json!({
-            "id": account.id.to_string(),
-            "linked_account_id": account.account_id.as_str(),
-            "name": account.name,
-            "created_at": time(account.created_at),
-            "updated_at": time(account.updated_at),
-        })
-    });
-    let json: Vec<_> = json.collect();
-    output.list(["ID", "NAME", "CREATED", "UPDATED"], rows, &json)
+#[derive(Debug, clap::Args)]
+pub(crate) struct Delete {
+    id: LinkedAccountId,
+    #[command(flatten)]
+    consent: Consent,
 }
 
-async fn delete(org: &Org, id: &LinkedAccountId, output: &Output) -> Result<(), Failure> {
-    org.delete_account(id).await?;
-    let json = json!({ "linked_account_id": id.as_str(), "deleted": true });
-    output.done(&format!("deleted linked account {id} with everything of its own"), &json)
+#[derive(Serialize)]
+struct Created<'a> {
+    linked_account_id: &'a str,
+    default_app: bool,
+}
+
+#[derive(Serialize)]
+struct Deleted<'a> {
+    linked_account_id: &'a str,
+    deleted: bool,
+}
+
+/// An account in a list.
+#[derive(Serialize)]
+struct AccountView {
+    id: String,
+    linked_account_id: String,
+    name: Option<String>,
+    /// A server returns neither time.
+    created_at: Option<String>,
+    updated_at: Option<String>,
+}
+
+#[derive(Serialize)]
+struct NewAccount<'a> {
+    linked_account_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    your_app: Option<DefaultApp>,
+}
+
+#[derive(Serialize)]
+struct DefaultApp {
+    auth_credentials: NoCredentials,
+}
+
+/// An empty object.
+#[derive(Serialize)]
+struct NoCredentials {}
+
+impl AccountCommand {
+    pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        match self {
+            Self::Create(create) => create.run(org, output).await,
+            Self::List => {
+                let accounts = pages::all(async |page| org.linked_accounts(page).await).await?;
+                show(accounts.into_iter().map(AccountView::of).collect(), output)
+            }
+            Self::Delete(delete) => {
+                let holdings = Holdings::of(org, &delete.id).await?;
+                delete.consent.to(&format!("delete linked account {}, {holdings}", delete.id))?;
+                org.delete_account(&delete.id).await?;
+                delete.done(output)
+            }
+        }
+    }
+
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        match self {
+            Self::Create(create) => create.on_server(client, output),
+            Self::List => {
+                let docs: Vec<Account> = client.pages(Call { path: &["linked-account"], query: &[] })?;
+                show(docs.into_iter().map(AccountView::of_doc).collect(), output)
+            }
+            Self::Delete(delete) => {
+                let deed =
+                    format!("delete linked account {} with its values, credentials and keys", delete.id);
+                delete.consent.to(&deed)?;
+                client.delete(Call { path: &["linked-account", delete.id.as_str()], query: &[] })?;
+                delete.done(output)
+            }
+        }
+    }
+}
+
+impl Create {
+    async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        let mut account = org.create_account(self.id.clone());
+        if let Some(name) = &self.name {
+            account = account.name(name.clone());
+        }
+        if self.default_app {
+            account = account.with_default_app();
+        }
+        account.await.map_err(|error| match error {
+            Error::AccountExists(id) => Failure::invalid(format!("linked account {id} exists already"))
+                .next("`strongroom account list` lists the accounts"),
+            error => error.into(),
+        })?;
+        self.done(output)
+    }
+
+    fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let body = NewAccount {
+            linked_account_id: self.id.as_str(),
+            name: self.name.as_deref(),
+            your_app: self.default_app.then_some(DefaultApp { auth_credentials: NoCredentials {} }),
+        };
+        client.post::<IgnoredAny>(&["linked-account"], &body)?;
+        self.done(output)
+    }
+
+    fn done(&self, output: &Output) -> Result<(), Failure> {
+        let Self { id, default_app, .. } = self;
+        let view = Created { linked_account_id: id.as_str(), default_app: *default_app };
+        output.done(&format!("created linked account {id}"), &view)
+    }
+}
+
+impl Delete {
+    fn done(&self, output: &Output) -> Result<(), Failure> {
+        let view = Deleted { linked_account_id: self.id.as_str(), deleted: true };
+        output
+            .done(&format!("deleted linked account {} with its values, credentials and keys", self.id), &view)
+    }
+}
+
+impl AccountView {
+    fn of(account: LinkedAccount) -> Self {
+        Self {
+            id: account.id.to_string(),
+            linked_account_id: account.account_id.to_string(),
+            name: account.name,
+            created_at: Some(time(account.created_at)),
+            updated_at: Some(time(account.updated_at)),
+        }
+    }
+
+    fn of_doc(doc: Account) -> Self {
+        Self {
+            id: doc.id,
+            linked_account_id: doc.account_id,
+            name: Some(doc.name).filter(|name| !name.is_empty()),
+            created_at: None,
+            updated_at: None,
+        }
+    }
+}
+
+fn show(mut views: Vec<AccountView>, output: &Output) -> Result<(), Failure> {
+    views.sort_by(|one, other| one.linked_account_id.cmp(&other.linked_account_id));
+    let rows = views.iter().map(|view| {
+        [
+            view.linked_account_id.clone(),
+            view.name.clone().unwrap_or_default(),
+            unless_unknown(view.created_at.clone()),
+            unless_unknown(view.updated_at.clone()),
+        ]
+    });
+    output.list(["ID", "NAME", "CREATED", "UPDATED"], rows, &views)
 }

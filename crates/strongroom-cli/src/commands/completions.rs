@@ -1,15 +1,21 @@
-//! `completions`: what a shell needs to complete commands and options.
+//! `completions`: commands and options for the completion of a shell.
 
-use std::io;
+use std::io::{self, Write};
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::args::Args;
 use crate::failure::Failure;
 
-pub(crate) fn print(shell: Shell) -> Result<(), Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Args::command(), "strongroom", &mut script);
-    Ok(io::Write::write_all(&mut io::stdout(), &script)?)
+/// `completions` as it is typed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Completions {
+    shell: Shell,
+}
+
+impl Completions {
+    pub(crate) fn run(self, mut grammar: clap::Command) -> Result<(), Failure> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut grammar, "strongroom", &mut script);
+        Ok(io::stdout().write_all(&script)?)
+    }
 }

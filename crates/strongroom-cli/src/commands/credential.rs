@@ -1,66 +1,208 @@
 //! `credential`: the credentials of a linked account's default app.
 
-use serde_json::json;
-use strongroom::{CredentialKey, LinkedAccountId, Org};
+use serde::Serialize;
+use strongroom::{CredentialInfo, CredentialKey, Error, LinkedAccountId, Org};
 
-use crate::args::{CredentialCommand, Misplaced};
-use crate::commands::list::all_pages;
+use crate::client::docs::{Credential, CredentialSet};
+use crate::client::{Call, Client};
+use crate::consent::Consent;
 use crate::failure::Failure;
-use crate::input;
-use crate::output::{Output, time};
+use crate::input::{self, ValueArgs};
+use crate::output::{Output, time, unless_unknown};
+use crate::pages;
+use crate::suggest;
+use crate::typo::closest;
 
-pub(crate) async fn run(org: &Org, command: CredentialCommand, output: &Output) -> Result<(), Failure> {
-    match command {
-        CredentialCommand::Set { key, account, misplaced } => {
-            set(org, &key, account, &misplaced, output).await
+/// `credential` as it is typed.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum CredentialCommand {
+    /// Set a credential to the exact bytes of standard input, or to the line typed at a hidden prompt
+    Set(Set),
+    /// List key names and times
+    List(List),
+    /// Delete a credential
+    Delete(Delete),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Set {
+    key: CredentialKey,
+    /// The linked account
+    #[arg(long, value_name = "ID")]
+    account: LinkedAccountId,
+    #[command(flatten)]
+    value: ValueArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct List {
+    /// The linked account
+    #[arg(long, value_name = "ID")]
+    account: LinkedAccountId,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Delete {
+    key: CredentialKey,
+    /// The linked account
+    #[arg(long, value_name = "ID")]
+    account: LinkedAccountId,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    action: &'a str,
+    key: &'a str,
+    linked_account_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct Deleted<'a> {
+    key: &'a str,
+    linked_account_id: &'a str,
+    deleted: bool,
+}
+
+/// A credential in a list, which does not show it.
+#[derive(Serialize)]
+struct CredentialView {
+    /// A server does not return it.
+    id: Option<String>,
+    key: String,
+    created_at: Option<String>,
+    updated_at: Option<String>,
+}
+
+#[derive(Serialize)]
+struct NewCredential<'a> {
+    value: &'a str,
+    linked_account_id: &'a str,
+}
+
+impl CredentialCommand {
+    pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        match self {
+            Self::Set(set) => set.run(org, output).await,
+            Self::List(List { account }) => {
+                let listed = org.account(account.clone());
+                let all = match pages::all(async |page| listed.credentials(page).await).await {
+                    Ok(all) => all,
+                    Err(error) => return Err(suggest::of_account(org, &account, error).await),
+                };
+                show(all.iter().map(CredentialView::of).collect(), output)
+            }
+            Self::Delete(delete) => delete.run(org, output).await,
         }
-        CredentialCommand::List { account } => list(org, account, output).await,
-        CredentialCommand::Delete { key, account } => delete(org, &key, account, output).await,
+    }
+
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        match self {
+            Self::Set(set) => set.on_server(client, output),
+            Self::List(List { account }) => {
+                let query = [("linked_account_id", account.as_str())];
+                let docs: Vec<Credential> = client.pages(Call { path: &BASE, query: &query })?;
+                show(docs.into_iter().map(CredentialView::of_doc).collect(), output)
+            }
+            Self::Delete(delete) => delete.on_server(client, output),
+        }
     }
 }
 
-async fn set(
-    org: &Org,
-    key: &CredentialKey,
-    account: LinkedAccountId,
-    misplaced: &Misplaced,
-    output: &Output,
-) -> Result<(), Failure> {
-    let value = input::value(&format!("Value of {key}: "), misplaced, output)?;
-    let account = org.account(account);
-    let action = account.upsert_credential(key.as_str(), value).await?.as_str();
-    let json = json!({ "action": action, "key": key.as_str(), "linked_account_id": account.id().as_str() });
-    output.done(&format!("{action} credential {key} of {}", account.id()), &json)
+impl Set {
+    async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        let value = input::value(self.key.as_str(), &self.value, output)?;
+        let account = org.account(self.account.clone());
+        let action = match account.upsert_credential(self.key.as_str(), value).await {
+            Ok(action) => action,
+            Err(error) => return Err(suggest::of_account(org, &self.account, error).await),
+        };
+        self.done(action.as_str(), output)
+    }
+
+    fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let value = input::value(self.key.as_str(), &self.value, output)?;
+        let body = NewCredential { value: value.expose(), linked_account_id: self.account.as_str() };
+        let set: CredentialSet = client.put(&[&BASE[..], &[self.key.as_str()]].concat(), &body)?;
+        self.done(&set.action, output)
+    }
+
+    fn done(&self, action: &str, output: &Output) -> Result<(), Failure> {
+        let Self { key, account, .. } = self;
+        let view = Written { action, key: key.as_str(), linked_account_id: account.as_str() };
+        output.done(&format!("{action} credential {key} of {account}"), &view)
+    }
 }
 
-async fn list(org: &Org, account: LinkedAccountId, output: &Output) -> Result<(), Failure> {
-    let account = org.account(account);
-    let all = all_pages(async |page| account.credentials(page).await).await?;
-    let rows =
-        all.iter().map(|info| [info.key_name.to_string(), time(info.created_at), time(info.updated_at)]);
-    let json = all.iter().map(|info| {
-        json!({
-            "id": info.id.to_string(),
-            "key": info.key_name.as_str(),
-            "created_at": time(info.created_at),
-            "updated_at": time(info.updated_at),
-        })
+impl Delete {
+    async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        let account = org.account(self.account.clone());
+        match pages::all(async |page| account.credentials(page).await).await {
+            Ok(all) if !all.iter().any(|info| info.key_name == self.key) => {
+                let known = all.iter().map(|info| info.key_name.as_str());
+                return Err(self.absent().meant(closest(self.key.as_str(), known)));
+            }
+            Err(error @ (Error::AccountNotFound(_) | Error::IntegrationNotFound { .. })) => {
+                return Err(suggest::of_account(org, &self.account, error).await);
+            }
+            // One that cannot be read can still be deleted.
+            Ok(_) | Err(_) => {}
+        }
+        self.consent.to(&self.deed())?;
+        if !account.delete_credential(self.key.as_str()).await? {
+            return Err(self.absent());
+        }
+        self.done(output)
+    }
+
+    fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let query = [("linked_account_id", self.account.as_str())];
+        let path = [&BASE[..], &[self.key.as_str()]].concat();
+        self.consent.to(&self.deed())?;
+        client.delete(Call { path: &path, query: &query })?;
+        self.done(output)
+    }
+
+    fn deed(&self) -> String {
+        format!("delete credential {} of {}", self.key, self.account)
+    }
+
+    fn absent(&self) -> Failure {
+        Failure::not_found(format!("{} has no credential {}", self.account, self.key))
+            .next("`strongroom credential list --account ID` lists its credentials")
+    }
+
+    fn done(&self, output: &Output) -> Result<(), Failure> {
+        let Self { key, account, .. } = self;
+        let view = Deleted { key: key.as_str(), linked_account_id: account.as_str(), deleted: true };
+        output.done(&format!("deleted credential {key} of {account}"), &view)
+    }
+}
+
+impl CredentialView {
+    fn of(info: &CredentialInfo) -> Self {
+        Self {
+            id: Some(info.id.to_string()),
+            key: info.key_name.to_string(),
+            created_at: Some(time(info.created_at)),
+            updated_at: Some(time(info.updated_at)),
+        }
+    }
+
+    fn of_doc(doc: Credential) -> Self {
+        Self { id: None, key: doc.key_name, created_at: doc.created_at, updated_at: doc.updated_at }
+    }
+}
+
+fn show(mut views: Vec<CredentialView>, output: &Output) -> Result<(), Failure> {
+    views.sort_by(|one, other| one.key.cmp(&other.key));
+    let rows = views.iter().map(|view| {
+        let [created, updated] =
+            [&view.created_at, &view.updated_at].map(|time| unless_unknown(time.clone()));
+        [view.key.clone(), created, updated]
     });
-    let json: Vec<_> = json.collect();
-    output.list(["KEY", "CREATED", "UPDATED"], rows, &json)
+    output.list(["KEY", "CREATED", "UPDATED"], rows, &views)
 }
 
-async fn delete(
-    org: &Org,
-    key: &CredentialKey,
-    account: LinkedAccountId,
-    output: &Output,
-) -> Result<(), Failure> {
-    let account = org.account(account);
-    if !account.delete_credential(key.as_str()).await? {
-        return Err(Failure::not_found(format!("{} has no credential {key}", account.id()))
-            .next("`strongroom credential list --account ID` shows which it has"));
-    }
-    let json = json!({ "key": key.as_str(), "linked_account_id": account.id().as_str(), "deleted": true });
-    output.done(&format!("deleted credential {key} of {}", account.id()), &json)
-}
+const BASE: [&str; 3] = ["linked-account", "default-app", "auth-credentials"];

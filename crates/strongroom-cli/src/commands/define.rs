@@ -1,17 +1,19 @@
-//! `define`, and `delete --definition`.
+//! `define`: a new variable.
 
 use clap::ValueEnum;
-use serde_json::json;
+use serde::Serialize;
 use strongroom::format::{BadFormat, EnumFormat, PatternDraft, PatternFormat, UrlSchemes};
 use strongroom::{
-    DefinitionName, Error, LengthBounds, Org, ScopeKind, Scopes, VarFormat, VariableDefinition,
+    DefinitionName, Error, LengthBounds, Org, ScopeKind, Scopes, UnknownScope, VarFormat, VariableDefinition,
 };
 
-use crate::args::scope_kind;
+use crate::client::Client;
+use crate::client::docs::OneDefinition;
 use crate::failure::Failure;
+use crate::input;
 use crate::output::Output;
 
-/// A definition as it is typed.
+/// `define` as it is typed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Define {
     name: DefinitionName,
@@ -21,13 +23,13 @@ pub(crate) struct Define {
     /// Show values to clients as ciphertext only
     #[arg(long)]
     encrypted: bool,
-    /// Allow values at this scope: org, linked_account or workflow; may stand several times [default: all three]
+    /// Allow values at this scope: org, linked_account or workflow; repeat it for several [default: all three]
     #[arg(long = "scope", value_name = "S", value_parser = scope_kind)]
     scopes: Vec<ScopeKind>,
-    /// For people
+    /// What it is for
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// What resolves when no scope holds a value; never a secret
+    /// The value that resolves when no scope holds one; never a secret
     #[arg(long, value_name = "TEXT", conflicts_with = "encrypted")]
     default: Option<String>,
     /// Report it as missing when it resolves to nothing
@@ -39,22 +41,22 @@ pub(crate) struct Define {
     /// The most bytes of a value
     #[arg(long, value_name = "N")]
     bytes_max: Option<usize>,
-    /// For --format enum: a value of the list; may stand several times
+    /// For --format enum: an allowed value; repeat it for several
     #[arg(long = "one-of", value_name = "TEXT")]
     one_of: Vec<String>,
-    /// For --format url_with_scheme: a scheme in lower case; may stand several times
+    /// For --format url_with_scheme: a scheme in lower case; repeat it for several
     #[arg(long = "scheme", value_name = "SCHEME")]
     schemes: Vec<String>,
     /// For --format pattern: the regular expression that a value must match as a whole
     #[arg(long, value_name = "REGEX")]
     pattern: Option<String>,
-    /// For --format pattern: an example that must match; may stand several times
+    /// For --format pattern: an example that must match; repeat it for several
     #[arg(long, value_name = "TEXT", requires = "pattern")]
     must_match: Vec<String>,
-    /// For --format pattern: an example that must not match; may stand several times
+    /// For --format pattern: an example that must not match; repeat it for several
     #[arg(long, value_name = "TEXT", requires = "pattern")]
     must_not_match: Vec<String>,
-    /// For --format pattern: classes and case folding of Unicode instead of ASCII
+    /// For --format pattern: Unicode classes and case folding instead of ASCII
     #[arg(long, requires = "pattern")]
     unicode: bool,
 }
@@ -79,25 +81,48 @@ enum FormatName {
     Pattern,
 }
 
-pub(crate) async fn run(org: &Org, define: Define, output: &Output) -> Result<(), Failure> {
-    let name = define.name.clone();
-    let id = org.define(define.into_definition()?).await.map_err(|error| match error {
-        Error::DefinitionExists(id) => Failure::invalid(format!("{name} is defined already, as {id}")).next(
-            "`strongroom list` shows it; `strongroom delete NAME --definition` deletes it with its values",
-        ),
-        error => error.into(),
-    })?;
-    output.done(&format!("defined {name} as {id}"), &json!({ "id": id.to_string(), "name": name.as_str() }))
+#[derive(Serialize)]
+struct Defined<'a> {
+    id: String,
+    name: &'a str,
 }
 
-pub(crate) async fn delete(org: &Org, name: &DefinitionName, output: &Output) -> Result<(), Failure> {
-    org.delete_definition(name).await?;
-    let json = json!({ "name": name.as_str(), "deleted": true });
-    output.done(&format!("deleted the definition {name} and all its values"), &json)
+/// A definition in the form of the wire contract.
+#[derive(Serialize)]
+struct NewDefinition<'a> {
+    name: &'a str,
+    var_format: &'a VarFormat,
+    encrypted: bool,
+    required: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<ScopeKind>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_value: Option<&'a str>,
 }
 
 impl Define {
-    pub(crate) fn into_definition(self) -> Result<VariableDefinition, Failure> {
+    pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        if self.name.as_str().contains('=') {
+            return Err(input::misplaced());
+        }
+        let name = self.name.clone();
+        let id = org.define(self.into_definition()?).await.map_err(|error| match error {
+            Error::DefinitionExists(id) => Failure::invalid(format!("{name} is defined already, as {id}"))
+                .next("`strongroom list` lists it; `strongroom delete NAME --definition` deletes it with its values"),
+            error => error.into(),
+        })?;
+        defined(name.as_str(), id.to_string(), output)
+    }
+
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let definition = self.into_definition()?;
+        let answer: OneDefinition = client.post(&["env", "definitions"], &NewDefinition::of(&definition)?)?;
+        defined(&definition.name, answer.definition.id, output)
+    }
+
+    fn into_definition(self) -> Result<VariableDefinition, Failure> {
         let mut definition = VariableDefinition::new(self.name.as_str(), self.var_format()?);
         definition.length = self.length()?;
         definition.encrypted = self.encrypted;
@@ -162,6 +187,40 @@ impl Define {
         };
         bounds.map(Some).map_err(refused)
     }
+}
+
+impl<'a> NewDefinition<'a> {
+    /// Refuses what the contract has no field for.
+    fn of(definition: &'a VariableDefinition) -> Result<Self, Failure> {
+        if definition.length.is_some() {
+            return Err(Failure::not_on_server("a server takes no --bytes-min or --bytes-max"));
+        }
+        let kinds: Vec<_> = definition.scopes.iter().collect();
+        let scope = match kinds.as_slice() {
+            [only] => Some(*only),
+            _ if definition.scopes == Scopes::ALL => None,
+            _ => return Err(Failure::not_on_server("a server allows one scope or all three")),
+        };
+        Ok(Self {
+            name: &definition.name,
+            var_format: &definition.var_format,
+            encrypted: definition.encrypted,
+            required: definition.required,
+            scope,
+            description: definition.description.as_deref(),
+            default_value: definition.default.as_deref(),
+        })
+    }
+}
+
+fn defined(name: &str, id: String, output: &Output) -> Result<(), Failure> {
+    let sentence = format!("defined {name} as {id}");
+    output.done(&sentence, &Defined { id, name })
+}
+
+/// Parses one of the three wire names of a scope.
+fn scope_kind(text: &str) -> Result<ScopeKind, UnknownScope> {
+    text.parse()
 }
 
 impl FormatName {

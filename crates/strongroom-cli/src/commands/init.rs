@@ -1,28 +1,42 @@
 //! `init`: a new vault.
 
-use serde_json::json;
+use serde::Serialize;
 use strongroom::Unlock;
 
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::keys;
 use crate::output::Output;
+use crate::passphrase::NewPassphrase;
 use crate::session::Session;
 
-pub(crate) async fn run(config: &Config, ask_passphrase: bool, output: &Output) -> Result<(), Failure> {
-    if !config.store.is_kept() {
-        return Err(
-            Failure::usage("a store in memory is gone when `init` ends").next("name a path with --store")
-        );
+/// `init` as it is typed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Init {
+    /// Ask for a passphrase and use it instead of a root key file
+    #[arg(long, conflicts_with_all = ["root_key_file", "passphrase_file"])]
+    ask_passphrase: bool,
+    #[command(flatten)]
+    new: NewPassphrase,
+}
+
+#[derive(Serialize)]
+struct Made<'a> {
+    store: String,
+    store_id: &'a str,
+}
+
+impl Init {
+    pub(crate) async fn run(self, config: &Config, output: &Output) -> Result<(), Failure> {
+        config.store.refuse_unkept("init")?;
+        let unlock = || match self.ask_passphrase {
+            true => keys::asked_twice(self.new).map(Unlock::passphrase),
+            false => keys::for_new_vault(config, self.new, output),
+        };
+        let session = Session::create(config, unlock).await?;
+        let store_id = session.vault.store_id();
+        session.close().await?;
+        let store = config.store.to_string();
+        output.done(&format!("created a vault at {store}"), &Made { store, store_id: &store_id })
     }
-    let unlock = || match ask_passphrase {
-        true => keys::asked_twice().map(Unlock::passphrase),
-        false => keys::for_new_vault(config, output),
-    };
-    let session = Session::create(config, unlock).await?;
-    let store_id = session.vault.store_id();
-    session.close().await?;
-    let path = &config.store;
-    let json = json!({ "store": path.to_string(), "store_id": store_id });
-    output.done(&format!("made a vault at {path}"), &json)
 }

@@ -2,101 +2,198 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Value, json};
-use strongroom::{
-    Cursor, DefinitionFilter, DefinitionId, Error, Listing, Org, PageRequest, Scope, ScopedValue,
-    StoredDefinition,
-};
+use serde::Serialize;
+use strongroom::{DefinitionId, Scope, ScopeKind, ScopedValue, Scopes, StoredDefinition};
 
+use crate::client::docs::{Definition, ListedValue};
+use crate::client::{Call, Client};
 use crate::failure::Failure;
-use crate::output::{MASK, Output, time, yes};
+use crate::output::{MASK, Output, time, unless_unknown, yes};
+use crate::pages;
+use crate::scope_args::{ScopeArgs, scope_field};
+use crate::session::Session;
+use crate::suggest;
 
-pub(crate) async fn definitions(org: &Org, output: &Output) -> Result<(), Failure> {
-    let all = all_definitions(org).await?;
-    let rows = all.iter().map(|stored| {
-        let definition = &stored.definition;
-        [
-            definition.name.clone(),
-            definition.var_format.to_string(),
-            scopes(stored).join(", "),
-            yes(definition.encrypted),
-            yes(definition.required),
-            definition.description.clone().unwrap_or_default(),
-        ]
+/// `list` as it is typed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct List {
+    /// List values: the org's, unless an account or workflow is named
+    #[arg(long)]
+    values: bool,
+    #[command(flatten)]
+    scope: ScopeArgs,
+}
+
+/// A definition in a list.
+#[derive(Serialize)]
+struct DefinitionView {
+    id: String,
+    name: String,
+    description: Option<String>,
+    scopes: Vec<ScopeKind>,
+    var_format: String,
+    encrypted: bool,
+    /// A server returns neither this nor the default.
+    required: Option<bool>,
+    default: Option<String>,
+    created_at: Option<String>,
+    updated_at: Option<String>,
+}
+
+/// A value in a list, which does not show it.
+#[derive(Serialize)]
+struct ValueView {
+    id: String,
+    variable_definition_id: String,
+    name: String,
+    value: &'static str,
+    scope: ScopeKind,
+    encrypted: bool,
+    /// A server does not return it.
+    created_at: Option<String>,
+    updated_at: Option<String>,
+}
+
+impl List {
+    pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
+        let org = &session.org;
+        let definitions = pages::definitions(org).await?;
+        if definitions.is_empty()
+            && let Some(other) = suggest::other_environment(session).await
+        {
+            let chosen = org.environment();
+            output
+                .note(&format!("environment {chosen} has no variables; did you mean --environment {other}?"));
+        }
+        let Some(scope) = self.scope_of_values() else {
+            return show_definitions(definitions.into_iter().map(DefinitionView::of).collect(), output);
+        };
+        let by_id: HashMap<DefinitionId, StoredDefinition> =
+            definitions.into_iter().map(|stored| (stored.id, stored)).collect();
+        let values = pages::values(org, &scope).await?;
+        // A definition created since its list was read is missing, and so is its value then.
+        let views = values.iter().filter_map(|value| {
+            by_id.get(&value.definition_id).map(|stored| ValueView::of(value, stored, scope.kind()))
+        });
+        show_values(views.collect(), output)
+    }
+
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let Some(scope) = self.scope_of_values() else {
+            return show_definitions(definitions_of(client)?, output);
+        };
+        let query: Vec<_> = scope_field(&scope).into_iter().collect();
+        let path = ["env", "values", scope.kind().as_str()];
+        let docs: Vec<ListedValue> = client.pages(Call { path: &path, query: &query })?;
+        let views = docs.into_iter().map(|doc| ValueView::of_doc(doc, scope.kind()));
+        show_values(views.collect(), output)
+    }
+
+    /// `None` to list definitions.
+    fn scope_of_values(&self) -> Option<Scope> {
+        (self.values || self.scope.names_one()).then(|| self.scope.scope())
+    }
+}
+
+/// A definition document names one scope, `org` for several; the filter finds it by each scope that it allows.
+fn definitions_of(client: &Client) -> Result<Vec<DefinitionView>, Failure> {
+    let path = &["env", "definitions"];
+    let mut scopes: HashMap<String, Vec<ScopeKind>> = HashMap::new();
+    for kind in Scopes::ALL.iter() {
+        for doc in client.pages::<Definition>(Call { path, query: &[("scope", kind.as_str())] })? {
+            scopes.entry(doc.id).or_default().push(kind);
+        }
+    }
+    let docs: Vec<Definition> = client.pages(Call { path, query: &[] })?;
+    let views = docs.into_iter().map(|doc| {
+        let scopes = scopes.remove(&doc.id).unwrap_or_default();
+        DefinitionView::of_doc(doc, scopes)
     });
-    let json: Vec<_> = all.iter().map(definition_json).collect();
-    output.list(["NAME", "FORMAT", "SCOPES", "ENCRYPTED", "REQUIRED", "DESCRIPTION"], rows, &json)
+    Ok(views.collect())
 }
 
-pub(crate) async fn values(org: &Org, scope: &Scope, output: &Output) -> Result<(), Failure> {
-    let names: HashMap<DefinitionId, StoredDefinition> =
-        all_definitions(org).await?.into_iter().map(|stored| (stored.id, stored)).collect();
-    let all = all_values(org, scope).await?;
-    let known: Vec<_> =
-        all.iter().filter_map(|value| Some((value, &names.get(&value.definition_id)?.definition))).collect();
-    let rows = known.iter().map(|(value, definition)| {
-        [definition.name.clone(), MASK.to_owned(), yes(definition.encrypted), time(value.updated_at)]
-    });
-    let json = known.iter().map(|(value, definition)| {
-        json!({
-            "id": value.id.to_string(),
-            "variable_definition_id": value.definition_id.to_string(),
-            "name": definition.name,
-            "value": MASK,
-            "scope": scope.kind().as_str(),
-            "encrypted": definition.encrypted,
-            "created_at": time(value.created_at),
-            "updated_at": time(value.updated_at),
-        })
-    });
-    let json: Vec<_> = json.collect();
-    output.list(["NAME", "VALUE", "ENCRYPTED", "UPDATED"], rows, &json)
-}
+impl DefinitionView {
+    fn of(stored: StoredDefinition) -> Self {
+        let definition = stored.definition;
+        Self {
+            id: stored.id.to_string(),
+            name: definition.name,
+            description: definition.description,
+            scopes: definition.scopes.iter().collect(),
+            var_format: definition.var_format.name().to_owned(),
+            encrypted: definition.encrypted,
+            required: Some(definition.required),
+            default: definition.default,
+            created_at: Some(time(stored.created_at)),
+            updated_at: Some(time(stored.updated_at)),
+        }
+    }
 
-/// All definitions, in the order of their making.
-pub(crate) async fn all_definitions(org: &Org) -> Result<Vec<StoredDefinition>, Error> {
-    let filter = DefinitionFilter::all();
-    all_pages(async |page| org.definitions(&filter, page).await).await
-}
-
-/// All values of one scope.
-pub(crate) async fn all_values(org: &Org, scope: &Scope) -> Result<Vec<ScopedValue>, Error> {
-    all_pages(async |page| org.values(scope, page).await).await
-}
-
-/// The items of all pages of a list.
-pub(crate) async fn all_pages<T>(
-    list: impl AsyncFn(PageRequest) -> Result<Listing<T>, Error>,
-) -> Result<Vec<T>, Error> {
-    let mut items = Vec::new();
-    let mut after: Option<Cursor> = None;
-    loop {
-        let page = PageRequest::first(PageRequest::LIMIT_MAX);
-        let page = list(after.map_or(page.clone(), |cursor| page.after(cursor))).await?;
-        items.extend(page.items);
-        match page.next {
-            Some(cursor) => after = Some(cursor),
-            None => return Ok(items),
+    fn of_doc(doc: Definition, scopes: Vec<ScopeKind>) -> Self {
+        Self {
+            id: doc.id,
+            name: doc.name,
+            description: Some(doc.description).filter(|text| !text.is_empty()),
+            scopes,
+            var_format: doc.var_format,
+            encrypted: doc.encrypted,
+            required: None,
+            default: None,
+            created_at: doc.created_at,
+            updated_at: doc.updated_at,
         }
     }
 }
 
-fn definition_json(stored: &StoredDefinition) -> Value {
-    let definition = &stored.definition;
-    json!({
-        "id": stored.id.to_string(),
-        "name": definition.name,
-        "description": definition.description,
-        "scopes": scopes(stored),
-        "var_format": definition.var_format.name(),
-        "encrypted": definition.encrypted,
-        "required": definition.required,
-        "default": definition.default,
-        "created_at": time(stored.created_at),
-        "updated_at": time(stored.updated_at),
-    })
+impl ValueView {
+    fn of(value: &ScopedValue, stored: &StoredDefinition, scope: ScopeKind) -> Self {
+        Self {
+            id: value.id.to_string(),
+            variable_definition_id: value.definition_id.to_string(),
+            name: stored.definition.name.clone(),
+            value: MASK,
+            scope,
+            encrypted: stored.definition.encrypted,
+            created_at: Some(time(value.created_at)),
+            updated_at: Some(time(value.updated_at)),
+        }
+    }
+
+    fn of_doc(doc: ListedValue, scope: ScopeKind) -> Self {
+        Self {
+            id: doc.id,
+            variable_definition_id: doc.definition.id,
+            name: doc.definition.name,
+            value: MASK,
+            scope,
+            encrypted: doc.definition.encrypted,
+            created_at: None,
+            updated_at: doc.updated_at,
+        }
+    }
 }
 
-fn scopes(stored: &StoredDefinition) -> Vec<&'static str> {
-    stored.definition.scopes.iter().map(strongroom::ScopeKind::as_str).collect()
+fn show_definitions(mut views: Vec<DefinitionView>, output: &Output) -> Result<(), Failure> {
+    views.sort_by(|one, other| one.name.cmp(&other.name));
+    let rows = views.iter().map(|view| {
+        let scopes: Vec<_> = view.scopes.iter().map(|scope| scope.as_str()).collect();
+        [
+            view.name.clone(),
+            view.var_format.clone(),
+            scopes.join(", "),
+            yes(view.encrypted),
+            unless_unknown(view.required.map(yes)),
+            view.description.clone().unwrap_or_default(),
+        ]
+    });
+    output.list(["NAME", "FORMAT", "SCOPES", "ENCRYPTED", "REQUIRED", "DESCRIPTION"], rows, &views)
+}
+
+fn show_values(mut views: Vec<ValueView>, output: &Output) -> Result<(), Failure> {
+    views.sort_by(|one, other| one.name.cmp(&other.name));
+    let rows = views.iter().map(|view| {
+        let updated = unless_unknown(view.updated_at.clone());
+        [view.name.clone(), view.value.to_owned(), yes(view.encrypted), updated]
+    });
+    output.list(["NAME", "VALUE", "ENCRYPTED", "UPDATED"], rows, &views)
 }

@@ -1,6 +1,6 @@
 //! `migrate`: the vault moves to another store.
 
-use serde_json::json;
+use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::output::Output;
@@ -8,17 +8,34 @@ use crate::progress::Progress;
 use crate::session::Session;
 use crate::store::Spec;
 
-pub(crate) async fn run(session: &Session, to: &str, output: &Output) -> Result<(), Failure> {
-    let spec: Spec = to.parse()?;
-    if !spec.is_kept() {
-        return Err(Failure::usage("a store in memory is gone when `migrate` ends").next("name a path"));
+/// `migrate` as it is typed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Migrate {
+    /// The new store: `redb:PATH`, `sled:PATH`, `postgres://USER@HOST/DATABASE`, or a PATH
+    #[arg(long, value_name = "SPEC")]
+    to: String,
+}
+
+#[derive(Serialize)]
+struct Moved<'a> {
+    to: &'a str,
+    rows: u64,
+    digest: &'a str,
+}
+
+impl Migrate {
+    pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
+        let to = &self.to;
+        let spec: Spec = to.parse()?;
+        spec.refuse_unkept("migrate")?;
+        let target = spec.open()?;
+        let progress = Progress::without_end("rows copied");
+        let copied = session.vault.copy_to(&target, |done| progress.at(&done)).await;
+        target.close().await?;
+        let summary = copied?;
+        output.note("open it with the same key: name it with --root-key-file or --passphrase-file");
+        let view = Moved { to, rows: summary.rows, digest: &summary.digest };
+        let sentence = format!("moved {} rows to {to}; the old store takes no more writes", summary.rows);
+        output.done(&sentence, &view)
     }
-    let target = spec.open()?;
-    let progress = Progress::without_end("rows copied");
-    let copied = session.vault.copy_to(&target, |done| progress.at(&done)).await;
-    target.close().await?;
-    let summary = copied?;
-    output.note("open it with the same key, given by --root-key-file or --passphrase-file");
-    let json = json!({ "to": to, "rows": summary.rows, "digest": summary.digest });
-    output.done(&format!("moved {} rows to {to}; the old store takes no more writes", summary.rows), &json)
 }

@@ -1,26 +1,113 @@
 //! `slot`: the keys that open the vault.
 
-use serde_json::{Value, json};
+use std::path::PathBuf;
+
+use serde::Serialize;
 use strongroom::{SlotId, SlotInfo, SlotKind, Vault};
 
-use crate::args::SlotCommand;
+use crate::config::KeySource;
 use crate::failure::Failure;
 use crate::keys;
 use crate::output::{Output, time, yes};
+use crate::passphrase::NewPassphrase;
 
-pub(crate) async fn run(vault: &Vault, command: SlotCommand, output: &Output) -> Result<(), Failure> {
-    match command {
-        SlotCommand::List => list(vault, output).await,
-        SlotCommand::Add { key } => {
-            let slot = vault.slots().add(keys::for_slot(key.source(), output)?).await?;
-            output
-                .done(&format!("added key slot {}, opened by {}", slot.id, kind(&slot.kind)), &json_of(&slot))
+/// `slot` as it is typed.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum SlotCommand {
+    /// List the keys that open the vault, without showing them
+    List,
+    /// Add a key that opens the vault; asks for a passphrase unless a file is named
+    Add(Add),
+    /// Replace the key of a slot; the old key no longer opens the vault
+    Change(Change),
+    /// Remove a slot; the last one that opens the vault stays
+    Remove(Remove),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Add {
+    #[command(flatten)]
+    key: NewKeyArgs,
+    #[command(flatten)]
+    new: NewPassphrase,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Change {
+    id: SlotId,
+    #[command(flatten)]
+    key: NewKeyArgs,
+    #[command(flatten)]
+    new: NewPassphrase,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Remove {
+    id: SlotId,
+}
+
+/// The key of a new slot.
+#[derive(Debug, clap::Args)]
+#[group(multiple = false)]
+struct NewKeyArgs {
+    /// A file with the new root key, created if there is none
+    #[arg(long, value_name = "FILE")]
+    new_root_key_file: Option<PathBuf>,
+    /// A file with the new passphrase; one newline at its end is ignored
+    #[arg(long, value_name = "FILE")]
+    new_passphrase_file: Option<PathBuf>,
+}
+
+impl NewKeyArgs {
+    fn source(self) -> Option<KeySource> {
+        let passphrase = self.new_passphrase_file.map(KeySource::PassphraseFile);
+        self.new_root_key_file.map(KeySource::RootKeyFile).or(passphrase)
+    }
+}
+
+#[derive(Serialize)]
+struct SlotView {
+    id: String,
+    kind: &'static str,
+    parameters: Option<Parameters>,
+    revision: u64,
+    since: Option<String>,
+    usable: bool,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Parameters {
+    Passphrase { memory_kib: u32, passes: u32, lanes: u32 },
+    Provider { provider: String, key_id: String, key_version: u64 },
+}
+
+#[derive(Serialize)]
+struct Removed {
+    id: String,
+    removed: bool,
+}
+
+impl SlotCommand {
+    pub(crate) async fn run(self, vault: &Vault, output: &Output) -> Result<(), Failure> {
+        match self {
+            Self::List => list(vault, output).await,
+            Self::Add(Add { key, new }) => {
+                let slot = vault.slots().add(keys::for_slot(key.source(), new, output)?).await?;
+                let sentence = format!("added key slot {}, opened by {}", slot.id, opened_by(&slot.kind));
+                output.done(&sentence, &SlotView::of(&slot))
+            }
+            Self::Change(Change { id, key, new }) => {
+                let slot = vault.slots().change(&id, keys::for_slot(key.source(), new, output)?).await?;
+                let sentence = format!("key slot {id} is now opened by {}", opened_by(&slot.kind));
+                output.done(&sentence, &SlotView::of(&slot))
+            }
+            Self::Remove(Remove { id }) => {
+                vault.slots().remove(&id).await?;
+                let view = Removed { id: id.to_string(), removed: true };
+                output.done(&format!("removed key slot {id}"), &view)
+            }
         }
-        SlotCommand::Change { id, key } => {
-            let slot = vault.slots().change(&id, keys::for_slot(key.source(), output)?).await?;
-            output.done(&format!("key slot {id} is now opened by {}", kind(&slot.kind)), &json_of(&slot))
-        }
-        SlotCommand::Remove { id } => remove(vault, &id, output).await,
     }
 }
 
@@ -28,18 +115,40 @@ async fn list(vault: &Vault, output: &Output) -> Result<(), Failure> {
     let slots = vault.slots().list().await?;
     let rows = slots.iter().map(|slot| {
         let since = slot.since.map_or_else(String::new, time);
-        [slot.id.to_string(), kind(&slot.kind), since, yes(slot.is_usable)]
+        [slot.id.to_string(), opened_by(&slot.kind), since, yes(slot.is_usable)]
     });
-    let json: Vec<_> = slots.iter().map(json_of).collect();
-    output.list(["ID", "OPENED BY", "SINCE", "USABLE"], rows, &json)
+    let views: Vec<_> = slots.iter().map(SlotView::of).collect();
+    output.list(["ID", "OPENED BY", "SINCE", "USABLE"], rows, &views)
 }
 
-async fn remove(vault: &Vault, id: &SlotId, output: &Output) -> Result<(), Failure> {
-    vault.slots().remove(id).await?;
-    output.done(&format!("removed key slot {id}"), &json!({ "id": id.to_string(), "removed": true }))
+impl SlotView {
+    fn of(slot: &SlotInfo) -> Self {
+        let (kind, parameters) = match &slot.kind {
+            SlotKind::RawKey => ("raw_key", None),
+            SlotKind::Passphrase(params) => {
+                let (memory_kib, passes) = (params.memory_kib(), params.iterations());
+                let lanes = params.lanes();
+                ("passphrase", Some(Parameters::Passphrase { memory_kib, passes, lanes }))
+            }
+            SlotKind::Provider { kind, key } => {
+                let (key_id, key_version) = (key.id.clone(), key.version);
+                let provider = kind.clone();
+                ("provider", Some(Parameters::Provider { provider, key_id, key_version }))
+            }
+            _ => ("unreadable", None),
+        };
+        Self {
+            id: slot.id.to_string(),
+            kind,
+            parameters,
+            revision: slot.revision.as_u64(),
+            since: slot.since.map(time),
+            usable: slot.is_usable,
+        }
+    }
 }
 
-fn kind(kind: &SlotKind) -> String {
+fn opened_by(kind: &SlotKind) -> String {
     match kind {
         SlotKind::RawKey => "a root key file".to_owned(),
         SlotKind::Passphrase(params) => {
@@ -49,26 +158,4 @@ fn kind(kind: &SlotKind) -> String {
         SlotKind::Provider { kind, key } => format!("{kind} key {}", key.id),
         _ => "nothing: its row cannot be read".to_owned(),
     }
-}
-
-fn json_of(slot: &SlotInfo) -> Value {
-    let (kind, more) = match &slot.kind {
-        SlotKind::RawKey => ("raw_key", Value::Null),
-        SlotKind::Passphrase(params) => {
-            let (memory_kib, passes) = (params.memory_kib(), params.iterations());
-            ("passphrase", json!({ "memory_kib": memory_kib, "passes": passes, "lanes": params.lanes() }))
-        }
-        SlotKind::Provider { kind, key } => {
-            ("provider", json!({ "provider": kind, "key_id": key.id, "key_version": key.version }))
-        }
-        _ => ("unreadable", Value::Null),
-    };
-    json!({
-        "id": slot.id.to_string(),
-        "kind": kind,
-        "parameters": more,
-        "revision": slot.revision.as_u64(),
-        "since": slot.since.map(time),
-        "usable": slot.is_usable,
-    })
 }

@@ -1,6 +1,6 @@
 //! `verify`: whether every row of the store is whole.
 
-use serde_json::{Value, json};
+use serde::Serialize;
 use strongroom::{Finding, KeyUse, Verification, VerifyReport};
 
 use crate::failure::{Exit, Failure};
@@ -8,26 +8,67 @@ use crate::output::Output;
 use crate::progress::Progress;
 use crate::session::Session;
 
-/// Which rows are looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Extent {
-    Store,
-    Org,
+/// `verify` as it is typed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Verify {
+    /// Check only the rows of --org and --environment
+    #[arg(long)]
+    org_only: bool,
 }
 
-pub(crate) async fn run(session: &Session, extent: Extent, output: &Output) -> Result<(), Failure> {
-    let check = match extent {
-        Extent::Store => session.vault.verification(),
-        Extent::Org => session.org.verification(),
-    };
-    let report = walk(check).await?;
-    show(&report, output)?;
-    if report.is_clean() {
-        return Ok(());
+#[derive(Serialize)]
+struct ReportView {
+    clean: bool,
+    rows: u64,
+    findings_total: u64,
+    findings: Vec<FindingView>,
+    unverifiable: u64,
+    grandfathered: u64,
+    leftover: u64,
+    jobs: u64,
+    keys: Vec<KeyView>,
+    keys_left_off: u64,
+}
+
+#[derive(Serialize)]
+struct FindingView {
+    row: &'static str,
+    org_id: Option<String>,
+    environment: Option<String>,
+    linked_account_id: Option<String>,
+    workflow_id: Option<String>,
+    variable_definition_id: Option<String>,
+    name: Option<String>,
+    key: Option<String>,
+    cause: &'static str,
+    message: String,
+}
+
+#[derive(Serialize)]
+struct KeyView {
+    dek_id: String,
+    org_id: String,
+    environment: String,
+    linked_account_id: Option<String>,
+    state: &'static str,
+    rows: u64,
+}
+
+impl Verify {
+    pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
+        let check = match self.org_only {
+            true => session.org.verification(),
+            false => session.vault.verification(),
+        };
+        let report = walk(check).await?;
+        show(&report, output)?;
+        if report.is_clean() {
+            return Ok(());
+        }
+        let sentence = format!("{} of {} rows are damaged or misplaced", report.findings_total, report.rows);
+        Err(Failure::new(Exit::Key, sentence)
+            .next("nothing was changed; set or delete what is damaged, or restore the store from a backup"))
     }
-    let sentence = format!("{} of {} rows are not as they should be", report.findings_total, report.rows);
-    Err(Failure::new(Exit::Key, sentence)
-        .next("nothing was changed; set or delete what is damaged, or restore the store from a backup"))
 }
 
 async fn walk(mut check: Verification) -> Result<VerifyReport, Failure> {
@@ -42,7 +83,7 @@ async fn walk(mut check: Verification) -> Result<VerifyReport, Failure> {
 
 fn show(report: &VerifyReport, output: &Output) -> Result<(), Failure> {
     if output.is_json() {
-        return output.json(&as_json(report));
+        return output.json(&ReportView::of(report));
     }
     if !report.findings.is_empty() {
         let rows = report.findings.iter().map(|found| [found.path.to_string(), found.cause.to_string()]);
@@ -66,43 +107,49 @@ fn show(report: &VerifyReport, output: &Output) -> Result<(), Failure> {
     ))
 }
 
-fn as_json(report: &VerifyReport) -> Value {
-    json!({
-        "clean": report.is_clean(),
-        "rows": report.rows,
-        "findings_total": report.findings_total,
-        "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
-        "unverifiable": report.unverifiable,
-        "grandfathered": report.grandfathered,
-        "leftover": report.leftover,
-        "jobs": report.jobs,
-        "keys": report.keys.iter().map(key).collect::<Vec<_>>(),
-        "keys_left_off": report.keys_left_off,
-    })
+impl ReportView {
+    fn of(report: &VerifyReport) -> Self {
+        Self {
+            clean: report.is_clean(),
+            rows: report.rows,
+            findings_total: report.findings_total,
+            findings: report.findings.iter().map(FindingView::of).collect(),
+            unverifiable: report.unverifiable,
+            grandfathered: report.grandfathered,
+            leftover: report.leftover,
+            jobs: report.jobs,
+            keys: report.keys.iter().map(KeyView::of).collect(),
+            keys_left_off: report.keys_left_off,
+        }
+    }
 }
 
-fn finding(Finding { path, cause, .. }: &Finding) -> Value {
-    json!({
-        "row": path.row.as_str(),
-        "org_id": path.org.map(|id| id.to_string()),
-        "environment": path.environment.as_ref().map(ToString::to_string),
-        "linked_account_id": path.linked_account.as_ref().map(ToString::to_string),
-        "workflow_id": path.workflow.as_ref().map(ToString::to_string),
-        "variable_definition_id": path.definition_id.map(|id| id.to_string()),
-        "name": path.name,
-        "key": path.key_name,
-        "cause": cause.as_str(),
-        "message": cause.to_string(),
-    })
+impl FindingView {
+    fn of(Finding { path, cause, .. }: &Finding) -> Self {
+        Self {
+            row: path.row.as_str(),
+            org_id: path.org.map(|id| id.to_string()),
+            environment: path.environment.as_ref().map(ToString::to_string),
+            linked_account_id: path.linked_account.as_ref().map(ToString::to_string),
+            workflow_id: path.workflow.as_ref().map(ToString::to_string),
+            variable_definition_id: path.definition_id.map(|id| id.to_string()),
+            name: path.name.clone(),
+            key: path.key_name.clone(),
+            cause: cause.as_str(),
+            message: cause.to_string(),
+        }
+    }
 }
 
-fn key(key: &KeyUse) -> Value {
-    json!({
-        "dek_id": key.dek_id.to_string(),
-        "org_id": key.org.to_string(),
-        "environment": key.environment.as_str(),
-        "linked_account_id": key.linked_account.as_ref().map(ToString::to_string),
-        "state": key.state.as_str(),
-        "rows": key.rows,
-    })
+impl KeyView {
+    fn of(key: &KeyUse) -> Self {
+        Self {
+            dek_id: key.dek_id.to_string(),
+            org_id: key.org.to_string(),
+            environment: key.environment.to_string(),
+            linked_account_id: key.linked_account.as_ref().map(ToString::to_string),
+            state: key.state.as_str(),
+            rows: key.rows,
+        }
+    }
 }

@@ -1,5 +1,5 @@
-//! Which store, and how it is opened. A backend is one module and one line in [`KINDS`]; the first that is kept is the
-//! one of a new store.
+//! Which store, and how it is opened. A backend is one module and one line in [`KINDS`]; the first kept kind is the
+//! one for a new store.
 
 #[cfg(feature = "memory")]
 mod memory;
@@ -19,23 +19,24 @@ use strongroom::Store;
 use strongroom::store::StoreError;
 
 use crate::failure::{Exit, Failure};
+use crate::files::{places, refuse_foreign};
 
 /// A kind of store that this build knows.
 struct Kind {
     name: &'static str,
     /// Whether a directory or file at this path is of the kind.
     is_at: fn(&Path) -> bool,
-    /// Opens it, or makes a new one. A server's place is its address.
+    /// Opens it, or creates one. The place of a served store is its address.
     open: fn(&Path) -> Result<Arc<dyn Store>, StoreError>,
     life: Life,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
-    /// Gone with the process; it has no path.
+    /// Ends with the process; it has no path.
     Process,
     Kept,
-    /// Kept by a server, whose address it has.
+    /// Kept by a server; its place is the address.
     Served,
 }
 
@@ -59,7 +60,12 @@ pub(crate) struct Spec {
 }
 
 impl Spec {
-    /// `None` for a store that is gone with the process, and for that of a server.
+    /// A path whose kind is detected.
+    pub(crate) fn at(path: PathBuf) -> Self {
+        Self { kind: None, life: Life::Kept, place: path }
+    }
+
+    /// `None` for a store in memory and for a store on a server.
     pub(crate) fn path(&self) -> Option<&Path> {
         (self.life == Life::Kept).then_some(&self.place)
     }
@@ -69,25 +75,50 @@ impl Spec {
         self.life != Life::Process
     }
 
-    /// Whether something of a known kind stands there.
+    /// Fails for a store in memory, which would end with the command.
+    pub(crate) fn refuse_unkept(&self, command: &str) -> Result<(), Failure> {
+        if self.is_kept() {
+            return Ok(());
+        }
+        Err(Failure::usage(format!("a store in memory is gone when `{command}` ends"))
+            .next("name another store with --store"))
+    }
+
+    /// Whether there is a store of a known kind.
     pub(crate) fn is_there(&self) -> bool {
         self.is_kept() && self.kinds().any(|kind| (kind.is_at)(&self.place))
     }
 
-    /// Opens the store that is there, or makes a new one of the first kind that fits.
+    /// Opens the existing store, or creates one of the first kind that fits.
     pub(crate) fn open(&self) -> Result<Arc<dyn Store>, Failure> {
+        if let Some(path) = self.path() {
+            refuse_foreign(path, Exit::Store)?;
+            places::make_own_dirs(path).map_err(|error| {
+                Failure::new(Exit::Store, format!("the directory of {self} could not be created: {error}"))
+                    .next("name another store with --store")
+            })?;
+        }
         let found = self.kinds().find(|kind| (kind.is_at)(&self.place));
         let Some(kind) = found.or_else(|| self.kinds().next()) else {
-            return Err(Failure::usage("this build knows no store that is kept").next(known()));
+            return Err(Failure::usage("this build supports no persistent store").next(known()));
         };
         Ok((kind.open)(&self.place)?)
     }
 
-    /// Opens the store that is there, and makes none.
+    /// Opens the existing store, and creates none.
     pub(crate) fn open_existing(&self) -> Result<Arc<dyn Store>, Failure> {
         if self.is_kept() && !self.is_there() {
+            if let Some(kind) = KINDS.iter().find(|kind| kind.life == self.life && (kind.is_at)(&self.place))
+            {
+                let (named, found) = (self.kind.unwrap_or_default(), kind.name);
+                return Err(Failure::new(
+                    Exit::Store,
+                    format!("{self} is a store of kind {found}, not {named}"),
+                )
+                .next(format!("--store {found}:{self} opens it")));
+            }
             return Err(Failure::new(Exit::Store, format!("there is no store at {self}"))
-                .next("`strongroom init` makes one, --store names another place"));
+                .next("`strongroom init` creates one, --store names another"));
         }
         self.open()
     }
@@ -98,7 +129,7 @@ impl Spec {
     }
 }
 
-/// The place, or the kind of a store without one.
+/// The place, or the kind of a store without a place.
 impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
@@ -108,7 +139,7 @@ impl fmt::Display for Spec {
     }
 }
 
-/// Reads `KIND:PATH`, the address of a server, the name of a kind without a path, or a path alone.
+/// Parses `KIND:PATH`, the address of a server, the name of a kind without a path, or a path alone.
 impl FromStr for Spec {
     type Err = Failure;
 
@@ -128,18 +159,21 @@ impl FromStr for Spec {
                 Ok(Self { kind: Some(kind.name), life: Life::Kept, place: path.into() })
             }
             (Some(_), _) => {
-                Err(Failure::usage(format!("the store `{name}` is not written so")).next(known()))
+                Err(Failure::usage(format!("`{text}` is not how a store of kind `{name}` is written"))
+                    .next(known()))
             }
             (None, Some(_)) if is_kind_name(name) => {
-                Err(Failure::usage(format!("this build knows no store called `{name}`")).next(known()))
+                Err(Failure::usage(format!("this build supports no store of kind `{name}`")).next(known()))
             }
-            (None, _) if text.is_empty() => Err(Failure::usage("a store has a name or a path").next(known())),
-            (None, _) => Ok(Self { kind: None, life: Life::Kept, place: text.into() }),
+            (None, _) if text.is_empty() => {
+                Err(Failure::usage("a store is named by its kind or a path").next(known()))
+            }
+            (None, _) => Ok(Self::at(text.into())),
         }
     }
 }
 
-/// Longer than the letter of a Windows drive, and nothing that a path would start with.
+/// Longer than a Windows drive letter, and not how a path starts.
 fn is_kind_name(name: &str) -> bool {
     name.len() > 1 && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }

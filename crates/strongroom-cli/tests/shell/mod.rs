@@ -50,6 +50,23 @@ impl Shell {
         self.directory.path().join(name)
     }
 
+    /// The default store.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.path(".local/share/strongroom/vault")
+    }
+
+    /// The default key file of the default store.
+    pub(crate) fn key(&self) -> PathBuf {
+        self.key_of(".local/share/strongroom/vault")
+    }
+
+    /// The default key file of a store or backup in this directory.
+    pub(crate) fn key_of(&self, name: &str) -> PathBuf {
+        let directory = self.directory.path().canonicalize().unwrap();
+        let below = directory.strip_prefix("/").unwrap().join(name);
+        self.path(&format!(".config/strongroom/keys/{}.key", below.display()))
+    }
+
     pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();

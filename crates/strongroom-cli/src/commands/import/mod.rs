@@ -5,40 +5,40 @@ mod source;
 
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use self::plan::{Action, Plan, Row};
-use crate::args::FileFormat;
+use super::file_format::FileFormat;
 use crate::failure::Failure;
 use crate::output::{MASK, Output, yes};
 use crate::scope_args::ScopeArgs;
 use crate::session::Session;
 
-/// An import as it is typed.
+/// `import` as it is typed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Import {
     /// A `.env` or JSON file; `-` is standard input
     file: PathBuf,
     #[command(flatten)]
     scope: ScopeArgs,
-    /// The form of the file [default: json for a name that ends in .json, else env]
+    /// The format of the file [default: json for a name that ends in .json, otherwise env]
     #[arg(long, value_enum)]
     format: Option<FileFormat>,
     /// Show what would be done, and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Set one part after the other where the whole is too large for one batch
+    /// Set one part after the other where everything is too large for one batch
     #[arg(long)]
     in_parts: bool,
     /// Refuse names that are not defined, instead of defining them with the tightest format that fits
     #[arg(long)]
     no_define: bool,
-    /// Define new names as encrypted, instead of those alone whose name or value looks like a secret
+    /// Define all new names as encrypted, not only those whose name or value looks like a secret
     #[arg(long, conflicts_with = "no_define")]
     encrypted: bool,
 }
 
-/// What becomes of a name that is not defined.
+/// What to do with a name that is not defined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unknown {
     Refuse,
@@ -46,25 +46,47 @@ enum Unknown {
     DefineEncrypted,
 }
 
-pub(crate) async fn run(session: &Session, import: &Import, output: &Output) -> Result<(), Failure> {
-    let org = &session.org;
-    let entries = source::read(&import.file, import.format, output)?;
-    let plan = Plan::of(org, import.scope.scope(), entries, import.unknown()).await?;
-    let invalid = plan.count("invalid");
-    if invalid > 0 {
-        report(&plan, import.dry_run, output)?;
-        return Err(Failure::invalid(format!("{invalid} cannot be set, so nothing was written"))
-            .next("change the file or the definitions"));
-    }
-    match (import.dry_run, import.in_parts) {
-        (true, _) => {}
-        (false, false) => plan.apply(org).await?,
-        (false, true) => plan.apply_in_parts(org).await?,
-    }
-    report(&plan, import.dry_run, output)
+#[derive(Serialize)]
+struct PlanView<'a> {
+    dry_run: bool,
+    scope: &'static str,
+    create: usize,
+    update: usize,
+    unchanged: usize,
+    invalid: usize,
+    variables: Vec<RowView<'a>>,
+}
+
+#[derive(Serialize)]
+struct RowView<'a> {
+    name: &'a str,
+    action: &'static str,
+    var_format: Option<&'static str>,
+    encrypted: Option<bool>,
+    defines: bool,
+    value: &'static str,
+    reason: Option<&'a str>,
 }
 
 impl Import {
+    pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
+        let org = &session.org;
+        let entries = source::read(&self.file, self.format, output)?;
+        let plan = Plan::of(org, self.scope.scope(), entries, self.unknown()).await?;
+        let invalid = plan.count("invalid");
+        if invalid > 0 {
+            self.report(&plan, output)?;
+            return Err(Failure::invalid(format!("{invalid} cannot be set, so nothing was written"))
+                .next("change the file or the definitions"));
+        }
+        match (self.dry_run, self.in_parts) {
+            (true, _) => {}
+            (false, false) => plan.apply(org).await?,
+            (false, true) => plan.apply_in_parts(org).await?,
+        }
+        self.report(&plan, output)
+    }
+
     fn unknown(&self) -> Unknown {
         match (self.no_define, self.encrypted) {
             (true, _) => Unknown::Refuse,
@@ -72,57 +94,62 @@ impl Import {
             (false, false) => Unknown::Define,
         }
     }
-}
 
-fn report(plan: &Plan, dry_run: bool, output: &Output) -> Result<(), Failure> {
-    let rows: Vec<_> = plan.rows.iter().map(row_json).collect();
-    let json = json!({
-        "dry_run": dry_run,
-        "scope": plan.scope.kind().as_str(),
-        "create": plan.count("create"),
-        "update": plan.count("update"),
-        "unchanged": plan.count("unchanged"),
-        "invalid": plan.count("invalid"),
-        "variables": rows,
-    });
-    let cells = plan.rows.iter().map(|row| {
-        let definition = row.definition.as_ref();
-        [
-            row.action.as_str().to_owned(),
-            row.name.clone(),
-            definition.map_or_else(String::new, |definition| definition.var_format.to_string()),
-            yes(definition.is_some_and(|definition| definition.encrypted)),
-            yes(row.is_new),
-            MASK.to_owned(),
-            reason(row).unwrap_or_default().to_owned(),
-        ]
-    });
-    output.list(["ACTION", "NAME", "FORMAT", "ENCRYPTED", "NEW", "VALUE", "REASON"], cells, &json)?;
-    if output.is_json() {
-        return Ok(());
+    fn report(&self, plan: &Plan, output: &Output) -> Result<(), Failure> {
+        let view = PlanView::of(plan, self.dry_run);
+        let headers = ["ACTION", "NAME", "FORMAT", "ENCRYPTED", "NEW", "VALUE", "REASON"];
+        output.list(headers, view.variables.iter().map(RowView::cells), &view)?;
+        if output.is_json() {
+            return Ok(());
+        }
+        let PlanView { create, update, unchanged, invalid, .. } = view;
+        let end = if self.dry_run { "; nothing was written" } else { "" };
+        output.text(&format!(
+            "{create} create, {update} update, {unchanged} unchanged, {invalid} invalid{end}\n"
+        ))
     }
-    let counts =
-        ["create", "update", "unchanged", "invalid"].map(|action| format!("{} {action}", plan.count(action)));
-    let end = if dry_run { "; nothing was written" } else { "" };
-    output.text(&format!("{}{end}\n", counts.join(", ")))
 }
 
-fn row_json(row: &Row) -> Value {
-    let definition = row.definition.as_ref();
-    json!({
-        "name": row.name,
-        "action": row.action.as_str(),
-        "var_format": definition.map(|definition| definition.var_format.name()),
-        "encrypted": definition.map(|definition| definition.encrypted),
-        "defines": row.is_new,
-        "value": MASK,
-        "reason": reason(row),
-    })
+impl<'a> PlanView<'a> {
+    fn of(plan: &'a Plan, dry_run: bool) -> Self {
+        Self {
+            dry_run,
+            scope: plan.scope.kind().as_str(),
+            create: plan.count("create"),
+            update: plan.count("update"),
+            unchanged: plan.count("unchanged"),
+            invalid: plan.count("invalid"),
+            variables: plan.rows.iter().map(RowView::of).collect(),
+        }
+    }
 }
 
-fn reason(row: &Row) -> Option<&str> {
-    match &row.action {
-        Action::Invalid(reason) => Some(reason),
-        _ => None,
+impl<'a> RowView<'a> {
+    fn of(row: &'a Row) -> Self {
+        let definition = row.definition.as_ref();
+        Self {
+            name: &row.name,
+            action: row.action.as_str(),
+            var_format: definition.map(|definition| definition.var_format.name()),
+            encrypted: definition.map(|definition| definition.encrypted),
+            defines: row.is_new,
+            value: MASK,
+            reason: match &row.action {
+                Action::Invalid(reason) => Some(reason),
+                Action::Create | Action::Update | Action::Unchanged => None,
+            },
+        }
+    }
+
+    fn cells(&self) -> [String; 7] {
+        [
+            self.action.to_owned(),
+            self.name.to_owned(),
+            self.var_format.unwrap_or_default().to_owned(),
+            yes(self.encrypted == Some(true)),
+            yes(self.defines),
+            self.value.to_owned(),
+            self.reason.unwrap_or_default().to_owned(),
+        ]
     }
 }

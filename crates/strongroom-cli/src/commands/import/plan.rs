@@ -10,11 +10,11 @@ use strongroom::{
 
 use super::Unknown;
 use super::source::Entry;
-use crate::commands::list::{all_definitions, all_values};
 use crate::failure::{Exit, Failure};
+use crate::pages;
 use crate::progress::Progress;
 
-/// What an import does, one row a name of the file.
+/// What an import does, one row per name in the file.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) scope: Scope,
@@ -54,25 +54,25 @@ impl Action {
 }
 
 impl Plan {
-    /// Compares the entries with what stands at `scope`. Nothing is written.
+    /// Compares the entries with the values at `scope`. Nothing is written.
     pub(super) async fn of(
         org: &Org,
         scope: Scope,
         entries: Vec<Entry>,
         unknown: Unknown,
     ) -> Result<Self, Failure> {
-        let definitions = all_definitions(org).await?;
+        let definitions = pages::definitions(org).await?;
         let definitions: HashMap<&str, &StoredDefinition> =
             definitions.iter().map(|stored| (stored.definition.name.as_str(), stored)).collect();
         let values: HashMap<DefinitionId, ScopedValue> =
-            all_values(org, &scope).await?.into_iter().map(|value| (value.definition_id, value)).collect();
+            pages::values(org, &scope).await?.into_iter().map(|value| (value.definition_id, value)).collect();
         let mut rows = Vec::with_capacity(entries.len());
         for (name, value) in entries {
             let row = match (value, definitions.get(name.as_str())) {
                 (None, _) => Row::invalid(name, "null is not a value"),
                 (Some(value), Some(stored)) => {
-                    let standing = values.get(&stored.id);
-                    Row::of_known(org, &scope, stored, standing, value).await?
+                    let existing = values.get(&stored.id);
+                    Row::of_known(org, &scope, stored, existing, value).await?
                 }
                 (Some(value), None) => Row::of_unknown(name, value, unknown),
             };
@@ -113,7 +113,7 @@ impl Plan {
                 Err(error) => {
                     let failure = Failure::from(error);
                     return Err(
-                        failure.next(format!("{done} were written; the same command goes on with the rest"))
+                        failure.next(format!("{done} were written; run the same command again for the rest"))
                     );
                 }
             }
@@ -145,10 +145,10 @@ impl Row {
         org: &Org,
         scope: &Scope,
         stored: &StoredDefinition,
-        standing: Option<&ScopedValue>,
+        existing: Option<&ScopedValue>,
         value: Secret,
     ) -> Result<Self, Failure> {
-        let action = match (org.validate(stored.id, scope, value.expose()).await, standing) {
+        let action = match (org.validate(stored.id, scope, value.expose()).await, existing) {
             (Err(Error::InvalidValue { rule, .. }), _) => Action::Invalid(rule.to_string()),
             (Err(Error::ScopeNotAllowed { scope, .. }), _) => {
                 Action::Invalid(format!("no value is allowed at {scope} scope"))
@@ -165,7 +165,7 @@ impl Row {
             definition: Some(stored.definition.clone()),
             is_new: false,
             value,
-            expected: standing.map_or(Expected::Absent, |found| Expected::Revision(found.revision)),
+            expected: existing.map_or(Expected::Absent, |found| Expected::Revision(found.revision)),
         })
     }
 

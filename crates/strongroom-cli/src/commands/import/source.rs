@@ -10,15 +10,15 @@ use serde_json::value::RawValue;
 use strongroom::Secret;
 use zeroize::Zeroizing;
 
-use crate::args::FileFormat;
+use crate::commands::file_format::FileFormat;
 use crate::failure::Failure;
 use crate::input;
 use crate::output::Output;
 
-/// A name of the file; its value unless it has none.
+/// A name and its value; `None` for a JSON null.
 pub(super) type Entry = (String, Option<Secret>);
 
-/// Reads `-` from standard input. A file whose name ends in `.json` is JSON unless told otherwise.
+/// Reads `-` from standard input. A file whose name ends in `.json` is JSON unless another format is named.
 pub(super) fn read(path: &Path, format: Option<FileFormat>, output: &Output) -> Result<Vec<Entry>, Failure> {
     let from_name = || match path.extension() {
         Some(extension) if extension.eq_ignore_ascii_case("json") => FileFormat::Json,
@@ -56,14 +56,14 @@ fn of_env(path: &Path, text: &Secret, output: &Output) -> Result<Vec<Entry>, Fai
 
 /// One object. A string is its text, anything else its exact source: `1.50` stays `1.50`.
 fn of_json(path: &Path, text: &Secret) -> Result<Vec<Entry>, Failure> {
-    // What some editors write in front of UTF-8; in a `.env` file it is left out too.
+    // Some editors write a byte order mark in front of UTF-8; the `.env` parser skips it as well.
     let text = text.expose().trim_start_matches('\u{feff}');
     let mut json = serde_json::Deserializer::from_str(text);
     let entries = json.deserialize_map(Entries).and_then(|entries| json.end().map(|()| entries));
-    // The sentence of such an error may quote the file, and so a value.
+    // The text of such an error may quote the file, and with it a value.
     entries.map_err(|error| {
         let place = format!("{}, line {}, column {}", path.display(), error.line(), error.column());
-        Failure::invalid(format!("{place}: this is not one JSON object in which each name stands once"))
+        Failure::invalid(format!("{place}: this is not one JSON object with each name only once"))
     })
 }
 
@@ -81,7 +81,7 @@ impl<'de> Visitor<'de> for Entries {
         let mut names = std::collections::HashSet::new();
         while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
             if !names.insert(name.clone()) {
-                return Err(serde::de::Error::custom("a name stands twice"));
+                return Err(serde::de::Error::custom("a repeated name"));
             }
             entries.push((name, text_of(value).map_err(serde::de::Error::custom)?));
         }

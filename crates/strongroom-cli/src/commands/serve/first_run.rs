@@ -1,35 +1,37 @@
-//! What a new vault is served with: enough for the first two requests.
+//! The contents of a new vault that `serve` makes: enough for the first two requests.
 
-use strongroom::{DefinitionId, LinkedAccountId, Org, Secret, VarFormat, VariableDefinition};
+use strongroom::{DefinitionId, LinkedAccountId, Org, VarFormat, VariableDefinition};
 use strongroom_http::{ApiKeys, NewApiKey};
 
+use super::first_key::{FirstKey, KeyPlace};
 use crate::failure::Failure;
 
-/// What the announced requests use.
+/// What the printed requests use.
 #[derive(Debug)]
 pub(super) struct Contents {
-    /// Only where it was just made; it cannot be read again.
-    pub(super) api_key: Option<Secret>,
+    /// Shown only if it was just created; it cannot be read again.
+    pub(super) api_key: Option<FirstKey>,
     pub(super) definition: Option<DefinitionId>,
     pub(super) account: Option<LinkedAccountId>,
 }
 
-/// Makes an API key, an encrypted definition for all scopes, and a linked account with a default app.
-pub(super) async fn make(org: &Org) -> Result<Contents, Failure> {
+/// Creates an API key, an encrypted definition for all scopes, and a linked account with a default app.
+pub(super) async fn make(org: &Org, place: KeyPlace, store_id: &str) -> Result<Contents, Failure> {
     let definition = VariableDefinition::new(DEFINITION, VarFormat::String).encrypted();
-    let definition = org.define(definition.description("made by the first `strongroom serve`")).await?;
+    let definition = org.define(definition.description("created by the first `strongroom serve`")).await?;
     let account: LinkedAccountId = ACCOUNT.parse().map_err(strongroom::Error::from)?;
     org.create_account(account.clone()).with_default_app().await?;
     let api_key = ApiKeys::of(org)?.create(NewApiKey::named("first run")).await?.key;
+    let api_key = place.put(api_key, store_id)?;
     Ok(Contents { api_key: Some(api_key), definition: Some(definition), account: Some(account) })
 }
 
-/// Finds what is left of it.
-pub(super) async fn find(org: &Org) -> Result<Contents, Failure> {
+/// Finds what is left of them.
+pub(super) async fn find(org: &Org, store_id: &str) -> Result<Contents, Failure> {
     let definition = org.definition(DEFINITION).await?.map(|stored| stored.id);
     let account: LinkedAccountId = ACCOUNT.parse().map_err(strongroom::Error::from)?;
     let account = org.linked_account(&account).await?.map(|found| found.account_id);
-    Ok(Contents { api_key: None, definition, account })
+    Ok(Contents { api_key: FirstKey::find(store_id), definition, account })
 }
 
 const DEFINITION: &str = "API_SECRET";

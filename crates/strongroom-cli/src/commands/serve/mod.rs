@@ -1,5 +1,6 @@
 //! `serve`: the vault over HTTP.
 
+mod first_key;
 mod first_run;
 mod ready;
 
@@ -14,68 +15,95 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use self::first_key::KeyPlace;
 use self::ready::Ready;
-use crate::config::Config;
+use crate::config::{Config, LimitSettings, socket_address};
 use crate::failure::{Exit, Failure};
+use crate::keys;
 use crate::output::Output;
-use crate::session::{Opened, Session};
+use crate::passphrase::NewPassphrase;
+use crate::session::Session;
 
-/// Serves until it is told to stop, then finishes what it accepted.
-pub(crate) fn run(config: &Config, log: LevelFilter, output: &Output) -> Result<(), Failure> {
-    start_log(log);
-    let runtime = Runtime::new().map_err(|error| failed("the server could not be started", &error))?;
-    runtime.block_on(serve(config, output))
+/// `serve` as it is typed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Serve {
+    /// The address and port to listen on; port 0 takes a free one [default: 127.0.0.1:7077]
+    #[arg(long, value_name = "ADDR", value_parser = socket_address)]
+    listen: Option<SocketAddr>,
+    /// Log on standard error at this level: off, error, warn, info (each request), debug or trace; never a value
+    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    log: LevelFilter,
+    /// Turn off core dumps and debuggers for this process, which holds keys
+    #[arg(long)]
+    no_core_dumps: bool,
+    #[command(flatten)]
+    new: NewPassphrase,
+    #[command(flatten)]
+    limits: LimitSettings,
 }
 
-/// Keeps the operating system from writing the memory of this process to disk.
-pub(crate) fn no_core_dumps() -> Result<(), Failure> {
-    strongroom::harden_process().map_err(|error| failed("core dumps could not be turned off", &error))
+impl Serve {
+    /// Serves until it is asked to stop, then finishes the requests that it accepted.
+    pub(crate) fn run(self, mut config: Config, output: &Output) -> Result<(), Failure> {
+        config.listen = self.listen.unwrap_or(config.listen);
+        config.limits = self.limits.or(&config.limits);
+        if self.no_core_dumps {
+            strongroom::harden_process()
+                .map_err(|error| failed("core dumps could not be turned off", &error))?;
+        }
+        start_log(self.log);
+        let runtime = Runtime::new().map_err(|error| failed("the server could not be started", &error))?;
+        runtime.block_on(serve(&config, self.new, output))
+    }
 }
 
-async fn serve(config: &Config, output: &Output) -> Result<(), Failure> {
+async fn serve(config: &Config, new: NewPassphrase, output: &Output) -> Result<(), Failure> {
     let (listen, limits) = (config.listen, config.limits.limits()?);
     let listener = TcpListener::bind(listen).await.map_err(|error| {
-        failed(&format!("{listen} cannot be listened on"), &error).next("name another address with --listen")
+        failed(&format!("the server cannot listen on {listen}"), &error)
+            .next("name another address with --listen")
     })?;
     let address = listener.local_addr().map_err(|error| failed("the server has no address", &error))?;
     if !address.ip().is_loopback() {
-        output.warn("requests come in without TLS: let a proxy in front of the server add it");
+        output.warn("requests arrive without TLS: put a proxy that adds it in front of the server");
     }
     let stop = stopped()?;
     let metrics = Metrics::new();
-    let (session, opened) = Session::open_or_create(config, &metrics, output).await?;
+    let start = || Ok((keys::for_new_vault(config, new, output)?, KeyPlace::prepare(output)?));
+    let (session, started) = Session::open_or_create(config, &metrics, output, start).await?;
     let service = ServiceOptions::default().metrics(metrics).limits(limits).serve(session.vault.clone());
-    let served = serve_vault(&session, opened, (listener, address), service, stop, output).await;
+    let served = serve_vault(&session, started, (listener, address), service, stop, output).await;
     let closed = session.close().await;
     served.and(closed)
 }
 
 async fn serve_vault(
     session: &Session,
-    opened: Opened,
+    started: Option<KeyPlace>,
     (listener, address): (TcpListener, SocketAddr),
     service: Service,
     stop: impl Future<Output = ()>,
     output: &Output,
 ) -> Result<(), Failure> {
     session.vault.run_jobs().await?;
-    let contents = match opened {
-        Opened::Created => first_run::make(&session.org).await?,
-        Opened::Found => first_run::find(&session.org).await?,
+    let store_id = session.vault.store_id();
+    let contents = match started {
+        Some(place) => first_run::make(&session.org, place, &store_id).await?,
+        None => first_run::find(&session.org, &store_id).await?,
     };
     Ready::new(address, contents).announce(&session.org, output)?;
     strongroom_http::serve(listener, service, stop).await;
     Ok(())
 }
 
-/// Writes what this project logs to standard error. Libraries below it stay silent, whatever they would tell.
+/// Logs on standard error. Libraries stay silent: what they log is not checked for secrets.
 fn start_log(level: LevelFilter) {
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
     let own = Targets::new().with_target("strongroom", level);
     tracing_subscriber::registry().with(lines.with_filter(own)).init();
 }
 
-/// Ready when the process is asked to stop: by an interrupt, or by SIGTERM.
+/// Completes when the process is asked to stop, by an interrupt or by SIGTERM.
 #[cfg(unix)]
 fn stopped() -> Result<impl Future<Output = ()>, Failure> {
     use tokio::signal::unix::{SignalKind, signal};

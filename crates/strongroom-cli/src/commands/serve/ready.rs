@@ -1,22 +1,47 @@
-//! What is printed when the server is ready.
+//! What `serve` prints when it is ready.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use serde_json::json;
-use strongroom::{Org, Secret};
+use serde::Serialize;
+use strongroom::{LinkedAccountId, Org};
 use zeroize::Zeroizing;
 
+use super::first_key::FirstKey;
 use super::first_run::Contents;
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// A server that answers.
+/// A server that accepts requests.
 #[derive(Debug)]
 pub(super) struct Ready {
     /// Scheme, host and port.
     url: String,
     contents: Contents,
+}
+
+#[derive(Serialize)]
+struct ReadyView<'a> {
+    url: &'a str,
+    variable_definition_id: Option<String>,
+    linked_account_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_key: Option<&'a str>,
+}
+
+impl<'a> ReadyView<'a> {
+    fn of(ready: &'a Ready) -> Self {
+        let Contents { api_key, definition, account } = &ready.contents;
+        Self {
+            url: &ready.url,
+            variable_definition_id: definition.as_ref().map(ToString::to_string),
+            linked_account_id: account.as_ref().map(LinkedAccountId::as_str),
+            api_key: match api_key {
+                Some(FirstKey::Shown(key)) => Some(key.expose()),
+                Some(FirstKey::File(_)) | None => None,
+            },
+        }
+    }
 }
 
 impl Ready {
@@ -27,22 +52,9 @@ impl Ready {
     /// Prints one JSON line, or what a person can paste.
     pub(super) fn announce(&self, org: &Org, output: &Output) -> Result<(), Failure> {
         if output.is_json() {
-            return output.verbatim(&self.json());
+            return output.json_line(&ReadyView::of(self));
         }
         output.verbatim(&self.text(org))
-    }
-
-    fn json(&self) -> Zeroizing<String> {
-        let Contents { api_key, definition, account } = &self.contents;
-        let mut json = json!({
-            "url": self.url,
-            "variable_definition_id": definition.as_ref().map(ToString::to_string),
-            "linked_account_id": account.as_ref().map(ToString::to_string),
-        });
-        if let (Some(key), Some(object)) = (api_key, json.as_object_mut()) {
-            object.insert("api_key".to_owned(), key.expose().into());
-        }
-        Zeroizing::new(format!("{json}\n"))
     }
 
     fn text(&self, org: &Org) -> Zeroizing<String> {
@@ -50,11 +62,19 @@ impl Ready {
         let Contents { api_key, definition, account } = &self.contents;
         // Writing to a `String` cannot fail.
         let _ = match api_key {
-            Some(key) => writeln!(text, "\nAPI key, shown this once:\n{}", key.expose()),
-            None => writeln!(text, "\n`strongroom api-key create NAME` makes another API key."),
+            Some(FirstKey::Shown(key)) => writeln!(text, "\nAPI key, shown only now:\n{}", key.expose()),
+            Some(FirstKey::File(file)) => {
+                writeln!(text, "\nThe API key is in a file that only you can read:\n{}", file.display())
+            }
+            None => writeln!(text, "\n`strongroom api-key create NAME` creates another API key."),
         };
         if let (Some(definition), Some(account)) = (definition, account) {
-            let key = api_key.as_ref().map_or("$STRONGROOM_API_KEY", Secret::expose);
+            let key = match api_key {
+                Some(FirstKey::Shown(key)) => Zeroizing::new(key.expose().to_owned()),
+                Some(FirstKey::File(file)) => Zeroizing::new(format!("$(cat '{}')", file.display())),
+                None => Zeroizing::new("$STRONGROOM_API_KEY".to_owned()),
+            };
+            let key = key.as_str();
             let base = format!("{}/api/v2/public", self.url);
             let _ = write!(
                 text,

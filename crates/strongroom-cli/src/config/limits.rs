@@ -1,6 +1,5 @@
-//! Limits of `serve`: from options, else from the environment, else from the table `[limits]` of the file.
+//! Limits of `serve`: from options, otherwise from the environment, otherwise from the table `[limits]` of the file.
 
-use std::fmt::Display;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::str::FromStr;
 use std::time::Duration;
@@ -9,39 +8,39 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use strongroom_http::{Limits, Rate};
 
-use crate::config::variable;
+use super::environment;
 use crate::failure::Failure;
 
-/// What one place says of the limits.
+/// The limits that one place sets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::Args, Deserialize)]
 #[command(next_help_heading = "Limits")]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct LimitSettings {
-    /// Requests a second of each API key, and of each account with a token; more are answered 429 [default: any]
+    /// Requests per second from one API key or one account with a token; more are refused with 429 [default: no limit]
     #[arg(long, value_name = "COUNT")]
     rate_limit: Option<NonZeroU32>,
-    /// Requests that each of them may make at once under --rate-limit [default: 5]
+    /// Requests that one of them may make at once under --rate-limit [default: 5]
     #[arg(long, value_name = "COUNT")]
     rate_burst: Option<NonZeroU32>,
-    /// Bytes of a body; a larger one is answered 413 [default: 1048576]
+    /// Bytes in a body; a larger one is refused with 413 [default: 1048576]
     #[arg(long, value_name = "BYTES")]
     body_bytes_max: Option<NonZeroUsize>,
-    /// Bytes of all headers of a request; more are answered 431 [default: 16384]
+    /// Bytes in all headers of a request; more are refused with 431 [default: 16384]
     #[arg(long, value_name = "BYTES")]
     header_bytes_max: Option<NonZeroUsize>,
-    /// Requests at work at a time; one more is answered 503 at once [default: 1024]
+    /// Requests in progress; one more is refused with 503 [default: 1024]
     #[arg(long, value_name = "COUNT")]
     requests_max: Option<NonZeroUsize>,
-    /// Connections at a time; one more waits [default: 4096]
+    /// Open connections; one more waits [default: 4096]
     #[arg(long, value_name = "COUNT")]
     connections_max: Option<NonZeroUsize>,
-    /// For a request to be answered, else it is 503, such as 5s or 500ms [default: 30s]
+    /// Time to answer a request, such as 5s or 500ms; a slower one gets 503 [default: 30s]
     #[arg(long, value_name = "TIME")]
     request_timeout: Option<Time>,
-    /// For the headers of a request to arrive, else the connection ends [default: 10s]
+    /// Time for the headers of a request to arrive; then the connection is closed [default: 10s]
     #[arg(long, value_name = "TIME")]
     header_timeout: Option<Time>,
-    /// For what was accepted to be finished when the server stops [default: 30s]
+    /// Time to finish accepted requests when the server stops [default: 30s]
     #[arg(long, value_name = "TIME")]
     drain_timeout: Option<Time>,
 }
@@ -49,19 +48,19 @@ pub(crate) struct LimitSettings {
 impl LimitSettings {
     pub(crate) fn of_environment() -> Result<Self, Failure> {
         Ok(Self {
-            rate_limit: of_variable("RATE_LIMIT")?,
-            rate_burst: of_variable("RATE_BURST")?,
-            body_bytes_max: of_variable("BODY_BYTES_MAX")?,
-            header_bytes_max: of_variable("HEADER_BYTES_MAX")?,
-            requests_max: of_variable("REQUESTS_MAX")?,
-            connections_max: of_variable("CONNECTIONS_MAX")?,
-            request_timeout: of_variable("REQUEST_TIMEOUT")?,
-            header_timeout: of_variable("HEADER_TIMEOUT")?,
-            drain_timeout: of_variable("DRAIN_TIMEOUT")?,
+            rate_limit: environment::parsed("RATE_LIMIT")?,
+            rate_burst: environment::parsed("RATE_BURST")?,
+            body_bytes_max: environment::parsed("BODY_BYTES_MAX")?,
+            header_bytes_max: environment::parsed("HEADER_BYTES_MAX")?,
+            requests_max: environment::parsed("REQUESTS_MAX")?,
+            connections_max: environment::parsed("CONNECTIONS_MAX")?,
+            request_timeout: environment::parsed("REQUEST_TIMEOUT")?,
+            header_timeout: environment::parsed("HEADER_TIMEOUT")?,
+            drain_timeout: environment::parsed("DRAIN_TIMEOUT")?,
         })
     }
 
-    /// What is said here, and else what `behind` says.
+    /// These limits, and those of `behind` where none is set here.
     pub(crate) fn or(self, behind: &Self) -> Self {
         Self {
             rate_limit: self.rate_limit.or(behind.rate_limit),
@@ -76,7 +75,7 @@ impl LimitSettings {
         }
     }
 
-    /// The server's defaults, with what is said here.
+    /// The server's defaults with these limits in their place.
     pub(crate) fn limits(&self) -> Result<Limits, Failure> {
         let limits = Limits::default();
         let limits = with(limits, self.body_bytes_max, |limits, bytes| limits.body_bytes_max(bytes.get()));
@@ -104,11 +103,6 @@ fn with<T>(limits: Limits, value: Option<T>, set: impl FnOnce(Limits, T) -> Limi
     }
 }
 
-fn of_variable<T: FromStr<Err: Display>>(name: &str) -> Result<Option<T>, Failure> {
-    let parsed = variable(name)?.map(|text| text.parse()).transpose();
-    parsed.map_err(|error| Failure::usage(format!("STRONGROOM_{name}: {error}")))
-}
-
 /// A time such as `30s` or `500ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Time(Duration);
@@ -132,12 +126,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_said_is_the_servers_default() {
+    fn an_unset_limit_is_the_servers_default() {
         assert_eq!(LimitSettings::default().limits().unwrap(), Limits::default());
     }
 
     #[test]
-    fn what_is_nearer_counts() {
+    fn the_nearer_limit_counts() {
         let file: LimitSettings =
             toml::from_str("rate_limit = 20\nrequests_max = 7\nrequest_timeout = \"2s\"").unwrap();
         let near = LimitSettings { requests_max: NonZeroUsize::new(3), ..LimitSettings::default() };

@@ -1,4 +1,7 @@
-//! What comes out: tables for people, JSON for programs, and notes on standard error.
+//! Output: tables for people, JSON for programs, and notes on standard error.
+
+mod json;
+mod printable;
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
@@ -8,9 +11,11 @@ use std::time::{Duration, UNIX_EPOCH};
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
-use serde_json::json;
 use strongroom::{Secret, Timestamp};
+use zeroize::Zeroizing;
 
+pub(crate) use self::printable::printable;
+use self::printable::printable_lines;
 use crate::failure::{Exit, Failure};
 
 /// Where a command writes, and in which form.
@@ -23,6 +28,18 @@ pub(crate) struct Output {
 enum Form {
     People,
     Json,
+}
+
+#[derive(Serialize)]
+struct WarningView<'a> {
+    warning: &'a str,
+}
+
+#[derive(Serialize)]
+struct FailureView<'a> {
+    error: &'static str,
+    message: &'a str,
+    next: Option<&'a str>,
 }
 
 /// Whether values may be shown.
@@ -54,7 +71,7 @@ impl Output {
         self.form == Form::Json
     }
 
-    /// What a command did: a sentence, or its JSON.
+    /// What a command did: a sentence, or JSON.
     pub(crate) fn done(&self, sentence: &str, json: &impl Serialize) -> Result<(), Failure> {
         match self.form {
             Form::Json => self.json(json),
@@ -62,7 +79,15 @@ impl Output {
         }
     }
 
-    /// A list: a table, or its JSON.
+    /// The same on several lines.
+    pub(crate) fn done_lines(&self, text: &str, json: &impl Serialize) -> Result<(), Failure> {
+        match self.form {
+            Form::Json => self.json(json),
+            Form::People => self.text(&format!("{}\n", printable_lines(text))),
+        }
+    }
+
+    /// A list: a table, or JSON.
     pub(crate) fn list<const N: usize>(
         &self,
         headers: [&str; N],
@@ -77,22 +102,43 @@ impl Output {
 
     /// One JSON value on standard output.
     pub(crate) fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
+        if !io::stdout().is_terminal() {
+            return self.json_line(value);
+        }
         let mut stdout = io::BufWriter::new(io::stdout().lock());
-        let indented = io::stdout().is_terminal();
-        let written = if indented {
-            serde_json::to_writer_pretty(&mut stdout, value)
-        } else {
-            serde_json::to_writer(&mut stdout, value)
-        };
-        written.map_err(io::Error::from)?;
+        json::write_pretty(&mut stdout, value)?;
         stdout.write_all(b"\n")?;
         Ok(stdout.flush()?)
     }
 
-    /// The exact bytes of a value; a terminal gets a line end after them.
+    /// One JSON value on one line, for whoever reads line by line.
+    pub(crate) fn json_line(&self, value: &impl Serialize) -> Result<(), Failure> {
+        let mut stdout = io::BufWriter::new(io::stdout().lock());
+        json::write_compact(&mut stdout, value)?;
+        stdout.write_all(b"\n")?;
+        Ok(stdout.flush()?)
+    }
+
+    /// The exact bytes of a value. A terminal gets them without what would control it, and a line end.
     pub(crate) fn exact(&self, value: &str) -> Result<(), Failure> {
-        self.verbatim(value)?;
-        if io::stdout().is_terminal() { self.verbatim("\n") } else { Ok(()) }
+        if !io::stdout().is_terminal() {
+            return self.verbatim(value);
+        }
+        self.shown(value)?;
+        self.verbatim("\n")
+    }
+
+    /// The exact text of a file. A terminal gets it without what would control it.
+    pub(crate) fn file(&self, text: &str) -> Result<(), Failure> {
+        if io::stdout().is_terminal() { self.shown(text) } else { self.verbatim(text) }
+    }
+
+    fn shown(&self, text: &str) -> Result<(), Failure> {
+        let shown = Zeroizing::new(printable_lines(text));
+        if *shown != text {
+            self.note("control characters are shown escaped; a pipe or a file gets the exact text");
+        }
+        self.verbatim(&shown)
     }
 
     /// These bytes and no others.
@@ -108,33 +154,33 @@ impl Output {
         Ok(stdout.flush()?)
     }
 
-    /// Something worth knowing, for people alone.
+    /// Something worth knowing, only for people.
     pub(crate) fn note(&self, text: &str) {
         if self.form == Form::People {
             self.on_stderr("note", AnsiColor::Cyan, text);
         }
     }
 
-    /// Something to be changed, whoever reads it.
+    /// Something that should be changed, for people and programs.
     pub(crate) fn warn(&self, text: &str) {
         match self.form {
-            // Nothing is left to report to when standard error is gone.
-            Form::Json => drop(writeln!(io::stderr(), "{}", json!({ "warning": text }))),
+            Form::Json => json_on_stderr(&WarningView { warning: text }),
             Form::People => self.on_stderr("warning", AnsiColor::Yellow, text),
         }
     }
 
-    /// Reports a failure on standard error and answers its exit code.
+    /// Reports a failure on standard error and returns its exit code.
     pub(crate) fn failure(&self, failure: &Failure) -> ExitCode {
-        // Who stops reading, as `head` does, has what it wanted.
+        // A reader that stops, such as `head`, has what it wanted.
         if failure.exit == Exit::ReaderGone {
             return ExitCode::from(failure.exit.code());
         }
         if self.form == Form::Json {
-            let json =
-                json!({ "error": failure.exit.name(), "message": failure.message, "next": failure.next });
-            // Nothing is left to report to when standard error is gone.
-            let _ = writeln!(io::stderr(), "{json}");
+            json_on_stderr(&FailureView {
+                error: failure.exit.name(),
+                message: &failure.message,
+                next: failure.next.as_deref(),
+            });
         } else {
             self.on_stderr("error", AnsiColor::Red, &failure.message);
             if let Some(step) = &failure.next {
@@ -148,6 +194,15 @@ impl Output {
         let style = Style::new().bold().fg_color(Some(color.into()));
         let _ = writeln!(anstream::stderr(), "{style}{word}:{style:#} {}", printable(text));
     }
+}
+
+fn json_on_stderr(view: &impl Serialize) {
+    let mut line = Vec::new();
+    // There is nowhere left to report that standard error is closed.
+    let _ = json::write_compact(&mut line, view).and_then(|()| {
+        line.push(b'\n');
+        io::stderr().write_all(&line)
+    });
 }
 
 /// Columns that line up, under bold headers.
@@ -171,24 +226,6 @@ fn table<const N: usize>(headers: [&str; N], rows: impl IntoIterator<Item = [Str
     text
 }
 
-/// The text without what would steer a terminal: such characters are shown as their escapes.
-fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() || is_direction(c) {
-            shown.extend(c.escape_default());
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
-}
-
-/// Characters that turn the direction of what follows, so that a text reads as another.
-fn is_direction(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 /// A moment as ISO 8601 with milliseconds.
 pub(crate) fn time(moment: Timestamp) -> String {
     let mut text = String::new();
@@ -199,21 +236,21 @@ pub(crate) fn time(moment: Timestamp) -> String {
     }
 }
 
+/// A cell, or a dash for what a server does not return.
+pub(crate) fn unless_unknown(cell: Option<String>) -> String {
+    cell.unwrap_or_else(|| "-".to_owned())
+}
+
 pub(crate) fn yes(flag: bool) -> String {
     if flag { "yes" } else { "" }.to_owned()
 }
 
-/// What stands in the place of a value.
+/// Shown instead of a value.
 pub(crate) const MASK: &str = "[REDACTED]";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_cell_cannot_steer_the_terminal() {
-        assert_eq!(printable("a\x1b[2Jb\nc\u{202e}d"), "a\\u{1b}[2Jb\\nc\\u{202e}d");
-    }
 
     #[test]
     fn a_time_has_milliseconds_or_is_none() {

@@ -1,0 +1,237 @@
+//! The grammar that scripts rely on, and which command works on what.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use futures_executor::block_on;
+
+use crate::client::Client;
+use crate::commands::account::AccountCommand;
+use crate::commands::api_key::ApiKeyCommand;
+use crate::commands::backup::Backup;
+use crate::commands::completions::Completions;
+use crate::commands::credential::CredentialCommand;
+use crate::commands::define::Define;
+use crate::commands::delete::Delete;
+use crate::commands::explain::Explain;
+use crate::commands::export::Export;
+use crate::commands::get::Get;
+use crate::commands::import::Import;
+use crate::commands::init::Init;
+use crate::commands::job::JobCommand;
+use crate::commands::list::List;
+use crate::commands::migrate::Migrate;
+use crate::commands::resolve::Resolve;
+use crate::commands::restore::Restore;
+use crate::commands::rotate::Rotate;
+use crate::commands::run::Run;
+use crate::commands::serve::Serve;
+use crate::commands::set::Set;
+use crate::commands::shred::Shred;
+use crate::commands::slot::SlotCommand;
+use crate::commands::verify::Verify;
+use crate::config::{Config, Globals, Server};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::session::Session;
+
+/// Variables and credentials, sealed before they reach their store.
+#[derive(Debug, Parser)]
+#[command(name = "strongroom", version, propagate_version = true, max_term_width = 100, after_long_help = AFTER_HELP)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Work(Work),
+    /// Print the completions for a shell
+    Completions(Completions),
+}
+
+/// The commands that work on a vault.
+#[derive(Debug, Subcommand)]
+enum Work {
+    /// Create a new vault, and its root key file unless there is one
+    Init(Init),
+    /// Define a variable
+    Define(Box<Define>),
+    /// Set a variable to the exact bytes of standard input, or to the line typed at a hidden prompt
+    Set(Set),
+    /// Read a variable at exactly one scope; with --reveal, its exact bytes
+    Get(Get),
+    /// Show what a run sees: a workflow's value, otherwise the account's, the org's, or the default
+    Resolve(Resolve),
+    /// Show where a variable is looked for and where it is found, without its value
+    Explain(Explain),
+    /// List the definitions, or the values of one scope
+    List(List),
+    /// Delete a value
+    Delete(Delete),
+    /// Credentials of a linked account's default app
+    #[command(subcommand)]
+    Credential(CredentialCommand),
+    /// Linked accounts
+    #[command(subcommand)]
+    Account(AccountCommand),
+    /// Set the variables of a `.env` or JSON file, all or none
+    Import(Import),
+    /// Print what a run sees as a `.env` or JSON file
+    Export(Export),
+    /// Run a command with the resolved variables as its environment
+    Run(Run),
+    /// Check that every row of the store opens, obeys its definition and matches the rows that belong to it
+    Verify(Verify),
+    /// Write the whole vault to one file, sealed as it is; with --org, one org under a key of its own
+    Backup(Backup),
+    /// Restore a backup: as it was, as a new vault, or with --org one org into an existing vault
+    Restore(Restore),
+    /// Move the vault to another store; the old one then takes no more writes
+    Migrate(Migrate),
+    /// API keys of the environment, for clients of the server
+    #[command(subcommand)]
+    ApiKey(ApiKeyCommand),
+    /// Key slots: the passphrases and root keys that open the vault
+    #[command(subcommand)]
+    Slot(SlotCommand),
+    /// Give the vault new keys; everything stays readable
+    #[command(subcommand)]
+    Rotate(Rotate),
+    /// Destroy keys, and with them everything that was sealed under them
+    #[command(subcommand)]
+    Shred(Shred),
+    /// Work that a crash or a pause left unfinished
+    #[command(subcommand)]
+    Job(JobCommand),
+    /// Serve the vault over HTTP; creates one if there is none, with an API key and two requests to try
+    Serve(Box<Serve>),
+}
+
+impl Args {
+    /// Runs what was typed.
+    pub(crate) fn run(self, output: &Output) -> Result<ExitCode, Failure> {
+        let work = match self.command {
+            Command::Completions(completions) => {
+                return completions.run(Self::command()).map(|()| ExitCode::SUCCESS);
+            }
+            Command::Work(work) => work,
+        };
+        let config = Config::load(&self.globals)?;
+        match &config.server {
+            Some(server) => work.on_server(server, output).map(|()| ExitCode::SUCCESS),
+            None => work.on_store(config, output),
+        }
+    }
+}
+
+impl Work {
+    fn on_store(self, config: Config, output: &Output) -> Result<ExitCode, Failure> {
+        let config_ref = &config;
+        match self {
+            Self::Run(run) => return block_on(run.run(&config, output)),
+            Self::Serve(serve) => serve.run(config, output),
+            Self::Init(init) => block_on(init.run(&config, output)),
+            Self::Restore(restore) => block_on(restore.run(&config, output)),
+            Self::Rotate(Rotate::Root(root)) => block_on(root.run(&config, output)),
+            Self::Define(define) => in_session(&config, output, async |s| define.run(&s.org, output).await),
+            Self::Set(set) => in_session(&config, output, async |s| set.run(&s.org, output).await),
+            Self::Get(get) => in_session(&config, output, async |s| get.run(&s.org, output).await),
+            Self::Resolve(resolve) => {
+                in_session(&config, output, async |s| resolve.run(&s.org, output).await)
+            }
+            Self::Explain(explain) => {
+                in_session(&config, output, async |s| explain.run(&s.org, output).await)
+            }
+            Self::List(list) => in_session(&config, output, async |s| list.run(s, output).await),
+            Self::Delete(delete) => in_session(&config, output, async |s| delete.run(&s.org, output).await),
+            Self::Credential(command) => {
+                in_session(&config, output, async |s| command.run(&s.org, output).await)
+            }
+            Self::Account(command) => {
+                in_session(&config, output, async |s| command.run(&s.org, output).await)
+            }
+            Self::Import(import) => in_session(&config, output, async |s| import.run(s, output).await),
+            Self::Export(export) => in_session(&config, output, async |s| export.run(&s.org, output).await),
+            Self::Verify(verify) => in_session(&config, output, async |s| verify.run(s, output).await),
+            Self::Backup(backup) => {
+                in_session(&config, output, async |s| backup.run(config_ref, s, output).await)
+            }
+            Self::Migrate(migrate) => in_session(&config, output, async |s| migrate.run(s, output).await),
+            Self::ApiKey(command) => in_session(&config, output, async |s| command.run(&s.org, output).await),
+            Self::Slot(command) => in_session(&config, output, async |s| command.run(&s.vault, output).await),
+            Self::Rotate(Rotate::Data(data)) => {
+                in_session(&config, output, async |s| data.run(s, output).await)
+            }
+            Self::Shred(Shred::Account(account)) => {
+                in_session(&config, output, async |s| account.run(s, output).await)
+            }
+            Self::Job(command) => in_session(&config, output, async |s| command.run(&s.vault, output).await),
+        }?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn on_server(self, server: &Server, output: &Output) -> Result<(), Failure> {
+        let client = || Client::open(server, output);
+        match self {
+            Self::Define(define) => define.on_server(&client()?, output),
+            Self::Set(set) => set.on_server(&client()?, output),
+            Self::Resolve(resolve) => resolve.on_server(&client()?, output),
+            Self::List(list) => list.on_server(&client()?, output),
+            Self::Delete(delete) => delete.on_server(&client()?, output),
+            Self::Credential(command) => command.on_server(&client()?, output),
+            Self::Account(command) => command.on_server(&client()?, output),
+            Self::Get(_) | Self::Explain(_) => {
+                Err(Failure::not_on_server("a server only returns what resolves"))
+            }
+            Self::Export(_) | Self::Run(_) => {
+                Err(Failure::not_on_server("a server does not show encrypted values"))
+            }
+            Self::Import(_) => Err(Failure::not_on_server("a server takes one value at a time")),
+            Self::Init(_)
+            | Self::Serve(_)
+            | Self::ApiKey(_)
+            | Self::Slot(_)
+            | Self::Rotate(_)
+            | Self::Shred(_)
+            | Self::Job(_)
+            | Self::Verify(_)
+            | Self::Backup(_)
+            | Self::Restore(_)
+            | Self::Migrate(_) => {
+                Err(Failure::not_on_server("this needs the root key, which a server does not give away"))
+            }
+        }
+    }
+}
+
+/// Opens the vault, runs one command and closes it, even if the command failed.
+fn in_session(
+    config: &Config,
+    output: &Output,
+    run: impl AsyncFnOnce(&Session) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    block_on(async {
+        let session = Session::open(config, output).await?;
+        let done = run(&session).await;
+        let closed = session.close().await;
+        done.and(closed)
+    })
+}
+
+const AFTER_HELP: &str = "\
+Secrets are read from standard input, a hidden prompt or a file, never from arguments. Values are shown as \
+[REDACTED] unless --reveal is given.
+
+A setting comes from its option, otherwise from the environment (STRONGROOM_STORE, STRONGROOM_ROOT_KEY_FILE, \
+STRONGROOM_PASSPHRASE_FILE, STRONGROOM_URL, STRONGROOM_API_KEY_FILE, STRONGROOM_API_KEY, STRONGROOM_ORG, \
+STRONGROOM_ENVIRONMENT, STRONGROOM_LISTEN, STRONGROOM_CONFIG), otherwise from the configuration file (the same names \
+in lower case; an API key only by its file). The limits of `serve` are named as its options (STRONGROOM_RATE_LIMIT and so \
+on); in the file they are in a table [limits].
+
+Exit codes: 0 done, 1 anything else, 2 usage, 3 not found, 4 invalid value, 5 wrong key or damaged data, 6 the store \
+failed or cannot be used. `run` returns the code of its command, and 126 or 127 if the command could not be started or \
+found. 141, without a message, if the reader of the output stopped early, as with `| head -1`.";

@@ -1,0 +1,200 @@
+//! A server instead of a store: calls of the wire contract, one at a time.
+
+pub(crate) mod docs;
+
+use std::time::Duration;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use strongroom::{DefinitionName, Secret};
+use ureq::http::{Response, StatusCode};
+use ureq::typestate::WithBody;
+use ureq::{Agent, Body, Error, RequestBuilder};
+use zeroize::Zeroizing;
+
+use self::docs::{Definition, Page, Refusal};
+use crate::config::Server;
+use crate::failure::{Exit, Failure};
+use crate::keys;
+use crate::output::Output;
+
+/// A server and the API key for it.
+#[derive(Debug)]
+pub(crate) struct Client {
+    agent: Agent,
+    base: String,
+    key: Secret,
+}
+
+/// One call: the segments of its path below the contract's base, and query parameters.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub(crate) path: &'a [&'a str],
+    pub(crate) query: &'a [(&'a str, &'a str)],
+}
+
+impl Client {
+    pub(crate) fn open(server: &Server, output: &Output) -> Result<Self, Failure> {
+        if server.url.starts_with("https://") && !cfg!(feature = "tls") {
+            return Err(
+                Failure::usage("this build does not support TLS").next("build it with `--features tls`")
+            );
+        }
+        let key = keys::api_key(&server.api_key, output)?;
+        // A redirect would send the key wherever the response says.
+        let config = Agent::config_builder().max_redirects(0).max_redirects_will_error(false);
+        let mut config = config.http_status_as_error(false).timeout_global(Some(TIMEOUT));
+        let base = format!("{}/api/v2/public", server.url.trim_end_matches('/'));
+        if is_this_machine(&base) {
+            // Local traffic goes without TLS, so it must not reach a proxy from the environment either.
+            config = config.proxy(None);
+        } else if base.starts_with("http://") {
+            output.warn("the API key and the values are sent to the server without TLS");
+        }
+        Ok(Self { agent: config.build().into(), base, key })
+    }
+
+    pub(crate) fn get<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, Failure> {
+        let request = self.agent.get(self.url(call.path)).query_pairs(call.query.iter().copied());
+        parse(request.header(KEY_HEADER, self.key.expose()).call())
+    }
+
+    pub(crate) fn delete(&self, call: Call<'_>) -> Result<(), Failure> {
+        let request = self.agent.delete(self.url(call.path)).query_pairs(call.query.iter().copied());
+        parse(request.header(KEY_HEADER, self.key.expose()).call()).map(|IgnoredAny| ())
+    }
+
+    pub(crate) fn post<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        self.send(self.agent.post(self.url(path)), body)
+    }
+
+    pub(crate) fn put<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        self.send(self.agent.put(self.url(path)), body)
+    }
+
+    /// The items of all pages of a list.
+    pub(crate) fn pages<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<Vec<T>, Failure> {
+        let mut items = Vec::new();
+        for number in 1_u32.. {
+            let number = number.to_string();
+            let query = [call.query, &[("limit", PAGE_LIMIT), ("page", &number)]].concat();
+            let page: Page<T> = self.get(Call { path: call.path, query: &query })?;
+            let is_last = page.docs.is_empty();
+            items.extend(page.docs);
+            if is_last || items.len() as u64 >= page.total_docs {
+                break;
+            }
+        }
+        Ok(items)
+    }
+
+    /// The id of the definition with this name. The filter is a regular expression because the server splits a list
+    /// of names at commas, which a name may contain.
+    pub(crate) fn definition_id(&self, name: &DefinitionName) -> Result<String, Failure> {
+        let pattern = format!("^{}$", regex::escape(name.as_str()));
+        let call = Call { path: &["env", "definitions"], query: &[("name", &pattern)] };
+        let found = self.pages::<Definition>(call)?;
+        let found = found.into_iter().find(|doc| doc.name == name.as_str());
+        found.map(|doc| doc.id).ok_or_else(|| Failure::undefined(name))
+    }
+
+    fn send<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder<WithBody>,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        // The body holds a value in the clear: with enough room it never moves and leaves no copy behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(BODY_BYTES_MAX));
+        serde_json::to_writer(&mut *bytes, body).map_err(std::io::Error::from)?;
+        let request = request.header(KEY_HEADER, self.key.expose()).content_type("application/json");
+        parse(request.send(bytes.as_slice()))
+    }
+
+    fn url(&self, path: &[&str]) -> String {
+        let mut url = self.base.clone();
+        for segment in path {
+            url.push('/');
+            url.extend(utf8_percent_encode(segment, IN_SEGMENT));
+        }
+        url
+    }
+}
+
+fn parse<T: DeserializeOwned>(response: Result<Response<Body>, Error>) -> Result<T, Failure> {
+    let mut response = response.map_err(|error| {
+        Failure::new(Exit::Store, format!("the server could not be reached: {error}"))
+            .next("check --url, and that `strongroom serve` is running there")
+    })?;
+    let status = response.status();
+    let body = Zeroizing::new(response.body_mut().read_to_vec().unwrap_or_default());
+    if !status.is_success() {
+        return Err(refused(status, serde_json::from_slice(&body).ok()));
+    }
+    serde_json::from_slice(&body).map_err(|_| refused(status, None))
+}
+
+/// The failure for a response other than the expected one.
+fn refused(status: StatusCode, body: Option<Refusal>) -> Failure {
+    let said = body.map(|body| body.message);
+    let message = match &said {
+        Some(said) => format!("the server returned {}: {said}", status.as_u16()),
+        None => format!("the server returned {} without a body that this client knows", status.as_u16()),
+    };
+    match status {
+        // No such call at all, rather than a call that found nothing.
+        StatusCode::NOT_FOUND if said.as_ref().is_none_or(|said| said == NO_ROUTE) => {
+            Failure::new(Exit::Store, message).next("check --url: it is only scheme, host and port")
+        }
+        StatusCode::UNAUTHORIZED => {
+            Failure::new(Exit::Key, message).next("check the API key: --api-key-file or STRONGROOM_API_KEY")
+        }
+        StatusCode::NOT_FOUND => Failure::not_found(message),
+        StatusCode::TOO_MANY_REQUESTS => Failure::new(Exit::Store, message).next("try again later"),
+        status if status.is_client_error() => Failure::invalid(message),
+        _ => Failure::new(Exit::Store, message),
+    }
+}
+
+fn is_this_machine(base: &str) -> bool {
+    let authority = base.trim_start_matches("http://").split('/').next().unwrap_or_default();
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    matches!(host, "localhost" | "[::1]")
+        || host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// The characters escaped in a segment. A dot is one, because `.` and `..` are valid credential keys.
+const IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
+/// The server's message for a path that is none of its calls.
+const NO_ROUTE: &str = "Route not found";
+const KEY_HEADER: &str = "x-api-key";
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// The most that the contract allows.
+const PAGE_LIMIT: &str = "100";
+/// JSON takes at most six bytes for one of a value; ids and names fit in the rest.
+const BODY_BYTES_MAX: usize = 6 * strongroom::format::VALUE_BYTES_MAX + (16 << 10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_addresses_are_this_machine() {
+        for url in ["http://localhost:1/x", "http://127.0.0.1:7077", "http://[::1]:7077", "http://localhost"]
+        {
+            assert!(is_this_machine(url), "{url}");
+        }
+        for url in ["http://localhost.example:1", "http://10.0.0.1", "http://127.0.0.1.example", "http://a@b"]
+        {
+            assert!(!is_this_machine(url), "{url}");
+        }
+    }
+}

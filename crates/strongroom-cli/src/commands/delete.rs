@@ -1,0 +1,105 @@
+//! `delete`: one value, or a definition with all its values.
+
+use serde::Serialize;
+use strongroom::{DefinitionId, DefinitionName, Org, Scope, ScopeKind, Scopes};
+
+use crate::client::docs::ListedValue;
+use crate::client::{Call, Client};
+use crate::consent::Consent;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::pages;
+use crate::scope_args::{ScopeArgs, scope_field};
+use crate::suggest;
+
+/// `delete` as it is typed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Delete {
+    name: DefinitionName,
+    #[command(flatten)]
+    scope: ScopeArgs,
+    /// Delete the definition and its values at all scopes
+    #[arg(long, conflicts_with_all = ["account", "workflow"])]
+    definition: bool,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+#[derive(Serialize)]
+struct ValueDeleted<'a> {
+    id: Option<String>,
+    name: &'a str,
+    scope: ScopeKind,
+}
+
+#[derive(Serialize)]
+struct DefinitionDeleted<'a> {
+    name: &'a str,
+    deleted: bool,
+}
+
+impl Delete {
+    pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        let name = &self.name;
+        let Some(definition) = org.definition(name).await? else {
+            return Err(suggest::undefined(org, name).await);
+        };
+        if self.definition {
+            let values = count_values(org, name, definition.id).await?;
+            self.consent.to(&format!("delete the definition {name} and its values: {values}"))?;
+            org.delete_definition(name).await?;
+            return self.definition_deleted(output);
+        }
+        let scope = self.scope.scope();
+        // A value that cannot be read can still be deleted.
+        if let Ok(None) = org.value(definition.id, &scope).await {
+            return Err(Failure::no_value(name, &scope));
+        }
+        self.consent.to(&format!("delete the value of {name} at {scope}"))?;
+        let deleted = org.delete_value(name, &scope).await?.ok_or_else(|| Failure::no_value(name, &scope))?;
+        if deleted.damaged {
+            output.warn("the value was damaged and could not be read");
+        }
+        self.value_deleted(deleted.id.map(|id| id.to_string()), output)
+    }
+
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let (name, scope) = (&self.name, self.scope.scope());
+        let definition = client.definition_id(name)?;
+        if self.definition {
+            self.consent.to(&format!("delete the definition {name} and all its values"))?;
+            client.delete(Call { path: &["env", "definitions", &definition], query: &[] })?;
+            return self.definition_deleted(output);
+        }
+        let mut query: Vec<_> = scope_field(&scope).into_iter().collect();
+        query.push(("variable_definition_id", &definition));
+        let path = ["env", "values", scope.kind().as_str()];
+        let found: Vec<ListedValue> = client.pages(Call { path: &path, query: &query })?;
+        let Some(ListedValue { id, .. }) = found.into_iter().next() else {
+            return Err(Failure::no_value(name, &scope));
+        };
+        self.consent.to(&format!("delete the value of {name} at {scope}"))?;
+        client.delete(Call { path: &["env", "values", &id], query: &[] })?;
+        self.value_deleted(Some(id), output)
+    }
+
+    fn definition_deleted(&self, output: &Output) -> Result<(), Failure> {
+        let name = self.name.as_str();
+        let view = DefinitionDeleted { name, deleted: true };
+        output.done(&format!("deleted the definition {name} and all its values"), &view)
+    }
+
+    fn value_deleted(&self, id: Option<String>, output: &Output) -> Result<(), Failure> {
+        let (name, scope) = (self.name.as_str(), self.scope.scope());
+        let view = ValueDeleted { id, name, scope: scope.kind() };
+        output.done(&format!("deleted the value of {name} at {scope}"), &view)
+    }
+}
+
+/// How many values a definition has. One whose only scope is the org would lose those at all others.
+async fn count_values(org: &Org, name: &DefinitionName, id: DefinitionId) -> Result<usize, Failure> {
+    let only_org = Scopes::only(ScopeKind::Org);
+    let elsewhere = pages::all(async |page| org.plan_scope_change(name, only_org, page).await).await?;
+    let at_org = !matches!(org.value(id, &Scope::Org).await, Ok(None));
+    Ok(elsewhere.len() + usize::from(at_org))
+}

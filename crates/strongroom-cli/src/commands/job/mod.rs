@@ -1,0 +1,162 @@
+//! `job`: work on keys and deletes that is not finished.
+
+mod view;
+
+use serde::Serialize;
+use strongroom::{DocumentId, JobOutcome, JobProgress, JobReport, KeyJob, OnUnreadable, Vault};
+
+pub(crate) use self::view::JobView;
+use self::view::{JobInfoView, cause, outcome};
+use crate::failure::{Exit, Failure};
+use crate::output::{Output, time};
+use crate::pages;
+use crate::progress::Progress;
+
+/// `job` as it is typed.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum JobCommand {
+    /// List unfinished jobs
+    List,
+    /// Continue one job, or all that are neither paused nor blocked
+    Run(Run),
+    /// Keep everyone from running a job on keys
+    Pause(Job),
+    /// Let a paused job run again
+    Resume(Job),
+    /// Let a blocked job try its rows again
+    Retry(Retry),
+    /// Give up a rotation of data keys: the new keys stay in use, and so do the old ones until a later rotation
+    Abandon(Job),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Run {
+    id: Option<DocumentId>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Job {
+    id: DocumentId,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Retry {
+    id: DocumentId,
+    /// Destroy the old keys even if rows cannot be opened: those rows are lost for good
+    #[arg(long)]
+    destroy_keys: bool,
+}
+
+#[derive(Serialize)]
+struct Changed {
+    id: String,
+    done: &'static str,
+}
+
+#[derive(Serialize)]
+struct AllRun {
+    finished: usize,
+    left: usize,
+}
+
+impl JobCommand {
+    pub(crate) async fn run(self, vault: &Vault, output: &Output) -> Result<(), Failure> {
+        let (id, is_there, done) = match self {
+            Self::List => return list(vault, output).await,
+            Self::Run(Run { id: None }) => return run_all(vault, output).await,
+            Self::Run(Run { id: Some(id) }) => return run_one(vault, id, output).await,
+            Self::Pause(Job { id }) => (id, vault.key_job(id).pause().await?, "paused"),
+            Self::Resume(Job { id }) => (id, vault.key_job(id).resume().await?, "resumed"),
+            Self::Retry(Retry { id, destroy_keys }) => {
+                let then = if destroy_keys { OnUnreadable::DestroyKeys } else { OnUnreadable::KeepKeys };
+                (id, vault.key_job(id).retry(then).await?, "made ready to be run again")
+            }
+            Self::Abandon(Job { id }) => (id, vault.key_job(id).abandon().await?, "abandoned"),
+        };
+        if !is_there {
+            return Err(no_such(id));
+        }
+        output.done(&format!("job {id} is {done}"), &Changed { id: id.to_string(), done })
+    }
+}
+
+/// Runs a job until nothing is left to do, and shows its progress.
+pub(crate) async fn run_to_end(job: &KeyJob) -> Result<JobReport, Failure> {
+    let progress = Progress::without_end("rows processed");
+    loop {
+        let report = job.step().await.map_err(|error| {
+            let failure = Failure::from(error);
+            let next = failure.next.clone();
+            failure.next(next.unwrap_or_else(|| "`strongroom job run` continues it".to_owned()))
+        })?;
+        progress.reach(report.progress.done, report.progress.total);
+        if report.outcome != JobOutcome::Unfinished {
+            return Ok(report);
+        }
+    }
+}
+
+/// The exit of a command whose job stopped: anything but a finished job is a failure.
+pub(crate) fn verdict(id: &DocumentId, report: &JobReport) -> Result<(), Failure> {
+    let JobProgress { failed, keys_kept, .. } = &report.progress;
+    Err(match report.outcome {
+        JobOutcome::Finished => return Ok(()),
+        JobOutcome::Blocked => Failure::new(
+            Exit::Key,
+            format!("{failed} rows cannot be opened, and {keys_kept} old keys were kept for them"),
+        )
+        .next(format!(
+            "restore or delete what `strongroom verify` shows, then `strongroom job retry {id}` and `job run {id}`"
+        )),
+        JobOutcome::Paused => Failure::new(Exit::Store, format!("job {id} is paused"))
+            .next(format!("`strongroom job resume {id}`, then `strongroom job run {id}`")),
+        JobOutcome::Held { until } => {
+            Failure::new(Exit::Store, format!("another process is running job {id}, until {} at least", time(until)))
+                .next("wait for it")
+        }
+        _ => Failure::new(Exit::Store, format!("job {id} is not finished"))
+            .next(format!("`strongroom job run {id}` continues it")),
+    })
+}
+
+/// The rows that could not be opened, for people.
+pub(crate) fn show_unreadable(progress: &JobProgress, output: &Output) -> Result<(), Failure> {
+    if output.is_json() || progress.unreadable.is_empty() {
+        return Ok(());
+    }
+    let rows = progress.unreadable.iter().map(|row| [row.row.clone(), cause(&row.cause)]);
+    output.list(["WHERE", "WHAT"], rows, &())
+}
+
+async fn list(vault: &Vault, output: &Output) -> Result<(), Failure> {
+    let jobs = pages::all(async |page| vault.jobs(page).await).await?;
+    let views: Vec<_> = jobs.iter().map(JobInfoView::of).collect();
+    output.list(
+        ["ID", "KIND", "STATE", "ORG", "ACCOUNT", "ROWS"],
+        views.iter().map(JobInfoView::cells),
+        &views,
+    )
+}
+
+async fn run_all(vault: &Vault, output: &Output) -> Result<(), Failure> {
+    let finished = vault.run_jobs().await?;
+    let left = pages::all(async |page| vault.jobs(page).await).await?.len();
+    output.done(&format!("{finished} jobs finished, {left} left"), &AllRun { finished, left })
+}
+
+async fn run_one(vault: &Vault, id: DocumentId, output: &Output) -> Result<(), Failure> {
+    let job = vault.key_job(id);
+    if job.info().await?.is_none() {
+        return Err(no_such(id));
+    }
+    let report = run_to_end(&job).await?;
+    show_unreadable(&report.progress, output)?;
+    let sentence = format!("job {id} is {}: {} rows", outcome(report.outcome), report.progress.done);
+    output.done(&sentence, &JobView::of(&id, &report))?;
+    verdict(&id, &report)
+}
+
+fn no_such(id: DocumentId) -> Failure {
+    Failure::not_found(format!("there is no job on keys {id}"))
+        .next("`strongroom job list` lists the jobs; a finished one is gone")
+}

@@ -1,0 +1,99 @@
+//! `resolve`: what a run sees.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use strongroom::{DefinitionName, Org, Origin, Resolved, ScopePath};
+
+use crate::client::docs::ValueFound;
+use crate::client::{Call, Client};
+use crate::failure::Failure;
+use crate::output::{MASK, Output, Values, yes};
+use crate::scope_args::PathArgs;
+use crate::suggest;
+
+/// `resolve` as it is typed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Resolve {
+    /// One variable; all of them without it
+    name: Option<DefinitionName>,
+    #[command(flatten)]
+    path: PathArgs,
+    /// Show the values
+    #[arg(long)]
+    reveal: bool,
+}
+
+/// A variable as a run sees it.
+#[derive(Serialize)]
+struct ResolvedView<'a> {
+    value: &'a str,
+    scope: &'a str,
+    encrypted: bool,
+    /// A server does not return them.
+    shadowed: Option<Vec<&'static str>>,
+}
+
+impl<'a> ResolvedView<'a> {
+    fn of(resolved: &'a Resolved, values: Values) -> Self {
+        Self {
+            value: values.of(&resolved.value),
+            scope: resolved.scope.as_str(),
+            encrypted: resolved.encrypted,
+            shadowed: Some(resolved.shadowed.iter().map(Origin::as_str).collect()),
+        }
+    }
+}
+
+impl Resolve {
+    pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        suggest::refuse_unknown_account(org, &self.path).await?;
+        let (path, values) = (self.path.path(), Values::revealed_if(self.reveal));
+        let resolved = match &self.name {
+            Some(name) => vec![resolve_one(org, name, &path).await?],
+            None => {
+                let all = org.resolve_all(&path).await?;
+                if !all.missing_required.is_empty() {
+                    let names = all.missing_required.join(", ");
+                    output.warn(&format!("required variables without a value: {names}"));
+                }
+                all.values
+            }
+        };
+        let by_name = resolved.iter().map(|one| (one.name.as_str(), ResolvedView::of(one, values))).collect();
+        show(&by_name, output)
+    }
+
+    /// Encrypted values stay masked with `--reveal` too, because a server does not show them.
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let Some(name) = &self.name else {
+            return Err(Failure::not_on_server("a server resolves one variable at a time"));
+        };
+        let definition = client.definition_id(name)?;
+        let query = self.path.query();
+        let found: ValueFound = client.get(Call { path: &["env", "value", &definition], query: &query })?;
+        if found.encrypted && self.reveal {
+            output.note("a server does not show encrypted values");
+        }
+        let value = if self.reveal && !found.encrypted { found.value.expose() } else { MASK };
+        let view = ResolvedView { value, scope: &found.scope, encrypted: found.encrypted, shadowed: None };
+        show(&BTreeMap::from([(name.as_str(), view)]), output)
+    }
+}
+
+async fn resolve_one(org: &Org, name: &DefinitionName, path: &ScopePath) -> Result<Resolved, Failure> {
+    match org.resolve(name, path).await {
+        Ok(Some(resolved)) => Ok(resolved),
+        Ok(None) => Err(Failure::not_found(format!("{name} resolves to nothing"))
+            .next("`strongroom explain NAME` shows where it was looked for")),
+        Err(error) => Err(suggest::of_definition(org, name, error).await),
+    }
+}
+
+fn show(by_name: &BTreeMap<&str, ResolvedView<'_>>, output: &Output) -> Result<(), Failure> {
+    let rows = by_name.iter().map(|(name, one)| {
+        let shadowed = one.shadowed.as_ref().map_or_else(|| "-".to_owned(), |scopes| scopes.join(", "));
+        [(*name).to_owned(), one.value.to_owned(), one.scope.to_owned(), yes(one.encrypted), shadowed]
+    });
+    output.list(["NAME", "VALUE", "SCOPE", "ENCRYPTED", "SHADOWED"], rows, by_name)
+}

@@ -1,0 +1,116 @@
+//! `restore`: a backup becomes a vault, or an org of one.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use serde::Serialize;
+use strongroom::{Backup, OrgId, Unlock, Vault};
+
+use crate::config::{Config, default_key_file_of};
+use crate::failure::Failure;
+use crate::keys;
+use crate::output::Output;
+use crate::passphrase::NewPassphrase;
+use crate::progress::Progress;
+
+/// `restore` as it is typed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Restore {
+    /// The file that `backup` wrote
+    file: PathBuf,
+    /// Restore the vault as it was, into an empty store: the original must be gone for good
+    #[arg(long, conflicts_with = "as_new")]
+    replaces_original: bool,
+    /// Make a new vault of it in an empty store, with its own id and keys
+    #[arg(long)]
+    as_new: bool,
+    /// A file with the key of the backup [default: the one that `backup` created for FILE, otherwise the
+    /// key of the store]
+    #[arg(long, value_name = "KEY", conflicts_with = "backup_passphrase_file")]
+    backup_key_file: Option<PathBuf>,
+    /// A file with the passphrase of the backup
+    #[arg(long, value_name = "FILE")]
+    backup_passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    new: NewPassphrase,
+}
+
+/// Where the rows of a backup go.
+#[derive(Debug, Clone, Copy)]
+enum Target {
+    Original,
+    NewVault(NewPassphrase),
+    Org(OrgId),
+}
+
+#[derive(Serialize)]
+struct Restored<'a> {
+    file: &'a str,
+    rows: u64,
+    store_id: String,
+}
+
+impl Restore {
+    pub(crate) async fn run(self, config: &Config, output: &Output) -> Result<(), Failure> {
+        config.store.refuse_unkept("restore")?;
+        let target = self.target(config.named_org)?;
+        let input = File::open(&self.file)
+            .map_err(|error| Failure::usage(format!("{} could not be read: {error}", self.file.display())))?;
+        let backup = Backup::open(input, self.key(config, output)?).await?;
+        let (vault, rows) = write(backup, target, config, output).await?;
+        let store_id = vault.store_id();
+        vault.close().await?;
+        let file = self.file.display().to_string();
+        output.done(&format!("restored {rows} rows of {file}"), &Restored { file: &file, rows, store_id })
+    }
+
+    fn target(&self, org: Option<OrgId>) -> Result<Target, Failure> {
+        match (self.replaces_original, self.as_new, org) {
+            (true, false, None) => Ok(Target::Original),
+            (false, true, None) => Ok(Target::NewVault(self.new)),
+            (false, false, Some(org)) => Ok(Target::Org(org)),
+            _ => Err(Failure::usage("choose one way to restore")
+                .next("give one of --replaces-original, --as-new and --org")),
+        }
+    }
+
+    fn key(&self, config: &Config, output: &Output) -> Result<Unlock, Failure> {
+        if let Some(file) = &self.backup_passphrase_file {
+            return keys::passphrase(file, output);
+        }
+        let default = default_key_file_of(&self.file)?.filter(|file| file.exists());
+        match self.backup_key_file.as_ref().or(default.as_ref()) {
+            Some(file) => keys::root_key(file, output),
+            None => keys::existing(config, output),
+        }
+    }
+}
+
+/// Restores, and returns the open vault and how many rows were written.
+async fn write(
+    mut backup: Backup<File>,
+    target: Target,
+    config: &Config,
+    output: &Output,
+) -> Result<(Vault, u64), Failure> {
+    let rows = backup.rows();
+    let progress = Progress::without_end("rows restored");
+    let show = |done: strongroom::Progress| progress.at(&done);
+    match target {
+        Target::Original => Ok((backup.replace_original(config.store.open()?, show).await?, rows)),
+        Target::NewVault(new) => {
+            let unlock = keys::for_new_vault(config, new, output)?;
+            Ok((backup.restore_as_new(config.store.open()?, unlock, show).await?, rows))
+        }
+        Target::Org(org) => {
+            let vault = Vault::open(config.store.open_existing()?, keys::existing(config, output)?).await?;
+            match backup.restore_org(org, &vault, show).await {
+                Ok(summary) => Ok((vault, summary.rows)),
+                Err(error) => {
+                    vault.close().await?;
+                    Err(error.into())
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! `rotate root`: a new root key.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use strongroom::{Error, NewRoot, RootRotation, SlotId, Vault};
+
+use crate::commands::job::{self, JobView};
+use crate::config::{Config, KeySource};
+use crate::failure::Failure;
+use crate::keys::{self, Key};
+use crate::output::Output;
+use crate::session::Session;
+
+/// `rotate root` as it is typed: what to do with each slot other than that of the key which opened the vault.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Root {
+    /// Keep a slot; FILE holds its root key
+    #[arg(long, value_name = "ID=FILE", value_parser = slot_file)]
+    slot_key_file: Vec<(SlotId, PathBuf)>,
+    /// Keep a slot; FILE holds its passphrase
+    #[arg(long, value_name = "ID=FILE", value_parser = slot_file)]
+    slot_passphrase_file: Vec<(SlotId, PathBuf)>,
+    /// Drop a slot: its key no longer opens the vault
+    #[arg(long, value_name = "ID")]
+    drop: Vec<SlotId>,
+}
+
+#[derive(Serialize)]
+struct Rotated<'a> {
+    root_id: String,
+    kept: Vec<String>,
+    dropped: Vec<String>,
+    job: JobView<'a>,
+}
+
+impl Root {
+    /// Creates a new root key and runs the job to its end.
+    pub(crate) async fn run(self, config: &Config, output: &Output) -> Result<(), Failure> {
+        config.store.refuse_unkept("rotate")?;
+        self.refuse_repeated()?;
+        let store = config.store.open_existing()?;
+        let own = keys::existing_key(config, output)?;
+        let others = self.other_keys(&own, output)?;
+        let session = Session::open_with(config, store, own.unlock()?).await?;
+        let done = self.rotate(&session.vault, &own, &others, output).await;
+        let closed = session.close().await;
+        done.and(closed)
+    }
+
+    async fn rotate(&self, vault: &Vault, own: &Key, others: &[Key], output: &Output) -> Result<(), Failure> {
+        self.refuse_unknown(vault).await?;
+        let rotated = match vault.rotate_root(self.rotation(Some(own), others)?).await {
+            // The slot of the key that opened the vault may be among the dropped ones, and nothing was written yet.
+            Err(Error::WrongKey) if !self.drop.is_empty() => {
+                vault.rotate_root(self.rotation(None, others)?).await
+            }
+            rotated => rotated,
+        };
+        let new = rotated.map_err(refused)?;
+        output.note("older copies of the store still open with the old keys");
+        let report = job::run_to_end(&new.job).await?;
+        job::show_unreadable(&report.progress, output)?;
+        let NewRoot { kept, dropped, root_id, job, .. } = &new;
+        let sentence = format!(
+            "the root key is now {root_id}; {} key slots kept, {} dropped, {} keyrings and jobs sealed again",
+            kept.len(),
+            dropped.len(),
+            report.progress.done
+        );
+        let ids = |slots: &[SlotId]| slots.iter().map(ToString::to_string).collect();
+        let view = Rotated {
+            root_id: root_id.to_string(),
+            kept: ids(kept),
+            dropped: ids(dropped),
+            job: JobView::of(job.id(), &report),
+        };
+        output.done(&sentence, &view)?;
+        job::verdict(job.id(), &report)
+    }
+
+    fn refuse_repeated(&self) -> Result<(), Failure> {
+        let mut named: Vec<_> = self.presented().map(|(id, _)| id).chain(&self.drop).collect();
+        named.sort_unstable();
+        match named.windows(2).find_map(|pair| match pair {
+            [one, other] if one == other => Some(*one),
+            _ => None,
+        }) {
+            Some(id) => {
+                Err(Failure::usage(format!("slot {id} is named twice")).next("keep it or drop it, not both"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn presented(&self) -> impl Iterator<Item = (&SlotId, KeySource)> {
+        let raw = self.slot_key_file.iter().map(|(id, file)| (id, KeySource::RootKeyFile(file.clone())));
+        let typed = &self.slot_passphrase_file;
+        raw.chain(typed.iter().map(|(id, file)| (id, KeySource::PassphraseFile(file.clone()))))
+    }
+
+    /// The named keys, each once and without the one that opened the vault.
+    fn other_keys(&self, own: &Key, output: &Output) -> Result<Vec<Key>, Failure> {
+        let mut keys: Vec<Key> = Vec::new();
+        for (_, source) in self.presented() {
+            let key = Key::read(&source, output)?;
+            if !key.is_same(own) && !keys.iter().any(|known| known.is_same(&key)) {
+                keys.push(key);
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Fails for a named slot that the vault does not have.
+    async fn refuse_unknown(&self, vault: &Vault) -> Result<(), Failure> {
+        let slots = vault.slots().list().await?;
+        let mut named = self.presented().map(|(id, _)| id).chain(&self.drop);
+        match named.find(|id| !slots.iter().any(|slot| slot.id == **id)) {
+            Some(id) => Err(Error::SlotNotFound(*id).into()),
+            None => Ok(()),
+        }
+    }
+
+    fn rotation(&self, own: Option<&Key>, others: &[Key]) -> Result<RootRotation, Failure> {
+        let mut rotation = RootRotation::new();
+        for key in own.into_iter().chain(others) {
+            rotation = rotation.keep(key.unlock()?);
+        }
+        Ok(self.drop.iter().fold(rotation, |rotation, id| rotation.drop_slot(*id)))
+    }
+}
+
+fn refused(error: Error) -> Failure {
+    let is_wrong_key = matches!(error, Error::WrongKey);
+    let failure = Failure::from(error);
+    if !is_wrong_key {
+        return failure;
+    }
+    Failure { message: "one of the named keys opens none of the slots to keep".to_owned(), ..failure }
+        .next("check --slot-key-file and --slot-passphrase-file; nothing was written")
+}
+
+/// Parses `ID=FILE`.
+fn slot_file(text: &str) -> Result<(SlotId, PathBuf), String> {
+    let (id, file) = text.split_once('=').ok_or("a slot's key is written ID=FILE")?;
+    Ok((id.parse::<SlotId>().map_err(|error| error.to_string())?, file.into()))
+}
+
+pub(super) const HELP: &str = "\
+The key that opened the vault keeps its slot. Name the key file of every other slot to keep it, or drop the slot;
+`strongroom slot list` lists them. Nothing is written until each slot has one of the two.";

@@ -1,0 +1,63 @@
+//! Where the first API key of a vault goes: to a person, to a program that asked, or into a private file.
+
+use std::io::{IsTerminal, Write, stdout};
+use std::path::PathBuf;
+
+use strongroom::Secret;
+
+use crate::failure::{Exit, Failure};
+use crate::files::{NewFile, places};
+use crate::output::Output;
+
+/// A place that is ready before the vault is created, so that no vault is left with a key that nobody has.
+#[derive(Debug)]
+pub(super) enum KeyPlace {
+    /// Standard output: a terminal, or the JSON that was asked for.
+    Shown,
+    /// Standard output goes to a file or a log, which is no place for a key.
+    File(NewFile),
+}
+
+/// The first API key, where it went.
+#[derive(Debug)]
+pub(super) enum FirstKey {
+    Shown(Secret),
+    File(PathBuf),
+}
+
+impl KeyPlace {
+    pub(super) fn prepare(output: &Output) -> Result<Self, Failure> {
+        if output.is_json() || stdout().is_terminal() {
+            return Ok(Self::Shown);
+        }
+        let file = places::first_api_key("new").ok_or_else(|| {
+            Failure::new(Exit::Other, "this user has no home directory for the first API key")
+                .next("run `serve` on a terminal once, or with --json for a program that reads the key")
+        })?;
+        let new = places::make_own_dirs(&file).and_then(|()| NewFile::beside(&file));
+        new.map(Self::File).map_err(|error| unwritable(&error))
+    }
+
+    pub(super) fn put(self, key: Secret, store_id: &str) -> Result<FirstKey, Failure> {
+        match self {
+            Self::Shown => Ok(FirstKey::Shown(key)),
+            Self::File(new) => {
+                let file = places::first_api_key(store_id).unwrap_or_default();
+                let written = writeln!(new.file(), "{}", key.expose()).and_then(|()| new.publish(&file));
+                written.map(|()| FirstKey::File(file)).map_err(|error| unwritable(&error))
+            }
+        }
+    }
+}
+
+impl FirstKey {
+    /// The file of an earlier run, if it is still there.
+    pub(super) fn find(store_id: &str) -> Option<Self> {
+        places::first_api_key(store_id).filter(|file| file.is_file()).map(Self::File)
+    }
+}
+
+fn unwritable(error: &std::io::Error) -> Failure {
+    Failure::new(Exit::Other, format!("the file for the first API key could not be written: {error}"))
+        .next("check the user's configuration directory")
+}

@@ -1,0 +1,114 @@
+//! `set`: one value at one scope.
+
+use serde::Serialize;
+use strongroom::{DefinitionName, Error, Org, ScopeKind, Upsert};
+
+use crate::client::Client;
+use crate::client::docs::ValueSet;
+use crate::failure::Failure;
+use crate::input::{self, ValueArgs};
+use crate::output::{Output, time};
+use crate::scope_args::{ScopeArgs, scope_field};
+use crate::suggest;
+
+/// `set` as it is typed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Set {
+    name: DefinitionName,
+    #[command(flatten)]
+    scope: ScopeArgs,
+    #[command(flatten)]
+    value: ValueArgs,
+}
+
+/// The value that was written, which is not shown.
+#[derive(Serialize)]
+struct Written<'a> {
+    /// A server does not return it.
+    action: Option<&'static str>,
+    id: String,
+    variable_definition_id: String,
+    name: &'a str,
+    scope: ScopeKind,
+    created_at: Option<String>,
+    updated_at: Option<String>,
+}
+
+#[derive(Serialize)]
+struct NewValue<'a> {
+    variable_definition_id: &'a str,
+    value: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    linked_account_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workflow_id: Option<&'a str>,
+}
+
+impl Set {
+    pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        let (name, scope) = (&self.name, self.scope.scope());
+        self.value.refuse_misplaced(name.as_str())?;
+        if org.definition(name).await?.is_none() {
+            return Err(suggest::undefined(org, name).await);
+        }
+        let value = input::value(name.as_str(), &self.value, output)?;
+        let written = match org.set_value(name, scope, value).await {
+            Ok(written) => written,
+            Err(error) => return Err(by_name(org, name, error).await),
+        };
+        let view = Written {
+            action: Some(written.action.as_str()),
+            id: written.id.to_string(),
+            variable_definition_id: written.definition_id.to_string(),
+            name: name.as_str(),
+            scope: written.scope.kind(),
+            created_at: Some(time(written.created_at)),
+            updated_at: Some(time(written.updated_at)),
+        };
+        let action = match written.action {
+            Upsert::Added => "set",
+            Upsert::Updated => "updated",
+        };
+        output.done(&format!("{action} {name} at {}", written.scope), &view)
+    }
+
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let (name, scope) = (&self.name, self.scope.scope());
+        self.value.refuse_misplaced(name.as_str())?;
+        let definition = client.definition_id(name)?;
+        let value = input::value(name.as_str(), &self.value, output)?;
+        let id_in = |field| scope_field(&scope).filter(|(named, _)| *named == field).map(|(_, id)| id);
+        let body = NewValue {
+            variable_definition_id: &definition,
+            value: value.expose(),
+            linked_account_id: id_in("linked_account_id"),
+            workflow_id: id_in("workflow_id"),
+        };
+        let set: ValueSet = client.post(&["env", "values"], &body)?;
+        let view = Written {
+            action: None,
+            id: set.id,
+            variable_definition_id: definition,
+            name: name.as_str(),
+            scope: scope.kind(),
+            created_at: set.created_at,
+            updated_at: None,
+        };
+        output.done(&format!("set {name} at {scope}"), &view)
+    }
+}
+
+/// The engine names a definition by its id; the user knows it by the name that was typed.
+async fn by_name(org: &Org, name: &DefinitionName, error: Error) -> Failure {
+    match error {
+        Error::InvalidValue { rule, .. } => {
+            Failure::invalid(format!("the value of {name} was refused: {rule}"))
+                .next("nothing was written; `strongroom list` shows the formats")
+        }
+        Error::ScopeNotAllowed { scope, .. } => {
+            Failure::invalid(format!("{name} allows no value at {scope} scope"))
+                .next("`strongroom list` shows the scopes that each variable allows")
+        }
+        error => suggest::of_definition(org, name, error).await,
+    }
+}

@@ -1,0 +1,53 @@
+//! The options that every command takes.
+
+use std::path::PathBuf;
+
+use strongroom::{Environment, OrgId};
+
+/// What every command takes. `-h` leaves them out, `--help` explains them.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Globals {
+    /// Where the vault is
+    ///
+    /// `redb:PATH`, `sled:PATH`, `postgres://USER@HOST/DATABASE`, `memory`, or a PATH whose kind is detected [default:
+    /// strongroom/vault in the user's data directory]
+    #[arg(long, global = true, hide_short_help = true, value_name = "SPEC")]
+    pub(crate) store: Option<String>,
+    /// A file with the root key
+    ///
+    /// 64 hex digits or base64 [default: one for this store, in strongroom/keys in the user's configuration directory]
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_name = "FILE",
+        conflicts_with = "passphrase_file"
+    )]
+    pub(crate) root_key_file: Option<PathBuf>,
+    /// A file with the passphrase; one newline at its end is ignored
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Work on a server instead of a store
+    ///
+    /// Such as http://127.0.0.1:7077; its API key selects the org and environment, and fields that the server does not
+    /// return are null in JSON
+    #[arg(long, global = true, hide_short_help = true, value_name = "URL",
+        conflicts_with_all = ["store", "root_key_file", "passphrase_file", "org", "environment"])]
+    pub(crate) url: Option<String>,
+    /// A file with the API key for the server
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
+    pub(crate) api_key_file: Option<PathBuf>,
+    /// The org, 24 hex digits [default: 000000000000000000000001]
+    #[arg(long, global = true, hide_short_help = true, value_name = "ID")]
+    pub(crate) org: Option<OrgId>,
+    /// The environment [default: test]
+    #[arg(long, global = true, hide_short_help = true, value_name = "NAME")]
+    pub(crate) environment: Option<Environment>,
+    /// The configuration file [default: strongroom/config.toml in the user's configuration directory]
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print JSON instead of tables, for errors as well
+    #[arg(long, global = true, hide_short_help = true)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,138 @@
+//! The settings of one place: the options, the environment or the file.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use strongroom::Secret;
+
+use super::environment;
+use super::globals::Globals;
+use super::limits::LimitSettings;
+use crate::failure::{Exit, Failure};
+use crate::files::refuse_foreign;
+
+/// Which file opens the vault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum KeySource {
+    RootKeyFile(PathBuf),
+    PassphraseFile(PathBuf),
+}
+
+/// Where the API key for a server is.
+#[derive(Debug)]
+pub(crate) enum ApiKeySource {
+    File(PathBuf),
+    /// In the environment.
+    Given(Secret),
+}
+
+/// What a layer chooses to work on.
+pub(super) enum WorksOn {
+    Store,
+    Server,
+}
+
+/// The settings of one place.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Layer {
+    pub(super) store: Option<String>,
+    pub(super) root_key_file: Option<PathBuf>,
+    pub(super) passphrase_file: Option<PathBuf>,
+    pub(super) url: Option<String>,
+    pub(super) api_key_file: Option<PathBuf>,
+    /// Of the environment only.
+    #[serde(skip)]
+    pub(super) api_key: Option<Secret>,
+    pub(super) org: Option<String>,
+    pub(super) environment: Option<String>,
+    pub(super) listen: Option<String>,
+    #[serde(default)]
+    pub(super) limits: LimitSettings,
+}
+
+impl Layer {
+    pub(super) fn of_options(globals: &Globals) -> Self {
+        Self {
+            store: globals.store.clone(),
+            root_key_file: globals.root_key_file.clone(),
+            passphrase_file: globals.passphrase_file.clone(),
+            url: globals.url.clone(),
+            api_key_file: globals.api_key_file.clone(),
+            api_key: None,
+            org: globals.org.map(|org| org.to_string()),
+            environment: globals.environment.as_ref().map(ToString::to_string),
+            listen: None,
+            limits: LimitSettings::default(),
+        }
+    }
+
+    pub(super) fn of_environment() -> Result<Self, Failure> {
+        Ok(Self {
+            store: environment::text("STORE")?,
+            root_key_file: environment::text("ROOT_KEY_FILE")?.map(PathBuf::from),
+            passphrase_file: environment::text("PASSPHRASE_FILE")?.map(PathBuf::from),
+            url: environment::text("URL")?,
+            api_key_file: environment::text("API_KEY_FILE")?.map(PathBuf::from),
+            api_key: environment::text("API_KEY")?.map(Secret::from),
+            org: environment::text("ORG")?,
+            environment: environment::text("ENVIRONMENT")?,
+            listen: environment::text("LISTEN")?,
+            limits: LimitSettings::of_environment()?,
+        })
+    }
+
+    /// `None` where there is no such file.
+    pub(super) fn of_file(path: &Path) -> Result<Option<Self>, Failure> {
+        refuse_foreign(path, Exit::Usage)?;
+        let text = match fs::read_to_string(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            text => text.map_err(|error| Failure::usage(unreadable(path, &error)))?,
+        };
+        let layer = toml::from_str(&text);
+        layer.map(Some).map_err(|error| {
+            let at = error
+                .span()
+                .map_or(1, |span| 1 + text.bytes().take(span.start).filter(|b| *b == b'\n').count());
+            Failure::usage(format!("{}, line {at}: {}", path.display(), error.message()))
+        })
+    }
+
+    /// Store or server: the nearest layer that names one of them decides.
+    pub(super) fn works_on(&self) -> Result<Option<WorksOn>, Failure> {
+        match (&self.store, &self.url) {
+            (Some(_), Some(_)) => Err(Failure::usage("a store and a server are both set: keep one")),
+            (Some(_), None) => Ok(Some(WorksOn::Store)),
+            (None, Some(_)) => Ok(Some(WorksOn::Server)),
+            (None, None) => Ok(None),
+        }
+    }
+
+    pub(super) fn take_api_key(&mut self) -> Result<Option<ApiKeySource>, Failure> {
+        match (self.api_key_file.take(), self.api_key.take()) {
+            (Some(_), Some(_)) => {
+                Err(Failure::usage("an API key and an API key file are both set: keep one"))
+            }
+            (Some(file), None) => Ok(Some(ApiKeySource::File(file))),
+            (None, Some(key)) => Ok(Some(ApiKeySource::Given(key))),
+            (None, None) => Ok(None),
+        }
+    }
+
+    pub(super) fn key(&self) -> Result<Option<KeySource>, Failure> {
+        match (&self.root_key_file, &self.passphrase_file) {
+            (Some(_), Some(_)) => {
+                Err(Failure::usage("a root key file and a passphrase file are both set: keep one"))
+            }
+            (Some(file), None) => Ok(Some(KeySource::RootKeyFile(file.clone()))),
+            (None, Some(file)) => Ok(Some(KeySource::PassphraseFile(file.clone()))),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> String {
+    format!("{} could not be read: {error}", path.display())
+}

@@ -1,0 +1,186 @@
+//! Settings: from options, otherwise from the environment, otherwise from one file.
+
+mod environment;
+mod globals;
+mod layer;
+mod limits;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use strongroom::{Environment, IdError, OrgId};
+
+pub(crate) use self::globals::Globals;
+pub(crate) use self::layer::{ApiKeySource, KeySource};
+use self::layer::{Layer, WorksOn};
+pub(crate) use self::limits::LimitSettings;
+use crate::failure::Failure;
+use crate::files::places;
+use crate::store::Spec;
+
+/// What a command works with.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// `Some` if the command works on a server; no store is opened then.
+    pub(crate) server: Option<Server>,
+    pub(crate) store: Spec,
+    /// `None` for the default key file of the store, if there is one.
+    pub(crate) key: Option<KeySource>,
+    pub(crate) org: OrgId,
+    /// The org if it was named as an option: some commands then work on that org only.
+    pub(crate) named_org: Option<OrgId>,
+    pub(crate) environment: Environment,
+    /// Where `serve` listens.
+    pub(crate) listen: SocketAddr,
+    /// The limits of `serve`.
+    pub(crate) limits: LimitSettings,
+}
+
+/// A server and where the API key for it is.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) url: String,
+    pub(crate) api_key: ApiKeySource,
+}
+
+impl Config {
+    pub(crate) fn load(globals: &Globals) -> Result<Self, Failure> {
+        let environment = Layer::of_environment()?;
+        let file = match globals.config.clone().or(environment::text("CONFIG")?.map(PathBuf::from)) {
+            Some(path) => Layer::of_file(&path)?.ok_or_else(|| missing(&path))?,
+            None => places::config_file().map_or(Ok(None), |path| Layer::of_file(&path))?.unwrap_or_default(),
+        };
+        let config = Self::of_layers([Layer::of_options(globals), environment, file])?;
+        Ok(Self { named_org: globals.org, ..config })
+    }
+
+    fn of_layers(layers: [Layer; 3]) -> Result<Self, Failure> {
+        let (mut key, mut api_key) = (None, None);
+        let mut works_on = None;
+        let mut merged = Layer::default();
+        for mut layer in layers {
+            let of_layer = layer.take_api_key()?;
+            api_key = api_key.or(of_layer);
+            let of_layer = layer.key()?;
+            key = key.or(of_layer);
+            works_on = works_on.or(layer.works_on()?);
+            merged.url = merged.url.or(layer.url);
+            merged.store = merged.store.or(layer.store);
+            merged.org = merged.org.or(layer.org);
+            merged.environment = merged.environment.or(layer.environment);
+            merged.listen = merged.listen.or(layer.listen);
+            merged.limits = merged.limits.or(&layer.limits);
+        }
+        let org = merged.org.as_deref().unwrap_or(DEFAULT_ORG);
+        let environment = merged.environment.as_deref().unwrap_or(DEFAULT_ENVIRONMENT);
+        let server = match works_on {
+            Some(WorksOn::Server) => Some(Server::of(merged.url, api_key)?),
+            _ => None,
+        };
+        Ok(Self {
+            server,
+            store: merged.store.as_deref().map_or_else(default_store, str::parse)?,
+            key,
+            org: org.parse().map_err(as_usage)?,
+            named_org: None,
+            environment: environment.parse().map_err(as_usage)?,
+            listen: match merged.listen {
+                Some(text) => socket_address(&text).map_err(Failure::usage)?,
+                None => DEFAULT_LISTEN,
+            },
+            limits: merged.limits,
+        })
+    }
+
+    /// The default root key file of this store; `None` for a store without a path.
+    pub(crate) fn default_key_file(&self) -> Result<Option<PathBuf>, Failure> {
+        self.store.path().map_or(Ok(None), default_key_file_of)
+    }
+}
+
+impl Server {
+    fn of(url: Option<String>, api_key: Option<ApiKeySource>) -> Result<Self, Failure> {
+        let url = url.filter(|url| url.starts_with("http://") || url.starts_with("https://"));
+        let url = url.ok_or_else(|| Failure::usage("a URL starts with http:// or https://"))?;
+        let Some(api_key) = api_key else {
+            return Err(Failure::usage("a server needs an API key")
+                .next("name its file with --api-key-file, or set STRONGROOM_API_KEY"));
+        };
+        Ok(Self { url, api_key })
+    }
+}
+
+/// The default key file of a store or backup at this path.
+pub(crate) fn default_key_file_of(path: &Path) -> Result<Option<PathBuf>, Failure> {
+    let unusable = |error| Failure::usage(format!("{} cannot be used: {error}", path.display()));
+    places::key_file(path).map_err(unusable)
+}
+
+fn default_store() -> Result<Spec, Failure> {
+    let path = places::default_store().ok_or_else(|| {
+        Failure::usage("this user has no home directory for a store").next("name one with --store")
+    })?;
+    Ok(Spec::at(path))
+}
+
+fn missing(path: &Path) -> Failure {
+    Failure::usage(format!("there is no configuration file {}", path.display()))
+}
+
+/// Reads where to listen; a name is not looked up, since it could be another address tomorrow.
+pub(crate) fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "it is an address and port, such as 127.0.0.1:7077".to_owned())
+}
+
+fn as_usage(error: IdError) -> Failure {
+    Failure::usage(error.to_string())
+}
+
+/// The org of someone who needs only one.
+const DEFAULT_ORG: &str = "000000000000000000000001";
+/// Only reachable from this machine.
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7077);
+const DEFAULT_ENVIRONMENT: &str = "test";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(store: &str, key: Option<&str>, passphrase: Option<&str>) -> Layer {
+        Layer {
+            store: Some(store.to_owned()),
+            root_key_file: key.map(PathBuf::from),
+            passphrase_file: passphrase.map(PathBuf::from),
+            ..Layer::default()
+        }
+    }
+
+    #[test]
+    fn the_first_layer_with_a_setting_counts() {
+        let layers = [Layer::default(), layer("a", None, Some("p")), layer("b", Some("k"), None)];
+        let config = Config::of_layers(layers).unwrap();
+        assert_eq!(config.store.path(), Some(Path::new("a")));
+        assert_eq!(config.key, Some(KeySource::PassphraseFile("p".into())));
+        assert_eq!(config.environment.as_str(), "test");
+    }
+
+    #[test]
+    fn two_keys_in_one_layer_are_refused() {
+        assert!(
+            Config::of_layers([layer("a", Some("k"), Some("p")), Layer::default(), Layer::default()])
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn a_key_file_is_not_beside_its_store() {
+        let config =
+            Config::of_layers([layer("/x/data", None, None), Layer::default(), Layer::default()]).unwrap();
+        let file = config.default_key_file().unwrap().unwrap();
+        assert!(
+            file.ends_with("strongroom/keys/x/data.key") && !file.starts_with("/x"),
+            "{}",
+            file.display()
+        );
+    }
+}

@@ -1,0 +1,224 @@
+//! The exit code, the sentence and the next step for each error of the engine.
+
+use std::io::{self, ErrorKind};
+
+use strongroom::store::{StoreError, StoreErrorKind};
+use strongroom::{DefinitionRef, Error};
+
+use super::{Exit, Failure};
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        if let Error::DefinitionNotFound(DefinitionRef::Name(name)) = &error
+            && looks_like_value(name)
+        {
+            return Self::new(exit_of(&error), NO_SUCH_NAME).next(VALUE_TYPED);
+        }
+        let failure = Self::new(exit_of(&error), with_causes(&error));
+        match next_of(&error) {
+            Some(step) => failure.next(step),
+            None => failure,
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::from(Error::Store(error))
+    }
+}
+
+/// `NAME=value`, or a value in the place of a name.
+fn looks_like_value(name: &str) -> bool {
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let has = |is_kind: fn(&char) -> bool| name.chars().any(|c| is_kind(&c));
+    let is_mixed =
+        has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase) && has(char::is_ascii_digit);
+    name.len() > 64
+        || !name.chars().all(is_of_name)
+        || SECRET_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || name.len() >= 16 && is_mixed
+}
+
+const NO_SUCH_NAME: &str =
+    "there is no variable of that name, which is not repeated here: it may be a secret";
+const VALUE_TYPED: &str =
+    "a value is read from standard input, never from an argument; replace the secret if it is a real one";
+/// Of keys and tokens that well-known services give out.
+const SECRET_PREFIXES: &[&str] =
+    &["sk_", "sk-", "pk_", "rk_", "ghp_", "github_", "glpat-", "xox", "AKIA", "eyJ", "tk_"];
+
+fn exit_of(error: &Error) -> Exit {
+    match error {
+        Error::DefinitionNotFound(_)
+        | Error::AccountNotFound(_)
+        | Error::IntegrationNotFound { .. }
+        | Error::SlotNotFound(_)
+        | Error::OrgNotFound(_) => Exit::NotFound,
+        Error::WrongKey
+        | Error::Locked
+        | Error::NoSuchSlot(_)
+        | Error::InvalidKey
+        | Error::KeyDerivation(_)
+        | Error::KeyFile(_)
+        | Error::KeyShredded(_)
+        | Error::Provider(_)
+        | Error::UnexpectedVault
+        | Error::UnknownVersion { .. }
+        | Error::UnknownKey { .. }
+        | Error::BadBackup(_)
+        | Error::Damaged { .. } => Exit::Key,
+        Error::SlotNotPresented(_) => Exit::Usage,
+        Error::Store(store) if store.kind() == StoreErrorKind::Corrupt => Exit::Key,
+        Error::Store(_)
+        | Error::RotationUnderway
+        | Error::RootRotated
+        | Error::Contended(_)
+        | Error::Indeterminate(_)
+        | Error::NotInitialised
+        | Error::AlreadyInitialised
+        | Error::Retired
+        | Error::Unfinished
+        | Error::CopyDiffers
+        | Error::OrgNotEmpty(_)
+        | Error::ForeignStore => Exit::Store,
+        Error::Random | Error::KeyDerivationThread | Error::BackupFile(_) => Exit::Other,
+        _ => Exit::Invalid,
+    }
+}
+
+fn next_of(error: &Error) -> Option<&'static str> {
+    Some(match error {
+        Error::DefinitionNotFound(_) => "`strongroom list` lists the variables, `strongroom define` adds one",
+        Error::AccountNotFound(_) => "`strongroom account list` lists the accounts",
+        Error::IntegrationNotFound { .. } => {
+            "`strongroom account create ID --default-app` creates an account with it"
+        }
+        Error::DefinitionExists(_) => "`strongroom list` lists the variables",
+        Error::ScopeNotAllowed { .. } => "`strongroom list` shows the scopes that each variable allows",
+        Error::WrongKey => "check --root-key-file or --passphrase-file; nothing was written",
+        Error::NoSuchSlot(_) => "give the key with --root-key-file, or the passphrase with --passphrase-file",
+        Error::SlotNotFound(_) | Error::TooManySlots(_) => "`strongroom slot list` lists the slots",
+        Error::LastSlot => "`strongroom slot add` adds another one",
+        Error::SlotNotPresented(_) => {
+            "give --slot-key-file ID=FILE, --slot-passphrase-file ID=FILE or --drop ID; nothing was written"
+        }
+        Error::RotationUnderway => "`strongroom job run` finishes it",
+        Error::RootRotated => "run the command again",
+        Error::NotInitialised => "`strongroom init` creates a vault",
+        Error::AlreadyInitialised => "use it as it is, or name another store with --store",
+        Error::BadBackup(_) => "nothing was written; use another copy of the file, or another backup",
+        Error::Retired => "use the store that it was moved to; this one can only be read",
+        Error::Unfinished => "run the same `restore` or `migrate` again, or name another store",
+        Error::ForeignStore => "name another store with --store",
+        Error::Store(store) => match store.kind() {
+            StoreErrorKind::Unavailable => step_of_unavailable(store),
+            StoreErrorKind::Contention => "run the command again",
+            StoreErrorKind::Indeterminate => "look whether it was written, then run the command again",
+            StoreErrorKind::Corrupt => "restore a backup; `strongroom verify` shows what can still be read",
+            StoreErrorKind::Poisoned => "run the command again once the disk is well",
+            StoreErrorKind::Unsupported => "name another store with --store",
+            StoreErrorKind::TooLarge => "write less at once",
+            _ => return None,
+        },
+        _ => return None,
+    })
+}
+
+/// What to do about a store that cannot be used depends on why. Backends keep the cause as text only.
+fn step_of_unavailable(error: &StoreError) -> &'static str {
+    let text = with_causes(error);
+    match cause(&text) {
+        Some(ErrorKind::PermissionDenied) => {
+            "give this user the right to read and write it, and its directory"
+        }
+        Some(ErrorKind::ReadOnlyFilesystem) => {
+            "copy the store to a disk that can be written, and name it with --store"
+        }
+        Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge) => {
+            "free some space on its disk, then run the command again; nothing that was confirmed is lost"
+        }
+        Some(ErrorKind::ConnectionRefused | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable) => {
+            "check that the database server is running at this address"
+        }
+        _ if text.contains("already open") => {
+            "wait for the process that has it open, or use its server with --url"
+        }
+        _ if text.contains("the user or its password") => {
+            "check the user in --store and the password in PGPASSWORD"
+        }
+        _ if text.contains("no such database") => "create the database, or name another one with --store",
+        _ if text.contains("the role may not") => {
+            "grant the role its rights on the tables; BACKENDS.md lists them"
+        }
+        _ if text.contains("takes no writes") => "connect to the primary server: this one only reads",
+        _ if text.contains("server") || text.contains("connection") => {
+            "check that the database server is running at this address"
+        }
+        _ => "check the disk and the path of the store",
+    }
+}
+
+/// The kind of the operating system's error that a text ends with.
+fn cause(text: &str) -> Option<ErrorKind> {
+    let (_, rest) = text.rsplit_once("(os error ")?;
+    let code = rest.split_once(')')?.0.parse().ok()?;
+    Some(io::Error::from_raw_os_error(code).kind())
+}
+
+/// The sentence of an error, with those of its causes that it does not repeat.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let sentence = error.to_string();
+        if !text.contains(&sentence) {
+            text.push_str(": ");
+            text.push_str(&sentence);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(message: &'static str, cause: io::Error) -> String {
+        let store = StoreError::new(StoreErrorKind::Unavailable, message).with_source(cause);
+        Failure::from(Error::Store(store)).next.unwrap()
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn each_cause_has_its_own_step() {
+        let unreadable =
+            |code| step("the data file could not be read or written", io::Error::from_raw_os_error(code));
+        assert!(unreadable(13).contains("right to read and write"));
+        assert!(unreadable(30).contains("can be written"));
+        assert!(unreadable(28).contains("free some space"));
+        let of_server = |message| step(message, io::Error::other("db"));
+        assert!(of_server("no connection to the server could be made").contains("server is running"));
+        assert!(of_server("the server refused the user or its password").contains("PGPASSWORD"));
+        assert!(of_server("the store is already open in another process").contains("--url"));
+    }
+
+    #[test]
+    fn what_looks_like_a_value_is_not_repeated() {
+        for name in ["API_KEY=secret", &"s".repeat(65), "two words", "sk_live_x", "aB3dE5fG7hI9kL1m"] {
+            let failure =
+                Failure::from(Error::DefinitionNotFound(DefinitionRef::Name(name.to_owned().into())));
+            assert!(!failure.message.contains(name) && failure.exit == Exit::NotFound, "{}", failure.message);
+        }
+    }
+
+    #[test]
+    fn a_cause_is_printed_once() {
+        let store = StoreError::new(StoreErrorKind::Unavailable, "the disk cannot be used")
+            .with_source(io::Error::other("no space left"));
+        let failure = Failure::from(Error::Store(store));
+        assert_eq!(failure.message, "the store failed: the disk cannot be used: no space left");
+        assert_eq!(failure.exit, Exit::Store);
+    }
+}

@@ -1,0 +1,102 @@
+//! Arguments that could not be parsed. What was typed is repeated only if it cannot be a secret.
+
+use std::error::Error as _;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use super::Failure;
+
+impl From<clap::Error> for Failure {
+    fn from(error: clap::Error) -> Self {
+        let meant = suggestion(&error);
+        let failure = Self::usage(sentence(&error));
+        match error.kind() {
+            ErrorKind::UnknownArgument | ErrorKind::TooManyValues => failure.next(
+                "--help lists the options; a value is read from standard input, never from an argument",
+            ),
+            _ => failure.next("--help lists the commands and options"),
+        }
+        .meant(meant.as_deref())
+    }
+}
+
+fn sentence(error: &clap::Error) -> String {
+    let argument = text(error, ContextKind::InvalidArg).unwrap_or_default();
+    match error.kind() {
+        ErrorKind::UnknownArgument => match word(&argument) {
+            Some(option) => format!("there is no option {option} here"),
+            None => {
+                "there is an argument too many, which is not repeated here: it may be a secret".to_owned()
+            }
+        },
+        ErrorKind::InvalidSubcommand => {
+            let typed = text(error, ContextKind::InvalidSubcommand).unwrap_or_default();
+            match word(&typed) {
+                Some(word) => format!("there is no command {word}"),
+                None => "there is no such command".to_owned(),
+            }
+        }
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation | ErrorKind::TooManyValues => {
+            let typed = text(error, ContextKind::InvalidValue).unwrap_or_default();
+            let value = word(&typed).map(|word| format!("{word} is not a value for {argument}"));
+            let refusal = value.unwrap_or_else(|| format!("the value for {argument} is not valid"));
+            match (error.source(), possible_values(error)) {
+                (Some(source), _) => format!("{refusal}: {source}"),
+                (None, Some(values)) => format!("{refusal}, which takes {values}"),
+                (None, None) => refusal,
+            }
+        }
+        // The others name only options and commands of the grammar.
+        _ => {
+            let text = error.to_string();
+            let lines: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+            lines.join(" ").trim_start_matches("error: ").to_owned()
+        }
+    }
+}
+
+/// A short word of small letters, perhaps after dashes and without what follows a `=`.
+fn word(typed: &str) -> Option<&str> {
+    let typed = typed.split('=').next().unwrap_or_default();
+    let is_small = |c: char| c.is_ascii_lowercase() || matches!(c, '-' | '_');
+    let is_word = typed.trim_start_matches('-').starts_with(|c: char| c.is_ascii_lowercase());
+    (typed.len() <= 24 && is_word && typed.chars().all(is_small)).then_some(typed)
+}
+
+fn text(error: &clap::Error, kind: ContextKind) -> Option<String> {
+    match error.get(kind)? {
+        ContextValue::String(text) => Some(text.clone()),
+        ContextValue::Strings(texts) => Some(texts.join(", ")),
+        _ => None,
+    }
+}
+
+fn possible_values(error: &clap::Error) -> Option<String> {
+    text(error, ContextKind::ValidValue).filter(|values| !values.is_empty())
+}
+
+fn suggestion(error: &clap::Error) -> Option<String> {
+    let kinds = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue];
+    kinds.into_iter().find_map(|kind| match error.get(kind)? {
+        ContextValue::String(text) => Some(text.clone()),
+        // The closest is the last.
+        ContextValue::Strings(texts) => texts.last().cloned(),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_small_word_is_repeated() {
+        for shown in ["--acount", "lsit", "--value=hunter2", "-x"] {
+            assert!(word(shown).is_some(), "{shown}");
+        }
+        for hidden in ["hunter2", "API_KEY=secret", "-----BEGIN", "sk_live_4eC39", "", "--"] {
+            assert_eq!(word(hidden), None, "{hidden}");
+        }
+        assert_eq!(word("--value=hunter2"), Some("--value"));
+    }
+}

@@ -1,0 +1,128 @@
+//! Why a command failed: the exit code, a sentence, and the next step.
+
+mod engine;
+mod grammar;
+
+use std::fmt;
+use std::io;
+
+use strongroom::{DefinitionName, DefinitionRef, Error, Scope};
+
+/// A failure as the user sees it. It never holds a value.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    pub(crate) message: String,
+    /// What to do next.
+    pub(crate) next: Option<String>,
+}
+
+/// The documented exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Other,
+    Usage,
+    NotFound,
+    Invalid,
+    Key,
+    Store,
+    /// As a shell returns for a command that it cannot run.
+    NotExecutable,
+    /// As a shell returns for a command that it does not find.
+    NoCommand,
+    /// As a shell returns for a command that wrote to a pipe without a reader.
+    ReaderGone,
+}
+
+impl Exit {
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Other => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::Invalid => 4,
+            Self::Key => 5,
+            Self::Store => 6,
+            Self::NotExecutable => 126,
+            Self::NoCommand => 127,
+            Self::ReaderGone => 141,
+        }
+    }
+
+    /// The name of the code in JSON.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Other | Self::ReaderGone => "failed",
+            Self::Usage => "usage",
+            Self::NotFound => "not_found",
+            Self::Invalid => "invalid",
+            Self::Key => "key",
+            Self::Store => "store",
+            Self::NotExecutable | Self::NoCommand => "command",
+        }
+    }
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), next: None }
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(Exit::NotFound, message)
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(Exit::Invalid, message)
+    }
+
+    pub(crate) fn undefined(name: &DefinitionName) -> Self {
+        Error::DefinitionNotFound(DefinitionRef::Name(name.to_string().into())).into()
+    }
+
+    pub(crate) fn no_value(name: &DefinitionName, scope: &Scope) -> Self {
+        Self::not_found(format!("{name} has no value at {scope}"))
+            .next("`strongroom explain NAME` shows where it has one")
+    }
+
+    /// A command or option for which the server has no call.
+    pub(crate) fn not_on_server(reason: &str) -> Self {
+        Self::usage(format!("{reason}, so this does not work with --url"))
+            .next("run it where the store is, with --store")
+    }
+
+    /// Puts the name that was meant, if one is known, in front of the next step.
+    pub(crate) fn meant(self, name: Option<&str>) -> Self {
+        let Some(name) = name else { return self };
+        let step = match &self.next {
+            Some(next) => format!("did you mean {name}? {next}"),
+            None => format!("did you mean {name}?"),
+        };
+        self.next(step)
+    }
+
+    pub(crate) fn next(mut self, step: impl Into<String>) -> Self {
+        self.next = Some(step.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// Standard output could not be written.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::new(Exit::ReaderGone, "the reader of the output has gone");
+        }
+        Self::new(Exit::Other, format!("the output could not be written: {error}"))
+    }
+}

@@ -1,0 +1,8 @@
+//! Files of this user: what is written is private, and what is read was not prepared by somebody else.
+
+mod new_file;
+pub(crate) mod places;
+mod trust;
+
+pub(crate) use self::new_file::{NewFile, restore_mask, write_for_owner_only};
+pub(crate) use self::trust::refuse_foreign;

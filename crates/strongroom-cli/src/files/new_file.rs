@@ -1,0 +1,84 @@
+//! Files and directories that only their owner can read.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+/// A file under a random name beside its place, until it is complete. Only its owner can read it from the moment that
+/// it exists; if it is dropped before [`publish`](Self::publish), it is removed.
+#[derive(Debug)]
+pub(crate) struct NewFile {
+    file: NamedTempFile,
+}
+
+impl NewFile {
+    pub(crate) fn beside(place: &Path) -> io::Result<Self> {
+        let file = tempfile::Builder::new().prefix(".strongroom-").tempfile_in(directory_of(place))?;
+        Ok(Self { file })
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        self.file.as_file()
+    }
+
+    /// Gives the file its name, durably; fails if something has that name already, even a dangling link.
+    pub(crate) fn publish(self, place: &Path) -> io::Result<()> {
+        self.file.as_file().sync_all()?;
+        self.file.persist_noclobber(place).map_err(|error| error.error)?;
+        sync_directory_of(place)
+    }
+}
+
+/// Creates a directory and its missing parents, for their owner only.
+pub(super) fn make_private_dirs(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+pub(super) fn directory_of(file: &Path) -> &Path {
+    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn sync_directory_of(file: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        return fs::File::open(directory_of(file))?.sync_all();
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+mod mask {
+    use std::sync::OnceLock;
+
+    use rustix::fs::Mode;
+    use rustix::process::umask;
+
+    static INHERITED: OnceLock<Mode> = OnceLock::new();
+
+    /// Keeps other users from all that this process creates, whoever creates it: a store's own files too.
+    pub(crate) fn write_for_owner_only() {
+        let inherited = umask(Mode::from_raw_mode(0o077));
+        INHERITED.get_or_init(|| inherited);
+    }
+
+    /// Takes the mask back that this process was started with, for a command that it becomes.
+    pub(crate) fn restore_mask() {
+        if let Some(inherited) = INHERITED.get() {
+            umask(*inherited);
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod mask {
+    pub(crate) fn write_for_owner_only() {}
+
+    pub(crate) fn restore_mask() {}
+}
+
+pub(crate) use self::mask::{restore_mask, write_for_owner_only};

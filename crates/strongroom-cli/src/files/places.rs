@@ -1,0 +1,72 @@
+//! Where this user's configuration, keys and stores are. Never the working directory: whoever can write there could
+//! choose the store and its key.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use super::new_file::{directory_of, make_private_dirs};
+
+/// The configuration file.
+pub(crate) fn config_file() -> Option<PathBuf> {
+    Some(config_dir()?.join("config.toml"))
+}
+
+/// The store that a command works on unless it names another.
+pub(crate) fn default_store() -> Option<PathBuf> {
+    Some(data_dir()?.join("vault"))
+}
+
+/// The key file of a store or backup: in the configuration directory, below the names of the directories of what it
+/// opens, so that each place has its own.
+///
+/// # Errors
+/// Where the directory of `place` does not exist, or there is no working directory.
+pub(crate) fn key_file(place: &Path) -> io::Result<Option<PathBuf>> {
+    let Some(mut file) = config_dir().map(|dir| dir.join("keys")) else { return Ok(None) };
+    // The directory is resolved, so that a link to it leads to the same key.
+    let place = std::path::absolute(place)?;
+    let directory =
+        fs::canonicalize(directory_of(&place)).or_else(|_| std::path::absolute(directory_of(&place)))?;
+    for component in directory.components() {
+        match component {
+            Component::Normal(name) => file.push(name),
+            Component::Prefix(prefix) => {
+                file.push(prefix.as_os_str().to_string_lossy().replace([':', '\\', '?'], "_"));
+            }
+            Component::RootDir | Component::CurDir | Component::ParentDir => {}
+        }
+    }
+    let mut name = place.file_name().unwrap_or_default().to_owned();
+    name.push(".key");
+    Ok(Some(file.join(name)))
+}
+
+/// The file for the first API key of a vault.
+pub(crate) fn first_api_key(store_id: &str) -> Option<PathBuf> {
+    Some(config_dir()?.join("api-keys").join(store_id))
+}
+
+/// Creates the missing directories of a file, if they are below the user's own of this program.
+pub(crate) fn make_own_dirs(file: &Path) -> io::Result<()> {
+    let directory = directory_of(file);
+    let is_own = [config_dir(), data_dir()].into_iter().flatten().any(|own| directory.starts_with(own));
+    if is_own { make_private_dirs(directory) } else { Ok(()) }
+}
+
+fn config_dir() -> Option<PathBuf> {
+    Some(user_dir("XDG_CONFIG_HOME", "APPDATA", ".config")?.join("strongroom"))
+}
+
+fn data_dir() -> Option<PathBuf> {
+    Some(user_dir("XDG_DATA_HOME", "LOCALAPPDATA", ".local/share")?.join("strongroom"))
+}
+
+fn user_dir(variable: &str, windows_variable: &str, in_home: &str) -> Option<PathBuf> {
+    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    if cfg!(windows) {
+        return absolute(windows_variable);
+    }
+    absolute(variable).or_else(|| Some(env::home_dir().filter(|home| home.is_absolute())?.join(in_home)))
+}

@@ -1,0 +1,33 @@
+//! Lists that come in pages.
+
+use strongroom::{
+    Cursor, DefinitionFilter, Error, Listing, Org, PageRequest, Scope, ScopedValue, StoredDefinition,
+};
+
+/// The items of all pages of a list.
+pub(crate) async fn all<T>(
+    list: impl AsyncFn(PageRequest) -> Result<Listing<T>, Error>,
+) -> Result<Vec<T>, Error> {
+    let mut items = Vec::new();
+    let mut after: Option<Cursor> = None;
+    loop {
+        let page = PageRequest::first(PageRequest::LIMIT_MAX);
+        let page = list(after.map_or(page.clone(), |cursor| page.after(cursor))).await?;
+        items.extend(page.items);
+        match page.next {
+            Some(cursor) => after = Some(cursor),
+            None => return Ok(items),
+        }
+    }
+}
+
+/// All definitions of an org, oldest first.
+pub(crate) async fn definitions(org: &Org) -> Result<Vec<StoredDefinition>, Error> {
+    let filter = DefinitionFilter::all();
+    all(async |page| org.definitions(&filter, page).await).await
+}
+
+/// All values at one scope.
+pub(crate) async fn values(org: &Org, scope: &Scope) -> Result<Vec<ScopedValue>, Error> {
+    all(async |page| org.values(scope, page).await).await
+}

@@ -1,0 +1,75 @@
+//! What a mistyped name was meant to be.
+
+use strongroom::{DefinitionFilter, DefinitionName, Error, LinkedAccountId, Org, PageRequest};
+
+use crate::failure::Failure;
+use crate::pages;
+use crate::scope_args::PathArgs;
+use crate::session::Session;
+use crate::typo::closest;
+
+/// The failure of a verb on a definition, with the name that was meant if there is no such definition.
+pub(crate) async fn of_definition(org: &Org, name: &DefinitionName, error: Error) -> Failure {
+    if !matches!(error, Error::DefinitionNotFound(_)) {
+        return error.into();
+    }
+    undefined(org, name).await
+}
+
+/// No definition has this name.
+pub(crate) async fn undefined(org: &Org, name: &DefinitionName) -> Failure {
+    let known = pages::definitions(org).await.unwrap_or_default();
+    let known = known.iter().map(|stored| stored.definition.name.as_str());
+    Failure::undefined(name).meant(closest(name.as_str(), known))
+}
+
+/// Fails if the path names an account that has nothing: a run for it would see only what all accounts see, which a
+/// mistyped id must not do in silence.
+pub(crate) async fn refuse_unknown_account(org: &Org, path: &PathArgs) -> Result<(), Failure> {
+    let Some(account) = path.account() else { return Ok(()) };
+    let has_values = async || {
+        let values = org.account(account.clone()).values(PageRequest::first(1)).await?;
+        Ok::<_, Error>(!values.items.is_empty())
+    };
+    if org.linked_account(account).await?.is_some() || has_values().await? {
+        return Ok(());
+    }
+    Err(no_account(org, account).await)
+}
+
+/// The failure of a verb on an account, with the id that was meant if there is no such account.
+pub(crate) async fn of_account(org: &Org, account: &LinkedAccountId, error: Error) -> Failure {
+    match error {
+        Error::AccountNotFound(_) => no_account(org, account).await,
+        // The default app of an account that is not registered is not found either.
+        Error::IntegrationNotFound { .. } if matches!(org.linked_account(account).await, Ok(None)) => {
+            no_account(org, account).await
+        }
+        error => error.into(),
+    }
+}
+
+/// There is no account with this id.
+pub(crate) async fn no_account(org: &Org, account: &LinkedAccountId) -> Failure {
+    // One page is enough for a suggestion, however many accounts there are.
+    let page = org.linked_accounts(PageRequest::first(PageRequest::LIMIT_MAX)).await;
+    let known = page.map(|page| page.items).unwrap_or_default();
+    let known = known.iter().map(|found| found.account_id.as_str());
+    Failure::from(Error::AccountNotFound(account.clone())).meant(closest(account.as_str(), known))
+}
+
+/// An environment of the org that has variables, asked for where the chosen one has none. The engine lists no
+/// environments, so these are the usual names.
+pub(crate) async fn other_environment(session: &Session) -> Option<&'static str> {
+    for name in ENVIRONMENTS.iter().copied().filter(|name| *name != session.org.environment().as_str()) {
+        let Ok(environment) = name.parse() else { continue };
+        let org = session.vault.org(*session.org.id(), environment);
+        if org.count_definitions(&DefinitionFilter::all()).await.is_ok_and(|count| count > 0) {
+            return Some(name);
+        }
+    }
+    None
+}
+
+const ENVIRONMENTS: &[&str] =
+    &["production", "prod", "staging", "stage", "development", "dev", "test", "qa", "preview", "local", "ci"];

@@ -1,0 +1,187 @@
+//! What is written is for its owner only, and what another user could have prepared is refused.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+mod shell;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use shell::Shell;
+
+const ORG: &str = "000000000000000000000001";
+const NOBODY: u32 = 65_534;
+
+/// Runs it as a shell with the most careless mask would.
+fn run_careless(shell: &Shell, arguments: &[&str]) -> (i32, String) {
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"umask 000; exec "$0" "$@""#, env!("CARGO_BIN_EXE_strongroom")]).args(arguments);
+    command.current_dir(shell.path("")).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    let output = command.env("HOME", shell.path("")).output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// Everything below a directory, with the bits that other users have.
+fn open_to_others(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let metadata = path.symlink_metadata().unwrap();
+        if metadata.mode() & 0o077 != 0 {
+            found.push(path.clone());
+        }
+        if metadata.is_dir() {
+            found.extend(open_to_others(&path));
+        }
+    }
+    found
+}
+
+fn give_to_nobody(path: &Path) {
+    chown(path, Some(NOBODY), None).expect("this test gives a file to another user, which needs root");
+}
+
+#[test]
+fn all_that_is_written_is_for_its_owner_only() {
+    let shell = Shell::new();
+    for arguments in [
+        &["init"][..],
+        &["define", "A", "--format", "string"],
+        &["--store", "sled:s", "init"],
+        &["--root-key-file", "named.key", "--store", "redb:r", "init"],
+        &["backup", "vault.backup"],
+        &["--org", ORG, "backup", "org.backup"],
+        &["slot", "add", "--new-root-key-file", "second.key"],
+    ] {
+        let (code, stderr) = run_careless(&shell, arguments);
+        assert_eq!(code, 0, "{arguments:?}: {stderr}");
+    }
+    assert_eq!(open_to_others(&shell.path("")), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_command_that_is_run_keeps_the_mask_of_its_user() {
+    let shell = Shell::with_vault();
+    let (code, stderr) = run_careless(&shell, &["run", "--", "sh", "-c", "umask"]);
+    assert_eq!(code, 0, "{stderr}");
+    run_careless(&shell, &["run", "--", "touch", "touched"]);
+    assert_eq!(shell.path("touched").metadata().unwrap().mode() & 0o777, 0o666);
+}
+
+#[test]
+fn a_backup_is_not_written_through_a_planted_name() {
+    let shell = Shell::with_vault();
+    shell.write("precious", "kept");
+    for planted in ["vault.backup.part", "vault.backup"] {
+        symlink(shell.path("precious"), shell.path(planted)).unwrap();
+    }
+    assert_eq!(shell.run(&["backup", "vault.backup"]).code, 2);
+    fs::remove_file(shell.path("vault.backup")).unwrap();
+    shell.ok(&["backup", "vault.backup"]);
+    symlink(shell.path("nowhere"), shell.path("dangling.backup")).unwrap();
+    assert_eq!(shell.run(&["backup", "dangling.backup"]).code, 2);
+    assert_eq!(fs::read(shell.path("precious")).unwrap(), b"kept");
+    assert!(!shell.path("nowhere").exists());
+}
+
+#[test]
+fn a_failed_backup_leaves_no_file() {
+    let shell = Shell::with_vault();
+    let before = fs::read_dir(shell.path("")).unwrap().count();
+    assert_eq!(shell.run(&["backup", "none/vault.backup"]).code, 2);
+    assert_eq!(fs::read_dir(shell.path("")).unwrap().count(), before);
+}
+
+#[test]
+fn a_store_or_key_in_the_working_directory_is_not_taken() {
+    let victim = Shell::new();
+    victim.ok(&["--store", "strongroom-data", "--root-key-file", "strongroom-data.key", "init"]);
+    let ran = victim.run(&["list"]);
+    assert_eq!(ran.code, 6, "{}", ran.stderr);
+    assert!(ran.stderr.contains(".local/share/strongroom/vault"), "{}", ran.stderr);
+    assert_eq!(victim.run(&["--store", "strongroom-data", "list"]).code, 2, "nor the key beside it");
+}
+
+#[test]
+fn a_key_is_kept_apart_from_its_data() {
+    let shell = Shell::with_vault();
+    assert!(shell.key().is_file() && shell.key().starts_with(shell.path(".config/strongroom")));
+    shell.define("A", "string");
+    shell.ok(&["--org", ORG, "backup", "org.backup"]);
+    let beside: Vec<_> =
+        fs::read_dir(shell.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(beside.iter().all(|name| !name.to_str().unwrap().ends_with(".key")), "{beside:?}");
+}
+
+#[test]
+fn what_belongs_to_another_user_is_refused() {
+    let shell = Shell::with_vault();
+    shell.write("c.toml", "environment = \"test\"\n");
+    shell.ok(&["--store", "sled:s", "init"]);
+    let (config, store) = (["--config", "c.toml", "list"], ["--store", "sled:s", "list"]);
+    let cases: [(PathBuf, &[&str], i32); 6] = [
+        (shell.store(), &["list"], 6),
+        (shell.store().parent().unwrap().to_owned(), &["list"], 6),
+        (shell.key(), &["list"], 5),
+        (shell.path("c.toml"), &config, 2),
+        (shell.path("s"), &store, 6),
+        (shell.path("s/conf"), &store, 6),
+    ];
+    for (path, arguments, code) in cases {
+        let owner = path.metadata().unwrap().uid();
+        give_to_nobody(&path);
+        let ran = shell.run(arguments);
+        assert_eq!(ran.code, code, "{}: {}", path.display(), ran.stderr);
+        assert!(ran.stderr.contains("belongs to another user"), "{}", ran.stderr);
+        chown(&path, Some(owner), None).unwrap();
+        shell.ok(arguments);
+    }
+}
+
+#[test]
+fn what_other_users_can_change_is_refused() {
+    let shell = Shell::with_vault();
+    shell.write("c.toml", "environment = \"test\"\n");
+    let config = ["--config", "c.toml", "list"];
+    let cases: [(PathBuf, &[&str], i32); 4] = [
+        (shell.store(), &["list"], 6),
+        (shell.store().parent().unwrap().to_owned(), &["list"], 6),
+        (shell.key(), &["list"], 5),
+        (shell.path("c.toml"), &config, 2),
+    ];
+    for (path, arguments, code) in cases {
+        let mode = path.metadata().unwrap().mode();
+        for bit in [0o020, 0o002] {
+            fs::set_permissions(&path, Permissions::from_mode(mode | bit)).unwrap();
+            let ran = shell.run(arguments);
+            assert_eq!(ran.code, code, "{}: {}", path.display(), ran.stderr);
+            assert!(ran.stderr.contains("chmod go-w"), "{}", ran.stderr);
+        }
+        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        shell.ok(arguments);
+    }
+}
+
+#[test]
+fn a_link_of_another_user_is_refused_wherever_it_leads() {
+    let shell = Shell::with_vault();
+    symlink(shell.store(), shell.path("link")).unwrap();
+    let key = shell.key().display().to_string();
+    let arguments = ["--store", "link", "--root-key-file", &key, "list"];
+    shell.ok(&arguments);
+    std::os::unix::fs::lchown(shell.path("link"), Some(NOBODY), None)
+        .expect("this test gives a link to another user, which needs root");
+    assert_eq!(shell.run(&arguments).code, 6);
+}
+
+#[test]
+fn a_new_vault_does_not_take_the_key_of_another_user() {
+    let shell = Shell::new();
+    shell.write("planted.key", "00".repeat(32));
+    give_to_nobody(&shell.path("planted.key"));
+    let ran = shell.run(&["--root-key-file", "planted.key", "init"]);
+    assert_eq!(ran.code, 5, "{}", ran.stderr);
+    shell.ok(&["init"]);
+}
