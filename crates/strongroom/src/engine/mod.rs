@@ -22,7 +22,10 @@ use crate::format::PatternCache;
 use crate::keys::RootCell;
 use crate::limits::Limits;
 use crate::row::VaultRow;
-use crate::store::{Committed, Expect, Key, KeyRange, Op, Page, READ_OPS_MAX, ReadBatch, ReadSet, Scan, Store, StoreErrorKind, Versioned, WriteBatch};
+use crate::store::{
+    Committed, Expect, Key, KeyRange, Op, Page, READ_OPS_MAX, ReadBatch, ReadSet, Scan, Store,
+    StoreErrorKind, Versioned, WriteBatch,
+};
 
 pub(crate) use request::{Request, answer, read_checked, read_from};
 pub(crate) use runs::Runs;

@@ -13,6 +13,12 @@ impl Sweeper<'_> {
     pub(crate) async fn sweep_definition(&self, id: &DefinitionId) -> Result<(), Error> {
         let keys = &self.tenant.id;
         let mut values = Vec::new();
+        // A sweep is for what a deleted definition left. Beside one that is there, the store put the job back.
+        match self.tenant.definition(&DefinitionRef::Id(*id)).await {
+            Err(Error::DefinitionNotFound(_)) => {}
+            Ok(_) => return self.finish(None).await,
+            Err(error) => return Err(error),
+        }
         loop {
             let page = self.tenant.engine.scan(keys.definition_values(id), PAGE_ROWS).await?;
             values.clear();

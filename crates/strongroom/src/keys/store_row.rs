@@ -175,6 +175,13 @@ impl StoreBody {
         seal(root, store_id, &ROW, &Document { id: None, revision, body: &self.plaintext() })
     }
 
+    /// The revision of a slot that is written again without the key that opens it. Only what is sealed here counts: the
+    /// revision in the slot's row is clear, and whoever holds the store can show another.
+    pub(crate) fn next_revision(&self, slot_id: &[u8; 16]) -> u64 {
+        let noted = self.slots.iter().filter(|held| held.slot_id == *slot_id);
+        noted.filter_map(|held| held.revision).max().unwrap_or(0).saturating_add(1)
+    }
+
     /// Notes that `slot` holds the root from now on, in place of whatever it held before. A key that is destroyed, or
     /// about to be, is refused.
     pub(crate) fn hold(&mut self, slot: &Slot, now: Timestamp) -> Result<(), Error> {
@@ -188,6 +195,10 @@ impl StoreBody {
         }
         let known = self.slots.iter_mut().find(|known| known.is_current() && known.is_same(&held));
         if let Some(known) = known {
+            // A row of this slot that was written before must never count again.
+            if held.revision <= known.revision {
+                return Err(Error::damaged("the key slot", Damage::Inconsistent));
+            }
             known.revision = held.revision;
             return Ok(());
         }

@@ -99,7 +99,8 @@ impl Slots {
         self.put(&unlock, |table| {
             let row = table.find(id)?;
             let slot = row.slot.as_ref().map_err(|fault| *fault)?;
-            Ok((slot.place.next(), Expect::Revision(row.row)))
+            let revision = table.store_row.body.next_revision(&slot.place.id);
+            Ok((SlotPlace { revision, ..slot.place }, Expect::Revision(row.row)))
         })
         .await
     }

@@ -43,6 +43,7 @@ mod paging;
 mod primitives;
 mod provider_outage;
 mod providers;
+mod put_back;
 mod races;
 mod record_stamps;
 mod records;

@@ -7,7 +7,7 @@
 
 use crate::engine::ATTEMPTS_MAX;
 use crate::envelope::DekId;
-use crate::error::Error;
+use crate::error::{Damage, Error};
 use crate::keys::ScopeKeys;
 use crate::row::TenantId;
 use crate::row::body::Sweep;
@@ -39,9 +39,27 @@ pub(crate) async fn finish_shred(tenant: &Tenant, view: &View<'_>) -> Result<boo
 pub(crate) async fn sweep_org(tenant: &Tenant) -> Result<(), Error> {
     let key = tenant.id.job(&SHRED_JOB).key();
     for _ in 0..ATTEMPTS_MAX {
-        let Some(row) = tenant.engine.get(key.clone()).await? else { return Ok(()) };
-        let sweeper = OrgSweeper { tenant, job: key.clone(), job_row: row.revision };
-        if sweeper.run().await? {
+        let keyring = tenant.id.keyring(None).key();
+        let [job, org] = tenant.engine.read([key.clone(), keyring.clone()]).await?;
+        let Some(job) = job else { return Ok(()) };
+        let org_row = org.as_ref().map(|row| row.revision);
+        let sweeper =
+            OrgSweeper { tenant, job: key.clone(), job_row: job.revision, org: (keyring.clone(), org_row) };
+        let keys = match &org {
+            Some(row) => Some(
+                opened_keyring(tenant, &keyring, row)
+                    .await?
+                    .ok_or_else(|| Error::damaged(tenant.id.keyring(None).name(), Damage::Rejected))?,
+            ),
+            None => None,
+        };
+        // A job sweeps what its own shred left. Beside an org that has a key, or none that ever was, it is one that the
+        // store put back.
+        let is_over = match keys {
+            Some(keys) if keys.keyring.active().is_none() => sweeper.run().await?,
+            Some(_) | None => sweeper.drop_job().await?,
+        };
+        if is_over {
             return Ok(());
         }
     }
@@ -88,6 +106,8 @@ struct OrgSweeper<'t> {
     tenant: &'t Tenant,
     job: Key,
     job_row: RowRevision,
+    /// The org's keyring, which every batch expects: while it has no key, everything of the org is to go.
+    org: (Key, Option<RowRevision>),
 }
 
 impl OrgSweeper<'_> {
@@ -171,19 +191,31 @@ impl OrgSweeper<'_> {
         Err(Error::Contended(ATTEMPTS_MAX))
     }
 
+    /// Deletes the job and nothing else.
+    async fn drop_job(&self) -> Result<bool, Error> {
+        let view = self.tenant.view_of(None, &[], None);
+        let mut draft = Draft::new(self.tenant, &view);
+        draft.delete(self.job.clone());
+        self.commit(draft).await
+    }
+
     /// A page, if the job still is the one of this run.
     async fn read(&self, scan: Scan) -> Result<Option<Page>, Error> {
-        let ([job], [page]) = self.tenant.engine.read(([self.job.clone()], [scan])).await?;
-        Ok(job.is_some_and(|row| row.revision == self.job_row).then_some(page))
+        let gets = [self.job.clone(), self.org.0.clone()];
+        let ([job, org], [page]) = self.tenant.engine.read((gets, [scan])).await?;
+        let is_ours =
+            (job.map(|row| row.revision), org.map(|row| row.revision)) == (Some(self.job_row), self.org.1);
+        Ok(is_ours.then_some(page))
     }
 
     async fn is_ours(&self) -> Result<bool, Error> {
-        let row = self.tenant.engine.get(self.job.clone()).await?;
-        Ok(row.is_some_and(|row| row.revision == self.job_row))
+        let [job, org] = self.tenant.engine.read([self.job.clone(), self.org.0.clone()]).await?;
+        Ok((job.map(|row| row.revision), org.map(|row| row.revision)) == (Some(self.job_row), self.org.1))
     }
 
     async fn commit(&self, mut draft: Draft<'_>) -> Result<bool, Error> {
         draft.expect_as_read(self.job.clone(), Some(self.job_row));
+        draft.expect_as_read(self.org.0.clone(), self.org.1);
         Ok(draft.commit().await?.is_landed())
     }
 }

@@ -201,8 +201,12 @@ impl VaultOptions {
         if store_row.body.held(slot).is_none() {
             return Err(Error::damaged("the key slot", Damage::Inconsistent));
         }
-        self.upgrade_slot(&store, &unlock, (slot, row, &head.gate), (&store_row, &root)).await;
-        let roots = Roots::new(root, &store_row);
+        let roots = Roots::new(Arc::clone(&root), &store_row);
+        let moved = self.upgrade_slot(&store, &unlock, (slot, row, &head.gate), (store_row, &root)).await;
+        let roots = match moved {
+            Some(row) => roots.at(row),
+            None => roots,
+        };
         Ok(self.assemble(store, head.store_id, roots, head.gate))
     }
 

@@ -41,26 +41,29 @@ impl VaultOptions {
 
     /// Seals a passphrase's slot anew where its key derivation is below today's. It is a favour, so a failure of
     /// any kind is passed over: the slot stays as it is, the vault is open, and the next open tries again. A retired
-    /// store is left alone.
+    /// store is left alone. Returns the revision of the `store` row if it was written: the history notes every rewrite
+    /// of a slot, since its next revision is counted from there.
     pub(crate) async fn upgrade_slot(
         &self,
         store: &dyn Store,
         unlock: &Unlock,
         (slot, row, gate): (&Slot, RowRevision, &Gate),
-        (store_row, root): (&StoreRow, &Root),
-    ) {
-        let Some((header, pass)) = gate.expectation() else { return };
-        let Provider::Passphrase { params, .. } = &slot.provider else { return };
-        let Some(raised) = self.argon2_bounds().raise(params).filter(|_| self.upgrades_slots) else { return };
-        let Ok(raised) = unlock.seal_slot(slot.place.next(), &root.bytes, raised).await else { return };
+        (mut store_row, root): (StoreRow, &Root),
+    ) -> Option<RowRevision> {
+        let (header, pass) = gate.expectation()?;
+        let Provider::Passphrase { params, .. } = &slot.provider else { return None };
+        let raised = self.argon2_bounds().raise(params).filter(|_| self.upgrades_slots)?;
+        // The slot opened, so its own revision is authentic.
+        let raised = unlock.seal_slot(slot.place.next(), &root.bytes, raised).await.ok()?;
+        store_row.body.hold(&raised, self.time().now()).ok()?;
         let key = VaultRow::Slot(slot.place.id).key();
         let mut batch = WriteBatch::default();
         batch.expect(key.clone(), Expect::Revision(row));
-        // Whoever adds, changes or removes a slot, or makes a new root, writes this row.
-        batch.expect(VaultRow::Store.key(), Expect::Revision(store_row.row));
         batch.put(key, raised.encode());
+        // Whoever adds, changes or removes a slot, or makes a new root, writes this row, too.
+        store_row.put_in(&mut batch, &slot.place.store_id, &root.key).ok()?;
         batch.expect(header, pass);
-        drop(store.commit(Arc::new(batch)).await);
+        store.commit(Arc::new(batch)).await.ok().map(|committed| committed.revision)
     }
 }
 

@@ -1,0 +1,209 @@
+//! A store that puts older rows back, or shows an older number where a row is clear: what was replaced, removed or
+//! finished does not come to life again.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use strongroom::store::{
+    Capabilities, Committed, Key, KeyRange, ReadBatch, ReadSet, Scan, Store, StoreError, WriteBatch,
+};
+use strongroom::{Argon2Params, RawKey, Scope, Unlock, VarFormat, VariableDefinition, Vault, VaultOptions};
+use strongroom_memory::MemoryStore;
+
+use crate::common::{org_of, run, unlock, vault};
+
+/// A store in memory that shows slots at revision 0 when told to.
+#[derive(Debug, Clone, Default)]
+struct OldNumbers {
+    inner: Arc<MemoryStore>,
+    shows_zero: Arc<AtomicBool>,
+}
+
+impl OldNumbers {
+    async fn rows(&self, prefix: &[u8]) -> Vec<(Key, Vec<u8>)> {
+        let scans = vec![Scan::new(KeyRange::prefix(prefix), 1_000)];
+        let set = (*self.inner).read(&ReadBatch { gets: Vec::new(), scans }).await.unwrap();
+        set.scans[0].rows.iter().map(|(key, row)| (key.clone(), row.value.clone())).collect()
+    }
+
+    async fn put(&self, rows: Vec<(Key, Vec<u8>)>) {
+        let mut batch = WriteBatch::default();
+        rows.into_iter().for_each(|(key, row)| batch.put(key, row));
+        (*self.inner).commit(Arc::new(batch)).await.unwrap();
+    }
+}
+
+#[async_trait]
+impl Store for OldNumbers {
+    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
+        let mut set = (*self.inner).read(request).await?;
+        if self.shows_zero.load(Ordering::SeqCst) {
+            let slots = set.scans.iter_mut().flat_map(|page| &mut page.rows);
+            slots.filter(|(key, _)| key.as_bytes().starts_with(SLOT)).for_each(|(_, row)| {
+                let at = revision_at(&row.value);
+                assert!(row.value[at] < 24, "a small number is one byte");
+                row.value[at] = 0;
+            });
+        }
+        Ok(set)
+    }
+
+    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
+        (*self.inner).commit(batch).await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        (*self.inner).capabilities()
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        (*self.inner).close().await
+    }
+}
+
+const SLOT: &[u8] = &[0x00, 0x02];
+const JOBS: &[u8] = &[0x00, 0x04];
+
+/// Where the clear revision of a slot's row is: behind `{0: clear fields, 1: checksum`.
+fn revision_at(row: &[u8]) -> usize {
+    let clear = 3 + 2;
+    let (head, len) = match row[clear] {
+        0x58 => (2, usize::from(row[clear + 1])),
+        short => (1, usize::from(short & 0x1f)),
+    };
+    clear + head + len + 1 + 1 + 8 + 1
+}
+
+#[test]
+fn a_slot_that_was_changed_under_an_older_number_does_not_open_again_when_its_old_row_comes_back() {
+    run(async {
+        let key = |byte| Unlock::raw_key(RawKey::from_bytes([byte; 32]));
+        let store = OldNumbers::default();
+        let vault = vault(store.clone(), VaultOptions::default()).await?;
+        let slot = vault.slots().add(key(8)).await?;
+        let old = store.rows(SLOT).await;
+
+        store.shows_zero.store(true, Ordering::SeqCst);
+        vault.slots().change(&slot.id, key(9)).await?;
+        store.shows_zero.store(false, Ordering::SeqCst);
+        let changed = store.rows(SLOT).await;
+        Vault::open(store.clone(), key(9)).await?;
+
+        let old = old.into_iter().filter(|row| !changed.contains(row)).collect();
+        store.put(old).await;
+        assert!(Vault::open(store.clone(), key(8)).await.is_err());
+        Vault::open(store, unlock()).await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_slot_below_todays_cost_that_was_raised_at_opening_is_not_lowered_again_by_a_change() {
+    run(async {
+        let weak = VaultOptions::default().argon2(Argon2Params::FLOOR);
+        let store = OldNumbers::default();
+        let vault = weak.create(store.clone(), Unlock::passphrase("correct horse battery")).await?;
+        drop(vault);
+        let raised = Argon2Params::new(19 * 1024, 3, 1);
+        let open = || VaultOptions::default().argon2(raised);
+        let vault = open().open(store.clone(), Unlock::passphrase("correct horse battery")).await?;
+        let (slot, before) = (vault.slots().list().await?.remove(0), store.rows(SLOT).await);
+
+        vault.slots().change(&slot.id, Unlock::passphrase("another horse battery")).await?;
+        store.put(before).await;
+        let opened = open().open(store, Unlock::passphrase("correct horse battery")).await;
+        assert!(opened.is_err());
+        Ok(())
+    });
+}
+
+#[test]
+fn the_job_of_a_finished_shred_sweeps_nothing_when_it_comes_back() {
+    run(async {
+        let store = OldNumbers::default();
+        let vault = vault(store.clone(), VaultOptions::default()).await?;
+        let org = org_of(&vault);
+        org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+        let job = job_of_a_shred(&store, &vault).await;
+
+        org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+        org.set_value("PORT", Scope::Org, "80").await?;
+        store.put(job).await;
+        vault.run_jobs().await?;
+        assert_eq!(org.value("PORT", Scope::Org).await?.unwrap().value.expose(), "80");
+        assert!(store.rows(JOBS).await.is_empty(), "the job is gone");
+        Ok(())
+    });
+}
+
+#[test]
+fn the_job_of_a_deleted_definition_sweeps_nothing_once_the_definition_is_put_back_too() {
+    run(async {
+        let store = OldNumbers::default();
+        let vault = vault(store.clone(), VaultOptions::default()).await?;
+        let org = org_of(&vault);
+        org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+        org.set_value("PORT", Scope::Org, "80").await?;
+        let before = store.rows(&[]).await;
+
+        let stopped = Stopped { store: store.clone(), commits: Arc::default() };
+        let other = Vault::open(stopped, unlock()).await?;
+        assert!(
+            org_of(&other).delete_definition("PORT").await.is_err(),
+            "it is stopped after its first batch"
+        );
+        let job = store.rows(JOBS).await;
+        assert_eq!(job.len(), 1);
+
+        store.put(before).await;
+        let vault = Vault::open(store.clone(), unlock()).await?;
+        vault.run_jobs().await?;
+        assert_eq!(org_of(&vault).value("PORT", Scope::Org).await?.unwrap().value.expose(), "80");
+        assert!(store.rows(JOBS).await.is_empty(), "the job is gone");
+        Ok(())
+    });
+}
+
+/// Shreds the org, and returns the job's row from the middle of it.
+async fn job_of_a_shred(store: &OldNumbers, vault: &Vault) -> Vec<(Key, Vec<u8>)> {
+    let stopped = Stopped { store: store.clone(), commits: Arc::default() };
+    let other = Vault::open(stopped, unlock()).await.unwrap();
+    assert!(org_of(&other).shred().await.is_err(), "it is stopped after its first batch");
+    let job = store.rows(JOBS).await;
+    assert_eq!(job.len(), 1);
+    vault.run_jobs().await.unwrap();
+    assert!(store.rows(JOBS).await.is_empty());
+    job
+}
+
+/// A store that takes one batch and no more.
+#[derive(Debug, Clone)]
+struct Stopped {
+    store: OldNumbers,
+    commits: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Store for Stopped {
+    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
+        self.store.read(request).await
+    }
+
+    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
+        if self.commits.swap(true, Ordering::SeqCst) {
+            return Err(StoreError::new(strongroom::store::StoreErrorKind::Unavailable, "stopped"));
+        }
+        self.store.commit(batch).await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.store.capabilities().with_sharing()
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
