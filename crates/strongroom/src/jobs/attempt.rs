@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use super::rotation::shred_org::sweep_org;
+use super::shred_org::sweep_org;
 use crate::engine::ATTEMPTS_MAX;
 use crate::error::Error;
 use crate::tenant::{Attempt, Freshness, Tenant};

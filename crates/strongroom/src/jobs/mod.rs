@@ -9,13 +9,15 @@ mod attempt;
 pub(crate) mod definition;
 pub(crate) mod narrow;
 pub(crate) mod rotation;
+pub(crate) mod shred;
+pub(crate) mod shred_org;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::engine::ATTEMPTS_MAX;
 use crate::error::{Damage, Error};
 use crate::id::{DocumentId, IntegrationId, LinkedAccountId};
-use crate::jobs::rotation::shred_org::sweep_org;
+use crate::jobs::shred_org::sweep_org;
 use crate::row::body::Sweep;
 use crate::row::{RowKind, SealedRow, TenantId};
 use crate::scope::Scope;

@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::engine::{Engine, Touches};
 use crate::error::{Damage, Error};
 use crate::id::{LinkedAccountId, OrgId};
-use crate::jobs::rotation::shred_org::finish_shred;
+use crate::jobs::shred_org::finish_shred;
 use crate::keys::{Roots, ScopeKeys, Unlock};
 use crate::model::Revision;
 use crate::random;

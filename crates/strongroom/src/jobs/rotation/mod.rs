@@ -16,12 +16,9 @@ pub(crate) mod root;
 pub(crate) mod root_begin;
 pub(crate) mod run;
 pub(crate) mod select;
-pub(crate) mod shred;
-pub(crate) mod shred_org;
 
 pub use job::{JobOutcome, JobReport, KeyJob};
 
 pub use progress::{JobInfo, JobKind, JobProgress, JobState, Unreadable, UnreadableCause};
 pub use root_begin::{NewRoot, RootRotation};
 pub use select::{DataKeys, OnUnreadable};
-pub use shred::{Assume, DestroyedKey, NotDestroyed, ShredEffect, ShredReceipt};

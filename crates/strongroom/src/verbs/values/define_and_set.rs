@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::error::Error;
 use crate::id::{DefinitionId, LinkedAccountId};
-use crate::jobs::rotation::shred_org::finish_shred;
+use crate::jobs::shred_org::finish_shred;
 use crate::jobs::until_landed;
 use crate::model::{ValueWritten, VariableDefinition};
 use crate::scope::Scope;
