@@ -55,7 +55,7 @@ fn is_within(tenant: &TenantId, range: &KeyRange) -> bool {
 
 impl Engine {
     /// Refuses a read that a lock stands against.
-    pub(crate) fn may_read(&self, request: &ReadBatch) -> Result<(), Error> {
+    pub(crate) fn refuse_locked_read(&self, request: &ReadBatch) -> Result<(), Error> {
         self.locks.refuse(|tenant| {
             request.gets.iter().any(|key| tenant.owns(key.as_bytes()))
                 || request.scans.iter().any(|scan| is_within(tenant, &scan.range))
@@ -63,12 +63,12 @@ impl Engine {
     }
 
     /// Refuses a write that a lock stands against.
-    pub(crate) fn may_write(&self, batch: &WriteBatch) -> Result<(), Error> {
+    pub(crate) fn refuse_locked_write(&self, batch: &WriteBatch) -> Result<(), Error> {
         self.locks.refuse(|tenant| batch.ops.iter().any(|op| tenant.owns(op.key().as_bytes())))
     }
 
     /// Refuses a tenant that is locked.
-    pub(crate) fn may_open(&self, id: &TenantId) -> Result<(), Error> {
+    pub(crate) fn refuse_locked_tenant(&self, id: &TenantId) -> Result<(), Error> {
         self.locks.refuse(|tenant| tenant == id)
     }
 }

@@ -77,7 +77,7 @@ impl Engine {
 
     /// Reads, in one snapshot where the request fits the contract's limit, else in several reads.
     pub(crate) async fn read(&self, request: &ReadBatch) -> Result<ReadSet, Error> {
-        self.may_read(request)?;
+        self.refuse_locked_read(request)?;
         if request.gets.is_empty() && request.scans.is_empty() {
             return Ok(ReadSet::default());
         }
@@ -99,14 +99,14 @@ impl Engine {
     /// Reads one row.
     pub(crate) async fn get(&self, key: Key) -> Result<Option<Versioned>, Error> {
         let request = ReadBatch { gets: vec![key], scans: Vec::new() };
-        self.may_read(&request)?;
+        self.refuse_locked_read(&request)?;
         Ok(self.store.read(&request).await?.gets.pop().flatten())
     }
 
     /// Reads one page of a range.
     pub(crate) async fn scan(&self, range: KeyRange, limit: usize) -> Result<Page, Error> {
         let request = ReadBatch { gets: Vec::new(), scans: vec![Scan::new(range, limit)] };
-        self.may_read(&request)?;
+        self.refuse_locked_read(&request)?;
         Ok(self.store.read(&request).await?.scans.pop().unwrap_or_default())
     }
 
@@ -117,7 +117,7 @@ impl Engine {
         touches: Touches,
     ) -> Result<Option<Committed>, Error> {
         let (gate, pass) = self.gate_expectation().await?;
-        self.may_write(&batch)?;
+        self.refuse_locked_write(&batch)?;
         // Last, so that a conflict there means that everything else still holds.
         batch.expect(gate, pass);
         let batch = Arc::new(batch);

@@ -118,7 +118,7 @@ impl OrgSweeper<'_> {
                     }
                     None => {
                         draft.delete_as_read(key.clone(), row.revision);
-                        draft.changes_cached_rows();
+                        draft.bump_epoch();
                     }
                 }
             }
@@ -144,7 +144,7 @@ impl OrgSweeper<'_> {
                 draft.delete(key.clone());
             }
             if !draft.is_empty() {
-                draft.changes_cached_rows();
+                draft.bump_epoch();
                 if !self.commit(draft).await? {
                     continue;
                 }

@@ -6,8 +6,8 @@ use crate::envelope::DekId;
 use crate::error::Error;
 use crate::id::LinkedAccountId;
 use crate::jobs::shred::{
-    Assume, NotDestroyed, ShredEffect, ShredReceipt, destroy, effect, former_keys, org_backup, read_store_row,
-    refusal,
+    Assume, NotDestroyed, ShredEffect, ShredReceipt, destroy, effect, former_keys, org_backup,
+    read_store_row, refusal,
 };
 use crate::jobs::shred_org::{begin_shred, dropped_keys};
 use crate::jobs::{run_job, until_landed};

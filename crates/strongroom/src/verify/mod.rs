@@ -192,7 +192,7 @@ impl Verification {
         };
         let desk = self.desk.insert(desk);
         let tenant = Arc::clone(&desk.tenant);
-        if self.engine.may_open(&tenant.id).is_err() {
+        if self.engine.refuse_locked_tenant(&tenant.id).is_err() {
             self.engine.roots.get()?;
             self.report.rows += rows.len() as u64;
             self.report.unverifiable += rows.len() as u64;
