@@ -66,12 +66,12 @@ pub(crate) struct Sweeper<'t> {
 
 /// Whose rows a sweep deletes: an account, or one of its integrations. Its row names the job while it lasts.
 #[derive(Clone, Copy)]
-pub(crate) struct Parent<'s> {
+pub(crate) struct SweepTarget<'s> {
     account: &'s LinkedAccountId,
     integration: Option<&'s IntegrationId>,
 }
 
-impl Parent<'_> {
+impl SweepTarget<'_> {
     fn key(&self, keys: &TenantId) -> Key {
         match self.integration {
             None => keys.account(self.account).key(),
@@ -81,7 +81,7 @@ impl Parent<'_> {
 }
 
 /// What becomes of a row that a sweep meets.
-enum Fate {
+enum SweepAction {
     Keep,
     /// It goes, together with index rows.
     Delete(Vec<Key>),
@@ -103,31 +103,33 @@ impl Sweeper<'_> {
 
     async fn sweep_account(&self, account: &LinkedAccountId) -> Result<(), Error> {
         let keys = &self.tenant.id;
-        let parent = Parent { account, integration: None };
+        let target = SweepTarget { account, integration: None };
         let scope = Scope::LinkedAccount(account.clone());
         let values = keys.values(&scope);
-        let swept = self.sweep_range(parent, values, |view, key, row| {
-            let Some((_, definition)) = keys.parse_value(key.as_bytes()) else { return Ok(Fate::Keep) };
+        let swept = self.sweep_range(target, values, |view, key, row| {
+            let Some((_, definition)) = keys.parse_value(key.as_bytes()) else {
+                return Ok(SweepAction::Keep);
+            };
             let mut index = vec![keys.definition_value(&definition, &scope).key()];
             match self.tenant.find_in_row(view, &scope, &definition, row) {
                 Ok(None) => {}
                 // Nobody can read it, whenever it was set: it goes with its account.
-                Err(Error::Damaged { .. }) => return Ok(Fate::DeleteDamaged(index)),
+                Err(Error::Damaged { .. }) => return Ok(SweepAction::DeleteDamaged(index)),
                 // Only a newer release knows what it is.
-                Ok(Some(_)) | Err(Error::UnknownVersion { .. }) => return Ok(Fate::Keep),
+                Ok(Some(_)) | Err(Error::UnknownVersion { .. }) => return Ok(SweepAction::Keep),
                 Err(error) => return Err(error),
             }
             index.extend(document_id(RowKind::ScopedValue, row).map(|id| keys.value_id(&id).key()));
-            Ok(Fate::Delete(index))
+            Ok(SweepAction::Delete(index))
         });
         if !swept.await? {
             return Ok(());
         }
-        let everything = |_: &View<'_>, _: &Key, _: &Versioned| Ok(Fate::Delete(Vec::new()));
-        if self.sweep_range(parent, keys.account_credentials(account), everything).await?
-            && self.sweep_range(parent, keys.integrations(account), everything).await?
+        let everything = |_: &View<'_>, _: &Key, _: &Versioned| Ok(SweepAction::Delete(Vec::new()));
+        if self.sweep_range(target, keys.account_credentials(account), everything).await?
+            && self.sweep_range(target, keys.integrations(account), everything).await?
         {
-            self.finish(Some(parent)).await?;
+            self.finish(Some(target)).await?;
         }
         Ok(())
     }
@@ -137,32 +139,32 @@ impl Sweeper<'_> {
         account: &LinkedAccountId,
         integration: &IntegrationId,
     ) -> Result<(), Error> {
-        let parent = Parent { account, integration: Some(integration) };
+        let target = SweepTarget { account, integration: Some(integration) };
         let credentials = self.tenant.id.credentials(account, integration);
-        let everything = |_: &View<'_>, _: &Key, _: &Versioned| Ok(Fate::Delete(Vec::new()));
-        if self.sweep_range(parent, credentials, everything).await? {
-            self.finish(Some(parent)).await?;
+        let everything = |_: &View<'_>, _: &Key, _: &Versioned| Ok(SweepAction::Delete(Vec::new()));
+        if self.sweep_range(target, credentials, everything).await? {
+            self.finish(Some(target)).await?;
         }
         Ok(())
     }
 
-    /// Walks a range once and deletes what `judge` says. `false` when there is nothing left to do: another runner
+    /// Walks a range once and deletes what `action_for` says. `false` when there is nothing left to do: another runner
     /// finished the job, or a later delete took it over.
     async fn sweep_range(
         &self,
-        parent: Parent<'_>,
+        target: SweepTarget<'_>,
         range: KeyRange,
-        judge: impl Fn(&View<'_>, &Key, &Versioned) -> Result<Fate, Error>,
+        action_for: impl Fn(&View<'_>, &Key, &Versioned) -> Result<SweepAction, Error>,
     ) -> Result<bool, Error> {
-        let owner = [parent.account];
+        let owner = [target.account];
         let needs = Needs::org_keys().accounts(&owner);
-        let place = parent.key(&self.tenant.id);
+        let place = target.key(&self.tenant.id);
         let mut rest = range;
         loop {
             let scans = vec![Scan::new(rest.clone(), PAGE_ROWS)];
             let read = ReadBatch { gets: vec![place.clone()], scans };
             let (view, mut set) = self.tenant.read(&needs, read).await?;
-            let Some(marked) = self.marked(&view, parent, set.gets.pop().flatten())? else {
+            let Some(marked) = self.revision_if_deleting(&view, target, set.gets.pop().flatten())? else {
                 return self.finish(None).await.map(|()| false);
             };
             let page = set.scans.pop().unwrap_or_default();
@@ -170,10 +172,10 @@ impl Sweeper<'_> {
             draft.expect_as_read(place.clone(), Some(marked));
             let (mut deletes, mut nameless) = (false, Vec::new());
             for (key, row) in &page.rows {
-                let index = match judge(&view, key, row)? {
-                    Fate::Keep => continue,
-                    Fate::Delete(index) => index,
-                    Fate::DeleteDamaged(index) => {
+                let index = match action_for(&view, key, row)? {
+                    SweepAction::Keep => continue,
+                    SweepAction::Delete(index) => index,
+                    SweepAction::DeleteDamaged(index) => {
                         nameless.push(key.clone());
                         index
                     }
@@ -198,15 +200,15 @@ impl Sweeper<'_> {
         }
     }
 
-    /// The revision of the parent's row, if it names this job.
-    fn marked(
+    /// The revision of the target's row, if it names this job.
+    fn revision_if_deleting(
         &self,
         view: &View<'_>,
-        parent: Parent<'_>,
+        target: SweepTarget<'_>,
         row: Option<Versioned>,
     ) -> Result<Option<RowRevision>, Error> {
         let Some(row) = row else { return Ok(None) };
-        let Parent { account, integration } = parent;
+        let SweepTarget { account, integration } = target;
         let deleting = match integration {
             None => self.tenant.open_account(view, account, &row)?.and_then(|known| known.body.deleting),
             Some(integration) => self
@@ -218,16 +220,16 @@ impl Sweeper<'_> {
     }
 
     /// Deletes the job's row, and with it the row that kept the place of what is now gone.
-    pub(crate) async fn finish(&self, parent: Option<Parent<'_>>) -> Result<(), Error> {
-        let place = parent.map(|parent| (parent, parent.key(&self.tenant.id)));
+    pub(crate) async fn finish(&self, target: Option<SweepTarget<'_>>) -> Result<(), Error> {
+        let place = target.map(|target| (target, target.key(&self.tenant.id)));
         for _ in 0..ATTEMPTS_MAX {
             let gets = place.iter().map(|(_, key)| key.clone()).collect();
             let read = ReadBatch { gets, scans: Vec::new() };
             let (view, mut set) = self.tenant.read(&Needs::org_keys(), read).await?;
             let mut draft = self.draft(&view);
             draft.delete(self.job.clone());
-            if let Some((parent, key)) = &place
-                && let Some(marked) = self.marked(&view, *parent, set.gets.pop().flatten())?
+            if let Some((target, key)) = &place
+                && let Some(marked) = self.revision_if_deleting(&view, *target, set.gets.pop().flatten())?
             {
                 draft.expect_as_read(key.clone(), Some(marked));
                 draft.delete(key.clone());

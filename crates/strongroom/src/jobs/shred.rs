@@ -156,7 +156,7 @@ pub(crate) async fn destroy(
     key: &KeyHeld,
     providers: &[Arc<dyn KeyProvider>],
 ) -> Result<Option<NotDestroyed>, Error> {
-    let Some(before) = begin(engine, key).await? else {
+    let Some(before) = note_begun(engine, key).await? else {
         return Ok(Some(NotDestroyed::KeyInUse(key.name())));
     };
     let provider = providers.iter().find(|provider| provider.kind() == key.kind);
@@ -173,16 +173,16 @@ pub(crate) async fn destroy(
         Err(error) if error.kind() != ProviderErrorKind::NotThisKey => return Err(error.into()),
         // It was not destroyed, and not by this.
         Ok(Destruction::NotSupported) | Err(_) => {
-            note(engine, key, Some(before).filter(|end| *end != KeyEnd::BEGUN).as_ref()).await?;
+            note_end(engine, key, Some(before).filter(|end| *end != KeyEnd::BEGUN).as_ref()).await?;
             return Ok(Some(NotDestroyed::NotConfirmed(key.name())));
         }
     };
-    note(engine, key, Some(&end)).await.map(|()| None)
+    note_end(engine, key, Some(&end)).await.map(|()| None)
 }
 
 /// Notes in the `store` row that a key is about to be destroyed: from then on no slot can be put under it. Answers
 /// what was noted before; `None` if a slot uses the key, which may have come since it was first looked at.
-async fn begin(engine: &Engine, key: &KeyHeld) -> Result<Option<KeyEnd>, Error> {
+async fn note_begun(engine: &Engine, key: &KeyHeld) -> Result<Option<KeyEnd>, Error> {
     for _ in 0..ATTEMPTS_MAX {
         let mut store_row = read_store_row(engine).await?;
         if is_in_use(&store_row, key) {
@@ -200,7 +200,7 @@ async fn begin(engine: &Engine, key: &KeyHeld) -> Result<Option<KeyEnd>, Error> 
 }
 
 /// Notes in the `store` row what became of a key.
-async fn note(engine: &Engine, key: &KeyHeld, end: Option<&KeyEnd>) -> Result<(), Error> {
+async fn note_end(engine: &Engine, key: &KeyHeld, end: Option<&KeyEnd>) -> Result<(), Error> {
     for _ in 0..ATTEMPTS_MAX {
         let mut store_row = read_store_row(engine).await?;
         store_row.set_end(key, end);

@@ -58,7 +58,7 @@ pub(crate) async fn dropped_keys(tenant: &Tenant) -> Result<Vec<DekId>, Error> {
                 keys.extend(opened.keyring.dropped().copied());
             }
         }
-        let Some(next) = behind(rest, &page) else { break };
+        let Some(next) = remaining(rest, &page) else { break };
         rest = next;
     }
     keys.sort_unstable();
@@ -126,7 +126,7 @@ impl OrgSweeper<'_> {
                 // A keyring changed since it was read, or the job did: look at the page again.
                 continue;
             }
-            let Some(next) = behind(rest, &page) else { return Ok(true) };
+            let Some(next) = remaining(rest, &page) else { return Ok(true) };
             rest = next;
         }
     }
@@ -149,7 +149,7 @@ impl OrgSweeper<'_> {
                     continue;
                 }
             }
-            let Some(next) = behind(rest, &page) else { return Ok(true) };
+            let Some(next) = remaining(rest, &page) else { return Ok(true) };
             rest = next;
         }
     }
@@ -195,7 +195,7 @@ fn rows_but_count(keys: &TenantId) -> KeyRange {
     KeyRange { start: keys.definitions().start, end: keys.all().end }
 }
 
-fn behind(range: KeyRange, page: &Page) -> Option<KeyRange> {
+fn remaining(range: KeyRange, page: &Page) -> Option<KeyRange> {
     let (last, _) = page.rows.last().filter(|_| page.more)?;
     Some(range.after(last.as_bytes()))
 }

@@ -7,8 +7,8 @@ use minicbor::bytes::ByteVec;
 use crate::error::{Damage, Error};
 use crate::id::LinkedAccountId;
 use crate::jobs::rotation::progress::finding;
-use crate::jobs::rotation::reseal::{Older, open_older, reseal};
-use crate::jobs::rotation::run::{Next, Run, note};
+use crate::jobs::rotation::reseal::{RetiredRow, open_if_retired, reseal};
+use crate::jobs::rotation::run::{Advance, Run, add_findings};
 use crate::keys::ScopeKeys;
 use crate::row::body::{
     CursorBody, DataKeysBody, DataPhase, FindingBody, KeyJobBody, OnUnreadableBody, PassBody, Reach, Status,
@@ -28,18 +28,18 @@ struct KeyScope {
 
 /// What one page of a walk holds to be done.
 #[derive(Default)]
-struct Work<'r> {
-    moves: Vec<(&'r Versioned, Older<'r>)>,
+struct PageToReseal<'r> {
+    moves: Vec<(&'r Versioned, RetiredRow<'r>)>,
     findings: Vec<FindingBody>,
     done: u64,
 }
 
 impl Run<'_> {
-    pub(crate) async fn advance_data(&mut self, task: DataKeysBody) -> Result<Next, Error> {
+    pub(crate) async fn advance_data(&mut self, task: DataKeysBody) -> Result<Advance, Error> {
         match task.phase.clone() {
-            DataPhase::Count { at, rows } => self.count(task, at, rows).await,
-            DataPhase::Seek { after } => self.seek(task, after).await,
-            DataPhase::Pass(pass) => self.pass(task, pass).await,
+            DataPhase::Count { at, rows } => self.count_page(task, at, rows).await,
+            DataPhase::Seek { after } => self.start_next_scope(task, after).await,
+            DataPhase::Pass(pass) => self.reseal_page(task, pass).await,
         }
     }
 
@@ -49,9 +49,9 @@ impl Run<'_> {
         KeyJobBody { task: TaskBody::DataKeys(task), ..self.body.clone() }
     }
 
-    async fn count(&mut self, task: DataKeysBody, at: CursorBody, rows: u64) -> Result<Next, Error> {
+    async fn count_page(&mut self, task: DataKeysBody, at: CursorBody, rows: u64) -> Result<Advance, Error> {
         let ranges = self.selected_ranges(&task)?;
-        let Some(range) = rest(&ranges, &at) else {
+        let Some(range) = remaining(&ranges, &at) else {
             let mut body = self.at(task, DataPhase::Seek { after: None });
             body.tally.total = Some(rows);
             return self.save(body).await;
@@ -66,7 +66,9 @@ impl Run<'_> {
     }
 
     fn selected_ranges(&self, task: &DataKeysBody) -> Result<Vec<KeyRange>, Error> {
-        let Some((tenant, account)) = self.named(task)? else { return Ok(vec![VaultKeys::tenants()]) };
+        let Some((tenant, account)) = self.selected_tenant(task)? else {
+            return Ok(vec![VaultKeys::tenants()]);
+        };
         Ok(match task.reach {
             Reach::All => vec![tenant.id.all()],
             Reach::Own => tenant.id.sealed_by_data_key(account.as_ref()),
@@ -74,7 +76,10 @@ impl Run<'_> {
     }
 
     /// The org and account that the job names; `None` when it is about every org.
-    fn named(&self, task: &DataKeysBody) -> Result<Option<(Tenant, Option<LinkedAccountId>)>, Error> {
+    fn selected_tenant(
+        &self,
+        task: &DataKeysBody,
+    ) -> Result<Option<(Tenant, Option<LinkedAccountId>)>, Error> {
         let malformed = || Error::damaged("a job row", Damage::Malformed);
         let (Some(org), Some(environment)) = (&task.org, &task.environment) else { return Ok(None) };
         let org = org.parse().map_err(|_| malformed())?;
@@ -84,55 +89,61 @@ impl Run<'_> {
     }
 
     /// Comes to the next key scope, and gives it a new key if the old one is due.
-    async fn seek(&mut self, task: DataKeysBody, after: Option<ByteVec>) -> Result<Next, Error> {
-        let Some(scope) = self.next_scope(&task, after).await? else { return self.end(task).await };
+    async fn start_next_scope(
+        &mut self,
+        task: DataKeysBody,
+        after: Option<ByteVec>,
+    ) -> Result<Advance, Error> {
+        let Some(scope) = self.next_scope(&task, after).await? else {
+            return self.finish_or_block(task).await;
+        };
         let account = scope.account.as_ref();
         let view = match scope.read(account.as_slice(), Vec::new()).await {
             Ok((view, _)) => view,
-            Err(error) => return self.leave_unreadable(task, &scope, error).await,
+            Err(error) => return self.skip_unreadable(task, &scope, error).await,
         };
         let keys = view.keys(account).filter(|keys| keys.keyring.active().is_some());
-        let Some(keys) = keys else { return self.leave(task, &scope).await };
+        let Some(keys) = keys else { return self.skip(task, &scope).await };
         if task.finish_only {
             if keys.keyring.retired_len() == 0 {
-                return self.leave(task, &scope).await;
+                return self.skip(task, &scope).await;
             }
-            let phase = DataPhase::Pass(scope.pass(keys.revision.as_u64(), true));
+            let phase = DataPhase::Pass(scope.first_page(keys.revision.as_u64(), true));
             let body = self.at(task, phase);
             return self.save(body).await;
         }
         if !self.is_due(&task, &scope, keys).await? {
-            return self.leave(task, &scope).await;
+            return self.skip(task, &scope).await;
         }
         let mut draft = Draft::new(&scope.tenant, &view);
         let revision = draft.turn_keys(account, keys)?;
-        let mut body = self.at(task, DataPhase::Pass(scope.pass(revision.as_u64(), true)));
+        let mut body = self.at(task, DataPhase::Pass(scope.first_page(revision.as_u64(), true)));
         body.tally.keys_made += 1;
         self.save_with(draft, body).await
     }
 
     /// Nothing is to be done for a scope.
-    async fn leave(&mut self, task: DataKeysBody, scope: &KeyScope) -> Result<Next, Error> {
-        let body = self.at(task, scope.behind());
+    async fn skip(&mut self, task: DataKeysBody, scope: &KeyScope) -> Result<Advance, Error> {
+        let body = self.at(task, scope.phase_after());
         self.save(body).await
     }
 
     /// A scope cannot be gone through, since its keys cannot be read.
-    async fn leave_unreadable(
+    async fn skip_unreadable(
         &mut self,
         task: DataKeysBody,
         scope: &KeyScope,
         error: Error,
-    ) -> Result<Next, Error> {
+    ) -> Result<Advance, Error> {
         let found = finding(error)?;
-        let mut body = self.at(task, scope.behind());
+        let mut body = self.at(task, scope.phase_after());
         body.tally.failed += 1;
-        note(&mut body.tally.findings, [found]);
+        add_findings(&mut body.tally.findings, [found]);
         self.save(body).await
     }
 
     /// No scope is left.
-    async fn end(&mut self, task: DataKeysBody) -> Result<Next, Error> {
+    async fn finish_or_block(&mut self, task: DataKeysBody) -> Result<Advance, Error> {
         if self.body.tally.failed == 0 || task.on_unreadable == OnUnreadableBody::Destroy {
             return self.finish(self.body.tally.clone()).await;
         }
@@ -153,7 +164,7 @@ impl Run<'_> {
         let ranges = scope.tenant.id.sealed_by_data_key(scope.account.as_ref());
         let (mut rows, mut at) = (0, CursorBody::default());
         while rows < least {
-            let Some(range) = rest(&ranges, &at) else { return Ok(false) };
+            let Some(range) = remaining(&ranges, &at) else { return Ok(false) };
             let scan = Scan::new(range, COUNT_ROWS).keys_only();
             let mut set = self.job.engine.read(&ReadBatch { gets: Vec::new(), scans: vec![scan] }).await?;
             let page = set.scans.pop().unwrap_or_default();
@@ -170,12 +181,12 @@ impl Run<'_> {
         after: Option<ByteVec>,
     ) -> Result<Option<KeyScope>, Error> {
         let engine = &self.job.engine;
-        let named = self.named(task)?;
+        let named = self.selected_tenant(task)?;
         if let (Some((tenant, account)), Reach::Own) = (named, task.reach) {
             let keyring = tenant.id.keyring(account.as_ref()).key();
             return Ok(after.is_none().then_some(KeyScope { tenant, account, keyring }));
         }
-        let mut rest = match self.named(task)? {
+        let mut rest = match self.selected_tenant(task)? {
             Some((tenant, _)) => tenant.id.keyrings(),
             None => VaultKeys::tenants(),
         };
@@ -205,42 +216,42 @@ impl Run<'_> {
     }
 
     /// Seals one page of a scope's rows anew, and settles the scope once a whole walk found nothing to do.
-    async fn pass(&mut self, task: DataKeysBody, mut pass: PassBody) -> Result<Next, Error> {
+    async fn reseal_page(&mut self, task: DataKeysBody, mut pass: PassBody) -> Result<Advance, Error> {
         let scope = self.scope_of(&pass)?;
         let account = scope.account.as_ref();
         let ranges = scope.tenant.id.sealed_by_data_key(account);
         let scans: Vec<_> =
-            rest(&ranges, &pass.at).map(|range| Scan::new(range, PAGE_ROWS)).into_iter().collect();
+            remaining(&ranges, &pass.at).map(|range| Scan::new(range, PAGE_ROWS)).into_iter().collect();
         let (view, page) = match scope.read(account.as_slice(), scans).await {
             Ok(read) => read,
-            Err(error) => return self.leave_unreadable(task, &scope, error).await,
+            Err(error) => return self.skip_unreadable(task, &scope, error).await,
         };
         let keys = view.keys(account).filter(|keys| keys.keyring.active().is_some());
-        let Some(keys) = keys else { return self.leave(task, &scope).await };
+        let Some(keys) = keys else { return self.skip(task, &scope).await };
         if keys.revision.as_u64() != pass.revision {
             // Keys were dropped or made meanwhile: only a walk from here on tells what is under an old one.
-            let body = self.at(task, DataPhase::Pass(scope.pass(keys.revision.as_u64(), pass.first)));
+            let body = self.at(task, DataPhase::Pass(scope.first_page(keys.revision.as_u64(), pass.first)));
             return self.save(body).await;
         }
-        let work = Work::of(&scope.tenant, keys, &page, &mut pass.at)?;
+        let work = PageToReseal::of(&scope.tenant, keys, &page, &mut pass.at)?;
         let mut draft = Draft::new(&scope.tenant, &view);
         for (found, older) in &work.moves {
             reseal(&mut draft, older, found)?;
         }
         pass.resealed += work.moves.len() as u64;
         pass.failed += work.findings.len() as u64;
-        note(&mut pass.findings, work.findings);
+        add_findings(&mut pass.findings, work.findings);
         let mut tally = self.body.tally.clone();
         tally.done += if pass.first { work.done } else { 0 };
 
-        let is_over = rest(&ranges, &pass.at).is_none();
+        let is_over = remaining(&ranges, &pass.at).is_none();
         let phase = match (is_over, pass.resealed) {
             (false, _) => DataPhase::Pass(pass),
             (true, 0) => {
-                settle(&mut draft, account, keys, &task, &pass, &mut tally)?;
-                scope.behind()
+                destroy_unused_keys(&mut draft, account, keys, &task, &pass, &mut tally)?;
+                scope.phase_after()
             }
-            (true, _) => DataPhase::Pass(scope.pass(pass.revision, false)),
+            (true, _) => DataPhase::Pass(scope.first_page(pass.revision, false)),
         };
         let body = KeyJobBody { tally, ..self.at(task, phase) };
         if draft.is_empty() { self.save(body).await } else { self.save_with(draft, body).await }
@@ -271,7 +282,7 @@ impl KeyScope {
     }
 
     /// A walk from the start.
-    fn pass(&self, revision: u64, first: bool) -> PassBody {
+    fn first_page(&self, revision: u64, first: bool) -> PassBody {
         PassBody {
             keyring: self.keyring.as_bytes().to_vec().into(),
             revision,
@@ -284,12 +295,12 @@ impl KeyScope {
     }
 
     /// Where to look for the next scope.
-    fn behind(&self) -> DataPhase {
+    fn phase_after(&self) -> DataPhase {
         DataPhase::Seek { after: Some(self.keyring.as_bytes().to_vec().into()) }
     }
 }
 
-impl<'r> Work<'r> {
+impl<'r> PageToReseal<'r> {
     /// What is to be done with the rows of a page, as far as one batch holds it. Moves `at` past them.
     fn of(
         tenant: &'r Tenant,
@@ -302,7 +313,7 @@ impl<'r> Work<'r> {
             if work.moves.len() == MOVES_MAX || bytes >= MOVES_BYTES_MAX {
                 return Ok(work);
             }
-            match open_older(tenant, keys, key, found) {
+            match open_if_retired(tenant, keys, key, found) {
                 Ok(None) => work.done += 1,
                 Ok(Some(older)) => {
                     work.done += 1;
@@ -319,7 +330,7 @@ impl<'r> Work<'r> {
 }
 
 /// Destroys the old keys of a scope that a whole walk found unused, unless rows that cannot be opened may need them.
-fn settle(
+fn destroy_unused_keys(
     draft: &mut Draft<'_>,
     account: Option<&LinkedAccountId>,
     keys: &ScopeKeys,
@@ -329,7 +340,7 @@ fn settle(
 ) -> Result<(), Error> {
     let retired = keys.keyring.retired_len() as u64;
     tally.failed += pass.failed;
-    note(&mut tally.findings, pass.findings.iter().cloned());
+    add_findings(&mut tally.findings, pass.findings.iter().cloned());
     if pass.failed > 0 && task.on_unreadable == OnUnreadableBody::Keep {
         tally.keys_kept += retired;
         return Ok(());
@@ -342,7 +353,7 @@ fn settle(
 }
 
 /// What is left of the range at which a walk stands; `None` at its end.
-fn rest(ranges: &[KeyRange], at: &CursorBody) -> Option<KeyRange> {
+fn remaining(ranges: &[KeyRange], at: &CursorBody) -> Option<KeyRange> {
     let range = ranges.get(usize::from(at.range))?.clone();
     Some(match &at.after {
         Some(after) => range.after(after),

@@ -7,7 +7,7 @@ use crate::engine::{ATTEMPTS_MAX, Engine, Touches};
 use crate::envelope::{SealingKey, StoreId};
 use crate::error::Error;
 use crate::id::DocumentId;
-use crate::jobs::rotation::lease::Seat;
+use crate::jobs::rotation::lease::LeaseHolder;
 use crate::jobs::rotation::run::Run;
 use crate::jobs::rotation::{JobProgress, OnUnreadable};
 use crate::keys::{Document, Roots, open_under_root, seal};
@@ -54,7 +54,7 @@ pub enum JobOutcome {
 }
 
 /// A job's row, opened.
-pub(crate) struct Loaded {
+pub(crate) struct LoadedJob {
     pub(crate) body: KeyJobBody,
     pub(crate) revision: Revision,
     pub(crate) row: RowRevision,
@@ -240,7 +240,7 @@ impl KeyJob {
     }
 
     /// The job as it stands; `None` when it is finished.
-    pub(crate) async fn load(&self) -> Result<Option<Loaded>, Error> {
+    pub(crate) async fn load(&self) -> Result<Option<LoadedJob>, Error> {
         let Some(row) = self.engine.get(VaultRow::KeyJob(self.id).key()).await? else { return Ok(None) };
         match self.open(&row) {
             Ok(loaded) => Ok(Some(loaded)),
@@ -248,11 +248,11 @@ impl KeyJob {
         }
     }
 
-    pub(crate) fn open(&self, found: &Versioned) -> Result<Loaded, Error> {
+    pub(crate) fn open(&self, found: &Versioned) -> Result<LoadedJob, Error> {
         let (roots, row) = (self.engine.roots.get()?, self.row());
         let opened = open_under_root(&roots, &self.engine.store_id, &row, &found.value)?;
         let body = KeyJobBody::decode(&opened.plaintext).map_err(|error| Error::row(row.name(), error))?;
-        Ok(Loaded { body, revision: opened.revision, row: found.revision })
+        Ok(LoadedJob { body, revision: opened.revision, row: found.revision })
     }
 
     /// The first row of a job on the root, under the new one.
@@ -271,8 +271,8 @@ impl KeyJob {
         seal_job(&roots.active.key, &self.engine.store_id, self.id, body, revision)
     }
 
-    pub(crate) fn seat(&self) -> Result<Option<Seat>, Error> {
-        Seat::take(&self.engine, self.id)
+    pub(crate) fn holder(&self) -> Result<Option<LeaseHolder>, Error> {
+        LeaseHolder::take(&self.engine, self.id)
     }
 
     /// Deletes the job's row as it was read; `false` when it changed meanwhile.

@@ -9,13 +9,13 @@ use crate::id::DocumentId;
 use crate::row::body::Lease;
 
 /// The place of the one run of a job in this engine; given back when it is dropped.
-pub(crate) struct Seat {
+pub(crate) struct LeaseHolder {
     engine: Arc<Engine>,
     job: DocumentId,
     runner: [u8; 16],
 }
 
-impl Seat {
+impl LeaseHolder {
     /// `None` while another call on this engine runs the job.
     pub(crate) fn take(engine: &Arc<Engine>, job: DocumentId) -> Result<Option<Self>, Error> {
         let runner = engine.runs.runner()?;
@@ -25,7 +25,7 @@ impl Seat {
 
     /// Until when somebody else holds the job; `None` when this engine may run it.
     ///
-    /// A former run of this engine has ended, since its seat is free; and in a store that nobody shares, so has every
+    /// A former run of this engine has ended, since its holder is free; and in a store that nobody shares, so has every
     /// other engine's.
     pub(crate) fn held_until(&self, lease: Option<&Lease>) -> Option<Timestamp> {
         let lease = lease?;
@@ -46,7 +46,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for LeaseHolder {
     fn drop(&mut self) {
         self.engine.runs.lock().live.remove(&self.job);
     }

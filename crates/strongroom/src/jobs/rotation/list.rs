@@ -52,9 +52,9 @@ impl KeyJob {
     }
 }
 
-pub(crate) type Subject = (Option<(OrgId, Environment)>, Option<LinkedAccountId>);
+pub(crate) type JobSubject = (Option<(OrgId, Environment)>, Option<LinkedAccountId>);
 
-fn subject(task: &DataKeysBody) -> Option<Subject> {
+fn subject(task: &DataKeysBody) -> Option<JobSubject> {
     let tenant = match (&task.org, &task.environment) {
         (Some(org), Some(environment)) => Some((org.parse().ok()?, environment.parse().ok()?)),
         _ => None,

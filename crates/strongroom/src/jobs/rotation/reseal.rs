@@ -11,19 +11,19 @@ use crate::store::{Key, Versioned};
 use crate::tenant::{Draft, Tenant};
 
 /// A row under an older key, opened: the same document at the same revision is to be sealed under the active one.
-pub(crate) struct Older<'t> {
+pub(crate) struct RetiredRow<'t> {
     row: Row<'t>,
     opened: Opened,
 }
 
 /// Opens a row of the scope of `keys` if an older key sealed it. `None` for a row that stays as it is: it is under the
 /// active key, or its key was dropped.
-pub(crate) fn open_older<'t>(
+pub(crate) fn open_if_retired<'t>(
     tenant: &'t Tenant,
     keys: &Arc<ScopeKeys>,
     key: &Key,
     found: &Versioned,
-) -> Result<Option<Older<'t>>, Error> {
+) -> Result<Option<RetiredRow<'t>>, Error> {
     let Some(row) = tenant.id.parse(key).filter(|row| row.sealed_by().is_data_key()) else {
         return Err(Error::damaged("a row whose key is none of the format's", Damage::Malformed));
     };
@@ -33,11 +33,11 @@ pub(crate) fn open_older<'t>(
     }
     let Some(opened) = tenant.open(Some(keys), &row, &found.value)? else { return Ok(None) };
     check_body(&row, &opened.plaintext).map_err(|error| Error::row(row.name(), error))?;
-    Ok(Some(Older { row, opened }))
+    Ok(Some(RetiredRow { row, opened }))
 }
 
 /// Seals the row under the active key, in place of the one that was read.
-pub(crate) fn reseal(draft: &mut Draft<'_>, older: &Older<'_>, found: &Versioned) -> Result<(), Error> {
+pub(crate) fn reseal(draft: &mut Draft<'_>, older: &RetiredRow<'_>, found: &Versioned) -> Result<(), Error> {
     draft.put_sealed(&older.row, Some(found.revision), &older.opened.as_document())
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::error::{Damage, Error};
 use crate::jobs::rotation::data::{MOVES_BYTES_MAX, MOVES_MAX};
 use crate::jobs::rotation::progress::finding;
-use crate::jobs::rotation::run::{Next, Run, note};
+use crate::jobs::rotation::run::{Advance, Run, add_findings};
 use crate::keys::{Roots, StoreRow, open_under_root, seal, sealing_key_id};
 use crate::row::body::{CursorBody, FindingBody, KeyJobBody, OnUnreadableBody, RootBody, Status, TaskBody};
 use crate::row::{Row, SealedBy, TenantId, VaultKeys, VaultRow};
@@ -13,7 +13,7 @@ use crate::store::{Expect, Key, KeyRange, ReadBatch, Scan, Versioned, WriteBatch
 
 /// What a piece of the walk holds to be done.
 #[derive(Default)]
-struct Work {
+struct ResealBatch {
     batch: WriteBatch,
     keys: Vec<Key>,
     findings: Vec<FindingBody>,
@@ -21,37 +21,37 @@ struct Work {
     bytes: usize,
 }
 
-impl Work {
+impl ResealBatch {
     fn is_full(&self) -> bool {
         self.keys.len() >= MOVES_MAX || self.bytes >= MOVES_BYTES_MAX
     }
 }
 
 impl Run<'_> {
-    pub(crate) async fn advance_root(&mut self, mut task: RootBody) -> Result<Next, Error> {
+    pub(crate) async fn advance_root(&mut self, mut task: RootBody) -> Result<Advance, Error> {
         let engine = Arc::clone(&self.job.engine);
         let roots = engine.roots.get()?;
         if roots.retiring.is_none() {
             engine.refresh_roots().await?;
             if engine.roots.get()?.retiring.is_some() {
-                return Ok(Next::Reload);
+                return Ok(Advance::Reload);
             }
             // The former root went with an earlier run: a row that names it is nothing that this job can mend.
             return self.finish(self.body.tally.clone()).await;
         }
-        let mut work = Work::default();
+        let mut work = ResealBatch::default();
         let is_over = match task.at.range {
-            0 => self.walk_jobs(&roots, &mut task.at, &mut work).await?,
-            _ => self.walk_keyrings(&roots, &mut task.at, &mut work).await?,
+            0 => self.reseal_jobs(&roots, &mut task.at, &mut work).await?,
+            _ => self.reseal_keyrings(&roots, &mut task.at, &mut work).await?,
         };
         task.resealed += work.keys.len() as u64;
         task.failed += work.findings.len() as u64;
-        note(&mut task.findings, work.findings);
+        add_findings(&mut task.findings, work.findings);
         let mut body = self.body.clone();
         body.tally.done += if task.first { work.rows } else { 0 };
 
         if is_over && task.resealed == 0 {
-            return self.settle_root(task, body).await;
+            return self.drop_former_root(task, body).await;
         }
         if is_over {
             task = RootBody {
@@ -75,7 +75,7 @@ impl Run<'_> {
     }
 
     /// A whole walk found nothing under the former root: it goes, unless rows that cannot be opened may need it.
-    async fn settle_root(&mut self, task: RootBody, mut body: KeyJobBody) -> Result<Next, Error> {
+    async fn drop_former_root(&mut self, task: RootBody, mut body: KeyJobBody) -> Result<Advance, Error> {
         body.tally.failed = task.failed;
         body.tally.findings.clone_from(&task.findings);
         if task.failed > 0 && task.on_unreadable == OnUnreadableBody::Keep {
@@ -102,15 +102,20 @@ impl Run<'_> {
     }
 
     /// Walks a page of jobs. Answers whether the whole walk is over: it never is here.
-    async fn walk_jobs(&self, roots: &Roots, at: &mut CursorBody, work: &mut Work) -> Result<bool, Error> {
-        let range = behind(VaultKeys::all_jobs(), at);
+    async fn reseal_jobs(
+        &self,
+        roots: &Roots,
+        at: &mut CursorBody,
+        work: &mut ResealBatch,
+    ) -> Result<bool, Error> {
+        let range = remaining(VaultKeys::all_jobs(), at);
         let page = self.job.engine.scan(range, MOVES_MAX).await?;
         for (key, row) in &page.rows {
             if work.is_full() {
                 return Ok(false);
             }
             if *key != VaultRow::KeyJob(self.job.id).key() {
-                self.turn(roots, key, row, work)?;
+                self.reseal_row(roots, key, row, work)?;
             }
             at.after = Some(key.as_bytes().to_vec().into());
         }
@@ -119,15 +124,15 @@ impl Run<'_> {
     }
 
     /// Walks keyrings, of one tenant after the other. Answers whether none is left.
-    async fn walk_keyrings(
+    async fn reseal_keyrings(
         &self,
         roots: &Roots,
         at: &mut CursorBody,
-        work: &mut Work,
+        work: &mut ResealBatch,
     ) -> Result<bool, Error> {
         let engine = &self.job.engine;
         for _ in 0..SEEKS_MAX {
-            let rest = behind(VaultKeys::tenants(), at);
+            let rest = remaining(VaultKeys::tenants(), at);
             let scan = Scan::new(rest, 1).keys_only();
             let mut set = engine.read(&ReadBatch { gets: Vec::new(), scans: vec![scan] }).await?;
             let first = set.scans.pop().and_then(|page| page.rows.into_iter().next());
@@ -143,12 +148,12 @@ impl Run<'_> {
                 at.after = Some(end.into());
                 continue;
             }
-            let page = engine.scan(behind(keys.keyrings(), at), MOVES_MAX).await?;
+            let page = engine.scan(remaining(keys.keyrings(), at), MOVES_MAX).await?;
             for (key, row) in &page.rows {
                 if work.is_full() {
                     return Ok(false);
                 }
-                self.turn(roots, key, row, work)?;
+                self.reseal_row(roots, key, row, work)?;
                 at.after = Some(key.as_bytes().to_vec().into());
             }
         }
@@ -156,7 +161,13 @@ impl Run<'_> {
     }
 
     /// Seals a row anew if it is under another root than the active one.
-    fn turn(&self, roots: &Roots, key: &Key, row: &Versioned, work: &mut Work) -> Result<(), Error> {
+    fn reseal_row(
+        &self,
+        roots: &Roots,
+        key: &Key,
+        row: &Versioned,
+        work: &mut ResealBatch,
+    ) -> Result<(), Error> {
         match self.resealed(roots, key, row) {
             Ok(None) => work.rows += 1,
             Ok(Some(bytes)) => {
@@ -190,7 +201,7 @@ impl Run<'_> {
 }
 
 /// What is left of a range.
-fn behind(range: KeyRange, at: &CursorBody) -> KeyRange {
+fn remaining(range: KeyRange, at: &CursorBody) -> KeyRange {
     match &at.after {
         Some(after) => range.after(after),
         None => range,
