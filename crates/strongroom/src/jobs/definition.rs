@@ -1,4 +1,4 @@
-//! What the jobs of a definition do: sweep its values away, or mark those that do not match its changed format.
+//! The jobs of a definition: sweep its values, or mark those that do not match its changed format.
 
 use crate::engine::cache::Definition;
 use crate::error::Error;
@@ -29,8 +29,8 @@ impl Sweeper<'_> {
         }
     }
 
-    /// Deletes values with their index rows, found through the index of their definition. `false` when a row
-    /// changed meanwhile.
+    /// Deletes values and their index rows, found through the index of their definition. `false` if a row changed
+    /// meanwhile.
     async fn delete_values(&self, values: &[(Key, RowRevision, Option<Key>)]) -> Result<bool, Error> {
         let gets = values.iter().filter_map(|(.., value)| value.clone()).collect();
         let set = self.tenant.engine.read(&ReadBatch { gets, scans: Vec::new() }).await?;
@@ -41,6 +41,7 @@ impl Sweeper<'_> {
         for (index, revision, value) in values {
             draft.expect_as_read(index.clone(), Some(*revision));
             draft.delete(index.clone());
+            // An index row whose key names no scope: there is no value to delete with it.
             let Some(value) = value else { continue };
             let Some(row) = rows.next().flatten() else { continue };
             draft.expect_as_read(value.clone(), Some(row.revision));
@@ -54,7 +55,7 @@ impl Sweeper<'_> {
         Ok(draft.commit().await?.is_landed())
     }
 
-    /// Marks the values of a definition that do not match its format, and unmarks those that do.
+    /// Marks the values that do not match the definition's format, and unmarks those that do.
     pub(crate) async fn recheck(&self, id: &DefinitionId) -> Result<(), Error> {
         let mut rest = self.tenant.id.definition_values(id);
         loop {
@@ -70,7 +71,7 @@ impl Sweeper<'_> {
                 if self.is_gone().await? {
                     return Ok(());
                 }
-                // A value or the definition changed since it was read: look at the page again.
+                // A value or the definition changed since it was read: read the page again.
                 continue;
             }
             match last {

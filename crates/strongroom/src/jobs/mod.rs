@@ -1,9 +1,11 @@
-//! Jobs: what a delete leaves to be swept, in bounded batches that go on after a crash.
+//! Jobs: work that outlives the call that began it, done in bounded batches and continued after a crash. This file
+//! holds the sweeps: what a delete leaves to be removed. [`rotation`] holds jobs on keys, [`shred`] and [`shred_org`]
+//! what shredding adds.
 //!
-//! The first batch of a delete makes everything unreachable and writes the job. Each sweep batch expects the job's
-//! row, so that two runners cannot work on after one of them finished; each row is deleted only as it was read. An
-//! account or integration can be made anew once it is swept, so a batch also expects that its row still names this
-//! job: one that was overtaken by a later delete has nothing left to do.
+//! The first batch of a delete makes everything unreachable and writes the job. Each sweep batch expects the job's row,
+//! so that no runner continues after another has finished; each row is deleted only as it was read. An account or
+//! integration can be created again once it is swept, so a batch also expects that its row still names this job: a job
+//! that a later delete overtook has nothing left to do.
 
 mod attempt;
 pub(crate) mod definition;
@@ -26,10 +28,10 @@ use crate::tenant::{Draft, Needs, Tenant, View};
 
 pub(crate) use attempt::until_landed;
 
-/// Names a job of a tenant.
+/// The id of a job of a tenant.
 pub(crate) type JobId = DocumentId;
 
-/// Runs a job to its end. One that is gone was finished by another runner.
+/// Runs a job to its end. If its row is gone, another runner finished it.
 pub(crate) async fn run_job(tenant: &Tenant, job: &JobId) -> Result<(), Error> {
     let key = tenant.id.job(job).key();
     let opened = tenant.read_under_root(&key, |row| tenant.open_job(job, row)).await?;
@@ -37,7 +39,7 @@ pub(crate) async fn run_job(tenant: &Tenant, job: &JobId) -> Result<(), Error> {
     Sweeper { tenant, id: *job, job: key, job_row: AtomicU64::new(revision.0) }.run(&sweep).await
 }
 
-/// Runs the job that the row at `marked` says is not finished, unless another runner did so meanwhile.
+/// Runs the job that the row at `marked` names, unless another runner finished it meanwhile.
 pub(crate) async fn finish_job(
     tenant: &Tenant,
     job: &[u8; 12],
@@ -49,6 +51,7 @@ pub(crate) async fn finish_job(
     let read = ReadBatch { gets: vec![tenant.id.job(&job).key(), key], scans: Vec::new() };
     let set = tenant.engine.read(&read).await?;
     let [job_row, marked_row] = set.gets.as_slice() else { return Err(missing()) };
+    // Both rows come from one snapshot: a marked row that has not changed while its job is gone can only be damage.
     if job_row.is_none() && marked_row.as_ref().is_some_and(|row| row.revision == revision) {
         return Err(missing());
     }
@@ -60,11 +63,12 @@ pub(crate) struct Sweeper<'t> {
     pub(crate) tenant: &'t Tenant,
     id: JobId,
     pub(crate) job: Key,
-    /// The revision of the job's row. A new root seals the row anew, and the job is the same.
+    /// The revision of the job's row. A rotation of the root rewrites the row without changing the job.
     job_row: AtomicU64,
 }
 
-/// Whose rows a sweep deletes: an account, or one of its integrations. Its row names the job while it lasts.
+/// What a sweep deletes: the rows of an account, or of one of its integrations. The row of the account or integration
+/// names the job until the sweep ends.
 #[derive(Clone, Copy)]
 pub(crate) struct SweepTarget<'s> {
     account: &'s LinkedAccountId,
@@ -80,12 +84,13 @@ impl SweepTarget<'_> {
     }
 }
 
-/// What becomes of a row that a sweep meets.
+/// What a sweep does with a row.
 enum SweepAction {
     Keep,
-    /// It goes, together with index rows.
+    /// Deletes it, together with these index rows.
     Delete(Vec<Key>),
-    /// The same, and it does not tell its document id.
+    /// The same for a row that cannot be opened: its document id is unknown, so the index row of that id has to be
+    /// searched for.
     DeleteDamaged(Vec<Key>),
 }
 
@@ -113,9 +118,9 @@ impl Sweeper<'_> {
             let mut index = vec![keys.definition_value(&definition, &scope).key()];
             match self.tenant.find_in_row(view, &scope, &definition, row) {
                 Ok(None) => {}
-                // Nobody can read it, whenever it was set: it goes with its account.
+                // Nobody can read it, so it does not matter when it was set: it is deleted with its account.
                 Err(Error::Damaged { .. }) => return Ok(SweepAction::DeleteDamaged(index)),
-                // Only a newer release knows what it is.
+                // A value of the new account, set after the delete; or a row that only a newer release can read.
                 Ok(Some(_)) | Err(Error::UnknownVersion { .. }) => return Ok(SweepAction::Keep),
                 Err(error) => return Err(error),
             }
@@ -148,8 +153,8 @@ impl Sweeper<'_> {
         Ok(())
     }
 
-    /// Walks a range once and deletes what `action_for` says. `false` when there is nothing left to do: another runner
-    /// finished the job, or a later delete took it over.
+    /// Scans a range once and applies `action_for` to each row. `false` when there is nothing left to do: another
+    /// runner finished the job, or a later delete took it over.
     async fn sweep_range(
         &self,
         target: SweepTarget<'_>,
@@ -190,7 +195,7 @@ impl Sweeper<'_> {
                 if self.is_gone().await? {
                     return Ok(false);
                 }
-                // A row changed since it was read: look at the page again.
+                // A row changed since it was read: read the page again..
                 continue;
             }
             match page.rows.last() {
@@ -200,7 +205,7 @@ impl Sweeper<'_> {
         }
     }
 
-    /// The revision of the target's row, if it names this job.
+    /// The revision of the target's row, if that row names this job.
     fn revision_if_deleting(
         &self,
         view: &View<'_>,
@@ -219,7 +224,7 @@ impl Sweeper<'_> {
         Ok((deleting.as_ref() == Some(self.id.as_bytes())).then_some(row.revision))
     }
 
-    /// Deletes the job's row, and with it the row that kept the place of what is now gone.
+    /// Deletes the job's row, together with the row of the account or integration that was deleted.
     pub(crate) async fn finish(&self, target: Option<SweepTarget<'_>>) -> Result<(), Error> {
         let place = target.map(|target| (target, target.key(&self.tenant.id)));
         for _ in 0..ATTEMPTS_MAX {
@@ -241,15 +246,18 @@ impl Sweeper<'_> {
         Err(Error::Contended(ATTEMPTS_MAX))
     }
 
-    /// A batch that expects the job to be unfinished.
+    /// A batch that lands only while the job is unfinished.
     pub(crate) fn draft<'d>(&'d self, view: &'d View<'d>) -> Draft<'d> {
         let mut draft = Draft::new(self.tenant, view);
+        // One task runs the sweeper, so no other thread races this load. A stale revision would only make the batch
+        // lose.
         let job_row = RowRevision(self.job_row.load(Ordering::Relaxed));
         draft.expect_as_read(self.job.clone(), Some(job_row));
         draft
     }
 
-    /// Whether the job is over, asked after a lost race. If not, the next batch expects its row as it stands now.
+    /// Whether the job is over. Call it after a lost race: if the job is not over, the next batch expects its row as it
+    /// is now.
     pub(crate) async fn is_gone(&self) -> Result<bool, Error> {
         let Some(row) = self.tenant.engine.get(self.job.clone()).await? else { return Ok(true) };
         self.job_row.store(row.revision.0, Ordering::Relaxed);
@@ -257,11 +265,11 @@ impl Sweeper<'_> {
     }
 }
 
-/// The document id in the clear part of a row.
+/// The document id from the clear part of a row.
 pub(crate) fn document_id(kind: RowKind, row: &Versioned) -> Option<DocumentId> {
     SealedRow::decode(kind, &row.value).ok().and_then(|row| row.doc_id)
 }
 
-/// How many rows a sweep takes at once: with their index rows a batch stays within 100 operations.
+/// How many rows a sweep reads at once: with their index rows, a batch stays within 100 operations.
 pub(crate) const PAGE_ROWS: usize = 32;
 pub(crate) const JOBS_PAGE: usize = 100;

@@ -1,4 +1,4 @@
-//! Rotation of data keys: counts the rows, then takes one key scope after the other.
+//! Rotation of data keys: counts the rows, then rotates one key scope after the other.
 
 use std::sync::Arc;
 
@@ -18,15 +18,15 @@ use crate::row::{TenantId, VaultKeys, is_sealed_by_data_key};
 use crate::store::{Key, KeyRange, Page, ReadBatch, Scan, Versioned};
 use crate::tenant::{Draft, Needs, Tenant, View};
 
-/// A key scope that a rotation comes to.
+/// A key scope to rotate.
 struct KeyScope {
     tenant: Tenant,
     account: Option<LinkedAccountId>,
-    /// The key of its keyring.
+    /// The key of its keyring's row.
     keyring: Key,
 }
 
-/// What one page of a walk holds to be done.
+/// What there is to do on one page of rows.
 #[derive(Default)]
 struct PageToReseal<'r> {
     moves: Vec<(&'r Versioned, RetiredRow<'r>)>,
@@ -43,7 +43,7 @@ impl Run<'_> {
         }
     }
 
-    /// The job with its task at `phase`.
+    /// The job's body with its task at `phase`.
     fn at(&self, mut task: DataKeysBody, phase: DataPhase) -> KeyJobBody {
         task.phase = phase;
         KeyJobBody { task: TaskBody::DataKeys(task), ..self.body.clone() }
@@ -75,7 +75,7 @@ impl Run<'_> {
         })
     }
 
-    /// The org and account that the job names; `None` when it is about every org.
+    /// The org and account that the job is limited to; `None` if it covers every org.
     fn selected_tenant(
         &self,
         task: &DataKeysBody,
@@ -88,7 +88,7 @@ impl Run<'_> {
         Ok(Some((Tenant::new(Arc::clone(&self.job.engine), org, environment), account)))
     }
 
-    /// Comes to the next key scope, and gives it a new key if the old one is due.
+    /// Goes to the next key scope, and gives it a new key if the old one is due.
     async fn start_next_scope(
         &mut self,
         task: DataKeysBody,
@@ -122,13 +122,13 @@ impl Run<'_> {
         self.save_with(draft, body).await
     }
 
-    /// Nothing is to be done for a scope.
+    /// Goes on to the next scope: there is nothing to do for this one.
     async fn skip(&mut self, task: DataKeysBody, scope: &KeyScope) -> Result<Advance, Error> {
         let body = self.at(task, scope.phase_after());
         self.save(body).await
     }
 
-    /// A scope cannot be gone through, since its keys cannot be read.
+    /// Goes on to the next scope, and notes that the keys of this one cannot be read.
     async fn skip_unreadable(
         &mut self,
         task: DataKeysBody,
@@ -142,7 +142,7 @@ impl Run<'_> {
         self.save(body).await
     }
 
-    /// No scope is left.
+    /// Ends the job after the last scope, or blocks it if old keys were kept.
     async fn finish_or_block(&mut self, task: DataKeysBody) -> Result<Advance, Error> {
         if self.body.tally.failed == 0 || task.on_unreadable == OnUnreadableBody::Destroy {
             return self.finish(self.body.tally.clone()).await;
@@ -174,7 +174,7 @@ impl Run<'_> {
         Ok(true)
     }
 
-    /// The first key scope of the selection whose keyring comes after `after`.
+    /// The first selected key scope whose keyring comes after `after`.
     async fn next_scope(
         &self,
         task: &DataKeysBody,
@@ -199,7 +199,7 @@ impl Run<'_> {
             let page = set.scans.pop().unwrap_or_default();
             let Some((key, _)) = page.rows.into_iter().next() else { return Ok(None) };
             let Some(id) = TenantId::of_key(&key) else {
-                // A key that is none of the format's: nothing is under it.
+                // A key that is not in the format: there is no tenant to skip over, only this row.
                 rest = rest.after(key.as_bytes());
                 continue;
             };
@@ -207,7 +207,7 @@ impl Run<'_> {
                 let tenant = Tenant::of(Arc::clone(engine), id);
                 return Ok(Some(KeyScope { tenant, account, keyring: key }));
             }
-            // Keyrings come first among the rows of a tenant: on to the next one.
+            // Keyrings are the first rows of a tenant, so it has no more: go to the next tenant.
             rest = match id.all().end {
                 Some(end) => KeyRange { start: rest.start.max(end), end: rest.end },
                 None => return Ok(None),
@@ -215,7 +215,7 @@ impl Run<'_> {
         }
     }
 
-    /// Seals one page of a scope's rows anew, and settles the scope once a whole walk found nothing to do.
+    /// Seals one page of a scope's rows again. Once a complete pass has found nothing to do, destroys the older keys.
     async fn reseal_page(&mut self, task: DataKeysBody, mut pass: PassBody) -> Result<Advance, Error> {
         let scope = self.scope_of(&pass)?;
         let account = scope.account.as_ref();
@@ -229,7 +229,8 @@ impl Run<'_> {
         let keys = view.keys(account).filter(|keys| keys.keyring.active().is_some());
         let Some(keys) = keys else { return self.skip(task, &scope).await };
         if keys.revision.as_u64() != pass.revision {
-            // Keys were dropped or made meanwhile: only a walk from here on tells what is under an old one.
+            // Keys were dropped or made meanwhile: only a pass that starts now can show which rows are under an old
+            // one.
             let body = self.at(task, DataPhase::Pass(scope.first_page(keys.revision.as_u64(), pass.first)));
             return self.save(body).await;
         }
@@ -270,7 +271,7 @@ impl Run<'_> {
 }
 
 impl KeyScope {
-    /// The keys of the scope and a page of its rows, in one read.
+    /// Reads the keys of the scope and a page of its rows in one snapshot.
     async fn read<'a>(
         &self,
         owner: &'a [&'a LinkedAccountId],
@@ -281,7 +282,7 @@ impl KeyScope {
         Ok((view, set.scans.pop().unwrap_or_default()))
     }
 
-    /// A walk from the start.
+    /// A pass over the scope, at its first row.
     fn first_page(&self, revision: u64, first: bool) -> PassBody {
         PassBody {
             keyring: self.keyring.as_bytes().to_vec().into(),
@@ -294,14 +295,14 @@ impl KeyScope {
         }
     }
 
-    /// Where to look for the next scope.
+    /// The phase that looks for the scope after this one.
     fn phase_after(&self) -> DataPhase {
         DataPhase::Seek { after: Some(self.keyring.as_bytes().to_vec().into()) }
     }
 }
 
 impl<'r> PageToReseal<'r> {
-    /// What is to be done with the rows of a page, as far as one batch holds it. Moves `at` past them.
+    /// What there is to do for the rows of a page, as much as fits in one batch. Moves `at` past those rows.
     fn of(
         tenant: &'r Tenant,
         keys: &Arc<ScopeKeys>,
@@ -329,7 +330,7 @@ impl<'r> PageToReseal<'r> {
     }
 }
 
-/// Destroys the old keys of a scope that a whole walk found unused, unless rows that cannot be opened may need them.
+/// Destroys the old keys of a scope that a complete pass found unused, unless rows that cannot be opened may need them.
 fn destroy_unused_keys(
     draft: &mut Draft<'_>,
     account: Option<&LinkedAccountId>,
@@ -352,7 +353,7 @@ fn destroy_unused_keys(
     Ok(())
 }
 
-/// What is left of the range at which a walk stands; `None` at its end.
+/// What remains of the range that the cursor is in; `None` after the last range.
 fn remaining(ranges: &[KeyRange], at: &CursorBody) -> Option<KeyRange> {
     let range = ranges.get(usize::from(at.range))?.clone();
     Some(match &at.after {
@@ -361,9 +362,9 @@ fn remaining(ranges: &[KeyRange], at: &CursorBody) -> Option<KeyRange> {
     })
 }
 
-/// With the job's row, the keyring's and the epoch's, a batch stays within 100 operations.
+/// With the rows of the job, the keyring and the epoch, a batch stays within 100 operations.
 pub(crate) const MOVES_MAX: usize = 96;
-/// With one row more and the job's, a batch stays within 1 MiB.
+/// With one more row and the job's, a batch stays within 1 MiB.
 pub(crate) const MOVES_BYTES_MAX: usize = 768 << 10;
 const PAGE_ROWS: usize = 512;
 const COUNT_ROWS: usize = 4_096;

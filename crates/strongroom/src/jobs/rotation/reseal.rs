@@ -1,4 +1,4 @@
-//! One row, from an older key of its scope to the active one.
+//! Seals one row again: from an older key of its scope to the active one.
 
 use std::sync::Arc;
 
@@ -10,13 +10,14 @@ use crate::row::{Row, RowError, TenantRow};
 use crate::store::{Key, Versioned};
 use crate::tenant::{Draft, Tenant};
 
-/// A row under an older key, opened: the same document at the same revision is to be sealed under the active one.
+/// A row under an older key, opened. The same document is to be sealed again, at the same revision, under the active
+/// key.
 pub(crate) struct RetiredRow<'t> {
     row: Row<'t>,
     opened: Opened,
 }
 
-/// Opens a row of the scope of `keys` if an older key sealed it. `None` for a row that stays as it is: it is under the
+/// Opens a row of the scope of `keys` if an older key sealed it. `None` for a row to leave alone: it is under the
 /// active key, or its key was dropped.
 pub(crate) fn open_if_retired<'t>(
     tenant: &'t Tenant,
@@ -36,12 +37,12 @@ pub(crate) fn open_if_retired<'t>(
     Ok(Some(RetiredRow { row, opened }))
 }
 
-/// Seals the row under the active key, in place of the one that was read.
+/// Seals the row under the active key, in place of the row that was read.
 pub(crate) fn reseal(draft: &mut Draft<'_>, older: &RetiredRow<'_>, found: &Versioned) -> Result<(), Error> {
     draft.put_sealed(&older.row, Some(found.revision), &older.opened.as_document())
 }
 
-/// Refuses a body that opens and is not what such a row holds.
+/// Refuses a body that opens but is not what such a row holds.
 fn check_body(row: &Row<'_>, body: &[u8]) -> Result<(), RowError> {
     let Row::Tenant(_, row) = row else { return Err(RowError::Malformed) };
     match row {

@@ -1,4 +1,4 @@
-//! Rotation of the root key: seals jobs and keyrings anew, then lets the former root go. Data is never touched.
+//! Rotation of the root key: seals jobs and keyrings again, then drops the former root. Values are not touched.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::row::body::{CursorBody, FindingBody, KeyJobBody, OnUnreadableBody, Ro
 use crate::row::{Row, SealedBy, TenantId, VaultKeys, VaultRow};
 use crate::store::{Expect, Key, KeyRange, ReadBatch, Scan, Versioned, WriteBatch};
 
-/// What a piece of the walk holds to be done.
+/// What one step does: the rows to write, and what was found.
 #[derive(Default)]
 struct ResealBatch {
     batch: WriteBatch,
@@ -36,7 +36,7 @@ impl Run<'_> {
             if engine.roots.get()?.retiring.is_some() {
                 return Ok(Advance::Reload);
             }
-            // The former root went with an earlier run: a row that names it is nothing that this job can mend.
+            // An earlier run dropped the former root. A row that still names it is nothing that this job can repair.
             return self.finish(self.body.tally.clone()).await;
         }
         let mut work = ResealBatch::default();
@@ -68,13 +68,14 @@ impl Run<'_> {
             return self.save(body).await;
         }
         let next = self.save_in(work.batch, &roots, body).await?;
-        // Their rows have other revisions now, and the keys in them are the same: a reader may go on with them, and a
-        // writer is spared a lost race.
+        // The rows have new revisions but hold the same keys. Forgetting them spares the next writer a lost race; a
+        // reader that still has the old entry is not wrong.
         engine.caches.forget(work.keys.iter());
         Ok(next)
     }
 
-    /// A whole walk found nothing under the former root: it goes, unless rows that cannot be opened may need it.
+    /// Drops the former root after a complete pass found nothing under it, unless rows that cannot be opened may need
+    /// it.
     async fn drop_former_root(&mut self, task: RootBody, mut body: KeyJobBody) -> Result<Advance, Error> {
         body.tally.failed = task.failed;
         body.tally.findings.clone_from(&task.findings);
@@ -101,7 +102,7 @@ impl Run<'_> {
         Ok(next)
     }
 
-    /// Walks a page of jobs. Answers whether the whole walk is over: it never is here.
+    /// Seals a page of jobs again. Returns whether the pass is over, which it never is here.
     async fn reseal_jobs(
         &self,
         roots: &Roots,
@@ -123,7 +124,7 @@ impl Run<'_> {
         Ok(false)
     }
 
-    /// Walks keyrings, of one tenant after the other. Answers whether none is left.
+    /// Seals keyrings again, tenant by tenant. Returns whether none is left.
     async fn reseal_keyrings(
         &self,
         roots: &Roots,
@@ -142,8 +143,8 @@ impl Run<'_> {
                 continue;
             };
             if !keys.keyrings().contains(key.as_bytes()) {
-                // Keyrings come first among the rows of a tenant: on to the next one. No key is the end itself,
-                // since ids hold no control characters.
+                // Keyrings are the first rows of a tenant: go to the next tenant. No row has this very key, since ids
+                // hold no control characters.
                 let Some(end) = keys.all().end else { return Ok(true) };
                 at.after = Some(end.into());
                 continue;
@@ -160,7 +161,7 @@ impl Run<'_> {
         Ok(false)
     }
 
-    /// Seals a row anew if it is under another root than the active one.
+    /// Seals a row again if it is under another root than the active one.
     fn reseal_row(
         &self,
         roots: &Roots,
@@ -200,7 +201,7 @@ impl Run<'_> {
     }
 }
 
-/// What is left of a range.
+/// What remains of a range.
 fn remaining(range: KeyRange, at: &CursorBody) -> KeyRange {
     match &at.after {
         Some(after) => range.after(after),
@@ -208,5 +209,5 @@ fn remaining(range: KeyRange, at: &CursorBody) -> KeyRange {
     }
 }
 
-/// How many times one piece of work looks for a next keyring.
+/// How many times one step looks for the next keyring, so that a step stays short in a store of many tenants.
 const SEEKS_MAX: usize = 64;

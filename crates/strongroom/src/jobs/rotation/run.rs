@@ -1,4 +1,4 @@
-//! One run of a job on keys: the row as it stands, and how each piece of work moves it on.
+//! One run of a job on keys: the job's row as it is, and how each step of work changes it.
 
 use super::job::LoadedJob;
 use crate::clock::Timestamp;
@@ -13,32 +13,32 @@ use crate::row::body::{FindingBody, KeyJobBody, Status, Tally, TaskBody};
 use crate::store::{Committed, Expect, RowRevision, WriteBatch};
 use crate::tenant::Draft;
 
-/// A runner at work. What it knows of the job is what it last read or wrote, and every batch expects that.
+/// One run of a job. It knows the job as it last read or wrote it, and every batch expects that.
 pub(crate) struct Run<'j> {
     pub(crate) job: &'j KeyJob,
     holder: LeaseHolder,
     pub(crate) body: KeyJobBody,
     revision: Revision,
     row: RowRevision,
-    /// When the time that was not noted yet began.
+    /// Since when working time has not been added to the tally.
     since: Timestamp,
-    /// Pieces of work since the job's row was written.
+    /// Steps since the job's row was last written.
     unsaved: usize,
-    /// How many of them may pass before the row is written.
+    /// How many steps may pass before the row has to be written.
     unsaved_max: usize,
 }
 
-/// What comes after a piece of work.
+/// What to do after a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Advance {
     More,
-    /// Somebody else wrote what the batch expected: read again.
+    /// Another writer changed what the batch expected: read the job again.
     Reload,
     Finished,
 }
 
 impl<'j> Run<'j> {
-    /// Runs until nothing is left to do.
+    /// Runs until nothing is left to do, or the job is paused, blocked or taken over.
     pub(crate) async fn all(job: &'j KeyJob) -> Result<JobReport, Error> {
         let Some(holder) = job.holder()? else { return report_held(job).await };
         let mut run = match Self::load(job, holder, UNSAVED_MAX).await? {
@@ -65,7 +65,7 @@ impl<'j> Run<'j> {
         }
     }
 
-    /// Runs one piece.
+    /// Runs one step.
     pub(crate) async fn once(job: &'j KeyJob) -> Result<JobReport, Error> {
         let Some(holder) = job.holder()? else { return report_held(job).await };
         let mut run = match Self::load(job, holder, 0).await? {
@@ -80,7 +80,7 @@ impl<'j> Run<'j> {
         Ok(run.report(outcome))
     }
 
-    /// Reads the job; the report where there is nothing to run.
+    /// Reads the job; returns a report instead if there is nothing to run.
     async fn load(
         job: &'j KeyJob,
         holder: LeaseHolder,
@@ -115,7 +115,8 @@ impl<'j> Run<'j> {
         JobReport { outcome, progress: JobProgress::of(&self.body.tally) }
     }
 
-    /// The job moves on, and nothing else is written. Unless the row must be, that is put off.
+    /// Moves the job on; nothing else is written. Writing the job's row is put off while the lease is fresh, since a
+    /// crash then only repeats these steps.
     pub(crate) async fn save(&mut self, body: KeyJobBody) -> Result<Advance, Error> {
         if self.unsaved < self.unsaved_max && self.holder.is_fresh(self.body.lease.as_ref()) {
             self.unsaved += 1;
@@ -125,13 +126,13 @@ impl<'j> Run<'j> {
         self.save_now(body).await
     }
 
-    /// The job moves on, and nothing else is written.
+    /// Moves the job on and writes its row at once.
     pub(crate) async fn save_now(&mut self, body: KeyJobBody) -> Result<Advance, Error> {
         let roots = self.job.engine.roots.get()?;
         self.save_in(WriteBatch::default(), &roots, body).await
     }
 
-    /// The job moves on in a batch that expects the `store` row.
+    /// Moves the job on in a batch that also expects the `store` row.
     pub(crate) async fn save_in(
         &mut self,
         mut batch: WriteBatch,
@@ -147,7 +148,7 @@ impl<'j> Run<'j> {
         Ok(self.saved(body, landed))
     }
 
-    /// The job is over in a batch that does its last work.
+    /// Ends the job in the batch that does its last work.
     pub(crate) async fn finish_in(&mut self, mut batch: WriteBatch, tally: Tally) -> Result<Advance, Error> {
         let key = VaultRow::KeyJob(self.job.id).key();
         batch.expect(key.clone(), Expect::Revision(self.row));
@@ -159,7 +160,7 @@ impl<'j> Run<'j> {
         Ok(Advance::Finished)
     }
 
-    /// The job moves on in the batch of what it did.
+    /// Moves the job on in the batch of the work that was done.
     pub(crate) async fn save_with(
         &mut self,
         mut draft: Draft<'_>,
@@ -174,7 +175,7 @@ impl<'j> Run<'j> {
         Ok(self.saved(body, landed.landed()))
     }
 
-    /// The job is over: its row goes.
+    /// Ends the job: deletes its row.
     pub(crate) async fn finish(&mut self, tally: Tally) -> Result<Advance, Error> {
         if !self.job.delete(self.row).await? {
             return Ok(Advance::Reload);
@@ -183,7 +184,7 @@ impl<'j> Run<'j> {
         Ok(Advance::Finished)
     }
 
-    /// With the lease renewed, and the time that was worked since the row was last written.
+    /// The body with the lease renewed, and with the time worked since the row was last written.
     fn stamped(&self, mut body: KeyJobBody) -> KeyJobBody {
         let now_ms = self.job.engine.now().as_ms();
         let worked_ms = now_ms.saturating_sub(self.since.as_ms());
@@ -205,7 +206,7 @@ impl<'j> Run<'j> {
     }
 }
 
-/// What a second caller on the same engine learns.
+/// The report for a second caller on the same engine.
 async fn report_held(job: &KeyJob) -> Result<JobReport, Error> {
     let until = job.engine.now();
     Ok(match job.load().await? {
@@ -216,15 +217,16 @@ async fn report_held(job: &KeyJob) -> Result<JobReport, Error> {
     })
 }
 
-/// Notes rows that cannot be opened: all are counted, the first are kept.
+/// Adds rows that cannot be opened: all are counted, only the first are kept.
 pub(crate) fn add_findings(findings: &mut Vec<FindingBody>, new: impl IntoIterator<Item = FindingBody>) {
     let room = FINDINGS_MAX.saturating_sub(findings.len());
     findings.extend(new.into_iter().take(room));
 }
 
-/// Pages without anything to write between two writes of the job's row: a crash walks them again.
+/// How many pages without anything to write may pass between two writes of the job's row: a crash repeats them.
 const UNSAVED_MAX: usize = 32;
-/// A row can make a batch lose once, since whoever writes it seals it under the new key.
+/// More than for one write: each row that others write can make a batch lose, though only once, since their write seals
+/// it under the new key.
 const RACES_MAX: u32 = 16 * ATTEMPTS_MAX;
-/// With the longest address each, they fit a row twice over.
+/// Even with the longest addresses, the findings fill only half a row.
 const FINDINGS_MAX: usize = 16;
