@@ -46,7 +46,7 @@ pub(crate) async fn read_head(store: &dyn Store) -> Result<Head, Error> {
         gets: vec![
             VaultRow::Header.key(),
             VaultRow::Store.key(),
-            VaultKeys::arrival(),
+            VaultKeys::staging_marker(),
             VaultRow::Retired.key(),
         ],
         scans: vec![Scan::new(VaultKeys::slots(), SLOTS_MAX), Scan::new(KeyRange::all(), 1).keys_only()],
@@ -55,10 +55,10 @@ pub(crate) async fn read_head(store: &dyn Store) -> Result<Head, Error> {
     let any_row = set.scans.pop().is_some_and(|page| !page.rows.is_empty());
     let slots = set.scans.pop().unwrap_or_default();
     let retired = set.gets.pop().flatten();
-    let arrival = set.gets.pop().flatten();
+    let marker = set.gets.pop().flatten();
     let store_row = set.gets.pop().flatten();
     let Some(header) = set.gets.pop().flatten() else {
-        return Err(match (arrival, any_row) {
+        return Err(match (marker, any_row) {
             (Some(_), _) => Error::Unfinished,
             (None, true) => Error::ForeignStore,
             (None, false) => Error::NotInitialised,

@@ -79,7 +79,7 @@ impl<'a> Texts<'a> {
             VaultRow::Slot(id) => Self { key_name: Name::SlotId(id), ..Self::named("slot") },
             VaultRow::KeyJob(id) => Self { key_name: Name::Id(*id.as_bytes()), ..Self::named("job") },
             // Nothing seals these, so nothing asks for their address.
-            VaultRow::Header | VaultRow::Retired | VaultRow::OrgArrival(_) | VaultRow::Export(..) => {
+            VaultRow::Header | VaultRow::Retired | VaultRow::OrgRestore(_) | VaultRow::Export(..) => {
                 Self::named("")
             }
         }

@@ -40,8 +40,8 @@ impl VaultRow {
             Self::Slot(id) => push(key, SLOT, &id),
             Self::KeyJob(id) => push(key, KEY_JOB, id.as_bytes()),
             Self::Retired => key.push(RETIRED),
-            Self::OrgArrival(org) => {
-                key.push(ORG_ARRIVAL);
+            Self::OrgRestore(org) => {
+                key.push(ORG_RESTORE);
                 push_id(key, org.to_text().as_str());
             }
             Self::Export(org, file_id) => {
@@ -242,8 +242,8 @@ impl VaultKeys {
 
     /// Where a store that is not yet a vault names the copy or restore that it is the target of. It is no row of a
     /// vault: the vault takes its place.
-    pub(crate) fn arrival() -> Key {
-        Key::from([WHOLE_STORE, ARRIVAL].as_slice())
+    pub(crate) fn staging_marker() -> Key {
+        Key::from([WHOLE_STORE, STAGING_MARKER].as_slice())
     }
 
     /// All jobs of all tenants, each followed by `org 00 | environment 00 | id`.
@@ -299,8 +299,8 @@ pub(super) const STORE: u8 = 0x03;
 pub(super) const JOB: u8 = 0x04;
 pub(super) const KEY_JOB: u8 = 0x05;
 pub(super) const RETIRED: u8 = 0x10;
-pub(super) const ARRIVAL: u8 = 0x11;
-pub(super) const ORG_ARRIVAL: u8 = 0x12;
+pub(super) const STAGING_MARKER: u8 = 0x11;
+pub(super) const ORG_RESTORE: u8 = 0x12;
 pub(super) const EXPORT: u8 = 0x13;
 
 pub(super) const KEYRING: u8 = 0x01;

@@ -57,7 +57,7 @@ pub(crate) enum VaultRow {
     /// That the vault moved to another store.
     Retired,
     /// That an org is being restored into the vault.
-    OrgArrival(OrgId),
+    OrgRestore(OrgId),
     /// That a backup of an org was made which opens with another key.
     Export(OrgId, [u8; 16]),
 }
@@ -116,7 +116,7 @@ impl Row<'_> {
                 VaultRow::Header => RowKind::Header,
                 VaultRow::Store | VaultRow::KeyJob(_) => RowKind::Sealed,
                 VaultRow::Slot(_) => RowKind::Slot,
-                VaultRow::Retired | VaultRow::OrgArrival(_) | VaultRow::Export(..) => RowKind::Note,
+                VaultRow::Retired | VaultRow::OrgRestore(_) | VaultRow::Export(..) => RowKind::Note,
             },
             Self::Tenant(_, row) => row.kind(),
         }
@@ -127,7 +127,7 @@ impl Row<'_> {
             Self::Vault(row) => match row {
                 VaultRow::Store | VaultRow::KeyJob(_) => SealedBy::Root,
                 VaultRow::Slot(_) => SealedBy::SlotKey,
-                VaultRow::Header | VaultRow::Retired | VaultRow::OrgArrival(_) | VaultRow::Export(..) => {
+                VaultRow::Header | VaultRow::Retired | VaultRow::OrgRestore(_) | VaultRow::Export(..) => {
                     SealedBy::Nothing
                 }
             },

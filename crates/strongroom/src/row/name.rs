@@ -47,7 +47,7 @@ impl RowPath {
             VaultRow::Header | VaultRow::Store | VaultRow::Retired => {}
             VaultRow::Slot(id) => self.name = Some(hex::encode(id)),
             VaultRow::KeyJob(id) => self.name = Some(id.to_string()),
-            VaultRow::OrgArrival(org) | VaultRow::Export(org, _) => self.org = Some(org),
+            VaultRow::OrgRestore(org) | VaultRow::Export(org, _) => self.org = Some(org),
         }
     }
 
@@ -194,7 +194,7 @@ impl RowName {
             VaultRow::Header => Self::Header,
             VaultRow::Slot(_) => Self::Slot,
             VaultRow::Store => Self::StoreRow,
-            VaultRow::Retired | VaultRow::OrgArrival(_) | VaultRow::Export(..) => Self::Note,
+            VaultRow::Retired | VaultRow::OrgRestore(_) | VaultRow::Export(..) => Self::Note,
             VaultRow::KeyJob(_) => Self::Job,
         }
     }

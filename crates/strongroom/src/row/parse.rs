@@ -18,9 +18,9 @@ impl VaultRow {
             key::RETIRED if rest.is_empty() => Some(Self::Retired),
             key::SLOT => rest.try_into().ok().map(Self::Slot),
             key::KEY_JOB => DocumentId::from_bytes(rest).map(Self::KeyJob),
-            key::ORG_ARRIVAL => {
+            key::ORG_RESTORE => {
                 let (org, end) = take_id(rest)?;
-                org.parse().ok().filter(|_| end.is_empty()).map(Self::OrgArrival)
+                org.parse().ok().filter(|_| end.is_empty()).map(Self::OrgRestore)
             }
             key::EXPORT => {
                 let (org, file_id) = take_id(rest)?;
@@ -32,7 +32,7 @@ impl VaultRow {
 
     /// Whether it says that something moved, or that a backup was made.
     pub(crate) fn is_note(self) -> bool {
-        matches!(self, Self::Retired | Self::OrgArrival(_) | Self::Export(..))
+        matches!(self, Self::Retired | Self::OrgRestore(_) | Self::Export(..))
     }
 }
 
@@ -237,7 +237,7 @@ mod tests {
             VaultRow::Slot([7; 16]),
             VaultRow::KeyJob(id),
             VaultRow::Retired,
-            VaultRow::OrgArrival(org),
+            VaultRow::OrgRestore(org),
             VaultRow::Export(org, [9; 16]),
         ] {
             assert_eq!(VaultRow::parse(&row.key()), Some(row));

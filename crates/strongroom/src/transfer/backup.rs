@@ -4,10 +4,11 @@ use std::io::Write;
 
 use super::export::Exporter;
 use super::file::{
-    FileId, FrameKind, FrameWriter, Head, SECTION_HEAD_LEN, TenantEnd, Trailer, mac_key, push_row, start_rows,
+    FileHead, FileId, FrameKind, FrameWriter, SECTION_HEAD_LEN, TenantEnd, Trailer, mac_key, push_row,
+    start_rows,
 };
-use super::section::{Rows, Section, Walk, changed};
-use super::{Phase, Progress, Report};
+use super::section::{Rows, Section, SectionReader, changed};
+use super::{Phase, Progress, Reporter};
 use crate::engine::Engine;
 use crate::engine::head::{SLOTS_MAX, SlotRow};
 use crate::error::{Damage, Error};
@@ -72,30 +73,30 @@ impl Vault {
         let mut frames = FrameWriter::begin(out, mac, file_id)?;
         frames.write(FrameKind::Head, &head.encode())?;
 
-        let mut recorder = Recorder::new(&*engine.store, frames, Report::new(&mut progress, None));
+        let mut writer = BackupWriter::new(&*engine.store, frames, Reporter::new(&mut progress, None));
         let (mut rest, mut org_before) = (VaultKeys::tenants(), None);
         while let Some(tenant) = next_tenant(engine, rest.clone()).await? {
             let org = tenant.org;
             rest.start = tenant.all().end.unwrap_or_default();
             // They belong to all environments of the org, and go with the first one.
             let notes = (org_before.replace(org) != Some(org)).then(|| VaultKeys::exports(&org));
-            recorder.tenant(&tenant, notes, &mut Form::AsItIs).await?;
+            writer.tenant(&tenant, notes, &mut RowForm::AsItIs).await?;
         }
         if HeadRows::read(engine).await? != keys {
             return Err(Error::Contended(1));
         }
-        recorder.finish()
+        writer.finish()
     }
 }
 
 /// In what form rows stand in a file.
-pub(super) enum Form {
+pub(super) enum RowForm {
     AsItIs,
     /// Under the keys of the file.
     Exported(Box<Exporter>),
 }
 
-impl Form {
+impl RowForm {
     async fn of(&mut self, rows: Rows) -> Result<Vec<(Key, Vec<u8>)>, Error> {
         match self {
             Self::AsItIs => Ok(rows.into_iter().map(|(key, row)| (key, row.value)).collect()),
@@ -124,7 +125,7 @@ impl HeadRows {
 
     /// The head of a file, with the slots that open the vault: a row that opens nothing would keep the others from
     /// being read.
-    fn head(&self, engine: &Engine, roots: &Roots, file_id: FileId) -> Result<Head, Error> {
+    fn head(&self, engine: &Engine, roots: &Roots, file_id: FileId) -> Result<FileHead, Error> {
         const ROW: &str = "the sealed `store` row";
         let row = self.store_row.as_ref().ok_or_else(|| Error::damaged(ROW, Damage::Missing))?;
         let body = match StoreRow::open(&engine.store_id, &roots.active.key, row) {
@@ -141,7 +142,7 @@ impl HeadRows {
         if slots.is_empty() {
             return Err(Error::damaged("the key slot", Damage::Missing));
         }
-        Ok(Head {
+        Ok(FileHead {
             file_id,
             store_id: engine.store_id,
             created_at: engine.now(),
@@ -160,11 +161,11 @@ pub(super) async fn next_tenant(engine: &Engine, rest: KeyRange) -> Result<Optio
 }
 
 /// Writes tenants to a file.
-pub(super) struct Recorder<'r, W> {
+pub(super) struct BackupWriter<'r, W> {
     store: &'r dyn Store,
     frames: FrameWriter<W>,
     frames_len: u64,
-    report: Report<'r>,
+    report: Reporter<'r>,
     body: Vec<u8>,
     sections_len: u32,
     rows: u64,
@@ -173,7 +174,7 @@ pub(super) struct Recorder<'r, W> {
 }
 
 /// A section of the tenant that is being recorded.
-struct Recorded {
+struct WrittenSection {
     section: Section,
     number: u32,
     version: u32,
@@ -181,8 +182,8 @@ struct Recorded {
     holds_keys: bool,
 }
 
-impl<'r, W: Write + Send> Recorder<'r, W> {
-    pub(super) fn new(store: &'r dyn Store, frames: FrameWriter<W>, report: Report<'r>) -> Self {
+impl<'r, W: Write + Send> BackupWriter<'r, W> {
+    pub(super) fn new(store: &'r dyn Store, frames: FrameWriter<W>, report: Reporter<'r>) -> Self {
         let body = Vec::with_capacity(FRAME_LEN);
         let unsettled = Vec::new();
         // The head is a frame too.
@@ -195,7 +196,7 @@ impl<'r, W: Write + Send> Recorder<'r, W> {
         &mut self,
         tenant: &TenantId,
         notes: Option<KeyRange>,
-        form: &mut Form,
+        form: &mut RowForm,
     ) -> Result<(), Error> {
         self.report.enter(Phase::Rows);
         let mut sections = Vec::new();
@@ -203,11 +204,11 @@ impl<'r, W: Write + Send> Recorder<'r, W> {
         let rest = KeyRange { start: keyrings.end.clone().unwrap_or_default(), end: tenant.all().end };
         let ranges = [(tenant.jobs(), false), (keyrings, true), (rest, false)];
         for (range, holds_keys) in ranges.into_iter().chain(notes.map(|notes| (notes, false))) {
-            let mut walk = Walk::new(self.store, range);
-            while let Some((section, rows)) = walk.next().await? {
+            let mut reader = SectionReader::new(self.store, range);
+            while let Some((section, rows)) = reader.next().await? {
                 let number = self.sections_len;
                 self.sections_len += 1;
-                let mut recorded = Recorded { section, number, version: 0, rows_len: 0, holds_keys };
+                let mut recorded = WrittenSection { section, number, version: 0, rows_len: 0, holds_keys };
                 self.write_section(&mut recorded, rows, form).await?;
                 sections.push(recorded);
             }
@@ -225,7 +226,7 @@ impl<'r, W: Write + Send> Recorder<'r, W> {
     /// Reads again what changed, until nothing has twice in a row: then all rows stood as recorded at one moment
     /// between the two looks. A tenant that is written to all the time is given up on after [`PASSES_MAX`] passes, but
     /// not before its keyrings were still for two: so every recorded row opens under a recorded key.
-    async fn settle(&mut self, sections: &mut [Recorded], form: &mut Form) -> Result<bool, Error> {
+    async fn settle(&mut self, sections: &mut [WrittenSection], form: &mut RowForm) -> Result<bool, Error> {
         let (mut still, mut keys_still) = (0, 0);
         for pass in 0..KEY_PASSES_MAX {
             let looked_at: Vec<_> = sections.iter().map(|recorded| recorded.section.clone()).collect();
@@ -253,9 +254,9 @@ impl<'r, W: Write + Send> Recorder<'r, W> {
     /// Writes the rows of a section; of a later version even when there are none left.
     async fn write_section(
         &mut self,
-        recorded: &mut Recorded,
+        recorded: &mut WrittenSection,
         rows: Rows,
-        form: &mut Form,
+        form: &mut RowForm,
     ) -> Result<(), Error> {
         let rows = form.of(rows).await?;
         self.rows = self.rows - recorded.rows_len + rows.len() as u64;

@@ -2,10 +2,10 @@
 
 use std::cmp::Ordering;
 
-use super::arrival::{Arrival, Batches, Marker, Purpose};
 use super::retire::{Retirement, reinstate, retire, retired_for};
-use super::section::{Rows, Section, Walk, changed, read_range};
-use super::{Phase, Progress, Report};
+use super::section::{Rows, Section, SectionReader, changed, read_range};
+use super::staged::{Batches, Marker, Purpose, StagedVault};
+use super::{Phase, Progress, Reporter};
 use crate::engine::Engine;
 use crate::engine::gate::read_gate;
 use crate::envelope::{MacKey, MacTag};
@@ -60,15 +60,15 @@ impl Vault {
         mut progress: impl FnMut(Progress) + Send,
     ) -> Result<CopySummary, Error> {
         let engine = &*self.engine;
-        let mut copy = Copy::begin(engine, target, Report::new(&mut progress, None)).await?;
+        let mut copy = Copy::begin(engine, target, Reporter::new(&mut progress, None)).await?;
         copy.all_rows().await?;
         copy.catch_up().await?;
         copy.check_all().await?;
-        let retirement = retire(engine, copy.arrival.transfer_id()).await?;
+        let retirement = retire(engine, copy.staged.transfer_id()).await?;
         match copy.last_changes().await {
             Ok(summary) => {
                 // Whatever becomes of this, it must not be undone: it may have landed.
-                copy.arrival.finish(Vec::new()).await?;
+                copy.staged.finish(Vec::new()).await?;
                 Ok(summary)
             }
             Err(error) => Err(undo(engine, retirement, error).await),
@@ -116,7 +116,7 @@ impl Vault {
         let marker = Marker { purpose: Purpose::Copy, store_id: engine.store_id, transfer_id: copy_id };
         let given_up = Marker { purpose: Purpose::GivenUp, ..marker };
         if Marker::of(target).await? != Some(given_up) {
-            Arrival::take_over(target, marker).await?.give_up().await?;
+            StagedVault::take_over(target, marker).await?.give_up().await?;
         }
         // Noted anew, so that a run that is about to reinstate the source itself is left behind.
         reinstate(engine, retire(engine, &copy_id).await?).await
@@ -126,16 +126,16 @@ impl Vault {
 /// One run of a copy.
 struct Copy<'c> {
     source: &'c dyn Store,
-    arrival: Arrival<'c>,
+    staged: StagedVault<'c>,
     mac: MacKey,
     sections: Vec<Section>,
     /// Of each section how many rows it has, and their hash.
     copied: Vec<(u64, MacTag)>,
-    report: Report<'c>,
+    report: Reporter<'c>,
 }
 
 impl<'c> Copy<'c> {
-    async fn begin(engine: &'c Engine, target: &'c dyn Store, report: Report<'c>) -> Result<Self, Error> {
+    async fn begin(engine: &'c Engine, target: &'c dyn Store, report: Reporter<'c>) -> Result<Self, Error> {
         let (_, retired) = read_gate(&*engine.store).await?;
         let retired = retired.as_ref().map(retired_for).transpose()?;
         let mut transfer_id = [0; 16];
@@ -145,10 +145,10 @@ impl<'c> Copy<'c> {
             store_id: engine.store_id,
             transfer_id: retired.unwrap_or(transfer_id),
         };
-        let arrival = match retired {
-            None => Arrival::begin(target, marker).await?,
+        let staged = match retired {
+            None => StagedVault::begin(target, marker).await?,
             // Only the copy that retired the vault can go on.
-            Some(_) => Arrival::take_over(target, marker).await.map_err(|error| match error {
+            Some(_) => StagedVault::take_over(target, marker).await.map_err(|error| match error {
                 Error::AlreadyInitialised | Error::Unfinished => Error::Retired,
                 error => error,
             })?,
@@ -156,14 +156,14 @@ impl<'c> Copy<'c> {
         let mac =
             MacKey::derive(&engine.roots.get()?.active.bytes, &[b"strongroom/v1/copy", &engine.store_id]);
         let (sections, copied) = (Vec::new(), Vec::new());
-        Ok(Self { source: &*engine.store, arrival, mac, sections, copied, report })
+        Ok(Self { source: &*engine.store, staged, mac, sections, copied, report })
     }
 
     async fn all_rows(&mut self) -> Result<(), Error> {
         self.report.enter(Phase::Rows);
-        let mut walk = Walk::new(self.source, KeyRange::all());
-        while let Some((section, rows)) = walk.next().await? {
-            let copied = self.bring(&section.range, rows).await?;
+        let mut reader = SectionReader::new(self.source, KeyRange::all());
+        while let Some((section, rows)) = reader.next().await? {
+            let copied = self.copy_range(&section.range, rows).await?;
             self.sections.push(section);
             self.copied.push(copied);
         }
@@ -175,7 +175,7 @@ impl<'c> Copy<'c> {
         self.report.enter(Phase::Changes);
         let mut before = usize::MAX;
         for _ in 0..CATCH_UPS_MAX {
-            let changed = self.bring_changes().await?.len();
+            let changed = self.copy_changes().await?.len();
             if changed == 0 || changed >= before {
                 break;
             }
@@ -188,7 +188,7 @@ impl<'c> Copy<'c> {
     async fn last_changes(&mut self) -> Result<CopySummary, Error> {
         self.report.enter(Phase::Changes);
         loop {
-            let changed = self.bring_changes().await?;
+            let changed = self.copy_changes().await?;
             if changed.is_empty() {
                 return Ok(self.summary());
             }
@@ -198,13 +198,13 @@ impl<'c> Copy<'c> {
         }
     }
 
-    async fn bring_changes(&mut self) -> Result<Vec<usize>, Error> {
+    async fn copy_changes(&mut self) -> Result<Vec<usize>, Error> {
         let changed = changed(self.source, &self.sections).await?;
         for index in &changed {
             let Some(section) = self.sections.get_mut(*index) else { continue };
             let rows = section.read(self.source).await?;
             let range = section.range.clone();
-            let copied = self.bring(&range, rows).await?;
+            let copied = self.copy_range(&range, rows).await?;
             if let Some(known) = self.copied.get_mut(*index) {
                 *known = copied;
             }
@@ -214,12 +214,12 @@ impl<'c> Copy<'c> {
 
     /// Makes a range of the target hold `rows`, and nothing else of a vault. Reads what is there, so that it does not
     /// matter what an earlier run did, and expects it, so that no late batch of one applies.
-    async fn bring(&mut self, range: &KeyRange, rows: Rows) -> Result<(u64, MacTag), Error> {
-        let rows = moving(rows);
-        let there = moving(read_range(self.arrival.store, range).await?);
+    async fn copy_range(&mut self, range: &KeyRange, rows: Rows) -> Result<(u64, MacTag), Error> {
+        let rows = rows_to_copy(rows);
+        let there = rows_to_copy(read_range(self.staged.store, range).await?);
         let copied = (rows.len() as u64, self.hash(&rows));
         let rows_len = rows.len();
-        let mut batches = Batches::new(&self.arrival);
+        let mut batches = Batches::new(&self.staged);
         let (mut rows, mut there) = (rows.into_iter().peekable(), there.into_iter().peekable());
         loop {
             let order = match (rows.peek(), there.peek()) {
@@ -260,7 +260,7 @@ impl<'c> Copy<'c> {
         let Some((section, copied)) = self.sections.get(index).zip(self.copied.get(index)) else {
             return Ok(());
         };
-        let there = moving(read_range(self.arrival.store, &section.range).await?);
+        let there = rows_to_copy(read_range(self.staged.store, &section.range).await?);
         if (there.len() as u64, self.hash(&there)) != *copied {
             return Err(Error::CopyDiffers);
         }
@@ -288,8 +288,8 @@ impl<'c> Copy<'c> {
 }
 
 /// The rows that a copy brings: all but those that say what a store is.
-fn moving(mut rows: Rows) -> Rows {
-    let stays = [VaultRow::Header.key(), VaultRow::Retired.key(), VaultKeys::arrival()];
+fn rows_to_copy(mut rows: Rows) -> Rows {
+    let stays = [VaultRow::Header.key(), VaultRow::Retired.key(), VaultKeys::staging_marker()];
     rows.retain(|(key, _)| !stays.contains(key));
     rows
 }

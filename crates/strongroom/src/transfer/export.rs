@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Arc;
 
-use super::backup::{BackupSummary, Form, Recorder, next_tenant};
-use super::file::{FileId, FrameKind, FrameWriter, Head, mac_key};
+use super::backup::{BackupSummary, BackupWriter, RowForm, next_tenant};
+use super::file::{FileHead, FileId, FrameKind, FrameWriter, mac_key};
 use super::section::Rows;
 use super::sides::{RowKeys, Side, Sides, derived_keyring};
-use super::{Progress, Report};
+use super::{Progress, Reporter};
 use crate::clock::Timestamp;
 use crate::engine::{Engine, Touches};
 use crate::error::{Damage, Error};
@@ -62,12 +62,12 @@ impl Vault {
         // The slot alone: a file of one org has no `store` row.
         let slots = rows.into_iter().take(1).map(|(_, row)| row).collect();
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        let head = Head { file_id, store_id, created_at, engine: version, slots, store_row: None };
+        let head = FileHead { file_id, store_id, created_at, engine: version, slots, store_row: None };
         note_export(engine, &org, &head).await?;
 
         let mut frames = FrameWriter::begin(out, mac_key(&roots.active.bytes, &store_id, &file_id), file_id)?;
         frames.write(FrameKind::Head, &head.encode())?;
-        let mut recorder = Recorder::new(&*engine.store, frames, Report::new(&mut progress, None));
+        let mut writer = BackupWriter::new(&*engine.store, frames, Reporter::new(&mut progress, None));
         let file = Side { store_id, roots: Arc::new(roots) };
         loop {
             let from = Tenant::of(Arc::clone(engine), found);
@@ -77,17 +77,17 @@ impl Vault {
             finish_shred(&from, &view).await?;
             let id = from.id.clone();
             let exporter = Box::new(Exporter { from, to: file.clone(), created_at, keys: HashMap::new() });
-            recorder.tenant(&id, None, &mut Form::Exported(exporter)).await?;
+            writer.tenant(&id, None, &mut RowForm::Exported(exporter)).await?;
             match next_tenant(engine, rest.clone()).await? {
                 Some(next) => found = next,
-                None => return recorder.finish(),
+                None => return writer.finish(),
             }
         }
     }
 }
 
 /// Notes that a file is about to be made that opens with another key than the vault.
-async fn note_export(engine: &Engine, org: &OrgId, head: &Head) -> Result<(), Error> {
+async fn note_export(engine: &Engine, org: &OrgId, head: &FileHead) -> Result<(), Error> {
     let mut batch = WriteBatch::default();
     let key = VaultRow::Export(*org, head.file_id).key();
     batch.expect(key.clone(), Expect::Absent);
@@ -104,11 +104,11 @@ pub(super) struct Exporter {
     to: Side,
     created_at: Timestamp,
     /// Keys of scopes that were met lately.
-    keys: HashMap<Option<LinkedAccountId>, Known>,
+    keys: HashMap<Option<LinkedAccountId>, KeyPair>,
 }
 
 /// The keys of a scope in the store, and in the file.
-struct Known {
+struct KeyPair {
     from: Option<Arc<ScopeKeys>>,
     to: Arc<ScopeKeys>,
 }
@@ -152,7 +152,7 @@ impl Exporter {
         if !self.keys.contains_key(&account.cloned()) {
             let key = self.from.id.keyring(account).key();
             let from = self.from.read_under_root(&key, |row| self.from.open_keyring(account, row)).await?;
-            self.know(account, from.map(|(keys, _)| keys))?;
+            self.remember_keys(account, from.map(|(keys, _)| keys))?;
         }
         let known = self.keys.get(&account.cloned());
         let keys =
@@ -170,14 +170,14 @@ impl Exporter {
     ) -> Result<Option<Vec<u8>>, Error> {
         let from = self.from.open_keyring(account, row)?;
         let is_dropped = from.keyring.active().is_none();
-        let to = self.know(account, Some(from))?;
+        let to = self.remember_keys(account, Some(from))?;
         if is_dropped {
             return Ok(None);
         }
         self.to.seal_keyring(&self.from.id.keyring(account), &to).map(Some)
     }
 
-    fn know(
+    fn remember_keys(
         &mut self,
         account: Option<&LinkedAccountId>,
         from: Option<ScopeKeys>,
@@ -188,7 +188,7 @@ impl Exporter {
         if self.keys.len() >= KEYS_MAX {
             self.keys.clear();
         }
-        let known = Known { from: from.map(Arc::new), to: Arc::clone(&to) };
+        let known = KeyPair { from: from.map(Arc::new), to: Arc::clone(&to) };
         self.keys.insert(account.cloned(), known);
         Ok(to)
     }

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::{Read, Seek};
 use std::sync::Arc;
 
-use super::arrival::{Arrival, Marker, Purpose};
 use super::file::RowsFrame;
-use super::open::{Backup, Pass, Step};
+use super::open::{Backup, BackupPart, BackupReader};
 use super::section::read_range;
 use super::sides::{RowKeys, Side, Sides};
+use super::staged::{Marker, Purpose, StagedVault};
 use super::target::{Destination, Target};
-use super::{Progress, Report};
+use super::{Progress, Reporter};
 use crate::engine::gate::Gate;
 use crate::engine::head::{Head, SlotRow};
 use crate::engine::{Engine, Touches};
@@ -84,11 +84,11 @@ impl<R: Read + Seek + Send> Backup<R> {
             }
         };
         let marker = Marker { purpose: Purpose::AsNew, store_id, transfer_id };
-        let arrival = Arrival::begin_with(&store, marker, rows).await?;
+        let staged = StagedVault::begin_with(&store, marker, rows).await?;
         let side = Side { store_id, roots: Arc::new(roots.clone()) };
-        let report = Report::new(&mut progress, Some(self.rows));
-        self.import(&side, Destination::Arrival(&arrival), None, report).await?;
-        let gate = Gate::of_header(arrival.finish(Vec::new()).await?.revision, None);
+        let report = Reporter::new(&mut progress, Some(self.rows));
+        self.import(&side, Destination::Staged(&staged), None, report).await?;
+        let gate = Gate::of_header(staged.finish(Vec::new()).await?.revision, None);
         let vault = self.options.assemble(store, store_id, roots, gate);
         vault.engine.refresh_roots().await?;
         Ok(vault)
@@ -130,7 +130,7 @@ impl<R: Read + Seek + Send> Backup<R> {
             return Err(Error::OrgNotFound(org));
         }
         let resumed = begin_org(engine, &org, &self.head.file_id).await?;
-        let report = Report::new(&mut progress, None);
+        let report = Reporter::new(&mut progress, None);
         let side = Side { store_id: engine.store_id, roots: engine.roots.get()? };
         let summary = self.import(&side, Destination::Vault { engine, resumed }, Some(org), report).await?;
         end_org(engine, &org).await?;
@@ -138,12 +138,12 @@ impl<R: Read + Seek + Send> Backup<R> {
     }
 
     fn holds(&mut self, org: OrgId) -> Result<bool, Error> {
-        let mut pass = self.pass()?;
+        let mut reader = self.reader()?;
         loop {
-            match pass.next()? {
-                Step::TenantEnd(end) if end.org == org => return Ok(true),
-                Step::End => return Ok(false),
-                Step::TenantEnd(_) | Step::Rows(_) => {}
+            match reader.next()? {
+                BackupPart::TenantEnd(end) if end.org == org => return Ok(true),
+                BackupPart::End => return Ok(false),
+                BackupPart::TenantEnd(_) | BackupPart::Rows(_) => {}
             }
         }
     }
@@ -155,32 +155,33 @@ impl<R: Read + Seek + Send> Backup<R> {
         to: &Side,
         destination: Destination<'_>,
         only: Option<OrgId>,
-        mut report: Report<'_>,
+        mut report: Reporter<'_>,
     ) -> Result<RestoreSummary, Error> {
         let from = Side { store_id: self.head.store_id, roots: Arc::new(self.roots.clone()) };
         let now = match destination {
             Destination::Vault { engine, .. } => engine.now(),
-            Destination::Arrival(_) => self.options.time().now(),
+            Destination::Staged(_) => self.options.time().now(),
         };
         let mut summary = RestoreSummary { rows: 0, tenants: 0 };
-        let mut pass = self.pass()?;
+        let mut reader = self.reader()?;
         loop {
-            let mark = pass.mark()?;
+            let start = reader.position()?;
             let mut keyrings = Keyrings::default();
             let end = loop {
-                match pass.next()? {
-                    Step::Rows(frame) => keyrings.take(&RowsFrame::decode(&frame.body)?)?,
-                    Step::TenantEnd(end) => break end,
-                    Step::End => return Ok(summary),
+                match reader.next()? {
+                    BackupPart::Rows(frame) => keyrings.take(&RowsFrame::decode(&frame.body)?)?,
+                    BackupPart::TenantEnd(end) => break end,
+                    BackupPart::End => return Ok(summary),
                 }
             };
             if only.is_some_and(|org| org != end.org) {
                 continue;
             }
             let tenant = TenantId::new(end.org, end.environment.clone());
-            pass.rewind(mark)?;
+            reader.rewind(start)?;
             let target = Target::new(&tenant, to, destination, now);
-            summary.rows += Import::new(&tenant, &from, target, keyrings).run(&mut pass, &mut report).await?;
+            summary.rows +=
+                Import::new(&tenant, &from, target, keyrings).run(&mut reader, &mut report).await?;
             summary.tenants += 1;
         }
     }
@@ -260,26 +261,26 @@ impl<'i> Import<'i> {
 
     async fn run(
         mut self,
-        pass: &mut Pass<'_, impl Read + Seek>,
-        report: &mut Report<'_>,
+        reader: &mut BackupReader<'_, impl Read + Seek>,
+        report: &mut Reporter<'_>,
     ) -> Result<u64, Error> {
         let mut rows_len = 0;
-        while let Step::Rows(frame) = pass.next()? {
+        while let BackupPart::Rows(frame) = reader.next()? {
             let frame = RowsFrame::decode(&frame.body)?;
             let mut frame_rows = 0;
             for (key, row) in frame.rows() {
-                self.bring(Key::from(key), row).await?;
+                self.import_row(Key::from(key), row).await?;
                 frame_rows += 1;
             }
             rows_len += frame_rows as u64;
             report.advance(frame_rows);
         }
-        self.bring_count().await?;
+        self.import_count().await?;
         self.target.flush().await?;
         Ok(rows_len)
     }
 
-    async fn bring(&mut self, key: Key, bytes: &[u8]) -> Result<(), Error> {
+    async fn import_row(&mut self, key: Key, bytes: &[u8]) -> Result<(), Error> {
         if is_note(&key) {
             return self.target.put_note(key, bytes.to_vec()).await;
         }
@@ -310,14 +311,14 @@ impl<'i> Import<'i> {
         let keys = RowKeys { from: from.as_ref(), to: to.as_ref() };
         let Some(moved) = sides.move_row(&row, &keys, bytes)? else { return Ok(()) };
         match place {
-            TenantRow::Definition(id) => self.bring_name(id, from.as_ref(), bytes).await?,
-            TenantRow::Value(scope, definition) => self.bring_index(scope, definition, &moved).await?,
+            TenantRow::Definition(id) => self.import_name(id, from.as_ref(), bytes).await?,
+            TenantRow::Value(scope, definition) => self.import_index(scope, definition, &moved).await?,
             _ => {}
         }
         self.target.put_sealed(account, key, moved).await
     }
 
-    async fn bring_name(
+    async fn import_name(
         &mut self,
         id: &DefinitionId,
         keys: Option<&Arc<ScopeKeys>>,
@@ -336,7 +337,7 @@ impl<'i> Import<'i> {
         self.target.put(name, encode_index(id.as_bytes())).await
     }
 
-    async fn bring_index(
+    async fn import_index(
         &mut self,
         scope: &Scope,
         definition: &DefinitionId,
@@ -355,7 +356,7 @@ impl<'i> Import<'i> {
     }
 
     /// The count of what came, which is that of the file unless the tenant was written to all the time.
-    async fn bring_count(&mut self) -> Result<(), Error> {
+    async fn import_count(&mut self) -> Result<(), Error> {
         let Some(revision) = self.count else { return Ok(()) };
         let keys = self.target.keys(None).await?;
         let row = self.tenant.count();
@@ -376,7 +377,7 @@ async fn head_of(store: &dyn Store, store_id: StoreId) -> Result<Head, Error> {
 
 /// Notes that an org is arriving; answers whether an earlier run did.
 async fn begin_org(engine: &Engine, org: &OrgId, file_id: &[u8; 16]) -> Result<bool, Error> {
-    let note = VaultRow::OrgArrival(*org).key();
+    let note = VaultRow::OrgRestore(*org).key();
     let scans = vec![Scan::new(VaultKeys::org(org), 1).keys_only()];
     let mut set = engine.read(&ReadBatch { gets: vec![note.clone()], scans }).await?;
     let is_empty = set.scans.pop().is_none_or(|page| page.rows.is_empty());
@@ -397,7 +398,7 @@ async fn begin_org(engine: &Engine, org: &OrgId, file_id: &[u8; 16]) -> Result<b
 }
 
 async fn end_org(engine: &Engine, org: &OrgId) -> Result<(), Error> {
-    let note = VaultRow::OrgArrival(*org).key();
+    let note = VaultRow::OrgRestore(*org).key();
     let Some(row) = engine.get(note.clone()).await? else { return Ok(()) };
     let mut batch = WriteBatch::default();
     batch.expect(note.clone(), Expect::Revision(row.revision));

@@ -3,7 +3,6 @@
 //! A store is read in sections of a few hundred rows, so that memory stays flat, and each section is remembered by a
 //! fingerprint of its keys and revisions. What changed meanwhile is found by reading keys alone, and read again.
 
-mod arrival;
 mod backup;
 mod copy;
 mod export;
@@ -14,6 +13,7 @@ mod restore;
 mod retire;
 mod section;
 mod sides;
+mod staged;
 mod target;
 
 pub use backup::BackupSummary;
@@ -46,14 +46,14 @@ pub enum Phase {
 }
 
 /// Tells a caller how far it is.
-struct Report<'r> {
+struct Reporter<'r> {
     tell: &'r mut (dyn FnMut(Progress) + Send),
     phase: Phase,
     rows: u64,
     rows_total: Option<u64>,
 }
 
-impl<'r> Report<'r> {
+impl<'r> Reporter<'r> {
     fn new(tell: &'r mut (dyn FnMut(Progress) + Send), rows_total: Option<u64>) -> Self {
         Self { tell, phase: Phase::Rows, rows: 0, rows_total }
     }

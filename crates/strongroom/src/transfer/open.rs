@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
-use super::file::{FrameKind, FrameReader, Head, RawFrame, RowsFrame, TenantEnd, Trailer, mac_key};
+use super::file::{FileHead, FrameKind, FrameReader, RawFrame, RowsFrame, TenantEnd, Trailer, mac_key};
 use crate::clock::Timestamp;
 use crate::engine::gate::Gate;
 use crate::engine::head::SlotRow;
@@ -19,7 +19,7 @@ use crate::verbs::vault::VaultOptions;
 pub struct Backup<R> {
     input: BufReader<R>,
     pub(super) options: VaultOptions,
-    pub(super) head: Head,
+    pub(super) head: FileHead,
     pub(super) roots: Roots,
     mac: MacKey,
     /// The last version of each section.
@@ -72,7 +72,7 @@ impl<R: Read + Seek + Send> Backup<R> {
         if first.kind != FrameKind::Head {
             return Err(Error::BadBackup(BackupFault::Altered));
         }
-        let head = Head::decode(&first.body)?;
+        let head = FileHead::decode(&first.body)?;
         let slots = vault_head(&head)?;
         let roots = match &head.store_row {
             Some(_) => options.open_roots(&slots, &unlock).await?,
@@ -112,10 +112,10 @@ impl<R: Read + Seek + Send> Backup<R> {
     }
 
     /// Goes through the rows once more.
-    pub(super) fn pass(&mut self) -> Result<Pass<'_, R>, Error> {
+    pub(super) fn reader(&mut self) -> Result<BackupReader<'_, R>, Error> {
         self.input.seek(SeekFrom::Start(0)).map_err(Error::BackupFile)?;
         let sequence = FrameReader::begin(&mut self.input)?.sequence();
-        Ok(Pass {
+        Ok(BackupReader {
             input: &mut self.input,
             sequence,
             mac: &self.mac,
@@ -126,16 +126,16 @@ impl<R: Read + Seek + Send> Backup<R> {
 }
 
 /// A walk over the frames that count. Each is checked again: the file may have changed since.
-pub(super) struct Pass<'b, R> {
+pub(super) struct BackupReader<'b, R> {
     input: &'b mut BufReader<R>,
     sequence: u64,
     mac: &'b MacKey,
-    head: &'b Head,
+    head: &'b FileHead,
     versions: &'b [u32],
 }
 
 /// What comes next in a file.
-pub(super) enum Step {
+pub(super) enum BackupPart {
     /// A frame of rows that no later version replaces.
     Rows(RawFrame),
     /// All rows since the last such step are of this tenant.
@@ -145,25 +145,25 @@ pub(super) enum Step {
 
 /// A place in a file.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Mark {
-    position: u64,
+pub(super) struct Position {
+    offset: u64,
     sequence: u64,
 }
 
-impl<R: Read + Seek> Pass<'_, R> {
-    pub(super) fn next(&mut self) -> Result<Step, Error> {
+impl<R: Read + Seek> BackupReader<'_, R> {
+    pub(super) fn next(&mut self) -> Result<BackupPart, Error> {
         loop {
             let mut frames = FrameReader::resume(&mut *self.input, self.sequence);
             let frame = frames.next()?;
             self.sequence = frames.sequence();
             frame.check(self.mac, &self.head.file_id)?;
             match frame.kind {
-                FrameKind::Trailer => return Ok(Step::End),
-                FrameKind::TenantEnd => return TenantEnd::decode(&frame.body).map(Step::TenantEnd),
+                FrameKind::Trailer => return Ok(BackupPart::End),
+                FrameKind::TenantEnd => return TenantEnd::decode(&frame.body).map(BackupPart::TenantEnd),
                 FrameKind::Rows => {
                     let rows = RowsFrame::decode(&frame.body)?;
                     if self.versions.get(rows.section as usize) == Some(&rows.version) {
-                        return Ok(Step::Rows(frame));
+                        return Ok(BackupPart::Rows(frame));
                     }
                 }
                 FrameKind::Head => {}
@@ -172,14 +172,14 @@ impl<R: Read + Seek> Pass<'_, R> {
     }
 
     /// The place of the next frame.
-    pub(super) fn mark(&mut self) -> Result<Mark, Error> {
-        let position = self.input.stream_position().map_err(Error::BackupFile)?;
-        Ok(Mark { position, sequence: self.sequence })
+    pub(super) fn position(&mut self) -> Result<Position, Error> {
+        let offset = self.input.stream_position().map_err(Error::BackupFile)?;
+        Ok(Position { offset, sequence: self.sequence })
     }
 
-    pub(super) fn rewind(&mut self, mark: Mark) -> Result<(), Error> {
-        self.input.seek(SeekFrom::Start(mark.position)).map_err(Error::BackupFile)?;
-        self.sequence = mark.sequence;
+    pub(super) fn rewind(&mut self, to: Position) -> Result<(), Error> {
+        self.input.seek(SeekFrom::Start(to.offset)).map_err(Error::BackupFile)?;
+        self.sequence = to.sequence;
         Ok(())
     }
 }
@@ -221,7 +221,7 @@ impl Checked {
     }
 }
 
-fn check_rest(frames: &mut FrameReader<impl Read>, mac: &MacKey, head: &Head) -> Result<Checked, Error> {
+fn check_rest(frames: &mut FrameReader<impl Read>, mac: &MacKey, head: &FileHead) -> Result<Checked, Error> {
     let mut checked = Checked::default();
     let mut frames_len = 1;
     loop {
@@ -250,7 +250,7 @@ fn check_rest(frames: &mut FrameReader<impl Read>, mac: &MacKey, head: &Head) ->
 }
 
 /// The head of a file, as a store would answer it.
-fn vault_head(head: &Head) -> Result<crate::engine::head::Head, Error> {
+fn vault_head(head: &FileHead) -> Result<crate::engine::head::Head, Error> {
     let versioned = |row: &Vec<u8>| Versioned { value: row.clone(), revision: RowRevision(0) };
     let slots = head.slots.iter().map(|row| {
         let slot = Slot::decode(row).map_err(|error| Error::row("the key slot", error))?;

@@ -2,10 +2,10 @@
 
 use std::io::{Read, Seek};
 
-use super::arrival::{Arrival, Batches, Marker, Purpose};
 use super::file::RowsFrame;
-use super::open::{Backup, Step};
-use super::{Progress, Report};
+use super::open::{Backup, BackupPart};
+use super::staged::{Batches, Marker, Purpose, StagedVault};
+use super::{Progress, Reporter};
 use crate::engine::gate::Gate;
 use crate::error::{BackupFault, Error};
 use crate::jobs::rotation::KeyJob;
@@ -48,18 +48,18 @@ impl<R: Read + Seek + Send> Backup<R> {
         let Some(store_row) = self.head.store_row.clone() else {
             return Err(Error::BadBackup(BackupFault::OneOrg));
         };
-        let mut report = Report::new(&mut progress, Some(self.rows));
+        let mut report = Reporter::new(&mut progress, Some(self.rows));
         let store_id = self.head.store_id;
         let marker = Marker { purpose: Purpose::Restore, store_id, transfer_id: self.head.file_id };
-        let arrival = Arrival::begin(&store, marker).await?;
-        let mut pass = self.pass()?;
+        let staged = StagedVault::begin(&store, marker).await?;
+        let mut reader = self.reader()?;
         // One batch takes the rows of many small frames: each commit may be a sync of the target's disk.
-        let mut batches = Batches::new(&arrival);
+        let mut batches = Batches::new(&staged);
         loop {
-            let frame = match pass.next()? {
-                Step::Rows(frame) => frame,
-                Step::TenantEnd(_) => continue,
-                Step::End => break,
+            let frame = match reader.next()? {
+                BackupPart::Rows(frame) => frame,
+                BackupPart::TenantEnd(_) => continue,
+                BackupPart::End => break,
             };
             let rows = RowsFrame::decode(&frame.body)?.rows();
             let rows: Vec<_> = rows.map(|(key, value)| (Key::from(key), value.to_vec())).collect();
@@ -75,7 +75,7 @@ impl<R: Read + Seek + Send> Backup<R> {
         }
         // No backup holds jobs on keys, and without this one the former root would never go.
         head_rows.extend(KeyJob::to_finish_root(&self.roots, &store_id, self.options.time())?);
-        let revision = arrival.finish(head_rows).await?.revision;
+        let revision = staged.finish(head_rows).await?.revision;
         let gate = Gate::of_header(revision, None);
         Ok(self.options.assemble(store, store_id, self.roots.at(revision), gate))
     }

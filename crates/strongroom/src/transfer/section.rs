@@ -19,13 +19,13 @@ pub(super) struct Section {
 /// The rows of a section, in key order.
 pub(super) type Rows = Vec<(Key, Versioned)>;
 
-/// A first walk over a range, which cuts it into sections.
-pub(super) struct Walk<'s> {
+/// A first sections over a range, which cuts it into sections.
+pub(super) struct SectionReader<'s> {
     store: &'s dyn Store,
     rest: Option<KeyRange>,
 }
 
-impl<'s> Walk<'s> {
+impl<'s> SectionReader<'s> {
     pub(super) fn new(store: &'s dyn Store, range: KeyRange) -> Self {
         Self { store, rest: Some(range) }
     }
@@ -57,9 +57,9 @@ impl Section {
 
 /// All rows of a range that is known to be short.
 pub(super) async fn read_range(store: &dyn Store, range: &KeyRange) -> Result<Rows, Error> {
-    let mut walk = Walk::new(store, range.clone());
+    let mut reader = SectionReader::new(store, range.clone());
     let mut rows = Rows::new();
-    while let Some((_, mut more)) = walk.next().await? {
+    while let Some((_, mut more)) = reader.next().await? {
         rows.append(&mut more);
     }
     Ok(rows)

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::arrival::Arrival;
 use super::sides::Side;
+use super::staged::StagedVault;
 use crate::clock::Timestamp;
 use crate::engine::{Engine, Touches};
 use crate::error::{Damage, Error};
@@ -18,7 +18,7 @@ use crate::store::{Committed, Expect, Key, ReadBatch, RowRevision, Store, Versio
 #[derive(Clone, Copy)]
 pub(super) enum Destination<'d> {
     /// A store that is becoming a vault.
-    Arrival(&'d Arrival<'d>),
+    Staged(&'d StagedVault<'d>),
     /// A live vault, and whether an earlier run may have written rows.
     Vault { engine: &'d Engine, resumed: bool },
 }
@@ -33,13 +33,13 @@ pub(super) struct Target<'t> {
     now: Timestamp,
     batch: WriteBatch,
     bytes_len: usize,
-    keyrings: BTreeMap<Option<LinkedAccountId>, Made>,
+    keyrings: BTreeMap<Option<LinkedAccountId>, TargetKeyring>,
     /// Under the keys of which scopes rows of the batch are sealed.
     used: BTreeSet<Option<LinkedAccountId>>,
 }
 
 /// A keyring of the target.
-struct Made {
+struct TargetKeyring {
     keys: Arc<ScopeKeys>,
     /// `None` while it is in the batch.
     row: Option<RowRevision>,
@@ -66,7 +66,7 @@ impl<'t> Target<'t> {
         let made = match self.find(&row.key()).await? {
             Some(found) => {
                 let keys = ScopeKeys::open(&self.side.roots, &self.side.store_id, &row, &found)?;
-                Made { keys: Arc::new(keys), row: Some(found.revision) }
+                TargetKeyring { keys: Arc::new(keys), row: Some(found.revision) }
             }
             None => self.make_keyring(&row).await?,
         };
@@ -75,12 +75,12 @@ impl<'t> Target<'t> {
         Ok(keys)
     }
 
-    async fn make_keyring(&mut self, row: &Row<'_>) -> Result<Made, Error> {
+    async fn make_keyring(&mut self, row: &Row<'_>) -> Result<TargetKeyring, Error> {
         let address = row.address(&self.side.store_id, None, Revision::UNWRITTEN);
         let keyring = Keyring::generate(&self.side.roots.active.bytes, &address, self.now)?;
         let keys = Arc::new(ScopeKeys::new(keyring, Revision::from_u64(1), RowRevision(0)));
         self.push(row.key(), self.side.seal_keyring(row, &keys)?).await?;
-        Ok(Made { keys, row: None })
+        Ok(TargetKeyring { keys, row: None })
     }
 
     /// Puts a row that no data key seals, unless an earlier run did.
@@ -159,7 +159,7 @@ impl<'t> Target<'t> {
 
     async fn commit(&self, mut batch: WriteBatch) -> Result<Committed, Error> {
         match self.destination {
-            Destination::Arrival(arrival) => arrival.commit(batch).await,
+            Destination::Staged(staged) => staged.commit(batch).await,
             Destination::Vault { engine, .. } => {
                 // An empty catalog may be cached, here and elsewhere.
                 batch.put(self.id.epoch().key(), encode_epoch());
@@ -173,7 +173,7 @@ impl<'t> Target<'t> {
     /// What an earlier run put there.
     async fn find(&self, key: &Key) -> Result<Option<Versioned>, Error> {
         let resumed = match self.destination {
-            Destination::Arrival(arrival) => arrival.is_resumed(),
+            Destination::Staged(staged) => staged.is_resumed(),
             Destination::Vault { resumed, .. } => resumed,
         };
         if resumed { self.read(key).await } else { Ok(None) }
@@ -186,7 +186,7 @@ impl<'t> Target<'t> {
 
     fn store(&self) -> &dyn Store {
         match self.destination {
-            Destination::Arrival(arrival) => arrival.store,
+            Destination::Staged(staged) => staged.store,
             Destination::Vault { engine, .. } => &*engine.store,
         }
     }

@@ -56,7 +56,7 @@ fn check_as_read(engine: &Arc<Engine>, key: &Key, row: &Versioned) -> CheckedRow
             }
         }
         Some(VaultRow::Slot(id)) => check_slot(engine, id, row),
-        Some(VaultRow::Retired | VaultRow::OrgArrival(_) | VaultRow::Export(..)) => {
+        Some(VaultRow::Retired | VaultRow::OrgRestore(_) | VaultRow::Export(..)) => {
             match decode_note(&row.value) {
                 Ok(_) => RowState::Fine,
                 Err(error) => RowState::bad(Cause::of(Error::row("", error))),

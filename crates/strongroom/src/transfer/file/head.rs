@@ -11,7 +11,7 @@ use crate::row::{RowError, expect_key, finish, infallible};
 
 /// What a file is of, and what opens it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::transfer) struct Head {
+pub(in crate::transfer) struct FileHead {
     pub(in crate::transfer) file_id: FileId,
     /// The id that the rows of the file are bound to: the store's, or of one org's file an id of its own.
     pub(in crate::transfer) store_id: StoreId,
@@ -42,7 +42,7 @@ pub(in crate::transfer) struct Trailer {
     pub(in crate::transfer) rows: u64,
 }
 
-impl Head {
+impl FileHead {
     pub(in crate::transfer) fn encode(&self) -> Vec<u8> {
         let mut body = Vec::new();
         let mut cbor = Encoder::new(&mut body);

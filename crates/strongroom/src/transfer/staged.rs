@@ -16,7 +16,7 @@ use crate::store::{
 };
 
 /// The target of one copy or restore.
-pub(super) struct Arrival<'s> {
+pub(super) struct StagedVault<'s> {
     pub(super) store: &'s dyn Store,
     store_id: StoreId,
     transfer_id: [u8; 16],
@@ -56,7 +56,7 @@ pub(super) struct Marker {
 impl Marker {
     /// What the marker of a store says, if it has one and is no vault yet.
     pub(super) async fn of(store: &dyn Store) -> Result<Option<Self>, Error> {
-        let gets = vec![VaultRow::Header.key(), VaultKeys::arrival()];
+        let gets = vec![VaultRow::Header.key(), VaultKeys::staging_marker()];
         let mut set = store.read(&ReadBatch { gets, scans: Vec::new() }).await?;
         let found = set.gets.pop().flatten();
         if set.gets.pop().flatten().is_some() {
@@ -89,7 +89,7 @@ impl Marker {
     }
 }
 
-impl<'s> Arrival<'s> {
+impl<'s> StagedVault<'s> {
     /// Marks an empty store, or takes over what an earlier run of the same transfer left. A copy goes on under the id
     /// that its marker has.
     pub(super) async fn begin(store: &'s dyn Store, wanted: Marker) -> Result<Self, Error> {
@@ -103,7 +103,7 @@ impl<'s> Arrival<'s> {
         rows: Vec<(Key, Vec<u8>)>,
     ) -> Result<Self, Error> {
         let request = ReadBatch {
-            gets: vec![VaultRow::Header.key(), VaultKeys::arrival()],
+            gets: vec![VaultRow::Header.key(), VaultKeys::staging_marker()],
             scans: vec![Scan::new(KeyRange::all(), 1).keys_only()],
         };
         let mut set = store.read(&request).await?;
@@ -125,8 +125,8 @@ impl<'s> Arrival<'s> {
             return Err(Error::Unfinished);
         }
         let mut batch = WriteBatch::default();
-        batch.expect(VaultKeys::arrival(), expect);
-        batch.put(VaultKeys::arrival(), marker.encode()?);
+        batch.expect(VaultKeys::staging_marker(), expect);
+        batch.put(VaultKeys::staging_marker(), marker.encode()?);
         for (key, row) in rows.into_iter().filter(|_| found.is_none()) {
             batch.expect(key.clone(), Expect::Absent);
             batch.put(key, row);
@@ -154,8 +154,8 @@ impl<'s> Arrival<'s> {
         let Self { store_id, transfer_id, .. } = *self;
         let marker = Marker { purpose: Purpose::GivenUp, store_id, transfer_id };
         let mut batch = WriteBatch::default();
-        batch.expect(VaultKeys::arrival(), Expect::Revision(self.marker));
-        batch.put(VaultKeys::arrival(), marker.encode()?);
+        batch.expect(VaultKeys::staging_marker(), Expect::Revision(self.marker));
+        batch.put(VaultKeys::staging_marker(), marker.encode()?);
         commit(self.store, batch).await.map(drop)
     }
 
@@ -165,7 +165,7 @@ impl<'s> Arrival<'s> {
 
     /// Commits a batch of this run.
     pub(super) async fn commit(&self, mut batch: WriteBatch) -> Result<Committed, Error> {
-        batch.expect(VaultKeys::arrival(), Expect::Revision(self.marker));
+        batch.expect(VaultKeys::staging_marker(), Expect::Revision(self.marker));
         commit(self.store, batch).await
     }
 
@@ -177,8 +177,8 @@ impl<'s> Arrival<'s> {
             batch.expect(key.clone(), Expect::Absent);
             batch.put(key, row);
         }
-        batch.expect(VaultKeys::arrival(), Expect::Revision(self.marker));
-        batch.delete(VaultKeys::arrival());
+        batch.expect(VaultKeys::staging_marker(), Expect::Revision(self.marker));
+        batch.delete(VaultKeys::staging_marker());
         commit(self.store, batch).await
     }
 
@@ -194,19 +194,19 @@ impl<'s> Arrival<'s> {
 
 /// Batches within the limits of the target, each of which expects the marker.
 pub(super) struct Batches<'a> {
-    arrival: &'a Arrival<'a>,
+    staged: &'a StagedVault<'a>,
     batch: WriteBatch,
     bytes_len: usize,
 }
 
 impl<'a> Batches<'a> {
-    pub(super) fn new(arrival: &'a Arrival<'a>) -> Self {
-        Self { arrival, batch: WriteBatch::default(), bytes_len: 0 }
+    pub(super) fn new(staged: &'a StagedVault<'a>) -> Self {
+        Self { staged, batch: WriteBatch::default(), bytes_len: 0 }
     }
 
     /// Adds rows, as far as an earlier run has not written them.
     pub(super) async fn put_new(&mut self, rows: Vec<(Key, Vec<u8>)>) -> Result<(), Error> {
-        let known = if self.arrival.resumed { self.arrival.known(&rows).await? } else { Vec::new() };
+        let known = if self.staged.resumed { self.staged.known(&rows).await? } else { Vec::new() };
         for (index, (key, value)) in rows.into_iter().enumerate() {
             match known.get(index).and_then(Option::as_ref) {
                 Some(row) if row.value == value => {}
@@ -221,7 +221,7 @@ impl<'a> Batches<'a> {
 
     /// Adds a write of a row that is as expected.
     pub(super) async fn push(&mut self, expect: Expect, op: Op) -> Result<(), Error> {
-        let limits = self.arrival.store.capabilities();
+        let limits = self.staged.store.capabilities();
         let bytes_len = match &op {
             Op::Put(key, value) => key.as_bytes().len() + value.len(),
             Op::Delete(key) => key.as_bytes().len(),
@@ -244,7 +244,7 @@ impl<'a> Batches<'a> {
         }
         let batch = std::mem::take(&mut self.batch);
         self.bytes_len = 0;
-        self.arrival.commit(batch).await.map(drop)
+        self.staged.commit(batch).await.map(drop)
     }
 }
 
