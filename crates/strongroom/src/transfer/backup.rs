@@ -1,4 +1,4 @@
-//! `backup`: a vault becomes a file, while it serves.
+//! `backup`: writes a vault to a file while it is in use.
 
 use std::io::Write;
 
@@ -25,19 +25,19 @@ use crate::verbs::vault::Vault;
 pub struct BackupSummary {
     /// How many rows.
     pub rows: u64,
-    /// How many orgs, each environment counted alone.
+    /// How many orgs, counting each environment separately.
     pub tenants: u64,
     /// The length of the file.
     pub bytes: u64,
-    /// Orgs and environments that were written to all the time: each of their rows is genuine and opens, but not all
-    /// of them stood so at one moment.
+    /// Orgs and environments that were written to throughout the backup: each of their rows is genuine and opens, but
+    /// the rows are not all from one moment.
     pub unsettled: Vec<(OrgId, Environment)>,
 }
 
 impl Vault {
-    /// Writes the whole vault to `out`, sealed as it is, while others read and write. The file opens with what opens
-    /// the vault. Each org and environment is a snapshot of one moment, but for those that
-    /// [`BackupSummary::unsettled`] names; memory stays flat. `out` is written to on the thread that polls.
+    /// Writes the whole vault to `out`, still sealed, while others read and write. Whatever opens the vault opens the
+    /// file. Each org and environment is a snapshot of one moment, except for those in [`BackupSummary::unsettled`].
+    /// Memory stays constant. `out` is written to on the thread that polls.
     ///
     /// ```
     /// # futures_executor::block_on(async {
@@ -53,9 +53,9 @@ impl Vault {
     /// ```
     ///
     /// # Errors
-    /// [`Error::BackupFile`] when `out` cannot be written; [`Error::Contended`] when keys changed while the backup was
-    /// made, so that it has to be made again; [`Error::Damaged`] for rows that are no vault's, and where no slot that
-    /// opens the vault is there; [`Error::Store`].
+    /// [`Error::BackupFile`] if `out` cannot be written; [`Error::Contended`] if keys changed during the backup, which
+    /// then has to be made again; [`Error::Damaged`] for rows that are not a vault's, and if there is no slot that
+    /// opens the vault; [`Error::Store`].
     pub async fn backup(
         &self,
         out: impl Write + Send,
@@ -64,7 +64,7 @@ impl Vault {
         let engine = &*self.engine;
         let mut file_id = FileId::default();
         random::fill(&mut file_id)?;
-        // One that was left behind by a new root is told, not given a file that nothing opens.
+        // Fail now if the root was rotated elsewhere: no key would open this backup.
         engine.refresh_roots().await?;
         let keys = HeadRows::read(engine).await?;
         let roots = engine.roots.get()?;
@@ -78,10 +78,11 @@ impl Vault {
         while let Some(tenant) = next_tenant(engine, rest.clone()).await? {
             let org = tenant.org;
             rest.start = tenant.all().end.unwrap_or_default();
-            // They belong to all environments of the org, and go with the first one.
+            // The notes belong to all environments of the org, and are written with the first one.
             let notes = (org_before.replace(org) != Some(org)).then(|| VaultKeys::exports(&org));
             writer.tenant(&tenant, notes, &mut RowForm::AsItIs).await?;
         }
+        // A slot or root that changed meanwhile would leave a file that the vault's present keys do not open.
         if HeadRows::read(engine).await? != keys {
             return Err(Error::Contended(1));
         }
@@ -89,7 +90,7 @@ impl Vault {
     }
 }
 
-/// In what form rows stand in a file.
+/// The form of rows in a file.
 pub(super) enum RowForm {
     AsItIs,
     /// Under the keys of the file.
@@ -105,7 +106,7 @@ impl RowForm {
     }
 }
 
-/// The rows that lead to the root key, as they stood at one point: they change together.
+/// The rows that lead to the root key, read in one snapshot: they change together.
 #[derive(PartialEq, Eq)]
 struct HeadRows {
     slots: Rows,
@@ -123,14 +124,14 @@ impl HeadRows {
         Ok(Self { slots: slots.rows, store_row: set.gets.pop().flatten() })
     }
 
-    /// The head of a file, with the slots that open the vault: a row that opens nothing would keep the others from
-    /// being read.
+    /// The head of a file, with only the slots that open the vault: a slot that opens nothing would be an error for
+    /// whoever reads the file.
     fn head(&self, engine: &Engine, roots: &Roots, file_id: FileId) -> Result<FileHead, Error> {
         const ROW: &str = "the sealed `store` row";
         let row = self.store_row.as_ref().ok_or_else(|| Error::damaged(ROW, Damage::Missing))?;
         let body = match StoreRow::open(&engine.store_id, &roots.active.key, row) {
             Ok(store_row) => store_row.body,
-            // There was a new root since the last look.
+            // The root was rotated since `refresh_roots`.
             Err(Error::UnknownKey { .. }) => return Err(Error::Contended(1)),
             Err(error) => return Err(error),
         };
@@ -160,7 +161,7 @@ pub(super) async fn next_tenant(engine: &Engine, rest: KeyRange) -> Result<Optio
     TenantId::of_key(key).map(Some).ok_or_else(|| Error::damaged("the key of a row", Damage::Malformed))
 }
 
-/// Writes tenants to a file.
+/// Writes tenants to a backup file.
 pub(super) struct BackupWriter<'r, W> {
     store: &'r dyn Store,
     frames: FrameWriter<W>,
@@ -173,7 +174,7 @@ pub(super) struct BackupWriter<'r, W> {
     unsettled: Vec<(OrgId, Environment)>,
 }
 
-/// A section of the tenant that is being recorded.
+/// A section of the tenant that is being written.
 struct WrittenSection {
     section: Section,
     number: u32,
@@ -191,7 +192,7 @@ impl<'r, W: Write + Send> BackupWriter<'r, W> {
         Self { store, frames, frames_len, report, body, sections_len: 0, rows: 0, tenants: 0, unsettled }
     }
 
-    /// Writes one tenant, in the form that `form` gives its rows, and notes of the org that go with it.
+    /// Writes one tenant, its rows in the given form, and notes of the org that go with it.
     pub(super) async fn tenant(
         &mut self,
         tenant: &TenantId,
@@ -223,9 +224,9 @@ impl<'r, W: Write + Send> BackupWriter<'r, W> {
         Ok(())
     }
 
-    /// Reads again what changed, until nothing has twice in a row: then all rows stood as recorded at one moment
-    /// between the two looks. A tenant that is written to all the time is given up on after [`PASSES_MAX`] passes, but
-    /// not before its keyrings were still for two: so every recorded row opens under a recorded key.
+    /// Reads changed sections again, until two checks in a row find nothing changed: then all rows were as written at
+    /// one moment between the two. After [`PASSES_MAX`] passes it gives up on a tenant that is always being written to,
+    /// but not before two checks in a row found the keyrings unchanged: so every written row opens under a written key.
     async fn settle(&mut self, sections: &mut [WrittenSection], form: &mut RowForm) -> Result<bool, Error> {
         let (mut still, mut keys_still) = (0, 0);
         for pass in 0..KEY_PASSES_MAX {
@@ -251,7 +252,8 @@ impl<'r, W: Write + Send> BackupWriter<'r, W> {
         Err(Error::Contended(KEY_PASSES_MAX))
     }
 
-    /// Writes the rows of a section; of a later version even when there are none left.
+    /// Writes the rows of a section. A later version is written even if it has no rows, since it replaces the earlier
+    /// one.
     async fn write_section(
         &mut self,
         recorded: &mut WrittenSection,
@@ -293,8 +295,9 @@ impl<'r, W: Write + Send> BackupWriter<'r, W> {
 
 /// A frame is written once it has this length.
 const FRAME_LEN: usize = 256 << 10;
-/// How many looks in a row must find nothing changed.
+/// How many checks in a row must find nothing changed. One is not enough: it reads section by section, so a change may
+/// fall behind it.
 const STILL_PASSES: u32 = 2;
-/// How often changes are read again before a tenant counts as written to all the time.
+/// How often changes are read again before a tenant counts as always being written to.
 const PASSES_MAX: u32 = 16;
 const KEY_PASSES_MAX: u32 = 64;

@@ -1,4 +1,4 @@
-//! `backup_org`: one org becomes a file that opens with a key of its own and nothing else.
+//! `backup_org`: writes one org to a file that only its own key opens.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -23,9 +23,9 @@ use crate::tenant::{Needs, Tenant};
 use crate::verbs::vault::{Founding, Vault, VaultOptions};
 
 impl Vault {
-    /// Writes all environments of one org to `out`, sealed under keys that are made for this file alone: it opens with
-    /// `unlock` and nothing else, and nothing in it opens what is in the store. That the backup was made is noted in
-    /// the store before the first byte is written, since destroying the org's keys does not destroy the file.
+    /// Writes all environments of one org to `out`, sealed under keys that are made only for this file: `unlock` opens
+    /// it and nothing else does, and nothing in it opens the store. The backup is noted in the store before the first
+    /// byte is written, because destroying the org's keys does not destroy the file.
     ///
     /// ```
     /// # futures_executor::block_on(async {
@@ -40,8 +40,8 @@ impl Vault {
     /// ```
     ///
     /// # Errors
-    /// Those of [`backup`](Self::backup); [`Error::OrgNotFound`]; [`Error::Damaged`] and [`Error::UnknownKey`] for a row
-    /// that does not open; [`Error::Provider`].
+    /// Those of [`backup`](Self::backup); [`Error::OrgNotFound`]; [`Error::Damaged`] and [`Error::UnknownKey`] for a
+    /// row that does not open; [`Error::Provider`].
     pub async fn backup_org(
         &self,
         org: OrgId,
@@ -59,7 +59,7 @@ impl Vault {
         let mut file_id = FileId::default();
         random::fill(&mut file_id)?;
         let created_at = engine.now();
-        // The slot alone: a file of one org has no `store` row.
+        // Only the slot: a file of one org has no `store` row.
         let slots = rows.into_iter().take(1).map(|(_, row)| row).collect();
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let head = FileHead { file_id, store_id, created_at, engine: version, slots, store_row: None };
@@ -72,7 +72,8 @@ impl Vault {
         loop {
             let from = Tenant::of(Arc::clone(engine), found);
             rest.start = from.id.all().end.unwrap_or_default();
-            // Otherwise its accounts' keys would go into the file, although the org's are dropped.
+            // Finish an interrupted shred first: the org's keys are dropped, but keys of its accounts may be left and
+            // would end up in the file.
             let (view, _) = from.read(&Needs::org_keys(), ReadBatch::default()).await?;
             finish_shred(&from, &view).await?;
             let id = from.id.clone();
@@ -86,7 +87,7 @@ impl Vault {
     }
 }
 
-/// Notes that a file is about to be made that opens with another key than the vault.
+/// Notes that a file is about to be written that opens with another key than the vault's.
 async fn note_export(engine: &Engine, org: &OrgId, head: &FileHead) -> Result<(), Error> {
     let mut batch = WriteBatch::default();
     let key = VaultRow::Export(*org, head.file_id).key();
@@ -98,16 +99,16 @@ async fn note_export(engine: &Engine, org: &OrgId, head: &FileHead) -> Result<()
     }
 }
 
-/// Turns rows of one tenant into those of a file.
+/// Converts rows of one tenant into rows of a file.
 pub(super) struct Exporter {
     from: Tenant,
     to: Side,
     created_at: Timestamp,
-    /// Keys of scopes that were met lately.
+    /// The keys of recently used scopes.
     keys: HashMap<Option<LinkedAccountId>, KeyPair>,
 }
 
-/// The keys of a scope in the store, and in the file.
+/// The keys of a scope in the store and in the file.
 struct KeyPair {
     from: Option<Arc<ScopeKeys>>,
     to: Arc<ScopeKeys>,
@@ -117,7 +118,7 @@ impl Exporter {
     pub(super) async fn export(&mut self, rows: Rows) -> Result<Vec<(Key, Vec<u8>)>, Error> {
         let mut exported = Vec::with_capacity(rows.len());
         for (key, found) in rows {
-            // The row is named by a tenant of its own: making keys takes this exporter whole.
+            // A copy of the tenant's id, since the row borrows it while `self` is borrowed mutably.
             let id = self.from.id.clone();
             let row = id.parse(&key).ok_or_else(|| Error::damaged("the key of a row", Damage::Malformed))?;
             if let Some(bytes) = self.export_row(&row, &found).await? {
@@ -129,7 +130,7 @@ impl Exporter {
 
     async fn export_row(&mut self, row: &Row<'_>, found: &Versioned) -> Result<Option<Vec<u8>>, Error> {
         match self.export_as_read(row, found).await {
-            // Its scope has another key since the keyring was read, or the root another since the row was.
+            // The scope's key or the root was rotated after the row or its keyring was read: read both again.
             Err(Error::UnknownKey { .. }) => {
                 self.keys.remove(&row.sealed_by().account().cloned());
                 let Some(found) = self.from.engine.get(row.key()).await? else { return Ok(None) };
@@ -162,7 +163,7 @@ impl Exporter {
         Sides { from: &from, to: &self.to }.move_row(row, &keys, &found.value)
     }
 
-    /// The keyring of the file in the place of one of the store: a key of its own, and no tombstones.
+    /// The file's keyring in place of the store's: one key of its own, and no tombstones.
     fn export_keyring(
         &mut self,
         account: Option<&LinkedAccountId>,
@@ -194,5 +195,5 @@ impl Exporter {
     }
 }
 
-/// How many scopes' keys are kept at hand.
+/// How many scopes' keys are kept in memory.
 const KEYS_MAX: usize = 1_024;

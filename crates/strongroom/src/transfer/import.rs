@@ -1,4 +1,4 @@
-//! Rows of a file under other keys: `restore_as_new` and `restore_org`.
+//! `restore_as_new` and `restore_org`: the rows of a file, sealed under other keys.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -30,23 +30,23 @@ use crate::store::{Expect, Key, ReadBatch, RowRevision, Scan, Store, Versioned, 
 use crate::tenant::GRANDFATHERED;
 use crate::verbs::vault::{Founding, Vault};
 
-/// What a restore into a live vault brought.
+/// What a restore into a live vault wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RestoreSummary {
     /// How many rows of the file were read.
     pub rows: u64,
-    /// How many environments.
+    /// How many environments of the org.
     pub tenants: u64,
 }
 
 impl<R: Read + Seek + Send> Backup<R> {
-    /// Makes a new vault of the backup in an empty store: with a store id, a root key and data keys of its own, opened
-    /// by `unlock`. Every row is opened and sealed anew. Ids, revisions, times and names of documents stay. The
-    /// original can live on beside it.
+    /// Restores the backup into an empty store as a new vault, with a store id, root key and data keys of its own,
+    /// opened by `unlock`. Every row is opened and sealed again. Ids, revisions, times and names of documents stay the
+    /// same. The original can remain in use.
     ///
-    /// Nobody can open the store before all of it is there. A restore that was cut short goes on when the same file is
-    /// restored into the same store with the same key.
+    /// Nobody can open the store until the restore is complete. A restore that was interrupted continues when the same
+    /// file is restored into the same store with the same key.
     ///
     /// ```
     /// # futures_executor::block_on(async { use strongroom_memory::MemoryStore; let key = || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])); let vault = strongroom::Vault::create(MemoryStore::new(), key()).await?;
@@ -61,7 +61,7 @@ impl<R: Read + Seek + Send> Backup<R> {
     ///
     /// # Errors
     /// Those of [`replace_original`](Self::replace_original); [`Error::Damaged`] and [`Error::UnknownKey`] for a row
-    /// that does not open; [`Error::WrongKey`] for another key than that of the run before; [`Error::Provider`].
+    /// that does not open; [`Error::WrongKey`] if the interrupted run used another key; [`Error::Provider`].
     pub async fn restore_as_new(
         mut self,
         store: impl Store,
@@ -94,11 +94,11 @@ impl<R: Read + Seek + Send> Backup<R> {
         Ok(vault)
     }
 
-    /// Brings one org, all its environments, into a vault that holds nothing of it, sealed under the keys of that
-    /// vault. Ids, revisions, times and names of documents stay.
+    /// Restores one org, with all its environments, into a vault that holds nothing of it. Its rows are sealed under
+    /// the vault's keys. Ids, revisions, times and names of documents stay the same.
     ///
-    /// The org can be seen while it arrives, in part. A restore that was cut short is noted in the vault, and goes on
-    /// when the same org of the same file is restored again.
+    /// While the restore runs, the org is visible in part. A restore that was interrupted is noted in the vault, and
+    /// continues when the same org is restored from the same file again.
     ///
     /// ```
     /// # futures_executor::block_on(async { use strongroom_memory::MemoryStore; let key = || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])); let vault = strongroom::Vault::create(MemoryStore::new(), key()).await?;
@@ -115,10 +115,10 @@ impl<R: Read + Seek + Send> Backup<R> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::OrgNotFound`] when the file holds nothing of the org, [`Error::OrgNotEmpty`] when the vault does,
-    /// [`Error::Unfinished`] when the restore of another file was cut short; [`Error::Damaged`] and
-    /// [`Error::UnknownKey`] for a row that does not open; [`Error::Contended`] when another writer was there at the
-    /// same time; [`Error::BadBackup`] and [`Error::BackupFile`] when the file changed since it was opened.
+    /// [`Error::OrgNotFound`] if the file holds nothing of the org, [`Error::OrgNotEmpty`] if the vault does,
+    /// [`Error::Unfinished`] if a restore of another file was interrupted; [`Error::Damaged`] and [`Error::UnknownKey`]
+    /// for a row that does not open; [`Error::Contended`] if another writer interfered; [`Error::BadBackup`] and
+    /// [`Error::BackupFile`] if the file changed since it was opened.
     pub async fn restore_org(
         &mut self,
         org: OrgId,
@@ -148,8 +148,8 @@ impl<R: Read + Seek + Send> Backup<R> {
         }
     }
 
-    /// Brings all tenants, or those of one org. Of each the file is read twice: keyrings first, since they may have
-    /// been recorded after what they open.
+    /// Imports all tenants, or only those of one org. The rows of each tenant are read twice: first for the keyrings,
+    /// which may have been written after the rows that they open.
     async fn import(
         &mut self,
         to: &Side,
@@ -187,18 +187,18 @@ impl<R: Read + Seek + Send> Backup<R> {
     }
 }
 
-/// What has to be known of a tenant before its rows are read.
+/// What has to be known about a tenant before its rows can be moved.
 #[derive(Default)]
 struct Keyrings {
     sealed: BTreeMap<Option<LinkedAccountId>, Vec<u8>>,
     opened: BTreeMap<Option<LinkedAccountId>, Arc<ScopeKeys>>,
-    /// Keys of the index rows that mark a value as older than its definition's format.
+    /// The keys of the index rows that mark a value as not matching its definition's changed format.
     marked: HashSet<Key>,
 }
 
 impl Keyrings {
     fn take(&mut self, frame: &RowsFrame<'_>) -> Result<(), Error> {
-        // A frame is of one tenant.
+        // All rows of a frame belong to one tenant.
         let mut tenant = None;
         for (key, row) in frame.rows() {
             let key = Key::from(key);
@@ -241,14 +241,15 @@ impl Keyrings {
     }
 }
 
-/// One tenant on its way into a vault.
+/// The import of one tenant.
 struct Import<'i> {
     tenant: &'i TenantId,
     from: &'i Side,
     target: Target<'i>,
     keyrings: Keyrings,
     definitions: u64,
-    /// Of a tenant that was written to all the time two definitions may show one name: it leads to the first.
+    /// In a backup of a tenant that was always being written to, two definitions may have the same name: it leads to
+    /// the first.
     names: HashSet<Key>,
     /// The revision of the count of definitions.
     count: Option<Revision>,
@@ -287,7 +288,7 @@ impl<'i> Import<'i> {
         let row = self.tenant.parse(&key).ok_or_else(altered)?;
         let Row::Tenant(_, place) = &row else { return Err(altered()) };
         match place {
-            // Made again, from what they lead to.
+            // Index rows are made again, from the rows that they lead to.
             TenantRow::DefinitionName(_) | TenantRow::DefinitionValue(..) | TenantRow::ValueId(_) => {
                 return Ok(());
             }
@@ -303,7 +304,7 @@ impl<'i> Import<'i> {
         let account = by.account();
         let from = self.keyrings.open(self.tenant, self.from, account)?;
         let to = match &from {
-            // Nothing is sealed under the keys of a scope that has none.
+            // A scope whose keys were dropped has no readable rows, so the target needs no keys for it.
             Some(keys) if keys.keyring.active().is_some() => Some(self.target.keys(account).await?),
             _ => None,
         };
@@ -355,7 +356,8 @@ impl<'i> Import<'i> {
         self.target.put(by_definition, encode_index(mark)).await
     }
 
-    /// The count of what came, which is that of the file unless the tenant was written to all the time.
+    /// Writes the number of imported definitions. It is the file's own count unless the tenant was always being written
+    /// to.
     async fn import_count(&mut self) -> Result<(), Error> {
         let Some(revision) = self.count else { return Ok(()) };
         let keys = self.target.keys(None).await?;
@@ -366,7 +368,7 @@ impl<'i> Import<'i> {
     }
 }
 
-/// The head of a store whose header does not stand yet.
+/// The head of a store whose header is not written yet.
 async fn head_of(store: &dyn Store, store_id: StoreId) -> Result<Head, Error> {
     let request = ReadBatch { gets: vec![VaultRow::Store.key()], scans: Vec::new() };
     let store_row = store.read(&request).await?.gets.pop().flatten();
@@ -375,7 +377,7 @@ async fn head_of(store: &dyn Store, store_id: StoreId) -> Result<Head, Error> {
     Ok(Head { store_id, store_row, slots, gate: Gate::of_header(RowRevision(0), None) })
 }
 
-/// Notes that an org is arriving; answers whether an earlier run did.
+/// Notes that an org is being restored. Returns whether an earlier run began to.
 async fn begin_org(engine: &Engine, org: &OrgId, file_id: &[u8; 16]) -> Result<bool, Error> {
     let note = VaultRow::OrgRestore(*org).key();
     let scans = vec![Scan::new(VaultKeys::org(org), 1).keys_only()];
@@ -406,7 +408,7 @@ async fn end_org(engine: &Engine, org: &OrgId) -> Result<(), Error> {
     engine.commit(batch, Touches::Data).await.map(drop)
 }
 
-/// Whether it is the key of a note that a backup of the org was made under another key.
+/// Whether it is the key of a note that the org was backed up under another key.
 fn is_note(key: &Key) -> bool {
     VaultRow::parse(key).is_some_and(VaultRow::is_note)
 }

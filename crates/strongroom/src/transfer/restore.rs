@@ -1,4 +1,4 @@
-//! `restore`: a file becomes a vault again.
+//! `replace_original`: restores a backup as the same vault.
 
 use std::io::{Read, Seek};
 
@@ -15,15 +15,15 @@ use crate::store::{Key, Store};
 use crate::verbs::vault::Vault;
 
 impl<R: Read + Seek + Send> Backup<R> {
-    /// Brings the vault back into an empty store, with its id and its keys. **The original must be gone for good**: of
-    /// two live vaults with one id, a hostile backend can pass the rows of one off as those of the other. For a second
-    /// vault beside the first there is [`restore_as_new`](Self::restore_as_new).
+    /// Restores the vault into an empty store, with its id and its keys. **The original must be gone for good**: if two
+    /// live vaults share an id, a hostile backend can pass off rows of one as rows of the other. To have a second vault
+    /// beside the original, use [`restore_as_new`](Self::restore_as_new).
     ///
-    /// A backup that was made while the root key was rotated brings a job that finishes the rotation:
-    /// [`Vault::run_jobs`]. A rotation of data keys has to be begun again.
+    /// A backup that was made during a rotation of the root key comes with a job that finishes the rotation: run
+    /// [`Vault::run_jobs`]. A rotation of data keys has to be started again.
     ///
-    /// Nobody can open the store before all of it is there. A restore that was cut short goes on when the same file is
-    /// restored into the same store again.
+    /// Nobody can open the store until the restore is complete. A restore that was interrupted continues when the same
+    /// file is restored into the same store again.
     ///
     /// ```
     /// # futures_executor::block_on(async { use strongroom_memory::MemoryStore; let key = || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])); let vault = strongroom::Vault::create(MemoryStore::new(), key()).await?;
@@ -37,9 +37,9 @@ impl<R: Read + Seek + Send> Backup<R> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::AlreadyInitialised`] and [`Error::ForeignStore`] for a store that is not empty, [`Error::Unfinished`]
-    /// where another restore or copy was cut short; [`Error::BadBackup`] for a file of one org, and one that changed
-    /// since it was opened; [`Error::Store`].
+    /// [`Error::AlreadyInitialised`] and [`Error::ForeignStore`] if the store is not empty, [`Error::Unfinished`] if
+    /// another restore or copy into it was interrupted; [`Error::BadBackup`] for a file of one org, and for a file that
+    /// changed since it was opened; [`Error::Store`].
     pub async fn replace_original(
         mut self,
         store: impl Store,
@@ -73,7 +73,7 @@ impl<R: Read + Seek + Send> Backup<R> {
             let slot = Slot::decode(&row).map_err(|error| Error::row("the key slot", error))?;
             head_rows.push((VaultRow::Slot(slot.place.id).key(), row));
         }
-        // No backup holds jobs on keys, and without this one the former root would never go.
+        // No backup holds jobs on keys, and without this one the former root would never be dropped.
         head_rows.extend(KeyJob::to_finish_root(&self.roots, &store_id, self.options.time())?);
         let revision = staged.finish(head_rows).await?.revision;
         let gate = Gate::of_header(revision, None);

@@ -1,7 +1,8 @@
-//! A store that is becoming a vault: nobody can open it before its header stands, which is written last.
+//! A store that is becoming a vault: nobody can open it until its header is written, which happens last.
 //!
-//! A marker row says what is arriving, so that the same copy or restore can go on after a crash and another one is
-//! refused. Every batch expects the marker as this run wrote it: a second run takes over, and the first cannot write.
+//! A marker row says which copy or restore is in progress, so that the same one can continue after a crash and another
+//! one is refused. Every batch expects the marker as this run wrote it: once a second run takes over, the first cannot
+//! write.
 
 use std::sync::Arc;
 
@@ -25,13 +26,13 @@ pub(super) struct StagedVault<'s> {
     resumed: bool,
 }
 
-/// What brings a vault to a store.
+/// Why a store is becoming a vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Purpose {
     Restore = 1,
     Copy = 2,
-    /// A copy that was given up: it can never come to its end here.
+    /// An abandoned copy: it can never be completed here.
     GivenUp = 3,
     /// A restore under a new store id and new keys.
     AsNew = 4,
@@ -45,7 +46,7 @@ impl Purpose {
     }
 }
 
-/// What a marker says, without the number of the run that wrote it.
+/// What a marker says, apart from the random number of the run that wrote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Marker {
     pub(super) purpose: Purpose,
@@ -54,7 +55,7 @@ pub(super) struct Marker {
 }
 
 impl Marker {
-    /// What the marker of a store says, if it has one and is no vault yet.
+    /// The marker of a store; `None` if it has none. A store that is a vault already is an error.
     pub(super) async fn of(store: &dyn Store) -> Result<Option<Self>, Error> {
         let gets = vec![VaultRow::Header.key(), VaultKeys::staging_marker()];
         let mut set = store.read(&ReadBatch { gets, scans: Vec::new() }).await?;
@@ -65,7 +66,7 @@ impl Marker {
         found.as_ref().map(Self::decode).transpose()
     }
 
-    /// A run has a number, so that its marker is told from that of an earlier one.
+    /// The random number of the run makes its marker differ from that of an earlier run.
     fn encode(&self) -> Result<Vec<u8>, Error> {
         let mut run = [0; 16];
         random::fill(&mut run)?;
@@ -90,13 +91,13 @@ impl Marker {
 }
 
 impl<'s> StagedVault<'s> {
-    /// Marks an empty store, or takes over what an earlier run of the same transfer left. A copy goes on under the id
-    /// that its marker has.
+    /// Marks an empty store, or takes over what an earlier run of the same transfer left. A copy continues under the id
+    /// in the marker.
     pub(super) async fn begin(store: &'s dyn Store, wanted: Marker) -> Result<Self, Error> {
         Self::begin_with(store, wanted, Vec::new()).await
     }
 
-    /// The same, with rows that are put together with the first marker.
+    /// The same, with rows that are written together with the first marker.
     pub(super) async fn begin_with(
         store: &'s dyn Store,
         wanted: Marker,
@@ -136,7 +137,7 @@ impl<'s> StagedVault<'s> {
         Ok(Self { store, store_id, transfer_id, marker: revision, resumed: found.is_some() })
     }
 
-    /// Takes over what a run of this very transfer left.
+    /// Takes over what an earlier run of this very transfer left.
     pub(super) async fn take_over(store: &'s dyn Store, wanted: Marker) -> Result<Self, Error> {
         if Marker::of(store).await? == Some(wanted) {
             Self::begin(store, wanted).await
@@ -149,7 +150,7 @@ impl<'s> StagedVault<'s> {
         &self.transfer_id
     }
 
-    /// Sees to it that no run can bring the copy to its end any more.
+    /// Makes sure that no run can complete the copy any more.
     pub(super) async fn give_up(&self) -> Result<(), Error> {
         let Self { store_id, transfer_id, .. } = *self;
         let marker = Marker { purpose: Purpose::GivenUp, store_id, transfer_id };
@@ -169,7 +170,7 @@ impl<'s> StagedVault<'s> {
         commit(self.store, batch).await
     }
 
-    /// Writes the rows that make a vault of the store, and takes the marker away: all at once.
+    /// Writes the rows that make the store a vault, and deletes the marker, in one batch.
     pub(super) async fn finish(&self, rows: Vec<(Key, Vec<u8>)>) -> Result<Committed, Error> {
         let mut batch = WriteBatch::default();
         let header = (VaultRow::Header.key(), encode_header(&self.store_id));
@@ -192,7 +193,7 @@ impl<'s> StagedVault<'s> {
     }
 }
 
-/// Batches within the limits of the target, each of which expects the marker.
+/// Collects batches within the limits of the target. Each expects the marker.
 pub(super) struct Batches<'a> {
     staged: &'a StagedVault<'a>,
     batch: WriteBatch,
@@ -204,7 +205,7 @@ impl<'a> Batches<'a> {
         Self { staged, batch: WriteBatch::default(), bytes_len: 0 }
     }
 
-    /// Adds rows, as far as an earlier run has not written them.
+    /// Adds rows that an earlier run has not written.
     pub(super) async fn put_new(&mut self, rows: Vec<(Key, Vec<u8>)>) -> Result<(), Error> {
         let known = if self.staged.resumed { self.staged.known(&rows).await? } else { Vec::new() };
         for (index, (key, value)) in rows.into_iter().enumerate() {
@@ -219,7 +220,7 @@ impl<'a> Batches<'a> {
         Ok(())
     }
 
-    /// Adds a write of a row that is as expected.
+    /// Adds one write with its expectation.
     pub(super) async fn push(&mut self, expect: Expect, op: Op) -> Result<(), Error> {
         let limits = self.staged.store.capabilities();
         let bytes_len = match &op {
@@ -250,7 +251,7 @@ impl<'a> Batches<'a> {
 
 async fn commit(store: &dyn Store, batch: WriteBatch) -> Result<Committed, Error> {
     commit_surely(store, &Arc::new(batch)).await.map_err(|error| match error {
-        // Nobody but another run of the same transfer writes here.
+        // Only another run of the same transfer writes here.
         Error::Store(error) if matches!(error.kind(), StoreErrorKind::Conflict { .. }) => Error::Contended(1),
         error => error,
     })
