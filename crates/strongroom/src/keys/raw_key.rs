@@ -55,12 +55,12 @@ impl RawKey {
     /// ```
     /// # #[cfg(unix)] {
     /// let refused = strongroom::RawKey::from_file("/dev/null").unwrap_err();
-    /// assert_eq!(refused.to_string(), "/dev/null is no regular file: read it with `RawKey::from_reader`");
+    /// assert_eq!(refused.to_string(), "/dev/null is not a regular file: read it with `RawKey::from_reader`");
     /// # }
     /// ```
     ///
     /// # Errors
-    /// [`Error::KeyFile`] when it cannot be read, is no regular file, or (on Unix) is open to others;
+    /// [`Error::KeyFile`] when it cannot be read, is not a regular file, or (on Unix) is open to others;
     /// [`Error::InvalidKey`] when it holds no key.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
