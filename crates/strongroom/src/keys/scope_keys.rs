@@ -1,4 +1,4 @@
-//! The keyring of a key scope as it stands in the store.
+//! The keyring of a key scope, as it is in the store.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use crate::model::Revision;
 use crate::row::Row;
 use crate::store::{RowRevision, Versioned};
 
-/// The keyring of a key scope as it stands in the store. A clone holds the same keys in memory.
+/// The keyring of a key scope, as it is in the store. A clone holds the same keys in memory.
 #[derive(Clone)]
 pub(crate) struct ScopeKeys {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) revision: Revision,
-    /// What a write that seals under one of the keys expects of the keyring's row.
+    /// The revision that a write under one of the keys expects of the keyring's row.
     pub(crate) row: RowRevision,
     /// Keeps the counts of two `Arc`s apart. An alignment would do so with a gap, and what stands in a gap is copied
     /// from the stack to the heap: a key, for instance.
