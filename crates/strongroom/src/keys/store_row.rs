@@ -232,7 +232,7 @@ impl StoreBody {
     /// Keeps the row within its size limit. Of slots that no longer hold a root, one entry stands in for all that held
     /// the same root under the same key, or under any raw key, or under any passphrase.
     fn prune(&mut self) -> Result<(), Error> {
-        while self.plaintext().len() > SHEET_BYTES_MAX {
+        while self.plaintext().len() > BODY_BYTES_MAX {
             let stands_for = |one: &SlotHeld, other: &SlotHeld| {
                 (one.provider, one.root_id, &one.key) == (other.provider, other.root_id, &other.key)
             };
@@ -241,7 +241,7 @@ impl StoreBody {
                 !held.is_current() && others.any(|(_, other)| stands_for(other, held))
             });
             let Some(surplus) = surplus else {
-                return Err(Error::TooLong { what: "the history of key slots", max: SHEET_BYTES_MAX });
+                return Err(Error::TooLong { what: "the history of key slots", max: BODY_BYTES_MAX });
             };
             self.slots.remove(surplus);
         }
@@ -298,7 +298,7 @@ const ROW: Row<'static> = Row::Vault(VaultRow::Store);
 
 pub(crate) const FIRST: Revision = Revision::from_u64(1);
 const SUITE: u8 = 1;
-const SHEET_BYTES_MAX: usize = 48 << 10;
+const BODY_BYTES_MAX: usize = 48 << 10;
 
 impl StoreRow {
     pub(crate) fn set_end(&mut self, key: &KeyHeld, end: Option<&KeyEnd>) {
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sheet_of_the_first_release_reads_and_says_the_same() {
+    fn a_body_of_the_first_release_reads_and_says_the_same() {
         // {0: root, 1: false, 2: 0, 3: 1, 4: [{0: slot, 1: 0, 2: root}]}
         let (root, slot_id) = ("05".repeat(16), "00".repeat(16));
         let bytes = format!("a50050{root}01f4020003010481a30050{slot_id}01000250{root}");
@@ -381,7 +381,7 @@ mod tests {
             body.hold(&slot(id, 2, None), at(3)).unwrap();
             body.release(&slot(id, 2, None).place.id, at(4));
         }
-        assert!(body.plaintext().len() <= SHEET_BYTES_MAX);
+        assert!(body.plaintext().len() <= BODY_BYTES_MAX);
         for provider in [Provider::RAW_KEY, Provider::EXTERNAL] {
             assert!(body.slots.iter().any(|held| held.provider == provider));
         }
