@@ -73,10 +73,10 @@ pub use id::{
     LinkedAccountId, Namespace, OrgId, RecordKey, WorkflowId,
 };
 pub use jobs::rotation::{
-    Assume, DataKeys, DestroyedKey, JobInfo, JobKind, JobOutcome, JobProgress, JobReport, JobState, KeyJob,
-    NewRoot, NotDestroyed, OnUnreadable, RootRotation, ShredEffect, ShredReceipt, Unreadable,
-    UnreadableCause,
+    DataKeys, JobInfo, JobKind, JobOutcome, JobProgress, JobReport, JobState, KeyJob, NewRoot, OnUnreadable,
+    RootRotation, Unreadable, UnreadableCause,
 };
+pub use jobs::shred::{Assume, DestroyedKey, NotDestroyed, ShredEffect, ShredReceipt};
 pub use keys::provider::{self, KeyProvider};
 pub use keys::{RawKey, Unlock};
 pub use limits::Limits;

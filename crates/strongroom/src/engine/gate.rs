@@ -1,4 +1,4 @@
-//! What every batch expects, so that a store that was retired takes no writes, whoever planned them and when.
+//! What every batch expects, so that a retired store takes no writes, whoever planned them and when.
 
 use std::sync::{PoisonError, RwLock};
 
@@ -7,8 +7,8 @@ use crate::error::Error;
 use crate::row::VaultRow;
 use crate::store::{Expect, Key, RowRevision, Store, Versioned};
 
-/// The revision at which the header lets writes pass, as this engine last saw it; `None` of a store that was seen
-/// retired. To retire a store is to put its header anew, byte for byte: then it has another revision.
+/// The revision of the header that lets writes pass, as this engine last saw it; `None` once the store was seen
+/// retired. Retiring a store rewrites its header with the same bytes, which gives it a new revision.
 #[derive(Debug)]
 pub(crate) struct Gate(RwLock<Option<RowRevision>>);
 
@@ -18,7 +18,7 @@ impl Gate {
         Self(RwLock::new(retired.is_none().then_some(header)))
     }
 
-    /// What a batch has to expect; `None` while the store was last seen retired.
+    /// What a batch must expect; `None` while the store was last seen retired.
     pub(crate) fn expectation(&self) -> Option<(Key, Expect)> {
         let header = *self.0.read().unwrap_or_else(PoisonError::into_inner);
         header.map(|revision| (VaultRow::Header.key(), Expect::Revision(revision)))
@@ -30,7 +30,7 @@ impl Gate {
 }
 
 impl Engine {
-    /// What the next batch has to expect.
+    /// What the next batch must expect.
     pub(crate) async fn gate_expectation(&self) -> Result<(Key, Expect), Error> {
         if let Some(expectation) = self.gate.expectation() {
             return Ok(expectation);
@@ -39,7 +39,7 @@ impl Engine {
         self.gate.expectation().ok_or(Error::Retired)
     }
 
-    /// Finds out why a batch did not pass: the store is retired, or was and is not any more.
+    /// Finds out why a batch did not pass: the store is retired, or was retired and no longer is.
     pub(crate) async fn look_at_gate(&self) -> Result<(), Error> {
         let (header, retired) = read_gate(&*self.store).await?;
         if retired.is_some() {
@@ -52,7 +52,7 @@ impl Engine {
     }
 }
 
-/// The header and the note of retirement, as they stand together.
+/// The header and the note of retirement, read in one snapshot.
 pub(crate) async fn read_gate(store: &dyn Store) -> Result<(Option<Versioned>, Option<Versioned>), Error> {
     let gets = [VaultRow::Header.key(), VaultRow::Retired.key()];
     let [header, retired] = read_from(store, gets).await?;

@@ -9,7 +9,7 @@ use crate::model::SlotId;
 use crate::row::{Row, RowError, VaultKeys, VaultRow, decode_header};
 use crate::store::{Key, KeyRange, RowRevision, Scan, Store, Versioned};
 
-/// What stands before every tenant's rows. Nothing of it is authenticated yet.
+/// The rows before those of the tenants. Nothing in it is authenticated yet.
 pub(crate) struct Head {
     pub(crate) store_id: StoreId,
     pub(crate) store_row: Option<Versioned>,
@@ -20,13 +20,13 @@ pub(crate) struct Head {
 
 /// A key slot as it was read.
 pub(crate) struct SlotRow {
-    /// The id in the row's key; `None` where that is no key of a slot.
+    /// The id in the row's key; `None` if that is not the key of a slot.
     pub(crate) id: Option<SlotId>,
     pub(crate) slot: Result<Slot, SlotFault>,
     pub(crate) row: RowRevision,
 }
 
-/// Why a slot's row is not that of a slot of this store at this key.
+/// Why a row is not a slot of this store at this key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum SlotFault {
     Unreadable(RowError),
@@ -34,21 +34,22 @@ pub(crate) enum SlotFault {
 }
 
 impl Head {
-    /// Opens the `store` row and checks what it says of the vault.
+    /// Opens the `store` row and checks its content against the vault.
     pub(crate) fn open_store_row(&self, root: &SealingKey) -> Result<StoreRow, Error> {
         let missing = || Error::damaged(Row::Vault(VaultRow::Store).name(), Damage::Missing);
         StoreRow::open(&self.store_id, root, self.store_row.as_ref().ok_or_else(missing)?)
     }
 }
 
-/// Reads the head; an error where there is no vault.
+/// Reads the head; fails if there is no vault.
 pub(crate) async fn read_head(store: &dyn Store) -> Result<Head, Error> {
-    let gets = [VaultRow::Header.key(), VaultRow::Store.key(), VaultKeys::arrival(), VaultRow::Retired.key()];
+    let gets =
+        [VaultRow::Header.key(), VaultRow::Store.key(), VaultKeys::staging_marker(), VaultRow::Retired.key()];
     let scans = [Scan::new(VaultKeys::slots(), SLOTS_MAX), Scan::new(KeyRange::all(), 1).keys_only()];
-    let ([header, store_row, arrival, retired], [slots, first]) = read_from(store, (gets, scans)).await?;
+    let ([header, store_row, marker, retired], [slots, first]) = read_from(store, (gets, scans)).await?;
     let any_row = !first.rows.is_empty();
     let Some(header) = header else {
-        return Err(match (arrival, any_row) {
+        return Err(match (marker, any_row) {
             (Some(_), _) => Error::Unfinished,
             (None, true) => Error::ForeignStore,
             (None, false) => Error::NotInitialised,
@@ -63,7 +64,7 @@ pub(crate) async fn read_head(store: &dyn Store) -> Result<Head, Error> {
     Ok(Head { store_id, store_row, slots, gate })
 }
 
-/// Refuses a store that holds a vault, or anything else.
+/// Refuses a store that holds a vault or anything else.
 pub(crate) async fn refuse_used(store: &dyn Store) -> Result<(), Error> {
     match read_head(store).await {
         Err(Error::NotInitialised) => Ok(()),
@@ -103,7 +104,8 @@ impl From<SlotFault> for Error {
     }
 }
 
-/// The most slots of one kind: raw keys, passphrases, key providers. Each could cost a key derivation.
+/// The most slots of one kind: raw keys, passphrases, key providers. Each may cost a key derivation when a vault is
+/// opened.
 pub(crate) const SLOTS_OF_A_KIND_MAX: usize = 8;
-/// The most rows of slots, those that cannot be read among them.
+/// The most rows of slots, including those that cannot be read.
 pub(crate) const SLOTS_MAX: usize = 3 * SLOTS_OF_A_KIND_MAX;

@@ -84,7 +84,7 @@ impl Engine {
 
     /// The same without the types: as many rows and pages come back as were asked for.
     pub(crate) async fn read_batch(&self, batch: &ReadBatch) -> Result<ReadSet, Error> {
-        self.may_read(batch)?;
+        self.refuse_locked_read(batch)?;
         if batch.gets.is_empty() && batch.scans.is_empty() {
             return Ok(ReadSet::default());
         }
@@ -119,7 +119,7 @@ impl Engine {
         touches: Touches,
     ) -> Result<Option<Committed>, Error> {
         let (gate, pass) = self.gate_expectation().await?;
-        self.may_write(&batch)?;
+        self.refuse_locked_write(&batch)?;
         // Last, so that a conflict there means that everything else still holds.
         batch.expect(gate, pass);
         let batch = Arc::new(batch);

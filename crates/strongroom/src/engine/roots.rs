@@ -1,4 +1,4 @@
-//! Which root key is active, read again from the `store` row.
+//! Finds out which root key is active, by reading the `store` row again.
 
 use std::sync::Arc;
 
@@ -9,15 +9,15 @@ use crate::keys::{Root, Roots, StoreRow, sealing_key_id};
 use crate::row::{Row, VaultRow};
 
 impl Engine {
-    /// Learns from the `store` row which root is active.
+    /// Reads the `store` row to learn which root is active.
     ///
     /// # Errors
-    /// [`Error::RootRotated`] when it is one that this engine never had.
+    /// [`Error::RootRotated`] if it is a root that this engine never had.
     pub(crate) async fn refresh_roots(&self) -> Result<(), Error> {
         loop {
             let before = self.roots.id();
             match self.try_refresh_roots().await {
-                // What was read may be older than a root that this engine made active meanwhile.
+                // The row may have been read just before this engine made another root active: read it again.
                 Err(Error::RootRotated) if self.roots.id() != before => {}
                 answer => return answer,
             }
@@ -44,7 +44,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The head of the store, and its `store` row, opened under the active root, which comes along.
+    /// The head of the store, and its `store` row, opened under the active root, which is returned too.
     pub(crate) async fn open_head(&self) -> Result<(Head, StoreRow, Arc<Root>), Error> {
         loop {
             let before = self.roots.id();
@@ -57,15 +57,14 @@ impl Engine {
                 Ok(store_row) => return Ok((head, store_row, root)),
                 Err(error) => self.if_rotated(error).await,
             };
-            // What was read may be of before or after a root that this engine made active meanwhile.
+            // The row may have been read just before or after this engine made another root active: read it again.
             if !matches!(error, Error::UnknownKey { .. }) || self.roots.id() == before {
                 return Err(error);
             }
         }
     }
 
-    /// What is behind a row under a root that this engine does not have: another one that was made meanwhile, or
-    /// damage.
+    /// The true cause of a row under a root that this engine does not have: a rotation by another engine, or damage.
     pub(crate) async fn if_rotated(&self, error: Error) -> Error {
         if !matches!(error, Error::UnknownKey { .. }) {
             return error;

@@ -1,4 +1,4 @@
-//! The jobs on keys that this engine runs at the moment.
+//! The jobs on keys that this engine is running.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::id::DocumentId;
 use crate::random;
 
-/// The jobs that this engine runs at the moment, and its own name in leases.
+/// The jobs that this engine is running, and its own name in leases.
 #[derive(Debug, Default)]
 pub(crate) struct Runs(Mutex<State>);
 

@@ -1,10 +1,10 @@
 //! What a record is bound to, as bytes.
 
-/// The id of a store, from its clear header; proven by the slot that opens under it.
+/// The id of a store, from its clear header; proven by any slot that opens under it.
 pub(crate) type StoreId = [u8; 16];
 
-/// What the caller asked for, in bytes that are authenticated with the record: it opens only at the address that it was
-/// sealed at. Two addresses that differ must have different bytes.
+/// The address of a record, as bytes that are authenticated with it: a record opens only at the address that it was
+/// sealed at. Different addresses must have different bytes.
 pub(crate) trait Address {
     /// Appends the bytes.
     fn encode_into(&self, out: &mut Vec<u8>);

@@ -18,8 +18,8 @@ use crate::random;
 
 /// A key that seals records: a data key, a root key or a slot key, expanded once and wiped on drop.
 ///
-/// AES-256-GCM-SIV alone opens one ciphertext under two keys, so every record carries a keyed hash over
-/// header, address and tag that is checked before anything is decrypted.
+/// AES-256-GCM-SIV does not commit to its key: a ciphertext can be made that opens under two keys. So every record
+/// carries a keyed hash over header, address and tag, which is checked before anything is decrypted.
 pub(crate) struct SealingKey {
     id: DekId,
     cipher: AesGcmSiv<Aes256Enc>,
@@ -47,8 +47,8 @@ impl SealingKey {
     /// Seals `plaintext` to `address` under a random nonce.
     ///
     /// # Errors
-    /// [`SealError::TooLong`] when the record would be over the limit, and
-    /// [`SealError::Random`] when there is no nonce.
+    /// [`SealError::TooLong`] if the record would be over the limit, and [`SealError::Random`] if there are no random
+    /// bytes for a nonce.
     pub(crate) fn seal(&self, address: &impl Address, plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
         let mut nonce = [0; NONCE_LEN];
         random::fill(&mut nonce)?;
@@ -96,11 +96,10 @@ impl SealingKey {
         self.open_record(address, &SealedRecord::parse(record)?)
     }
 
-    /// Opens a record that was taken apart before, to look its key up.
+    /// Opens a record that was parsed before, to look up its key.
     ///
     /// # Errors
-    /// [`OpenError::UnknownKey`] when another key sealed it, else [`OpenError::Rejected`], whatever the
-    /// cause.
+    /// [`OpenError::UnknownKey`] if another key sealed it, otherwise [`OpenError::Rejected`], whatever the cause.
     pub(crate) fn open_record(
         &self,
         address: &impl Address,
@@ -115,6 +114,7 @@ impl SealingKey {
         if !same(&self.commit(&bound), record.commit) {
             return Err(OpenError::Rejected);
         }
+        // The cipher authenticates header and address; only the commitment covers the tag as well.
         bound.truncate(bound_len);
 
         let mut plaintext = Zeroizing::new(record.body.to_vec());
@@ -138,14 +138,14 @@ impl fmt::Debug for SealingKey {
     }
 }
 
-/// Compares in constant time, in words: byte by byte it would cost a seventh of the hash.
+/// Compares in constant time, in words: comparing bytes would cost a seventh of the hash.
 fn same(left: &[u8; COMMIT_LEN], right: &[u8; COMMIT_LEN]) -> bool {
     let words = left.as_chunks().0.iter().zip(right.as_chunks().0);
     let difference = words.fold(0, |sum, (l, r)| sum | (u64::from_ne_bytes(*l) ^ u64::from_ne_bytes(*r)));
     difference.ct_eq(&0).into()
 }
 
-/// What tag and commitment cover, in one buffer with room for the tag, which the commitment covers too.
+/// The bytes that tag and commitment cover, with room for the tag, which the commitment covers too.
 fn bind(header: &[u8; HEADER_LEN], address: &impl Address) -> Vec<u8> {
     let mut bound = Vec::with_capacity(HEADER_LEN + USUAL_LEN + TAG_LEN);
     bound.extend_from_slice(header);

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use crate::id::{IdError, parse_hex};
 
-/// The id of a data key or root key: 16 bytes derived from it, in the clear at the head of every record that it sealed.
-/// In text 32 lowercase hexadecimal digits.
+/// The id of a data key or root key: 16 bytes derived from the key, in the clear at the start of every record that it
+/// sealed. As text, 32 lowercase hexadecimal digits.
 ///
 /// ```
 /// let kept = "00112233445566778899aabbccddeeff"; // what `Vault::root_id` showed

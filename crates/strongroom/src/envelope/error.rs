@@ -8,17 +8,17 @@ use crate::random::RandomError;
 #[non_exhaustive]
 #[allow(unreachable_pub, reason = "public behind the feature `hazmat` only")]
 pub enum OpenError {
-    /// The bytes are no record: empty, cut short, or of a length that sealing never produces.
+    /// The bytes are not a record: empty, cut short, or of a length that sealing never produces.
     #[error("the bytes are not a sealed record: their length fits none")]
     Malformed,
-    /// The record is of a version that this release does not know.
-    #[error("the record is of version {0}, which this release cannot open: use a newer one")]
+    /// The record has a version that this release does not know.
+    #[error("the record has version {0}, which this release cannot open: use a newer release")]
     UnknownVersion(u8),
-    /// The record is of a cipher suite that this release does not know. No other suite is tried.
-    #[error("the record is of cipher suite {0}, which this release cannot open: use a newer one")]
+    /// The record has a cipher suite that this release does not know. No other suite is tried.
+    #[error("the record has cipher suite {0}, which this release cannot open: use a newer release")]
     UnknownSuite(u8),
     /// The record was sealed under another key.
-    #[error("the record was sealed under data key {0}, which is not at hand")]
+    #[error("the record was sealed under data key {0}, which is not available")]
     UnknownKey(DekId),
     /// The record was altered, or belongs to another address.
     #[error("the record was refused: it was altered, or it was sealed for another address")]

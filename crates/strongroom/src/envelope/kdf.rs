@@ -6,11 +6,11 @@ use zeroize::Zeroizing;
 
 use super::{Address, StoreId};
 
-/// 32 bytes of a key, wiped on drop. They stay where they are when it is moved, so that no future, channel or `Arc`
-/// that it passes through keeps a copy.
+/// 32 bytes of a key, wiped on drop. They are on the heap, so that no future, channel or `Arc` that they pass through
+/// keeps a copy.
 pub(crate) type KeyMaterial = Box<Zeroizing<[u8; 32]>>;
 
-/// A key of 32 bytes from `prk`, which must be uniform, and the concatenation of `info`.
+/// Derives a key of 32 bytes from `prk`, which must be uniform, and the concatenation of `info`.
 pub(crate) fn expand(prk: &[u8; 32], info: &[&[u8]]) -> Zeroizing<[u8; 32]> {
     let mut okm = Zeroizing::new([0; 32]);
     let hkdf = Hkdf::<Sha256>::from_prk(prk).expect("32 bytes are one output of SHA-256");
@@ -18,13 +18,13 @@ pub(crate) fn expand(prk: &[u8; 32], info: &[&[u8]]) -> Zeroizing<[u8; 32]> {
     okm
 }
 
-/// The key of a slot, from what the passphrase, the raw key or the provider gave.
+/// The key of a slot, from the base that the passphrase, the raw key or the provider gave.
 pub(crate) fn slot_key(base: &[u8; 32], store_id: &StoreId, slot_id: &[u8; 16]) -> Zeroizing<[u8; 32]> {
     const SLOT_ID_LEN: [u8; 4] = 16_u32.to_be_bytes();
     expand(base, &[b"strongroom/v1/slot", store_id, &SLOT_ID_LEN, slot_id])
 }
 
-/// A new data key for the key scope whose keyring has this address, from the root and 32 bytes that are random and not
+/// A new data key for the key scope whose keyring has this address, from the root and 32 random bytes that are not
 /// kept. The address is that of a keyring that was not written yet: its revision is 0.
 pub(crate) fn new_dek(root: &[u8; 32], keyring: &impl Address, fresh: &[u8; 32]) -> Zeroizing<[u8; 32]> {
     let mut scope = Vec::new();

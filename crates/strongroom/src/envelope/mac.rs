@@ -5,17 +5,17 @@ use sha2::{Digest, Sha256};
 
 use super::kdf::expand;
 
-/// A key that tells what its holder wrote from what anyone else did.
+/// A key that distinguishes what its holder wrote from what anyone else did.
 pub(crate) struct MacKey(Hmac<Sha256>);
 
-/// What a [`MacKey`] gives for some bytes.
+/// The keyed hash of some bytes.
 pub(crate) type MacTag = [u8; 32];
 
-/// A hash in the making.
+/// A keyed hash that is being computed.
 pub(crate) struct RunningMac(Hmac<Sha256>);
 
 impl MacKey {
-    /// The key that the concatenation of `info` names under `root`.
+    /// The key that is derived from `root` for the concatenation of `info`.
     pub(crate) fn derive(root: &[u8; 32], info: &[&[u8]]) -> Self {
         let key = expand(root, info);
         Self(Hmac::new_from_slice(&*key).expect("HMAC takes a key of any length"))
@@ -27,7 +27,7 @@ impl MacKey {
 }
 
 impl RunningMac {
-    /// Takes in `bytes` as they are: the caller sees to it that they have one reading.
+    /// Adds `bytes` as they are: the caller must make sure that they can be parsed in only one way.
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
@@ -36,13 +36,13 @@ impl RunningMac {
         self.0.finalize().into_bytes().into()
     }
 
-    /// Whether `tag` is what these bytes give; compared in constant time.
+    /// Whether `tag` is the hash of these bytes; compares in constant time.
     pub(crate) fn is(self, tag: &MacTag) -> bool {
         self.0.verify_slice(tag).is_ok()
     }
 }
 
-/// Tells decay from a wrong key: anyone can compute it.
+/// Distinguishes decay from a wrong key. Anyone can compute it.
 pub(crate) fn checksum(parts: &[&[u8]]) -> [u8; 8] {
     let hash = parts.iter().fold(Sha256::new(), Digest::chain_update).finalize();
     let mut sum = [0; 8];

@@ -1,6 +1,6 @@
 //! Sealed records: how one value is bound to a key and an address, and opened again.
 //!
-//! Pure: bytes in, bytes out, no I/O but the operating system's generator. `docs/FORMAT.md` is the
+//! Pure: bytes in, bytes out, with no I/O except for the operating system's random numbers. `docs/FORMAT.md` is the
 //! specification.
 
 mod address;

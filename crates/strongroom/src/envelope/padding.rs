@@ -1,15 +1,15 @@
 //! Padding that hides the length of a value: multiples of 32 bytes up to 256, Padmé above.
 //!
-//! Padmé is from "Reducing Metadata Leakage from Encrypted Files and Communication with PURBs" (PETS 2019):
-//! at most 12 % is added, and a length tells O(log log n) bits.
+//! Padmé is from "Reducing Metadata Leakage from Encrypted Files and Communication with PURBs" (PETS 2019): it adds at
+//! most 12 %, and a length reveals O(log log n) bits.
 
-/// The length of a value of `value_len` bytes once it is padded. It depends on nothing but `value_len`.
+/// The padded length of a value of `value_len` bytes. It depends on nothing else.
 pub(crate) fn padded_len(value_len: usize) -> usize {
     round_up(value_len.saturating_add(1))
 }
 
-/// Whether some value pads to exactly `len` bytes. Rounding up is idempotent, so its fixed points are its
-/// image.
+/// Whether some value pads to exactly `len` bytes. Rounding up is idempotent, so the lengths that it produces are its
+/// fixed points.
 pub(super) fn is_canonical(len: usize) -> bool {
     len > 0 && round_up(len) == len
 }
@@ -22,15 +22,15 @@ pub(super) fn pad_into(value: &[u8], out: &mut Vec<u8>) {
     out.resize(padded_end, 0);
 }
 
-/// The length of the value inside `padded`, or `None` unless it is padded exactly as [`pad_into`] does.
+/// The length of the value inside `padded`; `None` unless it is padded exactly as [`pad_into`] does.
 pub(super) fn unpad(padded: &[u8]) -> Option<usize> {
     let value_len = padded.iter().rposition(|byte| *byte != 0)?;
     let marked = padded.get(value_len) == Some(&MARK);
     (marked && padded_len(value_len) == padded.len()).then_some(value_len)
 }
 
-/// The next length that padding produces, for `len` bytes with the mark. The end of the number line has none
-/// and rounds to itself; such a length is far over the record's limit.
+/// The next length that padding produces for `len` bytes, including the mark. At the end of the number line there is
+/// none, so the length rounds to itself, which is far over the record's limit.
 fn round_up(len: usize) -> usize {
     // Every step is a power of two, so that rounding needs no division.
     let step = step(len);

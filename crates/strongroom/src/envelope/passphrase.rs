@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use crate::envelope::KeyMaterial;
 
-/// What one derivation of a key from a passphrase costs.
+/// The cost of deriving a key from a passphrase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Argon2Params {
     memory_kib: u32,
@@ -14,12 +14,12 @@ pub struct Argon2Params {
 }
 
 impl Argon2Params {
-    /// The least that a new slot may have: 19 MiB, two passes, one lane.
+    /// The minimum for a new slot: 19 MiB, two passes, one lane.
     pub const FLOOR: Self = Self::new(19 * 1024, 2, 1);
-    /// The most that a slot read from a store may ask for: 1 GiB, ten passes, 16 lanes.
+    /// The maximum for a slot read from a store: 1 GiB, ten passes, 16 lanes.
     pub const CEILING: Self = Self::new(1024 * 1024, 10, 16);
 
-    /// Parameters as they are; whether they are acceptable shows where they are used.
+    /// The parameters, unchecked: bounds are checked where the parameters are used.
     #[must_use]
     pub const fn new(memory_kib: u32, iterations: u32, lanes: u32) -> Self {
         Self { memory_kib, iterations, lanes }
@@ -66,12 +66,12 @@ impl Default for Argon2Params {
     }
 }
 
-/// What key derivations may cost: at least the floor, at most a ceiling, and so much for a new slot.
+/// The bounds of key derivations: at least the floor, at most the ceiling, and the cost of a new slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Argon2Bounds {
     /// The parameters of a new slot.
     pub(crate) today: Argon2Params,
-    /// The most that a slot may ask for.
+    /// The maximum that a slot may ask for.
     pub(crate) ceiling: Argon2Params,
 }
 
@@ -81,7 +81,7 @@ impl Argon2Bounds {
         self.today
     }
 
-    /// The parameters of a new slot; an error when no such slot could be opened again.
+    /// The parameters of a new slot; an error if such a slot could not be opened again.
     pub(crate) fn check_new(&self) -> Result<Argon2Params, Argon2Error> {
         if !Argon2Params::FLOOR.within(&self.today) {
             return Err(Argon2Error::TooWeak);
@@ -89,7 +89,7 @@ impl Argon2Bounds {
         self.check_ceiling(&self.today).map(|()| self.today)
     }
 
-    /// Refuses parameters from a store that are out of bounds. To be asked before any memory is taken.
+    /// Refuses parameters from a store that are out of bounds. Call it before any memory is allocated.
     pub(crate) fn check_stored(&self, params: &Argon2Params) -> Result<(), Argon2Error> {
         if !Argon2Params::FLOOR.within(params) {
             return Err(Argon2Error::Weakened);
@@ -97,8 +97,8 @@ impl Argon2Bounds {
         self.check_ceiling(params)
     }
 
-    /// The parameters that a slot with `params` should get: today's, with none of its numbers lowered. `None` when
-    /// its passes and its memory are as large already.
+    /// The parameters that a slot with `params` should be raised to: today's, with no number lowered. `None` if its
+    /// passes and memory are already as high.
     pub(crate) fn raise(&self, params: &Argon2Params) -> Option<Argon2Params> {
         let below = params.memory_kib < self.today.memory_kib || params.iterations < self.today.iterations;
         below.then(|| params.raised_to(&self.today)).filter(|raised| self.check_stored(raised).is_ok())
@@ -109,36 +109,34 @@ impl Argon2Bounds {
     }
 }
 
-/// Why no key was derived from a passphrase.
+/// Why no key could be derived from a passphrase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Argon2Error {
     /// Parameters of a new slot are below [`Argon2Params::FLOOR`].
-    #[error("the argon2 parameters are too weak: take at least 19 MiB, two passes and one lane")]
+    #[error("the argon2 parameters are too weak: use at least 19 MiB, two passes and one lane")]
     TooWeak,
-    /// Parameters read from a store are below [`Argon2Params::FLOOR`], with which no slot is ever made; no memory was
-    /// taken.
+    /// Parameters read from a store are below [`Argon2Params::FLOOR`], which no slot ever is when it is created. No
+    /// memory was allocated.
     #[error("the key slot's argon2 parameters are below the floor: the slot was altered")]
     Weakened,
-    /// Parameters are above the ceiling; no memory was taken.
-    #[error("the argon2 parameters cost more than the ceiling allows: raise it only if the store is yours")]
+    /// Parameters are above the ceiling. No memory was allocated.
+    #[error("the argon2 parameters cost more than the ceiling allows: raise it only if you trust the store")]
     TooCostly,
-    /// The parameters contradict RFC 9106, or the passphrase is longer than it allows.
+    /// The parameters violate RFC 9106, or the passphrase is longer than it allows.
     #[error("the argon2 parameters or the passphrase's length are outside of RFC 9106")]
     Invalid,
-    /// The memory could not be had.
+    /// There is not enough memory.
     #[error(
-        "there is not enough memory for the argon2 parameters: free some, or take smaller ones for a new slot"
+        "there is not enough memory for the argon2 parameters: free some, or use smaller ones for a new slot"
     )]
     NoMemory,
 }
 
-/// The key that the exact bytes of `passphrase` give. Takes [`Argon2Params::memory_kib`] of memory, and wipes
-/// it.
+/// Derives a key from the exact bytes of `passphrase`. Allocates [`Argon2Params::memory_kib`] of memory, and wipes it.
 ///
 /// # Errors
-/// [`Argon2Error::Invalid`] and [`Argon2Error::NoMemory`]; floor and ceiling are the caller's to check
-/// before.
+/// [`Argon2Error::Invalid`] and [`Argon2Error::NoMemory`]; the caller must check floor and ceiling first.
 pub(crate) fn argon2id(
     passphrase: &[u8],
     salt: &[u8; 16],

@@ -3,7 +3,7 @@
 use super::padding;
 use crate::envelope::{DekId, OpenError};
 
-/// A sealed record, taken apart without a copy and without a key.
+/// A sealed record, parsed without a copy and without a key.
 ///
 /// ```text
 /// version | suite | dek_id(16) | nonce(12) | commit(32) | body | tag(16)
@@ -17,7 +17,7 @@ pub(crate) struct SealedRecord<'a> {
 }
 
 impl<'a> SealedRecord<'a> {
-    /// Takes `bytes` apart: version first, then suite, then length.
+    /// Parses `bytes`: version first, then suite, then length.
     ///
     /// # Errors
     /// [`OpenError::UnknownVersion`], [`OpenError::UnknownSuite`], and [`OpenError::Malformed`] for an empty
@@ -68,7 +68,7 @@ impl std::fmt::Debug for SealedRecord<'_> {
     }
 }
 
-/// The 30 bytes that open a record, bound by tag and commitment alike.
+/// The 30 bytes at the start of a record, which both tag and commitment authenticate.
 pub(super) fn header(dek_id: &DekId, nonce: &[u8; NONCE_LEN]) -> [u8; HEADER_LEN] {
     let mut header = [0; HEADER_LEN];
     let (head, rest) = header.split_at_mut(2);
@@ -79,7 +79,7 @@ pub(super) fn header(dek_id: &DekId, nonce: &[u8; NONCE_LEN]) -> [u8; HEADER_LEN
     header
 }
 
-/// The longest record: 64 KiB of value, and what padding and the envelope add.
+/// The longest record: 64 KiB of value, plus padding and envelope.
 pub(crate) const RECORD_LEN_MAX: usize = 67_662;
 
 pub(super) const HEADER_LEN: usize = 30;

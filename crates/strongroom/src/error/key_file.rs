@@ -1,13 +1,13 @@
-//! Why a key was not read from a file.
+//! Why a key could not be read from a file.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why a key was not read from a file.
+/// Why a key could not be read from a file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyFileError {
-    /// It is not there, or this process may not read it.
+    /// It does not exist, or this process may not read it.
     #[error("the key file {path} cannot be read", path = .path.display())]
     Unreadable {
         /// Which file.
@@ -16,12 +16,12 @@ pub enum KeyFileError {
         source: io::Error,
     },
     /// A directory, a device or a pipe.
-    #[error("{path} is no regular file: read it with `RawKey::from_reader`", path = .path.display())]
+    #[error("{path} is not a regular file: read it with `RawKey::from_reader`", path = .path.display())]
     NotAFile {
         /// Which file.
         path: PathBuf,
     },
-    /// Others than the owner have rights on it.
+    /// Others than the owner have access to it.
     #[error("the key file {path} is open to others (mode {mode:04o}): run `chmod 600 {path}`", path = .path.display())]
     OpenToOthers {
         /// Which file.

@@ -1,4 +1,4 @@
-//! The one error of the engine's users.
+//! The engine's one error type for its users.
 
 mod key_file;
 mod provider;
@@ -15,14 +15,14 @@ use crate::store::StoreError;
 pub use key_file::KeyFileError;
 pub use provider::{ProviderError, ProviderErrorKind};
 
-/// Why the engine did not do what it was asked. No variant carries a value, key or credential.
+/// An error of the engine. No variant carries a value, key or credential.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A text is not an id or name of the required kind.
     #[error(transparent)]
     InvalidId(#[from] IdError),
-    /// A text names no scope.
+    /// A text does not name a scope.
     #[error(transparent)]
     UnknownScope(#[from] UnknownScope),
     /// A format cannot be defined.
@@ -34,7 +34,7 @@ pub enum Error {
     /// A definition contradicts itself.
     #[error("the variable definition is invalid: {0}")]
     InvalidDefinition(&'static str),
-    /// A definition's own default, or its format, is refused.
+    /// A definition's own default does not match its format.
     #[error("the variable definition's default is invalid: {0}")]
     InvalidDefault(FormatError),
     /// A value does not match the definition's format.
@@ -47,10 +47,10 @@ pub enum Error {
         /// The rule that failed.
         rule: FormatError,
     },
-    /// A stored value does not match the format that its definition was to get. Nothing was written.
+    /// A stored value does not match the new format of its definition. Nothing was written.
     #[error("the value at {scope} does not match the new format: {rule}")]
     ValueMismatch {
-        /// Where the value stands; there may be more.
+        /// The scope of the value; there may be more.
         scope: Scope,
         /// The rule that it breaks.
         rule: FormatError,
@@ -63,19 +63,19 @@ pub enum Error {
         /// The limit.
         max: usize,
     },
-    /// A name filter is not a regular expression, or too costly a one.
+    /// A name filter is not a regular expression, or too costly to compile.
     #[error("the name pattern is not a regular expression that compiles within the size limit")]
     InvalidNamePattern,
-    /// A cursor is not one that a list gave.
+    /// A cursor does not come from a list.
     #[error(transparent)]
     InvalidCursor(#[from] CursorError),
     /// No such definition in this org and environment.
     #[error("variable definition {0} not found")]
     DefinitionNotFound(DefinitionRef<'static>),
-    /// The name is taken, by the definition with this id.
+    /// The name is taken by the definition with this id.
     #[error("a variable definition with this name exists: {0}")]
     DefinitionExists(DefinitionId),
-    /// The org and environment hold as many definitions as they may.
+    /// The org already has the maximum number of definitions in this environment.
     #[error("there can be at most {0} variable definitions: delete some first")]
     TooManyDefinitions(usize),
     /// The definition allows no value at this scope.
@@ -88,8 +88,8 @@ pub enum Error {
         /// The refused scope.
         scope: ScopeKind,
     },
-    /// A scope cannot be removed from a definition while a value stands there.
-    #[error("variable definition {definition} has a value at {scope}: delete it before the scope is removed")]
+    /// A scope cannot be removed from a definition while a value is set there.
+    #[error("variable definition {definition} has a value at {scope}: delete it before you remove the scope")]
     ScopeInUse {
         /// Which definition.
         definition: DefinitionId,
@@ -100,15 +100,15 @@ pub enum Error {
     #[error("variable definition {0} is set twice at one scope in one call")]
     DuplicateValue(DefinitionId),
     /// One call gives the same credential key twice.
-    #[error("a credential key stands twice in one call")]
+    #[error("a credential key is given twice in one call")]
     DuplicateCredentialKey,
-    /// One call takes the same record along twice. Nothing was written.
-    #[error("a record is taken along twice in one call")]
+    /// One call writes the same record twice. Nothing was written.
+    #[error("a record is given twice in one call")]
     DuplicateRecord,
     /// No such linked account in this org and environment.
     #[error("linked account {0} not found")]
     AccountNotFound(LinkedAccountId),
-    /// The linked account exists already.
+    /// The linked account already exists.
     #[error("linked account {0} exists")]
     AccountExists(LinkedAccountId),
     /// The linked account has no such integration.
@@ -119,82 +119,82 @@ pub enum Error {
         /// The missing integration.
         integration: IntegrationId,
     },
-    /// A record of one org or environment was handed to a verb of another. Nothing was written.
-    #[error("the record belongs to another org or environment than the verb that was to take it along")]
+    /// A record of one org or environment was given to a verb of another. Nothing was written.
+    #[error("the record belongs to another org or environment: write it with a verb of its own")]
     ForeignRecord,
-    /// What the caller expected of the document does not hold. Nothing was written.
-    #[error("the document is not at the expected revision: read it again and decide anew")]
+    /// The document is not as the caller expected. Nothing was written.
+    #[error("the document is not at the expected revision: read it again and decide again")]
     Unexpected {
-        /// The revision it stands at; `None` where there is no document.
+        /// Its actual revision; `None` if there is no document.
         found: Option<Revision>,
     },
-    /// Other writers won every time. Nothing was written.
+    /// Other writers were faster every time. Nothing was written.
     #[error("other writers changed the same rows {0} times in a row: try again later")]
     Contended(u32),
-    /// The store lost its answer, and what it holds now does not tell whether the write was applied.
-    #[error("the store lost its answer: the write may or may not have been applied, read to find out")]
+    /// The store lost its answer, and its rows do not show whether the write was applied.
+    #[error("the store lost its answer: the write may or may not have been applied: read to find out")]
     Indeterminate(#[source] StoreError),
-    /// The store holds no vault: create one, or look whether the path is right.
+    /// The store holds no vault.
     #[error("the store holds no vault: check the path, or create a vault there")]
     NotInitialised,
-    /// The store holds a vault already.
-    #[error("the store holds a vault already: open it instead")]
+    /// The store already holds a vault.
+    #[error("the store already holds a vault: open it instead")]
     AlreadyInitialised,
-    /// The store holds rows, and they are not a vault's.
-    #[error("the store holds something else than a vault: check the path, nothing was written")]
+    /// The store is not empty, and its rows are not a vault's.
+    #[error("the store is not empty and holds no vault: check the path, nothing was written")]
     ForeignStore,
-    /// The vault, or the org in its environment, was locked. Nothing was written.
-    #[error("it is locked: unlock it with a key that opens the vault")]
+    /// The vault, or the org in this environment, is locked. Nothing was written.
+    #[error("the vault or this org is locked: unlock it first")]
     Locked,
-    /// The vault is not the one that the caller expected.
-    #[error("the store holds another vault than the expected one: check the path")]
+    /// The store does not hold the vault that the caller expected.
+    #[error("the store does not hold the expected vault: check the path")]
     UnexpectedVault,
-    /// The vault has no key slot of the kind that was presented.
-    #[error("the vault has no key slot of this kind: there is one of {0}")]
+    /// The vault has no key slot for the kind of key that was presented.
+    #[error("the vault has no key slot of this kind: use {0}")]
     NoSuchSlot(&'static str),
-    /// The passphrase or key is not this vault's.
-    #[error("the passphrase or key does not open this vault: present another one")]
+    /// The passphrase or key does not open this vault.
+    #[error("the passphrase or key does not open this vault: try another one")]
     WrongKey,
     /// A text is not a raw key.
     #[error("a raw key is 64 hexadecimal digits, or base64 of exactly 32 bytes")]
     InvalidKey,
-    /// A key file was not read.
+    /// A key file could not be read.
     #[error(transparent)]
     KeyFile(#[from] KeyFileError),
-    /// A key provider did not do its part; its kind says what to do. Nothing was written.
+    /// A key provider failed; its kind says what to do. Nothing was written.
     #[error("the key provider: {provider}; {step}", provider = .0, step = .0.kind().next_step())]
     Provider(#[from] ProviderError),
     /// No such key slot.
     #[error("key slot {0} not found")]
     SlotNotFound(SlotId),
-    /// Without this slot nothing would open the vault.
+    /// Without this slot, nothing could open the vault.
     #[error("this is the last key slot that can open the vault: add another one first")]
     LastSlot,
-    /// The provider's key was destroyed for a shred, or is about to be ([`Vault::settle_shred`](crate::Vault::settle_shred)):
-    /// a slot under it would open nothing.
+    /// The provider's key was destroyed for a shred, or is about to be
+    /// ([`Vault::settle_shred`](crate::Vault::settle_shred)): a slot that uses it could not be opened.
     #[error("the provider's key \"{}\" is destroyed or about to be, for a shred: use another key", .0.id)]
     KeyShredded(ProviderKey),
-    /// There are as many slots as there may be: 8 of one kind, or 24 with those that cannot be read.
-    #[error("there are {0} key slots, the most of one kind or of all: remove one first")]
+    /// The vault has the maximum number of slots: 8 of one kind, or 24 including those that cannot be read.
+    #[error("there are {0} key slots, which is the maximum: remove one first")]
     TooManySlots(usize),
-    /// Another engine gave the vault a new root key. Nothing was written.
+    /// Another engine rotated the root key. Nothing was written.
     #[error("the vault has a new root key, which this engine does not hold: open the vault again")]
     RootRotated,
-    /// A rotation of the root key is not finished. Nothing was written.
-    #[error("a rotation of the root key is under way: run its job to the end first")]
+    /// A rotation of the root key is in progress. Nothing was written.
+    #[error("a rotation of the root key is in progress: run its job to the end first")]
     RotationUnderway,
-    /// A new root key was to be made, and the key of this slot was neither presented nor was the slot named as dropped.
-    /// Nothing was written.
+    /// A rotation of the root key needs every slot to be kept or dropped, and this one was neither. Nothing was
+    /// written.
     #[error("the key of slot {0} was not presented: present it, or name the slot as dropped")]
     SlotNotPresented(SlotId),
     /// Parameters of the key derivation are below the floor or above the ceiling.
     #[error(transparent)]
     KeyDerivation(#[from] Argon2Error),
-    /// The key derivation's thread could not be run.
-    #[error("the key derivation could not be run on a thread of its own: try again later")]
+    /// The thread for the key derivation could not be started.
+    #[error("the thread for the key derivation could not be started: try again later")]
     KeyDerivationThread,
-    /// A row is of a later version than this release knows.
-    #[error("{row} is of version {version}, which this release cannot read: use a newer one")]
+    /// A row was written by a later release.
+    #[error("{row} has version {version}, which this release cannot read: use a newer release")]
     UnknownVersion {
         /// Which row.
         row: String,
@@ -219,26 +219,26 @@ pub enum Error {
         /// What is wrong with it.
         cause: Damage,
     },
-    /// A file is not a backup that can be restored. Nothing was written.
+    /// A file cannot be restored. Nothing was written.
     #[error("the backup file cannot be restored: {0}")]
     BadBackup(BackupFault),
     /// A backup file could not be read or written.
     #[error("the backup file could not be read or written")]
     BackupFile(#[source] std::io::Error),
-    /// The vault was copied to another store, or is about to be, and takes no more writes here. It still reads.
-    #[error("the vault was moved to another store, and this one takes no writes: open it there")]
+    /// The vault was moved to another store, or is being moved, and takes no more writes here. It can still be read.
+    #[error("the vault was moved to another store and takes no more writes here: open it there")]
     Retired,
-    /// An org is to be restored where rows of it are.
-    #[error("org {0} holds something already: restore it where it does not exist")]
+    /// The org cannot be restored where it already has rows.
+    #[error("org {0} already exists: restore it into a vault that does not have it")]
     OrgNotEmpty(OrgId),
-    /// A backup holds nothing of an org.
-    #[error("the backup holds nothing of org {0}")]
+    /// The backup, or the vault that was to be backed up, holds nothing of the org.
+    #[error("org {0} not found")]
     OrgNotFound(OrgId),
-    /// A copy does not hold what its source holds. The source is as it was.
-    #[error("the copy differs from its source, which is as it was: copy to another store")]
+    /// The copy differs from its source. The source is unchanged.
+    #[error("the copy differs from its source, which is unchanged: copy to another store")]
     CopyDiffers,
-    /// The store holds what a copy or restore left that has not come to its end.
-    #[error("a copy or restore into this store has not come to its end: run the same one again")]
+    /// The store holds an unfinished copy or restore.
+    #[error("a copy or restore into this store is unfinished: run the same one again")]
     Unfinished,
     /// The operating system gave no random bytes. Nothing was written.
     #[error("the operating system gave no random bytes: try again later")]
@@ -255,13 +255,13 @@ pub enum Damage {
     /// There is no such row.
     #[error("it is missing")]
     Missing,
-    /// Its bytes are not those of such a row.
-    #[error("its bytes have not the form of such a row")]
+    /// Its bytes are not a valid row of this kind.
+    #[error("its bytes are not a valid row of this kind")]
     Malformed,
-    /// It does not open at its own address: altered, or brought here from elsewhere.
+    /// It does not open at its own address: it was altered, or moved here from another address.
     #[error("it was altered, or belongs to another address")]
     Rejected,
-    /// It opens, and what is inside does not fit together.
+    /// It opens, but its content contradicts itself or another row.
     #[error("its parts contradict one another")]
     Inconsistent,
 }
@@ -270,45 +270,45 @@ pub enum Damage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupFault {
-    /// It does not begin as a backup does.
-    #[error("it is no backup of a vault")]
+    /// It does not begin like a backup.
+    #[error("it is not a backup of a vault")]
     NotABackup,
-    /// It ends before its end.
+    /// The end of the file is missing.
     #[error("it was cut short")]
     Truncated,
-    /// Its checksums do not hold: it decayed, or was changed by someone who does not know the format.
+    /// Its checksums are wrong: it decayed, or was changed by someone who does not know the format.
     #[error("it is damaged")]
     Decayed,
-    /// Its checksums hold and its keyed hashes do not, or its parts are not in their order.
+    /// Its checksums are right but its keyed hashes are not, or its parts are out of order.
     #[error("it was altered, or its parts are not of one file")]
     Altered,
-    /// It holds one org, and a whole vault was asked for.
+    /// It holds one org, but a whole vault is needed.
     #[error("it holds one org, not a vault: restore it into a vault")]
     OneOrg,
 }
 
 impl Error {
-    /// Whether a cached row may be the cause, so that reading anew may help.
+    /// Whether a stale cached row may be the cause, so that reading from the store may help.
     pub(crate) fn may_be_stale(&self) -> bool {
         matches!(self, Self::DefinitionNotFound(_) | Self::DuplicateValue(_) | Self::UnknownKey { .. })
     }
 
-    /// Whether a row cannot be read, whatever is tried.
+    /// Whether a row cannot be read, however often it is tried.
     pub(crate) fn is_damage(&self) -> bool {
         matches!(self, Self::Damaged { .. } | Self::UnknownKey { .. } | Self::UnknownVersion { .. })
     }
 
-    /// Whether a job failed for rows of its own, so that others can go on.
+    /// Whether a job failed because of its own rows, so that other jobs can continue.
     pub(crate) fn is_of_one_job(&self) -> bool {
         self.is_damage() || matches!(self, Self::Contended(_))
     }
 
-    /// `row` does not hold what such a row must.
+    /// The error for a damaged row.
     pub(crate) fn damaged(row: impl Into<String>, cause: Damage) -> Self {
         Self::Damaged { row: row.into(), cause }
     }
 
-    /// Why the row called `row` did not open.
+    /// The error for a row whose record did not open.
     pub(crate) fn open(row: impl Into<String>, error: OpenError) -> Self {
         let row = row.into();
         match error {
@@ -320,7 +320,7 @@ impl Error {
         }
     }
 
-    /// Why the row called `row` was not read.
+    /// The error for a row that could not be decoded.
     pub(crate) fn row(row: impl Into<String>, error: RowError) -> Self {
         let row = row.into();
         match error {

@@ -1,9 +1,9 @@
-//! Why a key provider did not do what it was asked.
+//! Why a key provider failed.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// Why a provider did not do what it was asked. Carries no byte of a key.
+/// Why a key provider failed. It carries no byte of a key.
 #[derive(Debug)]
 pub struct ProviderError {
     kind: ProviderErrorKind,
@@ -15,15 +15,15 @@ pub struct ProviderError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProviderErrorKind {
-    /// The provider knows the key, and this caller may not use it: a wrong PIN, a missing permission, a disabled key.
+    /// The provider has the key, but this caller may not use it: a wrong PIN, a missing permission, a disabled key.
     Denied,
-    /// The provider does not have the key that wrapped this: it is another one, or was destroyed.
+    /// The provider does not have the key that wrapped this: it holds another key, or the key was destroyed.
     NotThisKey,
-    /// The key is right, and what was to be unwrapped, or what came back, is not what was wrapped.
+    /// The key is right, but what was to be unwrapped, or what came back, is not what was wrapped.
     Corrupt,
-    /// The provider could not be reached or did not answer. Nothing is said about the key: try later.
+    /// The provider could not be reached or did not respond. This says nothing about the key: try again later.
     Unavailable,
-    /// The provider lacks what it would need, such as a mechanism.
+    /// The provider lacks something that the call needs, such as a mechanism.
     Unsupported,
 }
 
@@ -42,7 +42,7 @@ impl ProviderErrorKind {
         match self {
             Self::Denied => "correct the PIN or permission, nothing is lost",
             Self::NotThisKey => "look for the provider that has the key, or use another slot's key",
-            Self::Corrupt => "use another slot's key, then remove this slot and add it anew",
+            Self::Corrupt => "use another slot's key, then remove this slot and add it again",
             Self::Unavailable => "try again later, or use another slot's key",
             Self::Unsupported => "change how the provider is set up, or use another one",
         }

@@ -1,14 +1,14 @@
-//! Trying a write until it lands.
+//! Retries a write until it lands.
 
 use std::future::Future;
 
-use super::rotation::shred_org::sweep_org;
+use super::shred_org::sweep_org;
 use crate::engine::ATTEMPTS_MAX;
 use crate::error::Error;
 use crate::tenant::{Attempt, Freshness, Tenant};
 
-/// Runs a write until it lands: again after every lost race, and once more where a cached row misled it. A shred of the
-/// org that was cut short is finished where the write met it.
+/// Runs a write until it lands: again after every lost race, and once more if a cached row misled it. If the write
+/// meets a shred of the org that was interrupted, the shred is finished first.
 ///
 /// # Errors
 /// [`Error::Contended`] after [`ATTEMPTS_MAX`] tries; otherwise the first error of a try.
@@ -21,7 +21,7 @@ where
             Ok(Attempt::Landed(landed)) => return Ok(landed),
             Ok(Attempt::Lost) => {}
             Ok(Attempt::AfterShred) => sweep_org(tenant).await?,
-            // The caches may hold what is no more: the next try reads everything.
+            // A cached row may be out of date: the next attempt reads every row from the store.
             Err(error) if freshness == Freshness::Cached && error.may_be_stale() => {}
             Err(error) => return Err(error),
         }

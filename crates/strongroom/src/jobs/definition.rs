@@ -1,4 +1,4 @@
-//! What the jobs of a definition do: sweep its values away, or mark those that do not match its changed format.
+//! The jobs of a definition: sweep its values, or mark those that do not match its changed format.
 
 use crate::engine::cache::Definition;
 use crate::error::Error;
@@ -35,8 +35,8 @@ impl Sweeper<'_> {
         }
     }
 
-    /// Deletes values with their index rows, found through the index of their definition. `false` when a row
-    /// changed meanwhile.
+    /// Deletes values and their index rows, found through the index of their definition. `false` if a row changed
+    /// meanwhile.
     async fn delete_values(&self, values: &[(Key, RowRevision, Option<Key>)]) -> Result<bool, Error> {
         let gets: Vec<Key> = values.iter().filter_map(|(.., value)| value.clone()).collect();
         let mut rows = self.tenant.engine.read(gets).await?.into_iter();
@@ -45,6 +45,7 @@ impl Sweeper<'_> {
         let mut nameless = Vec::new();
         for (index, revision, value) in values {
             draft.delete_as_read(index.clone(), *revision);
+            // An index row whose key names no scope: there is no value to delete with it.
             let Some(value) = value else { continue };
             let Some(row) = rows.next().flatten() else { continue };
             draft.delete_as_read(value.clone(), row.revision);
@@ -57,7 +58,7 @@ impl Sweeper<'_> {
         Ok(draft.commit().await?.is_landed())
     }
 
-    /// Marks the values of a definition that do not match its format, and unmarks those that do.
+    /// Marks the values that do not match the definition's format, and unmarks those that do.
     pub(crate) async fn recheck(&self, id: &DefinitionId) -> Result<(), Error> {
         let mut rest = self.tenant.id.definition_values(id);
         loop {
@@ -73,7 +74,7 @@ impl Sweeper<'_> {
                 if self.is_gone().await? {
                     return Ok(());
                 }
-                // A value or the definition changed since it was read: look at the page again.
+                // A value or the definition changed since it was read: read the page again.
                 continue;
             }
             match last {

@@ -1,21 +1,25 @@
-//! Jobs: what a delete leaves to be swept, in bounded batches that go on after a crash.
+//! Jobs: work that outlives the call that began it, done in bounded batches and continued after a crash. This file
+//! holds the sweeps: what a delete leaves to be removed. [`rotation`] holds jobs on keys, [`shred`] and [`shred_org`]
+//! what shredding adds.
 //!
-//! The first batch of a delete makes everything unreachable and writes the job. Each sweep batch expects the job's
-//! row, so that two runners cannot work on after one of them finished; each row is deleted only as it was read. An
-//! account or integration can be made anew once it is swept, so a batch also expects that its row still names this
-//! job: one that was overtaken by a later delete has nothing left to do.
+//! The first batch of a delete makes everything unreachable and writes the job. Each sweep batch expects the job's row,
+//! so that no runner continues after another has finished; each row is deleted only as it was read. An account or
+//! integration can be created again once it is swept, so a batch also expects that its row still names this job: a job
+//! that a later delete overtook has nothing left to do.
 
 mod attempt;
 pub(crate) mod definition;
 pub(crate) mod narrow;
 pub(crate) mod rotation;
+pub(crate) mod shred;
+pub(crate) mod shred_org;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::engine::ATTEMPTS_MAX;
 use crate::error::{Damage, Error};
 use crate::id::{DocumentId, IntegrationId, LinkedAccountId};
-use crate::jobs::rotation::shred_org::sweep_org;
+use crate::jobs::shred_org::sweep_org;
 use crate::row::body::Sweep;
 use crate::row::{RowKind, SealedRow, TenantId};
 use crate::scope::Scope;
@@ -24,10 +28,10 @@ use crate::tenant::{Draft, Needs, Tenant, View};
 
 pub(crate) use attempt::until_landed;
 
-/// Names a job of a tenant.
+/// The id of a job of a tenant.
 pub(crate) type JobId = DocumentId;
 
-/// Runs a job to its end. One that is gone was finished by another runner.
+/// Runs a job to its end. If its row is gone, another runner finished it.
 pub(crate) async fn run_job(tenant: &Tenant, job: &JobId) -> Result<(), Error> {
     let key = tenant.id.job(job).key();
     let opened = tenant.read_under_root(&key, |row| tenant.open_job(job, row)).await?;
@@ -35,7 +39,7 @@ pub(crate) async fn run_job(tenant: &Tenant, job: &JobId) -> Result<(), Error> {
     Sweeper { tenant, id: *job, job: key, job_row: AtomicU64::new(revision.0) }.run(&sweep).await
 }
 
-/// Runs the job that the row at `marked` says is not finished, unless another runner did so meanwhile.
+/// Runs the job that the row at `marked` names, unless another runner finished it meanwhile.
 pub(crate) async fn finish_job(
     tenant: &Tenant,
     job: &[u8; 12],
@@ -45,6 +49,7 @@ pub(crate) async fn finish_job(
     let job = JobId::from_bytes(job).ok_or_else(missing)?;
     let (key, revision) = marked;
     let [job_row, marked_row] = tenant.engine.read([tenant.id.job(&job).key(), key]).await?;
+    // Both rows come from one snapshot: a marked row that has not changed while its job is gone can only be damage.
     if job_row.is_none() && marked_row.is_some_and(|row| row.revision == revision) {
         return Err(missing());
     }
@@ -56,18 +61,19 @@ pub(crate) struct Sweeper<'t> {
     pub(crate) tenant: &'t Tenant,
     id: JobId,
     pub(crate) job: Key,
-    /// The revision of the job's row. A new root seals the row anew, and the job is the same.
+    /// The revision of the job's row. A rotation of the root rewrites the row without changing the job.
     job_row: AtomicU64,
 }
 
-/// Whose rows a sweep deletes: an account, or one of its integrations. Its row names the job while it lasts.
+/// What a sweep deletes: the rows of an account, or of one of its integrations. The row of the account or integration
+/// names the job until the sweep ends.
 #[derive(Clone, Copy)]
-pub(crate) struct Parent<'s> {
+pub(crate) struct SweepTarget<'s> {
     account: &'s LinkedAccountId,
     integration: Option<&'s IntegrationId>,
 }
 
-impl Parent<'_> {
+impl SweepTarget<'_> {
     fn key(&self, keys: &TenantId) -> Key {
         match self.integration {
             None => keys.account(self.account).key(),
@@ -76,12 +82,13 @@ impl Parent<'_> {
     }
 }
 
-/// What becomes of a row that a sweep meets.
-enum Fate {
+/// What a sweep does with a row.
+enum SweepAction {
     Keep,
-    /// It goes, together with index rows.
+    /// Deletes it, together with these index rows.
     Delete(Vec<Key>),
-    /// The same, and it does not tell its document id.
+    /// The same for a row that cannot be opened: its document id is unknown, so the index row of that id has to be
+    /// searched for.
     DeleteDamaged(Vec<Key>),
 }
 
@@ -99,31 +106,33 @@ impl Sweeper<'_> {
 
     async fn sweep_account(&self, account: &LinkedAccountId) -> Result<(), Error> {
         let keys = &self.tenant.id;
-        let parent = Parent { account, integration: None };
+        let target = SweepTarget { account, integration: None };
         let scope = Scope::LinkedAccount(account.clone());
         let values = keys.values(&scope);
-        let swept = self.sweep_range(parent, values, |view, key, row| {
-            let Some((_, definition)) = keys.parse_value(key.as_bytes()) else { return Ok(Fate::Keep) };
+        let swept = self.sweep_range(target, values, |view, key, row| {
+            let Some((_, definition)) = keys.parse_value(key.as_bytes()) else {
+                return Ok(SweepAction::Keep);
+            };
             let mut index = vec![keys.definition_value(&definition, &scope).key()];
             match self.tenant.find_in_row(view, &scope, &definition, row) {
                 Ok(None) => {}
-                // Nobody can read it, whenever it was set: it goes with its account.
-                Err(Error::Damaged { .. }) => return Ok(Fate::DeleteDamaged(index)),
-                // Only a newer release knows what it is.
-                Ok(Some(_)) | Err(Error::UnknownVersion { .. }) => return Ok(Fate::Keep),
+                // Nobody can read it, so it does not matter when it was set: it is deleted with its account.
+                Err(Error::Damaged { .. }) => return Ok(SweepAction::DeleteDamaged(index)),
+                // A value of the new account, set after the delete; or a row that only a newer release can read.
+                Ok(Some(_)) | Err(Error::UnknownVersion { .. }) => return Ok(SweepAction::Keep),
                 Err(error) => return Err(error),
             }
             index.extend(document_id(RowKind::ScopedValue, row).map(|id| keys.value_id(&id).key()));
-            Ok(Fate::Delete(index))
+            Ok(SweepAction::Delete(index))
         });
         if !swept.await? {
             return Ok(());
         }
-        let everything = |_: &View<'_>, _: &Key, _: &Versioned| Ok(Fate::Delete(Vec::new()));
-        if self.sweep_range(parent, keys.account_credentials(account), everything).await?
-            && self.sweep_range(parent, keys.integrations(account), everything).await?
+        let everything = |_: &View<'_>, _: &Key, _: &Versioned| Ok(SweepAction::Delete(Vec::new()));
+        if self.sweep_range(target, keys.account_credentials(account), everything).await?
+            && self.sweep_range(target, keys.integrations(account), everything).await?
         {
-            self.finish(Some(parent)).await?;
+            self.finish(Some(target)).await?;
         }
         Ok(())
     }
@@ -133,41 +142,41 @@ impl Sweeper<'_> {
         account: &LinkedAccountId,
         integration: &IntegrationId,
     ) -> Result<(), Error> {
-        let parent = Parent { account, integration: Some(integration) };
+        let target = SweepTarget { account, integration: Some(integration) };
         let credentials = self.tenant.id.credentials(account, integration);
-        let everything = |_: &View<'_>, _: &Key, _: &Versioned| Ok(Fate::Delete(Vec::new()));
-        if self.sweep_range(parent, credentials, everything).await? {
-            self.finish(Some(parent)).await?;
+        let everything = |_: &View<'_>, _: &Key, _: &Versioned| Ok(SweepAction::Delete(Vec::new()));
+        if self.sweep_range(target, credentials, everything).await? {
+            self.finish(Some(target)).await?;
         }
         Ok(())
     }
 
-    /// Walks a range once and deletes what `judge` says. `false` when there is nothing left to do: another runner
-    /// finished the job, or a later delete took it over.
+    /// Scans a range once and applies `action_for` to each row. `false` when there is nothing left to do: another
+    /// runner finished the job, or a later delete took it over.
     async fn sweep_range(
         &self,
-        parent: Parent<'_>,
+        target: SweepTarget<'_>,
         range: KeyRange,
-        judge: impl Fn(&View<'_>, &Key, &Versioned) -> Result<Fate, Error>,
+        action_for: impl Fn(&View<'_>, &Key, &Versioned) -> Result<SweepAction, Error>,
     ) -> Result<bool, Error> {
-        let owner = [parent.account];
+        let owner = [target.account];
         let needs = Needs::org_keys().accounts(&owner);
-        let place = parent.key(&self.tenant.id);
+        let place = target.key(&self.tenant.id);
         let mut rest = range;
         loop {
             let read = ([place.clone()], [Scan::new(rest.clone(), PAGE_ROWS)]);
-            let (view, ([parent_row], [page])) = self.tenant.read(&needs, read).await?;
-            let Some(marked) = self.marked(&view, parent, parent_row)? else {
+            let (view, ([target_row], [page])) = self.tenant.read(&needs, read).await?;
+            let Some(marked) = self.revision_if_deleting(&view, target, target_row)? else {
                 return self.finish(None).await.map(|()| false);
             };
             let mut draft = self.draft(&view);
             draft.expect_as_read(place.clone(), Some(marked));
             let (mut deletes, mut nameless) = (false, Vec::new());
             for (key, row) in &page.rows {
-                let index = match judge(&view, key, row)? {
-                    Fate::Keep => continue,
-                    Fate::Delete(index) => index,
-                    Fate::DeleteDamaged(index) => {
+                let index = match action_for(&view, key, row)? {
+                    SweepAction::Keep => continue,
+                    SweepAction::Delete(index) => index,
+                    SweepAction::DeleteDamaged(index) => {
                         nameless.push(key.clone());
                         index
                     }
@@ -182,7 +191,7 @@ impl Sweeper<'_> {
                 if self.is_gone().await? {
                     return Ok(false);
                 }
-                // A row changed since it was read: look at the page again.
+                // A row changed since it was read: read the page again..
                 continue;
             }
             match page.rows.last() {
@@ -192,15 +201,15 @@ impl Sweeper<'_> {
         }
     }
 
-    /// The revision of the parent's row, if it names this job.
-    fn marked(
+    /// The revision of the target's row, if that row names this job.
+    fn revision_if_deleting(
         &self,
         view: &View<'_>,
-        parent: Parent<'_>,
+        target: SweepTarget<'_>,
         row: Option<Versioned>,
     ) -> Result<Option<RowRevision>, Error> {
         let Some(row) = row else { return Ok(None) };
-        let Parent { account, integration } = parent;
+        let SweepTarget { account, integration } = target;
         let deleting = match integration {
             None => self.tenant.open_account(view, account, &row)?.and_then(|known| known.body.deleting),
             Some(integration) => self
@@ -211,16 +220,16 @@ impl Sweeper<'_> {
         Ok((deleting.as_ref() == Some(self.id.as_bytes())).then_some(row.revision))
     }
 
-    /// Deletes the job's row, and with it the row that kept the place of what is now gone.
-    pub(crate) async fn finish(&self, parent: Option<Parent<'_>>) -> Result<(), Error> {
-        let place = parent.map(|parent| (parent, parent.key(&self.tenant.id)));
+    /// Deletes the job's row, together with the row of the account or integration that was deleted.
+    pub(crate) async fn finish(&self, target: Option<SweepTarget<'_>>) -> Result<(), Error> {
+        let place = target.map(|target| (target, target.key(&self.tenant.id)));
         for _ in 0..ATTEMPTS_MAX {
             let gets: Vec<Key> = place.iter().map(|(_, key)| key.clone()).collect();
             let (view, mut rows) = self.tenant.read(&Needs::org_keys(), gets).await?;
             let mut draft = self.draft(&view);
             draft.delete(self.job.clone());
-            if let Some((parent, key)) = &place
-                && let Some(marked) = self.marked(&view, *parent, rows.pop().flatten())?
+            if let Some((target, key)) = &place
+                && let Some(marked) = self.revision_if_deleting(&view, *target, rows.pop().flatten())?
             {
                 draft.delete_as_read(key.clone(), marked);
             }
@@ -231,15 +240,18 @@ impl Sweeper<'_> {
         Err(Error::Contended(ATTEMPTS_MAX))
     }
 
-    /// A batch that expects the job to be unfinished.
+    /// A batch that lands only while the job is unfinished.
     pub(crate) fn draft<'d>(&'d self, view: &'d View<'d>) -> Draft<'d> {
         let mut draft = Draft::new(self.tenant, view);
+        // One task runs the sweeper, so no other thread races this load. A stale revision would only make the batch
+        // lose.
         let job_row = RowRevision(self.job_row.load(Ordering::Relaxed));
         draft.expect_as_read(self.job.clone(), Some(job_row));
         draft
     }
 
-    /// Whether the job is over, asked after a lost race. If not, the next batch expects its row as it stands now.
+    /// Whether the job is over. Call it after a lost race: if the job is not over, the next batch expects its row as it
+    /// is now.
     pub(crate) async fn is_gone(&self) -> Result<bool, Error> {
         let Some(row) = self.tenant.engine.get(self.job.clone()).await? else { return Ok(true) };
         self.job_row.store(row.revision.0, Ordering::Relaxed);
@@ -247,11 +259,11 @@ impl Sweeper<'_> {
     }
 }
 
-/// The document id in the clear part of a row.
+/// The document id from the clear part of a row.
 pub(crate) fn document_id(kind: RowKind, row: &Versioned) -> Option<DocumentId> {
     SealedRow::decode(kind, &row.value).ok().and_then(|row| row.doc_id)
 }
 
-/// How many rows a sweep takes at once: with their index rows a batch stays within 100 operations.
+/// How many rows a sweep reads at once: with their index rows, a batch stays within 100 operations.
 pub(crate) const PAGE_ROWS: usize = 32;
 pub(crate) const JOBS_PAGE: usize = 100;

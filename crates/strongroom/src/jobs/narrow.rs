@@ -1,8 +1,9 @@
-//! Removing scopes from a definition: only where no value stands.
+//! Removes scopes from a definition, if no value is set there.
 //!
-//! A store cannot be asked to expect that a range is empty. So there are two looks: one before the batch, and one by a
-//! job that the batch writes. A writer that read the definition before it was narrowed may have landed in between, but
-//! none can after it, since each expects the definition's row. What the second look finds is given its scope back.
+//! A batch cannot expect a range to be empty, so values are checked for twice: before the batch, and by a job that the
+//! batch writes. A writer that read the definition before it was narrowed may land between the two checks, but not
+//! after the second one, since every write of a value expects the definition's row. If the second check finds a value,
+//! its scope is allowed again.
 
 use crate::engine::ATTEMPTS_MAX;
 use crate::error::Error;
@@ -13,7 +14,7 @@ use crate::row::body::Sweep;
 use crate::scope::Scopes;
 use crate::tenant::{Draft, Needs};
 
-/// Scopes that a batch removes from a definition, and the job that looks at them again.
+/// Scopes that a batch removes from a definition, and the job that checks them a second time.
 pub(crate) struct Narrowing {
     pub(crate) job: JobId,
     pub(crate) removed: Scopes,
@@ -30,7 +31,7 @@ pub(crate) fn put_narrowing(
 }
 
 impl Sweeper<'_> {
-    /// The second look: scopes that were removed while a value was set there are allowed again.
+    /// The second check: allows removed scopes again if a value was set there meanwhile.
     pub(crate) async fn look_again(&self, id: DefinitionId, removed: Scopes) -> Result<(), Error> {
         let tenant = self.tenant;
         for _ in 0..ATTEMPTS_MAX {

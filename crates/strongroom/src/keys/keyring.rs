@@ -1,6 +1,6 @@
-//! The keyring of one key scope: its data keys with their states, and the ids of those that were dropped.
+//! The keyring of one key scope: its data keys with their states, and the ids of dropped keys.
 //!
-//! A positive list. A record opens only under a key that stands here, looked up by id and never by trial.
+//! It is an allowlist: a record opens only under a key that is listed here, looked up by id and never by trial.
 
 use std::fmt;
 
@@ -14,9 +14,9 @@ use crate::row::{RowError, expect_key, finish, infallible};
 
 /// The data keys of one key scope, opened.
 pub(crate) struct Keyring {
-    /// The active key last; the others are kept to open what they sealed.
+    /// The active key is last; the others are kept to open what they sealed.
     deks: Vec<Dek>,
-    /// Keys that were dropped on purpose: what they sealed counts as absent.
+    /// Keys that were dropped on purpose: what they sealed counts as deleted.
     tombstones: Vec<DekId>,
     /// Keys of a lower generation are not accepted.
     min_version: u32,
@@ -38,7 +38,7 @@ enum DekState {
     DecryptOnly = 1,
 }
 
-/// What a keyring knows of a key.
+/// The result of looking up a key.
 pub(crate) enum KeyLookup<'k> {
     Listed(&'k SealingKey),
     Dropped,
@@ -57,8 +57,8 @@ impl Keyring {
         Ok(keyring)
     }
 
-    /// A keyring with the one key that this root has for the scope of the keyring at `address`. For a root that is used once, such
-    /// as that of a file: whoever writes it makes the key anew whenever it is needed.
+    /// A keyring with the one key that this root has for the scope of the keyring at `address`. Only for a root that is
+    /// used once, such as that of a file: its writer derives the key again whenever it needs it.
     pub(crate) fn derive(root: &[u8; 32], address: &impl Address, now: Timestamp) -> Result<Self, SealError> {
         let bytes = new_dek(root, address, &[0; 32]);
         let key = SealingKey::derive(&bytes);
@@ -78,7 +78,7 @@ impl Keyring {
         Ok(renewed)
     }
 
-    /// The same keyring with its active key alone: the others are gone, and no key of their generations is accepted
+    /// The same keyring with only its active key: the others are destroyed, and no key of their generations is accepted
     /// again.
     pub(crate) fn destroy_retired(&self) -> Self {
         let active = self.deks.iter().rfind(|dek| dek.state == DekState::Active);
@@ -102,7 +102,7 @@ impl Keyring {
         self.tombstones.iter()
     }
 
-    /// What is left once every key is dropped: tombstones, of which the latest [`TOMBSTONES_MAX`] are kept.
+    /// The same keyring with every key dropped: tombstones, of which the latest [`TOMBSTONES_MAX`] are kept.
     pub(crate) fn drop_keys(&self) -> Self {
         let mut tombstones = self.tombstones.clone();
         tombstones.extend(self.deks.iter().map(|dek| *dek.key.id()));
@@ -111,7 +111,7 @@ impl Keyring {
         Self { deks: Vec::new(), tombstones, min_version: self.min_version }
     }
 
-    /// The key that new records are sealed under; `None` once all keys were dropped.
+    /// The key that seals new records; `None` once all keys were dropped.
     pub(crate) fn active(&self) -> Option<&SealingKey> {
         self.deks.iter().rfind(|dek| dek.state == DekState::Active).map(|dek| &dek.key)
     }
@@ -244,7 +244,7 @@ fn decode_id(cbor: &mut Decoder<'_>) -> Result<DekId, RowError> {
     cbor.bytes()?.try_into().map(DekId::from_bytes).map_err(|_| RowError::Malformed)
 }
 
-/// Tombstones beyond this are forgotten, oldest first: what those keys sealed is then refused, not absent.
+/// Beyond this, the oldest tombstones are forgotten: what those keys sealed is then an error instead of absent.
 const TOMBSTONES_MAX: usize = 1_024;
 
 #[cfg(test)]

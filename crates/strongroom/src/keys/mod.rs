@@ -1,4 +1,4 @@
-//! Key custody: the keys that open and seal rows, and how one gets to them. It knows no store, cache or engine.
+//! Key custody: the keys that open and seal rows, and how they are obtained. It knows no store, cache or engine.
 //!
 //! | noun | is |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! Keys that the host does not hold: an HSM, a key management service, or anything else that wraps 32 bytes.
+//! Keys that the host does not hold: in an HSM, a key management service, or anything else that wraps 32 bytes.
 //!
 //! A slot that a provider opens holds 32 random bytes of its own, wrapped under the provider's key and bound to that
 //! slot of that vault. The root key never leaves the process, and the provider's key never enters it.
@@ -17,41 +17,41 @@ pub use crate::model::ProviderKey;
 
 /// Wraps and unwraps the key of a slot.
 ///
-/// What is wrapped is bound to its [`WrapContext`]: under another context it must not unwrap, where the provider has
-/// the means to bind at all. Every call may take its time and may be dropped; the engine asks once when a slot is made
-/// and once when a vault is opened, never for a value. An implementation that blocks does so on a thread of its own.
+/// What is wrapped is bound to its [`WrapContext`]: it must not unwrap under another context, if the provider can bind
+/// at all. Every call may take its time and may be dropped. The engine calls a provider once when a slot is created and
+/// once when a vault is opened, never for a value. An implementation that blocks must do so on a thread of its own.
 ///
-/// An error says what to do by its [`ProviderErrorKind`]. Above all an outage is [`Unavailable`] and nothing else: a
-/// caller takes [`Corrupt`] and [`NotThisKey`] for the end of a key.
+/// The [`ProviderErrorKind`] of an error decides what the caller does. Above all, an outage must be [`Unavailable`] and
+/// nothing else: a caller takes [`Corrupt`] and [`NotThisKey`] as the end of a key.
 ///
 /// [`Unavailable`]: ProviderErrorKind::Unavailable
 /// [`Corrupt`]: ProviderErrorKind::Corrupt
 /// [`NotThisKey`]: ProviderErrorKind::NotThisKey
 #[async_trait]
 pub trait KeyProvider: fmt::Debug + Send + Sync + 'static {
-    /// Which kind of provider this is, such as `pkcs11`: 1 to 32 lowercase letters, digits and `-`. It stands in the
-    /// clear, and only a provider of the same kind is asked to open the slot.
+    /// The kind of provider, such as `pkcs11`: 1 to 32 lowercase letters, digits and `-`. It is stored in the clear,
+    /// and only a provider of the same kind is asked to open the slot.
     fn kind(&self) -> &str;
 
     /// Wraps `key` under the provider's own current key.
     async fn wrap(&self, key: &RawKey, context: &WrapContext) -> Result<Wrapped, ProviderError>;
 
-    /// Unwraps what [`wrap`](Self::wrap) gave, under the key that `wrapped` names and no other. What comes is checked:
-    /// it is exactly 32 bytes.
+    /// Unwraps what [`wrap`](Self::wrap) returned, under the key that `wrapped` names and no other. The result must be
+    /// exactly 32 bytes.
     async fn unwrap(&self, wrapped: &Wrapped, context: &WrapContext) -> Result<RawKey, ProviderError>;
 
-    /// Destroys one of the provider's keys, for good. What it wrapped can never be unwrapped again. `Ok` is only
-    /// answered for what the provider knows to be so; a key that is not there is [`ProviderErrorKind::NotThisKey`].
+    /// Destroys one of the provider's keys for good: what it wrapped can never be unwrapped again. Returns `Ok` only
+    /// for what the provider knows to be true; a missing key is [`ProviderErrorKind::NotThisKey`].
     async fn destroy(&self, key: &ProviderKey) -> Result<Destruction, ProviderError>;
 }
 
-/// A wrapped key, as it stands in a slot.
+/// A wrapped key, as it is stored in a slot.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Wrapped {
     /// The key that wrapped it.
     pub key: ProviderKey,
-    /// Whatever the provider needs to unwrap it: at most 4,096 bytes.
+    /// What the provider needs to unwrap it: at most 4,096 bytes.
     pub blob: Vec<u8>,
 }
 
@@ -59,16 +59,16 @@ pub struct Wrapped {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WrapContext([u8; 32]);
 
-/// What became of a key that was to be destroyed.
+/// The result of destroying a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Destruction {
-    /// It is gone.
+    /// The key is destroyed.
     Destroyed {
         /// How the provider knows, as a sentence for people.
         evidence: String,
     },
-    /// It will be gone; until then the deletion can be cancelled.
+    /// The key will be destroyed; until then, the deletion can be cancelled.
     Scheduled {
         /// When.
         until: Timestamp,
@@ -78,7 +78,7 @@ pub enum Destruction {
 }
 
 impl Wrapped {
-    /// What `key` made of a slot's key.
+    /// A slot's key, wrapped by `key`.
     #[must_use]
     pub fn new(key: ProviderKey, blob: Vec<u8>) -> Self {
         Self { key, blob }
@@ -92,7 +92,7 @@ impl Wrapped {
     }
 }
 
-/// Says how long the blob is, and no byte of it.
+/// Shows the length of the blob, and no byte of it.
 impl fmt::Debug for Wrapped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wrapped").field("key", &self.key).field("blob_len", &self.blob.len()).finish()
@@ -100,13 +100,13 @@ impl fmt::Debug for Wrapped {
 }
 
 impl WrapContext {
-    /// A context of the caller's choice, to try a provider out. The engine makes its own.
+    /// A context of the caller's choice, for testing a provider. The engine makes its own.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The associated data that authenticated encryption takes; for a service that wants text, its hex.
+    /// The associated data for authenticated encryption; a service that wants text can use its hex form.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -122,7 +122,7 @@ impl WrapContext {
     }
 }
 
-/// Whether `kind` is a name that may stand in a slot.
+/// Whether `kind` is a valid name of a provider kind.
 pub(crate) fn is_kind(kind: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=32).contains(&kind.len()) && kind.bytes().all(allowed)

@@ -15,7 +15,7 @@ use crate::error::{Error, KeyFileError};
 use crate::random;
 use crate::secret::Secret;
 
-/// 32 uniform bytes, wiped on drop. Moving it copies none of them.
+/// 32 uniform bytes, wiped on drop. Moving it does not copy them.
 ///
 /// ```
 /// let key: strongroom::RawKey = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff".parse()?;
@@ -25,23 +25,23 @@ use crate::secret::Secret;
 pub struct RawKey(pub(crate) KeyMaterial);
 
 impl RawKey {
-    /// 32 bytes of the operating system's generator.
+    /// A key of 32 random bytes from the operating system.
     ///
     /// # Errors
-    /// [`Error::Random`] when it has none to give.
+    /// [`Error::Random`] if the operating system has none.
     pub fn generate() -> Result<Self, Error> {
         let mut bytes = KeyMaterial::default();
         random::fill(&mut **bytes)?;
         Ok(Self(bytes))
     }
 
-    /// Bytes of the host's own; they must be uniformly random.
+    /// A key from the host's own bytes, which must be uniformly random.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(Box::new(Zeroizing::new(bytes)))
     }
 
-    /// Bytes of the host's own, copied from where they stand; `None` unless there are exactly 32.
+    /// A key copied from the host's own bytes; `None` unless there are exactly 32.
     #[must_use]
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; 32] = bytes.try_into().ok()?;
@@ -50,23 +50,23 @@ impl RawKey {
         Some(Self(key))
     }
 
-    /// The key in a file that only its owner can read: its text form, with one line break at its end or none.
+    /// Reads a key from a file that only its owner can read: its text form, with at most one line break at the end.
     ///
     /// ```
     /// # #[cfg(unix)] {
     /// let refused = strongroom::RawKey::from_file("/dev/null").unwrap_err();
-    /// assert_eq!(refused.to_string(), "/dev/null is no regular file: read it with `RawKey::from_reader`");
+    /// assert_eq!(refused.to_string(), "/dev/null is not a regular file: read it with `RawKey::from_reader`");
     /// # }
     /// ```
     ///
     /// # Errors
-    /// [`Error::KeyFile`] when it cannot be read, is no regular file, or (on Unix) is open to others;
-    /// [`Error::InvalidKey`] when it holds no key.
+    /// [`Error::KeyFile`] if it cannot be read, is not a regular file, or (on Unix) is accessible to others;
+    /// [`Error::InvalidKey`] if it does not hold a key.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let unreadable = |source| KeyFileError::Unreadable { path: path.to_owned(), source };
         let file = File::open(path).map_err(unreadable)?;
-        // Asked of the open file, so that no other can take its place in between.
+        // Ask the open file, not the path: another file could take its place in between.
         let metadata = file.metadata().map_err(unreadable)?;
         if !metadata.is_file() {
             return Err(KeyFileError::NotAFile { path: path.to_owned() }.into());
@@ -77,8 +77,8 @@ impl RawKey {
         Self::from_reader(file)
     }
 
-    /// The key that a reader gives until its end, as [`from_file`](Self::from_file): a pipe, standard input, or a file
-    /// descriptor that the host was started with (`File::from(owned_fd)`). Nobody asks who else can read it.
+    /// Reads a key to the end of a reader, as [`from_file`](Self::from_file): from a pipe, standard input, or a file
+    /// descriptor that the host was started with (`File::from(owned_fd)`). It does not check who else can read it.
     ///
     /// ```
     /// let key = strongroom::RawKey::from_reader(&b"ABEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJmqu8zd7v8=\n"[..])?;
@@ -87,7 +87,7 @@ impl RawKey {
     /// ```
     ///
     /// # Errors
-    /// [`Error::KeyFile`] when it fails, [`Error::InvalidKey`] when what it gives is no key.
+    /// [`Error::KeyFile`] if reading fails, [`Error::InvalidKey`] if the text is not a key.
     pub fn from_reader(reader: impl Read) -> Result<Self, Error> {
         let mut text = Zeroizing::new([0; TEXT_BYTES_MAX + 1]);
         let len = read_up_to(reader, &mut *text).map_err(KeyFileError::Failed)?;
@@ -97,13 +97,13 @@ impl RawKey {
         line.unwrap_or(text).parse()
     }
 
-    /// The bytes. What is copied from them is not wiped by the engine.
+    /// The bytes. The engine does not wipe copies of them.
     #[must_use]
     pub fn expose(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// The bytes as 64 hexadecimal digits, to be kept where no one else can read them.
+    /// The bytes as 64 hexadecimal digits. Keep them where no one else can read them.
     #[must_use]
     pub fn dangerously_export(&self) -> Secret {
         Secret::from(hex::encode(**self.0))
@@ -138,7 +138,7 @@ impl fmt::Debug for RawKey {
     }
 }
 
-/// The permission bits of a file on which others than its owner have rights.
+/// The permission bits of a file, if others than its owner have any.
 #[cfg(unix)]
 fn mode_of_others(metadata: &std::fs::Metadata) -> Option<u32> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -146,13 +146,13 @@ fn mode_of_others(metadata: &std::fs::Metadata) -> Option<u32> {
     (mode & 0o077 != 0).then_some(mode)
 }
 
-/// Elsewhere the file system has rules of another kind, and they are the host's to set.
+/// Other systems have other kinds of permissions, which are for the host to set.
 #[cfg(not(unix))]
 fn mode_of_others(_: &std::fs::Metadata) -> Option<u32> {
     None
 }
 
-/// Fills `buffer` until the reader ends or the buffer does: no growing buffer leaves copies behind.
+/// Reads until the reader or the buffer ends. A growing buffer would leave copies of the key behind.
 fn read_up_to(mut reader: impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut len = 0;
     while let Some(rest) = buffer.get_mut(len..).filter(|rest| !rest.is_empty()) {

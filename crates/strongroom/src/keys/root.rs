@@ -1,7 +1,7 @@
-//! The root key in use, and the others that rows may still be under.
+//! The active root key, and others that rows may still be sealed under.
 //!
-//! Every batch that seals under the root expects the `store` row, which a new root rewrites: that is the fence of the
-//! root, as the keyring is that of data keys. An engine that learned nothing of a new root is told by it.
+//! Every batch that seals under the root expects the `store` row, which a rotation rewrites. That is the fence of the
+//! root key, as the keyring is that of data keys: an engine that missed a rotation finds out from it.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -19,7 +19,7 @@ pub(crate) struct Root {
 }
 
 impl Root {
-    /// On the heap at once: a key that is moved leaves copies of itself behind.
+    /// Puts the key on the heap at once: moving it would leave copies behind.
     #[inline(never)]
     pub(crate) fn new(bytes: KeyMaterial) -> Arc<Self> {
         let key = SealingKey::derive(&bytes);
@@ -27,16 +27,16 @@ impl Root {
     }
 }
 
-/// The root keys that an engine knows, as they were at one point.
+/// The root keys that an engine knows, at one moment.
 #[derive(Clone)]
 pub(crate) struct Roots {
     /// Seals what is written.
     pub(crate) active: Arc<Root>,
-    /// The one before, while a rotation leaves rows under it.
+    /// The former root, while a rotation has rows left under it.
     pub(crate) retiring: Option<Arc<Root>>,
-    /// One that this engine is about to make active: its batch may land though the answer gets lost.
+    /// A root that this engine is about to make active. Its batch may land although the answer is lost.
     pub(crate) coming: Option<Arc<Root>>,
-    /// The `store` row's revision when it named the active one.
+    /// The revision of the `store` row that names the active root.
     row: RowRevision,
 }
 
@@ -46,33 +46,33 @@ impl Roots {
         Self { active, retiring, coming: None, row: store_row.row }
     }
 
-    /// The same with a root that may soon be active.
+    /// The same, with a root that may soon be active.
     pub(crate) fn with_coming(self, coming: Option<Arc<Root>>) -> Self {
         Self { coming, ..self }
     }
 
-    /// Those of a new vault.
+    /// The roots of a new vault.
     pub(crate) fn first(active: Arc<Root>, row: RowRevision) -> Self {
         Self { active, retiring: None, coming: None, row }
     }
 
-    /// The same once the `store` row stands at this revision.
+    /// The same, with the `store` row at this revision.
     pub(crate) fn at(self, row: RowRevision) -> Self {
         Self { row, ..self }
     }
 
-    /// The root with this id. A row names its key; none is tried.
+    /// The root with this id. A row names its key; keys are never tried in turn.
     pub(crate) fn find(&self, id: &DekId) -> Option<&Root> {
         let known = [Some(&self.active), self.retiring.as_ref(), self.coming.as_ref()];
         known.into_iter().flatten().map(|root| &**root).find(|root| root.key.id() == id)
     }
 
-    /// Whether the active root is the one with this id, or says that it took its place.
+    /// Whether the active root has this id, or directly replaced the root that has.
     pub(crate) fn follows(&self, id: &DekId) -> bool {
         [Some(&self.active), self.retiring.as_ref()].into_iter().flatten().any(|root| root.key.id() == id)
     }
 
-    /// What a batch that seals under the active root expects.
+    /// Adds what a batch that seals under the active root must expect.
     pub(crate) fn expect_in(&self, batch: &mut WriteBatch) {
         batch.expect(VaultRow::Store.key(), Expect::Revision(self.row));
     }
@@ -84,14 +84,14 @@ impl fmt::Debug for Roots {
     }
 }
 
-/// What an engine knows of root keys, replaced as a whole. No warm verb looks at it.
+/// The roots that an engine knows, replaced as a whole. No warm verb reads it.
 #[derive(Debug)]
 pub(crate) struct RootCell(RwLock<Held>);
 
 #[derive(Debug)]
 enum Held {
     Open(Arc<Roots>),
-    /// Wiped by a lock; the public id of the active one is left.
+    /// Wiped by a lock. Only the public id of the active root is left.
     Locked(DekId),
 }
 
@@ -109,7 +109,7 @@ impl RootCell {
         }
     }
 
-    /// The public id of the active one, which a lock leaves.
+    /// The public id of the active root, also while locked.
     pub(crate) fn id(&self) -> DekId {
         match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
             Held::Open(roots) => *roots.active.key.id(),
@@ -117,7 +117,7 @@ impl RootCell {
         }
     }
 
-    /// Lets go of all of them. Each is wiped when the last verb that uses it ends.
+    /// Drops all roots. Each is wiped when the last verb that uses it ends.
     pub(crate) fn lock(&self) {
         let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if let Held::Open(roots) = &*held {
@@ -125,7 +125,8 @@ impl RootCell {
         }
     }
 
-    /// Takes those that a slot gave, where a lock let go of them.
+    /// Sets the roots that a slot gave, if a lock dropped them. Otherwise the present ones are newer or equal, and
+    /// stay.
     pub(crate) fn unlock(&self, roots: Roots) {
         let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if matches!(*held, Held::Locked(_)) {
@@ -133,7 +134,7 @@ impl RootCell {
         }
     }
 
-    /// Changes what is known; nothing is while the vault is locked.
+    /// Changes the roots; does nothing while the vault is locked.
     pub(crate) fn change(&self, change: impl FnOnce(&Roots) -> Roots) {
         let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if let Held::Open(roots) = &mut *held {
@@ -141,12 +142,13 @@ impl RootCell {
         }
     }
 
-    /// A root of this engine's making may soon be active.
+    /// Adds a root that this engine is about to make active. Call it before the commit: if the answer is lost, the
+    /// engine can still open what others seal under that root.
     pub(crate) fn announce(&self, coming: &Arc<Root>) {
         self.change(|roots| Roots { coming: Some(Arc::clone(coming)), ..roots.clone() });
     }
 
-    /// The engine itself rewrote the `store` row, and the root stayed.
+    /// Notes the new revision after this engine rewrote the `store` row without changing the root.
     pub(crate) fn moved(&self, row: RowRevision) {
         self.change(|roots| Roots { row, ..roots.clone() });
     }

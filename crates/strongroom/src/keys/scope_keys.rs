@@ -1,4 +1,4 @@
-//! The keyring of a key scope as it stands in the store.
+//! The keyring of a key scope, as it is in the store.
 
 use super::{Keyring, Roots, open_under_root};
 use crate::envelope::StoreId;
@@ -7,11 +7,11 @@ use crate::model::Revision;
 use crate::row::Row;
 use crate::store::{RowRevision, Versioned};
 
-/// The keyring of a key scope as it stands in the store.
+/// The keyring of a key scope, as it is in the store.
 pub(crate) struct ScopeKeys {
     pub(crate) keyring: Keyring,
     pub(crate) revision: Revision,
-    /// What a write that seals under one of the keys expects of the keyring's row.
+    /// The revision that a write under one of the keys expects of the keyring's row.
     pub(crate) row: RowRevision,
 }
 

@@ -1,4 +1,4 @@
-//! One row, opened or sealed at its address. It takes keys and an address, and knows no store, cache or engine.
+//! Opens or seals one row at its address. It needs keys and an address, and knows no store, cache or engine.
 
 use zeroize::Zeroizing;
 
@@ -35,8 +35,8 @@ impl Opened {
     }
 }
 
-/// Opens the bytes of a row under a key of `keyring`. `None` when the key that sealed it was dropped on purpose: then
-/// the row counts as gone.
+/// Opens the bytes of a row under a key of `keyring`. `None` if the key that sealed it was dropped on purpose: such a
+/// row counts as deleted.
 pub(crate) fn open(
     keyring: Option<&Keyring>,
     store_id: &StoreId,
@@ -51,7 +51,7 @@ pub(crate) fn open(
     }
 }
 
-/// The clear part of a row, without opening it; `None` when the key that sealed it was dropped.
+/// The clear part of a row, without opening it; `None` if the key that sealed it was dropped.
 pub(crate) fn peek<'b>(
     keyring: Option<&Keyring>,
     row: &Row<'_>,
@@ -86,7 +86,7 @@ pub(crate) fn seal(
     Ok(SealedRow { doc_id, revision, record: &record }.encode(row.kind()))
 }
 
-/// The key that the bytes of a row name; `None` where that cannot be told.
+/// The id of the key that sealed a row; `None` if the row is malformed.
 pub(crate) fn sealing_key_id(row: &Row<'_>, bytes: &[u8]) -> Option<DekId> {
     Parts::of(row, bytes).ok().map(|parts| parts.record.dek_id())
 }
@@ -96,7 +96,7 @@ pub(crate) fn active_key<'k>(keyring: &'k Keyring, row: &Row<'_>) -> Result<&'k 
     keyring.active().ok_or_else(|| Error::damaged(row.name(), Damage::Inconsistent))
 }
 
-/// The bytes of a sealed row, taken apart once: its key is looked up by the id in the record before it is opened.
+/// The bytes of a sealed row, parsed once: the record's key is looked up by id before it is opened.
 struct Parts<'b> {
     sealed: SealedRow<'b>,
     record: SealedRecord<'b>,

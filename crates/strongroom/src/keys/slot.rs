@@ -11,18 +11,18 @@ use crate::row::{
     Address, Row, RowError, RowKind, VaultRow, expect_key, finish, infallible, row_body, start,
 };
 
-/// A slot as it stands in the store: who opens it, and the root key sealed under the slot's own key.
+/// A slot as it is in the store: what opens it, and the root key sealed under the slot's own key.
 pub(crate) struct Slot {
     pub(crate) place: SlotPlace,
     pub(crate) provider: Provider,
     sealed_root: Vec<u8>,
 }
 
-/// Which slot of which store, and in which of its rewrites.
+/// Which slot of which store, and how often it was rewritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SlotPlace {
     pub(crate) id: [u8; 16],
-    /// As at creation, so that an exchanged header is told from a wrong key.
+    /// The store's id when the slot was created, so that a replaced header can be told from a wrong key.
     pub(crate) store_id: StoreId,
     /// How often the slot was written.
     pub(crate) revision: u64,
@@ -44,9 +44,9 @@ impl SlotPlace {
 
 /// Why a slot did not give the root key.
 pub(crate) enum SlotError {
-    /// The key is that of another slot or of none.
+    /// The key does not belong to this slot.
     WrongKey,
-    /// The key is right and the sealed root key is not.
+    /// The key is right, but the sealed root key is damaged.
     Damaged,
     UnknownVersion(u8),
 }
@@ -64,7 +64,7 @@ impl Slot {
         Ok(slot)
     }
 
-    /// The root key, if `base` is what the slot was made with.
+    /// The root key, if the slot was created with `base`.
     pub(crate) fn open(&self, base: &[u8; 32]) -> Result<KeyMaterial, SlotError> {
         let opened = self.key(base).open(&self.address(&self.row()), &self.sealed_root);
         let plaintext = opened.map_err(|error| match error {
@@ -158,7 +158,8 @@ fn sixteen(cbor: &mut Decoder<'_>) -> Result<[u8; 16], RowError> {
     cbor.bytes()?.try_into().map_err(|_| RowError::Malformed)
 }
 
-/// Tells a rotten salt from a wrong passphrase. It guards against decay, not against an attacker.
+/// A checksum, so that a decayed salt is not taken for a wrong passphrase. It guards against decay, not against an
+/// attacker.
 fn check(clear: &[u8]) -> [u8; 8] {
     let [check @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] =
         <[u8; 32]>::from(Sha256::digest(clear));

@@ -1,4 +1,4 @@
-//! What a key slot asks for, and the clear fields that say so.
+//! The kind of key that a slot needs, and the clear fields that say so.
 
 use minicbor::{Decoder, Encoder};
 
@@ -6,7 +6,7 @@ use crate::envelope::Argon2Params;
 use crate::keys::provider::{ProviderKey, Wrapped, is_kind};
 use crate::row::{RowError, expect_key};
 
-/// What a slot asks for.
+/// The kind of key that a slot needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Provider {
     /// 32 raw bytes.
@@ -17,7 +17,7 @@ pub(crate) enum Provider {
     External(ExternalKey),
 }
 
-/// A slot's key as a key provider wrapped it.
+/// A slot's key, wrapped by a key provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ExternalKey {
     pub(crate) kind: String,
@@ -29,7 +29,7 @@ impl Provider {
     pub(crate) const PASSPHRASE: u8 = 1;
     pub(crate) const EXTERNAL: u8 = 2;
 
-    /// What a user calls it.
+    /// Its name for users.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::RawKey => "a raw key",

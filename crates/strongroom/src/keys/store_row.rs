@@ -1,4 +1,4 @@
-//! The sealed `store` row: what must not be downgraded, and which slots ever held which root.
+//! The sealed `store` row: settings that must not be downgraded, and the history of which slot held which root.
 
 use minicbor::{Decode, Encode};
 use zeroize::Zeroizing;
@@ -19,13 +19,13 @@ pub(crate) struct StoreRow {
     revision: Revision,
 }
 
-/// What must not be downgraded, sealed under the root key.
+/// The content of the `store` row, sealed under the root key.
 #[derive(Encode, Decode)]
 #[cbor(map)]
 pub(crate) struct StoreBody {
     #[cbor(n(0), with = "minicbor::bytes")]
     pub(crate) root_id: [u8; 16],
-    /// Whether a digest of all rows is kept, and over how many shards: not in this version.
+    /// Whether a digest of all rows is kept, and in how many shards: not used in this version.
     #[n(1)]
     digest: bool,
     #[n(2)]
@@ -33,15 +33,15 @@ pub(crate) struct StoreBody {
     /// Records of a lower suite are not accepted.
     #[n(3)]
     min_suite: u8,
-    /// Which slots ever held which root.
+    /// The history of which slot held which root.
     #[n(4)]
     pub(crate) slots: Vec<SlotHeld>,
-    /// The root before this one, while rows are left under it.
+    /// The former root, while rows are left under it.
     #[n(5)]
     pub(crate) retiring: Option<RetiringRoot>,
 }
 
-/// A root key in the body; wiped on drop.
+/// The former root key; wiped on drop.
 pub(crate) struct RetiringRoot(KeyMaterial);
 
 impl<C> Encode<C> for RetiringRoot {
@@ -74,31 +74,31 @@ pub(crate) struct SlotHeld {
     pub(crate) provider: u8,
     #[cbor(n(2), with = "minicbor::bytes")]
     pub(crate) root_id: [u8; 16],
-    /// Since when; not known of slots of the first release.
+    /// Since when; unknown for slots of the first release.
     #[n(3)]
     pub(crate) since_ms: Option<u64>,
-    /// Until when: it was removed, changed, or got another root.
+    /// Until when. It was removed or changed then, or got another root.
     #[n(4)]
     pub(crate) until_ms: Option<u64>,
-    /// The slot's row counts from this revision on: an older one was replaced.
+    /// The first valid revision of the slot's row: an older row was replaced.
     #[n(5)]
     revision: Option<u64>,
-    /// Which key of a key provider wrapped it.
+    /// The key of a key provider that wrapped it.
     #[n(6)]
     pub(crate) key: Option<KeyHeld>,
-    /// What the provider said became of that key.
+    /// What the provider said happened to that key.
     #[n(7)]
     pub(crate) end: Option<KeyEnd>,
 }
 
-/// What became of a key of a key provider that was to be destroyed; neither field while the provider is asked.
+/// What happened to a provider's key that was to be destroyed. Both fields are empty while the provider is being asked.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub(crate) struct KeyEnd {
-    /// When the key will be gone, of a deletion that was scheduled.
+    /// When the key will be destroyed, if its deletion was scheduled.
     #[n(0)]
     pub(crate) until_ms: Option<u64>,
-    /// How the provider knows that it is gone.
+    /// How the provider knows that it is destroyed.
     #[n(1)]
     pub(crate) evidence: Option<String>,
 }
@@ -116,7 +116,7 @@ pub(crate) struct KeyHeld {
 }
 
 impl KeyHeld {
-    /// Whether both are the same key of a provider, whatever their versions: it is destroyed with all of them.
+    /// Whether both are the same key of a provider, in any version: it is destroyed with all its versions.
     pub(crate) fn is_version_of(&self, other: &Self) -> bool {
         (&self.kind, &self.id) == (&other.kind, &other.id)
     }
@@ -127,7 +127,7 @@ impl KeyHeld {
 }
 
 impl StoreRow {
-    /// Opens the row and checks what it says of the vault.
+    /// Opens the row and checks its content against the vault.
     pub(crate) fn open(store_id: &StoreId, root: &SealingKey, found: &Versioned) -> Result<Self, Error> {
         let sealed = SealedRow::decode(RowKind::Sealed, &found.value)
             .map_err(|error| Error::row(ROW.name(), error))?;
@@ -144,7 +144,7 @@ impl StoreRow {
         Ok(Self { body, row: found.revision, revision: sealed.revision })
     }
 
-    /// Puts the body as it is now; the batch expects the row as it was read.
+    /// Adds the row with the present body to a batch, which expects the row as it was read.
     pub(crate) fn put_in(
         &self,
         batch: &mut WriteBatch,
@@ -182,8 +182,8 @@ impl StoreBody {
         noted.filter_map(|held| held.revision).max().unwrap_or(0).saturating_add(1)
     }
 
-    /// Notes that `slot` holds the root from now on, in place of whatever it held before. A key that is destroyed, or
-    /// about to be, is refused.
+    /// Notes that `slot` holds the root from now on, in place of what it held before. Refuses a key that was destroyed
+    /// or is about to be.
     pub(crate) fn hold(&mut self, slot: &Slot, now: Timestamp) -> Result<(), Error> {
         let held = SlotHeld::of(slot, self.root_id, now);
         let ending =
@@ -207,8 +207,8 @@ impl StoreBody {
         self.prune()
     }
 
-    /// Notes that `root` takes the place of the one before, which is kept while rows are left under it. No slot holds
-    /// the new one yet.
+    /// Notes that `root` replaces the former root, which is kept while rows are left under it. No slot holds the new
+    /// one yet.
     pub(crate) fn turn(&mut self, before: &KeyMaterial, root: &DekId, now: Timestamp) {
         self.retiring = Some(RetiringRoot(before.clone()));
         self.root_id = *root.as_bytes();
@@ -217,12 +217,12 @@ impl StoreBody {
         }
     }
 
-    /// The root before this one.
+    /// The former root.
     pub(crate) fn retiring(&self) -> Option<KeyMaterial> {
         self.retiring.as_ref().map(|root| root.0.clone())
     }
 
-    /// Notes that a slot holds no root any more.
+    /// Notes that a slot no longer holds a root.
     pub(crate) fn release(&mut self, slot_id: &[u8; 16], now: Timestamp) {
         for held in &mut self.slots {
             if held.slot_id == *slot_id && held.is_current() {
@@ -231,7 +231,7 @@ impl StoreBody {
         }
     }
 
-    /// What is noted of `slot`, if it holds the root as it stands: not a row that was removed or replaced since.
+    /// The entry of `slot`, if it holds the active root; `None` for a row that was removed or replaced since.
     pub(crate) fn held(&self, slot: &Slot) -> Option<&SlotHeld> {
         let held = SlotHeld::of(slot, self.root_id, Timestamp::from_ms(0));
         let revision = slot.place.revision;
@@ -240,10 +240,10 @@ impl StoreBody {
         })
     }
 
-    /// Keeps the row within its bounds: of slots that hold nothing any more, one stands for all that held the same
-    /// root under the same key, or under any raw key, or any passphrase.
+    /// Keeps the row within its size limit. Of slots that no longer hold a root, one entry stands in for all that held
+    /// the same root under the same key, or under any raw key, or under any passphrase.
     fn prune(&mut self) -> Result<(), Error> {
-        while self.plaintext().len() > SHEET_BYTES_MAX {
+        while self.plaintext().len() > BODY_BYTES_MAX {
             let stands_for = |one: &SlotHeld, other: &SlotHeld| {
                 (one.provider, one.root_id, &one.key) == (other.provider, other.root_id, &other.key)
             };
@@ -252,7 +252,7 @@ impl StoreBody {
                 !held.is_current() && others.any(|(_, other)| stands_for(other, held))
             });
             let Some(surplus) = surplus else {
-                return Err(Error::TooLong { what: "the history of key slots", max: SHEET_BYTES_MAX });
+                return Err(Error::TooLong { what: "the history of key slots", max: BODY_BYTES_MAX });
             };
             self.slots.remove(surplus);
         }
@@ -260,7 +260,7 @@ impl StoreBody {
     }
 
     fn plaintext(&self) -> Zeroizing<Vec<u8>> {
-        // Room for all of it: a buffer that grew would leave a root behind.
+        // Reserve all of it: a buffer that grows would leave a copy of the root behind.
         let held_len = |held: &SlotHeld| {
             let key = held.key.as_ref().map_or(0, |key| key.kind.len() + key.id.len());
             let end = held.end.as_ref().and_then(|end| end.evidence.as_ref()).map_or(0, String::len);
@@ -309,7 +309,7 @@ const ROW: Row<'static> = Row::Vault(VaultRow::Store);
 
 pub(crate) const FIRST: Revision = Revision::from_u64(1);
 const SUITE: u8 = 1;
-const SHEET_BYTES_MAX: usize = 48 << 10;
+const BODY_BYTES_MAX: usize = 48 << 10;
 
 impl StoreRow {
     pub(crate) fn set_end(&mut self, key: &KeyHeld, end: Option<&KeyEnd>) {
@@ -328,7 +328,7 @@ impl KeyEnd {
         self.evidence.is_some()
     }
 
-    /// Whether the day that the provider named is still to come.
+    /// Whether the date that the provider named is still to come.
     pub(crate) fn is_pending(&self, now: Timestamp) -> bool {
         self.until_ms > Some(now.as_ms())
     }
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sheet_of_the_first_release_reads_and_says_the_same() {
+    fn a_body_of_the_first_release_reads_and_says_the_same() {
         // {0: root, 1: false, 2: 0, 3: 1, 4: [{0: slot, 1: 0, 2: root}]}
         let (root, slot_id) = ("05".repeat(16), "00".repeat(16));
         let bytes = format!("a50050{root}01f4020003010481a30050{slot_id}01000250{root}");
@@ -392,7 +392,7 @@ mod tests {
             body.hold(&slot(id, 2, None), at(3)).unwrap();
             body.release(&slot(id, 2, None).place.id, at(4));
         }
-        assert!(body.plaintext().len() <= SHEET_BYTES_MAX);
+        assert!(body.plaintext().len() <= BODY_BYTES_MAX);
         for provider in [Provider::RAW_KEY, Provider::EXTERNAL] {
             assert!(body.slots.iter().any(|held| held.provider == provider));
         }

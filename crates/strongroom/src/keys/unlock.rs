@@ -40,7 +40,7 @@ impl Unlock {
         Self(Inner::Provider(provider))
     }
 
-    /// The number that a slot for this has in its row.
+    /// The number of this kind of slot in its row.
     pub(crate) fn tag(&self) -> u8 {
         match &self.0 {
             Inner::RawKey(_) => Provider::RAW_KEY,
@@ -49,7 +49,8 @@ impl Unlock {
         }
     }
 
-    /// What deriving the key of a new slot costs: within the bounds for a passphrase; of no account for other keys.
+    /// The cost of deriving the key of a new slot: checked against the bounds for a passphrase; not used for other
+    /// keys.
     pub(crate) fn argon2_params(&self, bounds: &Argon2Bounds) -> Result<Argon2Params, Argon2Error> {
         match &self.0 {
             Inner::Passphrase(_) => bounds.check_new(),
@@ -57,7 +58,7 @@ impl Unlock {
         }
     }
 
-    /// Makes the slot at `place` that this opens; `params` are those of a passphrase.
+    /// Creates the slot at `place` for this key; `params` are those of a passphrase.
     pub(crate) async fn seal_slot(
         &self,
         place: SlotPlace,
@@ -97,7 +98,7 @@ impl Unlock {
         };
         let damaged = || Error::damaged("the key slot", Damage::Rejected);
         slot.open(&base).map_err(|error| match error {
-            // The provider vouches for its key, so it is the slot that does not fit.
+            // The provider authenticated its key, so the slot's own content must be wrong.
             SlotError::WrongKey if matches!(slot.provider, Provider::External(_)) => damaged(),
             SlotError::WrongKey => Error::WrongKey,
             SlotError::Damaged => damaged(),
@@ -108,7 +109,7 @@ impl Unlock {
     }
 }
 
-/// Says which kind it is, and nothing more.
+/// Shows the kind, and nothing more.
 impl fmt::Debug for Unlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
@@ -119,8 +120,8 @@ impl fmt::Debug for Unlock {
     }
 }
 
-/// A new base, wrapped. It is unwrapped once before it is relied on: a provider that gives a key away and may not
-/// take it back would lock the vault.
+/// A new base, wrapped, and unwrapped once before it is relied on: a provider that wraps a key but may not unwrap it
+/// would lock the vault.
 async fn wrap_new_base(
     provider: &dyn KeyProvider,
     context: &WrapContext,
@@ -138,7 +139,7 @@ async fn wrap_new_base(
     Ok((ExternalKey { kind: provider.kind().to_owned(), wrapped }, base.0))
 }
 
-/// Runs Argon2id on a thread of its own, since the engine has no runtime and must not block the caller's.
+/// Runs Argon2id on its own thread, since the engine has no runtime and must not block the caller's.
 async fn stretch(
     passphrase: Arc<Secret>,
     salt: [u8; 16],
@@ -146,7 +147,7 @@ async fn stretch(
 ) -> Result<KeyMaterial, Error> {
     let (sender, receiver) = oneshot::channel();
     let derive = move || {
-        // A caller that went away no longer wants the answer.
+        // A caller that dropped its future no longer wants the result.
         let _ = sender.send(argon2id(passphrase.expose().as_bytes(), &salt, &params));
     };
     let thread = std::thread::Builder::new().name("strongroom-kdf".to_owned());

@@ -1,20 +1,20 @@
-//! What a sealed row is bound to: its store, its place in it, its document and revision. A record that was sealed at
-//! one address opens at no other.
+//! The address that a sealed row is bound to: its store, its place in it, its document and revision. A record that was
+//! sealed at one address opens at no other.
 //!
 //! ```text
 //! store id(16) | org | environment | account? | kind(1) | workflow? | name | key name | document id | revision(8)
 //! ```
 //!
-//! A text is `length(4) | bytes`, an optional one is `00`, or `01` and the text. So each address has one form, and no
-//! two have the same (`docs/FORMAT.md`, "What a record is bound to").
+//! A text is `length(4) | bytes`; an optional text is `00`, or `01` and the text. So each address has only one
+//! encoding, and no two addresses share one (`docs/FORMAT.md`, "What a record is bound to").
 
 use super::{Row, TenantRow, VaultRow};
 use crate::envelope::{self, StoreId};
 use crate::id::{DocumentId, LinkedAccountId, WorkflowId};
 use crate::model::Revision;
 
-/// Where a record opens. Document id and revision come from the row itself: a row that states others than it was sealed
-/// with does not open.
+/// The address of a record. Document id and revision come from the row itself: a row that states others than it was
+/// sealed with does not open.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Address<'a> {
     pub(crate) row: &'a Row<'a>,
@@ -24,7 +24,7 @@ pub(crate) struct Address<'a> {
     kind: u8,
 }
 
-/// The kind of a ciphertext that is shown to a client: a copy of it never opens as a row.
+/// The kind of a ciphertext that is shown to a client, so that a copy of it never opens as a row.
 const SHOWN: u8 = 8;
 
 impl<'a> Row<'a> {
@@ -61,7 +61,7 @@ enum Name<'a> {
     Id([u8; 12]),
     /// 32 hexadecimal digits.
     SlotId([u8; 16]),
-    /// Two texts with a NUL between them, which neither holds.
+    /// Two texts with a NUL between them, which neither can contain.
     Pair(&'a str, &'a str),
 }
 
@@ -78,8 +78,8 @@ impl<'a> Texts<'a> {
             VaultRow::Store => Self::named("store"),
             VaultRow::Slot(id) => Self { key_name: Name::SlotId(id), ..Self::named("slot") },
             VaultRow::KeyJob(id) => Self { key_name: Name::Id(*id.as_bytes()), ..Self::named("job") },
-            // Nothing seals these, so nothing asks for their address.
-            VaultRow::Header | VaultRow::Retired | VaultRow::OrgArrival(_) | VaultRow::Export(..) => {
+            // These rows are not sealed, so nothing asks for their address.
+            VaultRow::Header | VaultRow::Retired | VaultRow::OrgRestore(_) | VaultRow::Export(..) => {
                 Self::named("")
             }
         }
@@ -111,7 +111,7 @@ impl<'a> Texts<'a> {
                 Self { key_name: Name::Pair(namespace.as_str(), key.as_str()), ..Self::named("record") }
             }
             TenantRow::Job(id) => Self { key_name: Name::Id(*id.as_bytes()), ..Self::named("job") },
-            // Nothing seals these, so nothing asks for their address.
+            // These rows are not sealed, so nothing asks for their address.
             TenantRow::Epoch
             | TenantRow::DefinitionName(_)
             | TenantRow::DefinitionValue(..)
@@ -183,7 +183,7 @@ fn put(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// An id has at most 256 bytes, so its length is never cut.
+/// An id has at most 256 bytes, so its length always fits.
 fn put_len(out: &mut Vec<u8>, len: usize) {
     out.extend_from_slice(&(len as u32).to_be_bytes());
 }

@@ -1,6 +1,6 @@
 //! The bytes of every row: `magic | version | kind | CBOR map with integer keys`.
 //!
-//! Decoding is strict: one valid form, no trailing bytes, and nothing is read before the version is checked.
+//! Decoding is strict: there is one valid form and no trailing bytes, and the version is checked before anything else.
 
 use minicbor::{Decoder, Encoder};
 
@@ -20,7 +20,7 @@ impl From<minicbor::decode::Error> for RowError {
     }
 }
 
-/// What a row is. Sealed kinds have the numbers of the envelope's contexts.
+/// The kind of a row. Sealed kinds have the numbers that the envelope's addresses use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum RowKind {
@@ -60,7 +60,7 @@ impl<'a> SealedRow<'a> {
     }
 
     pub(crate) fn decode(kind: RowKind, row: &'a [u8]) -> Result<Self, RowError> {
-        // The heads of map, key and id have one byte each and one valid form.
+        // The heads of map, key and id are one byte each, with one valid form.
         let (doc_id, rest) = match body(kind, row)? {
             [0xa3, 0x00, 0x4c, rest @ ..] => {
                 let (id, rest) = rest.split_first_chunk::<12>().ok_or(RowError::Malformed)?;
@@ -87,7 +87,7 @@ impl<'a> SealedRow<'a> {
     }
 }
 
-/// An index row: `{0: bytes}`, a hint that is checked against the sealed row it leads to.
+/// An index row: `{0: bytes}`. It is a hint, which is checked against the sealed row that it leads to.
 pub(crate) fn encode_index(target: &[u8]) -> Vec<u8> {
     encode_bytes(RowKind::Index, target)
 }
@@ -105,7 +105,7 @@ pub(crate) fn decode_header(row: &[u8]) -> Result<[u8; 16], RowError> {
     decode_bytes(RowKind::Header, row)?.try_into().map_err(|_| RowError::Malformed)
 }
 
-/// The epoch row says nothing but by its store revision.
+/// The epoch row: only its revision in the store matters.
 pub(crate) fn encode_epoch() -> Vec<u8> {
     encode_bytes(RowKind::Epoch, &[])
 }
@@ -148,14 +148,14 @@ fn head_len(number: u64) -> usize {
     }
 }
 
-/// A row of `kind` with room for a body of `body_len` bytes.
+/// Starts a row of `kind`, with room for a body of `body_len` bytes.
 pub(crate) fn start(kind: RowKind, body_len: usize) -> Vec<u8> {
     let mut row = Vec::with_capacity(HEADER_LEN + body_len);
     row.extend_from_slice(&[MAGIC, VERSION, kind as u8]);
     row
 }
 
-/// The body of a row of `kind`, once magic and version are known to be ours.
+/// The body of a row of `kind`, after checking magic and version.
 pub(crate) fn body(kind: RowKind, row: &[u8]) -> Result<&[u8], RowError> {
     match row {
         [MAGIC, VERSION, found, body @ ..] if *found == kind as u8 => Ok(body),

@@ -1,8 +1,8 @@
 //! The key of each row, and the ranges of keys that hold rows of one kind.
 //!
-//! Keys are tenant-major: `01 | org 00 | environment 00 | kind | ...`, so that one tenant is one range and one
-//! scope's values are one range. Ids hold no NUL and end with one, so no id is a prefix of another's rows. Rows of
-//! the whole store start with `00`. [`docs::format_v1`](crate::docs::format_v1) lists them all.
+//! Keys are tenant-major: `01 | org 00 | environment 00 | kind | ...`, so that one tenant is one range, and so are the
+//! values of one scope. Ids contain no NUL and end with one, so no id's range includes another's rows. Rows of the
+//! whole store start with `00`. [`docs::format_v1`](crate::docs::format_v1) lists all keys.
 
 use crate::id::{DefinitionId, Environment, IntegrationId, LinkedAccountId, Namespace, OrgId};
 use crate::row::{Row, TenantId, TenantRow, VaultRow};
@@ -16,7 +16,7 @@ impl Row<'_> {
         key
     }
 
-    /// Makes the key in the place of another, for keys that are looked up and not kept.
+    /// Writes the key over another one, for keys that are looked up and not kept.
     pub(crate) fn write_key(&self, key: &mut Key) {
         key.truncate(0);
         match self {
@@ -40,8 +40,8 @@ impl VaultRow {
             Self::Slot(id) => push(key, SLOT, &id),
             Self::KeyJob(id) => push(key, KEY_JOB, id.as_bytes()),
             Self::Retired => key.push(RETIRED),
-            Self::OrgArrival(org) => {
-                key.push(ORG_ARRIVAL);
+            Self::OrgRestore(org) => {
+                key.push(ORG_RESTORE);
                 push_id(key, org.to_text().as_str());
             }
             Self::Export(org, file_id) => {
@@ -89,7 +89,7 @@ impl TenantRow<'_> {
                 push_ids(key, CREDENTIAL, [account.as_str(), integration.as_str(), key_name.as_str()]);
             }
             Self::Record(namespace, record) => push_ids(key, RECORD, [namespace.as_str(), record.as_str()]),
-            // Written above: it is not under the tenant's prefix.
+            // Written above, since it does not have the tenant's prefix.
             Self::Job(_) => {}
         }
     }
@@ -104,19 +104,20 @@ impl TenantId {
         Self { org, environment, prefix }
     }
 
-    /// The key of a name, or of a text that breaks the rule of names and so is no name's: for a look-up without a copy.
+    /// The key of a definition's name, for a look-up without a copy. A text that is not a valid name gives a key that
+    /// no row has.
     pub(crate) fn name_key(&self, name: &str) -> Key {
         let mut key = self.start(DEFINITION_NAME);
         key.extend(name.as_bytes());
         key
     }
 
-    /// What every key of the tenant but those of its jobs starts with.
+    /// The prefix of every key of the tenant except those of its jobs.
     pub(crate) fn prefix(&self) -> &[u8] {
         self.prefix.as_bytes()
     }
 
-    /// Every row of the tenant but its jobs.
+    /// Every row of the tenant except its jobs.
     pub(crate) fn all(&self) -> KeyRange {
         KeyRange::prefix(self.prefix())
     }
@@ -186,7 +187,7 @@ impl TenantId {
         self.range(&[&[RECORD], namespace.as_str().as_bytes(), &[0]])
     }
 
-    /// The rows that the data keys of the org, or of one account, seal, in the order of their keys.
+    /// The rows that the data key of the org, or of one account, seals, in key order.
     pub(crate) fn sealed_by_data_key(&self, account: Option<&LinkedAccountId>) -> Vec<KeyRange> {
         if let Some(account) = account {
             let id = account.as_str().as_bytes();
@@ -226,24 +227,24 @@ impl VaultKeys {
         KeyRange::prefix(&[WHOLE_STORE, SLOT])
     }
 
-    /// All notes that a backup of an org was made which opens with another key.
+    /// All notes that the org was backed up under another key.
     pub(crate) fn exports(org: &OrgId) -> KeyRange {
         let mut prefix = Key::from([WHOLE_STORE, EXPORT].as_slice());
         push_id(&mut prefix, org.to_text().as_str());
         KeyRange::prefix(prefix.as_bytes())
     }
 
-    /// Every row of an org, of every environment, but their jobs.
+    /// Every row of an org in all environments, except its jobs.
     pub(crate) fn org(org: &OrgId) -> KeyRange {
         let mut prefix = Key::from([TENANT].as_slice());
         push_id(&mut prefix, org.to_text().as_str());
         KeyRange::prefix(prefix.as_bytes())
     }
 
-    /// Where a store that is not yet a vault names the copy or restore that it is the target of. It is no row of a
-    /// vault: the vault takes its place.
-    pub(crate) fn arrival() -> Key {
-        Key::from([WHOLE_STORE, ARRIVAL].as_slice())
+    /// The marker of a store that is not a vault yet: which copy or restore is writing to it. It is deleted when the
+    /// store becomes a vault.
+    pub(crate) fn staging_marker() -> Key {
+        Key::from([WHOLE_STORE, STAGING_MARKER].as_slice())
     }
 
     /// All jobs of all tenants, each followed by `org 00 | environment 00 | id`.
@@ -299,8 +300,8 @@ pub(super) const STORE: u8 = 0x03;
 pub(super) const JOB: u8 = 0x04;
 pub(super) const KEY_JOB: u8 = 0x05;
 pub(super) const RETIRED: u8 = 0x10;
-pub(super) const ARRIVAL: u8 = 0x11;
-pub(super) const ORG_ARRIVAL: u8 = 0x12;
+pub(super) const STAGING_MARKER: u8 = 0x11;
+pub(super) const ORG_RESTORE: u8 = 0x12;
 pub(super) const EXPORT: u8 = 0x13;
 
 pub(super) const KEYRING: u8 = 0x01;

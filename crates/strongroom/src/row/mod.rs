@@ -1,5 +1,6 @@
-//! A row is a value: which row of a vault, and whose. From it follow its key in the store, the address that its record
-//! is bound to, what people call it, its kind and the keys that seal it. Nothing else says any of these.
+//! A row is a value that says which row of a vault it is, and whose. Its key in the store, the address that its record
+//! is bound to, its name for people, its kind and the keys that seal it all follow from it. No other code computes any
+//! of these.
 //!
 //! | noun | is |
 //! |---|---|
@@ -34,7 +35,7 @@ pub(crate) use key::VaultKeys;
 pub use name::{RowName, RowPath};
 pub(crate) use parse::{is_sealed_by_data_key, parse_last_id, value_definition};
 
-/// Every row that the engine writes. Ids are borrowed where a verb names a row, and owned where a key was read back.
+/// Every row that the engine writes. Ids are borrowed if a verb names the row, and owned if its key was parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Row<'a> {
     /// A row of the whole store.
@@ -54,11 +55,11 @@ pub(crate) enum VaultRow {
     Slot([u8; 16]),
     /// A job on keys.
     KeyJob(DocumentId),
-    /// That the vault moved to another store.
+    /// A note that the vault was moved to another store.
     Retired,
-    /// That an org is being restored into the vault.
-    OrgArrival(OrgId),
-    /// That a backup of an org was made which opens with another key.
+    /// A note that an org is being restored into the vault.
+    OrgRestore(OrgId),
+    /// A note that an org was backed up under another key.
     Export(OrgId, [u8; 16]),
 }
 
@@ -67,7 +68,7 @@ pub(crate) enum VaultRow {
 pub(crate) enum TenantRow<'a> {
     /// The keys of the org, or of one account.
     Keyring(Option<Cow<'a, LinkedAccountId>>),
-    /// The row whose store revision changes with what engines cache.
+    /// The row whose store revision changes whenever rows that engines cache do.
     Epoch,
     /// How many definitions there are.
     Count,
@@ -83,11 +84,12 @@ pub(crate) enum TenantRow<'a> {
     Integration(Cow<'a, LinkedAccountId>, Cow<'a, IntegrationId>),
     Credential(Cow<'a, LinkedAccountId>, Cow<'a, IntegrationId>, Cow<'a, CredentialKey>),
     Record(Cow<'a, Namespace>, Cow<'a, RecordKey>),
-    /// What a delete left to be swept. Its key is among those of the whole store, where a runner finds it.
+    /// A job, such as the sweep that a delete leaves. Its key is among those of the whole store, so that a runner finds
+    /// the jobs of all tenants in one range.
     Job(DocumentId),
 }
 
-/// An org within an environment, and what the keys of its rows start with.
+/// An org in one environment, and the prefix of its rows' keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TenantId {
     pub(crate) org: OrgId,
@@ -95,12 +97,12 @@ pub(crate) struct TenantId {
     prefix: Key,
 }
 
-/// Whose keys seal a row.
+/// Which key seals a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SealedBy<'a> {
-    /// Nobody's: the row is clear, and a hint at most.
+    /// None: the row is clear, and at most a hint.
     Nothing,
-    /// The key of the slot itself, from a passphrase, a raw key or a provider.
+    /// The slot's own key, from a passphrase, a raw key or a provider.
     SlotKey,
     /// The root key.
     Root,
@@ -116,7 +118,7 @@ impl Row<'_> {
                 VaultRow::Header => RowKind::Header,
                 VaultRow::Store | VaultRow::KeyJob(_) => RowKind::Sealed,
                 VaultRow::Slot(_) => RowKind::Slot,
-                VaultRow::Retired | VaultRow::OrgArrival(_) | VaultRow::Export(..) => RowKind::Note,
+                VaultRow::Retired | VaultRow::OrgRestore(_) | VaultRow::Export(..) => RowKind::Note,
             },
             Self::Tenant(_, row) => row.kind(),
         }
@@ -127,7 +129,7 @@ impl Row<'_> {
             Self::Vault(row) => match row {
                 VaultRow::Store | VaultRow::KeyJob(_) => SealedBy::Root,
                 VaultRow::Slot(_) => SealedBy::SlotKey,
-                VaultRow::Header | VaultRow::Retired | VaultRow::OrgArrival(_) | VaultRow::Export(..) => {
+                VaultRow::Header | VaultRow::Retired | VaultRow::OrgRestore(_) | VaultRow::Export(..) => {
                     SealedBy::Nothing
                 }
             },
@@ -169,7 +171,7 @@ impl TenantRow<'_> {
 }
 
 impl SealedBy<'_> {
-    /// The account whose data key it is; `None` for the org's, and for every other key.
+    /// The account whose data key it is; `None` for the org's data key and for all other keys.
     pub(crate) fn account(&self) -> Option<&LinkedAccountId> {
         match self {
             Self::DataKey(account) => *account,

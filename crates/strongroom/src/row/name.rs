@@ -1,34 +1,35 @@
-//! What a row is called, in reports and in errors.
+//! The names of rows in reports and errors.
 
 use std::fmt;
 
 use super::{Row, TenantId, TenantRow, VaultRow};
 use crate::id::{DefinitionId, Environment, LinkedAccountId, OrgId, WorkflowId};
 
-/// Which row: what it is and whose. Of a host's record it tells the namespace alone, since its key may be a secret.
+/// A row's name: what it is and whose. For a host's record it only has the namespace, since the record's key may be a
+/// secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RowPath {
     /// What the row is.
     pub row: RowName,
-    /// Whose it is; `None` for a row of the whole store.
+    /// The org; `None` for a row of the whole store.
     pub org: Option<OrgId>,
-    /// In which environment.
+    /// The environment.
     pub environment: Option<Environment>,
-    /// Of which linked account.
+    /// The linked account.
     pub linked_account: Option<LinkedAccountId>,
-    /// Of which workflow.
+    /// The workflow.
     pub workflow: Option<WorkflowId>,
-    /// Of which variable definition.
+    /// The variable definition.
     pub definition_id: Option<DefinitionId>,
-    /// The id of a slot, a job or a value; the name of a definition; an integration; the namespace of a record.
+    /// The id of a slot, job or value; the name of a definition; an integration; the namespace of a record.
     pub name: Option<String>,
     /// The key of a credential.
     pub key_name: Option<String>,
 }
 
 impl RowPath {
-    /// The path of a row whose key is none of the format's.
+    /// The path of a row whose key is not in the format.
     pub(crate) fn foreign(tenant: Option<&TenantId>) -> Self {
         Self {
             row: RowName::Foreign,
@@ -47,7 +48,7 @@ impl RowPath {
             VaultRow::Header | VaultRow::Store | VaultRow::Retired => {}
             VaultRow::Slot(id) => self.name = Some(hex::encode(id)),
             VaultRow::KeyJob(id) => self.name = Some(id.to_string()),
-            VaultRow::OrgArrival(org) | VaultRow::Export(org, _) => self.org = Some(org),
+            VaultRow::OrgRestore(org) | VaultRow::Export(org, _) => self.org = Some(org),
         }
     }
 
@@ -79,7 +80,7 @@ impl RowPath {
 }
 
 impl Row<'_> {
-    /// What the row is called in a report.
+    /// The row's name in a report.
     pub(crate) fn path(&self) -> RowPath {
         match self {
             Self::Vault(row) => {
@@ -95,7 +96,7 @@ impl Row<'_> {
         }
     }
 
-    /// What the row is called in an error: its kind and the ids of its address; of a host's record, only the namespace.
+    /// The row's name in an error: its kind and the ids of its address; for a host's record, only the namespace.
     pub(crate) fn name(&self) -> String {
         self.path().to_string()
     }
@@ -157,9 +158,9 @@ pub enum RowName {
     Integration,
     /// A credential.
     Credential,
-    /// A record of the host's.
+    /// A record of the host.
     Record,
-    /// A row whose key is none of a vault's.
+    /// A row whose key is not in the format.
     Foreign,
 }
 
@@ -194,7 +195,7 @@ impl RowName {
             VaultRow::Header => Self::Header,
             VaultRow::Slot(_) => Self::Slot,
             VaultRow::Store => Self::StoreRow,
-            VaultRow::Retired | VaultRow::OrgArrival(_) | VaultRow::Export(..) => Self::Note,
+            VaultRow::Retired | VaultRow::OrgRestore(_) | VaultRow::Export(..) => Self::Note,
             VaultRow::KeyJob(_) => Self::Job,
         }
     }

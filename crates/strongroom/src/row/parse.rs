@@ -1,4 +1,4 @@
-//! Keys read back as the rows that they are of.
+//! Parses keys back into rows.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use crate::scope::Scope;
 use crate::store::{Key, KeyRange};
 
 impl VaultRow {
-    /// The row of the whole store with this key. Jobs other than those on keys have a tenant.
+    /// The row of the whole store with this key. Only jobs on keys are such rows; other jobs have a tenant.
     pub(crate) fn parse(key: &Key) -> Option<Self> {
         let [key::WHOLE_STORE, kind, rest @ ..] = key.as_bytes() else { return None };
         match *kind {
@@ -18,9 +18,9 @@ impl VaultRow {
             key::RETIRED if rest.is_empty() => Some(Self::Retired),
             key::SLOT => rest.try_into().ok().map(Self::Slot),
             key::KEY_JOB => DocumentId::from_bytes(rest).map(Self::KeyJob),
-            key::ORG_ARRIVAL => {
+            key::ORG_RESTORE => {
                 let (org, end) = take_id(rest)?;
-                org.parse().ok().filter(|_| end.is_empty()).map(Self::OrgArrival)
+                org.parse().ok().filter(|_| end.is_empty()).map(Self::OrgRestore)
             }
             key::EXPORT => {
                 let (org, file_id) = take_id(rest)?;
@@ -30,14 +30,14 @@ impl VaultRow {
         }
     }
 
-    /// Whether it says that something moved, or that a backup was made.
+    /// Whether it is a note: that something was moved, or that a backup was made.
     pub(crate) fn is_note(self) -> bool {
-        matches!(self, Self::Retired | Self::OrgArrival(_) | Self::Export(..))
+        matches!(self, Self::Retired | Self::OrgRestore(_) | Self::Export(..))
     }
 }
 
 impl TenantId {
-    /// Whose row a key is of, as far as that can be told: `None` for a row of the whole store.
+    /// The tenant of a key, if its prefix names one; `None` for a row of the whole store.
     pub(crate) fn of_key(key: &Key) -> Option<Self> {
         let rest = match key.as_bytes() {
             [key::TENANT, rest @ ..] | [key::WHOLE_STORE, key::JOB, rest @ ..] => rest,
@@ -53,7 +53,7 @@ impl TenantId {
         self.parse_row(key.as_bytes()).map(|row| Row::Tenant(self, row))
     }
 
-    /// The same with nothing borrowed.
+    /// The same, with nothing borrowed.
     pub(crate) fn parse_row(&self, key: &[u8]) -> Option<TenantRow<'static>> {
         if let Some(id) = key.strip_prefix(self.jobs().start.as_slice()) {
             return DocumentId::from_bytes(id).map(TenantRow::Job);
@@ -66,7 +66,7 @@ impl TenantId {
             key::EPOCH if rest.is_empty() => return Some(TenantRow::Epoch),
             key::COUNT if rest.is_empty() => return Some(TenantRow::Count),
             key::DEFINITION => return DefinitionId::from_bytes(rest).map(TenantRow::Definition),
-            // A name ends its key: it may hold any character but controls.
+            // The name is the rest of the key: it may contain any character except control characters.
             key::DEFINITION_NAME => {
                 let name = std::str::from_utf8(rest).ok()?.parse().ok()?;
                 return Some(TenantRow::DefinitionName(Cow::Owned(name)));
@@ -108,7 +108,7 @@ impl TenantId {
         }
     }
 
-    /// Whose keyring has this key: the org's (`None` inside), or an account's.
+    /// The owner of the keyring with this key: the org (`None` inside), or an account.
     pub(crate) fn parse_keyring(&self, key: &Key) -> Option<Option<LinkedAccountId>> {
         match self.parse_row(key.as_bytes())? {
             TenantRow::Keyring(account) => Some(account.map(Cow::into_owned)),
@@ -116,13 +116,13 @@ impl TenantId {
         }
     }
 
-    /// Whether a key is of a row or of a job of this tenant.
+    /// Whether a key belongs to a row or job of this tenant.
     pub(crate) fn owns(&self, key: &[u8]) -> bool {
         key.starts_with(self.prefix()) || self.jobs().contains(key)
     }
 }
 
-/// Whether a data key seals the row with this key, without a look at its ids: for counting rows.
+/// Whether a data key seals the row with this key. It does not parse the ids, since it is only for counting rows.
 pub(crate) fn is_sealed_by_data_key(key: &Key) -> bool {
     let [key::TENANT, rest @ ..] = key.as_bytes() else { return false };
     let kind = take_id(rest).and_then(|(_, rest)| take_id(rest)).and_then(|(_, rest)| rest.first());
@@ -145,14 +145,14 @@ pub(crate) fn value_definition(key: &Key) -> Option<DefinitionId> {
     key.as_bytes().last_chunk::<12>().and_then(|id| DefinitionId::from_bytes(id))
 }
 
-/// The last id of a key that lies in a range: what is between the range's prefix and the final NUL.
+/// The last id of a key in a range: the bytes between the range's prefix and the final NUL.
 pub(crate) fn parse_last_id<T: FromStr>(range: &KeyRange, key: &Key) -> Option<T> {
     let rest = key.as_bytes().strip_prefix(range.start.as_slice())?;
     let (id, end) = take_id(rest)?;
     if end.is_empty() { id.parse().ok() } else { None }
 }
 
-/// The ids at the head of some bytes, one after the other.
+/// Reads ids from the front of some bytes, one after the other.
 struct Ids<'k>(&'k [u8]);
 
 impl Ids<'_> {
@@ -237,7 +237,7 @@ mod tests {
             VaultRow::Slot([7; 16]),
             VaultRow::KeyJob(id),
             VaultRow::Retired,
-            VaultRow::OrgArrival(org),
+            VaultRow::OrgRestore(org),
             VaultRow::Export(org, [9; 16]),
         ] {
             assert_eq!(VaultRow::parse(&row.key()), Some(row));

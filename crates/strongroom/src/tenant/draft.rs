@@ -172,7 +172,7 @@ impl<'t> Draft<'t> {
         keys: &ScopeKeys,
     ) -> Result<(), Error> {
         self.put_keyring(account, keys.keyring.drop_keys(), keys.revision.next(), Some(keys.row))?;
-        self.changes_cached_rows();
+        self.bump_epoch();
         Ok(())
     }
 
@@ -202,7 +202,7 @@ impl<'t> Draft<'t> {
     }
 
     /// Marks the batch as one that changes definitions, keyrings or accounts: other engines see a new epoch.
-    pub(crate) fn changes_cached_rows(&mut self) {
+    pub(crate) fn bump_epoch(&mut self) {
         if self.touches == Touches::Data {
             self.touches = Touches::CachedRows;
             self.batch.put(self.tenant.id.epoch().key(), encode_epoch());
@@ -266,7 +266,7 @@ impl<'t> Draft<'t> {
         self.expect_once(row.key(), read);
         self.batch.put(row.key(), bytes);
         if read.is_some() {
-            self.changes_cached_rows();
+            self.bump_epoch();
         }
         Ok(Arc::new(ScopeKeys::new(keyring, revision, read.unwrap_or(RowRevision(0)))))
     }

@@ -141,7 +141,7 @@ impl Tenant {
         mut request: ReadBatch,
     ) -> Result<(View<'a>, ReadSet), Error> {
         let caches = &self.engine.caches;
-        self.engine.may_open(&self.id)?;
+        self.engine.refuse_locked_tenant(&self.id)?;
         let since = self.engine.drop_old_keys();
         let asked = request.gets.len();
         let mut freshness = needs.freshness;

@@ -1,13 +1,14 @@
-//! `backup`: a vault becomes a file, while it serves.
+//! `backup`: writes a vault to a file while it is in use.
 
 use std::io::Write;
 
 use super::export::Exporter;
 use super::file::{
-    FileId, FrameKind, FrameWriter, Head, SECTION_HEAD_LEN, TenantEnd, Trailer, mac_key, push_row, start_rows,
+    FileHead, FileId, FrameKind, FrameWriter, SECTION_HEAD_LEN, TenantEnd, Trailer, mac_key, push_row,
+    start_rows,
 };
-use super::section::{Rows, Section, Walk, changed};
-use super::{Phase, Progress, Report};
+use super::section::{Rows, Section, SectionReader, changed};
+use super::{Phase, Progress, Reporter};
 use crate::engine::Engine;
 use crate::engine::head::{SLOTS_MAX, SlotRow};
 use crate::error::{Damage, Error};
@@ -24,19 +25,19 @@ use crate::verbs::vault::Vault;
 pub struct BackupSummary {
     /// How many rows.
     pub rows: u64,
-    /// How many orgs, each environment counted alone.
+    /// How many orgs, counting each environment separately.
     pub tenants: u64,
     /// The length of the file.
     pub bytes: u64,
-    /// Orgs and environments that were written to all the time: each of their rows is genuine and opens, but not all
-    /// of them stood so at one moment.
+    /// Orgs and environments that were written to throughout the backup: each of their rows is genuine and opens, but
+    /// the rows are not all from one moment.
     pub unsettled: Vec<(OrgId, Environment)>,
 }
 
 impl Vault {
-    /// Writes the whole vault to `out`, sealed as it is, while others read and write. The file opens with what opens
-    /// the vault. Each org and environment is a snapshot of one moment, but for those that
-    /// [`BackupSummary::unsettled`] names; memory stays flat. `out` is written to on the thread that polls.
+    /// Writes the whole vault to `out`, still sealed, while others read and write. Whatever opens the vault opens the
+    /// file. Each org and environment is a snapshot of one moment, except for those in [`BackupSummary::unsettled`].
+    /// Memory stays constant. `out` is written to on the thread that polls.
     ///
     /// ```
     /// # futures_executor::block_on(async {
@@ -52,9 +53,9 @@ impl Vault {
     /// ```
     ///
     /// # Errors
-    /// [`Error::BackupFile`] when `out` cannot be written; [`Error::Contended`] when keys changed while the backup was
-    /// made, so that it has to be made again; [`Error::Damaged`] for rows that are no vault's, and where no slot that
-    /// opens the vault is there; [`Error::Store`].
+    /// [`Error::BackupFile`] if `out` cannot be written; [`Error::Contended`] if keys changed during the backup, which
+    /// then has to be made again; [`Error::Damaged`] for rows that are not a vault's, and if there is no slot that
+    /// opens the vault; [`Error::Store`].
     pub async fn backup(
         &self,
         out: impl Write + Send,
@@ -63,7 +64,7 @@ impl Vault {
         let engine = &*self.engine;
         let mut file_id = FileId::default();
         random::fill(&mut file_id)?;
-        // One that was left behind by a new root is told, not given a file that nothing opens.
+        // Fail now if the root was rotated elsewhere: no key would open this backup.
         engine.refresh_roots().await?;
         let keys = HeadRows::read(engine).await?;
         let roots = engine.roots.get()?;
@@ -72,30 +73,31 @@ impl Vault {
         let mut frames = FrameWriter::begin(out, mac, file_id)?;
         frames.write(FrameKind::Head, &head.encode())?;
 
-        let mut recorder = Recorder::new(&*engine.store, frames, Report::new(&mut progress, None));
+        let mut writer = BackupWriter::new(&*engine.store, frames, Reporter::new(&mut progress, None));
         let (mut rest, mut org_before) = (VaultKeys::tenants(), None);
         while let Some(tenant) = next_tenant(engine, rest.clone()).await? {
             let org = tenant.org;
             rest.start = tenant.all().end.unwrap_or_default();
-            // They belong to all environments of the org, and go with the first one.
+            // The notes belong to all environments of the org, and are written with the first one.
             let notes = (org_before.replace(org) != Some(org)).then(|| VaultKeys::exports(&org));
-            recorder.tenant(&tenant, notes, &mut Form::AsItIs).await?;
+            writer.tenant(&tenant, notes, &mut RowForm::AsItIs).await?;
         }
+        // A slot or root that changed meanwhile would leave a file that the vault's present keys do not open.
         if HeadRows::read(engine).await? != keys {
             return Err(Error::Contended(1));
         }
-        recorder.finish()
+        writer.finish()
     }
 }
 
-/// In what form rows stand in a file.
-pub(super) enum Form {
+/// The form of rows in a file.
+pub(super) enum RowForm {
     AsItIs,
     /// Under the keys of the file.
     Exported(Box<Exporter>),
 }
 
-impl Form {
+impl RowForm {
     async fn of(&mut self, rows: Rows) -> Result<Vec<(Key, Vec<u8>)>, Error> {
         match self {
             Self::AsItIs => Ok(rows.into_iter().map(|(key, row)| (key, row.value)).collect()),
@@ -104,7 +106,7 @@ impl Form {
     }
 }
 
-/// The rows that lead to the root key, as they stood at one point: they change together.
+/// The rows that lead to the root key, read in one snapshot: they change together.
 #[derive(PartialEq, Eq)]
 struct HeadRows {
     slots: Rows,
@@ -121,14 +123,14 @@ impl HeadRows {
         Ok(Self { slots: slots.rows, store_row })
     }
 
-    /// The head of a file, with the slots that open the vault: a row that opens nothing would keep the others from
-    /// being read.
-    fn head(&self, engine: &Engine, roots: &Roots, file_id: FileId) -> Result<Head, Error> {
+    /// The head of a file, with only the slots that open the vault: a slot that opens nothing would be an error for
+    /// whoever reads the file.
+    fn head(&self, engine: &Engine, roots: &Roots, file_id: FileId) -> Result<FileHead, Error> {
         const ROW: &str = "the sealed `store` row";
         let row = self.store_row.as_ref().ok_or_else(|| Error::damaged(ROW, Damage::Missing))?;
         let body = match StoreRow::open(&engine.store_id, &roots.active.key, row) {
             Ok(store_row) => store_row.body,
-            // There was a new root since the last look.
+            // The root was rotated since `refresh_roots`.
             Err(Error::UnknownKey { .. }) => return Err(Error::Contended(1)),
             Err(error) => return Err(error),
         };
@@ -140,7 +142,7 @@ impl HeadRows {
         if slots.is_empty() {
             return Err(Error::damaged("the key slot", Damage::Missing));
         }
-        Ok(Head {
+        Ok(FileHead {
             file_id,
             store_id: engine.store_id,
             created_at: engine.now(),
@@ -158,12 +160,12 @@ pub(super) async fn next_tenant(engine: &Engine, rest: KeyRange) -> Result<Optio
     TenantId::of_key(key).map(Some).ok_or_else(|| Error::damaged("the key of a row", Damage::Malformed))
 }
 
-/// Writes tenants to a file.
-pub(super) struct Recorder<'r, W> {
+/// Writes tenants to a backup file.
+pub(super) struct BackupWriter<'r, W> {
     store: &'r dyn Store,
     frames: FrameWriter<W>,
     frames_len: u64,
-    report: Report<'r>,
+    report: Reporter<'r>,
     body: Vec<u8>,
     sections_len: u32,
     rows: u64,
@@ -171,8 +173,8 @@ pub(super) struct Recorder<'r, W> {
     unsettled: Vec<(OrgId, Environment)>,
 }
 
-/// A section of the tenant that is being recorded.
-struct Recorded {
+/// A section of the tenant that is being written.
+struct WrittenSection {
     section: Section,
     number: u32,
     version: u32,
@@ -180,8 +182,8 @@ struct Recorded {
     holds_keys: bool,
 }
 
-impl<'r, W: Write + Send> Recorder<'r, W> {
-    pub(super) fn new(store: &'r dyn Store, frames: FrameWriter<W>, report: Report<'r>) -> Self {
+impl<'r, W: Write + Send> BackupWriter<'r, W> {
+    pub(super) fn new(store: &'r dyn Store, frames: FrameWriter<W>, report: Reporter<'r>) -> Self {
         let body = Vec::with_capacity(FRAME_LEN);
         let unsettled = Vec::new();
         // The head is a frame too.
@@ -189,12 +191,12 @@ impl<'r, W: Write + Send> Recorder<'r, W> {
         Self { store, frames, frames_len, report, body, sections_len: 0, rows: 0, tenants: 0, unsettled }
     }
 
-    /// Writes one tenant, in the form that `form` gives its rows, and notes of the org that go with it.
+    /// Writes one tenant, its rows in the given form, and notes of the org that go with it.
     pub(super) async fn tenant(
         &mut self,
         tenant: &TenantId,
         notes: Option<KeyRange>,
-        form: &mut Form,
+        form: &mut RowForm,
     ) -> Result<(), Error> {
         self.report.enter(Phase::Rows);
         let mut sections = Vec::new();
@@ -202,11 +204,11 @@ impl<'r, W: Write + Send> Recorder<'r, W> {
         let rest = KeyRange { start: keyrings.end.clone().unwrap_or_default(), end: tenant.all().end };
         let ranges = [(tenant.jobs(), false), (keyrings, true), (rest, false)];
         for (range, holds_keys) in ranges.into_iter().chain(notes.map(|notes| (notes, false))) {
-            let mut walk = Walk::new(self.store, range);
-            while let Some((section, rows)) = walk.next().await? {
+            let mut reader = SectionReader::new(self.store, range);
+            while let Some((section, rows)) = reader.next().await? {
                 let number = self.sections_len;
                 self.sections_len += 1;
-                let mut recorded = Recorded { section, number, version: 0, rows_len: 0, holds_keys };
+                let mut recorded = WrittenSection { section, number, version: 0, rows_len: 0, holds_keys };
                 self.write_section(&mut recorded, rows, form).await?;
                 sections.push(recorded);
             }
@@ -221,10 +223,10 @@ impl<'r, W: Write + Send> Recorder<'r, W> {
         Ok(())
     }
 
-    /// Reads again what changed, until nothing has twice in a row: then all rows stood as recorded at one moment
-    /// between the two looks. A tenant that is written to all the time is given up on after [`PASSES_MAX`] passes, but
-    /// not before its keyrings were still for two: so every recorded row opens under a recorded key.
-    async fn settle(&mut self, sections: &mut [Recorded], form: &mut Form) -> Result<bool, Error> {
+    /// Reads changed sections again, until two checks in a row find nothing changed: then all rows were as written at
+    /// one moment between the two. After [`PASSES_MAX`] passes it gives up on a tenant that is always being written to,
+    /// but not before two checks in a row found the keyrings unchanged: so every written row opens under a written key.
+    async fn settle(&mut self, sections: &mut [WrittenSection], form: &mut RowForm) -> Result<bool, Error> {
         let (mut still, mut keys_still) = (0, 0);
         for pass in 0..KEY_PASSES_MAX {
             let looked_at: Vec<_> = sections.iter().map(|recorded| recorded.section.clone()).collect();
@@ -249,12 +251,13 @@ impl<'r, W: Write + Send> Recorder<'r, W> {
         Err(Error::Contended(KEY_PASSES_MAX))
     }
 
-    /// Writes the rows of a section; of a later version even when there are none left.
+    /// Writes the rows of a section. A later version is written even if it has no rows, since it replaces the earlier
+    /// one.
     async fn write_section(
         &mut self,
-        recorded: &mut Recorded,
+        recorded: &mut WrittenSection,
         rows: Rows,
-        form: &mut Form,
+        form: &mut RowForm,
     ) -> Result<(), Error> {
         let rows = form.of(rows).await?;
         self.rows = self.rows - recorded.rows_len + rows.len() as u64;
@@ -291,8 +294,9 @@ impl<'r, W: Write + Send> Recorder<'r, W> {
 
 /// A frame is written once it has this length.
 const FRAME_LEN: usize = 256 << 10;
-/// How many looks in a row must find nothing changed.
+/// How many checks in a row must find nothing changed. One is not enough: it reads section by section, so a change may
+/// fall behind it.
 const STILL_PASSES: u32 = 2;
-/// How often changes are read again before a tenant counts as written to all the time.
+/// How often changes are read again before a tenant counts as always being written to.
 const PASSES_MAX: u32 = 16;
 const KEY_PASSES_MAX: u32 = 64;

@@ -1,11 +1,11 @@
-//! `copy_to`: a vault moves to another store while it serves.
+//! `copy_to`: moves a vault to another store while it is in use.
 
 use std::cmp::Ordering;
 
-use super::arrival::{Arrival, Batches, Marker, Purpose};
 use super::retire::{Retirement, reinstate, retire, retired_for};
-use super::section::{Rows, Section, Walk, changed, read_range};
-use super::{Phase, Progress, Report};
+use super::section::{Rows, Section, SectionReader, changed, read_range};
+use super::staged::{Batches, Marker, Purpose, StagedVault};
+use super::{Phase, Progress, Reporter};
 use crate::engine::Engine;
 use crate::engine::gate::read_gate;
 use crate::envelope::{MacKey, MacTag};
@@ -15,25 +15,25 @@ use crate::row::{VaultKeys, VaultRow};
 use crate::store::{Expect, Key, KeyRange, Op, Store, Versioned};
 use crate::verbs::vault::Vault;
 
-/// What a copy moved.
+/// What was copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CopySummary {
-    /// How many rows, but for the header.
+    /// How many rows, not counting the header.
     pub rows: u64,
-    /// A keyed hash of all of them, key and value, as 64 hexadecimal digits; the same on both sides.
+    /// A keyed hash of all their keys and values, as 64 hexadecimal digits; the same for both stores.
     pub digest: String,
 }
 
 impl Vault {
     /// Moves the vault to an empty store, with its id and its keys, while others read and write. First all rows are
-    /// copied, then what changed meanwhile, again and again; then the source is *retired*, the last changes are copied,
-    /// and the target opens with what opens this vault. From then on the source refuses every write with
-    /// [`Error::Retired`], in every process that has it open, and still reads.
+    /// copied, then whatever changed meanwhile, repeatedly; then the source is *retired*, the last changes are copied,
+    /// and the target becomes the vault, opened by whatever opens this one. From then on the source refuses every write
+    /// with [`Error::Retired`], in every process that has it open, and can still be read.
     ///
-    /// A copy that was cut short goes on when it is run again with the same target. An error before the end lets the
-    /// source take writes again; a process that dies between leaves it retired until the copy is run to its end or
-    /// [given up](Self::abandon_copy). At no time do both stores take writes.
+    /// A copy that was interrupted continues when it is run again with the same target. After an error, the source
+    /// takes writes again; a process that dies in between leaves the source retired until the copy is completed or
+    /// [abandoned](Self::abandon_copy). At no time do both stores take writes.
     ///
     /// ```
     /// # futures_executor::block_on(async {
@@ -49,33 +49,34 @@ impl Vault {
     /// ```
     ///
     /// # Errors
-    /// [`Error::AlreadyInitialised`] and [`Error::ForeignStore`] for a target that is not empty, [`Error::Unfinished`]
-    /// for one that another copy or restore was cut short in; [`Error::Retired`] when the vault was moved already, or
-    /// is being moved elsewhere; [`Error::CopyDiffers`] when the target does not hold what was written;
-    /// [`Error::Contended`] when another run of this copy took over; [`Error::Indeterminate`] when the last answer of
-    /// the target was lost: run it again; [`Error::Store`].
+    /// [`Error::AlreadyInitialised`] and [`Error::ForeignStore`] if the target is not empty, [`Error::Unfinished`] if
+    /// another copy or restore into it was interrupted; [`Error::Retired`] if the vault was moved already, or is being
+    /// moved elsewhere; [`Error::CopyDiffers`] if the target does not hold what was written; [`Error::Contended`] if
+    /// another run of this copy took over; [`Error::Indeterminate`] if the target's last answer was lost: run the copy
+    /// again; [`Error::Store`].
     pub async fn copy_to(
         &self,
         target: &impl Store,
         mut progress: impl FnMut(Progress) + Send,
     ) -> Result<CopySummary, Error> {
         let engine = &*self.engine;
-        let mut copy = Copy::begin(engine, target, Report::new(&mut progress, None)).await?;
+        let mut copy = Copy::begin(engine, target, Reporter::new(&mut progress, None)).await?;
         copy.all_rows().await?;
         copy.catch_up().await?;
         copy.check_all().await?;
-        let retirement = retire(engine, copy.arrival.transfer_id()).await?;
+        let retirement = retire(engine, copy.staged.transfer_id()).await?;
         match copy.last_changes().await {
             Ok(summary) => {
-                // Whatever becomes of this, it must not be undone: it may have landed.
-                copy.arrival.finish(Vec::new()).await?;
+                // If this fails, the source must stay retired: the batch may have landed, and the target may be the
+                // vault now.
+                copy.staged.finish(Vec::new()).await?;
                 Ok(summary)
             }
             Err(error) => Err(undo(engine, retirement, error).await),
         }
     }
 
-    /// Whether the vault was moved to another store, or a copy that was cut short left it so.
+    /// Whether the vault was moved to another store, or an interrupted copy left it retired.
     ///
     /// ```
     /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
@@ -91,8 +92,8 @@ impl Vault {
         Ok(read_gate(&*self.engine.store).await?.1.is_some())
     }
 
-    /// Gives up a copy that was cut short after it had retired this vault: the target can never become a vault any
-    /// more, and this one takes writes again. What the target holds is of no use then.
+    /// Abandons a copy that was interrupted after it had retired this vault: the target can no longer become a vault,
+    /// and this one takes writes again. What the target holds is useless then.
     ///
     /// ```
     /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
@@ -106,8 +107,8 @@ impl Vault {
     /// ```
     ///
     /// # Errors
-    /// [`Error::AlreadyInitialised`] when the copy is complete, so that the target is the vault now;
-    /// [`Error::Unfinished`] when the target is not that of this copy; [`Error::Contended`] when the copy is being run;
+    /// [`Error::AlreadyInitialised`] if the copy is complete, so that the target is the vault now;
+    /// [`Error::Unfinished`] if the target is not this copy's; [`Error::Contended`] if the copy is running;
     /// [`Error::Store`].
     pub async fn abandon_copy(&self, target: &impl Store) -> Result<(), Error> {
         let engine = &*self.engine;
@@ -116,9 +117,9 @@ impl Vault {
         let marker = Marker { purpose: Purpose::Copy, store_id: engine.store_id, transfer_id: copy_id };
         let given_up = Marker { purpose: Purpose::GivenUp, ..marker };
         if Marker::of(target).await? != Some(given_up) {
-            Arrival::take_over(target, marker).await?.give_up().await?;
+            StagedVault::take_over(target, marker).await?.give_up().await?;
         }
-        // Noted anew, so that a run that is about to reinstate the source itself is left behind.
+        // Retire it again first: another run that is about to reinstate the source expects the old note, and must fail.
         reinstate(engine, retire(engine, &copy_id).await?).await
     }
 }
@@ -126,16 +127,16 @@ impl Vault {
 /// One run of a copy.
 struct Copy<'c> {
     source: &'c dyn Store,
-    arrival: Arrival<'c>,
+    staged: StagedVault<'c>,
     mac: MacKey,
     sections: Vec<Section>,
-    /// Of each section how many rows it has, and their hash.
+    /// For each section, the number of its rows and their hash.
     copied: Vec<(u64, MacTag)>,
-    report: Report<'c>,
+    report: Reporter<'c>,
 }
 
 impl<'c> Copy<'c> {
-    async fn begin(engine: &'c Engine, target: &'c dyn Store, report: Report<'c>) -> Result<Self, Error> {
+    async fn begin(engine: &'c Engine, target: &'c dyn Store, report: Reporter<'c>) -> Result<Self, Error> {
         let (_, retired) = read_gate(&*engine.store).await?;
         let retired = retired.as_ref().map(retired_for).transpose()?;
         let mut transfer_id = [0; 16];
@@ -145,10 +146,10 @@ impl<'c> Copy<'c> {
             store_id: engine.store_id,
             transfer_id: retired.unwrap_or(transfer_id),
         };
-        let arrival = match retired {
-            None => Arrival::begin(target, marker).await?,
-            // Only the copy that retired the vault can go on.
-            Some(_) => Arrival::take_over(target, marker).await.map_err(|error| match error {
+        let staged = match retired {
+            None => StagedVault::begin(target, marker).await?,
+            // Only the copy that retired the vault can continue.
+            Some(_) => StagedVault::take_over(target, marker).await.map_err(|error| match error {
                 Error::AlreadyInitialised | Error::Unfinished => Error::Retired,
                 error => error,
             })?,
@@ -156,26 +157,26 @@ impl<'c> Copy<'c> {
         let mac =
             MacKey::derive(&engine.roots.get()?.active.bytes, &[b"strongroom/v1/copy", &engine.store_id]);
         let (sections, copied) = (Vec::new(), Vec::new());
-        Ok(Self { source: &*engine.store, arrival, mac, sections, copied, report })
+        Ok(Self { source: &*engine.store, staged, mac, sections, copied, report })
     }
 
     async fn all_rows(&mut self) -> Result<(), Error> {
         self.report.enter(Phase::Rows);
-        let mut walk = Walk::new(self.source, KeyRange::all());
-        while let Some((section, rows)) = walk.next().await? {
-            let copied = self.bring(&section.range, rows).await?;
+        let mut reader = SectionReader::new(self.source, KeyRange::all());
+        while let Some((section, rows)) = reader.next().await? {
+            let copied = self.copy_range(&section.range, rows).await?;
             self.sections.push(section);
             self.copied.push(copied);
         }
         Ok(())
     }
 
-    /// Copies what changed, until little does.
+    /// Copies what changed, until the changes stop getting fewer.
     async fn catch_up(&mut self) -> Result<(), Error> {
         self.report.enter(Phase::Changes);
         let mut before = usize::MAX;
         for _ in 0..CATCH_UPS_MAX {
-            let changed = self.bring_changes().await?.len();
+            let changed = self.copy_changes().await?.len();
             if changed == 0 || changed >= before {
                 break;
             }
@@ -184,11 +185,11 @@ impl<'c> Copy<'c> {
         Ok(())
     }
 
-    /// Copies what changed before the fence and was not seen yet; no batch lands after it.
+    /// Copies what changed before the source was retired. No batch lands after that, so the loop ends.
     async fn last_changes(&mut self) -> Result<CopySummary, Error> {
         self.report.enter(Phase::Changes);
         loop {
-            let changed = self.bring_changes().await?;
+            let changed = self.copy_changes().await?;
             if changed.is_empty() {
                 return Ok(self.summary());
             }
@@ -198,13 +199,13 @@ impl<'c> Copy<'c> {
         }
     }
 
-    async fn bring_changes(&mut self) -> Result<Vec<usize>, Error> {
+    async fn copy_changes(&mut self) -> Result<Vec<usize>, Error> {
         let changed = changed(self.source, &self.sections).await?;
         for index in &changed {
             let Some(section) = self.sections.get_mut(*index) else { continue };
             let rows = section.read(self.source).await?;
             let range = section.range.clone();
-            let copied = self.bring(&range, rows).await?;
+            let copied = self.copy_range(&range, rows).await?;
             if let Some(known) = self.copied.get_mut(*index) {
                 *known = copied;
             }
@@ -212,14 +213,14 @@ impl<'c> Copy<'c> {
         Ok(changed)
     }
 
-    /// Makes a range of the target hold `rows`, and nothing else of a vault. Reads what is there, so that it does not
-    /// matter what an earlier run did, and expects it, so that no late batch of one applies.
-    async fn bring(&mut self, range: &KeyRange, rows: Rows) -> Result<(u64, MacTag), Error> {
-        let rows = moving(rows);
-        let there = moving(read_range(self.arrival.store, range).await?);
+    /// Makes a range of the target hold exactly `rows`. It reads what is there, so it does not matter what an earlier
+    /// run did, and expects it, so no late batch of that run can apply.
+    async fn copy_range(&mut self, range: &KeyRange, rows: Rows) -> Result<(u64, MacTag), Error> {
+        let rows = rows_to_copy(rows);
+        let there = rows_to_copy(read_range(self.staged.store, range).await?);
         let copied = (rows.len() as u64, self.hash(&rows));
         let rows_len = rows.len();
-        let mut batches = Batches::new(&self.arrival);
+        let mut batches = Batches::new(&self.staged);
         let (mut rows, mut there) = (rows.into_iter().peekable(), there.into_iter().peekable());
         loop {
             let order = match (rows.peek(), there.peek()) {
@@ -260,7 +261,7 @@ impl<'c> Copy<'c> {
         let Some((section, copied)) = self.sections.get(index).zip(self.copied.get(index)) else {
             return Ok(());
         };
-        let there = moving(read_range(self.arrival.store, &section.range).await?);
+        let there = rows_to_copy(read_range(self.staged.store, &section.range).await?);
         if (there.len() as u64, self.hash(&there)) != *copied {
             return Err(Error::CopyDiffers);
         }
@@ -287,14 +288,14 @@ impl<'c> Copy<'c> {
     }
 }
 
-/// The rows that a copy brings: all but those that say what a store is.
-fn moving(mut rows: Rows) -> Rows {
-    let stays = [VaultRow::Header.key(), VaultRow::Retired.key(), VaultKeys::arrival()];
+/// The rows that are copied: all but those that say what a store is.
+fn rows_to_copy(mut rows: Rows) -> Rows {
+    let stays = [VaultRow::Header.key(), VaultRow::Retired.key(), VaultKeys::staging_marker()];
     rows.retain(|(key, _)| !stays.contains(key));
     rows
 }
 
-/// Lets the source take writes again. If not even that is possible it stays retired, until the copy is run again.
+/// Lets the source take writes again. If that fails too, it stays retired until the copy is run again.
 async fn undo(engine: &Engine, retirement: Retirement, error: Error) -> Error {
     match reinstate(engine, retirement).await {
         Ok(()) | Err(Error::Contended(_)) => error,
@@ -302,5 +303,5 @@ async fn undo(engine: &Engine, retirement: Retirement, error: Error) -> Error {
     }
 }
 
-/// How often changes are copied before the fence: each time there are fewer, or it is no use.
+/// How often changes are copied before the source is retired. More rounds are useless once they stop getting smaller.
 const CATCH_UPS_MAX: usize = 16;

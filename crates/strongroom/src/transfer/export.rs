@@ -1,19 +1,19 @@
-//! `backup_org`: one org becomes a file that opens with a key of its own and nothing else.
+//! `backup_org`: writes one org to a file that only its own key opens.
 
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Arc;
 
-use super::backup::{BackupSummary, Form, Recorder, next_tenant};
-use super::file::{FileId, FrameKind, FrameWriter, Head, mac_key};
+use super::backup::{BackupSummary, BackupWriter, RowForm, next_tenant};
+use super::file::{FileHead, FileId, FrameKind, FrameWriter, mac_key};
 use super::section::Rows;
 use super::sides::{RowKeys, Side, Sides, derived_keyring};
-use super::{Progress, Report};
+use super::{Progress, Reporter};
 use crate::clock::Timestamp;
 use crate::engine::{Engine, Touches};
 use crate::error::{Damage, Error};
 use crate::id::{LinkedAccountId, OrgId};
-use crate::jobs::rotation::shred_org::finish_shred;
+use crate::jobs::shred_org::finish_shred;
 use crate::keys::{Roots, ScopeKeys, Unlock};
 use crate::model::Revision;
 use crate::random;
@@ -23,9 +23,9 @@ use crate::tenant::{Needs, Tenant};
 use crate::verbs::vault::{Founding, Vault, VaultOptions};
 
 impl Vault {
-    /// Writes all environments of one org to `out`, sealed under keys that are made for this file alone: it opens with
-    /// `unlock` and nothing else, and nothing in it opens what is in the store. That the backup was made is noted in
-    /// the store before the first byte is written, since destroying the org's keys does not destroy the file.
+    /// Writes all environments of one org to `out`, sealed under keys that are made only for this file: `unlock` opens
+    /// it and nothing else does, and nothing in it opens the store. The backup is noted in the store before the first
+    /// byte is written, because destroying the org's keys does not destroy the file.
     ///
     /// ```
     /// # futures_executor::block_on(async {
@@ -40,8 +40,8 @@ impl Vault {
     /// ```
     ///
     /// # Errors
-    /// Those of [`backup`](Self::backup); [`Error::OrgNotFound`]; [`Error::Damaged`] and [`Error::UnknownKey`] for a row
-    /// that does not open; [`Error::Provider`].
+    /// Those of [`backup`](Self::backup); [`Error::OrgNotFound`]; [`Error::Damaged`] and [`Error::UnknownKey`] for a
+    /// row that does not open; [`Error::Provider`].
     pub async fn backup_org(
         &self,
         org: OrgId,
@@ -59,35 +59,36 @@ impl Vault {
         let mut file_id = FileId::default();
         random::fill(&mut file_id)?;
         let created_at = engine.now();
-        // The slot alone: a file of one org has no `store` row.
+        // Only the slot: a file of one org has no `store` row.
         let slots = rows.into_iter().take(1).map(|(_, row)| row).collect();
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        let head = Head { file_id, store_id, created_at, engine: version, slots, store_row: None };
+        let head = FileHead { file_id, store_id, created_at, engine: version, slots, store_row: None };
         note_export(engine, &org, &head).await?;
 
         let mut frames = FrameWriter::begin(out, mac_key(&roots.active.bytes, &store_id, &file_id), file_id)?;
         frames.write(FrameKind::Head, &head.encode())?;
-        let mut recorder = Recorder::new(&*engine.store, frames, Report::new(&mut progress, None));
+        let mut writer = BackupWriter::new(&*engine.store, frames, Reporter::new(&mut progress, None));
         let file = Side { store_id, roots: Arc::new(roots) };
         loop {
             let from = Tenant::of(Arc::clone(engine), found);
             rest.start = from.id.all().end.unwrap_or_default();
-            // Otherwise its accounts' keys would go into the file, although the org's are dropped.
+            // Finish an interrupted shred first: the org's keys are dropped, but keys of its accounts may be left and
+            // would end up in the file.
             let (view, ()) = from.read(&Needs::org_keys(), ()).await?;
             finish_shred(&from, &view).await?;
             let id = from.id.clone();
             let exporter = Box::new(Exporter { from, to: file.clone(), created_at, keys: HashMap::new() });
-            recorder.tenant(&id, None, &mut Form::Exported(exporter)).await?;
+            writer.tenant(&id, None, &mut RowForm::Exported(exporter)).await?;
             match next_tenant(engine, rest.clone()).await? {
                 Some(next) => found = next,
-                None => return recorder.finish(),
+                None => return writer.finish(),
             }
         }
     }
 }
 
-/// Notes that a file is about to be made that opens with another key than the vault.
-async fn note_export(engine: &Engine, org: &OrgId, head: &Head) -> Result<(), Error> {
+/// Notes that a file is about to be written that opens with another key than the vault's.
+async fn note_export(engine: &Engine, org: &OrgId, head: &FileHead) -> Result<(), Error> {
     let mut batch = WriteBatch::default();
     let key = VaultRow::Export(*org, head.file_id).key();
     batch.expect(key.clone(), Expect::Absent);
@@ -98,17 +99,17 @@ async fn note_export(engine: &Engine, org: &OrgId, head: &Head) -> Result<(), Er
     }
 }
 
-/// Turns rows of one tenant into those of a file.
+/// Converts rows of one tenant into rows of a file.
 pub(super) struct Exporter {
     from: Tenant,
     to: Side,
     created_at: Timestamp,
-    /// Keys of scopes that were met lately.
-    keys: HashMap<Option<LinkedAccountId>, Known>,
+    /// The keys of recently used scopes.
+    keys: HashMap<Option<LinkedAccountId>, KeyPair>,
 }
 
-/// The keys of a scope in the store, and in the file.
-struct Known {
+/// The keys of a scope in the store and in the file.
+struct KeyPair {
     from: Option<Arc<ScopeKeys>>,
     to: Arc<ScopeKeys>,
 }
@@ -117,7 +118,7 @@ impl Exporter {
     pub(super) async fn export(&mut self, rows: Rows) -> Result<Vec<(Key, Vec<u8>)>, Error> {
         let mut exported = Vec::with_capacity(rows.len());
         for (key, found) in rows {
-            // The row is named by a tenant of its own: making keys takes this exporter whole.
+            // A copy of the tenant's id, since the row borrows it while `self` is borrowed mutably.
             let id = self.from.id.clone();
             let row = id.parse(&key).ok_or_else(|| Error::damaged("the key of a row", Damage::Malformed))?;
             if let Some(bytes) = self.export_row(&row, &found).await? {
@@ -129,7 +130,7 @@ impl Exporter {
 
     async fn export_row(&mut self, row: &Row<'_>, found: &Versioned) -> Result<Option<Vec<u8>>, Error> {
         match self.export_as_read(row, found).await {
-            // Its scope has another key since the keyring was read, or the root another since the row was.
+            // The scope's key or the root was rotated after the row or its keyring was read: read both again.
             Err(Error::UnknownKey { .. }) => {
                 self.keys.remove(&row.sealed_by().account().cloned());
                 let Some(found) = self.from.engine.get(row.key()).await? else { return Ok(None) };
@@ -152,7 +153,7 @@ impl Exporter {
         if !self.keys.contains_key(&account.cloned()) {
             let key = self.from.id.keyring(account).key();
             let from = self.from.read_under_root(&key, |row| self.from.open_keyring(account, row)).await?;
-            self.know(account, from.map(|(keys, _)| keys))?;
+            self.remember_keys(account, from.map(|(keys, _)| keys))?;
         }
         let known = self.keys.get(&account.cloned());
         let keys =
@@ -162,7 +163,7 @@ impl Exporter {
         Sides { from: &from, to: &self.to }.move_row(row, &keys, &found.value)
     }
 
-    /// The keyring of the file in the place of one of the store: a key of its own, and no tombstones.
+    /// The file's keyring in place of the store's: one key of its own, and no tombstones.
     fn export_keyring(
         &mut self,
         account: Option<&LinkedAccountId>,
@@ -170,14 +171,14 @@ impl Exporter {
     ) -> Result<Option<Vec<u8>>, Error> {
         let from = self.from.open_keyring(account, row)?;
         let is_dropped = from.keyring.active().is_none();
-        let to = self.know(account, Some(from))?;
+        let to = self.remember_keys(account, Some(from))?;
         if is_dropped {
             return Ok(None);
         }
         self.to.seal_keyring(&self.from.id.keyring(account), &to).map(Some)
     }
 
-    fn know(
+    fn remember_keys(
         &mut self,
         account: Option<&LinkedAccountId>,
         from: Option<ScopeKeys>,
@@ -188,11 +189,11 @@ impl Exporter {
         if self.keys.len() >= KEYS_MAX {
             self.keys.clear();
         }
-        let known = Known { from: from.map(Arc::new), to: Arc::clone(&to) };
+        let known = KeyPair { from: from.map(Arc::new), to: Arc::clone(&to) };
         self.keys.insert(account.cloned(), known);
         Ok(to)
     }
 }
 
-/// How many scopes' keys are kept at hand.
+/// How many scopes' keys are kept in memory.
 const KEYS_MAX: usize = 1_024;

@@ -1,17 +1,17 @@
-//! Rows of a file under other keys: `restore_as_new` and `restore_org`.
+//! `restore_as_new` and `restore_org`: the rows of a file, sealed under other keys.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::io::{Read, Seek};
 use std::sync::Arc;
 
-use super::arrival::{Arrival, Marker, Purpose};
 use super::file::RowsFrame;
-use super::open::{Backup, Pass, Step};
+use super::open::{Backup, BackupPart, BackupReader};
 use super::section::read_range;
 use super::sides::{RowKeys, Side, Sides};
+use super::staged::{Marker, Purpose, StagedVault};
 use super::target::{Destination, Target};
-use super::{Progress, Report};
+use super::{Progress, Reporter};
 use crate::engine::gate::Gate;
 use crate::engine::head::{Head, SlotRow};
 use crate::engine::{Engine, Touches, read_from};
@@ -30,23 +30,23 @@ use crate::store::{Expect, Key, RowRevision, Scan, Store, Versioned, WriteBatch}
 use crate::tenant::GRANDFATHERED;
 use crate::verbs::vault::{Founding, Vault};
 
-/// What a restore into a live vault brought.
+/// What a restore into a live vault wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RestoreSummary {
     /// How many rows of the file were read.
     pub rows: u64,
-    /// How many environments.
+    /// How many environments of the org.
     pub tenants: u64,
 }
 
 impl<R: Read + Seek + Send> Backup<R> {
-    /// Makes a new vault of the backup in an empty store: with a store id, a root key and data keys of its own, opened
-    /// by `unlock`. Every row is opened and sealed anew. Ids, revisions, times and names of documents stay. The
-    /// original can live on beside it.
+    /// Restores the backup into an empty store as a new vault, with a store id, root key and data keys of its own,
+    /// opened by `unlock`. Every row is opened and sealed again. Ids, revisions, times and names of documents stay the
+    /// same. The original can remain in use.
     ///
-    /// Nobody can open the store before all of it is there. A restore that was cut short goes on when the same file is
-    /// restored into the same store with the same key.
+    /// Nobody can open the store until the restore is complete. A restore that was interrupted continues when the same
+    /// file is restored into the same store with the same key.
     ///
     /// ```
     /// # futures_executor::block_on(async { use strongroom_memory::MemoryStore; let key = || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])); let vault = strongroom::Vault::create(MemoryStore::new(), key()).await?;
@@ -61,7 +61,7 @@ impl<R: Read + Seek + Send> Backup<R> {
     ///
     /// # Errors
     /// Those of [`replace_original`](Self::replace_original); [`Error::Damaged`] and [`Error::UnknownKey`] for a row
-    /// that does not open; [`Error::WrongKey`] for another key than that of the run before; [`Error::Provider`].
+    /// that does not open; [`Error::WrongKey`] if the interrupted run used another key; [`Error::Provider`].
     pub async fn restore_as_new(
         mut self,
         store: impl Store,
@@ -84,21 +84,21 @@ impl<R: Read + Seek + Send> Backup<R> {
             }
         };
         let marker = Marker { purpose: Purpose::AsNew, store_id, transfer_id };
-        let arrival = Arrival::begin_with(&store, marker, rows).await?;
+        let staged = StagedVault::begin_with(&store, marker, rows).await?;
         let side = Side { store_id, roots: Arc::new(roots.clone()) };
-        let report = Report::new(&mut progress, Some(self.rows));
-        self.import(&side, Destination::Arrival(&arrival), None, report).await?;
-        let gate = Gate::of_header(arrival.finish(Vec::new()).await?.revision, None);
+        let report = Reporter::new(&mut progress, Some(self.rows));
+        self.import(&side, Destination::Staged(&staged), None, report).await?;
+        let gate = Gate::of_header(staged.finish(Vec::new()).await?.revision, None);
         let vault = self.options.assemble(store, store_id, roots, gate);
         vault.engine.refresh_roots().await?;
         Ok(vault)
     }
 
-    /// Brings one org, all its environments, into a vault that holds nothing of it, sealed under the keys of that
-    /// vault. Ids, revisions, times and names of documents stay.
+    /// Restores one org, with all its environments, into a vault that holds nothing of it. Its rows are sealed under
+    /// the vault's keys. Ids, revisions, times and names of documents stay the same.
     ///
-    /// The org can be seen while it arrives, in part. A restore that was cut short is noted in the vault, and goes on
-    /// when the same org of the same file is restored again.
+    /// While the restore runs, the org is visible in part. A restore that was interrupted is noted in the vault, and
+    /// continues when the same org is restored from the same file again.
     ///
     /// ```
     /// # futures_executor::block_on(async { use strongroom_memory::MemoryStore; let key = || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])); let vault = strongroom::Vault::create(MemoryStore::new(), key()).await?;
@@ -115,10 +115,10 @@ impl<R: Read + Seek + Send> Backup<R> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::OrgNotFound`] when the file holds nothing of the org, [`Error::OrgNotEmpty`] when the vault does,
-    /// [`Error::Unfinished`] when the restore of another file was cut short; [`Error::Damaged`] and
-    /// [`Error::UnknownKey`] for a row that does not open; [`Error::Contended`] when another writer was there at the
-    /// same time; [`Error::BadBackup`] and [`Error::BackupFile`] when the file changed since it was opened.
+    /// [`Error::OrgNotFound`] if the file holds nothing of the org, [`Error::OrgNotEmpty`] if the vault does,
+    /// [`Error::Unfinished`] if a restore of another file was interrupted; [`Error::Damaged`] and [`Error::UnknownKey`]
+    /// for a row that does not open; [`Error::Contended`] if another writer interfered; [`Error::BadBackup`] and
+    /// [`Error::BackupFile`] if the file changed since it was opened.
     pub async fn restore_org(
         &mut self,
         org: OrgId,
@@ -130,7 +130,7 @@ impl<R: Read + Seek + Send> Backup<R> {
             return Err(Error::OrgNotFound(org));
         }
         let resumed = begin_org(engine, &org, &self.head.file_id).await?;
-        let report = Report::new(&mut progress, None);
+        let report = Reporter::new(&mut progress, None);
         let side = Side { store_id: engine.store_id, roots: engine.roots.get()? };
         let summary = self.import(&side, Destination::Vault { engine, resumed }, Some(org), report).await?;
         end_org(engine, &org).await?;
@@ -138,66 +138,67 @@ impl<R: Read + Seek + Send> Backup<R> {
     }
 
     fn holds(&mut self, org: OrgId) -> Result<bool, Error> {
-        let mut pass = self.pass()?;
+        let mut reader = self.reader()?;
         loop {
-            match pass.next()? {
-                Step::TenantEnd(end) if end.org == org => return Ok(true),
-                Step::End => return Ok(false),
-                Step::TenantEnd(_) | Step::Rows(_) => {}
+            match reader.next()? {
+                BackupPart::TenantEnd(end) if end.org == org => return Ok(true),
+                BackupPart::End => return Ok(false),
+                BackupPart::TenantEnd(_) | BackupPart::Rows(_) => {}
             }
         }
     }
 
-    /// Brings all tenants, or those of one org. Of each the file is read twice: keyrings first, since they may have
-    /// been recorded after what they open.
+    /// Imports all tenants, or only those of one org. The rows of each tenant are read twice: first for the keyrings,
+    /// which may have been written after the rows that they open.
     async fn import(
         &mut self,
         to: &Side,
         destination: Destination<'_>,
         only: Option<OrgId>,
-        mut report: Report<'_>,
+        mut report: Reporter<'_>,
     ) -> Result<RestoreSummary, Error> {
         let from = Side { store_id: self.head.store_id, roots: Arc::new(self.roots.clone()) };
         let now = match destination {
             Destination::Vault { engine, .. } => engine.now(),
-            Destination::Arrival(_) => self.options.time().now(),
+            Destination::Staged(_) => self.options.time().now(),
         };
         let mut summary = RestoreSummary { rows: 0, tenants: 0 };
-        let mut pass = self.pass()?;
+        let mut reader = self.reader()?;
         loop {
-            let mark = pass.mark()?;
+            let start = reader.position()?;
             let mut keyrings = Keyrings::default();
             let end = loop {
-                match pass.next()? {
-                    Step::Rows(frame) => keyrings.take(&RowsFrame::decode(&frame.body)?)?,
-                    Step::TenantEnd(end) => break end,
-                    Step::End => return Ok(summary),
+                match reader.next()? {
+                    BackupPart::Rows(frame) => keyrings.take(&RowsFrame::decode(&frame.body)?)?,
+                    BackupPart::TenantEnd(end) => break end,
+                    BackupPart::End => return Ok(summary),
                 }
             };
             if only.is_some_and(|org| org != end.org) {
                 continue;
             }
             let tenant = TenantId::new(end.org, end.environment.clone());
-            pass.rewind(mark)?;
+            reader.rewind(start)?;
             let target = Target::new(&tenant, to, destination, now);
-            summary.rows += Import::new(&tenant, &from, target, keyrings).run(&mut pass, &mut report).await?;
+            summary.rows +=
+                Import::new(&tenant, &from, target, keyrings).run(&mut reader, &mut report).await?;
             summary.tenants += 1;
         }
     }
 }
 
-/// What has to be known of a tenant before its rows are read.
+/// What has to be known about a tenant before its rows can be moved.
 #[derive(Default)]
 struct Keyrings {
     sealed: BTreeMap<Option<LinkedAccountId>, Vec<u8>>,
     opened: BTreeMap<Option<LinkedAccountId>, Arc<ScopeKeys>>,
-    /// Keys of the index rows that mark a value as older than its definition's format.
+    /// The keys of the index rows that mark a value as not matching its definition's changed format.
     marked: HashSet<Key>,
 }
 
 impl Keyrings {
     fn take(&mut self, frame: &RowsFrame<'_>) -> Result<(), Error> {
-        // A frame is of one tenant.
+        // All rows of a frame belong to one tenant.
         let mut tenant = None;
         for (key, row) in frame.rows() {
             let key = Key::from(key);
@@ -240,14 +241,15 @@ impl Keyrings {
     }
 }
 
-/// One tenant on its way into a vault.
+/// The import of one tenant.
 struct Import<'i> {
     tenant: &'i TenantId,
     from: &'i Side,
     target: Target<'i>,
     keyrings: Keyrings,
     definitions: u64,
-    /// Of a tenant that was written to all the time two definitions may show one name: it leads to the first.
+    /// In a backup of a tenant that was always being written to, two definitions may have the same name: it leads to
+    /// the first.
     names: HashSet<Key>,
     /// The revision of the count of definitions.
     count: Option<Revision>,
@@ -260,33 +262,33 @@ impl<'i> Import<'i> {
 
     async fn run(
         mut self,
-        pass: &mut Pass<'_, impl Read + Seek>,
-        report: &mut Report<'_>,
+        reader: &mut BackupReader<'_, impl Read + Seek>,
+        report: &mut Reporter<'_>,
     ) -> Result<u64, Error> {
         let mut rows_len = 0;
-        while let Step::Rows(frame) = pass.next()? {
+        while let BackupPart::Rows(frame) = reader.next()? {
             let frame = RowsFrame::decode(&frame.body)?;
             let mut frame_rows = 0;
             for (key, row) in frame.rows() {
-                self.bring(Key::from(key), row).await?;
+                self.import_row(Key::from(key), row).await?;
                 frame_rows += 1;
             }
             rows_len += frame_rows as u64;
             report.advance(frame_rows);
         }
-        self.bring_count().await?;
+        self.import_count().await?;
         self.target.flush().await?;
         Ok(rows_len)
     }
 
-    async fn bring(&mut self, key: Key, bytes: &[u8]) -> Result<(), Error> {
+    async fn import_row(&mut self, key: Key, bytes: &[u8]) -> Result<(), Error> {
         if is_note(&key) {
             return self.target.put_note(key, bytes.to_vec()).await;
         }
         let row = self.tenant.parse(&key).ok_or_else(altered)?;
         let Row::Tenant(_, place) = &row else { return Err(altered()) };
         match place {
-            // Made again, from what they lead to.
+            // Index rows are made again, from the rows that they lead to.
             TenantRow::DefinitionName(_) | TenantRow::DefinitionValue(..) | TenantRow::ValueId(_) => {
                 return Ok(());
             }
@@ -302,7 +304,7 @@ impl<'i> Import<'i> {
         let account = by.account();
         let from = self.keyrings.open(self.tenant, self.from, account)?;
         let to = match &from {
-            // Nothing is sealed under the keys of a scope that has none.
+            // A scope whose keys were dropped has no readable rows, so the target needs no keys for it.
             Some(keys) if keys.keyring.active().is_some() => Some(self.target.keys(account).await?),
             _ => None,
         };
@@ -310,14 +312,14 @@ impl<'i> Import<'i> {
         let keys = RowKeys { from: from.as_ref(), to: to.as_ref() };
         let Some(moved) = sides.move_row(&row, &keys, bytes)? else { return Ok(()) };
         match place {
-            TenantRow::Definition(id) => self.bring_name(id, from.as_ref(), bytes).await?,
-            TenantRow::Value(scope, definition) => self.bring_index(scope, definition, &moved).await?,
+            TenantRow::Definition(id) => self.import_name(id, from.as_ref(), bytes).await?,
+            TenantRow::Value(scope, definition) => self.import_index(scope, definition, &moved).await?,
             _ => {}
         }
         self.target.put_sealed(account, key, moved).await
     }
 
-    async fn bring_name(
+    async fn import_name(
         &mut self,
         id: &DefinitionId,
         keys: Option<&Arc<ScopeKeys>>,
@@ -336,7 +338,7 @@ impl<'i> Import<'i> {
         self.target.put(name, encode_index(id.as_bytes())).await
     }
 
-    async fn bring_index(
+    async fn import_index(
         &mut self,
         scope: &Scope,
         definition: &DefinitionId,
@@ -354,8 +356,9 @@ impl<'i> Import<'i> {
         self.target.put(by_definition, encode_index(mark)).await
     }
 
-    /// The count of what came, which is that of the file unless the tenant was written to all the time.
-    async fn bring_count(&mut self) -> Result<(), Error> {
+    /// Writes the number of imported definitions. It is the file's own count unless the tenant was always being written
+    /// to.
+    async fn import_count(&mut self) -> Result<(), Error> {
         let Some(revision) = self.count else { return Ok(()) };
         let keys = self.target.keys(None).await?;
         let row = self.tenant.count();
@@ -365,7 +368,7 @@ impl<'i> Import<'i> {
     }
 }
 
-/// The head of a store whose header does not stand yet.
+/// The head of a store whose header is not written yet.
 async fn head_of(store: &dyn Store, store_id: StoreId) -> Result<Head, Error> {
     let [store_row] = read_from(store, [VaultRow::Store.key()]).await?;
     let slots = read_range(store, &VaultKeys::slots()).await?;
@@ -373,12 +376,12 @@ async fn head_of(store: &dyn Store, store_id: StoreId) -> Result<Head, Error> {
     Ok(Head { store_id, store_row, slots, gate: Gate::of_header(RowRevision(0), None) })
 }
 
-/// Notes that an org is arriving; answers whether an earlier run did.
+/// Notes that an org is being restored. Returns whether an earlier run began to.
 async fn begin_org(engine: &Engine, org: &OrgId, file_id: &[u8; 16]) -> Result<bool, Error> {
-    let note = VaultRow::OrgArrival(*org).key();
+    let note = VaultRow::OrgRestore(*org).key();
     let scans = [Scan::new(VaultKeys::org(org), 1).keys_only()];
-    let ([arriving], [first]) = engine.read(([note.clone()], scans)).await?;
-    if let Some(row) = arriving {
+    let ([under_way], [first]) = engine.read(([note.clone()], scans)).await?;
+    if let Some(row) = under_way {
         let known = decode_note(&row.value).map_err(|error| Error::row("the note of a restore", error))?;
         return if known == file_id { Ok(true) } else { Err(Error::Unfinished) };
     }
@@ -395,7 +398,7 @@ async fn begin_org(engine: &Engine, org: &OrgId, file_id: &[u8; 16]) -> Result<b
 }
 
 async fn end_org(engine: &Engine, org: &OrgId) -> Result<(), Error> {
-    let note = VaultRow::OrgArrival(*org).key();
+    let note = VaultRow::OrgRestore(*org).key();
     let Some(row) = engine.get(note.clone()).await? else { return Ok(()) };
     let mut batch = WriteBatch::default();
     batch.expect(note.clone(), Expect::Revision(row.revision));
@@ -403,7 +406,7 @@ async fn end_org(engine: &Engine, org: &OrgId) -> Result<(), Error> {
     engine.commit(batch, Touches::Data).await.map(drop)
 }
 
-/// Whether it is the key of a note that a backup of the org was made under another key.
+/// Whether it is the key of a note that the org was backed up under another key.
 fn is_note(key: &Key) -> bool {
     VaultRow::parse(key).is_some_and(VaultRow::is_note)
 }

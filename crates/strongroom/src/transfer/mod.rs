@@ -1,9 +1,9 @@
-//! Whole vaults and orgs on their way: to a file, from a file, to another store.
+//! Moves whole vaults and orgs: to a file, from a file, to another store.
 //!
-//! A store is read in sections of a few hundred rows, so that memory stays flat, and each section is remembered by a
-//! fingerprint of its keys and revisions. What changed meanwhile is found by reading keys alone, and read again.
+//! A store is read in sections of a few hundred rows, so that memory stays constant. Each section is remembered by a
+//! fingerprint of its keys and revisions: reading only keys shows which sections changed meanwhile, and those are read
+//! again.
 
-mod arrival;
 mod backup;
 mod copy;
 mod export;
@@ -14,6 +14,7 @@ mod restore;
 mod retire;
 mod section;
 mod sides;
+mod staged;
 mod target;
 
 pub use backup::BackupSummary;
@@ -21,19 +22,19 @@ pub use copy::CopySummary;
 pub use import::RestoreSummary;
 pub use open::Backup;
 
-/// How far a backup, restore or copy has come.
+/// The progress of a backup, restore or copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// What is being done.
+    /// The current phase.
     pub phase: Phase,
-    /// How many rows this phase has seen.
+    /// How many rows this phase has processed.
     pub rows: u64,
-    /// How many there are, where that is known.
+    /// How many rows there are, if that is known.
     pub rows_total: Option<u64>,
 }
 
-/// What a backup, restore or copy is doing.
+/// A phase of a backup, restore or copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
@@ -41,24 +42,24 @@ pub enum Phase {
     Rows,
     /// Rows that changed meanwhile are read and written again.
     Changes,
-    /// What was written is checked.
+    /// What was written is verified.
     Check,
 }
 
-/// Tells a caller how far it is.
-struct Report<'r> {
+/// Reports progress to the caller.
+struct Reporter<'r> {
     tell: &'r mut (dyn FnMut(Progress) + Send),
     phase: Phase,
     rows: u64,
     rows_total: Option<u64>,
 }
 
-impl<'r> Report<'r> {
+impl<'r> Reporter<'r> {
     fn new(tell: &'r mut (dyn FnMut(Progress) + Send), rows_total: Option<u64>) -> Self {
         Self { tell, phase: Phase::Rows, rows: 0, rows_total }
     }
 
-    /// Goes over to `phase`, and counts anew where it is another one.
+    /// Switches to `phase`; a new phase counts from zero.
     fn enter(&mut self, phase: Phase) {
         if self.phase != phase {
             self.phase = phase;

@@ -1,9 +1,9 @@
-//! A backup file, opened and checked to its end before anything of it is used.
+//! A backup file, opened and fully checked before any of it is used.
 
 use std::fmt;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
-use super::file::{FrameKind, FrameReader, Head, RawFrame, RowsFrame, TenantEnd, Trailer, mac_key};
+use super::file::{FileHead, FrameKind, FrameReader, RawFrame, RowsFrame, TenantEnd, Trailer, mac_key};
 use crate::clock::Timestamp;
 use crate::engine::gate::Gate;
 use crate::engine::head::SlotRow;
@@ -15,22 +15,22 @@ use crate::row::VaultRow;
 use crate::store::{RowRevision, Versioned};
 use crate::verbs::vault::VaultOptions;
 
-/// A backup file that was read to its end and found whole, genuine and in its order.
+/// A backup file that was read to its end and found complete, genuine and in order.
 pub struct Backup<R> {
     input: BufReader<R>,
     pub(super) options: VaultOptions,
-    pub(super) head: Head,
+    pub(super) head: FileHead,
     pub(super) roots: Roots,
     mac: MacKey,
-    /// The last version of each section.
+    /// The latest version of each section.
     versions: Vec<u32>,
     pub(super) rows: u64,
     unsettled: Vec<(OrgId, Environment)>,
 }
 
 impl<R: Read + Seek + Send> Backup<R> {
-    /// Opens a file with what opened the vault, and checks all of it: every checksum and keyed hash, and that nothing
-    /// is missing, moved or added. Nothing is written anywhere.
+    /// Opens a file with a key of the vault and checks all of it: every checksum and keyed hash, and that nothing is
+    /// missing, moved or added. It writes nothing anywhere.
     ///
     /// ```
     /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
@@ -42,14 +42,14 @@ impl<R: Read + Seek + Send> Backup<R> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::BadBackup`] says what is wrong with the file; [`Error::WrongKey`] and [`Error::NoSuchSlot`] for a key
-    /// that is not its; [`Error::UnknownVersion`] for one of a later release; [`Error::BackupFile`] when it cannot be
-    /// read.
+    /// [`Error::BadBackup`] says what is wrong with the file; [`Error::WrongKey`] and [`Error::NoSuchSlot`] if the key
+    /// is not one of the file's; [`Error::UnknownVersion`] if a later release wrote it; [`Error::BackupFile`] if it
+    /// cannot be read.
     pub async fn open(input: R, unlock: Unlock) -> Result<Self, Error> {
         Self::open_with(input, unlock, VaultOptions::default()).await
     }
 
-    /// [`open`](Self::open), with the options of the vault that comes from it.
+    /// [`open`](Self::open), with options for the vault that is restored from it.
     ///
     /// ```
     /// # futures_executor::block_on(async { let unlock = || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])); let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), unlock()).await?;
@@ -63,7 +63,7 @@ impl<R: Read + Seek + Send> Backup<R> {
     /// ```
     ///
     /// # Errors
-    /// Those of [`open`](Self::open), and [`Error::KeyDerivation`] for a slot that asks for more than the ceiling.
+    /// Those of [`open`](Self::open), and [`Error::KeyDerivation`] if a slot asks for more than the ceiling.
     pub async fn open_with(input: R, unlock: Unlock, options: VaultOptions) -> Result<Self, Error> {
         let mut input = BufReader::with_capacity(READ_LEN, input);
         input.seek(SeekFrom::Start(0)).map_err(Error::BackupFile)?;
@@ -72,7 +72,7 @@ impl<R: Read + Seek + Send> Backup<R> {
         if first.kind != FrameKind::Head {
             return Err(Error::BadBackup(BackupFault::Altered));
         }
-        let head = Head::decode(&first.body)?;
+        let head = FileHead::decode(&first.body)?;
         let slots = vault_head(&head)?;
         let roots = match &head.store_row {
             Some(_) => options.open_roots(&slots, &unlock).await?,
@@ -85,14 +85,14 @@ impl<R: Read + Seek + Send> Backup<R> {
         Ok(Self { input, options, head, roots, mac, versions, rows, unsettled })
     }
 
-    /// The id of the store that the backup is of, as [`Vault::store_id`](crate::Vault::store_id); a backup of one org
-    /// has an id of its own.
+    /// The id of the store that was backed up, as [`Vault::store_id`](crate::Vault::store_id); a backup of one org has
+    /// an id of its own.
     #[must_use]
     pub fn store_id(&self) -> String {
         hex::encode(self.head.store_id)
     }
 
-    /// When the backup was begun.
+    /// When the backup was started.
     #[must_use]
     pub fn created_at(&self) -> Timestamp {
         self.head.created_at
@@ -104,18 +104,18 @@ impl<R: Read + Seek + Send> Backup<R> {
         self.rows
     }
 
-    /// The orgs and environments whose rows did not all stand so at one moment: see
+    /// The orgs and environments whose rows are not all from one moment: see
     /// [`BackupSummary::unsettled`](crate::BackupSummary::unsettled).
     #[must_use]
     pub fn unsettled(&self) -> &[(OrgId, Environment)] {
         &self.unsettled
     }
 
-    /// Goes through the rows once more.
-    pub(super) fn pass(&mut self) -> Result<Pass<'_, R>, Error> {
+    /// Reads the rows again, from the start.
+    pub(super) fn reader(&mut self) -> Result<BackupReader<'_, R>, Error> {
         self.input.seek(SeekFrom::Start(0)).map_err(Error::BackupFile)?;
         let sequence = FrameReader::begin(&mut self.input)?.sequence();
-        Ok(Pass {
+        Ok(BackupReader {
             input: &mut self.input,
             sequence,
             mac: &self.mac,
@@ -125,45 +125,46 @@ impl<R: Read + Seek + Send> Backup<R> {
     }
 }
 
-/// A walk over the frames that count. Each is checked again: the file may have changed since.
-pub(super) struct Pass<'b, R> {
+/// Reads the latest version of each section. Each frame is verified again: the file may have changed since it was
+/// opened.
+pub(super) struct BackupReader<'b, R> {
     input: &'b mut BufReader<R>,
     sequence: u64,
     mac: &'b MacKey,
-    head: &'b Head,
+    head: &'b FileHead,
     versions: &'b [u32],
 }
 
-/// What comes next in a file.
-pub(super) enum Step {
-    /// A frame of rows that no later version replaces.
+/// The next part of a file.
+pub(super) enum BackupPart {
+    /// Rows that no later version of their section replaces.
     Rows(RawFrame),
-    /// All rows since the last such step are of this tenant.
+    /// All rows since the previous such part belong to this tenant.
     TenantEnd(TenantEnd),
     End,
 }
 
-/// A place in a file.
+/// A position in a file.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Mark {
-    position: u64,
+pub(super) struct Position {
+    offset: u64,
     sequence: u64,
 }
 
-impl<R: Read + Seek> Pass<'_, R> {
-    pub(super) fn next(&mut self) -> Result<Step, Error> {
+impl<R: Read + Seek> BackupReader<'_, R> {
+    pub(super) fn next(&mut self) -> Result<BackupPart, Error> {
         loop {
             let mut frames = FrameReader::resume(&mut *self.input, self.sequence);
             let frame = frames.next()?;
             self.sequence = frames.sequence();
             frame.check(self.mac, &self.head.file_id)?;
             match frame.kind {
-                FrameKind::Trailer => return Ok(Step::End),
-                FrameKind::TenantEnd => return TenantEnd::decode(&frame.body).map(Step::TenantEnd),
+                FrameKind::Trailer => return Ok(BackupPart::End),
+                FrameKind::TenantEnd => return TenantEnd::decode(&frame.body).map(BackupPart::TenantEnd),
                 FrameKind::Rows => {
                     let rows = RowsFrame::decode(&frame.body)?;
                     if self.versions.get(rows.section as usize) == Some(&rows.version) {
-                        return Ok(Step::Rows(frame));
+                        return Ok(BackupPart::Rows(frame));
                     }
                 }
                 FrameKind::Head => {}
@@ -171,24 +172,24 @@ impl<R: Read + Seek> Pass<'_, R> {
         }
     }
 
-    /// The place of the next frame.
-    pub(super) fn mark(&mut self) -> Result<Mark, Error> {
-        let position = self.input.stream_position().map_err(Error::BackupFile)?;
-        Ok(Mark { position, sequence: self.sequence })
+    /// The position of the next frame.
+    pub(super) fn position(&mut self) -> Result<Position, Error> {
+        let offset = self.input.stream_position().map_err(Error::BackupFile)?;
+        Ok(Position { offset, sequence: self.sequence })
     }
 
-    pub(super) fn rewind(&mut self, mark: Mark) -> Result<(), Error> {
-        self.input.seek(SeekFrom::Start(mark.position)).map_err(Error::BackupFile)?;
-        self.sequence = mark.sequence;
+    pub(super) fn rewind(&mut self, to: Position) -> Result<(), Error> {
+        self.input.seek(SeekFrom::Start(to.offset)).map_err(Error::BackupFile)?;
+        self.sequence = to.sequence;
         Ok(())
     }
 }
 
-/// What a first pass has seen.
+/// What the first reading of a file found.
 #[derive(Default)]
 struct Checked {
     versions: Vec<u32>,
-    /// Rows of each section in its last version.
+    /// The number of rows in the latest version of each section.
     rows_of: Vec<u64>,
     rows: u64,
     unsettled: Vec<(OrgId, Environment)>,
@@ -198,7 +199,8 @@ impl Checked {
     fn take_rows(&mut self, body: &[u8]) -> Result<(), Error> {
         let frame = RowsFrame::decode(body)?;
         let index = frame.section as usize;
-        // Sections are numbered as they come, but for those without a row.
+        // Sections are numbered in order, but one without rows is not written until a later version has some. The bound
+        // keeps a forged number from allocating without limit.
         if index >= self.versions.len() {
             if index - self.versions.len() > SECTIONS_SKIPPED_MAX {
                 return Err(Error::BadBackup(BackupFault::Altered));
@@ -221,7 +223,7 @@ impl Checked {
     }
 }
 
-fn check_rest(frames: &mut FrameReader<impl Read>, mac: &MacKey, head: &Head) -> Result<Checked, Error> {
+fn check_rest(frames: &mut FrameReader<impl Read>, mac: &MacKey, head: &FileHead) -> Result<Checked, Error> {
     let mut checked = Checked::default();
     let mut frames_len = 1;
     loop {
@@ -249,8 +251,8 @@ fn check_rest(frames: &mut FrameReader<impl Read>, mac: &MacKey, head: &Head) ->
     }
 }
 
-/// The head of a file, as a store would answer it.
-fn vault_head(head: &Head) -> Result<crate::engine::head::Head, Error> {
+/// The head of a file in the form that a store's head has.
+fn vault_head(head: &FileHead) -> Result<crate::engine::head::Head, Error> {
     let versioned = |row: &Vec<u8>| Versioned { value: row.clone(), revision: RowRevision(0) };
     let slots = head.slots.iter().map(|row| {
         let slot = Slot::decode(row).map_err(|error| Error::row("the key slot", error))?;
@@ -275,5 +277,5 @@ impl<R> fmt::Debug for Backup<R> {
 }
 
 const READ_LEN: usize = 64 << 10;
-/// Tenants without a job or a keyring leave numbers out, three in a row at most, unless versions fill them later.
+/// Tenants without jobs or keyrings leave numbers out, at most three in a row, unless later versions fill them.
 const SECTIONS_SKIPPED_MAX: usize = 1 << 20;

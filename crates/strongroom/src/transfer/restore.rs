@@ -1,11 +1,11 @@
-//! `restore`: a file becomes a vault again.
+//! `replace_original`: restores a backup as the same vault.
 
 use std::io::{Read, Seek};
 
-use super::arrival::{Arrival, Batches, Marker, Purpose};
 use super::file::RowsFrame;
-use super::open::{Backup, Step};
-use super::{Progress, Report};
+use super::open::{Backup, BackupPart};
+use super::staged::{Batches, Marker, Purpose, StagedVault};
+use super::{Progress, Reporter};
 use crate::engine::gate::Gate;
 use crate::error::{BackupFault, Error};
 use crate::jobs::rotation::KeyJob;
@@ -15,15 +15,15 @@ use crate::store::{Key, Store};
 use crate::verbs::vault::Vault;
 
 impl<R: Read + Seek + Send> Backup<R> {
-    /// Brings the vault back into an empty store, with its id and its keys. **The original must be gone for good**: of
-    /// two live vaults with one id, a hostile backend can pass the rows of one off as those of the other. For a second
-    /// vault beside the first there is [`restore_as_new`](Self::restore_as_new).
+    /// Restores the vault into an empty store, with its id and its keys. **The original must be gone for good**: if two
+    /// live vaults share an id, a hostile backend can pass off rows of one as rows of the other. To have a second vault
+    /// beside the original, use [`restore_as_new`](Self::restore_as_new).
     ///
-    /// A backup that was made while the root key was rotated brings a job that finishes the rotation:
-    /// [`Vault::run_jobs`]. A rotation of data keys has to be begun again.
+    /// A backup that was made during a rotation of the root key comes with a job that finishes the rotation: run
+    /// [`Vault::run_jobs`]. A rotation of data keys has to be started again.
     ///
-    /// Nobody can open the store before all of it is there. A restore that was cut short goes on when the same file is
-    /// restored into the same store again.
+    /// Nobody can open the store until the restore is complete. A restore that was interrupted continues when the same
+    /// file is restored into the same store again.
     ///
     /// ```
     /// # futures_executor::block_on(async { use strongroom_memory::MemoryStore; let key = || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])); let vault = strongroom::Vault::create(MemoryStore::new(), key()).await?;
@@ -37,9 +37,9 @@ impl<R: Read + Seek + Send> Backup<R> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::AlreadyInitialised`] and [`Error::ForeignStore`] for a store that is not empty, [`Error::Unfinished`]
-    /// where another restore or copy was cut short; [`Error::BadBackup`] for a file of one org, and one that changed
-    /// since it was opened; [`Error::Store`].
+    /// [`Error::AlreadyInitialised`] and [`Error::ForeignStore`] if the store is not empty, [`Error::Unfinished`] if
+    /// another restore or copy into it was interrupted; [`Error::BadBackup`] for a file of one org, and for a file that
+    /// changed since it was opened; [`Error::Store`].
     pub async fn replace_original(
         mut self,
         store: impl Store,
@@ -48,18 +48,18 @@ impl<R: Read + Seek + Send> Backup<R> {
         let Some(store_row) = self.head.store_row.clone() else {
             return Err(Error::BadBackup(BackupFault::OneOrg));
         };
-        let mut report = Report::new(&mut progress, Some(self.rows));
+        let mut report = Reporter::new(&mut progress, Some(self.rows));
         let store_id = self.head.store_id;
         let marker = Marker { purpose: Purpose::Restore, store_id, transfer_id: self.head.file_id };
-        let arrival = Arrival::begin(&store, marker).await?;
-        let mut pass = self.pass()?;
+        let staged = StagedVault::begin(&store, marker).await?;
+        let mut reader = self.reader()?;
         // One batch takes the rows of many small frames: each commit may be a sync of the target's disk.
-        let mut batches = Batches::new(&arrival);
+        let mut batches = Batches::new(&staged);
         loop {
-            let frame = match pass.next()? {
-                Step::Rows(frame) => frame,
-                Step::TenantEnd(_) => continue,
-                Step::End => break,
+            let frame = match reader.next()? {
+                BackupPart::Rows(frame) => frame,
+                BackupPart::TenantEnd(_) => continue,
+                BackupPart::End => break,
             };
             let rows = RowsFrame::decode(&frame.body)?.rows();
             let rows: Vec<_> = rows.map(|(key, value)| (Key::from(key), value.to_vec())).collect();
@@ -73,9 +73,9 @@ impl<R: Read + Seek + Send> Backup<R> {
             let slot = Slot::decode(&row).map_err(|error| Error::row("the key slot", error))?;
             head_rows.push((VaultRow::Slot(slot.place.id).key(), row));
         }
-        // No backup holds jobs on keys, and without this one the former root would never go.
+        // No backup holds jobs on keys, and without this one the former root would never be dropped.
         head_rows.extend(KeyJob::to_finish_root(&self.roots, &store_id, self.options.time())?);
-        let revision = arrival.finish(head_rows).await?.revision;
+        let revision = staged.finish(head_rows).await?.revision;
         let gate = Gate::of_header(revision, None);
         Ok(self.options.assemble(store, store_id, self.roots.at(revision), gate))
     }

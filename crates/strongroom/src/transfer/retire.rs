@@ -1,4 +1,4 @@
-//! The fence of a copy: the source takes no more writes, of nobody, and still reads.
+//! Retires the source of a copy: from then on nobody can write to it, and it can still be read.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use crate::random;
 use crate::row::{VaultRow, decode_note, encode_note};
 use crate::store::{Expect, Op, RowRevision, StoreErrorKind, Versioned, WriteBatch};
 
-/// That a store is retired, as this run noted it. A later run that takes over notes it anew.
+/// The retirement of a store, as this run noted it. A later run that takes over writes a new note.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Retirement {
     revision: RowRevision,
 }
 
-/// In favour of which copy a store is retired.
+/// The id of the copy that a store was retired for.
 pub(super) fn retired_for(row: &Versioned) -> Result<[u8; 16], Error> {
     const ROW: &str = "the note that the vault moved";
     let bytes = decode_note(&row.value).map_err(|error| Error::row(ROW, error))?;
@@ -23,8 +23,8 @@ pub(super) fn retired_for(row: &Versioned) -> Result<[u8; 16], Error> {
     if run.len() == 16 { Ok(*copy_id) } else { Err(Error::damaged(ROW, Damage::Malformed)) }
 }
 
-/// Retires the store in favour of a copy. Every batch of every engine expects the header at the revision that it had
-/// until now, so none lands from here on.
+/// Retires the store in favour of a copy. Every batch of every engine expects the header at its old revision, so no
+/// batch lands after this one.
 pub(super) async fn retire(engine: &Engine, copy_id: &[u8; 16]) -> Result<Retirement, Error> {
     let mut run = [0; 16];
     random::fill(&mut run)?;
@@ -59,7 +59,8 @@ pub(super) async fn reinstate(engine: &Engine, retirement: Retirement) -> Result
     let mut batch = WriteBatch::default();
     batch.expect(VaultRow::Retired.key(), Expect::Revision(retirement.revision));
     batch.ops.push(Op::Delete(VaultRow::Retired.key()));
-    // Anew once more: who opened the vault while it was retired has the revision of the fence.
+    // A new revision of the header once more: an engine that opened the vault while it was retired knows the present
+    // one.
     batch.put(VaultRow::Header.key(), header.value);
     match commit_unless_changed(engine, batch).await? {
         Some(_) => Ok(()),
@@ -67,7 +68,7 @@ pub(super) async fn reinstate(engine: &Engine, retirement: Retirement) -> Result
     }
 }
 
-/// The revision of what was put; `None` where another run was faster.
+/// The revision of the batch; `None` if another run was faster.
 async fn commit_unless_changed(engine: &Engine, batch: WriteBatch) -> Result<Option<RowRevision>, Error> {
     match commit_surely(&*engine.store, &Arc::new(batch)).await {
         Ok(committed) => Ok(Some(committed.revision)),

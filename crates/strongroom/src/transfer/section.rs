@@ -1,4 +1,4 @@
-//! A store, read section by section, and which sections changed since.
+//! Reads a store section by section, and finds the sections that changed since.
 
 use std::hash::{BuildHasher as _, Hasher as _};
 
@@ -8,11 +8,11 @@ use crate::engine::read_from;
 use crate::error::Error;
 use crate::store::{Key, KeyRange, RowRevision, Scan, Store, Versioned};
 
-/// A range of a store as it was last read.
+/// A range of a store, as it was last read.
 #[derive(Debug, Clone)]
 pub(super) struct Section {
     pub(super) range: KeyRange,
-    /// A fingerprint of its keys and revisions. A revision never comes back, so equal prints mean equal rows.
+    /// A fingerprint of its keys and revisions. A revision is never used twice, so equal fingerprints mean equal rows.
     print: u64,
     rows_len: usize,
 }
@@ -20,18 +20,18 @@ pub(super) struct Section {
 /// The rows of a section, in key order.
 pub(super) type Rows = Vec<(Key, Versioned)>;
 
-/// A first walk over a range, which cuts it into sections.
-pub(super) struct Walk<'s> {
+/// Reads a range for the first time, and cuts it into sections.
+pub(super) struct SectionReader<'s> {
     store: &'s dyn Store,
     rest: Option<KeyRange>,
 }
 
-impl<'s> Walk<'s> {
+impl<'s> SectionReader<'s> {
     pub(super) fn new(store: &'s dyn Store, range: KeyRange) -> Self {
         Self { store, rest: Some(range) }
     }
 
-    /// The next section; together they cover the range without a gap.
+    /// The next section. Together, the sections cover the range without a gap.
     pub(super) async fn next(&mut self) -> Result<Option<(Section, Rows)>, Error> {
         let Some(rest) = self.rest.take() else { return Ok(None) };
         let page = read_from(self.store, Scan::new(rest.clone(), SECTION_ROWS)).await?;
@@ -46,7 +46,7 @@ impl<'s> Walk<'s> {
 }
 
 impl Section {
-    /// Reads the section again, whatever it has grown to.
+    /// Reads the section again, however large it has become.
     pub(super) async fn read(&mut self, store: &dyn Store) -> Result<Rows, Error> {
         let rows = read_range(store, &self.range).await?;
         self.print = print_of(&rows);
@@ -55,21 +55,21 @@ impl Section {
     }
 }
 
-/// All rows of a range that is known to be short.
+/// Reads all rows of a range that is known to be small.
 pub(super) async fn read_range(store: &dyn Store, range: &KeyRange) -> Result<Rows, Error> {
-    let mut walk = Walk::new(store, range.clone());
+    let mut reader = SectionReader::new(store, range.clone());
     let mut rows = Rows::new();
-    while let Some((_, mut more)) = walk.next().await? {
+    while let Some((_, mut more)) = reader.next().await? {
         rows.append(&mut more);
     }
     Ok(rows)
 }
 
-/// Which of `sections` do not stand as they were read, by their index. Reads keys alone, many sections at once.
+/// The indices of the sections that changed since they were read. Reads only keys, of many sections at once.
 pub(super) async fn changed(store: &dyn Store, sections: &[Section]) -> Result<Vec<usize>, Error> {
     let mut changed = Vec::new();
     for (chunk_no, chunk) in sections.chunks(SECTIONS_A_READ).enumerate() {
-        // One row more than there was tells that there are more.
+        // One row more than last time is enough to see that the section grew.
         let scan = |section: &Section| Scan::new(section.range.clone(), section.rows_len + 1).keys_only();
         let scans: Vec<Scan> = chunk.iter().map(scan).collect();
         let pages = read_from(store, scans).await?;
@@ -84,7 +84,7 @@ pub(super) async fn changed(store: &dyn Store, sections: &[Section]) -> Result<V
 }
 
 fn print_of(rows: &[(Key, Versioned)]) -> u64 {
-    // The same in every process is no harm: a store that wants to hide a change need not answer it at all.
+    // A hash with a known key is safe here: a store that wants to hide a change need not report it at all.
     let mut hasher = FixedState::default().build_hasher();
     for (key, Versioned { revision: RowRevision(revision), .. }) in rows {
         hasher.write_usize(key.as_bytes().len());
@@ -94,6 +94,6 @@ fn print_of(rows: &[(Key, Versioned)]) -> u64 {
     hasher.finish()
 }
 
-/// Rows of one section when it is first read; a page ends before by its bytes.
+/// How many rows a section has when it is first read; a page that reaches its byte limit ends sooner.
 const SECTION_ROWS: usize = 512;
 const SECTIONS_A_READ: usize = 32;

@@ -1,5 +1,5 @@
-//! One row on its way to another vault: opened at its address there, sealed at the same address here. Neither side needs
-//! to be in a store.
+//! Moves one row to another vault: opened at its address in one, sealed at the same address in the other. Neither vault
+//! has to be in a store.
 
 use std::sync::Arc;
 
@@ -8,27 +8,28 @@ use crate::error::Error;
 use crate::keys::{Document, Keyring, Opened, Roots, ScopeKeys, active_key, open, open_under_root, seal};
 use crate::row::{Row, SealedBy, TenantRow};
 
-/// What opens and seals the rows of one vault, or of the file of one: its id and its root keys.
+/// What opens and seals the rows of one vault, or of a backup file: its id and its root keys.
 #[derive(Clone)]
 pub(super) struct Side {
     pub(super) store_id: StoreId,
     pub(super) roots: Arc<Roots>,
 }
 
-/// The two sides of a tenant that changes vaults. Ids, revisions and times stay; store id and keys do not.
+/// The vault that a tenant leaves and the one that it enters. Ids, revisions and times stay the same; store id and keys
+/// do not.
 pub(super) struct Sides<'s> {
     pub(super) from: &'s Side,
     pub(super) to: &'s Side,
 }
 
-/// The keys of a row's scope on either side.
+/// The keys of a row's scope in both vaults.
 pub(super) struct RowKeys<'k> {
     pub(super) from: Option<&'k Arc<ScopeKeys>>,
     pub(super) to: Option<&'k Arc<ScopeKeys>>,
 }
 
 impl Side {
-    /// Opens a row that a data key seals; `None` when that key was dropped.
+    /// Opens a row that a data key seals; `None` if that key was dropped.
     pub(super) fn open(
         &self,
         keys: Option<&Arc<ScopeKeys>>,
@@ -61,8 +62,8 @@ impl Side {
 }
 
 impl Sides<'_> {
-    /// The row on the other side; `None` for one whose key was dropped, and for what each side makes for itself:
-    /// keyrings and the epoch.
+    /// The row as the other vault holds it; `None` for a row whose key was dropped, and for rows that each vault makes
+    /// for itself: keyrings and the epoch.
     pub(super) fn move_row(
         &self,
         row: &Row<'_>,
@@ -87,7 +88,7 @@ impl Sides<'_> {
     }
 }
 
-/// The keyring that the root of a file has for a key scope. Its key is the same whenever it is made.
+/// The keyring of a key scope in a file, derived from the file's root. Its key is the same every time it is derived.
 pub(super) fn derived_keyring(
     side: &Side,
     row: &Row<'_>,

@@ -1,10 +1,10 @@
-//! Where the rows of a file go under other keys: a store that is becoming a vault, or a live vault.
+//! The target of rows that are sealed under other keys: a store that is becoming a vault, or a live vault.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::arrival::Arrival;
 use super::sides::Side;
+use super::staged::StagedVault;
 use crate::clock::Timestamp;
 use crate::engine::{Engine, Touches, read_from};
 use crate::error::{Damage, Error};
@@ -14,34 +14,34 @@ use crate::model::Revision;
 use crate::row::{Row, RowKind, SealedRow, TenantId, encode_epoch};
 use crate::store::{Committed, Expect, Key, RowRevision, Store, Versioned, WriteBatch};
 
-/// Who takes the batches.
+/// Where the batches go.
 #[derive(Clone, Copy)]
 pub(super) enum Destination<'d> {
     /// A store that is becoming a vault.
-    Arrival(&'d Arrival<'d>),
-    /// A live vault, and whether an earlier run may have written rows.
+    Staged(&'d StagedVault<'d>),
+    /// A live vault; `resumed` if an earlier run may have written rows.
     Vault { engine: &'d Engine, resumed: bool },
 }
 
-/// The rows of one tenant where they go.
+/// Writes the rows of one tenant to the target.
 pub(super) struct Target<'t> {
     id: &'t TenantId,
-    /// What opens and seals them there.
+    /// Opens and seals rows of the target.
     pub(super) side: &'t Side,
     destination: Destination<'t>,
-    /// When new keys are made.
+    /// The creation time of new keys.
     now: Timestamp,
     batch: WriteBatch,
     bytes_len: usize,
-    keyrings: BTreeMap<Option<LinkedAccountId>, Made>,
-    /// Under the keys of which scopes rows of the batch are sealed.
+    keyrings: BTreeMap<Option<LinkedAccountId>, TargetKeyring>,
+    /// The scopes whose keys seal rows of the batch.
     used: BTreeSet<Option<LinkedAccountId>>,
 }
 
 /// A keyring of the target.
-struct Made {
+struct TargetKeyring {
     keys: Arc<ScopeKeys>,
-    /// `None` while it is in the batch.
+    /// `None` until the batch that creates it has landed.
     row: Option<RowRevision>,
 }
 
@@ -56,7 +56,7 @@ impl<'t> Target<'t> {
         Self { id, side, destination, now, batch: WriteBatch::default(), bytes_len: 0, keyrings, used }
     }
 
-    /// The keys of a scope, made on first use.
+    /// The keys of a scope, created on first use.
     pub(super) async fn keys(&mut self, account: Option<&LinkedAccountId>) -> Result<Arc<ScopeKeys>, Error> {
         let scope = account.cloned();
         if let Some(made) = self.keyrings.get(&scope) {
@@ -66,7 +66,7 @@ impl<'t> Target<'t> {
         let made = match self.find(&row.key()).await? {
             Some(found) => {
                 let keys = ScopeKeys::open(&self.side.roots, &self.side.store_id, &row, &found)?;
-                Made { keys: Arc::new(keys), row: Some(found.revision) }
+                TargetKeyring { keys: Arc::new(keys), row: Some(found.revision) }
             }
             None => self.make_keyring(&row).await?,
         };
@@ -75,21 +75,21 @@ impl<'t> Target<'t> {
         Ok(keys)
     }
 
-    async fn make_keyring(&mut self, row: &Row<'_>) -> Result<Made, Error> {
+    async fn make_keyring(&mut self, row: &Row<'_>) -> Result<TargetKeyring, Error> {
         let address = row.address(&self.side.store_id, None, Revision::UNWRITTEN);
         let keyring = Keyring::generate(&self.side.roots.active.bytes, &address, self.now)?;
         let keys = Arc::new(ScopeKeys::new(keyring, Revision::from_u64(1), RowRevision(0)));
         self.push(row.key(), self.side.seal_keyring(row, &keys)?).await?;
-        Ok(Made { keys, row: None })
+        Ok(TargetKeyring { keys, row: None })
     }
 
-    /// Puts a row that no data key seals, unless an earlier run did.
+    /// Adds a row that no data key seals, unless an earlier run wrote it.
     pub(super) async fn put(&mut self, key: Key, row: Vec<u8>) -> Result<(), Error> {
         if self.is_there(&key, &row).await? { Ok(()) } else { self.push(key, row).await }
     }
 
-    /// Puts a row that was sealed under the keys of a scope, unless an earlier run did. Its batch expects them as they
-    /// are.
+    /// Adds a row that is sealed under the keys of a scope, unless an earlier run wrote it. Its batch expects the
+    /// keyring as it is.
     pub(super) async fn put_sealed(
         &mut self,
         account: Option<&LinkedAccountId>,
@@ -99,13 +99,13 @@ impl<'t> Target<'t> {
         if self.is_there(&key, &row).await? {
             return Ok(());
         }
-        // Before it takes the row in, this may send the batch so far: what is expected goes with the row.
+        // `push` may first send the batch so far, so the scope is noted after it: the expectation must go with the row.
         self.push(key, row).await?;
         self.used.insert(account.cloned());
         Ok(())
     }
 
-    /// Whether an earlier run put the row.
+    /// Whether an earlier run wrote the row.
     async fn is_there(&self, key: &Key, row: &[u8]) -> Result<bool, Error> {
         match self.find(key).await? {
             Some(there) if is_same_document(&there.value, row) => Ok(true),
@@ -114,7 +114,7 @@ impl<'t> Target<'t> {
         }
     }
 
-    /// Puts a note, unless it stands there.
+    /// Adds a note, unless it exists.
     pub(super) async fn put_note(&mut self, key: Key, row: Vec<u8>) -> Result<(), Error> {
         match self.read(&key).await? {
             Some(_) => Ok(()),
@@ -125,7 +125,7 @@ impl<'t> Target<'t> {
     async fn push(&mut self, key: Key, row: Vec<u8>) -> Result<(), Error> {
         let limits = self.store().capabilities();
         let row_len = key.as_bytes().len() + row.len();
-        // Room for the gate, the root, the epoch and the keyring of the row to come.
+        // Leaves room for the gate, the root, the epoch, and this row with its keyring.
         let expects = self.batch.expect.len() + self.used.len() + 5;
         if expects > limits.batch_ops_max.min(BATCH_OPS_MAX)
             || self.bytes_len + row_len > limits.batch_bytes_max / 2
@@ -138,7 +138,7 @@ impl<'t> Target<'t> {
         Ok(())
     }
 
-    /// Commits what was put. What is sealed was sealed under a keyring that the batch expects, or makes.
+    /// Commits the batch. It expects or creates each keyring whose keys seal its rows.
     pub(super) async fn flush(&mut self) -> Result<(), Error> {
         if self.batch.ops.is_empty() {
             return Ok(());
@@ -159,9 +159,9 @@ impl<'t> Target<'t> {
 
     async fn commit(&self, mut batch: WriteBatch) -> Result<Committed, Error> {
         match self.destination {
-            Destination::Arrival(arrival) => arrival.commit(batch).await,
+            Destination::Staged(staged) => staged.commit(batch).await,
             Destination::Vault { engine, .. } => {
-                // An empty catalog may be cached, here and elsewhere.
+                // Engines may have cached that the org has no definitions.
                 batch.put(self.id.epoch().key(), encode_epoch());
                 self.side.roots.expect_in(&mut batch);
                 let committed = engine.commit(batch, Touches::CachedRows).await?;
@@ -170,10 +170,10 @@ impl<'t> Target<'t> {
         }
     }
 
-    /// What an earlier run put there.
+    /// The row, if an earlier run may have written it.
     async fn find(&self, key: &Key) -> Result<Option<Versioned>, Error> {
         let resumed = match self.destination {
-            Destination::Arrival(arrival) => arrival.is_resumed(),
+            Destination::Staged(staged) => staged.is_resumed(),
             Destination::Vault { resumed, .. } => resumed,
         };
         if resumed { self.read(key).await } else { Ok(None) }
@@ -186,13 +186,14 @@ impl<'t> Target<'t> {
 
     fn store(&self) -> &dyn Store {
         match self.destination {
-            Destination::Arrival(arrival) => arrival.store,
+            Destination::Staged(staged) => staged.store,
             Destination::Vault { engine, .. } => &*engine.store,
         }
     }
 }
 
-/// Whether two rows are one document at one revision, sealed twice; or the same bytes, where nothing is sealed.
+/// Whether two rows are the same document at the same revision, sealed twice; or the same bytes, if they are not
+/// sealed.
 fn is_same_document(there: &[u8], here: &[u8]) -> bool {
     let kinds = [RowKind::ScopedValue, RowKind::Credential, RowKind::Definition, RowKind::Sealed];
     let clear = |row: &[u8]| {

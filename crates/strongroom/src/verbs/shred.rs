@@ -5,9 +5,11 @@ use std::sync::Arc;
 use crate::envelope::DekId;
 use crate::error::Error;
 use crate::id::LinkedAccountId;
-use crate::jobs::rotation::shred::{destroy, effect, former_keys, org_backup, read_store_row, refusal};
-use crate::jobs::rotation::shred_org::{begin_shred, dropped_keys};
-use crate::jobs::rotation::{Assume, NotDestroyed, ShredEffect, ShredReceipt};
+use crate::jobs::shred::{
+    Assume, NotDestroyed, ShredEffect, ShredReceipt, destroy, effect, former_keys, org_backup,
+    read_store_row, refusal,
+};
+use crate::jobs::shred_org::{begin_shred, dropped_keys};
 use crate::jobs::{run_job, until_landed};
 use crate::keys::StoreRow;
 use crate::keys::provider::KeyProvider;

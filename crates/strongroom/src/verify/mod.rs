@@ -1,24 +1,24 @@
-//! `verify`: whether every row of a store is whole and stands with the rows that belong to it.
+//! `verify`: checks that every row of a store is whole and agrees with the rows that it refers to.
 //!
-//! One walk in key order, a page at a time, in flat memory. Each row is opened at its own address and judged by its
-//! counterparts, which are read by their keys. Nothing is held against a row that another writer may have been in
-//! the middle of: what looks wrong is read again with its counterparts in one snapshot before it is reported.
+//! The store is scanned once in key order, a page at a time, in constant memory. Each row is opened at its own address
+//! and compared with its related rows, which are read by key. A row that looks wrong may only have been read between
+//! two writes of another engine, so it is read again with its related rows in one snapshot before it is reported.
 
-mod desk;
-mod judge;
+mod check;
+mod related;
 mod report;
-mod sight;
-mod store_rows;
-mod verdict;
+mod state;
+mod tenant_check;
+mod vault_rows;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use verdict::Subject;
+use state::RowId;
 
-use self::desk::{Desk, Owner};
-use self::verdict::{Judged, KeyRef, Verdict};
+use self::state::{CheckedRow, KeyMention, RowState};
+use self::tenant_check::{Owner, TenantCheck};
 use crate::engine::Engine;
 use crate::envelope::DekId;
 use crate::error::{Damage, Error};
@@ -32,7 +32,7 @@ pub use crate::row::{RowName, RowPath};
 pub use report::{Cause, Finding, Index, KeyState, KeyUse, Parent, VerifyReport};
 
 impl Vault {
-    /// Checks every row of the store. Nothing is written, and writers may go on.
+    /// Checks every row of the store. It writes nothing, and others may write meanwhile.
     ///
     /// ```
     /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
@@ -42,7 +42,7 @@ impl Vault {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Store`] when the store cannot be read. What is wrong with rows stands in the report.
+    /// [`Error::Store`] when the store cannot be read. What is wrong with rows is in the report.
     pub async fn verify(&self) -> Result<VerifyReport, Error> {
         self.verification().finish().await
     }
@@ -51,13 +51,13 @@ impl Vault {
     #[must_use]
     pub fn verification(&self) -> Verification {
         let mut check = Verification::of(&self.engine, [KeyRange::all()]);
-        check.heads_due = true;
+        check.vault_rows_due = true;
         check
     }
 }
 
 impl Org {
-    /// Checks every row of the org in its environment. Nothing is written, and writers may go on.
+    /// Checks every row of the org in this environment. It writes nothing, and others may write meanwhile.
     ///
     /// ```
     /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
@@ -70,7 +70,7 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Store`] when the store cannot be read. What is wrong with rows stands in the report.
+    /// [`Error::Store`] when the store cannot be read. What is wrong with rows is in the report.
     pub async fn verify(&self) -> Result<VerifyReport, Error> {
         self.verification().finish().await
     }
@@ -83,7 +83,7 @@ impl Org {
     }
 }
 
-/// A verification under way: a page of rows a step, so that its progress can be shown.
+/// A verification in progress: each step checks one page of rows, so that a host can show how far it is.
 ///
 /// ```
 /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
@@ -97,10 +97,10 @@ impl Org {
 pub struct Verification {
     engine: Arc<Engine>,
     ranges: VecDeque<KeyRange>,
-    /// Whether the rows without which there is no vault are still to be looked for.
-    heads_due: bool,
-    desk: Option<Desk>,
-    /// Where in the report each key stands.
+    /// Whether the rows that every vault must have still have to be looked up.
+    vault_rows_due: bool,
+    tenant_check: Option<TenantCheck>,
+    /// The index of each key in the report.
     keys: HashMap<(Key, DekId), usize>,
     report: VerifyReport,
 }
@@ -110,15 +110,15 @@ impl Verification {
         Self {
             engine: Arc::clone(engine),
             ranges: ranges.into(),
-            heads_due: false,
-            desk: None,
+            vault_rows_due: false,
+            tenant_check: None,
             keys: HashMap::new(),
             report: VerifyReport::default(),
         }
     }
 
-    /// Looks at the next page of rows; `false` once there are none left. After an error, or when its future was
-    /// dropped, the next step goes on where this one was.
+    /// Checks the next page of rows; `false` once there are none left. After an error, or if the future is dropped, the
+    /// next step continues where this one began.
     ///
     /// ```
     /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
@@ -131,10 +131,10 @@ impl Verification {
     /// # Errors
     /// [`Error::Store`] when the store cannot be read.
     pub async fn step(&mut self) -> Result<bool, Error> {
-        if self.heads_due {
-            let missing = store_rows::missing(&self.engine).await?;
-            missing.into_iter().for_each(|judged| self.absorb(None, judged));
-            self.heads_due = false;
+        if self.vault_rows_due {
+            let missing = vault_rows::missing(&self.engine).await?;
+            missing.into_iter().for_each(|checked| self.record(None, checked));
+            self.vault_rows_due = false;
         }
         let Some(range) = self.ranges.front().cloned() else { return Ok(false) };
         let page = self.engine.scan(range.clone(), PAGE_ROWS).await?;
@@ -144,35 +144,36 @@ impl Verification {
             let is_same = |(key, _): &&(Key, Versioned)| {
                 tenant.as_ref().is_some_and(|tenant| tenant.owns(key.as_bytes()))
             };
-            // A row of the whole store is judged by itself.
+            // A row of the whole store is a run of one: it has no related rows to read with others.
             let len = rest.iter().take_while(is_same).count().max(1);
             let (run, behind) = rest.split_at(len);
             rest = behind;
             let Some((last, _)) = run.last() else { break };
             match tenant {
-                Some(tenant) => self.judge_tenant(tenant, run).await?,
+                Some(tenant) => self.check_tenant(tenant, run).await?,
                 None => {
-                    let judged = store_rows::judge(&self.engine, first, row).await?;
-                    self.absorb(None, judged);
+                    let checked = vault_rows::check(&self.engine, first, row).await?;
+                    self.record(None, checked);
                 }
             }
             if let Some(left) = self.ranges.front_mut() {
                 *left = range.clone().after(last.as_bytes());
             }
         }
+        // An empty page that claims more rows would never end.
         if !page.more || page.rows.is_empty() {
             self.ranges.pop_front();
         }
         Ok(!self.ranges.is_empty())
     }
 
-    /// What was found so far.
+    /// The findings so far.
     #[must_use]
     pub fn report(&self) -> &VerifyReport {
         &self.report
     }
 
-    /// What was found.
+    /// The findings.
     #[must_use]
     pub fn into_report(self) -> VerifyReport {
         self.report
@@ -183,62 +184,63 @@ impl Verification {
         Ok(self.report)
     }
 
-    async fn judge_tenant(&mut self, id: TenantId, rows: &[(Key, Versioned)]) -> Result<(), Error> {
-        let known = self.desk.take();
-        let same = |desk: &Desk| desk.tenant.id == id;
-        let desk = match known.filter(same) {
-            Some(desk) => desk,
-            None => Desk::new(Arc::new(Tenant::of(Arc::clone(&self.engine), id))),
+    async fn check_tenant(&mut self, id: TenantId, rows: &[(Key, Versioned)]) -> Result<(), Error> {
+        let known = self.tenant_check.take();
+        let same = |tenant_check: &TenantCheck| tenant_check.tenant.id == id;
+        let tenant_check = match known.filter(same) {
+            Some(tenant_check) => tenant_check,
+            None => TenantCheck::new(Arc::new(Tenant::of(Arc::clone(&self.engine), id))),
         };
-        let desk = self.desk.insert(desk);
-        let tenant = Arc::clone(&desk.tenant);
-        if self.engine.may_open(&tenant.id).is_err() {
+        let tenant_check = self.tenant_check.insert(tenant_check);
+        let tenant = Arc::clone(&tenant_check.tenant);
+        if self.engine.refuse_locked_tenant(&tenant.id).is_err() {
+            // A lock of the whole vault is an error; a lock of one org only leaves its rows unchecked.
             self.engine.roots.get()?;
             self.report.rows += rows.len() as u64;
             self.report.unverifiable += rows.len() as u64;
             return Ok(());
         }
-        let judged = desk.judge_rows(rows).await?;
-        judged.into_iter().for_each(|judged| self.absorb(Some(&tenant), judged));
+        let checked = tenant_check.check_rows(rows).await?;
+        checked.into_iter().for_each(|checked| self.record(Some(&tenant), checked));
         Ok(())
     }
 
-    fn absorb(&mut self, tenant: Option<&Arc<Tenant>>, judged: Judged) {
-        let Judged { subject, verdict, keys, is_row } = judged;
+    fn record(&mut self, tenant: Option<&Arc<Tenant>>, checked: CheckedRow) {
+        let CheckedRow { row_id, state, keys, is_row } = checked;
         let id = tenant.map(|tenant| &tenant.id);
         self.report.rows += u64::from(is_row);
-        self.report.jobs += u64::from(subject.is_job());
-        match verdict {
-            Verdict::Fine => {}
-            Verdict::Grandfathered => self.report.grandfathered += 1,
-            Verdict::Leftover => self.report.leftover += 1,
-            Verdict::NoDefinition => self.report.unverifiable += 1,
-            Verdict::NoKeys(owner) => {
+        self.report.jobs += u64::from(row_id.is_job());
+        match state {
+            RowState::Fine => {}
+            RowState::Grandfathered => self.report.grandfathered += 1,
+            RowState::Leftover => self.report.leftover += 1,
+            RowState::NoDefinition => self.report.unverifiable += 1,
+            RowState::NoKeys(owner) => {
                 self.report.unverifiable += 1;
-                self.close(owner);
+                self.mark_unavailable(owner);
             }
-            Verdict::NoKeyring(owner) => {
+            RowState::NoKeyring(owner) => {
                 self.report.unverifiable += 1;
-                let keyring = Subject::Tenant(TenantRow::Keyring(owner.clone().map(Cow::Owned)));
-                if self.close(owner) {
+                let keyring = RowId::Tenant(TenantRow::Keyring(owner.clone().map(Cow::Owned)));
+                if self.mark_unavailable(owner) {
                     self.report.find(keyring.path(id), Cause::Damaged(Damage::Missing));
                 }
             }
-            Verdict::Bad(causes) => {
-                causes.into_iter().for_each(|cause| self.report.find(subject.path(id), cause));
+            RowState::Bad(causes) => {
+                causes.into_iter().for_each(|cause| self.report.find(row_id.path(id), cause));
             }
         }
-        let (Some(tenant), Some(desk)) = (tenant, &mut self.desk) else { return };
-        desk.counted |= subject.is_count();
-        keys.into_iter().for_each(|key| self.refer(tenant, key));
+        let (Some(tenant), Some(tenant_check)) = (tenant, &mut self.tenant_check) else { return };
+        tenant_check.counted |= row_id.is_count();
+        keys.into_iter().for_each(|key| self.record_key(tenant, key));
     }
 
-    /// Notes that the keys of a scope cannot be had. `false` when that was known.
-    fn close(&mut self, owner: Owner) -> bool {
-        self.desk.as_mut().is_none_or(|desk| desk.close(owner))
+    /// Notes that the keys of a scope are unavailable. `false` if that was known already.
+    fn mark_unavailable(&mut self, owner: Owner) -> bool {
+        self.tenant_check.as_mut().is_none_or(|tenant_check| tenant_check.mark_unavailable(owner))
     }
 
-    fn refer(&mut self, tenant: &Tenant, key: KeyRef) {
+    fn record_key(&mut self, tenant: &Tenant, key: KeyMention) {
         let place = (tenant.id.keyring(key.owner.as_ref()).key(), key.id);
         let known = self.keys.get(&place).and_then(|index| self.report.keys.get_mut(*index));
         if let Some(known) = known {
@@ -255,20 +257,20 @@ impl Verification {
                 rows: key.rows,
             });
         } else {
-            // A keyring lists each of its keys once.
+            // Counts keys, not rows: only the keyring that lists a key mentions it with no rows.
             self.report.keys_left_off += u64::from(key.rows == 0);
         }
     }
 }
 
-/// Says how far it is.
+/// Shows how many rows were checked.
 impl std::fmt::Debug for Verification {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Verification").field("rows", &self.report.rows).finish_non_exhaustive()
     }
 }
 
-/// How many rows a step looks at.
+/// How many rows a step checks.
 const PAGE_ROWS: usize = 100;
-/// How many keys are listed.
+/// How many keys the report lists, so that it stays small whatever the store holds.
 const KEYS_MAX: usize = 4_096;

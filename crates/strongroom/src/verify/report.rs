@@ -9,28 +9,30 @@ use crate::format::FormatError;
 use crate::id::{Environment, LinkedAccountId, OrgId};
 use crate::scope::ScopeKind;
 
-/// What a verification saw, in numbers, and what is wrong. It holds no value.
+/// What a verification found: counts, and what is wrong. It holds no value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VerifyReport {
-    /// How many rows were looked at.
+    /// How many rows were checked.
     pub rows: u64,
-    /// What is wrong: the first 1,000 findings.
+    /// The first 1,000 findings.
     pub findings: Vec<Finding>,
-    /// How many findings there are in all.
+    /// The total number of findings.
     pub findings_total: u64,
-    /// Rows that could not be checked, since a keyring or definition that they need could not be read. That is one
-    /// finding, however many rows there are.
+    /// Rows that could not be checked because a keyring or definition that they need could not be read. That keyring or
+    /// definition is one finding, however many rows need it.
     pub unverifiable: u64,
-    /// Values from before a change of their definition's format that do not match it. They are as they should be.
+    /// Values that were set before their definition's format changed and do not match the new one. Nothing is wrong
+    /// with them.
     pub grandfathered: u64,
-    /// Rows that a delete left behind: nobody sees them, and [`Vault::run_jobs`](crate::Vault::run_jobs) sweeps them.
+    /// Rows that a delete has yet to sweep: no verb returns them, and [`Vault::run_jobs`](crate::Vault::run_jobs)
+    /// removes them.
     pub leftover: u64,
-    /// Jobs that are not finished.
+    /// Unfinished jobs.
     pub jobs: u64,
-    /// How often each data key is referred to: the first 4,096 keys.
+    /// How many rows each data key sealed, for the first 4,096 keys.
     pub keys: Vec<KeyUse>,
-    /// How many keys are not listed, beyond those.
+    /// How many keys there are beyond those.
     pub keys_left_off: u64,
 }
 
@@ -49,7 +51,7 @@ impl VerifyReport {
     }
 }
 
-/// For people: one line a finding, then the numbers.
+/// For people: one line per finding, then the counts.
 impl fmt::Display for VerifyReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for finding in &self.findings {
@@ -68,11 +70,11 @@ impl fmt::Display for VerifyReport {
     }
 }
 
-/// One thing that is wrong.
+/// One thing that is wrong with a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
-    /// With which row.
+    /// The row.
     pub path: RowPath,
     /// What is wrong with it.
     pub cause: Cause,
@@ -88,52 +90,52 @@ impl fmt::Display for Finding {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Cause {
-    /// Its key is none of a vault's.
+    /// Its key is not in the format.
     #[error("no row of a vault has such a key")]
     Foreign,
-    /// It is missing, is not of its form, does not open at its own address, or contradicts itself.
+    /// It is missing, malformed, does not open at its own address, or contradicts itself.
     #[error("{0}")]
     Damaged(Damage),
-    /// It is of a later version.
-    #[error("it is of version {0}, which this release cannot read")]
+    /// It was written by a later release.
+    #[error("it has version {0}, which this release cannot read")]
     UnknownVersion(u8),
     /// It was sealed under a key that its keyring does not list.
     #[error("it was sealed under data key {0}, which its keyring does not list")]
     UnknownKey(DekId),
-    /// It does not match its definition's format, or a definition's default does not.
+    /// The value does not match its definition's format, or the definition's own default does not.
     #[error("it does not match its format: {0}")]
     Invalid(FormatError),
-    /// Its definition allows no value there.
+    /// Its definition allows no value at this scope.
     #[error("its definition allows no value at {0} scope")]
     ScopeNotAllowed(ScopeKind),
-    /// Its index row says that it does not match its format, and it does.
-    #[error("it is marked as not matching its format, and it matches")]
+    /// Its index row is marked as not matching the format, but the value matches.
+    #[error("it is marked as not matching its format, but it matches")]
     WronglyMarked,
-    /// An index row that should lead to it is missing, or leads elsewhere.
+    /// An index row that should lead to it is missing, or leads to another row.
     #[error("the index row {0} does not lead to it")]
     NotIndexed(Index),
-    /// What the index row leads to is missing.
-    #[error("it leads to a row that is not there")]
+    /// The row that the index row leads to is missing.
+    #[error("it leads to a row that does not exist")]
     Dangling,
-    /// What the index row leads to is another row.
-    #[error("it leads to another row than it says")]
+    /// The index row leads to the wrong row.
+    #[error("it leads to the wrong row")]
     LeadsElsewhere,
-    /// What it belongs to is missing.
-    #[error("there is no {0} that it belongs to")]
+    /// The definition, account or integration that it belongs to is missing.
+    #[error("the {0} that it belongs to does not exist")]
     Orphan(Parent),
-    /// It is being deleted, and the job that does so is missing.
-    #[error("it is being deleted, and the job that does so is missing")]
+    /// It is marked as being deleted, but the job that deletes it is missing.
+    #[error("it is being deleted, but the job that deletes it is missing")]
     NoJob,
-    /// The number of definitions is not the one that it states.
-    #[error("it states {stated} variable definitions, and there are {found}")]
+    /// It does not state the actual number of definitions.
+    #[error("it states {stated} variable definitions, but there are {found}")]
     WrongCount {
-        /// What the row says.
+        /// The number that the row states.
         stated: u64,
-        /// How many there are.
+        /// The actual number.
         found: u64,
     },
-    /// It changed each time that it was read, so that it could not be checked.
-    #[error("it changed each time that it was read")]
+    /// It changed every time it was read, so it could not be checked.
+    #[error("it changed every time it was read")]
     Changing,
 }
 
@@ -162,7 +164,7 @@ impl Cause {
         }
     }
 
-    /// What an error says about the row that it is about.
+    /// The cause that an error about a row stands for.
     pub(super) fn of(error: Error) -> Self {
         match error {
             Error::Damaged { cause, .. } => Self::Damaged(cause),
@@ -174,7 +176,7 @@ impl Cause {
     }
 }
 
-/// An index.
+/// An index of a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Index {
@@ -196,15 +198,15 @@ impl fmt::Display for Index {
     }
 }
 
-/// What a row belongs to.
+/// The kind of row that another row belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Parent {
-    /// A value's.
+    /// A value belongs to a definition.
     Definition,
-    /// An integration's.
+    /// An integration belongs to a linked account.
     LinkedAccount,
-    /// A credential's.
+    /// A credential belongs to an integration.
     Integration,
 }
 
@@ -218,35 +220,35 @@ impl fmt::Display for Parent {
     }
 }
 
-/// A data key, and how many rows were sealed under it.
+/// A data key, and how many rows it sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyUse {
-    /// Whose key.
+    /// The org.
     pub org: OrgId,
-    /// In which environment.
+    /// The environment.
     pub environment: Environment,
     /// The linked account; `None` for the org's own.
     pub linked_account: Option<LinkedAccountId>,
-    /// Which key.
+    /// The id of the key.
     pub dek_id: DekId,
-    /// What its keyring says of it.
+    /// Its state in the keyring.
     pub state: KeyState,
-    /// How many rows were sealed under it: a key without rows is no longer needed.
+    /// How many rows it sealed: a key without rows is no longer needed.
     pub rows: u64,
 }
 
-/// What a keyring says of a data key.
+/// The state of a data key in its keyring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum KeyState {
     /// New rows are sealed under it.
     Active,
-    /// It opens what it sealed before.
+    /// It only opens what it sealed before.
     DecryptOnly,
-    /// It was dropped on purpose: what it sealed is as good as gone.
+    /// It was dropped on purpose: what it sealed counts as deleted.
     Dropped,
-    /// The keyring does not list it, or could not be read.
+    /// The keyring does not list it, or cannot be read.
     Unlisted,
 }
 
@@ -263,5 +265,5 @@ impl KeyState {
     }
 }
 
-/// How many findings are kept.
+/// How many findings are kept, so that a report about a ruined store stays small.
 const FINDINGS_MAX: usize = 1_000;

@@ -104,7 +104,7 @@ fn what_a_provider_fails_with_says_what_to_do() {
     let told = [
         (ProviderErrorKind::Denied, "correct the PIN or permission"),
         (ProviderErrorKind::NotThisKey, "use another slot's key"),
-        (ProviderErrorKind::Corrupt, "remove this slot and add it anew"),
+        (ProviderErrorKind::Corrupt, "remove this slot and add it again"),
         (ProviderErrorKind::Unavailable, "try again later"),
         (ProviderErrorKind::Unsupported, "change how the provider is set up"),
     ];

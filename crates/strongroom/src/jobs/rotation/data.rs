@@ -1,4 +1,4 @@
-//! Rotation of data keys: counts the rows, then takes one key scope after the other.
+//! Rotation of data keys: counts the rows, then rotates one key scope after the other.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use minicbor::bytes::ByteVec;
 use crate::error::{Damage, Error};
 use crate::id::LinkedAccountId;
 use crate::jobs::rotation::progress::finding;
-use crate::jobs::rotation::reseal::{Older, open_older, reseal};
-use crate::jobs::rotation::run::{Next, Run, note};
+use crate::jobs::rotation::reseal::{RetiredRow, open_if_retired, reseal};
+use crate::jobs::rotation::run::{Advance, Run, add_findings};
 use crate::keys::ScopeKeys;
 use crate::row::body::{
     CursorBody, DataKeysBody, DataPhase, FindingBody, KeyJobBody, OnUnreadableBody, PassBody, Reach, Status,
@@ -18,40 +18,40 @@ use crate::row::{TenantId, VaultKeys, is_sealed_by_data_key};
 use crate::store::{Key, KeyRange, Page, Scan, Versioned};
 use crate::tenant::{Draft, Needs, Tenant, View};
 
-/// A key scope that a rotation comes to.
+/// A key scope to rotate.
 struct KeyScope {
     tenant: Tenant,
     account: Option<LinkedAccountId>,
-    /// The key of its keyring.
+    /// The key of its keyring's row.
     keyring: Key,
 }
 
-/// What one page of a walk holds to be done.
+/// What there is to do on one page of rows.
 #[derive(Default)]
-struct Work<'r> {
-    moves: Vec<(&'r Versioned, Older<'r>)>,
+struct PageToReseal<'r> {
+    moves: Vec<(&'r Versioned, RetiredRow<'r>)>,
     findings: Vec<FindingBody>,
     done: u64,
 }
 
 impl Run<'_> {
-    pub(crate) async fn advance_data(&mut self, task: DataKeysBody) -> Result<Next, Error> {
+    pub(crate) async fn advance_data(&mut self, task: DataKeysBody) -> Result<Advance, Error> {
         match task.phase.clone() {
-            DataPhase::Count { at, rows } => self.count(task, at, rows).await,
-            DataPhase::Seek { after } => self.seek(task, after).await,
-            DataPhase::Pass(pass) => self.pass(task, pass).await,
+            DataPhase::Count { at, rows } => self.count_page(task, at, rows).await,
+            DataPhase::Seek { after } => self.start_next_scope(task, after).await,
+            DataPhase::Pass(pass) => self.reseal_page(task, pass).await,
         }
     }
 
-    /// The job with its task at `phase`.
+    /// The job's body with its task at `phase`.
     fn at(&self, mut task: DataKeysBody, phase: DataPhase) -> KeyJobBody {
         task.phase = phase;
         KeyJobBody { task: TaskBody::DataKeys(task), ..self.body.clone() }
     }
 
-    async fn count(&mut self, task: DataKeysBody, at: CursorBody, rows: u64) -> Result<Next, Error> {
+    async fn count_page(&mut self, task: DataKeysBody, at: CursorBody, rows: u64) -> Result<Advance, Error> {
         let ranges = self.selected_ranges(&task)?;
-        let Some(range) = rest(&ranges, &at) else {
+        let Some(range) = remaining(&ranges, &at) else {
             let mut body = self.at(task, DataPhase::Seek { after: None });
             body.tally.total = Some(rows);
             return self.save(body).await;
@@ -65,15 +65,20 @@ impl Run<'_> {
     }
 
     fn selected_ranges(&self, task: &DataKeysBody) -> Result<Vec<KeyRange>, Error> {
-        let Some((tenant, account)) = self.named(task)? else { return Ok(vec![VaultKeys::tenants()]) };
+        let Some((tenant, account)) = self.selected_tenant(task)? else {
+            return Ok(vec![VaultKeys::tenants()]);
+        };
         Ok(match task.reach {
             Reach::All => vec![tenant.id.all()],
             Reach::Own => tenant.id.sealed_by_data_key(account.as_ref()),
         })
     }
 
-    /// The org and account that the job names; `None` when it is about every org.
-    fn named(&self, task: &DataKeysBody) -> Result<Option<(Tenant, Option<LinkedAccountId>)>, Error> {
+    /// The org and account that the job is limited to; `None` if it covers every org.
+    fn selected_tenant(
+        &self,
+        task: &DataKeysBody,
+    ) -> Result<Option<(Tenant, Option<LinkedAccountId>)>, Error> {
         let malformed = || Error::damaged("a job row", Damage::Malformed);
         let (Some(org), Some(environment)) = (&task.org, &task.environment) else { return Ok(None) };
         let org = org.parse().map_err(|_| malformed())?;
@@ -82,56 +87,62 @@ impl Run<'_> {
         Ok(Some((Tenant::new(Arc::clone(&self.job.engine), org, environment), account)))
     }
 
-    /// Comes to the next key scope, and gives it a new key if the old one is due.
-    async fn seek(&mut self, task: DataKeysBody, after: Option<ByteVec>) -> Result<Next, Error> {
-        let Some(scope) = self.next_scope(&task, after).await? else { return self.end(task).await };
+    /// Goes to the next key scope, and gives it a new key if the old one is due.
+    async fn start_next_scope(
+        &mut self,
+        task: DataKeysBody,
+        after: Option<ByteVec>,
+    ) -> Result<Advance, Error> {
+        let Some(scope) = self.next_scope(&task, after).await? else {
+            return self.finish_or_block(task).await;
+        };
         let account = scope.account.as_ref();
         let view = match scope.read(account.as_slice(), Vec::new()).await {
             Ok((view, _)) => view,
-            Err(error) => return self.leave_unreadable(task, &scope, error).await,
+            Err(error) => return self.skip_unreadable(task, &scope, error).await,
         };
         let keys = view.keys(account).filter(|keys| keys.keyring.active().is_some());
-        let Some(keys) = keys else { return self.leave(task, &scope).await };
+        let Some(keys) = keys else { return self.skip(task, &scope).await };
         if task.finish_only {
             if keys.keyring.retired_len() == 0 {
-                return self.leave(task, &scope).await;
+                return self.skip(task, &scope).await;
             }
-            let phase = DataPhase::Pass(scope.pass(keys.revision.as_u64(), true));
+            let phase = DataPhase::Pass(scope.first_page(keys.revision.as_u64(), true));
             let body = self.at(task, phase);
             return self.save(body).await;
         }
         if !self.is_due(&task, &scope, keys).await? {
-            return self.leave(task, &scope).await;
+            return self.skip(task, &scope).await;
         }
         let mut draft = Draft::new(&scope.tenant, &view);
         let revision = draft.turn_keys(account, keys)?;
-        let mut body = self.at(task, DataPhase::Pass(scope.pass(revision.as_u64(), true)));
+        let mut body = self.at(task, DataPhase::Pass(scope.first_page(revision.as_u64(), true)));
         body.tally.keys_made += 1;
         self.save_with(draft, body).await
     }
 
-    /// Nothing is to be done for a scope.
-    async fn leave(&mut self, task: DataKeysBody, scope: &KeyScope) -> Result<Next, Error> {
-        let body = self.at(task, scope.behind());
+    /// Goes on to the next scope: there is nothing to do for this one.
+    async fn skip(&mut self, task: DataKeysBody, scope: &KeyScope) -> Result<Advance, Error> {
+        let body = self.at(task, scope.phase_after());
         self.save(body).await
     }
 
-    /// A scope cannot be gone through, since its keys cannot be read.
-    async fn leave_unreadable(
+    /// Goes on to the next scope, and notes that the keys of this one cannot be read.
+    async fn skip_unreadable(
         &mut self,
         task: DataKeysBody,
         scope: &KeyScope,
         error: Error,
-    ) -> Result<Next, Error> {
+    ) -> Result<Advance, Error> {
         let found = finding(error)?;
-        let mut body = self.at(task, scope.behind());
+        let mut body = self.at(task, scope.phase_after());
         body.tally.failed += 1;
-        note(&mut body.tally.findings, [found]);
+        add_findings(&mut body.tally.findings, [found]);
         self.save(body).await
     }
 
-    /// No scope is left.
-    async fn end(&mut self, task: DataKeysBody) -> Result<Next, Error> {
+    /// Ends the job after the last scope, or blocks it if old keys were kept.
+    async fn finish_or_block(&mut self, task: DataKeysBody) -> Result<Advance, Error> {
         if self.body.tally.failed == 0 || task.on_unreadable == OnUnreadableBody::Destroy {
             return self.finish(self.body.tally.clone()).await;
         }
@@ -152,7 +163,7 @@ impl Run<'_> {
         let ranges = scope.tenant.id.sealed_by_data_key(scope.account.as_ref());
         let (mut rows, mut at) = (0, CursorBody::default());
         while rows < least {
-            let Some(range) = rest(&ranges, &at) else { return Ok(false) };
+            let Some(range) = remaining(&ranges, &at) else { return Ok(false) };
             let scan = Scan::new(range, COUNT_ROWS).keys_only();
             let page = self.job.engine.read(scan).await?;
             rows += page.rows.len() as u64;
@@ -161,19 +172,19 @@ impl Run<'_> {
         Ok(true)
     }
 
-    /// The first key scope of the selection whose keyring comes after `after`.
+    /// The first selected key scope whose keyring comes after `after`.
     async fn next_scope(
         &self,
         task: &DataKeysBody,
         after: Option<ByteVec>,
     ) -> Result<Option<KeyScope>, Error> {
         let engine = &self.job.engine;
-        let named = self.named(task)?;
+        let named = self.selected_tenant(task)?;
         if let (Some((tenant, account)), Reach::Own) = (named, task.reach) {
             let keyring = tenant.id.keyring(account.as_ref()).key();
             return Ok(after.is_none().then_some(KeyScope { tenant, account, keyring }));
         }
-        let mut rest = match self.named(task)? {
+        let mut rest = match self.selected_tenant(task)? {
             Some((tenant, _)) => tenant.id.keyrings(),
             None => VaultKeys::tenants(),
         };
@@ -185,7 +196,7 @@ impl Run<'_> {
             let page = engine.read(scan).await?;
             let Some((key, _)) = page.rows.into_iter().next() else { return Ok(None) };
             let Some(id) = TenantId::of_key(&key) else {
-                // A key that is none of the format's: nothing is under it.
+                // A key that is not in the format: there is no tenant to skip over, only this row.
                 rest = rest.after(key.as_bytes());
                 continue;
             };
@@ -193,7 +204,7 @@ impl Run<'_> {
                 let tenant = Tenant::of(Arc::clone(engine), id);
                 return Ok(Some(KeyScope { tenant, account, keyring: key }));
             }
-            // Keyrings come first among the rows of a tenant: on to the next one.
+            // Keyrings are the first rows of a tenant, so it has no more: go to the next tenant.
             rest = match id.all().end {
                 Some(end) => KeyRange { start: rest.start.max(end), end: rest.end },
                 None => return Ok(None),
@@ -201,43 +212,44 @@ impl Run<'_> {
         }
     }
 
-    /// Seals one page of a scope's rows anew, and settles the scope once a whole walk found nothing to do.
-    async fn pass(&mut self, task: DataKeysBody, mut pass: PassBody) -> Result<Next, Error> {
+    /// Seals one page of a scope's rows again. Once a complete pass has found nothing to do, destroys the older keys.
+    async fn reseal_page(&mut self, task: DataKeysBody, mut pass: PassBody) -> Result<Advance, Error> {
         let scope = self.scope_of(&pass)?;
         let account = scope.account.as_ref();
         let ranges = scope.tenant.id.sealed_by_data_key(account);
         let scans: Vec<_> =
-            rest(&ranges, &pass.at).map(|range| Scan::new(range, PAGE_ROWS)).into_iter().collect();
+            remaining(&ranges, &pass.at).map(|range| Scan::new(range, PAGE_ROWS)).into_iter().collect();
         let (view, page) = match scope.read(account.as_slice(), scans).await {
             Ok(read) => read,
-            Err(error) => return self.leave_unreadable(task, &scope, error).await,
+            Err(error) => return self.skip_unreadable(task, &scope, error).await,
         };
         let keys = view.keys(account).filter(|keys| keys.keyring.active().is_some());
-        let Some(keys) = keys else { return self.leave(task, &scope).await };
+        let Some(keys) = keys else { return self.skip(task, &scope).await };
         if keys.revision.as_u64() != pass.revision {
-            // Keys were dropped or made meanwhile: only a walk from here on tells what is under an old one.
-            let body = self.at(task, DataPhase::Pass(scope.pass(keys.revision.as_u64(), pass.first)));
+            // Keys were dropped or made meanwhile: only a pass that starts now can show which rows are under an old
+            // one.
+            let body = self.at(task, DataPhase::Pass(scope.first_page(keys.revision.as_u64(), pass.first)));
             return self.save(body).await;
         }
-        let work = Work::of(&scope.tenant, keys, &page, &mut pass.at)?;
+        let work = PageToReseal::of(&scope.tenant, keys, &page, &mut pass.at)?;
         let mut draft = Draft::new(&scope.tenant, &view);
         for (found, older) in &work.moves {
             reseal(&mut draft, older, found)?;
         }
         pass.resealed += work.moves.len() as u64;
         pass.failed += work.findings.len() as u64;
-        note(&mut pass.findings, work.findings);
+        add_findings(&mut pass.findings, work.findings);
         let mut tally = self.body.tally.clone();
         tally.done += if pass.first { work.done } else { 0 };
 
-        let is_over = rest(&ranges, &pass.at).is_none();
+        let is_over = remaining(&ranges, &pass.at).is_none();
         let phase = match (is_over, pass.resealed) {
             (false, _) => DataPhase::Pass(pass),
             (true, 0) => {
-                settle(&mut draft, account, keys, &task, &pass, &mut tally)?;
-                scope.behind()
+                destroy_unused_keys(&mut draft, account, keys, &task, &pass, &mut tally)?;
+                scope.phase_after()
             }
-            (true, _) => DataPhase::Pass(scope.pass(pass.revision, false)),
+            (true, _) => DataPhase::Pass(scope.first_page(pass.revision, false)),
         };
         let body = KeyJobBody { tally, ..self.at(task, phase) };
         if draft.is_empty() { self.save(body).await } else { self.save_with(draft, body).await }
@@ -256,7 +268,7 @@ impl Run<'_> {
 }
 
 impl KeyScope {
-    /// The keys of the scope and a page of its rows, in one read.
+    /// Reads the keys of the scope and a page of its rows in one snapshot.
     async fn read<'a>(
         &self,
         owner: &'a [&'a LinkedAccountId],
@@ -267,8 +279,8 @@ impl KeyScope {
         Ok((view, pages.pop().unwrap_or_default()))
     }
 
-    /// A walk from the start.
-    fn pass(&self, revision: u64, first: bool) -> PassBody {
+    /// A pass over the scope, at its first row.
+    fn first_page(&self, revision: u64, first: bool) -> PassBody {
         PassBody {
             keyring: self.keyring.as_bytes().to_vec().into(),
             revision,
@@ -280,14 +292,14 @@ impl KeyScope {
         }
     }
 
-    /// Where to look for the next scope.
-    fn behind(&self) -> DataPhase {
+    /// The phase that looks for the scope after this one.
+    fn phase_after(&self) -> DataPhase {
         DataPhase::Seek { after: Some(self.keyring.as_bytes().to_vec().into()) }
     }
 }
 
-impl<'r> Work<'r> {
-    /// What is to be done with the rows of a page, as far as one batch holds it. Moves `at` past them.
+impl<'r> PageToReseal<'r> {
+    /// What there is to do for the rows of a page, as much as fits in one batch. Moves `at` past those rows.
     fn of(
         tenant: &'r Tenant,
         keys: &Arc<ScopeKeys>,
@@ -299,7 +311,7 @@ impl<'r> Work<'r> {
             if work.moves.len() == MOVES_MAX || bytes >= MOVES_BYTES_MAX {
                 return Ok(work);
             }
-            match open_older(tenant, keys, key, found) {
+            match open_if_retired(tenant, keys, key, found) {
                 Ok(None) => work.done += 1,
                 Ok(Some(older)) => {
                     work.done += 1;
@@ -315,8 +327,8 @@ impl<'r> Work<'r> {
     }
 }
 
-/// Destroys the old keys of a scope that a whole walk found unused, unless rows that cannot be opened may need them.
-fn settle(
+/// Destroys the old keys of a scope that a complete pass found unused, unless rows that cannot be opened may need them.
+fn destroy_unused_keys(
     draft: &mut Draft<'_>,
     account: Option<&LinkedAccountId>,
     keys: &ScopeKeys,
@@ -326,7 +338,7 @@ fn settle(
 ) -> Result<(), Error> {
     let retired = keys.keyring.retired_len() as u64;
     tally.failed += pass.failed;
-    note(&mut tally.findings, pass.findings.iter().cloned());
+    add_findings(&mut tally.findings, pass.findings.iter().cloned());
     if pass.failed > 0 && task.on_unreadable == OnUnreadableBody::Keep {
         tally.keys_kept += retired;
         return Ok(());
@@ -338,8 +350,8 @@ fn settle(
     Ok(())
 }
 
-/// What is left of the range at which a walk stands; `None` at its end.
-fn rest(ranges: &[KeyRange], at: &CursorBody) -> Option<KeyRange> {
+/// What remains of the range that the cursor is in; `None` after the last range.
+fn remaining(ranges: &[KeyRange], at: &CursorBody) -> Option<KeyRange> {
     let range = ranges.get(usize::from(at.range))?.clone();
     Some(match &at.after {
         Some(after) => range.after(after),
@@ -347,9 +359,9 @@ fn rest(ranges: &[KeyRange], at: &CursorBody) -> Option<KeyRange> {
     })
 }
 
-/// With the job's row, the keyring's and the epoch's, a batch stays within 100 operations.
+/// With the rows of the job, the keyring and the epoch, a batch stays within 100 operations.
 pub(crate) const MOVES_MAX: usize = 96;
-/// With one row more and the job's, a batch stays within 1 MiB.
+/// With one more row and the job's, a batch stays within 1 MiB.
 pub(crate) const MOVES_BYTES_MAX: usize = 768 << 10;
 const PAGE_ROWS: usize = 512;
 const COUNT_ROWS: usize = 4_096;

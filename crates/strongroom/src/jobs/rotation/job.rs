@@ -1,4 +1,4 @@
-//! The handle of a job on keys, and the row that it stands in.
+//! The handle of a job on keys, and its row.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::engine::{ATTEMPTS_MAX, Engine, Touches};
 use crate::envelope::{SealingKey, StoreId};
 use crate::error::Error;
 use crate::id::DocumentId;
-use crate::jobs::rotation::lease::Seat;
+use crate::jobs::rotation::lease::LeaseHolder;
 use crate::jobs::rotation::run::Run;
 use crate::jobs::rotation::{JobProgress, OnUnreadable};
 use crate::keys::{Document, Roots, open_under_root, seal};
@@ -16,7 +16,7 @@ use crate::row::body::{DataPhase, KeyJobBody, RootBody, Status, Tally, TaskBody}
 use crate::row::{Row, VaultRow};
 use crate::store::{Expect, RowRevision, Versioned, WriteBatch};
 
-/// A job on keys. Cheap to clone; dropping it changes nothing, since the job stands in the store.
+/// A job on keys. Cheap to clone. Dropping it changes nothing, since the job is in the store.
 #[derive(Debug, Clone)]
 #[must_use = "a job does nothing until it is run, by itself or by `Vault::run_jobs`"]
 pub struct KeyJob {
@@ -24,13 +24,13 @@ pub struct KeyJob {
     pub(crate) id: DocumentId,
 }
 
-/// What became of a run.
+/// The result of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JobReport {
     /// Whether anything is left to do.
     pub outcome: JobOutcome,
-    /// How far the job came, over all its runs.
+    /// The progress of the job, over all its runs.
     pub progress: JobProgress,
 }
 
@@ -38,23 +38,23 @@ pub struct JobReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JobOutcome {
-    /// There is more to do: step again.
+    /// There is more to do: call [`KeyJob::step`] again.
     Unfinished,
-    /// Nothing is left, and the job is gone.
+    /// Nothing is left to do, and the job's row is deleted.
     Finished,
-    /// Done, but for old keys that were kept since some rows cannot be opened: see [`KeyJob::retry`].
+    /// Done, except that old keys were kept because some rows cannot be opened: see [`KeyJob::retry`].
     Blocked,
-    /// Somebody paused it: see [`KeyJob::resume`].
+    /// It is paused: see [`KeyJob::resume`].
     Paused,
-    /// Another runner is at it.
+    /// Another runner has it.
     Held {
-        /// When it may be taken over, unless the other goes on.
+        /// When it may be taken over, unless the other runner renews its lease.
         until: Timestamp,
     },
 }
 
 /// A job's row, opened.
-pub(crate) struct Loaded {
+pub(crate) struct LoadedJob {
     pub(crate) body: KeyJobBody,
     pub(crate) revision: Revision,
     pub(crate) row: RowRevision,
@@ -65,7 +65,7 @@ impl KeyJob {
         Self { engine: Arc::clone(engine), id }
     }
 
-    /// Names the job.
+    /// The id of the job.
     #[must_use]
     pub fn id(&self) -> &DocumentId {
         &self.id
@@ -73,8 +73,8 @@ impl KeyJob {
 
     /// Runs the job until nothing is left to do, or until it is paused, blocked or taken over.
     ///
-    /// A runner holds the job by a lease of half a minute that it renews with its batches; in a shared store another
-    /// takes it over once the lease has run out. A crash loses at most one batch of work.
+    /// A runner holds the job by a lease of half a minute, which it renews with its batches. In a shared store, another
+    /// runner takes the job over once the lease has expired. A crash loses at most one batch of work.
     ///
     /// ```
     /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
@@ -85,12 +85,12 @@ impl KeyJob {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Store`] and [`Error::Indeterminate`] of the store; the job stays, to be run again.
+    /// [`Error::Store`] and [`Error::Indeterminate`] from the store; the job stays and can be run again.
     pub async fn run(&self) -> Result<JobReport, Error> {
         Run::all(self).await
     }
 
-    /// Runs one bounded piece of the job: at most one batch. For hosts that share their time between many things.
+    /// Runs one bounded step of the job: at most one batch. For hosts that share their time between many tasks.
     ///
     /// ```
     /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
@@ -107,8 +107,8 @@ impl KeyJob {
         Run::once(self).await
     }
 
-    /// Lets nobody go on with the job until [`resume`](Self::resume). Answers whether there is such a job. A runner
-    /// that is at it stops before its next batch.
+    /// Pauses the job until [`resume`](Self::resume) is called. Returns whether there is such a job. A runner that has
+    /// it stops before its next batch.
     ///
     /// ```
     /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
@@ -122,7 +122,7 @@ impl KeyJob {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Contended`] when the runner was faster every time; [`Error::Store`].
+    /// [`Error::Contended`] if the runner was faster every time; [`Error::Store`].
     pub async fn pause(&self) -> Result<bool, Error> {
         self.change(|body| {
             if body.status == Status::Ready {
@@ -156,8 +156,8 @@ impl KeyJob {
         .await
     }
 
-    /// Lets a blocked job look at its rows once more, and then keep or destroy the old keys as `then` says. It makes
-    /// no new keys. Answers whether there is such a job.
+    /// Lets a blocked job check its rows once more, and then keep or destroy the old keys as `then` says. It makes no
+    /// new keys. Returns whether there is such a job.
     ///
     /// ```
     /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
@@ -194,8 +194,8 @@ impl KeyJob {
         .await
     }
 
-    /// Forgets the job. What it did stays: new keys are active, and old ones that it did not destroy still open what
-    /// they sealed until a later rotation comes by. Answers whether there was such a job.
+    /// Deletes the job, but not what it did: new keys stay active, and old keys that it did not destroy still open what
+    /// they sealed until a later rotation destroys them. Returns whether there was such a job.
     ///
     /// ```
     /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
@@ -206,8 +206,8 @@ impl KeyJob {
     /// ```
     ///
     /// # Errors
-    /// Those of `pause`, and [`Error::RotationUnderway`] for the job of a new root key, without which the old one
-    /// could never go.
+    /// Those of `pause`, and [`Error::RotationUnderway`] for the job of a root rotation, without which the old root key
+    /// could never be destroyed.
     pub async fn abandon(&self) -> Result<bool, Error> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(loaded) = self.load().await? else { return Ok(false) };
@@ -239,8 +239,8 @@ impl KeyJob {
         Err(Error::Contended(ATTEMPTS_MAX))
     }
 
-    /// The job as it stands; `None` when it is finished.
-    pub(crate) async fn load(&self) -> Result<Option<Loaded>, Error> {
+    /// The job as it is in the store; `None` once it is finished.
+    pub(crate) async fn load(&self) -> Result<Option<LoadedJob>, Error> {
         let Some(row) = self.engine.get(VaultRow::KeyJob(self.id).key()).await? else { return Ok(None) };
         match self.open(&row) {
             Ok(loaded) => Ok(Some(loaded)),
@@ -248,20 +248,20 @@ impl KeyJob {
         }
     }
 
-    pub(crate) fn open(&self, found: &Versioned) -> Result<Loaded, Error> {
+    pub(crate) fn open(&self, found: &Versioned) -> Result<LoadedJob, Error> {
         let (roots, row) = (self.engine.roots.get()?, self.row());
         let opened = open_under_root(&roots, &self.engine.store_id, &row, &found.value)?;
         let body = KeyJobBody::decode(&opened.plaintext).map_err(|error| Error::row(row.name(), error))?;
-        Ok(Loaded { body, revision: opened.revision, row: found.revision })
+        Ok(LoadedJob { body, revision: opened.revision, row: found.revision })
     }
 
-    /// The first row of a job on the root, under the new one.
+    /// The first row of a job on the root, sealed under the new one.
     pub(crate) fn seal_first(&self, root: &SealingKey, task: TaskBody) -> Result<Vec<u8>, Error> {
         let body = KeyJobBody::new(task, self.engine.now());
         seal_job(root, &self.engine.store_id, self.id, &body, Revision::from_u64(1))
     }
 
-    /// The bytes of the job's row. The batch expects the `store` row, as `roots` has it.
+    /// The bytes of the job's row, for a batch that expects the `store` row as `roots` knows it.
     pub(crate) fn seal(
         &self,
         roots: &Roots,
@@ -271,13 +271,13 @@ impl KeyJob {
         seal_job(&roots.active.key, &self.engine.store_id, self.id, body, revision)
     }
 
-    pub(crate) fn seat(&self) -> Result<Option<Seat>, Error> {
-        Seat::take(&self.engine, self.id)
+    pub(crate) fn holder(&self) -> Result<Option<LeaseHolder>, Error> {
+        LeaseHolder::take(&self.engine, self.id)
     }
 
-    /// Deletes the job's row as it was read; `false` when it changed meanwhile.
+    /// Deletes the job's row as it was read; `false` if it changed meanwhile.
     ///
-    /// Where the answer is lost, a row that is gone tells enough: its id never comes back.
+    /// If the store's answer is lost, a missing row is proof enough: a job's id is never used again.
     pub(crate) async fn delete(&self, row: RowRevision) -> Result<bool, Error> {
         let mut batch = WriteBatch::default();
         let key = VaultRow::KeyJob(self.id).key();

@@ -1,4 +1,4 @@
-//! Who runs a job: one runner at a time, and another once its lease has run out.
+//! Who runs a job: one runner at a time, and another once its lease has expired.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use crate::error::Error;
 use crate::id::DocumentId;
 use crate::row::body::Lease;
 
-/// The place of the one run of a job in this engine; given back when it is dropped.
-pub(crate) struct Seat {
+/// The right to run a job in this engine, one run at a time. Dropping it gives the right back.
+pub(crate) struct LeaseHolder {
     engine: Arc<Engine>,
     job: DocumentId,
     runner: [u8; 16],
 }
 
-impl Seat {
+impl LeaseHolder {
     /// `None` while another call on this engine runs the job.
     pub(crate) fn take(engine: &Arc<Engine>, job: DocumentId) -> Result<Option<Self>, Error> {
         let runner = engine.runs.runner()?;
@@ -23,10 +23,10 @@ impl Seat {
         Ok(taken.then(|| Self { engine: Arc::clone(engine), job, runner }))
     }
 
-    /// Until when somebody else holds the job; `None` when this engine may run it.
+    /// Until when another runner holds the job; `None` if this engine may run it.
     ///
-    /// A former run of this engine has ended, since its seat is free; and in a store that nobody shares, so has every
-    /// other engine's.
+    /// A lease of this engine's own earlier run does not count: that run has ended, since the right to run was free. In
+    /// a store that is not shared, neither does any other engine's.
     pub(crate) fn held_until(&self, lease: Option<&Lease>) -> Option<Timestamp> {
         let lease = lease?;
         let until = Timestamp::from_ms(lease.until_ms);
@@ -34,23 +34,23 @@ impl Seat {
         held.then_some(until)
     }
 
-    /// The lease from now on.
+    /// A lease that starts now.
     pub(crate) fn lease(&self) -> Lease {
         Lease { runner: self.runner, until_ms: self.engine.now().as_ms().saturating_add(LEASE_MS) }
     }
 
-    /// Whether the lease is this engine's and more than half of it is left.
+    /// Whether the lease is this engine's and more than half of it remains.
     pub(crate) fn is_fresh(&self, lease: Option<&Lease>) -> bool {
         let soon = self.engine.now().as_ms().saturating_add(LEASE_MS / 2);
         lease.is_some_and(|lease| lease.runner == self.runner && lease.until_ms > soon)
     }
 }
 
-impl Drop for Seat {
+impl Drop for LeaseHolder {
     fn drop(&mut self) {
         self.engine.runs.lock().live.remove(&self.job);
     }
 }
 
-/// How long a runner that gave no sign of life keeps others out.
+/// How long a runner that stopped without a word keeps others out.
 const LEASE_MS: u64 = 30_000;

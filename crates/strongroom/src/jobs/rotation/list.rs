@@ -1,4 +1,4 @@
-//! The list of all jobs, and the run of all that may go on.
+//! The info of one job on keys.
 
 use crate::clock::Timestamp;
 use crate::error::{Damage, Error};
@@ -9,7 +9,7 @@ use crate::row::body::{DataKeysBody, Status, TaskBody};
 use crate::store::Versioned;
 
 impl KeyJob {
-    /// The job as it stands; `None` when it is finished.
+    /// The job as it is in the store; `None` once it is finished.
     ///
     /// ```
     /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
@@ -29,7 +29,7 @@ impl KeyJob {
         }
     }
 
-    /// Whether the row is one of such a job.
+    /// Checks that the row is that of a job on keys.
     pub(crate) fn check(&self, row: &Versioned) -> Result<(), Error> {
         self.info_of(row).map(drop)
     }
@@ -52,9 +52,9 @@ impl KeyJob {
     }
 }
 
-pub(crate) type Subject = (Option<(OrgId, Environment)>, Option<LinkedAccountId>);
+pub(crate) type JobSubject = (Option<(OrgId, Environment)>, Option<LinkedAccountId>);
 
-fn subject(task: &DataKeysBody) -> Option<Subject> {
+fn subject(task: &DataKeysBody) -> Option<JobSubject> {
     let tenant = match (&task.org, &task.environment) {
         (Some(org), Some(environment)) => Some((org.parse().ok()?, environment.parse().ok()?)),
         _ => None,

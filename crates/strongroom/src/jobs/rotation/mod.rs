@@ -1,10 +1,9 @@
-//! Keys for life: rotation of data keys, as jobs that go on after a crash.
+//! Rotation of data keys and of the root key, as jobs that continue after a crash.
 //!
-//! A rotation is a job row in the store. Its first batch gives a key scope a new active key; from then on every write
-//! of the scope uses it, since each expects the keyring. Then the rows that are under an older key are sealed anew,
-//! page by page, each as it was read. Once a whole walk that began after the last change of the keyring has found
-//! nothing under an older key, the older keys are destroyed. Every batch expects the job's row, so that a runner whose
-//! lease was taken over cannot go on.
+//! A rotation is a job row in the store. Its first batch gives a key scope a new active key; every later write of the
+//! scope uses it, since each expects the keyring. Then the rows under an older key are sealed again, page by page, each
+//! as it was read. The older keys are destroyed once a complete pass, begun after the last change of the keyring, has
+//! found nothing under them. Every batch expects the job's row, so a runner whose lease was taken over cannot continue.
 
 pub(crate) mod data;
 pub(crate) mod job;
@@ -16,12 +15,9 @@ pub(crate) mod root;
 pub(crate) mod root_begin;
 pub(crate) mod run;
 pub(crate) mod select;
-pub(crate) mod shred;
-pub(crate) mod shred_org;
 
 pub use job::{JobOutcome, JobReport, KeyJob};
 
 pub use progress::{JobInfo, JobKind, JobProgress, JobState, Unreadable, UnreadableCause};
 pub use root_begin::{NewRoot, RootRotation};
 pub use select::{DataKeys, OnUnreadable};
-pub use shred::{Assume, DestroyedKey, NotDestroyed, ShredEffect, ShredReceipt};

@@ -1,4 +1,4 @@
-//! What a host sees of a job: its kind, whether it goes on, how far it came, and what cannot be opened.
+//! A job as a host sees it: its kind, its state, its progress, and which rows cannot be opened.
 
 use crate::clock::Timestamp;
 use crate::envelope::DekId;
@@ -6,21 +6,21 @@ use crate::error::{Damage, Error};
 use crate::id::{DocumentId, Environment, LinkedAccountId, OrgId};
 use crate::row::body::{FindingBody, Tally};
 
-/// A job as it stands in the store.
+/// A job in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JobInfo {
-    /// Names the job.
+    /// The id of the job.
     pub id: DocumentId,
     /// What it does.
     pub kind: JobKind,
-    /// Whether it goes on.
+    /// Its state.
     pub state: JobState,
-    /// The org and environment that it is about; `None` for a job on the whole vault.
+    /// The org and environment that it works on; `None` for a job on the whole vault.
     pub tenant: Option<(OrgId, Environment)>,
-    /// The linked account that it is about, if it is about one alone.
+    /// The linked account, if it works on only one.
     pub account: Option<LinkedAccountId>,
-    /// How far it came, of a job on keys.
+    /// Its progress, for a job on keys.
     pub progress: Option<JobProgress>,
 }
 
@@ -32,56 +32,56 @@ pub enum JobKind {
     Sweep,
     /// Marks the values that do not match the changed format of their definition.
     Recheck,
-    /// Gives scopes that were removed from a definition back where a value was set meanwhile.
+    /// Allows removed scopes of a definition again if a value was set there meanwhile.
     Narrow,
-    /// Gives key scopes a new data key and seals their rows anew.
+    /// Gives key scopes a new data key and seals their rows again.
     DataKeys,
-    /// Seals keyrings and jobs anew under a new root key.
+    /// Seals keyrings and jobs again under a new root key.
     Root,
 }
 
-/// Whether a job goes on.
+/// The state of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JobState {
-    /// Whoever runs jobs next goes on with it.
+    /// Nobody has it: the next run of jobs continues it.
     Ready,
-    /// Somebody is at it, and nobody else until then.
+    /// A runner has it.
     Running {
-        /// When others may take it over, unless the lease is renewed.
+        /// When another runner may take it over, unless the lease is renewed.
         until: Timestamp,
     },
-    /// Nobody goes on with it until [`KeyJob::resume`](crate::KeyJob::resume).
+    /// It is paused until [`KeyJob::resume`](crate::KeyJob::resume) is called.
     Paused,
-    /// Done, but for old keys that were kept since some rows cannot be opened: see
+    /// Done, except that old keys were kept because some rows cannot be opened: see
     /// [`KeyJob::retry`](crate::KeyJob::retry).
     Blocked,
 }
 
-/// How far a job on keys came.
+/// The progress of a job on keys.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct JobProgress {
-    /// Rows gone through, each counted once.
+    /// Rows processed, each counted once.
     pub done: u64,
-    /// Rows that cannot be opened. They stay as they are.
+    /// Rows that cannot be opened. They are left as they are.
     pub failed: u64,
-    /// How many rows there were when the job counted them; rows come and go meanwhile.
+    /// How many rows there were when the job counted them. Rows may be added and deleted meanwhile.
     pub total: Option<u64>,
-    /// For how long the job was being run, in milliseconds.
+    /// How long the job has run, in milliseconds.
     pub worked_ms: u64,
-    /// New keys.
+    /// How many new keys were made.
     pub keys_made: u64,
-    /// Old keys that are gone for good.
+    /// How many old keys were destroyed.
     pub keys_destroyed: u64,
-    /// Old keys that were kept, since rows that cannot be opened may need them.
+    /// How many old keys were kept because rows that cannot be opened may need them.
     pub keys_kept: u64,
-    /// The first of the rows that cannot be opened.
+    /// The first rows that cannot be opened.
     pub unreadable: Vec<Unreadable>,
 }
 
 impl JobProgress {
-    /// Rows a second, once there is a time to divide by.
+    /// Rows per second; `None` until any time was measured.
     #[must_use]
     pub fn rows_per_second(&self) -> Option<u64> {
         self.done.saturating_mul(1_000).checked_div(self.worked_ms)
@@ -105,7 +105,7 @@ impl JobProgress {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unreadable {
-    /// Which row: its kind and the ids of its address, as in an error.
+    /// The row: its kind and the ids of its address, as in an error.
     pub row: String,
     /// Why it cannot be opened.
     pub cause: UnreadableCause,
@@ -137,7 +137,7 @@ impl Unreadable {
     }
 }
 
-/// The row that an error is about; the error itself where it is about something else.
+/// The finding that an error about a row stands for; the error itself if it is about something else.
 pub(crate) fn finding(error: Error) -> Result<FindingBody, Error> {
     let found = |row, cause| FindingBody { row, cause, version: None, dek_id: None };
     match error {

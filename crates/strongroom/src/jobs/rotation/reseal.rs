@@ -1,4 +1,4 @@
-//! One row, from an older key of its scope to the active one.
+//! Seals one row again: from an older key of its scope to the active one.
 
 use std::sync::Arc;
 
@@ -10,20 +10,21 @@ use crate::row::{Row, RowError, TenantRow};
 use crate::store::{Key, Versioned};
 use crate::tenant::{Draft, Tenant};
 
-/// A row under an older key, opened: the same document at the same revision is to be sealed under the active one.
-pub(crate) struct Older<'t> {
+/// A row under an older key, opened. The same document is to be sealed again, at the same revision, under the active
+/// key.
+pub(crate) struct RetiredRow<'t> {
     row: Row<'t>,
     opened: Opened,
 }
 
-/// Opens a row of the scope of `keys` if an older key sealed it. `None` for a row that stays as it is: it is under the
+/// Opens a row of the scope of `keys` if an older key sealed it. `None` for a row to leave alone: it is under the
 /// active key, or its key was dropped.
-pub(crate) fn open_older<'t>(
+pub(crate) fn open_if_retired<'t>(
     tenant: &'t Tenant,
     keys: &Arc<ScopeKeys>,
     key: &Key,
     found: &Versioned,
-) -> Result<Option<Older<'t>>, Error> {
+) -> Result<Option<RetiredRow<'t>>, Error> {
     let Some(row) = tenant.id.parse(key).filter(|row| row.sealed_by().is_data_key()) else {
         return Err(Error::damaged("a row whose key is none of the format's", Damage::Malformed));
     };
@@ -33,15 +34,15 @@ pub(crate) fn open_older<'t>(
     }
     let Some(opened) = tenant.open(Some(keys), &row, &found.value)? else { return Ok(None) };
     check_body(&row, &opened.plaintext).map_err(|error| Error::row(row.name(), error))?;
-    Ok(Some(Older { row, opened }))
+    Ok(Some(RetiredRow { row, opened }))
 }
 
-/// Seals the row under the active key, in place of the one that was read.
-pub(crate) fn reseal(draft: &mut Draft<'_>, older: &Older<'_>, found: &Versioned) -> Result<(), Error> {
+/// Seals the row under the active key, in place of the row that was read.
+pub(crate) fn reseal(draft: &mut Draft<'_>, older: &RetiredRow<'_>, found: &Versioned) -> Result<(), Error> {
     draft.put_sealed(&older.row, Some(found.revision), &older.opened.as_document())
 }
 
-/// Refuses a body that opens and is not what such a row holds.
+/// Refuses a body that opens but is not what such a row holds.
 fn check_body(row: &Row<'_>, body: &[u8]) -> Result<(), RowError> {
     let Row::Tenant(_, row) = row else { return Err(RowError::Malformed) };
     match row {

@@ -1,19 +1,19 @@
-//! Rotation of the root key: seals jobs and keyrings anew, then lets the former root go. Data is never touched.
+//! Rotation of the root key: seals jobs and keyrings again, then drops the former root. Values are not touched.
 
 use std::sync::Arc;
 
 use crate::error::{Damage, Error};
 use crate::jobs::rotation::data::{MOVES_BYTES_MAX, MOVES_MAX};
 use crate::jobs::rotation::progress::finding;
-use crate::jobs::rotation::run::{Next, Run, note};
+use crate::jobs::rotation::run::{Advance, Run, add_findings};
 use crate::keys::{Roots, StoreRow, open_under_root, seal, sealing_key_id};
 use crate::row::body::{CursorBody, FindingBody, KeyJobBody, OnUnreadableBody, RootBody, Status, TaskBody};
 use crate::row::{Row, SealedBy, TenantId, VaultKeys, VaultRow};
 use crate::store::{Expect, Key, KeyRange, Scan, Versioned, WriteBatch};
 
-/// What a piece of the walk holds to be done.
+/// What one step does: the rows to write, and what was found.
 #[derive(Default)]
-struct Work {
+struct ResealBatch {
     batch: WriteBatch,
     keys: Vec<Key>,
     findings: Vec<FindingBody>,
@@ -21,37 +21,37 @@ struct Work {
     bytes: usize,
 }
 
-impl Work {
+impl ResealBatch {
     fn is_full(&self) -> bool {
         self.keys.len() >= MOVES_MAX || self.bytes >= MOVES_BYTES_MAX
     }
 }
 
 impl Run<'_> {
-    pub(crate) async fn advance_root(&mut self, mut task: RootBody) -> Result<Next, Error> {
+    pub(crate) async fn advance_root(&mut self, mut task: RootBody) -> Result<Advance, Error> {
         let engine = Arc::clone(&self.job.engine);
         let roots = engine.roots.get()?;
         if roots.retiring.is_none() {
             engine.refresh_roots().await?;
             if engine.roots.get()?.retiring.is_some() {
-                return Ok(Next::Reload);
+                return Ok(Advance::Reload);
             }
-            // The former root went with an earlier run: a row that names it is nothing that this job can mend.
+            // An earlier run dropped the former root. A row that still names it is nothing that this job can repair.
             return self.finish(self.body.tally.clone()).await;
         }
-        let mut work = Work::default();
+        let mut work = ResealBatch::default();
         let is_over = match task.at.range {
-            0 => self.walk_jobs(&roots, &mut task.at, &mut work).await?,
-            _ => self.walk_keyrings(&roots, &mut task.at, &mut work).await?,
+            0 => self.reseal_jobs(&roots, &mut task.at, &mut work).await?,
+            _ => self.reseal_keyrings(&roots, &mut task.at, &mut work).await?,
         };
         task.resealed += work.keys.len() as u64;
         task.failed += work.findings.len() as u64;
-        note(&mut task.findings, work.findings);
+        add_findings(&mut task.findings, work.findings);
         let mut body = self.body.clone();
         body.tally.done += if task.first { work.rows } else { 0 };
 
         if is_over && task.resealed == 0 {
-            return self.settle_root(task, body).await;
+            return self.drop_former_root(task, body).await;
         }
         if is_over {
             task = RootBody {
@@ -68,14 +68,15 @@ impl Run<'_> {
             return self.save(body).await;
         }
         let next = self.save_in(work.batch, &roots, body).await?;
-        // Their rows have other revisions now, and the keys in them are the same: a reader may go on with them, and a
-        // writer is spared a lost race.
+        // The rows have new revisions but hold the same keys. Forgetting them spares the next writer a lost race; a
+        // reader that still has the old entry is not wrong.
         engine.caches.forget(work.keys.iter());
         Ok(next)
     }
 
-    /// A whole walk found nothing under the former root: it goes, unless rows that cannot be opened may need it.
-    async fn settle_root(&mut self, task: RootBody, mut body: KeyJobBody) -> Result<Next, Error> {
+    /// Drops the former root after a complete pass found nothing under it, unless rows that cannot be opened may need
+    /// it.
+    async fn drop_former_root(&mut self, task: RootBody, mut body: KeyJobBody) -> Result<Advance, Error> {
         body.tally.failed = task.failed;
         body.tally.findings.clone_from(&task.findings);
         if task.failed > 0 && task.on_unreadable == OnUnreadableBody::Keep {
@@ -101,16 +102,21 @@ impl Run<'_> {
         Ok(next)
     }
 
-    /// Walks a page of jobs. Answers whether the whole walk is over: it never is here.
-    async fn walk_jobs(&self, roots: &Roots, at: &mut CursorBody, work: &mut Work) -> Result<bool, Error> {
-        let range = behind(VaultKeys::all_jobs(), at);
+    /// Seals a page of jobs again. Returns whether the pass is over, which it never is here.
+    async fn reseal_jobs(
+        &self,
+        roots: &Roots,
+        at: &mut CursorBody,
+        work: &mut ResealBatch,
+    ) -> Result<bool, Error> {
+        let range = remaining(VaultKeys::all_jobs(), at);
         let page = self.job.engine.scan(range, MOVES_MAX).await?;
         for (key, row) in &page.rows {
             if work.is_full() {
                 return Ok(false);
             }
             if *key != VaultRow::KeyJob(self.job.id).key() {
-                self.turn(roots, key, row, work)?;
+                self.reseal_row(roots, key, row, work)?;
             }
             at.after = Some(key.as_bytes().to_vec().into());
         }
@@ -118,16 +124,16 @@ impl Run<'_> {
         Ok(false)
     }
 
-    /// Walks keyrings, of one tenant after the other. Answers whether none is left.
-    async fn walk_keyrings(
+    /// Seals keyrings again, tenant by tenant. Returns whether none is left.
+    async fn reseal_keyrings(
         &self,
         roots: &Roots,
         at: &mut CursorBody,
-        work: &mut Work,
+        work: &mut ResealBatch,
     ) -> Result<bool, Error> {
         let engine = &self.job.engine;
         for _ in 0..SEEKS_MAX {
-            let rest = behind(VaultKeys::tenants(), at);
+            let rest = remaining(VaultKeys::tenants(), at);
             let scan = Scan::new(rest, 1).keys_only();
             let first = engine.read(scan).await?.rows.into_iter().next();
             let Some((key, _)) = first else { return Ok(true) };
@@ -136,26 +142,32 @@ impl Run<'_> {
                 continue;
             };
             if !keys.keyrings().contains(key.as_bytes()) {
-                // Keyrings come first among the rows of a tenant: on to the next one. No key is the end itself,
-                // since ids hold no control characters.
+                // Keyrings are the first rows of a tenant: go to the next tenant. No row has this very key, since ids
+                // hold no control characters.
                 let Some(end) = keys.all().end else { return Ok(true) };
                 at.after = Some(end.into());
                 continue;
             }
-            let page = engine.scan(behind(keys.keyrings(), at), MOVES_MAX).await?;
+            let page = engine.scan(remaining(keys.keyrings(), at), MOVES_MAX).await?;
             for (key, row) in &page.rows {
                 if work.is_full() {
                     return Ok(false);
                 }
-                self.turn(roots, key, row, work)?;
+                self.reseal_row(roots, key, row, work)?;
                 at.after = Some(key.as_bytes().to_vec().into());
             }
         }
         Ok(false)
     }
 
-    /// Seals a row anew if it is under another root than the active one.
-    fn turn(&self, roots: &Roots, key: &Key, row: &Versioned, work: &mut Work) -> Result<(), Error> {
+    /// Seals a row again if it is under another root than the active one.
+    fn reseal_row(
+        &self,
+        roots: &Roots,
+        key: &Key,
+        row: &Versioned,
+        work: &mut ResealBatch,
+    ) -> Result<(), Error> {
         match self.resealed(roots, key, row) {
             Ok(None) => work.rows += 1,
             Ok(Some(bytes)) => {
@@ -188,13 +200,13 @@ impl Run<'_> {
     }
 }
 
-/// What is left of a range.
-fn behind(range: KeyRange, at: &CursorBody) -> KeyRange {
+/// What remains of a range.
+fn remaining(range: KeyRange, at: &CursorBody) -> KeyRange {
     match &at.after {
         Some(after) => range.after(after),
         None => range,
     }
 }
 
-/// How many times one piece of work looks for a next keyring.
+/// How many times one step looks for the next keyring, so that a step stays short in a store of many tenants.
 const SEEKS_MAX: usize = 64;

@@ -1,4 +1,4 @@
-//! A new root key: which slots keep it, and the batch that makes it active.
+//! Begins a rotation of the root key: which slots are kept, and the batch that makes the new root active.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::row::VaultRow;
 use crate::row::body::{KeyJobBody, RootBody, TaskBody};
 use crate::store::{Expect, Key, WriteBatch};
 
-/// What becomes of each key slot when the vault gets a new root key.
+/// What happens to each key slot when the vault gets a new root key.
 #[derive(Debug, Default)]
 pub struct RootRotation {
     keys: Vec<Unlock>,
@@ -28,43 +28,43 @@ pub struct RootRotation {
     on_unreadable: OnUnreadable,
 }
 
-/// A vault's new root key.
+/// The new root key of a vault.
 #[derive(Debug)]
 #[non_exhaustive]
 #[must_use = "its job has to be run to the end"]
 pub struct NewRoot {
     /// The slots that lead to the new root, in the order of their ids.
     pub kept: Vec<SlotId>,
-    /// The slots that are gone, in the order of their ids.
+    /// The slots that were deleted, in the order of their ids.
     pub dropped: Vec<SlotId>,
     /// The public id of the new root.
     pub root_id: DekId,
-    /// Seals keyrings and jobs anew. Until it is finished the former root is kept, sealed under the new one.
+    /// Seals keyrings and jobs again. Until it has finished, the former root is kept, sealed under the new one.
     pub job: KeyJob,
 }
 
 impl RootRotation {
-    /// No slot yet: each has to be kept or dropped.
+    /// A rotation with no slots yet: each slot of the vault has to be kept or dropped.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Presents the key of a slot that is to be kept, or of several that one key opens.
+    /// Presents the key of a slot to keep, or of several slots that the same key opens.
     #[must_use]
     pub fn keep(mut self, key: Unlock) -> Self {
         self.keys.push(key);
         self
     }
 
-    /// Drops a slot: its key does not open the vault any more.
+    /// Drops a slot: its key no longer opens the vault.
     #[must_use]
     pub fn drop_slot(mut self, id: SlotId) -> Self {
         self.dropped.push(id);
         self
     }
 
-    /// What becomes of the former root when keyrings that cannot be opened may need it.
+    /// What to do with the former root if keyrings that cannot be opened may need it.
     #[must_use]
     pub fn on_unreadable(mut self, then: OnUnreadable) -> Self {
         self.on_unreadable = then;
@@ -72,7 +72,7 @@ impl RootRotation {
     }
 }
 
-/// The slots as they were read, and what becomes of each.
+/// The slots as they were read, and what happens to each.
 struct Plan<'r> {
     head: &'r Head,
     kept: Vec<(&'r SlotRow, &'r Slot, &'r Unlock)>,
@@ -80,8 +80,8 @@ struct Plan<'r> {
 }
 
 impl KeyJob {
-    /// The row of a new job that finishes a rotation of the root whose own job is not there; `None` where none is
-    /// under way.
+    /// The row of a new job that finishes a rotation of the root whose own job is missing; `None` if no rotation is in
+    /// progress.
     pub(crate) fn to_finish_root(
         roots: &Roots,
         store_id: &StoreId,
@@ -146,7 +146,7 @@ pub(crate) async fn try_rotate_root(
 }
 
 impl<'r> Plan<'r> {
-    /// Finds out what becomes of each slot. Nothing is written, and no slot is left out.
+    /// Decides what happens to each slot, and leaves none out. Writes nothing.
     async fn make(
         engine: &Engine,
         head: &'r Head,
@@ -191,7 +191,7 @@ impl<'r> Plan<'r> {
     }
 }
 
-/// Which of the keys opens the slot.
+/// The index of the key that opens the slot.
 async fn opened_by(
     engine: &Engine,
     slot: &Slot,

@@ -1,11 +1,11 @@
-//! Which data keys to rotate, and the verbs that begin a rotation.
+//! Which data keys to rotate.
 
 use std::time::Duration;
 
 use crate::id::{Environment, LinkedAccountId, OrgId};
 use crate::row::body::{CursorBody, DataKeysBody, DataPhase, OnUnreadableBody, Reach};
 
-/// Which data keys to rotate, and when a key is due.
+/// Which data keys to rotate, and when a key is due for rotation.
 ///
 /// ```
 /// # use strongroom::DataKeys;
@@ -22,14 +22,14 @@ pub struct DataKeys {
     on_unreadable: OnUnreadable,
 }
 
-/// What becomes of old keys when rows that cannot be opened may need them.
+/// What to do with old keys that rows which cannot be opened may need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OnUnreadable {
-    /// They are kept, to open what they sealed and nothing else.
+    /// Keep them, only to open what they sealed.
     #[default]
     KeepKeys,
-    /// They are destroyed all the same: those rows can never be opened again.
+    /// Destroy them all the same: those rows can never be opened again.
     DestroyKeys,
 }
 
@@ -40,40 +40,40 @@ impl DataKeys {
         Self::of(None, None, Reach::All)
     }
 
-    /// Those of an org in one environment, and of its linked accounts.
+    /// The data keys of an org in one environment, and of its linked accounts.
     #[must_use]
     pub fn of_org(org: OrgId, environment: Environment) -> Self {
         Self::of(Some((org, environment)), None, Reach::All)
     }
 
-    /// The org's own, and of no linked account.
+    /// The org's own data key, without those of its linked accounts.
     #[must_use]
     pub fn of_org_itself(org: OrgId, environment: Environment) -> Self {
         Self::of(Some((org, environment)), None, Reach::Own)
     }
 
-    /// That of one linked account.
+    /// The data key of one linked account.
     #[must_use]
     pub fn of_account(org: OrgId, environment: Environment, account: LinkedAccountId) -> Self {
         Self::of(Some((org, environment)), Some(account), Reach::Own)
     }
 
-    /// Only keys that have been in use for at least so long.
+    /// Only keys that are at least this old.
     #[must_use]
     pub fn older_than(mut self, age: Duration) -> Self {
         self.older_than = Some(age);
         self
     }
 
-    /// Only keys whose scope holds at least so many rows now. Rows that were replaced or deleted are not counted; with
-    /// [`older_than`](Self::older_than), either makes a key due.
+    /// Only keys whose scope holds at least this many rows now; rows that were replaced or deleted do not count.
+    /// Combined with [`older_than`](Self::older_than), a key is due if either holds.
     #[must_use]
     pub fn rows_at_least(mut self, rows: u64) -> Self {
         self.rows_at_least = Some(rows);
         self
     }
 
-    /// What becomes of old keys that rows which cannot be opened may need.
+    /// What to do with old keys that rows which cannot be opened may need.
     #[must_use]
     pub fn on_unreadable(mut self, then: OnUnreadable) -> Self {
         self.on_unreadable = then;

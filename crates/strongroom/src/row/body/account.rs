@@ -1,4 +1,4 @@
-//! What is inside the records of linked accounts and integrations.
+//! The bodies of linked accounts and integrations.
 
 use minicbor::{Decode, Encode};
 
@@ -7,7 +7,7 @@ use crate::id::{DocumentId, IntegrationId, LinkedAccountId};
 use crate::model::{Integration, LinkedAccount, Revision};
 use crate::row::{RowError, infallible};
 
-/// A linked account. One with `deleting` is gone for every reader; the job of that id sweeps its rows.
+/// A linked account. With `deleting` it is absent for every reader, and the job with that id sweeps its rows.
 #[derive(Encode, Decode, Clone)]
 #[cbor(map)]
 pub(crate) struct AccountBody {
@@ -70,7 +70,7 @@ impl AccountBody {
     }
 }
 
-/// An integration. `deleting` as with accounts.
+/// An integration. `deleting` works as for accounts.
 #[derive(Encode, Decode, Clone)]
 #[cbor(map)]
 pub(crate) struct IntegrationBody {
@@ -87,7 +87,7 @@ impl IntegrationBody {
         Self { id: *id.as_bytes(), deleting: None, created_ms: now.as_ms() }
     }
 
-    /// The same integration, gone for every reader while `job` sweeps its credentials.
+    /// The same integration, absent for every reader while `job` sweeps its credentials.
     pub(crate) fn deleting(mut self, job: &DocumentId) -> Self {
         self.deleting = Some(*job.as_bytes());
         self

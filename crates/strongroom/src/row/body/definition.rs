@@ -1,4 +1,4 @@
-//! What is inside the record of a variable definition.
+//! The body of a variable definition.
 
 use minicbor::{Decode, Encode};
 
@@ -49,7 +49,7 @@ struct FormatFields<'a> {
     /// Values of `enum`, schemes of `url_with_scheme`.
     #[b(1)]
     list: Option<Vec<&'a str>>,
-    /// The text of `pattern`, whether it is about Unicode, and its examples.
+    /// The text of `pattern`, whether it uses Unicode rules, and its examples.
     #[b(2)]
     pattern: Option<&'a str>,
     #[n(3)]
@@ -145,7 +145,7 @@ fn parse_format(fields: &FormatFields<'_>) -> Option<VarFormat> {
             draft = fields.must_match.iter().flatten().fold(draft, |draft, text| draft.must_match(*text));
             draft =
                 fields.must_not_match.iter().flatten().fold(draft, |draft, text| draft.must_not_match(*text));
-            // It was vetted when it was saved, and opened at its own address now.
+            // It was vetted when it was saved, and the record is authenticated.
             Some(VarFormat::Pattern(draft.assume_vetted()))
         }
         name => name.parse().ok(),

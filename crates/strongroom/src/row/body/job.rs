@@ -1,4 +1,4 @@
-//! What is inside the record of a job: which rows are still to be swept away or marked.
+//! The body of a job: which rows to sweep or mark.
 
 use minicbor::{Decode, Encode};
 
@@ -6,7 +6,7 @@ use crate::id::{DefinitionId, IntegrationId, LinkedAccountId};
 use crate::row::{RowError, infallible};
 use crate::scope::Scopes;
 
-/// A job as it stands in the store.
+/// A job as it is stored.
 #[derive(Encode, Decode)]
 #[cbor(map)]
 pub(crate) struct Job {
@@ -22,20 +22,20 @@ pub(crate) struct Job {
     scopes: Option<u8>,
 }
 
-/// What a job is about.
+/// The task of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Sweep {
-    /// The values of a definition that is gone.
+    /// Deletes the values of a deleted definition.
     Definition(DefinitionId),
     /// Marks the values of a definition that do not match its changed format.
     Recheck(DefinitionId),
-    /// Gives removed scopes of a definition back where a value stands after all.
+    /// Allows removed scopes of a definition again if a value is set there after all.
     Narrow(DefinitionId, Scopes),
-    /// What was sealed under the dropped keys of an account, and its integrations.
+    /// Deletes what was sealed under the dropped keys of an account, and its integrations.
     Account(LinkedAccountId),
-    /// The credentials of an integration, then the integration.
+    /// Deletes the credentials of an integration, then the integration.
     Integration(LinkedAccountId, IntegrationId),
-    /// The keys of an org's accounts, then all rows of the org.
+    /// Drops the keys of an org's accounts, then deletes all rows of the org.
     Org,
 }
 

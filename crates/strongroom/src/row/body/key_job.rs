@@ -1,4 +1,4 @@
-//! What is inside the record of a job on keys: what it is to do, who is at it, and how far it came.
+//! The body of a job on keys: its task, who is running it, and its progress.
 
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::row::{RowError, infallible};
 use crate::store::Page;
 
-/// A job on keys as it stands in the store.
+/// A job on keys as it is stored.
 #[derive(Encode, Decode, Debug, Clone, PartialEq, Eq)]
 #[cbor(map)]
 pub(crate) struct KeyJobBody {
@@ -23,7 +23,7 @@ pub(crate) struct KeyJobBody {
     pub(crate) created_ms: u64,
 }
 
-/// What the job is to do, and where it stands.
+/// The task of a job, and how far it is.
 #[derive(Encode, Decode, Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TaskBody {
     #[n(0)]
@@ -32,7 +32,7 @@ pub(crate) enum TaskBody {
     Root(#[n(0)] RootBody),
 }
 
-/// Whether the job may go on.
+/// Whether the job may be run.
 #[derive(Encode, Decode, Debug, Clone, Copy, PartialEq, Eq)]
 #[cbor(index_only)]
 pub(crate) enum Status {
@@ -40,12 +40,12 @@ pub(crate) enum Status {
     Ready,
     #[n(1)]
     Paused,
-    /// Done but for keys that rows which cannot be opened may need.
+    /// Done, except for old keys that rows which cannot be opened may need.
     #[n(2)]
     Blocked,
 }
 
-/// Who runs the job, and until when nobody else does.
+/// Who is running the job, and until when nobody else may.
 #[derive(Encode, Decode, Debug, Clone, Copy, PartialEq, Eq)]
 #[cbor(map)]
 pub(crate) struct Lease {
@@ -55,11 +55,11 @@ pub(crate) struct Lease {
     pub(crate) until_ms: u64,
 }
 
-/// How far the job came.
+/// The progress of a job.
 #[derive(Encode, Decode, Debug, Clone, PartialEq, Eq, Default)]
 #[cbor(map)]
 pub(crate) struct Tally {
-    /// Rows gone through, each once.
+    /// Rows processed, each counted once.
     #[n(0)]
     pub(crate) done: u64,
     #[n(1)]
@@ -67,7 +67,7 @@ pub(crate) struct Tally {
     /// Known once the rows were counted.
     #[n(2)]
     pub(crate) total: Option<u64>,
-    /// How long a runner was at it.
+    /// How long the job has run.
     #[n(3)]
     pub(crate) worked_ms: u64,
     #[n(4)]
@@ -103,7 +103,7 @@ pub(crate) struct FindingBody {
 #[derive(Encode, Decode, Debug, Clone, PartialEq, Eq)]
 #[cbor(map)]
 pub(crate) struct DataKeysBody {
-    /// None means every org; then there is neither environment nor account.
+    /// `None` means every org; then environment and account are `None` too.
     #[n(0)]
     pub(crate) org: Option<String>,
     #[n(1)]
@@ -112,50 +112,50 @@ pub(crate) struct DataKeysBody {
     pub(crate) account: Option<String>,
     #[n(3)]
     pub(crate) reach: Reach,
-    /// Only keys that are older.
+    /// Only keys that are at least this old.
     #[n(4)]
     pub(crate) older_than_ms: Option<u64>,
-    /// Only keys of at least so many rows.
+    /// Only keys whose scope has at least this many rows.
     #[n(5)]
     pub(crate) rows_at_least: Option<u64>,
     #[n(6)]
     pub(crate) on_unreadable: OnUnreadableBody,
-    /// Makes no key: only finishes what an earlier round left.
+    /// Makes no new keys: only finishes what an earlier run left.
     #[n(7)]
     pub(crate) finish_only: bool,
     #[n(8)]
     pub(crate) phase: DataPhase,
 }
 
-/// Seals what is under the former root key anew.
+/// Seals again what is under the former root key.
 #[derive(Encode, Decode, Debug, Clone, PartialEq, Eq)]
 #[cbor(map)]
 pub(crate) struct RootBody {
     #[n(0)]
     pub(crate) on_unreadable: OnUnreadableBody,
-    /// Range 0 is that of the jobs, range 1 that of all tenants, of which only keyrings count.
+    /// Range 0 holds the jobs, range 1 all tenants, of which only keyrings matter.
     #[n(1)]
     pub(crate) at: CursorBody,
-    /// Rows sealed anew in this walk.
+    /// Rows sealed again in this pass.
     #[n(2)]
     pub(crate) resealed: u64,
     #[n(3)]
     pub(crate) failed: u64,
-    /// Whether this is the first walk, whose rows are counted.
+    /// Whether this is the first pass: only its rows are counted.
     #[n(4)]
     pub(crate) first: bool,
     #[n(5)]
     pub(crate) findings: Vec<FindingBody>,
 }
 
-/// Which keys of what is named.
+/// Which keys of an org or account.
 #[derive(Encode, Decode, Debug, Clone, Copy, PartialEq, Eq)]
 #[cbor(index_only)]
 pub(crate) enum Reach {
-    /// Those of the org and of every linked account.
+    /// The org's and those of all its linked accounts.
     #[n(0)]
     All,
-    /// Those of the org itself, or of the one account.
+    /// Only the org's own, or only the one account's.
     #[n(1)]
     Own,
 }
@@ -169,7 +169,7 @@ pub(crate) enum OnUnreadableBody {
     Destroy,
 }
 
-/// Where the rotation of data keys stands. An `after` is the last key that was gone through.
+/// How far a rotation of data keys is. `after` is the last key that was processed.
 #[derive(Encode, Decode, Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DataPhase {
     #[n(0)]
@@ -189,7 +189,7 @@ pub(crate) enum DataPhase {
     Pass(#[n(0)] PassBody),
 }
 
-/// How far a walk through several ranges came.
+/// A position in a scan of several ranges.
 #[derive(Encode, Decode, Debug, Clone, PartialEq, Eq, Default)]
 #[cbor(map)]
 pub(crate) struct CursorBody {
@@ -200,24 +200,24 @@ pub(crate) struct CursorBody {
     pub(crate) after: Option<ByteVec>,
 }
 
-/// One walk through all rows of a key scope.
+/// One pass over all rows of a key scope.
 #[derive(Encode, Decode, Debug, Clone, PartialEq, Eq)]
 #[cbor(map)]
 pub(crate) struct PassBody {
     /// The key of the scope's keyring.
     #[n(0)]
     pub(crate) keyring: ByteVec,
-    /// The keyring's revision when the walk began.
+    /// The keyring's revision when the pass began.
     #[n(1)]
     pub(crate) revision: u64,
     #[n(2)]
     pub(crate) at: CursorBody,
-    /// Rows sealed anew in this walk.
+    /// Rows sealed again in this pass.
     #[n(3)]
     pub(crate) resealed: u64,
     #[n(4)]
     pub(crate) failed: u64,
-    /// Whether this is the first walk through the scope, whose rows are counted.
+    /// Whether this is the first pass over the scope: only its rows are counted.
     #[n(5)]
     pub(crate) first: bool,
     #[n(6)]
@@ -225,7 +225,7 @@ pub(crate) struct PassBody {
 }
 
 impl KeyJobBody {
-    /// A new job, which nobody runs yet.
+    /// A new job that nobody runs yet.
     pub(crate) fn new(task: TaskBody, now: Timestamp) -> Self {
         let tally = Tally { updated_ms: now.as_ms(), ..Tally::default() };
         Self { task, status: Status::Ready, lease: None, tally, created_ms: now.as_ms() }
@@ -243,7 +243,7 @@ impl KeyJobBody {
 }
 
 impl CursorBody {
-    /// After a page of the range that it stands in.
+    /// The position after a page of the present range.
     pub(crate) fn past(self, page: &Page) -> Self {
         match page.rows.last() {
             Some((last, _)) if page.more => {
@@ -255,7 +255,7 @@ impl CursorBody {
 }
 
 impl RootBody {
-    /// The first walk from the start.
+    /// The first pass, at its start.
     pub(crate) fn first(on_unreadable: OnUnreadableBody) -> Self {
         Self {
             on_unreadable,

@@ -1,4 +1,4 @@
-//! Bodies: the plaintexts of sealed rows, but for those that keys are custody of.
+//! Bodies: the plaintexts of sealed rows, except for those that hold keys.
 
 mod account;
 mod definition;

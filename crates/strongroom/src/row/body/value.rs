@@ -1,4 +1,4 @@
-//! What is inside the record of a value, a credential or a host's record.
+//! The body of a value, a credential or a host's record.
 
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ pub(crate) struct ValueBody {
 impl ValueBody {
     pub(crate) fn encode(value: &Secret, created_at: Timestamp, updated_at: Timestamp) -> Zeroizing<Vec<u8>> {
         let text = value.expose();
-        // Room for all of it: a buffer that grew would leave plaintext behind.
+        // Reserve all of it: a buffer that grows would leave plaintext behind.
         let mut plaintext = Zeroizing::new(Vec::with_capacity(text.len() + 32));
         let mut cbor = Encoder::new(&mut *plaintext);
         let written = (|| {
@@ -36,7 +36,7 @@ impl ValueBody {
         Ok(Self { value, created_at, updated_at })
     }
 
-    /// The times alone: the value is wiped unread.
+    /// Only the times: the value is wiped unread.
     pub(crate) fn decode_times(plaintext: &[u8]) -> Result<(Timestamp, Timestamp), RowError> {
         Self::parse(plaintext).map(|(_, created_at, updated_at)| (created_at, updated_at))
     }
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sheet_keeps_the_exact_text() {
+    fn a_body_keeps_the_exact_text() {
         for text in ["", "v", " \u{e9}\n", &"x".repeat(65_536)] {
             let plaintext =
                 ValueBody::encode(&text.into(), Timestamp::from_ms(1), Timestamp::from_ms(u64::MAX));

@@ -6,7 +6,7 @@ use super::FileId;
 use crate::envelope::{MacKey, MacTag, RunningMac, checksum};
 use crate::error::{BackupFault, Error};
 
-/// What a frame holds.
+/// The kind of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(in crate::transfer) enum FrameKind {
@@ -24,7 +24,7 @@ impl FrameKind {
     }
 }
 
-/// Writes frames, each under its own number.
+/// Writes frames, each with its own number.
 pub(in crate::transfer) struct FrameWriter<W> {
     out: W,
     mac: MacKey,
@@ -54,14 +54,14 @@ impl<W: Write> FrameWriter<W> {
         Ok(())
     }
 
-    /// Flushes; answers how many bytes were written.
+    /// Flushes, and returns how many bytes were written.
     pub(in crate::transfer) fn finish(mut self) -> Result<u64, Error> {
         self.out.flush().map_err(Error::BackupFile)?;
         Ok(self.bytes_len)
     }
 }
 
-/// Reads frames in their order. What it answers has its checksum; who made it is for [`RawFrame::check`] to say.
+/// Reads frames in order. It verifies only their checksums; [`RawFrame::check`] verifies who wrote them.
 pub(in crate::transfer) struct FrameReader<R> {
     input: R,
     sequence: u64,
@@ -92,7 +92,7 @@ impl<R: Read> FrameReader<R> {
         }
     }
 
-    /// Goes on at the frame with this number, where the input stands.
+    /// Continues at the frame with this number, at which the input is.
     pub(in crate::transfer) fn resume(input: R, sequence: u64) -> Self {
         Self { input, sequence }
     }
@@ -132,7 +132,7 @@ impl<R: Read> FrameReader<R> {
 }
 
 impl RawFrame {
-    /// Refuses a frame that the key did not hash as one of this file, at this place.
+    /// Refuses a frame whose keyed hash is not that of this file at this place.
     pub(in crate::transfer) fn check(&self, mac: &MacKey, file_id: &FileId) -> Result<(), Error> {
         if hash(mac, file_id, &self.start, &self.body).is(&self.tag) {
             return Ok(());
@@ -168,9 +168,9 @@ fn read_exact(input: &mut impl Read, bytes: &mut [u8]) -> Result<(), Error> {
     })
 }
 
-/// The first byte is none that a text begins with.
+/// The first byte is one that no text file starts with.
 const MAGIC: &[u8] = b"\xd7strongroom backup\n";
 const VERSION: u8 = 1;
 const START_LEN: usize = 1 + 8 + 4;
-/// More than any frame holds: what a reader takes into memory before it knows who wrote it.
+/// More than any frame holds. It bounds what a reader allocates before it knows who wrote the file.
 const BODY_LEN_MAX: u32 = 2 << 20;

@@ -9,11 +9,11 @@ use crate::error::{BackupFault, Error};
 use crate::id::{Environment, OrgId};
 use crate::row::{RowError, expect_key, finish, infallible};
 
-/// What a file is of, and what opens it.
+/// What a file is a backup of, and what opens it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::transfer) struct Head {
+pub(in crate::transfer) struct FileHead {
     pub(in crate::transfer) file_id: FileId,
-    /// The id that the rows of the file are bound to: the store's, or of one org's file an id of its own.
+    /// The id that the rows of the file are bound to: the store's, or an id of its own for a file of one org.
     pub(in crate::transfer) store_id: StoreId,
     pub(in crate::transfer) created_at: Timestamp,
     /// The version of the engine that wrote the file.
@@ -24,25 +24,25 @@ pub(in crate::transfer) struct Head {
     pub(in crate::transfer) store_row: Option<Vec<u8>>,
 }
 
-/// What ends the rows of one tenant.
+/// The end of one tenant's rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::transfer) struct TenantEnd {
     pub(in crate::transfer) org: OrgId,
     pub(in crate::transfer) environment: Environment,
-    /// Whether its rows stood so at one moment.
+    /// Whether its rows are all from one moment.
     pub(in crate::transfer) settled: bool,
 }
 
-/// What ends the file.
+/// The end of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::transfer) struct Trailer {
-    /// Frames before this one.
+    /// How many frames come before this one.
     pub(in crate::transfer) frames: u64,
-    /// Rows, of each section those of its last version.
+    /// How many rows there are, counting the latest version of each section.
     pub(in crate::transfer) rows: u64,
 }
 
-impl Head {
+impl FileHead {
     pub(in crate::transfer) fn encode(&self) -> Vec<u8> {
         let mut body = Vec::new();
         let mut cbor = Encoder::new(&mut body);

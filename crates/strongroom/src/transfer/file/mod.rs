@@ -7,7 +7,7 @@ mod rows;
 use crate::envelope::{MacKey, StoreId};
 
 pub(super) use frame::{FrameKind, FrameReader, FrameWriter, RawFrame};
-pub(super) use head::{Head, TenantEnd, Trailer};
+pub(super) use head::{FileHead, TenantEnd, Trailer};
 pub(super) use rows::{RowsFrame, SECTION_HEAD_LEN, push_row, start_rows};
 
 /// The id of one backup file: 16 random bytes.

@@ -3,7 +3,7 @@
 use crate::error::{BackupFault, Error};
 use crate::store::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 
-/// Rows of one section. A later version of a section takes the place of all rows of the earlier ones.
+/// Rows of one section. A later version of a section replaces all rows of the earlier ones.
 pub(in crate::transfer) struct RowsFrame<'b> {
     pub(in crate::transfer) section: u32,
     pub(in crate::transfer) version: u32,
@@ -11,7 +11,7 @@ pub(in crate::transfer) struct RowsFrame<'b> {
 }
 
 impl<'b> RowsFrame<'b> {
-    /// Reads the frame to its end, so that all of it is known to have the form of rows.
+    /// Reads the frame to its end, so that all of it is known to be well-formed rows.
     pub(in crate::transfer) fn decode(body: &'b [u8]) -> Result<Self, Error> {
         let malformed = || Error::BadBackup(BackupFault::Altered);
         let (section, rest) = take_u32(body).ok_or_else(malformed)?;

@@ -87,7 +87,7 @@ impl Org {
         if let Some(keys) = keys {
             draft.drop_keys(Some(account), keys)?;
         }
-        draft.changes_cached_rows();
+        draft.bump_epoch();
         draft.put_records(&options.records).await?;
         Ok(draft.commit().await?.map(|_| job))
     }

@@ -1,8 +1,8 @@
-//! Shredding: what was sealed cannot be opened any more, and how far that can be said.
+//! Shredding: making what was sealed impossible to open, and saying how far that is certain.
 //!
-//! Dropping keys makes rows unreadable for whoever has no older copy of the keyring. An older copy opens under the
-//! root that sealed it. So that root has to be out of everybody's reach: a new one was made, every keyring was sealed
-//! anew, and every key that ever led to a former root is destroyed.
+//! Dropping keys makes rows unreadable for everyone without an older copy of the keyring. An older copy opens under the
+//! root that sealed it, so that root must be out of everybody's reach: the root has to be rotated, every keyring sealed
+//! again, and every key that ever led to a former root destroyed.
 
 use std::sync::Arc;
 
@@ -16,75 +16,75 @@ use crate::keys::{KeyEnd, KeyHeld, StoreRow};
 use crate::row::VaultKeys;
 use crate::store::WriteBatch;
 
-/// What was shredded, and how far that can be said.
+/// What was shredded, and how certain that is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use = "it says whether a copy from before can still be read"]
 pub struct ShredReceipt {
-    /// The org whose account it was.
+    /// The org, or the org of the account.
     pub org: OrgId,
-    /// The data keys that are accepted no more. Their ids stay as tombstones.
+    /// The data keys that no longer open anything. Their ids stay in the keyring as tombstones.
     pub keys: Vec<DekId>,
-    /// The root that was active then, under which older copies of those keys lie.
+    /// The root that was active then: older copies of those keys are sealed under it.
     pub root_id: DekId,
-    /// How far it can be said.
+    /// How certain it is.
     pub effect: ShredEffect,
 }
 
-/// How far it can be said that what was shredded is gone.
+/// How certain it is that what was shredded cannot be read again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ShredEffect {
-    /// Nothing of it can be read through this vault. A copy of the store from before may still be opened.
+    /// Nothing of it can be read through this vault. An older copy of the store may still open.
     Logical {
-        /// Why no more can be said.
+        /// Why it is not more certain.
         because: Vec<NotDestroyed>,
     },
-    /// A key that opens a copy from before is about to be deleted, and that can still be cancelled.
+    /// A key that opens an older copy is scheduled for deletion, which can still be cancelled.
     Scheduled {
-        /// When the last such key will be gone.
+        /// When the last such key will be deleted.
         until: Timestamp,
     },
-    /// Every key that opened a copy from before is destroyed.
+    /// Every key that opened an older copy is destroyed.
     KeyDestroyed {
-        /// The keys, and how their providers know.
+        /// The keys, and their providers' evidence.
         evidence: Vec<DestroyedKey>,
     },
 }
 
-/// A key of a key provider that is gone.
+/// A key of a key provider that was destroyed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DestroyedKey {
     /// The kind of its provider.
     pub kind: String,
-    /// Which key.
+    /// The key.
     pub key: ProviderKey,
     /// How the provider knows, as a sentence for people.
     pub evidence: String,
 }
 
-/// Why a copy of the store from before may still be opened.
+/// Why an older copy of the store may still open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotDestroyed {
     /// The root that sealed the keys is still in use: rotate it and run its job to the end.
     RootInUse,
-    /// A passphrase or raw key once led to a former root. Nobody can show that it is forgotten.
+    /// A passphrase or raw key once led to a former root. Nobody can prove that it is forgotten.
     KnownSecret,
-    /// A former root was under a key that a slot still uses, in this or another version: give the slot a key of its
-    /// own, then rotate the root.
+    /// A former root was wrapped by a key that a slot still uses, in this or another version: give the slot a key of
+    /// its own, then rotate the root.
     KeyInUse(ProviderKey),
     /// No provider of this kind was given.
     NoProvider(String),
     /// The provider cannot destroy keys, or does not know this one.
     NotConfirmed(ProviderKey),
-    /// Others share the store, and may hold former keys in memory: see [`Assume::NoOtherProcess`].
+    /// Other processes share the store and may hold former keys in memory: see [`Assume::NoOtherProcess`].
     OtherProcesses,
-    /// Backups under other keys may hold it: see [`Assume::NoBackup`].
+    /// Backups under other keys may contain it: see [`Assume::NoBackup`].
     Backups,
-    /// The vault notes a backup of the org under another key ([`Vault::backup_org`]), and nothing that is destroyed
-    /// here destroys that file. No [`Assume`] speaks against it.
+    /// The vault has a note of a backup of the org under another key ([`Vault::backup_org`]). Nothing that is destroyed
+    /// here destroys that file, and no [`Assume`] overrides the note.
     OrgBackup,
 }
 
@@ -92,13 +92,13 @@ pub enum NotDestroyed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Assume {
-    /// Every other process that had the vault open was closed since the root was rotated.
+    /// Every other process that had the vault open was closed after the root was rotated.
     NoOtherProcess,
     /// No backup of what was shredded was made under another key.
     NoBackup,
 }
 
-/// Whether a backup of the org under another key was ever begun.
+/// Whether a backup of the org under another key was ever started.
 pub(crate) async fn org_backup(engine: &Engine, org: &OrgId) -> Result<Option<NotDestroyed>, Error> {
     let notes = engine.scan(VaultKeys::exports(org), 1).await?;
     Ok((!notes.rows.is_empty()).then_some(NotDestroyed::OrgBackup))
@@ -108,7 +108,7 @@ pub(crate) async fn read_store_row(engine: &Engine) -> Result<StoreRow, Error> {
     engine.open_head().await.map(|(_, store_row, _)| store_row)
 }
 
-/// The provider keys that ever led to a former root, each once.
+/// The provider keys that ever led to a former root, without duplicates.
 pub(crate) fn former_keys(store_row: &StoreRow) -> Vec<KeyHeld> {
     let body = &store_row.body;
     let mut keys: Vec<KeyHeld> = Vec::new();
@@ -118,7 +118,7 @@ pub(crate) fn former_keys(store_row: &StoreRow) -> Vec<KeyHeld> {
     keys
 }
 
-/// Why a key cannot be destroyed, told without touching it.
+/// Why a key cannot be destroyed, checked before any key is touched.
 pub(crate) fn refusal(
     store_row: &StoreRow,
     key: &KeyHeld,
@@ -133,8 +133,8 @@ pub(crate) fn refusal(
     (!known).then(|| NotDestroyed::NoProvider(key.kind.clone()))
 }
 
-/// Whether a slot that opens the vault is under the key, in this or another version. The sealed row says so: a slot's
-/// own row is the store's to hide, and what is destroyed does not come back.
+/// Whether a slot that opens the vault uses the key, in this or another version. Only the sealed row is asked: a
+/// hostile store could hide a slot's own row, and a destroyed key does not come back.
 fn is_in_use(store_row: &StoreRow, key: &KeyHeld) -> bool {
     let current = store_row.body.slots.iter().filter(|held| held.is_current());
     current.filter_map(|held| held.key.as_ref()).any(|used| used.is_version_of(key))
@@ -149,14 +149,15 @@ fn end_of<'s>(store_row: &'s StoreRow, key: &KeyHeld) -> Option<&'s KeyEnd> {
         .find_map(|held| held.end.as_ref())
 }
 
-/// Destroys a key, unless that was done. Only what the provider confirms counts: a key that it does not know may as
-/// well be that of another device, unless it named a day for its end before.
+/// Destroys a key, unless it was destroyed before. Only the provider's confirmation counts. A key that the provider
+/// does not know is no proof, since it may be another device's key; it is proof only if the provider had scheduled its
+/// deletion.
 pub(crate) async fn destroy(
     engine: &Engine,
     key: &KeyHeld,
     providers: &[Arc<dyn KeyProvider>],
 ) -> Result<Option<NotDestroyed>, Error> {
-    let Some(before) = begin(engine, key).await? else {
+    let Some(before) = note_begun(engine, key).await? else {
         return Ok(Some(NotDestroyed::KeyInUse(key.name())));
     };
     let provider = providers.iter().find(|provider| provider.kind() == key.kind);
@@ -171,18 +172,18 @@ pub(crate) async fn destroy(
             KeyEnd { until_ms: None, evidence: Some(GONE_AS_SCHEDULED.to_owned()) }
         }
         Err(error) if error.kind() != ProviderErrorKind::NotThisKey => return Err(error.into()),
-        // It was not destroyed, and not by this.
+        // The provider did not destroy it, so the note that it was about to be is taken back.
         Ok(Destruction::NotSupported) | Err(_) => {
-            note(engine, key, Some(before).filter(|end| *end != KeyEnd::BEGUN).as_ref()).await?;
+            note_end(engine, key, Some(before).filter(|end| *end != KeyEnd::BEGUN).as_ref()).await?;
             return Ok(Some(NotDestroyed::NotConfirmed(key.name())));
         }
     };
-    note(engine, key, Some(&end)).await.map(|()| None)
+    note_end(engine, key, Some(&end)).await.map(|()| None)
 }
 
-/// Notes in the `store` row that a key is about to be destroyed: from then on no slot can be put under it. Answers
-/// what was noted before; `None` if a slot uses the key, which may have come since it was first looked at.
-async fn begin(engine: &Engine, key: &KeyHeld) -> Result<Option<KeyEnd>, Error> {
+/// Notes in the `store` row that a key is about to be destroyed: from then on no slot can use it. Returns the note that
+/// was there before, or the new one; `None` if a slot uses the key, which may have been added since the first check.
+async fn note_begun(engine: &Engine, key: &KeyHeld) -> Result<Option<KeyEnd>, Error> {
     for _ in 0..ATTEMPTS_MAX {
         let mut store_row = read_store_row(engine).await?;
         if is_in_use(&store_row, key) {
@@ -199,8 +200,8 @@ async fn begin(engine: &Engine, key: &KeyHeld) -> Result<Option<KeyEnd>, Error> 
     Err(Error::Contended(ATTEMPTS_MAX))
 }
 
-/// Notes in the `store` row what became of a key.
-async fn note(engine: &Engine, key: &KeyHeld, end: Option<&KeyEnd>) -> Result<(), Error> {
+/// Notes in the `store` row what happened to a key.
+async fn note_end(engine: &Engine, key: &KeyHeld, end: Option<&KeyEnd>) -> Result<(), Error> {
     for _ in 0..ATTEMPTS_MAX {
         let mut store_row = read_store_row(engine).await?;
         store_row.set_end(key, end);
@@ -211,7 +212,7 @@ async fn note(engine: &Engine, key: &KeyHeld, end: Option<&KeyEnd>) -> Result<()
     Err(Error::Contended(ATTEMPTS_MAX))
 }
 
-/// Puts the `store` row as it is now; `false` when it is another one meanwhile.
+/// Writes the `store` row; `false` if it changed since it was read.
 async fn put(engine: &Engine, store_row: &StoreRow) -> Result<bool, Error> {
     let mut batch = WriteBatch::default();
     store_row.put_in(&mut batch, &engine.store_id, &engine.roots.get()?.active.key)?;
@@ -220,7 +221,7 @@ async fn put(engine: &Engine, store_row: &StoreRow) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// What the notes on former keys add up to, none of which is refused.
+/// The effect that the notes on all former keys add up to, once none is refused.
 pub(crate) fn effect(store_row: &StoreRow) -> ShredEffect {
     let (mut until, mut evidence) = (None, Vec::new());
     for key in former_keys(store_row) {

@@ -1,9 +1,10 @@
-//! Shredding an org within its environment.
+//! Shreds an org in one environment.
 //!
-//! The first batch drops the org's keys and writes a job. From then on every row of the tenant counts as absent, those
-//! under keys of accounts too: an org without an active key has no account with one. The job then drops the keys of
-//! the accounts, and deletes the rows. It has a fixed id, so that whoever is to make the org's next key finds it, and
-//! finishes it first: nothing new is in the way of the sweep, and nothing new gets an old key.
+//! The first batch drops the org's keys and writes a job. From then on every row of the tenant counts as absent,
+//! including rows under the keys of its accounts: an org without an active key has no account with one. The job then
+//! drops the keys of the accounts and deletes the rows. Its id is fixed, so that whoever creates the org's next key
+//! finds the job and finishes it first. So nothing new gets in the way of the sweep, and nothing new is sealed under an
+//! old key.
 
 use crate::engine::ATTEMPTS_MAX;
 use crate::envelope::DekId;
@@ -15,7 +16,7 @@ use crate::store::{Key, KeyRange, Page, RowRevision, Scan, Versioned};
 use crate::tenant::job::SHRED_JOB;
 use crate::tenant::{Attempt, Draft, Freshness, Needs, Tenant, View};
 
-/// Drops the org's keys and writes the job, unless both were done or there is nothing.
+/// Drops the org's keys and writes the job, unless that was done before or the org has no keys.
 pub(crate) async fn begin_shred(tenant: &Tenant, freshness: Freshness) -> Result<Attempt<()>, Error> {
     let needs = Needs::org_keys().freshness(freshness);
     let (view, ()) = tenant.read(&needs, ()).await?;
@@ -26,7 +27,7 @@ pub(crate) async fn begin_shred(tenant: &Tenant, freshness: Freshness) -> Result
     Ok(draft.commit().await?.map(drop))
 }
 
-/// Finishes a shred of the org that was cut short. Answers whether there was one: then `view` is out of date.
+/// Finishes a shred of the org that was interrupted. Returns whether there was one: if so, `view` is out of date.
 pub(crate) async fn finish_shred(tenant: &Tenant, view: &View<'_>) -> Result<bool, Error> {
     if !tenant.has_unfinished_shred(view).await? {
         return Ok(false);
@@ -34,8 +35,8 @@ pub(crate) async fn finish_shred(tenant: &Tenant, view: &View<'_>) -> Result<boo
     sweep_org(tenant).await.map(|()| true)
 }
 
-/// Runs the job of a shred to its end. A row of it that changed was sealed under a new root, or is that of a later
-/// shred: either way the walk begins anew.
+/// Runs the job of a shred to its end. If its row changed, the root was rotated or the org was shredded again: either
+/// way the sweep starts over.
 pub(crate) async fn sweep_org(tenant: &Tenant) -> Result<(), Error> {
     let key = tenant.id.job(&SHRED_JOB).key();
     for _ in 0..ATTEMPTS_MAX {
@@ -66,7 +67,7 @@ pub(crate) async fn sweep_org(tenant: &Tenant) -> Result<(), Error> {
     Err(Error::Contended(ATTEMPTS_MAX))
 }
 
-/// The ids of all keys of the org and its accounts that were dropped.
+/// The ids of all dropped keys of the org and its accounts.
 pub(crate) async fn dropped_keys(tenant: &Tenant) -> Result<Vec<DekId>, Error> {
     let (mut keys, mut rest) = (Vec::new(), tenant.id.keyrings());
     loop {
@@ -76,7 +77,7 @@ pub(crate) async fn dropped_keys(tenant: &Tenant) -> Result<Vec<DekId>, Error> {
                 keys.extend(opened.keyring.dropped().copied());
             }
         }
-        let Some(next) = behind(rest, &page) else { break };
+        let Some(next) = remaining(rest, &page) else { break };
         rest = next;
     }
     keys.sort_unstable();
@@ -84,7 +85,7 @@ pub(crate) async fn dropped_keys(tenant: &Tenant) -> Result<Vec<DekId>, Error> {
     Ok(keys)
 }
 
-/// The keyring in a row; `None` for one that nobody can open.
+/// Opens the row of a keyring; `None` if nobody can open it.
 async fn opened_keyring(tenant: &Tenant, key: &Key, row: &Versioned) -> Result<Option<ScopeKeys>, Error> {
     let Some(owner) = tenant.id.parse_keyring(key) else { return Ok(None) };
     let open = |row: &Versioned| tenant.open_keyring(owner.as_ref(), row);
@@ -101,7 +102,7 @@ async fn opened_keyring(tenant: &Tenant, key: &Key, row: &Versioned) -> Result<O
     }
 }
 
-/// One run of the job. Every batch expects the job as this run read it; where it is another, the run is over.
+/// One run of the job. Every batch expects the job's row as this run read it; once that row differs, the run is over.
 struct OrgSweeper<'t> {
     tenant: &'t Tenant,
     job: Key,
@@ -111,7 +112,7 @@ struct OrgSweeper<'t> {
 }
 
 impl OrgSweeper<'_> {
-    /// Answers whether the job is done; `false` when its row changed meanwhile.
+    /// Returns whether the job is done; `false` if its row changed meanwhile.
     async fn run(&self) -> Result<bool, Error> {
         let keys = &self.tenant.id;
         Ok(self.drop_keyrings().await?
@@ -120,7 +121,7 @@ impl OrgSweeper<'_> {
             && self.finish().await?)
     }
 
-    /// Drops the keys of the accounts. A keyring that nobody can open goes as it is.
+    /// Drops the keys of the accounts. A keyring that nobody can open is deleted instead.
     async fn drop_keyrings(&self) -> Result<bool, Error> {
         let view = self.tenant.view_of(None, &[], None);
         let mut rest = self.tenant.id.keyrings();
@@ -138,21 +139,21 @@ impl OrgSweeper<'_> {
                     }
                     None => {
                         draft.delete_as_read(key.clone(), row.revision);
-                        draft.changes_cached_rows();
+                        draft.bump_epoch();
                     }
                 }
             }
             if !draft.is_empty() && !self.commit(draft).await? {
-                // A keyring changed since it was read, or the job did: look at the page again.
+                // A keyring or the job's row changed since it was read: read the page again.
                 continue;
             }
-            let Some(next) = behind(rest, &page) else { return Ok(true) };
+            let Some(next) = remaining(rest, &page) else { return Ok(true) };
             rest = next;
         }
     }
 
-    /// Deletes the rows of a range, but for the job itself. No writer puts one meanwhile: it would expect a key that
-    /// was dropped, or a job that goes first.
+    /// Deletes the rows of a range, except for the job's. No writer adds a row meanwhile: its batch would expect a key
+    /// that was dropped, or first finish this job.
     async fn sweep(&self, range: KeyRange) -> Result<bool, Error> {
         let view = self.tenant.view_of(None, &[], None);
         let mut rest = range;
@@ -164,17 +165,17 @@ impl OrgSweeper<'_> {
                 draft.delete(key.clone());
             }
             if !draft.is_empty() {
-                draft.changes_cached_rows();
+                draft.bump_epoch();
                 if !self.commit(draft).await? {
                     continue;
                 }
             }
-            let Some(next) = behind(rest, &page) else { return Ok(true) };
+            let Some(next) = remaining(rest, &page) else { return Ok(true) };
             rest = next;
         }
     }
 
-    /// The job goes, and the count of definitions with it.
+    /// Deletes the job's row, and with it the count of definitions.
     async fn finish(&self) -> Result<bool, Error> {
         let view = self.tenant.view_of(None, &[], None);
         for _ in 0..ATTEMPTS_MAX {
@@ -199,7 +200,7 @@ impl OrgSweeper<'_> {
         self.commit(draft).await
     }
 
-    /// A page, if the job still is the one of this run.
+    /// Reads a page; `None` if the job's row or the org's keyring is no longer the one that this run read.
     async fn read(&self, scan: Scan) -> Result<Option<Page>, Error> {
         let gets = [self.job.clone(), self.org.0.clone()];
         let ([job, org], [page]) = self.tenant.engine.read((gets, [scan])).await?;
@@ -220,15 +221,15 @@ impl OrgSweeper<'_> {
     }
 }
 
-/// Everything behind the keyrings but the epoch, which stays, and the count, which goes last.
+/// Every row after the keyrings, except for the epoch, which stays, and the count, which is deleted last.
 fn rows_but_count(keys: &TenantId) -> KeyRange {
     KeyRange { start: keys.definitions().start, end: keys.all().end }
 }
 
-fn behind(range: KeyRange, page: &Page) -> Option<KeyRange> {
+fn remaining(range: KeyRange, page: &Page) -> Option<KeyRange> {
     let (last, _) = page.rows.last().filter(|_| page.more)?;
     Some(range.after(last.as_bytes()))
 }
 
-/// How many rows one batch drops or deletes: with what it expects it stays within 100 operations.
+/// How many rows one batch drops or deletes: with what it expects, it stays within 100 operations.
 const PAGE_ROWS: usize = 32;

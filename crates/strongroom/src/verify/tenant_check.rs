@@ -1,14 +1,13 @@
-//! Where the rows of one tenant are judged: its keys and definitions, opened, and how a row and its counterparts are
-//! read.
+//! Checks the rows of one tenant: reads their related rows, and keeps the keyrings and definitions that were opened.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::related::{Jobs, RelatedRows};
 use super::report::{Cause, KeyState};
-use super::sight::{Jobs, Sight};
-use super::verdict::{Judged, KeyRef, Subject, Verdict};
+use super::state::{CheckedRow, KeyMention, RowId, RowState};
 use crate::engine::ATTEMPTS_MAX;
 use crate::engine::cache::Definition;
 use crate::envelope::DekId;
@@ -23,47 +22,47 @@ use crate::tenant::Tenant;
 /// A key scope: the org's, or that of a linked account.
 pub(super) type Owner = Option<LinkedAccountId>;
 
-/// One tenant while its rows are judged. Nothing is taken from the engine's caches: what counts is the store.
-pub(super) struct Desk {
+/// One tenant while its rows are checked. The engine's caches are not used: verification is about what the store holds.
+pub(super) struct TenantCheck {
     pub(super) tenant: Arc<Tenant>,
     org_keys: Option<Arc<ScopeKeys>>,
     account_keys: HashMap<LinkedAccountId, Arc<ScopeKeys>>,
     definitions: HashMap<DefinitionId, Arc<Definition>>,
-    /// Key scopes whose keyring is missing or cannot be read: that was found once, and is not found again.
-    pub(super) closed: HashSet<Owner>,
-    /// Whether the definitions were counted.
+    /// Key scopes whose keyring is missing or cannot be read, so that it is reported only once.
+    pub(super) unavailable: HashSet<Owner>,
+    /// Whether the count of definitions was checked.
     pub(super) counted: bool,
 }
 
-/// The keys of a scope, as far as they can be had.
-pub(super) enum Keys {
+/// The keys of a scope, if they are available.
+pub(super) enum FoundKeys {
     Open(Arc<ScopeKeys>),
     Missing,
     Unreadable,
 }
 
-/// A definition, as far as it can be had.
-pub(super) enum Known {
-    There(Arc<Definition>),
-    Absent,
+/// A definition, if it is available.
+pub(super) enum FoundDefinition {
+    Readable(Arc<Definition>),
+    Missing,
     Unreadable,
 }
 
-impl Desk {
+impl TenantCheck {
     pub(super) fn new(tenant: Arc<Tenant>) -> Self {
         Self {
             tenant,
             org_keys: None,
             account_keys: HashMap::new(),
             definitions: HashMap::new(),
-            closed: HashSet::new(),
+            unavailable: HashSet::new(),
             counted: false,
         }
     }
 
-    /// Judges rows that follow one another. What looks wrong is read again, together with its counterparts, before
-    /// it counts: another writer may have been in between.
-    pub(super) async fn judge_rows(&mut self, rows: &[(Key, Versioned)]) -> Result<Vec<Judged>, Error> {
+    /// Checks consecutive rows. A row that looks wrong is read again with its related rows before it counts: another
+    /// engine may have written between the two reads.
+    pub(super) async fn check_rows(&mut self, rows: &[(Key, Versioned)]) -> Result<Vec<CheckedRow>, Error> {
         self.load_org_keys().await?;
         let places: Vec<_> = rows.iter().map(|(key, _)| self.tenant.id.parse_row(key.as_bytes())).collect();
         let mut wanted = Vec::new();
@@ -75,36 +74,39 @@ impl Desk {
         wanted.retain(|key| !self.is_opened(key));
         wanted.sort_unstable();
         wanted.dedup();
-        let mut sight = Sight::default();
+        let mut related = RelatedRows::default();
         for chunk in wanted.chunks(READ_OPS_MAX) {
             let rows = self.tenant.engine.read(chunk.to_vec()).await?;
-            sight.rows.extend(chunk.iter().cloned().zip(rows));
+            related.rows.extend(chunk.iter().cloned().zip(rows));
         }
-        let mut judged = Vec::with_capacity(rows.len() + 1);
+        let mut checked = Vec::with_capacity(rows.len() + 1);
         for (place, (key, row)) in places.into_iter().zip(rows) {
             let counts = matches!(place, Some(TenantRow::Count | TenantRow::Definition(_)));
-            if counts && !self.counted && !judged.iter().any(|judged: &Judged| judged.subject.is_count()) {
-                judged.push(self.count_definitions().await?);
+            if counts
+                && !self.counted
+                && !checked.iter().any(|checked: &CheckedRow| checked.row_id.is_count())
+            {
+                checked.push(self.count_definitions().await?);
             }
             if place == Some(TenantRow::Count) {
                 continue;
             }
-            let mut verdict = self.judge(place.as_ref(), row, &sight);
-            if !verdict.is_settled(&self.closed) {
-                verdict = self.confirm(place.as_ref(), key, row).await?;
+            let mut state = self.check(place.as_ref(), row, &related);
+            if !state.is_settled(&self.unavailable) {
+                state = self.confirm(place.as_ref(), key, row).await?;
             }
-            judged.push(self.judged(place, row, verdict));
+            checked.push(self.checked(place, row, state));
         }
-        Ok(judged)
+        Ok(checked)
     }
 
-    /// What was judged, with the data keys that the row names.
-    pub(super) fn judged(
+    /// The result for a row, with the data keys that it names.
+    pub(super) fn checked(
         &self,
         place: Option<TenantRow<'static>>,
         row: &Versioned,
-        verdict: Verdict,
-    ) -> Judged {
+        state: RowState,
+    ) -> CheckedRow {
         let mut keys = SmallVec::new();
         if let Some(TenantRow::Keyring(owner)) = &place {
             let ids = self.opened(owner.as_deref()).into_iter().flat_map(|keys| keys.keyring.ids());
@@ -112,8 +114,8 @@ impl Desk {
         } else if let Some((owner, id)) = self.sealed_under(place.as_ref(), row) {
             keys.push(self.key_ref(owner, id, 1));
         }
-        let subject = place.map_or(Subject::Foreign, Subject::Tenant);
-        Judged { subject, verdict, keys, is_row: true }
+        let row_id = place.map_or(RowId::Foreign, RowId::Tenant);
+        CheckedRow { row_id, state, keys, is_row: true }
     }
 
     /// The key scope of a row, and which of its keys sealed it; `None` for a row that no data key seals.
@@ -124,7 +126,7 @@ impl Desk {
         Some((account.cloned(), sealing_key_id(&row, &found.value)?))
     }
 
-    fn key_ref(&self, owner: Owner, id: DekId, rows: u64) -> KeyRef {
+    fn key_ref(&self, owner: Owner, id: DekId, rows: u64) -> KeyMention {
         let state = self.opened(owner.as_ref()).map_or(KeyState::Unlisted, |keys| {
             let active = keys.keyring.active().is_some_and(|key| *key.id() == id);
             match keys.keyring.key(&id) {
@@ -134,17 +136,17 @@ impl Desk {
                 KeyLookup::Unknown => KeyState::Unlisted,
             }
         });
-        KeyRef { owner, id, state, rows }
+        KeyMention { owner, id, state, rows }
     }
 
-    /// Judges a row by one snapshot of it, its counterparts and the jobs.
+    /// Checks a row again, in one snapshot of it, its related rows and the jobs.
     async fn confirm(
         &mut self,
         place: Option<&TenantRow<'_>>,
         key: &Key,
         row: &Versioned,
-    ) -> Result<Verdict, Error> {
-        let Some(place) = place else { return Ok(Verdict::bad(Cause::Foreign)) };
+    ) -> Result<RowState, Error> {
+        let Some(place) = place else { return Ok(RowState::bad(Cause::Foreign)) };
         let mut row = row.clone();
         for _ in 0..ATTEMPTS_MAX {
             let mut gets = vec![key.clone()];
@@ -152,18 +154,18 @@ impl Desk {
             let scan = Scan::new(self.tenant.id.jobs(), JOBS_MAX);
             let (rows, jobs) = self.tenant.engine.read((gets.clone(), scan)).await?;
             let jobs = self.open_jobs(&jobs);
-            let sight = Sight { rows: gets.into_iter().zip(rows).collect(), jobs };
-            // Gone meanwhile, and with it whatever was wrong.
-            let Some(now) = sight.row(key) else { return Ok(Verdict::Fine) };
+            let related = RelatedRows { rows: gets.into_iter().zip(rows).collect(), jobs };
+            // Deleted meanwhile: there is nothing left to report.
+            let Some(now) = related.row(key) else { return Ok(RowState::Fine) };
             if now.revision == row.revision {
-                return Ok(self.judge(Some(place), now, &sight));
+                return Ok(self.check(Some(place), now, &related));
             }
             row = now.clone();
         }
-        Ok(Verdict::bad(Cause::Changing))
+        Ok(RowState::bad(Cause::Changing))
     }
 
-    /// The keys of the rows by which a row is judged, as far as they can be told from it.
+    /// Collects the keys of the rows that a row is checked against, as far as the row names them.
     fn needs(&self, place: &TenantRow<'_>, row: &Versioned, needed: &mut Vec<Key>) {
         let keys = &self.tenant.id;
         let index = || decode_index(&row.value).ok();
@@ -204,11 +206,12 @@ impl Desk {
             }
             _ => {}
         }
-        // A hostile index row may lead to a key that no store takes.
+        // A hostile index row may name a key that is too long for any store to look up.
         needed.retain(|key| key.as_bytes().len() <= crate::store::KEY_BYTES_MAX);
     }
 
-    /// Whether what stands at a key was opened already, as it stood a moment ago.
+    /// Whether the keyring or definition at a key was opened already. It may have changed since: a row that then looks
+    /// wrong is confirmed by a snapshot.
     fn is_opened(&self, key: &Key) -> bool {
         match self.tenant.id.parse_row(key.as_bytes()) {
             Some(TenantRow::Keyring(None)) => self.org_keys.is_some(),
@@ -219,7 +222,7 @@ impl Desk {
     }
 
     async fn load_org_keys(&mut self) -> Result<(), Error> {
-        if self.org_keys.is_none() && !self.closed.contains(&None) {
+        if self.org_keys.is_none() && !self.unavailable.contains(&None) {
             let key = self.tenant.id.keyring(None).key();
             if let Some(row) = self.tenant.engine.get(key).await? {
                 self.open_keys(None, &row).ok();
@@ -239,7 +242,7 @@ impl Desk {
         jobs
     }
 
-    /// Keys that were opened, if they still are.
+    /// Keys that were opened before and are still kept.
     pub(super) fn opened(&self, owner: Option<&LinkedAccountId>) -> Option<&Arc<ScopeKeys>> {
         match owner {
             Some(account) => self.account_keys.get(account),
@@ -247,15 +250,15 @@ impl Desk {
         }
     }
 
-    /// Notes that the keys of a scope cannot be had. `false` when that was known.
-    pub(super) fn close(&mut self, owner: Owner) -> bool {
-        if self.closed.len() >= CLOSED_MAX {
-            self.closed.clear();
+    /// Notes that the keys of a scope are unavailable. `false` if that was known already.
+    pub(super) fn mark_unavailable(&mut self, owner: Owner) -> bool {
+        if self.unavailable.len() >= UNAVAILABLE_MAX {
+            self.unavailable.clear();
         }
-        self.closed.insert(owner)
+        self.unavailable.insert(owner)
     }
 
-    /// Opens the row of a keyring, and keeps its keys.
+    /// Opens the row of a keyring and keeps its keys.
     pub(super) fn open_keys(
         &mut self,
         owner: Option<&LinkedAccountId>,
@@ -275,54 +278,59 @@ impl Desk {
         Ok(keys)
     }
 
-    /// The keys of a scope: those in sight, else those that were opened before.
-    pub(super) fn keys(&mut self, owner: Option<&LinkedAccountId>, sight: &Sight) -> Keys {
+    /// The keys of a scope: from the related rows if its keyring was read with them, otherwise those opened before.
+    pub(super) fn keys(&mut self, owner: Option<&LinkedAccountId>, related: &RelatedRows) -> FoundKeys {
         let key = self.tenant.id.keyring(owner).key();
-        if let Some(row) = sight.row(&key) {
-            return self.open_keys(owner, row).map_or(Keys::Unreadable, Keys::Open);
+        if let Some(row) = related.row(&key) {
+            return self.open_keys(owner, row).map_or(FoundKeys::Unreadable, FoundKeys::Open);
         }
         match self.opened(owner) {
-            Some(keys) if !sight.holds(&key) => Keys::Open(Arc::clone(keys)),
-            _ => Keys::Missing,
+            Some(keys) if !related.holds(&key) => FoundKeys::Open(Arc::clone(keys)),
+            _ => FoundKeys::Missing,
         }
     }
 
-    /// A definition: that in sight, else the one that was opened before.
-    pub(super) fn definition(&mut self, id: DefinitionId, org: &Arc<ScopeKeys>, sight: &Sight) -> Known {
+    /// A definition: from the related rows if it was read with them, otherwise the one opened before.
+    pub(super) fn definition(
+        &mut self,
+        id: DefinitionId,
+        org: &Arc<ScopeKeys>,
+        related: &RelatedRows,
+    ) -> FoundDefinition {
         let key = self.tenant.id.definition(&id).key();
         let known = self.definitions.get(&id);
-        let Some(row) = sight.row(&key) else {
+        let Some(row) = related.row(&key) else {
             return match known {
-                Some(known) if !sight.holds(&key) => Known::There(Arc::clone(known)),
-                _ => Known::Absent,
+                Some(known) if !related.holds(&key) => FoundDefinition::Readable(Arc::clone(known)),
+                _ => FoundDefinition::Missing,
             };
         };
         if let Some(known) = known.filter(|known| known.row == row.revision) {
-            return Known::There(Arc::clone(known));
+            return FoundDefinition::Readable(Arc::clone(known));
         }
         match self.tenant.open_definition(Some(org), id, row) {
             Ok(Some(definition)) => {
                 let definition = Arc::new(definition);
                 make_room(&mut self.definitions);
                 self.definitions.insert(id, Arc::clone(&definition));
-                Known::There(definition)
+                FoundDefinition::Readable(definition)
             }
-            Ok(None) => Known::Absent,
-            Err(_) => Known::Unreadable,
+            Ok(None) => FoundDefinition::Missing,
+            Err(_) => FoundDefinition::Unreadable,
         }
     }
 }
 
-/// Keeps a map bounded: rows of one scope follow one another, so that what is dropped is seldom needed again.
+/// Keeps a map bounded. The rows of one scope are consecutive, so what is dropped is seldom needed again.
 fn make_room<K, V>(map: &mut HashMap<K, V>) {
     if map.len() >= OPENED_MAX {
         map.clear();
     }
 }
 
-/// How many keyrings, and how many definitions, are kept opened: a tenant has at most 1,000 definitions.
+/// How many keyrings, and how many definitions, are kept open: a tenant has at most 1,000 definitions.
 const OPENED_MAX: usize = 1_024;
 /// How many key scopes without keys are remembered.
-const CLOSED_MAX: usize = 4_096;
-/// How many unfinished jobs of a tenant are looked at.
+const UNAVAILABLE_MAX: usize = 4_096;
+/// How many unfinished jobs of a tenant are read. With more, any row may belong to one of them: see [`Jobs::more`].
 const JOBS_MAX: usize = 256;

@@ -1,7 +1,8 @@
-//! A store that is becoming a vault: nobody can open it before its header stands, which is written last.
+//! A store that is becoming a vault: nobody can open it until its header is written, which happens last.
 //!
-//! A marker row says what is arriving, so that the same copy or restore can go on after a crash and another one is
-//! refused. Every batch expects the marker as this run wrote it: a second run takes over, and the first cannot write.
+//! A marker row says which copy or restore is in progress, so that the same one can continue after a crash and another
+//! one is refused. Every batch expects the marker as this run wrote it: once a second run takes over, the first cannot
+//! write.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::store::{
 };
 
 /// The target of one copy or restore.
-pub(super) struct Arrival<'s> {
+pub(super) struct StagedVault<'s> {
     pub(super) store: &'s dyn Store,
     store_id: StoreId,
     transfer_id: [u8; 16],
@@ -25,13 +26,13 @@ pub(super) struct Arrival<'s> {
     resumed: bool,
 }
 
-/// What brings a vault to a store.
+/// Why a store is becoming a vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Purpose {
     Restore = 1,
     Copy = 2,
-    /// A copy that was given up: it can never come to its end here.
+    /// An abandoned copy: it can never be completed here.
     GivenUp = 3,
     /// A restore under a new store id and new keys.
     AsNew = 4,
@@ -45,7 +46,7 @@ impl Purpose {
     }
 }
 
-/// What a marker says, without the number of the run that wrote it.
+/// What a marker says, apart from the random number of the run that wrote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Marker {
     pub(super) purpose: Purpose,
@@ -54,16 +55,16 @@ pub(super) struct Marker {
 }
 
 impl Marker {
-    /// What the marker of a store says, if it has one and is no vault yet.
+    /// The marker of a store; `None` if it has none. A store that is a vault already is an error.
     pub(super) async fn of(store: &dyn Store) -> Result<Option<Self>, Error> {
-        let [header, found] = read_from(store, [VaultRow::Header.key(), VaultKeys::arrival()]).await?;
+        let [header, found] = read_from(store, [VaultRow::Header.key(), VaultKeys::staging_marker()]).await?;
         if header.is_some() {
             return Err(Error::AlreadyInitialised);
         }
         found.as_ref().map(Self::decode).transpose()
     }
 
-    /// A run has a number, so that its marker is told from that of an earlier one.
+    /// The random number of the run makes its marker differ from that of an earlier run.
     fn encode(&self) -> Result<Vec<u8>, Error> {
         let mut run = [0; 16];
         random::fill(&mut run)?;
@@ -87,20 +88,20 @@ impl Marker {
     }
 }
 
-impl<'s> Arrival<'s> {
-    /// Marks an empty store, or takes over what an earlier run of the same transfer left. A copy goes on under the id
-    /// that its marker has.
+impl<'s> StagedVault<'s> {
+    /// Marks an empty store, or takes over what an earlier run of the same transfer left. A copy continues under the id
+    /// in the marker.
     pub(super) async fn begin(store: &'s dyn Store, wanted: Marker) -> Result<Self, Error> {
         Self::begin_with(store, wanted, Vec::new()).await
     }
 
-    /// The same, with rows that are put together with the first marker.
+    /// The same, with rows that are written together with the first marker.
     pub(super) async fn begin_with(
         store: &'s dyn Store,
         wanted: Marker,
         rows: Vec<(Key, Vec<u8>)>,
     ) -> Result<Self, Error> {
-        let gets = [VaultRow::Header.key(), VaultKeys::arrival()];
+        let gets = [VaultRow::Header.key(), VaultKeys::staging_marker()];
         let scans = [Scan::new(KeyRange::all(), 1).keys_only()];
         let ([header, found], [first]) = read_from(store, (gets, scans)).await?;
         let any_row = !first.rows.is_empty();
@@ -120,8 +121,8 @@ impl<'s> Arrival<'s> {
             return Err(Error::Unfinished);
         }
         let mut batch = WriteBatch::default();
-        batch.expect(VaultKeys::arrival(), expect);
-        batch.put(VaultKeys::arrival(), marker.encode()?);
+        batch.expect(VaultKeys::staging_marker(), expect);
+        batch.put(VaultKeys::staging_marker(), marker.encode()?);
         for (key, row) in rows.into_iter().filter(|_| found.is_none()) {
             batch.expect(key.clone(), Expect::Absent);
             batch.put(key, row);
@@ -131,7 +132,7 @@ impl<'s> Arrival<'s> {
         Ok(Self { store, store_id, transfer_id, marker: revision, resumed: found.is_some() })
     }
 
-    /// Takes over what a run of this very transfer left.
+    /// Takes over what an earlier run of this very transfer left.
     pub(super) async fn take_over(store: &'s dyn Store, wanted: Marker) -> Result<Self, Error> {
         if Marker::of(store).await? == Some(wanted) {
             Self::begin(store, wanted).await
@@ -144,13 +145,13 @@ impl<'s> Arrival<'s> {
         &self.transfer_id
     }
 
-    /// Sees to it that no run can bring the copy to its end any more.
+    /// Makes sure that no run can complete the copy any more.
     pub(super) async fn give_up(&self) -> Result<(), Error> {
         let Self { store_id, transfer_id, .. } = *self;
         let marker = Marker { purpose: Purpose::GivenUp, store_id, transfer_id };
         let mut batch = WriteBatch::default();
-        batch.expect(VaultKeys::arrival(), Expect::Revision(self.marker));
-        batch.put(VaultKeys::arrival(), marker.encode()?);
+        batch.expect(VaultKeys::staging_marker(), Expect::Revision(self.marker));
+        batch.put(VaultKeys::staging_marker(), marker.encode()?);
         commit(self.store, batch).await.map(drop)
     }
 
@@ -160,11 +161,11 @@ impl<'s> Arrival<'s> {
 
     /// Commits a batch of this run.
     pub(super) async fn commit(&self, mut batch: WriteBatch) -> Result<Committed, Error> {
-        batch.expect(VaultKeys::arrival(), Expect::Revision(self.marker));
+        batch.expect(VaultKeys::staging_marker(), Expect::Revision(self.marker));
         commit(self.store, batch).await
     }
 
-    /// Writes the rows that make a vault of the store, and takes the marker away: all at once.
+    /// Writes the rows that make the store a vault, and deletes the marker, in one batch.
     pub(super) async fn finish(&self, rows: Vec<(Key, Vec<u8>)>) -> Result<Committed, Error> {
         let mut batch = WriteBatch::default();
         let header = (VaultRow::Header.key(), encode_header(&self.store_id));
@@ -172,8 +173,8 @@ impl<'s> Arrival<'s> {
             batch.expect(key.clone(), Expect::Absent);
             batch.put(key, row);
         }
-        batch.expect(VaultKeys::arrival(), Expect::Revision(self.marker));
-        batch.delete(VaultKeys::arrival());
+        batch.expect(VaultKeys::staging_marker(), Expect::Revision(self.marker));
+        batch.delete(VaultKeys::staging_marker());
         commit(self.store, batch).await
     }
 
@@ -187,21 +188,21 @@ impl<'s> Arrival<'s> {
     }
 }
 
-/// Batches within the limits of the target, each of which expects the marker.
+/// Collects batches within the limits of the target. Each expects the marker.
 pub(super) struct Batches<'a> {
-    arrival: &'a Arrival<'a>,
+    staged: &'a StagedVault<'a>,
     batch: WriteBatch,
     bytes_len: usize,
 }
 
 impl<'a> Batches<'a> {
-    pub(super) fn new(arrival: &'a Arrival<'a>) -> Self {
-        Self { arrival, batch: WriteBatch::default(), bytes_len: 0 }
+    pub(super) fn new(staged: &'a StagedVault<'a>) -> Self {
+        Self { staged, batch: WriteBatch::default(), bytes_len: 0 }
     }
 
-    /// Adds rows, as far as an earlier run has not written them.
+    /// Adds rows that an earlier run has not written.
     pub(super) async fn put_new(&mut self, rows: Vec<(Key, Vec<u8>)>) -> Result<(), Error> {
-        let known = if self.arrival.resumed { self.arrival.known(&rows).await? } else { Vec::new() };
+        let known = if self.staged.resumed { self.staged.known(&rows).await? } else { Vec::new() };
         for (index, (key, value)) in rows.into_iter().enumerate() {
             match known.get(index).and_then(Option::as_ref) {
                 Some(row) if row.value == value => {}
@@ -214,9 +215,9 @@ impl<'a> Batches<'a> {
         Ok(())
     }
 
-    /// Adds a write of a row that is as expected.
+    /// Adds one write with its expectation.
     pub(super) async fn push(&mut self, expect: Expect, op: Op) -> Result<(), Error> {
-        let limits = self.arrival.store.capabilities();
+        let limits = self.staged.store.capabilities();
         let bytes_len = match &op {
             Op::Put(key, value) => key.as_bytes().len() + value.len(),
             Op::Delete(key) => key.as_bytes().len(),
@@ -239,13 +240,13 @@ impl<'a> Batches<'a> {
         }
         let batch = std::mem::take(&mut self.batch);
         self.bytes_len = 0;
-        self.arrival.commit(batch).await.map(drop)
+        self.staged.commit(batch).await.map(drop)
     }
 }
 
 async fn commit(store: &dyn Store, batch: WriteBatch) -> Result<Committed, Error> {
     commit_surely(store, &Arc::new(batch)).await.map_err(|error| match error {
-        // Nobody but another run of the same transfer writes here.
+        // Only another run of the same transfer writes here.
         Error::Store(error) if matches!(error.kind(), StoreErrorKind::Conflict { .. }) => Error::Contended(1),
         error => error,
     })

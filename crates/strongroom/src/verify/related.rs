@@ -1,4 +1,4 @@
-//! What is read beside a row to judge it.
+//! The rows and jobs that a row is checked against.
 
 use std::collections::HashMap;
 
@@ -6,31 +6,32 @@ use crate::id::DefinitionId;
 use crate::row::body::Sweep;
 use crate::store::{Key, Versioned};
 
-/// Rows that were read beside others, and the unfinished jobs of the tenant where they were read too.
+/// Rows that others are checked against, and the unfinished jobs of the tenant if they were read in the same snapshot.
 #[derive(Default)]
-pub(super) struct Sight {
+pub(super) struct RelatedRows {
     pub(super) rows: HashMap<Key, Option<Versioned>>,
     pub(super) jobs: Jobs,
 }
 
-impl Sight {
-    /// The row of a key that was asked for.
+impl RelatedRows {
+    /// The row at a key that was read; `None` if there is none.
     pub(super) fn row(&self, key: &Key) -> Option<&Versioned> {
         self.rows.get(key)?.as_ref()
     }
 
-    /// Whether the row of a key was asked for.
+    /// Whether the key was read, with or without a row.
     pub(super) fn holds(&self, key: &Key) -> bool {
         self.rows.contains_key(key)
     }
 }
 
-/// The unfinished jobs of a tenant. None are known unless they were read: what only a job explains is then read again.
+/// The unfinished jobs of a tenant. The first check of a row runs without them; a row that only a job can explain is
+/// checked again with the jobs read.
 #[derive(Default)]
 pub(super) struct Jobs {
     pub(super) ids: Vec<[u8; 12]>,
     pub(super) sweeps: Vec<Sweep>,
-    /// There are more than were read, so that any row may be the business of one.
+    /// There are more jobs than were read, so any row may belong to one of them.
     pub(super) more: bool,
 }
 
@@ -39,23 +40,23 @@ impl Jobs {
         self.more || self.ids.contains(id)
     }
 
-    /// Whether all rows of the tenant are still to be swept.
+    /// Whether a shred still has to sweep all rows of the tenant.
     pub(super) fn shreds(&self) -> bool {
         self.sweeps.contains(&Sweep::Org)
     }
 
-    /// Whether values of the definition, which is gone, are still to be swept.
+    /// Whether values of the deleted definition still have to be swept.
     pub(super) fn sweeps(&self, id: DefinitionId) -> bool {
         self.more || self.sweeps.contains(&Sweep::Definition(id))
     }
 
-    /// Whether scopes that were removed from the definition are still to be looked at again.
+    /// Whether scopes that were removed from the definition still have to be checked a second time.
     pub(super) fn narrows(&self, id: DefinitionId) -> bool {
         let narrows = |sweep: &Sweep| matches!(sweep, Sweep::Narrow(narrowed, _) if *narrowed == id);
         self.more || self.sweeps.iter().any(narrows)
     }
 
-    /// Whether values of the definition are still to be marked.
+    /// Whether values of the definition still have to be marked.
     pub(super) fn rechecks(&self, id: DefinitionId) -> bool {
         self.more || self.sweeps.contains(&Sweep::Recheck(id))
     }

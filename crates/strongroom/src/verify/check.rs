@@ -1,0 +1,318 @@
+//! Checks one row of a tenant, by itself and against its related rows.
+
+use super::related::RelatedRows;
+use super::report::{Cause, Index, Parent};
+use super::state::{CheckedRow, RowId, RowState};
+use super::tenant_check::{FoundDefinition, FoundKeys, TenantCheck};
+use crate::error::{Damage, Error};
+use crate::id::{DefinitionId, DefinitionName, DocumentId, IntegrationId, LinkedAccountId};
+use crate::model::ScopedValue;
+use crate::row::body::Sweep;
+use crate::row::{RowKind, SealedRow, TenantRow, decode_index, encode_epoch};
+use crate::scope::Scope;
+use crate::store::{Key, Scan, Versioned};
+use crate::tenant::{GRANDFATHERED, View, check_definition};
+
+/// The keys of a scope; returns the row's state if they are unavailable.
+macro_rules! keys_or_return {
+    ($check:expr, $owner:expr, $related:expr) => {
+        match $check.keys($owner, $related) {
+            FoundKeys::Open(keys) => keys,
+            FoundKeys::Missing => return RowState::NoKeyring($owner.cloned()),
+            FoundKeys::Unreadable => return RowState::NoKeys($owner.cloned()),
+        }
+    };
+}
+
+impl TenantCheck {
+    /// Checks a row against the related rows that were read with it.
+    pub(super) fn check(
+        &mut self,
+        place: Option<&TenantRow<'_>>,
+        row: &Versioned,
+        related: &RelatedRows,
+    ) -> RowState {
+        let Some(place) = place else { return RowState::bad(Cause::Foreign) };
+        let stays = matches!(place, TenantRow::Epoch | TenantRow::Job(_) | TenantRow::Keyring(_));
+        if related.jobs.shreds() && !stays {
+            return RowState::Leftover;
+        }
+        match place {
+            TenantRow::Epoch if row.value == encode_epoch() => RowState::Fine,
+            TenantRow::Epoch => RowState::bad(Cause::Damaged(Damage::Malformed)),
+            TenantRow::Job(id) => self.check_job(id, row),
+            TenantRow::Keyring(owner) => state_of(self.open_keys(owner.as_deref(), row).map(|_| ())),
+            TenantRow::Definition(id) => self.check_definition_row(*id, row, related),
+            TenantRow::DefinitionName(name) => self.check_name(name, row, related),
+            TenantRow::DefinitionValue(id, scope) => {
+                self.check_index(&self.tenant.id.value(scope, id).key(), row, related)
+            }
+            TenantRow::Value(scope, definition) => self.check_value(scope, *definition, row, related),
+            TenantRow::ValueId(id) => check_value_id(id, row, related),
+            TenantRow::Account(account) => self.check_account(account, row, related),
+            TenantRow::Integration(account, integration) => {
+                self.check_integration(account, integration, row, related)
+            }
+            TenantRow::Credential(account, integration, key_name) => {
+                let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
+                let account: &LinkedAccountId = account;
+                let keys = keys_or_return!(self, Some(account), related);
+                let owner = [account];
+                let view = self.tenant.view_of(Some(org), &owner, Some(keys));
+                match self.tenant.open_credential(&view, (account, integration, key_name), row) {
+                    Ok(Some(_)) => self.check_parent(&view, account, integration, related),
+                    opened => state_of_opened(opened),
+                }
+            }
+            TenantRow::Record(namespace, key) => {
+                let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
+                let view = self.tenant.view_of(Some(org), &[], None);
+                state_of_opened(self.tenant.open_record(&view, namespace, key, row))
+            }
+            // `count_definitions` checks it against all definitions.
+            TenantRow::Count => RowState::Fine,
+        }
+    }
+
+    fn check_job(&self, id: &DocumentId, row: &Versioned) -> RowState {
+        match self.tenant.open_under_root(&self.tenant.id.job(id), &row.value) {
+            Ok(opened) if Sweep::decode(&opened.plaintext).is_ok() => RowState::Fine,
+            Ok(_) => RowState::bad(Cause::Damaged(Damage::Malformed)),
+            Err(error) => RowState::bad(Cause::of(error)),
+        }
+    }
+
+    fn check_definition_row(&mut self, id: DefinitionId, row: &Versioned, related: &RelatedRows) -> RowState {
+        let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
+        let definition = match self.tenant.open_definition(Some(&org), id, row) {
+            Ok(Some(definition)) => definition.stored.definition,
+            opened => return state_of_opened(opened),
+        };
+        if let Err(error) = check_definition(&definition, &self.tenant.engine) {
+            return RowState::bad(Cause::of(error));
+        }
+        let Ok(name) = definition.name.parse() else {
+            return RowState::bad(Cause::Damaged(Damage::Malformed));
+        };
+        let name = self.tenant.id.definition_name(&name).key();
+        let leads_here =
+            |row: &Versioned| decode_index(&row.value).is_ok_and(|target| target == id.as_bytes());
+        if related.row(&name).is_some_and(leads_here) {
+            return RowState::Fine;
+        }
+        RowState::bad(Cause::NotIndexed(Index::DefinitionName))
+    }
+
+    fn check_name(&mut self, name: &DefinitionName, row: &Versioned, related: &RelatedRows) -> RowState {
+        let Some(id) = decode_index(&row.value).ok().and_then(DefinitionId::from_bytes) else {
+            return RowState::bad(Cause::Damaged(Damage::Malformed));
+        };
+        let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
+        match self.definition(id, &org, related) {
+            FoundDefinition::Readable(known) if known.stored.definition.name == name.as_str() => {
+                RowState::Fine
+            }
+            FoundDefinition::Readable(_) => RowState::bad(Cause::LeadsElsewhere),
+            FoundDefinition::Missing => RowState::bad(Cause::Dangling),
+            FoundDefinition::Unreadable => RowState::NoDefinition,
+        }
+    }
+
+    /// Checks a row of the index from a definition to its values. Whether its mark is right is checked with the value.
+    fn check_index(&self, value: &Key, row: &Versioned, related: &RelatedRows) -> RowState {
+        match decode_index(&row.value) {
+            Ok(mark) if !mark.is_empty() && mark != GRANDFATHERED => {
+                RowState::bad(Cause::Damaged(Damage::Malformed))
+            }
+            Ok(_) if related.row(value).is_none() => RowState::bad(Cause::Dangling),
+            index => state_of(index.map_err(|error| Error::row("", error))),
+        }
+    }
+
+    fn check_value(
+        &mut self,
+        scope: &Scope,
+        definition: DefinitionId,
+        row: &Versioned,
+        related: &RelatedRows,
+    ) -> RowState {
+        let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
+        let owner = scope.linked_account();
+        let keys = match owner {
+            Some(_) => Some(keys_or_return!(self, owner, related)),
+            None => None,
+        };
+        let accounts = owner.as_slice();
+        let view = self.tenant.view_of(Some(org.clone()), accounts, keys);
+        let value = match self.tenant.open_value(&view, scope, &definition, row) {
+            Ok(Some(value)) => value,
+            opened => return state_of_opened(opened),
+        };
+        let known = match self.definition(definition, &org, related) {
+            FoundDefinition::Readable(known) => known,
+            FoundDefinition::Missing if related.jobs.sweeps(definition) => return RowState::Leftover,
+            FoundDefinition::Missing => return RowState::bad(Cause::Orphan(Parent::Definition)),
+            FoundDefinition::Unreadable => return RowState::NoDefinition,
+        };
+        let mut causes = Vec::new();
+        if !self.is_found_by_id(&value, related) {
+            causes.push(Cause::NotIndexed(Index::ValueId));
+        }
+        let allowed = known.stored.definition.scopes.allows(scope.kind());
+        if !allowed && !related.jobs.narrows(definition) {
+            causes.push(Cause::ScopeNotAllowed(scope.kind()));
+        }
+        let broken = self.tenant.broken_rule(&known.stored, &value);
+        let index = related.row(&self.tenant.id.definition_value(&definition, scope).key());
+        let mark = index.and_then(|row| decode_index(&row.value).ok());
+        let grandfathered = broken.is_some();
+        match (mark, broken) {
+            (None, _) => causes.push(Cause::NotIndexed(Index::DefinitionValue)),
+            // The job has yet to set or clear the mark, so for now either is right.
+            _ if related.jobs.rechecks(definition) => {}
+            (Some([]), Some(rule)) => causes.push(Cause::Invalid(rule)),
+            (Some([_, ..]), None) => causes.push(Cause::WronglyMarked),
+            _ => {}
+        }
+        match (causes.is_empty(), grandfathered) {
+            (false, _) => RowState::Bad(causes),
+            (true, true) => RowState::Grandfathered,
+            (true, false) => RowState::Fine,
+        }
+    }
+
+    fn is_found_by_id(&self, value: &ScopedValue, related: &RelatedRows) -> bool {
+        let keys = &self.tenant.id;
+        let target = keys.value(&value.scope, &value.definition_id).key();
+        let index = related.row(&keys.value_id(&value.id).key());
+        index.is_some_and(|row| decode_index(&row.value).is_ok_and(|found| found == target.as_bytes()))
+    }
+
+    fn check_account(
+        &mut self,
+        account: &LinkedAccountId,
+        row: &Versioned,
+        related: &RelatedRows,
+    ) -> RowState {
+        let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
+        let view = self.tenant.view_of(Some(org), &[], None);
+        match self.tenant.open_account(&view, account, row) {
+            Ok(Some(known)) => state_of_deletion(known.body.deleting.as_ref(), related),
+            opened => state_of_opened(opened),
+        }
+    }
+
+    fn check_integration(
+        &mut self,
+        account: &LinkedAccountId,
+        integration: &IntegrationId,
+        row: &Versioned,
+        related: &RelatedRows,
+    ) -> RowState {
+        let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
+        let view = self.tenant.view_of(Some(org), &[], None);
+        let deleting = match self.tenant.open_integration(&view, account, integration, row) {
+            Ok(Some(known)) => known.body.deleting,
+            opened => return state_of_opened(opened),
+        };
+        let Some(parent) = related.row(&self.tenant.id.account(account).key()) else {
+            return RowState::bad(Cause::Orphan(Parent::LinkedAccount));
+        };
+        match self.tenant.open_account(&view, account, parent) {
+            Ok(Some(known)) if known.body.deleting.is_some() => RowState::Leftover,
+            _ => state_of_deletion(deleting.as_ref(), related),
+        }
+    }
+
+    /// A credential is left over if its integration is being deleted. An integration that cannot be read is reported at
+    /// its own row.
+    fn check_parent(
+        &self,
+        view: &View<'_>,
+        account: &LinkedAccountId,
+        integration: &IntegrationId,
+        related: &RelatedRows,
+    ) -> RowState {
+        let Some(parent) = related.row(&self.tenant.id.integration(account, integration).key()) else {
+            return RowState::bad(Cause::Orphan(Parent::Integration));
+        };
+        match self.tenant.open_integration(view, account, integration, parent) {
+            Ok(Some(known)) if known.body.deleting.is_some() => RowState::Leftover,
+            _ => RowState::Fine,
+        }
+    }
+
+    /// Compares the count with the definitions, both read in one snapshot.
+    pub(super) async fn count_definitions(&mut self) -> Result<CheckedRow, Error> {
+        let keys = &self.tenant.id;
+        let gets = vec![keys.count().key(), keys.keyring(None).key()];
+        let scan = Scan::new(keys.definitions(), DEFINITIONS_MAX).keys_only();
+        let (rows, definitions) = self.tenant.engine.read((gets.clone(), scan)).await?;
+        let found = definitions.rows.len() as u64;
+        let related = RelatedRows { rows: gets.into_iter().zip(rows).collect(), ..RelatedRows::default() };
+        let Some(row) = related.row(&self.tenant.id.count().key()) else {
+            let missing = RowState::bad(Cause::Damaged(Damage::Missing));
+            return Ok(CheckedRow::absent(
+                RowId::Tenant(TenantRow::Count),
+                if found == 0 { RowState::Fine } else { missing },
+            ));
+        };
+        let state = self.check_count(row, found, &related);
+        Ok(self.checked(Some(TenantRow::Count), row, state))
+    }
+
+    fn check_count(&mut self, row: &Versioned, found: u64, related: &RelatedRows) -> RowState {
+        let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
+        let opened = match self.tenant.open(Some(&org), &self.tenant.id.count(), &row.value) {
+            Ok(Some(opened)) => opened,
+            opened => return state_of_opened(opened),
+        };
+        match opened.plaintext.as_slice().try_into().map(u64::from_be_bytes) {
+            Ok(stated) if stated == found => RowState::Fine,
+            Ok(stated) => RowState::bad(Cause::WrongCount { stated, found }),
+            Err(_) => RowState::bad(Cause::Damaged(Damage::Malformed)),
+        }
+    }
+}
+
+fn check_value_id(id: &DocumentId, row: &Versioned, related: &RelatedRows) -> RowState {
+    let target = match decode_index(&row.value) {
+        Ok(target) => Key::from(target),
+        Err(error) => return RowState::bad(Cause::of(Error::row("", error))),
+    };
+    let Some(value) = related.row(&target) else { return RowState::bad(Cause::Dangling) };
+    match SealedRow::decode(RowKind::ScopedValue, &value.value) {
+        Ok(row) if row.doc_id == Some(*id) => RowState::Fine,
+        Ok(_) => RowState::bad(Cause::LeadsElsewhere),
+        // A damaged value is reported at its own row; all that is known here is that it does not carry this id.
+        Err(_) => RowState::bad(Cause::LeadsElsewhere),
+    }
+}
+
+/// The state of a row that may name the job that deletes it.
+fn state_of_deletion(deleting: Option<&[u8; 12]>, related: &RelatedRows) -> RowState {
+    match deleting {
+        None => RowState::Fine,
+        Some(job) if related.jobs.has(job) => RowState::Leftover,
+        Some(_) => RowState::bad(Cause::NoJob),
+    }
+}
+
+fn state_of(checked: Result<impl Sized, Error>) -> RowState {
+    match checked {
+        Ok(_) => RowState::Fine,
+        Err(error) => RowState::bad(Cause::of(error)),
+    }
+}
+
+/// A row that opened is fine; one whose key was dropped is left over.
+fn state_of_opened<T>(opened: Result<Option<T>, Error>) -> RowState {
+    match opened {
+        Ok(Some(_)) => RowState::Fine,
+        Ok(None) => RowState::Leftover,
+        Err(error) => RowState::bad(Cause::of(error)),
+    }
+}
+
+/// More than an org may have, so that one page is a snapshot of them all.
+const DEFINITIONS_MAX: usize = 8_192;

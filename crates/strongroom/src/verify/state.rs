@@ -1,0 +1,100 @@
+//! The result of checking one row.
+
+use std::collections::HashSet;
+
+use smallvec::SmallVec;
+
+use super::report::{Cause, KeyState};
+use super::tenant_check::Owner;
+use crate::envelope::DekId;
+use crate::row::{Row, RowPath, TenantId, TenantRow, VaultRow};
+
+/// The state of a row.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum RowState {
+    Fine,
+    /// A value that was set before its definition's format changed and does not match the new one.
+    Grandfathered,
+    /// A job that deletes it has not swept it yet.
+    Leftover,
+    /// The keyring of this scope is missing.
+    NoKeyring(Owner),
+    /// The keyring of this scope cannot be read, which is reported at its own row.
+    NoKeys(Owner),
+    /// The definition cannot be read, which is reported at its own row.
+    NoDefinition,
+    Bad(Vec<Cause>),
+}
+
+impl RowState {
+    pub(super) fn bad(cause: Cause) -> Self {
+        Self::Bad(vec![cause])
+    }
+
+    /// Whether reading the row again cannot change its state.
+    pub(super) fn is_settled(&self, unavailable: &HashSet<Owner>) -> bool {
+        match self {
+            Self::Fine | Self::Grandfathered | Self::Leftover => true,
+            Self::NoKeyring(owner) | Self::NoKeys(owner) => unavailable.contains(owner),
+            Self::NoDefinition | Self::Bad(_) => false,
+        }
+    }
+}
+
+/// A row that was checked.
+pub(super) struct CheckedRow {
+    pub(super) row_id: RowId,
+    pub(super) state: RowState,
+    /// The data key that sealed it; for a keyring, the keys that it lists.
+    pub(super) keys: SmallVec<[KeyMention; 1]>,
+    /// `false` if the row is missing.
+    pub(super) is_row: bool,
+}
+
+/// Which row was checked.
+pub(super) enum RowId {
+    Vault(VaultRow),
+    Tenant(TenantRow<'static>),
+    /// A row whose key is not in the format.
+    Foreign,
+}
+
+impl RowId {
+    pub(super) fn path(&self, tenant: Option<&TenantId>) -> RowPath {
+        match (self, tenant) {
+            (Self::Vault(row), _) => Row::Vault(*row).path(),
+            (Self::Tenant(row), Some(tenant)) => Row::Tenant(tenant, row.clone()).path(),
+            (Self::Tenant(_) | Self::Foreign, _) => RowPath::foreign(tenant),
+        }
+    }
+
+    pub(super) fn is_job(&self) -> bool {
+        matches!(self, Self::Vault(VaultRow::KeyJob(_)) | Self::Tenant(TenantRow::Job(_)))
+    }
+
+    pub(super) fn is_count(&self) -> bool {
+        matches!(self, Self::Tenant(TenantRow::Count))
+    }
+}
+
+/// A data key that a row names.
+pub(super) struct KeyMention {
+    pub(super) owner: Owner,
+    pub(super) id: DekId,
+    pub(super) state: KeyState,
+    /// 1 for a row that the key sealed, 0 for the keyring that lists the key.
+    pub(super) rows: u64,
+}
+
+impl CheckedRow {
+    /// A row of the whole store; no data key seals those.
+    pub(super) fn of_store(row: Option<VaultRow>, state: RowState) -> Self {
+        let row_id = row.map_or(RowId::Foreign, RowId::Vault);
+        Self { row_id, state, keys: SmallVec::new(), is_row: true }
+    }
+
+    /// A row that is missing.
+    pub(super) fn absent(row_id: RowId, state: RowState) -> Self {
+        Self { row_id, state, keys: SmallVec::new(), is_row: false }
+    }
+}

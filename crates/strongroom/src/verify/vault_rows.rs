@@ -1,0 +1,88 @@
+//! Checks the rows that belong to no tenant: header, key slots, the `store` row, notes and jobs on keys.
+
+use std::sync::Arc;
+
+use super::report::Cause;
+use super::state::{CheckedRow, RowId, RowState};
+use crate::engine::Engine;
+use crate::error::{Damage, Error};
+use crate::jobs::rotation::KeyJob;
+use crate::keys::{Slot, StoreRow};
+use crate::row::{VaultKeys, VaultRow, decode_header, decode_note};
+use crate::store::{Key, Scan, Versioned};
+
+/// The rows that every vault must have and this one lacks.
+pub(super) async fn missing(engine: &Engine) -> Result<Vec<CheckedRow>, Error> {
+    let gets = [VaultRow::Header.key(), VaultRow::Store.key()];
+    let scans = [Scan::new(VaultKeys::slots(), 1).keys_only()];
+    let (rows, [slots]) = engine.read((gets, scans)).await?;
+    let mut places = Vec::new();
+    for (row, place) in rows.iter().zip([VaultRow::Header, VaultRow::Store]) {
+        places.extend(row.is_none().then_some(place));
+    }
+    if slots.rows.is_empty() {
+        places.push(VaultRow::Slot([0; 16]));
+    }
+    let absent = |row| CheckedRow::absent(RowId::Vault(row), RowState::bad(Cause::Damaged(Damage::Missing)));
+    Ok(places.into_iter().map(absent).collect())
+}
+
+/// Checks a row by itself. A row that looks wrong is read again before it counts: the root may have been rotated since.
+pub(super) async fn check(engine: &Arc<Engine>, key: &Key, row: &Versioned) -> Result<CheckedRow, Error> {
+    let checked = check_as_read(engine, key, row);
+    if !matches!(checked.state, RowState::Bad(_)) {
+        return Ok(checked);
+    }
+    // If the roots cannot be read, the second check of this very row reports why.
+    let _ = engine.refresh_roots().await;
+    match engine.get(key.clone()).await {
+        Ok(Some(row)) => Ok(check_as_read(engine, key, &row)),
+        Ok(None) | Err(Error::Locked) => Ok(checked),
+        Err(error) => Err(error),
+    }
+}
+
+/// Checks a row as it was read. What a slot seals is not checked: only the slot's own key opens it.
+fn check_as_read(engine: &Arc<Engine>, key: &Key, row: &Versioned) -> CheckedRow {
+    let place = VaultRow::parse(key);
+    let state = match &place {
+        Some(VaultRow::Header) => check_header(engine, row),
+        Some(VaultRow::Store) => {
+            let opened =
+                engine.roots.get().and_then(|roots| StoreRow::open(&engine.store_id, &roots.active.key, row));
+            match opened {
+                Ok(_) => RowState::Fine,
+                Err(error) => RowState::bad(Cause::of(error)),
+            }
+        }
+        Some(VaultRow::Slot(id)) => check_slot(engine, id, row),
+        Some(VaultRow::Retired | VaultRow::OrgRestore(_) | VaultRow::Export(..)) => {
+            match decode_note(&row.value) {
+                Ok(_) => RowState::Fine,
+                Err(error) => RowState::bad(Cause::of(Error::row("", error))),
+            }
+        }
+        Some(VaultRow::KeyJob(id)) => match KeyJob::new(engine, *id).check(row) {
+            Ok(()) => RowState::Fine,
+            Err(error) => RowState::bad(Cause::of(error)),
+        },
+        None => RowState::bad(Cause::Foreign),
+    };
+    CheckedRow::of_store(place, state)
+}
+
+fn check_header(engine: &Engine, row: &Versioned) -> RowState {
+    match decode_header(&row.value) {
+        Ok(id) if id == engine.store_id => RowState::Fine,
+        Ok(_) => RowState::bad(Cause::Damaged(Damage::Inconsistent)),
+        Err(error) => RowState::bad(Cause::of(Error::row("", error))),
+    }
+}
+
+fn check_slot(engine: &Engine, id: &[u8; 16], row: &Versioned) -> RowState {
+    match Slot::decode(&row.value) {
+        Ok(slot) if slot.place.id == *id && slot.place.store_id == engine.store_id => RowState::Fine,
+        Ok(_) => RowState::bad(Cause::Damaged(Damage::Inconsistent)),
+        Err(error) => RowState::bad(Cause::of(Error::row("", error))),
+    }
+}
