@@ -1,9 +1,9 @@
 //! `strongroom`: an embeddable storage engine for scoped variables and credentials.
 //!
 //! ```
-//! # futures_executor::block_on(async { use strongroom_memory::MemoryStore;
-//! use strongroom::{Environment, Scope, ScopePath, Unlock, VarFormat, VariableDefinition, Vault};
-//! let vault = Vault::create(MemoryStore::new(), Unlock::raw_key(RawKey::generate()?)).await?;
+//! # futures_executor::block_on(async {
+//! use strongroom::{Environment, RawKey, Scope, ScopePath, Unlock, VarFormat, VariableDefinition, Vault};
+//! let vault = Vault::create(strongroom_memory::MemoryStore::new(), Unlock::raw_key(RawKey::generate()?)).await?;
 //! let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
 //! org.define(VariableDefinition::new("API_SECRET", VarFormat::String).encrypted()).await?;
 //! org.set_value("API_SECRET", Scope::LinkedAccount("user_12345".parse()?), String::from("s3cret")).await?;

@@ -9,14 +9,13 @@ use crate::id::WorkflowId;
 /// The place at which a value is set. Verbs take it by value or by reference.
 ///
 /// ```
-/// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-/// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+/// # strongroom_conformance::with_port(async |org| {
 /// use strongroom::Scope;
 /// let nightly = Scope::Workflow("nightly".parse()?);
 /// org.set_value("PORT", &nightly, "8080").await?;
 /// assert!(org.value("PORT", &nightly).await?.is_some());
 /// assert!(org.value("PORT", Scope::Org).await?.is_none());
-/// # Ok::<(), strongroom::Error>(()) }).unwrap();
+/// # Ok(()) });
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
@@ -213,11 +212,10 @@ impl<'de> serde::Deserialize<'de> for Scopes {
 /// Where a run stands: what a resolver walks, most specific first.
 ///
 /// ```
-/// # fn main() -> Result<(), strongroom::Error> {
 /// use strongroom::ScopePath;
 /// let run = ScopePath::org().linked_account("user_12345".parse()?).workflow("wf_1".parse()?);
 /// assert_eq!(run.scopes().count(), 3);
-/// # Ok(()) }
+/// # Ok::<(), strongroom::Error>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct ScopePath {

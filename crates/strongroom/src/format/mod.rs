@@ -131,8 +131,7 @@ impl VarFormat {
     /// The name of the format in stored and wire forms.
     ///
     /// ```
-    /// # use strongroom::format::VarFormat;
-    /// assert_eq!(VarFormat::Url.name(), "url");
+    /// assert_eq!(strongroom::format::VarFormat::Url.name(), "url");
     /// ```
     #[must_use]
     pub fn name(&self) -> &'static str {

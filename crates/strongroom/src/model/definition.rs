@@ -138,13 +138,13 @@ pub struct StoredDefinition {
 /// A definition by id or by name. Verbs take whatever converts into one: an id, or a name of any string type.
 ///
 /// ```
-/// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+/// # strongroom_conformance::with_org(async |org| {
 /// use strongroom::{VarFormat, VariableDefinition};
 /// let id = org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
 /// assert!(org.definition("PORT").await?.is_some());
 /// assert!(org.definition(String::from("PORT")).await?.is_some());
 /// assert!(org.definition(&id).await?.is_some());
-/// # Ok::<(), strongroom::Error>(()) }).unwrap();
+/// # Ok(()) });
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum DefinitionRef<'a> {

@@ -7,15 +7,14 @@ use crate::tenant::RecordWrite;
 /// Conditions and companions of one write. The default asks for nothing.
 ///
 /// ```
-/// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-/// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+/// # strongroom_conformance::with_port(async |org| {
 /// use strongroom::{Error, Expected, Scope, WriteOptions};
 /// let if_absent = || WriteOptions::expecting(Expected::Absent);
 /// let noted = if_absent().with_record(org.records("audit".parse()?).write("1".parse()?, "PORT was set"));
 /// org.set_value_with("PORT", Scope::Org, "80", noted).await?;
 /// let late = org.set_value_with("PORT", Scope::Org, "81", if_absent()).await;
 /// assert!(matches!(late, Err(Error::Unexpected { .. })));
-/// # Ok::<(), strongroom::Error>(()) }).unwrap();
+/// # Ok(()) });
 /// ```
 #[derive(Debug, Default)]
 pub struct WriteOptions {

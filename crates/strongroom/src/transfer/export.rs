@@ -28,15 +28,14 @@ impl Vault {
     /// the store before the first byte is written, since destroying the org's keys does not destroy the file.
     ///
     /// ```
-    /// # futures_executor::block_on(async {
-    /// # let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::{Environment, RawKey, Unlock};
     /// let org = "6500a1b2c3d4e5f6a7b8c9d0".parse()?;
     /// vault.org(org, Environment::test()).records("notes".parse()?).put(&"a".parse()?, "b").await?;
-    /// let mut file = Vec::new();
-    /// let summary = vault.backup_org(org, Unlock::raw_key(RawKey::generate()?), &mut file, |_| ()).await?;
+    /// let (mut file, key) = (Vec::new(), Unlock::raw_key(RawKey::generate()?));
+    /// let summary = vault.backup_org(org, key, &mut file, |_| ()).await?;
     /// assert_eq!(summary.tenants, 1);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

@@ -20,9 +20,9 @@ impl Vault {
     /// once after opening.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// assert_eq!(vault.run_jobs().await?, 0);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -61,12 +61,12 @@ impl Vault {
     /// The job on keys with this id. No I/O: it need not be there.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::DataKeys;
     /// let id = *vault.rotate_data_keys(&DataKeys::all()).await?.id(); // kept by the host, say
     /// vault.key_job(id).run().await?;
     /// assert!(vault.key_job(id).info().await?.is_none());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     pub fn key_job(&self, id: DocumentId) -> KeyJob {
         KeyJob::new(&self.engine, id)
@@ -77,13 +77,13 @@ impl Vault {
     /// The jobs that are not finished: what deletes left to be swept, and jobs on keys with their progress.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::{DataKeys, JobState, PageRequest};
     /// let job = vault.rotate_data_keys(&DataKeys::all()).await?;
     /// job.pause().await?;
     /// let jobs = vault.jobs(PageRequest::default()).await?.items;
     /// assert_eq!((jobs[0].id, jobs[0].state), (*job.id(), JobState::Paused));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

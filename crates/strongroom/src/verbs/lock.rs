@@ -12,14 +12,15 @@ impl Vault {
     /// the keys that they use until then.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let key = || "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff".parse().map(strongroom::Unlock::raw_key); let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), key()?).await?;
-    /// use strongroom::{Environment, Error};
+    /// # strongroom_conformance::with_vault(async |vault| {
+    /// use strongroom::{Environment, Error, RawKey, Unlock};
     /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
     /// vault.lock();
     /// assert!(matches!(org.definition("PORT").await, Err(Error::Locked)));
-    /// vault.unlock(key()?).await?;
+    /// let key = Unlock::raw_key(RawKey::from_bytes([7; 32])); // any key that opens the vault
+    /// vault.unlock(key).await?;
     /// assert!(org.definition("PORT").await?.is_none());
-    /// # Ok::<(), Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     pub fn lock(&self) {
         self.engine.locks.set(|held| {
@@ -33,14 +34,15 @@ impl Vault {
     /// themselves stay locked.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let key = || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])); let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), key()).await?;
-    /// use strongroom::{Environment, Error};
-    /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
+    /// # strongroom_conformance::with_vault(async |vault| {
+    /// use strongroom::{Error, RawKey, Unlock};
     /// vault.lock();
-    /// assert!(matches!(org.definition("PORT").await, Err(Error::Locked)));
-    /// vault.unlock(key()).await?;
-    /// assert!(org.definition("PORT").await?.is_none());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// let wrong = vault.unlock(Unlock::raw_key(RawKey::generate()?)).await;
+    /// assert!(matches!(wrong, Err(Error::WrongKey)));
+    /// let key = Unlock::raw_key(RawKey::from_bytes([7; 32])); // any key that opens the vault
+    /// vault.unlock(key).await?;
+    /// assert!(vault.slots().list().await.is_ok());
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -71,15 +73,14 @@ impl Org {
     /// of the whole vault, which pass it over or take its rows as they are.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let key = || "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff".parse().map(strongroom::Unlock::raw_key); let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), key()?).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::{Environment, Error};
     /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
+    /// let production = vault.org(*org.id(), Environment::production());
     /// org.lock();
     /// assert!(matches!(org.definition("PORT").await, Err(Error::Locked)));
-    /// let production = vault.org(*org.id(), Environment::production());
-    /// assert!(production.definition("PORT").await?.is_none());
-    /// org.unlock(key()?).await?;
-    /// # Ok::<(), Error>(()) }).unwrap();
+    /// assert!(production.definition("PORT").await?.is_none()); // only this environment is locked
+    /// # Ok(()) });
     /// ```
     pub fn lock(&self) {
         let (engine, id) = (&self.tenant.engine, &self.tenant.id);
@@ -94,15 +95,16 @@ impl Org {
     /// Unlocks the org with a key that opens the vault.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let key = || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])); let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), key()).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::{Environment, Error, RawKey, Unlock};
     /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
     /// org.lock();
     /// let wrong = org.unlock(Unlock::raw_key(RawKey::generate()?)).await;
     /// assert!(matches!(wrong, Err(Error::WrongKey)));
-    /// org.unlock(key()).await?;
+    /// let key = Unlock::raw_key(RawKey::from_bytes([7; 32])); // any key that opens the vault
+    /// org.unlock(key).await?;
     /// assert!(org.definition("PORT").await?.is_none());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

@@ -18,7 +18,7 @@ impl Org {
     /// definition's default. `None` when there is none of them.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{Scope, ScopePath, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("REGION", VarFormat::String)).await?;
     /// org.set_value("REGION", Scope::Org, "eu").await?;
@@ -26,7 +26,7 @@ impl Org {
     /// let seen = org.resolve("REGION", &ScopePath::org().workflow("wf_1".parse()?)).await?.unwrap();
     /// assert_eq!((seen.value.expose(), seen.scope.as_str()), ("us", "workflow"));
     /// assert_eq!(seen.shadowed[0].as_str(), "org");
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -44,14 +44,14 @@ impl Org {
     /// Everything that a run at `path` sees, as it stood at one moment.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{ScopePath, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("REGION", VarFormat::String).default_value("eu")).await?;
     /// org.define(VariableDefinition::new("TOKEN", VarFormat::String).encrypted().required()).await?;
     /// let all = org.resolve_all(&ScopePath::org()).await?;
     /// assert_eq!(all.get("REGION").unwrap().value.expose(), "eu");
     /// assert_eq!(all.missing_required, ["TOKEN"]);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -64,13 +64,13 @@ impl Org {
     /// How a definition resolves, step by step. No value is opened, let alone shown.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{ScopePath, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("REGION", VarFormat::String).default_value("eu")).await?;
     /// let trace = org.explain("REGION", &ScopePath::org()).await?;
     /// assert_eq!(trace.steps.len(), 2);
     /// assert_eq!(trace.winner().unwrap().origin.as_str(), "default");
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

@@ -19,15 +19,14 @@ impl Vault {
     /// open the vault again: it is told by [`Error::RootRotated`].
     ///
     /// ```
-    /// # futures_executor::block_on(async { use strongroom_memory::MemoryStore;
-    /// use strongroom::{RawKey, RootRotation, Unlock, Vault};
-    /// let key = || Unlock::raw_key(RawKey::from_bytes([7; 32])); // of a key file, say
-    /// let vault = Vault::create(MemoryStore::new(), key()).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
+    /// use strongroom::{RawKey, RootRotation, Unlock};
+    /// let key = Unlock::raw_key(RawKey::from_bytes([7; 32])); // the key that opens the vault today
     /// let before = vault.root_id();
-    /// let new = vault.rotate_root(RootRotation::new().keep(key())).await?;
+    /// let new = vault.rotate_root(RootRotation::new().keep(key)).await?;
     /// new.job.run().await?;
     /// assert!(vault.root_id() == new.root_id && new.root_id != before);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -54,12 +53,12 @@ impl Vault {
     /// and times stay as they are.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::{DataKeys, JobOutcome};
     /// let job = vault.rotate_data_keys(&DataKeys::all()).await?;
     /// let report = job.run().await?;
     /// assert_eq!((report.outcome, report.progress.failed), (JobOutcome::Finished, 0));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -73,13 +72,13 @@ impl Org {
     /// Rotates the org's data keys and those of its linked accounts, and runs the job to its end.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{Scope, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("URL", VarFormat::Url)).await?;
     /// org.set_value("URL", Scope::Org, "https://example.com").await?;
     /// assert_eq!(org.rotate_keys().await?.progress.keys_destroyed, 1);
     /// assert!(org.value("URL", Scope::Org).await?.is_some());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -94,11 +93,11 @@ impl Account {
     /// Rotates the account's data key, and runs the job to its end.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// let account = org.create_account("user_12345".parse()?).with_credential("api_key", "k1").await?;
     /// assert_eq!(account.rotate_keys().await?.progress.keys_destroyed, 1);
     /// assert_eq!(account.credential("api_key").await?.unwrap().value.expose(), "k1");
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

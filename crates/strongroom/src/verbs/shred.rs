@@ -21,12 +21,12 @@ impl Org {
     /// rotation of the root makes it worth more, and one serves for many shreds: see [`Vault::settle_shred`].
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::ShredEffect;
     /// let account = org.create_account("user_12345".parse()?).with_credential("api_key", "k1").await?;
     /// let receipt = org.shred_account(account.id()).await?;
     /// assert!(matches!(receipt.effect, ShredEffect::Logical { .. }) && receipt.keys.len() == 1);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -63,15 +63,17 @@ impl Vault {
     /// asked again, since it may have been cancelled.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let (key, store) = (|| strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])), strongroom_memory::MemoryStore::new());
-    /// # let vault = strongroom::Vault::create(store, key()).await?; let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); org.create_account("user_12345".parse()?).await?;
-    /// use strongroom::{Assume, NotDestroyed, RootRotation, ShredEffect};
-    /// let receipt = org.shred_account(&"user_12345".parse()?).await?;
-    /// vault.rotate_root(RootRotation::new().keep(key())).await?.job.run().await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
+    /// use strongroom::{Assume, Environment, NotDestroyed, RawKey, RootRotation, ShredEffect, Unlock};
+    /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
+    /// let account = org.create_account("user_12345".parse()?).await?;
+    /// let receipt = org.shred_account(account.id()).await?;
+    /// let key = Unlock::raw_key(RawKey::from_bytes([7; 32])); // the key that opens the vault today
+    /// vault.rotate_root(RootRotation::new().keep(key)).await?.job.run().await?;
     /// let receipt = vault.settle_shred(receipt, &[], &[Assume::NoBackup]).await?;
-    /// // A raw key opened the vault: who knows where a copy of it is.
+    /// // A raw key opened the vault, and nobody knows who has a copy of it.
     /// assert_eq!(receipt.effect, ShredEffect::Logical { because: vec![NotDestroyed::KnownSecret] });
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -129,14 +131,14 @@ impl Org {
     /// can be used again, and gets fresh keys. Its keyrings stay, with the ids of the dropped keys and no more.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::{Environment, ShredEffect};
     /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
     /// let account = org.create_account("user_12345".parse()?).with_credential("api_key", "k1").await?;
     /// let receipt = org.shred().await?;
     /// assert!(matches!(receipt.effect, ShredEffect::Logical { .. }) && receipt.keys.len() == 2);
     /// assert!(account.info().await?.is_none());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

@@ -25,15 +25,12 @@ impl Vault {
     /// The key slots: which keys open this vault.
     ///
     /// ```
-    /// # futures_executor::block_on(async { use strongroom::{Argon2Params, RawKey, Unlock, Vault, VaultOptions};
-    /// # let store = std::sync::Arc::new(strongroom_memory::MemoryStore::new());
-    /// # let options = VaultOptions::default().argon2(Argon2Params::FLOOR);
-    /// let vault = options.create(store.clone(), Unlock::raw_key(RawKey::generate()?)).await?;
-    /// let spare = vault.slots().add(Unlock::passphrase("six words from a generator")).await?;
-    /// let again = Vault::open(store, Unlock::passphrase("six words from a generator")).await?;
-    /// assert_eq!(again.slots().list().await?.len(), 2);
-    /// again.slots().remove(&spare.id).await?;
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # strongroom_conformance::with_vault(async |vault| {
+    /// use strongroom::{RawKey, Unlock};
+    /// let spare = vault.slots().add(Unlock::raw_key(RawKey::generate()?)).await?;
+    /// assert_eq!(vault.slots().list().await?.len(), 2);
+    /// vault.slots().remove(&spare.id).await?;
+    /// # Ok(()) });
     /// ```
     #[must_use]
     pub fn slots(&self) -> Slots {
@@ -45,12 +42,12 @@ impl Slots {
     /// Every slot, in the order of their ids; one whose row is damaged too.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::SlotKind;
     /// let slots = vault.slots().list().await?;
     /// assert!(slots.len() == 1 && slots[0].is_usable);
     /// assert_eq!(slots[0].kind, SlotKind::RawKey);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -63,11 +60,11 @@ impl Slots {
     /// Adds a slot that `unlock` opens. The others stay as they are.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::{RawKey, Unlock};
     /// let spare = vault.slots().add(Unlock::raw_key(RawKey::generate()?)).await?;
     /// assert!(vault.slots().list().await?.contains(&spare));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -84,12 +81,12 @@ impl Slots {
     /// still opens with the old key.
     ///
     /// ```
-    /// # futures_executor::block_on(async { use strongroom_memory::MemoryStore; let key = || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])); let vault = strongroom::Vault::create(MemoryStore::new(), key()).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::{RawKey, Unlock};
     /// let slot = vault.slots().list().await?.pop().expect("a vault has a slot");
     /// vault.slots().change(&slot.id, Unlock::raw_key(RawKey::generate()?)).await?;
     /// assert_eq!(vault.slots().list().await?.len(), 1);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -108,13 +105,13 @@ impl Slots {
     /// Removes a slot: what opened it opens the vault no more. A copy of the store from before still opens.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::{Error, RawKey, Unlock};
     /// let spare = vault.slots().add(Unlock::raw_key(RawKey::generate()?)).await?;
     /// vault.slots().remove(&spare.id).await?;
     /// let last = vault.slots().list().await?.remove(0).id;
     /// assert!(matches!(vault.slots().remove(&last).await, Err(Error::LastSlot)));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

@@ -35,10 +35,10 @@ impl Vault {
     /// Checks every row of the store. Nothing is written, and writers may go on.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// let report = vault.verify().await?;
     /// assert!(report.is_clean(), "{report}");
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -60,13 +60,11 @@ impl Org {
     /// Checks every row of the org in its environment. Nothing is written, and writers may go on.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-    /// # use strongroom::{VarFormat, VariableDefinition};
-    /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+    /// # strongroom_conformance::with_port(async |org| {
     /// let report = org.verify().await?;
     /// assert!(report.is_clean() && report.rows > 0);
     /// assert_eq!(report.keys[0].state.as_str(), "active");
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -86,13 +84,13 @@ impl Org {
 /// A verification under way: a page of rows a step, so that its progress can be shown.
 ///
 /// ```
-/// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+/// # strongroom_conformance::with_vault(async |vault| {
 /// let mut check = vault.verification();
 /// while check.step().await? {
 ///     eprintln!("{} rows", check.report().rows);
 /// }
 /// assert!(check.report().is_clean());
-/// # Ok::<(), strongroom::Error>(()) }).unwrap();
+/// # Ok(()) });
 /// ```
 pub struct Verification {
     engine: Arc<Engine>,
@@ -121,11 +119,11 @@ impl Verification {
     /// dropped, the next step goes on where this one was.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// let mut verification = vault.verification();
     /// while verification.step().await? {}
     /// assert!(verification.report().is_clean());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

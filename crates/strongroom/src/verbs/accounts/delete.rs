@@ -15,11 +15,11 @@ impl Org {
     /// that was never registered is deleted too, if it has values.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// let account = org.create_account("user_12345".parse()?).with_credential("api_key", "k1").await?;
     /// org.delete_account(account.id()).await?;
     /// assert!(account.credential("api_key").await.is_err());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -31,14 +31,15 @@ impl Org {
     /// [`delete_account`](Self::delete_account), with conditions and companions.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_org(async |org| {
+    /// let account = org.create_account("user_12345".parse()?).with_default_app().await?;
     /// use strongroom::WriteOptions;
     /// let sessions = org.records("session".parse()?);
     /// sessions.put(&"s1".parse()?, "user_12345").await?;
     /// let options = WriteOptions::default().with_record(sessions.removal("s1".parse()?));
     /// org.delete_account_with(account.id(), options).await?; // both, or neither
     /// assert!(sessions.get(&"s1".parse()?).await?.is_none());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

@@ -14,13 +14,13 @@ impl Account {
     /// Adds an integration, or answers the one that is there.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// let crm = "crm".parse()?;
     /// account.add_integration(&crm).await?;
     /// account.app(crm.clone()).upsert("token", "t1").await?;
     /// account.delete_integration(&crm).await?; // its credentials go with it
     /// assert!(account.integration(&crm).await?.is_none());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -32,10 +32,10 @@ impl Account {
     /// The integration with this slug.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// let slug = strongroom::IntegrationId::default_app();
     /// assert!(account.integration(&slug).await?.is_some());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -47,10 +47,10 @@ impl Account {
     /// The integrations of the account, in the order of the bytes of their slugs.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// account.add_integration(&"crm".parse()?).await?;
     /// assert_eq!(account.integrations(strongroom::PageRequest::first(100)).await?.items.len(), 2);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -75,11 +75,11 @@ impl Account {
     /// Deletes an integration and its credentials. From the first batch on none of them is seen again.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// account.upsert_credential("api_key", "k1").await?;
     /// account.delete_integration(&strongroom::IntegrationId::default_app()).await?;
     /// assert!(account.credential("api_key").await.is_err());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

@@ -19,11 +19,11 @@ impl Org {
     /// Registers a linked account; await it, or say first what it comes with.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::Upsert;
     /// let account = org.create_account("user_12345".parse()?).with_default_app().await?;
     /// assert_eq!(account.upsert_credential("api_key", "k1").await?, Upsert::Added);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -36,14 +36,14 @@ impl Org {
     /// Registers a linked account or updates it; fields that are not named stay, credentials merge by key.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::Upsert;
     /// let upsert = || org.upsert_account("user_12345".parse().unwrap()).with_credential("api_key", "k1");
     /// assert_eq!(upsert().name("Acme").await?.action, Upsert::Added);
     /// let again = upsert().await?; // the name stays
     /// assert_eq!(again.action, Upsert::Updated);
     /// assert_eq!(again.account.info().await?.unwrap().name.as_deref(), Some("Acme"));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

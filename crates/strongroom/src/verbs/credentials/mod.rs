@@ -41,13 +41,13 @@ impl AppCredentials {
     /// Adds or updates a credential; always sealed, under the account's own key.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// use strongroom::Upsert;
     /// account.add_integration(&"crm".parse()?).await?;
     /// let crm = account.app("crm".parse()?);
     /// assert_eq!(crm.upsert("token", "t1").await?, Upsert::Added);
     /// assert_eq!(crm.upsert("token", "t2").await?, Upsert::Updated);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -60,13 +60,13 @@ impl AppCredentials {
     /// [`upsert`](Self::upsert), with conditions and companions.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// use strongroom::{Error, Expected, Upsert, WriteOptions};
     /// let app = account.app(strongroom::IntegrationId::default_app());
     /// let new = || WriteOptions::expecting(Expected::Absent);
     /// assert_eq!(app.upsert_with("api_key", "k1", new()).await?, Upsert::Added);
     /// assert!(matches!(app.upsert_with("api_key", "k2", new()).await, Err(Error::Unexpected { .. })));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -88,12 +88,12 @@ impl AppCredentials {
     /// A credential; `None` where there is none of this key name.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// account.add_integration(&"crm".parse()?).await?;
     /// let crm = account.app("crm".parse()?);
     /// crm.upsert("token", "t1").await?;
     /// assert_eq!(crm.get("token").await?.map(|found| found.value.expose().to_owned()).as_deref(), Some("t1"));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -106,12 +106,12 @@ impl AppCredentials {
     /// Key names and times, never values, in the order of the bytes of the key names.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// let app = account.app(strongroom::IntegrationId::default_app());
     /// app.upsert("api_key", "k1").await?;
     /// let page = app.list(strongroom::PageRequest::first(100)).await?;
     /// assert!(page.items.len() == 1 && page.next.is_none());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -132,11 +132,11 @@ impl AppCredentials {
     /// Deletes a credential; answers whether there was one.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// let app = account.app(strongroom::IntegrationId::default_app());
     /// app.upsert("api_key", "k1").await?;
     /// assert!(app.delete("api_key").await?);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -149,13 +149,13 @@ impl AppCredentials {
     /// unless one was expected.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// use strongroom::{Error, Expected, WriteOptions};
     /// let app = account.app(strongroom::IntegrationId::default_app());
     /// app.upsert("api_key", "k1").await?;
     /// let absent = WriteOptions::expecting(Expected::Absent);
     /// assert!(matches!(app.delete_with("api_key", absent).await, Err(Error::Unexpected { .. })));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

@@ -130,12 +130,12 @@ impl Org {
     /// Changes a definition, and answers it as it stands then.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{DefinitionChange, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("URL", VarFormat::Url)).await?;
     /// let changed = org.update_definition("URL", DefinitionChange::new().name("API_URL")).await?;
     /// assert_eq!(changed.definition.name, "API_URL");
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -152,15 +152,14 @@ impl Org {
     /// [`update_definition`](Self::update_definition), with conditions and companions.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// # strongroom_conformance::with_port(async |org| {
     /// use strongroom::{DefinitionChange, Expected, WriteOptions};
     /// let stored = org.definition("PORT").await?.unwrap();
     /// let as_read = WriteOptions::expecting(Expected::Revision(stored.revision));
     /// let change = DefinitionChange::new().name("HTTP_PORT");
     /// let after = org.update_definition_with(stored.id, change, as_read).await?;
     /// assert_eq!(after.definition.name, "HTTP_PORT");
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

@@ -99,14 +99,14 @@ impl Org {
     /// A page is about at most 100 values, so it may hold no mismatch and still have a next one.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{FormatChange, PageRequest, Scope, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("PORT", VarFormat::String)).await?;
     /// org.set_value("PORT", Scope::Org, "http").await?;
     /// let change = FormatChange::to(VarFormat::Integer);
     /// let plan = org.plan_format_change("PORT", &change, PageRequest::first(100)).await?;
     /// assert_eq!(plan.items[0].scope, Scope::Org);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -138,13 +138,13 @@ impl Org {
     /// memory; if that is cut short after the change was made, [`Vault::run_jobs`](crate::Vault::run_jobs) goes on.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{FormatChange, OnMismatch, ScopePath, Scope, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("PORT", VarFormat::String)).await?;
     /// org.set_value("PORT", Scope::Org, "http").await?;
     /// org.change_format("PORT", &FormatChange::to(VarFormat::Integer), OnMismatch::Grandfather).await?;
     /// assert!(org.explain("PORT", &ScopePath::org()).await?.steps[0].grandfathered);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -163,14 +163,13 @@ impl Org {
     /// planned for makes sure that the plan still holds.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// # strongroom_conformance::with_port(async |org| {
     /// use strongroom::{Expected, FormatChange, OnMismatch, VarFormat, WriteOptions};
     /// let planned = org.definition("PORT").await?.unwrap();
     /// let as_planned = WriteOptions::expecting(Expected::Revision(planned.revision));
     /// let change = FormatChange::to(VarFormat::String);
     /// org.change_format_with("PORT", &change, OnMismatch::Refuse, as_planned).await?;
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -198,14 +197,14 @@ impl Org {
     /// hold fewer than it was to, and still have a next one.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{FormatChange, OnMismatch, PageRequest, Scope, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("PORT", VarFormat::String)).await?;
     /// org.set_value("PORT", Scope::Org, "http").await?;
     /// org.change_format("PORT", &FormatChange::to(VarFormat::Integer), OnMismatch::Grandfather).await?;
     /// let left = org.grandfathered_values("PORT", PageRequest::first(100)).await?;
     /// assert_eq!(left.items, [Scope::Org]);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -223,14 +222,13 @@ impl Org {
     /// still have a next one.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// # strongroom_conformance::with_port(async |org| {
     /// use strongroom::{PageRequest, Scope, ScopeKind, Scopes};
     /// org.set_value("PORT", Scope::Org, "80").await?;
     /// let only = Scopes::only(ScopeKind::Workflow);
     /// let in_the_way = org.plan_scope_change("PORT", only, PageRequest::first(100)).await?;
     /// assert_eq!(in_the_way.items, [Scope::Org]);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

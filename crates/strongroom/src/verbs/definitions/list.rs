@@ -12,14 +12,14 @@ use crate::verbs::org::Org;
 /// Which definitions to list: those that every part of the filter takes. The default takes all.
 ///
 /// ```
-/// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+/// # strongroom_conformance::with_org(async |org| {
 /// use strongroom::{DefinitionFilter, PageRequest, VarFormat, VariableDefinition};
 /// org.define(VariableDefinition::new("HOST", VarFormat::Hostname)).await?;
 /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
 /// let filter = DefinitionFilter::all().names(["HOST", "PORT"]).format("integer").name_pattern("^P")?;
 /// let page = org.definitions(&filter, PageRequest::first(100)).await?;
 /// assert!(page.items.len() == 1 && page.items[0].definition.name == "PORT");
-/// # Ok::<(), strongroom::Error>(()) }).unwrap();
+/// # Ok(()) });
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct DefinitionFilter {
@@ -85,13 +85,13 @@ impl Org {
     /// The definitions that `filter` takes, in the order of their ids, which is that of their making.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{DefinitionFilter, PageRequest, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("API_URL", VarFormat::Url)).await?;
     /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
     /// let page = org.definitions(&DefinitionFilter::all().name_pattern("^API_")?, PageRequest::first(10)).await?;
     /// assert_eq!(page.items.len(), 1);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -116,11 +116,11 @@ impl Org {
     /// How many definitions there are that `filter` takes.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("REGION", VarFormat::String)).await?;
     /// assert_eq!(org.count_definitions(&strongroom::DefinitionFilter::all()).await?, 1);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

@@ -22,11 +22,11 @@ impl Org {
     /// Makes a variable definition.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{VarFormat, VariableDefinition};
     /// let id = org.define(VariableDefinition::new("API_BASE_URL", VarFormat::Url)).await?;
     /// assert_eq!(org.definition("API_BASE_URL").await?.map(|found| found.id), Some(id));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -40,13 +40,13 @@ impl Org {
     /// [`define`](Self::define), with records of the host's own in the same batch.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{VarFormat, VariableDefinition, WriteOptions};
     /// let audit = org.records("audit".parse()?);
     /// let noted = WriteOptions::default().with_record(audit.write("PORT".parse()?, "defined by ci"));
     /// org.define_with(VariableDefinition::new("PORT", VarFormat::Integer), noted).await?; // both, or neither
     /// assert!(audit.get(&"PORT".parse()?).await?.is_some());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -64,11 +64,10 @@ impl Org {
     /// The definition with this id or name.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// # strongroom_conformance::with_port(async |org| {
     /// let stored = org.definition("PORT").await?.unwrap();
     /// assert_eq!(org.definition(stored.id).await?.map(|found| found.revision), Some(stored.revision));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -90,12 +89,12 @@ impl Org {
     /// short, [`Vault::run_jobs`](crate::Vault::run_jobs) goes on.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-    /// # use strongroom::{ScopePath, VarFormat, VariableDefinition};
+    /// # strongroom_conformance::with_org(async |org| {
+    /// use strongroom::{VarFormat, VariableDefinition};
     /// let id = org.define(VariableDefinition::new("OLD", VarFormat::String)).await?;
     /// org.delete_definition("OLD").await?;
     /// assert!(org.definition(id).await?.is_none());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -107,13 +106,12 @@ impl Org {
     /// [`delete_definition`](Self::delete_definition), with conditions and companions.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// # strongroom_conformance::with_port(async |org| {
     /// use strongroom::{Expected, WriteOptions};
     /// let stored = org.definition("PORT").await?.unwrap();
     /// let as_read = WriteOptions::expecting(Expected::Revision(stored.revision));
     /// org.delete_definition_with("PORT", as_read).await?;
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

@@ -34,14 +34,14 @@ impl Records {
     /// was put again, moved, rotated, deleted or shredded is never taken for unchanged.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::IfChanged;
     /// let (notes, key) = (org.records("notes".parse()?), "a".parse()?);
     /// notes.put(&key, "1").await?;
     /// let IfChanged::Changed(first, stamp) = notes.get_if_changed(&key, None).await? else { unreachable!() };
     /// assert_eq!(first.value.expose(), "1");
     /// assert!(matches!(notes.get_if_changed(&key, Some(&stamp)).await?, IfChanged::Unchanged));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

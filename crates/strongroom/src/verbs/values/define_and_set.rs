@@ -23,15 +23,15 @@ impl Org {
     /// or one that is there already.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-    /// use strongroom::{Error, NewValue, Scope, VarFormat, VariableDefinition};
-    /// let (host, port) = (VariableDefinition::new("HOST", VarFormat::Hostname), VariableDefinition::new("PORT", VarFormat::Integer));
-    /// let set = |value| [NewValue::new("HOST", Scope::Org, "example.com"), NewValue::new("PORT", Scope::Org, value)];
-    /// let new = [host, port];
-    /// assert!(matches!(org.define_and_set(&new, &set("http")).await, Err(Error::InvalidValue { .. })));
-    /// assert!(org.definition("HOST").await?.is_none());
-    /// assert_eq!(org.define_and_set(&new, &set("8080")).await?.definitions.len(), 2);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # strongroom_conformance::with_org(async |org| {
+    /// use strongroom::{NewValue, Scope, VarFormat, VariableDefinition};
+    /// let host = VariableDefinition::new("HOST", VarFormat::Hostname);
+    /// let port = VariableDefinition::new("PORT", VarFormat::Integer);
+    /// let new = |name, value| NewValue::new(name, Scope::Org, value);
+    /// let values = [new("HOST", "example.com"), new("PORT", "8080")];
+    /// assert_eq!(org.define_and_set(&[host, port], &values).await?.definitions.len(), 2);
+    /// assert_eq!(org.value("PORT", Scope::Org).await?.unwrap().value.expose(), "8080");
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -49,7 +49,7 @@ impl Org {
     /// one that it has itself.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{NewValue, Scope, VarFormat, VariableDefinition, WriteOptions};
     /// let imports = org.records("import".parse()?);
     /// let done = WriteOptions::default().with_record(imports.write("file".parse()?, "done"));
@@ -57,7 +57,7 @@ impl Org {
     /// let values = [NewValue::new("PORT", Scope::Org, "80")];
     /// org.define_and_set_with(&made, &values, done).await?; // all of it, or nothing
     /// assert!(imports.get(&"file".parse()?).await?.is_some());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

@@ -40,13 +40,13 @@ impl Org {
     /// refused, since nothing is known of it.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{Scope, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
     /// org.set_value("PORT", Scope::Org, "8080").await?;
     /// assert!(org.delete_value("PORT", Scope::Org).await?.is_some());
     /// assert!(org.delete_value("PORT", Scope::Org).await?.is_none());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -63,13 +63,12 @@ impl Org {
     /// written, unless one was expected.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// # strongroom_conformance::with_port(async |org| {
     /// use strongroom::{Expected, Scope, WriteOptions};
     /// let written = org.set_value("PORT", Scope::Org, "80").await?;
     /// let as_written = WriteOptions::expecting(Expected::Revision(written.revision));
     /// assert!(org.delete_value_with("PORT", Scope::Org, as_written).await?.is_some());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -90,11 +89,10 @@ impl Org {
     /// Deletes the value with this document id; answers `None` where there is none.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// # strongroom_conformance::with_port(async |org| {
     /// let written = org.set_value("PORT", strongroom::Scope::Org, "80").await?;
     /// assert!(org.delete_value_by_id(&written.id).await?.is_some());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

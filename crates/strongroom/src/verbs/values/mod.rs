@@ -22,13 +22,13 @@ impl Org {
     /// The value of a definition at exactly this scope, without a look at any other.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{Scope, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
     /// org.set_value("PORT", Scope::Org, "8080").await?;
     /// let value = org.value("PORT", Scope::Org).await?;
     /// assert_eq!(value.map(|found| found.value.expose().to_owned()).as_deref(), Some("8080"));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -45,13 +45,13 @@ impl Org {
     /// The value with this document id.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{Scope, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
     /// let id = org.set_value("PORT", Scope::Org, "8080").await?.id;
     /// assert_eq!(org.value_by_id(&id).await?.unwrap().value.expose(), "8080");
     /// assert!(org.delete_value_by_id(&id).await?.is_some());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -68,13 +68,13 @@ impl Org {
     /// The values of one scope, in the order of their definitions' ids.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{PageRequest, Scope, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
     /// org.set_value("PORT", Scope::Org, "8080").await?;
     /// let page = org.values(Scope::Org, PageRequest::first(50)).await?;
     /// assert!(page.items.len() == 1 && page.next.is_none());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -90,13 +90,13 @@ impl Org {
     /// The dry run of [`set_value`](Self::set_value): whether the value could be set, without writing it.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{Error, Scope, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
     /// assert!(org.validate("PORT", Scope::Org, "8080").await.is_ok());
     /// let refused = org.validate("PORT", Scope::Org, "http").await;
     /// assert!(matches!(refused, Err(Error::InvalidValue { .. })));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

@@ -23,13 +23,13 @@ impl Org {
     /// encrypted.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{Error, Scope, Upsert, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
     /// let written = org.set_value("PORT", Scope::Org, "8080").await?;
     /// assert_eq!(written.action, Upsert::Added);
     /// assert!(matches!(org.set_value("PORT", Scope::Org, "http").await, Err(Error::InvalidValue { .. })));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -47,7 +47,7 @@ impl Org {
     /// [`set_value`](Self::set_value), with conditions and companions.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{Error, Expected, Scope, VarFormat, VariableDefinition, WriteOptions};
     /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
     /// let known = org.set_value("PORT", Scope::Org, "8080").await?.revision;
@@ -55,7 +55,7 @@ impl Org {
     /// org.set_value_with("PORT", Scope::Org, "8081", if_known()).await?;
     /// let late = org.set_value_with("PORT", Scope::Org, "8082", if_known()).await;
     /// assert!(matches!(late, Err(Error::Unexpected { .. })));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -75,14 +75,14 @@ impl Org {
     /// Sets values in one batch: all of them, or none.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{NewValue, Scope, VarFormat, VariableDefinition};
     /// for name in ["HOST", "REGION"] {
     ///     org.define(VariableDefinition::new(name, VarFormat::String)).await?;
     /// }
     /// let new = |name, value| NewValue::new(name, Scope::Org, value);
     /// org.set_values(&[new("HOST", "eu.example.com"), new("REGION", "eu")]).await?;
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -96,12 +96,11 @@ impl Org {
     /// it has itself.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// # strongroom_conformance::with_port(async |org| {
     /// use strongroom::{Expected, NewValue, Scope, WriteOptions};
     /// let values = [NewValue::new("PORT", Scope::Org, "80")];
     /// org.set_values_with(&values, WriteOptions::expecting(Expected::Absent)).await?;
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

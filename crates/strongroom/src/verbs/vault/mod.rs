@@ -31,13 +31,10 @@ impl Vault {
     ///
     /// ```
     /// # futures_executor::block_on(async {
-    /// # use strongroom_memory::MemoryStore;
-    /// use strongroom::{Environment, RawKey, Unlock, Vault};
-    ///
-    /// let key = RawKey::generate()?;
-    /// let vault = Vault::create(MemoryStore::new(), Unlock::raw_key(key)).await?;
-    /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
-    /// # let _ = org;
+    /// use strongroom::{RawKey, Unlock, Vault};
+    /// let store = strongroom_memory::MemoryStore::new();
+    /// let vault = Vault::create(store, Unlock::raw_key(RawKey::generate()?)).await?;
+    /// assert!(!vault.store_id().is_empty());
     /// # Ok::<(), strongroom::Error>(()) }).unwrap();
     /// ```
     ///
@@ -55,10 +52,11 @@ impl Vault {
     /// opens all the same, and [`VaultOptions::without_slot_upgrade`] leaves the slot as it is.
     ///
     /// ```
-    /// # futures_executor::block_on(async { use strongroom_memory::MemoryStore;
+    /// # futures_executor::block_on(async {
     /// use std::sync::Arc;
     /// use strongroom::{Error, RawKey, Unlock, Vault};
-    /// let (store, key) = (Arc::new(MemoryStore::new()), |byte| Unlock::raw_key(RawKey::from_bytes([byte; 32])));
+    /// let key = |byte| Unlock::raw_key(RawKey::from_bytes([byte; 32]));
+    /// let store = Arc::new(strongroom_memory::MemoryStore::new());
     /// Vault::create(store.clone(), key(7)).await?;
     /// assert!(Vault::open(store.clone(), key(7)).await.is_ok());
     /// assert!(matches!(Vault::open(store, key(8)).await, Err(Error::WrongKey)));
@@ -78,13 +76,13 @@ impl Vault {
     /// The handle of one org in one environment. No I/O: an org comes to be with its first write.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::{Environment, VarFormat, VariableDefinition};
     /// let test = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
     /// let staging = vault.org(*test.id(), "staging".parse()?);
     /// test.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
     /// assert!(staging.definition("PORT").await?.is_none()); // nothing crosses
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     #[must_use]
     pub fn org(&self, org: OrgId, environment: Environment) -> Org {
@@ -106,12 +104,12 @@ impl Vault {
     /// How the caches did since the vault was opened, and what they hold. Cheap: reading never waits for it.
     ///
     /// ```
-    /// # futures_executor::block_on(async { use strongroom::{RawKey, Unlock, Vault};
-    /// # let vault = Vault::create(strongroom_memory::MemoryStore::new(), Unlock::raw_key(RawKey::generate()?)).await?;
-    /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_vault(async |vault| {
+    /// use strongroom::Environment;
+    /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
     /// assert!(org.definition("REGION").await?.is_none());
     /// assert!(vault.cache_stats().names.misses > 0);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     #[must_use]
     pub fn cache_stats(&self) -> CacheStats {
@@ -122,12 +120,13 @@ impl Vault {
     /// is for a host whose vault may stand idle, to be called by a timer.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let (store, key) = (strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?));
+    /// # futures_executor::block_on(async {
     /// use std::time::Duration;
-    /// use strongroom::VaultOptions;
+    /// use strongroom::{RawKey, Unlock, VaultOptions};
     /// let options = VaultOptions::default().cached_key_age_max(Duration::from_secs(60));
-    /// let vault = options.create(store, key).await?;
-    /// vault.wipe_old_keys(); // every few seconds, by a timer of the host's
+    /// let store = strongroom_memory::MemoryStore::new();
+    /// let vault = options.create(store, Unlock::raw_key(RawKey::generate()?)).await?;
+    /// vault.wipe_old_keys(); // every few seconds, from a timer of the host
     /// # Ok::<(), strongroom::Error>(()) }).unwrap();
     /// ```
     pub fn wipe_old_keys(&self) {
@@ -137,12 +136,12 @@ impl Vault {
     /// Waits for what was accepted, makes it durable and closes the store. Every later call fails.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::{Environment, Error};
     /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
     /// vault.close().await?;
     /// assert!(matches!(org.definition("PORT").await, Err(Error::Store(_))));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

@@ -136,11 +136,12 @@ impl VaultOptions {
     /// Makes a new vault in an empty store.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let store = strongroom_memory::MemoryStore::new();
+    /// # futures_executor::block_on(async {
     /// use strongroom::{Argon2Params, Limits, Unlock, VaultOptions};
     /// let options = VaultOptions::default()
     ///     .limits(Limits::default().value_bytes_max(4 << 10))
-    ///     .argon2(Argon2Params::FLOOR); // the least that is allowed: for tests
+    ///     .argon2(Argon2Params::FLOOR); // the cheapest allowed setting, for tests
+    /// let store = strongroom_memory::MemoryStore::new();
     /// let vault = options.create(store, Unlock::passphrase("six words from a generator")).await?;
     /// assert_eq!(vault.slots().list().await?.len(), 1);
     /// # Ok::<(), strongroom::Error>(()) }).unwrap();
@@ -175,8 +176,11 @@ impl VaultOptions {
     /// Opens the vault of a store.
     ///
     /// ```
-    /// # futures_executor::block_on(async { use std::sync::Arc; let (store, key) = (Arc::new(strongroom_memory::MemoryStore::new()), || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])));
-    /// use strongroom::{Error, Vault, VaultOptions};
+    /// # futures_executor::block_on(async {
+    /// use std::sync::Arc;
+    /// use strongroom::{Error, RawKey, Unlock, Vault, VaultOptions};
+    /// let key = || Unlock::raw_key(RawKey::from_bytes([7; 32])); // of a key file, say
+    /// let store = Arc::new(strongroom_memory::MemoryStore::new());
     /// let id = Vault::create(Arc::clone(&store), key()).await?.store_id();
     /// VaultOptions::default().expect_store_id(&id).open(Arc::clone(&store), key()).await?;
     /// let other = VaultOptions::default().expect_store_id("another").open(store, key()).await;
