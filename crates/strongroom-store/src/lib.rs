@@ -74,7 +74,8 @@ pub trait Store: Debug + Send + Sync + 'static {
 }
 
 /// A store behind an `Arc` is a store. While others hold the same `Arc`, or a `Weak` of it, it counts as shared, since
-/// they may write to it behind the engine's back. A wrapper that keeps an `Arc<S>` of its own asks `(*self.inner).capabilities()`.
+/// they may write to it behind the engine's back. A wrapper that keeps an `Arc<S>` of its own asks
+/// `(*self.inner).capabilities()`.
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: Store + ?Sized> Store for Arc<S> {

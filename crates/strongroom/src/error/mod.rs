@@ -170,8 +170,8 @@ pub enum Error {
     /// Without this slot nothing would open the vault.
     #[error("this is the last key slot that can open the vault: add another one first")]
     LastSlot,
-    /// The provider's key was destroyed for a shred, or is about to be ([`Vault::settle_shred`](crate::Vault::settle_shred)):
-    /// a slot under it would open nothing.
+    /// The provider's key was destroyed for a shred, or is about to be
+    /// ([`Vault::settle_shred`](crate::Vault::settle_shred)): a slot under it would open nothing.
     #[error("the provider's key \"{}\" is destroyed or about to be, for a shred: use another key", .0.id)]
     KeyShredded(ProviderKey),
     /// There are as many slots as there may be: 8 of one kind, or 24 with those that cannot be read.

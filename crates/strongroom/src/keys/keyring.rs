@@ -57,8 +57,8 @@ impl Keyring {
         Ok(keyring)
     }
 
-    /// A keyring with the one key that this root has for the scope of the keyring at `address`. For a root that is used once, such
-    /// as that of a file: whoever writes it makes the key anew whenever it is needed.
+    /// A keyring with the one key that this root has for the scope of the keyring at `address`. For a root that is
+    /// used once, such as that of a file: whoever writes it makes the key anew whenever it is needed.
     pub(crate) fn derive(root: &[u8; 32], address: &impl Address, now: Timestamp) -> Result<Self, SealError> {
         let bytes = new_dek(root, address, &[0; 32]);
         let key = SealingKey::derive(&bytes);

@@ -10,7 +10,8 @@ use crate::secret::Secret;
 ///
 /// The first one is drawn at random, so that a mark read before a delete never fits a document made after it.
 ///
-/// The store marks its rows by itself, with [`RowRevision`](crate::store::RowRevision): no verb takes or gives that one.
+/// The store marks its rows by itself, with [`RowRevision`](crate::store::RowRevision): no verb takes or gives that
+/// one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct Revision(u64);

@@ -64,8 +64,8 @@ impl Draft<'_> {
         self.put_as_read(key, None, encode_index(id.as_bytes()));
     }
 
-    /// Gives the name of a definition back, unless it leads to another: an older row that came back can show a name that
-    /// was given away since.
+    /// Gives the name of a definition back, unless it leads to another: an older row that came back can show a name
+    /// that was given away since.
     pub(crate) async fn delete_definition_name(&mut self, definition: &Definition) -> Result<(), Error> {
         let name: DefinitionName = definition.stored.definition.name.parse()?;
         let key = self.tenant().id.definition_name(&name).key();
@@ -158,8 +158,8 @@ impl Tenant {
         Ok(id)
     }
 
-    /// The ids of definitions, those of `made` among them, which are not written yet. Names that no cache knows are read
-    /// together.
+    /// The ids of definitions, those of `made` among them, which are not written yet. Names that no cache knows are
+    /// read together.
     pub(crate) async fn definition_ids<'r>(
         &self,
         references: impl Iterator<Item = &'r DefinitionRef<'r>>,

@@ -39,8 +39,8 @@ impl Vault {
     /// ```
     ///
     /// # Errors
-    /// Those of [`backup`](Self::backup); [`Error::OrgNotFound`]; [`Error::Damaged`] and [`Error::UnknownKey`] for a row
-    /// that does not open; [`Error::Provider`].
+    /// Those of [`backup`](Self::backup); [`Error::OrgNotFound`]; [`Error::Damaged`] and [`Error::UnknownKey`] for a
+    /// row that does not open; [`Error::Provider`].
     pub async fn backup_org(
         &self,
         org: OrgId,

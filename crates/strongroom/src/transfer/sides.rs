@@ -1,5 +1,5 @@
-//! One row on its way to another vault: opened at its address there, sealed at the same address here. Neither side needs
-//! to be in a store.
+//! One row on its way to another vault: opened at its address there, sealed at the same address here. Neither side
+//! needs to be in a store.
 
 use std::sync::Arc;
 

@@ -26,7 +26,8 @@ impl Vault {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::UnknownKey`] and [`Error::UnknownVersion`] for the first row that cannot be read, or
+    /// [`Error::Damaged`], [`Error::UnknownKey`] and [`Error::UnknownVersion`] for the first row that cannot be read,
+    /// or
     /// [`Error::Contended`], once the jobs that it does not concern are finished; [`Error::Store`].
     pub async fn run_jobs(&self) -> Result<usize, Error> {
         let (mut finished, mut left) = (0, None);

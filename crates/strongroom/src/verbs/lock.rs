@@ -46,8 +46,8 @@ impl Vault {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Vault::open`]; [`Error::RootRotated`] when the store shows another root key than that of before, which
-    /// may be one that was replaced: open the vault again. The vault stays locked then.
+    /// Those of [`Vault::open`]; [`Error::RootRotated`] when the store shows another root key than that of before,
+    /// which may be one that was replaced: open the vault again. The vault stays locked then.
     pub async fn unlock(&self, unlock: Unlock) -> Result<(), Error> {
         let engine = &self.engine;
         let head = read_head(&*engine.store).await?;
@@ -69,8 +69,8 @@ impl Vault {
 
 impl Org {
     /// Locks the org in its environment, in this process: its cached keys and definitions are wiped, and its verbs
-    /// answer [`Error::Locked`] until [`unlock`](Self::unlock). Other orgs and environments go on; so do jobs and copies
-    /// of the whole vault, which pass it over or take its rows as they are.
+    /// answer [`Error::Locked`] until [`unlock`](Self::unlock). Other orgs and environments go on; so do jobs and
+    /// copies of the whole vault, which pass it over or take its rows as they are.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {

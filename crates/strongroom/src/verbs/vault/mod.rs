@@ -116,8 +116,8 @@ impl Vault {
         self.engine.caches.stats()
     }
 
-    /// Wipes cached keys that are held for longer than [`VaultOptions::cached_key_age_max`]. Every verb does so too: this
-    /// is for a host whose vault may stand idle, to be called by a timer.
+    /// Wipes cached keys that are held for longer than [`VaultOptions::cached_key_age_max`]. Every verb does so too:
+    /// this is for a host whose vault may stand idle, to be called by a timer.
     ///
     /// ```
     /// # futures_executor::block_on(async {

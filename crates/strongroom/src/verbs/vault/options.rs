@@ -73,16 +73,16 @@ impl VaultOptions {
         self
     }
 
-    /// Keeps at most this many opened keyrings, and as many definitions, in memory: 16,384 unless set. What was not used
-    /// lately goes first, and its keys are wiped.
+    /// Keeps at most this many opened keyrings, and as many definitions, in memory: 16,384 unless set. What was not
+    /// used lately goes first, and its keys are wiped.
     #[must_use]
     pub fn cache_entries_max(mut self, entries: usize) -> Self {
         self.cache_entries_max = entries;
         self
     }
 
-    /// Keeps an opened keyring in memory for at most this long after its row was read: an hour unless set. Then its keys
-    /// are wiped, at the next verb or at [`Vault::wipe_old_keys`], and unwrapped again where they are needed.
+    /// Keeps an opened keyring in memory for at most this long after its row was read: an hour unless set. Then its
+    /// keys are wiped, at the next verb or at [`Vault::wipe_old_keys`], and unwrapped again where they are needed.
     #[must_use]
     pub fn cached_key_age_max(mut self, age: Duration) -> Self {
         self.cached_key_age_max = age;
