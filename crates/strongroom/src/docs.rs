@@ -1,7 +1,7 @@
-//! The documents that come with the source, as they stand in `docs/`.
+//! The documents in the folder `docs/` of the source.
 //!
-//! Each names its links to the others at its end. The same names are defined before it here, where the first
-//! definition counts, so that they lead to the pages of this documentation.
+//! Each defines its links to the others at its end. Here the same links are defined before its text, and the first
+//! definition wins, so that they lead to the pages of this documentation.
 
 #[doc = "[FORMAT.md]: crate::docs::format_v1\n[MECHANISMS.md]: crate::docs::mechanisms\n[THREATS.md]: crate::docs::threats\n\n"]
 #[doc = include_str!("../docs/ARCHITECTURE.md")]

@@ -1,4 +1,4 @@
-//! Where a value stands, and in which order a resolver looks.
+//! Scopes: where a value is set, and the order in which a resolver looks.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -39,7 +39,7 @@ impl Scope {
         }
     }
 
-    /// The account whose keys seal values of this scope; the org's seal the rest.
+    /// The account whose keys seal values at this scope; `None` where the org's keys do.
     pub(crate) fn linked_account(&self) -> Option<&LinkedAccountId> {
         match self {
             Self::LinkedAccount(id) => Some(id),
@@ -127,12 +127,12 @@ impl std::str::FromStr for ScopeKind {
     }
 }
 
-/// A text that names no scope.
+/// A text that is not the name of a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a scope is `org`, `linked_account` or `workflow`")]
 pub struct UnknownScope;
 
-/// A set of scopes: those at which a definition allows a value. Never empty.
+/// The set of scopes at which a definition allows a value. Never empty.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Scopes(u8);
 
@@ -146,7 +146,7 @@ impl Scopes {
         Self(kind.bit())
     }
 
-    /// This set and one more.
+    /// This set, and `kind` too.
     #[must_use]
     pub fn and(self, kind: ScopeKind) -> Self {
         Self(self.0 | kind.bit())
@@ -163,7 +163,7 @@ impl Scopes {
         ScopeKind::ALL.into_iter().filter(move |kind| self.allows(*kind))
     }
 
-    /// What this set has and `other` has not; `None` for nothing.
+    /// The scopes in this set that are not in `other`; `None` if there are none.
     pub(crate) fn without(self, other: Self) -> Option<Self> {
         Self::from_bits(self.0 & !other.0)
     }
@@ -209,7 +209,7 @@ impl<'de> serde::Deserialize<'de> for Scopes {
     }
 }
 
-/// Where a run stands: what a resolver walks, most specific first.
+/// The scopes that a run can see. A resolver looks at them in order, most specific first.
 ///
 /// ```
 /// use strongroom::ScopePath;
@@ -224,7 +224,7 @@ pub struct ScopePath {
 }
 
 impl ScopePath {
-    /// The org alone.
+    /// Only the org.
     #[must_use]
     pub fn org() -> Self {
         Self::default()

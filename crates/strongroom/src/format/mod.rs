@@ -56,7 +56,7 @@ pub use url::UrlSchemes;
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum VarFormat {
-    /// Any text, the empty one included.
+    /// Any text, even empty.
     String,
     /// A number as in RFC 8259, for example `-1.5e3`.
     Number,
@@ -82,12 +82,12 @@ pub enum VarFormat {
     Pem,
     /// One of a list of values.
     Enum(EnumFormat),
-    /// What a pattern matches as a whole.
+    /// A text that the pattern matches as a whole.
     Pattern(PatternFormat),
 }
 
 impl VarFormat {
-    /// Says whether `value` has this format.
+    /// Checks that `value` has this format.
     ///
     /// ```
     /// use strongroom::format::VarFormat;
@@ -100,12 +100,12 @@ impl VarFormat {
     /// A [`Pattern`](Self::Pattern) is compiled on each call; [`validate_with`](Self::validate_with) keeps it compiled.
     ///
     /// # Errors
-    /// The rule that failed, as a sentence that holds no part of `value`.
+    /// The rule that `value` breaks, as a sentence that contains no part of it.
     pub fn validate(&self, value: &str) -> Result<(), FormatError> {
         self.check(value, None)
     }
 
-    /// Says whether `value` has this format, with the patterns that `cache` keeps compiled.
+    /// Checks that `value` has this format, and keeps compiled patterns in `cache`.
     ///
     /// # Errors
     /// Those of [`validate`](Self::validate).
@@ -158,7 +158,7 @@ impl VarFormat {
         }
     }
 
-    /// What the format asks for. Parameters stay out: one of them may be close to the value that was refused.
+    /// The rule of the format. It leaves parameters out, since one of them may resemble the value that was refused.
     fn rule(&self) -> &'static str {
         match self {
             Self::String => "a text is required",

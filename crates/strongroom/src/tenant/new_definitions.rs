@@ -12,7 +12,7 @@ use crate::store::{Key, RowRevision, Versioned};
 use crate::tenant::definition::read_hint;
 use crate::tenant::{Draft, check_definition};
 
-/// New definitions with ids, which keep the rules; no row of them is there yet.
+/// New definitions that were checked and have ids, but no rows yet.
 pub(crate) struct NewDefinitions<'a> {
     definitions: Vec<Definition>,
     names: Vec<DefinitionName>,
@@ -20,7 +20,7 @@ pub(crate) struct NewDefinitions<'a> {
 }
 
 impl<'a> NewDefinitions<'a> {
-    /// Makes `definitions`, each with a name of its own.
+    /// Checks `definitions`, whose names must differ, and gives them ids.
     pub(crate) fn of(definitions: &'a [VariableDefinition], engine: &Engine) -> Result<Self, Error> {
         let (mut made, now) = (Self::none(), engine.now());
         for (index, definition) in definitions.iter().enumerate() {
@@ -42,18 +42,18 @@ impl<'a> NewDefinitions<'a> {
         Ok(made)
     }
 
-    /// None at all.
+    /// No definitions.
     pub(crate) fn none() -> Self {
         Self { definitions: Vec::new(), names: Vec::new(), by_name: BTreeMap::new() }
     }
 
-    /// The one that `reference` names.
+    /// The new definition that `reference` names.
     pub(crate) fn get(&self, reference: &DefinitionRef<'_>) -> Option<&Definition> {
         let DefinitionRef::Name(name) = reference else { return None };
         self.definitions.get(*self.by_name.get(name.as_ref())?)
     }
 
-    /// Their ids, in the order in which they were given.
+    /// Their ids, in the given order.
     pub(crate) fn ids(&self) -> Vec<DefinitionId> {
         self.definitions.iter().map(|made| made.stored.id).collect()
     }

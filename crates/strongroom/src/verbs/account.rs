@@ -14,10 +14,10 @@ use crate::verbs::definitions::DefinitionFilter;
 use crate::verbs::org::Org;
 use crate::verbs::values::DeletedValue;
 
-/// One linked account. It reaches its own values and credentials and nothing else: no other account's, and not the
+/// One linked account. It reaches only the account's own values and credentials: not another account's, and not the
 /// org's.
 ///
-/// Cheap to clone. The verbs on integrations stand in `accounts`, those on credentials in `credentials`.
+/// Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Account {
     org: Org,
@@ -29,13 +29,13 @@ impl Account {
         Self { org, account }
     }
 
-    /// Which account.
+    /// The id of the account.
     #[must_use]
     pub fn id(&self) -> &LinkedAccountId {
         &self.account
     }
 
-    /// What is registered of the account; `None` if it is not.
+    /// The account as it is registered; `None` if it is not.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -90,7 +90,7 @@ impl Account {
         self.set_value_with(definition, value, WriteOptions::default()).await
     }
 
-    /// [`set_value`](Self::set_value), with conditions and companions.
+    /// [`set_value`](Self::set_value) with [`WriteOptions`].
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -114,7 +114,7 @@ impl Account {
         self.org.set_value_with(definition, self.scope(), value, options).await
     }
 
-    /// The account's own value of a definition; never the org's, never a default.
+    /// The account's own value of a definition; never the org's and never a default.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -168,7 +168,7 @@ impl Account {
         self.delete_value_with(definition, WriteOptions::default()).await
     }
 
-    /// [`delete_value`](Self::delete_value), with conditions and companions.
+    /// [`delete_value`](Self::delete_value) with [`WriteOptions`].
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -204,7 +204,7 @@ impl Account {
         AppCredentials::new(self.clone(), integration)
     }
 
-    /// Adds or updates a credential of the default app; always sealed.
+    /// Adds or updates a credential of the default app.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -218,13 +218,13 @@ impl Account {
     /// ```
     ///
     /// # Errors
-    /// [`Error::IntegrationNotFound`] when the account has no default app; [`Error::InvalidId`] for a key name out
-    /// of its rule; [`Error::TooLong`].
+    /// [`Error::IntegrationNotFound`] when the account has no default app; [`Error::InvalidId`] for an invalid key
+    /// name; [`Error::TooLong`].
     pub async fn upsert_credential(&self, key_name: &str, value: impl Into<Secret>) -> Result<Upsert, Error> {
         self.app(IntegrationId::default_app()).upsert(key_name, value).await
     }
 
-    /// A credential of the default app; `None` where there is none of this key name.
+    /// A credential of the default app; `None` if it has none with this key name.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -240,7 +240,7 @@ impl Account {
         self.app(IntegrationId::default_app()).get(key_name).await
     }
 
-    /// The key names and times of the default app's credentials, never their values.
+    /// The key names and times of the default app's credentials, without their values.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -256,7 +256,7 @@ impl Account {
         self.app(IntegrationId::default_app()).list(page).await
     }
 
-    /// Deletes a credential of the default app; answers whether there was one.
+    /// Deletes a credential of the default app. Returns whether there was one.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {

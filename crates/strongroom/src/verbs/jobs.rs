@@ -15,9 +15,9 @@ use crate::tenant::Tenant;
 use crate::verbs::vault::Vault;
 
 impl Vault {
-    /// Finishes the deletes that were cut short, of every org, and goes on with jobs on keys that are neither paused
-    /// nor blocked nor run by another; answers how many it finished. Any host may call it at any time, for example
-    /// once after opening.
+    /// Finishes interrupted deletes of every org, and continues jobs on keys, except those that are paused, blocked
+    /// or run by another engine. Returns how many jobs it finished. A host may call it at any time, for example once
+    /// after opening.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -27,8 +27,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownKey`] and [`Error::UnknownVersion`] for the first row that cannot be read,
-    /// or
-    /// [`Error::Contended`], once the jobs that it does not concern are finished; [`Error::Store`].
+    /// or [`Error::Contended`]: the other jobs are finished first. [`Error::Store`].
     pub async fn run_jobs(&self) -> Result<usize, Error> {
         let (mut finished, mut left) = (0, None);
         let mut rest = VaultKeys::jobs();
@@ -37,8 +36,9 @@ impl Vault {
             for (key, _) in &page.rows {
                 match self.run_job_at(key).await {
                     Ok(()) => finished += 1,
-                    // It goes on once its org is unlocked; a locked vault reads no page.
+                    // The org is locked: a later run finishes the job. A locked vault fails earlier, at the scan.
                     Err(Error::Locked) => {}
+                    // Reported at the end: one broken job must not keep the others from being finished.
                     Err(error) if error.is_of_one_job() => left = left.or(Some(error)),
                     Err(error) => return Err(error),
                 }
@@ -59,7 +59,7 @@ impl Vault {
 }
 
 impl Vault {
-    /// The job on keys with this id. No I/O: it need not be there.
+    /// The handle of the job on keys with this id. No I/O: the job need not exist.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -75,7 +75,7 @@ impl Vault {
 }
 
 impl Vault {
-    /// The jobs that are not finished: what deletes left to be swept, and jobs on keys with their progress.
+    /// The unfinished jobs: interrupted deletes, and jobs on keys with their progress.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -114,7 +114,7 @@ impl Vault {
         }
     }
 
-    /// Runs jobs on keys; answers how many were finished.
+    /// Runs jobs on keys. Returns how many were finished.
     pub(crate) async fn run_key_jobs(&self, left: &mut Option<Error>) -> Result<usize, Error> {
         let mut finished = 0;
         let mut rest = VaultKeys::key_jobs();
@@ -141,7 +141,7 @@ impl Vault {
         }
     }
 
-    /// The tenant and the id in the key of a job that is not on keys.
+    /// The tenant and id in the key of a tenant's job.
     fn tenant_job(&self, key: &Key) -> Result<(Tenant, JobId), Error> {
         let id = TenantId::of_key(key).ok_or_else(malformed)?;
         match id.parse_row(key.as_bytes()) {

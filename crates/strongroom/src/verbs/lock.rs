@@ -1,4 +1,4 @@
-//! Locks: taking keys out of memory for a while.
+//! Locking: wiping keys from memory for a while.
 
 use crate::engine::head::read_head;
 use crate::error::Error;
@@ -7,9 +7,9 @@ use crate::verbs::org::Org;
 use crate::verbs::vault::{Vault, VaultOptions};
 
 impl Vault {
-    /// Locks the vault in this process: the root key and every cached key are wiped, and verbs answer
-    /// [`Error::Locked`] until [`unlock`](Self::unlock). Verbs that are under way finish or answer that too, and keep
-    /// the keys that they use until then.
+    /// Locks the vault in this process: wipes the root key and every cached key. Verbs then fail with
+    /// [`Error::Locked`] until [`unlock`](Self::unlock). A verb that is running may still finish, and holds its keys
+    /// until it does.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -30,8 +30,7 @@ impl Vault {
         self.engine.caches.forget_all(&[]);
     }
 
-    /// Unlocks the vault with a key that opens it: the root key is taken from its slot again. Orgs that were locked by
-    /// themselves stay locked.
+    /// Unlocks the vault with a key that opens it. Orgs that were locked with [`Org::lock`] stay locked.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -46,8 +45,8 @@ impl Vault {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Vault::open`]; [`Error::RootRotated`] when the store shows another root key than that of before,
-    /// which may be one that was replaced: open the vault again. The vault stays locked then.
+    /// Those of [`Vault::open`]; [`Error::RootRotated`] if the store has another root key than before: open the vault
+    /// again. After an error the vault stays locked.
     pub async fn unlock(&self, unlock: Unlock) -> Result<(), Error> {
         let engine = &self.engine;
         let head = read_head(&*engine.store).await?;
@@ -55,7 +54,7 @@ impl Vault {
             return Err(Error::UnexpectedVault);
         }
         let roots = VaultOptions::of_bounds(engine.argon2).open_roots(&head, &unlock).await?;
-        // All at once, as a lock does: one that comes in between would else leave the vault open and without a root.
+        // In one step, as `lock` is: otherwise a lock in between would leave the vault unlocked but without a root.
         engine.locks.set(|held| {
             if !roots.follows(&engine.roots.id()) {
                 return Err(Error::RootRotated);
@@ -68,9 +67,9 @@ impl Vault {
 }
 
 impl Org {
-    /// Locks the org in its environment, in this process: its cached keys and definitions are wiped, and its verbs
-    /// answer [`Error::Locked`] until [`unlock`](Self::unlock). Other orgs and environments go on; so do jobs and
-    /// copies of the whole vault, which pass it over or take its rows as they are.
+    /// Locks the org in its environment, in this process: wipes its cached keys and definitions. Its verbs then fail
+    /// with [`Error::Locked`] until [`unlock`](Self::unlock). Other orgs and environments are not affected. Jobs of
+    /// the whole vault skip the org, and copies take its sealed rows as they are.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -108,8 +107,8 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Vault::open`], for a key that opens none of its slots; [`Error::Locked`] while the vault itself is
-    /// locked. The org stays locked then.
+    /// Those of [`Vault::open`] for a key that opens no slot; [`Error::Locked`] while the vault itself is locked.
+    /// After an error the org stays locked.
     pub async fn unlock(&self, unlock: Unlock) -> Result<(), Error> {
         let engine = &self.tenant.engine;
         let head = read_head(&*engine.store).await?;

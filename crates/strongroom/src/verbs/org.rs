@@ -8,10 +8,9 @@ use crate::tenant::Tenant;
 use crate::verbs::account::Account;
 use crate::verbs::records::Records;
 
-/// One org in one environment. Every verb of it stays there; nothing crosses to another.
+/// One org in one environment. None of its verbs reaches another org or environment.
 ///
-/// Cheap to clone. The verbs stand beside their nouns: `definitions`, `values`, `resolve`, `accounts`,
-/// `credentials`, `records`.
+/// Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Org {
     pub(crate) tenant: Arc<Tenant>,
@@ -22,19 +21,19 @@ impl Org {
         Self { tenant: Arc::new(Tenant::new(engine, org, environment)) }
     }
 
-    /// Which org.
+    /// The id of the org.
     #[must_use]
     pub fn id(&self) -> &OrgId {
         &self.tenant.id.org
     }
 
-    /// In which environment.
+    /// The environment.
     #[must_use]
     pub fn environment(&self) -> &Environment {
         &self.tenant.id.environment
     }
 
-    /// The handle of one linked account, which can reach only its own. No I/O: the account need not be registered.
+    /// The handle of one linked account. No I/O: the account need not be registered.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {

@@ -14,8 +14,8 @@ use crate::tenant::{Freshness, Rows, Snapshot, Tenant, ValuesRead, View, fresh_i
 use crate::verbs::org::Org;
 
 impl Org {
-    /// The value that a run at `path` sees: the workflow's, else the linked account's, else the org's, else the
-    /// definition's default. `None` when there is none of them.
+    /// The value that a run at `path` sees: the first that exists of the workflow's, the linked account's, the org's
+    /// and the definition's default. `None` if there is none.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -30,8 +30,8 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::DefinitionNotFound`]; [`Error::Damaged`], [`Error::UnknownKey`] and [`Error::UnknownVersion`] for
-    /// the row that would win.
+    /// [`Error::DefinitionNotFound`]; [`Error::Damaged`], [`Error::UnknownKey`] and [`Error::UnknownVersion`] for the
+    /// row of the winning value.
     pub async fn resolve(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
@@ -41,7 +41,7 @@ impl Org {
         fresh_if_stale(|freshness| self.try_resolve(&definition, path, freshness)).await
     }
 
-    /// Everything that a run at `path` sees, as it stood at one moment.
+    /// Every value that a run at `path` sees, from one snapshot.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -55,13 +55,13 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// Those of [`resolve`](Self::resolve), for the first row that fails; [`Error::Contended`] when the values fill
-    /// several pages and change all the time.
+    /// Those of [`resolve`](Self::resolve), for the first row that fails; [`Error::Contended`] if the values fill
+    /// several pages and keep changing.
     pub async fn resolve_all(&self, path: &ScopePath) -> Result<Resolution, Error> {
         fresh_if_stale(|freshness| self.try_resolve_all(path, freshness)).await
     }
 
-    /// How a definition resolves, step by step. No value is opened, let alone shown.
+    /// How a definition resolves, step by step. No value is opened or shown.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -148,7 +148,7 @@ impl Org {
     }
 }
 
-/// Opens the first row that holds a value, and notes the less specific places that hold one too.
+/// Opens the first row with a value, and collects the less specific scopes that also have one.
 fn pick<'r>(
     tenant: &Tenant,
     view: &View<'_>,
@@ -187,7 +187,7 @@ fn resolved(stored: &StoredDefinition, scope: Origin, found: Option<Found>, valu
     }
 }
 
-/// The values of one scope, walked along with the definitions: both are in the order of the definitions' ids.
+/// The values of one scope, merged with the catalog: both are in the order of the definitions' ids.
 struct Walk<'r> {
     scope: &'r Scope,
     rows: Peekable<slice::Iter<'r, (Key, Versioned)>>,
@@ -198,7 +198,7 @@ impl<'r> Walk<'r> {
         Self { scope, rows: rows.iter().peekable() }
     }
 
-    /// The row of `id`. Rows before it belong to definitions that are gone.
+    /// The row of `id`. Rows before it belong to deleted definitions, and are skipped.
     fn row_of(&mut self, id: &DefinitionId) -> Option<&'r Versioned> {
         while self.rows.next_if(|(key, _)| value_definition(key).is_none_or(|other| other < *id)).is_some() {}
         self.rows.next_if(|(key, _)| value_definition(key) == Some(*id)).map(|(_, row)| row)

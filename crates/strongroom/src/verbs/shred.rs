@@ -1,4 +1,4 @@
-//! Verbs that destroy what must not be read again.
+//! Verbs that destroy data for good.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use crate::verbs::org::Org;
 use crate::verbs::vault::Vault;
 
 impl Org {
-    /// Deletes a linked account and drops its data keys for good. The answer says what that is worth by itself; a
-    /// rotation of the root makes it worth more, and one serves for many shreds: see [`Vault::settle_shred`].
+    /// Deletes a linked account and drops its data keys, and reports how far that can be relied on. A rotation of the
+    /// root key makes the shred stronger; one rotation serves any number of shreds. See [`Vault::settle_shred`].
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -39,7 +39,7 @@ impl Org {
         let mut keys: Vec<DekId> =
             view.keys(Some(account)).into_iter().flat_map(|keys| keys.keyring.ids().copied()).collect();
         self.delete_account(account).await?;
-        // One that was made between the two reads is dropped as well.
+        // A key that was added between the first read and the delete was dropped too, so the receipt lists it.
         let (view, ()) = self.tenant.read(&needs, ()).await?;
         if let Some(dropped) = view.keys(Some(account)) {
             keys.extend(dropped.keyring.dropped().copied());
@@ -54,13 +54,13 @@ impl Org {
 }
 
 impl Vault {
-    /// Destroys the provider keys that led to former roots, if that is all that is left to be done, and says what the
-    /// shred is worth now. Call it once the root was rotated and its job has finished; and again while a deletion is
-    /// pending.
+    /// Destroys the provider keys that protected former roots, once nothing else keeps the shred from being complete,
+    /// and reports how far the shred can be relied on now. Call it after a rotation of the root key has finished, and
+    /// again while a deletion at a provider is pending.
     ///
-    /// A provider's key is destroyed for whatever else it is used for, too. None is touched while another reason
-    /// keeps the shred [`Logical`](ShredEffect::Logical). A deletion whose day has come counts once its provider was
-    /// asked again, since it may have been cancelled.
+    /// Whatever else a provider's key protects is lost with it. No key is destroyed while another reason keeps the
+    /// shred [`Logical`](ShredEffect::Logical). A scheduled deletion counts only after its provider confirms it,
+    /// since it may have been cancelled.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -77,8 +77,7 @@ impl Vault {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Provider`] for what a provider answers, [`Error::Contended`], [`Error::RootRotated`],
-    /// [`Error::Store`].
+    /// [`Error::Provider`] if a provider fails, [`Error::Contended`], [`Error::RootRotated`], [`Error::Store`].
     pub async fn settle_shred(
         &self,
         receipt: ShredReceipt,
@@ -93,6 +92,7 @@ impl Vault {
         for key in &former {
             because.extend(refusal(&store_row, key, providers, engine.now()));
         }
+        // Destroying a key cannot be undone, so it comes only once nothing else is in the way.
         if because.is_empty() {
             for key in &former {
                 because.extend(destroy(engine, key, providers).await?);
@@ -105,7 +105,7 @@ impl Vault {
         Ok(ShredReceipt { effect, ..receipt })
     }
 
-    /// What keeps the shred logical, whatever becomes of provider keys.
+    /// What keeps the shred logical, apart from provider keys.
     fn reasons(&self, store_row: &StoreRow, receipt: &ShredReceipt, assume: &[Assume]) -> Vec<NotDestroyed> {
         let body = &store_row.body;
         let in_use = body.root_id == *receipt.root_id.as_bytes() || body.retiring.is_some();
@@ -122,13 +122,13 @@ impl Vault {
 }
 
 impl Org {
-    /// Deletes everything of the org in this environment and drops every data key of it for good: the org's and those
-    /// of its linked accounts, definitions and records included. What the answer is worth is told by
-    /// [`Vault::settle_shred`](crate::Vault::settle_shred), as for [`shred_account`](Self::shred_account).
+    /// Deletes everything of the org in this environment, definitions and records included, and drops every data key:
+    /// the org's and those of its linked accounts. [`Vault::settle_shred`](crate::Vault::settle_shred) reports how
+    /// far that can be relied on, as for [`shred_account`](Self::shred_account).
     ///
-    /// The first batch makes everything unreadable. The rows are swept before this returns; if it is cut short,
-    /// [`Vault::run_jobs`](crate::Vault::run_jobs) goes on, as does the first write to the org, or this verb. The org
-    /// can be used again, and gets fresh keys. Its keyrings stay, with the ids of the dropped keys and no more.
+    /// The first batch makes everything unreadable. The rows are swept before this returns. If that is interrupted,
+    /// [`Vault::run_jobs`](crate::Vault::run_jobs), the next write to the org or this verb finishes it. The org can
+    /// be used again, with new keys. Its keyrings remain, but hold only the ids of the dropped keys.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {

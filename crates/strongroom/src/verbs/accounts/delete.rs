@@ -1,4 +1,4 @@
-//! Deleting a linked account with everything that is its own.
+//! Deleting a linked account and everything that belongs to it.
 
 use crate::error::Error;
 use crate::id::LinkedAccountId;
@@ -10,9 +10,9 @@ use crate::verbs::org::Org;
 impl Org {
     /// Deletes a linked account with its values, integrations, credentials and data keys.
     ///
-    /// The first batch drops the account's keys, so that from then on nothing of it can be opened. The rows are
-    /// swept before this returns; if it is cut short, [`Vault::run_jobs`](crate::Vault::run_jobs) goes on. An account
-    /// that was never registered is deleted too, if it has values.
+    /// The first batch drops the account's keys, so that nothing of it can be opened any more. The rows are swept
+    /// before this returns. If that is interrupted, [`Vault::run_jobs`](crate::Vault::run_jobs) finishes it. An
+    /// account that was never registered can be deleted too, if it has values.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -23,12 +23,12 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::AccountNotFound`]. An error that is met during the sweep is told too; the account is gone then.
+    /// [`Error::AccountNotFound`]. An error during the sweep is returned too, but then the account is already gone.
     pub async fn delete_account(&self, account: &LinkedAccountId) -> Result<(), Error> {
         self.delete_account_with(account, WriteOptions::default()).await
     }
 
-    /// [`delete_account`](Self::delete_account), with conditions and companions.
+    /// [`delete_account`](Self::delete_account) with [`WriteOptions`].
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -71,6 +71,7 @@ impl Org {
         };
         let live = loaded.as_ref().filter(|loaded| loaded.body.deleting.is_none());
         let keys = view.keys(Some(account)).filter(|keys| keys.keyring.active().is_some());
+        // An account that was never registered may still have values, and then it has keys.
         if live.is_none() && keys.is_none() {
             return Err(Error::AccountNotFound(account.clone()));
         }

@@ -11,7 +11,7 @@ use crate::verbs::account::Account;
 use crate::verbs::org::Org;
 
 impl Account {
-    /// Adds an integration, or answers the one that is there.
+    /// Adds an integration, or returns the existing one.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -24,7 +24,7 @@ impl Account {
     /// ```
     ///
     /// # Errors
-    /// [`Error::AccountNotFound`] when the account is not registered.
+    /// [`Error::AccountNotFound`] if the account is not registered.
     pub async fn add_integration(&self, integration: &IntegrationId) -> Result<Integration, Error> {
         until_landed(&self.org().tenant, |freshness| self.try_add_integration(integration, freshness)).await
     }
@@ -56,7 +56,7 @@ impl Account {
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn integrations(&self, page: PageRequest) -> Result<Listing<Integration>, Error> {
-        // Those of an account that is gone may wait to be swept.
+        // Integrations of a deleted account may not be swept yet.
         if self.info().await?.is_none() {
             return Ok(Listing { items: Vec::new(), next: None });
         }
@@ -72,7 +72,7 @@ impl Account {
             .await
     }
 
-    /// Deletes an integration and its credentials. From the first batch on none of them is seen again.
+    /// Deletes an integration and its credentials. After the first batch none of them can be read.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -83,7 +83,8 @@ impl Account {
     /// ```
     ///
     /// # Errors
-    /// [`Error::IntegrationNotFound`]. An error that is met during the sweep is told too; the integration is gone then.
+    /// [`Error::IntegrationNotFound`]. An error during the sweep is returned too, but then the integration is already
+    /// gone.
     pub async fn delete_integration(&self, integration: &IntegrationId) -> Result<(), Error> {
         let job =
             until_landed(&self.org().tenant, |freshness| self.try_delete_integration(integration, freshness))
@@ -168,8 +169,8 @@ impl Account {
 }
 
 impl Org {
-    /// The integration in `row`. The outer `None` says that one was still being deleted: it is now gone, so read
-    /// again.
+    /// The integration in `row`. The outer `None` means that it was being deleted. The delete is now finished, so
+    /// read again.
     pub(crate) async fn standing_integration(
         &self,
         view: &View<'_>,

@@ -1,4 +1,4 @@
-//! The verbs on linked accounts and their integrations.
+//! Verbs on linked accounts and their integrations.
 
 pub(crate) mod delete;
 pub(crate) mod integrations;

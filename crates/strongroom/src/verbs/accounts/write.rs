@@ -16,7 +16,7 @@ use crate::verbs::account::Account;
 use crate::verbs::org::Org;
 
 impl Org {
-    /// Registers a linked account; await it, or say first what it comes with.
+    /// Registers a linked account. Await it, after adding a name, credentials and so on.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -28,12 +28,13 @@ impl Org {
     ///
     /// # Errors
     /// [`Error::AccountExists`]; [`Error::TooLong`]; [`Error::InvalidId`] and [`Error::DuplicateCredentialKey`] for
-    /// credentials that it comes with.
+    /// its credentials.
     pub fn create_account(&self, account: LinkedAccountId) -> CreateAccount<'_> {
         CreateAccount(AccountSpec::new(self, account, OnExisting::Fail))
     }
 
-    /// Registers a linked account or updates it; fields that are not named stay, credentials merge by key.
+    /// Registers a linked account or updates it. Fields that are not set stay as they are; credentials are added or
+    /// updated by key name.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -47,7 +48,7 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// Those of [`create_account`](Self::create_account), but for `AccountExists`.
+    /// Those of [`create_account`](Self::create_account), except `AccountExists`.
     pub fn upsert_account(&self, account: LinkedAccountId) -> UpsertAccount<'_> {
         UpsertAccount(AccountSpec::new(self, account, OnExisting::Update))
     }
@@ -118,7 +119,8 @@ impl Org {
         Ok(draft.commit().await?.map(|_| action))
     }
 
-    /// The account in `row`. The outer `None` says that one was still being deleted: it is now gone, so read again.
+    /// The account in `row`. The outer `None` means that it was being deleted. The delete is now finished, so read
+    /// again.
     async fn standing_account(
         &self,
         view: &View<'_>,
@@ -146,7 +148,7 @@ pub struct CreateAccount<'a>(AccountSpec<'a>);
 #[must_use = "nothing is written until it is awaited"]
 pub struct UpsertAccount<'a>(AccountSpec<'a>);
 
-/// What upserting a linked account answers.
+/// What upserting a linked account returns.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct AccountWritten {
@@ -172,13 +174,13 @@ macro_rules! account_fields {
                 self
             }
 
-            /// With the default-app integration, under which credentials can stand.
+            /// Adds the default app, to which credentials can be added.
             pub fn with_default_app(mut self) -> Self {
                 self.0.default_app = true;
                 self
             }
 
-            /// With a credential of the default app, which it then has.
+            /// Adds a credential of the default app, and the app itself.
             pub fn with_credential(mut self, key_name: impl Into<String>, value: impl Into<Secret>) -> Self {
                 self.0.default_app = true;
                 self.0.credentials.push((key_name.into(), value.into()));

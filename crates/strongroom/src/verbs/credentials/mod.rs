@@ -1,4 +1,4 @@
-//! The verbs on credentials.
+//! Verbs on credentials.
 
 use crate::error::Error;
 use crate::id::{CredentialKey, IntegrationId};
@@ -19,7 +19,7 @@ pub struct AppCredentials {
     integration: IntegrationId,
 }
 
-/// What a verb on a credential reads.
+/// The rows that a verb on a credential needs.
 struct Read<'g> {
     view: View<'g>,
     account: Loaded<AccountBody>,
@@ -32,13 +32,13 @@ impl AppCredentials {
         Self { account, integration }
     }
 
-    /// Which integration.
+    /// The slug of the integration.
     #[must_use]
     pub fn integration(&self) -> &IntegrationId {
         &self.integration
     }
 
-    /// Adds or updates a credential; always sealed, under the account's own key.
+    /// Adds or updates a credential. It is sealed under the account's own key.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -51,13 +51,13 @@ impl AppCredentials {
     /// ```
     ///
     /// # Errors
-    /// [`Error::IntegrationNotFound`]; [`Error::InvalidId`] for a key name out of its rule; [`Error::TooLong`];
+    /// [`Error::IntegrationNotFound`]; [`Error::InvalidId`] for an invalid key name; [`Error::TooLong`];
     /// [`Error::Contended`].
     pub async fn upsert(&self, key_name: &str, value: impl Into<Secret>) -> Result<Upsert, Error> {
         self.upsert_with(key_name, value, WriteOptions::default()).await
     }
 
-    /// [`upsert`](Self::upsert), with conditions and companions.
+    /// [`upsert`](Self::upsert) with [`WriteOptions`].
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -85,7 +85,7 @@ impl AppCredentials {
         .await
     }
 
-    /// A credential; `None` where there is none of this key name.
+    /// The credential with this key name, if there is one.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -103,7 +103,7 @@ impl AppCredentials {
         fresh_if_stale(|freshness| self.try_get(&key_name, freshness)).await
     }
 
-    /// Key names and times, never values, in the order of the bytes of the key names.
+    /// The key names and times of the credentials, without values, in the byte order of the key names.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -129,7 +129,7 @@ impl AppCredentials {
             .await
     }
 
-    /// Deletes a credential; answers whether there was one.
+    /// Deletes a credential. Returns whether there was one.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -145,8 +145,8 @@ impl AppCredentials {
         self.delete_with(key_name, WriteOptions::default()).await
     }
 
-    /// [`delete`](Self::delete), with conditions and companions. Where there is no credential, nothing is written,
-    /// unless one was expected.
+    /// [`delete`](Self::delete) with [`WriteOptions`]. If there is no credential, nothing is written, not even the
+    /// records.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -210,6 +210,7 @@ impl AppCredentials {
             None => None,
         };
         options.check(found)?;
+        // Nothing to delete: the records are not written either, since they belong to a change that did not happen.
         let (Some(_), Some(row)) = (found, &read.row) else { return Ok(Attempt::Landed(false)) };
         let mut draft = Draft::new(tenant, &read.view);
         let key = tenant.id.credential(self.account.id(), &self.integration, key_name).key();
@@ -220,7 +221,8 @@ impl AppCredentials {
         Ok(draft.commit().await?.map(|_| true))
     }
 
-    /// Reads the account, the integration and the row of a credential; refuses where one of the first two is not.
+    /// Reads the account, the integration and the row of a credential. Fails if either of the first two does not
+    /// exist.
     async fn read<'g>(
         &self,
         owner: &'g [&'g crate::LinkedAccountId; 1],
@@ -254,7 +256,8 @@ impl AppCredentials {
         tenant.live_integration(&view, account, integration, account_row.as_ref(), row.as_ref()).map(drop)
     }
 
-    /// The batch expects the integration as it was read, and bumps the account's generation.
+    /// Expects the integration as it was read, so that a delete of it makes the batch fail, and bumps the account's
+    /// generation.
     fn note_change(&self, draft: &mut Draft<'_>, read: &Read<'_>) -> Result<(), Error> {
         let key = draft.tenant().id.integration(self.account.id(), &self.integration).key();
         draft.expect_as_read(key, Some(read.integration.row));

@@ -9,7 +9,7 @@ use crate::model::{Listing, PageRequest, StoredDefinition};
 use crate::scope::ScopeKind;
 use crate::verbs::org::Org;
 
-/// Which definitions to list: those that every part of the filter takes. The default takes all.
+/// Which definitions to list: those that match every part of the filter. The default matches all.
 ///
 /// ```
 /// # strongroom_conformance::with_org(async |org| {
@@ -36,28 +36,28 @@ impl DefinitionFilter {
         Self::default()
     }
 
-    /// Those that allow a value at this scope.
+    /// Only definitions that allow a value at this scope.
     #[must_use]
     pub fn scope(mut self, scope: ScopeKind) -> Self {
         self.scope = Some(scope);
         self
     }
 
-    /// Those whose format has this [name](crate::VarFormat::name).
+    /// Only definitions whose format has this [name](crate::VarFormat::name).
     #[must_use]
     pub fn format(mut self, name: impl Into<String>) -> Self {
         self.format = Some(name.into());
         self
     }
 
-    /// Those with one of these names.
+    /// Only definitions with one of these names.
     #[must_use]
     pub fn names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.names = Some(names.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Those whose name matches a regular expression, anywhere in it. Matching takes time linear in the name.
+    /// Only definitions whose name contains a match of a regular expression. Matching takes time linear in the name.
     ///
     /// # Errors
     /// [`Error::InvalidNamePattern`] for a pattern of more than 1 KiB, one that is not a regular expression, or one
@@ -82,7 +82,7 @@ impl DefinitionFilter {
 }
 
 impl Org {
-    /// The definitions that `filter` takes, in the order of their ids, which is that of their making.
+    /// The definitions that match `filter`, in the order in which they were defined.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -113,7 +113,7 @@ impl Org {
             .await
     }
 
-    /// How many definitions there are that `filter` takes.
+    /// The number of definitions that match `filter`.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -131,5 +131,5 @@ impl Org {
     }
 }
 
-/// The most bytes that a compiled name pattern may take.
+/// The most bytes that a compiled name pattern may have.
 const PATTERN_SIZE_MAX: usize = 64 << 10;

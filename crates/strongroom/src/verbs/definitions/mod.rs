@@ -1,4 +1,4 @@
-//! The verbs on variable definitions.
+//! Verbs on variable definitions.
 
 pub(crate) mod change;
 pub(crate) mod format_change;
@@ -19,7 +19,7 @@ pub use format_change::{FormatChange, Mismatch, OnMismatch};
 pub use list::DefinitionFilter;
 
 impl Org {
-    /// Makes a variable definition.
+    /// Defines a variable.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -30,14 +30,14 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::DefinitionExists`] when the name is taken; [`Error::InvalidId`], [`Error::InvalidDefinition`],
+    /// [`Error::DefinitionExists`] if the name is taken; [`Error::InvalidId`], [`Error::InvalidDefinition`],
     /// [`Error::InvalidDefault`] and [`Error::TooLong`] for a definition that breaks a rule;
     /// [`Error::TooManyDefinitions`].
     pub async fn define(&self, definition: VariableDefinition) -> Result<DefinitionId, Error> {
         self.define_with(definition, WriteOptions::default()).await
     }
 
-    /// [`define`](Self::define), with records of the host's own in the same batch.
+    /// [`define`](Self::define) with [`WriteOptions`].
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -50,7 +50,7 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// Those of `define`, and [`Error::Unexpected`] for a condition that asks for more than absence.
+    /// Those of `define`, and [`Error::Unexpected`] for a condition that does not hold for an absent definition.
     pub async fn define_with(
         &self,
         definition: VariableDefinition,
@@ -85,8 +85,8 @@ impl Org {
 
     /// Deletes a definition and all its values.
     ///
-    /// From the first batch on none of them is seen again. The rows are swept before this returns; if it is cut
-    /// short, [`Vault::run_jobs`](crate::Vault::run_jobs) goes on.
+    /// After the first batch none of them can be read. The rows are swept before this returns. If that is
+    /// interrupted, [`Vault::run_jobs`](crate::Vault::run_jobs) finishes it.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -98,12 +98,13 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::DefinitionNotFound`]. An error that is met during the sweep is told too; the definition is gone then.
+    /// [`Error::DefinitionNotFound`]. An error during the sweep is returned too, but then the definition is already
+    /// gone.
     pub async fn delete_definition(&self, definition: impl Into<DefinitionRef<'_>>) -> Result<(), Error> {
         self.delete_definition_with(definition, WriteOptions::default()).await
     }
 
-    /// [`delete_definition`](Self::delete_definition), with conditions and companions.
+    /// [`delete_definition`](Self::delete_definition) with [`WriteOptions`].
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {

@@ -1,4 +1,4 @@
-//! The host's own sealed rows: what it keeps beside variables, such as API keys and sessions.
+//! The host's own sealed records, such as API keys and sessions.
 
 pub(crate) mod changed;
 
@@ -37,7 +37,7 @@ impl Records {
         Self { org, namespace }
     }
 
-    /// Which namespace.
+    /// The namespace.
     #[must_use]
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
@@ -58,7 +58,7 @@ impl Records {
         fresh_if_stale(|freshness| self.try_get(key, freshness)).await
     }
 
-    /// Adds or updates a record; at most 64 KiB.
+    /// Adds or updates a record of at most 64 KiB.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -75,7 +75,7 @@ impl Records {
         self.put_with(key, value, WriteOptions::default()).await
     }
 
-    /// [`put`](Self::put), with conditions and companions.
+    /// [`put`](Self::put) with [`WriteOptions`].
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -89,7 +89,7 @@ impl Records {
     /// ```
     ///
     /// # Errors
-    /// Those of `put`, [`Error::Unexpected`], and [`Error::DuplicateRecord`] for a companion of the same key.
+    /// Those of `put`, [`Error::Unexpected`], and [`Error::DuplicateRecord`] if the options write the same record.
     pub async fn put_with(
         &self,
         key: &RecordKey,
@@ -100,7 +100,7 @@ impl Records {
         Ok(if added { Upsert::Added } else { Upsert::Updated })
     }
 
-    /// Deletes a record; answers whether there was one.
+    /// Deletes a record. Returns whether there was one.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -116,8 +116,8 @@ impl Records {
         self.delete_with(key, WriteOptions::default()).await
     }
 
-    /// [`delete`](Self::delete), with conditions and companions. Where there is no record, nothing is written, unless
-    /// one was expected.
+    /// [`delete`](Self::delete) with [`WriteOptions`]. If there is no record, nothing is written, not even the other
+    /// records.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -131,7 +131,7 @@ impl Records {
     /// ```
     ///
     /// # Errors
-    /// Those of `delete`, [`Error::Unexpected`], and [`Error::DuplicateRecord`] for a companion of the same key.
+    /// Those of `delete`, [`Error::Unexpected`], and [`Error::DuplicateRecord`] if the options write the same record.
     pub async fn delete_with(&self, key: &RecordKey, options: WriteOptions) -> Result<bool, Error> {
         let absent = self.apply(self.removal(key.clone()), &options).await?;
         Ok(!absent)
@@ -159,7 +159,7 @@ impl Records {
             .await
     }
 
-    /// A put that another verb takes along.
+    /// A put that joins the batch of another verb.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -174,7 +174,7 @@ impl Records {
         self.companion(key, Some(value.into()))
     }
 
-    /// A delete that another verb takes along.
+    /// A delete that joins the batch of another verb.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -222,7 +222,7 @@ impl Records {
         Ok((view, row))
     }
 
-    /// Applies one write with its companions; answers whether there was no such record before.
+    /// Applies one write and its companions. Returns whether the record was absent.
     async fn apply(&self, write: RecordWrite, options: &WriteOptions) -> Result<bool, Error> {
         if options.records.iter().any(|companion| companion.is_of_same_record(&write)) {
             return Err(Error::DuplicateRecord);

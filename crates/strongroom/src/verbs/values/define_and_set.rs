@@ -12,15 +12,15 @@ use crate::verbs::org::Org;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DefinedAndSet {
-    /// The ids of the new definitions, in the order in which they were given.
+    /// The ids of the new definitions, in the given order.
     pub definitions: Vec<DefinitionId>,
-    /// The values, in the order in which they were given.
+    /// The values, in the given order.
     pub values: Vec<ValueWritten>,
 }
 
 impl Org {
-    /// Makes definitions and sets values in one batch: all of it, or nothing. A value names one of the new definitions,
-    /// or one that is there already.
+    /// Defines variables and sets values in one batch: all of it, or nothing. A value belongs to a new definition or
+    /// to an existing one.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -36,7 +36,8 @@ impl Org {
     ///
     /// # Errors
     /// Those of [`define`](Self::define), for the first definition that fails, and
-    /// [`InvalidDefinition`](Error::InvalidDefinition) for two of one name; those of [`set_values`](Self::set_values).
+    /// [`InvalidDefinition`](Error::InvalidDefinition) for two with the same name; those of
+    /// [`set_values`](Self::set_values).
     pub async fn define_and_set(
         &self,
         definitions: &[VariableDefinition],
@@ -45,8 +46,8 @@ impl Org {
         self.define_and_set_with(definitions, values, WriteOptions::default()).await
     }
 
-    /// [`define_and_set`](Self::define_and_set), with companions. A condition holds for each of the values, beside the
-    /// one that it has itself.
+    /// [`define_and_set`](Self::define_and_set) with [`WriteOptions`]. Their condition applies to every value, in
+    /// addition to its own.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {

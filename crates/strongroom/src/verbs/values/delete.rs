@@ -11,33 +11,33 @@ use crate::scope::Scope;
 use crate::tenant::{Attempt, Draft, Freshness, ValuesRead, WriteOptions};
 use crate::verbs::org::Org;
 
-/// Which value was deleted.
+/// A value that was deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeletedValue {
-    /// Its document id; `None` of a damaged row that no index row names.
+    /// Its document id; `None` for a damaged row that no index row leads to.
     pub id: Option<DocumentId>,
-    /// Of which definition it was.
+    /// The id of its definition.
     pub definition_id: DefinitionId,
-    /// Where it stood.
+    /// Its scope.
     pub scope: Scope,
-    /// Whether its row could no longer be read: what was deleted was damage.
+    /// Whether its row was damaged and could not be read.
     pub damaged: bool,
 }
 
-/// What a delete found in a row.
+/// What a delete finds in a row.
 struct Doomed {
-    /// More than one where a hostile index has several.
+    /// More than one only if a hostile index has several.
     ids: Vec<DocumentId>,
     revision: Option<Revision>,
     damaged: bool,
 }
 
 impl Org {
-    /// Deletes the value of a definition at a scope; answers `None` where there was none.
+    /// Deletes the value of a definition at a scope. Returns `None` if there was none.
     ///
-    /// A row that is damaged so that it cannot be read is deleted too, and the answer says so; with a condition it is
-    /// refused, since nothing is known of it.
+    /// A damaged row is deleted too, and [`DeletedValue::damaged`] says so. With a condition it is refused, since the
+    /// condition cannot be checked.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -59,8 +59,8 @@ impl Org {
         self.delete_value_with(definition, scope, WriteOptions::default()).await
     }
 
-    /// [`delete_value`](Self::delete_value), with conditions and companions. Where there is no value, nothing is
-    /// written, unless one was expected.
+    /// [`delete_value`](Self::delete_value) with [`WriteOptions`]. If there is no value, nothing is written, not even
+    /// the records.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -72,7 +72,8 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// Those of `delete_value`, [`Error::Unexpected`], and [`Error::Damaged`] for a damaged row and a condition.
+    /// Those of `delete_value`, [`Error::Unexpected`], and [`Error::Damaged`] for a damaged row if there is a
+    /// condition.
     pub async fn delete_value_with(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
@@ -86,7 +87,7 @@ impl Org {
         .await
     }
 
-    /// Deletes the value with this document id; answers `None` where there is none.
+    /// Deletes the value with this document id. Returns `None` if there was none.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -105,6 +106,7 @@ impl Org {
         })
         .await;
         match deleted {
+            // The index row outlived its definition: a sweep has yet to delete it.
             Err(Error::DefinitionNotFound(_)) => Ok(None),
             answer => answer,
         }
@@ -125,6 +127,7 @@ impl Org {
         let key = tenant.id.value(scope, &id).key();
         let found = match &row {
             Some(row) => match tenant.find_in_row(&view, scope, &id, row) {
+                // Its id cannot be read from a damaged row, so look for index rows that lead to it.
                 Err(Error::Damaged { .. }) if options.expected == Expected::Any => {
                     let ids = tenant.ids_leading_to(slice::from_ref(&key)).await?;
                     let ids = ids.into_iter().take(IDS_MAX).map(|(_, id)| id).collect();
@@ -140,6 +143,7 @@ impl Org {
         };
         options.check(found.as_ref().and_then(|found| found.revision))?;
         let (Some(found), Some(row)) = (found, row) else { return Ok(Attempt::Landed(None)) };
+        // Another value took the place since the id was looked up.
         if only.is_some_and(|only| !found.ids.contains(only)) {
             return Ok(Attempt::Landed(None));
         }
@@ -160,5 +164,5 @@ impl Org {
     }
 }
 
-/// How many ids of a row are deleted with it: more than one is the work of a hostile store.
+/// How many ids are deleted with a damaged row. An honest store has one.
 const IDS_MAX: usize = 8;

@@ -1,4 +1,4 @@
-//! The verbs on scoped values.
+//! Verbs on scoped values.
 
 pub(crate) mod define_and_set;
 pub(crate) mod delete;
@@ -19,7 +19,7 @@ pub use define_and_set::DefinedAndSet;
 pub use delete::DeletedValue;
 
 impl Org {
-    /// The value of a definition at exactly this scope, without a look at any other.
+    /// The value of a definition at exactly this scope. No other scope is considered.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -87,7 +87,7 @@ impl Org {
         self.tenant.list_values(&scope.into(), &page).await
     }
 
-    /// The dry run of [`set_value`](Self::set_value): whether the value could be set, without writing it.
+    /// A dry run of [`set_value`](Self::set_value): checks the value without writing it.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -100,7 +100,7 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// Those of `set_value` that do not depend on what stands there.
+    /// Those of `set_value` that do not depend on the stored value.
     pub async fn validate(
         &self,
         definition: impl Into<DefinitionRef<'_>>,

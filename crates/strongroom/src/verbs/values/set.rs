@@ -1,4 +1,4 @@
-//! Setting values: one or many, in one batch.
+//! Setting one or more values in one batch.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -17,10 +17,10 @@ use crate::tenant::{
 use crate::verbs::org::Org;
 
 impl Org {
-    /// Sets the value of a definition at a scope: adds it, or updates it and keeps its id and creation time.
+    /// Sets the value of a definition at a scope. An update keeps the id and creation time.
     ///
-    /// The value is checked against the definition's format and sealed, whether or not the definition is marked
-    /// encrypted.
+    /// The value is checked against the definition's format. It is always sealed, even if the definition is not
+    /// marked encrypted.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -34,7 +34,7 @@ impl Org {
     ///
     /// # Errors
     /// [`Error::DefinitionNotFound`]; [`Error::ScopeNotAllowed`]; [`Error::InvalidValue`] and [`Error::TooLong`],
-    /// which never show the value; [`Error::Contended`] when other writers won 16 times in a row.
+    /// which never show the value; [`Error::Contended`] if other writers were faster 16 times in a row.
     pub async fn set_value(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
@@ -44,7 +44,7 @@ impl Org {
         self.set_value_with(definition, scope, value, WriteOptions::default()).await
     }
 
-    /// [`set_value`](Self::set_value), with conditions and companions.
+    /// [`set_value`](Self::set_value) with [`WriteOptions`].
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -87,13 +87,13 @@ impl Org {
     ///
     /// # Errors
     /// Those of [`set_value`](Self::set_value), for the first value that fails; [`Error::DuplicateValue`]; and
-    /// [`Error::Store`] with `TooLarge` when the store takes no batch of that size.
+    /// [`Error::Store`] with `TooLarge` if the batch is too large for the store.
     pub async fn set_values(&self, values: &[NewValue<'_>]) -> Result<Vec<ValueWritten>, Error> {
         self.set_values_with(values, WriteOptions::default()).await
     }
 
-    /// [`set_values`](Self::set_values), with companions. A condition holds for each of the values, beside the one that
-    /// it has itself.
+    /// [`set_values`](Self::set_values) with [`WriteOptions`]. Their condition applies to every value, in addition to
+    /// its own.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
