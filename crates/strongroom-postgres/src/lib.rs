@@ -14,7 +14,8 @@
 //!
 //! - **Least privilege**: tables are looked at before they are used, and refused where another role owns them or where
 //!   something runs beside our statements. A role needs no right beyond `SELECT`, `INSERT`, `UPDATE` and `DELETE`; one
-//!   with `SELECT` opens with `mode=read-only`, on a hot standby too. `docs/BACKENDS.md` of the engine has the statements.
+//!   with `SELECT` opens with `mode=read-only`, on a hot standby too. `docs/BACKENDS.md` of the engine has the
+//!   statements.
 //!
 //! # What to know
 //! - A password is never shown by an error or `Debug`; the driver keeps it in memory that is not wiped. The

@@ -156,8 +156,8 @@ impl Capabilities {
 pub enum Durability {
     /// Nothing: it is gone with the process.
     Volatile,
-    /// The end of the process at any point, kill -9 included. A power cut may take the newest batches, each of them whole.
-    /// A vault is opened on such a store only if its host asks for that by name.
+    /// The end of the process at any point, kill -9 included. A power cut may take the newest batches, each of them
+    /// whole. A vault is opened on such a store only if its host asks for that by name.
     ProcessCrash,
     /// The end of the process at any point, and a power cut.
     PowerLoss,

@@ -53,7 +53,7 @@ macro_rules! document_id {
                 &self.0
             }
 
-            #[allow(dead_code, reason = "an org's id stands in no row")]
+            #[allow(dead_code, reason = "an org id is not read back from a row")]
             pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
                 bytes.try_into().ok().map(Self)
             }
@@ -64,7 +64,7 @@ macro_rules! document_id {
             }
 
             /// Makes a new id from the clock and the generator.
-            #[allow(dead_code, reason = "an org's id is the host's, never made here")]
+            #[allow(dead_code, reason = "org ids come from the host")]
             pub(crate) fn generate(clock: &dyn Clock) -> Result<Self, RandomError> {
                 generate(clock).map(Self)
             }

@@ -97,7 +97,7 @@ impl VarFormat {
     /// assert_eq!(refused.to_string(), "a number as in RFC 8259, for example -1.5e3, is required");
     /// ```
     ///
-    /// A [`Pattern`](Self::Pattern) is compiled on each call; [`validate_with`](Self::validate_with) keeps it compiled.
+    /// Each call compiles a [`Pattern`](Self::Pattern) again; [`validate_with`](Self::validate_with) caches it.
     ///
     /// # Errors
     /// The rule that `value` breaks, as a sentence that contains no part of it.
@@ -187,7 +187,8 @@ fn matches(pattern: &PatternFormat, value: &str, cache: Option<&PatternCache>) -
         Some(cache) => cache.compiled(pattern).map(|matcher| matcher.matches(value)),
         None => pattern.compile().map(|matcher| matcher.matches(value)),
     };
-    // Its reason is for whoever vets the pattern. One that was stored is refused only by a compiler of another version.
+    // The reason would help only the author of the pattern. A stored pattern fails to compile only in another
+    // version.
     matches
         .map_err(|_| FormatError::new("the definition's pattern must be vetted again before it can be used"))
 }

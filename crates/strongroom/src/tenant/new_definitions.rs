@@ -58,7 +58,7 @@ impl<'a> NewDefinitions<'a> {
         self.definitions.iter().map(|made| made.stored.id).collect()
     }
 
-    /// The rows that [`put`](Draft::put_new_definitions) has to know: of each name, then of the count.
+    /// The rows that [`put_new_definitions`](Draft::put_new_definitions) needs: that of each name, then the count.
     pub(crate) fn keys(&self, keys: &TenantId) -> Vec<Key> {
         let names = self.names.iter().map(|name| keys.definition_name(name).key());
         let count = (!self.names.is_empty()).then(|| keys.count().key());
@@ -67,7 +67,7 @@ impl<'a> NewDefinitions<'a> {
 }
 
 impl Draft<'_> {
-    /// Puts new definitions, with their names and their count, on the rows of [`NewDefinitions::keys`].
+    /// Puts new definitions, their names and the count. `rows` are those of [`NewDefinitions::keys`].
     pub(crate) fn put_new_definitions(
         &mut self,
         made: &NewDefinitions<'_>,

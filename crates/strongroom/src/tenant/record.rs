@@ -12,7 +12,7 @@ use crate::tenant::{Draft, Tenant, View, WriteOptions};
 
 /// A put or a delete of a record that joins the batch of another verb, with [`WriteOptions::with_record`].
 #[derive(Debug)]
-#[must_use = "nothing is written until a verb takes it along"]
+#[must_use = "nothing is written until it is passed to a verb"]
 pub struct RecordWrite {
     pub(crate) org: OrgId,
     pub(crate) environment: Environment,

@@ -30,8 +30,8 @@ pub(crate) struct ValuesRead<'a> {
 }
 
 impl Tenant {
-    /// Reads a definition and its values at `scopes`, with the org's keys and those of `accounts`: one read of the store
-    /// where the name is cached.
+    /// Reads a definition and its values at `scopes`, with the org's keys and those of `accounts`: one read of the
+    /// store where the name is cached.
     pub(crate) async fn read_values<'a>(
         &self,
         reference: &DefinitionRef<'_>,

@@ -1,4 +1,4 @@
-//! Defining variables and setting values in one batch: [`set`](super::set) with new definitions beside.
+//! Defining variables and setting values in one batch: [`set`](super::set), with new definitions as well.
 
 use super::set::{accounts_of, put_values, refuse_duplicates, value_keys};
 use crate::error::Error;
@@ -91,7 +91,7 @@ impl Org {
         gets.extend(made.keys(&tenant.id));
         let (view, mut existing) = tenant.read(&needs, gets).await?;
         let taken = existing.split_off(values.len());
-        // The names of a shredded org may still be there: they are no clash.
+        // The names of a shredded org may not be swept yet. They are not taken.
         if tenant.has_unfinished_shred(&view).await? {
             return Ok(Attempt::AfterShred);
         }

@@ -145,7 +145,8 @@ pub(super) fn value_keys(tenant: &Tenant, values: &[NewValue<'_>], ids: &[Defini
     values.iter().zip(ids).map(|(value, id)| tenant.id.value(&value.scope, id).key()).collect()
 }
 
-/// Checks the values against their definitions, those of `made` among them, and puts them in place of the existing ones.
+/// Checks the values against their definitions, those of `made` among them, and puts them in place of the existing
+/// ones.
 pub(super) fn put_values(
     draft: &mut Draft<'_>,
     made: &NewDefinitions<'_>,
