@@ -276,6 +276,7 @@ fn check(what: &'static str, text: &str, max: usize, dots: Dots) -> Result<(), I
     if text.len() > max {
         return Err(IdError::TooLong { what, max });
     }
+    // Ids appear in logs and terminals, which must not obey them.
     if text.chars().any(char::is_control) {
         return Err(IdError::Control(what));
     }

@@ -177,6 +177,7 @@ impl Scopes {
     }
 
     pub(crate) fn from_bits(bits: u8) -> Option<Self> {
+        // Three bits, at least one of them set.
         (1..=7).contains(&bits).then_some(Self(bits))
     }
 }

@@ -41,12 +41,14 @@ impl Secret {
         if range.end > buffer.len() {
             return None;
         }
+        // Moved within the buffer: a new allocation would be a second copy to wipe.
         buffer.copy_within(range, 0);
         buffer.get_mut(len..)?.zeroize();
         buffer.truncate(len);
         match String::from_utf8(std::mem::take(&mut *buffer)) {
             Ok(text) => Some(Self(Zeroizing::new(text))),
             Err(not_utf8) => {
+                // The error holds the bytes and would not wipe them.
                 not_utf8.into_bytes().zeroize();
                 None
             }

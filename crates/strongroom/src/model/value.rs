@@ -35,6 +35,7 @@ impl Revision {
     pub(crate) fn first() -> Result<Self, RandomError> {
         let mut bytes = [0; 8];
         random::fill(&mut bytes)?;
+        // Half of the range stays free, so that no document can count up to the wrap.
         Ok(Self(u64::from_be_bytes(bytes) >> 1))
     }
 

@@ -53,7 +53,7 @@ impl Draft<'_> {
         stored: &StoredDefinition,
         read: Option<RowRevision>,
     ) -> Result<(), Error> {
-        self.changes_cached_rows();
+        self.bump_epoch();
         let body = encode_definition(stored);
         let document = Document { id: None, revision: stored.revision, body: &body };
         self.put_sealed(&self.tenant().id.definition(&stored.id), read, &document)
@@ -82,7 +82,7 @@ impl Draft<'_> {
     pub(crate) async fn delete_definition(&mut self, definition: &Definition) -> Result<(), Error> {
         let key = self.tenant().id.definition(&definition.stored.id).key();
         self.delete_as_read(key, definition.row);
-        self.changes_cached_rows();
+        self.bump_epoch();
         self.delete_definition_name(definition).await
     }
 

@@ -172,7 +172,7 @@ impl<'t> Draft<'t> {
         keys: &ScopeKeys,
     ) -> Result<(), Error> {
         self.put_keyring(account, keys.keyring.drop_keys(), keys.revision.next(), Some(keys.row))?;
-        self.changes_cached_rows();
+        self.bump_epoch();
         Ok(())
     }
 
@@ -201,8 +201,9 @@ impl<'t> Draft<'t> {
         self.put_keyring(account, alone, keys.revision.next(), Some(keys.row)).map(|_| ())
     }
 
-    /// Marks the batch as one that changes definitions, keyrings or accounts: other engines see a new epoch.
-    pub(crate) fn changes_cached_rows(&mut self) {
+    /// Bumps the epoch in this batch, since it changes definitions, keyrings or accounts: other engines then no longer
+    /// use what they cached before.
+    pub(crate) fn bump_epoch(&mut self) {
         if self.touches == Touches::Data {
             self.touches = Touches::CachedRows;
             self.batch.put(self.tenant.id.epoch().key(), encode_epoch());
@@ -267,7 +268,7 @@ impl<'t> Draft<'t> {
         self.batch.put(row.key(), bytes);
         // A first keyring is in no cache, so no other engine has to forget one.
         if read.is_some() {
-            self.changes_cached_rows();
+            self.bump_epoch();
         }
         Ok(Arc::new(ScopeKeys::new(keyring, revision, read.unwrap_or(RowRevision(0)))))
     }

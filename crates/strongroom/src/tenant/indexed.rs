@@ -129,7 +129,7 @@ impl Tenant {
             let page = self.engine.scan(rest.clone(), INDEX_PAGE).await?;
             let scope = |(key, _): &(Key, Versioned)| keys.parse_definition_value(&id, key.as_bytes());
             let scopes: Vec<Scope> = page.rows.iter().filter_map(scope).collect();
-            if let Some(scope) = self.standing(id, &scopes).await?.into_iter().next() {
+            if let Some(scope) = self.scopes_with_value(id, &scopes).await?.into_iter().next() {
                 return Ok(Some(scope));
             }
             match page.rows.last() {
@@ -140,10 +140,14 @@ impl Tenant {
     }
 
     /// Those of at most [`INDEX_PAGE`] scopes at which the definition has a value.
-    pub(crate) async fn standing(&self, id: DefinitionId, scopes: &[Scope]) -> Result<Vec<Scope>, Error> {
-        let mut standing = Vec::new();
+    pub(crate) async fn scopes_with_value(
+        &self,
+        id: DefinitionId,
+        scopes: &[Scope],
+    ) -> Result<Vec<Scope>, Error> {
+        let mut found = Vec::new();
         if scopes.is_empty() {
-            return Ok(standing);
+            return Ok(found);
         }
         let accounts: Vec<_> = scopes.iter().filter_map(Scope::linked_account).collect();
         let gets: Vec<Key> = scopes.iter().map(|scope| self.id.value(scope, &id).key()).collect();
@@ -153,10 +157,10 @@ impl Tenant {
             if let Some(row) = row
                 && self.find_in_row(&view, scope, &id, row)?.is_some()
             {
-                standing.push(scope.clone());
+                found.push(scope.clone());
             }
         }
-        Ok(standing)
+        Ok(found)
     }
 }
 

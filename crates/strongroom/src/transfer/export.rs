@@ -20,7 +20,7 @@ use crate::random;
 use crate::row::{Row, TenantRow, VaultKeys, VaultRow, encode_note};
 use crate::store::{Expect, Key, RowRevision, Versioned, WriteBatch};
 use crate::tenant::{Needs, Tenant};
-use crate::verbs::vault::{Founding, Vault, VaultOptions};
+use crate::verbs::vault::{NewVault, Vault, VaultOptions};
 
 impl Vault {
     /// Writes all environments of one org to `out`, sealed under keys that are made for this file alone: it opens with
@@ -53,7 +53,7 @@ impl Vault {
         let Some(mut found) = next_tenant(engine, rest.clone()).await? else {
             return Err(Error::OrgNotFound(org));
         };
-        let Founding { store_id, root, rows } = VaultOptions::default().found(&unlock).await?;
+        let NewVault { store_id, root, rows } = VaultOptions::default().new_vault(&unlock).await?;
         let roots = Roots::first(root, RowRevision(0));
         let mut file_id = FileId::default();
         random::fill(&mut file_id)?;

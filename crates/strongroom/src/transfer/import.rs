@@ -28,7 +28,7 @@ use crate::row::{
 use crate::scope::Scope;
 use crate::store::{Expect, Key, RowRevision, Scan, Store, Versioned, WriteBatch};
 use crate::tenant::GRANDFATHERED;
-use crate::verbs::vault::{Founding, Vault};
+use crate::verbs::vault::{NewVault, Vault};
 
 /// What a restore into a live vault brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl<R: Read + Seek + Send> Backup<R> {
             }
             Some(_) => return Err(Error::Unfinished),
             None => {
-                let Founding { store_id, root, rows } = self.options.found(&unlock).await?;
+                let NewVault { store_id, root, rows } = self.options.new_vault(&unlock).await?;
                 (store_id, Roots::first(root, RowRevision(0)), rows)
             }
         };

@@ -93,6 +93,7 @@ impl Vault {
     pub async fn jobs(&self, page: PageRequest) -> Result<Listing<JobInfo>, Error> {
         let all = VaultKeys::all_jobs();
         let mut items = Vec::new();
+        // A cursor leaves out the first byte of the key, which is the same for every job.
         let mut last = page.after.map(|cursor| [&[0], cursor.0.as_slice()].concat());
         loop {
             let rest = match &last {
@@ -130,6 +131,7 @@ impl Vault {
                     Err(error) if error.is_of_one_job() => {
                         left.get_or_insert(error);
                     }
+                    // As above: a later run finishes it.
                     Err(Error::Locked) => {}
                     Err(error) => return Err(error),
                 }

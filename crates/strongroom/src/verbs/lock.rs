@@ -27,6 +27,8 @@ impl Vault {
             held.vault = true;
             self.engine.roots.lock();
         });
+        // After the lock is set. A verb that began earlier may still finish, but what it read is not cached any
+        // more.
         self.engine.caches.forget_all(&[]);
     }
 

@@ -133,6 +133,7 @@ impl Org {
         let stored = &definition.stored;
 
         let marks = tenant.grandfathered(stored, path.scopes()).await?;
+        // Three scopes and the default.
         let mut steps = Vec::with_capacity(4);
         for ((scope, row), mark) in path.scopes().zip(&rows).zip(marks) {
             let found = match row {
@@ -158,6 +159,8 @@ fn pick<'r>(
     let mut winner: Option<Resolved> = None;
     for (scope, row) in rows {
         let Some(row) = row else { continue };
+        // Not opened: its clear part shows that it exists, and a damaged body must not fail a run that does not use
+        // it.
         if let Some(winner) = &mut winner {
             if tenant.find_in_row(view, scope, &stored.id, row)?.is_some() {
                 winner.shadowed.push(Origin::Scope(scope.clone()));

@@ -46,6 +46,7 @@ impl Org {
             keys.sort_unstable();
             keys.dedup();
         }
+        // Whoever has the root key and an older copy of the store can still open the dropped keys.
         let mut because = vec![NotDestroyed::RootInUse];
         because.extend(org_backup(engine, &self.tenant.id.org).await?);
         let (org, root_id) = (self.tenant.id.org, *engine.roots.get()?.active.key.id());
@@ -89,6 +90,7 @@ impl Vault {
         let mut because = self.reasons(&store_row, &receipt, assume);
         because.extend(org_backup(engine, &receipt.org).await?);
         let former = former_keys(&store_row);
+        // Every key is checked before the first is destroyed.
         for key in &former {
             because.extend(refusal(&store_row, key, providers, engine.now()));
         }
@@ -99,6 +101,7 @@ impl Vault {
             }
         }
         let effect = match because.is_empty() {
+            // Read again: destroying a key has changed the row.
             true => effect(&read_store_row(engine).await?),
             false => ShredEffect::Logical { because },
         };

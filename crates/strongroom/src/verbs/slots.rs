@@ -155,6 +155,7 @@ impl Slots {
             let mut batch = WriteBatch::default();
             batch.expect(key.clone(), expect);
             batch.put(key, slot.encode());
+            // Before the commit, which consumes the table.
             let info = table.info_of(&slot);
             if table.commit(batch).await? {
                 return Ok(info);
@@ -236,6 +237,7 @@ impl<'e> Table<'e> {
         self.store_row.put_in(&mut batch, &self.engine.store_id, &self.root.key)?;
         let landed = self.engine.commit(batch, Touches::Data).await?;
         if let Some(committed) = &landed {
+            // Later batches expect the `store` row at its new revision.
             self.engine.roots.moved(committed.revision);
         }
         Ok(landed.is_some())

@@ -138,7 +138,7 @@ impl OrgSweeper<'_> {
                     }
                     None => {
                         draft.delete_as_read(key.clone(), row.revision);
-                        draft.changes_cached_rows();
+                        draft.bump_epoch();
                     }
                 }
             }
@@ -164,7 +164,7 @@ impl OrgSweeper<'_> {
                 draft.delete(key.clone());
             }
             if !draft.is_empty() {
-                draft.changes_cached_rows();
+                draft.bump_epoch();
                 if !self.commit(draft).await? {
                     continue;
                 }

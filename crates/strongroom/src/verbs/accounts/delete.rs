@@ -82,14 +82,16 @@ impl Org {
         let now = tenant.engine.now();
         let mut body = match &loaded {
             Some(loaded) => loaded.body.clone().touched(now),
+            // A row that only marks the delete, so that an account that is created meanwhile waits for the sweep.
             None => AccountBody::new(draft.new_id()?, now),
         };
+        // Whoever finds the row before the sweep ends can finish the job that it names.
         body.deleting = Some(*job.as_bytes());
         draft.put_account(account, &body, loaded.as_ref().map(|loaded| (loaded.revision, loaded.row)))?;
         if let Some(keys) = keys {
             draft.drop_keys(Some(account), keys)?;
         }
-        draft.changes_cached_rows();
+        draft.bump_epoch();
         draft.put_records(&options.records).await?;
         Ok(draft.commit().await?.map(|_| job))
     }

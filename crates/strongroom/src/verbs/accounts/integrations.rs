@@ -129,16 +129,17 @@ impl Account {
         let (view, [account_row, row]) = self.read_integration(integration, freshness).await?;
         let known = tenant.live_account(&view, account, account_row.as_ref())?;
         let known = known.ok_or_else(|| Error::AccountNotFound(account.clone()))?;
-        let Some(standing) =
-            self.org().standing_integration(&view, account, integration, row.as_ref()).await?
+        let Some(existing) =
+            self.org().existing_integration(&view, account, integration, row.as_ref()).await?
         else {
             return Ok(Attempt::Lost);
         };
-        if let Some(loaded) = standing {
+        if let Some(loaded) = existing {
             return Ok(loaded.body.into_model(integration.clone()).into());
         }
         let mut draft = Draft::new(tenant, &view);
         let body = IntegrationBody::new(draft.new_id()?, tenant.engine.now());
+        // Otherwise a delete of the account at the same time could leave the integration behind.
         draft.expect_as_read(tenant.id.account(account).key(), Some(known.row));
         draft.put_integration(account, integration, &body, None)?;
         match draft.commit().await? {
@@ -171,7 +172,7 @@ impl Account {
 impl Org {
     /// The integration in `row`. The outer `None` means that it was being deleted. The delete is now finished, so
     /// read again.
-    pub(crate) async fn standing_integration(
+    pub(crate) async fn existing_integration(
         &self,
         view: &View<'_>,
         account: &LinkedAccountId,

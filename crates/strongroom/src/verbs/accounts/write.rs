@@ -83,21 +83,24 @@ impl Org {
             return Ok(Attempt::Lost);
         };
 
-        let standing = self.standing_account(&view, account, account_row.as_ref()).await?;
-        let Some(standing) = standing else { return Ok(Attempt::Lost) };
-        if standing.is_some() && spec.on_existing == OnExisting::Fail {
+        let existing = self.existing_account(&view, account, account_row.as_ref()).await?;
+        // Finishing the delete wrote to the store, so what was read is out of date.
+        let Some(existing) = existing else { return Ok(Attempt::Lost) };
+        if existing.is_some() && spec.on_existing == OnExisting::Fail {
             return Err(Error::AccountExists(account.clone()));
         }
         let mut draft = Draft::new(tenant, &view);
-        let body = spec.apply(&draft, standing.as_ref(), credentials.len())?;
-        draft.put_account(account, &body, standing.as_ref().map(|loaded| (loaded.revision, loaded.row)))?;
+        let body = spec.apply(&draft, existing.as_ref(), credentials.len())?;
+        draft.put_account(account, &body, existing.as_ref().map(|loaded| (loaded.revision, loaded.row)))?;
         if spec.default_app {
-            let Some(app_row) = self.standing_integration(&view, account, &app, app_row.as_ref()).await?
+            let Some(app_row) = self.existing_integration(&view, account, &app, app_row.as_ref()).await?
             else {
                 return Ok(Attempt::Lost);
             };
             match app_row {
                 Some(loaded) => {
+                    // The batch does not write the app, so it must expect it: a delete of the app would orphan the
+                    // credentials.
                     draft.expect_as_read(tenant.id.integration(account, &app).key(), Some(loaded.row));
                 }
                 None => {
@@ -115,13 +118,13 @@ impl Org {
             }
         }
         draft.put_records(&spec.records).await?;
-        let action = if standing.is_some() { Upsert::Updated } else { Upsert::Added };
+        let action = if existing.is_some() { Upsert::Updated } else { Upsert::Added };
         Ok(draft.commit().await?.map(|_| action))
     }
 
     /// The account in `row`. The outer `None` means that it was being deleted. The delete is now finished, so read
     /// again.
-    async fn standing_account(
+    async fn existing_account(
         &self,
         view: &View<'_>,
         account: &LinkedAccountId,
@@ -256,11 +259,11 @@ impl<'a> AccountSpec<'a> {
     fn apply(
         &self,
         draft: &Draft<'_>,
-        standing: Option<&Loaded<AccountBody>>,
+        existing: Option<&Loaded<AccountBody>>,
         credentials: usize,
     ) -> Result<AccountBody, Error> {
         let now = draft.tenant().engine.now();
-        let mut body = match standing {
+        let mut body = match existing {
             Some(loaded) => loaded.body.clone().touched(now),
             None => AccountBody::new(draft.new_id()?, now),
         };

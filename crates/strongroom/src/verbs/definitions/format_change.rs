@@ -183,6 +183,7 @@ impl Org {
         options: WriteOptions,
     ) -> Result<StoredDefinition, Error> {
         let definition = definition.into();
+        // Before the change, not in its batch: there may be more values than one batch can expect.
         if on_mismatch == OnMismatch::Refuse {
             self.refuse_mismatch(&definition, change).await?;
         }
@@ -262,7 +263,7 @@ impl Org {
         let Listing { items: found, next } = listed.await?;
         let mut items = Vec::with_capacity(found.len());
         for scopes in found.chunks(INDEX_PAGE) {
-            items.extend(tenant.standing(id, scopes).await?);
+            items.extend(tenant.scopes_with_value(id, scopes).await?);
         }
         Ok(Listing { items, next })
     }

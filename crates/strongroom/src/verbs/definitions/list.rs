@@ -66,6 +66,7 @@ impl DefinitionFilter {
         if pattern.len() > NAME_PATTERN_BYTES_MAX {
             return Err(Error::InvalidNamePattern);
         }
+        // The pattern may come from a client, so its memory is bounded, and so is its text.
         let mut builder = RegexBuilder::new(pattern);
         builder.size_limit(PATTERN_SIZE_MAX).dfa_size_limit(PATTERN_SIZE_MAX);
         self.name = Some(builder.build().map_err(|_| Error::InvalidNamePattern)?);

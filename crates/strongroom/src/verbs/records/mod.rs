@@ -224,6 +224,7 @@ impl Records {
 
     /// Applies one write and its companions. Returns whether the record was absent.
     async fn apply(&self, write: RecordWrite, options: &WriteOptions) -> Result<bool, Error> {
+        // A batch cannot expect one row in two states.
         if options.records.iter().any(|companion| companion.is_of_same_record(&write)) {
             return Err(Error::DuplicateRecord);
         }

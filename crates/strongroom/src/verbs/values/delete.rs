@@ -26,7 +26,7 @@ pub struct DeletedValue {
 }
 
 /// What a delete finds in a row.
-struct Doomed {
+struct ToDelete {
     /// More than one only if a hostile index has several.
     ids: Vec<DocumentId>,
     revision: Option<Revision>,
@@ -131,9 +131,9 @@ impl Org {
                 Err(Error::Damaged { .. }) if options.expected == Expected::Any => {
                     let ids = tenant.ids_leading_to(slice::from_ref(&key)).await?;
                     let ids = ids.into_iter().take(IDS_MAX).map(|(_, id)| id).collect();
-                    Some(Doomed { ids, revision: None, damaged: true })
+                    Some(ToDelete { ids, revision: None, damaged: true })
                 }
-                found => found?.map(|Found { id, revision }| Doomed {
+                found => found?.map(|Found { id, revision }| ToDelete {
                     ids: vec![id],
                     revision: Some(revision),
                     damaged: false,

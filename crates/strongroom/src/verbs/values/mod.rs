@@ -59,7 +59,9 @@ impl Org {
     pub async fn value_by_id(&self, id: &DocumentId) -> Result<Option<ScopedValue>, Error> {
         let Some((scope, definition)) = self.tenant.find_value(id).await? else { return Ok(None) };
         match self.value(definition, &scope).await {
+            // The index row may be stale, so the value itself decides.
             Ok(value) => Ok(value.filter(|value| value.id == *id)),
+            // The index row outlived its definition: a sweep has yet to delete it.
             Err(Error::DefinitionNotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }

@@ -155,6 +155,7 @@ pub(super) fn put_values(
     options: &WriteOptions,
 ) -> Result<Vec<ValueWritten>, Error> {
     let (engine, view) = (&draft.tenant().engine, draft.view());
+    // One moment for all values of the batch.
     let now = engine.now();
     let mut written = Vec::with_capacity(values.len());
     for (index, (value, row)) in values.iter().zip(existing).enumerate() {

@@ -14,7 +14,7 @@ use crate::keys::Unlock;
 use crate::store::Store;
 use crate::verbs::org::Org;
 
-pub(crate) use options::Founding;
+pub(crate) use options::NewVault;
 pub use options::VaultOptions;
 
 /// An open vault. Cheap to clone; every clone is the same vault.

@@ -153,10 +153,11 @@ impl VaultOptions {
     pub async fn create(self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
         self.refuse_unasked(&store)?;
         refuse_used(&store).await?;
-        let Founding { store_id, root, rows } = self.found(&unlock).await?;
+        let NewVault { store_id, root, rows } = self.new_vault(&unlock).await?;
         let mut batch = WriteBatch::default();
         let header = (VaultRow::Header.key(), encode_header(&store_id));
         for (key, row) in [header].into_iter().chain(rows) {
+            // Of two that create at once, one fails.
             batch.expect(key.clone(), Expect::Absent);
             batch.put(key, row);
         }
@@ -193,6 +194,7 @@ impl VaultOptions {
     pub async fn open(self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
         self.refuse_unasked(&store)?;
         let head = read_head(&store).await?;
+        // Before a key is used: a wrong store should not cost a key derivation or a call to a provider.
         if self.store_id.as_ref().is_some_and(|expected| *expected != hex::encode(head.store_id)) {
             return Err(Error::UnexpectedVault);
         }
@@ -244,7 +246,7 @@ impl VaultOptions {
     }
 
     /// The rows of a new vault, except its header.
-    pub(crate) async fn found(&self, unlock: &Unlock) -> Result<Founding, Error> {
+    pub(crate) async fn new_vault(&self, unlock: &Unlock) -> Result<NewVault, Error> {
         let mut store_id = StoreId::default();
         random::fill(&mut store_id)?;
         let mut root = KeyMaterial::default();
@@ -257,7 +259,7 @@ impl VaultOptions {
         let store_row = body.seal(&store_id, &root.key, FIRST)?;
         let rows =
             vec![(VaultRow::Slot(slot.place.id).key(), slot.encode()), (VaultRow::Store.key(), store_row)];
-        Ok(Founding { store_id, root, rows })
+        Ok(NewVault { store_id, root, rows })
     }
 
     /// The defaults, except for the bounds of the key derivation.
@@ -289,7 +291,7 @@ impl VaultOptions {
 }
 
 /// A vault whose rows are not yet written.
-pub(crate) struct Founding {
+pub(crate) struct NewVault {
     pub(crate) store_id: StoreId,
     pub(crate) root: Arc<Root>,
     pub(crate) rows: Vec<(Key, Vec<u8>)>,
