@@ -21,9 +21,7 @@ pub fn with_vault(example: impl AsyncFnOnce(Vault) -> Result<(), Error>) {
         let key = RawKey::from_bytes([7; 32]);
         example(Vault::create(MemoryStore::new(), Unlock::raw_key(key)).await?).await
     };
-    if let Err(error) = block_on(run) {
-        panic!("the example failed: {error}");
-    }
+    block_on(run).expect("the example succeeds");
 }
 
 /// Runs an example with an empty org of such a vault.
