@@ -17,6 +17,8 @@
 //!
 //! For hosts with a key provider there is [`FakeProvider`], which denies, loses keys and is out of reach as told.
 //!
+//! Examples in documentation start from [`with_vault`], [`with_org`], [`with_port`] or [`with_account`].
+//!
 //! [`outage`] is for durable stores: a process that is killed in the midst of its writes, and a power cut.
 //!
 //! It is not: a test of a failed sync or of group commit. Those need the backend's own means.
@@ -26,6 +28,7 @@
 mod batch;
 mod cases;
 mod crash;
+mod example;
 mod faulty;
 pub mod keepsake;
 mod model;
@@ -40,6 +43,7 @@ mod subject;
 
 pub use cases::{Case, DURABLE_CASES, EVERY_CASE, run};
 pub use crash::{Stop, crash_at_every_commit};
+pub use example::{with_account, with_org, with_port, with_vault};
 pub use faulty::{Fault, Faulty};
 pub use model::{Mismatch, Model};
 pub use provider::{FakeProvider, OnDestroy};

@@ -1,9 +1,9 @@
 //! A `strongroom` store in memory: for tests, caches and values that may go with the process.
 //!
 //! One ordered map for scans and one hash map for gets hold the same rows behind a sharded lock. Readers on different
-//! threads share no cache line and write nothing that another reader sees; a writer stops the readers for as long as its
-//! batch takes to apply. Every call does its work inline, so that no future is ever pending and any `block_on` can drive
-//! it.
+//! threads share no cache line and write nothing that another reader sees; a writer stops the readers for as long as
+//! its batch takes to apply. Every call does its work inline, so that no future is ever pending and any `block_on`
+//! can drive it.
 //!
 //! ```
 //! # use std::sync::Arc;

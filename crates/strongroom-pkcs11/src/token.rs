@@ -36,8 +36,8 @@ impl Token {
     /// Loads the library, finds the token and logs in.
     ///
     /// # Errors
-    /// `Unavailable` when the library or the token is not there, `Denied` when the PIN is refused, `Unsupported` when the
-    /// token has no mechanism that would do.
+    /// `Unavailable` when the library or the token is not there, `Denied` when the PIN is refused, `Unsupported` when
+    /// the token has no mechanism that would do.
     pub async fn open(options: TokenOptions) -> Result<Self, ProviderError> {
         let label = options.token_label.as_str().into();
         let (work, inbox) = mpsc::channel::<Work>();

@@ -173,9 +173,8 @@ fn a_session_that_is_lost_is_opened_anew_and_never_taken_for_a_lost_key() {
             let back = key.unwrap(&wrapped, &CONTEXT).await.unwrap();
             assert_eq!(back.expose(), base().expose());
             lose(hsm);
-            assert!(
-                matches!(key.destroy(&ProviderKey::new("k:00", 0)).await, Err(error) if error.kind() == ProviderErrorKind::NotThisKey)
-            );
+            let destroyed = key.destroy(&ProviderKey::new("k:00", 0)).await;
+            assert!(matches!(destroyed, Err(error) if error.kind() == ProviderErrorKind::NotThisKey));
         }
     });
 }

@@ -112,7 +112,8 @@ impl PostgresOptions {
         self
     }
 
-    /// Keeps the tables in this schema, `strongroom` unless set. It is made where it is missing and the role may make it.
+    /// Keeps the tables in this schema, `strongroom` unless set. It is made where it is missing and the role may make
+    /// it.
     ///
     /// Unset, a vault of an earlier version still opens, whose tables are where the search path leads: where there are
     /// none in `strongroom` and the role owns the ones it finds. In every other case name their schema.

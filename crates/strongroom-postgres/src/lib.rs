@@ -6,21 +6,22 @@
 //! connection.
 //!
 //! - **Several processes** may open the same database. The engine keeps its caches correct through the epoch row.
-//! - **Durable** as the server is. One with `fsync` or `synchronous_commit` off is refused. Whether a batch survives the
-//!   loss of the server's machine is a matter of its replicas: set `synchronous_standby_names` where it must.
+//! - **Durable** as the server is. One with `fsync` or `synchronous_commit` off is refused. Whether a batch survives
+//!   the loss of the server's machine is a matter of its replicas: set `synchronous_standby_names` where it must.
 //! - **Two writers of one row**: the server lets one of them win (`40001`, `40P01`). The other is tried again here, ten
 //!   times with growing random pauses, and is then `Contention`.
 //! - **A connection that is lost** while a batch is on its way is `Indeterminate`; the engine looks what became of it.
 //!
 //! - **Least privilege**: tables are looked at before they are used, and refused where another role owns them or where
 //!   something runs beside our statements. A role needs no right beyond `SELECT`, `INSERT`, `UPDATE` and `DELETE`; one
-//!   with `SELECT` opens with `mode=read-only`, on a hot standby too. `docs/BACKENDS.md` of the engine has the statements.
+//!   with `SELECT` opens with `mode=read-only`, on a hot standby too. `docs/BACKENDS.md` of the engine has the
+//!   statements.
 //!
 //! # What to know
-//! - A password is never shown by an error or `Debug`; the driver keeps it in memory that is not wiped. The *server's* log
-//!   may show keys and sealed values where it logs parameters (`log_parameter_max_length`).
-//! - Deleting a row shreds nothing: PostgreSQL keeps old versions until `VACUUM`, and in its write-ahead log and backups
-//!   for longer. To destroy a value, destroy the key it is sealed under.
+//! - A password is never shown by an error or `Debug`; the driver keeps it in memory that is not wiped. The
+//!   *server's* log may show keys and sealed values where it logs parameters (`log_parameter_max_length`).
+//! - Deleting a row shreds nothing: PostgreSQL keeps old versions until `VACUUM`, and in its write-ahead log and
+//!   backups for longer. To destroy a value, destroy the key it is sealed under.
 //! - TLS is asked of every server that is not on this machine, and a certificate is always verified with its name:
 //!   [`PostgresOptions::parse`] says what each `sslmode` means.
 //! - A pooler between must be in session mode, since statements are prepared once a connection.
@@ -29,8 +30,8 @@
 //!
 //! # Which servers
 //! Tested is PostgreSQL 15. The statements keep to what CockroachDB and YugabyteDB document as well, and with
-//! [`RowLocks::Exclusive`] do without `FOR SHARE`; none but PostgreSQL is tested. `docs/BACKENDS.md` of the engine lists
-//! each construct and where it is known.
+//! [`RowLocks::Exclusive`] do without `FOR SHARE`; none but PostgreSQL is tested. `docs/BACKENDS.md` of the engine
+//! lists each construct and where it is known.
 
 mod address;
 mod call;

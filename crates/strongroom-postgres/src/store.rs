@@ -30,14 +30,14 @@ impl PostgresStore {
     /// Connects to the database, looks at the tables and makes those that are missing.
     ///
     /// ```no_run
-    /// # async fn open() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let _ = async {
     /// use strongroom::{RawKey, Unlock, Vault};
     /// use strongroom_postgres::{PostgresOptions, PostgresStore};
     ///
     /// let options = PostgresOptions::parse("postgres://vault@db.example.com/vault")?;
     /// let store = PostgresStore::connect(&options.password(std::env::var("PGPASSWORD")?)).await?;
     /// let vault = Vault::open(store, Unlock::raw_key(RawKey::from_file("vault.key")?)).await?;
-    /// # let _ = vault; Ok(()) }
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) };
     /// ```
     ///
     /// # Errors

@@ -75,8 +75,9 @@ fn revisions(locked: &[Vec<Row>]) -> Result<HashMap<&[u8], RowRevision>, StoreEr
     rows.collect()
 }
 
-/// A batch, taken apart for the server. Keys are in order, so that two batches take locks of one kind in the same one. Two
-/// that each expect what the other writes can still wait for each other: the server ends one, which is tried again.
+/// A batch, taken apart for the server. Keys are in order, so that two batches take locks of one kind in the same
+/// one. Two that each expect what the other writes can still wait for each other: the server ends one, which is tried
+/// again.
 struct Plan<'b> {
     revision: i64,
     /// Locked against writers.

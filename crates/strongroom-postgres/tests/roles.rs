@@ -117,7 +117,8 @@ fn tables_that_another_role_made_first_are_refused() {
         let vault = role(shared(), &database, "vault", "");
         let other = role(shared(), &database, "other", "");
         let planted = format!(
-            "GRANT CREATE ON DATABASE {database} TO {vault}, {other}; GRANT CREATE ON SCHEMA public TO {vault}, {other}; \
+            "GRANT CREATE ON DATABASE {database} TO {vault}, {other}; \
+             GRANT CREATE ON SCHEMA public TO {vault}, {other}; \
              SET ROLE {other}; CREATE SCHEMA IF NOT EXISTS {schema}; {}; {}; \
              GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO PUBLIC",
             made_by_hand(schema),

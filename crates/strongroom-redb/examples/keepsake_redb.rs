@@ -1,5 +1,5 @@
-//! Makes the store that `tests/keepsake.rs` opens: `cargo run -p strongroom-redb --example keepsake_redb -- PATH`. Once a
-//! version of the format; what is committed is never made anew.
+//! Makes the store that `tests/keepsake.rs` opens: `cargo run -p strongroom-redb --example keepsake_redb -- PATH`.
+//! Once a version of the format; what is committed is never made anew.
 
 use std::error::Error;
 

@@ -77,8 +77,7 @@ impl RedbStore {
     /// # futures_executor::block_on(async {
     /// let store = strongroom_redb::RedbStore::temporary()?;
     /// let freed = store.compact().await?;
-    /// # let _ = freed;
-    /// # Ok::<(), strongroom_store::StoreError>(()) }).unwrap();
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
     /// ```
     ///
     /// # Errors

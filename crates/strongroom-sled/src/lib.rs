@@ -18,8 +18,9 @@
 //!
 //! * **An acknowledged batch survives kill -9 and a power cut**, as long as the disk does what it says when it is
 //!   asked to flush. One thread applies the batches that wait, makes them durable with one sync, and then answers
-//!   all of them, conflicts too; what arrives meanwhile shares the next sync (see `strongroom-committer`). sled's own `flush` is not enough (it
-//!   never reaches the journal of the file system), so this crate syncs the data file itself.
+//!   all of them, conflicts too; what arrives meanwhile shares the next sync (see `strongroom-committer`). sled's own
+//!   `flush` is not enough (it never reaches the journal of the file system), so this crate syncs the data file
+//!   itself.
 //! * **A read sees what is applied**, which may be a batch whose sync is still under way. Such a row is durable a
 //!   moment later, or the store is poisoned. Nothing is *acknowledged* before it is durable.
 //! * **A failed sync is never tried again.** From then on every call answers `Poisoned`, and a batch that was so

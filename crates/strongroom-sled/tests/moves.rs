@@ -1,4 +1,5 @@
-//! A vault moves from memory to sled to redb and back, by copy and by backup, and resolves to the same bytes everywhere.
+//! A vault moves from memory to sled to redb and back, by copy and by backup, and resolves to the same bytes
+//! everywhere.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)] // A test may stop at what it did not expect.
 

@@ -13,7 +13,8 @@ pub struct Page {
 
 impl Page {
     /// For backends: the page of `scan` from a `walk` over its range, which ends at the limit or, with the row that
-    /// reaches it, at `bytes_max`. `decode` makes the row of an entry, without its value when the scan asks for keys only.
+    /// reaches it, at `bytes_max`. `decode` makes the row of an entry, without its value when the scan asks for keys
+    /// only.
     ///
     /// ```
     /// use strongroom_store::{Key, KeyRange, Page, RowRevision, Scan, StoreError, Versioned};

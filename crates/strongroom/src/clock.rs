@@ -1,4 +1,4 @@
-//! The one place where time enters the engine.
+//! The only source of time in the engine.
 
 use std::fmt::Debug;
 use std::time::SystemTime;

@@ -1,34 +1,42 @@
-//! The documents that come with the source, as they stand in `docs/`.
+//! The documents in the folder `docs/` of the source.
 //!
-//! Each names its links to the others at its end. The same names are defined before it here, where the first
-//! definition counts, so that they lead to the pages of this documentation.
+//! Each defines its links to the others at its end. Here the same links are defined before its text, and the first
+//! definition wins, so that they lead to the pages of this documentation.
 
-#[doc = "[FORMAT.md]: crate::docs::format_v1\n[MECHANISMS.md]: crate::docs::mechanisms\n[THREATS.md]: crate::docs::threats\n\n"]
+#[doc = "[FORMAT.md]: crate::docs::format_v1"]
+#[doc = "[MECHANISMS.md]: crate::docs::mechanisms"]
+#[doc = "[THREATS.md]: crate::docs::threats\n"]
 #[doc = include_str!("../docs/ARCHITECTURE.md")]
 pub mod architecture {}
 
-#[doc = "[ARCHITECTURE.md]: crate::docs::architecture\n[FORMAT.md]: crate::docs::format_v1\n[THREATS.md]: crate::docs::threats\n\n"]
+#[doc = "[ARCHITECTURE.md]: crate::docs::architecture"]
+#[doc = "[FORMAT.md]: crate::docs::format_v1"]
+#[doc = "[THREATS.md]: crate::docs::threats\n"]
 #[doc = include_str!("../docs/MECHANISMS.md")]
 pub mod mechanisms {}
 
-#[doc = "[`Store`]: crate::store::Store\n\n"]
+#[doc = "[`Store`]: crate::store::Store\n"]
 #[doc = include_str!("../docs/FORMAT.md")]
 pub mod format_v1 {}
 
-#[doc = "[FORMAT.md]: crate::docs::format_v1\n\n"]
+#[doc = "[FORMAT.md]: crate::docs::format_v1\n"]
 #[doc = include_str!("../docs/THREATS.md")]
 pub mod threats {}
 
-#[doc = "[FORMAT.md]: crate::docs::format_v1\n[THREATS.md]: crate::docs::threats\n\n"]
+#[doc = "[FORMAT.md]: crate::docs::format_v1"]
+#[doc = "[THREATS.md]: crate::docs::threats\n"]
 #[doc = include_str!("../docs/KEYS.md")]
 pub mod keys {}
 
-#[doc = "[THREATS.md]: crate::docs::threats\n[WRITE_A_STORE.md]: crate::docs::write_a_store\n\n"]
+#[doc = "[THREATS.md]: crate::docs::threats"]
+#[doc = "[WRITE_A_STORE.md]: crate::docs::write_a_store\n"]
 #[doc = include_str!("../docs/BACKENDS.md")]
 pub mod backends {}
 
 // Not compiled here: `strongroom-sqlite`, which it shows, holds that it is that store's own code.
 #[cfg(not(doctest))]
-#[doc = "[`Store`]: crate::store::Store\n[`Page::fill`]: crate::store::Page::fill\n[`Capabilities::embedded`]: crate::store::Capabilities::embedded\n\n"]
+#[doc = "[`Store`]: crate::store::Store"]
+#[doc = "[`Page::fill`]: crate::store::Page::fill"]
+#[doc = "[`Capabilities::embedded`]: crate::store::Capabilities::embedded\n"]
 #[doc = include_str!("../docs/WRITE_A_STORE.md")]
 pub mod write_a_store {}

@@ -1,4 +1,5 @@
-//! Every id: the engine's own document ids and the customer's strings. Parsed at the edge, then passed as proof.
+//! Every id: the engine's own document ids and the customer's strings. Parsed at the edge, so that a value is its own
+//! proof.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,16 +8,16 @@ use crate::clock::Clock;
 use crate::random;
 use crate::random::RandomError;
 
-/// Why a text is not an id or a name. It shows the rule, never the text.
+/// Why a text is not an id or a name. The error shows the rule and never the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdError {
-    /// Not so many lowercase hexadecimal digits.
+    /// The wrong number of digits, or a character that is not a lowercase hexadecimal digit.
     #[error("{what} must be {digits} lowercase hexadecimal digits")]
     NotHex {
         /// What was parsed.
         what: &'static str,
-        /// How many digits it has.
+        /// How many digits it must have.
         digits: usize,
     },
     /// No characters at all.
@@ -52,7 +53,7 @@ macro_rules! document_id {
                 &self.0
             }
 
-            #[allow(dead_code, reason = "an org's id stands in no row")]
+            #[allow(dead_code, reason = "an org id is not read back from a row")]
             pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
                 bytes.try_into().ok().map(Self)
             }
@@ -63,7 +64,7 @@ macro_rules! document_id {
             }
 
             /// Makes a new id from the clock and the generator.
-            #[allow(dead_code, reason = "an org's id is the host's, never made here")]
+            #[allow(dead_code, reason = "org ids come from the host")]
             pub(crate) fn generate(clock: &dyn Clock) -> Result<Self, RandomError> {
                 generate(clock).map(Self)
             }
@@ -186,12 +187,12 @@ document_id!(
 );
 
 impl DocumentId {
-    /// The id that is never made: that of a job of which there is one at most.
+    /// An id that is never generated: that of a job of which an org has at most one.
     pub(crate) const NIL: Self = Self([0; 12]);
 }
 
 customer_string!(
-    /// The name of an environment, a wall that nothing crosses: `test`, `production` or any other.
+    /// The name of an environment, such as `test` or `production`. Nothing is shared between environments.
     Environment, "an environment", max 32, dots Refused
 );
 customer_string!(
@@ -215,7 +216,7 @@ customer_string!(
     CredentialKey, "a credential key", max 256, dots Allowed
 );
 customer_string!(
-    /// The part of the host's own records that a key lives in, such as `api-key`.
+    /// A group of the host's own records, such as `api-key`. Each has its own keys.
     Namespace, "a namespace", max 64, dots Refused
 );
 customer_string!(
@@ -275,6 +276,7 @@ fn check(what: &'static str, text: &str, max: usize, dots: Dots) -> Result<(), I
     if text.len() > max {
         return Err(IdError::TooLong { what, max });
     }
+    // Ids appear in logs and terminals, which must not obey them.
     if text.chars().any(char::is_control) {
         return Err(IdError::Control(what));
     }

@@ -1,9 +1,9 @@
 //! `strongroom`: an embeddable storage engine for scoped variables and credentials.
 //!
 //! ```
-//! # futures_executor::block_on(async { use strongroom_memory::MemoryStore;
-//! use strongroom::{Environment, Scope, ScopePath, Unlock, VarFormat, VariableDefinition, Vault};
-//! let vault = Vault::create(MemoryStore::new(), Unlock::raw_key(RawKey::generate()?)).await?;
+//! # futures_executor::block_on(async {
+//! use strongroom::{Environment, RawKey, Scope, ScopePath, Unlock, VarFormat, VariableDefinition, Vault};
+//! let vault = Vault::create(strongroom_memory::MemoryStore::new(), Unlock::raw_key(RawKey::generate()?)).await?;
 //! let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
 //! org.define(VariableDefinition::new("API_SECRET", VarFormat::String).encrypted()).await?;
 //! org.set_value("API_SECRET", Scope::LinkedAccount("user_12345".parse()?), String::from("s3cret")).await?;
@@ -13,28 +13,28 @@
 //! # Ok::<(), strongroom::Error>(()) }).unwrap();
 //! ```
 //!
-//! | to | there is |
+//! | to | use |
 //! |---|---|
-//! | make, open and close a vault | [`Vault`], [`VaultOptions`], [`Unlock`], [`RawKey`], [`Limits`] |
+//! | create, open and close a vault | [`Vault`], [`VaultOptions`], [`Unlock`], [`RawKey`], [`Limits`] |
 //! | choose a tenant | [`Vault::org`], [`Org`], [`Environment`] |
-//! | say what may be set | [`Org::define`], [`VariableDefinition`], [`DefinitionChange`], [`format`](mod@format) |
+//! | define variables | [`Org::define`], [`VariableDefinition`], [`DefinitionChange`], [`format`](mod@format) |
 //! | define and set in one batch | [`Org::define_and_set`], [`DefinedAndSet`] |
 //! | set, read and delete values | [`Org::set_value`], [`Org::set_values`], [`Org::value`], [`Org::delete_value`] |
 //! | see what a run sees, and why | [`Org::resolve`], [`Org::resolve_all`], [`Org::explain`], [`ScopePath`] |
 //! | keep accounts and their credentials | [`Org::create_account`], [`Account`], [`AppCredentials`] |
-//! | write on a condition | [`Expected`], [`WriteOptions`] |
-//! | see how the caches do | [`Vault::cache_stats`], [`CacheStats`] |
+//! | write only if nothing has changed | [`Expected`], [`WriteOptions`] |
+//! | measure the caches | [`Vault::cache_stats`], [`CacheStats`] |
 //! | keep sealed records of your own | [`Org::records`], [`Records`], [`RecordWrite`] |
-//! | back up, restore and move | [`Vault::backup`], [`Vault::backup_org`], [`Backup`], [`Vault::copy_to`] |
-//! | see whether all rows are whole | [`Vault::verify`], [`Org::verify`], [`Verification`], [`VerifyReport`] |
-//! | rotate keys | [`Vault::rotate_root`], [`Vault::rotate_data_keys`], [`Org::rotate_keys`], [`DataKeys`], [`KeyJob`], [`Vault::jobs`] |
-//! | destroy what must not be read again | [`Org::shred_account`], [`Org::shred`], [`Vault::rotate_root`], [`Vault::settle_shred`], [`ShredEffect`] |
-//! | go through a list | [`PageRequest`], [`Listing`], [`DefinitionFilter`] |
-//! | add, change and remove keys | [`Vault::slots`], [`Unlock`], [`KeyProvider`] |
-//! | take keys out of memory for a while | [`Vault::lock`], [`Org::lock`] |
+//! | page through a list | [`PageRequest`], [`Listing`], [`DefinitionFilter`] |
+//! | back up, restore and move a vault | [`Vault::backup`], [`Vault::backup_org`], [`Backup`], [`Vault::copy_to`] |
+//! | check every row | [`Vault::verify`], [`Org::verify`], [`Verification`], [`VerifyReport`] |
+//! | rotate keys | [`Vault::rotate_root`], [`Vault::rotate_data_keys`], [`Org::rotate_keys`], [`KeyJob`] |
+//! | destroy data for good | [`Org::shred_account`], [`Org::shred`], [`Vault::settle_shred`], [`ShredEffect`] |
+//! | add, change and remove keys of the vault | [`Vault::slots`], [`Unlock`], [`KeyProvider`] |
+//! | wipe keys from memory for a while | [`Vault::lock`], [`Org::lock`] |
 //! | write a backend | [`Store`], [`store`] |
 //!
-//! How it works inside, what it writes and what it withstands stands in [`docs`].
+//! [`docs`] has the design, the on-disk format and the threat model.
 
 mod clock;
 pub mod docs;
@@ -87,7 +87,7 @@ pub use model::{
 };
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;
-/// The trait that a backend implements, and what passes through it: the crate `strongroom-store`.
+/// The trait that a backend implements, with its batches, pages and errors: the crate `strongroom-store`.
 pub use strongroom_store as store;
 pub use strongroom_store::Store;
 pub use tenant::record::Record;

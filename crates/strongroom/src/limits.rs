@@ -1,6 +1,6 @@
 //! Sizes that the engine refuses to exceed.
 
-/// The engine's limits, in bytes unless named otherwise. A host may lower them, never raise them.
+/// The engine's limits, in bytes unless named otherwise. A host may lower them but not raise them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     value_bytes_max: usize,

@@ -1,4 +1,4 @@
-//! Where a value stands, and in which order a resolver looks.
+//! Scopes: where a value is set, and the order in which a resolver looks.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,14 +9,13 @@ use crate::id::WorkflowId;
 /// The place at which a value is set. Verbs take it by value or by reference.
 ///
 /// ```
-/// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-/// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+/// # strongroom_conformance::with_port(async |org| {
 /// use strongroom::Scope;
 /// let nightly = Scope::Workflow("nightly".parse()?);
 /// org.set_value("PORT", &nightly, "8080").await?;
 /// assert!(org.value("PORT", &nightly).await?.is_some());
 /// assert!(org.value("PORT", Scope::Org).await?.is_none());
-/// # Ok::<(), strongroom::Error>(()) }).unwrap();
+/// # Ok(()) });
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
@@ -40,7 +39,7 @@ impl Scope {
         }
     }
 
-    /// The account whose keys seal values of this scope; the org's seal the rest.
+    /// The account whose keys seal values at this scope; `None` where the org's keys do.
     pub(crate) fn linked_account(&self) -> Option<&LinkedAccountId> {
         match self {
             Self::LinkedAccount(id) => Some(id),
@@ -128,12 +127,12 @@ impl std::str::FromStr for ScopeKind {
     }
 }
 
-/// A text that names no scope.
+/// A text that is not the name of a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a scope is `org`, `linked_account` or `workflow`")]
 pub struct UnknownScope;
 
-/// A set of scopes: those at which a definition allows a value. Never empty.
+/// The set of scopes at which a definition allows a value. Never empty.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Scopes(u8);
 
@@ -147,7 +146,7 @@ impl Scopes {
         Self(kind.bit())
     }
 
-    /// This set and one more.
+    /// This set, and `kind` too.
     #[must_use]
     pub fn and(self, kind: ScopeKind) -> Self {
         Self(self.0 | kind.bit())
@@ -164,7 +163,7 @@ impl Scopes {
         ScopeKind::ALL.into_iter().filter(move |kind| self.allows(*kind))
     }
 
-    /// What this set has and `other` has not; `None` for nothing.
+    /// The scopes in this set that are not in `other`; `None` if there are none.
     pub(crate) fn without(self, other: Self) -> Option<Self> {
         Self::from_bits(self.0 & !other.0)
     }
@@ -178,6 +177,7 @@ impl Scopes {
     }
 
     pub(crate) fn from_bits(bits: u8) -> Option<Self> {
+        // Three bits, at least one of them set.
         (1..=7).contains(&bits).then_some(Self(bits))
     }
 }
@@ -210,14 +210,13 @@ impl<'de> serde::Deserialize<'de> for Scopes {
     }
 }
 
-/// Where a run stands: what a resolver walks, most specific first.
+/// The scopes that a run can see. A resolver looks at them in order, most specific first.
 ///
 /// ```
-/// # fn main() -> Result<(), strongroom::Error> {
 /// use strongroom::ScopePath;
 /// let run = ScopePath::org().linked_account("user_12345".parse()?).workflow("wf_1".parse()?);
 /// assert_eq!(run.scopes().count(), 3);
-/// # Ok(()) }
+/// # Ok::<(), strongroom::Error>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct ScopePath {
@@ -226,7 +225,7 @@ pub struct ScopePath {
 }
 
 impl ScopePath {
-    /// The org alone.
+    /// Only the org.
     #[must_use]
     pub fn org() -> Self {
         Self::default()

@@ -1,4 +1,4 @@
-//! Plaintext, in the one type that may hold it.
+//! The only type that may hold plaintext.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use zeroize::{Zeroize, Zeroizing};
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// The plaintext. What is copied from it is not wiped by the engine.
+    /// The plaintext. The engine does not wipe copies that are made of it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -34,19 +34,21 @@ impl Secret {
         self.0.is_empty()
     }
 
-    /// Takes `range` of a decrypted buffer as the plaintext, without a second allocation and leaving nothing of
-    /// the rest behind. `None` if that part is not UTF-8.
+    /// Takes `range` of a decrypted buffer as the plaintext, in the same allocation, and wipes the rest. `None` if
+    /// that part is not UTF-8.
     pub(crate) fn from_part(mut buffer: Zeroizing<Vec<u8>>, range: std::ops::Range<usize>) -> Option<Self> {
         let len = range.len();
         if range.end > buffer.len() {
             return None;
         }
+        // Moved within the buffer: a new allocation would be a second copy to wipe.
         buffer.copy_within(range, 0);
         buffer.get_mut(len..)?.zeroize();
         buffer.truncate(len);
         match String::from_utf8(std::mem::take(&mut *buffer)) {
             Ok(text) => Some(Self(Zeroizing::new(text))),
             Err(not_utf8) => {
+                // The error holds the bytes and would not wipe them.
                 not_utf8.into_bytes().zeroize();
                 None
             }
@@ -54,14 +56,14 @@ impl Secret {
     }
 }
 
-/// Copies the text: wiping the original is the caller's part.
+/// Copies the text. The caller must wipe the original.
 impl From<&str> for Secret {
     fn from(text: &str) -> Self {
         Self(Zeroizing::new(text.to_owned()))
     }
 }
 
-/// Takes the text over, so that no copy is left behind.
+/// Takes ownership of the text, so that no copy is left behind.
 impl From<String> for Secret {
     fn from(text: String) -> Self {
         Self(Zeroizing::new(text))

@@ -68,6 +68,48 @@ fn every_verb_has_an_example() {
     assert_eq!(without, [""; 0]);
 }
 
+#[test]
+fn examples_hide_little() {
+    let mut too_long = Vec::new();
+    for (place, line) in workspace_lines() {
+        let doc = line.trim_start();
+        let hidden = doc.strip_prefix("/// # ").or_else(|| doc.strip_prefix("//! # "));
+        if hidden.is_some() && doc.chars().count() > 60 {
+            too_long.push(format!("{place}: {line}"));
+        }
+    }
+    assert_eq!(
+        too_long, [""; 0],
+        "start the example from `strongroom_conformance::with_org` or one of its kin"
+    );
+}
+
+#[test]
+fn lines_have_at_most_120_columns() {
+    let mut too_long = Vec::new();
+    for (place, line) in workspace_lines() {
+        // A raw string literal has no line continuation.
+        let has_raw_string = line.contains("r\"") || line.contains("r#\"");
+        if line.chars().count() > 120 && !has_raw_string {
+            too_long.push(format!("{place}: {line}"));
+        }
+    }
+    assert_eq!(too_long, [""; 0]);
+}
+
+/// Every line of Rust in the crates of the workspace, with its file and number.
+fn workspace_lines() -> Vec<(String, String)> {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut lines = Vec::new();
+    for (file, text) in rust_files(crates) {
+        for (index, line) in text.lines().enumerate() {
+            lines.push((format!("crates/{file}:{}", index + 1), line.to_owned()));
+        }
+    }
+    assert!(lines.len() > 10_000, "the crates of the workspace are in {}", crates.display());
+    lines
+}
+
 /// The rooms of the engine, lowest first. A room knows those before it and none after.
 const ROOMS: [&str; 22] = [
     "random", "clock", "id", "scope", "secret", "limits", "envelope", "format", "model", "row", "error",
@@ -123,9 +165,15 @@ fn engine() -> Vec<(String, String)> {
 
 /// Every module of the engine by its path, without unit tests, in order.
 fn sources() -> Vec<(String, String)> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut modules = Vec::new();
-    let mut folders = vec![source.clone()];
+    let files = rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let code = |text: String| text.split("#[cfg(test)]").next().unwrap().to_owned();
+    files.into_iter().map(|(file, text)| (file, code(text))).collect()
+}
+
+/// The text of every Rust file below `root`, by its path from there, in order.
+fn rust_files(root: &Path) -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -133,11 +181,12 @@ fn sources() -> Vec<(String, String)> {
                 folders.push(path);
                 continue;
             }
-            let text = fs::read_to_string(&path).unwrap();
-            let text = text.split("#[cfg(test)]").next().unwrap().to_owned();
-            modules.push((path.strip_prefix(&source).unwrap().to_str().unwrap().replace('\\', "/"), text));
+            if path.extension().is_some_and(|extension| extension == "rs") {
+                let file = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
+                files.push((file, fs::read_to_string(&path).unwrap()));
+            }
         }
     }
-    modules.sort();
-    modules
+    files.sort();
+    files
 }

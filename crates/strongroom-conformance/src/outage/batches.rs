@@ -1,8 +1,8 @@
 //! Batches without end, and the check of what they left behind.
 //!
-//! Each thread writes batch after batch. A batch puts one row of every size into the next slot of the thread, each filled
-//! with bytes that follow from the address and the number of the batch, and that number into the thread's `last` row.
-//! So a batch that is not whole, or not in order, shows.
+//! Each thread writes batch after batch. A batch puts one row of every size into the next slot of the thread, each
+//! filled with bytes that follow from the address and the number of the batch, and that number into the thread's
+//! `last` row. So a batch that is not whole, or not in order, shows.
 
 use std::sync::Arc;
 use std::thread;

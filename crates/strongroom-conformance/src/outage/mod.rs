@@ -5,13 +5,10 @@
 //! batch is there, and no batch by half. The file needs a test named `writer_process`, which is that process:
 //!
 //! ```no_run
-//! # use std::path::Path;
-//! # use strongroom::store::StoreError;
 //! # use strongroom_memory::MemoryStore as MyStore;
-//! # fn open(_: &Path) -> Result<MyStore, StoreError> { Ok(MyStore::new()) }
 //! use strongroom_conformance::outage::{Load, Outage, Rig};
 //!
-//! const RIG: Rig<MyStore> = Rig::new(open);
+//! const RIG: Rig<MyStore> = Rig::new(|_directory| Ok(MyStore::new()));
 //!
 //! #[test]
 //! fn writer_process() {

@@ -143,8 +143,8 @@ impl SoftHsm {
 fn module() -> PathBuf {
     library::find().unwrap_or_else(|| {
         panic!(
-            "this test needs SoftHSM2: install it (Debian and Ubuntu: apt-get install softhsm2), or name its library in \
-             SOFTHSM2_MODULE; looked for {:?}",
+            "this test needs SoftHSM2: install it (Debian and Ubuntu: apt-get install softhsm2), or name its \
+             library in SOFTHSM2_MODULE; looked for {:?}",
             library::PLACES
         )
     })

@@ -11,7 +11,6 @@ use crate::id::{IdError, parse_hex};
 /// ```
 /// let kept = "00112233445566778899aabbccddeeff"; // what `Vault::root_id` showed
 /// let options = strongroom::VaultOptions::default().expect_root_id(kept.parse()?);
-/// # let _ = options;
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

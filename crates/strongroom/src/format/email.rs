@@ -1,4 +1,4 @@
-//! Mailboxes as in RFC 5321, section 4.1.2, in the subset that mail systems share: a dot-atom, `@`, a host name.
+//! Mailboxes as in RFC 5321, section 4.1.2, in the subset that mail systems agree on: a dot-atom, `@`, a host name.
 
 use crate::format::hostname::is_hostname;
 

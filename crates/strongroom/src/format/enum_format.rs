@@ -20,7 +20,7 @@ pub struct EnumFormat {
 }
 
 impl EnumFormat {
-    /// A list of distinct values, at most 4 KiB together. Their order is kept.
+    /// A list of distinct values, at most 4 KiB in all. Their order is kept.
     ///
     /// # Errors
     /// [`BadFormat::EnumEmpty`], [`BadFormat::EnumValueEmpty`], [`BadFormat::EnumValueRepeated`] or

@@ -5,14 +5,14 @@ use std::fmt;
 
 use crate::format::PatternError;
 
-/// The rule that a value broke, as a sentence. Holds no part of the value.
+/// The rule that a value broke, as a sentence. It contains no part of the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormatError {
     rule: Cow<'static, str>,
 }
 
 impl FormatError {
-    /// The sentence must come from the format alone, never from the value.
+    /// The sentence must come only from the format, never from the value.
     pub(crate) fn new(rule: impl Into<Cow<'static, str>>) -> Self {
         Self { rule: rule.into() }
     }
@@ -42,13 +42,13 @@ pub enum BadFormat {
     /// A list of values is empty.
     #[error("a list of values needs at least one value")]
     EnumEmpty,
-    /// A list of values has an empty value, which is valid for the format `string` only.
+    /// A list of values has an empty value, which is valid only for the format `string`.
     #[error("a value of a list must not be empty")]
     EnumValueEmpty,
     /// A list of values has the same value twice.
     #[error("the values of a list must differ")]
     EnumValueRepeated,
-    /// The values of a list are too large together.
+    /// The values of a list have too many bytes in all.
     #[error("the values of a list must have at most {bytes_max} bytes together")]
     EnumTooLarge {
         /// The most bytes of all values together.

@@ -1,7 +1,7 @@
 //! Host names as in RFC 1123, section 2.1, in the form without a final dot.
 
 pub(super) fn is_hostname(value: &str) -> bool {
-    // An all-digit last label is what tells an IPv4 address from a name.
+    // Otherwise an IPv4 address would be a name.
     let last = value.rsplit('.').next().unwrap_or_default();
     value.len() <= 253 && value.split('.').all(is_label) && !last.bytes().all(|b| b.is_ascii_digit())
 }

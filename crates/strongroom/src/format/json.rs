@@ -1,4 +1,4 @@
-//! JSON texts as in RFC 8259. Numbers of any size, names that repeat and lone surrogate escapes are in its grammar.
+//! JSON texts as in RFC 8259. Its grammar allows numbers of any size, repeated names and lone surrogate escapes.
 
 use serde_json::value::RawValue;
 
@@ -6,7 +6,7 @@ pub(super) fn is_json(value: &str) -> bool {
     is_shallow(value) && serde_json::from_str::<&RawValue>(value).is_ok()
 }
 
-/// The parser itself is not recursive; the bound protects whoever reads the value later.
+/// The parser here is not recursive. The bound protects the parser that reads the value later.
 fn is_shallow(value: &str) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in value.bytes() {

@@ -1,4 +1,4 @@
-//! How many bytes a value may have, beside its format.
+//! How many bytes a value may have, whatever its format.
 
 use std::ops::Bound;
 use std::ops::RangeBounds;
@@ -8,7 +8,7 @@ use crate::format::FormatError;
 
 /// The fewest and the most bytes of UTF-8 that a value may have, both included.
 ///
-/// Bounds stand beside the format and hold for all formats alike.
+/// A definition has them beside its format, and they work the same with every format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(try_from = "Bounds"))]
 pub struct LengthBounds {
@@ -17,7 +17,7 @@ pub struct LengthBounds {
 }
 
 impl LengthBounds {
-    /// Bounds in bytes; a side that is left open is 0 or [`VALUE_BYTES_MAX`].
+    /// Bounds in bytes. An open side is 0 or [`VALUE_BYTES_MAX`].
     ///
     /// ```
     /// use strongroom::format::LengthBounds;
@@ -29,7 +29,7 @@ impl LengthBounds {
     /// ```
     ///
     /// # Errors
-    /// [`BadFormat::LengthBounds`] when no length is left, or when more than [`VALUE_BYTES_MAX`] is asked for.
+    /// [`BadFormat::LengthBounds`] for an empty range and for bounds over [`VALUE_BYTES_MAX`].
     pub fn new(bytes: impl RangeBounds<usize>) -> Result<Self, BadFormat> {
         let bad = BadFormat::LengthBounds { bytes_max: VALUE_BYTES_MAX };
         let min = match bytes.start_bound() {
@@ -60,7 +60,7 @@ impl LengthBounds {
         self.max
     }
 
-    /// Says whether the length of `value` in bytes is within the bounds.
+    /// Checks that the length of `value` in bytes is within the bounds.
     ///
     /// # Errors
     /// The bounds, as a sentence; never the length that was found.
@@ -75,7 +75,7 @@ impl LengthBounds {
 /// The most bytes of a value.
 pub const VALUE_BYTES_MAX: usize = 64 * 1024;
 
-/// The bounds as they are read, before they are checked.
+/// The bounds as they are deserialised, before they are checked.
 #[cfg(feature = "serde")]
 #[derive(serde::Deserialize)]
 struct Bounds {

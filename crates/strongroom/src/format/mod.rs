@@ -1,11 +1,11 @@
-//! What a value must look like: the formats of variable definitions, their rules and their validators.
+//! The formats of variable definitions: what each accepts, and its validator.
 //!
-//! Pure: no I/O, no clock, nothing global. Every validator runs in time linear in the value, keeps no copy of it
-//! and answers with the rule that failed, never with the value or a part of it.
+//! Pure: no I/O, no clock, nothing global. Every validator runs in time linear in the value and keeps no copy of it.
+//! Its error names the rule that was broken and never contains any part of the value.
 //!
 //! | format | a value is | rule |
 //! |---|---|---|
-//! | `string` | any text, the empty one included | |
+//! | `string` | any text, even empty | |
 //! | `number` | a JSON number, the whole text | RFC 8259, section 6 |
 //! | `integer` | a JSON number without fraction and exponent, of any size | RFC 8259, section 6 |
 //! | `boolean` | `true` or `false` | RFC 8259, section 3 |
@@ -13,15 +13,20 @@
 //! | `url_with_scheme` | the same, with one of the given schemes | RFC 3986 |
 //! | `json` | a JSON text, at most 128 levels deep; a name may repeat | RFC 8259 |
 //! | `uuid` | 8-4-4-4-12 hex digits of either case | RFC 9562, section 4 |
-//! | `email` | `dot-atom@hostname`, at most 64 bytes before the `@` and 254 in all: no quotes, comments, address literals or non-ASCII | RFC 5321, section 4.1.2 |
-//! | `hostname` | labels of letters, digits and inner hyphens, the last not all digits; no final dot; at most 63 bytes a label and 253 in all | RFC 1123, section 2.1 |
+//! | `email` | `dot-atom@hostname` in ASCII | RFC 5321, section 4.1.2 |
+//! | `hostname` | labels of letters, digits and inner hyphens | RFC 1123, section 2.1 |
 //! | `base64` | padded, canonical, on one line | RFC 4648, section 4 |
-//! | `pem` | one or more blocks with lines of 64 that end with LF or CRLF, the last with or without; no headers, nothing around them. OpenSSH writes lines of 70: its keys are a `string` | RFC 7468, section 3 (strict) |
+//! | `pem` | one or more blocks and nothing around them | RFC 7468, section 3 (strict) |
 //! | `enum` | one of the given values | |
-//! | `pattern` | matched as a whole by a pattern that was vetted | |
+//! | `pattern` | a text that the pattern matches as a whole | |
 //!
-//! The empty value is valid for `string` only. No format trims: white space is part of a value. A URL or host name with
-//! other letters than ASCII has to be written as RFC 3986 and IDNA write it, with `%` or as `xn--`.
+//! - `email`: at most 64 bytes before the `@` and 254 in all; no quotes, comments or address literals.
+//! - `hostname`: at most 63 bytes a label and 253 in all; no final dot, and the last label is not all digits.
+//! - `pem`: lines of 64 that end with LF or CRLF, the last with or without; no headers. OpenSSH writes lines of 70, so
+//!   its keys are a `string`.
+//!
+//! The empty value is valid only for `string`. No format trims: white space is part of a value. A URL or host name with
+//! non-ASCII letters must be written with `%` (RFC 3986) or as `xn--` (IDNA).
 
 mod base64;
 mod email;
@@ -51,7 +56,7 @@ pub use url::UrlSchemes;
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum VarFormat {
-    /// Any text, the empty one included.
+    /// Any text, even empty.
     String,
     /// A number as in RFC 8259, for example `-1.5e3`.
     Number,
@@ -77,12 +82,12 @@ pub enum VarFormat {
     Pem,
     /// One of a list of values.
     Enum(EnumFormat),
-    /// What a pattern matches as a whole.
+    /// A text that the pattern matches as a whole.
     Pattern(PatternFormat),
 }
 
 impl VarFormat {
-    /// Says whether `value` has this format.
+    /// Checks that `value` has this format.
     ///
     /// ```
     /// use strongroom::format::VarFormat;
@@ -92,15 +97,15 @@ impl VarFormat {
     /// assert_eq!(refused.to_string(), "a number as in RFC 8259, for example -1.5e3, is required");
     /// ```
     ///
-    /// A [`Pattern`](Self::Pattern) is compiled on each call; [`validate_with`](Self::validate_with) keeps it compiled.
+    /// Each call compiles a [`Pattern`](Self::Pattern) again; [`validate_with`](Self::validate_with) caches it.
     ///
     /// # Errors
-    /// The rule that failed, as a sentence that holds no part of `value`.
+    /// The rule that `value` breaks, as a sentence that contains no part of it.
     pub fn validate(&self, value: &str) -> Result<(), FormatError> {
         self.check(value, None)
     }
 
-    /// Says whether `value` has this format, with the patterns that `cache` keeps compiled.
+    /// Checks that `value` has this format, and keeps compiled patterns in `cache`.
     ///
     /// # Errors
     /// Those of [`validate`](Self::validate).
@@ -131,8 +136,7 @@ impl VarFormat {
     /// The name of the format in stored and wire forms.
     ///
     /// ```
-    /// # use strongroom::format::VarFormat;
-    /// assert_eq!(VarFormat::Url.name(), "url");
+    /// assert_eq!(strongroom::format::VarFormat::Url.name(), "url");
     /// ```
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -154,7 +158,7 @@ impl VarFormat {
         }
     }
 
-    /// What the format asks for. Parameters stay out: one of them may be close to the value that was refused.
+    /// The rule of the format. It leaves parameters out, since one of them may resemble the value that was refused.
     fn rule(&self) -> &'static str {
         match self {
             Self::String => "a text is required",
@@ -183,7 +187,8 @@ fn matches(pattern: &PatternFormat, value: &str, cache: Option<&PatternCache>) -
         Some(cache) => cache.compiled(pattern).map(|matcher| matcher.matches(value)),
         None => pattern.compile().map(|matcher| matcher.matches(value)),
     };
-    // Its reason is for whoever vets the pattern. One that was stored is refused only by a compiler of another version.
+    // The reason would help only the author of the pattern. A stored pattern fails to compile only in another
+    // version.
     matches
         .map_err(|_| FormatError::new("the definition's pattern must be vetted again before it can be used"))
 }

@@ -19,7 +19,7 @@ pub(super) fn is_integer(value: &str) -> bool {
     strip_int(value) == Some("")
 }
 
-/// What follows `[ minus ] int`, where a zero leads only alone.
+/// What follows `[ minus ] int`, in which no digit follows a leading zero.
 fn strip_int(value: &str) -> Option<&str> {
     let digits = value.strip_prefix('-').unwrap_or(value);
     match digits.strip_prefix('0') {

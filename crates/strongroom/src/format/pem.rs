@@ -22,13 +22,13 @@ pub(super) fn is_pem(value: &str) -> bool {
     !value.is_empty()
 }
 
-/// Full lines hold 64 digits; padding and a shorter length are for the last.
+/// Every line but the last has 64 digits. Only the last may be shorter or padded.
 fn is_base64_line(line: &str, last: bool) -> bool {
     let full = line.len() == LINE_DIGITS && (last || !line.ends_with('='));
     (full || last && line.len() < LINE_DIGITS) && is_base64(line)
 }
 
-/// Words of printable characters with single spaces or hyphens between them; the empty label is one.
+/// Printable characters, with single spaces or hyphens between them. The empty label is valid.
 fn boundary_label<'a>(line: &'a str, start: &str) -> Option<&'a str> {
     let label = line.strip_prefix(start)?.strip_suffix("-----")?;
     let words =

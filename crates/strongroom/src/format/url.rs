@@ -22,10 +22,10 @@ pub struct UrlSchemes {
 }
 
 impl UrlSchemes {
-    /// A list of one to 16 schemes. A URL may write its scheme in either case, as RFC 3986 says.
+    /// A list of 1 to 16 schemes. The scheme of a URL may be in either case, as RFC 3986 says.
     ///
     /// # Errors
-    /// [`BadFormat::UrlSchemes`] for a list of another length, or a scheme that is not one or not in lower case.
+    /// [`BadFormat::UrlSchemes`] for a list of another length, an invalid scheme, or one that is not in lower case.
     pub fn new<S: Into<String>>(schemes: impl IntoIterator<Item = S>) -> Result<Self, BadFormat> {
         let schemes: Vec<String> = schemes.into_iter().take(SCHEMES_MAX + 1).map(Into::into).collect();
         if schemes.is_empty()
@@ -62,8 +62,8 @@ impl From<UrlSchemes> for Vec<String> {
     }
 }
 
-/// A URI with a scheme and a host that is not empty. RFC 3986 calls it absolute only without a fragment, but people
-/// store links with one, so it is allowed. Nothing is normalised: the value is the text that was given.
+/// A URI with a scheme and a non-empty host. RFC 3986 calls a URI absolute only without a fragment, but people store
+/// links that have one. Nothing is normalised: the value is the text that was given.
 pub(super) fn is_url(value: &str) -> bool {
     let Ok(uri) = UriStr::new(value) else { return false };
     uri.authority_components().is_some_and(|authority| !authority.host().is_empty())

@@ -1,4 +1,5 @@
-//! What fuzz targets assert of parts that are not public. Each takes any bytes and panics when a property fails.
+//! Properties of private parts for fuzz targets to check. Each function takes any bytes and panics when a property
+//! fails.
 
 use zeroize::Zeroizing;
 
@@ -12,7 +13,7 @@ use crate::row::{
 use crate::scope::Scope;
 use crate::store::Key;
 
-/// A row that decodes has exactly one form: it encodes to the same bytes.
+/// A row that decodes encodes to the same bytes again: there is only one form.
 pub fn row(data: &[u8]) {
     for kind in
         [RowKind::ScopedValue, RowKind::Credential, RowKind::Definition, RowKind::Keyring, RowKind::Sealed]
@@ -29,7 +30,7 @@ pub fn row(data: &[u8]) {
     }
 }
 
-/// What is inside a record, and what stands clear in a slot, is refused or read back as it is.
+/// The plaintext of a record, and the clear part of a slot, is refused or encodes to the same bytes again.
 pub fn plaintext(data: &[u8]) {
     if let Ok(body) = ValueBody::decode(Zeroizing::new(data.to_vec())) {
         let again = ValueBody::encode(&body.value, body.created_at, body.updated_at);
@@ -52,12 +53,12 @@ pub fn plaintext(data: &[u8]) {
     }
 }
 
-/// CBOR has one shortest form of anything, which is the one that is written, and longer ones.
+/// CBOR can encode a thing in several ways. The engine writes only the shortest.
 fn is_form_of(encoded: &[u8], read: &[u8]) -> bool {
     encoded == read || encoded.len() < read.len()
 }
 
-/// Bytes that parse as a key are the key of the row that they parse to, and the rows of two scopes never share a range.
+/// Bytes that parse as the key of a row are that row's key, and the rows of two scopes never share a range.
 pub fn key(data: &[u8]) {
     let Some(tenant) = tenant() else { return };
     let read = Key::from(data);
@@ -69,7 +70,7 @@ pub fn key(data: &[u8]) {
     {
         assert!(row.key().as_bytes() == data, "a key of a tenant has one form");
     }
-    // Behind the prefix of a tenant more of the bytes mean something.
+    // With a tenant's prefix in front, more inputs reach the parsers of its rows.
     let owned = Key::from([tenant.prefix(), data].concat());
     if let Some(row) = tenant.parse(&owned) {
         assert!(row.key().as_bytes() == owned.as_bytes(), "a key of a tenant has one form");

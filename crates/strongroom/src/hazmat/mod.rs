@@ -1,8 +1,7 @@
-//! Sealing with a key and a nonce of the caller's choice, for test vectors, interoperability and fuzzing
-//! only.
+//! Sealing with a key and a nonce that the caller chooses. Only for test vectors, interoperability and fuzzing.
 //!
-//! Nothing here keeps a host from repeating a nonce or from binding a record to the wrong address. A program
-//! that stores values has no use for it: the vault chooses keys, nonces and addresses by itself.
+//! Nothing here prevents a host from repeating a nonce or from binding a record to the wrong address. A program that
+//! stores values does not need it: the vault chooses keys, nonces and addresses.
 
 pub mod fuzz;
 
@@ -13,7 +12,7 @@ use zeroize::Zeroizing;
 pub use crate::envelope::OpenError;
 use crate::envelope::{self, DekId, SealingKey};
 
-/// A key that seals records, derived from 32 bytes of the caller's choice.
+/// A key that seals records, derived from 32 bytes that the caller chooses.
 ///
 /// ```
 /// use strongroom::hazmat::{Context, Key};
@@ -27,19 +26,19 @@ use crate::envelope::{self, DekId, SealingKey};
 pub struct Key(SealingKey);
 
 impl Key {
-    /// The key that `dek` gives.
+    /// The key that is derived from `dek`.
     #[must_use]
     pub fn derive(dek: &[u8; 32]) -> Self {
         Self(SealingKey::derive(dek))
     }
 
-    /// The id that stands at the head of every record of this key.
+    /// The id at the start of every record that this key seals.
     #[must_use]
     pub fn id(&self) -> DekId {
         *self.0.id()
     }
 
-    /// Seals `plaintext` to `context`. A nonce that repeats shows which records hold the same value.
+    /// Seals `plaintext` and binds it to `context`. Repeating a nonce shows which records hold the same value.
     ///
     /// # Errors
     /// [`TooLong`] when the record would be over 67,662 bytes, or a field of the context over 4 GiB.
@@ -55,10 +54,10 @@ impl Key {
         self.0.seal_with_nonce(context, nonce, plaintext).map_err(|_| TooLong)
     }
 
-    /// Opens a record that was sealed to `context`.
+    /// Opens a record that was bound to `context`.
     ///
     /// # Errors
-    /// [`OpenError`], its variants checked in the order in which they stand there.
+    /// [`OpenError`]: the first of its variants that applies, in the order of their declaration.
     pub fn open(&self, context: &Context<'_>, record: &[u8]) -> Result<Opened, OpenError> {
         if !context.fits() {
             return Err(OpenError::Rejected);
@@ -73,7 +72,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// The address that a record is bound to, without any rule on what its fields may hold.
+/// The address that a record is bound to. Its fields are not checked against any rule.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Context<'a> {
     /// What the record holds; a store uses 1, 2 and 4 to 8.
@@ -88,7 +87,7 @@ pub struct Context<'a> {
     pub linked_account: Option<&'a str>,
     /// The workflow's id, where the record belongs to one.
     pub workflow: Option<&'a str>,
-    /// The definition's id, the integration's id or a fixed word.
+    /// The definition's id, the integration's id, or a fixed word.
     pub name: &'a str,
     /// The name of a credential's key or of a row.
     pub key_name: &'a str,
@@ -99,7 +98,7 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// A text of 4 GiB or more would have its length cut.
+    /// Lengths are written as 32 bits: a longer text would be truncated.
     fn fits(&self) -> bool {
         let optional = [self.linked_account, self.workflow].map(Option::unwrap_or_default);
         let texts = [self.org, self.environment, self.name, self.key_name, self.doc_id];
@@ -130,7 +129,7 @@ impl envelope::Address for Context<'_> {
     }
 }
 
-/// A plaintext that came out of a record, wiped on drop.
+/// The plaintext of a record, wiped on drop.
 pub struct Opened(Zeroizing<Vec<u8>>);
 
 impl Opened {

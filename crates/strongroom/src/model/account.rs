@@ -15,11 +15,11 @@ pub struct LinkedAccount {
     pub account_id: LinkedAccountId,
     /// For people; at most 256 bytes.
     pub name: Option<String>,
-    /// The org's own fields, as the text that it gave; at most 16 KiB.
+    /// The org's own fields, as the exact text that was given; at most 16 KiB.
     pub udf: Option<String>,
-    /// Grows with every change of a credential, so that a cached token can be seen to be stale.
+    /// Grows with every change of a credential, so that a host can tell when a cached token is stale.
     pub credential_generation: u64,
-    /// Changes with every update, of a credential too.
+    /// Changes with every update of the account or of one of its credentials.
     pub revision: Revision,
     /// When it was created.
     pub created_at: Timestamp,
@@ -27,7 +27,7 @@ pub struct LinkedAccount {
     pub updated_at: Timestamp,
 }
 
-/// An integration (app) of a linked account, under which its credentials stand.
+/// An integration (app) of a linked account. Credentials belong to one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]

@@ -1,11 +1,12 @@
-//! How a variable is defined of which a name and a value are all that is known.
+//! A definition for a variable of which only a name and a value are known.
 
 use crate::format::VarFormat;
 use crate::model::VariableDefinition;
 
 impl VariableDefinition {
-    /// A definition that takes `value` with the tightest format that fits (`boolean`, `number`, `url`, else `string`),
-    /// encrypted where name or value look like a secret: for an import that meets the variable for the first time.
+    /// A definition with the tightest format that fits `value` (`boolean`, `number`, `url`, otherwise `string`),
+    /// encrypted if the name or the value looks like a secret. For an import that finds no definition of the
+    /// variable.
     ///
     /// ```
     /// use strongroom::{VarFormat, VariableDefinition};
@@ -31,7 +32,8 @@ fn looks_secret(name: &str, value: &str) -> bool {
         || has_user_information(value)
 }
 
-/// Whether the value is a URL such as `https://user:password@host`. What is not quite a URL may have it anywhere.
+/// Whether the value looks like a URL with a password, such as `https://user:password@host`. It need not be a valid
+/// URL: `@` may be anywhere in it.
 fn has_user_information(value: &str) -> bool {
     let ends: &[char] = if VarFormat::Url.validate(value).is_ok() { &['/', '?', '#'] } else { &[] };
     let authority = value.split_once("://").and_then(|(_, rest)| rest.split(ends).next());

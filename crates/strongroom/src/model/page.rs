@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// How much of a list to answer, and from where.
+/// How many items of a list to return, and where to start.
 #[derive(Debug, Clone)]
 pub struct PageRequest {
     pub(crate) limit: usize,
@@ -14,7 +14,8 @@ impl PageRequest {
     /// The most items on a page.
     pub const LIMIT_MAX: usize = 1_000;
 
-    /// The first `limit` items; a limit of 0 counts as 1, one over [`LIMIT_MAX`](Self::LIMIT_MAX) as that.
+    /// The first `limit` items. A limit of 0 counts as 1, and a higher one than [`LIMIT_MAX`](Self::LIMIT_MAX) as
+    /// that.
     #[must_use]
     pub fn first(limit: usize) -> Self {
         Self { limit: limit.clamp(1, Self::LIMIT_MAX), after: None }
@@ -28,14 +29,14 @@ impl PageRequest {
     }
 }
 
-/// A hundred items from the start.
+/// The first 100 items.
 impl Default for PageRequest {
     fn default() -> Self {
         Self::first(100)
     }
 }
 
-/// Where a page ended. Opaque: its text form may change; it stays within the list that gave it.
+/// Where a page ended. Opaque: its text form may change, and it is valid only for the list that returned it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Cursor(pub(crate) Vec<u8>);
 
@@ -68,11 +69,11 @@ impl FromStr for Cursor {
 pub struct Listing<T> {
     /// The items, in the list's own order.
     pub items: Vec<T>,
-    /// Where to go on; `None` at the end of the list.
+    /// Where the next page starts; `None` at the end of the list.
     pub next: Option<Cursor>,
 }
 
-/// A text that is no cursor of a list.
+/// A text that is not a cursor of the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the cursor is not one that this list gave: start from the first page")]
+#[error("the cursor does not belong to this list: start from the first page")]
 pub struct CursorError;

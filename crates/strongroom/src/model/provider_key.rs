@@ -1,6 +1,6 @@
-//! A key of a provider's.
+//! A key that a provider holds.
 
-/// Which of a provider's keys, as the provider names it. It stands in the clear.
+/// The name and version of a key at its provider. The store holds it in the clear.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct ProviderKey {

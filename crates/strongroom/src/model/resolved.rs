@@ -1,4 +1,4 @@
-//! What a resolver answers: the value, where it was found and what it shadows.
+//! What a resolver returns: the value, where it was found and what it shadows.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::secret::Secret;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Origin {
-    /// A value stands at this scope.
+    /// A value at this scope.
     Scope(Scope),
     /// No scope of the path holds a value; the definition has a default.
     Default,
@@ -49,15 +49,15 @@ impl fmt::Display for Origin {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Resolved {
-    /// Of which definition.
+    /// The id of its definition.
     pub definition_id: DefinitionId,
     /// The definition's name.
     pub name: String,
-    /// Whether the definition is marked encrypted: the value is not to be shown.
+    /// Whether the definition is marked encrypted. Such a value must not be shown.
     pub encrypted: bool,
     /// Where the value was found.
     pub scope: Origin,
-    /// Less specific places of the path that hold a value too, most specific first.
+    /// Less specific scopes of the path that also hold a value, and the default, most specific first.
     pub shadowed: Vec<Origin>,
     /// The document id and revision of the value; `None` for the default.
     pub found: Option<Found>,
@@ -66,7 +66,7 @@ pub struct Resolved {
     pub value: Secret,
 }
 
-/// Which version of which document was found.
+/// The document that was found, and its version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -82,7 +82,7 @@ pub struct Found {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Resolution {
-    /// What resolved, in the order of the definitions' ids, which is that of their making.
+    /// What resolved, in the order in which the variables were defined.
     pub values: Vec<Resolved>,
     /// Names of required definitions that resolved to nothing.
     pub missing_required: Vec<String>,
@@ -101,16 +101,16 @@ impl Resolution {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Trace {
-    /// Of which definition.
+    /// The id of its definition.
     pub definition_id: DefinitionId,
     /// The definition's name.
     pub name: String,
-    /// Every place that was looked at, most specific first, the default last.
+    /// Every scope of the path, most specific first, and then the default.
     pub steps: Vec<Step>,
 }
 
 impl Trace {
-    /// The step that wins: the first that holds a value.
+    /// The step that wins: the first with a value.
     #[must_use]
     pub fn winner(&self) -> Option<&Step> {
         self.steps.iter().find(|step| step.holds_value)
@@ -124,10 +124,10 @@ impl Trace {
 pub struct Step {
     /// The place.
     pub origin: Origin,
-    /// Whether a value stands there.
+    /// Whether there is a value.
     pub holds_value: bool,
-    /// Which document; `None` where there is none, and for the default.
+    /// The value's document; `None` if there is no value, and for the default.
     pub found: Option<Found>,
-    /// Whether the value is from before a format change and does not match the format.
+    /// Whether the value was set before a format change and does not match the new format.
     pub grandfathered: bool,
 }

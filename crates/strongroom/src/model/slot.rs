@@ -1,4 +1,4 @@
-//! Key slots as they are listed.
+//! Key slots as `list` returns them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -48,16 +48,16 @@ impl fmt::Debug for SlotId {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SlotInfo {
-    /// Names the slot for as long as it is there.
+    /// Stays the same until the slot is removed.
     pub id: SlotId,
     /// What opens it.
     pub kind: SlotKind,
     /// How often it was written.
     pub revision: Revision,
-    /// Since when its key opens this vault; not known of slots of the first release.
+    /// When its key was added; not known of slots from the first release.
     pub since: Option<Timestamp>,
-    /// Whether it opens the vault, as far as can be told without its key: its row can be read, its parameters are
-    /// within bounds, and the sealed `store` row lists it.
+    /// Whether it can open the vault, as far as that can be checked without its key: its row can be read, its
+    /// parameters are within bounds, and the sealed `store` row lists it.
     pub is_usable: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Scoped values and credentials, and what a write answers.
+//! Scoped values and credentials, and what a write returns.
 
 use crate::clock::Timestamp;
 use crate::id::{CredentialKey, DefinitionId, DocumentId, IntegrationId};
@@ -6,26 +6,26 @@ use crate::random::{self, RandomError};
 use crate::scope::Scope;
 use crate::secret::Secret;
 
-/// An opaque mark of one version of a document; it changes with every write of the document.
+/// An opaque mark of one version of a document. Every write of the document changes it.
 ///
-/// The first one is drawn at random, so that a mark read before a delete never fits a document made after it.
+/// The first one is random, so that a mark from before a delete does not match a document that was created after it.
 ///
-/// The store marks its rows by itself, with [`RowRevision`](crate::store::RowRevision): no verb takes or gives that one.
+/// It is not the store's [`RowRevision`](crate::store::RowRevision), which no verb takes or returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct Revision(u64);
 
 impl Revision {
-    /// The mark as a number, for a host that must carry it as text.
+    /// The mark as a number, for a host that has to pass it on as text.
     #[must_use]
     pub const fn as_u64(self) -> u64 {
         self.0
     }
 
-    /// Of a document that was not written yet.
+    /// That of a document that was never written.
     pub(crate) const UNWRITTEN: Self = Self(0);
 
-    /// The mark that [`as_u64`](Self::as_u64) gave.
+    /// The mark that [`as_u64`](Self::as_u64) returned.
     #[must_use]
     pub const fn from_u64(number: u64) -> Self {
         Self(number)
@@ -35,6 +35,7 @@ impl Revision {
     pub(crate) fn first() -> Result<Self, RandomError> {
         let mut bytes = [0; 8];
         random::fill(&mut bytes)?;
+        // Half of the range stays free, so that no document can count up to the wrap.
         Ok(Self(u64::from_be_bytes(bytes) >> 1))
     }
 
@@ -43,7 +44,7 @@ impl Revision {
     }
 }
 
-/// What must hold of a document for a write to go ahead.
+/// The condition on which a write goes ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Expected {
     /// Anything.
@@ -51,7 +52,7 @@ pub enum Expected {
     Any,
     /// There is none yet.
     Absent,
-    /// It stands at this revision.
+    /// It is at this revision.
     Revision(Revision),
 }
 
@@ -69,9 +70,9 @@ impl Expected {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Upsert {
-    /// There was none; one was made.
+    /// There was none, so one was added.
     Added,
-    /// There was one; it was changed.
+    /// There was one, and it was changed.
     Updated,
 }
 
@@ -93,9 +94,9 @@ impl Upsert {
 pub struct ScopedValue {
     /// Kept by every update.
     pub id: DocumentId,
-    /// Of which definition.
+    /// The id of its definition.
     pub definition_id: DefinitionId,
-    /// Where it stands.
+    /// Its scope.
     pub scope: Scope,
     /// Changes with every update.
     pub revision: Revision,
@@ -121,14 +122,14 @@ pub struct Credential {
     pub value: Secret,
 }
 
-/// What there is to know of a credential without its value.
+/// A credential without its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct CredentialInfo {
     /// Kept by every update.
     pub id: DocumentId,
-    /// Of which integration.
+    /// The integration that it belongs to.
     pub integration: IntegrationId,
     /// Its key name.
     pub key_name: CredentialKey,
@@ -140,7 +141,7 @@ pub struct CredentialInfo {
     pub updated_at: Timestamp,
 }
 
-/// What setting a value answers.
+/// What setting a value returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -149,9 +150,9 @@ pub struct ValueWritten {
     pub action: Upsert,
     /// The value's document id.
     pub id: DocumentId,
-    /// Of which definition.
+    /// The id of its definition.
     pub definition_id: DefinitionId,
-    /// Where it stands.
+    /// Its scope.
     pub scope: Scope,
     /// Its new revision.
     pub revision: Revision,
@@ -159,7 +160,7 @@ pub struct ValueWritten {
     pub created_at: Timestamp,
     /// When it was last set: now.
     pub updated_at: Timestamp,
-    /// The value as ciphertext in base64, fit to be shown to a client; only of an encrypted definition and only
-    /// when it was asked for.
+    /// The value as ciphertext in base64, which may be shown to a client. Only for an encrypted definition, and only
+    /// if [`WriteOptions::with_ciphertext`](crate::WriteOptions::with_ciphertext) asked for it.
     pub ciphertext: Option<String>,
 }

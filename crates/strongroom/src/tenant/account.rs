@@ -9,7 +9,7 @@ use crate::row::body::{AccountBody, IntegrationBody};
 use crate::store::{RowRevision, Versioned};
 use crate::tenant::{Draft, Tenant, View};
 
-/// A sealed row, opened and read, with what a write expects of it.
+/// The decoded body of a row, with the revisions that a write expects.
 pub(crate) struct Loaded<T> {
     pub(crate) body: T,
     pub(crate) revision: Revision,
@@ -17,7 +17,7 @@ pub(crate) struct Loaded<T> {
 }
 
 impl Loaded<AccountBody> {
-    /// What users see of the account; `None` while it is being deleted.
+    /// The account as users see it; `None` while it is being deleted.
     pub(crate) fn into_model(self, account: LinkedAccountId) -> Option<LinkedAccount> {
         if self.body.deleting.is_some() { None } else { self.body.into_model(account, self.revision) }
     }
@@ -55,7 +55,7 @@ impl Tenant {
         Ok(loaded.filter(|loaded| loaded.body.deleting.is_none()))
     }
 
-    /// The account and the integration, if both are there and neither is being deleted.
+    /// The account and the integration, if both exist and neither is being deleted.
     pub(crate) fn live_integration(
         &self,
         view: &View<'_>,
@@ -91,7 +91,7 @@ impl Tenant {
 }
 
 impl Draft<'_> {
-    /// Puts an account, new or in place of the one that was read.
+    /// Puts an account: a new one, or in place of the one that was read.
     pub(crate) fn put_account(
         &mut self,
         account: &LinkedAccountId,
@@ -102,7 +102,7 @@ impl Draft<'_> {
         self.put_sealed(&self.tenant().id.account(account), read.map(|(_, row)| row), &document)
     }
 
-    /// Puts an integration, new or in place of the one that was read.
+    /// Puts an integration: a new one, or in place of the one that was read.
     pub(crate) fn put_integration(
         &mut self,
         account: &LinkedAccountId,
@@ -115,7 +115,7 @@ impl Draft<'_> {
         self.put_sealed(&row, read.map(|(_, row)| row), &document)
     }
 
-    /// Notes that a credential of the account changed.
+    /// Bumps the generation of the account, because one of its credentials changes.
     pub(crate) fn bump_generation(
         &mut self,
         account: &LinkedAccountId,

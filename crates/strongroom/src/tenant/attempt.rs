@@ -1,18 +1,18 @@
-//! Trying again: reads that a cached row misled, and writes that another writer was faster than.
+//! Trying again: reads that used a stale cached row, and writes that lost to another writer.
 
 use std::future::Future;
 
 use super::Freshness;
 use crate::error::Error;
 
-/// How one try of a write ended, unless with an error.
+/// How an attempt of a write ended, unless with an error.
 #[must_use]
 pub(crate) enum Attempt<T> {
     /// It is in the store.
     Landed(T),
-    /// Another writer was faster: read again and decide again.
+    /// Another writer was faster: read and decide again.
     Lost,
-    /// A shred of the org was cut short. It has to be finished before the org gets a new key.
+    /// A shred of the org was interrupted. It must be finished before the org gets a new key.
     AfterShred,
 }
 
@@ -43,7 +43,7 @@ impl<T> From<Option<T>> for Attempt<T> {
     }
 }
 
-/// Runs a read with what is cached, and once more without where a cached row misled it.
+/// Runs a read with cached rows, and once more without them if its error may be due to a stale one.
 pub(crate) async fn fresh_if_stale<T, F>(read: impl Fn(Freshness) -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,

@@ -28,7 +28,7 @@ pub(crate) fn check_definition(
     Ok(name)
 }
 
-/// Refuses a value that is too long or of another format. The value is not shown.
+/// Refuses a value that is too long or does not have the format. The error does not show the value.
 pub(crate) fn check_value(definition: &Definition, value: &Secret, engine: &Engine) -> Result<(), Error> {
     let StoredDefinition { id, definition, .. } = &definition.stored;
     let max = engine.limits.value_bytes();
@@ -42,7 +42,7 @@ pub(crate) fn check_value(definition: &Definition, value: &Secret, engine: &Engi
     })
 }
 
-/// Refuses a scope at which the definition allows no value.
+/// Refuses a scope at which the definition does not allow a value.
 pub(crate) fn check_scope(definition: &Definition, scope: &Scope) -> Result<(), Error> {
     let StoredDefinition { id, definition, .. } = &definition.stored;
     let scope = scope.kind();
@@ -52,7 +52,7 @@ pub(crate) fn check_scope(definition: &Definition, scope: &Scope) -> Result<(), 
     Err(Error::ScopeNotAllowed { definition: *id, name: definition.name.clone(), scope })
 }
 
-/// The rule that a value breaks under a definition.
+/// Checks a value against the format and length of a definition.
 pub(crate) fn value_form(
     definition: &VariableDefinition,
     value: &Secret,

@@ -9,7 +9,7 @@ use crate::secret::Secret;
 use crate::store::Versioned;
 use crate::tenant::{Draft, Tenant, View, WriteOptions};
 
-/// Whose credential: account, integration and key name.
+/// The account, integration and key name of a credential.
 pub(crate) type CredentialAddress<'a> = (&'a LinkedAccountId, &'a IntegrationId, &'a CredentialKey);
 
 impl Tenant {
@@ -19,7 +19,7 @@ impl Tenant {
         if value.len() > max { Err(Error::TooLong { what: "a credential", max }) } else { Ok(()) }
     }
 
-    /// Opens the row of a credential; `None` when the key that sealed it was dropped.
+    /// Opens the row of a credential. `None` if the key that sealed it was dropped.
     pub(crate) fn open_credential(
         &self,
         view: &View<'_>,
@@ -42,7 +42,7 @@ impl Tenant {
         Ok(Some(Credential { info, value: body.value }))
     }
 
-    /// The revision in the clear part of a credential's row; `None` when the key that sealed it was dropped.
+    /// The revision in the clear part of a credential's row. `None` if the key that sealed it was dropped.
     pub(crate) fn find_credential(
         &self,
         view: &View<'_>,
@@ -56,7 +56,7 @@ impl Tenant {
 }
 
 impl Draft<'_> {
-    /// Adds a credential, or updates the one in `row` and keeps its id and creation time.
+    /// Adds a credential, or updates the one in `row`, keeping its id and creation time.
     pub(crate) fn put_credential(
         &mut self,
         address: CredentialAddress<'_>,

@@ -16,7 +16,8 @@ use crate::store::{RowRevision, Versioned};
 use crate::tenant::{Draft, Freshness, Needs, NewDefinitions, Tenant, View};
 
 impl View<'_> {
-    /// The definition at `index` of those that were asked for, which must be the one that `reference` names.
+    /// The definition at `index` of [`Needs::definitions`](super::Needs::definitions), which must be the one that
+    /// `reference` names.
     pub(crate) fn definition(
         &self,
         index: usize,
@@ -30,7 +31,7 @@ impl View<'_> {
 }
 
 impl Tenant {
-    /// Opens the row of a definition; `None` when the key that sealed it was dropped.
+    /// Opens the row of a definition. `None` if the key that sealed it was dropped.
     pub(crate) fn open_definition(
         &self,
         keys: Option<&Arc<ScopeKeys>>,
@@ -46,7 +47,7 @@ impl Tenant {
 }
 
 impl Draft<'_> {
-    /// Puts a definition, new or in place of the one at `read`.
+    /// Puts a definition: a new one, or in place of the one at `read`.
     pub(crate) fn put_definition(
         &mut self,
         stored: &StoredDefinition,
@@ -58,14 +59,14 @@ impl Draft<'_> {
         self.put_sealed(&self.tenant().id.definition(&stored.id), read, &document)
     }
 
-    /// Takes a name for a definition. The batch fails when it is taken already.
+    /// Takes a name for a definition. The batch fails if the name is already taken.
     pub(crate) fn put_definition_name(&mut self, name: &DefinitionName, id: &DefinitionId) {
         let key = self.tenant().id.definition_name(name).key();
         self.put_as_read(key, None, encode_index(id.as_bytes()));
     }
 
-    /// Gives the name of a definition back, unless it leads to another: an older row that came back can show a name that
-    /// was given away since.
+    /// Frees the name of a definition, unless another definition has it. A hostile store can return an old row of the
+    /// definition, with a name that was freed and taken since.
     pub(crate) async fn delete_definition_name(&mut self, definition: &Definition) -> Result<(), Error> {
         let name: DefinitionName = definition.stored.definition.name.parse()?;
         let key = self.tenant().id.definition_name(&name).key();
@@ -77,7 +78,7 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Deletes a definition and its name, if it is as it was read.
+    /// Deletes a definition and its name, expecting the definition as it was read.
     pub(crate) async fn delete_definition(&mut self, definition: &Definition) -> Result<(), Error> {
         let key = self.tenant().id.definition(&definition.stored.id).key();
         self.delete_as_read(key, definition.row);
@@ -96,6 +97,7 @@ impl Draft<'_> {
             Some(row) => self.read_count(&place, row)?,
             None => (0, Revision::UNWRITTEN),
         };
+        // Saturates: a wrong count must not keep anyone from deleting.
         let changed = count.saturating_add_signed(change);
         let max = self.tenant().engine.limits.definitions();
         if change > 0 && changed > max as u64 {
@@ -132,8 +134,8 @@ impl Tenant {
         }
     }
 
-    /// The id of a definition. For a name it is a hint, from a cache or an index row: what it leads to must still
-    /// have the name, which [`View::definition`](crate::tenant::View::definition) checks.
+    /// The id of a definition. For a name it is a hint, from a cache or an index row: the definition must still have
+    /// the name, which [`View::definition`](crate::tenant::View::definition) checks.
     pub(crate) async fn definition_id(
         &self,
         reference: &DefinitionRef<'_>,
@@ -144,6 +146,7 @@ impl Tenant {
             DefinitionRef::Name(name) => name,
         };
         let caches = &self.engine.caches;
+        // Before the name is read: a rename in between keeps the old id out of the cache.
         let moment = caches.moment();
         if let (Some(id), Freshness::Cached) = (self.known_name(name), freshness) {
             caches.counts.add(Cached::Names, 1, 0);
@@ -158,8 +161,8 @@ impl Tenant {
         Ok(id)
     }
 
-    /// The ids of definitions, those of `made` among them, which are not written yet. Names that no cache knows are read
-    /// together.
+    /// The ids of definitions, including those of `made`, which are not written yet. Names that are not cached are
+    /// read together.
     pub(crate) async fn definition_ids<'r>(
         &self,
         references: impl Iterator<Item = &'r DefinitionRef<'r>>,
@@ -200,7 +203,7 @@ impl Tenant {
         Ok(ids.into_iter().flatten().collect())
     }
 
-    /// The id that is cached under a name: it was once found under it, so that the name was checked.
+    /// The cached id of a name. Only names that were checked are cached, so `name` need not be.
     fn known_name(&self, name: &str) -> Option<DefinitionId> {
         let tables = self.engine.caches.tables();
         tables.names.get(self.id.name_key(name).as_bytes()).map(|(id, _)| *id)

@@ -1,4 +1,4 @@
-//! A batch in the making: what a verb expects, writes and seals.
+//! A batch under construction: what a verb expects, writes and seals.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::row::{Row, encode_epoch};
 use crate::store::{Committed, Expect, Key, RowRevision, WriteBatch};
 use crate::tenant::{Attempt, Tenant, View};
 
-/// A batch under construction. A key is expected at most once, however many rows are sealed under it.
+/// A batch under construction. It expects a keyring only once, however many rows are sealed under it.
 pub(crate) struct Draft<'t> {
     tenant: &'t Tenant,
     view: &'t View<'t>,
@@ -22,11 +22,11 @@ pub(crate) struct Draft<'t> {
     touches: Touches,
     keyrings: Vec<(Option<LinkedAccountId>, Arc<ScopeKeys>)>,
     roots: Option<Arc<Roots>>,
-    /// Whether it makes the first key of an org after a shred.
+    /// Whether the batch gives an org its first key after a shred.
     follows_shred: bool,
 }
 
-/// The document that a write finds in its place.
+/// The document that a write replaces.
 pub(crate) struct Existing {
     pub(crate) id: DocumentId,
     pub(crate) revision: Revision,
@@ -59,7 +59,7 @@ impl<'t> Draft<'t> {
         self.view.keys(account)
     }
 
-    /// The document in the bytes of a value's or credential's row; `None` when the key that sealed it was dropped.
+    /// The document in the row of a value or credential. `None` if the key that sealed it was dropped.
     pub(crate) fn existing(&self, row: &Row<'_>, bytes: &[u8]) -> Result<Option<Existing>, Error> {
         let keys = self.keys(row.sealed_by().account());
         let Some(opened) = self.tenant.open(keys, row, bytes)? else { return Ok(None) };
@@ -98,8 +98,8 @@ impl<'t> Draft<'t> {
         self.batch.delete(key);
     }
 
-    /// Seals a row under the active key of its scope and puts it where it was read: at this revision, or absent. The
-    /// batch expects the keyring too, or makes the scope's first key.
+    /// Seals a row under the active key of its scope and puts it, expecting the row as it was read: at this revision,
+    /// or absent. The batch also expects the keyring as it was read, or creates it.
     pub(crate) fn put_sealed(
         &mut self,
         row: &Row<'_>,
@@ -125,19 +125,19 @@ impl<'t> Draft<'t> {
         Ok(())
     }
 
-    /// Puts a row where it was read: at this revision, or absent.
+    /// Puts a row, expecting it as it was read: at this revision, or absent.
     pub(crate) fn put_as_read(&mut self, key: Key, read: Option<RowRevision>, bytes: Vec<u8>) {
         self.expect_as_read(key.clone(), read);
         self.batch.put(key, bytes);
     }
 
-    /// Deletes a row as it was read.
+    /// Deletes a row, expecting it as it was read.
     pub(crate) fn delete_as_read(&mut self, key: Key, read: RowRevision) {
         self.expect_as_read(key.clone(), Some(read));
         self.batch.delete(key);
     }
 
-    /// The root that this batch seals under. It cannot land once another one is active.
+    /// The root that this batch seals under. The batch fails if another one becomes active first.
     pub(crate) fn roots(&mut self) -> Result<Arc<Roots>, Error> {
         if let Some(roots) = &self.roots {
             return Ok(Arc::clone(roots));
@@ -165,7 +165,7 @@ impl<'t> Draft<'t> {
         Ok(keys)
     }
 
-    /// Drops every key of a scope: what they sealed is as good as gone.
+    /// Drops every key of a scope, so that nothing can open what they sealed.
     pub(crate) fn drop_keys(
         &mut self,
         account: Option<&LinkedAccountId>,
@@ -176,7 +176,7 @@ impl<'t> Draft<'t> {
         Ok(())
     }
 
-    /// Gives a scope a new active key; the former ones still open what they sealed. Answers the keyring's revision.
+    /// Gives a scope a new active key. The former ones still open what they sealed. Returns the keyring's revision.
     pub(crate) fn turn_keys(
         &mut self,
         account: Option<&LinkedAccountId>,
@@ -191,7 +191,7 @@ impl<'t> Draft<'t> {
         Ok(revision)
     }
 
-    /// Destroys the keys of a scope that no row is sealed under any more.
+    /// Destroys the retired keys of a scope, which no longer seal any row.
     pub(crate) fn destroy_retired_keys(
         &mut self,
         account: Option<&LinkedAccountId>,
@@ -201,7 +201,8 @@ impl<'t> Draft<'t> {
         self.put_keyring(account, alone, keys.revision.next(), Some(keys.row)).map(|_| ())
     }
 
-    /// Marks the batch as one that changes definitions, keyrings or accounts: other engines see a new epoch.
+    /// Bumps the epoch in this batch, since it changes definitions, keyrings or accounts: other engines then no longer
+    /// use what they cached before.
     pub(crate) fn bump_epoch(&mut self) {
         if self.touches == Touches::Data {
             self.touches = Touches::CachedRows;
@@ -214,8 +215,8 @@ impl<'t> Draft<'t> {
         self.batch.ops.is_empty()
     }
 
-    /// Applies the batch. That no shred of the org comes in between shows in the org's keyring, which the batch expects
-    /// as it was read.
+    /// Applies the batch. A shred of the org in between makes it fail, since the batch expects the org's keyring as
+    /// it was read.
     pub(crate) async fn commit(self) -> Result<Attempt<Committed>, Error> {
         if self.follows_shred && self.tenant.has_unfinished_shred(self.view).await? {
             return Ok(Attempt::AfterShred);
@@ -241,8 +242,8 @@ impl<'t> Draft<'t> {
         self.put_keyring(account, keyring, revision, read.map(|keys| keys.row))
     }
 
-    /// A first key must not slip past the shred of an org: one of an account comes with the org's keys as they were
-    /// read, and one of the org once no shred is under way.
+    /// A scope must not get its first key in the middle of a shred of its org. For an account, the batch expects the
+    /// org's keyring as it was read. For the org, the commit checks that no shred is unfinished.
     fn expect_no_shred(&mut self, account: Option<&LinkedAccountId>) {
         let Some(org) = self.keys(None).map(|keys| keys.row) else { return };
         match account {
@@ -262,9 +263,10 @@ impl<'t> Draft<'t> {
         let root = Arc::clone(&self.roots()?.active);
         let document = Document { id: None, revision, body: &keyring.encode() };
         let bytes = seal(&root.key, &self.tenant.engine.store_id, &row, &document)?;
-        // Once: what is sealed under the keys of the scope expects its keyring, too.
+        // Only once: rows that are sealed under the keys of the scope expect its keyring too.
         self.expect_once(row.key(), read);
         self.batch.put(row.key(), bytes);
+        // A first keyring is in no cache, so no other engine has to forget one.
         if read.is_some() {
             self.bump_epoch();
         }

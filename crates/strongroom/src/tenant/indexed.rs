@@ -10,7 +10,7 @@ use crate::store::{Key, Versioned};
 use crate::tenant::check::value_form;
 use crate::tenant::{Needs, Tenant};
 
-/// A value of a definition, with the row of the index that led to it.
+/// A value of a definition, and the index row that led to it.
 pub(crate) struct IndexedValue {
     pub(crate) index: (Key, Versioned),
     pub(crate) row: (Key, Versioned),
@@ -18,7 +18,7 @@ pub(crate) struct IndexedValue {
 }
 
 impl Tenant {
-    /// Values of a definition, found through its index, and where to go on.
+    /// A page of the values of a definition, found through its index, and where the next one starts.
     pub(crate) async fn values_of(
         &self,
         stored: &StoredDefinition,
@@ -56,6 +56,7 @@ impl Tenant {
         let (view, rows) = self.read(&needs, gets).await?;
         let mut values = Vec::with_capacity(places.len());
         for ((index, scope), row) in places.iter().zip(rows) {
+            // The index may be ahead of a sweep: its value is gone.
             let Some(row) = row else { continue };
             if let Some(value) = self.open_value(&view, scope, &stored.id, &row)? {
                 let row = (self.id.value(scope, &stored.id).key(), row);
@@ -70,12 +71,12 @@ impl Tenant {
         value_form(&stored.definition, &value.value, &self.engine.patterns).err()
     }
 
-    /// Whether a value has the form that its definition asks for.
+    /// Whether a value has the format of its definition.
     pub(crate) fn matches(&self, stored: &StoredDefinition, value: &ScopedValue) -> bool {
         self.broken_rule(stored, value).is_none()
     }
 
-    /// Which of `scopes` hold a grandfathered value. Costs nothing unless the format was ever changed.
+    /// Which of `scopes` hold a grandfathered value. Reads nothing if the format was never changed.
     pub(crate) async fn grandfathered<'s>(
         &self,
         stored: &StoredDefinition,
@@ -96,7 +97,7 @@ impl Tenant {
     }
 }
 
-/// The mark in the index of a definition's values: one byte, or none.
+/// Whether the index row of a value is marked, with one byte.
 pub(crate) fn is_grandfathered(row: &Versioned) -> Result<bool, Error> {
     let mark = decode_index(&row.value).map_err(|error| Error::row("the index row of a value", error))?;
     Ok(!mark.is_empty())
@@ -105,11 +106,11 @@ pub(crate) fn is_grandfathered(row: &Versioned) -> Result<bool, Error> {
 /// The mark of a grandfathered value.
 pub(crate) const GRANDFATHERED: &[u8] = &[1];
 
-/// How many values one page of a plan is about.
+/// How many values one page of a plan examines.
 pub(crate) const EXAMINED_MAX: usize = 100;
 
 impl Tenant {
-    /// Refuses to remove scopes at which a value stands.
+    /// Refuses to remove scopes that hold a value.
     pub(crate) async fn refuse_in_use(&self, id: DefinitionId, removed: Scopes) -> Result<(), Error> {
         for kind in removed.iter() {
             if let Some(scope) = self.value_at(id, kind).await? {
@@ -119,7 +120,8 @@ impl Tenant {
         Ok(())
     }
 
-    /// Some scope of `kind` at which the definition has a value. Its index leads to rows that may be as good as gone.
+    /// Some scope of `kind` at which the definition has a value. The index may also lead to rows whose key was
+    /// dropped.
     async fn value_at(&self, id: DefinitionId, kind: ScopeKind) -> Result<Option<Scope>, Error> {
         let keys = &self.id;
         let mut rest = keys.definition_values_at(&id, kind);
@@ -127,7 +129,7 @@ impl Tenant {
             let page = self.engine.scan(rest.clone(), INDEX_PAGE).await?;
             let scope = |(key, _): &(Key, Versioned)| keys.parse_definition_value(&id, key.as_bytes());
             let scopes: Vec<Scope> = page.rows.iter().filter_map(scope).collect();
-            if let Some(scope) = self.standing(id, &scopes).await?.into_iter().next() {
+            if let Some(scope) = self.scopes_with_value(id, &scopes).await?.into_iter().next() {
                 return Ok(Some(scope));
             }
             match page.rows.last() {
@@ -138,10 +140,14 @@ impl Tenant {
     }
 
     /// Those of at most [`INDEX_PAGE`] scopes at which the definition has a value.
-    pub(crate) async fn standing(&self, id: DefinitionId, scopes: &[Scope]) -> Result<Vec<Scope>, Error> {
-        let mut standing = Vec::new();
+    pub(crate) async fn scopes_with_value(
+        &self,
+        id: DefinitionId,
+        scopes: &[Scope],
+    ) -> Result<Vec<Scope>, Error> {
+        let mut found = Vec::new();
         if scopes.is_empty() {
-            return Ok(standing);
+            return Ok(found);
         }
         let accounts: Vec<_> = scopes.iter().filter_map(Scope::linked_account).collect();
         let gets: Vec<Key> = scopes.iter().map(|scope| self.id.value(scope, &id).key()).collect();
@@ -151,12 +157,12 @@ impl Tenant {
             if let Some(row) = row
                 && self.find_in_row(&view, scope, &id, row)?.is_some()
             {
-                standing.push(scope.clone());
+                found.push(scope.clone());
             }
         }
-        Ok(standing)
+        Ok(found)
     }
 }
 
-/// With a value and a keyring for each row, one read holds them all.
+/// Few enough that one read holds a value and a keyring for each.
 pub(crate) const INDEX_PAGE: usize = 32;

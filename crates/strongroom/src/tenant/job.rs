@@ -8,16 +8,16 @@ use crate::row::body::Sweep;
 use crate::store::Versioned;
 use crate::tenant::{Draft, Tenant, View};
 
-/// The job of an org's shred: there is at most one at a time.
+/// The job of an org's shred. There is at most one at a time.
 pub(crate) const SHRED_JOB: DocumentId = DocumentId::NIL;
 
 impl Tenant {
-    /// Whether a shred of the org was cut short.
+    /// Whether a shred of the org was interrupted.
     pub(crate) async fn has_unfinished_shred(&self, view: &View<'_>) -> Result<bool, Error> {
         Ok(view.is_shredded() && self.engine.get(self.id.job(&SHRED_JOB).key()).await?.is_some())
     }
 
-    /// What a job is about.
+    /// The work of a job.
     pub(crate) fn open_job(&self, job: &DocumentId, found: &Versioned) -> Result<Sweep, Error> {
         let row = self.id.job(job);
         let opened = self.open_under_root(&row, &found.value)?;

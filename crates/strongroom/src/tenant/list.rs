@@ -10,8 +10,7 @@ use crate::store::{Key, KeyRange, Scan, Versioned};
 use crate::tenant::{Needs, Tenant, View};
 
 impl Tenant {
-    /// One page of the items that `open` makes of the rows of `range`; those that it answers `None` for are
-    /// skipped.
+    /// One page of the items that `open` returns for the rows of `range`. A row without one is skipped.
     pub(crate) async fn list<T>(
         &self,
         account: Option<&LinkedAccountId>,
@@ -27,7 +26,7 @@ impl Tenant {
                 Some(last) => range.clone().after(last),
                 None => range.clone(),
             };
-            // One row more than the page holds tells whether another page follows.
+            // One row more than the page holds shows whether another page follows.
             let scan = Scan::new(rest, page.limit - items.len() + 1);
             let (view, found) = self.read(&needs, scan).await?;
             for (key, row) in &found.rows {
@@ -38,6 +37,8 @@ impl Tenant {
                 items.extend(open(&view, key, row)?);
                 last = Some(key.as_bytes().to_vec());
             }
+            // No rows end the list even if the store says `more`, so that a faulty store cannot keep the loop
+            // going.
             if !found.more || found.rows.is_empty() {
                 return Ok(Listing { items, next: None });
             }

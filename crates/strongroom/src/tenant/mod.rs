@@ -1,4 +1,16 @@
-//! One org within one environment: how its rows are addressed, read, opened, sealed and written.
+//! One org in one environment: how its rows are read, opened, sealed and written.
+//!
+//! | noun | is |
+//! |---|---|
+//! | tenant | an org in one environment, with the engine that reads and writes it: [`Tenant`] |
+//! | needs | the definitions and keyrings that a verb asks for, besides its own rows: [`Needs`] |
+//! | view | those definitions and keyrings, from the same snapshot as the verb's rows: [`View`] |
+//! | draft | the batch that a verb builds on a view: what it expects, writes and seals: [`Draft`] |
+//! | attempt | how one try to commit a draft ended: landed, lost to another writer, or after a shred: [`Attempt`] |
+//! | snapshot | whole ranges and every definition at one point in commit order: [`Snapshot`] |
+//!
+//! A verb reads its needs, decides on the view, builds a draft and commits it. If the attempt is lost it starts again,
+//! without cached rows. A read starts again in the same way if a stale cached row may have caused its error.
 
 pub(crate) mod account;
 pub(crate) mod attempt;
@@ -39,7 +51,7 @@ pub use value::NewValue;
 pub(crate) use value::ValuesRead;
 pub(crate) use view::{Freshness, Needs, View};
 
-/// An org within an environment. Everything that a verb reads or writes goes through one.
+/// An org in one environment. Everything that a verb reads or writes goes through one.
 #[derive(Debug)]
 pub(crate) struct Tenant {
     pub(crate) engine: Arc<Engine>,
@@ -55,7 +67,7 @@ impl Tenant {
         Self { engine, id }
     }
 
-    /// Opens the bytes of a row under the keys of its scope. `None` when the key that sealed it was dropped on purpose.
+    /// Opens the bytes of a row under the keys of its scope. `None` if the key that sealed it was dropped.
     pub(crate) fn open(
         &self,
         keys: Option<&Arc<ScopeKeys>>,
@@ -65,7 +77,7 @@ impl Tenant {
         open(keyring(keys), &self.engine.store_id, row, bytes)
     }
 
-    /// The clear part of a row, without opening it; `None` when the key that sealed it was dropped.
+    /// The clear part of a row, without opening it. `None` if the key that sealed it was dropped.
     pub(crate) fn peek<'b>(
         keys: Option<&Arc<ScopeKeys>>,
         row: &Row<'_>,
@@ -79,8 +91,8 @@ impl Tenant {
         open_under_root(&*self.engine.roots.get()?, &self.engine.store_id, row, bytes)
     }
 
-    /// Reads a row that the root key seals, and lets `open` open it. A root that retires takes its rows along: one that
-    /// was read before that, and is opened after it, is read again.
+    /// Reads a row that the root key seals and opens it with `open`. A root rotation may seal the row again between
+    /// the read and the opening: then it is read again.
     pub(crate) async fn read_under_root<T>(
         &self,
         key: &Key,
@@ -90,6 +102,7 @@ impl Tenant {
         loop {
             let Some(row) = self.engine.get(key.clone()).await? else { return Ok(None) };
             match open(&row) {
+                // Only while the row changes: the same row twice under an unknown key is damage, not a race.
                 Err(Error::UnknownKey { .. }) if failed_at != Some(row.revision) => {
                     failed_at = Some(row.revision);
                 }
@@ -98,7 +111,7 @@ impl Tenant {
         }
     }
 
-    /// Opens the row of the keyring of the org, or of one account.
+    /// Opens the keyring of the org, or of one account.
     pub(crate) fn open_keyring(
         &self,
         account: Option<&LinkedAccountId>,

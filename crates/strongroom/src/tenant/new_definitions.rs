@@ -12,7 +12,7 @@ use crate::store::{Key, RowRevision, Versioned};
 use crate::tenant::definition::read_hint;
 use crate::tenant::{Draft, check_definition};
 
-/// New definitions with ids, which keep the rules; no row of them is there yet.
+/// New definitions that were checked and have ids, but no rows yet.
 pub(crate) struct NewDefinitions<'a> {
     definitions: Vec<Definition>,
     names: Vec<DefinitionName>,
@@ -20,7 +20,7 @@ pub(crate) struct NewDefinitions<'a> {
 }
 
 impl<'a> NewDefinitions<'a> {
-    /// Makes `definitions`, each with a name of its own.
+    /// Checks `definitions`, whose names must differ, and gives them ids.
     pub(crate) fn of(definitions: &'a [VariableDefinition], engine: &Engine) -> Result<Self, Error> {
         let (mut made, now) = (Self::none(), engine.now());
         for (index, definition) in definitions.iter().enumerate() {
@@ -42,23 +42,23 @@ impl<'a> NewDefinitions<'a> {
         Ok(made)
     }
 
-    /// None at all.
+    /// No definitions.
     pub(crate) fn none() -> Self {
         Self { definitions: Vec::new(), names: Vec::new(), by_name: BTreeMap::new() }
     }
 
-    /// The one that `reference` names.
+    /// The new definition that `reference` names.
     pub(crate) fn get(&self, reference: &DefinitionRef<'_>) -> Option<&Definition> {
         let DefinitionRef::Name(name) = reference else { return None };
         self.definitions.get(*self.by_name.get(name.as_ref())?)
     }
 
-    /// Their ids, in the order in which they were given.
+    /// Their ids, in the given order.
     pub(crate) fn ids(&self) -> Vec<DefinitionId> {
         self.definitions.iter().map(|made| made.stored.id).collect()
     }
 
-    /// The rows that [`put`](Draft::put_new_definitions) has to know: of each name, then of the count.
+    /// The rows that [`put_new_definitions`](Draft::put_new_definitions) needs: that of each name, then the count.
     pub(crate) fn keys(&self, keys: &TenantId) -> Vec<Key> {
         let names = self.names.iter().map(|name| keys.definition_name(name).key());
         let count = (!self.names.is_empty()).then(|| keys.count().key());
@@ -67,7 +67,7 @@ impl<'a> NewDefinitions<'a> {
 }
 
 impl Draft<'_> {
-    /// Puts new definitions, with their names and their count, on the rows of [`NewDefinitions::keys`].
+    /// Puts new definitions, their names and the count. `rows` are those of [`NewDefinitions::keys`].
     pub(crate) fn put_new_definitions(
         &mut self,
         made: &NewDefinitions<'_>,

@@ -1,21 +1,20 @@
-//! What a write may ask for beside its own effect.
+//! Conditions on a write, and records that are written with it.
 
 use crate::error::Error;
 use crate::model::{Expected, Revision};
 use crate::tenant::RecordWrite;
 
-/// Conditions and companions of one write. The default asks for nothing.
+/// A condition on a write, and records that are written in the same batch. The default has neither.
 ///
 /// ```
-/// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-/// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+/// # strongroom_conformance::with_port(async |org| {
 /// use strongroom::{Error, Expected, Scope, WriteOptions};
 /// let if_absent = || WriteOptions::expecting(Expected::Absent);
 /// let noted = if_absent().with_record(org.records("audit".parse()?).write("1".parse()?, "PORT was set"));
 /// org.set_value_with("PORT", Scope::Org, "80", noted).await?;
 /// let late = org.set_value_with("PORT", Scope::Org, "81", if_absent()).await;
 /// assert!(matches!(late, Err(Error::Unexpected { .. })));
-/// # Ok::<(), strongroom::Error>(()) }).unwrap();
+/// # Ok(()) });
 /// ```
 #[derive(Debug, Default)]
 pub struct WriteOptions {
@@ -25,25 +24,26 @@ pub struct WriteOptions {
 }
 
 impl WriteOptions {
-    /// Refuses a write whose document is not as expected.
+    /// Refuses a write if the document is not as expected.
     pub(crate) fn check(&self, found: Option<Revision>) -> Result<(), Error> {
         if self.expected.holds(found) { Ok(()) } else { Err(Error::Unexpected { found }) }
     }
 
-    /// Writes only if the document is as expected; else [`Error::Unexpected`](crate::Error::Unexpected).
+    /// Writes only if the document is as expected. Otherwise the error is
+    /// [`Error::Unexpected`](crate::Error::Unexpected).
     #[must_use]
     pub fn expecting(expected: Expected) -> Self {
         Self { expected, ..Self::default() }
     }
 
-    /// Writes a record of the host's own in the same batch: both are there, or neither.
+    /// Writes a record of the host's own in the same batch: either both are written, or neither.
     #[must_use]
     pub fn with_record(mut self, record: RecordWrite) -> Self {
         self.records.push(record);
         self
     }
 
-    /// Answers the ciphertext of the value too, if the definition is encrypted; other verbs ignore it.
+    /// Returns the ciphertext of the value too, if the definition is encrypted. Only verbs that set values use it.
     #[must_use]
     pub fn with_ciphertext(mut self) -> Self {
         self.ciphertext = true;

@@ -10,9 +10,9 @@ use crate::secret::Secret;
 use crate::store::Versioned;
 use crate::tenant::{Draft, Tenant, View, WriteOptions};
 
-/// A put or a delete of a record, to be joined to the batch of another verb by [`WriteOptions::with_record`].
+/// A put or a delete of a record that joins the batch of another verb, with [`WriteOptions::with_record`].
 #[derive(Debug)]
-#[must_use = "nothing is written until a verb takes it along"]
+#[must_use = "nothing is written until it is passed to a verb"]
 pub struct RecordWrite {
     pub(crate) org: OrgId,
     pub(crate) environment: Environment,
@@ -24,7 +24,7 @@ pub struct RecordWrite {
 }
 
 impl RecordWrite {
-    /// The same, only if the record is as expected.
+    /// Writes only if the record is as expected. Otherwise the whole batch is refused.
     pub fn expecting(mut self, expected: Expected) -> Self {
         self.expected = expected;
         self
@@ -48,7 +48,7 @@ pub struct Record {
     pub created_at: Timestamp,
     /// When it was last put.
     pub updated_at: Timestamp,
-    /// What it holds; never serialised.
+    /// Its content; never serialised.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub value: Secret,
 }
@@ -80,7 +80,7 @@ impl Tenant {
 }
 
 impl Draft<'_> {
-    /// Takes writes of records along.
+    /// Adds writes of records to the batch.
     pub(crate) async fn put_records(&mut self, records: &[RecordWrite]) -> Result<(), Error> {
         for (index, record) in records.iter().enumerate() {
             if records.iter().take(index).any(|earlier| earlier.is_of_same_record(record)) {
@@ -91,7 +91,7 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Takes one write of a record along; answers whether there was no such record before.
+    /// Adds one write of a record to the batch. Returns whether the record was absent.
     pub(crate) async fn put_record(&mut self, write: &RecordWrite) -> Result<bool, Error> {
         let tenant = self.tenant();
         if (write.org, &write.environment) != (tenant.id.org, &tenant.id.environment) {

@@ -1,4 +1,4 @@
-//! Whole ranges, with every definition, as they stand at one point in commit order.
+//! Whole ranges and every definition, as they were at one point in commit order.
 
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use crate::tenant::{Freshness, Needs, Tenant, View};
 /// The rows of a range, in key order.
 pub(crate) type Rows = Vec<(Key, Versioned)>;
 
-/// Rows of some ranges, and what is needed to read them.
+/// The rows of some ranges, and what is needed to open them.
 pub(crate) struct Snapshot<'a> {
     pub(crate) view: View<'a>,
     pub(crate) catalog: Catalog,
-    /// In the order of the ranges that were asked for.
+    /// In the order of the requested ranges.
     pub(crate) ranges: Vec<Rows>,
 }
 
 impl Tenant {
-    /// Reads whole ranges. One read of the store, unless a page overflows.
+    /// Reads whole ranges, in one read of the store unless a range has more than one page.
     pub(crate) async fn snapshot<'a>(
         &self,
         accounts: &'a [&'a LinkedAccountId],
@@ -31,6 +31,7 @@ impl Tenant {
         let mut freshness = freshness;
         for _ in 0..ATTEMPTS_MAX {
             let needs = Needs::org_keys().accounts(accounts).freshness(freshness);
+            // Before the catalog is looked at, so that a commit after it shows.
             let moment = self.engine.caches.moment();
             let cached = self.cached_catalog(freshness);
             let mut wanted = ranges.to_vec();
@@ -42,11 +43,12 @@ impl Tenant {
             let (view, pages) = self.read(&needs, scans).await?;
             let overflows = pages.iter().any(|page| page.more);
             let changed = !self.engine.caches.still(moment);
-            // A catalog from before a change, or one that later pages cannot be checked against.
+            // The catalog is older than the rows, or more pages follow, which it cannot be checked against.
             if cached.as_ref().is_some_and(|(_, tag)| changed || *tag != view.tag || overflows) {
                 freshness = Freshness::Fresh;
                 continue;
             }
+            // Something changed between the pages: read all of them again.
             let Some(mut rows) = self.complete(&wanted, pages).await? else { continue };
             let known = usize::from(cached.is_some());
             self.engine.caches.counts.add(Cached::Catalogs, known, 1 - known);
@@ -75,7 +77,7 @@ impl Tenant {
         cached.filter(|(_, tag)| usable(*tag)).map(|(catalog, tag)| (Arc::clone(catalog), tag))
     }
 
-    /// Opens all definitions, but for those that are cached as they stand.
+    /// Opens all definitions, except those of which this very row is cached.
     fn open_catalog(&self, view: &View<'_>, rows: &Rows) -> Result<Catalog, Error> {
         let prefix_len = self.id.definitions().start.len();
         let mut catalog = Vec::with_capacity(rows.len());
@@ -88,6 +90,7 @@ impl Tenant {
                 continue;
             }
             let id = key.as_bytes().get(prefix_len..).and_then(DefinitionId::from_bytes);
+            // Not the key of a definition: `verify` reports it, and one such row does not hide the rest.
             let Some(id) = id else { continue };
             if let Some(definition) = self.open_definition(view.keys(None), id, row)? {
                 catalog.push(Arc::new(definition));
@@ -107,10 +110,10 @@ impl Tenant {
         known.filter(|definition| definition.row == row.revision).map(Arc::clone)
     }
 
-    /// Completes the first pages of `ranges`, which are from one read. `None` when something changed meanwhile.
+    /// Completes the first pages of `ranges`, which are from one read. `None` if something changed in between.
     ///
-    /// Most often nothing is left to read. Else the rest is read page by page, and then the keys and revisions of
-    /// everything once more, in one read: if they are those that were collected, the rows are a snapshot.
+    /// Usually nothing is left to read. Otherwise the rest is read page by page, and then the keys and revisions of
+    /// all rows once more, in one read. If they are the collected ones, the rows are a snapshot.
     async fn complete(&self, ranges: &[KeyRange], first: Vec<Page>) -> Result<Option<Vec<Rows>>, Error> {
         let overflows = first.iter().any(|page| page.more);
         let mut collected = Vec::with_capacity(ranges.len());
@@ -127,6 +130,7 @@ impl Tenant {
         let Page { mut rows, mut more } = page;
         while let (true, Some((last, _))) = (more, rows.last()) {
             let mut page = self.engine.scan(range.clone().after(last.as_bytes()), SCAN_ROWS_MAX).await?;
+            // A store that returns no rows but says `more` would keep this loop going for ever.
             more = page.more && !page.rows.is_empty();
             rows.append(&mut page.rows);
         }
@@ -151,5 +155,6 @@ pub(crate) fn find_definition<'c>(catalog: &'c Catalog, id: &DefinitionId) -> Op
     catalog.get(index)
 }
 
-/// More rows than one scope or catalog holds, unless many await a sweep: a page ends before only by its bytes.
+/// More rows than a scope or catalog holds, unless many wait to be swept. So only the store's limit on bytes ends a
+/// page early.
 const SCAN_ROWS_MAX: usize = 8_192;

@@ -30,8 +30,8 @@ pub(crate) struct ValuesRead<'a> {
 }
 
 impl Tenant {
-    /// Reads a definition and its values at `scopes`, with the org's keys and those of `accounts`: one read of the store
-    /// where the name is cached.
+    /// Reads a definition and its values at `scopes`, with the org's keys and those of `accounts`: one read of the
+    /// store where the name is cached.
     pub(crate) async fn read_values<'a>(
         &self,
         reference: &DefinitionRef<'_>,
@@ -48,7 +48,7 @@ impl Tenant {
         Ok(ValuesRead { view, definition, rows })
     }
 
-    /// Opens the row of a value; `None` when the key that sealed it was dropped.
+    /// Opens the row of a value. `None` if the key that sealed it was dropped.
     pub(crate) fn open_value(
         &self,
         view: &View<'_>,
@@ -71,8 +71,8 @@ impl Tenant {
         }))
     }
 
-    /// The document id and revision in the clear part of a value's row, without opening it; `None` when the key
-    /// that sealed it was dropped.
+    /// The document id and revision in the clear part of a value's row, without opening it. `None` if the key that
+    /// sealed it was dropped.
     pub(crate) fn find_in_row(
         &self,
         view: &View<'_>,
@@ -88,7 +88,7 @@ impl Tenant {
         Ok(Some(Found { id, revision: sealed.revision }))
     }
 
-    /// Where the value with this document id stands: a hint, to be checked against its row.
+    /// The scope and definition of the value with this document id: a hint, which must be checked against its row.
     pub(crate) async fn find_value(&self, id: &DocumentId) -> Result<Option<(Scope, DefinitionId)>, Error> {
         const ROW: &str = "the index row of a value's id";
         let Some(row) = self.engine.get(self.id.value_id(id).key()).await? else { return Ok(None) };
@@ -96,8 +96,8 @@ impl Tenant {
         self.id.parse_value(target).map(Some).ok_or_else(|| Error::damaged(ROW, Damage::Malformed))
     }
 
-    /// The index rows of ids that lead to these rows of values. For rows that do not tell their ids themselves: it
-    /// goes through all ids.
+    /// The index rows of the ids that lead to these rows of values. It scans all ids, so it is only for rows whose
+    /// own id cannot be read.
     pub(crate) async fn ids_leading_to(&self, values: &[Key]) -> Result<Vec<(Key, DocumentId)>, Error> {
         let mut found = Vec::new();
         if values.is_empty() {
@@ -120,7 +120,7 @@ impl Tenant {
         }
     }
 
-    /// One page of the values of a scope. Rows of a definition that is gone are skipped.
+    /// One page of the values of a scope. Rows of a deleted definition are skipped.
     pub(crate) async fn list_values(
         &self,
         scope: &Scope,
@@ -153,7 +153,8 @@ impl Draft<'_> {
         self.put(self.tenant().id.definition_value(definition, scope).key(), encode_index(&[]));
     }
 
-    /// Deletes index rows that lead to rows which go in this batch; of a hostile index no more than fit with them.
+    /// Deletes the index rows that lead to rows which this batch deletes. A hostile index may have any number of
+    /// them, so only as many as fit in the batch.
     pub(crate) fn delete_ids(&mut self, ids: &[(Key, DocumentId)]) {
         for (key, _) in ids.iter().take(IDS_DELETED_MAX) {
             self.delete(key.clone());
@@ -171,7 +172,7 @@ const IDS_PAGE: usize = 1_000;
 /// A sweep takes 32 rows at once, each with two index rows, in 100 operations.
 const IDS_DELETED_MAX: usize = 32;
 
-/// A value to be set by [`Org::set_values`].
+/// A value for [`Org::set_values`].
 #[derive(Debug)]
 pub struct NewValue<'a> {
     pub(crate) definition: DefinitionRef<'a>,
@@ -181,7 +182,7 @@ pub struct NewValue<'a> {
 }
 
 impl<'a> NewValue<'a> {
-    /// `value` for a definition at `scope`, whatever stands there.
+    /// Sets `value` at `scope`, whether or not there is one.
     pub fn new(
         definition: impl Into<DefinitionRef<'a>>,
         scope: impl Into<Cow<'a, Scope>>,
@@ -195,7 +196,7 @@ impl<'a> NewValue<'a> {
         }
     }
 
-    /// The same, only if the value that stands there is as expected.
+    /// Sets the value only if the one at the scope is as expected.
     #[must_use]
     pub fn expecting(mut self, expected: Expected) -> Self {
         self.expected = expected;
@@ -229,6 +230,7 @@ impl Draft<'_> {
         let action = if existing.is_some() { Upsert::Updated } else { Upsert::Added };
         let Existing { id, revision, created_at } = match existing {
             Some(existing) => {
+                // The value matches the format now: an older mark as grandfathered goes.
                 if definition.stored.format_changes > 0 {
                     self.put_definition_value(&new.scope, &definition_id);
                 }
@@ -256,7 +258,7 @@ impl Draft<'_> {
         })
     }
 
-    /// What stands in `row` was sealed under a dropped key: the index row of its id goes with it.
+    /// The value in `row` was sealed under a dropped key, and is replaced: deletes the index row of its id.
     fn delete_left_value_id(&mut self, row: &Versioned) {
         let left = SealedRow::decode(RowKind::ScopedValue, &row.value).ok().and_then(|row| row.doc_id);
         if let Some(id) = left {
@@ -275,7 +277,8 @@ impl Draft<'_> {
         Ok(Existing { id, revision: Revision::first()?, created_at })
     }
 
-    /// The same value sealed again as a ciphertext to be shown: a copy of it can never be planted as a row.
+    /// Seals the value again as a ciphertext that may be shown. It has its own kind of address, so that it can never
+    /// be used as a row.
     fn show(&mut self, place: &Row<'_>, document: &Document<'_>) -> Result<String, Error> {
         let keys = self.scope_keys(place.sealed_by().account())?;
         let address = place.address(&self.tenant().engine.store_id, document.id, document.revision);

@@ -1,4 +1,4 @@
-//! What a verb stands on: the definitions and keyrings it needs, cached or read together with its own rows.
+//! The definitions and keyrings that a verb needs, from the caches or read together with its own rows.
 
 use std::iter;
 use std::sync::Arc;
@@ -15,33 +15,33 @@ use crate::row::Row;
 use crate::store::{ReadBatch, ReadSet, Versioned};
 use crate::tenant::Tenant;
 
-/// What a verb needs beside the rows it is about.
+/// What a verb needs besides its own rows.
 pub(crate) struct Needs<'d, 'a> {
     pub(crate) definitions: &'d [DefinitionId],
-    /// Accounts whose keys are needed; the org's always are.
+    /// Accounts whose keys are needed. Those of the org always are.
     pub(crate) accounts: &'a [&'a LinkedAccountId],
     pub(crate) freshness: Freshness,
 }
 
 impl<'d, 'a> Needs<'d, 'a> {
-    /// The org's keys alone.
+    /// Only the org's keys.
     pub(crate) fn org_keys() -> Self {
         Self { definitions: &[], accounts: &[], freshness: Freshness::Cached }
     }
 
-    /// The keys of these accounts too.
+    /// Adds the keys of these accounts.
     pub(crate) fn accounts(mut self, accounts: &'a [&'a LinkedAccountId]) -> Self {
         self.accounts = accounts;
         self
     }
 
-    /// These definitions too.
+    /// Adds these definitions.
     pub(crate) fn definitions(mut self, definitions: &'d [DefinitionId]) -> Self {
         self.definitions = definitions;
         self
     }
 
-    /// Read anew where `freshness` says so.
+    /// Says whether cached rows may be used.
     pub(crate) fn freshness(mut self, freshness: Freshness) -> Self {
         self.freshness = freshness;
         self
@@ -53,7 +53,7 @@ impl<'d, 'a> Needs<'d, 'a> {
     }
 }
 
-/// Whether cached rows will do.
+/// Whether cached rows may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Freshness {
     Cached,
@@ -61,20 +61,20 @@ pub(crate) enum Freshness {
 }
 
 impl Freshness {
-    /// How a write tries: once with what is cached, then without.
+    /// The attempts of a write: the first may use cached rows, the rest may not.
     pub(crate) fn attempts() -> impl Iterator<Item = Self> {
         iter::once(Self::Cached).chain(iter::repeat_n(Self::Fresh, ATTEMPTS_MAX as usize - 1))
     }
 }
 
-/// Definitions and keyrings as they stand in the snapshot of the verb's own rows.
+/// Definitions and keyrings, from the same snapshot as the verb's own rows.
 pub(crate) struct View<'a> {
-    /// In the order of [`Needs::definitions`]; `None` where there is none.
+    /// In the order of [`Needs::definitions`]; `None` for an id without a definition.
     pub(crate) definitions: SmallVec<[Option<Arc<Definition>>; 1]>,
     accounts: &'a [&'a LinkedAccountId],
     /// The org's first, then those of `accounts`.
     keys: SmallVec<[Option<SharedKeys>; 2]>,
-    /// Under which view of the store this was read, and when reading began.
+    /// The epoch under which this was read, and the caches' moment before the read.
     pub(crate) tag: Tag,
     pub(crate) moment: Moment,
 }
@@ -82,16 +82,17 @@ pub(crate) struct View<'a> {
 /// Keys that many verbs use at once.
 type SharedKeys = Share<Arc<ScopeKeys>>;
 
-/// What a cache knows of each row that a verb needs. Most verbs need one definition, and the keys of org and account.
+/// The cached entry of each row that a verb needs. Most verbs need one definition and the keys of the org and one
+/// account.
 type Entries<V, const N: usize> = SmallVec<[Option<(V, Tag)>; N]>;
 
 impl View<'_> {
-    /// Whether the org was shredded, and not written to since. Then nothing of it is there, whatever rows still are.
+    /// Whether the org was shredded and not written to since. Then it is empty, even if rows are left to be swept.
     pub(crate) fn is_shredded(&self) -> bool {
         self.keys(None).is_some_and(|keys| keys.keyring.active().is_none())
     }
 
-    /// After a shred, no definition and no key of an account counts, whether or not it was swept.
+    /// After a shred, hides definitions and drops the keys of accounts, swept or not.
     fn without_shredded(mut self) -> Self {
         if self.is_shredded() {
             self.definitions.iter_mut().for_each(|definition| *definition = None);
@@ -102,7 +103,7 @@ impl View<'_> {
         self
     }
 
-    /// The keys of the org, or of one of the accounts that were asked for; `None` before their first write.
+    /// The keys of the org, or of one of the accounts in [`Needs`]; `None` before their first write.
     pub(crate) fn keys(&self, account: Option<&LinkedAccountId>) -> Option<&Arc<ScopeKeys>> {
         let index = match account {
             Some(account) => 1 + self.accounts.iter().position(|known| *known == account)?,
@@ -113,7 +114,7 @@ impl View<'_> {
 }
 
 impl Tenant {
-    /// A view of keys that the caller read itself: the org's, and those of `account`.
+    /// A view of keys that the caller has read: the org's, and those of `account`.
     pub(crate) fn view_of<'a>(
         &self,
         org: Option<Arc<ScopeKeys>>,
@@ -125,7 +126,7 @@ impl Tenant {
         View { definitions: SmallVec::new(), accounts, keys, tag: Tag::Sole, moment }
     }
 
-    /// Reads `request` together with what the verb needs and no cache holds: one read of the store.
+    /// Reads `request` and what the verb needs but no cache holds, in one read of the store.
     pub(crate) async fn read<'a, R: Request>(
         &self,
         needs: &Needs<'_, 'a>,
@@ -142,13 +143,17 @@ impl Tenant {
     ) -> Result<(View<'a>, ReadSet), Error> {
         let caches = &self.engine.caches;
         self.engine.refuse_locked_tenant(&self.id)?;
+        // Before the first read: a key counts as old from when its row may have been read.
         let since = self.engine.drop_old_keys();
         let asked = request.gets.len();
         let mut freshness = needs.freshness;
         let mut may_move = true;
         loop {
+            // Before the caches are looked at and the store is read: a write in between moves the moment on, and
+            // what was read then is neither trusted nor cached.
             let moment = caches.moment();
             let shared = self.engine.is_shared();
+            // A commit is under way, so a cached row may be older than the store.
             if caches.are_changing() {
                 freshness = Freshness::Fresh;
             }
@@ -156,8 +161,8 @@ impl Tenant {
             let (mut keyrings, mut definitions) = self.recall(needs, usable);
             let any_cached = keyrings.iter().any(Option::is_some) || definitions.iter().any(Option::is_some);
             request.gets.truncate(asked);
-            // Before what is to be cached: where one read does not hold it all, no row is kept under an epoch that is
-            // younger than itself.
+            // Before the rows that are cached: if the store splits the read, no row is kept under an epoch that is
+            // newer than the row.
             if shared {
                 request.gets.push(self.id.epoch().key());
             }
@@ -171,6 +176,7 @@ impl Tenant {
             let tag =
                 if shared { Tag::Epoch(fetched.next().flatten().map(|row| row.revision)) } else { Tag::Sole };
             let changed = any_cached && !caches.still(moment);
+            // Cached rows are from before the verb's own rows. Mixed with newer ones they are not a snapshot.
             if changed || is_stale(&keyrings, tag) || is_stale(&definitions, tag) {
                 freshness = Freshness::Fresh;
                 continue;
@@ -181,7 +187,8 @@ impl Tenant {
             let reading = Reading { moment, tag, since };
             match self.take_in_keyrings(needs, &mut keyrings, &mut fetched, reading) {
                 Ok(()) => {}
-                // Its root may have been retired since it was read: then it is under the next one by now.
+                // The root may have been retired since the row was read. Then the next read finds the row under the
+                // new root.
                 Err(Error::UnknownKey { .. }) if std::mem::take(&mut may_move) => continue,
                 Err(error) => return Err(self.engine.if_rotated(error).await),
             }
@@ -195,14 +202,14 @@ impl Tenant {
         }
     }
 
-    /// What the caches know of the keyrings and definitions of `needs`, as far as it is `usable`.
+    /// The cached keyrings and definitions of `needs` that are `usable`.
     fn recall(
         &self,
         needs: &Needs<'_, '_>,
         usable: impl Fn(Tag) -> bool,
     ) -> (Entries<SharedKeys, 2>, Entries<Arc<Definition>, 1>) {
         let tables = self.engine.caches.tables();
-        // One key, made again for each row that is looked up.
+        // One allocation for all the keys that are looked up.
         let mut key = self.id.epoch().key();
         let keyrings = needs.owners().map(|owner| {
             self.id.keyring(owner).write_key(&mut key);
@@ -218,7 +225,7 @@ impl Tenant {
         (keyrings, definitions.collect())
     }
 
-    /// Opens and keeps the keyrings that were missing.
+    /// Opens and caches the keyrings that were missing.
     fn take_in_keyrings(
         &self,
         needs: &Needs<'_, '_>,
@@ -234,7 +241,7 @@ impl Tenant {
         Ok(())
     }
 
-    /// Opens and keeps the definitions that were missing.
+    /// Opens and caches the definitions that were missing.
     fn take_in_definitions(
         &self,
         needs: &Needs<'_, '_>,
@@ -244,6 +251,7 @@ impl Tenant {
         Reading { moment, tag, .. }: Reading,
     ) -> Result<(), Error> {
         for (entry, id) in definitions.iter_mut().zip(needs.definitions) {
+            // Cached, or no such definition: the verb reports a missing one.
             let Some(row) = next_missing(entry, fetched) else { continue };
             let Some(definition) = self.open_definition(org_keys, *id, &row)?.map(Arc::new) else { continue };
             let (key, kept) = (self.id.definition(id).key(), Arc::clone(&definition));
@@ -253,8 +261,8 @@ impl Tenant {
         Ok(())
     }
 
-    /// Opens the row of a keyring and keeps it. Of many that miss it at the same moment one opens it, and the others
-    /// take what came of this very row. Nothing waits meanwhile, so a future that is dropped keeps nobody's turn.
+    /// Opens a keyring and caches it. Of several readers that miss the same one, the first opens it and the others
+    /// take its result. There is no `.await` in between, so a dropped future cannot block them.
     fn keep_keyring(
         &self,
         owner: Option<&LinkedAccountId>,
@@ -263,6 +271,7 @@ impl Tenant {
     ) -> Result<SharedKeys, Error> {
         let caches = &self.engine.caches;
         let key = self.id.keyring(owner).key();
+        // Held over the lookup and the opening: the next in line finds what this one opened.
         let _turn = caches.turn(&key);
         let (keys, since) = match caches.opened(&key, row.revision) {
             Some(opened) => opened,
@@ -278,7 +287,7 @@ impl Tenant {
     }
 }
 
-/// How a row was read: since which moment of the caches, under which view of the store, and at what time.
+/// How a row was read: the caches' moment before the read, the epoch, and the time.
 #[derive(Clone, Copy)]
 struct Reading {
     moment: Moment,
@@ -286,7 +295,7 @@ struct Reading {
     since: Timestamp,
 }
 
-/// Counts what the caches held of what a verb needs, and what they did not.
+/// Counts the hits and misses of what a verb needs.
 fn count<V>(counts: &Counts, cached: Cached, entries: &[Option<V>]) {
     let hits = entries.iter().flatten().count();
     counts.add(cached, hits, entries.len() - hits);
@@ -313,7 +322,7 @@ fn without_tag<V>(entry: Option<(V, Tag)>) -> Option<V> {
 }
 
 impl View<'_> {
-    /// Whether the org's keyring has the key that sealed a record, and did not drop it.
+    /// Whether the org's keyring still has the key that sealed a record.
     pub(crate) fn lists_key_of(&self, row: &Row<'_>, bytes: &[u8]) -> bool {
         let dek_id = sealing_key_id(row, bytes);
         let is_listed = |keys: &Arc<ScopeKeys>| {

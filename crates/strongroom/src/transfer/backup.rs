@@ -40,16 +40,14 @@ impl Vault {
     /// Memory stays constant. `out` is written to on the thread that polls.
     ///
     /// ```
-    /// # futures_executor::block_on(async {
-    /// # use strongroom_memory::MemoryStore;
-    /// use strongroom::{Backup, RawKey, Unlock, Vault};
-    /// let unlock = || Unlock::raw_key(RawKey::from_bytes([7; 32]));
-    /// let vault = Vault::create(MemoryStore::new(), unlock()).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
+    /// use strongroom::{Backup, RawKey, Unlock};
     /// let mut file = Vec::new();
     /// vault.backup(&mut file, |_| ()).await?;
-    /// let backup = Backup::open(std::io::Cursor::new(file), unlock()).await?;
+    /// let key = Unlock::raw_key(RawKey::from_bytes([7; 32])); // any key of the vault
+    /// let backup = Backup::open(std::io::Cursor::new(file), key).await?;
     /// assert_eq!(backup.store_id(), vault.store_id());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

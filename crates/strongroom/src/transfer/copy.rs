@@ -36,16 +36,15 @@ impl Vault {
     /// [abandoned](Self::abandon_copy). At no time do both stores take writes.
     ///
     /// ```
-    /// # futures_executor::block_on(async {
-    /// # use strongroom_memory::MemoryStore;
-    /// use strongroom::{Environment, Error, RawKey, Scope, Unlock, Vault};
-    /// let unlock = || Unlock::raw_key(RawKey::from_bytes([7; 32]));
-    /// let vault = Vault::create(MemoryStore::new(), unlock()).await?;
-    /// let target = MemoryStore::new();
+    /// # strongroom_conformance::with_vault(async |vault| {
+    /// use std::sync::Arc;
+    /// use strongroom::{RawKey, Unlock, Vault};
+    /// let target = Arc::new(strongroom_memory::MemoryStore::new());
     /// vault.copy_to(&target, |_| ()).await?;
-    /// assert_eq!(Vault::open(target, unlock()).await?.store_id(), vault.store_id());
+    /// let key = Unlock::raw_key(RawKey::from_bytes([7; 32])); // any key of the vault
+    /// assert_eq!(Vault::open(target, key).await?.store_id(), vault.store_id());
     /// assert!(vault.is_retired().await?);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -79,11 +78,11 @@ impl Vault {
     /// Whether the vault was moved to another store, or an interrupted copy left it retired.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// let elsewhere = strongroom_memory::MemoryStore::new();
     /// vault.copy_to(&elsewhere, |_| ()).await?;
     /// assert!(vault.is_retired().await?);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -96,14 +95,14 @@ impl Vault {
     /// and this one takes writes again. What the target holds is useless then.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::Error;
     /// let elsewhere = strongroom_memory::MemoryStore::new();
     /// vault.abandon_copy(&elsewhere).await?; // no copy retired this vault: there is nothing to give up
     /// vault.copy_to(&elsewhere, |_| ()).await?;
     /// let late = vault.abandon_copy(&elsewhere).await; // the other store is the vault now
     /// assert!(matches!(late, Err(Error::AlreadyInitialised)));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

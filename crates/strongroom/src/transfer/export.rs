@@ -20,7 +20,7 @@ use crate::random;
 use crate::row::{Row, TenantRow, VaultKeys, VaultRow, encode_note};
 use crate::store::{Expect, Key, RowRevision, Versioned, WriteBatch};
 use crate::tenant::{Needs, Tenant};
-use crate::verbs::vault::{Founding, Vault, VaultOptions};
+use crate::verbs::vault::{NewVault, Vault, VaultOptions};
 
 impl Vault {
     /// Writes all environments of one org to `out`, sealed under keys that are made only for this file: `unlock` opens
@@ -28,15 +28,14 @@ impl Vault {
     /// byte is written, because destroying the org's keys does not destroy the file.
     ///
     /// ```
-    /// # futures_executor::block_on(async {
-    /// # let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::{Environment, RawKey, Unlock};
     /// let org = "6500a1b2c3d4e5f6a7b8c9d0".parse()?;
     /// vault.org(org, Environment::test()).records("notes".parse()?).put(&"a".parse()?, "b").await?;
-    /// let mut file = Vec::new();
-    /// let summary = vault.backup_org(org, Unlock::raw_key(RawKey::generate()?), &mut file, |_| ()).await?;
+    /// let (mut file, key) = (Vec::new(), Unlock::raw_key(RawKey::generate()?));
+    /// let summary = vault.backup_org(org, key, &mut file, |_| ()).await?;
     /// assert_eq!(summary.tenants, 1);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -54,7 +53,7 @@ impl Vault {
         let Some(mut found) = next_tenant(engine, rest.clone()).await? else {
             return Err(Error::OrgNotFound(org));
         };
-        let Founding { store_id, root, rows } = VaultOptions::default().found(&unlock).await?;
+        let NewVault { store_id, root, rows } = VaultOptions::default().new_vault(&unlock).await?;
         let roots = Roots::first(root, RowRevision(0));
         let mut file_id = FileId::default();
         random::fill(&mut file_id)?;

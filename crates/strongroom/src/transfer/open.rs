@@ -33,12 +33,12 @@ impl<R: Read + Seek + Send> Backup<R> {
     /// missing, moved or added. It writes nothing anywhere.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::{Backup, BackupFault, Error, RawKey, Unlock};
     /// let junk = std::io::Cursor::new(b"junk");
     /// let opened = Backup::open(junk, Unlock::raw_key(RawKey::generate()?)).await;
     /// assert!(matches!(opened.err(), Some(Error::BadBackup(_))));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -52,14 +52,15 @@ impl<R: Read + Seek + Send> Backup<R> {
     /// [`open`](Self::open), with options for the vault that is restored from it.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let unlock = || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])); let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), unlock()).await?;
-    /// use strongroom::{Backup, Limits, VaultOptions};
+    /// # strongroom_conformance::with_vault(async |vault| {
+    /// use strongroom::{Backup, Limits, RawKey, Unlock, VaultOptions};
     /// let mut file = Vec::new();
     /// vault.backup(&mut file, |_| ()).await?;
+    /// let key = Unlock::raw_key(RawKey::from_bytes([7; 32])); // any key of the vault
     /// let options = VaultOptions::default().limits(Limits::default().definitions_max(100));
-    /// let backup = Backup::open_with(std::io::Cursor::new(file), unlock(), options).await?;
+    /// let backup = Backup::open_with(std::io::Cursor::new(file), key, options).await?;
     /// assert_eq!(backup.store_id(), vault.store_id());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

@@ -26,14 +26,16 @@ impl<R: Read + Seek + Send> Backup<R> {
     /// file is restored into the same store again.
     ///
     /// ```
-    /// # futures_executor::block_on(async { use strongroom_memory::MemoryStore; let key = || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])); let vault = strongroom::Vault::create(MemoryStore::new(), key()).await?;
-    /// use strongroom::Backup;
+    /// # strongroom_conformance::with_vault(async |vault| {
+    /// use strongroom::{Backup, RawKey, Unlock};
     /// let mut file = Vec::new();
     /// vault.backup(&mut file, |_| ()).await?;
-    /// let backup = Backup::open(std::io::Cursor::new(file), key()).await?;
-    /// let restored = backup.replace_original(MemoryStore::new(), |_| ()).await?;
+    /// let key = Unlock::raw_key(RawKey::from_bytes([7; 32])); // any key of the vault
+    /// let backup = Backup::open(std::io::Cursor::new(file), key).await?;
+    /// let store = strongroom_memory::MemoryStore::new();
+    /// let restored = backup.replace_original(store, |_| ()).await?;
     /// assert_eq!(restored.store_id(), vault.store_id());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

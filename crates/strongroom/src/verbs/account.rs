@@ -14,10 +14,10 @@ use crate::verbs::definitions::DefinitionFilter;
 use crate::verbs::org::Org;
 use crate::verbs::values::DeletedValue;
 
-/// One linked account. It reaches its own values and credentials and nothing else: no other account's, and not the
+/// One linked account. It reaches only the account's own values and credentials: not another account's, and not the
 /// org's.
 ///
-/// Cheap to clone. The verbs on integrations stand in `accounts`, those on credentials in `credentials`.
+/// Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Account {
     org: Org,
@@ -29,19 +29,20 @@ impl Account {
         Self { org, account }
     }
 
-    /// Which account.
+    /// The id of the account.
     #[must_use]
     pub fn id(&self) -> &LinkedAccountId {
         &self.account
     }
 
-    /// What is registered of the account; `None` if it is not.
+    /// The account as it is registered; `None` if it is not.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_org(async |org| {
+    /// let account = org.create_account("user_12345".parse()?).with_default_app().await?;
     /// assert!(account.info().await?.is_some());
     /// assert!(org.account("nobody".parse()?).info().await?.is_none());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -53,12 +54,11 @@ impl Account {
     /// The definitions that allow a value at account scope.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
-    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// use strongroom::{DefinitionFilter, PageRequest};
     /// let page = account.definitions(&DefinitionFilter::default(), PageRequest::first(100)).await?;
     /// assert_eq!(page.items[0].definition.name, "PORT");
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -74,12 +74,10 @@ impl Account {
     /// Sets the account's own value of a definition.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
-    /// use strongroom::{VarFormat, VariableDefinition};
-    /// org.define(VariableDefinition::new("REGION", VarFormat::String)).await?;
-    /// account.set_value("REGION", "eu").await?; // its own value, as `Scope::LinkedAccount`
-    /// assert_eq!(account.value("REGION").await?.unwrap().value.expose(), "eu");
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # strongroom_conformance::with_account(async |account| {
+    /// account.set_value("PORT", "8080").await?; // its own value, as `Scope::LinkedAccount`
+    /// assert_eq!(account.value("PORT").await?.unwrap().value.expose(), "8080");
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -92,18 +90,17 @@ impl Account {
         self.set_value_with(definition, value, WriteOptions::default()).await
     }
 
-    /// [`set_value`](Self::set_value), with conditions and companions.
+    /// [`set_value`](Self::set_value) with [`WriteOptions`].
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
-    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// use strongroom::{Error, Expected, WriteOptions};
     /// let first = account.set_value("PORT", "80").await?;
     /// let as_read = || WriteOptions::expecting(Expected::Revision(first.revision));
     /// account.set_value_with("PORT", "81", as_read()).await?;
     /// let again = account.set_value_with("PORT", "82", as_read()).await;
     /// assert!(matches!(again, Err(Error::Unexpected { .. })));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -117,14 +114,14 @@ impl Account {
         self.org.set_value_with(definition, self.scope(), value, options).await
     }
 
-    /// The account's own value of a definition; never the org's, never a default.
+    /// The account's own value of a definition; never the org's and never a default.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
-    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// # strongroom_conformance::with_port(async |org| {
     /// org.set_value("PORT", strongroom::Scope::Org, "80").await?;
-    /// assert!(account.value("PORT").await?.is_none()); // the org's is not its own
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// let account = org.create_account("user_12345".parse()?).await?;
+    /// assert!(account.value("PORT").await?.is_none()); // the org has one, the account has none
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -139,12 +136,11 @@ impl Account {
     /// The account's own values.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
-    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// account.set_value("PORT", "80").await?;
     /// let page = account.values(strongroom::PageRequest::first(100)).await?;
     /// assert_eq!(page.items[0].value.expose(), "80");
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -156,12 +152,11 @@ impl Account {
     /// Deletes the account's own value of a definition.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
-    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// account.set_value("PORT", "80").await?;
     /// assert!(account.delete_value("PORT").await?.is_some());
     /// assert!(account.value("PORT").await?.is_none());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -173,16 +168,15 @@ impl Account {
         self.delete_value_with(definition, WriteOptions::default()).await
     }
 
-    /// [`delete_value`](Self::delete_value), with conditions and companions.
+    /// [`delete_value`](Self::delete_value) with [`WriteOptions`].
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
-    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// use strongroom::{Expected, WriteOptions};
     /// let written = account.set_value("PORT", "80").await?;
     /// let as_written = WriteOptions::expecting(Expected::Revision(written.revision));
     /// assert!(account.delete_value_with("PORT", as_written).await?.is_some());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -198,46 +192,46 @@ impl Account {
     /// The credentials of one integration of the account.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// account.add_integration(&"crm".parse()?).await?;
     /// let crm = account.app("crm".parse()?);
     /// crm.upsert("token", "t1").await?;
     /// assert!(account.credential("token").await?.is_none()); // the default app has none of it
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     #[must_use]
     pub fn app(&self, integration: IntegrationId) -> AppCredentials {
         AppCredentials::new(self.clone(), integration)
     }
 
-    /// Adds or updates a credential of the default app; always sealed.
+    /// Adds or updates a credential of the default app.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{Error, Upsert};
     /// let account = org.create_account("user_12345".parse()?).with_default_app().await?;
     /// assert_eq!(account.upsert_credential("api_key", "k1").await?, Upsert::Added);
     /// assert_eq!(account.upsert_credential("api_key", "k2").await?, Upsert::Updated);
     /// let other = org.account("user_99999".parse()?);
     /// assert!(matches!(other.upsert_credential("api_key", "k1").await, Err(Error::IntegrationNotFound { .. })));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// [`Error::IntegrationNotFound`] when the account has no default app; [`Error::InvalidId`] for a key name out
-    /// of its rule; [`Error::TooLong`].
+    /// [`Error::IntegrationNotFound`] when the account has no default app; [`Error::InvalidId`] for an invalid key
+    /// name; [`Error::TooLong`].
     pub async fn upsert_credential(&self, key_name: &str, value: impl Into<Secret>) -> Result<Upsert, Error> {
         self.app(IntegrationId::default_app()).upsert(key_name, value).await
     }
 
-    /// A credential of the default app; `None` where there is none of this key name.
+    /// A credential of the default app; `None` if it has none with this key name.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// account.upsert_credential("api_key", "k1").await?;
     /// assert_eq!(account.credential("api_key").await?.unwrap().value.expose(), "k1");
     /// assert!(account.delete_credential("api_key").await?);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -246,14 +240,14 @@ impl Account {
         self.app(IntegrationId::default_app()).get(key_name).await
     }
 
-    /// The key names and times of the default app's credentials, never their values.
+    /// The key names and times of the default app's credentials, without their values.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// account.upsert_credential("api_key", "k1").await?;
     /// let page = account.credentials(strongroom::PageRequest::first(100)).await?;
     /// assert_eq!(page.items[0].key_name.as_str(), "api_key");
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -262,14 +256,14 @@ impl Account {
         self.app(IntegrationId::default_app()).list(page).await
     }
 
-    /// Deletes a credential of the default app; answers whether there was one.
+    /// Deletes a credential of the default app. Returns whether there was one.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// account.upsert_credential("api_key", "k1").await?;
     /// assert!(account.delete_credential("api_key").await?);
     /// assert!(!account.delete_credential("api_key").await?);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

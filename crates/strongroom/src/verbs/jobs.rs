@@ -15,19 +15,19 @@ use crate::tenant::Tenant;
 use crate::verbs::vault::Vault;
 
 impl Vault {
-    /// Finishes the deletes that were cut short, of every org, and goes on with jobs on keys that are neither paused
-    /// nor blocked nor run by another; answers how many it finished. Any host may call it at any time, for example
-    /// once after opening.
+    /// Finishes interrupted deletes of every org, and continues jobs on keys, except those that are paused, blocked
+    /// or run by another engine. Returns how many jobs it finished. A host may call it at any time, for example once
+    /// after opening.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// assert_eq!(vault.run_jobs().await?, 0);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::UnknownKey`] and [`Error::UnknownVersion`] for the first row that cannot be read, or
-    /// [`Error::Contended`], once the jobs that it does not concern are finished; [`Error::Store`].
+    /// [`Error::Damaged`], [`Error::UnknownKey`] and [`Error::UnknownVersion`] for the first row that cannot be read,
+    /// or [`Error::Contended`]: the other jobs are finished first. [`Error::Store`].
     pub async fn run_jobs(&self) -> Result<usize, Error> {
         let (mut finished, mut left) = (0, None);
         let mut rest = VaultKeys::jobs();
@@ -36,8 +36,9 @@ impl Vault {
             for (key, _) in &page.rows {
                 match self.run_job_at(key).await {
                     Ok(()) => finished += 1,
-                    // It goes on once its org is unlocked; a locked vault reads no page.
+                    // The org is locked: a later run finishes the job. A locked vault fails earlier, at the scan.
                     Err(Error::Locked) => {}
+                    // Reported at the end: one broken job must not keep the others from being finished.
                     Err(error) if error.is_of_one_job() => left = left.or(Some(error)),
                     Err(error) => return Err(error),
                 }
@@ -58,15 +59,15 @@ impl Vault {
 }
 
 impl Vault {
-    /// The job on keys with this id. No I/O: it need not be there.
+    /// The handle of the job on keys with this id. No I/O: the job need not exist.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::DataKeys;
     /// let id = *vault.rotate_data_keys(&DataKeys::all()).await?.id(); // kept by the host, say
     /// vault.key_job(id).run().await?;
     /// assert!(vault.key_job(id).info().await?.is_none());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     pub fn key_job(&self, id: DocumentId) -> KeyJob {
         KeyJob::new(&self.engine, id)
@@ -74,16 +75,16 @@ impl Vault {
 }
 
 impl Vault {
-    /// The jobs that are not finished: what deletes left to be swept, and jobs on keys with their progress.
+    /// The unfinished jobs: interrupted deletes, and jobs on keys with their progress.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::{DataKeys, JobState, PageRequest};
     /// let job = vault.rotate_data_keys(&DataKeys::all()).await?;
     /// job.pause().await?;
     /// let jobs = vault.jobs(PageRequest::default()).await?.items;
     /// assert_eq!((jobs[0].id, jobs[0].state), (*job.id(), JobState::Paused));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -92,6 +93,7 @@ impl Vault {
     pub async fn jobs(&self, page: PageRequest) -> Result<Listing<JobInfo>, Error> {
         let all = VaultKeys::all_jobs();
         let mut items = Vec::new();
+        // A cursor leaves out the first byte of the key, which is the same for every job.
         let mut last = page.after.map(|cursor| [&[0], cursor.0.as_slice()].concat());
         loop {
             let rest = match &last {
@@ -113,7 +115,7 @@ impl Vault {
         }
     }
 
-    /// Runs jobs on keys; answers how many were finished.
+    /// Runs jobs on keys. Returns how many were finished.
     pub(crate) async fn run_key_jobs(&self, left: &mut Option<Error>) -> Result<usize, Error> {
         let mut finished = 0;
         let mut rest = VaultKeys::key_jobs();
@@ -129,6 +131,7 @@ impl Vault {
                     Err(error) if error.is_of_one_job() => {
                         left.get_or_insert(error);
                     }
+                    // As above: a later run finishes it.
                     Err(Error::Locked) => {}
                     Err(error) => return Err(error),
                 }
@@ -140,7 +143,7 @@ impl Vault {
         }
     }
 
-    /// The tenant and the id in the key of a job that is not on keys.
+    /// The tenant and id in the key of a tenant's job.
     fn tenant_job(&self, key: &Key) -> Result<(Tenant, JobId), Error> {
         let id = TenantId::of_key(key).ok_or_else(malformed)?;
         match id.parse_row(key.as_bytes()) {

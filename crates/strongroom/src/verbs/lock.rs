@@ -1,4 +1,4 @@
-//! Locks: taking keys out of memory for a while.
+//! Locking: wiping keys from memory for a while.
 
 use crate::engine::head::read_head;
 use crate::error::Error;
@@ -7,45 +7,48 @@ use crate::verbs::org::Org;
 use crate::verbs::vault::{Vault, VaultOptions};
 
 impl Vault {
-    /// Locks the vault in this process: the root key and every cached key are wiped, and verbs answer
-    /// [`Error::Locked`] until [`unlock`](Self::unlock). Verbs that are under way finish or answer that too, and keep
-    /// the keys that they use until then.
+    /// Locks the vault in this process: wipes the root key and every cached key. Verbs then fail with
+    /// [`Error::Locked`] until [`unlock`](Self::unlock). A verb that is running may still finish, and holds its keys
+    /// until it does.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let key = || "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff".parse().map(strongroom::Unlock::raw_key); let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), key()?).await?;
-    /// use strongroom::{Environment, Error};
+    /// # strongroom_conformance::with_vault(async |vault| {
+    /// use strongroom::{Environment, Error, RawKey, Unlock};
     /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
     /// vault.lock();
     /// assert!(matches!(org.definition("PORT").await, Err(Error::Locked)));
-    /// vault.unlock(key()?).await?;
+    /// let key = Unlock::raw_key(RawKey::from_bytes([7; 32])); // any key that opens the vault
+    /// vault.unlock(key).await?;
     /// assert!(org.definition("PORT").await?.is_none());
-    /// # Ok::<(), Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     pub fn lock(&self) {
         self.engine.locks.set(|held| {
             held.vault = true;
             self.engine.roots.lock();
         });
+        // After the lock is set. A verb that began earlier may still finish, but what it read is not cached any
+        // more.
         self.engine.caches.forget_all(&[]);
     }
 
-    /// Unlocks the vault with a key that opens it: the root key is taken from its slot again. Orgs that were locked by
-    /// themselves stay locked.
+    /// Unlocks the vault with a key that opens it. Orgs that were locked with [`Org::lock`] stay locked.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let key = || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])); let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), key()).await?;
-    /// use strongroom::{Environment, Error};
-    /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
+    /// # strongroom_conformance::with_vault(async |vault| {
+    /// use strongroom::{Error, RawKey, Unlock};
     /// vault.lock();
-    /// assert!(matches!(org.definition("PORT").await, Err(Error::Locked)));
-    /// vault.unlock(key()).await?;
-    /// assert!(org.definition("PORT").await?.is_none());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// let wrong = vault.unlock(Unlock::raw_key(RawKey::generate()?)).await;
+    /// assert!(matches!(wrong, Err(Error::WrongKey)));
+    /// let key = Unlock::raw_key(RawKey::from_bytes([7; 32])); // any key that opens the vault
+    /// vault.unlock(key).await?;
+    /// assert!(vault.slots().list().await.is_ok());
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// Those of [`Vault::open`]; [`Error::RootRotated`] when the store shows another root key than that of before, which
-    /// may be one that was replaced: open the vault again. The vault stays locked then.
+    /// Those of [`Vault::open`]; [`Error::RootRotated`] if the store has another root key than before: open the vault
+    /// again. After an error the vault stays locked.
     pub async fn unlock(&self, unlock: Unlock) -> Result<(), Error> {
         let engine = &self.engine;
         let head = read_head(&*engine.store).await?;
@@ -53,7 +56,7 @@ impl Vault {
             return Err(Error::UnexpectedVault);
         }
         let roots = VaultOptions::of_bounds(engine.argon2).open_roots(&head, &unlock).await?;
-        // All at once, as a lock does: one that comes in between would else leave the vault open and without a root.
+        // In one step, as `lock` is: otherwise a lock in between would leave the vault unlocked but without a root.
         engine.locks.set(|held| {
             if !roots.follows(&engine.roots.id()) {
                 return Err(Error::RootRotated);
@@ -66,20 +69,19 @@ impl Vault {
 }
 
 impl Org {
-    /// Locks the org in its environment, in this process: its cached keys and definitions are wiped, and its verbs
-    /// answer [`Error::Locked`] until [`unlock`](Self::unlock). Other orgs and environments go on; so do jobs and copies
-    /// of the whole vault, which pass it over or take its rows as they are.
+    /// Locks the org in its environment, in this process: wipes its cached keys and definitions. Its verbs then fail
+    /// with [`Error::Locked`] until [`unlock`](Self::unlock). Other orgs and environments are not affected. Jobs of
+    /// the whole vault skip the org, and copies take its sealed rows as they are.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let key = || "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff".parse().map(strongroom::Unlock::raw_key); let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), key()?).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::{Environment, Error};
     /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
+    /// let production = vault.org(*org.id(), Environment::production());
     /// org.lock();
     /// assert!(matches!(org.definition("PORT").await, Err(Error::Locked)));
-    /// let production = vault.org(*org.id(), Environment::production());
-    /// assert!(production.definition("PORT").await?.is_none());
-    /// org.unlock(key()?).await?;
-    /// # Ok::<(), Error>(()) }).unwrap();
+    /// assert!(production.definition("PORT").await?.is_none()); // only this environment is locked
+    /// # Ok(()) });
     /// ```
     pub fn lock(&self) {
         let (engine, id) = (&self.tenant.engine, &self.tenant.id);
@@ -94,20 +96,21 @@ impl Org {
     /// Unlocks the org with a key that opens the vault.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let key = || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])); let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), key()).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::{Environment, Error, RawKey, Unlock};
     /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
     /// org.lock();
     /// let wrong = org.unlock(Unlock::raw_key(RawKey::generate()?)).await;
     /// assert!(matches!(wrong, Err(Error::WrongKey)));
-    /// org.unlock(key()).await?;
+    /// let key = Unlock::raw_key(RawKey::from_bytes([7; 32])); // any key that opens the vault
+    /// org.unlock(key).await?;
     /// assert!(org.definition("PORT").await?.is_none());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// Those of [`Vault::open`], for a key that opens none of its slots; [`Error::Locked`] while the vault itself is
-    /// locked. The org stays locked then.
+    /// Those of [`Vault::open`] for a key that opens no slot; [`Error::Locked`] while the vault itself is locked.
+    /// After an error the org stays locked.
     pub async fn unlock(&self, unlock: Unlock) -> Result<(), Error> {
         let engine = &self.tenant.engine;
         let head = read_head(&*engine.store).await?;

@@ -1,4 +1,4 @@
-//! What a host calls: the handles `Vault`, `Org`, `Account`, `AppCredentials`, `Records` and their verbs.
+//! What a host calls: the handles and their verbs.
 
 pub(crate) mod account;
 pub(crate) mod accounts;

@@ -14,11 +14,11 @@ use crate::tenant::{Freshness, Rows, Snapshot, Tenant, ValuesRead, View, fresh_i
 use crate::verbs::org::Org;
 
 impl Org {
-    /// The value that a run at `path` sees: the workflow's, else the linked account's, else the org's, else the
-    /// definition's default. `None` when there is none of them.
+    /// The value that a run at `path` sees: the first that exists of the workflow's, the linked account's, the org's
+    /// and the definition's default. `None` if there is none.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{Scope, ScopePath, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("REGION", VarFormat::String)).await?;
     /// org.set_value("REGION", Scope::Org, "eu").await?;
@@ -26,12 +26,12 @@ impl Org {
     /// let seen = org.resolve("REGION", &ScopePath::org().workflow("wf_1".parse()?)).await?.unwrap();
     /// assert_eq!((seen.value.expose(), seen.scope.as_str()), ("us", "workflow"));
     /// assert_eq!(seen.shadowed[0].as_str(), "org");
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// [`Error::DefinitionNotFound`]; [`Error::Damaged`], [`Error::UnknownKey`] and [`Error::UnknownVersion`] for
-    /// the row that would win.
+    /// [`Error::DefinitionNotFound`]; [`Error::Damaged`], [`Error::UnknownKey`] and [`Error::UnknownVersion`] for the
+    /// row of the winning value.
     pub async fn resolve(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
@@ -41,36 +41,36 @@ impl Org {
         fresh_if_stale(|freshness| self.try_resolve(&definition, path, freshness)).await
     }
 
-    /// Everything that a run at `path` sees, as it stood at one moment.
+    /// Every value that a run at `path` sees, from one snapshot.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{ScopePath, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("REGION", VarFormat::String).default_value("eu")).await?;
     /// org.define(VariableDefinition::new("TOKEN", VarFormat::String).encrypted().required()).await?;
     /// let all = org.resolve_all(&ScopePath::org()).await?;
     /// assert_eq!(all.get("REGION").unwrap().value.expose(), "eu");
     /// assert_eq!(all.missing_required, ["TOKEN"]);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// Those of [`resolve`](Self::resolve), for the first row that fails; [`Error::Contended`] when the values fill
-    /// several pages and change all the time.
+    /// Those of [`resolve`](Self::resolve), for the first row that fails; [`Error::Contended`] if the values fill
+    /// several pages and keep changing.
     pub async fn resolve_all(&self, path: &ScopePath) -> Result<Resolution, Error> {
         fresh_if_stale(|freshness| self.try_resolve_all(path, freshness)).await
     }
 
-    /// How a definition resolves, step by step. No value is opened, let alone shown.
+    /// How a definition resolves, step by step. No value is opened or shown.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{ScopePath, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("REGION", VarFormat::String).default_value("eu")).await?;
     /// let trace = org.explain("REGION", &ScopePath::org()).await?;
     /// assert_eq!(trace.steps.len(), 2);
     /// assert_eq!(trace.winner().unwrap().origin.as_str(), "default");
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -133,6 +133,7 @@ impl Org {
         let stored = &definition.stored;
 
         let marks = tenant.grandfathered(stored, path.scopes()).await?;
+        // Three scopes and the default.
         let mut steps = Vec::with_capacity(4);
         for ((scope, row), mark) in path.scopes().zip(&rows).zip(marks) {
             let found = match row {
@@ -148,7 +149,7 @@ impl Org {
     }
 }
 
-/// Opens the first row that holds a value, and notes the less specific places that hold one too.
+/// Opens the first row with a value, and collects the less specific scopes that also have one.
 fn pick<'r>(
     tenant: &Tenant,
     view: &View<'_>,
@@ -158,6 +159,8 @@ fn pick<'r>(
     let mut winner: Option<Resolved> = None;
     for (scope, row) in rows {
         let Some(row) = row else { continue };
+        // Not opened: its clear part shows that it exists, and a damaged body must not fail a run that does not use
+        // it.
         if let Some(winner) = &mut winner {
             if tenant.find_in_row(view, scope, &stored.id, row)?.is_some() {
                 winner.shadowed.push(Origin::Scope(scope.clone()));
@@ -187,7 +190,7 @@ fn resolved(stored: &StoredDefinition, scope: Origin, found: Option<Found>, valu
     }
 }
 
-/// The values of one scope, walked along with the definitions: both are in the order of the definitions' ids.
+/// The values of one scope, merged with the catalog: both are in the order of the definitions' ids.
 struct Walk<'r> {
     scope: &'r Scope,
     rows: Peekable<slice::Iter<'r, (Key, Versioned)>>,
@@ -198,7 +201,7 @@ impl<'r> Walk<'r> {
         Self { scope, rows: rows.iter().peekable() }
     }
 
-    /// The row of `id`. Rows before it belong to definitions that are gone.
+    /// The row of `id`. Rows before it belong to deleted definitions, and are skipped.
     fn row_of(&mut self, id: &DefinitionId) -> Option<&'r Versioned> {
         while self.rows.next_if(|(key, _)| value_definition(key).is_none_or(|other| other < *id)).is_some() {}
         self.rows.next_if(|(key, _)| value_definition(key) == Some(*id)).map(|(_, row)| row)

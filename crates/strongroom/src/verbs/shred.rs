@@ -1,4 +1,4 @@
-//! Verbs that destroy what must not be read again.
+//! Verbs that destroy data for good.
 
 use std::sync::Arc;
 
@@ -19,16 +19,16 @@ use crate::verbs::org::Org;
 use crate::verbs::vault::Vault;
 
 impl Org {
-    /// Deletes a linked account and drops its data keys for good. The answer says what that is worth by itself; a
-    /// rotation of the root makes it worth more, and one serves for many shreds: see [`Vault::settle_shred`].
+    /// Deletes a linked account and drops its data keys, and reports how far that can be relied on. A rotation of the
+    /// root key makes the shred stronger; one rotation serves any number of shreds. See [`Vault::settle_shred`].
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::ShredEffect;
     /// let account = org.create_account("user_12345".parse()?).with_credential("api_key", "k1").await?;
     /// let receipt = org.shred_account(account.id()).await?;
     /// assert!(matches!(receipt.effect, ShredEffect::Logical { .. }) && receipt.keys.len() == 1);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -41,13 +41,14 @@ impl Org {
         let mut keys: Vec<DekId> =
             view.keys(Some(account)).into_iter().flat_map(|keys| keys.keyring.ids().copied()).collect();
         self.delete_account(account).await?;
-        // One that was made between the two reads is dropped as well.
+        // A key that was added between the first read and the delete was dropped too, so the receipt lists it.
         let (view, ()) = self.tenant.read(&needs, ()).await?;
         if let Some(dropped) = view.keys(Some(account)) {
             keys.extend(dropped.keyring.dropped().copied());
             keys.sort_unstable();
             keys.dedup();
         }
+        // Whoever has the root key and an older copy of the store can still open the dropped keys.
         let mut because = vec![NotDestroyed::RootInUse];
         because.extend(org_backup(engine, &self.tenant.id.org).await?);
         let (org, root_id) = (self.tenant.id.org, *engine.roots.get()?.active.key.id());
@@ -56,29 +57,30 @@ impl Org {
 }
 
 impl Vault {
-    /// Destroys the provider keys that led to former roots, if that is all that is left to be done, and says what the
-    /// shred is worth now. Call it once the root was rotated and its job has finished; and again while a deletion is
-    /// pending.
+    /// Destroys the provider keys that protected former roots, once nothing else keeps the shred from being complete,
+    /// and reports how far the shred can be relied on now. Call it after a rotation of the root key has finished, and
+    /// again while a deletion at a provider is pending.
     ///
-    /// A provider's key is destroyed for whatever else it is used for, too. None is touched while another reason
-    /// keeps the shred [`Logical`](ShredEffect::Logical). A deletion whose day has come counts once its provider was
-    /// asked again, since it may have been cancelled.
+    /// Whatever else a provider's key protects is lost with it. No key is destroyed while another reason keeps the
+    /// shred [`Logical`](ShredEffect::Logical). A scheduled deletion counts only after its provider confirms it,
+    /// since it may have been cancelled.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let (key, store) = (|| strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])), strongroom_memory::MemoryStore::new());
-    /// # let vault = strongroom::Vault::create(store, key()).await?; let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); org.create_account("user_12345".parse()?).await?;
-    /// use strongroom::{Assume, NotDestroyed, RootRotation, ShredEffect};
-    /// let receipt = org.shred_account(&"user_12345".parse()?).await?;
-    /// vault.rotate_root(RootRotation::new().keep(key())).await?.job.run().await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
+    /// use strongroom::{Assume, Environment, NotDestroyed, RawKey, RootRotation, ShredEffect, Unlock};
+    /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
+    /// let account = org.create_account("user_12345".parse()?).await?;
+    /// let receipt = org.shred_account(account.id()).await?;
+    /// let key = Unlock::raw_key(RawKey::from_bytes([7; 32])); // the key that opens the vault today
+    /// vault.rotate_root(RootRotation::new().keep(key)).await?.job.run().await?;
     /// let receipt = vault.settle_shred(receipt, &[], &[Assume::NoBackup]).await?;
-    /// // A raw key opened the vault: who knows where a copy of it is.
+    /// // A raw key opened the vault, and nobody knows who has a copy of it.
     /// assert_eq!(receipt.effect, ShredEffect::Logical { because: vec![NotDestroyed::KnownSecret] });
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// [`Error::Provider`] for what a provider answers, [`Error::Contended`], [`Error::RootRotated`],
-    /// [`Error::Store`].
+    /// [`Error::Provider`] if a provider fails, [`Error::Contended`], [`Error::RootRotated`], [`Error::Store`].
     pub async fn settle_shred(
         &self,
         receipt: ShredReceipt,
@@ -90,22 +92,25 @@ impl Vault {
         let mut because = self.reasons(&store_row, &receipt, assume);
         because.extend(org_backup(engine, &receipt.org).await?);
         let former = former_keys(&store_row);
+        // Every key is checked before the first is destroyed.
         for key in &former {
             because.extend(refusal(&store_row, key, providers, engine.now()));
         }
+        // Destroying a key cannot be undone, so it comes only once nothing else is in the way.
         if because.is_empty() {
             for key in &former {
                 because.extend(destroy(engine, key, providers).await?);
             }
         }
         let effect = match because.is_empty() {
+            // Read again: destroying a key has changed the row.
             true => effect(&read_store_row(engine).await?),
             false => ShredEffect::Logical { because },
         };
         Ok(ShredReceipt { effect, ..receipt })
     }
 
-    /// What keeps the shred logical, whatever becomes of provider keys.
+    /// What keeps the shred logical, apart from provider keys.
     fn reasons(&self, store_row: &StoreRow, receipt: &ShredReceipt, assume: &[Assume]) -> Vec<NotDestroyed> {
         let body = &store_row.body;
         let in_use = body.root_id == *receipt.root_id.as_bytes() || body.retiring.is_some();
@@ -122,23 +127,23 @@ impl Vault {
 }
 
 impl Org {
-    /// Deletes everything of the org in this environment and drops every data key of it for good: the org's and those
-    /// of its linked accounts, definitions and records included. What the answer is worth is told by
-    /// [`Vault::settle_shred`](crate::Vault::settle_shred), as for [`shred_account`](Self::shred_account).
+    /// Deletes everything of the org in this environment, definitions and records included, and drops every data key:
+    /// the org's and those of its linked accounts. [`Vault::settle_shred`](crate::Vault::settle_shred) reports how
+    /// far that can be relied on, as for [`shred_account`](Self::shred_account).
     ///
-    /// The first batch makes everything unreadable. The rows are swept before this returns; if it is cut short,
-    /// [`Vault::run_jobs`](crate::Vault::run_jobs) goes on, as does the first write to the org, or this verb. The org
-    /// can be used again, and gets fresh keys. Its keyrings stay, with the ids of the dropped keys and no more.
+    /// The first batch makes everything unreadable. The rows are swept before this returns. If that is interrupted,
+    /// [`Vault::run_jobs`](crate::Vault::run_jobs), the next write to the org or this verb finishes it. The org can
+    /// be used again, with new keys. Its keyrings remain, but hold only the ids of the dropped keys.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::{Environment, ShredEffect};
     /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
     /// let account = org.create_account("user_12345".parse()?).with_credential("api_key", "k1").await?;
     /// let receipt = org.shred().await?;
     /// assert!(matches!(receipt.effect, ShredEffect::Logical { .. }) && receipt.keys.len() == 2);
     /// assert!(account.info().await?.is_none());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

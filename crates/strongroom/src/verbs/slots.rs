@@ -1,8 +1,8 @@
-//! The verbs on key slots: list, add, change, remove.
+//! Verbs on key slots: list, add, change, remove.
 //!
-//! Each that writes is one batch: the slot, and the `store` row, whose history says which slot ever held which root.
-//! The batch expects both as they were read, so that of two administrators one plans anew, and the last slot that
-//! opens the vault stays whatever they do.
+//! Each write is one batch: the slot, and the `store` row, which lists every slot that ever held a root. The batch
+//! expects both as they were read. So if two administrators write at once, one of them has to read again, and
+//! together they cannot remove the last slot that opens the vault.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::row::VaultRow;
 use crate::store::{Expect, WriteBatch};
 use crate::verbs::vault::Vault;
 
-/// The key slots of a vault: each is a way of its own to the same root key.
+/// The key slots of a vault. Each opens the same root key with another key.
 #[derive(Debug, Clone)]
 pub struct Slots {
     engine: Arc<Engine>,
@@ -25,15 +25,12 @@ impl Vault {
     /// The key slots: which keys open this vault.
     ///
     /// ```
-    /// # futures_executor::block_on(async { use strongroom::{Argon2Params, RawKey, Unlock, Vault, VaultOptions};
-    /// # let store = std::sync::Arc::new(strongroom_memory::MemoryStore::new());
-    /// # let options = VaultOptions::default().argon2(Argon2Params::FLOOR);
-    /// let vault = options.create(store.clone(), Unlock::raw_key(RawKey::generate()?)).await?;
-    /// let spare = vault.slots().add(Unlock::passphrase("six words from a generator")).await?;
-    /// let again = Vault::open(store, Unlock::passphrase("six words from a generator")).await?;
-    /// assert_eq!(again.slots().list().await?.len(), 2);
-    /// again.slots().remove(&spare.id).await?;
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # strongroom_conformance::with_vault(async |vault| {
+    /// use strongroom::{RawKey, Unlock};
+    /// let spare = vault.slots().add(Unlock::raw_key(RawKey::generate()?)).await?;
+    /// assert_eq!(vault.slots().list().await?.len(), 2);
+    /// vault.slots().remove(&spare.id).await?;
+    /// # Ok(()) });
     /// ```
     #[must_use]
     pub fn slots(&self) -> Slots {
@@ -42,19 +39,19 @@ impl Vault {
 }
 
 impl Slots {
-    /// Every slot, in the order of their ids; one whose row is damaged too.
+    /// Every slot, in the order of their ids, even one whose row is damaged.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::SlotKind;
     /// let slots = vault.slots().list().await?;
     /// assert!(slots.len() == 1 && slots[0].is_usable);
     /// assert_eq!(slots[0].kind, SlotKind::RawKey);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// [`Error::Damaged`] and [`Error::UnknownVersion`] when the `store` row cannot be read; [`Error::Store`].
+    /// [`Error::Damaged`] and [`Error::UnknownVersion`] if the `store` row cannot be read; [`Error::Store`].
     pub async fn list(&self) -> Result<Vec<SlotInfo>, Error> {
         let table = Table::read(&self.engine).await?;
         Ok(table.head.slots.iter().filter_map(|row| table.info(row)).collect())
@@ -63,33 +60,32 @@ impl Slots {
     /// Adds a slot that `unlock` opens. The others stay as they are.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::{RawKey, Unlock};
     /// let spare = vault.slots().add(Unlock::raw_key(RawKey::generate()?)).await?;
     /// assert!(vault.slots().list().await?.contains(&spare));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// [`Error::TooManySlots`] when there are eight of this kind, or 24 with those that cannot be read,
-    /// [`Error::KeyDerivation`] for parameters out of bounds, [`Error::Provider`] for what the provider answers,
-    /// [`Error::KeyShredded`] for a key of it that a shred destroys, [`Error::Contended`], those of
-    /// [`list`](Self::list).
+    /// [`Error::TooManySlots`] if there are already 8 of this kind, or 24 in all, [`Error::KeyDerivation`] for
+    /// parameters out of bounds, [`Error::Provider`] if the provider fails, [`Error::KeyShredded`] for a provider key
+    /// that a shred destroys, [`Error::Contended`], those of [`list`](Self::list).
     pub async fn add(&self, unlock: Unlock) -> Result<SlotInfo, Error> {
         let place = SlotPlace::generate(self.engine.store_id)?;
         self.put(&unlock, |_| Ok((place, Expect::Absent))).await
     }
 
-    /// Puts another key in a slot's place: what opened it before opens it no more. A copy of the store from before
-    /// still opens with the old key.
+    /// Replaces the key of a slot. The old key no longer opens it, but older copies of the store still open with the
+    /// old key.
     ///
     /// ```
-    /// # futures_executor::block_on(async { use strongroom_memory::MemoryStore; let key = || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])); let vault = strongroom::Vault::create(MemoryStore::new(), key()).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::{RawKey, Unlock};
     /// let slot = vault.slots().list().await?.pop().expect("a vault has a slot");
     /// vault.slots().change(&slot.id, Unlock::raw_key(RawKey::generate()?)).await?;
     /// assert_eq!(vault.slots().list().await?.len(), 1);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -105,25 +101,26 @@ impl Slots {
         .await
     }
 
-    /// Removes a slot: what opened it opens the vault no more. A copy of the store from before still opens.
+    /// Removes a slot. Its key no longer opens the vault, but older copies of the store still open with it.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::{Error, RawKey, Unlock};
     /// let spare = vault.slots().add(Unlock::raw_key(RawKey::generate()?)).await?;
     /// vault.slots().remove(&spare.id).await?;
     /// let last = vault.slots().list().await?.remove(0).id;
     /// assert!(matches!(vault.slots().remove(&last).await, Err(Error::LastSlot)));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// [`Error::SlotNotFound`]; [`Error::LastSlot`] when no other slot is usable; [`Error::Contended`]; those of
+    /// [`Error::SlotNotFound`]; [`Error::LastSlot`] if no other slot is usable; [`Error::Contended`]; those of
     /// [`list`](Self::list).
     pub async fn remove(&self, id: &SlotId) -> Result<(), Error> {
         for _ in 0..ATTEMPTS_MAX {
             let mut table = Table::read(&self.engine).await?;
             let row = table.find(id)?.row;
+            // Only usable slots count: an unreadable one would not open the vault afterwards.
             let others = table.head.slots.iter().filter(|other| other.id != Some(*id));
             if !others.into_iter().any(|other| table.is_usable(other)) {
                 return Err(Error::LastSlot);
@@ -140,7 +137,7 @@ impl Slots {
         Err(Error::Contended(ATTEMPTS_MAX))
     }
 
-    /// Puts a slot that `unlock` opens at the place that `plan` finds.
+    /// Puts a slot that `unlock` opens at the place that `plan` chooses.
     async fn put(
         &self,
         unlock: &Unlock,
@@ -158,6 +155,7 @@ impl Slots {
             let mut batch = WriteBatch::default();
             batch.expect(key.clone(), expect);
             batch.put(key, slot.encode());
+            // Before the commit, which consumes the table.
             let info = table.info_of(&slot);
             if table.commit(batch).await? {
                 return Ok(info);
@@ -167,7 +165,7 @@ impl Slots {
     }
 }
 
-/// The slots and what the `store` row says of them, in one snapshot.
+/// The slots and the `store` row, from one snapshot.
 struct Table<'e> {
     engine: &'e Engine,
     root: Arc<Root>,
@@ -186,8 +184,8 @@ impl<'e> Table<'e> {
         found.ok_or(Error::SlotNotFound(*id))
     }
 
-    /// Whether there may be one more slot of this kind, or already is at this place. One that cannot be read takes
-    /// room of all kinds: with one more row the vault would not open.
+    /// Refuses one slot too many of this kind, or in all. A slot at this place is replaced, so it does not count. One
+    /// that cannot be read counts for every kind, since a vault with too many rows would not open.
     fn check_room(&self, tag: u8, place: SlotId) -> Result<(), Error> {
         let others = || self.head.slots.iter().filter(|row| row.id != Some(place));
         if others().filter(|row| row.is_of(tag)).count() >= SLOTS_OF_A_KIND_MAX {
@@ -234,11 +232,12 @@ impl<'e> Table<'e> {
         }
     }
 
-    /// Applies `batch` and the `store` row with it; `false` when another writer was faster.
+    /// Applies `batch` together with the `store` row. Returns `false` if another writer was faster.
     async fn commit(self, mut batch: WriteBatch) -> Result<bool, Error> {
         self.store_row.put_in(&mut batch, &self.engine.store_id, &self.root.key)?;
         let landed = self.engine.commit(batch, Touches::Data).await?;
         if let Some(committed) = &landed {
+            // Later batches expect the `store` row at its new revision.
             self.engine.roots.moved(committed.revision);
         }
         Ok(landed.is_some())

@@ -35,10 +35,10 @@ impl Vault {
     /// Checks every row of the store. It writes nothing, and others may write meanwhile.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// let report = vault.verify().await?;
     /// assert!(report.is_clean(), "{report}");
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -60,13 +60,11 @@ impl Org {
     /// Checks every row of the org in this environment. It writes nothing, and others may write meanwhile.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-    /// # use strongroom::{VarFormat, VariableDefinition};
-    /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+    /// # strongroom_conformance::with_port(async |org| {
     /// let report = org.verify().await?;
     /// assert!(report.is_clean() && report.rows > 0);
     /// assert_eq!(report.keys[0].state.as_str(), "active");
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -86,13 +84,13 @@ impl Org {
 /// A verification in progress: each step checks one page of rows, so that a host can show how far it is.
 ///
 /// ```
-/// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+/// # strongroom_conformance::with_vault(async |vault| {
 /// let mut check = vault.verification();
 /// while check.step().await? {
 ///     eprintln!("{} rows", check.report().rows);
 /// }
 /// assert!(check.report().is_clean());
-/// # Ok::<(), strongroom::Error>(()) }).unwrap();
+/// # Ok(()) });
 /// ```
 pub struct Verification {
     engine: Arc<Engine>,
@@ -121,11 +119,11 @@ impl Verification {
     /// next step continues where this one began.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// let mut verification = vault.verification();
     /// while verification.step().await? {}
     /// assert!(verification.report().is_clean());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

@@ -104,8 +104,10 @@ fn of_those_who_expect_one_revision_one_wins() {
             });
             let won: Vec<Revision> = answers.iter().flatten().map(|written| written.revision).collect();
             assert_eq!(won.len(), 1);
-            let lost = |answer: &Result<_, Error>| matches!(answer, Err(Error::Unexpected { found }) if *found == Some(won[0]));
-            assert_eq!(answers.iter().filter(|answer| lost(answer)).count(), THREADS - 1);
+            let lost = answers.iter().filter(
+                |answer| matches!(answer, Err(Error::Unexpected { found }) if *found == Some(won[0])),
+            );
+            assert_eq!(lost.count(), THREADS - 1);
             expected = Expected::Revision(won[0]);
         }
         audit(&store);

@@ -68,7 +68,10 @@ fn an_answer_with_fewer_rows_or_pages_than_were_asked_for_is_corrupt_and_never_a
         let org = org_of(&vault(store.clone(), VaultOptions::default()).await?);
         org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
         org.set_value("PORT", Scope::Org, "80").await?;
-        let is_corrupt = |error: Option<Error>| matches!(error, Some(Error::Store(error)) if error.kind() == StoreErrorKind::Corrupt);
+        let is_corrupt = |error: Option<Error>| match error {
+            Some(Error::Store(error)) => error.kind() == StoreErrorKind::Corrupt,
+            _ => false,
+        };
         for cut in [Cut::LastRow, Cut::AllRows] {
             store.cut(cut);
             assert!(is_corrupt(org.value("PORT", Scope::Org).await.err()), "value, {cut:?}");

@@ -1,4 +1,5 @@
-//! A whole vault, read a second time by a decoder that was written from `docs/FORMAT.md` and shares no code with the crate.
+//! A whole vault, read a second time by a decoder that was written from `docs/FORMAT.md` and shares no code with the
+//! crate.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 

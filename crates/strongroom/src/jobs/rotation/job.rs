@@ -77,11 +77,11 @@ impl KeyJob {
     /// runner takes the job over once the lease has expired. A crash loses at most one batch of work.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::{DataKeys, JobOutcome};
     /// let job = vault.rotate_data_keys(&DataKeys::all()).await?;
     /// assert_eq!(job.run().await?.outcome, JobOutcome::Finished);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -93,12 +93,12 @@ impl KeyJob {
     /// Runs one bounded step of the job: at most one batch. For hosts that share their time between many tasks.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::{DataKeys, JobOutcome};
     /// let job = vault.rotate_data_keys(&DataKeys::all()).await?;
     /// while job.step().await?.outcome == JobOutcome::Unfinished {}
     /// assert!(vault.jobs(Default::default()).await?.items.is_empty());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -111,14 +111,14 @@ impl KeyJob {
     /// it stops before its next batch.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::{DataKeys, JobOutcome};
     /// let job = vault.rotate_data_keys(&DataKeys::all()).await?;
     /// assert!(job.pause().await?);
     /// assert_eq!(job.run().await?.outcome, JobOutcome::Paused);
     /// assert!(job.resume().await?);
     /// assert_eq!(job.run().await?.outcome, JobOutcome::Finished);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -135,14 +135,14 @@ impl KeyJob {
     /// Lets the job go on after [`pause`](Self::pause). Answers whether there is such a job.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::{DataKeys, JobState};
     /// let job = vault.rotate_data_keys(&DataKeys::all()).await?;
     /// job.pause().await?;
     /// assert_eq!(job.info().await?.map(|info| info.state), Some(JobState::Paused));
     /// assert!(job.resume().await?);
     /// assert_ne!(job.info().await?.map(|info| info.state), Some(JobState::Paused));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -160,14 +160,14 @@ impl KeyJob {
     /// new keys. Returns whether there is such a job.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::{DataKeys, JobOutcome, OnUnreadable};
     /// let job = vault.rotate_data_keys(&DataKeys::all()).await?;
     /// if matches!(job.run().await?.outcome, JobOutcome::Blocked) {
     ///     job.retry(OnUnreadable::KeepKeys).await?; // once the rows are restored or deleted
     /// }
     /// assert!(!job.retry(OnUnreadable::KeepKeys).await?); // it has finished: there is no such job
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -198,11 +198,11 @@ impl KeyJob {
     /// they sealed until a later rotation destroys them. Returns whether there was such a job.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// let job = vault.rotate_data_keys(&strongroom::DataKeys::all()).await?;
     /// assert!(job.abandon().await?);
     /// assert!(job.info().await?.is_none());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

@@ -12,12 +12,12 @@ impl KeyJob {
     /// The job as it is in the store; `None` once it is finished.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// let job = vault.rotate_data_keys(&strongroom::DataKeys::all()).await?;
     /// assert!(job.info().await?.is_some());
     /// job.run().await?;
     /// assert!(job.info().await?.is_none());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

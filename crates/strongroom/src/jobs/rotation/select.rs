@@ -8,9 +8,8 @@ use crate::row::body::{CursorBody, DataKeysBody, DataPhase, OnUnreadableBody, Re
 /// Which data keys to rotate, and when a key is due for rotation.
 ///
 /// ```
-/// # use strongroom::DataKeys;
 /// use std::time::Duration;
-/// let old_ones = DataKeys::all().older_than(Duration::from_secs(90 * 24 * 3_600));
+/// let old_ones = strongroom::DataKeys::all().older_than(Duration::from_secs(90 * 24 * 3_600));
 /// ```
 #[derive(Debug, Clone)]
 pub struct DataKeys {

@@ -1,4 +1,4 @@
-//! Deleting a linked account with everything that is its own.
+//! Deleting a linked account and everything that belongs to it.
 
 use crate::error::Error;
 use crate::id::LinkedAccountId;
@@ -10,35 +10,36 @@ use crate::verbs::org::Org;
 impl Org {
     /// Deletes a linked account with its values, integrations, credentials and data keys.
     ///
-    /// The first batch drops the account's keys, so that from then on nothing of it can be opened. The rows are
-    /// swept before this returns; if it is cut short, [`Vault::run_jobs`](crate::Vault::run_jobs) goes on. An account
-    /// that was never registered is deleted too, if it has values.
+    /// The first batch drops the account's keys, so that nothing of it can be opened any more. The rows are swept
+    /// before this returns. If that is interrupted, [`Vault::run_jobs`](crate::Vault::run_jobs) finishes it. An
+    /// account that was never registered can be deleted too, if it has values.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// let account = org.create_account("user_12345".parse()?).with_credential("api_key", "k1").await?;
     /// org.delete_account(account.id()).await?;
     /// assert!(account.credential("api_key").await.is_err());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// [`Error::AccountNotFound`]. An error that is met during the sweep is told too; the account is gone then.
+    /// [`Error::AccountNotFound`]. An error during the sweep is returned too, but then the account is already gone.
     pub async fn delete_account(&self, account: &LinkedAccountId) -> Result<(), Error> {
         self.delete_account_with(account, WriteOptions::default()).await
     }
 
-    /// [`delete_account`](Self::delete_account), with conditions and companions.
+    /// [`delete_account`](Self::delete_account) with [`WriteOptions`].
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_org(async |org| {
+    /// let account = org.create_account("user_12345".parse()?).with_default_app().await?;
     /// use strongroom::WriteOptions;
     /// let sessions = org.records("session".parse()?);
     /// sessions.put(&"s1".parse()?, "user_12345").await?;
     /// let options = WriteOptions::default().with_record(sessions.removal("s1".parse()?));
     /// org.delete_account_with(account.id(), options).await?; // both, or neither
     /// assert!(sessions.get(&"s1".parse()?).await?.is_none());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -70,6 +71,7 @@ impl Org {
         };
         let live = loaded.as_ref().filter(|loaded| loaded.body.deleting.is_none());
         let keys = view.keys(Some(account)).filter(|keys| keys.keyring.active().is_some());
+        // An account that was never registered may still have values, and then it has keys.
         if live.is_none() && keys.is_none() {
             return Err(Error::AccountNotFound(account.clone()));
         }
@@ -80,8 +82,10 @@ impl Org {
         let now = tenant.engine.now();
         let mut body = match &loaded {
             Some(loaded) => loaded.body.clone().touched(now),
+            // A row that only marks the delete, so that an account that is created meanwhile waits for the sweep.
             None => AccountBody::new(draft.new_id()?, now),
         };
+        // Whoever finds the row before the sweep ends can finish the job that it names.
         body.deleting = Some(*job.as_bytes());
         draft.put_account(account, &body, loaded.as_ref().map(|loaded| (loaded.revision, loaded.row)))?;
         if let Some(keys) = keys {

@@ -11,20 +11,20 @@ use crate::verbs::account::Account;
 use crate::verbs::org::Org;
 
 impl Account {
-    /// Adds an integration, or answers the one that is there.
+    /// Adds an integration, or returns the existing one.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// let crm = "crm".parse()?;
     /// account.add_integration(&crm).await?;
     /// account.app(crm.clone()).upsert("token", "t1").await?;
     /// account.delete_integration(&crm).await?; // its credentials go with it
     /// assert!(account.integration(&crm).await?.is_none());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// [`Error::AccountNotFound`] when the account is not registered.
+    /// [`Error::AccountNotFound`] if the account is not registered.
     pub async fn add_integration(&self, integration: &IntegrationId) -> Result<Integration, Error> {
         until_landed(&self.org().tenant, |freshness| self.try_add_integration(integration, freshness)).await
     }
@@ -32,10 +32,10 @@ impl Account {
     /// The integration with this slug.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// let slug = strongroom::IntegrationId::default_app();
     /// assert!(account.integration(&slug).await?.is_some());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -47,16 +47,16 @@ impl Account {
     /// The integrations of the account, in the order of the bytes of their slugs.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// account.add_integration(&"crm".parse()?).await?;
     /// assert_eq!(account.integrations(strongroom::PageRequest::first(100)).await?.items.len(), 2);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn integrations(&self, page: PageRequest) -> Result<Listing<Integration>, Error> {
-        // Those of an account that is gone may wait to be swept.
+        // Integrations of a deleted account may not be swept yet.
         if self.info().await?.is_none() {
             return Ok(Listing { items: Vec::new(), next: None });
         }
@@ -72,18 +72,19 @@ impl Account {
             .await
     }
 
-    /// Deletes an integration and its credentials. From the first batch on none of them is seen again.
+    /// Deletes an integration and its credentials. After the first batch none of them can be read.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// account.upsert_credential("api_key", "k1").await?;
     /// account.delete_integration(&strongroom::IntegrationId::default_app()).await?;
     /// assert!(account.credential("api_key").await.is_err());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// [`Error::IntegrationNotFound`]. An error that is met during the sweep is told too; the integration is gone then.
+    /// [`Error::IntegrationNotFound`]. An error during the sweep is returned too, but then the integration is already
+    /// gone.
     pub async fn delete_integration(&self, integration: &IntegrationId) -> Result<(), Error> {
         let job =
             until_landed(&self.org().tenant, |freshness| self.try_delete_integration(integration, freshness))
@@ -128,16 +129,17 @@ impl Account {
         let (view, [account_row, row]) = self.read_integration(integration, freshness).await?;
         let known = tenant.live_account(&view, account, account_row.as_ref())?;
         let known = known.ok_or_else(|| Error::AccountNotFound(account.clone()))?;
-        let Some(standing) =
-            self.org().standing_integration(&view, account, integration, row.as_ref()).await?
+        let Some(existing) =
+            self.org().existing_integration(&view, account, integration, row.as_ref()).await?
         else {
             return Ok(Attempt::Lost);
         };
-        if let Some(loaded) = standing {
+        if let Some(loaded) = existing {
             return Ok(loaded.body.into_model(integration.clone()).into());
         }
         let mut draft = Draft::new(tenant, &view);
         let body = IntegrationBody::new(draft.new_id()?, tenant.engine.now());
+        // Otherwise a delete of the account at the same time could leave the integration behind.
         draft.expect_as_read(tenant.id.account(account).key(), Some(known.row));
         draft.put_integration(account, integration, &body, None)?;
         match draft.commit().await? {
@@ -168,9 +170,9 @@ impl Account {
 }
 
 impl Org {
-    /// The integration in `row`. The outer `None` says that one was still being deleted: it is now gone, so read
-    /// again.
-    pub(crate) async fn standing_integration(
+    /// The integration in `row`. The outer `None` means that it was being deleted. The delete is now finished, so
+    /// read again.
+    pub(crate) async fn existing_integration(
         &self,
         view: &View<'_>,
         account: &LinkedAccountId,

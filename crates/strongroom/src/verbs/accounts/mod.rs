@@ -1,4 +1,4 @@
-//! The verbs on linked accounts and their integrations.
+//! Verbs on linked accounts and their integrations.
 
 pub(crate) mod delete;
 pub(crate) mod integrations;
@@ -16,10 +16,11 @@ impl Org {
     /// The registered linked account with this id.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_org(async |org| {
+    /// let account = org.create_account("user_12345".parse()?).with_default_app().await?;
     /// let known = org.linked_account(account.id()).await?;
     /// assert_eq!(known.map(|known| known.account_id), Some("user_12345".parse()?));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -31,11 +32,12 @@ impl Org {
     /// The registered linked accounts, in the order of the bytes of their ids.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_org(async |org| {
+    /// let account = org.create_account("user_12345".parse()?).with_default_app().await?;
     /// use strongroom::PageRequest;
     /// let page = org.linked_accounts(PageRequest::first(100)).await?;
     /// assert!(page.items.iter().any(|known| known.account_id == *account.id()) && page.next.is_none());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

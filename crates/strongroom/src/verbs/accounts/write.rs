@@ -16,38 +16,39 @@ use crate::verbs::account::Account;
 use crate::verbs::org::Org;
 
 impl Org {
-    /// Registers a linked account; await it, or say first what it comes with.
+    /// Registers a linked account. Await it, after adding a name, credentials and so on.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::Upsert;
     /// let account = org.create_account("user_12345".parse()?).with_default_app().await?;
     /// assert_eq!(account.upsert_credential("api_key", "k1").await?, Upsert::Added);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
     /// [`Error::AccountExists`]; [`Error::TooLong`]; [`Error::InvalidId`] and [`Error::DuplicateCredentialKey`] for
-    /// credentials that it comes with.
+    /// its credentials.
     pub fn create_account(&self, account: LinkedAccountId) -> CreateAccount<'_> {
         CreateAccount(AccountSpec::new(self, account, OnExisting::Fail))
     }
 
-    /// Registers a linked account or updates it; fields that are not named stay, credentials merge by key.
+    /// Registers a linked account or updates it. Fields that are not set stay as they are; credentials are added or
+    /// updated by key name.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::Upsert;
     /// let upsert = || org.upsert_account("user_12345".parse().unwrap()).with_credential("api_key", "k1");
     /// assert_eq!(upsert().name("Acme").await?.action, Upsert::Added);
     /// let again = upsert().await?; // the name stays
     /// assert_eq!(again.action, Upsert::Updated);
     /// assert_eq!(again.account.info().await?.unwrap().name.as_deref(), Some("Acme"));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// Those of [`create_account`](Self::create_account), but for `AccountExists`.
+    /// Those of [`create_account`](Self::create_account), except `AccountExists`.
     pub fn upsert_account(&self, account: LinkedAccountId) -> UpsertAccount<'_> {
         UpsertAccount(AccountSpec::new(self, account, OnExisting::Update))
     }
@@ -82,21 +83,24 @@ impl Org {
             return Ok(Attempt::Lost);
         };
 
-        let standing = self.standing_account(&view, account, account_row.as_ref()).await?;
-        let Some(standing) = standing else { return Ok(Attempt::Lost) };
-        if standing.is_some() && spec.on_existing == OnExisting::Fail {
+        let existing = self.existing_account(&view, account, account_row.as_ref()).await?;
+        // Finishing the delete wrote to the store, so what was read is out of date.
+        let Some(existing) = existing else { return Ok(Attempt::Lost) };
+        if existing.is_some() && spec.on_existing == OnExisting::Fail {
             return Err(Error::AccountExists(account.clone()));
         }
         let mut draft = Draft::new(tenant, &view);
-        let body = spec.apply(&draft, standing.as_ref(), credentials.len())?;
-        draft.put_account(account, &body, standing.as_ref().map(|loaded| (loaded.revision, loaded.row)))?;
+        let body = spec.apply(&draft, existing.as_ref(), credentials.len())?;
+        draft.put_account(account, &body, existing.as_ref().map(|loaded| (loaded.revision, loaded.row)))?;
         if spec.default_app {
-            let Some(app_row) = self.standing_integration(&view, account, &app, app_row.as_ref()).await?
+            let Some(app_row) = self.existing_integration(&view, account, &app, app_row.as_ref()).await?
             else {
                 return Ok(Attempt::Lost);
             };
             match app_row {
                 Some(loaded) => {
+                    // The batch does not write the app, so it must expect it: a delete of the app would orphan the
+                    // credentials.
                     draft.expect_as_read(tenant.id.integration(account, &app).key(), Some(loaded.row));
                 }
                 None => {
@@ -114,12 +118,13 @@ impl Org {
             }
         }
         draft.put_records(&spec.records).await?;
-        let action = if standing.is_some() { Upsert::Updated } else { Upsert::Added };
+        let action = if existing.is_some() { Upsert::Updated } else { Upsert::Added };
         Ok(draft.commit().await?.map(|_| action))
     }
 
-    /// The account in `row`. The outer `None` says that one was still being deleted: it is now gone, so read again.
-    async fn standing_account(
+    /// The account in `row`. The outer `None` means that it was being deleted. The delete is now finished, so read
+    /// again.
+    async fn existing_account(
         &self,
         view: &View<'_>,
         account: &LinkedAccountId,
@@ -146,7 +151,7 @@ pub struct CreateAccount<'a>(AccountSpec<'a>);
 #[must_use = "nothing is written until it is awaited"]
 pub struct UpsertAccount<'a>(AccountSpec<'a>);
 
-/// What upserting a linked account answers.
+/// What upserting a linked account returns.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct AccountWritten {
@@ -172,13 +177,13 @@ macro_rules! account_fields {
                 self
             }
 
-            /// With the default-app integration, under which credentials can stand.
+            /// Adds the default app, to which credentials can be added.
             pub fn with_default_app(mut self) -> Self {
                 self.0.default_app = true;
                 self
             }
 
-            /// With a credential of the default app, which it then has.
+            /// Adds a credential of the default app, and the app itself.
             pub fn with_credential(mut self, key_name: impl Into<String>, value: impl Into<Secret>) -> Self {
                 self.0.default_app = true;
                 self.0.credentials.push((key_name.into(), value.into()));
@@ -254,11 +259,11 @@ impl<'a> AccountSpec<'a> {
     fn apply(
         &self,
         draft: &Draft<'_>,
-        standing: Option<&Loaded<AccountBody>>,
+        existing: Option<&Loaded<AccountBody>>,
         credentials: usize,
     ) -> Result<AccountBody, Error> {
         let now = draft.tenant().engine.now();
-        let mut body = match standing {
+        let mut body = match existing {
             Some(loaded) => loaded.body.clone().touched(now),
             None => AccountBody::new(draft.new_id()?, now),
         };

@@ -1,4 +1,4 @@
-//! The verbs on credentials.
+//! Verbs on credentials.
 
 use crate::error::Error;
 use crate::id::{CredentialKey, IntegrationId};
@@ -19,7 +19,7 @@ pub struct AppCredentials {
     integration: IntegrationId,
 }
 
-/// What a verb on a credential reads.
+/// The rows that a verb on a credential needs.
 struct Read<'g> {
     view: View<'g>,
     account: Loaded<AccountBody>,
@@ -32,41 +32,41 @@ impl AppCredentials {
         Self { account, integration }
     }
 
-    /// Which integration.
+    /// The slug of the integration.
     #[must_use]
     pub fn integration(&self) -> &IntegrationId {
         &self.integration
     }
 
-    /// Adds or updates a credential; always sealed, under the account's own key.
+    /// Adds or updates a credential. It is sealed under the account's own key.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// use strongroom::Upsert;
     /// account.add_integration(&"crm".parse()?).await?;
     /// let crm = account.app("crm".parse()?);
     /// assert_eq!(crm.upsert("token", "t1").await?, Upsert::Added);
     /// assert_eq!(crm.upsert("token", "t2").await?, Upsert::Updated);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// [`Error::IntegrationNotFound`]; [`Error::InvalidId`] for a key name out of its rule; [`Error::TooLong`];
+    /// [`Error::IntegrationNotFound`]; [`Error::InvalidId`] for an invalid key name; [`Error::TooLong`];
     /// [`Error::Contended`].
     pub async fn upsert(&self, key_name: &str, value: impl Into<Secret>) -> Result<Upsert, Error> {
         self.upsert_with(key_name, value, WriteOptions::default()).await
     }
 
-    /// [`upsert`](Self::upsert), with conditions and companions.
+    /// [`upsert`](Self::upsert) with [`WriteOptions`].
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// use strongroom::{Error, Expected, Upsert, WriteOptions};
     /// let app = account.app(strongroom::IntegrationId::default_app());
     /// let new = || WriteOptions::expecting(Expected::Absent);
     /// assert_eq!(app.upsert_with("api_key", "k1", new()).await?, Upsert::Added);
     /// assert!(matches!(app.upsert_with("api_key", "k2", new()).await, Err(Error::Unexpected { .. })));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -85,15 +85,15 @@ impl AppCredentials {
         .await
     }
 
-    /// A credential; `None` where there is none of this key name.
+    /// The credential with this key name, if there is one.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// account.add_integration(&"crm".parse()?).await?;
     /// let crm = account.app("crm".parse()?);
     /// crm.upsert("token", "t1").await?;
     /// assert_eq!(crm.get("token").await?.map(|found| found.value.expose().to_owned()).as_deref(), Some("t1"));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -103,15 +103,15 @@ impl AppCredentials {
         fresh_if_stale(|freshness| self.try_get(&key_name, freshness)).await
     }
 
-    /// Key names and times, never values, in the order of the bytes of the key names.
+    /// The key names and times of the credentials, without values, in the byte order of the key names.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// let app = account.app(strongroom::IntegrationId::default_app());
     /// app.upsert("api_key", "k1").await?;
     /// let page = app.list(strongroom::PageRequest::first(100)).await?;
     /// assert!(page.items.len() == 1 && page.next.is_none());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -129,14 +129,14 @@ impl AppCredentials {
             .await
     }
 
-    /// Deletes a credential; answers whether there was one.
+    /// Deletes a credential. Returns whether there was one.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// let app = account.app(strongroom::IntegrationId::default_app());
     /// app.upsert("api_key", "k1").await?;
     /// assert!(app.delete("api_key").await?);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -145,17 +145,17 @@ impl AppCredentials {
         self.delete_with(key_name, WriteOptions::default()).await
     }
 
-    /// [`delete`](Self::delete), with conditions and companions. Where there is no credential, nothing is written,
-    /// unless one was expected.
+    /// [`delete`](Self::delete) with [`WriteOptions`]. If there is no credential, nothing is written, not even the
+    /// records.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_account(async |account| {
     /// use strongroom::{Error, Expected, WriteOptions};
     /// let app = account.app(strongroom::IntegrationId::default_app());
     /// app.upsert("api_key", "k1").await?;
     /// let absent = WriteOptions::expecting(Expected::Absent);
     /// assert!(matches!(app.delete_with("api_key", absent).await, Err(Error::Unexpected { .. })));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -210,6 +210,7 @@ impl AppCredentials {
             None => None,
         };
         options.check(found)?;
+        // Nothing to delete: the records are not written either, since they belong to a change that did not happen.
         let (Some(_), Some(row)) = (found, &read.row) else { return Ok(Attempt::Landed(false)) };
         let mut draft = Draft::new(tenant, &read.view);
         let key = tenant.id.credential(self.account.id(), &self.integration, key_name).key();
@@ -220,7 +221,8 @@ impl AppCredentials {
         Ok(draft.commit().await?.map(|_| true))
     }
 
-    /// Reads the account, the integration and the row of a credential; refuses where one of the first two is not.
+    /// Reads the account, the integration and the row of a credential. Fails if either of the first two does not
+    /// exist.
     async fn read<'g>(
         &self,
         owner: &'g [&'g crate::LinkedAccountId; 1],
@@ -254,7 +256,8 @@ impl AppCredentials {
         tenant.live_integration(&view, account, integration, account_row.as_ref(), row.as_ref()).map(drop)
     }
 
-    /// The batch expects the integration as it was read, and bumps the account's generation.
+    /// Expects the integration as it was read, so that a delete of it makes the batch fail, and bumps the account's
+    /// generation.
     fn note_change(&self, draft: &mut Draft<'_>, read: &Read<'_>) -> Result<(), Error> {
         let key = draft.tenant().id.integration(self.account.id(), &self.integration).key();
         draft.expect_as_read(key, Some(read.integration.row));

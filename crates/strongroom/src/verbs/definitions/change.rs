@@ -1,4 +1,5 @@
-//! Changing a definition: every field but the format, whose change is planned first.
+//! Changing any field of a definition but its format, which [`Org::change_format`](crate::Org::change_format)
+//! changes.
 
 use std::slice;
 
@@ -12,7 +13,7 @@ use crate::tenant::definition::read_hint;
 use crate::tenant::{Attempt, Draft, Freshness, Needs, WriteOptions, check_definition};
 use crate::verbs::org::Org;
 
-/// What to change of a definition; what is not named stays.
+/// A change of a definition. Fields that are not set stay as they are.
 ///
 /// ```
 /// use strongroom::DefinitionChange;
@@ -36,70 +37,70 @@ impl DefinitionChange {
         Self::default()
     }
 
-    /// Another name. Values, ids and times stay.
+    /// Changes the name. Values, ids and times stay as they are.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Another description.
+    /// Changes the description.
     #[must_use]
     pub fn description(mut self, text: impl Into<String>) -> Self {
         self.description = Some(Some(text.into()));
         self
     }
 
-    /// No description.
+    /// Removes the description.
     #[must_use]
     pub fn no_description(mut self) -> Self {
         self.description = Some(None);
         self
     }
 
-    /// Another default.
+    /// Changes the default.
     #[must_use]
     pub fn default_value(mut self, value: impl Into<String>) -> Self {
         self.default = Some(Some(value.into()));
         self
     }
 
-    /// No default.
+    /// Removes the default.
     #[must_use]
     pub fn no_default_value(mut self) -> Self {
         self.default = Some(None);
         self
     }
 
-    /// Required from now on.
+    /// Makes the variable required.
     #[must_use]
     pub fn required(mut self) -> Self {
         self.required = Some(true);
         self
     }
 
-    /// No longer required.
+    /// Makes the variable optional.
     #[must_use]
     pub fn optional(mut self) -> Self {
         self.required = Some(false);
         self
     }
 
-    /// Secret from now on; there is no way back.
+    /// Marks the values as secret. This cannot be undone.
     #[must_use]
     pub fn encrypted(mut self) -> Self {
         self.encrypted = true;
         self
     }
 
-    /// Other allowed scopes. One at which a value stands cannot be removed.
+    /// Changes the allowed scopes. One that still holds a value cannot be removed.
     #[must_use]
     pub fn scopes(mut self, scopes: Scopes) -> Self {
         self.scopes = Some(scopes);
         self
     }
 
-    /// Who makes the change.
+    /// Records who makes the change.
     #[must_use]
     pub fn author(mut self, who: impl Into<String>) -> Self {
         self.author = Some(who.into());
@@ -127,20 +128,20 @@ impl DefinitionChange {
 }
 
 impl Org {
-    /// Changes a definition, and answers it as it stands then.
+    /// Changes a definition, and returns the new one.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{DefinitionChange, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("URL", VarFormat::Url)).await?;
     /// let changed = org.update_definition("URL", DefinitionChange::new().name("API_URL")).await?;
     /// assert_eq!(changed.definition.name, "API_URL");
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// [`Error::DefinitionNotFound`]; [`Error::DefinitionExists`] for a name that is taken; [`Error::ScopeInUse`]
-    /// for a scope that is removed while a value stands there; the rules of [`Org::define`].
+    /// [`Error::DefinitionNotFound`]; [`Error::DefinitionExists`] for a name that is taken; [`Error::ScopeInUse`] for
+    /// removing a scope that holds a value; the rules of [`Org::define`].
     pub async fn update_definition(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
@@ -149,18 +150,17 @@ impl Org {
         self.update_definition_with(definition, change, WriteOptions::default()).await
     }
 
-    /// [`update_definition`](Self::update_definition), with conditions and companions.
+    /// [`update_definition`](Self::update_definition) with [`WriteOptions`].
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// # strongroom_conformance::with_port(async |org| {
     /// use strongroom::{DefinitionChange, Expected, WriteOptions};
     /// let stored = org.definition("PORT").await?.unwrap();
     /// let as_read = WriteOptions::expecting(Expected::Revision(stored.revision));
     /// let change = DefinitionChange::new().name("HTTP_PORT");
     /// let after = org.update_definition_with(stored.id, change, as_read).await?;
     /// assert_eq!(after.definition.name, "HTTP_PORT");
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -178,6 +178,7 @@ impl Org {
         .await?;
         if let Some(Narrowing { job, removed }) = narrowing {
             run_job(&self.tenant, &job).await?;
+            // Again, after the change: a value may have been set between the first check and the commit.
             self.tenant.refuse_in_use(after.id, removed).await?;
         }
         Ok(after)
@@ -202,6 +203,7 @@ impl Org {
         let mut after = change.apply(before);
         let name = check_definition(&after.definition, &tenant.engine)?;
         let removed = before.definition.scopes.without(after.definition.scopes);
+        // Before anything is written, so that a scope in use is normally refused without a job.
         if let Some(removed) = removed {
             tenant.refuse_in_use(id, removed).await?;
         }

@@ -1,7 +1,7 @@
 //! Changing the format of a definition: planned first, then applied.
 //!
-//! From the batch that applies a change on, every new value must match. Values from before that do not match stay,
-//! and a job marks them in the index of the definition's values: they are grandfathered until they are set again.
+//! After the batch that applies a change, every new value must match. Older values that do not match stay, and a job
+//! marks them in the index of the definition's values: they are grandfathered until they are set again.
 
 use std::slice;
 
@@ -19,44 +19,44 @@ use crate::tenant::{Attempt, Draft, Freshness, INDEX_PAGE, Needs, WriteOptions, 
 use crate::verbs::definitions::DefinitionChange;
 use crate::verbs::org::Org;
 
-/// Another format for a definition, with or without bounds on the length.
+/// A new format for a definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FormatChange {
     var_format: VarFormat,
     length: Option<LengthBounds>,
-    /// What changes along with it.
+    /// What else changes.
     along: DefinitionChange,
 }
 
 impl FormatChange {
-    /// Another format, without bounds on the length.
+    /// Changes the format, and removes bounds on the length.
     #[must_use]
     pub fn to(var_format: VarFormat) -> Self {
         Self { var_format, length: None, along: DefinitionChange::new() }
     }
 
-    /// With these bounds.
+    /// Sets bounds on the length of a value.
     #[must_use]
     pub fn length(mut self, bounds: LengthBounds) -> Self {
         self.length = Some(bounds);
         self
     }
 
-    /// With another default: one of the old format need not match the new one.
+    /// Changes the default: the old one may not match the new format.
     #[must_use]
     pub fn default_value(mut self, value: impl Into<String>) -> Self {
         self.along = self.along.default_value(value);
         self
     }
 
-    /// With no default any more.
+    /// Removes the default.
     #[must_use]
     pub fn no_default_value(mut self) -> Self {
         self.along = self.along.no_default_value();
         self
     }
 
-    /// Who makes the change.
+    /// Records who makes the change.
     #[must_use]
     pub fn author(mut self, who: impl Into<String>) -> Self {
         self.along = self.along.author(who);
@@ -71,42 +71,42 @@ impl FormatChange {
     }
 }
 
-/// What becomes of a format change when a stored value does not match.
+/// What a format change does if a stored value does not match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnMismatch {
-    /// The change is refused, unless the value was set while the others were looked at.
+    /// Refuse the change. A value that is set during the check may be missed, and is then grandfathered.
     Refuse,
-    /// The change is made, and the value stays as it is until it is set again.
+    /// Make the change. The value stays as it is until it is set again.
     Grandfather,
 }
 
-/// A stored value that a format change would refuse. The value itself is not shown.
+/// A stored value that does not match a new format. The value itself is not shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Mismatch {
     /// The value's document id.
     pub id: DocumentId,
-    /// Where it stands.
+    /// Its scope.
     pub scope: Scope,
     /// The rule that it breaks.
     pub rule: FormatError,
 }
 
 impl Org {
-    /// Which stored values a format change would refuse. Nothing is written, and no value is shown.
+    /// The stored values that do not match a new format. Nothing is written, and no value is shown.
     ///
-    /// A page is about at most 100 values, so it may hold no mismatch and still have a next one.
+    /// A page examines at most 100 values, so it may be empty and still have a next one.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{FormatChange, PageRequest, Scope, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("PORT", VarFormat::String)).await?;
     /// org.set_value("PORT", Scope::Org, "http").await?;
     /// let change = FormatChange::to(VarFormat::Integer);
     /// let plan = org.plan_format_change("PORT", &change, PageRequest::first(100)).await?;
     /// assert_eq!(plan.items[0].scope, Scope::Org);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -130,25 +130,26 @@ impl Org {
         Ok(Listing { items: mismatches.collect(), next })
     }
 
-    /// Changes the format of a definition, and answers it as it stands then.
+    /// Changes the format of a definition, and returns the new one.
     ///
-    /// New values must match at once. Values from before that do not match are refused or kept, as
-    /// [`OnMismatch`] says; one that is set under the old format while the values are looked at is kept, and
-    /// [`grandfathered_values`](Self::grandfathered_values) lists it. Any number of values is gone through in flat
-    /// memory; if that is cut short after the change was made, [`Vault::run_jobs`](crate::Vault::run_jobs) goes on.
+    /// New values must match at once. [`OnMismatch`] says what to do about stored values that do not. A value that is
+    /// set under the old format during the check is kept, and [`grandfathered_values`](Self::grandfathered_values)
+    /// lists it. Memory use does not grow with the number of values. If the work is interrupted after the change was
+    /// made, [`Vault::run_jobs`](crate::Vault::run_jobs) finishes it.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{FormatChange, OnMismatch, ScopePath, Scope, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("PORT", VarFormat::String)).await?;
     /// org.set_value("PORT", Scope::Org, "http").await?;
     /// org.change_format("PORT", &FormatChange::to(VarFormat::Integer), OnMismatch::Grandfather).await?;
     /// assert!(org.explain("PORT", &ScopePath::org()).await?.steps[0].grandfathered);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// [`Error::DefinitionNotFound`]; [`Error::ValueMismatch`] when values are to be refused; the rules of
+    /// [`Error::DefinitionNotFound`]; [`Error::ValueMismatch`] for a value that does not match, with
+    /// [`OnMismatch::Refuse`]; the rules of
     /// [`Org::define`] for the default.
     pub async fn change_format(
         &self,
@@ -159,18 +160,17 @@ impl Org {
         self.change_format_with(definition, change, on_mismatch, WriteOptions::default()).await
     }
 
-    /// [`change_format`](Self::change_format), with conditions and companions. Expecting the revision that was
-    /// planned for makes sure that the plan still holds.
+    /// [`change_format`](Self::change_format) with [`WriteOptions`]. Expect the revision of the definition that was
+    /// planned for, so that the definition cannot have changed since.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// # strongroom_conformance::with_port(async |org| {
     /// use strongroom::{Expected, FormatChange, OnMismatch, VarFormat, WriteOptions};
     /// let planned = org.definition("PORT").await?.unwrap();
     /// let as_planned = WriteOptions::expecting(Expected::Revision(planned.revision));
     /// let change = FormatChange::to(VarFormat::String);
     /// org.change_format_with("PORT", &change, OnMismatch::Refuse, as_planned).await?;
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -183,6 +183,7 @@ impl Org {
         options: WriteOptions,
     ) -> Result<StoredDefinition, Error> {
         let definition = definition.into();
+        // Before the change, not in its batch: there may be more values than one batch can expect.
         if on_mismatch == OnMismatch::Refuse {
             self.refuse_mismatch(&definition, change).await?;
         }
@@ -194,18 +195,18 @@ impl Org {
         Ok(changed)
     }
 
-    /// The scopes at which a value stands that was set before the last format change and does not match it. A page may
-    /// hold fewer than it was to, and still have a next one.
+    /// The scopes of grandfathered values: set before the last format change, and not matching it. A page may be
+    /// shorter than its limit and still have a next one.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{FormatChange, OnMismatch, PageRequest, Scope, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("PORT", VarFormat::String)).await?;
     /// org.set_value("PORT", Scope::Org, "http").await?;
     /// org.change_format("PORT", &FormatChange::to(VarFormat::Integer), OnMismatch::Grandfather).await?;
     /// let left = org.grandfathered_values("PORT", PageRequest::first(100)).await?;
     /// assert_eq!(left.items, [Scope::Org]);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -218,19 +219,18 @@ impl Org {
         self.scopes_of(definition, page, |_, row| is_grandfathered(row)).await
     }
 
-    /// The scopes that would lose their value if the definition allowed a value at `scopes` alone: they stand in the
-    /// way of [`DefinitionChange::scopes`](crate::DefinitionChange::scopes). A page may hold fewer than it was to, and
-    /// still have a next one.
+    /// The scopes outside `scopes` that hold a value of the definition. Delete those values before
+    /// [`DefinitionChange::scopes`](crate::DefinitionChange::scopes) removes the scopes. A page may be shorter than
+    /// its limit and still have a next one.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// # strongroom_conformance::with_port(async |org| {
     /// use strongroom::{PageRequest, Scope, ScopeKind, Scopes};
     /// org.set_value("PORT", Scope::Org, "80").await?;
     /// let only = Scopes::only(ScopeKind::Workflow);
     /// let in_the_way = org.plan_scope_change("PORT", only, PageRequest::first(100)).await?;
     /// assert_eq!(in_the_way.items, [Scope::Org]);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -259,11 +259,11 @@ impl Org {
             };
             Ok(takes(&scope, row)?.then_some(scope))
         });
-        // The index leads to rows that may be as good as gone.
+        // The index may lead to rows whose key was dropped: those are not values any more.
         let Listing { items: found, next } = listed.await?;
         let mut items = Vec::with_capacity(found.len());
         for scopes in found.chunks(INDEX_PAGE) {
-            items.extend(tenant.standing(id, scopes).await?);
+            items.extend(tenant.scopes_with_value(id, scopes).await?);
         }
         Ok(Listing { items, next })
     }

@@ -9,17 +9,17 @@ use crate::model::{Listing, PageRequest, StoredDefinition};
 use crate::scope::ScopeKind;
 use crate::verbs::org::Org;
 
-/// Which definitions to list: those that every part of the filter takes. The default takes all.
+/// Which definitions to list: those that match every part of the filter. The default matches all.
 ///
 /// ```
-/// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+/// # strongroom_conformance::with_org(async |org| {
 /// use strongroom::{DefinitionFilter, PageRequest, VarFormat, VariableDefinition};
 /// org.define(VariableDefinition::new("HOST", VarFormat::Hostname)).await?;
 /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
 /// let filter = DefinitionFilter::all().names(["HOST", "PORT"]).format("integer").name_pattern("^P")?;
 /// let page = org.definitions(&filter, PageRequest::first(100)).await?;
 /// assert!(page.items.len() == 1 && page.items[0].definition.name == "PORT");
-/// # Ok::<(), strongroom::Error>(()) }).unwrap();
+/// # Ok(()) });
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct DefinitionFilter {
@@ -36,28 +36,28 @@ impl DefinitionFilter {
         Self::default()
     }
 
-    /// Those that allow a value at this scope.
+    /// Only definitions that allow a value at this scope.
     #[must_use]
     pub fn scope(mut self, scope: ScopeKind) -> Self {
         self.scope = Some(scope);
         self
     }
 
-    /// Those whose format has this [name](crate::VarFormat::name).
+    /// Only definitions whose format has this [name](crate::VarFormat::name).
     #[must_use]
     pub fn format(mut self, name: impl Into<String>) -> Self {
         self.format = Some(name.into());
         self
     }
 
-    /// Those with one of these names.
+    /// Only definitions with one of these names.
     #[must_use]
     pub fn names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.names = Some(names.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Those whose name matches a regular expression, anywhere in it. Matching takes time linear in the name.
+    /// Only definitions whose name contains a match of a regular expression. Matching takes time linear in the name.
     ///
     /// # Errors
     /// [`Error::InvalidNamePattern`] for a pattern of more than 1 KiB, one that is not a regular expression, or one
@@ -66,6 +66,7 @@ impl DefinitionFilter {
         if pattern.len() > NAME_PATTERN_BYTES_MAX {
             return Err(Error::InvalidNamePattern);
         }
+        // The pattern may come from a client, so its memory is bounded, and so is its text.
         let mut builder = RegexBuilder::new(pattern);
         builder.size_limit(PATTERN_SIZE_MAX).dfa_size_limit(PATTERN_SIZE_MAX);
         self.name = Some(builder.build().map_err(|_| Error::InvalidNamePattern)?);
@@ -82,16 +83,16 @@ impl DefinitionFilter {
 }
 
 impl Org {
-    /// The definitions that `filter` takes, in the order of their ids, which is that of their making.
+    /// The definitions that match `filter`, in the order in which they were defined.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{DefinitionFilter, PageRequest, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("API_URL", VarFormat::Url)).await?;
     /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
     /// let page = org.definitions(&DefinitionFilter::all().name_pattern("^API_")?, PageRequest::first(10)).await?;
     /// assert_eq!(page.items.len(), 1);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -113,14 +114,14 @@ impl Org {
             .await
     }
 
-    /// How many definitions there are that `filter` takes.
+    /// The number of definitions that match `filter`.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("REGION", VarFormat::String)).await?;
     /// assert_eq!(org.count_definitions(&strongroom::DefinitionFilter::all()).await?, 1);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -131,5 +132,5 @@ impl Org {
     }
 }
 
-/// The most bytes that a compiled name pattern may take.
+/// The most bytes that a compiled name pattern may have.
 const PATTERN_SIZE_MAX: usize = 64 << 10;

@@ -1,4 +1,4 @@
-//! The verbs on variable definitions.
+//! Verbs on variable definitions.
 
 pub(crate) mod change;
 pub(crate) mod format_change;
@@ -19,38 +19,38 @@ pub use format_change::{FormatChange, Mismatch, OnMismatch};
 pub use list::DefinitionFilter;
 
 impl Org {
-    /// Makes a variable definition.
+    /// Defines a variable.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{VarFormat, VariableDefinition};
     /// let id = org.define(VariableDefinition::new("API_BASE_URL", VarFormat::Url)).await?;
     /// assert_eq!(org.definition("API_BASE_URL").await?.map(|found| found.id), Some(id));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// [`Error::DefinitionExists`] when the name is taken; [`Error::InvalidId`], [`Error::InvalidDefinition`],
+    /// [`Error::DefinitionExists`] if the name is taken; [`Error::InvalidId`], [`Error::InvalidDefinition`],
     /// [`Error::InvalidDefault`] and [`Error::TooLong`] for a definition that breaks a rule;
     /// [`Error::TooManyDefinitions`].
     pub async fn define(&self, definition: VariableDefinition) -> Result<DefinitionId, Error> {
         self.define_with(definition, WriteOptions::default()).await
     }
 
-    /// [`define`](Self::define), with records of the host's own in the same batch.
+    /// [`define`](Self::define) with [`WriteOptions`].
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{VarFormat, VariableDefinition, WriteOptions};
     /// let audit = org.records("audit".parse()?);
     /// let noted = WriteOptions::default().with_record(audit.write("PORT".parse()?, "defined by ci"));
     /// org.define_with(VariableDefinition::new("PORT", VarFormat::Integer), noted).await?; // both, or neither
     /// assert!(audit.get(&"PORT".parse()?).await?.is_some());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// Those of `define`, and [`Error::Unexpected`] for a condition that asks for more than absence.
+    /// Those of `define`, and [`Error::Unexpected`] for a condition that does not hold for an absent definition.
     pub async fn define_with(
         &self,
         definition: VariableDefinition,
@@ -64,11 +64,10 @@ impl Org {
     /// The definition with this id or name.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// # strongroom_conformance::with_port(async |org| {
     /// let stored = org.definition("PORT").await?.unwrap();
     /// assert_eq!(org.definition(stored.id).await?.map(|found| found.revision), Some(stored.revision));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -86,34 +85,34 @@ impl Org {
 
     /// Deletes a definition and all its values.
     ///
-    /// From the first batch on none of them is seen again. The rows are swept before this returns; if it is cut
-    /// short, [`Vault::run_jobs`](crate::Vault::run_jobs) goes on.
+    /// After the first batch none of them can be read. The rows are swept before this returns. If that is
+    /// interrupted, [`Vault::run_jobs`](crate::Vault::run_jobs) finishes it.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-    /// # use strongroom::{ScopePath, VarFormat, VariableDefinition};
+    /// # strongroom_conformance::with_org(async |org| {
+    /// use strongroom::{VarFormat, VariableDefinition};
     /// let id = org.define(VariableDefinition::new("OLD", VarFormat::String)).await?;
     /// org.delete_definition("OLD").await?;
     /// assert!(org.definition(id).await?.is_none());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// [`Error::DefinitionNotFound`]. An error that is met during the sweep is told too; the definition is gone then.
+    /// [`Error::DefinitionNotFound`]. An error during the sweep is returned too, but then the definition is already
+    /// gone.
     pub async fn delete_definition(&self, definition: impl Into<DefinitionRef<'_>>) -> Result<(), Error> {
         self.delete_definition_with(definition, WriteOptions::default()).await
     }
 
-    /// [`delete_definition`](Self::delete_definition), with conditions and companions.
+    /// [`delete_definition`](Self::delete_definition) with [`WriteOptions`].
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// # strongroom_conformance::with_port(async |org| {
     /// use strongroom::{Expected, WriteOptions};
     /// let stored = org.definition("PORT").await?.unwrap();
     /// let as_read = WriteOptions::expecting(Expected::Revision(stored.revision));
     /// org.delete_definition_with("PORT", as_read).await?;
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors

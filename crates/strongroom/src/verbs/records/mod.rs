@@ -1,4 +1,4 @@
-//! The host's own sealed rows: what it keeps beside variables, such as API keys and sessions.
+//! The host's own sealed records, such as API keys and sessions.
 
 pub(crate) mod changed;
 
@@ -19,12 +19,12 @@ pub use changed::{IfChanged, Stamp};
 /// The records of one namespace of an org.
 ///
 /// ```
-/// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+/// # strongroom_conformance::with_org(async |org| {
 /// let sessions = org.records("session".parse()?);
 /// sessions.put(&"jti-1".parse()?, "user_12345").await?;
 /// assert_eq!(sessions.get(&"jti-1".parse()?).await?.unwrap().value.expose(), "user_12345");
 /// assert!(sessions.delete(&"jti-1".parse()?).await?);
-/// # Ok::<(), strongroom::Error>(()) }).unwrap();
+/// # Ok(()) });
 /// ```
 #[derive(Debug, Clone)]
 pub struct Records {
@@ -37,7 +37,7 @@ impl Records {
         Self { org, namespace }
     }
 
-    /// Which namespace.
+    /// The namespace.
     #[must_use]
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
@@ -46,10 +46,10 @@ impl Records {
     /// The record with this key.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// let notes = org.records("notes".parse()?);
     /// assert!(notes.get(&"a".parse()?).await?.is_none());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -58,15 +58,15 @@ impl Records {
         fresh_if_stale(|freshness| self.try_get(key, freshness)).await
     }
 
-    /// Adds or updates a record; at most 64 KiB.
+    /// Adds or updates a record of at most 64 KiB.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::Upsert;
     /// let notes = org.records("notes".parse()?);
     /// assert_eq!(notes.put(&"a".parse()?, "1").await?, Upsert::Added);
     /// assert_eq!(notes.put(&"a".parse()?, "2").await?, Upsert::Updated);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -75,21 +75,21 @@ impl Records {
         self.put_with(key, value, WriteOptions::default()).await
     }
 
-    /// [`put`](Self::put), with conditions and companions.
+    /// [`put`](Self::put) with [`WriteOptions`].
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{Error, Expected, WriteOptions};
     /// let (sessions, id) = (org.records("session".parse()?), "jti-1".parse()?);
     /// let new = || WriteOptions::expecting(Expected::Absent);
     /// sessions.put_with(&id, "user_12345", new()).await?;
     /// let again = sessions.put_with(&id, "user_6", new()).await;
     /// assert!(matches!(again, Err(Error::Unexpected { .. })));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// Those of `put`, [`Error::Unexpected`], and [`Error::DuplicateRecord`] for a companion of the same key.
+    /// Those of `put`, [`Error::Unexpected`], and [`Error::DuplicateRecord`] if the options write the same record.
     pub async fn put_with(
         &self,
         key: &RecordKey,
@@ -100,14 +100,14 @@ impl Records {
         Ok(if added { Upsert::Added } else { Upsert::Updated })
     }
 
-    /// Deletes a record; answers whether there was one.
+    /// Deletes a record. Returns whether there was one.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// let notes = org.records("notes".parse()?);
     /// notes.put(&"a".parse()?, "1").await?;
     /// assert!(notes.delete(&"a".parse()?).await?);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -116,22 +116,22 @@ impl Records {
         self.delete_with(key, WriteOptions::default()).await
     }
 
-    /// [`delete`](Self::delete), with conditions and companions. Where there is no record, nothing is written, unless
-    /// one was expected.
+    /// [`delete`](Self::delete) with [`WriteOptions`]. If there is no record, nothing is written, not even the other
+    /// records.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{Expected, WriteOptions};
     /// let notes = org.records("notes".parse()?);
     /// notes.put(&"a".parse()?, "1").await?;
     /// let read = notes.get(&"a".parse()?).await?.unwrap();
     /// let as_read = WriteOptions::expecting(Expected::Revision(read.revision));
     /// assert!(notes.delete_with(&"a".parse()?, as_read).await?);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// Those of `delete`, [`Error::Unexpected`], and [`Error::DuplicateRecord`] for a companion of the same key.
+    /// Those of `delete`, [`Error::Unexpected`], and [`Error::DuplicateRecord`] if the options write the same record.
     pub async fn delete_with(&self, key: &RecordKey, options: WriteOptions) -> Result<bool, Error> {
         let absent = self.apply(self.removal(key.clone()), &options).await?;
         Ok(!absent)
@@ -140,11 +140,11 @@ impl Records {
     /// The records of the namespace, in the order of the bytes of their keys.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// let notes = org.records("notes".parse()?);
     /// notes.put(&"a".parse()?, "1").await?;
     /// assert_eq!(notes.list(strongroom::PageRequest::first(100)).await?.items.len(), 1);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -159,33 +159,33 @@ impl Records {
             .await
     }
 
-    /// A put that another verb takes along.
+    /// A put that joins the batch of another verb.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// # strongroom_conformance::with_port(async |org| {
     /// use strongroom::{Scope, WriteOptions};
     /// let audit = org.records("audit".parse()?);
     /// let noted = WriteOptions::default().with_record(audit.write("1".parse()?, "PORT was set"));
     /// org.set_value_with("PORT", Scope::Org, "80", noted).await?; // both, or neither
     /// assert!(audit.get(&"1".parse()?).await?.is_some());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     pub fn write(&self, key: RecordKey, value: impl Into<Secret>) -> RecordWrite {
         self.companion(key, Some(value.into()))
     }
 
-    /// A delete that another verb takes along.
+    /// A delete that joins the batch of another verb.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test()); let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// # strongroom_conformance::with_org(async |org| {
+    /// let account = org.create_account("user_12345".parse()?).with_default_app().await?;
     /// use strongroom::WriteOptions;
     /// let sessions = org.records("session".parse()?);
     /// sessions.put(&"s1".parse()?, "user_12345").await?;
     /// let with_session = WriteOptions::default().with_record(sessions.removal("s1".parse()?));
     /// org.delete_account_with(account.id(), with_session).await?; // both, or neither
     /// assert!(sessions.get(&"s1".parse()?).await?.is_none());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     pub fn removal(&self, key: RecordKey) -> RecordWrite {
         self.companion(key, None)
@@ -222,8 +222,9 @@ impl Records {
         Ok((view, row))
     }
 
-    /// Applies one write with its companions; answers whether there was no such record before.
+    /// Applies one write and its companions. Returns whether the record was absent.
     async fn apply(&self, write: RecordWrite, options: &WriteOptions) -> Result<bool, Error> {
+        // A batch cannot expect one row in two states.
         if options.records.iter().any(|companion| companion.is_of_same_record(&write)) {
             return Err(Error::DuplicateRecord);
         }

@@ -1,4 +1,4 @@
-//! Defining variables and setting values in one batch: [`set`](super::set) with new definitions beside.
+//! Defining variables and setting values in one batch: [`set`](super::set), with new definitions as well.
 
 use super::set::{accounts_of, put_values, refuse_duplicates, value_keys};
 use crate::error::Error;
@@ -12,31 +12,32 @@ use crate::verbs::org::Org;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DefinedAndSet {
-    /// The ids of the new definitions, in the order in which they were given.
+    /// The ids of the new definitions, in the given order.
     pub definitions: Vec<DefinitionId>,
-    /// The values, in the order in which they were given.
+    /// The values, in the given order.
     pub values: Vec<ValueWritten>,
 }
 
 impl Org {
-    /// Makes definitions and sets values in one batch: all of it, or nothing. A value names one of the new definitions,
-    /// or one that is there already.
+    /// Defines variables and sets values in one batch: all of it, or nothing. A value belongs to a new definition or
+    /// to an existing one.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-    /// use strongroom::{Error, NewValue, Scope, VarFormat, VariableDefinition};
-    /// let (host, port) = (VariableDefinition::new("HOST", VarFormat::Hostname), VariableDefinition::new("PORT", VarFormat::Integer));
-    /// let set = |value| [NewValue::new("HOST", Scope::Org, "example.com"), NewValue::new("PORT", Scope::Org, value)];
-    /// let new = [host, port];
-    /// assert!(matches!(org.define_and_set(&new, &set("http")).await, Err(Error::InvalidValue { .. })));
-    /// assert!(org.definition("HOST").await?.is_none());
-    /// assert_eq!(org.define_and_set(&new, &set("8080")).await?.definitions.len(), 2);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # strongroom_conformance::with_org(async |org| {
+    /// use strongroom::{NewValue, Scope, VarFormat, VariableDefinition};
+    /// let host = VariableDefinition::new("HOST", VarFormat::Hostname);
+    /// let port = VariableDefinition::new("PORT", VarFormat::Integer);
+    /// let new = |name, value| NewValue::new(name, Scope::Org, value);
+    /// let values = [new("HOST", "example.com"), new("PORT", "8080")];
+    /// assert_eq!(org.define_and_set(&[host, port], &values).await?.definitions.len(), 2);
+    /// assert_eq!(org.value("PORT", Scope::Org).await?.unwrap().value.expose(), "8080");
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
     /// Those of [`define`](Self::define), for the first definition that fails, and
-    /// [`InvalidDefinition`](Error::InvalidDefinition) for two of one name; those of [`set_values`](Self::set_values).
+    /// [`InvalidDefinition`](Error::InvalidDefinition) for two with the same name; those of
+    /// [`set_values`](Self::set_values).
     pub async fn define_and_set(
         &self,
         definitions: &[VariableDefinition],
@@ -45,11 +46,11 @@ impl Org {
         self.define_and_set_with(definitions, values, WriteOptions::default()).await
     }
 
-    /// [`define_and_set`](Self::define_and_set), with companions. A condition holds for each of the values, beside the
-    /// one that it has itself.
+    /// [`define_and_set`](Self::define_and_set) with [`WriteOptions`]. Their condition applies to every value, in
+    /// addition to its own.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{NewValue, Scope, VarFormat, VariableDefinition, WriteOptions};
     /// let imports = org.records("import".parse()?);
     /// let done = WriteOptions::default().with_record(imports.write("file".parse()?, "done"));
@@ -57,7 +58,7 @@ impl Org {
     /// let values = [NewValue::new("PORT", Scope::Org, "80")];
     /// org.define_and_set_with(&made, &values, done).await?; // all of it, or nothing
     /// assert!(imports.get(&"file".parse()?).await?.is_some());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -90,7 +91,7 @@ impl Org {
         gets.extend(made.keys(&tenant.id));
         let (view, mut existing) = tenant.read(&needs, gets).await?;
         let taken = existing.split_off(values.len());
-        // The names of a shredded org may still be there: they are no clash.
+        // The names of a shredded org may not be swept yet. They are not taken.
         if tenant.has_unfinished_shred(&view).await? {
             return Ok(Attempt::AfterShred);
         }

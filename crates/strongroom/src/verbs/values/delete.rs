@@ -11,42 +11,42 @@ use crate::scope::Scope;
 use crate::tenant::{Attempt, Draft, Freshness, ValuesRead, WriteOptions};
 use crate::verbs::org::Org;
 
-/// Which value was deleted.
+/// A value that was deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeletedValue {
-    /// Its document id; `None` of a damaged row that no index row names.
+    /// Its document id; `None` for a damaged row that no index row leads to.
     pub id: Option<DocumentId>,
-    /// Of which definition it was.
+    /// The id of its definition.
     pub definition_id: DefinitionId,
-    /// Where it stood.
+    /// Its scope.
     pub scope: Scope,
-    /// Whether its row could no longer be read: what was deleted was damage.
+    /// Whether its row was damaged and could not be read.
     pub damaged: bool,
 }
 
-/// What a delete found in a row.
-struct Doomed {
-    /// More than one where a hostile index has several.
+/// What a delete finds in a row.
+struct ToDelete {
+    /// More than one only if a hostile index has several.
     ids: Vec<DocumentId>,
     revision: Option<Revision>,
     damaged: bool,
 }
 
 impl Org {
-    /// Deletes the value of a definition at a scope; answers `None` where there was none.
+    /// Deletes the value of a definition at a scope. Returns `None` if there was none.
     ///
-    /// A row that is damaged so that it cannot be read is deleted too, and the answer says so; with a condition it is
-    /// refused, since nothing is known of it.
+    /// A damaged row is deleted too, and [`DeletedValue::damaged`] says so. With a condition it is refused, since the
+    /// condition cannot be checked.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{Scope, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
     /// org.set_value("PORT", Scope::Org, "8080").await?;
     /// assert!(org.delete_value("PORT", Scope::Org).await?.is_some());
     /// assert!(org.delete_value("PORT", Scope::Org).await?.is_none());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -59,21 +59,21 @@ impl Org {
         self.delete_value_with(definition, scope, WriteOptions::default()).await
     }
 
-    /// [`delete_value`](Self::delete_value), with conditions and companions. Where there is no value, nothing is
-    /// written, unless one was expected.
+    /// [`delete_value`](Self::delete_value) with [`WriteOptions`]. If there is no value, nothing is written, not even
+    /// the records.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// # strongroom_conformance::with_port(async |org| {
     /// use strongroom::{Expected, Scope, WriteOptions};
     /// let written = org.set_value("PORT", Scope::Org, "80").await?;
     /// let as_written = WriteOptions::expecting(Expected::Revision(written.revision));
     /// assert!(org.delete_value_with("PORT", Scope::Org, as_written).await?.is_some());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// Those of `delete_value`, [`Error::Unexpected`], and [`Error::Damaged`] for a damaged row and a condition.
+    /// Those of `delete_value`, [`Error::Unexpected`], and [`Error::Damaged`] for a damaged row if there is a
+    /// condition.
     pub async fn delete_value_with(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
@@ -87,14 +87,13 @@ impl Org {
         .await
     }
 
-    /// Deletes the value with this document id; answers `None` where there is none.
+    /// Deletes the value with this document id. Returns `None` if there was none.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// # strongroom_conformance::with_port(async |org| {
     /// let written = org.set_value("PORT", strongroom::Scope::Org, "80").await?;
     /// assert!(org.delete_value_by_id(&written.id).await?.is_some());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -107,6 +106,7 @@ impl Org {
         })
         .await;
         match deleted {
+            // The index row outlived its definition: a sweep has yet to delete it.
             Err(Error::DefinitionNotFound(_)) => Ok(None),
             answer => answer,
         }
@@ -127,12 +127,13 @@ impl Org {
         let key = tenant.id.value(scope, &id).key();
         let found = match &row {
             Some(row) => match tenant.find_in_row(&view, scope, &id, row) {
+                // Its id cannot be read from a damaged row, so look for index rows that lead to it.
                 Err(Error::Damaged { .. }) if options.expected == Expected::Any => {
                     let ids = tenant.ids_leading_to(slice::from_ref(&key)).await?;
                     let ids = ids.into_iter().take(IDS_MAX).map(|(_, id)| id).collect();
-                    Some(Doomed { ids, revision: None, damaged: true })
+                    Some(ToDelete { ids, revision: None, damaged: true })
                 }
-                found => found?.map(|Found { id, revision }| Doomed {
+                found => found?.map(|Found { id, revision }| ToDelete {
                     ids: vec![id],
                     revision: Some(revision),
                     damaged: false,
@@ -142,6 +143,7 @@ impl Org {
         };
         options.check(found.as_ref().and_then(|found| found.revision))?;
         let (Some(found), Some(row)) = (found, row) else { return Ok(Attempt::Landed(None)) };
+        // Another value took the place since the id was looked up.
         if only.is_some_and(|only| !found.ids.contains(only)) {
             return Ok(Attempt::Landed(None));
         }
@@ -162,5 +164,5 @@ impl Org {
     }
 }
 
-/// How many ids of a row are deleted with it: more than one is the work of a hostile store.
+/// How many ids are deleted with a damaged row. An honest store has one.
 const IDS_MAX: usize = 8;

@@ -1,4 +1,4 @@
-//! The verbs on scoped values.
+//! Verbs on scoped values.
 
 pub(crate) mod define_and_set;
 pub(crate) mod delete;
@@ -19,16 +19,16 @@ pub use define_and_set::DefinedAndSet;
 pub use delete::DeletedValue;
 
 impl Org {
-    /// The value of a definition at exactly this scope, without a look at any other.
+    /// The value of a definition at exactly this scope. No other scope is considered.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{Scope, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
     /// org.set_value("PORT", Scope::Org, "8080").await?;
     /// let value = org.value("PORT", Scope::Org).await?;
     /// assert_eq!(value.map(|found| found.value.expose().to_owned()).as_deref(), Some("8080"));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -45,13 +45,13 @@ impl Org {
     /// The value with this document id.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{Scope, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
     /// let id = org.set_value("PORT", Scope::Org, "8080").await?.id;
     /// assert_eq!(org.value_by_id(&id).await?.unwrap().value.expose(), "8080");
     /// assert!(org.delete_value_by_id(&id).await?.is_some());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -59,7 +59,9 @@ impl Org {
     pub async fn value_by_id(&self, id: &DocumentId) -> Result<Option<ScopedValue>, Error> {
         let Some((scope, definition)) = self.tenant.find_value(id).await? else { return Ok(None) };
         match self.value(definition, &scope).await {
+            // The index row may be stale, so the value itself decides.
             Ok(value) => Ok(value.filter(|value| value.id == *id)),
+            // The index row outlived its definition: a sweep has yet to delete it.
             Err(Error::DefinitionNotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }
@@ -68,13 +70,13 @@ impl Org {
     /// The values of one scope, in the order of their definitions' ids.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{PageRequest, Scope, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
     /// org.set_value("PORT", Scope::Org, "8080").await?;
     /// let page = org.values(Scope::Org, PageRequest::first(50)).await?;
     /// assert!(page.items.len() == 1 && page.next.is_none());
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -87,20 +89,20 @@ impl Org {
         self.tenant.list_values(&scope.into(), &page).await
     }
 
-    /// The dry run of [`set_value`](Self::set_value): whether the value could be set, without writing it.
+    /// A dry run of [`set_value`](Self::set_value): checks the value without writing it.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{Error, Scope, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
     /// assert!(org.validate("PORT", Scope::Org, "8080").await.is_ok());
     /// let refused = org.validate("PORT", Scope::Org, "http").await;
     /// assert!(matches!(refused, Err(Error::InvalidValue { .. })));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// Those of `set_value` that do not depend on what stands there.
+    /// Those of `set_value` that do not depend on the stored value.
     pub async fn validate(
         &self,
         definition: impl Into<DefinitionRef<'_>>,

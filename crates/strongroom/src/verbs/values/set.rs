@@ -1,4 +1,4 @@
-//! Setting values: one or many, in one batch.
+//! Setting one or more values in one batch.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -17,24 +17,24 @@ use crate::tenant::{
 use crate::verbs::org::Org;
 
 impl Org {
-    /// Sets the value of a definition at a scope: adds it, or updates it and keeps its id and creation time.
+    /// Sets the value of a definition at a scope. An update keeps the id and creation time.
     ///
-    /// The value is checked against the definition's format and sealed, whether or not the definition is marked
-    /// encrypted.
+    /// The value is checked against the definition's format. It is always sealed, even if the definition is not
+    /// marked encrypted.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{Error, Scope, Upsert, VarFormat, VariableDefinition};
     /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
     /// let written = org.set_value("PORT", Scope::Org, "8080").await?;
     /// assert_eq!(written.action, Upsert::Added);
     /// assert!(matches!(org.set_value("PORT", Scope::Org, "http").await, Err(Error::InvalidValue { .. })));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
     /// [`Error::DefinitionNotFound`]; [`Error::ScopeNotAllowed`]; [`Error::InvalidValue`] and [`Error::TooLong`],
-    /// which never show the value; [`Error::Contended`] when other writers won 16 times in a row.
+    /// which never show the value; [`Error::Contended`] if other writers were faster 16 times in a row.
     pub async fn set_value(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
@@ -44,10 +44,10 @@ impl Org {
         self.set_value_with(definition, scope, value, WriteOptions::default()).await
     }
 
-    /// [`set_value`](Self::set_value), with conditions and companions.
+    /// [`set_value`](Self::set_value) with [`WriteOptions`].
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{Error, Expected, Scope, VarFormat, VariableDefinition, WriteOptions};
     /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
     /// let known = org.set_value("PORT", Scope::Org, "8080").await?.revision;
@@ -55,7 +55,7 @@ impl Org {
     /// org.set_value_with("PORT", Scope::Org, "8081", if_known()).await?;
     /// let late = org.set_value_with("PORT", Scope::Org, "8082", if_known()).await;
     /// assert!(matches!(late, Err(Error::Unexpected { .. })));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -75,33 +75,32 @@ impl Org {
     /// Sets values in one batch: all of them, or none.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{NewValue, Scope, VarFormat, VariableDefinition};
     /// for name in ["HOST", "REGION"] {
     ///     org.define(VariableDefinition::new(name, VarFormat::String)).await?;
     /// }
     /// let new = |name, value| NewValue::new(name, Scope::Org, value);
     /// org.set_values(&[new("HOST", "eu.example.com"), new("REGION", "eu")]).await?;
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
     /// Those of [`set_value`](Self::set_value), for the first value that fails; [`Error::DuplicateValue`]; and
-    /// [`Error::Store`] with `TooLarge` when the store takes no batch of that size.
+    /// [`Error::Store`] with `TooLarge` if the batch is too large for the store.
     pub async fn set_values(&self, values: &[NewValue<'_>]) -> Result<Vec<ValueWritten>, Error> {
         self.set_values_with(values, WriteOptions::default()).await
     }
 
-    /// [`set_values`](Self::set_values), with companions. A condition holds for each of the values, beside the one that
-    /// it has itself.
+    /// [`set_values`](Self::set_values) with [`WriteOptions`]. Their condition applies to every value, in addition to
+    /// its own.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let org = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
-    /// # org.define(strongroom::VariableDefinition::new("PORT", strongroom::VarFormat::Integer)).await?;
+    /// # strongroom_conformance::with_port(async |org| {
     /// use strongroom::{Expected, NewValue, Scope, WriteOptions};
     /// let values = [NewValue::new("PORT", Scope::Org, "80")];
     /// org.set_values_with(&values, WriteOptions::expecting(Expected::Absent)).await?;
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
@@ -146,7 +145,8 @@ pub(super) fn value_keys(tenant: &Tenant, values: &[NewValue<'_>], ids: &[Defini
     values.iter().zip(ids).map(|(value, id)| tenant.id.value(&value.scope, id).key()).collect()
 }
 
-/// Checks the values against their definitions, those of `made` among them, and puts them in place of the existing ones.
+/// Checks the values against their definitions, those of `made` among them, and puts them in place of the existing
+/// ones.
 pub(super) fn put_values(
     draft: &mut Draft<'_>,
     made: &NewDefinitions<'_>,
@@ -155,6 +155,7 @@ pub(super) fn put_values(
     options: &WriteOptions,
 ) -> Result<Vec<ValueWritten>, Error> {
     let (engine, view) = (&draft.tenant().engine, draft.view());
+    // One moment for all values of the batch.
     let now = engine.now();
     let mut written = Vec::with_capacity(values.len());
     for (index, (value, row)) in values.iter().zip(existing).enumerate() {

@@ -14,51 +14,49 @@ use crate::keys::Unlock;
 use crate::store::Store;
 use crate::verbs::org::Org;
 
-pub(crate) use options::Founding;
+pub(crate) use options::NewVault;
 pub use options::VaultOptions;
 
-/// An opened vault. Cheap to clone; every clone is the same vault.
+/// An open vault. Cheap to clone; every clone is the same vault.
 ///
-/// One vault belongs to one store: open it once and clone the handle. A store that several engines open at the
-/// same time says so in its [`Capabilities`](crate::store::Capabilities).
+/// A store holds one vault. Open it once per process and clone the handle. If several engines may open the store at
+/// the same time, its [`Capabilities`](crate::store::Capabilities) say so.
 #[derive(Debug, Clone)]
 pub struct Vault {
     pub(crate) engine: Arc<Engine>,
 }
 
 impl Vault {
-    /// Makes a new vault in an empty store, with the default options.
+    /// Creates a vault in an empty store, with the default options.
     ///
     /// ```
     /// # futures_executor::block_on(async {
-    /// # use strongroom_memory::MemoryStore;
-    /// use strongroom::{Environment, RawKey, Unlock, Vault};
-    ///
-    /// let key = RawKey::generate()?;
-    /// let vault = Vault::create(MemoryStore::new(), Unlock::raw_key(key)).await?;
-    /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
-    /// # let _ = org;
+    /// use strongroom::{RawKey, Unlock, Vault};
+    /// let store = strongroom_memory::MemoryStore::new();
+    /// let vault = Vault::create(store, Unlock::raw_key(RawKey::generate()?)).await?;
+    /// assert!(!vault.store_id().is_empty());
     /// # Ok::<(), strongroom::Error>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
-    /// [`Error::AlreadyInitialised`] when the store holds a vault, [`Error::ForeignStore`] when it holds anything
-    /// else, [`Error::Store`] when it fails.
+    /// [`Error::AlreadyInitialised`] if the store holds a vault, [`Error::ForeignStore`] if it holds anything else,
+    /// [`Error::Store`] if it fails.
     pub async fn create(store: impl Store, unlock: Unlock) -> Result<Self, Error> {
         VaultOptions::default().create(store, unlock).await
     }
 
     /// Opens the vault of a store, with the default options.
     ///
-    /// It reads. It writes in one case alone: where a passphrase opened a slot whose key derivation costs less than
-    /// [`VaultOptions::argon2`] asks for, that slot is sealed anew at today's cost. A store that refuses to be written
-    /// opens all the same, and [`VaultOptions::without_slot_upgrade`] leaves the slot as it is.
+    /// It writes in only one case: if a passphrase opens a slot whose key derivation is cheaper than
+    /// [`VaultOptions::argon2`], that slot is sealed again at the new cost. If the write fails, the vault opens all
+    /// the same. [`VaultOptions::without_slot_upgrade`] turns this off.
     ///
     /// ```
-    /// # futures_executor::block_on(async { use strongroom_memory::MemoryStore;
+    /// # futures_executor::block_on(async {
     /// use std::sync::Arc;
     /// use strongroom::{Error, RawKey, Unlock, Vault};
-    /// let (store, key) = (Arc::new(MemoryStore::new()), |byte| Unlock::raw_key(RawKey::from_bytes([byte; 32])));
+    /// let key = |byte| Unlock::raw_key(RawKey::from_bytes([byte; 32]));
+    /// let store = Arc::new(strongroom_memory::MemoryStore::new());
     /// Vault::create(store.clone(), key(7)).await?;
     /// assert!(Vault::open(store.clone(), key(7)).await.is_ok());
     /// assert!(matches!(Vault::open(store, key(8)).await, Err(Error::WrongKey)));
@@ -67,24 +65,23 @@ impl Vault {
     ///
     /// # Errors
     /// [`Error::NotInitialised`] on an empty store, [`Error::ForeignStore`] on one that holds no vault,
-    /// [`Error::WrongKey`] and [`Error::NoSuchSlot`] for a key that is not this vault's, [`Error::Damaged`] and
+    /// [`Error::WrongKey`] and [`Error::NoSuchSlot`] for a key that does not open this vault, [`Error::Damaged`] and
     /// [`Error::UnknownVersion`] for rows that cannot be read, [`Error::KeyDerivation`] for a slot whose parameters
-    /// are out of bounds, [`Error::Provider`] for what the key provider answers. Where an error is answered nothing
-    /// was written.
+    /// are out of bounds, [`Error::Provider`] if the key provider fails. After an error nothing was written.
     pub async fn open(store: impl Store, unlock: Unlock) -> Result<Self, Error> {
         VaultOptions::default().open(store, unlock).await
     }
 
-    /// The handle of one org in one environment. No I/O: an org comes to be with its first write.
+    /// The handle of one org in one environment. No I/O: an org exists from its first write on.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::{Environment, VarFormat, VariableDefinition};
     /// let test = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
     /// let staging = vault.org(*test.id(), "staging".parse()?);
     /// test.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
     /// assert!(staging.definition("PORT").await?.is_none()); // nothing crosses
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     #[must_use]
     pub fn org(&self, org: OrgId, environment: Environment) -> Org {
@@ -103,50 +100,51 @@ impl Vault {
         self.engine.roots.id()
     }
 
-    /// How the caches did since the vault was opened, and what they hold. Cheap: reading never waits for it.
+    /// Hits, misses and sizes of the caches since the vault was opened. Cheap, and never delays a read.
     ///
     /// ```
-    /// # futures_executor::block_on(async { use strongroom::{RawKey, Unlock, Vault};
-    /// # let vault = Vault::create(strongroom_memory::MemoryStore::new(), Unlock::raw_key(RawKey::generate()?)).await?;
-    /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, strongroom::Environment::test());
+    /// # strongroom_conformance::with_vault(async |vault| {
+    /// use strongroom::Environment;
+    /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
     /// assert!(org.definition("REGION").await?.is_none());
     /// assert!(vault.cache_stats().names.misses > 0);
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     #[must_use]
     pub fn cache_stats(&self) -> CacheStats {
         self.engine.caches.stats()
     }
 
-    /// Wipes cached keys that are held for longer than [`VaultOptions::cached_key_age_max`]. Every verb does so too: this
-    /// is for a host whose vault may stand idle, to be called by a timer.
+    /// Wipes cached keys that are older than [`VaultOptions::cached_key_age_max`]. Every verb does this too: a host
+    /// whose vault may be idle for long calls it from a timer.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let (store, key) = (strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?));
+    /// # futures_executor::block_on(async {
     /// use std::time::Duration;
-    /// use strongroom::VaultOptions;
+    /// use strongroom::{RawKey, Unlock, VaultOptions};
     /// let options = VaultOptions::default().cached_key_age_max(Duration::from_secs(60));
-    /// let vault = options.create(store, key).await?;
-    /// vault.wipe_old_keys(); // every few seconds, by a timer of the host's
+    /// let store = strongroom_memory::MemoryStore::new();
+    /// let vault = options.create(store, Unlock::raw_key(RawKey::generate()?)).await?;
+    /// vault.wipe_old_keys(); // every few seconds, from a timer of the host
     /// # Ok::<(), strongroom::Error>(()) }).unwrap();
     /// ```
     pub fn wipe_old_keys(&self) {
         self.engine.drop_old_keys();
     }
 
-    /// Waits for what was accepted, makes it durable and closes the store. Every later call fails.
+    /// Waits for accepted writes, makes them durable and closes the store. Every later call fails.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let vault = strongroom::Vault::create(strongroom_memory::MemoryStore::new(), strongroom::Unlock::raw_key(strongroom::RawKey::generate()?)).await?;
+    /// # strongroom_conformance::with_vault(async |vault| {
     /// use strongroom::{Environment, Error};
     /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
     /// vault.close().await?;
     /// assert!(matches!(org.definition("PORT").await, Err(Error::Store(_))));
-    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// [`Error::Store`] with whatever kept the last write from being durable.
+    /// [`Error::Store`] if a write could not be made durable.
     pub async fn close(&self) -> Result<(), Error> {
         Ok(self.engine.store.close().await?)
     }

@@ -1,4 +1,4 @@
-//! How a vault is made and opened.
+//! How a vault is created and opened.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -21,7 +21,7 @@ use crate::row::{VaultRow, encode_header};
 use crate::store::{Durability, Expect, Key, Store, StoreError, StoreErrorKind, WriteBatch};
 use crate::verbs::vault::Vault;
 
-/// How to create or open a vault, where the defaults do not fit.
+/// Options to create or open a vault.
 #[derive(Debug)]
 pub struct VaultOptions {
     limits: Limits,
@@ -61,64 +61,64 @@ impl VaultOptions {
         self
     }
 
-    /// Where time comes from.
+    /// The source of time.
     pub(crate) fn time(&self) -> &dyn Clock {
         &*self.clock
     }
 
-    /// Takes time from `clock`.
+    /// Uses `clock` as the source of time.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Box::new(clock);
         self
     }
 
-    /// Keeps at most this many opened keyrings, and as many definitions, in memory: 16,384 unless set. What was not used
-    /// lately goes first, and its keys are wiped.
+    /// Keeps at most this many opened keyrings, and as many definitions, in memory: 16,384 unless set. What was least
+    /// recently used goes first, and its keys are wiped.
     #[must_use]
     pub fn cache_entries_max(mut self, entries: usize) -> Self {
         self.cache_entries_max = entries;
         self
     }
 
-    /// Keeps an opened keyring in memory for at most this long after its row was read: an hour unless set. Then its keys
-    /// are wiped, at the next verb or at [`Vault::wipe_old_keys`], and unwrapped again where they are needed.
+    /// Keeps an opened keyring in memory for at most this long after its row was read: an hour unless set. Then the
+    /// next verb or [`Vault::wipe_old_keys`] wipes its keys. They are read and opened again when they are needed.
     #[must_use]
     pub fn cached_key_age_max(mut self, age: Duration) -> Self {
         self.cached_key_age_max = age;
         self
     }
 
-    /// What the key derivation of a new passphrase costs, and what one that costs less is raised to once it opened.
+    /// The cost of deriving a key from a passphrase: for new slots, and for cheaper slots once they were opened.
     #[must_use]
     pub fn argon2(mut self, params: Argon2Params) -> Self {
         self.argon2 = params;
         self
     }
 
-    /// The most that the key derivation of a stored slot may cost; [`Argon2Params::CEILING`] unless set.
+    /// The highest cost of a stored slot that is still opened; [`Argon2Params::CEILING`] unless set.
     #[must_use]
     pub fn argon2_ceiling(mut self, params: Argon2Params) -> Self {
         self.argon2_ceiling = params;
         self
     }
 
-    /// Leaves a passphrase's slot as it is when the vault is opened, though its key derivation is below
-    /// [`argon2`](Self::argon2): opening writes nothing.
+    /// Does not raise the cost of a passphrase's slot to [`argon2`](Self::argon2) when it opens the vault, so that
+    /// opening never writes.
     #[must_use]
     pub fn without_slot_upgrade(mut self) -> Self {
         self.upgrades_slots = false;
         self
     }
 
-    /// Refuses to open any store but the one with this [`Vault::store_id`].
+    /// Refuses to open a store with another id than this [`Vault::store_id`].
     #[must_use]
     pub fn expect_store_id(mut self, store_id: impl Into<String>) -> Self {
         self.store_id = Some(store_id.into());
         self
     }
 
-    /// Refuses to open a vault whose root key is not the one with this [`Vault::root_id`].
+    /// Refuses to open a vault with another root key than that of this [`Vault::root_id`].
     #[must_use]
     pub fn expect_root_id(mut self, root_id: DekId) -> Self {
         self.root_id = Some(root_id);
@@ -133,29 +133,31 @@ impl VaultOptions {
         self
     }
 
-    /// Makes a new vault in an empty store.
+    /// Creates a vault in an empty store.
     ///
     /// ```
-    /// # futures_executor::block_on(async { let store = strongroom_memory::MemoryStore::new();
+    /// # futures_executor::block_on(async {
     /// use strongroom::{Argon2Params, Limits, Unlock, VaultOptions};
     /// let options = VaultOptions::default()
     ///     .limits(Limits::default().value_bytes_max(4 << 10))
-    ///     .argon2(Argon2Params::FLOOR); // the least that is allowed: for tests
+    ///     .argon2(Argon2Params::FLOOR); // the cheapest allowed setting, for tests
+    /// let store = strongroom_memory::MemoryStore::new();
     /// let vault = options.create(store, Unlock::passphrase("six words from a generator")).await?;
     /// assert_eq!(vault.slots().list().await?.len(), 1);
     /// # Ok::<(), strongroom::Error>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
-    /// Those of [`Vault::create`], [`Error::KeyDerivation`] for parameters out of bounds, and [`Error::Provider`] for
-    /// what the key provider answers.
+    /// Those of [`Vault::create`], [`Error::KeyDerivation`] for parameters out of bounds, and [`Error::Provider`] if
+    /// the key provider fails.
     pub async fn create(self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
         self.refuse_unasked(&store)?;
         refuse_used(&store).await?;
-        let Founding { store_id, root, rows } = self.found(&unlock).await?;
+        let NewVault { store_id, root, rows } = self.new_vault(&unlock).await?;
         let mut batch = WriteBatch::default();
         let header = (VaultRow::Header.key(), encode_header(&store_id));
         for (key, row) in [header].into_iter().chain(rows) {
+            // Of two that create at once, one fails.
             batch.expect(key.clone(), Expect::Absent);
             batch.put(key, row);
         }
@@ -175,8 +177,11 @@ impl VaultOptions {
     /// Opens the vault of a store.
     ///
     /// ```
-    /// # futures_executor::block_on(async { use std::sync::Arc; let (store, key) = (Arc::new(strongroom_memory::MemoryStore::new()), || strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32])));
-    /// use strongroom::{Error, Vault, VaultOptions};
+    /// # futures_executor::block_on(async {
+    /// use std::sync::Arc;
+    /// use strongroom::{Error, RawKey, Unlock, Vault, VaultOptions};
+    /// let key = || Unlock::raw_key(RawKey::from_bytes([7; 32])); // of a key file, say
+    /// let store = Arc::new(strongroom_memory::MemoryStore::new());
     /// let id = Vault::create(Arc::clone(&store), key()).await?.store_id();
     /// VaultOptions::default().expect_store_id(&id).open(Arc::clone(&store), key()).await?;
     /// let other = VaultOptions::default().expect_store_id("another").open(store, key()).await;
@@ -185,10 +190,11 @@ impl VaultOptions {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Vault::open`], and [`Error::UnexpectedVault`] when an expected id differs.
+    /// Those of [`Vault::open`], and [`Error::UnexpectedVault`] if an expected id differs.
     pub async fn open(self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
         self.refuse_unasked(&store)?;
         let head = read_head(&store).await?;
+        // Before a key is used: a wrong store should not cost a key derivation or a call to a provider.
         if self.store_id.as_ref().is_some_and(|expected| *expected != hex::encode(head.store_id)) {
             return Err(Error::UnexpectedVault);
         }
@@ -198,6 +204,7 @@ impl VaultOptions {
             return Err(Error::UnexpectedVault);
         }
         let store_row = head.open_store_row(&root.key)?;
+        // The sealed list of slots decides: a slot that was removed may be put back by a hostile store.
         if store_row.body.held(slot).is_none() {
             return Err(Error::damaged("the key slot", Damage::Inconsistent));
         }
@@ -213,13 +220,14 @@ impl VaultOptions {
     fn refuse_unasked(&self, store: &impl Store) -> Result<(), Error> {
         let durability = store.capabilities().durability;
         if durability == Durability::ProcessCrash && self.durability != Some(durability) {
-            let message = "a power cut may take what this store acknowledged: ask for that with VaultOptions::accept_durability";
+            let message = "a power cut may undo writes that this store acknowledged: \
+                           accept that with VaultOptions::accept_durability";
             return Err(StoreError::new(StoreErrorKind::Unsupported, message).into());
         }
         Ok(())
     }
 
-    /// The root keys that a head leads to, by the rules by which a vault is opened.
+    /// The root keys of a vault, opened from its head by the rules of [`open`](Self::open).
     pub(crate) async fn open_roots(&self, head: &Head, unlock: &Unlock) -> Result<Roots, Error> {
         let Opened { slot, root, .. } = self.open_slots(head, unlock).await?;
         let root = Root::new(root);
@@ -230,14 +238,15 @@ impl VaultOptions {
         Ok(Roots::new(root, &store_row))
     }
 
-    /// The same of a file of one org. It has no `store` row, and needs none: whoever made the file made its one slot.
+    /// The root key of a backup of one org. Such a file has no `store` row to check against, and only one slot, which
+    /// was made with the file.
     pub(crate) async fn open_file_root(&self, head: &Head, unlock: &Unlock) -> Result<Roots, Error> {
         let Opened { root, row, .. } = self.open_slots(head, unlock).await?;
         Ok(Roots::first(Root::new(root), row))
     }
 
-    /// The rows of a new vault, but for its header.
-    pub(crate) async fn found(&self, unlock: &Unlock) -> Result<Founding, Error> {
+    /// The rows of a new vault, except its header.
+    pub(crate) async fn new_vault(&self, unlock: &Unlock) -> Result<NewVault, Error> {
         let mut store_id = StoreId::default();
         random::fill(&mut store_id)?;
         let mut root = KeyMaterial::default();
@@ -250,10 +259,10 @@ impl VaultOptions {
         let store_row = body.seal(&store_id, &root.key, FIRST)?;
         let rows =
             vec![(VaultRow::Slot(slot.place.id).key(), slot.encode()), (VaultRow::Store.key(), store_row)];
-        Ok(Founding { store_id, root, rows })
+        Ok(NewVault { store_id, root, rows })
     }
 
-    /// The defaults, but for the bounds of the key derivation.
+    /// The defaults, except for the bounds of the key derivation.
     pub(crate) fn of_bounds(bounds: Argon2Bounds) -> Self {
         Self { argon2: bounds.today, argon2_ceiling: bounds.ceiling, ..Self::default() }
     }
@@ -281,8 +290,8 @@ impl VaultOptions {
     }
 }
 
-/// A vault that is about to be.
-pub(crate) struct Founding {
+/// A vault whose rows are not yet written.
+pub(crate) struct NewVault {
     pub(crate) store_id: StoreId,
     pub(crate) root: Arc<Root>,
     pub(crate) rows: Vec<(Key, Vec<u8>)>,

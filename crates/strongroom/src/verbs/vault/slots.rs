@@ -1,4 +1,4 @@
-//! Which slot opens, and what becomes of it then.
+//! Opening a slot, and raising its cost afterwards.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::row::VaultRow;
 use crate::store::{Expect, RowRevision, Store, WriteBatch};
 use crate::verbs::vault::VaultOptions;
 
-/// The slot that gave the root key.
+/// The slot that opened, and the root key from it.
 pub(crate) struct Opened<'h> {
     pub(crate) slot: &'h Slot,
     pub(crate) row: RowRevision,
@@ -22,6 +22,7 @@ pub(crate) struct Opened<'h> {
 impl VaultOptions {
     /// The root key from the first slot that `unlock` opens.
     pub(crate) async fn open_slots<'h>(&self, head: &'h Head, unlock: &Unlock) -> Result<Opened<'h>, Error> {
+        // Bounds the work: each slot of a kind costs a key derivation, and a hostile store could add any number.
         if head.slots.iter().filter(|row| row.is_of(unlock.tag())).count() > SLOTS_OF_A_KIND_MAX {
             return Err(Error::damaged("the list of key slots", Damage::Inconsistent));
         }
@@ -39,10 +40,10 @@ impl VaultOptions {
         Err(refusal.unwrap_or_else(|| Error::damaged("the key slot", Damage::Missing)))
     }
 
-    /// Seals a passphrase's slot anew where its key derivation is below today's. It is a favour, so a failure of
-    /// any kind is passed over: the slot stays as it is, the vault is open, and the next open tries again. A retired
-    /// store is left alone. Returns the revision of the `store` row if it was written: the history notes every rewrite
-    /// of a slot, since its next revision is counted from there.
+    /// Seals a passphrase's slot again if its key derivation is cheaper than today's. Any failure is ignored: the
+    /// vault is open all the same, and the next `open` tries again. A retired store is not written to. Returns the
+    /// revision of the `store` row if it was written: its history notes every rewrite of a slot, since the slot's next
+    /// revision is counted from there.
     pub(crate) async fn upgrade_slot(
         &self,
         store: &dyn Store,
@@ -60,14 +61,14 @@ impl VaultOptions {
         let mut batch = WriteBatch::default();
         batch.expect(key.clone(), Expect::Revision(row));
         batch.put(key, raised.encode());
-        // Whoever adds, changes or removes a slot, or makes a new root, writes this row, too.
+        // Every change of a slot and every new root writes this row too, so this batch cannot undo one.
         store_row.put_in(&mut batch, &slot.place.store_id, &root.key).ok()?;
         batch.expect(header, pass);
         store.commit(Arc::new(batch)).await.ok().map(|committed| committed.revision)
     }
 }
 
-/// Of two slots that did not open, the one whose reason tells more: an outage, then damage, then a wrong key, then
+/// The more useful error of two slots that did not open: an outage, then damage, then a wrong key, then a slot of
 /// another kind.
 fn worse(known: Option<Error>, new: Error) -> Error {
     let rank = |error: &Error| match error {
