@@ -1,9 +1,9 @@
-//! What a service takes at most.
+//! The limits of a service.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// Limits of a service. The defaults suit a service of its own behind a proxy.
+/// The limits of a service. The defaults suit a server of its own behind a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     pub(crate) body_bytes_max: usize,
@@ -159,17 +159,17 @@ impl Limits {
         self
     }
 
-    /// Limits how many bad keys and tokens are looked at, of each address; one more gets 429. What is known to be good
-    /// is let through all the same. 10 a second and 100 at once unless set.
+    /// Limits how many bad keys and tokens of one address are checked; one more gets 429. A key that was valid before,
+    /// and a token with a valid signature, pass all the same. 10 a second and 100 at once unless set.
     #[must_use]
     pub fn failure_rate(mut self, rate: Rate) -> Self {
         self.failure_rate = rate;
         self
     }
 
-    /// How many proxies of your own stand between clients and the service, each of which appends to `X-Forwarded-For`.
-    /// The address of a client is the one that the outermost of them wrote there. With 0, as it is unless set, it is
-    /// the address of the connection.
+    /// How many proxies of your own are between clients and the service, each of which appends to `X-Forwarded-For`.
+    /// The address of a client is then the one that the outermost of them appended. 0 unless set: the address of the
+    /// connection counts.
     #[must_use]
     pub fn proxies(mut self, proxies: usize) -> Self {
         self.proxies = proxies;

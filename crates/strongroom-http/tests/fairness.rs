@@ -13,7 +13,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::Request;
 use hyper::body::Frame;
-use strongroom::{RawKey, Unlock, Vault};
+use strongroom::{DataKeys, RawKey, Unlock, Vault};
 use strongroom_http::{Limits, Rate, ServiceOptions, serve};
 use support::gate::{Gate, gated};
 use support::{Answer, BASE, Fixture, api_key};
@@ -276,4 +276,13 @@ async fn a_token_that_ended_uses_up_nothing_of_its_account() {
         let answer = fixture.call_with_token(&token, "GET", "/env/definitions").send().await;
         assert_eq!(answer.status, 200);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_whose_record_was_sealed_again_counts_once() {
+    let (fixture, _) = fixture(Limits::default().org_requests_max(1)).await;
+    assert_eq!(definitions(&fixture, &fixture.key).await.status, 200);
+    let job = fixture.vault.rotate_data_keys(&DataKeys::all()).await.unwrap();
+    job.run().await.unwrap();
+    assert_eq!(definitions(&fixture, &fixture.key).await.status, 200);
 }
