@@ -9,7 +9,7 @@ pub struct Limits {
     pub(crate) body_bytes_max: usize,
     pub(crate) header_bytes_max: usize,
     pub(crate) requests_max: usize,
-    pub(crate) org_requests_max: usize,
+    org_requests_max: Option<usize>,
     pub(crate) token_requests_max: usize,
     pub(crate) connections_max: usize,
     pub(crate) request_timeout: Duration,
@@ -46,7 +46,7 @@ impl Default for Limits {
             body_bytes_max: 1 << 20,
             header_bytes_max: 16 << 10,
             requests_max: 1_024,
-            org_requests_max: 512,
+            org_requests_max: None,
             token_requests_max: 32,
             connections_max: 4_096,
             request_timeout: Duration::from_secs(30),
@@ -85,11 +85,11 @@ impl Limits {
     }
 
     /// At most this many requests of one org at a time, with keys and tokens together, whether at work or still
-    /// arriving; one more gets 429 at once. 512 unless set: half of all, so that no org takes the service from the
-    /// others.
+    /// arriving; one more gets 429 at once. Half of [`requests_max`](Self::requests_max) unless set, so that no org
+    /// takes the service from the others.
     #[must_use]
     pub fn org_requests_max(mut self, requests: usize) -> Self {
-        self.org_requests_max = requests;
+        self.org_requests_max = Some(requests);
         self
     }
 
@@ -174,6 +174,10 @@ impl Limits {
     pub fn proxies(mut self, proxies: usize) -> Self {
         self.proxies = proxies;
         self
+    }
+
+    pub(crate) fn requests_max_of_org(&self) -> usize {
+        self.org_requests_max.unwrap_or(self.requests_max / 2).max(1)
     }
 
     pub(crate) fn rate_of_tokens(&self) -> Option<Rate> {

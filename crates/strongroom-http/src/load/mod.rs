@@ -65,7 +65,7 @@ impl Load {
     /// How many requests of `party` there may be at a time. For a key it is the limit of its org that counts.
     fn requests_max(&self, party: &Party) -> Option<usize> {
         match party {
-            Party::Org(_) => Some(self.limits.org_requests_max),
+            Party::Org(_) => Some(self.limits.requests_max_of_org()),
             Party::Key(_) => None,
             Party::Session(..) | Party::Account(..) => Some(self.limits.token_requests_max),
             Party::Unknown(_) => Some(CHECKS_MAX),
