@@ -12,7 +12,7 @@ struct Labels {
     cache: &'static str,
 }
 
-/// The counts as they stand now. The engine counts by itself, so nothing is kept here.
+/// The counts of this moment. The engine keeps them, so nothing is kept here.
 pub(crate) fn registry(stats: &CacheStats) -> Registry {
     let (hits, misses) = (Family::<Labels, Counter>::default(), Family::<Labels, Counter>::default());
     let entries = Family::<Labels, Gauge>::default();

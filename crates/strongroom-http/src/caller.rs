@@ -11,8 +11,8 @@ use crate::load::{Party, RequestPermit};
 use crate::request::{Stated, single_header};
 use crate::service::Service;
 
-/// Who may call: the holder of an API key, or of a session token. A token stands in for key and account, so that it
-/// is taken where both are sent.
+/// Who may call: the holder of an API key, or of a session token. A token names its own account and replaces the key,
+/// so it is the one that counts where both are sent.
 pub(crate) enum Caller {
     Key(KeyCaller),
     Token(TokenCaller),
@@ -28,7 +28,7 @@ pub(crate) struct KeyCaller {
 pub(crate) struct TokenCaller {
     pub(crate) org: Org,
     pub(crate) account: Account,
-    /// Which session.
+    /// The id of the session.
     pub(crate) jti: String,
 }
 
@@ -58,7 +58,7 @@ impl Caller {
         }
     }
 
-    /// The same, where the call cannot do without.
+    /// The same, for a call that needs one.
     pub(crate) fn require_linked_account(&self, stated: &Stated<'_>) -> Result<Account, Failure> {
         let account = self.linked_account(stated)?.ok_or(Failure::required("linked_account_id"))?;
         Ok(self.org().account(account))
@@ -119,18 +119,21 @@ async fn admit_key(
     let text = single_header(headers, "x-api-key").map_err(|_| Failure::bad_key())?;
     let text = text.ok_or_else(Failure::bad_key)?;
     let inner = &service.inner;
-    if let Some(known) = inner.admitted.known(&KeyDigest::of(text)) {
-        // Before its record is read, so that the requests that are too many cost no read.
-        count_key(permit, &known)?;
-        if known.stands(&*inner.clock).await? {
-            return Ok(KeyCaller::of(&known));
+    let known = inner.admitted.known(&KeyDigest::of(text));
+    if let Some(known) = &known {
+        // Counted before its record is read, so that a request too many costs no read.
+        count_key(permit, known)?;
+        if known.is_current(&*inner.clock).await? {
+            return Ok(KeyCaller::of(known));
         }
     }
     let check = permit.begin_check()?;
     let admitted = inner.admitted.open(&inner.vault, &*inner.clock, text).await?;
     let admitted = admitted.ok_or_else(|| permit.failed(Failure::bad_key()))?;
     drop(check);
-    count_key(permit, &admitted)?;
+    if known.is_none() {
+        count_key(permit, &admitted)?;
+    }
     Ok(KeyCaller::of(&admitted))
 }
 
@@ -169,7 +172,7 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
         let judged_by_key = sent.iter().next().is_none() || headers.contains_key("x-api-key");
         return if judged_by_key { Ok(None) } else { Err(Failure::bad_token()) };
     }
-    // Of two headers nobody could say which one counts.
+    // With two headers, this service and a proxy could each take another one for the caller's.
     let header = single_header(headers, header::AUTHORIZATION.as_str()).map_err(|_| Failure::bad_token())?;
     let token = header.and_then(|text| text.split_once(' ')).map(|(_, token)| token.trim());
     token.map(Some).ok_or_else(Failure::bad_token)

@@ -13,7 +13,7 @@ use crate::page::{PageNumber, Paged};
 use crate::request::{AccountHeader, Body, Query, Segment, Stated, json_text, present};
 use crate::time;
 
-/// A credential to be kept.
+/// A new credential.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct UpsertCredential {
     /// Any JSON; what is not a string is kept as its exact source text.
@@ -25,7 +25,7 @@ pub(crate) struct UpsertCredential {
     linked_account_id: Option<String>,
 }
 
-/// Whose credential.
+/// The account of the credential.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct CredentialQuery {
@@ -33,7 +33,7 @@ pub(crate) struct CredentialQuery {
     linked_account_id: Option<String>,
 }
 
-/// A credential that is now kept.
+/// A credential that was added or updated.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct CredentialUpserted {
     success: bool,
@@ -49,7 +49,7 @@ pub(crate) struct CredentialDeleted {
     message: String,
 }
 
-/// Whose credentials to list.
+/// Which credentials to list.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct CredentialsQuery {
@@ -138,6 +138,7 @@ pub(crate) async fn list(
     let account = Caller::Key(caller).require_linked_account(&stated)?;
     let (mut docs, mut total) = (Vec::new(), 0);
     let mut request = PageRequest::first(PageRequest::LIMIT_MAX);
+    // The wire counts pages and documents, the engine goes on from a cursor: so all are walked.
     loop {
         let found = account.credentials(request).await?;
         let wanted = number.skip().saturating_sub(total);

@@ -1,4 +1,4 @@
-//! What a request that failed is answered: one envelope, whatever the cause, that never echoes a submitted value.
+//! The response to a request that failed: one envelope, whatever the cause, which never echoes a submitted value.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -62,7 +62,7 @@ impl Failure {
         Self::bad_request(format!("{field} is required"))
     }
 
-    /// 400: the linked account is missing, unknown or not an id.
+    /// 400: the linked account is missing or unknown, or its id is not valid.
     pub(crate) fn linked_account(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidLinkedAccountId, message)
     }
@@ -82,7 +82,7 @@ impl Failure {
         Self::new(StatusCode::UNAUTHORIZED, ErrorCode::InvalidToken, "Invalid token")
     }
 
-    /// 404: there is nothing of this name.
+    /// 404: nothing has this name.
     pub(crate) fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::NOT_FOUND, ErrorCode::ResourceNotFound, message)
     }
@@ -97,18 +97,18 @@ impl Failure {
         Self::not_found("Variable value not found")
     }
 
-    /// 429, with the time after which the next request will do.
+    /// 429, with the time after which the next request is allowed.
     pub(crate) fn too_many_requests(retry_after: Duration) -> Self {
         let failure = Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::ServerError, "Too many requests");
         Self { retry_after: Some(retry_after), ..failure }
     }
 
-    /// 429: the caller has too many requests at work. Which of them ends next is not known.
+    /// 429: the caller has too many requests at a time. It is not known when the next one of them ends.
     pub(crate) fn too_many_at_once() -> Self {
         Self::too_many_requests(Duration::from_secs(1))
     }
 
-    /// 503: nothing was done, try again.
+    /// 503: nothing was done; the same request may succeed later.
     pub(crate) fn overloaded() -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         let failure =
@@ -116,7 +116,7 @@ impl Failure {
         Self { retry_after: Some(Duration::from_secs(1)), ..failure }
     }
 
-    /// An answer of the HTTP layer: unknown method, a body too large or of another kind, and so on.
+    /// A refusal by the HTTP layer: an unknown method, a body that is too large or of another type, and so on.
     pub(crate) fn of_status(status: StatusCode) -> Self {
         let message = match status {
             StatusCode::NOT_FOUND => return Self::not_found("Route not found"),
@@ -139,7 +139,7 @@ impl Failure {
         Self::new(status, ErrorCode::InternalServerError, "Internal server error")
     }
 
-    /// Names the code of a 404 `error_code`, as three calls do.
+    /// Puts the code of a 404 into `error_code`, as three calls do.
     pub(crate) fn with_error_code(mut self) -> Self {
         if self.status == StatusCode::NOT_FOUND {
             self.field = CodeField::ErrorCode;
@@ -159,6 +159,7 @@ impl IntoResponse for Failure {
         let body = ErrorBody { status_code, http_error_type, error, error_code, message: &self.message };
         let mut response = (self.status, Json(body)).into_response();
         if let Some(wait) = self.retry_after {
+            // Rounded up: a client that comes a moment too early is refused again.
             let whole_secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(whole_secs.max(1)));
         }
@@ -171,7 +172,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let found = ErrorStatus::of(&error);
         match found.status {
-            // Only an operator can act on it: it is told in the log, not to the caller.
+            // Only an operator can act on it, so it goes to the log and not to the caller.
             500 => {
                 tracing::error!(%error, "a request failed");
                 Self::internal()
@@ -186,11 +187,11 @@ impl From<Error> for Failure {
     }
 }
 
-/// What a client is told: the engine's own words only where they can hold neither a submitted value nor an id of
+/// The message for a client: the engine's own words only where they can contain neither a submitted value nor an id of
 /// another scope.
 #[allow(
     clippy::wildcard_enum_match_arm,
-    reason = "the rest is safe by default; the status is told apart completely"
+    reason = "the last message fits every error; the status is the one that must be complete"
 )]
 fn message(error: &Error) -> Cow<'static, str> {
     let fixed = match error {
@@ -210,7 +211,7 @@ fn message(error: &Error) -> Cow<'static, str> {
         Error::AccountNotFound(_) => "Linked account not found",
         Error::InvalidValue { .. } => "value does not match the variable format",
         Error::ScopeNotAllowed { .. } => "the variable definition allows no value at this scope",
-        Error::ScopeInUse { .. } => "a value stands at a scope that would be removed: delete it first",
+        Error::ScopeInUse { .. } => "a value is set at a scope that would be removed: delete it first",
         Error::DefinitionExists(_) => "a variable definition with this name exists",
         Error::DuplicateCredentialKey => "Duplicate Auth key_name not allowed",
         Error::AccountExists(_) => "Linked account exists already",

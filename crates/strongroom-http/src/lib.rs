@@ -1,5 +1,5 @@
 #![doc = include_str!("../docs/HTTP.md")]
-#![warn(clippy::wildcard_enum_match_arm)] // a new case must be thought of wherever cases are told apart
+#![warn(clippy::wildcard_enum_match_arm)] // a new case must not compile until it is thought of
 
 mod accounts;
 mod auth;

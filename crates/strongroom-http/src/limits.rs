@@ -1,15 +1,15 @@
-//! What a service takes at most.
+//! The limits of a service.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// Limits of a service. The defaults suit a service of its own behind a proxy.
+/// The limits of a service. The defaults suit a server of its own behind a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     pub(crate) body_bytes_max: usize,
     pub(crate) header_bytes_max: usize,
     pub(crate) requests_max: usize,
-    pub(crate) org_requests_max: usize,
+    org_requests_max: Option<usize>,
     pub(crate) token_requests_max: usize,
     pub(crate) connections_max: usize,
     pub(crate) request_timeout: Duration,
@@ -46,7 +46,7 @@ impl Default for Limits {
             body_bytes_max: 1 << 20,
             header_bytes_max: 16 << 10,
             requests_max: 1_024,
-            org_requests_max: 512,
+            org_requests_max: None,
             token_requests_max: 32,
             connections_max: 4_096,
             request_timeout: Duration::from_secs(30),
@@ -85,11 +85,11 @@ impl Limits {
     }
 
     /// At most this many requests of one org at a time, with keys and tokens together, whether at work or still
-    /// arriving; one more gets 429 at once. 512 unless set: half of all, so that no org takes the service from the
-    /// others.
+    /// arriving; one more gets 429 at once. Half of [`requests_max`](Self::requests_max) unless set, so that no org
+    /// takes the service from the others.
     #[must_use]
     pub fn org_requests_max(mut self, requests: usize) -> Self {
-        self.org_requests_max = requests;
+        self.org_requests_max = Some(requests);
         self
     }
 
@@ -159,21 +159,25 @@ impl Limits {
         self
     }
 
-    /// Limits how many bad keys and tokens are looked at, of each address; one more gets 429. What is known to be good
-    /// is let through all the same. 10 a second and 100 at once unless set.
+    /// Limits how many bad keys and tokens of one address are checked; one more gets 429. A key that was valid before,
+    /// and a token with a valid signature, pass all the same. 10 a second and 100 at once unless set.
     #[must_use]
     pub fn failure_rate(mut self, rate: Rate) -> Self {
         self.failure_rate = rate;
         self
     }
 
-    /// How many proxies of your own stand between clients and the service, each of which appends to `X-Forwarded-For`.
-    /// The address of a client is the one that the outermost of them wrote there. With 0, as it is unless set, it is
-    /// the address of the connection.
+    /// How many proxies of your own are between clients and the service, each of which appends to `X-Forwarded-For`.
+    /// The address of a client is then the one that the outermost of them appended. 0 unless set: the address of the
+    /// connection counts.
     #[must_use]
     pub fn proxies(mut self, proxies: usize) -> Self {
         self.proxies = proxies;
         self
+    }
+
+    pub(crate) fn requests_max_of_org(&self) -> usize {
+        self.org_requests_max.unwrap_or(self.requests_max / 2).max(1)
     }
 
     pub(crate) fn rate_of_tokens(&self) -> Option<Rate> {

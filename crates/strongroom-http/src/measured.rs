@@ -1,4 +1,4 @@
-//! A store that counts the calls it takes.
+//! A store that counts its calls.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,6 +26,7 @@ impl<S: Store> MeasuredStore<S> {
 }
 
 #[async_trait]
+// A default method of the trait would call this store and not the inner one's own.
 #[deny(clippy::missing_trait_methods)]
 impl<S: Store> Store for MeasuredStore<S> {
     async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
@@ -63,7 +64,7 @@ fn outcome<T>(answer: &Result<T, StoreError>) -> Result<(), &'static str> {
         StoreErrorKind::Poisoned => "poisoned",
         StoreErrorKind::Closed => "closed",
         StoreErrorKind::Unsupported => "unsupported",
-        // The engine may add kinds.
+        // A later engine may have more kinds.
         _ => "other",
     })
 }

@@ -57,7 +57,7 @@ struct CallLabels {
 }
 
 impl Metrics {
-    /// Counters that stand at zero.
+    /// Counters, all at zero.
     #[must_use]
     pub fn new() -> Self {
         let requests = Family::default();
@@ -83,14 +83,13 @@ impl Metrics {
         }))
     }
 
-    /// All counters in the OpenMetrics text format. What a service says at `/metrics` has also those of the vault's
-    /// caches.
+    /// All counters in the OpenMetrics text format. At `/metrics` a service also has those of the vault's caches.
     #[must_use]
     pub fn text(&self) -> String {
         self.text_with(&Registry::default())
     }
 
-    /// The same, followed by what `more` holds.
+    /// The same, followed by the metrics of `more`.
     pub(crate) fn text_with(&self, more: &Registry) -> String {
         let mut text = String::new();
         // Writing to a string does not fail.
@@ -100,13 +99,13 @@ impl Metrics {
         text
     }
 
-    /// Counts a request as being at work until what it answers is dropped.
+    /// Counts a request as being at work until the returned value is dropped.
     pub(crate) fn begin(&self) -> InFlight {
         self.0.requests_in_flight.inc();
         InFlight(self.0.requests_in_flight.clone())
     }
 
-    /// Counts a request that was answered.
+    /// Counts the response to a request.
     pub(crate) fn answered(&self, method: &Method, route: Pattern, status: StatusCode, time: Duration) {
         let method = method_name(method);
         let labels = RequestLabels { method, route: route.clone(), status: status.as_u16() };
@@ -118,6 +117,7 @@ impl Metrics {
     /// The counters of one call of the backend, looked up once.
     pub(crate) fn store_meter(&self, call: &'static str) -> StoreMeter {
         let calls = self.0.store_calls.clone();
+        // Looked up here and not for every call: the family is behind a lock.
         let succeeded = calls.get_or_create_owned(&StoreLabels { call, outcome: "ok" });
         let seconds = self.0.store_seconds.get_or_create_owned(&CallLabels { call });
         StoreMeter { call, calls, succeeded, seconds }
@@ -166,7 +166,7 @@ impl Drop for InFlight {
 }
 
 impl Pattern {
-    /// That of a request which the router has seen.
+    /// The pattern of a request that has passed the router.
     pub(crate) fn of(request: &Request) -> Self {
         Self(request.extensions().get::<MatchedPath>().cloned())
     }
@@ -196,12 +196,12 @@ impl EncodeLabelValue for Pattern {
     }
 }
 
-/// From 50 µs to 13 s.
+/// From 50 µs to 13 s: from a read of a warm cache to a request that is about to time out.
 fn histogram() -> Histogram {
     Histogram::new(exponential_buckets(0.000_05, 4.0, 10))
 }
 
-/// A closed list, so that no caller can make up labels.
+/// A closed list: a label that a caller could choose would let it grow the metrics without end.
 fn method_name(method: &Method) -> &'static str {
     let known = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     let names = ["GET", "POST", "PUT", "PATCH", "DELETE"];

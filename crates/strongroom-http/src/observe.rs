@@ -1,4 +1,4 @@
-//! What surrounds every request: admission, time, an id, a span, and a line in the log and the metrics.
+//! What surrounds every request: its permit, its time limit, an id, a span, a line in the log, and the metrics.
 
 use std::collections::hash_map::RandomState;
 use std::convert::Infallible;
@@ -45,7 +45,7 @@ impl tower::Service<Request> for Observed {
     type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // A route is always ready: what is too much is refused below.
+        // A route is always ready: too many requests are refused in `call`, with a response.
         Poll::Ready(Ok(()))
     }
 
@@ -54,11 +54,12 @@ impl tower::Service<Request> for Observed {
         let seen = Seen::of(&request, &self.request_ids);
         let limits = &service.inner.limits;
         let too_large = header_bytes(request.headers()) > limits.header_bytes_max;
+        // Counted as the bytes come, so that a body without a declared length is cut off too.
         DefaultBodyLimit::max(limits.body_bytes_max).apply(&mut request);
         let client = ClientAddress::of(request.headers(), request.extensions(), limits.proxies);
         let permit = Arc::new(RequestPermit::new(&service.inner.load, client));
         request.extensions_mut().insert(Arc::clone(&permit));
-        // It does nothing before it is polled.
+        // The future does nothing before it is polled, so that a request without a permit costs nothing.
         let answer = self.route.call(request);
         Box::pin(async move {
             let (method, route, id) = (&seen.method, seen.route.as_str(), &seen.id);
@@ -68,12 +69,12 @@ impl tower::Service<Request> for Observed {
             } else {
                 admit(&service, &permit, route, answer).instrument(span.clone()).await
             };
-            Ok(seen.answered(&service, &span, response))
+            Ok(seen.finish(&service, &span, response))
         })
     }
 }
 
-/// Awaits the answer of a route, or refuses the request at once where the service has too many already.
+/// Awaits the response of a route, or refuses the request at once if too many are at work.
 async fn admit(
     service: &Service,
     permit: &RequestPermit,
@@ -86,14 +87,14 @@ async fn admit(
         return refused.into_response();
     }
     let _in_flight = service.inner.metrics.begin();
-    // A write that is cut off is applied or not applied, never half.
+    // Dropping the future is safe: a write that is cut off is applied or not applied, never half.
     match tokio::time::timeout(service.inner.limits.request_timeout, answer).await {
         Ok(Ok(response)) => response,
         Err(_) => Failure::overloaded().into_response(),
     }
 }
 
-/// What is told of a request in the log and the metrics.
+/// What the log and the metrics say of a request.
 struct Seen {
     start: Instant,
     method: Method,
@@ -112,11 +113,11 @@ impl Seen {
         }
     }
 
-    /// Counts and logs the answer, and gives it the headers that every answer has.
-    fn answered(self, service: &Service, span: &Span, mut response: Response) -> Response {
+    /// Counts and logs the response, and adds the headers that every response has.
+    fn finish(self, service: &Service, span: &Span, mut response: Response) -> Response {
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        // A browser that guessed the type of an answer could run what a tenant wrote.
+        // A browser that guessed the type of a response could run what a tenant wrote.
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if let Ok(id) = HeaderValue::try_from(self.id) {
             headers.insert(REQUEST_ID, id);
@@ -132,7 +133,7 @@ fn header_bytes(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
-/// The caller's own `x-request-id`, if it is a short word.
+/// The caller's own `x-request-id`, if it is a short word: any other text could flood or forge the log.
 fn own_id(headers: &HeaderMap) -> Option<&str> {
     let word = |text: &&str| {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
@@ -141,8 +142,8 @@ fn own_id(headers: &HeaderMap) -> Option<&str> {
     headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(word)
 }
 
-/// New ids of requests. They are numbered, and hashed under a key of this process: an id tells nothing of how many
-/// requests there were.
+/// Ids of requests: their number, hashed under a key of this process, so that an id does not show how many requests
+/// there were.
 #[derive(Debug, Default)]
 struct RequestIds {
     key: RandomState,
@@ -151,11 +152,13 @@ struct RequestIds {
 
 impl RequestIds {
     fn next(&self) -> String {
+        // Relaxed: the numbers only have to differ.
         let number = self.last.fetch_add(1, Ordering::Relaxed);
         format!("{:016x}", self.key.hash_one(number))
     }
 }
 
-/// What tells an operator that a service has too much to do, and does not die of it.
+/// Routes that respond however many requests are at work: an overloaded service is alive, and must be seen to be
+/// overloaded.
 const ALWAYS_ANSWERED: [&str; 2] = ["/healthz", "/metrics"];
 const REQUEST_ID: &str = "x-request-id";

@@ -11,7 +11,7 @@ use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 use crate::error::ErrorBody;
 use crate::status::{ErrorCode, HttpErrorType};
 
-/// What stands in the description beside the calls.
+/// The description without its calls.
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -40,12 +40,12 @@ impl Modify for SecuritySchemes {
             ApiKey::Header(ApiKeyValue::with_description("x-api-key", "The whole org, in one environment"));
         components.add_security_scheme("api_key", SecurityScheme::ApiKey(key));
         let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
-        let token = token.description(Some("One linked account; stands in for key and `linked_account_id`"));
+        let token = token.description(Some("One linked account; replaces key and `linked_account_id`"));
         components.add_security_scheme("session_token", SecurityScheme::Http(token.build()));
     }
 }
 
-/// The errors that every call may answer, in one envelope.
+/// The errors of every call, in one envelope.
 pub(crate) struct Failures;
 
 impl IntoResponses for Failures {
@@ -60,8 +60,9 @@ impl IntoResponses for Failures {
     }
 }
 
-/// The page. It loads its script and the description from beside it, and nothing from anywhere else.
+/// The page. It loads its script and the description from the same service, and nothing from anywhere else.
 pub(crate) async fn page() -> impl IntoResponse {
+    // Keys are typed into this page: nothing but its own script may run there, and nowhere else may it send them.
     let policy = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; \
                   base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     let headers =
@@ -81,13 +82,13 @@ pub(crate) const BASE: &str = "/api/v2/public";
 const FAILURES: [(&str, &str); 11] = [
     ("400", "The request breaks a rule"),
     ("401", "The key or token is missing or not valid"),
-    ("404", "There is nothing of this name"),
+    ("404", "Nothing has this name"),
     ("405", "The path takes other methods"),
     ("408", "The body did not arrive in time"),
     ("413", "The body is too large"),
     ("415", "The body is not declared to be JSON"),
-    ("429", "Too many requests; `Retry-After` says when the next one will do"),
+    ("429", "Too many requests; `Retry-After` says when the next one is allowed"),
     ("431", "The headers are too large"),
-    ("500", "The service failed; its log tells why"),
+    ("500", "The service failed; its log says why"),
     ("503", "The service is too busy; try again"),
 ];

@@ -1,4 +1,4 @@
-//! What an operator asks a service: whether it lives, whether it can serve, and what it counts.
+//! Health, readiness and metrics.
 
 use axum::extract::State;
 use axum::http::header;
@@ -9,17 +9,17 @@ use crate::caches;
 use crate::error::Failure;
 use crate::service::Service;
 
-/// The process answers.
+/// The process is alive.
 pub(crate) async fn healthz() -> &'static str {
     "ok"
 }
 
-/// The store answers, and the service is not about to stop.
+/// The store can be read, and the service is not about to stop.
 pub(crate) async fn readyz(State(service): State<Service>) -> Result<&'static str, Failure> {
     if service.is_draining() {
         return Err(Failure::overloaded());
     }
-    // A record that no one writes, of an org that no one has.
+    // A record that nobody writes, of an org that nobody has: the read goes to the store, past every cache.
     let nobody: OrgId = "000000000000000000000000".parse().map_err(strongroom::Error::from)?;
     let records =
         service.org(nobody, Environment::test()).records("ready".parse().map_err(strongroom::Error::from)?);

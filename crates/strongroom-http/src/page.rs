@@ -5,14 +5,14 @@ use utoipa::ToSchema;
 
 use crate::error::Failure;
 
-/// Which page of a list to answer.
+/// Which page of a list to return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PageNumber {
     pub(crate) page: usize,
     pub(crate) limit: usize,
 }
 
-/// One page of a list, with what a client needs to walk it.
+/// One page of a list, with what a client needs to go through all of them.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Paged<T> {
@@ -35,6 +35,7 @@ impl PageNumber {
     pub(crate) fn parse(page: Option<&str>, limit: Option<&str>) -> Result<Self, Failure> {
         let number = |text: Option<&str>, usual: usize, max: usize| match text {
             None => Some(usual),
+            // `parse` would take a sign too.
             Some(text) if !text.bytes().all(|byte| byte.is_ascii_digit()) => None,
             Some(text) => text.parse::<usize>().ok().filter(|number| (1..=max).contains(number)),
         };
@@ -45,7 +46,7 @@ impl PageNumber {
         Ok(Self { page, limit: limit.min(LIMIT_MAX) })
     }
 
-    /// How many items stand before this page.
+    /// How many items precede this page.
     pub(crate) fn skip(self) -> usize {
         (self.page - 1).saturating_mul(self.limit)
     }

@@ -14,10 +14,10 @@ use crate::{accounts, credentials, definitions, openapi, operate, sessions, valu
 
 /// The routes of `service`, to be mounted in an [`axum::Router`] or served as they are: the calls under
 /// `/api/v2/public`, their description at `/openapi.json` and `/docs`, and `/healthz`, `/readyz` and `/metrics`, which
-/// ask for no key: keep them from the public where that matters.
+/// need no key: keep them from the public where that matters.
 pub fn router(service: Service) -> Router {
     let (calls, description) = calls().split_for_parts();
-    // A description that was generated is always JSON.
+    // A generated description is always valid JSON.
     let description = description.to_json().unwrap_or_default();
     let describe = async move || ([(header::CONTENT_TYPE, "application/json")], description);
     calls
@@ -29,6 +29,7 @@ pub fn router(service: Service) -> Router {
         .route("/metrics", get(operate::metrics))
         .fallback(async || Failure::of_status(StatusCode::NOT_FOUND))
         .method_not_allowed_fallback(async || Failure::of_status(StatusCode::METHOD_NOT_ALLOWED))
+        // Last, so that it goes around the fallbacks too.
         .layer(Observed::layer(service.clone()))
         .with_state(service)
 }

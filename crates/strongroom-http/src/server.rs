@@ -30,11 +30,12 @@ pub async fn serve(listener: TcpListener, service: Service, stop: impl Future<Ou
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
+        // Twice the limit, so that headers just over it reach the service, which refuses them with a body.
         .max_buf_size(limits.header_bytes_max.saturating_mul(2).max(BUFFER_BYTES_MIN));
     let permits = Arc::new(Semaphore::new(limits.connections_max));
     let connections = GracefulShutdown::new();
     let next = async || {
-        // No permit, no accept: what waits, waits in the listener's own queue.
+        // The permit comes first, so that a connection too many waits in the listener's queue and not in memory.
         let permit = Arc::clone(&permits).acquire_owned().await;
         (permit, accept(&listener).await)
     };
@@ -43,7 +44,7 @@ pub async fn serve(listener: TcpListener, service: Service, stop: impl Future<Ou
         let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
         let connection = connections.watch(connection);
         tokio::spawn(async move {
-            // The client went away, or broke the protocol: its own affair.
+            // An error is the client's: it went away, or broke the protocol.
             let _ = connection.await;
             drop(permit);
         });
@@ -56,7 +57,7 @@ pub async fn serve(listener: TcpListener, service: Service, stop: impl Future<Ou
         }
     }
     service.drain();
-    // Who waits in the listener's queue is connected, for all it knows, and may have sent its request.
+    // A client in the listener's queue believes it is connected, and may have sent its request.
     for _ in 0..QUEUE_MAX {
         let Ok(accepted) = tokio::time::timeout(LAST_CALL, next()).await else { break };
         answer(accepted);
@@ -68,12 +69,12 @@ pub async fn serve(listener: TcpListener, service: Service, stop: impl Future<Ou
     }
 }
 
-/// The next connection. Where none can be had, as for lack of descriptors, it waits.
+/// The next connection. While none can be accepted, for example for lack of file descriptors, it waits.
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                // It only speeds small answers up.
+                // Without it small responses are slower, and nothing else.
                 let _ = stream.set_nodelay(true);
                 return (stream, peer);
             }
@@ -91,10 +92,10 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// The least that the HTTP library takes.
+/// The least that the HTTP library accepts.
 const BUFFER_BYTES_MIN: usize = 8 << 10;
-/// For this long no one must come before a server that stops has seen all who are there.
+/// A server that stops has accepted all clients in the queue once none came for this long.
 const LAST_CALL: Duration = Duration::from_millis(20);
-/// How many of them it takes at most.
+/// At most this many of them, so that a flood of new clients cannot hold up the stop.
 const QUEUE_MAX: usize = 1_024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -16,7 +16,7 @@ pub struct Service {
     pub(crate) inner: Arc<Inner>,
 }
 
-/// How a service is set up.
+/// What all clones of a service share.
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) vault: Vault,
@@ -49,11 +49,12 @@ impl Service {
     /// From now on `/readyz` says that the service is not ready, so that no new requests are sent to it.
     /// [`serve`](crate::serve) calls this by itself.
     pub fn drain(&self) {
-        self.inner.draining.store(true, Ordering::Release);
+        // Relaxed: nothing else is read because of this flag.
+        self.inner.draining.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        self.inner.draining.load(Ordering::Acquire)
+        self.inner.draining.load(Ordering::Relaxed)
     }
 
     pub(crate) fn org(&self, org: OrgId, environment: Environment) -> Org {

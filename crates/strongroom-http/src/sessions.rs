@@ -13,7 +13,7 @@ use crate::openapi::{BASE, Failures};
 use crate::request::{AccountHeader, Body, Query, Stated};
 use crate::service::Service;
 
-/// For whom a token is to be.
+/// The account of a new token.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct NewToken {
     #[schema(required, nullable = false)]
@@ -34,7 +34,7 @@ pub(crate) struct IssueQuery {
 pub(crate) struct Token {
     #[schema(value_type = String)]
     token: Zeroizing<String>,
-    /// For how many seconds it is still valid.
+    /// For how many more seconds it is valid.
     expires_in: u64,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct TokenRevoked {
 
 /// Issues a session token for a linked account
 ///
-/// A token that is still valid is answered again, unless `force_refresh` is set.
+/// A token that is still valid is returned again, unless `force_refresh` is set.
 #[utoipa::path(
     post, context_path = BASE, path = "/session-token", tag = "sessions", request_body = NewToken,
     params(IssueQuery, ("linked_account_id" = Option<String>, Header)),

@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use strongroom::Timestamp;
 
-/// `2026-01-31T12:00:00.000Z`. A moment after the year 9999 shows as the last of it.
+/// `2026-01-31T12:00:00.000Z`. A moment after the year 9999 is shown as its last.
 pub(crate) fn iso(moment: Timestamp) -> String {
     let since_epoch = Duration::from_millis(moment.as_ms().min(LAST_MS));
     humantime::format_rfc3339_millis(UNIX_EPOCH + since_epoch).to_string()

@@ -13,7 +13,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::Request;
 use hyper::body::Frame;
-use strongroom::{RawKey, Unlock, Vault};
+use strongroom::{DataKeys, RawKey, Unlock, Vault};
 use strongroom_http::{Limits, Rate, ServiceOptions, serve};
 use support::gate::{Gate, gated};
 use support::{Answer, BASE, Fixture, api_key};
@@ -134,7 +134,7 @@ async fn half_sent_bodies_of_many_orgs_leave_room_for_another() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_whose_body_is_awaited_is_not_at_work() {
-    let (fixture, _) = fixture(Limits::default().requests_max(1)).await;
+    let (fixture, _) = fixture(Limits::default().requests_max(1).org_requests_max(2)).await;
     let sent = send_half(&fixture, 1, ("x-api-key", &fixture.key));
     all_wait().await;
     assert_eq!(definitions(&fixture, &fixture.key).await.status, 200);
@@ -143,8 +143,10 @@ async fn a_request_whose_body_is_awaited_is_not_at_work() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_came_is_refused_where_too_many_requests_are_at_work() {
-    let (fixture, gate) =
-        fixture(Limits::default().requests_max(1).body_timeout(LONG).request_timeout(LONG)).await;
+    let (fixture, gate) = fixture(
+        Limits::default().requests_max(1).org_requests_max(2).body_timeout(LONG).request_timeout(LONG),
+    )
+    .await;
     let (half, rest) = tokio::io::duplex(64);
     let body = Body::new(Late(rest));
     let late =
@@ -276,4 +278,13 @@ async fn a_token_that_ended_uses_up_nothing_of_its_account() {
         let answer = fixture.call_with_token(&token, "GET", "/env/definitions").send().await;
         assert_eq!(answer.status, 200);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_whose_record_was_sealed_again_counts_once() {
+    let (fixture, _) = fixture(Limits::default().org_requests_max(1)).await;
+    assert_eq!(definitions(&fixture, &fixture.key).await.status, 200);
+    let job = fixture.vault.rotate_data_keys(&DataKeys::all()).await.unwrap();
+    job.run().await.unwrap();
+    assert_eq!(definitions(&fixture, &fixture.key).await.status, 200);
 }

@@ -4,7 +4,7 @@ mod support;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use strongroom::{Environment, Scope, ScopeKind, Scopes, VarFormat, VariableDefinition};
+use strongroom::{Environment, RawKey, Scope, ScopeKind, Scopes, Unlock, VarFormat, VariableDefinition};
 use support::{Answer, Fixture, ORG, api_key};
 
 fn refused(answer: &Answer) {
@@ -212,4 +212,18 @@ async fn a_token_may_not_make_the_calls_of_a_key() {
     for (method, path) in [("POST", "/session-token/revoke"), ("GET", "/session/active-linked-account")] {
         refused(&fixture.call(method, path).send().await);
     }
+}
+
+#[tokio::test]
+async fn a_token_of_a_locked_org_is_a_503_until_it_is_unlocked() {
+    let fixture = Fixture::new().await;
+    fixture.register("a").await;
+    let token = fixture.token("a").await;
+    assert_eq!(active(&fixture, &token).await.status, 200);
+    fixture.org.lock();
+    for _ in 0..2 {
+        assert_eq!(active(&fixture, &token).await.status, 503);
+    }
+    fixture.org.unlock(Unlock::raw_key(RawKey::from_bytes([7; 32]))).await.unwrap();
+    assert_eq!(active(&fixture, &token).await.status, 200);
 }

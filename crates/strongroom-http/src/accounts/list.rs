@@ -33,7 +33,7 @@ pub(crate) async fn list(
     };
     let (found, total) = walk(&org, wanted.as_ref(), number).await?;
     if let Some(wanted) = &wanted {
-        // What was marked encrypted on the way is not told either.
+        // The variable may have been marked encrypted during the walk.
         refuse_encrypted(&org, wanted.definition.into()).await?;
     }
     let mut docs = Vec::with_capacity(number.limit.min(found.len()));
@@ -44,8 +44,8 @@ pub(crate) async fn list(
     Ok(Json(Paged::new(docs, total, number)))
 }
 
-/// The first accounts by id, as many as the page and those before it need, and how many there are in all. The engine
-/// lists by the org's own ids, so that all are walked.
+/// The first accounts by `_id`, as many as this page and those before it need, and how many there are in all. The
+/// engine lists by the org's own ids, so that all of them have to be walked.
 async fn walk(
     org: &Org,
     wanted: Option<&Wanted>,
@@ -70,18 +70,19 @@ async fn walk(
             }
             total += 1;
             kept.insert(known.id, known);
+            // Memory stays within the page and those before it, however many accounts there are.
             if kept.len() > kept_max {
                 kept.pop_last();
             }
         }
         let Some(next) = page.next else { return Ok((kept, total)) };
         request = PageRequest::first(PageRequest::LIMIT_MAX).after(next);
-        // An embedded store never lets go of the thread by itself.
+        // An embedded store never yields by itself, and the walk is long.
         tokio::task::yield_now().await;
     }
 }
 
-/// The value that an account must have to be listed.
+/// The value by which accounts are found.
 struct Wanted {
     definition: DefinitionId,
     value: String,
@@ -100,7 +101,7 @@ impl Wanted {
     }
 }
 
-/// The id of a definition whose values may be compared with.
+/// The id of a definition, if its values may be compared with a submitted one: a comparison shows what they are.
 async fn refuse_encrypted(org: &Org, definition: DefinitionRef<'_>) -> Result<DefinitionId, Failure> {
     let found = org.definition(definition).await?.ok_or_else(Failure::definition_not_found)?;
     if found.definition.encrypted {
@@ -109,4 +110,5 @@ async fn refuse_encrypted(org: &Org, definition: DefinitionRef<'_>) -> Result<De
     Ok(found.id)
 }
 
+/// Each is a read of its value.
 const EXAMINED_MAX: usize = 10_000;

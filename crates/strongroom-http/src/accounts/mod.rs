@@ -22,7 +22,7 @@ pub(crate) use list::{__path_list, list};
 
 /// Registers a linked account
 ///
-/// With `your_app` it gets the default app, and the credentials of it, in the same write.
+/// With `your_app` it gets the default app with its credentials, in the same write.
 #[utoipa::path(
     post, context_path = BASE, path = "/linked-account", tag = "linked accounts", request_body = AccountFields,
     params(("linked_account_id" = Option<String>, Header)),
@@ -123,6 +123,8 @@ pub(crate) async fn delete(
     let account: LinkedAccountId =
         id.parse().map_err(|error: IdError| Failure::linked_account(error.to_string()))?;
     let sessions = service.sessions(&org)?;
+    // Sessions are deleted in the batch that deletes the account: none is ever valid for an account of the same id that
+    // is registered later.
     for _ in 0..ATTEMPTS_MAX {
         let with_sessions = sessions.removal(&account).await?;
         return match org.delete_account_with(&account, with_sessions).await {

@@ -34,7 +34,7 @@ pub(super) async fn update(
         }
         match update.await {
             Ok(_) => return Ok(()),
-            // The session ended, or another request with the same token was faster: the next look tells.
+            // The session ended, or another request with the same token was faster: the next read shows which.
             Err(Error::Unexpected { .. }) => {}
             Err(error) => return Err(error.into()),
         }

@@ -1,4 +1,4 @@
-//! What the calls on linked accounts read and answer.
+//! The bodies of the calls on linked accounts.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::error::Failure;
 
-/// A linked account to be registered.
+/// A new linked account.
 #[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct AccountFields {
     /// The org's own id of the account; either this or `linked_account_id`.
@@ -40,11 +40,11 @@ pub(crate) struct YourApp {
     pub(crate) auth_credentials: KeyValues,
 }
 
-/// A JSON object, with what stands in it twice.
+/// A JSON object with every key that was sent, even twice: the engine refuses those, and a map would hide them.
 #[derive(Default)]
 pub(crate) struct KeyValues(pub(crate) Vec<(String, Box<RawValue>)>);
 
-/// A linked account to be registered or updated: its fields, or the same under `payload`, which wins.
+/// A new or changed linked account: its fields, or the same under `payload`, which wins.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct UpsertAccount {
     #[schema(nullable = false)]
@@ -123,7 +123,7 @@ pub(crate) struct AccountsQuery {
     pub(crate) limit: Option<String>,
 }
 
-/// Whose integration.
+/// The account of the integration.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct IntegrationQuery {
@@ -195,7 +195,7 @@ impl<'de> Deserialize<'de> for KeyValues {
 }
 
 impl AccountDoc {
-    /// What there is to show of a registered account.
+    /// What is shown of a registered account.
     pub(crate) async fn of(
         account: &Account,
         known: LinkedAccount,

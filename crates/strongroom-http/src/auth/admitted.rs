@@ -1,4 +1,4 @@
-//! Which API keys were admitted before: the next request with one of them opens nothing.
+//! The API keys that were admitted before: the next request with one of them opens nothing.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use super::key_text::KeyText;
 /// Keys that were admitted, by the SHA-256 of their text: who knows the text has shown the secret. Each request still
 /// reads the key's record, so that a revoked key is refused at once; only a record that changed is opened again.
 ///
-/// Nothing here tells a key: its text and secret are not kept. The time of a look-up depends on the digest alone, of
-/// which a caller cannot choose the bits.
+/// It cannot give a key away: neither text nor secret is kept. The time of a lookup depends only on the digest, whose
+/// bits a caller cannot choose.
 pub(crate) struct AdmittedKeys(Cache<KeyDigest, Arc<Admitted>>);
 
 /// The SHA-256 of a key's text.

@@ -32,7 +32,7 @@ pub struct ApiKeys {
     records: Records,
 }
 
-/// An API key to be made.
+/// A new API key.
 #[derive(Debug, Clone)]
 pub struct NewApiKey {
     name: String,
@@ -43,23 +43,23 @@ pub struct NewApiKey {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct CreatedApiKey {
-    /// What is kept of it.
+    /// What is stored of it.
     pub info: ApiKeyInfo,
-    /// The key itself. It cannot be read again.
+    /// The key itself, which is shown only here.
     pub key: Secret,
 }
 
-/// What there is to know of an API key without the key.
+/// An API key without the key itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ApiKeyInfo {
-    /// Which key, for a revocation.
+    /// Its id, by which it is revoked.
     pub id: DocumentId,
     /// For people.
     pub name: String,
     /// When it was made.
     pub created_at: Timestamp,
-    /// From when on it is refused; never, if there is none.
+    /// It is refused from this moment on; `None` if never.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -69,7 +69,7 @@ pub struct ApiKeyInfo {
 pub struct ApiKeyPage {
     /// The keys.
     pub items: Vec<ApiKeyInfo>,
-    /// Where to go on; `None` at the end of the list.
+    /// The next page; `None` at the end of the list.
     pub next: Option<Cursor>,
 }
 
@@ -92,7 +92,7 @@ pub(crate) struct Admitted {
     expires_at: Option<Timestamp>,
 }
 
-/// What a request needs of it. Hex digits are never escaped, so that they can be borrowed.
+/// What a request needs of a key's record. Hex digits are never escaped, so that they can be borrowed.
 #[derive(Deserialize)]
 struct Admission<'a> {
     sha256: &'a str,
@@ -143,6 +143,7 @@ impl ApiKeys {
         let row =
             KeyRow { name: new.name, sha256: hex::encode(hash(&text.secret)), expires_at: new.expires_at };
         let key = record_key(&text.id)?;
+        // A random id does not repeat; if it ever did, the earlier key must stay as it is.
         self.records.put_with(&key, row.encode(), WriteOptions::expecting(Expected::Absent)).await?;
         let stored = self.records.get(&key).await?;
         let created_at = stored.map_or(Timestamp::from_ms(0), |record| record.created_at);
@@ -156,11 +157,12 @@ impl ApiKeys {
     /// Those of [`Records::list`].
     pub async fn list(&self, page: PageRequest) -> Result<ApiKeyPage, Error> {
         let page = self.records.list(page).await?;
+        // A record that is not a key's admits nobody, so that it is not listed either.
         let items = page.items.iter().filter_map(KeyRow::info).collect();
         Ok(ApiKeyPage { items, next: page.next })
     }
 
-    /// Revokes a key: from now on it is refused. Answers whether there was one.
+    /// Revokes a key: from now on it is refused. Returns whether there was one.
     ///
     /// # Errors
     /// Those of [`Records::delete`].
@@ -179,6 +181,7 @@ impl ApiKeys {
         if hex::decode_to_slice(row.sha256, &mut sha256).is_err() {
             return Ok(None);
         }
+        // In constant time: how many bytes match must not show in how long it takes.
         let known: bool = sha256.ct_eq(&hash(&key.secret)).into();
         let admitted = Admitted { keys: self, id: key.id, record, stamp, expires_at: row.expires_at };
         Ok((known && admitted.is_in_time(clock)).then_some(admitted))
@@ -193,8 +196,9 @@ impl Admitted {
 
     /// Whether the key may be admitted again without a look at its secret: its record is still the one that was
     /// opened, and its time is not over.
-    pub(crate) async fn stands(&self, clock: &dyn Clock) -> Result<bool, Error> {
+    pub(crate) async fn is_current(&self, clock: &dyn Clock) -> Result<bool, Error> {
         let found = self.keys.records.get_if_changed(&self.record, Some(&self.stamp)).await?;
+        // Its expiry is compared each time, since it passes without a change of the record.
         Ok(matches!(found, IfChanged::Unchanged) && self.is_in_time(clock))
     }
 

@@ -1,11 +1,12 @@
-//! Base62: what an API key is written in. Both directions wipe what they worked on.
+//! Base62, in which API keys are written. Both directions wipe their buffers.
 
 use zeroize::Zeroizing;
 
 /// The digits of `bytes` as one number, the most significant first. Each zero byte in front is one digit `0`.
 pub(super) fn encode(bytes: &[u8]) -> Zeroizing<String> {
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-    // 1.35 digits a byte. The least significant first, until the end.
+    // 1.35 digits a byte: enough room that the buffer never moves and leaves a copy behind. The least significant
+    // first.
     let mut digits = Zeroizing::new(Vec::<u8>::with_capacity(bytes.len() * 3 / 2 + 1));
     for byte in bytes {
         let mut carry = u32::from(*byte);
@@ -27,7 +28,7 @@ pub(super) fn encode(bytes: &[u8]) -> Zeroizing<String> {
 
 /// The bytes of a text that [`encode`] writes; `None` for any other, and for more than [`LIMBS`] words.
 pub(super) fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    // The least significant first; those from `len` on are zero.
+    // The least significant first; those from `len` on are zero. Of fixed size, so that no text makes it grow.
     let (mut limbs, mut len) = (Zeroizing::new([0_u64; LIMBS]), 0);
     for digits in text.as_bytes().chunks(DIGITS_A_STEP) {
         let (mut scale, mut carry) = (1_u128, 0_u128);

@@ -37,6 +37,7 @@ impl KeyText {
         let (environment, rest) = rest.split_at_checked(usize::from(*environment_len))?;
         let (id, secret) = rest.split_first_chunk::<ID_LEN>()?;
         let environment: Environment = std::str::from_utf8(environment).ok()?.parse().ok()?;
+        // A key has one spelling: with a wrong prefix it is refused, although all that follows is right.
         text.starts_with(prefix(&environment)).then_some(())?;
         Some(Self {
             org: OrgId::from(*org),

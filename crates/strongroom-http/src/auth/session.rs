@@ -1,4 +1,4 @@
-//! Session tokens: issued for one linked account, valid only while their row stands.
+//! Session tokens: issued for one linked account, valid only while their row exists.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::token::{Claims, SigningKey};
 /// The sessions of one org in one environment.
 ///
 /// A session is a row under its `jti`. A second namespace lists the sessions of each account, so that one can be used
-/// again, and all of them go with the account. Which rows stand decides; the list is a hint.
+/// again, and all of them are deleted with the account. Only the rows decide what is valid; the list is a hint.
 pub(crate) struct Sessions {
     org: Org,
     sessions: Records,
@@ -24,7 +24,7 @@ pub(crate) struct Sessions {
     signing_keys: Arc<SigningKeys>,
 }
 
-/// A token with the time that it is still valid.
+/// A token, with the time for which it is valid.
 pub(crate) struct IssuedToken {
     pub(crate) token: Zeroizing<String>,
     pub(crate) expires_in: u64,
@@ -34,7 +34,7 @@ pub(crate) struct IssuedToken {
 #[derive(Serialize, Deserialize)]
 struct SessionRow {
     linked_account_id: LinkedAccountId,
-    /// The account's document id: an account that is made anew is another one.
+    /// The account's document id: one that is registered again under the same id is another account.
     account: DocumentId,
     exp: u64,
 }
@@ -74,10 +74,11 @@ impl Sessions {
         &self.org
     }
 
-    /// The account of a token whose signature was checked, if it is in time and its session stands.
+    /// The account of a token whose signature was checked, if neither token nor session has ended.
     pub(crate) async fn admit(&self, claims: &Claims, now: Timestamp) -> Result<Option<Account>, Error> {
         let admitted = self.find(claims, now).await;
         if let Err(Error::Locked) = admitted {
+            // A lock wipes what opens the org's data from memory, and this key with it.
             self.signing_keys.forget(&self.org);
         }
         admitted
@@ -85,6 +86,7 @@ impl Sessions {
 
     async fn find(&self, claims: &Claims, now: Timestamp) -> Result<Option<Account>, Error> {
         let now = now.as_ms() / 1_000;
+        // A token from the future was signed by a server whose clock is wrong, and would outlive its time.
         if claims.exp.saturating_add(SKEW_SECS) <= now || claims.iat > now.saturating_add(SKEW_SECS) {
             return Ok(None);
         }
@@ -121,7 +123,7 @@ impl Sessions {
         self.token(&key, account, &session, now)
     }
 
-    /// Revokes one session; answers whether it stood.
+    /// Revokes one session; returns whether it was valid.
     pub(crate) async fn revoke(&self, jti: &str) -> Result<bool, Error> {
         self.sessions.delete(&jti.parse()?).await
     }
@@ -135,7 +137,7 @@ impl Sessions {
         Ok(Some(self.sessions.write(key, record.value).expecting(as_read)))
     }
 
-    /// What the deletion of an account takes along: its sessions and their list. It fails with [`Error::Unexpected`]
+    /// What the deletion of an account also deletes: its sessions and their list. It fails with [`Error::Unexpected`]
     /// if a session was listed meanwhile.
     pub(crate) async fn removal(&self, account: &LinkedAccountId) -> Result<WriteOptions, Error> {
         let key: RecordKey = account.as_str().parse()?;
@@ -168,7 +170,7 @@ impl Sessions {
         Ok(IssuedToken { token: Zeroizing::new(token), expires_in: session.exp.saturating_sub(now) })
     }
 
-    /// The newest session of the account that stands and has not expired.
+    /// The newest session of the account that was neither revoked nor expired.
     async fn still_valid(
         &self,
         listed: &[ListedSession],
@@ -184,7 +186,9 @@ impl Sessions {
         Ok(None)
     }
 
-    /// Writes a new session's row, then lists it. What expired, and the oldest of too many, goes.
+    /// Writes the row of a new session, then lists it, and deletes sessions that expired and the oldest of too many.
+    ///
+    /// In this order a session that is used is always listed, and so deleted with its account.
     async fn add(&self, account: &LinkedAccount, session: &ListedSession, now: u64) -> Result<(), Error> {
         let linked_account_id = account.account_id.clone();
         let row = SessionRow { linked_account_id, account: account.id, exp: session.exp };
@@ -204,9 +208,11 @@ impl Sessions {
                 .partition(|(index, old)| *index < surplus || old.exp.saturating_add(SKEW_SECS) <= now);
             let sessions = kept.into_iter().map(|(_, session)| session).collect();
             match self.by_account.put_with(&key, json(&AccountSessions { sessions }), as_read).await {
+                // Another session was listed meanwhile.
                 Err(Error::Unexpected { .. }) => {}
                 Err(error) => return Err(error),
                 Ok(_) => {
+                    // After the list: if this is cut short, a session lives on until it expires, and none is lost.
                     for (_, old) in gone {
                         self.revoke(&old.jti).await?;
                     }
@@ -232,7 +238,7 @@ impl Sessions {
         Ok(Some(key))
     }
 
-    /// The key that signs; the first caller makes it, and the loser of a race uses the winner's.
+    /// The key that signs. The first caller makes it; the loser of a race uses the winner's.
     async fn signing_key_or_new(&self) -> Result<Arc<SigningKey>, Error> {
         if let Some(key) = self.signing_key().await? {
             return Ok(key);
@@ -241,6 +247,7 @@ impl Sessions {
         let records = self.org.records("signing-key".parse()?);
         let if_first = WriteOptions::expecting(Expected::Absent);
         match records.put_with(&SIGNING_KEY.parse()?, new, if_first).await {
+            // Another server was faster: its key is the one that is read below.
             Ok(_) | Err(Error::Unexpected { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -248,7 +255,7 @@ impl Sessions {
     }
 }
 
-/// Whether a token that was issued before will do.
+/// Whether a token that was issued before may be returned again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reuse {
     Allowed,

@@ -1,4 +1,4 @@
-//! The signing keys that were read, so that a forged token costs no read.
+//! The signing keys that were read lately, so that a forged token costs no read.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,8 +12,7 @@ use super::token::SigningKey;
 
 /// The signing keys of the orgs whose tokens were checked or issued lately.
 ///
-/// That a key is kept gives nobody anything: a session counts only while its row stands, and that is read for each
-/// request.
+/// No token is valid just because its key is kept: the row of its session is read for every request.
 pub(crate) struct SigningKeys(Cache<Tenant, Known>);
 
 type Tenant = (OrgId, Environment);
@@ -30,7 +29,7 @@ pub(crate) enum Signature {
     Good,
     /// No key that was read lately has signed it.
     Bad,
-    /// Only the store can tell.
+    /// Only the store knows.
     Unknown,
 }
 

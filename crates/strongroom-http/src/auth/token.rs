@@ -8,7 +8,7 @@ use sha2::Sha256;
 use strongroom::{Environment, LinkedAccountId, OrgId};
 use zeroize::Zeroizing;
 
-/// What a token says. In the order of its JSON.
+/// The claims of a token, in the order of its JSON.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Claims {
     pub(crate) org_id: OrgId,
@@ -40,6 +40,7 @@ impl SigningKey {
     pub(crate) fn has_signed(&self, token: &str) -> bool {
         let Some((signed, signature)) = token.rsplit_once('.') else { return false };
         let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };
+        // `verify_slice` compares in constant time.
         self.mac(signed).is_some_and(|mac| mac.verify_slice(&signature).is_ok())
     }
 
@@ -51,7 +52,7 @@ impl SigningKey {
 }
 
 impl Claims {
-    /// What a token says, before anyone checked that it may: good for finding the key to check it with.
+    /// The claims of a token before its signature is checked. They say only which key to check it with.
     pub(crate) fn read_unverified(token: &str) -> Option<Self> {
         let rest = token.strip_prefix(HEADER)?.strip_prefix('.')?;
         let (claims, _) = rest.split_once('.').filter(|_| token.len() <= TOKEN_LEN_MAX)?;
@@ -61,6 +62,7 @@ impl Claims {
 
 /// `{"alg":"HS256","typ":"JWT"}`. A token with any other header was not made here.
 const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
+/// Longer texts are not even decoded; our own have some 400 bytes.
 const TOKEN_LEN_MAX: usize = 4 << 10;
 
 #[cfg(test)]

@@ -79,6 +79,7 @@ pub(crate) async fn update(
     Body(body): Body<ChangeDefinition>,
 ) -> Result<Json<OneDefinition>, Failure> {
     let id = parse_id(&id).map_err(Failure::with_error_code)?;
+    // Refused here, since the engine's change of a definition never touches the format and would pass over it.
     let known = caller.org.definition(id).await?;
     if known.is_some_and(|known| body.names_other_than(&known.definition.var_format)) {
         return Err(Failure::bad_request("var_format cannot be changed: values would no longer match it"));
@@ -109,7 +110,7 @@ async fn find(caller: &KeyCaller, id: &str) -> Result<Json<OneDefinition>, Failu
     Ok(Json(OneDefinition { definition: DefinitionDoc::of(*caller.org.id(), stored) }))
 }
 
-/// The definition with this id, if the caller may know of it: a session token sees those that allow a value at account
+/// The definition with this id, if the caller may see it: a session token sees those that allow a value at account
 /// scope.
 pub(crate) async fn visible(caller: &Caller, id: DefinitionId) -> Result<StoredDefinition, Failure> {
     let found = caller.org().definition(id).await?;
@@ -120,7 +121,7 @@ pub(crate) async fn visible(caller: &Caller, id: DefinitionId) -> Result<StoredD
     seen.ok_or_else(Failure::definition_not_found)
 }
 
-/// A text that is no id is the id of nothing.
+/// An id. A text that is not one names nothing: it is not found, rather than refused.
 pub(crate) fn parse_id(id: &str) -> Result<DefinitionId, Failure> {
     id.parse().map_err(|_| Failure::definition_not_found())
 }

@@ -1,4 +1,4 @@
-//! What the calls on definitions read and answer.
+//! The bodies of the calls on definitions.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -31,7 +31,7 @@ pub(crate) struct DefinitionDoc {
     encrypted: bool,
     /// The id of the API key that made it; empty, if it was not made here.
     created_by: String,
-    /// The id of the API key that changed it last.
+    /// The id of the API key that last changed it.
     updated_by: String,
     #[serde(rename = "createdAt")]
     created_at: String,
@@ -74,7 +74,7 @@ pub(crate) struct DefinitionsQuery {
     pub(super) limit: Option<String>,
 }
 
-/// A definition to be made.
+/// A new definition.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct NewDefinition {
     #[schema(required, nullable = false)]
@@ -84,7 +84,7 @@ pub(crate) struct NewDefinition {
     var_format: Option<Box<RawValue>>,
     #[schema(nullable = false)]
     description: Option<String>,
-    /// Allows values at this scope alone; at all three unless given.
+    /// Allows values only at this scope; at all three unless given.
     #[schema(nullable = false, value_type = String)]
     scope: Option<String>,
     #[serde(default)]
@@ -108,7 +108,7 @@ pub(crate) struct ChangeDefinition {
     description: Option<Option<String>>,
     #[schema(nullable = false)]
     scope: Option<String>,
-    /// Cannot be changed; another than it has is refused.
+    /// Cannot be changed; any other than the current one is refused.
     #[schema(nullable = false, value_type = String)]
     var_format: Option<Box<RawValue>>,
     /// Can be set, never cleared.
@@ -134,6 +134,7 @@ impl DefinitionsQuery {
         if let Some(pattern) = &self.name {
             filter = filter.name_pattern(pattern)?;
         }
+        // An empty list is no filter: it is what a client sends that joins no names.
         if let Some(names) = self.names.as_ref().filter(|names| !names.is_empty()) {
             filter = filter.names(names.split(',').map(str::trim));
         }
@@ -162,7 +163,8 @@ impl NewDefinition {
 }
 
 impl ChangeDefinition {
-    /// Whether it names another format than this one, which an answer names without its parameters.
+    /// Whether it names another format than this one. The name without parameters is the same: that is how responses
+    /// show it.
     pub(super) fn names_other_than(&self, format: &VarFormat) -> bool {
         let Some(named) = &self.var_format else { return false };
         let is_name = serde_json::from_str::<&str>(named.get()).is_ok_and(|name| name == format.name());

@@ -33,17 +33,12 @@ impl ConcurrencyLimiter {
     }
 }
 
-impl CallerPermit {
-    pub(super) fn party(&self) -> &Party {
-        &self.party
-    }
-}
-
 impl Drop for CallerPermit {
     fn drop(&mut self) {
         let mut counts = self.counted_in.counts();
         match counts.get_mut(&self.party) {
             Some(count) if *count > 1 => *count -= 1,
+            // Forgotten with its last request, so that the table holds no more parties than requests are at work.
             Some(_) | None => drop(counts.remove(&self.party)),
         }
     }

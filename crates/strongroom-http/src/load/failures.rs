@@ -46,7 +46,7 @@ impl FailureLimiter {
         let new = || Ok::<_, std::convert::Infallible>(Arc::default());
         let Ok(forgiven_at) = self.forgiven_at.get_or_insert_with(&client, new);
         let (now, more) = (nanos(self.start.elapsed()), nanos(self.forgiven_after));
-        // Relaxed: the number stands for itself, and no other memory is read by it.
+        // Relaxed: nothing else is read because of this number.
         let _ = forgiven_at
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |at| Some(at.max(now).saturating_add(more)));
     }

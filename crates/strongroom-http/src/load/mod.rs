@@ -11,9 +11,10 @@ use std::sync::Arc;
 use strongroom::{DocumentId, Environment, LinkedAccountId, OrgId};
 use tokio::sync::Semaphore;
 
-use self::concurrency::ConcurrencyLimiter;
+use self::concurrency::{CallerPermit, ConcurrencyLimiter};
 use self::failures::FailureLimiter;
 use self::rate::RateLimiter;
+use crate::error::Failure;
 use crate::limits::Limits;
 
 pub(crate) use address::ClientAddress;
@@ -55,12 +56,19 @@ impl Load {
         }
     }
 
-    /// How many requests of `party` may be at work at a time.
-    fn requests_max(&self, party: &Party) -> usize {
+    /// A place among the requests of `party`; `None` if it is not counted, and an error if there are too many.
+    fn place(&self, party: &Party) -> Result<Option<CallerPermit>, Failure> {
+        let Some(max) = self.requests_max(party) else { return Ok(None) };
+        self.callers.acquire(party, max).map(Some).ok_or_else(Failure::too_many_at_once)
+    }
+
+    /// How many requests of `party` there may be at a time. For a key it is the limit of its org that counts.
+    fn requests_max(&self, party: &Party) -> Option<usize> {
         match party {
-            Party::Org(_) | Party::Key(_) => self.limits.org_requests_max,
-            Party::Session(..) | Party::Account(..) => self.limits.token_requests_max,
-            Party::Unknown(_) => CHECKS_MAX,
+            Party::Org(_) => Some(self.limits.requests_max_of_org()),
+            Party::Key(_) => None,
+            Party::Session(..) | Party::Account(..) => Some(self.limits.token_requests_max),
+            Party::Unknown(_) => Some(CHECKS_MAX),
         }
     }
 

@@ -10,7 +10,7 @@ use super::concurrency::CallerPermit;
 use super::{ClientAddress, Load, Party};
 use crate::error::Failure;
 
-/// What one request holds of the service until it is answered: a permit while the service works on it, and its place
+/// What one request holds of the service until its response: a permit while the service works on it, and its place
 /// among the requests of its caller. While the client is awaited there is no permit, since a client can take its time.
 pub(crate) struct RequestPermit {
     load: Arc<Load>,
@@ -38,6 +38,7 @@ impl RequestPermit {
 
     /// Takes the permit, or fails if too many requests are at work.
     pub(crate) fn resume(&self) -> Result<(), Failure> {
+        // Never waits: while the service is overloaded a queue would only grow, and its clients give up anyway.
         let permit = Arc::clone(&self.load.permits).try_acquire_owned();
         self.held().permit = Some(permit.map_err(|_| Failure::overloaded())?);
         Ok(())
@@ -48,15 +49,12 @@ impl RequestPermit {
         self.held().permit = None;
     }
 
-    /// Counts the request for `party`, once, or fails if that has too many at work or calls too often.
+    /// Counts the request for `party`, or fails if that has too many at a time or calls too often.
     pub(crate) fn count_for(&self, party: &Party) -> Result<(), Failure> {
-        let mut held = self.held();
-        if held.callers.iter().any(|counted| counted.party() == party) {
-            return Ok(());
+        if let Some(place) = self.load.place(party)? {
+            // Kept even if the rate refuses the request, which ends at once then.
+            self.held().callers.push(place);
         }
-        let max = self.load.requests_max(party);
-        let place = self.load.callers.acquire(party, max).ok_or_else(Failure::too_many_at_once)?;
-        held.callers.push(place);
         match self.load.rate(party) {
             Some(rate) => rate.admit(party).map_err(Failure::too_many_requests),
             None => Ok(()),
@@ -66,16 +64,12 @@ impl RequestPermit {
     /// Fails if too many credentials of the client's address were bad, so that another one is not looked at. Only for
     /// a credential that is not known to be good: behind a proxy, where many clients may share an address, one of
     /// them must not lock out those who were let in before.
-    pub(crate) fn begin_check(&self) -> Result<CallerPermit, Failure> {
+    pub(crate) fn begin_check(&self) -> Result<Option<CallerPermit>, Failure> {
         self.load.failures.check(self.client).map_err(Failure::too_many_requests)?;
-        let party = Party::Unknown(self.client);
-        self.load
-            .callers
-            .acquire(&party, self.load.requests_max(&party))
-            .ok_or_else(Failure::too_many_at_once)
+        self.load.place(&Party::Unknown(self.client))
     }
 
-    /// Counts a failed authentication of the client's address, which is answered with `failure`.
+    /// Counts a failed authentication of the client's address; returns `failure`, for the response.
     pub(crate) fn failed(&self, failure: Failure) -> Failure {
         self.load.failures.count(self.client);
         failure

@@ -13,8 +13,7 @@ use crate::error::Failure;
 use crate::load::RequestPermit;
 use crate::service::Service;
 
-/// A JSON body. Fields that the call does not know are skipped; one that it knows may stand once. No body at all counts
-/// as `{}`.
+/// A JSON body. Unknown fields are skipped; a known one may occur once. No body at all counts as `{}`.
 pub(crate) struct Body<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequest<Service> for Body<T> {
@@ -30,6 +29,7 @@ impl<T: DeserializeOwned> FromRequest<Service> for Body<T> {
         if !bytes.is_empty() && !declared {
             return Err(Failure::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
+        // Where all fields can come in another way, a client may send no body.
         let bytes = if bytes.is_empty() { b"{}" } else { bytes.as_ref() };
         let text = std::str::from_utf8(bytes).map_err(|_| not_json())?;
         let mut reader = serde_json::Deserializer::from_str(text);
@@ -39,8 +39,8 @@ impl<T: DeserializeOwned> FromRequest<Service> for Body<T> {
     }
 }
 
-/// Receives the body. Meanwhile the request holds no permit, and it has a time limit of its own: with a body that never
-/// ends nobody takes more of the service than a connection.
+/// Receives the body. Meanwhile the request holds no permit, and there is a time limit of its own: a body that never
+/// ends costs the service only a connection.
 async fn receive(request: Request, service: &Service) -> Result<Bytes, Failure> {
     let permit = RequestPermit::of(request.extensions())?;
     permit.pause();
@@ -61,7 +61,7 @@ impl<'de> Deserialize<'de> for SecretText {
     }
 }
 
-/// A JSON value as a text: a string's own, anything else's exact source.
+/// A JSON value as text: a string as it is, anything else as its exact source.
 pub(crate) fn json_text(value: &RawValue) -> Result<Secret, Failure> {
     if !value.get().starts_with('"') {
         return Ok(Secret::from(value.get()));
@@ -82,7 +82,8 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-/// Names the field, which is one of ours: fields that the call does not know are never looked into.
+/// Names the field. It is one of the call's own, since unknown fields are never looked into: so nothing submitted is
+/// echoed.
 fn wrong_field(error: &serde_path_to_error::Error<serde_json::Error>) -> Failure {
     if !error.inner().is_data() {
         return not_json();

@@ -1,4 +1,4 @@
-//! What a request holds, read strictly: nothing is repaired, and no rejection echoes what was sent.
+//! The parts of a request, read strictly: nothing is repaired, and no refusal echoes what was sent.
 
 mod body;
 mod query;
@@ -12,7 +12,7 @@ pub(crate) use query::Query;
 pub(crate) use segment::Segment;
 pub(crate) use stated::{AccountHeader, Stated};
 
-/// A header that may stand once, as UTF-8.
+/// The value of a header that may occur once, as UTF-8.
 pub(crate) fn single_header<'h>(
     headers: &'h HeaderMap,
     name: &'static str,
@@ -25,6 +25,6 @@ pub(crate) fn single_header<'h>(
     std::str::from_utf8(value.as_bytes()).map(Some).map_err(|_| Unreadable)
 }
 
-/// A header that stands twice, or is not UTF-8.
+/// A header that occurs twice, or is not UTF-8.
 #[derive(Debug)]
 pub(crate) struct Unreadable;

@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 
 use crate::error::Failure;
 
-/// A query string, of texts alone. Parameters that the call does not know are skipped; each must be UTF-8 and may
-/// stand once.
+/// A query string, whose values are all texts. Unknown parameters are skipped; each must be UTF-8 and occur at most
+/// once.
 pub(crate) struct Query<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
@@ -34,12 +34,13 @@ fn parse<T: DeserializeOwned>(query: &str) -> Option<T> {
 }
 
 fn decode(text: &str) -> Option<String> {
+    // As forms and URL libraries write a space.
     let text: Cow<'_, str> = if text.contains('+') { text.replace('+', " ").into() } else { text.into() };
     percent_decode_str(&text).decode_utf8().ok().map(Cow::into_owned)
 }
 
 fn refused() -> Failure {
-    Failure::bad_request("each parameter of the query must be UTF-8 and stand at most once")
+    Failure::bad_request("each parameter of the query must be UTF-8 and occur at most once")
 }
 
 #[cfg(test)]

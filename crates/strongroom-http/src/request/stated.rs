@@ -15,8 +15,9 @@ impl<S: Send + Sync> FromRequestParts<S> for AccountHeader {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        let header = single_header(&parts.headers, "linked_account_id")
-            .map_err(|_| Failure::linked_account("linked_account_id must be UTF-8 and stand once"))?;
+        let header = single_header(&parts.headers, "linked_account_id").map_err(|_| {
+            Failure::linked_account("the header linked_account_id must be UTF-8 and occur once")
+        })?;
         Ok(Self(header.map(str::to_owned)))
     }
 }
@@ -35,19 +36,19 @@ impl<'r> Stated<'r> {
         Self { header: header.as_deref(), ..Self::default() }
     }
 
-    /// In the query too.
+    /// Or in the query.
     pub(crate) fn or_query(mut self, query: Option<&'r str>) -> Self {
         self.query = query;
         self
     }
 
-    /// In the body too.
+    /// Or in the body.
     pub(crate) fn or_body(mut self, body: Option<&'r str>) -> Self {
         self.body = body;
         self
     }
 
-    /// The account: a header wins over the query; a body must agree with either.
+    /// The account: the header wins over the query, and the body must agree with it.
     pub(crate) fn linked_account(&self) -> Result<Option<LinkedAccountId>, Failure> {
         let ahead = self.header.or(self.query);
         if let (Some(ahead), Some(body)) = (ahead, self.body)

@@ -36,8 +36,10 @@ async fn remove(org: &Org, id: &str, account: Option<LinkedAccountId>) -> Result
     let id: DocumentId = id.parse().map_err(|_| Failure::value_not_found())?;
     let found = org.value_by_id(&id).await?;
     let own = account.map(Scope::LinkedAccount);
+    // Someone else's is not found rather than refused, so that an id shows nothing.
     let found = found.filter(|found| own.as_ref().is_none_or(|own| found.scope == *own));
     let found = found.ok_or_else(Failure::value_not_found)?;
+    // Read before the delete: the response names it.
     let definition = org.definition(found.definition_id).await?.ok_or_else(Failure::value_not_found)?;
     org.delete_value_by_id(&id).await?.ok_or_else(Failure::value_not_found)?;
     let name = definition.definition.name;

@@ -37,19 +37,21 @@ pub(crate) async fn list(
     let scope = listed_scope(&caller, kind, &stated, query.workflow_id.as_deref())?;
     let values = match &query.variable_definition_id {
         Some(id) => value_of(caller.org(), id, &scope).await?.into_iter().collect(),
-        // A scope has no more values than an org has definitions, which is a page of the engine.
+        // One page of the engine has them all: a scope has at most one value of each definition, and an org at most a
+        // page of definitions.
         None => caller.org().values(&scope, PageRequest::first(PageRequest::LIMIT_MAX)).await?.items,
     };
     let total_docs = values.len();
     let mut docs = Vec::with_capacity(number.limit.min(total_docs));
     for value in number.cut(values) {
+        // Only for those of this page: each is a look at its definition.
         docs.extend(ValueDoc::of(caller.org(), &value).await?);
     }
     let PageNumber { page, limit } = number;
     Ok(Json(ValueList { status: SUCCESS, docs, total_docs, limit, page }))
 }
 
-/// The scope whose values are to be listed. A token reaches its own account's alone.
+/// The scope whose values to list. A token reaches only those of its own account.
 fn listed_scope(
     caller: &Caller,
     kind: ScopeKind,
@@ -59,6 +61,7 @@ fn listed_scope(
     let (account, workflow) = (caller.linked_account(stated)?, caller.workflow(workflow)?);
     match (caller, kind) {
         (Caller::Token(_) | Caller::Key(_), ScopeKind::LinkedAccount) => account.map(Scope::LinkedAccount),
+        // Refused before anything is read, so that nothing shows whether there is such a value.
         (Caller::Token(_), ScopeKind::Org | ScopeKind::Workflow) => return Err(Failure::not_own_scope()),
         (Caller::Key(_), ScopeKind::Workflow) => workflow.map(Scope::Workflow),
         (Caller::Key(_), ScopeKind::Org) => Some(Scope::Org),
@@ -68,6 +71,7 @@ fn listed_scope(
 
 /// The value of a definition at a scope, if there are both.
 async fn value_of(org: &Org, definition: &str, scope: &Scope) -> Result<Option<ScopedValue>, Failure> {
+    // A filter that names nothing matches nothing.
     let Ok(definition) = definition.parse::<DefinitionId>() else { return Ok(None) };
     match org.value(definition, scope).await {
         Err(strongroom::Error::DefinitionNotFound(_)) => Ok(None),

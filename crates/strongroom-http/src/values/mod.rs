@@ -43,10 +43,11 @@ pub(crate) async fn set(
     let scope = target_scope(&caller, &stated, workflow)?;
     let id = body.variable_definition_id.ok_or(Failure::required("variable_definition_id"))?;
     let SecretText(value) = body.value.ok_or(Failure::required("value"))?;
+    // Looked at first, since the engine's refusal of a scope would show a token a definition that it must not see.
     let definition = definitions::visible(&caller, definitions::parse_id(&id)?).await?;
     refuse_other_scope(&definition, scope.kind())?;
 
-    // What is not encrypted is answered as it was given.
+    // A value that is not encrypted is returned as it was sent.
     let shown = (!definition.definition.encrypted).then(|| Zeroizing::new(value.expose().to_owned()));
     let org = caller.org();
     let options = WriteOptions::default().with_ciphertext();
@@ -71,8 +72,8 @@ pub(crate) async fn set(
 
 /// The value of a variable
 ///
-/// With an API key: that of the workflow, else of the linked account, else of the org, else the default. With a
-/// session token: that of the token's own account.
+/// With an API key, the first that exists: of the workflow, of the linked account, of the org, or the default. With a
+/// session token, only that of the token's own account.
 #[utoipa::path(
     get, context_path = BASE, path = "/env/value/{definition_id}", tag = "variables",
     params(
@@ -129,7 +130,8 @@ impl ValueFound {
     }
 }
 
-/// The workflow of a request that may name it twice. One in the query is not passed over: the value would be the org's.
+/// The workflow of a request that may name it twice. One in the query counts too: if it were skipped, the value would
+/// be set for the whole org.
 fn stated_workflow<'r>(query: Option<&'r str>, body: Option<&'r str>) -> Result<Option<&'r str>, Failure> {
     match (query, body) {
         (Some(query), Some(body)) if query != body => {
@@ -139,7 +141,7 @@ fn stated_workflow<'r>(query: Option<&'r str>, body: Option<&'r str>) -> Result<
     }
 }
 
-/// The scope at which a value is to be set: exactly one.
+/// The scope at which to set a value: exactly one.
 fn target_scope(caller: &Caller, stated: &Stated<'_>, workflow: Option<&str>) -> Result<Scope, Failure> {
     match (caller.linked_account(stated)?, caller.workflow(workflow)?) {
         (None, None) => Ok(Scope::Org),
@@ -151,7 +153,8 @@ fn target_scope(caller: &Caller, stated: &Stated<'_>, workflow: Option<&str>) ->
     }
 }
 
-/// Tells a caller that left an id out which one the definition asks for.
+/// Refuses a scope that the definition does not allow, and names the id that is missing where the definition allows
+/// only one scope.
 fn refuse_other_scope(definition: &StoredDefinition, scope: ScopeKind) -> Result<(), Failure> {
     let allowed = definition.definition.scopes;
     if allowed.allows(scope) {

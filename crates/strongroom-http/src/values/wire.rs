@@ -1,4 +1,4 @@
-//! What the calls on values read and answer.
+//! The bodies of the calls on values.
 
 use serde::{Deserialize, Serialize};
 use strongroom::{DefinitionId, DocumentId, Environment, LinkedAccountId, OrgId, ScopeKind, WorkflowId};
@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::request::SecretText;
 
-/// A value to be set.
+/// A new value.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct SetValue {
     #[schema(required, nullable = false, example = "6500a1b2c3d4e5f6a7b8c9d0")]
@@ -46,7 +46,7 @@ pub(crate) struct ValueSet {
     pub(super) created_at: String,
 }
 
-/// Where to look.
+/// The scopes of the request.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ScopeQuery {
@@ -112,7 +112,7 @@ pub(crate) struct ValueDoc {
     pub(super) updated_at: String,
 }
 
-/// Of which definition a value is.
+/// The definition of a value.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ValueDefinition {
     #[serde(rename = "_id")]
@@ -124,11 +124,11 @@ pub(crate) struct ValueDefinition {
     pub(super) encrypted: bool,
 }
 
-/// Whose value to delete.
+/// The account of the value.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ValueQuery {
-    /// Refuses a value that is not this account's own.
+    /// A value that is not this account's own is not found.
     #[param(required = false, value_type = String)]
     pub(super) linked_account_id: Option<String>,
 }
