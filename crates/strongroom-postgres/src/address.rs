@@ -1,116 +1,144 @@
 //! The address of a database, as libpq writes it: a URL, or keywords and values.
-//!
-//! The driver reads most of it. Some parameters are for this crate, and are taken out first.
 
 use std::iter::Peekable;
+use std::net::IpAddr;
 use std::str::Chars;
 
 use percent_encoding::percent_decode_str;
-use strongroom_store::StoreError;
+use strongroom_store::{StoreError, StoreErrorKind};
 use tokio_postgres::Config;
+use tokio_postgres::config::Host;
 
+use crate::config::{Access, Prepare, RowLocks};
 use crate::failure::unsupported;
+use crate::keyword::Refusal;
 use crate::layout::Layout;
+use crate::tls::Versions;
 
 /// An address, taken apart.
 #[derive(Default)]
 pub(crate) struct Address {
-    pub(crate) server: Config,
+    /// What is the same for every server.
+    pub(crate) common: Config,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) host_addresses: Vec<IpAddr>,
+    pub(crate) ports: Vec<u16>,
+    pub(crate) wanted: Wanted,
     /// The value of `sslmode`.
     pub(crate) ssl_mode: Option<String>,
     /// The value of `sslrootcert`.
     pub(crate) root_certificates: Option<String>,
-    /// The value of `row_locks`.
-    pub(crate) row_locks: Option<String>,
-    /// The value of `mode`.
-    pub(crate) mode: Option<String>,
-    schema: Option<String>,
-    prefix: Option<String>,
-    owner: Option<String>,
+    pub(crate) tls_versions: Versions,
+    pub(crate) layout: Layout,
+    pub(crate) access: Access,
+    pub(crate) row_locks: RowLocks,
+    pub(crate) prepare: Option<Prepare>,
+}
+
+/// Which of several servers is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Wanted {
+    #[default]
+    Any,
+    ReadWrite,
+    ReadOnly,
+    /// One that is read-only, or any where there is none.
+    PreferReadOnly,
+}
+
+/// One of the servers of an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Server {
+    /// The name that a certificate is for, and where the server is unless there is an address.
+    pub(crate) host: Option<Host>,
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) port: u16,
 }
 
 impl Address {
     pub(crate) fn parse(text: &str) -> Result<Self, StoreError> {
         let mut address = Self::default();
-        let rest = if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            address.take_from_url(text)
-        } else {
-            address.take_from_pairs(text)
-        };
-        address.server = rest.and_then(|rest| rest.parse().ok()).ok_or_else(unreadable)?;
+        let is_url = text.starts_with("postgres://") || text.starts_with("postgresql://");
+        let pairs = if is_url { address.take_base(text) } else { pairs_of_text(text) };
+        // What follows a password may be a part of it that was not quoted, so it is not shown.
+        let mut may_be_secret = false;
+        for (keyword, value) in pairs.ok_or_else(unreadable)? {
+            let taken = address.take(&keyword, value);
+            taken.map_err(|refusal| refused(&keyword, &refusal, may_be_secret))?;
+            may_be_secret |= keyword == "password";
+        }
         Ok(address)
     }
 
-    /// Where the tables are to be.
-    pub(crate) fn layout(&mut self) -> Result<Layout, StoreError> {
-        let mut layout = Layout::default();
-        self.schema.take().map_or(Ok(()), |schema| layout.set_schema(schema))?;
-        self.prefix.take().map_or(Ok(()), |prefix| layout.set_prefix(prefix))?;
-        self.owner.take().map_or(Ok(()), |owner| layout.set_owner(owner))?;
-        Ok(layout)
+    /// Takes what stands before the parameters of a URL, and returns those.
+    fn take_base(&mut self, url: &str) -> Option<Vec<(String, String)>> {
+        // As libpq does: a password may have a question mark, but no slash.
+        let (_, after_scheme) = url.split_once("://")?;
+        let credentials = after_scheme.find(['@', '/']).filter(|at| after_scheme[*at..].starts_with('@'));
+        let rest = after_scheme.get(credentials.unwrap_or_default()..)?;
+        let query = rest.find('?').and_then(|at| rest.get(at + 1..));
+        let base_len = url.len() - query.map_or(0, |query| query.len() + 1);
+        let base: Config = url.get(..base_len)?.parse().ok()?;
+        self.hosts = base.get_hosts().to_vec();
+        self.ports = base.get_ports().to_vec();
+        self.common = without_servers(&base);
+        pairs_of_query(query.unwrap_or_default())
     }
 
-    /// What is left of a URL for the driver.
-    fn take_from_url(&mut self, url: &str) -> Option<String> {
-        // A password may have a question mark.
-        let credentials_len = url.find('@').unwrap_or_default();
-        let Some(at) = url.get(credentials_len..)?.find('?') else { return Some(url.to_owned()) };
-        let (base, query) = url.split_at_checked(credentials_len + at)?;
-        let mut rest = String::from(base);
-        for pair in query.get(1..)?.split('&').filter(|pair| !pair.is_empty()) {
-            let (keyword, value) = pair.split_once('=')?;
-            match self.own(&percent_decode_str(keyword).decode_utf8().ok()?) {
-                Some(own) => *own = Some(percent_decode_str(value).decode_utf8().ok()?.into_owned()),
-                None => {
-                    rest.push(if rest.len() == base.len() { '?' } else { '&' });
-                    rest.push_str(pair);
-                }
-            }
+    /// The servers, in the order in which they are tried; none where the address names none.
+    pub(crate) fn servers(&self) -> Result<Vec<Server>, StoreError> {
+        let Self { hosts, host_addresses, ports, .. } = self;
+        let count = hosts.len().max(host_addresses.len());
+        let fits = |len: usize| len == 0 || len == count;
+        if !fits(hosts.len()) || !fits(host_addresses.len()) || !(fits(ports.len()) || ports.len() == 1) {
+            return Err(unsupported(
+                "the address has not as many of host, hostaddr and port: give one for each server",
+            ));
         }
-        Some(rest)
-    }
-
-    /// What is left of keywords and values for the driver.
-    fn take_from_pairs(&mut self, text: &str) -> Option<String> {
-        let mut rest = String::new();
-        let mut chars = text.chars().peekable();
-        while let Some((keyword, value)) = next_pair(&mut chars)? {
-            match self.own(&keyword) {
-                Some(own) => *own = Some(value),
-                None => {
-                    let quoted = value.replace('\\', r"\\").replace('\'', r"\'");
-                    rest.push_str(&format!("{keyword}='{quoted}' "));
-                }
-            }
-        }
-        Some(rest)
-    }
-
-    /// Where the value of a parameter of this crate goes; `None` for one of the driver's.
-    fn own(&mut self, keyword: &str) -> Option<&mut Option<String>> {
-        match keyword {
-            "sslmode" => Some(&mut self.ssl_mode),
-            "row_locks" => Some(&mut self.row_locks),
-            "sslrootcert" => Some(&mut self.root_certificates),
-            "schema" => Some(&mut self.schema),
-            "prefix" => Some(&mut self.prefix),
-            "owner" => Some(&mut self.owner),
-            "mode" => Some(&mut self.mode),
-            _ => None,
-        }
+        let server = |index: usize| Server {
+            host: hosts.get(index).cloned(),
+            address: host_addresses.get(index).copied(),
+            port: ports.get(index).or(ports.first()).copied().unwrap_or(PORT),
+        };
+        Ok((0..count).map(server).collect())
     }
 }
 
-/// The next `keyword = value` or `keyword = 'value'`, `Some(None)` at the end, and `None` where neither stands.
-#[allow(clippy::option_option, reason = "the three of the line above")]
-fn next_pair(chars: &mut Peekable<Chars<'_>>) -> Option<Option<(String, String)>> {
-    skip_space(chars);
+/// What a URL says besides where its servers are.
+fn without_servers(base: &Config) -> Config {
+    let mut common = Config::new();
+    base.get_user().map(|user| common.user(user));
+    base.get_password().map(|password| common.password(password));
+    base.get_dbname().map(|name| common.dbname(name));
+    common
+}
+
+fn pairs_of_query(query: &str) -> Option<Vec<(String, String)>> {
+    let decoded = |text: &str| Some(percent_decode_str(text).decode_utf8().ok()?.into_owned());
+    let pair = |pair: &str| {
+        let (keyword, value) = pair.split_once('=')?;
+        Some((decoded(keyword)?, decoded(value)?))
+    };
+    query.split('&').filter(|part| !part.is_empty()).map(pair).collect()
+}
+
+fn pairs_of_text(text: &str) -> Option<Vec<(String, String)>> {
+    let mut chars = text.chars().peekable();
+    let mut pairs = Vec::new();
+    loop {
+        skip_space(&mut chars);
+        if chars.peek().is_none() {
+            return Some(pairs);
+        }
+        pairs.push(next_pair(&mut chars)?);
+    }
+}
+
+/// The next `keyword = value` or `keyword = 'value'`; `None` where there is neither.
+fn next_pair(chars: &mut Peekable<Chars<'_>>) -> Option<(String, String)> {
     let mut keyword = String::new();
     while let Some(char) = chars.next_if(|char| *char != '=' && !char.is_whitespace()) {
         keyword.push(char);
-    }
-    if keyword.is_empty() {
-        return chars.peek().is_none().then_some(None);
     }
     skip_space(chars);
     chars.next_if_eq(&'=')?;
@@ -124,21 +152,48 @@ fn next_pair(chars: &mut Peekable<Chars<'_>>) -> Option<Option<(String, String)>
     if is_quoted {
         chars.next_if_eq(&'\'')?;
     }
-    Some(Some((keyword, value)))
+    (!keyword.is_empty()).then_some((keyword, value))
 }
 
 fn skip_space(chars: &mut Peekable<Chars<'_>>) {
     while chars.next_if(|char| char.is_whitespace()).is_some() {}
 }
 
-fn unreadable() -> StoreError {
-    unsupported("the address of the database cannot be read")
+/// Names the parameter, never its value.
+fn refused(keyword: &str, refusal: &Refusal, may_be_secret: bool) -> StoreError {
+    let is_name = keyword.len() <= KEYWORD_SHOWN_MAX
+        && keyword.chars().all(|char| char.is_ascii_alphanumeric() || char == '_' || char == '-');
+    let message = match refusal {
+        Refusal::Value(rule) => format!("the address gives {keyword} a value that it does not take: {rule}"),
+        Refusal::Keyword(hint) => {
+            format!("the address has the parameter {keyword}, which is not supported: {hint}")
+        }
+        Refusal::Unknown if is_name && !may_be_secret => format!(
+            "the address has the parameter {keyword}, which is not known: leave it out, or write a setting of the \
+             server as options='-c {keyword}=VALUE'"
+        ),
+        Refusal::Unknown => {
+            "the address has a parameter that is not known: quote or percent-encode a value that \
+             holds a space, & or ?"
+                .to_owned()
+        }
+    };
+    StoreError::new(StoreErrorKind::Unsupported, message)
 }
+
+fn unreadable() -> StoreError {
+    unsupported(
+        "the address of the database cannot be read: write postgres://USER@HOST:PORT/DATABASE?KEY=VALUE, or KEY=VALUE \
+         pairs",
+    )
+}
+
+const PORT: u16 = 5432;
+/// The longest keyword of libpq is shorter.
+const KEYWORD_SHOWN_MAX: usize = 40;
 
 #[cfg(test)]
 mod tests {
-    use tokio_postgres::config::Host;
-
     use super::*;
 
     #[test]
@@ -150,12 +205,12 @@ mod tests {
             let address = Address::parse(text).unwrap();
             assert_eq!(address.ssl_mode.as_deref(), Some("require"));
             assert_eq!(address.root_certificates.as_deref(), Some("/r s"));
-            assert_eq!(address.server.get_hosts(), [Host::Tcp("h".to_owned())]);
-            assert_eq!(address.server.get_ports(), [1]);
-            assert_eq!(address.server.get_user(), Some("u"));
-            assert_eq!(address.server.get_password(), Some(b"p?".as_slice()));
-            assert_eq!(address.server.get_dbname(), Some("d"));
-            assert_eq!(address.server.get_application_name(), Some("a b"));
+            assert_eq!(address.hosts, [Host::Tcp("h".to_owned())]);
+            assert_eq!(address.ports, [1]);
+            assert_eq!(address.common.get_user(), Some("u"));
+            assert_eq!(address.common.get_password(), Some(b"p?".as_slice()));
+            assert_eq!(address.common.get_dbname(), Some("d"));
+            assert_eq!(address.common.get_application_name(), Some("a b"));
         }
     }
 
@@ -169,7 +224,10 @@ mod tests {
             assert_eq!(Address::parse(text).unwrap().ssl_mode, None, "{text}");
         }
         let address = Address::parse(r"host=h dbname='it\'s \\ sslmode=disable'").unwrap();
-        assert_eq!(address.server.get_dbname(), Some(r"it's \ sslmode=disable"));
+        assert_eq!(address.common.get_dbname(), Some(r"it's \ sslmode=disable"));
+        // An `@` of a parameter ends no credentials.
+        let address = Address::parse("postgres:///d?host=/run&user=a@b&sslmode=disable").unwrap();
+        assert_eq!((address.common.get_user(), address.ssl_mode.as_deref()), (Some("a@b"), Some("disable")));
     }
 
     #[test]
@@ -178,6 +236,44 @@ mod tests {
             ["postgres://h:port/d", "postgres://h/d?sslmode", "host", "host='h", "=h", r"host=h\", "x=1"]
         {
             assert!(Address::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_server_has_its_host_its_address_and_its_port() {
+        let servers = |text: &str| Address::parse(text).unwrap().servers();
+        let ports = |text: &str| servers(text).unwrap().iter().map(|server| server.port).collect::<Vec<_>>();
+        assert_eq!(ports("host=a,b port=1,2"), [1, 2]);
+        assert_eq!(ports("host=a,b,/run port=1"), [1, 1, 1]);
+        assert_eq!(ports("postgres://a,b:2/d"), [5432, 2]);
+        let both = servers("host=a,b hostaddr=127.0.0.1,::1").unwrap();
+        assert_eq!(both[1].host, Some(Host::Tcp("b".to_owned())));
+        assert_eq!(both[1].address, Some("::1".parse().unwrap()));
+        assert_eq!(servers("dbname=d").unwrap(), []);
+        for text in ["host=a,b port=1,2,3", "host=a,b hostaddr=127.0.0.1", "host=a port=1,2"] {
+            assert!(servers(text).is_err(), "{text}");
+        }
+        // What a parameter says takes the place of what stands before it.
+        let moved = servers("postgres://a:1/d?host=/run").unwrap();
+        assert_eq!(moved, [Server { host: Some(Host::Unix("/run".into())), address: None, port: 1 }]);
+    }
+
+    #[test]
+    fn a_refused_parameter_is_named_and_its_value_is_not() {
+        for (text, words) in [
+            ("postgres://h/d?pgbuncer=true", "parameter pgbuncer, which is not known"),
+            ("postgres://h/d?statement_timeout=hunter2", "options='-c statement_timeout=VALUE'"),
+            ("host=h port=hunter2", "port a value"),
+            ("host=h sslcert=hunter2", "parameter sslcert"),
+            ("host=h target_session_attrs=hunter2", "target_session_attrs a value"),
+        ] {
+            let error = Address::parse(text).err().unwrap().to_string();
+            assert!(error.contains(words) && !error.contains("hunter2"), "{text}: {error}");
+        }
+        // Here the rest of a password was taken for a parameter.
+        for text in ["postgres://h/d?password=hunter&hunter2=x", "host=h password=hunter hunter2=x"] {
+            let error = Address::parse(text).err().unwrap().to_string();
+            assert!(!error.contains("hunter2") && error.contains("quote"), "{text}: {error}");
         }
     }
 }

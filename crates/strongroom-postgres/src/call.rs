@@ -11,7 +11,7 @@ use strongroom_store::{Committed, ReadBatch, ReadSet, StoreError, WriteBatch};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
 use crate::config::{Access, RowLocks};
-use crate::failure::{Failure, closed, indeterminate, of_pool, unavailable};
+use crate::failure::{Failure, Retry, closed, indeterminate, of_pool, unavailable};
 use crate::sql::Sql;
 use crate::store::CAPABILITIES;
 use crate::{read, write};
@@ -43,18 +43,36 @@ impl Shared {
                     return Err(C::timed_out());
                 }
             };
-            if !failure.again || attempt == C::ATTEMPTS_MAX {
+            let attempts_max = match failure.retry {
+                Retry::Never => 1,
+                Retry::Again => C::ATTEMPTS_MAX,
+                Retry::OnAnotherSession => SESSIONS_MAX,
+            };
+            if attempt >= attempts_max {
+                if failure.retry == Retry::OnAnotherSession {
+                    self.drop_sessions(client);
+                }
                 return Err(failure.error);
             }
             tokio::time::sleep(pause(attempt)).await;
             attempt += 1;
-            if client.is_closed() {
-                // Its place in the pool is given back first: otherwise calls that lost theirs together wait for each
-                // other.
+            // A connection's place in the pool is given back first: otherwise calls that lost theirs together wait for
+            // each other.
+            if failure.retry == Retry::OnAnotherSession {
+                self.drop_sessions(client);
+            } else if client.is_closed() {
                 drop(client);
-                client = self.pool.get().await.map_err(of_pool)?;
+            } else {
+                continue;
             }
+            client = self.pool.get().await.map_err(of_pool)?;
         }
+    }
+
+    /// Drops a session that became read-only, and those that wait in the pool: they lead to the same server.
+    fn drop_sessions(&self, client: Client) {
+        drop(Object::take(client));
+        self.pool.retain(|_, _| false);
     }
 
     async fn client(&self) -> Result<(Client, OwnedRwLockReadGuard<bool>), StoreError> {
@@ -106,6 +124,10 @@ impl Call for WriteBatch {
         indeterminate("the server did not answer in time")
     }
 }
+
+/// How many sessions are tried for one that takes writes. A standby that is to become the primary takes longer than any
+/// number of tries.
+const SESSIONS_MAX: u32 = 3;
 
 /// Up to 2, 4, 8 … 128 milliseconds.
 fn pause(attempt: u32) -> Duration {

@@ -12,24 +12,29 @@ use tokio_postgres::types::{FromSql, ToSql, Type};
 
 use crate::failure::{corrupt, of_setup};
 use crate::layout::Tables;
-use crate::sql::EQ;
+use crate::sql::{EQ, SILENCE_MAX};
 
 /// The settings of a session that matter to a store. A server that does not know one has none.
 pub(crate) struct Session {
     pub(crate) fsync: Option<String>,
     pub(crate) synchronous_commit: Option<String>,
     pub(crate) is_read_only: bool,
+    /// Whether the server waits for ever for a client that is silent in the middle of a transaction.
+    pub(crate) waits_for_ever: bool,
 }
 
 impl Session {
     pub(crate) async fn look(client: &Client) -> Result<Self, StoreError> {
-        let rows = ask(client, SESSION, &[]).await?;
+        let statement = format!("{SESSION}, pg_catalog.current_setting('{SILENCE_MAX}', true)");
+        let rows = ask(client, &statement, &[]).await?;
         let row = rows.first().ok_or_else(|| corrupt("the server did not show its settings"))?;
         let read_only: Option<String> = column(row, 2)?;
+        let silence_max: Option<String> = column(row, 3)?;
         Ok(Self {
             fsync: column(row, 0)?,
             synchronous_commit: column(row, 1)?,
             is_read_only: read_only.as_deref() == Some("on"),
+            waits_for_ever: silence_max.as_deref() == Some("0"),
         })
     }
 }

@@ -4,27 +4,33 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use deadpool_postgres::{ClientWrapper, Hook, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use rustls::RootCertStore;
 use strongroom_store::StoreError;
 use tokio_postgres::Config;
 
-use crate::address::Address;
+use crate::address::{Address, Server, Wanted};
+use crate::connector::Connector;
 use crate::failure::{unavailable, unsupported};
 use crate::layout::Layout;
-use crate::sql::EQ;
-use crate::tls;
+use crate::tls::{self, Versions};
 
 /// The address of a database, the pool's size and the time limits. `Debug` shows no part of the address, since it may
 /// hold a password.
 #[derive(Clone)]
 pub struct PostgresOptions {
-    server: Config,
+    common: Config,
+    servers: Vec<Server>,
+    wanted: Wanted,
     roots: RootCertStore,
+    tls_versions: Versions,
     pub(crate) layout: Layout,
     pub(crate) access: Access,
     pub(crate) row_locks: RowLocks,
+    /// `None` where it is to be found out.
+    pub(crate) prepare: Option<Prepare>,
     connections_max: usize,
+    connection_age_max: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) answer_timeout: Duration,
 }
@@ -41,9 +47,21 @@ pub enum RowLocks {
     Exclusive,
 }
 
-/// What a store is opened for.
+/// How statements get to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Prepare {
+    /// Prepared once a connection, by a name, and then sent as that name: the faster way. A pooler between has to pool by
+    /// sessions, or keep prepared statements by itself.
+    Named,
+    /// With their text, each time. For a pooler in transaction mode.
+    Unnamed,
+}
+
+/// What a store is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Access {
+    #[default]
     ReadWrite,
     ReadOnly,
 }
@@ -63,11 +81,12 @@ impl PostgresOptions {
     /// authorities to trust, as [`root_certificates`](Self::root_certificates) does; unset, or `system`, it is what the
     /// platform trusts.
     ///
-    /// Of this crate are
+    /// Every other parameter of libpq is kept to or refused by its name. Of this crate are
     ///
     /// - `schema`, `prefix`, `owner`: where the tables are, and which role may own them. See [`schema`](Self::schema),
     ///   [`prefix`](Self::prefix) and [`owner`](Self::owner).
     /// - `mode`: `read-only`, or `read-write` as if unset. See [`read_only`](Self::read_only).
+    /// - `prepare`: `named` or `unnamed`. See [`prepare`](Self::prepare).
     /// - `row_locks`: `shared` or `exclusive`. See [`RowLocks`].
     ///
     /// ```
@@ -78,28 +97,33 @@ impl PostgresOptions {
     /// ```
     ///
     /// # Errors
-    /// `Unsupported` for a text that is no address, a value that a parameter does not take, and a file that holds no
-    /// certificates.
+    /// `Unsupported` for a text that is no address, a parameter that is not known or does not take its value, and a file
+    /// that holds no certificates.
     pub fn parse(address: &str) -> Result<Self, StoreError> {
-        let mut address = Address::parse(address)?;
-        let layout = address.layout()?;
-        let Address { mut server, ssl_mode, root_certificates, row_locks, mode, .. } = address;
-        server.ssl_mode(tls::mode(ssl_mode.as_deref(), &server)?);
+        let address = Address::parse(address)?;
+        let servers = address.servers()?;
+        let Address { mut common, wanted, ssl_mode, root_certificates, tls_versions, .. } = address;
+        common.ssl_mode(tls::mode(ssl_mode.as_deref(), &servers)?);
         let mut roots = RootCertStore::empty();
         if let Some(pem) = root_certificates.filter(|pem| pem != "system") {
             tls::add_roots(&mut roots, Path::new(&pem))?;
         }
-        if server.get_application_name().is_none() {
-            server.application_name("strongroom");
+        if common.get_application_name().is_none() {
+            common.application_name("strongroom");
         }
-        let connect_timeout = server.get_connect_timeout().copied().unwrap_or(Duration::from_secs(5));
+        let connect_timeout = common.get_connect_timeout().copied().unwrap_or(Duration::from_secs(5));
         Ok(Self {
-            server,
+            common,
+            servers,
+            wanted,
             roots,
-            layout,
-            access: mode.as_deref().map_or(Ok(Access::ReadWrite), access_named)?,
-            row_locks: row_locks.as_deref().map_or(Ok(RowLocks::default()), row_locks_named)?,
+            tls_versions,
+            layout: address.layout,
+            access: address.access,
+            row_locks: address.row_locks,
+            prepare: address.prepare,
             connections_max: 16,
+            connection_age_max: Duration::from_secs(600),
             connect_timeout,
             answer_timeout: Duration::from_secs(30),
         })
@@ -108,7 +132,7 @@ impl PostgresOptions {
     /// The password of the user, where the address has none.
     #[must_use]
     pub fn password(mut self, password: impl AsRef<[u8]>) -> Self {
-        self.server.password(password);
+        self.common.password(password);
         self
     }
 
@@ -161,6 +185,13 @@ impl PostgresOptions {
         self
     }
 
+    /// Sends statements in this way: [`Prepare::Named`] unless set.
+    #[must_use]
+    pub fn prepare(mut self, prepare: Prepare) -> Self {
+        self.prepare = Some(prepare);
+        self
+    }
+
     /// Keeps at most this many connections: 16 unless set, at least one.
     #[must_use]
     pub fn connections_max(mut self, connections: usize) -> Self {
@@ -168,8 +199,16 @@ impl PostgresOptions {
         self
     }
 
-    /// Waits this long for a connection, new or of the pool, before a call is `Unavailable`: 5 seconds unless set, here
-    /// or as `connect_timeout` of the address.
+    /// Uses a connection for this long at most: 10 minutes unless set. So a store finds its way to the server that the
+    /// address leads to now, after a failover or behind a name, without being opened again.
+    #[must_use]
+    pub fn connection_age_max(mut self, age: Duration) -> Self {
+        self.connection_age_max = age;
+        self
+    }
+
+    /// Waits this long for each server of the address, and as long in all for a connection of the pool, before a call is
+    /// `Unavailable`: 5 seconds unless set, here or as `connect_timeout` of the address.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
@@ -194,58 +233,42 @@ impl PostgresOptions {
         Ok(self)
     }
 
-    pub(crate) fn pool(&self) -> Result<Pool, StoreError> {
-        let mut server = self.server.clone();
-        server.connect_timeout(self.connect_timeout);
-        let manager = Manager::from_config(
-            server,
-            tls::connector(self.roots.clone())?,
-            ManagerConfig { recycling_method: RecyclingMethod::Fast },
-        );
-        Pool::builder(manager)
+    pub(crate) fn connector(&self) -> Result<Connector, StoreError> {
+        if self.servers.is_empty() {
+            return Err(unsupported(
+                "the address names no server: write host=NAME, or the directory of its socket",
+            ));
+        }
+        let mut common = self.common.clone();
+        common.connect_timeout(self.connect_timeout);
+        Ok(Connector {
+            common,
+            servers: self.servers.clone(),
+            wanted: self.wanted,
+            timeout: self.connect_timeout,
+            tls: tls::connector(self.roots.clone(), self.tls_versions)?,
+        })
+    }
+
+    pub(crate) fn pool(&self, connector: Connector) -> Result<Pool, StoreError> {
+        let patience = connector.patience();
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        // The connector has a configuration of its own for each server.
+        Pool::builder(Manager::from_connect(Config::new(), connector, recycling))
             .max_size(self.connections_max)
             .runtime(Runtime::Tokio1)
-            .post_create(self.limit_of_idleness())
-            .wait_timeout(Some(self.connect_timeout))
-            .create_timeout(Some(self.connect_timeout))
+            .pre_recycle(limit_of_age(self.connection_age_max))
+            .wait_timeout(Some(patience))
+            .create_timeout(Some(patience))
             .build()
             .map_err(|error| unavailable("no pool of connections could be made").with_source(error))
     }
-
-    /// Has the server end a session whose client went away in the middle of a batch, as a machine does that loses its
-    /// power: until then it holds the batch's locks. A limit that the server has already stays.
-    fn limit_of_idleness(&self) -> Hook {
-        let limit = self.answer_timeout.as_millis().clamp(1, LIMIT_MS_MAX);
-        let set = format!(
-            "SELECT pg_catalog.set_config('{IDLE}', '{limit}', false) \
-             WHERE pg_catalog.current_setting('{IDLE}', true) {EQ} '0'"
-        );
-        let patience = self.connect_timeout;
-        Hook::async_fn(move |client: &mut ClientWrapper, _| {
-            let set = set.clone();
-            Box::pin(async move {
-                // A server that does not know the setting goes without, and a lost connection shows at its next use.
-                let _ = tokio::time::timeout(patience, client.batch_execute(&set)).await;
-                Ok(())
-            })
-        })
-    }
 }
 
-fn access_named(name: &str) -> Result<Access, StoreError> {
-    match name {
-        "read-only" => Ok(Access::ReadOnly),
-        "read-write" => Ok(Access::ReadWrite),
-        _ => Err(unsupported("mode is read-only or read-write")),
-    }
-}
-
-fn row_locks_named(name: &str) -> Result<RowLocks, StoreError> {
-    match name {
-        "shared" => Ok(RowLocks::Shared),
-        "exclusive" => Ok(RowLocks::Exclusive),
-        _ => Err(unsupported("row_locks is shared or exclusive")),
-    }
+fn limit_of_age(age_max: Duration) -> Hook {
+    Hook::sync_fn(move |_, metrics| {
+        if metrics.age() < age_max { Ok(()) } else { Err(HookError::message("the connection is old")) }
+    })
 }
 
 impl fmt::Debug for PostgresOptions {
@@ -260,10 +283,6 @@ impl fmt::Debug for PostgresOptions {
     }
 }
 
-const IDLE: &str = "idle_in_transaction_session_timeout";
-/// More than a server takes would be refused.
-const LIMIT_MS_MAX: u128 = i32::MAX as u128;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,10 +290,10 @@ mod tests {
     #[test]
     fn the_name_and_the_timeout_of_the_address_stand() {
         let options = PostgresOptions::parse("host=/run application_name=app connect_timeout=9").unwrap();
-        assert_eq!(options.server.get_application_name(), Some("app"));
+        assert_eq!(options.common.get_application_name(), Some("app"));
         assert_eq!(options.connect_timeout, Duration::from_secs(9));
         let options = PostgresOptions::parse("host=/run").unwrap();
-        assert_eq!(options.server.get_application_name(), Some("strongroom"));
+        assert_eq!(options.common.get_application_name(), Some("strongroom"));
     }
 
     #[test]

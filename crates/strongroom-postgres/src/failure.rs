@@ -18,13 +18,23 @@ struct Code(String);
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) error: StoreError,
-    /// Whether the same may succeed at once: another writer was in the way, or a read lost its connection.
-    pub(crate) again: bool,
+    pub(crate) retry: Retry,
+}
+
+/// Whether the same may succeed at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retry {
+    Never,
+    /// Another writer was in the way, or a read lost its connection.
+    Again,
+    /// The session takes no writes any more, as after its server became a standby. Another one may lead elsewhere.
+    OnAnotherSession,
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self { again: error.kind() == StoreErrorKind::Contention, error }
+        let retry = if error.kind() == StoreErrorKind::Contention { Retry::Again } else { Retry::Never };
+        Self { error, retry }
     }
 }
 
@@ -32,13 +42,16 @@ impl From<StoreError> for Failure {
 pub(crate) fn of_read(error: Error) -> Failure {
     match code(&error) {
         Some(_) => of_answer(error).into(),
-        None => Failure { error: unavailable("the connection was lost").with_cause(error), again: true },
+        None => {
+            Failure { error: unavailable("the connection was lost").with_cause(error), retry: Retry::Again }
+        }
     }
 }
 
 /// A statement of a transaction that is not committed.
 pub(crate) fn of_write(error: Error) -> Failure {
     match code(&error) {
+        Some(READ_ONLY) => Failure { error: of_answer(error), retry: Retry::OnAnotherSession },
         Some(_) => of_answer(error).into(),
         None => indeterminate("the connection was lost before the server answered").with_cause(error).into(),
     }
@@ -149,7 +162,7 @@ fn kind_of(code: &str) -> (StoreErrorKind, &'static str) {
             (StoreErrorKind::Contention, "the server gave way to another writer")
         }
         ("57014", _) => (StoreErrorKind::Unavailable, "the server cancelled the statement"),
-        ("25006", _) => (StoreErrorKind::Unavailable, "the server takes no writes"),
+        (READ_ONLY, _) => (StoreErrorKind::Unavailable, "the server takes no writes"),
         ("42P01" | "42703", _) => (StoreErrorKind::Corrupt, "the tables are not as they were created"),
         ("XX001" | "XX002", _) => (StoreErrorKind::Corrupt, "the server's data is damaged"),
         (_, "54") => (StoreErrorKind::TooLarge, "the server has a lower limit"),
@@ -180,5 +193,7 @@ impl WithCause for StoreError {
 
 /// The driver's words for a server that refuses TLS.
 const NO_TLS: &str = "server does not support TLS";
+/// A write in a session that takes none.
+const READ_ONLY: &str = "25006";
 /// The statement may or may not have been carried out.
 const UNKNOWN_COMPLETION: &str = "40003";

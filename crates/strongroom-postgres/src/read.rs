@@ -7,12 +7,14 @@ use futures_util::future::{join, join3};
 use strongroom_store::{
     KEY_BYTES_MAX, Key, Page, ReadBatch, ReadSet, RowRevision, Scan, StoreError, Versioned,
 };
-use tokio_postgres::{Row, Statement};
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
 
 use crate::failure::{Failure, corrupt, of_read};
 use crate::parameter::Bytes;
 use crate::pipeline::in_order;
 use crate::sql::{self, Sql};
+use crate::statement::{Parameter, Statement};
 
 /// Answers a read. One statement is a snapshot by itself; several are sent together in one transaction.
 pub(crate) async fn read(
@@ -29,7 +31,7 @@ pub(crate) async fn read(
         let (gets, scans) = join(gets, scans).await;
         return Ok(ReadSet { gets: gets?, scans: scans.into_iter().collect::<Result<_, _>>()? });
     }
-    let begin = client.batch_execute(sql::BEGIN_READ);
+    let begin = client.batch_execute(&sql.begin_read);
     // Polled in this order, so they are sent in this order, before the first answer is there.
     let (begun, (gets, scans), ended) =
         join3(begin, join(gets, scans), client.batch_execute(sql::COMMIT)).await;
@@ -40,20 +42,21 @@ pub(crate) async fn read(
 }
 
 /// What a read needs, prepared once a connection.
-struct Statements {
-    get: Option<Statement>,
-    scans: Vec<Statement>,
+struct Statements<'s> {
+    get: Option<Statement<'s>>,
+    scans: Vec<Statement<'s>>,
 }
 
-impl Statements {
-    async fn prepare(client: &Client, sql: &Sql, request: &ReadBatch) -> Result<Self, Failure> {
+impl<'s> Statements<'s> {
+    async fn prepare(client: &Client, sql: &'s Sql, request: &ReadBatch) -> Result<Self, Failure> {
+        let prepare = async |text| Statement::prepare(client, text, sql.prepare).await.map_err(of_read);
         let mut statements = Self { get: None, scans: Vec::with_capacity(request.scans.len()) };
         if !request.gets.is_empty() {
-            statements.get = Some(client.prepare_cached(&sql.get).await.map_err(of_read)?);
+            statements.get = Some(prepare(&sql.get).await?);
         }
         for scan in &request.scans {
             let text = if scan.reverse { &sql.scan_back } else { &sql.scan };
-            statements.scans.push(client.prepare_cached(text).await.map_err(of_read)?);
+            statements.scans.push(prepare(text).await?);
         }
         Ok(statements)
     }
@@ -61,12 +64,12 @@ impl Statements {
 
 async fn gets(
     client: &Client,
-    statement: Option<&Statement>,
+    statement: Option<&Statement<'_>>,
     keys: &[Key],
 ) -> Result<Vec<Option<Versioned>>, Failure> {
     let Some(statement) = statement else { return Ok(Vec::new()) };
     let parameters: Vec<_> = keys.iter().map(|key| Bytes(key.as_bytes())).collect();
-    let rows = client.query(statement, &[&parameters]).await.map_err(of_read)?;
+    let rows = statement.query(client, &[(&parameters, Type::BYTEA_ARRAY)]).await.map_err(of_read)?;
     let mut found = HashMap::with_capacity(rows.len());
     for row in &rows {
         let (key, row) = decode(row)?;
@@ -78,7 +81,7 @@ async fn gets(
 
 async fn page(
     client: &Client,
-    statement: &Statement,
+    statement: &Statement<'_>,
     scan: &Scan,
     page_bytes_max: usize,
 ) -> Result<Page, Failure> {
@@ -87,10 +90,14 @@ async fn page(
     // The row after the page says whether there is more.
     let rows_max = i64::try_from(scan.limit.saturating_add(1)).unwrap_or(i64::MAX);
     let bytes_max = i64::try_from(page_bytes_max).unwrap_or(i64::MAX);
-    let rows = client
-        .query(statement, &[&start, &end, &scan.keys_only, &rows_max, &bytes_max])
-        .await
-        .map_err(of_read)?;
+    let parameters: [Parameter<'_>; 5] = [
+        (&start, Type::BYTEA),
+        (&end, Type::BYTEA),
+        (&scan.keys_only, Type::BOOL),
+        (&rows_max, Type::INT8),
+        (&bytes_max, Type::INT8),
+    ];
+    let rows = statement.query(client, &parameters).await.map_err(of_read)?;
     Ok(Page::fill(scan, page_bytes_max, &rows, decode)?)
 }
 

@@ -12,10 +12,14 @@ use crate::layout::{Layout, SCHEMA, Tables, quoted};
 use crate::sql::EQ;
 
 /// Finds the tables, and makes those that are missing. Several processes may do so at once.
-pub(crate) async fn prepare(client: &Client, layout: &Layout, access: Access) -> Result<Tables, StoreError> {
-    let session = Session::look(client).await?;
+pub(crate) async fn prepare(
+    client: &Client,
+    session: &Session,
+    layout: &Layout,
+    access: Access,
+) -> Result<Tables, StoreError> {
     if access == Access::ReadWrite {
-        refuse_volatile(&session)?;
+        refuse_volatile(session)?;
         if session.is_read_only {
             return Err(unavailable(READ_ONLY_SERVER));
         }

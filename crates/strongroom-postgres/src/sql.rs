@@ -3,11 +3,17 @@
 //! Tables, operators, functions and types are named with their schemas: whoever may make one earlier on the search path
 //! would otherwise run code of their own as the role of the store.
 
+use std::time::Duration;
+
+use crate::config::Prepare;
 use crate::layout::Tables;
 
 /// The statements on one table of rows.
 #[derive(Debug)]
 pub(crate) struct Sql {
+    pub(crate) prepare: Prepare,
+    pub(crate) begin: String,
+    pub(crate) begin_read: String,
     /// `(keys)`: the rows at these keys, in any order.
     pub(crate) get: String,
     /// `(keys)`: locks rows against writers, in key order; their revisions.
@@ -29,11 +35,19 @@ pub(crate) struct Sql {
 }
 
 impl Sql {
-    pub(crate) fn new(tables: &Tables) -> Self {
+    /// `silence_max` is how long the server is to wait for a client that went away in the middle of a batch, as a machine
+    /// does that loses its power: until then it holds the batch's locks. It is set in each transaction, since a session
+    /// may be a pooler's or the host's.
+    pub(crate) fn new(tables: &Tables, prepare: Prepare, silence_max: Option<Duration>) -> Self {
+        let limit = silence_max.map(|limit| limit.as_millis().clamp(1, LIMIT_MS_MAX));
+        let limit = limit.map_or(String::new(), |limit| format!("; SET LOCAL {SILENCE_MAX} = {limit}"));
         let rows = tables.qualified(&tables.rows());
         let at_keys = format!("WHERE k {EQ} ANY($1::{BYTEA}[])");
         let select_revisions = format!("SELECT k, rev FROM {rows} {at_keys} ORDER BY k");
         Self {
+            prepare,
+            begin: format!("{BEGIN}{limit}"),
+            begin_read: format!("{BEGIN} READ ONLY{limit}"),
             get: format!("SELECT k, v, rev FROM {rows} {at_keys}"),
             lock_shared: format!("{select_revisions} FOR SHARE"),
             lock: format!("{select_revisions} FOR UPDATE"),
@@ -77,6 +91,11 @@ fn scan(rows: &str, direction: &str) -> String {
     )
 }
 
+/// The server's setting for a client that is silent in the middle of a transaction.
+pub(crate) const SILENCE_MAX: &str = "idle_in_transaction_session_timeout";
+/// More than a server takes would be refused.
+const LIMIT_MS_MAX: u128 = i32::MAX as u128;
+
 /// Equality, whatever the search path leads to.
 pub(crate) const EQ: &str = "OPERATOR(pg_catalog.=)";
 const BYTEA: &str = "pg_catalog.bytea";
@@ -90,6 +109,5 @@ pub(crate) const ABSENT: i64 = -2;
 /// The mark of a revision that no row can have.
 pub(crate) const NEVER: i64 = -3;
 
-pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ";
-pub(crate) const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ";
 pub(crate) const COMMIT: &str = "COMMIT";

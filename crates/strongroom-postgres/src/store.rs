@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use deadpool_postgres::Pool;
@@ -12,7 +13,8 @@ use strongroom_store::{
 use tokio::sync::RwLock;
 
 use crate::call::Shared;
-use crate::config::{Access, PostgresOptions};
+use crate::catalog::Session;
+use crate::config::{Access, PostgresOptions, Prepare};
 use crate::failure::{indeterminate, of_pool, unavailable, unsupported};
 use crate::schema;
 use crate::sql::Sql;
@@ -124,27 +126,32 @@ impl Store for PostgresStore {
 /// A store that has not looked at its tables yet.
 struct Opening {
     options: PostgresOptions,
+    patience: Duration,
     pool: Pool,
 }
 
 impl Opening {
     fn new(options: &PostgresOptions) -> Result<Self, StoreError> {
-        Ok(Self { pool: options.pool()?, options: options.clone() })
+        let connector = options.connector()?;
+        Ok(Self { patience: connector.patience(), pool: options.pool(connector)?, options: options.clone() })
     }
 
     async fn open(self) -> Result<Shared, StoreError> {
-        let Self { options, pool } = self;
-        let PostgresOptions { layout, access, row_locks, answer_timeout, .. } = options;
-        let tables = async {
-            let client = pool.get().await.map_err(of_pool)?;
-            schema::prepare(&client, &layout, access).await
-        };
-        let set_up_timeout = options.connect_timeout.max(answer_timeout);
-        let tables = tokio::time::timeout(set_up_timeout, tables).await;
-        let tables =
-            tables.unwrap_or_else(|_| Err(unavailable("the server did not show its tables in time")))?;
+        let set_up_timeout = self.patience.max(self.options.answer_timeout);
+        let sql = tokio::time::timeout(set_up_timeout, self.set_up()).await;
+        let sql = sql.unwrap_or_else(|_| Err(unavailable("the server did not show its tables in time")))?;
+        let PostgresOptions { access, row_locks, answer_timeout, .. } = self.options;
         let closed = Arc::new(RwLock::new(false));
-        Ok(Shared { pool, sql: Sql::new(&tables), access, row_locks, answer_timeout, closed })
+        Ok(Shared { pool: self.pool, sql, access, row_locks, answer_timeout, closed })
+    }
+
+    async fn set_up(&self) -> Result<Sql, StoreError> {
+        let client = self.pool.get().await.map_err(of_pool)?;
+        let session = Session::look(&client).await?;
+        let prepare = self.options.prepare.unwrap_or(Prepare::Named);
+        let tables = schema::prepare(&client, &session, &self.options.layout, self.options.access).await?;
+        let silence_max = session.waits_for_ever.then_some(self.options.answer_timeout);
+        Ok(Sql::new(&tables, prepare, silence_max))
     }
 }
 

@@ -5,23 +5,55 @@ use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use strongroom_store::StoreError;
-use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::address::Server;
 use crate::failure::unsupported;
 
+/// The versions of TLS that may be spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Versions {
+    pub(crate) least: Version,
+    pub(crate) greatest: Version,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Version {
+    Tls12,
+    Tls13,
+}
+
+impl Default for Versions {
+    fn default() -> Self {
+        Self { least: Version::Tls12, greatest: Version::Tls13 }
+    }
+}
+
+impl Versions {
+    fn supported(self) -> Result<Vec<&'static SupportedProtocolVersion>, StoreError> {
+        let all = [(Version::Tls13, &TLS13), (Version::Tls12, &TLS12)];
+        let within = all.into_iter().filter(|(version, _)| (self.least..=self.greatest).contains(version));
+        let supported: Vec<_> = within.map(|(_, supported)| supported).collect();
+        if supported.is_empty() {
+            return Err(unsupported("ssl_min_protocol_version is above ssl_max_protocol_version: swap them"));
+        }
+        Ok(supported)
+    }
+}
+
 /// What `sslmode` says, or what stands for it where it is not said.
-pub(crate) fn mode(said: Option<&str>, server: &Config) -> Result<SslMode, StoreError> {
+pub(crate) fn mode(said: Option<&str>, servers: &[Server]) -> Result<SslMode, StoreError> {
     match said {
         Some("disable") => Ok(SslMode::Disable),
         Some("prefer") => Ok(SslMode::Prefer),
         // A certificate is always verified, and always with its name.
         Some("require" | "verify-full") => Ok(SslMode::Require),
         Some(_) => Err(unsupported("sslmode is disable, prefer, require or verify-full")),
-        None if is_on_this_machine(server) => Ok(SslMode::Prefer),
+        None if servers.iter().all(is_on_this_machine) => Ok(SslMode::Prefer),
         None => Ok(SslMode::Require),
     }
 }
@@ -41,23 +73,26 @@ pub(crate) fn add_roots(roots: &mut RootCertStore, pem: &Path) -> Result<(), Sto
 }
 
 /// Connections that trust `roots`, or what the platform trusts where there are none.
-pub(crate) fn connector(mut roots: RootCertStore) -> Result<MakeRustlsConnect, StoreError> {
+pub(crate) fn connector(
+    mut roots: RootCertStore,
+    versions: Versions,
+) -> Result<MakeRustlsConnect, StoreError> {
     if roots.is_empty() {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let versions = versions.map_err(|error| unsupported("TLS cannot be set up").with_source(error))?;
-    Ok(MakeRustlsConnect::new(versions.with_root_certificates(roots).with_no_client_auth()))
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_protocol_versions(&versions.supported()?);
+    let builder = builder.map_err(|error| unsupported("TLS cannot be set up").with_source(error))?;
+    Ok(MakeRustlsConnect::new(builder.with_root_certificates(roots).with_no_client_auth()))
 }
 
-fn is_on_this_machine(server: &Config) -> bool {
-    let is_local = |host: &Host| match host {
-        Host::Tcp(name) => matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
-        Host::Unix(_) => true,
+fn is_on_this_machine(server: &Server) -> bool {
+    let is_local = match &server.host {
+        Some(Host::Tcp(name)) => matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
+        Some(Host::Unix(_)) | None => true,
     };
-    server.get_hosts().iter().all(is_local)
-        && server.get_hostaddrs().iter().all(std::net::IpAddr::is_loopback)
+    is_local && server.address.is_none_or(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -69,7 +104,7 @@ mod tests {
     fn a_server_elsewhere_needs_tls_unless_the_address_says_otherwise() {
         let mode = |text: &str| {
             let address = Address::parse(text).unwrap();
-            mode(address.ssl_mode.as_deref(), &address.server).unwrap()
+            mode(address.ssl_mode.as_deref(), &address.servers().unwrap()).unwrap()
         };
         assert_eq!(mode("postgres://u@db.example.com/d"), SslMode::Require);
         assert_eq!(mode("postgres://u@db.example.com/d?sslmode=verify-full"), SslMode::Require);
@@ -78,13 +113,25 @@ mod tests {
         assert_eq!(mode("postgres://u@localhost/d?sslmode=disable"), SslMode::Disable);
         assert_eq!(mode("host=/run/postgresql dbname=d"), SslMode::Prefer);
         assert_eq!(mode("postgres://u@localhost,db.example.com/d"), SslMode::Require);
+        assert_eq!(mode("hostaddr=10.0.0.1 dbname=d"), SslMode::Require);
         assert_eq!(mode("postgres://u:sslmode=disable@db.example.com/d"), SslMode::Require);
+    }
+
+    #[test]
+    fn versions_are_those_between_the_least_and_the_greatest() {
+        let count =
+            |text: &str| Address::parse(text).unwrap().tls_versions.supported().map(|all| all.len()).ok();
+        assert_eq!(count("host=h"), Some(2));
+        assert_eq!(count("host=h ssl_min_protocol_version=TLSv1.3"), Some(1));
+        assert_eq!(count("host=h ssl_min_protocol_version=TLSv1 ssl_max_protocol_version=TLSv1.2"), Some(1));
+        assert_eq!(count("host=h ssl_min_protocol_version=TLSv1.3 ssl_max_protocol_version=TLSv1.2"), None);
+        assert!(Address::parse("host=h ssl_max_protocol_version=TLSv1.1").is_err());
     }
 
     #[test]
     fn a_mode_that_would_not_be_kept_to_is_refused() {
         for said in ["allow", "verify-ca", "Require", ""] {
-            assert!(mode(Some(said), &Config::new()).is_err(), "{said}");
+            assert!(mode(Some(said), &[]).is_err(), "{said}");
         }
     }
 }

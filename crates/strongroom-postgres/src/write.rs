@@ -10,13 +10,15 @@ use futures_util::future::join5;
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use strongroom_store::{Committed, Expect, Key, Op, RowRevision, StoreError, WriteBatch};
-use tokio_postgres::{Error, Row, Statement};
+use tokio_postgres::types::Type;
+use tokio_postgres::{Error, Row};
 
 use crate::config::RowLocks;
 use crate::failure::{Failure, indeterminate, of_commit, of_read, of_write, unavailable};
 use crate::parameter::Bytes;
 use crate::read::decode_revision;
 use crate::sql::{self, Sql};
+use crate::statement::{Parameter, Statement};
 
 /// Applies the batch, or fails with nothing applied; `Indeterminate` says that neither is known.
 pub(crate) async fn commit(
@@ -30,16 +32,32 @@ pub(crate) async fn commit(
     let delete = async {
         match (&statements.delete, plan.puts.first()) {
             (None, _) => Ok(0),
-            (Some(delete), Some(put)) => client.execute(delete, &[&plan.deletes, put, &plan.revision]).await,
+            (Some(delete), Some(put)) => {
+                let beside = [(put as _, Type::BYTEA), (&plan.revision as _, Type::INT8)];
+                delete
+                    .execute(client, &[&[(&plan.deletes as _, Type::BYTEA_ARRAY)], &beside[..]].concat())
+                    .await
+            }
             (Some(delete), None) => {
-                client.execute(delete, &[&plan.deletes, &plan.expected, &plan.marks]).await
+                let expected =
+                    [(&plan.expected as _, Type::BYTEA_ARRAY), (&plan.marks as _, Type::INT8_ARRAY)];
+                delete
+                    .execute(client, &[&[(&plan.deletes as _, Type::BYTEA_ARRAY)], &expected[..]].concat())
+                    .await
             }
         }
     };
     let put = async {
         let Some(put) = &statements.put else { return Ok(0) };
         let Plan { puts, values, revision, expected, marks, .. } = &plan;
-        client.execute(put, &[puts, values, revision, expected, marks]).await
+        let parameters: [Parameter<'_>; 5] = [
+            (puts, Type::BYTEA_ARRAY),
+            (values, Type::BYTEA_ARRAY),
+            (revision, Type::INT8),
+            (expected, Type::BYTEA_ARRAY),
+            (marks, Type::INT8_ARRAY),
+        ];
+        put.execute(client, &parameters).await
     };
     // Polled in this order, so they are sent in this order, before the first answer is there.
     let locks = async {
@@ -47,7 +65,7 @@ pub(crate) async fn commit(
         let own = lock(client, Some(&statements.lock), &plan.own);
         futures_util::future::join(shared, own).await
     };
-    let begin = client.batch_execute(sql::BEGIN);
+    let begin = client.batch_execute(&sql.begin);
     let (begun, (shared, own), put, deleted, ended) =
         join5(begin, locks, put, delete, client.batch_execute(sql::COMMIT)).await;
     // After a failed statement the server answers `COMMIT` with a rollback, and calls that a success.
@@ -59,9 +77,13 @@ pub(crate) async fn commit(
     plan.judge(batch, &revisions(&locked)?, put)
 }
 
-async fn lock(client: &Client, statement: Option<&Statement>, keys: &[Bytes<'_>]) -> Result<Vec<Row>, Error> {
+async fn lock(
+    client: &Client,
+    statement: Option<&Statement<'_>>,
+    keys: &[Bytes<'_>],
+) -> Result<Vec<Row>, Error> {
     match statement {
-        Some(statement) => client.query(statement, &[&keys]).await,
+        Some(statement) => statement.query(client, &[(&keys, Type::BYTEA_ARRAY)]).await,
         None => Ok(Vec::new()),
     }
 }
@@ -144,31 +166,28 @@ impl<'b> Plan<'b> {
 }
 
 /// The statements of a plan, prepared once a connection.
-struct Statements {
-    lock_shared: Option<Statement>,
-    lock: Statement,
-    put: Option<Statement>,
-    delete: Option<Statement>,
+struct Statements<'s> {
+    lock_shared: Option<Statement<'s>>,
+    lock: Statement<'s>,
+    put: Option<Statement<'s>>,
+    delete: Option<Statement<'s>>,
 }
 
-impl Statements {
+impl<'s> Statements<'s> {
     /// Nothing of the batch is sent yet, so a connection that is lost here lost nothing.
-    async fn prepare(client: &Client, sql: &Sql, plan: &Plan<'_>) -> Result<Self, Failure> {
+    async fn prepare(client: &Client, sql: &'s Sql, plan: &Plan<'_>) -> Result<Self, Failure> {
         let delete = if plan.puts.is_empty() { &sql.delete } else { &sql.delete_beside_put };
+        let statement = async |text| Statement::prepare(client, text, sql.prepare).await.map_err(of_read);
+        let if_needed = async |text, is_needed: bool| -> Result<_, Failure> {
+            Ok(if is_needed { Some(statement(text).await?) } else { None })
+        };
         Ok(Self {
-            lock_shared: prepare(client, &sql.lock_shared, !plan.shared.is_empty()).await?,
-            lock: client.prepare_cached(&sql.lock).await.map_err(of_read)?,
-            put: prepare(client, &sql.put, !plan.puts.is_empty()).await?,
-            delete: prepare(client, delete, !plan.deletes.is_empty()).await?,
+            lock_shared: if_needed(&sql.lock_shared, !plan.shared.is_empty()).await?,
+            lock: statement(&sql.lock).await?,
+            put: if_needed(&sql.put, !plan.puts.is_empty()).await?,
+            delete: if_needed(delete, !plan.deletes.is_empty()).await?,
         })
     }
-}
-
-async fn prepare(client: &Client, text: &str, needed: bool) -> Result<Option<Statement>, Failure> {
-    if !needed {
-        return Ok(None);
-    }
-    client.prepare_cached(text).await.map(Some).map_err(of_read)
 }
 
 fn mark(expect: Expect) -> i64 {

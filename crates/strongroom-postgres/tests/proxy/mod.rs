@@ -1,6 +1,6 @@
 //! A socket before the server's that counts protocol messages, cuts the connection after so many, or holds them back.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, dead_code, reason = "a test that cannot go on fails; not every one needs all")]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -35,6 +35,7 @@ struct State {
     holds: bool,
     /// Whether a message waits.
     held: bool,
+    connections: usize,
 }
 
 impl Proxy {
@@ -47,6 +48,7 @@ impl Proxy {
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let server = UnixStream::connect(&accepting.server).unwrap();
+                accepting.state.lock().unwrap().connections += 1;
                 for (from, to, is_client) in [(&client, &server, true), (&server, &client, false)] {
                     let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
                     let shared = Arc::clone(&accepting);
@@ -63,6 +65,11 @@ impl Proxy {
             "host={dir} user=strongroom dbname={database} sslmode=disable application_name={APPLICATION}"
         );
         PostgresOptions::parse(&address).unwrap().connect_timeout(Duration::from_secs(60))
+    }
+
+    /// How many connections were made through it.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.state.lock().unwrap().connections
     }
 
     /// Cuts the connection once this many more messages went through, counted in both directions.

@@ -1,0 +1,96 @@
+//! How a connection is made to the first of several servers that is the wanted kind.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use deadpool_postgres::Connect;
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+use tokio::task::JoinHandle;
+use tokio_postgres::config::{Host, LoadBalanceHosts, TargetSessionAttrs};
+use tokio_postgres::{Client, Config, Error};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::address::{Server, Wanted};
+
+#[derive(Clone)]
+pub(crate) struct Connector {
+    /// What is the same for every server.
+    pub(crate) common: Config,
+    pub(crate) servers: Vec<Server>,
+    pub(crate) wanted: Wanted,
+    /// For each server. The driver's own limit is on the socket only, and a server may accept it and say nothing.
+    pub(crate) timeout: Duration,
+    pub(crate) tls: MakeRustlsConnect,
+}
+
+type Connected = Result<(Client, JoinHandle<()>), Error>;
+
+impl Connect for Connector {
+    fn connect(&self, _: &Config) -> Pin<Box<dyn Future<Output = Connected> + Send + '_>> {
+        Box::pin(self.connect_to_first())
+    }
+}
+
+impl Connector {
+    /// How long the servers may take together.
+    pub(crate) fn patience(&self) -> Duration {
+        let tries = self.servers.len() * self.rounds().len();
+        self.timeout.saturating_mul(u32::try_from(tries.max(1)).unwrap_or(u32::MAX))
+    }
+
+    pub(crate) async fn connect_to_first(&self) -> Connected {
+        let servers = self.in_order();
+        let round = |attributes| servers.iter().map(move |server| self.of_server(server, attributes));
+        let tries: Vec<_> = self.rounds().iter().copied().flat_map(round).collect();
+        let Some((last, before)) = tries.split_last() else {
+            // The driver's error for an address without a host.
+            return self.connect_to(&Config::new()).await;
+        };
+        for config in before {
+            if let Ok(Ok(connected)) = tokio::time::timeout(self.timeout, self.connect_to(config)).await {
+                return Ok(connected);
+            }
+        }
+        // What the last one says is the answer; whoever waits ends its wait.
+        self.connect_to(last).await
+    }
+
+    async fn connect_to(&self, config: &Config) -> Connected {
+        let (client, connection) = config.connect(self.tls.clone()).await?;
+        // An error of the connection shows at its next use.
+        Ok((client, tokio::spawn(async move { drop(connection.await) })))
+    }
+
+    fn rounds(&self) -> &'static [TargetSessionAttrs] {
+        match self.wanted {
+            Wanted::Any => &[TargetSessionAttrs::Any],
+            Wanted::ReadWrite => &[TargetSessionAttrs::ReadWrite],
+            Wanted::ReadOnly => &[TargetSessionAttrs::ReadOnly],
+            Wanted::PreferReadOnly => &[TargetSessionAttrs::ReadOnly, TargetSessionAttrs::Any],
+        }
+    }
+
+    fn in_order(&self) -> Vec<Server> {
+        let mut servers = self.servers.clone();
+        if self.common.get_load_balance_hosts() == LoadBalanceHosts::Random {
+            // Without a random number they come in their order.
+            servers.sort_by_cached_key(|_| SysRng.try_next_u32().unwrap_or_default());
+        }
+        servers
+    }
+
+    fn of_server(&self, server: &Server, attributes: TargetSessionAttrs) -> Config {
+        let mut config = self.common.clone();
+        match &server.host {
+            Some(Host::Tcp(name)) => drop(config.host(name)),
+            Some(Host::Unix(path)) => drop(config.host_path(path)),
+            None => {}
+        }
+        if let Some(address) = server.address {
+            config.hostaddr(address);
+        }
+        config.port(server.port).target_session_attrs(attributes);
+        config
+    }
+}
