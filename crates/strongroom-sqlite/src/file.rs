@@ -73,7 +73,8 @@ fn create(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Lets readers and a writer go side by side. SQLite does not wait by itself where another connection asks for the same.
+/// Lets readers and a writer go side by side. SQLite does not wait by itself where another connection asks for the
+/// same.
 fn use_wal(connection: &Connection) -> Result<(), StoreError> {
     let started = Instant::now();
     loop {

@@ -25,8 +25,8 @@
 //! * **A file of the host's own.** The store is in two tables, `strongroom_rows` and `strongroom_meta` or under a
 //!   prefix of the host's choice ([`SqliteStore::open_with`]), beside tables that it never touches. Tables of
 //!   those names that strongroom did not make are refused and left as they were.
-//! * **A new file is readable by its owner only**, and so are the files that SQLite puts beside it. A file that is there
-//!   keeps its mode.
+//! * **A new file is readable by its owner only**, and so are the files that SQLite puts beside it. A file that is
+//!   there keeps its mode.
 //! * **A failed sync is never tried again.** From then on every call is refused as `Poisoned`, on this handle.
 //!
 //! # What to know
@@ -35,10 +35,10 @@
 //! * **Open the file with SQLite only, and with one copy of SQLite in a process.** On Unix a program that opens and
 //!   closes it by other means, such as `std::fs::File`, takes away the locks that SQLite holds in the same process. A
 //!   backup is made by SQLite (`VACUUM INTO`) or by [`Vault::backup`], not by a copy of the file.
-//! * **A writer waits for another program's transaction** for five seconds, then gives way (`Contention`). Do not call a
-//!   verb that writes while a transaction of your own is open on the same file.
-//! * **Deleting a row shreds nothing.** Replaced and removed bytes stay in the file and its WAL until their pages are used
-//!   again, and on the disk for longer. To destroy a value, destroy the key it is sealed under.
+//! * **A writer waits for another program's transaction** for five seconds, then gives way (`Contention`). Do not
+//!   call a verb that writes while a transaction of your own is open on the same file.
+//! * **Deleting a row shreds nothing.** Replaced and removed bytes stay in the file and its WAL until their pages are
+//!   used again, and on the disk for longer. To destroy a value, destroy the key it is sealed under.
 //! * **Memory.** For each read at one time there is a connection with up to 16 MiB of pages. A row
 //!   that is not cached is read from the disk on the calling thread, inside `read`.
 //! * **Platforms.** Linux is tested, power cuts on ext4 included. Others are best effort.

@@ -23,8 +23,8 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the store in the tables `strongroom_…` of the file `path`, durable through a power cut, or makes the tables,
-    /// the file and the directories above.
+    /// Opens the store in the tables `strongroom_…` of the file `path`, durable through a power cut, or makes the
+    /// tables, the file and the directories above.
     ///
     /// ```
     /// # let directory = tempfile::tempdir()?;
@@ -44,8 +44,8 @@ impl SqliteStore {
     /// The same in tables of other names, `PREFIX_rows` and `PREFIX_meta`, or with another promise. Stores under
     /// different prefixes are different stores.
     ///
-    /// With [`Durability::ProcessCrash`] a commit waits for no sync (`synchronous=NORMAL`), and a power cut may take the
-    /// newest ones. A vault is opened on such a store only where its host asks for that by name.
+    /// With [`Durability::ProcessCrash`] a commit waits for no sync (`synchronous=NORMAL`), and a power cut may take
+    /// the newest ones. A vault is opened on such a store only where its host asks for that by name.
     ///
     /// ```
     /// # let directory = tempfile::tempdir()?;

@@ -1,4 +1,5 @@
-//! kill -9 at any point loses nothing that was acknowledged and leaves no batch by half; several processes share a store.
+//! kill -9 at any point loses nothing that was acknowledged and leaves no batch by half; several processes share a
+//! store.
 
 use strongroom_conformance::outage::{Load, Outage, Rig};
 use strongroom_sqlite::SqliteStore;

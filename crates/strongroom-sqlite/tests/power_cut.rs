@@ -1,7 +1,7 @@
 //! A power cut at any point loses nothing that was acknowledged and leaves no batch by half.
 //!
-//! It needs root, loop devices, `mkfs.ext4`, `mount` and Python 3. Where they are missing it fails; leave it out by name:
-//! `cargo test -- --skip power_cut`.
+//! It needs root, loop devices, `mkfs.ext4`, `mount` and Python 3. Where they are missing it fails; leave it out by
+//! name: `cargo test -- --skip power_cut`.
 
 use strongroom_conformance::outage::{Load, Outage, Rig};
 use strongroom_sqlite::SqliteStore;

@@ -73,8 +73,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     async fn close(&self) -> Result<(), StoreError>;
 }
 
-/// A store behind an `Arc` is a store. While others hold the same `Arc`, or a `Weak` of it, it counts as shared, since
-/// they may write to it behind the engine's back. A wrapper that keeps an `Arc<S>` of its own asks `(*self.inner).capabilities()`.
+/// A store behind an `Arc` is a store. While others hold the same `Arc`, or a `Weak` of it, it counts as shared,
+/// since they may write to it behind the engine's back. A wrapper that keeps an `Arc<S>` of its own asks
+/// `(*self.inner).capabilities()`.
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: Store + ?Sized> Store for Arc<S> {
@@ -155,8 +156,8 @@ impl Capabilities {
 pub enum Durability {
     /// Nothing: it is gone with the process.
     Volatile,
-    /// The end of the process at any point, kill -9 included. A power cut may take the newest batches, each of them whole.
-    /// A vault is opened on such a store only if its host asks for that by name.
+    /// The end of the process at any point, kill -9 included. A power cut may take the newest batches, each of them
+    /// whole. A vault is opened on such a store only if its host asks for that by name.
     ProcessCrash,
     /// The end of the process at any point, and a power cut.
     PowerLoss,

@@ -213,7 +213,8 @@ impl VaultOptions {
     fn refuse_unasked(&self, store: &impl Store) -> Result<(), Error> {
         let durability = store.capabilities().durability;
         if durability == Durability::ProcessCrash && self.durability != Some(durability) {
-            let message = "a power cut may take what this store acknowledged: ask for that with VaultOptions::accept_durability";
+            let message = "a power cut may take what this store acknowledged: \
+                ask for that with VaultOptions::accept_durability";
             return Err(StoreError::new(StoreErrorKind::Unsupported, message).into());
         }
         Ok(())
