@@ -35,8 +35,7 @@ pub mod backends {}
 
 // Not compiled here: `strongroom-sqlite`, which it shows, holds that it is that store's own code.
 #[cfg(not(doctest))]
-#[doc = "[`Store`]: crate::store::Store"]
-#[doc = "[`Page::fill`]: crate::store::Page::fill"]
-#[doc = "[`Capabilities::embedded`]: crate::store::Capabilities::embedded\n"]
+#[doc = "[`Store`]: crate::store::Store\n[`Page::fill`]: crate::store::Page::fill"]
+#[doc = "[`Capabilities::embedded`]: crate::store::Capabilities::embedded\n\n"]
 #[doc = include_str!("../docs/WRITE_A_STORE.md")]
 pub mod write_a_store {}

@@ -3,9 +3,10 @@
 use std::thread;
 
 use futures_executor::block_on;
+use strongroom::store::Durability;
 use strongroom::{
     Environment, Error, FormatChange, OnMismatch, Org, RawKey, Records, Scope, Store, Unlock, VarFormat,
-    VariableDefinition, Vault,
+    VariableDefinition, Vault, VaultOptions,
 };
 
 use super::process::{Acks, acknowledge, stop};
@@ -80,7 +81,7 @@ async fn last(org: &Org, thread: u64) -> Result<u64, Error> {
 /// every row, before and after the jobs that were cut short are finished.
 pub(super) fn check<S: Store>(store: S, acknowledged: &mut Acks) {
     // One that is not there any more was lost with all that was acknowledged: it is not made again.
-    let vault = block_on(Vault::open(store, unlock())).expect("the vault that was acknowledged opens");
+    let vault = block_on(options().open(store, unlock())).expect("the vault that was acknowledged opens");
     for thread in 0..THREADS {
         let known = acknowledged.get(&thread).copied().unwrap_or(0);
         let last = block_on(check_steps(&org(&vault), thread, known)).expect("the rows can be read");
@@ -113,10 +114,17 @@ async fn check_steps(org: &Org, thread: u64, acknowledged: u64) -> Result<u64, E
 }
 
 fn open_or_create<S: Store>(store: impl Fn() -> S) -> Vault {
-    match block_on(Vault::open(store(), unlock())) {
-        Err(Error::NotInitialised) => block_on(Vault::create(store(), unlock())).expect("the store is empty"),
+    match block_on(options().open(store(), unlock())) {
+        Err(Error::NotInitialised) => {
+            block_on(options().create(store(), unlock())).expect("the store is empty")
+        }
         opened => opened.expect("the vault opens"),
     }
+}
+
+/// A store is tested for what it claims.
+fn options() -> VaultOptions {
+    VaultOptions::default().accept_durability(Durability::ProcessCrash)
 }
 
 fn unlock() -> Unlock {
