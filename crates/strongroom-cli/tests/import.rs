@@ -46,6 +46,74 @@ fn one_invalid_value_keeps_all_the_others_out() {
 }
 
 #[test]
+fn a_first_import_guesses_nothing() {
+    let shell = Shell::with_vault();
+    shell.write("a.env", "PASSWORD=123456\nVERSION=1\nFEATURE=true\nDATABASE_URL=postgres://localhost/db\n");
+    shell.ok(&["import", "a.env"]);
+    for definition in shell.json(&["list"]).as_array().unwrap() {
+        assert_eq!((&definition["var_format"], &definition["encrypted"]), (&json!("string"), &json!(true)));
+    }
+    shell.write("a.env", "PASSWORD=hunter2\nVERSION=1.2.3\nFEATURE=on\nDATABASE_URL=postgres://a:1,b:2/db\n");
+    assert_eq!(shell.json(&["import", "a.env"])["update"], 4, "the next version of the file is taken too");
+}
+
+#[test]
+fn a_name_is_plain_only_if_it_is_named_or_inferred() {
+    let shell = Shell::with_vault();
+    shell.write("a.env", "PORT=8080\nSMTP_PASS=1\nGREETING=hello\n");
+    let ran = shell.run(&["import", "a.env", "--plain", "GREETNG"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("did you mean GREETING?"), "{}", ran.stderr);
+    let plan = shell.json(&["import", "a.env", "--infer", "--dry-run"]);
+    let proposed: Vec<_> = plan["variables"].as_array().unwrap().iter().collect();
+    let plain =
+        |name: &str| proposed.iter().find(|one| one["name"] == name).unwrap()["encrypted"] == json!(false);
+    assert!(plain("PORT") && !plain("SMTP_PASS") && !plain("GREETING"));
+    assert!(proposed.iter().all(|one| one["why"].is_string() && one["reason"].is_null()), "{proposed:?}");
+    shell.ok(&["import", "a.env", "--plain", "GREETING"]);
+    let listed = shell.json(&["list"]);
+    let plain: Vec<_> = listed.as_array().unwrap().iter().filter(|one| one["encrypted"] == false).collect();
+    assert_eq!(plain.iter().map(|one| &one["name"]).collect::<Vec<_>>(), ["GREETING"]);
+}
+
+#[test]
+fn what_no_environment_can_hold_is_refused_with_its_line() {
+    let shell = Shell::with_vault();
+    shell.write("a.json", r#"{"A=B": "x", "C": "x\u0000y", "D": "x"}"#);
+    shell.write("b.env", "D=x\nE=x\0y\n");
+    assert_eq!(shell.run(&["import", "a.json"]).code, 4);
+    let ran = shell.run(&["import", "b.env"]);
+    assert!(ran.code == 4 && ran.stdout.contains("line 2: no environment"), "{}", ran.stdout);
+    assert_eq!(shell.json(&["list"]), json!([]));
+    shell.ok(&["run", "--", "true"]);
+}
+
+#[test]
+fn another_tools_output_is_read_as_what_it_is_and_yaml_is_refused() {
+    let shell = Shell::with_vault();
+    shell.write("k8s.json", r#"{"apiVersion": "v1", "kind": "Secret", "data": {"A": "aHVudGVyMg=="}}"#);
+    let ran = shell.run(&["import", "k8s.json"]);
+    assert!(ran.code == 0 && ran.stderr.contains("a Kubernetes Secret"), "{}", ran.stderr);
+    assert_eq!(shell.ok(&["get", "A", "--reveal"]), "hunter2");
+    shell.write("compose.yml", "services:\n  a:\n    environment:\n      A: hunter2\n");
+    let ran = shell.run(&["import", "compose.yml"]);
+    assert!(
+        ran.code == 2 && ran.stderr.contains("YAML") && !ran.stderr.contains("hunter2"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn a_reference_is_kept_with_a_note() {
+    let shell = Shell::with_vault();
+    shell.write("a.env", "HOST=h\nURL=\"http://${HOST}/\"\n");
+    let ran = shell.run(&["import", "a.env"]);
+    assert!(ran.stderr.contains("line 2: `${` is kept"), "{}", ran.stderr);
+    assert_eq!(shell.ok(&["get", "URL", "--reveal"]), "http://${HOST}/");
+}
+
+#[test]
 fn what_is_exported_comes_back_exactly() {
     let from = Shell::with_vault();
     let values = [("A", "two\nlines"), ("B", "it's \"$x\" `y`"), ("C", ""), ("D", " é "), ("E", "x\r\n\t")];

@@ -1,5 +1,6 @@
 //! `import`: what a file holds, compared and then set.
 
+mod infer;
 mod plan;
 mod source;
 
@@ -7,12 +8,14 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use self::infer::Proposal;
 use self::plan::{Action, Plan, Row};
 use super::file_format::FileFormat;
 use crate::failure::Failure;
 use crate::output::{MASK, Output, yes};
 use crate::scope_args::ScopeArgs;
 use crate::session::Session;
+use crate::typo::closest;
 
 /// `import` as it is typed.
 #[derive(Debug, clap::Args)]
@@ -30,20 +33,52 @@ pub(crate) struct Import {
     /// Set one part after the other where everything is too large for one batch
     #[arg(long)]
     in_parts: bool,
-    /// Refuse names that are not defined, instead of defining them with the tightest format that fits
+    /// Refuse names that are not defined, instead of defining them
     #[arg(long)]
     no_define: bool,
-    /// Define all new names as encrypted, not only those whose name or value looks like a secret
+    /// Propose a format for each new name, and which of them need not be encrypted; --dry-run shows why. Without it,
+    /// new names are strings and encrypted
+    #[arg(long, conflicts_with = "no_define")]
+    infer: bool,
+    /// Define all new names as encrypted, whatever --infer proposes
     #[arg(long, conflicts_with = "no_define")]
     encrypted: bool,
+    /// Define this name without encryption: clients of a server then see its value; repeat it for several
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["no_define", "encrypted"])]
+    plain: Vec<String>,
 }
 
 /// What to do with a name that is not defined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Unknown {
     Refuse,
-    Define,
-    DefineEncrypted,
+    Define(How),
+}
+
+/// How new names are defined.
+#[derive(Debug)]
+struct How {
+    infer: bool,
+    encrypt_all: bool,
+    plain: Vec<String>,
+}
+
+impl How {
+    fn propose(&self, name: &str, value: &str) -> Proposal {
+        let mut proposal = match self.infer {
+            true => Proposal::of(name, value),
+            false => Proposal::of_secret(name, "encrypted, as all names without --plain"),
+        };
+        if self.encrypt_all {
+            proposal =
+                Proposal { definition: proposal.definition.encrypted(), why: "encrypted, as was asked for" };
+        }
+        if self.plain.iter().any(|plain| plain == name) {
+            proposal.definition.encrypted = false;
+            proposal.why = "plain, as was asked for";
+        }
+        proposal
+    }
 }
 
 #[derive(Serialize)]
@@ -65,14 +100,23 @@ struct RowView<'a> {
     encrypted: Option<bool>,
     defines: bool,
     value: &'static str,
+    /// Why it cannot be set.
     reason: Option<&'a str>,
+    /// Why it is defined so.
+    why: Option<&'static str>,
 }
 
 impl Import {
     pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
         let org = &session.org;
         let entries = source::read(&self.file, self.format, output)?;
-        let plan = Plan::of(org, self.scope.scope(), entries, self.unknown()).await?;
+        for name in self.plain.iter().filter(|name| !entries.iter().any(|entry| entry.name == **name)) {
+            let known = entries.iter().map(|entry| entry.name.as_str());
+            return Err(Failure::usage(format!("--plain names {name}, which is not in the file"))
+                .next("nothing was written")
+                .meant(closest(name, known)));
+        }
+        let plan = Plan::of(org, self.scope.scope(), entries, &self.unknown()).await?;
         let invalid = plan.count("invalid");
         if invalid > 0 {
             self.report(&plan, output)?;
@@ -88,11 +132,10 @@ impl Import {
     }
 
     fn unknown(&self) -> Unknown {
-        match (self.no_define, self.encrypted) {
-            (true, _) => Unknown::Refuse,
-            (false, true) => Unknown::DefineEncrypted,
-            (false, false) => Unknown::Define,
+        if self.no_define {
+            return Unknown::Refuse;
         }
+        Unknown::Define(How { infer: self.infer, encrypt_all: self.encrypted, plain: self.plain.clone() })
     }
 
     fn report(&self, plan: &Plan, output: &Output) -> Result<(), Failure> {
@@ -138,6 +181,7 @@ impl<'a> RowView<'a> {
                 Action::Invalid(reason) => Some(reason),
                 Action::Create | Action::Update | Action::Unchanged => None,
             },
+            why: row.why,
         }
     }
 
@@ -149,7 +193,7 @@ impl<'a> RowView<'a> {
             yes(self.encrypted == Some(true)),
             yes(self.defines),
             self.value.to_owned(),
-            self.reason.unwrap_or_default().to_owned(),
+            self.reason.or(self.why).unwrap_or_default().to_owned(),
         ]
     }
 }

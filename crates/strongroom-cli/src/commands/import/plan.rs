@@ -9,6 +9,7 @@ use strongroom::{
 };
 
 use super::Unknown;
+use super::infer::Proposal;
 use super::source::Entry;
 use crate::failure::{Exit, Failure};
 use crate::pages;
@@ -29,6 +30,8 @@ pub(super) struct Row {
     pub(super) definition: Option<VariableDefinition>,
     /// Whether the import defines it.
     pub(super) is_new: bool,
+    /// Why it is defined so.
+    pub(super) why: Option<&'static str>,
     value: Secret,
     expected: Expected,
 }
@@ -59,7 +62,7 @@ impl Plan {
         org: &Org,
         scope: Scope,
         entries: Vec<Entry>,
-        unknown: Unknown,
+        unknown: &Unknown,
     ) -> Result<Self, Failure> {
         let definitions = pages::definitions(org).await?;
         let definitions: HashMap<&str, &StoredDefinition> =
@@ -67,16 +70,16 @@ impl Plan {
         let values: HashMap<DefinitionId, ScopedValue> =
             pages::values(org, &scope).await?.into_iter().map(|value| (value.definition_id, value)).collect();
         let mut rows = Vec::with_capacity(entries.len());
-        for (name, value) in entries {
-            let row = match (value, definitions.get(name.as_str())) {
-                (None, _) => Row::invalid(name, "null is not a value"),
-                (Some(value), Some(stored)) => {
+        for Entry { name, value, line } in entries {
+            let row = match (value.and_then(|value| fit(&name, value)), definitions.get(name.as_str())) {
+                (Err(reason), _) => Row::invalid(name, reason),
+                (Ok(value), Some(stored)) => {
                     let existing = values.get(&stored.id);
                     Row::of_known(org, &scope, stored, existing, value).await?
                 }
-                (Some(value), None) => Row::of_unknown(name, value, unknown),
+                (Ok(value), None) => Row::of_unknown(name, value, unknown),
             };
-            rows.push(row);
+            rows.push(row.at(line));
         }
         Ok(Self { scope, rows })
     }
@@ -164,30 +167,38 @@ impl Row {
             action,
             definition: Some(stored.definition.clone()),
             is_new: false,
+            why: None,
             value,
             expected: existing.map_or(Expected::Absent, |found| Expected::Revision(found.revision)),
         })
     }
 
-    fn of_unknown(name: String, value: Secret, unknown: Unknown) -> Self {
+    /// Names the line of a value that cannot be set.
+    fn at(mut self, line: Option<usize>) -> Self {
+        if let (Action::Invalid(reason), Some(line)) = (&mut self.action, line) {
+            *reason = format!("line {line}: {reason}");
+        }
+        self
+    }
+
+    fn of_unknown(name: String, value: Secret, unknown: &Unknown) -> Self {
         if let Err(error) = name.parse::<DefinitionName>() {
             return Self::invalid(name, error.to_string());
         }
-        if unknown == Unknown::Refuse {
+        let Unknown::Define(how) = unknown else {
             return Self::invalid(name, "it is not defined");
-        }
+        };
         if value.len() > strongroom::format::VALUE_BYTES_MAX {
             let message = format!("a value must be at most {} bytes", strongroom::format::VALUE_BYTES_MAX);
             return Self::invalid(name, message);
         }
-        let definition = VariableDefinition::for_value(&name, value.expose());
-        let definition =
-            if unknown == Unknown::DefineEncrypted { definition.encrypted() } else { definition };
+        let Proposal { definition, why } = how.propose(&name, value.expose());
         Self {
             name,
             action: Action::Create,
             definition: Some(definition),
             is_new: true,
+            why: Some(why),
             value,
             expected: Expected::Absent,
         }
@@ -200,10 +211,22 @@ impl Row {
             action,
             definition: None,
             is_new: false,
+            why: None,
             value: Secret::from(""),
             expected: Expected::Any,
         }
     }
+}
+
+/// Fails for a name or a value that no environment can hold: it would stop every `run` that resolves it.
+fn fit(name: &str, value: Secret) -> Result<Secret, &'static str> {
+    if name.contains('=') {
+        return Err("no environment can hold a name with `=`");
+    }
+    if value.expose().contains('\0') {
+        return Err("no environment can hold a value with a NUL");
+    }
+    Ok(value)
 }
 
 fn is_too_large(error: &Error) -> bool {

@@ -1,0 +1,295 @@
+//! Names and values in JSON: one flat object, or the output of a secret manager, read as what it is.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use strongroom::Secret;
+use zeroize::Zeroizing;
+
+use super::Entry;
+
+/// The entries of a text, and what kind of document it is unless it is one flat object.
+#[derive(Debug)]
+pub(super) struct Document {
+    pub(super) entries: Vec<Entry>,
+    pub(super) kind: Option<&'static str>,
+}
+
+/// Why a text is not read. No text of the file is in it: serde's own sentences may quote a value.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It is not JSON, or a name is repeated; the line and the column.
+    Syntax(usize, usize),
+    /// It is JSON of another shape.
+    Shape(&'static str),
+}
+
+impl Document {
+    pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
+        let syntax = |error: serde_json::Error| Refusal::Syntax(error.line(), error.column());
+        if text.trim_start().starts_with('[') {
+            let items: Vec<&RawValue> = serde_json::from_str(text).map_err(syntax)?;
+            return Self::of_kind("a list of names and values", pairs(&items)?);
+        }
+        let object: Object<'_> = serde_json::from_str(text).map_err(syntax)?;
+        Self::of_object(&object)
+    }
+
+    fn of_object(object: &Object<'_>) -> Result<Self, Refusal> {
+        if object.get("apiVersion").is_some() && object.get("kind").is_some() {
+            return of_kubernetes(object);
+        }
+        if let Some(secret) = object.text("SecretString") {
+            let inner = serde_json::from_str::<Object<'_>>(&secret);
+            let inner =
+                inner.map_err(|_| Refusal::Shape("an AWS secret whose text is not one JSON object"))?;
+            return Self::of_kind("an AWS secret", inner.entries());
+        }
+        for (field, kind) in [
+            ("Parameters", "AWS parameters"),
+            ("secrets", "Infisical secrets"),
+            ("fields", "a 1Password item"),
+        ] {
+            let is_item =
+                field != "fields" || object.get("category").is_some() || object.get("vault").is_some();
+            if let Some(items) = object.list(field).filter(|_| is_item) {
+                return Self::of_kind(kind, pairs(&items)?);
+            }
+        }
+        if let Some(data) = object.object("data") {
+            if let Some(inner) = data.object("data") {
+                return Self::of_kind("a Vault secret", inner.entries());
+            }
+            if object.get("lease_id").is_some() || object.get("request_id").is_some() {
+                return Self::of_kind("a Vault secret", data.entries());
+            }
+        }
+        let computed = object.0.iter().map(|(name, raw)| Some((name, parse_object(raw)?.0)));
+        let computed: Option<Vec<_>> = computed.collect();
+        if let Some(all) = computed.filter(|all| {
+            !all.is_empty() && all.iter().all(|(_, one)| one.iter().any(|(name, _)| name == "computed"))
+        }) {
+            let entries = all.into_iter().filter_map(|(name, one)| {
+                let (_, raw) = one.into_iter().find(|(field, _)| field == "computed")?;
+                Some(Entry::new(name, text_of(raw)))
+            });
+            return Self::of_kind("Doppler secrets", entries.collect());
+        }
+        Ok(Self { entries: object.entries(), kind: None })
+    }
+
+    fn of_kind(kind: &'static str, entries: Vec<Entry>) -> Result<Self, Refusal> {
+        let mut names = HashSet::new();
+        if entries.iter().all(|entry| names.insert(entry.name.as_str())) {
+            return Ok(Self { entries, kind: Some(kind) });
+        }
+        Err(Refusal::Shape("a document in which a name is repeated"))
+    }
+}
+
+fn of_kubernetes(object: &Object<'_>) -> Result<Document, Refusal> {
+    let text = |field: &str| object.object(field).map(|all| all.entries()).unwrap_or_default();
+    match object.text("kind").as_deref().map(String::as_str) {
+        Some("Secret") => {
+            let decoded = text("data")
+                .into_iter()
+                .map(|entry| Entry { value: entry.value.and_then(|text| decode(&text)), ..entry });
+            let mut entries: Vec<_> = decoded.collect();
+            // As the cluster does it: plain text counts before what is encoded.
+            let plain = text("stringData");
+            entries.retain(|entry| plain.iter().all(|one| one.name != entry.name));
+            entries.extend(plain);
+            Document::of_kind("a Kubernetes Secret", entries)
+        }
+        Some("ConfigMap") => Document::of_kind("a Kubernetes ConfigMap", text("data")),
+        _ => Err(Refusal::Shape("a Kubernetes document, but neither a Secret nor a ConfigMap")),
+    }
+}
+
+fn decode(text: &Secret) -> Result<Secret, &'static str> {
+    let bytes = STANDARD.decode(text.expose()).map(Zeroizing::new).map_err(|_| "it is not base64")?;
+    crate::input::text(bytes).ok_or("it is not UTF-8")
+}
+
+/// Items with a name and a value each, under the fields of the usual tools.
+fn pairs(items: &[&RawValue]) -> Result<Vec<Entry>, Refusal> {
+    let mut entries = Vec::with_capacity(items.len());
+    for item in items {
+        let item = parse_object(item).ok_or(Refusal::Shape(UNNAMED))?;
+        let fields = FIELDS.iter().find_map(|(name, value)| Some((item.text(name)?, item.get(value)?)));
+        let Some((name, raw)) = fields else {
+            // 1Password lists fields that are not filled in, without a value.
+            if item.text("label").is_some() {
+                continue;
+            }
+            return Err(Refusal::Shape(UNNAMED));
+        };
+        // Parameters are named by their path.
+        let name = name.rsplit('/').next().unwrap_or_default();
+        entries.push(Entry::new(name, text_of(raw)));
+    }
+    Ok(entries)
+}
+
+/// One object, in its order; a repeated name is an error.
+struct Object<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'a> Object<'a> {
+    fn get(&self, field: &str) -> Option<&'a RawValue> {
+        self.0.iter().find(|(name, _)| name == field).map(|(_, raw)| *raw)
+    }
+
+    fn text(&self, field: &str) -> Option<Zeroizing<String>> {
+        serde_json::from_str(self.get(field)?.get()).ok().map(Zeroizing::new)
+    }
+
+    fn object(&self, field: &str) -> Option<Object<'a>> {
+        parse_object(self.get(field)?)
+    }
+
+    fn list(&self, field: &str) -> Option<Vec<&'a RawValue>> {
+        serde_json::from_str(self.get(field)?.get()).ok()
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        self.0.iter().map(|(name, raw)| Entry::new(name, text_of(raw))).collect()
+    }
+}
+
+fn parse_object(raw: &RawValue) -> Option<Object<'_>> {
+    serde_json::from_str(raw.get()).ok()
+}
+
+/// A string is its text, anything else its exact source: `1.50` stays `1.50`.
+fn text_of(raw: &RawValue) -> Result<Secret, &'static str> {
+    let source = raw.get();
+    match source.as_bytes().first() {
+        Some(b'"') => {
+            serde_json::from_str::<String>(source).map(Secret::from).map_err(|_| "it is not valid text")
+        }
+        Some(b'n') => Err("null is not a value"),
+        _ => Ok(Secret::from(source)),
+    }
+}
+
+impl<'de> Deserialize<'de> for Object<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Object<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("one object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let (mut fields, mut names) = (Vec::new(), HashSet::new());
+                while let Some((name, raw)) = map.next_entry::<String, &RawValue>()? {
+                    if !names.insert(name.clone()) {
+                        return Err(A::Error::custom("a repeated name"));
+                    }
+                    fields.push((name, raw));
+                }
+                Ok(Object(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+/// The name and the value of an item: of most tools, of AWS, of Infisical, of 1Password.
+const FIELDS: &[(&str, &str)] = &[
+    ("key", "value"),
+    ("name", "value"),
+    ("Name", "Value"),
+    ("Key", "Value"),
+    ("secretKey", "secretValue"),
+    ("label", "value"),
+];
+const UNNAMED: &str = "a list whose items have no name and value that import knows";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<(String, Option<String>)>, Refusal> {
+        let entries = Document::parse(text)?.entries.into_iter();
+        Ok(entries.map(|entry| (entry.name, entry.value.ok().map(|v| v.expose().to_owned()))).collect())
+    }
+
+    #[test]
+    fn what_is_not_a_string_keeps_its_source() {
+        let read = read(r#"{"A": "x\ny", "B": 1.50, "C": {"k": [1, 2]}, "D": null}"#).unwrap();
+        let values: Vec<_> = read.iter().map(|(_, value)| value.as_deref()).collect();
+        assert_eq!(values, [Some("x\ny"), Some("1.50"), Some(r#"{"k": [1, 2]}"#), None]);
+    }
+
+    #[test]
+    fn each_tools_output_is_read_as_what_it_is() {
+        for (kind, text) in [
+            ("a list", r#"[{"key": "A", "value": "x"}, {"name": "B", "value": 2}]"#),
+            (
+                "Infisical",
+                r#"{"secrets": [{"secretKey": "A", "secretValue": "x"}, {"secretKey": "B", "secretValue": "2"}]}"#,
+            ),
+            ("Doppler", r#"{"A": {"computed": "x", "note": ""}, "B": {"computed": "2", "note": ""}}"#),
+            ("Vault", r#"{"request_id": "r", "data": {"data": {"A": "x", "B": 2}, "metadata": {}}}"#),
+            ("Vault", r#"{"lease_id": "", "data": {"A": "x", "B": "2"}}"#),
+            ("AWS secret", r#"{"ARN": "a", "SecretString": "{\"A\": \"x\", \"B\": 2}"}"#),
+            (
+                "AWS param",
+                r#"{"Parameters": [{"Name": "/app/A", "Value": "x"}, {"Name": "B", "Value": "2"}]}"#,
+            ),
+            (
+                "Kubernetes Secret",
+                r#"{"apiVersion": "v1", "kind": "Secret", "data": {"A": "eA==", "B": "eQ=="}, "stringData": {"B": "2"}}"#,
+            ),
+            ("ConfigMap", r#"{"apiVersion": "v1", "kind": "ConfigMap", "data": {"A": "x", "B": "2"}}"#),
+            (
+                "1Password",
+                r#"{"id": "i", "category": "LOGIN", "fields": [{"label": "A", "value": "x"}, {"label": "notes"}, {"label": "B", "value": "2"}]}"#,
+            ),
+        ] {
+            let expected = [("A".to_owned(), Some("x".to_owned())), ("B".to_owned(), Some("2".to_owned()))];
+            assert_eq!(read(text).unwrap(), expected, "{kind}");
+            assert!(Document::parse(text).unwrap().kind.unwrap().contains(kind), "{kind}");
+        }
+    }
+
+    #[test]
+    fn what_only_resembles_a_tools_output_is_one_flat_object() {
+        for flat in [
+            r#"{"data": "x"}"#,
+            r#"{"fields": []}"#,
+            r#"{"secrets": "x"}"#,
+            r#"{"kind": "Secret"}"#,
+            r#"{"A": {"computed": 1}, "B": 2}"#,
+            "{}",
+        ] {
+            assert_eq!(Document::parse(flat).unwrap().kind, None, "{flat}");
+        }
+    }
+
+    #[test]
+    fn other_shapes_and_repeated_names_are_refused_without_their_text() {
+        for bad in [
+            r#""hunter2""#,
+            r#"{"A": "hunter2", "A": "hunter2"}"#,
+            r#"{"A": hunter2}"#,
+            r#"{"A": "hunter2"} x"#,
+            r#"["hunter2"]"#,
+            r#"[{"hunter2": 1}]"#,
+            r#"[{"key": "A", "value": 1}, {"key": "A", "value": 2}]"#,
+            r#"{"apiVersion": "v1", "kind": "hunter2"}"#,
+            r#"{"SecretString": "hunter2"}"#,
+        ] {
+            assert!(!format!("{:?}", read(bad).unwrap_err()).contains("hunter"), "{bad}");
+        }
+    }
+}
