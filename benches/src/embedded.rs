@@ -42,32 +42,35 @@ pub fn on_sqlite() -> Vec<Work> {
 
 /// A store in a directory that goes with it.
 #[derive(Debug)]
-pub(crate) struct Kept<S>(S, TempDir);
+pub(crate) struct Kept<S> {
+    store: S,
+    _directory: TempDir,
+}
 
 impl Kept<SqliteStore> {
     pub(crate) fn sqlite() -> Self {
         let directory = tempfile::tempdir().expect("there is room for temporary files");
         let store = SqliteStore::open(directory.path().join("store.db")).expect("the place is empty");
-        Self(store, directory)
+        Self { store, _directory: directory }
     }
 }
 
 #[async_trait]
 impl<S: Store> Store for Kept<S> {
     async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
-        self.0.read(request).await
+        self.store.read(request).await
     }
 
     async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
-        self.0.commit(batch).await
+        self.store.commit(batch).await
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.0.capabilities()
+        self.store.capabilities()
     }
 
     async fn close(&self) -> Result<(), StoreError> {
-        self.0.close().await
+        self.store.close().await
     }
 }
 

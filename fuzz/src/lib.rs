@@ -11,16 +11,16 @@ mod pattern;
 mod store;
 
 // The reference model of the domain, as the engine's own tests have it.
-#[path = "../../crates/strongroom/tests/common/mod.rs"]
+#[path = "../../crates/strongroom/tests/engine/common/mod.rs"]
 mod common;
-#[path = "../../crates/strongroom/tests/model/compare.rs"]
+#[path = "../../crates/strongroom/tests/engine/model/compare.rs"]
 mod compare;
-#[path = "../../crates/strongroom/tests/model/domain.rs"]
+#[path = "../../crates/strongroom/tests/engine/model/domain.rs"]
 mod domain;
-#[path = "../../crates/strongroom/tests/model/step.rs"]
+#[path = "../../crates/strongroom/tests/engine/model/step.rs"]
 mod step;
 #[allow(dead_code, reason = "streams are made of fuzzed bytes here")]
-#[path = "../../crates/strongroom/tests/model/verb.rs"]
+#[path = "../../crates/strongroom/tests/engine/model/verb.rs"]
 mod verb;
 
 pub use dotenv::dotenv;

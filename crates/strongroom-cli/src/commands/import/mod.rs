@@ -110,7 +110,8 @@ impl Import {
     pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
         let org = &session.org;
         let entries = source::read(&self.file, self.format, output)?;
-        for name in self.plain.iter().filter(|name| !entries.iter().any(|entry| entry.name == **name)) {
+        let is_absent = |name: &&String| !entries.iter().any(|entry| entry.name == **name);
+        if let Some(name) = self.plain.iter().find(is_absent) {
             let known = entries.iter().map(|entry| entry.name.as_str());
             return Err(Failure::usage(format!("--plain names {name}, which is not in the file"))
                 .next("nothing was written")

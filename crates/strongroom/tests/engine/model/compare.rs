@@ -5,10 +5,10 @@ use strongroom::{
     ScopedValue, StoredDefinition, VariableDefinition,
 };
 
+use super::domain::{Document, Domain, app, every_path};
+use super::step::{credentials, records};
+use super::verb::{ACCOUNTS, APPS, NAMES, every_scope};
 use crate::common::id;
-use crate::model::domain::{Document, Domain, app, every_path};
-use crate::model::step::{credentials, records};
-use crate::model::verb::{ACCOUNTS, APPS, NAMES, every_scope};
 
 impl Domain {
     /// Asserts that `org` holds what the model holds, and nothing else.

@@ -7,8 +7,8 @@ use strongroom::{
     Timestamp, VariableDefinition,
 };
 
+use super::verb::{Change, Mark, Set};
 use crate::common::id;
-use crate::model::verb::{Change, Mark, Set};
 
 pub(crate) type App = (LinkedAccountId, IntegrationId);
 pub(crate) type Place = (Scope, DefinitionId);

@@ -7,9 +7,9 @@ use strongroom::{
     Records, Scope, Timestamp, Upsert, ValueWritten, VarFormat, VariableDefinition, WriteOptions,
 };
 
+use super::domain::{App, Document, Domain, Reasons, address, app, credential_address};
+use super::verb::{Change, Mark, Set, Verb};
 use crate::common::id;
-use crate::model::domain::{App, Document, Domain, Reasons, address, app, credential_address};
-use crate::model::verb::{Change, Mark, Set, Verb};
 
 impl Domain {
     /// Lets `org` do the verb at the time `now`, and follows it.
