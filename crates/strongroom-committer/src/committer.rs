@@ -11,8 +11,9 @@ use strongroom_store::{Committed, StoreError, StoreErrorKind, WriteBatch};
 
 use crate::Readers;
 use crate::failure::{closed, guarded, of_io, poisoned};
-use crate::group::{Crowd, Pending};
-use crate::thread::{Job, Thread};
+use crate::group::Crowd;
+use crate::job::{Job, Pending};
+use crate::thread::Thread;
 use crate::writer::Writer;
 
 /// The thread that writes, and what its readers look at. Dropping it does what [`close`](Self::close) does, but reports
@@ -50,11 +51,12 @@ impl<W: Writer> Committer<W> {
     /// Commits a batch that has passed [`WriteBatch::check`], together with others.
     ///
     /// # Errors
-    /// What the writer answers; `Poisoned` after a failure, `Closed` after the end.
+    /// Those of the writer; `Poisoned` after a failure, `Closed` after the end.
     pub async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
         let (answer, outcome) = oneshot::channel();
+        // Relaxed: how many to wait for is a guess. Before the batch is sent, so that its answer finds it counted.
         self.unanswered.fetch_add(1, Ordering::Relaxed);
-        // A closed store has no thread left to take the batch, or lets go of it unapplied.
+        // A closed store has no thread left to take the batch, or drops it unapplied.
         self.jobs.send(Job::Commit(Pending { batch, answer })).map_err(|_| self.refusal())?;
         outcome.await.map_err(|_| self.refusal())?
     }
@@ -72,7 +74,7 @@ impl<W: Writer> Committer<W> {
             let done = readers
                 .poisoned()
                 .and_then(|()| guarded(|| work(writer, readers)).map_err(|cause| readers.poison(cause)));
-            // The caller may have dropped its future.
+            // Refused when the caller dropped its future.
             let _ = answer.send(done.map_err(|cause| poisoned(&cause)));
         });
         self.jobs.send(Job::Work(work)).map_err(|_| self.refusal())?;
@@ -94,7 +96,7 @@ impl<W: Writer> Committer<W> {
         if refusal.kind() == StoreErrorKind::Closed { Ok(()) } else { Err(refusal) }
     }
 
-    /// What a store whose thread is gone answers.
+    /// The error of a store whose thread is gone.
     fn refusal(&self) -> StoreError {
         self.readers.refusal().unwrap_or_else(closed)
     }
@@ -103,7 +105,7 @@ impl<W: Writer> Committer<W> {
     fn join(&self) {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
-            // The readers' state tells how it went.
+            // How it went is in the state of the readers.
             let _ = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! What every backend with a committer answers when it cannot.
+//! The errors of every backend with a committer.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,25 +15,25 @@ pub fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, Sto
         .unwrap_or_else(|_| Err(corrupt("the backend panicked over its data file")))
 }
 
-/// Data that strongroom did not write, or not so.
+/// Data that strongroom did not write, or not in this form.
 #[must_use]
 pub fn corrupt(message: &'static str) -> StoreError {
     StoreError::new(StoreErrorKind::Corrupt, message)
 }
 
-/// A failure of the file system, and what was to be done.
+/// A failure of the file system, and what could not be done.
 #[must_use]
 pub fn of_io(error: io::Error, message: &'static str) -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable, message).with_source(error)
 }
 
-/// The refusal of everything after `cause`.
+/// The error of every call after `cause`.
 pub(crate) fn poisoned(cause: &Arc<StoreError>) -> StoreError {
     let message = "an earlier write could not be made durable: the store must be opened again";
     StoreError::new(StoreErrorKind::Poisoned, message).with_source(Arc::clone(cause))
 }
 
-/// The refusal of everything after `close`.
+/// The error of every call after `close`.
 pub(crate) fn closed() -> StoreError {
     StoreError::new(StoreErrorKind::Closed, "the store was closed")
 }

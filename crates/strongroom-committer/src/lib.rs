@@ -7,20 +7,23 @@
 //! * **Batches share syncs.** What waits is committed as one group, in the order in which it came. A group is also for
 //!   those who are on their way: where several writers were seen a moment ago, the committer lets each of them
 //!   catch up for half the time of the sync that this saves. A lone writer is not waited for.
-//! * **Nothing is answered before it is durable**, conflicts included: what a batch lost against may be in its group.
+//! * **Nothing is acknowledged before it is durable**, conflicts included: what a batch lost against may be in its
+//!   group.
 //! * **A group that failed poisons the store.** Every later call is refused with the cause; nothing is tried again.
 //! * **`close` drains** what was accepted, and a dropped committer does the same. Both return only when the writer has
-//!   let go of its files.
+//!   closed its files.
 //! * **A panic of the backend is an error** without its message, which may hold a key.
 //!
-//! What else such stores do alike is here too: errors of the file system, and directories that survive a power cut.
+//! What else such stores have in common is here too: errors of the file system, and directories that survive a power
+//! cut.
 //!
-//! It is not: a part of the engine, which knows nothing of threads, nor of use to a backend that can wait without one.
+//! It is not a part of the engine, which knows nothing of threads, and of no use to a backend that does not block.
 
 mod committer;
 mod directories;
 mod failure;
 mod group;
+mod job;
 mod readers;
 mod thread;
 mod writer;

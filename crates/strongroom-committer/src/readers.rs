@@ -57,7 +57,7 @@ impl<V> Readers<V> {
         }
     }
 
-    /// The cause that every call is told, if the store is poisoned.
+    /// The cause that every call reports, if the store is poisoned.
     pub(crate) fn poisoned(&self) -> Result<(), Arc<StoreError>> {
         match &*self.state() {
             State::Poisoned(cause) => Err(Arc::clone(cause)),
@@ -70,14 +70,14 @@ impl<V> Readers<V> {
         *self.state_to_change() = State::Closed;
     }
 
-    /// The same, for a reason that every later call is told.
+    /// The same, for a reason that every later call reports.
     pub(crate) fn poison(&self, cause: StoreError) -> Arc<StoreError> {
         let cause = Arc::new(cause);
         *self.state_to_change() = State::Poisoned(Arc::clone(&cause));
         cause
     }
 
-    // A panic under the lock has been made an error, which poisons the store by itself.
+    // A panic under the lock was made an error, and that poisons the store: the lock's own mark says nothing more.
     fn state(&self) -> ShardedLockReadGuard<'_, State<V>> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -4,23 +4,13 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
-use futures_channel::oneshot;
 use strongroom_store::StoreError;
 
 use crate::Readers;
 use crate::failure::{guarded, poisoned};
-use crate::group::{Crowd, Group, Pending};
+use crate::group::{Crowd, Group};
+use crate::job::Job;
 use crate::writer::{Answer, Writer};
-
-/// What the thread is asked to do, in the order in which it does it.
-pub(crate) enum Job<W: Writer> {
-    Commit(Pending),
-    Work(Work<W>),
-    Close(oneshot::Sender<()>),
-}
-
-/// Something else that a backend does between two groups. It answers and poisons by itself.
-pub(crate) type Work<W> = Box<dyn FnOnce(&mut W, &Readers<<W as Writer>::View>) + Send>;
 
 /// What the thread owns.
 pub(crate) struct Thread<W: Writer> {
@@ -62,10 +52,10 @@ impl<W: Writer> Thread<W> {
         }
     }
 
-    /// Takes the view from the readers, then lets go of the files.
+    /// Takes the view from the readers, then closes the files.
     fn close(self) {
         if self.readers.poisoned().is_err() {
-            // A backend may panic when it cannot tidy up, which has been answered for.
+            // A backend may panic when it cannot tidy up; the poisoned store reported the cause already.
             let _ = guarded(|| {
                 drop(self.writer);
                 Ok(())

@@ -176,7 +176,7 @@ fn a_failed_group_poisons_everything_after_it_and_is_not_tried_again() {
 }
 
 #[test]
-fn a_panic_poisons_and_its_message_is_not_told() {
+fn a_panic_poisons_and_its_message_is_not_shown() {
     let rig = Rig::new();
     rig.order(Order::Panic);
     let error = block_on(rig.committer.commit(put(b"k"))).unwrap_err();
