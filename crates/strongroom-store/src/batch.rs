@@ -23,28 +23,33 @@ const INLINE_LEN: usize = 72;
 
 impl Key {
     /// Appends `bytes`.
+    #[inline]
     pub fn extend(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }
 
     /// Appends one byte.
+    #[inline]
     pub fn push(&mut self, byte: u8) {
         self.0.push(byte);
     }
 
     /// Cuts the key to `len` bytes, so that the next one with the same prefix is made in its place.
+    #[inline]
     pub fn truncate(&mut self, len: usize) {
         self.0.truncate(len);
     }
 
     /// The bytes of the key.
     #[must_use]
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
 impl Clone for Key {
+    #[inline]
     fn clone(&self) -> Self {
         // In one copy: a clone of the list goes byte by byte.
         Self::from(self.as_bytes())
@@ -58,6 +63,7 @@ impl From<Vec<u8>> for Key {
 }
 
 impl From<&[u8]> for Key {
+    #[inline]
     fn from(bytes: &[u8]) -> Self {
         // The spare room is zeroed: otherwise whatever lay on the stack there, at worst the remains of a cryptographic
         // key, would travel to the heap with this one and stay.

@@ -134,12 +134,11 @@ impl envelope::Address for Address<'_> {
         out.extend_from_slice(self.store_id);
         match self.row {
             Row::Vault(_) => {
-                put(out, "");
-                put(out, "");
+                put_text(out, "");
+                put_text(out, "");
             }
             Row::Tenant(tenant, _) => {
-                put(out, tenant.org.to_text().as_str());
-                put(out, tenant.environment.as_str());
+                out.extend_from_slice(&tenant.address);
             }
         }
         put_optional(out, texts.account.map(LinkedAccountId::as_str));
@@ -148,8 +147,8 @@ impl envelope::Address for Address<'_> {
         texts.name.put(out);
         texts.key_name.put(out);
         match self.doc_id {
-            Some(id) => put(out, id.to_text().as_str()),
-            None => put(out, ""),
+            Some(id) => put_text(out, id.to_text().as_str()),
+            None => put_text(out, ""),
         }
         out.extend_from_slice(&self.revision.as_u64().to_be_bytes());
     }
@@ -158,9 +157,9 @@ impl envelope::Address for Address<'_> {
 impl Name<'_> {
     fn put(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Text(text) => put(out, text),
-            Self::Id(id) => put(out, DocumentId::from(*id).to_text().as_str()),
-            Self::SlotId(id) => put(out, &hex::encode(id)),
+            Self::Text(text) => put_text(out, text),
+            Self::Id(id) => put_text(out, DocumentId::from(*id).to_text().as_str()),
+            Self::SlotId(id) => put_text(out, &hex::encode(id)),
             Self::Pair(first, second) => {
                 put_len(out, first.len() + 1 + second.len());
                 out.extend_from_slice(first.as_bytes());
@@ -174,11 +173,11 @@ impl Name<'_> {
 fn put_optional(out: &mut Vec<u8>, field: Option<&str>) {
     out.push(u8::from(field.is_some()));
     if let Some(text) = field {
-        put(out, text);
+        put_text(out, text);
     }
 }
 
-fn put(out: &mut Vec<u8>, text: &str) {
+pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
     put_len(out, text.len());
     out.extend_from_slice(text.as_bytes());
 }

@@ -4,6 +4,7 @@
 //! values of one scope. Ids contain no NUL and end with one, so no id's range includes another's rows. Rows of the
 //! whole store start with `00`. [`docs::format_v1`](crate::docs::format_v1) lists all keys.
 
+use super::address::put_text;
 use crate::id::{DefinitionId, Environment, IntegrationId, LinkedAccountId, Namespace, OrgId};
 use crate::row::{Row, TenantId, TenantRow, VaultRow};
 use crate::scope::{Scope, ScopeKind};
@@ -11,17 +12,18 @@ use crate::store::{Key, KeyRange};
 
 impl Row<'_> {
     pub(crate) fn key(&self) -> Key {
-        let mut key = Key::from([].as_slice());
-        self.write_key(&mut key);
-        key
-    }
-
-    /// Writes the key over another one, for keys that are looked up and not kept.
-    pub(crate) fn write_key(&self, key: &mut Key) {
-        key.truncate(0);
         match self {
-            Self::Vault(row) => row.write_key(key),
-            Self::Tenant(tenant, row) => row.write_key(tenant, key),
+            Self::Vault(row) => row.key(),
+            Self::Tenant(tenant, TenantRow::Job(id)) => {
+                let mut key = Key::from(tenant.jobs().start);
+                key.extend(id.as_bytes());
+                key
+            }
+            Self::Tenant(tenant, row) => {
+                let mut key = tenant.prefix.clone();
+                row.write_key(&mut key);
+                key
+            }
         }
     }
 }
@@ -29,11 +31,12 @@ impl Row<'_> {
 impl VaultRow {
     /// The key of the row.
     pub(crate) fn key(self) -> Key {
-        Row::Vault(self).key()
+        let mut key = Key::from([WHOLE_STORE].as_slice());
+        self.write_key(&mut key);
+        key
     }
 
     fn write_key(self, key: &mut Key) {
-        key.push(WHOLE_STORE);
         match self {
             Self::Header => key.push(HEADER),
             Self::Store => key.push(STORE),
@@ -54,12 +57,8 @@ impl VaultRow {
 }
 
 impl TenantRow<'_> {
-    fn write_key(&self, tenant: &TenantId, key: &mut Key) {
-        if let Self::Job(id) = self {
-            key.extend(tenant.jobs().start.as_slice());
-            return key.extend(id.as_bytes());
-        }
-        key.extend(tenant.prefix.as_bytes());
+    /// Appends to the prefix of the tenant.
+    fn write_key(&self, key: &mut Key) {
         match self {
             Self::Keyring(account) => {
                 key.push(KEYRING);
@@ -101,7 +100,11 @@ impl TenantId {
         let mut prefix = Key::from([TENANT].as_slice());
         push_id(&mut prefix, org.to_text().as_str());
         push_id(&mut prefix, environment.as_str());
-        Self { org, environment, prefix }
+        let mut address = Vec::new();
+        for text in [org.to_text().as_str(), environment.as_str()] {
+            put_text(&mut address, text);
+        }
+        Self { org, environment, prefix, address }
     }
 
     /// The key of a definition's name, for a look-up without a copy. A text that is not a valid name gives a key that

@@ -95,6 +95,8 @@ pub(crate) struct TenantId {
     pub(crate) org: OrgId,
     pub(crate) environment: Environment,
     prefix: Key,
+    /// How org and environment begin the address of each of its rows, encoded once.
+    address: Vec<u8>,
 }
 
 /// Which key seals a row.

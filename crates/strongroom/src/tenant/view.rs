@@ -209,16 +209,14 @@ impl Tenant {
         usable: impl Fn(Tag) -> bool,
     ) -> (Entries<SharedKeys, 2>, Entries<Arc<Definition>, 1>) {
         let tables = self.engine.caches.tables();
-        // One allocation for all the keys that are looked up.
-        let mut key = self.id.epoch().key();
         let keyrings = needs.owners().map(|owner| {
-            self.id.keyring(owner).write_key(&mut key);
+            let key = self.id.keyring(owner).key();
             let (held, tag) = tables.keyrings.get(key.as_bytes()).filter(|(_, tag)| usable(*tag))?;
             Some((held.keys.share(), tag))
         });
         let keyrings = keyrings.collect();
         let definitions = needs.definitions.iter().map(|id| {
-            self.id.definition(id).write_key(&mut key);
+            let key = self.id.definition(id).key();
             let (definition, tag) = tables.definitions.get(key.as_bytes()).filter(|(_, tag)| usable(*tag))?;
             Some((Arc::clone(definition), tag))
         });
