@@ -83,8 +83,9 @@ pub enum NotDestroyed {
     OtherProcesses,
     /// Backups under other keys may contain it: see [`Assume::NoBackup`].
     Backups,
-    /// The vault has a note of a backup of the org under another key ([`Vault::backup_org`]). Nothing that is destroyed
-    /// here destroys that file, and no [`Assume`] overrides the note.
+    /// The vault has a note of a backup of the org under another key
+    /// ([`Vault::backup_org`](crate::Vault::backup_org)). Nothing that is destroyed here destroys that file, and no
+    /// [`Assume`] overrides the note.
     OrgBackup,
 }
 

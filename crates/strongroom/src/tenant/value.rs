@@ -172,7 +172,7 @@ const IDS_PAGE: usize = 1_000;
 /// A sweep takes 32 rows at once, each with two index rows, in 100 operations.
 const IDS_DELETED_MAX: usize = 32;
 
-/// A value for [`Org::set_values`].
+/// A value for [`Org::set_values`](crate::Org::set_values).
 #[derive(Debug)]
 pub struct NewValue<'a> {
     pub(crate) definition: DefinitionRef<'a>,

@@ -21,7 +21,7 @@ impl KeyJob {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Vault::jobs`].
+    /// Those of [`Vault::jobs`](crate::Vault::jobs).
     pub async fn info(&self) -> Result<Option<JobInfo>, Error> {
         match self.engine.get(VaultRow::KeyJob(self.id).key()).await? {
             Some(row) => self.info_of(&row).map(Some),
