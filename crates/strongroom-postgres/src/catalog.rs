@@ -21,6 +21,7 @@ pub(crate) struct Session {
     pub(crate) is_read_only: bool,
     /// Whether the server waits for ever for a client that is silent in the middle of a transaction.
     pub(crate) waits_for_ever: bool,
+    pub(crate) process_id: i32,
 }
 
 impl Session {
@@ -29,11 +30,12 @@ impl Session {
         let rows = ask(client, &statement, &[]).await?;
         let row = rows.first().ok_or_else(|| corrupt("the server did not show its settings"))?;
         let read_only: Option<String> = column(row, 2)?;
-        let silence_max: Option<String> = column(row, 3)?;
+        let silence_max: Option<String> = column(row, 4)?;
         Ok(Self {
             fsync: column(row, 0)?,
             synchronous_commit: column(row, 1)?,
             is_read_only: read_only.as_deref() == Some("on"),
+            process_id: column(row, 3)?,
             waits_for_ever: silence_max.as_deref() == Some("0"),
         })
     }
@@ -181,7 +183,7 @@ pub(crate) fn column<'r, T: FromSql<'r>>(row: &'r Row, index: usize) -> Result<T
 
 const SESSION: &str = "SELECT pg_catalog.current_setting('fsync', true), \
      pg_catalog.current_setting('synchronous_commit', true), \
-     pg_catalog.current_setting('transaction_read_only', true)";
+     pg_catalog.current_setting('transaction_read_only', true), pg_catalog.pg_backend_pid()";
 
 /// Of the role `r`.
 const TRUSTED: &str = "(r.rolsuper OR r.rolname OPERATOR(pg_catalog.=) CURRENT_USER \

@@ -186,6 +186,9 @@ impl PostgresOptions {
     }
 
     /// Sends statements in this way: [`Prepare::Named`] unless set.
+    ///
+    /// Unset, a store that finds a pooler between itself and the server tries whether it keeps prepared statements, and
+    /// does not open where it does not.
     #[must_use]
     pub fn prepare(mut self, prepare: Prepare) -> Self {
         self.prepare = Some(prepare);

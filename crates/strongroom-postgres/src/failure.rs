@@ -9,6 +9,8 @@ use deadpool_postgres::{HookError, PoolError, TimeoutType};
 use strongroom_store::{StoreError, StoreErrorKind};
 use tokio_postgres::Error;
 
+use crate::pooler::MIXES;
+
 /// The server's code for what went wrong; the manual of PostgreSQL lists them.
 #[derive(Debug, thiserror::Error)]
 #[error("SQLSTATE {0}")]
@@ -162,6 +164,7 @@ fn kind_of(code: &str) -> (StoreErrorKind, &'static str) {
             (StoreErrorKind::Contention, "the server gave way to another writer")
         }
         ("57014", _) => (StoreErrorKind::Unavailable, "the server cancelled the statement"),
+        ("26000" | "42P05", _) => (StoreErrorKind::Unsupported, MIXES),
         (READ_ONLY, _) => (StoreErrorKind::Unavailable, "the server takes no writes"),
         ("42P01" | "42703", _) => (StoreErrorKind::Corrupt, "the tables are not as they were created"),
         ("XX001" | "XX002", _) => (StoreErrorKind::Corrupt, "the server's data is damaged"),

@@ -24,7 +24,8 @@
 //!   backups for longer. To destroy a value, destroy the key it is sealed under.
 //! - TLS is asked of every server that is not on this machine, and a certificate is always verified with its name:
 //!   [`PostgresOptions::parse`] says what each `sslmode` means.
-//! - A pooler between must be in session mode, since statements are prepared once a connection.
+//! - Statements are prepared once a connection. With a pooler in transaction mode between, write `prepare=unnamed` in the
+//!   address: a store that finds one opens in no other way.
 //! - Connections are 16 a store unless [`PostgresOptions::connections_max`] says otherwise; the sum over all processes
 //!   must stay below the server's `max_connections`.
 //!
@@ -34,6 +35,7 @@
 //! lists each construct and where it is known.
 
 mod address;
+mod backend_key;
 mod call;
 mod catalog;
 mod config;
@@ -43,6 +45,7 @@ mod keyword;
 mod layout;
 mod parameter;
 mod pipeline;
+mod pooler;
 mod read;
 mod schema;
 mod sql;

@@ -3,10 +3,9 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use deadpool_postgres::Pool;
+use deadpool_postgres::{Client, Pool};
 use strongroom_store::{
     Capabilities, Committed, Durability, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
 };
@@ -15,10 +14,11 @@ use tokio::sync::RwLock;
 use crate::call::Shared;
 use crate::catalog::Session;
 use crate::config::{Access, PostgresOptions, Prepare};
-use crate::failure::{indeterminate, of_pool, unavailable, unsupported};
-use crate::schema;
+use crate::connector::Connector;
+use crate::failure::{indeterminate, of_connect, of_pool, unavailable, unsupported};
 use crate::sql::Sql;
 use crate::threads::Threads;
+use crate::{pooler, schema};
 
 /// A store in a PostgreSQL database, which any number of processes may open at the same time.
 ///
@@ -126,18 +126,18 @@ impl Store for PostgresStore {
 /// A store that has not looked at its tables yet.
 struct Opening {
     options: PostgresOptions,
-    patience: Duration,
+    connector: Connector,
     pool: Pool,
 }
 
 impl Opening {
     fn new(options: &PostgresOptions) -> Result<Self, StoreError> {
         let connector = options.connector()?;
-        Ok(Self { patience: connector.patience(), pool: options.pool(connector)?, options: options.clone() })
+        Ok(Self { pool: options.pool(connector.clone())?, connector, options: options.clone() })
     }
 
     async fn open(self) -> Result<Shared, StoreError> {
-        let set_up_timeout = self.patience.max(self.options.answer_timeout);
+        let set_up_timeout = self.connector.patience().max(self.options.answer_timeout);
         let sql = tokio::time::timeout(set_up_timeout, self.set_up()).await;
         let sql = sql.unwrap_or_else(|_| Err(unavailable("the server did not show its tables in time")))?;
         let PostgresOptions { access, row_locks, answer_timeout, .. } = self.options;
@@ -148,10 +148,24 @@ impl Opening {
     async fn set_up(&self) -> Result<Sql, StoreError> {
         let client = self.pool.get().await.map_err(of_pool)?;
         let session = Session::look(&client).await?;
-        let prepare = self.options.prepare.unwrap_or(Prepare::Named);
+        let prepare = match self.options.prepare {
+            Some(prepare) => prepare,
+            None => {
+                self.refuse_mixing(&client, &session).await?;
+                Prepare::Named
+            }
+        };
         let tables = schema::prepare(&client, &session, &self.options.layout, self.options.access).await?;
         let silence_max = session.waits_for_ever.then_some(self.options.answer_timeout);
         Ok(Sql::new(&tables, prepare, silence_max))
+    }
+
+    async fn refuse_mixing(&self, client: &Client, session: &Session) -> Result<(), StoreError> {
+        if !pooler::is_between(client, session).await {
+            return Ok(());
+        }
+        let (other, _connection) = self.connector.connect_to_first().await.map_err(of_connect)?;
+        pooler::refuse_mixing(client, &other).await
     }
 }
 

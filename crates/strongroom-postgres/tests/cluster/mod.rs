@@ -114,19 +114,7 @@ impl Cluster {
 
     /// What a query returns, as text.
     pub(crate) fn ask(&self, database: &str, query: &str) -> Vec<String> {
-        let address = self.address(database);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let messages = runtime.block_on(async {
-            let (client, connection) =
-                tokio_postgres::connect(&address, tokio_postgres::NoTls).await.unwrap();
-            tokio::spawn(connection);
-            client.simple_query(query).await.unwrap()
-        });
-        let rows = messages.iter().filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
-            _ => None,
-        });
-        rows.collect()
+        ask(&self.address(database), query)
     }
 
     /// Waits until the server has ended every connection of this application name: what they sent is applied or never
@@ -168,6 +156,21 @@ impl Cluster {
         answers.read_line(&mut line).unwrap();
         assert_eq!(line.trim_end(), expected, "scripts/postgres did not say so; its messages are above");
     }
+}
+
+/// What a query returns at this address, as text.
+pub(crate) fn ask(address: &str, query: &str) -> Vec<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let messages = runtime.block_on(async {
+        let (client, connection) = tokio_postgres::connect(address, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client.simple_query(query).await.unwrap()
+    });
+    let rows = messages.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    });
+    rows.collect()
 }
 
 impl Drop for Cluster {
