@@ -4,10 +4,8 @@ mod failure;
 mod key;
 mod link;
 mod options;
-mod provider;
 mod token;
 mod wrapping;
 
 pub use options::{TokenOptions, Wrapping};
-pub use provider::TokenKey;
-pub use token::Token;
+pub use token::{Token, TokenKey};

@@ -2,6 +2,7 @@
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
+use cryptoki::mechanism::MechanismType;
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
@@ -9,7 +10,6 @@ use strongroom::provider::{ProviderError, ProviderErrorKind};
 
 use crate::failure::{failure, is_lost_session};
 use crate::options::{TokenOptions, Wrapping};
-use crate::wrapping;
 
 /// The worker's side of a token. It lives on one thread.
 pub(crate) struct Link {
@@ -98,7 +98,7 @@ fn connect(options: &TokenOptions) -> Result<Open, ProviderError> {
     let (slot, token) = find_token(&library, &options.token_label)?;
     let wrapping = match options.wrapping {
         Some(wrapping) => wrapping,
-        None => wrapping::best(&library, slot)?,
+        None => best(&library, slot)?,
     };
     let session = library.open_rw_session(slot).map_err(failure)?;
     let pin = AuthPin::new(options.pin.expose().into());
@@ -126,4 +126,21 @@ fn find_token(library: &Pkcs11, label: &str) -> Result<(Slot, String), ProviderE
             Err(ProviderError::new(ProviderErrorKind::Unavailable, "no token with this label is present"))
         }
     }
+}
+
+/// GCM where the token encrypts and decrypts with it, else key wrap with padding.
+fn best(library: &Pkcs11, slot: Slot) -> Result<Wrapping, ProviderError> {
+    let known = library.get_mechanism_list(slot).map_err(failure)?;
+    let info = |mechanism| match known.contains(&mechanism) {
+        true => library.get_mechanism_info(slot, mechanism).map(Some).map_err(failure),
+        false => Ok(None),
+    };
+    if info(MechanismType::AES_GCM)?.is_some_and(|info| info.encrypt() && info.decrypt()) {
+        return Ok(Wrapping::Gcm);
+    }
+    if info(MechanismType::AES_KEY_WRAP_PAD)?.is_some_and(|info| info.wrap() && info.unwrap()) {
+        return Ok(Wrapping::KeyWrapPad);
+    }
+    let message = "the token has neither CKM_AES_GCM nor CKM_AES_KEY_WRAP_PAD";
+    Err(ProviderError::new(ProviderErrorKind::Unsupported, message))
 }

@@ -1,36 +1,16 @@
 //! How a token wraps 32 bytes, and the blob that comes of it: `version | mechanism | nonce | ciphertext`.
 
-use cryptoki::context::Pkcs11;
 use cryptoki::error::{Error, RvError};
+use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::aead::GcmParams;
-use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
-use cryptoki::slot::Slot;
 use strongroom::RawKey;
 use strongroom::provider::{ProviderError, ProviderErrorKind, WrapContext};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::failure::failure;
 use crate::link::{Failed, Open};
 use crate::options::Wrapping;
-
-/// GCM where the token encrypts and decrypts with it, else key wrap with padding.
-pub(crate) fn best(library: &Pkcs11, slot: Slot) -> Result<Wrapping, ProviderError> {
-    let known = library.get_mechanism_list(slot).map_err(failure)?;
-    let info = |mechanism| match known.contains(&mechanism) {
-        true => library.get_mechanism_info(slot, mechanism).map(Some).map_err(failure),
-        false => Ok(None),
-    };
-    if info(MechanismType::AES_GCM)?.is_some_and(|info| info.encrypt() && info.decrypt()) {
-        return Ok(Wrapping::Gcm);
-    }
-    if info(MechanismType::AES_KEY_WRAP_PAD)?.is_some_and(|info| info.wrap() && info.unwrap()) {
-        return Ok(Wrapping::KeyWrapPad);
-    }
-    let message = "the token has neither CKM_AES_GCM nor CKM_AES_KEY_WRAP_PAD";
-    Err(ProviderError::new(ProviderErrorKind::Unsupported, message))
-}
 
 /// Wraps `base` under the key at `handle`.
 pub(crate) fn wrap(

@@ -1,5 +1,5 @@
-//! The process id by which a server lets a session be cancelled. A server gives that of the session's own process, and a
-//! pooler one that it made up.
+//! The process id by which a server lets a session be cancelled. A server gives that of the session's own process, and
+//! a pooler one that it made up.
 //!
 //! The driver shows it nowhere, but writes it to any stream that a request to cancel is to be sent on.
 

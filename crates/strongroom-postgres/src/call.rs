@@ -7,13 +7,12 @@ use std::time::Duration;
 use deadpool_postgres::{Client, Object, Pool};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
-use strongroom_store::{Committed, ReadBatch, ReadSet, StoreError, WriteBatch};
+use strongroom_store::{Capabilities, Committed, Durability, ReadBatch, ReadSet, StoreError, WriteBatch};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
-use crate::config::{Access, RowLocks};
+use crate::choices::{Access, RowLocks};
 use crate::failure::{Failure, Retry, closed, indeterminate, of_pool, unavailable};
 use crate::sql::Sql;
-use crate::store::CAPABILITIES;
 use crate::{read, write};
 
 /// What every call needs.
@@ -136,3 +135,5 @@ fn pause(attempt: u32) -> Duration {
     let share = SysRng.try_fill_bytes(&mut random).map_or(u8::MAX, |()| random[0]);
     Duration::from_micros((1_000 << attempt.min(7)) * u64::from(share) / 255)
 }
+
+pub(crate) const CAPABILITIES: Capabilities = Capabilities::embedded(Durability::PowerLoss).with_sharing();

@@ -10,10 +10,12 @@ use strongroom_store::StoreError;
 use tokio_postgres::Config;
 
 use crate::address::{Address, Server, Wanted};
+use crate::choices::{Access, Prepare, RowLocks};
 use crate::connector::Connector;
 use crate::failure::{unavailable, unsupported};
 use crate::layout::Layout;
-use crate::tls::{self, Versions};
+use crate::tls;
+use crate::tls_versions::Versions;
 
 /// The address of a database, the pool's size and the time limits. `Debug` shows no part of the address, since it may
 /// hold a password.
@@ -33,37 +35,6 @@ pub struct PostgresOptions {
     connection_age_max: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) answer_timeout: Duration,
-}
-
-/// How a batch holds the rows that it expects to be as they were, and does not write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum RowLocks {
-    /// By `FOR SHARE`: any number of batches at once.
-    #[default]
-    Shared,
-    /// By `FOR UPDATE`: one batch of a vault after the other, since every one expects the vault's header row. For a
-    /// server that has no `FOR SHARE`.
-    Exclusive,
-}
-
-/// How statements get to the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Prepare {
-    /// Prepared once a connection, by a name, and then sent as that name: the faster way. A pooler between has to pool by
-    /// sessions, or keep prepared statements by itself.
-    Named,
-    /// With their text, each time. For a pooler in transaction mode.
-    Unnamed,
-}
-
-/// What a store is opened for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Access {
-    #[default]
-    ReadWrite,
-    ReadOnly,
 }
 
 impl PostgresOptions {
@@ -97,8 +68,8 @@ impl PostgresOptions {
     /// ```
     ///
     /// # Errors
-    /// `Unsupported` for a text that is no address, a parameter that is not known or does not take its value, and a file
-    /// that holds no certificates.
+    /// `Unsupported` for a text that is no address, a parameter that is not known or does not take its value, and a
+    /// file that holds no certificates.
     pub fn parse(address: &str) -> Result<Self, StoreError> {
         let address = Address::parse(address)?;
         let servers = address.servers()?;
@@ -210,7 +181,8 @@ impl PostgresOptions {
         self
     }
 
-    /// Waits this long for each server of the address, and as long in all for a connection of the pool, before a call is
+    /// Waits this long for each server of the address, and as long in all for a connection of the pool, before a call
+    /// is
     /// `Unavailable`: 5 seconds unless set, here or as `connect_timeout` of the address.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {

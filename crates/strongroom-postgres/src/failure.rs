@@ -9,8 +9,6 @@ use deadpool_postgres::{HookError, PoolError, TimeoutType};
 use strongroom_store::{StoreError, StoreErrorKind};
 use tokio_postgres::Error;
 
-use crate::pooler::MIXES;
-
 /// The server's code for what went wrong; the manual of PostgreSQL lists them.
 #[derive(Debug, thiserror::Error)]
 #[error("SQLSTATE {0}")]
@@ -200,3 +198,6 @@ const NO_TLS: &str = "server does not support TLS";
 const READ_ONLY: &str = "25006";
 /// The statement may or may not have been carried out.
 const UNKNOWN_COMPLETION: &str = "40003";
+
+pub(crate) const MIXES: &str = "a pooler between this process and the server keeps no prepared statements, as in \
+     transaction mode: write prepare=unnamed in the address, or let it pool by sessions";

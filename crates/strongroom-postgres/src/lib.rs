@@ -24,8 +24,8 @@
 //!   backups for longer. To destroy a value, destroy the key it is sealed under.
 //! - TLS is asked of every server that is not on this machine, and a certificate is always verified with its name:
 //!   [`PostgresOptions::parse`] says what each `sslmode` means.
-//! - Statements are prepared once a connection. With a pooler in transaction mode between, write `prepare=unnamed` in the
-//!   address: a store that finds one opens in no other way.
+//! - Statements are prepared once a connection. With a pooler in transaction mode between, write `prepare=unnamed` in
+//!   the address: a store that finds one opens in no other way.
 //! - Connections are 16 a store unless [`PostgresOptions::connections_max`] says otherwise; the sum over all processes
 //!   must stay below the server's `max_connections`.
 //!
@@ -38,10 +38,10 @@ mod address;
 mod backend_key;
 mod call;
 mod catalog;
+mod choices;
 mod config;
 mod connector;
 mod failure;
-mod keyword;
 mod layout;
 mod parameter;
 mod pipeline;
@@ -53,7 +53,9 @@ mod statement;
 mod store;
 mod threads;
 mod tls;
+mod tls_versions;
 mod write;
 
-pub use config::{PostgresOptions, Prepare, RowLocks};
+pub use choices::{Prepare, RowLocks};
+pub use config::PostgresOptions;
 pub use store::PostgresStore;

@@ -1,7 +1,7 @@
 //! Whether a pooler is between, and whether it keeps the statements that a session prepared.
 //!
-//! One that hands each transaction to another session of the server does not, unless it prepares them again there. Then a
-//! statement is missing, or worse: another process's statement of the same name runs.
+//! One that hands each transaction to another session of the server does not, unless it prepares them again there.
+//! Then a statement is missing, or worse: another process's statement of the same name runs.
 
 use rand::TryRng as _;
 use rand::rngs::SysRng;
@@ -11,7 +11,7 @@ use tokio_postgres::{Client, Row};
 
 use crate::backend_key;
 use crate::catalog::{Session, column};
-use crate::failure::{code, of_setup, unavailable, unsupported};
+use crate::failure::{MIXES, code, of_setup, unavailable, unsupported};
 use crate::sql::EQ;
 
 /// Whether something between answers for the server.
@@ -19,8 +19,8 @@ pub(crate) async fn is_between(client: &Client, session: &Session) -> bool {
     backend_key::process_id(client).await.is_some_and(|id| id != session.process_id)
 }
 
-/// Refuses a pooler that mixes up prepared statements. It shows only while two connections share sessions, and to others
-/// that come between it may not: so it is tried some times.
+/// Refuses a pooler that mixes up prepared statements. It shows only while two connections share sessions, and to
+/// others that come between it may not: so it is tried some times.
 pub(crate) async fn refuse_mixing(one: &Client, other: &Client) -> Result<(), StoreError> {
     for _ in 0..ROUNDS {
         let number = SysRng.try_next_u64().map_err(|_| unavailable("the system gave no random number"))?;
@@ -56,5 +56,3 @@ fn seen_statement() -> String {
 }
 
 const ROUNDS: u32 = 3;
-pub(crate) const MIXES: &str = "a pooler between this process and the server keeps no prepared statements, as in \
-     transaction mode: write prepare=unnamed in the address, or let it pool by sessions";

@@ -6,7 +6,7 @@ use tokio_postgres::Error;
 use tokio_postgres::types::Type;
 
 use crate::catalog::{Owner, Schema, Session, Table, ask, on_search_path};
-use crate::config::Access;
+use crate::choices::Access;
 use crate::failure::{code, corrupt, denied, of_setup, unavailable, unsupported};
 use crate::layout::{Layout, SCHEMA, Tables, quoted};
 use crate::sql::EQ;

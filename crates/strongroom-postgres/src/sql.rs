@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::config::Prepare;
+use crate::choices::Prepare;
 use crate::layout::Tables;
 
 /// The statements on one table of rows.
@@ -35,9 +35,9 @@ pub(crate) struct Sql {
 }
 
 impl Sql {
-    /// `silence_max` is how long the server is to wait for a client that went away in the middle of a batch, as a machine
-    /// does that loses its power: until then it holds the batch's locks. It is set in each transaction, since a session
-    /// may be a pooler's or the host's.
+    /// `silence_max` is how long the server is to wait for a client that went away in the middle of a batch, as a
+    /// machine does that loses its power: until then it holds the batch's locks. It is set in each transaction, since
+    /// a session may be a pooler's or the host's.
     pub(crate) fn new(tables: &Tables, prepare: Prepare, silence_max: Option<Duration>) -> Self {
         let limit = silence_max.map(|limit| limit.as_millis().clamp(1, LIMIT_MS_MAX));
         let limit = limit.map_or(String::new(), |limit| format!("; SET LOCAL {SILENCE_MAX} = {limit}"));

@@ -4,7 +4,7 @@ use deadpool_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Error, Row};
 
-use crate::config::Prepare;
+use crate::choices::Prepare;
 
 pub(crate) struct Statement<'s> {
     text: &'s str,

@@ -7,13 +7,14 @@ use std::sync::{Arc, mpsc};
 use async_trait::async_trait;
 use deadpool_postgres::{Client, Pool};
 use strongroom_store::{
-    Capabilities, Committed, Durability, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
+    Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
 };
 use tokio::sync::RwLock;
 
-use crate::call::Shared;
+use crate::call::{CAPABILITIES, Shared};
 use crate::catalog::Session;
-use crate::config::{Access, PostgresOptions, Prepare};
+use crate::choices::{Access, Prepare};
+use crate::config::PostgresOptions;
 use crate::connector::Connector;
 use crate::failure::{indeterminate, of_connect, of_pool, unavailable, unsupported};
 use crate::sql::Sql;
@@ -178,5 +179,3 @@ impl fmt::Debug for PostgresStore {
         f.debug_struct("PostgresStore").finish_non_exhaustive()
     }
 }
-
-pub(crate) const CAPABILITIES: Capabilities = Capabilities::embedded(Durability::PowerLoss).with_sharing();

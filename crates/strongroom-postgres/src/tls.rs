@@ -5,45 +5,14 @@ use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use rustls::{ClientConfig, RootCertStore};
 use strongroom_store::StoreError;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::address::Server;
 use crate::failure::unsupported;
-
-/// The versions of TLS that may be spoken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Versions {
-    pub(crate) least: Version,
-    pub(crate) greatest: Version,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Version {
-    Tls12,
-    Tls13,
-}
-
-impl Default for Versions {
-    fn default() -> Self {
-        Self { least: Version::Tls12, greatest: Version::Tls13 }
-    }
-}
-
-impl Versions {
-    fn supported(self) -> Result<Vec<&'static SupportedProtocolVersion>, StoreError> {
-        let all = [(Version::Tls13, &TLS13), (Version::Tls12, &TLS12)];
-        let within = all.into_iter().filter(|(version, _)| (self.least..=self.greatest).contains(version));
-        let supported: Vec<_> = within.map(|(_, supported)| supported).collect();
-        if supported.is_empty() {
-            return Err(unsupported("ssl_min_protocol_version is above ssl_max_protocol_version: swap them"));
-        }
-        Ok(supported)
-    }
-}
+use crate::tls_versions::Versions;
 
 /// What `sslmode` says, or what stands for it where it is not said.
 pub(crate) fn mode(said: Option<&str>, servers: &[Server]) -> Result<SslMode, StoreError> {

@@ -13,7 +13,7 @@ use strongroom_store::{Committed, Expect, Key, Op, RowRevision, StoreError, Writ
 use tokio_postgres::types::Type;
 use tokio_postgres::{Error, Row};
 
-use crate::config::RowLocks;
+use crate::choices::RowLocks;
 use crate::failure::{Failure, indeterminate, of_commit, of_read, of_write, unavailable};
 use crate::parameter::Bytes;
 use crate::read::decode_revision;

@@ -6,6 +6,7 @@ use std::iter::Peekable;
 use std::net::IpAddr;
 use std::str::Chars;
 
+use keyword::Refusal;
 use percent_encoding::percent_decode_str;
 use strongroom_store::{StoreError, StoreErrorKind};
 use tokio_postgres::Config;
@@ -13,7 +14,6 @@ use tokio_postgres::config::Host;
 
 use crate::choices::{Access, Prepare, RowLocks};
 use crate::failure::unsupported;
-use keyword::Refusal;
 use crate::layout::Layout;
 use crate::tls_versions::Versions;
 

@@ -1,5 +1,7 @@
 //! A token, and the thread that speaks to it.
 
+mod provider;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
@@ -11,7 +13,8 @@ use strongroom::provider::{ProviderError, ProviderErrorKind, ProviderKey};
 use crate::key;
 use crate::link::Link;
 use crate::options::TokenOptions;
-use crate::provider::TokenKey;
+
+pub use provider::TokenKey;
 
 /// A token that is logged in to. Cheap to clone; every clone is the same session.
 ///

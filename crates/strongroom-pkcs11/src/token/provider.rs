@@ -8,8 +8,8 @@ use strongroom::provider::{
     Destruction, KeyProvider, ProviderError, ProviderErrorKind, ProviderKey, WrapContext, Wrapped,
 };
 
+use super::Token;
 use crate::key::{self, Wanted};
-use crate::token::Token;
 use crate::wrapping;
 
 /// A key of a [`Token`]: new slots are wrapped under the key with its label, and every slot is unwrapped under the key
