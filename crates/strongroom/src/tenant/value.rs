@@ -25,13 +25,13 @@ use crate::tenant::{Draft, Existing, Freshness, Needs, Tenant, View, WriteOption
 pub(crate) struct ValuesRead<'a> {
     pub(crate) view: View<'a>,
     pub(crate) definition: Arc<Definition>,
-    /// In the order of the scopes that were asked for.
+    /// In the order of the requested scopes.
     pub(crate) rows: Vec<Option<Versioned>>,
 }
 
 impl Tenant {
     /// Reads a definition and its values at `scopes`, with the org's keys and those of `accounts`: one read of the
-    /// store where the name is cached.
+    /// store if the name is cached.
     pub(crate) async fn read_values<'a>(
         &self,
         reference: &DefinitionRef<'_>,

@@ -125,7 +125,7 @@ impl VaultOptions {
         self
     }
 
-    /// Takes a store whose acknowledged writes survive no more than this: without it, one of
+    /// Accepts a store whose acknowledged writes survive only this. Without it, a store with
     /// [`Durability::ProcessCrash`] is refused.
     #[must_use]
     pub fn accept_durability(mut self, durability: Durability) -> Self {
