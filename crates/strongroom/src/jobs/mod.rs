@@ -192,7 +192,7 @@ impl Sweeper<'_> {
                 if self.is_gone().await? {
                     return Ok(false);
                 }
-                // A row changed since it was read: read the page again..
+                // A row changed since it was read: read the page again.
                 continue;
             }
             match page.rows.last() {

@@ -131,9 +131,11 @@ impl OrgSweeper<'_> {
             let mut draft = Draft::new(self.tenant, &view);
             for (key, row) in &page.rows {
                 match opened_keyring(self.tenant, key, row).await? {
+                    // Dropped before, by this run or an earlier one.
                     Some(keys) if keys.keyring.ids().next().is_none() => {}
                     Some(keys) => {
                         let Some(owner) = self.tenant.id.parse_keyring(key) else {
+                            // Never: only a keyring whose key names an owner was opened.
                             continue;
                         };
                         draft.drop_keys(owner.as_ref(), &keys)?;
@@ -168,6 +170,7 @@ impl OrgSweeper<'_> {
             if !draft.is_empty() {
                 draft.bump_epoch();
                 if !self.commit(draft).await? {
+                    // Read again: that ends the run if the job's row or the org's keyring changed.
                     continue;
                 }
             }
