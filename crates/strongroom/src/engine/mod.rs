@@ -64,25 +64,27 @@ impl Engine {
         Timestamp::from_ms(self.clock.now_ms())
     }
 
-    /// Lets go of cached keys whose time is over, and answers the time.
+    /// Drops cached keys whose time is over, and returns the time.
     pub(crate) fn drop_old_keys(&self) -> Timestamp {
         let now = self.now();
         self.caches.drop_old_keys(now);
         now
     }
 
-    /// Whether cached rows must be checked against the epoch row: others may write, or a write of our own was
-    /// abandoned and may land at any time.
+    /// Whether cached rows must be checked against the epoch row: others may write, or an abandoned write of our own
+    /// may still land.
     pub(crate) fn is_shared(&self) -> bool {
+        // Pairs with the `Release` in `CommitWatch::drop`: a thread that may use the caches again also sees that they
+        // must be checked.
         self.store.capabilities().shared || self.abandoned.load(Ordering::Acquire)
     }
 
-    /// Reads rows and ranges, in one snapshot where they fit the contract's limit, otherwise in several reads.
+    /// Reads rows and ranges: in one snapshot if they fit the contract's limit, otherwise in several reads.
     pub(crate) async fn read<R: Request>(&self, request: R) -> Result<R::Answer, Error> {
         Ok(answer::<R>(self.read_batch(&request.into_batch()).await?)?)
     }
 
-    /// The same without the types: as many rows and pages come back as were asked for.
+    /// The same, untyped: returns as many rows and pages as were asked for.
     pub(crate) async fn read_batch(&self, batch: &ReadBatch) -> Result<ReadSet, Error> {
         self.refuse_locked_read(batch)?;
         if batch.gets.is_empty() && batch.scans.is_empty() {
@@ -112,7 +114,7 @@ impl Engine {
         self.read(Scan::new(range, limit)).await
     }
 
-    /// Applies a batch. `None` means that another writer was faster: read again and plan anew.
+    /// Applies a batch. `None` means that another writer was faster: read and plan again.
     pub(crate) async fn commit(
         &self,
         mut batch: WriteBatch,
@@ -120,7 +122,7 @@ impl Engine {
     ) -> Result<Option<Committed>, Error> {
         let (gate, pass) = self.gate_expectation().await?;
         self.refuse_locked_write(&batch)?;
-        // Last, so that a conflict there means that everything else still holds.
+        // Last, so that a conflict on it means that everything else still holds.
         batch.expect(gate, pass);
         let batch = Arc::new(batch);
         let watch = CommitWatch::begin(self, &batch, touches);
@@ -146,10 +148,10 @@ impl Engine {
     }
 }
 
-/// Commits, and finds out what happened when the store lost its answer.
+/// Commits, and finds out what happened if the store lost its answer.
 ///
-/// What was sent once may still arrive. So from then on nothing but an expectation that can never hold again
-/// lets the verb plan anew: else it might meet its own batch, and take it for another writer's.
+/// A batch that was sent may still arrive. So after a lost answer, the verb may plan again only if an expectation of
+/// the batch can never hold again. Otherwise it might meet its own batch and take it for another writer's.
 pub(crate) async fn commit_surely(store: &dyn Store, batch: &Arc<WriteBatch>) -> Result<Committed, Error> {
     let mut lost_answer = None;
     for _ in 0..ATTEMPTS_MAX {
@@ -164,6 +166,7 @@ pub(crate) async fn commit_surely(store: &dyn Store, batch: &Arc<WriteBatch>) ->
         match look_for(store, batch).await {
             Landing::Landed(committed) => return Ok(committed),
             Landing::NotYet if lost => lost_answer = Some(error),
+            // The batch has not landed and may still: only sending it again, not planning again, is safe.
             Landing::NotYet if error.kind() == StoreErrorKind::Contention => {}
             Landing::NotYet if is_final(batch, error.kind()) => return Err(error.into()),
             _ => return Err(Error::Indeterminate(lost_answer.unwrap_or(error))),
@@ -172,8 +175,8 @@ pub(crate) async fn commit_surely(store: &dyn Store, batch: &Arc<WriteBatch>) ->
     Err(lost_answer.map_or(Error::Contended(ATTEMPTS_MAX), Error::Indeterminate))
 }
 
-/// Whether a batch landed, told by a row that it both expects and writes. A put row tells for certain, since
-/// every sealed row has a nonce of its own.
+/// Whether a batch landed, judged by a row that it both expects and writes. A written row is proof, since every sealed
+/// row has its own nonce; a deleted row is not, so written rows are tried first.
 async fn look_for(store: &dyn Store, batch: &WriteBatch) -> Landing {
     let expected = |op: &Op| batch.expect.iter().find(|(key, _)| key == op.key()).map(|(_, expect)| *expect);
     let is_put = |op: &&Op| matches!(op, Op::Put(..));
@@ -191,10 +194,10 @@ async fn look_for(store: &dyn Store, batch: &WriteBatch) -> Landing {
     }
 }
 
-/// What the store holds after a lost answer.
+/// What the store shows after a lost answer.
 enum Landing {
     Landed(Committed),
-    /// What the batch expects still holds: it may be sent again, since a late duplicate cannot apply.
+    /// What the batch expects still holds. It may be sent again, since a late duplicate cannot apply.
     NotYet,
     Unknown,
 }
@@ -219,8 +222,8 @@ impl fmt::Debug for Engine {
     }
 }
 
-/// Keeps cached rows out of use while a batch changes them, forgets them once it is answered, and notes when nobody
-/// waited for the answer.
+/// Keeps cached rows out of use while a batch changes them, and drops them afterwards. Notes if the caller did not wait
+/// for the answer.
 struct CommitWatch<'e> {
     engine: &'e Engine,
     batch: &'e WriteBatch,
@@ -246,6 +249,7 @@ impl Drop for CommitWatch<'_> {
         if self.touches == Touches::Data {
             return;
         }
+        // Before `end_change`, which lets readers use the caches again: by then they must know to check the epoch.
         if !self.answered {
             self.engine.abandoned.store(true, Ordering::Release);
         }
@@ -253,5 +257,5 @@ impl Drop for CommitWatch<'_> {
     }
 }
 
-/// How often a verb plans anew after it lost a race, before it answers `Contended`.
+/// How often a verb plans again after lost races before it returns `Contended`.
 pub(crate) const ATTEMPTS_MAX: u32 = 16;

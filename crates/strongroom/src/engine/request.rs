@@ -1,18 +1,18 @@
-//! What a read asks of the store, and the answer whose shape fits it.
+//! A read request, and the answer whose shape fits it.
 
 use crate::store::{Key, Page, ReadBatch, ReadSet, Scan, Store, StoreError, StoreErrorKind, Versioned};
 
-/// Rows and ranges to read together. The answer has a row for each key and a page for each scan, in their order.
+/// Rows and ranges to read together. The answer has a row for each key and a page for each scan, in the same order.
 pub(crate) trait Request {
     type Answer;
 
     fn into_batch(self) -> ReadBatch;
 
-    /// The answer in a set of the right shape; `None` for any other.
+    /// Takes the answer from a set of the right shape; `None` for any other shape.
     fn answer(set: ReadSet) -> Option<Self::Answer>;
 }
 
-/// Nothing but what the caller of the read adds.
+/// An empty request: only what the read itself adds.
 impl Request for () {
     type Answer = ();
 

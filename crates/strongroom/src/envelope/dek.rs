@@ -70,6 +70,7 @@ impl SealingKey {
         let header = record::header(&self.id, nonce);
         let mut bound = bind(&header, address);
 
+        // Holds the plaintext until it is encrypted in place, so it is wiped if sealing fails, and never grows.
         let mut record = Zeroizing::new(Vec::with_capacity(record_len));
         record.extend_from_slice(&header);
         record.extend_from_slice(&[0; COMMIT_LEN]);

@@ -13,7 +13,8 @@ impl Sweeper<'_> {
     pub(crate) async fn sweep_definition(&self, id: &DefinitionId) -> Result<(), Error> {
         let keys = &self.tenant.id;
         let mut values = Vec::new();
-        // A sweep is for what a deleted definition left. Beside one that is there, the store put the job back.
+        // A sweep deletes what a deleted definition left. If the definition exists, a hostile store has put back a job
+        // that was finished.
         match self.tenant.definition(&DefinitionRef::Id(*id)).await {
             Err(Error::DefinitionNotFound(_)) => {}
             Ok(_) => return self.finish(None).await,

@@ -50,6 +50,7 @@ pub(crate) async fn finish_job(
     let (key, revision) = marked;
     let [job_row, marked_row] = tenant.engine.read([tenant.id.job(&job).key(), key]).await?;
     // Both rows come from one snapshot: a marked row that has not changed while its job is gone can only be damage.
+    // Both rows come from one snapshot: a marked row that has not changed while its job is gone can only be damage.
     if job_row.is_none() && marked_row.is_some_and(|row| row.revision == revision) {
         return Err(missing());
     }
@@ -191,7 +192,7 @@ impl Sweeper<'_> {
                 if self.is_gone().await? {
                     return Ok(false);
                 }
-                // A row changed since it was read: read the page again..
+                // A row changed since it was read: read the page again.
                 continue;
             }
             match page.rows.last() {

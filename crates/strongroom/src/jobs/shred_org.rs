@@ -54,8 +54,8 @@ pub(crate) async fn sweep_org(tenant: &Tenant) -> Result<(), Error> {
             ),
             None => None,
         };
-        // A job sweeps what its own shred left. Beside an org that has a key, or none that ever was, it is one that the
-        // store put back.
+        // A job sweeps what its own shred left. If the org has a key, or never had one, a hostile store has put back a
+        // job that was finished.
         let is_over = match keys {
             Some(keys) if keys.keyring.active().is_none() => sweeper.run().await?,
             Some(_) | None => sweeper.drop_job().await?,
@@ -107,7 +107,8 @@ struct OrgSweeper<'t> {
     tenant: &'t Tenant,
     job: Key,
     job_row: RowRevision,
-    /// The org's keyring, which every batch expects: while it has no key, everything of the org is to go.
+    /// The org's keyring, which every batch expects: as long as it has no active key, everything of the org is to be
+    /// deleted.
     org: (Key, Option<RowRevision>),
 }
 
@@ -130,9 +131,11 @@ impl OrgSweeper<'_> {
             let mut draft = Draft::new(self.tenant, &view);
             for (key, row) in &page.rows {
                 match opened_keyring(self.tenant, key, row).await? {
+                    // Dropped before, by this run or an earlier one.
                     Some(keys) if keys.keyring.ids().next().is_none() => {}
                     Some(keys) => {
                         let Some(owner) = self.tenant.id.parse_keyring(key) else {
+                            // Never: only a keyring whose key names an owner was opened.
                             continue;
                         };
                         draft.drop_keys(owner.as_ref(), &keys)?;
@@ -167,6 +170,7 @@ impl OrgSweeper<'_> {
             if !draft.is_empty() {
                 draft.bump_epoch();
                 if !self.commit(draft).await? {
+                    // Read again: that ends the run if the job's row or the org's keyring changed.
                     continue;
                 }
             }
@@ -192,7 +196,7 @@ impl OrgSweeper<'_> {
         Err(Error::Contended(ATTEMPTS_MAX))
     }
 
-    /// Deletes the job and nothing else.
+    /// Deletes only the job.
     async fn drop_job(&self) -> Result<bool, Error> {
         let view = self.tenant.view_of(None, &[], None);
         let mut draft = Draft::new(self.tenant, &view);

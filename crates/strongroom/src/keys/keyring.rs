@@ -133,6 +133,7 @@ impl Keyring {
 
     /// The plaintext of the keyring's record.
     pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
+        // Reserve all of it: a buffer that grows would leave keys behind.
         let capacity = 64 + self.deks.len() * 96 + self.tombstones.len() * 17;
         let mut plaintext = Zeroizing::new(Vec::with_capacity(capacity));
         let mut cbor = Encoder::new(&mut *plaintext);

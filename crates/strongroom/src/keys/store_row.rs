@@ -309,6 +309,7 @@ const ROW: Row<'static> = Row::Vault(VaultRow::Store);
 
 pub(crate) const FIRST: Revision = Revision::from_u64(1);
 const SUITE: u8 = 1;
+/// Below the 64 KiB of a record, so that the row can always be sealed.
 const BODY_BYTES_MAX: usize = 48 << 10;
 
 impl StoreRow {

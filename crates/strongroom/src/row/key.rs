@@ -262,6 +262,7 @@ impl VaultKeys {
 
     /// All jobs of both kinds.
     pub(crate) fn all_jobs() -> KeyRange {
+        // The two kinds have adjacent numbers.
         KeyRange { start: vec![WHOLE_STORE, JOB], end: Some(vec![WHOLE_STORE, KEY_JOB + 1]) }
     }
 

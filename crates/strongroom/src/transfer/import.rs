@@ -177,6 +177,7 @@ impl<R: Read + Seek + Send> Backup<R> {
                     BackupPart::End => return Ok(summary),
                 }
             };
+            // Another org: its rows were read only to find where they end.
             if only.is_some_and(|org| org != end.org) {
                 continue;
             }
@@ -205,6 +206,7 @@ impl Keyrings {
         let mut tenant = None;
         for (key, row) in frame.rows() {
             let key = Key::from(key);
+            // Notes belong to the org, not to one of its tenants.
             if is_note(&key) {
                 continue;
             }

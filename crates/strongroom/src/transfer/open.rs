@@ -226,6 +226,7 @@ impl Checked {
 
 fn check_rest(frames: &mut FrameReader<impl Read>, mac: &MacKey, head: &FileHead) -> Result<Checked, Error> {
     let mut checked = Checked::default();
+    // The head is a frame too.
     let mut frames_len = 1;
     loop {
         let frame = frames.next()?;

@@ -60,6 +60,7 @@ impl<R: Read + Seek + Send> Backup<R> {
         loop {
             let frame = match reader.next()? {
                 BackupPart::Rows(frame) => frame,
+                // Rows are restored as they are, so it does not matter where a tenant ends.
                 BackupPart::TenantEnd(_) => continue,
                 BackupPart::End => break,
             };

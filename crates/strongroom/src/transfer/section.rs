@@ -96,4 +96,5 @@ fn print_of(rows: &[(Key, Versioned)]) -> u64 {
 
 /// How many rows a section has when it is first read; a page that reaches its byte limit ends sooner.
 const SECTION_ROWS: usize = 512;
+/// How many sections one read covers. It asks only for keys, so that the answer stays small.
 const SECTIONS_A_READ: usize = 32;

@@ -252,4 +252,5 @@ async fn commit(store: &dyn Store, batch: WriteBatch) -> Result<Committed, Error
     })
 }
 
+/// Keeps batches small on a store that accepts more, so that memory stays constant.
 const BATCH_OPS_MAX: usize = 1_024;

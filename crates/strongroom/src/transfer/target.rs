@@ -203,4 +203,5 @@ fn is_same_document(there: &[u8], here: &[u8]) -> bool {
     there == here || clear(there).is_some_and(|known| clear(here) == Some(known))
 }
 
+/// Keeps batches small on a store that accepts more, so that memory stays constant.
 const BATCH_OPS_MAX: usize = 1_024;

@@ -75,6 +75,7 @@ impl TenantCheck {
         wanted.sort_unstable();
         wanted.dedup();
         let mut related = RelatedRows::default();
+        // Several reads are not one snapshot: what then looks wrong is confirmed in one.
         for chunk in wanted.chunks(READ_OPS_MAX) {
             let rows = self.tenant.engine.read(chunk.to_vec()).await?;
             related.rows.extend(chunk.iter().cloned().zip(rows));
@@ -88,6 +89,7 @@ impl TenantCheck {
             {
                 checked.push(self.count_definitions().await?);
             }
+            // `count_definitions` has checked it, together with the definitions.
             if place == Some(TenantRow::Count) {
                 continue;
             }

@@ -363,5 +363,7 @@ fn remaining(ranges: &[KeyRange], at: &CursorBody) -> Option<KeyRange> {
 pub(crate) const MOVES_MAX: usize = 96;
 /// With one more row and the job's, a batch stays within 1 MiB.
 pub(crate) const MOVES_BYTES_MAX: usize = 768 << 10;
+/// More than one batch moves: most rows of a page are often under the active key already.
 const PAGE_ROWS: usize = 512;
+/// Only keys are read, so a page may hold many.
 const COUNT_ROWS: usize = 4_096;

@@ -132,7 +132,7 @@ impl KeyJob {
         .await
     }
 
-    /// Lets the job go on after [`pause`](Self::pause). Answers whether there is such a job.
+    /// Lets the job continue after [`pause`](Self::pause). Returns whether there is such a job.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {

@@ -138,6 +138,7 @@ impl Run<'_> {
             let first = engine.read(scan).await?.rows.into_iter().next();
             let Some((key, _)) = first else { return Ok(true) };
             let Some(keys) = TenantId::of_key(&key) else {
+                // A key that is not in the format: there is no tenant to skip over, only this row.
                 at.after = Some(key.as_bytes().to_vec().into());
                 continue;
             };

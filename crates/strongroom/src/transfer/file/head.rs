@@ -159,4 +159,5 @@ fn malformed(_: RowError) -> Error {
     Error::BadBackup(BackupFault::Altered)
 }
 
+/// More than any vault has. A head is decoded before its hash can be checked: its slots lead to the key for that.
 const SLOTS_MAX: u64 = 64;
