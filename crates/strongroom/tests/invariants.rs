@@ -97,6 +97,27 @@ fn lines_have_at_most_120_columns() {
     assert_eq!(too_long, [""; 0]);
 }
 
+#[test]
+fn links_of_the_pages_lead_to_files() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().parent().unwrap();
+    let (mut links, mut dead) = (0, Vec::new());
+    for (page, text) in &files(root, "md") {
+        // `[text](target)` and `[text]: target`.
+        for after in text.split("](").skip(1).chain(text.split("]: ").skip(1)) {
+            let target = after.split([')', '#', '\n', ' ']).next().unwrap();
+            if target.is_empty() || target.contains("://") || !target.contains('.') {
+                continue;
+            }
+            links += 1;
+            if !root.join(page).parent().unwrap().join(target).exists() {
+                dead.push(format!("{page}: {target}"));
+            }
+        }
+    }
+    assert!(links > 20, "only {links} links found");
+    assert_eq!(dead, [""; 0]);
+}
+
 /// Every line of Rust in the crates of the workspace, with its file and number.
 fn workspace_lines() -> Vec<(String, String)> {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
@@ -172,16 +193,24 @@ fn sources() -> Vec<(String, String)> {
 
 /// The text of every Rust file below `root`, by its path from there, in order.
 fn rust_files(root: &Path) -> Vec<(String, String)> {
+    files(root, "rs")
+}
+
+fn files(root: &Path, extension: &str) -> Vec<(String, String)> {
     let mut files = Vec::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                folders.push(path);
+                let name = path.file_name().unwrap().to_str().unwrap();
+                let is_source = !name.starts_with('.') && name != "target" && name != "node_modules";
+                if is_source {
+                    folders.push(path);
+                }
                 continue;
             }
-            if path.extension().is_some_and(|extension| extension == "rs") {
+            if path.extension().is_some_and(|of_path| of_path == extension) {
                 let file = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
                 files.push((file, fs::read_to_string(&path).unwrap()));
             }

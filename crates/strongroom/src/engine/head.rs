@@ -23,7 +23,7 @@ pub(crate) struct SlotRow {
     /// The id in the row's key; `None` if that is not the key of a slot.
     pub(crate) id: Option<SlotId>,
     pub(crate) slot: Result<Slot, SlotFault>,
-    pub(crate) row: RowRevision,
+    pub(crate) row_revision: RowRevision,
 }
 
 /// Why a row is not a slot of this store at this key.
@@ -86,7 +86,7 @@ impl SlotRow {
             Ok(_) => Err(SlotFault::Elsewhere),
             Err(error) => Err(SlotFault::Unreadable(error)),
         };
-        Self { id, slot, row: row.revision }
+        Self { id, slot, row_revision: row.revision }
     }
 
     /// Whether it is a slot of this kind.

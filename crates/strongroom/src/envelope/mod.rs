@@ -4,7 +4,6 @@
 //! specification.
 
 mod address;
-mod dek;
 mod dek_id;
 mod error;
 mod kdf;
@@ -12,9 +11,9 @@ mod mac;
 mod padding;
 mod passphrase;
 mod record;
+mod sealing_key;
 
 pub(crate) use address::{Address, StoreId};
-pub(crate) use dek::SealingKey;
 pub use dek_id::DekId;
 #[allow(unreachable_pub, reason = "public behind the feature `hazmat` only")]
 pub use error::OpenError;
@@ -28,3 +27,4 @@ pub(crate) use padding::padded_len;
 pub(crate) use passphrase::{Argon2Bounds, argon2id};
 pub use passphrase::{Argon2Error, Argon2Params};
 pub(crate) use record::{RECORD_LEN_MAX, SealedRecord};
+pub(crate) use sealing_key::SealingKey;

@@ -7,12 +7,12 @@
 //! integration can be created again once it is swept, so a batch also expects that its row still names this job: a job
 //! that a later delete overtook has nothing left to do.
 
-mod attempt;
 pub(crate) mod definition;
 pub(crate) mod narrow;
 pub(crate) mod rotation;
 pub(crate) mod shred;
 pub(crate) mod shred_org;
+mod until_landed;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -26,7 +26,7 @@ use crate::scope::Scope;
 use crate::store::{Key, KeyRange, RowRevision, Scan, Versioned};
 use crate::tenant::{Draft, Needs, Tenant, View};
 
-pub(crate) use attempt::until_landed;
+pub(crate) use until_landed::until_landed;
 
 /// The id of a job of a tenant.
 pub(crate) type JobId = DocumentId;

@@ -1,4 +1,5 @@
-//! Key custody: the keys that open and seal rows, and how they are obtained. It knows no store, cache or engine.
+//! Key custody: the keys that open and seal rows, and how they are obtained. It calls no store and knows neither cache
+//! nor engine.
 //!
 //! | noun | is |
 //! |---|---|

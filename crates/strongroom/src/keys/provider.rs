@@ -18,8 +18,9 @@ pub use crate::model::ProviderKey;
 /// Wraps and unwraps the key of a slot.
 ///
 /// What is wrapped is bound to its [`WrapContext`]: it must not unwrap under another context, if the provider can bind
-/// at all. Every call may take its time and may be dropped. The engine calls a provider once when a slot is created and
-/// once when a vault is opened, never for a value. An implementation that blocks must do so on a thread of its own.
+/// at all. A call may be slow, and its future may be dropped before it completes. The engine calls a provider once
+/// when a slot is created and once when a vault is opened, never for a value. An implementation that blocks must do so
+/// on a thread of its own.
 ///
 /// The [`ProviderErrorKind`] of an error decides what the caller does. Above all, an outage must be [`Unavailable`] and
 /// nothing else: a caller takes [`Corrupt`] and [`NotThisKey`] as the end of a key.

@@ -37,13 +37,13 @@ pub(crate) struct Roots {
     /// A root that this engine is about to make active. Its batch may land although the answer is lost.
     pub(crate) coming: Option<Arc<Root>>,
     /// The revision of the `store` row that names the active root.
-    row: RowRevision,
+    row_revision: RowRevision,
 }
 
 impl Roots {
     pub(crate) fn new(active: Arc<Root>, store_row: &StoreRow) -> Self {
         let retiring = store_row.body.retiring().map(Root::new);
-        Self { active, retiring, coming: None, row: store_row.row }
+        Self { active, retiring, coming: None, row_revision: store_row.row_revision }
     }
 
     /// The same, with a root that may soon be active.
@@ -53,12 +53,12 @@ impl Roots {
 
     /// The roots of a new vault.
     pub(crate) fn first(active: Arc<Root>, row: RowRevision) -> Self {
-        Self { active, retiring: None, coming: None, row }
+        Self { active, retiring: None, coming: None, row_revision: row }
     }
 
     /// The same, with the `store` row at this revision.
     pub(crate) fn at(self, row: RowRevision) -> Self {
-        Self { row, ..self }
+        Self { row_revision: row, ..self }
     }
 
     /// The root with this id. A row names its key; keys are never tried in turn.
@@ -74,7 +74,7 @@ impl Roots {
 
     /// Adds what a batch that seals under the active root must expect.
     pub(crate) fn expect_in(&self, batch: &mut WriteBatch) {
-        batch.expect(VaultRow::Store.key(), Expect::Revision(self.row));
+        batch.expect(VaultRow::Store.key(), Expect::Revision(self.row_revision));
     }
 }
 
@@ -150,6 +150,6 @@ impl RootCell {
 
     /// Notes the new revision after this engine rewrote the `store` row without changing the root.
     pub(crate) fn moved(&self, row: RowRevision) {
-        self.change(|roots| Roots { row, ..roots.clone() });
+        self.change(|roots| Roots { row_revision: row, ..roots.clone() });
     }
 }

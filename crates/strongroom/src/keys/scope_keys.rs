@@ -12,12 +12,12 @@ pub(crate) struct ScopeKeys {
     pub(crate) keyring: Keyring,
     pub(crate) revision: Revision,
     /// The revision that a write under one of the keys expects of the keyring's row.
-    pub(crate) row: RowRevision,
+    pub(crate) row_revision: RowRevision,
 }
 
 impl ScopeKeys {
     pub(crate) fn new(keyring: Keyring, revision: Revision, row: RowRevision) -> Self {
-        Self { keyring, revision, row }
+        Self { keyring, revision, row_revision: row }
     }
 
     /// Opens the row of a keyring.
@@ -34,6 +34,6 @@ impl ScopeKeys {
 
     /// The same row, with every key dropped.
     pub(crate) fn dropped(&self) -> Self {
-        Self::new(self.keyring.drop_keys(), self.revision, self.row)
+        Self::new(self.keyring.drop_keys(), self.revision, self.row_revision)
     }
 }

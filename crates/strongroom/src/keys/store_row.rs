@@ -15,7 +15,7 @@ use crate::store::{Expect, RowRevision, Versioned, WriteBatch};
 /// The `store` row, opened.
 pub(crate) struct StoreRow {
     pub(crate) body: StoreBody,
-    pub(crate) row: RowRevision,
+    pub(crate) row_revision: RowRevision,
     revision: Revision,
 }
 
@@ -141,7 +141,7 @@ impl StoreRow {
         if body.min_suite > SUITE {
             return Err(Error::UnknownVersion { row: ROW.name(), version: body.min_suite });
         }
-        Ok(Self { body, row: found.revision, revision: sealed.revision })
+        Ok(Self { body, row_revision: found.revision, revision: sealed.revision })
     }
 
     /// Adds the row with the present body to a batch, which expects the row as it was read.
@@ -152,7 +152,7 @@ impl StoreRow {
         root: &SealingKey,
     ) -> Result<(), Error> {
         let row = self.body.seal(store_id, root, self.revision.next())?;
-        batch.expect(VaultRow::Store.key(), Expect::Revision(self.row));
+        batch.expect(VaultRow::Store.key(), Expect::Revision(self.row_revision));
         batch.put(VaultRow::Store.key(), row);
         Ok(())
     }

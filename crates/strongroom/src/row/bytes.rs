@@ -61,7 +61,7 @@ impl<'a> SealedRow<'a> {
 
     pub(crate) fn decode(kind: RowKind, row: &'a [u8]) -> Result<Self, RowError> {
         // The heads of map, key and id are one byte each, with one valid form.
-        let (doc_id, rest) = match body(kind, row)? {
+        let (doc_id, rest) = match row_body(kind, row)? {
             [0xa3, 0x00, 0x4c, rest @ ..] => {
                 let (id, rest) = rest.split_first_chunk::<12>().ok_or(RowError::Malformed)?;
                 (Some(DocumentId::from_bytes(id).ok_or(RowError::Malformed)?), rest)
@@ -126,7 +126,7 @@ fn encode_bytes(kind: RowKind, bytes: &[u8]) -> Vec<u8> {
 }
 
 fn decode_bytes(kind: RowKind, row: &[u8]) -> Result<&[u8], RowError> {
-    let mut cbor = Decoder::new(body(kind, row)?);
+    let mut cbor = Decoder::new(row_body(kind, row)?);
     if cbor.map()? != Some(1) {
         return Err(RowError::Malformed);
     }
@@ -156,7 +156,7 @@ pub(crate) fn start(kind: RowKind, body_len: usize) -> Vec<u8> {
 }
 
 /// The body of a row of `kind`, after checking magic and version.
-pub(crate) fn body(kind: RowKind, row: &[u8]) -> Result<&[u8], RowError> {
+pub(crate) fn row_body(kind: RowKind, row: &[u8]) -> Result<&[u8], RowError> {
     match row {
         [MAGIC, VERSION, found, body @ ..] if *found == kind as u8 => Ok(body),
         [MAGIC, version, ..] if *version != VERSION => Err(RowError::UnknownVersion(*version)),

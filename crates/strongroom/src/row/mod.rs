@@ -28,8 +28,8 @@ use crate::store::Key;
 
 pub(crate) use address::Address;
 pub(crate) use bytes::{
-    RowError, RowKind, SealedRow, body as row_body, decode_header, decode_index, decode_note, encode_epoch,
-    encode_header, encode_index, encode_note, expect_key, finish, infallible, start,
+    RowError, RowKind, SealedRow, decode_header, decode_index, decode_note, encode_epoch, encode_header,
+    encode_index, encode_note, expect_key, finish, infallible, row_body, start,
 };
 pub(crate) use key::VaultKeys;
 pub use name::{RowName, RowPath};

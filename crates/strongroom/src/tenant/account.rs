@@ -13,7 +13,7 @@ use crate::tenant::{Draft, Tenant, View};
 pub(crate) struct Loaded<T> {
     pub(crate) body: T,
     pub(crate) revision: Revision,
-    pub(crate) row: RowRevision,
+    pub(crate) row_revision: RowRevision,
 }
 
 impl Loaded<AccountBody> {
@@ -86,7 +86,7 @@ impl Tenant {
     ) -> Result<Option<Loaded<T>>, Error> {
         let Some(opened) = self.open(view.keys(None), address, &row.value)? else { return Ok(None) };
         let body = decode(&opened.plaintext).map_err(|error| Error::row(address.name(), error))?;
-        Ok(Some(Loaded { body, revision: opened.revision, row: row.revision }))
+        Ok(Some(Loaded { body, revision: opened.revision, row_revision: row.revision }))
     }
 }
 
@@ -123,7 +123,7 @@ impl Draft<'_> {
     ) -> Result<(), Error> {
         let mut body = loaded.body.clone().touched(self.tenant().engine.now());
         body.credential_generation = body.credential_generation.saturating_add(1);
-        self.put_account(account, &body, Some((loaded.revision, loaded.row)))
+        self.put_account(account, &body, Some((loaded.revision, loaded.row_revision)))
     }
 }
 

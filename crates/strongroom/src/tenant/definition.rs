@@ -42,7 +42,7 @@ impl Tenant {
         let Some(opened) = self.open(keys, &place, &row.value)? else { return Ok(None) };
         let stored = decode_definition(id, opened.revision, &opened.plaintext)
             .map_err(|error| Error::row(place.name(), error))?;
-        Ok(Some(Definition { stored, row: row.revision }))
+        Ok(Some(Definition { stored, row_revision: row.revision }))
     }
 }
 
@@ -81,7 +81,7 @@ impl Draft<'_> {
     /// Deletes a definition and its name, expecting the definition as it was read.
     pub(crate) async fn delete_definition(&mut self, definition: &Definition) -> Result<(), Error> {
         let key = self.tenant().id.definition(&definition.stored.id).key();
-        self.delete_as_read(key, definition.row);
+        self.delete_as_read(key, definition.row_revision);
         self.bump_epoch();
         self.delete_definition_name(definition).await
     }

@@ -80,7 +80,10 @@ impl<'t> Draft<'t> {
 
     /// Expects a definition to be as it was read.
     pub(crate) fn expect_definition(&mut self, definition: &Definition) {
-        self.expect_once(self.tenant.id.definition(&definition.stored.id).key(), Some(definition.row));
+        self.expect_once(
+            self.tenant.id.definition(&definition.stored.id).key(),
+            Some(definition.row_revision),
+        );
     }
 
     /// Expects a row to be as it was read, unless the batch does so already.
@@ -156,7 +159,7 @@ impl<'t> Draft<'t> {
         let read = self.keys(account);
         let keys = match read {
             Some(keys) if keys.keyring.active().is_some() => {
-                self.expect_once(self.tenant.id.keyring(account).key(), Some(keys.row));
+                self.expect_once(self.tenant.id.keyring(account).key(), Some(keys.row_revision));
                 Arc::clone(keys)
             }
             _ => self.first_key(account, read)?,
@@ -171,7 +174,7 @@ impl<'t> Draft<'t> {
         account: Option<&LinkedAccountId>,
         keys: &ScopeKeys,
     ) -> Result<(), Error> {
-        self.put_keyring(account, keys.keyring.drop_keys(), keys.revision.next(), Some(keys.row))?;
+        self.put_keyring(account, keys.keyring.drop_keys(), keys.revision.next(), Some(keys.row_revision))?;
         self.bump_epoch();
         Ok(())
     }
@@ -187,7 +190,7 @@ impl<'t> Draft<'t> {
         let address = row.address(&engine.store_id, None, Revision::UNWRITTEN);
         let turned = keys.keyring.renew(&self.roots()?.active.bytes, &address, engine.now())?;
         let revision = keys.revision.next();
-        self.put_keyring(account, turned, revision, Some(keys.row))?;
+        self.put_keyring(account, turned, revision, Some(keys.row_revision))?;
         Ok(revision)
     }
 
@@ -198,7 +201,7 @@ impl<'t> Draft<'t> {
         keys: &ScopeKeys,
     ) -> Result<(), Error> {
         let alone = keys.keyring.destroy_retired();
-        self.put_keyring(account, alone, keys.revision.next(), Some(keys.row)).map(|_| ())
+        self.put_keyring(account, alone, keys.revision.next(), Some(keys.row_revision)).map(|_| ())
     }
 
     /// Bumps the epoch in this batch, since it changes definitions, keyrings or accounts: other engines then no longer
@@ -239,13 +242,13 @@ impl<'t> Draft<'t> {
             None => Keyring::generate(&root.bytes, &address, engine.now())?,
         };
         let revision = read.map_or(Revision::from_u64(1), |keys| keys.revision.next());
-        self.put_keyring(account, keyring, revision, read.map(|keys| keys.row))
+        self.put_keyring(account, keyring, revision, read.map(|keys| keys.row_revision))
     }
 
     /// A scope must not get its first key in the middle of a shred of its org. For an account, the batch expects the
     /// org's keyring as it was read. For the org, the commit checks that no shred is unfinished.
     fn expect_no_shred(&mut self, account: Option<&LinkedAccountId>) {
-        let Some(org) = self.keys(None).map(|keys| keys.row) else { return };
+        let Some(org) = self.keys(None).map(|keys| keys.row_revision) else { return };
         match account {
             Some(_) => self.expect_once(self.tenant.id.keyring(None).key(), Some(org)),
             None => self.follows_shred = true,

@@ -37,7 +37,7 @@ impl<'a> NewDefinitions<'a> {
                 updated_at: now,
                 format_changes: 0,
             };
-            made.definitions.push(Definition { stored, row: RowRevision(0) });
+            made.definitions.push(Definition { stored, row_revision: RowRevision(0) });
         }
         Ok(made)
     }

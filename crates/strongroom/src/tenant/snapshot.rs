@@ -107,7 +107,7 @@ impl Tenant {
     fn known_definition(&self, key: &Key, row: &Versioned) -> Option<Arc<Definition>> {
         let tables = self.engine.caches.tables();
         let known = tables.definitions.get(key.as_bytes()).map(|(definition, _)| definition);
-        known.filter(|definition| definition.row == row.revision).map(Arc::clone)
+        known.filter(|definition| definition.row_revision == row.revision).map(Arc::clone)
     }
 
     /// Completes the first pages of `ranges`, which are from one read. `None` if something changed in between.

@@ -56,10 +56,10 @@ impl Tenant {
         definition: &DefinitionId,
         row: &Versioned,
     ) -> Result<Option<ScopedValue>, Error> {
-        let (address, keys) = (self.id.value(scope, definition), view.keys(scope.linked_account()));
-        let Some(opened) = self.open(keys, &address, &row.value)? else { return Ok(None) };
-        let id = opened.document_id(&address)?;
-        let body = ValueBody::decode(opened.plaintext).map_err(|error| Error::row(address.name(), error))?;
+        let (place, keys) = (self.id.value(scope, definition), view.keys(scope.linked_account()));
+        let Some(opened) = self.open(keys, &place, &row.value)? else { return Ok(None) };
+        let id = opened.document_id(&place)?;
+        let body = ValueBody::decode(opened.plaintext).map_err(|error| Error::row(place.name(), error))?;
         Ok(Some(ScopedValue {
             id,
             definition_id: *definition,

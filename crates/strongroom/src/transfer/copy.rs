@@ -31,8 +31,8 @@ impl Vault {
     /// and the target becomes the vault, opened by whatever opens this one. From then on the source refuses every write
     /// with [`Error::Retired`], in every process that has it open, and can still be read.
     ///
-    /// A copy that was interrupted continues when it is run again with the same target. After an error, the source
-    /// takes writes again; a process that dies in between leaves the source retired until the copy is completed or
+    /// To resume an interrupted copy, run it again with the same target. After an error, the source takes
+    /// writes again; a process that dies in between leaves the source retired until the copy is completed or
     /// [abandoned](Self::abandon_copy). At no time do both stores take writes.
     ///
     /// ```

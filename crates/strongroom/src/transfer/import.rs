@@ -118,10 +118,10 @@ impl<R: Read + Seek + Send> Backup<R> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::OrgNotFound`] if the file holds nothing of the org, [`Error::OrgNotEmpty`] if the vault does,
-    /// [`Error::Unfinished`] if a restore of another file was interrupted; [`Error::Damaged`] and [`Error::UnknownKey`]
-    /// for a row that does not open; [`Error::Contended`] if another writer interfered; [`Error::BadBackup`] and
-    /// [`Error::BackupFile`] if the file changed since it was opened.
+    /// [`Error::OrgNotFound`] if the file holds nothing of the org, [`Error::OrgNotEmpty`] if the vault already
+    /// holds something of it, [`Error::Unfinished`] if a restore of another file was interrupted; [`Error::Damaged`]
+    /// and [`Error::UnknownKey`] for a row that does not open; [`Error::Contended`] if another writer interfered;
+    /// [`Error::BadBackup`] and [`Error::BackupFile`] if the file changed since it was opened.
     pub async fn restore_org(
         &mut self,
         org: OrgId,

@@ -42,9 +42,9 @@ impl<R: Read + Seek + Send> Backup<R> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::BadBackup`] says what is wrong with the file; [`Error::WrongKey`] and [`Error::NoSuchSlot`] if the key
-    /// is not one of the file's; [`Error::UnknownVersion`] if a later release wrote it; [`Error::BackupFile`] if it
-    /// cannot be read.
+    /// [`Error::BadBackup`] if the file is not a valid backup, with the reason; [`Error::WrongKey`] or
+    /// [`Error::NoSuchSlot`] if the key does not open it; [`Error::UnknownVersion`] if a later release wrote it;
+    /// [`Error::BackupFile`] if it cannot be read.
     pub async fn open(input: R, unlock: Unlock) -> Result<Self, Error> {
         Self::open_with(input, unlock, VaultOptions::default()).await
     }

@@ -224,7 +224,7 @@ impl Account {
         self.app(IntegrationId::default_app()).upsert(key_name, value).await
     }
 
-    /// A credential of the default app; `None` if it has none with this key name.
+    /// The default app's credential with this key name, if there is one.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {

@@ -14,7 +14,7 @@ impl Vault {
     /// that is dropped. Otherwise nothing is written.
     ///
     /// One batch makes the new root active: it is random, and never sealed under the old one. The returned job then
-    /// seals every keyring again and touches no data. Reads and writes are possible all the time. After a crash any
+    /// seals every keyring again and touches no data. The vault can be read and written meanwhile. After a crash any
     /// kept key opens the vault, and [`run_jobs`](Self::run_jobs) continues. Another process that has the vault open
     /// gets [`Error::RootRotated`] and must open it again.
     ///
@@ -47,7 +47,7 @@ impl Vault {
 
 impl Vault {
     /// Begins a rotation of data keys. It only writes a job. [`KeyJob::run`] or [`run_jobs`](Self::run_jobs) does the
-    /// work in bounded batches, and reads and writes are possible all the time.
+    /// work in bounded batches, and the vault can be read and written meanwhile.
     ///
     /// Each scope gets a new key, every row is sealed again under it, and then the old key is destroyed. Ids,
     /// revisions and times do not change.

@@ -96,7 +96,7 @@ impl Slots {
             let row = table.find(id)?;
             let slot = row.slot.as_ref().map_err(|fault| *fault)?;
             let revision = table.store_row.body.next_revision(&slot.place.id);
-            Ok((SlotPlace { revision, ..slot.place }, Expect::Revision(row.row)))
+            Ok((SlotPlace { revision, ..slot.place }, Expect::Revision(row.row_revision)))
         })
         .await
     }
@@ -119,7 +119,7 @@ impl Slots {
     pub async fn remove(&self, id: &SlotId) -> Result<(), Error> {
         for _ in 0..ATTEMPTS_MAX {
             let mut table = Table::read(&self.engine).await?;
-            let row = table.find(id)?.row;
+            let row = table.find(id)?.row_revision;
             // Only usable slots count: an unreadable one would not open the vault afterwards.
             let others = table.head.slots.iter().filter(|other| other.id != Some(*id));
             if !others.into_iter().any(|other| table.is_usable(other)) {

@@ -266,7 +266,7 @@ impl TenantCheck {
         owner: Option<&LinkedAccountId>,
         row: &Versioned,
     ) -> Result<Arc<ScopeKeys>, Error> {
-        if let Some(keys) = self.opened(owner).filter(|keys| keys.row == row.revision) {
+        if let Some(keys) = self.opened(owner).filter(|keys| keys.row_revision == row.revision) {
             return Ok(Arc::clone(keys));
         }
         let keys = Arc::new(self.tenant.open_keyring(owner, row)?);
@@ -307,7 +307,7 @@ impl TenantCheck {
                 _ => FoundDefinition::Missing,
             };
         };
-        if let Some(known) = known.filter(|known| known.row == row.revision) {
+        if let Some(known) = known.filter(|known| known.row_revision == row.revision) {
             return FoundDefinition::Readable(Arc::clone(known));
         }
         match self.tenant.open_definition(Some(org), id, row) {

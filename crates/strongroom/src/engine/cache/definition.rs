@@ -8,7 +8,7 @@ use crate::store::RowRevision;
 /// A definition as the engine keeps it: opened, with what a write expects of its row.
 pub(crate) struct Definition {
     pub(crate) stored: StoredDefinition,
-    pub(crate) row: RowRevision,
+    pub(crate) row_revision: RowRevision,
 }
 
 /// All definitions of a tenant, in the order of their ids.

@@ -120,7 +120,7 @@ impl Caches {
         let tables = self.tables();
         let (held, _) = tables.keyrings.get(key.as_bytes())?;
         let keys = held.keys.value();
-        (keys.row == row).then(|| (Arc::clone(keys), held.since))
+        (keys.row_revision == row).then(|| (Arc::clone(keys), held.since))
     }
 
     /// The right to open the keyring at `key`: one at a time has it. Do not hold across an `.await`.

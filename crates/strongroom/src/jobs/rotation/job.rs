@@ -57,7 +57,7 @@ pub enum JobOutcome {
 pub(crate) struct LoadedJob {
     pub(crate) body: KeyJobBody,
     pub(crate) revision: Revision,
-    pub(crate) row: RowRevision,
+    pub(crate) row_revision: RowRevision,
 }
 
 impl KeyJob {
@@ -214,7 +214,7 @@ impl KeyJob {
             if matches!(loaded.body.task, TaskBody::Root(_)) {
                 return Err(Error::RotationUnderway);
             }
-            if self.delete(loaded.row).await? {
+            if self.delete(loaded.row_revision).await? {
                 return Ok(true);
             }
         }
@@ -252,7 +252,7 @@ impl KeyJob {
         let (roots, row) = (self.engine.roots.get()?, self.row());
         let opened = open_under_root(&roots, &self.engine.store_id, &row, &found.value)?;
         let body = KeyJobBody::decode(&opened.plaintext).map_err(|error| Error::row(row.name(), error))?;
-        Ok(LoadedJob { body, revision: opened.revision, row: found.revision })
+        Ok(LoadedJob { body, revision: opened.revision, row_revision: found.revision })
     }
 
     /// The first row of a job on the root, sealed under the new one.
@@ -295,7 +295,7 @@ impl KeyJob {
             change(&mut loaded.body);
             let (mut batch, roots) = (WriteBatch::default(), self.engine.roots.get()?);
             let key = VaultRow::KeyJob(self.id).key();
-            batch.expect(key.clone(), Expect::Revision(loaded.row));
+            batch.expect(key.clone(), Expect::Revision(loaded.row_revision));
             batch.put(key, self.seal(&roots, &loaded.body, loaded.revision.next())?);
             roots.expect_in(&mut batch);
             if self.engine.commit(batch, Touches::Data).await?.is_some() {

@@ -121,13 +121,13 @@ pub(crate) async fn try_rotate_root(
         store_row.body.hold(&slot, now)?;
         kept.push(SlotId::from_bytes(slot.place.id));
         let key = VaultRow::Slot(slot.place.id).key();
-        batch.expect(key.clone(), Expect::Revision(row.row));
+        batch.expect(key.clone(), Expect::Revision(row.row_revision));
         batch.put(key, slot.encode());
     }
     for (row, id) in &plan.dropped {
         dropped.push(*id);
         let key = VaultRow::Slot(*id.as_bytes()).key();
-        batch.expect(key.clone(), Expect::Revision(row.row));
+        batch.expect(key.clone(), Expect::Revision(row.row_revision));
         batch.delete(key);
     }
     store_row.put_in(&mut batch, &plan.head.store_id, &root.key)?;

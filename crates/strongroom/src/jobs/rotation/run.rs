@@ -19,7 +19,7 @@ pub(crate) struct Run<'j> {
     holder: LeaseHolder,
     pub(crate) body: KeyJobBody,
     revision: Revision,
-    row: RowRevision,
+    row_revision: RowRevision,
     /// Since when working time has not been added to the tally.
     since: Timestamp,
     /// Steps since the job's row was last written.
@@ -86,7 +86,7 @@ impl<'j> Run<'j> {
         holder: LeaseHolder,
         unsaved_max: usize,
     ) -> Result<Result<Self, JobReport>, Error> {
-        let Some(LoadedJob { body, revision, row }) = job.load().await? else {
+        let Some(LoadedJob { body, revision, row_revision: row }) = job.load().await? else {
             let progress = JobProgress::default();
             return Ok(Err(JobReport { outcome: JobOutcome::Finished, progress }));
         };
@@ -99,7 +99,7 @@ impl<'j> Run<'j> {
             Some(outcome) => Err(JobReport { outcome, progress: JobProgress::of(&body.tally) }),
             None => {
                 let since = job.engine.now();
-                Ok(Self { job, holder, body, revision, row, since, unsaved: 0, unsaved_max })
+                Ok(Self { job, holder, body, revision, row_revision: row, since, unsaved: 0, unsaved_max })
             }
         })
     }
@@ -141,7 +141,7 @@ impl<'j> Run<'j> {
     ) -> Result<Advance, Error> {
         let body = self.stamped(body);
         let key = VaultRow::KeyJob(self.job.id).key();
-        batch.expect(key.clone(), Expect::Revision(self.row));
+        batch.expect(key.clone(), Expect::Revision(self.row_revision));
         batch.put(key, self.job.seal(roots, &body, self.revision.next())?);
         roots.expect_in(&mut batch);
         let landed = self.job.engine.commit(batch, Touches::Data).await?;
@@ -151,7 +151,7 @@ impl<'j> Run<'j> {
     /// Ends the job in the batch that does its last work.
     pub(crate) async fn finish_in(&mut self, mut batch: WriteBatch, tally: Tally) -> Result<Advance, Error> {
         let key = VaultRow::KeyJob(self.job.id).key();
-        batch.expect(key.clone(), Expect::Revision(self.row));
+        batch.expect(key.clone(), Expect::Revision(self.row_revision));
         batch.delete(key);
         if self.job.engine.commit(batch, Touches::Data).await?.is_none() {
             return Ok(Advance::Reload);
@@ -168,7 +168,7 @@ impl<'j> Run<'j> {
     ) -> Result<Advance, Error> {
         let body = self.stamped(body);
         let key = VaultRow::KeyJob(self.job.id).key();
-        draft.expect_as_read(key.clone(), Some(self.row));
+        draft.expect_as_read(key.clone(), Some(self.row_revision));
         let roots = draft.roots()?;
         draft.put(key, self.job.seal(&roots, &body, self.revision.next())?);
         let landed = draft.commit().await?;
@@ -177,7 +177,7 @@ impl<'j> Run<'j> {
 
     /// Ends the job: deletes its row.
     pub(crate) async fn finish(&mut self, tally: Tally) -> Result<Advance, Error> {
-        if !self.job.delete(self.row).await? {
+        if !self.job.delete(self.row_revision).await? {
             return Ok(Advance::Reload);
         }
         self.body.tally = tally;
@@ -197,7 +197,7 @@ impl<'j> Run<'j> {
 
     fn saved(&mut self, body: KeyJobBody, landed: Option<Committed>) -> Advance {
         let Some(committed) = landed else { return Advance::Reload };
-        self.row = committed.revision;
+        self.row_revision = committed.revision;
         self.revision = self.revision.next();
         self.since = Timestamp::from_ms(body.tally.updated_ms);
         self.body = body;

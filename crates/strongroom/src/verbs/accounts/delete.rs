@@ -87,7 +87,11 @@ impl Org {
         };
         // Whoever finds the row before the sweep ends can finish the job that it names.
         body.deleting = Some(*job.as_bytes());
-        draft.put_account(account, &body, loaded.as_ref().map(|loaded| (loaded.revision, loaded.row)))?;
+        draft.put_account(
+            account,
+            &body,
+            loaded.as_ref().map(|loaded| (loaded.revision, loaded.row_revision)),
+        )?;
         if let Some(keys) = keys {
             draft.drop_keys(Some(account), keys)?;
         }

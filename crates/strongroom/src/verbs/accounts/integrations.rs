@@ -140,7 +140,7 @@ impl Account {
         let mut draft = Draft::new(tenant, &view);
         let body = IntegrationBody::new(draft.new_id()?, tenant.engine.now());
         // Otherwise a delete of the account at the same time could leave the integration behind.
-        draft.expect_as_read(tenant.id.account(account).key(), Some(known.row));
+        draft.expect_as_read(tenant.id.account(account).key(), Some(known.row_revision));
         draft.put_integration(account, integration, &body, None)?;
         match draft.commit().await? {
             Attempt::Landed(_) => Ok(body.into_model(integration.clone()).into()),
@@ -163,7 +163,7 @@ impl Account {
         let mut draft = Draft::new(tenant, &view);
         let job = draft.put_job(&Sweep::Integration(account.clone(), integration.clone()))?;
         let body = loaded.body.deleting(&job);
-        draft.put_integration(account, integration, &body, Some((loaded.revision, loaded.row)))?;
+        draft.put_integration(account, integration, &body, Some((loaded.revision, loaded.row_revision)))?;
         draft.bump_generation(account, &known)?;
         Ok(draft.commit().await?.map(|_| job))
     }

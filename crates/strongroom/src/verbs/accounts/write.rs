@@ -91,7 +91,11 @@ impl Org {
         }
         let mut draft = Draft::new(tenant, &view);
         let body = spec.apply(&draft, existing.as_ref(), credentials.len())?;
-        draft.put_account(account, &body, existing.as_ref().map(|loaded| (loaded.revision, loaded.row)))?;
+        draft.put_account(
+            account,
+            &body,
+            existing.as_ref().map(|loaded| (loaded.revision, loaded.row_revision)),
+        )?;
         if spec.default_app {
             let Some(app_row) = self.existing_integration(&view, account, &app, app_row.as_ref()).await?
             else {
@@ -101,7 +105,10 @@ impl Org {
                 Some(loaded) => {
                     // The batch does not write the app, so it must expect it: a delete of the app would orphan the
                     // credentials.
-                    draft.expect_as_read(tenant.id.integration(account, &app).key(), Some(loaded.row));
+                    draft.expect_as_read(
+                        tenant.id.integration(account, &app).key(),
+                        Some(loaded.row_revision),
+                    );
                 }
                 None => {
                     let body = IntegrationBody::new(draft.new_id()?, tenant.engine.now());

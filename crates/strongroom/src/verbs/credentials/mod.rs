@@ -260,7 +260,7 @@ impl AppCredentials {
     /// generation.
     fn note_change(&self, draft: &mut Draft<'_>, read: &Read<'_>) -> Result<(), Error> {
         let key = draft.tenant().id.integration(self.account.id(), &self.integration).key();
-        draft.expect_as_read(key, Some(read.integration.row));
+        draft.expect_as_read(key, Some(read.integration.row_revision));
         draft.bump_generation(self.account.id(), &read.account)
     }
 }

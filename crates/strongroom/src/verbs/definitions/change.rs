@@ -211,7 +211,7 @@ impl Org {
         after.updated_at = tenant.engine.now();
 
         let mut draft = Draft::new(tenant, &view);
-        draft.put_definition(&after, Some(definition.row))?;
+        draft.put_definition(&after, Some(definition.row_revision))?;
         if after.definition.name != before.definition.name {
             if let Some(taken) = taken.pop().flatten() {
                 return Err(Error::DefinitionExists(read_hint(&taken)?));

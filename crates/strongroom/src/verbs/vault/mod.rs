@@ -1,7 +1,7 @@
 //! A vault: one store, opened with a key.
 
+pub(crate) mod open_slot;
 pub(crate) mod options;
-pub(crate) mod slots;
 
 use std::sync::Arc;
 
@@ -67,7 +67,7 @@ impl Vault {
     /// [`Error::NotInitialised`] on an empty store, [`Error::ForeignStore`] on one that holds no vault,
     /// [`Error::WrongKey`] and [`Error::NoSuchSlot`] for a key that does not open this vault, [`Error::Damaged`] and
     /// [`Error::UnknownVersion`] for rows that cannot be read, [`Error::KeyDerivation`] for a slot whose parameters
-    /// are out of bounds, [`Error::Provider`] if the key provider fails. After an error nothing was written.
+    /// are out of bounds, [`Error::Provider`] if the key provider fails. If this returns an error, nothing was written.
     pub async fn open(store: impl Store, unlock: Unlock) -> Result<Self, Error> {
         VaultOptions::default().open(store, unlock).await
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::slots::Opened;
+use super::open_slot::Opened;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::engine::cache::Caches;
 use crate::engine::gate::Gate;
@@ -198,7 +198,7 @@ impl VaultOptions {
         if self.store_id.as_ref().is_some_and(|expected| *expected != hex::encode(head.store_id)) {
             return Err(Error::UnexpectedVault);
         }
-        let Opened { slot, row, root } = self.open_slots(&head, &unlock).await?;
+        let Opened { slot, row_revision: row, root } = self.open_slots(&head, &unlock).await?;
         let root = Root::new(root);
         if self.root_id.is_some_and(|expected| expected != *root.key.id()) {
             return Err(Error::UnexpectedVault);
@@ -241,7 +241,7 @@ impl VaultOptions {
     /// The root key of a backup of one org. Such a file has no `store` row to check against, and only one slot, which
     /// was made with the file.
     pub(crate) async fn open_file_root(&self, head: &Head, unlock: &Unlock) -> Result<Roots, Error> {
-        let Opened { root, row, .. } = self.open_slots(head, unlock).await?;
+        let Opened { root, row_revision: row, .. } = self.open_slots(head, unlock).await?;
         Ok(Roots::first(Root::new(root), row))
     }
 

@@ -15,7 +15,7 @@ use crate::verbs::vault::VaultOptions;
 /// The slot that opened, and the root key from it.
 pub(crate) struct Opened<'h> {
     pub(crate) slot: &'h Slot,
-    pub(crate) row: RowRevision,
+    pub(crate) row_revision: RowRevision,
     pub(crate) root: KeyMaterial,
 }
 
@@ -33,7 +33,7 @@ impl VaultOptions {
                 Err(fault) => Err((*fault).into()),
             };
             match opened {
-                Ok((slot, root)) => return Ok(Opened { slot, row: row.row, root }),
+                Ok((slot, root)) => return Ok(Opened { slot, row_revision: row.row_revision, root }),
                 Err(error) => refusal = Some(worse(refusal, error)),
             }
         }
