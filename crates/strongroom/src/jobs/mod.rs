@@ -50,7 +50,6 @@ pub(crate) async fn finish_job(
     let (key, revision) = marked;
     let [job_row, marked_row] = tenant.engine.read([tenant.id.job(&job).key(), key]).await?;
     // Both rows come from one snapshot: a marked row that has not changed while its job is gone can only be damage.
-    // Both rows come from one snapshot: a marked row that has not changed while its job is gone can only be damage.
     if job_row.is_none() && marked_row.is_some_and(|row| row.revision == revision) {
         return Err(missing());
     }

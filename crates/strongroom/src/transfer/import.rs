@@ -28,6 +28,7 @@ use crate::row::{
 use crate::scope::Scope;
 use crate::store::{Expect, Key, RowRevision, Scan, Store, Versioned, WriteBatch};
 use crate::tenant::GRANDFATHERED;
+use crate::tenant::job::SHRED_JOB;
 use crate::verbs::vault::{NewVault, Vault};
 
 /// What a restore into a live vault wrote.
@@ -303,6 +304,8 @@ impl<'i> Import<'i> {
                 self.count = Some(sealed.map_err(|error| Error::row("the count", error))?.revision);
                 return Ok(());
             }
+            // Without keys of the org, whoever writes to it first finishes the shred.
+            TenantRow::Job(id) if *id == SHRED_JOB => self.target.put_dropped_org_keys().await?,
             _ => {}
         }
         let by = row.sealed_by();
@@ -365,6 +368,10 @@ impl<'i> Import<'i> {
     /// to.
     async fn import_count(&mut self) -> Result<(), Error> {
         let Some(revision) = self.count else { return Ok(()) };
+        let from = self.keyrings.open(self.tenant, self.from, None)?;
+        if from.is_none_or(|keys| keys.keyring.active().is_none()) {
+            return Ok(());
+        }
         let keys = self.target.keys(None).await?;
         let row = self.tenant.count();
         let document = Document { id: None, revision, body: &self.definitions.to_be_bytes() };

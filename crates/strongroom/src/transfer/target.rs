@@ -76,11 +76,26 @@ impl<'t> Target<'t> {
     }
 
     async fn make_keyring(&mut self, row: &Row<'_>) -> Result<TargetKeyring, Error> {
-        let address = row.address(&self.side.store_id, None, Revision::UNWRITTEN);
-        let keyring = Keyring::generate(&self.side.roots.active.bytes, &address, self.now)?;
-        let keys = Arc::new(ScopeKeys::new(keyring, Revision::from_u64(1), RowRevision(0)));
+        let keys = Arc::new(self.new_keys(row)?);
         self.push(row.key(), self.side.seal_keyring(row, &keys)?).await?;
         Ok(TargetKeyring { keys, row: None })
+    }
+
+    /// Adds the org's keyring without a key, as a shred that is not finished leaves it.
+    pub(super) async fn put_dropped_org_keys(&mut self) -> Result<(), Error> {
+        let row = self.id.keyring(None);
+        if self.find(&row.key()).await?.is_some() {
+            return Ok(());
+        }
+        let ScopeKeys { keyring, revision, row_revision } = self.new_keys(&row)?;
+        let dropped = ScopeKeys::new(keyring.drop_keys(), revision, row_revision);
+        self.push(row.key(), self.side.seal_keyring(&row, &dropped)?).await
+    }
+
+    fn new_keys(&self, row: &Row<'_>) -> Result<ScopeKeys, Error> {
+        let address = row.address(&self.side.store_id, None, Revision::UNWRITTEN);
+        let keyring = Keyring::generate(&self.side.roots.active.bytes, &address, self.now)?;
+        Ok(ScopeKeys::new(keyring, Revision::from_u64(1), RowRevision(0)))
     }
 
     /// Adds a row that no data key seals, unless an earlier run wrote it.

@@ -213,6 +213,19 @@ fn what_a_delete_left_to_be_swept_is_swept_there() {
 }
 
 #[test]
+fn what_is_written_first_to_an_org_restored_amid_its_shred_stays() {
+    let store = load(&furnished());
+    stop_after_first_commit(&store, async |org| assert!(org.shred().await.is_err()));
+    let restored = Arc::new(MemoryStore::new());
+    let new = block_on(as_new(&whole(&open(store)), unlock(), Arc::clone(&restored))).unwrap();
+    block_on(org(&new).define(text("V"))).unwrap();
+    let written = view(&org(&new));
+    assert_eq!(block_on(new.run_jobs()).unwrap(), 0);
+    assert_eq!(view(&org(&new)), written);
+    crate::rig::verified(&restored);
+}
+
+#[test]
 fn a_write_at_any_moment_of_a_backup_of_one_org_is_in_it_or_not() {
     let base = furnished();
     let before = view(&org(&open(load(&base))));
