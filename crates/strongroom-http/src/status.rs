@@ -1,9 +1,8 @@
-//! Which status, type and code each error of the engine has over HTTP.
+//! Which status, type and code each kind of error of the engine has over HTTP.
 
 use axum::http::StatusCode;
 use serde::Serialize;
-use strongroom::Error;
-use strongroom::store::StoreErrorKind;
+use strongroom::{Error, ErrorKind};
 use utoipa::ToSchema;
 
 /// How an error of the engine is shown over HTTP. A host with routes of its own can use the same table.
@@ -61,9 +60,13 @@ impl ErrorStatus {
     /// The status of `error`. A kind of error that this release does not know is a 500.
     #[must_use]
     pub fn of(error: &Error) -> Self {
-        let fault = if let Error::Store(store) = error { of_store(&store.kind()) } else { of_engine(error) };
-        let status = fault.status();
-        Self { status: status.as_u16(), http_error_type: HttpErrorType::of(status), code: fault.code() }
+        let status = status_of(error.kind());
+        let code = match status {
+            StatusCode::BAD_REQUEST => ErrorCode::ServerError,
+            StatusCode::NOT_FOUND => ErrorCode::ResourceNotFound,
+            _ => ErrorCode::InternalServerError,
+        };
+        Self { status: status.as_u16(), http_error_type: HttpErrorType::of(status), code }
     }
 }
 
@@ -79,104 +82,31 @@ impl HttpErrorType {
     }
 }
 
-/// Whose fault an error of the engine is, as far as a client can act on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    /// The request breaks a rule.
-    Request,
-    /// The request names something that does not exist.
-    Missing,
-    /// The service or its store is broken or set up wrongly: an operator has to act.
-    Service,
-    /// The same request may succeed later.
-    Moment,
-}
-
-impl Fault {
-    fn status(self) -> StatusCode {
-        match self {
-            Self::Request => StatusCode::BAD_REQUEST,
-            Self::Missing => StatusCode::NOT_FOUND,
-            Self::Service => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Moment => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    }
-
-    fn code(self) -> ErrorCode {
-        match self {
-            Self::Request => ErrorCode::ServerError,
-            Self::Missing => ErrorCode::ResourceNotFound,
-            Self::Service | Self::Moment => ErrorCode::InternalServerError,
+fn status_of(kind: ErrorKind) -> StatusCode {
+    match kind {
+        ErrorKind::Invalid | ErrorKind::Conflict => StatusCode::BAD_REQUEST,
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::Busy | ErrorKind::Locked => StatusCode::SERVICE_UNAVAILABLE,
+        // The first four are an operator's to act on. A kind of a later engine is unknown.
+        ErrorKind::Indeterminate | ErrorKind::Key | ErrorKind::Damaged | ErrorKind::Refused | _ => {
+            StatusCode::INTERNAL_SERVER_ERROR
         }
     }
 }
-
-/// A function from the variants of an enum to faults, and the same as a list of names, with which a test compares the
-/// documentation.
-macro_rules! faults {
-    ($of:ident, $names:ident, $error:ident { $($fault:ident: $($variant:ident),+;)+ }) => {
-        fn $of(error: &$error) -> Fault {
-            match error {
-                $($($error::$variant { .. } => Fault::$fault,)+)+
-                // Only for variants of a later engine: the lint on wildcards fails the build for one that is missing.
-                _ => Fault::Service,
-            }
-        }
-
-        #[cfg(test)]
-        const $names: &[(Fault, &[&str])] = &[$((Fault::$fault, &[$(stringify!($variant)),+])),+];
-    };
-}
-
-faults! { of_engine, ENGINE, Error {
-    Missing: DefinitionNotFound, AccountNotFound, IntegrationNotFound, SlotNotFound, OrgNotFound;
-    Request:
-        InvalidId, UnknownScope, InvalidFormat, InvalidPattern, InvalidDefinition, InvalidDefault, InvalidValue,
-        ValueMismatch, TooLong, InvalidNamePattern, InvalidCursor, DefinitionExists, TooManyDefinitions,
-        ScopeNotAllowed, ScopeInUse, DuplicateValue, DuplicateCredentialKey, DuplicateRecord, AccountExists,
-        ForeignRecord, Unexpected;
-    Moment: Contended, Locked;
-    Service:
-        Indeterminate, NotInitialised, AlreadyInitialised, ForeignStore, UnexpectedVault, NoSuchSlot, WrongKey,
-        InvalidKey, KeyFile, Provider, LastSlot, KeyShredded, TooManySlots, RootRotated, RotationUnderway,
-        SlotNotPresented, KeyDerivation, KeyDerivationThread, UnknownVersion, UnknownKey, Damaged, BadBackup,
-        BackupFile, Retired, OrgNotEmpty, CopyDiffers, Unfinished, Random, Store;
-}}
-
-faults! { of_store, STORE, StoreErrorKind {
-    Request: TooLarge;
-    Moment: Contention, Unavailable, Closed;
-    Service: Conflict, Indeterminate, Corrupt, Poisoned, Unsupported;
-}}
 
 #[cfg(test)]
 mod tests {
-    use strongroom::store::StoreError;
+    use strongroom::store::{StoreError, StoreErrorKind};
 
     use super::*;
 
-    /// The table of `docs/HTTP.md`, as this file has it.
-    fn table() -> String {
-        let mut table = String::from("| [`strongroom::Error`] | status |\n|---|---|\n");
-        for fault in [Fault::Request, Fault::Missing, Fault::Service, Fault::Moment] {
-            let of_fault = |names: &[(Fault, &[&'static str])]| -> Vec<&'static str> {
-                names
-                    .iter()
-                    .filter(|(of, _)| *of == fault)
-                    .flat_map(|(_, names)| names.iter().copied())
-                    .collect()
-            };
-            let engine = of_fault(ENGINE).into_iter().filter(|name| *name != "Store");
-            let mut names: Vec<_> = engine.map(|name| format!("`{name}`")).collect();
-            names.extend(of_fault(STORE).iter().map(|kind| format!("`Store` with `{kind}`")));
-            table += &format!("| {} | {} |\n", names.join(", "), fault.status().as_u16());
-        }
-        table
-    }
-
     #[test]
-    fn the_documented_table_of_errors_is_that_of_the_code() {
-        let table = table();
+    fn the_documented_table_of_kinds_is_that_of_the_code() {
+        use ErrorKind::{Busy, Conflict, Damaged, Indeterminate, Invalid, Key, Locked, NotFound, Refused};
+        let mut table = String::from("| [`strongroom::ErrorKind`] | status |\n|---|---|\n");
+        for kind in [Invalid, NotFound, Conflict, Busy, Locked, Indeterminate, Key, Damaged, Refused] {
+            table += &format!("| `{kind:?}` | {} |\n", status_of(kind).as_u16());
+        }
         assert!(include_str!("../docs/HTTP.md").contains(&table), "docs/HTTP.md must contain:\n\n{table}");
     }
 

@@ -1,9 +1,9 @@
 //! The exit code, the sentence and the next step for each error of the engine.
 
-use std::io::{self, ErrorKind};
+use std::io;
 
 use strongroom::store::{StoreError, StoreErrorKind};
-use strongroom::{DefinitionRef, Error};
+use strongroom::{DefinitionRef, Error, ErrorKind};
 
 use super::{Exit, Failure};
 
@@ -50,40 +50,19 @@ const SECRET_PREFIXES: &[&str] =
 
 fn exit_of(error: &Error) -> Exit {
     match error {
-        Error::DefinitionNotFound(_)
-        | Error::AccountNotFound(_)
-        | Error::IntegrationNotFound { .. }
-        | Error::SlotNotFound(_)
-        | Error::OrgNotFound(_) => Exit::NotFound,
-        Error::WrongKey
-        | Error::Locked
-        | Error::NoSuchSlot(_)
-        | Error::InvalidKey
-        | Error::KeyDerivation(_)
-        | Error::KeyFile(_)
-        | Error::KeyShredded(_)
-        | Error::Provider(_)
-        | Error::UnexpectedVault
-        | Error::UnknownVersion { .. }
-        | Error::UnknownKey { .. }
-        | Error::BadBackup(_)
-        | Error::Damaged { .. } => Exit::Key,
         Error::SlotNotPresented(_) => Exit::Usage,
-        Error::Store(store) if store.kind() == StoreErrorKind::Corrupt => Exit::Key,
-        Error::Store(_)
-        | Error::RotationUnderway
-        | Error::RootRotated
-        | Error::Contended(_)
-        | Error::Indeterminate(_)
-        | Error::NotInitialised
-        | Error::AlreadyInitialised
-        | Error::Retired
-        | Error::Unfinished
-        | Error::CopyDiffers
-        | Error::OrgNotEmpty(_)
-        | Error::ForeignStore => Exit::Store,
+        Error::LastSlot | Error::TooManySlots(_) => Exit::Invalid,
         Error::Random | Error::KeyDerivationThread | Error::BackupFile(_) => Exit::Other,
-        _ => Exit::Invalid,
+        Error::Provider(_) => Exit::Key,
+        Error::Store(store) if store.kind() != StoreErrorKind::Corrupt => Exit::Store,
+        _ => match error.kind() {
+            ErrorKind::Invalid | ErrorKind::Conflict => Exit::Invalid,
+            ErrorKind::NotFound => Exit::NotFound,
+            ErrorKind::Key | ErrorKind::Locked | ErrorKind::Damaged => Exit::Key,
+            ErrorKind::Busy | ErrorKind::Indeterminate | ErrorKind::Refused => Exit::Store,
+            // A kind of a later engine.
+            _ => Exit::Other,
+        },
     }
 }
 
@@ -129,18 +108,20 @@ fn next_of(error: &Error) -> Option<&'static str> {
 fn step_of_unavailable(error: &StoreError) -> &'static str {
     let text = with_causes(error);
     match cause(&text) {
-        Some(ErrorKind::PermissionDenied) => {
+        Some(io::ErrorKind::PermissionDenied) => {
             "give this user the right to read and write it, and its directory"
         }
-        Some(ErrorKind::ReadOnlyFilesystem) => {
+        Some(io::ErrorKind::ReadOnlyFilesystem) => {
             "copy the store to a disk that can be written, and name it with --store"
         }
-        Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge) => {
+        Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge) => {
             "free some space on its disk, then run the command again; nothing that was confirmed is lost"
         }
-        Some(ErrorKind::ConnectionRefused | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable) => {
-            "check that the database server is running at this address"
-        }
+        Some(
+            io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable,
+        ) => "check that the database server is running at this address",
         _ if text.contains("already open") => {
             "wait for the process that has it open, or use its server with --url"
         }
@@ -160,7 +141,7 @@ fn step_of_unavailable(error: &StoreError) -> &'static str {
 }
 
 /// The kind of the operating system's error that a text ends with.
-fn cause(text: &str) -> Option<ErrorKind> {
+fn cause(text: &str) -> Option<io::ErrorKind> {
     let (_, rest) = text.rsplit_once("(os error ")?;
     let code = rest.split_once(')')?.0.parse().ok()?;
     Some(io::Error::from_raw_os_error(code).kind())

@@ -1,6 +1,7 @@
 //! The engine's one error type for its users.
 
 mod key_file;
+mod kind;
 mod provider;
 
 use crate::envelope::{Argon2Error, DekId, OpenError, RECORD_LEN_MAX, SealError};
@@ -13,9 +14,11 @@ use crate::scope::{Scope, ScopeKind, UnknownScope};
 use crate::store::StoreError;
 
 pub use key_file::KeyFileError;
+pub use kind::ErrorKind;
 pub use provider::{ProviderError, ProviderErrorKind};
 
-/// An error of the engine. No variant carries a value, key or credential.
+/// An error of the engine. No variant carries a value, key or credential. [`kind`](Self::kind) tells what to do about
+/// it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -1,0 +1,154 @@
+//! What a caller can do about an error.
+
+use crate::error::{Error, ProviderErrorKind};
+use crate::store::StoreErrorKind;
+
+/// What a caller can do about an [`Error`].
+///
+/// ```
+/// use strongroom::{Environment, Error, ErrorKind, OrgId};
+/// let error: Error = "no id".parse::<OrgId>().unwrap_err().into();
+/// assert_eq!(error.kind(), ErrorKind::Invalid);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The request breaks a rule, whatever is stored. Nothing was written: correct the request.
+    Invalid,
+    /// What the request names does not exist. Nothing was written.
+    NotFound,
+    /// The request contradicts what is stored. Nothing was written: read, and decide anew.
+    Conflict,
+    /// Nothing was written, and the same call may succeed later.
+    Busy,
+    /// The vault or the org is locked: unlock it, or wait until somebody does.
+    Locked,
+    /// The write may or may not have been applied: read to find out.
+    Indeterminate,
+    /// The key that was given, or its provider, does not open this vault: give another key.
+    Key,
+    /// Rows or a file are damaged, or were written by a later release: restore a backup, or use that release.
+    Damaged,
+    /// The vault or its store is not in a state for this: an operator has to act. The error says how.
+    Refused,
+}
+
+impl Error {
+    /// What a caller can do about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::InvalidId(_)
+            | Self::UnknownScope(_)
+            | Self::InvalidFormat(_)
+            | Self::InvalidPattern(_)
+            | Self::InvalidDefinition(_)
+            | Self::InvalidDefault(_)
+            | Self::InvalidValue { .. }
+            | Self::TooLong { .. }
+            | Self::InvalidNamePattern
+            | Self::InvalidCursor(_)
+            | Self::ScopeNotAllowed { .. }
+            | Self::DuplicateValue(_)
+            | Self::DuplicateCredentialKey
+            | Self::DuplicateRecord
+            | Self::ForeignRecord => ErrorKind::Invalid,
+            Self::DefinitionNotFound(_)
+            | Self::AccountNotFound(_)
+            | Self::IntegrationNotFound { .. }
+            | Self::SlotNotFound(_)
+            | Self::OrgNotFound(_) => ErrorKind::NotFound,
+            Self::DefinitionExists(_)
+            | Self::AccountExists(_)
+            | Self::TooManyDefinitions(_)
+            | Self::ValueMismatch { .. }
+            | Self::ScopeInUse { .. }
+            | Self::Unexpected { .. } => ErrorKind::Conflict,
+            Self::Contended(_) => ErrorKind::Busy,
+            Self::Locked => ErrorKind::Locked,
+            Self::Indeterminate(_) => ErrorKind::Indeterminate,
+            Self::UnexpectedVault
+            | Self::NoSuchSlot(_)
+            | Self::WrongKey
+            | Self::InvalidKey
+            | Self::KeyFile(_)
+            | Self::KeyShredded(_)
+            | Self::SlotNotPresented(_)
+            | Self::KeyDerivation(_) => ErrorKind::Key,
+            Self::UnknownVersion { .. }
+            | Self::UnknownKey { .. }
+            | Self::Damaged { .. }
+            | Self::BadBackup(_) => ErrorKind::Damaged,
+            Self::NotInitialised
+            | Self::AlreadyInitialised
+            | Self::ForeignStore
+            | Self::LastSlot
+            | Self::TooManySlots(_)
+            | Self::RootRotated
+            | Self::RotationUnderway
+            | Self::KeyDerivationThread
+            | Self::BackupFile(_)
+            | Self::Retired
+            | Self::OrgNotEmpty(_)
+            | Self::CopyDiffers
+            | Self::Unfinished
+            | Self::Random => ErrorKind::Refused,
+            Self::Provider(provider) => of_provider(provider.kind()),
+            Self::Store(store) => of_store(store.kind()),
+        }
+    }
+}
+
+fn of_provider(kind: ProviderErrorKind) -> ErrorKind {
+    match kind {
+        ProviderErrorKind::Denied | ProviderErrorKind::NotThisKey | ProviderErrorKind::Corrupt => {
+            ErrorKind::Key
+        }
+        ProviderErrorKind::Unavailable => ErrorKind::Busy,
+        ProviderErrorKind::Unsupported => ErrorKind::Refused,
+    }
+}
+
+fn of_store(kind: StoreErrorKind) -> ErrorKind {
+    match kind {
+        StoreErrorKind::TooLarge => ErrorKind::Invalid,
+        // A closed store is that of a process which is ending: the next one answers.
+        StoreErrorKind::Contention | StoreErrorKind::Unavailable | StoreErrorKind::Closed => ErrorKind::Busy,
+        StoreErrorKind::Indeterminate => ErrorKind::Indeterminate,
+        StoreErrorKind::Corrupt => ErrorKind::Damaged,
+        // The engine handles every failed expectation: one that arrives here is a fault of the store.
+        StoreErrorKind::Conflict { .. } | StoreErrorKind::Poisoned | StoreErrorKind::Unsupported => {
+            ErrorKind::Refused
+        }
+        // A kind of a later `strongroom-store`.
+        _ => ErrorKind::Refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ProviderError;
+    use crate::store::StoreError;
+
+    #[test]
+    fn an_outage_is_busy_wherever_it_is() {
+        let provider = Error::from(ProviderError::new(ProviderErrorKind::Unavailable, ""));
+        let store = Error::from(StoreError::new(StoreErrorKind::Unavailable, ""));
+        assert_eq!([provider.kind(), store.kind()], [ErrorKind::Busy; 2]);
+    }
+
+    #[test]
+    fn a_lost_answer_is_indeterminate_whoever_lost_it() {
+        let lost = || StoreError::new(StoreErrorKind::Indeterminate, "");
+        let kinds = [Error::from(lost()).kind(), Error::Indeterminate(lost()).kind()];
+        assert_eq!(kinds, [ErrorKind::Indeterminate; 2]);
+    }
+
+    #[test]
+    fn a_store_that_fails_for_good_is_never_busy() {
+        for kind in [StoreErrorKind::Corrupt, StoreErrorKind::Poisoned, StoreErrorKind::Unsupported] {
+            assert_ne!(Error::from(StoreError::new(kind, "")).kind(), ErrorKind::Busy, "{kind:?}");
+        }
+    }
+}
