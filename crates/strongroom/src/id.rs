@@ -224,6 +224,15 @@ customer_string!(
     RecordKey, "a record key", max 256, dots Allowed
 );
 
+customer_string!(
+    /// Who acts, in the host's own words, such as `user:alice` or the id of an API key.
+    ActorName, "an actor's name", max 256, dots Allowed
+);
+customer_string!(
+    /// The host's own id of the request in which somebody acts.
+    RequestId, "a request id", max 128, dots Allowed
+);
+
 impl Environment {
     /// The environment named `test`.
     #[must_use]

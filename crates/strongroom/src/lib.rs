@@ -17,6 +17,7 @@
 //! |---|---|
 //! | create, open and close a vault | [`Vault`], [`VaultOptions`], [`Unlock`], [`RawKey`], [`Limits`] |
 //! | choose a tenant | [`Vault::org`], [`Org`], [`Environment`] |
+//! | say on whose behalf | [`Org::acting_as`], [`Actor`] |
 //! | define variables | [`Org::define`], [`VariableDefinition`], [`DefinitionChange`], [`format`](mod@format) |
 //! | define and set in one batch | [`Org::define_and_set`], [`DefinedAndSet`] |
 //! | set, read and delete values | [`Org::set_value`], [`Org::set_values`], [`Org::value`], [`Org::delete_value`] |
@@ -69,8 +70,8 @@ pub use format::{FormatError, LengthBounds, VarFormat};
 #[cfg(feature = "harden")]
 pub use harden::harden_process;
 pub use id::{
-    CredentialKey, DefinitionId, DefinitionName, DocumentId, Environment, IdError, IntegrationId,
-    LinkedAccountId, Namespace, OrgId, RecordKey, WorkflowId,
+    ActorName, CredentialKey, DefinitionId, DefinitionName, DocumentId, Environment, IdError, IntegrationId,
+    LinkedAccountId, Namespace, OrgId, RecordKey, RequestId, WorkflowId,
 };
 pub use jobs::rotation::{
     DataKeys, JobInfo, JobKind, JobOutcome, JobProgress, JobReport, JobState, KeyJob, NewRoot, OnUnreadable,
@@ -81,7 +82,7 @@ pub use keys::provider::{self, KeyProvider};
 pub use keys::{RawKey, Unlock};
 pub use limits::Limits;
 pub use model::{
-    Credential, CredentialInfo, Cursor, CursorError, DefinitionRef, Expected, Found, Integration,
+    Actor, Credential, CredentialInfo, Cursor, CursorError, DefinitionRef, Expected, Found, Integration,
     LinkedAccount, Listing, Origin, PageRequest, Resolution, Resolved, Revision, ScopedValue, SlotId,
     SlotInfo, SlotKind, Step, StoredDefinition, Trace, Upsert, ValueWritten, VariableDefinition,
 };

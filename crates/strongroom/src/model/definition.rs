@@ -88,7 +88,7 @@ impl VariableDefinition {
         self
     }
 
-    /// Records who writes this version.
+    /// Records who writes this version, whoever the handle [acts as](crate::Org::acting_as).
     #[must_use]
     pub fn author(mut self, who: impl Into<String>) -> Self {
         self.author = Some(who.into());

@@ -1,6 +1,7 @@
 //! What users write and read: definitions, values, credentials, accounts and key slots.
 
 mod account;
+mod actor;
 mod definition;
 mod for_value;
 mod page;
@@ -10,6 +11,7 @@ mod slot;
 mod value;
 
 pub use account::{Integration, LinkedAccount};
+pub use actor::Actor;
 pub use definition::{DefinitionRef, StoredDefinition, VariableDefinition};
 pub use page::{Cursor, CursorError, Listing, PageRequest};
 pub use provider_key::ProviderKey;

@@ -34,6 +34,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::id::{Environment, LinkedAccountId, OrgId};
 use crate::keys::{Keyring, Opened, ScopeKeys, open, open_under_root, peek};
+use crate::model::Actor;
 use crate::row::{Row, SealedRow, TenantId};
 use crate::store::{Key, RowRevision, Versioned};
 
@@ -56,6 +57,8 @@ pub(crate) use view::{Freshness, Needs, View};
 pub(crate) struct Tenant {
     pub(crate) engine: Arc<Engine>,
     pub(crate) id: TenantId,
+    /// On whose behalf its writes are made; `None` for the engine's own jobs too.
+    pub(crate) actor: Option<Actor>,
 }
 
 impl Tenant {
@@ -64,7 +67,17 @@ impl Tenant {
     }
 
     pub(crate) fn of(engine: Arc<Engine>, id: TenantId) -> Self {
-        Self { engine, id }
+        Self { engine, id, actor: None }
+    }
+
+    /// The same tenant, with its writes made on behalf of `actor`.
+    pub(crate) fn acting_as(&self, actor: Actor) -> Self {
+        Self { engine: Arc::clone(&self.engine), id: self.id.clone(), actor: Some(actor) }
+    }
+
+    /// Who wrote a version: whom the host named for it, or else the actor.
+    pub(crate) fn author(&self, named: Option<String>) -> Option<String> {
+        named.or_else(|| self.actor.as_ref().map(|actor| actor.name().to_string()))
     }
 
     /// Opens the bytes of a row under the keys of its scope. `None` if the key that sealed it was dropped.

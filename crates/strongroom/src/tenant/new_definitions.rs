@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::Engine;
 use crate::engine::cache::Definition;
 use crate::error::Error;
 use crate::id::{DefinitionId, DefinitionName};
@@ -10,7 +9,7 @@ use crate::model::{DefinitionRef, Revision, StoredDefinition, VariableDefinition
 use crate::row::TenantId;
 use crate::store::{Key, RowRevision, Versioned};
 use crate::tenant::definition::read_hint;
-use crate::tenant::{Draft, check_definition};
+use crate::tenant::{Draft, Tenant, check_definition};
 
 /// New definitions that were checked and have ids, but no rows yet.
 pub(crate) struct NewDefinitions<'a> {
@@ -21,18 +20,20 @@ pub(crate) struct NewDefinitions<'a> {
 
 impl<'a> NewDefinitions<'a> {
     /// Checks `definitions`, whose names must differ, and gives them ids.
-    pub(crate) fn of(definitions: &'a [VariableDefinition], engine: &Engine) -> Result<Self, Error> {
+    pub(crate) fn of(definitions: &'a [VariableDefinition], tenant: &Tenant) -> Result<Self, Error> {
+        let engine = &*tenant.engine;
         let (mut made, now) = (Self::none(), engine.now());
         for (index, definition) in definitions.iter().enumerate() {
             made.names.push(check_definition(definition, engine)?);
             if made.by_name.insert(&definition.name, index).is_some() {
                 return Err(Error::InvalidDefinition("two new definitions have one name"));
             }
+            let author = tenant.author(definition.author.clone());
             let stored = StoredDefinition {
                 id: DefinitionId::generate(&*engine.clock)?,
                 revision: Revision::from_u64(1),
-                definition: definition.clone(),
-                created_by: definition.author.clone(),
+                created_by: author.clone(),
+                definition: VariableDefinition { author, ..definition.clone() },
                 created_at: now,
                 updated_at: now,
                 format_changes: 0,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::engine::Engine;
 use crate::id::{Environment, LinkedAccountId, Namespace, OrgId};
+use crate::model::Actor;
 use crate::tenant::Tenant;
 use crate::verbs::account::Account;
 use crate::verbs::records::Records;
@@ -19,6 +20,28 @@ pub struct Org {
 impl Org {
     pub(crate) fn new(engine: Arc<Engine>, org: OrgId, environment: Environment) -> Self {
         Self { tenant: Arc::new(Tenant::new(engine, org, environment)) }
+    }
+
+    /// The same org, on behalf of `actor`, whom every write of this handle and of the handles made from it names as
+    /// its author.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// let alice = org.acting_as("user:alice".parse()?);
+    /// let change = strongroom::DefinitionChange::new().description("where to listen");
+    /// let changed = alice.update_definition("PORT", change).await?;
+    /// assert_eq!(changed.definition.author.as_deref(), Some("user:alice"));
+    /// # Ok(()) });
+    /// ```
+    #[must_use]
+    pub fn acting_as(&self, actor: Actor) -> Self {
+        Self { tenant: Arc::new(self.tenant.acting_as(actor)) }
+    }
+
+    /// On whose behalf the handle acts.
+    #[must_use]
+    pub fn actor(&self) -> Option<&Actor> {
+        self.tenant.actor.as_ref()
     }
 
     /// The id of the org.

@@ -4,6 +4,7 @@
 //! its process, `invariants` and `interop`.
 
 mod accounts;
+mod actors;
 mod allocations;
 mod backup;
 mod backup_files;

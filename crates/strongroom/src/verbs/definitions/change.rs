@@ -100,7 +100,7 @@ impl DefinitionChange {
         self
     }
 
-    /// Records who makes the change.
+    /// Records who makes the change, whoever the handle [acts as](crate::Org::acting_as).
     #[must_use]
     pub fn author(mut self, who: impl Into<String>) -> Self {
         self.author = Some(who.into());
@@ -201,6 +201,7 @@ impl Org {
         let before = &definition.stored;
         options.check(Some(before.revision))?;
         let mut after = change.apply(before);
+        after.definition.author = tenant.author(after.definition.author.take());
         let name = check_definition(&after.definition, &tenant.engine)?;
         let removed = before.definition.scopes.without(after.definition.scopes);
         // Before anything is written, so that a scope in use is normally refused without a job.

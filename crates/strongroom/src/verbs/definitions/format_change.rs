@@ -56,7 +56,7 @@ impl FormatChange {
         self
     }
 
-    /// Records who makes the change.
+    /// Records who makes the change, whoever the handle [acts as](crate::Org::acting_as).
     #[must_use]
     pub fn author(mut self, who: impl Into<String>) -> Self {
         self.along = self.along.author(who);
@@ -298,6 +298,7 @@ impl Org {
         let definition = view.definition(0, reference)?;
         options.check(Some(definition.stored.revision))?;
         let mut changed = change.apply(&definition.stored);
+        changed.definition.author = tenant.author(changed.definition.author.take());
         check_definition(&changed.definition, &tenant.engine)?;
         changed.revision = definition.stored.revision.next();
         changed.updated_at = tenant.engine.now();
