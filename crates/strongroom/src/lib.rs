@@ -24,6 +24,7 @@
 //! | see what a run sees, and why | [`Org::resolve`], [`Org::resolve_all`], [`Org::explain`], [`ScopePath`] |
 //! | keep accounts and their credentials | [`Org::create_account`], [`Account`], [`AppCredentials`] |
 //! | write only if nothing has changed | [`Expected`], [`WriteOptions`] |
+//! | say who wrote a version, and why | [`WriteOptions::note`], [`Metadata`] |
 //! | measure the caches | [`Vault::cache_stats`], [`CacheStats`] |
 //! | keep sealed records of your own | [`Org::records`], [`Records`], [`RecordWrite`] |
 //! | page through a list | [`PageRequest`], [`Listing`], [`DefinitionFilter`] |
@@ -83,8 +84,8 @@ pub use keys::{RawKey, Unlock};
 pub use limits::Limits;
 pub use model::{
     Actor, Credential, CredentialInfo, Cursor, CursorError, DefinitionRef, Expected, Found, Integration,
-    LinkedAccount, Listing, Origin, PageRequest, Resolution, Resolved, Revision, ScopedValue, SlotId,
-    SlotInfo, SlotKind, Step, StoredDefinition, Trace, Upsert, ValueWritten, VariableDefinition,
+    LinkedAccount, Listing, Metadata, Origin, PageRequest, Resolution, Resolved, Revision, ScopedValue,
+    SlotId, SlotInfo, SlotKind, Step, StoredDefinition, Trace, Upsert, ValueWritten, VariableDefinition,
 };
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;

@@ -43,6 +43,11 @@ const DEFINITIONS_MAX: usize = 1_000;
 pub(crate) const DESCRIPTION_BYTES_MAX: usize = 1 << 10;
 pub(crate) const DEFAULT_BYTES_MAX: usize = 4 << 10;
 pub(crate) const AUTHOR_BYTES_MAX: usize = 256;
+/// The longest value leaves 2,020 bytes of its record for all that is said about a version.
+pub(crate) const NOTE_BYTES_MAX: usize = 512;
+pub(crate) const LABELS_MAX: usize = 16;
+/// Of all labels of a version.
+pub(crate) const LABELS_BYTES_MAX: usize = 512;
 pub(crate) const ACCOUNT_NAME_BYTES_MAX: usize = 256;
 pub(crate) const UDF_BYTES_MAX: usize = 16 << 10;
 pub(crate) const NAME_PATTERN_BYTES_MAX: usize = 1 << 10;

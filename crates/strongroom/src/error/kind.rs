@@ -45,6 +45,7 @@ impl Error {
             | Self::InvalidDefinition(_)
             | Self::InvalidDefault(_)
             | Self::InvalidValue { .. }
+            | Self::InvalidMetadata(_)
             | Self::TooLong { .. }
             | Self::InvalidNamePattern
             | Self::InvalidCursor(_)

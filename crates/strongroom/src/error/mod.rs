@@ -58,6 +58,9 @@ pub enum Error {
         /// The rule that it breaks.
         rule: FormatError,
     },
+    /// What was to be said about a version breaks a rule. Nothing was written.
+    #[error("what is said about the version is invalid: {0}")]
+    InvalidMetadata(&'static str),
     /// A text is over its limit in bytes. Nothing was written.
     #[error("{what} must be at most {max} bytes")]
     TooLong {
@@ -196,7 +199,8 @@ pub enum Error {
     /// The thread for the key derivation could not be started.
     #[error("the thread for the key derivation could not be started: try again later")]
     KeyDerivationThread,
-    /// A row was written by a later release.
+    /// A row was written by a later release: it has a later version, or what it seals has an entry of this number,
+    /// which only that release knows.
     #[error("{row} has version {version}, which this release cannot read: use a newer release")]
     UnknownVersion {
         /// Which row.

@@ -33,7 +33,7 @@ pub fn row(data: &[u8]) {
 /// The plaintext of a record, and the clear part of a slot, is refused or encodes to the same bytes again.
 pub fn plaintext(data: &[u8]) {
     if let Ok(body) = ValueBody::decode(Zeroizing::new(data.to_vec())) {
-        let again = ValueBody::encode(&body.value, body.created_at, body.updated_at);
+        let again = ValueBody::encode(&body.value, body.times, &body.metadata);
         assert!(is_form_of(&again, data), "a value reads back");
     }
     if let (Some(id), revision) = (DefinitionId::from_bytes(&[1; 12]), Revision::from_u64(1))

@@ -6,7 +6,7 @@ use std::fmt;
 use crate::clock::Timestamp;
 use crate::format::{LengthBounds, VarFormat};
 use crate::id::{DefinitionId, DefinitionName};
-use crate::model::Revision;
+use crate::model::{Metadata, Revision};
 use crate::scope::Scopes;
 
 /// A variable as its author describes it. [`Org::define`](crate::Org::define) checks it and stores it.
@@ -134,6 +134,18 @@ pub struct StoredDefinition {
     pub updated_at: Timestamp,
     /// How often its format was changed. Unless it is 0, values from before a change may not match the format.
     pub format_changes: u32,
+    /// Who wrote this version, and why.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Metadata::is_empty"))]
+    pub metadata: Metadata,
+}
+
+impl StoredDefinition {
+    /// Says what is known about a new version. An author whom the host named comes before the actor.
+    pub(crate) fn describe(&mut self, metadata: &Metadata) {
+        let named = self.definition.author.take();
+        self.definition.author = named.or_else(|| metadata.author().map(str::to_owned));
+        self.metadata = metadata.authored(self.definition.author.clone());
+    }
 }
 
 /// A definition by id or by name. Verbs take whatever converts into one: an id, or a name of any string type.

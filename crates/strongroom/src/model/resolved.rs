@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::id::{DefinitionId, DocumentId};
-use crate::model::Revision;
+use crate::model::{Metadata, Revision};
 use crate::scope::{Scope, ScopeKind};
 use crate::secret::Secret;
 
@@ -130,4 +130,7 @@ pub struct Step {
     pub found: Option<Found>,
     /// Whether the value was set before a format change and does not match the new format.
     pub grandfathered: bool,
+    /// Who set the value, and why; empty for a value that cannot be opened.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Metadata::is_empty"))]
+    pub metadata: Metadata,
 }

@@ -2,6 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::id::{CredentialKey, DefinitionId, DocumentId, IntegrationId};
+use crate::model::Metadata;
 use crate::random::{self, RandomError};
 use crate::scope::Scope;
 use crate::secret::Secret;
@@ -104,6 +105,9 @@ pub struct ScopedValue {
     pub created_at: Timestamp,
     /// When it was last set.
     pub updated_at: Timestamp,
+    /// Who wrote this version, and why.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Metadata::is_empty"))]
+    pub metadata: Metadata,
     /// The plaintext; never serialised.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub value: Secret,
@@ -139,6 +143,9 @@ pub struct CredentialInfo {
     pub created_at: Timestamp,
     /// When it was last set.
     pub updated_at: Timestamp,
+    /// Who wrote this version, and why.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Metadata::is_empty"))]
+    pub metadata: Metadata,
 }
 
 /// What setting a value returns.

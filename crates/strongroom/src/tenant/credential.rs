@@ -4,10 +4,10 @@ use crate::error::Error;
 use crate::id::{CredentialKey, IntegrationId, LinkedAccountId};
 use crate::keys::Document;
 use crate::model::{Credential, CredentialInfo, Revision, Upsert};
-use crate::row::body::ValueBody;
+use crate::row::body::{Times, ValueBody};
 use crate::secret::Secret;
 use crate::store::Versioned;
-use crate::tenant::{Draft, Tenant, View, WriteOptions};
+use crate::tenant::{Draft, Expiry, Tenant, View, WriteOptions};
 
 /// The account, integration and key name of a credential.
 pub(crate) type CredentialAddress<'a> = (&'a LinkedAccountId, &'a IntegrationId, &'a CredentialKey);
@@ -36,8 +36,9 @@ impl Tenant {
             integration: integration.clone(),
             key_name: key_name.clone(),
             revision: opened.revision,
-            created_at: body.created_at,
-            updated_at: body.updated_at,
+            created_at: body.times.created_at,
+            updated_at: body.times.updated_at,
+            metadata: body.metadata,
         };
         Ok(Some(Credential { info, value: body.value }))
     }
@@ -67,6 +68,7 @@ impl Draft<'_> {
         let (account, integration, key_name) = address;
         let tenant = self.tenant();
         let now = tenant.engine.now();
+        let metadata = tenant.metadata(options, now, Expiry::Allowed)?;
         let place = tenant.id.credential(account, integration, key_name);
         let existing = match row {
             Some(row) => self.existing(&place, &row.value)?,
@@ -77,7 +79,7 @@ impl Draft<'_> {
             Some(existing) => (Upsert::Updated, existing.id, existing.revision.next(), existing.created_at),
             None => (Upsert::Added, self.new_id()?, Revision::first()?, now),
         };
-        let body = ValueBody::encode(value, created_at, now);
+        let body = ValueBody::encode(value, Times { created_at, updated_at: now }, &metadata);
         let document = Document { id: Some(id), revision, body: &body };
         self.put_sealed(&place, row.map(|row| row.revision), &document)?;
         Ok(action)

@@ -63,9 +63,10 @@ impl<'t> Draft<'t> {
     pub(crate) fn existing(&self, row: &Row<'_>, bytes: &[u8]) -> Result<Option<Existing>, Error> {
         let keys = self.keys(row.sealed_by().account());
         let Some(opened) = self.tenant.open(keys, row, bytes)? else { return Ok(None) };
-        let times = ValueBody::decode_times(&opened.plaintext);
-        let (created_at, _) = times.map_err(|error| Error::row(row.name(), error))?;
-        Ok(Some(Existing { id: opened.document_id(row)?, revision: opened.revision, created_at }))
+        let around = ValueBody::decode_around(&opened.plaintext);
+        let (times, _) = around.map_err(|error| Error::row(row.name(), error))?;
+        let (id, revision) = (opened.document_id(row)?, opened.revision);
+        Ok(Some(Existing { id, revision, created_at: times.created_at }))
     }
 
     /// A new document id.

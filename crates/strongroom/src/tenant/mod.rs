@@ -45,11 +45,12 @@ pub(crate) use draft::{Draft, Existing};
 pub(crate) use indexed::{GRANDFATHERED, INDEX_PAGE, IndexedValue};
 pub(crate) use list::listed_id;
 pub(crate) use new_definitions::NewDefinitions;
+pub(crate) use options::Expiry;
 pub use options::WriteOptions;
 pub use record::RecordWrite;
 pub(crate) use snapshot::{Rows, Snapshot, find_definition};
 pub use value::NewValue;
-pub(crate) use value::ValuesRead;
+pub(crate) use value::{ValuesRead, Writing};
 pub(crate) use view::{Freshness, Needs, View};
 
 /// An org in one environment. Everything that a verb reads or writes goes through one.
@@ -73,11 +74,6 @@ impl Tenant {
     /// The same tenant, with its writes made on behalf of `actor`.
     pub(crate) fn acting_as(&self, actor: Actor) -> Self {
         Self { engine: Arc::clone(&self.engine), id: self.id.clone(), actor: Some(actor) }
-    }
-
-    /// Who wrote a version: whom the host named for it, or else the actor.
-    pub(crate) fn author(&self, named: Option<String>) -> Option<String> {
-        named.or_else(|| self.actor.as_ref().map(|actor| actor.name().to_string()))
     }
 
     /// Opens the bytes of a row under the keys of its scope. `None` if the key that sealed it was dropped.

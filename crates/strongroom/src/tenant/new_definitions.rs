@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use crate::engine::cache::Definition;
 use crate::error::Error;
 use crate::id::{DefinitionId, DefinitionName};
-use crate::model::{DefinitionRef, Revision, StoredDefinition, VariableDefinition};
+use crate::model::{DefinitionRef, Metadata, Revision, StoredDefinition, VariableDefinition};
 use crate::row::TenantId;
 use crate::store::{Key, RowRevision, Versioned};
 use crate::tenant::definition::read_hint;
-use crate::tenant::{Draft, Tenant, check_definition};
+use crate::tenant::{Draft, Expiry, Tenant, WriteOptions, check_definition};
 
 /// New definitions that were checked and have ids, but no rows yet.
 pub(crate) struct NewDefinitions<'a> {
@@ -20,24 +20,31 @@ pub(crate) struct NewDefinitions<'a> {
 
 impl<'a> NewDefinitions<'a> {
     /// Checks `definitions`, whose names must differ, and gives them ids.
-    pub(crate) fn of(definitions: &'a [VariableDefinition], tenant: &Tenant) -> Result<Self, Error> {
+    pub(crate) fn of(
+        definitions: &'a [VariableDefinition],
+        tenant: &Tenant,
+        options: &WriteOptions,
+    ) -> Result<Self, Error> {
         let engine = &*tenant.engine;
         let (mut made, now) = (Self::none(), engine.now());
+        let metadata = tenant.metadata(options, now, Expiry::Refused)?;
         for (index, definition) in definitions.iter().enumerate() {
             made.names.push(check_definition(definition, engine)?);
             if made.by_name.insert(&definition.name, index).is_some() {
                 return Err(Error::InvalidDefinition("two new definitions have one name"));
             }
-            let author = tenant.author(definition.author.clone());
-            let stored = StoredDefinition {
+            let mut stored = StoredDefinition {
                 id: DefinitionId::generate(&*engine.clock)?,
                 revision: Revision::from_u64(1),
-                created_by: author.clone(),
-                definition: VariableDefinition { author, ..definition.clone() },
+                definition: definition.clone(),
+                created_by: None,
                 created_at: now,
                 updated_at: now,
                 format_changes: 0,
+                metadata: Metadata::NONE,
             };
+            stored.describe(&metadata);
+            stored.created_by.clone_from(&stored.definition.author);
             made.definitions.push(Definition { stored, row_revision: RowRevision(0) });
         }
         Ok(made)

@@ -1,10 +1,15 @@
-//! Conditions on a write, and records that are written with it.
+//! Conditions on a write, what is said about the version, and records that are written with it.
 
+use std::collections::BTreeSet;
+
+use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::model::{Expected, Revision};
-use crate::tenant::RecordWrite;
+use crate::limits::{LABELS_BYTES_MAX, LABELS_MAX, NOTE_BYTES_MAX};
+use crate::model::{Actor, Entries, Expected, Metadata, Revision};
+use crate::tenant::{RecordWrite, Tenant, at_most};
 
-/// A condition on a write, and records that are written in the same batch. The default has neither.
+/// A condition on a write, what is said about the version, and records that are written in the same batch. The
+/// default has none of them.
 ///
 /// ```
 /// # strongroom_conformance::with_port(async |org| {
@@ -21,6 +26,17 @@ pub struct WriteOptions {
     pub(crate) expected: Expected,
     pub(crate) records: Vec<RecordWrite>,
     pub(crate) ciphertext: bool,
+    actor: Option<Actor>,
+    note: Option<String>,
+    labels: BTreeSet<String>,
+    expires_at: Option<Timestamp>,
+}
+
+/// Whether what is written may expire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expiry {
+    Allowed,
+    Refused,
 }
 
 impl WriteOptions {
@@ -48,5 +64,85 @@ impl WriteOptions {
     pub fn with_ciphertext(mut self) -> Self {
         self.ciphertext = true;
         self
+    }
+    /// Names who writes this version, instead of the actor of the handle ([`Org::acting_as`](crate::Org::acting_as)).
+    #[must_use]
+    pub fn by(mut self, actor: Actor) -> Self {
+        self.actor = Some(actor);
+        self
+    }
+
+    /// Says why this version is written, in at most 512 bytes. It is sealed with the version, and [`Metadata`] has
+    /// it. A delete and a host's record keep none.
+    #[must_use]
+    pub fn note(mut self, text: impl Into<String>) -> Self {
+        self.note = Some(text.into());
+        self
+    }
+
+    /// Puts a label on this version: at most 16, none of them empty, and 512 bytes in all. They are sealed with the
+    /// version. A delete and a host's record keep none.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.labels.insert(label.into());
+        self
+    }
+
+    /// Says when the credential expires, which must be in the future. Only verbs that write credentials accept it.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// use strongroom::{Clock, IntegrationId, SystemClock, Timestamp, WriteOptions};
+    /// let in_an_hour = Timestamp::from_ms(SystemClock.now_ms() + 3_600_000);
+    /// let app = account.app(IntegrationId::default_app());
+    /// app.upsert_with("token", "t1", WriteOptions::default().expires_at(in_an_hour)).await?;
+    /// assert_eq!(app.get("token").await?.unwrap().info.metadata.expires_at(), Some(in_an_hour));
+    /// # Ok(()) });
+    /// ```
+    #[must_use]
+    pub fn expires_at(mut self, at: Timestamp) -> Self {
+        self.expires_at = Some(at);
+        self
+    }
+
+    /// Refuses an expiry, for a verb whose documents have none.
+    pub(crate) fn refuse_expiry(&self) -> Result<(), Error> {
+        match self.expires_at {
+            Some(_) => Err(Error::InvalidMetadata("only a credential expires: leave the expiry out")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Tenant {
+    /// What is said about a version that is written at `now`.
+    pub(crate) fn metadata(
+        &self,
+        options: &WriteOptions,
+        now: Timestamp,
+        expiry: Expiry,
+    ) -> Result<Metadata, Error> {
+        at_most("a note", NOTE_BYTES_MAX, options.note.as_deref())?;
+        let labels = &options.labels;
+        if labels.len() > LABELS_MAX || labels.contains("") {
+            return Err(Error::InvalidMetadata("it takes at most 16 labels, none of them empty"));
+        }
+        if labels.iter().map(String::len).sum::<usize>() > LABELS_BYTES_MAX {
+            return Err(Error::TooLong { what: "all labels together", max: LABELS_BYTES_MAX });
+        }
+        if expiry == Expiry::Refused {
+            options.refuse_expiry()?;
+        }
+        if options.expires_at.is_some_and(|at| at <= now) {
+            return Err(Error::InvalidMetadata("the expiry is in the past"));
+        }
+        let actor = options.actor.as_ref().or(self.actor.as_ref());
+        Ok(Metadata::of(Entries {
+            author: actor.map(|actor| actor.name().to_string()),
+            request_id: actor.and_then(Actor::request_id).map(ToString::to_string),
+            note: options.note.clone(),
+            labels: labels.clone(),
+            expires_at: options.expires_at,
+        }))
     }
 }

@@ -4,8 +4,8 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::{Environment, Namespace, OrgId, RecordKey};
 use crate::keys::Document;
-use crate::model::{Expected, Revision};
-use crate::row::body::ValueBody;
+use crate::model::{Expected, Metadata, Revision};
+use crate::row::body::{Times, ValueBody};
 use crate::secret::Secret;
 use crate::store::Versioned;
 use crate::tenant::{Draft, Tenant, View, WriteOptions};
@@ -72,8 +72,8 @@ impl Tenant {
         Ok(Some(Record {
             key: key.clone(),
             revision: opened.revision,
-            created_at: body.created_at,
-            updated_at: body.updated_at,
+            created_at: body.times.created_at,
+            updated_at: body.times.updated_at,
             value: body.value,
         }))
     }
@@ -115,7 +115,7 @@ impl Draft<'_> {
         let now = tenant.engine.now();
         let created_at = existing.as_ref().map_or(now, |record| record.created_at);
         let revision = existing.as_ref().map_or_else(Revision::first, |record| Ok(record.revision.next()))?;
-        let body = ValueBody::encode(value, created_at, now);
+        let body = ValueBody::encode(value, Times { created_at, updated_at: now }, &Metadata::NONE);
         self.put_sealed(&place, read, &Document { id: None, revision, body: &body })?;
         Ok(existing.is_none())
     }

@@ -12,9 +12,10 @@ use crate::error::{Damage, Error};
 use crate::id::{DefinitionId, DocumentId, LinkedAccountId};
 use crate::keys::{Document, active_key};
 use crate::model::{
-    DefinitionRef, Expected, Found, Listing, PageRequest, Revision, ScopedValue, Upsert, ValueWritten,
+    DefinitionRef, Expected, Found, Listing, Metadata, PageRequest, Revision, ScopedValue, Upsert,
+    ValueWritten,
 };
-use crate::row::body::ValueBody;
+use crate::row::body::{Times, ValueBody};
 use crate::row::{Row, RowKind, SealedRow, decode_index, encode_index, value_definition};
 use crate::scope::Scope;
 use crate::secret::Secret;
@@ -65,8 +66,9 @@ impl Tenant {
             definition_id: *definition,
             scope: scope.clone(),
             revision: opened.revision,
-            created_at: body.created_at,
-            updated_at: body.updated_at,
+            created_at: body.times.created_at,
+            updated_at: body.times.updated_at,
+            metadata: body.metadata,
             value: body.value,
         }))
     }
@@ -204,15 +206,23 @@ impl<'a> NewValue<'a> {
     }
 }
 
+/// What all values of a batch share.
+pub(crate) struct Writing<'w> {
+    /// One moment for all of them.
+    pub(crate) now: Timestamp,
+    pub(crate) options: &'w WriteOptions,
+    pub(crate) metadata: Metadata,
+}
+
 impl Draft<'_> {
     pub(crate) fn put_value(
         &mut self,
         definition: &Definition,
         new: &NewValue<'_>,
         row: Option<&Versioned>,
-        now: Timestamp,
-        options: &WriteOptions,
+        writing: &Writing<'_>,
     ) -> Result<ValueWritten, Error> {
+        let Writing { now, options, metadata } = writing;
         let definition_id = definition.stored.id;
         let tenant = self.tenant();
         let place = tenant.id.value(&new.scope, &definition_id);
@@ -236,10 +246,10 @@ impl Draft<'_> {
                 }
                 Existing { revision: existing.revision.next(), ..existing }
             }
-            None => self.new_value(&new.scope, &definition_id, now)?,
+            None => self.new_value(&new.scope, &definition_id, *now)?,
         };
         self.expect_definition(definition);
-        let body = ValueBody::encode(&new.value, created_at, now);
+        let body = ValueBody::encode(&new.value, Times { created_at, updated_at: *now }, metadata);
         let document = Document { id: Some(id), revision, body: &body };
         self.put_sealed(&place, row.map(|row| row.revision), &document)?;
 
@@ -253,7 +263,7 @@ impl Draft<'_> {
             scope,
             revision,
             created_at,
-            updated_at: now,
+            updated_at: *now,
             ciphertext,
         })
     }

@@ -5,7 +5,9 @@ use std::slice;
 
 use crate::error::Error;
 use crate::id::DefinitionId;
-use crate::model::{DefinitionRef, Found, Origin, Resolution, Resolved, Step, StoredDefinition, Trace};
+use crate::model::{
+    DefinitionRef, Found, Metadata, Origin, Resolution, Resolved, Step, StoredDefinition, Trace,
+};
 use crate::row::value_definition;
 use crate::scope::{Scope, ScopePath};
 use crate::secret::Secret;
@@ -61,7 +63,7 @@ impl Org {
         fresh_if_stale(|freshness| self.try_resolve_all(path, freshness)).await
     }
 
-    /// How a definition resolves, step by step. No value is opened or shown.
+    /// How a definition resolves, step by step, with who set each value. No value is shown.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -140,12 +142,33 @@ impl Org {
                 Some(row) => tenant.find_in_row(&view, scope, &stored.id, row)?,
                 None => None,
             };
+            let metadata = match row {
+                Some(row) => metadata_of(tenant, &view, scope, &stored.id, row)?,
+                None => Metadata::NONE,
+            };
             let (origin, holds_value) = (Origin::Scope(scope.clone()), found.is_some());
-            steps.push(Step { origin, holds_value, found, grandfathered: mark && holds_value });
+            steps.push(Step { origin, holds_value, found, grandfathered: mark && holds_value, metadata });
         }
         let holds_value = stored.definition.default.is_some();
-        steps.push(Step { origin: Origin::Default, holds_value, found: None, grandfathered: false });
+        let (origin, metadata) = (Origin::Default, Metadata::NONE);
+        steps.push(Step { origin, holds_value, found: None, grandfathered: false, metadata });
         Ok(Trace { definition_id: stored.id, name: stored.definition.name.clone(), steps })
+    }
+}
+
+/// What was said about a value. A damaged body shows nothing: an explanation must not fail on a value that it does not
+/// show.
+fn metadata_of(
+    tenant: &Tenant,
+    view: &View<'_>,
+    scope: &Scope,
+    definition: &DefinitionId,
+    row: &Versioned,
+) -> Result<Metadata, Error> {
+    match tenant.open_value(view, scope, definition, row) {
+        Ok(value) => Ok(value.map(|value| value.metadata).unwrap_or_default()),
+        Err(error) if error.is_damage() => Ok(Metadata::NONE),
+        Err(error) => Err(error),
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use strongroom::store::{KeyRange, ReadBatch, Scan, Store};
-use strongroom::{Org, Scope, ScopeKind, StoredDefinition, VarFormat};
+use strongroom::{Metadata, Org, Scope, ScopeKind, StoredDefinition, VarFormat};
 
 /// Every row, as the store answers them.
 pub(crate) async fn dump(store: &dyn Store) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -99,7 +99,31 @@ pub(crate) fn definition(org: &Org, stored: &StoredDefinition) -> Value {
         "created_ms": stored.created_at,
         "updated_ms": stored.updated_at,
         "format_changes": serde_json::to_value(stored).unwrap()["format_changes"],
+        "request_id": stored.metadata.request_id(),
+        "note": stored.metadata.note(),
+        "labels": labels(&stored.metadata),
     }))
+}
+
+/// What is said about a version, in the words of the decoder.
+pub(crate) fn said(metadata: &Metadata) -> [Value; 5] {
+    [
+        json!(metadata.author()),
+        json!(metadata.request_id()),
+        json!(metadata.note()),
+        json!(labels(metadata)),
+        json!(metadata.expires_at()),
+    ]
+}
+
+/// The same of a decoded row.
+pub(crate) fn said_in(row: &Value) -> [Value; 5] {
+    ["author", "request_id", "note", "labels", "expires_ms"].map(|field| row[field].clone())
+}
+
+fn labels(metadata: &Metadata) -> Option<Vec<&str>> {
+    let labels: Vec<_> = metadata.labels().collect();
+    (!labels.is_empty()).then_some(labels)
 }
 
 pub(crate) fn without_nulls(mut object: Value) -> Value {

@@ -20,7 +20,7 @@ use strongroom::{
     Argon2Params, DefinitionFilter, DocumentId, PageRequest, RawKey, Unlock, Vault, VaultOptions,
 };
 
-use decoder::{decode, definition, dump, number, rows, scope_of, text, without_nulls};
+use decoder::{decode, definition, dump, number, rows, said, said_in, scope_of, text, without_nulls};
 use rich::{ACCOUNTS, RAW_KEY, Rich, Stopping};
 
 #[test]
@@ -48,6 +48,7 @@ fn values_are_decoded_as_they_were_written() {
                 metadata,
                 (number(row, "revision"), number(row, "created_ms"), number(row, "updated_ms"))
             );
+            assert_eq!(said_in(row), said(&value.metadata));
             let hint = rows(&decoded, "value id", org).find(|hint| hint["doc_id"] == row["doc_id"]);
             assert!(hint.is_some());
         }
@@ -91,6 +92,12 @@ fn accounts_credentials_and_records_are_decoded_as_they_were_written() {
         .collect();
     written.sort();
     assert_eq!(credentials, written);
+
+    let crm = org.account("a".parse().unwrap()).app("crm".parse().unwrap());
+    let info = block_on(crm.get("..")).unwrap().unwrap().info;
+    let row = rows(&decoded, "credential", org).find(|row| row["integration"] == "crm").unwrap();
+    assert_eq!(said_in(row), said(&info.metadata));
+    assert!(said_in(row).iter().all(|entry| !entry.is_null()));
 
     for account in ACCOUNTS {
         let known = block_on(org.linked_account(&account.parse().unwrap())).unwrap().unwrap();

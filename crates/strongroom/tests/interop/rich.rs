@@ -11,8 +11,8 @@ use strongroom::store::{
     Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
 };
 use strongroom::{
-    Clock, DefinitionChange, Environment, LengthBounds, Org, RawKey, Scope, ScopeKind, Scopes, Unlock,
-    VarFormat, VariableDefinition, Vault, VaultOptions,
+    Actor, Clock, DefinitionChange, Environment, LengthBounds, Org, RawKey, Scope, ScopeKind, Scopes,
+    Timestamp, Unlock, VarFormat, VariableDefinition, Vault, VaultOptions, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -96,7 +96,7 @@ async fn define(org: &Org) {
     }
     let change =
         DefinitionChange::new().name("INTEGER").no_default_value().author("you").description("changed");
-    org.update_definition("RENAMED", change).await.unwrap();
+    org.update_definition_with("RENAMED", change, noted()).await.unwrap();
 }
 
 async fn set_values(org: &Org) -> Vec<(String, Scope, String)> {
@@ -121,8 +121,14 @@ async fn set_values(org: &Org) -> Vec<(String, Scope, String)> {
         written.push((name.to_owned(), scope, value));
     }
     // Set again: the id and the time of creation stay.
-    org.set_value("INTEGER", Scope::Org, "12").await.unwrap();
+    org.set_value_with("INTEGER", Scope::Org, "12", noted()).await.unwrap();
     written
+}
+
+/// A version about which everything is said that can be.
+fn noted() -> WriteOptions {
+    let actor = "user:alice".parse::<Actor>().unwrap().in_request("r1".parse().unwrap());
+    WriteOptions::default().by(actor).note("wh\u{e9}n").label("b").label("a")
 }
 
 async fn add_accounts(org: &Org) {
@@ -134,7 +140,8 @@ async fn add_accounts(org: &Org) {
     org.upsert_account("a".parse().unwrap()).name("An \u{e0}ccount").udf("{}").await.unwrap();
     let account = org.account("a".parse().unwrap());
     account.add_integration(&"crm".parse().unwrap()).await.unwrap();
-    account.app("crm".parse().unwrap()).upsert("..", "crm token").await.unwrap();
+    let expiring = noted().expires_at(Timestamp::from_ms(u64::MAX));
+    account.app("crm".parse().unwrap()).upsert_with("..", "crm token", expiring).await.unwrap();
 }
 
 /// A memory store that stops to take batches when it is told to.

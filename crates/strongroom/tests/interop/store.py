@@ -235,7 +235,21 @@ def context(store_id, kind, name, ids=None, **more):
 
 def sheet(plaintext):
     times = {1: ("created_ms", UINT), 2: ("updated_ms", UINT)}
-    return fields(cbor(plaintext), {0: ("value", TEXT), **times})
+    expiry = {7: ("expires_ms", UINT)}
+    read = fields(cbor(plaintext), {0: ("value", TEXT), **times}, {3: ("author", TEXT), **said(4), **expiry})
+    return check_labels(read)
+
+
+def said(first):
+    """The request, note and labels of a version, in three entries."""
+    return {first: ("request_id", TEXT), first + 1: ("note", TEXT), first + 2: ("labels", LIST)}
+
+
+def check_labels(read):
+    labels = read.get("labels", ["one"])
+    require(labels and all(type(label) is str and label for label in labels), "labels that are none")
+    require(labels == sorted(set(labels), key=str.encode), "labels out of order")
+    return read
 
 
 def definition(plaintext):
@@ -249,7 +263,8 @@ def definition(plaintext):
         11: ("updated_ms", UINT),
     }
     texts = {4: ("description", TEXT), 5: ("default", TEXT), 8: ("author", TEXT), 9: ("created_by", TEXT)}
-    read = fields(cbor(plaintext), required, {2: ("length", LIST), 12: ("format_changes", UINT), **texts})
+    optional = {2: ("length", LIST), 12: ("format_changes", UINT), **texts, **said(13)}
+    read = check_labels(fields(cbor(plaintext), required, optional))
     read["format"] = var_format(read["format"])
     require(1 <= read["scopes"] <= 7, "no scopes")
     bits = (1, "org"), (2, "linked_account"), (4, "workflow")

@@ -51,7 +51,7 @@ fn check_body(row: &Row<'_>, body: &[u8]) -> Result<(), RowError> {
         TenantRow::Integration(..) => IntegrationBody::decode(body).map(drop),
         TenantRow::Count => <[u8; 8]>::try_from(body).map(drop).map_err(|_| RowError::Malformed),
         TenantRow::Value(..) | TenantRow::Credential(..) | TenantRow::Record(..) => {
-            ValueBody::decode_times(body).map(drop)
+            ValueBody::decode_around(body).map(drop)
         }
         TenantRow::Keyring(_)
         | TenantRow::Epoch

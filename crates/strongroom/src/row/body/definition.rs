@@ -1,11 +1,11 @@
 //! The body of a variable definition.
 
-use minicbor::{Decode, Encode};
+use minicbor::{Decode, Decoder, Encode};
 
 use crate::clock::Timestamp;
 use crate::format::{EnumFormat, LengthBounds, PatternFormat, UrlSchemes, VarFormat};
 use crate::id::DefinitionId;
-use crate::model::{Revision, StoredDefinition, VariableDefinition};
+use crate::model::{Entries, Metadata, Revision, StoredDefinition, VariableDefinition};
 use crate::row::{RowError, infallible};
 use crate::scope::Scopes;
 
@@ -38,7 +38,18 @@ struct Fields<'a> {
     updated_ms: u64,
     #[n(12)]
     format_changes: u32,
+    #[b(13)]
+    request_id: Option<&'a str>,
+    #[b(14)]
+    note: Option<&'a str>,
+    #[b(15)]
+    labels: Option<Vec<&'a str>>,
 }
+
+/// The first entry that this release does not know, and the first that may be skipped by a reader that does not
+/// know it.
+const UNKNOWN: u64 = 16;
+const MAY_BE_SKIPPED: u64 = 32;
 
 /// A format's name and its parameters.
 #[derive(Encode, Decode, Default)]
@@ -63,6 +74,8 @@ struct FormatFields<'a> {
 /// The plaintext of a definition's record.
 pub(crate) fn encode_definition(stored: &StoredDefinition) -> Vec<u8> {
     let definition = &stored.definition;
+    let said = stored.metadata.entries();
+    let labels = said.map(|said| &said.labels).filter(|labels| !labels.is_empty());
     let fields = Fields {
         name: &definition.name,
         format: format_fields(&definition.var_format),
@@ -77,6 +90,9 @@ pub(crate) fn encode_definition(stored: &StoredDefinition) -> Vec<u8> {
         created_ms: stored.created_at.as_ms(),
         updated_ms: stored.updated_at.as_ms(),
         format_changes: stored.format_changes,
+        request_id: said.and_then(|said| said.request_id.as_deref()),
+        note: said.and_then(|said| said.note.as_deref()),
+        labels: labels.map(|labels| labels.iter().map(String::as_str).collect()),
     };
     let mut plaintext = Vec::new();
     infallible(minicbor::encode(&fields, &mut plaintext));
@@ -88,6 +104,7 @@ pub(crate) fn decode_definition(
     revision: Revision,
     plaintext: &[u8],
 ) -> Result<StoredDefinition, RowError> {
+    refuse_later(plaintext)?;
     let fields: Fields<'_> = minicbor::decode(plaintext)?;
     let owned = |text: Option<&str>| text.map(str::to_owned);
     let length = fields.length.map(|(min, max)| LengthBounds::new(min as usize..=max as usize));
@@ -102,6 +119,13 @@ pub(crate) fn decode_definition(
         scopes: Scopes::from_bits(fields.scopes).ok_or(RowError::Malformed)?,
         author: owned(fields.author),
     };
+    let metadata = Metadata::of(Entries {
+        author: definition.author.clone(),
+        request_id: owned(fields.request_id),
+        note: owned(fields.note),
+        labels: fields.labels.into_iter().flatten().map(str::to_owned).collect(),
+        expires_at: None,
+    });
     Ok(StoredDefinition {
         id,
         revision,
@@ -110,7 +134,21 @@ pub(crate) fn decode_definition(
         created_at: Timestamp::from_ms(fields.created_ms),
         updated_at: Timestamp::from_ms(fields.updated_ms),
         format_changes: fields.format_changes,
+        metadata,
     })
+}
+
+/// Refuses an entry of a later release, unless it may be skipped: an update would lose it.
+fn refuse_later(plaintext: &[u8]) -> Result<(), RowError> {
+    let mut cbor = Decoder::new(plaintext);
+    for _ in 0..cbor.map()?.ok_or(RowError::Malformed)? {
+        let key = cbor.u64()?;
+        if (UNKNOWN..MAY_BE_SKIPPED).contains(&key) {
+            return Err(RowError::UnknownVersion(key as u8));
+        }
+        cbor.skip()?;
+    }
+    Ok(())
 }
 
 fn format_fields(format: &VarFormat) -> FormatFields<'_> {
@@ -173,17 +211,57 @@ mod tests {
         for format in formats {
             let bounds = LengthBounds::new(1..=9).unwrap();
             let definition = VariableDefinition::new("NAME", format).required().length(bounds).author("me");
-            let stored = StoredDefinition {
-                id: DefinitionId::from_bytes(&[1; 12]).unwrap(),
-                revision: Revision::from_u64(3),
-                definition: definition.description("text").default_value("a"),
-                created_by: None,
-                created_at: Timestamp::from_ms(1),
-                updated_at: Timestamp::from_ms(2),
-                format_changes: 4,
-            };
+            let stored = stored(definition.description("text").default_value("a"), everything());
             let read = decode_definition(stored.id, stored.revision, &encode_definition(&stored)).unwrap();
             assert_eq!(read, stored);
         }
+    }
+
+    #[test]
+    fn bytes_are_those_of_the_format() {
+        let without = stored(VariableDefinition::new("N", VarFormat::Json), Metadata::NONE);
+        let body = "0061 4e 01 a1 00 64 6a736f6e 03 f4 06 f4 07 07 0a 01 0b 02 0c 04".replace(' ', "");
+        assert_eq!(hex::encode(encode_definition(&without)), format!("a8{body}"));
+        let by_me = VariableDefinition::new("N", VarFormat::Json).author("me");
+        let with = encode_definition(&stored(by_me, everything()));
+        let body = body.replace("0707", "0707 08 62 6d65");
+        let said = "0d 62 7231 0e 63 776879 0f 82 61 61 62 6262";
+        assert_eq!(hex::encode(with), format!("ac{body}{said}").replace(' ', ""));
+    }
+
+    #[test]
+    fn an_unknown_entry_below_32_is_a_later_version_and_one_above_is_skipped() {
+        let plain = stored(VariableDefinition::new("N", VarFormat::Json), Metadata::NONE);
+        let with = |key: u8| {
+            let mut plaintext = encode_definition(&plain);
+            plaintext[0] += 1;
+            plaintext.extend([0x18, key, 0x81, 0x01]);
+            decode_definition(plain.id, plain.revision, &plaintext)
+        };
+        assert!(matches!(with(31), Err(RowError::UnknownVersion(31))));
+        assert_eq!(with(32).unwrap(), plain);
+    }
+
+    fn stored(definition: VariableDefinition, metadata: Metadata) -> StoredDefinition {
+        StoredDefinition {
+            id: DefinitionId::from_bytes(&[1; 12]).unwrap(),
+            revision: Revision::from_u64(3),
+            definition,
+            created_by: None,
+            created_at: Timestamp::from_ms(1),
+            updated_at: Timestamp::from_ms(2),
+            format_changes: 4,
+            metadata,
+        }
+    }
+
+    fn everything() -> Metadata {
+        Metadata::of(Entries {
+            author: Some("me".to_owned()),
+            request_id: Some("r1".to_owned()),
+            note: Some("why".to_owned()),
+            labels: ["bb", "a"].map(str::to_owned).into(),
+            expires_at: None,
+        })
     }
 }

@@ -4,6 +4,7 @@ mod account;
 mod definition;
 mod job;
 mod key_job;
+mod metadata;
 mod value;
 
 pub(crate) use account::{AccountBody, IntegrationBody};
@@ -13,4 +14,4 @@ pub(crate) use key_job::{
     CursorBody, DataKeysBody, DataPhase, FindingBody, KeyJobBody, Lease, OnUnreadableBody, PassBody, Reach,
     RootBody, Status, Tally, TaskBody,
 };
-pub(crate) use value::ValueBody;
+pub(crate) use value::{Times, ValueBody};

@@ -6,46 +6,54 @@ use minicbor::{Decoder, Encoder};
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
+use crate::model::Metadata;
+use crate::row::body::metadata;
 use crate::row::{RowError, expect_key, finish, infallible};
 use crate::secret::Secret;
 
-/// `{0: value, 1: created ms, 2: updated ms}`.
+/// `{0: value, 1: created ms, 2: updated ms}`, and the entries of [`metadata`].
 pub(crate) struct ValueBody {
     pub(crate) value: Secret,
+    pub(crate) times: Times,
+    pub(crate) metadata: Metadata,
+}
+
+/// When a document was created, and when it was last set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Times {
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
 }
 
 impl ValueBody {
-    pub(crate) fn encode(value: &Secret, created_at: Timestamp, updated_at: Timestamp) -> Zeroizing<Vec<u8>> {
+    pub(crate) fn encode(value: &Secret, times: Times, metadata: &Metadata) -> Zeroizing<Vec<u8>> {
         let text = value.expose();
         // Reserve all of it: a buffer that grows would leave plaintext behind.
-        let mut plaintext = Zeroizing::new(Vec::with_capacity(text.len() + 32));
+        let mut plaintext = Zeroizing::new(Vec::with_capacity(text.len() + 32 + metadata::len_max(metadata)));
         let mut cbor = Encoder::new(&mut *plaintext);
         let written = (|| {
-            cbor.map(3)?.u8(0)?.str(text)?;
-            cbor.u8(1)?.u64(created_at.as_ms())?.u8(2)?.u64(updated_at.as_ms())?.ok()
+            cbor.map(REQUIRED + metadata::count(metadata))?.u8(0)?.str(text)?;
+            cbor.u8(1)?.u64(times.created_at.as_ms())?.u8(2)?.u64(times.updated_at.as_ms())?;
+            metadata::encode(&mut cbor, metadata)
         })();
         infallible(written);
         plaintext
     }
 
     pub(crate) fn decode(plaintext: Zeroizing<Vec<u8>>) -> Result<Self, RowError> {
-        let (value, created_at, updated_at) = Self::parse(&plaintext)?;
+        let (value, times, metadata) = Self::parse(&plaintext)?;
         let value = Secret::from_part(plaintext, value).ok_or(RowError::Malformed)?;
-        Ok(Self { value, created_at, updated_at })
+        Ok(Self { value, times, metadata })
     }
 
-    /// Only the times: the value is wiped unread.
-    pub(crate) fn decode_times(plaintext: &[u8]) -> Result<(Timestamp, Timestamp), RowError> {
-        Self::parse(plaintext).map(|(_, created_at, updated_at)| (created_at, updated_at))
+    /// Everything but the value, which is wiped unread.
+    pub(crate) fn decode_around(plaintext: &[u8]) -> Result<(Times, Metadata), RowError> {
+        Self::parse(plaintext).map(|(_, times, metadata)| (times, metadata))
     }
 
-    fn parse(plaintext: &[u8]) -> Result<(Range<usize>, Timestamp, Timestamp), RowError> {
+    fn parse(plaintext: &[u8]) -> Result<(Range<usize>, Times, Metadata), RowError> {
         let mut cbor = Decoder::new(plaintext);
-        if cbor.map()? != Some(3) {
-            return Err(RowError::Malformed);
-        }
+        let optional = cbor.map()?.and_then(|len| len.checked_sub(REQUIRED)).ok_or(RowError::Malformed)?;
         expect_key(&mut cbor, 0)?;
         let len = cbor.str()?.len();
         let value = cbor.position() - len..cbor.position();
@@ -53,24 +61,98 @@ impl ValueBody {
         let created_at = Timestamp::from_ms(cbor.u64()?);
         expect_key(&mut cbor, 2)?;
         let updated_at = Timestamp::from_ms(cbor.u64()?);
+        let metadata = metadata::decode(&mut cbor, optional)?;
         finish(&cbor)?;
-        Ok((value, created_at, updated_at))
+        Ok((value, Times { created_at, updated_at }, metadata))
     }
 }
+
+/// The entries that every value has.
+const REQUIRED: u64 = 3;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Entries;
 
     #[test]
     fn a_body_keeps_the_exact_text() {
         for text in ["", "v", " \u{e9}\n", &"x".repeat(65_536)] {
-            let plaintext =
-                ValueBody::encode(&text.into(), Timestamp::from_ms(1), Timestamp::from_ms(u64::MAX));
+            let plaintext = ValueBody::encode(&text.into(), times(1, u64::MAX), &Metadata::NONE);
             assert!(plaintext.capacity() <= text.len() + 32);
             let body = ValueBody::decode(plaintext).unwrap();
             assert_eq!(body.value.expose(), text);
-            assert_eq!((body.created_at.as_ms(), body.updated_at.as_ms()), (1, u64::MAX));
+            assert_eq!((body.times, body.metadata), (times(1, u64::MAX), Metadata::NONE));
         }
+    }
+
+    #[test]
+    fn bytes_are_those_of_the_format() {
+        let without = ValueBody::encode(&"v".into(), times(1, 2), &Metadata::NONE);
+        assert_eq!(hex::encode(&*without), "a30061760101".to_owned() + "0202");
+        let with = ValueBody::encode(&"v".into(), times(1, 2), &everything());
+        assert_eq!(
+            hex::encode(&*with),
+            "a800617601010202036a757365723a616c69636504627231056377687906826161626262071903e8"
+        );
+        assert_eq!(ValueBody::decode(with).unwrap().metadata, everything());
+    }
+
+    #[test]
+    fn the_longest_value_leaves_room_for_all_that_is_said_about_a_version() {
+        let long = |len| Some("x".repeat(len));
+        let metadata = Metadata::of(Entries {
+            author: long(256),
+            request_id: long(128),
+            note: long(512),
+            labels: (0..16_u8).map(|n| char::from(b'a' + n).to_string().repeat(32)).collect(),
+            expires_at: Some(Timestamp::from_ms(u64::MAX)),
+        });
+        let plaintext = ValueBody::encode(&"x".repeat(65_536).into(), times(u64::MAX, u64::MAX), &metadata);
+        // Within the capacity that was reserved, so the buffer never grew.
+        assert!(plaintext.len() <= 65_536 + 32 + metadata::len_max(&metadata));
+        // A record has room for 67,583 bytes. 500 are left for later entries.
+        assert!(plaintext.len() <= 67_583 - 500, "{}", plaintext.len());
+    }
+
+    #[test]
+    fn an_unknown_entry_below_16_is_a_later_version_and_one_above_is_skipped() {
+        let with = |entry: &str| {
+            ValueBody::decode(Zeroizing::new(hex::decode(format!("a400617601010202{entry}")).unwrap()))
+        };
+        for key in [0x08, 0x0f] {
+            assert!(
+                matches!(with(&format!("{key:02x}01")), Err(RowError::UnknownVersion(found)) if found == key)
+            );
+        }
+        for skipped in ["1001", "1818 82 01 a1 01 02"] {
+            assert!(with(&skipped.replace(' ', "")).unwrap().metadata.is_empty());
+        }
+    }
+
+    #[test]
+    fn entries_out_of_order_or_twice_are_refused() {
+        for bad in [
+            "a5006176010102020562 6161 0361 61",
+            "a500617601010202036161036161",
+            "a40061760101020206826162 6161",
+        ] {
+            let bytes = hex::decode(bad.replace(' ', "")).unwrap();
+            assert!(matches!(ValueBody::decode(Zeroizing::new(bytes)), Err(RowError::Malformed)), "{bad}");
+        }
+    }
+
+    fn times(created: u64, updated: u64) -> Times {
+        Times { created_at: Timestamp::from_ms(created), updated_at: Timestamp::from_ms(updated) }
+    }
+
+    fn everything() -> Metadata {
+        Metadata::of(Entries {
+            author: Some("user:alice".to_owned()),
+            request_id: Some("r1".to_owned()),
+            note: Some("why".to_owned()),
+            labels: ["bb", "a"].map(str::to_owned).into(),
+            expires_at: Some(Timestamp::from_ms(1_000)),
+        })
     }
 }

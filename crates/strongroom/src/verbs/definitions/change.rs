@@ -10,7 +10,7 @@ use crate::jobs::{run_job, until_landed};
 use crate::model::{DefinitionRef, StoredDefinition};
 use crate::scope::Scopes;
 use crate::tenant::definition::read_hint;
-use crate::tenant::{Attempt, Draft, Freshness, Needs, WriteOptions, check_definition};
+use crate::tenant::{Attempt, Draft, Expiry, Freshness, Needs, WriteOptions, check_definition};
 use crate::verbs::org::Org;
 
 /// A change of a definition. Fields that are not set stay as they are.
@@ -201,7 +201,8 @@ impl Org {
         let before = &definition.stored;
         options.check(Some(before.revision))?;
         let mut after = change.apply(before);
-        after.definition.author = tenant.author(after.definition.author.take());
+        after.updated_at = tenant.engine.now();
+        after.describe(&tenant.metadata(options, after.updated_at, Expiry::Refused)?);
         let name = check_definition(&after.definition, &tenant.engine)?;
         let removed = before.definition.scopes.without(after.definition.scopes);
         // Before anything is written, so that a scope in use is normally refused without a job.
@@ -209,7 +210,6 @@ impl Org {
             tenant.refuse_in_use(id, removed).await?;
         }
         after.revision = before.revision.next();
-        after.updated_at = tenant.engine.now();
 
         let mut draft = Draft::new(tenant, &view);
         draft.put_definition(&after, Some(definition.row_revision))?;

@@ -15,7 +15,7 @@ use crate::scope::{Scope, Scopes};
 use crate::store::Versioned;
 use crate::tenant::check::value_form;
 use crate::tenant::indexed::{EXAMINED_MAX, is_grandfathered};
-use crate::tenant::{Attempt, Draft, Freshness, INDEX_PAGE, Needs, WriteOptions, check_definition};
+use crate::tenant::{Attempt, Draft, Expiry, Freshness, INDEX_PAGE, Needs, WriteOptions, check_definition};
 use crate::verbs::definitions::DefinitionChange;
 use crate::verbs::org::Org;
 
@@ -298,10 +298,10 @@ impl Org {
         let definition = view.definition(0, reference)?;
         options.check(Some(definition.stored.revision))?;
         let mut changed = change.apply(&definition.stored);
-        changed.definition.author = tenant.author(changed.definition.author.take());
+        changed.updated_at = tenant.engine.now();
+        changed.describe(&tenant.metadata(options, changed.updated_at, Expiry::Refused)?);
         check_definition(&changed.definition, &tenant.engine)?;
         changed.revision = definition.stored.revision.next();
-        changed.updated_at = tenant.engine.now();
         changed.format_changes = definition.stored.format_changes.saturating_add(1);
 
         let mut draft = Draft::new(tenant, &view);

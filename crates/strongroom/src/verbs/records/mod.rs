@@ -228,6 +228,7 @@ impl Records {
         if options.records.iter().any(|companion| companion.is_of_same_record(&write)) {
             return Err(Error::DuplicateRecord);
         }
+        options.refuse_expiry()?;
         let write = write.expecting(options.expected);
         until_landed(&self.org.tenant, |freshness| self.try_apply(&write, &options.records, freshness)).await
     }

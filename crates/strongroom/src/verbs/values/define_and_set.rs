@@ -69,7 +69,7 @@ impl Org {
         values: &[NewValue<'_>],
         options: WriteOptions,
     ) -> Result<DefinedAndSet, Error> {
-        let made = NewDefinitions::of(definitions, &self.tenant)?;
+        let made = NewDefinitions::of(definitions, &self.tenant, &options)?;
         until_landed(&self.tenant, |freshness| self.try_define_and_set(&made, values, &options, freshness))
             .await
     }

@@ -11,8 +11,8 @@ use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::store::{Key, Versioned};
 use crate::tenant::{
-    Attempt, Draft, Freshness, Needs, NewDefinitions, NewValue, Tenant, WriteOptions, check_scope,
-    check_value,
+    Attempt, Draft, Expiry, Freshness, Needs, NewDefinitions, NewValue, Tenant, WriteOptions, Writing,
+    check_scope, check_value,
 };
 use crate::verbs::org::Org;
 
@@ -154,9 +154,9 @@ pub(super) fn put_values(
     existing: &[Option<Versioned>],
     options: &WriteOptions,
 ) -> Result<Vec<ValueWritten>, Error> {
-    let (engine, view) = (&draft.tenant().engine, draft.view());
-    // One moment for all values of the batch.
-    let now = engine.now();
+    let (tenant, view) = (draft.tenant(), draft.view());
+    let now = tenant.engine.now();
+    let writing = Writing { now, options, metadata: tenant.metadata(options, now, Expiry::Refused)? };
     let mut written = Vec::with_capacity(values.len());
     for (index, (value, row)) in values.iter().zip(existing).enumerate() {
         let definition = match made.get(&value.definition) {
@@ -164,8 +164,8 @@ pub(super) fn put_values(
             None => view.definition(index, &value.definition)?,
         };
         check_scope(definition, &value.scope)?;
-        check_value(definition, &value.value, engine)?;
-        written.push(draft.put_value(definition, value, row.as_ref(), now, options)?);
+        check_value(definition, &value.value, &tenant.engine)?;
+        written.push(draft.put_value(definition, value, row.as_ref(), &writing)?);
     }
     Ok(written)
 }
