@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use strongroom::store::{KeyRange, ReadBatch, Scan};
-use strongroom::{Error, Org, Store, Unlock, Vault};
+use strongroom::{Error, Org, Store, Unlock, Vault, WrongStore};
 use strongroom_http::{MeasuredStore, Metrics};
 
 use crate::config::Config;
@@ -44,7 +44,7 @@ impl Session {
     ) -> Result<Self, Failure> {
         let store = config.store.open()?;
         if !is_empty(&*store).await? {
-            return Err(Error::AlreadyInitialised.into());
+            return Err(Error::WrongStore(WrongStore::HoldsVault).into());
         }
         Ok(Self::of(Vault::create(store, unlock()?).await?, config))
     }

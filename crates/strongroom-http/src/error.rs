@@ -7,7 +7,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use strongroom::{Error, IntegrationId};
+use strongroom::{Error, IntegrationId, Invalid};
 use utoipa::ToSchema;
 
 use crate::status::{ErrorCode, ErrorStatus, HttpErrorType};
@@ -200,12 +200,9 @@ fn message(error: &Error) -> Cow<'static, str> {
             let which = if default { "Default app integration" } else { "Integration" };
             return format!("{which} not found for linked account {account}").into();
         }
-        Error::InvalidId(_)
-        | Error::UnknownScope(_)
-        | Error::InvalidDefinition(_)
-        | Error::InvalidDefault(_)
+        Error::Invalid(Invalid::Id(_) | Invalid::Scope(_) | Invalid::Definition(_) | Invalid::Default(_))
         | Error::TooLong { .. }
-        | Error::InvalidNamePattern
+        | Error::Invalid(Invalid::NamePattern)
         | Error::TooManyDefinitions(_) => return error.to_string().into(),
         Error::DefinitionNotFound(_) => DEFINITION_NOT_FOUND,
         Error::AccountNotFound(_) => "Linked account not found",
@@ -213,7 +210,7 @@ fn message(error: &Error) -> Cow<'static, str> {
         Error::ScopeNotAllowed { .. } => "the variable definition allows no value at this scope",
         Error::ScopeInUse { .. } => "a value is set at a scope that would be removed: delete it first",
         Error::DefinitionExists(_) => "a variable definition with this name exists",
-        Error::DuplicateCredentialKey => "Duplicate Auth key_name not allowed",
+        Error::Invalid(Invalid::DuplicateCredentialKey) => "Duplicate Auth key_name not allowed",
         Error::AccountExists(_) => "Linked account exists already",
         Error::Store(_) => "the request holds more than one write can take",
         _ => "the request breaks a rule",

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 ///
 /// ```
 /// use strongroom_http::{ErrorCode, ErrorStatus, HttpErrorType};
-/// let status = ErrorStatus::of(&strongroom::Error::DuplicateCredentialKey);
+/// let status = ErrorStatus::of(&strongroom::Error::Invalid(strongroom::Invalid::DuplicateCredentialKey));
 /// assert_eq!(status.status, 400);
 /// assert_eq!(status.http_error_type, HttpErrorType::BadRequest);
 /// assert_eq!(status.code, ErrorCode::ServerError);

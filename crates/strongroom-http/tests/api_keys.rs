@@ -2,7 +2,7 @@
 
 mod support;
 
-use strongroom::{DataKeys, Environment, Error, PageRequest, Timestamp};
+use strongroom::{DataKeys, Environment, Error, Invalid, PageRequest, Timestamp};
 use strongroom_http::{ApiKeys, NewApiKey};
 use support::{Fixture, NOW_MS, api_key};
 
@@ -50,7 +50,7 @@ async fn a_key_has_a_name_of_1_to_256_bytes() {
     let keys = ApiKeys::of(&fixture.org).unwrap();
     let create =
         async |name: String| keys.create(NewApiKey::named(name)).await.map(|created| created.info.name);
-    assert!(matches!(create(String::new()).await, Err(Error::InvalidId(_))));
+    assert!(matches!(create(String::new()).await, Err(Error::Invalid(Invalid::Id(_)))));
     assert!(matches!(create("n".repeat(257)).await, Err(Error::TooLong { .. })));
     assert_eq!(create("n".repeat(256)).await.unwrap().len(), 256);
 }

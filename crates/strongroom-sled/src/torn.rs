@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex};
 
 use futures_executor::block_on;
 use futures_util::future::join_all;
-use strongroom::{Environment, Error, RawKey, Scope, Unlock, VarFormat, VariableDefinition, Vault};
+use strongroom::{
+    Environment, Error, RawKey, Scope, Unlock, VarFormat, VariableDefinition, Vault, WrongStore,
+};
 use strongroom_store::{Key, KeyRange, ReadBatch, Scan, Store, WriteBatch};
 
 use crate::SledStore;
@@ -43,7 +45,7 @@ fn losing_any_segments_of_an_unfinished_sync_leaves_a_vault_whole() {
     let store = cut_at_each_sync(directory.path(), 1, move |store| {
         let vault = match block_on(Vault::open(store, unlock())) {
             // Its making is what was cut short.
-            Err(Error::NotInitialised) => return,
+            Err(Error::WrongStore(WrongStore::NoVault)) => return,
             opened => opened.unwrap(),
         };
         let report = block_on(vault.verify()).unwrap();

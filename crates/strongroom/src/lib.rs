@@ -66,7 +66,9 @@ mod verify;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use engine::cache::{CacheCounts, CacheStats};
 pub use envelope::{Argon2Error, Argon2Params, DekId};
-pub use error::{BackupFault, Damage, Error, ErrorKind, KeyFileError};
+pub use error::{
+    BackupFault, Damage, Error, ErrorKind, Invalid, KeyFileError, SlotError, SystemError, WrongStore,
+};
 pub use format::{FormatError, LengthBounds, VarFormat};
 #[cfg(feature = "harden")]
 pub use harden::harden_process;

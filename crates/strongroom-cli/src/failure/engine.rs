@@ -3,7 +3,7 @@
 use std::io;
 
 use strongroom::store::{StoreError, StoreErrorKind};
-use strongroom::{DefinitionRef, Error, ErrorKind};
+use strongroom::{DefinitionRef, Error, ErrorKind, SlotError, SystemError, WrongStore};
 
 use super::{Exit, Failure};
 
@@ -50,9 +50,9 @@ const SECRET_PREFIXES: &[&str] =
 
 fn exit_of(error: &Error) -> Exit {
     match error {
-        Error::SlotNotPresented(_) => Exit::Usage,
-        Error::LastSlot | Error::TooManySlots(_) => Exit::Invalid,
-        Error::Random | Error::KeyDerivationThread | Error::BackupFile(_) => Exit::Other,
+        Error::Slot(SlotError::NotPresented(_)) => Exit::Usage,
+        Error::Slot(SlotError::Last | SlotError::TooMany(_)) => Exit::Invalid,
+        Error::System(SystemError::Random | SystemError::Thread) | Error::BackupFile(_) => Exit::Other,
         Error::Provider(_) => Exit::Key,
         Error::Store(store) if store.kind() != StoreErrorKind::Corrupt => Exit::Store,
         _ => match error.kind() {
@@ -76,20 +76,26 @@ fn next_of(error: &Error) -> Option<&'static str> {
         Error::DefinitionExists(_) => "`strongroom list` lists the variables",
         Error::ScopeNotAllowed { .. } => "`strongroom list` shows the scopes that each variable allows",
         Error::WrongKey => "check --root-key-file or --passphrase-file; nothing was written",
-        Error::NoSuchSlot(_) => "give the key with --root-key-file, or the passphrase with --passphrase-file",
-        Error::SlotNotFound(_) | Error::TooManySlots(_) => "`strongroom slot list` lists the slots",
-        Error::LastSlot => "`strongroom slot add` adds another one",
-        Error::SlotNotPresented(_) => {
+        Error::Slot(SlotError::NoneOfThisKind(_)) => {
+            "give the key with --root-key-file, or the passphrase with --passphrase-file"
+        }
+        Error::Slot(SlotError::NotFound(_) | SlotError::TooMany(_)) => {
+            "`strongroom slot list` lists the slots"
+        }
+        Error::Slot(SlotError::Last) => "`strongroom slot add` adds another one",
+        Error::Slot(SlotError::NotPresented(_)) => {
             "give --slot-key-file ID=FILE, --slot-passphrase-file ID=FILE or --drop ID; nothing was written"
         }
         Error::RotationUnderway => "`strongroom job run` finishes it",
         Error::RootRotated => "run the command again",
-        Error::NotInitialised => "`strongroom init` creates a vault",
-        Error::AlreadyInitialised => "use it as it is, or name another store with --store",
+        Error::WrongStore(WrongStore::NoVault) => "`strongroom init` creates a vault",
+        Error::WrongStore(WrongStore::HoldsVault) => "use it as it is, or name another store with --store",
         Error::BadBackup(_) => "nothing was written; use another copy of the file, or another backup",
         Error::Retired => "use the store that it was moved to; this one can only be read",
-        Error::Unfinished => "run the same `restore` or `migrate` again, or name another store",
-        Error::ForeignStore => "name another store with --store",
+        Error::WrongStore(WrongStore::Unfinished) => {
+            "run the same `restore` or `migrate` again, or name another store"
+        }
+        Error::WrongStore(WrongStore::Foreign) => "name another store with --store",
         Error::Store(store) => match store.kind() {
             StoreErrorKind::Unavailable => step_of_unavailable(store),
             StoreErrorKind::Contention => "run the command again",

@@ -6,7 +6,7 @@ use futures_executor::block_on;
 use strongroom::store::Durability;
 use strongroom::{
     Environment, Error, FormatChange, OnMismatch, Org, RawKey, Records, Scope, Store, Unlock, VarFormat,
-    VariableDefinition, Vault, VaultOptions,
+    VariableDefinition, Vault, VaultOptions, WrongStore,
 };
 
 use super::process::{Acks, acknowledge, stop};
@@ -115,7 +115,7 @@ async fn check_steps(org: &Org, thread: u64, acknowledged: u64) -> Result<u64, E
 
 fn open_or_create<S: Store>(store: impl Fn() -> S) -> Vault {
     match block_on(options().open(store(), unlock())) {
-        Err(Error::NotInitialised) => {
+        Err(Error::WrongStore(WrongStore::NoVault)) => {
             block_on(options().create(store(), unlock())).expect("the store is empty")
         }
         opened => opened.expect("the vault opens"),

@@ -126,7 +126,8 @@ impl ApiKeys {
     /// Makes a key. This is the only time that it is shown.
     ///
     /// # Errors
-    /// [`Error::InvalidId`] or [`Error::TooLong`] for its name; [`Error::Random`]; those of [`Records::put`].
+    /// [`Invalid::Id`](strongroom::Invalid::Id) or [`Error::TooLong`] for its name;
+    /// [`SystemError::Random`](strongroom::SystemError::Random); those of [`Records::put`].
     pub async fn create(&self, new: NewApiKey) -> Result<CreatedApiKey, Error> {
         if new.name.is_empty() {
             return Err(IdError::Empty("an API key's name").into());

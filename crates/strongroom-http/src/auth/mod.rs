@@ -10,7 +10,7 @@ mod token;
 
 use rand::TryRng as _;
 use rand::rngs::SysRng;
-use strongroom::Error;
+use strongroom::{Error, SystemError};
 use zeroize::Zeroizing;
 
 pub(crate) use admitted::{AdmittedKeys, KeyDigest};
@@ -23,6 +23,6 @@ pub(crate) use token::Claims;
 /// Bytes of the operating system's generator.
 pub(crate) fn random<const LEN: usize>() -> Result<Zeroizing<[u8; LEN]>, Error> {
     let mut bytes = Zeroizing::new([0; LEN]);
-    SysRng.try_fill_bytes(&mut *bytes).map_err(|_| Error::Random)?;
+    SysRng.try_fill_bytes(&mut *bytes).map_err(|_| Error::System(SystemError::Random))?;
     Ok(bytes)
 }

@@ -3,7 +3,7 @@
 use std::sync::{PoisonError, RwLock};
 
 use crate::engine::{Engine, read_from};
-use crate::error::Error;
+use crate::error::{Error, WrongStore};
 use crate::row::VaultRow;
 use crate::store::{Expect, Key, RowRevision, Store, Versioned};
 
@@ -46,7 +46,7 @@ impl Engine {
             self.gate.set(None);
             return Err(Error::Retired);
         }
-        let header = header.ok_or(Error::NotInitialised)?;
+        let header = header.ok_or(Error::WrongStore(WrongStore::NoVault))?;
         self.gate.set(Some(header.revision));
         Ok(())
     }

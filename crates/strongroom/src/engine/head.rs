@@ -3,7 +3,7 @@
 use crate::engine::gate::Gate;
 use crate::engine::read_from;
 use crate::envelope::{SealingKey, StoreId};
-use crate::error::{Damage, Error};
+use crate::error::{Damage, Error, WrongStore};
 use crate::keys::{Slot, StoreRow};
 use crate::model::SlotId;
 use crate::row::{Row, RowError, VaultKeys, VaultRow, decode_header};
@@ -50,9 +50,9 @@ pub(crate) async fn read_head(store: &dyn Store) -> Result<Head, Error> {
     let any_row = !first.rows.is_empty();
     let Some(header) = header else {
         return Err(match (marker, any_row) {
-            (Some(_), _) => Error::Unfinished,
-            (None, true) => Error::ForeignStore,
-            (None, false) => Error::NotInitialised,
+            (Some(_), _) => Error::WrongStore(WrongStore::Unfinished),
+            (None, true) => Error::WrongStore(WrongStore::Foreign),
+            (None, false) => Error::WrongStore(WrongStore::NoVault),
         });
     };
     let store_id = decode_header(&header.value).map_err(|error| Error::row("the store's header", error))?;
@@ -67,8 +67,8 @@ pub(crate) async fn read_head(store: &dyn Store) -> Result<Head, Error> {
 /// Refuses a store that holds a vault or anything else.
 pub(crate) async fn refuse_used(store: &dyn Store) -> Result<(), Error> {
     match read_head(store).await {
-        Err(Error::NotInitialised) => Ok(()),
-        Ok(_) => Err(Error::AlreadyInitialised),
+        Err(Error::WrongStore(WrongStore::NoVault)) => Ok(()),
+        Ok(_) => Err(Error::WrongStore(WrongStore::HoldsVault)),
         Err(error) => Err(error),
     }
 }

@@ -1,6 +1,6 @@
 //! What a caller can do about an error.
 
-use crate::error::{Error, ProviderErrorKind};
+use crate::error::{Error, ProviderErrorKind, SlotError, WrongStore};
 use crate::store::StoreErrorKind;
 
 /// What a caller can do about an [`Error`].
@@ -38,26 +38,14 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::InvalidId(_)
-            | Self::UnknownScope(_)
-            | Self::InvalidFormat(_)
-            | Self::InvalidPattern(_)
-            | Self::InvalidDefinition(_)
-            | Self::InvalidDefault(_)
+            Self::Invalid(_)
             | Self::InvalidValue { .. }
             | Self::InvalidMetadata(_)
             | Self::TooLong { .. }
-            | Self::InvalidNamePattern
-            | Self::InvalidCursor(_)
-            | Self::ScopeNotAllowed { .. }
-            | Self::DuplicateValue(_)
-            | Self::DuplicateCredentialKey
-            | Self::DuplicateRecord
-            | Self::ForeignRecord => ErrorKind::Invalid,
+            | Self::ScopeNotAllowed { .. } => ErrorKind::Invalid,
             Self::DefinitionNotFound(_)
             | Self::AccountNotFound(_)
             | Self::IntegrationNotFound { .. }
-            | Self::SlotNotFound(_)
             | Self::OrgNotFound(_) => ErrorKind::NotFound,
             Self::DefinitionExists(_)
             | Self::AccountExists(_)
@@ -68,35 +56,34 @@ impl Error {
             Self::Contended(_) => ErrorKind::Busy,
             Self::Locked => ErrorKind::Locked,
             Self::Indeterminate(_) => ErrorKind::Indeterminate,
-            Self::UnexpectedVault
-            | Self::NoSuchSlot(_)
-            | Self::WrongKey
-            | Self::InvalidKey
-            | Self::KeyFile(_)
-            | Self::KeyShredded(_)
-            | Self::SlotNotPresented(_)
-            | Self::KeyDerivation(_) => ErrorKind::Key,
+            Self::WrongKey | Self::InvalidKey | Self::KeyFile(_) | Self::KeyDerivation(_) => ErrorKind::Key,
             Self::UnknownVersion { .. }
             | Self::UnknownKey { .. }
             | Self::Damaged { .. }
             | Self::BadBackup(_) => ErrorKind::Damaged,
-            Self::NotInitialised
-            | Self::AlreadyInitialised
-            | Self::ForeignStore
-            | Self::LastSlot
-            | Self::TooManySlots(_)
+            Self::System(_)
             | Self::RootRotated
             | Self::RotationUnderway
-            | Self::KeyDerivationThread
             | Self::BackupFile(_)
             | Self::Retired
             | Self::OrgNotEmpty(_)
-            | Self::CopyDiffers
-            | Self::Unfinished
-            | Self::Random => ErrorKind::Refused,
+            | Self::CopyDiffers => ErrorKind::Refused,
+            Self::WrongStore(WrongStore::OtherVault) => ErrorKind::Key,
+            Self::WrongStore(_) => ErrorKind::Refused,
+            Self::Slot(slot) => of_slot(slot),
             Self::Provider(provider) => of_provider(provider.kind()),
             Self::Store(store) => of_store(store.kind()),
         }
+    }
+}
+
+fn of_slot(slot: &SlotError) -> ErrorKind {
+    match slot {
+        SlotError::NotFound(_) => ErrorKind::NotFound,
+        SlotError::NoneOfThisKind(_) | SlotError::KeyShredded(_) | SlotError::NotPresented(_) => {
+            ErrorKind::Key
+        }
+        SlotError::Last | SlotError::TooMany(_) => ErrorKind::Refused,
     }
 }
 

@@ -1,45 +1,45 @@
 //! The engine's one error type for its users.
 
+mod invalid;
 mod key_file;
 mod kind;
 mod provider;
+mod slot;
+mod wrong_store;
 
 use crate::envelope::{Argon2Error, DekId, OpenError, RECORD_LEN_MAX, SealError};
-use crate::format::{BadFormat, FormatError, PatternError};
-use crate::id::{DefinitionId, IdError, IntegrationId, LinkedAccountId, OrgId};
-use crate::model::{CursorError, DefinitionRef, ProviderKey, Revision, SlotId};
+use crate::format::FormatError;
+use crate::id::{DefinitionId, IntegrationId, LinkedAccountId, OrgId};
+use crate::model::{DefinitionRef, Revision};
 use crate::random::RandomError;
 use crate::row::RowError;
-use crate::scope::{Scope, ScopeKind, UnknownScope};
+use crate::scope::{Scope, ScopeKind};
 use crate::store::StoreError;
 
+pub use invalid::Invalid;
 pub use key_file::KeyFileError;
 pub use kind::ErrorKind;
 pub use provider::{ProviderError, ProviderErrorKind};
+pub use slot::SlotError;
+pub use wrong_store::WrongStore;
 
 /// An error of the engine. No variant carries a value, key or credential. [`kind`](Self::kind) tells what to do about
 /// it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A text is not an id or name of the required kind.
+    /// The request breaks a rule, whatever is stored.
     #[error(transparent)]
-    InvalidId(#[from] IdError),
-    /// A text does not name a scope.
+    Invalid(#[from] Invalid),
+    /// The store is empty, holds something else than the vault that was asked for, or half a vault.
     #[error(transparent)]
-    UnknownScope(#[from] UnknownScope),
-    /// A format cannot be defined.
+    WrongStore(#[from] WrongStore),
+    /// A key slot cannot be used, added, changed or removed.
     #[error(transparent)]
-    InvalidFormat(#[from] BadFormat),
-    /// A pattern was not accepted.
+    Slot(#[from] SlotError),
+    /// The operating system refused something.
     #[error(transparent)]
-    InvalidPattern(#[from] PatternError),
-    /// A definition contradicts itself.
-    #[error("the variable definition is invalid: {0}")]
-    InvalidDefinition(&'static str),
-    /// A definition's own default does not match its format.
-    #[error("the variable definition's default is invalid: {0}")]
-    InvalidDefault(FormatError),
+    System(#[from] SystemError),
     /// A value does not match the definition's format.
     #[error("the value does not match the format of variable definition `{name}`: {rule}")]
     InvalidValue {
@@ -69,12 +69,6 @@ pub enum Error {
         /// The limit.
         max: usize,
     },
-    /// A name filter is not a regular expression, or too costly to compile.
-    #[error("the name pattern is not a regular expression that compiles within the size limit")]
-    InvalidNamePattern,
-    /// A cursor does not come from a list.
-    #[error(transparent)]
-    InvalidCursor(#[from] CursorError),
     /// No such definition in this org and environment.
     #[error("variable definition {0} not found")]
     DefinitionNotFound(DefinitionRef<'static>),
@@ -102,15 +96,6 @@ pub enum Error {
         /// A scope that holds a value.
         scope: Scope,
     },
-    /// One call sets the same definition at the same scope twice.
-    #[error("variable definition {0} is set twice at one scope in one call")]
-    DuplicateValue(DefinitionId),
-    /// One call gives the same credential key twice.
-    #[error("a credential key is given twice in one call")]
-    DuplicateCredentialKey,
-    /// One call writes the same record twice. Nothing was written.
-    #[error("a record is given twice in one call")]
-    DuplicateRecord,
     /// No such linked account in this org and environment.
     #[error("linked account {0} not found")]
     AccountNotFound(LinkedAccountId),
@@ -125,9 +110,6 @@ pub enum Error {
         /// The missing integration.
         integration: IntegrationId,
     },
-    /// A record of one org or environment was given to a verb of another. Nothing was written.
-    #[error("the record belongs to another org or environment: write it with a verb of its own")]
-    ForeignRecord,
     /// The document is not as the caller expected. Nothing was written.
     #[error("the document is not at the expected revision: read it again and decide again")]
     Unexpected {
@@ -140,24 +122,9 @@ pub enum Error {
     /// The store lost its answer, and its rows do not show whether the write was applied.
     #[error("the store lost its answer: the write may or may not have been applied: read to find out")]
     Indeterminate(#[source] StoreError),
-    /// The store holds no vault.
-    #[error("the store holds no vault: check the path, or create a vault there")]
-    NotInitialised,
-    /// The store already holds a vault.
-    #[error("the store already holds a vault: open it instead")]
-    AlreadyInitialised,
-    /// The store is not empty, and its rows are not a vault's.
-    #[error("the store is not empty and holds no vault: check the path, nothing was written")]
-    ForeignStore,
     /// The vault, or the org in this environment, is locked. Nothing was written.
     #[error("the vault or this org is locked: unlock it first")]
     Locked,
-    /// The store does not hold the vault that the caller expected.
-    #[error("the store does not hold the expected vault: check the path")]
-    UnexpectedVault,
-    /// The vault has no key slot for the kind of key that was presented.
-    #[error("the vault has no key slot of this kind: use {0}")]
-    NoSuchSlot(&'static str),
     /// The passphrase or key does not open this vault.
     #[error("the passphrase or key does not open this vault: try another one")]
     WrongKey,
@@ -170,35 +137,15 @@ pub enum Error {
     /// A key provider failed; its kind says what to do. Nothing was written.
     #[error("the key provider: {provider}; {step}", provider = .0, step = .0.kind().next_step())]
     Provider(#[from] ProviderError),
-    /// No such key slot.
-    #[error("key slot {0} not found")]
-    SlotNotFound(SlotId),
-    /// Without this slot, nothing could open the vault.
-    #[error("this is the last key slot that can open the vault: add another one first")]
-    LastSlot,
-    /// The provider's key was destroyed for a shred, or is about to be
-    /// ([`Vault::settle_shred`](crate::Vault::settle_shred)): a slot that uses it could not be opened.
-    #[error("the provider's key \"{}\" is destroyed or about to be, for a shred: use another key", .0.id)]
-    KeyShredded(ProviderKey),
-    /// The vault has the maximum number of slots: 8 of one kind, or 24 including those that cannot be read.
-    #[error("there are {0} key slots, which is the maximum: remove one first")]
-    TooManySlots(usize),
     /// Another engine rotated the root key. Nothing was written.
     #[error("the vault has a new root key, which this engine does not hold: open the vault again")]
     RootRotated,
     /// A rotation of the root key is in progress. Nothing was written.
     #[error("a rotation of the root key is in progress: run its job to the end first")]
     RotationUnderway,
-    /// A rotation of the root key needs every slot to be kept or dropped, and this one was neither. Nothing was
-    /// written.
-    #[error("the key of slot {0} was not presented: present it, or name the slot as dropped")]
-    SlotNotPresented(SlotId),
     /// Parameters of the key derivation are below the floor or above the ceiling.
     #[error(transparent)]
     KeyDerivation(#[from] Argon2Error),
-    /// The thread for the key derivation could not be started.
-    #[error("the thread for the key derivation could not be started: try again later")]
-    KeyDerivationThread,
     /// A row was written by a later release: it has a later version, or what it seals has an entry of this number,
     /// which only that release knows.
     #[error("{row} has version {version}, which this release cannot read: use a newer release")]
@@ -244,12 +191,6 @@ pub enum Error {
     /// The copy differs from its source. The source is unchanged.
     #[error("the copy differs from its source, which is unchanged: copy to another store")]
     CopyDiffers,
-    /// The store holds an unfinished copy or restore.
-    #[error("a copy or restore into this store is unfinished: run the same one again")]
-    Unfinished,
-    /// The operating system gave no random bytes. Nothing was written.
-    #[error("the operating system gave no random bytes: try again later")]
-    Random,
     /// The backend failed.
     #[error("the store failed: {0}")]
     Store(#[from] StoreError),
@@ -294,10 +235,25 @@ pub enum BackupFault {
     OneOrg,
 }
 
+/// What the operating system refused. Nothing was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SystemError {
+    /// The operating system gave no random bytes.
+    #[error("the operating system gave no random bytes: try again later")]
+    Random,
+    /// The thread for the key derivation could not be started.
+    #[error("the thread for the key derivation could not be started: try again later")]
+    Thread,
+}
+
 impl Error {
     /// Whether a stale cached row may be the cause, so that reading from the store may help.
     pub(crate) fn may_be_stale(&self) -> bool {
-        matches!(self, Self::DefinitionNotFound(_) | Self::DuplicateValue(_) | Self::UnknownKey { .. })
+        matches!(
+            self,
+            Self::DefinitionNotFound(_) | Self::Invalid(Invalid::DuplicateValue(_)) | Self::UnknownKey { .. }
+        )
     }
 
     /// Whether a row cannot be read, however often it is tried.
@@ -339,14 +295,14 @@ impl Error {
 
 impl From<RandomError> for Error {
     fn from(_: RandomError) -> Self {
-        Self::Random
+        Self::System(SystemError::Random)
     }
 }
 
 impl From<SealError> for Error {
     fn from(error: SealError) -> Self {
         match error {
-            SealError::Random(_) => Self::Random,
+            SealError::Random(_) => Self::System(SystemError::Random),
             SealError::TooLong => Self::TooLong { what: "a sealed row", max: RECORD_LEN_MAX },
         }
     }

@@ -28,7 +28,7 @@ impl RawKey {
     /// A key of 32 random bytes from the operating system.
     ///
     /// # Errors
-    /// [`Error::Random`] if the operating system has none.
+    /// [`SystemError::Random`](crate::SystemError::Random) if the operating system has none.
     pub fn generate() -> Result<Self, Error> {
         let mut bytes = KeyMaterial::default();
         random::fill(&mut **bytes)?;

@@ -43,7 +43,7 @@ impl SlotPlace {
 }
 
 /// Why a slot did not give the root key.
-pub(crate) enum SlotError {
+pub(crate) enum SlotOpenError {
     /// The key does not belong to this slot.
     WrongKey,
     /// The key is right, but the sealed root key is damaged.
@@ -65,16 +65,16 @@ impl Slot {
     }
 
     /// The root key, if the slot was created with `base`.
-    pub(crate) fn open(&self, base: &[u8; 32]) -> Result<KeyMaterial, SlotError> {
+    pub(crate) fn open(&self, base: &[u8; 32]) -> Result<KeyMaterial, SlotOpenError> {
         let opened = self.key(base).open(&self.address(&self.row()), &self.sealed_root);
         let plaintext = opened.map_err(|error| match error {
-            OpenError::UnknownKey(_) => SlotError::WrongKey,
+            OpenError::UnknownKey(_) => SlotOpenError::WrongKey,
             OpenError::UnknownVersion(version) | OpenError::UnknownSuite(version) => {
-                SlotError::UnknownVersion(version)
+                SlotOpenError::UnknownVersion(version)
             }
-            OpenError::Malformed | OpenError::Rejected => SlotError::Damaged,
+            OpenError::Malformed | OpenError::Rejected => SlotOpenError::Damaged,
         })?;
-        let bytes: &[u8; 32] = plaintext.as_slice().try_into().map_err(|_| SlotError::Damaged)?;
+        let bytes: &[u8; 32] = plaintext.as_slice().try_into().map_err(|_| SlotOpenError::Damaged)?;
         let mut root = KeyMaterial::default();
         root.copy_from_slice(bytes);
         Ok(root)
@@ -196,7 +196,7 @@ mod tests {
             let read = Slot::decode(&slot(provider.clone()).encode()).unwrap();
             assert_eq!(read.provider, provider);
             assert!(read.open(&BASE).is_ok_and(|root| **root == ROOT));
-            assert!(matches!(read.open(&[9; 32]), Err(SlotError::WrongKey)));
+            assert!(matches!(read.open(&[9; 32]), Err(SlotOpenError::WrongKey)));
         }
     }
 

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
 use crate::envelope::{DekId, KeyMaterial, SealingKey, StoreId};
-use crate::error::{Damage, Error};
+use crate::error::{Damage, Error, SlotError};
 use crate::keys::provider::ProviderKey;
 use crate::keys::{Document, Provider, Slot, seal};
 use crate::model::Revision;
@@ -191,7 +191,7 @@ impl StoreBody {
         if let Some(key) = &held.key
             && ending.into_iter().any(|known| known.is_version_of(key))
         {
-            return Err(Error::KeyShredded(key.name()));
+            return Err(Error::Slot(SlotError::KeyShredded(key.name())));
         }
         let known = self.slots.iter_mut().find(|known| known.is_current() && known.is_same(&held));
         if let Some(known) = known {

@@ -7,9 +7,9 @@ use futures_channel::oneshot;
 use subtle::ConstantTimeEq as _;
 
 use crate::envelope::{Argon2Bounds, Argon2Error, Argon2Params, KeyMaterial, argon2id};
-use crate::error::{Damage, Error};
+use crate::error::{Damage, Error, SlotError, SystemError};
 use crate::keys::provider::{KeyProvider, ProviderError, ProviderErrorKind, WrapContext, is_kind};
-use crate::keys::{ExternalKey, Provider, RawKey, Slot, SlotError, SlotPlace};
+use crate::keys::{ExternalKey, Provider, RawKey, Slot, SlotOpenError, SlotPlace};
 use crate::random;
 use crate::secret::Secret;
 
@@ -94,15 +94,15 @@ impl Unlock {
                 let context = WrapContext::of_slot(&slot.place.store_id, &slot.place.id);
                 provider.unwrap(&key.wrapped, &context).await?.0
             }
-            _ => return Err(Error::NoSuchSlot(slot.provider.name())),
+            _ => return Err(Error::Slot(SlotError::NoneOfThisKind(slot.provider.name()))),
         };
         let damaged = || Error::damaged("the key slot", Damage::Rejected);
         slot.open(&base).map_err(|error| match error {
             // The provider authenticated its key, so the slot's own content must be wrong.
-            SlotError::WrongKey if matches!(slot.provider, Provider::External(_)) => damaged(),
-            SlotError::WrongKey => Error::WrongKey,
-            SlotError::Damaged => damaged(),
-            SlotError::UnknownVersion(version) => {
+            SlotOpenError::WrongKey if matches!(slot.provider, Provider::External(_)) => damaged(),
+            SlotOpenError::WrongKey => Error::WrongKey,
+            SlotOpenError::Damaged => damaged(),
+            SlotOpenError::UnknownVersion(version) => {
                 Error::UnknownVersion { row: "the key slot".to_owned(), version }
             }
         })
@@ -151,6 +151,6 @@ async fn stretch(
         let _ = sender.send(argon2id(passphrase.expose().as_bytes(), &salt, &params));
     };
     let thread = std::thread::Builder::new().name("strongroom-kdf".to_owned());
-    thread.spawn(derive).map_err(|_| Error::KeyDerivationThread)?;
-    Ok(receiver.await.map_err(|_| Error::KeyDerivationThread)??)
+    thread.spawn(derive).map_err(|_| Error::System(SystemError::Thread))?;
+    Ok(receiver.await.map_err(|_| Error::System(SystemError::Thread))??)
 }

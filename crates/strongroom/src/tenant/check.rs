@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::engine::cache::Definition;
-use crate::error::Error;
+use crate::error::{Error, Invalid};
 use crate::format::{FormatError, PatternCache};
 use crate::id::DefinitionName;
 use crate::limits::{AUTHOR_BYTES_MAX, DEFAULT_BYTES_MAX, DESCRIPTION_BYTES_MAX};
@@ -21,9 +21,9 @@ pub(crate) fn check_definition(
     at_most("a default", DEFAULT_BYTES_MAX, definition.default.as_deref())?;
     if let Some(default) = &definition.default {
         if definition.encrypted {
-            return Err(Error::InvalidDefinition("an encrypted definition has no default"));
+            return Err(Error::Invalid(Invalid::Definition("an encrypted definition has no default")));
         }
-        form(definition, default, &engine.patterns).map_err(Error::InvalidDefault)?;
+        form(definition, default, &engine.patterns).map_err(|rule| Error::Invalid(Invalid::Default(rule)))?;
     }
     Ok(name)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::cache::Definition;
-use crate::error::Error;
+use crate::error::{Error, Invalid};
 use crate::id::{DefinitionId, DefinitionName};
 use crate::model::{DefinitionRef, Metadata, Revision, StoredDefinition, VariableDefinition};
 use crate::row::TenantId;
@@ -31,7 +31,7 @@ impl<'a> NewDefinitions<'a> {
         for (index, definition) in definitions.iter().enumerate() {
             made.names.push(check_definition(definition, engine)?);
             if made.by_name.insert(&definition.name, index).is_some() {
-                return Err(Error::InvalidDefinition("two new definitions have one name"));
+                return Err(Error::Invalid(Invalid::Definition("two new definitions have one name")));
             }
             let mut stored = StoredDefinition {
                 id: DefinitionId::generate(&*engine.clock)?,

@@ -1,7 +1,7 @@
 //! The rows of the host's own records.
 
 use crate::clock::Timestamp;
-use crate::error::Error;
+use crate::error::{Error, Invalid};
 use crate::id::{Environment, Namespace, OrgId, RecordKey};
 use crate::keys::Document;
 use crate::model::{Expected, Metadata, Revision};
@@ -84,7 +84,7 @@ impl Draft<'_> {
     pub(crate) async fn put_records(&mut self, records: &[RecordWrite]) -> Result<(), Error> {
         for (index, record) in records.iter().enumerate() {
             if records.iter().take(index).any(|earlier| earlier.is_of_same_record(record)) {
-                return Err(Error::DuplicateRecord);
+                return Err(Error::Invalid(Invalid::DuplicateRecord));
             }
             self.put_record(record).await?;
         }
@@ -95,7 +95,7 @@ impl Draft<'_> {
     pub(crate) async fn put_record(&mut self, write: &RecordWrite) -> Result<bool, Error> {
         let tenant = self.tenant();
         if (write.org, &write.environment) != (tenant.id.org, &tenant.id.environment) {
-            return Err(Error::ForeignRecord);
+            return Err(Error::Invalid(Invalid::ForeignRecord));
         }
         let place = tenant.id.record(&write.namespace, &write.key);
         let row = tenant.engine.get(place.key()).await?;

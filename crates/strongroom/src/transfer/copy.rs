@@ -9,7 +9,7 @@ use super::{Phase, Progress, Reporter};
 use crate::engine::Engine;
 use crate::engine::gate::read_gate;
 use crate::envelope::{MacKey, MacTag};
-use crate::error::Error;
+use crate::error::{Error, WrongStore};
 use crate::random;
 use crate::row::{VaultKeys, VaultRow};
 use crate::store::{Expect, Key, KeyRange, Op, Store, Versioned};
@@ -48,11 +48,13 @@ impl Vault {
     /// ```
     ///
     /// # Errors
-    /// [`Error::AlreadyInitialised`] and [`Error::ForeignStore`] if the target is not empty, [`Error::Unfinished`] if
-    /// another copy or restore into it was interrupted; [`Error::Retired`] if the vault was moved already, or is being
-    /// moved elsewhere; [`Error::CopyDiffers`] if the target does not hold what was written; [`Error::Contended`] if
-    /// another run of this copy took over; [`Error::Indeterminate`] if the target's last answer was lost: run the copy
-    /// again; [`Error::Store`].
+    /// [`WrongStore::HoldsVault`](crate::WrongStore::HoldsVault) and
+    /// [`WrongStore::Foreign`](crate::WrongStore::Foreign) if the target is not empty,
+    /// [`WrongStore::Unfinished`](crate::WrongStore::Unfinished) if another copy or restore into it was
+    /// interrupted; [`Error::Retired`] if the vault was moved already, or is being moved elsewhere;
+    /// [`Error::CopyDiffers`] if the target does not hold what was written; [`Error::Contended`] if another run of
+    /// this copy took over; [`Error::Indeterminate`] if the target's last answer was lost: run the copy again;
+    /// [`Error::Store`].
     pub async fn copy_to(
         &self,
         target: &impl Store,
@@ -101,14 +103,14 @@ impl Vault {
     /// vault.abandon_copy(&elsewhere).await?; // no copy retired this vault: there is nothing to give up
     /// vault.copy_to(&elsewhere, |_| ()).await?;
     /// let late = vault.abandon_copy(&elsewhere).await; // the other store is the vault now
-    /// assert!(matches!(late, Err(Error::AlreadyInitialised)));
+    /// assert!(matches!(late, Err(Error::WrongStore(WrongStore::HoldsVault))));
     /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// [`Error::AlreadyInitialised`] if the copy is complete, so that the target is the vault now;
-    /// [`Error::Unfinished`] if the target is not this copy's; [`Error::Contended`] if the copy is running;
-    /// [`Error::Store`].
+    /// [`WrongStore::HoldsVault`](crate::WrongStore::HoldsVault) if the copy is complete, so that the target is the
+    /// vault now; [`WrongStore::Unfinished`](crate::WrongStore::Unfinished) if the target is not this copy's;
+    /// [`Error::Contended`] if the copy is running; [`Error::Store`].
     pub async fn abandon_copy(&self, target: &impl Store) -> Result<(), Error> {
         let engine = &*self.engine;
         let (_, retired) = read_gate(&*engine.store).await?;
@@ -149,7 +151,7 @@ impl<'c> Copy<'c> {
             None => StagedVault::begin(target, marker).await?,
             // Only the copy that retired the vault can continue.
             Some(_) => StagedVault::take_over(target, marker).await.map_err(|error| match error {
-                Error::AlreadyInitialised | Error::Unfinished => Error::Retired,
+                Error::WrongStore(WrongStore::HoldsVault | WrongStore::Unfinished) => Error::Retired,
                 error => error,
             })?,
         };

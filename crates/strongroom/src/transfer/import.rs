@@ -16,7 +16,7 @@ use crate::engine::gate::Gate;
 use crate::engine::head::{Head, SlotRow};
 use crate::engine::{Engine, Touches, read_from};
 use crate::envelope::StoreId;
-use crate::error::{BackupFault, Damage, Error};
+use crate::error::{BackupFault, Damage, Error, WrongStore};
 use crate::id::{DefinitionId, DefinitionName, DocumentId, LinkedAccountId, OrgId};
 use crate::keys::{Document, Roots, ScopeKeys, Unlock};
 use crate::model::Revision;
@@ -80,7 +80,7 @@ impl<R: Read + Seek + Send> Backup<R> {
                 let roots = self.options.open_roots(&head_of(&store, store_id).await?, &unlock).await?;
                 (store_id, roots, Vec::new())
             }
-            Some(_) => return Err(Error::Unfinished),
+            Some(_) => return Err(Error::WrongStore(WrongStore::Unfinished)),
             None => {
                 let NewVault { store_id, root, rows } = self.options.new_vault(&unlock).await?;
                 (store_id, Roots::first(root, RowRevision(0)), rows)
@@ -120,9 +120,10 @@ impl<R: Read + Seek + Send> Backup<R> {
     ///
     /// # Errors
     /// [`Error::OrgNotFound`] if the file holds nothing of the org, [`Error::OrgNotEmpty`] if the vault already
-    /// holds something of it, [`Error::Unfinished`] if a restore of another file was interrupted; [`Error::Damaged`]
-    /// and [`Error::UnknownKey`] for a row that does not open; [`Error::Contended`] if another writer interfered;
-    /// [`Error::BadBackup`] and [`Error::BackupFile`] if the file changed since it was opened.
+    /// holds something of it, [`WrongStore::Unfinished`](crate::WrongStore::Unfinished) if a restore of another
+    /// file was interrupted; [`Error::Damaged`] and [`Error::UnknownKey`] for a row that does not open;
+    /// [`Error::Contended`] if another writer interfered; [`Error::BadBackup`] and [`Error::BackupFile`] if the
+    /// file changed since it was opened.
     pub async fn restore_org(
         &mut self,
         org: OrgId,
@@ -395,7 +396,7 @@ async fn begin_org(engine: &Engine, org: &OrgId, file_id: &[u8; 16]) -> Result<b
     let ([under_way], [first]) = engine.read(([note.clone()], scans)).await?;
     if let Some(row) = under_way {
         let known = decode_note(&row.value).map_err(|error| Error::row("the note of a restore", error))?;
-        return if known == file_id { Ok(true) } else { Err(Error::Unfinished) };
+        return if known == file_id { Ok(true) } else { Err(Error::WrongStore(WrongStore::Unfinished)) };
     }
     if !first.rows.is_empty() {
         return Err(Error::OrgNotEmpty(*org));

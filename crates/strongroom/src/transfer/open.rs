@@ -43,8 +43,8 @@ impl<R: Read + Seek + Send> Backup<R> {
     ///
     /// # Errors
     /// [`Error::BadBackup`] if the file is not a valid backup, with the reason; [`Error::WrongKey`] or
-    /// [`Error::NoSuchSlot`] if the key does not open it; [`Error::UnknownVersion`] if a later release wrote it;
-    /// [`Error::BackupFile`] if it cannot be read.
+    /// [`SlotError::NoneOfThisKind`](crate::SlotError::NoneOfThisKind) if the key does not open it;
+    /// [`Error::UnknownVersion`] if a later release wrote it; [`Error::BackupFile`] if it cannot be read.
     pub async fn open(input: R, unlock: Unlock) -> Result<Self, Error> {
         Self::open_with(input, unlock, VaultOptions::default()).await
     }
@@ -86,8 +86,8 @@ impl<R: Read + Seek + Send> Backup<R> {
         Ok(Self { input, options, head, roots, mac, versions, rows, unsettled })
     }
 
-    /// The id of the store that was backed up, as [`Vault::store_id`](crate::Vault::store_id); a backup of one org has
-    /// an id of its own.
+    /// The id of the store that was backed up, as [`Vault::store_id`](crate::Vault::store_id); a backup of one org
+    /// has an id of its own.
     #[must_use]
     pub fn store_id(&self) -> String {
         hex::encode(self.head.store_id)

@@ -39,9 +39,11 @@ impl<R: Read + Seek + Send> Backup<R> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::AlreadyInitialised`] and [`Error::ForeignStore`] if the store is not empty, [`Error::Unfinished`] if
-    /// another restore or copy into it was interrupted; [`Error::BadBackup`] for a file of one org, and for a file that
-    /// changed since it was opened; [`Error::Store`].
+    /// [`WrongStore::HoldsVault`](crate::WrongStore::HoldsVault) and
+    /// [`WrongStore::Foreign`](crate::WrongStore::Foreign) if the store is not empty,
+    /// [`WrongStore::Unfinished`](crate::WrongStore::Unfinished) if another restore or copy into it was
+    /// interrupted; [`Error::BadBackup`] for a file of one org, and for a file that changed since it was opened;
+    /// [`Error::Store`].
     pub async fn replace_original(
         mut self,
         store: impl Store,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::engine::gate::read_gate;
 use crate::engine::{ATTEMPTS_MAX, Engine, commit_surely};
-use crate::error::{Damage, Error};
+use crate::error::{Damage, Error, WrongStore};
 use crate::random;
 use crate::row::{VaultRow, decode_note, encode_note};
 use crate::store::{Expect, Op, RowRevision, StoreErrorKind, Versioned, WriteBatch};
@@ -31,7 +31,7 @@ pub(super) async fn retire(engine: &Engine, copy_id: &[u8; 16]) -> Result<Retire
     let note = encode_note(&[*copy_id, run].concat());
     for _ in 0..ATTEMPTS_MAX {
         let (header, retired) = read_gate(&*engine.store).await?;
-        let header = header.ok_or(Error::NotInitialised)?;
+        let header = header.ok_or(Error::WrongStore(WrongStore::NoVault))?;
         let mut batch = WriteBatch::default();
         batch.put(VaultRow::Retired.key(), note.clone());
         match retired {
@@ -55,7 +55,7 @@ pub(super) async fn retire(engine: &Engine, copy_id: &[u8; 16]) -> Result<Retire
 /// Lets the store take writes again, unless another run has retired it since.
 pub(super) async fn reinstate(engine: &Engine, retirement: Retirement) -> Result<(), Error> {
     let (header, _) = read_gate(&*engine.store).await?;
-    let header = header.ok_or(Error::NotInitialised)?;
+    let header = header.ok_or(Error::WrongStore(WrongStore::NoVault))?;
     let mut batch = WriteBatch::default();
     batch.expect(VaultRow::Retired.key(), Expect::Revision(retirement.revision));
     batch.ops.push(Op::Delete(VaultRow::Retired.key()));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::engine::{commit_surely, read_from};
 use crate::envelope::StoreId;
-use crate::error::{Damage, Error};
+use crate::error::{Damage, Error, WrongStore};
 use crate::random;
 use crate::row::{VaultKeys, VaultRow, decode_note, encode_header, encode_note};
 use crate::store::{
@@ -59,7 +59,7 @@ impl Marker {
     pub(super) async fn of(store: &dyn Store) -> Result<Option<Self>, Error> {
         let [header, found] = read_from(store, [VaultRow::Header.key(), VaultKeys::staging_marker()]).await?;
         if header.is_some() {
-            return Err(Error::AlreadyInitialised);
+            return Err(Error::WrongStore(WrongStore::HoldsVault));
         }
         found.as_ref().map(Self::decode).transpose()
     }
@@ -106,10 +106,10 @@ impl<'s> StagedVault<'s> {
         let ([header, found], [first]) = read_from(store, (gets, scans)).await?;
         let any_row = !first.rows.is_empty();
         if header.is_some() {
-            return Err(Error::AlreadyInitialised);
+            return Err(Error::WrongStore(WrongStore::HoldsVault));
         }
         let (expect, marker) = match &found {
-            None if any_row => return Err(Error::ForeignStore),
+            None if any_row => return Err(Error::WrongStore(WrongStore::Foreign)),
             None => (Expect::Absent, wanted),
             Some(row) => (Expect::Revision(row.revision), Marker::decode(row)?),
         };
@@ -118,7 +118,7 @@ impl<'s> StagedVault<'s> {
             Purpose::Copy => marker.purpose == wanted.purpose && marker.store_id == wanted.store_id,
         };
         if !same {
-            return Err(Error::Unfinished);
+            return Err(Error::WrongStore(WrongStore::Unfinished));
         }
         let mut batch = WriteBatch::default();
         batch.expect(VaultKeys::staging_marker(), expect);
@@ -137,7 +137,7 @@ impl<'s> StagedVault<'s> {
         if Marker::of(store).await? == Some(wanted) {
             Self::begin(store, wanted).await
         } else {
-            Err(Error::Unfinished)
+            Err(Error::WrongStore(WrongStore::Unfinished))
         }
     }
 

@@ -218,8 +218,8 @@ impl Account {
     /// ```
     ///
     /// # Errors
-    /// [`Error::IntegrationNotFound`] when the account has no default app; [`Error::InvalidId`] for an invalid key
-    /// name; [`Error::TooLong`].
+    /// [`Error::IntegrationNotFound`] when the account has no default app; [`Invalid::Id`](crate::Invalid::Id) for
+    /// an invalid key name; [`Error::TooLong`].
     pub async fn upsert_credential(&self, key_name: &str, value: impl Into<Secret>) -> Result<Upsert, Error> {
         self.app(IntegrationId::default_app()).upsert(key_name, value).await
     }
@@ -235,7 +235,7 @@ impl Account {
     /// ```
     ///
     /// # Errors
-    /// [`Error::IntegrationNotFound`]; [`Error::InvalidId`].
+    /// [`Error::IntegrationNotFound`]; [`Invalid::Id`](crate::Invalid::Id).
     pub async fn credential(&self, key_name: &str) -> Result<Option<Credential>, Error> {
         self.app(IntegrationId::default_app()).get(key_name).await
     }
@@ -267,7 +267,7 @@ impl Account {
     /// ```
     ///
     /// # Errors
-    /// [`Error::IntegrationNotFound`]; [`Error::InvalidId`].
+    /// [`Error::IntegrationNotFound`]; [`Invalid::Id`](crate::Invalid::Id).
     pub async fn delete_credential(&self, key_name: &str) -> Result<bool, Error> {
         self.app(IntegrationId::default_app()).delete(key_name).await
     }

@@ -1,7 +1,7 @@
 //! Locking: wiping keys from memory for a while.
 
 use crate::engine::head::read_head;
-use crate::error::Error;
+use crate::error::{Error, WrongStore};
 use crate::keys::Unlock;
 use crate::verbs::org::Org;
 use crate::verbs::vault::{Vault, VaultOptions};
@@ -53,7 +53,7 @@ impl Vault {
         let engine = &self.engine;
         let head = read_head(&*engine.store).await?;
         if head.store_id != engine.store_id {
-            return Err(Error::UnexpectedVault);
+            return Err(Error::WrongStore(WrongStore::OtherVault));
         }
         let roots = VaultOptions::of_bounds(engine.argon2).open_roots(&head, &unlock).await?;
         // In one step, as `lock` is: otherwise a lock in between would leave the vault unlocked but without a root.

@@ -30,9 +30,10 @@ impl Vault {
     /// ```
     ///
     /// # Errors
-    /// [`Error::SlotNotPresented`] for a slot that is neither kept nor dropped, [`Error::WrongKey`] for a key that
-    /// opens no slot, [`Error::SlotNotFound`] for a dropped slot that does not exist, [`Error::Damaged`] for one that
-    /// cannot be read (drop it), [`Error::LastSlot`] if none would be left; [`Error::RotationUnderway`] until the
+    /// [`SlotError::NotPresented`](crate::SlotError::NotPresented) for a slot that is neither kept nor dropped,
+    /// [`Error::WrongKey`] for a key that opens no slot, [`SlotError::NotFound`](crate::SlotError::NotFound) for a
+    /// dropped slot that does not exist, [`Error::Damaged`] for one that cannot be read (drop it),
+    /// [`SlotError::Last`](crate::SlotError::Last) if none would be left; [`Error::RotationUnderway`] until the
     /// last rotation is finished; [`Error::Provider`], [`Error::KeyDerivation`]; [`Error::RootRotated`] if another
     /// engine was faster; [`Error::Indeterminate`] and [`Error::Store`].
     pub async fn rotate_root(&self, rotation: RootRotation) -> Result<NewRoot, Error> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::engine::head::{Head, SLOTS_MAX, SLOTS_OF_A_KIND_MAX, SlotRow};
 use crate::engine::{ATTEMPTS_MAX, Engine, Touches};
-use crate::error::Error;
+use crate::error::{Error, SlotError};
 use crate::keys::{Provider, Root, Slot, SlotPlace, StoreRow, Unlock};
 use crate::model::{Revision, SlotId, SlotInfo, SlotKind};
 use crate::row::VaultRow;
@@ -68,9 +68,10 @@ impl Slots {
     /// ```
     ///
     /// # Errors
-    /// [`Error::TooManySlots`] if there are already 8 of this kind, or 24 in all, [`Error::KeyDerivation`] for
-    /// parameters out of bounds, [`Error::Provider`] if the provider fails, [`Error::KeyShredded`] for a provider key
-    /// that a shred destroys, [`Error::Contended`], those of [`list`](Self::list).
+    /// [`SlotError::TooMany`](crate::SlotError::TooMany) if there are already 8 of this kind, or 24 in all,
+    /// [`Error::KeyDerivation`] for parameters out of bounds, [`Error::Provider`] if the provider fails,
+    /// [`SlotError::KeyShredded`](crate::SlotError::KeyShredded) for a provider key that a shred destroys,
+    /// [`Error::Contended`], those of [`list`](Self::list).
     pub async fn add(&self, unlock: Unlock) -> Result<SlotInfo, Error> {
         let place = SlotPlace::generate(self.engine.store_id)?;
         self.put(&unlock, |_| Ok((place, Expect::Absent))).await
@@ -89,8 +90,8 @@ impl Slots {
     /// ```
     ///
     /// # Errors
-    /// [`Error::SlotNotFound`], [`Error::Damaged`] for a slot that cannot be read (remove it instead), those of
-    /// [`add`](Self::add).
+    /// [`SlotError::NotFound`](crate::SlotError::NotFound), [`Error::Damaged`] for a slot that cannot be read
+    /// (remove it instead), those of [`add`](Self::add).
     pub async fn change(&self, id: &SlotId, unlock: Unlock) -> Result<SlotInfo, Error> {
         self.put(&unlock, |table| {
             let row = table.find(id)?;
@@ -109,13 +110,13 @@ impl Slots {
     /// let spare = vault.slots().add(Unlock::raw_key(RawKey::generate()?)).await?;
     /// vault.slots().remove(&spare.id).await?;
     /// let last = vault.slots().list().await?.remove(0).id;
-    /// assert!(matches!(vault.slots().remove(&last).await, Err(Error::LastSlot)));
+    /// assert!(matches!(vault.slots().remove(&last).await, Err(Error::Slot(SlotError::Last))));
     /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// [`Error::SlotNotFound`]; [`Error::LastSlot`] if no other slot is usable; [`Error::Contended`]; those of
-    /// [`list`](Self::list).
+    /// [`SlotError::NotFound`](crate::SlotError::NotFound); [`SlotError::Last`](crate::SlotError::Last) if no other
+    /// slot is usable; [`Error::Contended`]; those of [`list`](Self::list).
     pub async fn remove(&self, id: &SlotId) -> Result<(), Error> {
         for _ in 0..ATTEMPTS_MAX {
             let mut table = Table::read(&self.engine).await?;
@@ -123,7 +124,7 @@ impl Slots {
             // Only usable slots count: an unreadable one would not open the vault afterwards.
             let others = table.head.slots.iter().filter(|other| other.id != Some(*id));
             if !others.into_iter().any(|other| table.is_usable(other)) {
-                return Err(Error::LastSlot);
+                return Err(Error::Slot(SlotError::Last));
             }
             table.store_row.body.release(id.as_bytes(), self.engine.now());
             let key = VaultRow::Slot(*id.as_bytes()).key();
@@ -181,7 +182,7 @@ impl<'e> Table<'e> {
 
     fn find(&self, id: &SlotId) -> Result<&SlotRow, Error> {
         let found = self.head.slots.iter().find(|row| row.id == Some(*id));
-        found.ok_or(Error::SlotNotFound(*id))
+        found.ok_or(Error::Slot(SlotError::NotFound(*id)))
     }
 
     /// Refuses one slot too many of this kind, or in all. A slot at this place is replaced, so it does not count. One
@@ -189,10 +190,10 @@ impl<'e> Table<'e> {
     fn check_room(&self, tag: u8, place: SlotId) -> Result<(), Error> {
         let others = || self.head.slots.iter().filter(|row| row.id != Some(place));
         if others().filter(|row| row.is_of(tag)).count() >= SLOTS_OF_A_KIND_MAX {
-            return Err(Error::TooManySlots(SLOTS_OF_A_KIND_MAX));
+            return Err(Error::Slot(SlotError::TooMany(SLOTS_OF_A_KIND_MAX)));
         }
         if others().count() >= SLOTS_MAX {
-            return Err(Error::TooManySlots(SLOTS_MAX));
+            return Err(Error::Slot(SlotError::TooMany(SLOTS_MAX)));
         }
         Ok(())
     }

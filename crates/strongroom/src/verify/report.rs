@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::RowPath;
 use crate::envelope::DekId;
-use crate::error::{Damage, Error};
+use crate::error::{Damage, Error, Invalid};
 use crate::format::FormatError;
 use crate::id::{Environment, LinkedAccountId, OrgId};
 use crate::scope::ScopeKind;
@@ -170,7 +170,7 @@ impl Cause {
             Error::Damaged { cause, .. } => Self::Damaged(cause),
             Error::UnknownVersion { version, .. } => Self::UnknownVersion(version),
             Error::UnknownKey { dek_id, .. } => Self::UnknownKey(dek_id),
-            Error::InvalidDefault(rule) => Self::Invalid(rule),
+            Error::Invalid(Invalid::Default(rule)) => Self::Invalid(rule),
             _ => Self::Damaged(Damage::Inconsistent),
         }
     }

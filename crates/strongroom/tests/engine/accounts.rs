@@ -4,8 +4,8 @@
 
 use crate::common::{account, exposed, id, text, with_clock, with_org, with_small_store};
 use strongroom::{
-    DefinitionFilter, Error, Expected, IntegrationId, LinkedAccountId, NewValue, PageRequest, Revision,
-    Scope, ScopeKind, ScopePath, Scopes, Upsert, WriteOptions,
+    DefinitionFilter, Error, Expected, IntegrationId, Invalid, LinkedAccountId, NewValue, PageRequest,
+    Revision, Scope, ScopeKind, ScopePath, Scopes, Upsert, WriteOptions,
 };
 
 #[test]
@@ -54,9 +54,9 @@ fn an_account_comes_with_its_credentials_or_not_at_all() {
     with_org(async |org| {
         let create = || org.create_account(id("a")).with_credential("k", "1");
         let twice = create().with_credential("k", "2").await;
-        assert!(matches!(twice, Err(Error::DuplicateCredentialKey)));
+        assert!(matches!(twice, Err(Error::Invalid(Invalid::DuplicateCredentialKey))));
         let control = create().with_credential("a\0", "2").await;
-        assert!(matches!(control, Err(Error::InvalidId(_))));
+        assert!(matches!(control, Err(Error::Invalid(Invalid::Id(_)))));
         assert_eq!(org.account(id("a")).info().await?, None);
         let handle = create().with_credential("l", "2").await?;
         assert_eq!(handle.credential("l").await?.unwrap().value.expose(), "2");

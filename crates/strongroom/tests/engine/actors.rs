@@ -1,7 +1,7 @@
 //! On whose behalf a handle acts.
 
 use strongroom::{
-    Actor, DefinitionChange, Error, FormatChange, IdError, OnMismatch, VarFormat, VariableDefinition,
+    Actor, DefinitionChange, Error, FormatChange, IdError, Invalid, OnMismatch, VarFormat, VariableDefinition,
 };
 
 use crate::common::{id, text, with_org};
@@ -51,7 +51,7 @@ fn an_actor_has_a_name_of_1_to_256_bytes_without_control_characters() {
     assert_eq!(actor(&longest).in_request(id("r")).name().as_str(), longest);
     for bad in ["", "a\n", &"a".repeat(257)] {
         let refused: Result<Actor, IdError> = bad.parse();
-        assert!(matches!(refused.map_err(Error::from), Err(Error::InvalidId(_))));
+        assert!(matches!(refused.map_err(Error::from), Err(Error::Invalid(Invalid::Id(_)))));
     }
 }
 

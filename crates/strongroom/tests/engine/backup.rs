@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_executor::block_on;
 use strongroom::store::{Store as _, WriteBatch};
 use strongroom::{
-    Backup, BackupSummary, Environment, Error, Phase, RawKey, RootRotation, Scope, Unlock, Vault,
+    Backup, BackupSummary, Environment, Error, Phase, RawKey, RootRotation, Scope, Unlock, Vault, WrongStore,
 };
 use strongroom_conformance::{Faulty, Stop, crash_at_every_commit};
 use strongroom_memory::MemoryStore;
@@ -240,9 +240,13 @@ fn a_restore_that_is_stopped_at_any_commit_goes_on_and_is_not_open_before_its_en
         let opened = block_on(Vault::open(store.clone(), unlock()));
         if complete {
             assert!(opened.is_ok(), "{stop:?}");
-            assert!(matches!(block_on(restore(&file, store.clone())), Err(Error::AlreadyInitialised)));
+            assert!(matches!(
+                block_on(restore(&file, store.clone())),
+                Err(Error::WrongStore(WrongStore::HoldsVault))
+            ));
         } else {
-            let expected = matches!(opened, Err(Error::Unfinished)) || stop == Stop::Before(0);
+            let expected =
+                matches!(opened, Err(Error::WrongStore(WrongStore::Unfinished))) || stop == Stop::Before(0);
             assert!(expected, "{stop:?}: {opened:?}");
             block_on(restore(&file, store.clone())).unwrap();
         }
@@ -258,8 +262,14 @@ fn another_file_does_not_go_on_where_one_was_cut_short() {
     let store = Faulty::new(MemoryStore::new()).on_commits(1.., poisoned);
     assert!(block_on(restore(&one, store.clone())).is_err());
     let store = store.reopen();
-    assert!(matches!(block_on(restore(&other, store.clone())), Err(Error::Unfinished)));
-    assert!(matches!(block_on(Vault::create(store.clone(), unlock())), Err(Error::Unfinished)));
+    assert!(matches!(
+        block_on(restore(&other, store.clone())),
+        Err(Error::WrongStore(WrongStore::Unfinished))
+    ));
+    assert!(matches!(
+        block_on(Vault::create(store.clone(), unlock())),
+        Err(Error::WrongStore(WrongStore::Unfinished))
+    ));
     block_on(restore(&one, store)).unwrap();
 }
 
@@ -267,9 +277,12 @@ fn another_file_does_not_go_on_where_one_was_cut_short() {
 fn nothing_is_restored_into_a_store_that_holds_something() {
     let (file, _) = backup(&open(load(&furnished())));
     let (store, _) = empty();
-    assert!(matches!(block_on(restore(&file, store)), Err(Error::AlreadyInitialised)));
+    assert!(matches!(block_on(restore(&file, store)), Err(Error::WrongStore(WrongStore::HoldsVault))));
     let foreign = load(&Rows::from([(vec![1], vec![2])]));
-    assert!(matches!(block_on(restore(&file, Arc::clone(&foreign))), Err(Error::ForeignStore)));
+    assert!(matches!(
+        block_on(restore(&file, Arc::clone(&foreign))),
+        Err(Error::WrongStore(WrongStore::Foreign))
+    ));
     assert_eq!(rows(&foreign).len(), 1);
 }
 

@@ -5,7 +5,7 @@
 use std::io::Cursor;
 
 use futures_executor::block_on;
-use strongroom::{Backup, BackupFault, Environment, Error, RawKey, Scope, Unlock, Vault};
+use strongroom::{Backup, BackupFault, Environment, Error, RawKey, Scope, SlotError, Unlock, Vault};
 use strongroom_memory::MemoryStore;
 
 use crate::rig::{empty, org, text, unlock};
@@ -150,7 +150,10 @@ fn a_file_of_another_vault_asks_for_its_own_key() {
     let other = Unlock::raw_key(RawKey::from_bytes([8; 32]));
     assert!(matches!(block_on(Backup::open(Cursor::new(&file), other)), Err(Error::WrongKey)));
     let passphrase = Unlock::passphrase("not this kind");
-    assert!(matches!(block_on(Backup::open(Cursor::new(&file), passphrase)), Err(Error::NoSuchSlot(_))));
+    assert!(matches!(
+        block_on(Backup::open(Cursor::new(&file), passphrase)),
+        Err(Error::Slot(SlotError::NoneOfThisKind(_)))
+    ));
 }
 
 #[test]

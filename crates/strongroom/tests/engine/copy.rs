@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures_executor::block_on;
 use strongroom::store::StoreErrorKind::{Contention, Indeterminate, Unavailable};
 use strongroom::store::{Capabilities, Committed, Op, ReadBatch, ReadSet, Store, StoreError, WriteBatch};
-use strongroom::{Error, Scope, Vault};
+use strongroom::{Error, Scope, Vault, WrongStore};
 use strongroom_conformance::{Fault, Faulty, Stop, crash_at_every_commit};
 use strongroom_memory::MemoryStore;
 
@@ -196,7 +196,9 @@ fn a_copy_that_was_cut_short_can_be_given_up() {
                 copy(&vault, &copied).unwrap();
                 assert_eq!(takes_writes(&copied), Some(true));
             }
-            Err(Error::AlreadyInitialised) => assert_eq!(takes_writes(&target), Some(true), "{stop:?}"),
+            Err(Error::WrongStore(WrongStore::HoldsVault)) => {
+                assert_eq!(takes_writes(&target), Some(true), "{stop:?}");
+            }
             Err(error) => panic!("{stop:?}: {error}"),
         }
     }
@@ -217,7 +219,7 @@ fn giving_up_that_is_cut_short_is_given_up_again() {
         assert!(matches!(copy(&vault, &target), Err(Error::Retired)), "it cannot be finished any more");
         block_on(vault.abandon_copy(&target)).unwrap();
         assert_eq!(takes_writes(&store), Some(true));
-        assert!(matches!(copy(&vault, &target), Err(Error::Unfinished)));
+        assert!(matches!(copy(&vault, &target), Err(Error::WrongStore(WrongStore::Unfinished))));
         assert_eq!(takes_writes(&store), Some(true));
     }
 }
@@ -273,9 +275,9 @@ fn a_target_that_changes_a_row_is_found_out() {
 #[test]
 fn a_store_that_holds_something_is_no_target() {
     let vault = open(load(&furnished()));
-    assert!(matches!(copy(&vault, &load(&furnished())), Err(Error::AlreadyInitialised)));
+    assert!(matches!(copy(&vault, &load(&furnished())), Err(Error::WrongStore(WrongStore::HoldsVault))));
     let foreign = load(&Rows::from([(vec![1], vec![2])]));
-    assert!(matches!(copy(&vault, &foreign), Err(Error::ForeignStore)));
+    assert!(matches!(copy(&vault, &foreign), Err(Error::WrongStore(WrongStore::Foreign))));
     assert!(!block_on(vault.is_retired()).unwrap());
     assert!(rows(&foreign).len() == 1 && !rows(&foreign).contains_key(HEADER.as_slice()));
 }
@@ -286,7 +288,7 @@ fn a_target_of_another_vault_is_not_gone_on_with() {
     let target = Faulty::new(MemoryStore::new()).on_commits(1.., unavailable);
     assert!(copy(&open(load(&furnished())), &target).is_err());
     let other = open(load(&furnished()));
-    assert!(matches!(copy(&other, &target.reopen()), Err(Error::Unfinished)));
+    assert!(matches!(copy(&other, &target.reopen()), Err(Error::WrongStore(WrongStore::Unfinished))));
     assert!(!block_on(other.is_retired()).unwrap());
 }
 

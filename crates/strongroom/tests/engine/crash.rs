@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use futures_executor::block_on;
-use strongroom::{Error, Vault};
+use strongroom::{Error, Vault, WrongStore};
 use strongroom_conformance::{Faulty, Stop, crash_at_every_commit};
 use strongroom_memory::MemoryStore;
 
@@ -118,11 +118,11 @@ fn a_vault_that_is_stopped_while_it_is_made_is_there_or_is_not() {
         let opened = block_on(Vault::open(store.clone(), unlock()));
         let created = block_on(Vault::create(store.clone(), unlock()));
         if stop == Stop::Before(0) {
-            assert!(matches!(opened, Err(Error::NotInitialised)));
+            assert!(matches!(opened, Err(Error::WrongStore(WrongStore::NoVault))));
             assert!(created.is_ok());
         } else {
             assert!(opened.is_ok());
-            assert!(matches!(created, Err(Error::AlreadyInitialised)));
+            assert!(matches!(created, Err(Error::WrongStore(WrongStore::HoldsVault))));
         }
         verified(&store);
         assert_eq!(rows(&store).len(), 3);

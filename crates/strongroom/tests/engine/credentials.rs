@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use crate::common::{id, with_clock, with_org};
-use strongroom::{Account, Error, Expected, IntegrationId, PageRequest, Revision, Upsert, WriteOptions};
+use strongroom::{
+    Account, Error, Expected, IntegrationId, Invalid, PageRequest, Revision, Upsert, WriteOptions,
+};
 
 #[test]
 fn a_credential_is_its_exact_text() {
@@ -155,9 +157,9 @@ fn a_key_name_out_of_its_rule_is_refused() {
     with_account(async |account| {
         let long = "x".repeat(257);
         for key in ["", "a\0", "a\n", long.as_str()] {
-            assert!(matches!(account.upsert_credential(key, "1").await, Err(Error::InvalidId(_))));
-            assert!(matches!(account.credential(key).await, Err(Error::InvalidId(_))));
-            assert!(matches!(account.delete_credential(key).await, Err(Error::InvalidId(_))));
+            assert!(matches!(account.upsert_credential(key, "1").await, Err(Error::Invalid(Invalid::Id(_)))));
+            assert!(matches!(account.credential(key).await, Err(Error::Invalid(Invalid::Id(_)))));
+            assert!(matches!(account.delete_credential(key).await, Err(Error::Invalid(Invalid::Id(_)))));
         }
         Ok(())
     });

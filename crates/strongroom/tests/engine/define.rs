@@ -4,8 +4,8 @@
 
 use crate::common::{account, id, org_id, org_of, text, vault, with_clock, with_org, workflow};
 use strongroom::{
-    DefinitionFilter, DefinitionId, Environment, Error, Expected, FormatError, PageRequest, Revision, Scope,
-    ScopeKind, ScopePath, Scopes, VarFormat, VariableDefinition, VaultOptions, WriteOptions,
+    DefinitionFilter, DefinitionId, Environment, Error, Expected, FormatError, Invalid, PageRequest,
+    Revision, Scope, ScopeKind, ScopePath, Scopes, VarFormat, VariableDefinition, VaultOptions, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -67,7 +67,7 @@ fn a_name_out_of_its_rule_is_refused() {
     with_org(async |org| {
         let long = "x".repeat(257);
         for name in ["", ".", "..", "a\0", "a\n", "\u{7f}", "\u{85}", long.as_str()] {
-            assert!(matches!(org.define(text(name)).await, Err(Error::InvalidId(_))), "{name:?}");
+            assert!(matches!(org.define(text(name)).await, Err(Error::Invalid(Invalid::Id(_)))), "{name:?}");
         }
         org.define(text(&"x".repeat(256))).await?;
         Ok(())
@@ -78,7 +78,7 @@ fn a_name_out_of_its_rule_is_refused() {
 fn an_encrypted_definition_has_no_default() {
     with_org(async |org| {
         let refused = org.define(text("A").encrypted().default_value("x")).await;
-        assert!(matches!(refused, Err(Error::InvalidDefinition(_))));
+        assert!(matches!(refused, Err(Error::Invalid(Invalid::Definition(_)))));
         assert_eq!(org.definition("A").await?, None);
         Ok(())
     });
@@ -89,7 +89,7 @@ fn a_default_must_have_the_format() {
     with_org(async |org| {
         let port = VariableDefinition::new("PORT", VarFormat::Integer);
         let refused = org.define(port.clone().default_value("http")).await;
-        assert!(matches!(refused, Err(Error::InvalidDefault(FormatError { .. }))));
+        assert!(matches!(refused, Err(Error::Invalid(Invalid::Default(FormatError { .. })))));
         org.define(port.default_value("80")).await?;
         Ok(())
     });

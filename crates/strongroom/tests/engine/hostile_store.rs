@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use futures_executor::block_on;
-use strongroom::{DefinitionChange, Error, Expected, RawKey, Scope, Unlock, Vault, WriteOptions};
+use strongroom::{
+    DefinitionChange, Error, Expected, RawKey, Scope, SlotError, Unlock, Vault, WriteOptions, WrongStore,
+};
 
 use crate::rig::{
     Kind, RowKey, Rows, Seen, Sight, World, account, empty, flip, furnished, is_damage, is_of_tenant,
@@ -204,10 +206,13 @@ fn the_rows_of_the_whole_store_open_as_they_were_written_or_not_at_all() {
         let mut rows = world().rows.clone();
         rows.remove(key);
         let error = block_on(Vault::open(load(&rows), unlock())).unwrap_err();
-        assert!(matches!(error, Error::Damaged { .. } | Error::ForeignStore), "{error:?}");
+        assert!(matches!(error, Error::Damaged { .. } | Error::WrongStore(WrongStore::Foreign)), "{error:?}");
         // Nor does a vault made over what is left take the rest for its own.
         let error = block_on(Vault::create(load(&rows), unlock())).unwrap_err();
-        assert!(matches!(error, Error::AlreadyInitialised | Error::ForeignStore), "{error:?}");
+        assert!(
+            matches!(error, Error::WrongStore(WrongStore::HoldsVault | WrongStore::Foreign)),
+            "{error:?}"
+        );
     }
 }
 
@@ -357,7 +362,10 @@ fn a_wrong_key_is_told_from_damage_and_writes_nothing() {
     let other = || Unlock::raw_key(RawKey::from_bytes([8; 32]));
     assert!(matches!(block_on(Vault::open(Arc::clone(&store), other())), Err(Error::WrongKey)));
     let passphrase = Unlock::passphrase("correct horse");
-    assert!(matches!(block_on(Vault::open(Arc::clone(&store), passphrase)), Err(Error::NoSuchSlot(_))));
+    assert!(matches!(
+        block_on(Vault::open(Arc::clone(&store), passphrase)),
+        Err(Error::Slot(SlotError::NoneOfThisKind(_)))
+    ));
     assert_eq!(rows(&store), world().rows);
 }
 

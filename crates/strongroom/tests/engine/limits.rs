@@ -6,7 +6,7 @@ use crate::common::{account, id, run, text, with_limits, with_org, with_small_st
 use strongroom::format::{BadFormat, EnumFormat, LengthBounds, PatternFormat};
 use strongroom::{
     CredentialKey, DefinitionChange, DefinitionName, DekId, Environment, Error, IdError, IntegrationId,
-    Limits, LinkedAccountId, Namespace, OrgId, RecordKey, Scope, SlotId, WorkflowId,
+    Invalid, Limits, LinkedAccountId, Namespace, OrgId, RecordKey, Scope, SlotId, WorkflowId,
 };
 
 #[test]
@@ -183,7 +183,7 @@ fn length_bounds_hold_beside_the_format() {
             assert_eq!(org.set_value("A", Scope::Org, value).await.is_ok(), fits, "{value}");
         }
         let refused = org.define(text("B").length(bounds).default_value("1")).await;
-        assert!(matches!(refused, Err(Error::InvalidDefault(_))));
+        assert!(matches!(refused, Err(Error::Invalid(Invalid::Default(_)))));
         Ok(())
     });
 }

@@ -4,7 +4,7 @@
 
 use crate::common::{text, with_org};
 use strongroom::{
-    DefinitionFilter, Error, Org, PageRequest, ScopeKind, Scopes, VarFormat, VariableDefinition,
+    DefinitionFilter, Error, Invalid, Org, PageRequest, ScopeKind, Scopes, VarFormat, VariableDefinition,
 };
 
 #[test]
@@ -77,7 +77,7 @@ fn a_pattern_that_is_no_regular_expression_or_too_costly_is_refused() {
     let long = "a".repeat(1_025);
     for pattern in ["(", "(a{1000}){1000}", "\\p{L}{400}", long.as_str()] {
         let refused = DefinitionFilter::all().name_pattern(pattern);
-        assert!(matches!(refused, Err(Error::InvalidNamePattern)));
+        assert!(matches!(refused, Err(Error::Invalid(Invalid::NamePattern))));
     }
 }
 

@@ -11,7 +11,7 @@ use strongroom::provider::{
     Destruction, KeyProvider, ProviderError, ProviderErrorKind, ProviderKey, WrapContext, Wrapped,
 };
 use strongroom::store::Key;
-use strongroom::{Damage, Error, RawKey, RootRotation, SlotInfo, SlotKind, Unlock, Vault};
+use strongroom::{Damage, Error, RawKey, RootRotation, SlotError, SlotInfo, SlotKind, Unlock, Vault};
 use strongroom_conformance::FakeProvider;
 use strongroom_memory::MemoryStore;
 
@@ -122,8 +122,8 @@ fn a_provider_of_another_kind_has_no_slot_and_is_not_asked() {
         let calls_len = hsm.calls_len();
         let other = FakeProvider::new("kms");
         let refused = Vault::open(Arc::clone(&store), by(&other)).await;
-        assert!(matches!(refused, Err(Error::NoSuchSlot("a key provider"))));
-        assert!(matches!(Vault::open(store, unlock()).await, Err(Error::NoSuchSlot(_))));
+        assert!(matches!(refused, Err(Error::Slot(SlotError::NoneOfThisKind("a key provider")))));
+        assert!(matches!(Vault::open(store, unlock()).await, Err(Error::Slot(SlotError::NoneOfThisKind(_)))));
         assert_eq!((other.calls_len(), hsm.calls_len()), (0, calls_len));
         Ok(())
     });

@@ -4,8 +4,8 @@
 
 use crate::common::{exposed, id, org_id, org_of, run, text, vault, with_clock, with_org};
 use strongroom::{
-    DefinitionChange, Environment, Error, Expected, IntegrationId, NewValue, Org, PageRequest, Records,
-    Revision, Scope, Upsert, VaultOptions, WriteOptions,
+    DefinitionChange, Environment, Error, Expected, IntegrationId, Invalid, NewValue, Org, PageRequest,
+    Records, Revision, Scope, Upsert, VaultOptions, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -180,9 +180,9 @@ fn a_record_joins_the_put_and_the_delete_of_another_record() {
 fn a_record_does_not_take_itself_along() {
     with_org(async |org| {
         let put = sessions(&org).put_with(&id("k"), "1", taking(&org, "k")).await;
-        assert!(matches!(put, Err(Error::DuplicateRecord)), "{put:?}");
+        assert!(matches!(put, Err(Error::Invalid(Invalid::DuplicateRecord))), "{put:?}");
         let delete = sessions(&org).delete_with(&id("k"), taking(&org, "k")).await;
-        assert!(matches!(delete, Err(Error::DuplicateRecord)), "{delete:?}");
+        assert!(matches!(delete, Err(Error::Invalid(Invalid::DuplicateRecord))), "{delete:?}");
         assert!(sessions(&org).get(&id("k")).await?.is_none());
         Ok(())
     });
@@ -220,7 +220,7 @@ fn a_record_that_is_taken_along_twice_is_refused_by_name() {
         for second in [write(), sessions(&org).removal(id("k"))] {
             let options = WriteOptions::default().with_record(write()).with_record(second);
             let refused = org.define_with(text("A"), options).await;
-            assert!(matches!(refused, Err(Error::DuplicateRecord)), "{refused:?}");
+            assert!(matches!(refused, Err(Error::Invalid(Invalid::DuplicateRecord))), "{refused:?}");
         }
         assert!(org.definition("A").await?.is_none());
         // The same key of another namespace is another record.
@@ -248,7 +248,7 @@ fn a_record_of_another_tenant_is_not_taken_along() {
         let elsewhere = vault.org(org_id(), Environment::production());
         let record = elsewhere.records(id("session")).write(id("k"), "x");
         let refused = org.upsert_account(id("user")).with_record(record).await;
-        assert!(matches!(refused, Err(Error::ForeignRecord)));
+        assert!(matches!(refused, Err(Error::Invalid(Invalid::ForeignRecord))));
         assert!(elsewhere.records(id("session")).get(&id("k")).await?.is_none());
         Ok(())
     });

@@ -12,7 +12,7 @@ use strongroom::store::Store;
 use strongroom::store::StoreErrorKind::{Contention, Indeterminate, Unavailable};
 use strongroom::{
     Argon2Params, Backup, DataKeys, Error, JobKind, JobOutcome, OnUnreadable, PageRequest, RawKey,
-    RootRotation, Scope, SlotId, Unlock, Vault, VaultOptions,
+    RootRotation, Scope, SlotError, SlotId, Unlock, Vault, VaultOptions,
 };
 use strongroom_conformance::{Fault, Faulty, Stop, crash_at_every_commit};
 use strongroom_memory::MemoryStore;
@@ -101,15 +101,18 @@ fn a_slot_that_is_neither_presented_nor_dropped_is_refused_and_nothing_is_writte
     let no_slot: SlotId = "00000000000000000000000000000000".parse().unwrap();
     let wrong = || Unlock::raw_key(RawKey::from_bytes([8; 32]));
 
-    assert!(matches!(try_with(keep_all()), Error::SlotNotPresented(id) if id == spare.id));
+    assert!(matches!(try_with(keep_all()), Error::Slot(SlotError::NotPresented(id)) if id == spare.id));
     assert!(matches!(try_with(keep_all().keep(Unlock::passphrase("wrong"))), Error::WrongKey));
     assert!(matches!(try_with(keep_all().keep(wrong()).drop_slot(spare.id)), Error::WrongKey));
-    assert!(matches!(try_with(keep_all().drop_slot(no_slot).drop_slot(spare.id)), Error::SlotNotFound(_)));
+    assert!(matches!(
+        try_with(keep_all().drop_slot(no_slot).drop_slot(spare.id)),
+        Error::Slot(SlotError::NotFound(_))
+    ));
     let everything = block_on(vault.slots().list())
         .unwrap()
         .into_iter()
         .fold(RootRotation::new(), |all, slot| all.drop_slot(slot.id));
-    assert!(matches!(try_with(everything), Error::LastSlot));
+    assert!(matches!(try_with(everything), Error::Slot(SlotError::Last)));
     assert_eq!(rows(&store), before);
 
     let new = block_on(vault.rotate_root(keep_all().keep(Unlock::passphrase("spare")))).unwrap();

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use strongroom::store::StoreErrorKind::TooLarge;
 use strongroom::{
-    Error, Expected, NewValue, Revision, Scope, Upsert, VarFormat, VariableDefinition, WriteOptions,
+    Error, Expected, Invalid, NewValue, Revision, Scope, Upsert, VarFormat, VariableDefinition, WriteOptions,
 };
 
 #[test]
@@ -210,7 +210,9 @@ fn one_call_sets_a_definition_at_a_scope_once() {
     with_org(async |org| {
         let id = org.define(text("A")).await?;
         let twice = [NewValue::new("A", Scope::Org, "x"), NewValue::new(id, Scope::Org, "y")];
-        assert!(matches!(org.set_values(&twice).await, Err(Error::DuplicateValue(double)) if double == id));
+        assert!(
+            matches!(org.set_values(&twice).await, Err(Error::Invalid(Invalid::DuplicateValue(double))) if double == id)
+        );
         assert!(org.value("A", Scope::Org).await?.is_none());
         Ok(())
     });

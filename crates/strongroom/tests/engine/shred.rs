@@ -11,7 +11,8 @@ use strongroom::provider::{
 };
 use strongroom::store::{Store as _, WriteBatch};
 use strongroom::{
-    Assume, Error, NotDestroyed, RawKey, RootRotation, ShredEffect, ShredReceipt, Timestamp, Unlock, Vault,
+    Assume, Error, NotDestroyed, RawKey, RootRotation, ShredEffect, ShredReceipt, SlotError, Timestamp,
+    Unlock, Vault,
 };
 use strongroom_conformance::{FakeProvider, OnDestroy};
 use strongroom_memory::MemoryStore;
@@ -270,9 +271,9 @@ fn no_slot_comes_under_a_key_that_is_being_destroyed_or_is_gone() {
     let settled = block_on(vault.settle_shred(receipt, &providers, &SURE)).unwrap();
     assert!(matches!(settled.effect, ShredEffect::KeyDestroyed { .. }), "{settled:?}");
     let added = busy.added.lock().unwrap().take();
-    assert!(matches!(added, Some(Err(Error::KeyShredded(key))) if key.id == "key-1"));
+    assert!(matches!(added, Some(Err(Error::Slot(SlotError::KeyShredded(key)))) if key.id == "key-1"));
     let other_version = add_under(&vault, &hsm, &ProviderKey::new("key-1", 2));
-    assert!(matches!(other_version, Err(Error::KeyShredded(_))), "{other_version:?}");
+    assert!(matches!(other_version, Err(Error::Slot(SlotError::KeyShredded(_)))), "{other_version:?}");
     assert_eq!(block_on(vault.slots().list()).unwrap().len(), 1);
 }
 
@@ -314,7 +315,7 @@ fn a_destruction_whose_answer_is_not_known_is_taken_up_again() {
     assert!(matches!(failed, Err(Error::Provider(_))), "{failed:?}");
     hsm.fail(None);
     let added = add_under(&vault, &hsm, &ProviderKey::new("key-1", 1));
-    assert!(matches!(added, Err(Error::KeyShredded(_))), "it may be gone: {added:?}");
+    assert!(matches!(added, Err(Error::Slot(SlotError::KeyShredded(_)))), "it may be gone: {added:?}");
     let effect = settle(&vault, &receipt, &hsm, &SURE);
     assert!(matches!(effect, ShredEffect::KeyDestroyed { .. }), "{effect:?}");
 }

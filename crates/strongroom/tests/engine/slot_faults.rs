@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures_executor::block_on;
 use strongroom::provider::ProviderErrorKind;
 use strongroom::store::{Store, StoreErrorKind};
-use strongroom::{Argon2Params, Error, RawKey, SlotId, SlotKind, Unlock, Vault, VaultOptions};
+use strongroom::{Argon2Params, Error, RawKey, SlotError, SlotId, SlotKind, Unlock, Vault, VaultOptions};
 use strongroom_conformance::{FakeProvider, Fault, Faulty, Stop, crash_at_every_commit};
 use strongroom_memory::MemoryStore;
 
@@ -143,7 +143,10 @@ fn two_administrators_never_remove_the_last_two_slots() {
             block_on(vault.slots().remove(&first.id)).unwrap();
         };
         store.once(point, theirs);
-        assert!(matches!(block_on(vault.slots().remove(&spare)), Err(Error::LastSlot)), "{point:?}");
+        assert!(
+            matches!(block_on(vault.slots().remove(&spare)), Err(Error::Slot(SlotError::Last))),
+            "{point:?}"
+        );
         assert_eq!(openers(&inner), [8], "{point:?}");
     }
 }

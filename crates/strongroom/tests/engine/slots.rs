@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::common::{TestClock, org_of, plant, rows, run, text, unlock, vault};
 use strongroom::store::Key;
 use strongroom::{
-    Argon2Error, Argon2Params, Damage, Error, RawKey, SlotId, SlotInfo, SlotKind, Timestamp, Unlock, Vault,
-    VaultOptions,
+    Argon2Error, Argon2Params, Damage, Error, RawKey, SlotError, SlotId, SlotInfo, SlotKind, Timestamp,
+    Unlock, Vault, VaultOptions,
 };
 use strongroom_conformance::FakeProvider;
 use strongroom_memory::MemoryStore;
@@ -60,7 +60,10 @@ fn a_changed_slot_opens_with_the_new_key_alone() {
         assert!(matches!(Vault::open(Arc::clone(&store), unlock()).await, Err(Error::WrongKey)));
         Vault::open(Arc::clone(&store), raw(9)).await?;
         vault.slots().change(&first.id, Unlock::passphrase("x")).await?;
-        assert!(matches!(Vault::open(Arc::clone(&store), raw(9)).await, Err(Error::NoSuchSlot(_))));
+        assert!(matches!(
+            Vault::open(Arc::clone(&store), raw(9)).await,
+            Err(Error::Slot(SlotError::NoneOfThisKind(_)))
+        ));
         Vault::open(store, Unlock::passphrase("x")).await?;
         Ok(())
     });
@@ -74,9 +77,12 @@ fn a_removed_slot_opens_no_more() {
         assert!(matches!(Vault::open(Arc::clone(&store), raw(9)).await, Err(Error::WrongKey)));
         Vault::open(store, unlock()).await?;
         assert!(
-            matches!(vault.slots().remove(&spare.id).await, Err(Error::SlotNotFound(id)) if id == spare.id)
+            matches!(vault.slots().remove(&spare.id).await, Err(Error::Slot(SlotError::NotFound(id))) if id == spare.id)
         );
-        assert!(matches!(vault.slots().change(&spare.id, raw(9)).await, Err(Error::SlotNotFound(_))));
+        assert!(matches!(
+            vault.slots().change(&spare.id, raw(9)).await,
+            Err(Error::Slot(SlotError::NotFound(_)))
+        ));
         Ok(())
     });
 }
@@ -86,7 +92,7 @@ fn the_last_slot_that_opens_the_vault_stays() {
     with_vault(async |store, vault| {
         let [first] = &vault.slots().list().await?[..] else { panic!("one slot") };
         let before = rows(&store).await?;
-        assert!(matches!(vault.slots().remove(&first.id).await, Err(Error::LastSlot)));
+        assert!(matches!(vault.slots().remove(&first.id).await, Err(Error::Slot(SlotError::Last))));
         assert_eq!(rows(&store).await?, before);
 
         // A slot that is damaged, and one that this vault never made, do not count.
@@ -95,7 +101,7 @@ fn the_last_slot_that_opens_the_vault_stays() {
         let last = row.len() - 1;
         row.truncate(last);
         plant(&store, &key, Some(row)).await?;
-        assert!(matches!(vault.slots().remove(&first.id).await, Err(Error::LastSlot)));
+        assert!(matches!(vault.slots().remove(&first.id).await, Err(Error::Slot(SlotError::Last))));
         assert!(!list_of(&vault, &spare.id).await?.is_usable);
         vault.slots().remove(&spare.id).await?;
         assert_eq!(vault.slots().list().await?.len(), 1);
@@ -143,7 +149,7 @@ fn a_slot_is_not_added_where_the_vault_would_not_open_any_more() {
             7 => vault.slots().add(raw(30)).await,
             _ => vault.slots().add(Unlock::provider(Arc::new(hsm))).await,
         };
-        assert!(matches!(refused, Err(Error::TooManySlots(_))), "{refused:?}");
+        assert!(matches!(refused, Err(Error::Slot(SlotError::TooMany(_)))), "{refused:?}");
         assert_eq!(vault.slots().list().await?.len(), 24);
         Ok(())
     });
@@ -156,12 +162,15 @@ fn there_are_at_most_eight_slots_of_a_kind() {
             vault.slots().add(raw(key + 10)).await?;
         }
         let before = rows(&store).await?;
-        assert!(matches!(vault.slots().add(raw(30)).await, Err(Error::TooManySlots(8))));
+        assert!(matches!(vault.slots().add(raw(30)).await, Err(Error::Slot(SlotError::TooMany(8)))));
         assert_eq!(rows(&store).await?, before);
         let changed = vault.slots().list().await?[0].clone();
         vault.slots().change(&changed.id, raw(31)).await?;
         let other = vault.slots().add(Unlock::passphrase("x")).await?;
-        assert!(matches!(vault.slots().change(&other.id, raw(32)).await, Err(Error::TooManySlots(8))));
+        assert!(matches!(
+            vault.slots().change(&other.id, raw(32)).await,
+            Err(Error::Slot(SlotError::TooMany(8)))
+        ));
 
         // More of them than that were planted.
         let (key, row) = slot_row(&store, &changed).await?;

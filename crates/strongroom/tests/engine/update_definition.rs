@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::common::{FailingStore, account, id, org_of, run, text, vault, with_clock, with_org, workflow};
 use strongroom::store::StoreErrorKind;
 use strongroom::{
-    DefinitionChange, Error, Expected, Org, Scope, ScopeKind, ScopePath, Scopes, VarFormat,
+    DefinitionChange, Error, Expected, Invalid, Org, Scope, ScopeKind, ScopePath, Scopes, VarFormat,
     VariableDefinition, VaultOptions, WriteOptions,
 };
 
@@ -114,10 +114,10 @@ fn a_definition_with_a_default_is_not_encrypted_until_the_default_goes() {
     with_org(async |org| {
         org.define(text("A").default_value("x")).await?;
         let refused = org.update_definition("A", DefinitionChange::new().encrypted()).await;
-        assert!(matches!(refused, Err(Error::InvalidDefinition(_))));
+        assert!(matches!(refused, Err(Error::Invalid(Invalid::Definition(_)))));
         org.update_definition("A", DefinitionChange::new().encrypted().no_default_value()).await?;
         let refused = org.update_definition("A", DefinitionChange::new().default_value("x")).await;
-        assert!(matches!(refused, Err(Error::InvalidDefinition(_))));
+        assert!(matches!(refused, Err(Error::Invalid(Invalid::Definition(_)))));
         Ok(())
     });
 }
@@ -127,7 +127,7 @@ fn a_new_default_must_have_the_format() {
     with_org(async |org| {
         org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
         let refused = org.update_definition("PORT", DefinitionChange::new().default_value("http")).await;
-        assert!(matches!(refused, Err(Error::InvalidDefault(_))));
+        assert!(matches!(refused, Err(Error::Invalid(Invalid::Default(_)))));
         Ok(())
     });
 }

@@ -9,8 +9,8 @@ use minicbor::{Decoder, Encoder};
 use sha2::{Digest as _, Sha256};
 use strongroom::store::Key;
 use strongroom::{
-    Argon2Error, Argon2Params, Damage, DefinitionFilter, DekId, Error, KeyFileError, RawKey, Scope, Unlock,
-    Vault, VaultOptions,
+    Argon2Error, Argon2Params, Damage, DefinitionFilter, DekId, Error, KeyFileError, RawKey, Scope,
+    SlotError, Unlock, Vault, VaultOptions, WrongStore,
 };
 use strongroom_memory::MemoryStore;
 
@@ -45,7 +45,7 @@ fn a_passphrase_opens_what_it_created() {
 fn a_vault_is_created_once() {
     with_vault(async |store, vault| {
         let again = Vault::create(store, unlock()).await;
-        assert!(matches!(again, Err(Error::AlreadyInitialised)));
+        assert!(matches!(again, Err(Error::WrongStore(WrongStore::HoldsVault))));
         drop(vault);
         Ok(())
     });
@@ -56,7 +56,7 @@ fn an_empty_store_holds_no_vault_to_open() {
     run(async {
         let store = Arc::new(MemoryStore::new());
         let missing = Vault::open(Arc::clone(&store), unlock()).await;
-        assert!(matches!(missing, Err(Error::NotInitialised)));
+        assert!(matches!(missing, Err(Error::WrongStore(WrongStore::NoVault))));
         assert!(rows(&store).await?.is_empty());
         Ok(())
     });
@@ -68,9 +68,9 @@ fn a_store_with_other_rows_is_foreign_and_stays_as_it_is() {
         let store = Arc::new(MemoryStore::new());
         plant(&store, &Key::from(b"other".as_slice()), Some(b"row".to_vec())).await?;
         let opened = Vault::open(Arc::clone(&store), unlock()).await;
-        assert!(matches!(opened, Err(Error::ForeignStore)));
+        assert!(matches!(opened, Err(Error::WrongStore(WrongStore::Foreign))));
         let created = Vault::create(Arc::clone(&store), unlock()).await;
-        assert!(matches!(created, Err(Error::ForeignStore)));
+        assert!(matches!(created, Err(Error::WrongStore(WrongStore::Foreign))));
         assert_eq!(rows(&store).await?.len(), 1);
         Ok(())
     });
@@ -93,11 +93,11 @@ fn another_raw_key_is_the_wrong_key() {
 fn a_key_of_another_kind_has_no_slot() {
     with_vault(async |store, _| {
         let refused = Vault::open(store, Unlock::passphrase("x")).await;
-        assert!(matches!(refused, Err(Error::NoSuchSlot("a raw key"))));
+        assert!(matches!(refused, Err(Error::Slot(SlotError::NoneOfThisKind("a raw key")))));
         let store = Arc::new(MemoryStore::new());
         quick().create(Arc::clone(&store), Unlock::passphrase("x")).await?;
         let refused = Vault::open(store, unlock()).await;
-        assert!(matches!(refused, Err(Error::NoSuchSlot("a passphrase"))));
+        assert!(matches!(refused, Err(Error::Slot(SlotError::NoneOfThisKind("a passphrase")))));
         Ok(())
     });
 }
@@ -135,7 +135,9 @@ fn an_expected_id_must_be_the_vault_s() {
             opened(VaultOptions::default().expect_store_id("00".repeat(16))).await,
             opened(VaultOptions::default().expect_root_id(DekId::from_bytes([0; 16]))).await,
         ];
-        assert!(refused.iter().all(|answer| matches!(answer, Err(Error::UnexpectedVault))));
+        assert!(
+            refused.iter().all(|answer| matches!(answer, Err(Error::WrongStore(WrongStore::OtherVault))))
+        );
         Ok(())
     });
 }
@@ -240,7 +242,7 @@ fn a_flipped_bit_of_the_head_never_opens() {
                 let error = Vault::open(Arc::clone(&store), unlock()).await.unwrap_err();
                 let typed = match error {
                     Error::Damaged { .. } | Error::UnknownVersion { .. } | Error::UnknownKey { .. } => true,
-                    Error::WrongKey | Error::NoSuchSlot(_) => kind == SLOT,
+                    Error::WrongKey | Error::Slot(SlotError::NoneOfThisKind(_)) => kind == SLOT,
                     _ => false,
                 };
                 assert!(typed, "bit {bit} of row {kind}: {error:?}");
@@ -308,8 +310,11 @@ fn a_vault_without_its_store_row_or_its_slot_is_damaged() {
 fn a_vault_without_its_header_is_foreign() {
     with_vault(async |store, _| {
         plant(&store, &head_row(&store, HEADER).await?.0, None).await?;
-        assert!(matches!(Vault::open(Arc::clone(&store), unlock()).await, Err(Error::ForeignStore)));
-        assert!(matches!(Vault::create(store, unlock()).await, Err(Error::ForeignStore)));
+        assert!(matches!(
+            Vault::open(Arc::clone(&store), unlock()).await,
+            Err(Error::WrongStore(WrongStore::Foreign))
+        ));
+        assert!(matches!(Vault::create(store, unlock()).await, Err(Error::WrongStore(WrongStore::Foreign))));
         Ok(())
     });
 }

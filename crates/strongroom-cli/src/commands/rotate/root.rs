@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use strongroom::{Error, NewRoot, RootRotation, SlotId, Vault};
+use strongroom::{Error, NewRoot, RootRotation, SlotError, SlotId, Vault};
 
 use crate::commands::job::{self, JobView};
 use crate::config::{Config, KeySource};
@@ -116,7 +116,7 @@ impl Root {
         let slots = vault.slots().list().await?;
         let mut named = self.presented().map(|(id, _)| id).chain(&self.drop);
         match named.find(|id| !slots.iter().any(|slot| slot.id == **id)) {
-            Some(id) => Err(Error::SlotNotFound(*id).into()),
+            Some(id) => Err(Error::Slot(SlotError::NotFound(*id)).into()),
             None => Ok(()),
         }
     }

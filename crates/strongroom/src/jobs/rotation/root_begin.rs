@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::engine::head::{Head, SlotRow};
 use crate::engine::{Engine, Touches};
 use crate::envelope::{DekId, KeyMaterial, StoreId};
-use crate::error::{Damage, Error};
+use crate::error::{Damage, Error, SlotError};
 use crate::id::DocumentId;
 use crate::jobs::rotation::job::seal_job;
 use crate::jobs::rotation::{KeyJob, OnUnreadable};
@@ -173,19 +173,19 @@ impl<'r> Plan<'r> {
                     used.iter_mut().skip(index).take(1).for_each(|used| *used = true);
                     plan.kept.push((row, slot, key));
                 }
-                None => refusal = refusal.or(Some(Error::SlotNotPresented(id))),
+                None => refusal = refusal.or(Some(Error::Slot(SlotError::NotPresented(id)))),
             }
         }
         let absent = rotation.dropped.iter().find(|id| !plan.dropped.iter().any(|(_, known)| known == *id));
         if let Some(id) = absent {
-            return Err(Error::SlotNotFound(*id));
+            return Err(Error::Slot(SlotError::NotFound(*id)));
         }
         if used.contains(&false) {
             return Err(Error::WrongKey);
         }
         match refusal {
             Some(refusal) => Err(refusal),
-            None if plan.kept.is_empty() => Err(Error::LastSlot),
+            None if plan.kept.is_empty() => Err(Error::Slot(SlotError::Last)),
             None => Ok(plan),
         }
     }
@@ -202,7 +202,7 @@ async fn opened_by(
         match key.open_slot(slot, &engine.argon2).await {
             Ok(found) if found.as_slice().ct_eq(root.bytes.as_slice()).into() => return Ok(Some(index)),
             Ok(_) => return Err(Error::damaged("the key slot", Damage::Inconsistent)),
-            Err(Error::WrongKey | Error::NoSuchSlot(_)) => {}
+            Err(Error::WrongKey | Error::Slot(SlotError::NoneOfThisKind(_))) => {}
             Err(Error::Provider(error)) if error.kind() == ProviderErrorKind::NotThisKey => {}
             Err(error) => return Err(error),
         }

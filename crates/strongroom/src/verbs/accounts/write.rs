@@ -3,7 +3,7 @@
 use std::future::IntoFuture;
 use std::pin::Pin;
 
-use crate::error::Error;
+use crate::error::{Error, Invalid};
 use crate::id::{CredentialKey, IntegrationId, LinkedAccountId};
 use crate::jobs::{finish_job, until_landed};
 use crate::limits::{ACCOUNT_NAME_BYTES_MAX, UDF_BYTES_MAX};
@@ -27,8 +27,8 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::AccountExists`]; [`Error::TooLong`]; [`Error::InvalidId`] and [`Error::DuplicateCredentialKey`] for
-    /// its credentials.
+    /// [`Error::AccountExists`]; [`Error::TooLong`]; [`Invalid::Id`](crate::Invalid::Id) and
+    /// [`Invalid::DuplicateCredentialKey`](crate::Invalid::DuplicateCredentialKey) for its credentials.
     pub fn create_account(&self, account: LinkedAccountId) -> CreateAccount<'_> {
         CreateAccount(AccountSpec::new(self, account, OnExisting::Fail))
     }
@@ -256,7 +256,7 @@ impl<'a> AccountSpec<'a> {
             let key_name = key_name.parse()?;
             org.tenant.check_credential(value)?;
             if parsed.iter().any(|(known, _)| *known == key_name) {
-                return Err(Error::DuplicateCredentialKey);
+                return Err(Error::Invalid(Invalid::DuplicateCredentialKey));
             }
             parsed.push((key_name, value));
         }

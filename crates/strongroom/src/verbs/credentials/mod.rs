@@ -51,8 +51,8 @@ impl AppCredentials {
     /// ```
     ///
     /// # Errors
-    /// [`Error::IntegrationNotFound`]; [`Error::InvalidId`] for an invalid key name; [`Error::TooLong`];
-    /// [`Error::Contended`].
+    /// [`Error::IntegrationNotFound`]; [`Invalid::Id`](crate::Invalid::Id) for an invalid key name;
+    /// [`Error::TooLong`]; [`Error::Contended`].
     pub async fn upsert(&self, key_name: &str, value: impl Into<Secret>) -> Result<Upsert, Error> {
         self.upsert_with(key_name, value, WriteOptions::default()).await
     }
@@ -97,7 +97,7 @@ impl AppCredentials {
     /// ```
     ///
     /// # Errors
-    /// [`Error::IntegrationNotFound`]; [`Error::InvalidId`].
+    /// [`Error::IntegrationNotFound`]; [`Invalid::Id`](crate::Invalid::Id).
     pub async fn get(&self, key_name: &str) -> Result<Option<Credential>, Error> {
         let key_name = key_name.parse()?;
         fresh_if_stale(|freshness| self.try_get(&key_name, freshness)).await
@@ -140,7 +140,7 @@ impl AppCredentials {
     /// ```
     ///
     /// # Errors
-    /// [`Error::IntegrationNotFound`]; [`Error::InvalidId`].
+    /// [`Error::IntegrationNotFound`]; [`Invalid::Id`](crate::Invalid::Id).
     pub async fn delete(&self, key_name: &str) -> Result<bool, Error> {
         self.delete_with(key_name, WriteOptions::default()).await
     }

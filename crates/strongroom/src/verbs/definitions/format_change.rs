@@ -110,8 +110,9 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::DefinitionNotFound`]; [`Error::InvalidDefault`] and the other rules of [`Org::define`], as
-    /// [`change_format`](Self::change_format) has them; [`Error::Damaged`] for a value that cannot be read.
+    /// [`Error::DefinitionNotFound`]; [`Invalid::Default`](crate::Invalid::Default) and the other rules of
+    /// [`Org::define`], as [`change_format`](Self::change_format) has them; [`Error::Damaged`] for a value that
+    /// cannot be read.
     pub async fn plan_format_change(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
@@ -132,10 +133,11 @@ impl Org {
 
     /// Changes the format of a definition, and returns the new one.
     ///
-    /// New values must match at once. [`OnMismatch`] says what to do about stored values that do not. A value that is
-    /// set under the old format during the check is kept, and [`grandfathered_values`](Self::grandfathered_values)
-    /// lists it. Memory use does not grow with the number of values. If the work is interrupted after the change was
-    /// made, [`Vault::run_jobs`](crate::Vault::run_jobs) finishes it.
+    /// New values must match at once. [`OnMismatch`] says what to do about stored values that do not. A value that
+    /// is set under the old format during the check is kept, and
+    /// [`grandfathered_values`](Self::grandfathered_values) lists it. Memory use does not grow with the number of
+    /// values. If the work is interrupted after the change was made, [`Vault::run_jobs`](crate::Vault::run_jobs)
+    /// finishes it.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {

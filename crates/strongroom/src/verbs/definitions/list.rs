@@ -2,7 +2,7 @@
 
 use regex::{Regex, RegexBuilder};
 
-use crate::error::Error;
+use crate::error::{Error, Invalid};
 use crate::id::DefinitionId;
 use crate::limits::NAME_PATTERN_BYTES_MAX;
 use crate::model::{Listing, PageRequest, StoredDefinition};
@@ -60,16 +60,16 @@ impl DefinitionFilter {
     /// Only definitions whose name contains a match of a regular expression. Matching takes time linear in the name.
     ///
     /// # Errors
-    /// [`Error::InvalidNamePattern`] for a pattern of more than 1 KiB, one that is not a regular expression, or one
-    /// that compiles to more than 64 KiB.
+    /// [`Invalid::NamePattern`](crate::Invalid::NamePattern) for a pattern of more than 1 KiB, one that is not a
+    /// regular expression, or one that compiles to more than 64 KiB.
     pub fn name_pattern(mut self, pattern: &str) -> Result<Self, Error> {
         if pattern.len() > NAME_PATTERN_BYTES_MAX {
-            return Err(Error::InvalidNamePattern);
+            return Err(Error::Invalid(Invalid::NamePattern));
         }
         // The pattern may come from a client, so its memory is bounded, and so is its text.
         let mut builder = RegexBuilder::new(pattern);
         builder.size_limit(PATTERN_SIZE_MAX).dfa_size_limit(PATTERN_SIZE_MAX);
-        self.name = Some(builder.build().map_err(|_| Error::InvalidNamePattern)?);
+        self.name = Some(builder.build().map_err(|_| Error::Invalid(Invalid::NamePattern))?);
         Ok(self)
     }
 

@@ -30,9 +30,9 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::DefinitionExists`] if the name is taken; [`Error::InvalidId`], [`Error::InvalidDefinition`],
-    /// [`Error::InvalidDefault`] and [`Error::TooLong`] for a definition that breaks a rule;
-    /// [`Error::TooManyDefinitions`].
+    /// [`Error::DefinitionExists`] if the name is taken; [`Invalid::Id`](crate::Invalid::Id),
+    /// [`Invalid::Definition`](crate::Invalid::Definition), [`Invalid::Default`](crate::Invalid::Default) and
+    /// [`Error::TooLong`] for a definition that breaks a rule; [`Error::TooManyDefinitions`].
     pub async fn define(&self, definition: VariableDefinition) -> Result<DefinitionId, Error> {
         self.define_with(definition, WriteOptions::default()).await
     }

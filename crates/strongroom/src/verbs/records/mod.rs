@@ -2,7 +2,7 @@
 
 pub(crate) mod changed;
 
-use crate::error::Error;
+use crate::error::{Error, Invalid};
 use crate::id::{Namespace, RecordKey};
 use crate::jobs::until_landed;
 use crate::model::{Expected, Listing, PageRequest, Upsert};
@@ -89,7 +89,8 @@ impl Records {
     /// ```
     ///
     /// # Errors
-    /// Those of `put`, [`Error::Unexpected`], and [`Error::DuplicateRecord`] if the options write the same record.
+    /// Those of `put`, [`Error::Unexpected`], and [`Invalid::DuplicateRecord`](crate::Invalid::DuplicateRecord) if
+    /// the options write the same record.
     pub async fn put_with(
         &self,
         key: &RecordKey,
@@ -131,7 +132,8 @@ impl Records {
     /// ```
     ///
     /// # Errors
-    /// Those of `delete`, [`Error::Unexpected`], and [`Error::DuplicateRecord`] if the options write the same record.
+    /// Those of `delete`, [`Error::Unexpected`], and [`Invalid::DuplicateRecord`](crate::Invalid::DuplicateRecord)
+    /// if the options write the same record.
     pub async fn delete_with(&self, key: &RecordKey, options: WriteOptions) -> Result<bool, Error> {
         let absent = self.apply(self.removal(key.clone()), &options).await?;
         Ok(!absent)
@@ -226,7 +228,7 @@ impl Records {
     async fn apply(&self, write: RecordWrite, options: &WriteOptions) -> Result<bool, Error> {
         // A batch cannot expect one row in two states.
         if options.records.iter().any(|companion| companion.is_of_same_record(&write)) {
-            return Err(Error::DuplicateRecord);
+            return Err(Error::Invalid(Invalid::DuplicateRecord));
         }
         options.refuse_expiry()?;
         let write = write.expecting(options.expected);

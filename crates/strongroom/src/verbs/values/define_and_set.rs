@@ -36,7 +36,7 @@ impl Org {
     ///
     /// # Errors
     /// Those of [`define`](Self::define), for the first definition that fails, and
-    /// [`InvalidDefinition`](Error::InvalidDefinition) for two with the same name; those of
+    /// [`Invalid::Definition`](crate::Invalid::Definition) for two with the same name; those of
     /// [`set_values`](Self::set_values).
     pub async fn define_and_set(
         &self,

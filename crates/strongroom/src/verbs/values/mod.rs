@@ -80,7 +80,7 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::InvalidCursor`].
+    /// [`Invalid::Cursor`](crate::Invalid::Cursor).
     pub async fn values(
         &self,
         scope: impl Into<Cow<'_, Scope>>,

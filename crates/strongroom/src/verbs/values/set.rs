@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use crate::error::Error;
+use crate::error::{Error, Invalid};
 use crate::id::{DefinitionId, LinkedAccountId};
 use crate::jobs::until_landed;
 use crate::model::{DefinitionRef, ValueWritten};
@@ -86,8 +86,9 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// Those of [`set_value`](Self::set_value), for the first value that fails; [`Error::DuplicateValue`]; and
-    /// [`Error::Store`] with `TooLarge` if the batch is too large for the store.
+    /// Those of [`set_value`](Self::set_value), for the first value that fails;
+    /// [`Invalid::DuplicateValue`](crate::Invalid::DuplicateValue); and [`Error::Store`] with `TooLarge` if the
+    /// batch is too large for the store.
     pub async fn set_values(&self, values: &[NewValue<'_>]) -> Result<Vec<ValueWritten>, Error> {
         self.set_values_with(values, WriteOptions::default()).await
     }
@@ -175,7 +176,7 @@ pub(super) fn refuse_duplicates(values: &[NewValue<'_>], ids: &[DefinitionId]) -
     let mut seen: BTreeSet<(DefinitionId, &Scope)> = BTreeSet::new();
     for (value, id) in values.iter().zip(ids) {
         if !seen.insert((*id, &value.scope)) {
-            return Err(Error::DuplicateValue(*id));
+            return Err(Error::Invalid(Invalid::DuplicateValue(*id)));
         }
     }
     Ok(())

@@ -39,8 +39,8 @@ impl Vault {
     /// ```
     ///
     /// # Errors
-    /// [`Error::AlreadyInitialised`] if the store holds a vault, [`Error::ForeignStore`] if it holds anything else,
-    /// [`Error::Store`] if it fails.
+    /// [`WrongStore::HoldsVault`](crate::WrongStore::HoldsVault) if the store holds a vault,
+    /// [`WrongStore::Foreign`](crate::WrongStore::Foreign) if it holds anything else, [`Error::Store`] if it fails.
     pub async fn create(store: impl Store, unlock: Unlock) -> Result<Self, Error> {
         VaultOptions::default().create(store, unlock).await
     }
@@ -64,10 +64,12 @@ impl Vault {
     /// ```
     ///
     /// # Errors
-    /// [`Error::NotInitialised`] on an empty store, [`Error::ForeignStore`] on one that holds no vault,
-    /// [`Error::WrongKey`] and [`Error::NoSuchSlot`] for a key that does not open this vault, [`Error::Damaged`] and
-    /// [`Error::UnknownVersion`] for rows that cannot be read, [`Error::KeyDerivation`] for a slot whose parameters
-    /// are out of bounds, [`Error::Provider`] if the key provider fails. If this returns an error, nothing was written.
+    /// [`WrongStore::NoVault`](crate::WrongStore::NoVault) on an empty store,
+    /// [`WrongStore::Foreign`](crate::WrongStore::Foreign) on one that holds no vault, [`Error::WrongKey`] and
+    /// [`SlotError::NoneOfThisKind`](crate::SlotError::NoneOfThisKind) for a key that does not open this vault,
+    /// [`Error::Damaged`] and [`Error::UnknownVersion`] for rows that cannot be read, [`Error::KeyDerivation`] for
+    /// a slot whose parameters are out of bounds, [`Error::Provider`] if the key provider fails. If this returns an
+    /// error, nothing was written.
     pub async fn open(store: impl Store, unlock: Unlock) -> Result<Self, Error> {
         VaultOptions::default().open(store, unlock).await
     }

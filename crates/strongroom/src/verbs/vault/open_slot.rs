@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::engine::gate::Gate;
 use crate::engine::head::{Head, SLOTS_OF_A_KIND_MAX};
 use crate::envelope::KeyMaterial;
-use crate::error::{Damage, Error};
+use crate::error::{Damage, Error, SlotError};
 use crate::keys::provider::ProviderErrorKind;
 use crate::keys::{Provider, Root, Slot, StoreRow, Unlock};
 use crate::row::VaultRow;
@@ -72,7 +72,7 @@ impl VaultOptions {
 /// another kind.
 fn worse(known: Option<Error>, new: Error) -> Error {
     let rank = |error: &Error| match error {
-        Error::NoSuchSlot(_) => 0,
+        Error::Slot(SlotError::NoneOfThisKind(_)) => 0,
         Error::WrongKey => 1,
         Error::Provider(error) if error.kind() == ProviderErrorKind::NotThisKey => 1,
         Error::Provider(_) => 3,

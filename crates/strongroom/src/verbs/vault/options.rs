@@ -12,7 +12,7 @@ use crate::engine::head::{Head, read_head, refuse_used};
 use crate::engine::lock::Locks;
 use crate::engine::{Engine, Runs};
 use crate::envelope::{Argon2Bounds, Argon2Params, DekId, KeyMaterial, StoreId};
-use crate::error::{Damage, Error};
+use crate::error::{Damage, Error, WrongStore};
 use crate::format::PatternCache;
 use crate::keys::{FIRST, Root, RootCell, Roots, SlotPlace, StoreBody, Unlock};
 use crate::limits::Limits;
@@ -167,7 +167,7 @@ impl VaultOptions {
                 Ok(self.assemble(store, store_id, Roots::first(root, committed.revision), gate))
             }
             Err(error) => Err(match error.kind() {
-                StoreErrorKind::Conflict { .. } => Error::AlreadyInitialised,
+                StoreErrorKind::Conflict { .. } => Error::WrongStore(WrongStore::HoldsVault),
                 StoreErrorKind::Indeterminate => Error::Indeterminate(error),
                 _ => error.into(),
             }),
@@ -185,23 +185,24 @@ impl VaultOptions {
     /// let id = Vault::create(Arc::clone(&store), key()).await?.store_id();
     /// VaultOptions::default().expect_store_id(&id).open(Arc::clone(&store), key()).await?;
     /// let other = VaultOptions::default().expect_store_id("another").open(store, key()).await;
-    /// assert!(matches!(other.err(), Some(Error::UnexpectedVault)));
+    /// assert!(matches!(other.err(), Some(Error::WrongStore(WrongStore::OtherVault))));
     /// # Ok::<(), strongroom::Error>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
-    /// Those of [`Vault::open`], and [`Error::UnexpectedVault`] if an expected id differs.
+    /// Those of [`Vault::open`], and [`WrongStore::OtherVault`](crate::WrongStore::OtherVault) if an expected id
+    /// differs.
     pub async fn open(self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
         self.refuse_unasked(&store)?;
         let head = read_head(&store).await?;
         // Before a key is used: a wrong store should not cost a key derivation or a call to a provider.
         if self.store_id.as_ref().is_some_and(|expected| *expected != hex::encode(head.store_id)) {
-            return Err(Error::UnexpectedVault);
+            return Err(Error::WrongStore(WrongStore::OtherVault));
         }
         let Opened { slot, row_revision: row, root } = self.open_slots(&head, &unlock).await?;
         let root = Root::new(root);
         if self.root_id.is_some_and(|expected| expected != *root.key.id()) {
-            return Err(Error::UnexpectedVault);
+            return Err(Error::WrongStore(WrongStore::OtherVault));
         }
         let store_row = head.open_store_row(&root.key)?;
         // The sealed list of slots decides: a slot that was removed may be put back by a hostile store.

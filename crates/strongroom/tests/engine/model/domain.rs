@@ -51,7 +51,7 @@ impl Domain {
 
     pub(crate) fn against_define(&self, new: &VariableDefinition) -> Reasons {
         reasons([
-            (new.encrypted && new.default.is_some(), "InvalidDefinition"),
+            (new.encrypted && new.default.is_some(), "Definition"),
             (self.named(&new.name).is_some(), "DefinitionExists"),
         ])
     }
@@ -69,7 +69,7 @@ impl Domain {
     pub(crate) fn against_change(&self, id: &DefinitionId, after: &VariableDefinition) -> Reasons {
         let mut places = self.values.keys().filter(|(_, of)| of == id);
         reasons([
-            (after.encrypted && after.default.is_some(), "InvalidDefinition"),
+            (after.encrypted && after.default.is_some(), "Definition"),
             (self.named(&after.name).is_some_and(|other| other != *id), "DefinitionExists"),
             (places.any(|(scope, _)| !after.scopes.allows(scope.kind())), "ScopeInUse"),
         ])

@@ -335,7 +335,9 @@ pub(crate) fn records(org: &Org) -> Records {
 /// The answer, if it is one; a refusal must have one of the reasons, and a reason must refuse.
 fn agreed<T: Debug>(answer: Result<T, Error>, reasons: &[&str]) -> Option<T> {
     let variant = answer.as_ref().err().map(|error| format!("{error:?}"));
-    let variant = variant.as_deref().and_then(|text| text.split(|c: char| !c.is_alphanumeric()).next());
+    let mut words = variant.iter().flat_map(|text| text.split(|c: char| !c.is_alphanumeric()));
+    // What breaks a rule says which in its second word.
+    let variant = words.by_ref().find(|word| *word != "Invalid");
     match variant {
         None => assert!(reasons.is_empty(), "done, against {reasons:?}"),
         Some(variant) => assert!(reasons.contains(&variant), "refused with {variant}, against {reasons:?}"),
