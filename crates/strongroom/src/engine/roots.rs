@@ -7,6 +7,7 @@ use crate::engine::head::{Head, read_head};
 use crate::error::{Damage, Error};
 use crate::keys::{Root, Roots, StoreRow, sealing_key_id};
 use crate::row::{Row, VaultRow};
+use crate::store::Committed;
 
 impl Engine {
     /// Reads the `store` row to learn which root is active.
@@ -25,7 +26,7 @@ impl Engine {
     }
 
     async fn try_refresh_roots(&self) -> Result<(), Error> {
-        let row = Row::Vault(VaultRow::Store);
+        let (row, moment) = (Row::Vault(VaultRow::Store), self.caches.moment());
         let found = self.get(row.key()).await?;
         let found = found.ok_or_else(|| Error::damaged(row.name(), Damage::Missing))?;
         let malformed = || Error::damaged(row.name(), Damage::Malformed);
@@ -34,6 +35,7 @@ impl Engine {
         let mut named = [Some(&roots.active), roots.coming.as_ref()].into_iter().flatten();
         let active = named.find(|root| *root.key.id() == id).cloned().ok_or(Error::RootRotated)?;
         let store_row = StoreRow::open(&self.store_id, &active.key, &found)?;
+        self.caches.refuse_older(&row, store_row.revision, moment)?;
         self.roots.change(|known| {
             if known.active.key.id() != roots.active.key.id() {
                 return known.clone();
@@ -47,14 +49,17 @@ impl Engine {
     /// The head of the store, and its `store` row, opened under the active root, which is returned too.
     pub(crate) async fn open_head(&self) -> Result<(Head, StoreRow, Arc<Root>), Error> {
         loop {
-            let before = self.roots.id();
+            let (before, moment) = (self.roots.id(), self.caches.moment());
             let head = read_head(&*self.store).await?;
             if head.store_id != self.store_id {
                 return Err(Error::damaged("the store's header", Damage::Inconsistent));
             }
             let root = Arc::clone(&self.roots.get()?.active);
             let error = match head.open_store_row(&root.key) {
-                Ok(store_row) => return Ok((head, store_row, root)),
+                Ok(store_row) => {
+                    self.caches.refuse_older(&Row::Vault(VaultRow::Store), store_row.revision, moment)?;
+                    return Ok((head, store_row, root));
+                }
                 Err(error) => self.if_rotated(error).await,
             };
             // The row may have been read just before or after this engine made another root active: read it again.
@@ -62,6 +67,13 @@ impl Engine {
                 return Err(error);
             }
         }
+    }
+
+    /// Notes that this engine rewrote the `store` row, without changing the root: later batches expect it as it is now,
+    /// and one from before is refused.
+    pub(crate) fn store_row_landed(&self, before: &StoreRow, committed: Committed) {
+        self.roots.moved(committed.revision);
+        self.caches.wrote(&VaultRow::Store.key(), before.revision.next());
     }
 
     /// The true cause of a row under a root that this engine does not have: a rotation by another engine, or damage.

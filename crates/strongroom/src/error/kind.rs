@@ -63,6 +63,7 @@ impl Error {
             | Self::BadBackup(_) => ErrorKind::Damaged,
             Self::System(_)
             | Self::RootRotated
+            | Self::RolledBack { .. }
             | Self::RotationUnderway
             | Self::BackupFile(_)
             | Self::Retired

@@ -173,6 +173,20 @@ pub enum Error {
         /// What is wrong with it.
         cause: Damage,
     },
+    /// A row, or the whole store, is older than one that was seen before: the store was rolled back, a row of an older
+    /// copy was put back, or the answer comes from a replica that lags behind. Nothing was written.
+    #[error(
+        "{row} is older than it was before: an older copy of the store or of this row was put back; \
+         bring the newest one back, or restore the newest backup"
+    )]
+    RolledBack {
+        /// Which row.
+        row: String,
+        /// The revision that was seen before; `u64::MAX` for a row that was deleted.
+        seen: u64,
+        /// The revision that the store shows now.
+        found: u64,
+    },
     /// A file cannot be restored. Nothing was written.
     #[error("the backup file cannot be restored: {0}")]
     BadBackup(BackupFault),
@@ -263,7 +277,7 @@ impl Error {
 
     /// Whether a job failed because of its own rows, so that other jobs can continue.
     pub(crate) fn is_of_one_job(&self) -> bool {
-        self.is_damage() || matches!(self, Self::Contended(_))
+        self.is_damage() || matches!(self, Self::Contended(_) | Self::RolledBack { .. })
     }
 
     /// The error for a damaged row.

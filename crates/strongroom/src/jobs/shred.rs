@@ -218,7 +218,7 @@ async fn put(engine: &Engine, store_row: &StoreRow) -> Result<bool, Error> {
     let mut batch = WriteBatch::default();
     store_row.put_in(&mut batch, &engine.store_id, &engine.roots.get()?.active.key)?;
     let Some(committed) = engine.commit(batch, Touches::Data).await? else { return Ok(false) };
-    engine.roots.moved(committed.revision);
+    engine.store_row_landed(store_row, committed);
     Ok(true)
 }
 

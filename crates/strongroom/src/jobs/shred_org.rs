@@ -7,6 +7,7 @@
 //! old key.
 
 use crate::engine::ATTEMPTS_MAX;
+use crate::engine::cache::Moment;
 use crate::envelope::DekId;
 use crate::error::{Damage, Error};
 use crate::keys::ScopeKeys;
@@ -41,6 +42,7 @@ pub(crate) async fn sweep_org(tenant: &Tenant) -> Result<(), Error> {
     let key = tenant.id.job(&SHRED_JOB).key();
     for _ in 0..ATTEMPTS_MAX {
         let keyring = tenant.id.keyring(None).key();
+        let moment = tenant.engine.caches.moment();
         let [job, org] = tenant.engine.read([key.clone(), keyring.clone()]).await?;
         let Some(job) = job else { return Ok(()) };
         let org_row = org.as_ref().map(|row| row.revision);
@@ -48,7 +50,7 @@ pub(crate) async fn sweep_org(tenant: &Tenant) -> Result<(), Error> {
             OrgSweeper { tenant, job: key.clone(), job_row: job.revision, org: (keyring.clone(), org_row) };
         let keys = match &org {
             Some(row) => Some(
-                opened_keyring(tenant, &keyring, row)
+                opened_keyring(tenant, &keyring, row, moment)
                     .await?
                     .ok_or_else(|| Error::damaged(tenant.id.keyring(None).name(), Damage::Rejected))?,
             ),
@@ -71,9 +73,10 @@ pub(crate) async fn sweep_org(tenant: &Tenant) -> Result<(), Error> {
 pub(crate) async fn dropped_keys(tenant: &Tenant) -> Result<Vec<DekId>, Error> {
     let (mut keys, mut rest) = (Vec::new(), tenant.id.keyrings());
     loop {
+        let moment = tenant.engine.caches.moment();
         let page = tenant.engine.scan(rest.clone(), PAGE_ROWS).await?;
         for (key, row) in &page.rows {
-            if let Some(opened) = opened_keyring(tenant, key, row).await? {
+            if let Some(opened) = opened_keyring(tenant, key, row, moment).await? {
                 keys.extend(opened.keyring.dropped().copied());
             }
         }
@@ -86,9 +89,14 @@ pub(crate) async fn dropped_keys(tenant: &Tenant) -> Result<Vec<DekId>, Error> {
 }
 
 /// Opens the row of a keyring; `None` if nobody can open it.
-async fn opened_keyring(tenant: &Tenant, key: &Key, row: &Versioned) -> Result<Option<ScopeKeys>, Error> {
+async fn opened_keyring(
+    tenant: &Tenant,
+    key: &Key,
+    row: &Versioned,
+    moment: Moment,
+) -> Result<Option<ScopeKeys>, Error> {
     let Some(owner) = tenant.id.parse_keyring(key) else { return Ok(None) };
-    let open = |row: &Versioned| tenant.open_keyring(owner.as_ref(), row);
+    let open = |row: &Versioned| tenant.open_keyring(owner.as_ref(), row, moment);
     let opened = match open(row) {
         Err(Error::UnknownKey { .. }) => tenant.read_under_root(key, open).await,
         opened => opened.map(|keys| Some((keys, row.revision))),
@@ -127,10 +135,11 @@ impl OrgSweeper<'_> {
         let view = self.tenant.view_of(None, &[], None);
         let mut rest = self.tenant.id.keyrings();
         loop {
+            let moment = self.tenant.engine.caches.moment();
             let Some(page) = self.read(Scan::new(rest.clone(), PAGE_ROWS)).await? else { return Ok(false) };
             let mut draft = Draft::new(self.tenant, &view);
             for (key, row) in &page.rows {
-                match opened_keyring(self.tenant, key, row).await? {
+                match opened_keyring(self.tenant, key, row, moment).await? {
                     // Dropped before, by this run or an earlier one.
                     Some(keys) if keys.keyring.ids().next().is_none() => {}
                     Some(keys) => {
@@ -141,6 +150,8 @@ impl OrgSweeper<'_> {
                         draft.drop_keys(owner.as_ref(), &keys)?;
                     }
                     None => {
+                        // The next keyring of this scope begins at 1 again.
+                        self.tenant.engine.caches.begin_again(key.as_bytes());
                         draft.delete_as_read(key.clone(), row.revision);
                         draft.bump_epoch();
                     }

@@ -8,7 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::envelope::{DekId, KeyMaterial, SealingKey};
 use crate::error::Error;
-use crate::keys::StoreRow;
+use crate::keys::{FIRST, StoreRow};
+use crate::model::Revision;
 use crate::row::VaultRow;
 use crate::store::{Expect, RowRevision, WriteBatch};
 
@@ -36,14 +37,21 @@ pub(crate) struct Roots {
     pub(crate) retiring: Option<Arc<Root>>,
     /// A root that this engine is about to make active. Its batch may land although the answer is lost.
     pub(crate) coming: Option<Arc<Root>>,
-    /// The revision of the `store` row that names the active root.
+    /// The revision of the `store` row that names the active root: the backend's, and the sealed one.
     row_revision: RowRevision,
+    pub(crate) store_revision: Revision,
 }
 
 impl Roots {
     pub(crate) fn new(active: Arc<Root>, store_row: &StoreRow) -> Self {
         let retiring = store_row.body.retiring().map(Root::new);
-        Self { active, retiring, coming: None, row_revision: store_row.row_revision }
+        Self {
+            active,
+            retiring,
+            coming: None,
+            row_revision: store_row.row_revision,
+            store_revision: store_row.revision,
+        }
     }
 
     /// The same, with a root that may soon be active.
@@ -53,7 +61,7 @@ impl Roots {
 
     /// The roots of a new vault.
     pub(crate) fn first(active: Arc<Root>, row: RowRevision) -> Self {
-        Self { active, retiring: None, coming: None, row_revision: row }
+        Self { active, retiring: None, coming: None, row_revision: row, store_revision: FIRST }
     }
 
     /// The same, with the `store` row at this revision.

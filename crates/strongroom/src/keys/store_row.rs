@@ -16,7 +16,7 @@ use crate::store::{Expect, RowRevision, Versioned, WriteBatch};
 pub(crate) struct StoreRow {
     pub(crate) body: StoreBody,
     pub(crate) row_revision: RowRevision,
-    revision: Revision,
+    pub(crate) revision: Revision,
 }
 
 /// The content of the `store` row, sealed under the root key.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::engine::cache::{Cached, Definition, Tag};
+use crate::engine::cache::{Cached, DELETED, Definition, Moment, Tag};
 use crate::error::{Damage, Error};
 use crate::id::{DefinitionId, DefinitionName};
 use crate::keys::{Document, ScopeKeys};
@@ -31,15 +31,20 @@ impl View<'_> {
 }
 
 impl Tenant {
-    /// Opens the row of a definition. `None` if the key that sealed it was dropped.
+    /// Opens the row of a definition, which was read at or after `moment`. `None` if the key that sealed it was dropped.
+    ///
+    /// # Errors
+    /// Among others [`Error::RolledBack`] if a newer one was seen before.
     pub(crate) fn open_definition(
         &self,
         keys: Option<&Arc<ScopeKeys>>,
         id: DefinitionId,
         row: &Versioned,
+        moment: Moment,
     ) -> Result<Option<Definition>, Error> {
         let place = self.id.definition(&id);
         let Some(opened) = self.open(keys, &place, &row.value)? else { return Ok(None) };
+        self.engine.caches.refuse_older(&place, opened.revision, moment)?;
         let stored = decode_definition(id, opened.revision, &opened.plaintext)
             .map_err(|error| Error::row(place.name(), error))?;
         Ok(Some(Definition { stored, row_revision: row.revision }))
@@ -56,7 +61,10 @@ impl Draft<'_> {
         self.bump_epoch();
         let body = encode_definition(stored);
         let document = Document { id: None, revision: stored.revision, body: &body };
-        self.put_sealed(&self.tenant().id.definition(&stored.id), read, &document)
+        let row = self.tenant().id.definition(&stored.id);
+        self.put_sealed(&row, read, &document)?;
+        self.wrote(row.key(), stored.revision);
+        Ok(())
     }
 
     /// Takes a name for a definition. The batch fails if the name is already taken.
@@ -81,6 +89,7 @@ impl Draft<'_> {
     /// Deletes a definition and its name, expecting the definition as it was read.
     pub(crate) async fn delete_definition(&mut self, definition: &Definition) -> Result<(), Error> {
         let key = self.tenant().id.definition(&definition.stored.id).key();
+        self.wrote(key.clone(), DELETED);
         self.delete_as_read(key, definition.row_revision);
         self.bump_epoch();
         self.delete_definition_name(definition).await

@@ -22,6 +22,8 @@ pub(crate) struct Draft<'t> {
     touches: Touches,
     keyrings: Vec<(Option<LinkedAccountId>, Arc<ScopeKeys>)>,
     roots: Option<Arc<Roots>>,
+    /// The control rows that the batch writes, and the revision that each then has.
+    wrote: Vec<(Key, Revision)>,
     /// Whether the batch gives an org its first key after a shred.
     follows_shred: bool,
 }
@@ -42,6 +44,7 @@ impl<'t> Draft<'t> {
             touches: Touches::Data,
             keyrings: Vec::new(),
             roots: None,
+            wrote: Vec::new(),
             follows_shred: false,
         }
     }
@@ -135,6 +138,11 @@ impl<'t> Draft<'t> {
         self.batch.put(key, bytes);
     }
 
+    /// Notes that the batch writes a control row: once it has landed, an older one is refused.
+    pub(crate) fn wrote(&mut self, key: Key, revision: Revision) {
+        self.wrote.push((key, revision));
+    }
+
     /// Deletes a row, expecting it as it was read.
     pub(crate) fn delete_as_read(&mut self, key: Key, read: RowRevision) {
         self.expect_as_read(key.clone(), Some(read));
@@ -225,7 +233,12 @@ impl<'t> Draft<'t> {
         if self.follows_shred && self.tenant.has_unfinished_shred(self.view).await? {
             return Ok(Attempt::AfterShred);
         }
-        Ok(self.tenant.engine.commit(self.batch, self.touches).await?.into())
+        let engine = &self.tenant.engine;
+        let landed = engine.commit(self.batch, self.touches).await?;
+        if landed.is_some() {
+            self.wrote.iter().for_each(|(key, revision)| engine.caches.wrote(key, *revision));
+        }
+        Ok(landed.into())
     }
 
     fn first_key(
@@ -270,6 +283,7 @@ impl<'t> Draft<'t> {
         // Only once: rows that are sealed under the keys of the scope expect its keyring too.
         self.expect_once(row.key(), read);
         self.batch.put(row.key(), bytes);
+        self.wrote(row.key(), revision);
         // A first keyring is in no cache, so no other engine has to forget one.
         if read.is_some() {
             self.bump_epoch();

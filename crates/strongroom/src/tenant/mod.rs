@@ -31,6 +31,7 @@ pub(crate) mod view;
 use std::sync::Arc;
 
 use crate::engine::Engine;
+use crate::engine::cache::Moment;
 use crate::error::Error;
 use crate::id::{Environment, LinkedAccountId, OrgId};
 use crate::keys::{Keyring, Opened, ScopeKeys, open, open_under_root, peek};
@@ -120,14 +121,20 @@ impl Tenant {
         }
     }
 
-    /// Opens the keyring of the org, or of one account.
+    /// Opens the keyring of the org, or of one account, which was read at or after `moment`.
+    ///
+    /// # Errors
+    /// Among others [`Error::RolledBack`] if a newer one was seen before.
     pub(crate) fn open_keyring(
         &self,
         account: Option<&LinkedAccountId>,
         found: &Versioned,
+        moment: Moment,
     ) -> Result<ScopeKeys, Error> {
-        let roots = self.engine.roots.get()?;
-        ScopeKeys::open(&roots, &self.engine.store_id, &self.id.keyring(account), found)
+        let (roots, row) = (self.engine.roots.get()?, self.id.keyring(account));
+        let keys = ScopeKeys::open(&roots, &self.engine.store_id, &row, found)?;
+        self.engine.caches.refuse_older(&row, keys.revision, moment)?;
+        Ok(keys)
     }
 }
 

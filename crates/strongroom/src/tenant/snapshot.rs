@@ -92,7 +92,7 @@ impl Tenant {
             let id = key.as_bytes().get(prefix_len..).and_then(DefinitionId::from_bytes);
             // Not the key of a definition: `verify` reports it, and one such row does not hide the rest.
             let Some(id) = id else { continue };
-            if let Some(definition) = self.open_definition(view.keys(None), id, row)? {
+            if let Some(definition) = self.open_definition(view.keys(None), id, row, view.moment)? {
                 catalog.push(Arc::new(definition));
             }
         }

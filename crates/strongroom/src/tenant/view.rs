@@ -251,7 +251,8 @@ impl Tenant {
         for (entry, id) in definitions.iter_mut().zip(needs.definitions) {
             // Cached, or no such definition: the verb reports a missing one.
             let Some(row) = next_missing(entry, fetched) else { continue };
-            let Some(definition) = self.open_definition(org_keys, *id, &row)?.map(Arc::new) else { continue };
+            let Some(definition) = self.open_definition(org_keys, *id, &row, moment)? else { continue };
+            let definition = Arc::new(definition);
             let (key, kept) = (self.id.definition(id).key(), Arc::clone(&definition));
             self.engine.caches.insert(moment, |tables| tables.definitions.insert(key, kept, tag));
             *entry = Some((definition, tag));
@@ -275,7 +276,7 @@ impl Tenant {
             Some(opened) => opened,
             None => {
                 caches.counts.add_unwrap();
-                (Arc::new(self.open_keyring(owner, row)?), reading.since)
+                (Arc::new(self.open_keyring(owner, row, reading.moment)?), reading.since)
             }
         };
         let held = HeldKeys { keys: Striped::new(keys), since };

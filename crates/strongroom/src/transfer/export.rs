@@ -10,6 +10,7 @@ use super::section::Rows;
 use super::sides::{RowKeys, Side, Sides, derived_keyring};
 use super::{Progress, Reporter};
 use crate::clock::Timestamp;
+use crate::engine::cache::Moment;
 use crate::engine::{Engine, Touches};
 use crate::error::{Damage, Error};
 use crate::id::{LinkedAccountId, OrgId};
@@ -76,7 +77,8 @@ impl Vault {
             let (view, ()) = from.read(&Needs::org_keys(), ()).await?;
             finish_shred(&from, &view).await?;
             let id = from.id.clone();
-            let exporter = Box::new(Exporter { from, to: file.clone(), created_at, keys: HashMap::new() });
+            let (moment, keys) = (from.engine.caches.moment(), HashMap::new());
+            let exporter = Box::new(Exporter { from, to: file.clone(), created_at, moment, keys });
             writer.tenant(&id, None, &mut RowForm::Exported(exporter)).await?;
             match next_tenant(engine, rest.clone()).await? {
                 Some(next) => found = next,
@@ -103,6 +105,8 @@ pub(super) struct Exporter {
     from: Tenant,
     to: Side,
     created_at: Timestamp,
+    /// Before the first of the rows was read.
+    moment: Moment,
     /// The keys of recently used scopes.
     keys: HashMap<Option<LinkedAccountId>, KeyPair>,
 }
@@ -151,7 +155,8 @@ impl Exporter {
         let account = by.account();
         if !self.keys.contains_key(&account.cloned()) {
             let key = self.from.id.keyring(account).key();
-            let from = self.from.read_under_root(&key, |row| self.from.open_keyring(account, row)).await?;
+            let open = |row: &Versioned| self.from.open_keyring(account, row, self.moment);
+            let from = self.from.read_under_root(&key, open).await?;
             self.remember_keys(account, from.map(|(keys, _)| keys))?;
         }
         let known = self.keys.get(&account.cloned());
@@ -168,7 +173,7 @@ impl Exporter {
         account: Option<&LinkedAccountId>,
         row: &Versioned,
     ) -> Result<Option<Vec<u8>>, Error> {
-        let from = self.from.open_keyring(account, row)?;
+        let from = self.from.open_keyring(account, row, self.moment)?;
         let is_dropped = from.keyring.active().is_none();
         let to = self.remember_keys(account, Some(from))?;
         if is_dropped {

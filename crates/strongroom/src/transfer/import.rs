@@ -401,6 +401,7 @@ async fn begin_org(engine: &Engine, org: &OrgId, file_id: &[u8; 16]) -> Result<b
     if !first.rows.is_empty() {
         return Err(Error::OrgNotEmpty(*org));
     }
+    engine.caches.begin_again(&VaultKeys::org(org).start);
     let mut batch = WriteBatch::default();
     batch.expect(note.clone(), Expect::Absent);
     batch.put(note, encode_note(file_id));

@@ -3,6 +3,7 @@
 use crate::engine::head::read_head;
 use crate::error::{Error, WrongStore};
 use crate::keys::Unlock;
+use crate::row::{Row, VaultRow};
 use crate::verbs::org::Org;
 use crate::verbs::vault::{Vault, VaultOptions};
 
@@ -50,12 +51,14 @@ impl Vault {
     /// Those of [`Vault::open`]; [`Error::RootRotated`] if the store has another root key than before: open the vault
     /// again. After an error the vault stays locked.
     pub async fn unlock(&self, unlock: Unlock) -> Result<(), Error> {
-        let engine = &self.engine;
+        let (engine, moment) = (&self.engine, self.engine.caches.moment());
         let head = read_head(&*engine.store).await?;
         if head.store_id != engine.store_id {
             return Err(Error::WrongStore(WrongStore::OtherVault));
         }
         let roots = VaultOptions::of_bounds(engine.argon2).open_roots(&head, &unlock).await?;
+        let row = Row::Vault(VaultRow::Store);
+        engine.caches.refuse_older(&row, roots.store_revision, moment)?;
         // In one step, as `lock` is: otherwise a lock in between would leave the vault unlocked but without a root.
         engine.locks.set(|held| {
             if !roots.follows(&engine.roots.id()) {

@@ -237,11 +237,9 @@ impl<'e> Table<'e> {
     async fn commit(self, mut batch: WriteBatch) -> Result<bool, Error> {
         self.store_row.put_in(&mut batch, &self.engine.store_id, &self.root.key)?;
         let landed = self.engine.commit(batch, Touches::Data).await?;
-        if let Some(committed) = &landed {
-            // Later batches expect the `store` row at its new revision.
-            self.engine.roots.moved(committed.revision);
-        }
-        Ok(landed.is_some())
+        let is_landed = landed.is_some();
+        landed.into_iter().for_each(|committed| self.engine.store_row_landed(&self.store_row, committed));
+        Ok(is_landed)
     }
 }
 

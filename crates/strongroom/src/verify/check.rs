@@ -84,7 +84,7 @@ impl TenantCheck {
 
     fn check_definition_row(&mut self, id: DefinitionId, row: &Versioned, related: &RelatedRows) -> RowState {
         let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
-        let definition = match self.tenant.open_definition(Some(&org), id, row) {
+        let definition = match self.tenant.open_definition(Some(&org), id, row, self.moment) {
             Ok(Some(definition)) => definition.stored.definition,
             opened => return state_of_opened(opened),
         };

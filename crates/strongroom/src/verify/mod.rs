@@ -20,6 +20,7 @@ use state::RowId;
 use self::state::{CheckedRow, KeyMention, RowState};
 use self::tenant_check::{Owner, TenantCheck};
 use crate::engine::Engine;
+use crate::engine::cache::Moment;
 use crate::envelope::DekId;
 use crate::error::{Damage, Error};
 use crate::row::{TenantId, TenantRow};
@@ -135,6 +136,7 @@ impl Verification {
             self.vault_rows_due = false;
         }
         let Some(range) = self.ranges.front().cloned() else { return Ok(false) };
+        let moment = self.engine.caches.moment();
         let page = self.engine.scan(range.clone(), PAGE_ROWS).await?;
         let mut rest = page.rows.as_slice();
         while let Some((first, row)) = rest.first() {
@@ -148,9 +150,9 @@ impl Verification {
             rest = behind;
             let Some((last, _)) = run.last() else { break };
             match tenant {
-                Some(tenant) => self.check_tenant(tenant, run).await?,
+                Some(tenant) => self.check_tenant(tenant, run, moment).await?,
                 None => {
-                    let checked = vault_rows::check(&self.engine, first, row).await?;
+                    let checked = vault_rows::check(&self.engine, first, row, moment).await?;
                     self.record(None, checked);
                 }
             }
@@ -182,14 +184,20 @@ impl Verification {
         Ok(self.report)
     }
 
-    async fn check_tenant(&mut self, id: TenantId, rows: &[(Key, Versioned)]) -> Result<(), Error> {
+    async fn check_tenant(
+        &mut self,
+        id: TenantId,
+        rows: &[(Key, Versioned)],
+        moment: Moment,
+    ) -> Result<(), Error> {
         let known = self.tenant_check.take();
         let same = |tenant_check: &TenantCheck| tenant_check.tenant.id == id;
         let tenant_check = match known.filter(same) {
             Some(tenant_check) => tenant_check,
-            None => TenantCheck::new(Arc::new(Tenant::of(Arc::clone(&self.engine), id))),
+            None => TenantCheck::new(Arc::new(Tenant::of(Arc::clone(&self.engine), id)), moment),
         };
         let tenant_check = self.tenant_check.insert(tenant_check);
+        tenant_check.moment = moment;
         let tenant = Arc::clone(&tenant_check.tenant);
         if self.engine.refuse_locked_tenant(&tenant.id).is_err() {
             // A lock of the whole vault is an error; a lock of one org only leaves its rows unchecked.

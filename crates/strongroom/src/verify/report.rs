@@ -134,6 +134,14 @@ pub enum Cause {
         /// The actual number.
         found: u64,
     },
+    /// It is older than it was when it was last seen.
+    #[error("it went back: it is at revision {found}, and was at {seen} before")]
+    RolledBack {
+        /// The revision that was seen before; `u64::MAX` for a row that was deleted.
+        seen: u64,
+        /// The revision that the store shows now.
+        found: u64,
+    },
     /// It changed every time it was read, so it could not be checked.
     #[error("it changed every time it was read")]
     Changing,
@@ -160,6 +168,7 @@ impl Cause {
             Self::Orphan(_) => "orphan",
             Self::NoJob => "no_job",
             Self::WrongCount { .. } => "wrong_count",
+            Self::RolledBack { .. } => "rolled_back",
             Self::Changing => "changing",
         }
     }
@@ -171,6 +180,7 @@ impl Cause {
             Error::UnknownVersion { version, .. } => Self::UnknownVersion(version),
             Error::UnknownKey { dek_id, .. } => Self::UnknownKey(dek_id),
             Error::Invalid(Invalid::Default(rule)) => Self::Invalid(rule),
+            Error::RolledBack { seen, found, .. } => Self::RolledBack { seen, found },
             _ => Self::Damaged(Damage::Inconsistent),
         }
     }

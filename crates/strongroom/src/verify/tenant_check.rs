@@ -9,7 +9,7 @@ use super::related::{Jobs, RelatedRows};
 use super::report::{Cause, KeyState};
 use super::state::{CheckedRow, KeyMention, RowId, RowState};
 use crate::engine::ATTEMPTS_MAX;
-use crate::engine::cache::Definition;
+use crate::engine::cache::{Definition, Moment};
 use crate::envelope::DekId;
 use crate::error::Error;
 use crate::id::{DefinitionId, LinkedAccountId};
@@ -25,6 +25,8 @@ pub(super) type Owner = Option<LinkedAccountId>;
 /// One tenant while its rows are checked. The engine's caches are not used: verification is about what the store holds.
 pub(super) struct TenantCheck {
     pub(super) tenant: Arc<Tenant>,
+    /// Before the rows that are checked now were read.
+    pub(super) moment: Moment,
     org_keys: Option<Arc<ScopeKeys>>,
     account_keys: HashMap<LinkedAccountId, Arc<ScopeKeys>>,
     definitions: HashMap<DefinitionId, Arc<Definition>>,
@@ -49,9 +51,10 @@ pub(super) enum FoundDefinition {
 }
 
 impl TenantCheck {
-    pub(super) fn new(tenant: Arc<Tenant>) -> Self {
+    pub(super) fn new(tenant: Arc<Tenant>, moment: Moment) -> Self {
         Self {
             tenant,
+            moment,
             org_keys: None,
             account_keys: HashMap::new(),
             definitions: HashMap::new(),
@@ -194,7 +197,7 @@ impl TenantCheck {
                 needed.extend(id.map(|id| keys.definition(&id).key()));
             }
             TenantRow::Definition(id) => {
-                let opened = self.tenant.open_definition(self.org_keys.as_ref(), *id, row);
+                let opened = self.tenant.open_definition(self.org_keys.as_ref(), *id, row, self.moment);
                 let name = opened.ok().flatten().map(|known| known.stored.definition.name);
                 let name = name.and_then(|name| name.parse().ok());
                 needed.extend(name.map(|name| keys.definition_name(&name).key()));
@@ -269,7 +272,7 @@ impl TenantCheck {
         if let Some(keys) = self.opened(owner).filter(|keys| keys.row_revision == row.revision) {
             return Ok(Arc::clone(keys));
         }
-        let keys = Arc::new(self.tenant.open_keyring(owner, row)?);
+        let keys = Arc::new(self.tenant.open_keyring(owner, row, self.moment)?);
         match owner {
             Some(account) => {
                 make_room(&mut self.account_keys);
@@ -310,7 +313,7 @@ impl TenantCheck {
         if let Some(known) = known.filter(|known| known.row_revision == row.revision) {
             return FoundDefinition::Readable(Arc::clone(known));
         }
-        match self.tenant.open_definition(Some(org), id, row) {
+        match self.tenant.open_definition(Some(org), id, row, self.moment) {
             Ok(Some(definition)) => {
                 let definition = Arc::new(definition);
                 make_room(&mut self.definitions);

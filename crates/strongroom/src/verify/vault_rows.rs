@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::report::Cause;
 use super::state::{CheckedRow, RowId, RowState};
 use crate::engine::Engine;
+use crate::engine::cache::Moment;
 use crate::error::{Damage, Error};
 use crate::jobs::rotation::KeyJob;
 use crate::keys::{Slot, StoreRow};
-use crate::row::{VaultKeys, VaultRow, decode_header, decode_note};
+use crate::row::{Row, VaultKeys, VaultRow, decode_header, decode_note};
 use crate::store::{Key, Scan, Versioned};
 
 /// The rows that every vault must have and this one lacks.
@@ -28,33 +29,34 @@ pub(super) async fn missing(engine: &Engine) -> Result<Vec<CheckedRow>, Error> {
 }
 
 /// Checks a row by itself. A row that looks wrong is read again before it counts: the root may have been rotated since.
-pub(super) async fn check(engine: &Arc<Engine>, key: &Key, row: &Versioned) -> Result<CheckedRow, Error> {
-    let checked = check_as_read(engine, key, row);
+pub(super) async fn check(
+    engine: &Arc<Engine>,
+    key: &Key,
+    row: &Versioned,
+    moment: Moment,
+) -> Result<CheckedRow, Error> {
+    let checked = check_as_read(engine, key, row, moment);
     if !matches!(checked.state, RowState::Bad(_)) {
         return Ok(checked);
     }
     // If the roots cannot be read, the second check of this very row reports why.
     let _ = engine.refresh_roots().await;
     match engine.get(key.clone()).await {
-        Ok(Some(row)) => Ok(check_as_read(engine, key, &row)),
+        Ok(Some(row)) => Ok(check_as_read(engine, key, &row, moment)),
         Ok(None) | Err(Error::Locked) => Ok(checked),
         Err(error) => Err(error),
     }
 }
 
 /// Checks a row as it was read. What a slot seals is not checked: only the slot's own key opens it.
-fn check_as_read(engine: &Arc<Engine>, key: &Key, row: &Versioned) -> CheckedRow {
+fn check_as_read(engine: &Arc<Engine>, key: &Key, row: &Versioned, moment: Moment) -> CheckedRow {
     let place = VaultRow::parse(key);
     let state = match &place {
         Some(VaultRow::Header) => check_header(engine, row),
-        Some(VaultRow::Store) => {
-            let opened =
-                engine.roots.get().and_then(|roots| StoreRow::open(&engine.store_id, &roots.active.key, row));
-            match opened {
-                Ok(_) => RowState::Fine,
-                Err(error) => RowState::bad(Cause::of(error)),
-            }
-        }
+        Some(VaultRow::Store) => match check_store_row(engine, row, moment) {
+            Ok(()) => RowState::Fine,
+            Err(error) => RowState::bad(Cause::of(error)),
+        },
         Some(VaultRow::Slot(id)) => check_slot(engine, id, row),
         Some(VaultRow::Retired | VaultRow::OrgRestore(_) | VaultRow::Export(..)) => {
             match decode_note(&row.value) {
@@ -77,6 +79,11 @@ fn check_header(engine: &Engine, row: &Versioned) -> RowState {
         Ok(_) => RowState::bad(Cause::Damaged(Damage::Inconsistent)),
         Err(error) => RowState::bad(Cause::of(Error::row("", error))),
     }
+}
+
+fn check_store_row(engine: &Engine, row: &Versioned, moment: Moment) -> Result<(), Error> {
+    let store_row = StoreRow::open(&engine.store_id, &engine.roots.get()?.active.key, row)?;
+    engine.caches.refuse_older(&Row::Vault(VaultRow::Store), store_row.revision, moment)
 }
 
 fn check_slot(engine: &Engine, id: &[u8; 16], row: &Versioned) -> RowState {

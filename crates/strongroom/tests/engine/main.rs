@@ -53,6 +53,7 @@ mod reseal;
 mod resolve;
 mod resolve_all;
 mod rig;
+mod rolled_back;
 mod root_rotation;
 mod rotation;
 mod rotation_crash;

@@ -17,19 +17,26 @@ use crate::common::{org_of, run, unlock, vault};
 
 /// A store in memory that shows slots at revision 0 when told to.
 #[derive(Debug, Clone, Default)]
-struct OldNumbers {
+pub(crate) struct OldNumbers {
     inner: Arc<MemoryStore>,
     shows_zero: Arc<AtomicBool>,
 }
 
 impl OldNumbers {
-    async fn rows(&self, prefix: &[u8]) -> Vec<(Key, Vec<u8>)> {
+    pub(crate) async fn rows(&self, prefix: &[u8]) -> Vec<(Key, Vec<u8>)> {
         let scans = vec![Scan::new(KeyRange::prefix(prefix), 1_000)];
         let set = (*self.inner).read(&ReadBatch { gets: Vec::new(), scans }).await.unwrap();
         set.scans[0].rows.iter().map(|(key, row)| (key.clone(), row.value.clone())).collect()
     }
 
-    async fn put(&self, rows: Vec<(Key, Vec<u8>)>) {
+    /// Deletes every row whose key starts with `prefix`.
+    pub(crate) async fn remove(&self, prefix: &[u8]) {
+        let mut batch = WriteBatch::default();
+        self.rows(prefix).await.into_iter().for_each(|(key, _)| batch.delete(key));
+        (*self.inner).commit(Arc::new(batch)).await.unwrap();
+    }
+
+    pub(crate) async fn put(&self, rows: Vec<(Key, Vec<u8>)>) {
         let mut batch = WriteBatch::default();
         rows.into_iter().for_each(|(key, row)| batch.put(key, row));
         (*self.inner).commit(Arc::new(batch)).await.unwrap();

@@ -8,6 +8,7 @@
 pub(crate) mod age;
 pub(crate) mod counts;
 mod definition;
+mod seen;
 pub(crate) mod striped;
 pub(crate) mod table;
 
@@ -22,13 +23,18 @@ use foldhash::quality::RandomState;
 use table::Table;
 
 use crate::clock::Timestamp;
+use crate::error::Error;
 use crate::id::DefinitionId;
 use crate::keys::ScopeKeys;
+use crate::model::Revision;
+use crate::row::Row;
 use crate::store::{Key, RowRevision};
 
 pub use counts::{CacheCounts, CacheStats};
 pub(crate) use counts::{Cached, Counts};
 pub(crate) use definition::{Catalog, Definition};
+pub(crate) use seen::DELETED;
+use seen::{Began, Seen};
 pub(crate) use striped::{Share, Striped};
 
 /// Under which view of the store an entry was read.
@@ -54,6 +60,8 @@ pub(crate) struct Caches {
     forgotten: AtomicU64,
     /// How many commits that change cached rows are on their way.
     changing: AtomicUsize,
+    /// The newest revisions of control rows, whether they are cached or not.
+    seen: Seen,
 }
 
 /// What is cached, by the key of its row.
@@ -89,6 +97,8 @@ impl Caches {
             counts: Counts::default(),
             forgotten: AtomicU64::new(0),
             changing: AtomicUsize::new(0),
+            // One for each keyring and each definition that has room above.
+            seen: Seen::new(entries_max.saturating_mul(2)),
         }
     }
 
@@ -143,12 +153,12 @@ impl Caches {
     /// What a reader notes before it reads the store, and gives to [`insert`](Self::insert).
     pub(crate) fn moment(&self) -> Moment {
         // Acquire: a reader that sees the count of a change sees in `changing` that it is on its way.
-        Moment(self.forgotten.load(Ordering::Acquire))
+        Moment { forgotten: self.forgotten.load(Ordering::Acquire), began: self.seen.began() }
     }
 
     /// Whether nothing was forgotten since `moment`, nor began to change.
     pub(crate) fn still(&self, moment: Moment) -> bool {
-        self.moment() == moment
+        self.forgotten.load(Ordering::Acquire) == moment.forgotten
     }
 
     /// Whether cached rows may be changing in the store.
@@ -186,6 +196,30 @@ impl Caches {
         tables.definitions.retain(|key, _| keep(key));
         tables.catalogs.retain(|key, _| keep(key));
         tables.keyrings.retain(|key, _| keep(key));
+    }
+
+    /// Refuses a control row that opened at an older revision than one that was seen before its reader's `moment`.
+    ///
+    /// # Errors
+    /// [`Error::RolledBack`].
+    pub(crate) fn refuse_older(
+        &self,
+        row: &Row<'_>,
+        revision: Revision,
+        moment: Moment,
+    ) -> Result<(), Error> {
+        self.seen.check(row, revision, moment.began)
+    }
+
+    /// Notes that this engine wrote a control row, or deleted one for good ([`DELETED`]).
+    pub(crate) fn wrote(&self, key: &Key, revision: Revision) {
+        self.seen.wrote(key, revision);
+    }
+
+    /// Forgets which revisions were seen of the control rows whose key starts with `prefix`: rows will be made there
+    /// that do not continue them.
+    pub(crate) fn begin_again(&self, prefix: &[u8]) {
+        self.seen.forget(|key| key.as_bytes().starts_with(prefix));
     }
 
     /// Drops what is known of `keys`, and keeps every reader that began before from bringing it back.
@@ -238,8 +272,12 @@ impl Tables {
 const TURNS: usize = 16;
 
 /// When a reader began.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Moment(u64);
+#[derive(Clone, Copy)]
+pub(crate) struct Moment {
+    /// How often something had been forgotten by then.
+    forgotten: u64,
+    began: Began,
+}
 
 #[cfg(test)]
 mod tests {

@@ -86,13 +86,14 @@ impl Run<'_> {
             return self.save_now(body).await;
         }
         let engine = Arc::clone(&self.job.engine);
-        let roots = engine.roots.get()?;
+        let (roots, moment) = (engine.roots.get()?, engine.caches.moment());
         let row = engine.get(VaultRow::Store.key()).await?;
         let row = row.ok_or_else(|| Error::damaged("the sealed `store` row", Damage::Missing))?;
         let mut store_row = match StoreRow::open(&engine.store_id, &roots.active.key, &row) {
             Ok(store_row) => store_row,
             Err(error) => return Err(engine.if_rotated(error).await),
         };
+        engine.caches.refuse_older(&Row::Vault(VaultRow::Store), store_row.revision, moment)?;
         store_row.body.retiring = None;
         let mut batch = WriteBatch::default();
         store_row.put_in(&mut batch, &engine.store_id, &roots.active.key)?;

@@ -108,7 +108,7 @@ impl Org {
             .list(None, &range, &page, |view, key, row| {
                 let id = key.as_bytes().last_chunk::<12>().and_then(|id| DefinitionId::from_bytes(id));
                 let Some(id) = id else { return Ok(None) };
-                let opened = tenant.open_definition(view.keys(None), id, row)?;
+                let opened = tenant.open_definition(view.keys(None), id, row, view.moment)?;
                 Ok(opened.map(|definition| definition.stored).filter(|stored| filter.takes(stored)))
             })
             .await

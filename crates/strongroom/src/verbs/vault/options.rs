@@ -211,11 +211,14 @@ impl VaultOptions {
         }
         let roots = Roots::new(Arc::clone(&root), &store_row);
         let moved = self.upgrade_slot(&store, &unlock, (slot, row, &head.gate), (store_row, &root)).await;
-        let roots = match moved {
-            Some(row) => roots.at(row),
-            None => roots,
+        let read = roots.store_revision;
+        let (roots, revision) = match moved {
+            Some(row) => (roots.at(row), read.next()),
+            None => (roots, read),
         };
-        Ok(self.assemble(store, head.store_id, roots, head.gate))
+        let vault = self.assemble(store, head.store_id, roots, head.gate);
+        vault.engine.caches.wrote(&VaultRow::Store.key(), revision);
+        Ok(vault)
     }
 
     fn refuse_unasked(&self, store: &impl Store) -> Result<(), Error> {

@@ -1,0 +1,150 @@
+//! The newest revision of each control row that this engine saw, so that an older one is refused.
+//!
+//! A keyring, definition or the `store` row opens at the revision that it states, and so does a copy of it from before
+//! its last change. What an engine saw once tells them apart. It sees a row when it opens one and when it writes one.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::Tag;
+use super::table::Table;
+use crate::error::Error;
+use crate::model::Revision;
+use crate::row::Row;
+use crate::store::Key;
+
+/// The newest revisions of control rows: of the `store` row always, and of as many keyrings and definitions as there is
+/// room for. Those that were not used lately are forgotten first.
+pub(crate) struct Seen {
+    /// Apart from the others, so that no number of them makes it be forgotten.
+    store_row: Mutex<Table<Newest>>,
+    rows: Mutex<Table<Newest>>,
+    /// How often something newer was seen.
+    clock: AtomicU64,
+}
+
+#[derive(Clone, Copy)]
+struct Newest {
+    revision: u64,
+    /// When it was seen, by the clock.
+    at: u64,
+}
+
+/// When a reader began, by the clock of [`Seen`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Began(u64);
+
+impl Seen {
+    pub(super) fn new(rows_max: usize) -> Self {
+        Self {
+            store_row: Mutex::new(Table::new(1)),
+            rows: Mutex::new(Table::new(rows_max)),
+            clock: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn began(&self) -> Began {
+        // Acquire, before the store is read: whoever sees a note here reads the store after the row that was noted.
+        Began(self.clock.load(Ordering::Acquire))
+    }
+
+    /// Notes the revision of a row that opened, and refuses it if a newer one was seen before its reader began. Two
+    /// readers may take in their rows in the other order than they read them: that is no alarm.
+    pub(super) fn check(&self, row: &Row<'_>, revision: Revision, began: Began) -> Result<(), Error> {
+        let (key, revision) = (row.key(), revision.as_u64());
+        let mut rows = self.table_of(&key);
+        let newest = rows.get(key.as_bytes()).map(|(newest, _)| *newest);
+        match newest {
+            Some(newest) if revision < newest.revision && newest.at <= began.0 => {
+                Err(Error::RolledBack { row: row.name(), seen: newest.revision, found: revision })
+            }
+            Some(newest) if revision <= newest.revision => Ok(()),
+            _ => {
+                self.note(&mut rows, key, revision);
+                Ok(())
+            }
+        }
+    }
+
+    /// Notes the revision of a row that this engine wrote.
+    pub(super) fn wrote(&self, key: &Key, revision: Revision) {
+        let (revision, mut rows) = (revision.as_u64(), self.table_of(key));
+        if rows.get(key.as_bytes()).is_none_or(|(newest, _)| newest.revision < revision) {
+            self.note(&mut rows, key.clone(), revision);
+        }
+    }
+
+    /// Forgets rows: others will be made at their keys.
+    pub(super) fn forget(&self, is_gone: impl Fn(&Key) -> bool) {
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.retain(|key, _| !is_gone(key));
+    }
+
+    fn note(&self, rows: &mut Table<Newest>, key: Key, revision: u64) {
+        // Release: see `began`. The row was read or committed before.
+        let at = self.clock.fetch_add(1, Ordering::Release) + 1;
+        rows.insert(key, Newest { revision, at }, Tag::Sole);
+    }
+
+    fn table_of(&self, key: &Key) -> MutexGuard<'_, Table<Newest>> {
+        let rows = if *key == crate::row::VaultRow::Store.key() { &self.store_row } else { &self.rows };
+        rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The revision that a row which was deleted for good would have to exceed.
+pub(crate) const DELETED: Revision = Revision::from_u64(u64::MAX);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Environment;
+    use crate::row::{TenantId, VaultRow};
+
+    fn tenant() -> TenantId {
+        TenantId::new("6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), Environment::test())
+    }
+
+    fn at(revision: u64) -> Revision {
+        Revision::from_u64(revision)
+    }
+
+    #[test]
+    fn a_row_that_was_read_after_a_newer_one_was_seen_is_refused_and_one_that_was_read_before_is_not() {
+        let (seen, tenant) = (Seen::new(8), tenant());
+        let row = tenant.keyring(None);
+        let early = seen.began();
+        seen.check(&row, at(5), seen.began()).unwrap();
+        assert!(seen.check(&row, at(4), early).is_ok(), "it was on its way when the newer one came in");
+        let refused = seen.check(&row, at(4), seen.began()).unwrap_err();
+        assert!(matches!(refused, Error::RolledBack { seen: 5, found: 4, .. }));
+        for revision in [5, 6] {
+            seen.check(&row, at(revision), seen.began()).unwrap();
+        }
+        assert!(seen.check(&row, at(5), seen.began()).is_err());
+    }
+
+    #[test]
+    fn what_was_written_counts_as_seen_and_what_was_forgotten_does_not() {
+        let (seen, tenant) = (Seen::new(8), tenant());
+        let row = tenant.keyring(None);
+        seen.wrote(&row.key(), at(3));
+        seen.wrote(&row.key(), at(2));
+        assert!(seen.check(&row, at(2), seen.began()).is_err());
+        seen.forget(|key| tenant.owns(key.as_bytes()));
+        seen.check(&row, at(1), seen.began()).unwrap();
+    }
+
+    #[test]
+    fn the_memory_is_bounded_and_the_store_row_is_never_forgotten() {
+        let (seen, tenant) = (Seen::new(8), tenant());
+        let store_row = Row::Vault(VaultRow::Store);
+        seen.check(&store_row, at(2), seen.began()).unwrap();
+        for number in 0..100_u32 {
+            let account = format!("user-{number}").parse().unwrap();
+            seen.wrote(&tenant.keyring(Some(&account)).key(), at(1));
+        }
+        assert!(seen.rows.lock().unwrap().len() <= 8);
+        assert!(seen.check(&store_row, at(1), seen.began()).is_err());
+    }
+}
