@@ -130,6 +130,7 @@ impl Args {
 
 impl Work {
     fn on_store(self, config: Config, output: &Output) -> Result<ExitCode, Failure> {
+        let config = Config { writes: !self.only_reads(), ..config };
         let config_ref = &config;
         match self {
             Self::Run(run) => return block_on(run.run(&config, output)),
@@ -172,6 +173,25 @@ impl Work {
             Self::Job(command) => in_session(&config, output, async |s| command.run(&s.vault, output).await),
         }?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Whether it leaves the store as it is.
+    fn only_reads(&self) -> bool {
+        matches!(
+            self,
+            Self::Get(_)
+                | Self::Resolve(_)
+                | Self::Explain(_)
+                | Self::List(_)
+                | Self::Export(_)
+                | Self::Run(_)
+                | Self::Verify(_)
+                | Self::Account(AccountCommand::List)
+                | Self::ApiKey(ApiKeyCommand::List)
+                | Self::Credential(CredentialCommand::List(_))
+                | Self::Job(JobCommand::List)
+                | Self::Slot(SlotCommand::List)
+        )
     }
 
     fn on_server(self, server: &Server, output: &Output) -> Result<(), Failure> {
@@ -217,8 +237,7 @@ fn in_session(
     block_on(async {
         let session = Session::open(config, output).await?;
         let done = run(&session).await;
-        let closed = session.close().await;
-        done.and(closed)
+        session.finish(done, output).await
     })
 }
 

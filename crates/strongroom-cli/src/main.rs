@@ -10,6 +10,7 @@ mod files;
 mod holdings;
 mod input;
 mod keys;
+mod marks;
 mod output;
 mod pages;
 mod passphrase;

@@ -1,7 +1,5 @@
 //! The vault of a command: opened, used, closed.
 
-use std::sync::Arc;
-
 use strongroom::store::{KeyRange, ReadBatch, Scan};
 use strongroom::{Error, Org, Store, Unlock, Vault, WrongStore};
 use strongroom_http::{MeasuredStore, Metrics};
@@ -9,6 +7,7 @@ use strongroom_http::{MeasuredStore, Metrics};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::keys;
+use crate::marks::KeptMark;
 use crate::output::Output;
 
 /// An open vault and the org that the command works on.
@@ -16,6 +15,8 @@ use crate::output::Output;
 pub(crate) struct Session {
     pub(crate) vault: Vault,
     pub(crate) org: Org,
+    pub(crate) mark: KeptMark,
+    writes: bool,
 }
 
 impl Session {
@@ -25,16 +26,20 @@ impl Session {
             return Self::create(config, || keys::for_vault_in_memory(config, output)).await;
         }
         let store = config.store.open_existing()?;
-        Self::open_with(config, store, keys::existing(config, output)?).await
+        Self::open_with(config, store, keys::existing(config, output)?, output).await
     }
 
     /// Opens the vault of this store with `unlock`.
     pub(crate) async fn open_with(
         config: &Config,
-        store: Arc<dyn Store>,
+        store: impl Store,
         unlock: Unlock,
+        output: &Output,
     ) -> Result<Self, Failure> {
-        Ok(Self::of(Vault::open(store, unlock).await?, config))
+        let mut mark = KeptMark::of(config)?;
+        let vault = mark.options().open(store, unlock).await?;
+        mark.accept(&vault, output).await;
+        Ok(Self::of(vault, config, mark))
     }
 
     /// Creates a new vault with `unlock`, which is only called if the store is empty.
@@ -46,7 +51,8 @@ impl Session {
         if !is_empty(&*store).await? {
             return Err(Error::WrongStore(WrongStore::HoldsVault).into());
         }
-        Ok(Self::of(Vault::create(store, unlock()?).await?, config))
+        let vault = Vault::create(store, unlock()?).await?;
+        Ok(Self::of(vault, config, KeptMark::anew(&config.store)?))
     }
 
     /// Opens the existing vault, or creates one if the store is empty; counts the calls of the store. `start` returns
@@ -59,21 +65,29 @@ impl Session {
     ) -> Result<(Self, Option<T>), Failure> {
         let store = MeasuredStore::new(config.store.open()?, metrics);
         if is_empty(&store).await? {
+            KeptMark::of(config)?.refuse_empty(&config.store)?;
             let (unlock, started) = start()?;
-            return Ok((Self::of(Vault::create(store, unlock).await?, config), Some(started)));
+            let vault = Vault::create(store, unlock).await?;
+            return Ok((Self::of(vault, config, KeptMark::anew(&config.store)?), Some(started)));
         }
-        let vault = Vault::open(store, keys::existing(config, output)?).await?;
-        Ok((Self::of(vault, config), None))
+        let session = Self::open_with(config, store, keys::existing(config, output)?, output).await?;
+        Ok((session, None))
     }
 
-    fn of(vault: Vault, config: &Config) -> Self {
+    fn of(vault: Vault, config: &Config, mark: KeptMark) -> Self {
         let org = vault.org(config.org, config.environment.clone());
-        Self { vault, org }
+        Self { vault, org, mark, writes: config.writes }
     }
 
-    /// Makes everything durable and releases the store.
-    pub(crate) async fn close(self) -> Result<(), Failure> {
-        Ok(self.vault.close().await?)
+    /// Moves the mark of the store on if the command may have written, makes everything durable and releases the store.
+    /// Fails as the command did: one that failed leaves the mark as it is, since most such commands wrote nothing.
+    pub(crate) async fn finish(mut self, done: Result<(), Failure>, output: &Output) -> Result<(), Failure> {
+        if self.writes && done.is_ok() {
+            self.mark.advance(&self.vault, output).await;
+        }
+        let closed = self.vault.close().await;
+        done?;
+        Ok(closed?)
     }
 }
 

@@ -86,7 +86,7 @@ pub use keys::{RawKey, Unlock};
 pub use limits::Limits;
 pub use model::{
     Actor, Credential, CredentialInfo, Cursor, CursorError, DefinitionRef, Expected, Found, Integration,
-    LinkedAccount, Listing, Metadata, Origin, PageRequest, Resolution, Resolved, Revision, ScopedValue,
+    LinkedAccount, Listing, Mark, Metadata, Origin, PageRequest, Resolution, Resolved, Revision, ScopedValue,
     SlotId, SlotInfo, SlotKind, Step, StoredDefinition, Trace, Upsert, ValueWritten, VariableDefinition,
 };
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};

@@ -35,7 +35,7 @@ impl Init {
         };
         let session = Session::create(config, unlock).await?;
         let store_id = session.vault.store_id();
-        session.close().await?;
+        session.finish(Ok(()), output).await?;
         let store = config.store.to_string();
         output.done(&format!("created a vault at {store}"), &Made { store, store_id: &store_id })
     }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::marks::KeptMark;
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::session::Session;
@@ -29,10 +30,14 @@ impl Migrate {
         let spec: Spec = to.parse()?;
         spec.refuse_unkept("migrate")?;
         let target = spec.open()?;
+        let mark = session.vault.mark().await?;
         let progress = Progress::without_end("rows copied");
         let copied = session.vault.copy_to(&target, |done| progress.at(&done)).await;
         target.close().await?;
         let summary = copied?;
+        if let Err(error) = KeptMark::anew(&spec)?.keep(mark) {
+            output.warn(&format!("the mark of {to} was not kept: {error}"));
+        }
         output.note("open it with the same key: name it with --root-key-file or --passphrase-file");
         let view = Moved { to, rows: summary.rows, digest: &summary.digest };
         let sentence = format!("moved {} rows to {to}; the old store takes no more writes", summary.rows);

@@ -9,9 +9,11 @@ use strongroom::{Backup, OrgId, Unlock, Vault};
 use crate::config::{Config, default_key_file_of};
 use crate::failure::Failure;
 use crate::keys;
+use crate::marks::KeptMark;
 use crate::output::Output;
 use crate::passphrase::NewPassphrase;
 use crate::progress::Progress;
+use crate::session::Session;
 
 /// `restore` as it is typed.
 #[derive(Debug, clap::Args)]
@@ -57,8 +59,9 @@ impl Restore {
         let input = File::open(&self.file)
             .map_err(|error| Failure::usage(format!("{} could not be read: {error}", self.file.display())))?;
         let backup = Backup::open(input, self.key(config, output)?).await?;
-        let (vault, rows) = write(backup, target, config, output).await?;
+        let (vault, mut mark, rows) = write(backup, target, config, output).await?;
         let store_id = vault.store_id();
+        mark.advance(&vault, output).await;
         vault.close().await?;
         let file = self.file.display().to_string();
         output.done(&format!("restored {rows} rows of {file}"), &Restored { file: &file, rows, store_id })
@@ -86,26 +89,31 @@ impl Restore {
     }
 }
 
-/// Restores, and returns the open vault and how many rows were written.
+/// Restores, and returns the open vault, what is kept of its mark, and how many rows were written.
 async fn write(
     mut backup: Backup<File>,
     target: Target,
     config: &Config,
     output: &Output,
-) -> Result<(Vault, u64), Failure> {
+) -> Result<(Vault, KeptMark, u64), Failure> {
     let rows = backup.rows();
     let progress = Progress::without_end("rows restored");
     let show = |done: strongroom::Progress| progress.at(&done);
     match target {
-        Target::Original => Ok((backup.replace_original(config.store.open()?, show).await?, rows)),
+        Target::Original => {
+            let mark = KeptMark::anew(&config.store)?;
+            Ok((backup.replace_original(config.store.open()?, show).await?, mark, rows))
+        }
         Target::NewVault(new) => {
             let unlock = keys::for_new_vault(config, new, output)?;
-            Ok((backup.restore_as_new(config.store.open()?, unlock, show).await?, rows))
+            let mark = KeptMark::anew(&config.store)?;
+            Ok((backup.restore_as_new(config.store.open()?, unlock, show).await?, mark, rows))
         }
         Target::Org(org) => {
-            let vault = Vault::open(config.store.open_existing()?, keys::existing(config, output)?).await?;
+            let session = Session::open(config, output).await?;
+            let (vault, mark) = (session.vault, session.mark);
             match backup.restore_org(org, &vault, show).await {
-                Ok(summary) => Ok((vault, summary.rows)),
+                Ok(summary) => Ok((vault, mark, summary.rows)),
                 Err(error) => {
                     vault.close().await?;
                     Err(error.into())

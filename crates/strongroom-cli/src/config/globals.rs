@@ -47,6 +47,11 @@ pub(crate) struct Globals {
     /// The configuration file [default: strongroom/config.toml in the user's configuration directory]
     #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Open the store although it is older than this user last saw it, or another vault is in its place
+    ///
+    /// It is written down in the file of the store's mark, beside its key file, and the mark begins again from there
+    #[arg(long, global = true, hide_short_help = true)]
+    pub(crate) accept_rollback: bool,
     /// Print JSON instead of tables, for errors as well
     #[arg(long, global = true, hide_short_help = true)]
     pub(crate) json: bool,

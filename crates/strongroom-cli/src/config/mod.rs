@@ -34,6 +34,10 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     /// The limits of `serve`.
     pub(crate) limits: LimitSettings,
+    /// Whether an older copy of the store is opened, or another vault in its place.
+    pub(crate) accepts_rollback: bool,
+    /// Whether the command may write, so that it moves the mark of the store on.
+    pub(crate) writes: bool,
 }
 
 /// A server and where the API key for it is.
@@ -51,7 +55,7 @@ impl Config {
             None => places::config_file().map_or(Ok(None), |path| Layer::of_file(&path))?.unwrap_or_default(),
         };
         let config = Self::of_layers([Layer::of_options(globals), environment, file])?;
-        Ok(Self { named_org: globals.org, ..config })
+        Ok(Self { named_org: globals.org, accepts_rollback: globals.accept_rollback, ..config })
     }
 
     fn of_layers(layers: [Layer; 3]) -> Result<Self, Failure> {
@@ -89,6 +93,8 @@ impl Config {
                 None => DEFAULT_LISTEN,
             },
             limits: merged.limits,
+            accepts_rollback: false,
+            writes: true,
         })
     }
 

@@ -87,6 +87,12 @@ fn next_of(error: &Error) -> Option<&'static str> {
             "give --slot-key-file ID=FILE, --slot-passphrase-file ID=FILE or --drop ID; nothing was written"
         }
         Error::RotationUnderway => "`strongroom job run` finishes it",
+        Error::RolledBack { .. } => {
+            "find out who put an older copy there; if it was you, give --accept-rollback; KEYS.md has a page on it"
+        }
+        Error::WrongStore(WrongStore::OtherVault) => {
+            "check --store: this user had another vault there; if this one takes its place, give --accept-rollback"
+        }
         Error::RootRotated => "run the command again",
         Error::WrongStore(WrongStore::NoVault) => "`strongroom init` creates a vault",
         Error::WrongStore(WrongStore::HoldsVault) => "use it as it is, or name another store with --store",

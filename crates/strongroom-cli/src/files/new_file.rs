@@ -29,6 +29,13 @@ impl NewFile {
         self.file.persist_noclobber(place).map_err(|error| error.error)?;
         sync_directory_of(place)
     }
+
+    /// Gives the file its name, durably, in place of what has that name already.
+    pub(crate) fn replace(self, place: &Path) -> io::Result<()> {
+        self.file.as_file().sync_all()?;
+        self.file.persist(place).map_err(|error| error.error)?;
+        sync_directory_of(place)
+    }
 }
 
 /// Creates a directory and its missing parents, for their owner only.

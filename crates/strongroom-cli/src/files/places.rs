@@ -24,6 +24,28 @@ pub(crate) fn default_store() -> Option<PathBuf> {
 /// # Errors
 /// Where the directory of `place` does not exist, or there is no working directory.
 pub(crate) fn key_file(place: &Path) -> io::Result<Option<PathBuf>> {
+    file_for(place, ".key")
+}
+
+/// The file for the mark of a store: beside its key file, whichever key opens it.
+///
+/// # Errors
+/// Those of [`key_file`].
+pub(crate) fn mark_file(place: &Path) -> io::Result<Option<PathBuf>> {
+    file_for(place, ".mark")
+}
+
+/// The file for the mark of a store on a server, by its address without the password.
+pub(crate) fn mark_file_of_address(address: &str) -> Option<PathBuf> {
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    let (user, place) = rest.rsplit_once('@').unwrap_or(("", rest));
+    let user = user.split(':').next().unwrap_or_default();
+    let name = format!("{scheme}:{user}@{place}.mark");
+    let name = percent_encoding::utf8_percent_encode(&name, percent_encoding::NON_ALPHANUMERIC).to_string();
+    Some(config_dir()?.join("keys").join("served").join(name))
+}
+
+fn file_for(place: &Path, extension: &str) -> io::Result<Option<PathBuf>> {
     let Some(mut file) = config_dir().map(|dir| dir.join("keys")) else { return Ok(None) };
     // The directory is resolved, so that a link to it leads to the same key.
     let place = std::path::absolute(place)?;
@@ -39,7 +61,7 @@ pub(crate) fn key_file(place: &Path) -> io::Result<Option<PathBuf>> {
         }
     }
     let mut name = place.file_name().unwrap_or_default().to_owned();
-    name.push(".key");
+    name.push(extension);
     Ok(Some(file.join(name)))
 }
 

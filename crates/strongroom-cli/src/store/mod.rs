@@ -11,6 +11,7 @@ mod redb;
 mod sled;
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -68,6 +69,15 @@ impl Spec {
     /// `None` for a store in memory and for a store on a server.
     pub(crate) fn path(&self) -> Option<&Path> {
         (self.life == Life::Kept).then_some(&self.place)
+    }
+
+    /// Where the mark of this store is kept; `None` for a store in memory, and for a user without a home directory.
+    pub(crate) fn mark_file(&self) -> io::Result<Option<PathBuf>> {
+        match self.life {
+            Life::Process => Ok(None),
+            Life::Kept => places::mark_file(&self.place),
+            Life::Served => Ok(places::mark_file_of_address(&self.to_string())),
+        }
     }
 
     /// Whether it outlives the process.

@@ -39,6 +39,9 @@ pub(crate) struct StoreBody {
     /// The former root, while rows are left under it.
     #[n(5)]
     pub(crate) retiring: Option<RetiringRoot>,
+    /// The count of the latest mark; it only grows.
+    #[n(7)]
+    mark: Option<u64>,
 }
 
 /// The former root key; wiped on drop.
@@ -162,7 +165,28 @@ impl StoreBody {
     /// The body of a new vault.
     pub(crate) fn new(root_id: &DekId) -> Self {
         let root_id = *root_id.as_bytes();
-        Self { root_id, digest: false, digest_shards: 0, min_suite: SUITE, slots: Vec::new(), retiring: None }
+        Self {
+            root_id,
+            digest: false,
+            digest_shards: 0,
+            min_suite: SUITE,
+            slots: Vec::new(),
+            retiring: None,
+            mark: None,
+        }
+    }
+
+    /// Moves the count of marks on, to the time in milliseconds if that is later: so a store that was restored from an
+    /// old backup is still ahead of the marks that were made after the backup. Returns the new count.
+    pub(crate) fn move_mark(&mut self, now: Timestamp) -> u64 {
+        let next = self.mark().saturating_add(1).max(now.as_ms());
+        self.mark = Some(next);
+        next
+    }
+
+    /// The count of the latest mark; 0 if there was none.
+    pub(crate) fn mark(&self) -> u64 {
+        self.mark.unwrap_or(0)
     }
 
     /// Seals the body into the bytes of its row.
@@ -367,6 +391,18 @@ mod tests {
         let read: StoreBody = minicbor::decode(&hex::decode(&bytes).unwrap()).unwrap();
         assert!(read.held(&slot(0, 1, None)).is_some());
         assert_eq!(hex::encode(&*read.plaintext()), bytes);
+    }
+
+    #[test]
+    fn a_body_with_a_mark_is_that_of_the_format() {
+        let mut body = body();
+        assert_eq!((body.mark(), body.move_mark(at(1_700_000_000_000))), (0, 1_700_000_000_000));
+        assert_eq!(body.move_mark(at(1)), 1_700_000_000_001, "a clock that goes back");
+        // {0: root, 1: false, 2: 0, 3: 1, 4: [], 7: mark}
+        let bytes = format!("a60050{}01f4020003010480071b0000018bcfe56801", "05".repeat(16));
+        assert_eq!(hex::encode(&*body.plaintext()), bytes);
+        let read: StoreBody = minicbor::decode(&hex::decode(&bytes).unwrap()).unwrap();
+        assert_eq!(read.mark(), 1_700_000_000_001);
     }
 
     #[test]

@@ -31,7 +31,8 @@ impl View<'_> {
 }
 
 impl Tenant {
-    /// Opens the row of a definition, which was read at or after `moment`. `None` if the key that sealed it was dropped.
+    /// Opens the row of a definition, which was read at or after `moment`. `None` if the key that sealed it was
+    /// dropped.
     ///
     /// # Errors
     /// Among others [`Error::RolledBack`] if a newer one was seen before.

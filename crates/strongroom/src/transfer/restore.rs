@@ -9,9 +9,9 @@ use super::{Progress, Reporter};
 use crate::engine::gate::Gate;
 use crate::error::{BackupFault, Error};
 use crate::jobs::rotation::KeyJob;
-use crate::keys::Slot;
+use crate::keys::{Slot, StoreRow};
 use crate::row::VaultRow;
-use crate::store::{Key, Store};
+use crate::store::{Key, RowRevision, Store, Versioned};
 use crate::verbs::vault::Vault;
 
 impl<R: Read + Seek + Send> Backup<R> {
@@ -73,6 +73,7 @@ impl<R: Read + Seek + Send> Backup<R> {
             report.advance(rows_len);
         }
         batches.flush().await?;
+        let store_row = self.moved_on(store_row)?;
         let mut head_rows = vec![(VaultRow::Store.key(), store_row)];
         for row in std::mem::take(&mut self.head.slots) {
             let slot = Slot::decode(&row).map_err(|error| Error::row("the key slot", error))?;
@@ -83,5 +84,18 @@ impl<R: Read + Seek + Send> Backup<R> {
         let revision = staged.finish(head_rows).await?.revision;
         let gate = Gate::of_header(revision, None);
         Ok(self.options.assemble(store, store_id, self.roots.at(revision), gate))
+    }
+
+    /// The file's `store` row; if marks were made of the vault, with their count ahead of those that the original may
+    /// have made after the backup: whoever restores says that the original is gone.
+    fn moved_on(&self, row: Vec<u8>) -> Result<Vec<u8>, Error> {
+        let (store_id, root) = (&self.head.store_id, &self.roots.active.key);
+        let found = Versioned { value: row, revision: RowRevision(0) };
+        let mut store_row = StoreRow::open(store_id, root, &found)?;
+        if store_row.body.mark() == 0 {
+            return Ok(found.value);
+        }
+        store_row.body.move_mark(self.options.time().now());
+        store_row.body.seal(store_id, root, store_row.revision.next())
     }
 }

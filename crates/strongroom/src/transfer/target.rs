@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::sides::Side;
 use super::staged::StagedVault;
 use crate::clock::Timestamp;
-use crate::engine::{Engine, Touches, read_from};
+use crate::engine::{ATTEMPTS_MAX, Engine, Touches, read_from};
 use crate::error::{Damage, Error};
 use crate::id::LinkedAccountId;
 use crate::keys::{Keyring, ScopeKeys};
@@ -178,9 +178,20 @@ impl<'t> Target<'t> {
             Destination::Vault { engine, .. } => {
                 // Engines may have cached that the org has no definitions.
                 batch.put(self.id.epoch().key(), encode_epoch());
-                self.side.roots.expect_in(&mut batch);
-                let committed = engine.commit(batch, Touches::CachedRows).await?;
-                committed.ok_or(Error::Contended(1))
+                let root = *self.side.roots.active.key.id();
+                for _ in 0..ATTEMPTS_MAX {
+                    // Read again each time: a mark or a slot moves the `store` row on, and the root stays.
+                    let roots = engine.roots.get()?;
+                    if *roots.active.key.id() != root {
+                        break;
+                    }
+                    let mut batch = batch.clone();
+                    roots.expect_in(&mut batch);
+                    if let Some(committed) = engine.commit(batch, Touches::CachedRows).await? {
+                        return Ok(committed);
+                    }
+                }
+                Err(Error::Contended(ATTEMPTS_MAX))
             }
         }
     }

@@ -57,13 +57,12 @@ impl Vault {
             return Err(Error::WrongStore(WrongStore::OtherVault));
         }
         let roots = VaultOptions::of_bounds(engine.argon2).open_roots(&head, &unlock).await?;
-        let row = Row::Vault(VaultRow::Store);
-        engine.caches.refuse_older(&row, roots.store_revision, moment)?;
         // In one step, as `lock` is: otherwise a lock in between would leave the vault unlocked but without a root.
         engine.locks.set(|held| {
             if !roots.follows(&engine.roots.id()) {
                 return Err(Error::RootRotated);
             }
+            engine.caches.refuse_older(&Row::Vault(VaultRow::Store), roots.store_revision, moment)?;
             engine.roots.unlock(roots);
             held.vault = false;
             Ok(())

@@ -6,6 +6,7 @@ pub(crate) mod credentials;
 pub(crate) mod definitions;
 pub(crate) mod jobs;
 pub(crate) mod lock;
+mod mark;
 pub(crate) mod org;
 pub(crate) mod records;
 pub(crate) mod resolve;

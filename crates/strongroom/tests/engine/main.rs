@@ -38,6 +38,7 @@ mod limits;
 mod list_definitions;
 mod lock;
 mod lost_answers;
+mod marks;
 mod metadata;
 mod model;
 mod overtaken;

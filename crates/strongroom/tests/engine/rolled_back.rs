@@ -143,10 +143,10 @@ fn deleting_making_again_shredding_and_rotating_are_no_alarm() {
             }
             org.update_definition("PORT", DefinitionChange::new().description("a port")).await?;
             vault.rotate_data_keys(&DataKeys::all()).await?.run().await?;
-            org.shred_account(&account).await?;
+            let _logical = org.shred_account(&account).await?;
             org.delete_definition("PORT").await?;
             if round % 5 == 4 {
-                org.shred().await?;
+                let _logical = org.shred().await?;
             }
             assert!(vaults[(round + 1) % 2].verify().await?.is_clean());
         }

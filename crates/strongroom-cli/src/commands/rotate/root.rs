@@ -42,10 +42,9 @@ impl Root {
         let store = config.store.open_existing()?;
         let own = keys::existing_key(config, output)?;
         let others = self.other_keys(&own, output)?;
-        let session = Session::open_with(config, store, own.unlock()?).await?;
+        let session = Session::open_with(config, store, own.unlock()?, output).await?;
         let done = self.rotate(&session.vault, &own, &others, output).await;
-        let closed = session.close().await;
-        done.and(closed)
+        session.finish(done, output).await
     }
 
     async fn rotate(&self, vault: &Vault, own: &Key, others: &[Key], output: &Output) -> Result<(), Failure> {

@@ -42,7 +42,7 @@ impl Run {
         let session = Session::open(config, output).await?;
         let resolved = all_of(&session.org, &self.path).await;
         // Closed first: the command may run for long, and may use the store itself.
-        session.close().await?;
+        session.finish(Ok(()), output).await?;
         let resolved = resolved?;
         self.refuse_dangerous(&resolved)?;
         let mut child = Command::new(program);

@@ -6,7 +6,9 @@ mod ready;
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use strongroom::Vault;
 use strongroom_http::{Metrics, Service, ServiceOptions};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -20,6 +22,7 @@ use self::ready::Ready;
 use crate::config::{Config, LimitSettings, socket_address};
 use crate::failure::{Exit, Failure};
 use crate::keys;
+use crate::marks::KeptMark;
 use crate::output::Output;
 use crate::passphrase::NewPassphrase;
 use crate::session::Session;
@@ -70,11 +73,19 @@ async fn serve(config: &Config, new: NewPassphrase, output: &Output) -> Result<(
     let stop = stopped()?;
     let metrics = Metrics::new();
     let start = || Ok((keys::for_new_vault(config, new, output)?, KeyPlace::prepare(output)?));
-    let (session, started) = Session::open_or_create(config, &metrics, output, start).await?;
+    let (mut session, started) = Session::open_or_create(config, &metrics, output, start).await?;
+    session.mark.advance(&session.vault, output).await;
+    let mut mark = std::mem::take(&mut session.mark);
     let service = ServiceOptions::default().metrics(metrics).limits(limits).serve(session.vault.clone());
-    let served = serve_vault(&session, started, (listener, address), service, stop, output).await;
-    let closed = session.close().await;
-    served.and(closed)
+    let served = async {
+        tokio::select! {
+            served = serve_vault(&session, started, (listener, address), service, stop, output) => served,
+            () = keep_marks(&session.vault, &mut mark, output) => Ok(()),
+        }
+    };
+    let served = served.await;
+    session.mark = mark;
+    session.finish(served, output).await
 }
 
 async fn serve_vault(
@@ -94,6 +105,15 @@ async fn serve_vault(
     Ready::new(address, contents).announce(&session.org, output)?;
     strongroom_http::serve(listener, service, stop).await;
     Ok(())
+}
+
+/// Moves the mark of the store on from time to time, and never ends: a copy of the store from before is then an older
+/// one.
+async fn keep_marks(vault: &Vault, mark: &mut KeptMark, output: &Output) {
+    loop {
+        tokio::time::sleep(MARK_INTERVAL).await;
+        mark.advance(vault, output).await;
+    }
 }
 
 /// Logs on standard error. Libraries stay silent: what they log is not checked for secrets.
@@ -129,3 +149,6 @@ fn stopped() -> Result<impl Future<Output = ()>, Failure> {
 fn failed(what: &str, error: &io::Error) -> Failure {
     Failure::new(Exit::Other, format!("{what}: {error}"))
 }
+
+/// A write of one row each time.
+const MARK_INTERVAL: Duration = Duration::from_secs(5 * 60);

@@ -16,6 +16,7 @@ use crate::error::{Damage, Error, WrongStore};
 use crate::format::PatternCache;
 use crate::keys::{FIRST, Root, RootCell, Roots, SlotPlace, StoreBody, Unlock};
 use crate::limits::Limits;
+use crate::model::Mark;
 use crate::random;
 use crate::row::{VaultRow, encode_header};
 use crate::store::{Durability, Expect, Key, Store, StoreError, StoreErrorKind, WriteBatch};
@@ -33,6 +34,7 @@ pub struct VaultOptions {
     pub(crate) upgrades_slots: bool,
     store_id: Option<String>,
     root_id: Option<DekId>,
+    mark: Option<Mark>,
     durability: Option<Durability>,
 }
 
@@ -48,6 +50,7 @@ impl Default for VaultOptions {
             upgrades_slots: true,
             store_id: None,
             root_id: None,
+            mark: None,
             durability: None,
         }
     }
@@ -125,6 +128,26 @@ impl VaultOptions {
         self
     }
 
+    /// Refuses to open a store that has not come as far as `mark`, which [`Vault::mark`] returned: an older copy of it.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// use std::sync::Arc;
+    /// use strongroom::{Error, RawKey, Unlock, Vault, VaultOptions};
+    /// let (key, store) = (|| Unlock::raw_key(RawKey::from_bytes([7; 32])), strongroom_memory::MemoryStore::new);
+    /// let mark = Vault::create(store(), key()).await?.mark().await?;
+    /// let other = Arc::new(store());
+    /// Vault::create(Arc::clone(&other), key()).await?;
+    /// let opened = VaultOptions::default().expect_at_least(mark).open(other, key()).await;
+    /// assert!(matches!(opened.err(), Some(Error::WrongStore(_)))); // it is another store's
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn expect_at_least(mut self, mark: Mark) -> Self {
+        self.mark = Some(mark);
+        self
+    }
+
     /// Accepts a store whose acknowledged writes survive only this. Without it, a store with
     /// [`Durability::ProcessCrash`] is refused.
     #[must_use]
@@ -148,11 +171,16 @@ impl VaultOptions {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Vault::create`], [`Error::KeyDerivation`] for parameters out of bounds, and [`Error::Provider`] if
-    /// the key provider fails.
+    /// Those of [`Vault::create`], [`WrongStore::OtherVault`](crate::WrongStore::OtherVault) if the id, root or mark of
+    /// a vault is expected, [`Error::KeyDerivation`] for parameters out of bounds, and [`Error::Provider`] if the key
+    /// provider fails.
     pub async fn create(self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
         self.refuse_unasked(&store)?;
         refuse_used(&store).await?;
+        // A new vault has new ids: nothing that was known before can be true of it.
+        if self.store_id.is_some() || self.root_id.is_some() || self.mark.is_some() {
+            return Err(Error::WrongStore(WrongStore::OtherVault));
+        }
         let NewVault { store_id, root, rows } = self.new_vault(&unlock).await?;
         let mut batch = WriteBatch::default();
         let header = (VaultRow::Header.key(), encode_header(&store_id));
@@ -190,13 +218,16 @@ impl VaultOptions {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Vault::open`], and [`WrongStore::OtherVault`](crate::WrongStore::OtherVault) if an expected id
-    /// differs.
+    /// Those of [`Vault::open`]; [`WrongStore::OtherVault`](crate::WrongStore::OtherVault) if an expected id differs,
+    /// or the mark is another store's; [`Error::RolledBack`] if the store is older than the mark.
     pub async fn open(self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
         self.refuse_unasked(&store)?;
         let head = read_head(&store).await?;
         // Before a key is used: a wrong store should not cost a key derivation or a call to a provider.
         if self.store_id.as_ref().is_some_and(|expected| *expected != hex::encode(head.store_id)) {
+            return Err(Error::WrongStore(WrongStore::OtherVault));
+        }
+        if self.mark.is_some_and(|mark| mark.store_id != head.store_id) {
             return Err(Error::WrongStore(WrongStore::OtherVault));
         }
         let Opened { slot, row_revision: row, root } = self.open_slots(&head, &unlock).await?;
@@ -208,6 +239,10 @@ impl VaultOptions {
         // The sealed list of slots decides: a slot that was removed may be put back by a hostile store.
         if store_row.body.held(slot).is_none() {
             return Err(Error::damaged("the key slot", Damage::Inconsistent));
+        }
+        if let Some(mark) = self.mark.filter(|mark| store_row.body.mark() < mark.count) {
+            let (seen, found) = (mark.count, store_row.body.mark());
+            return Err(Error::RolledBack { row: "the store".to_owned(), seen, found });
         }
         let roots = Roots::new(Arc::clone(&root), &store_row);
         let moved = self.upgrade_slot(&store, &unlock, (slot, row, &head.gate), (store_row, &root)).await;

@@ -1,0 +1,152 @@
+//! The mark of a store: an older copy of it is refused until it is accepted, and nothing ordinary looks like one.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+mod shell;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use shell::Shell;
+use shell::server::Server;
+
+fn mark_of(shell: &Shell) -> PathBuf {
+    shell.key().with_extension("mark")
+}
+
+/// A vault with a value, a copy of its store, and a second value since.
+fn with_older_copy() -> (Shell, PathBuf) {
+    let shell = Shell::with_vault();
+    shell.define("PORT", "integer");
+    shell.ok_with("80", &["set", "PORT"]);
+    let copy = shell.path("copy");
+    copy_all(&shell.store(), &copy);
+    shell.ok_with("81", &["set", "PORT"]);
+    (shell, copy)
+}
+
+/// Copies a store of one file, or of one directory.
+fn copy_all(from: &Path, to: &Path) {
+    if from.is_file() {
+        fs::copy(from, to).unwrap();
+        return;
+    }
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        copy_all(&entry.path(), &to.join(entry.file_name()));
+    }
+}
+
+fn remove_all(path: &Path) {
+    if path.is_file() { fs::remove_file(path).unwrap() } else { fs::remove_dir_all(path).unwrap() }
+}
+
+fn put_back(shell: &Shell, copy: &Path) {
+    remove_all(&shell.store());
+    copy_all(copy, &shell.store());
+}
+
+#[test]
+fn an_older_copy_of_the_store_is_refused_until_it_is_accepted_and_then_that_is_written_down() {
+    let (shell, copy) = with_older_copy();
+    put_back(&shell, &copy);
+    for command in [&["get", "PORT", "--reveal"][..], &["list"], &["serve", "--listen", "127.0.0.1:0"]] {
+        let ran = shell.run(command);
+        assert_eq!(ran.code, 6, "{}", ran.stderr);
+        assert!(ran.stderr.contains("older") && ran.stderr.contains("--accept-rollback"), "{}", ran.stderr);
+    }
+    assert_eq!(shell.ok(&["get", "PORT", "--reveal", "--accept-rollback"]), "80");
+    let kept = fs::read_to_string(mark_of(&shell)).unwrap();
+    assert!(kept.lines().nth(1).is_some_and(|line| line.contains("accepted")), "{kept}");
+    assert_eq!(shell.ok(&["get", "PORT", "--reveal"]), "80");
+    assert_eq!(fs::metadata(mark_of(&shell)).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!mark_of(&shell).starts_with(shell.store().parent().unwrap()), "never beside the store");
+
+    shell.ok_with("82", &["set", "PORT"]);
+    assert!(fs::read_to_string(mark_of(&shell)).unwrap().contains("accepted"), "it stays written down");
+    put_back(&shell, &copy);
+    assert_eq!(shell.run(&["get", "PORT"]).code, 6);
+}
+
+#[test]
+fn a_store_that_was_emptied_or_changed_for_another_vault_is_refused_too() {
+    let shell = Shell::with_vault();
+    remove_all(&shell.store());
+    let ran = shell.run(&["serve", "--listen", "127.0.0.1:0"]);
+    assert_eq!(ran.code, 6, "{}", ran.stderr);
+    assert!(ran.stderr.contains("empty") && ran.stderr.contains("--accept-rollback"), "{}", ran.stderr);
+
+    let key = shell.key();
+    let key = key.to_str().unwrap();
+    shell.ok(&["init", "--store", "other", "--root-key-file", key]);
+    copy_all(&shell.path("other"), &shell.store());
+    let ran = shell.run(&["list", "--root-key-file", key]);
+    assert_eq!(ran.code, 5, "{}", ran.stderr);
+    assert!(ran.stderr.contains("--accept-rollback"), "{}", ran.stderr);
+    shell.ok(&["list", "--root-key-file", key, "--accept-rollback"]);
+    shell.ok(&["list", "--root-key-file", key]);
+}
+
+#[test]
+fn a_new_vault_a_restore_a_rotation_and_a_move_are_no_alarm() {
+    let (shell, _) = with_older_copy();
+    shell.ok(&["rotate", "root"]);
+    shell.ok(&["rotate", "data", "--all"]);
+    shell.ok(&["list"]);
+    shell.ok(&["backup", "file"]);
+    shell.ok_with("82", &["set", "PORT"]);
+    remove_all(&shell.store());
+    shell.ok(&["restore", "file", "--replaces-original"]);
+    assert_eq!(shell.ok(&["get", "PORT", "--reveal"]), "81");
+    remove_all(&shell.store());
+    shell.ok(&["restore", "file", "--as-new", "--backup-key-file", shell.key().to_str().unwrap()]);
+    assert_eq!(shell.ok(&["get", "PORT", "--reveal"]), "81");
+    shell.ok(&["migrate", "--to", "moved"]);
+    let moved = ["--store", "moved", "--root-key-file", shell.key().to_str().unwrap()].map(str::to_owned);
+    let moved: Vec<&str> = moved.iter().map(String::as_str).collect();
+    assert_eq!(shell.ok(&[&moved[..], &["get", "PORT", "--reveal"]].concat()), "81");
+    assert!(shell.key_of("moved").with_extension("mark").exists(), "the mark moved too");
+    shell.ok(&["list"]);
+    remove_all(&shell.store());
+    shell.ok(&["init"]);
+    shell.ok(&["list"]);
+}
+
+#[test]
+fn kill_9_is_no_alarm_and_a_copy_from_before_a_server_ran_is_one() {
+    let shell = Shell::with_vault();
+    let copy = shell.path("copy");
+    copy_all(&shell.store(), &copy);
+    for _ in 0..3 {
+        Server::start(&shell, &[]).kill();
+        shell.ok(&["list"]);
+    }
+    for millis in [1, 3, 10, 20, 30] {
+        let mut child = shell.command(&["define", "PORT", "--format", "string"]).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(millis));
+        let _ = child.kill();
+        child.wait().unwrap();
+        shell.ok(&["list"]);
+    }
+    put_back(&shell, &copy);
+    assert_eq!(shell.run(&["list"]).code, 6);
+}
+
+#[test]
+fn a_mark_that_cannot_be_read_is_refused_and_one_that_cannot_be_kept_is_a_warning() {
+    let shell = Shell::with_vault();
+    fs::write(mark_of(&shell), "no mark\n").unwrap();
+    let ran = shell.run(&["list"]);
+    assert_eq!(ran.code, 6, "{}", ran.stderr);
+    shell.ok(&["list", "--accept-rollback"]);
+    shell.ok(&["list"]);
+
+    fs::remove_file(mark_of(&shell)).unwrap();
+    fs::create_dir(mark_of(&shell)).unwrap();
+    let ran = shell.run(&["define", "PORT", "--format", "string", "--accept-rollback"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("not kept"), "{}", ran.stderr);
+}
