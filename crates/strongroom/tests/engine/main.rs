@@ -6,6 +6,7 @@
 mod accounts;
 mod actors;
 mod allocations;
+mod audit;
 mod backup;
 mod backup_files;
 mod cached_keys;

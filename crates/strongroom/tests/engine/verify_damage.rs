@@ -93,6 +93,7 @@ fn name_of(key: &RowKey) -> (RowName, Vec<String>) {
         Kind::StoreRow => (RowName::StoreRow, vec![]),
         Kind::Job | Kind::KeyJob => (RowName::Job, vec![hex(&key.rest[key.rest.len() - 12..])]),
         Kind::Keyring => (RowName::Keyring, texts(&key.rest)),
+        Kind::Retired | Kind::Marker | Kind::OrgRestore | Kind::Export => (RowName::Note, vec![]),
         Kind::Epoch => (RowName::Epoch, vec![]),
         Kind::Count => (RowName::Count, vec![]),
         Kind::Definition => (RowName::Definition, vec![hex(&key.rest)]),
@@ -185,7 +186,9 @@ fn a_row_that_is_missing_is_found_by_what_leads_to_it() {
             Kind::Integration => named(RowName::Credential),
             // Nothing leads to them: their absence cannot be told from their never having been.
             Kind::Epoch | Kind::Credential | Kind::Record => report.is_clean(),
-            Kind::Job | Kind::KeyJob => panic!("there is none"),
+            Kind::Job | Kind::KeyJob | Kind::Retired | Kind::Marker | Kind::OrgRestore | Kind::Export => {
+                panic!("there is none")
+            }
         };
         assert!(found, "{kind:?}: {report}");
     }

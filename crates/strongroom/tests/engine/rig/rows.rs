@@ -50,6 +50,12 @@ pub(crate) enum Kind {
     StoreRow,
     Job,
     KeyJob,
+    /// The vault was moved to another store.
+    Retired,
+    /// A copy or restore is not finished.
+    Marker,
+    OrgRestore,
+    Export,
     Keyring,
     Epoch,
     Count,
@@ -83,6 +89,10 @@ impl RowKey {
                     3 => Kind::StoreRow,
                     4 => Kind::Job,
                     5 => Kind::KeyJob,
+                    0x10 => Kind::Retired,
+                    0x11 => Kind::Marker,
+                    0x12 => Kind::OrgRestore,
+                    0x13 => Kind::Export,
                     _ => panic!("a row of an unknown kind"),
                 };
                 Self { tenant: Vec::new(), kind, rest: rest.to_vec() }
@@ -128,6 +138,10 @@ impl RowKey {
             Kind::StoreRow => return [&[0, 3], &*self.rest].concat(),
             Kind::Job => return [&[0, 4], &*self.rest].concat(),
             Kind::KeyJob => return [&[0, 5], &*self.rest].concat(),
+            Kind::Retired => return [&[0, 0x10], &*self.rest].concat(),
+            Kind::Marker => return [&[0, 0x11], &*self.rest].concat(),
+            Kind::OrgRestore => return [&[0, 0x12], &*self.rest].concat(),
+            Kind::Export => return [&[0, 0x13], &*self.rest].concat(),
             Kind::Keyring => 0x01,
             Kind::Epoch => 0x02,
             Kind::Count => 0x03,
@@ -161,11 +175,23 @@ impl RowKey {
 
     /// Whether the row carries a sealed record.
     pub(crate) fn is_sealed(&self) -> bool {
-        !self.is_index() && !matches!(self.kind, Kind::Header | Kind::Epoch)
+        !self.is_index() && !self.is_note() && !matches!(self.kind, Kind::Header | Kind::Epoch)
+    }
+
+    fn is_note(&self) -> bool {
+        matches!(self.kind, Kind::Retired | Kind::Marker | Kind::OrgRestore | Kind::Export)
     }
 
     pub(crate) fn is_index(&self) -> bool {
         matches!(self.kind, Kind::DefinitionName | Kind::DefinitionValue | Kind::ValueId)
+    }
+}
+
+/// The kind, and what of the key is text.
+impl std::fmt::Display for RowKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = [&*self.tenant, &*self.rest].concat();
+        write!(f, "{:?} {}", self.kind, text.escape_ascii())
     }
 }
 
