@@ -34,6 +34,7 @@
 //! | destroy data for good | [`Org::shred_account`], [`Org::shred`], [`Vault::settle_shred`], [`ShredEffect`] |
 //! | add, change and remove keys of the vault | [`Vault::slots`], [`Unlock`], [`KeyProvider`] |
 //! | wipe keys from memory for a while | [`Vault::lock`], [`Org::lock`] |
+//! | learn that something changed | [`Org::generation`], [`Vault::watch`], [`Settings`] |
 //! | write a backend | [`Store`], [`store`] |
 //!
 //! [`docs`] has the design, the on-disk format and the threat model.
@@ -65,6 +66,7 @@ mod verify;
 
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use engine::cache::{CacheCounts, CacheStats};
+pub use engine::watch::{Moved, Watch};
 pub use envelope::{Argon2Error, Argon2Params, DekId};
 pub use error::{
     BackupFault, Damage, Error, ErrorKind, Invalid, KeyFileError, SlotError, SystemError, WrongStore,
@@ -87,7 +89,8 @@ pub use limits::Limits;
 pub use model::{
     Actor, Credential, CredentialInfo, Cursor, CursorError, DefinitionRef, Expected, Found, Integration,
     LinkedAccount, Listing, Mark, Metadata, Origin, PageRequest, Resolution, Resolved, Revision, ScopedValue,
-    SlotId, SlotInfo, SlotKind, Step, StoredDefinition, Trace, Upsert, ValueWritten, VariableDefinition,
+    Settings, SlotId, SlotInfo, SlotKind, Step, StoredDefinition, Trace, Upsert, ValueWritten,
+    VariableDefinition,
 };
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;
@@ -101,6 +104,7 @@ pub use verbs::account::Account;
 pub use verbs::accounts::{AccountWritten, CreateAccount, UpsertAccount};
 pub use verbs::credentials::AppCredentials;
 pub use verbs::definitions::{DefinitionChange, DefinitionFilter, FormatChange, Mismatch, OnMismatch};
+pub use verbs::generation::Generation;
 pub use verbs::org::Org;
 pub use verbs::records::{IfChanged, Records, Stamp};
 pub use verbs::slots::Slots;

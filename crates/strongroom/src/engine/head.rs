@@ -1,6 +1,6 @@
 //! The head of a store: its header, its `store` row and its key slots, read in one snapshot.
 
-use crate::engine::gate::Gate;
+use crate::engine::gate::Pass;
 use crate::engine::read_from;
 use crate::envelope::{SealingKey, StoreId};
 use crate::error::{Damage, Error, WrongStore};
@@ -14,8 +14,10 @@ pub(crate) struct Head {
     pub(crate) store_id: StoreId,
     pub(crate) store_row: Option<Versioned>,
     pub(crate) slots: Vec<SlotRow>,
-    /// What lets writes pass.
-    pub(crate) gate: Gate,
+    /// The revision of the header.
+    pub(crate) header: RowRevision,
+    /// Whether the vault was moved to another store.
+    pub(crate) is_retired: bool,
 }
 
 /// A key slot as it was read.
@@ -39,6 +41,12 @@ impl Head {
         let missing = || Error::damaged(Row::Vault(VaultRow::Store).name(), Damage::Missing);
         StoreRow::open(&self.store_id, root, self.store_row.as_ref().ok_or_else(missing)?)
     }
+
+    /// What lets writes pass, by a `store` row that was read with it.
+    pub(crate) fn pass(&self, store_row: &StoreRow) -> Result<Option<Pass>, Error> {
+        let settings = store_row.body.settings()?;
+        Ok((!self.is_retired).then_some(Pass { header: self.header, settings }))
+    }
 }
 
 /// Reads the head; fails if there is no vault.
@@ -60,8 +68,7 @@ pub(crate) async fn read_head(store: &dyn Store) -> Result<Head, Error> {
         return Err(Error::damaged("the list of key slots", Damage::Inconsistent));
     }
     let slots = slots.rows.iter().map(|(key, row)| SlotRow::decode(&store_id, key, row)).collect();
-    let gate = Gate::of_header(header.revision, retired.as_ref());
-    Ok(Head { store_id, store_row, slots, gate })
+    Ok(Head { store_id, store_row, slots, header: header.revision, is_retired: retired.is_some() })
 }
 
 /// Refuses a store that holds a vault or anything else.

@@ -7,6 +7,7 @@ pub(crate) mod lock;
 mod request;
 pub(crate) mod roots;
 pub(crate) mod runs;
+pub(crate) mod watch;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,8 +15,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::clock::{Clock, Timestamp};
 use crate::engine::cache::Caches;
-use crate::engine::gate::Gate;
+use crate::engine::gate::{Gate, Pass};
 use crate::engine::lock::Locks;
+use crate::engine::watch::Watchers;
 use crate::envelope::{Argon2Bounds, StoreId};
 use crate::error::Error;
 use crate::format::PatternCache;
@@ -50,6 +52,8 @@ pub(crate) struct Engine {
     pub(crate) locks: Locks,
     /// The jobs on keys that this engine runs at the moment.
     pub(crate) runs: Runs,
+    /// Who wants to know which tenants moved.
+    pub(crate) watchers: Watchers,
 }
 
 /// Whether a batch changes rows that the caches hold.
@@ -117,13 +121,24 @@ impl Engine {
     /// Applies a batch. `None` means that another writer was faster: read and plan again.
     pub(crate) async fn commit(
         &self,
+        batch: WriteBatch,
+        touches: Touches,
+    ) -> Result<Option<Committed>, Error> {
+        let pass = self.pass().await?;
+        self.commit_under(pass, batch, touches).await
+    }
+
+    /// The same for a batch that was planned under the settings of `pass`.
+    pub(crate) async fn commit_under(
+        &self,
+        pass: Pass,
         mut batch: WriteBatch,
         touches: Touches,
     ) -> Result<Option<Committed>, Error> {
-        let (gate, pass) = self.gate_expectation().await?;
         self.refuse_locked_write(&batch)?;
         // Last, so that a conflict on it means that everything else still holds.
-        batch.expect(gate, pass);
+        let (header, as_seen) = pass.expectation();
+        batch.expect(header, as_seen);
         let batch = Arc::new(batch);
         let watch = CommitWatch::begin(self, &batch, touches);
         let answer = commit_surely(&*self.store, &batch).await;
@@ -223,7 +238,7 @@ impl fmt::Debug for Engine {
 }
 
 /// Keeps cached rows out of use while a batch changes them, and drops them afterwards. Notes if the caller did not wait
-/// for the answer.
+/// for the answer. Tells those who watch.
 struct CommitWatch<'e> {
     engine: &'e Engine,
     batch: &'e WriteBatch,
@@ -246,14 +261,16 @@ impl<'e> CommitWatch<'e> {
 
 impl Drop for CommitWatch<'_> {
     fn drop(&mut self) {
-        if self.touches == Touches::Data {
-            return;
+        if self.touches == Touches::CachedRows {
+            // Before `end_change`, which lets readers use the caches again: by then they must know to check the epoch.
+            if !self.answered {
+                self.engine.abandoned.store(true, Ordering::Release);
+            }
+            self.engine.caches.end_change(self.batch.ops.iter().map(Op::key));
         }
-        // Before `end_change`, which lets readers use the caches again: by then they must know to check the epoch.
-        if !self.answered {
-            self.engine.abandoned.store(true, Ordering::Release);
-        }
-        self.engine.caches.end_change(self.batch.ops.iter().map(Op::key));
+        // Whatever the answer was: after a lost one the batch may be in the store. After `end_change`, so that who is
+        // told reads what was written.
+        self.engine.watchers.tell(self.batch.ops.iter().map(Op::key));
     }
 }
 

@@ -8,7 +8,7 @@ use crate::envelope::{DekId, KeyMaterial, SealingKey, StoreId};
 use crate::error::{Damage, Error, SlotError};
 use crate::keys::provider::ProviderKey;
 use crate::keys::{Document, Provider, Slot, seal};
-use crate::model::Revision;
+use crate::model::{Revision, Settings};
 use crate::row::{Row, RowError, RowKind, SealedRow, VaultRow};
 use crate::store::{Expect, RowRevision, Versioned, WriteBatch};
 
@@ -39,6 +39,9 @@ pub(crate) struct StoreBody {
     /// The former root, while rows are left under it.
     #[n(5)]
     pub(crate) retiring: Option<RetiringRoot>,
+    /// What every engine does; none in rows of the first release.
+    #[n(6)]
+    settings: Option<u64>,
     /// The count of the latest mark; it only grows.
     #[n(7)]
     mark: Option<u64>,
@@ -144,6 +147,7 @@ impl StoreRow {
         if body.min_suite > SUITE {
             return Err(Error::UnknownVersion { row: ROW.name(), version: body.min_suite });
         }
+        body.settings()?;
         Ok(Self { body, row_revision: found.revision, revision: sealed.revision })
     }
 
@@ -172,6 +176,7 @@ impl StoreBody {
             min_suite: SUITE,
             slots: Vec::new(),
             retiring: None,
+            settings: None,
             mark: None,
         }
     }
@@ -187,6 +192,20 @@ impl StoreBody {
     /// The count of the latest mark; 0 if there was none.
     pub(crate) fn mark(&self) -> u64 {
         self.mark.unwrap_or(0)
+    }
+
+    /// What every engine of the vault does.
+    ///
+    /// # Errors
+    /// [`Error::UnknownVersion`] for a setting of a later release, which must not be left out.
+    pub(crate) fn settings(&self) -> Result<Settings, Error> {
+        let settings = Settings::from_bits(self.settings.unwrap_or(0));
+        settings.ok_or_else(|| Error::UnknownVersion { row: ROW.name(), version: SUITE + 1 })
+    }
+
+    pub(crate) fn set_settings(&mut self, settings: Settings) {
+        // As in rows of the first release, as long as nothing is asked for.
+        self.settings = (settings != Settings::default()).then(|| settings.as_bits());
     }
 
     /// Seals the body into the bytes of its row.

@@ -9,6 +9,7 @@ mod metadata;
 mod page;
 mod provider_key;
 mod resolved;
+mod settings;
 mod slot;
 mod value;
 
@@ -21,5 +22,6 @@ pub use metadata::Metadata;
 pub use page::{Cursor, CursorError, Listing, PageRequest};
 pub use provider_key::ProviderKey;
 pub use resolved::{Found, Origin, Resolution, Resolved, Step, Trace};
+pub use settings::Settings;
 pub use slot::{SlotId, SlotInfo, SlotKind};
 pub use value::{Credential, CredentialInfo, Expected, Revision, ScopedValue, Upsert, ValueWritten};

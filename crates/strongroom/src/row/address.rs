@@ -113,6 +113,7 @@ impl<'a> Texts<'a> {
             TenantRow::Job(id) => Self { key_name: Name::Id(*id.as_bytes()), ..Self::named("job") },
             // These rows are not sealed, so nothing asks for their address.
             TenantRow::Epoch
+            | TenantRow::Generation
             | TenantRow::DefinitionName(_)
             | TenantRow::DefinitionValue(..)
             | TenantRow::ValueId(_) => Self::named(""),

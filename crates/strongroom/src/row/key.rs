@@ -68,6 +68,7 @@ impl TenantRow<'_> {
             }
             Self::Epoch => key.push(EPOCH),
             Self::Count => key.push(COUNT),
+            Self::Generation => key.push(GENERATION),
             Self::Definition(id) => push(key, DEFINITION, id.as_bytes()),
             Self::DefinitionName(name) => push(key, DEFINITION_NAME, name.as_str().as_bytes()),
             Self::DefinitionValue(id, scope) => {
@@ -210,6 +211,12 @@ impl TenantId {
         ]
     }
 
+    /// Whether a row with this key is of what runs see: a definition, a value, an account or what an account has.
+    pub(crate) fn is_seen_by_runs(&self, key: &[u8]) -> bool {
+        let kind = key.strip_prefix(self.prefix()).and_then(|rest| rest.first());
+        kind.is_some_and(|kind| matches!(*kind, DEFINITION | VALUE | ACCOUNT | INTEGRATION | CREDENTIAL))
+    }
+
     fn range(&self, parts: &[&[u8]]) -> KeyRange {
         KeyRange::prefix(&[&[self.prefix()], parts].concat().concat())
     }
@@ -311,6 +318,7 @@ pub(super) const EXPORT: u8 = 0x13;
 pub(super) const KEYRING: u8 = 0x01;
 pub(super) const EPOCH: u8 = 0x02;
 pub(super) const COUNT: u8 = 0x03;
+pub(super) const GENERATION: u8 = 0x04;
 pub(super) const DEFINITION: u8 = 0x10;
 pub(super) const DEFINITION_NAME: u8 = 0x11;
 pub(super) const DEFINITION_VALUE: u8 = 0x12;

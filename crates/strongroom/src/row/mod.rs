@@ -72,6 +72,8 @@ pub(crate) enum TenantRow<'a> {
     Epoch,
     /// How many definitions there are.
     Count,
+    /// The row whose store revision changes with every write to what runs see, if the vault keeps generations.
+    Generation,
     Definition(DefinitionId),
     /// Name to definition id; unique.
     DefinitionName(Cow<'a, DefinitionName>),
@@ -144,7 +146,7 @@ impl TenantRow<'_> {
     fn kind(&self) -> RowKind {
         match self {
             Self::Keyring(_) => RowKind::Keyring,
-            Self::Epoch => RowKind::Epoch,
+            Self::Epoch | Self::Generation => RowKind::Epoch,
             Self::Definition(_) => RowKind::Definition,
             Self::DefinitionName(_) | Self::DefinitionValue(..) | Self::ValueId(_) => RowKind::Index,
             Self::Value(..) => RowKind::ScopedValue,
@@ -157,9 +159,11 @@ impl TenantRow<'_> {
 
     pub(crate) fn sealed_by(&self) -> SealedBy<'_> {
         match self {
-            Self::Epoch | Self::DefinitionName(_) | Self::DefinitionValue(..) | Self::ValueId(_) => {
-                SealedBy::Nothing
-            }
+            Self::Epoch
+            | Self::Generation
+            | Self::DefinitionName(_)
+            | Self::DefinitionValue(..)
+            | Self::ValueId(_) => SealedBy::Nothing,
             Self::Keyring(_) | Self::Job(_) => SealedBy::Root,
             Self::Value(scope, _) => SealedBy::DataKey(scope.linked_account()),
             Self::Credential(account, ..) => SealedBy::DataKey(Some(account)),
@@ -198,6 +202,10 @@ impl TenantId {
 
     pub(crate) fn count(&self) -> Row<'_> {
         Row::Tenant(self, TenantRow::Count)
+    }
+
+    pub(crate) fn generation(&self) -> Row<'_> {
+        Row::Tenant(self, TenantRow::Generation)
     }
 
     pub(crate) fn definition(&self, id: &DefinitionId) -> Row<'_> {

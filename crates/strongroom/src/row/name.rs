@@ -54,7 +54,7 @@ impl RowPath {
 
     fn fill_tenant(&mut self, row: &TenantRow<'_>) {
         match row {
-            TenantRow::Epoch | TenantRow::Count => {}
+            TenantRow::Epoch | TenantRow::Generation | TenantRow::Count => {}
             TenantRow::Job(id) | TenantRow::ValueId(id) => self.name = Some(id.to_string()),
             TenantRow::Keyring(account) => self.linked_account = account.as_deref().cloned(),
             TenantRow::Definition(id) => self.definition_id = Some(*id),
@@ -140,6 +140,8 @@ pub enum RowName {
     Keyring,
     /// The epoch of an org.
     Epoch,
+    /// The generation of an org in an environment.
+    Generation,
     /// The number of an org's definitions.
     Count,
     /// A variable definition.
@@ -176,6 +178,7 @@ impl RowName {
             Self::Job => "job",
             Self::Keyring => "keyring",
             Self::Epoch => "epoch",
+            Self::Generation => "generation",
             Self::Count => "count",
             Self::Definition => "definition",
             Self::DefinitionName => "definition_name",
@@ -205,6 +208,7 @@ impl RowName {
             TenantRow::Job(_) => Self::Job,
             TenantRow::Keyring(_) => Self::Keyring,
             TenantRow::Epoch => Self::Epoch,
+            TenantRow::Generation => Self::Generation,
             TenantRow::Count => Self::Count,
             TenantRow::Definition(_) => Self::Definition,
             TenantRow::DefinitionName(_) => Self::DefinitionName,
@@ -229,6 +233,7 @@ impl fmt::Display for RowName {
             Self::Job => "the job",
             Self::Keyring => "the keyring",
             Self::Epoch => "the epoch",
+            Self::Generation => "the generation",
             Self::Count => "the count of definitions",
             Self::Definition => "the variable definition",
             Self::DefinitionName => "the index row of the name",

@@ -65,6 +65,7 @@ impl TenantId {
             key::KEYRING => TenantRow::Keyring(Some(ids.next()?)),
             key::EPOCH if rest.is_empty() => return Some(TenantRow::Epoch),
             key::COUNT if rest.is_empty() => return Some(TenantRow::Count),
+            key::GENERATION if rest.is_empty() => return Some(TenantRow::Generation),
             key::DEFINITION => return DefinitionId::from_bytes(rest).map(TenantRow::Definition),
             // The name is the rest of the key: it may contain any character except control characters.
             key::DEFINITION_NAME => {
@@ -208,6 +209,7 @@ mod tests {
             tenant.keyring(Some(&account)),
             tenant.epoch(),
             tenant.count(),
+            tenant.generation(),
             tenant.definition(&definition),
             tenant.definition_value(&definition, &scope),
             tenant.value(&Scope::Org, &definition),

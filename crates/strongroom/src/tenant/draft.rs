@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 use crate::engine::Touches;
 use crate::engine::cache::Definition;
+use crate::engine::gate::Pass;
 use crate::error::Error;
 use crate::id::{DocumentId, LinkedAccountId};
 use crate::keys::{Document, Keyring, Roots, ScopeKeys, active_key, seal};
@@ -24,6 +25,8 @@ pub(crate) struct Draft<'t> {
     roots: Option<Arc<Roots>>,
     /// The control rows that the batch writes, and the revision that each then has.
     wrote: Vec<(Key, Revision)>,
+    /// What lets the batch pass; `None` if the store was last seen retired.
+    pass: Option<Pass>,
     /// Whether the batch gives an org its first key after a shred.
     follows_shred: bool,
 }
@@ -45,6 +48,7 @@ impl<'t> Draft<'t> {
             keyrings: Vec::new(),
             roots: None,
             wrote: Vec::new(),
+            pass: tenant.engine.gate.pass(),
             follows_shred: false,
         }
     }
@@ -229,16 +233,33 @@ impl<'t> Draft<'t> {
 
     /// Applies the batch. A shred of the org in between makes it fail, since the batch expects the org's keyring as
     /// it was read.
-    pub(crate) async fn commit(self) -> Result<Attempt<Committed>, Error> {
+    pub(crate) async fn commit(mut self) -> Result<Attempt<Committed>, Error> {
+        let engine = &self.tenant.engine;
+        let Some(pass) = self.pass else {
+            // It takes writes again: plan under the settings that it has now.
+            engine.pass().await?;
+            return Ok(Attempt::Lost);
+        };
+        if pass.settings.generations {
+            self.move_generation();
+        }
         if self.follows_shred && self.tenant.has_unfinished_shred(self.view).await? {
             return Ok(Attempt::AfterShred);
         }
-        let engine = &self.tenant.engine;
-        let landed = engine.commit(self.batch, self.touches).await?;
+        let landed = engine.commit_under(pass, self.batch, self.touches).await?;
         if landed.is_some() {
             self.wrote.iter().for_each(|(key, revision)| engine.caches.wrote(key, *revision));
         }
         Ok(landed.into())
+    }
+
+    /// Puts the generation row if the batch writes what runs see. Nothing expects that row, so writers of one org
+    /// conflict on it no more than before.
+    fn move_generation(&mut self) {
+        let keys = &self.tenant.id;
+        if self.batch.ops.iter().any(|op| keys.is_seen_by_runs(op.key().as_bytes())) {
+            self.batch.put(keys.generation().key(), encode_epoch());
+        }
     }
 
     fn first_key(

@@ -12,7 +12,7 @@ use super::sides::{RowKeys, Side, Sides};
 use super::staged::{Marker, Purpose, StagedVault};
 use super::target::{Destination, Target};
 use super::{Progress, Reporter};
-use crate::engine::gate::Gate;
+use crate::engine::gate::Pass;
 use crate::engine::head::{Head, SlotRow};
 use crate::engine::{Engine, Touches, read_from};
 use crate::envelope::StoreId;
@@ -91,8 +91,9 @@ impl<R: Read + Seek + Send> Backup<R> {
         let side = Side { store_id, roots: Arc::new(roots.clone()) };
         let report = Reporter::new(&mut progress, Some(self.rows));
         self.import(&side, Destination::Staged(&staged), None, report).await?;
-        let gate = Gate::of_header(staged.finish(Vec::new()).await?.revision, None);
-        let vault = self.options.assemble(store, store_id, roots, gate);
+        let header = staged.finish(Vec::new()).await?.revision;
+        let pass = Pass { header, settings: self.options.settings };
+        let vault = self.options.assemble(store, store_id, roots, Some(pass));
         vault.engine.refresh_roots().await?;
         Ok(vault)
     }
@@ -299,7 +300,7 @@ impl<'i> Import<'i> {
             TenantRow::DefinitionName(_) | TenantRow::DefinitionValue(..) | TenantRow::ValueId(_) => {
                 return Ok(());
             }
-            TenantRow::Keyring(_) | TenantRow::Epoch => return Ok(()),
+            TenantRow::Keyring(_) | TenantRow::Epoch | TenantRow::Generation => return Ok(()),
             TenantRow::Count => {
                 let sealed = SealedRow::decode(RowKind::Sealed, bytes);
                 self.count = Some(sealed.map_err(|error| Error::row("the count", error))?.revision);
@@ -386,7 +387,7 @@ async fn head_of(store: &dyn Store, store_id: StoreId) -> Result<Head, Error> {
     let [store_row] = read_from(store, [VaultRow::Store.key()]).await?;
     let slots = read_range(store, &VaultKeys::slots()).await?;
     let slots = slots.iter().map(|(key, row)| SlotRow::decode(&store_id, key, row)).collect();
-    Ok(Head { store_id, store_row, slots, gate: Gate::of_header(RowRevision(0), None) })
+    Ok(Head { store_id, store_row, slots, header: RowRevision(0), is_retired: false })
 }
 
 /// Notes that an org is being restored. Returns whether an earlier run began to.

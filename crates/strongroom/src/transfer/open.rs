@@ -5,7 +5,6 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 
 use super::file::{FileHead, FrameKind, FrameReader, RawFrame, RowsFrame, TenantEnd, Trailer, mac_key};
 use crate::clock::Timestamp;
-use crate::engine::gate::Gate;
 use crate::engine::head::SlotRow;
 use crate::envelope::MacKey;
 use crate::error::{BackupFault, Error};
@@ -65,7 +64,7 @@ impl<R: Read + Seek + Send> Backup<R> {
     ///
     /// # Errors
     /// Those of [`open`](Self::open), and [`Error::KeyDerivation`] if a slot asks for more than the ceiling.
-    pub async fn open_with(input: R, unlock: Unlock, options: VaultOptions) -> Result<Self, Error> {
+    pub async fn open_with(input: R, unlock: Unlock, mut options: VaultOptions) -> Result<Self, Error> {
         let mut input = BufReader::with_capacity(READ_LEN, input);
         input.seek(SeekFrom::Start(0)).map_err(Error::BackupFile)?;
         let mut frames = FrameReader::begin(&mut input)?;
@@ -76,7 +75,12 @@ impl<R: Read + Seek + Send> Backup<R> {
         let head = FileHead::decode(&first.body)?;
         let slots = vault_head(&head)?;
         let roots = match &head.store_row {
-            Some(_) => options.open_roots(&slots, &unlock).await?,
+            Some(_) => {
+                let roots = options.open_roots(&slots, &unlock).await?;
+                // Those of the backup, whoever restores it: an audit must not end with a restore.
+                options.settings = slots.open_store_row(&roots.active.key)?.body.settings()?;
+                roots
+            }
             None => options.open_file_root(&slots, &unlock).await?,
         };
         let mac = mac_key(&roots.active.bytes, &head.store_id, &head.file_id);
@@ -264,7 +268,8 @@ fn vault_head(head: &FileHead) -> Result<crate::engine::head::Head, Error> {
         store_id: head.store_id,
         store_row: head.store_row.as_ref().map(versioned),
         slots: slots.collect::<Result<_, Error>>()?,
-        gate: Gate::of_header(RowRevision(0), None),
+        header: RowRevision(0),
+        is_retired: false,
     })
 }
 

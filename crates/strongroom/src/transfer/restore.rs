@@ -6,7 +6,7 @@ use super::file::RowsFrame;
 use super::open::{Backup, BackupPart};
 use super::staged::{Batches, Marker, Purpose, StagedVault};
 use super::{Progress, Reporter};
-use crate::engine::gate::Gate;
+use crate::engine::gate::Pass;
 use crate::error::{BackupFault, Error};
 use crate::jobs::rotation::KeyJob;
 use crate::keys::{Slot, StoreRow};
@@ -82,8 +82,8 @@ impl<R: Read + Seek + Send> Backup<R> {
         // No backup holds jobs on keys, and without this one the former root would never be dropped.
         head_rows.extend(KeyJob::to_finish_root(&self.roots, &store_id, self.options.time())?);
         let revision = staged.finish(head_rows).await?.revision;
-        let gate = Gate::of_header(revision, None);
-        Ok(self.options.assemble(store, store_id, self.roots.at(revision), gate))
+        let pass = Pass { header: revision, settings: self.options.settings };
+        Ok(self.options.assemble(store, store_id, self.roots.at(revision), Some(pass)))
     }
 
     /// The file's `store` row; if marks were made of the vault, with their count ahead of those that the original may

@@ -63,14 +63,14 @@ impl Side {
 
 impl Sides<'_> {
     /// The row as the other vault holds it; `None` for a row whose key was dropped, and for rows that each vault makes
-    /// for itself: keyrings and the epoch.
+    /// for itself: keyrings, the epoch and the generation.
     pub(super) fn move_row(
         &self,
         row: &Row<'_>,
         keys: &RowKeys<'_>,
         bytes: &[u8],
     ) -> Result<Option<Vec<u8>>, Error> {
-        if let Row::Tenant(_, TenantRow::Keyring(_) | TenantRow::Epoch) = row {
+        if let Row::Tenant(_, TenantRow::Keyring(_) | TenantRow::Epoch | TenantRow::Generation) = row {
             return Ok(None);
         }
         match row.sealed_by() {

@@ -33,13 +33,16 @@ impl TenantCheck {
         related: &RelatedRows,
     ) -> RowState {
         let Some(place) = place else { return RowState::bad(Cause::Foreign) };
-        let stays = matches!(place, TenantRow::Epoch | TenantRow::Job(_) | TenantRow::Keyring(_));
+        let stays = matches!(
+            place,
+            TenantRow::Epoch | TenantRow::Generation | TenantRow::Job(_) | TenantRow::Keyring(_)
+        );
         if related.jobs.shreds() && !stays {
             return RowState::Leftover;
         }
         match place {
-            TenantRow::Epoch if row.value == encode_epoch() => RowState::Fine,
-            TenantRow::Epoch => RowState::bad(Cause::Damaged(Damage::Malformed)),
+            TenantRow::Epoch | TenantRow::Generation if row.value == encode_epoch() => RowState::Fine,
+            TenantRow::Epoch | TenantRow::Generation => RowState::bad(Cause::Damaged(Damage::Malformed)),
             TenantRow::Job(id) => self.check_job(id, row),
             TenantRow::Keyring(owner) => state_of(self.open_keys(owner.as_deref(), row).map(|_| ())),
             TenantRow::Definition(id) => self.check_definition_row(*id, row, related),

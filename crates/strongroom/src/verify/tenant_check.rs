@@ -176,7 +176,11 @@ impl TenantCheck {
         let index = || decode_index(&row.value).ok();
         if !matches!(
             place,
-            TenantRow::Epoch | TenantRow::Job(_) | TenantRow::ValueId(_) | TenantRow::DefinitionValue(..)
+            TenantRow::Epoch
+                | TenantRow::Generation
+                | TenantRow::Job(_)
+                | TenantRow::ValueId(_)
+                | TenantRow::DefinitionValue(..)
         ) {
             needed.push(keys.keyring(None).key());
         }

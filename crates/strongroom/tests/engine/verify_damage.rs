@@ -95,6 +95,7 @@ fn name_of(key: &RowKey) -> (RowName, Vec<String>) {
         Kind::Keyring => (RowName::Keyring, texts(&key.rest)),
         Kind::Retired | Kind::Marker | Kind::OrgRestore | Kind::Export => (RowName::Note, vec![]),
         Kind::Epoch => (RowName::Epoch, vec![]),
+        Kind::Generation => (RowName::Generation, vec![]),
         Kind::Count => (RowName::Count, vec![]),
         Kind::Definition => (RowName::Definition, vec![hex(&key.rest)]),
         Kind::DefinitionName => (RowName::DefinitionName, texts(&key.rest)),
@@ -185,7 +186,7 @@ fn a_row_that_is_missing_is_found_by_what_leads_to_it() {
             Kind::Account => named(RowName::Integration),
             Kind::Integration => named(RowName::Credential),
             // Nothing leads to them: their absence cannot be told from their never having been.
-            Kind::Epoch | Kind::Credential | Kind::Record => report.is_clean(),
+            Kind::Epoch | Kind::Generation | Kind::Credential | Kind::Record => report.is_clean(),
             Kind::Job | Kind::KeyJob | Kind::Retired | Kind::Marker | Kind::OrgRestore | Kind::Export => {
                 panic!("there is none")
             }

@@ -12,7 +12,7 @@ use strongroom::store::{
 };
 use strongroom::{
     Actor, Clock, DefinitionChange, Environment, LengthBounds, Org, RawKey, Scope, ScopeKind, Scopes,
-    Timestamp, Unlock, VarFormat, VariableDefinition, Vault, VaultOptions, WriteOptions,
+    Settings, Timestamp, Unlock, VarFormat, VariableDefinition, Vault, VaultOptions, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -30,7 +30,10 @@ pub(crate) struct Rich {
 impl Rich {
     pub(crate) async fn build() -> Self {
         let store = Arc::new(Stopping::default());
-        let options = VaultOptions::default().clock(Ticking(AtomicU64::new(1_700_000_000_000)));
+        let mut settings = Settings::default();
+        settings.generations = true;
+        let clock = Ticking(AtomicU64::new(1_700_000_000_000));
+        let options = VaultOptions::default().clock(clock).settings(settings);
         let unlock = Unlock::raw_key(RawKey::from_bytes(RAW_KEY));
         let vault = options.create(Arc::clone(&store), unlock).await.unwrap();
         let places = [

@@ -148,9 +148,9 @@ def parse_store_key(kind, rest):
 def parse_tenant_key(kind, rest):
     if kind == 0x01:
         return "keyring", {"linked_account": take_ids(rest, 1)[0] if rest else None}
-    if kind in (0x02, 0x03):
+    if kind in (0x02, 0x03, 0x04):
         exactly(rest, 0)
-        return {0x02: "epoch", 0x03: "count"}[kind], {}
+        return {0x02: "epoch", 0x03: "count", 0x04: "generation"}[kind], {}
     if kind == 0x10:
         return "definition", {"definition_id": exactly(rest, 12).hex()}
     if kind == 0x11:
@@ -335,7 +335,8 @@ def store(plaintext):
         3: ("min_suite", UINT),
         4: ("slots", LIST),
     }
-    read = fields(cbor(plaintext), required)
+    read = fields(cbor(plaintext), required, {6: ("settings", UINT), 7: ("mark", UINT)})
+    require(read.get("settings", 0) < 2, "settings of a later version")
     return {**read, "slots": [slot_held(entries) for entries in read["slots"]]}
 
 
@@ -442,6 +443,10 @@ class Vault:
         return {**self.open_store(), "revision": sealed(row, 7)["revision"]}
 
     def read_epoch(self, key, row, ids):
+        exactly(clear(row, 0x12), 0)
+        return {}
+
+    def read_generation(self, key, row, ids):
         exactly(clear(row, 0x12), 0)
         return {}
 

@@ -55,6 +55,7 @@ fn check_body(row: &Row<'_>, body: &[u8]) -> Result<(), RowError> {
         }
         TenantRow::Keyring(_)
         | TenantRow::Epoch
+        | TenantRow::Generation
         | TenantRow::DefinitionName(_)
         | TenantRow::DefinitionValue(..)
         | TenantRow::ValueId(_)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::gate::Gate;
+use crate::engine::gate::Pass;
 use crate::engine::head::{Head, SLOTS_OF_A_KIND_MAX};
 use crate::envelope::KeyMaterial;
 use crate::error::{Damage, Error, SlotError};
@@ -48,10 +48,9 @@ impl VaultOptions {
         &self,
         store: &dyn Store,
         unlock: &Unlock,
-        (slot, row, gate): (&Slot, RowRevision, &Gate),
+        (slot, row, pass): (&Slot, RowRevision, Pass),
         (mut store_row, root): (StoreRow, &Root),
     ) -> Option<RowRevision> {
-        let (header, pass) = gate.expectation()?;
         let Provider::Passphrase { params, .. } = &slot.provider else { return None };
         let raised = self.argon2_bounds().raise(params).filter(|_| self.upgrades_slots)?;
         // The slot opened, so its own revision is authentic.
@@ -63,7 +62,8 @@ impl VaultOptions {
         batch.put(key, raised.encode());
         // Every change of a slot and every new root writes this row too, so this batch cannot undo one.
         store_row.put_in(&mut batch, &slot.place.store_id, &root.key).ok()?;
-        batch.expect(header, pass);
+        let (header, as_read) = pass.expectation();
+        batch.expect(header, as_read);
         store.commit(Arc::new(batch)).await.ok().map(|committed| committed.revision)
     }
 }

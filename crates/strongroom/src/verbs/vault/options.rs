@@ -7,16 +7,17 @@ use std::time::Duration;
 use super::open_slot::Opened;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::engine::cache::Caches;
-use crate::engine::gate::Gate;
+use crate::engine::gate::{Gate, Pass};
 use crate::engine::head::{Head, read_head, refuse_used};
 use crate::engine::lock::Locks;
+use crate::engine::watch::Watchers;
 use crate::engine::{Engine, Runs};
 use crate::envelope::{Argon2Bounds, Argon2Params, DekId, KeyMaterial, StoreId};
 use crate::error::{Damage, Error, WrongStore};
 use crate::format::PatternCache;
 use crate::keys::{FIRST, Root, RootCell, Roots, SlotPlace, StoreBody, Unlock};
 use crate::limits::Limits;
-use crate::model::Mark;
+use crate::model::{Mark, Settings};
 use crate::random;
 use crate::row::{VaultRow, encode_header};
 use crate::store::{Durability, Expect, Key, Store, StoreError, StoreErrorKind, WriteBatch};
@@ -36,6 +37,8 @@ pub struct VaultOptions {
     root_id: Option<DekId>,
     mark: Option<Mark>,
     durability: Option<Durability>,
+    /// Those of a vault that is created or restored.
+    pub(crate) settings: Settings,
 }
 
 impl Default for VaultOptions {
@@ -52,6 +55,7 @@ impl Default for VaultOptions {
             root_id: None,
             mark: None,
             durability: None,
+            settings: Settings::default(),
         }
     }
 }
@@ -156,6 +160,14 @@ impl VaultOptions {
         self
     }
 
+    /// What every engine of a new vault does. A vault that is opened or restored keeps the settings it has:
+    /// [`Vault::change_settings`] changes them.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
     /// Creates a vault in an empty store.
     ///
     /// ```
@@ -191,8 +203,8 @@ impl VaultOptions {
         }
         match store.commit(Arc::new(batch)).await {
             Ok(committed) => {
-                let gate = Gate::of_header(committed.revision, None);
-                Ok(self.assemble(store, store_id, Roots::first(root, committed.revision), gate))
+                let pass = Pass { header: committed.revision, settings: self.settings };
+                Ok(self.assemble(store, store_id, Roots::first(root, committed.revision), Some(pass)))
             }
             Err(error) => Err(match error.kind() {
                 StoreErrorKind::Conflict { .. } => Error::WrongStore(WrongStore::HoldsVault),
@@ -244,14 +256,17 @@ impl VaultOptions {
             let (seen, found) = (mark.count, store_row.body.mark());
             return Err(Error::RolledBack { row: "the store".to_owned(), seen, found });
         }
-        let roots = Roots::new(Arc::clone(&root), &store_row);
-        let moved = self.upgrade_slot(&store, &unlock, (slot, row, &head.gate), (store_row, &root)).await;
+        let (roots, pass) = (Roots::new(Arc::clone(&root), &store_row), head.pass(&store_row)?);
+        let moved = match pass {
+            Some(pass) => self.upgrade_slot(&store, &unlock, (slot, row, pass), (store_row, &root)).await,
+            None => None,
+        };
         let read = roots.store_revision;
         let (roots, revision) = match moved {
             Some(row) => (roots.at(row), read.next()),
             None => (roots, read),
         };
-        let vault = self.assemble(store, head.store_id, roots, head.gate);
+        let vault = self.assemble(store, head.store_id, roots, pass);
         vault.engine.caches.wrote(&VaultRow::Store.key(), revision);
         Ok(vault)
     }
@@ -294,6 +309,7 @@ impl VaultOptions {
         let params = unlock.argon2_params(&self.argon2_bounds())?;
         let slot = unlock.seal_slot(SlotPlace::generate(store_id)?, &root.bytes, params).await?;
         let mut body = StoreBody::new(root.key.id());
+        body.set_settings(self.settings);
         body.hold(&slot, Timestamp::from_ms(self.clock.now_ms()))?;
         let store_row = body.seal(&store_id, &root.key, FIRST)?;
         let rows =
@@ -310,7 +326,13 @@ impl VaultOptions {
         Argon2Bounds { today: self.argon2, ceiling: self.argon2_ceiling }
     }
 
-    pub(crate) fn assemble(self, store: impl Store, store_id: StoreId, roots: Roots, gate: Gate) -> Vault {
+    pub(crate) fn assemble(
+        self,
+        store: impl Store,
+        store_id: StoreId,
+        roots: Roots,
+        pass: Option<Pass>,
+    ) -> Vault {
         let engine = Engine {
             store: Box::new(store),
             store_id,
@@ -321,9 +343,10 @@ impl VaultOptions {
             limits: self.limits,
             clock: self.clock,
             abandoned: AtomicBool::new(false),
-            gate,
+            gate: Gate::new(pass),
             locks: Locks::default(),
             runs: Runs::default(),
+            watchers: Watchers::default(),
         };
         Vault { engine: Arc::new(engine) }
     }

@@ -120,7 +120,7 @@ impl<'o> Judge<'o> {
             Kind::Job | Kind::KeyJob => self.must(!quiet, key, "is left"),
             Kind::Retired | Kind::Marker | Kind::OrgRestore => self.must(!quiet, key, "is left"),
             Kind::Export => self.must(row.body.as_ref()?.len() == 8, key, "is no time"),
-            Kind::Epoch => self.must(row.body.as_ref()?.is_empty(), key, "has a body"),
+            Kind::Epoch | Kind::Generation => self.must(row.body.as_ref()?.is_empty(), key, "has a body"),
             Kind::Keyring => self.judge_keyring(key),
             Kind::Count => {
                 self.must(row.body.as_ref().is_none_or(|body| body.len() == 8), key, "is no count");

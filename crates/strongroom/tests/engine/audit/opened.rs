@@ -165,7 +165,7 @@ fn form_of(kind: Kind) -> (u8, SealedBy) {
     match kind {
         Kind::Header => (0x10, SealedBy::Nothing),
         Kind::DefinitionName | Kind::DefinitionValue | Kind::ValueId => (0x11, SealedBy::Nothing),
-        Kind::Epoch => (0x12, SealedBy::Nothing),
+        Kind::Epoch | Kind::Generation => (0x12, SealedBy::Nothing),
         Kind::Retired | Kind::Marker | Kind::OrgRestore | Kind::Export => (0x13, SealedBy::Nothing),
         Kind::Slot => (0x04, SealedBy::Slot),
         Kind::StoreRow | Kind::Job | Kind::KeyJob => (0x07, SealedBy::Root),
@@ -245,6 +245,7 @@ impl Address {
             Kind::Header
             | Kind::Slot
             | Kind::Epoch
+            | Kind::Generation
             | Kind::DefinitionName
             | Kind::DefinitionValue
             | Kind::ValueId

@@ -58,6 +58,7 @@ pub(crate) enum Kind {
     Export,
     Keyring,
     Epoch,
+    Generation,
     Count,
     Definition,
     DefinitionName,
@@ -111,6 +112,7 @@ impl RowKey {
             0x01 => Kind::Keyring,
             0x02 => Kind::Epoch,
             0x03 => Kind::Count,
+            0x04 => Kind::Generation,
             0x10 => Kind::Definition,
             0x11 => Kind::DefinitionName,
             0x12 => Kind::DefinitionValue,
@@ -145,6 +147,7 @@ impl RowKey {
             Kind::Keyring => 0x01,
             Kind::Epoch => 0x02,
             Kind::Count => 0x03,
+            Kind::Generation => 0x04,
             Kind::Definition => 0x10,
             Kind::DefinitionName => 0x11,
             Kind::DefinitionValue => 0x12,
@@ -175,7 +178,9 @@ impl RowKey {
 
     /// Whether the row carries a sealed record.
     pub(crate) fn is_sealed(&self) -> bool {
-        !self.is_index() && !self.is_note() && !matches!(self.kind, Kind::Header | Kind::Epoch)
+        !self.is_index()
+            && !self.is_note()
+            && !matches!(self.kind, Kind::Header | Kind::Epoch | Kind::Generation)
     }
 
     fn is_note(&self) -> bool {

@@ -1,0 +1,41 @@
+//! What every engine of a vault does, whoever opened it.
+
+/// What every engine of a vault does. It is sealed in the vault, so no process has to be told, and a batch that was
+/// planned under other settings does not land.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Whether each write to a definition, a value, an account or a credential also moves its org's
+    /// [`generation`](crate::Org::generation). Off unless set: it adds one row to each such batch, the same one for all
+    /// writers of an org and environment.
+    pub generations: bool,
+}
+
+impl Settings {
+    /// The number that is sealed: one bit for each setting.
+    pub(crate) fn as_bits(self) -> u64 {
+        u64::from(self.generations) * GENERATIONS
+    }
+
+    /// `None` for a setting of a later release, which this one could not obey.
+    pub(crate) fn from_bits(bits: u64) -> Option<Self> {
+        let settings = Self { generations: bits & GENERATIONS != 0 };
+        (settings.as_bits() == bits).then_some(settings)
+    }
+}
+
+const GENERATIONS: u64 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_read_back_and_those_of_a_later_release_do_not() {
+        for bits in 0..=GENERATIONS {
+            assert_eq!(Settings::from_bits(bits).map(Settings::as_bits), Some(bits));
+        }
+        assert_eq!(Settings::from_bits(GENERATIONS << 1), None);
+        assert_eq!(Settings::from_bits(0), Some(Settings::default()));
+    }
+}

@@ -1,0 +1,68 @@
+//! Learning that something changed: the generation of an org, and hints.
+
+use crate::engine::watch::Watch;
+use crate::error::Error;
+use crate::store::RowRevision;
+use crate::verbs::org::Org;
+use crate::verbs::vault::Vault;
+
+/// A point in the history of an org in an environment, to be compared with another one of the same vault: while two are
+/// equal, no run sees anything else. It changes whenever a run could; it may also change when none does, as in a
+/// rotation of keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Generation {
+    /// Of definitions, keys and accounts: the epoch row.
+    kept: Option<RowRevision>,
+    /// Of everything that runs see: the generation row.
+    seen: Option<RowRevision>,
+}
+
+impl Org {
+    /// The org's present generation: one read of two small rows, however much the org has. `None` unless the vault
+    /// keeps generations ([`Settings::generations`](crate::Settings::generations)).
+    ///
+    /// Ask before resolving, and keep what was resolved for as long as the answer is the same.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_vault(async |vault| {
+    /// use strongroom::{Environment, VarFormat, VariableDefinition};
+    /// vault.change_settings(|settings| settings.generations = true).await?;
+    /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
+    /// let before = org.generation().await?;
+    /// assert!(before.is_some() && org.generation().await? == before);
+    /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+    /// assert_ne!(org.generation().await?, before);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Store`] and [`Error::Locked`].
+    pub async fn generation(&self) -> Result<Option<Generation>, Error> {
+        let (engine, keys) = (&self.tenant.engine, &self.tenant.id);
+        if !engine.pass().await?.settings.generations {
+            return Ok(None);
+        }
+        let [kept, seen] = engine.read([keys.epoch().key(), keys.generation().key()]).await?;
+        let [kept, seen] = [kept, seen].map(|row| row.map(|row| row.revision));
+        Ok(Some(Generation { kept, seen }))
+    }
+}
+
+impl Vault {
+    /// Hints that an org moved, from every write of this process from now on. Writes of other processes are not told:
+    /// compare [`Org::generation`] for those. A write waits for no reader.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_vault(async |vault| {
+    /// use strongroom::{Environment, VarFormat, VariableDefinition};
+    /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
+    /// let mut watch = vault.watch();
+    /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+    /// assert!(watch.changed().await.is_some());
+    /// # Ok(()) });
+    /// ```
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        self.engine.watchers.add()
+    }
+}

@@ -1,0 +1,105 @@
+//! Settings of a vault hold for every engine, also for one that was open before, and go where the vault goes.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::io::Cursor;
+use std::sync::Arc;
+
+use futures_executor::block_on;
+use strongroom::store::Store;
+use strongroom::{Backup, Error, RootRotation, Scope, Settings, Vault, VaultOptions};
+use strongroom_memory::MemoryStore;
+
+use crate::rig::{Hooked, Kind, Point, RowKey, furnished, load, open, org, rows, sound, unlock, verbs};
+
+fn keep_generations(vault: &Vault) {
+    block_on(vault.change_settings(|settings| settings.generations = true)).unwrap();
+}
+
+fn keeps_generations(vault: &Vault) -> bool {
+    block_on(vault.settings()).unwrap().generations
+}
+
+fn moved(store: &impl Store) -> bool {
+    rows(store).keys().any(|key| RowKey::parse(key).kind == Kind::Generation)
+}
+
+#[test]
+fn a_batch_that_was_planned_under_other_settings_is_planned_again() {
+    let base = furnished();
+    for verb in verbs().into_iter().filter(|verb| !verb.name.contains("record")) {
+        let store = load(&base);
+        let hooked = Hooked::new(Arc::clone(&store)).shared();
+        let vault = open(hooked.clone());
+        let other = Arc::clone(&store);
+        hooked.once(Point::BeforeCommit, move || keep_generations(&open(other)));
+        block_on(verb.run(org(&vault))).unwrap();
+        assert_eq!(hooked.hooks_left(), 0);
+        assert!(moved(&store), "{} left the former settings in force", verb.name);
+        sound(&store);
+    }
+}
+
+#[test]
+fn settings_are_those_of_the_vault_and_not_of_who_opens_it() {
+    let mut settings = Settings::default();
+    settings.generations = true;
+    let store = Arc::new(MemoryStore::new());
+    let options = || VaultOptions::default().settings(settings);
+    let vault = block_on(options().create(Arc::clone(&store), unlock())).unwrap();
+    assert!(keeps_generations(&vault) && keeps_generations(&open(Arc::clone(&store))));
+    let without = load(&furnished());
+    assert!(!keeps_generations(&block_on(options().open(without, unlock())).unwrap()));
+}
+
+#[test]
+fn settings_go_where_the_vault_goes() {
+    let vault = open(load(&furnished()));
+    keep_generations(&vault);
+    let _rotation = block_on(vault.rotate_root(RootRotation::new().keep(unlock()))).unwrap();
+    assert!(keeps_generations(&vault), "after a rotation of the root");
+
+    let mut file = Vec::new();
+    block_on(vault.backup(&mut file, |_| ())).unwrap();
+    let backup = || block_on(Backup::open(Cursor::new(file.clone()), unlock())).unwrap();
+    let stores = [(); 3].map(|()| Arc::new(MemoryStore::new()));
+    let [replaced, new, copied] = &stores;
+    let replaced = block_on(backup().replace_original(Arc::clone(replaced), |_| ())).unwrap();
+    let new = block_on(backup().restore_as_new(Arc::clone(new), unlock(), |_| ())).unwrap();
+    block_on(vault.copy_to(copied, |_| ())).unwrap();
+    let copied = open(Arc::clone(copied));
+    for (vault, store) in [replaced, new, copied].iter().zip(&stores) {
+        assert!(keeps_generations(vault));
+        block_on(org(vault).set_value("V", Scope::Org, "after")).unwrap();
+        assert!(moved(store));
+    }
+}
+
+#[test]
+fn two_who_change_settings_at_once_lose_no_change() {
+    let store = load(&furnished());
+    let hooked = Hooked::new(Arc::clone(&store)).shared();
+    let vault = open(hooked.clone());
+    let other = Arc::clone(&store);
+    hooked.once(Point::BeforeCommit, move || keep_generations(&open(other)));
+    // It changes nothing by itself, and so must not undo what the other did.
+    let seen = std::cell::Cell::new(0);
+    block_on(vault.change_settings(|settings| {
+        seen.set(seen.get() + 1);
+        settings.generations = !settings.generations;
+    }))
+    .unwrap();
+    assert_eq!(seen.get(), 2, "decided anew on what the other left");
+    assert!(!keeps_generations(&vault));
+}
+
+#[test]
+fn a_retired_vault_refuses_other_settings_and_a_locked_one_too() {
+    let vault = open(load(&furnished()));
+    vault.lock();
+    let change = |vault: &Vault| block_on(vault.change_settings(|settings| settings.generations = true));
+    assert!(matches!(change(&vault), Err(Error::Locked)));
+    block_on(vault.unlock(unlock())).unwrap();
+    block_on(vault.copy_to(&Arc::new(MemoryStore::new()), |_| ())).unwrap();
+    assert!(matches!(change(&vault), Err(Error::Retired)));
+}
