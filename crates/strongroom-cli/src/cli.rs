@@ -9,6 +9,7 @@ use crate::client::Client;
 use crate::commands::account::AccountCommand;
 use crate::commands::api_key::ApiKeyCommand;
 use crate::commands::backup::Backup;
+use crate::commands::checkpoint::Checkpoint;
 use crate::commands::completions::Completions;
 use crate::commands::credential::CredentialCommand;
 use crate::commands::define::Define;
@@ -86,6 +87,8 @@ enum Work {
     Run(Run),
     /// Check that every row of the store opens, obeys its definition and matches the rows that belong to it
     Verify(Verify),
+    /// Check every row, and write to a file how far each has come, for `verify --checkpoint` to compare with
+    Checkpoint(Checkpoint),
     /// Write the whole vault to one file, sealed as it is; with --org, one org under a key of its own
     Backup(Backup),
     /// Restore a backup: as it was, as a new vault, or with --org one org into an existing vault
@@ -158,6 +161,9 @@ impl Work {
             Self::Import(import) => in_session(&config, output, async |s| import.run(s, output).await),
             Self::Export(export) => in_session(&config, output, async |s| export.run(&s.org, output).await),
             Self::Verify(verify) => in_session(&config, output, async |s| verify.run(s, output).await),
+            Self::Checkpoint(checkpoint) => {
+                in_session(&config, output, async |s| checkpoint.run(s, output).await)
+            }
             Self::Backup(backup) => {
                 in_session(&config, output, async |s| backup.run(config_ref, s, output).await)
             }
@@ -191,6 +197,7 @@ impl Work {
                 | Self::Credential(CredentialCommand::List(_))
                 | Self::Job(JobCommand::List)
                 | Self::Slot(SlotCommand::List)
+                | Self::Checkpoint(_)
         )
     }
 
@@ -219,6 +226,7 @@ impl Work {
             | Self::Shred(_)
             | Self::Job(_)
             | Self::Verify(_)
+            | Self::Checkpoint(_)
             | Self::Backup(_)
             | Self::Restore(_)
             | Self::Migrate(_) => {

@@ -57,3 +57,33 @@ fn findings_are_shown_with_their_place_and_exit_with_5() {
     assert_eq!(ran.error()["error"], "key");
     assert!(!ran.stdout.contains("8080") && !ran.stderr.contains("8080"));
 }
+
+#[test]
+fn what_went_back_since_a_checkpoint_is_damage_and_what_is_gone_is_shown() {
+    let shell = Shell::with_vault();
+    shell.define("PORT", "integer");
+    shell.ok_with("80", &["set", "PORT"]);
+    std::fs::copy(shell.store(), shell.path("older")).unwrap();
+    shell.ok_with("81", &["set", "PORT"]);
+    shell.ok(&["checkpoint", "file"]);
+    assert_eq!(shell.run(&["checkpoint", "file"]).code, 2, "it exists");
+    let compare = ["verify", "--checkpoint", "file"];
+    shell.ok(&compare);
+
+    shell.ok(&["delete", "PORT", "--yes"]);
+    let ran = shell.run(&compare);
+    assert!(ran.code == 0 && ran.stdout.contains("is gone") && ran.stderr.contains("gone"), "{ran:?}");
+    let report = shell.json(&compare);
+    assert_eq!((&report["clean"], &report["questions"][0]["cause"]), (&true.into(), &"gone".into()));
+
+    std::fs::copy(shell.path("older"), shell.store()).unwrap();
+    let ran = shell.run(&["verify", "--checkpoint", "file", "--accept-rollback"]);
+    assert!(ran.code == 5 && ran.stdout.contains("went back"), "{ran:?}");
+    shell.ok(&["verify"]);
+
+    shell.ok(&["rotate", "root"]);
+    let ran = shell.run(&compare);
+    assert!(ran.code == 5 && ran.stderr.contains("make a new one"), "{ran:?}");
+    let other = shell.run(&["verify", "--checkpoint", "older"]);
+    assert!(other.code == 5 && other.stderr.contains("not a checkpoint"), "{other:?}");
+}

@@ -69,7 +69,8 @@ pub use engine::cache::{CacheCounts, CacheStats};
 pub use engine::watch::{Moved, Watch};
 pub use envelope::{Argon2Error, Argon2Params, DekId};
 pub use error::{
-    BackupFault, Damage, Error, ErrorKind, Invalid, KeyFileError, SlotError, SystemError, WrongStore,
+    BackupFault, CheckpointFault, Damage, Error, ErrorKind, Invalid, KeyFileError, SlotError, SystemError,
+    WrongStore,
 };
 pub use format::{FormatError, LengthBounds, VarFormat};
 #[cfg(feature = "harden")]

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod api_key;
 pub(crate) mod backup;
+pub(crate) mod checkpoint;
 pub(crate) mod completions;
 pub(crate) mod credential;
 pub(crate) mod define;

@@ -1,5 +1,9 @@
 //! `verify`: whether every row of the store is whole.
 
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
 use serde::Serialize;
 use strongroom::{Finding, KeyUse, Verification, VerifyReport};
 
@@ -14,6 +18,10 @@ pub(crate) struct Verify {
     /// Check only the rows of --org and --environment
     #[arg(long)]
     org_only: bool,
+    /// Compare the rows with this file of `checkpoint` too: one that went back is damage; one that is gone or was made
+    /// again is shown, since only you can know whether somebody deleted it
+    #[arg(long, value_name = "FILE", conflicts_with = "org_only")]
+    checkpoint: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -22,6 +30,9 @@ struct ReportView {
     rows: u64,
     findings_total: u64,
     findings: Vec<FindingView>,
+    questions_total: u64,
+    questions: Vec<FindingView>,
+    added: u64,
     unverifiable: u64,
     grandfathered: u64,
     leftover: u64,
@@ -60,18 +71,36 @@ impl Verify {
             true => session.org.verification(),
             false => session.vault.verification(),
         };
-        let report = walk(check).await?;
+        let report = match &self.checkpoint {
+            Some(file) => walk(check.against(BufReader::new(open(file)?))?).await?,
+            None => walk(check).await?,
+        };
         show(&report, output)?;
-        if report.is_clean() {
-            return Ok(());
+        if report.questions_total > 0 {
+            let asked = report.questions_total;
+            output.warn(&format!(
+                "{asked} rows of the checkpoint are gone or others: was each deleted by somebody?"
+            ));
         }
-        let sentence = format!("{} of {} rows are damaged or misplaced", report.findings_total, report.rows);
-        Err(Failure::new(Exit::Key, sentence)
-            .next("nothing was changed; set or delete what is damaged, or restore the store from a backup"))
+        if report.is_clean() { Ok(()) } else { Err(unclean(&report)) }
     }
 }
 
-async fn walk(mut check: Verification) -> Result<VerifyReport, Failure> {
+/// The failure of a store in which something is wrong.
+pub(super) fn unclean(report: &VerifyReport) -> Failure {
+    let sentence = format!("{} of {} rows are damaged or misplaced", report.findings_total, report.rows);
+    Failure::new(Exit::Key, sentence)
+        .next("nothing was changed; set or delete what is damaged, or restore the store from a backup")
+}
+
+fn open(file: &Path) -> Result<File, Failure> {
+    File::open(file).map_err(|error| {
+        Failure::usage(format!("{} could not be read: {error}", file.display()))
+            .next("name a file that `strongroom checkpoint` wrote")
+    })
+}
+
+async fn walk(mut check: Verification<'_>) -> Result<VerifyReport, Failure> {
     let progress = Progress::without_end("rows verified");
     let mut seen = 0;
     while check.step().await? {
@@ -81,12 +110,16 @@ async fn walk(mut check: Verification) -> Result<VerifyReport, Failure> {
     Ok(check.into_report())
 }
 
-fn show(report: &VerifyReport, output: &Output) -> Result<(), Failure> {
+pub(super) fn show(report: &VerifyReport, output: &Output) -> Result<(), Failure> {
     if output.is_json() {
         return output.json(&ReportView::of(report));
     }
-    if !report.findings.is_empty() {
-        let rows = report.findings.iter().map(|found| [found.path.to_string(), found.cause.to_string()]);
+    if !report.findings.is_empty() || !report.questions.is_empty() {
+        let rows = report
+            .findings
+            .iter()
+            .chain(&report.questions)
+            .map(|found| [found.path.to_string(), found.cause.to_string()]);
         output.list(["WHERE", "WHAT"], rows, &())?;
     }
     let keys = report.keys.iter().filter(|key| key.linked_account.is_none() || key.rows == 0);
@@ -96,7 +129,8 @@ fn show(report: &VerifyReport, output: &Output) -> Result<(), Failure> {
         [key.dek_id.to_string(), owner, account, key.state.as_str().to_owned(), key.rows.to_string()]
     });
     output.list(["DATA KEY", "ORG", "ACCOUNT", "STATE", "ROWS"], rows, &())?;
-    let left_off = report.findings_total - report.findings.len() as u64;
+    let shown = report.findings.len() as u64 + report.questions.len() as u64;
+    let left_off = report.findings_total + report.questions_total - shown;
     if left_off > 0 {
         output.note(&format!("{left_off} more findings are not shown"));
     }
@@ -114,6 +148,9 @@ impl ReportView {
             rows: report.rows,
             findings_total: report.findings_total,
             findings: report.findings.iter().map(FindingView::of).collect(),
+            questions_total: report.questions_total,
+            questions: report.questions.iter().map(FindingView::of).collect(),
+            added: report.added,
             unverifiable: report.unverifiable,
             grandfathered: report.grandfathered,
             leftover: report.leftover,

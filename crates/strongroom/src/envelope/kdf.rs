@@ -24,6 +24,11 @@ pub(crate) fn slot_key(base: &[u8; 32], store_id: &StoreId, slot_id: &[u8; 16]) 
     expand(base, &[b"strongroom/v1/slot", store_id, &SLOT_ID_LEN, slot_id])
 }
 
+/// The key of one checkpoint file, from the root key that the vault had when it was made.
+pub(crate) fn checkpoint_key(root: &[u8; 32], store_id: &StoreId, file_id: &[u8; 16]) -> Zeroizing<[u8; 32]> {
+    expand(root, &[b"strongroom/v1/checkpoint", store_id, file_id])
+}
+
 /// A new data key for the key scope whose keyring has this address, from the root and 32 random bytes that are not
 /// kept. The address is that of a keyring that was not written yet: its revision is 0.
 pub(crate) fn new_dek(root: &[u8; 32], keyring: &impl Address, fresh: &[u8; 32]) -> Zeroizing<[u8; 32]> {

@@ -20,7 +20,7 @@ pub use error::OpenError;
 pub(crate) use error::SealError;
 #[cfg(feature = "hazmat")]
 pub(crate) use kdf::expand;
-pub(crate) use kdf::{KeyMaterial, new_dek, slot_key};
+pub(crate) use kdf::{KeyMaterial, checkpoint_key, new_dek, slot_key};
 pub(crate) use mac::{MacKey, MacTag, RunningMac, checksum};
 #[cfg(feature = "hazmat")]
 pub(crate) use padding::padded_len;

@@ -60,7 +60,8 @@ impl Error {
             Self::UnknownVersion { .. }
             | Self::UnknownKey { .. }
             | Self::Damaged { .. }
-            | Self::BadBackup(_) => ErrorKind::Damaged,
+            | Self::BadBackup(_)
+            | Self::BadCheckpoint(_) => ErrorKind::Damaged,
             Self::System(_)
             | Self::RootRotated
             | Self::RolledBack { .. }

@@ -190,8 +190,11 @@ pub enum Error {
     /// A file cannot be restored. Nothing was written.
     #[error("the backup file cannot be restored: {0}")]
     BadBackup(BackupFault),
-    /// A backup file could not be read or written.
-    #[error("the backup file could not be read or written")]
+    /// A file is not a checkpoint that this vault can be compared with.
+    #[error("the checkpoint cannot be used: {0}")]
+    BadCheckpoint(CheckpointFault),
+    /// The file of a backup or checkpoint could not be read or written.
+    #[error("the file could not be read or written")]
     BackupFile(#[source] std::io::Error),
     /// The vault was moved to another store, or is being moved, and takes no more writes here. It can still be read.
     #[error("the vault was moved to another store and takes no more writes here: open it there")]
@@ -259,6 +262,24 @@ pub enum SystemError {
     /// The thread for the key derivation could not be started.
     #[error("the thread for the key derivation could not be started: try again later")]
     Thread,
+}
+
+/// Why a checkpoint is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointFault {
+    /// It does not begin like a checkpoint.
+    #[error("it is not a checkpoint of a vault")]
+    NotACheckpoint,
+    /// The end of the file is missing.
+    #[error("it was cut short")]
+    Truncated,
+    /// It decayed, was altered, or its parts are out of order.
+    #[error("it is damaged or was altered")]
+    Altered,
+    /// It was made of another vault, or before the root key was rotated.
+    #[error("it is of another vault, or of this one before its root key was rotated: make a new one")]
+    OtherKey,
 }
 
 impl Error {

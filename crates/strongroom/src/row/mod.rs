@@ -143,7 +143,7 @@ impl Row<'_> {
 }
 
 impl TenantRow<'_> {
-    fn kind(&self) -> RowKind {
+    pub(crate) fn kind(&self) -> RowKind {
         match self {
             Self::Keyring(_) => RowKind::Keyring,
             Self::Epoch | Self::Generation => RowKind::Epoch,

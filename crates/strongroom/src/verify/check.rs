@@ -32,6 +32,7 @@ impl TenantCheck {
         row: &Versioned,
         related: &RelatedRows,
     ) -> RowState {
+        self.written_at = None;
         let Some(place) = place else { return RowState::bad(Cause::Foreign) };
         let stays = matches!(
             place,
@@ -63,14 +64,20 @@ impl TenantCheck {
                 let owner = [account];
                 let view = self.tenant.view_of(Some(org), &owner, Some(keys));
                 match self.tenant.open_credential(&view, (account, integration, key_name), row) {
-                    Ok(Some(_)) => self.check_parent(&view, account, integration, related),
+                    Ok(Some(credential)) => {
+                        self.written_at = Some(credential.info.updated_at);
+                        self.check_parent(&view, account, integration, related)
+                    }
                     opened => state_of_opened(opened),
                 }
             }
             TenantRow::Record(namespace, key) => {
                 let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
                 let view = self.tenant.view_of(Some(org), &[], None);
-                state_of_opened(self.tenant.open_record(&view, namespace, key, row))
+                let opened = self.tenant.open_record(&view, namespace, key, row);
+                self.written_at =
+                    opened.as_ref().ok().and_then(Option::as_ref).map(|record| record.updated_at);
+                state_of_opened(opened)
             }
             // `count_definitions` checks it against all definitions.
             TenantRow::Count => RowState::Fine,
@@ -88,7 +95,10 @@ impl TenantCheck {
     fn check_definition_row(&mut self, id: DefinitionId, row: &Versioned, related: &RelatedRows) -> RowState {
         let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
         let definition = match self.tenant.open_definition(Some(&org), id, row, self.moment) {
-            Ok(Some(definition)) => definition.stored.definition,
+            Ok(Some(definition)) => {
+                self.written_at = Some(definition.stored.updated_at);
+                definition.stored.definition
+            }
             opened => return state_of_opened(opened),
         };
         if let Err(error) = check_definition(&definition, &self.tenant.engine) {
@@ -151,6 +161,7 @@ impl TenantCheck {
             Ok(Some(value)) => value,
             opened => return state_of_opened(opened),
         };
+        self.written_at = Some(value.updated_at);
         let known = match self.definition(definition, &org, related) {
             FoundDefinition::Readable(known) => known,
             FoundDefinition::Missing if related.jobs.sweeps(definition) => return RowState::Leftover,
@@ -200,7 +211,10 @@ impl TenantCheck {
         let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
         let view = self.tenant.view_of(Some(org), &[], None);
         match self.tenant.open_account(&view, account, row) {
-            Ok(Some(known)) => state_of_deletion(known.body.deleting.as_ref(), related),
+            Ok(Some(known)) => {
+                self.written_at = Some(known.body.updated_at());
+                state_of_deletion(known.body.deleting.as_ref(), related)
+            }
             opened => state_of_opened(opened),
         }
     }
@@ -215,7 +229,10 @@ impl TenantCheck {
         let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
         let view = self.tenant.view_of(Some(org), &[], None);
         let deleting = match self.tenant.open_integration(&view, account, integration, row) {
-            Ok(Some(known)) => known.body.deleting,
+            Ok(Some(known)) => {
+                self.written_at = Some(known.body.created_at());
+                known.body.deleting
+            }
             opened => return state_of_opened(opened),
         };
         let Some(parent) = related.row(&self.tenant.id.account(account).key()) else {
@@ -247,6 +264,7 @@ impl TenantCheck {
 
     /// Compares the count with the definitions, both read in one snapshot.
     pub(super) async fn count_definitions(&mut self) -> Result<CheckedRow, Error> {
+        self.written_at = None;
         let keys = &self.tenant.id;
         let gets = vec![keys.count().key(), keys.keyring(None).key()];
         let scan = Scan::new(keys.definitions(), DEFINITIONS_MAX).keys_only();

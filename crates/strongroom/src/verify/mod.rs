@@ -5,6 +5,7 @@
 //! two writes of another engine, so it is read again with its related rows in one snapshot before it is reported.
 
 mod check;
+mod checkpoint;
 mod related;
 mod report;
 mod state;
@@ -15,15 +16,16 @@ use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use state::RowId;
-
-use self::state::{CheckedRow, KeyMention, RowState};
+use self::checkpoint::{Comparison, Met};
+use self::state::{CheckedRow, KeyMention, RowId, RowState};
 use self::tenant_check::{Owner, TenantCheck};
+use crate::clock::Timestamp;
 use crate::engine::Engine;
 use crate::engine::cache::Moment;
 use crate::envelope::DekId;
 use crate::error::{Damage, Error};
-use crate::row::{TenantId, TenantRow};
+use crate::model::Revision;
+use crate::row::{TenantId, TenantRow, VaultRow};
 use crate::store::{Key, KeyRange, Versioned};
 use crate::tenant::Tenant;
 use crate::verbs::org::Org;
@@ -50,7 +52,7 @@ impl Vault {
 
     /// [`verify`](Self::verify), step by step.
     #[must_use]
-    pub fn verification(&self) -> Verification {
+    pub fn verification(&self) -> Verification<'static> {
         let mut check = Verification::of(&self.engine, [KeyRange::all()]);
         check.vault_rows_due = true;
         check
@@ -76,7 +78,7 @@ impl Org {
 
     /// [`verify`](Self::verify), step by step.
     #[must_use]
-    pub fn verification(&self) -> Verification {
+    pub fn verification(&self) -> Verification<'static> {
         let keys = &self.tenant.id;
         Verification::of(&self.tenant.engine, [keys.jobs(), keys.all()])
     }
@@ -93,26 +95,36 @@ impl Org {
 /// assert!(check.report().is_clean());
 /// # Ok(()) });
 /// ```
-pub struct Verification {
+pub struct Verification<'c> {
     engine: Arc<Engine>,
+    /// What is left to be read of `all`.
     ranges: VecDeque<KeyRange>,
+    all: Vec<KeyRange>,
     /// Whether the rows that every vault must have still have to be looked up.
     vault_rows_due: bool,
     tenant_check: Option<TenantCheck>,
     /// The index of each key in the report.
     keys: HashMap<(Key, DekId), usize>,
     report: VerifyReport,
+    /// The checkpoint that the rows are compared with.
+    comparison: Option<Comparison<'c>>,
+    /// The rows that opened, for a checkpoint that is being made.
+    stamps: Option<Vec<(Key, Revision)>>,
 }
 
-impl Verification {
+impl Verification<'_> {
     fn of(engine: &Arc<Engine>, ranges: impl Into<VecDeque<KeyRange>>) -> Self {
+        let ranges = ranges.into();
         Self {
             engine: Arc::clone(engine),
-            ranges: ranges.into(),
+            all: ranges.iter().cloned().collect(),
+            ranges,
             vault_rows_due: false,
             tenant_check: None,
             keys: HashMap::new(),
             report: VerifyReport::default(),
+            comparison: None,
+            stamps: None,
         }
     }
 
@@ -132,7 +144,9 @@ impl Verification {
     pub async fn step(&mut self) -> Result<bool, Error> {
         if self.vault_rows_due {
             let missing = vault_rows::missing(&self.engine).await?;
-            missing.into_iter().for_each(|checked| self.record(None, checked));
+            for checked in missing {
+                self.record(None, checked)?;
+            }
             self.vault_rows_due = false;
         }
         let Some(range) = self.ranges.front().cloned() else { return Ok(false) };
@@ -153,7 +167,7 @@ impl Verification {
                 Some(tenant) => self.check_tenant(tenant, run, moment).await?,
                 None => {
                     let checked = vault_rows::check(&self.engine, first, row, moment).await?;
-                    self.record(None, checked);
+                    self.record(None, checked)?;
                 }
             }
             if let Some(left) = self.ranges.front_mut() {
@@ -163,6 +177,9 @@ impl Verification {
         // An empty page that claims more rows would never end.
         if !page.more || page.rows.is_empty() {
             self.ranges.pop_front();
+        }
+        if self.ranges.is_empty() {
+            self.note_gone_before(None)?;
         }
         Ok(!self.ranges.is_empty())
     }
@@ -204,16 +221,16 @@ impl Verification {
             self.engine.roots.get()?;
             self.report.rows += rows.len() as u64;
             self.report.unverifiable += rows.len() as u64;
-            return Ok(());
+            return rows.iter().try_for_each(|(key, _)| self.compare(key, None, None));
         }
         let checked = tenant_check.check_rows(rows).await?;
-        checked.into_iter().for_each(|checked| self.record(Some(&tenant), checked));
-        Ok(())
+        checked.into_iter().try_for_each(|checked| self.record(Some(&tenant), checked))
     }
 
-    fn record(&mut self, tenant: Option<&Arc<Tenant>>, checked: CheckedRow) {
-        let CheckedRow { row_id, state, keys, is_row } = checked;
+    fn record(&mut self, tenant: Option<&Arc<Tenant>>, checked: CheckedRow) -> Result<(), Error> {
         let id = tenant.map(|tenant| &tenant.id);
+        self.set_beside_checkpoint(id, &checked)?;
+        let CheckedRow { row_id, state, keys, is_row, .. } = checked;
         self.report.rows += u64::from(is_row);
         self.report.jobs += u64::from(row_id.is_job());
         match state {
@@ -236,9 +253,63 @@ impl Verification {
                 causes.into_iter().for_each(|cause| self.report.find(row_id.path(id), cause));
             }
         }
-        let (Some(tenant), Some(tenant_check)) = (tenant, &mut self.tenant_check) else { return };
+        let (Some(tenant), Some(tenant_check)) = (tenant, &mut self.tenant_check) else { return Ok(()) };
         tenant_check.counted |= row_id.is_count();
         keys.into_iter().for_each(|key| self.record_key(tenant, key));
+        Ok(())
+    }
+
+    /// Compares a row with the checkpoint, or notes it for the one that is being made.
+    fn set_beside_checkpoint(&mut self, id: Option<&TenantId>, checked: &CheckedRow) -> Result<(), Error> {
+        if !checked.is_row || (self.comparison.is_none() && self.stamps.is_none()) {
+            return Ok(());
+        }
+        let Some(key) = checked.row_id.key(id) else { return Ok(()) };
+        if let (Some(stamps), Some(revision)) = (&mut self.stamps, checked.revision)
+            && matches!(checked.state, RowState::Fine | RowState::Grandfathered)
+        {
+            stamps.push((key.clone(), revision));
+        }
+        // What a job is about to sweep counts as deleted.
+        if checked.state == RowState::Leftover {
+            return self.compare(&key, None, None);
+        }
+        self.compare(&key, checked.revision, checked.written_at)
+    }
+
+    /// Compares a row with the checkpoint.
+    fn compare(
+        &mut self,
+        key: &Key,
+        revision: Option<Revision>,
+        written_at: Option<Timestamp>,
+    ) -> Result<(), Error> {
+        self.note_gone_before(Some(key))?;
+        let Some(comparison) = &mut self.comparison else { return Ok(()) };
+        match comparison.meet(key, revision)? {
+            Met::Fine => {}
+            Met::Added => {
+                self.report.added += u64::from(revision.is_some());
+                if written_at.is_some_and(|written_at| comparison.was_made_after(written_at)) {
+                    self.report.ask(path_of(key), Cause::PutBack);
+                }
+            }
+            Met::WentBack(cause) => self.report.find(path_of(key), cause),
+            Met::Replaced => self.report.ask(path_of(key), Cause::Replaced),
+        }
+        Ok(())
+    }
+
+    /// Notes the rows of the checkpoint that come before `key`, or all that are left: they are gone.
+    fn note_gone_before(&mut self, key: Option<&Key>) -> Result<(), Error> {
+        let Some(comparison) = &mut self.comparison else { return Ok(()) };
+        while let Some(gone) = comparison.gone_before(key)? {
+            // A verification of one org says nothing of the others.
+            if self.all.iter().any(|range| range.contains(gone.as_bytes())) {
+                self.report.ask(path_of(&gone), Cause::Gone);
+            }
+        }
+        Ok(())
     }
 
     /// Notes that the keys of a scope are unavailable. `false` if that was known already.
@@ -269,8 +340,18 @@ impl Verification {
     }
 }
 
+/// The row at a key.
+fn path_of(key: &Key) -> RowPath {
+    let tenant = TenantId::of_key(key);
+    let row_id = match &tenant {
+        Some(tenant) => tenant.parse_row(key.as_bytes()).map(RowId::Tenant),
+        None => VaultRow::parse(key).map(RowId::Vault),
+    };
+    row_id.unwrap_or(RowId::Foreign).path(tenant.as_ref())
+}
+
 /// Shows how many rows were checked.
-impl std::fmt::Debug for Verification {
+impl std::fmt::Debug for Verification<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Verification").field("rows", &self.report.rows).finish_non_exhaustive()
     }

@@ -30,6 +30,13 @@ pub struct VerifyReport {
     pub leftover: u64,
     /// Unfinished jobs.
     pub jobs: u64,
+    /// Rows of the checkpoint that are gone or are others now, the first 1,000: right if somebody deleted them. Only
+    /// [`Vault::verify_against`](crate::Vault::verify_against) asks.
+    pub questions: Vec<Finding>,
+    /// The total number of questions.
+    pub questions_total: u64,
+    /// Sealed rows that were not there at the checkpoint.
+    pub added: u64,
     /// How many rows each data key sealed, for the first 4,096 keys.
     pub keys: Vec<KeyUse>,
     /// How many keys there are beyond those.
@@ -41,6 +48,13 @@ impl VerifyReport {
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.findings_total == 0
+    }
+
+    pub(super) fn ask(&mut self, path: RowPath, cause: Cause) {
+        self.questions_total += 1;
+        if self.questions.len() < FINDINGS_MAX {
+            self.questions.push(Finding { path, cause });
+        }
     }
 
     pub(super) fn find(&mut self, path: RowPath, cause: Cause) {
@@ -60,6 +74,13 @@ impl fmt::Display for VerifyReport {
         let more = self.findings_total.saturating_sub(self.findings.len() as u64);
         if more > 0 {
             writeln!(f, "and {more} more")?;
+        }
+        for question in &self.questions {
+            writeln!(f, "{question}")?;
+        }
+        let more = self.questions_total.saturating_sub(self.questions.len() as u64);
+        if more > 0 {
+            writeln!(f, "and {more} more that are gone or were replaced")?;
         }
         write!(
             f,
@@ -142,6 +163,16 @@ pub enum Cause {
         /// The revision that the store shows now.
         found: u64,
     },
+    /// It was there at the checkpoint.
+    #[error("it was there at the checkpoint and is gone")]
+    Gone,
+    /// At the checkpoint another row was there: that one was deleted and this one made, or this one was put back from
+    /// before.
+    #[error("it is not the row that was there at the checkpoint")]
+    Replaced,
+    /// It was not there at the checkpoint, and it is older: it was restored, or put back after it was deleted.
+    #[error("it was written before the checkpoint, and was not there")]
+    PutBack,
     /// It changed every time it was read, so it could not be checked.
     #[error("it changed every time it was read")]
     Changing,
@@ -169,6 +200,9 @@ impl Cause {
             Self::NoJob => "no_job",
             Self::WrongCount { .. } => "wrong_count",
             Self::RolledBack { .. } => "rolled_back",
+            Self::Gone => "gone",
+            Self::Replaced => "replaced",
+            Self::PutBack => "put_back",
             Self::Changing => "changing",
         }
     }

@@ -6,8 +6,11 @@ use smallvec::SmallVec;
 
 use super::report::{Cause, KeyState};
 use super::tenant_check::Owner;
+use crate::clock::Timestamp;
 use crate::envelope::DekId;
+use crate::model::Revision;
 use crate::row::{Row, RowPath, TenantId, TenantRow, VaultRow};
+use crate::store::Key;
 
 /// The state of a row.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,6 +52,11 @@ pub(super) struct CheckedRow {
     pub(super) keys: SmallVec<[KeyMention; 1]>,
     /// `false` if the row is missing.
     pub(super) is_row: bool,
+    /// The revision that the row states, which is authentic if it opened; `None` for rows that come and go by
+    /// themselves, and for those without one.
+    pub(super) revision: Option<Revision>,
+    /// When the document in it was last set, if the row opened and says so.
+    pub(super) written_at: Option<Timestamp>,
 }
 
 /// Which row was checked.
@@ -65,6 +73,15 @@ impl RowId {
             (Self::Vault(row), _) => Row::Vault(*row).path(),
             (Self::Tenant(row), Some(tenant)) => Row::Tenant(tenant, row.clone()).path(),
             (Self::Tenant(_) | Self::Foreign, _) => RowPath::foreign(tenant),
+        }
+    }
+
+    /// The key of the row; `None` if it is not in the format.
+    pub(super) fn key(&self, tenant: Option<&TenantId>) -> Option<Key> {
+        match (self, tenant) {
+            (Self::Vault(row), _) => Some(row.key()),
+            (Self::Tenant(row), Some(tenant)) => Some(Row::Tenant(tenant, row.clone()).key()),
+            (Self::Tenant(_) | Self::Foreign, _) => None,
         }
     }
 
@@ -90,11 +107,16 @@ impl CheckedRow {
     /// A row of the whole store; no data key seals those.
     pub(super) fn of_store(row: Option<VaultRow>, state: RowState) -> Self {
         let row_id = row.map_or(RowId::Foreign, RowId::Vault);
-        Self { row_id, state, keys: SmallVec::new(), is_row: true }
+        Self { row_id, state, keys: SmallVec::new(), is_row: true, revision: None, written_at: None }
     }
 
     /// A row that is missing.
     pub(super) fn absent(row_id: RowId, state: RowState) -> Self {
-        Self { row_id, state, keys: SmallVec::new(), is_row: false }
+        Self { row_id, state, keys: SmallVec::new(), is_row: false, revision: None, written_at: None }
+    }
+
+    /// The same with the revision that its sealed row states.
+    pub(super) fn at(self, revision: Option<Revision>) -> Self {
+        Self { revision, ..self }
     }
 }

@@ -8,12 +8,14 @@ use smallvec::SmallVec;
 use super::related::{Jobs, RelatedRows};
 use super::report::{Cause, KeyState};
 use super::state::{CheckedRow, KeyMention, RowId, RowState};
+use crate::clock::Timestamp;
 use crate::engine::ATTEMPTS_MAX;
 use crate::engine::cache::{Definition, Moment};
 use crate::envelope::DekId;
 use crate::error::Error;
 use crate::id::{DefinitionId, LinkedAccountId};
 use crate::keys::{KeyLookup, ScopeKeys, sealing_key_id};
+use crate::model::Revision;
 use crate::row::body::Sweep;
 use crate::row::{Row, RowKind, SealedBy, SealedRow, TenantRow, decode_index};
 use crate::store::{Key, Page, READ_OPS_MAX, Scan, Versioned};
@@ -32,6 +34,8 @@ pub(super) struct TenantCheck {
     definitions: HashMap<DefinitionId, Arc<Definition>>,
     /// Key scopes whose keyring is missing or cannot be read, so that it is reported only once.
     pub(super) unavailable: HashSet<Owner>,
+    /// When the row that was checked last was written, if it says so.
+    pub(super) written_at: Option<Timestamp>,
     /// Whether the count of definitions was checked.
     pub(super) counted: bool,
 }
@@ -59,6 +63,7 @@ impl TenantCheck {
             account_keys: HashMap::new(),
             definitions: HashMap::new(),
             unavailable: HashSet::new(),
+            written_at: None,
             counted: false,
         }
     }
@@ -96,11 +101,13 @@ impl TenantCheck {
             if place == Some(TenantRow::Count) {
                 continue;
             }
-            let mut state = self.check(place.as_ref(), row, &related);
-            if !state.is_settled(&self.unavailable) {
-                state = self.confirm(place.as_ref(), key, row).await?;
+            let state = self.check(place.as_ref(), row, &related);
+            if state.is_settled(&self.unavailable) {
+                checked.push(self.checked(place, row, state));
+                continue;
             }
-            checked.push(self.checked(place, row, state));
+            let (state, row) = self.confirm(place.as_ref(), key, row).await?;
+            checked.push(self.checked(place, &row, state));
         }
         Ok(checked)
     }
@@ -119,8 +126,9 @@ impl TenantCheck {
         } else if let Some((owner, id)) = self.sealed_under(place.as_ref(), row) {
             keys.push(self.key_ref(owner, id, 1));
         }
+        let revision = place.as_ref().and_then(|place| revision_of(place, row));
         let row_id = place.map_or(RowId::Foreign, RowId::Tenant);
-        CheckedRow { row_id, state, keys, is_row: true }
+        CheckedRow { row_id, state, keys, is_row: true, revision, written_at: self.written_at }
     }
 
     /// The key scope of a row, and which of its keys sealed it; `None` for a row that no data key seals.
@@ -144,15 +152,15 @@ impl TenantCheck {
         KeyMention { owner, id, state, rows }
     }
 
-    /// Checks a row again, in one snapshot of it, its related rows and the jobs.
+    /// Checks a row again, in one snapshot of it, its related rows and the jobs. Returns the row that was checked.
     async fn confirm(
         &mut self,
         place: Option<&TenantRow<'_>>,
         key: &Key,
         row: &Versioned,
-    ) -> Result<RowState, Error> {
-        let Some(place) = place else { return Ok(RowState::bad(Cause::Foreign)) };
+    ) -> Result<(RowState, Versioned), Error> {
         let mut row = row.clone();
+        let Some(place) = place else { return Ok((RowState::bad(Cause::Foreign), row)) };
         for _ in 0..ATTEMPTS_MAX {
             let mut gets = vec![key.clone()];
             self.needs(place, &row, &mut gets);
@@ -161,13 +169,13 @@ impl TenantCheck {
             let jobs = self.open_jobs(&jobs);
             let related = RelatedRows { rows: gets.into_iter().zip(rows).collect(), jobs };
             // Deleted meanwhile: there is nothing left to report.
-            let Some(now) = related.row(key) else { return Ok(RowState::Fine) };
+            let Some(now) = related.row(key) else { return Ok((RowState::Fine, row)) };
             if now.revision == row.revision {
-                return Ok(self.check(Some(place), now, &related));
+                return Ok((self.check(Some(place), now, &related), row));
             }
             row = now.clone();
         }
-        Ok(RowState::bad(Cause::Changing))
+        Ok((RowState::bad(Cause::Changing), row))
     }
 
     /// Collects the keys of the rows that a row is checked against, as far as the row names them.
@@ -328,6 +336,15 @@ impl TenantCheck {
             Err(_) => FoundDefinition::Unreadable,
         }
     }
+}
+
+/// The revision that a sealed row states; `None` for one that is not sealed, and for a job, which is gone when it is
+/// done.
+fn revision_of(place: &TenantRow<'_>, row: &Versioned) -> Option<Revision> {
+    if place.sealed_by() == SealedBy::Nothing || matches!(place, TenantRow::Job(_)) {
+        return None;
+    }
+    Some(SealedRow::decode(place.kind(), &row.value).ok()?.revision)
 }
 
 /// Keeps a map bounded. The rows of one scope are consecutive, so what is dropped is seldom needed again.

@@ -9,7 +9,7 @@ use crate::engine::cache::Moment;
 use crate::error::{Damage, Error};
 use crate::jobs::rotation::KeyJob;
 use crate::keys::{Slot, StoreRow};
-use crate::row::{Row, VaultKeys, VaultRow, decode_header, decode_note};
+use crate::row::{Row, RowKind, SealedRow, VaultKeys, VaultRow, decode_header, decode_note};
 use crate::store::{Key, Scan, Versioned};
 
 /// The rows that every vault must have and this one lacks.
@@ -70,7 +70,10 @@ fn check_as_read(engine: &Arc<Engine>, key: &Key, row: &Versioned, moment: Momen
         },
         None => RowState::bad(Cause::Foreign),
     };
-    CheckedRow::of_store(place, state)
+    // Slots come and go, and their revisions are in the `store` row.
+    let sealed = (place == Some(VaultRow::Store)).then(|| SealedRow::decode(RowKind::Sealed, &row.value));
+    let revision = sealed.and_then(Result::ok).map(|sealed| sealed.revision);
+    CheckedRow::of_store(place, state).at(revision)
 }
 
 fn check_header(engine: &Engine, row: &Versioned) -> RowState {

@@ -1,4 +1,5 @@
-//! A backup that an earlier build wrote opens and restores. The file is never made anew.
+//! A backup that an earlier build wrote opens and restores, and a checkpoint of it compares. The files are never made
+//! anew.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -13,6 +14,9 @@ use crate::rig::{org, sound, unlock, view};
 
 const WHOLE: &[u8] = include_bytes!("../fixtures/v1/vault.backup");
 const ONE_ORG: &[u8] = include_bytes!("../fixtures/v1/org.backup");
+
+/// Written by the second implementation, of the rows of `vault.backup`.
+const CHECKPOINT: &[u8] = include_bytes!("../fixtures/v1/vault.checkpoint");
 
 /// What is seen of the furnished tenant, in the names of the rig.
 fn expected(seen: &crate::rig::View) {
@@ -29,6 +33,17 @@ fn a_backup_of_a_vault_opens_with_its_key() {
     let vault = block_on(backup.replace_original(Arc::clone(&store), |_| ())).unwrap();
     expected(&view(&org(&vault)));
     sound(&store);
+}
+
+#[test]
+fn a_checkpoint_of_the_backed_up_vault_says_that_the_restored_one_is_as_it_was() {
+    let backup = block_on(Backup::open(Cursor::new(WHOLE), unlock())).unwrap();
+    let vault = block_on(backup.replace_original(MemoryStore::new(), |_| ())).unwrap();
+    let report = block_on(vault.verify_against(CHECKPOINT)).unwrap();
+    assert!(report.is_clean() && report.questions_total == 0 && report.added == 0, "{report}");
+    block_on(org(&vault).records("session".parse().unwrap()).delete(&"r".parse().unwrap())).unwrap();
+    let report = block_on(vault.verify_against(CHECKPOINT)).unwrap();
+    assert_eq!((report.findings_total, report.questions_total), (0, 1), "{report}");
 }
 
 #[test]

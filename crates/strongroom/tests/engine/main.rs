@@ -11,6 +11,7 @@ mod backup;
 mod backup_files;
 mod cached_keys;
 mod caches;
+mod checkpoint;
 mod commitment;
 mod common;
 mod copy;

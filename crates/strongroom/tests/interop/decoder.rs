@@ -24,10 +24,11 @@ pub(crate) async fn dump(store: &dyn Store) -> Vec<(Vec<u8>, Vec<u8>)> {
 }
 
 /// What the decoder makes of the rows, or what it has to say against them.
-pub(crate) fn decode(dump: &[(Vec<u8>, Vec<u8>)], key: [&str; 2]) -> Result<Vec<Value>, String> {
+pub(crate) fn decode(dump: &[(Vec<u8>, Vec<u8>)], arguments: &[&str]) -> Result<Vec<Value>, String> {
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/store.py");
     let mut decoder = Command::new("python3")
-        .args([program, key[0], key[1]])
+        .arg(program)
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -64,6 +64,8 @@ def keys(dek):
 
 
 def encode(context):
+    if isinstance(context, bytes):
+        return context
     def lp(text):
         text = (text or "").encode()
         return struct.pack(">I", len(text)) + text

@@ -126,6 +126,20 @@ fn accounts_credentials_and_records_are_decoded_as_they_were_written() {
 }
 
 #[test]
+fn a_checkpoint_is_decoded_as_it_was_written() {
+    let rich = block_on(Rich::build());
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    assert!(block_on(rich.vault.checkpoint(&mut file)).unwrap().is_clean());
+    let dump = block_on(dump(&*rich.store));
+    let (key, file) = (hex::encode(RAW_KEY), file.path().to_str().unwrap().to_owned());
+    let decoded = decode(&dump, &["--raw-key", &key, &file]).unwrap();
+    assert_eq!(decoded[0]["row"], "checkpoint");
+    assert!(number(&decoded[0], "rows") > 50 && number(&decoded[0], "started_ms") > 1_700_000_000_000);
+    let fewer: Vec<_> = dump.into_iter().filter(|(key, _)| *key != [0, 3]).collect();
+    assert!(decode(&fewer, &["--raw-key", &key, &file]).is_err());
+}
+
+#[test]
 fn what_a_delete_left_behind_is_told_from_what_is_there() {
     let rich = block_on(Rich::build());
     block_on(rich.cut_deletes_short());
@@ -183,7 +197,7 @@ fn a_passphrase_slot_is_decoded() {
     let mut memory = vec![argon2::Block::new(); params.block_count()];
     argon2.hash_password_into_with_memory(b"correct horse", salt, &mut base, &mut memory).unwrap();
 
-    let decoded = decode(&dump, ["--base", &hex::encode(base)]).unwrap();
+    let decoded = decode(&dump, &["--base", &hex::encode(base)]).unwrap();
     let row = |kind: &str| decoded.iter().find(|row| row["row"] == kind).unwrap();
     assert_eq!(text(row("header"), "store_id"), vault.store_id());
     assert_eq!(text(row("store"), "root_id"), vault.root_id().to_string());
@@ -204,7 +218,7 @@ fn a_provider_s_slot_and_the_history_of_slots_are_decoded() {
     block_on(vault.slots().remove(&removed.id)).unwrap();
 
     let dump = block_on(dump(&*store));
-    let decoded = decode(&dump, ["--raw-key", &hex::encode(RAW_KEY)]).unwrap();
+    let decoded = decode(&dump, &["--raw-key", &hex::encode(RAW_KEY)]).unwrap();
     let slot = decoded.iter().find(|row| row["provider"] == 2).unwrap();
     let key = json!({ "kind": "xor", "key_id": "the key", "key_version": 7 });
     for (name, value) in key.as_object().unwrap() {
@@ -225,7 +239,7 @@ fn a_provider_s_slot_and_the_history_of_slots_are_decoded() {
     let aad = Sha256::digest(context.concat());
     let base: Vec<u8> =
         hex::decode(text(slot, "blob")).unwrap().iter().zip(aad).map(|(byte, aad)| byte ^ aad).collect();
-    assert_eq!(decode(&dump, ["--base", &hex::encode(base)]).unwrap(), decoded);
+    assert_eq!(decode(&dump, &["--base", &hex::encode(base)]).unwrap(), decoded);
 }
 
 /// A provider whose one key is the context itself.
@@ -266,6 +280,6 @@ fn the_decoder_refuses_a_row_that_was_moved() {
     let (one, other) = (values.next().unwrap(), values.next().unwrap());
     let moved = dump[one].1.clone();
     dump[other].1 = moved;
-    let refusal = decode(&dump, ["--raw-key", &hex::encode(RAW_KEY)]).unwrap_err();
+    let refusal = decode(&dump, &["--raw-key", &hex::encode(RAW_KEY)]).unwrap_err();
     assert!(refusal.contains("Rejected"), "{refusal}");
 }

@@ -60,7 +60,7 @@ impl Rich {
 
     pub(crate) fn decoded(&self) -> Vec<Value> {
         let dump = block_on(dump(&*self.store));
-        let decoded = decode(&dump, ["--raw-key", &hex::encode(RAW_KEY)]).unwrap();
+        let decoded = decode(&dump, &["--raw-key", &hex::encode(RAW_KEY)]).unwrap();
         assert_eq!(decoded.len(), dump.len());
         decoded
     }

@@ -522,6 +522,41 @@ class Vault:
         return {**clear_part, **decode(open_under(keys, asked, row["record"]))}
 
 
+# A checkpoint (section 13).
+
+
+def read_checkpoint(data, store_id, root):
+    magic = b"\xd7strongroom checkpoint\n\x01"
+    require(data.startswith(magic), "not a checkpoint")
+    file_id, rest = data[len(magic) :][:16], data[len(magic) + 16 :]
+    key = expand(root, b"strongroom/v1/checkpoint" + store_id + file_id, 32)
+    blocks = []
+    while rest:
+        kind, length = struct.unpack(">BI", rest[:5])
+        record, rest = rest[5 : 5 + length], rest[5 + length :]
+        address = bytes([kind]) + struct.pack(">Q", len(blocks))
+        blocks.append((kind, envelope.open_record(key, address, record)))
+    kinds = [kind for kind, _ in blocks]
+    require(kinds == [1] + [2] * (len(kinds) - 2) + [3], "blocks out of order")
+    rows = [row for _, block in blocks[1:-1] for row in checkpoint_rows(block)]
+    require(rows == sorted(rows) and blocks[-1][1] == struct.pack(">Q", len(rows)), "rows left out")
+    return struct.unpack(">Q", exactly(blocks[0][1], 8))[0], rows
+
+
+def checkpoint_rows(block):
+    last = b""
+    while block:
+        shared, own = struct.unpack(">HH", block[:4])
+        require(shared <= len(last), "a key that shares more than there is")
+        last = last[:shared] + exactly(block[4 : 4 + own], own)
+        yield last, struct.unpack(">Q", exactly(block[4 + own : 12 + own], 8))[0]
+        block = block[12 + own :]
+
+
+def is_stamped(key, row):
+    return row[2] in (1, 2, 5, 6, 7) and key[:2] not in (b"\x00\x04", b"\x00\x05")
+
+
 # The program.
 
 
@@ -550,11 +585,19 @@ def argon2id(slot, passphrase):
 
 
 def main(arguments):
-    if len(arguments) != 2 or arguments[0] not in ("--raw-key", "--base", "--passphrase"):
-        sys.exit("usage: store.py --raw-key HEX | --base HEX | --passphrase TEXT < dump.jsonl > rows.jsonl")
+    if len(arguments) not in (2, 3) or arguments[0] not in ("--raw-key", "--base", "--passphrase"):
+        usage = "--raw-key HEX | --base HEX | --passphrase TEXT [CHECKPOINT] < dump.jsonl > rows.jsonl"
+        sys.exit(f"usage: store.py {usage}")
     lines = [json.loads(line) for line in sys.stdin]
     rows = {bytes.fromhex(line["key"]): bytes.fromhex(line["value"]) for line in lines}
-    vault = Vault(rows, unlock_with(*arguments))
+    vault = Vault(rows, unlock_with(*arguments[:2]))
+    if len(arguments) == 3:
+        with open(arguments[2], "rb") as file:
+            started_ms, noted = read_checkpoint(file.read(), vault.store_id, vault.root)
+        stamps = [(key, sealed(row, row[2])["revision"]) for key, row in sorted(rows.items()) if is_stamped(key, row)]
+        require(noted == stamps, "the checkpoint is not of these rows")
+        print(json.dumps({"row": "checkpoint", "started_ms": started_ms, "rows": len(noted)}))
+        return
     for key, row in rows.items():
         try:
             print(json.dumps(vault.read_row(key, row), default=bytes.hex))

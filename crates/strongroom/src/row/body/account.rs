@@ -40,6 +40,10 @@ impl AccountBody {
         }
     }
 
+    pub(crate) fn updated_at(&self) -> Timestamp {
+        Timestamp::from_ms(self.updated_ms)
+    }
+
     /// The same account, changed now.
     pub(crate) fn touched(mut self, now: Timestamp) -> Self {
         self.updated_ms = now.as_ms();
@@ -85,6 +89,10 @@ pub(crate) struct IntegrationBody {
 impl IntegrationBody {
     pub(crate) fn new(id: DocumentId, now: Timestamp) -> Self {
         Self { id: *id.as_bytes(), deleting: None, created_ms: now.as_ms() }
+    }
+
+    pub(crate) fn created_at(&self) -> Timestamp {
+        Timestamp::from_ms(self.created_ms)
     }
 
     /// The same integration, absent for every reader while `job` sweeps its credentials.

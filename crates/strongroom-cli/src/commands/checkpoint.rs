@@ -1,0 +1,51 @@
+//! `checkpoint`: what the store holds now, in a file to compare it with later.
+
+use std::io::{self, BufWriter};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::verify;
+use crate::failure::Failure;
+use crate::files::NewFile;
+use crate::output::Output;
+use crate::session::Session;
+
+/// `checkpoint` as it is typed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Checkpoint {
+    /// A file that does not exist yet; keep it away from the store
+    file: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Written {
+    file: String,
+    rows: u64,
+}
+
+impl Checkpoint {
+    /// Checks every row, and writes the file if nothing is wrong.
+    pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
+        let file = &self.file;
+        if file.symlink_metadata().is_ok() {
+            return Err(
+                Failure::usage(format!("{} exists already", file.display())).next("name another file")
+            );
+        }
+        let new = NewFile::beside(file).map_err(|error| unwritable(file, &error))?;
+        let report = session.vault.checkpoint(BufWriter::with_capacity(1 << 20, new.file())).await?;
+        if !report.is_clean() {
+            verify::show(&report, output)?;
+            return Err(verify::unclean(&report));
+        }
+        new.publish(file).map_err(|error| unwritable(file, &error))?;
+        let view = Written { file: file.display().to_string(), rows: report.rows };
+        output
+            .done(&format!("checked {} rows; {} is what to compare them with", report.rows, view.file), &view)
+    }
+}
+
+fn unwritable(file: &Path, error: &io::Error) -> Failure {
+    Failure::usage(format!("{} could not be written: {error}", file.display())).next("name another file")
+}

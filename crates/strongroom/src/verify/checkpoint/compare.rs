@@ -1,0 +1,95 @@
+//! The rows of a store beside those of a checkpoint, both in key order: one pass, and no row of either is kept.
+
+use std::io::Read;
+use std::sync::{Mutex, PoisonError};
+
+use super::file::CheckpointReader;
+use crate::clock::Timestamp;
+use crate::envelope::StoreId;
+use crate::error::{CheckpointFault, Error};
+use crate::keys::Roots;
+use crate::model::Revision;
+use crate::store::Key;
+use crate::verify::report::Cause;
+
+/// A checkpoint that is being compared.
+pub(in crate::verify) struct Comparison<'c> {
+    /// Behind a lock that nobody takes: it lets the comparison be shared, although the file cannot be.
+    reader: Mutex<CheckpointReader<Box<dyn Read + Send + 'c>>>,
+    started_at: Timestamp,
+    /// The first row of the file that the store has not reached yet.
+    next: Option<(Key, Revision)>,
+    /// Set for good when the file could not be read on.
+    is_broken: bool,
+}
+
+/// What a checkpoint says of a row of the store.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::verify) enum Met {
+    /// It was not there.
+    Added,
+    /// It is as it was, or newer.
+    Fine,
+    WentBack(Cause),
+    /// It is not the row that was there.
+    Replaced,
+}
+
+impl<'c> Comparison<'c> {
+    pub(super) fn begin(
+        input: Box<dyn Read + Send + 'c>,
+        roots: &Roots,
+        store_id: &StoreId,
+    ) -> Result<Self, Error> {
+        let mut reader = CheckpointReader::begin(input, roots, store_id)?;
+        let next = reader.next()?;
+        let started_at = reader.started_at;
+        Ok(Self { reader: Mutex::new(reader), started_at, next, is_broken: false })
+    }
+
+    /// The next row of the file that comes before `key`, which the store has reached: it is gone.
+    pub(in crate::verify) fn gone_before(&mut self, key: Option<&Key>) -> Result<Option<Key>, Error> {
+        match &self.next {
+            Some((next, _)) if key.is_none_or(|key| next < key) => Ok(self.advance()?.map(|(key, _)| key)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Compares a row of the store, after [`gone_before`](Self::gone_before) found no more.
+    pub(in crate::verify) fn meet(&mut self, key: &Key, revision: Option<Revision>) -> Result<Met, Error> {
+        if self.next.as_ref().is_none_or(|(next, _)| next != key) {
+            return Ok(Met::Added);
+        }
+        let Some((_, then)) = self.advance()? else { return Ok(Met::Added) };
+        let Some(now) = revision else { return Ok(Met::Fine) };
+        Ok(match (now.as_u64().checked_sub(then.as_u64()), then.as_u64().wrapping_sub(now.as_u64())) {
+            (Some(forward), _) if forward < LIFE_LEN => Met::Fine,
+            (None, back) if back < LIFE_LEN => {
+                Met::WentBack(Cause::RolledBack { seen: then.as_u64(), found: now.as_u64() })
+            }
+            _ => Met::Replaced,
+        })
+    }
+
+    /// Whether the checkpoint was begun well after `time`, whatever two clocks show.
+    pub(in crate::verify) fn was_made_after(&self, time: Timestamp) -> bool {
+        time.as_ms().saturating_add(CLOCKS_DIFFER_MS) < self.started_at.as_ms()
+    }
+
+    fn advance(&mut self) -> Result<Option<(Key, Revision)>, Error> {
+        if self.is_broken {
+            return Err(Error::BadCheckpoint(CheckpointFault::Truncated));
+        }
+        self.is_broken = true;
+        let next = self.reader.get_mut().unwrap_or_else(PoisonError::into_inner).next()?;
+        self.is_broken = false;
+        Ok(std::mem::replace(&mut self.next, next))
+    }
+}
+
+/// No row is rewritten so often. A row that can be made again at its address begins at a random revision of 63 bits, so
+/// one that is further away than this is another row: of 2^31 such rows, one is not.
+const LIFE_LEN: u64 = 1 << 32;
+
+/// How far the clocks of two engines are taken to differ at most.
+const CLOCKS_DIFFER_MS: u64 = 60_000;
