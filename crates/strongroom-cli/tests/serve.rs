@@ -71,12 +71,30 @@ fn a_later_run_serves_what_is_there_and_makes_no_key() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_server_that_is_told_to_dumps_no_core() {
+fn a_server_dumps_no_core() {
     let shell = Shell::new();
-    let server = Server::start(&shell, &["--no-core-dumps"]);
+    let server = Server::start(&shell, &[]);
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().skip(4).collect::<Vec<_>>(), ["0", "0", "bytes"]);
+    assert_eq!(server.stop(), 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_locks_its_memory_or_says_that_it_cannot() {
+    let locked_kib = |server: &Server| {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmLck:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    let (shell, file) = (Shell::new(), tempfile::NamedTempFile::new().unwrap());
+    let server = Server::start_with_log(&shell, &[], file.reopen().unwrap().into());
+    let says_so = std::fs::read_to_string(file.path()).unwrap().contains("swapped to disk");
+    assert_ne!(locked_kib(&server) > 0, says_so);
+    assert_eq!(server.stop(), 0);
+    let server = Server::start(&shell, &["--allow-swap"]);
+    assert_eq!(locked_kib(&server), 0);
     assert_eq!(server.stop(), 0);
 }
 

@@ -74,7 +74,7 @@ pub use error::{
 };
 pub use format::{FormatError, LengthBounds, VarFormat};
 #[cfg(feature = "harden")]
-pub use harden::harden_process;
+pub use harden::{harden_process, lock_memory};
 pub use id::{
     ActorName, CredentialKey, DefinitionId, DefinitionName, DocumentId, Environment, IdError, IntegrationId,
     LinkedAccountId, Namespace, OrgId, RecordKey, RequestId, WorkflowId,

@@ -36,8 +36,14 @@ pub(crate) struct Serve {
     /// Log on standard error at this level: off, error, warn, info (each request), debug or trace; never a value
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     log: LevelFilter,
-    /// Turn off core dumps and debuggers for this process, which holds keys
+    /// Leave core dumps and debuggers on for this process, although it holds keys
     #[arg(long)]
+    allow_core_dumps: bool,
+    /// Let this process be swapped to disk, although it holds keys
+    #[arg(long)]
+    allow_swap: bool,
+    /// What is so without it
+    #[arg(long, hide = true, conflicts_with = "allow_core_dumps")]
     no_core_dumps: bool,
     #[command(flatten)]
     new: NewPassphrase,
@@ -50,13 +56,31 @@ impl Serve {
     pub(crate) fn run(self, mut config: Config, output: &Output) -> Result<(), Failure> {
         config.listen = self.listen.unwrap_or(config.listen);
         config.limits = self.limits.or(&config.limits);
-        if self.no_core_dumps {
-            strongroom::harden_process()
-                .map_err(|error| failed("core dumps could not be turned off", &error))?;
-        }
+        self.harden(output)?;
         start_log(self.log);
         let runtime = Runtime::new().map_err(|error| failed("the server could not be started", &error))?;
         runtime.block_on(serve(&config, self.new, output))
+    }
+
+    /// Keeps keys in memory from being written to disk, as far as this system allows it.
+    fn harden(&self, output: &Output) -> Result<(), Failure> {
+        if !self.allow_core_dumps
+            && let Err(error) = strongroom::harden_process()
+        {
+            let failure = failed("core dumps could not be turned off", &error);
+            if self.no_core_dumps {
+                return Err(failure);
+            }
+            output.warn(&failure.to_string());
+        }
+        if !self.allow_swap
+            && let Err(error) = strongroom::lock_memory()
+        {
+            output.warn(&format!(
+                "keys in memory could be swapped to disk: {error}; --allow-swap says nothing of it"
+            ));
+        }
+        Ok(())
     }
 }
 
