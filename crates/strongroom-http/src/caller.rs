@@ -3,7 +3,7 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
-use strongroom::{Account, DocumentId, LinkedAccountId, Org, WorkflowId};
+use strongroom::{Account, DocumentId, Error, LinkedAccountId, Org, WorkflowId};
 
 use crate::auth::{Admitted, Claims, KeyDigest, Signature};
 use crate::error::Failure;
@@ -61,7 +61,25 @@ impl Caller {
     /// The same, for a call that needs one.
     pub(crate) fn require_linked_account(&self, stated: &Stated<'_>) -> Result<Account, Failure> {
         let account = self.linked_account(stated)?.ok_or(Failure::required("linked_account_id"))?;
-        Ok(self.org().account(account))
+        Ok(self.account(account))
+    }
+
+    /// The handle of an account that the caller may reach. That of a token is bound to the account that it was issued
+    /// for.
+    pub(crate) fn account(&self, account: LinkedAccountId) -> Account {
+        match self {
+            Self::Key(caller) => caller.org.account(account),
+            Self::Token(caller) => caller.account.clone(),
+        }
+    }
+
+    /// The response to an error of a verb. A token whose account was deleted since it was admitted is refused as it is
+    /// from then on.
+    pub(crate) fn failure(&self, error: Error) -> Failure {
+        match (self, error) {
+            (Self::Token(_), Error::AccountNotFound(_)) => Failure::bad_token(),
+            (Self::Token(_) | Self::Key(_), error) => error.into(),
+        }
     }
 
     /// The workflow that a request names. A token reaches none.
@@ -69,7 +87,7 @@ impl Caller {
         match (self, stated) {
             (Self::Token(_), Some(_)) => Err(Failure::not_own_scope()),
             (Self::Token(_) | Self::Key(_), stated) => {
-                Ok(stated.map(str::parse).transpose().map_err(strongroom::Error::from)?)
+                Ok(stated.map(str::parse).transpose().map_err(Error::from)?)
             }
         }
     }

@@ -93,7 +93,8 @@ pub(crate) async fn upsert(
         .or_body(body.linked_account_id.as_deref());
     let account = caller.require_linked_account(&stated)?;
     let value = body.value.ok_or(Failure::required("value"))?;
-    let action = account.upsert_credential(&key, json_text(&value)?).await?.as_str();
+    let upserted = account.upsert_credential(&key, json_text(&value)?).await;
+    let action = upserted.map_err(|error| caller.failure(error))?.as_str();
     let message = format!("Auth credential '{key}' {action} successfully");
     Ok(Json(CredentialUpserted { success: true, message, action }))
 }
@@ -113,7 +114,7 @@ pub(crate) async fn delete(
 ) -> Result<Json<CredentialDeleted>, Failure> {
     let stated = Stated::in_header(&header).or_query(query.linked_account_id.as_deref());
     let account = caller.require_linked_account(&stated)?;
-    if !account.delete_credential(&key).await? {
+    if !account.delete_credential(&key).await.map_err(|error| caller.failure(error))? {
         return Err(Failure::not_found(format!("Auth credential key '{key}' not found")));
     }
     let message = format!("Auth credential '{key}' deleted successfully");

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use strongroom::Error;
 use utoipa::{IntoParams, ToSchema};
 use zeroize::Zeroizing;
 
@@ -63,13 +64,19 @@ pub(crate) async fn issue(
     let sessions = service.sessions(&caller.org)?;
     let stated = Stated::in_header(&header).or_body(body.linked_account_id.as_deref());
     let account = Caller::Key(caller).require_linked_account(&stated)?;
-    let known = account.info().await?.ok_or_else(|| {
+    let not_found = || {
         let (id, environment) = (account.id(), sessions.org().environment());
         Failure::linked_account(format!(
             "No linked account found for account id : {id} in environment {environment}"
         ))
-    })?;
-    let issued = sessions.issue(&known, query.reuse()?, service.inner.session_secs, service.now()).await?;
+    };
+    let known = account.info().await?.ok_or_else(not_found)?;
+    let issued = sessions.issue(&known, query.reuse()?, service.inner.session_secs, service.now()).await;
+    let issued = match issued {
+        // It was deleted meanwhile.
+        Err(Error::AccountNotFound(_)) => return Err(not_found()),
+        issued => issued?,
+    };
     Ok(Json(Token { token: issued.token, expires_in: issued.expires_in }))
 }
 

@@ -275,19 +275,111 @@ async fn updates_with_one_token_at_once_all_land() {
 
 #[tokio::test]
 async fn a_session_that_is_issued_during_the_deletion_of_its_account_goes_too() {
+    for is_first in [true, false] {
+        let (fixture, gate) = gated_fixture().await;
+        if !is_first {
+            fixture.token("a").await;
+        }
+        // The key that signs is there: the issue is one commit.
+        fixture.register("b").await;
+        fixture.token("b").await;
+        gate.hold_next_commit();
+        let issued = async {
+            gate.commit_reached.notified().await;
+            let issue = fixture.call("POST", "/session-token?force_refresh=true");
+            let issued = issue.json(r#"{"linked_account_id":"a"}"#).await;
+            gate.release_commit();
+            issued.field("token")
+        };
+        let ((), token) = tokio::join!(delete(&fixture), issued);
+        let answer = fixture.call_with_token(&token, "GET", "/linked-account/a").send().await;
+        answer.is_error(401, "UNAUTHORIZED", "INVALID_TOKEN", "Invalid token");
+        assert_eq!(sessions_len(&fixture).await, 1, "that of the other account");
+    }
+}
+
+#[tokio::test]
+async fn no_session_is_issued_for_an_account_that_is_deleted_meanwhile() {
     let (fixture, gate) = gated_fixture().await;
-    fixture.token("a").await;
+    fixture.register("b").await;
+    fixture.token("b").await;
     gate.hold_next_commit();
-    let issued = async {
+    let issue = fixture.call("POST", "/session-token").json(r#"{"linked_account_id":"a"}"#);
+    let meanwhile = async {
         gate.commit_reached.notified().await;
-        let issue = fixture.call("POST", "/session-token?force_refresh=true");
-        let issued = issue.json(r#"{"linked_account_id":"a"}"#).await;
+        delete(&fixture).await;
         gate.release_commit();
-        issued.field("token")
     };
-    let ((), token) = tokio::join!(delete(&fixture), issued);
-    let answer = fixture.call_with_token(&token, "GET", "/linked-account/a").send().await;
-    answer.is_error(401, "UNAUTHORIZED", "INVALID_TOKEN", "Invalid token");
-    let sessions = fixture.org.records("session".parse().unwrap());
-    assert!(sessions.list(Default::default()).await.unwrap().items.is_empty());
+    let (issued, ()) = tokio::join!(issue, meanwhile);
+    let message = "No linked account found for account id : a in environment test";
+    issued.is_error(400, "BAD_REQUEST", "INVALID_LINKED_ACCOUNT_ID", message);
+    assert_eq!(sessions_len(&fixture).await, 1, "that of the other account");
+}
+
+async fn sessions_len(fixture: &Fixture) -> usize {
+    let mut rows = 0;
+    for namespace in ["session", "account-session"] {
+        let records = fixture.org.records(namespace.parse().unwrap());
+        rows = rows.max(records.list(Default::default()).await.unwrap().items.len());
+    }
+    rows
+}
+
+#[tokio::test]
+async fn a_token_of_an_account_that_a_host_deleted_with_its_sessions_left_over_works_for_no_later_one() {
+    let fixture = Fixture::new().await;
+    let definition = fixture.define_string("PLAN").await;
+    fixture.register("a").await;
+    let token = fixture.token("a").await;
+    fixture.org.delete_account(&"a".parse().unwrap()).await.unwrap();
+    fixture.register("a").await;
+    let value = format!(r#"{{"variable_definition_id":"{definition}","value":"v"}}"#);
+    let calls = [
+        ("GET", "/linked-account/a".to_owned(), ""),
+        ("PUT", "/linked-account".to_owned(), r#"{"your_app":{}}"#),
+        ("POST", "/env/values".to_owned(), value.as_str()),
+        ("GET", format!("/env/value/{definition}"), ""),
+        ("PUT", "/linked-account/default-app/auth-credentials/k".to_owned(), r#"{"value":"v"}"#),
+        ("DELETE", "/linked-account/default-app/auth-credentials/k".to_owned(), ""),
+    ];
+    for (method, path, body) in calls {
+        let answer = fixture.call_with_token(&token, method, &path).json(body).await;
+        answer.is_error(401, "UNAUTHORIZED", "INVALID_TOKEN", "Invalid token");
+    }
+    let account = fixture.org.account("a".parse().unwrap());
+    assert!(account.value("PLAN").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_a_token_was_about_to_write_when_its_account_was_deleted_is_refused() {
+    for is_registered_again in [false, true] {
+        for call in 0..3 {
+            let (fixture, gate) = gated_fixture().await;
+            let definition = fixture.define_string("PLAN").await;
+            let token = fixture.token("a").await;
+            let value = format!(r#"{{"variable_definition_id":"{definition}","value":"v"}}"#);
+            let (method, path, body) = match call {
+                0 => ("POST", "/env/values", value.as_str()),
+                1 => ("PUT", "/linked-account/default-app/auth-credentials/k", r#"{"value":"v"}"#),
+                _ => ("PUT", "/linked-account", r#"{"your_app":{"auth_credentials":{"k":"v"}}}"#),
+            };
+            gate.hold_next_commit();
+            let write = fixture.call_with_token(&token, method, path).json(body);
+            let meanwhile = async {
+                gate.commit_reached.notified().await;
+                delete(&fixture).await;
+                if is_registered_again {
+                    fixture.register("a").await;
+                }
+                gate.release_commit();
+            };
+            let (written, ()) = tokio::join!(write, meanwhile);
+            written.is_error(401, "UNAUTHORIZED", "INVALID_TOKEN", "Invalid token");
+            let account = fixture.org.account("a".parse().unwrap());
+            assert!(account.values(Default::default()).await.unwrap().items.is_empty());
+            if is_registered_again {
+                assert!(account.credential("k").await.unwrap().is_none());
+            }
+        }
+    }
 }

@@ -93,7 +93,7 @@ fn assert_refuses_writes(vault: &Vault, place: &str) {
     let refused: [(&str, Result<(), Error>); 9] = block_on(async {
         let org = tenants(vault).remove(0);
         let account = org.account("a".parse().unwrap());
-        let records = org.records("session".parse().unwrap());
+        let records = org.records("visitor".parse().unwrap());
         [
             ("set", org.set_value(&name(0), Scope::Org, "late").await.map(drop)),
             ("delete", org.delete_value(&name(0), Scope::Org).await.map(drop)),

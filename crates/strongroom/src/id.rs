@@ -247,6 +247,23 @@ impl Environment {
     }
 }
 
+impl Namespace {
+    /// Whether it is reserved: for API keys, the keys that sign session tokens, sessions, and the lists of those. Only
+    /// [`Org::reserved_records`](crate::Org::reserved_records) writes there.
+    ///
+    /// ```
+    /// assert!("api-key".parse::<strongroom::Namespace>()?.is_reserved());
+    /// assert!(!"notes".parse::<strongroom::Namespace>()?.is_reserved());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        RESERVED_NAMESPACES.contains(&self.as_str())
+    }
+}
+
+const RESERVED_NAMESPACES: [&str; 4] = ["api-key", "signing-key", "session", "account-session"];
+
 impl IntegrationId {
     /// The default app, under the slug `default-app`.
     #[must_use]

@@ -102,7 +102,7 @@ pub use tenant::record::Record;
 pub use tenant::{NewValue, RecordWrite, WriteOptions};
 pub use transfer::{Backup, BackupSummary, CopySummary, Phase, Progress, RestoreSummary};
 pub use verbs::account::Account;
-pub use verbs::accounts::{AccountWritten, CreateAccount, UpsertAccount};
+pub use verbs::accounts::{AccountWritten, CreateAccount, UpdateAccount, UpsertAccount};
 pub use verbs::credentials::AppCredentials;
 pub use verbs::definitions::{DefinitionChange, DefinitionFilter, FormatChange, Mismatch, OnMismatch};
 pub use verbs::generation::Generation;

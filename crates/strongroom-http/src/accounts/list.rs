@@ -39,7 +39,8 @@ pub(crate) async fn list(
     let mut docs = Vec::with_capacity(number.limit.min(found.len()));
     for known in number.cut(found.into_values()) {
         let account = org.account(known.account_id.clone());
-        docs.push(AccountDoc::of(&account, known, org.environment()).await?);
+        let integrations = account.integrations(PageRequest::default()).await?.items;
+        docs.push(AccountDoc::of(known, integrations, org.environment()));
     }
     Ok(Json(Paged::new(docs, total, number)))
 }

@@ -6,7 +6,7 @@ mod wire;
 
 use axum::Json;
 use axum::extract::State;
-use strongroom::{Error, IdError, IntegrationId, LinkedAccountId, Org, Secret, Upsert};
+use strongroom::{Error, IdError, IntegrationId, LinkedAccountId, Org, PageRequest, Secret, Upsert};
 
 use self::wire::{
     AccountDeleted, AccountDoc, AccountFields, AccountUpserted, IntegrationDeleted, IntegrationQuery,
@@ -34,7 +34,8 @@ pub(crate) async fn create(
     Body(body): Body<AccountFields>,
 ) -> Result<Json<AccountDoc>, Failure> {
     let org = caller.org.clone();
-    let account = named(&Caller::Key(caller), &header, &body)?;
+    let caller = Caller::Key(caller);
+    let account = named(&caller, &header, &body)?;
     let mut create = org.create_account(account.clone());
     if let Some(name) = &body.name {
         create = create.name(name);
@@ -49,7 +50,7 @@ pub(crate) async fn create(
         create = create.with_credential(key, value);
     }
     create.await?;
-    doc(&org, &account).await.map(Json)
+    doc(&caller, account).await.map(Json)
 }
 
 /// Registers a linked account, or updates it
@@ -63,7 +64,6 @@ pub(crate) async fn create(
     security(("api_key" = []), ("session_token" = [])),
 )]
 pub(crate) async fn upsert(
-    State(service): State<Service>,
     caller: Caller,
     header: AccountHeader,
     Body(body): Body<UpsertAccount>,
@@ -73,11 +73,11 @@ pub(crate) async fn upsert(
     let new_account = match &caller {
         Caller::Key(caller) => upsert_any(&caller.org, &account, &body).await? == Upsert::Added,
         Caller::Token(holder) => {
-            own::update(&service, holder, &body).await?;
+            own::update(holder, &body).await?;
             false
         }
     };
-    let account = doc(caller.org(), &account).await?;
+    let account = doc(&caller, account).await?;
     Ok(Json(AccountUpserted { account, new_account }))
 }
 
@@ -106,8 +106,8 @@ async fn upsert_any(org: &Org, account: &LinkedAccountId, body: &AccountFields) 
 )]
 pub(crate) async fn get(caller: Caller, Segment(id): Segment) -> Result<Json<AccountDoc>, Failure> {
     let own = Stated::default().or_query(Some(&id));
-    let account = caller.require_linked_account(&own)?;
-    doc(caller.org(), account.id()).await.map(Json)
+    let account = caller.linked_account(&own)?.ok_or(Failure::required("linked_account_id"))?;
+    doc(&caller, account).await.map(Json)
 }
 
 /// Deletes a linked account with its values, credentials and tokens
@@ -163,7 +163,8 @@ pub(crate) async fn delete_integration(
     responses((status = 200, body = AccountDoc), Failures), security(("session_token" = [])),
 )]
 pub(crate) async fn active(caller: TokenCaller) -> Result<Json<AccountDoc>, Failure> {
-    doc(&caller.org, caller.account.id()).await.map(Json)
+    let account = caller.account.id().clone();
+    doc(&Caller::Token(caller), account).await.map(Json)
 }
 
 /// The account that a body is about.
@@ -177,10 +178,15 @@ fn credentials(body: &AccountFields) -> Result<Vec<(&str, Secret)>, Failure> {
     pairs.iter().map(|(key, value)| Ok((key.as_str(), json_text(value)?))).collect()
 }
 
-async fn doc(org: &Org, account: &LinkedAccountId) -> Result<AccountDoc, Failure> {
-    let handle = org.account(account.clone());
-    let known = handle.info().await?.ok_or_else(|| not_found(org, account))?;
-    AccountDoc::of(&handle, known, org.environment()).await
+async fn doc(caller: &Caller, account: LinkedAccountId) -> Result<AccountDoc, Failure> {
+    let (org, handle) = (caller.org(), caller.account(account));
+    let known = handle.info().await?.ok_or_else(|| match caller {
+        Caller::Key(_) => not_found(org, handle.id()),
+        Caller::Token(_) => Failure::bad_token(),
+    })?;
+    let integrations = handle.integrations(PageRequest::default()).await;
+    let integrations = integrations.map_err(|error| caller.failure(error))?;
+    Ok(AccountDoc::of(known, integrations.items, org.environment()))
 }
 
 fn not_found(org: &Org, account: &LinkedAccountId) -> Failure {

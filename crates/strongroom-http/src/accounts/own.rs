@@ -1,30 +1,22 @@
 //! What a session token may change of its own account.
 
-use strongroom::{Error, LinkedAccount};
+use strongroom::{Error, Expected, LinkedAccount};
 
 use super::credentials;
 use super::wire::AccountFields;
 use crate::caller::TokenCaller;
 use crate::error::Failure;
-use crate::service::Service;
 
-/// Updates the account of a token: merges credentials, adds the default app, and gives it a name if it has none.
-///
-/// It never registers the account. The session's row is deleted in the batch that deletes its account, and this write
-/// expects that row, so that one which comes after the deletion is refused, whatever was read before.
-pub(super) async fn update(
-    service: &Service,
-    holder: &TokenCaller,
-    body: &AccountFields,
-) -> Result<(), Failure> {
-    let known = holder.account.info().await?.ok_or_else(Failure::bad_token)?;
-    refuse_fields_of_org(&known, body)?;
-    let sessions = service.sessions(&holder.org)?;
+/// Updates the account of a token: merges credentials, adds the default app, and gives it a name if it has none. It
+/// never registers the account.
+pub(super) async fn update(holder: &TokenCaller, body: &AccountFields) -> Result<(), Failure> {
     for _ in 0..ATTEMPTS_MAX {
-        let session = sessions.unended(&holder.jti).await?.ok_or_else(Failure::bad_token)?;
-        let mut update = holder.org.upsert_account(holder.account.id().clone()).with_record(session);
+        let known = holder.account.info().await?.ok_or_else(Failure::bad_token)?;
+        refuse_fields_of_org(&known, body)?;
+        let mut update = holder.account.update();
         if let Some(name) = body.name.as_ref().filter(|_| known.name.is_none()) {
-            update = update.name(name);
+            // If the org names it meanwhile, that name stays.
+            update = update.name(name).expecting(Expected::Revision(known.revision));
         }
         if body.your_app.is_some() {
             update = update.with_default_app();
@@ -33,8 +25,9 @@ pub(super) async fn update(
             update = update.with_credential(key, value);
         }
         match update.await {
-            Ok(_) => return Ok(()),
-            // The session ended, or another request with the same token was faster: the next read shows which.
+            Ok(()) => return Ok(()),
+            Err(Error::AccountNotFound(_)) => return Err(Failure::bad_token()),
+            // The account changed before it was named: the next read shows whether it has a name now.
             Err(Error::Unexpected { .. }) => {}
             Err(error) => return Err(error.into()),
         }

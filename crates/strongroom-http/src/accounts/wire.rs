@@ -5,9 +5,7 @@ use std::fmt;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
-use strongroom::{
-    Account, DocumentId, Environment, IntegrationId, LinkedAccount, LinkedAccountId, PageRequest,
-};
+use strongroom::{DocumentId, Environment, Integration, IntegrationId, LinkedAccount, LinkedAccountId};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::error::Failure;
@@ -196,20 +194,19 @@ impl<'de> Deserialize<'de> for KeyValues {
 
 impl AccountDoc {
     /// What is shown of a registered account.
-    pub(crate) async fn of(
-        account: &Account,
+    pub(crate) fn of(
         known: LinkedAccount,
+        integrations: Vec<Integration>,
         environment: &Environment,
-    ) -> Result<Self, Failure> {
-        let integrations = account.integrations(PageRequest::default()).await?.items;
+    ) -> Self {
         let integrations =
             integrations.into_iter().map(|app| IntegrationDoc { id: app.id, slug: app.integration });
-        Ok(Self {
+        Self {
             id: known.id,
             account_id: known.account_id,
             name: known.name.unwrap_or_default(),
             environment: environment.clone(),
             integrations: integrations.collect(),
-        })
+        }
     }
 }

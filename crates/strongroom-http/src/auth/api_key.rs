@@ -120,7 +120,7 @@ impl ApiKeys {
     /// # Errors
     /// None that a caller could cause.
     pub fn of(org: &Org) -> Result<Self, Error> {
-        Ok(Self { org: org.clone(), records: org.records(namespace()?) })
+        Ok(Self { org: org.clone(), records: org.reserved_records(namespace()?) })
     }
 
     /// Makes a key. This is the only time that it is shown.

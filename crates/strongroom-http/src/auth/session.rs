@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use strongroom::{
-    Account, DocumentId, Error, Expected, LinkedAccount, LinkedAccountId, Org, RecordKey, RecordWrite,
-    Records, Timestamp, WriteOptions,
+    Account, DocumentId, Error, Expected, LinkedAccount, LinkedAccountId, Org, RecordKey, Records, Timestamp,
+    WriteOptions,
 };
 use zeroize::Zeroizing;
 
@@ -55,8 +55,8 @@ struct ListedSession {
 
 impl Sessions {
     pub(crate) fn new(org: Org, signing_keys: Arc<SigningKeys>) -> Result<Self, Error> {
-        let sessions = org.records("session".parse()?);
-        let by_account = org.records("account-session".parse()?);
+        let sessions = org.reserved_records("session".parse()?);
+        let by_account = org.reserved_records("account-session".parse()?);
         Ok(Self { org, sessions, by_account, signing_keys })
     }
 
@@ -74,7 +74,8 @@ impl Sessions {
         &self.org
     }
 
-    /// The account of a token whose signature was checked, if neither token nor session has ended.
+    /// The account of a token whose signature was checked, if neither token nor session has ended. The handle is bound:
+    /// what is done with it later is refused once the account is deleted, also after it was registered again.
     pub(crate) async fn admit(&self, claims: &Claims, now: Timestamp) -> Result<Option<Account>, Error> {
         let admitted = self.find(claims, now).await;
         if let Err(Error::Locked) = admitted {
@@ -96,9 +97,8 @@ impl Sessions {
         let Some(row) = row.filter(|row| row.linked_account_id == claims.linked_account_id) else {
             return Ok(None);
         };
-        let account = self.org.account(row.linked_account_id);
-        let known = account.info().await?;
-        Ok(known.filter(|known| known.id == row.account).map(|_| account))
+        let account = self.org.account(row.linked_account_id).bound_to(row.account);
+        Ok(account.info().await?.map(|_| account))
     }
 
     /// A token for `account`: one that is still valid, unless another is asked for.
@@ -128,24 +128,15 @@ impl Sessions {
         self.sessions.delete(&jti.parse()?).await
     }
 
-    /// A write that changes nothing, and that fails with [`Error::Unexpected`] once the session has ended; `None` if
-    /// it has already.
-    pub(crate) async fn unended(&self, jti: &str) -> Result<Option<RecordWrite>, Error> {
-        let key: RecordKey = jti.parse()?;
-        let Some(record) = self.sessions.get(&key).await? else { return Ok(None) };
-        let as_read = Expected::Revision(record.revision);
-        Ok(Some(self.sessions.write(key, record.value).expecting(as_read)))
-    }
-
     /// What the deletion of an account also deletes: its sessions and their list. It fails with [`Error::Unexpected`]
     /// if a session was listed meanwhile.
     pub(crate) async fn removal(&self, account: &LinkedAccountId) -> Result<WriteOptions, Error> {
         let key: RecordKey = account.as_str().parse()?;
-        let Some(list) = self.by_account.get(&key).await? else { return Ok(WriteOptions::default()) };
-        let as_read = Expected::Revision(list.revision);
+        let list = self.by_account.get(&key).await?;
+        let as_read = list.as_ref().map_or(Expected::Absent, |list| Expected::Revision(list.revision));
         let mut options =
             WriteOptions::default().with_record(self.by_account.removal(key).expecting(as_read));
-        for session in read_list(list.value.expose()) {
+        for session in list.map(|list| read_list(list.value.expose())).unwrap_or_default() {
             options = options.with_record(self.sessions.removal(session.jti.parse()?));
         }
         Ok(options)
@@ -186,19 +177,19 @@ impl Sessions {
         Ok(None)
     }
 
-    /// Writes the row of a new session, then lists it, and deletes sessions that expired and the oldest of too many.
-    ///
-    /// In this order a session that is used is always listed, and so deleted with its account.
+    /// Writes the row of a new session, lists it, and deletes sessions that expired and the oldest of too many: in one
+    /// batch, so that every session is listed and deleted with its account, and only while the account is registered.
     async fn add(&self, account: &LinkedAccount, session: &ListedSession, now: u64) -> Result<(), Error> {
         let linked_account_id = account.account_id.clone();
-        let row = SessionRow { linked_account_id, account: account.id, exp: session.exp };
-        self.sessions.put(&session.jti.parse()?, json(&row)).await?;
+        let row = json(&SessionRow { linked_account_id, account: account.id, exp: session.exp });
         let key: RecordKey = account.account_id.as_str().parse()?;
         for _ in 0..ATTEMPTS_MAX {
             let record = self.by_account.get(&key).await?;
             let expected =
                 record.as_ref().map_or(Expected::Absent, |record| Expected::Revision(record.revision));
-            let as_read = WriteOptions::expecting(expected);
+            let session_row = self.sessions.write(session.jti.parse()?, row.as_str());
+            let mut options =
+                WriteOptions::expecting(expected).while_registered(account).with_record(session_row);
             let mut listed = record.map(|record| read_list(record.value.expose())).unwrap_or_default();
             listed.push(session.clone());
             let surplus = listed.len().saturating_sub(SESSIONS_MAX);
@@ -206,18 +197,14 @@ impl Sessions {
                 .into_iter()
                 .enumerate()
                 .partition(|(index, old)| *index < surplus || old.exp.saturating_add(SKEW_SECS) <= now);
+            for (_, old) in gone {
+                options = options.with_record(self.sessions.removal(old.jti.parse()?));
+            }
             let sessions = kept.into_iter().map(|(_, session)| session).collect();
-            match self.by_account.put_with(&key, json(&AccountSessions { sessions }), as_read).await {
+            match self.by_account.put_with(&key, json(&AccountSessions { sessions }), options).await {
                 // Another session was listed meanwhile.
                 Err(Error::Unexpected { .. }) => {}
-                Err(error) => return Err(error),
-                Ok(_) => {
-                    // After the list: if this is cut short, a session lives on until it expires, and none is lost.
-                    for (_, old) in gone {
-                        self.revoke(&old.jti).await?;
-                    }
-                    return Ok(());
-                }
+                listed => return listed.map(drop),
             }
         }
         Err(Error::Contended(ATTEMPTS_MAX))
@@ -229,7 +216,7 @@ impl Sessions {
     }
 
     async fn signing_key(&self) -> Result<Option<Arc<SigningKey>>, Error> {
-        let record = self.org.records("signing-key".parse()?).get(&SIGNING_KEY.parse()?).await?;
+        let record = self.org.reserved_records("signing-key".parse()?).get(&SIGNING_KEY.parse()?).await?;
         let Some(record) = record else { return Ok(None) };
         let mut bytes = Zeroizing::new([0; 32]);
         hex::decode_to_slice(record.value.expose(), &mut *bytes).map_err(|_| Error::InvalidKey)?;
@@ -244,7 +231,7 @@ impl Sessions {
             return Ok(key);
         }
         let new = hex::encode(*random::<32>()?);
-        let records = self.org.records("signing-key".parse()?);
+        let records = self.org.reserved_records("signing-key".parse()?);
         let if_first = WriteOptions::expecting(Expected::Absent);
         match records.put_with(&SIGNING_KEY.parse()?, new, if_first).await {
             // Another server was faster: its key is the one that is read below.

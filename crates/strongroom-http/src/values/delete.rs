@@ -1,7 +1,7 @@
 //! Deleting values.
 
 use axum::Json;
-use strongroom::{DocumentId, LinkedAccountId, Org, Scope};
+use strongroom::{Account, DocumentId};
 
 use super::SUCCESS;
 use super::wire::{ValueDeleted, ValueQuery};
@@ -27,21 +27,26 @@ pub(crate) async fn delete(
     Query(query): Query<ValueQuery>,
 ) -> Result<Json<ValueDeleted>, Failure> {
     let stated = Stated::in_header(&header).or_query(query.linked_account_id.as_deref());
-    let account = caller.linked_account(&stated)?;
-    remove(caller.org(), &id, account).await.map(Json).map_err(Failure::with_error_code)
+    let account = caller.linked_account(&stated)?.map(|account| caller.account(account));
+    remove(&caller, &id, account.as_ref()).await.map(Json).map_err(Failure::with_error_code)
 }
 
 /// Deletes a value, if it is the account's own where one was named.
-async fn remove(org: &Org, id: &str, account: Option<LinkedAccountId>) -> Result<ValueDeleted, Failure> {
-    let id: DocumentId = id.parse().map_err(|_| Failure::value_not_found())?;
-    let found = org.value_by_id(&id).await?;
-    let own = account.map(Scope::LinkedAccount);
+async fn remove(caller: &Caller, id: &str, account: Option<&Account>) -> Result<ValueDeleted, Failure> {
+    let (id, org) = (id.parse::<DocumentId>().map_err(|_| Failure::value_not_found())?, caller.org());
     // Someone else's is not found rather than refused, so that an id shows nothing.
-    let found = found.filter(|found| own.as_ref().is_none_or(|own| found.scope == *own));
-    let found = found.ok_or_else(Failure::value_not_found)?;
+    let found = match account {
+        Some(account) => account.value_by_id(&id).await,
+        None => org.value_by_id(&id).await,
+    };
+    let found = found.map_err(|error| caller.failure(error))?.ok_or_else(Failure::value_not_found)?;
     // Read before the delete: the response names it.
     let definition = org.definition(found.definition_id).await?.ok_or_else(Failure::value_not_found)?;
-    org.delete_value_by_id(&id).await?.ok_or_else(Failure::value_not_found)?;
+    let deleted = match account {
+        Some(account) => account.delete_value_by_id(&id).await,
+        None => org.delete_value_by_id(&id).await,
+    };
+    deleted.map_err(|error| caller.failure(error))?.ok_or_else(Failure::value_not_found)?;
     let name = definition.definition.name;
     let message = format!("Variable value for \"{name}\" deleted successfully");
     Ok(ValueDeleted { status: SUCCESS, message })

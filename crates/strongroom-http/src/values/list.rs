@@ -1,7 +1,7 @@
 //! Listing the values of a scope.
 
 use axum::Json;
-use strongroom::{DefinitionId, Org, PageRequest, Scope, ScopeKind, ScopedValue};
+use strongroom::{DefinitionId, Error, Org, PageRequest, Scope, ScopeKind, ScopedValue};
 
 use super::wire::{ValueDefinition, ValueDoc, ValueList, ValuesQuery};
 use super::{REDACTED, SUCCESS, scope_id_required};
@@ -36,10 +36,8 @@ pub(crate) async fn list(
     let kind = definitions::parse_scope(&scope)?;
     let scope = listed_scope(&caller, kind, &stated, query.workflow_id.as_deref())?;
     let values = match &query.variable_definition_id {
-        Some(id) => value_of(caller.org(), id, &scope).await?.into_iter().collect(),
-        // One page of the engine has them all: a scope has at most one value of each definition, and an org at most a
-        // page of definitions.
-        None => caller.org().values(&scope, PageRequest::first(PageRequest::LIMIT_MAX)).await?.items,
+        Some(id) => value_of(&caller, id, &scope).await?.into_iter().collect(),
+        None => all_values(&caller, &scope).await?,
     };
     let total_docs = values.len();
     let mut docs = Vec::with_capacity(number.limit.min(total_docs));
@@ -70,13 +68,28 @@ fn listed_scope(
 }
 
 /// The value of a definition at a scope, if there are both.
-async fn value_of(org: &Org, definition: &str, scope: &Scope) -> Result<Option<ScopedValue>, Failure> {
+async fn value_of(caller: &Caller, definition: &str, scope: &Scope) -> Result<Option<ScopedValue>, Failure> {
     // A filter that names nothing matches nothing.
     let Ok(definition) = definition.parse::<DefinitionId>() else { return Ok(None) };
-    match org.value(definition, scope).await {
-        Err(strongroom::Error::DefinitionNotFound(_)) => Ok(None),
-        found => Ok(found?),
+    let found = match caller {
+        Caller::Key(holder) => holder.org.value(definition, scope).await,
+        Caller::Token(holder) => holder.account.value(definition).await,
+    };
+    match found {
+        Err(Error::DefinitionNotFound(_)) => Ok(None),
+        found => found.map_err(|error| caller.failure(error)),
     }
+}
+
+/// The values of a scope. One page of the engine has them all: a scope has at most one value of each definition, and an
+/// org at most a page of definitions.
+async fn all_values(caller: &Caller, scope: &Scope) -> Result<Vec<ScopedValue>, Failure> {
+    let page = PageRequest::first(PageRequest::LIMIT_MAX);
+    let listed = match caller {
+        Caller::Key(holder) => holder.org.values(scope, page).await,
+        Caller::Token(holder) => holder.account.values(page).await,
+    };
+    Ok(listed.map_err(|error| caller.failure(error))?.items)
 }
 
 impl ValueDoc {

@@ -51,7 +51,11 @@ pub(crate) async fn set(
     let shown = (!definition.definition.encrypted).then(|| Zeroizing::new(value.expose().to_owned()));
     let org = caller.org();
     let options = WriteOptions::default().with_ciphertext();
-    let written = org.set_value_with(definition.id, scope, value, options).await?;
+    let written = match &caller {
+        Caller::Key(holder) => holder.org.set_value_with(definition.id, scope, value, options).await,
+        Caller::Token(holder) => holder.account.set_value_with(definition.id, value, options).await,
+    };
+    let written = written.map_err(|error| caller.failure(error))?;
     let value = written.ciphertext.map(Zeroizing::new).or(shown);
     let (linked_account_id, workflow_id) = match written.scope {
         Scope::Org => (None, None),
@@ -106,7 +110,7 @@ async fn find(
     let id = definitions::parse_id(id)?;
     match caller {
         Caller::Token(holder) => {
-            let value = holder.account.value(id).await?;
+            let value = holder.account.value(id).await.map_err(|error| caller.failure(error))?;
             // Read after the value: a definition that was marked encrypted before the value was set is seen to be so.
             let StoredDefinition { id, definition, .. } = definitions::visible(caller, id).await?;
             let value = value.ok_or_else(Failure::value_not_found)?.value;

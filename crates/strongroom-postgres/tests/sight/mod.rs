@@ -58,7 +58,7 @@ pub(crate) async fn furnish(org: &Org) -> Result<(), Error> {
     org.delete_value(&name(1), &workflow("w2")).await?;
     furnish_accounts(org, &tag).await?;
     for key in ["r", "s"] {
-        org.records("session".parse()?).put(&key.parse()?, tag(key)).await?;
+        org.records("visitor".parse()?).put(&key.parse()?, tag(key)).await?;
     }
     Ok(())
 }
@@ -141,7 +141,7 @@ impl Looker<'_> {
                 self.note(&format!("resolve all {number} {}", one.name), &one, Some(&one.value));
             }
         }
-        for record in pages(async |page| org.records("session".parse()?).list(page).await).await? {
+        for record in pages(async |page| org.records("visitor".parse()?).list(page).await).await? {
             self.note(&format!("record {}", record.key), &record, Some(&record.value));
         }
         Ok(())

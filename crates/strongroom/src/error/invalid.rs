@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::format::{BadFormat, FormatError, PatternError};
-use crate::id::{DefinitionId, IdError};
+use crate::id::{DefinitionId, IdError, Namespace};
 use crate::model::CursorError;
 use crate::scope::UnknownScope;
 
@@ -43,6 +43,9 @@ pub enum Invalid {
     /// One call writes the same record twice.
     #[error("a record is given twice in one call")]
     DuplicateRecord,
+    /// A host cannot write a record of a namespace that is reserved for API keys and sessions.
+    #[error("namespace {0} is reserved for API keys and sessions: choose another")]
+    ReservedNamespace(Namespace),
     /// A record of one org or environment was given to a verb of another.
     #[error("the record belongs to another org or environment: write it with a verb of its own")]
     ForeignRecord,

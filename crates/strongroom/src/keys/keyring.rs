@@ -46,13 +46,18 @@ pub(crate) enum KeyLookup<'k> {
 }
 
 impl Keyring {
+    /// A keyring without keys.
+    pub(crate) fn empty() -> Self {
+        Self { deks: Vec::new(), tombstones: Vec::new(), min_version: 0 }
+    }
+
     /// A keyring with one new key for the scope of the keyring at `address`, derived from the root.
     pub(crate) fn generate(
         root: &[u8; 32],
         address: &impl Address,
         now: Timestamp,
     ) -> Result<Self, SealError> {
-        let mut keyring = Self { deks: Vec::new(), tombstones: Vec::new(), min_version: 0 };
+        let mut keyring = Self::empty();
         keyring.add_dek(root, address, now)?;
         Ok(keyring)
     }

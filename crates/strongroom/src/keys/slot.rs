@@ -110,7 +110,9 @@ impl Slot {
         let sealed_root = cbor.bytes()?.to_vec();
         finish(&cbor)?;
         let (id, store_id, provider) = decode_clear(clear)?;
-        Ok(Self { place: SlotPlace { id, store_id, revision }, provider, sealed_root })
+        let slot = Self { place: SlotPlace { id, store_id, revision }, provider, sealed_root };
+        // A row has one valid form: every other encoding of the same slot is refused.
+        if slot.encode() == row { Ok(slot) } else { Err(RowError::Malformed) }
     }
 
     fn key(&self, base: &[u8; 32]) -> SealingKey {
@@ -211,6 +213,39 @@ mod tests {
                 assert!(!opens, "bit {bit}");
             }
         }
+    }
+
+    #[test]
+    fn a_head_that_is_longer_than_need_be_is_refused() {
+        for provider in providers() {
+            let row = slot(provider).encode();
+            // `2: 1`, the revision, lies before the record, whose head is of two bytes.
+            let at = row.len() - slot_record_len(&row) - 2 - 2;
+            assert_eq!(row[at - 1..at + 2], [2, 1, 3]);
+            let mut longer = row.clone();
+            longer.splice(at..=at, [0x18, 1]);
+            assert!(matches!(Slot::decode(&longer), Err(RowError::Malformed)));
+            let clear = longer_clear(&row);
+            assert!(matches!(Slot::decode(&clear), Err(RowError::Malformed)));
+        }
+    }
+
+    fn slot_record_len(row: &[u8]) -> usize {
+        Slot::decode(row).unwrap().sealed_root.len()
+    }
+
+    /// The row with a longer head in its clear fields, and the checksum of those.
+    fn longer_clear(row: &[u8]) -> Vec<u8> {
+        let slot = Slot::decode(row).unwrap();
+        let mut clear = slot.encode_clear();
+        let map = clear[0];
+        clear.splice(0..1, [0xb8, map & 0x1f]);
+        let mut longer = start(RowKind::Slot, 256);
+        let mut cbor = Encoder::new(&mut longer);
+        cbor.map(4).unwrap().u8(0).unwrap().bytes(&clear).unwrap().u8(1).unwrap();
+        cbor.bytes(&check(&clear)).unwrap().u8(2).unwrap().u64(1).unwrap().u8(3).unwrap();
+        cbor.bytes(&slot.sealed_root).unwrap();
+        longer
     }
 
     #[test]

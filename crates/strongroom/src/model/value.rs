@@ -43,6 +43,11 @@ impl Revision {
     pub(crate) fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
     }
+
+    /// A mark above all that other writers can have reached since this one was read.
+    pub(crate) fn leap(self) -> Self {
+        Self(self.0.wrapping_add(1 << 32))
+    }
 }
 
 /// The condition on which a write goes ahead.

@@ -1,13 +1,28 @@
 //! The rows of linked accounts and integrations.
 
 use crate::error::Error;
-use crate::id::{IntegrationId, LinkedAccountId};
+use crate::id::{DocumentId, IntegrationId, LinkedAccountId};
 use crate::keys::Document;
 use crate::model::{LinkedAccount, Revision};
 use crate::row::Row;
 use crate::row::body::{AccountBody, IntegrationBody};
 use crate::store::{RowRevision, Versioned};
 use crate::tenant::{Draft, Tenant, View};
+
+/// A linked account, and which of its registrations is meant: an account that was deleted and registered again under
+/// the same id is another document.
+#[derive(Debug, Clone)]
+pub(crate) struct Registration {
+    pub(crate) account: LinkedAccountId,
+    /// `None` means any.
+    pub(crate) id: Option<DocumentId>,
+}
+
+impl Registration {
+    pub(crate) fn not_found(&self) -> Error {
+        Error::AccountNotFound(self.account.clone())
+    }
+}
 
 /// The decoded body of a row, with the revisions that a write expects.
 pub(crate) struct Loaded<T> {
@@ -43,28 +58,34 @@ impl Tenant {
         self.load(view, &self.id.integration(account, integration), row, IntegrationBody::decode)
     }
 
-    /// The account in `row`, unless it is being deleted.
+    /// The account in `row`, unless it is being deleted. Where one registration is meant, another one or none is
+    /// [`Error::AccountNotFound`].
     pub(crate) fn live_account(
         &self,
         view: &View<'_>,
-        account: &LinkedAccountId,
+        registration: &Registration,
         row: Option<&Versioned>,
     ) -> Result<Option<Loaded<AccountBody>>, Error> {
-        let Some(row) = row else { return Ok(None) };
-        let loaded = self.open_account(view, account, row)?;
-        Ok(loaded.filter(|loaded| loaded.body.deleting.is_none()))
+        let loaded = match row {
+            Some(row) => self.open_account(view, &registration.account, row)?,
+            None => None,
+        };
+        let live = loaded.filter(|loaded| loaded.body.deleting.is_none());
+        let Some(id) = &registration.id else { return Ok(live) };
+        live.filter(|loaded| loaded.body.is(id)).map(Some).ok_or_else(|| registration.not_found())
     }
 
     /// The account and the integration, if both exist and neither is being deleted.
     pub(crate) fn live_integration(
         &self,
         view: &View<'_>,
-        account: &LinkedAccountId,
+        registration: &Registration,
         integration: &IntegrationId,
         account_row: Option<&Versioned>,
         row: Option<&Versioned>,
     ) -> Result<(Loaded<AccountBody>, Loaded<IntegrationBody>), Error> {
-        let known = self.live_account(view, account, account_row)?;
+        let account = &registration.account;
+        let known = self.live_account(view, registration, account_row)?;
         let loaded = match row {
             Some(row) => self.open_integration(view, account, integration, row)?,
             None => None,
@@ -100,6 +121,33 @@ impl Draft<'_> {
     ) -> Result<(), Error> {
         let document = Document { id: None, revision: next_revision(read)?, body: &body.encode() };
         self.put_sealed(&self.tenant().id.account(account), read.map(|(_, row)| row), &document)
+    }
+
+    /// Marks an account as being deleted, in place of whatever its row holds when the batch lands: what the account's
+    /// own writers do to the row meanwhile cannot hold the delete up.
+    pub(crate) fn mark_account(
+        &mut self,
+        account: &LinkedAccountId,
+        body: &AccountBody,
+        read: Option<Revision>,
+    ) -> Result<(), Error> {
+        let revision = match read {
+            Some(revision) => revision.leap(),
+            None => Revision::first()?,
+        };
+        let document = Document { id: None, revision, body: &body.encode() };
+        self.put_sealed_over(&self.tenant().id.account(account), &document)
+    }
+
+    /// Expects an account to stay as it is until the batch lands: registered, and not deleted or registered again.
+    pub(crate) async fn expect_registered(&mut self, registration: &Registration) -> Result<(), Error> {
+        let tenant = self.tenant();
+        let key = tenant.id.account(&registration.account).key();
+        let row = tenant.engine.get(key.clone()).await?;
+        let live = tenant.live_account(self.view(), registration, row.as_ref())?;
+        let live = live.ok_or_else(|| registration.not_found())?;
+        self.expect_once(key, Some(live.row_revision));
+        Ok(())
     }
 
     /// Puts an integration: a new one, or in place of the one that was read.

@@ -29,6 +29,8 @@ pub(crate) struct Draft<'t> {
     pass: Option<Pass>,
     /// Whether the batch gives an org its first key after a shred.
     follows_shred: bool,
+    /// Rows that are deleted again once the batch has landed.
+    vacant: Vec<Key>,
 }
 
 /// The document that a write replaces.
@@ -50,6 +52,7 @@ impl<'t> Draft<'t> {
             wrote: Vec::new(),
             pass: tenant.engine.gate.pass(),
             follows_shred: false,
+            vacant: Vec::new(),
         }
     }
 
@@ -95,7 +98,7 @@ impl<'t> Draft<'t> {
     }
 
     /// Expects a row to be as it was read, unless the batch does so already.
-    fn expect_once(&mut self, key: Key, read: Option<RowRevision>) {
+    pub(crate) fn expect_once(&mut self, key: Key, read: Option<RowRevision>) {
         if !self.batch.expect.iter().any(|(known, _)| *known == key) {
             self.expect_as_read(key, read);
         }
@@ -123,7 +126,15 @@ impl<'t> Draft<'t> {
         Ok(())
     }
 
-    /// The same for a row that the root key seals.
+    /// The same, but whatever the row holds when the batch lands is replaced.
+    pub(crate) fn put_sealed_over(&mut self, row: &Row<'_>, document: &Document<'_>) -> Result<(), Error> {
+        let keys = self.scope_keys(row.sealed_by().account())?;
+        let bytes = seal(active_key(&keys.keyring, row)?, &self.tenant.engine.store_id, row, document)?;
+        self.batch.put(row.key(), bytes);
+        Ok(())
+    }
+
+    /// The same for a row that the root key seals: it is expected as it was read.
     pub(crate) fn put_under_root(
         &mut self,
         row: &Row<'_>,
@@ -179,6 +190,19 @@ impl<'t> Draft<'t> {
         };
         self.keyrings.push((account.cloned(), Arc::clone(&keys)));
         Ok(keys)
+    }
+
+    /// Sees to it that a scope has no key when the batch lands, and gets none between the read and then.
+    pub(crate) fn leave_no_keys(&mut self, account: Option<&LinkedAccountId>) -> Result<(), Error> {
+        match self.keys(account) {
+            Some(keys) if keys.keyring.active().is_some() => self.drop_keys(account, keys),
+            Some(keys) => {
+                self.expect_once(self.tenant.id.keyring(account).key(), Some(keys.row_revision));
+                Ok(())
+            }
+            // A store cannot be asked to expect that there is none, so an empty one is put.
+            None => self.put_keyring(account, Keyring::empty(), Revision::from_u64(1), None).map(drop),
+        }
     }
 
     /// Drops every key of a scope, so that nothing can open what they sealed.
@@ -250,6 +274,17 @@ impl<'t> Draft<'t> {
         if landed.is_some() {
             self.wrote.iter().for_each(|(key, revision)| engine.caches.wrote(key, *revision));
         }
+        if let Some(committed) = &landed
+            && !self.vacant.is_empty()
+        {
+            let mut batch = WriteBatch::default();
+            for key in self.vacant {
+                batch.expect(key.clone(), Expect::Revision(committed.revision));
+                batch.delete(key);
+            }
+            // What was asked for has landed, and what stays behind here reads as absent, so a failure is no error.
+            let _ = engine.commit(batch, Touches::Data).await;
+        }
         Ok(landed.into())
     }
 
@@ -260,6 +295,11 @@ impl<'t> Draft<'t> {
         if self.batch.ops.iter().any(|op| keys.is_seen_by_runs(op.key().as_bytes())) {
             self.batch.put(keys.generation().key(), encode_epoch());
         }
+    }
+
+    /// Deletes a row that this batch puts once it has landed.
+    pub(crate) fn vacate_after(&mut self, key: Key) {
+        self.vacant.push(key);
     }
 
     fn first_key(

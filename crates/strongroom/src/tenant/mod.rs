@@ -39,7 +39,7 @@ use crate::model::Actor;
 use crate::row::{Row, SealedRow, TenantId};
 use crate::store::{Key, RowRevision, Versioned};
 
-pub(crate) use account::Loaded;
+pub(crate) use account::{Loaded, Registration};
 pub(crate) use attempt::{Attempt, fresh_if_stale};
 pub(crate) use check::{at_most, check_definition, check_scope, check_value};
 pub(crate) use draft::{Draft, Existing};
@@ -49,6 +49,7 @@ pub(crate) use new_definitions::NewDefinitions;
 pub(crate) use options::Expiry;
 pub use options::WriteOptions;
 pub use record::RecordWrite;
+pub(crate) use record::{RecordAccess, RecordAction};
 pub(crate) use snapshot::{Rows, Snapshot, find_definition};
 pub use value::NewValue;
 pub(crate) use value::{ValuesRead, Writing};

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::limits::{LABELS_BYTES_MAX, LABELS_MAX, NOTE_BYTES_MAX};
-use crate::model::{Actor, Entries, Expected, Metadata, Revision};
-use crate::tenant::{RecordWrite, Tenant, at_most};
+use crate::model::{Actor, Entries, Expected, LinkedAccount, Metadata, Revision};
+use crate::tenant::{Draft, RecordWrite, Registration, Tenant, at_most};
 
 /// A condition on a write, what is said about the version, and records that are written in the same batch. The
 /// default has none of them.
@@ -25,6 +25,7 @@ use crate::tenant::{RecordWrite, Tenant, at_most};
 pub struct WriteOptions {
     pub(crate) expected: Expected,
     pub(crate) records: Vec<RecordWrite>,
+    pub(crate) registered: Vec<Registration>,
     pub(crate) ciphertext: bool,
     actor: Option<Actor>,
     note: Option<String>,
@@ -56,6 +57,32 @@ impl WriteOptions {
     #[must_use]
     pub fn with_record(mut self, record: RecordWrite) -> Self {
         self.records.push(record);
+        self
+    }
+
+    /// Writes only while this linked account is registered: not once it was deleted, and not once it was registered
+    /// again. Otherwise the error is [`Error::AccountNotFound`](crate::Error::AccountNotFound).
+    ///
+    /// ```
+    /// # strongroom_conformance::with_org(async |org| {
+    /// use strongroom::{Error, WriteOptions};
+    /// let account = org.create_account("user_12345".parse()?).await?;
+    /// let known = account.info().await?.unwrap();
+    /// let (notes, key) = (org.records("notes".parse()?), "a".parse()?);
+    /// let registered = || WriteOptions::default().while_registered(&known);
+    /// notes.put_with(&key, "met", registered()).await?;
+    /// org.delete_account(account.id()).await?;
+    /// let late = notes.put_with(&key, "gone", registered()).await;
+    /// assert!(matches!(late, Err(Error::AccountNotFound(_))));
+    /// # Ok(()) });
+    /// ```
+    #[must_use]
+    pub fn while_registered(self, account: &LinkedAccount) -> Self {
+        self.with_registration(Registration { account: account.account_id.clone(), id: Some(account.id) })
+    }
+
+    pub(crate) fn with_registration(mut self, registration: Registration) -> Self {
+        self.registered.push(registration);
         self
     }
 
@@ -144,5 +171,16 @@ impl Tenant {
             labels: labels.clone(),
             expires_at: options.expires_at,
         }))
+    }
+}
+
+impl Draft<'_> {
+    /// Adds what the options say besides the condition on the verb's own document: accounts that must stay
+    /// registered, and records.
+    pub(crate) async fn put_companions(&mut self, options: &WriteOptions) -> Result<(), Error> {
+        for registration in &options.registered {
+            self.expect_registered(registration).await?;
+        }
+        self.put_records(&options.records).await
     }
 }

@@ -5,12 +5,14 @@ use crate::error::{Error, Invalid};
 use crate::id::{Environment, Namespace, OrgId, RecordKey};
 use crate::keys::Document;
 use crate::model::{Expected, Metadata, Revision};
-use crate::row::body::{Times, ValueBody};
+use crate::row::Row;
+use crate::row::body::{Times, VACANT, ValueBody};
 use crate::secret::Secret;
 use crate::store::Versioned;
 use crate::tenant::{Draft, Tenant, View, WriteOptions};
 
-/// A put or a delete of a record that joins the batch of another verb, with [`WriteOptions::with_record`].
+/// A write of a record, or a condition on one, that joins the batch of another verb, with
+/// [`WriteOptions::with_record`].
 #[derive(Debug)]
 #[must_use = "nothing is written until it is passed to a verb"]
 pub struct RecordWrite {
@@ -18,9 +20,26 @@ pub struct RecordWrite {
     pub(crate) environment: Environment,
     pub(crate) namespace: Namespace,
     pub(crate) key: RecordKey,
-    /// `None` deletes.
-    pub(crate) value: Option<Secret>,
+    pub(crate) action: RecordAction,
+    /// Whether it may write in a reserved namespace.
+    pub(crate) access: RecordAccess,
     pub(crate) expected: Expected,
+}
+
+/// Which namespaces a handle writes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RecordAccess {
+    Host,
+    Reserved,
+}
+
+/// What a [`RecordWrite`] does with its record.
+#[derive(Debug)]
+pub(crate) enum RecordAction {
+    Put(Secret),
+    Delete,
+    /// Nothing: it only expects the record.
+    Expect,
 }
 
 impl RecordWrite {
@@ -67,7 +86,8 @@ impl Tenant {
         row: &Versioned,
     ) -> Result<Option<Record>, Error> {
         let place = self.id.record(namespace, key);
-        let Some(opened) = self.open(view.keys(None), &place, &row.value)? else { return Ok(None) };
+        let opened = self.open(view.keys(None), &place, &row.value)?;
+        let Some(opened) = opened.filter(|opened| *opened.plaintext != *VACANT) else { return Ok(None) };
         let body = ValueBody::decode(opened.plaintext).map_err(|error| Error::row(place.name(), error))?;
         Ok(Some(Record {
             key: key.clone(),
@@ -97,6 +117,10 @@ impl Draft<'_> {
         if (write.org, &write.environment) != (tenant.id.org, &tenant.id.environment) {
             return Err(Error::Invalid(Invalid::ForeignRecord));
         }
+        let writes = !matches!(write.action, RecordAction::Expect);
+        if writes && write.access == RecordAccess::Host && write.namespace.is_reserved() {
+            return Err(Error::Invalid(Invalid::ReservedNamespace(write.namespace.clone())));
+        }
         let place = tenant.id.record(&write.namespace, &write.key);
         let row = tenant.engine.get(place.key()).await?;
         let existing = match &row {
@@ -105,11 +129,24 @@ impl Draft<'_> {
         };
         WriteOptions::expecting(write.expected).check(existing.as_ref().map(|record| record.revision))?;
         let read = row.map(|row| row.revision);
-        let Some(value) = &write.value else {
-            if let Some(read) = read {
+        let value = match (&write.action, read) {
+            (RecordAction::Put(value), _) => value,
+            (RecordAction::Delete, Some(read)) => {
                 self.delete_as_read(place.key(), read);
+                return Ok(existing.is_none());
             }
-            return Ok(existing.is_none());
+            (RecordAction::Expect, Some(read)) => {
+                if write.expected != Expected::Any {
+                    self.expect_as_read(place.key(), Some(read));
+                }
+                return Ok(existing.is_none());
+            }
+            (RecordAction::Delete | RecordAction::Expect, None) => {
+                if write.expected == Expected::Absent {
+                    self.hold_vacant(&place)?;
+                }
+                return Ok(true);
+            }
         };
         tenant.check_record(value)?;
         let now = tenant.engine.now();
@@ -118,5 +155,14 @@ impl Draft<'_> {
         let body = ValueBody::encode(value, Times { created_at, updated_at: now }, &Metadata::NONE);
         self.put_sealed(&place, read, &Document { id: None, revision, body: &body })?;
         Ok(existing.is_none())
+    }
+
+    /// Makes the batch fail if the record is added before it lands. A store can expect that a row is absent only where
+    /// the batch puts it, so a row is put that reads as no record, and deleted once the batch has landed. If that is
+    /// cut short, the next write of the record takes its place.
+    fn hold_vacant(&mut self, place: &Row<'_>) -> Result<(), Error> {
+        self.put_sealed(place, None, &Document { id: None, revision: Revision::first()?, body: VACANT })?;
+        self.vacate_after(place.key());
+        Ok(())
     }
 }

@@ -1,14 +1,14 @@
 //! The handle of one linked account.
 
 use crate::error::Error;
-use crate::id::{IntegrationId, LinkedAccountId};
+use crate::id::{DocumentId, IntegrationId, LinkedAccountId};
 use crate::model::{
     Credential, CredentialInfo, DefinitionRef, LinkedAccount, Listing, PageRequest, ScopedValue,
     StoredDefinition, Upsert, ValueWritten,
 };
 use crate::scope::{Scope, ScopeKind};
 use crate::secret::Secret;
-use crate::tenant::WriteOptions;
+use crate::tenant::{Freshness, Needs, Registration, WriteOptions, fresh_if_stale};
 use crate::verbs::credentials::AppCredentials;
 use crate::verbs::definitions::DefinitionFilter;
 use crate::verbs::org::Org;
@@ -17,25 +17,60 @@ use crate::verbs::values::DeletedValue;
 /// One linked account. It reaches only the account's own values and credentials: not another account's, and not the
 /// org's.
 ///
+/// A handle means whatever account has the id, also one that is registered later, and can set values of one that is not
+/// registered. A [`bound`](Self::bound) handle means one registration only: use it for what acts on behalf of the
+/// account, such as a session. A definition that allows no value at account scope does not exist for either:
+/// [`Error::DefinitionNotFound`].
+///
 /// Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Account {
     org: Org,
-    account: LinkedAccountId,
+    registration: Registration,
 }
 
 impl Account {
     pub(crate) fn new(org: Org, account: LinkedAccountId) -> Self {
-        Self { org, account }
+        Self { org, registration: Registration { account, id: None } }
     }
 
     /// The id of the account.
     #[must_use]
     pub fn id(&self) -> &LinkedAccountId {
-        &self.account
+        &self.registration.account
     }
 
-    /// The account as it is registered; `None` if it is not.
+    /// A handle that is bound to the account as it is registered now. Once the account is deleted, every verb of the
+    /// handle that reads or writes fails with [`Error::AccountNotFound`] and writes nothing, also after an account was
+    /// registered again under the same id, and however long before the deletion the verb began.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// use strongroom::Error;
+    /// let account = org.create_account("user_12345".parse()?).await?.bound().await?;
+    /// account.set_value("PORT", "80").await?;
+    /// org.delete_account(account.id()).await?;
+    /// org.create_account("user_12345".parse()?).await?;
+    /// assert!(matches!(account.set_value("PORT", "81").await, Err(Error::AccountNotFound(_))));
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::AccountNotFound`] if the account is not registered.
+    pub async fn bound(&self) -> Result<Self, Error> {
+        let known = self.info().await?.ok_or_else(|| self.registration.not_found())?;
+        Ok(self.clone().bound_to(known.id))
+    }
+
+    /// The same, for the registration with this document id. No I/O: a handle of a registration that never was or is
+    /// over fails like one whose account was deleted.
+    #[must_use]
+    pub fn bound_to(mut self, document: DocumentId) -> Self {
+        self.registration.id = Some(document);
+        self
+    }
+
+    /// The account as it is registered; `None` if it is not, or not as the handle is bound.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -48,7 +83,8 @@ impl Account {
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn info(&self) -> Result<Option<LinkedAccount>, Error> {
-        self.org.linked_account(&self.account).await
+        let known = self.org.linked_account(self.id()).await?;
+        Ok(known.filter(|known| self.registration.id.is_none_or(|id| id == known.id)))
     }
 
     /// The definitions that allow a value at account scope.
@@ -111,7 +147,12 @@ impl Account {
         value: impl Into<Secret>,
         options: WriteOptions,
     ) -> Result<ValueWritten, Error> {
-        self.org.set_value_with(definition, self.scope(), value, options).await
+        let definition = definition.into();
+        let sought = definition.clone();
+        match self.org.set_value_with(definition, self.scope(), value, self.tied(options)).await {
+            Err(Error::ScopeNotAllowed { .. }) => Err(Error::DefinitionNotFound(sought.into_owned())),
+            written => written,
+        }
     }
 
     /// The account's own value of a definition; never the org's and never a default.
@@ -130,7 +171,13 @@ impl Account {
         &self,
         definition: impl Into<DefinitionRef<'_>>,
     ) -> Result<Option<ScopedValue>, Error> {
-        self.org.value(definition, self.scope()).await
+        let definition = definition.into();
+        let found = self.org.value(definition.clone(), self.scope()).await?;
+        if found.is_none() {
+            self.refuse_hidden(definition).await?;
+        }
+        self.refuse_ended().await?;
+        Ok(found)
     }
 
     /// The account's own values.
@@ -146,7 +193,9 @@ impl Account {
     /// # Errors
     /// Those of [`Org::values`].
     pub async fn values(&self, page: PageRequest) -> Result<Listing<ScopedValue>, Error> {
-        self.org.values(self.scope(), page).await
+        let found = self.org.values(self.scope(), page).await?;
+        self.refuse_ended().await?;
+        Ok(found)
     }
 
     /// Deletes the account's own value of a definition.
@@ -186,7 +235,48 @@ impl Account {
         definition: impl Into<DefinitionRef<'_>>,
         options: WriteOptions,
     ) -> Result<Option<DeletedValue>, Error> {
-        self.org.delete_value_with(definition, self.scope(), options).await
+        let definition = definition.into();
+        let sought = definition.clone();
+        let deleted = self.org.delete_value_with(definition, self.scope(), self.tied(options)).await;
+        if matches!(deleted, Ok(None) | Err(Error::Unexpected { found: None })) {
+            self.refuse_hidden(sought).await?;
+        }
+        self.or_refuse_ended(deleted?).await
+    }
+
+    /// The account's own value with this document id. Another account's or the org's is not found.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// let id = account.set_value("PORT", "80").await?.id;
+    /// assert_eq!(account.value_by_id(&id).await?.unwrap().value.expose(), "80");
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Org::value_by_id`].
+    pub async fn value_by_id(&self, id: &DocumentId) -> Result<Option<ScopedValue>, Error> {
+        let found = self.org.value_by_id(id).await?;
+        self.refuse_ended().await?;
+        Ok(found.filter(|found| found.scope == self.scope()))
+    }
+
+    /// Deletes the account's own value with this document id. Another account's or the org's is not found.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// let id = account.set_value("PORT", "80").await?.id;
+    /// assert!(account.delete_value_by_id(&id).await?.is_some());
+    /// assert!(account.delete_value_by_id(&id).await?.is_none());
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Org::delete_value_by_id`].
+    pub async fn delete_value_by_id(&self, id: &DocumentId) -> Result<Option<DeletedValue>, Error> {
+        let options = self.tied(WriteOptions::default());
+        let deleted = self.org.delete_found_value(id, |scope| *scope == self.scope(), &options).await?;
+        self.or_refuse_ended(deleted).await
     }
 
     /// The credentials of one integration of the account.
@@ -276,7 +366,51 @@ impl Account {
         &self.org
     }
 
+    pub(crate) fn registration(&self) -> &Registration {
+        &self.registration
+    }
+
+    /// Fails if the registration that the handle is bound to is over. After a read, since a registration that is over
+    /// stays so: what was read before this look was of the one that is meant.
+    pub(crate) async fn refuse_ended(&self) -> Result<(), Error> {
+        if self.registration.id.is_none() {
+            return Ok(());
+        }
+        fresh_if_stale(|freshness| self.try_refuse_ended(freshness)).await
+    }
+
+    async fn try_refuse_ended(&self, freshness: Freshness) -> Result<(), Error> {
+        let tenant = &*self.org.tenant;
+        let gets = [tenant.id.account(self.id()).key()];
+        let (view, [row]) = tenant.read(&Needs::org_keys().freshness(freshness), gets).await?;
+        tenant.live_account(&view, &self.registration, row.as_ref()).map(drop)
+    }
+
+    /// Fails like a definition that does not exist where one allows no value at account scope: what an account may not
+    /// see is not shown by how it is refused. Only after nothing was found, since such a definition has no value here.
+    async fn refuse_hidden(&self, definition: DefinitionRef<'_>) -> Result<(), Error> {
+        let found = self.org.definition(definition.clone()).await?;
+        let is_seen = found.is_some_and(|found| found.definition.scopes.allows(ScopeKind::LinkedAccount));
+        if is_seen { Ok(()) } else { Err(Error::DefinitionNotFound(definition.into_owned())) }
+    }
+
+    /// What a delete found. If it was nothing, there was no batch to fail.
+    async fn or_refuse_ended<T>(&self, found: Option<T>) -> Result<Option<T>, Error> {
+        if found.is_none() {
+            self.refuse_ended().await?;
+        }
+        Ok(found)
+    }
+
+    /// The options, with the registration that the handle is bound to.
+    fn tied(&self, options: WriteOptions) -> WriteOptions {
+        match self.registration.id {
+            Some(_) => options.with_registration(self.registration.clone()),
+            None => options,
+        }
+    }
+
     fn scope(&self) -> Scope {
-        Scope::LinkedAccount(self.account.clone())
+        Scope::LinkedAccount(self.id().clone())
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::engine::Engine;
 use crate::id::{Environment, LinkedAccountId, Namespace, OrgId};
 use crate::model::Actor;
-use crate::tenant::Tenant;
+use crate::tenant::{RecordAccess, Tenant};
 use crate::verbs::account::Account;
 use crate::verbs::records::Records;
 
@@ -70,17 +70,34 @@ impl Org {
         Account::new(self.clone(), account)
     }
 
-    /// The host's own sealed records in a namespace.
+    /// The host's own sealed records in a namespace. In a [reserved](Namespace::is_reserved) one they can be read, and
+    /// a write fails with [`Invalid::ReservedNamespace`](crate::Invalid::ReservedNamespace).
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
-    /// let (sessions, keys) = (org.records("session".parse()?), org.records("api-key".parse()?));
-    /// sessions.put(&"a".parse()?, "user_12345").await?;
-    /// assert!(keys.get(&"a".parse()?).await?.is_none()); // each namespace has its own
+    /// let (notes, visits) = (org.records("notes".parse()?), org.records("visits".parse()?));
+    /// notes.put(&"a".parse()?, "user_12345").await?;
+    /// assert!(visits.get(&"a".parse()?).await?.is_none()); // each namespace has its own
     /// # Ok(()) });
     /// ```
     #[must_use]
     pub fn records(&self, namespace: Namespace) -> Records {
-        Records::new(self.clone(), namespace)
+        Records::new(self.clone(), namespace, RecordAccess::Host)
+    }
+
+    /// The same, but reserved namespaces can be written too. Only for what serves this vault, such as
+    /// `strongroom-http`: whoever writes there makes API keys and sessions.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_org(async |org| {
+    /// use strongroom::{Error, Invalid};
+    /// let refused = org.records("api-key".parse()?).put(&"a".parse()?, "{}").await;
+    /// assert!(matches!(refused, Err(Error::Invalid(Invalid::ReservedNamespace(_)))));
+    /// org.reserved_records("api-key".parse()?).put(&"a".parse()?, "{}").await?;
+    /// # Ok(()) });
+    /// ```
+    #[must_use]
+    pub fn reserved_records(&self, namespace: Namespace) -> Records {
+        Records::new(self.clone(), namespace, RecordAccess::Reserved)
     }
 }

@@ -104,6 +104,7 @@ impl Account {
     /// # Errors
     /// Those of [`KeyJob::run`].
     pub async fn rotate_keys(&self) -> Result<JobReport, Error> {
+        self.refuse_ended().await?;
         let org = self.org();
         let keys = DataKeys::of_account(*org.id(), org.environment().clone(), self.id().clone());
         KeyJob::begin(&org.tenant.engine, TaskBody::DataKeys(keys.body())).await?.run().await

@@ -22,7 +22,7 @@ fn small() -> Vault {
         let account =
             org.create_account(crate::rig::account("a")).name(CANARY).with_credential("k", CANARY).await?;
         account.set_value("V", CANARY).await?;
-        org.records("session".parse()?).put(&"r".parse()?, CANARY).await?;
+        org.records("visitor".parse()?).put(&"r".parse()?, CANARY).await?;
         Ok::<_, Error>(())
     })
     .unwrap();

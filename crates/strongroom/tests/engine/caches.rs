@@ -123,10 +123,10 @@ const WARM: &[Counted] = &[
         },
         (1, 1),
     ),
-    ("record", |org, _| block_on(org.records("session".parse()?).get(&"r".parse()?)).map(drop), (1, 0)),
+    ("record", |org, _| block_on(org.records("visitor".parse()?).get(&"r".parse()?)).map(drop), (1, 0)),
     (
         "put_record",
-        |org, _| block_on(org.records("session".parse()?).put(&"r".parse()?, "x")).map(drop),
+        |org, _| block_on(org.records("visitor".parse()?).put(&"r".parse()?, "x")).map(drop),
         (1, 1),
     ),
     (

@@ -32,7 +32,7 @@ fn a_handle_says_what_it_reaches() {
     let account = org.account(id("a"));
     assert_eq!((org.environment().as_str(), account.id().as_str()), ("test", "a"));
     assert_eq!(account.app(id("crm")).integration().as_str(), "crm");
-    assert_eq!(org.records(id("session")).namespace().as_str(), "session");
+    assert_eq!(org.records(id("visitor")).namespace().as_str(), "visitor");
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn a_credential_has_at_most_64_kib() {
 #[test]
 fn a_record_has_at_most_64_kib() {
     with_small_store(async |org| {
-        let (sessions, most) = (org.records(id("session")), "x".repeat(65_536));
+        let (sessions, most) = (org.records(id("visitor")), "x".repeat(65_536));
         sessions.put(&id("k"), most.as_str()).await?;
         let refused = sessions.put(&id("k"), [&most, "x"].concat()).await;
         assert!(matches!(refused, Err(Error::TooLong { what: "a record", max: 65_536 })));

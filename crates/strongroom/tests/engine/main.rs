@@ -9,6 +9,7 @@ mod allocations;
 mod audit;
 mod backup;
 mod backup_files;
+mod bound;
 mod cached_keys;
 mod caches;
 mod checkpoint;

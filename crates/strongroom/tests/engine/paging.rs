@@ -85,7 +85,7 @@ fn the_pages_of_credentials_are_the_whole_list() {
 #[test]
 fn the_pages_of_records_are_the_whole_list() {
     with_rows(async |org| {
-        let sessions = org.records(id("session"));
+        let sessions = org.records(id("visitor"));
         same_by_pages(async |page| Ok(keyed(sessions.list(page).await?, |record| record.key.clone()))).await
     });
 }
@@ -143,7 +143,7 @@ fn a_cursor_of_another_list_never_leads_out_of_this_one() {
         cursors.extend(org.linked_accounts(PageRequest::first(1)).await?.next);
         cursors.extend(org.definitions(&DefinitionFilter::all(), PageRequest::first(1)).await?.next);
         cursors.extend(org.account(id("a")).credentials(PageRequest::first(1)).await?.next);
-        cursors.extend(org.records(id("session")).list(PageRequest::first(1)).await?.next);
+        cursors.extend(org.records(id("visitor")).list(PageRequest::first(1)).await?.next);
         assert_eq!(cursors.len(), 7);
         for cursor in cursors {
             stays_within_b(&org, cursor).await?;
@@ -184,7 +184,7 @@ fn with_rows(test: impl AsyncFnOnce(Org) -> Result<(), Error>) {
             org.create_account(id(&format!("user/{number}"))).await?;
             account_a.add_integration(&id::<IntegrationId>(&format!("app{number}"))).await?;
             account_a.upsert_credential(&name, "x").await?;
-            org.records(id("session")).put(&id(&name), "x").await?;
+            org.records(id("visitor")).put(&id(&name), "x").await?;
             org.records(id("session2")).put(&id(&name), "x").await?;
         }
         test(org).await

@@ -100,5 +100,5 @@ async fn changed(records: &Records, stamp: Option<&Stamp>, value: &str) -> Resul
 }
 
 fn records(org: &Org) -> Records {
-    org.records(id("session"))
+    org.records(id("visitor"))
 }

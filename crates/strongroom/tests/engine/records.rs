@@ -2,7 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+use std::sync::Arc;
+
+use futures_executor::block_on;
+use strongroom::store::StoreErrorKind;
+use strongroom_conformance::{Fault, Faulty};
+
 use crate::common::{exposed, id, org_id, org_of, run, text, vault, with_clock, with_org};
+use crate::rig::{Hooked, Kind, Point, RowKey, Rows, audit, base, load, open, org, rows, sound};
 use strongroom::{
     DefinitionChange, Environment, Error, Expected, IntegrationId, Invalid, NewValue, Org, PageRequest,
     Records, Revision, Scope, Upsert, VaultOptions, WriteOptions,
@@ -231,7 +238,7 @@ fn a_record_that_is_taken_along_twice_is_refused_by_name() {
 }
 
 fn sessions(org: &Org) -> Records {
-    org.records(id("session"))
+    org.records(id("visitor"))
 }
 
 /// Options that take a record of this key along.
@@ -246,10 +253,152 @@ fn a_record_of_another_tenant_is_not_taken_along() {
         let org = org_of(&vault);
         org.create_account(id("user")).await?;
         let elsewhere = vault.org(org_id(), Environment::production());
-        let record = elsewhere.records(id("session")).write(id("k"), "x");
+        let record = elsewhere.records(id("visitor")).write(id("k"), "x");
         let refused = org.upsert_account(id("user")).with_record(record).await;
         assert!(matches!(refused, Err(Error::Invalid(Invalid::ForeignRecord))));
-        assert!(elsewhere.records(id("session")).get(&id("k")).await?.is_none());
+        assert!(elsewhere.records(id("visitor")).get(&id("k")).await?.is_none());
+        Ok(())
+    });
+}
+
+/// Sets a value with a companion, while another engine puts the record of the companion before the batch lands.
+fn overtaken(
+    companion: impl Fn(&Records) -> strongroom::RecordWrite,
+    meanwhile: impl FnOnce(Records) + Send + 'static,
+) -> (Result<(), Error>, Arc<MemoryStore>) {
+    let store = base(async |org| org.define(text("V")).await.map(drop));
+    let hooked = Hooked::new(Arc::clone(&store)).shared();
+    let vault = open(hooked.clone());
+    let other = sessions(&org(&open(Arc::clone(&store))));
+    hooked.once(Point::BeforeCommit, move || meanwhile(other));
+    let options = WriteOptions::default().with_record(companion(&sessions(&org(&vault))));
+    let set = block_on(org(&vault).set_value_with("V", Scope::Org, "v", options)).map(drop);
+    assert_eq!(hooked.hooks_left(), 0);
+    (set, store)
+}
+
+#[test]
+fn that_a_record_is_absent_holds_when_the_batch_lands() {
+    let conditions: [fn(&Records) -> strongroom::RecordWrite; 3] = [
+        |records| records.condition(id("k"), Expected::Absent),
+        |records| records.removal(id("k")).expecting(Expected::Absent),
+        |records| records.write(id("k"), "ours").expecting(Expected::Absent),
+    ];
+    for (index, condition) in conditions.into_iter().enumerate() {
+        let (set, store) = overtaken(condition, |records| {
+            block_on(records.put(&id("k"), "theirs")).unwrap();
+        });
+        assert!(matches!(set, Err(Error::Unexpected { found: Some(_) })), "{index}: {set:?}");
+        let org = org(&open(store));
+        assert!(block_on(org.value("V", Scope::Org)).unwrap().is_none(), "{index}");
+        let found = block_on(sessions(&org).get(&id("k"))).unwrap().unwrap();
+        assert_eq!(found.value.expose(), "theirs", "{index}");
+    }
+}
+
+#[test]
+fn a_condition_on_a_record_leaves_it_as_it_is() {
+    with_org(async |org| {
+        org.define(text("V")).await?;
+        let sessions = sessions(&org);
+        sessions.put(&id("k"), "x").await?;
+        let read = sessions.get(&id("k")).await?.unwrap();
+        let set = async |expected| {
+            let options = WriteOptions::default().with_record(sessions.condition(id("k"), expected));
+            org.set_value_with("V", Scope::Org, "v", options).await
+        };
+        set(Expected::Any).await?;
+        set(Expected::Revision(read.revision)).await?;
+        assert!(matches!(set(Expected::Absent).await, Err(Error::Unexpected { .. })));
+        assert_eq!(sessions.get(&id("k")).await?.unwrap().revision, read.revision);
+        sessions.put(&id("k"), "y").await?;
+        assert!(matches!(set(Expected::Revision(read.revision)).await, Err(Error::Unexpected { .. })));
+        Ok(())
+    });
+}
+
+#[test]
+fn an_expected_absence_leaves_no_row() {
+    let (set, store) = overtaken(|records| records.condition(id("k"), Expected::Absent), |_| ());
+    set.unwrap();
+    audit(&store);
+    let org = org(&open(Arc::clone(&store)));
+    block_on(org.delete_value("V", Scope::Org)).unwrap();
+    block_on(org.delete_definition("V")).unwrap();
+    assert_eq!(records_in(&rows(&store)), 0);
+}
+
+#[test]
+fn the_row_of_an_expected_absence_that_was_cut_short_is_no_record() {
+    let store = base(async |org| org.define(text("V")).await.map(drop));
+    // The batch lands, and the one that deletes the row again does not.
+    let cut = Faulty::new(Arc::clone(&store)).on_commits(1..=1, Fault::Before(StoreErrorKind::Unavailable));
+    let org_of_cut = org(&open(cut));
+    let absent = sessions(&org_of_cut).condition(id("k"), Expected::Absent);
+    let options = WriteOptions::default().with_record(absent);
+    block_on(org_of_cut.set_value_with("V", Scope::Org, "v", options)).unwrap();
+    let cut_short = rows(&store);
+    assert_eq!(records_in(&cut_short), 1);
+    type Use = fn(&Org) -> Result<(), Error>;
+    let uses: [Use; 5] = [
+        |org| block_on(sessions(org).put(&id("k"), "x")).map(|put| assert_eq!(put, Upsert::Added)),
+        |org| block_on(sessions(org).delete(&id("k"))).map(|found| assert!(!found)),
+        |org| {
+            let absent = sessions(org).removal(id("k")).expecting(Expected::Absent);
+            let options = WriteOptions::default().with_record(absent);
+            block_on(org.set_value_with("V", Scope::Org, "w", options)).map(drop)
+        },
+        |org| block_on(org.rotate_keys()).map(drop),
+        |org| block_on(org.verify()).map(|report| assert!(report.is_clean(), "{report}")),
+    ];
+    for one in uses {
+        let store = load(&cut_short);
+        let org = org(&open(Arc::clone(&store)));
+        assert!(block_on(sessions(&org).get(&id("k"))).unwrap().is_none());
+        assert!(block_on(sessions(&org).list(PageRequest::default())).unwrap().items.is_empty());
+        one(&org).unwrap();
+        sound(&store);
+    }
+}
+
+fn records_in(rows: &Rows) -> usize {
+    rows.keys().filter(|key| RowKey::parse(key).kind == Kind::Record).count()
+}
+
+#[test]
+fn a_reserved_namespace_is_written_by_its_door_only_and_read_by_all() {
+    with_org(async |org| {
+        org.define(text("V")).await?;
+        for name in ["api-key", "signing-key", "session", "account-session"] {
+            let (host, door) = (org.records(id(name)), org.reserved_records(id(name)));
+            door.put(&id("k"), "kept").await?;
+            let in_a_batch = async |companion| {
+                let options = WriteOptions::default().with_record(companion);
+                org.set_value_with("V", Scope::Org, "v", options).await.map(drop)
+            };
+            let refused = [
+                host.put(&id("k"), "x").await.map(drop),
+                host.put(&id("new"), "x").await.map(drop),
+                host.delete(&id("k")).await.map(drop),
+                in_a_batch(host.write(id("k"), "x")).await,
+                in_a_batch(host.removal(id("k"))).await,
+            ];
+            for refused in refused {
+                assert!(
+                    matches!(
+                        &refused,
+                        Err(Error::Invalid(Invalid::ReservedNamespace(named))) if *named == id(name)
+                    ),
+                    "{refused:?}"
+                );
+            }
+            assert!(org.value("V", Scope::Org).await?.is_none());
+            in_a_batch(host.condition(id("k"), Expected::Any)).await?;
+            org.delete_value("V", Scope::Org).await?;
+            assert_eq!(host.get(&id("k")).await?.unwrap().value.expose(), "kept");
+            assert_eq!(host.list(PageRequest::default()).await?.items.len(), 1);
+            assert!(door.delete(&id("k")).await?);
+        }
         Ok(())
     });
 }

@@ -75,7 +75,7 @@ fn ids_revisions_and_times_stay() {
                 org.linked_accounts(all()).await?.items,
                 account.integrations(all()).await?.items,
                 account.credential("k").await?,
-                org.records("session".parse()?).list(all()).await?.items,
+                org.records("visitor".parse()?).list(all()).await?.items,
             );
             Ok::<_, Error>(shown)
         })
@@ -184,7 +184,7 @@ fn an_old_key_that_unreadable_rows_need_is_destroyed_by_force_alone() {
     let report = block_on(job.run()).unwrap();
     assert_eq!((report.outcome, report.progress.failed), (JobOutcome::Finished, 1));
     assert_eq!(report.progress.keys_destroyed, 3);
-    let read = block_on(org(&vault).records("session".parse().unwrap()).get(&"r".parse().unwrap()));
+    let read = block_on(org(&vault).records("visitor".parse().unwrap()).get(&"r".parse().unwrap()));
     assert!(matches!(read, Err(Error::UnknownKey { .. })), "{read:?}");
 }
 

@@ -16,8 +16,8 @@ use strongroom_memory::MemoryStore;
 
 use crate::common::TestClock;
 use crate::rig::{
-    Kind, ORG, Play, RowKey, Rows, Stepped, Task, account, audit, dek_id, empty, explore, load, of_account,
-    open, org, rows, text, unlock,
+    Kind, ORG, Play, RowKey, Rows, Stepped, Task, account, audit, dek_id, drive, empty, explore, load,
+    of_account, open, org, rows, text, unlock,
 };
 
 /// An account with a counter at 0, and a credential.
@@ -70,17 +70,6 @@ fn open_stepped(store: &Arc<MemoryStore>, clock: &TestClock, engines: Engines) -
     let stepped = Stepped { inner: Arc::clone(store), shared: engines == Engines::Each };
     let options = VaultOptions::default().clock(clock.clone());
     drive(options.open(stepped, unlock())).unwrap()
-}
-
-/// Polls a future to its end.
-fn drive<T>(future: impl Future<Output = T>) -> T {
-    let mut future = std::pin::pin!(future);
-    loop {
-        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        if let std::task::Poll::Ready(done) = future.as_mut().poll(&mut context) {
-            return done;
-        }
-    }
 }
 
 /// Adds one to the counter, whatever others do meanwhile.

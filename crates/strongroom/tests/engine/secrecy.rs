@@ -21,7 +21,7 @@ const CANARY: &str = "qzx-CANARY 7";
 fn debug_shows_no_secret() {
     with_org(async |org| {
         org.define(text("A")).await?;
-        let write = || org.records(id("session")).write(id("k"), CANARY);
+        let write = || org.records(id("visitor")).write(id("k"), CANARY);
         let create = org.create_account(id("a")).with_credential("k", CANARY).with_record(write());
         assert_shows_none(&create);
         let handle = create.await?;
@@ -40,12 +40,12 @@ fn debug_shows_no_secret() {
         assert_shows_none(&handle.credential("k").await?);
         assert_shows_none(&org.resolve("A", &path).await?);
         assert_shows_none(&org.resolve_all(&path).await?);
-        assert_shows_none(&org.records(id("session")).get(&id("k")).await?);
+        assert_shows_none(&org.records(id("visitor")).get(&id("k")).await?);
         assert_shows_none(&(
             &org,
             &handle,
             handle.app(IntegrationId::default_app()),
-            org.records(id("session")),
+            org.records(id("visitor")),
         ));
         Ok(())
     });
@@ -113,7 +113,7 @@ fn a_refused_credential_or_record_is_not_shown() {
         silent(handle.upsert_credential("", CANARY).await);
         silent(handle.upsert_credential("k", CANARY.repeat(6_000)).await);
         silent(handle.app(id("none")).upsert("k", CANARY).await);
-        let sessions = org.records(id("session"));
+        let sessions = org.records(id("visitor"));
         sessions.put(&id("k"), CANARY).await?;
         silent(sessions.put_with(&id("k"), CANARY, WriteOptions::expecting(Expected::Absent)).await);
         silent(sessions.put(&id("k"), CANARY.repeat(6_000)).await);
@@ -133,7 +133,7 @@ fn a_failing_store_does_not_bring_a_value_out() {
             store.fail_after(0, kind);
             silent(org.set_value("A", Scope::Org, CANARY).await);
             silent(handle.upsert_credential("k", CANARY).await);
-            silent(org.records(id("session")).put(&id("k"), CANARY).await);
+            silent(org.records(id("visitor")).put(&id("k"), CANARY).await);
             silent(org.create_account(id("b")).with_credential("k", CANARY).await);
         }
         Ok(())
@@ -192,7 +192,7 @@ fn no_stored_row_holds_a_plaintext() {
         let handle = create.with_credential("k", CANARY).await?;
         handle.set_value("A", CANARY).await?;
         org.set_value("A", Scope::Org, CANARY).await?;
-        org.records(id("session")).put(&id("k"), CANARY).await?;
+        org.records(id("visitor")).put(&id("k"), CANARY).await?;
         let holds = |bytes: &[u8]| bytes.windows(6).any(|part| part == &CANARY.as_bytes()[4..10]);
         for (key, row) in rows(&store).await? {
             assert!(!holds(key.as_bytes()) && !holds(&row), "{key:?}");

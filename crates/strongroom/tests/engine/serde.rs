@@ -110,7 +110,7 @@ fn what_holds_a_secret_goes_out_without_it() {
         let shown = WriteOptions::default().with_ciphertext();
         let written = handle.set_value_with("A", CANARY, shown).await?;
         let path = ScopePath::org().linked_account(id("a"));
-        org.records(id("session")).put(&id("k"), CANARY).await?;
+        org.records(id("visitor")).put(&id("k"), CANARY).await?;
         let out = [
             to_value(&written).unwrap(),
             to_value(handle.value("A").await?).unwrap(),
@@ -118,7 +118,7 @@ fn what_holds_a_secret_goes_out_without_it() {
             to_value(org.resolve("A", &path).await?).unwrap(),
             to_value(&org.resolve_all(&path).await?.values).unwrap(),
             to_value(org.resolve_all(&path).await?).unwrap(),
-            to_value(org.records(id("session")).get(&id("k")).await?).unwrap(),
+            to_value(org.records(id("visitor")).get(&id("k")).await?).unwrap(),
         ];
         for value in out {
             let text = value.to_string();

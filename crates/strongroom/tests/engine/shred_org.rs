@@ -73,7 +73,7 @@ fn whoever_writes_first_after_a_crash_finishes_the_shred() {
                 .map(drop)
         }),
         ("put_record", |vault| {
-            let records = org(vault).records("session".parse()?);
+            let records = org(vault).records("visitor".parse()?);
             block_on(records.put(&"r".parse()?, "new")).map(drop)
         }),
     ];

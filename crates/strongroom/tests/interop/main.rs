@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use strongroom::provider::{Destruction, KeyProvider, ProviderError, ProviderKey, WrapContext, Wrapped};
 use strongroom::{
-    Argon2Params, DefinitionFilter, DocumentId, PageRequest, RawKey, Unlock, Vault, VaultOptions,
+    Argon2Params, DefinitionFilter, DocumentId, Expected, PageRequest, RawKey, Scope, Unlock, Vault,
+    VaultOptions, WriteOptions,
 };
 
 use decoder::{decode, definition, dump, number, rows, said, said_in, scope_of, text, without_nulls};
@@ -121,7 +122,7 @@ fn accounts_credentials_and_records_are_decoded_as_they_were_written() {
         .collect();
     assert_eq!(
         records,
-        [["session", "jti-1", "user_12345"], ["session", "jti-1/", ""]].map(|row| row.map(str::to_owned))
+        [["visitor", "jti-1", "user_12345"], ["visitor", "jti-1/", ""]].map(|row| row.map(str::to_owned))
     );
 }
 
@@ -166,6 +167,29 @@ fn what_a_delete_left_behind_is_told_from_what_is_there() {
         (keyring["deks"].as_array().unwrap().len(), keyring["tombstones"].as_array().unwrap().len()),
         (0, 1)
     );
+}
+
+#[test]
+fn a_vacant_record_and_an_empty_keyring_are_decoded() {
+    let rich = block_on(Rich::build());
+    let org = &rich.orgs[0];
+    let absent = org.records("note".parse().unwrap()).condition("k".parse().unwrap(), Expected::Absent);
+    let options = WriteOptions::default().with_record(absent);
+    let account = block_on(org.create_account("new".parse().unwrap()).into_future()).unwrap();
+    rich.store.commits_left.store(1, Ordering::SeqCst);
+    block_on(org.set_value_with("INTEGER", Scope::Org, "13", options)).unwrap();
+    let decoded = rich.decoded();
+    let vacant = rows(&decoded, "record", org).find(|row| row["namespace"] == "note").unwrap();
+    assert_eq!(text(vacant, "absent"), "it is vacant");
+    assert!(block_on(org.records("note".parse().unwrap()).get(&"k".parse().unwrap())).unwrap().is_none());
+
+    // The delete loses its first race for the account's row, and then puts a keyring without keys.
+    rich.store.commits_left.store(usize::MAX, Ordering::SeqCst);
+    rich.store.conflicts_left.store(1, Ordering::SeqCst);
+    block_on(org.delete_account(account.id())).unwrap();
+    let decoded = rich.decoded();
+    let keyring = rows(&decoded, "keyring", org).find(|row| row["linked_account"] == "new").unwrap();
+    assert_eq!((&keyring["deks"], &keyring["tombstones"]), (&json!([]), &json!([])));
 }
 
 #[test]

@@ -51,7 +51,7 @@ impl Rich {
             values.push(set_values(org).await);
         }
         add_accounts(&orgs[0]).await;
-        let sessions = orgs[0].records("session".parse().unwrap());
+        let sessions = orgs[0].records("visitor".parse().unwrap());
         sessions.put(&"jti-1".parse().unwrap(), "user_1").await.unwrap();
         sessions.put(&"jti-1".parse().unwrap(), "user_12345").await.unwrap();
         sessions.put(&"jti-1/".parse().unwrap(), "").await.unwrap();
@@ -152,11 +152,14 @@ async fn add_accounts(org: &Org) {
 pub(crate) struct Stopping {
     inner: MemoryStore,
     pub(crate) commits_left: AtomicUsize,
+    /// How many batches are refused before, as if others were faster.
+    pub(crate) conflicts_left: AtomicUsize,
 }
 
 impl Default for Stopping {
     fn default() -> Self {
-        Self { inner: MemoryStore::new(), commits_left: AtomicUsize::new(usize::MAX) }
+        let (commits_left, conflicts_left) = (AtomicUsize::new(usize::MAX), AtomicUsize::new(0));
+        Self { inner: MemoryStore::new(), commits_left, conflicts_left }
     }
 }
 
@@ -168,6 +171,9 @@ impl Store for Stopping {
 
     async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
         let less = |left: usize| left.checked_sub(1);
+        if self.conflicts_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
+            return Err(StoreError::new(StoreErrorKind::Contention, "the test was faster"));
+        }
         if self.commits_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_err() {
             return Err(StoreError::new(StoreErrorKind::Unavailable, "the test stopped the store"));
         }

@@ -252,6 +252,10 @@ def check_labels(read):
     return read
 
 
+def host_record(plaintext):
+    return {"absent": "it is vacant"} if bytes(plaintext) == b"\xa0" else sheet(plaintext)
+
+
 def definition(plaintext):
     required = {
         0: ("name", TEXT),
@@ -508,7 +512,7 @@ class Vault:
 
     def read_record(self, key, row, ids):
         key_name = ids["namespace"] + "\x00" + ids["key_name"]
-        return self.under_dek(row, 7, "record", ids, sheet, key_name=key_name)
+        return self.under_dek(row, 7, "record", ids, host_record, key_name=key_name)
 
     def under_dek(self, row, kind, name, ids, decode, owner=None, **more):
         """Opens a row under the DEK of the org, or of the account that owns it."""

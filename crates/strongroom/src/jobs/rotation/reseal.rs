@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::error::{Damage, Error};
 use crate::keys::{Opened, ScopeKeys, sealing_key_id};
 use crate::model::Revision;
-use crate::row::body::{AccountBody, IntegrationBody, ValueBody, decode_definition};
+use crate::row::body::{AccountBody, IntegrationBody, VACANT, ValueBody, decode_definition};
 use crate::row::{Row, RowError, TenantRow};
 use crate::store::{Key, Versioned};
 use crate::tenant::{Draft, Tenant};
@@ -50,6 +50,7 @@ fn check_body(row: &Row<'_>, body: &[u8]) -> Result<(), RowError> {
         TenantRow::Account(_) => AccountBody::decode(body).map(drop),
         TenantRow::Integration(..) => IntegrationBody::decode(body).map(drop),
         TenantRow::Count => <[u8; 8]>::try_from(body).map(drop).map_err(|_| RowError::Malformed),
+        TenantRow::Record(..) if *body == *VACANT => Ok(()),
         TenantRow::Value(..) | TenantRow::Credential(..) | TenantRow::Record(..) => {
             ValueBody::decode_around(body).map(drop)
         }

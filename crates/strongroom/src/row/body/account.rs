@@ -44,6 +44,11 @@ impl AccountBody {
         Timestamp::from_ms(self.updated_ms)
     }
 
+    /// Whether the account is this document.
+    pub(crate) fn is(&self, id: &DocumentId) -> bool {
+        self.id == *id.as_bytes()
+    }
+
     /// The same account, changed now.
     pub(crate) fn touched(mut self, now: Timestamp) -> Self {
         self.updated_ms = now.as_ms();

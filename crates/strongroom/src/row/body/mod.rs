@@ -14,4 +14,4 @@ pub(crate) use key_job::{
     CursorBody, DataKeysBody, DataPhase, FindingBody, KeyJobBody, Lease, OnUnreadableBody, PassBody, Reach,
     RootBody, Status, Tally, TaskBody,
 };
-pub(crate) use value::{Times, ValueBody};
+pub(crate) use value::{Times, VACANT, ValueBody};

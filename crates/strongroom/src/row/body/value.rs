@@ -25,6 +25,10 @@ pub(crate) struct Times {
     pub(crate) updated_at: Timestamp,
 }
 
+/// The body of a record that is absent: `{}`. Such a row is there only while a batch expects the absence of the record,
+/// which a store cannot be asked for.
+pub(crate) const VACANT: &[u8] = &[0xa0];
+
 impl ValueBody {
     pub(crate) fn encode(value: &Secret, times: Times, metadata: &Metadata) -> Zeroizing<Vec<u8>> {
         let text = value.expose();

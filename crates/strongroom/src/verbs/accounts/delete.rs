@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::id::LinkedAccountId;
 use crate::jobs::{JobId, run_job, until_landed};
+use crate::model::Expected;
 use crate::row::body::{AccountBody, Sweep};
 use crate::tenant::{Attempt, Draft, Freshness, Needs, WriteOptions};
 use crate::verbs::org::Org;
@@ -11,8 +12,12 @@ impl Org {
     /// Deletes a linked account with its values, integrations, credentials and data keys.
     ///
     /// The first batch drops the account's keys, so that nothing of it can be opened any more. The rows are swept
-    /// before this returns. If that is interrupted, [`Vault::run_jobs`](crate::Vault::run_jobs) finishes it. An
-    /// account that was never registered can be deleted too, if it has values.
+    /// before this returns. If that is interrupted, [`Vault::run_jobs`](crate::Vault::run_jobs) finishes it. However
+    /// many writers the account has, they cannot hold the delete up. An account that was never registered can be
+    /// deleted too, if it has values.
+    ///
+    /// A handle that is [bound](crate::Account::bound) writes nothing after the first batch. One that is not can set a
+    /// value of an account that is not registered, so also after a delete.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -34,11 +39,11 @@ impl Org {
     /// # strongroom_conformance::with_org(async |org| {
     /// let account = org.create_account("user_12345".parse()?).with_default_app().await?;
     /// use strongroom::WriteOptions;
-    /// let sessions = org.records("session".parse()?);
-    /// sessions.put(&"s1".parse()?, "user_12345").await?;
-    /// let options = WriteOptions::default().with_record(sessions.removal("s1".parse()?));
+    /// let visits = org.records("visits".parse()?);
+    /// visits.put(&"s1".parse()?, "user_12345").await?;
+    /// let options = WriteOptions::default().with_record(visits.removal("s1".parse()?));
     /// org.delete_account_with(account.id(), options).await?; // both, or neither
-    /// assert!(sessions.get(&"s1".parse()?).await?.is_none());
+    /// assert!(visits.get(&"s1".parse()?).await?.is_none());
     /// # Ok(()) });
     /// ```
     ///
@@ -70,9 +75,9 @@ impl Org {
             None => None,
         };
         let live = loaded.as_ref().filter(|loaded| loaded.body.deleting.is_none());
-        let keys = view.keys(Some(account)).filter(|keys| keys.keyring.active().is_some());
+        let keys = view.keys(Some(account));
         // An account that was never registered may still have values, and then it has keys.
-        if live.is_none() && keys.is_none() {
+        if live.is_none() && keys.is_none_or(|keys| keys.keyring.active().is_none()) {
             return Err(Error::AccountNotFound(account.clone()));
         }
         options.check(live.map(|loaded| loaded.revision))?;
@@ -87,16 +92,21 @@ impl Org {
         };
         // Whoever finds the row before the sweep ends can finish the job that it names.
         body.deleting = Some(*job.as_bytes());
-        draft.put_account(
-            account,
-            &body,
-            loaded.as_ref().map(|loaded| (loaded.revision, loaded.row_revision)),
-        )?;
-        if let Some(keys) = keys {
-            draft.drop_keys(Some(account), keys)?;
+        let read = loaded.as_ref().map(|loaded| (loaded.revision, loaded.row_revision));
+        // Without a keyring there is nothing but the account's row. Once a race for that row was lost, whoever writes
+        // it could hold the delete up for good.
+        let only_row = keys.is_none() && freshness == Freshness::Cached;
+        if only_row || options.expected != Expected::Any {
+            draft.put_account(account, &body, read)?;
+        } else {
+            draft.mark_account(account, &body, read.map(|(revision, _)| revision))?;
+        }
+        if !only_row {
+            // Whoever seals something of the account expects its keyring, so none of them lands after this batch.
+            draft.leave_no_keys(Some(account))?;
         }
         draft.bump_epoch();
-        draft.put_records(&options.records).await?;
+        draft.put_companions(options).await?;
         Ok(draft.commit().await?.map(|_| job))
     }
 }

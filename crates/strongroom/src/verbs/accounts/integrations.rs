@@ -58,18 +58,21 @@ impl Account {
     pub async fn integrations(&self, page: PageRequest) -> Result<Listing<Integration>, Error> {
         // Integrations of a deleted account may not be swept yet.
         if self.info().await?.is_none() {
+            self.refuse_ended().await?;
             return Ok(Listing { items: Vec::new(), next: None });
         }
         let tenant = &*self.org().tenant;
         let range = tenant.id.integrations(self.id());
-        tenant
+        let listed = tenant
             .list(None, &range, &page, |view, key, row| {
                 let slug: IntegrationId = listed_id(&range, key)?;
                 let loaded = tenant.open_integration(view, self.id(), &slug, row)?;
                 let live = loaded.filter(|loaded| loaded.body.deleting.is_none());
                 Ok(live.and_then(|loaded| loaded.body.into_model(slug)))
             })
-            .await
+            .await?;
+        self.refuse_ended().await?;
+        Ok(listed)
     }
 
     /// Deletes an integration and its credentials. After the first batch none of them can be read.
@@ -110,9 +113,9 @@ impl Account {
         freshness: Freshness,
     ) -> Result<Option<Integration>, Error> {
         let tenant = &*self.org().tenant;
-        let account = self.id();
         let (view, [account_row, row]) = self.read_integration(integration, freshness).await?;
-        match tenant.live_integration(&view, account, integration, account_row.as_ref(), row.as_ref()) {
+        let registration = self.registration();
+        match tenant.live_integration(&view, registration, integration, account_row.as_ref(), row.as_ref()) {
             Ok((_, loaded)) => Ok(loaded.body.into_model(integration.clone())),
             Err(Error::IntegrationNotFound { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -127,8 +130,8 @@ impl Account {
         let tenant = &*self.org().tenant;
         let account = self.id();
         let (view, [account_row, row]) = self.read_integration(integration, freshness).await?;
-        let known = tenant.live_account(&view, account, account_row.as_ref())?;
-        let known = known.ok_or_else(|| Error::AccountNotFound(account.clone()))?;
+        let known = tenant.live_account(&view, self.registration(), account_row.as_ref())?;
+        let known = known.ok_or_else(|| self.registration().not_found())?;
         let Some(existing) =
             self.org().existing_integration(&view, account, integration, row.as_ref()).await?
         else {
@@ -157,8 +160,13 @@ impl Account {
         let tenant = &*self.org().tenant;
         let account = self.id();
         let (view, [account_row, row]) = self.read_integration(integration, freshness).await?;
-        let (known, loaded) =
-            tenant.live_integration(&view, account, integration, account_row.as_ref(), row.as_ref())?;
+        let (known, loaded) = tenant.live_integration(
+            &view,
+            self.registration(),
+            integration,
+            account_row.as_ref(),
+            row.as_ref(),
+        )?;
 
         let mut draft = Draft::new(tenant, &view);
         let job = draft.put_job(&Sweep::Integration(account.clone(), integration.clone()))?;

@@ -10,7 +10,7 @@ use crate::model::{LinkedAccount, Listing, PageRequest};
 use crate::tenant::{Freshness, Needs, fresh_if_stale, listed_id};
 use crate::verbs::org::Org;
 
-pub use write::{AccountWritten, CreateAccount, UpsertAccount};
+pub use write::{AccountWritten, CreateAccount, UpdateAccount, UpsertAccount};
 
 impl Org {
     /// The registered linked account with this id.

@@ -7,11 +7,13 @@ use crate::error::{Error, Invalid};
 use crate::id::{CredentialKey, IntegrationId, LinkedAccountId};
 use crate::jobs::{finish_job, until_landed};
 use crate::limits::{ACCOUNT_NAME_BYTES_MAX, UDF_BYTES_MAX};
-use crate::model::Upsert;
+use crate::model::{Expected, Upsert};
 use crate::row::body::{AccountBody, IntegrationBody};
 use crate::secret::Secret;
 use crate::store::Versioned;
-use crate::tenant::{Attempt, Draft, Freshness, Loaded, Needs, RecordWrite, View, WriteOptions, at_most};
+use crate::tenant::{
+    Attempt, Draft, Freshness, Loaded, Needs, RecordWrite, Registration, View, WriteOptions, at_most,
+};
 use crate::verbs::account::Account;
 use crate::verbs::org::Org;
 
@@ -30,7 +32,7 @@ impl Org {
     /// [`Error::AccountExists`]; [`Error::TooLong`]; [`Invalid::Id`](crate::Invalid::Id) and
     /// [`Invalid::DuplicateCredentialKey`](crate::Invalid::DuplicateCredentialKey) for its credentials.
     pub fn create_account(&self, account: LinkedAccountId) -> CreateAccount<'_> {
-        CreateAccount(AccountSpec::new(self, account, OnExisting::Fail))
+        CreateAccount(AccountSpec::new(self, Registration { account, id: None }, Mode::Create))
     }
 
     /// Registers a linked account or updates it. Fields that are not set stay as they are; credentials are added or
@@ -50,7 +52,7 @@ impl Org {
     /// # Errors
     /// Those of [`create_account`](Self::create_account), except `AccountExists`.
     pub fn upsert_account(&self, account: LinkedAccountId) -> UpsertAccount<'_> {
-        UpsertAccount(AccountSpec::new(self, account, OnExisting::Update))
+        UpsertAccount(AccountSpec::new(self, Registration { account, id: None }, Mode::Upsert))
     }
 
     async fn write_account(&self, spec: &AccountSpec<'_>) -> Result<AccountWritten, Error> {
@@ -60,7 +62,7 @@ impl Org {
         let action =
             until_landed(&self.tenant, |freshness| self.try_write_account(spec, &credentials, freshness))
                 .await?;
-        Ok(AccountWritten { action, account: self.account(spec.account.clone()) })
+        Ok(AccountWritten { action, account: self.account(spec.registration.account.clone()) })
     }
 
     async fn try_write_account(
@@ -70,7 +72,7 @@ impl Org {
         freshness: Freshness,
     ) -> Result<Attempt<Upsert>, Error> {
         let tenant = &*self.tenant;
-        let account = &spec.account;
+        let account = &spec.registration.account;
         let app = IntegrationId::default_app();
         let mut gets = vec![tenant.id.account(account).key(), tenant.id.integration(account, &app).key()];
         gets.extend(
@@ -79,64 +81,68 @@ impl Org {
         let needs = [account];
         let needs = Needs::org_keys().accounts(&needs).freshness(freshness);
         let (view, rows) = tenant.read(&needs, gets).await?;
-        let [account_row, app_row, credential_rows @ ..] = rows.as_slice() else {
-            return Ok(Attempt::Lost);
-        };
+        let [account_row, app_rows @ ..] = rows.as_slice() else { return Ok(Attempt::Lost) };
 
-        let existing = self.existing_account(&view, account, account_row.as_ref()).await?;
+        let existing = self.existing_account(&view, spec, account_row.as_ref()).await?;
         // Finishing the delete wrote to the store, so what was read is out of date.
         let Some(existing) = existing else { return Ok(Attempt::Lost) };
-        if existing.is_some() && spec.on_existing == OnExisting::Fail {
-            return Err(Error::AccountExists(account.clone()));
-        }
+        spec.options.check(existing.as_ref().map(|loaded| loaded.revision))?;
         let mut draft = Draft::new(tenant, &view);
         let body = spec.apply(&draft, existing.as_ref(), credentials.len())?;
-        draft.put_account(
-            account,
-            &body,
-            existing.as_ref().map(|loaded| (loaded.revision, loaded.row_revision)),
-        )?;
-        if spec.default_app {
-            let Some(app_row) = self.existing_integration(&view, account, &app, app_row.as_ref()).await?
-            else {
-                return Ok(Attempt::Lost);
-            };
-            match app_row {
-                Some(loaded) => {
-                    // The batch does not write the app, so it must expect it: a delete of the app would orphan the
-                    // credentials.
-                    draft.expect_as_read(
-                        tenant.id.integration(account, &app).key(),
-                        Some(loaded.row_revision),
-                    );
-                }
-                None => {
-                    let body = IntegrationBody::new(draft.new_id()?, tenant.engine.now());
-                    draft.put_integration(account, &app, &body, None)?;
-                }
-            }
-            for ((key_name, value), row) in credentials.iter().zip(credential_rows) {
-                draft.put_credential(
-                    (account, &app, key_name),
-                    value,
-                    row.as_ref(),
-                    &WriteOptions::default(),
-                )?;
-            }
+        let read = existing.as_ref().map(|loaded| (loaded.revision, loaded.row_revision));
+        draft.put_account(account, &body, read)?;
+        if spec.default_app && !self.put_default_app(&mut draft, account, credentials, app_rows).await? {
+            return Ok(Attempt::Lost);
         }
-        draft.put_records(&spec.records).await?;
+        draft.put_companions(&spec.options).await?;
         let action = if existing.is_some() { Upsert::Updated } else { Upsert::Added };
         Ok(draft.commit().await?.map(|_| action))
     }
 
-    /// The account in `row`. The outer `None` means that it was being deleted. The delete is now finished, so read
-    /// again.
+    /// Puts the default app, unless it is there, and its credentials. `rows` are those of the app and of the
+    /// credentials. Returns `false` if the app was being deleted: the delete is now finished, so read again.
+    async fn put_default_app(
+        &self,
+        draft: &mut Draft<'_>,
+        account: &LinkedAccountId,
+        credentials: &[(CredentialKey, &Secret)],
+        rows: &[Option<Versioned>],
+    ) -> Result<bool, Error> {
+        let app = IntegrationId::default_app();
+        let Some((app_row, credential_rows)) = rows.split_first() else { return Ok(false) };
+        let existing = self.existing_integration(draft.view(), account, &app, app_row.as_ref()).await?;
+        match existing {
+            None => return Ok(false),
+            // The batch does not write the app, so it must expect it: a delete of the app would orphan the credentials.
+            Some(Some(loaded)) => {
+                let key = self.tenant.id.integration(account, &app).key();
+                draft.expect_as_read(key, Some(loaded.row_revision));
+            }
+            Some(None) => {
+                let body = IntegrationBody::new(draft.new_id()?, self.tenant.engine.now());
+                draft.put_integration(account, &app, &body, None)?;
+            }
+        }
+        let any = WriteOptions::default();
+        for ((key_name, value), row) in credentials.iter().zip(credential_rows) {
+            draft.put_credential((account, &app, key_name), value, row.as_ref(), &any)?;
+        }
+        Ok(true)
+    }
+
+    /// The account in `row`, if `spec` may be applied to it. The outer `None` means that it was being deleted. The
+    /// delete is now finished, so read again.
     async fn existing_account(
         &self,
         view: &View<'_>,
-        account: &LinkedAccountId,
+        spec: &AccountSpec<'_>,
         row: Option<&Versioned>,
     ) -> Result<Option<Option<Loaded<AccountBody>>>, Error> {
+        let Registration { account, .. } = &spec.registration;
+        if spec.mode == Mode::Update {
+            let live = self.tenant.live_account(view, &spec.registration, row)?;
+            return live.map(|live| Some(Some(live))).ok_or_else(|| spec.registration.not_found());
+        }
         let Some(row) = row else { return Ok(Some(None)) };
         let loaded = self.tenant.open_account(view, account, row)?;
         if let Some(job) = loaded.as_ref().and_then(|loaded| loaded.body.deleting) {
@@ -144,7 +150,31 @@ impl Org {
             finish_job(&self.tenant, &job, marked).await?;
             return Ok(None);
         }
+        if loaded.is_some() && spec.mode == Mode::Create {
+            return Err(Error::AccountExists(account.clone()));
+        }
         Ok(Some(loaded))
+    }
+}
+
+impl Account {
+    /// Updates the account, and never registers it. Await it, after adding a name, credentials and so on. Fields that
+    /// are not set stay as they are; credentials are added or updated by key name.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// use strongroom::Error;
+    /// account.update().name("Acme").with_credential("api_key", "k1").await?;
+    /// assert_eq!(account.info().await?.unwrap().name.as_deref(), Some("Acme"));
+    /// assert_eq!(account.credential("api_key").await?.unwrap().value.expose(), "k1");
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::AccountNotFound`]; [`Error::Unexpected`]; [`Error::TooLong`]; [`Invalid::Id`](crate::Invalid::Id) and
+    /// [`Invalid::DuplicateCredentialKey`](crate::Invalid::DuplicateCredentialKey) for its credentials.
+    pub fn update(&self) -> UpdateAccount<'_> {
+        UpdateAccount(AccountSpec::new(self.org(), self.registration().clone(), Mode::Update))
     }
 }
 
@@ -158,6 +188,19 @@ pub struct CreateAccount<'a>(AccountSpec<'a>);
 #[must_use = "nothing is written until it is awaited"]
 pub struct UpsertAccount<'a>(AccountSpec<'a>);
 
+/// A linked account to be updated. Await it.
+#[derive(Debug)]
+#[must_use = "nothing is written until it is awaited"]
+pub struct UpdateAccount<'a>(AccountSpec<'a>);
+
+impl UpdateAccount<'_> {
+    /// Updates the account only if it is as expected. Otherwise the error is [`Error::Unexpected`].
+    pub fn expecting(mut self, expected: Expected) -> Self {
+        self.0.options.expected = expected;
+        self
+    }
+}
+
 /// What upserting a linked account returns.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -168,7 +211,7 @@ pub struct AccountWritten {
     pub account: Account,
 }
 
-/// The builder methods that both have.
+/// The builder methods that all have.
 macro_rules! account_fields {
     ($name:ident, $output:ty, $finish:expr) => {
         impl<'a> $name<'a> {
@@ -199,7 +242,7 @@ macro_rules! account_fields {
 
             /// Writes a record of the host's own in the same batch.
             pub fn with_record(mut self, record: RecordWrite) -> Self {
-                self.0.records.push(record);
+                self.0.options.records.push(record);
                 self
             }
         }
@@ -217,36 +260,38 @@ macro_rules! account_fields {
 
 account_fields!(CreateAccount, Account, |written| written.account);
 account_fields!(UpsertAccount, AccountWritten, |written| written);
+account_fields!(UpdateAccount, (), |_| ());
 
 #[derive(Debug)]
 struct AccountSpec<'a> {
     org: &'a Org,
-    account: LinkedAccountId,
-    on_existing: OnExisting,
+    registration: Registration,
+    mode: Mode,
     name: Option<String>,
     udf: Option<String>,
     default_app: bool,
     credentials: Vec<(String, Secret)>,
-    records: Vec<RecordWrite>,
+    options: WriteOptions,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum OnExisting {
-    Fail,
+enum Mode {
+    Create,
+    Upsert,
     Update,
 }
 
 impl<'a> AccountSpec<'a> {
-    fn new(org: &'a Org, account: LinkedAccountId, on_existing: OnExisting) -> Self {
+    fn new(org: &'a Org, registration: Registration, mode: Mode) -> Self {
         Self {
             org,
-            account,
-            on_existing,
+            registration,
+            mode,
             name: None,
             udf: None,
             default_app: false,
             credentials: Vec::new(),
-            records: Vec::new(),
+            options: WriteOptions::default(),
         }
     }
 

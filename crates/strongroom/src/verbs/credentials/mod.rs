@@ -121,12 +121,14 @@ impl AppCredentials {
         let tenant = &*self.account.org().tenant;
         let account = self.account.id();
         let range = tenant.id.credentials(account, &self.integration);
-        tenant
+        let listed = tenant
             .list(Some(account), &range, &page, |view, key, row| {
                 let address = (account, &self.integration, &listed_id(&range, key)?);
                 Ok(tenant.open_credential(view, address, row)?.map(|credential| credential.info))
             })
-            .await
+            .await?;
+        self.account.refuse_ended().await?;
+        Ok(listed)
     }
 
     /// Deletes a credential. Returns whether there was one.
@@ -179,7 +181,7 @@ impl AppCredentials {
         let address = (self.account.id(), &self.integration, key_name);
         let action = draft.put_credential(address, value, read.row.as_ref(), options)?;
         self.note_change(&mut draft, &read)?;
-        draft.put_records(&options.records).await?;
+        draft.put_companions(options).await?;
         Ok(draft.commit().await?.map(|_| action))
     }
 
@@ -217,7 +219,7 @@ impl AppCredentials {
         draft.expect_as_read(key.clone(), Some(row.revision));
         draft.delete(key);
         self.note_change(&mut draft, &read)?;
-        draft.put_records(&options.records).await?;
+        draft.put_companions(options).await?;
         Ok(draft.commit().await?.map(|_| true))
     }
 
@@ -240,7 +242,7 @@ impl AppCredentials {
         let (view, [row, integration_row, account_row]) = tenant.read(&needs, gets).await?;
         let (account, integration) = tenant.live_integration(
             &view,
-            account,
+            self.account.registration(),
             integration,
             account_row.as_ref(),
             integration_row.as_ref(),
@@ -253,7 +255,10 @@ impl AppCredentials {
         let (account, integration) = (self.account.id(), &self.integration);
         let gets = [tenant.id.account(account).key(), tenant.id.integration(account, integration).key()];
         let (view, [account_row, row]) = tenant.read(&Needs::org_keys(), gets).await?;
-        tenant.live_integration(&view, account, integration, account_row.as_ref(), row.as_ref()).map(drop)
+        let registration = self.account.registration();
+        tenant
+            .live_integration(&view, registration, integration, account_row.as_ref(), row.as_ref())
+            .map(drop)
     }
 
     /// Expects the integration as it was read, so that a delete of it makes the batch fail, and bumps the account's

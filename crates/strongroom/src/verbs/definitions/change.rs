@@ -224,7 +224,7 @@ impl Org {
             Some(removed) => Some(put_narrowing(&mut draft, id, removed)?),
             None => None,
         };
-        draft.put_records(&options.records).await?;
+        draft.put_companions(options).await?;
         Ok(draft.commit().await?.map(|_| (after, narrowing)))
     }
 }

@@ -309,7 +309,7 @@ impl Org {
         let mut draft = Draft::new(tenant, &view);
         draft.put_definition(&changed, Some(definition.row_revision))?;
         let job = draft.put_job(&Sweep::Recheck(id))?;
-        draft.put_records(&options.records).await?;
+        draft.put_companions(options).await?;
         Ok(draft.commit().await?.map(|_| (changed, job)))
     }
 }

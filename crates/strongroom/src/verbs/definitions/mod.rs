@@ -147,7 +147,7 @@ impl Org {
         draft.delete_definition(definition).await?;
         draft.put_definition_count(count.as_ref(), -1)?;
         let job = draft.put_job(&Sweep::Definition(id))?;
-        draft.put_records(&options.records).await?;
+        draft.put_companions(options).await?;
         Ok(draft.commit().await?.map(|_| job))
     }
 }

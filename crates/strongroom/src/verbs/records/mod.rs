@@ -1,4 +1,4 @@
-//! The host's own sealed records, such as API keys and sessions.
+//! The host's own sealed records.
 
 pub(crate) mod changed;
 
@@ -10,7 +10,8 @@ use crate::secret::Secret;
 use crate::store::Versioned;
 use crate::tenant::record::Record;
 use crate::tenant::{
-    Attempt, Draft, Freshness, Needs, RecordWrite, View, WriteOptions, fresh_if_stale, listed_id,
+    Attempt, Draft, Freshness, Needs, RecordAccess, RecordAction, RecordWrite, View, WriteOptions,
+    fresh_if_stale, listed_id,
 };
 use crate::verbs::org::Org;
 
@@ -20,21 +21,22 @@ pub use changed::{IfChanged, Stamp};
 ///
 /// ```
 /// # strongroom_conformance::with_org(async |org| {
-/// let sessions = org.records("session".parse()?);
-/// sessions.put(&"jti-1".parse()?, "user_12345").await?;
-/// assert_eq!(sessions.get(&"jti-1".parse()?).await?.unwrap().value.expose(), "user_12345");
-/// assert!(sessions.delete(&"jti-1".parse()?).await?);
+/// let visits = org.records("visits".parse()?);
+/// visits.put(&"jti-1".parse()?, "user_12345").await?;
+/// assert_eq!(visits.get(&"jti-1".parse()?).await?.unwrap().value.expose(), "user_12345");
+/// assert!(visits.delete(&"jti-1".parse()?).await?);
 /// # Ok(()) });
 /// ```
 #[derive(Debug, Clone)]
 pub struct Records {
     org: Org,
     namespace: Namespace,
+    access: RecordAccess,
 }
 
 impl Records {
-    pub(crate) fn new(org: Org, namespace: Namespace) -> Self {
-        Self { org, namespace }
+    pub(crate) fn new(org: Org, namespace: Namespace, access: RecordAccess) -> Self {
+        Self { org, namespace, access }
     }
 
     /// The namespace.
@@ -70,7 +72,7 @@ impl Records {
     /// ```
     ///
     /// # Errors
-    /// [`Error::TooLong`]; [`Error::Contended`].
+    /// [`Invalid::ReservedNamespace`](crate::Invalid::ReservedNamespace); [`Error::TooLong`]; [`Error::Contended`].
     pub async fn put(&self, key: &RecordKey, value: impl Into<Secret>) -> Result<Upsert, Error> {
         self.put_with(key, value, WriteOptions::default()).await
     }
@@ -80,10 +82,10 @@ impl Records {
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{Error, Expected, WriteOptions};
-    /// let (sessions, id) = (org.records("session".parse()?), "jti-1".parse()?);
+    /// let (visits, id) = (org.records("visits".parse()?), "jti-1".parse()?);
     /// let new = || WriteOptions::expecting(Expected::Absent);
-    /// sessions.put_with(&id, "user_12345", new()).await?;
-    /// let again = sessions.put_with(&id, "user_6", new()).await;
+    /// visits.put_with(&id, "user_12345", new()).await?;
+    /// let again = visits.put_with(&id, "user_6", new()).await;
     /// assert!(matches!(again, Err(Error::Unexpected { .. })));
     /// # Ok(()) });
     /// ```
@@ -112,7 +114,7 @@ impl Records {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Contended`].
+    /// [`Invalid::ReservedNamespace`](crate::Invalid::ReservedNamespace); [`Error::Contended`].
     pub async fn delete(&self, key: &RecordKey) -> Result<bool, Error> {
         self.delete_with(key, WriteOptions::default()).await
     }
@@ -173,7 +175,7 @@ impl Records {
     /// # Ok(()) });
     /// ```
     pub fn write(&self, key: RecordKey, value: impl Into<Secret>) -> RecordWrite {
-        self.companion(key, Some(value.into()))
+        self.companion(key, RecordAction::Put(value.into()))
     }
 
     /// A delete that joins the batch of another verb.
@@ -182,24 +184,42 @@ impl Records {
     /// # strongroom_conformance::with_org(async |org| {
     /// let account = org.create_account("user_12345".parse()?).with_default_app().await?;
     /// use strongroom::WriteOptions;
-    /// let sessions = org.records("session".parse()?);
-    /// sessions.put(&"s1".parse()?, "user_12345").await?;
-    /// let with_session = WriteOptions::default().with_record(sessions.removal("s1".parse()?));
+    /// let visits = org.records("visits".parse()?);
+    /// visits.put(&"s1".parse()?, "user_12345").await?;
+    /// let with_session = WriteOptions::default().with_record(visits.removal("s1".parse()?));
     /// org.delete_account_with(account.id(), with_session).await?; // both, or neither
-    /// assert!(sessions.get(&"s1".parse()?).await?.is_none());
+    /// assert!(visits.get(&"s1".parse()?).await?.is_none());
     /// # Ok(()) });
     /// ```
     pub fn removal(&self, key: RecordKey) -> RecordWrite {
-        self.companion(key, None)
+        self.companion(key, RecordAction::Delete)
     }
 
-    fn companion(&self, key: RecordKey, value: Option<Secret>) -> RecordWrite {
+    /// A condition that joins the batch of another verb: it is written only if the record is as expected, and the
+    /// record stays as it is.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// use strongroom::{Error, Expected, RecordKey, Scope, WriteOptions};
+    /// let (freezes, all) = (org.records("freeze".parse()?), "all".parse::<RecordKey>()?);
+    /// freezes.put(&all, "since Monday").await?;
+    /// let unfrozen = WriteOptions::default().with_record(freezes.condition(all, Expected::Absent));
+    /// let frozen = org.set_value_with("PORT", Scope::Org, "81", unfrozen).await;
+    /// assert!(matches!(frozen, Err(Error::Unexpected { .. })));
+    /// # Ok(()) });
+    /// ```
+    pub fn condition(&self, key: RecordKey, expected: Expected) -> RecordWrite {
+        self.companion(key, RecordAction::Expect).expecting(expected)
+    }
+
+    fn companion(&self, key: RecordKey, action: RecordAction) -> RecordWrite {
         RecordWrite {
             org: *self.org.id(),
             environment: self.org.environment().clone(),
             namespace: self.namespace.clone(),
             key,
-            value,
+            action,
+            access: self.access,
             expected: Expected::Any,
         }
     }
@@ -232,23 +252,23 @@ impl Records {
         }
         options.refuse_expiry()?;
         let write = write.expecting(options.expected);
-        until_landed(&self.org.tenant, |freshness| self.try_apply(&write, &options.records, freshness)).await
+        until_landed(&self.org.tenant, |freshness| self.try_apply(&write, options, freshness)).await
     }
 
     async fn try_apply(
         &self,
         write: &RecordWrite,
-        companions: &[RecordWrite],
+        options: &WriteOptions,
         freshness: Freshness,
     ) -> Result<Attempt<bool>, Error> {
         let tenant = &*self.org.tenant;
         let (view, ()) = tenant.read(&Needs::org_keys().freshness(freshness), ()).await?;
         let mut draft = Draft::new(tenant, &view);
         let absent = draft.put_record(write).await?;
-        if absent && write.value.is_none() {
+        if absent && matches!(write.action, RecordAction::Delete) {
             return Ok(Attempt::Landed(true));
         }
-        draft.put_records(companions).await?;
+        draft.put_companions(options).await?;
         Ok(draft.commit().await?.map(|_| absent))
     }
 }

@@ -99,7 +99,7 @@ impl Org {
         let mut draft = Draft::new(tenant, &view);
         draft.put_new_definitions(made, &taken)?;
         let written = put_values(&mut draft, made, values, &existing, options)?;
-        draft.put_records(&options.records).await?;
+        draft.put_companions(options).await?;
         let landed = draft.commit().await?;
         Ok(landed.map(|_| DefinedAndSet { definitions: made.ids(), values: written }))
     }

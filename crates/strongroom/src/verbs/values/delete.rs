@@ -99,10 +99,21 @@ impl Org {
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn delete_value_by_id(&self, id: &DocumentId) -> Result<Option<DeletedValue>, Error> {
-        let Some((scope, definition)) = self.tenant.find_value(id).await? else { return Ok(None) };
-        let (definition, options) = (DefinitionRef::Id(definition), WriteOptions::default());
+        self.delete_found_value(id, |_| true, &WriteOptions::default()).await
+    }
+
+    /// Deletes the value with this document id, if it is at a scope that is `meant`.
+    pub(crate) async fn delete_found_value(
+        &self,
+        id: &DocumentId,
+        meant: impl Fn(&Scope) -> bool,
+        options: &WriteOptions,
+    ) -> Result<Option<DeletedValue>, Error> {
+        let found = self.tenant.find_value(id).await?.filter(|(scope, _)| meant(scope));
+        let Some((scope, definition)) = found else { return Ok(None) };
+        let definition = DefinitionRef::Id(definition);
         let deleted: Result<_, Error> = until_landed(&self.tenant, |freshness| {
-            self.try_delete_value(&definition, &scope, Some(id), &options, freshness)
+            self.try_delete_value(&definition, &scope, Some(id), options, freshness)
         })
         .await;
         match deleted {
@@ -153,7 +164,7 @@ impl Org {
         draft.delete(key);
         found.ids.iter().for_each(|id| draft.delete_value_id(id));
         draft.delete(tenant.id.definition_value(&id, scope).key());
-        draft.put_records(&options.records).await?;
+        draft.put_companions(options).await?;
         let deleted = DeletedValue {
             id: found.ids.first().copied(),
             definition_id: id,

@@ -130,7 +130,7 @@ impl Org {
 
         let mut draft = Draft::new(tenant, &view);
         let written = put_values(&mut draft, &none, values, &existing, options)?;
-        draft.put_records(&options.records).await?;
+        draft.put_companions(options).await?;
         Ok(draft.commit().await?.map(|_| written))
     }
 }

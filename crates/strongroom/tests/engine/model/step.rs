@@ -329,7 +329,7 @@ pub(crate) fn credentials(org: &Org, app: &App) -> AppCredentials {
 }
 
 pub(crate) fn records(org: &Org) -> Records {
-    org.records(id("session"))
+    org.records(id("visitor"))
 }
 
 /// The answer, if it is one; a refusal must have one of the reasons, and a reason must refuse.

@@ -37,7 +37,7 @@ pub(crate) use rows::{
 };
 pub(crate) use sight::{Seen, Sight, World};
 pub(crate) use slow::Slow;
-pub(crate) use steps::{Play, Stepped, Task, explore};
+pub(crate) use steps::{Play, Stepped, Task, drive, explore, explore_all};
 pub(crate) use verbs::{Verb, View, furnished, verbs, view};
 pub(crate) use verified::{sound, verified};
 

@@ -249,6 +249,6 @@ fn paths() -> [ScopePath; 2] {
 
 const NAMES: [&str; 2] = ["V", "S"];
 const ACCOUNTS: [&str; 2] = ["a", "b"];
-const RECORDS: [(&str, &str); 3] = [("session", "r"), ("session", "s"), ("api-key", "r")];
+const RECORDS: [(&str, &str); 3] = [("visitor", "r"), ("visitor", "s"), ("machine", "r")];
 const TENANTS: [(&str, &str); 4] =
     [(ORG, "test"), (ORG, "production"), (OTHER_ORG, "test"), (OTHER_ORG, "production")];

@@ -88,7 +88,7 @@ async fn furnish(org: &Org) -> Result<(), Error> {
 }
 
 fn records(org: &Org) -> Records {
-    org.records("session".parse().unwrap())
+    org.records("visitor".parse().unwrap())
 }
 
 macro_rules! verb {
@@ -235,8 +235,11 @@ async fn fill(org: &Org, view: &mut View) -> Result<(), Error> {
         all.values.iter().map(|one| format!("{}={}", one.name, one.value.expose())).collect();
     view.insert("all".into(), format!("{all_values:?} without {:?}", all.missing_required));
     fill_accounts(org, view).await?;
-    for record in records(org).list(PageRequest::default()).await?.items {
-        view.insert(format!("record {}", record.key), record.value.expose().to_owned());
+    // An earlier release let a host write in the namespace of sessions: those records are still read.
+    for namespace in ["visitor", "session"] {
+        for record in org.records(namespace.parse()?).list(PageRequest::default()).await?.items {
+            view.insert(format!("record {}", record.key), record.value.expose().to_owned());
+        }
     }
     Ok(())
 }
