@@ -27,7 +27,7 @@ fn is_asked(asked: &[String], part: &str) -> bool {
 
 type Part = (&'static str, fn() -> Vec<Work>);
 
-const PARTS: [Part; 13] = [
+const PARTS: [Part; 14] = [
     ("envelope", envelope::works),
     ("formats", formats::works),
     ("keys", keys::works),
@@ -35,6 +35,7 @@ const PARTS: [Part; 13] = [
     ("memory", memory::works),
     ("threads", threads::works),
     ("redb", embedded::on_redb),
+    ("audit", embedded::audit),
     ("sled", embedded::on_sled),
     ("sqlite", embedded::on_sqlite),
     ("growth-memory", growth::on_memory),

@@ -20,6 +20,7 @@ fn all(criterion: &mut Criterion) {
         memory::works,
         threads::works,
         embedded::on_redb,
+        embedded::audit,
         embedded::on_sled,
     ] {
         each(criterion, works());

@@ -87,6 +87,17 @@ fn works<S: Store>(label: &str, store: S) -> Vec<Work> {
     ]
 }
 
+/// Writes of a vault with an audit on redb, beside those of one without.
+#[must_use]
+pub fn audit() -> Vec<Work> {
+    let [plain, audited] = [(); 2].map(|()| {
+        let store = RedbStore::temporary().expect("there is room for temporary files");
+        Filled::new(store, Population::of_values(1_000))
+    });
+    block_on(audited.vault.change_settings(|settings| settings.audit = true)).expect("it takes writes");
+    writes::audited("redb", &plain, &audited)
+}
+
 /// Resolves one definition.
 pub(crate) fn resolve<S: Store>(label: &str, filled: &Filled<S>, request: Request) -> Work {
     let Asked { path, name, .. } = filled.ask(&request);

@@ -51,6 +51,24 @@ pub(crate) fn all_at_once(org: Org) -> Run {
     })
 }
 
+/// Writes that leave an event each, beside the same without.
+pub(crate) fn audited<S: Store>(label: &str, plain: &Filled<S>, audited: &Filled<S>) -> Vec<Work> {
+    let (one, all) = (one_writer(first(audited)), all_at_once(first(audited)));
+    let (plain_one, plain_all) = (one_writer(first(plain)), all_at_once(first(plain)));
+    let line = |what: &str, work, floor| {
+        Work::new(format!("{label}: set_value with an audit, {what}"), work, "the same without", floor)
+    };
+    vec![line("one writer", one, plain_one).bar(1.2), line("64 writers", all, plain_all).bar(1.25)]
+}
+
+fn one_writer(org: Org) -> Run {
+    Run::wall(move |n| {
+        for _ in 0..n {
+            block_on(org.set_value("VARIABLE_000", Scope::Org, VALUE)).expect("the value is valid");
+        }
+    })
+}
+
 fn places() -> Vec<(String, Scope)> {
     (0..WRITERS).map(|number| (name(20 + number / 16), Scope::LinkedAccount(account(number % 16)))).collect()
 }

@@ -34,6 +34,7 @@
 //! | destroy data for good | [`Org::shred_account`], [`Org::shred`], [`Vault::settle_shred`], [`ShredEffect`] |
 //! | add, change and remove keys of the vault | [`Vault::slots`], [`Unlock`], [`KeyProvider`] |
 //! | wipe keys from memory for a while | [`Vault::lock`], [`Org::lock`] |
+//! | see who changed what | [`Org::audit`], [`AuditEvent`], [`Settings::audit`] |
 //! | learn that something changed | [`Org::generation`], [`Vault::watch`], [`Settings`] |
 //! | write a backend | [`Store`], [`store`] |
 //!
@@ -88,10 +89,10 @@ pub use keys::provider::{self, KeyProvider};
 pub use keys::{RawKey, Unlock};
 pub use limits::Limits;
 pub use model::{
-    Actor, Credential, CredentialInfo, Cursor, CursorError, DefinitionRef, Expected, Found, Integration,
-    LinkedAccount, Listing, Mark, Metadata, Origin, PageRequest, Resolution, Resolved, Revision, ScopedValue,
-    Settings, SlotId, SlotInfo, SlotKind, Step, StoredDefinition, Trace, Upsert, ValueWritten,
-    VariableDefinition,
+    Actor, AuditChange, AuditEvent, Credential, CredentialInfo, Cursor, CursorError, DefinitionRef, EventId,
+    EventKind, Expected, Found, Integration, LinkedAccount, Listing, Mark, Metadata, Origin, PageRequest,
+    Resolution, Resolved, Revision, ScopedValue, Settings, SlotId, SlotInfo, SlotKind, Step,
+    StoredDefinition, Trace, Upsert, ValueWritten, VariableDefinition,
 };
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;
@@ -103,6 +104,7 @@ pub use tenant::{NewValue, RecordWrite, WriteOptions};
 pub use transfer::{Backup, BackupSummary, CopySummary, Phase, Progress, RestoreSummary};
 pub use verbs::account::Account;
 pub use verbs::accounts::{AccountWritten, CreateAccount, UpdateAccount, UpsertAccount};
+pub use verbs::audit::AuditFilter;
 pub use verbs::credentials::AppCredentials;
 pub use verbs::definitions::{DefinitionChange, DefinitionFilter, FormatChange, Mismatch, OnMismatch};
 pub use verbs::generation::Generation;

@@ -1,6 +1,7 @@
 //! What every handle shares: the store, the root key, the caches and the clock.
 
 pub(crate) mod cache;
+pub(crate) mod chains;
 pub(crate) mod gate;
 pub(crate) mod head;
 pub(crate) mod lock;
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::clock::{Clock, Timestamp};
 use crate::engine::cache::Caches;
+use crate::engine::chains::Chains;
 use crate::engine::gate::{Gate, Pass};
 use crate::engine::lock::Locks;
 use crate::engine::watch::Watchers;
@@ -52,6 +54,8 @@ pub(crate) struct Engine {
     pub(crate) locks: Locks,
     /// The jobs on keys that this engine runs at the moment.
     pub(crate) runs: Runs,
+    /// The chains of events that this engine writes.
+    pub(crate) chains: Chains,
     /// Who wants to know which tenants moved.
     pub(crate) watchers: Watchers,
 }

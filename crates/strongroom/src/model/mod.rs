@@ -3,6 +3,7 @@
 mod account;
 mod actor;
 mod definition;
+mod event;
 mod for_value;
 mod mark;
 mod metadata;
@@ -16,6 +17,8 @@ mod value;
 pub use account::{Integration, LinkedAccount};
 pub use actor::Actor;
 pub use definition::{DefinitionRef, StoredDefinition, VariableDefinition};
+pub(crate) use event::ChainId;
+pub use event::{AuditChange, AuditEvent, EventId, EventKind};
 pub use mark::Mark;
 pub(crate) use metadata::Entries;
 pub use metadata::Metadata;

@@ -9,22 +9,26 @@ pub struct Settings {
     /// [`generation`](crate::Org::generation). Off unless set: it adds one row to each such batch, the same one for all
     /// writers of an org and environment.
     pub generations: bool,
+    /// Whether each write leaves an event in its org's audit, in the same batch: [`Org::audit`](crate::Org::audit). Off
+    /// unless set: a write then has one more row, which nobody may ever read.
+    pub audit: bool,
 }
 
 impl Settings {
     /// The number that is sealed: one bit for each setting.
     pub(crate) fn as_bits(self) -> u64 {
-        u64::from(self.generations) * GENERATIONS
+        u64::from(self.generations) * GENERATIONS + u64::from(self.audit) * AUDIT
     }
 
     /// `None` for a setting of a later release, which this one could not obey.
     pub(crate) fn from_bits(bits: u64) -> Option<Self> {
-        let settings = Self { generations: bits & GENERATIONS != 0 };
+        let settings = Self { generations: bits & GENERATIONS != 0, audit: bits & AUDIT != 0 };
         (settings.as_bits() == bits).then_some(settings)
     }
 }
 
 const GENERATIONS: u64 = 1;
+const AUDIT: u64 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -32,10 +36,10 @@ mod tests {
 
     #[test]
     fn settings_read_back_and_those_of_a_later_release_do_not() {
-        for bits in 0..=GENERATIONS {
+        for bits in 0..=GENERATIONS | AUDIT {
             assert_eq!(Settings::from_bits(bits).map(Settings::as_bits), Some(bits));
         }
-        assert_eq!(Settings::from_bits(GENERATIONS << 1), None);
+        assert_eq!(Settings::from_bits(AUDIT << 1), None);
         assert_eq!(Settings::from_bits(0), Some(Settings::default()));
     }
 }

@@ -11,7 +11,7 @@
 use super::{Row, TenantRow, VaultRow};
 use crate::envelope::{self, StoreId};
 use crate::id::{DocumentId, LinkedAccountId, WorkflowId};
-use crate::model::Revision;
+use crate::model::{ChainId, EventId, Revision};
 
 /// The address of a record. Document id and revision come from the row itself: a row that states others than it was
 /// sealed with does not open.
@@ -61,6 +61,10 @@ enum Name<'a> {
     Id([u8; 12]),
     /// 32 hexadecimal digits.
     SlotId([u8; 16]),
+    /// 48 hexadecimal digits.
+    EventId([u8; EventId::LEN]),
+    /// 16 hexadecimal digits.
+    ChainId(ChainId),
     /// Two texts with a NUL between them, which neither can contain.
     Pair(&'a str, &'a str),
 }
@@ -110,6 +114,9 @@ impl<'a> Texts<'a> {
             TenantRow::Record(namespace, key) => {
                 Self { key_name: Name::Pair(namespace.as_str(), key.as_str()), ..Self::named("record") }
             }
+            TenantRow::Event(id) => Self { key_name: Name::EventId(id.to_bytes()), ..Self::named("event") },
+            TenantRow::AuditHead => Self::named("audit"),
+            TenantRow::ChainHead(chain) => Self { key_name: Name::ChainId(*chain), ..Self::named("chain") },
             TenantRow::Job(id) => Self { key_name: Name::Id(*id.as_bytes()), ..Self::named("job") },
             // These rows are not sealed, so nothing asks for their address.
             TenantRow::Epoch
@@ -161,6 +168,8 @@ impl Name<'_> {
             Self::Text(text) => put_text(out, text),
             Self::Id(id) => put_text(out, DocumentId::from(*id).to_text().as_str()),
             Self::SlotId(id) => put_text(out, &hex::encode(id)),
+            Self::EventId(id) => put_text(out, &hex::encode(id)),
+            Self::ChainId(id) => put_text(out, &hex::encode(id)),
             Self::Pair(first, second) => {
                 put_len(out, first.len() + 1 + second.len());
                 out.extend_from_slice(first.as_bytes());

@@ -89,6 +89,9 @@ impl TenantRow<'_> {
                 push_ids(key, CREDENTIAL, [account.as_str(), integration.as_str(), key_name.as_str()]);
             }
             Self::Record(namespace, record) => push_ids(key, RECORD, [namespace.as_str(), record.as_str()]),
+            Self::Event(id) => push(key, EVENT, &id.to_bytes()),
+            Self::AuditHead => key.push(AUDIT_HEAD),
+            Self::ChainHead(chain) => push(key, CHAIN_HEAD, chain),
             // Written above, since it does not have the tenant's prefix.
             Self::Job(_) => {}
         }
@@ -191,6 +194,16 @@ impl TenantId {
         self.range(&[&[RECORD], namespace.as_str().as_bytes(), &[0]])
     }
 
+    /// All events of the audit, the oldest first.
+    pub(crate) fn events(&self) -> KeyRange {
+        self.range(&[&[EVENT]])
+    }
+
+    /// The heads of all chains of events.
+    pub(crate) fn chain_heads(&self) -> KeyRange {
+        self.range(&[&[CHAIN_HEAD]])
+    }
+
     /// The rows that the data key of the org, or of one account, seals, in key order.
     pub(crate) fn sealed_by_data_key(&self, account: Option<&LinkedAccountId>) -> Vec<KeyRange> {
         if let Some(account) = account {
@@ -208,6 +221,9 @@ impl TenantId {
             self.range(&[&[ACCOUNT]]),
             self.range(&[&[INTEGRATION]]),
             self.range(&[&[RECORD]]),
+            self.events(),
+            self.range(&[&[AUDIT_HEAD]]),
+            self.chain_heads(),
         ]
     }
 
@@ -328,6 +344,9 @@ pub(super) const ACCOUNT: u8 = 0x30;
 pub(super) const INTEGRATION: u8 = 0x31;
 pub(super) const CREDENTIAL: u8 = 0x32;
 pub(super) const RECORD: u8 = 0x40;
+pub(super) const EVENT: u8 = 0x60;
+pub(super) const AUDIT_HEAD: u8 = 0x61;
+pub(super) const CHAIN_HEAD: u8 = 0x62;
 
 pub(super) const SCOPE_ORG: u8 = 0x00;
 pub(super) const SCOPE_ACCOUNT: u8 = 0x01;

@@ -23,6 +23,7 @@ use crate::id::{
     CredentialKey, DefinitionId, DefinitionName, DocumentId, Environment, IntegrationId, LinkedAccountId,
     Namespace, OrgId, RecordKey,
 };
+use crate::model::{ChainId, EventId};
 use crate::scope::Scope;
 use crate::store::Key;
 
@@ -86,6 +87,12 @@ pub(crate) enum TenantRow<'a> {
     Integration(Cow<'a, LinkedAccountId>, Cow<'a, IntegrationId>),
     Credential(Cow<'a, LinkedAccountId>, Cow<'a, IntegrationId>, Cow<'a, CredentialKey>),
     Record(Cow<'a, Namespace>, Cow<'a, RecordKey>),
+    /// An event of the audit.
+    Event(EventId),
+    /// How many chains of events there are.
+    AuditHead,
+    /// How long a chain of events is at least.
+    ChainHead(ChainId),
     /// A job, such as the sweep that a delete leaves. Its key is among those of the whole store, so that a runner finds
     /// the jobs of all tenants in one range.
     Job(DocumentId),
@@ -151,9 +158,14 @@ impl TenantRow<'_> {
             Self::DefinitionName(_) | Self::DefinitionValue(..) | Self::ValueId(_) => RowKind::Index,
             Self::Value(..) => RowKind::ScopedValue,
             Self::Credential(..) => RowKind::Credential,
-            Self::Count | Self::Account(_) | Self::Integration(..) | Self::Record(..) | Self::Job(_) => {
-                RowKind::Sealed
-            }
+            Self::Count
+            | Self::Account(_)
+            | Self::Integration(..)
+            | Self::Record(..)
+            | Self::Event(_)
+            | Self::AuditHead
+            | Self::ChainHead(_)
+            | Self::Job(_) => RowKind::Sealed,
         }
     }
 
@@ -171,7 +183,10 @@ impl TenantRow<'_> {
             | Self::Definition(_)
             | Self::Account(_)
             | Self::Integration(..)
-            | Self::Record(..) => SealedBy::DataKey(None),
+            | Self::Record(..)
+            | Self::Event(_)
+            | Self::AuditHead
+            | Self::ChainHead(_) => SealedBy::DataKey(None),
         }
     }
 }
@@ -252,6 +267,18 @@ impl TenantId {
 
     pub(crate) fn record<'a>(&'a self, namespace: &'a Namespace, key: &'a RecordKey) -> Row<'a> {
         Row::Tenant(self, TenantRow::Record(Cow::Borrowed(namespace), Cow::Borrowed(key)))
+    }
+
+    pub(crate) fn event(&self, id: &EventId) -> Row<'_> {
+        Row::Tenant(self, TenantRow::Event(*id))
+    }
+
+    pub(crate) fn audit_head(&self) -> Row<'_> {
+        Row::Tenant(self, TenantRow::AuditHead)
+    }
+
+    pub(crate) fn chain_head(&self, chain: ChainId) -> Row<'_> {
+        Row::Tenant(self, TenantRow::ChainHead(chain))
     }
 
     pub(crate) fn job(&self, id: &DocumentId) -> Row<'_> {

@@ -54,7 +54,9 @@ impl RowPath {
 
     fn fill_tenant(&mut self, row: &TenantRow<'_>) {
         match row {
-            TenantRow::Epoch | TenantRow::Generation | TenantRow::Count => {}
+            TenantRow::Epoch | TenantRow::Generation | TenantRow::Count | TenantRow::AuditHead => {}
+            TenantRow::Event(id) => self.name = Some(id.to_string()),
+            TenantRow::ChainHead(chain) => self.name = Some(hex::encode(chain)),
             TenantRow::Job(id) | TenantRow::ValueId(id) => self.name = Some(id.to_string()),
             TenantRow::Keyring(account) => self.linked_account = account.as_deref().cloned(),
             TenantRow::Definition(id) => self.definition_id = Some(*id),
@@ -144,6 +146,12 @@ pub enum RowName {
     Generation,
     /// The number of an org's definitions.
     Count,
+    /// An event of the audit.
+    Event,
+    /// How many chains of events an org has.
+    AuditHead,
+    /// How long a chain of events is at least.
+    ChainHead,
     /// A variable definition.
     Definition,
     /// The index row of a definition's name.
@@ -180,6 +188,9 @@ impl RowName {
             Self::Epoch => "epoch",
             Self::Generation => "generation",
             Self::Count => "count",
+            Self::Event => "event",
+            Self::AuditHead => "audit_head",
+            Self::ChainHead => "chain_head",
             Self::Definition => "definition",
             Self::DefinitionName => "definition_name",
             Self::DefinitionValue => "definition_value",
@@ -210,6 +221,9 @@ impl RowName {
             TenantRow::Epoch => Self::Epoch,
             TenantRow::Generation => Self::Generation,
             TenantRow::Count => Self::Count,
+            TenantRow::Event(_) => Self::Event,
+            TenantRow::AuditHead => Self::AuditHead,
+            TenantRow::ChainHead(_) => Self::ChainHead,
             TenantRow::Definition(_) => Self::Definition,
             TenantRow::DefinitionName(_) => Self::DefinitionName,
             TenantRow::DefinitionValue(..) => Self::DefinitionValue,
@@ -235,6 +249,9 @@ impl fmt::Display for RowName {
             Self::Epoch => "the epoch",
             Self::Generation => "the generation",
             Self::Count => "the count of definitions",
+            Self::Event => "the event",
+            Self::AuditHead => "the head of the audit",
+            Self::ChainHead => "the head of a chain of events",
             Self::Definition => "the variable definition",
             Self::DefinitionName => "the index row of the name",
             Self::DefinitionValue => "the index row of the value",

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::{Row, TenantId, TenantRow, VaultRow, key};
 use crate::id::{DefinitionId, DocumentId, Environment, LinkedAccountId, OrgId};
+use crate::model::EventId;
 use crate::scope::Scope;
 use crate::store::{Key, KeyRange};
 
@@ -83,6 +84,9 @@ impl TenantId {
                 let definition = DefinitionId::from_bytes(definition)?;
                 return Some(TenantRow::Value(Cow::Owned(scope), definition));
             }
+            key::EVENT => return EventId::from_bytes(rest).map(TenantRow::Event),
+            key::AUDIT_HEAD if rest.is_empty() => return Some(TenantRow::AuditHead),
+            key::CHAIN_HEAD => return rest.try_into().ok().map(TenantRow::ChainHead),
             key::VALUE_ID => return DocumentId::from_bytes(rest).map(TenantRow::ValueId),
             key::ACCOUNT => TenantRow::Account(ids.next()?),
             key::INTEGRATION => TenantRow::Integration(ids.next()?, ids.next()?),
@@ -137,6 +141,9 @@ pub(crate) fn is_sealed_by_data_key(key: &Key) -> bool {
                 | key::INTEGRATION
                 | key::CREDENTIAL
                 | key::RECORD
+                | key::EVENT
+                | key::AUDIT_HEAD
+                | key::CHAIN_HEAD
         )
     })
 }
@@ -186,6 +193,7 @@ fn take_scope(bytes: &[u8]) -> Option<(Scope, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Timestamp;
     use crate::id::{CredentialKey, DefinitionName, IntegrationId, Namespace, RecordKey};
 
     fn tenant() -> TenantId {
@@ -220,6 +228,9 @@ mod tests {
             tenant.integration(&account, &app),
             tenant.credential(&account, &app, &credential),
             tenant.record(&namespace, &record),
+            tenant.event(&EventId { at: Timestamp::from_ms(1), chain: [2; 8], sequence: 3 }),
+            tenant.audit_head(),
+            tenant.chain_head([4; 8]),
         ] {
             assert_eq!(tenant.parse(&row.key()), Some(row.clone()));
             let longer = Key::from([row.key().as_bytes(), &[0]].concat());

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::id::{DocumentId, IntegrationId, LinkedAccountId};
 use crate::keys::Document;
-use crate::model::{LinkedAccount, Revision};
+use crate::model::{AuditChange, EventKind, LinkedAccount, Revision};
 use crate::row::Row;
 use crate::row::body::{AccountBody, IntegrationBody};
 use crate::store::{RowRevision, Versioned};
@@ -150,6 +150,16 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// Notes that an account was created, updated or deleted.
+    pub(crate) fn note_account(
+        &mut self,
+        kind: EventKind,
+        account: &LinkedAccountId,
+        before: Option<Revision>,
+    ) {
+        self.note(|| AuditChange { linked_account: Some(account.clone()), before, ..AuditChange::new(kind) });
+    }
+
     /// Puts an integration: a new one, or in place of the one that was read.
     pub(crate) fn put_integration(
         &mut self,
@@ -158,7 +168,22 @@ impl Draft<'_> {
         body: &IntegrationBody,
         read: Option<(Revision, RowRevision)>,
     ) -> Result<(), Error> {
-        let document = Document { id: None, revision: next_revision(read)?, body: &body.encode() };
+        let revision = next_revision(read)?;
+        self.note(|| {
+            let kind = match body.deleting {
+                Some(_) => EventKind::ConnectionDisconnected,
+                None => EventKind::ConnectionCreated,
+            };
+            let (account, integration) = (Some(account.clone()), Some(integration.clone()));
+            AuditChange {
+                linked_account: account,
+                integration,
+                before: read.map(|(revision, _)| revision),
+                after: body.deleting.is_none().then_some(revision),
+                ..AuditChange::new(kind)
+            }
+        });
+        let document = Document { id: None, revision, body: &body.encode() };
         let row = self.tenant().id.integration(account, integration);
         self.put_sealed(&row, read.map(|(_, row)| row), &document)
     }

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::id::{CredentialKey, IntegrationId, LinkedAccountId};
 use crate::keys::Document;
-use crate::model::{Credential, CredentialInfo, Revision, Upsert};
+use crate::model::{AuditChange, Credential, CredentialInfo, EventKind, Revision, Upsert};
 use crate::row::body::{Times, ValueBody};
 use crate::secret::Secret;
 use crate::store::Versioned;
@@ -74,7 +74,8 @@ impl Draft<'_> {
             Some(row) => self.existing(&place, &row.value)?,
             None => None,
         };
-        options.check(existing.as_ref().map(|existing| existing.revision))?;
+        let before = existing.as_ref().map(|existing| existing.revision);
+        options.check(before)?;
         let (action, id, revision, created_at) = match existing {
             Some(existing) => (Upsert::Updated, existing.id, existing.revision.next(), existing.created_at),
             None => (Upsert::Added, self.new_id()?, Revision::first()?, now),
@@ -82,6 +83,22 @@ impl Draft<'_> {
         let body = ValueBody::encode(value, Times { created_at, updated_at: now }, &metadata);
         let document = Document { id: Some(id), revision, body: &body };
         self.put_sealed(&place, row.map(|row| row.revision), &document)?;
+        self.note(|| AuditChange {
+            before,
+            after: Some(revision),
+            ..credential_change(EventKind::CredentialSet, address)
+        });
         Ok(action)
+    }
+}
+
+/// A change of a credential, without its revisions.
+pub(crate) fn credential_change(kind: EventKind, address: CredentialAddress<'_>) -> AuditChange {
+    let (account, integration, key_name) = address;
+    AuditChange {
+        name: Some(key_name.as_str().to_owned()),
+        linked_account: Some(account.clone()),
+        integration: Some(integration.clone()),
+        ..AuditChange::new(kind)
     }
 }

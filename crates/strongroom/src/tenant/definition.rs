@@ -9,7 +9,7 @@ use crate::engine::cache::{Cached, DELETED, Definition, Moment, Tag};
 use crate::error::{Damage, Error};
 use crate::id::{DefinitionId, DefinitionName};
 use crate::keys::{Document, ScopeKeys};
-use crate::model::{DefinitionRef, Revision, StoredDefinition};
+use crate::model::{AuditChange, DefinitionRef, EventKind, Revision, StoredDefinition};
 use crate::row::body::{decode_definition, encode_definition};
 use crate::row::{Row, SealedRow, decode_index, encode_index};
 use crate::store::{RowRevision, Versioned};
@@ -60,6 +60,14 @@ impl Draft<'_> {
         read: Option<RowRevision>,
     ) -> Result<(), Error> {
         self.bump_epoch();
+        self.note(|| {
+            let kind = match read {
+                Some(_) => EventKind::DefinitionUpdated,
+                None => EventKind::DefinitionCreated,
+            };
+            let before = read.map(|_| Revision::from_u64(stored.revision.as_u64().saturating_sub(1)));
+            AuditChange { before, after: Some(stored.revision), ..change_of(kind, stored) }
+        });
         let body = encode_definition(stored);
         let document = Document { id: None, revision: stored.revision, body: &body };
         let row = self.tenant().id.definition(&stored.id);
@@ -93,6 +101,11 @@ impl Draft<'_> {
         self.wrote(key.clone(), DELETED);
         self.delete_as_read(key, definition.row_revision);
         self.bump_epoch();
+        let stored = &definition.stored;
+        self.note(|| AuditChange {
+            before: Some(stored.revision),
+            ..change_of(EventKind::DefinitionDeleted, stored)
+        });
         self.delete_definition_name(definition).await
     }
 
@@ -133,6 +146,12 @@ pub(crate) fn read_hint(row: &Versioned) -> Result<DefinitionId, Error> {
     const ROW: &str = "the index row of a variable definition's name";
     let target = decode_index(&row.value).map_err(|error| Error::row(ROW, error))?;
     DefinitionId::from_bytes(target).ok_or_else(|| Error::damaged(ROW, Damage::Malformed))
+}
+
+/// A change of a definition, without its revisions.
+fn change_of(kind: EventKind, stored: &StoredDefinition) -> AuditChange {
+    let name = Some(stored.definition.name.clone());
+    AuditChange { definition_id: Some(stored.id), name, ..AuditChange::new(kind) }
 }
 
 impl Tenant {

@@ -9,7 +9,7 @@ use crate::engine::gate::Pass;
 use crate::error::Error;
 use crate::id::{DocumentId, LinkedAccountId};
 use crate::keys::{Document, Keyring, Roots, ScopeKeys, active_key, seal};
-use crate::model::Revision;
+use crate::model::{AuditChange, Revision};
 use crate::row::body::ValueBody;
 use crate::row::{Row, encode_epoch};
 use crate::store::{Committed, Expect, Key, RowRevision, WriteBatch};
@@ -27,6 +27,8 @@ pub(crate) struct Draft<'t> {
     wrote: Vec<(Key, Revision)>,
     /// What lets the batch pass; `None` if the store was last seen retired.
     pass: Option<Pass>,
+    /// What the batch changes, for its event.
+    changes: Vec<AuditChange>,
     /// Whether the batch gives an org its first key after a shred.
     follows_shred: bool,
     /// Rows that are deleted again once the batch has landed.
@@ -51,6 +53,7 @@ impl<'t> Draft<'t> {
             roots: None,
             wrote: Vec::new(),
             pass: tenant.engine.gate.pass(),
+            changes: Vec::new(),
             follows_shred: false,
             vacant: Vec::new(),
         }
@@ -250,6 +253,15 @@ impl<'t> Draft<'t> {
         }
     }
 
+    /// Whether the vault has an audit.
+    pub(super) fn is_audited(&self) -> bool {
+        self.pass.is_some_and(|pass| pass.settings.audit)
+    }
+
+    pub(super) fn changes(&mut self) -> &mut Vec<AuditChange> {
+        &mut self.changes
+    }
+
     /// Whether nothing is written yet.
     pub(crate) fn is_empty(&self) -> bool {
         self.batch.ops.is_empty()
@@ -270,7 +282,12 @@ impl<'t> Draft<'t> {
         if self.follows_shred && self.tenant.has_unfinished_shred(self.view).await? {
             return Ok(Attempt::AfterShred);
         }
+        let event = if self.changes.is_empty() { None } else { Some(self.put_event().await?) };
+        // An error ends the chain of the event: the batch may have landed.
         let landed = engine.commit_under(pass, self.batch, self.touches).await?;
+        if let Some(event) = event {
+            event.settle(landed.is_some());
+        }
         if landed.is_some() {
             self.wrote.iter().for_each(|(key, revision)| engine.caches.wrote(key, *revision));
         }

@@ -18,6 +18,7 @@ pub(crate) mod check;
 pub(crate) mod credential;
 pub(crate) mod definition;
 pub(crate) mod draft;
+pub(crate) mod event;
 pub(crate) mod indexed;
 pub(crate) mod job;
 pub(crate) mod list;

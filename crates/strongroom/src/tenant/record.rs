@@ -4,7 +4,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Invalid};
 use crate::id::{Environment, Namespace, OrgId, RecordKey};
 use crate::keys::Document;
-use crate::model::{Expected, Metadata, Revision};
+use crate::model::{AuditChange, EventKind, Expected, Metadata, Revision};
 use crate::row::Row;
 use crate::row::body::{Times, VACANT, ValueBody};
 use crate::secret::Secret;
@@ -129,10 +129,12 @@ impl Draft<'_> {
         };
         WriteOptions::expecting(write.expected).check(existing.as_ref().map(|record| record.revision))?;
         let read = row.map(|row| row.revision);
+        let before = existing.as_ref().map(|record| record.revision);
         let value = match (&write.action, read) {
             (RecordAction::Put(value), _) => value,
             (RecordAction::Delete, Some(read)) => {
                 self.delete_as_read(place.key(), read);
+                self.note(|| AuditChange { before, ..record_change(EventKind::RecordDeleted, write) });
                 return Ok(existing.is_none());
             }
             (RecordAction::Expect, Some(read)) => {
@@ -154,6 +156,11 @@ impl Draft<'_> {
         let revision = existing.as_ref().map_or_else(Revision::first, |record| Ok(record.revision.next()))?;
         let body = ValueBody::encode(value, Times { created_at, updated_at: now }, &Metadata::NONE);
         self.put_sealed(&place, read, &Document { id: None, revision, body: &body })?;
+        self.note(|| AuditChange {
+            before,
+            after: Some(revision),
+            ..record_change(EventKind::RecordPut, write)
+        });
         Ok(existing.is_none())
     }
 
@@ -165,4 +172,9 @@ impl Draft<'_> {
         self.vacate_after(place.key());
         Ok(())
     }
+}
+
+/// A change of a record, without its revisions. Its key may be a secret of the host's.
+fn record_change(kind: EventKind, write: &RecordWrite) -> AuditChange {
+    AuditChange { name: Some(write.namespace.as_str().to_owned()), ..AuditChange::new(kind) }
 }

@@ -12,8 +12,8 @@ use crate::error::{Damage, Error};
 use crate::id::{DefinitionId, DocumentId, LinkedAccountId};
 use crate::keys::{Document, active_key};
 use crate::model::{
-    DefinitionRef, Expected, Found, Listing, Metadata, PageRequest, Revision, ScopedValue, Upsert,
-    ValueWritten,
+    AuditChange, DefinitionRef, EventKind, Expected, Found, Listing, Metadata, PageRequest, Revision,
+    ScopedValue, StoredDefinition, Upsert, ValueWritten,
 };
 use crate::row::body::{Times, ValueBody};
 use crate::row::{Row, RowKind, SealedRow, decode_index, encode_index, value_definition};
@@ -169,6 +169,17 @@ impl Draft<'_> {
     }
 }
 
+/// A change of a value, without its id and revisions.
+pub(crate) fn value_change(kind: EventKind, stored: &StoredDefinition, scope: &Scope) -> AuditChange {
+    AuditChange {
+        definition_id: Some(stored.id),
+        name: Some(stored.definition.name.clone()),
+        linked_account: scope.linked_account().cloned(),
+        workflow: scope.workflow().cloned(),
+        ..AuditChange::new(kind)
+    }
+}
+
 /// How many ids are read at once.
 const IDS_PAGE: usize = 1_000;
 /// A sweep takes 32 rows at once, each with two index rows, in 100 operations.
@@ -252,6 +263,13 @@ impl Draft<'_> {
         let body = ValueBody::encode(&new.value, Times { created_at, updated_at: *now }, metadata);
         let document = Document { id: Some(id), revision, body: &body };
         self.put_sealed(&place, row.map(|row| row.revision), &document)?;
+
+        self.note(|| AuditChange {
+            document_id: Some(id),
+            before: found,
+            after: Some(revision),
+            ..value_change(EventKind::ValueSet, &definition.stored, &new.scope)
+        });
 
         let shown = options.ciphertext && definition.stored.definition.encrypted;
         let ciphertext = if shown { Some(self.show(&place, &document)?) } else { None };

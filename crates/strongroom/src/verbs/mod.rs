@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod accounts;
+pub(crate) mod audit;
 pub(crate) mod credentials;
 pub(crate) mod definitions;
 pub(crate) mod generation;

@@ -79,6 +79,27 @@ impl TenantCheck {
                     opened.as_ref().ok().and_then(Option::as_ref).map(|record| record.updated_at);
                 state_of_opened(opened)
             }
+            TenantRow::Event(id) => {
+                let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
+                let view = self.tenant.view_of(Some(org), &[], None);
+                match self.tenant.open_event(&view, id, row) {
+                    // Without the head nobody knows whether events are missing.
+                    Ok(Some(_)) if related.row(&self.tenant.id.audit_head().key()).is_none() => {
+                        RowState::bad(Cause::BrokenChain)
+                    }
+                    opened => state_of_opened(opened),
+                }
+            }
+            TenantRow::AuditHead => {
+                let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
+                let view = self.tenant.view_of(Some(org), &[], None);
+                state_of_opened(self.tenant.open_audit_head(&view, row))
+            }
+            TenantRow::ChainHead(chain) => {
+                let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
+                let view = self.tenant.view_of(Some(org), &[], None);
+                state_of_opened(self.tenant.open_chain_head(&view, *chain, row))
+            }
             // `count_definitions` checks it against all definitions.
             TenantRow::Count => RowState::Fine,
         }

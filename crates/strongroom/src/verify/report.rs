@@ -173,6 +173,9 @@ pub enum Cause {
     /// It was not there at the checkpoint, and it is older: it was restored, or put back after it was deleted.
     #[error("it was written before the checkpoint, and was not there")]
     PutBack,
+    /// An event before it is missing or is not the one that it names; or, of a head, an event that it states.
+    #[error("events before it are missing or were replaced")]
+    BrokenChain,
     /// It changed every time it was read, so it could not be checked.
     #[error("it changed every time it was read")]
     Changing,
@@ -203,6 +206,7 @@ impl Cause {
             Self::Gone => "gone",
             Self::Replaced => "replaced",
             Self::PutBack => "put_back",
+            Self::BrokenChain => "broken_chain",
             Self::Changing => "changing",
         }
     }

@@ -38,6 +38,8 @@ pub(super) struct TenantCheck {
     pub(super) written_at: Option<Timestamp>,
     /// Whether the count of definitions was checked.
     pub(super) counted: bool,
+    /// Whether the chains of events were walked.
+    pub(super) audited: bool,
 }
 
 /// The keys of a scope, if they are available.
@@ -65,6 +67,7 @@ impl TenantCheck {
             unavailable: HashSet::new(),
             written_at: None,
             counted: false,
+            audited: false,
         }
     }
 
@@ -96,6 +99,11 @@ impl TenantCheck {
                 && !checked.iter().any(|checked: &CheckedRow| checked.row_id.is_count())
             {
                 checked.push(self.count_definitions().await?);
+            }
+            let of_audit =
+                matches!(place, Some(TenantRow::Event(_) | TenantRow::AuditHead | TenantRow::ChainHead(_)));
+            if of_audit && !self.audited {
+                checked.extend(self.check_chains().await?);
             }
             // `count_definitions` has checked it, together with the definitions.
             if place == Some(TenantRow::Count) {
@@ -214,6 +222,7 @@ impl TenantCheck {
                 let name = name.and_then(|name| name.parse().ok());
                 needed.extend(name.map(|name| keys.definition_name(&name).key()));
             }
+            TenantRow::Event(_) => needed.push(keys.audit_head().key()),
             TenantRow::Integration(account, _) => needed.push(keys.account(account).key()),
             TenantRow::Credential(account, integration, _) => {
                 needed.extend([

@@ -24,6 +24,7 @@ mod define_and_set;
 mod delete_value;
 mod dropped;
 mod envelope;
+mod events;
 mod explain;
 mod fence;
 mod fixture_backup;

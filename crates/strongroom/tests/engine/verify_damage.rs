@@ -111,6 +111,9 @@ fn name_of(key: &RowKey) -> (RowName, Vec<String>) {
         Kind::Account => (RowName::LinkedAccount, texts(&key.rest)),
         Kind::Integration => (RowName::Integration, texts(&key.rest)),
         Kind::Credential => (RowName::Credential, texts(&key.rest)),
+        Kind::Event => (RowName::Event, vec![hex(&key.rest)]),
+        Kind::AuditHead => (RowName::AuditHead, vec![]),
+        Kind::ChainHead => (RowName::ChainHead, vec![hex(&key.rest)]),
         Kind::Record => (RowName::Record, texts(&key.rest)[..1].to_vec()),
     }
 }
@@ -187,6 +190,7 @@ fn a_row_that_is_missing_is_found_by_what_leads_to_it() {
             Kind::Integration => named(RowName::Credential),
             // Nothing leads to them: their absence cannot be told from their never having been.
             Kind::Epoch | Kind::Generation | Kind::Credential | Kind::Record => report.is_clean(),
+            Kind::Event | Kind::AuditHead | Kind::ChainHead => panic!("there is none"),
             Kind::Job | Kind::KeyJob | Kind::Retired | Kind::Marker | Kind::OrgRestore | Kind::Export => {
                 panic!("there is none")
             }

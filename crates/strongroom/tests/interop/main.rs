@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use strongroom::provider::{Destruction, KeyProvider, ProviderError, ProviderKey, WrapContext, Wrapped};
 use strongroom::{
-    Argon2Params, DefinitionFilter, DocumentId, Expected, PageRequest, RawKey, Scope, Unlock, Vault,
-    VaultOptions, WriteOptions,
+    Argon2Params, AuditFilter, DefinitionFilter, DocumentId, Expected, PageRequest, RawKey, Scope, Unlock,
+    Vault, VaultOptions, WriteOptions,
 };
 
 use decoder::{decode, definition, dump, number, rows, said, said_in, scope_of, text, without_nulls};
@@ -306,4 +306,27 @@ fn the_decoder_refuses_a_row_that_was_moved() {
     dump[other].1 = moved;
     let refusal = decode(&dump, &["--raw-key", &hex::encode(RAW_KEY)]).unwrap_err();
     assert!(refusal.contains("Rejected"), "{refusal}");
+}
+
+#[test]
+fn events_are_decoded_as_they_were_written_and_their_hashes_link_them() {
+    let rich = block_on(Rich::build());
+    let decoded = rich.decoded();
+    for org in &rich.orgs {
+        let written = block_on(org.audit(&AuditFilter::all(), PageRequest::first(1_000))).unwrap().items;
+        let found: Vec<&Value> = rows(&decoded, "event", org).collect();
+        assert!(written.len() > 5 && written.len() == found.len());
+        for (written, found) in written.iter().zip(&found) {
+            assert_eq!(written.id.to_string(), text(found, "id"));
+            assert_eq!(written.at.as_ms(), number(found, "at_ms"));
+            let kinds: Vec<u64> =
+                found["changes"].as_array().unwrap().iter().map(|change| number(change, "kind")).collect();
+            let written: Vec<u64> = written.changes.iter().map(|change| change.kind as u64).collect();
+            assert_eq!(kinds, written);
+        }
+        // One writer: one chain.
+        assert!(found.windows(2).all(|two| two[0]["hash"] == two[1]["previous"]));
+        let head = rows(&decoded, "audit head", org).next().unwrap();
+        assert_eq!((number(head, "chains"), &head["last"]), (1, &found[0]["hash"]));
+    }
 }

@@ -31,7 +31,7 @@ impl Rich {
     pub(crate) async fn build() -> Self {
         let store = Arc::new(Stopping::default());
         let mut settings = Settings::default();
-        settings.generations = true;
+        (settings.generations, settings.audit) = (true, true);
         let clock = Ticking(AtomicU64::new(1_700_000_000_000));
         let options = VaultOptions::default().clock(clock).settings(settings);
         let unlock = Unlock::raw_key(RawKey::from_bytes(RAW_KEY));

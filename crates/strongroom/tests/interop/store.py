@@ -164,6 +164,15 @@ def parse_tenant_key(kind, rest):
         return "value", {"definition_id": exactly(rest, 12).hex(), **scope}
     if kind == 0x21:
         return "value id", {"doc_id": exactly(rest, 12).hex()}
+    if kind == 0x60:
+        exactly(rest, 24)
+        at, number = int.from_bytes(rest[:8], "big"), int.from_bytes(rest[16:], "big")
+        return "event", {"id": rest.hex(), "at_ms": at, "chain": rest[8:16].hex(), "number": number}
+    if kind == 0x61:
+        exactly(rest, 0)
+        return "audit head", {}
+    if kind == 0x62:
+        return "chain head", {"chain": exactly(rest, 8).hex()}
     names = {
         0x30: ("account", ["linked_account"]),
         0x31: ("integration", ["linked_account", "integration"]),
@@ -327,6 +336,34 @@ def job(plaintext):
     return {**read, "sweeps": name}
 
 
+def event(at):
+    """An event and its hash; `at` is the end of its key."""
+
+    def decode(plaintext):
+        optional = {1: ("start", LIST), 2: ("actor", TEXT), 3: ("request_id", TEXT)}
+        read = fields(cbor(plaintext), {0: ("previous", 32), 4: ("changes", LIST)}, optional)
+        if "start" in read:
+            chain_number, salt = read.pop("start")
+            require(type(chain_number) is int and len(salt) == 16, "no start of a chain")
+            read["chain_number"] = chain_number
+        ids = {1: ("definition_id", 12), 2: ("document_id", 12)}
+        texts = {3: ("name", TEXT), 4: ("linked_account", TEXT), 5: ("workflow", TEXT), 6: ("integration", TEXT)}
+        more = {**ids, **texts, 7: ("before", UINT), 8: ("after", UINT)}
+        read["changes"] = [fields(entries, {0: ("kind", UINT)}, more) for entries in read["changes"]]
+        require(all(1 <= change["kind"] <= 14 for change in read["changes"]), "a change of an unknown kind")
+        return {**read, "hash": hashlib.sha256(b"strongroom event\0" + at + plaintext).digest()}
+
+    return decode
+
+
+def audit_head(plaintext):
+    return fields(cbor(plaintext), {0: ("chains", UINT), 1: ("last", 32)})
+
+
+def chain_head(plaintext):
+    return fields(cbor(plaintext), {0: ("number", UINT), 1: ("hash", 32)})
+
+
 def count(plaintext):
     return {"definitions": struct.unpack(">Q", exactly(plaintext, 8))[0]}
 
@@ -340,7 +377,7 @@ def store(plaintext):
         4: ("slots", LIST),
     }
     read = fields(cbor(plaintext), required, {6: ("settings", UINT), 7: ("mark", UINT)})
-    require(read.get("settings", 0) < 2, "settings of a later version")
+    require(read.get("settings", 0) < 4, "settings of a later version")
     return {**read, "slots": [slot_held(entries) for entries in read["slots"]]}
 
 
@@ -513,6 +550,17 @@ class Vault:
     def read_record(self, key, row, ids):
         key_name = ids["namespace"] + "\x00" + ids["key_name"]
         return self.under_dek(row, 7, "record", ids, host_record, key_name=key_name)
+
+    def read_event(self, key, row, ids):
+        read = self.under_dek(row, 7, "event", ids, event(bytes.fromhex(ids["id"])), key_name=ids["id"])
+        require(("chain_number" in read) == (ids["number"] == 1), "a start that is not the first of its chain")
+        return read
+
+    def read_audit_head(self, key, row, ids):
+        return self.under_dek(row, 7, "audit", ids, audit_head)
+
+    def read_chain_head(self, key, row, ids):
+        return self.under_dek(row, 7, "chain", ids, chain_head, key_name=ids["chain"])
 
     def under_dek(self, row, kind, name, ids, decode, owner=None, **more):
         """Opens a row under the DEK of the org, or of the account that owns it."""

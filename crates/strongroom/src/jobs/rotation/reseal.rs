@@ -5,7 +5,10 @@ use std::sync::Arc;
 use crate::error::{Damage, Error};
 use crate::keys::{Opened, ScopeKeys, sealing_key_id};
 use crate::model::Revision;
-use crate::row::body::{AccountBody, IntegrationBody, VACANT, ValueBody, decode_definition};
+use crate::row::body::{
+    AccountBody, AuditHeadBody, ChainHeadBody, EventBody, IntegrationBody, VACANT, ValueBody,
+    decode_definition,
+};
 use crate::row::{Row, RowError, TenantRow};
 use crate::store::{Key, Versioned};
 use crate::tenant::{Draft, Tenant};
@@ -54,6 +57,9 @@ fn check_body(row: &Row<'_>, body: &[u8]) -> Result<(), RowError> {
         TenantRow::Value(..) | TenantRow::Credential(..) | TenantRow::Record(..) => {
             ValueBody::decode_around(body).map(drop)
         }
+        TenantRow::Event(_) => EventBody::decode(body).map(drop),
+        TenantRow::AuditHead => AuditHeadBody::decode(body).map(drop),
+        TenantRow::ChainHead(_) => ChainHeadBody::decode(body).map(drop),
         TenantRow::Keyring(_)
         | TenantRow::Epoch
         | TenantRow::Generation

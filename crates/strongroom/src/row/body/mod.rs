@@ -2,6 +2,7 @@
 
 mod account;
 mod definition;
+mod event;
 mod job;
 mod key_job;
 mod metadata;
@@ -9,6 +10,7 @@ mod value;
 
 pub(crate) use account::{AccountBody, IntegrationBody};
 pub(crate) use definition::{decode_definition, encode_definition};
+pub(crate) use event::{AuditHeadBody, ChainHeadBody, ChainStart, EventBody, EventHash};
 pub(crate) use job::Sweep;
 pub(crate) use key_job::{
     CursorBody, DataKeysBody, DataPhase, FindingBody, KeyJobBody, Lease, OnUnreadableBody, PassBody, Reach,

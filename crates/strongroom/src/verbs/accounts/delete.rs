@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::id::LinkedAccountId;
 use crate::jobs::{JobId, run_job, until_landed};
-use crate::model::Expected;
+use crate::model::{EventKind, Expected};
 use crate::row::body::{AccountBody, Sweep};
 use crate::tenant::{Attempt, Draft, Freshness, Needs, WriteOptions};
 use crate::verbs::org::Org;
@@ -106,6 +106,7 @@ impl Org {
             draft.leave_no_keys(Some(account))?;
         }
         draft.bump_epoch();
+        draft.note_account(EventKind::AccountDeleted, account, live.map(|loaded| loaded.revision));
         draft.put_companions(options).await?;
         Ok(draft.commit().await?.map(|_| job))
     }

@@ -7,7 +7,7 @@ use crate::error::{Error, Invalid};
 use crate::id::{CredentialKey, IntegrationId, LinkedAccountId};
 use crate::jobs::{finish_job, until_landed};
 use crate::limits::{ACCOUNT_NAME_BYTES_MAX, UDF_BYTES_MAX};
-use crate::model::{Expected, Upsert};
+use crate::model::{EventKind, Expected, Upsert};
 use crate::row::body::{AccountBody, IntegrationBody};
 use crate::secret::Secret;
 use crate::store::Versioned;
@@ -91,6 +91,11 @@ impl Org {
         let body = spec.apply(&draft, existing.as_ref(), credentials.len())?;
         let read = existing.as_ref().map(|loaded| (loaded.revision, loaded.row_revision));
         draft.put_account(account, &body, read)?;
+        let (kind, before) = match &existing {
+            Some(loaded) => (EventKind::AccountUpdated, Some(loaded.revision)),
+            None => (EventKind::AccountCreated, None),
+        };
+        draft.note_account(kind, account, before);
         if spec.default_app && !self.put_default_app(&mut draft, account, credentials, app_rows).await? {
             return Ok(Attempt::Lost);
         }

@@ -3,10 +3,11 @@
 use crate::error::Error;
 use crate::id::{CredentialKey, IntegrationId};
 use crate::jobs::until_landed;
-use crate::model::{Credential, CredentialInfo, Listing, PageRequest, Upsert};
+use crate::model::{AuditChange, Credential, CredentialInfo, EventKind, Listing, PageRequest, Upsert};
 use crate::row::body::{AccountBody, IntegrationBody};
 use crate::secret::Secret;
 use crate::store::Versioned;
+use crate::tenant::credential::credential_change;
 use crate::tenant::{
     Attempt, Draft, Freshness, Loaded, Needs, View, WriteOptions, fresh_if_stale, listed_id,
 };
@@ -218,6 +219,10 @@ impl AppCredentials {
         let key = tenant.id.credential(self.account.id(), &self.integration, key_name).key();
         draft.expect_as_read(key.clone(), Some(row.revision));
         draft.delete(key);
+        draft.note(|| AuditChange {
+            before: found,
+            ..credential_change(EventKind::CredentialDeleted, address)
+        });
         self.note_change(&mut draft, &read)?;
         draft.put_companions(options).await?;
         Ok(draft.commit().await?.map(|_| true))

@@ -6,8 +6,9 @@ use std::{iter, slice};
 use crate::error::Error;
 use crate::id::{DefinitionId, DocumentId};
 use crate::jobs::until_landed;
-use crate::model::{DefinitionRef, Expected, Found, Revision};
+use crate::model::{AuditChange, DefinitionRef, EventKind, Expected, Found, Revision};
 use crate::scope::Scope;
+use crate::tenant::value::value_change;
 use crate::tenant::{Attempt, Draft, Freshness, ValuesRead, WriteOptions};
 use crate::verbs::org::Org;
 
@@ -164,6 +165,11 @@ impl Org {
         draft.delete(key);
         found.ids.iter().for_each(|id| draft.delete_value_id(id));
         draft.delete(tenant.id.definition_value(&id, scope).key());
+        draft.note(|| AuditChange {
+            document_id: found.ids.first().copied(),
+            before: found.revision,
+            ..value_change(EventKind::ValueDeleted, &definition.stored, scope)
+        });
         draft.put_companions(options).await?;
         let deleted = DeletedValue {
             id: found.ids.first().copied(),

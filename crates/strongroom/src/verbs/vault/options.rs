@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::open_slot::Opened;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::engine::cache::Caches;
+use crate::engine::chains::Chains;
 use crate::engine::gate::{Gate, Pass};
 use crate::engine::head::{Head, read_head, refuse_used};
 use crate::engine::lock::Locks;
@@ -346,6 +347,7 @@ impl VaultOptions {
             gate: Gate::new(pass),
             locks: Locks::default(),
             runs: Runs::default(),
+            chains: Chains::default(),
             watchers: Watchers::default(),
         };
         Vault { engine: Arc::new(engine) }

@@ -154,6 +154,10 @@ impl<'o> Judge<'o> {
             Kind::Record => {
                 let [_, _] = ids(&key.rest)?;
             }
+            // `verify` and the tests of the audit follow its chains.
+            Kind::Event => self.must(key.rest.len() == 24, key, "has a key of another form"),
+            Kind::AuditHead => self.must(key.rest.is_empty(), key, "has a key of another form"),
+            Kind::ChainHead => self.must(key.rest.len() == 8, key, "has a key of another form"),
         }
         Some(())
     }

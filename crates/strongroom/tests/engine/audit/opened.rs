@@ -174,6 +174,7 @@ fn form_of(kind: Kind) -> (u8, SealedBy) {
         Kind::Credential => (0x02, SealedBy::DataKey),
         Kind::Definition => (0x05, SealedBy::DataKey),
         Kind::Count | Kind::Account | Kind::Integration | Kind::Record => (0x07, SealedBy::DataKey),
+        Kind::Event | Kind::AuditHead | Kind::ChainHead => (0x07, SealedBy::DataKey),
     }
 }
 
@@ -241,6 +242,15 @@ impl Address {
             Kind::Record => {
                 "record".clone_into(&mut address.name);
                 address.key_name = format!("{}\0{}", next(), next());
+            }
+            Kind::Event => {
+                "event".clone_into(&mut address.name);
+                address.key_name = hex(&key.rest);
+            }
+            Kind::AuditHead => "audit".clone_into(&mut address.name),
+            Kind::ChainHead => {
+                "chain".clone_into(&mut address.name);
+                address.key_name = hex(&key.rest);
             }
             Kind::Header
             | Kind::Slot

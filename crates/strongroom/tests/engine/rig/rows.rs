@@ -69,6 +69,9 @@ pub(crate) enum Kind {
     Integration,
     Credential,
     Record,
+    Event,
+    AuditHead,
+    ChainHead,
 }
 
 /// The parts of a row's key.
@@ -122,6 +125,9 @@ impl RowKey {
             0x31 => Kind::Integration,
             0x32 => Kind::Credential,
             0x40 => Kind::Record,
+            0x60 => Kind::Event,
+            0x61 => Kind::AuditHead,
+            0x62 => Kind::ChainHead,
             _ => panic!("a row of an unknown kind"),
         };
         Self { tenant: tenant.to_vec(), kind, rest: rest.to_vec() }
@@ -157,6 +163,9 @@ impl RowKey {
             Kind::Integration => 0x31,
             Kind::Credential => 0x32,
             Kind::Record => 0x40,
+            Kind::Event => 0x60,
+            Kind::AuditHead => 0x61,
+            Kind::ChainHead => 0x62,
         };
         [&[1], &*self.tenant, &[kind], &*self.rest].concat()
     }

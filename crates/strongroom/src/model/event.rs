@@ -1,0 +1,193 @@
+//! Events of the audit: who wrote what, in one org and environment.
+
+use std::fmt;
+
+use crate::clock::Timestamp;
+use crate::id::{DefinitionId, DocumentId, IntegrationId, LinkedAccountId, WorkflowId};
+use crate::model::Revision;
+
+/// One write: everything that one batch changed. It never holds a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct AuditEvent {
+    /// Which event it is.
+    pub id: EventId,
+    /// When it was written, by the clock of the engine that wrote it.
+    pub at: Timestamp,
+    /// On whose behalf the handle acted ([`Org::acting_as`](crate::Org::acting_as)); `None` if nobody said, and for the
+    /// engine's own jobs.
+    pub actor: Option<String>,
+    /// In which request of the host.
+    pub request_id: Option<String>,
+    /// What changed, in the order of the batch.
+    pub changes: Vec<AuditChange>,
+}
+
+/// One change of an [`AuditEvent`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct AuditChange {
+    /// What happened.
+    pub kind: EventKind,
+    /// The variable definition.
+    pub definition_id: Option<DefinitionId>,
+    /// The name of the definition at that time, the key of a credential, or the namespace of a host's record.
+    pub name: Option<String>,
+    /// The linked account, also as a scope.
+    pub linked_account: Option<LinkedAccountId>,
+    /// The workflow that is the scope.
+    pub workflow: Option<WorkflowId>,
+    /// The integration.
+    pub integration: Option<IntegrationId>,
+    /// The document id of a value.
+    pub document_id: Option<DocumentId>,
+    /// The revision before; `None` for something new.
+    pub before: Option<Revision>,
+    /// The revision after; `None` for something deleted.
+    pub after: Option<Revision>,
+}
+
+impl AuditChange {
+    pub(crate) fn new(kind: EventKind) -> Self {
+        Self {
+            kind,
+            definition_id: None,
+            name: None,
+            linked_account: None,
+            workflow: None,
+            integration: None,
+            document_id: None,
+            before: None,
+            after: None,
+        }
+    }
+}
+
+/// Where an event is in the audit of its org and environment. Its text form stays the same, and ids sort by time.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId {
+    /// When it was written.
+    pub(crate) at: Timestamp,
+    /// The chain that it belongs to.
+    pub(crate) chain: ChainId,
+    /// Its number in that chain, from 1.
+    pub(crate) sequence: u64,
+}
+
+/// A chain of events: each names the hash of the one before.
+pub(crate) type ChainId = [u8; 8];
+
+impl EventId {
+    pub(crate) const LEN: usize = 24;
+
+    pub(crate) fn to_bytes(self) -> [u8; Self::LEN] {
+        let mut bytes = [0; Self::LEN];
+        let (at, rest) = bytes.split_at_mut(8);
+        let (chain, sequence) = rest.split_at_mut(8);
+        at.copy_from_slice(&self.at.as_ms().to_be_bytes());
+        chain.copy_from_slice(&self.chain);
+        sequence.copy_from_slice(&self.sequence.to_be_bytes());
+        bytes
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (at, rest) = bytes.split_first_chunk::<8>()?;
+        let (chain, sequence) = rest.split_first_chunk::<8>()?;
+        let at = Timestamp::from_ms(u64::from_be_bytes(*at));
+        Some(Self { at, chain: *chain, sequence: u64::from_be_bytes(sequence.try_into().ok()?) })
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.to_bytes()))
+    }
+}
+
+impl fmt::Debug for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EventId({self})")
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for EventId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+macro_rules! event_kinds {
+    ($($(#[$doc:meta])* $kind:ident = $number:literal, $name:literal;)*) => {
+        /// What happened.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        #[repr(u8)]
+        pub enum EventKind {
+            $($(#[$doc])* $kind = $number,)*
+        }
+
+        impl EventKind {
+            /// Its name for people and programs, such as `Variable Value Set`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name,)*
+                }
+            }
+
+            pub(crate) const fn from_u8(number: u8) -> Option<Self> {
+                match number {
+                    $($number => Some(Self::$kind),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+event_kinds! {
+    /// A variable was defined.
+    DefinitionCreated = 1, "Variable Definition Created";
+    /// A definition was changed.
+    DefinitionUpdated = 2, "Variable Definition Updated";
+    /// A definition was deleted, and all its values with it.
+    DefinitionDeleted = 3, "Variable Definition Deleted";
+    /// A value was set.
+    ValueSet = 4, "Variable Value Set";
+    /// A value was deleted.
+    ValueDeleted = 5, "Variable Value Deleted";
+    /// An account got an integration.
+    ConnectionCreated = 6, "Connection Created";
+    /// An integration was deleted, and all its credentials with it.
+    ConnectionDisconnected = 7, "Connection Disconnected";
+    /// A credential was set.
+    CredentialSet = 8, "Credential Set";
+    /// A credential was deleted.
+    CredentialDeleted = 9, "Credential Deleted";
+    /// A linked account was created.
+    AccountCreated = 10, "Linked Account Created";
+    /// A linked account was updated.
+    AccountUpdated = 11, "Linked Account Updated";
+    /// A linked account was deleted, and everything of it.
+    AccountDeleted = 12, "Linked Account Deleted";
+    /// A record of the host was put.
+    RecordPut = 13, "Record Put";
+    /// A record of the host was deleted.
+    RecordDeleted = 14, "Record Deleted";
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for EventKind {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}

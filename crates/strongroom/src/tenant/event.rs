@@ -1,0 +1,141 @@
+//! The audit: each batch that changes something has an event of its own.
+
+use crate::engine::chains::{Chain, Link, Sent};
+use crate::error::Error;
+use crate::keys::Document;
+use crate::model::{Actor, AuditChange, AuditEvent, ChainId, EventId, Revision};
+use crate::random;
+use crate::row::body::{AuditHeadBody, ChainHeadBody, ChainStart, EventBody, EventHash};
+use crate::store::Versioned;
+use crate::tenant::{Draft, Tenant, View};
+
+impl Draft<'_> {
+    /// Notes a change for the event of this batch; does nothing in a vault without an audit.
+    pub(crate) fn note(&mut self, change: impl FnOnce() -> AuditChange) {
+        if self.is_audited() {
+            self.changes().push(change());
+        }
+    }
+
+    /// Puts the event of the batch, as the next of a chain that no other batch has meanwhile.
+    pub(super) async fn put_event(&mut self) -> Result<Sent, Error> {
+        let (tenant, view) = (self.tenant(), self.view());
+        let life = view.keys(None).and_then(|keys| keys.keyring.dropped().last());
+        let now = tenant.engine.now();
+        let lane = tenant.engine.chains.lane(&tenant.id, now, life).await;
+        let changes = std::mem::take(self.changes());
+        let actor = tenant.actor.as_ref().map(|actor| actor.name().to_string());
+        let request_id = tenant.actor.as_ref().and_then(Actor::request_id).map(ToString::to_string);
+        let mut body = EventBody { previous: [0; 32], start: None, actor, request_id, changes };
+        let id = match lane.chain() {
+            Some(chain) => {
+                body.previous = chain.last.hash;
+                // Never before the event that it follows, so that the rows of a chain are in its order.
+                let at = now.max(chain.last.at);
+                EventId { at, chain: chain.id, sequence: chain.last.sequence.saturating_add(1) }
+            }
+            None => {
+                let id = EventId { at: now, chain: new_chain()?, sequence: 1 };
+                self.put_start(&id, &mut body).await?;
+                id
+            }
+        };
+        let plaintext = body.encode();
+        let document = Document { id: None, revision: FIRST, body: &plaintext };
+        self.put_sealed(&tenant.id.event(&id), None, &document)?;
+        let last = Link { sequence: id.sequence, hash: EventBody::hash(&id, &plaintext), at: id.at };
+        if id.sequence.is_multiple_of(GROUP) {
+            self.put_chain_head(id.chain, &last)?;
+        }
+        Ok(lane.send(Chain::begun(id.chain, last, life)))
+    }
+
+    /// Begins a chain in the head of the org's audit. Of two that begin one at once, one is planned again.
+    async fn put_start(&mut self, id: &EventId, body: &mut EventBody) -> Result<(), Error> {
+        let tenant = self.tenant();
+        let row = tenant.engine.get(tenant.id.audit_head().key()).await?;
+        let (head, revision) = match &row {
+            Some(row) => tenant.open_audit_head(self.view(), row)?.unwrap_or((AuditHeadBody::NONE, None)),
+            None => (AuditHeadBody::NONE, None),
+        };
+        let mut salt = [0; 16];
+        random::fill(&mut salt)?;
+        let number = head.chains.saturating_add(1);
+        body.previous = head.last;
+        body.start = Some(ChainStart { number, salt });
+        let next = AuditHeadBody { chains: number, last: EventBody::hash(id, &body.encode()) };
+        let revision = revision.map_or(FIRST, Revision::next);
+        let document = Document { id: None, revision, body: &next.encode() };
+        self.put_sealed(&tenant.id.audit_head(), row.map(|row| row.revision), &document)
+    }
+
+    /// Says how long a chain is. Only the batch that has the chain writes this row, so it expects nothing.
+    fn put_chain_head(&mut self, chain: ChainId, last: &Link) -> Result<(), Error> {
+        let head = ChainHeadBody { sequence: last.sequence, hash: last.hash };
+        let document =
+            Document { id: None, revision: Revision::from_u64(last.sequence), body: &head.encode() };
+        self.put_sealed_over(&self.tenant().id.chain_head(chain), &document)
+    }
+}
+
+impl Tenant {
+    /// Opens an event. `None` if the key that sealed it was dropped.
+    pub(crate) fn open_event(
+        &self,
+        view: &View<'_>,
+        id: &EventId,
+        row: &Versioned,
+    ) -> Result<Option<AuditEvent>, Error> {
+        let Some((body, _)) = self.open_event_body(view, id, row)? else { return Ok(None) };
+        let EventBody { actor, request_id, changes, .. } = body;
+        Ok(Some(AuditEvent { id: *id, at: id.at, actor, request_id, changes }))
+    }
+
+    /// The body of an event and its hash. `None` if the key that sealed it was dropped.
+    pub(crate) fn open_event_body(
+        &self,
+        view: &View<'_>,
+        id: &EventId,
+        row: &Versioned,
+    ) -> Result<Option<(EventBody, EventHash)>, Error> {
+        let place = self.id.event(id);
+        let Some(opened) = self.open(view.keys(None), &place, &row.value)? else { return Ok(None) };
+        let body = EventBody::decode(&opened.plaintext).map_err(|error| Error::row(place.name(), error))?;
+        Ok(Some((body, EventBody::hash(id, &opened.plaintext))))
+    }
+
+    /// Opens the head of a chain. `None` if the key that sealed it was dropped.
+    pub(crate) fn open_chain_head(
+        &self,
+        view: &View<'_>,
+        chain: ChainId,
+        row: &Versioned,
+    ) -> Result<Option<ChainHeadBody>, Error> {
+        let place = self.id.chain_head(chain);
+        let Some(opened) = self.open(view.keys(None), &place, &row.value)? else { return Ok(None) };
+        ChainHeadBody::decode(&opened.plaintext).map(Some).map_err(|error| Error::row(place.name(), error))
+    }
+
+    /// Opens the head of the org's audit. `None` if the key that sealed it was dropped.
+    pub(crate) fn open_audit_head(
+        &self,
+        view: &View<'_>,
+        row: &Versioned,
+    ) -> Result<Option<(AuditHeadBody, Option<Revision>)>, Error> {
+        let place = self.id.audit_head();
+        let Some(opened) = self.open(view.keys(None), &place, &row.value)? else { return Ok(None) };
+        let head =
+            AuditHeadBody::decode(&opened.plaintext).map_err(|error| Error::row(place.name(), error))?;
+        Ok(Some((head, Some(opened.revision))))
+    }
+}
+
+fn new_chain() -> Result<ChainId, Error> {
+    let mut id = ChainId::default();
+    random::fill(&mut id)?;
+    Ok(id)
+}
+
+const FIRST: Revision = Revision::from_u64(1);
+/// After how many events of a chain its head is written: so many can be cut off its end without a trace.
+const GROUP: u64 = 32;

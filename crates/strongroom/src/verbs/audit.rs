@@ -1,0 +1,117 @@
+//! Reading the audit of an org.
+
+use crate::clock::Timestamp;
+use crate::error::{Damage, Error};
+use crate::id::LinkedAccountId;
+use crate::model::{AuditEvent, Cursor, EventId, EventKind, Listing, PageRequest};
+use crate::verbs::org::Org;
+
+/// Which events [`Org::audit`] returns: all, unless narrowed down.
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct AuditFilter {
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+    actor: Option<String>,
+    kind: Option<EventKind>,
+    linked_account: Option<LinkedAccountId>,
+}
+
+impl AuditFilter {
+    /// All events.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Only events of this time and later. Earlier ones are not read.
+    pub fn since(mut self, at: Timestamp) -> Self {
+        self.since = Some(at);
+        self
+    }
+
+    /// Only events before this time. Later ones are not read.
+    pub fn until(mut self, at: Timestamp) -> Self {
+        self.until = Some(at);
+        self
+    }
+
+    /// Only writes on behalf of this actor.
+    pub fn actor(mut self, name: impl Into<String>) -> Self {
+        self.actor = Some(name.into());
+        self
+    }
+
+    /// Only writes with a change of this kind.
+    pub fn kind(mut self, kind: EventKind) -> Self {
+        self.kind = Some(kind);
+        self
+    }
+
+    /// Only writes that changed something of this linked account.
+    pub fn linked_account(mut self, account: LinkedAccountId) -> Self {
+        self.linked_account = Some(account);
+        self
+    }
+
+    fn takes(&self, event: &AuditEvent) -> bool {
+        let (kind, account) = (self.kind, self.linked_account.as_ref());
+        self.actor.as_ref().is_none_or(|actor| event.actor.as_ref() == Some(actor))
+            && event.changes.iter().any(|change| {
+                kind.is_none_or(|kind| change.kind == kind)
+                    && account.is_none_or(|account| change.linked_account.as_ref() == Some(account))
+            })
+    }
+}
+
+impl Org {
+    /// A page of the audit, the oldest event first: one event for each write since the vault has an audit
+    /// ([`Settings::audit`](crate::Settings::audit)), in the order of their times. Costs what its rows cost to open,
+    /// those that the filter leaves out too, except for those outside of its times.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_vault(async |vault| {
+    /// use strongroom::{AuditFilter, Environment, EventKind, PageRequest, VarFormat, VariableDefinition};
+    /// vault.change_settings(|settings| settings.audit = true).await?;
+    /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
+    /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+    /// let page = org.audit(&AuditFilter::all(), PageRequest::first(50)).await?;
+    /// assert_eq!(page.items[0].changes[0].kind, EventKind::DefinitionCreated);
+    /// assert_eq!(page.items[0].changes[0].name.as_deref(), Some("PORT"));
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Invalid::Cursor`](crate::Invalid::Cursor); [`Error::Damaged`], [`Error::UnknownKey`] and
+    /// [`Error::UnknownVersion`] for an event that cannot be read; [`Error::Store`].
+    pub async fn audit(
+        &self,
+        filter: &AuditFilter,
+        mut page: PageRequest,
+    ) -> Result<Listing<AuditEvent>, Error> {
+        let tenant = &*self.tenant;
+        let events = tenant.id.events();
+        if page.after.is_none()
+            && let Some(since) = filter.since.and_then(before)
+        {
+            page.after = Some(since);
+        }
+        let mut range = events.clone();
+        if let Some(until) = filter.until {
+            range.end = Some([events.start.as_slice(), &until.as_ms().to_be_bytes()].concat());
+        }
+        tenant
+            .list(None, &range, &page, |view, key, row| {
+                let id = key.as_bytes().strip_prefix(events.start.as_slice()).and_then(EventId::from_bytes);
+                let id = id.ok_or_else(|| Error::damaged("the key of an event", Damage::Malformed))?;
+                Ok(tenant.open_event(view, &id, row)?.filter(|event| filter.takes(event)))
+            })
+            .await
+    }
+}
+
+/// The last place before all events of a time.
+fn before(at: Timestamp) -> Option<Cursor> {
+    let last =
+        EventId { at: Timestamp::from_ms(at.as_ms().checked_sub(1)?), chain: [0xff; 8], sequence: u64::MAX };
+    Some(Cursor(last.to_bytes().to_vec()))
+}

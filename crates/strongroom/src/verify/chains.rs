@@ -1,0 +1,176 @@
+//! Checks the chains of events of one tenant: that none is missing, and that each follows the one it names.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::report::Cause;
+use super::state::{CheckedRow, RowId, RowState};
+use super::tenant_check::TenantCheck;
+use crate::error::Error;
+use crate::keys::ScopeKeys;
+use crate::model::{ChainId, EventId};
+use crate::row::body::{AuditHeadBody, ChainHeadBody, EventBody, EventHash};
+use crate::row::{Row, TenantRow};
+use crate::store::{Key, KeyRange, Scan, Versioned};
+use crate::tenant::{Tenant, View};
+
+/// Where a chain breaks: the key of the row that says so, and the row.
+type Breaks = BTreeMap<Key, TenantRow<'static>>;
+
+impl TenantCheck {
+    /// Walks all events of the tenant. What looks broken counts only if it does so again: a batch that was on its way
+    /// may have landed behind the walk.
+    pub(super) async fn check_chains(&mut self) -> Result<Vec<CheckedRow>, Error> {
+        self.audited = true;
+        let Some(keys) = self.opened(None).cloned() else { return Ok(Vec::new()) };
+        let mut breaks = self.walk_chains(&keys).await?;
+        for _ in 1..WALKS {
+            if breaks.is_empty() {
+                break;
+            }
+            let again = self.walk_chains(&keys).await?;
+            breaks.retain(|key, _| again.contains_key(key));
+        }
+        let broken = |row| CheckedRow::absent(RowId::Tenant(row), RowState::bad(Cause::BrokenChain));
+        Ok(breaks.into_values().map(broken).collect())
+    }
+
+    async fn walk_chains(&self, keys: &Arc<ScopeKeys>) -> Result<Breaks, Error> {
+        let tenant = &*self.tenant;
+        let view = tenant.view_of(Some(Arc::clone(keys)), &[], None);
+        // The heads first: events that land meanwhile only make chains longer than they say.
+        let mut walk = Walk::begin(tenant, &view).await?;
+        let events = tenant.id.events();
+        for_each(tenant, events.clone(), |key, row| {
+            let id = key.as_bytes().strip_prefix(events.start.as_slice()).and_then(EventId::from_bytes);
+            // A key that is none of an event's is reported as a foreign row.
+            if let Some(id) = id {
+                walk.take(tenant, &view, &id, row);
+            }
+        })
+        .await?;
+        Ok(walk.finish(tenant))
+    }
+}
+
+/// What is known of the chains of a tenant in the midst of a walk: some 100 bytes for each chain.
+struct Walk {
+    head: Option<AuditHeadBody>,
+    heads: HashMap<ChainId, ChainHeadBody>,
+    chains: HashMap<ChainId, Walked>,
+    /// The first events of the chains, by their number.
+    starts: BTreeMap<u64, Start>,
+    breaks: Breaks,
+}
+
+/// The last event of a chain that was met.
+struct Walked {
+    sequence: u64,
+    /// `None` for an event that cannot be read, which is reported at its own row.
+    hash: Option<EventHash>,
+}
+
+struct Start {
+    id: EventId,
+    previous: EventHash,
+    hash: EventHash,
+}
+
+impl Walk {
+    async fn begin(tenant: &Tenant, view: &View<'_>) -> Result<Self, Error> {
+        let row = tenant.engine.get(tenant.id.audit_head().key()).await?;
+        let head =
+            row.and_then(|row| tenant.open_audit_head(view, &row).ok().flatten()).map(|(head, _)| head);
+        let mut heads = HashMap::new();
+        for_each(tenant, tenant.id.chain_heads(), |key, row| {
+            if let Some(TenantRow::ChainHead(chain)) = tenant.id.parse_row(key.as_bytes())
+                && let Ok(Some(head)) = tenant.open_chain_head(view, chain, row)
+            {
+                heads.insert(chain, head);
+            }
+        })
+        .await?;
+        Ok(Self { head, heads, chains: HashMap::new(), starts: BTreeMap::new(), breaks: Breaks::new() })
+    }
+
+    /// Takes in the next event, in the order of keys, which is that of each chain.
+    fn take(&mut self, tenant: &Tenant, view: &View<'_>, id: &EventId, row: &Versioned) {
+        let opened = tenant.open_event_body(view, id, row);
+        let known = self.chains.get(&id.chain);
+        let mut fits = known.map_or(0, |known| known.sequence).checked_add(1) == Some(id.sequence);
+        let mut hash = None;
+        if let Ok(Some((EventBody { previous, start, .. }, found))) = opened {
+            hash = Some(found);
+            fits &= start.is_some() == (id.sequence == 1);
+            if let Some(start) = start {
+                let first = Start { id: *id, previous, hash: found };
+                fits &= self.starts.insert(start.number, first).is_none();
+            } else if let Some(before) = known.and_then(|known| known.hash) {
+                fits &= before == previous;
+            }
+            if let Some(head) = self.heads.get(&id.chain).filter(|head| head.sequence == id.sequence) {
+                fits &= head.hash == found;
+            }
+        }
+        if !fits {
+            self.break_at(tenant, TenantRow::Event(*id));
+        }
+        self.chains.insert(id.chain, Walked { sequence: id.sequence, hash });
+    }
+
+    /// Compares what was met with what the heads say.
+    fn finish(mut self, tenant: &Tenant) -> Breaks {
+        let walked = |chain: &ChainId| self.chains.get(chain).map_or(0, |walked| walked.sequence);
+        let is_cut = |(chain, head): &(&ChainId, &ChainHeadBody)| walked(chain) < head.sequence;
+        let cut: Vec<ChainId> = self.heads.iter().filter(is_cut).map(|(chain, _)| *chain).collect();
+        for chain in cut {
+            self.break_at(tenant, TenantRow::ChainHead(chain));
+        }
+        let mut before = AuditHeadBody::NONE;
+        for (number, start) in std::mem::take(&mut self.starts) {
+            let follows = before.chains.checked_add(1) == Some(number) && before.last == start.previous;
+            if !follows {
+                self.break_at(tenant, TenantRow::Event(start.id));
+            }
+            before = AuditHeadBody { chains: number, last: start.hash };
+            let is_last = self.head.as_ref().is_some_and(|head| head.chains == number);
+            if is_last && self.head.as_ref().is_some_and(|head| head.last != start.hash) {
+                self.break_at(tenant, TenantRow::AuditHead);
+            }
+        }
+        // Without a head that opens, its own row is reported, or the events that want one are.
+        if self.head.as_ref().is_some_and(|head| head.chains > before.chains) {
+            self.break_at(tenant, TenantRow::AuditHead);
+        }
+        self.breaks
+    }
+
+    fn break_at(&mut self, tenant: &Tenant, row: TenantRow<'static>) {
+        // The report counts more than it keeps, and a hostile store may have any number.
+        if self.breaks.len() < BREAKS_MAX {
+            self.breaks.insert(Row::Tenant(&tenant.id, row.clone()).key(), row);
+        }
+    }
+}
+
+/// Calls `take` with every row of a range.
+async fn for_each(
+    tenant: &Tenant,
+    range: KeyRange,
+    mut take: impl FnMut(&Key, &Versioned),
+) -> Result<(), Error> {
+    let mut rest = range;
+    loop {
+        let page = tenant.engine.read(Scan::new(rest.clone(), PAGE_ROWS)).await?;
+        page.rows.iter().for_each(|(key, row)| take(key, row));
+        match page.rows.last() {
+            Some((last, _)) if page.more => rest = rest.after(last.as_bytes()),
+            _ => return Ok(()),
+        }
+    }
+}
+
+const PAGE_ROWS: usize = 500;
+/// How often what looks broken is looked at.
+const WALKS: usize = 3;
+const BREAKS_MAX: usize = 1_000;

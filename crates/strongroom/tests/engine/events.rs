@@ -1,0 +1,358 @@
+//! The audit: each acknowledged write has one event, in its own batch, and nobody takes one away unnoticed.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::sync::Arc;
+use std::thread;
+
+use futures_executor::block_on;
+use strongroom::store::Store;
+use strongroom::store::StoreErrorKind::{Indeterminate, Unavailable};
+use strongroom::{
+    Actor, AuditEvent, AuditFilter, Backup, Cause, DataKeys, EventKind, KeyState, NewValue, Org, PageRequest,
+    Scope, Timestamp, Vault, VaultOptions,
+};
+use strongroom_conformance::{Fault, Faulty};
+use strongroom_memory::MemoryStore;
+
+use crate::common::TestClock;
+use crate::rig::{
+    Kind, ORG, RowKey, Rows, Verb, account, furnished, load, of_account, open, org, rows, sound, unlock,
+    verbs, verified, view,
+};
+
+/// The rows of a furnished vault that has an audit from now on.
+fn audited() -> Rows {
+    let store = load(&furnished());
+    audit_from_now_on(&open(Arc::clone(&store)));
+    rows(&store)
+}
+
+fn audit_from_now_on(vault: &Vault) {
+    block_on(vault.change_settings(|settings| settings.audit = true)).unwrap();
+}
+
+/// Every verb but a shred of the org, which takes the audit along.
+fn audited_verbs() -> impl Iterator<Item = Verb> {
+    verbs().into_iter().filter(|verb| verb.name != "shred")
+}
+
+fn events(org: &Org) -> Vec<AuditEvent> {
+    let mut page = PageRequest::first(7);
+    let mut all = Vec::new();
+    loop {
+        let found = block_on(org.audit(&AuditFilter::all(), page)).unwrap();
+        all.extend(found.items);
+        let Some(next) = found.next else { return all };
+        page = PageRequest::first(7).after(next);
+    }
+}
+
+fn events_in(store: &impl Store) -> Vec<AuditEvent> {
+    events(&org(&open(load(&rows(store)))))
+}
+
+fn set(org: &Org, value: &str) {
+    block_on(org.set_value("D", Scope::Org, value)).unwrap();
+}
+
+/// The keys of all events, the oldest first.
+fn event_keys(rows: &Rows) -> Vec<Vec<u8>> {
+    rows.keys().filter(|key| RowKey::parse(key).kind == Kind::Event).cloned().collect()
+}
+
+fn is_told(rows: &Rows) -> bool {
+    let report = block_on(open(load(rows)).verify()).unwrap();
+    report.findings.iter().any(|found| found.cause == Cause::BrokenChain)
+}
+
+#[test]
+fn every_verb_leaves_one_event_in_its_first_batch() {
+    let base = audited();
+    for verb in audited_verbs() {
+        let faulty = Faulty::new(load(&base));
+        let vault = open(faulty.clone());
+        block_on(verb.run(org(&vault))).unwrap();
+        let plain = Faulty::new(load(&furnished()));
+        block_on(verb.run(org(&open(plain.clone())))).unwrap();
+        assert_eq!(faulty.commits_len(), plain.commits_len(), "{} writes no batch more", verb.name);
+        let left = faulty.reopen();
+        let events = events_in(&left);
+        assert_eq!(events.len(), 1, "{}: {events:?}", verb.name);
+        assert!(!events[0].changes.is_empty());
+        verified(&left);
+    }
+}
+
+#[test]
+fn after_a_lost_answer_or_a_crash_there_is_an_event_exactly_if_there_is_the_write() {
+    let base = audited();
+    let before = view(&org(&open(load(&base))));
+    for verb in audited_verbs() {
+        for fault in [
+            Fault::Before(Indeterminate),
+            Fault::After(Indeterminate),
+            Fault::Before(Unavailable),
+            Fault::After(Unavailable),
+        ] {
+            let faulty = Faulty::new(load(&base)).on_commits(0..=0, fault);
+            let acknowledged = block_on(verb.run(org(&open(faulty.clone())))).is_ok();
+            let left = load(&rows(&faulty.reopen()));
+            let events = events_in(&left).len();
+            assert!(events <= 1 && (!acknowledged || events == 1), "{} after {fault:?}", verb.name);
+            let changed = view(&org(&open(Arc::clone(&left)))) != before;
+            assert!(!changed || events == 1, "{} is there without its event after {fault:?}", verb.name);
+            sound(&left);
+            // The next one goes on, in another chain if nobody knew.
+            set(&org(&open(Arc::clone(&left))), "next");
+            assert_eq!(events_in(&left).len(), events + 1);
+            sound(&left);
+        }
+    }
+}
+
+#[test]
+fn an_engine_whose_answers_are_lost_leaves_chains_without_a_gap() {
+    for fault in [Fault::Before(Indeterminate), Fault::After(Unavailable)] {
+        let faulty = Faulty::new(load(&audited())).on_commits(2..=2, fault);
+        let vault = open(faulty.clone());
+        let written = (0..9)
+            .filter(|number| block_on(org(&vault).set_value("V", Scope::Org, number.to_string())).is_ok())
+            .count();
+        let left = faulty.reopen();
+        assert!(events_in(&left).len() >= written && written >= 8);
+        sound(&left);
+    }
+}
+
+#[test]
+fn writers_of_two_engines_leave_one_event_for_each_acknowledged_write() {
+    let store = load(&audited());
+    let engines = [open(Arc::clone(&store)), open(Arc::clone(&store))];
+    let writers: Vec<_> = (0..8)
+        .map(|writer: usize| {
+            let org = org(&engines[writer % 2]);
+            thread::spawn(move || {
+                let mut written = Vec::new();
+                for round in 0..12 {
+                    // Some write to one row, and so conflict.
+                    let scope = if round % 3 == 0 { Scope::Org } else { of_account(&format!("w{writer}")) };
+                    let values = [NewValue::new("V", &scope, "x"), NewValue::new("S", &scope, "y")];
+                    let landed = block_on(org.set_values(&values));
+                    written.extend(
+                        landed.into_iter().flatten().map(|one| (one.id.to_string(), one.revision.as_u64())),
+                    );
+                }
+                written
+            })
+        })
+        .collect();
+    let mut written: Vec<_> = writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect();
+    let all = events_in(&store);
+    let changes = all.iter().flat_map(|event| &event.changes);
+    let mut noted: Vec<_> = changes
+        .map(|change| (change.document_id.unwrap().to_string(), change.after.unwrap().as_u64()))
+        .collect();
+    written.sort();
+    noted.sort();
+    assert_eq!(noted, written);
+    // They explain the state: the revision that is there is the last that an event left.
+    let last: BTreeMap<_, _> = written.into_iter().collect();
+    for (id, revision) in last {
+        let now = block_on(org(&engines[0]).value_by_id(&id.parse().unwrap())).unwrap().unwrap();
+        assert_eq!(now.revision.as_u64(), revision);
+    }
+    sound(&store);
+}
+
+#[test]
+fn an_event_that_is_dropped_moved_or_changed_is_told() {
+    let store = load(&audited());
+    for engine in [open(Arc::clone(&store)), open(Arc::clone(&store))] {
+        for number in 0..4 {
+            set(&org(&engine), &number.to_string());
+        }
+    }
+    let whole = rows(&store);
+    assert!(!is_told(&whole));
+    let keys = event_keys(&whole);
+    let chain_of = |key: &Vec<u8>| key[key.len() - 16..key.len() - 8].to_vec();
+    for (index, key) in keys.iter().enumerate() {
+        let mut without = whole.clone();
+        let row = without.remove(key).unwrap();
+        // The last one of a chain is told only by a head that counts it.
+        let is_last = !keys[index + 1..].iter().any(|other| chain_of(other) == chain_of(key));
+        assert_eq!(is_told(&without), !is_last, "event {index}");
+
+        let mut moved = without.clone();
+        let mut later = key.clone();
+        let at = later.len() - 1;
+        later[at] += 100;
+        moved.insert(later, row.clone());
+        assert!(!block_on(open(load(&moved)).verify()).unwrap().is_clean(), "event {index} moved");
+        let mut changed = whole.clone();
+        *changed.get_mut(key).unwrap().last_mut().unwrap() ^= 1;
+        assert!(!block_on(open(load(&changed)).verify()).unwrap().is_clean(), "event {index} changed");
+    }
+    for chain in [chain_of(&keys[0]), chain_of(keys.last().unwrap())] {
+        let mut without = whole.clone();
+        without.retain(|key, _| RowKey::parse(key).kind != Kind::Event || chain_of(key) != chain);
+        assert!(is_told(&without), "a whole chain is gone");
+    }
+    let mut without = whole.clone();
+    without.retain(|key, _| RowKey::parse(key).kind != Kind::AuditHead);
+    assert!(is_told(&without), "the head is gone");
+}
+
+#[test]
+fn a_tail_that_a_head_counts_is_not_cut_off_unnoticed() {
+    let store = load(&audited());
+    let vault = open(Arc::clone(&store));
+    (0..40).for_each(|number| set(&org(&vault), &number.to_string()));
+    let whole = rows(&store);
+    let keys = event_keys(&whole);
+    assert_eq!(keys.len(), 40);
+    let cut = |len: usize| {
+        let mut rows = whole.clone();
+        keys[len..].iter().for_each(|key| drop(rows.remove(key)));
+        is_told(&rows)
+    };
+    assert!((0..32).all(cut));
+    assert!(!(32..=40).any(cut), "the next head is written after the 64th");
+}
+
+#[test]
+fn keys_are_rotated_under_events_and_backups_copies_and_restores_have_them() {
+    let store = load(&audited());
+    let vault = open(Arc::clone(&store));
+    (0..40).for_each(|number| set(&org(&vault), &number.to_string()));
+    let before = events(&org(&vault));
+    let job = block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();
+    block_on(job.run()).unwrap();
+    assert_eq!(events(&org(&vault)), before);
+    let report = sound(&store);
+    assert!(report.keys.iter().all(|key| key.rows == 0 || key.state == KeyState::Active));
+
+    let (mut file, mut of_org) = (Vec::new(), Vec::new());
+    block_on(vault.backup(&mut file, |_| ())).unwrap();
+    block_on(vault.backup_org(ORG.parse().unwrap(), unlock(), &mut of_org, |_| ())).unwrap();
+    let backup = |file: &Vec<u8>| block_on(Backup::open(Cursor::new(file.clone()), unlock())).unwrap();
+    let stores = [(); 4].map(|()| Arc::new(MemoryStore::new()));
+    let [replaced, new, live, copied] = &stores;
+    block_on(backup(&file).replace_original(Arc::clone(replaced), |_| ())).unwrap();
+    block_on(backup(&file).restore_as_new(Arc::clone(new), unlock(), |_| ())).unwrap();
+    let host = block_on(Vault::create(Arc::clone(live), unlock())).unwrap();
+    audit_from_now_on(&host);
+    let mut of_org = backup(&of_org);
+    block_on(of_org.restore_org(ORG.parse().unwrap(), &host, |_| ())).unwrap();
+    block_on(vault.copy_to(copied, |_| ())).unwrap();
+    for store in &stores {
+        assert_eq!(events_in(store), before);
+        set(&org(&open(Arc::clone(store))), "goes on");
+        assert_eq!(events_in(store).len(), before.len() + 1);
+        sound(store);
+    }
+}
+
+#[test]
+fn a_shredded_org_leaves_no_event_and_begins_anew_for_every_engine() {
+    let store = load(&audited());
+    let engines = [open(Arc::clone(&store)), open(Arc::clone(&store))];
+    engines.iter().for_each(|engine| (0..3).for_each(|number| set(&org(engine), &number.to_string())));
+    let _receipt = block_on(org(&engines[0]).shred()).unwrap();
+    assert!(events(&org(&engines[1])).is_empty() && event_keys(&rows(&store)).is_empty());
+    for (number, engine) in engines.iter().enumerate() {
+        block_on(org(engine).define(crate::rig::text(&format!("NEW{number}")))).unwrap();
+    }
+    assert_eq!(events_in(&store).len(), 2);
+    verified(&store);
+}
+
+#[test]
+fn a_shredded_account_leaves_the_events_of_the_org_and_none_has_a_value() {
+    let store = load(&audited());
+    let vault = open(Arc::clone(&store));
+    block_on(org(&vault).set_value("V", of_account("a"), "hunter2")).unwrap();
+    let _receipt = block_on(org(&vault).shred_account(&account("a"))).unwrap();
+    let found = events(&org(&vault));
+    let kinds: Vec<_> = found.iter().map(|event| event.changes[0].kind).collect();
+    assert_eq!(kinds, [EventKind::ValueSet, EventKind::AccountDeleted]);
+    assert!(!format!("{found:?}").contains("hunter2"));
+    sound(&store);
+}
+
+#[test]
+fn a_vault_has_an_audit_only_if_it_is_told_to_and_ends_it_for_every_engine() {
+    let store = load(&furnished());
+    let (vault, other) = (open(Arc::clone(&store)), open(Arc::clone(&store)));
+    set(&org(&vault), "1");
+    audit_from_now_on(&vault);
+    set(&org(&other), "2");
+    block_on(vault.change_settings(|settings| settings.audit = false)).unwrap();
+    set(&org(&other), "3");
+    assert_eq!(events(&org(&vault)).len(), 1);
+    audit_from_now_on(&other);
+    set(&org(&vault), "4");
+    assert_eq!(events(&org(&vault)).len(), 2);
+    sound(&store);
+}
+
+#[test]
+fn a_filter_narrows_by_time_kind_and_account() {
+    let store = load(&audited());
+    let clock = TestClock::default();
+    let options = VaultOptions::default().clock(clock.clone());
+    let vault = block_on(options.open(Arc::clone(&store), unlock())).unwrap();
+    for ms in [1_000, 2_000, 3_000] {
+        clock.set(ms);
+        block_on(org(&vault).set_value("V", of_account("a"), ms.to_string())).unwrap();
+        block_on(org(&vault).delete_value("V", of_account("a"))).unwrap();
+    }
+    let count = |filter: AuditFilter| {
+        block_on(org(&vault).audit(&filter, PageRequest::default())).unwrap().items.len()
+    };
+    let at = Timestamp::from_ms;
+    let all = AuditFilter::all;
+    assert_eq!(count(all()), 6);
+    assert_eq!(count(all().since(at(2_000))), 4);
+    assert_eq!(count(all().until(at(2_000))), 2);
+    assert_eq!(count(all().since(at(2_000)).until(at(3_000))), 2);
+    assert_eq!(count(all().kind(EventKind::ValueDeleted)), 3);
+    assert_eq!(
+        (count(all().linked_account(account("a"))), count(all().linked_account(account("b")))),
+        (6, 0)
+    );
+    assert_eq!(count(all().actor("nobody")), 0);
+}
+
+#[test]
+fn a_clock_that_was_set_back_leaves_a_chain_in_its_order() {
+    let store = load(&audited());
+    let clock = TestClock::default();
+    let options = VaultOptions::default().clock(clock.clone());
+    let vault = block_on(options.open(Arc::clone(&store), unlock())).unwrap();
+    for ms in [10_000_000, 9_999_000, 5_000, 4_000_000_000] {
+        clock.set(ms);
+        set(&org(&vault), &ms.to_string());
+    }
+    assert_eq!(events(&org(&vault)).len(), 4);
+    sound(&store);
+}
+
+#[test]
+fn an_event_says_who_acted_and_in_which_request() {
+    let store = load(&audited());
+    let vault = open(Arc::clone(&store));
+    let actor: Actor = "user:alice".parse().unwrap();
+    let alice = org(&vault).acting_as(actor.in_request("req-17".parse().unwrap()));
+    set(&alice, "1");
+    block_on(alice.account(account("a")).set_value("D", "2")).unwrap();
+    set(&org(&vault), "3");
+    let who: Vec<_> = events(&org(&vault)).into_iter().map(|event| (event.actor, event.request_id)).collect();
+    let hers = (Some("user:alice".to_owned()), Some("req-17".to_owned()));
+    assert_eq!(who, [hers.clone(), hers, (None, None)]);
+    let by_alice = AuditFilter::all().actor("user:alice");
+    assert_eq!(block_on(org(&vault).audit(&by_alice, PageRequest::default())).unwrap().items.len(), 2);
+}
