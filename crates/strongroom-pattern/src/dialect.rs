@@ -79,6 +79,11 @@ impl Text {
         PatternError::syntax(reason, self.origin(span.start.offset))
     }
 
+    /// The part of the changed text that `span` covers.
+    pub(crate) fn written(&self, span: &ast::Span) -> &str {
+        self.text.get(span.start.offset..span.end.offset).unwrap_or_default()
+    }
+
     /// The look-around that became the group of this span.
     pub(crate) fn look(&self, group: &ast::Span) -> Option<Look> {
         let found = self.looks.iter().find(|&&(at, _)| at == group.start.offset);

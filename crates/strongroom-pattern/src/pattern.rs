@@ -25,10 +25,11 @@ use crate::syntax;
 /// | `[\w-.]`, `[^[]`, `[\<]` | the hyphen, the bracket, the angle bracket |
 /// | `{{`, `{name}` | braces, where no count follows |
 /// | `\Z` | `\z` |
-/// | `\p{Alnum}` and the others of Java, unless Unicode was asked for | `[[:alnum:]]` |
+/// | `\p{Alnum}` and what else is only Java's, unless Unicode was asked for | `[[:alnum:]]` |
 /// | `\uD800\uDC00` | `\u{10000}` |
 ///
-/// What they disagree on is refused with what to write instead: `\<`, `a++`, `a{,3}`, `[a[b]]`, `[a&&b]`.
+/// What they disagree on is refused with what to write instead: `\<`, `a++`, `a{,3}`, `a{ 2}`, `[a[b]]`, `[a&&b]`,
+/// `(?U)`, `(?x)[a b]`, and `\p{Alpha}`, `\p{Word}` or `\p{ALNUM}` unless Unicode was asked for.
 ///
 /// [`regex`]: https://docs.rs/regex/latest/regex/#syntax
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,7 +20,8 @@ pub(crate) fn parse(pattern: &str, unicode: bool, budget: &mut Budget) -> Result
     // Without anything around it, so that it cannot close a group that it did not open.
     let mut text = Text::of(pattern);
     let mut ast = text.parse()?;
-    let mut classes = Classes { text: &text, looks: Looks::new(), unicode, folds: text.folds, budget };
+    let (looks, folds, verbose) = (Looks::new(), text.folds, false);
+    let mut classes = Classes { text: &text, looks, unicode, folds, verbose, budget };
     classes.visit(&mut ast)?;
     let mut looks = classes.looks;
     // CRLF mode, so that `.` takes no carriage return and a text with CRLF has lines.
@@ -42,6 +43,8 @@ struct Classes<'b> {
     ///
     /// Once set it stays set, also behind a `(?-i)`: that charges too much rather than too little.
     folds: bool,
+    /// Whether any part so far asks for white space that means nothing. Once set it stays set.
+    verbose: bool,
     budget: &'b mut Budget,
 }
 
@@ -51,6 +54,7 @@ impl Classes<'_> {
         let narrow = match ast {
             Ast::Repetition(repetition) => {
                 self.refuse_possessive(repetition)?;
+                self.refuse_spaced_count(&repetition.op)?;
                 return self.visit(&mut repetition.ast);
             }
             Ast::Concat(concat) => return concat.asts.iter_mut().try_for_each(|ast| self.visit(ast)),
@@ -72,7 +76,7 @@ impl Classes<'_> {
                 *ast = class;
                 narrow
             }
-            Ast::ClassUnicode(class) => match self.posix(class) {
+            Ast::ClassUnicode(class) => match self.posix(class)? {
                 Some(kind) => {
                     let (span, negated) = (class.span, class.is_negated());
                     *ast = bracketed(ast::ClassAscii { span, kind, negated: false }, negated);
@@ -83,7 +87,10 @@ impl Classes<'_> {
                     false
                 }
             },
-            Ast::ClassBracketed(class) => self.visit_set(&mut class.kind)? && !class.negated,
+            Ast::ClassBracketed(class) => {
+                self.refuse_spaced_class(class)?;
+                self.visit_set(&mut class.kind)? && !class.negated
+            }
         };
         if narrow && !self.unicode {
             without_unicode(ast);
@@ -130,7 +137,7 @@ impl Classes<'_> {
             ClassSetItem::Perl(class) => {
                 (false, if class.negated { COMPLEMENT_STEPS } else { PROPERTY_STEPS })
             }
-            ClassSetItem::Unicode(class) => match self.posix(class) {
+            ClassSetItem::Unicode(class) => match self.posix(class)? {
                 Some(kind) => {
                     let (span, negated) = (class.span, class.is_negated());
                     *item = ClassSetItem::Ascii(ast::ClassAscii { span, kind, negated });
@@ -160,6 +167,14 @@ impl Classes<'_> {
 
     fn visit_flags(&mut self, flags: &ast::Flags) -> Result<(), PatternError> {
         self.folds |= flags.flag_state(ast::Flag::CaseInsensitive) == Some(true);
+        self.verbose |= flags.flag_state(ast::Flag::IgnoreWhitespace) == Some(true);
+        // In Java it asks for Unicode, in Go for the shortest match, which does not matter for whole values.
+        if flags.flag_state(ast::Flag::SwapGreed).is_some() {
+            return Err(self.text.error(
+                "leave out the flag U, which means one thing in Java and another in Go",
+                &flags.span,
+            ));
+        }
         if flags.flag_state(ast::Flag::Unicode).is_some() {
             let reason = "Unicode is asked for beside the pattern, not with a flag in it";
             return Err(self.text.error(reason, &flags.span));
@@ -168,15 +183,44 @@ impl Classes<'_> {
     }
 
     /// The ASCII class that Java means by `\p{Alnum}` and the like, where Unicode was not asked for.
-    fn posix(&self, class: &ast::ClassUnicode) -> Option<ClassAsciiKind> {
-        match &class.kind {
-            ast::ClassUnicodeKind::Named(name)
-                if !self.unicode && name.starts_with(|c: char| c.is_ascii_uppercase()) =>
-            {
-                ClassAsciiKind::from_name(&name.to_ascii_lowercase())
-            }
-            _ => None,
+    ///
+    /// The parser takes a name in any case, and `\p{Alpha}` is all of Unicode's letters in ECMA-262: neither is guessed.
+    fn posix(&self, class: &ast::ClassUnicode) -> Result<Option<ClassAsciiKind>, PatternError> {
+        let ast::ClassUnicodeKind::Named(name) = &class.kind else { return Ok(None) };
+        if self.unicode || !name.starts_with(|c: char| c.is_ascii_uppercase()) {
+            return Ok(None);
         }
+        let lower = name.to_ascii_lowercase();
+        match ClassAsciiKind::from_name(&lower) {
+            Some(_) if !JAVA_NAMES.contains(&name.as_str()) => {
+                let reason = format!("write [[:{lower}:]] for the characters of ASCII, or ask for Unicode");
+                Err(self.text.error(reason, &class.span))
+            }
+            kind => Ok(kind),
+        }
+    }
+
+    /// The parser reads `a{ 2}` as a count, ECMA-262, Go and Python as the characters.
+    fn refuse_spaced_count(&self, op: &ast::RepetitionOp) -> Result<(), PatternError> {
+        match self.text.written(&op.span).contains(char::is_whitespace) {
+            true => Err(self.text.error(r"write a count without spaces, and \{ for the character", &op.span)),
+            false => Ok(()),
+        }
+    }
+
+    /// With `(?x)`, white space and `#` in a class are nothing to the parser and Java, and members of it in Python.
+    fn refuse_spaced_class(&self, class: &ast::ClassBracketed) -> Result<(), PatternError> {
+        let mut escaped = false;
+        let is_bare = |c: char| {
+            let bare = !escaped && (c.is_whitespace() || c == '#');
+            escaped = c == '\\' && !escaped;
+            bare
+        };
+        if self.verbose && self.text.written(&class.span).contains(is_bare) {
+            let reason = "with (?x), put a backslash before white space and # in a class";
+            return Err(self.text.error(reason, &class.span));
+        }
+        Ok(())
     }
 
     /// Other dialects read `\<` as `<`, the parser as the start of a word: neither is guessed.
@@ -226,6 +270,9 @@ fn ascii(class: &ast::ClassPerl, negated: bool) -> ast::ClassAscii {
     ast::ClassAscii { span: class.span, kind, negated }
 }
 
+/// The names of Java's ASCII classes that no other dialect reads as anything else.
+const JAVA_NAMES: [&str; 10] =
+    ["ASCII", "Alnum", "Blank", "Cntrl", "Digit", "Graph", "Print", "Punct", "Space", "XDigit"];
 // What the parser takes to fold the case of a class of the Unicode tables, and of one that contains almost every
 // character, beside the steps counted here; measured.
 const PROPERTY_STEPS: usize = 500_000;

@@ -224,6 +224,8 @@ const DIALECTS: &[Row] = &[
     (r"^\p{XDigit}{2}\P{Digit}$", &["fFé"], &["fgx", "ff0"]),
     (r"[\p{Print}&&[^:/]]+", &["a b"], &["a:b", "é"]),
     (r"^[\u0020-\uD7FF\uD800\uDC00-\uDBFF\uDFFF]+$", &["a \u{1F600}"], &["\n", "\u{E000}"]),
+    (r"^[\p{ASCII}&&[^ ]]+\p{Punct}$", &["a-"], &["a -", "a", "é-"]),
+    (r"(?x)^ [a\ \#]+ $", &["a #"], &["b"]),
     (r"^a+?b??c*?$", &["aac", "ab"], &["c"]),
 ];
 
@@ -276,6 +278,14 @@ fn what_is_refused_says_why() {
         (r"[\w-.](", "unclosed group (at byte 6)"),
         (r"([\w-.][\d-.]", "unclosed group (at byte 0)"),
         (r"(?u)\w", "Unicode is asked for beside the pattern, not with a flag in it (at byte 2)"),
+        ("(?U)a+", "leave out the flag U, which means one thing in Java and another in Go (at byte 2)"),
+        ("(?i-U:a)", "leave out the flag U, which means one thing in Java and another in Go (at byte 2)"),
+        ("a{ 2}", r"write a count without spaces, and \{ for the character (at byte 1)"),
+        ("a{2, 3}", r"write a count without spaces, and \{ for the character (at byte 1)"),
+        ("(?x)[a b]", "with (?x), put a backslash before white space and # in a class (at byte 4)"),
+        (r"\p{ALNUM}", "write [[:alnum:]] for the characters of ASCII, or ask for Unicode (at byte 0)"),
+        (r"[\p{Word}-]", "write [[:word:]] for the characters of ASCII, or ask for Unicode (at byte 1)"),
+        (r"\p{Alpha}", "write [[:alpha:]] for the characters of ASCII, or ask for Unicode (at byte 0)"),
         (r"\<b\>", "write < and > without a backslash (at byte 0)"),
         (r"\p{Nope}", "Unicode property not found (at byte 0)"),
         ("", "no value can match the pattern; a value is never empty"),

@@ -37,8 +37,8 @@ fn boundary_label<'a>(line: &'a str, start: &str) -> Option<&'a str> {
 }
 
 fn without_eol(line: &str) -> &str {
-    let line = line.strip_suffix('\n').unwrap_or(line);
-    line.strip_suffix('\r').unwrap_or(line)
+    // A CR that no LF follows ends no line, not even the last.
+    line.strip_suffix("\r\n").or_else(|| line.strip_suffix('\n')).unwrap_or(line)
 }
 
 const LINE_DIGITS: usize = 64;
@@ -72,6 +72,13 @@ mod tests {
         ] {
             assert!(!is_pem(&text));
         }
+    }
+
+    #[test]
+    fn a_line_ends_with_lf_or_crlf() {
+        let one = block("PUBLIC KEY", "Zm8=");
+        assert!(!is_pem(&format!("{}\r", one.trim_end())) && !is_pem(&one.replace('\n', "\r")));
+        assert!(!is_pem(&one.replace('\n', "\r\r\n")));
     }
 
     #[test]
