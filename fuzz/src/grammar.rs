@@ -1,6 +1,6 @@
 //! The grammars of the simple formats a second time, as regular expressions and by another crate's parser.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -20,6 +20,13 @@ pub(crate) fn agrees(format: &str, answer: &Result<(), FormatError>, value: &str
         "uuid" => accepted == UUID.is_match(value),
         "email" => accepted == is_email(value),
         "hostname" => accepted == is_hostname(value),
+        "uri" => accepted == (is_uri(value) && is_port_possible(value)),
+        "connection_string" => accepted == is_connection_string(value),
+        "hostname_with_underscore" => accepted == is_hostname_with_underscore(value),
+        "ip" => accepted == (value.parse::<Ipv4Addr>().is_ok() || value.parse::<Ipv6Addr>().is_ok()),
+        "duration" => accepted == is_duration(value),
+        "date_time" => accepted == is_date_time(value),
+        "semver" => accepted == SEMVER.is_match(value),
         "base64" => accepted == BASE64.is_match(value),
         "pem" => accepted == is_pem(value),
         _ => false,
@@ -35,8 +42,55 @@ fn is_number(value: &str) -> bool {
 
 fn is_url(value: &str) -> bool {
     let address = URL_WITH_ADDRESS.captures(value).and_then(|found| found.get(1));
-    let is_address = |text: &str| text.parse::<Ipv6Addr>().is_ok() || FUTURE_ADDRESS.is_match(text);
-    URL.is_match(value) || address.is_some_and(|address| is_address(address.as_str()))
+    let is_url = URL.is_match(value) || address.is_some_and(|address| is_address(address.as_str()));
+    is_url && is_port_possible(value)
+}
+
+/// Of what is a URI: the digits behind the last colon of the authority, if it ends with such, are a port.
+fn is_port_possible(value: &str) -> bool {
+    let Some(authority) = AUTHORITY.captures(value).and_then(|found| found.get(1)) else { return true };
+    let digits =
+        PORT.captures(authority.as_str()).and_then(|found| found.get(1)).map_or("", |port| port.as_str());
+    let digits = digits.trim_start_matches('0');
+    digits.len() < 5 || digits.len() == 5 && digits <= "65535"
+}
+
+fn is_uri(value: &str) -> bool {
+    let address = URI_WITH_ADDRESS.captures(value).and_then(|found| found.get(1));
+    URI.is_match(value) || address.is_some_and(|address| is_address(address.as_str()))
+}
+
+fn is_address(text: &str) -> bool {
+    text.parse::<Ipv6Addr>().is_ok() || FUTURE_ADDRESS.is_match(text)
+}
+
+fn is_duration(value: &str) -> bool {
+    !value.is_empty() && DURATION.is_match(value) && !value.ends_with(['P', 'T'])
+}
+
+fn is_connection_string(value: &str) -> bool {
+    let Some(found) = CONNECTION.captures(value) else { return false };
+    let hosts = HOST.captures_iter(&found[1]);
+    hosts.into_iter().all(|host| {
+        let address = host.get(1).is_none_or(|address| address.as_str().parse::<Ipv6Addr>().is_ok());
+        let port = host.get(2).map_or("", |port| port.as_str().trim_start_matches('0'));
+        address && (port.len() < 5 || port.len() == 5 && port <= "65535")
+    })
+}
+
+fn is_hostname_with_underscore(value: &str) -> bool {
+    // A letter stands for each underscore, but not where it would make digits of the last label letters.
+    let letters = value.replace('_', "a");
+    letters.len() <= 253 && HOSTNAME.is_match(&letters) && !ALL_DIGITS_LAST.is_match(&letters)
+}
+
+fn is_date_time(value: &str) -> bool {
+    let Some(found) = DATE_TIME.captures(value) else { return false };
+    let number = |at: usize| found[at].parse::<u32>().unwrap_or(u32::MAX);
+    let (year, month, day) = (number(1), number(2), number(3));
+    let leap = year % 400 == 0 || year % 4 == 0 && year % 100 != 0;
+    let days = [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    days.get((month as usize).wrapping_sub(1)).is_some_and(|days| day >= 1 && day <= *days)
 }
 
 fn is_json(value: &str) -> bool {
@@ -102,12 +156,56 @@ static BASE64: LazyLock<Regex> = LazyLock::new(|| {
     let tail = "[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=";
     whole(&format!("(?:[A-Za-z0-9+/]{{4}})*(?:[A-Za-z0-9+/]{{4}}|{tail})"))
 });
+static URI: LazyLock<Regex> = LazyLock::new(|| uri(&format!("(?:{UNRESERVED})*")));
+static URI_WITH_ADDRESS: LazyLock<Regex> = LazyLock::new(|| uri(ADDRESS));
+
+/// With an authority, or with a path that cannot be taken for one.
+fn uri(host: &str) -> Regex {
+    let (user, rest) = (format!("(?:{UNRESERVED}|:)*@"), format!("(?:{UNRESERVED}|[:@/?])*"));
+    let piece = format!("(?:{UNRESERVED}|[:@])");
+    let rootless = format!("{piece}+(?:/{piece}*)*");
+    let hierarchy = format!("//(?:{user})?(?:{host})(?::[0-9]*)?(?:/{piece}*)*|/(?:{rootless})?|{rootless}");
+    whole(&format!("[A-Za-z][A-Za-z0-9+.-]*:(?:{hierarchy})?(?:\\?{rest})?(?:#{rest})?"))
+}
+
+static AUTHORITY: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\A[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)").expect("the expression is one"));
+static PORT: LazyLock<Regex> = LazyLock::new(|| whole(r"(?:[^@]*@)?(?:[^:\[\]]*|\[[^\]]*\]):([0-9]*)"));
+const HOSTS: &str = r"(?:\[([0-9A-Fa-f:.]+)\]|(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+)(?::([0-9]+))?";
+static HOST: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(&format!("(?:^|,){HOSTS}")).expect("the expression is one"));
+static CONNECTION: LazyLock<Regex> = LazyLock::new(|| {
+    let (user, rest) = (format!("(?:{UNRESERVED}|:)*@"), format!("(?:{UNRESERVED}|[:@/?])*"));
+    let path = format!("(?:/(?:(?:{UNRESERVED}|[:@])(?:{UNRESERVED}|[:@/])*)?)?");
+    let hosts = HOSTS.replace("([0-9A-Fa-f:.]+)", "[0-9A-Fa-f:.]+").replace("(?::([0-9]+))", "(?::[0-9]+)");
+    whole(&format!(
+        "[A-Za-z][A-Za-z0-9+.-]*://(?:{user})?({hosts}(?:,{hosts})*){path}(?:\\?{rest})?(?:#{rest})?"
+    ))
+});
+static DURATION: LazyLock<Regex> = LazyLock::new(|| {
+    let part = |unit: &str| format!(r"(?:[0-9]+(?:\.[0-9]+)?{unit})?");
+    let units: String = ["w", "d", "h", "m", "s", "ms", "us", "ns"].iter().map(|unit| part(unit)).collect();
+    let date = "(?:[0-9]+Y)?(?:[0-9]+M)?(?:[0-9]+D)?";
+    let iso = format!("P[0-9]+W|P{date}(?:T(?:[0-9]+H)?(?:[0-9]+M)?(?:[0-9]+S)?)?");
+    whole(&format!("{units}|{iso}"))
+});
+static DATE_TIME: LazyLock<Regex> = LazyLock::new(|| {
+    let (hour, minute) = ("(?:[01][0-9]|2[0-3])", "[0-5][0-9]");
+    whole(&format!(
+        r"([0-9]{{4}})-([0-9]{{2}})-([0-9]{{2}})[Tt]{hour}:{minute}:(?:{minute}|60)(?:\.[0-9]+)?(?:[Zz]|[+-]{hour}:{minute})"
+    ))
+});
+static SEMVER: LazyLock<Regex> = LazyLock::new(|| {
+    let (number, word) = ("(?:0|[1-9][0-9]*)", "[0-9A-Za-z-]+");
+    let pre = format!("(?:{number}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)");
+    whole(&format!(r"{number}\.{number}\.{number}(?:-{pre}(?:\.{pre})*)?(?:\+{word}(?:\.{word})*)?"))
+});
 static FUTURE_ADDRESS: LazyLock<Regex> =
     LazyLock::new(|| whole(r"[vV][0-9A-Fa-f]+\.[0-9A-Za-z:._~!$&'()*+,;=-]+"));
 static JSON_STRING: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#""(?:[^"\\]|\\.)*""#).expect("the expression is one"));
 static BLOCK: LazyLock<Regex> = LazyLock::new(|| Regex::new(&block()).expect("the expression is one"));
-static PEM: LazyLock<Regex> = LazyLock::new(|| whole(&format!(r"{0}(?:\r?\n{0})*(?:\r?\n|\r)?", block())));
+static PEM: LazyLock<Regex> = LazyLock::new(|| whole(&format!(r"{0}(?:\r?\n{0})*(?:\r?\n)?", block())));
 
 /// A block of RFC 7468 in its strict form, with both of its labels.
 fn block() -> String {

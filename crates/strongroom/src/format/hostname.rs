@@ -1,14 +1,25 @@
 //! Host names as in RFC 1123, section 2.1, in the form without a final dot.
 
 pub(super) fn is_hostname(value: &str) -> bool {
-    // Otherwise an IPv4 address would be a name.
-    let last = value.rsplit('.').next().unwrap_or_default();
-    value.len() <= 253 && value.split('.').all(is_label) && !last.bytes().all(|b| b.is_ascii_digit())
+    is_name(value, b"-")
 }
 
-fn is_label(label: &str) -> bool {
+/// With `_` in the place of a letter too, as in the names of Docker Compose and of Windows.
+pub(super) fn is_hostname_with_underscore(value: &str) -> bool {
+    is_name(value, b"-_")
+}
+
+fn is_name(value: &str, others: &[u8]) -> bool {
+    // Otherwise an IPv4 address would be a name.
+    let last = value.rsplit('.').next().unwrap_or_default();
+    value.len() <= 253
+        && value.split('.').all(|label| is_label(label, others))
+        && !last.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn is_label(label: &str, others: &[u8]) -> bool {
     (1..=63).contains(&label.len())
-        && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && label.bytes().all(|b| b.is_ascii_alphanumeric() || others.contains(&b))
         && !label.starts_with('-')
         && !label.ends_with('-')
 }
@@ -26,6 +37,14 @@ mod tests {
         {
             assert!(!is_hostname(name));
         }
+    }
+
+    #[test]
+    fn an_underscore_is_a_letter_where_that_was_chosen() {
+        for name in ["my_db", "_sql._tcp.example", "a-b.c", "db_"] {
+            assert!(is_hostname_with_underscore(name));
+        }
+        assert!(!is_hostname_with_underscore("-a_b") && !is_hostname_with_underscore("a b"));
     }
 
     #[test]

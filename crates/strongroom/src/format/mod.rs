@@ -9,12 +9,19 @@
 //! | `number` | a JSON number, the whole text | RFC 8259, section 6 |
 //! | `integer` | a JSON number without fraction and exponent, of any size | RFC 8259, section 6 |
 //! | `boolean` | `true` or `false` | RFC 8259, section 3 |
-//! | `url` | an absolute URL with a host; a fragment is allowed | RFC 3986 |
+//! | `url` | an absolute URL with a host and a port of at most 65,535; a fragment is allowed | RFC 3986 |
 //! | `url_with_scheme` | the same, with one of the given schemes | RFC 3986 |
+//! | `uri` | a URI with any scheme, with or without a host | RFC 3986 |
+//! | `connection_string` | a URL with one host or several, each with its port | RFC 3986 but for the hosts |
 //! | `json` | a JSON text, at most 128 levels deep; a name may repeat | RFC 8259 |
 //! | `uuid` | 8-4-4-4-12 hex digits of either case | RFC 9562, section 4 |
 //! | `email` | `dot-atom@hostname` in ASCII | RFC 5321, section 4.1.2 |
 //! | `hostname` | labels of letters, digits and inner hyphens | RFC 1123, section 2.1 |
+//! | `hostname_with_underscore` | the same, with `_` as a letter | |
+//! | `ip` | an IPv4 or IPv6 address | RFC 6943, section 3.1.1; RFC 4291, section 2.2 |
+//! | `duration` | `P1DT2H`, or numbers with units such as `1h30m` | RFC 3339, appendix A |
+//! | `date_time` | a moment with its offset from UTC | RFC 3339, section 5.6 |
+//! | `semver` | a version of three numbers | Semantic Versioning 2.0.0 |
 //! | `base64` | padded, canonical, on one line | RFC 4648, section 4 |
 //! | `pem` | one or more blocks and nothing around them | RFC 7468, section 3 (strict) |
 //! | `enum` | one of the given values | |
@@ -22,6 +29,9 @@
 //!
 //! - `email`: at most 64 bytes before the `@` and 254 in all; no quotes, comments or address literals.
 //! - `hostname`: at most 63 bytes a label and 253 in all; no final dot, and the last label is not all digits.
+//! - `ip`: no port, no prefix length, no zone and no brackets; numbers without leading zeros.
+//! - `duration`: units `w`, `d`, `h`, `m`, `s`, `ms`, `us` and `ns`, the largest first, with fractions; no sign, no
+//!   fractions in the form of ISO 8601.
 //! - `pem`: lines of 64 that end with LF or CRLF, the last with or without; no headers. OpenSSH writes lines of 70, so
 //!   its keys are a `string`.
 //!
@@ -29,15 +39,21 @@
 //! non-ASCII letters must be written with `%` (RFC 3986) or as `xn--` (IDNA).
 
 mod base64;
+mod connection_string;
+mod date_time;
+mod duration;
 mod email;
 mod enum_format;
 mod error;
 mod hostname;
+mod ip;
 mod json;
 mod length;
 mod number;
 mod pattern_cache;
 mod pem;
+mod semver;
+mod uri;
 mod url;
 mod uuid;
 
@@ -68,6 +84,10 @@ pub enum VarFormat {
     Url,
     /// An absolute URL as in RFC 3986 with a host and one of these schemes.
     UrlWithScheme(UrlSchemes),
+    /// A URI as in RFC 3986 with any scheme, with or without a host.
+    Uri,
+    /// A URL with one host or several, such as `postgresql://u:p@a:5432,b:5433/db`.
+    ConnectionString,
     /// A JSON text as in RFC 8259.
     Json,
     /// A UUID as in RFC 9562.
@@ -76,6 +96,16 @@ pub enum VarFormat {
     Email,
     /// A host name as in RFC 1123.
     Hostname,
+    /// A host name as in RFC 1123 in which `_` is a letter.
+    HostnameWithUnderscore,
+    /// An IPv4 or IPv6 address.
+    Ip,
+    /// A duration, `P1DT2H` as in RFC 3339, appendix A, or `1h30m`.
+    Duration,
+    /// A moment as in RFC 3339.
+    DateTime,
+    /// A version as in Semantic Versioning 2.0.0.
+    Semver,
     /// Base64 with padding as in RFC 4648.
     Base64,
     /// PEM blocks as in RFC 7468.
@@ -121,10 +151,17 @@ impl VarFormat {
             Self::Boolean => matches!(value, "true" | "false"),
             Self::Url => url::is_url(value),
             Self::UrlWithScheme(schemes) => schemes.allow(value),
+            Self::Uri => uri::is_uri(value),
+            Self::ConnectionString => connection_string::is_connection_string(value),
             Self::Json => json::is_json(value),
             Self::Uuid => uuid::is_uuid(value),
             Self::Email => email::is_email(value),
             Self::Hostname => hostname::is_hostname(value),
+            Self::HostnameWithUnderscore => hostname::is_hostname_with_underscore(value),
+            Self::Ip => ip::is_ip(value),
+            Self::Duration => duration::is_duration(value),
+            Self::DateTime => date_time::is_date_time(value),
+            Self::Semver => semver::is_semver(value),
             Self::Base64 => base64::is_base64(value),
             Self::Pem => pem::is_pem(value),
             Self::Enum(values) => values.contains(value),
@@ -147,10 +184,17 @@ impl VarFormat {
             Self::Boolean => "boolean",
             Self::Url => "url",
             Self::UrlWithScheme(_) => "url_with_scheme",
+            Self::Uri => "uri",
+            Self::ConnectionString => "connection_string",
             Self::Json => "json",
             Self::Uuid => "uuid",
             Self::Email => "email",
             Self::Hostname => "hostname",
+            Self::HostnameWithUnderscore => "hostname_with_underscore",
+            Self::Ip => "ip",
+            Self::Duration => "duration",
+            Self::DateTime => "date_time",
+            Self::Semver => "semver",
             Self::Base64 => "base64",
             Self::Pem => "pem",
             Self::Enum(_) => "enum",
@@ -165,14 +209,25 @@ impl VarFormat {
             Self::Number => "a number as in RFC 8259, for example -1.5e3, is required",
             Self::Integer => "an integer as in RFC 8259, for example -15, is required",
             Self::Boolean => "true or false is required",
-            Self::Url => "an absolute URL with a host as in RFC 3986 is required",
+            Self::Url => {
+                "an absolute URL with a host, and a port of at most 65535, as in RFC 3986 is required"
+            }
             Self::UrlWithScheme(_) => {
                 "an absolute URL with a host as in RFC 3986 and an allowed scheme is required"
+            }
+            Self::Uri => "a URI with a scheme as in RFC 3986, for example file:///x, is required",
+            Self::ConnectionString => {
+                "a URL with one host or several and ports of at most 65535, for example db://a:1,b:2/x, is required"
             }
             Self::Json => "a JSON text as in RFC 8259, at most 128 levels deep, is required",
             Self::Uuid => "a UUID of 8-4-4-4-12 hex digits as in RFC 9562 is required",
             Self::Email => "an e-mail address of a dot-atom, @ and a host name as in RFC 5321 is required",
             Self::Hostname => "a host name as in RFC 1123 is required",
+            Self::HostnameWithUnderscore => "a host name as in RFC 1123, underscores allowed, is required",
+            Self::Ip => "an IPv4 or IPv6 address without port or prefix length is required",
+            Self::Duration => "a duration such as 1h30m, or PT1H30M as in RFC 3339, is required",
+            Self::DateTime => "a moment as in RFC 3339, for example 2026-01-31T09:30:00Z, is required",
+            Self::Semver => "a version as in Semantic Versioning 2.0.0, for example 1.2.3-rc.1, is required",
             Self::Base64 => "base64 with padding as in RFC 4648, section 4, is required",
             Self::Pem => "PEM blocks with lines of 64 as in RFC 7468 and nothing around them are required",
             Self::Enum(_) => "one of the values of the definition's list is required",
@@ -220,7 +275,7 @@ impl FromStr for VarFormat {
 }
 
 /// The formats that take no parameters.
-const SIMPLE: [VarFormat; 11] = [
+const SIMPLE: [VarFormat; 18] = [
     VarFormat::String,
     VarFormat::Number,
     VarFormat::Integer,
@@ -232,4 +287,11 @@ const SIMPLE: [VarFormat; 11] = [
     VarFormat::Hostname,
     VarFormat::Base64,
     VarFormat::Pem,
+    VarFormat::Uri,
+    VarFormat::ConnectionString,
+    VarFormat::HostnameWithUnderscore,
+    VarFormat::Ip,
+    VarFormat::Duration,
+    VarFormat::DateTime,
+    VarFormat::Semver,
 ];

@@ -66,7 +66,18 @@ impl From<UrlSchemes> for Vec<String> {
 /// links that have one. Nothing is normalised: the value is the text that was given.
 pub(super) fn is_url(value: &str) -> bool {
     let Ok(uri) = UriStr::new(value) else { return false };
-    uri.authority_components().is_some_and(|authority| !authority.host().is_empty())
+    uri.authority_components().is_some_and(|authority| !authority.host().is_empty()) && has_possible_port(uri)
+}
+
+/// RFC 3986 lets a port have any number of digits, or none; TCP and UDP have 65,535.
+pub(super) fn has_possible_port(uri: &UriStr) -> bool {
+    let port = uri.authority_components().and_then(|authority| authority.port());
+    port.is_none_or(|port| port.is_empty() || port.parse::<u16>().is_ok())
+}
+
+pub(super) fn is_scheme_of_any_case(text: &str) -> bool {
+    let rest = text.strip_prefix(|c: char| c.is_ascii_alphabetic());
+    rest.is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)))
 }
 
 /// RFC 3986, section 3.1.
@@ -89,6 +100,16 @@ mod tests {
         for text in
             ["https://", "http:///x", "http://:80/", "http://u@/", "mailto:a@b", "a:b", "//h/x", "h/x", ""]
         {
+            assert!(!is_url(text));
+        }
+    }
+
+    #[test]
+    fn a_port_is_at_most_65535() {
+        for text in ["https://h:65535/", "https://h:0", "https://h:/", "https://h:00080", "https://[::1]:1"] {
+            assert!(is_url(text));
+        }
+        for text in ["https://h:65536/", "https://h:99999/", "https://u@h:100000", "https://[::1]:65536"] {
             assert!(!is_url(text));
         }
     }

@@ -15,7 +15,24 @@ fn accepted<'a>(format: &VarFormat, values: &[&'a str]) -> Vec<&'a str> {
 /// One of each format.
 fn all() -> Vec<VarFormat> {
     let names = [
-        "string", "number", "integer", "boolean", "url", "json", "uuid", "email", "hostname", "base64", "pem",
+        "string",
+        "number",
+        "integer",
+        "boolean",
+        "url",
+        "json",
+        "uuid",
+        "email",
+        "hostname",
+        "base64",
+        "pem",
+        "uri",
+        "connection_string",
+        "hostname_with_underscore",
+        "ip",
+        "duration",
+        "date_time",
+        "semver",
     ];
     let mut formats: Vec<VarFormat> = names.iter().map(|name| name.parse().unwrap()).collect();
     formats.push(VarFormat::UrlWithScheme(UrlSchemes::new(["https"]).unwrap()));

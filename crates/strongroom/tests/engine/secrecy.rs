@@ -203,7 +203,25 @@ fn no_stored_row_holds_a_plaintext() {
 
 /// Every format that refuses the canary, with parameters.
 fn refusing_formats() -> Vec<VarFormat> {
-    let names = ["number", "integer", "boolean", "url", "json", "uuid", "email", "hostname", "base64", "pem"];
+    let names = [
+        "number",
+        "integer",
+        "boolean",
+        "url",
+        "json",
+        "uuid",
+        "email",
+        "hostname",
+        "base64",
+        "pem",
+        "uri",
+        "connection_string",
+        "hostname_with_underscore",
+        "ip",
+        "duration",
+        "date_time",
+        "semver",
+    ];
     let mut formats: Vec<VarFormat> = names.iter().map(|name| name.parse().unwrap()).collect();
     formats.push(VarFormat::UrlWithScheme(UrlSchemes::new(["https"]).unwrap()));
     formats.push(VarFormat::Enum(EnumFormat::new(["a", "b"]).unwrap()));

@@ -55,7 +55,24 @@ fn numbers_and_words_have_one_form() {
 #[test]
 fn every_format_comes_back() {
     for name in [
-        "string", "number", "integer", "boolean", "url", "json", "uuid", "email", "hostname", "base64", "pem",
+        "string",
+        "number",
+        "integer",
+        "boolean",
+        "url",
+        "json",
+        "uuid",
+        "email",
+        "hostname",
+        "base64",
+        "pem",
+        "uri",
+        "connection_string",
+        "hostname_with_underscore",
+        "ip",
+        "duration",
+        "date_time",
+        "semver",
     ] {
         same(&name.parse::<VarFormat>().unwrap(), &json!(name));
     }

@@ -298,6 +298,7 @@ def var_format(entries):
         },
     }
     simple = "string number integer boolean url json uuid email hostname base64 pem".split()
+    simple += "uri connection_string hostname_with_underscore ip duration date_time semver".split()
     require(name in more or name in simple, "an unknown format")
     return fields(entries, {0: ("name", TEXT), **more.get(name, {})})
 
