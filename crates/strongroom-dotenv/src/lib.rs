@@ -57,14 +57,16 @@
 //! dotenv, python-dotenv and a POSIX shell read back what was written, with these exceptions: in double quotes Node
 //! keeps the backslash of every escape but `\n` and `\r`, python-dotenv that of `\$` and `` \` ``, and a shell knows
 //! no `\r`; a shell drops backslashes outside of quotes; and python-dotenv expands `${NAME}` even in single quotes
-//! unless told not to.
+//! unless told not to. [`write_for`] writes for one [`Reader`] what it reads back byte for byte, and refuses the rest.
 
 mod entry;
 mod error;
 mod parse;
+mod reader;
 mod write;
 
 pub use entry::{Entry, EnvFile, Note, NoteKind, is_name};
-pub use error::{InvalidName, ParseError, ParseErrorKind};
+pub use error::{InvalidName, ParseError, ParseErrorKind, Unwritable};
 pub use parse::parse;
+pub use reader::{Reader, write_for};
 pub use write::write;
