@@ -11,14 +11,19 @@ use crate::commands::api_key::ApiKeyCommand;
 use crate::commands::backup::Backup;
 use crate::commands::checkpoint::Checkpoint;
 use crate::commands::completions::Completions;
+use crate::commands::copy::Copy;
 use crate::commands::credential::CredentialCommand;
 use crate::commands::define::Define;
 use crate::commands::delete::Delete;
+use crate::commands::diff::Diff;
+use crate::commands::doctor::Doctor;
+use crate::commands::edit::Edit;
 use crate::commands::explain::Explain;
 use crate::commands::export::Export;
 use crate::commands::get::Get;
 use crate::commands::import::Import;
 use crate::commands::init::Init;
+use crate::commands::inject::Inject;
 use crate::commands::job::JobCommand;
 use crate::commands::list::List;
 use crate::commands::migrate::Migrate;
@@ -28,6 +33,7 @@ use crate::commands::rotate::Rotate;
 use crate::commands::run::Run;
 use crate::commands::serve::Serve;
 use crate::commands::set::Set;
+use crate::commands::show::Show;
 use crate::commands::shred::Shred;
 use crate::commands::slot::SlotCommand;
 use crate::commands::verify::Verify;
@@ -59,8 +65,10 @@ enum Command {
 enum Work {
     /// Create a new vault, and its root key file unless there is one
     Init(Init),
-    /// Define a variable
+    /// Define a variable, or with --change change its definition
     Define(Box<Define>),
+    /// Show a definition: its format with all parameters, scopes and default
+    Show(Show),
     /// Set a variable to the exact bytes of standard input, or to the line typed at a hidden prompt
     Set(Set),
     /// Read a variable at exactly one scope; with --reveal, its exact bytes
@@ -71,6 +79,8 @@ enum Work {
     Explain(Explain),
     /// List the definitions, or the values of one scope
     List(List),
+    /// Change the values of one scope in $EDITOR; only what was changed is written
+    Edit(Edit),
     /// Delete a value
     Delete(Delete),
     /// Credentials of a linked account's default app
@@ -79,12 +89,20 @@ enum Work {
     /// Linked accounts
     #[command(subcommand)]
     Account(AccountCommand),
-    /// Set the variables of a `.env` or JSON file, all or none
+    /// Set the variables of a `.env`, JSON or YAML file, all or none
     Import(Import),
-    /// Print what a run sees as a `.env` or JSON file
-    Export(Export),
+    /// Print what a run sees, with --for as one reader takes it byte for byte
+    Export(Box<Export>),
+    /// Show in what two environments, orgs or scopes differ, without any value
+    Diff(Box<Diff>),
+    /// Copy values, and the definitions that they need, between environments, orgs or scopes
+    Copy(Box<Copy>),
+    /// Fill the `{{ NAME }}` of a template with what a run sees
+    Inject(Inject),
     /// Run a command with the resolved variables as its environment
     Run(Run),
+    /// Look at the store, its keys, jobs and variables, with a step for each finding
+    Doctor(Doctor),
     /// Check that every row of the store opens, obeys its definition and matches the rows that belong to it
     Verify(Verify),
     /// Check every row, and write to a file how far each has come, for `verify --checkpoint` to compare with
@@ -140,8 +158,11 @@ impl Work {
             Self::Serve(serve) => serve.run(config, output),
             Self::Init(init) => block_on(init.run(&config, output)),
             Self::Restore(restore) => block_on(restore.run(&config, output)),
+            Self::Edit(edit) => block_on(edit.run(&config, output)),
+            Self::Doctor(doctor) => block_on(doctor.run(&config, output)),
             Self::Rotate(Rotate::Root(root)) => block_on(root.run(&config, output)),
             Self::Define(define) => in_session(&config, output, async |s| define.run(&s.org, output).await),
+            Self::Show(show) => in_session(&config, output, async |s| show.run(&s.org, output).await),
             Self::Set(set) => in_session(&config, output, async |s| set.run(&s.org, output).await),
             Self::Get(get) => in_session(&config, output, async |s| get.run(&s.org, output).await),
             Self::Resolve(resolve) => {
@@ -160,6 +181,9 @@ impl Work {
             }
             Self::Import(import) => in_session(&config, output, async |s| import.run(s, output).await),
             Self::Export(export) => in_session(&config, output, async |s| export.run(&s.org, output).await),
+            Self::Diff(diff) => in_session(&config, output, async |s| diff.run(s, output).await),
+            Self::Copy(copy) => in_session(&config, output, async |s| copy.run(s, output).await),
+            Self::Inject(inject) => in_session(&config, output, async |s| inject.run(&s.org, output).await),
             Self::Verify(verify) => in_session(&config, output, async |s| verify.run(s, output).await),
             Self::Checkpoint(checkpoint) => {
                 in_session(&config, output, async |s| checkpoint.run(s, output).await)
@@ -189,6 +213,10 @@ impl Work {
                 | Self::Resolve(_)
                 | Self::Explain(_)
                 | Self::List(_)
+                | Self::Show(_)
+                | Self::Diff(_)
+                | Self::Doctor(_)
+                | Self::Inject(_)
                 | Self::Export(_)
                 | Self::Run(_)
                 | Self::Verify(_)
@@ -205,20 +233,22 @@ impl Work {
         let client = || Client::open(server, output);
         match self {
             Self::Define(define) => define.on_server(&client()?, output),
+            Self::Show(show) => show.on_server(&client()?, output),
             Self::Set(set) => set.on_server(&client()?, output),
             Self::Resolve(resolve) => resolve.on_server(&client()?, output),
             Self::List(list) => list.on_server(&client()?, output),
             Self::Delete(delete) => delete.on_server(&client()?, output),
             Self::Credential(command) => command.on_server(&client()?, output),
             Self::Account(command) => command.on_server(&client()?, output),
-            Self::Get(_) | Self::Explain(_) => {
+            Self::Get(_) | Self::Explain(_) | Self::Edit(_) => {
                 Err(Failure::not_on_server("a server only returns what resolves"))
             }
-            Self::Export(_) | Self::Run(_) => {
+            Self::Export(_) | Self::Run(_) | Self::Inject(_) | Self::Diff(_) | Self::Copy(_) => {
                 Err(Failure::not_on_server("a server does not show encrypted values"))
             }
             Self::Import(_) => Err(Failure::not_on_server("a server takes one value at a time")),
             Self::Init(_)
+            | Self::Doctor(_)
             | Self::Serve(_)
             | Self::ApiKey(_)
             | Self::Slot(_)

@@ -255,6 +255,7 @@ fn without_newline(text: &str) -> &str {
 
 fn of_file(file: &Path, error: &Error) -> Failure {
     Failure::new(Exit::Key, format!("{} holds no root key: {error}", file.display()))
+        .next("name the file of the root key with --root-key-file, or a passphrase with --passphrase-file")
 }
 
 const KEY_FILE_BYTES_MAX: usize = 64 << 10;

@@ -81,13 +81,14 @@ impl Session {
 
     /// Moves the mark of the store on if the command may have written, makes everything durable and releases the store.
     /// Fails as the command did: one that failed leaves the mark as it is, since most such commands wrote nothing.
-    pub(crate) async fn finish(mut self, done: Result<(), Failure>, output: &Output) -> Result<(), Failure> {
+    pub(crate) async fn finish<T>(mut self, done: Result<T, Failure>, output: &Output) -> Result<T, Failure> {
         if self.writes && done.is_ok() {
             self.mark.advance(&self.vault, output).await;
         }
         let closed = self.vault.close().await;
-        done?;
-        Ok(closed?)
+        let done = done?;
+        closed?;
+        Ok(done)
     }
 }
 

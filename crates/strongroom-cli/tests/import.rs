@@ -89,19 +89,12 @@ fn what_no_environment_can_hold_is_refused_with_its_line() {
 }
 
 #[test]
-fn another_tools_output_is_read_as_what_it_is_and_yaml_is_refused() {
+fn another_tools_output_is_read_as_what_it_is() {
     let shell = Shell::with_vault();
     shell.write("k8s.json", r#"{"apiVersion": "v1", "kind": "Secret", "data": {"A": "aHVudGVyMg=="}}"#);
     let ran = shell.run(&["import", "k8s.json"]);
     assert!(ran.code == 0 && ran.stderr.contains("a Kubernetes Secret"), "{}", ran.stderr);
     assert_eq!(shell.ok(&["get", "A", "--reveal"]), "hunter2");
-    shell.write("compose.yml", "services:\n  a:\n    environment:\n      A: hunter2\n");
-    let ran = shell.run(&["import", "compose.yml"]);
-    assert!(
-        ran.code == 2 && ran.stderr.contains("YAML") && !ran.stderr.contains("hunter2"),
-        "{}",
-        ran.stderr
-    );
 }
 
 #[test]
@@ -239,4 +232,36 @@ fn parts_hold_everything_together() {
     assert_eq!(shell.json(&["import", "a.env", "--in-parts"])["create"], 230);
     assert_eq!(shell.ok(&["get", "V229", "--reveal"]), "229");
     assert_eq!(shell.json(&["import", "a.env"])["unchanged"], 230);
+}
+
+#[test]
+fn yaml_is_read_as_what_it_is() {
+    let shell = Shell::with_vault();
+    let compose = "services:\n  db: {image: postgres}\n  web:\n    environment:\n      PORT: 8080\n      RATE: 1.50\n\
+        \x20     ON: yes\n      PRICE: $$5 ${CUR}\n";
+    shell.write("compose.yaml", compose);
+    let ran = shell.run(&["import", "compose.yaml"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("compose service") && ran.stderr.contains("`${` of PRICE is kept"),
+        "{}",
+        ran.stderr
+    );
+    let export = shell.json(&["export", "--reveal"]);
+    assert_eq!(export, json!({"ON": "yes", "PORT": "8080", "PRICE": "$5 ${CUR}", "RATE": "1.50"}));
+    let other = Shell::with_vault();
+    for target in ["k8s", "yaml"] {
+        other.write("a.yml", shell.ok(&["export", "--reveal", "--for", target]));
+        other.ok(&["import", "a.yml"]);
+        assert_eq!(other.json(&["export", "--reveal"]), export, "{target}");
+    }
+    for (text, said) in [
+        ("A: &x hunter2\nB: *x\n", "line 2: an alias"),
+        ("- hunter2", "is a list"),
+        ("A: 1\nA: 2\n", "line 2: a name is repeated"),
+    ] {
+        let ran = shell.pipe(text, &["import", "-", "--format", "yaml"]);
+        assert_eq!(ran.code, 4, "{text}");
+        assert!(ran.stderr.contains(said) && !ran.stderr.contains("hunter2"), "{}", ran.stderr);
+    }
 }

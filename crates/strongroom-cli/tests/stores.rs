@@ -69,11 +69,26 @@ fn a_store_in_memory_is_new_each_time() {
 fn a_store_that_another_process_holds_is_6_with_the_reason() {
     let shell = Shell::with_vault();
     let held = RedbStore::open(shell.store()).unwrap();
-    let ran = shell.run(&["--json", "list"]);
+    let ran = shell.run(&["--json", "--wait", "0", "list"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (6, ""));
+    assert!(ran.error()["next"].as_str().unwrap().contains("--wait SECONDS"), "{}", ran.stderr);
     assert!(ran.error()["message"].as_str().unwrap().contains("already open"), "{}", ran.stderr);
     block_on(held.close()).unwrap();
     shell.ok(&["list"]);
+}
+
+#[test]
+fn a_command_waits_for_the_one_that_has_the_store_open() {
+    for kind in ["redb", "sled"] {
+        let shell = Shell::new();
+        shell.ok(&["--store", &format!("{kind}:v"), "init"]);
+        shell.ok(&["--store", "v", "define", "A", "--format", "string"]);
+        let set = |n: u32| {
+            shell.ok_with(n.to_string(), &["--store", "v", "set", "A", "--workflow", &format!("w{n}")])
+        };
+        std::thread::scope(|threads| (0..10).for_each(|n| drop(threads.spawn(move || set(n)))));
+        assert_eq!(shell.ok(&["--store", "v", "get", "A", "--workflow", "w9", "--reveal"]), "9", "{kind}");
+    }
 }
 
 #[test]

@@ -121,7 +121,8 @@ fn a_stored_text_does_not_control_the_terminal() {
     let hostile = "\x1b]0;owned\x07\u{9b}31m\u{202e}tail\ntwo";
     shell.define("A", "string");
     shell.ok_with(hostile, &["set", "A"]);
-    for command in ["get A --reveal", "resolve --reveal", "export --reveal", "export --reveal --format json"]
+    for command in
+        ["get A --reveal", "resolve --reveal", "export --reveal --format env", "export --reveal --for json"]
     {
         let (code, screen) = Terminal::run(&shell, command).end();
         assert_eq!(code, 0, "{screen}");

@@ -184,7 +184,8 @@ impl Classes<'_> {
 
     /// The ASCII class that Java means by `\p{Alnum}` and the like, where Unicode was not asked for.
     ///
-    /// The parser takes a name in any case, and `\p{Alpha}` is all of Unicode's letters in ECMA-262: neither is guessed.
+    /// The parser takes a name in any case, and `\p{Alpha}` is all of Unicode's letters in ECMA-262: neither is
+    /// guessed.
     fn posix(&self, class: &ast::ClassUnicode) -> Result<Option<ClassAsciiKind>, PatternError> {
         let ast::ClassUnicodeKind::Named(name) = &class.kind else { return Ok(None) };
         if self.unicode || !name.starts_with(|c: char| c.is_ascii_uppercase()) {

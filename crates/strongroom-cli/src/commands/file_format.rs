@@ -8,4 +8,6 @@ pub(super) enum FileFormat {
     Env,
     /// One JSON object of names and values
     Json,
+    /// The same in YAML
+    Yaml,
 }

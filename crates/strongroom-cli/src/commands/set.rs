@@ -103,11 +103,11 @@ async fn by_name(org: &Org, name: &DefinitionName, error: Error) -> Failure {
     match error {
         Error::InvalidValue { rule, .. } => {
             Failure::invalid(format!("the value of {name} was refused: {rule}"))
-                .next("nothing was written; `strongroom list` shows the formats")
+                .next("nothing was written; `strongroom show NAME` shows what a value must be")
         }
         Error::ScopeNotAllowed { scope, .. } => {
             Failure::invalid(format!("{name} allows no value at {scope} scope"))
-                .next("`strongroom list` shows the scopes that each variable allows")
+                .next("`strongroom show NAME` shows the scopes that it allows")
         }
         error => suggest::of_definition(org, name, error).await,
     }

@@ -7,6 +7,7 @@ mod limits;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use strongroom::{Environment, IdError, OrgId};
 
@@ -55,7 +56,8 @@ impl Config {
             None => places::config_file().map_or(Ok(None), |path| Layer::of_file(&path))?.unwrap_or_default(),
         };
         let config = Self::of_layers([Layer::of_options(globals), environment, file])?;
-        Ok(Self { named_org: globals.org, accepts_rollback: globals.accept_rollback, ..config })
+        let store = config.store.waiting(Duration::from_secs(globals.wait));
+        Ok(Self { named_org: globals.org, accepts_rollback: globals.accept_rollback, store, ..config })
     }
 
     fn of_layers(layers: [Layer; 3]) -> Result<Self, Failure> {
@@ -107,7 +109,9 @@ impl Config {
 impl Server {
     fn of(url: Option<String>, api_key: Option<ApiKeySource>) -> Result<Self, Failure> {
         let url = url.filter(|url| url.starts_with("http://") || url.starts_with("https://"));
-        let url = url.ok_or_else(|| Failure::usage("a URL starts with http:// or https://"))?;
+        let url = url.ok_or_else(|| {
+            Failure::usage("a URL starts with http:// or https://").next("write it as http://127.0.0.1:7077")
+        })?;
         let Some(api_key) = api_key else {
             return Err(Failure::usage("a server needs an API key")
                 .next("name its file with --api-key-file, or set STRONGROOM_API_KEY"));
@@ -131,6 +135,7 @@ fn default_store() -> Result<Spec, Failure> {
 
 fn missing(path: &Path) -> Failure {
     Failure::usage(format!("there is no configuration file {}", path.display()))
+        .next("name another one with --config, or leave it out")
 }
 
 /// Reads where to listen; a name is not looked up, since it could be another address tomorrow.

@@ -74,7 +74,7 @@ fn next_of(error: &Error) -> Option<&'static str> {
             "`strongroom account create ID --default-app` creates an account with it"
         }
         Error::DefinitionExists(_) => "`strongroom list` lists the variables",
-        Error::ScopeNotAllowed { .. } => "`strongroom list` shows the scopes that each variable allows",
+        Error::ScopeNotAllowed { .. } => "`strongroom show NAME` shows the scopes that it allows",
         Error::WrongKey => "check --root-key-file or --passphrase-file; nothing was written",
         Error::Slot(SlotError::NoneOfThisKind(_)) => {
             "give the key with --root-key-file, or the passphrase with --passphrase-file"
@@ -135,7 +135,7 @@ fn step_of_unavailable(error: &StoreError) -> &'static str {
             | io::ErrorKind::NetworkUnreachable,
         ) => "check that the database server is running at this address",
         _ if text.contains("already open") => {
-            "wait for the process that has it open, or use its server with --url"
+            "wait longer with --wait SECONDS for the process that has it open, or use its server with --url"
         }
         _ if text.contains("the user or its password") => {
             "check the user in --store and the password in PGPASSWORD"

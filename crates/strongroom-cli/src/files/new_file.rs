@@ -1,10 +1,12 @@
 //! Files and directories that only their owner can read.
 
 use std::fs::{self, DirBuilder, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
+
+use crate::failure::Failure;
 
 /// A file under a random name beside its place, until it is complete. Only its owner can read it from the moment that
 /// it exists; if it is dropped before [`publish`](Self::publish), it is removed.
@@ -36,6 +38,17 @@ impl NewFile {
         self.file.persist(place).map_err(|error| error.error)?;
         sync_directory_of(place)
     }
+}
+
+/// Writes a text to a new file, complete or not at all.
+pub(crate) fn write_new(file: &Path, text: &str) -> Result<(), Failure> {
+    let written = NewFile::beside(file).and_then(|new| {
+        new.file().write_all(text.as_bytes())?;
+        new.publish(file)
+    });
+    written.map_err(|error| {
+        Failure::usage(format!("{} could not be written: {error}", file.display())).next("name a new file")
+    })
 }
 
 /// Creates a directory and its missing parents, for their owner only.

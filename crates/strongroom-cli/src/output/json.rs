@@ -8,6 +8,30 @@ use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 
 use super::printable::controls_terminal;
 
+/// One line as a text.
+pub(crate) fn compact(value: &impl Serialize) -> io::Result<String> {
+    // Grown by doubling it would leave copies of secrets behind: the first pass only counts.
+    let mut counted = Counted(0);
+    write_compact(&mut counted, value)?;
+    let mut text = Vec::with_capacity(counted.0 + 1);
+    write_compact(&mut text, value)?;
+    String::from_utf8(text).map_err(io::Error::other)
+}
+
+/// The number of bytes that were written to it.
+struct Counted(usize);
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// One line.
 pub(super) fn write_compact(out: impl Write, value: &impl Serialize) -> io::Result<()> {
     Ok(value.serialize(&mut Serializer::with_formatter(out, Escaping(CompactFormatter)))?)

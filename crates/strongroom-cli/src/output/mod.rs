@@ -14,6 +14,7 @@ use serde::Serialize;
 use strongroom::{Secret, Timestamp};
 use zeroize::Zeroizing;
 
+pub(crate) use self::json::compact as compact_json;
 pub(crate) use self::printable::printable;
 use self::printable::printable_lines;
 use crate::failure::{Exit, Failure};

@@ -15,9 +15,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use strongroom::Store;
-use strongroom::store::StoreError;
+use strongroom::store::{StoreError, StoreErrorKind};
 
 use crate::failure::{Exit, Failure};
 use crate::files::{places, refuse_foreign};
@@ -58,12 +60,19 @@ pub(crate) struct Spec {
     kind: Option<&'static str>,
     life: Life,
     place: PathBuf,
+    /// For another process to close it.
+    wait: Duration,
 }
 
 impl Spec {
     /// A path whose kind is detected.
     pub(crate) fn at(path: PathBuf) -> Self {
-        Self { kind: None, life: Life::Kept, place: path }
+        Self { kind: None, life: Life::Kept, place: path, wait: Duration::ZERO }
+    }
+
+    /// The same, opened with this patience for another process that has it open.
+    pub(crate) fn waiting(self, wait: Duration) -> Self {
+        Self { wait, ..self }
     }
 
     /// `None` for a store in memory and for a store on a server.
@@ -112,7 +121,15 @@ impl Spec {
         let Some(kind) = found.or_else(|| self.kinds().next()) else {
             return Err(Failure::usage("this build supports no persistent store").next(known()));
         };
-        Ok((kind.open)(&self.place)?)
+        let deadline = Instant::now().checked_add(self.wait);
+        loop {
+            match (kind.open)(&self.place) {
+                Err(error) if is_held(&error) && deadline.is_some_and(|end| Instant::now() < end) => {
+                    thread::sleep(BETWEEN_TRIES);
+                }
+                opened => return Ok(opened?),
+            }
+        }
     }
 
     /// Opens the existing store, and creates none.
@@ -157,16 +174,24 @@ impl FromStr for Spec {
         if let Some(kind) =
             KINDS.iter().find(|kind| kind.life == Life::Served && (kind.is_at)(Path::new(text)))
         {
-            return Ok(Self { kind: Some(kind.name), life: Life::Served, place: text.into() });
+            return Ok(Self {
+                kind: Some(kind.name),
+                life: Life::Served,
+                place: text.into(),
+                wait: Duration::ZERO,
+            });
         }
         let (name, path) = text.split_once(':').map_or((text, None), |(name, path)| (name, Some(path)));
         let known_kind = KINDS.iter().find(|kind| kind.name == name);
         match (known_kind, path) {
-            (Some(kind), None) if kind.life == Life::Process => {
-                Ok(Self { kind: Some(kind.name), life: Life::Process, place: PathBuf::new() })
-            }
+            (Some(kind), None) if kind.life == Life::Process => Ok(Self {
+                kind: Some(kind.name),
+                life: Life::Process,
+                place: PathBuf::new(),
+                wait: Duration::ZERO,
+            }),
             (Some(kind), Some(path)) if kind.life == Life::Kept && !path.is_empty() => {
-                Ok(Self { kind: Some(kind.name), life: Life::Kept, place: path.into() })
+                Ok(Self { kind: Some(kind.name), life: Life::Kept, place: path.into(), wait: Duration::ZERO })
             }
             (Some(_), _) => {
                 Err(Failure::usage(format!("`{text}` is not how a store of kind `{name}` is written"))
@@ -183,10 +208,18 @@ impl FromStr for Spec {
     }
 }
 
+/// Whether another process has the store open, which it tells only in words.
+fn is_held(error: &StoreError) -> bool {
+    error.kind() == StoreErrorKind::Unavailable && error.to_string().contains("already open")
+}
+
 /// Longer than a Windows drive letter, and not how a path starts.
 fn is_kind_name(name: &str) -> bool {
     name.len() > 1 && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
+
+/// Most commands hold a store for some milliseconds.
+const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
 fn known() -> String {
     let specs = KINDS.iter().map(|kind| match kind.life {

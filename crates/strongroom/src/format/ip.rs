@@ -1,4 +1,5 @@
-//! IP addresses: four decimal numbers without leading zeros (RFC 6943, section 3.1.1, strict), or RFC 4291, section 2.2.
+//! IP addresses: four decimal numbers without leading zeros (RFC 6943, section 3.1.1, strict), or as in RFC 4291,
+//! section 2.2.
 
 use std::net::IpAddr;
 

@@ -2,17 +2,20 @@
 
 mod infer;
 mod plan;
+mod report;
 mod source;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use strongroom::VariableDefinition;
 
 use self::infer::Proposal;
-use self::plan::{Action, Plan, Row};
+pub(super) use self::plan::Plan;
+pub(super) use self::source::Entry;
 use super::file_format::FileFormat;
 use crate::failure::Failure;
-use crate::output::{MASK, Output, yes};
+use crate::output::Output;
 use crate::scope_args::ScopeArgs;
 use crate::session::Session;
 use crate::typo::closest;
@@ -20,11 +23,11 @@ use crate::typo::closest;
 /// `import` as it is typed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Import {
-    /// A `.env` or JSON file; `-` is standard input
+    /// A `.env`, JSON or YAML file, such as of Kubernetes or Docker Compose; `-` is standard input
     file: PathBuf,
     #[command(flatten)]
     scope: ScopeArgs,
-    /// The format of the file [default: json for a name that ends in .json, otherwise env]
+    /// The format of the file [default: what the name of the file ends in, otherwise env]
     #[arg(long, value_enum)]
     format: Option<FileFormat>,
     /// Show what would be done, and write nothing
@@ -50,14 +53,16 @@ pub(crate) struct Import {
 
 /// What to do with a name that is not defined.
 #[derive(Debug)]
-enum Unknown {
+pub(super) enum Unknown {
     Refuse,
     Define(How),
+    /// As it is defined elsewhere.
+    DefineAs(HashMap<String, VariableDefinition>),
 }
 
 /// How new names are defined.
 #[derive(Debug)]
-struct How {
+pub(super) struct How {
     infer: bool,
     encrypt_all: bool,
     plain: Vec<String>,
@@ -81,31 +86,6 @@ impl How {
     }
 }
 
-#[derive(Serialize)]
-struct PlanView<'a> {
-    dry_run: bool,
-    scope: &'static str,
-    create: usize,
-    update: usize,
-    unchanged: usize,
-    invalid: usize,
-    variables: Vec<RowView<'a>>,
-}
-
-#[derive(Serialize)]
-struct RowView<'a> {
-    name: &'a str,
-    action: &'static str,
-    var_format: Option<&'static str>,
-    encrypted: Option<bool>,
-    defines: bool,
-    value: &'static str,
-    /// Why it cannot be set.
-    reason: Option<&'a str>,
-    /// Why it is defined so.
-    why: Option<&'static str>,
-}
-
 impl Import {
     pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
         let org = &session.org;
@@ -120,7 +100,7 @@ impl Import {
         let plan = Plan::of(org, self.scope.scope(), entries, &self.unknown()).await?;
         let invalid = plan.count("invalid");
         if invalid > 0 {
-            self.report(&plan, output)?;
+            plan.report(self.dry_run, output)?;
             return Err(Failure::invalid(format!("{invalid} cannot be set, so nothing was written"))
                 .next("change the file or the definitions"));
         }
@@ -129,7 +109,7 @@ impl Import {
             (false, false) => plan.apply(org).await?,
             (false, true) => plan.apply_in_parts(org).await?,
         }
-        self.report(&plan, output)
+        plan.report(self.dry_run, output)
     }
 
     fn unknown(&self) -> Unknown {
@@ -137,64 +117,5 @@ impl Import {
             return Unknown::Refuse;
         }
         Unknown::Define(How { infer: self.infer, encrypt_all: self.encrypted, plain: self.plain.clone() })
-    }
-
-    fn report(&self, plan: &Plan, output: &Output) -> Result<(), Failure> {
-        let view = PlanView::of(plan, self.dry_run);
-        let headers = ["ACTION", "NAME", "FORMAT", "ENCRYPTED", "NEW", "VALUE", "REASON"];
-        output.list(headers, view.variables.iter().map(RowView::cells), &view)?;
-        if output.is_json() {
-            return Ok(());
-        }
-        let PlanView { create, update, unchanged, invalid, .. } = view;
-        let end = if self.dry_run { "; nothing was written" } else { "" };
-        output.text(&format!(
-            "{create} create, {update} update, {unchanged} unchanged, {invalid} invalid{end}\n"
-        ))
-    }
-}
-
-impl<'a> PlanView<'a> {
-    fn of(plan: &'a Plan, dry_run: bool) -> Self {
-        Self {
-            dry_run,
-            scope: plan.scope.kind().as_str(),
-            create: plan.count("create"),
-            update: plan.count("update"),
-            unchanged: plan.count("unchanged"),
-            invalid: plan.count("invalid"),
-            variables: plan.rows.iter().map(RowView::of).collect(),
-        }
-    }
-}
-
-impl<'a> RowView<'a> {
-    fn of(row: &'a Row) -> Self {
-        let definition = row.definition.as_ref();
-        Self {
-            name: &row.name,
-            action: row.action.as_str(),
-            var_format: definition.map(|definition| definition.var_format.name()),
-            encrypted: definition.map(|definition| definition.encrypted),
-            defines: row.is_new,
-            value: MASK,
-            reason: match &row.action {
-                Action::Invalid(reason) => Some(reason),
-                Action::Create | Action::Update | Action::Unchanged => None,
-            },
-            why: row.why,
-        }
-    }
-
-    fn cells(&self) -> [String; 7] {
-        [
-            self.action.to_owned(),
-            self.name.to_owned(),
-            self.var_format.unwrap_or_default().to_owned(),
-            yes(self.encrypted == Some(true)),
-            yes(self.defines),
-            self.value.to_owned(),
-            self.reason.or(self.why).unwrap_or_default().to_owned(),
-        ]
     }
 }

@@ -17,7 +17,7 @@ use crate::progress::Progress;
 
 /// What an import does, one row per name in the file.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(in crate::commands) struct Plan {
     pub(super) scope: Scope,
     pub(super) rows: Vec<Row>,
 }
@@ -58,7 +58,7 @@ impl Action {
 
 impl Plan {
     /// Compares the entries with the values at `scope`. Nothing is written.
-    pub(super) async fn of(
+    pub(in crate::commands) async fn of(
         org: &Org,
         scope: Scope,
         entries: Vec<Entry>,
@@ -84,12 +84,12 @@ impl Plan {
         Ok(Self { scope, rows })
     }
 
-    pub(super) fn count(&self, action: &str) -> usize {
+    pub(in crate::commands) fn count(&self, action: &str) -> usize {
         self.rows.iter().filter(|row| row.action.as_str() == action).count()
     }
 
     /// Writes everything that differs: all of it or none.
-    pub(super) async fn apply(&self, org: &Org) -> Result<(), Failure> {
+    pub(in crate::commands) async fn apply(&self, org: &Org) -> Result<(), Failure> {
         let writes = self.writes();
         self.apply_rows(org, &writes).await.map_err(|error| match is_too_large(&error) {
             true => too_large(),
@@ -98,7 +98,7 @@ impl Plan {
     }
 
     /// Writes everything that differs, a part at a time. What was written stays if a later part fails.
-    pub(super) async fn apply_in_parts(&self, org: &Org) -> Result<(), Failure> {
+    pub(in crate::commands) async fn apply_in_parts(&self, org: &Org) -> Result<(), Failure> {
         let writes = self.writes();
         let progress = Progress::new(writes.len());
         let mut parts: Vec<&[&Row]> = writes.chunks(PART_ROWS).rev().collect();
@@ -185,20 +185,27 @@ impl Row {
         if let Err(error) = name.parse::<DefinitionName>() {
             return Self::invalid(name, error.to_string());
         }
-        let Unknown::Define(how) = unknown else {
-            return Self::invalid(name, "it is not defined");
-        };
         if value.len() > strongroom::format::VALUE_BYTES_MAX {
             let message = format!("a value must be at most {} bytes", strongroom::format::VALUE_BYTES_MAX);
             return Self::invalid(name, message);
         }
-        let Proposal { definition, why } = how.propose(&name, value.expose());
+        let (definition, why) = match unknown {
+            Unknown::Refuse => return Self::invalid(name, "it is not defined"),
+            Unknown::Define(how) => {
+                let Proposal { definition, why } = how.propose(&name, value.expose());
+                (definition, Some(why))
+            }
+            Unknown::DefineAs(known) => match known.get(&name) {
+                Some(definition) => (definition.clone(), None),
+                None => return Self::invalid(name, "it is not defined"),
+            },
+        };
         Self {
             name,
             action: Action::Create,
             definition: Some(definition),
             is_new: true,
-            why: Some(why),
+            why,
             value,
             expected: Expected::Absent,
         }

@@ -125,4 +125,5 @@ fn execute(mut child: Command, program: &OsStr) -> Result<ExitCode, Failure> {
 fn unstartable(program: &OsStr, error: &io::Error) -> Failure {
     let exit = if error.kind() == io::ErrorKind::NotFound { Exit::NoCommand } else { Exit::NotExecutable };
     Failure::new(exit, format!("{} could not be run: {error}", program.display()))
+        .next("check its name, that it is in PATH, and that it may be executed")
 }

@@ -68,6 +68,9 @@ impl Document {
                 return Self::of_kind("a Vault secret", data.entries());
             }
         }
+        if let Some(services) = object.object("services") {
+            return of_compose(&services);
+        }
         let computed = object.0.iter().map(|(name, raw)| Some((name, parse_object(raw)?.0)));
         let computed: Option<Vec<_>> = computed.collect();
         if let Some(all) = computed.filter(|all| {
@@ -89,6 +92,42 @@ impl Document {
         }
         Err(Refusal::Shape("a document in which a name is repeated"))
     }
+}
+
+/// The environment of the one service that has one: a mapping, or a list of `NAME=value`.
+fn of_compose(services: &Object<'_>) -> Result<Document, Refusal> {
+    let all = services.0.iter().filter_map(|(_, raw)| parse_object(raw)?.get("environment"));
+    let all: Vec<_> = all.collect();
+    let [raw] = all.as_slice() else {
+        return Err(Refusal::Shape(match all.is_empty() {
+            true => "a compose file without a service that has an `environment`",
+            false => {
+                "a compose file with several services that have an `environment`: leave the one to import"
+            }
+        }));
+    };
+    let mut entries = match parse_object(raw) {
+        Some(object) => object.entries(),
+        None => {
+            let lines: Vec<String> = serde_json::from_str(raw.get()).map_err(|_| {
+                Refusal::Shape("a compose file whose `environment` is neither a mapping nor a list of texts")
+            })?;
+            let entry = |line: &String| match line.split_once('=') {
+                Some((name, value)) => Entry::new(name, Ok(Secret::from(value))),
+                None => Entry::new(line, Err("compose takes it from its own environment")),
+            };
+            lines.iter().map(entry).collect()
+        }
+    };
+    for entry in &mut entries {
+        // How compose writes a `$` that it is not to replace.
+        if let Ok(value) = &entry.value
+            && value.expose().contains("$$")
+        {
+            entry.value = Ok(Secret::from(value.expose().replace("$$", "$")));
+        }
+    }
+    Document::of_kind("the environment of a compose service", entries)
 }
 
 fn of_kubernetes(object: &Object<'_>) -> Result<Document, Refusal> {
@@ -252,6 +291,11 @@ mod tests {
             ),
             ("ConfigMap", r#"{"apiVersion": "v1", "kind": "ConfigMap", "data": {"A": "x", "B": "2"}}"#),
             (
+                "compose",
+                r#"{"services": {"db": {"image": "x"}, "web": {"environment": {"A": "x", "B": 2}}}}"#,
+            ),
+            ("compose", r#"{"services": {"web": {"environment": ["A=x", "B=2"]}}}"#),
+            (
                 "1Password",
                 r#"{"id": "i", "category": "LOGIN", "fields": [{"label": "A", "value": "x"}, {"label": "notes"}, {"label": "B", "value": "2"}]}"#,
             ),
@@ -288,6 +332,8 @@ mod tests {
             r#"[{"key": "A", "value": 1}, {"key": "A", "value": 2}]"#,
             r#"{"apiVersion": "v1", "kind": "hunter2"}"#,
             r#"{"SecretString": "hunter2"}"#,
+            r#"{"services": {"hunter2": {}}}"#,
+            r#"{"services": {"a": {"environment": ["hunter2=1"]}, "b": {"environment": []}}}"#,
         ] {
             assert!(!format!("{:?}", read(bad).unwrap_err()).contains("hunter"), "{bad}");
         }

@@ -1,6 +1,7 @@
 //! The file of an import: names and their exact values.
 
 mod json;
+mod yaml;
 
 use std::fs;
 use std::io::{self, Read};
@@ -17,7 +18,7 @@ use crate::output::Output;
 
 /// A name of the file, with its value or why it has none.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(in crate::commands) struct Entry {
     pub(super) name: String,
     pub(super) value: Result<Secret, &'static str>,
     /// Of a `.env` file.
@@ -25,28 +26,30 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    fn new(name: &str, value: Result<Secret, &'static str>) -> Self {
+    pub(in crate::commands) fn new(name: &str, value: Result<Secret, &'static str>) -> Self {
         Self { name: name.to_owned(), value, line: None }
     }
 }
 
-/// Reads `-` from standard input. A file whose name ends in `.json` is JSON unless another format is named.
+/// Reads `-` from standard input. What the name of a file ends in tells its format, unless one is named.
 pub(super) fn read(path: &Path, format: Option<FileFormat>, output: &Output) -> Result<Vec<Entry>, Failure> {
     let has_extension =
         |wanted: &str| path.extension().is_some_and(|found| found.eq_ignore_ascii_case(wanted));
-    if format.is_none() && (has_extension("yaml") || has_extension("yml")) {
-        return Err(Failure::usage(format!("{} is YAML, which import does not read", path.display())).next(
-            "convert it to JSON, for instance with `yq -o json`; of a compose file, take .services.NAME.environment",
-        ));
-    }
-    let detected = if has_extension("json") { FileFormat::Json } else { FileFormat::Env };
-    let bytes = read_bytes(path)
-        .map_err(|error| Failure::usage(format!("{} could not be read: {error}", path.display())))?;
+    let detected = match has_extension("yaml") || has_extension("yml") {
+        true => FileFormat::Yaml,
+        false if has_extension("json") => FileFormat::Json,
+        false => FileFormat::Env,
+    };
+    let bytes = read_bytes(path).map_err(|error| {
+        Failure::usage(format!("{} could not be read: {error}", path.display()))
+            .next("check the path; `-` is standard input")
+    })?;
     let text =
         input::text(bytes).ok_or_else(|| Failure::invalid(format!("{} is not UTF-8", path.display())))?;
     match format.unwrap_or(detected) {
         FileFormat::Env => of_env(path, &text, output),
         FileFormat::Json => of_json(path, &text, output),
+        FileFormat::Yaml => of_yaml(path, &text, output),
     }
 }
 
@@ -61,7 +64,7 @@ fn read_bytes(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
 
 fn of_env(path: &Path, text: &Secret, output: &Output) -> Result<Vec<Entry>, Failure> {
     let file = strongroom_dotenv::parse(text.expose())
-        .map_err(|error| Failure::invalid(format!("{}, {error}", path.display())))?;
+        .map_err(|error| Failure::invalid(format!("{}, {error}", path.display())).next(CHANGE_THE_FILE))?;
     for note in &file.notes {
         output.note(&format!("{}, {note}", path.display()));
     }
@@ -77,6 +80,25 @@ fn of_env(path: &Path, text: &Secret, output: &Output) -> Result<Vec<Entry>, Fai
     Ok(entries)
 }
 
+/// By the rules of JSON, of which it is another way to write.
+fn of_yaml(path: &Path, text: &Secret, output: &Output) -> Result<Vec<Entry>, Failure> {
+    let json = yaml::to_json(text.expose()).map_err(|refusal| {
+        Failure::invalid(format!("{}, line {}: {}", path.display(), refusal.line, refusal.what))
+            .next("change the file, or convert it to JSON, for instance with `yq -o json`")
+    })?;
+    let entries = of_json(path, &Secret::from(json.as_str()), output)?;
+    for entry in &entries {
+        if entry.value.as_ref().is_ok_and(|value| value.expose().contains("${")) {
+            output.note(&format!(
+                "{}: the `${{` of {} is kept as it is, not replaced",
+                path.display(),
+                entry.name
+            ));
+        }
+    }
+    Ok(entries)
+}
+
 fn of_json(path: &Path, text: &Secret, output: &Output) -> Result<Vec<Entry>, Failure> {
     // Some editors write a byte order mark in front of UTF-8; the `.env` parser skips it as well.
     let text = text.expose().trim_start_matches('\u{feff}');
@@ -84,6 +106,7 @@ fn of_json(path: &Path, text: &Secret, output: &Output) -> Result<Vec<Entry>, Fa
         Refusal::Syntax(line, column) => {
             let place = format!("{}, line {line}, column {column}", path.display());
             Failure::invalid(format!("{place}: this is not one JSON object with each name only once"))
+                .next(CHANGE_THE_FILE)
         }
         Refusal::Shape(what) => Failure::invalid(format!("{} is {what}", path.display()))
             .next("import takes one JSON object of names and values"),
@@ -93,3 +116,5 @@ fn of_json(path: &Path, text: &Secret, output: &Output) -> Result<Vec<Entry>, Fa
     }
     Ok(document.entries)
 }
+
+const CHANGE_THE_FILE: &str = "nothing was written; change that line, or name the format with --format";

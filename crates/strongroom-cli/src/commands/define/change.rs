@@ -1,0 +1,241 @@
+//! `define --change`: what a change means for the stored values, and making it.
+
+use serde::Serialize;
+use strongroom::{
+    DefinitionChange, DefinitionName, Expected, FormatChange, OnMismatch, Org, ScopeKind, Scopes,
+    StoredDefinition, WriteOptions,
+};
+
+use super::{Define, scopes_of};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::pages;
+use crate::suggest;
+
+/// What only a change takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct ChangeArgs {
+    /// Change the definition that is there; what is not named stays as it is
+    #[arg(long)]
+    change: bool,
+    /// With --change: show what it would do and which values it would refuse, and write nothing
+    #[arg(long, requires = "change")]
+    dry_run: bool,
+    /// With --change: change the format although values do not match it; they stay until they are set again
+    #[arg(long, requires = "change")]
+    keep_mismatched: bool,
+    /// With --change: give it this name
+    #[arg(long, value_name = "NAME", requires = "change")]
+    rename: Option<DefinitionName>,
+    /// With --change: remove the default
+    #[arg(long, requires = "change", conflicts_with = "default")]
+    no_default: bool,
+    /// With --change: remove the description
+    #[arg(long, requires = "change", conflicts_with = "description")]
+    no_description: bool,
+    /// With --change: do not report it as missing
+    #[arg(long, requires = "change", conflicts_with = "required")]
+    optional: bool,
+}
+
+/// A change before it is made.
+#[derive(Serialize)]
+struct Plan {
+    name: String,
+    dry_run: bool,
+    /// The fields that change, each with what it was and what it becomes.
+    changes: Vec<String>,
+    /// Values that the change does not allow. They are not shown.
+    refused: Vec<Refused>,
+}
+
+#[derive(Serialize)]
+struct Refused {
+    scope: String,
+    reason: String,
+}
+
+impl ChangeArgs {
+    pub(super) fn is_change(&self) -> bool {
+        self.change
+    }
+}
+
+impl Define {
+    pub(super) async fn change(&self, org: &Org, output: &Output) -> Result<(), Failure> {
+        let Some(stored) = org.definition(&self.name).await? else {
+            return Err(suggest::undefined(org, &self.name).await);
+        };
+        let format = self.format_change(&stored)?;
+        let change = self.other_change();
+        let plan = self.plan(org, &stored, format.as_ref()).await?;
+        let keeps = self.change.keep_mismatched;
+        let scopes_in_use = plan.refused.iter().any(|refused| refused.reason == SCOPE_NOT_ALLOWED);
+        if plan.changes.is_empty() {
+            return Err(Failure::usage(format!("nothing of {} would change", self.name))
+                .next("name what changes, such as --format or --required"));
+        }
+        let is_refused = scopes_in_use || !keeps && !plan.refused.is_empty();
+        if self.change.dry_run || is_refused {
+            plan.show(output)?;
+        }
+        if is_refused {
+            let count = plan.refused.len();
+            let message = format!("{count} values of {} stand in the way, so nothing was written", self.name);
+            return Err(Failure::invalid(message).next(
+                "set or delete them first; --keep-mismatched leaves those of another format until they are set",
+            ));
+        }
+        if self.change.dry_run {
+            return Ok(());
+        }
+        self.apply(org, &stored, format.as_ref(), change).await?;
+        output.done(&format!("changed {}: {}", self.name, plan.changes.join("; ")), &plan)
+    }
+
+    /// `None` if neither the format nor its bounds change.
+    fn format_change(&self, stored: &StoredDefinition) -> Result<Option<FormatChange>, Failure> {
+        let (format, length) = (self.format.named()?, self.format.length()?);
+        if format.is_none() && length.is_none() {
+            return Ok(None);
+        }
+        let mut change = FormatChange::to(format.unwrap_or_else(|| stored.definition.var_format.clone()));
+        if let Some(bounds) = length.or(stored.definition.length) {
+            change = change.length(bounds);
+        }
+        // With the format, since the old default may not match it.
+        if let Some(default) = &self.default {
+            change = change.default_value(default);
+        }
+        Ok(Some(if self.change.no_default { change.no_default_value() } else { change }))
+    }
+
+    fn other_change(&self) -> DefinitionChange {
+        let mut change = DefinitionChange::new();
+        if let Some(name) = &self.change.rename {
+            change = change.name(name.as_str());
+        }
+        if let Some(text) = &self.description {
+            change = change.description(text);
+        }
+        if let Some(text) = &self.default {
+            change = change.default_value(text);
+        }
+        if let Some(scopes) = scopes_of(&self.scopes) {
+            change = change.scopes(scopes);
+        }
+        for (is_asked, apply) in [
+            (self.change.no_description, DefinitionChange::no_description as fn(_) -> _),
+            (self.change.no_default, DefinitionChange::no_default_value),
+            (self.required, DefinitionChange::required),
+            (self.change.optional, DefinitionChange::optional),
+            (self.encrypted, DefinitionChange::encrypted),
+        ] {
+            change = if is_asked { apply(change) } else { change };
+        }
+        change
+    }
+
+    async fn plan(
+        &self,
+        org: &Org,
+        stored: &StoredDefinition,
+        format: Option<&FormatChange>,
+    ) -> Result<Plan, Failure> {
+        let mut refused = Vec::new();
+        if let Some(format) = format {
+            let found =
+                pages::all(async |page| org.plan_format_change(stored.id, format, page).await).await?;
+            refused.extend(
+                found
+                    .into_iter()
+                    .map(|one| Refused { scope: one.scope.to_string(), reason: one.rule.to_string() }),
+            );
+        }
+        if let Some(scopes) = scopes_of(&self.scopes) {
+            let found = pages::all(async |page| org.plan_scope_change(stored.id, scopes, page).await).await?;
+            refused.extend(
+                found
+                    .into_iter()
+                    .map(|scope| Refused { scope: scope.to_string(), reason: SCOPE_NOT_ALLOWED.to_owned() }),
+            );
+        }
+        let changes = self.changes(stored)?;
+        Ok(Plan { name: self.name.to_string(), dry_run: self.change.dry_run, changes, refused })
+    }
+
+    /// What becomes different, as far as it does.
+    fn changes(&self, stored: &StoredDefinition) -> Result<Vec<String>, Failure> {
+        let old = &stored.definition;
+        let format = self.format.named()?.filter(|format| *format != old.var_format);
+        let length = self.format.length()?.filter(|bounds| Some(*bounds) != old.length);
+        let scopes = scopes_of(&self.scopes).filter(|scopes| *scopes != old.scopes);
+        let rename = self.change.rename.as_ref().filter(|name| name.as_str() != old.name);
+        let text = |new: &Option<String>, removed: bool, old: &Option<String>| match removed {
+            true => old.is_some(),
+            false => new.is_some() && new != old,
+        };
+        let required = self.required && !old.required || self.change.optional && old.required;
+        Ok([
+            format.map(|new| match new.name() == old.var_format.name() {
+                true => format!("the parameters of {new}"),
+                false => format!("format {} to {new}", old.var_format),
+            }),
+            length.map(|bounds| format!("{} to {} bytes", bounds.min(), bounds.max())),
+            rename.map(|new| format!("name to {new}")),
+            scopes.map(|new| format!("scopes to {}", names(new))),
+            text(&self.description, self.change.no_description, &old.description)
+                .then(|| "description".to_owned()),
+            text(&self.default, self.change.no_default, &old.default).then(|| "default".to_owned()),
+            required.then(|| if old.required { "optional" } else { "required" }.to_owned()),
+            (self.encrypted && !old.encrypted).then(|| "encrypted".to_owned()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect())
+    }
+
+    /// The format first: it is what a value can stand in the way of. Each write expects the definition that was
+    /// planned for.
+    async fn apply(
+        &self,
+        org: &Org,
+        stored: &StoredDefinition,
+        format: Option<&FormatChange>,
+        change: DefinitionChange,
+    ) -> Result<(), Failure> {
+        let mut revision = stored.revision;
+        if let Some(format) = format {
+            let on_mismatch = match self.change.keep_mismatched {
+                true => OnMismatch::Grandfather,
+                false => OnMismatch::Refuse,
+            };
+            let as_planned = WriteOptions::expecting(Expected::Revision(revision));
+            revision = org.change_format_with(stored.id, format, on_mismatch, as_planned).await?.revision;
+        }
+        if change != DefinitionChange::new() {
+            let as_planned = WriteOptions::expecting(Expected::Revision(revision));
+            org.update_definition_with(stored.id, change, as_planned).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Plan {
+    fn show(&self, output: &Output) -> Result<(), Failure> {
+        if !output.is_json() {
+            output.text(&format!("{}: {}\n", self.name, self.changes.join("; ")))?;
+        }
+        if self.refused.is_empty() && !output.is_json() {
+            return output.text("every value is allowed; nothing was written\n");
+        }
+        let rows = self.refused.iter().map(|one| [one.scope.clone(), one.reason.clone()]);
+        output.list(["VALUE AT", "REASON"], rows, self)
+    }
+}
+
+fn names(scopes: Scopes) -> String {
+    scopes.iter().map(ScopeKind::as_str).collect::<Vec<_>>().join(", ")
+}
+
+const SCOPE_NOT_ALLOWED: &str = "no value would be allowed at this scope";

@@ -1,0 +1,146 @@
+//! `define`: a new variable, or with `--change` another definition of one.
+
+mod change;
+mod format;
+
+use serde::Serialize;
+use strongroom::{
+    DefinitionName, Error, Org, ScopeKind, Scopes, UnknownScope, VarFormat, VariableDefinition,
+};
+
+use self::change::ChangeArgs;
+use self::format::FormatArgs;
+
+use crate::client::Client;
+use crate::client::docs::OneDefinition;
+use crate::failure::Failure;
+use crate::input;
+use crate::output::Output;
+
+/// `define` as it is typed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Define {
+    name: DefinitionName,
+    #[command(flatten)]
+    format: FormatArgs,
+    /// Show values to clients as ciphertext only
+    #[arg(long)]
+    encrypted: bool,
+    /// Allow values at this scope: org, linked_account or workflow; repeat it for several [default: all three]
+    #[arg(long = "scope", value_name = "S", value_parser = scope_kind)]
+    scopes: Vec<ScopeKind>,
+    /// What it is for
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// The value that resolves when no scope holds one; never a secret
+    #[arg(long, value_name = "TEXT", conflicts_with = "encrypted")]
+    default: Option<String>,
+    /// Report it as missing when it resolves to nothing
+    #[arg(long)]
+    required: bool,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+#[derive(Serialize)]
+struct Defined<'a> {
+    id: String,
+    name: &'a str,
+}
+
+/// A definition in the form of the wire contract.
+#[derive(Serialize)]
+struct NewDefinition<'a> {
+    name: &'a str,
+    var_format: &'a VarFormat,
+    encrypted: bool,
+    required: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<ScopeKind>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_value: Option<&'a str>,
+}
+
+impl Define {
+    pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        if self.name.as_str().contains('=') {
+            return Err(input::misplaced());
+        }
+        if self.change.is_change() {
+            return self.change(org, output).await;
+        }
+        let name = self.name.clone();
+        let id = org.define(self.into_definition()?).await.map_err(|error| match error {
+            Error::DefinitionExists(id) => Failure::invalid(format!("{name} is defined already, as {id}"))
+                .next(format!(
+                    "`strongroom define {name} --change` changes it, `strongroom show {name}` shows it"
+                )),
+            error => error.into(),
+        })?;
+        defined(name.as_str(), id.to_string(), output)
+    }
+
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        if self.change.is_change() {
+            return Err(Failure::not_on_server("a server takes no plan of a change"));
+        }
+        let definition = self.into_definition()?;
+        let answer: OneDefinition = client.post(&["env", "definitions"], &NewDefinition::of(&definition)?)?;
+        defined(&definition.name, answer.definition.id, output)
+    }
+
+    fn into_definition(self) -> Result<VariableDefinition, Failure> {
+        let mut definition = VariableDefinition::new(self.name.as_str(), self.format.var_format()?);
+        definition.length = self.format.length()?;
+        definition.encrypted = self.encrypted;
+        definition.required = self.required;
+        definition.description = self.description;
+        definition.default = self.default;
+        if let Some(scopes) = scopes_of(&self.scopes) {
+            definition.scopes = scopes;
+        }
+        Ok(definition)
+    }
+}
+
+impl<'a> NewDefinition<'a> {
+    /// Refuses what the contract has no field for.
+    fn of(definition: &'a VariableDefinition) -> Result<Self, Failure> {
+        if definition.length.is_some() {
+            return Err(Failure::not_on_server("a server takes no --bytes-min or --bytes-max"));
+        }
+        let kinds: Vec<_> = definition.scopes.iter().collect();
+        let scope = match kinds.as_slice() {
+            [only] => Some(*only),
+            _ if definition.scopes == Scopes::ALL => None,
+            _ => return Err(Failure::not_on_server("a server allows one scope or all three")),
+        };
+        Ok(Self {
+            name: &definition.name,
+            var_format: &definition.var_format,
+            encrypted: definition.encrypted,
+            required: definition.required,
+            scope,
+            description: definition.description.as_deref(),
+            default_value: definition.default.as_deref(),
+        })
+    }
+}
+
+fn defined(name: &str, id: String, output: &Output) -> Result<(), Failure> {
+    let sentence = format!("defined {name} as {id}");
+    output.done(&sentence, &Defined { id, name })
+}
+
+/// `None` for none.
+fn scopes_of(kinds: &[ScopeKind]) -> Option<Scopes> {
+    let (first, rest) = kinds.split_first()?;
+    Some(rest.iter().fold(Scopes::only(*first), |scopes, kind| scopes.and(*kind)))
+}
+
+/// Parses one of the three wire names of a scope.
+fn scope_kind(text: &str) -> Result<ScopeKind, UnknownScope> {
+    text.parse()
+}

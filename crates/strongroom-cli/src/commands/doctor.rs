@@ -1,0 +1,208 @@
+//! `doctor`: what is well with a vault, what is not, and the step for each.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use strongroom::{ScopePath, SlotKind, Timestamp};
+
+use crate::config::Config;
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+use crate::pages;
+use crate::session::Session;
+use crate::suggest;
+
+/// `doctor` as it is typed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Doctor {}
+
+/// One line for each thing that was looked at.
+#[derive(Default, Serialize)]
+struct Report {
+    findings: Vec<Finding>,
+    #[serde(skip)]
+    exit: Option<Exit>,
+}
+
+#[derive(Serialize)]
+struct Finding {
+    check: &'static str,
+    state: State,
+    message: String,
+    next: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Ok,
+    /// It works, and should be changed.
+    Warning,
+    Failed,
+}
+
+impl Doctor {
+    /// Looks at everything; what fails does not keep it from looking further, where that is possible.
+    pub(crate) async fn run(self, config: &Config, output: &Output) -> Result<(), Failure> {
+        config.store.refuse_unkept("doctor")?;
+        let mut report = Report::default();
+        report.well("version", env!("CARGO_PKG_VERSION"));
+        if let Some(path) = config.store.path() {
+            report.permissions(path);
+        }
+        match Session::open(config, output).await {
+            Ok(session) => {
+                report.well("vault", format!("{} opens, store {}", config.store, session.vault.store_id()));
+                let looked = report.look_into(&session).await;
+                session
+                    .finish(looked, output)
+                    .await
+                    .unwrap_or_else(|failure| report.failed("vault", failure));
+            }
+            Err(failure) => report.failed("vault", failure),
+        }
+        report.show(output)
+    }
+}
+
+impl Report {
+    async fn look_into(&mut self, session: &Session) -> Result<(), Failure> {
+        self.slots(session).await?;
+        self.jobs(session).await?;
+        self.variables(session).await
+    }
+
+    /// What others may read is sealed, but tells how much there is and when it changes.
+    #[cfg(unix)]
+    fn permissions(&mut self, store: &Path) {
+        use std::os::unix::fs::PermissionsExt;
+        let Ok(metadata) = store.metadata() else { return };
+        let (mode, shown) = (metadata.permissions().mode() & 0o777, store.display());
+        match mode & 0o077 {
+            0 => self.well("permissions", format!("{shown} is its owner's")),
+            _ => {
+                self.warn(
+                    "permissions",
+                    format!("others can use {shown}"),
+                    format!("`chmod go-rwx {shown}`"),
+                );
+            }
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn permissions(&mut self, _: &Path) {}
+
+    async fn slots(&mut self, session: &Session) -> Result<(), Failure> {
+        let slots = session.vault.slots().list().await?;
+        let unreadable = slots.iter().filter(|slot| !slot.is_usable).count();
+        let oldest = slots.iter().filter_map(|slot| slot.since).min_by_key(|since| since.as_ms());
+        let days = oldest.map(days_since);
+        match slots.len() {
+            _ if unreadable > 0 => self.warn(
+                "keys",
+                format!("{unreadable} key slots cannot be used"),
+                "`strongroom slot list` shows which; remove them, and add others",
+            ),
+            1 => self.warn(
+                "keys",
+                "only one key opens the vault: whoever loses it loses everything",
+                "`strongroom slot add` adds another one, to be kept elsewhere",
+            ),
+            count => self.well("keys", format!("{count} keys open the vault")),
+        }
+        if let Some(days) = days.filter(|days| *days > KEY_DAYS_MAX) {
+            self.warn(
+                "age of keys",
+                format!("a key is {days} days old"),
+                "`strongroom rotate root` gives it a new one",
+            );
+        }
+        if slots.iter().all(|slot| matches!(slot.kind, SlotKind::Passphrase(_))) {
+            self.warn(
+                "passphrase",
+                "every key is a passphrase, which can be guessed by whoever has the store",
+                "`strongroom slot add --new-root-key-file FILE` adds a key that cannot",
+            );
+        }
+        Ok(())
+    }
+
+    async fn jobs(&mut self, session: &Session) -> Result<(), Failure> {
+        match pages::all(async |page| session.vault.jobs(page).await).await?.len() {
+            0 => self.well("jobs", "none is unfinished"),
+            count => {
+                self.warn("jobs", format!("{count} are unfinished"), "`strongroom job run` finishes them");
+            }
+        }
+        Ok(())
+    }
+
+    async fn variables(&mut self, session: &Session) -> Result<(), Failure> {
+        let (org, count) = (&session.org, pages::definitions(&session.org).await?.len());
+        let environment = org.environment();
+        match (count, suggest::other_environment(session).await) {
+            (0, Some(other)) => self.warn(
+                "variables",
+                format!("environment {environment} has none"),
+                format!("--environment {other} has some"),
+            ),
+            _ => self.well("variables", format!("{count} in environment {environment}")),
+        }
+        let missing = org.resolve_all(&ScopePath::org()).await?.missing_required;
+        if !missing.is_empty() {
+            self.warn(
+                "required",
+                format!("{} required variables have no value at the org", missing.len()),
+                "`strongroom resolve` shows which; `strongroom set NAME` sets one",
+            );
+        }
+        Ok(())
+    }
+
+    fn well(&mut self, check: &'static str, message: impl Into<String>) {
+        self.findings.push(Finding { check, state: State::Ok, message: message.into(), next: None });
+    }
+
+    fn warn(&mut self, check: &'static str, message: impl Into<String>, next: impl Into<String>) {
+        let next = Some(next.into());
+        self.findings.push(Finding { check, state: State::Warning, message: message.into(), next });
+    }
+
+    fn failed(&mut self, check: &'static str, Failure { exit, message, next }: Failure) {
+        self.exit.get_or_insert(exit);
+        self.findings.push(Finding { check, state: State::Failed, message, next });
+    }
+
+    fn show(&self, output: &Output) -> Result<(), Failure> {
+        let rows = self.findings.iter().map(|one| {
+            let state = match one.state {
+                State::Ok => "ok",
+                State::Warning => "warning",
+                State::Failed => "failed",
+            };
+            [
+                one.check.to_owned(),
+                state.to_owned(),
+                one.message.clone(),
+                one.next.clone().unwrap_or_default(),
+            ]
+        });
+        output.list(["CHECK", "STATE", "FINDING", "NEXT"], rows, self)?;
+        match self.exit {
+            Some(exit) => Err(Failure::new(exit, "the vault cannot be used as it is")
+                .next("NEXT of what failed is the step")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn days_since(moment: Timestamp) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    u64::try_from(now).unwrap_or(u64::MAX).saturating_sub(moment.as_ms()) / DAY_MS
+}
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+/// A year is a usual period for keys that seal keys (NIST SP 800-57 part 1, table 1, allows up to two).
+const KEY_DAYS_MAX: u64 = 365;

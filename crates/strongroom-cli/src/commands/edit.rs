@@ -1,0 +1,189 @@
+//! `edit`: the values of one scope in an editor.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::io::{self, Seek as _, Write as _};
+use std::path::PathBuf;
+use std::process::Command;
+
+use strongroom::{Org, Scope, Secret};
+use tempfile::NamedTempFile;
+use zeroize::Zeroizing;
+
+use super::import::{Entry, Plan, Unknown};
+use crate::config::Config;
+use crate::consent::Consent;
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+use crate::pages;
+use crate::scope_args::ScopeArgs;
+use crate::session::Session;
+
+/// `edit` as it is typed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Edit {
+    #[command(flatten)]
+    scope: ScopeArgs,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+/// Names and values, in the order of the names.
+type Values = BTreeMap<String, Secret>;
+
+impl Edit {
+    pub(crate) async fn run(self, config: &Config, output: &Output) -> Result<(), Failure> {
+        config.store.refuse_unkept("edit")?;
+        let scope = self.scope.scope();
+        // The store is free while the editor is open.
+        let before = with_org(config, output, async |org| read(org, &scope).await).await?;
+        let text =
+            strongroom_dotenv::write(before.iter().map(|(name, value)| (name.as_str(), value.expose())));
+        let text = text.map(Zeroizing::new).map_err(|error| {
+            let name = before.keys().nth(error.index).map_or("", String::as_str);
+            Failure::invalid(format!("a .env file cannot hold the name {name}"))
+                .next("`strongroom set` sets it")
+        })?;
+        let edited = in_editor(&text)?;
+        let changed = changed(&before, &edited, output)?;
+        if changed.is_empty() {
+            return output.text("nothing was changed\n");
+        }
+        with_org(config, output, async |org| self.write(org, &scope, &before, changed, output).await).await
+    }
+
+    async fn write(
+        &self,
+        org: &Org,
+        scope: &Scope,
+        before: &Values,
+        changed: Vec<(String, Secret)>,
+        output: &Output,
+    ) -> Result<(), Failure> {
+        let now = read(org, scope).await?;
+        let is_other = |name: &str| now.get(name).map(Secret::expose) != before.get(name).map(Secret::expose);
+        if let Some((name, _)) = changed.iter().find(|(name, _)| is_other(name)) {
+            return Err(Failure::invalid(format!("{name} was changed by somebody else meanwhile"))
+                .next("nothing was written; edit again"));
+        }
+        let entries = changed.into_iter().map(|(name, value)| Entry::new(&name, Ok(value))).collect();
+        let plan = Plan::of(org, scope.clone(), entries, &Unknown::Refuse).await?;
+        let invalid = plan.count("invalid");
+        if !output.is_json() {
+            plan.report(true, output)?;
+        }
+        if invalid > 0 {
+            return Err(Failure::invalid(format!("{invalid} cannot be set, so nothing was written"))
+                .next("edit again; `strongroom show NAME` shows what a value must be"));
+        }
+        self.consent.to(&format!("set {} values at {scope}", plan.count("create") + plan.count("update")))?;
+        plan.apply(org).await?;
+        plan.report(false, output)
+    }
+}
+
+async fn with_org<T>(
+    config: &Config,
+    output: &Output,
+    work: impl AsyncFnOnce(&Org) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let session = Session::open(config, output).await?;
+    let done = work(&session.org).await;
+    session.finish(done, output).await
+}
+
+async fn read(org: &Org, scope: &Scope) -> Result<Values, Failure> {
+    let mut names: BTreeMap<_, _> = pages::definitions(org)
+        .await?
+        .into_iter()
+        .map(|stored| (stored.id, stored.definition.name))
+        .collect();
+    let values = pages::values(org, scope).await?.into_iter();
+    Ok(values.filter_map(|value| Some((names.remove(&value.definition_id)?, value.value))).collect())
+}
+
+/// What differs from before. A line that is gone deletes nothing: it may have been lost in the editor.
+fn changed(before: &Values, text: &str, output: &Output) -> Result<Vec<(String, Secret)>, Failure> {
+    let file = strongroom_dotenv::parse(text).map_err(|error| {
+        Failure::invalid(format!("what was edited cannot be read: {error}"))
+            .next("nothing was written; edit again")
+    })?;
+    let is_left = |name: &&String| file.entries.iter().any(|entry| entry.name() == name.as_str());
+    let gone: Vec<_> = before.keys().filter(|name| !is_left(name)).map(String::as_str).collect();
+    if !gone.is_empty() {
+        output
+            .note(&format!("{} stay as they are: `strongroom delete NAME` deletes a value", gone.join(", ")));
+    }
+    let is_new = |name: &str, value: &str| before.get(name).is_none_or(|old| old.expose() != value);
+    let entries = file.entries.into_iter().filter(|entry| is_new(entry.name(), entry.expose()));
+    Ok(entries
+        .map(|entry| {
+            let (name, value) = entry.into_parts();
+            (name, Secret::from(value))
+        })
+        .collect())
+}
+
+/// The text as the user left it. The file is its owner's, and is overwritten before it is removed.
+fn in_editor(text: &str) -> Result<Zeroizing<String>, Failure> {
+    let editor =
+        ["VISUAL", "EDITOR"].into_iter().find_map(|name| env::var_os(name).filter(|value| !value.is_empty()));
+    let Some(editor) = editor else {
+        return Err(Failure::usage("no editor is chosen").next("set EDITOR, such as EDITOR=vi"));
+    };
+    let file = private_file(text).map_err(|error| {
+        Failure::new(Exit::Other, format!("no private file could be written: {error}"))
+            .next("set XDG_RUNTIME_DIR or TMPDIR to a directory of your own")
+    })?;
+    // By a shell, as git does: an editor may have options.
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg("set -f; exec $0 \"$1\"").arg(editor).arg(file.path());
+    let edited = shell.status().and_then(|status| Ok((status, fs::read_to_string(file.path())?)));
+    wipe(file);
+    match edited {
+        Ok((status, edited)) if status.success() => Ok(Zeroizing::new(edited)),
+        Ok((status, edited)) => {
+            drop(Zeroizing::new(edited));
+            Err(Failure::new(Exit::Other, format!("the editor ended with {status}"))
+                .next("nothing was written"))
+        }
+        Err(error) => {
+            Err(Failure::new(Exit::Other, format!("the editor did not work: {error}")).next("check EDITOR"))
+        }
+    }
+}
+
+fn private_file(text: &str) -> io::Result<NamedTempFile> {
+    let mut file = tempfile::Builder::new().prefix(".strongroom-").suffix(".env").tempfile_in(directory())?;
+    file.write_all(text.as_bytes())?;
+    file.flush()?;
+    Ok(file)
+}
+
+/// In memory, where the user has a directory of his own there.
+fn directory() -> PathBuf {
+    env::var_os("XDG_RUNTIME_DIR")
+        .map(PathBuf::from)
+        .filter(|path| path.is_dir())
+        .unwrap_or_else(env::temp_dir)
+}
+
+/// Both what was written here and what an editor put in its place.
+fn wipe(mut file: NamedTempFile) {
+    let overwrite = |file: &mut fs::File, length: u64| -> io::Result<()> {
+        let zeros = vec![0; usize::try_from(length).unwrap_or_default()];
+        file.rewind()?;
+        file.write_all(&zeros)?;
+        file.sync_data()
+    };
+    let path = file.path().to_path_buf();
+    let length = |file: &fs::File| file.metadata().map_or(0, |metadata| metadata.len());
+    let old = length(file.as_file());
+    // A file that cannot be overwritten is still removed.
+    let _ = overwrite(file.as_file_mut(), old);
+    if let Ok(mut new) = fs::OpenOptions::new().write(true).open(path) {
+        let length = length(&new);
+        let _ = overwrite(&mut new, length);
+    }
+}

@@ -1,0 +1,135 @@
+//! `inject`: a template with the values that a run sees.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use strongroom::Org;
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+use crate::files;
+use crate::output::Output;
+use crate::scope_args::PathArgs;
+use crate::suggest;
+use crate::typo::closest;
+
+/// `inject` as it is typed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Inject {
+    /// The template, in which `{{ NAME }}` stands for a value; `-` is standard input
+    template: PathBuf,
+    #[command(flatten)]
+    path: PathArgs,
+    /// Write to this new file, which only its owner can read, instead of standard output
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Agree that the values are shown; nothing is filled in without it
+    #[arg(long, required = true)]
+    reveal: bool,
+}
+
+#[derive(Serialize)]
+struct Written {
+    file: String,
+    variables: usize,
+}
+
+impl Inject {
+    pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        let template = read(&self.template)?;
+        let parts = parse(&template)?;
+        suggest::refuse_unknown_account(org, &self.path).await?;
+        let values = org.resolve_all(&self.path.path()).await?.values;
+        let values: HashMap<&str, &str> =
+            values.iter().map(|one| (one.name.as_str(), one.value.expose())).collect();
+        let filled = fill(&parts, &values)?;
+        let Some(file) = &self.output else { return output.file(&filled) };
+        files::write_new(file, &filled)?;
+        let variables = parts.iter().filter(|part| matches!(part, Part::Name { .. })).count();
+        let file = file.display().to_string();
+        output.done(&format!("{variables} values in {file}"), &Written { file, variables })
+    }
+}
+
+/// A piece of a template.
+#[derive(Debug, PartialEq, Eq)]
+enum Part<'t> {
+    Text(&'t str),
+    Name { name: &'t str, line: usize },
+}
+
+/// What is between `{{` and `}}` on one line, if it is a name; other braces are of the file's own language.
+fn parse(template: &str) -> Result<Vec<Part<'_>>, Failure> {
+    let (mut parts, mut rest, mut line) = (Vec::new(), template, 1);
+    while let Some((before, after)) = rest.split_once("{{") {
+        line += before.matches('\n').count();
+        parts.push(Part::Text(before));
+        let Some((inside, after)) = after.split_once("}}") else {
+            return Err(Failure::invalid(format!("line {line}: {{{{ is not closed")).next("close it with }}"));
+        };
+        let name = inside.trim();
+        let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+        if name.is_empty() || !name.chars().all(is_name) {
+            return Err(Failure::invalid(format!(
+                "line {line}: what is between {{{{ and }}}} is not a name"
+            ))
+            .next("write {{ NAME }}, with letters, digits, _, - and ."));
+        }
+        parts.push(Part::Name { name, line });
+        line += inside.matches('\n').count();
+        rest = after;
+    }
+    parts.push(Part::Text(rest));
+    Ok(parts)
+}
+
+/// The values go in as they are: nothing in them is taken for a name.
+fn fill(parts: &[Part<'_>], values: &HashMap<&str, &str>) -> Result<Zeroizing<String>, Failure> {
+    let mut pieces = Vec::with_capacity(parts.len());
+    for part in parts {
+        pieces.push(match part {
+            Part::Text(text) => *text,
+            Part::Name { name, line } => values.get(name).copied().ok_or_else(|| {
+                Failure::not_found(format!("line {line}: {name} has no value that a run would see here"))
+                    .next(format!("`strongroom explain {name}` shows where it is looked for"))
+                    .meant(closest(name, values.keys().copied()))
+            })?,
+        });
+    }
+    // At once, so that the buffer never moves and leaves no copy of a secret behind.
+    Ok(Zeroizing::new(pieces.concat()))
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let text = match path == Path::new("-") {
+        true => {
+            let mut text = String::new();
+            io::stdin().lock().read_to_string(&mut text).map(|_| text)
+        }
+        false => fs::read_to_string(path),
+    };
+    text.map_err(|error| {
+        Failure::usage(format!("{} could not be read: {error}", path.display()))
+            .next("check the path; `-` is standard input")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_filled_in_and_a_value_is_not_read_again() {
+        let values = HashMap::from([("A", "{{ B }}"), ("B", "x")]);
+        let filled =
+            |text: &str| parse(text).and_then(|parts| fill(&parts, &values)).map(|text| text.to_string());
+        assert_eq!(filled("a: {{ A }}\nb: {{B}} {x} }}").unwrap(), "a: {{ B }}\nb: x {x} }}");
+        assert_eq!(filled("").unwrap(), "");
+        for (text, line) in [("\n{{ C }}", "line 2"), ("{{ A", "line 1"), ("{{\n A }}{{ a b }}", "line 2")] {
+            assert!(filled(text).unwrap_err().message.contains(line), "{text}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! `show` and `define --change`.
+
+mod shell;
+
+use serde_json::{Value, json};
+use shell::Shell;
+
+#[test]
+fn everything_that_a_definition_asks_for_is_shown() {
+    let shell = Shell::with_vault();
+    shell.ok(&[
+        "define",
+        "LEVEL",
+        "--format",
+        "enum",
+        "--one-of",
+        "low",
+        "--one-of",
+        "high",
+        "--default",
+        "low",
+        "--required",
+    ]);
+    shell.ok(&[
+        "define",
+        "KEY",
+        "--format",
+        "pattern",
+        "--pattern",
+        "k_[0-9]+",
+        "--must-match",
+        "k_1",
+        "--bytes-max",
+        "9",
+        "--scope",
+        "org",
+    ]);
+    let shown = shell.json(&["show", "LEVEL"]);
+    assert_eq!(shown["parameters"], json!({"enum": ["low", "high"]}));
+    assert_eq!((&shown["default"], &shown["required"]), (&json!("low"), &json!(true)));
+    let table = shell.ok(&["show", "LEVEL"]);
+    assert!(table.contains("low") && table.contains("high") && table.contains("required"), "{table}");
+    let shown = shell.json(&["show", "KEY"]);
+    assert_eq!(
+        (&shown["bytes_min"], &shown["bytes_max"], &shown["scopes"]),
+        (&json!(0), &json!(9), &json!(["org"]))
+    );
+    let table = shell.ok(&["show", "KEY"]);
+    assert!(table.contains("k_[0-9]+") && table.contains("k_1") && table.contains("0 to 9 bytes"), "{table}");
+    let ran = shell.run(&["show", "LEVLE"]);
+    assert_eq!(ran.code, 3);
+    assert!(ran.stderr.contains("did you mean LEVEL?"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_format_is_changed_only_if_every_value_has_it() {
+    let shell = Shell::with_vault();
+    shell.define("PORT", "string");
+    shell.ok_with("hunter2", &["set", "PORT"]);
+    shell.ok_with("8080", &["set", "PORT", "--workflow", "wf_1"]);
+    for more in [&["--dry-run"][..], &[]] {
+        let ran = shell.run(&[&["define", "PORT", "--change", "--format", "integer"], more].concat());
+        assert_eq!(ran.code, 4, "{}", ran.stderr);
+        assert!(
+            ran.stdout.contains("format string to integer") && ran.stdout.contains("an integer"),
+            "{}",
+            ran.stdout
+        );
+        assert!(
+            ran.stderr.contains("1 values of PORT") && ran.stderr.contains("--keep-mismatched"),
+            "{}",
+            ran.stderr
+        );
+        assert!(!format!("{ran:?}").contains("hunter2"));
+    }
+    assert_eq!(shell.json(&["show", "PORT"])["var_format"], "string");
+    shell.ok_with("80", &["set", "PORT"]);
+    let dry = shell.json(&["define", "PORT", "--change", "--format", "integer", "--dry-run"]);
+    assert_eq!((&dry["refused"], &dry["dry_run"]), (&json!([]), &json!(true)));
+    assert_eq!(shell.json(&["show", "PORT"])["var_format"], "string");
+    let done = shell.ok(&["define", "PORT", "--change", "--format", "integer"]);
+    assert_eq!(done, "changed PORT: format string to integer\n");
+    assert_eq!(shell.pipe("http", &["set", "PORT"]).code, 4);
+}
+
+#[test]
+fn a_value_of_another_format_can_be_kept_until_it_is_set_again() {
+    let shell = Shell::with_vault();
+    shell.define("PORT", "string");
+    shell.ok_with("http", &["set", "PORT"]);
+    shell.ok(&["define", "PORT", "--change", "--format", "integer", "--keep-mismatched"]);
+    assert_eq!(shell.ok(&["get", "PORT", "--reveal"]), "http");
+    assert_eq!(shell.json(&["show", "PORT"])["format_changes"], 1);
+}
+
+#[test]
+fn what_is_not_named_stays_as_it_is() {
+    let shell = Shell::with_vault();
+    shell.ok(&[
+        "define",
+        "A",
+        "--format",
+        "integer",
+        "--description",
+        "one",
+        "--default",
+        "1",
+        "--bytes-max",
+        "9",
+    ]);
+    shell.ok(&["define", "A", "--change", "--required", "--description", "two"]);
+    shell.ok(&["define", "A", "--change", "--format", "number"]);
+    let shown = shell.json(&["show", "A"]);
+    let fields =
+        ["var_format", "description", "default", "required", "bytes_max"].map(|field| shown[field].clone());
+    assert_eq!(fields, [json!("number"), json!("two"), json!("1"), json!(true), json!(9)]);
+    shell.ok(&[
+        "define",
+        "A",
+        "--change",
+        "--no-default",
+        "--no-description",
+        "--optional",
+        "--rename",
+        "B",
+        "--encrypted",
+    ]);
+    let shown = shell.json(&["show", "B"]);
+    let fields = ["description", "default", "required", "encrypted"].map(|field| shown[field].clone());
+    assert_eq!(fields, [Value::Null, Value::Null, json!(false), json!(true)]);
+}
+
+#[test]
+fn a_scope_with_a_value_stays_allowed() {
+    let shell = Shell::with_vault();
+    shell.define("A", "string");
+    shell.ok_with("hunter2", &["set", "A", "--workflow", "wf_1"]);
+    let ran = shell.run(&["define", "A", "--change", "--scope", "org", "--keep-mismatched"]);
+    assert_eq!(ran.code, 4);
+    assert!(ran.stdout.contains("wf_1") && !ran.stdout.contains("hunter2"), "{}", ran.stdout);
+    shell.ok(&["define", "A", "--change", "--scope", "org", "--scope", "workflow"]);
+    assert_eq!(shell.json(&["show", "A"])["scopes"], json!(["org", "workflow"]));
+}
+
+#[test]
+fn a_change_of_nothing_and_options_of_a_change_without_it_are_2() {
+    let shell = Shell::with_vault();
+    shell.define("A", "string");
+    for arguments in [
+        &["define", "A", "--change"][..],
+        &["define", "A", "--change", "--format", "string"],
+        &["define", "B", "--format", "string", "--dry-run"],
+        &["define", "B"],
+    ] {
+        let ran = shell.run(arguments);
+        assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.stderr);
+    }
+    assert_eq!(shell.run(&["define", "B", "--change", "--required"]).code, 3);
+}

@@ -1,0 +1,63 @@
+//! `doctor`.
+
+mod shell;
+
+use serde_json::{Value, json};
+use shell::Shell;
+
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+fn finding<'a>(report: &'a Value, check: &str) -> &'a Value {
+    let findings = report["findings"].as_array().unwrap();
+    findings.iter().find(|one| one["check"] == check).unwrap()
+}
+
+#[test]
+fn what_is_well_and_what_is_not_each_has_its_step() {
+    for store in ["redb:v", "sled:v"] {
+        let shell = Shell::new().variable("STRONGROOM_STORE", store);
+        shell.ok(&["init"]);
+        shell.ok(&["define", "TOKEN", "--format", "string", "--required"]);
+        let report = shell.json(&["doctor"]);
+        assert_eq!(finding(&report, "vault")["state"], "ok", "{store}");
+        assert_eq!(finding(&report, "permissions")["state"], "ok", "{store}");
+        let keys = finding(&report, "keys");
+        assert_eq!(
+            (&keys["state"], keys["next"].as_str().unwrap().contains("slot add")),
+            (&json!("warning"), true)
+        );
+        assert!(finding(&report, "required")["message"].as_str().unwrap().starts_with("1 required"));
+        shell.write("p", "correct horse battery staple 9");
+        shell.ok(&["slot", "add", "--new-passphrase-file", "p"]);
+        shell.ok_with("x", &["set", "TOKEN"]);
+        let report = shell.json(&["doctor"]);
+        assert_eq!(finding(&report, "keys")["state"], "ok");
+        assert!(report["findings"].as_array().unwrap().iter().all(|one| one["state"] == "ok"), "{report}");
+    }
+}
+
+#[test]
+fn a_vault_that_does_not_open_is_a_finding_with_its_exit_code() {
+    let shell = Shell::new();
+    let ran = shell.run(&["doctor"]);
+    assert_eq!(ran.code, 6);
+    assert!(ran.stdout.contains("strongroom init"), "{}", ran.stdout);
+    shell.ok(&["init"]);
+    shell.write("k", "07".repeat(32));
+    let ran = shell.run(&["--root-key-file", "k", "--json", "doctor"]);
+    assert_eq!(ran.code, 5);
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(finding(&report, "vault")["state"], "failed");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_store_that_others_can_read_is_a_warning() {
+    use std::os::unix::fs::PermissionsExt;
+    let shell = Shell::with_vault();
+    std::fs::set_permissions(shell.store(), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let report = shell.json(&["doctor"]);
+    assert!(
+        finding(&report, "permissions")["next"].as_str().unwrap().starts_with("`chmod go-rwx"),
+        "{report}"
+    );
+}

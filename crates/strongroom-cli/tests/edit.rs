@@ -1,0 +1,85 @@
+//! `edit`.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod shell;
+
+use serde_json::json;
+use shell::Shell;
+
+/// Three variables, and an editor that does this to their file.
+fn vault(store: &str, editor: &str) -> Shell {
+    let shell = Shell::new().variable("STRONGROOM_STORE", store).variable("XDG_RUNTIME_DIR", "run");
+    std::fs::create_dir(shell.path("run")).unwrap();
+    shell.ok(&["init"]);
+    shell.define("PORT", "integer");
+    shell.define("NAME", "string");
+    shell.define("TOKEN", "string");
+    shell.ok_with("80", &["set", "PORT"]);
+    shell.ok_with("two\nlines $x 'y'", &["set", "NAME"]);
+    shell.ok_with("hunter2", &["set", "TOKEN"]);
+    shell.variable("EDITOR", editor)
+}
+
+#[test]
+fn only_what_was_changed_is_written() {
+    for store in ["redb:v", "sled:v"] {
+        let shell = vault(store, "sed -i s/hunter2/hunter3/");
+        let ran = shell.run(&["edit"]);
+        assert_eq!(ran.code, 2, "nothing is written without consent: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains("set 1 values at org") && !format!("{ran:?}").contains("hunter"),
+            "{ran:?}"
+        );
+        assert_eq!(shell.ok(&["get", "TOKEN", "--reveal"]), "hunter2");
+        let done = shell.json(&["edit", "--yes"]);
+        assert_eq!((&done["update"], &done["variables"][0]["name"]), (&json!(1), &json!("TOKEN")), "{store}");
+        assert_eq!(shell.ok(&["get", "TOKEN", "--reveal"]), "hunter3");
+        assert_eq!(shell.ok(&["get", "NAME", "--reveal"]), "two\nlines $x 'y'");
+        assert_eq!(std::fs::read_dir(shell.path("run")).unwrap().count(), 0, "the file is gone");
+    }
+}
+
+#[test]
+fn the_file_is_its_owners_and_the_store_is_free_meanwhile() {
+    let shell = vault("redb:v", "");
+    shell.write("editor", "#!/bin/sh\nstat -c %a \"$1\" >mode\n\"$STRONGROOM\" --wait 0 list >list\n");
+    let shell =
+        shell.variable("VISUAL", "sh editor").variable("STRONGROOM", env!("CARGO_BIN_EXE_strongroom"));
+    assert_eq!(shell.ok(&["edit"]), "nothing was changed\n");
+    assert_eq!(std::fs::read_to_string(shell.path("mode")).unwrap(), "600\n");
+    assert!(std::fs::read_to_string(shell.path("list")).unwrap().contains("TOKEN"));
+}
+
+#[test]
+fn what_cannot_be_set_keeps_all_out() {
+    for (editor, code, said) in [
+        ("sed -i s/80/http/;s/hunter2/x/", 4, "1 cannot be set"),
+        ("sed -i s/TOKEN=hunter2/\\x27/", 4, "cannot be read"),
+        ("sed -i s/hunter2/x/;s/TOKEN/TOKNE/", 4, "1 cannot be set"),
+        ("false", 1, "the editor ended"),
+        ("no-such-editor", 1, "the editor ended"),
+        ("", 2, "no editor is chosen"),
+    ] {
+        let shell = vault("redb:v", editor);
+        let ran = shell.run(&["edit", "--yes"]);
+        assert_eq!(ran.code, code, "{editor}: {}", ran.stderr);
+        assert!(ran.stderr.contains(said) && !format!("{ran:?}").contains("hunter2"), "{editor}: {ran:?}");
+        assert_eq!(shell.ok(&["get", "TOKEN", "--reveal"]), "hunter2");
+    }
+}
+
+#[test]
+fn a_line_that_is_gone_deletes_nothing_and_a_value_set_meanwhile_is_not_overwritten() {
+    let shell = vault("redb:v", "sed -i /TOKEN/d");
+    let ran = shell.run(&["edit", "--yes"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "nothing was changed\n"));
+    assert!(ran.stderr.contains("TOKEN stay as they are"), "{}", ran.stderr);
+    shell.write("editor", "printf other | \"$STRONGROOM\" set TOKEN\nsed -i s/hunter2/mine/ \"$1\"\n");
+    let shell =
+        shell.variable("VISUAL", "sh editor").variable("STRONGROOM", env!("CARGO_BIN_EXE_strongroom"));
+    let ran = shell.run(&["edit", "--yes"]);
+    assert_eq!(ran.code, 4);
+    assert!(ran.stderr.contains("changed by somebody else"), "{}", ran.stderr);
+    assert_eq!(shell.ok(&["get", "TOKEN", "--reveal"]), "other");
+}

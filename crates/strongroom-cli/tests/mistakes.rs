@@ -1,0 +1,67 @@
+//! What people get wrong: each time one sentence that names the mistake, and one that names the step.
+
+mod shell;
+
+use shell::Shell;
+
+/// What is typed, the exit code, a part of the sentence and a part of the step.
+type Mistake = (&'static [&'static str], i32, &'static str, &'static str);
+
+#[rustfmt::skip]
+const MISTAKES: &[Mistake] = &[
+    (&["set", "PORT"], 2, "the value is empty", "--empty"),
+    (&["set", "PORT", "8080"], 2, "read from standard input", "replace the secret"),
+    (&["set", "PORT=8080"], 2, "read from standard input", "replace the secret"),
+    (&["get", "PROT"], 3, "`PROT` not found", "did you mean PORT?"),
+    (&["get", "TOKEN"], 3, "TOKEN has no value at org", "strongroom explain"),
+    (&["delete", "PORT"], 2, "this would delete the value of PORT", "--yes"),
+    (&["account", "delete", "user_1"], 2, "this would delete linked account user_1", "--yes"),
+    (&["resolve", "--account", "user_2"], 3, "user_2 not found", "did you mean user_1?"),
+    (&["lsit"], 2, "no command lsit", "did you mean list?"),
+    (&["list", "--valeus"], 2, "no option --valeus", "did you mean --values?"),
+    (&["define", "A", "--format", "nubmer"], 2, "nubmer is not a value", "did you mean number?"),
+    (&["define", "PORT", "--format", "string"], 4, "PORT is defined already", "define PORT --change"),
+    (&["define", "B"], 2, "--format", "--help"),
+    (&["define", "PORT", "--change"], 2, "nothing of PORT would change", "--required"),
+    (&["import", "none.env"], 2, "none.env could not be read", "check the path"),
+    (&["import", "bad.env"], 4, "bad.env, line 2: the quotes", "change that line"),
+    (&["import", "bad.json"], 4, "bad.json, line 2", "change that line"),
+    (&["import", "bad.yaml"], 4, "bad.yaml, line 2: an alias", "convert it to JSON"),
+    (&["export"], 2, "--reveal", "--help"),
+    (&["export", "--for", "shel", "--reveal"], 2, "shel is not a value", "did you mean shell?"),
+    (&["export", "--only", "PROT", "--reveal"], 3, "`PROT` not found", "did you mean PORT?"),
+    (&["inject", "none", "--reveal"], 2, "none could not be read", "check the path"),
+    (&["diff", "test"], 2, "<B>", "--help"),
+    (&["run", "--", "no-such"], 127, "no-such could not be run", "in PATH"),
+    (&["--root-key-file", "bad.key", "list"], 5, "bad.key holds no root key", "--root-key-file"),
+    (&["--root-key-file", "other.key", "list"], 5, "key", "--root-key-file"),
+    (&["--store", "none", "list"], 6, "there is no store at none", "strongroom init"),
+    (&["--store", "redis:x", "list"], 2, "no store of kind `redis`", "redb:PATH"),
+    (&["--url", "127.0.0.1", "list"], 2, "http:// or https://", "http://127.0.0.1:7077"),
+    (&["--url", "http://127.0.0.1:1", "list"], 2, "needs an API key", "--api-key-file"),
+    (&["--org", "x", "list"], 2, "24 lowercase hexadecimal digits", "--help"),
+    (&["--config", "none", "list"], 2, "no configuration file none", "--config"),
+    (&["init"], 6, "already holds a vault", "--store"),
+    (&["slot", "remove", "zz"], 2, "zz is not a value", "--help"),
+];
+
+#[test]
+fn each_mistake_is_named_and_so_is_the_step() {
+    let shell = Shell::with_vault();
+    shell.define("PORT", "integer");
+    shell.define("TOKEN", "string");
+    shell.ok_with("80", &["set", "PORT"]);
+    shell.ok(&["account", "create", "user_1", "--default-app"]);
+    shell.write("bad.env", "A=1\nB=\"x\n");
+    shell.write("bad.json", "{\n");
+    shell.write("bad.yaml", "A: &x 1\nB: *x\n");
+    shell.write("bad.key", "x\n");
+    shell.write("other.key", "07".repeat(32));
+    for (typed, code, mistake, step) in MISTAKES {
+        let ran = shell.run(typed);
+        assert_eq!((ran.code, ran.stdout.as_str()), (*code, ""), "{typed:?}: {}", ran.stderr);
+        let line = |word: &str| ran.stderr.lines().find_map(|line| line.strip_prefix(word));
+        assert!(line("error: ").is_some_and(|text| text.contains(mistake)), "{typed:?}: {}", ran.stderr);
+        assert!(line("next: ").is_some_and(|text| text.contains(step)), "{typed:?}: {}", ran.stderr);
+    }
+}

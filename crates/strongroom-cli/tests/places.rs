@@ -1,0 +1,101 @@
+//! `diff`, `copy` and `inject`.
+
+mod shell;
+
+use serde_json::{Value, json};
+use shell::Shell;
+
+/// Two variables in `test`, one of them with another value for an account.
+fn vault(store: &str) -> Shell {
+    let shell = Shell::new().variable("STRONGROOM_STORE", store);
+    shell.ok(&["init"]);
+    shell.ok(&["define", "PORT", "--format", "integer"]);
+    shell.ok(&["define", "TOKEN", "--format", "string", "--encrypted", "--description", "of the bank"]);
+    shell.ok_with("80", &["set", "PORT"]);
+    shell.ok_with("hunter2", &["set", "TOKEN"]);
+    shell.ok_with("other2", &["set", "TOKEN", "--account", "a@b.example"]);
+    shell
+}
+
+#[test]
+fn what_was_copied_does_not_differ_on_any_kind_of_store() {
+    for store in ["redb:v", "sled:v"] {
+        let shell = vault(store);
+        let before = shell.json(&["diff", "test", "prod"]);
+        let only_a = |name: &str| json!({"name": name, "definition": "only_a", "value": "only_a"});
+        assert_eq!(before["differences"], json!([only_a("PORT"), only_a("TOKEN")]), "{store}");
+        let dry = shell.json(&["copy", "test", "prod", "--dry-run"]);
+        assert_eq!((&dry["create"], &dry["dry_run"]), (&json!(2), &json!(true)));
+        assert_eq!(shell.json(&["diff", "test", "prod"]), before);
+        let done = shell.ok(&["copy", "test", "prod"]);
+        assert!(done.contains("2 create") && !done.contains("hunter2"), "{done}");
+        assert_eq!(shell.json(&["diff", "test", "prod"])["differences"], json!([]));
+        assert!(shell.ok(&["diff", "test", "prod"]).contains("are the same"));
+        assert_eq!(shell.ok(&["--environment", "prod", "get", "TOKEN", "--reveal"]), "hunter2");
+        let shown = shell.json(&["--environment", "prod", "show", "TOKEN"]);
+        assert_eq!((&shown["encrypted"], &shown["description"]), (&json!(true), &json!("of the bank")));
+    }
+}
+
+#[test]
+fn scopes_and_orgs_are_places_too() {
+    let shell = vault("redb:v");
+    let (account, org) = ("test@account:a@b.example", "00000000000000000000000a/live@workflow:wf_1");
+    let differs = json!([{"name": "TOKEN", "definition": "same", "value": "differs"}]);
+    let found = shell.json(&["diff", "test", account])["differences"].clone();
+    assert_eq!(found, json!([{"name": "PORT", "definition": "same", "value": "only_a"}, differs[0].clone()]));
+    shell.ok(&["copy", account, org]);
+    let other = ["--org", "00000000000000000000000a", "--environment", "live"];
+    let get = [&other[..], &["get", "TOKEN", "--workflow", "wf_1", "--reveal"]].concat();
+    assert_eq!(shell.ok(&get), "other2");
+    assert_eq!(shell.run(&["diff", "test@account:", "prod"]).code, 2);
+}
+
+#[test]
+fn a_value_is_replaced_only_with_consent_and_only_what_is_named() {
+    let shell = vault("redb:v");
+    shell.ok(&["copy", "test", "prod"]);
+    shell.ok_with("8080", &["--environment", "prod", "set", "PORT"]);
+    shell.ok_with("mine", &["--environment", "prod", "set", "TOKEN"]);
+    let ran = shell.run(&["copy", "test", "prod", "--only", "PORT"]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stderr.contains("replace 1 values at prod") && ran.stderr.contains("--yes"),
+        "{}",
+        ran.stderr
+    );
+    let done: Value = shell.json(&["copy", "test", "prod", "--only", "PORT", "--yes"]);
+    assert_eq!((&done["update"], &done["variables"][0]["name"]), (&json!(1), &json!("PORT")));
+    assert_eq!(shell.ok(&["--environment", "prod", "get", "TOKEN", "--reveal"]), "mine");
+    let ran = shell.run(&["copy", "test", "prod", "--only", "PROT"]);
+    assert_eq!(ran.code, 3);
+    assert!(ran.stderr.contains("did you mean PORT?"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_value_that_the_other_definition_refuses_keeps_all_out() {
+    let shell = vault("redb:v");
+    shell.ok(&["--environment", "prod", "define", "TOKEN", "--format", "integer"]);
+    let ran = shell.run(&["copy", "test", "prod"]);
+    assert_eq!(ran.code, 4);
+    assert!(ran.stdout.contains("an integer") && !format!("{ran:?}").contains("hunter2"), "{}", ran.stdout);
+    assert_eq!(shell.json(&["--environment", "prod", "resolve"]), json!({}));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_template_is_filled_with_what_a_run_sees() {
+    use std::os::unix::fs::PermissionsExt;
+    let shell = vault("redb:v");
+    shell.write("t.conf", "port = {{ PORT }}\ntoken = \"{{TOKEN}}\"\n");
+    assert_eq!(shell.ok(&["inject", "t.conf", "--reveal"]), "port = 80\ntoken = \"hunter2\"\n");
+    let path = ["inject", "t.conf", "--account", "a@b.example", "--reveal", "--output", "out.conf"];
+    assert_eq!(shell.ok(&path), "2 values in out.conf\n");
+    assert_eq!(std::fs::read_to_string(shell.path("out.conf")).unwrap(), "port = 80\ntoken = \"other2\"\n");
+    assert_eq!(std::fs::metadata(shell.path("out.conf")).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(shell.run(&path).code, 2, "it is there already");
+    let ran = shell.pipe("a\n{{ TOKNE }}", &["inject", "-", "--reveal"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (3, ""));
+    assert!(ran.stderr.contains("line 2") && ran.stderr.contains("did you mean TOKEN?"), "{}", ran.stderr);
+    assert_eq!(shell.run(&["inject", "t.conf"]).code, 2, "nothing without --reveal");
+}
