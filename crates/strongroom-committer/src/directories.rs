@@ -1,10 +1,11 @@
 //! Directories whose entries are on the disk.
 
-use std::fs::{self, File};
+use std::fs::{DirBuilder, File};
 use std::io;
 use std::path::Path;
 
-/// Makes a directory with its parents, each durable in the one above.
+/// Makes a directory with its parents, each durable in the one above and for its owner only. One that is there stays as
+/// it is.
 ///
 /// # Errors
 /// What the file system says.
@@ -14,7 +15,10 @@ pub fn create_directory(path: &Path) -> io::Result<()> {
     }
     let parent = parent(path);
     create_directory(parent)?;
-    match fs::create_dir(path) {
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => sync_entries(parent),
     }

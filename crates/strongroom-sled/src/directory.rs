@@ -37,8 +37,7 @@ impl Directory {
     ///
     /// What an earlier process left in the page cache is made durable first: sled is about to build on it.
     pub(crate) fn data_file(&self) -> Result<File, StoreError> {
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).to_owned();
-        let file = options.open(self.path.join("db")).map_err(unreadable)?;
+        let file = private().read(true).open(self.path.join("db")).map_err(unreadable)?;
         for _ in 0..RELEASE_CHECKS_MAX {
             match file.try_lock() {
                 Err(TryLockError::WouldBlock) => thread::sleep(RELEASE_CHECK_PAUSE),
@@ -66,9 +65,24 @@ impl Drop for Directory {
     }
 }
 
-/// The lock file is the first that a store writes, so a directory with others and without it is not a store.
+/// Opens a file for writing and makes it if it is missing, for its owner only. What is in it stays.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// The lock file is the first that a store writes, so a directory with others and without it is not a store. Nor is one
+/// with links in it: whoever planted them could have the store write to files elsewhere.
 fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
     let names = names(path).map_err(unreadable)?;
+    if names.iter().any(|name| path.join(name).is_symlink()) {
+        let message =
+            "the directory holds links to files elsewhere, which no store makes: choose another one";
+        return Err(StoreError::new(StoreErrorKind::Unsupported, message));
+    }
     let empty = names.iter().all(|name| name == "lost+found");
     if empty || path.join(LOCK_NAME).exists() {
         return Ok(());
@@ -78,8 +92,7 @@ fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
 }
 
 fn lock(path: &Path) -> Result<File, StoreError> {
-    let options = OpenOptions::new().write(true).create(true).truncate(false).to_owned();
-    let file = options.open(path.join(LOCK_NAME)).map_err(unreadable)?;
+    let file = private().open(path.join(LOCK_NAME)).map_err(unreadable)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(already_open()),

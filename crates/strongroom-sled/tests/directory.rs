@@ -39,6 +39,34 @@ fn a_missing_directory_is_created_with_its_parents() {
     assert!(directory.path().join("a/b/c/strongroom.lock").exists());
 }
 
+#[cfg(unix)]
+#[test]
+fn a_new_directory_and_its_data_are_for_their_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let mode = |name: &str| directory.path().join(name).metadata().unwrap().permissions().mode() & 0o777;
+    put(&SledStore::open(directory.path().join("a/b")).unwrap(), b"k");
+    assert_eq!(["a", "a/b"].map(mode), [0o700; 2]);
+    assert_eq!(["a/b/db", "a/b/strongroom.lock"].map(mode), [0o600; 2]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_directory_with_a_planted_link_is_refused_and_what_it_leads_to_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, precious) = (directory.path().join("store"), directory.path().join("precious"));
+    fs::write(&precious, "kept").unwrap();
+    for name in ["db", "conf", "strongroom.lock"] {
+        fs::create_dir(&store).unwrap();
+        fs::write(store.join("strongroom.lock"), "").unwrap();
+        let _ = fs::remove_file(store.join(name));
+        std::os::unix::fs::symlink(&precious, store.join(name)).unwrap();
+        assert_eq!(refusal(&store), StoreErrorKind::Unsupported, "{name}");
+        assert_eq!(fs::read(&precious).unwrap(), b"kept", "{name}");
+        fs::remove_dir_all(&store).unwrap();
+    }
+}
+
 #[test]
 fn a_fresh_mount_point_is_an_empty_directory() {
     let directory = tempfile::tempdir().unwrap();

@@ -24,6 +24,7 @@ pub(crate) fn open_or_create(
         _ => return Err(unsupported("an SQLite store is durable through a power cut or a process crash")),
     };
     check_prefix(prefix)?;
+    refuse_links(path)?;
     create(path)?;
     let mut connection = connect(path)?;
     let are_there = tables_are_in(&connection, prefix)?;
@@ -54,6 +55,21 @@ fn check_prefix(prefix: &str) -> Result<(), StoreError> {
         return Err(unsupported(
             "a table prefix is a letter and up to 31 letters, digits and `_`, not `sqlite_`",
         ));
+    }
+    Ok(())
+}
+
+/// SQLite writes through a link in the place of one of the files that it keeps beside the database, which it makes and
+/// removes itself. So whoever planted one chose what is overwritten.
+fn refuse_links(path: &Path) -> Result<(), StoreError> {
+    let is_link = |suffix: &&str| {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(suffix);
+        Path::new(&beside).is_symlink()
+    };
+    if ["-wal", "-shm", "-journal"].iter().any(|suffix| is_link(suffix)) {
+        let message = "a link is in the place of a file that SQLite keeps beside the database: remove it";
+        return Err(unsupported(message));
     }
     Ok(())
 }

@@ -79,6 +79,20 @@ fn a_new_file_and_those_beside_it_are_readable_by_their_owner_only() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn nothing_is_written_through_a_link_that_was_planted_beside_the_database() {
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let (directory, path) = place();
+        let precious = directory.path().join("precious");
+        fs::write(&precious, "kept").unwrap();
+        let planted = directory.path().join(format!("app.db{suffix}"));
+        std::os::unix::fs::symlink(&precious, planted).unwrap();
+        assert_eq!(refusal(&path), StoreErrorKind::Unsupported, "{suffix}");
+        assert_eq!(fs::read(&precious).unwrap(), b"kept", "{suffix}");
+    }
+}
+
 #[test]
 fn what_is_not_a_database_is_refused_and_left_as_it_was() {
     for bytes in [b"dear".as_slice(), &[7; 4_096]] {
