@@ -119,6 +119,8 @@ impl Seen {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         // A browser that guessed the type of a response could run what a tenant wrote.
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        // Nor may anything run in a response, whatever its type. Only the API page has a policy of its own.
+        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(NOTHING_RUNS));
         if let Ok(id) = HeaderValue::try_from(self.id) {
             headers.insert(REQUEST_ID, id);
         }
@@ -128,6 +130,8 @@ impl Seen {
         response
     }
 }
+
+const NOTHING_RUNS: &str = "default-src 'none'; frame-ancestors 'none'";
 
 fn header_bytes(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()

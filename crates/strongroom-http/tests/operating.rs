@@ -74,10 +74,17 @@ async fn every_answer_has_a_request_id_and_is_not_stored() {
 }
 
 #[tokio::test]
-async fn no_answer_is_to_be_sniffed() {
+async fn no_answer_is_to_be_sniffed_and_nothing_runs_in_one() {
     let fixture = Fixture::new().await;
     for path in ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs.js", "/none"] {
-        assert_eq!(get(&fixture, path).await.header("x-content-type-options"), "nosniff", "{path}");
+        let answer = get(&fixture, path).await;
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
+        let policy = answer.header("content-security-policy");
+        assert!(
+            policy.starts_with("default-src 'none'") && policy.ends_with("frame-ancestors 'none'"),
+            "{path}"
+        );
+        assert_eq!(policy.contains("script-src"), path == "/docs", "{path}");
     }
     for (method, path) in [("GET", "/env/definitions"), ("POST", "/env/values"), ("PUT", "/env/values")] {
         let answer = fixture.call(method, path).send().await;
