@@ -1,4 +1,5 @@
-//! Prints what the HTTP service stands beside a bare handler. Name stores to see only those: `-- memory`.
+//! Prints what the HTTP service stands beside a bare handler, and what another org notices of an attack. Name stores to
+//! see only those, `-- memory`, or `-- attack`.
 
 #![allow(clippy::print_stdout, reason = "the table is what the bench is for")]
 
@@ -6,6 +7,12 @@ use strongroom_benches::http::{self, Line, Rate};
 
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    if asked.is_empty() || asked.iter().any(|name| name == "attack") {
+        attacks();
+    }
+    if asked == ["attack"] {
+        return;
+    }
     println!(
         "| call | requests/s | p99 | server time | bare requests/s | p99 | server time | ratio | bar | |"
     );
@@ -15,6 +22,22 @@ fn main() {
             lines().iter().for_each(print);
         }
     }
+}
+
+/// Another org's p99 under each attack, beside its quiet one.
+fn attacks() {
+    println!("| attack | quiet p99 | p99 under attack | ratio | bar | | failed |");
+    println!("|---|---|---|---|---|---|---|");
+    for line in http::attacks() {
+        let (quiet, attacked) = (line.quiet.as_secs_f64() * 1e3, line.attacked.as_secs_f64() * 1e3);
+        let ratio = attacked / quiet;
+        let verdict = if ratio <= ATTACK_BAR && line.failed == 0 { "holds" } else { "**misses**" };
+        let (name, failed) = (line.name, line.failed);
+        println!(
+            "| {name} | {quiet:.2} ms | {attacked:.2} ms | {ratio:.2} | {ATTACK_BAR:.0} | {verdict} | {failed} |"
+        );
+    }
+    println!();
 }
 
 fn print(line: &Line) {
@@ -37,6 +60,9 @@ fn show(rate: Rate) -> String {
     let (p99, server) = (rate.p99.as_secs_f64() * 1e3, rate.server_time.as_secs_f64() * 1e6);
     format!("{:.0} | {p99:.2} ms | {server:.1} µs", rate.per_sec)
 }
+
+/// How much longer another org may wait under an attack.
+const ATTACK_BAR: f64 = 3.0;
 
 type Store = (&'static str, fn() -> Vec<Line>);
 

@@ -1,5 +1,6 @@
 //! Requests a second over loopback, beside a handler that does nothing with what it read.
 
+mod attack;
 mod bare;
 mod load;
 mod server;
@@ -12,6 +13,7 @@ use strongroom_memory::MemoryStore;
 use strongroom_redb::RedbStore;
 use strongroom_sled::SledStore;
 
+pub use self::attack::{Attacked, attacks};
 use self::load::{Load, Round};
 use self::server::Server;
 use crate::population::{DEFINITIONS, Population, VALUE};
