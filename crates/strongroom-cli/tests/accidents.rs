@@ -199,7 +199,7 @@ fn an_api_key_in_the_environment_is_read() {
     let served = Shell::new();
     let server = shell::server::Server::start(&served, &["--store", "memory"]);
     let shell = Shell::new().variable("STRONGROOM_URL", server.text("url"));
-    let shell = shell.variable("STRONGROOM_API_KEY", server.text("api_key"));
+    let shell = shell.variable("STRONGROOM_API_KEY", server.api_key());
     assert_eq!(shell.json(&["list"])[0]["name"], json!("API_SECRET"));
     let ran = shell.variable("STRONGROOM_API_KEY_FILE", "api.key").run(&["list"]);
     assert_eq!(ran.code, 2, "{}", ran.stderr);

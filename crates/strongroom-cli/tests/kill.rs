@@ -21,7 +21,7 @@ struct Answered {
 fn no_answered_write_is_lost_to_kill_9() {
     let shell = Shell::new();
     let mut server = Server::start(&shell, &[]);
-    let key = server.text("api_key").to_owned();
+    let key = server.api_key().to_owned();
     let id = define(&server, &key);
     let (answered, answers) = channel();
     let mut all = Vec::new();

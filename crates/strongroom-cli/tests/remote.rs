@@ -18,7 +18,7 @@ impl Remote {
         let served = Shell::new();
         let server = Server::start(&served, &["--store", "memory"]);
         let shell = Shell::new().variable("STRONGROOM_URL", server.text("url"));
-        shell.write("api.key", format!("{}\n", server.text("api_key")));
+        shell.write("api.key", format!("{}\n", server.api_key()));
         Self { shell: shell.variable("STRONGROOM_API_KEY_FILE", "api.key"), server }
     }
 

@@ -15,7 +15,7 @@ use shell::server::Server;
 fn the_first_run_makes_all_that_the_first_requests_need() {
     let shell = Shell::new();
     let server = Server::start(&shell, &[]);
-    let key = ("x-api-key", server.text("api_key"));
+    let key = ("x-api-key", server.api_key());
     let account = server.text("linked_account_id");
     let definition = server.text("variable_definition_id");
     let body =
@@ -53,16 +53,28 @@ fn the_first_key_goes_to_no_file_but_a_private_one() {
 }
 
 #[test]
+fn the_first_key_is_not_in_json_that_goes_to_a_pipe() {
+    let shell = Shell::new();
+    let server = Server::start(&shell, &[]);
+    assert!(server.api_key().starts_with("tk_"));
+    assert!(!server.ready.to_string().contains(server.api_key()), "{}", server.ready);
+    assert_eq!(server.stop(), 0);
+}
+
+#[test]
 fn a_later_run_serves_what_is_there_and_makes_no_key() {
     let shell = Shell::new();
     let first = Server::start(&shell, &[]);
-    let ready = first.ready.clone();
+    let (ready, key) = (first.ready.clone(), first.api_key().to_owned());
     assert_eq!(first.stop(), 0);
     let second = Server::start(&shell, &[]);
-    assert_eq!(second.ready.get("api_key"), None);
+    assert_eq!(
+        (second.ready.get("api_key"), second.api_key()),
+        (None, key.as_str()),
+        "the file of the first run"
+    );
     assert_eq!(second.ready["variable_definition_id"], ready["variable_definition_id"]);
-    let key = ready["api_key"].as_str().unwrap();
-    let (status, _) = second.send("GET", "/api/v2/public/env/definitions", &[("x-api-key", key)], "");
+    let (status, _) = second.send("GET", "/api/v2/public/env/definitions", &[("x-api-key", &key)], "");
     assert_eq!(status, 200);
     assert_eq!(shell.run(&["list"]).code, 6, "the server holds the store");
     assert_eq!(second.stop(), 0);
@@ -102,7 +114,7 @@ fn a_server_locks_its_memory_or_says_that_it_cannot() {
 fn a_vault_made_by_init_is_served_as_it_is() {
     let shell = Shell::with_vault();
     let server = Server::start(&shell, &[]);
-    assert!(server.ready["variable_definition_id"].is_null() && server.ready.get("api_key").is_none());
+    assert!(server.ready["variable_definition_id"].is_null() && server.ready.get("api_key_file").is_none());
     assert_eq!(server.stop(), 0);
     assert_eq!(shell.json(&["list"]), Value::Array(Vec::new()));
 }
@@ -121,7 +133,7 @@ fn the_log_names_requests_and_no_secret() {
     let shell = Shell::new();
     let log = std::fs::File::create(shell.path("log")).unwrap();
     let server = Server::start_with_log(&shell, &["--log", "trace"], log.into());
-    let key = server.text("api_key").to_owned();
+    let key = server.api_key().to_owned();
     let account = ("linked_account_id", server.text("linked_account_id"));
     let path = "/api/v2/public/linked-account/default-app/auth-credentials/api_key";
     let (status, _) = server.send("PUT", path, &[("x-api-key", &key), account], r#"{"value":"hunter2"}"#);
@@ -138,7 +150,7 @@ fn limits_are_options_or_variables_or_stand_in_the_file() {
     shell.write("c.toml", "[limits]\nbody_bytes_max = 10\nheader_bytes_max = 1000\nrate_limit = 1\n");
     let arguments = ["--config", "c.toml", "--store", "memory", "--rate-limit", "2", "--rate-burst", "1"];
     let server = Server::start(&shell, &arguments);
-    let (key, long) = (("x-api-key", server.text("api_key")), "x".repeat(1_900));
+    let (key, long) = (("x-api-key", server.api_key()), "x".repeat(1_900));
     let path = "/api/v2/public/env/definitions";
     assert_eq!(server.send("GET", path, &[("x-a", &long)], "").0, 401, "of the environment, not of the file");
     assert_eq!(server.send("GET", path, &[("x-a", &long), ("x-b", &long)], "").0, 431);

@@ -12,6 +12,7 @@ use super::Shell;
 pub(crate) struct Server {
     child: Child,
     pub(crate) ready: Value,
+    api_key: Option<String>,
 }
 
 impl Server {
@@ -24,7 +25,10 @@ impl Server {
         let mut child = shell.command(&arguments).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        Self { child, ready: serde_json::from_str(&line).unwrap() }
+        let ready: Value = serde_json::from_str(&line).unwrap();
+        let file = ready["api_key_file"].as_str();
+        let api_key = file.map(|file| std::fs::read_to_string(file).unwrap().trim_end().to_owned());
+        Self { child, ready, api_key }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -33,6 +37,11 @@ impl Server {
 
     pub(crate) fn text(&self, field: &str) -> &str {
         self.ready[field].as_str().unwrap()
+    }
+
+    /// The first API key, from its file.
+    pub(crate) fn api_key(&self) -> &str {
+        self.api_key.as_deref().unwrap()
     }
 
     /// Sends one request and answers the status and the body.

@@ -1,4 +1,4 @@
-//! Where the first API key of a vault goes: to a person, to a program that asked, or into a private file.
+//! Where the first API key of a vault goes: to a person, or into a private file.
 
 use std::io::{IsTerminal, Write, stdout};
 use std::path::PathBuf;
@@ -7,12 +7,11 @@ use strongroom::Secret;
 
 use crate::failure::{Exit, Failure};
 use crate::files::{NewFile, places};
-use crate::output::Output;
 
 /// A place that is ready before the vault is created, so that no vault is left with a key that nobody has.
 #[derive(Debug)]
 pub(super) enum KeyPlace {
-    /// Standard output: a terminal, or the JSON that was asked for.
+    /// Standard output, which is a terminal.
     Shown,
     /// Standard output goes to a file or a log, which is no place for a key.
     File(NewFile),
@@ -26,13 +25,13 @@ pub(super) enum FirstKey {
 }
 
 impl KeyPlace {
-    pub(super) fn prepare(output: &Output) -> Result<Self, Failure> {
-        if output.is_json() || stdout().is_terminal() {
+    pub(super) fn prepare() -> Result<Self, Failure> {
+        if stdout().is_terminal() {
             return Ok(Self::Shown);
         }
         let file = places::first_api_key("new").ok_or_else(|| {
             Failure::new(Exit::Other, "this user has no home directory for the first API key")
-                .next("run `serve` on a terminal once, or with --json for a program that reads the key")
+                .next("run `serve` on a terminal once, or set XDG_CONFIG_HOME")
         })?;
         let new = places::make_own_dirs(&file).and_then(|()| NewFile::beside(&file));
         new.map(Self::File).map_err(|error| unwritable(&error))

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use serde::Serialize;
 use strongroom::{LinkedAccountId, Org};
@@ -27,6 +28,9 @@ struct ReadyView<'a> {
     linked_account_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     api_key: Option<&'a str>,
+    /// Where the key is unless it is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_key_file: Option<&'a Path>,
 }
 
 impl<'a> ReadyView<'a> {
@@ -39,6 +43,10 @@ impl<'a> ReadyView<'a> {
             api_key: match api_key {
                 Some(FirstKey::Shown(key)) => Some(key.expose()),
                 Some(FirstKey::File(_)) | None => None,
+            },
+            api_key_file: match api_key {
+                Some(FirstKey::File(file)) => Some(file),
+                Some(FirstKey::Shown(_)) | None => None,
             },
         }
     }
