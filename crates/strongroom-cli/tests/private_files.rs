@@ -61,6 +61,65 @@ fn all_that_is_written_is_for_its_owner_only() {
     assert_eq!(open_to_others(&shell.path("")), Vec::<PathBuf>::new());
 }
 
+/// The calls of a command that make files or directories, or set the mask, as `strace` shows them.
+#[cfg(target_os = "linux")]
+fn calls(shell: &Shell, arguments: &[&str]) -> Vec<String> {
+    let trace = shell.path("trace");
+    let mut command = Command::new("strace");
+    let calls = "trace=openat,open,creat,mkdir,mkdirat,mknod,mknodat,symlink,symlinkat,bind,umask";
+    command.args(["--follow-forks", "--quiet=all", "-e", calls, "--output"]).arg(&trace);
+    command.arg(env!("CARGO_BIN_EXE_strongroom")).args(arguments).current_dir(shell.path(""));
+    command.env_clear().env("HOME", shell.path(""));
+    let output = command.output().expect("this test needs strace");
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    let calls = fs::read_to_string(&trace).unwrap();
+    fs::remove_file(trace).unwrap();
+    // Without the number of the thread.
+    calls
+        .lines()
+        .filter_map(|line| line.split_once(char::is_whitespace))
+        .map(|(_, call)| call.trim().into())
+        .collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn every_file_is_made_new_and_under_a_mask_for_its_owner_only() {
+    let shell = Shell::new();
+    shell.write("in.env", "IMPORTED=v\n");
+    let (key, mut made) = (shell.key(), 0);
+    let key = key.to_str().unwrap();
+    for arguments in [
+        &["init"][..],
+        &["define", "A", "--format", "string"],
+        &["import", "in.env"],
+        &["--store", "sled:s", "init"],
+        &["--store", "redb:r", "--root-key-file", "named.key", "init"],
+        &["backup", "vault.backup"],
+        &["--org", ORG, "backup", "org.backup"],
+        &["--store", "redb:restored", "restore", "vault.backup", "--as-new", "--backup-key-file", key],
+        &["migrate", "--to", "sled:moved"],
+    ] {
+        let mut masked = false;
+        for call in calls(&shell, arguments) {
+            masked |= call.starts_with("umask(077)");
+            let is_kept = |name: &str| call.contains(&format!("/{name}\""));
+            // Not a file, or one of sled's, in a directory that was made for the owner only and holds no link.
+            let is_exempt =
+                call.contains("/dev/") || ["db", "conf", "strongroom.lock"].iter().any(|name| is_kept(name));
+            if call.contains("O_CREAT") || call.starts_with("mk") || call.contains("O_TMPFILE") {
+                made += 1;
+                assert!(masked, "{arguments:?} before the mask: {call}");
+                let is_new = !call.contains("O_CREAT") || call.contains("O_EXCL") || is_exempt;
+                assert!(is_new, "{arguments:?} may write through a link: {call}");
+            }
+            assert!(!call.contains("O_TRUNC"), "{arguments:?} cuts a file: {call}");
+            assert!(!call.starts_with("symlink") && !call.starts_with("creat("), "{arguments:?}: {call}");
+        }
+    }
+    assert!(made > 10, "{made}");
+}
+
 #[test]
 fn a_command_that_is_run_keeps_the_mask_of_its_user() {
     let shell = Shell::with_vault();

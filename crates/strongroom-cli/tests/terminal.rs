@@ -139,6 +139,75 @@ fn a_stored_text_does_not_control_the_terminal() {
     assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["value"], hostile);
 }
 
+/// Asserts that no character on the screen controls the terminal, but for the colours of the program itself.
+fn assert_harmless(command: &str, screen: &str) {
+    let own =
+        screen.replace("\x1b[1m", "").replace("\x1b[0m", "").replace("\x1b[36m", "").replace("\r\n", "\n");
+    let raw: Vec<char> = own.chars().filter(|c| c.is_control() && *c != '\n' || *c == '\u{202e}').collect();
+    assert!(raw.is_empty(), "{command}: {raw:?} in {own:?}");
+}
+
+#[test]
+fn no_command_lets_a_text_of_a_tenant_control_the_terminal() {
+    let shell = Shell::with_vault();
+    let hostile = "\x1b]0;owned\x07\u{9b}31m\u{202e}tail";
+    // Ids and names take no control characters, but others that reorder what is shown.
+    let (id, name, key) = ("u\u{202e}ser", "V\u{202e}AR", "k\u{202e}ey");
+    shell.ok(&["define", name, "--format", "string", "--description", hostile, "--default", hostile]);
+    shell.ok(&["define", "E", "--format", "enum", "--one-of", hostile, "--one-of", "b"]);
+    shell.ok(&["account", "create", id, "--name", hostile, "--default-app"]);
+    shell.ok_with(hostile, &["credential", "set", key, "--account", id]);
+    shell.ok_with(hostile, &["set", name, "--account", id]);
+    shell.run(&["api-key", "create", hostile]);
+    shell.write("bad.env", format!("{name}=x\n{hostile}\n"));
+    shell.write("bad.json", format!("{{\"{id}\": 1"));
+    let commands = [
+        "list".to_owned(),
+        "list --all".into(),
+        format!("get '{name}' --reveal"),
+        format!("get '{name}' --account '{id}'"),
+        format!("get '{name}X'"),
+        format!("get E --account '{hostile}'"),
+        format!("resolve --account '{id}'"),
+        format!("resolve --reveal --account '{id}'"),
+        format!("explain '{name}' --account '{id}'"),
+        "explain E".into(),
+        format!("set E --account '{id}' <bad.env"),
+        "account list".into(),
+        format!("account delete '{id}' </dev/null"),
+        format!("account delete '{id}x' --yes"),
+        format!("credential list --account '{id}'"),
+        format!("credential list --account '{id}x'"),
+        format!("credential delete '{key}' --account '{id}' </dev/null"),
+        format!("credential delete '{hostile}' --account '{id}' --yes"),
+        format!("delete '{name}' --account '{id}' </dev/null"),
+        format!("delete '{name}' --definition </dev/null"),
+        format!("shred account '{id}' </dev/null"),
+        format!("define '{name}' --format string"),
+        format!("define '{hostile}' --format string"),
+        "import bad.env".into(),
+        "import bad.json --format json".into(),
+        format!("import '{hostile}'"),
+        format!("export --reveal --account '{id}'"),
+        "api-key list".into(),
+        format!("api-key revoke '{hostile}' --yes"),
+        "slot list".into(),
+        "job list".into(),
+        "verify".into(),
+        format!("--store '{hostile}' list"),
+        format!("--config '{hostile}' list"),
+        format!("'{hostile}'"),
+        format!("run --account '{id}' -- true"),
+        "--json list".into(),
+        "--json account list".into(),
+    ];
+    for command in commands {
+        let (_, screen) = Terminal::run(&shell, &command).end();
+        assert_harmless(&command, &screen);
+        assert!(!screen.is_empty() || command.contains("run"), "{command} shows nothing");
+    }
+}
+
 #[test]
 fn colour_is_for_terminals_alone() {
     let shell = Shell::with_vault();

@@ -98,6 +98,50 @@ fn lines_have_at_most_120_columns() {
 }
 
 #[test]
+fn no_type_that_holds_a_secret_as_it_is_derives_debug() {
+    const NAMES: [&str; 12] = [
+        "value",
+        "secret",
+        "token",
+        "password",
+        "passphrase",
+        "credential",
+        "credentials",
+        "auth_credentials",
+        "api_key",
+        "plaintext",
+        "key",
+        "material",
+    ];
+    const PLAIN: [&str; 6] = ["String", "str", "u8", "RawValue", "Value", "Zeroizing"];
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let (mut derived, mut shown) = (0, Vec::new());
+    for (file, text) in rust_files(crates).into_iter().filter(|(file, _)| file.contains("/src/")) {
+        for item in text.split("#[cfg(test)]").next().unwrap().split("#[derive(").skip(1) {
+            let (derives, item) = item.split_once(")]").unwrap();
+            if !derives.contains("Debug") {
+                continue;
+            }
+            derived += 1;
+            for field in
+                item.split("\n}").next().unwrap().lines().take_while(|line| !line.starts_with("impl"))
+            {
+                let Some((name, kind)) = field.split_once(": ") else { continue };
+                let name = name.split_whitespace().next_back().unwrap_or_default();
+                let mut words = kind.split(|c: char| !c.is_alphanumeric() && c != '_');
+                let is_plain = !kind.contains("Secret") && words.any(|word| PLAIN.contains(&word));
+                let is_field = !field.contains("fn ") && kind.trim_end().ends_with(',');
+                if is_field && NAMES.contains(&name) && is_plain {
+                    shown.push(format!("{file}: {}", field.trim()));
+                }
+            }
+        }
+    }
+    assert!(derived > 200, "only {derived} types found");
+    assert_eq!(shown, [""; 0], "keep it in a `Secret`, or write `Debug` by hand");
+}
+
+#[test]
 fn links_of_the_pages_lead_to_files() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().parent().unwrap();
     let (mut links, mut dead) = (0, Vec::new());
