@@ -30,9 +30,12 @@ pub struct Attacked {
     pub failed: usize,
 }
 
+/// The connections of an attack.
+type Attack = fn(SocketAddr, &Callers) -> Vec<Sender>;
+
 /// Each attack on a server of its own, on redb, between two quiet times.
 pub fn attacks() -> Vec<Attacked> {
-    let worst: [(&str, fn(SocketAddr, &Callers) -> Vec<Sender>); 3] = [
+    let worst: [(&str, Attack); 3] = [
         ("1,030 started bodies", started_bodies),
         ("a token writes on 64 connections", writes),
         ("1,000 forged tokens a second", forged_tokens),
@@ -40,7 +43,7 @@ pub fn attacks() -> Vec<Attacked> {
     worst.into_iter().map(|(name, senders)| attack(name, senders)).collect()
 }
 
-fn attack(name: &'static str, senders: fn(SocketAddr, &Callers) -> Vec<Sender>) -> Attacked {
+fn attack(name: &'static str, senders: Attack) -> Attacked {
     let (server, callers) = started();
     let other = Other {
         address: server.address(),
@@ -156,14 +159,14 @@ struct Sender {
 fn started_bodies(address: SocketAddr, callers: &Callers) -> Vec<Sender> {
     let whole = request("POST", "/env/values", &bearer(&callers.token), "{123456789");
     let started = whole.get(..whole.len() - 9).unwrap_or_default();
-    senders(1_030, Sender { address, request: started.to_vec(), pause: Duration::ZERO })
+    senders(1_030, &Sender { address, request: started.to_vec(), pause: Duration::ZERO })
 }
 
 fn writes(address: SocketAddr, callers: &Callers) -> Vec<Sender> {
     let path = "/linked-account/default-app/auth-credentials/api_key";
     let body = format!(r#"{{"value":"{}"}}"#, "x".repeat(65_000));
     let request = request("PUT", path, &bearer(&callers.token), &body);
-    senders(64, Sender { address, request, pause: Duration::ZERO })
+    senders(64, &Sender { address, request, pause: Duration::ZERO })
 }
 
 fn forged_tokens(address: SocketAddr, callers: &Callers) -> Vec<Sender> {
@@ -171,10 +174,10 @@ fn forged_tokens(address: SocketAddr, callers: &Callers) -> Vec<Sender> {
     let (unsigned, signature) = callers.token.rsplit_once('.').expect("a token has three parts");
     let forged = format!("{unsigned}.{}", signature.chars().rev().collect::<String>());
     let request = request("GET", "/env/definitions", &bearer(&forged), "");
-    senders(20, Sender { address, request, pause: Duration::from_millis(20) })
+    senders(20, &Sender { address, request, pause: Duration::from_millis(20) })
 }
 
-fn senders(count: usize, one: Sender) -> Vec<Sender> {
+fn senders(count: usize, one: &Sender) -> Vec<Sender> {
     let again = |_| Sender { address: one.address, request: one.request.clone(), pause: one.pause };
     (0..count).map(again).collect()
 }

@@ -1,7 +1,7 @@
 //! The vault of a command: opened, used, closed.
 
 use strongroom::store::{KeyRange, ReadBatch, Scan};
-use strongroom::{Error, Org, Store, Unlock, Vault, WrongStore};
+use strongroom::{Error, Org, Store, Unlock, Vault, VaultOptions, WrongStore};
 use strongroom_http::{MeasuredStore, Metrics};
 
 use crate::config::Config;
@@ -37,7 +37,7 @@ impl Session {
         output: &Output,
     ) -> Result<Self, Failure> {
         let mut mark = KeptMark::of(config)?;
-        let vault = mark.options().open(store, unlock).await?;
+        let vault = mark.options().quotas(config.quotas.quotas()).open(store, unlock).await?;
         mark.accept(&vault, output).await;
         Ok(Self::of(vault, config, mark))
     }
@@ -51,7 +51,7 @@ impl Session {
         if !is_empty(&*store).await? {
             return Err(Error::WrongStore(WrongStore::HoldsVault).into());
         }
-        let vault = Vault::create(store, unlock()?).await?;
+        let vault = options(config).create(store, unlock()?).await?;
         Ok(Self::of(vault, config, KeptMark::anew(&config.store)?))
     }
 
@@ -67,7 +67,7 @@ impl Session {
         if is_empty(&store).await? {
             KeptMark::of(config)?.refuse_empty(&config.store)?;
             let (unlock, started) = start()?;
-            let vault = Vault::create(store, unlock).await?;
+            let vault = options(config).create(store, unlock).await?;
             return Ok((Self::of(vault, config, KeptMark::anew(&config.store)?), Some(started)));
         }
         let session = Self::open_with(config, store, keys::existing(config, output)?, output).await?;
@@ -90,6 +90,10 @@ impl Session {
         closed?;
         Ok(done)
     }
+}
+
+fn options(config: &Config) -> VaultOptions {
+    VaultOptions::default().quotas(config.quotas.quotas())
 }
 
 async fn is_empty(store: &dyn Store) -> Result<bool, Failure> {

@@ -203,7 +203,8 @@ fn message(error: &Error) -> Cow<'static, str> {
         Error::Invalid(Invalid::Id(_) | Invalid::Scope(_) | Invalid::Definition(_) | Invalid::Default(_))
         | Error::TooLong { .. }
         | Error::Invalid(Invalid::NamePattern)
-        | Error::TooManyDefinitions(_) => return error.to_string().into(),
+        | Error::TooManyDefinitions(_)
+        | Error::OverQuota { .. } => return error.to_string().into(),
         Error::DefinitionNotFound(_) => DEFINITION_NOT_FOUND,
         Error::AccountNotFound(_) => "Linked account not found",
         Error::InvalidValue { .. } => "value does not match the variable format",

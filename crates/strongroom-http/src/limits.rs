@@ -176,11 +176,19 @@ impl Limits {
         self
     }
 
+    /// The rate of bad keys and tokens of one address.
+    #[must_use]
+    pub fn rate_of_failures(&self) -> Rate {
+        self.failure_rate
+    }
+
     pub(crate) fn requests_max_of_org(&self) -> usize {
         self.org_requests_max.unwrap_or(self.requests_max / 2).max(1)
     }
 
-    pub(crate) fn rate_of_tokens(&self) -> Option<Rate> {
+    /// The rate of each account with its session tokens; `None` for as often as they like.
+    #[must_use]
+    pub fn rate_of_tokens(&self) -> Option<Rate> {
         match self.token_rate {
             TokenRate::Usual => Some(self.rate.unwrap_or(Rate::of(20, 100))),
             TokenRate::Of(rate) => Some(rate),

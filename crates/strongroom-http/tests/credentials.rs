@@ -2,6 +2,9 @@
 
 mod support;
 
+use strongroom::{Quotas, RawKey, Unlock, VaultOptions};
+use strongroom_http::ServiceOptions;
+use strongroom_memory::MemoryStore;
 use support::{Fixture, NOW};
 
 const PATH: &str = "/linked-account/default-app/auth-credentials";
@@ -132,4 +135,24 @@ async fn every_change_bumps_the_credential_generation() {
     assert_eq!(generation().await, before + 1);
     fixture.call("DELETE", &format!("{PATH}/k?linked_account_id=a")).send().await;
     assert_eq!(generation().await, before + 2);
+}
+
+#[tokio::test]
+async fn one_more_than_the_quota_is_a_400_that_names_it() {
+    let options = VaultOptions::default().quotas(Quotas::default().account_credentials_max(1));
+    let unlock = Unlock::raw_key(RawKey::from_bytes([7; 32]));
+    let vault = options.create(MemoryStore::new(), unlock).await.unwrap();
+    let fixture = Fixture::over(vault, ServiceOptions::default()).await;
+    fixture.register("user_12345").await;
+    let put = async |key: &str| {
+        let path = format!("/linked-account/default-app/auth-credentials/{key}");
+        let call = fixture.call("PUT", &path).header("linked_account_id", "user_12345");
+        call.json(r#"{"value":"k1"}"#).await
+    };
+    assert_eq!(put("one").await.status, 200);
+    put("two").await.is_bad_request(
+        "there can be at most 1 credentials of the linked account: delete some first, or have the operator raise \
+         `account_credentials_max`",
+    );
+    assert_eq!(put("one").await.status, 200);
 }

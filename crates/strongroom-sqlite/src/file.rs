@@ -67,7 +67,7 @@ fn refuse_links(path: &Path) -> Result<(), StoreError> {
         beside.push(suffix);
         Path::new(&beside).is_symlink()
     };
-    if ["-wal", "-shm", "-journal"].iter().any(|suffix| is_link(suffix)) {
+    if ["-wal", "-shm", "-journal"].iter().any(is_link) {
         let message = "a link is in the place of a file that SQLite keeps beside the database: remove it";
         return Err(unsupported(message));
     }

@@ -31,6 +31,7 @@
 //! | back up, restore and move a vault | [`Vault::backup`], [`Vault::backup_org`], [`Backup`], [`Vault::copy_to`] |
 //! | check every row | [`Vault::verify`], [`Org::verify`], [`Verification`], [`VerifyReport`] |
 //! | rotate keys | [`Vault::rotate_root`], [`Vault::rotate_data_keys`], [`Org::rotate_keys`], [`KeyJob`] |
+//! | say how much a tenant may store, and see it | [`Quotas`], [`Org::usage`], [`Account::usage`] |
 //! | destroy data for good | [`Org::shred_account`], [`Org::shred`], [`Vault::settle_shred`], [`ShredEffect`] |
 //! | add, change and remove keys of the vault | [`Vault::slots`], [`Unlock`], [`KeyProvider`] |
 //! | wipe keys from memory for a while | [`Vault::lock`], [`Org::lock`] |
@@ -87,12 +88,12 @@ pub use jobs::rotation::{
 pub use jobs::shred::{Assume, DestroyedKey, NotDestroyed, ShredEffect, ShredReceipt};
 pub use keys::provider::{self, KeyProvider};
 pub use keys::{RawKey, Unlock};
-pub use limits::Limits;
+pub use limits::{Limits, Quota, Quotas};
 pub use model::{
     Actor, AuditChange, AuditEvent, Credential, CredentialInfo, Cursor, CursorError, DefinitionRef, EventId,
     EventKind, Expected, Found, Integration, LinkedAccount, Listing, Mark, Metadata, Origin, PageRequest,
     Resolution, Resolved, Revision, ScopedValue, Settings, SlotId, SlotInfo, SlotKind, Step,
-    StoredDefinition, Trace, Upsert, ValueWritten, VariableDefinition,
+    StoredDefinition, Trace, Upsert, Usage, ValueWritten, VariableDefinition,
 };
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;

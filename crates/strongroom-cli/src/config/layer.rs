@@ -9,7 +9,7 @@ use strongroom::Secret;
 
 use super::environment;
 use super::globals::Globals;
-use super::limits::LimitSettings;
+use super::limits::{LimitSettings, QuotaSettings};
 use crate::failure::{Exit, Failure};
 use crate::files::refuse_foreign;
 
@@ -51,6 +51,8 @@ pub(super) struct Layer {
     pub(super) listen: Option<String>,
     #[serde(default)]
     pub(super) limits: LimitSettings,
+    #[serde(default)]
+    pub(super) quotas: QuotaSettings,
 }
 
 impl Layer {
@@ -66,6 +68,7 @@ impl Layer {
             environment: globals.environment.as_ref().map(ToString::to_string),
             listen: None,
             limits: LimitSettings::default(),
+            quotas: QuotaSettings::default(),
         }
     }
 
@@ -81,6 +84,7 @@ impl Layer {
             environment: environment::text("ENVIRONMENT")?,
             listen: environment::text("LISTEN")?,
             limits: LimitSettings::of_environment()?,
+            quotas: QuotaSettings::of_environment()?,
         })
     }
 

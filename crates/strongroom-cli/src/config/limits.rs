@@ -1,4 +1,5 @@
-//! Limits of `serve`: from options, otherwise from the environment, otherwise from the table `[limits]` of the file.
+//! Limits of `serve`, and quotas of the vault: from options, otherwise from the environment, otherwise from the tables
+//! `[limits]` and `[quotas]` of the file.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::str::FromStr;
@@ -6,75 +7,123 @@ use std::time::Duration;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use strongroom::Quotas;
 use strongroom_http::{Limits, Rate};
 
 use super::environment;
 use crate::failure::Failure;
 
+/// Settings that one place may leave to the next: each field is an option, a variable and an entry of the file.
+macro_rules! settings {
+    ($(#[$attribute:meta])* $name:ident { $($(#[$of_field:meta])* $field:ident: $type:ty = $variable:literal,)* }) => {
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::Args, Deserialize)]
+        $(#[$attribute])*
+        #[serde(default, deny_unknown_fields)]
+        pub(crate) struct $name { $($(#[$of_field])* $field: Option<$type>,)* }
+
+        impl $name {
+            pub(crate) fn of_environment() -> Result<Self, Failure> {
+                Ok(Self { $($field: environment::parsed($variable)?,)* })
+            }
+
+            /// These settings, and those of `behind` where none is set here.
+            pub(crate) fn or(self, behind: &Self) -> Self {
+                Self { $($field: self.$field.or(behind.$field),)* }
+            }
+        }
+    };
+}
+
+settings! {
 /// The limits that one place sets.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::Args, Deserialize)]
 #[command(next_help_heading = "Limits")]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct LimitSettings {
-    /// Requests per second from one API key or one account with a token; more are refused with 429 [default: no limit]
+LimitSettings {
+    /// Requests per second from one API key; more are refused with 429 [default: no limit]
     #[arg(long, value_name = "COUNT")]
-    rate_limit: Option<NonZeroU32>,
-    /// Requests that one of them may make at once under --rate-limit [default: 5]
+    rate_limit: NonZeroU32 = "RATE_LIMIT",
+    /// Requests at once from one API key under --rate-limit [default: 5]
     #[arg(long, value_name = "COUNT")]
-    rate_burst: Option<NonZeroU32>,
-    /// Bytes in a body; a larger one is refused with 413 [default: 1048576]
-    #[arg(long, value_name = "BYTES")]
-    body_bytes_max: Option<NonZeroUsize>,
-    /// Bytes in all headers of a request; more are refused with 431 [default: 16384]
-    #[arg(long, value_name = "BYTES")]
-    header_bytes_max: Option<NonZeroUsize>,
+    rate_burst: NonZeroU32 = "RATE_BURST",
+    /// Requests per second from one account with its session tokens, or `none` for no limit; more are refused with 429
+    /// [default: as --rate-limit, or else 20]
+    #[arg(long, value_name = "COUNT")]
+    token_rate_limit: PerSec = "TOKEN_RATE_LIMIT",
+    /// Requests at once from one account with its session tokens [default: as --rate-burst, or else 100]
+    #[arg(long, value_name = "COUNT")]
+    token_rate_burst: NonZeroU32 = "TOKEN_RATE_BURST",
+    /// Bad keys and tokens per second from one address; more are refused with 429, unchecked [default: 10]
+    #[arg(long, value_name = "COUNT")]
+    failure_rate_limit: NonZeroU32 = "FAILURE_RATE_LIMIT",
+    /// Bad keys and tokens at once from one address [default: 100]
+    #[arg(long, value_name = "COUNT")]
+    failure_rate_burst: NonZeroU32 = "FAILURE_RATE_BURST",
+    /// Proxies of yours in front of the server: the client's address is the one that the outermost of them appended to
+    /// X-Forwarded-For [default: 0, the address of the connection]
+    #[arg(long, value_name = "COUNT")]
+    proxies: usize = "PROXIES",
     /// Requests in progress; one more is refused with 503 [default: 1024]
     #[arg(long, value_name = "COUNT")]
-    requests_max: Option<NonZeroUsize>,
+    requests_max: NonZeroUsize = "REQUESTS_MAX",
+    /// Requests of one org in progress or arriving; one more is refused with 429 [default: half of --requests-max]
+    #[arg(long, value_name = "COUNT")]
+    org_requests_max: NonZeroUsize = "ORG_REQUESTS_MAX",
+    /// Requests of one account with its session tokens in progress or arriving; one more is refused with 429
+    /// [default: 32]
+    #[arg(long, value_name = "COUNT")]
+    token_requests_max: NonZeroUsize = "TOKEN_REQUESTS_MAX",
     /// Open connections; one more waits [default: 4096]
     #[arg(long, value_name = "COUNT")]
-    connections_max: Option<NonZeroUsize>,
+    connections_max: NonZeroUsize = "CONNECTIONS_MAX",
+    /// Bytes in a body; a larger one is refused with 413 [default: 1048576]
+    #[arg(long, value_name = "BYTES")]
+    body_bytes_max: NonZeroUsize = "BODY_BYTES_MAX",
+    /// Bytes in all headers of a request; more are refused with 431 [default: 16384]
+    #[arg(long, value_name = "BYTES")]
+    header_bytes_max: NonZeroUsize = "HEADER_BYTES_MAX",
     /// Time to answer a request, such as 5s or 500ms; a slower one gets 503 [default: 30s]
     #[arg(long, value_name = "TIME")]
-    request_timeout: Option<Time>,
+    request_timeout: Time = "REQUEST_TIMEOUT",
     /// Time for the headers of a request to arrive; then the connection is closed [default: 10s]
     #[arg(long, value_name = "TIME")]
-    header_timeout: Option<Time>,
+    header_timeout: Time = "HEADER_TIMEOUT",
+    /// Time for the body of a request to arrive; a slower one gets 408 [default: 5s]
+    #[arg(long, value_name = "TIME")]
+    body_timeout: Time = "BODY_TIMEOUT",
     /// Time to finish accepted requests when the server stops [default: 30s]
     #[arg(long, value_name = "TIME")]
-    drain_timeout: Option<Time>,
+    drain_timeout: Time = "DRAIN_TIMEOUT",
+}
+}
+
+settings! {
+/// The quotas that one place sets.
+#[command(next_help_heading = "Quotas: a write that would store more is refused with 400")]
+QuotaSettings {
+    /// Values of one linked account [default: 1000]
+    #[arg(long, value_name = "COUNT")]
+    account_values_max: u64 = "ACCOUNT_VALUES_MAX",
+    /// Credentials of one linked account, of all its integrations [default: 1000]
+    #[arg(long, value_name = "COUNT")]
+    account_credentials_max: u64 = "ACCOUNT_CREDENTIALS_MAX",
+    /// Integrations of one linked account [default: 100]
+    #[arg(long, value_name = "COUNT")]
+    account_integrations_max: u64 = "ACCOUNT_INTEGRATIONS_MAX",
+    /// Bytes that one linked account stores [default: 4194304]
+    #[arg(long, value_name = "BYTES")]
+    account_bytes_max: u64 = "ACCOUNT_BYTES_MAX",
+    /// Linked accounts of one org in one environment [default: 1000000]
+    #[arg(long, value_name = "COUNT")]
+    org_accounts_max: u64 = "ORG_ACCOUNTS_MAX",
+    /// Values of all workflows of one org in one environment [default: 1000000]
+    #[arg(long, value_name = "COUNT")]
+    org_workflow_values_max: u64 = "ORG_WORKFLOW_VALUES_MAX",
+    /// Bytes that one org stores in one environment [default: 4294967296]
+    #[arg(long, value_name = "BYTES")]
+    org_bytes_max: u64 = "ORG_BYTES_MAX",
+}
 }
 
 impl LimitSettings {
-    pub(crate) fn of_environment() -> Result<Self, Failure> {
-        Ok(Self {
-            rate_limit: environment::parsed("RATE_LIMIT")?,
-            rate_burst: environment::parsed("RATE_BURST")?,
-            body_bytes_max: environment::parsed("BODY_BYTES_MAX")?,
-            header_bytes_max: environment::parsed("HEADER_BYTES_MAX")?,
-            requests_max: environment::parsed("REQUESTS_MAX")?,
-            connections_max: environment::parsed("CONNECTIONS_MAX")?,
-            request_timeout: environment::parsed("REQUEST_TIMEOUT")?,
-            header_timeout: environment::parsed("HEADER_TIMEOUT")?,
-            drain_timeout: environment::parsed("DRAIN_TIMEOUT")?,
-        })
-    }
-
-    /// These limits, and those of `behind` where none is set here.
-    pub(crate) fn or(self, behind: &Self) -> Self {
-        Self {
-            rate_limit: self.rate_limit.or(behind.rate_limit),
-            rate_burst: self.rate_burst.or(behind.rate_burst),
-            body_bytes_max: self.body_bytes_max.or(behind.body_bytes_max),
-            header_bytes_max: self.header_bytes_max.or(behind.header_bytes_max),
-            requests_max: self.requests_max.or(behind.requests_max),
-            connections_max: self.connections_max.or(behind.connections_max),
-            request_timeout: self.request_timeout.or(behind.request_timeout),
-            header_timeout: self.header_timeout.or(behind.header_timeout),
-            drain_timeout: self.drain_timeout.or(behind.drain_timeout),
-        }
-    }
-
     /// The server's defaults with these limits in their place.
     pub(crate) fn limits(&self) -> Result<Limits, Failure> {
         let limits = Limits::default();
@@ -82,24 +131,103 @@ impl LimitSettings {
         let limits =
             with(limits, self.header_bytes_max, |limits, bytes| limits.header_bytes_max(bytes.get()));
         let limits = with(limits, self.requests_max, |limits, count| limits.requests_max(count.get()));
+        let limits =
+            with(limits, self.org_requests_max, |limits, count| limits.org_requests_max(count.get()));
+        let limits =
+            with(limits, self.token_requests_max, |limits, count| limits.token_requests_max(count.get()));
         let limits = with(limits, self.connections_max, |limits, count| limits.connections_max(count.get()));
         let limits = with(limits, self.request_timeout, |limits, Time(time)| limits.request_timeout(time));
         let limits = with(limits, self.header_timeout, |limits, Time(time)| limits.header_timeout(time));
+        let limits = with(limits, self.body_timeout, |limits, Time(time)| limits.body_timeout(time));
         let limits = with(limits, self.drain_timeout, |limits, Time(time)| limits.drain_timeout(time));
+        let limits = with(limits, self.proxies, Limits::proxies);
+        self.rates(limits)
+    }
+
+    fn rates(&self, limits: Limits) -> Result<Limits, Failure> {
         if self.rate_limit.is_none() && self.rate_burst.is_some() {
             return Err(Failure::usage("a burst is set without a rate").next("set --rate-limit too"));
         }
-        Ok(with(limits, self.rate_limit, |limits, per_sec| {
-            let burst = self.rate_burst.unwrap_or(Rate::default().burst);
-            limits.rate(Rate { per_sec, burst })
-        }))
+        let limits = with(limits, self.rate_limit, |limits, per_sec| {
+            limits.rate(Rate { per_sec, burst: self.rate_burst.unwrap_or(Rate::default().burst) })
+        });
+        let usual = limits.rate_of_failures();
+        let failures = Rate {
+            per_sec: self.failure_rate_limit.unwrap_or(usual.per_sec),
+            burst: self.failure_rate_burst.unwrap_or(usual.burst),
+        };
+        let limits = limits.failure_rate(failures);
+        let usual = limits.rate_of_tokens();
+        match (self.token_rate_limit, self.token_rate_burst) {
+            (None, None) => Ok(limits),
+            (Some(PerSec::Any), None) => Ok(limits.any_token_rate()),
+            (Some(PerSec::Any), Some(_)) => {
+                Err(Failure::usage("a burst of session tokens is set without a rate")
+                    .next("set --token-rate-limit to a number"))
+            }
+            (per_sec, burst) => {
+                let usual = usual.unwrap_or_default();
+                let per_sec = match per_sec {
+                    Some(PerSec::Of(per_sec)) => per_sec,
+                    Some(PerSec::Any) | None => usual.per_sec,
+                };
+                Ok(limits.token_rate(Rate { per_sec, burst: burst.unwrap_or(usual.burst) }))
+            }
+        }
     }
 }
 
-fn with<T>(limits: Limits, value: Option<T>, set: impl FnOnce(Limits, T) -> Limits) -> Limits {
+impl QuotaSettings {
+    /// The engine's defaults with these quotas in their place.
+    pub(crate) fn quotas(&self) -> Quotas {
+        let quotas = Quotas::default();
+        let quotas = with(quotas, self.account_values_max, Quotas::account_values_max);
+        let quotas = with(quotas, self.account_credentials_max, Quotas::account_credentials_max);
+        let quotas = with(quotas, self.account_integrations_max, Quotas::account_integrations_max);
+        let quotas = with(quotas, self.account_bytes_max, Quotas::account_bytes_max);
+        let quotas = with(quotas, self.org_accounts_max, Quotas::org_accounts_max);
+        let quotas = with(quotas, self.org_workflow_values_max, Quotas::org_workflow_values_max);
+        with(quotas, self.org_bytes_max, Quotas::org_bytes_max)
+    }
+}
+
+fn with<L, T>(limits: L, value: Option<T>, set: impl FnOnce(L, T) -> L) -> L {
     match value {
         Some(value) => set(limits, value),
         None => limits,
+    }
+}
+
+/// A number a second, or `none` for no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PerSec {
+    Of(NonZeroU32),
+    Any,
+}
+
+impl FromStr for PerSec {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "none" {
+            return Ok(Self::Any);
+        }
+        text.parse().map(Self::Of).map_err(|_| "it is a number above 0, or `none`".to_owned())
+    }
+}
+
+impl<'de> Deserialize<'de> for PerSec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "a number above 0, or \"none\"")]
+        enum Form {
+            Number(NonZeroU32),
+            Text(String),
+        }
+        match Form::deserialize(deserializer)? {
+            Form::Number(per_sec) => Ok(Self::Of(per_sec)),
+            Form::Text(text) => text.parse().map_err(D::Error::custom),
+        }
     }
 }
 
@@ -125,20 +253,61 @@ impl<'de> Deserialize<'de> for Time {
 mod tests {
     use super::*;
 
+    fn of(count: u32) -> NonZeroU32 {
+        NonZeroU32::new(count).unwrap()
+    }
+
+    fn file(text: &str) -> LimitSettings {
+        toml::from_str(text).unwrap()
+    }
+
     #[test]
     fn an_unset_limit_is_the_servers_default() {
         assert_eq!(LimitSettings::default().limits().unwrap(), Limits::default());
+        assert_eq!(QuotaSettings::default().quotas(), Quotas::default());
     }
 
     #[test]
     fn the_nearer_limit_counts() {
-        let file: LimitSettings =
-            toml::from_str("rate_limit = 20\nrequests_max = 7\nrequest_timeout = \"2s\"").unwrap();
+        let file = file("rate_limit = 20\nrequests_max = 7\nrequest_timeout = \"2s\"");
         let near = LimitSettings { requests_max: NonZeroUsize::new(3), ..LimitSettings::default() };
-        let of = |count| NonZeroU32::new(count).unwrap();
         let expected = Limits::default().requests_max(3).request_timeout(Duration::from_secs(2));
         let expected = expected.rate(Rate { per_sec: of(20), burst: of(5) });
         assert_eq!(near.or(&file).limits().unwrap(), expected);
+    }
+
+    #[test]
+    fn every_limit_of_the_server_can_be_set() {
+        let text = "failure_rate_limit = 1\nfailure_rate_burst = 2\ntoken_rate_limit = 3\nproxies = 1\n\
+                    org_requests_max = 4\ntoken_requests_max = 5\nbody_timeout = \"1s\"";
+        let expected = Limits::default()
+            .failure_rate(Rate { per_sec: of(1), burst: of(2) })
+            .token_rate(Rate { per_sec: of(3), burst: of(100) })
+            .proxies(1)
+            .org_requests_max(4)
+            .token_requests_max(5)
+            .body_timeout(Duration::from_secs(1));
+        assert_eq!(file(text).limits().unwrap(), expected);
+    }
+
+    #[test]
+    fn tokens_are_limited_as_keys_unless_told_otherwise_and_not_at_all_if_told() {
+        let usual = file("rate_limit = 7\nrate_burst = 9").limits().unwrap();
+        assert_eq!(usual.rate_of_tokens(), Some(Rate { per_sec: of(7), burst: of(9) }));
+        let burst = file("rate_limit = 7\ntoken_rate_burst = 8").limits().unwrap();
+        assert_eq!(burst.rate_of_tokens(), Some(Rate { per_sec: of(7), burst: of(8) }));
+        assert_eq!(file("token_rate_limit = \"none\"").limits().unwrap().rate_of_tokens(), None);
+        assert!(file("token_rate_limit = \"none\"\ntoken_rate_burst = 8").limits().is_err());
+        assert!(toml::from_str::<LimitSettings>("token_rate_limit = 0").is_err());
+    }
+
+    #[test]
+    fn every_quota_of_the_engine_can_be_set_by_its_name() {
+        for quota in strongroom::Quota::ALL {
+            let set: QuotaSettings = toml::from_str(&format!("{} = 7", quota.as_str())).unwrap();
+            assert_eq!(set.quotas().max(quota), 7);
+            assert_ne!(Quotas::default().max(quota), 7);
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use strongroom::{Environment, IdError, OrgId};
 pub(crate) use self::globals::Globals;
 pub(crate) use self::layer::{ApiKeySource, KeySource};
 use self::layer::{Layer, WorksOn};
-pub(crate) use self::limits::LimitSettings;
+pub(crate) use self::limits::{LimitSettings, QuotaSettings};
 use crate::failure::Failure;
 use crate::files::places;
 use crate::store::Spec;
@@ -39,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) accepts_rollback: bool,
     /// Whether the command may write, so that it moves the mark of the store on.
     pub(crate) writes: bool,
+    /// How much accounts and orgs may store, whichever command writes.
+    pub(crate) quotas: QuotaSettings,
 }
 
 /// A server and where the API key for it is.
@@ -76,6 +78,7 @@ impl Config {
             merged.environment = merged.environment.or(layer.environment);
             merged.listen = merged.listen.or(layer.listen);
             merged.limits = merged.limits.or(&layer.limits);
+            merged.quotas = merged.quotas.or(&layer.quotas);
         }
         let org = merged.org.as_deref().unwrap_or(DEFAULT_ORG);
         let environment = merged.environment.as_deref().unwrap_or(DEFAULT_ENVIRONMENT);
@@ -97,6 +100,7 @@ impl Config {
             limits: merged.limits,
             accepts_rollback: false,
             writes: true,
+            quotas: merged.quotas,
         })
     }
 

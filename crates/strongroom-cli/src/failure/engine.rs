@@ -75,6 +75,9 @@ fn next_of(error: &Error) -> Option<&'static str> {
         }
         Error::DefinitionExists(_) => "`strongroom list` lists the variables",
         Error::ScopeNotAllowed { .. } => "`strongroom show NAME` shows the scopes that it allows",
+        Error::OverQuota { .. } => {
+            "the table [quotas] of the configuration file raises it, or STRONGROOM_ with its name in capitals"
+        }
         Error::WrongKey => "check --root-key-file or --passphrase-file; nothing was written",
         Error::Slot(SlotError::NoneOfThisKind(_)) => {
             "give the key with --root-key-file, or the passphrase with --passphrase-file"

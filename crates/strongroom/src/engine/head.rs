@@ -7,7 +7,9 @@ use crate::error::{Damage, Error, WrongStore};
 use crate::keys::{Slot, StoreRow};
 use crate::model::SlotId;
 use crate::row::{Row, RowError, VaultKeys, VaultRow, decode_header};
-use crate::store::{Key, KeyRange, RowRevision, Scan, Store, Versioned};
+use crate::store::{
+    Durability, Key, KeyRange, RowRevision, Scan, Store, StoreError, StoreErrorKind, Versioned,
+};
 
 /// The rows before those of the tenants. Nothing in it is authenticated yet.
 pub(crate) struct Head {
@@ -78,6 +80,17 @@ pub(crate) async fn refuse_used(store: &dyn Store) -> Result<(), Error> {
         Ok(_) => Err(Error::WrongStore(WrongStore::HoldsVault)),
         Err(error) => Err(error),
     }
+}
+
+/// Refuses a store that may lose acknowledged writes in a power cut, unless the host asked for that by name.
+pub(crate) fn refuse_unasked(store: &dyn Store, accepted: Option<Durability>) -> Result<(), Error> {
+    let durability = store.capabilities().durability;
+    if durability == Durability::ProcessCrash && accepted != Some(durability) {
+        let message = "a power cut may undo writes that this store acknowledged: \
+                       accept that with VaultOptions::accept_durability";
+        return Err(StoreError::new(StoreErrorKind::Unsupported, message).into());
+    }
+    Ok(())
 }
 
 impl SlotRow {

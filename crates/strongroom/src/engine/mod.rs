@@ -8,6 +8,7 @@ pub(crate) mod lock;
 mod request;
 pub(crate) mod roots;
 pub(crate) mod runs;
+pub(crate) mod tally;
 pub(crate) mod watch;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use crate::engine::cache::Caches;
 use crate::engine::chains::Chains;
 use crate::engine::gate::{Gate, Pass};
 use crate::engine::lock::Locks;
+use crate::engine::tally::Tallies;
 use crate::engine::watch::Watchers;
 use crate::envelope::{Argon2Bounds, StoreId};
 use crate::error::Error;
@@ -27,7 +29,7 @@ use crate::keys::RootCell;
 use crate::limits::Limits;
 use crate::row::VaultRow;
 use crate::store::{
-    Committed, Expect, Key, KeyRange, Op, Page, READ_OPS_MAX, ReadBatch, ReadSet, Scan, Store,
+    Committed, Durability, Expect, Key, KeyRange, Op, Page, READ_OPS_MAX, ReadBatch, ReadSet, Scan, Store,
     StoreErrorKind, Versioned, WriteBatch,
 };
 
@@ -43,6 +45,10 @@ pub(crate) struct Engine {
     /// Compiled patterns of definitions, so that nothing is compiled on a warm write.
     pub(crate) patterns: PatternCache,
     pub(crate) limits: Limits,
+    /// What durability the host asked for by name.
+    pub(crate) durability: Option<Durability>,
+    /// How much orgs and accounts store.
+    pub(crate) tallies: Tallies,
     /// What key derivations of slots may cost.
     pub(crate) argon2: Argon2Bounds,
     pub(crate) clock: Box<dyn Clock>,

@@ -50,6 +50,7 @@ impl Error {
             Self::DefinitionExists(_)
             | Self::AccountExists(_)
             | Self::TooManyDefinitions(_)
+            | Self::OverQuota { .. }
             | Self::ValueMismatch { .. }
             | Self::ScopeInUse { .. }
             | Self::Unexpected { .. } => ErrorKind::Conflict,

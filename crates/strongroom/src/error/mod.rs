@@ -10,6 +10,7 @@ mod wrong_store;
 use crate::envelope::{Argon2Error, DekId, OpenError, RECORD_LEN_MAX, SealError};
 use crate::format::FormatError;
 use crate::id::{DefinitionId, IntegrationId, LinkedAccountId, OrgId};
+use crate::limits::Quota;
 use crate::model::{DefinitionRef, Revision};
 use crate::random::RandomError;
 use crate::row::RowError;
@@ -78,6 +79,17 @@ pub enum Error {
     /// The org already has the maximum number of definitions in this environment.
     #[error("there can be at most {0} variable definitions: delete some first")]
     TooManyDefinitions(usize),
+    /// The linked account or the org would hold more than its quota allows. Nothing was written.
+    #[error(
+        "there can be at most {max} {quota}: delete some first, or have the operator raise `{name}`",
+        name = .quota.as_str()
+    )]
+    OverQuota {
+        /// Which quota.
+        quota: Quota,
+        /// The most that it allows.
+        max: u64,
+    },
     /// The definition allows no value at this scope.
     #[error("variable definition `{name}` allows no value at {scope} scope")]
     ScopeNotAllowed {

@@ -49,7 +49,7 @@ impl Sweeper<'_> {
             // An index row whose key names no scope: there is no value to delete with it.
             let Some(value) = value else { continue };
             let Some(row) = rows.next().flatten() else { continue };
-            draft.delete_as_read(value.clone(), row.revision);
+            draft.delete_counted(value.clone(), &row);
             match document_id(RowKind::ScopedValue, &row) {
                 Some(id) => draft.delete(self.tenant.id.value_id(&id).key()),
                 None => nameless.push(value.clone()),

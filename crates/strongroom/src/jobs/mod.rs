@@ -166,8 +166,9 @@ impl Sweeper<'_> {
         loop {
             let read = ([place.clone()], [Scan::new(rest.clone(), PAGE_ROWS)]);
             let (view, ([target_row], [page])) = self.tenant.read(&needs, read).await?;
-            let Some(marked) = self.revision_if_deleting(&view, target, target_row)? else {
-                return self.finish(None).await.map(|()| false);
+            let marked = match target_row {
+                Some(row) if self.is_deleting(&view, target, &row)? => row.revision,
+                _ => return self.finish(None).await.map(|()| false),
             };
             let mut draft = self.draft(&view);
             draft.expect_as_read(place.clone(), Some(marked));
@@ -182,8 +183,7 @@ impl Sweeper<'_> {
                     }
                 };
                 deletes = true;
-                draft.expect_as_read(key.clone(), Some(row.revision));
-                draft.delete(key.clone());
+                draft.delete_counted(key.clone(), row);
                 index.into_iter().for_each(|key| draft.delete(key));
             }
             draft.delete_ids(&self.tenant.ids_leading_to(&nameless).await?);
@@ -201,23 +201,17 @@ impl Sweeper<'_> {
         }
     }
 
-    /// The revision of the target's row, if that row names this job.
-    fn revision_if_deleting(
-        &self,
-        view: &View<'_>,
-        target: SweepTarget<'_>,
-        row: Option<Versioned>,
-    ) -> Result<Option<RowRevision>, Error> {
-        let Some(row) = row else { return Ok(None) };
+    /// Whether the target's row names this job.
+    fn is_deleting(&self, view: &View<'_>, target: SweepTarget<'_>, row: &Versioned) -> Result<bool, Error> {
         let SweepTarget { account, integration } = target;
         let deleting = match integration {
-            None => self.tenant.open_account(view, account, &row)?.and_then(|known| known.body.deleting),
+            None => self.tenant.open_account(view, account, row)?.and_then(|known| known.body.deleting),
             Some(integration) => self
                 .tenant
-                .open_integration(view, account, integration, &row)?
+                .open_integration(view, account, integration, row)?
                 .and_then(|known| known.body.deleting),
         };
-        Ok((deleting.as_ref() == Some(self.id.as_bytes())).then_some(row.revision))
+        Ok(deleting.as_ref() == Some(self.id.as_bytes()))
     }
 
     /// Deletes the job's row, together with the row of the account or integration that was deleted.
@@ -229,9 +223,10 @@ impl Sweeper<'_> {
             let mut draft = self.draft(&view);
             draft.delete(self.job.clone());
             if let Some((target, key)) = &place
-                && let Some(marked) = self.revision_if_deleting(&view, *target, rows.pop().flatten())?
+                && let Some(row) = rows.pop().flatten()
+                && self.is_deleting(&view, *target, &row)?
             {
-                draft.delete_as_read(key.clone(), marked);
+                draft.delete_counted(key.clone(), &row);
             }
             if draft.commit().await?.is_landed() || self.is_gone().await? {
                 return Ok(());
@@ -247,6 +242,7 @@ impl Sweeper<'_> {
         // lose.
         let job_row = RowRevision(self.job_row.load(Ordering::Relaxed));
         draft.expect_as_read(self.job.clone(), Some(job_row));
+        draft.makes_room();
         draft
     }
 

@@ -197,6 +197,8 @@ impl OrgSweeper<'_> {
             let mut draft = Draft::new(self.tenant, &view);
             draft.delete(self.tenant.id.count().key());
             draft.delete(self.job.clone());
+            // Rows went without being read. Before the job's row is gone nobody adds any.
+            self.tenant.engine.tallies.forget(self.tenant.id.prefix());
             if self.commit(draft).await? {
                 return Ok(true);
             }

@@ -12,6 +12,7 @@ mod provider_key;
 mod resolved;
 mod settings;
 mod slot;
+mod usage;
 mod value;
 
 pub use account::{Integration, LinkedAccount};
@@ -27,4 +28,5 @@ pub use provider_key::ProviderKey;
 pub use resolved::{Found, Origin, Resolution, Resolved, Step, Trace};
 pub use settings::Settings;
 pub use slot::{SlotId, SlotInfo, SlotKind};
+pub use usage::Usage;
 pub use value::{Credential, CredentialInfo, Expected, Revision, ScopedValue, Upsert, ValueWritten};

@@ -124,6 +124,11 @@ impl TenantId {
         self.prefix.as_bytes()
     }
 
+    /// The prefix as a key, by which the tenant is known in memory.
+    pub(crate) fn prefix_key(&self) -> Key {
+        self.prefix.clone()
+    }
+
     /// Every row of the tenant except its jobs.
     pub(crate) fn all(&self) -> KeyRange {
         KeyRange::prefix(self.prefix())
@@ -231,6 +236,21 @@ impl TenantId {
     pub(crate) fn is_seen_by_runs(&self, key: &[u8]) -> bool {
         let kind = key.strip_prefix(self.prefix()).and_then(|rest| rest.first());
         kind.is_some_and(|kind| matches!(*kind, DEFINITION | VALUE | ACCOUNT | INTEGRATION | CREDENTIAL))
+    }
+
+    /// The rows that count in the quotas of the org.
+    pub(crate) fn counted_of_org(&self) -> Vec<KeyRange> {
+        let accounts = self.range(&[&[ACCOUNT]]);
+        let end = self.range(&[&[CREDENTIAL]]).end;
+        // The three kinds have adjacent numbers.
+        vec![self.range(&[&[VALUE]]), KeyRange { start: accounts.start, end }]
+    }
+
+    /// The rows that count in the quotas of an account.
+    pub(crate) fn counted_of_account(&self, account: &LinkedAccountId) -> Vec<KeyRange> {
+        let id = account.as_str().as_bytes();
+        let values = self.range(&[&[VALUE, SCOPE_ACCOUNT], id, &[0]]);
+        vec![values, self.integrations(account), self.account_credentials(account)]
     }
 
     fn range(&self, parts: &[&[u8]]) -> KeyRange {

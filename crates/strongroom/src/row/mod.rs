@@ -108,6 +108,17 @@ pub(crate) struct TenantId {
     address: Vec<u8>,
 }
 
+/// What a row counts as in a quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counted {
+    OrgValue,
+    WorkflowValue,
+    AccountValue,
+    Account,
+    Integration,
+    Credential,
+}
+
 /// Which key seals a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SealedBy<'a> {

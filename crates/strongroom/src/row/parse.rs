@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
-use super::{Row, TenantId, TenantRow, VaultRow, key};
+use super::{Counted, Row, TenantId, TenantRow, VaultRow, key};
 use crate::id::{DefinitionId, DocumentId, Environment, LinkedAccountId, OrgId};
 use crate::model::EventId;
 use crate::scope::Scope;
@@ -119,6 +119,22 @@ impl TenantId {
             TenantRow::Keyring(account) => Some(account.map(Cow::into_owned)),
             _ => None,
         }
+    }
+
+    /// What the row with this key counts as in a quota, and of which account it is.
+    pub(crate) fn counted<'k>(&self, key: &'k [u8]) -> Option<(Counted, Option<&'k str>)> {
+        let (&kind, rest) = key.strip_prefix(self.prefix())?.split_first()?;
+        let (counted, rest) = match (kind, rest) {
+            (key::VALUE, [key::SCOPE_ORG, ..]) => return Some((Counted::OrgValue, None)),
+            (key::VALUE, [key::SCOPE_WORKFLOW, ..]) => return Some((Counted::WorkflowValue, None)),
+            (key::VALUE, [key::SCOPE_ACCOUNT, rest @ ..]) => (Counted::AccountValue, rest),
+            // The account's own row holds what only the org may set.
+            (key::ACCOUNT, _) => return Some((Counted::Account, None)),
+            (key::INTEGRATION, rest) => (Counted::Integration, rest),
+            (key::CREDENTIAL, rest) => (Counted::Credential, rest),
+            _ => return None,
+        };
+        Some((counted, Some(take_id(rest)?.0)))
     }
 
     /// Whether a key belongs to a row or job of this tenant.

@@ -29,6 +29,13 @@ pub(crate) struct Loaded<T> {
     pub(crate) body: T,
     pub(crate) revision: Revision,
     pub(crate) row_revision: RowRevision,
+    row_len: usize,
+}
+
+impl<T> Loaded<T> {
+    fn read(&self) -> (RowRevision, usize) {
+        (self.row_revision, self.row_len)
+    }
 }
 
 impl Loaded<AccountBody> {
@@ -107,7 +114,12 @@ impl Tenant {
     ) -> Result<Option<Loaded<T>>, Error> {
         let Some(opened) = self.open(view.keys(None), address, &row.value)? else { return Ok(None) };
         let body = decode(&opened.plaintext).map_err(|error| Error::row(address.name(), error))?;
-        Ok(Some(Loaded { body, revision: opened.revision, row_revision: row.revision }))
+        Ok(Some(Loaded {
+            body,
+            revision: opened.revision,
+            row_revision: row.revision,
+            row_len: row.value.len(),
+        }))
     }
 }
 
@@ -117,10 +129,13 @@ impl Draft<'_> {
         &mut self,
         account: &LinkedAccountId,
         body: &AccountBody,
-        read: Option<(Revision, RowRevision)>,
+        read: Option<&Loaded<AccountBody>>,
     ) -> Result<(), Error> {
+        if read.is_none() {
+            self.note_new_account(account);
+        }
         let document = Document { id: None, revision: next_revision(read)?, body: &body.encode() };
-        self.put_sealed(&self.tenant().id.account(account), read.map(|(_, row)| row), &document)
+        self.put_counted(&self.tenant().id.account(account), read.map(Loaded::read), &document)
     }
 
     /// Marks an account as being deleted, in place of whatever its row holds when the batch lands: what the account's
@@ -129,14 +144,17 @@ impl Draft<'_> {
         &mut self,
         account: &LinkedAccountId,
         body: &AccountBody,
-        read: Option<Revision>,
+        read: Option<&Loaded<AccountBody>>,
     ) -> Result<(), Error> {
         let revision = match read {
-            Some(revision) => revision.leap(),
+            Some(loaded) => loaded.revision.leap(),
             None => Revision::first()?,
         };
         let document = Document { id: None, revision, body: &body.encode() };
-        self.put_sealed_over(&self.tenant().id.account(account), &document)
+        let row = self.tenant().id.account(account);
+        let len = self.put_sealed_over(&row, &document)?;
+        self.charge(&row.key(), read.map(|loaded| loaded.row_len), Some(len));
+        Ok(())
     }
 
     /// Expects an account to stay as it is until the batch lands: registered, and not deleted or registered again.
@@ -166,7 +184,7 @@ impl Draft<'_> {
         account: &LinkedAccountId,
         integration: &IntegrationId,
         body: &IntegrationBody,
-        read: Option<(Revision, RowRevision)>,
+        read: Option<&Loaded<IntegrationBody>>,
     ) -> Result<(), Error> {
         let revision = next_revision(read)?;
         self.note(|| {
@@ -178,14 +196,14 @@ impl Draft<'_> {
             AuditChange {
                 linked_account: account,
                 integration,
-                before: read.map(|(revision, _)| revision),
+                before: read.map(|loaded| loaded.revision),
                 after: body.deleting.is_none().then_some(revision),
                 ..AuditChange::new(kind)
             }
         });
         let document = Document { id: None, revision, body: &body.encode() };
         let row = self.tenant().id.integration(account, integration);
-        self.put_sealed(&row, read.map(|(_, row)| row), &document)
+        self.put_counted(&row, read.map(Loaded::read), &document)
     }
 
     /// Bumps the generation of the account, because one of its credentials changes.
@@ -196,13 +214,13 @@ impl Draft<'_> {
     ) -> Result<(), Error> {
         let mut body = loaded.body.clone().touched(self.tenant().engine.now());
         body.credential_generation = body.credential_generation.saturating_add(1);
-        self.put_account(account, &body, Some((loaded.revision, loaded.row_revision)))
+        self.put_account(account, &body, Some(loaded))
     }
 }
 
-fn next_revision(read: Option<(Revision, RowRevision)>) -> Result<Revision, Error> {
+fn next_revision<T>(read: Option<&Loaded<T>>) -> Result<Revision, Error> {
     match read {
-        Some((revision, _)) => Ok(revision.next()),
+        Some(loaded) => Ok(loaded.revision.next()),
         None => Ok(Revision::first()?),
     }
 }

@@ -82,7 +82,7 @@ impl Draft<'_> {
         };
         let body = ValueBody::encode(value, Times { created_at, updated_at: now }, &metadata);
         let document = Document { id: Some(id), revision, body: &body };
-        self.put_sealed(&place, row.map(|row| row.revision), &document)?;
+        self.put_counted(&place, row.map(|row| (row.revision, row.value.len())), &document)?;
         self.note(|| AuditChange {
             before,
             after: Some(revision),

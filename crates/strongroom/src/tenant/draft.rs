@@ -12,7 +12,8 @@ use crate::keys::{Document, Keyring, Roots, ScopeKeys, active_key, seal};
 use crate::model::{AuditChange, Revision};
 use crate::row::body::ValueBody;
 use crate::row::{Row, encode_epoch};
-use crate::store::{Committed, Expect, Key, RowRevision, WriteBatch};
+use crate::store::{Committed, Expect, Key, RowRevision, Versioned, WriteBatch};
+use crate::tenant::quota::Charges;
 use crate::tenant::{Attempt, Tenant, View};
 
 /// A batch under construction. It expects a keyring only once, however many rows are sealed under it.
@@ -33,6 +34,7 @@ pub(crate) struct Draft<'t> {
     follows_shred: bool,
     /// Rows that are deleted again once the batch has landed.
     vacant: Vec<Key>,
+    charges: Charges,
 }
 
 /// The document that a write replaces.
@@ -56,6 +58,7 @@ impl<'t> Draft<'t> {
             changes: Vec::new(),
             follows_shred: false,
             vacant: Vec::new(),
+            charges: Charges::default(),
         }
     }
 
@@ -65,6 +68,10 @@ impl<'t> Draft<'t> {
 
     pub(crate) fn view(&self) -> &'t View<'t> {
         self.view
+    }
+
+    pub(super) fn charges(&mut self) -> &mut Charges {
+        &mut self.charges
     }
 
     /// The keys of a scope as they were read.
@@ -123,18 +130,41 @@ impl<'t> Draft<'t> {
         read: Option<RowRevision>,
         document: &Document<'_>,
     ) -> Result<(), Error> {
-        let keys = self.scope_keys(row.sealed_by().account())?;
-        let bytes = seal(active_key(&keys.keyring, row)?, &self.tenant.engine.store_id, row, document)?;
-        self.put_as_read(row.key(), read, bytes);
+        self.put_sealed_len(row, read, document).map(drop)
+    }
+
+    /// The same for a row that counts in a quota: in place of the one that was read, if there is one.
+    pub(crate) fn put_counted(
+        &mut self,
+        row: &Row<'_>,
+        read: Option<(RowRevision, usize)>,
+        document: &Document<'_>,
+    ) -> Result<(), Error> {
+        let len = self.put_sealed_len(row, read.map(|(revision, _)| revision), document)?;
+        self.charge(&row.key(), read.map(|(_, len)| len), Some(len));
         Ok(())
     }
 
-    /// The same, but whatever the row holds when the batch lands is replaced.
-    pub(crate) fn put_sealed_over(&mut self, row: &Row<'_>, document: &Document<'_>) -> Result<(), Error> {
+    fn put_sealed_len(
+        &mut self,
+        row: &Row<'_>,
+        read: Option<RowRevision>,
+        document: &Document<'_>,
+    ) -> Result<usize, Error> {
         let keys = self.scope_keys(row.sealed_by().account())?;
         let bytes = seal(active_key(&keys.keyring, row)?, &self.tenant.engine.store_id, row, document)?;
+        let len = bytes.len();
+        self.put_as_read(row.key(), read, bytes);
+        Ok(len)
+    }
+
+    /// The same, but whatever the row holds when the batch lands is replaced. Returns its length in bytes.
+    pub(crate) fn put_sealed_over(&mut self, row: &Row<'_>, document: &Document<'_>) -> Result<usize, Error> {
+        let keys = self.scope_keys(row.sealed_by().account())?;
+        let bytes = seal(active_key(&keys.keyring, row)?, &self.tenant.engine.store_id, row, document)?;
+        let len = bytes.len();
         self.batch.put(row.key(), bytes);
-        Ok(())
+        Ok(len)
     }
 
     /// The same for a row that the root key seals: it is expected as it was read.
@@ -267,8 +297,14 @@ impl<'t> Draft<'t> {
         self.batch.ops.is_empty()
     }
 
-    /// Applies the batch. A shred of the org in between makes it fail, since the batch expects the org's keyring as
-    /// it was read.
+    /// Deletes a row that counts in a quota, expecting it as it was read.
+    pub(crate) fn delete_counted(&mut self, key: Key, read: &Versioned) {
+        self.charge(&key, Some(read.value.len()), None);
+        self.delete_as_read(key, read.revision);
+    }
+
+    /// Applies the batch, unless a quota refuses it. A shred of the org in between makes it fail, since the batch
+    /// expects the org's keyring as it was read.
     pub(crate) async fn commit(mut self) -> Result<Attempt<Committed>, Error> {
         let engine = &self.tenant.engine;
         let Some(pass) = self.pass else {
@@ -282,9 +318,11 @@ impl<'t> Draft<'t> {
         if self.follows_shred && self.tenant.has_unfinished_shred(self.view).await? {
             return Ok(Attempt::AfterShred);
         }
+        let reserved = self.tenant.reserve(&self.charges).await?;
         let event = if self.changes.is_empty() { None } else { Some(self.put_event().await?) };
-        // An error ends the chain of the event: the batch may have landed.
+        // An error ends the chain of the event and leaves what was reserved: the batch may have landed.
         let landed = engine.commit_under(pass, self.batch, self.touches).await?;
+        reserved.settle(landed.is_some());
         if let Some(event) = event {
             event.settle(landed.is_some());
         }

@@ -74,7 +74,7 @@ impl Draft<'_> {
         let head = ChainHeadBody { sequence: last.sequence, hash: last.hash };
         let document =
             Document { id: None, revision: Revision::from_u64(last.sequence), body: &head.encode() };
-        self.put_sealed_over(&self.tenant().id.chain_head(chain), &document)
+        self.put_sealed_over(&self.tenant().id.chain_head(chain), &document).map(drop)
     }
 }
 

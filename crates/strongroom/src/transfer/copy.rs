@@ -8,6 +8,7 @@ use super::staged::{Batches, Marker, Purpose, StagedVault};
 use super::{Phase, Progress, Reporter};
 use crate::engine::Engine;
 use crate::engine::gate::read_gate;
+use crate::engine::head::refuse_unasked;
 use crate::envelope::{MacKey, MacTag};
 use crate::error::{Error, WrongStore};
 use crate::random;
@@ -54,13 +55,15 @@ impl Vault {
     /// interrupted; [`Error::Retired`] if the vault was moved already, or is being moved elsewhere;
     /// [`Error::CopyDiffers`] if the target does not hold what was written; [`Error::Contended`] if another run of
     /// this copy took over; [`Error::Indeterminate`] if the target's last answer was lost: run the copy again;
-    /// [`Error::Store`].
+    /// [`Error::Store`], with `Unsupported` for a target whose durability the vault's own options did not
+    /// [accept](crate::VaultOptions::accept_durability).
     pub async fn copy_to(
         &self,
         target: &impl Store,
         mut progress: impl FnMut(Progress) + Send,
     ) -> Result<CopySummary, Error> {
         let engine = &*self.engine;
+        refuse_unasked(target, engine.durability)?;
         let mut copy = Copy::begin(engine, target, Reporter::new(&mut progress, None)).await?;
         copy.all_rows().await?;
         copy.catch_up().await?;

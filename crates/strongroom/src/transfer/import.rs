@@ -71,6 +71,7 @@ impl<R: Read + Seek + Send> Backup<R> {
         unlock: Unlock,
         mut progress: impl FnMut(Progress) + Send,
     ) -> Result<Vault, Error> {
+        self.options.refuse_unasked(&store)?;
         let transfer_id = self.head.file_id;
         let known = Marker::of(&store).await?;
         let (store_id, roots, rows) = match known {
@@ -139,6 +140,7 @@ impl<R: Read + Seek + Send> Backup<R> {
         let report = Reporter::new(&mut progress, None);
         let side = Side { store_id: engine.store_id, roots: engine.roots.get()? };
         let summary = self.import(&side, Destination::Vault { engine, resumed }, Some(org), report).await?;
+        engine.tallies.forget(&VaultKeys::org(&org).start);
         end_org(engine, &org).await?;
         Ok(summary)
     }

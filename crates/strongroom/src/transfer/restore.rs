@@ -43,12 +43,14 @@ impl<R: Read + Seek + Send> Backup<R> {
     /// [`WrongStore::Foreign`](crate::WrongStore::Foreign) if the store is not empty,
     /// [`WrongStore::Unfinished`](crate::WrongStore::Unfinished) if another restore or copy into it was
     /// interrupted; [`Error::BadBackup`] for a file of one org, and for a file that changed since it was opened;
-    /// [`Error::Store`].
+    /// [`Error::Store`], with `Unsupported` for a store whose durability was not
+    /// [accepted](crate::VaultOptions::accept_durability).
     pub async fn replace_original(
         mut self,
         store: impl Store,
         mut progress: impl FnMut(Progress) + Send,
     ) -> Result<Vault, Error> {
+        self.options.refuse_unasked(&store)?;
         let Some(store_row) = self.head.store_row.clone() else {
             return Err(Error::BadBackup(BackupFault::OneOrg));
         };

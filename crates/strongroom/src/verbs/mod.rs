@@ -16,5 +16,6 @@ pub(crate) mod rotation;
 pub(crate) mod settings;
 pub(crate) mod shred;
 pub(crate) mod slots;
+pub(crate) mod usage;
 pub(crate) mod values;
 pub(crate) mod vault;

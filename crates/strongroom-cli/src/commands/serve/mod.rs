@@ -19,7 +19,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::first_key::KeyPlace;
 use self::ready::Ready;
-use crate::config::{Config, LimitSettings, socket_address};
+use crate::config::{Config, LimitSettings, QuotaSettings, socket_address};
 use crate::failure::{Exit, Failure};
 use crate::keys;
 use crate::marks::KeptMark;
@@ -49,6 +49,8 @@ pub(crate) struct Serve {
     new: NewPassphrase,
     #[command(flatten)]
     limits: LimitSettings,
+    #[command(flatten)]
+    quotas: QuotaSettings,
 }
 
 impl Serve {
@@ -56,6 +58,7 @@ impl Serve {
     pub(crate) fn run(self, mut config: Config, output: &Output) -> Result<(), Failure> {
         config.listen = self.listen.unwrap_or(config.listen);
         config.limits = self.limits.or(&config.limits);
+        config.quotas = self.quotas.or(&config.quotas);
         self.harden(output)?;
         start_log(self.log);
         let runtime = Runtime::new().map_err(|error| failed("the server could not be started", &error))?;
@@ -96,7 +99,7 @@ async fn serve(config: &Config, new: NewPassphrase, output: &Output) -> Result<(
     }
     let stop = stopped()?;
     let metrics = Metrics::new();
-    let start = || Ok((keys::for_new_vault(config, new, output)?, KeyPlace::prepare(output)?));
+    let start = || Ok((keys::for_new_vault(config, new, output)?, KeyPlace::prepare()?));
     let (mut session, started) = Session::open_or_create(config, &metrics, output, start).await?;
     session.mark.advance(&session.vault, output).await;
     let mut mark = std::mem::take(&mut session.mark);

@@ -83,6 +83,7 @@ impl Org {
         options.check(live.map(|loaded| loaded.revision))?;
 
         let mut draft = Draft::new(tenant, &view);
+        draft.makes_room();
         let job = draft.put_job(&Sweep::Account(account.clone()))?;
         let now = tenant.engine.now();
         let mut body = match &loaded {
@@ -92,14 +93,13 @@ impl Org {
         };
         // Whoever finds the row before the sweep ends can finish the job that it names.
         body.deleting = Some(*job.as_bytes());
-        let read = loaded.as_ref().map(|loaded| (loaded.revision, loaded.row_revision));
         // Without a keyring there is nothing but the account's row. Once a race for that row was lost, whoever writes
         // it could hold the delete up for good.
         let only_row = keys.is_none() && freshness == Freshness::Cached;
         if only_row || options.expected != Expected::Any {
-            draft.put_account(account, &body, read)?;
+            draft.put_account(account, &body, loaded.as_ref())?;
         } else {
-            draft.mark_account(account, &body, read.map(|(revision, _)| revision))?;
+            draft.mark_account(account, &body, loaded.as_ref())?;
         }
         if !only_row {
             // Whoever seals something of the account expects its keyring, so none of them lands after this batch.

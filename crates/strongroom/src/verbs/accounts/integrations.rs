@@ -169,9 +169,10 @@ impl Account {
         )?;
 
         let mut draft = Draft::new(tenant, &view);
+        draft.makes_room();
         let job = draft.put_job(&Sweep::Integration(account.clone(), integration.clone()))?;
-        let body = loaded.body.deleting(&job);
-        draft.put_integration(account, integration, &body, Some((loaded.revision, loaded.row_revision)))?;
+        let body = loaded.body.clone().deleting(&job);
+        draft.put_integration(account, integration, &body, Some(&loaded))?;
         draft.bump_generation(account, &known)?;
         Ok(draft.commit().await?.map(|_| job))
     }

@@ -89,8 +89,7 @@ impl Org {
         spec.options.check(existing.as_ref().map(|loaded| loaded.revision))?;
         let mut draft = Draft::new(tenant, &view);
         let body = spec.apply(&draft, existing.as_ref(), credentials.len())?;
-        let read = existing.as_ref().map(|loaded| (loaded.revision, loaded.row_revision));
-        draft.put_account(account, &body, read)?;
+        draft.put_account(account, &body, existing.as_ref())?;
         let (kind, before) = match &existing {
             Some(loaded) => (EventKind::AccountUpdated, Some(loaded.revision)),
             None => (EventKind::AccountCreated, None),

@@ -216,9 +216,9 @@ impl AppCredentials {
         // Nothing to delete: the records are not written either, since they belong to a change that did not happen.
         let (Some(_), Some(row)) = (found, &read.row) else { return Ok(Attempt::Landed(false)) };
         let mut draft = Draft::new(tenant, &read.view);
+        draft.makes_room();
         let key = tenant.id.credential(self.account.id(), &self.integration, key_name).key();
-        draft.expect_as_read(key.clone(), Some(row.revision));
-        draft.delete(key);
+        draft.delete_counted(key, row);
         draft.note(|| AuditChange {
             before: found,
             ..credential_change(EventKind::CredentialDeleted, address)

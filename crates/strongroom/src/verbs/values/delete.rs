@@ -161,8 +161,7 @@ impl Org {
         }
 
         let mut draft = Draft::new(tenant, &view);
-        draft.expect_as_read(key.clone(), Some(row.revision));
-        draft.delete(key);
+        draft.delete_counted(key, &row);
         found.ids.iter().for_each(|id| draft.delete_value_id(id));
         draft.delete(tenant.id.definition_value(&id, scope).key());
         draft.note(|| AuditChange {

@@ -9,25 +9,27 @@ use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::engine::cache::Caches;
 use crate::engine::chains::Chains;
 use crate::engine::gate::{Gate, Pass};
-use crate::engine::head::{Head, read_head, refuse_used};
+use crate::engine::head::{Head, read_head, refuse_unasked, refuse_used};
 use crate::engine::lock::Locks;
+use crate::engine::tally::Tallies;
 use crate::engine::watch::Watchers;
 use crate::engine::{Engine, Runs};
 use crate::envelope::{Argon2Bounds, Argon2Params, DekId, KeyMaterial, StoreId};
 use crate::error::{Damage, Error, WrongStore};
 use crate::format::PatternCache;
 use crate::keys::{FIRST, Root, RootCell, Roots, SlotPlace, StoreBody, Unlock};
-use crate::limits::Limits;
+use crate::limits::{Limits, Quotas};
 use crate::model::{Mark, Settings};
 use crate::random;
 use crate::row::{VaultRow, encode_header};
-use crate::store::{Durability, Expect, Key, Store, StoreError, StoreErrorKind, WriteBatch};
+use crate::store::{Durability, Expect, Key, Store, StoreErrorKind, WriteBatch};
 use crate::verbs::vault::Vault;
 
 /// Options to create or open a vault.
 #[derive(Debug)]
 pub struct VaultOptions {
     limits: Limits,
+    quotas: Quotas,
     clock: Box<dyn Clock>,
     cache_entries_max: usize,
     cached_key_age_max: Duration,
@@ -46,6 +48,7 @@ impl Default for VaultOptions {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
+            quotas: Quotas::default(),
             clock: Box::new(SystemClock),
             cache_entries_max: 16_384,
             cached_key_age_max: Duration::from_secs(60 * 60),
@@ -66,6 +69,13 @@ impl VaultOptions {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// How much each account and each org may store, instead of the defaults of [`Quotas`].
+    #[must_use]
+    pub fn quotas(mut self, quotas: Quotas) -> Self {
+        self.quotas = quotas;
         self
     }
 
@@ -153,8 +163,8 @@ impl VaultOptions {
         self
     }
 
-    /// Accepts a store whose acknowledged writes survive only this. Without it, a store with
-    /// [`Durability::ProcessCrash`] is refused.
+    /// Accepts a store whose acknowledged writes survive only this: the one that the vault is created in, opened from,
+    /// restored into, or copied to. Without it, a store with [`Durability::ProcessCrash`] is refused.
     #[must_use]
     pub fn accept_durability(mut self, durability: Durability) -> Self {
         self.durability = Some(durability);
@@ -272,14 +282,9 @@ impl VaultOptions {
         Ok(vault)
     }
 
-    fn refuse_unasked(&self, store: &impl Store) -> Result<(), Error> {
-        let durability = store.capabilities().durability;
-        if durability == Durability::ProcessCrash && self.durability != Some(durability) {
-            let message = "a power cut may undo writes that this store acknowledged: \
-                           accept that with VaultOptions::accept_durability";
-            return Err(StoreError::new(StoreErrorKind::Unsupported, message).into());
-        }
-        Ok(())
+    /// Refuses a store whose durability was not asked for.
+    pub(crate) fn refuse_unasked(&self, store: &dyn Store) -> Result<(), Error> {
+        refuse_unasked(store, self.durability)
     }
 
     /// The root keys of a vault, opened from its head by the rules of [`open`](Self::open).
@@ -342,6 +347,8 @@ impl VaultOptions {
             patterns: PatternCache::new(PATTERN_CACHE_BYTES),
             argon2: self.argon2_bounds(),
             limits: self.limits,
+            durability: self.durability,
+            tallies: Tallies::new(self.quotas, self.cache_entries_max),
             clock: self.clock,
             abandoned: AtomicBool::new(false),
             gate: Gate::new(pass),

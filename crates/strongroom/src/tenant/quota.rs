@@ -1,0 +1,244 @@
+//! Quotas: what a batch adds is reserved before it is sent, and given back if it does not land.
+
+use std::collections::BTreeSet;
+
+use crate::engine::tally::{Amounts, Change, Reservation, Tally, Walk, Walked};
+use crate::error::Error;
+use crate::id::LinkedAccountId;
+use crate::limits::{Quota, UPDATE_BYTES_FREE};
+use crate::row::Counted;
+use crate::store::{Key, KeyRange, Scan};
+use crate::tenant::{Draft, Tenant};
+
+/// What a batch adds or takes away, row by row.
+#[derive(Default)]
+pub(crate) struct Charges {
+    rows: Vec<Charge>,
+    /// The account that the batch registers, if nothing was ever stored for it.
+    new_account: Option<LinkedAccountId>,
+    /// Whether the batch makes room, and so is never refused.
+    makes_room: bool,
+}
+
+struct Charge {
+    key: Key,
+    account: Option<LinkedAccountId>,
+    amounts: Amounts,
+    may_be_refused: bool,
+    /// Whether nothing can be there yet: a row under the key of an account that has none.
+    is_first: bool,
+}
+
+/// What was reserved for a batch.
+#[must_use = "it counts as stored until it is settled"]
+pub(crate) struct Reserved(Vec<Reservation>);
+
+impl Reserved {
+    pub(crate) fn settle(self, landed: bool) {
+        for reservation in self.0 {
+            if landed { reservation.landed() } else { reservation.give_back() }
+        }
+    }
+}
+
+/// Whose quotas a row counts in.
+#[derive(Clone, Copy)]
+enum Holder<'a> {
+    Org,
+    Account(&'a LinkedAccountId),
+}
+
+impl Draft<'_> {
+    /// Charges a row for its quotas: what was read there has `read` bytes, and what the batch writes there `written`.
+    /// `None` where there is no row.
+    pub(crate) fn charge(&mut self, key: &Key, read: Option<usize>, written: Option<usize>) {
+        let tenant = self.tenant();
+        let rows = i64::from(written.is_some()) - i64::from(read.is_some());
+        let len = |len: Option<usize>| len.map_or(0, |len| (key.as_bytes().len() + len) as i64);
+        let bytes = len(written) - len(read);
+        if tenant.engine.tallies.are_off() || (rows, bytes) == (0, 0) {
+            return;
+        }
+        let Some((counted, account)) = tenant.id.counted(key.as_bytes()) else { return };
+        let grows = rows > 0 || (bytes > 0 && written.is_some_and(|written| written > UPDATE_BYTES_FREE));
+        let account: Option<LinkedAccountId> = account.and_then(|account| account.parse().ok());
+        let is_under_its_key = matches!(counted, Counted::AccountValue | Counted::Credential);
+        let charge = Charge {
+            key: key.clone(),
+            amounts: Amounts::of_rows(counted, rows, bytes),
+            may_be_refused: grows && !self.charges().makes_room,
+            is_first: is_under_its_key
+                && account.as_ref().is_some_and(|account| self.keys(Some(account)).is_none()),
+            account,
+        };
+        self.charges().rows.push(charge);
+    }
+
+    /// The batch registers an account. If it has no keys either, nothing of it has to be counted.
+    pub(crate) fn note_new_account(&mut self, account: &LinkedAccountId) {
+        if self.keys(Some(account)).is_none() {
+            self.charges().new_account = Some(account.clone());
+        }
+    }
+
+    /// The batch is part of a delete, which no quota refuses.
+    pub(crate) fn makes_room(&mut self) {
+        self.charges().makes_room = true;
+    }
+}
+
+impl Charges {
+    /// Whether an account stores nothing yet of what they add to it.
+    fn are_first_of(&self, account: &LinkedAccountId) -> bool {
+        self.rows
+            .iter()
+            .filter(|charge| charge.account.as_ref() == Some(account))
+            .all(|charge| charge.is_first)
+    }
+
+    /// How much they change what `holder` stores.
+    fn of(&self, holder: Holder<'_>) -> Change {
+        let mut change = Change::default();
+        for charge in &self.rows {
+            match holder {
+                Holder::Account(account) if charge.account.as_ref() != Some(account) => continue,
+                Holder::Org | Holder::Account(_) => {}
+            }
+            change.total = change.total.plus(&charge.amounts);
+            if charge.may_be_refused {
+                change.asked = change.asked.plus(&charge.amounts);
+            }
+            change.rows.push((charge.key.clone(), charge.amounts));
+        }
+        change
+    }
+}
+
+impl Tenant {
+    /// Reserves what a batch changes.
+    ///
+    /// # Errors
+    /// [`Error::OverQuota`], and nothing is reserved.
+    pub(crate) async fn reserve(&self, charges: &Charges) -> Result<Reserved, Error> {
+        let mut reserved = Reserved(Vec::new());
+        if charges.rows.is_empty() {
+            return Ok(reserved);
+        }
+        let accounts: BTreeSet<_> =
+            charges.rows.iter().filter_map(|charge| charge.account.as_ref()).collect();
+        for holder in accounts.into_iter().map(Holder::Account).chain([Holder::Org]) {
+            match self.reserve_of(holder, charges).await {
+                Ok(reservation) => reserved.0.extend(reservation),
+                Err(error) => {
+                    reserved.settle(false);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(reserved)
+    }
+
+    async fn reserve_of(&self, holder: Holder<'_>, charges: &Charges) -> Result<Option<Reservation>, Error> {
+        let (engine, change) = (&self.engine, charges.of(holder));
+        let (tallies, shared) = (&engine.tallies, engine.is_shared());
+        let (key, quotas) = match holder {
+            Holder::Org => (self.id.prefix_key(), Quota::OF_ORGS),
+            Holder::Account(account) => (self.id.account(account).key(), Quota::OF_ACCOUNTS),
+        };
+        let asks = change.asked != Amounts::default();
+        // What makes room is worth noting only where somebody counts.
+        let tally = if asks { Some(tallies.of(key, quotas)) } else { tallies.get(&key) };
+        let Some(tally) = tally else { return Ok(None) };
+        match holder {
+            Holder::Account(account) if charges.new_account.as_ref() == Some(account) => tally.start_empty(),
+            Holder::Account(account) if charges.are_first_of(account) => {}
+            _ if asks && tally.is_due(&tallies.quotas, &change.asked, shared) => {
+                self.count(holder, &tally, change.asked.bytes()).await?;
+            }
+            Holder::Org | Holder::Account(_) => {}
+        }
+        let mut reserved = tally.reserve(&tallies.quotas, &change);
+        if reserved.is_err() && tally.may_be_high(engine.now(), shared) {
+            self.count(holder, &tally, RECOUNT_BYTES).await?;
+            reserved = tally.reserve(&tallies.quotas, &change);
+        }
+        let over = |quota| Error::OverQuota { quota, max: tallies.quotas.max(quota) };
+        reserved.map(Some).map_err(over)
+    }
+
+    /// Counts an account; or goes on with the count of the org, far enough that what is added while it is counted is a
+    /// small part of it.
+    async fn count(&self, holder: Holder<'_>, tally: &Tally, added_bytes: u64) -> Result<(), Error> {
+        let engine = &self.engine;
+        let Holder::Account(account) = holder else {
+            return self.count_on(tally, added_bytes.saturating_mul(PACE)).await;
+        };
+        let reserved = tally.begin();
+        let found = self.count_all(self.id.counted_of_account(account)).await?;
+        tally.counted(found, reserved, engine.now());
+        Ok(())
+    }
+
+    /// Goes on with the count of the org: a page, or more until `due` bytes were counted.
+    async fn count_on(&self, tally: &Tally, mut due: u64) -> Result<(), Error> {
+        loop {
+            let before = tally.walk(|| self.id.counted_of_org());
+            let mut after = before.clone();
+            self.walk_on(&mut after, ORG_PAGE).await?;
+            let counted = after.found.bytes().saturating_sub(before.found.bytes());
+            match tally.walked(&before, after, self.engine.now()) {
+                Walked::Over => return Ok(()),
+                // Each writer counts for what it adds itself.
+                Walked::ByAnother => {}
+                Walked::On => {
+                    due = due.saturating_sub(counted);
+                    if due == 0 {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Counts the rows of `ranges`.
+    pub(crate) async fn count_all(&self, ranges: Vec<KeyRange>) -> Result<Amounts, Error> {
+        let mut walk = Walk::new(ranges);
+        while !walk.rest.is_empty() {
+            self.walk_on(&mut walk, PAGE).await?;
+        }
+        Ok(walk.found)
+    }
+
+    /// Counts the next rows, in one read.
+    async fn walk_on(&self, walk: &mut Walk, rows_max: usize) -> Result<(), Error> {
+        let ranges = std::mem::take(&mut walk.rest);
+        let scans: Vec<Scan> = ranges.iter().map(|range| Scan::new(range.clone(), rows_max)).collect();
+        let pages = self.engine.read(scans).await?;
+        for (range, page) in ranges.into_iter().zip(pages) {
+            // Ranges after one that has more rows are read again with it: they are counted in key order.
+            if !walk.rest.is_empty() {
+                walk.rest.push(range);
+                continue;
+            }
+            for (key, row) in &page.rows {
+                // A key that is no row's: nobody charged for it, and `verify` reports it.
+                let Some((counted, _)) = self.id.counted(key.as_bytes()) else { continue };
+                let bytes = (key.as_bytes().len() + row.value.len()) as i64;
+                walk.found = walk.found.plus(&Amounts::of_rows(counted, 1, bytes));
+            }
+            if let (true, Some((last, _))) = (page.more, page.rows.last()) {
+                walk.rest.push(range.after(last.as_bytes()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How many bytes of an org are counted for each that is added.
+const PACE: u64 = 16;
+/// How many are counted before a write is refused that the last count does not allow: with [`PACE`], 1 MiB. No more,
+/// since a caller who is refused may call again at once.
+const RECOUNT_BYTES: u64 = 64 << 10;
+/// Rows that are counted at once: of an org few, since somebody waits for it who may add little.
+const ORG_PAGE: usize = 256;
+const PAGE: usize = 4_096;

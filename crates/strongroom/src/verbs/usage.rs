@@ -1,0 +1,44 @@
+//! How much an org and an account store.
+
+use crate::error::Error;
+use crate::model::Usage;
+use crate::verbs::account::Account;
+use crate::verbs::org::Org;
+
+impl Org {
+    /// How much the org stores in this environment, counted in its rows: exact if nobody writes meanwhile. It reads all
+    /// of them, in pages, so it takes as long as a list of everything.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_org(async |org| {
+    /// org.create_account("user_12345".parse()?).with_credential("api_key", "k1").await?;
+    /// let usage = org.usage().await?;
+    /// assert_eq!((usage.accounts, usage.integrations, usage.credentials), (1, 1, 1));
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Locked`] and [`Error::Store`].
+    pub async fn usage(&self) -> Result<Usage, Error> {
+        Ok(self.tenant.count_all(self.tenant.id.counted_of_org()).await?.into())
+    }
+}
+
+impl Account {
+    /// How much the account stores, counted in its rows: exact if nobody writes meanwhile. It reads all of them.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// account.set_value("PORT", "80").await?;
+    /// let usage = account.usage().await?;
+    /// assert_eq!((usage.values, usage.credentials), (1, 0));
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Locked`] and [`Error::Store`].
+    pub async fn usage(&self) -> Result<Usage, Error> {
+        let tenant = &self.org().tenant;
+        Ok(tenant.count_all(tenant.id.counted_of_account(self.id())).await?.into())
+    }
+}

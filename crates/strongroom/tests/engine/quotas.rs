@@ -1,0 +1,429 @@
+//! Quotas: what is just within one is stored, one more is refused, and what is stored can always be read, updated and
+//! deleted.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
+use std::thread;
+
+use async_trait::async_trait;
+use futures_executor::block_on;
+use strongroom::store::{
+    Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
+};
+use strongroom::{
+    Account, Backup, Error, IntegrationId, Org, Quota, Quotas, Scope, Usage, Vault, VaultOptions,
+};
+use strongroom_memory::MemoryStore;
+
+use crate::common::{
+    FailingStore, TestClock, account, id, org_id, org_of, run, text, unlock, vault, with_org, workflow,
+};
+
+/// An org under quotas, with ten definitions and one account.
+fn with_quotas(quotas: Quotas, test: impl AsyncFnOnce(Org, Account) -> Result<(), Error>) {
+    run(async {
+        let options = VaultOptions::default().quotas(quotas);
+        let org = org_of(&vault(MemoryStore::new(), options).await?);
+        let account = furnish(&org).await?;
+        test(org, account).await
+    });
+}
+
+async fn furnish(org: &Org) -> Result<Account, Error> {
+    for index in 0..10 {
+        org.define(text(&format!("V{index}"))).await?;
+    }
+    org.create_account(id("a")).with_default_app().await
+}
+
+async fn reopen(store: &Arc<MemoryStore>, quotas: Quotas) -> Result<Org, Error> {
+    Ok(org_of(&VaultOptions::default().quotas(quotas).open(Arc::clone(store), unlock()).await?))
+}
+
+#[track_caller]
+fn assert_refused<T>(answer: Result<T, Error>, expected: Quota, most: u64) {
+    match answer.err() {
+        Some(Error::OverQuota { quota, max }) => assert_eq!((quota, max), (expected, most)),
+        other => unreachable!("{expected:?} lets one more pass, or fails with {other:?}"),
+    }
+}
+
+#[test]
+fn an_account_holds_its_values_and_no_more() {
+    with_quotas(Quotas::default().account_values_max(2), async |org, a| {
+        a.set_value("V0", "v").await?;
+        a.set_value("V1", "v").await?;
+        assert_refused(a.set_value("V2", "v").await, Quota::AccountValues, 2);
+        a.set_value("V1", "w").await?;
+        // Another account's quota is its own, and so is the org's.
+        org.account(id("b")).set_value("V2", "v").await?;
+        org.set_value("V2", Scope::Org, "v").await?;
+        a.delete_value("V0").await?;
+        a.set_value("V2", "v").await?;
+        assert_refused(a.set_value("V0", "v").await, Quota::AccountValues, 2);
+        // A definition that is deleted takes its values with it.
+        org.delete_definition("V2").await?;
+        a.set_value("V0", "v").await.map(drop)
+    });
+}
+
+#[test]
+fn an_account_holds_its_credentials_and_no_more() {
+    with_quotas(Quotas::default().account_credentials_max(2), async |org, a| {
+        a.upsert_credential("k0", "v").await?;
+        a.add_integration(&id("crm")).await?;
+        a.app(id("crm")).upsert("k1", "v").await?;
+        assert_refused(a.upsert_credential("k2", "v").await, Quota::AccountCredentials, 2);
+        let merged = org.upsert_account(id("a")).with_credential("k2", "v").await;
+        assert_refused(merged, Quota::AccountCredentials, 2);
+        a.upsert_credential("k0", "w").await?;
+        a.delete_credential("k0").await?;
+        a.upsert_credential("k2", "v").await?;
+        // An integration takes its credentials with it.
+        a.delete_integration(&id("crm")).await?;
+        a.upsert_credential("k3", "v").await?;
+        assert_refused(a.upsert_credential("k4", "v").await, Quota::AccountCredentials, 2);
+        let three = org.create_account(id("b")).with_credential("1", "v").with_credential("2", "v");
+        assert_refused(three.with_credential("3", "v").await, Quota::AccountCredentials, 2);
+        assert!(org.linked_account(&id("b")).await?.is_none());
+        Ok(())
+    });
+}
+
+#[test]
+fn an_account_holds_its_integrations_and_no_more() {
+    with_quotas(Quotas::default().account_integrations_max(2), async |_, a| {
+        a.add_integration(&id("crm")).await?;
+        assert_refused(a.add_integration(&id("erp")).await, Quota::AccountIntegrations, 2);
+        a.add_integration(&id("crm")).await?;
+        a.delete_integration(&id("crm")).await?;
+        a.add_integration(&id("erp")).await.map(drop)
+    });
+}
+
+#[test]
+fn an_account_holds_its_bytes_and_no_more() {
+    with_quotas(Quotas::default().account_bytes_max(200_000), async |_, a| {
+        let large = "x".repeat(60_000);
+        for key in ["1", "2", "3"] {
+            a.upsert_credential(key, large.as_str()).await?;
+        }
+        assert!(a.usage().await?.bytes <= 200_000);
+        assert_refused(a.upsert_credential("4", large.as_str()).await, Quota::AccountBytes, 200_000);
+        assert_refused(a.set_value("V0", large.as_str()).await, Quota::AccountBytes, 200_000);
+        // One that exists is updated, but not to a long one.
+        a.upsert_credential("4", "short").await?;
+        assert_refused(a.upsert_credential("4", large.as_str()).await, Quota::AccountBytes, 200_000);
+        a.upsert_credential("3", large.as_str()).await?;
+        a.upsert_credential("3", "short").await?;
+        a.upsert_credential("4", large.as_str()).await.map(drop)
+    });
+}
+
+#[test]
+fn an_org_holds_its_accounts_and_no_more() {
+    with_quotas(Quotas::default().org_accounts_max(2), async |org, _| {
+        org.create_account(id("b")).await?;
+        assert_refused(org.create_account(id("c")).await, Quota::OrgAccounts, 2);
+        org.upsert_account(id("b")).name("B").await?;
+        // One that was never registered is deleted all the same.
+        org.account(id("d")).set_value("V0", "v").await?;
+        org.delete_account(&id("d")).await?;
+        assert_refused(org.create_account(id("c")).await, Quota::OrgAccounts, 2);
+        org.delete_account(&id("b")).await?;
+        org.create_account(id("c")).await.map(drop)
+    });
+}
+
+#[test]
+fn an_org_holds_the_values_of_its_workflows_and_no_more() {
+    with_quotas(Quotas::default().org_workflow_values_max(2), async |org, _| {
+        org.set_value("V0", workflow("w1"), "v").await?;
+        org.set_value("V0", workflow("w2"), "v").await?;
+        assert_refused(org.set_value("V0", workflow("w3"), "v").await, Quota::OrgWorkflowValues, 2);
+        org.set_value("V0", workflow("w2"), "w").await?;
+        org.set_value("V0", account("a"), "v").await?;
+        org.delete_value("V0", workflow("w1")).await?;
+        org.set_value("V0", workflow("w3"), "v").await?;
+        let _ = org.shred().await?;
+        furnish(&org).await?;
+        org.set_value("V0", workflow("w1"), "v").await?;
+        org.set_value("V0", workflow("w2"), "v").await.map(drop)
+    });
+}
+
+#[test]
+fn an_org_holds_its_bytes_and_no_more_whoever_they_are_of() {
+    with_quotas(Quotas::default().org_bytes_max(200_000), async |org, a| {
+        let large = "x".repeat(60_000);
+        org.set_value("V0", Scope::Org, large.as_str()).await?;
+        a.set_value("V0", large.as_str()).await?;
+        org.set_value("V0", workflow("w"), large.as_str()).await?;
+        let refused = org.create_account(id("b")).with_credential("k", large.as_str()).await;
+        assert_refused(refused, Quota::OrgBytes, 200_000);
+        org.delete_account(a.id()).await?;
+        org.create_account(id("b")).with_credential("k", large).await.map(drop)
+    });
+}
+
+#[test]
+fn what_is_over_a_quota_is_read_updated_and_deleted() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let org = org_of(&vault(Arc::clone(&store), VaultOptions::default()).await?);
+        let a = furnish(&org).await?;
+        let large = "x".repeat(60_000);
+        for index in 0..5 {
+            a.set_value(format!("V{index}").as_str(), large.as_str()).await?;
+            a.upsert_credential(&index.to_string(), large.as_str()).await?;
+            org.set_value("V0", workflow(&index.to_string()), "v").await?;
+            org.create_account(id(&format!("b{index}"))).await?;
+        }
+        let org = reopen(&store, every_quota(1)).await?;
+        let a = org.account(id("a"));
+        assert_eq!(a.value("V4").await?.unwrap().value.expose(), large);
+        for index in 0..5 {
+            a.set_value(format!("V{index}").as_str(), "y".repeat(60_000)).await?;
+            a.set_value(format!("V{index}").as_str(), "short").await?;
+            a.set_value(format!("V{index}").as_str(), "longer, but by no more than a secret may be").await?;
+            a.upsert_credential(&index.to_string(), "short").await?;
+        }
+        assert_refused(a.set_value("V5", "v").await, Quota::AccountValues, 1);
+        for index in 0..5 {
+            assert!(a.delete_credential(&index.to_string()).await?);
+            assert!(org.delete_value("V0", workflow(&index.to_string())).await?.is_some());
+            org.delete_account(&id(&format!("b{index}"))).await?;
+        }
+        a.delete_integration(&IntegrationId::default_app()).await?;
+        org.delete_account(a.id()).await?;
+        assert_eq!(org.usage().await?, Usage::default());
+        Ok(())
+    });
+}
+
+fn every_quota(max: u64) -> Quotas {
+    Quotas::default()
+        .account_values_max(max)
+        .account_credentials_max(max)
+        .account_integrations_max(max)
+        .account_bytes_max(max)
+        .org_accounts_max(max)
+        .org_workflow_values_max(max)
+        .org_bytes_max(max)
+}
+
+#[test]
+fn a_restore_and_a_copy_are_not_held_to_quotas() {
+    run(async {
+        let vault = vault(MemoryStore::new(), VaultOptions::default()).await?;
+        let a = furnish(&org_of(&vault)).await?;
+        a.upsert_credential("1", "v").await?;
+        a.upsert_credential("2", "v").await?;
+        let mut file = Vec::new();
+        vault.backup(&mut file, |_| ()).await?;
+        let strict = || VaultOptions::default().quotas(Quotas::default().account_credentials_max(1));
+        let other = strict().create(MemoryStore::new(), unlock()).await?;
+        // Counted before, as empty.
+        org_of(&other).create_account(id("a")).with_credential("1", "v").await?;
+        let _ = org_of(&other).shred().await?;
+        let third = strict().create(MemoryStore::new(), unlock()).await?;
+        let mut backup = Backup::open(std::io::Cursor::new(file), unlock()).await?;
+        backup.restore_org(org_id(), &third, |_| ()).await?;
+        let restored = org_of(&third).account(id("a"));
+        assert_eq!(restored.usage().await?.credentials, 2);
+        assert_refused(restored.upsert_credential("3", "v").await, Quota::AccountCredentials, 1);
+        Ok(())
+    });
+}
+
+#[test]
+fn usage_says_what_the_rows_hold() {
+    with_org(async |org| {
+        let a = furnish(&org).await?;
+        a.set_value("V0", "v").await?;
+        a.upsert_credential("k", "v").await?;
+        org.set_value("V0", Scope::Org, "v").await?;
+        org.set_value("V0", workflow("w"), "v").await?;
+        org.account(id("b")).set_value("V0", "v").await?;
+        let usage = org.usage().await?;
+        assert_eq!((usage.accounts, usage.values, usage.workflow_values), (1, 4, 1));
+        assert_eq!((usage.integrations, usage.credentials), (1, 1));
+        let own = a.usage().await?;
+        assert_eq!((own.accounts, own.values, own.integrations, own.credentials), (0, 1, 1, 1));
+        assert!(0 < own.bytes && own.bytes < usage.bytes);
+        Ok(())
+    });
+}
+
+#[test]
+fn writers_at_once_never_pass_a_quota_of_an_account_in_one_engine() {
+    for _ in 0..20 {
+        let options = VaultOptions::default().quotas(Quotas::default().account_credentials_max(10));
+        let vault = block_on(vault(MemoryStore::new(), options)).unwrap();
+        block_on(furnish(&org_of(&vault))).unwrap();
+        flood(std::slice::from_ref(&vault), 8, 4);
+        assert_eq!(block_on(org_of(&vault).account(id("a")).usage()).unwrap().credentials, 10);
+    }
+}
+
+#[test]
+fn writers_of_engines_that_share_a_store_pass_a_quota_by_less_than_is_said() {
+    for _ in 0..10 {
+        let store = Arc::new(MemoryStore::new());
+        let quotas = Quotas::default().account_credentials_max(64);
+        let made = block_on(vault(Arc::clone(&store), VaultOptions::default())).unwrap();
+        block_on(furnish(&org_of(&made))).unwrap();
+        let open = || VaultOptions::default().quotas(quotas).open(Arc::clone(&store), unlock());
+        let vaults: Vec<Vault> = (0..4).map(|_| block_on(open()).unwrap()).collect();
+        flood(&vaults, 8, 40);
+        let stored = block_on(org_of(&made).account(id("a")).usage()).unwrap().credentials;
+        // A sixteenth for each of the other engines, and one for each writer.
+        assert!((64..=64 + 3 * 4 + 8).contains(&stored), "{stored}");
+    }
+}
+
+/// So many threads, each of which adds so many credentials to one account, spread over the vaults.
+fn flood(vaults: &[Vault], threads: usize, each: usize) {
+    let start = Barrier::new(threads);
+    thread::scope(|scope| {
+        for thread in 0..threads {
+            let (start, vault) = (&start, &vaults[thread % vaults.len()]);
+            scope.spawn(move || {
+                start.wait();
+                let account = org_of(vault).account(id("a"));
+                for number in 0..each {
+                    let name = format!("{thread}-{number}");
+                    // Lost sixteen races, or over the quota: either way the next one.
+                    let _ = block_on(account.upsert_credential(&name, "v"));
+                }
+            });
+        }
+    });
+}
+
+/// A store in memory that counts the ranges that are read. It counts as one engine's own.
+#[derive(Debug, Clone, Default)]
+struct CountingStore {
+    inner: Arc<MemoryStore>,
+    scans: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Store for CountingStore {
+    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
+        self.scans.fetch_add(request.scans.len(), Ordering::Relaxed);
+        self.inner.read(request).await
+    }
+
+    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
+        self.inner.commit(batch).await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        (*self.inner).capabilities()
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.inner.close().await
+    }
+}
+
+#[test]
+fn a_store_of_one_engine_is_counted_once_and_never_for_an_update() {
+    run(async {
+        let store = CountingStore::default();
+        let org = org_of(&vault(store.clone(), VaultOptions::default()).await?);
+        furnish(&org).await?.upsert_credential("1", "v").await?;
+        let org = org_of(&VaultOptions::default().open(store.clone(), unlock()).await?);
+        let (a, scans) = (org.account(id("a")), || store.scans.load(Ordering::Relaxed));
+        let before = scans();
+        a.upsert_credential("1", "w").await?;
+        assert_eq!(scans(), before);
+        a.upsert_credential("2", "v").await?;
+        let counted = scans();
+        assert!(counted > before);
+        for index in 3..50 {
+            a.upsert_credential(&index.to_string(), "v").await?;
+        }
+        assert_eq!(scans(), counted);
+        Ok(())
+    });
+}
+
+#[test]
+fn an_org_of_many_rows_is_counted_bit_by_bit_and_then_held_to_its_quotas() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let org = org_of(&vault(Arc::clone(&store), VaultOptions::default()).await?);
+        furnish(&org).await?;
+        for index in 0..1_500 {
+            org.set_value("V0", workflow(&format!("w{index}")), "v").await?;
+        }
+        // Three values more than there are: six pages are counted one with each of the first writes.
+        let org = reopen(&store, Quotas::default().org_workflow_values_max(1_503)).await?;
+        let mut passed = 0;
+        for index in 0..20 {
+            passed += usize::from(org.set_value("V1", workflow(&format!("w{index}")), "v").await.is_ok());
+        }
+        assert!((3..=3 + 6).contains(&passed), "{passed}");
+        assert_refused(org.set_value("V2", workflow("w1"), "v").await, Quota::OrgWorkflowValues, 1_503);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_write_that_failed_takes_no_room_for_good() {
+    run(async {
+        let store = Arc::new(FailingStore::default());
+        let clock = TestClock::default();
+        let quotas = Quotas::default().account_credentials_max(2);
+        let options = VaultOptions::default().quotas(quotas).clock(clock);
+        let org = org_of(&vault(Arc::clone(&store), options).await?);
+        let a = furnish(&org).await?;
+        a.upsert_credential("1", "v").await?;
+        store.fail_after(0, StoreErrorKind::Unavailable);
+        assert!(matches!(a.upsert_credential("2", "v").await, Err(Error::Store(_))));
+        store.recover();
+        a.upsert_credential("3", "v").await?;
+        assert_refused(a.upsert_credential("4", "v").await, Quota::AccountCredentials, 2);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_refusal_looks_for_what_other_engines_deleted_once_a_second() {
+    run(async {
+        let (store, clock) = (Arc::new(MemoryStore::new()), TestClock::default());
+        let options = || {
+            let quotas = Quotas::default().account_credentials_max(32);
+            VaultOptions::default().quotas(quotas).clock(clock.clone())
+        };
+        let one = org_of(&vault(Arc::clone(&store), options()).await?);
+        let other = org_of(&options().open(Arc::clone(&store), unlock()).await?);
+        let a = furnish(&one).await?;
+        for index in 0..32 {
+            a.upsert_credential(&index.to_string(), "v").await?;
+        }
+        let late = async || a.upsert_credential("late", "v").await;
+        assert_refused(late().await, Quota::AccountCredentials, 32);
+        assert!(other.account(id("a")).delete_credential("0").await?);
+        clock.set(1_000);
+        late().await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn the_error_says_which_quota_what_it_allows_and_what_to_do() {
+    let error = Error::OverQuota { quota: Quota::AccountCredentials, max: 1_000 };
+    assert_eq!(
+        error.to_string(),
+        "there can be at most 1000 credentials of the linked account: delete some first, or have the operator \
+         raise `account_credentials_max`"
+    );
+    let mut names: Vec<_> = Quota::ALL.iter().map(|quota| quota.as_str()).collect();
+    names.dedup();
+    assert_eq!(names.len(), 7);
+}
