@@ -319,7 +319,14 @@ impl<'t> Draft<'t> {
             return Ok(Attempt::AfterShred);
         }
         let reserved = self.tenant.reserve(&self.charges).await?;
-        let event = if self.changes.is_empty() { None } else { Some(self.put_event().await?) };
+        let event = match self.put_event().await {
+            Ok(event) => event,
+            Err(error) => {
+                // Nothing was sent.
+                reserved.settle(false);
+                return Err(error);
+            }
+        };
         // An error ends the chain of the event and leaves what was reserved: the batch may have landed.
         let landed = engine.commit_under(pass, self.batch, self.touches).await?;
         reserved.settle(landed.is_some());

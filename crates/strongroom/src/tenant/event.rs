@@ -17,13 +17,17 @@ impl Draft<'_> {
         }
     }
 
-    /// Puts the event of the batch, as the next of a chain that no other batch has meanwhile.
-    pub(super) async fn put_event(&mut self) -> Result<Sent, Error> {
+    /// Puts the event of the batch, as the next of a chain that no other batch has meanwhile. `None` if nothing was
+    /// noted.
+    pub(super) async fn put_event(&mut self) -> Result<Option<Sent>, Error> {
         let (tenant, view) = (self.tenant(), self.view());
+        let changes = std::mem::take(self.changes());
+        if changes.is_empty() {
+            return Ok(None);
+        }
         let life = view.keys(None).and_then(|keys| keys.keyring.dropped().last());
         let now = tenant.engine.now();
         let lane = tenant.engine.chains.lane(&tenant.id, now, life).await;
-        let changes = std::mem::take(self.changes());
         let actor = tenant.actor.as_ref().map(|actor| actor.name().to_string());
         let request_id = tenant.actor.as_ref().and_then(Actor::request_id).map(ToString::to_string);
         let mut body = EventBody { previous: [0; 32], start: None, actor, request_id, changes };
@@ -47,7 +51,7 @@ impl Draft<'_> {
         if id.sequence.is_multiple_of(GROUP) {
             self.put_chain_head(id.chain, &last)?;
         }
-        Ok(lane.send(Chain::begun(id.chain, last, life)))
+        Ok(Some(lane.send(Chain::begun(id.chain, last, life))))
     }
 
     /// Begins a chain in the head of the org's audit. Of two that begin one at once, one is planned again.
