@@ -141,8 +141,8 @@ fn a_stored_text_does_not_control_the_terminal() {
 
 /// Asserts that no character on the screen controls the terminal, but for the colours of the program itself.
 fn assert_harmless(command: &str, screen: &str) {
-    let own =
-        screen.replace("\x1b[1m", "").replace("\x1b[0m", "").replace("\x1b[36m", "").replace("\r\n", "\n");
+    let colours = ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m", "\r"];
+    let own = colours.iter().fold(screen.to_owned(), |screen, colour| screen.replace(colour, ""));
     let raw: Vec<char> = own.chars().filter(|c| c.is_control() && *c != '\n' || *c == '\u{202e}').collect();
     assert!(raw.is_empty(), "{command}: {raw:?} in {own:?}");
 }
