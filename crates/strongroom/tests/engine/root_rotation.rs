@@ -429,6 +429,22 @@ fn jobs_that_a_whole_rotation_of_the_root_overtakes_go_on() {
 }
 
 #[test]
+fn a_job_on_keys_that_a_whole_rotation_of_the_root_overtakes_goes_on() {
+    let store = load(&furnished());
+    let job = block_on(open(Arc::clone(&store)).rotate_data_keys(&DataKeys::all())).unwrap();
+    for _ in 0..4 {
+        block_on(job.step()).unwrap();
+    }
+    let id = *job.id();
+    overtaken(&rows(&store), "job", TO_THE_END, |vault| {
+        let job = vault.key_job(id);
+        assert!(block_on(job.info())?.is_some());
+        assert_eq!(block_on(job.run())?.outcome, JobOutcome::Finished);
+        Ok(())
+    });
+}
+
+#[test]
 fn a_verb_between_a_new_root_and_its_answer_is_not_told_of_damage_or_another_engine() {
     let base = furnished();
     for (name, run) in WHOLE {

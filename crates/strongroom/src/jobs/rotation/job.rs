@@ -241,10 +241,26 @@ impl KeyJob {
 
     /// The job as it is in the store; `None` once it is finished.
     pub(crate) async fn load(&self) -> Result<Option<LoadedJob>, Error> {
-        let Some(row) = self.engine.get(VaultRow::KeyJob(self.id).key()).await? else { return Ok(None) };
-        match self.open(&row) {
-            Ok(loaded) => Ok(Some(loaded)),
-            Err(error) => Err(self.engine.if_rotated(error).await),
+        self.read(|row| self.open(row)).await
+    }
+
+    /// Reads the job's row; `None` once the job is finished.
+    pub(crate) async fn read<T>(
+        &self,
+        open: impl Fn(&Versioned) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        let mut failed_at = None;
+        loop {
+            let found = self.engine.get(VaultRow::KeyJob(self.id).key()).await?;
+            let Some(row) = found else { return Ok(None) };
+            match open(&row) {
+                // Sealed under a root that this engine dropped since it was read. The same row twice is no race.
+                Err(Error::UnknownKey { .. }) if failed_at != Some(row.revision) => {
+                    failed_at = Some(row.revision);
+                }
+                Err(error) => return Err(self.engine.if_rotated(error).await),
+                Ok(opened) => return Ok(Some(opened)),
+            }
         }
     }
 

@@ -4,7 +4,6 @@ use crate::clock::Timestamp;
 use crate::error::{Damage, Error};
 use crate::id::{Environment, LinkedAccountId, OrgId};
 use crate::jobs::rotation::{JobInfo, JobKind, JobProgress, JobState, KeyJob};
-use crate::row::VaultRow;
 use crate::row::body::{DataKeysBody, Status, TaskBody};
 use crate::store::Versioned;
 
@@ -23,10 +22,7 @@ impl KeyJob {
     /// # Errors
     /// Those of [`Vault::jobs`](crate::Vault::jobs).
     pub async fn info(&self) -> Result<Option<JobInfo>, Error> {
-        match self.engine.get(VaultRow::KeyJob(self.id).key()).await? {
-            Some(row) => self.info_of(&row).map(Some),
-            None => Ok(None),
-        }
+        self.read(|row| self.info_of(row)).await
     }
 
     /// Checks that the row is that of a job on keys.
