@@ -12,6 +12,7 @@
 
 mod audit;
 mod hooked;
+mod paged;
 mod rows;
 mod sight;
 mod slow;
@@ -32,6 +33,7 @@ use strongroom_memory::MemoryStore;
 
 pub(crate) use audit::audit;
 pub(crate) use hooked::{Hooked, Point};
+pub(crate) use paged::Paged;
 pub(crate) use rows::{
     Kind, RowKey, Rows, dek_id, doc_id, fill, flip, is_of_tenant, load, rows, shown, target,
 };
