@@ -162,6 +162,37 @@ fn links_of_the_pages_lead_to_files() {
     assert_eq!(dead, [""; 0]);
 }
 
+#[test]
+fn every_promise_names_tests_that_exist() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let page = fs::read_to_string(crates.join("strongroom/docs/PROMISES.md")).unwrap();
+    let (mut ids, mut wrong) = (Vec::new(), Vec::new());
+    for promise in page.split("\n### ").skip(1) {
+        let promise = promise.split("\n## ").next().unwrap();
+        let id = promise.split(' ').next().unwrap();
+        let before = wrong.len();
+        let mut named = 0;
+        // A line or more for each file: its name, then those of its tests, all in backticks.
+        for item in promise.split("\n- ").skip(1) {
+            let mut words = item.split('`').skip(1).step_by(2);
+            let file = words.next().unwrap().replacen("engine/", "strongroom/tests/engine/", 1);
+            let text = fs::read_to_string(crates.join(format!("{file}.rs"))).unwrap_or_default();
+            for test in words {
+                named += 1;
+                if !text.contains(&format!("fn {test}(")) {
+                    wrong.push(format!("{id}: {file} has no {test}"));
+                }
+            }
+        }
+        if ids.contains(&id) || (named == 0 && wrong.len() == before) {
+            wrong.push(format!("{id} names no test, or is not the only one of this id"));
+        }
+        ids.push(id);
+    }
+    assert!(ids.len() > 50, "only {} promises found", ids.len());
+    assert_eq!(wrong, [""; 0]);
+}
+
 /// Every line of Rust in the crates of the workspace, with its file and number.
 fn workspace_lines() -> Vec<(String, String)> {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();

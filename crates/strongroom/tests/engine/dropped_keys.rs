@@ -37,7 +37,7 @@ fn rotate(store: &Arc<MemoryStore>, vault: &Vault, rotations: usize, amid_anothe
 
 /// After any number of rotations, all keys of each scope are dropped and known as dropped, and a new one is none of
 /// them.
-fn assert_drops(scopes: &[KeyScope], verb: impl AsyncFn(&Vault)) {
+fn assert_drops(scopes: &[KeyScope], verb: &impl AsyncFn(&Vault)) {
     for (rotations, amid_another) in [(0, false), (1, false), (3, false), (0, true), (3, true)] {
         let store = load(&furnished());
         let vault = open(Arc::clone(&store));
@@ -64,14 +64,14 @@ fn assert_drops(scopes: &[KeyScope], verb: impl AsyncFn(&Vault)) {
 
 #[test]
 fn a_deleted_account_keeps_no_key_of_any_rotation() {
-    assert_drops(&[scope(Some("u"))], async |vault| {
+    assert_drops(&[scope(Some("u"))], &async |vault| {
         org(vault).delete_account(&account("u")).await.unwrap();
     });
 }
 
 #[test]
 fn a_shredded_account_keeps_no_key_of_any_rotation() {
-    assert_drops(&[scope(Some("a")), scope(Some("u"))], async |vault| {
+    assert_drops(&[scope(Some("a")), scope(Some("u"))], &async |vault| {
         for id in ["a", "u"] {
             drop(org(vault).shred_account(&account(id)).await.unwrap());
         }
@@ -80,7 +80,7 @@ fn a_shredded_account_keeps_no_key_of_any_rotation() {
 
 #[test]
 fn a_shredded_org_keeps_no_key_of_any_rotation() {
-    assert_drops(&[scope(None), scope(Some("a")), scope(Some("u"))], async |vault| {
+    assert_drops(&[scope(None), scope(Some("a")), scope(Some("u"))], &async |vault| {
         drop(org(vault).shred().await.unwrap());
     });
 }

@@ -61,7 +61,7 @@ fn count(rows: &Rows) -> BTreeMap<Kind, usize> {
 }
 
 /// Runs a verb on each number of rows. What it took away, by kind, is what `gone` says.
-fn on_every_size(verb: impl AsyncFn(&Vault), gone: impl Fn(usize) -> Vec<(Kind, usize)>) {
+fn on_every_size(verb: &impl AsyncFn(&Vault), gone: impl Fn(usize) -> Vec<(Kind, usize)>) {
     for len in SIZES {
         let base = with_rows(len);
         let store = load(&base);
@@ -83,42 +83,36 @@ fn on_every_size(verb: impl AsyncFn(&Vault), gone: impl Fn(usize) -> Vec<(Kind, 
 
 #[test]
 fn a_deleted_definition_leaves_none_of_its_values() {
-    on_every_size(
-        async |vault| org(vault).delete_definition("V").await.unwrap(),
-        |len| {
-            vec![
-                (Kind::Definition, 1),
-                (Kind::DefinitionName, 1),
-                (Kind::Value, 2 * len),
-                (Kind::ValueId, 2 * len),
-                (Kind::DefinitionValue, 2 * len),
-            ]
-        },
-    );
+    on_every_size(&async |vault| org(vault).delete_definition("V").await.unwrap(), |len| {
+        vec![
+            (Kind::Definition, 1),
+            (Kind::DefinitionName, 1),
+            (Kind::Value, 2 * len),
+            (Kind::ValueId, 2 * len),
+            (Kind::DefinitionValue, 2 * len),
+        ]
+    });
 }
 
 #[test]
 fn a_deleted_account_leaves_none_of_its_rows() {
-    on_every_size(
-        async |vault| org(vault).delete_account(&account("a")).await.unwrap(),
-        |len| {
-            vec![
-                (Kind::Account, 1),
-                (Kind::Integration, 1 + len),
-                (Kind::Credential, 2 * len),
-                (Kind::Value, len),
-                (Kind::ValueId, len),
-                (Kind::DefinitionValue, len),
-            ]
-        },
-    );
+    on_every_size(&async |vault| org(vault).delete_account(&account("a")).await.unwrap(), |len| {
+        vec![
+            (Kind::Account, 1),
+            (Kind::Integration, 1 + len),
+            (Kind::Credential, 2 * len),
+            (Kind::Value, len),
+            (Kind::ValueId, len),
+            (Kind::DefinitionValue, len),
+        ]
+    });
 }
 
 #[test]
 fn a_deleted_integration_leaves_none_of_its_credentials() {
     let app = IntegrationId::default_app();
     on_every_size(
-        async |vault| org(vault).account(account("a")).delete_integration(&app).await.unwrap(),
+        &async |vault| org(vault).account(account("a")).delete_integration(&app).await.unwrap(),
         |len| vec![(Kind::Integration, 1), (Kind::Credential, len)],
     );
 }
