@@ -41,7 +41,7 @@ fn a_checkpoint_of_the_backed_up_vault_says_that_the_restored_one_is_as_it_was()
     let vault = block_on(backup.replace_original(MemoryStore::new(), |_| ())).unwrap();
     let report = block_on(vault.verify_against(CHECKPOINT)).unwrap();
     assert!(report.is_clean() && report.questions_total == 0 && report.added == 0, "{report}");
-    block_on(org(&vault).records("session".parse().unwrap()).delete(&"r".parse().unwrap())).unwrap();
+    block_on(org(&vault).delete_value("V", strongroom::Scope::Org)).unwrap();
     let report = block_on(vault.verify_against(CHECKPOINT)).unwrap();
     assert_eq!((report.findings_total, report.questions_total), (0, 1), "{report}");
 }
