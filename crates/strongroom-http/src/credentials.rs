@@ -94,7 +94,7 @@ pub(crate) async fn upsert(
     let account = caller.require_linked_account(&stated)?;
     let value = body.value.ok_or(Failure::required("value"))?;
     let upserted = account.upsert_credential(&key, json_text(&value)?).await;
-    let action = upserted.map_err(|error| caller.failure(error))?.as_str();
+    let action = upserted.map_err(|error| caller.failure(error))?.action.as_str();
     let message = format!("Auth credential '{key}' {action} successfully");
     Ok(Json(CredentialUpserted { success: true, message, action }))
 }

@@ -95,18 +95,19 @@ pub use model::{
     Resolution, Resolved, Revision, ScopedValue, Settings, SlotId, SlotInfo, SlotKind, Step,
     StoredDefinition, Trace, Upsert, Usage, ValueWritten, VariableDefinition,
 };
+pub use model::{CredentialWritten, Credentials};
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;
 /// The trait that a backend implements, with its batches, pages and errors: the crate `strongroom-store`.
 pub use strongroom_store as store;
 pub use strongroom_store::Store;
-pub use tenant::record::Record;
-pub use tenant::{NewValue, RecordWrite, WriteOptions};
+pub use tenant::record::{Record, RecordWritten};
+pub use tenant::{NewCredential, NewValue, RecordWrite, WriteOptions};
 pub use transfer::{Backup, BackupSummary, CopySummary, Phase, Progress, RestoreSummary};
 pub use verbs::account::Account;
 pub use verbs::accounts::{AccountWritten, CreateAccount, UpdateAccount, UpsertAccount};
 pub use verbs::audit::AuditFilter;
-pub use verbs::credentials::AppCredentials;
+pub use verbs::credentials::{AppCredentials, Replaced};
 pub use verbs::definitions::{DefinitionChange, DefinitionFilter, FormatChange, Mismatch, OnMismatch};
 pub use verbs::generation::Generation;
 pub use verbs::org::Org;

@@ -115,7 +115,7 @@ impl Set {
         let value = input::value(self.key.as_str(), &self.value, output)?;
         let account = org.account(self.account.clone());
         let action = match account.upsert_credential(self.key.as_str(), value).await {
-            Ok(action) => action,
+            Ok(written) => written.action,
             Err(error) => return Err(suggest::of_account(org, &self.account, error).await),
         };
         self.done(action.as_str(), output)

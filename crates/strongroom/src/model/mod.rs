@@ -29,4 +29,7 @@ pub use resolved::{Found, Origin, Resolution, Resolved, Step, Trace};
 pub use settings::Settings;
 pub use slot::{SlotId, SlotInfo, SlotKind};
 pub use usage::Usage;
-pub use value::{Credential, CredentialInfo, Expected, Revision, ScopedValue, Upsert, ValueWritten};
+pub use value::{
+    Credential, CredentialInfo, CredentialWritten, Credentials, Expected, Revision, ScopedValue, Upsert,
+    ValueWritten,
+};

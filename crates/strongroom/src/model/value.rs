@@ -1,5 +1,7 @@
 //! Scoped values and credentials, and what a write returns.
 
+use sha2::{Digest, Sha256};
+
 use crate::clock::Timestamp;
 use crate::id::{CredentialKey, DefinitionId, DocumentId, IntegrationId};
 use crate::model::Metadata;
@@ -47,6 +49,21 @@ impl Revision {
     /// A mark above all that other writers can have reached since this one was read.
     pub(crate) fn leap(self) -> Self {
         Self(self.0.wrapping_add(1 << 32))
+    }
+
+    /// The mark of some credentials as a whole: another one if one of them is added, changed or deleted. `None` of
+    /// none.
+    pub(crate) fn of_all<'k>(credentials: impl Iterator<Item = (&'k CredentialKey, Self)>) -> Option<Self> {
+        let (mut hash, mut is_empty) = (Sha256::new(), true);
+        for (key_name, revision) in credentials {
+            is_empty = false;
+            hash.update(key_name.as_str());
+            // No key name contains it, so no two lists give the same bytes.
+            hash.update([0]);
+            hash.update(revision.0.to_be_bytes());
+        }
+        let first = hash.finalize().first_chunk().copied().map(u64::from_be_bytes);
+        first.filter(|_| !is_empty).map(Self)
     }
 }
 
@@ -131,6 +148,46 @@ pub struct Credential {
     pub value: Secret,
 }
 
+/// All credentials of one integration, as they were at one moment.
+#[derive(Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Credentials {
+    /// The credentials, in the byte order of their key names.
+    pub items: Vec<Credential>,
+    /// A mark of all of them together, which every change of any of them changes; `None` if there are none.
+    pub revision: Option<Revision>,
+}
+
+impl Credentials {
+    pub(crate) fn new(items: Vec<Credential>) -> Self {
+        let revision = Revision::of_all(items.iter().map(|item| (&item.info.key_name, item.info.revision)));
+        Self { items, revision }
+    }
+
+    /// The credential with this key name.
+    #[must_use]
+    pub fn get(&self, key_name: &str) -> Option<&Credential> {
+        let found = self.items.binary_search_by(|item| item.info.key_name.as_str().cmp(key_name)).ok()?;
+        self.items.get(found)
+    }
+
+    /// The condition that none of them has changed, and none was added.
+    #[must_use]
+    pub fn expected(&self) -> Expected {
+        self.revision.map_or(Expected::Absent, Expected::Revision)
+    }
+}
+
+impl IntoIterator for Credentials {
+    type Item = Credential;
+    type IntoIter = std::vec::IntoIter<Credential>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.items.into_iter()
+    }
+}
+
 /// A credential without its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -151,6 +208,18 @@ pub struct CredentialInfo {
     /// Who wrote this version, and why.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Metadata::is_empty"))]
     pub metadata: Metadata,
+}
+
+/// What setting a credential returns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct CredentialWritten {
+    /// Whether the credential was added or updated.
+    pub action: Upsert,
+    /// The credential as it is now; its revision is what the next condition needs.
+    #[cfg_attr(feature = "serde", serde(flatten))]
+    pub info: CredentialInfo,
 }
 
 /// What setting a value returns.

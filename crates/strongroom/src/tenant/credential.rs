@@ -1,18 +1,91 @@
 //! The row of a credential.
 
-use crate::error::Error;
+use std::collections::BTreeSet;
+
+use crate::clock::Timestamp;
+use crate::error::{Error, Invalid};
 use crate::id::{CredentialKey, IntegrationId, LinkedAccountId};
 use crate::keys::Document;
-use crate::model::{AuditChange, Credential, CredentialInfo, EventKind, Revision, Upsert};
+use crate::model::{
+    AuditChange, Credential, CredentialInfo, CredentialWritten, EventKind, Expected, Revision, Upsert,
+};
 use crate::row::body::{Times, ValueBody};
 use crate::secret::Secret;
 use crate::store::Versioned;
+use crate::tenant::options::IN_THE_PAST;
 use crate::tenant::{Draft, Expiry, Tenant, View, WriteOptions};
 
 /// The account, integration and key name of a credential.
 pub(crate) type CredentialAddress<'a> = (&'a LinkedAccountId, &'a IntegrationId, &'a CredentialKey);
 
+/// A credential to be set, for [`AppCredentials::set_many`](crate::AppCredentials::set_many).
+#[derive(Debug)]
+pub struct NewCredential {
+    key_name: String,
+    value: Secret,
+    expected: Expected,
+    expires_at: Option<Timestamp>,
+}
+
+impl NewCredential {
+    /// Sets `value` under `key_name`, whether or not there is one.
+    pub fn new(key_name: impl Into<String>, value: impl Into<Secret>) -> Self {
+        Self { key_name: key_name.into(), value: value.into(), expected: Expected::Any, expires_at: None }
+    }
+
+    /// Sets the credential only if the one with its key name is as expected.
+    #[must_use]
+    pub fn expecting(mut self, expected: Expected) -> Self {
+        self.expected = expected;
+        self
+    }
+
+    /// Says when the credential expires, instead of what the options say of all of them.
+    #[must_use]
+    pub fn expires_at(mut self, at: Timestamp) -> Self {
+        self.expires_at = Some(at);
+        self
+    }
+}
+
+/// A new credential whose key name is valid, and given only once.
+pub(crate) struct ParsedCredential<'n> {
+    pub(crate) key_name: CredentialKey,
+    pub(crate) value: &'n Secret,
+    pub(crate) expected: Expected,
+    pub(crate) expires_at: Option<Timestamp>,
+}
+
 impl Tenant {
+    /// Refuses invalid key names, key names that are given twice, and credentials that are too long.
+    pub(crate) fn parse_credentials<'n>(
+        &self,
+        credentials: &'n [NewCredential],
+    ) -> Result<Vec<ParsedCredential<'n>>, Error> {
+        let mut seen = BTreeSet::new();
+        let parse = |new: &'n NewCredential| {
+            let key_name: CredentialKey = new.key_name.parse()?;
+            self.check_credential(&new.value)?;
+            if !seen.insert(key_name.clone()) {
+                return Err(Error::Invalid(Invalid::DuplicateCredentialKey));
+            }
+            Ok(ParsedCredential {
+                key_name,
+                value: &new.value,
+                expected: new.expected,
+                expires_at: new.expires_at,
+            })
+        };
+        credentials.iter().map(parse).collect()
+    }
+
+    /// Refuses new credentials that have expired already.
+    pub(crate) fn refuse_expired(&self, credentials: &[ParsedCredential<'_>]) -> Result<(), Error> {
+        let now = self.engine.now();
+        let is_over = |new: &ParsedCredential<'_>| new.expires_at.is_some_and(|at| at <= now);
+        if credentials.iter().any(is_over) { Err(Error::InvalidMetadata(IN_THE_PAST)) } else { Ok(()) }
+    }
+
     /// Refuses a credential that is too long.
     pub(crate) fn check_credential(&self, value: &Secret) -> Result<(), Error> {
         let max = self.engine.limits.value_bytes();
@@ -60,22 +133,23 @@ impl Draft<'_> {
     /// Adds a credential, or updates the one in `row`, keeping its id and creation time.
     pub(crate) fn put_credential(
         &mut self,
-        address: CredentialAddress<'_>,
-        value: &Secret,
+        account: &LinkedAccountId,
+        integration: &IntegrationId,
+        new: &ParsedCredential<'_>,
         row: Option<&Versioned>,
         options: &WriteOptions,
-    ) -> Result<Upsert, Error> {
-        let (account, integration, key_name) = address;
+    ) -> Result<CredentialWritten, Error> {
+        let ParsedCredential { key_name, value, expected, expires_at } = new;
         let tenant = self.tenant();
         let now = tenant.engine.now();
-        let metadata = tenant.metadata(options, now, Expiry::Allowed)?;
+        let metadata = tenant.metadata(options, now, expires_at.map_or(Expiry::Allowed, Expiry::At))?;
         let place = tenant.id.credential(account, integration, key_name);
         let existing = match row {
             Some(row) => self.existing(&place, &row.value)?,
             None => None,
         };
         let before = existing.as_ref().map(|existing| existing.revision);
-        options.check(before)?;
+        WriteOptions::expecting(*expected).check(before)?;
         let (action, id, revision, created_at) = match existing {
             Some(existing) => (Upsert::Updated, existing.id, existing.revision.next(), existing.created_at),
             None => (Upsert::Added, self.new_id()?, Revision::first()?, now),
@@ -86,9 +160,26 @@ impl Draft<'_> {
         self.note(|| AuditChange {
             before,
             after: Some(revision),
-            ..credential_change(EventKind::CredentialSet, address)
+            ..credential_change(EventKind::CredentialSet, (account, integration, key_name))
         });
-        Ok(action)
+        let (integration, key_name) = (integration.clone(), key_name.clone());
+        let info =
+            CredentialInfo { id, integration, key_name, revision, created_at, updated_at: now, metadata };
+        Ok(CredentialWritten { action, info })
+    }
+
+    /// Deletes the credential in `row`; `before` is its revision, if it can be read.
+    pub(crate) fn delete_credential(
+        &mut self,
+        address: CredentialAddress<'_>,
+        row: &Versioned,
+        before: Option<Revision>,
+    ) {
+        let (account, integration, key_name) = address;
+        self.delete_counted(self.tenant().id.credential(account, integration, key_name).key(), row);
+        if before.is_some() {
+            self.note(|| AuditChange { before, ..credential_change(EventKind::CredentialDeleted, address) });
+        }
     }
 }
 

@@ -38,6 +38,8 @@ pub struct WriteOptions {
 pub(crate) enum Expiry {
     Allowed,
     Refused,
+    /// At this time, whatever the options say, and even if it is over.
+    At(Timestamp),
 }
 
 impl WriteOptions {
@@ -161,15 +163,19 @@ impl Tenant {
             options.refuse_expiry()?;
         }
         if options.expires_at.is_some_and(|at| at <= now) {
-            return Err(Error::InvalidMetadata("the expiry is in the past"));
+            return Err(Error::InvalidMetadata(IN_THE_PAST));
         }
+        let expires_at = match expiry {
+            Expiry::At(at) => Some(at),
+            Expiry::Allowed | Expiry::Refused => options.expires_at,
+        };
         let actor = options.actor.as_ref().or(self.actor.as_ref());
         Ok(Metadata::of(Entries {
             author: actor.map(|actor| actor.name().to_string()),
             request_id: actor.and_then(Actor::request_id).map(ToString::to_string),
             note: options.note.clone(),
             labels: labels.clone(),
-            expires_at: options.expires_at,
+            expires_at,
         }))
     }
 }
@@ -184,3 +190,5 @@ impl Draft<'_> {
         self.put_records(&options.records).await
     }
 }
+
+pub(super) const IN_THE_PAST: &str = "the expiry is in the past";

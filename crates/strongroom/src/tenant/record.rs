@@ -4,7 +4,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Invalid};
 use crate::id::{Environment, Namespace, OrgId, RecordKey};
 use crate::keys::Document;
-use crate::model::{AuditChange, EventKind, Expected, Metadata, Revision};
+use crate::model::{AuditChange, EventKind, Expected, Metadata, Revision, Upsert};
 use crate::row::Row;
 use crate::row::body::{Times, VACANT, ValueBody};
 use crate::secret::Secret;
@@ -72,6 +72,33 @@ pub struct Record {
     pub value: Secret,
 }
 
+/// What putting a record returns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct RecordWritten {
+    /// Whether the record was added or updated.
+    pub action: Upsert,
+    /// Its key within the namespace.
+    pub key: RecordKey,
+    /// Its new revision: what the next condition needs.
+    pub revision: Revision,
+    /// When it was added.
+    pub created_at: Timestamp,
+    /// When it was last put: now.
+    pub updated_at: Timestamp,
+}
+
+/// What one write of a record does to it.
+pub(crate) enum RecordChange {
+    Put(RecordWritten),
+    Deleted,
+    /// It was to be deleted, and there is none.
+    Absent,
+    /// It is only expected.
+    Expected,
+}
+
 impl Tenant {
     fn check_record(&self, value: &Secret) -> Result<(), Error> {
         let max = self.engine.limits.value_bytes();
@@ -111,8 +138,8 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Adds one write of a record to the batch. Returns whether the record was absent.
-    pub(crate) async fn put_record(&mut self, write: &RecordWrite) -> Result<bool, Error> {
+    /// Adds one write of a record to the batch.
+    pub(crate) async fn put_record(&mut self, write: &RecordWrite) -> Result<RecordChange, Error> {
         let tenant = self.tenant();
         if (write.org, &write.environment) != (tenant.id.org, &tenant.id.environment) {
             return Err(Error::Invalid(Invalid::ForeignRecord));
@@ -135,25 +162,27 @@ impl Draft<'_> {
             (RecordAction::Delete, Some(read)) => {
                 self.delete_as_read(place.key(), read);
                 self.note(|| AuditChange { before, ..record_change(EventKind::RecordDeleted, write) });
-                return Ok(existing.is_none());
+                return Ok(if existing.is_some() { RecordChange::Deleted } else { RecordChange::Absent });
             }
             (RecordAction::Expect, Some(read)) => {
                 if write.expected != Expected::Any {
                     self.expect_as_read(place.key(), Some(read));
                 }
-                return Ok(existing.is_none());
+                return Ok(RecordChange::Expected);
             }
             (RecordAction::Delete | RecordAction::Expect, None) => {
                 if write.expected == Expected::Absent {
                     self.hold_vacant(&place)?;
                 }
-                return Ok(true);
+                return Ok(RecordChange::Absent);
             }
         };
         tenant.check_record(value)?;
         let now = tenant.engine.now();
-        let created_at = existing.as_ref().map_or(now, |record| record.created_at);
-        let revision = existing.as_ref().map_or_else(Revision::first, |record| Ok(record.revision.next()))?;
+        let (action, created_at, revision) = match existing {
+            Some(record) => (Upsert::Updated, record.created_at, record.revision.next()),
+            None => (Upsert::Added, now, Revision::first()?),
+        };
         let body = ValueBody::encode(value, Times { created_at, updated_at: now }, &Metadata::NONE);
         self.put_sealed(&place, read, &Document { id: None, revision, body: &body })?;
         self.note(|| AuditChange {
@@ -161,7 +190,8 @@ impl Draft<'_> {
             after: Some(revision),
             ..record_change(EventKind::RecordPut, write)
         });
-        Ok(existing.is_none())
+        let key = write.key.clone();
+        Ok(RecordChange::Put(RecordWritten { action, key, revision, created_at, updated_at: now }))
     }
 
     /// Makes the batch fail if the record is added before it lands. A store can expect that a row is absent only where

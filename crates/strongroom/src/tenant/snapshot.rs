@@ -126,7 +126,8 @@ impl Tenant {
         Ok(Some(collected))
     }
 
-    async fn rest(&self, range: &KeyRange, page: Page) -> Result<Rows, Error> {
+    /// The rows of a range whose first page was read.
+    pub(crate) async fn rest(&self, range: &KeyRange, page: Page) -> Result<Rows, Error> {
         let Page { mut rows, mut more } = page;
         while let (true, Some((last, _))) = (more, rows.last()) {
             let mut page = self.engine.scan(range.clone().after(last.as_bytes()), SCAN_ROWS_MAX).await?;

@@ -3,8 +3,8 @@
 use crate::error::Error;
 use crate::id::{DocumentId, IntegrationId, LinkedAccountId};
 use crate::model::{
-    Credential, CredentialInfo, DefinitionRef, LinkedAccount, Listing, PageRequest, ScopedValue,
-    StoredDefinition, Upsert, ValueWritten,
+    Credential, CredentialInfo, CredentialWritten, DefinitionRef, LinkedAccount, Listing, PageRequest,
+    ScopedValue, StoredDefinition, ValueWritten,
 };
 use crate::scope::{Scope, ScopeKind};
 use crate::secret::Secret;
@@ -300,17 +300,21 @@ impl Account {
     /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{Error, Upsert};
     /// let account = org.create_account("user_12345".parse()?).with_default_app().await?;
-    /// assert_eq!(account.upsert_credential("api_key", "k1").await?, Upsert::Added);
-    /// assert_eq!(account.upsert_credential("api_key", "k2").await?, Upsert::Updated);
+    /// assert_eq!(account.upsert_credential("api_key", "k1").await?.action, Upsert::Added);
+    /// assert_eq!(account.upsert_credential("api_key", "k2").await?.action, Upsert::Updated);
     /// let other = org.account("user_99999".parse()?);
     /// assert!(matches!(other.upsert_credential("api_key", "k1").await, Err(Error::IntegrationNotFound { .. })));
     /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// [`Error::IntegrationNotFound`] when the account has no default app; [`Invalid::Id`](crate::Invalid::Id) for
-    /// an invalid key name; [`Error::TooLong`].
-    pub async fn upsert_credential(&self, key_name: &str, value: impl Into<Secret>) -> Result<Upsert, Error> {
+    /// [`Error::IntegrationNotFound`] when the account has no default app; [`Invalid::Id`](crate::Invalid::Id) for an invalid key
+    /// name; [`Error::TooLong`].
+    pub async fn upsert_credential(
+        &self,
+        key_name: &str,
+        value: impl Into<Secret>,
+    ) -> Result<CredentialWritten, Error> {
         self.app(IntegrationId::default_app()).upsert(key_name, value).await
     }
 

@@ -22,10 +22,10 @@ fn a_credential_is_its_exact_text() {
 fn an_upsert_keeps_id_and_creation_time_and_changes_the_revision() {
     with_clock(async |org, clock| {
         let account = org.create_account(id("a")).with_default_app().await?;
-        assert_eq!(account.upsert_credential("k", "1").await?, Upsert::Added);
+        assert_eq!(account.upsert_credential("k", "1").await?.action, Upsert::Added);
         let before = account.credential("k").await?.unwrap().info;
         clock.set(2_000);
-        assert_eq!(account.upsert_credential("k", "2").await?, Upsert::Updated);
+        assert_eq!(account.upsert_credential("k", "2").await?.action, Upsert::Updated);
         let after = account.credential("k").await?.unwrap().info;
         assert_eq!((after.id, after.created_at), (before.id, before.created_at));
         assert_eq!((after.created_at.as_ms(), after.updated_at.as_ms()), (1_000, 2_000));

@@ -28,7 +28,7 @@ fn what_was_written_reads_back_after_reopening() {
         org.set_value("API_BASE_URL", Scope::Org, "https://api.example.com").await?;
         org.set_value("API_SECRET", Scope::LinkedAccount(user.clone()), String::from("s3cret")).await?;
         let account = org.create_account(user.clone()).with_default_app().await?;
-        assert_eq!(account.upsert_credential("api_key", "k1").await?, Upsert::Added);
+        assert_eq!(account.upsert_credential("api_key", "k1").await?.action, Upsert::Added);
         drop((account, org, vault));
 
         let vault = Vault::open(store, unlock()).await?;

@@ -18,6 +18,7 @@ mod common;
 mod copy;
 mod crash;
 mod credentials;
+mod credentials_many;
 mod damaged_rows;
 mod define;
 mod define_and_set;

@@ -20,10 +20,10 @@ use strongroom_memory::MemoryStore;
 fn a_record_reads_back_as_it_was_put() {
     with_clock(async |org, clock| {
         let sessions = sessions(&org);
-        assert_eq!(sessions.put(&id("k"), " x\r\n").await?, Upsert::Added);
+        assert_eq!(sessions.put(&id("k"), " x\r\n").await?.action, Upsert::Added);
         let added = sessions.get(&id("k")).await?.unwrap();
         clock.set(2_000);
-        assert_eq!(sessions.put(&id("k"), "y").await?, Upsert::Updated);
+        assert_eq!(sessions.put(&id("k"), "y").await?.action, Upsert::Updated);
         let updated = sessions.get(&id("k")).await?.unwrap();
         assert_eq!((added.value.expose(), updated.value.expose()), (" x\r\n", "y"));
         assert_eq!((updated.created_at.as_ms(), updated.updated_at.as_ms()), (1_000, 2_000));
@@ -341,7 +341,7 @@ fn the_row_of_an_expected_absence_that_was_cut_short_is_no_record() {
     assert_eq!(records_in(&cut_short), 1);
     type Use = fn(&Org) -> Result<(), Error>;
     let uses: [Use; 5] = [
-        |org| block_on(sessions(org).put(&id("k"), "x")).map(|put| assert_eq!(put, Upsert::Added)),
+        |org| block_on(sessions(org).put(&id("k"), "x")).map(|put| assert_eq!(put.action, Upsert::Added)),
         |org| block_on(sessions(org).delete(&id("k"))).map(|found| assert!(!found)),
         |org| {
             let absent = sessions(org).removal(id("k")).expecting(Expected::Absent);

@@ -3,16 +3,17 @@
 use std::future::IntoFuture;
 use std::pin::Pin;
 
-use crate::error::{Error, Invalid};
-use crate::id::{CredentialKey, IntegrationId, LinkedAccountId};
+use crate::error::Error;
+use crate::id::{IntegrationId, LinkedAccountId};
 use crate::jobs::{finish_job, until_landed};
 use crate::limits::{ACCOUNT_NAME_BYTES_MAX, UDF_BYTES_MAX};
-use crate::model::{EventKind, Expected, Upsert};
+use crate::model::{CredentialWritten, EventKind, Expected, Upsert};
 use crate::row::body::{AccountBody, IntegrationBody};
 use crate::secret::Secret;
 use crate::store::Versioned;
 use crate::tenant::{
-    Attempt, Draft, Freshness, Loaded, Needs, RecordWrite, Registration, View, WriteOptions, at_most,
+    Attempt, Draft, Freshness, Loaded, Needs, NewCredential, ParsedCredential, RecordWrite, Registration,
+    View, WriteOptions, at_most,
 };
 use crate::verbs::account::Account;
 use crate::verbs::org::Org;
@@ -24,7 +25,7 @@ impl Org {
     /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::Upsert;
     /// let account = org.create_account("user_12345".parse()?).with_default_app().await?;
-    /// assert_eq!(account.upsert_credential("api_key", "k1").await?, Upsert::Added);
+    /// assert_eq!(account.upsert_credential("api_key", "k1").await?.action, Upsert::Added);
     /// # Ok(()) });
     /// ```
     ///
@@ -58,26 +59,25 @@ impl Org {
     async fn write_account(&self, spec: &AccountSpec<'_>) -> Result<AccountWritten, Error> {
         at_most("an account's name", ACCOUNT_NAME_BYTES_MAX, spec.name.as_deref())?;
         at_most("an account's own fields", UDF_BYTES_MAX, spec.udf.as_deref())?;
-        let credentials = spec.parse_credentials(self)?;
-        let action =
+        let credentials = self.tenant.parse_credentials(&spec.credentials)?;
+        let (action, credentials) =
             until_landed(&self.tenant, |freshness| self.try_write_account(spec, &credentials, freshness))
                 .await?;
-        Ok(AccountWritten { action, account: self.account(spec.registration.account.clone()) })
+        let account = self.account(spec.registration.account.clone());
+        Ok(AccountWritten { action, account, credentials })
     }
 
     async fn try_write_account(
         &self,
         spec: &AccountSpec<'_>,
-        credentials: &[(CredentialKey, &Secret)],
+        credentials: &[ParsedCredential<'_>],
         freshness: Freshness,
-    ) -> Result<Attempt<Upsert>, Error> {
+    ) -> Result<Attempt<(Upsert, Vec<CredentialWritten>)>, Error> {
         let tenant = &*self.tenant;
         let account = &spec.registration.account;
         let app = IntegrationId::default_app();
         let mut gets = vec![tenant.id.account(account).key(), tenant.id.integration(account, &app).key()];
-        gets.extend(
-            credentials.iter().map(|(key_name, _)| tenant.id.credential(account, &app, key_name).key()),
-        );
+        gets.extend(credentials.iter().map(|new| tenant.id.credential(account, &app, &new.key_name).key()));
         let needs = [account];
         let needs = Needs::org_keys().accounts(&needs).freshness(freshness);
         let (view, rows) = tenant.read(&needs, gets).await?;
@@ -95,28 +95,32 @@ impl Org {
             None => (EventKind::AccountCreated, None),
         };
         draft.note_account(kind, account, before);
-        if spec.default_app && !self.put_default_app(&mut draft, account, credentials, app_rows).await? {
-            return Ok(Attempt::Lost);
+        let mut written = Vec::new();
+        if spec.default_app {
+            match self.put_default_app(&mut draft, account, credentials, app_rows).await? {
+                Some(credentials) => written = credentials,
+                None => return Ok(Attempt::Lost),
+            }
         }
         draft.put_companions(&spec.options).await?;
         let action = if existing.is_some() { Upsert::Updated } else { Upsert::Added };
-        Ok(draft.commit().await?.map(|_| action))
+        Ok(draft.commit().await?.map(|_| (action, written)))
     }
 
     /// Puts the default app, unless it is there, and its credentials. `rows` are those of the app and of the
-    /// credentials. Returns `false` if the app was being deleted: the delete is now finished, so read again.
+    /// credentials. Returns `None` if the app was being deleted: the delete is now finished, so read again.
     async fn put_default_app(
         &self,
         draft: &mut Draft<'_>,
         account: &LinkedAccountId,
-        credentials: &[(CredentialKey, &Secret)],
+        credentials: &[ParsedCredential<'_>],
         rows: &[Option<Versioned>],
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<Vec<CredentialWritten>>, Error> {
         let app = IntegrationId::default_app();
-        let Some((app_row, credential_rows)) = rows.split_first() else { return Ok(false) };
+        let Some((app_row, credential_rows)) = rows.split_first() else { return Ok(None) };
         let existing = self.existing_integration(draft.view(), account, &app, app_row.as_ref()).await?;
         match existing {
-            None => return Ok(false),
+            None => return Ok(None),
             // The batch does not write the app, so it must expect it: a delete of the app would orphan the credentials.
             Some(Some(loaded)) => {
                 let key = self.tenant.id.integration(account, &app).key();
@@ -128,10 +132,11 @@ impl Org {
             }
         }
         let any = WriteOptions::default();
-        for ((key_name, value), row) in credentials.iter().zip(credential_rows) {
-            draft.put_credential((account, &app, key_name), value, row.as_ref(), &any)?;
-        }
-        Ok(true)
+        let rows = credentials.iter().zip(credential_rows);
+        let put = |(new, row): (&ParsedCredential<'_>, &Option<Versioned>)| {
+            draft.put_credential(account, &app, new, row.as_ref(), &any)
+        };
+        rows.map(put).collect::<Result<_, _>>().map(Some)
     }
 
     /// The account in `row`, if `spec` may be applied to it. The outer `None` means that it was being deleted. The
@@ -213,6 +218,8 @@ pub struct AccountWritten {
     pub action: Upsert,
     /// Its handle.
     pub account: Account,
+    /// Its credentials that were written, in the given order.
+    pub credentials: Vec<CredentialWritten>,
 }
 
 /// The builder methods that all have.
@@ -240,7 +247,7 @@ macro_rules! account_fields {
             /// Adds a credential of the default app, and the app itself.
             pub fn with_credential(mut self, key_name: impl Into<String>, value: impl Into<Secret>) -> Self {
                 self.0.default_app = true;
-                self.0.credentials.push((key_name.into(), value.into()));
+                self.0.credentials.push(NewCredential::new(key_name, value));
                 self
             }
 
@@ -274,7 +281,7 @@ struct AccountSpec<'a> {
     name: Option<String>,
     udf: Option<String>,
     default_app: bool,
-    credentials: Vec<(String, Secret)>,
+    credentials: Vec<NewCredential>,
     options: WriteOptions,
 }
 
@@ -297,19 +304,6 @@ impl<'a> AccountSpec<'a> {
             credentials: Vec::new(),
             options: WriteOptions::default(),
         }
-    }
-
-    fn parse_credentials(&self, org: &Org) -> Result<Vec<(CredentialKey, &Secret)>, Error> {
-        let mut parsed: Vec<(CredentialKey, &Secret)> = Vec::with_capacity(self.credentials.len());
-        for (key_name, value) in &self.credentials {
-            let key_name = key_name.parse()?;
-            org.tenant.check_credential(value)?;
-            if parsed.iter().any(|(known, _)| *known == key_name) {
-                return Err(Error::Invalid(Invalid::DuplicateCredentialKey));
-            }
-            parsed.push((key_name, value));
-        }
-        Ok(parsed)
     }
 
     fn apply(

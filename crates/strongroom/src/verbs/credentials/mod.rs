@@ -1,17 +1,23 @@
 //! Verbs on credentials.
 
+pub(crate) mod many;
+
+use std::collections::BTreeMap;
+
 use crate::error::Error;
-use crate::id::{CredentialKey, IntegrationId};
+use crate::id::{CredentialKey, IntegrationId, LinkedAccountId};
 use crate::jobs::until_landed;
-use crate::model::{AuditChange, Credential, CredentialInfo, EventKind, Listing, PageRequest, Upsert};
+use crate::model::{Credential, CredentialInfo, CredentialWritten, Listing, PageRequest};
 use crate::row::body::{AccountBody, IntegrationBody};
 use crate::secret::Secret;
 use crate::store::Versioned;
-use crate::tenant::credential::credential_change;
 use crate::tenant::{
-    Attempt, Draft, Freshness, Loaded, Needs, View, WriteOptions, fresh_if_stale, listed_id,
+    Attempt, Draft, Freshness, Loaded, Needs, NewCredential, View, WriteOptions, fresh_if_stale, listed_id,
 };
 use crate::verbs::account::Account;
+
+use many::Extent;
+pub use many::Replaced;
 
 /// The credentials of one integration (app) of a linked account.
 #[derive(Debug, Clone)]
@@ -20,12 +26,12 @@ pub struct AppCredentials {
     integration: IntegrationId,
 }
 
-/// The rows that a verb on a credential needs.
+/// The rows that a verb on credentials needs.
 struct Read<'g> {
     view: View<'g>,
     account: Loaded<AccountBody>,
     integration: Loaded<IntegrationBody>,
-    row: Option<Versioned>,
+    rows: BTreeMap<CredentialKey, Versioned>,
 }
 
 impl AppCredentials {
@@ -46,15 +52,17 @@ impl AppCredentials {
     /// use strongroom::Upsert;
     /// account.add_integration(&"crm".parse()?).await?;
     /// let crm = account.app("crm".parse()?);
-    /// assert_eq!(crm.upsert("token", "t1").await?, Upsert::Added);
-    /// assert_eq!(crm.upsert("token", "t2").await?, Upsert::Updated);
+    /// assert_eq!(crm.upsert("token", "t1").await?.action, Upsert::Added);
+    /// let written = crm.upsert("token", "t2").await?;
+    /// assert_eq!(written.action, Upsert::Updated);
+    /// assert_eq!(crm.get("token").await?.unwrap().info, written.info); // with the revision that is now there
     /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// [`Error::IntegrationNotFound`]; [`Invalid::Id`](crate::Invalid::Id) for an invalid key name;
-    /// [`Error::TooLong`]; [`Error::Contended`].
-    pub async fn upsert(&self, key_name: &str, value: impl Into<Secret>) -> Result<Upsert, Error> {
+    /// [`Error::IntegrationNotFound`]; [`Invalid::Id`](crate::Invalid::Id) for an invalid key name; [`Error::TooLong`];
+    /// [`Error::Contended`].
+    pub async fn upsert(&self, key_name: &str, value: impl Into<Secret>) -> Result<CredentialWritten, Error> {
         self.upsert_with(key_name, value, WriteOptions::default()).await
     }
 
@@ -62,11 +70,12 @@ impl AppCredentials {
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
-    /// use strongroom::{Error, Expected, Upsert, WriteOptions};
+    /// use strongroom::{Error, Expected, WriteOptions};
     /// let app = account.app(strongroom::IntegrationId::default_app());
-    /// let new = || WriteOptions::expecting(Expected::Absent);
-    /// assert_eq!(app.upsert_with("api_key", "k1", new()).await?, Upsert::Added);
-    /// assert!(matches!(app.upsert_with("api_key", "k2", new()).await, Err(Error::Unexpected { .. })));
+    /// let known = app.upsert("api_key", "k1").await?.info.revision;
+    /// let if_known = || WriteOptions::expecting(Expected::Revision(known));
+    /// app.upsert_with("api_key", "k2", if_known()).await?;
+    /// assert!(matches!(app.upsert_with("api_key", "k3", if_known()).await, Err(Error::Unexpected { .. })));
     /// # Ok(()) });
     /// ```
     ///
@@ -76,14 +85,13 @@ impl AppCredentials {
         &self,
         key_name: &str,
         value: impl Into<Secret>,
-        options: WriteOptions,
-    ) -> Result<Upsert, Error> {
-        let (key_name, value) = (key_name.parse()?, value.into());
-        self.account.org().tenant.check_credential(&value)?;
-        until_landed(&self.account.org().tenant, |freshness| {
-            self.try_upsert(&key_name, &value, &options, freshness)
-        })
-        .await
+        mut options: WriteOptions,
+    ) -> Result<CredentialWritten, Error> {
+        // A condition of a single write is on the credential; that of many is on all of them.
+        let expected = std::mem::take(&mut options.expected);
+        let new = [NewCredential::new(key_name, value).expecting(expected)];
+        let mut written = self.write(&new, Extent::Given, &options).await?.written;
+        written.pop().ok_or(Error::Contended(0))
     }
 
     /// The credential with this key name, if there is one.
@@ -169,33 +177,16 @@ impl AppCredentials {
             .await
     }
 
-    async fn try_upsert(
-        &self,
-        key_name: &CredentialKey,
-        value: &Secret,
-        options: &WriteOptions,
-        freshness: Freshness,
-    ) -> Result<Attempt<Upsert>, Error> {
-        let owner = [self.account.id()];
-        let read = self.read(&owner, key_name, freshness).await?;
-        let mut draft = Draft::new(&self.account.org().tenant, &read.view);
-        let address = (self.account.id(), &self.integration, key_name);
-        let action = draft.put_credential(address, value, read.row.as_ref(), options)?;
-        self.note_change(&mut draft, &read)?;
-        draft.put_companions(options).await?;
-        Ok(draft.commit().await?.map(|_| action))
-    }
-
     async fn try_get(
         &self,
         key_name: &CredentialKey,
         freshness: Freshness,
     ) -> Result<Option<Credential>, Error> {
         let owner = [self.account.id()];
-        let read = self.read(&owner, key_name, freshness).await?;
-        let Some(row) = read.row else { return Ok(None) };
+        let read = self.read(&owner, &[key_name], freshness).await?;
+        let Some(row) = read.rows.get(key_name) else { return Ok(None) };
         let address = (self.account.id(), &self.integration, key_name);
-        self.account.org().tenant.open_credential(&read.view, address, &row)
+        self.account.org().tenant.open_credential(&read.view, address, row)
     }
 
     async fn try_delete(
@@ -206,53 +197,51 @@ impl AppCredentials {
     ) -> Result<Attempt<bool>, Error> {
         let tenant = &*self.account.org().tenant;
         let owner = [self.account.id()];
-        let read = self.read(&owner, key_name, freshness).await?;
+        let read = self.read(&owner, &[key_name], freshness).await?;
         let address = (self.account.id(), &self.integration, key_name);
-        let found = match &read.row {
+        let row = read.rows.get(key_name);
+        let found = match row {
             Some(row) => tenant.find_credential(&read.view, address, row)?,
             None => None,
         };
         options.check(found)?;
         // Nothing to delete: the records are not written either, since they belong to a change that did not happen.
-        let (Some(_), Some(row)) = (found, &read.row) else { return Ok(Attempt::Landed(false)) };
+        let (Some(_), Some(row)) = (found, row) else { return Ok(Attempt::Landed(false)) };
         let mut draft = Draft::new(tenant, &read.view);
         draft.makes_room();
-        let key = tenant.id.credential(self.account.id(), &self.integration, key_name).key();
-        draft.delete_counted(key, row);
-        draft.note(|| AuditChange {
-            before: found,
-            ..credential_change(EventKind::CredentialDeleted, address)
-        });
+        draft.delete_credential(address, row, found);
         self.note_change(&mut draft, &read)?;
         draft.put_companions(options).await?;
         Ok(draft.commit().await?.map(|_| true))
     }
 
-    /// Reads the account, the integration and the row of a credential. Fails if either of the first two does not
-    /// exist.
+    /// Reads the account, the integration and the rows of credentials with these names. Fails if either of the first
+    /// two does not exist.
     async fn read<'g>(
         &self,
-        owner: &'g [&'g crate::LinkedAccountId; 1],
-        key_name: &CredentialKey,
+        owner: &'g [&'g LinkedAccountId; 1],
+        key_names: &[&CredentialKey],
         freshness: Freshness,
     ) -> Result<Read<'g>, Error> {
         let tenant = &*self.account.org().tenant;
         let (account, integration) = (self.account.id(), &self.integration);
-        let gets = [
-            tenant.id.credential(account, integration, key_name).key(),
-            tenant.id.integration(account, integration).key(),
-            tenant.id.account(account).key(),
-        ];
+        let mut gets =
+            vec![tenant.id.account(account).key(), tenant.id.integration(account, integration).key()];
+        gets.extend(key_names.iter().map(|name| tenant.id.credential(account, integration, name).key()));
         let needs = Needs::org_keys().accounts(owner).freshness(freshness);
-        let (view, [row, integration_row, account_row]) = tenant.read(&needs, gets).await?;
+        let (view, found) = tenant.read(&needs, gets).await?;
+        let mut found = found.into_iter();
+        let (account_row, row) = (found.next().flatten(), found.next().flatten());
         let (account, integration) = tenant.live_integration(
             &view,
             self.account.registration(),
             integration,
             account_row.as_ref(),
-            integration_row.as_ref(),
+            row.as_ref(),
         )?;
-        Ok(Read { view, account, integration, row })
+        let row_of = |(name, row): (&&CredentialKey, Option<Versioned>)| Some(((*name).clone(), row?));
+        let rows = key_names.iter().zip(found).filter_map(row_of).collect();
+        Ok(Read { view, account, integration, rows })
     }
 
     async fn refuse_missing(&self) -> Result<(), Error> {

@@ -5,10 +5,10 @@ pub(crate) mod changed;
 use crate::error::{Error, Invalid};
 use crate::id::{Namespace, RecordKey};
 use crate::jobs::until_landed;
-use crate::model::{Expected, Listing, PageRequest, Upsert};
+use crate::model::{Expected, Listing, PageRequest};
 use crate::secret::Secret;
 use crate::store::Versioned;
-use crate::tenant::record::Record;
+use crate::tenant::record::{Record, RecordChange, RecordWritten};
 use crate::tenant::{
     Attempt, Draft, Freshness, Needs, RecordAccess, RecordAction, RecordWrite, View, WriteOptions,
     fresh_if_stale, listed_id,
@@ -66,14 +66,16 @@ impl Records {
     /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::Upsert;
     /// let notes = org.records("notes".parse()?);
-    /// assert_eq!(notes.put(&"a".parse()?, "1").await?, Upsert::Added);
-    /// assert_eq!(notes.put(&"a".parse()?, "2").await?, Upsert::Updated);
+    /// assert_eq!(notes.put(&"a".parse()?, "1").await?.action, Upsert::Added);
+    /// let written = notes.put(&"a".parse()?, "2").await?;
+    /// assert_eq!(written.action, Upsert::Updated);
+    /// assert_eq!(notes.get(&"a".parse()?).await?.unwrap().revision, written.revision);
     /// # Ok(()) });
     /// ```
     ///
     /// # Errors
     /// [`Invalid::ReservedNamespace`](crate::Invalid::ReservedNamespace); [`Error::TooLong`]; [`Error::Contended`].
-    pub async fn put(&self, key: &RecordKey, value: impl Into<Secret>) -> Result<Upsert, Error> {
+    pub async fn put(&self, key: &RecordKey, value: impl Into<Secret>) -> Result<RecordWritten, Error> {
         self.put_with(key, value, WriteOptions::default()).await
     }
 
@@ -98,9 +100,12 @@ impl Records {
         key: &RecordKey,
         value: impl Into<Secret>,
         options: WriteOptions,
-    ) -> Result<Upsert, Error> {
-        let added = self.apply(self.write(key.clone(), value), &options).await?;
-        Ok(if added { Upsert::Added } else { Upsert::Updated })
+    ) -> Result<RecordWritten, Error> {
+        match self.apply(self.write(key.clone(), value), &options).await? {
+            RecordChange::Put(written) => Ok(written),
+            // A write with a value is a put.
+            RecordChange::Deleted | RecordChange::Absent | RecordChange::Expected => Err(Error::Contended(0)),
+        }
     }
 
     /// Deletes a record. Returns whether there was one.
@@ -137,8 +142,8 @@ impl Records {
     /// Those of `delete`, [`Error::Unexpected`], and [`Invalid::DuplicateRecord`](crate::Invalid::DuplicateRecord)
     /// if the options write the same record.
     pub async fn delete_with(&self, key: &RecordKey, options: WriteOptions) -> Result<bool, Error> {
-        let absent = self.apply(self.removal(key.clone()), &options).await?;
-        Ok(!absent)
+        let change = self.apply(self.removal(key.clone()), &options).await?;
+        Ok(matches!(change, RecordChange::Deleted))
     }
 
     /// The records of the namespace, in the order of the bytes of their keys.
@@ -244,8 +249,8 @@ impl Records {
         Ok((view, row))
     }
 
-    /// Applies one write and its companions. Returns whether the record was absent.
-    async fn apply(&self, write: RecordWrite, options: &WriteOptions) -> Result<bool, Error> {
+    /// Applies one write and its companions.
+    async fn apply(&self, write: RecordWrite, options: &WriteOptions) -> Result<RecordChange, Error> {
         // A batch cannot expect one row in two states.
         if options.records.iter().any(|companion| companion.is_of_same_record(&write)) {
             return Err(Error::Invalid(Invalid::DuplicateRecord));
@@ -260,15 +265,15 @@ impl Records {
         write: &RecordWrite,
         options: &WriteOptions,
         freshness: Freshness,
-    ) -> Result<Attempt<bool>, Error> {
+    ) -> Result<Attempt<RecordChange>, Error> {
         let tenant = &*self.org.tenant;
         let (view, ()) = tenant.read(&Needs::org_keys().freshness(freshness), ()).await?;
         let mut draft = Draft::new(tenant, &view);
-        let absent = draft.put_record(write).await?;
-        if absent && matches!(write.action, RecordAction::Delete) {
-            return Ok(Attempt::Landed(true));
+        let change = draft.put_record(write).await?;
+        if matches!(change, RecordChange::Absent) {
+            return Ok(Attempt::Landed(change));
         }
         draft.put_companions(options).await?;
-        Ok(draft.commit().await?.map(|_| absent))
+        Ok(draft.commit().await?.map(|_| change))
     }
 }

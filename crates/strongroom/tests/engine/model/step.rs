@@ -67,7 +67,7 @@ impl Domain {
             }
             Verb::PutRecord { key, value } => {
                 let action = action(self.records.contains_key(*key));
-                assert_eq!(records(org).put(&id(key), *value).await?, action);
+                assert_eq!(records(org).put(&id(key), *value).await?.action, action);
                 self.record_written(org, key, value).await?;
             }
             Verb::DeleteRecord { key } => {
@@ -264,7 +264,7 @@ impl Domain {
         let options = WriteOptions::expecting(expected);
         let answer = credentials(org, app).upsert_with(key, value, options).await;
         if let Some(done) = agreed(answer, &reasons) {
-            assert_eq!(done, action(standing.is_some()));
+            assert_eq!(done.action, action(standing.is_some()));
             self.credential_written(org, app, key, value).await?;
         }
         Ok(())

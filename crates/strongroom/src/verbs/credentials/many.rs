@@ -1,0 +1,268 @@
+//! All credentials of an integration: set together, replaced together, and read together.
+
+use crate::engine::ATTEMPTS_MAX;
+use crate::error::Error;
+use crate::id::{CredentialKey, LinkedAccountId};
+use crate::jobs::until_landed;
+use crate::model::{CredentialWritten, Credentials, Expected, Revision};
+use crate::store::{Key, Scan, Versioned};
+use crate::tenant::{
+    Attempt, Draft, Freshness, Needs, NewCredential, ParsedCredential, WriteOptions, fresh_if_stale,
+    listed_id,
+};
+use crate::verbs::credentials::{AppCredentials, Read};
+
+/// What [`AppCredentials::replace_all`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Replaced {
+    /// The credentials that were set, in the given order.
+    pub written: Vec<CredentialWritten>,
+    /// The key names of those that were deleted.
+    pub removed: Vec<CredentialKey>,
+}
+
+/// Which credentials a write is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// Those that are given.
+    Given,
+    /// All of the integration: the others are deleted.
+    All,
+}
+
+impl AppCredentials {
+    /// All credentials, with their values, from one read of the store, so that an access token and the refresh token
+    /// beside it belong together.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// use strongroom::NewCredential;
+    /// let app = account.app(strongroom::IntegrationId::default_app());
+    /// app.set_many(&[NewCredential::new("access", "a1"), NewCredential::new("refresh", "r1")]).await?;
+    /// let all = app.get_all().await?;
+    /// assert_eq!((all.items.len(), all.get("access").unwrap().value.expose()), (2, "a1"));
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::IntegrationNotFound`]; [`Error::Damaged`]; [`Error::Contended`] if they fill more than one page and
+    /// change all the time.
+    pub async fn get_all(&self) -> Result<Credentials, Error> {
+        fresh_if_stale(|freshness| self.try_get_all(freshness)).await
+    }
+
+    /// Adds or updates credentials in one batch: all of them, or none.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// use strongroom::{Expected, NewCredential};
+    /// let app = account.app(strongroom::IntegrationId::default_app());
+    /// let new = |name, value| NewCredential::new(name, value).expecting(Expected::Absent);
+    /// let written = app.set_many(&[new("access", "a1"), new("refresh", "r1")]).await?;
+    /// assert_eq!(written[0].info.key_name.as_str(), "access");
+    /// assert!(app.set_many(&[new("other", "o1"), new("access", "a2")]).await.is_err()); // neither
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`upsert`](Self::upsert), for the first credential that fails; [`Error::Unexpected`] if one is not as
+    /// it was expected; [`Invalid::DuplicateCredentialKey`](crate::Invalid::DuplicateCredentialKey).
+    pub async fn set_many(&self, credentials: &[NewCredential]) -> Result<Vec<CredentialWritten>, Error> {
+        self.set_many_with(credentials, WriteOptions::default()).await
+    }
+
+    /// [`set_many`](Self::set_many) with [`WriteOptions`]. Their condition is about all credentials of the integration
+    /// as a whole: [`Credentials::expected`] is that none of them has changed since.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// use strongroom::{Error, NewCredential, WriteOptions};
+    /// let app = account.app(strongroom::IntegrationId::default_app());
+    /// let seen = app.get_all().await?;
+    /// app.upsert("refresh", "r2").await?; // somebody else
+    /// let late = WriteOptions::expecting(seen.expected());
+    /// let refused = app.set_many_with(&[NewCredential::new("access", "a2")], late).await;
+    /// assert!(matches!(refused, Err(Error::Unexpected { .. })));
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `set_many`, and [`Error::Unexpected`] for the whole.
+    pub async fn set_many_with(
+        &self,
+        credentials: &[NewCredential],
+        options: WriteOptions,
+    ) -> Result<Vec<CredentialWritten>, Error> {
+        Ok(self.write(credentials, Extent::Given, &options).await?.written)
+    }
+
+    /// Sets these credentials and deletes all others of the integration, in one batch: for a customer who connects
+    /// again. With no credentials, it deletes all.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// use strongroom::NewCredential;
+    /// let app = account.app(strongroom::IntegrationId::default_app());
+    /// app.upsert("password", "p1").await?;
+    /// let replaced = app.replace_all(&[NewCredential::new("access", "a1")]).await?;
+    /// assert_eq!(replaced.removed[0].as_str(), "password");
+    /// assert_eq!(app.get_all().await?.items.len(), 1);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`set_many`](Self::set_many).
+    pub async fn replace_all(&self, credentials: &[NewCredential]) -> Result<Replaced, Error> {
+        self.replace_all_with(credentials, WriteOptions::default()).await
+    }
+
+    /// [`replace_all`](Self::replace_all) with [`WriteOptions`]. Their condition is about all credentials of the
+    /// integration as a whole.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// use strongroom::{Expected, NewCredential, WriteOptions};
+    /// let app = account.app(strongroom::IntegrationId::default_app());
+    /// let if_none = || WriteOptions::expecting(Expected::Absent);
+    /// app.replace_all_with(&[NewCredential::new("access", "a1")], if_none()).await?;
+    /// assert!(app.replace_all_with(&[], if_none()).await.is_err());
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `replace_all`, and [`Error::Unexpected`] for the whole.
+    pub async fn replace_all_with(
+        &self,
+        credentials: &[NewCredential],
+        options: WriteOptions,
+    ) -> Result<Replaced, Error> {
+        self.write(credentials, Extent::All, &options).await
+    }
+
+    /// Writes credentials. The condition of `options` is about all of them as a whole.
+    pub(super) async fn write(
+        &self,
+        credentials: &[NewCredential],
+        extent: Extent,
+        options: &WriteOptions,
+    ) -> Result<Replaced, Error> {
+        let tenant = &*self.account.org().tenant;
+        let new = tenant.parse_credentials(credentials)?;
+        tenant.refuse_expired(&new)?;
+        until_landed(tenant, |freshness| self.try_write(&new, extent, options, freshness)).await
+    }
+
+    async fn try_write(
+        &self,
+        new: &[ParsedCredential<'_>],
+        extent: Extent,
+        options: &WriteOptions,
+        freshness: Freshness,
+    ) -> Result<Attempt<Replaced>, Error> {
+        let owner = [self.account.id()];
+        let read = if extent == Extent::All || options.expected != Expected::Any {
+            let read = self.read_all(&owner, freshness).await?;
+            options.check(self.revision_of(&read)?)?;
+            read
+        } else {
+            let key_names: Vec<_> = new.iter().map(|new| &new.key_name).collect();
+            self.read(&owner, &key_names, freshness).await?
+        };
+        let mut draft = Draft::new(&self.account.org().tenant, &read.view);
+        let put = |new: &ParsedCredential<'_>| {
+            let row = read.rows.get(&new.key_name);
+            draft.put_credential(self.account.id(), &self.integration, new, row, options)
+        };
+        let written = new.iter().map(put).collect::<Result<_, _>>()?;
+        let removed =
+            if extent == Extent::All { self.delete_others(&mut draft, &read, new)? } else { Vec::new() };
+        self.note_change(&mut draft, &read)?;
+        draft.put_companions(options).await?;
+        Ok(draft.commit().await?.map(|_| Replaced { written, removed }))
+    }
+
+    /// Deletes the credentials that are not in `new`. Returns their key names.
+    fn delete_others(
+        &self,
+        draft: &mut Draft<'_>,
+        read: &Read<'_>,
+        new: &[ParsedCredential<'_>],
+    ) -> Result<Vec<CredentialKey>, Error> {
+        let mut removed = Vec::new();
+        for (key_name, row) in &read.rows {
+            if new.iter().any(|new| new.key_name == *key_name) {
+                continue;
+            }
+            let address = (self.account.id(), &self.integration, key_name);
+            // A row whose key was dropped goes too, but it was nobody's credential any more.
+            let before = draft.tenant().find_credential(&read.view, address, row)?;
+            if before.is_some() {
+                removed.push(key_name.clone());
+            }
+            draft.delete_credential(address, row, before);
+        }
+        Ok(removed)
+    }
+
+    async fn try_get_all(&self, freshness: Freshness) -> Result<Credentials, Error> {
+        let owner = [self.account.id()];
+        let read = self.read_all(&owner, freshness).await?;
+        let open = |(key_name, row): (&CredentialKey, &Versioned)| {
+            let address = (self.account.id(), &self.integration, key_name);
+            self.account.org().tenant.open_credential(&read.view, address, row).transpose()
+        };
+        Ok(Credentials::new(read.rows.iter().filter_map(open).collect::<Result<_, _>>()?))
+    }
+
+    /// The mark of all credentials as a whole, without opening any of them.
+    fn revision_of(&self, read: &Read<'_>) -> Result<Option<Revision>, Error> {
+        let tenant = &*self.account.org().tenant;
+        let mut found = Vec::with_capacity(read.rows.len());
+        for (key_name, row) in &read.rows {
+            let address = (self.account.id(), &self.integration, key_name);
+            found.extend(
+                tenant.find_credential(&read.view, address, row)?.map(|revision| (key_name, revision)),
+            );
+        }
+        Ok(Revision::of_all(found.into_iter()))
+    }
+
+    /// Reads the account, the integration and the rows of all its credentials, as they were at one point.
+    async fn read_all<'g>(
+        &self,
+        owner: &'g [&'g LinkedAccountId; 1],
+        freshness: Freshness,
+    ) -> Result<Read<'g>, Error> {
+        let tenant = &*self.account.org().tenant;
+        let (account, integration) = (self.account.id(), &self.integration);
+        let keys = [tenant.id.account(account).key(), tenant.id.integration(account, integration).key()];
+        let range = tenant.id.credentials(account, integration);
+        let needs = Needs::org_keys().accounts(owner).freshness(freshness);
+        for _ in 0..ATTEMPTS_MAX {
+            let scan = Scan::new(range.clone(), PAGE_ROWS_MAX);
+            let (view, ([account_row, row], [page])) = tenant.read(&needs, (keys.clone(), [scan])).await?;
+            let (known, integration) = tenant.live_integration(
+                &view,
+                self.account.registration(),
+                integration,
+                account_row.as_ref(),
+                row.as_ref(),
+            )?;
+            let (more, rows) = (page.more, tenant.rest(&range, page).await?);
+            let [now, _] = if more { tenant.engine.read(keys.clone()).await? } else { [account_row, None] };
+            // Every change of a credential changes the account's row, so the pages are of one point if that stayed.
+            if now.is_none_or(|now| now.revision != known.row_revision) {
+                continue;
+            }
+            let named = |(key, row): (Key, Versioned)| Ok::<_, Error>((listed_id(&range, &key)?, row));
+            let rows = rows.into_iter().map(named).collect::<Result<_, _>>()?;
+            return Ok(Read { view, account: known, integration, rows });
+        }
+        Err(Error::Contended(ATTEMPTS_MAX))
+    }
+}
+
+/// More than an integration has; usually one page holds them all.
+const PAGE_ROWS_MAX: usize = 1_000;
