@@ -134,6 +134,9 @@ fn name(reason: &NotDestroyed) -> &'static str {
         NotDestroyed::OtherProcesses => "other_processes",
         NotDestroyed::Backups => "backups",
         NotDestroyed::OrgBackup => "org_backup",
+        NotDestroyed::NotNoted => "not_noted",
+        NotDestroyed::KeyIsBack => "key_is_back",
+        NotDestroyed::HistoryLost => "history_lost",
         _ => "other",
     }
 }
@@ -161,6 +164,18 @@ fn sentence(reason: &NotDestroyed) -> String {
         }
         NotDestroyed::OrgBackup => {
             "a backup of this org was made under a key of its own, and whoever has both reads it".to_owned()
+        }
+        NotDestroyed::NotNoted => {
+            "the vault no longer notes that its keys were shredded, so an older keyring may have come back"
+                .to_owned()
+        }
+        NotDestroyed::KeyIsBack => {
+            "the store has put back a keyring with one of its keys: `strongroom rotate root` drops it"
+                .to_owned()
+        }
+        NotDestroyed::HistoryLost => {
+            "the store has put back an older row of the vault, which does not know every former slot"
+                .to_owned()
         }
         _ => "a reason that this release does not know".to_owned(),
     }

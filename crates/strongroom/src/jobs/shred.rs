@@ -12,9 +12,9 @@ use crate::envelope::DekId;
 use crate::error::Error;
 use crate::id::OrgId;
 use crate::keys::provider::{Destruction, KeyProvider, ProviderErrorKind, ProviderKey};
-use crate::keys::{KeyEnd, KeyHeld, StoreRow};
-use crate::row::VaultKeys;
-use crate::store::WriteBatch;
+use crate::keys::{KeyEnd, KeyHeld, Keyring, SlotHeld, StoreRow, open_under_root};
+use crate::row::{TenantId, VaultKeys};
+use crate::store::{Key, KeyRange, Scan, Versioned, WriteBatch};
 
 /// What was shredded, and how certain that is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct ShredReceipt {
     pub root_id: DekId,
     /// How certain it is.
     pub effect: ShredEffect,
+    /// What the vault knew of its slots then: none of it may be missing when the shred is settled.
+    pub(crate) slots: Vec<SlotHeld>,
 }
 
 /// How certain it is that what was shredded cannot be read again.
@@ -87,6 +89,13 @@ pub enum NotDestroyed {
     /// ([`Vault::backup_org`](crate::Vault::backup_org)). Nothing that is destroyed here destroys that file, and no
     /// [`Assume`] overrides the note.
     OrgBackup,
+    /// The vault does not note any more that the keys were shredded: 1,024 others were shredded since, or the store
+    /// put back older rows. A new root may lead to one of them.
+    NotNoted,
+    /// The store has put back a keyring that lists one of the keys: rotate the root again.
+    KeyIsBack,
+    /// The store has put back an older row of the vault, which does not know every slot that led to a former root.
+    HistoryLost,
 }
 
 /// What only the host can know.
@@ -104,6 +113,86 @@ pub(crate) async fn org_backup(engine: &Engine, org: &OrgId) -> Result<Option<No
     let notes = engine.scan(VaultKeys::exports(org), 1).await?;
     Ok((!notes.rows.is_empty()).then_some(NotDestroyed::OrgBackup))
 }
+
+/// Notes in the `store` row that data keys were shredded: from then on no keyring that lists one opens it, and no root
+/// job brings it under a new root. Returns what the row knows of slots.
+pub(crate) async fn note_shredded(engine: &Engine, keys: &[DekId]) -> Result<Vec<SlotHeld>, Error> {
+    for _ in 0..ATTEMPTS_MAX {
+        let mut store_row = read_store_row(engine).await?;
+        if !store_row.body.note_shredded(keys)? {
+            return Ok(store_row.body.slots.clone());
+        }
+        if put(engine, &store_row).await? {
+            // The keys of this engine's roots have to know them too.
+            engine.refresh_roots().await?;
+            return Ok(store_row.body.slots.clone());
+        }
+    }
+    Err(Error::Contended(ATTEMPTS_MAX))
+}
+
+/// Why the vault does not know any more that this shred was made, or what it has to cover.
+pub(crate) async fn forgotten(
+    engine: &Engine,
+    store_row: &StoreRow,
+    receipt: &ShredReceipt,
+) -> Result<Vec<NotDestroyed>, Error> {
+    let noted: Vec<DekId> = store_row.body.shredded().collect();
+    let mut keys = receipt.keys.clone();
+    keys.sort_unstable();
+    let reasons = [
+        (receipt.keys.iter().any(|key| !noted.contains(key)), NotDestroyed::NotNoted),
+        (receipt.slots.iter().any(|held| !store_row.body.knows(held)), NotDestroyed::HistoryLost),
+        (is_back(engine, &receipt.org, &keys).await?, NotDestroyed::KeyIsBack),
+    ];
+    Ok(reasons.into_iter().filter_map(|(holds, reason)| holds.then_some(reason)).collect())
+}
+
+/// Whether a keyring of the org, in any environment, lists one of the keys, which are in order.
+async fn is_back(engine: &Engine, org: &OrgId, keys: &[DekId]) -> Result<bool, Error> {
+    let mut rest = VaultKeys::org(org);
+    loop {
+        let first = engine.read(Scan::new(rest.clone(), 1).keys_only()).await?.rows.into_iter().next();
+        let Some((key, _)) = first else { return Ok(false) };
+        let Some(tenant) = TenantId::of_key(&key) else {
+            // A key that is not in the format: no keyring.
+            rest = rest.after(key.as_bytes());
+            continue;
+        };
+        if lists_one(engine, &tenant, keys).await? {
+            return Ok(true);
+        }
+        let Some(end) = tenant.all().end else { return Ok(false) };
+        rest = KeyRange { start: end, end: rest.end };
+    }
+}
+
+async fn lists_one(engine: &Engine, tenant: &TenantId, keys: &[DekId]) -> Result<bool, Error> {
+    let mut rest = tenant.keyrings();
+    loop {
+        let page = engine.scan(rest.clone(), KEYRINGS_PAGE).await?;
+        for (key, row) in &page.rows {
+            if ids_in(engine, tenant, key, row)?.iter().any(|id| keys.binary_search(id).is_ok()) {
+                return Ok(true);
+            }
+        }
+        match page.rows.last() {
+            Some((last, _)) if page.more => rest = rest.after(last.as_bytes()),
+            _ => return Ok(false),
+        }
+    }
+}
+
+/// The ids of the keys in a keyring's row as it is; none if nobody can open it.
+fn ids_in(engine: &Engine, tenant: &TenantId, key: &Key, row: &Versioned) -> Result<Vec<DekId>, Error> {
+    let Some(owner) = tenant.parse_keyring(key) else { return Ok(Vec::new()) };
+    let roots = engine.roots.get()?;
+    let opened = open_under_root(&roots, &engine.store_id, &tenant.keyring(owner.as_ref()), &row.value);
+    let keyring = opened.ok().and_then(|opened| Keyring::decode(&opened.plaintext).ok());
+    Ok(keyring.map(|keyring| keyring.ids().copied().collect()).unwrap_or_default())
+}
+
+const KEYRINGS_PAGE: usize = 256;
 
 pub(crate) async fn read_store_row(engine: &Engine) -> Result<StoreRow, Error> {
     engine.open_head().await.map(|(_, store_row, _)| store_row)

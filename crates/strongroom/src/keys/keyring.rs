@@ -109,11 +109,21 @@ impl Keyring {
 
     /// The same keyring with every key dropped: tombstones, of which the latest [`TOMBSTONES_MAX`] are kept.
     pub(crate) fn drop_keys(&self) -> Self {
+        self.drop_those(|_| true)
+    }
+
+    /// The same keyring with these keys dropped; `None` if it lists none of them.
+    pub(crate) fn without(&self, is_dropped: impl Fn(&DekId) -> bool) -> Option<Self> {
+        self.ids().any(&is_dropped).then(|| self.drop_those(is_dropped))
+    }
+
+    fn drop_those(&self, is_dropped: impl Fn(&DekId) -> bool) -> Self {
         let mut tombstones = self.tombstones.clone();
-        tombstones.extend(self.deks.iter().map(|dek| *dek.key.id()));
+        tombstones.extend(self.ids().filter(|id| is_dropped(id)));
         let surplus = tombstones.len().saturating_sub(TOMBSTONES_MAX);
         tombstones.drain(..surplus);
-        Self { deks: Vec::new(), tombstones, min_version: self.min_version }
+        let deks = self.deks.iter().filter(|dek| !is_dropped(dek.key.id())).map(Dek::copy).collect();
+        Self { deks, tombstones, min_version: self.min_version }
     }
 
     /// The key that seals new records; `None` once all keys were dropped.

@@ -40,17 +40,22 @@ pub(crate) struct Roots {
     /// The revision of the `store` row that names the active root: the backend's, and the sealed one.
     row_revision: RowRevision,
     pub(crate) store_revision: Revision,
+    /// The ids of data keys that were shredded, in order.
+    shredded: Arc<[DekId]>,
 }
 
 impl Roots {
     pub(crate) fn new(active: Arc<Root>, store_row: &StoreRow) -> Self {
         let retiring = store_row.body.retiring().map(Root::new);
+        let mut shredded: Vec<DekId> = store_row.body.shredded().collect();
+        shredded.sort_unstable();
         Self {
             active,
             retiring,
             coming: None,
             row_revision: store_row.row_revision,
             store_revision: store_row.revision,
+            shredded: shredded.into(),
         }
     }
 
@@ -61,7 +66,8 @@ impl Roots {
 
     /// The roots of a new vault.
     pub(crate) fn first(active: Arc<Root>, row: RowRevision) -> Self {
-        Self { active, retiring: None, coming: None, row_revision: row, store_revision: FIRST }
+        let shredded = Arc::new([]);
+        Self { active, retiring: None, coming: None, row_revision: row, store_revision: FIRST, shredded }
     }
 
     /// The same, with the `store` row at this revision.
@@ -73,6 +79,11 @@ impl Roots {
     pub(crate) fn find(&self, id: &DekId) -> Option<&Root> {
         let known = [Some(&self.active), self.retiring.as_ref(), self.coming.as_ref()];
         known.into_iter().flatten().map(|root| &**root).find(|root| root.key.id() == id)
+    }
+
+    /// Whether a data key was shredded. Its keyring may come back from a store that kept an older row.
+    pub(crate) fn is_shredded(&self, key: &DekId) -> bool {
+        self.shredded.binary_search(key).is_ok()
     }
 
     /// Whether the active root has this id, or directly replaced the root that has.

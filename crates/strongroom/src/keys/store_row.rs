@@ -45,6 +45,9 @@ pub(crate) struct StoreBody {
     /// The count of the latest mark; it only grows.
     #[n(7)]
     mark: Option<u64>,
+    /// The ids of data keys that were shredded, one after the other, oldest first.
+    #[cbor(n(8), with = "minicbor::bytes")]
+    shredded: Option<Vec<u8>>,
 }
 
 /// The former root key; wiped on drop.
@@ -178,6 +181,7 @@ impl StoreBody {
             retiring: None,
             settings: None,
             mark: None,
+            shredded: None,
         }
     }
 
@@ -265,6 +269,38 @@ impl StoreBody {
         self.retiring.as_ref().map(|root| root.0.clone())
     }
 
+    /// The ids of data keys that were shredded: no keyring may list one again.
+    pub(crate) fn shredded(&self) -> impl Iterator<Item = DekId> {
+        let (ids, _) = self.shredded.as_deref().unwrap_or_default().as_chunks::<16>();
+        ids.iter().map(|id| DekId::from_bytes(*id))
+    }
+
+    /// Notes data keys as shredded; the latest [`SHREDDED_MAX`] are kept. Returns whether one of them is new. More than
+    /// that at once are not noted: they would only take the place of others.
+    pub(crate) fn note_shredded(&mut self, keys: &[DekId]) -> Result<bool, Error> {
+        if keys.len() > SHREDDED_MAX {
+            return Ok(false);
+        }
+        let mut noted: Vec<DekId> = self.shredded().collect();
+        let before = noted.len();
+        for key in keys {
+            if !noted.contains(key) {
+                noted.push(*key);
+            }
+        }
+        if noted.len() == before {
+            return Ok(false);
+        }
+        noted.drain(..noted.len().saturating_sub(SHREDDED_MAX));
+        self.shredded = Some(noted.iter().flat_map(|id| *id.as_bytes()).collect());
+        self.prune().map(|()| true)
+    }
+
+    /// Whether the history knows what `held` says: a slot of the same kind, with the same root under the same key.
+    pub(crate) fn knows(&self, held: &SlotHeld) -> bool {
+        self.slots.iter().any(|known| known.stands_for(held))
+    }
+
     /// Notes that a slot no longer holds a root.
     pub(crate) fn release(&mut self, slot_id: &[u8; 16], now: Timestamp) {
         for held in &mut self.slots {
@@ -287,12 +323,9 @@ impl StoreBody {
     /// the same root under the same key, or under any raw key, or under any passphrase.
     fn prune(&mut self) -> Result<(), Error> {
         while self.plaintext().len() > BODY_BYTES_MAX {
-            let stands_for = |one: &SlotHeld, other: &SlotHeld| {
-                (one.provider, one.root_id, &one.key) == (other.provider, other.root_id, &other.key)
-            };
             let surplus = self.slots.iter().enumerate().position(|(at, held)| {
                 let mut others = self.slots.iter().enumerate().filter(|(other, _)| *other != at);
-                !held.is_current() && others.any(|(_, other)| stands_for(other, held))
+                !held.is_current() && others.any(|(_, other)| other.stands_for(held))
             });
             let Some(surplus) = surplus else {
                 return Err(Error::TooLong { what: "the history of key slots", max: BODY_BYTES_MAX });
@@ -309,7 +342,8 @@ impl StoreBody {
             let end = held.end.as_ref().and_then(|end| end.evidence.as_ref()).map_or(0, String::len);
             key + end + 160
         };
-        let len = self.slots.iter().map(held_len).sum::<usize>() + 128;
+        let shredded_len = self.shredded.as_ref().map_or(0, Vec::len);
+        let len = self.slots.iter().map(held_len).sum::<usize>() + shredded_len + 128;
         let mut plaintext = Zeroizing::new(Vec::with_capacity(len));
         crate::row::infallible(minicbor::encode(self, &mut *plaintext));
         plaintext
@@ -341,6 +375,11 @@ impl SlotHeld {
         self.until_ms.is_none()
     }
 
+    /// Whether both held the same root under the same key, or under any raw key, or under any passphrase.
+    fn stands_for(&self, other: &Self) -> bool {
+        (self.provider, self.root_id, &self.key) == (other.provider, other.root_id, &other.key)
+    }
+
     /// Whether both are the same slot with the same root under the same key.
     fn is_same(&self, other: &Self) -> bool {
         let identity = |held: &Self| (held.slot_id, held.provider, held.root_id);
@@ -354,6 +393,8 @@ pub(crate) const FIRST: Revision = Revision::from_u64(1);
 const SUITE: u8 = 1;
 /// Below the 64 KiB of a record, so that the row can always be sealed.
 const BODY_BYTES_MAX: usize = 48 << 10;
+/// A third of the row, so that the history of slots has the rest.
+pub(crate) const SHREDDED_MAX: usize = 1_024;
 
 impl StoreRow {
     pub(crate) fn set_end(&mut self, key: &KeyHeld, end: Option<&KeyEnd>) {
@@ -422,6 +463,33 @@ mod tests {
         assert_eq!(hex::encode(&*body.plaintext()), bytes);
         let read: StoreBody = minicbor::decode(&hex::decode(&bytes).unwrap()).unwrap();
         assert_eq!(read.mark(), 1_700_000_000_001);
+    }
+
+    #[test]
+    fn a_body_with_shredded_keys_reads_and_says_the_same() {
+        // {0: root, 1: false, 2: 0, 3: 1, 4: [], 8: ids}
+        let (root, ids) = ("05".repeat(16), "07".repeat(16) + &"08".repeat(16));
+        let bytes = format!("a60050{root}01f4020003010480085820{ids}");
+        let read: StoreBody = minicbor::decode(&hex::decode(&bytes).unwrap()).unwrap();
+        assert!(read.shredded().eq([7, 8].map(|byte| DekId::from_bytes([byte; 16]))));
+        assert_eq!(hex::encode(&*read.plaintext()), bytes);
+    }
+
+    #[test]
+    fn the_latest_shredded_keys_are_kept_and_each_is_noted_once() {
+        let id = |number: usize| {
+            let mut id = [0; 16];
+            id[..8].copy_from_slice(&number.to_be_bytes());
+            DekId::from_bytes(id)
+        };
+        let mut body = body();
+        let ids: Vec<_> = (0..SHREDDED_MAX + 3).map(id).collect();
+        assert!(!body.note_shredded(&ids).unwrap());
+        assert!(body.note_shredded(&ids[..4]).unwrap());
+        assert!(body.note_shredded(&ids[3..]).unwrap());
+        assert!(!body.note_shredded(&ids[3..]).unwrap());
+        assert!(body.shredded().eq(ids[3..].iter().copied()));
+        assert!(body.plaintext().len() <= BODY_BYTES_MAX);
     }
 
     #[test]

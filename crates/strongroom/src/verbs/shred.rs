@@ -6,8 +6,8 @@ use crate::envelope::DekId;
 use crate::error::Error;
 use crate::id::LinkedAccountId;
 use crate::jobs::shred::{
-    Assume, NotDestroyed, ShredEffect, ShredReceipt, destroy, effect, former_keys, org_backup,
-    read_store_row, refusal,
+    Assume, NotDestroyed, ShredEffect, ShredReceipt, destroy, effect, forgotten, former_keys, note_shredded,
+    org_backup, read_store_row, refusal,
 };
 use crate::jobs::shred_org::{begin_shred, dropped_keys};
 use crate::jobs::{run_job, until_landed};
@@ -48,11 +48,12 @@ impl Org {
             keys.sort_unstable();
             keys.dedup();
         }
+        let slots = note_shredded(engine, &keys).await?;
         // Whoever has the root key and an older copy of the store can still open the dropped keys.
         let mut because = vec![NotDestroyed::RootInUse];
         because.extend(org_backup(engine, &self.tenant.id.org).await?);
         let (org, root_id) = (self.tenant.id.org, *engine.roots.get()?.active.key.id());
-        Ok(ShredReceipt { org, keys, root_id, effect: ShredEffect::Logical { because } })
+        Ok(ShredReceipt { org, keys, root_id, effect: ShredEffect::Logical { because }, slots })
     }
 }
 
@@ -62,8 +63,9 @@ impl Vault {
     /// again while a deletion at a provider is pending.
     ///
     /// Whatever else a provider's key protects is lost with it. No key is destroyed while another reason keeps the
-    /// shred [`Logical`](ShredEffect::Logical). A scheduled deletion counts only after its provider confirms it,
-    /// since it may have been cancelled.
+    /// shred [`Logical`](ShredEffect::Logical), and none if the store has put back rows from before: the vault notes
+    /// the latest 1,024 keys that were shredded, and a receipt remembers the slots of its time. A scheduled deletion
+    /// counts only after its provider confirms it, since it may have been cancelled.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -91,6 +93,7 @@ impl Vault {
         let store_row = read_store_row(engine).await?;
         let mut because = self.reasons(&store_row, &receipt, assume);
         because.extend(org_backup(engine, &receipt.org).await?);
+        because.extend(forgotten(engine, &store_row, &receipt).await?);
         let former = former_keys(&store_row);
         // Every key is checked before the first is destroyed.
         for key in &former {
@@ -154,10 +157,11 @@ impl Org {
         until_landed(tenant, |freshness| begin_shred(tenant, freshness)).await?;
         run_job(tenant, &SHRED_JOB).await?;
         let keys = dropped_keys(tenant).await?;
+        let slots = note_shredded(&tenant.engine, &keys).await?;
         let mut because = vec![NotDestroyed::RootInUse];
         because.extend(org_backup(&tenant.engine, &tenant.id.org).await?);
         let effect = ShredEffect::Logical { because };
         let root_id = *tenant.engine.roots.get()?.active.key.id();
-        Ok(ShredReceipt { org: tenant.id.org, keys, root_id, effect })
+        Ok(ShredReceipt { org: tenant.id.org, keys, root_id, effect, slots })
     }
 }

@@ -377,8 +377,10 @@ def store(plaintext):
         3: ("min_suite", UINT),
         4: ("slots", LIST),
     }
-    read = fields(cbor(plaintext), required, {6: ("settings", UINT), 7: ("mark", UINT)})
+    optional = {6: ("settings", UINT), 7: ("mark", UINT), 8: ("shredded", bytes)}
+    read = fields(cbor(plaintext), required, optional)
     require(read.get("settings", 0) < 4, "settings of a later version")
+    require(len(read.get("shredded", b"")) % 16 == 0, "a part of an id")
     return {**read, "slots": [slot_held(entries) for entries in read["slots"]]}
 
 

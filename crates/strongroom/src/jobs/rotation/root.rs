@@ -6,9 +6,9 @@ use crate::error::{Damage, Error};
 use crate::jobs::rotation::data::{MOVES_BYTES_MAX, MOVES_MAX};
 use crate::jobs::rotation::progress::finding;
 use crate::jobs::rotation::run::{Advance, Run, add_findings};
-use crate::keys::{Roots, StoreRow, open_under_root, seal, sealing_key_id};
+use crate::keys::{Document, Keyring, Roots, StoreRow, open_under_root, seal, sealing_key_id};
 use crate::row::body::{CursorBody, FindingBody, KeyJobBody, OnUnreadableBody, RootBody, Status, TaskBody};
-use crate::row::{Row, SealedBy, TenantId, VaultKeys, VaultRow};
+use crate::row::{Row, SealedBy, TenantId, TenantRow, VaultKeys, VaultRow};
 use crate::store::{Expect, Key, KeyRange, Scan, Versioned, WriteBatch};
 
 /// What one step does: the rows to write, and what was found.
@@ -195,6 +195,16 @@ impl Run<'_> {
         };
         let store_id = &self.job.engine.store_id;
         let opened = open_under_root(roots, store_id, &row, &found.value)?;
+        // An older keyring that the store put back does not bring a shredded key under the new root.
+        if let Row::Tenant(_, TenantRow::Keyring(_)) = &row {
+            let keyring =
+                Keyring::decode(&opened.plaintext).map_err(|error| Error::row(row.name(), error))?;
+            if let Some(keyring) = keyring.without(|key| roots.is_shredded(key)) {
+                let document =
+                    Document { id: None, revision: opened.revision.next(), body: &keyring.encode() };
+                return seal(&roots.active.key, store_id, &row, &document).map(Some);
+            }
+        }
         if sealing_key_id(&row, &found.value) == Some(*roots.active.key.id()) {
             return Ok(None);
         }
