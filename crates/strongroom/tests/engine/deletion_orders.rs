@@ -1,7 +1,6 @@
 //! Two writers that act for an account, the deletion of the account and its registration again, in the orders in which
-//! they can come to the store: nothing of the deleted account is left, and nothing of it comes back. Without the
-//! registration in every order; with it, which finishes the deletion itself, up to a number of switches away from a
-//! task that could go on.
+//! they can come to the store: nothing of the deleted account is left, and nothing of it comes back. One writer
+//! and the deletion in every order; all four with one switch away from a task that could go on.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -105,25 +104,17 @@ fn check(store: &Arc<MemoryStore>, before: DocumentId, is_registered: bool, orde
     let rows = rows(store);
     let mut accounts = 0;
     for key in rows.keys().map(|key| RowKey::parse(key)) {
-        match key.kind {
-            Kind::Account => accounts += 1,
+        accounts += usize::from(key.kind == Kind::Account);
+        let is_of_account = matches!(
+            key.kind,
             Kind::Integration
-            | Kind::Credential
-            | Kind::Value
-            | Kind::ValueId
-            | Kind::DefinitionValue
-            | Kind::Job => panic!("{:?} is left: {order:?}", key.kind),
-            Kind::Header
-            | Kind::Slot
-            | Kind::StoreRow
-            | Kind::KeyJob
-            | Kind::Keyring
-            | Kind::Epoch
-            | Kind::Count
-            | Kind::Definition
-            | Kind::DefinitionName
-            | Kind::Record => {}
-        }
+                | Kind::Credential
+                | Kind::Value
+                | Kind::ValueId
+                | Kind::DefinitionValue
+                | Kind::Job
+        );
+        assert!(!is_of_account, "{:?} is left: {order:?}", key.kind);
     }
     assert_eq!(accounts, usize::from(is_registered), "{order:?}");
     let org = org(&crate::rig::open(Arc::clone(store)));
@@ -133,28 +124,37 @@ fn check(store: &Arc<MemoryStore>, before: DocumentId, is_registered: bool, orde
 }
 
 #[test]
-fn two_writers_and_a_deletion_in_every_order_leave_nothing() {
+fn a_writer_and_a_deletion_in_every_order_leave_nothing() {
     let empty = Before::new(async |_| Ok(()));
     let full = Before::new(async |account| {
         account.upsert_credential("k", "c").await?;
         account.set_value("V", "v").await.map(drop)
     });
-    for (before, writers) in [(&empty, [SETS_VALUE, UPSERTS_CREDENTIAL]), (&full, [UPDATES, DELETES_VALUE])] {
-        let played = explore_all(|| before.play(writers, Creator::Absent));
-        assert!(played > 100, "only {played} orders");
+    for before in [&empty, &full] {
+        for writer in [SETS_VALUE, UPSERTS_CREDENTIAL, UPDATES, DELETES_VALUE] {
+            let played = explore_all(|| before.play([writer], Creator::Absent));
+            assert!(played > 5, "only {played} orders");
+        }
     }
 }
 
 #[test]
-fn two_writers_a_deletion_and_a_registration_interrupted_twice_leave_the_next_account_alone() {
+fn two_writers_and_a_deletion_interrupted_once_leave_nothing() {
     let before = Before::new(async |_| Ok(()));
-    let played = explore(2, || before.play([SETS_VALUE, UPSERTS_CREDENTIAL], Creator::Present));
-    assert!(played > 1_000, "only {played} orders");
+    let played = explore(1, || before.play([SETS_VALUE, UPSERTS_CREDENTIAL], Creator::Absent));
+    assert!(played > 50, "only {played} orders");
 }
 
 #[test]
-fn a_writer_a_deletion_and_a_registration_interrupted_three_times_leave_the_next_account_alone() {
+fn two_writers_a_deletion_and_a_registration_interrupted_once_leave_the_next_account_alone() {
+    let before = Before::new(async |_| Ok(()));
+    let played = explore(1, || before.play([SETS_VALUE, UPSERTS_CREDENTIAL], Creator::Present));
+    assert!(played > 100, "only {played} orders");
+}
+
+#[test]
+fn a_writer_a_deletion_and_a_registration_interrupted_once_leave_the_next_account_alone() {
     let before = Before::new(async |account| account.upsert_credential("k", "c").await.map(drop));
-    let played = explore(3, || before.play([UPDATES], Creator::Present));
-    assert!(played > 1_000, "only {played} orders");
+    let played = explore(1, || before.play([UPDATES], Creator::Present));
+    assert!(played > 100, "only {played} orders");
 }

@@ -183,7 +183,7 @@ fn a_vacant_record_and_an_empty_keyring_are_decoded() {
     assert_eq!(text(vacant, "absent"), "it is vacant");
     assert!(block_on(org.records("note".parse().unwrap()).get(&"k".parse().unwrap())).unwrap().is_none());
 
-    // The delete loses its first race for the account's row, and then puts a keyring without keys.
+    // The delete puts a keyring without keys.
     rich.store.commits_left.store(usize::MAX, Ordering::SeqCst);
     rich.store.conflicts_left.store(1, Ordering::SeqCst);
     block_on(org.delete_account(account.id())).unwrap();

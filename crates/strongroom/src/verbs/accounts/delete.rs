@@ -93,18 +93,14 @@ impl Org {
         };
         // Whoever finds the row before the sweep ends can finish the job that it names.
         body.deleting = Some(*job.as_bytes());
-        // Without a keyring there is nothing but the account's row. Once a race for that row was lost, whoever writes
-        // it could hold the delete up for good.
-        let only_row = keys.is_none() && freshness == Freshness::Cached;
-        if only_row || options.expected != Expected::Any {
-            draft.put_account(account, &body, loaded.as_ref())?;
-        } else {
+        // Without a condition the row is marked whatever it holds by then: those who write it could hold the delete up.
+        if options.expected == Expected::Any {
             draft.mark_account(account, &body, loaded.as_ref())?;
+        } else {
+            draft.put_account(account, &body, loaded.as_ref())?;
         }
-        if !only_row {
-            // Whoever seals something of the account expects its keyring, so none of them lands after this batch.
-            draft.leave_no_keys(Some(account))?;
-        }
+        // Whoever seals something of the account expects its keyring, so none of them lands after this batch.
+        draft.leave_no_keys(Some(account))?;
         draft.bump_epoch();
         draft.note_account(EventKind::AccountDeleted, account, live.map(|loaded| loaded.revision));
         draft.put_companions(options).await?;
