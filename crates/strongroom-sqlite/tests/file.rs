@@ -88,7 +88,9 @@ fn nothing_is_written_through_a_link_that_was_planted_beside_the_database() {
         fs::write(&precious, "kept").unwrap();
         let planted = directory.path().join(format!("app.db{suffix}"));
         std::os::unix::fs::symlink(&precious, planted).unwrap();
-        assert_eq!(refusal(&path), StoreErrorKind::Unsupported, "{suffix}");
+        let refused = SqliteStore::open(&path).unwrap_err();
+        assert_eq!(refused.kind(), StoreErrorKind::Unsupported, "{suffix}");
+        assert!(!path.exists(), "{suffix}");
         assert_eq!(fs::read(&precious).unwrap(), b"kept", "{suffix}");
     }
 }
