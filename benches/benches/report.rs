@@ -1,7 +1,7 @@
 //! Prints every ratio with its bar. Name parts of the work to see only those: `-- memory threads`.
 
 use strongroom_benches::{
-    Work, embedded, envelope, formats, growth, keys, memory, postgres, report, slots, threads, token,
+    Work, embedded, envelope, formats, growth, history, keys, memory, postgres, report, slots, threads, token,
 };
 
 fn main() {
@@ -34,6 +34,7 @@ const PARTS: [Part; 14] = [
     ("slots", slots::works),
     ("memory", memory::works),
     ("threads", threads::works),
+    ("history", history::works),
     ("redb", embedded::on_redb),
     ("audit", embedded::audit),
     ("sled", embedded::on_sled),

@@ -7,6 +7,7 @@ pub mod embedded;
 pub mod envelope;
 pub mod formats;
 pub mod growth;
+pub mod history;
 pub mod http;
 pub mod keys;
 pub mod memory;

@@ -21,6 +21,7 @@ use crate::commands::edit::Edit;
 use crate::commands::explain::Explain;
 use crate::commands::export::Export;
 use crate::commands::get::Get;
+use crate::commands::history::History;
 use crate::commands::import::Import;
 use crate::commands::init::Init;
 use crate::commands::inject::Inject;
@@ -36,6 +37,7 @@ use crate::commands::set::Set;
 use crate::commands::show::Show;
 use crate::commands::shred::Shred;
 use crate::commands::slot::SlotCommand;
+use crate::commands::undo::Undo;
 use crate::commands::verify::Verify;
 use crate::config::{Config, Globals, Server};
 use crate::failure::Failure;
@@ -81,8 +83,12 @@ enum Work {
     List(List),
     /// Change the values of one scope in $EDITOR; only what was changed is written
     Edit(Edit),
-    /// Delete a value
+    /// Delete a value; `undo` brings it back
     Delete(Delete),
+    /// List the versions of a value: when each was written, by whom and why
+    History(History),
+    /// Set a value to what it was before its last change, or before it was deleted
+    Undo(Undo),
     /// Credentials of a linked account's default app
     #[command(subcommand)]
     Credential(CredentialCommand),
@@ -173,6 +179,10 @@ impl Work {
             }
             Self::List(list) => in_session(&config, output, async |s| list.run(s, output).await),
             Self::Delete(delete) => in_session(&config, output, async |s| delete.run(&s.org, output).await),
+            Self::History(history) => {
+                in_session(&config, output, async |s| history.run(&s.org, output).await)
+            }
+            Self::Undo(undo) => in_session(&config, output, async |s| undo.run(&s.org, output).await),
             Self::Credential(command) => {
                 in_session(&config, output, async |s| command.run(&s.org, output).await)
             }
@@ -212,6 +222,7 @@ impl Work {
             Self::Get(_)
                 | Self::Resolve(_)
                 | Self::Explain(_)
+                | Self::History(_)
                 | Self::List(_)
                 | Self::Show(_)
                 | Self::Diff(_)
@@ -245,6 +256,9 @@ impl Work {
             }
             Self::Export(_) | Self::Run(_) | Self::Inject(_) | Self::Diff(_) | Self::Copy(_) => {
                 Err(Failure::not_on_server("a server does not show encrypted values"))
+            }
+            Self::History(_) | Self::Undo(_) => {
+                Err(Failure::not_on_server("a server does not give away former versions"))
             }
             Self::Import(_) => Err(Failure::not_on_server("a server takes one value at a time")),
             Self::Init(_)

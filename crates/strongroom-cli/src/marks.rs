@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::files::{NewFile, places, refuse_foreign};
 use crate::output::Output;
+use crate::session::vault_options;
 use crate::store::Spec;
 
 /// The mark that is kept for one store.
@@ -65,8 +66,8 @@ impl KeptMark {
     /// How the store is opened: refused if it has not come as far as the mark.
     pub(crate) fn options(&self) -> VaultOptions {
         match self.kept.filter(|_| !self.accepts_any) {
-            Some(mark) => VaultOptions::default().expect_at_least(mark),
-            None => VaultOptions::default(),
+            Some(mark) => vault_options().expect_at_least(mark),
+            None => vault_options(),
         }
     }
 

@@ -76,6 +76,11 @@ impl Session {
 
     fn of(vault: Vault, config: &Config, mark: KeptMark) -> Self {
         let org = vault.org(config.org, config.environment.clone());
+        // A name that is no actor's leaves the writes without an author.
+        let org = match format!("os:{}", os_user()).parse() {
+            Ok(actor) => org.acting_as(actor),
+            Err(_) => org,
+        };
         Self { vault, org, mark, writes: config.writes }
     }
 
@@ -93,7 +98,30 @@ impl Session {
 }
 
 fn options(config: &Config) -> VaultOptions {
-    VaultOptions::default().quotas(config.quotas.quotas())
+    vault_options().quotas(config.quotas.quotas())
+}
+
+/// How every command opens a vault: `undo` needs the former versions.
+pub(crate) fn vault_options() -> VaultOptions {
+    VaultOptions::default().history_versions(HISTORY_VERSIONS)
+}
+
+const HISTORY_VERSIONS: u8 = 10;
+
+/// Who runs the command, as the operating system has it.
+fn os_user() -> String {
+    let named = ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    named.filter(|name| !name.is_empty()).unwrap_or_else(user_id)
+}
+
+#[cfg(unix)]
+fn user_id() -> String {
+    rustix::process::getuid().as_raw().to_string()
+}
+
+#[cfg(not(unix))]
+fn user_id() -> String {
+    "unknown".to_owned()
 }
 
 async fn is_empty(store: &dyn Store) -> Result<bool, Failure> {

@@ -1,7 +1,9 @@
 //! What a documented example starts from, so that it shows only what it is about.
 
 use futures_executor::block_on;
-use strongroom::{Account, Environment, Error, Org, RawKey, Unlock, VarFormat, VariableDefinition, Vault};
+use strongroom::{
+    Account, Environment, Error, Org, RawKey, Unlock, VarFormat, VariableDefinition, Vault, VaultOptions,
+};
 use strongroom_memory::MemoryStore;
 
 /// Runs an example with an empty vault in memory, whose raw key is 32 bytes of 7.
@@ -19,7 +21,8 @@ use strongroom_memory::MemoryStore;
 pub fn with_vault(example: impl AsyncFnOnce(Vault) -> Result<(), Error>) {
     let run = async {
         let key = RawKey::from_bytes([7; 32]);
-        example(Vault::create(MemoryStore::new(), Unlock::raw_key(key)).await?).await
+        let options = VaultOptions::default().history_versions(10);
+        example(options.create(MemoryStore::new(), Unlock::raw_key(key)).await?).await
     };
     block_on(run).expect("the example succeeds");
 }

@@ -3,7 +3,7 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
-use strongroom::{Account, DocumentId, Error, LinkedAccountId, Org, WorkflowId};
+use strongroom::{Account, Actor, DocumentId, Error, LinkedAccountId, Org, RequestId, WorkflowId};
 
 use crate::auth::{Admitted, Claims, KeyDigest, Signature};
 use crate::error::Failure;
@@ -39,6 +39,24 @@ impl KeyCaller {
 }
 
 impl Caller {
+    /// The same caller, as the author of what it writes in this request.
+    fn acting(self, request: Option<&RequestId>) -> Self {
+        match self {
+            Self::Key(KeyCaller { org, key_id }) => match actor(&format!("api-key:{key_id}"), request) {
+                Some(actor) => Self::Key(KeyCaller { org: org.acting_as(actor), key_id }),
+                None => Self::Key(KeyCaller { org, key_id }),
+            },
+            Self::Token(TokenCaller { org, account, jti }) => match actor(&format!("session:{jti}"), request)
+            {
+                Some(actor) => {
+                    let account = account.acting_as(actor.clone());
+                    Self::Token(TokenCaller { org: org.acting_as(actor), account, jti })
+                }
+                None => Self::Token(TokenCaller { org, account, jti }),
+            },
+        }
+    }
+
     /// The org and environment of the caller.
     pub(crate) fn org(&self) -> &Org {
         match self {
@@ -98,10 +116,11 @@ impl FromRequestParts<Service> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Failure> {
         let permit = RequestPermit::of(&parts.extensions)?;
-        match bearer(&parts.headers)? {
-            Some(token) => admit_token(service, &permit, token).await.map(Self::Token),
-            None => admit_key(service, &permit, &parts.headers).await.map(Self::Key),
-        }
+        let caller = match bearer(&parts.headers)? {
+            Some(token) => Self::Token(admit_token(service, &permit, token).await?),
+            None => Self::Key(admit_key(service, &permit, &parts.headers).await?),
+        };
+        Ok(caller.acting(parts.extensions.get()))
     }
 }
 
@@ -180,6 +199,15 @@ async fn admit_token(service: &Service, permit: &RequestPermit, token: &str) -> 
     permit.count_for(&Party::Org(claims.org_id))?;
     permit.count_for(&Party::Account(claims.org_id, claims.environment, claims.linked_account_id))?;
     Ok(TokenCaller { org, account, jti: claims.jti })
+}
+
+/// Never `None`: the ids of keys and sessions are short words that this service made.
+fn actor(name: &str, request: Option<&RequestId>) -> Option<Actor> {
+    let actor = name.parse::<Actor>().ok()?;
+    Some(match request {
+        Some(id) => actor.in_request(id.clone()),
+        None => actor,
+    })
 }
 
 /// The token of `Authorization: Bearer`. Another scheme, such as a proxy's `Basic`, is not meant for this service: it

@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::Route;
 use axum::routing::future::RouteFuture;
+use strongroom::RequestId;
 use tower::Layer;
 use tower::layer::layer_fn;
 use tracing::{Instrument as _, Span};
@@ -59,6 +60,10 @@ impl tower::Service<Request> for Observed {
         let client = ClientAddress::of(request.headers(), request.extensions(), limits.proxies);
         let permit = Arc::new(RequestPermit::new(&service.inner.load, client));
         request.extensions_mut().insert(Arc::clone(&permit));
+        // What the request writes names it.
+        if let Ok(id) = seen.id.parse::<RequestId>() {
+            request.extensions_mut().insert(id);
+        }
         // The future does nothing before it is polled, so that a request without a permit costs nothing.
         let answer = self.route.call(request);
         Box::pin(async move {

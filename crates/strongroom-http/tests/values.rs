@@ -253,3 +253,19 @@ async fn a_value_is_deleted_by_its_id() {
     fixture.call("DELETE", &path).send().await.is_coded_not_found("Variable value not found");
     fixture.call("DELETE", "/env/values/org").send().await.is_coded_not_found("Variable value not found");
 }
+
+#[tokio::test]
+async fn a_value_names_the_key_or_session_and_the_request_that_set_it() {
+    let fixture = Fixture::new().await;
+    let id = fixture.define_string("A").await;
+    fixture.register("user_1").await;
+    let token = fixture.token("user_1").await;
+    let set = format!(r#"{{"variable_definition_id":"{id}","value":"x"}}"#);
+    fixture.call("POST", "/env/values").header("x-request-id", "r-1").json(&set).await;
+    fixture.call_with_token(&token, "POST", "/env/values").json(&set).await;
+    let of_org = fixture.org.value("A", Scope::Org).await.unwrap().unwrap().metadata;
+    assert!(of_org.author().unwrap().starts_with("api-key:") && of_org.request_id() == Some("r-1"));
+    let account = fixture.org.account("user_1".parse().unwrap());
+    let of_account = account.value("A").await.unwrap().unwrap().metadata;
+    assert!(of_account.author().unwrap().starts_with("session:") && of_account.request_id().is_some());
+}

@@ -93,7 +93,7 @@ pub use model::{
     Actor, AuditChange, AuditEvent, Credential, CredentialInfo, Cursor, CursorError, DefinitionRef, EventId,
     EventKind, Expected, Found, Integration, LinkedAccount, Listing, Mark, Metadata, Origin, PageRequest,
     Resolution, Resolved, Revision, ScopedValue, Settings, SlotId, SlotInfo, SlotKind, Step,
-    StoredDefinition, Trace, Upsert, Usage, ValueWritten, VariableDefinition,
+    StoredDefinition, Trace, Upsert, Usage, ValueWritten, VariableDefinition, Version,
 };
 pub use model::{CredentialWritten, Credentials};
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};

@@ -1,7 +1,10 @@
 //! `delete`: one value, or a definition with all its values.
 
 use serde::Serialize;
-use strongroom::{DefinitionId, DefinitionName, Org, Scope, ScopeKind, Scopes};
+use strongroom::{
+    DefinitionId, DefinitionName, DeletedValue, Error, Org, PageRequest, Scope, ScopeKind, Scopes,
+    WriteOptions,
+};
 
 use crate::client::docs::ListedValue;
 use crate::client::{Call, Client};
@@ -21,6 +24,9 @@ pub(crate) struct Delete {
     /// Delete the definition and its values at all scopes
     #[arg(long, conflicts_with_all = ["account", "workflow"])]
     definition: bool,
+    /// Keep no former version either: nothing brings the value back
+    #[arg(long, conflicts_with = "definition")]
+    purge: bool,
     #[command(flatten)]
     consent: Consent,
 }
@@ -52,15 +58,33 @@ impl Delete {
         }
         let scope = self.scope.scope();
         // A value that cannot be read can still be deleted.
-        if let Ok(None) = org.value(definition.id, &scope).await {
+        let is_absent = matches!(org.value(definition.id, &scope).await, Ok(None));
+        if is_absent && !(self.purge && has_history(org, &definition.id, &scope).await?) {
             return Err(Failure::no_value(name, &scope));
         }
         self.consent.to(&format!("delete the value of {name} at {scope}"))?;
-        let deleted = org.delete_value(name, &scope).await?.ok_or_else(|| Failure::no_value(name, &scope))?;
+        let deleted = self.delete(org).await?;
+        if is_absent {
+            return self.value_deleted(None, output);
+        }
+        let deleted = deleted.ok_or_else(|| Failure::no_value(name, &scope))?;
         if deleted.damaged {
             output.warn("the value was damaged and could not be read");
         }
         self.value_deleted(deleted.id.map(|id| id.to_string()), output)
+    }
+
+    async fn delete(&self, org: &Org) -> Result<Option<DeletedValue>, Failure> {
+        let scope = self.scope.scope();
+        let options = match self.purge {
+            true => WriteOptions::default(),
+            false => WriteOptions::default().keep_history(),
+        };
+        match org.delete_value_with(&self.name, &scope, options).await {
+            // Nothing of it can be kept.
+            Err(Error::Damaged { .. }) if !self.purge => Ok(org.delete_value(&self.name, &scope).await?),
+            deleted => Ok(deleted?),
+        }
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
@@ -94,6 +118,11 @@ impl Delete {
         let view = ValueDeleted { id, name, scope: scope.kind() };
         output.done(&format!("deleted the value of {name} at {scope}"), &view)
     }
+}
+
+async fn has_history(org: &Org, id: &DefinitionId, scope: &Scope) -> Result<bool, Failure> {
+    let newest = org.value_history(*id, scope, PageRequest::first(1)).await?;
+    Ok(!newest.items.is_empty())
 }
 
 /// How many values a definition has. One whose only scope is the org would lose those at all others.

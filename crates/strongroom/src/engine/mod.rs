@@ -49,6 +49,8 @@ pub(crate) struct Engine {
     pub(crate) durability: Option<Durability>,
     /// How much orgs and accounts store.
     pub(crate) tallies: Tallies,
+    /// How many former versions of a document are kept.
+    pub(crate) history_versions: u8,
     /// What key derivations of slots may cost.
     pub(crate) argon2: Argon2Bounds,
     pub(crate) clock: Box<dyn Clock>,

@@ -44,6 +44,7 @@ impl Error {
             | Self::TooLong { .. }
             | Self::ScopeNotAllowed { .. } => ErrorKind::Invalid,
             Self::DefinitionNotFound(_)
+            | Self::VersionNotFound(_)
             | Self::AccountNotFound(_)
             | Self::IntegrationNotFound { .. }
             | Self::OrgNotFound(_) => ErrorKind::NotFound,

@@ -73,6 +73,9 @@ pub enum Error {
     /// No such definition in this org and environment.
     #[error("variable definition {0} not found")]
     DefinitionNotFound(DefinitionRef<'static>),
+    /// No such version: it is older than those that are kept, or it says that the value was deleted.
+    #[error("version {} is not kept: look for another one in the history", .0.as_u64())]
+    VersionNotFound(Revision),
     /// The name is taken by the definition with this id.
     #[error("a variable definition with this name exists: {0}")]
     DefinitionExists(DefinitionId),

@@ -15,9 +15,15 @@ use crate::store::Key;
 
 /// A row that decodes encodes to the same bytes again: there is only one form.
 pub fn row(data: &[u8]) {
-    for kind in
-        [RowKind::ScopedValue, RowKind::Credential, RowKind::Definition, RowKind::Keyring, RowKind::Sealed]
-    {
+    for kind in [
+        RowKind::ScopedValue,
+        RowKind::Credential,
+        RowKind::Definition,
+        RowKind::Keyring,
+        RowKind::Sealed,
+        RowKind::FormerValue,
+        RowKind::DeletedValue,
+    ] {
         if let Ok(row) = SealedRow::decode(kind, data) {
             assert!(row.encode(kind) == data, "a sealed row has one form");
         }

@@ -6,7 +6,8 @@ use crate::id::DefinitionId;
 use crate::jobs::{PAGE_ROWS, Sweeper, document_id};
 use crate::model::DefinitionRef;
 use crate::row::{RowKind, encode_index};
-use crate::store::{Key, RowRevision};
+use crate::scope::Scope;
+use crate::store::{Key, RowRevision, Scan};
 use crate::tenant::{GRANDFATHERED, IndexedValue, Needs};
 
 impl Sweeper<'_> {
@@ -23,15 +24,43 @@ impl Sweeper<'_> {
         loop {
             let page = self.tenant.engine.scan(keys.definition_values(id), PAGE_ROWS).await?;
             values.clear();
+            let mut scopes = Vec::with_capacity(page.rows.len());
             for (index, row) in &page.rows {
                 let scope = keys.parse_definition_value(id, index.as_bytes());
-                values.push((index.clone(), row.revision, scope.map(|scope| keys.value(&scope, id).key())));
+                let value = scope.as_ref().map(|scope| keys.value(scope, id).key());
+                values.push((index.clone(), row.revision, value));
+                scopes.extend(scope);
             }
             if values.is_empty() {
                 return self.finish(None).await;
             }
+            // Before the index rows that lead to it.
+            if !self.sweep_history(id, &scopes).await? {
+                return Ok(());
+            }
             if !self.delete_values(&values).await? && self.is_gone().await? {
                 return Ok(());
+            }
+        }
+    }
+
+    /// Deletes the history of the values at some scopes. `false` if another runner finished the job.
+    async fn sweep_history(&self, id: &DefinitionId, scopes: &[Scope]) -> Result<bool, Error> {
+        let (view, ()) = self.tenant.read(&Needs::org_keys(), ()).await?;
+        loop {
+            let ranges = scopes.iter().map(|scope| self.tenant.id.value_history(scope, id));
+            let scans: Vec<Scan> = ranges.map(|range| Scan::new(range, PAGE_ROWS).keys_only()).collect();
+            let pages = self.tenant.engine.read(scans).await?;
+            let found: Vec<Key> = pages.into_iter().flat_map(|page| page.rows).map(|(key, _)| key).collect();
+            if found.is_empty() {
+                return Ok(true);
+            }
+            for keys in found.chunks(PAGE_ROWS) {
+                let mut draft = self.draft(&view);
+                keys.iter().for_each(|key| draft.delete(key.clone()));
+                if !draft.commit().await?.is_landed() && self.is_gone().await? {
+                    return Ok(false);
+                }
             }
         }
     }

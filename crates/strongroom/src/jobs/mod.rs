@@ -21,7 +21,7 @@ use crate::error::{Damage, Error};
 use crate::id::{DocumentId, IntegrationId, LinkedAccountId};
 use crate::jobs::shred_org::sweep_org;
 use crate::row::body::Sweep;
-use crate::row::{RowKind, SealedRow, TenantId};
+use crate::row::{Row, RowKind, SealedRow, Subject, TenantId, TenantRow};
 use crate::scope::Scope;
 use crate::store::{Key, KeyRange, RowRevision, Scan, Versioned};
 use crate::tenant::{Draft, Needs, Tenant, View};
@@ -126,6 +126,18 @@ impl Sweeper<'_> {
             Ok(SweepAction::Delete(index))
         });
         if !swept.await? {
+            return Ok(());
+        }
+        let history = self.sweep_range(target, keys.account_value_history(account), |view, key, row| {
+            let Some(place) = keys.parse(key) else { return Ok(SweepAction::Keep) };
+            match Tenant::peek(view.keys(Some(account)), &place, &row.value) {
+                // Of a value of the new account; or a row that only a newer release can read.
+                Ok(Some(_)) | Err(Error::UnknownVersion { .. }) => Ok(SweepAction::Keep),
+                Ok(None) | Err(Error::Damaged { .. }) => Ok(SweepAction::Delete(index_of(keys, &place))),
+                Err(error) => Err(error),
+            }
+        });
+        if !history.await? {
             return Ok(());
         }
         let everything = |_: &View<'_>, _: &Key, _: &Versioned| Ok(SweepAction::Delete(Vec::new()));
@@ -252,6 +264,16 @@ impl Sweeper<'_> {
         let Some(row) = self.tenant.engine.get(self.job.clone()).await? else { return Ok(true) };
         self.job_row.store(row.revision.0, Ordering::Relaxed);
         Ok(false)
+    }
+}
+
+/// The row in its definition's index that a deletion leaves.
+fn index_of(keys: &TenantId, place: &Row<'_>) -> Vec<Key> {
+    match place {
+        Row::Tenant(_, TenantRow::Deleted(Subject::Value(scope, definition))) => {
+            vec![keys.definition_value(definition, scope).key()]
+        }
+        _ => Vec::new(),
     }
 }
 

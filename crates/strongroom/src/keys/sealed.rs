@@ -105,6 +105,9 @@ struct Parts<'b> {
 impl<'b> Parts<'b> {
     fn of(row: &Row<'_>, bytes: &'b [u8]) -> Result<Self, Error> {
         let sealed = SealedRow::decode(row.kind(), bytes).map_err(|error| Error::row(row.name(), error))?;
+        if row.revision_in_key().is_some_and(|revision| revision != sealed.revision) {
+            return Err(Error::damaged(row.name(), Damage::Rejected));
+        }
         let record = SealedRecord::parse(sealed.record).map_err(|error| Error::open(row.name(), error))?;
         Ok(Self { sealed, record })
     }

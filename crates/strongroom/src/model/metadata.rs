@@ -38,6 +38,9 @@ pub(crate) struct Entries {
     pub(crate) labels: BTreeSet<String>,
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub(crate) expires_at: Option<Timestamp>,
+    /// Only of a version that says that the document was deleted.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub(crate) deletion: bool,
 }
 
 impl Metadata {
@@ -55,6 +58,15 @@ impl Metadata {
     /// The same, by another author.
     pub(crate) fn authored(&self, author: Option<String>) -> Self {
         Self::of(Entries { author, ..self.entries().cloned().unwrap_or_default() })
+    }
+
+    /// The same, of a version that says that the document was deleted.
+    pub(crate) fn deletion(&self) -> Self {
+        Self::of(Entries { deletion: true, ..self.entries().cloned().unwrap_or_default() })
+    }
+
+    pub(crate) fn is_deletion(&self) -> bool {
+        self.entries().is_some_and(|entries| entries.deletion)
     }
 
     /// Whether nothing was said.

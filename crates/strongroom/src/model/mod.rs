@@ -14,6 +14,7 @@ mod settings;
 mod slot;
 mod usage;
 mod value;
+mod version;
 
 pub use account::{Integration, LinkedAccount};
 pub use actor::Actor;
@@ -33,3 +34,4 @@ pub use value::{
     Credential, CredentialInfo, CredentialWritten, Credentials, Expected, Revision, ScopedValue, Upsert,
     ValueWritten,
 };
+pub use version::Version;

@@ -42,6 +42,11 @@ impl Revision {
         Ok(Self(u64::from_be_bytes(bytes) >> 1))
     }
 
+    /// That of the version `count` writes before.
+    pub(crate) fn before(self, count: u64) -> Self {
+        Self(self.0.wrapping_sub(count))
+    }
+
     pub(crate) fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
     }

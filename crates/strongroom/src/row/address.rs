@@ -8,7 +8,7 @@
 //! A text is `length(4) | bytes`; an optional text is `00`, or `01` and the text. So each address has only one
 //! encoding, and no two addresses share one (`docs/FORMAT.md`, "What a record is bound to").
 
-use super::{Row, TenantRow, VaultRow};
+use super::{Row, Subject, TenantRow, VaultRow};
 use crate::envelope::{self, StoreId};
 use crate::id::{DocumentId, LinkedAccountId, WorkflowId};
 use crate::model::{ChainId, EventId, Revision};
@@ -94,7 +94,9 @@ impl<'a> Texts<'a> {
             TenantRow::Keyring(account) => Self { account: account.as_deref(), ..Self::named("keyring") },
             TenantRow::Count => Self::named("count"),
             TenantRow::Definition(id) => Self { name: Name::Id(*id.as_bytes()), ..Self::named("") },
-            TenantRow::Value(scope, definition) => Self {
+            TenantRow::Value(scope, definition)
+            | TenantRow::Former(Subject::Value(scope, definition), _)
+            | TenantRow::Deleted(Subject::Value(scope, definition)) => Self {
                 account: scope.linked_account(),
                 workflow: scope.workflow(),
                 name: Name::Id(*definition.as_bytes()),
@@ -235,6 +237,21 @@ mod tests {
         let rows = scopes.each_ref().map(|scope| tenant.value(scope, id));
         let bytes = rows.each_ref().map(|row| encoded(row.address(&STORE, None, Revision::from_u64(1))));
         assert!(bytes[0] != bytes[1] && bytes[1] != bytes[2] && bytes[0] != bytes[2]);
+    }
+
+    #[test]
+    fn a_former_version_and_a_deletion_have_other_addresses_than_the_current_one() {
+        let (tenant, id) = (tenant(), &"0000000000000000000000ff".parse().unwrap());
+        let revision = Revision::from_u64(1);
+        let rows = [
+            tenant.value(&Scope::Org, id),
+            tenant.former_value(&Scope::Org, id, revision),
+            tenant.deleted_value(&Scope::Org, id),
+        ];
+        let bytes = rows.each_ref().map(|row| encoded(row.address(&STORE, None, revision)));
+        assert!(bytes[0] != bytes[1] && bytes[1] != bytes[2] && bytes[0] != bytes[2]);
+        let next = tenant.former_value(&Scope::Org, id, revision.next());
+        assert_ne!(encoded(next.address(&STORE, None, revision.next())), bytes[1]);
     }
 
     #[test]

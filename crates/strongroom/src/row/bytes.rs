@@ -30,6 +30,9 @@ pub(crate) enum RowKind {
     Definition = 5,
     Keyring = 6,
     Sealed = 7,
+    // 8 is that of a ciphertext that is shown to a client.
+    FormerValue = 9,
+    DeletedValue = 0x0a,
     Header = 0x10,
     Index = 0x11,
     Epoch = 0x12,

@@ -5,8 +5,9 @@
 //! whole store start with `00`. [`docs::format_v1`](crate::docs::format_v1) lists all keys.
 
 use super::address::put_text;
+use super::parse::former_suffix;
 use crate::id::{DefinitionId, Environment, IntegrationId, LinkedAccountId, Namespace, OrgId};
-use crate::row::{Row, TenantId, TenantRow, VaultRow};
+use crate::row::{Row, Subject, TenantId, TenantRow, VaultRow};
 use crate::scope::{Scope, ScopeKind};
 use crate::store::{Key, KeyRange};
 
@@ -92,8 +93,26 @@ impl TenantRow<'_> {
             Self::Event(id) => push(key, EVENT, &id.to_bytes()),
             Self::AuditHead => key.push(AUDIT_HEAD),
             Self::ChainHead(chain) => push(key, CHAIN_HEAD, chain),
+            Self::Former(subject, revision) => {
+                subject.write_key(key);
+                key.extend(&former_suffix(*revision));
+            }
+            Self::Deleted(subject) => subject.write_key(key),
             // Written above, since it does not have the tenant's prefix.
             Self::Job(_) => {}
+        }
+    }
+}
+
+impl Subject<'_> {
+    /// Appends to the prefix of the tenant.
+    fn write_key(&self, key: &mut Key) {
+        match self {
+            Self::Value(scope, definition) => {
+                key.extend(&[HISTORY, VALUE]);
+                push_scope(key, scope);
+                key.extend(definition.as_bytes());
+            }
         }
     }
 }
@@ -209,6 +228,16 @@ impl TenantId {
         self.range(&[&[CHAIN_HEAD]])
     }
 
+    /// The former versions of a value, the newest first; before them, that it was deleted.
+    pub(crate) fn value_history(&self, scope: &Scope, definition: &DefinitionId) -> KeyRange {
+        KeyRange::prefix(self.deleted_value(scope, definition).key().as_bytes())
+    }
+
+    /// The former versions of all values of one account.
+    pub(crate) fn account_value_history(&self, account: &LinkedAccountId) -> KeyRange {
+        self.range(&[&[HISTORY, VALUE, SCOPE_ACCOUNT], account.as_str().as_bytes(), &[0]])
+    }
+
     /// The rows that the data key of the org, or of one account, seals, in key order.
     pub(crate) fn sealed_by_data_key(&self, account: Option<&LinkedAccountId>) -> Vec<KeyRange> {
         if let Some(account) = account {
@@ -216,6 +245,7 @@ impl TenantId {
             return vec![
                 self.range(&[&[VALUE, SCOPE_ACCOUNT], id, &[0]]),
                 self.range(&[&[CREDENTIAL], id, &[0]]),
+                self.account_value_history(account),
             ];
         }
         vec![
@@ -229,6 +259,9 @@ impl TenantId {
             self.events(),
             self.range(&[&[AUDIT_HEAD]]),
             self.chain_heads(),
+            // New ones at the end: a stored job counts the ranges that it is through with.
+            self.range(&[&[HISTORY, VALUE, SCOPE_ORG]]),
+            self.range(&[&[HISTORY, VALUE, SCOPE_WORKFLOW]]),
         ]
     }
 
@@ -367,6 +400,7 @@ pub(super) const RECORD: u8 = 0x40;
 pub(super) const EVENT: u8 = 0x60;
 pub(super) const AUDIT_HEAD: u8 = 0x61;
 pub(super) const CHAIN_HEAD: u8 = 0x62;
+pub(super) const HISTORY: u8 = 0x50;
 
 pub(super) const SCOPE_ORG: u8 = 0x00;
 pub(super) const SCOPE_ACCOUNT: u8 = 0x01;

@@ -23,7 +23,7 @@ use crate::id::{
     CredentialKey, DefinitionId, DefinitionName, DocumentId, Environment, IntegrationId, LinkedAccountId,
     Namespace, OrgId, RecordKey,
 };
-use crate::model::{ChainId, EventId};
+use crate::model::{ChainId, EventId, Revision};
 use crate::scope::Scope;
 use crate::store::Key;
 
@@ -34,7 +34,9 @@ pub(crate) use bytes::{
 };
 pub(crate) use key::VaultKeys;
 pub use name::{RowName, RowPath};
-pub(crate) use parse::{is_sealed_by_data_key, parse_last_id, value_definition};
+pub(crate) use parse::{
+    former_suffix, is_sealed_by_data_key, parse_former_revision, parse_last_id, value_definition,
+};
 
 /// Every row that the engine writes. Ids are borrowed if a verb names the row, and owned if its key was parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,9 +95,19 @@ pub(crate) enum TenantRow<'a> {
     AuditHead,
     /// How long a chain of events is at least.
     ChainHead(ChainId),
+    /// A former version of a document, at this revision.
+    Former(Subject<'a>, Revision),
+    /// That a document was deleted, with its history kept.
+    Deleted(Subject<'a>),
     /// A job, such as the sweep that a delete leaves. Its key is among those of the whole store, so that a runner finds
     /// the jobs of all tenants in one range.
     Job(DocumentId),
+}
+
+/// A document that has former versions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Subject<'a> {
+    Value(Cow<'a, Scope>, DefinitionId),
 }
 
 /// An org in one environment, and the prefix of its rows' keys.
@@ -169,6 +181,8 @@ impl TenantRow<'_> {
             Self::DefinitionName(_) | Self::DefinitionValue(..) | Self::ValueId(_) => RowKind::Index,
             Self::Value(..) => RowKind::ScopedValue,
             Self::Credential(..) => RowKind::Credential,
+            Self::Former(Subject::Value(..), _) => RowKind::FormerValue,
+            Self::Deleted(Subject::Value(..)) => RowKind::DeletedValue,
             Self::Count
             | Self::Account(_)
             | Self::Integration(..)
@@ -188,7 +202,9 @@ impl TenantRow<'_> {
             | Self::DefinitionValue(..)
             | Self::ValueId(_) => SealedBy::Nothing,
             Self::Keyring(_) | Self::Job(_) => SealedBy::Root,
-            Self::Value(scope, _) => SealedBy::DataKey(scope.linked_account()),
+            Self::Value(scope, _)
+            | Self::Former(Subject::Value(scope, _), _)
+            | Self::Deleted(Subject::Value(scope, _)) => SealedBy::DataKey(scope.linked_account()),
             Self::Credential(account, ..) => SealedBy::DataKey(Some(account)),
             Self::Count
             | Self::Definition(_)
@@ -198,6 +214,16 @@ impl TenantRow<'_> {
             | Self::Event(_)
             | Self::AuditHead
             | Self::ChainHead(_) => SealedBy::DataKey(None),
+        }
+    }
+}
+
+impl Row<'_> {
+    /// The revision in the row's key. The row must state the same: a former version is refused in another one's place.
+    pub(crate) fn revision_in_key(&self) -> Option<Revision> {
+        match self {
+            Self::Tenant(_, TenantRow::Former(_, revision)) => Some(*revision),
+            _ => None,
         }
     }
 }
@@ -290,6 +316,19 @@ impl TenantId {
 
     pub(crate) fn chain_head(&self, chain: ChainId) -> Row<'_> {
         Row::Tenant(self, TenantRow::ChainHead(chain))
+    }
+
+    pub(crate) fn former_value<'a>(
+        &'a self,
+        scope: &'a Scope,
+        definition: &DefinitionId,
+        revision: Revision,
+    ) -> Row<'a> {
+        Row::Tenant(self, TenantRow::Former(Subject::Value(Cow::Borrowed(scope), *definition), revision))
+    }
+
+    pub(crate) fn deleted_value<'a>(&'a self, scope: &'a Scope, definition: &DefinitionId) -> Row<'a> {
+        Row::Tenant(self, TenantRow::Deleted(Subject::Value(Cow::Borrowed(scope), *definition)))
     }
 
     pub(crate) fn job(&self, id: &DocumentId) -> Row<'_> {

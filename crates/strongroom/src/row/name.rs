@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Row, TenantId, TenantRow, VaultRow};
+use super::{Row, Subject, TenantId, TenantRow, VaultRow};
 use crate::id::{DefinitionId, Environment, LinkedAccountId, OrgId, WorkflowId};
 
 /// A row's name: what it is and whose. For a host's record it only has the namespace, since the record's key may be a
@@ -61,7 +61,10 @@ impl RowPath {
             TenantRow::Keyring(account) => self.linked_account = account.as_deref().cloned(),
             TenantRow::Definition(id) => self.definition_id = Some(*id),
             TenantRow::DefinitionName(name) => self.name = Some(name.to_string()),
-            TenantRow::DefinitionValue(id, scope) | TenantRow::Value(scope, id) => {
+            TenantRow::DefinitionValue(id, scope)
+            | TenantRow::Value(scope, id)
+            | TenantRow::Former(Subject::Value(scope, id), _)
+            | TenantRow::Deleted(Subject::Value(scope, id)) => {
                 self.definition_id = Some(*id);
                 self.linked_account = scope.linked_account().cloned();
                 self.workflow = scope.workflow().cloned();
@@ -170,6 +173,10 @@ pub enum RowName {
     Credential,
     /// A record of the host.
     Record,
+    /// A former version of a scoped value.
+    FormerValue,
+    /// That a scoped value was deleted, with its history kept.
+    DeletedValue,
     /// A row whose key is not in the format.
     Foreign,
 }
@@ -200,6 +207,8 @@ impl RowName {
             Self::Integration => "integration",
             Self::Credential => "credential",
             Self::Record => "record",
+            Self::FormerValue => "former_value",
+            Self::DeletedValue => "deleted_value",
             Self::Foreign => "foreign",
         }
     }
@@ -233,6 +242,8 @@ impl RowName {
             TenantRow::Integration(..) => Self::Integration,
             TenantRow::Credential(..) => Self::Credential,
             TenantRow::Record(..) => Self::Record,
+            TenantRow::Former(Subject::Value(..), _) => Self::FormerValue,
+            TenantRow::Deleted(Subject::Value(..)) => Self::DeletedValue,
         }
     }
 }
@@ -261,6 +272,8 @@ impl fmt::Display for RowName {
             Self::Integration => "the integration",
             Self::Credential => "the credential",
             Self::Record => "the record in",
+            Self::FormerValue => "a former version of the scoped value",
+            Self::DeletedValue => "the deletion of the scoped value",
             Self::Foreign => "a row of an unknown kind",
         })
     }

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
-use super::{Counted, Row, TenantId, TenantRow, VaultRow, key};
+use super::{Counted, Row, Subject, TenantId, TenantRow, VaultRow, key};
 use crate::id::{DefinitionId, DocumentId, Environment, LinkedAccountId, OrgId};
-use crate::model::EventId;
+use crate::model::{EventId, Revision};
 use crate::scope::Scope;
 use crate::store::{Key, KeyRange};
 
@@ -87,6 +87,7 @@ impl TenantId {
             key::EVENT => return EventId::from_bytes(rest).map(TenantRow::Event),
             key::AUDIT_HEAD if rest.is_empty() => return Some(TenantRow::AuditHead),
             key::CHAIN_HEAD => return rest.try_into().ok().map(TenantRow::ChainHead),
+            key::HISTORY => return parse_history(rest),
             key::VALUE_ID => return DocumentId::from_bytes(rest).map(TenantRow::ValueId),
             key::ACCOUNT => TenantRow::Account(ids.next()?),
             key::INTEGRATION => TenantRow::Integration(ids.next()?, ids.next()?),
@@ -160,6 +161,7 @@ pub(crate) fn is_sealed_by_data_key(key: &Key) -> bool {
                 | key::EVENT
                 | key::AUDIT_HEAD
                 | key::CHAIN_HEAD
+                | key::HISTORY
         )
     })
 }
@@ -167,6 +169,30 @@ pub(crate) fn is_sealed_by_data_key(key: &Key) -> bool {
 /// The definition in the key of a value: its last twelve bytes.
 pub(crate) fn value_definition(key: &Key) -> Option<DefinitionId> {
     key.as_bytes().last_chunk::<12>().and_then(|id| DefinitionId::from_bytes(id))
+}
+
+/// The end of the key of a former version: the complement of its revision, so that the newest comes first.
+pub(crate) fn former_suffix(revision: Revision) -> [u8; 8] {
+    (!revision.as_u64()).to_be_bytes()
+}
+
+/// The revision in the end of the key of a former version.
+pub(crate) fn parse_former_revision(bytes: &[u8; 8]) -> Revision {
+    Revision::from_u64(!u64::from_be_bytes(*bytes))
+}
+
+fn parse_history(bytes: &[u8]) -> Option<TenantRow<'static>> {
+    let (&kind, rest) = bytes.split_first()?;
+    if kind != key::VALUE {
+        return None;
+    }
+    let (scope, rest) = take_scope(rest)?;
+    let (definition, rest) = rest.split_first_chunk::<12>()?;
+    let subject = Subject::Value(Cow::Owned(scope), DefinitionId::from_bytes(definition)?);
+    match rest {
+        [] => Some(TenantRow::Deleted(subject)),
+        _ => Some(TenantRow::Former(subject, parse_former_revision(rest.try_into().ok()?))),
+    }
 }
 
 /// The last id of a key in a range: the bytes between the range's prefix and the final NUL.
@@ -247,6 +273,10 @@ mod tests {
             tenant.event(&EventId { at: Timestamp::from_ms(1), chain: [2; 8], sequence: 3 }),
             tenant.audit_head(),
             tenant.chain_head([4; 8]),
+            tenant.former_value(&Scope::Org, &definition, Revision::from_u64(0)),
+            tenant.former_value(&scope, &definition, Revision::from_u64(u64::MAX)),
+            tenant.former_value(&workflow, &definition, Revision::from_u64(7)),
+            tenant.deleted_value(&scope, &definition),
         ] {
             assert_eq!(tenant.parse(&row.key()), Some(row.clone()));
             let longer = Key::from([row.key().as_bytes(), &[0]].concat());

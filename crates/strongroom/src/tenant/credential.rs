@@ -145,7 +145,7 @@ impl Draft<'_> {
         let metadata = tenant.metadata(options, now, expires_at.map_or(Expiry::Allowed, Expiry::At))?;
         let place = tenant.id.credential(account, integration, key_name);
         let existing = match row {
-            Some(row) => self.existing(&place, &row.value)?,
+            Some(row) => self.existing(&place, &row.value)?.map(|(existing, _)| existing),
             None => None,
         };
         let before = existing.as_ref().map(|existing| existing.revision);

@@ -8,7 +8,7 @@ use crate::engine::cache::Definition;
 use crate::engine::gate::Pass;
 use crate::error::Error;
 use crate::id::{DocumentId, LinkedAccountId};
-use crate::keys::{Document, Keyring, Roots, ScopeKeys, active_key, seal};
+use crate::keys::{Document, Keyring, Opened, Roots, ScopeKeys, active_key, seal};
 use crate::model::{AuditChange, Revision};
 use crate::row::body::ValueBody;
 use crate::row::{Row, encode_epoch};
@@ -80,13 +80,13 @@ impl<'t> Draft<'t> {
     }
 
     /// The document in the row of a value or credential. `None` if the key that sealed it was dropped.
-    pub(crate) fn existing(&self, row: &Row<'_>, bytes: &[u8]) -> Result<Option<Existing>, Error> {
+    pub(crate) fn existing(&self, row: &Row<'_>, bytes: &[u8]) -> Result<Option<(Existing, Opened)>, Error> {
         let keys = self.keys(row.sealed_by().account());
         let Some(opened) = self.tenant.open(keys, row, bytes)? else { return Ok(None) };
         let around = ValueBody::decode_around(&opened.plaintext);
         let (times, _) = around.map_err(|error| Error::row(row.name(), error))?;
         let (id, revision) = (opened.document_id(row)?, opened.revision);
-        Ok(Some(Existing { id, revision, created_at: times.created_at }))
+        Ok(Some((Existing { id, revision, created_at: times.created_at }, opened)))
     }
 
     /// A new document id.

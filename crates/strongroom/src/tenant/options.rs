@@ -31,6 +31,7 @@ pub struct WriteOptions {
     note: Option<String>,
     labels: BTreeSet<String>,
     expires_at: Option<Timestamp>,
+    pub(crate) keeps_history: bool,
 }
 
 /// Whether what is written may expire.
@@ -102,7 +103,8 @@ impl WriteOptions {
     }
 
     /// Says why this version is written, in at most 512 bytes. It is sealed with the version, and [`Metadata`] has
-    /// it. A delete and a host's record keep none.
+    /// it. A delete that keeps no history, and a
+    /// host's record, keep none.
     #[must_use]
     pub fn note(mut self, text: impl Into<String>) -> Self {
         self.note = Some(text.into());
@@ -110,7 +112,7 @@ impl WriteOptions {
     }
 
     /// Puts a label on this version: at most 16, none of them empty, and 512 bytes in all. They are sealed with the
-    /// version. A delete and a host's record keep none.
+    /// version. A delete that keeps no history, and a host's record, keep none.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.labels.insert(label.into());
@@ -131,6 +133,24 @@ impl WriteOptions {
     #[must_use]
     pub fn expires_at(mut self, at: Timestamp) -> Self {
         self.expires_at = Some(at);
+        self
+    }
+
+    /// Keeps the history of the value that a delete deletes, and notes the delete in it, with its author and note.
+    /// Without this, a delete leaves no version behind. Only verbs that delete one value use it.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// use strongroom::{Scope, WriteOptions};
+    /// org.set_value("PORT", Scope::Org, "80").await?;
+    /// org.delete_value_with("PORT", Scope::Org, WriteOptions::default().keep_history()).await?;
+    /// org.undelete_value("PORT", Scope::Org).await?;
+    /// assert_eq!(org.value("PORT", Scope::Org).await?.unwrap().value.expose(), "80");
+    /// # Ok(()) });
+    /// ```
+    #[must_use]
+    pub fn keep_history(mut self) -> Self {
+        self.keeps_history = true;
         self
     }
 
@@ -176,6 +196,7 @@ impl Tenant {
             note: options.note.clone(),
             labels: labels.clone(),
             expires_at,
+            deletion: false,
         }))
     }
 }

@@ -20,7 +20,9 @@ use crate::row::{Row, RowKind, SealedRow, decode_index, encode_index, value_defi
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::store::{Key, Versioned};
-use crate::tenant::{Draft, Existing, Freshness, Needs, Tenant, View, WriteOptions, find_definition};
+use crate::tenant::{
+    Draft, Existing, Freshness, Needs, Tenant, ValueRows, View, WriteOptions, find_definition,
+};
 
 /// A definition and the rows of its values at some scopes, as they were at one point.
 pub(crate) struct ValuesRead<'a> {
@@ -57,9 +59,21 @@ impl Tenant {
         definition: &DefinitionId,
         row: &Versioned,
     ) -> Result<Option<ScopedValue>, Error> {
-        let (place, keys) = (self.id.value(scope, definition), view.keys(scope.linked_account()));
-        let Some(opened) = self.open(keys, &place, &row.value)? else { return Ok(None) };
-        let id = opened.document_id(&place)?;
+        self.open_value_at(view, scope, definition, &self.id.value(scope, definition), row)
+    }
+
+    /// Opens a value, current or former, in its place.
+    pub(crate) fn open_value_at(
+        &self,
+        view: &View<'_>,
+        scope: &Scope,
+        definition: &DefinitionId,
+        place: &Row<'_>,
+        row: &Versioned,
+    ) -> Result<Option<ScopedValue>, Error> {
+        let keys = view.keys(scope.linked_account());
+        let Some(opened) = self.open(keys, place, &row.value)? else { return Ok(None) };
+        let id = opened.document_id(place)?;
         let body = ValueBody::decode(opened.plaintext).map_err(|error| Error::row(place.name(), error))?;
         Ok(Some(ScopedValue {
             id,
@@ -230,13 +244,14 @@ impl Draft<'_> {
         &mut self,
         definition: &Definition,
         new: &NewValue<'_>,
-        row: Option<&Versioned>,
+        rows: &ValueRows,
         writing: &Writing<'_>,
     ) -> Result<ValueWritten, Error> {
         let Writing { now, options, metadata } = writing;
         let definition_id = definition.stored.id;
         let tenant = self.tenant();
         let place = tenant.id.value(&new.scope, &definition_id);
+        let row = rows.row.as_ref();
         let existing = match row {
             Some(row) => self.existing(&place, &row.value)?,
             None => None,
@@ -244,20 +259,21 @@ impl Draft<'_> {
         if let (None, Some(row)) = (&existing, row) {
             self.delete_left_value_id(row);
         }
-        let found = existing.as_ref().map(|existing| existing.revision);
+        let found = existing.as_ref().map(|(existing, _)| existing.revision);
         options.check(found)?;
         WriteOptions::expecting(new.expected).check(found)?;
 
         let action = if existing.is_some() { Upsert::Updated } else { Upsert::Added };
         let Existing { id, revision, created_at } = match existing {
-            Some(existing) => {
+            Some((existing, former)) => {
+                self.keep_former(&new.scope, &definition_id, &former)?;
                 // The value matches the format now: an older mark as grandfathered goes.
                 if definition.stored.format_changes > 0 {
                     self.put_definition_value(&new.scope, &definition_id);
                 }
                 Existing { revision: existing.revision.next(), ..existing }
             }
-            None => self.new_value(&new.scope, &definition_id, *now)?,
+            None => self.add_value(&new.scope, &definition_id, rows, *now)?,
         };
         self.expect_definition(definition);
         let body = ValueBody::encode(&new.value, Times { created_at, updated_at: *now }, metadata);
@@ -294,7 +310,7 @@ impl Draft<'_> {
         }
     }
 
-    fn new_value(
+    pub(crate) fn new_value(
         &mut self,
         scope: &Scope,
         definition: &DefinitionId,

@@ -22,7 +22,7 @@ use crate::keys::{Document, Roots, ScopeKeys, Unlock};
 use crate::model::Revision;
 use crate::row::body::decode_definition;
 use crate::row::{
-    Row, RowKind, SealedRow, TenantId, TenantRow, VaultKeys, VaultRow, decode_index, decode_note,
+    Row, RowKind, SealedRow, Subject, TenantId, TenantRow, VaultKeys, VaultRow, decode_index, decode_note,
     encode_index, encode_note,
 };
 use crate::scope::Scope;
@@ -326,6 +326,10 @@ impl<'i> Import<'i> {
         match place {
             TenantRow::Definition(id) => self.import_name(id, from.as_ref(), bytes).await?,
             TenantRow::Value(scope, definition) => self.import_index(scope, definition, &moved).await?,
+            TenantRow::Deleted(Subject::Value(scope, definition)) => {
+                let index = self.tenant.definition_value(definition, scope).key();
+                self.target.put(index, encode_index(&[])).await?;
+            }
             _ => {}
         }
         self.target.put_sealed(account, key, moved).await

@@ -221,7 +221,14 @@ impl<'t> Target<'t> {
 /// Whether two rows are the same document at the same revision, sealed twice; or the same bytes, if they are not
 /// sealed.
 fn is_same_document(there: &[u8], here: &[u8]) -> bool {
-    let kinds = [RowKind::ScopedValue, RowKind::Credential, RowKind::Definition, RowKind::Sealed];
+    let kinds = [
+        RowKind::ScopedValue,
+        RowKind::Credential,
+        RowKind::Definition,
+        RowKind::Sealed,
+        RowKind::FormerValue,
+        RowKind::DeletedValue,
+    ];
     let clear = |row: &[u8]| {
         let sealed = kinds.iter().find_map(|kind| SealedRow::decode(*kind, row).ok().map(|row| (*kind, row)));
         sealed.map(|(kind, row)| (kind, row.doc_id, row.revision))

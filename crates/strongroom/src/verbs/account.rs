@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::id::{DocumentId, IntegrationId, LinkedAccountId};
 use crate::model::{
-    Credential, CredentialInfo, CredentialWritten, DefinitionRef, LinkedAccount, Listing, PageRequest,
+    Actor, Credential, CredentialInfo, CredentialWritten, DefinitionRef, LinkedAccount, Listing, PageRequest,
     ScopedValue, StoredDefinition, ValueWritten,
 };
 use crate::scope::{Scope, ScopeKind};
@@ -32,6 +32,20 @@ pub struct Account {
 impl Account {
     pub(crate) fn new(org: Org, account: LinkedAccountId) -> Self {
         Self { org, registration: Registration { account, id: None } }
+    }
+
+    /// The same account, on behalf of `actor`: [`Org::acting_as`]. A bound handle stays bound.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// account.acting_as("user:alice".parse()?).set_value("PORT", "80").await?;
+    /// let metadata = account.value("PORT").await?.unwrap().metadata;
+    /// assert_eq!(metadata.author(), Some("user:alice"));
+    /// # Ok(()) });
+    /// ```
+    #[must_use]
+    pub fn acting_as(&self, actor: Actor) -> Self {
+        Self { org: self.org.acting_as(actor), registration: self.registration.clone() }
     }
 
     /// The id of the account.

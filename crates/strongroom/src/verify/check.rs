@@ -8,7 +8,7 @@ use crate::error::{Damage, Error};
 use crate::id::{DefinitionId, DefinitionName, DocumentId, IntegrationId, LinkedAccountId};
 use crate::model::ScopedValue;
 use crate::row::body::Sweep;
-use crate::row::{RowKind, SealedRow, TenantRow, decode_index, encode_epoch};
+use crate::row::{Row, RowKind, SealedRow, Subject, TenantRow, decode_index, encode_epoch};
 use crate::scope::Scope;
 use crate::store::{Key, Scan, Versioned};
 use crate::tenant::{GRANDFATHERED, View, check_definition};
@@ -49,7 +49,8 @@ impl TenantCheck {
             TenantRow::Definition(id) => self.check_definition_row(*id, row, related),
             TenantRow::DefinitionName(name) => self.check_name(name, row, related),
             TenantRow::DefinitionValue(id, scope) => {
-                self.check_index(&self.tenant.id.value(scope, id).key(), row, related)
+                let keys = &self.tenant.id;
+                self.check_index(&[keys.value(scope, id), keys.deleted_value(scope, id)], row, related)
             }
             TenantRow::Value(scope, definition) => self.check_value(scope, *definition, row, related),
             TenantRow::ValueId(id) => check_value_id(id, row, related),
@@ -99,6 +100,10 @@ impl TenantCheck {
                 let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
                 let view = self.tenant.view_of(Some(org), &[], None);
                 state_of_opened(self.tenant.open_chain_head(&view, *chain, row))
+            }
+            TenantRow::Former(Subject::Value(scope, id), _)
+            | TenantRow::Deleted(Subject::Value(scope, id)) => {
+                self.check_past_value(place, scope, *id, row, related)
             }
             // `count_definitions` checks it against all definitions.
             TenantRow::Count => RowState::Fine,
@@ -153,12 +158,15 @@ impl TenantCheck {
     }
 
     /// Checks a row of the index from a definition to its values. Whether its mark is right is checked with the value.
-    fn check_index(&self, value: &Key, row: &Versioned, related: &RelatedRows) -> RowState {
+    /// It leads to the value, or says that it was deleted with its history kept.
+    fn check_index(&self, leads_to: &[Row<'_>; 2], row: &Versioned, related: &RelatedRows) -> RowState {
         match decode_index(&row.value) {
             Ok(mark) if !mark.is_empty() && mark != GRANDFATHERED => {
                 RowState::bad(Cause::Damaged(Damage::Malformed))
             }
-            Ok(_) if related.row(value).is_none() => RowState::bad(Cause::Dangling),
+            Ok(_) if leads_to.iter().all(|place| related.row(&place.key()).is_none()) => {
+                RowState::bad(Cause::Dangling)
+            }
             index => state_of(index.map_err(|error| Error::row("", error))),
         }
     }
@@ -213,6 +221,33 @@ impl TenantCheck {
             (false, _) => RowState::Bad(causes),
             (true, true) => RowState::Grandfathered,
             (true, false) => RowState::Fine,
+        }
+    }
+
+    /// Checks a former version of a value, or that it was deleted. It need not have the format of today.
+    fn check_past_value(
+        &mut self,
+        place: &TenantRow<'_>,
+        scope: &Scope,
+        definition: DefinitionId,
+        row: &Versioned,
+        related: &RelatedRows,
+    ) -> RowState {
+        let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
+        let owner = scope.linked_account();
+        let keys = match owner {
+            Some(_) => keys_or_return!(self, owner, related),
+            None => org.clone(),
+        };
+        match self.tenant.open_past(Some(&keys), &Row::Tenant(&self.tenant.id, place.clone()), &row.value) {
+            Ok(Some(_)) => {}
+            opened => return state_of_opened(opened),
+        }
+        match self.definition(definition, &org, related) {
+            FoundDefinition::Readable(_) => RowState::Fine,
+            FoundDefinition::Missing if related.jobs.sweeps(definition) => RowState::Leftover,
+            FoundDefinition::Missing => RowState::bad(Cause::Orphan(Parent::Definition)),
+            FoundDefinition::Unreadable => RowState::NoDefinition,
         }
     }
 

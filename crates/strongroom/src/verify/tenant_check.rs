@@ -17,7 +17,7 @@ use crate::id::{DefinitionId, LinkedAccountId};
 use crate::keys::{KeyLookup, ScopeKeys, sealing_key_id};
 use crate::model::Revision;
 use crate::row::body::Sweep;
-use crate::row::{Row, RowKind, SealedBy, SealedRow, TenantRow, decode_index};
+use crate::row::{Row, RowKind, SealedBy, SealedRow, Subject, TenantRow, decode_index};
 use crate::store::{Key, Page, READ_OPS_MAX, Scan, Versioned};
 use crate::tenant::Tenant;
 
@@ -211,7 +211,13 @@ impl TenantCheck {
                 needed.extend(sealed.and_then(|row| row.doc_id).map(|id| keys.value_id(&id).key()));
             }
             TenantRow::ValueId(_) => needed.extend(index().map(Key::from)),
-            TenantRow::DefinitionValue(definition, scope) => needed.push(keys.value(scope, definition).key()),
+            TenantRow::DefinitionValue(definition, scope) => needed
+                .extend([keys.value(scope, definition).key(), keys.deleted_value(scope, definition).key()]),
+            TenantRow::Former(Subject::Value(scope, definition), _)
+            | TenantRow::Deleted(Subject::Value(scope, definition)) => {
+                needed.extend(scope.linked_account().map(|account| keys.keyring(Some(account)).key()));
+                needed.push(keys.definition(definition).key());
+            }
             TenantRow::DefinitionName(_) => {
                 let id = index().and_then(DefinitionId::from_bytes);
                 needed.extend(id.map(|id| keys.definition(&id).key()));

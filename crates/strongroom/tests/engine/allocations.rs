@@ -50,9 +50,10 @@ fn a_warm_resolve_of_50_makes_at_most_250_allocations() {
 }
 
 #[test]
-fn a_warm_update_of_a_value_makes_23_allocations() {
+fn a_warm_update_of_a_value_makes_25_allocations() {
     let org = org();
-    assert!(allocations(|| org.set_value("TOKEN", Scope::Org, "value")) <= 23);
+    let made = allocations(|| org.set_value("TOKEN", Scope::Org, "value"));
+    assert!(made <= 25, "{made}");
 }
 
 /// What one run of `verb` allocates on this thread, once another has warmed the caches.

@@ -38,6 +38,7 @@ mod format_change_orders;
 mod formats;
 mod generation;
 mod handles;
+mod history;
 mod hostile_store;
 mod hostile_writes;
 mod integrations;

@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use strongroom::provider::{Destruction, KeyProvider, ProviderError, ProviderKey, WrapContext, Wrapped};
 use strongroom::{
-    Argon2Params, AuditFilter, DefinitionFilter, DocumentId, Expected, PageRequest, RawKey, Scope, Unlock,
-    Vault, VaultOptions, WriteOptions,
+    Argon2Params, AuditFilter, DefinitionFilter, DefinitionId, DocumentId, Expected, PageRequest, RawKey,
+    Scope, Unlock, Vault, VaultOptions, WriteOptions,
 };
 
 use decoder::{decode, definition, dump, number, rows, said, said_in, scope_of, text, without_nulls};
@@ -70,6 +70,35 @@ fn definitions_are_decoded_as_they_were_written() {
             rows(&decoded, "definition name", org).map(|row| (&row["definition_id"], &row["name"])).collect();
         names.sort_by_key(|(id, _)| id.as_str());
         assert!(names.into_iter().eq(written.iter().map(|row| (&row["definition_id"], &row["name"]))));
+    }
+}
+
+#[test]
+fn former_versions_are_decoded_as_the_engine_shows_them() {
+    let rich = block_on(Rich::build());
+    let decoded = rich.decoded();
+    for org in &rich.orgs {
+        let (former, deleted) = (rows(&decoded, "former value", org), rows(&decoded, "deleted value", org));
+        let past: Vec<_> = former.chain(deleted).collect();
+        assert_eq!(past.len(), 3, "of INTEGER; of what was deleted, and that it was");
+        for row in past {
+            let (definition, scope) =
+                (text(row, "definition_id").parse::<DefinitionId>().unwrap(), scope_of(row));
+            let shown = block_on(org.value_history(definition, &scope, PageRequest::first(9))).unwrap().items;
+            let shown =
+                shown.iter().find(|version| version.revision.as_u64() == number(row, "revision")).unwrap();
+            assert_eq!(shown.id.to_string(), text(row, "doc_id"));
+            assert_eq!(
+                (shown.created_at.as_ms(), shown.written_at.as_ms()),
+                (number(row, "created_ms"), number(row, "updated_ms"))
+            );
+            assert_eq!(said_in(row), said(&shown.metadata));
+            assert_eq!(shown.deleted, row["deleted"] == true);
+            if !shown.deleted {
+                let version = block_on(org.value_version(definition, &scope, shown.revision)).unwrap();
+                assert_eq!(version.value.expose(), text(row, "value"));
+            }
+        }
     }
 }
 

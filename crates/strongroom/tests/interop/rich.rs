@@ -33,7 +33,7 @@ impl Rich {
         let mut settings = Settings::default();
         (settings.generations, settings.audit) = (true, true);
         let clock = Ticking(AtomicU64::new(1_700_000_000_000));
-        let options = VaultOptions::default().clock(clock).settings(settings);
+        let options = VaultOptions::default().clock(clock).settings(settings).history_versions(10);
         let unlock = Unlock::raw_key(RawKey::from_bytes(RAW_KEY));
         let vault = options.create(Arc::clone(&store), unlock).await.unwrap();
         let places = [
@@ -125,6 +125,9 @@ async fn set_values(org: &Org) -> Vec<(String, Scope, String)> {
     }
     // Set again: the id and the time of creation stay.
     org.set_value_with("INTEGER", Scope::Org, "12", noted()).await.unwrap();
+    let gone = Scope::Workflow("gone".parse().unwrap());
+    org.set_value("PLAIN", &gone, "of a workflow that is gone").await.unwrap();
+    org.delete_value_with("PLAIN", &gone, noted().keep_history()).await.unwrap();
     written
 }
 

@@ -105,7 +105,7 @@ def body(row, kind):
 
 
 def sealed(row, kind):
-    doc_id = {0: ("doc_id", 12)} if kind in (1, 2) else {}
+    doc_id = {0: ("doc_id", 12)} if kind in (1, 2, 9, 10) else {}
     return fields(body(row, kind), {**doc_id, 1: ("revision", UINT), 2: ("record", bytes)})
 
 
@@ -164,6 +164,8 @@ def parse_tenant_key(kind, rest):
         return "value", {"definition_id": exactly(rest, 12).hex(), **scope}
     if kind == 0x21:
         return "value id", {"doc_id": exactly(rest, 12).hex()}
+    if kind == 0x50:
+        return parse_history_key(rest)
     if kind == 0x60:
         exactly(rest, 24)
         at, number = int.from_bytes(rest[:8], "big"), int.from_bytes(rest[16:], "big")
@@ -182,6 +184,16 @@ def parse_tenant_key(kind, rest):
     require(kind in names, "a key outside of the key space")
     row, ids = names[kind]
     return row, dict(zip(ids, take_ids(rest, len(ids))))
+
+
+def parse_history_key(rest):
+    require(rest[:1] == b"\x20", "a history of another kind")
+    scope, rest = take_scope(rest[1:])
+    ids = {"definition_id": exactly(rest[:12], 12).hex(), **scope}
+    if not rest[12:]:
+        return "deleted value", ids
+    complement = int.from_bytes(exactly(rest[12:], 8), "big")
+    return "former value", {**ids, "revision": 2**64 - 1 - complement}
 
 
 def take_scope(rest):
@@ -244,8 +256,9 @@ def context(store_id, kind, name, ids=None, **more):
 
 def sheet(plaintext):
     times = {1: ("created_ms", UINT), 2: ("updated_ms", UINT)}
-    expiry = {7: ("expires_ms", UINT)}
+    expiry = {7: ("expires_ms", UINT), 8: ("deleted", BOOL)}
     read = fields(cbor(plaintext), {0: ("value", TEXT), **times}, {3: ("author", TEXT), **said(4), **expiry})
+    require(read.get("deleted", True) and not (read.get("deleted") and read["value"]), "no deletion")
     return check_labels(read)
 
 
@@ -528,6 +541,23 @@ class Vault:
     def read_value(self, key, row, ids):
         scope = {"linked_account": ids["linked_account"], "workflow": ids["workflow"]}
         read = self.under_dek(row, 1, ids["definition_id"], ids, sheet, ids["linked_account"], **scope)
+        if tenant(ids) + b"\x10" + bytes.fromhex(ids["definition_id"]) not in self.rows:
+            read.setdefault("absent", "its definition is gone")
+        return read
+
+    def read_former_value(self, key, row, ids):
+        read = self.past(row, 9, ids)
+        require(read["revision"] == ids["revision"], "a version in another one's place")
+        return read
+
+    def read_deleted_value(self, key, row, ids):
+        read = self.past(row, 10, ids)
+        require("absent" in read or read.get("deleted"), "a deletion that is none")
+        return read
+
+    def past(self, row, kind, ids):
+        scope = {"linked_account": ids["linked_account"], "workflow": ids["workflow"]}
+        read = self.under_dek(row, kind, ids["definition_id"], ids, sheet, ids["linked_account"], **scope)
         if tenant(ids) + b"\x10" + bytes.fromhex(ids["definition_id"]) not in self.rows:
             read.setdefault("absent", "its definition is gone")
         return read

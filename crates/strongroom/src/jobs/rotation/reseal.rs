@@ -9,7 +9,7 @@ use crate::row::body::{
     AccountBody, AuditHeadBody, ChainHeadBody, EventBody, IntegrationBody, VACANT, ValueBody,
     decode_definition,
 };
-use crate::row::{Row, RowError, TenantRow};
+use crate::row::{Row, RowError, Subject, TenantRow};
 use crate::store::{Key, Versioned};
 use crate::tenant::{Draft, Tenant};
 
@@ -54,9 +54,11 @@ fn check_body(row: &Row<'_>, body: &[u8]) -> Result<(), RowError> {
         TenantRow::Integration(..) => IntegrationBody::decode(body).map(drop),
         TenantRow::Count => <[u8; 8]>::try_from(body).map(drop).map_err(|_| RowError::Malformed),
         TenantRow::Record(..) if *body == *VACANT => Ok(()),
-        TenantRow::Value(..) | TenantRow::Credential(..) | TenantRow::Record(..) => {
-            ValueBody::decode_around(body).map(drop)
-        }
+        TenantRow::Value(..)
+        | TenantRow::Credential(..)
+        | TenantRow::Record(..)
+        | TenantRow::Former(Subject::Value(..), _)
+        | TenantRow::Deleted(Subject::Value(..)) => ValueBody::decode_around(body).map(drop),
         TenantRow::Event(_) => EventBody::decode(body).map(drop),
         TenantRow::AuditHead => AuditHeadBody::decode(body).map(drop),
         TenantRow::ChainHead(_) => ChainHeadBody::decode(body).map(drop),

@@ -125,6 +125,7 @@ pub(crate) fn decode_definition(
         note: owned(fields.note),
         labels: fields.labels.into_iter().flatten().map(str::to_owned).collect(),
         expires_at: None,
+        deletion: false,
     });
     Ok(StoredDefinition {
         id,
@@ -262,6 +263,7 @@ mod tests {
             note: Some("why".to_owned()),
             labels: ["bb", "a"].map(str::to_owned).into(),
             expires_at: None,
+            deletion: false,
         })
     }
 }

@@ -19,6 +19,7 @@ pub(super) fn count(metadata: &Metadata) -> u64 {
         entries.note.is_some(),
         !entries.labels.is_empty(),
         entries.expires_at.is_some(),
+        entries.deletion,
     ];
     set.into_iter().map(u64::from).sum()
 }
@@ -50,6 +51,9 @@ pub(super) fn encode(cbor: &mut Encoder<&mut Vec<u8>>, metadata: &Metadata) -> R
     if let Some(at) = entries.expires_at {
         cbor.u8(EXPIRES_AT)?.u64(at.as_ms())?;
     }
+    if entries.deletion {
+        cbor.u8(DELETION)?.bool(true)?;
+    }
     Ok(())
 }
 
@@ -68,6 +72,8 @@ pub(super) fn decode(cbor: &mut Decoder<'_>, left: u64) -> Result<Metadata, RowE
             NOTE => entries.note = Some(cbor.str()?.to_owned()),
             LABELS => entries.labels = decode_labels(cbor)?,
             EXPIRES_AT => entries.expires_at = Some(Timestamp::from_ms(cbor.u64()?)),
+            DELETION if cbor.bool()? => entries.deletion = true,
+            DELETION => return Err(RowError::Malformed),
             // Whoever wrote it relies on readers that know it.
             _ if key < MAY_BE_SKIPPED => return Err(RowError::UnknownVersion(key)),
             _ => cbor.skip()?,
@@ -94,5 +100,6 @@ const REQUEST_ID: u8 = 4;
 const NOTE: u8 = 5;
 const LABELS: u8 = 6;
 const EXPIRES_AT: u8 = 7;
+const DELETION: u8 = 8;
 /// Entries from here on may be skipped by a reader that does not know them.
 const MAY_BE_SKIPPED: u8 = 16;

@@ -111,6 +111,7 @@ mod tests {
             note: long(512),
             labels: (0..16_u8).map(|n| char::from(b'a' + n).to_string().repeat(32)).collect(),
             expires_at: Some(Timestamp::from_ms(u64::MAX)),
+            deletion: false,
         });
         let plaintext = ValueBody::encode(&"x".repeat(65_536).into(), times(u64::MAX, u64::MAX), &metadata);
         // Within the capacity that was reserved, so the buffer never grew.
@@ -124,7 +125,7 @@ mod tests {
         let with = |entry: &str| {
             ValueBody::decode(Zeroizing::new(hex::decode(format!("a400617601010202{entry}")).unwrap()))
         };
-        for key in [0x08, 0x0f] {
+        for key in [0x09, 0x0f] {
             assert!(
                 matches!(with(&format!("{key:02x}01")), Err(RowError::UnknownVersion(found)) if found == key)
             );
@@ -157,6 +158,7 @@ mod tests {
             note: Some("why".to_owned()),
             labels: ["bb", "a"].map(str::to_owned).into(),
             expires_at: Some(Timestamp::from_ms(1_000)),
+            deletion: false,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Defining variables and setting values in one batch: [`set`](super::set), with new definitions as well.
 
-use super::set::{accounts_of, put_values, refuse_duplicates, value_keys};
+use super::set::{accounts_of, put_values, refuse_duplicates};
 use crate::error::Error;
 use crate::id::DefinitionId;
 use crate::jobs::until_landed;
@@ -87,10 +87,11 @@ impl Org {
         refuse_duplicates(values, &ids)?;
         let accounts = accounts_of(values);
         let needs = Needs::org_keys().definitions(&ids).accounts(&accounts).freshness(freshness);
-        let mut gets = value_keys(tenant, values, &ids);
+        let mut gets = tenant.value_keys(values, &ids);
         gets.extend(made.keys(&tenant.id));
-        let (view, mut existing) = tenant.read(&needs, gets).await?;
-        let taken = existing.split_off(values.len());
+        let (view, mut rows) = tenant.read(&needs, gets).await?;
+        let taken = rows.split_off(2 * values.len());
+        let existing = tenant.value_rows(values, &ids, rows).await?;
         // The names of a shredded org may not be swept yet. They are not taken.
         if tenant.has_unfinished_shred(&view).await? {
             return Ok(Attempt::AfterShred);

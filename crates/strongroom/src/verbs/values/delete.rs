@@ -8,8 +8,9 @@ use crate::id::{DefinitionId, DocumentId};
 use crate::jobs::until_landed;
 use crate::model::{AuditChange, DefinitionRef, EventKind, Expected, Found, Revision};
 use crate::scope::Scope;
+use crate::store::Versioned;
 use crate::tenant::value::value_change;
-use crate::tenant::{Attempt, Draft, Freshness, ValuesRead, WriteOptions};
+use crate::tenant::{Attempt, Draft, Freshness, Tenant, ValuesRead, View, WriteOptions};
 use crate::verbs::org::Org;
 
 /// A value that was deleted.
@@ -38,7 +39,9 @@ impl Org {
     /// Deletes the value of a definition at a scope. Returns `None` if there was none.
     ///
     /// A damaged row is deleted too, and [`DeletedValue::damaged`] says so. With a condition it is refused, since the
-    /// condition cannot be checked.
+    /// condition cannot be checked. With [`WriteOptions::keep_history`] it is refused too.
+    ///
+    /// The former versions of the value are deleted too, unless the options keep them.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -136,34 +139,28 @@ impl Org {
         let ValuesRead { view, definition, mut rows } =
             tenant.read_values(reference, iter::once(scope), account.as_slice(), freshness).await?;
         let (id, row) = (definition.stored.id, rows.pop().flatten());
-        let key = tenant.id.value(scope, &id).key();
         let found = match &row {
-            Some(row) => match tenant.find_in_row(&view, scope, &id, row) {
-                // Its id cannot be read from a damaged row, so look for index rows that lead to it.
-                Err(Error::Damaged { .. }) if options.expected == Expected::Any => {
-                    let ids = tenant.ids_leading_to(slice::from_ref(&key)).await?;
-                    let ids = ids.into_iter().take(IDS_MAX).map(|(_, id)| id).collect();
-                    Some(ToDelete { ids, revision: None, damaged: true })
-                }
-                found => found?.map(|Found { id, revision }| ToDelete {
-                    ids: vec![id],
-                    revision: Some(revision),
-                    damaged: false,
-                }),
-            },
+            Some(row) => to_delete(tenant, &view, (scope, &id), row, options).await?,
             None => None,
         };
         options.check(found.as_ref().and_then(|found| found.revision))?;
-        let (Some(found), Some(row)) = (found, row) else { return Ok(Attempt::Landed(None)) };
+        let (Some(found), Some(row)) = (found, row) else {
+            return purge(tenant, &view, (scope, &id), only, options).await;
+        };
         // Another value took the place since the id was looked up.
         if only.is_some_and(|only| !found.ids.contains(only)) {
             return Ok(Attempt::Landed(None));
         }
 
         let mut draft = Draft::new(tenant, &view);
-        draft.delete_counted(key, &row);
+        draft.delete_counted(tenant.id.value(scope, &id).key(), &row);
         found.ids.iter().for_each(|id| draft.delete_value_id(id));
-        draft.delete(tenant.id.definition_value(&id, scope).key());
+        if options.keeps_history && tenant.engine.history_versions > 0 {
+            draft.note_deletion(scope, &id, &row, options)?;
+        } else {
+            draft.delete(tenant.id.definition_value(&id, scope).key());
+            draft.delete_history(scope, &id, tenant.history_to_delete(&view, scope, &id).await?);
+        }
         draft.note(|| AuditChange {
             document_id: found.ids.first().copied(),
             before: found.revision,
@@ -178,6 +175,56 @@ impl Org {
         };
         Ok(draft.commit().await?.map(|_| Some(deleted)))
     }
+}
+
+/// What the row of a value holds; `None` if the key that sealed it was dropped.
+async fn to_delete(
+    tenant: &Tenant,
+    view: &View<'_>,
+    (scope, definition): (&Scope, &DefinitionId),
+    row: &Versioned,
+    options: &WriteOptions,
+) -> Result<Option<ToDelete>, Error> {
+    match tenant.find_in_row(view, scope, definition, row) {
+        // Its id cannot be read from a damaged row, so look for index rows that lead to it.
+        Err(Error::Damaged { .. }) if options.expected == Expected::Any => {
+            let key = tenant.id.value(scope, definition).key();
+            let ids = tenant.ids_leading_to(slice::from_ref(&key)).await?;
+            let ids = ids.into_iter().take(IDS_MAX).map(|(_, id)| id).collect();
+            Ok(Some(ToDelete { ids, revision: None, damaged: true }))
+        }
+        found => Ok(found?.map(|Found { id, revision }| ToDelete {
+            ids: vec![id],
+            revision: Some(revision),
+            damaged: false,
+        })),
+    }
+}
+
+/// A plain delete of a value that was deleted with its history kept: nothing of it stays.
+async fn purge(
+    tenant: &Tenant,
+    view: &View<'_>,
+    (scope, definition): (&Scope, &DefinitionId),
+    only: Option<&DocumentId>,
+    options: &WriteOptions,
+) -> Result<Attempt<Option<DeletedValue>>, Error> {
+    if options.keeps_history || only.is_some() {
+        return Ok(Attempt::Landed(None));
+    }
+    let mut draft = Draft::new(tenant, view);
+    let history = tenant.history_to_delete(view, scope, definition).await?;
+    if draft.delete_history(scope, definition, history) {
+        draft.delete(tenant.id.definition_value(definition, scope).key());
+    }
+    if draft.is_empty() {
+        return Ok(Attempt::Landed(None));
+    }
+    // Not the records: they belong to a change of a value, and there is none.
+    for registration in &options.registered {
+        draft.expect_registered(registration).await?;
+    }
+    Ok(draft.commit().await?.map(|_| None))
 }
 
 /// How many ids are deleted with a damaged row. An honest store has one.

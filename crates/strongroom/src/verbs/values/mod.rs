@@ -2,6 +2,7 @@
 
 pub(crate) mod define_and_set;
 pub(crate) mod delete;
+pub(crate) mod history;
 pub(crate) mod set;
 
 use std::borrow::Cow;

@@ -9,9 +9,8 @@ use crate::jobs::until_landed;
 use crate::model::{DefinitionRef, ValueWritten};
 use crate::scope::Scope;
 use crate::secret::Secret;
-use crate::store::{Key, Versioned};
 use crate::tenant::{
-    Attempt, Draft, Expiry, Freshness, Needs, NewDefinitions, NewValue, Tenant, WriteOptions, Writing,
+    Attempt, Draft, Expiry, Freshness, Needs, NewDefinitions, NewValue, ValueRows, WriteOptions, Writing,
     check_scope, check_value,
 };
 use crate::verbs::org::Org;
@@ -126,7 +125,8 @@ impl Org {
         refuse_duplicates(values, &ids)?;
         let accounts = accounts_of(values);
         let needs = Needs::org_keys().definitions(&ids).accounts(&accounts).freshness(freshness);
-        let (view, existing) = tenant.read(&needs, value_keys(tenant, values, &ids)).await?;
+        let (view, rows) = tenant.read(&needs, tenant.value_keys(values, &ids)).await?;
+        let existing = tenant.value_rows(values, &ids, rows).await?;
 
         let mut draft = Draft::new(tenant, &view);
         let written = put_values(&mut draft, &none, values, &existing, options)?;
@@ -141,32 +141,27 @@ pub(super) fn accounts_of<'v>(values: &'v [NewValue<'_>]) -> Vec<&'v LinkedAccou
     accounts.into_iter().collect()
 }
 
-/// The keys of the rows that hold the values.
-pub(super) fn value_keys(tenant: &Tenant, values: &[NewValue<'_>], ids: &[DefinitionId]) -> Vec<Key> {
-    values.iter().zip(ids).map(|(value, id)| tenant.id.value(&value.scope, id).key()).collect()
-}
-
 /// Checks the values against their definitions, those of `made` among them, and puts them in place of the existing
 /// ones.
 pub(super) fn put_values(
     draft: &mut Draft<'_>,
     made: &NewDefinitions<'_>,
     values: &[NewValue<'_>],
-    existing: &[Option<Versioned>],
+    existing: &[ValueRows],
     options: &WriteOptions,
 ) -> Result<Vec<ValueWritten>, Error> {
     let (tenant, view) = (draft.tenant(), draft.view());
     let now = tenant.engine.now();
     let writing = Writing { now, options, metadata: tenant.metadata(options, now, Expiry::Refused)? };
     let mut written = Vec::with_capacity(values.len());
-    for (index, (value, row)) in values.iter().zip(existing).enumerate() {
+    for (index, (value, rows)) in values.iter().zip(existing).enumerate() {
         let definition = match made.get(&value.definition) {
             Some(made) => made,
             None => view.definition(index, &value.definition)?,
         };
         check_scope(definition, &value.scope)?;
         check_value(definition, &value.value, &tenant.engine)?;
-        written.push(draft.put_value(definition, value, row.as_ref(), &writing)?);
+        written.push(draft.put_value(definition, value, rows, &writing)?);
     }
     Ok(written)
 }

@@ -30,6 +30,7 @@ use crate::verbs::vault::Vault;
 pub struct VaultOptions {
     limits: Limits,
     quotas: Quotas,
+    history_versions: u8,
     clock: Box<dyn Clock>,
     cache_entries_max: usize,
     cached_key_age_max: Duration,
@@ -49,6 +50,7 @@ impl Default for VaultOptions {
         Self {
             limits: Limits::default(),
             quotas: Quotas::default(),
+            history_versions: 0,
             clock: Box::new(SystemClock),
             cache_entries_max: 16_384,
             cached_key_age_max: Duration::from_secs(60 * 60),
@@ -76,6 +78,16 @@ impl VaultOptions {
     #[must_use]
     pub fn quotas(mut self, quotas: Quotas) -> Self {
         self.quotas = quotas;
+        self
+    }
+
+    /// Keeps the last `count` former versions of each value, at most 100. The default is 0: none. What was kept before
+    /// stays until the value is deleted.
+    ///
+    /// An update then writes one row more, and deletes one.
+    #[must_use]
+    pub fn history_versions(mut self, count: u8) -> Self {
+        self.history_versions = count.min(HISTORY_VERSIONS_MAX);
         self
     }
 
@@ -349,6 +361,7 @@ impl VaultOptions {
             limits: self.limits,
             durability: self.durability,
             tallies: Tallies::new(self.quotas, self.cache_entries_max),
+            history_versions: self.history_versions,
             clock: self.clock,
             abandoned: AtomicBool::new(false),
             gate: Gate::new(pass),
@@ -368,4 +381,5 @@ pub(crate) struct NewVault {
     pub(crate) rows: Vec<(Key, Vec<u8>)>,
 }
 
+const HISTORY_VERSIONS_MAX: u8 = 100;
 const PATTERN_CACHE_BYTES: usize = 8 << 20;

@@ -15,6 +15,7 @@ impl Domain {
     pub(crate) async fn is_what(&self, org: &Org) -> Result<(), Error> {
         self.has_the_definitions_of(org).await?;
         self.has_the_values_of(org).await?;
+        self.has_the_history_of(org).await?;
         self.has_the_accounts_of(org).await?;
         for path in every_path() {
             self.resolves_as(org, &path).await?;
@@ -51,6 +52,24 @@ impl Domain {
             assert_eq!(of_value(&found), *value);
             let found = org.value_by_id(&found.id).await?.expect("it is in the model");
             assert_eq!((&found.scope, found.definition_id), (scope, *definition));
+        }
+        Ok(())
+    }
+
+    async fn has_the_history_of(&self, org: &Org) -> Result<(), Error> {
+        for (definition, scope) in
+            self.definitions.keys().flat_map(|id| every_scope().into_iter().map(|scope| (*id, scope)))
+        {
+            let listed = org.value_history(definition, &scope, PageRequest::default()).await?.items;
+            let mut found = Vec::new();
+            for version in listed {
+                let text = match version.deleted {
+                    true => None,
+                    false => Some(org.value_version(definition, &scope, version.revision).await?),
+                };
+                found.push((version.revision, text.map(|value| value.value.expose().to_owned())));
+            }
+            assert_eq!(found, self.history(&(scope, definition)));
         }
         Ok(())
     }

@@ -18,6 +18,10 @@ pub(crate) type Place = (Scope, DefinitionId);
 pub(crate) struct Domain {
     pub(crate) definitions: BTreeMap<DefinitionId, VariableDefinition>,
     pub(crate) values: BTreeMap<Place, Document>,
+    /// The former versions of each value that are kept, oldest first. `None` as text: it was deleted.
+    pub(crate) former: BTreeMap<Place, Vec<Version>>,
+    /// Values that were deleted with their history kept, as the version that says so.
+    pub(crate) deleted: BTreeMap<Place, Document>,
     /// Registered accounts and their credential generation.
     pub(crate) accounts: BTreeMap<LinkedAccountId, u64>,
     /// Accounts with a key scope of their own, which the first value or credential makes.
@@ -40,6 +44,9 @@ pub(crate) struct Document {
     pub(crate) updated_at: Timestamp,
     pub(crate) text: String,
 }
+
+/// A former version of a value.
+pub(crate) type Version = (Revision, Option<String>);
 
 /// Why a verb may be refused; a verb with no reason must succeed.
 pub(crate) type Reasons = Vec<&'static str>;
@@ -108,9 +115,40 @@ impl Domain {
         }
         let before = self.values.insert(place.clone(), document);
         self.outdate(address(place), before.as_ref());
+        if let Some(before) = before {
+            self.keep(place, (before.revision, Some(before.text)));
+        } else if let Some(deletion) = self.deleted.remove(place) {
+            self.keep(place, (deletion.revision, None));
+        }
+    }
+
+    /// Deletes a value at the revision after its own, and keeps its history.
+    pub(crate) fn delete_keeping(&mut self, place: &Place) -> Option<Document> {
+        let before = self.values.remove(place)?;
+        self.outdate(address(place), Some(&before));
+        self.keep(place, (before.revision, Some(before.text.clone())));
+        let revision = Revision::from_u64(before.revision.as_u64() + 1);
+        self.deleted.insert(place.clone(), Document { revision, ..before.clone() });
+        Some(before)
+    }
+
+    fn keep(&mut self, place: &Place, version: Version) {
+        let kept = self.former.entry(place.clone()).or_default();
+        kept.push(version);
+        kept.drain(..kept.len().saturating_sub(10));
+    }
+
+    /// The versions of a value, newest first.
+    pub(crate) fn history(&self, place: &Place) -> Vec<Version> {
+        let value = self.values.get(place).map(|value| (value.revision, Some(value.text.clone())));
+        let deletion = self.deleted.get(place).map(|deletion| (deletion.revision, None));
+        let former = self.former.get(place).into_iter().flatten().rev().cloned();
+        value.into_iter().chain(deletion).chain(former).collect()
     }
 
     pub(crate) fn delete_value(&mut self, place: &Place) -> Option<Document> {
+        self.former.remove(place);
+        self.deleted.remove(place);
         let before = self.values.remove(place);
         self.outdate(address(place), before.as_ref());
         before
@@ -119,6 +157,8 @@ impl Domain {
     pub(crate) fn delete_definition(&mut self, id: &DefinitionId) {
         self.definitions.remove(id);
         self.values.retain(|(_, of), _| of != id);
+        self.former.retain(|(_, of), _| of != id);
+        self.deleted.retain(|(_, of), _| of != id);
     }
 
     pub(crate) fn put_credential(&mut self, app: &App, key: &str, document: Document) {
@@ -150,6 +190,8 @@ impl Domain {
         for place in gone.cloned().collect::<Vec<_>>() {
             self.delete_value(&place);
         }
+        self.former.retain(|(scope, _), _| *scope != Scope::LinkedAccount(account.clone()));
+        self.deleted.retain(|(scope, _), _| *scope != Scope::LinkedAccount(account.clone()));
     }
 
     /// Every place that holds a value for a run, most specific first; the default is `None`.

@@ -30,7 +30,7 @@ proptest! {
     fn any_stream_of_verbs_leaves_what_the_model_holds(verbs in verbs()) {
         run(async {
             let clock = TestClock::default();
-            let options = VaultOptions::default().clock(clock.clone());
+            let options = VaultOptions::default().clock(clock.clone()).history_versions(10);
             let one = vault(MemoryStore::new(), options).await?;
             follow(std::slice::from_ref(&one), &clock, &verbs).await?;
             is_verified(&one).await
@@ -41,7 +41,7 @@ proptest! {
     fn two_engines_on_one_store_see_each_other_s_writes(verbs in verbs()) {
         run(async {
             let (clock, store) = (TestClock::default(), Arc::new(MemoryStore::new()));
-            let options = || VaultOptions::default().clock(clock.clone());
+            let options = || VaultOptions::default().clock(clock.clone()).history_versions(10);
             let one = vault(Arc::clone(&store), options()).await?;
             let two = options().open(Arc::clone(&store), unlock()).await?;
             let domain = follow(&[one, two], &clock, &verbs).await?;
@@ -55,7 +55,7 @@ proptest! {
     fn a_delete_that_was_cut_short_is_done_for_every_reader(verbs in verbs()) {
         run(async {
             let (clock, store) = (TestClock::default(), Arc::new(FailingStore::default()));
-            let options = VaultOptions::default().clock(clock.clone());
+            let options = VaultOptions::default().clock(clock.clone()).history_versions(10);
             let vault = vault(Arc::clone(&store), options).await?;
             let org = org_of(&vault);
             let mut domain = Domain { cuts_deletes_short: true, ..Domain::default() };

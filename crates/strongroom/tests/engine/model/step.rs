@@ -31,7 +31,11 @@ impl Domain {
             }
             Verb::SetValue { set, expected, record } => self.set(org, set, *expected, *record, now).await?,
             Verb::SetValues(sets) => self.set_many(org, sets, now).await,
-            Verb::DeleteValue { name, scope, expected } => self.unset(org, name, scope, *expected).await,
+            Verb::DeleteValue { name, scope, expected, keep } => {
+                self.unset(org, name, scope, *expected, *keep).await;
+            }
+            Verb::Restore { name, scope, nth } => self.restore(org, name, scope, *nth, now).await,
+            Verb::Undelete { name, scope } => self.undelete(org, name, scope, now).await,
             Verb::CreateAccount { account, credential } => {
                 self.create_account(org, &id(account), *credential).await?;
             }
@@ -206,6 +210,9 @@ impl Domain {
         if let Some(before) = before {
             assert_eq!((Some(written.id), written.created_at), (before.id, before.created_at));
             assert_ne!(written.revision, before.revision);
+        } else if let Some(deleted) = self.deleted.get(&place) {
+            assert_eq!((Some(written.id), written.created_at), (deleted.id, deleted.created_at));
+            assert_eq!(written.revision.as_u64(), deleted.revision.as_u64() + 1);
         } else {
             assert_eq!(written.created_at, now);
         }
@@ -220,7 +227,39 @@ impl Domain {
         self.put_value(&place, document);
     }
 
-    async fn unset(&mut self, org: &Org, name: &str, scope: &Scope, mark: Mark) {
+    async fn restore(&mut self, org: &Org, name: &'static str, scope: &Scope, nth: usize, now: Timestamp) {
+        let set = Set { name, scope: scope.clone(), value: "" };
+        let Some(id) = self.named(name) else { return };
+        let kept = self.former.get(&(scope.clone(), id)).cloned().unwrap_or_default();
+        let Some((revision, text)) = kept.iter().rev().nth(nth) else { return };
+        let mut reasons = self.against_set(&set);
+        reasons.extend(text.is_none().then_some("VersionNotFound"));
+        if let Some(written) = agreed(org.restore_value(name, scope, *revision).await, &reasons) {
+            self.value_written(written, text.as_deref().unwrap(), now);
+        }
+    }
+
+    async fn undelete(&mut self, org: &Org, name: &'static str, scope: &Scope, now: Timestamp) {
+        let set = Set { name, scope: scope.clone(), value: "" };
+        let mut reasons = self.against_set(&set);
+        let place = self.named(name).map(|id| (scope.clone(), id));
+        let (value, deletion) = match &place {
+            Some(place) => (self.values.get(place), self.deleted.get(place)),
+            None => (None, None),
+        };
+        reasons.extend(value.is_some().then_some("Unexpected"));
+        let nothing = deletion.is_none();
+        let text = deletion.map(|deletion| deletion.text.clone());
+        // Without a deleted value there is nothing to refuse, unless there is no such definition.
+        if nothing {
+            reasons.retain(|reason| *reason != "ScopeNotAllowed");
+        }
+        if let Some(Some(written)) = agreed(org.undelete_value(name, scope).await, &reasons) {
+            self.value_written(written, &text.unwrap(), now);
+        }
+    }
+
+    async fn unset(&mut self, org: &Org, name: &str, scope: &Scope, mark: Mark, keep: bool) {
         let Some(id) = self.named(name) else {
             agreed(org.delete_value(name, scope).await, &["DefinitionNotFound"]);
             return;
@@ -228,9 +267,10 @@ impl Domain {
         let place = (scope.clone(), id);
         let standing = self.values.get(&place).map(|value| value.revision);
         let (expected, reasons) = self.expected(mark, &address(&place), standing);
-        let answer = org.delete_value_with(name, scope, WriteOptions::expecting(expected)).await;
-        if let Some(deleted) = agreed(answer, &reasons) {
-            let before = self.delete_value(&place);
+        let options = WriteOptions::expecting(expected);
+        let options = if keep { options.keep_history() } else { options };
+        if let Some(deleted) = agreed(org.delete_value_with(name, scope, options).await, &reasons) {
+            let before = if keep { self.delete_keeping(&place) } else { self.delete_value(&place) };
             assert_eq!(deleted.and_then(|deleted| deleted.id), before.and_then(|before| before.id));
         }
     }

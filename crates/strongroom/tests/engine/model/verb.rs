@@ -44,6 +44,17 @@ pub(crate) enum Verb {
         name: Name,
         scope: Scope,
         expected: Mark,
+        keep: bool,
+    },
+    /// A former version, counted from the newest one.
+    Restore {
+        name: Name,
+        scope: Scope,
+        nth: usize,
+    },
+    Undelete {
+        name: Name,
+        scope: Scope,
     },
     CreateAccount {
         account: Name,
@@ -163,8 +174,10 @@ fn on_values() -> impl Strategy<Value = Verb> {
             Verb::SetValue { set, expected, record }
         }),
         1 => vec(set(), 1..4).prop_map(Verb::SetValues),
-        1 => (name(), scope(), mark())
-            .prop_map(|(name, scope, expected)| Verb::DeleteValue { name, scope, expected }),
+        1 => (name(), scope(), mark(), any::<bool>())
+            .prop_map(|(name, scope, expected, keep)| Verb::DeleteValue { name, scope, expected, keep }),
+        1 => (name(), scope(), 0..3_usize).prop_map(|(name, scope, nth)| Verb::Restore { name, scope, nth }),
+        1 => (name(), scope()).prop_map(|(name, scope)| Verb::Undelete { name, scope }),
     ]
 }
 

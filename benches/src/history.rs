@@ -1,0 +1,64 @@
+//! Writes and reads with the history of values kept, beside the same without.
+
+use std::hint::black_box;
+
+use futures_executor::block_on;
+use strongroom::{
+    Environment, Org, RawKey, Scope, ScopePath, Store, Unlock, VarFormat, VariableDefinition, VaultOptions,
+};
+use strongroom_memory::MemoryStore;
+use strongroom_redb::RedbStore;
+use strongroom_sled::SledStore;
+
+use crate::population::VALUE;
+use crate::{Run, Work};
+
+/// An update of a value, and a warm read of one with 100 versions behind it.
+#[must_use]
+pub fn works() -> Vec<Work> {
+    let redb = || RedbStore::temporary().expect("there is room for temporary files");
+    let sled = || SledStore::temporary().expect("there is room for temporary files");
+    vec![
+        update("memory", MemoryStore::new).bar(1.25),
+        update("redb", redb).bar(1.25),
+        update("sled", sled).bar(1.25),
+        resolve("memory", MemoryStore::new).bar(1.05),
+    ]
+}
+
+fn update<S: Store>(store: &str, open: impl Fn() -> S) -> Work {
+    let updates = |kept| {
+        let org = org(open(), kept, 1);
+        Run::wall(move |n| {
+            for _ in 0..n {
+                block_on(org.set_value("V", Scope::Org, VALUE)).expect("the value is valid");
+            }
+        })
+    };
+    Work::new(format!("{store}: set_value, 10 versions kept"), updates(10), "none kept", updates(0))
+}
+
+fn resolve<S: Store>(store: &str, open: impl Fn() -> S) -> Work {
+    let reads = |kept| {
+        let (org, path) = (org(open(), kept, 101), ScopePath::org());
+        Run::cpu(move |n| {
+            for _ in 0..n {
+                black_box(block_on(org.resolve("V", &path)).expect("it is defined").is_some());
+            }
+        })
+    };
+    Work::new(format!("{store}: resolve one, 100 versions behind it"), reads(100), "none", reads(0))
+}
+
+/// An org with one value, set `sets` times.
+fn org(store: impl Store, kept: u8, sets: usize) -> Org {
+    let options = VaultOptions::default().history_versions(kept);
+    let key = Unlock::raw_key(RawKey::from_bytes([7; 32]));
+    let vault = block_on(options.create(store, key)).expect("the store is empty");
+    let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse().expect("24 digits"), Environment::test());
+    block_on(org.define(VariableDefinition::new("V", VarFormat::String))).expect("the name is free");
+    for _ in 0..sets {
+        block_on(org.set_value("V", Scope::Org, VALUE)).expect("the value is valid");
+    }
+    org
+}

@@ -1,0 +1,210 @@
+//! The former versions of values.
+
+use std::borrow::Cow;
+
+use crate::error::Error;
+use crate::model::{
+    Cursor, DefinitionRef, Expected, Listing, PageRequest, Revision, ScopedValue, ValueWritten, Version,
+};
+use crate::row::former_suffix;
+use crate::scope::Scope;
+use crate::tenant::{Freshness, ValuesRead, WriteOptions, fresh_if_stale};
+use crate::verbs::org::Org;
+
+impl Org {
+    /// The versions of the value of a definition at exactly this scope, the newest first, without the values. The first
+    /// is the present one, unless the value was deleted.
+    ///
+    /// As many former versions are kept as
+    /// [`VaultOptions::history_versions`](crate::VaultOptions::history_versions) says.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// use strongroom::{PageRequest, Scope};
+    /// org.set_value("PORT", Scope::Org, "80").await?;
+    /// org.acting_as("user:alice".parse()?).set_value("PORT", Scope::Org, "81").await?;
+    /// let history = org.value_history("PORT", Scope::Org, PageRequest::default()).await?.items;
+    /// assert_eq!(history.len(), 2);
+    /// assert_eq!(history[0].metadata.author(), Some("user:alice"));
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::DefinitionNotFound`]; [`Error::Damaged`] and [`Error::UnknownVersion`] for a version that cannot be
+    /// read.
+    pub async fn value_history(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        scope: impl Into<Cow<'_, Scope>>,
+        page: PageRequest,
+    ) -> Result<Listing<Version>, Error> {
+        let (definition, scope) = (definition.into(), scope.into());
+        let current = match page.after {
+            Some(_) => None,
+            None => self.value(definition.clone(), &*scope).await?.map(version_of),
+        };
+        let (tenant, id) = (&*self.tenant, self.tenant.definition(&definition).await?.stored.id);
+        let range = tenant.id.value_history(&scope, &id);
+        let account = scope.linked_account();
+        let mut listing = tenant
+            .list(account, &range, &page, |view, key, row| {
+                tenant.open_in_history(view, &scope, &id, key, row)
+            })
+            .await?;
+        let Some(current) = current else { return Ok(listing) };
+        // It may have become a former version since it was read.
+        listing.items.retain(|version| version.revision != current.revision);
+        listing.items.insert(0, current);
+        if listing.items.len() > page.limit {
+            listing.items.truncate(page.limit);
+            listing.next = listing.items.last().map(|last| cursor_after(last, page.limit));
+        }
+        Ok(listing)
+    }
+
+    /// One version of a value, current or former.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// use strongroom::Scope;
+    /// let first = org.set_value("PORT", Scope::Org, "80").await?.revision;
+    /// org.set_value("PORT", Scope::Org, "81").await?;
+    /// let version = org.value_version("PORT", Scope::Org, first).await?;
+    /// assert_eq!(version.value.expose(), "80");
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::VersionNotFound`] for a version that is not kept, or that says that the value was deleted;
+    /// [`Error::DefinitionNotFound`].
+    pub async fn value_version(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        scope: impl Into<Cow<'_, Scope>>,
+        revision: Revision,
+    ) -> Result<ScopedValue, Error> {
+        let (definition, scope) = (definition.into(), scope.into());
+        fresh_if_stale(|freshness| self.try_version(&definition, &scope, revision, freshness)).await
+    }
+
+    /// Sets the value to what it was in a former version. That is a new version: it is checked against the format of
+    /// today, and can be undone in turn.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// use strongroom::Scope;
+    /// let first = org.set_value("PORT", Scope::Org, "80").await?.revision;
+    /// org.set_value("PORT", Scope::Org, "81").await?;
+    /// org.restore_value("PORT", Scope::Org, first).await?;
+    /// assert_eq!(org.value("PORT", Scope::Org).await?.unwrap().value.expose(), "80");
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::VersionNotFound`], and those of [`set_value`](Self::set_value).
+    pub async fn restore_value(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        scope: impl Into<Cow<'_, Scope>>,
+        revision: Revision,
+    ) -> Result<ValueWritten, Error> {
+        self.restore_value_with(definition, scope, revision, WriteOptions::default()).await
+    }
+
+    /// [`restore_value`](Self::restore_value) with [`WriteOptions`].
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// use strongroom::{Expected, Scope, WriteOptions};
+    /// let first = org.set_value("PORT", Scope::Org, "80").await?.revision;
+    /// let second = org.set_value("PORT", Scope::Org, "81").await?.revision;
+    /// let if_still = WriteOptions::expecting(Expected::Revision(second)).note("81 is taken");
+    /// org.restore_value_with("PORT", Scope::Org, first, if_still).await?;
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `restore_value`, and [`Error::Unexpected`].
+    pub async fn restore_value_with(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        scope: impl Into<Cow<'_, Scope>>,
+        revision: Revision,
+        options: WriteOptions,
+    ) -> Result<ValueWritten, Error> {
+        let scope = scope.into();
+        let version = self.value_version(definition, &*scope, revision).await?;
+        self.set_value_with(version.definition_id, scope, version.value, options).await
+    }
+
+    /// Brings back a value that was deleted with [`WriteOptions::keep_history`], as the same document. Returns `None`
+    /// if no deleted value is kept.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// use strongroom::{Scope, WriteOptions};
+    /// let id = org.set_value("PORT", Scope::Org, "80").await?.id;
+    /// org.delete_value_with("PORT", Scope::Org, WriteOptions::default().keep_history()).await?;
+    /// assert_eq!(org.undelete_value("PORT", Scope::Org).await?.unwrap().id, id);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Unexpected`] if there is a value; those of [`set_value`](Self::set_value).
+    pub async fn undelete_value(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        scope: impl Into<Cow<'_, Scope>>,
+    ) -> Result<Option<ValueWritten>, Error> {
+        let (definition, scope) = (definition.into(), scope.into());
+        let newest = self.value_history(definition.clone(), &*scope, PageRequest::first(2)).await?.items;
+        match newest.as_slice() {
+            [value, ..] if !value.deleted => Err(Error::Unexpected { found: Some(value.revision) }),
+            [_, last] => {
+                let absent = WriteOptions::expecting(Expected::Absent);
+                self.restore_value_with(definition, scope, last.revision, absent).await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn try_version(
+        &self,
+        reference: &DefinitionRef<'_>,
+        scope: &Scope,
+        revision: Revision,
+        freshness: Freshness,
+    ) -> Result<ScopedValue, Error> {
+        let (tenant, account) = (&*self.tenant, scope.linked_account());
+        let scopes = std::iter::once(scope);
+        let ValuesRead { view, definition, mut rows } =
+            tenant.read_values(reference, scopes, account.as_slice(), freshness).await?;
+        let id = definition.stored.id;
+        if let Some(row) = rows.pop().flatten()
+            && let Some(value) = tenant.open_value(&view, scope, &id, &row)?
+            && value.revision == revision
+        {
+            return Ok(value);
+        }
+        let place = tenant.id.former_value(scope, &id, revision);
+        let row = tenant.engine.get(place.key()).await?.ok_or(Error::VersionNotFound(revision))?;
+        let former = tenant.open_value_at(&view, scope, &id, &place, &row)?;
+        former.filter(|former| !former.metadata.is_deletion()).ok_or(Error::VersionNotFound(revision))
+    }
+}
+
+fn version_of(value: ScopedValue) -> Version {
+    Version {
+        id: value.id,
+        revision: value.revision,
+        created_at: value.created_at,
+        written_at: value.updated_at,
+        deleted: false,
+        metadata: value.metadata,
+    }
+}
+
+/// Where the page after `last` starts. The present version has no row in the history, so after it the history starts.
+fn cursor_after(last: &Version, limit: usize) -> Cursor {
+    Cursor(if limit == 1 { Vec::new() } else { former_suffix(last.revision).to_vec() })
+}

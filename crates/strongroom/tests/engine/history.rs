@@ -1,0 +1,477 @@
+//! The former versions of values: what is kept, what comes back, and what is gone for good.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::io::Cursor;
+use std::sync::Arc;
+
+use strongroom::store::{Key, StoreErrorKind};
+use strongroom::{
+    Backup, DefinitionChange, Environment, Error, Expected, FormatChange, OnMismatch, Org, PageRequest,
+    Revision, Scope, ScopeKind, Scopes, VarFormat, VaultOptions, Version, WriteOptions,
+};
+use strongroom_memory::MemoryStore;
+
+use crate::common::{
+    FailingStore, TestClock, account, exposed, id, is_verified, org_of, plant, rows, run, text, unlock,
+    vault, workflow,
+};
+
+#[test]
+fn versions_come_newest_first_with_who_wrote_them_and_when() {
+    with_kept_clock(async |org, clock| {
+        org.define(text("V")).await?;
+        let alice = org.acting_as(id("user:alice"));
+        for (at, value) in [(1_000, "a"), (2_000, "b"), (3_000, "c")] {
+            clock.set(at);
+            alice.set_value_with("V", Scope::Org, value, WriteOptions::default().note(value)).await?;
+        }
+        let history = history(&org, "V", &Scope::Org).await?;
+        let seen: Vec<_> = history.iter().map(|v| (v.written_at.as_ms(), v.metadata.note())).collect();
+        assert_eq!(seen, [(3_000, Some("c")), (2_000, Some("b")), (1_000, Some("a"))]);
+        assert!(history.iter().all(|v| v.created_at.as_ms() == 1_000 && v.id == history[0].id));
+        assert!(history.iter().all(|v| v.metadata.author() == Some("user:alice") && !v.deleted));
+        assert_eq!(texts(&org, "V", &Scope::Org, &history).await?, ["c", "b", "a"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn the_oldest_version_goes_with_the_write_that_makes_one_too_many() {
+    for kept in [0, 1, 10, 100_u8] {
+        run(async {
+            let options = VaultOptions::default().history_versions(kept);
+            let vault = vault(MemoryStore::new(), options).await?;
+            let org = org_of(&vault);
+            org.define(text("V")).await?;
+            for value in 0..usize::from(kept) + 3 {
+                org.set_value("V", Scope::Org, value.to_string()).await?;
+                let versions = history(&org, "V", &Scope::Org).await?;
+                assert_eq!(versions.len(), 1 + value.min(usize::from(kept)));
+            }
+            is_verified(&vault).await
+        });
+    }
+}
+
+#[test]
+fn pages_of_any_length_hold_every_version_once() {
+    with_kept(async |org| {
+        org.define(text("V")).await?;
+        for value in ["a", "b", "c", "d"] {
+            org.set_value("V", Scope::Org, value).await?;
+        }
+        let all = history(&org, "V", &Scope::Org).await?;
+        for limit in 1..6 {
+            let (mut paged, mut page) = (Vec::new(), PageRequest::first(limit));
+            loop {
+                let found = org.value_history("V", Scope::Org, page).await?;
+                assert!(found.items.len() <= limit);
+                paged.extend(found.items);
+                let Some(next) = found.next else { break };
+                page = PageRequest::first(limit).after(next);
+            }
+            assert_eq!(paged, all, "{limit}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_restored_version_is_a_new_one_that_can_be_undone_in_turn() {
+    with_kept(async |org| {
+        org.define(text("V")).await?;
+        let scope = account("a");
+        let first = org.set_value("V", &scope, "a").await?;
+        let second = org.set_value("V", &scope, "").await?;
+        let restored = org.restore_value("V", &scope, first.revision).await?;
+        assert_eq!((restored.id, restored.created_at), (first.id, first.created_at));
+        assert!(![first.revision, second.revision].contains(&restored.revision));
+        assert_eq!(exposed(org.value("V", &scope).await?.as_ref()), Some("a"));
+        org.restore_value("V", &scope, second.revision).await?;
+        assert_eq!(exposed(org.value("V", &scope).await?.as_ref()), Some(""));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_version_that_breaks_the_rules_of_today_is_not_restored() {
+    with_kept(async |org| {
+        org.define(text("V")).await?;
+        let first = org.set_value("V", Scope::Org, "http").await?.revision;
+        org.set_value("V", Scope::Org, "80").await?;
+        org.change_format("V", &FormatChange::to(VarFormat::Integer), OnMismatch::Refuse).await?;
+        assert!(matches!(org.restore_value("V", Scope::Org, first).await, Err(Error::InvalidValue { .. })));
+        let wrong = WriteOptions::expecting(Expected::Absent);
+        let refused = org.restore_value_with("V", Scope::Org, first, wrong).await;
+        assert!(matches!(refused, Err(Error::InvalidValue { .. } | Error::Unexpected { .. })));
+        assert_eq!(history(&org, "V", &Scope::Org).await?.len(), 2);
+        assert_eq!(org.value_version("V", Scope::Org, first).await?.value.expose(), "http");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_version_that_is_not_kept_is_named() {
+    with_kept(async |org| {
+        org.define(text("V")).await?;
+        let first = org.set_value("V", Scope::Org, "a").await?.revision;
+        for value in 0..11 {
+            org.set_value("V", Scope::Org, value.to_string()).await?;
+        }
+        let gone = org.value_version("V", Scope::Org, first).await.map(drop);
+        assert!(matches!(gone, Err(Error::VersionNotFound(revision)) if revision == first));
+        let gone = org.restore_value("V", Scope::Org, first).await.map(drop);
+        assert!(matches!(gone, Err(Error::VersionNotFound(_))));
+        let other_place = org.value_version("V", workflow("w"), first).await.map(drop);
+        assert!(matches!(other_place, Err(Error::VersionNotFound(_))));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_plain_delete_leaves_no_version_behind() {
+    for versions in [1, 2, 63, 64, 65, 66, 101] {
+        run(async {
+            let store = Arc::new(MemoryStore::new());
+            let options = VaultOptions::default().history_versions(100);
+            let org = org_of(&vault(Arc::clone(&store), options).await?);
+            org.define(text("V")).await?;
+            for value in 0..versions {
+                org.set_value("V", account("a"), value.to_string()).await?;
+            }
+            assert_eq!(past_rows(&store).await?.len(), versions - 1);
+            assert!(org.delete_value("V", account("a")).await?.is_some());
+            assert_eq!(past_rows(&store).await?, []);
+            assert_eq!(history(&org, "V", &account("a")).await?, []);
+            assert!(org.undelete_value("V", account("a")).await?.is_none());
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn a_delete_that_keeps_the_history_can_be_undone() {
+    run(async {
+        let vault = vault(MemoryStore::new(), keeping()).await?;
+        let org = org_of(&vault);
+        org.define(text("V")).await?;
+        let first = org.set_value("V", Scope::Org, "a").await?;
+        let bob = WriteOptions::default().keep_history().by(id("user:bob")).note("by mistake");
+        assert_eq!(org.delete_value_with("V", Scope::Org, bob).await?.unwrap().id, Some(first.id));
+        assert!(org.value("V", Scope::Org).await?.is_none() && org.value_by_id(&first.id).await?.is_none());
+        is_verified(&vault).await?;
+
+        let after = history(&org, "V", &Scope::Org).await?;
+        assert!(after[0].deleted && !after[1].deleted && after.len() == 2);
+        let said = (after[0].metadata.author(), after[0].metadata.note());
+        assert_eq!(said, (Some("user:bob"), Some("by mistake")));
+        let deletion = org.value_version("V", Scope::Org, after[0].revision).await.map(drop);
+        assert!(matches!(deletion, Err(Error::VersionNotFound(_))));
+
+        let back = org.undelete_value("V", Scope::Org).await?.unwrap();
+        assert_eq!((back.id, back.created_at), (first.id, first.created_at));
+        assert_eq!(exposed(org.value_by_id(&first.id).await?.as_ref()), Some("a"));
+        let deleted: Vec<_> = history(&org, "V", &Scope::Org).await?.iter().map(|v| v.deleted).collect();
+        assert_eq!(deleted, [false, true, false]);
+        assert!(matches!(org.undelete_value("V", Scope::Org).await, Err(Error::Unexpected { .. })));
+        is_verified(&vault).await
+    });
+}
+
+#[test]
+fn setting_a_deleted_value_again_continues_its_history() {
+    with_kept(async |org| {
+        org.define(text("V")).await?;
+        let first = org.set_value("V", Scope::Org, "a").await?;
+        org.delete_value_with("V", Scope::Org, WriteOptions::default().keep_history()).await?;
+        let stale = WriteOptions::expecting(Expected::Revision(first.revision));
+        let refused = org.set_value_with("V", Scope::Org, "b", stale).await;
+        assert!(matches!(refused, Err(Error::Unexpected { found: None })));
+        let absent = WriteOptions::expecting(Expected::Absent);
+        let again = org.set_value_with("V", Scope::Org, "b", absent).await?;
+        assert_eq!((again.id, again.action.as_str()), (first.id, "added"));
+        assert_eq!(history(&org, "V", &Scope::Org).await?.len(), 3);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_plain_delete_purges_a_history_that_was_kept() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let vault = vault(Arc::clone(&store), keeping()).await?;
+        let org = org_of(&vault);
+        org.define(text("V")).await?;
+        let first = org.set_value("V", Scope::Org, "a").await?;
+        org.delete_value_with("V", Scope::Org, WriteOptions::default().keep_history()).await?;
+        assert!(org.delete_value("V", Scope::Org).await?.is_none());
+        assert_eq!(past_rows(&store).await?, []);
+        assert_ne!(org.set_value("V", Scope::Org, "b").await?.id, first.id);
+        is_verified(&vault).await
+    });
+}
+
+#[test]
+fn a_former_version_in_the_place_of_another_row_is_refused() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let vault = vault(Arc::clone(&store), keeping()).await?;
+        let org = org_of(&vault);
+        org.define(text("V")).await?;
+        let first = org.set_value("V", Scope::Org, "a").await?.revision;
+        let second = org.set_value("V", Scope::Org, "b").await?.revision;
+        let current = value_row(&store).await?;
+        org.set_value("V", Scope::Org, "c").await?;
+        let last = value_row(&store).await?.1;
+        let past = past_rows(&store).await?;
+        let [(newer, second_row), (older, first_row)] = past.as_slice() else { unreachable!() };
+
+        for row in [first_row, second_row] {
+            plant(&store, &current.0, Some(row.clone())).await?;
+            assert!(matches!(org.value("V", Scope::Org).await, Err(Error::Damaged { .. })));
+        }
+        plant(&store, &current.0, Some(last)).await?;
+        plant(&store, older, Some(second_row.clone())).await?;
+        let swapped = org.value_version("V", Scope::Org, first).await.map(drop);
+        assert!(matches!(swapped, Err(Error::Damaged { .. })));
+        // The row of the value itself, from when it was that version.
+        plant(&store, newer, Some(current.1)).await?;
+        let replayed = org.value_version("V", Scope::Org, second).await.map(drop);
+        assert!(matches!(replayed, Err(Error::Damaged { .. })));
+        assert!(!vault.verify().await?.is_clean());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_deleted_value_is_not_brought_back_by_the_row_that_says_so() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let org = org_of(&vault(Arc::clone(&store), keeping()).await?);
+        org.define(text("V")).await?;
+        org.set_value("V", Scope::Org, "a").await?;
+        let current = value_row(&store).await?.0;
+        org.delete_value_with("V", Scope::Org, WriteOptions::default().keep_history()).await?;
+        for (_, row) in past_rows(&store).await? {
+            plant(&store, &current, Some(row)).await?;
+            assert!(matches!(org.value("V", Scope::Org).await, Err(Error::Damaged { .. })));
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_shredded_account_leaves_no_version_that_opens_and_a_new_one_starts_afresh() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let vault = vault(Arc::clone(&store), keeping()).await?;
+        let org = org_of(&vault);
+        org.define(text("V")).await?;
+        org.define(text("W")).await?;
+        org.create_account(id("a")).await?;
+        let scope = account("a");
+        let first = org.set_value("V", &scope, "a").await?;
+        org.set_value("V", &scope, "b").await?;
+        org.set_value("W", &scope, "a").await?;
+        org.delete_value_with("W", &scope, WriteOptions::default().keep_history()).await?;
+        let kept = past_rows(&store).await?;
+        assert_eq!(kept.len(), 3);
+        let _ = org.shred_account(&id("a")).await?;
+        assert_eq!(past_rows(&store).await?, []);
+        is_verified(&vault).await?;
+
+        for (key, row) in kept {
+            plant(&store, &key, Some(row)).await?;
+        }
+        assert_eq!(history(&org, "V", &scope).await?, []);
+        let gone = org.value_version("V", &scope, first.revision).await.map(drop);
+        assert!(matches!(gone, Err(Error::VersionNotFound(_))));
+        org.create_account(id("a")).await?;
+        assert_ne!(org.set_value("V", &scope, "new").await?.id, first.id);
+        assert_ne!(org.set_value("W", &scope, "new").await?.id, first.id);
+        assert_eq!(texts(&org, "V", &scope, &history(&org, "V", &scope).await?).await?, ["new"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_deleted_definition_and_a_shredded_org_leave_no_version_behind() {
+    for scopes in [0, 1, 31, 32, 33] {
+        run(async {
+            let store = Arc::new(MemoryStore::new());
+            let vault = vault(Arc::clone(&store), keeping()).await?;
+            let org = org_of(&vault);
+            org.define(text("V")).await?;
+            for index in 0..scopes {
+                let scope = workflow(&index.to_string());
+                for value in ["a", "b", "c"] {
+                    org.set_value("V", &scope, value).await?;
+                }
+                if index % 2 == 0 {
+                    org.delete_value_with("V", &scope, WriteOptions::default().keep_history()).await?;
+                }
+            }
+            org.delete_definition("V").await?;
+            assert_eq!(past_rows(&store).await?, [], "{scopes}");
+            is_verified(&vault).await?;
+
+            org.define(text("V")).await?;
+            org.set_value("V", Scope::Org, "a").await?;
+            org.set_value("V", Scope::Org, "b").await?;
+            let _ = org.shred().await?;
+            assert_eq!(past_rows(&store).await?, []);
+            is_verified(&vault).await
+        });
+    }
+}
+
+#[test]
+fn a_rotation_seals_every_version_again() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let vault = vault(Arc::clone(&store), keeping()).await?;
+        let org = org_of(&vault);
+        let places = with_history(&org).await?;
+        let before = past_rows(&store).await?;
+        let report = org.rotate_keys().await?;
+        assert_eq!((report.progress.failed, report.progress.keys_kept), (0, 0));
+        let after = past_rows(&store).await?;
+        assert_eq!(after.len(), before.len());
+        assert!(before.iter().zip(&after).all(|(old, new)| old.0 == new.0 && old.1 != new.1));
+        for (scope, wanted) in places {
+            let versions = history(&org, "V", &scope).await?;
+            assert_eq!(texts(&org, "V", &scope, &versions).await?, wanted);
+        }
+        is_verified(&vault).await
+    });
+}
+
+#[test]
+fn backups_copies_and_an_org_restored_elsewhere_carry_every_version() {
+    run(async {
+        let one = vault(MemoryStore::new(), keeping()).await?;
+        let org = org_of(&one);
+        let places = with_history(&org).await?;
+        let (mut whole, mut of_org) = (Vec::new(), Vec::new());
+        one.backup(&mut whole, |_| ()).await?;
+        one.backup_org(*org.id(), unlock(), &mut of_org, |_| ()).await?;
+
+        let file = Backup::open(Cursor::new(&whole), unlock()).await?;
+        let original = file.replace_original(MemoryStore::new(), |_| ()).await?;
+        let file = Backup::open(Cursor::new(&whole), unlock()).await?;
+        let new = file.restore_as_new(MemoryStore::new(), unlock(), |_| ()).await?;
+        let elsewhere = vault(MemoryStore::new(), keeping()).await?;
+        let mut file = Backup::open(Cursor::new(&of_org), unlock()).await?;
+        file.restore_org(*org.id(), &elsewhere, |_| ()).await?;
+        for vault in [original, new, elsewhere] {
+            let org = vault.org(*org.id(), Environment::test());
+            for (scope, wanted) in &places {
+                let versions = history(&org, "V", scope).await?;
+                assert_eq!(texts(&org, "V", scope, &versions).await?, *wanted);
+            }
+            is_verified(&vault).await?;
+            assert!(org.undelete_value("V", workflow("gone")).await?.is_some());
+            is_verified(&vault).await?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_write_that_does_not_land_leaves_no_version() {
+    run(async {
+        let store = Arc::new(FailingStore::default());
+        let vault = vault(Arc::clone(&store), keeping()).await?;
+        let org = org_of(&vault);
+        org.define(text("V")).await?;
+        org.set_value("V", Scope::Org, "a").await?;
+        let before = history(&org, "V", &Scope::Org).await?;
+        store.fail_after(0, StoreErrorKind::Unavailable);
+        assert!(org.set_value("V", Scope::Org, "b").await.is_err());
+        let kept = WriteOptions::default().keep_history();
+        assert!(org.delete_value_with("V", Scope::Org, kept).await.is_err());
+        store.recover();
+        assert_eq!(history(&org, "V", &Scope::Org).await?, before);
+        is_verified(&vault).await
+    });
+}
+
+#[test]
+fn a_value_that_was_deleted_does_not_keep_its_scope_from_being_removed() {
+    with_kept(async |org| {
+        org.define(text("V")).await?;
+        org.set_value("V", workflow("w"), "a").await?;
+        org.delete_value_with("V", workflow("w"), WriteOptions::default().keep_history()).await?;
+        let only_org = DefinitionChange::new().scopes(Scopes::only(ScopeKind::Org));
+        org.update_definition("V", only_org).await?;
+        let refused = org.undelete_value("V", workflow("w")).await.map(drop);
+        assert!(matches!(refused, Err(Error::ScopeNotAllowed { .. })));
+        Ok(())
+    });
+}
+
+/// 10 versions are kept.
+fn keeping() -> VaultOptions {
+    VaultOptions::default().history_versions(10)
+}
+
+fn with_kept(test: impl AsyncFnOnce(Org) -> Result<(), Error>) {
+    run(async { test(org_of(&vault(MemoryStore::new(), keeping()).await?)).await });
+}
+
+fn with_kept_clock(test: impl AsyncFnOnce(Org, TestClock) -> Result<(), Error>) {
+    run(async {
+        let clock = TestClock::default();
+        let vault = vault(MemoryStore::new(), keeping().clock(clock.clone())).await?;
+        test(org_of(&vault), clock).await
+    });
+}
+
+/// Values with a history at every kind of scope, one of them deleted, and the texts of their versions.
+async fn with_history(org: &Org) -> Result<Vec<(Scope, Vec<&'static str>)>, Error> {
+    org.define(text("V")).await?;
+    let scopes = [Scope::Org, account("a"), workflow("w"), workflow("gone")];
+    for scope in &scopes {
+        for value in ["a", "b", "c"] {
+            org.set_value("V", scope, value).await?;
+        }
+    }
+    org.delete_value_with("V", &scopes[3], WriteOptions::default().keep_history()).await?;
+    let wanted = |scope: &Scope| match scope {
+        Scope::Workflow(id) if id.as_str() == "gone" => vec!["(deleted)", "c", "b", "a"],
+        _ => vec!["c", "b", "a"],
+    };
+    Ok(scopes.map(|scope| (scope.clone(), wanted(&scope))).into())
+}
+
+async fn history(org: &Org, name: &str, scope: &Scope) -> Result<Vec<Version>, Error> {
+    Ok(org.value_history(name, scope, PageRequest::first(1_000)).await?.items)
+}
+
+async fn texts(org: &Org, name: &str, scope: &Scope, versions: &[Version]) -> Result<Vec<String>, Error> {
+    let mut texts = Vec::new();
+    for Version { revision, deleted, .. } in versions {
+        let revision: Revision = *revision;
+        texts.push(match deleted {
+            true => "(deleted)".to_owned(),
+            false => org.value_version(name, scope, revision).await?.value.expose().to_owned(),
+        });
+    }
+    Ok(texts)
+}
+
+/// The rows of the history, as a backend sees them.
+async fn past_rows(store: &MemoryStore) -> Result<Vec<(Key, Vec<u8>)>, Error> {
+    of_kind(store, &[0x50]).await
+}
+
+/// The row of the only value.
+async fn value_row(store: &MemoryStore) -> Result<(Key, Vec<u8>), Error> {
+    Ok(of_kind(store, &[0x20]).await?.pop().unwrap())
+}
+
+async fn of_kind(store: &MemoryStore, kind: &[u8]) -> Result<Vec<(Key, Vec<u8>)>, Error> {
+    let prefix = [b"\x016500a1b2c3d4e5f6a7b8c9d0\0test\0".as_slice(), kind].concat();
+    Ok(rows(store).await?.into_iter().filter(|(key, _)| key.as_bytes().starts_with(&prefix)).collect())
+}
