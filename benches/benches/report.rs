@@ -27,7 +27,7 @@ fn is_asked(asked: &[String], part: &str) -> bool {
 
 type Part = (&'static str, fn() -> Vec<Work>);
 
-const PARTS: [Part; 14] = [
+const PARTS: [Part; 15] = [
     ("envelope", envelope::works),
     ("formats", formats::works),
     ("keys", keys::works),
