@@ -1,7 +1,7 @@
 //! Connection strings: `scheme://user@host:port,host:port/path?query`, a URI of RFC 3986 but for its several hosts, as
 //! MongoDB, PostgreSQL, Kafka and Redis take them.
 
-use std::net::Ipv6Addr;
+use core::net::Ipv6Addr;
 
 use iri_string::types::UriReferenceStr;
 

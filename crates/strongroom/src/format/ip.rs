@@ -1,7 +1,7 @@
 //! IP addresses: four decimal numbers without leading zeros (RFC 6943, section 3.1.1, strict), or as in RFC 4291,
 //! section 2.2.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 pub(super) fn is_ip(value: &str) -> bool {
     value.parse::<IpAddr>().is_ok()

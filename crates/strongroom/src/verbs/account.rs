@@ -322,8 +322,8 @@ impl Account {
     /// ```
     ///
     /// # Errors
-    /// [`Error::IntegrationNotFound`] when the account has no default app; [`Invalid::Id`](crate::Invalid::Id) for an invalid key
-    /// name; [`Error::TooLong`].
+    /// [`Error::IntegrationNotFound`] when the account has no default app; [`Invalid::Id`](crate::Invalid::Id) for an
+    /// invalid key name; [`Error::TooLong`].
     pub async fn upsert_credential(
         &self,
         key_name: &str,
