@@ -55,7 +55,8 @@ impl Account {
     }
 
     /// A handle that is bound to the account as it is registered now. Once the account is deleted, every verb of the
-    /// handle that reads or writes fails with [`Error::AccountNotFound`] and writes nothing, also after an account was
+    /// handle that reads or writes fails with [`Error::AccountNotFound`] and writes nothing ([`info`](Self::info) returns
+    /// `None`), also after an account was
     /// registered again under the same id, and however long before the deletion the verb began.
     ///
     /// ```
@@ -118,7 +119,10 @@ impl Account {
         filter: &DefinitionFilter,
         page: PageRequest,
     ) -> Result<Listing<StoredDefinition>, Error> {
-        self.org.definitions(&filter.clone().scope(ScopeKind::LinkedAccount), page).await
+        let listed = self.org.definitions(&filter.clone().scope(ScopeKind::LinkedAccount), page).await?;
+        // Afterwards, so that nothing read after the account ended is returned.
+        self.refuse_ended().await?;
+        Ok(listed)
     }
 
     /// Sets the account's own value of a definition.

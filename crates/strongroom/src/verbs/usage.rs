@@ -39,6 +39,9 @@ impl Account {
     /// [`Error::Locked`] and [`Error::Store`].
     pub async fn usage(&self) -> Result<Usage, Error> {
         let tenant = &self.org().tenant;
-        Ok(tenant.count_all(tenant.id.counted_of_account(self.id())).await?.into())
+        let counted = tenant.count_all(tenant.id.counted_of_account(self.id())).await?;
+        // Afterwards, so that a bound handle never returns what the next account of the id stores.
+        self.refuse_ended().await?;
+        Ok(counted.into())
     }
 }

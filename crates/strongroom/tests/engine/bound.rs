@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::{
-    Account, DefinitionRef, DocumentId, Error, Expected, IntegrationId, PageRequest, Revision, ScopeKind,
-    Scopes, Upsert, WriteOptions,
+    Account, DefinitionFilter, DefinitionRef, DocumentId, Error, Expected, IntegrationId, PageRequest,
+    Revision, ScopeKind, Scopes, Upsert, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -67,6 +67,10 @@ fn reads() -> Vec<Case> {
         case!("credentials", |account, id| account.credentials(PageRequest::default()).await),
         case!("integration", |account, id| account.integration(&IntegrationId::default_app()).await),
         case!("integrations", |account, id| account.integrations(PageRequest::default()).await),
+        case!("definitions", |account, id| {
+            account.definitions(&DefinitionFilter::default(), PageRequest::default()).await
+        }),
+        case!("usage", |account, id| account.usage().await),
         case!("bound", |account, id| account.bound().await),
     ]
 }
