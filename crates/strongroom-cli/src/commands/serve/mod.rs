@@ -80,7 +80,7 @@ impl Serve {
             && let Err(error) = strongroom::lock_memory()
         {
             output.warn(&format!(
-                "keys in memory could be swapped to disk: {error}; --allow-swap says nothing of it"
+                "keys in memory could be swapped to disk: {error}; --allow-swap silences this warning"
             ));
         }
         Ok(())
