@@ -59,6 +59,7 @@ mod providers;
 mod put_back;
 mod quotas;
 mod races;
+mod randomness;
 mod receipts;
 mod record_stamps;
 mod records;

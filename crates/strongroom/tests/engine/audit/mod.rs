@@ -17,6 +17,7 @@ mod planted;
 
 use strongroom::store::Store;
 
+pub(crate) use cbor::Cbor;
 pub(crate) use judge::Moment;
 pub(crate) use opened::{KeyId, KeyScope, Opened};
 
