@@ -76,7 +76,7 @@ struct Story {
 
 impl Story {
     fn options(&self) -> VaultOptions {
-        VaultOptions::default().clock(self.clock.clone())
+        VaultOptions::default().clock(self.clock.clone()).history_versions(10)
     }
 
     async fn goes_through(&mut self, vault: &Vault, verbs: &[Verb]) -> Result<(), Error> {
