@@ -21,8 +21,10 @@ pub(crate) struct KeptMark {
     /// `None` where none is kept: for a store in memory, and for a user without a home directory.
     file: Option<PathBuf>,
     kept: Option<Mark>,
-    /// What is written below the mark: the older stores that this user accepted.
-    record: String,
+    /// The address of a store on a server, which the name of the file does not show.
+    address: Option<String>,
+    /// What is to be written down below the mark: that this user accepted an older store.
+    accepted: Option<String>,
     /// Whether an older store, or another one, is accepted in place of the one that the mark was made of.
     accepts_any: bool,
     /// Whether there is a mark that could not be read.
@@ -52,15 +54,16 @@ impl KeptMark {
             Err(error) => return Err(unreadable(file, &error)),
         };
         refuse_foreign(file, Exit::Store)?;
-        let (first, record) = text.split_once('\n').unwrap_or((&text, ""));
+        let first = text.lines().next().unwrap_or_default();
         let mark = first.parse().map_err(|error| unreadable(file, &error))?;
-        Ok(Self { kept: Some(mark), record: record.to_owned(), ..anew })
+        Ok(Self { kept: Some(mark), ..anew })
     }
 
     /// The mark of a store in which a vault is made on purpose, in place of any that was there before.
     pub(crate) fn anew(store: &Spec) -> Result<Self, Failure> {
         let unusable = |error| Failure::usage(format!("{store} cannot be used: {error}"));
-        Ok(Self { file: store.mark_file().map_err(unusable)?, ..Self::default() })
+        let file = store.mark_file().map_err(unusable)?;
+        Ok(Self { file, address: store.address(), ..Self::default() })
     }
 
     /// How the store is opened: refused if it has not come as far as the mark.
@@ -107,9 +110,7 @@ impl KeptMark {
             _ => return,
         };
         let now = crate::output::time(Timestamp::from_ms(SystemClock.now_ms()));
-        self.record.push_str(&format!("{now} accepted what stood there in place of {expected}\n"));
-        let from = self.record.lines().count().saturating_sub(RECORD_LINES_MAX);
-        self.record = self.record.lines().skip(from).map(|line| format!("{line}\n")).collect();
+        self.accepted = Some(format!("{now} {ACCEPTED} what stood there in place of {expected}"));
         // The mark of another store, or of an older one, is not above the one that is kept.
         self.kept = None;
         self.accepts_any = false;
@@ -128,11 +129,26 @@ impl KeptMark {
         }
         places::make_own_dirs(file)?;
         let new = NewFile::beside(file)?;
-        write!(new.file(), "{mark}\n{}", self.record)?;
+        writeln!(new.file(), "{mark}")?;
+        if let Some(address) = &self.address {
+            writeln!(new.file(), "of {address}")?;
+        }
+        for line in record(&text, self.accepted.as_deref()) {
+            writeln!(new.file(), "{line}")?;
+        }
         new.replace(file)?;
         self.kept = Some(mark);
+        self.accepted = None;
         Ok(())
     }
+}
+
+/// What is written down in the text of a file, and then `last`.
+fn record<'t>(text: &'t str, last: Option<&'t str>) -> impl Iterator<Item = &'t str> {
+    let is_record = |line: &&str| line.split(' ').nth(1) == Some(ACCEPTED);
+    let lines: Vec<_> = text.lines().filter(is_record).chain(last).collect();
+    let from = lines.len().saturating_sub(RECORD_LINES_MAX);
+    lines.into_iter().skip(from)
 }
 
 fn unreadable(file: &Path, error: &impl std::fmt::Display) -> Failure {
@@ -143,3 +159,37 @@ fn unreadable(file: &Path, error: &impl std::fmt::Display) -> Failure {
 
 /// How many accepted stores are written down; the oldest go first.
 const RECORD_LINES_MAX: usize = 32;
+
+/// The second word of such a line; the first is the time.
+const ACCEPTED: &str = "accepted";
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    const MARK: &str = "070707070707070707070707070707070000018bcfe568002768c70326483753";
+
+    #[test]
+    fn the_record_that_another_process_wrote_meanwhile_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || KeptMark { file: Some(dir.path().join("a.mark")), ..KeptMark::default() };
+        let mark: Mark = MARK.parse().unwrap();
+        open().keep(mark).unwrap();
+        let (mut server, mut command) = (open(), open());
+        command.accepted = Some("2026-01-01T00:00:00Z accepted it".to_owned());
+        command.address = Some("postgres://u@h/d".to_owned());
+        command.keep(mark).unwrap();
+        server.keep(mark).unwrap();
+        let kept = || fs::read_to_string(dir.path().join("a.mark")).unwrap();
+        assert_eq!(kept(), format!("{MARK}\n2026-01-01T00:00:00Z accepted it\n"));
+
+        for _ in 0..RECORD_LINES_MAX {
+            command.accepted = Some("2026-01-02T00:00:00Z accepted it".to_owned());
+            command.keep(mark).unwrap();
+        }
+        assert!(kept().starts_with(&format!("{MARK}\nof postgres://u@h/d\n2026-01-02T")));
+        assert_eq!(kept().lines().count(), 2 + RECORD_LINES_MAX, "the oldest went first");
+    }
+}

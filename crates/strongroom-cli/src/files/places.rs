@@ -6,6 +6,8 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
+
 use super::new_file::{directory_of, make_private_dirs};
 
 /// The configuration file.
@@ -35,14 +37,14 @@ pub(crate) fn mark_file(place: &Path) -> io::Result<Option<PathBuf>> {
     file_for(place, ".mark")
 }
 
-/// The file for the mark of a store on a server, by its address without the password.
+/// The file for the mark of a store on a server, named by a hash of its address, which can be longer than a name.
 pub(crate) fn mark_file_of_address(address: &str) -> Option<PathBuf> {
-    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
-    let (user, place) = rest.rsplit_once('@').unwrap_or(("", rest));
-    let user = user.split(':').next().unwrap_or_default();
-    let name = format!("{scheme}:{user}@{place}.mark");
-    let name = percent_encoding::utf8_percent_encode(&name, percent_encoding::NON_ALPHANUMERIC).to_string();
-    Some(config_dir()?.join("keys").join("served").join(name))
+    let hash = Sha256::digest(address.as_bytes());
+    let hash: String = hash.iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect();
+    let place = address.split_once("://").map_or(address, |(_, place)| place);
+    let shown = |char: char| if char.is_ascii_alphanumeric() || char == '.' { char } else { '-' };
+    let place: String = place.chars().take(SHOWN_CHARS).map(shown).collect();
+    Some(config_dir()?.join("keys").join("served").join(format!("{place}-{hash}.mark")))
 }
 
 fn file_for(place: &Path, extension: &str) -> io::Result<Option<PathBuf>> {
@@ -92,3 +94,7 @@ fn user_dir(variable: &str, windows_variable: &str, in_home: &str) -> Option<Pat
     }
     absolute(variable).or_else(|| Some(env::home_dir().filter(|home| home.is_absolute())?.join(in_home)))
 }
+
+/// How much of the hash of an address, and of the address, is in the name of its mark.
+const HASH_BYTES: usize = 16;
+const SHOWN_CHARS: usize = 40;

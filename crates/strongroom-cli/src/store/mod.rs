@@ -85,8 +85,13 @@ impl Spec {
         match self.life {
             Life::Process => Ok(None),
             Life::Kept => places::mark_file(&self.place),
-            Life::Served => Ok(places::mark_file_of_address(&self.to_string())),
+            Life::Served => Ok(self.address().and_then(|address| places::mark_file_of_address(&address))),
         }
+    }
+
+    /// The address of a store on a server, written in one way and without the password.
+    pub(crate) fn address(&self) -> Option<String> {
+        (self.life == Life::Served).then(|| plain_address(&self.to_string()))
     }
 
     /// Whether it outlives the process.
@@ -154,6 +159,17 @@ impl Spec {
         let (life, named) = (self.life, self.kind);
         KINDS.iter().filter(move |kind| kind.life == life && named.is_none_or(|name| name == kind.name))
     }
+}
+
+/// An address without its password and default port, under the shorter name of its scheme. Two addresses that differ
+/// otherwise are taken for two stores.
+fn plain_address(address: &str) -> String {
+    let (_, rest) = address.split_once("://").unwrap_or(("", address));
+    let (authority, database) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let (user, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let user = user.split(':').next().unwrap_or_default();
+    let hosts = hosts.split(',').map(|host| host.strip_suffix(":5432").unwrap_or(host));
+    format!("postgres://{user}@{}{database}", hosts.collect::<Vec<_>>().join(","))
 }
 
 /// The place, or the kind of a store without a place.
@@ -244,5 +260,30 @@ mod tests {
         for bad in ["", "sled", "sled:", "memory:x", "redis:x"] {
             assert_eq!(read(bad), None, "{bad}");
         }
+    }
+}
+
+#[cfg(test)]
+mod addresses {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn ways_to_write_one_address_have_one_mark_and_its_name_is_short() {
+        for same in ["postgres://u@h/d", "postgresql://u@h:5432/d", "postgres://u:p@h/d"] {
+            assert_eq!(plain_address(same), "postgres://u@h/d");
+        }
+        let hosts = "postgresql://a:5432,[::1]:5432,c:54320/d?host=/a@b:5432";
+        assert_eq!(plain_address(hosts), "postgres://@a,[::1],c:54320/d?host=/a@b:5432");
+        let long = "vault.of.a.company.example:5433,".repeat(20);
+        let name = |text: &str| {
+            let file = places::mark_file_of_address(text).unwrap();
+            file.file_name().unwrap().to_str().unwrap().to_owned()
+        };
+        let (one, other) =
+            (name(&format!("postgres://u@{long}a/d")), name(&format!("postgres://u@{long}b/d")));
+        assert!(one.starts_with("u-vault.of.a.company.example-5433-") && one.len() < 100, "{one}");
+        assert_ne!(one, other);
     }
 }
