@@ -117,8 +117,12 @@ impl Draft<'_> {
     ) -> Result<(), Error> {
         let place = self.tenant().id.count();
         let (count, revision) = match read {
-            Some(row) => self.read_count(&place, row)?,
-            None => (0, Revision::UNWRITTEN),
+            Some(row) => {
+                let (count, revision) = self.read_count(&place, row)?;
+                (count, revision.next())
+            }
+            // At random: the count of an org that was shredded stood at this address.
+            None => (0, Revision::first()?),
         };
         // Saturates: a wrong count must not keep anyone from deleting.
         let changed = count.saturating_add_signed(change);
@@ -126,7 +130,7 @@ impl Draft<'_> {
         if change > 0 && changed > max as u64 {
             return Err(Error::TooManyDefinitions(max));
         }
-        let document = Document { id: None, revision: revision.next(), body: &changed.to_be_bytes() };
+        let document = Document { id: None, revision, body: &changed.to_be_bytes() };
         self.put_sealed(&place, read.map(|row| row.revision), &document)
     }
 

@@ -11,7 +11,7 @@ use crate::id::{DocumentId, LinkedAccountId};
 use crate::keys::{Document, Keyring, Opened, Roots, ScopeKeys, active_key, seal};
 use crate::model::{AuditChange, Revision};
 use crate::row::body::ValueBody;
-use crate::row::{Row, encode_epoch};
+use crate::row::{Row, RowKind, SealedRow, encode_epoch};
 use crate::store::{Committed, Expect, Key, RowRevision, Versioned, WriteBatch};
 use crate::tenant::quota::Charges;
 use crate::tenant::{Attempt, Tenant, View};
@@ -245,6 +245,20 @@ impl<'t> Draft<'t> {
         keys: &ScopeKeys,
     ) -> Result<(), Error> {
         self.put_keyring(account, keys.keyring.drop_keys(), keys.revision.next(), Some(keys.row_revision))?;
+        self.bump_epoch();
+        Ok(())
+    }
+
+    /// Puts an empty keyring in place of one that nobody can open, above the revision that it states: other engines
+    /// remember that one. What does not look like a keyring is deleted.
+    pub(crate) fn replace_unreadable_keyring(&mut self, key: &Key, read: &Versioned) -> Result<(), Error> {
+        let stated = SealedRow::decode(RowKind::Sealed, &read.value).ok().map(|sealed| sealed.revision);
+        let owner = self.tenant.id.parse_keyring(key);
+        if let (Some(owner), Some(stated)) = (owner, stated) {
+            let empty = Keyring::empty();
+            return self.put_keyring(owner.as_ref(), empty, stated.next(), Some(read.revision)).map(drop);
+        }
+        self.delete_as_read(key.clone(), read.revision);
         self.bump_epoch();
         Ok(())
     }

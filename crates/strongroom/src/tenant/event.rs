@@ -58,9 +58,14 @@ impl Draft<'_> {
     async fn put_start(&mut self, id: &EventId, body: &mut EventBody) -> Result<(), Error> {
         let tenant = self.tenant();
         let row = tenant.engine.get(tenant.id.audit_head().key()).await?;
-        let (head, revision) = match &row {
-            Some(row) => tenant.open_audit_head(self.view(), row)?.unwrap_or((AuditHeadBody::NONE, None)),
-            None => (AuditHeadBody::NONE, None),
+        let head = match &row {
+            Some(row) => tenant.open_audit_head(self.view(), row)?,
+            None => None,
+        };
+        let (head, revision) = match head {
+            Some((head, revision)) => (head, revision.next()),
+            // At random: the head of an audit that was shredded stood at this address.
+            None => (AuditHeadBody::NONE, Revision::first()?),
         };
         let mut salt = [0; 16];
         random::fill(&mut salt)?;
@@ -68,7 +73,6 @@ impl Draft<'_> {
         body.previous = head.last;
         body.start = Some(ChainStart { number, salt });
         let next = AuditHeadBody { chains: number, last: EventBody::hash(id, &body.encode()) };
-        let revision = revision.map_or(FIRST, Revision::next);
         let document = Document { id: None, revision, body: &next.encode() };
         self.put_sealed(&tenant.id.audit_head(), row.map(|row| row.revision), &document)
     }
@@ -125,12 +129,12 @@ impl Tenant {
         &self,
         view: &View<'_>,
         row: &Versioned,
-    ) -> Result<Option<(AuditHeadBody, Option<Revision>)>, Error> {
+    ) -> Result<Option<(AuditHeadBody, Revision)>, Error> {
         let place = self.id.audit_head();
         let Some(opened) = self.open(view.keys(None), &place, &row.value)? else { return Ok(None) };
         let head =
             AuditHeadBody::decode(&opened.plaintext).map_err(|error| Error::row(place.name(), error))?;
-        Ok(Some((head, Some(opened.revision))))
+        Ok(Some((head, opened.revision)))
     }
 }
 

@@ -242,6 +242,32 @@ fn a_document_that_was_deleted_and_made_again_is_a_question_and_no_finding() {
 }
 
 #[test]
+fn an_org_that_was_shredded_and_is_used_again_is_a_question_and_no_finding() {
+    let (store, vault) = crate::rig::empty();
+    block_on(async {
+        vault.change_settings(|settings| settings.audit = true).await?;
+        furnish(&org(&vault)).await?;
+        // Another engine begins another chain, so that the head of the audit is rewritten.
+        change_all(&open(Arc::clone(&store))).await
+    })
+    .unwrap();
+    let mut checkpoint = Vec::new();
+    assert!(block_on(vault.checkpoint(&mut checkpoint)).unwrap().is_clean());
+    let at = rows(&store);
+    block_on(async {
+        let _logical = org(&vault).shred().await?;
+        org(&vault).define(text("A")).await
+    })
+    .unwrap();
+    let report = compare(&checkpoint, &rows(&store)).unwrap();
+    assert!(report.is_clean(), "{report}");
+    let replaced = report.questions.iter().filter(|question| question.cause == Cause::Replaced).count();
+    assert_eq!(replaced, 2, "the count of definitions and the head of the audit: {report}");
+    let gone = at.keys().filter(|key| is_compared(key) && RowKey::parse(key).kind == crate::rig::Kind::Value);
+    assert!(gone.count() > 0 && report.questions.iter().any(|question| question.cause == Cause::Gone));
+}
+
+#[test]
 fn copy_and_restore_are_no_alarm_and_a_rotated_root_needs_a_new_checkpoint() {
     let world = World::new();
     let vault = open(load(&world.after));

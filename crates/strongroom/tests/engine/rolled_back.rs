@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use futures_executor::block_on;
+use strongroom::store::{Store as _, WriteBatch};
 use strongroom::{
     Cause, DataKeys, DefinitionChange, Error, ErrorKind, Org, RawKey, RootRotation, Scope, ScopePath, Unlock,
     VarFormat, VariableDefinition, Vault, VaultOptions,
@@ -15,6 +16,7 @@ use strongroom_memory::MemoryStore;
 
 use crate::common::{org_of, run, unlock, vault};
 use crate::put_back::OldNumbers;
+use crate::rig::{Kind, RowKey, flip, rows};
 
 /// An org with a value, on a store that can put rows back.
 async fn org_with_a_value(store: &OldNumbers) -> Result<(Vault, Org), Error> {
@@ -152,6 +154,40 @@ fn deleting_making_again_shredding_and_rotating_are_no_alarm() {
         }
         Ok(())
     });
+}
+
+#[test]
+fn an_account_made_again_after_its_damaged_keyring_was_shredded_is_no_alarm() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let first = vault(Arc::clone(&store), VaultOptions::default()).await?;
+        let second = Vault::open(Arc::clone(&store), unlock()).await?;
+        let (org, elsewhere) = (org_of(&first), org_of(&second));
+        let user = || "user".parse().unwrap();
+        org.create_account(user()).with_credential("api_key", "k1").await?;
+        for _ in 0..3 {
+            org.account(user()).rotate_keys().await?;
+        }
+        elsewhere.account(user()).credential("api_key").await?;
+        let (key, mut row) = rows(&store).into_iter().find(|(key, _)| is_keyring_of_account(key)).unwrap();
+        let last = row.len();
+        flip(&mut row, last, 0);
+        let mut batch = WriteBatch::default();
+        batch.put(key.into(), row);
+        store.commit(Arc::new(batch)).await.unwrap();
+
+        let _logical = org.shred().await?;
+        org.create_account(user()).with_credential("api_key", "k2").await?;
+        let found = elsewhere.account(user()).credential("api_key").await?.unwrap();
+        assert_eq!(found.value.expose(), "k2");
+        assert!(second.verify().await?.is_clean());
+        Ok(())
+    });
+}
+
+fn is_keyring_of_account(key: &[u8]) -> bool {
+    let row = RowKey::parse(key);
+    row.kind == Kind::Keyring && row.rest != [0]
 }
 
 #[test]
