@@ -8,6 +8,7 @@ use futures_executor::block_on;
 use crate::client::Client;
 use crate::commands::account::AccountCommand;
 use crate::commands::api_key::ApiKeyCommand;
+use crate::commands::audit::Audit;
 use crate::commands::backup::Backup;
 use crate::commands::checkpoint::Checkpoint;
 use crate::commands::completions::Completions;
@@ -131,6 +132,8 @@ enum Work {
     /// Destroy keys, and with them everything that was sealed under them
     #[command(subcommand)]
     Shred(Shred),
+    /// List who changed what; with --on, begin to note it
+    Audit(Audit),
     /// Work that a crash or a pause left unfinished
     #[command(subcommand)]
     Job(JobCommand),
@@ -198,6 +201,7 @@ impl Work {
             Self::Checkpoint(checkpoint) => {
                 in_session(&config, output, async |s| checkpoint.run(s, output).await)
             }
+            Self::Audit(audit) => in_session(&config, output, async |s| audit.run(s, output).await),
             Self::Backup(backup) => {
                 in_session(&config, output, async |s| backup.run(config_ref, s, output).await)
             }
@@ -237,7 +241,7 @@ impl Work {
                 | Self::Job(JobCommand::List)
                 | Self::Slot(SlotCommand::List)
                 | Self::Checkpoint(_)
-        )
+        ) || matches!(self, Self::Audit(audit) if audit.only_reads())
     }
 
     fn on_server(self, server: &Server, output: &Output) -> Result<(), Failure> {
@@ -271,6 +275,7 @@ impl Work {
             | Self::Job(_)
             | Self::Verify(_)
             | Self::Checkpoint(_)
+            | Self::Audit(_)
             | Self::Backup(_)
             | Self::Restore(_)
             | Self::Migrate(_) => {
