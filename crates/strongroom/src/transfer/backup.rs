@@ -80,8 +80,10 @@ impl Vault {
             let notes = (org_before.replace(org) != Some(org)).then(|| VaultKeys::exports(&org));
             writer.tenant(&tenant, notes, &mut RowForm::AsItIs).await?;
         }
-        // A slot or root that changed meanwhile would leave a file that the vault's present keys do not open.
-        if HeadRows::read(engine).await? != keys {
+        // A slot or root that changed meanwhile would leave a file that the vault's present keys do not open. What else
+        // the `store` row holds may change: a mark that moves on, or the note of a shred.
+        let now = HeadRows::read(engine).await?;
+        if now != keys && now.head(engine, &roots, file_id)?.slots != head.slots {
             return Err(Error::Contended(1));
         }
         writer.finish()

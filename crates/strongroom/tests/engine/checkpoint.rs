@@ -246,11 +246,12 @@ fn an_org_that_was_shredded_and_is_used_again_is_a_question_and_no_finding() {
     let (store, vault) = crate::rig::empty();
     block_on(async {
         vault.change_settings(|settings| settings.audit = true).await?;
-        furnish(&org(&vault)).await?;
-        // Another engine begins another chain, so that the head of the audit is rewritten.
-        change_all(&open(Arc::clone(&store))).await
+        furnish(&org(&vault)).await
     })
     .unwrap();
+    // Another engine begins another chain, so that the head of the audit is rewritten.
+    let other = open(Arc::clone(&store));
+    block_on(change_all(&other)).unwrap();
     let mut checkpoint = Vec::new();
     assert!(block_on(vault.checkpoint(&mut checkpoint)).unwrap().is_clean());
     let at = rows(&store);

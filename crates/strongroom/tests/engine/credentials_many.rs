@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_executor::block_on;
 use strongroom::{
     AppCredentials, CredentialKey, Error, Expected, IntegrationId, Invalid, Limits, NewCredential, Org,
-    Revision, Upsert, Vault, VaultOptions, WriteOptions,
+    Quotas, Revision, Upsert, Vault, VaultOptions, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 

@@ -639,7 +639,7 @@ def checkpoint_rows(block):
 
 
 def is_stamped(key, row):
-    return row[2] in (1, 2, 5, 6, 7) and key[:2] not in (b"\x00\x04", b"\x00\x05")
+    return row[2] in (1, 2, 5, 6, 7, 9, 10) and key[:2] not in (b"\x00\x04", b"\x00\x05")
 
 
 # The program.

@@ -173,10 +173,10 @@ fn account_verbs() -> Vec<Verb> {
             org.account(account("a")).add_integration(&"mail".parse()?).await?.integration
         }),
         verb!("upsert_credential first", |org| {
-            org.account(account("a")).upsert_credential("k3", "k3 of a").await?
+            org.account(account("a")).upsert_credential("k3", "k3 of a").await?.action
         }),
         verb!("upsert_credential again", |org| {
-            org.account(account("a")).upsert_credential("k", "another").await?
+            org.account(account("a")).upsert_credential("k", "another").await?.action
         }),
         verb!("delete_credential", |org| org.account(account("a")).delete_credential("k").await?),
         verb!("delete_integration", |org| {
@@ -190,8 +190,8 @@ fn account_verbs() -> Vec<Verb> {
 
 fn record_verbs() -> Vec<Verb> {
     vec![
-        verb!("put_record first", |org| records(&org).put(&"r2".parse()?, "record r2").await?),
-        verb!("put_record again", |org| records(&org).put(&"r".parse()?, "another").await?),
+        verb!("put_record first", |org| records(&org).put(&"r2".parse()?, "record r2").await?.action),
+        verb!("put_record again", |org| records(&org).put(&"r".parse()?, "another").await?.action),
         verb!("delete_record", |org| records(&org).delete(&"r".parse()?).await?),
     ]
 }
