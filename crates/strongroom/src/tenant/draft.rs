@@ -252,7 +252,7 @@ impl<'t> Draft<'t> {
     /// Puts an empty keyring in place of one that nobody can open, above the revision that it states: other engines
     /// remember that one. What does not look like a keyring is deleted.
     pub(crate) fn replace_unreadable_keyring(&mut self, key: &Key, read: &Versioned) -> Result<(), Error> {
-        let stated = SealedRow::decode(RowKind::Sealed, &read.value).ok().map(|sealed| sealed.revision);
+        let stated = SealedRow::decode(RowKind::Keyring, &read.value).ok().map(|sealed| sealed.revision);
         let owner = self.tenant.id.parse_keyring(key);
         if let (Some(owner), Some(stated)) = (owner, stated) {
             let empty = Keyring::empty();
