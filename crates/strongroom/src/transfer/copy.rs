@@ -101,7 +101,7 @@ impl Vault {
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
-    /// use strongroom::Error;
+    /// use strongroom::{Error, WrongStore};
     /// let elsewhere = strongroom_memory::MemoryStore::new();
     /// vault.abandon_copy(&elsewhere).await?; // no copy retired this vault: there is nothing to give up
     /// vault.copy_to(&elsewhere, |_| ()).await?;

@@ -106,7 +106,7 @@ impl Slots {
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
-    /// use strongroom::{Error, RawKey, Unlock};
+    /// use strongroom::{Error, RawKey, SlotError, Unlock};
     /// let spare = vault.slots().add(Unlock::raw_key(RawKey::generate()?)).await?;
     /// vault.slots().remove(&spare.id).await?;
     /// let last = vault.slots().list().await?.remove(0).id;

@@ -242,7 +242,7 @@ impl VaultOptions {
     /// ```
     /// # futures_executor::block_on(async {
     /// use std::sync::Arc;
-    /// use strongroom::{Error, RawKey, Unlock, Vault, VaultOptions};
+    /// use strongroom::{Error, RawKey, Unlock, Vault, VaultOptions, WrongStore};
     /// let key = || Unlock::raw_key(RawKey::from_bytes([7; 32])); // of a key file, say
     /// let store = Arc::new(strongroom_memory::MemoryStore::new());
     /// let id = Vault::create(Arc::clone(&store), key()).await?.store_id();
