@@ -23,6 +23,7 @@
 //! | set, read and delete values | [`Org::set_value`], [`Org::set_values`], [`Org::value`], [`Org::delete_value`] |
 //! | see what a run sees, and why | [`Org::resolve`], [`Org::resolve_all`], [`Org::explain`], [`ScopePath`] |
 //! | keep accounts and their credentials | [`Org::create_account`], [`Account`], [`AppCredentials`] |
+//! | refresh tokens once, whoever asks | [`AppCredentials::refresh`], [`Refresh`], [`Sleep`] |
 //! | write only if nothing has changed | [`Expected`], [`WriteOptions`] |
 //! | say who wrote a version, and why | [`WriteOptions::note`], [`Metadata`] |
 //! | measure the caches | [`Vault::cache_stats`], [`CacheStats`] |
@@ -66,10 +67,11 @@ mod transfer;
 mod verbs;
 mod verify;
 
-pub use clock::{Clock, SystemClock, Timestamp};
+pub use clock::{Clock, ManualClock, Sleep, SystemClock, Timestamp};
 pub use engine::cache::{CacheCounts, CacheStats};
 pub use engine::watch::{Moved, Watch};
 pub use envelope::{Argon2Error, Argon2Params, DekId};
+pub use error::RefreshError;
 pub use error::{
     BackupFault, CheckpointFault, Damage, Error, ErrorKind, Invalid, KeyFileError, SlotError, SystemError,
     WrongStore,
@@ -95,7 +97,7 @@ pub use model::{
     Resolution, Resolved, Revision, ScopedValue, Settings, SlotId, SlotInfo, SlotKind, Step,
     StoredDefinition, Trace, Upsert, Usage, ValueWritten, VariableDefinition, Version,
 };
-pub use model::{CredentialWritten, Credentials};
+pub use model::{CredentialWritten, OnUncertain, Refresh, RefreshState, RefreshedBy, Unrefreshed};
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;
 /// The trait that a backend implements, with its batches, pages and errors: the crate `strongroom-store`.
@@ -107,7 +109,7 @@ pub use transfer::{Backup, BackupSummary, CopySummary, Phase, Progress, RestoreS
 pub use verbs::account::Account;
 pub use verbs::accounts::{AccountWritten, CreateAccount, UpdateAccount, UpsertAccount};
 pub use verbs::audit::AuditFilter;
-pub use verbs::credentials::{AppCredentials, Replaced};
+pub use verbs::credentials::{AppCredentials, Credentials, Refreshed, Replaced};
 pub use verbs::definitions::{DefinitionChange, DefinitionFilter, FormatChange, Mismatch, OnMismatch};
 pub use verbs::generation::Generation;
 pub use verbs::org::Org;

@@ -34,6 +34,19 @@ pub enum ErrorKind {
 }
 
 impl Error {
+    /// Whether the same call may succeed later without anybody's doing. It is not for a write whose answer was lost:
+    /// that may have been applied, so read first.
+    ///
+    /// ```
+    /// use strongroom::Error;
+    /// assert!(Error::Contended(16).is_retryable());
+    /// assert!(!Error::WrongKey.is_retryable());
+    /// ```
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.kind() == ErrorKind::Busy
+    }
+
     /// What a caller can do about it.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -75,6 +88,7 @@ impl Error {
             Self::WrongStore(WrongStore::OtherVault) => ErrorKind::Key,
             Self::WrongStore(_) => ErrorKind::Refused,
             Self::Slot(slot) => of_slot(slot),
+            Self::Refresh(refresh) => refresh.kind(),
             Self::Provider(provider) => of_provider(provider.kind()),
             Self::Store(store) => of_store(store.kind()),
         }

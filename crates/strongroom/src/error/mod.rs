@@ -4,6 +4,7 @@ mod invalid;
 mod key_file;
 mod kind;
 mod provider;
+mod refresh;
 mod slot;
 mod wrong_store;
 
@@ -21,6 +22,7 @@ pub use invalid::Invalid;
 pub use key_file::KeyFileError;
 pub use kind::ErrorKind;
 pub use provider::{ProviderError, ProviderErrorKind};
+pub use refresh::RefreshError;
 pub use slot::SlotError;
 pub use wrong_store::WrongStore;
 
@@ -223,6 +225,9 @@ pub enum Error {
     /// The copy differs from its source. The source is unchanged.
     #[error("the copy differs from its source, which is unchanged: copy to another store")]
     CopyDiffers,
+    /// Credentials were not refreshed.
+    #[error(transparent)]
+    Refresh(#[from] RefreshError),
     /// The backend failed.
     #[error("the store failed: {0}")]
     Store(#[from] StoreError),

@@ -9,6 +9,7 @@ mod mark;
 mod metadata;
 mod page;
 mod provider_key;
+mod refresh;
 mod resolved;
 mod settings;
 mod slot;
@@ -26,12 +27,12 @@ pub(crate) use metadata::Entries;
 pub use metadata::Metadata;
 pub use page::{Cursor, CursorError, Listing, PageRequest};
 pub use provider_key::ProviderKey;
+pub use refresh::{OnUncertain, Refresh, RefreshState, RefreshedBy, Unrefreshed};
 pub use resolved::{Found, Origin, Resolution, Resolved, Step, Trace};
 pub use settings::Settings;
 pub use slot::{SlotId, SlotInfo, SlotKind};
 pub use usage::Usage;
 pub use value::{
-    Credential, CredentialInfo, CredentialWritten, Credentials, Expected, Revision, ScopedValue, Upsert,
-    ValueWritten,
+    Credential, CredentialInfo, CredentialWritten, Expected, Revision, ScopedValue, Upsert, ValueWritten,
 };
 pub use version::Version;

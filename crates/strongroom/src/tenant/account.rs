@@ -25,6 +25,7 @@ impl Registration {
 }
 
 /// The decoded body of a row, with the revisions that a write expects.
+#[derive(Clone)]
 pub(crate) struct Loaded<T> {
     pub(crate) body: T,
     pub(crate) revision: Revision,

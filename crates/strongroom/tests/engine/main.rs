@@ -63,6 +63,7 @@ mod randomness;
 mod receipts;
 mod record_stamps;
 mod records;
+mod refresh;
 mod reseal;
 mod resolve;
 mod resolve_all;

@@ -11,8 +11,9 @@ use strongroom::store::{
     Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
 };
 use strongroom::{
-    Actor, Clock, DefinitionChange, Environment, LengthBounds, Org, RawKey, Scope, ScopeKind, Scopes,
-    Settings, Timestamp, Unlock, VarFormat, VariableDefinition, Vault, VaultOptions, WriteOptions,
+    Actor, Clock, Credentials, DefinitionChange, Environment, Error, LengthBounds, Org, RawKey, Refresh,
+    Scope, ScopeKind, Scopes, Settings, Timestamp, Unlock, Unrefreshed, VarFormat, VariableDefinition, Vault,
+    VaultOptions, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -147,7 +148,11 @@ async fn add_accounts(org: &Org) {
     let account = org.account("a".parse().unwrap());
     account.add_integration(&"crm".parse().unwrap()).await.unwrap();
     let expiring = noted().expires_at(Timestamp::from_ms(u64::MAX));
-    account.app("crm".parse().unwrap()).upsert_with("..", "crm token", expiring).await.unwrap();
+    let crm = account.app("crm".parse().unwrap());
+    crm.upsert_with("..", "crm token", expiring).await.unwrap();
+    let seen = crm.get_all().await.unwrap();
+    let lost = async |_: &Credentials| Err(Unrefreshed::Unknown(Error::Locked));
+    assert!(crm.refresh(seen, &Refresh::new(|_| std::future::ready(())), lost).await.is_err());
 }
 
 /// A memory store that stops to take batches when it is told to.

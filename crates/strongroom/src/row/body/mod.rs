@@ -8,7 +8,7 @@ mod key_job;
 mod metadata;
 mod value;
 
-pub(crate) use account::{AccountBody, IntegrationBody};
+pub(crate) use account::{AccountBody, IntegrationBody, RefreshNote};
 pub(crate) use definition::{decode_definition, encode_definition};
 pub(crate) use event::{AuditHeadBody, ChainHeadBody, ChainStart, EventBody, EventHash};
 pub(crate) use job::Sweep;

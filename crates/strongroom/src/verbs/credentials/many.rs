@@ -4,13 +4,59 @@ use crate::engine::ATTEMPTS_MAX;
 use crate::error::Error;
 use crate::id::{CredentialKey, LinkedAccountId};
 use crate::jobs::until_landed;
-use crate::model::{CredentialWritten, Credentials, Expected, Revision};
+use crate::model::{Credential, CredentialWritten, Expected, RefreshState, Revision};
 use crate::store::{Key, Scan, Versioned};
 use crate::tenant::{
     Attempt, Draft, Freshness, Needs, NewCredential, ParsedCredential, WriteOptions, fresh_if_stale,
     listed_id,
 };
-use crate::verbs::credentials::{AppCredentials, Read};
+use crate::verbs::credentials::refresh::state_of;
+use crate::verbs::credentials::{AppCredentials, AppRows, Read};
+
+/// All credentials of one integration, as they were at one moment.
+#[derive(Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Credentials {
+    /// The credentials, in the byte order of their key names.
+    pub items: Vec<Credential>,
+    /// A mark of all of them together, which every change of any of them changes; `None` if there are none.
+    pub revision: Option<Revision>,
+    /// Whether they are being refreshed ([`AppCredentials::refresh`]).
+    pub refresh: RefreshState,
+    /// What a refresh of exactly these credentials expects; `None` of those that a refresh returned.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub(super) rows: Option<AppRows>,
+}
+
+impl Credentials {
+    pub(super) fn new(items: Vec<Credential>, refresh: RefreshState) -> Self {
+        let revision = Revision::of_all(items.iter().map(|item| (&item.info.key_name, item.info.revision)));
+        Self { items, revision, refresh, rows: None }
+    }
+
+    /// The credential with this key name.
+    #[must_use]
+    pub fn get(&self, key_name: &str) -> Option<&Credential> {
+        let found = self.items.binary_search_by(|item| item.info.key_name.as_str().cmp(key_name)).ok()?;
+        self.items.get(found)
+    }
+
+    /// The condition that none of them has changed, and none was added.
+    #[must_use]
+    pub fn expected(&self) -> Expected {
+        self.revision.map_or(Expected::Absent, Expected::Revision)
+    }
+}
+
+impl IntoIterator for Credentials {
+    type Item = Credential;
+    type IntoIter = std::vec::IntoIter<Credential>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.items.into_iter()
+    }
+}
 
 /// What [`AppCredentials::replace_all`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +145,8 @@ impl AppCredentials {
     }
 
     /// Sets these credentials and deletes all others of the integration, in one batch: for a customer who connects
-    /// again. With no credentials, it deletes all.
+    /// again. With no credentials, it deletes all. A refresh that is under way can no longer write, and an uncertain one
+    /// is forgotten.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -172,13 +219,20 @@ impl AppCredentials {
         };
         let mut draft = Draft::new(&self.account.org().tenant, &read.view);
         let put = |new: &ParsedCredential<'_>| {
-            let row = read.rows.get(&new.key_name);
+            let row = read.app.rows.get(&new.key_name);
             draft.put_credential(self.account.id(), &self.integration, new, row, options)
         };
         let written = new.iter().map(put).collect::<Result<_, _>>()?;
         let removed =
             if extent == Extent::All { self.delete_others(&mut draft, &read, new)? } else { Vec::new() };
-        self.note_change(&mut draft, &read)?;
+        match (extent, &read.app.integration.body.refresh) {
+            // Set anew: a refresh that is under way, or whose outcome is unknown, is of credentials that are gone.
+            (Extent::All, Some(_)) => {
+                self.put_refresh(&mut draft, &read.app, None)?;
+                draft.bump_generation(self.account.id(), &read.app.account)?;
+            }
+            _ => self.note_change(&mut draft, &read.app)?,
+        }
         draft.put_companions(options).await?;
         Ok(draft.commit().await?.map(|_| Replaced { written, removed }))
     }
@@ -191,7 +245,7 @@ impl AppCredentials {
         new: &[ParsedCredential<'_>],
     ) -> Result<Vec<CredentialKey>, Error> {
         let mut removed = Vec::new();
-        for (key_name, row) in &read.rows {
+        for (key_name, row) in &read.app.rows {
             if new.iter().any(|new| new.key_name == *key_name) {
                 continue;
             }
@@ -213,14 +267,17 @@ impl AppCredentials {
             let address = (self.account.id(), &self.integration, key_name);
             self.account.org().tenant.open_credential(&read.view, address, row).transpose()
         };
-        Ok(Credentials::new(read.rows.iter().filter_map(open).collect::<Result<_, _>>()?))
+        let items = read.app.rows.iter().filter_map(open).collect::<Result<_, _>>()?;
+        let state =
+            state_of(read.app.integration.body.refresh.as_ref(), self.account.org().tenant.engine.now());
+        Ok(Credentials { rows: Some(read.app), ..Credentials::new(items, state) })
     }
 
     /// The mark of all credentials as a whole, without opening any of them.
     fn revision_of(&self, read: &Read<'_>) -> Result<Option<Revision>, Error> {
         let tenant = &*self.account.org().tenant;
-        let mut found = Vec::with_capacity(read.rows.len());
-        for (key_name, row) in &read.rows {
+        let mut found = Vec::with_capacity(read.app.rows.len());
+        for (key_name, row) in &read.app.rows {
             let address = (self.account.id(), &self.integration, key_name);
             found.extend(
                 tenant.find_credential(&read.view, address, row)?.map(|revision| (key_name, revision)),
@@ -258,7 +315,7 @@ impl AppCredentials {
             }
             let named = |(key, row): (Key, Versioned)| Ok::<_, Error>((listed_id(&range, &key)?, row));
             let rows = rows.into_iter().map(named).collect::<Result<_, _>>()?;
-            return Ok(Read { view, account: known, integration, rows });
+            return Ok(Read { view, app: AppRows { account: known, integration, rows } });
         }
         Err(Error::Contended(ATTEMPTS_MAX))
     }

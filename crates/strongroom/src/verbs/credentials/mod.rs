@@ -1,6 +1,7 @@
 //! Verbs on credentials.
 
 pub(crate) mod many;
+pub(crate) mod refresh;
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,8 @@ use crate::tenant::{
 use crate::verbs::account::Account;
 
 use many::Extent;
-pub use many::Replaced;
+pub use many::{Credentials, Replaced};
+pub use refresh::Refreshed;
 
 /// The credentials of one integration (app) of a linked account.
 #[derive(Debug, Clone)]
@@ -26,9 +28,14 @@ pub struct AppCredentials {
     integration: IntegrationId,
 }
 
-/// The rows that a verb on credentials needs.
+/// The rows that a verb on credentials needs, and what is needed to open them.
 struct Read<'g> {
     view: View<'g>,
+    app: AppRows,
+}
+
+/// An integration and the rows of its credentials, as they were at one point.
+struct AppRows {
     account: Loaded<AccountBody>,
     integration: Loaded<IntegrationBody>,
     rows: BTreeMap<CredentialKey, Versioned>,
@@ -184,7 +191,7 @@ impl AppCredentials {
     ) -> Result<Option<Credential>, Error> {
         let owner = [self.account.id()];
         let read = self.read(&owner, &[key_name], freshness).await?;
-        let Some(row) = read.rows.get(key_name) else { return Ok(None) };
+        let Some(row) = read.app.rows.get(key_name) else { return Ok(None) };
         let address = (self.account.id(), &self.integration, key_name);
         self.account.org().tenant.open_credential(&read.view, address, row)
     }
@@ -199,7 +206,7 @@ impl AppCredentials {
         let owner = [self.account.id()];
         let read = self.read(&owner, &[key_name], freshness).await?;
         let address = (self.account.id(), &self.integration, key_name);
-        let row = read.rows.get(key_name);
+        let row = read.app.rows.get(key_name);
         let found = match row {
             Some(row) => tenant.find_credential(&read.view, address, row)?,
             None => None,
@@ -210,7 +217,7 @@ impl AppCredentials {
         let mut draft = Draft::new(tenant, &read.view);
         draft.makes_room();
         draft.delete_credential(address, row, found);
-        self.note_change(&mut draft, &read)?;
+        self.note_change(&mut draft, &read.app)?;
         draft.put_companions(options).await?;
         Ok(draft.commit().await?.map(|_| true))
     }
@@ -241,7 +248,7 @@ impl AppCredentials {
         )?;
         let row_of = |(name, row): (&&CredentialKey, Option<Versioned>)| Some(((*name).clone(), row?));
         let rows = key_names.iter().zip(found).filter_map(row_of).collect();
-        Ok(Read { view, account, integration, rows })
+        Ok(Read { view, app: AppRows { account, integration, rows } })
     }
 
     async fn refuse_missing(&self) -> Result<(), Error> {
@@ -257,9 +264,9 @@ impl AppCredentials {
 
     /// Expects the integration as it was read, so that a delete of it makes the batch fail, and bumps the account's
     /// generation.
-    fn note_change(&self, draft: &mut Draft<'_>, read: &Read<'_>) -> Result<(), Error> {
+    fn note_change(&self, draft: &mut Draft<'_>, app: &AppRows) -> Result<(), Error> {
         let key = draft.tenant().id.integration(self.account.id(), &self.integration).key();
-        draft.expect_as_read(key, Some(read.integration.row_revision));
-        draft.bump_generation(self.account.id(), &read.account)
+        draft.expect_as_read(key, Some(app.integration.row_revision));
+        draft.bump_generation(self.account.id(), &app.account)
     }
 }

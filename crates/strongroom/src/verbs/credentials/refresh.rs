@@ -1,0 +1,373 @@
+//! Credentials that a provider exchanges, such as OAuth tokens: refreshed by one caller of all processes.
+//!
+//! The lease is a note in the row of the integration. Every write of the refresh expects that row as the lease left it,
+//! so whoever changes the note fences the holder off.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use super::many::Credentials;
+use super::{AppCredentials, AppRows};
+use crate::clock::Timestamp;
+use crate::engine::ATTEMPTS_MAX;
+use crate::error::{Error, ErrorKind, RefreshError};
+use crate::id::{CredentialKey, DocumentId};
+use crate::model::{
+    Credential, CredentialWritten, OnUncertain, Refresh, RefreshState, RefreshedBy, Revision, Unrefreshed,
+};
+use crate::row::body::{IntegrationBody, RefreshNote};
+use crate::tenant::{Draft, Loaded, NewCredential, ParsedCredential, WriteOptions};
+
+/// What [`AppCredentials::refresh`] returns.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Refreshed {
+    /// The credentials as they are now.
+    pub credentials: Credentials,
+    /// Who refreshed them.
+    pub by: RefreshedBy,
+}
+
+impl AppCredentials {
+    /// Refreshes credentials that the host found to be expired, exactly once: of all callers in all processes on the
+    /// store, one calls `exchange`, and the others wait for its result.
+    ///
+    /// `seen` is what [`get_all`](Self::get_all) returned when the host found them expired. If they have changed since,
+    /// the new ones are returned and nothing is called. `exchange` returns what the provider issued; the credentials
+    /// with other key names stay.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// use strongroom::{Credentials, Error, IntegrationId, NewCredential, Refresh};
+    /// let app = account.app(IntegrationId::default_app());
+    /// app.set_many(&[NewCredential::new("access", "a1"), NewCredential::new("refresh", "r1")]).await?;
+    /// let refresh = Refresh::new(|_| std::future::ready(())); // with tokio: `Refresh::new(tokio::time::sleep)`
+    /// let refreshed = app.refresh::<Error, _>(app.get_all().await?, &refresh, async |old: &Credentials| {
+    ///     assert_eq!(old.get("refresh").unwrap().value.expose(), "r1"); // goes to the provider, which answers:
+    ///     Ok(vec![NewCredential::new("access", "a2"), NewCredential::new("refresh", "r2")])
+    /// });
+    /// assert_eq!(refreshed.await?.credentials.get("access").unwrap().value.expose(), "a2");
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// Without contention it costs two commits besides the exchange. The lease is written first; the answer is written
+    /// only while the lease lasts, and only if nobody set the same credentials in between: an explicit write wins. If
+    /// the store cannot be reached, the answer is written again and again until the lease ends.
+    ///
+    /// # Errors
+    /// Those of the exchange; as an [`Error`], [`Error::IntegrationNotFound`] and [`Error::Refresh`].
+    ///
+    /// # Cancellation
+    /// Dropped before the exchange began, nothing has happened, or the lease stands. Dropped during the exchange or
+    /// after it, the outcome is uncertain when the lease ends. So run it on a task of its own where requests are
+    /// dropped.
+    pub async fn refresh<E, F>(
+        &self,
+        seen: Credentials,
+        refresh: &Refresh,
+        exchange: F,
+    ) -> Result<Refreshed, E>
+    where
+        E: From<Error>,
+        F: AsyncFnOnce(&Credentials) -> Result<Vec<NewCredential>, Unrefreshed<E>>,
+    {
+        check_lease(refresh.lease, &seen)?;
+        let lease = match self.lease(seen, refresh).await? {
+            Turn::Ours(lease) => *lease,
+            Turn::Taken(credentials) => return Ok(Refreshed { credentials, by: RefreshedBy::Another }),
+        };
+        match exchange(&lease.current).await {
+            Ok(new) => Ok(self.land(lease, &new, refresh).await?),
+            Err(Unrefreshed::Unused(error)) => {
+                // A failure leaves the lease, which ends by itself. The caller learns what the provider said.
+                self.put_note(&lease.rows, None).await.ok();
+                Err(error)
+            }
+            Err(Unrefreshed::Unknown(error)) => {
+                self.close(&lease.rows).await.ok();
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits until it is this caller's turn, or until another one has refreshed.
+    async fn lease(&self, seen: Credentials, refresh: &Refresh) -> Result<Turn, Error> {
+        let (stale, mut current) = (seen.revision, Some(seen));
+        let mut patience = Patience::new(refresh, refresh.wait);
+        for _ in 0..ATTEMPTS_MAX {
+            // What the caller has seen saves a read if no refresh was under way then: the lease expects it unchanged.
+            let seen =
+                current.take().filter(|seen| seen.refresh == RefreshState::Idle && seen.rows.is_some());
+            let mut now = match seen {
+                Some(seen) => seen,
+                None => self.settled(&mut patience, stale).await?,
+            };
+            if now.revision != stale {
+                return Ok(Turn::Taken(now));
+            }
+            let Some(rows) = now.rows.take() else { continue };
+            if let RefreshState::Uncertain { since } = now.refresh
+                && refresh.on_uncertain == OnUncertain::Refuse
+            {
+                // Written before it is said, so that a holder that comes back cannot contradict it.
+                if rows.is_closed() || self.close(&rows).await?.is_some() {
+                    return Err(RefreshError::Uncertain { since }.into());
+                }
+                continue;
+            }
+            let engine = &self.account.org().tenant.engine;
+            let (since, id) = (engine.now(), DocumentId::generate(&*engine.clock)?);
+            let note = RefreshNote::new(id, since, after(since, refresh.lease));
+            if let Some(integration) = self.put_note(&rows, Some(note)).await? {
+                let rows = AppRows { integration, ..rows };
+                return Ok(Turn::Ours(Box::new(Lease { current: now, rows, note })));
+            }
+        }
+        Err(Error::Contended(ATTEMPTS_MAX))
+    }
+
+    /// Reads the credentials until nobody refreshes them, or they are no longer the stale ones.
+    async fn settled(
+        &self,
+        patience: &mut Patience<'_>,
+        stale: Option<Revision>,
+    ) -> Result<Credentials, Error> {
+        loop {
+            let now = self.get_all().await?;
+            if now.revision != stale || !matches!(now.refresh, RefreshState::Underway { .. }) {
+                return Ok(now);
+            }
+            if !patience.pause().await {
+                return Err(RefreshError::StillUnderway.into());
+            }
+        }
+    }
+
+    /// Writes the provider's answer, for as long as the lease lasts.
+    async fn land(&self, lease: Lease, new: &[NewCredential], refresh: &Refresh) -> Result<Refreshed, Error> {
+        let tenant = &*self.account.org().tenant;
+        let parsed = match tenant.parse_credentials(new) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                self.close(&lease.rows).await.ok();
+                return Err(error);
+            }
+        };
+        let Lease { current, mut rows, note } = lease;
+        let (uncertain, mut patience) =
+            (RefreshError::Uncertain { since: note.since() }, Patience::new(refresh, refresh.lease));
+        loop {
+            let landed = if tenant.engine.now() < note.until() {
+                self.try_land(&rows, &parsed).await
+            } else if self.close(&rows).await?.is_some() {
+                return Err(uncertain.into());
+            } else {
+                Ok(None)
+            };
+            let read = match landed {
+                Ok(Some(written)) => {
+                    let credentials = merged(current, written, &parsed);
+                    return Ok(Refreshed { credentials, by: RefreshedBy::ThisCall });
+                }
+                Ok(None) => self.get_all().await,
+                Err(error) => Err(error),
+            };
+            let mut now = match read {
+                Ok(now) => now,
+                // The answer of the provider is not to be had again: keep trying while the lease lasts.
+                Err(error) if is_passing(&error) && patience.pause().await => continue,
+                Err(error) => {
+                    // A failure leaves the lease, which ends by itself.
+                    self.close(&rows).await.ok();
+                    return Err(error);
+                }
+            };
+            let Some(found) = now.rows.take() else { continue };
+            if found.integration.body.refresh.is_none_or(|found| !found.is_of(&note)) {
+                // Landed after all, although the answer of the store was lost; or somebody fenced this caller off.
+                let by = if holds(&now, &parsed) { RefreshedBy::ThisCall } else { RefreshedBy::Another };
+                return match (now.refresh, by) {
+                    (RefreshState::Uncertain { .. }, RefreshedBy::Another) => Err(uncertain.into()),
+                    _ => Ok(Refreshed { credentials: now, by }),
+                };
+            }
+            if parsed.iter().any(|new| revision(&now, &new.key_name) != revision(&current, &new.key_name)) {
+                self.put_note(&found, None).await?;
+                return Ok(Refreshed { credentials: now, by: RefreshedBy::Another });
+            }
+            rows = found;
+        }
+    }
+
+    async fn try_land(
+        &self,
+        rows: &AppRows,
+        new: &[ParsedCredential<'_>],
+    ) -> Result<Option<Vec<CredentialWritten>>, Error> {
+        let owner = [self.account.id()];
+        let tenant = &*self.account.org().tenant;
+        let view = tenant.view_to_seal(&owner).await?;
+        let mut draft = Draft::new(tenant, &view);
+        let put = |new: &ParsedCredential<'_>| {
+            let row = rows.rows.get(&new.key_name);
+            draft.put_credential(self.account.id(), &self.integration, new, row, &WriteOptions::default())
+        };
+        let written = new.iter().map(put).collect::<Result<_, _>>()?;
+        self.put_refresh(&mut draft, rows, None)?;
+        draft.bump_generation(self.account.id(), &rows.account)?;
+        Ok(draft.commit().await?.landed().map(|_| written))
+    }
+
+    /// Declares the refresh of this note over: its holder cannot write any more. `None` if the row has changed.
+    async fn close(&self, rows: &AppRows) -> Result<Option<()>, Error> {
+        let Some(note) = rows.integration.body.refresh else { return Ok(None) };
+        let id = DocumentId::generate(&*self.account.org().tenant.engine.clock)?;
+        Ok(self.put_note(rows, Some(note.closed(id))).await?.map(drop))
+    }
+
+    /// Writes the note of a refresh, if neither the credentials nor the integration have changed. Returns the
+    /// integration as it then is.
+    async fn put_note(
+        &self,
+        rows: &AppRows,
+        note: Option<RefreshNote>,
+    ) -> Result<Option<Loaded<IntegrationBody>>, Error> {
+        let tenant = &*self.account.org().tenant;
+        let view = tenant.view_to_seal(&[]).await?;
+        let mut draft = Draft::new(tenant, &view);
+        self.put_refresh(&mut draft, rows, note)?;
+        draft.expect_as_read(tenant.id.account(self.account.id()).key(), Some(rows.account.row_revision));
+        let Some(committed) = draft.commit().await?.landed() else { return Ok(None) };
+        let Loaded { body, revision, .. } = rows.integration.clone();
+        let (revision, row_revision) = (revision.next(), committed.revision);
+        Ok(Some(Loaded { body: body.refreshing(note), revision, row_revision }))
+    }
+
+    pub(super) fn put_refresh(
+        &self,
+        draft: &mut Draft<'_>,
+        rows: &AppRows,
+        note: Option<RefreshNote>,
+    ) -> Result<(), Error> {
+        let Loaded { body, revision, row_revision } = rows.integration.clone();
+        let body = body.refreshing(note);
+        draft.put_integration(self.account.id(), &self.integration, &body, Some((revision, row_revision)))
+    }
+}
+
+/// Whose turn it is.
+enum Turn {
+    Ours(Box<Lease>),
+    /// The credentials are not the stale ones any more.
+    Taken(Credentials),
+}
+
+/// The right to exchange credentials, until the note's end.
+struct Lease {
+    current: Credentials,
+    /// As the lease left them.
+    rows: AppRows,
+    note: RefreshNote,
+}
+
+impl AppRows {
+    fn is_closed(&self) -> bool {
+        self.integration.body.refresh.as_ref().is_some_and(RefreshNote::is_closed)
+    }
+}
+
+impl fmt::Debug for AppRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AppRows({} credentials)", self.rows.len())
+    }
+}
+
+/// Pauses that grow, for as long as a caller is willing to wait. They are counted, not read from a clock, which may be
+/// set while somebody waits.
+struct Patience<'r> {
+    refresh: &'r Refresh,
+    left: Duration,
+    pause: Duration,
+}
+
+impl<'r> Patience<'r> {
+    fn new(refresh: &'r Refresh, wait: Duration) -> Self {
+        Self { refresh, left: wait, pause: PAUSE_MIN }
+    }
+
+    /// Waits a little. `false`, at once, if the time is over.
+    async fn pause(&mut self) -> bool {
+        let pause = self.pause.min(self.left);
+        if pause.is_zero() {
+            return false;
+        }
+        self.refresh.sleep.sleep(pause).await;
+        self.left -= pause;
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        true
+    }
+}
+
+/// Refuses a lease that makes no sense, whatever is stored.
+fn check_lease(lease: Duration, seen: &Credentials) -> Result<(), Error> {
+    if !(LEASE_MIN..=LEASE_MAX).contains(&lease) {
+        return Err(RefreshError::LeaseOutOfBounds.into());
+    }
+    let outlives = |item: &Credential| {
+        item.info.metadata.expires_at().is_some_and(|at| at < after(item.info.updated_at, lease))
+    };
+    // Waiters would see the next token expire before they learn of this one.
+    if seen.items.iter().any(outlives) { Err(RefreshError::LeaseOutlivesToken.into()) } else { Ok(()) }
+}
+
+/// The state of a refresh with this note.
+pub(super) fn state_of(note: Option<&RefreshNote>, now: Timestamp) -> RefreshState {
+    match note {
+        None => RefreshState::Idle,
+        Some(note) if now < note.until() => RefreshState::Underway { until: note.until() },
+        Some(note) => RefreshState::Uncertain { since: note.since() },
+    }
+}
+
+/// The credentials after a refresh: what was written, and what stayed.
+fn merged(
+    current: Credentials,
+    written: Vec<CredentialWritten>,
+    new: &[ParsedCredential<'_>],
+) -> Credentials {
+    let mut items: BTreeMap<CredentialKey, Credential> =
+        current.into_iter().map(|item| (item.info.key_name.clone(), item)).collect();
+    for (CredentialWritten { info, .. }, new) in written.into_iter().zip(new) {
+        items.insert(info.key_name.clone(), Credential { info, value: new.value_again() });
+    }
+    Credentials::new(items.into_values().collect(), RefreshState::Idle)
+}
+
+/// Whether these are the new values.
+fn holds(credentials: &Credentials, new: &[ParsedCredential<'_>]) -> bool {
+    new.iter().all(|new| {
+        let found = credentials.get(new.key_name.as_str());
+        found.is_some_and(|found| new.has_value(&found.value))
+    })
+}
+
+fn revision(credentials: &Credentials, key_name: &CredentialKey) -> Option<Revision> {
+    credentials.get(key_name.as_str()).map(|found| found.info.revision)
+}
+
+fn is_passing(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Busy | ErrorKind::Indeterminate | ErrorKind::Locked)
+}
+
+fn after(moment: Timestamp, duration: Duration) -> Timestamp {
+    let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    Timestamp::from_ms(moment.as_ms().saturating_add(ms))
+}
+
+const LEASE_MIN: Duration = Duration::from_secs(1);
+const LEASE_MAX: Duration = Duration::from_secs(60 * 60);
+/// Short enough that a waiter adds little to a quick exchange.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+/// Long enough that many waiters do not load the store.
+const PAUSE_MAX: Duration = Duration::from_millis(500);
