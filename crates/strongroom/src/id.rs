@@ -1,6 +1,7 @@
 //! Every id: the engine's own document ids and the customer's strings. Parsed at the edge, so that a value is its own
 //! proof.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -134,6 +135,35 @@ macro_rules! customer_string {
 
             fn try_from(text: &str) -> Result<Self, IdError> {
                 text.parse()
+            }
+        }
+
+        /// Without a copy.
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+
+            fn try_from(text: String) -> Result<Self, IdError> {
+                check($what, &text, $max, Dots::$dots)?;
+                Ok(Self(text))
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        /// Lets a map of ids be searched with plain text: both compare and hash alike.
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
             }
         }
 
@@ -371,6 +401,15 @@ mod tests {
         for text in ["a/", "A\u{ff}", " a ", "user@example.com", "account:12345", "..."] {
             assert_eq!(text.parse::<LinkedAccountId>().unwrap().as_str(), text);
         }
+    }
+
+    #[test]
+    fn a_map_of_ids_is_searched_with_plain_text_in_order_and_by_hash() {
+        let ids: Vec<LinkedAccountId> = ["b", "a"].map(|id| id.to_owned().try_into().unwrap()).into();
+        let ordered: std::collections::BTreeSet<_> = ids.iter().cloned().collect();
+        let hashed: std::collections::HashSet<_> = ids.into_iter().collect();
+        assert!(ordered.contains("a") && hashed.contains("b") && !hashed.contains("c"));
+        assert_eq!(LinkedAccountId::try_from(String::from(".")), Err(IdError::Dots("a linked account id")));
     }
 
     #[test]

@@ -212,11 +212,47 @@ impl VaultOptions {
     pub async fn create(self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
         self.refuse_unasked(&store)?;
         refuse_used(&store).await?;
+        let (store_id, roots, pass) = self.write_new_vault(&store, &unlock).await?;
+        Ok(self.assemble(store, store_id, roots, Some(pass)))
+    }
+
+    /// Opens the vault of a store, or creates one if the store is empty.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// use strongroom::{Argon2Params, Unlock, VaultOptions};
+    /// let options = VaultOptions::default().argon2(Argon2Params::FLOOR); // the cheapest allowed setting, for tests
+    /// let store = strongroom_memory::MemoryStore::new();
+    /// let vault = options.open_or_create(store, Unlock::passphrase("six words from a generator")).await?;
+    /// # vault.close().await?;
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Vault::open_or_create`]; [`WrongStore::OtherVault`] for an empty store if a vault was expected.
+    pub async fn open_or_create(self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
+        self.refuse_unasked(&store)?;
+        if let Err(Error::WrongStore(WrongStore::NoVault)) = read_head(&store).await {
+            match self.write_new_vault(&store, &unlock).await {
+                Ok((store_id, roots, pass)) => return Ok(self.assemble(store, store_id, roots, Some(pass))),
+                // Another caller was faster: open what it created.
+                Err(Error::WrongStore(WrongStore::HoldsVault)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.open(store, unlock).await
+    }
+
+    async fn write_new_vault(
+        &self,
+        store: &dyn Store,
+        unlock: &Unlock,
+    ) -> Result<(StoreId, Roots, Pass), Error> {
         // A new vault has new ids: nothing that was known before can be true of it.
         if self.store_id.is_some() || self.root_id.is_some() || self.mark.is_some() {
             return Err(Error::WrongStore(WrongStore::OtherVault));
         }
-        let NewVault { store_id, root, rows } = self.new_vault(&unlock).await?;
+        let NewVault { store_id, root, rows } = self.new_vault(unlock).await?;
         let mut batch = WriteBatch::default();
         let header = (VaultRow::Header.key(), encode_header(&store_id));
         for (key, row) in [header].into_iter().chain(rows) {
@@ -227,7 +263,7 @@ impl VaultOptions {
         match store.commit(Arc::new(batch)).await {
             Ok(committed) => {
                 let pass = Pass { header: committed.revision, settings: self.settings };
-                Ok(self.assemble(store, store_id, Roots::first(root, committed.revision), Some(pass)))
+                Ok((store_id, Roots::first(root, committed.revision), pass))
             }
             Err(error) => Err(match error.kind() {
                 StoreErrorKind::Conflict { .. } => Error::WrongStore(WrongStore::HoldsVault),
