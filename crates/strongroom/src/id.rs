@@ -54,7 +54,6 @@ macro_rules! document_id {
                 &self.0
             }
 
-            #[allow(dead_code, reason = "an org id is not read back from a row")]
             pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
                 bytes.try_into().ok().map(Self)
             }

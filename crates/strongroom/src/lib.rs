@@ -97,7 +97,9 @@ pub use model::{
     Resolution, Resolved, Revision, ScopedValue, Settings, SlotId, SlotInfo, SlotKind, Step,
     StoredDefinition, Trace, Upsert, Usage, ValueWritten, VariableDefinition, Version,
 };
-pub use model::{CredentialWritten, OnUncertain, Refresh, RefreshState, RefreshedBy, Unrefreshed};
+pub use model::{
+    CredentialWritten, OnUncertain, ReadError, Refresh, RefreshState, RefreshedBy, Unrefreshed, ValuePlace,
+};
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;
 /// The trait that a backend implements, with its batches, pages and errors: the crate `strongroom-store`.

@@ -28,7 +28,7 @@ pub use metadata::Metadata;
 pub use page::{Cursor, CursorError, Listing, PageRequest};
 pub use provider_key::ProviderKey;
 pub use refresh::{OnUncertain, Refresh, RefreshState, RefreshedBy, Unrefreshed};
-pub use resolved::{Found, Origin, Resolution, Resolved, Step, Trace};
+pub use resolved::{Found, Origin, ReadError, Resolution, Resolved, Step, Trace, ValuePlace};
 pub use settings::Settings;
 pub use slot::{SlotId, SlotInfo, SlotKind};
 pub use usage::Usage;

@@ -26,6 +26,7 @@ pub(crate) mod list;
 pub(crate) mod new_definitions;
 pub(crate) mod options;
 pub(crate) mod quota;
+mod read_run;
 pub(crate) mod record;
 pub(crate) mod snapshot;
 pub(crate) mod value;

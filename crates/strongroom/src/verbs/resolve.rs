@@ -107,8 +107,7 @@ impl Org {
         let mut walks: Vec<Walk<'_>> =
             path.scopes().zip(&ranges).map(|(scope, rows)| Walk::new(scope, rows)).collect();
 
-        let mut resolution =
-            Resolution { values: Vec::with_capacity(catalog.len()), missing_required: Vec::new() };
+        let mut resolution = Resolution::new(Vec::with_capacity(catalog.len()), Vec::new());
         for definition in catalog.iter() {
             let stored = &definition.stored;
             let rows = walks.iter_mut().map(|walk| (walk.scope, walk.row_of(&stored.id)));

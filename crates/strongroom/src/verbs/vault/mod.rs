@@ -2,6 +2,7 @@
 
 pub(crate) mod open_slot;
 pub(crate) mod options;
+mod tenants;
 
 use std::sync::Arc;
 
