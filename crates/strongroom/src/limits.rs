@@ -47,11 +47,11 @@ impl Default for Limits {
 /// not held to quotas, nor are records, which are the host's own.
 ///
 /// *How exact.* One engine that has its store to itself keeps to the quotas of accounts exactly, but for updates
-/// of rows up to 4 KiB, which are never refused. Events of the audit log, former versions of values and keyrings are not
-/// counted. Where several engines
-/// share a store, each of the others can add a sixteenth of a quota unseen, and besides that every write under way may
-/// pass. The quotas of an org take twice that. While an engine counts an org for the first time, which it does bit by
-/// bit with its first writes of new rows, up to a sixteenth of the bytes may be added too much.
+/// of rows up to 4 KiB, which are never refused. Events of the audit log, former versions of values and keyrings are
+/// not counted. Where several engines share a store, each of the others can add a sixteenth of a quota unseen, and
+/// besides that every write under way may pass. The quotas of an org take twice that. While an engine counts an org for
+/// the first time, which it does bit by bit with its first writes of new rows, up to a sixteenth of the bytes may be
+/// added too much.
 ///
 /// ```
 /// # futures_executor::block_on(async {

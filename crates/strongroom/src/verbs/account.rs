@@ -55,9 +55,9 @@ impl Account {
     }
 
     /// A handle that is bound to the account as it is registered now. Once the account is deleted, every verb of the
-    /// handle that reads or writes fails with [`Error::AccountNotFound`] and writes nothing ([`info`](Self::info) returns
-    /// `None`), also after an account was
-    /// registered again under the same id, and however long before the deletion the verb began.
+    /// handle that reads or writes fails with [`Error::AccountNotFound`] and writes nothing ([`info`](Self::info)
+    /// returns `None`), also after an account was registered again under the same id, and however long before the
+    /// deletion the verb began.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
