@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_executor::block_on;
 use strongroom::{
     AppCredentials, CredentialKey, Error, Expected, IntegrationId, Invalid, Limits, NewCredential, Org,
-    Revision, Upsert, Vault, WriteOptions,
+    Revision, Upsert, Vault, VaultOptions, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -171,7 +171,9 @@ fn credentials_of_more_than_one_page_are_read_whole() {
 fn a_change_between_two_pages_never_shows_by_half() {
     run(async {
         let store = Arc::new(MemoryStore::new());
-        let org = org_of(&vault(Arc::clone(&store), Default::default()).await?);
+        // More credentials than an account may have by default: a page holds 1,000.
+        let options = VaultOptions::default().quotas(Quotas::unlimited());
+        let org = org_of(&vault(Arc::clone(&store), options).await?);
         let many: Vec<_> = (0..1_001).map(|index| new(&format!("k{index:04}"), "1")).collect();
         app(&org).await?.set_many(&many).await?;
         let hooked = Hooked::new(store);
