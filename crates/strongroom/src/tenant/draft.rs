@@ -139,10 +139,10 @@ impl<'t> Draft<'t> {
         row: &Row<'_>,
         read: Option<(RowRevision, usize)>,
         document: &Document<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<usize, Error> {
         let len = self.put_sealed_len(row, read.map(|(revision, _)| revision), document)?;
         self.charge(&row.key(), read.map(|(_, len)| len), Some(len));
-        Ok(())
+        Ok(len)
     }
 
     fn put_sealed_len(

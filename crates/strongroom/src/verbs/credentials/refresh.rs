@@ -236,12 +236,12 @@ impl AppCredentials {
         let tenant = &*self.account.org().tenant;
         let view = tenant.view_to_seal(&[]).await?;
         let mut draft = Draft::new(tenant, &view);
-        self.put_refresh(&mut draft, rows, note)?;
+        let row_len = self.put_refresh(&mut draft, rows, note)?;
         draft.expect_as_read(tenant.id.account(self.account.id()).key(), Some(rows.account.row_revision));
         let Some(committed) = draft.commit().await?.landed() else { return Ok(None) };
         let Loaded { body, revision, .. } = rows.integration.clone();
         let (revision, row_revision) = (revision.next(), committed.revision);
-        Ok(Some(Loaded { body: body.refreshing(note), revision, row_revision }))
+        Ok(Some(Loaded::written(body.refreshing(note), revision, row_revision, row_len)))
     }
 
     pub(super) fn put_refresh(
@@ -249,10 +249,9 @@ impl AppCredentials {
         draft: &mut Draft<'_>,
         rows: &AppRows,
         note: Option<RefreshNote>,
-    ) -> Result<(), Error> {
-        let Loaded { body, revision, row_revision } = rows.integration.clone();
-        let body = body.refreshing(note);
-        draft.put_integration(self.account.id(), &self.integration, &body, Some((revision, row_revision)))
+    ) -> Result<usize, Error> {
+        let body = rows.integration.body.clone().refreshing(note);
+        draft.put_integration(self.account.id(), &self.integration, &body, Some(&rows.integration))
     }
 }
 
@@ -260,7 +259,7 @@ impl AppCredentials {
 enum Turn {
     Ours(Box<Lease>),
     /// The credentials are not the stale ones any more.
-    Taken(Credentials),
+    Taken(Box<Credentials>),
 }
 
 /// The right to exchange credentials, until the note's end.
