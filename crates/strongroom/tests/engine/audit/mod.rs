@@ -18,7 +18,7 @@ mod planted;
 use strongroom::store::Store;
 
 pub(crate) use judge::Moment;
-pub(crate) use opened::{KeyId, KeyScope, Opened};
+pub(crate) use opened::{KeyId, KeyScope, Mark, Opened};
 
 use crate::rig::{Rows, rows};
 use judge::Judge;
