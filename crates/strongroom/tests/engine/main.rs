@@ -48,6 +48,7 @@ mod lost_answers;
 mod marks;
 mod metadata;
 mod model;
+mod one_moment;
 mod overtaken;
 mod paging;
 mod primitives;

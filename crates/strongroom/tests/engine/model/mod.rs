@@ -19,7 +19,9 @@ use strongroom::store::StoreErrorKind;
 use strongroom::{Error, Timestamp, Vault, VaultOptions};
 use strongroom_memory::MemoryStore;
 
+use crate::audit;
 use crate::common::{FailingStore, TestClock, is_sound, is_verified, org_of, run, unlock, vault};
+use crate::rig::Hooked;
 use domain::Domain;
 use verb::{Verb, verbs};
 
@@ -31,8 +33,10 @@ proptest! {
         run(async {
             let clock = TestClock::default();
             let options = VaultOptions::default().clock(clock.clone());
-            let one = vault(MemoryStore::new(), options).await?;
+            let store = Arc::new(MemoryStore::new());
+            let one = vault(Hooked::new(Arc::clone(&store)), options).await?;
             follow(std::slice::from_ref(&one), &clock, &verbs).await?;
+            audit::apart(|| audit::quiet(&store));
             is_verified(&one).await
         });
     }
@@ -45,8 +49,9 @@ proptest! {
             let one = vault(Arc::clone(&store), options()).await?;
             let two = options().open(Arc::clone(&store), unlock()).await?;
             let domain = follow(&[one, two], &clock, &verbs).await?;
-            let later = Vault::open(store, unlock()).await?;
+            let later = Vault::open(Arc::clone(&store), unlock()).await?;
             domain.is_what(&org_of(&later)).await?;
+            audit::apart(|| audit::quiet(&store));
             is_verified(&later).await
         });
     }
@@ -68,6 +73,7 @@ proptest! {
                 store.recover();
                 domain.is_what(&org).await?;
                 is_sound(&vault).await?;
+                audit::apart(|| audit::midway(&store));
             }
             vault.run_jobs().await?;
             domain.is_what(&org).await?;
