@@ -12,7 +12,6 @@ use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::files::{NewFile, places, refuse_foreign};
 use crate::output::Output;
-use crate::session::vault_options;
 use crate::store::Spec;
 
 /// The mark that is kept for one store.
@@ -38,7 +37,7 @@ impl KeptMark {
         match kept {
             // What cannot be read says nothing, and the user said that nothing has to be said.
             Err(_) if config.accepts_rollback => {
-                Ok(Self { accepts_any: true, is_unreadable: true, ..Self::anew(&config.store)? })
+                Ok(Self { accepts_any: true, is_unreadable: true, ..Self::unset(&config.store)? })
             }
             kept => Ok(Self { accepts_any: config.accepts_rollback, ..kept? }),
         }
@@ -46,31 +45,31 @@ impl KeptMark {
 
     /// Reads the mark of a store.
     pub(crate) fn of_store(store: &Spec) -> Result<Self, Failure> {
-        let anew = Self::anew(store)?;
-        let Some(file) = &anew.file else { return Ok(anew) };
+        let unset = Self::unset(store)?;
+        let Some(file) = &unset.file else { return Ok(unset) };
         let text = match fs::read_to_string(file) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(anew),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(unset),
             Err(error) => return Err(unreadable(file, &error)),
         };
         refuse_foreign(file, Exit::Store)?;
         let first = text.lines().next().unwrap_or_default();
         let mark = first.parse().map_err(|error| unreadable(file, &error))?;
-        Ok(Self { kept: Some(mark), ..anew })
+        Ok(Self { kept: Some(mark), ..unset })
     }
 
-    /// The mark of a store in which a vault is made on purpose, in place of any that was there before.
-    pub(crate) fn anew(store: &Spec) -> Result<Self, Failure> {
+    /// No mark yet, for a store in which a vault is made on purpose, in place of any that was there before.
+    pub(crate) fn unset(store: &Spec) -> Result<Self, Failure> {
         let unusable = |error| Failure::usage(format!("{store} cannot be used: {error}"));
         let file = store.mark_file().map_err(unusable)?;
         Ok(Self { file, address: store.address(), ..Self::default() })
     }
 
-    /// How the store is opened: refused if it has not come as far as the mark.
-    pub(crate) fn options(&self) -> VaultOptions {
+    /// `options` that refuse a store that has not come as far as the mark.
+    pub(crate) fn guard(&self, options: VaultOptions) -> VaultOptions {
         match self.kept.filter(|_| !self.accepts_any) {
-            Some(mark) => vault_options().expect_at_least(mark),
-            None => vault_options(),
+            Some(mark) => options.expect_at_least(mark),
+            None => options,
         }
     }
 

@@ -37,7 +37,7 @@ impl Session {
         output: &Output,
     ) -> Result<Self, Failure> {
         let mut mark = KeptMark::of(config)?;
-        let vault = mark.options().quotas(config.quotas.quotas()).open(store, unlock).await?;
+        let vault = mark.guard(options(config)).open(store, unlock).await?;
         mark.accept(&vault, output).await;
         Ok(Self::of(vault, config, mark))
     }
@@ -52,7 +52,7 @@ impl Session {
             return Err(Error::WrongStore(WrongStore::HoldsVault).into());
         }
         let vault = options(config).create(store, unlock()?).await?;
-        Ok(Self::of(vault, config, KeptMark::anew(&config.store)?))
+        Ok(Self::of(vault, config, KeptMark::unset(&config.store)?))
     }
 
     /// Opens the existing vault, or creates one if the store is empty; counts the calls of the store. `start` returns
@@ -68,7 +68,7 @@ impl Session {
             KeptMark::of(config)?.refuse_empty(&config.store)?;
             let (unlock, started) = start()?;
             let vault = options(config).create(store, unlock).await?;
-            return Ok((Self::of(vault, config, KeptMark::anew(&config.store)?), Some(started)));
+            return Ok((Self::of(vault, config, KeptMark::unset(&config.store)?), Some(started)));
         }
         let session = Self::open_with(config, store, keys::existing(config, output)?, output).await?;
         Ok((session, None))
@@ -97,13 +97,9 @@ impl Session {
     }
 }
 
-fn options(config: &Config) -> VaultOptions {
-    vault_options().quotas(config.quotas.quotas())
-}
-
 /// How every command opens a vault: `undo` needs the former versions.
-pub(crate) fn vault_options() -> VaultOptions {
-    VaultOptions::default().history_versions(HISTORY_VERSIONS)
+fn options(config: &Config) -> VaultOptions {
+    VaultOptions::default().history_versions(HISTORY_VERSIONS).quotas(config.quotas.quotas())
 }
 
 const HISTORY_VERSIONS: u8 = 10;

@@ -35,7 +35,7 @@ impl Migrate {
         let copied = session.vault.copy_to(&target, |done| progress.at(&done)).await;
         target.close().await?;
         let summary = copied?;
-        if let Err(error) = KeptMark::anew(&spec)?.keep(mark) {
+        if let Err(error) = KeptMark::unset(&spec)?.keep(mark) {
             output.warn(&format!("the mark of {to} was not kept: {error}"));
         }
         output.note("open it with the same key: name it with --root-key-file or --passphrase-file");

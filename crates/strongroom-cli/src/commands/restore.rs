@@ -101,12 +101,12 @@ async fn write(
     let show = |done: strongroom::Progress| progress.at(&done);
     match target {
         Target::Original => {
-            let mark = KeptMark::anew(&config.store)?;
+            let mark = KeptMark::unset(&config.store)?;
             Ok((backup.replace_original(config.store.open()?, show).await?, mark, rows))
         }
         Target::NewVault(new) => {
             let unlock = keys::for_new_vault(config, new, output)?;
-            let mark = KeptMark::anew(&config.store)?;
+            let mark = KeptMark::unset(&config.store)?;
             Ok((backup.restore_as_new(config.store.open()?, unlock, show).await?, mark, rows))
         }
         Target::Org(org) => {
