@@ -5,8 +5,11 @@ use super::report::{Cause, Index, Parent};
 use super::state::{CheckedRow, RowId, RowState};
 use super::tenant_check::{FoundDefinition, FoundKeys, TenantCheck};
 use crate::error::{Damage, Error};
-use crate::id::{DefinitionId, DefinitionName, DocumentId, IntegrationId, LinkedAccountId};
-use crate::model::ScopedValue;
+use crate::id::{
+    CredentialKey, DefinitionId, DefinitionName, DocumentId, IntegrationId, LinkedAccountId, Namespace,
+    RecordKey,
+};
+use crate::model::{EventId, ScopedValue};
 use crate::row::body::Sweep;
 use crate::row::{Row, RowKind, SealedRow, Subject, TenantRow, decode_index, encode_epoch};
 use crate::scope::Scope;
@@ -59,38 +62,10 @@ impl TenantCheck {
                 self.check_integration(account, integration, row, related)
             }
             TenantRow::Credential(account, integration, key_name) => {
-                let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
-                let account: &LinkedAccountId = account;
-                let keys = keys_or_return!(self, Some(account), related);
-                let owner = [account];
-                let view = self.tenant.view_of(Some(org), &owner, Some(keys));
-                match self.tenant.open_credential(&view, (account, integration, key_name), row) {
-                    Ok(Some(credential)) => {
-                        self.written_at = Some(credential.info.updated_at);
-                        self.check_parent(&view, account, integration, related)
-                    }
-                    opened => state_of_opened(opened),
-                }
+                self.check_credential((account, integration, key_name), row, related)
             }
-            TenantRow::Record(namespace, key) => {
-                let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
-                let view = self.tenant.view_of(Some(org), &[], None);
-                let opened = self.tenant.open_record(&view, namespace, key, row);
-                self.written_at =
-                    opened.as_ref().ok().and_then(Option::as_ref).map(|record| record.updated_at);
-                state_of_opened(opened)
-            }
-            TenantRow::Event(id) => {
-                let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
-                let view = self.tenant.view_of(Some(org), &[], None);
-                match self.tenant.open_event(&view, id, row) {
-                    // Without the head nobody knows whether events are missing.
-                    Ok(Some(_)) if related.row(&self.tenant.id.audit_head().key()).is_none() => {
-                        RowState::bad(Cause::BrokenChain)
-                    }
-                    opened => state_of_opened(opened),
-                }
-            }
+            TenantRow::Record(namespace, key) => self.check_record(namespace, key, row, related),
+            TenantRow::Event(id) => self.check_event(id, row, related),
             TenantRow::AuditHead => {
                 let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
                 let view = self.tenant.view_of(Some(org), &[], None);
@@ -107,6 +82,52 @@ impl TenantCheck {
             }
             // `count_definitions` checks it against all definitions.
             TenantRow::Count => RowState::Fine,
+        }
+    }
+
+    fn check_credential(
+        &mut self,
+        address: (&LinkedAccountId, &IntegrationId, &CredentialKey),
+        row: &Versioned,
+        related: &RelatedRows,
+    ) -> RowState {
+        let (account, integration, _) = address;
+        let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
+        let keys = keys_or_return!(self, Some(account), related);
+        let owner = [account];
+        let view = self.tenant.view_of(Some(org), &owner, Some(keys));
+        match self.tenant.open_credential(&view, address, row) {
+            Ok(Some(credential)) => {
+                self.written_at = Some(credential.info.updated_at);
+                self.check_parent(&view, account, integration, related)
+            }
+            opened => state_of_opened(opened),
+        }
+    }
+
+    fn check_record(
+        &mut self,
+        namespace: &Namespace,
+        key: &RecordKey,
+        row: &Versioned,
+        related: &RelatedRows,
+    ) -> RowState {
+        let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
+        let view = self.tenant.view_of(Some(org), &[], None);
+        let opened = self.tenant.open_record(&view, namespace, key, row);
+        self.written_at = opened.as_ref().ok().and_then(Option::as_ref).map(|record| record.updated_at);
+        state_of_opened(opened)
+    }
+
+    fn check_event(&mut self, id: &EventId, row: &Versioned, related: &RelatedRows) -> RowState {
+        let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
+        let view = self.tenant.view_of(Some(org), &[], None);
+        match self.tenant.open_event(&view, id, row) {
+            // Without the head nobody knows whether events are missing.
+            Ok(Some(_)) if related.row(&self.tenant.id.audit_head().key()).is_none() => {
+                RowState::bad(Cause::BrokenChain)
+            }
+            opened => state_of_opened(opened),
         }
     }
 

@@ -41,13 +41,11 @@ pub(crate) struct ChainStart {
 
 impl EventBody {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut plaintext = Vec::new();
-        infallible(minicbor::encode(self, &mut plaintext));
-        plaintext
+        encode_body(self)
     }
 
     pub(crate) fn decode(plaintext: &[u8]) -> Result<Self, RowError> {
-        decode_exact(plaintext, Self::encode)
+        decode_exact(plaintext)
     }
 
     /// The hash of the event with this id and plaintext.
@@ -72,13 +70,11 @@ impl AuditHeadBody {
     pub(crate) const NONE: Self = Self { chains: 0, last: [0; 32] };
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut plaintext = Vec::new();
-        infallible(minicbor::encode(self, &mut plaintext));
-        plaintext
+        encode_body(self)
     }
 
     pub(crate) fn decode(plaintext: &[u8]) -> Result<Self, RowError> {
-        decode_exact(plaintext, Self::encode)
+        decode_exact(plaintext)
     }
 }
 
@@ -94,23 +90,24 @@ pub(crate) struct ChainHeadBody {
 
 impl ChainHeadBody {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut plaintext = Vec::new();
-        infallible(minicbor::encode(self, &mut plaintext));
-        plaintext
+        encode_body(self)
     }
 
     pub(crate) fn decode(plaintext: &[u8]) -> Result<Self, RowError> {
-        decode_exact(plaintext, Self::encode)
+        decode_exact(plaintext)
     }
 }
 
 /// Decodes a body that has one valid form: what the derive skips or reads leniently does not encode to the same bytes.
-fn decode_exact<'b, T: Decode<'b, ()>>(
-    plaintext: &'b [u8],
-    encode: impl Fn(&T) -> Vec<u8>,
-) -> Result<T, RowError> {
+fn decode_exact<'b, T: Encode<()> + Decode<'b, ()>>(plaintext: &'b [u8]) -> Result<T, RowError> {
     let body: T = minicbor::decode(plaintext)?;
-    if encode(&body) == plaintext { Ok(body) } else { Err(RowError::Malformed) }
+    if encode_body(&body) == plaintext { Ok(body) } else { Err(RowError::Malformed) }
+}
+
+fn encode_body(body: &impl Encode<()>) -> Vec<u8> {
+    let mut plaintext = Vec::new();
+    infallible(minicbor::encode(body, &mut plaintext));
+    plaintext
 }
 
 fn encode_changes<C, W: minicbor::encode::Write>(

@@ -54,7 +54,7 @@ impl Vault {
     }
 
     /// Checks every row, as [`verify`](Self::verify) does, and compares it with a [`checkpoint`](Self::checkpoint): a
-    /// row that went back is a finding, [`Cause::RolledBack`]. One that is gone, or that was made anew at the same
+    /// row that went back is a finding, [`Cause::RolledBack`]. One that is gone, or that was made again at the same
     /// address, is a question ([`VerifyReport::questions`]): only you can know whether somebody deleted it.
     /// A former version of a value that is gone is none: later writes of the value drop it.
     ///
