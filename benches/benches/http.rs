@@ -1,4 +1,4 @@
-//! Prints what the HTTP service stands beside a bare handler, and what another org notices of an attack. Name stores to
+//! Prints how the HTTP service compares with a bare handler, and what another org notices of an attack. Name stores to
 //! see only those, `-- memory`, or `-- attack`.
 
 #![allow(clippy::print_stdout, reason = "the table is what the bench is for")]

@@ -203,7 +203,7 @@ impl Sender {
     async fn send_until(self, stop: &AtomicBool) {
         let mut connection = Connection::to(self.address).await;
         while !stop.load(Ordering::Relaxed) {
-            // A started body is answered after its time limit, or refused at once: either way it begins anew.
+            // A started body is answered after its time limit, or refused at once: either way it begins again.
             let answered = timeout(PATIENCE, connection.send(&self.request)).await;
             if !matches!(answered, Ok(Some(200 | 401))) {
                 connection = Connection::to(self.address).await;

@@ -40,7 +40,7 @@ struct State {
 pub(crate) struct Chain {
     pub(crate) id: ChainId,
     pub(crate) last: Link,
-    /// The org's last key that was dropped when the chain was begun: after a shred of the org none goes on.
+    /// The org's last key that was dropped when the chain was begun: no chain is continued after a shred of the org.
     life: Option<DekId>,
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct Lane {
 }
 
 impl Chains {
-    /// A chain that goes on at `now`, or the turn to begin one. Waits while another batch begins one.
+    /// A chain that can be continued at `now`, or the turn to begin one. Waits while another batch begins one.
     pub(crate) async fn lane(&self, tenant: &TenantId, now: Timestamp, life: Option<&DekId>) -> Lane {
         let chains = self.of(tenant);
         loop {

@@ -83,7 +83,7 @@ struct Count {
     counts: u64,
 }
 
-/// A count that goes on bit by bit.
+/// A count that is continued bit by bit.
 #[derive(Clone)]
 pub(crate) struct Walk {
     /// The ranges that are not counted yet, in key order.
@@ -104,7 +104,7 @@ impl Walk {
 /// What became of a step of a count.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Walked {
-    /// The count goes on.
+    /// The count is not finished.
     On,
     /// Another writer counted these rows.
     ByAnother,

@@ -1,4 +1,4 @@
-//! What stands against a change of key slots, or an opening by one.
+//! Why key slots cannot be used or changed.
 
 use crate::model::{ProviderKey, SlotId};
 

@@ -166,7 +166,7 @@ impl Tenant {
         reserved.map(Some).map_err(over)
     }
 
-    /// Counts an account; or goes on with the count of the org, far enough that what is added while it is counted is a
+    /// Counts an account; or continues the count of the org, far enough that what is added while it is counted is a
     /// small part of it.
     async fn count(&self, holder: Holder<'_>, tally: &Tally, added_bytes: u64) -> Result<(), Error> {
         let engine = &self.engine;

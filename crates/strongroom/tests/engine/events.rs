@@ -105,7 +105,7 @@ fn after_a_lost_answer_or_a_crash_there_is_an_event_exactly_if_there_is_the_writ
             let changed = view(&org(&open(Arc::clone(&left)))) != before;
             assert!(!changed || events == 1, "{} is there without its event after {fault:?}", verb.name);
             sound(&left);
-            // The next one goes on, in another chain if nobody knew.
+            // The next write succeeds, in another chain if nobody knew.
             set(&org(&open(Arc::clone(&left))), "next");
             assert_eq!(events_in(&left).len(), events + 1);
             sound(&left);
@@ -182,7 +182,7 @@ fn an_event_that_is_dropped_moved_or_changed_is_told() {
     for (index, key) in keys.iter().enumerate() {
         let mut without = whole.clone();
         let row = without.remove(key).unwrap();
-        // The last one of a chain is told only by a head that counts it.
+        // The last one of a chain is missed only by a head that counts it.
         let is_last = !keys[index + 1..].iter().any(|other| chain_of(other) == chain_of(key));
         assert_eq!(is_told(&without), !is_last, "event {index}");
 

@@ -64,6 +64,6 @@ fn no_nonce_repeats_under_a_key_and_no_id_of_a_document_is_made_twice() {
         look();
     }
     assert!(look() > 500, "the run sealed much");
-    // The definition, and each value anew after each of its ten deletes.
+    // The definition, and each value again after each of its ten deletes.
     assert_eq!(ids.len(), 1 + 3 * 10);
 }

@@ -89,7 +89,7 @@ fn two_who_change_settings_at_once_lose_no_change() {
         settings.generations = !settings.generations;
     }))
     .unwrap();
-    assert_eq!(seen.get(), 2, "decided anew on what the other left");
+    assert_eq!(seen.get(), 2, "decided again on what the other left");
     assert!(!keeps_generations(&vault));
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct Opened {
     pub(crate) findings: Vec<String>,
 }
 
-/// One row: what stands in the clear, and its plaintext.
+/// One row: its clear part, and its plaintext.
 pub(crate) struct Row {
     pub(crate) doc_id: Option<[u8; 12]>,
     /// The key and the nonce of its record.

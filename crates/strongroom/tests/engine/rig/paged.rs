@@ -23,7 +23,7 @@ impl<S: Store> Store for Paged<S> {
     async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
         let mut set = self.inner.read(request).await?;
         for (page, scan) in set.scans.iter_mut().zip(&request.scans) {
-            // Only the bytes that a page answers count, so one of keys holds more.
+            // Only the bytes that a page returns count, so one of keys holds more.
             let rows_max = self.rows_max * if scan.keys_only { 16 } else { 1 };
             page.more |= page.rows.len() > rows_max;
             page.rows.truncate(rows_max);

@@ -55,7 +55,7 @@ impl Writer {
                 self.documents += 1;
                 Ok(())
             }
-            Event::Alias(_) => Err("an alias (*name) is not read: write what it stands for"),
+            Event::Alias(_) => Err("an alias (*name) is not read: write out its content"),
             Event::Scalar(text, style, _, tag) => {
                 untagged(tag.as_deref())?;
                 self.scalar(&text, style)
@@ -79,7 +79,7 @@ impl Writer {
             && !*named
         {
             if is_plain && text == "<<" {
-                return Err("a merge (<<) is not read: write what it stands for");
+                return Err("a merge (<<) is not read: write out its content");
             }
             if !names.insert(text.to_owned()) {
                 return Err("a name is repeated");
