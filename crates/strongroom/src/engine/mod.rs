@@ -9,6 +9,7 @@ mod request;
 pub(crate) mod roots;
 pub(crate) mod runs;
 pub(crate) mod tally;
+pub(crate) mod turns;
 pub(crate) mod watch;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use crate::engine::chains::Chains;
 use crate::engine::gate::{Gate, Pass};
 use crate::engine::lock::Locks;
 use crate::engine::tally::Tallies;
+use crate::engine::turns::Turns;
 use crate::engine::watch::Watchers;
 use crate::envelope::{Argon2Bounds, StoreId};
 use crate::error::Error;
@@ -64,8 +66,26 @@ pub(crate) struct Engine {
     pub(crate) runs: Runs,
     /// The chains of events that this engine writes.
     pub(crate) chains: Chains,
+    /// Whose turn it is at rows that writers race for.
+    pub(crate) turns: Turns,
     /// Who wants to know which tenants moved.
     pub(crate) watchers: Watchers,
+}
+
+/// How a batch that was sent fared.
+pub(crate) enum Race {
+    Won(Committed),
+    /// Another writer was faster at these rows, as far as the store said at which.
+    Lost(Vec<Key>),
+}
+
+impl Race {
+    pub(crate) fn won(self) -> Option<Committed> {
+        match self {
+            Self::Won(committed) => Some(committed),
+            Self::Lost(_) => None,
+        }
+    }
 }
 
 /// Whether a batch changes rows that the caches hold.
@@ -137,7 +157,7 @@ impl Engine {
         touches: Touches,
     ) -> Result<Option<Committed>, Error> {
         let pass = self.pass().await?;
-        self.commit_under(pass, batch, touches).await
+        self.commit_under(pass, batch, touches).await.map(Race::won)
     }
 
     /// The same for a batch that was planned under the settings of `pass`.
@@ -146,7 +166,7 @@ impl Engine {
         pass: Pass,
         mut batch: WriteBatch,
         touches: Touches,
-    ) -> Result<Option<Committed>, Error> {
+    ) -> Result<Race, Error> {
         self.refuse_locked_write(&batch)?;
         // Last, so that a conflict on it means that everything else still holds.
         let (header, as_seen) = pass.expectation();
@@ -158,7 +178,7 @@ impl Engine {
             watch.answered();
         }
         match answer {
-            Ok(committed) => Ok(Some(committed)),
+            Ok(committed) => Ok(Race::Won(committed)),
             Err(Error::Store(error)) if is_lost_race(error.kind()) => {
                 let at_gate = StoreErrorKind::Conflict { index: batch.expect.len() - 1 };
                 if error.kind() == at_gate {
@@ -168,7 +188,7 @@ impl Engine {
                 if batch.expect.iter().any(|(key, _)| *key == VaultRow::Store.key()) {
                     self.refresh_roots().await?;
                 }
-                Ok(None)
+                Ok(Race::Lost(contested(&batch, error.kind())))
             }
             Err(error) => Err(error),
         }
@@ -231,6 +251,22 @@ enum Landing {
 
 fn is_lost_race(kind: StoreErrorKind) -> bool {
     matches!(kind, StoreErrorKind::Conflict { .. } | StoreErrorKind::Contention)
+}
+
+/// The rows that a batch lost: the one that another writer changed; or those for which it would have to be alone, if
+/// the store did not say.
+fn contested(batch: &WriteBatch, kind: StoreErrorKind) -> Vec<Key> {
+    match kind {
+        StoreErrorKind::Conflict { index } => {
+            // The last expectation is the gate, for which nobody races.
+            let rows = batch.expect.iter().rev().skip(1).rev();
+            rows.skip(index).take(1).map(|(row, _)| row.clone()).collect()
+        }
+        _ => {
+            let is_expected = |row: &&Key| batch.expect.iter().any(|(known, _)| known == *row);
+            batch.ops.iter().map(Op::key).filter(is_expected).cloned().collect()
+        }
+    }
 }
 
 /// Whether a batch that met this conflict can never apply: a revision that is gone does not come back.

@@ -4,23 +4,27 @@ use std::future::Future;
 
 use super::Freshness;
 use crate::error::Error;
+use crate::store::Key;
 
 /// How an attempt of a write ended, unless with an error.
 #[must_use]
 pub(crate) enum Attempt<T> {
     /// It is in the store.
     Landed(T),
-    /// Another writer was faster: read and decide again.
-    Lost,
+    /// Another writer was faster, at these rows if it is known at which: read and decide again.
+    Lost(Vec<Key>),
     /// A shred of the org was interrupted. It must be finished before the org gets a new key.
     AfterShred,
 }
 
 impl<T> Attempt<T> {
+    /// What was read is out of date: read and decide again.
+    pub(crate) const AGAIN: Self = Self::Lost(Vec::new());
+
     pub(crate) fn map<U>(self, landed: impl FnOnce(T) -> U) -> Attempt<U> {
         match self {
             Self::Landed(value) => Attempt::Landed(landed(value)),
-            Self::Lost => Attempt::Lost,
+            Self::Lost(rows) => Attempt::Lost(rows),
             Self::AfterShred => Attempt::AfterShred,
         }
     }
@@ -28,7 +32,7 @@ impl<T> Attempt<T> {
     pub(crate) fn landed(self) -> Option<T> {
         match self {
             Self::Landed(value) => Some(value),
-            Self::Lost | Self::AfterShred => None,
+            Self::Lost(_) | Self::AfterShred => None,
         }
     }
 
@@ -39,7 +43,7 @@ impl<T> Attempt<T> {
 
 impl<T> From<Option<T>> for Attempt<T> {
     fn from(landed: Option<T>) -> Self {
-        landed.map_or(Self::Lost, Self::Landed)
+        landed.map_or(Self::AGAIN, Self::Landed)
     }
 }
 

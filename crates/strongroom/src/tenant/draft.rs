@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::engine::Touches;
 use crate::engine::cache::Definition;
 use crate::engine::gate::Pass;
+use crate::engine::{Race, Touches};
 use crate::error::Error;
 use crate::id::{DocumentId, LinkedAccountId};
 use crate::keys::{Document, Keyring, Opened, Roots, ScopeKeys, active_key, seal};
@@ -35,6 +35,8 @@ pub(crate) struct Draft<'t> {
     /// Rows that are deleted again once the batch has landed.
     vacant: Vec<Key>,
     charges: Charges,
+    /// Whether it waits for the turns of others.
+    waits: bool,
 }
 
 /// The document that a write replaces.
@@ -59,6 +61,7 @@ impl<'t> Draft<'t> {
             follows_shred: false,
             vacant: Vec::new(),
             charges: Charges::default(),
+            waits: view.waits,
         }
     }
 
@@ -306,6 +309,11 @@ impl<'t> Draft<'t> {
         &mut self.changes
     }
 
+    /// The batch is part of a job, which a verb may run while it has a turn.
+    pub(crate) fn never_waits(&mut self) {
+        self.waits = false;
+    }
+
     /// Whether nothing is written yet.
     pub(crate) fn is_empty(&self) -> bool {
         self.batch.ops.is_empty()
@@ -324,8 +332,11 @@ impl<'t> Draft<'t> {
         let Some(pass) = self.pass else {
             // It takes writes again: plan under the settings that it has now.
             engine.pass().await?;
-            return Ok(Attempt::Lost);
+            return Ok(Attempt::AGAIN);
         };
+        if self.waits && engine.turns.let_pass(&self.batch).await {
+            return Ok(Attempt::AGAIN);
+        }
         if pass.settings.generations {
             self.move_generation();
         }
@@ -342,17 +353,24 @@ impl<'t> Draft<'t> {
             }
         };
         // An error ends the chain of the event and leaves what was reserved: the batch may have landed.
-        let landed = engine.commit_under(pass, self.batch, self.touches).await?;
-        reserved.settle(landed.is_some());
+        let race = engine.commit_under(pass, self.batch, self.touches).await?;
+        let has_landed = matches!(race, Race::Won(_));
+        reserved.settle(has_landed);
         if let Some(event) = event {
-            event.settle(landed.is_some());
+            event.settle(has_landed);
         }
-        if landed.is_some() {
-            self.wrote.iter().for_each(|(key, revision)| engine.caches.wrote(key, *revision));
-        }
-        if let Some(committed) = &landed
-            && !self.vacant.is_empty()
-        {
+        let committed = match race {
+            Race::Won(committed) => committed,
+            Race::Lost(mut rows) => {
+                // All writers of a scope expect its keyring, and it changes rarely: nobody races for it.
+                let owners = self.keyrings.iter().map(|(owner, _)| owner.as_ref());
+                let keyrings: Vec<Key> = owners.map(|owner| self.tenant.id.keyring(owner).key()).collect();
+                rows.retain(|row| !keyrings.contains(row));
+                return Ok(Attempt::Lost(rows));
+            }
+        };
+        self.wrote.iter().for_each(|(key, revision)| engine.caches.wrote(key, *revision));
+        if !self.vacant.is_empty() {
             let mut batch = WriteBatch::default();
             for key in self.vacant {
                 batch.expect(key.clone(), Expect::Revision(committed.revision));
@@ -361,7 +379,7 @@ impl<'t> Draft<'t> {
             // What was asked for has landed, and what stays behind here reads as absent, so a failure is no error.
             let _ = engine.commit(batch, Touches::Data).await;
         }
-        Ok(landed.into())
+        Ok(Attempt::Landed(committed))
     }
 
     /// Puts the generation row if the batch writes what runs see. Nothing expects that row, so writers of one org

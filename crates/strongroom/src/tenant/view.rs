@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::clock::Timestamp;
 use crate::engine::cache::{Cached, Counts, Definition, HeldKeys, Moment, Share, Striped, Tag};
-use crate::engine::{ATTEMPTS_MAX, Request, answer};
+use crate::engine::{Request, answer};
 use crate::error::Error;
 use crate::id::{DefinitionId, LinkedAccountId};
 use crate::keys::{KeyLookup, ScopeKeys, sealing_key_id};
@@ -58,13 +58,8 @@ impl<'d, 'a> Needs<'d, 'a> {
 pub(crate) enum Freshness {
     Cached,
     Fresh,
-}
-
-impl Freshness {
-    /// The attempts of a write: the first may use cached rows, the rest may not.
-    pub(crate) fn attempts() -> impl Iterator<Item = Self> {
-        iter::once(Self::Cached).chain(iter::repeat_n(Self::Fresh, ATTEMPTS_MAX as usize - 1))
-    }
+    /// As `Fresh`, by a write that has the turn at the rows that it lost.
+    InTurn,
 }
 
 /// Definitions and keyrings, from the same snapshot as the verb's own rows.
@@ -77,6 +72,8 @@ pub(crate) struct View<'a> {
     /// The epoch under which this was read, and the caches' moment before the read.
     pub(crate) tag: Tag,
     pub(crate) moment: Moment,
+    /// Whether a batch that is planned on it waits for the turns of others.
+    pub(crate) waits: bool,
 }
 
 /// Keys that many verbs use at once.
@@ -123,7 +120,7 @@ impl Tenant {
     ) -> View<'a> {
         let keys = SmallVec::from_buf([org, account].map(|keys| keys.map(Share::new)));
         let moment = self.engine.caches.moment();
-        View { definitions: SmallVec::new(), accounts, keys, tag: Tag::Sole, moment }
+        View { definitions: SmallVec::new(), accounts, keys, tag: Tag::Sole, moment, waits: false }
     }
 
     /// Reads `request` and what the verb needs but no cache holds, in one read of the store.
@@ -197,7 +194,8 @@ impl Tenant {
             self.take_in_definitions(needs, org_keys, &mut definitions, &mut fetched, reading)?;
             drop(fetched);
             let definitions = definitions.into_iter().map(without_tag).collect();
-            let view = View { definitions, accounts: needs.accounts, keys, tag, moment };
+            let waits = needs.freshness != Freshness::InTurn;
+            let view = View { definitions, accounts: needs.accounts, keys, tag, moment, waits };
             return Ok((view.without_shredded(), set));
         }
     }

@@ -52,7 +52,7 @@ impl Vault {
             store_row.put_in(&mut batch, &engine.store_id, &root.key)?;
             // Every batch expects the header. At its new revision whoever planned under the former settings looks.
             batch.put(VaultRow::Header.key(), encode_header(&engine.store_id));
-            if let Some(committed) = engine.commit_under(before, batch, Touches::Data).await? {
+            if let Some(committed) = engine.commit_under(before, batch, Touches::Data).await?.won() {
                 engine.store_row_landed(&store_row, committed);
                 return engine.look_at_gate().await;
             }

@@ -85,6 +85,7 @@ mod shred_org;
 mod slot_faults;
 mod slots;
 mod sweep_sizes;
+mod turns;
 mod update_definition;
 mod vault;
 mod verify;

@@ -135,7 +135,7 @@ impl Account {
         let Some(existing) =
             self.org().existing_integration(&view, account, integration, row.as_ref()).await?
         else {
-            return Ok(Attempt::Lost);
+            return Ok(Attempt::AGAIN);
         };
         if let Some(loaded) = existing {
             return Ok(loaded.body.into_model(integration.clone()).into());
@@ -147,7 +147,7 @@ impl Account {
         draft.put_integration(account, integration, &body, None)?;
         match draft.commit().await? {
             Attempt::Landed(_) => Ok(body.into_model(integration.clone()).into()),
-            Attempt::Lost => Ok(Attempt::Lost),
+            Attempt::Lost(rows) => Ok(Attempt::Lost(rows)),
             Attempt::AfterShred => Ok(Attempt::AfterShred),
         }
     }

@@ -81,11 +81,11 @@ impl Org {
         let needs = [account];
         let needs = Needs::org_keys().accounts(&needs).freshness(freshness);
         let (view, rows) = tenant.read(&needs, gets).await?;
-        let [account_row, app_rows @ ..] = rows.as_slice() else { return Ok(Attempt::Lost) };
+        let [account_row, app_rows @ ..] = rows.as_slice() else { return Ok(Attempt::AGAIN) };
 
         let existing = self.existing_account(&view, spec, account_row.as_ref()).await?;
         // Finishing the delete wrote to the store, so what was read is out of date.
-        let Some(existing) = existing else { return Ok(Attempt::Lost) };
+        let Some(existing) = existing else { return Ok(Attempt::AGAIN) };
         spec.options.check(existing.as_ref().map(|loaded| loaded.revision))?;
         let mut draft = Draft::new(tenant, &view);
         let body = spec.apply(&draft, existing.as_ref(), credentials.len())?;
@@ -99,7 +99,7 @@ impl Org {
         if spec.default_app {
             match self.put_default_app(&mut draft, account, credentials, app_rows).await? {
                 Some(credentials) => written = credentials,
-                None => return Ok(Attempt::Lost),
+                None => return Ok(Attempt::AGAIN),
             }
         }
         draft.put_companions(&spec.options).await?;

@@ -12,6 +12,7 @@ use crate::engine::gate::{Gate, Pass};
 use crate::engine::head::{Head, read_head, refuse_unasked, refuse_used};
 use crate::engine::lock::Locks;
 use crate::engine::tally::Tallies;
+use crate::engine::turns::Turns;
 use crate::engine::watch::Watchers;
 use crate::engine::{Engine, Runs};
 use crate::envelope::{Argon2Bounds, Argon2Params, DekId, KeyMaterial, StoreId};
@@ -368,6 +369,7 @@ impl VaultOptions {
             locks: Locks::default(),
             runs: Runs::default(),
             chains: Chains::default(),
+            turns: Turns::default(),
             watchers: Watchers::default(),
         };
         Vault { engine: Arc::new(engine) }

@@ -1,0 +1,171 @@
+//! Whose turn it is at rows that writers race for.
+//!
+//! A store has no locks: of the batches that expect the same row one lands, and the others are planned again. Without
+//! more, a verb that does more than its rivals could lose each time, and a tenant that keeps rewriting a row could hold
+//! its deletion up. So a verb that lost takes the turn at the rows that it lost, in the order in which verbs asked for
+//! it, and whoever has not lost waits with its batch until nobody has a turn at a row that it expects. A batch that was
+//! on its way already beats the verb once at most, for it changes the row that the other ones expect.
+//!
+//! Turns are of one engine. Of several engines on one store, each has one such writer at a row.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_channel::oneshot;
+
+use crate::store::{Key, WriteBatch};
+
+/// The turns that verbs of one engine have.
+#[derive(Default)]
+pub(crate) struct Turns(Arc<Queues>);
+
+#[derive(Default)]
+struct Queues {
+    /// Who waits, for each row at which somebody has the turn.
+    by_row: Mutex<HashMap<Key, VecDeque<oneshot::Sender<Turn>>>>,
+    rows: AtomicUsize,
+}
+
+/// The turn at one row. Dropped, it goes to the next who waits.
+pub(crate) struct Turn {
+    queues: Arc<Queues>,
+    row: Key,
+}
+
+impl Turns {
+    /// Takes the turn at each of these rows. Whoever calls this has none: turns are taken in the order of the rows, so
+    /// that no two verbs wait for each other.
+    pub(crate) async fn take(&self, rows: &BTreeSet<Key>) -> Vec<Turn> {
+        let mut turns = Vec::with_capacity(rows.len());
+        for row in rows {
+            turns.push(self.take_one(row).await);
+        }
+        turns
+    }
+
+    /// Waits until nobody has the turn at a row that a batch expects. Returns whether somebody had.
+    pub(crate) async fn let_pass(&self, batch: &WriteBatch) -> bool {
+        let mut waited = false;
+        while let Some(row) = self.first_taken(batch) {
+            drop(self.take_one(&row).await);
+            waited = true;
+        }
+        waited
+    }
+
+    async fn take_one(&self, row: &Key) -> Turn {
+        loop {
+            let waits = {
+                let mut by_row = self.0.lock();
+                let Some(queue) = by_row.get_mut(row) else {
+                    by_row.insert(row.clone(), VecDeque::new());
+                    self.0.rows.store(by_row.len(), Ordering::Release);
+                    return Turn { queues: Arc::clone(&self.0), row: row.clone() };
+                };
+                let (gives, waits) = oneshot::channel();
+                queue.push_back(gives);
+                waits
+            };
+            // A turn that was given to a future which is dropped goes on like any other.
+            if let Ok(turn) = waits.await {
+                return turn;
+            }
+        }
+    }
+
+    fn first_taken(&self, batch: &WriteBatch) -> Option<Key> {
+        // Nearly always zero, so that a write costs no lock. Who takes a turn meanwhile loses once more at most.
+        if self.0.rows.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let by_row = self.0.lock();
+        batch.expect.iter().map(|(row, _)| row).find(|row| by_row.contains_key(*row)).cloned()
+    }
+}
+
+impl Queues {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, VecDeque<oneshot::Sender<Turn>>>> {
+        self.by_row.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let next = {
+            let mut by_row = self.queues.lock();
+            let next = by_row.get_mut(&self.row).and_then(VecDeque::pop_front);
+            if next.is_none() {
+                by_row.remove(&self.row);
+                self.queues.rows.store(by_row.len(), Ordering::Release);
+            }
+            next
+        };
+        // Outside of the lock: a future that no longer waits drops the turn, which takes the lock again.
+        if let Some(next) = next {
+            let (queues, row) = (Arc::clone(&self.queues), self.row.clone());
+            drop(next.send(Self { queues, row }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use futures_executor::block_on;
+
+    use super::*;
+    use crate::store::Expect;
+
+    fn rows(names: &[&str]) -> BTreeSet<Key> {
+        names.iter().map(|name| Key::from(name.as_bytes())).collect()
+    }
+
+    fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn turns_at_a_row_come_in_the_order_in_which_they_were_asked_for() {
+        let (turns, row) = (Turns::default(), rows(&["a"]));
+        let first = block_on(turns.take(&row));
+        let (mut second, mut third) = (pin!(turns.take(&row)), pin!(turns.take(&row)));
+        assert!(poll(second.as_mut()).is_pending() && poll(third.as_mut()).is_pending());
+        drop(first);
+        assert!(poll(third.as_mut()).is_pending());
+        let Poll::Ready(has) = poll(second.as_mut()) else { panic!("nobody woke the second") };
+        drop(has);
+        assert!(poll(third.as_mut()).is_ready());
+    }
+
+    #[test]
+    fn whoever_no_longer_waits_holds_nobody_up() {
+        let (turns, row) = (Turns::default(), rows(&["a"]));
+        let first = block_on(turns.take(&row));
+        let mut gone = Box::pin(turns.take(&row));
+        let mut waits = pin!(turns.take(&row));
+        assert!(poll(gone.as_mut()).is_pending() && poll(waits.as_mut()).is_pending());
+        drop(first);
+        // It was given the turn and is dropped before it was polled.
+        drop(gone);
+        assert!(poll(waits).is_ready());
+        assert_eq!(turns.0.rows.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn a_batch_waits_for_turns_at_rows_that_it_expects_and_for_no_others() {
+        let turns = Turns::default();
+        let taken = block_on(turns.take(&rows(&["a", "b"])));
+        let mut batch = WriteBatch::default();
+        batch.expect(Key::from(b"c".as_slice()), Expect::Absent);
+        batch.put(Key::from(b"a".as_slice()), Vec::new());
+        assert!(!block_on(turns.let_pass(&batch)));
+        batch.expect(Key::from(b"b".as_slice()), Expect::Absent);
+        let mut waits = pin!(turns.let_pass(&batch));
+        assert!(poll(waits.as_mut()).is_pending());
+        drop(taken);
+        assert!(matches!(poll(waits), Poll::Ready(true)));
+    }
+}
