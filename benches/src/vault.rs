@@ -38,11 +38,11 @@ pub struct Asked {
 }
 
 impl<S: Store> Filled<S> {
-    /// Fills a new vault.
+    /// Fills a new vault, which keeps nothing of what runs see: each resolve reads the store.
     pub fn new(store: S, population: Population) -> Self {
         let store = Arc::new(store);
         let vault =
-            block_on(Vault::create(Direct(Arc::clone(&store)), unlock())).expect("the store is empty");
+            block_on(cold().create(Direct(Arc::clone(&store)), unlock())).expect("the store is empty");
         let orgs: Vec<Org> =
             (0..population.orgs).map(|org| vault.org(org_id(org), Environment::test())).collect();
         for org in &orgs {
@@ -53,7 +53,7 @@ impl<S: Store> Filled<S> {
 
     /// The same vault, opened anew.
     pub fn vault(&self) -> Vault {
-        block_on(Vault::open(Direct(Arc::clone(&self.store)), unlock())).expect("it was made here")
+        block_on(cold().open(Direct(Arc::clone(&self.store)), unlock())).expect("it was made here")
     }
 
     /// The same vault, opened with `options`.
@@ -65,8 +65,17 @@ impl<S: Store> Filled<S> {
 
     /// The same vault by another store of the same rows.
     pub fn on_another(&self, store: impl Store) -> Vec<Org> {
-        let vault = block_on(Vault::open(store, unlock())).expect("it was made here");
+        let vault = block_on(cold().open(store, unlock())).expect("it was made here");
         (0..self.population.orgs).map(|org| vault.org(org_id(org), Environment::test())).collect()
+    }
+
+    /// `requests` in the engine's terms, of another opening of the vault.
+    pub fn asked_of(&self, orgs: &[Org], requests: &[Request]) -> Vec<Asked> {
+        let asked = requests.iter().map(|request| {
+            let org = orgs.get(request.org).expect("requests stay in the population").clone();
+            Asked { org, ..self.ask(request) }
+        });
+        asked.collect()
     }
 
     /// `request` in the engine's terms.
@@ -141,6 +150,12 @@ pub fn scope(place: Place) -> Scope {
 
 fn workflow(workflow: usize) -> WorkflowId {
     format!("workflow_{workflow:05}").parse().expect("a valid id")
+}
+
+/// Options of a vault that keeps nothing of what runs see.
+#[must_use]
+pub fn cold() -> VaultOptions {
+    VaultOptions::default().cached_runs_bytes_max(0)
 }
 
 fn unlock() -> Unlock {

@@ -21,6 +21,7 @@ pub(crate) fn registry(stats: &CacheStats) -> Registry {
         ("definitions", stats.definitions),
         ("catalogs", stats.catalogs),
         ("keyrings", stats.keyrings),
+        ("runs", stats.runs),
     ];
     for (cache, counts) in caches {
         let labels = Labels { cache };

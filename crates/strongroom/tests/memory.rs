@@ -12,6 +12,7 @@ fn main() {
     linux::a_vault_that_is_locked_or_dropped_leaves_no_key_of_its_slots_its_root_or_its_cache();
     linux::an_org_that_is_locked_leaves_no_key_of_itself_and_its_accounts_and_another_org_keeps_its_own();
     linux::keys_that_made_room_for_others_are_gone_from_memory();
+    linux::a_run_that_is_kept_is_in_memory_only_while_it_is_held();
 }
 
 #[cfg(target_os = "linux")]
@@ -158,6 +159,26 @@ mod linux {
         vault.lock();
         let left: usize = left_of_each(&mut memory).into_iter().sum();
         assert!(left <= SPILLED_MAX, "{left} secrets are in memory though the vault is locked");
+    }
+
+    pub(crate) fn a_run_that_is_kept_is_in_memory_only_while_it_is_held() {
+        let mut memory = Memory::new();
+        let value = Secret::from(hex::encode(random_key()));
+        let needle = [Needle::new(&value.expose().as_bytes()[..16])];
+        // Its own, and held by nobody else: what runs see is kept only of such a store.
+        let vault = block_on(Vault::create(MemoryStore::new(), by_provider())).unwrap();
+        let org = vault.org(ORG.parse().unwrap(), Environment::test());
+        block_on(org.define(VariableDefinition::new("A", VarFormat::String))).unwrap();
+        block_on(org.set_value("A", Scope::Org, value)).unwrap();
+        for round in 0..4 {
+            let all = block_on(org.resolve_all(&ScopePath::org())).unwrap();
+            let one = block_on(org.resolve("A", &ScopePath::org())).unwrap();
+            assert_eq!(memory.find(needle.iter()), [true], "the search does not find what is there");
+            drop((all, one));
+            assert_eq!(memory.find(needle.iter()), [false], "a value is left in memory in round {round}");
+        }
+        let runs = vault.cache_stats().runs;
+        assert!(runs.hits >= 4 && runs.entries == 1, "{runs:?}");
     }
 
     /// Encrypting spills single round keys from registers to the stack, and one may travel from there to the heap in

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::clock::{Clock, Timestamp};
 use crate::engine::cache::Caches;
+use crate::engine::cache::packs::Change;
 use crate::engine::chains::Chains;
 use crate::engine::gate::{Gate, Pass};
 use crate::engine::lock::Locks;
@@ -113,6 +114,15 @@ impl Engine {
         // Pairs with the `Release` in `CommitWatch::drop`: a thread that may use the caches again also sees that they
         // must be checked.
         self.store.capabilities().shared || self.abandoned.load(Ordering::Acquire)
+    }
+
+    /// Whether what runs see may be kept: while nobody else writes.
+    pub(crate) fn may_keep_runs(&self) -> bool {
+        let packs = &self.caches.packs;
+        if !packs.is_off() && self.store.capabilities().shared {
+            packs.turn_off();
+        }
+        !packs.is_off()
     }
 
     /// Reads rows and ranges: in one snapshot if they fit the contract's limit, otherwise in several reads.
@@ -291,6 +301,7 @@ struct CommitWatch<'e> {
     engine: &'e Engine,
     batch: &'e WriteBatch,
     touches: Touches,
+    change: Change,
     answered: bool,
 }
 
@@ -299,7 +310,8 @@ impl<'e> CommitWatch<'e> {
         if touches == Touches::CachedRows {
             engine.caches.begin_change();
         }
-        Self { engine, batch, touches, answered: false }
+        let change = engine.caches.packs.begin_change(batch.ops.iter().map(Op::key));
+        Self { engine, batch, touches, change, answered: false }
     }
 
     fn answered(mut self) {
@@ -316,6 +328,7 @@ impl Drop for CommitWatch<'_> {
             }
             self.engine.caches.end_change(self.batch.ops.iter().map(Op::key));
         }
+        self.engine.caches.packs.end_change(&self.change, self.answered);
         // Whatever the answer was: after a lost one the batch may be in the store. After `end_change`, so that who is
         // told reads what was written.
         self.engine.watchers.tell(self.batch.ops.iter().map(Op::key));

@@ -7,6 +7,7 @@ mod address;
 mod dek_id;
 mod error;
 mod kdf;
+mod local_key;
 mod mac;
 mod padding;
 mod passphrase;
@@ -21,6 +22,7 @@ pub(crate) use error::SealError;
 #[cfg(feature = "hazmat")]
 pub(crate) use kdf::expand;
 pub(crate) use kdf::{KeyMaterial, checkpoint_key, new_dek, slot_key};
+pub(crate) use local_key::{LocalKey, PartTag};
 pub(crate) use mac::{MacKey, MacTag, RunningMac, checksum};
 #[cfg(feature = "hazmat")]
 pub(crate) use padding::padded_len;

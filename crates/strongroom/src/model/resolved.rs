@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::id::{DefinitionId, DocumentId};
-use crate::model::{Metadata, Revision};
+use crate::model::{Metadata, Revision, StoredDefinition};
 use crate::scope::{Scope, ScopeKind};
 use crate::secret::Secret;
 
@@ -64,6 +64,20 @@ pub struct Resolved {
     /// The plaintext; never serialised.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub value: Secret,
+}
+
+impl Resolved {
+    pub(crate) fn new(
+        stored: &StoredDefinition,
+        scope: Origin,
+        shadowed: Vec<Origin>,
+        found: Option<Found>,
+        value: Secret,
+    ) -> Self {
+        let StoredDefinition { id, definition, .. } = stored;
+        let (name, encrypted) = (definition.name.clone(), definition.encrypted);
+        Self { definition_id: *id, name, encrypted, scope, shadowed, found, value }
+    }
 }
 
 /// The document that was found, and its version.

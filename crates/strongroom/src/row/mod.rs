@@ -35,7 +35,8 @@ pub(crate) use bytes::{
 pub(crate) use key::VaultKeys;
 pub use name::{RowName, RowPath};
 pub(crate) use parse::{
-    former_suffix, is_sealed_by_data_key, parse_former_revision, parse_last_id, value_definition,
+    RunsOf, former_suffix, is_sealed_by_data_key, parse_former_revision, parse_last_id, runs_of,
+    value_definition,
 };
 
 /// Every row that the engine writes. Ids are borrowed if a verb names the row, and owned if its key was parsed.

@@ -166,6 +166,44 @@ pub(crate) fn is_sealed_by_data_key(key: &Key) -> bool {
     })
 }
 
+/// Whose runs may see something else once a row was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RunsOf<'k> {
+    Nobody,
+    /// The tenant whose keys have this prefix.
+    Tenant(&'k [u8]),
+    Everyone,
+}
+
+/// Whose runs may see something else once the row with this key was written. A kind that is not known here is one that
+/// they do.
+pub(crate) fn runs_of(key: &Key) -> RunsOf<'_> {
+    let bytes = key.as_bytes();
+    if matches!(bytes, [key::WHOLE_STORE, key::JOB | key::KEY_JOB, ..]) {
+        return RunsOf::Nobody;
+    }
+    let [key::TENANT, rest @ ..] = bytes else { return RunsOf::Everyone };
+    let Some(rest) = skip_id(rest).and_then(skip_id) else { return RunsOf::Everyone };
+    match rest.first() {
+        Some(
+            &(key::COUNT
+            | key::GENERATION
+            | key::DEFINITION_NAME
+            | key::DEFINITION_VALUE
+            | key::VALUE_ID
+            | key::ACCOUNT
+            | key::INTEGRATION
+            | key::CREDENTIAL
+            | key::RECORD
+            | key::HISTORY
+            | key::EVENT
+            | key::AUDIT_HEAD
+            | key::CHAIN_HEAD),
+        ) => RunsOf::Nobody,
+        _ => bytes.get(..bytes.len() - rest.len()).map_or(RunsOf::Everyone, RunsOf::Tenant),
+    }
+}
+
 /// The definition in the key of a value: its last twelve bytes.
 pub(crate) fn value_definition(key: &Key) -> Option<DefinitionId> {
     key.as_bytes().last_chunk::<12>().and_then(|id| DefinitionId::from_bytes(id))
@@ -211,6 +249,11 @@ impl Ids<'_> {
         self.0 = rest;
         id.parse().ok().map(Cow::Owned)
     }
+}
+
+/// What follows an id and its NUL.
+fn skip_id(bytes: &[u8]) -> Option<&[u8]> {
+    bytes.get(bytes.iter().position(|&byte| byte == 0)? + 1..)
 }
 
 fn take_id(bytes: &[u8]) -> Option<(&str, &[u8])> {

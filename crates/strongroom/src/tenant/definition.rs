@@ -237,7 +237,7 @@ impl Tenant {
     }
 
     /// The cached id of a name. Only names that were checked are cached, so `name` need not be.
-    fn known_name(&self, name: &str) -> Option<DefinitionId> {
+    pub(crate) fn known_name(&self, name: &str) -> Option<DefinitionId> {
         let tables = self.engine.caches.tables();
         tables.names.get(self.id.name_key(name).as_bytes()).map(|(id, _)| *id)
     }

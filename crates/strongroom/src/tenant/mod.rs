@@ -25,6 +25,7 @@ pub(crate) mod job;
 pub(crate) mod list;
 pub(crate) mod new_definitions;
 pub(crate) mod options;
+pub(crate) mod pack;
 pub(crate) mod quota;
 pub(crate) mod record;
 pub(crate) mod snapshot;

@@ -12,6 +12,7 @@ use crate::row::value_definition;
 use crate::scope::{Scope, ScopePath};
 use crate::secret::Secret;
 use crate::store::{Key, Versioned};
+use crate::tenant::pack::Recalled;
 use crate::tenant::{Freshness, Rows, Snapshot, Tenant, ValuesRead, View, fresh_if_stale};
 use crate::verbs::org::Org;
 
@@ -40,6 +41,9 @@ impl Org {
         path: &ScopePath,
     ) -> Result<Option<Resolved>, Error> {
         let definition = definition.into();
+        if let Recalled::Known(resolved) = self.tenant.recall_one(&definition, path)? {
+            return Ok(resolved);
+        }
         fresh_if_stale(|freshness| self.try_resolve(&definition, path, freshness)).await
     }
 
@@ -60,6 +64,9 @@ impl Org {
     /// Those of [`resolve`](Self::resolve), for the first row that fails; [`Error::Contended`] if the values fill
     /// several pages and keep changing.
     pub async fn resolve_all(&self, path: &ScopePath) -> Result<Resolution, Error> {
+        if let Recalled::Known(resolution) = self.tenant.recall_all(path)? {
+            return Ok(resolution);
+        }
         fresh_if_stale(|freshness| self.try_resolve_all(path, freshness)).await
     }
 
@@ -100,6 +107,7 @@ impl Org {
 
     async fn try_resolve_all(&self, path: &ScopePath, freshness: Freshness) -> Result<Resolution, Error> {
         let tenant = &*self.tenant;
+        let place = tenant.pack_place(path);
         let account = path.account_id();
         let ranges: Vec<_> = path.scopes().map(|scope| tenant.id.values(scope)).collect();
         let Snapshot { view, catalog, ranges } =
@@ -119,6 +127,9 @@ impl Org {
                 }
                 None => {}
             }
+        }
+        if let Some(place) = place {
+            tenant.keep_pack(place, path, &catalog, &resolution);
         }
         Ok(resolution)
     }
@@ -190,27 +201,19 @@ fn pick<'r>(
             }
         } else if let Some(value) = tenant.open_value(view, scope, &stored.id, row)? {
             let found = Found { id: value.id, revision: value.revision };
-            winner = Some(resolved(stored, Origin::Scope(value.scope), Some(found), value.value));
+            let scope = Origin::Scope(value.scope);
+            winner = Some(Resolved::new(stored, scope, Vec::new(), Some(found), value.value));
         }
     }
     let Some(default) = &stored.definition.default else { return Ok(winner) };
     match &mut winner {
         Some(winner) => winner.shadowed.push(Origin::Default),
-        None => winner = Some(resolved(stored, Origin::Default, None, Secret::from(default.as_str()))),
+        None => {
+            let value = Secret::from(default.as_str());
+            winner = Some(Resolved::new(stored, Origin::Default, Vec::new(), None, value));
+        }
     }
     Ok(winner)
-}
-
-fn resolved(stored: &StoredDefinition, scope: Origin, found: Option<Found>, value: Secret) -> Resolved {
-    Resolved {
-        definition_id: stored.id,
-        name: stored.definition.name.clone(),
-        encrypted: stored.definition.encrypted,
-        scope,
-        shadowed: Vec::new(),
-        found,
-        value,
-    }
 }
 
 /// The values of one scope, merged with the catalog: both are in the order of the definitions' ids.

@@ -13,7 +13,7 @@ use allocation_counter::measure;
 use futures_executor::block_on;
 use strongroom::{
     Environment, LinkedAccountId, NewValue, Org, RawKey, Scope, ScopePath, Unlock, VarFormat,
-    VariableDefinition, Vault,
+    VariableDefinition, VaultOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -44,9 +44,19 @@ fn a_warm_resolve_of_nothing_makes_3_allocations() {
 }
 
 #[test]
-fn a_warm_resolve_of_50_makes_at_most_250_allocations() {
-    let (org, run) = (org_with_50(), run());
+fn a_resolve_of_50_that_reads_makes_at_most_250_allocations() {
+    let (org, run) = (org_with_50(VaultOptions::default().cached_runs_bytes_max(0)), run());
     assert!(allocations(|| org.resolve_all(&run)) <= 250);
+}
+
+#[test]
+fn a_resolve_of_a_run_that_is_kept_makes_at_most_2_allocations_a_value_and_none_of_the_store() {
+    let (org, run) = (org_with_50(VaultOptions::default()), run());
+    finish(org.resolve_all(&run)).unwrap();
+    // Of 52 that resolve, each its name and its value; the list of two shadowed places with the id in one of them, and
+    // the scope of one; the answer and the opened parts.
+    let made = allocations(|| org.resolve_all(&run));
+    assert!(made <= 2 * 52 + 3 + 2, "{made}");
 }
 
 #[test]
@@ -71,9 +81,13 @@ fn finish<F: Future>(future: F) -> F::Output {
 }
 
 fn org() -> Org {
+    org_of(VaultOptions::default())
+}
+
+fn org_of(options: VaultOptions) -> Org {
     block_on(async {
         let unlock = Unlock::raw_key(RawKey::from_bytes([7; 32]));
-        let vault = Vault::create(MemoryStore::new(), unlock).await?;
+        let vault = options.create(MemoryStore::new(), unlock).await?;
         let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
         org.define(VariableDefinition::new("TOKEN", VarFormat::String)).await?;
         org.define(VariableDefinition::new("REGION", VarFormat::String).default_value("eu")).await?;
@@ -87,8 +101,8 @@ fn org() -> Org {
     .expect("the store is new")
 }
 
-fn org_with_50() -> Org {
-    let org = org();
+fn org_with_50(options: VaultOptions) -> Org {
+    let org = org_of(options);
     block_on(async {
         let names: Vec<_> = (0..50).map(|number| format!("VARIABLE_{number}")).collect();
         for name in &names {

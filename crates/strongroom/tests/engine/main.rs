@@ -73,6 +73,7 @@ mod rotation;
 mod rotation_crash;
 mod rotation_memory;
 mod rotation_orders;
+mod runs;
 mod secrecy;
 mod serde;
 mod set_value;

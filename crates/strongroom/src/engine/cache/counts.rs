@@ -18,6 +18,8 @@ pub struct CacheStats {
     pub catalogs: CacheCounts,
     /// Opened keyrings: the data keys of an org or of a linked account.
     pub keyrings: CacheCounts,
+    /// What runs see: `resolve_all`, and `resolve` of a run that `resolve_all` was called for.
+    pub runs: CacheCounts,
     /// How often a keyring was opened with the root key. Of many that miss one at the same moment, one opens it.
     pub keyring_unwraps: u64,
 }
@@ -41,6 +43,7 @@ pub(crate) enum Cached {
     Definitions,
     Catalogs,
     Keyrings,
+    Runs,
 }
 
 /// The counters, in stripes, so that readers on different threads write no cache line of each other. Exact, since
@@ -53,7 +56,7 @@ pub(crate) struct Counts {
 
 /// Hits and misses of each cache.
 #[derive(Default)]
-struct Stripe([[AtomicU64; 2]; 4]);
+struct Stripe([[AtomicU64; 2]; 5]);
 
 impl Counts {
     /// Adds what one verb found, and what it did not find.
@@ -90,6 +93,7 @@ impl Counts {
             definitions: of(Cached::Definitions),
             catalogs: of(Cached::Catalogs),
             keyrings: of(Cached::Keyrings),
+            runs: of(Cached::Runs),
             keyring_unwraps: self.unwraps.load(Ordering::Relaxed),
         }
     }

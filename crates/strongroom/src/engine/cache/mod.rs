@@ -8,6 +8,8 @@
 pub(crate) mod age;
 pub(crate) mod counts;
 mod definition;
+pub(crate) mod pack;
+pub(crate) mod packs;
 mod seen;
 pub(crate) mod striped;
 pub(crate) mod table;
@@ -33,6 +35,7 @@ use crate::store::{Key, RowRevision};
 pub use counts::{CacheCounts, CacheStats};
 pub(crate) use counts::{Cached, Counts};
 pub(crate) use definition::{Catalog, Definition};
+use packs::Packs;
 pub(crate) use seen::DELETED;
 use seen::{Began, Seen};
 pub(crate) use striped::{Share, Striped};
@@ -62,6 +65,8 @@ pub(crate) struct Caches {
     changing: AtomicUsize,
     /// The newest revisions of control rows, whether they are cached or not.
     seen: Seen,
+    /// What runs see.
+    pub(crate) packs: Packs,
 }
 
 /// What is cached, by the key of its row.
@@ -81,8 +86,8 @@ pub(crate) struct HeldKeys {
 
 impl Caches {
     /// Caches of at most `entries_max` entries each, and of catalogs, which are large, a sixteenth of that. Keyrings
-    /// are kept for `key_age_max`.
-    pub(crate) fn new(entries_max: usize, key_age_max: Duration) -> Self {
+    /// and packs are kept for `key_age_max`, and packs take at most `pack_bytes_max` bytes.
+    pub(crate) fn new(entries_max: usize, pack_bytes_max: usize, key_age_max: Duration) -> Self {
         let tables = Tables {
             names: Table::new(entries_max),
             definitions: Table::new(entries_max),
@@ -99,6 +104,7 @@ impl Caches {
             changing: AtomicUsize::new(0),
             // One for each keyring and each definition that has room above.
             seen: Seen::new(entries_max.saturating_mul(2)),
+            packs: Packs::new(pack_bytes_max, key_age_max),
         }
     }
 
@@ -139,8 +145,9 @@ impl Caches {
         self.turns.get(index).map(|turn| turn.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Lets go of keyrings whose time is over: each is wiped when the last verb that uses it ends.
+    /// Lets go of keyrings and packs whose time is over: each is wiped when the last verb that uses it ends.
     pub(crate) fn drop_old_keys(&self, now: Timestamp) {
+        self.packs.drop_old(now);
         if !self.key_age.is_due(now) {
             return;
         }
@@ -188,6 +195,7 @@ impl Caches {
     /// Drops all that is known of keys that start with `prefix`, and keeps every reader that began before from bringing
     /// it back. Keys are wiped when the last verb that uses them ends.
     pub(crate) fn forget_all(&self, prefix: &[u8]) {
+        self.packs.forget_all(prefix);
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         // Under the lock that `insert` takes before it looks at the count, so the order with it is that of the lock.
         self.forgotten.fetch_add(1, Ordering::Release);
@@ -248,6 +256,7 @@ impl Caches {
         stats.definitions.entries = tables.definitions.len();
         stats.catalogs.entries = tables.catalogs.len();
         stats.keyrings.entries = tables.keyrings.len();
+        stats.runs.entries = self.packs.len();
         stats
     }
 }
@@ -303,7 +312,7 @@ mod tests {
 
     #[test]
     fn keys_are_dropped_and_so_wiped_when_they_are_evicted_forgotten_or_old() {
-        let caches = Caches::new(2, Duration::from_millis(10));
+        let caches = Caches::new(2, 0, Duration::from_millis(10));
         let former = ["a", "b"].map(|name| take_in_keyring(&caches, name, 0));
         let kept = take_in_keyring(&caches, "c", 5);
         assert_eq!(former.iter().filter(|keys| keys.upgrade().is_some()).count(), 1, "two have room");
@@ -319,7 +328,7 @@ mod tests {
     fn of_several_keys_each_goes_when_its_own_time_is_over_whichever_came_first() {
         let [a, b, c] = [("a", 0), ("b", 3), ("c", 7)];
         for order in [[a, b, c], [c, b, a], [b, a, c]] {
-            let caches = Caches::new(8, Duration::from_millis(10));
+            let caches = Caches::new(8, 0, Duration::from_millis(10));
             let mut held = order.map(|(name, since)| (name, take_in_keyring(&caches, name, since)));
             held.sort_by_key(|(name, _)| *name);
             let kept_at = |ms| {
@@ -334,7 +343,7 @@ mod tests {
 
     #[test]
     fn what_a_lock_forgets_is_gone_and_cannot_come_back_and_what_others_hold_stays() {
-        let caches = Caches::new(8, Duration::MAX);
+        let caches = Caches::new(8, 0, Duration::MAX);
         let [own, of_account, of_another] =
             ["org 1", "org 1 account", "org 2"].map(|name| take_in_keyring(&caches, name, 0));
         let before = caches.moment();
@@ -353,7 +362,7 @@ mod tests {
 
     #[test]
     fn what_was_read_before_a_change_is_not_taken_in_after_it() {
-        let caches = Caches::new(8, Duration::MAX);
+        let caches = Caches::new(8, 0, Duration::MAX);
         let key = Key::from(b"k".as_slice());
         let take_in = |moment, id| {
             caches.insert(moment, |tables| tables.names.insert(key.clone(), id, Tag::Sole));

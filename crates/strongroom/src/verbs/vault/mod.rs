@@ -148,6 +148,7 @@ impl Vault {
     /// # Errors
     /// [`Error::Store`] if a write could not be made durable.
     pub async fn close(&self) -> Result<(), Error> {
+        self.engine.caches.packs.turn_off();
         Ok(self.engine.store.close().await?)
     }
 }

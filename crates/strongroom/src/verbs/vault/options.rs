@@ -35,6 +35,7 @@ pub struct VaultOptions {
     clock: Box<dyn Clock>,
     cache_entries_max: usize,
     cached_key_age_max: Duration,
+    cached_runs_bytes_max: usize,
     argon2: Argon2Params,
     argon2_ceiling: Argon2Params,
     pub(crate) upgrades_slots: bool,
@@ -55,6 +56,7 @@ impl Default for VaultOptions {
             clock: Box::new(SystemClock),
             cache_entries_max: 16_384,
             cached_key_age_max: Duration::from_secs(60 * 60),
+            cached_runs_bytes_max: 16 << 20,
             argon2: Argon2Params::default(),
             argon2_ceiling: Argon2Params::CEILING,
             upgrades_slots: true,
@@ -117,6 +119,18 @@ impl VaultOptions {
     #[must_use]
     pub fn cached_key_age_max(mut self, age: Duration) -> Self {
         self.cached_key_age_max = age;
+        self
+    }
+
+    /// Keeps what runs see for at most this many bytes: 16 MiB unless set, which is about 2,500 runs of 50 values. 0
+    /// turns it off. From the second [`resolve_all`](crate::Org::resolve_all) of a path on, its values stay in memory,
+    /// sealed under keys that are written nowhere, and are served from there until the org or the path's account is
+    /// written to. They are dropped and their keys wiped by such a write, by a lock, after
+    /// [`cached_key_age_max`](Self::cached_key_age_max), and when others need the space. On a store that is
+    /// [shared](crate::store::Capabilities::shared) nothing is kept.
+    #[must_use]
+    pub fn cached_runs_bytes_max(mut self, bytes: usize) -> Self {
+        self.cached_runs_bytes_max = bytes;
         self
     }
 
@@ -352,11 +366,13 @@ impl VaultOptions {
         roots: Roots,
         pass: Option<Pass>,
     ) -> Vault {
+        // Whether others write is asked before the first read as well: what they sent may land after they are gone.
+        let runs_bytes_max = if store.capabilities().shared { 0 } else { self.cached_runs_bytes_max };
         let engine = Engine {
             store: Box::new(store),
             store_id,
             roots: RootCell::new(roots),
-            caches: Caches::new(self.cache_entries_max, self.cached_key_age_max),
+            caches: Caches::new(self.cache_entries_max, runs_bytes_max, self.cached_key_age_max),
             patterns: PatternCache::new(PATTERN_CACHE_BYTES),
             argon2: self.argon2_bounds(),
             limits: self.limits,

@@ -17,7 +17,8 @@ impl Domain {
         self.has_the_values_of(org).await?;
         self.has_the_history_of(org).await?;
         self.has_the_accounts_of(org).await?;
-        for path in every_path() {
+        // From the second time on the engine may keep what a run sees: a third answer may be one that was kept.
+        for path in (0..3).flat_map(|_| every_path()) {
             self.resolves_as(org, &path).await?;
         }
         let listed = records(org).list(PageRequest::default()).await?.items;

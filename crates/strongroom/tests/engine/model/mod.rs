@@ -33,6 +33,7 @@ proptest! {
             let options = VaultOptions::default().clock(clock.clone()).history_versions(10);
             let one = vault(MemoryStore::new(), options).await?;
             follow(std::slice::from_ref(&one), &clock, &verbs).await?;
+            assert!(one.cache_stats().runs.hits > 0, "no run was kept");
             is_verified(&one).await
         });
     }

@@ -1,0 +1,175 @@
+//! What a run at one path sees, sealed in memory.
+
+use zeroize::Zeroizing;
+
+use crate::engine::cache::Catalog;
+use crate::engine::cache::packs::Stamp;
+use crate::envelope::{LocalKey, PartTag};
+use crate::model::Found;
+use crate::random::RandomError;
+
+use crate::clock::Timestamp;
+
+/// The answer of one resolve of everything, at one path. The values are sealed under a key of their own, in parts of
+/// about a KiB, so that one value is opened without all the others. What is not secret stands beside them.
+pub(crate) struct Pack {
+    /// When the store was as the pack says.
+    pub(super) stamp: Stamp,
+    /// When its rows were read.
+    pub(super) since: Timestamp,
+    pub(crate) catalog: Catalog,
+    /// One for each definition of the catalog, in the same order.
+    slots: Box<[Slot]>,
+    key: LocalKey,
+    parts: Box<[Part]>,
+    sealed: Box<[u8]>,
+}
+
+/// What one definition resolves to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slot {
+    pub(crate) winner: Winner,
+    /// Bit `n` is set if the scope of number `n` in the path holds a value that is shadowed.
+    pub(crate) shadowed: u8,
+    /// Where the value stands in the plaintext.
+    place: Place,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Winner {
+    Nothing,
+    /// The definition has a default, which is no secret and not in the pack.
+    Default,
+    /// The scope of this number in the path.
+    Scope(u8, Found),
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    part: u32,
+    start: u32,
+    len: u32,
+}
+
+struct Part {
+    start: usize,
+    end: usize,
+    tag: PartTag,
+}
+
+/// A pack under construction: the plaintexts are gathered, then sealed in place.
+pub(crate) struct Packing {
+    slots: Vec<Slot>,
+    /// Where each part ends.
+    ends: Vec<usize>,
+    plaintext: Zeroizing<Vec<u8>>,
+}
+
+impl Packing {
+    /// Has room for `values_len` bytes of values: a buffer that grows would leave plaintext behind.
+    pub(crate) fn new(definitions_len: usize, values_len: usize) -> Self {
+        let plaintext = Zeroizing::new(Vec::with_capacity(values_len));
+        Self { slots: Vec::with_capacity(definitions_len), ends: Vec::new(), plaintext }
+    }
+
+    /// Adds what the next definition of the catalog resolves to. A default has no value here.
+    pub(crate) fn add(&mut self, winner: Winner, shadowed: u8, value: &str) {
+        let part_start = self.ends.last().copied().unwrap_or_default();
+        let start = self.plaintext.len();
+        let (number, within) = (self.ends.len() as u32, (start - part_start) as u32);
+        // Values are at most 64 KiB and definitions at most thousands.
+        self.slots.push(Slot {
+            winner,
+            shadowed,
+            place: Place { part: number, start: within, len: value.len() as u32 },
+        });
+        self.plaintext.extend_from_slice(value.as_bytes());
+        if self.plaintext.len() - part_start >= PART_LEN {
+            self.ends.push(self.plaintext.len());
+        }
+    }
+
+    /// Seals what was gathered, bound to `context`.
+    pub(crate) fn seal(
+        self,
+        context: &[u8],
+        catalog: Catalog,
+        stamp: Stamp,
+        since: Timestamp,
+    ) -> Result<Option<Pack>, RandomError> {
+        let Self { slots, mut ends, mut plaintext } = self;
+        if ends.last().copied().unwrap_or_default() < plaintext.len() {
+            ends.push(plaintext.len());
+        }
+        let key = LocalKey::generate()?;
+        let mut parts = Vec::with_capacity(ends.len());
+        let mut start = 0;
+        for (number, end) in (0..).zip(ends) {
+            let Some(part) = plaintext.get_mut(start..end) else { return Ok(None) };
+            let Some(tag) = key.seal(number, context, part) else { return Ok(None) };
+            parts.push(Part { start, end, tag });
+            start = end;
+        }
+        // All of it is sealed by now.
+        let sealed = std::mem::take(&mut *plaintext).into_boxed_slice();
+        Ok(Some(Pack { stamp, since, catalog, slots: slots.into(), key, parts: parts.into(), sealed }))
+    }
+}
+
+impl Pack {
+    /// What each definition of the catalog resolves to.
+    pub(crate) fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// How much memory the pack takes, about.
+    pub(super) fn bytes_len(&self) -> usize {
+        self.sealed.len() + size_of_val(&*self.slots) + size_of_val(&*self.parts) + size_of::<Self>()
+    }
+
+    /// Opens all values; `None` if memory was damaged.
+    pub(crate) fn open(&self, context: &[u8]) -> Option<OpenPack<'_>> {
+        let mut plaintext = Zeroizing::new(self.sealed.to_vec());
+        for (number, part) in (0..).zip(&self.parts) {
+            let bytes = plaintext.get_mut(part.start..part.end)?;
+            if !self.key.open(number, context, bytes, &part.tag) {
+                return None;
+            }
+        }
+        Some(OpenPack { parts: &self.parts, offset: 0, plaintext })
+    }
+
+    /// Opens the part with the value of `slot` alone.
+    pub(crate) fn open_part(&self, context: &[u8], slot: &Slot) -> Option<OpenPack<'_>> {
+        let number = slot.place.part;
+        // A pack without values has no part.
+        let Some(part) = self.parts.get(number as usize) else {
+            return Some(OpenPack { parts: &self.parts, offset: 0, plaintext: Zeroizing::default() });
+        };
+        let mut plaintext = Zeroizing::new(self.sealed.get(part.start..part.end)?.to_vec());
+        let opened = self.key.open(number, context, &mut plaintext, &part.tag);
+        opened.then_some(OpenPack { parts: &self.parts, offset: part.start, plaintext })
+    }
+}
+
+/// Values of a pack in the clear, for as long as they are cut out.
+pub(crate) struct OpenPack<'p> {
+    parts: &'p [Part],
+    /// Where the plaintext stands in that of the whole pack.
+    offset: usize,
+    plaintext: Zeroizing<Vec<u8>>,
+}
+
+impl OpenPack<'_> {
+    /// The value of a slot.
+    pub(crate) fn value(&self, slot: &Slot) -> Option<&str> {
+        let Place { part, start, len } = slot.place;
+        let part_start = self.parts.get(part as usize).map_or(self.offset, |part| part.start);
+        let start = part_start.checked_sub(self.offset)? + start as usize;
+        std::str::from_utf8(self.plaintext.get(start..start + len as usize)?).ok()
+    }
+}
+
+/// A part is closed by the value that reaches this. Longer parts open faster together, shorter ones faster alone.
+const PART_LEN: usize = 1 << 10;
