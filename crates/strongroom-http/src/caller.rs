@@ -1,11 +1,13 @@
 //! The caller of a request, from its headers.
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use strongroom::{Account, Actor, DocumentId, Error, LinkedAccountId, Org, RequestId, WorkflowId};
 
-use crate::auth::{Admitted, Claims, KeyDigest, Signature};
+use crate::auth::{Admitted, Claims, KeyDigest, Right, Signature};
 use crate::error::Failure;
 use crate::load::{Party, RequestPermit};
 use crate::request::{Stated, single_header};
@@ -118,7 +120,13 @@ impl FromRequestParts<Service> for Caller {
         let permit = RequestPermit::of(&parts.extensions)?;
         let caller = match bearer(&parts.headers)? {
             Some(token) => Self::Token(admit_token(service, &permit, token).await?),
-            None => Self::Key(admit_key(service, &permit, &parts.headers).await?),
+            None => {
+                let admitted = admit_key(service, &permit, &parts.headers).await?;
+                if !admitted.grant.has(Right::Documented) {
+                    return Err(Failure::lacks(Right::Documented.as_str()));
+                }
+                Self::Key(KeyCaller::of(&admitted))
+            }
         };
         Ok(caller.acting(parts.extensions.get()))
     }
@@ -148,11 +156,12 @@ impl FromRequestParts<Service> for TokenCaller {
     }
 }
 
-async fn admit_key(
+/// The API key of a request, whatever it may do.
+pub(crate) async fn admit_key(
     service: &Service,
     permit: &RequestPermit,
     headers: &HeaderMap,
-) -> Result<KeyCaller, Failure> {
+) -> Result<Arc<Admitted>, Failure> {
     let text = single_header(headers, "x-api-key").map_err(|_| Failure::bad_key())?;
     let text = text.ok_or_else(Failure::bad_key)?;
     let inner = &service.inner;
@@ -161,7 +170,8 @@ async fn admit_key(
         // Counted before its record is read, so that a request too many costs no read.
         count_key(permit, known)?;
         if known.is_current(&*inner.clock).await? {
-            return Ok(KeyCaller::of(known));
+            known.note_use(&*inner.clock);
+            return Ok(Arc::clone(known));
         }
     }
     let check = permit.begin_check()?;
@@ -171,7 +181,8 @@ async fn admit_key(
     if known.is_none() {
         count_key(permit, &admitted)?;
     }
-    Ok(KeyCaller::of(&admitted))
+    admitted.note_use(&*inner.clock);
+    Ok(admitted)
 }
 
 fn count_key(permit: &RequestPermit, key: &Admitted) -> Result<(), Failure> {
@@ -202,7 +213,7 @@ async fn admit_token(service: &Service, permit: &RequestPermit, token: &str) -> 
 }
 
 /// Never `None`: the ids of keys and sessions are short words that this service made.
-fn actor(name: &str, request: Option<&RequestId>) -> Option<Actor> {
+pub(crate) fn actor(name: &str, request: Option<&RequestId>) -> Option<Actor> {
     let actor = name.parse::<Actor>().ok()?;
     Some(match request {
         Some(id) => actor.in_request(id.clone()),

@@ -82,6 +82,31 @@ impl Failure {
         Self::new(StatusCode::UNAUTHORIZED, ErrorCode::InvalidToken, "Invalid token")
     }
 
+    /// 403: the API key lacks a right.
+    pub(crate) fn lacks(right: &str) -> Self {
+        let message = format!("this API key lacks the right {right}");
+        Self::new(StatusCode::FORBIDDEN, ErrorCode::ServerError, message)
+    }
+
+    /// 403: the API key has the right for other names or accounts alone.
+    pub(crate) fn elsewhere(right: &str) -> Self {
+        let message = format!("this API key has the right {right} only for other names or accounts");
+        Self::new(StatusCode::FORBIDDEN, ErrorCode::ServerError, message)
+    }
+
+    /// An error of the engine in its own words, for callers who may read them: those of the control calls. None holds
+    /// a value, a key or a credential.
+    pub(crate) fn in_full(error: &Error) -> Self {
+        let found = ErrorStatus::of(error);
+        let status = StatusCode::from_u16(found.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if status.is_server_error() {
+            tracing::error!(%error, "a request failed");
+        }
+        let failure = Self::new(status, found.code, error.to_string());
+        let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then(|| Duration::from_secs(1));
+        Self { retry_after, ..failure }
+    }
+
     /// 404: nothing has this name.
     pub(crate) fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::NOT_FOUND, ErrorCode::ResourceNotFound, message)

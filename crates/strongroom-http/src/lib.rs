@@ -5,6 +5,7 @@ mod accounts;
 mod auth;
 mod caches;
 mod caller;
+pub mod control;
 mod credentials;
 mod definitions;
 mod error;
@@ -22,10 +23,13 @@ mod server;
 mod service;
 mod sessions;
 mod status;
+mod tasks;
 mod time;
 mod values;
 
-pub use auth::{ApiKeyInfo, ApiKeyPage, ApiKeys, CreatedApiKey, NewApiKey};
+pub use auth::{
+    ApiKeyInfo, ApiKeyPage, ApiKeys, CreatedApiKey, Grant, GrantError, NewApiKey, Right, UnknownRight,
+};
 pub use limits::{Limits, Rate};
 pub use measured::MeasuredStore;
 pub use metrics::Metrics;

@@ -25,6 +25,11 @@ use crate::status::{ErrorCode, HttpErrorType};
         (name = "credentials", description = "Credentials of the default app"),
         (name = "linked accounts", description = "The org's own customers"),
         (name = "sessions", description = "Tokens of one linked account"),
+        (name = "control: variables", description = "Everything about variables, for a key with the rights to it"),
+        (name = "control: accounts", description = "Linked accounts, their credentials and sessions"),
+        (name = "control: keys", description = "API keys and their rights"),
+        (name = "control: audit", description = "Who changed what"),
+        (name = "control: vault", description = "The vault as a whole: jobs, rotation, slots, checks and backups"),
     ),
     components(schemas(ErrorBody<'static>, HttpErrorType, ErrorCode)),
     modifiers(&SecuritySchemes),
@@ -79,9 +84,10 @@ pub(crate) async fn script() -> impl IntoResponse {
 /// path apart and build another.
 pub(crate) const BASE: &str = "/api/v2/public";
 /// Every status of an error, with what it means.
-const FAILURES: [(&str, &str); 11] = [
+const FAILURES: [(&str, &str); 12] = [
     ("400", "The request breaks a rule"),
     ("401", "The key or token is missing or not valid"),
+    ("403", "The key lacks a right, which the message names"),
     ("404", "Nothing has this name"),
     ("405", "The path takes other methods"),
     ("408", "The body did not arrive in time"),

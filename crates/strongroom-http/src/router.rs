@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 use crate::error::Failure;
 use crate::observe::Observed;
 use crate::service::Service;
-use crate::{accounts, credentials, definitions, openapi, operate, sessions, values};
+use crate::{accounts, control, credentials, definitions, openapi, operate, sessions, values};
 
 /// The routes of `service`, to be mounted in an [`axum::Router`] or served as they are: the calls under
 /// `/api/v2/public`, their description at `/openapi.json` and `/docs`, and `/healthz`, `/readyz` and `/metrics`, which
@@ -50,4 +50,5 @@ fn calls() -> OpenApiRouter<Service> {
         .routes(routes!(accounts::active))
         .routes(routes!(sessions::issue))
         .routes(routes!(sessions::revoke))
+        .merge(control::calls())
 }

@@ -9,6 +9,7 @@ use crate::auth::{AdmittedKeys, Sessions, SigningKeys};
 use crate::limits::Limits;
 use crate::load::Load;
 use crate::metrics::Metrics;
+use crate::tasks::Tasks;
 
 /// A vault that is served. Cheap to clone; every clone is the same service.
 #[derive(Debug, Clone)]
@@ -26,6 +27,7 @@ pub(crate) struct Inner {
     pub(crate) metrics: Metrics,
     pub(crate) session_secs: u64,
     pub(crate) admitted: AdmittedKeys,
+    pub(crate) tasks: Tasks,
     signing_keys: Arc<SigningKeys>,
     draining: AtomicBool,
 }
@@ -124,6 +126,7 @@ impl ServiceOptions {
             metrics,
             session_secs,
             admitted: AdmittedKeys::default(),
+            tasks: Tasks::default(),
             signing_keys: Arc::default(),
             draining: AtomicBool::new(false),
         };

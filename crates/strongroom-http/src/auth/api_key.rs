@@ -1,5 +1,8 @@
 //! API keys: made by the operator, shown once, kept as a hash.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use strongroom::{
@@ -8,6 +11,7 @@ use strongroom::{
 };
 use subtle::ConstantTimeEq as _;
 
+use super::grant::{Grant, GrantRow};
 use super::key_text::{KeyText, SECRET_LEN};
 use super::random;
 
@@ -30,12 +34,15 @@ use super::random;
 pub struct ApiKeys {
     org: Org,
     records: Records,
+    /// On which day each was last used.
+    uses: Records,
 }
 
 /// A new API key.
 #[derive(Debug, Clone)]
 pub struct NewApiKey {
     name: String,
+    grant: Grant,
     expires_at: Option<Timestamp>,
 }
 
@@ -57,10 +64,14 @@ pub struct ApiKeyInfo {
     pub id: DocumentId,
     /// For people.
     pub name: String,
+    /// What it may do.
+    pub grant: Grant,
     /// When it was made.
     pub created_at: Timestamp,
     /// It is refused from this moment on; `None` if never.
     pub expires_at: Option<Timestamp>,
+    /// The beginning of the day, in UTC, on which it was last used; `None` if never.
+    pub last_used: Option<Timestamp>,
 }
 
 /// One page of a list of API keys.
@@ -81,15 +92,21 @@ struct KeyRow {
     sha256: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires_at: Option<Timestamp>,
+    /// `None` for the documented calls alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grant: Option<GrantRow>,
 }
 
 /// A key that was admitted, for the next request with the same key.
 pub(crate) struct Admitted {
     keys: ApiKeys,
     pub(crate) id: DocumentId,
+    pub(crate) grant: Arc<Grant>,
     record: RecordKey,
     stamp: Stamp,
     expires_at: Option<Timestamp>,
+    /// The day of the last use that was noted, counted from 1970; 0 for none in this process.
+    day: AtomicU64,
 }
 
 /// What a request needs of a key's record. Hex digits are never escaped, so that they can be borrowed.
@@ -98,12 +115,21 @@ struct Admission<'a> {
     sha256: &'a str,
     #[serde(default)]
     expires_at: Option<Timestamp>,
+    #[serde(default)]
+    grant: Option<GrantRow>,
 }
 
 impl NewApiKey {
-    /// A key with a name for people, of 1 to 256 bytes, that does not expire.
+    /// A key with a name for people, of 1 to 256 bytes, that may make the documented calls and does not expire.
     pub fn named(name: impl Into<String>) -> Self {
-        Self { name: name.into(), expires_at: None }
+        Self { name: name.into(), grant: Grant::default(), expires_at: None }
+    }
+
+    /// The same with what `grant` says in place of the documented calls.
+    #[must_use]
+    pub fn with(mut self, grant: Grant) -> Self {
+        self.grant = grant;
+        self
     }
 
     /// The same, refused from `moment` on.
@@ -111,6 +137,10 @@ impl NewApiKey {
     pub fn expires_at(mut self, moment: Timestamp) -> Self {
         self.expires_at = Some(moment);
         self
+    }
+
+    fn grant_row(&self) -> Option<GrantRow> {
+        (self.grant != Grant::default()).then(|| self.grant.row())
     }
 }
 
@@ -120,7 +150,9 @@ impl ApiKeys {
     /// # Errors
     /// None that a caller could cause.
     pub fn of(org: &Org) -> Result<Self, Error> {
-        Ok(Self { org: org.clone(), records: org.reserved_records(namespace()?) })
+        let (records, uses) =
+            (org.reserved_records(namespace()?), org.reserved_records("api-key-use".parse()?));
+        Ok(Self { org: org.clone(), records, uses })
     }
 
     /// Makes a key. This is the only time that it is shown.
@@ -135,20 +167,53 @@ impl ApiKeys {
         if new.name.len() > NAME_BYTES_MAX {
             return Err(Error::TooLong { what: "an API key's name", max: NAME_BYTES_MAX });
         }
+        self.make(new, WriteOptions::expecting(Expected::Absent)).await
+    }
+
+    /// Makes a key that may do what the key `id` may, which is refused from `until` on, or earlier if it expires before
+    /// that; both in one batch. The new one expires at `expires_at`. `None` if there is no such key.
+    ///
+    /// # Errors
+    /// [`Error::Unexpected`] if the key was changed meanwhile; those of [`create`](Self::create).
+    pub async fn rotate(
+        &self,
+        id: &DocumentId,
+        until: Timestamp,
+        expires_at: Option<Timestamp>,
+    ) -> Result<Option<CreatedApiKey>, Error> {
+        let key = record_key(id)?;
+        let Some(record) = self.records.get(&key).await? else { return Ok(None) };
+        let Some(mut old) = KeyRow::decode(&record) else { return Ok(None) };
+        let grant = Grant::of_row(old.grant.take());
+        let new = NewApiKey { name: old.name.clone(), grant: grant.clone(), expires_at };
+        old.expires_at = Some(old.expires_at.map_or(until, |moment| moment.min(until)));
+        old.grant = new.grant_row();
+        let last = self.records.write(key, old.encode()).expecting(Expected::Revision(record.revision));
+        self.make(new, WriteOptions::expecting(Expected::Absent).with_record(last)).await.map(Some)
+    }
+
+    async fn make(&self, new: NewApiKey, options: WriteOptions) -> Result<CreatedApiKey, Error> {
         let text = KeyText {
             org: *self.org.id(),
             environment: self.org.environment().clone(),
             id: DocumentId::from(*random()?),
             secret: random()?,
         };
-        let row =
-            KeyRow { name: new.name, sha256: hex::encode(hash(&text.secret)), expires_at: new.expires_at };
+        let sha256 = hex::encode(hash(&text.secret));
+        let row = KeyRow { grant: new.grant_row(), name: new.name, sha256, expires_at: new.expires_at };
         let key = record_key(&text.id)?;
         // A random id does not repeat; if it ever did, the earlier key must stay as it is.
-        self.records.put_with(&key, row.encode(), WriteOptions::expecting(Expected::Absent)).await?;
+        self.records.put_with(&key, row.encode(), options).await?;
         let stored = self.records.get(&key).await?;
         let created_at = stored.map_or(Timestamp::from_ms(0), |record| record.created_at);
-        let info = ApiKeyInfo { id: text.id, name: row.name, created_at, expires_at: row.expires_at };
+        let info = ApiKeyInfo {
+            id: text.id,
+            name: row.name,
+            grant: new.grant,
+            created_at,
+            expires_at: row.expires_at,
+            last_used: None,
+        };
         Ok(CreatedApiKey { info, key: text.format() })
     }
 
@@ -159,8 +224,19 @@ impl ApiKeys {
     pub async fn list(&self, page: PageRequest) -> Result<ApiKeyPage, Error> {
         let page = self.records.list(page).await?;
         // A record that is not a key's admits nobody, so that it is not listed either.
-        let items = page.items.iter().filter_map(KeyRow::info).collect();
+        let mut items: Vec<_> = page.items.iter().filter_map(KeyRow::info).collect();
+        for info in &mut items {
+            let used = self.uses.get(&record_key(&info.id)?).await?;
+            let day = used.and_then(|record| record.value.expose().parse().ok());
+            info.last_used = day.map(|day: u64| Timestamp::from_ms(day.saturating_mul(DAY_MS)));
+        }
         Ok(ApiKeyPage { items, next: page.next })
+    }
+
+    /// A key that was made and not revoked, by its id.
+    pub(crate) async fn info(&self, id: &DocumentId) -> Result<Option<ApiKeyInfo>, Error> {
+        let record = self.records.get(&record_key(id)?).await?;
+        Ok(record.as_ref().and_then(KeyRow::info))
     }
 
     /// Revokes a key: from now on it is refused. Returns whether there was one.
@@ -168,7 +244,8 @@ impl ApiKeys {
     /// # Errors
     /// Those of [`Records::delete`].
     pub async fn revoke(&self, id: &DocumentId) -> Result<bool, Error> {
-        self.records.delete(&record_key(id)?).await
+        let use_too = WriteOptions::default().with_record(self.uses.removal(record_key(id)?));
+        self.records.delete_with(&record_key(id)?, use_too).await
     }
 
     /// Admits `key` if it was made here, is not revoked and not expired.
@@ -184,7 +261,15 @@ impl ApiKeys {
         }
         // In constant time: how many bytes match must not show in how long it takes.
         let known: bool = sha256.ct_eq(&hash(&key.secret)).into();
-        let admitted = Admitted { keys: self, id: key.id, record, stamp, expires_at: row.expires_at };
+        let admitted = Admitted {
+            keys: self,
+            id: key.id,
+            grant: Arc::new(Grant::of_row(row.grant)),
+            record,
+            stamp,
+            expires_at: row.expires_at,
+            day: AtomicU64::new(0),
+        };
         Ok((known && admitted.is_in_time(clock)).then_some(admitted))
     }
 }
@@ -203,6 +288,26 @@ impl Admitted {
         Ok(matches!(found, IfChanged::Unchanged) && self.is_in_time(clock))
     }
 
+    /// Notes that the key is used today, if that was not noted yet. The request does not wait for it, and goes on
+    /// whatever becomes of it.
+    pub(crate) fn note_use(&self, clock: &dyn Clock) {
+        let today = clock.now_ms() / DAY_MS;
+        // Relaxed: at worst, the same day is noted twice.
+        if self.day.swap(today, Ordering::Relaxed) == today {
+            return;
+        }
+        let (uses, key) = (self.keys.uses.clone(), self.record.clone());
+        tokio::spawn(async move {
+            let noted = uses
+                .get(&key)
+                .await
+                .is_ok_and(|noted| noted.is_some_and(|noted| noted.value.expose().parse() == Ok(today)));
+            if !noted && let Err(error) = uses.put(&key, today.to_string()).await {
+                tracing::debug!(%error, "the use of an API key was not noted");
+            }
+        });
+    }
+
     fn is_in_time(&self, clock: &dyn Clock) -> bool {
         self.expires_at.is_none_or(|moment| Timestamp::from_ms(clock.now_ms()) < moment)
     }
@@ -219,9 +324,9 @@ impl KeyRow {
 
     /// `None` for a record that is not a key's.
     fn info(record: &Record) -> Option<ApiKeyInfo> {
-        let Self { name, expires_at, .. } = Self::decode(record)?;
-        let id = record.key.as_str().parse().ok()?;
-        Some(ApiKeyInfo { id, name, created_at: record.created_at, expires_at })
+        let Self { name, expires_at, grant, .. } = Self::decode(record)?;
+        let (id, grant) = (record.key.as_str().parse().ok()?, Grant::of_row(grant));
+        Some(ApiKeyInfo { id, name, grant, created_at: record.created_at, expires_at, last_used: None })
     }
 }
 
@@ -237,5 +342,6 @@ fn namespace() -> Result<Namespace, Error> {
     Ok("api-key".parse()?)
 }
 
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 const NAME_BYTES_MAX: usize = 256;
 const SHA256_LEN: usize = 32;

@@ -3,6 +3,7 @@
 mod admitted;
 mod api_key;
 mod base62;
+mod grant;
 mod key_text;
 mod session;
 mod signing_keys;
@@ -16,6 +17,7 @@ use zeroize::Zeroizing;
 pub(crate) use admitted::{AdmittedKeys, KeyDigest};
 pub(crate) use api_key::Admitted;
 pub use api_key::{ApiKeyInfo, ApiKeyPage, ApiKeys, CreatedApiKey, NewApiKey};
+pub use grant::{Grant, GrantError, Right, UnknownRight};
 pub(crate) use session::{Reuse, Sessions};
 pub(crate) use signing_keys::{Signature, SigningKeys};
 pub(crate) use token::Claims;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use strongroom::{
-    Account, DocumentId, Error, Expected, LinkedAccount, LinkedAccountId, Org, RecordKey, Records, Timestamp,
-    WriteOptions,
+    Account, DocumentId, Error, Expected, LinkedAccount, LinkedAccountId, Org, PageRequest, RecordKey,
+    Records, Timestamp, WriteOptions,
 };
 use zeroize::Zeroizing;
 
@@ -126,6 +126,26 @@ impl Sessions {
     /// Revokes one session; returns whether it was valid.
     pub(crate) async fn revoke(&self, jti: &str) -> Result<bool, Error> {
         self.sessions.delete(&jti.parse()?).await
+    }
+
+    /// Revokes all sessions of one account, or of all; returns how many there were. One that is issued meanwhile may
+    /// stay.
+    pub(crate) async fn revoke_all(&self, account: Option<&LinkedAccountId>) -> Result<usize, Error> {
+        let (mut revoked, mut page) = (0, PageRequest::first(PageRequest::LIMIT_MAX));
+        if let Some(account) = account {
+            for session in self.listed(account).await? {
+                revoked += usize::from(self.sessions.delete(&session.jti.parse()?).await?);
+            }
+            return Ok(revoked);
+        }
+        loop {
+            let found = self.sessions.list(page).await?;
+            for record in &found.items {
+                revoked += usize::from(self.sessions.delete(&record.key).await?);
+            }
+            let Some(next) = found.next else { return Ok(revoked) };
+            page = PageRequest::first(PageRequest::LIMIT_MAX).after(next);
+        }
     }
 
     /// What the deletion of an account also deletes: its sessions and their list. It fails with [`Error::Unexpected`]

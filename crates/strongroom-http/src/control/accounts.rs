@@ -1,0 +1,162 @@
+//! Linked accounts, their sessions, and how much is stored.
+
+use axum::Json;
+use strongroom::{Error, LinkedAccountId, PageRequest};
+
+use super::BASE;
+use super::bodies::{AccountView, Deletion, NewAccount, Page, Revoked, Usage};
+use super::operator::{Operator, full};
+use super::queries::{DryRunQuery, PageQuery};
+use crate::auth::Right;
+use crate::error::Failure;
+use crate::openapi::Failures;
+use crate::request::{Body, Query, Segment};
+
+/// Lists linked accounts
+#[utoipa::path(
+    get, context_path = BASE, path = "/accounts", tag = "control: accounts", params(PageQuery),
+    responses((status = 200, body = Page<AccountView>), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn list(
+    operator: Operator,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<AccountView>>, Failure> {
+    operator.may(Right::Read)?;
+    let mut found = operator.org.linked_accounts(query.request()?).await.map_err(full)?;
+    found.items.retain(|account| operator.grant().takes_account(Some(&account.account_id)));
+    Ok(Json(Page::of(found, AccountView::of)))
+}
+
+/// One linked account with its connections
+#[utoipa::path(
+    get, context_path = BASE, path = "/accounts/{id}", tag = "control: accounts", params(("id" = String, Path)),
+    responses((status = 200, body = AccountView), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn show(operator: Operator, Segment(text): Segment) -> Result<Json<AccountView>, Failure> {
+    let id = account_id(&text)?;
+    operator.may_account(Right::Read, Some(&id))?;
+    let found = operator.org.linked_account(&id).await.map_err(full)?.ok_or_else(not_found)?;
+    let connections = operator.org.account(id).integrations(PageRequest::default()).await.map_err(full)?;
+    Ok(Json(AccountView::of(found).with_connections(connections.items)))
+}
+
+/// Registers a linked account
+#[utoipa::path(
+    post, context_path = BASE, path = "/accounts", tag = "control: accounts", request_body = NewAccount,
+    responses((status = 200, body = AccountView), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn create(
+    operator: Operator,
+    Body(body): Body<NewAccount>,
+) -> Result<Json<AccountView>, Failure> {
+    let id = account_id(&body.linked_account_id)?;
+    operator.may_account(Right::Write, Some(&id))?;
+    let mut new = operator.org.create_account(id.clone());
+    if let Some(name) = body.name {
+        new = new.name(name);
+    }
+    if body.default_app {
+        new = new.with_default_app();
+    }
+    new.await.map_err(full)?;
+    let found = operator.org.linked_account(&id).await.map_err(full)?.ok_or_else(not_found)?;
+    Ok(Json(AccountView::of(found)))
+}
+
+/// Deletes a linked account with its values, credentials, sessions and keys
+#[utoipa::path(
+    delete, context_path = BASE, path = "/accounts/{id}", tag = "control: accounts",
+    params(("id" = String, Path), DryRunQuery),
+    responses((status = 200, body = Deletion), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn delete(
+    operator: Operator,
+    Segment(text): Segment,
+    Query(query): Query<DryRunQuery>,
+) -> Result<Json<Deletion>, Failure> {
+    operator.may_all(Right::Admin)?;
+    let (id, org) = (account_id(&text)?, &operator.org);
+    let usage = org.account(id.clone()).usage().await.map_err(full)?;
+    let (values, credentials) = (count(usage.values), count(usage.credentials));
+    if org.linked_account(&id).await.map_err(full)?.is_none() && values == 0 {
+        return Err(not_found());
+    }
+    let deleted = !query.is_dry()?;
+    if deleted {
+        let sessions = operator.service.sessions(org)?;
+        // A session that is issued meanwhile must go too.
+        let mut left = ATTEMPTS_MAX;
+        loop {
+            let with_sessions = sessions.removal(&id).await.map_err(full)?;
+            match org.delete_account_with(&id, with_sessions).await {
+                Err(Error::Unexpected { .. }) if left > 0 => left -= 1,
+                deleted => break deleted.map_err(full)?,
+            }
+        }
+    }
+    Ok(Json(Deletion { name: text, deleted, values, credentials }))
+}
+
+/// How much a linked account stores
+#[utoipa::path(
+    get, context_path = BASE, path = "/accounts/{id}/usage", tag = "control: accounts",
+    params(("id" = String, Path)),
+    responses((status = 200, body = Usage), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn usage(operator: Operator, Segment(text): Segment) -> Result<Json<Usage>, Failure> {
+    let id = account_id(&text)?;
+    operator.may_account(Right::Read, Some(&id))?;
+    Ok(Json(operator.org.account(id).usage().await.map_err(full)?.into()))
+}
+
+/// How much the org stores in this environment
+#[utoipa::path(
+    get, context_path = BASE, path = "/usage", tag = "control: accounts",
+    responses((status = 200, body = Usage), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn usage_of_org(operator: Operator) -> Result<Json<Usage>, Failure> {
+    operator.may_all(Right::Read)?;
+    Ok(Json(operator.org.usage().await.map_err(full)?.into()))
+}
+
+/// Ends all sessions of a linked account
+#[utoipa::path(
+    post, context_path = BASE, path = "/accounts/{id}/revoke-sessions", tag = "control: accounts",
+    params(("id" = String, Path)),
+    responses((status = 200, body = Revoked), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn revoke_sessions(
+    operator: Operator,
+    Segment(text): Segment,
+) -> Result<Json<Revoked>, Failure> {
+    operator.may_all(Right::Admin)?;
+    let id = account_id(&text)?;
+    let revoked = operator.service.sessions(&operator.org)?.revoke_all(Some(&id)).await.map_err(full)?;
+    Ok(Json(Revoked { revoked }))
+}
+
+/// Ends all sessions of all linked accounts
+#[utoipa::path(
+    post, context_path = BASE, path = "/revoke-sessions", tag = "control: accounts",
+    responses((status = 200, body = Revoked), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn revoke_all_sessions(operator: Operator) -> Result<Json<Revoked>, Failure> {
+    operator.may_all(Right::Admin)?;
+    let revoked = operator.service.sessions(&operator.org)?.revoke_all(None).await.map_err(full)?;
+    Ok(Json(Revoked { revoked }))
+}
+
+/// The id of an account in a path.
+pub(super) fn account_id(text: &str) -> Result<LinkedAccountId, Failure> {
+    text.parse().map_err(|error: strongroom::IdError| Failure::linked_account(error.to_string()))
+}
+
+pub(super) fn not_found() -> Failure {
+    Failure::not_found("Linked account not found")
+}
+
+fn count(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+const ATTEMPTS_MAX: u32 = 16;

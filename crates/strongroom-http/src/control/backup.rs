@@ -1,0 +1,93 @@
+//! A backup as a stream.
+
+use std::io::{self, Write};
+
+use axum::body::{Body, Bytes};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use futures_core::Stream;
+use futures_executor::block_on;
+use tokio::sync::mpsc;
+
+use super::BASE;
+use super::operator::Operator;
+use crate::auth::Right;
+use crate::error::Failure;
+use crate::openapi::Failures;
+
+/// A backup of the whole vault, sealed as it is
+///
+/// The file is the one that `strongroom backup` writes. A stream that breaks off is no backup: `strongroom restore`
+/// refuses what is cut short.
+#[utoipa::path(
+    get, context_path = BASE, path = "/backup", tag = "control: vault",
+    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), Failures),
+    security(("api_key" = [])),
+)]
+pub(crate) async fn backup(operator: Operator) -> Result<Response, Failure> {
+    operator.may(Right::Operate)?;
+    let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
+    let vault = operator.vault().clone();
+    let runtime = tokio::runtime::Handle::current();
+    // The engine writes on the thread that polls it, and waits there for a slow client: not on one of the runtime's.
+    tokio::task::spawn_blocking(move || {
+        // A store may need the runtime; to be driven by it, the thread could not wait.
+        let _entered = runtime.enter();
+        let mut out = Chunks { sender: sender.clone(), held: Vec::with_capacity(CHUNK_BYTES) };
+        let written = block_on(vault.backup(&mut out, |_| ()));
+        let ended = written.map_err(io::Error::other).and_then(|_| out.flush());
+        if let Err(error) = ended {
+            tracing::error!(%error, "a backup was broken off");
+            // The client sees a body that ends in the middle.
+            let _ = sender.blocking_send(Err(error));
+        }
+    });
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"vault.backup\""),
+    ];
+    Ok((headers, Body::from_stream(Received(receiver))).into_response())
+}
+
+/// Writes in chunks of one size into a channel.
+struct Chunks {
+    sender: mpsc::Sender<io::Result<Bytes>>,
+    held: Vec<u8>,
+}
+
+impl Write for Chunks {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.held.extend_from_slice(bytes);
+        if self.held.len() >= CHUNK_BYTES {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        let chunk = std::mem::replace(&mut self.held, Vec::with_capacity(CHUNK_BYTES));
+        let sent = self.sender.blocking_send(Ok(chunk.into()));
+        sent.map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the client went away"))
+    }
+}
+
+/// What comes out of the channel.
+struct Received(mpsc::Receiver<io::Result<Bytes>>);
+
+impl Stream for Received {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        self.0.poll_recv(context)
+    }
+}
+
+const CHUNK_BYTES: usize = 256 << 10;
+/// What waits for a slow client, in chunks.
+const CHUNKS_MAX: usize = 4;

@@ -1,0 +1,233 @@
+//! Linked accounts with their credentials, and the audit.
+
+use serde::{Deserialize, Serialize};
+use strongroom::{Integration, LinkedAccount};
+use utoipa::ToSchema;
+use zeroize::Zeroizing;
+
+use super::opaque;
+use crate::time;
+
+/// A linked account.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct AccountView {
+    /// The id of its document.
+    pub id: String,
+    /// The org's own id of it.
+    pub linked_account_id: String,
+    /// For people.
+    pub name: Option<String>,
+    /// Its connections; only of one account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<Vec<Connection>>,
+    /// When it was registered.
+    pub created_at: String,
+    /// When it was changed last.
+    pub updated_at: String,
+}
+
+/// An integration of a linked account.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Connection {
+    /// Which one; `default-app` for that of the documented calls.
+    pub integration: String,
+    /// When it was made.
+    pub created_at: String,
+}
+
+/// A linked account to be registered.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct NewAccount {
+    /// The org's own id of it.
+    pub linked_account_id: String,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// With the default app, which credentials need.
+    #[serde(default)]
+    pub default_app: bool,
+}
+
+/// A credential, without it.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct CredentialInfo {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub key: String,
+    /// Who wrote it.
+    pub author: Option<String>,
+    /// When it was added.
+    pub created_at: String,
+    /// When it was set last.
+    pub updated_at: String,
+}
+
+/// A credential in plain text.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct CredentialShown {
+    /// Its name.
+    pub key: String,
+    /// The credential.
+    #[schema(value_type = String)]
+    pub value: Zeroizing<String>,
+    /// When it was set last.
+    pub updated_at: String,
+}
+
+/// A credential to be set.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct NewCredential {
+    /// The credential.
+    #[schema(value_type = String)]
+    pub value: Zeroizing<String>,
+}
+
+/// Sessions that were ended.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Revoked {
+    /// How many.
+    pub revoked: usize,
+}
+
+/// How much is stored.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Usage {
+    /// Linked accounts.
+    pub accounts: u64,
+    /// Values.
+    pub values: u64,
+    /// Of these, values of workflows.
+    pub workflow_values: u64,
+    /// Integrations.
+    pub integrations: u64,
+    /// Credentials.
+    pub credentials: u64,
+    /// Bytes of all rows.
+    pub bytes: u64,
+}
+
+/// A write, as the audit has it.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct AuditEvent {
+    /// Its id. Ids sort by time.
+    pub id: String,
+    /// When it was written.
+    pub at: String,
+    /// On whose behalf.
+    pub actor: Option<String>,
+    /// In which request.
+    pub request_id: Option<String>,
+    /// What it changed.
+    pub changes: Vec<AuditChange>,
+}
+
+/// One thing that a write changed.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct AuditChange {
+    /// What happened, such as `Variable Value Set`.
+    pub kind: String,
+    /// The name of the variable, credential or namespace.
+    pub name: Option<String>,
+    /// The id of the definition.
+    pub variable_definition_id: Option<String>,
+    /// The linked account.
+    pub linked_account_id: Option<String>,
+    /// The workflow.
+    pub workflow_id: Option<String>,
+    /// The integration.
+    pub integration: Option<String>,
+    /// The version after the write.
+    pub version: Option<String>,
+}
+
+opaque!(
+    AccountView,
+    Connection,
+    NewAccount,
+    CredentialInfo,
+    CredentialShown,
+    NewCredential,
+    Revoked,
+    Usage,
+    AuditEvent,
+    AuditChange
+);
+
+impl AccountView {
+    pub(crate) fn of(account: LinkedAccount) -> Self {
+        Self {
+            id: account.id.to_string(),
+            linked_account_id: account.account_id.to_string(),
+            name: account.name,
+            connections: None,
+            created_at: time::iso(account.created_at),
+            updated_at: time::iso(account.updated_at),
+        }
+    }
+
+    pub(crate) fn with_connections(mut self, integrations: Vec<Integration>) -> Self {
+        self.connections = Some(integrations.into_iter().map(Connection::of).collect());
+        self
+    }
+}
+
+impl Connection {
+    fn of(integration: Integration) -> Self {
+        Self {
+            integration: integration.integration.to_string(),
+            created_at: time::iso(integration.created_at),
+        }
+    }
+}
+
+impl CredentialInfo {
+    pub(crate) fn of(info: strongroom::CredentialInfo) -> Self {
+        Self {
+            id: info.id.to_string(),
+            key: info.key_name.to_string(),
+            author: info.metadata.author().map(str::to_owned),
+            created_at: time::iso(info.created_at),
+            updated_at: time::iso(info.updated_at),
+        }
+    }
+}
+
+impl From<strongroom::Usage> for Usage {
+    fn from(usage: strongroom::Usage) -> Self {
+        Self {
+            accounts: usage.accounts,
+            values: usage.values,
+            workflow_values: usage.workflow_values,
+            integrations: usage.integrations,
+            credentials: usage.credentials,
+            bytes: usage.bytes,
+        }
+    }
+}
+
+impl AuditEvent {
+    pub(crate) fn of(event: strongroom::AuditEvent) -> Self {
+        Self {
+            id: event.id.to_string(),
+            at: time::iso(event.at),
+            actor: event.actor,
+            request_id: event.request_id,
+            changes: event.changes.into_iter().map(AuditChange::of).collect(),
+        }
+    }
+}
+
+impl AuditChange {
+    fn of(change: strongroom::AuditChange) -> Self {
+        Self {
+            kind: change.kind.as_str().to_owned(),
+            name: change.name,
+            variable_definition_id: change.definition_id.map(|id| id.to_string()),
+            linked_account_id: change.linked_account.map(|id| id.to_string()),
+            workflow_id: change.workflow.map(|id| id.to_string()),
+            integration: change.integration.map(|id| id.to_string()),
+            version: change.after.map(|revision| revision.as_u64().to_string()),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! API keys.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use zeroize::Zeroizing;
+
+use super::opaque;
+use crate::auth::{ApiKeyInfo, Grant, GrantError, Right};
+use crate::error::Failure;
+use crate::time;
+
+/// An API key.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct ApiKey {
+    /// Its id, by which it is revoked.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// The key itself, only when it is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub api_key: Option<Zeroizing<String>>,
+    /// Its environment.
+    pub environment: String,
+    /// What it may do: `documented`, `read`, `write`, `reveal`, `admin`, `operate`.
+    pub rights: Vec<String>,
+    /// The variables to which it is narrowed; empty for all. One that ends in `*` stands for all that begin so.
+    pub names: Vec<String>,
+    /// The linked accounts to which it is narrowed; empty for the whole org.
+    pub linked_account_ids: Vec<String>,
+    /// When it was made.
+    pub created_at: String,
+    /// It is refused from then on.
+    pub expires_at: Option<String>,
+    /// The day on which it was last used, in UTC.
+    pub last_used: Option<String>,
+}
+
+/// An API key to be made.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct ApiKeyRequest {
+    /// Who or what will use it, for people.
+    pub name: String,
+    /// What it may do; `documented` unless given. No more than the key of the call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rights: Vec<String>,
+    /// Narrows `read`, `write` and `reveal` to these variables; one that ends in `*` stands for all that begin so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+    /// Narrows them to these linked accounts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub linked_account_ids: Vec<String>,
+    /// Refuses it from then on, as in `2026-01-31T12:00:00Z`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+}
+
+/// How to replace an API key.
+#[derive(Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct RotateKey {
+    /// For how many seconds the old key is still taken.
+    pub grace_secs: u64,
+    /// Refuses the new one from then on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+}
+
+opaque!(ApiKey, ApiKeyRequest, RotateKey);
+
+impl ApiKey {
+    pub(crate) fn of(info: &ApiKeyInfo, environment: &str, key: Option<Zeroizing<String>>) -> Self {
+        Self {
+            id: info.id.to_string(),
+            name: info.name.clone(),
+            api_key: key,
+            environment: environment.to_owned(),
+            rights: info.grant.rights().map(|right| right.as_str().to_owned()).collect(),
+            names: info.grant.names().to_vec(),
+            linked_account_ids: info.grant.accounts().iter().map(ToString::to_string).collect(),
+            created_at: time::iso(info.created_at),
+            expires_at: info.expires_at.map(time::iso),
+            last_used: info.last_used.map(|day| time::iso(day).chars().take(DATE_LEN).collect()),
+        }
+    }
+}
+
+impl ApiKeyRequest {
+    pub(crate) fn grant(&self) -> Result<Grant, Failure> {
+        let rights: Result<Vec<Right>, _> = self.rights.iter().map(|text| text.parse()).collect();
+        let rights =
+            rights.map_err(|error: crate::auth::UnknownRight| Failure::bad_request(error.to_string()))?;
+        let grant = if rights.is_empty() { Grant::default() } else { Grant::of(rights) };
+        let refused = |error: GrantError| Failure::bad_request(error.to_string());
+        let accounts: Result<Vec<_>, _> = self.linked_account_ids.iter().map(|text| text.parse()).collect();
+        let accounts =
+            accounts.map_err(|error: strongroom::IdError| Failure::linked_account(error.to_string()))?;
+        grant.only_names(&self.names).and_then(|grant| grant.only_accounts(accounts)).map_err(refused)
+    }
+}
+
+const DATE_LEN: usize = 10;

@@ -1,0 +1,97 @@
+//! Variables × scopes.
+
+use serde::{Deserialize, Serialize};
+use strongroom::ScopeKind;
+use utoipa::ToSchema;
+
+use super::opaque;
+
+/// Variables as rows, the org and linked accounts as columns: what is set where, what overrides what, what is missing.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Matrix {
+    /// The columns: the org first, then linked accounts.
+    pub columns: Vec<Column>,
+    /// The rows.
+    pub rows: Vec<MatrixRow>,
+    /// What `after` is to be for the next rows; `null` at the end.
+    pub next: Option<String>,
+    /// What `columns_after` is to be for the next accounts; `null` at the end.
+    pub next_columns: Option<String>,
+}
+
+/// One column.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Column {
+    /// `org` or `linked_account`.
+    #[schema(value_type = String)]
+    pub scope: ScopeKind,
+    /// The account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linked_account_id: Option<String>,
+    /// Its name, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// One variable.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct MatrixRow {
+    /// The id of its definition.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The name of its format.
+    pub var_format: String,
+    /// Whether values are shown only with the right `reveal`.
+    pub encrypted: bool,
+    /// Whether it must have a value.
+    pub required: bool,
+    /// The scopes at which it allows values.
+    #[schema(value_type = Vec<String>)]
+    pub scopes: Vec<ScopeKind>,
+    /// One for each column, in their order.
+    pub cells: Vec<Cell>,
+}
+
+/// What a run in the column's scope sees of the row's variable.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Cell {
+    /// How the value comes here.
+    pub state: EntryState,
+    /// The value, cut to 64 characters, unless it is encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// What it overrides: `org`, `default`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<String>,
+}
+
+/// How a value comes into a cell.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryState {
+    /// It is set in this very scope.
+    Set,
+    /// It is the org's.
+    Inherited,
+    /// It is the definition's default.
+    Default,
+    /// There is none, and one is required.
+    Missing,
+    /// There is none.
+    None,
+}
+
+opaque!(Matrix, Column, MatrixRow, Cell);
+
+impl std::fmt::Debug for EntryState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Set => "Set",
+            Self::Inherited => "Inherited",
+            Self::Default => "Default",
+            Self::Missing => "Missing",
+            Self::None => "None",
+        })
+    }
+}

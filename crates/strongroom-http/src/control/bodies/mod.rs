@@ -1,0 +1,84 @@
+//! The bodies of the control calls. A client in Rust uses the same types, so each can be read and written.
+
+mod accounts;
+mod definitions;
+mod keys;
+mod matrix;
+mod operations;
+mod values;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+pub use accounts::{
+    AccountView, AuditChange, AuditEvent, Connection, CredentialInfo, CredentialShown, NewAccount,
+    NewCredential, Revoked, Usage,
+};
+pub use definitions::{Definition, DefinitionChange, Deletion, NewDefinition, Plan, RefusedValue};
+pub use keys::{ApiKey, ApiKeyRequest, RotateKey};
+pub use matrix::{Cell, Column, EntryState, Matrix, MatrixRow};
+pub use operations::{
+    Job, JobAction, Progress, Rotate, SettingsChange, Slot, Status, UnreadableRow, VaultSettings,
+};
+pub use values::{
+    Applied, Batch, BatchDone, BatchValue, MissingValue, NewValue, Resolution, ResolvedValue, Restore, Step,
+    Trace, Undo, Undone, Value, ValueWritten, Version,
+};
+
+pub(super) use values::scope_of;
+
+/// A `Debug` that shows the name of the type alone: its fields may be secrets, or come from a request.
+macro_rules! opaque {
+    ($($name:ident),* $(,)?) => {
+        $(impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        })*
+    };
+}
+pub(super) use opaque;
+
+/// A part of a list.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Page<T> {
+    /// The items, in the order of the list.
+    pub items: Vec<T>,
+    /// What `after` is to be for the next part; `null` at the end of the list. No item is skipped or shown twice,
+    /// whatever is deleted meanwhile.
+    pub next: Option<String>,
+}
+
+/// Something that was changed.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Changed {
+    /// Its id.
+    pub id: String,
+    /// What was done.
+    pub done: String,
+}
+
+/// Something that was deleted.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Deleted {
+    /// Its name or id.
+    pub name: String,
+    /// Always `true`.
+    pub deleted: bool,
+}
+
+impl<T> std::fmt::Debug for Page<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Page").field("items", &self.items.len()).finish_non_exhaustive()
+    }
+}
+
+impl<T> Page<T> {
+    /// A page of the engine, each item as `show` shows it.
+    pub(super) fn of<I>(listing: strongroom::Listing<I>, show: impl FnMut(I) -> T) -> Self {
+        let next = listing.next.map(|cursor| cursor.to_string());
+        Self { items: listing.items.into_iter().map(show).collect(), next }
+    }
+}
+
+opaque!(Changed, Deleted);

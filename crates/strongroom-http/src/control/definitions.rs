@@ -1,0 +1,187 @@
+//! Definitions: list, show, define, change with its plan, delete.
+
+use axum::Json;
+use strongroom::{
+    DefinitionFilter, Expected, FormatChange, OnMismatch, Org, PageRequest, Scope, ScopeKind, Scopes,
+    StoredDefinition, WriteOptions,
+};
+
+use super::BASE;
+use super::bodies::{Definition, DefinitionChange, Deletion, NewDefinition, Page, Plan, RefusedValue};
+use super::operator::{Operator, full};
+use super::queries::{DryRunQuery, PageQuery, name};
+use crate::auth::Right;
+use crate::error::Failure;
+use crate::openapi::Failures;
+use crate::request::{Body, Query, Segment};
+
+/// Lists definitions
+#[utoipa::path(
+    get, context_path = BASE, path = "/definitions", tag = "control: variables", params(PageQuery),
+    responses((status = 200, body = Page<Definition>), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn list(
+    operator: Operator,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<Definition>>, Failure> {
+    operator.may(Right::Read)?;
+    let mut found =
+        operator.org.definitions(&DefinitionFilter::all(), query.request()?).await.map_err(full)?;
+    found.items.retain(|stored| operator.grant().takes_name(&stored.definition.name));
+    Ok(Json(Page::of(found, Definition::of)))
+}
+
+/// Shows a definition with all that it asks of a value
+#[utoipa::path(
+    get, context_path = BASE, path = "/definitions/{name}", tag = "control: variables",
+    params(("name" = String, Path)),
+    responses((status = 200, body = Definition), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn show(operator: Operator, Segment(text): Segment) -> Result<Json<Definition>, Failure> {
+    operator.may_name(Right::Read, &text)?;
+    find(&operator.org, &text).await.map(Definition::of).map(Json)
+}
+
+/// Defines a variable
+#[utoipa::path(
+    post, context_path = BASE, path = "/definitions", tag = "control: variables", request_body = NewDefinition,
+    responses((status = 200, body = Definition), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn create(
+    operator: Operator,
+    Body(body): Body<NewDefinition>,
+) -> Result<Json<Definition>, Failure> {
+    operator.may_name(Right::Write, &body.name)?;
+    operator.may_account(Right::Write, None)?;
+    let id = operator.org.define(body.definition()?).await.map_err(full)?;
+    let stored =
+        operator.org.definition(id).await.map_err(full)?.ok_or_else(Failure::definition_not_found)?;
+    Ok(Json(Definition::of(stored)))
+}
+
+/// Changes a definition, its format too, unless values stand in the way
+#[utoipa::path(
+    patch, context_path = BASE, path = "/definitions/{name}", tag = "control: variables",
+    request_body = DefinitionChange, params(("name" = String, Path)),
+    responses((status = 200, body = Plan), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn change(
+    operator: Operator,
+    Segment(text): Segment,
+    Body(body): Body<DefinitionChange>,
+) -> Result<Json<Plan>, Failure> {
+    operator.may_name(Right::Write, &text)?;
+    operator.may_account(Right::Write, None)?;
+    if let Some(new) = &body.name {
+        operator.may_name(Right::Write, new)?;
+    }
+    let org = &operator.org;
+    let stored = find(org, &text).await?;
+    let format = body.format_change(&stored)?;
+    let scopes = body.new_scopes()?;
+    let mismatched = match &format {
+        Some(format) => mismatches(org, &stored, format).await?,
+        None => Vec::new(),
+    };
+    let in_the_way = match scopes {
+        Some(scopes) => scopes_in_use(org, &stored, scopes).await?,
+        None => Vec::new(),
+    };
+    let is_refused = !in_the_way.is_empty() || !body.keep_mismatched && !mismatched.is_empty();
+    let refused = mismatched.into_iter().chain(in_the_way).collect();
+    if body.dry_run || is_refused {
+        return Ok(Json(Plan { applied: false, refused, definition: Definition::of(stored) }));
+    }
+    let changed = apply(org, stored, format.as_ref(), &body).await?;
+    Ok(Json(Plan { applied: true, refused, definition: Definition::of(changed) }))
+}
+
+/// Deletes a definition and its values at all scopes
+#[utoipa::path(
+    delete, context_path = BASE, path = "/definitions/{name}", tag = "control: variables",
+    params(("name" = String, Path), DryRunQuery),
+    responses((status = 200, body = Deletion), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn delete(
+    operator: Operator,
+    Segment(text): Segment,
+    Query(query): Query<DryRunQuery>,
+) -> Result<Json<Deletion>, Failure> {
+    operator.may_all(Right::Admin)?;
+    let (org, stored) = (&operator.org, find(&operator.org, &text).await?);
+    let elsewhere = scopes_in_use(org, &stored, Scopes::only(ScopeKind::Org)).await?.len();
+    let at_org = !matches!(org.value(stored.id, &Scope::Org).await, Ok(None));
+    let deleted = !query.is_dry()?;
+    if deleted {
+        org.delete_definition(stored.id).await.map_err(full)?;
+    }
+    Ok(Json(Deletion { name: text, deleted, values: elsewhere + usize::from(at_org), credentials: 0 }))
+}
+
+/// The definition of this name.
+pub(super) async fn find(org: &Org, text: &str) -> Result<StoredDefinition, Failure> {
+    org.definition(&name(text)?).await.map_err(full)?.ok_or_else(Failure::definition_not_found)
+}
+
+/// All definitions. An org has no more of them in one environment than a page of the engine takes.
+pub(super) async fn all(org: &Org) -> Result<Vec<StoredDefinition>, Failure> {
+    let page = PageRequest::first(PageRequest::LIMIT_MAX);
+    Ok(org.definitions(&DefinitionFilter::all(), page).await.map_err(full)?.items)
+}
+
+/// The items of all pages of a list. A macro, since the future of a closure that borrows is not known to be `Send`.
+macro_rules! walk {
+    (|$page:ident| $list:expr) => {{
+        let (mut items, mut $page) = (Vec::new(), PageRequest::first(PageRequest::LIMIT_MAX));
+        loop {
+            let found = $list.await.map_err(full)?;
+            items.extend(found.items);
+            let Some(next) = found.next else { break items };
+            $page = PageRequest::first(PageRequest::LIMIT_MAX).after(next);
+            // An embedded store never yields by itself, and the walk may be long.
+            tokio::task::yield_now().await;
+        }
+    }};
+}
+pub(super) use walk;
+
+async fn mismatches(
+    org: &Org,
+    stored: &StoredDefinition,
+    format: &FormatChange,
+) -> Result<Vec<RefusedValue>, Failure> {
+    let found = walk!(|page| org.plan_format_change(stored.id, format, page));
+    Ok(found.iter().map(|one| RefusedValue::of(&one.scope, one.rule.to_string())).collect())
+}
+
+async fn scopes_in_use(
+    org: &Org,
+    stored: &StoredDefinition,
+    scopes: Scopes,
+) -> Result<Vec<RefusedValue>, Failure> {
+    let found = walk!(|page| org.plan_scope_change(stored.id, scopes, page));
+    let reason = || "no value would be allowed at this scope".to_owned();
+    Ok(found.iter().map(|scope| RefusedValue::of(scope, reason())).collect())
+}
+
+/// The format first: it is what a value can stand in the way of. Each write expects the definition that was planned
+/// for.
+async fn apply(
+    org: &Org,
+    mut stored: StoredDefinition,
+    format: Option<&FormatChange>,
+    body: &DefinitionChange,
+) -> Result<StoredDefinition, Failure> {
+    let as_planned = |revision| WriteOptions::expecting(Expected::Revision(revision));
+    if let Some(format) = format {
+        let then = if body.keep_mismatched { OnMismatch::Grandfather } else { OnMismatch::Refuse };
+        let options = as_planned(stored.revision);
+        stored = org.change_format_with(stored.id, format, then, options).await.map_err(full)?;
+    }
+    let change = body.other_change()?;
+    if change != strongroom::DefinitionChange::new() {
+        let options = as_planned(stored.revision);
+        stored = org.update_definition_with(stored.id, change, options).await.map_err(full)?;
+    }
+    Ok(stored)
+}

@@ -1,0 +1,207 @@
+//! Jobs, rotation of data keys, and checks, with their progress.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use strongroom::{DataKeys, Error, JobOutcome, KeyJob, OnUnreadable, Vault, VerifyReport};
+
+use super::BASE;
+use super::accounts::account_id;
+use super::bodies::{Changed, Job, JobAction, Page, Rotate};
+use super::operator::{Operator, full};
+use super::queries::PageQuery;
+use crate::auth::Right;
+use crate::error::Failure;
+use crate::openapi::Failures;
+use crate::request::{Body, Query, Segment};
+use crate::tasks::{Outcome, Reporter, Task, TaskFinding};
+
+/// Lists unfinished jobs of the whole vault
+#[utoipa::path(
+    get, context_path = BASE, path = "/jobs", tag = "control: vault", params(PageQuery),
+    responses((status = 200, body = Page<Job>), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn list(
+    operator: Operator,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<Job>>, Failure> {
+    operator.may(Right::Operate)?;
+    let found = operator.vault().jobs(query.request()?).await.map_err(full)?;
+    Ok(Json(Page::of(found, |job| Job::of(&job))))
+}
+
+/// Runs all jobs that are neither paused nor blocked, as a task
+#[utoipa::path(
+    post, context_path = BASE, path = "/jobs/run", tag = "control: vault",
+    responses((status = 200, body = Task), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn run(operator: Operator) -> Result<Json<Task>, Failure> {
+    operator.may(Right::Operate)?;
+    let vault = operator.vault().clone();
+    start(&operator, "jobs", move |_| async move {
+        let finished = vault.run_jobs().await?;
+        Ok(Outcome { message: format!("{finished} jobs were finished"), findings: Vec::new() })
+    })
+}
+
+/// Pauses, resumes, retries or gives up a job on keys
+#[utoipa::path(
+    post, context_path = BASE, path = "/jobs/{id}", tag = "control: vault", request_body = JobAction,
+    params(("id" = String, Path)),
+    responses((status = 200, body = Changed), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn act(
+    operator: Operator,
+    Segment(id): Segment,
+    Body(body): Body<JobAction>,
+) -> Result<Json<Changed>, Failure> {
+    operator.may(Right::Operate)?;
+    let absent = || Failure::not_found("Job not found");
+    let job = operator.vault().key_job(id.parse().map_err(|_| absent())?);
+    let done = match body.action.as_str() {
+        "pause" => job.pause().await,
+        "resume" => job.resume().await,
+        "retry" => job.retry(OnUnreadable::KeepKeys).await,
+        "retry_destroying_keys" => job.retry(OnUnreadable::DestroyKeys).await,
+        "abandon" => job.abandon().await,
+        _ => {
+            let message = "action is pause, resume, retry, retry_destroying_keys or abandon";
+            return Err(Failure::bad_request(message));
+        }
+    };
+    if !done.map_err(full)? {
+        return Err(absent());
+    }
+    Ok(Json(Changed { id, done: body.action }))
+}
+
+/// Gives data keys new ones, as a task; everything stays readable
+#[utoipa::path(
+    post, context_path = BASE, path = "/rotate", tag = "control: vault", request_body = Rotate,
+    responses((status = 200, body = Task), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn rotate(operator: Operator, Body(body): Body<Rotate>) -> Result<Json<Task>, Failure> {
+    operator.may(Right::Operate)?;
+    let (org, environment) = (*operator.org.id(), operator.org.environment().clone());
+    let mut keys = match &body.linked_account_id {
+        Some(account) => DataKeys::of_account(org, environment, account_id(account)?),
+        None if body.all => DataKeys::all(),
+        None => DataKeys::of_org(org, environment),
+    };
+    if let Some(secs) = body.older_than_secs {
+        keys = keys.older_than(Duration::from_secs(secs));
+    }
+    if let Some(rows) = body.rows_at_least {
+        keys = keys.rows_at_least(rows);
+    }
+    // Here, so that what stands in the way of a rotation is the response.
+    let job = operator.vault().rotate_data_keys(&keys).await.map_err(full)?;
+    start(&operator, "rotate", move |reporter| async move { rotate_to_end(&job, &reporter).await })
+}
+
+/// Checks every row of the vault, as a task
+#[utoipa::path(
+    post, context_path = BASE, path = "/verify", tag = "control: vault",
+    responses((status = 200, body = Task), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn verify(operator: Operator) -> Result<Json<Task>, Failure> {
+    operator.may(Right::Operate)?;
+    let vault = operator.vault().clone();
+    start(&operator, "verify", move |reporter| async move { verify_to_end(&vault, &reporter).await })
+}
+
+/// Lists the tasks of this service: those that run, and the last that ended
+#[utoipa::path(
+    get, context_path = BASE, path = "/tasks", tag = "control: vault",
+    responses((status = 200, body = Vec<Task>), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn tasks(operator: Operator) -> Result<Json<Vec<Task>>, Failure> {
+    operator.may(Right::Operate)?;
+    Ok(Json(operator.service.inner.tasks.list()))
+}
+
+/// One task with its progress
+#[utoipa::path(
+    get, context_path = BASE, path = "/tasks/{id}", tag = "control: vault", params(("id" = String, Path)),
+    responses((status = 200, body = Task), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn task(operator: Operator, Segment(id): Segment) -> Result<Json<Task>, Failure> {
+    operator.may(Right::Operate)?;
+    let found = operator.service.inner.tasks.find(&id);
+    found.map(Json).ok_or_else(|| Failure::not_found("Task not found"))
+}
+
+/// Starts a task, unless one of its kind is running: then that is the response.
+fn start<F>(
+    operator: &Operator,
+    kind: &'static str,
+    work: impl FnOnce(Arc<Reporter>) -> F,
+) -> Result<Json<Task>, Failure>
+where
+    F: Future<Output = Result<Outcome, Error>> + Send + 'static,
+{
+    let tasks = &operator.service.inner.tasks;
+    let Some((task, reporter)) = tasks.begin(kind, operator.service.now()).map_err(full)? else {
+        let running = tasks.list().into_iter().rev().find(|task| task.kind == kind);
+        return running.map(Json).ok_or_else(Failure::overloaded);
+    };
+    let reporter = Arc::new(reporter);
+    let work = work(Arc::clone(&reporter));
+    tokio::spawn(async move { reporter.end(work.await) });
+    Ok(Json(task))
+}
+
+async fn rotate_to_end(job: &KeyJob, reporter: &Reporter) -> Result<Outcome, Error> {
+    loop {
+        let report = job.step().await?;
+        let progress = &report.progress;
+        reporter.at(progress.done, progress.total);
+        if report.outcome == JobOutcome::Unfinished {
+            // An embedded store never yields by itself.
+            tokio::task::yield_now().await;
+            continue;
+        }
+        let (made, destroyed) = (progress.keys_made, progress.keys_destroyed);
+        let kept = progress.keys_kept;
+        let message = match report.outcome {
+            JobOutcome::Finished => {
+                format!("{made} new data keys; {destroyed} old keys destroyed, {kept} kept")
+            }
+            _ => format!("job {} stopped; the list of jobs says why", job.id()),
+        };
+        return Ok(Outcome { message, findings: Vec::new() });
+    }
+}
+
+async fn verify_to_end(vault: &Vault, reporter: &Reporter) -> Result<Outcome, Error> {
+    let mut check = vault.verification();
+    while check.step().await? {
+        reporter.at(check.report().rows, None);
+        tokio::task::yield_now().await;
+    }
+    let report = check.into_report();
+    reporter.at(report.rows, Some(report.rows));
+    Ok(Outcome { message: verdict(&report), findings: findings(&report) })
+}
+
+fn verdict(report: &VerifyReport) -> String {
+    match report.is_clean() {
+        true => format!("{} rows are whole", report.rows),
+        false => format!("{} of {} rows are damaged or misplaced", report.findings_total, report.rows),
+    }
+}
+
+fn findings(report: &VerifyReport) -> Vec<TaskFinding> {
+    let one = |finding: &strongroom::Finding| TaskFinding {
+        row: finding.path.row.as_str().to_owned(),
+        org_id: finding.path.org.map(|id| id.to_string()),
+        environment: finding.path.environment.as_ref().map(ToString::to_string),
+        linked_account_id: finding.path.linked_account.as_ref().map(ToString::to_string),
+        cause: finding.cause.as_str().to_owned(),
+        message: finding.to_string(),
+    };
+    report.findings.iter().take(FINDINGS_MAX).map(one).collect()
+}
+
+const FINDINGS_MAX: usize = 100;

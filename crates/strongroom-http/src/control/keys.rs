@@ -1,0 +1,109 @@
+//! API keys: list, create, revoke, rotate.
+
+use axum::Json;
+use strongroom::Timestamp;
+use zeroize::Zeroizing;
+
+use super::BASE;
+use super::bodies::{ApiKey, ApiKeyRequest, Deleted, Page, RotateKey};
+use super::operator::{Operator, full};
+use super::queries::{PageQuery, moment};
+use crate::auth::{ApiKeys, CreatedApiKey, Right};
+use crate::error::Failure;
+use crate::openapi::Failures;
+use crate::request::{Body, Query, Segment};
+
+/// Lists the API keys of the org in this environment, without them
+#[utoipa::path(
+    get, context_path = BASE, path = "/api-keys", tag = "control: keys", params(PageQuery),
+    responses((status = 200, body = Page<ApiKey>), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn list(
+    operator: Operator,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<ApiKey>>, Failure> {
+    operator.may(Right::Admin)?;
+    let found = keys(&operator)?.list(query.request()?).await.map_err(full)?;
+    let environment = operator.org.environment().as_str();
+    let items = found.items.iter().map(|info| ApiKey::of(info, environment, None)).collect();
+    Ok(Json(Page { items, next: found.next.map(|cursor| cursor.to_string()) }))
+}
+
+/// Makes an API key, which is shown only now
+///
+/// It may do no more than the key of the call.
+#[utoipa::path(
+    post, context_path = BASE, path = "/api-keys", tag = "control: keys", request_body = ApiKeyRequest,
+    responses((status = 200, body = ApiKey), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn create(
+    operator: Operator,
+    Body(body): Body<ApiKeyRequest>,
+) -> Result<Json<ApiKey>, Failure> {
+    operator.may(Right::Admin)?;
+    let grant = body.grant()?;
+    if let Some(right) = grant.rights().find(|right| !operator.grant().has(*right)) {
+        return Err(Failure::lacks(right.as_str()));
+    }
+    if !operator.grant().covers(&grant) {
+        return Err(Failure::elsewhere(Right::Admin.as_str()));
+    }
+    let mut new = crate::auth::NewApiKey::named(body.name).with(grant);
+    if let Some(text) = &body.expires_at {
+        new = new.expires_at(moment(text)?);
+    }
+    shown(&operator, &keys(&operator)?.create(new).await.map_err(full)?)
+}
+
+/// Revokes an API key: from now on it is refused
+#[utoipa::path(
+    delete, context_path = BASE, path = "/api-keys/{id}", tag = "control: keys", params(("id" = String, Path)),
+    responses((status = 200, body = Deleted), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn revoke(operator: Operator, Segment(id): Segment) -> Result<Json<Deleted>, Failure> {
+    operator.may(Right::Admin)?;
+    let key = id.parse().map_err(|_| not_found())?;
+    if !keys(&operator)?.revoke(&key).await.map_err(full)? {
+        return Err(not_found());
+    }
+    Ok(Json(Deleted { name: id, deleted: true }))
+}
+
+/// Makes an API key in place of another one, which is taken for a while yet
+#[utoipa::path(
+    post, context_path = BASE, path = "/api-keys/{id}/rotate", tag = "control: keys", request_body = RotateKey,
+    params(("id" = String, Path)),
+    responses((status = 200, body = ApiKey), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn rotate(
+    operator: Operator,
+    Segment(id): Segment,
+    Body(body): Body<RotateKey>,
+) -> Result<Json<ApiKey>, Failure> {
+    operator.may(Right::Admin)?;
+    let key = id.parse().map_err(|_| not_found())?;
+    let keys = keys(&operator)?;
+    let old = keys.info(&key).await.map_err(full)?.ok_or_else(not_found)?;
+    // It would be given a key that may do more than its own.
+    if !operator.grant().covers(&old.grant) {
+        return Err(Failure::elsewhere(Right::Admin.as_str()));
+    }
+    let grace_ms = body.grace_secs.saturating_mul(1_000);
+    let until = Timestamp::from_ms(operator.service.now().as_ms().saturating_add(grace_ms));
+    let expires_at = body.expires_at.as_deref().map(moment).transpose()?;
+    let made = keys.rotate(&key, until, expires_at).await.map_err(full)?.ok_or_else(not_found)?;
+    shown(&operator, &made)
+}
+
+fn keys(operator: &Operator) -> Result<ApiKeys, Failure> {
+    ApiKeys::of(&operator.org).map_err(full)
+}
+
+fn shown(operator: &Operator, made: &CreatedApiKey) -> Result<Json<ApiKey>, Failure> {
+    let key = Zeroizing::new(made.key.expose().to_owned());
+    Ok(Json(ApiKey::of(&made.info, operator.org.environment().as_str(), Some(key))))
+}
+
+fn not_found() -> Failure {
+    Failure::not_found("API key not found")
+}

@@ -1,0 +1,158 @@
+//! Variables × scopes, a page of rows and of columns at a time.
+
+use std::collections::HashMap;
+
+use axum::Json;
+use strongroom::{
+    DefinitionFilter, DefinitionId, LinkedAccount, LinkedAccountId, Listing, Org, Origin, PageRequest,
+    Resolved, Scope, ScopeKind, ScopePath, StoredDefinition,
+};
+
+use super::BASE;
+use super::bodies::{Cell, Column, EntryState, Matrix, MatrixRow};
+use super::operator::{Operator, full, path_of};
+use super::queries::MatrixQuery;
+use crate::auth::Right;
+use crate::error::Failure;
+use crate::openapi::Failures;
+use crate::request::Query;
+
+/// Variables as rows and scopes as columns: what is set where, what overrides what, what is missing
+///
+/// The columns are the org and a page of its linked accounts, or one account. Both rows and columns go on from a
+/// cursor. A page may hold fewer rows than its limit, where `search` or `missing` leaves some out.
+#[utoipa::path(
+    get, context_path = BASE, path = "/matrix", tag = "control: variables", params(MatrixQuery),
+    responses((status = 200, body = Matrix), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn matrix(
+    operator: Operator,
+    Query(query): Query<MatrixQuery>,
+) -> Result<Json<Matrix>, Failure> {
+    operator.may(Right::Read)?;
+    let org = &operator.org;
+    let definitions = org.definitions(&DefinitionFilter::all(), query.rows()?).await.map_err(full)?;
+    let (accounts, next_columns) = accounts(&operator, &query).await?;
+
+    // In a narrowed key's view, what belongs to no account is only what the account inherits.
+    let shows_org = operator.grant().takes_account(None);
+    let mut columns = Vec::with_capacity(accounts.len() + 1);
+    if shows_org {
+        let column = Column { scope: ScopeKind::Org, linked_account_id: None, name: None };
+        columns.push((column, seen(org, &ScopePath::org()).await?));
+    }
+    for account in accounts {
+        let found = seen(org, &path_of(Some(account.account_id.clone()), None)).await?;
+        columns.push((Column::of(account), found));
+        // An embedded store never yields by itself.
+        tokio::task::yield_now().await;
+    }
+
+    let search = query.search.as_deref().unwrap_or_default().to_lowercase();
+    let only_missing = query.only_missing()?;
+    let next = definitions.next.map(|cursor| cursor.to_string());
+    let rows = definitions.items.into_iter().filter(|stored| {
+        let name = &stored.definition.name;
+        operator.grant().takes_name(name) && name.to_lowercase().contains(&search)
+    });
+    let rows = rows
+        .map(|stored| MatrixRow::of(stored, &columns))
+        .filter(|row| !only_missing || row.cells.iter().any(|cell| cell.state == EntryState::Missing));
+    let rows = rows.collect();
+    let columns = columns.into_iter().map(|(column, _)| column).collect();
+    Ok(Json(Matrix { columns, rows, next, next_columns }))
+}
+
+/// What a run sees, by definition.
+type Seen = HashMap<DefinitionId, Resolved>;
+
+async fn seen(org: &Org, path: &ScopePath) -> Result<Seen, Failure> {
+    let found = org.resolve_all(path).await.map_err(full)?;
+    Ok(found.values.into_iter().map(|one| (one.definition_id, one)).collect())
+}
+
+/// The accounts of the columns, and where the next ones begin.
+async fn accounts(
+    operator: &Operator,
+    query: &MatrixQuery,
+) -> Result<(Vec<LinkedAccount>, Option<String>), Failure> {
+    let org = &operator.org;
+    if let Some(id) = query.account()? {
+        operator.may_account(Right::Read, Some(&id))?;
+        return Ok((vec![registered(org, &id).await?], None));
+    }
+    let granted = operator.grant().accounts();
+    if !granted.is_empty() {
+        let mut found = Vec::new();
+        for id in granted {
+            found.extend(org.linked_account(id).await.map_err(full)?);
+        }
+        return Ok((found, None));
+    }
+    let Some(page) = query.columns()? else { return Ok((Vec::new(), None)) };
+    let Listing { items, next, .. } = list(org, page).await?;
+    Ok((items, next.map(|cursor| cursor.to_string())))
+}
+
+async fn list(org: &Org, page: PageRequest) -> Result<Listing<LinkedAccount>, Failure> {
+    org.linked_accounts(page).await.map_err(full)
+}
+
+async fn registered(org: &Org, id: &LinkedAccountId) -> Result<LinkedAccount, Failure> {
+    let found = org.linked_account(id).await.map_err(full)?;
+    found.ok_or_else(|| Failure::not_found("Linked account not found"))
+}
+
+impl Column {
+    fn of(account: LinkedAccount) -> Self {
+        let id = account.account_id.to_string();
+        Self { scope: ScopeKind::LinkedAccount, linked_account_id: Some(id), name: account.name }
+    }
+}
+
+impl MatrixRow {
+    fn of(stored: StoredDefinition, columns: &[(Column, Seen)]) -> Self {
+        let definition = stored.definition;
+        let cell = |(column, seen): &(Column, Seen)| match seen.get(&stored.id) {
+            Some(found) => Cell::of(found, column.scope),
+            None if definition.required => Cell::empty(EntryState::Missing),
+            None => Cell::empty(EntryState::None),
+        };
+        let cells = columns.iter().map(cell).collect();
+        Self {
+            id: stored.id.to_string(),
+            cells,
+            name: definition.name,
+            var_format: definition.var_format.name().to_owned(),
+            encrypted: definition.encrypted,
+            required: definition.required,
+            scopes: definition.scopes.iter().collect(),
+        }
+    }
+}
+
+impl Cell {
+    fn of(found: &Resolved, column: ScopeKind) -> Self {
+        let state = match &found.scope {
+            Origin::Scope(Scope::Org) if column == ScopeKind::LinkedAccount => EntryState::Inherited,
+            Origin::Scope(_) => EntryState::Set,
+            _ => EntryState::Default,
+        };
+        let overrides = found.shadowed.iter().map(|origin| origin.as_str().to_owned()).collect();
+        let value = (!found.encrypted).then(|| cut(found.value.expose()));
+        Self { state, value, overrides }
+    }
+
+    fn empty(state: EntryState) -> Self {
+        Self { state, value: None, overrides: Vec::new() }
+    }
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+const SHOWN_CHARS_MAX: usize = 64;

@@ -1,0 +1,75 @@
+//! The control calls under `/api/admin/v1`: everything that an operator or a console does with a served vault, for
+//! API keys with the [rights](crate::Right) to it. They stand beside the documented calls, which they never change.
+//!
+//! The bodies are the public types of this module, for clients in Rust as well.
+
+mod accounts;
+mod audit;
+mod backup;
+mod bodies;
+mod credentials;
+mod definitions;
+mod jobs;
+mod keys;
+mod matrix;
+mod operator;
+mod queries;
+mod resolve;
+mod values;
+mod vault;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use self::bodies::{
+    AccountView, ApiKey, ApiKeyRequest, Applied, AuditChange, AuditEvent, Batch, BatchDone, BatchValue, Cell,
+    Changed, Column, Connection, CredentialInfo, CredentialShown, Definition, DefinitionChange, Deleted,
+    Deletion, EntryState, Job, JobAction, Matrix, MatrixRow, MissingValue, NewAccount, NewCredential,
+    NewDefinition, NewValue, Page, Plan, Progress, RefusedValue, Resolution, ResolvedValue, Restore, Revoked,
+    Rotate, RotateKey, SettingsChange, Slot, Status, Step, Trace, Undo, Undone, UnreadableRow, Usage, Value,
+    ValueWritten, VaultSettings, Version,
+};
+use crate::service::Service;
+pub use crate::tasks::{Task, TaskFinding};
+
+/// The control calls.
+pub(crate) fn calls() -> OpenApiRouter<Service> {
+    OpenApiRouter::new()
+        .routes(routes!(vault::status))
+        .routes(routes!(definitions::list, definitions::create))
+        .routes(routes!(definitions::show, definitions::change, definitions::delete))
+        .routes(routes!(matrix::matrix))
+        .routes(routes!(values::list, values::batch))
+        .routes(routes!(values::get, values::set, values::delete))
+        .routes(routes!(values::history))
+        .routes(routes!(values::undo))
+        .routes(routes!(values::restore))
+        .routes(routes!(resolve::all))
+        .routes(routes!(resolve::explain))
+        .routes(routes!(accounts::list, accounts::create))
+        .routes(routes!(accounts::show, accounts::delete))
+        .routes(routes!(accounts::usage))
+        .routes(routes!(accounts::revoke_sessions))
+        .routes(routes!(accounts::revoke_all_sessions))
+        .routes(routes!(credentials::list))
+        .routes(routes!(credentials::get, credentials::set, credentials::delete))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::revoke))
+        .routes(routes!(keys::rotate))
+        .routes(routes!(audit::list))
+        .routes(routes!(accounts::usage_of_org))
+        .routes(routes!(vault::settings, vault::change_settings))
+        .routes(routes!(vault::slots))
+        .routes(routes!(vault::remove_slot))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::run))
+        .routes(routes!(jobs::act))
+        .routes(routes!(jobs::rotate))
+        .routes(routes!(jobs::verify))
+        .routes(routes!(jobs::tasks))
+        .routes(routes!(jobs::task))
+        .routes(routes!(backup::backup))
+}
+
+/// What the path of every control call starts with.
+pub const BASE: &str = "/api/admin/v1";

@@ -1,0 +1,105 @@
+//! Who makes a control call: the holder of an API key, with what its grant says.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use strongroom::{DocumentId, Error, LinkedAccountId, Org, Scope, ScopePath, Vault};
+
+use crate::auth::{Grant, Right};
+use crate::caller::{actor, admit_key};
+use crate::error::Failure;
+use crate::load::RequestPermit;
+use crate::service::Service;
+
+/// The holder of an API key. Every call asks it for the right that it needs before it does anything.
+pub(crate) struct Operator {
+    pub(super) org: Org,
+    pub(super) key_id: DocumentId,
+    grant: Arc<Grant>,
+    pub(super) service: Service,
+}
+
+impl FromRequestParts<Service> for Operator {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Failure> {
+        let permit = RequestPermit::of(&parts.extensions)?;
+        let admitted = admit_key(service, &permit, &parts.headers).await?;
+        let actor = actor(&format!("api-key:{}", admitted.id), parts.extensions.get());
+        let org = match actor {
+            Some(actor) => admitted.org().acting_as(actor),
+            None => admitted.org().clone(),
+        };
+        let (key_id, grant) = (admitted.id, Arc::clone(&admitted.grant));
+        Ok(Self { org, key_id, grant, service: service.clone() })
+    }
+}
+
+impl Operator {
+    pub(super) fn vault(&self) -> &Vault {
+        &self.service.inner.vault
+    }
+
+    pub(super) fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
+    /// Fails if the key has this right nowhere.
+    pub(super) fn may(&self, right: Right) -> Result<(), Failure> {
+        if self.grant.has(right) { Ok(()) } else { Err(Failure::lacks(right.as_str())) }
+    }
+
+    /// Fails unless the key has this right for the whole org.
+    pub(super) fn may_all(&self, right: Right) -> Result<(), Failure> {
+        self.may(right)?;
+        if self.grant.is_narrowed() { Err(Failure::elsewhere(right.as_str())) } else { Ok(()) }
+    }
+
+    /// Fails unless the key has this right for variables of this name.
+    pub(super) fn may_name(&self, right: Right, name: &str) -> Result<(), Failure> {
+        self.may(right)?;
+        if self.grant.takes_name(name) { Ok(()) } else { Err(Failure::elsewhere(right.as_str())) }
+    }
+
+    /// Fails unless the key has this right for this linked account; `None` stands for what is of no account.
+    pub(super) fn may_account(&self, right: Right, account: Option<&LinkedAccountId>) -> Result<(), Failure> {
+        self.may(right)?;
+        if self.grant.takes_account(account) { Ok(()) } else { Err(Failure::elsewhere(right.as_str())) }
+    }
+
+    /// Fails unless the key has this right for values at this scope.
+    pub(super) fn may_at(&self, right: Right, scope: &Scope) -> Result<(), Failure> {
+        let account = match scope {
+            Scope::LinkedAccount(account) => Some(account),
+            Scope::Org | Scope::Workflow(_) => None,
+        };
+        self.may_account(right, account)
+    }
+
+    /// Notes in the audit that something is shown in plain text, before it is. A vault without an audit notes nothing.
+    pub(super) async fn note_reveal(&self, what: &str) -> Result<(), Failure> {
+        tracing::info!(key = %self.key_id, "plain text is shown");
+        if !self.vault().settings().await.map_err(full)?.audit {
+            return Ok(());
+        }
+        let records = self.org.reserved_records("reveal".parse().map_err(Error::from)?);
+        let key = self.key_id.to_string().parse().map_err(Error::from)?;
+        records.put(&key, what).await.map(drop).map_err(full)
+    }
+}
+
+/// The account of a path.
+pub(super) fn path_of(
+    account: Option<LinkedAccountId>,
+    workflow: Option<strongroom::WorkflowId>,
+) -> ScopePath {
+    let path = account.into_iter().fold(ScopePath::org(), ScopePath::linked_account);
+    workflow.into_iter().fold(path, ScopePath::workflow)
+}
+
+/// The response to an error of a verb, in the engine's words.
+#[allow(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
+pub(super) fn full(error: Error) -> Failure {
+    Failure::in_full(&error)
+}

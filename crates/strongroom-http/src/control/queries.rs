@@ -1,0 +1,287 @@
+//! The query strings of the control calls.
+
+use serde::Deserialize;
+use strongroom::{
+    Cursor, DefinitionName, Error, LinkedAccountId, PageRequest, Scope, ScopePath, Timestamp, WorkflowId,
+};
+use utoipa::IntoParams;
+
+use super::operator::path_of;
+use crate::error::Failure;
+
+/// Which part of a list.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageQuery {
+    /// The `next` of the page before.
+    #[param(required = false, value_type = String)]
+    pub(super) after: Option<String>,
+    /// At most 1,000.
+    #[param(required = false, value_type = u32, minimum = 1, default = 100)]
+    pub(super) limit: Option<String>,
+}
+
+/// One scope: of the account or workflow that is named, or of the org.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ScopeQuery {
+    #[param(required = false, value_type = String)]
+    pub(super) linked_account_id: Option<String>,
+    #[param(required = false, value_type = String)]
+    pub(super) workflow_id: Option<String>,
+    /// Shows encrypted values too, with the right `reveal`.
+    #[param(required = false, value_type = bool, default = false)]
+    pub(super) reveal: Option<String>,
+}
+
+/// One scope, and which part of a list.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ScopePageQuery {
+    #[param(required = false, value_type = String)]
+    linked_account_id: Option<String>,
+    #[param(required = false, value_type = String)]
+    workflow_id: Option<String>,
+    /// Shows encrypted values too, with the right `reveal`.
+    #[param(required = false, value_type = bool, default = false)]
+    reveal: Option<String>,
+    /// The `next` of the page before.
+    #[param(required = false, value_type = String)]
+    after: Option<String>,
+    /// At most 1,000.
+    #[param(required = false, value_type = u32, minimum = 1, default = 100)]
+    limit: Option<String>,
+}
+
+/// How to delete a value.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DeleteQuery {
+    #[param(required = false, value_type = String)]
+    linked_account_id: Option<String>,
+    #[param(required = false, value_type = String)]
+    workflow_id: Option<String>,
+    /// Keeps no former version either, so that nothing brings the value back.
+    #[param(required = false, value_type = bool, default = false)]
+    purge: Option<String>,
+}
+
+/// Whether to say what would be done, and do nothing.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DryRunQuery {
+    #[param(required = false, value_type = bool, default = false)]
+    dry_run: Option<String>,
+}
+
+/// Which events, and which part of their list.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AuditQuery {
+    /// Only what was written at this time or later, as in `2026-01-31T12:00:00Z`.
+    #[param(required = false, value_type = String)]
+    since: Option<String>,
+    /// Only what was written before this time.
+    #[param(required = false, value_type = String)]
+    until: Option<String>,
+    /// Only what was written on behalf of this actor.
+    #[param(required = false, value_type = String)]
+    pub(super) actor: Option<String>,
+    /// Only what changed something of this linked account.
+    #[param(required = false, value_type = String)]
+    pub(super) linked_account_id: Option<String>,
+    /// The `next` of the page before.
+    #[param(required = false, value_type = String)]
+    after: Option<String>,
+    /// At most 1,000.
+    #[param(required = false, value_type = u32, minimum = 1, default = 100)]
+    limit: Option<String>,
+}
+
+/// Which part of the matrix.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct MatrixQuery {
+    /// Only variables whose name contains this, whatever its case.
+    #[param(required = false, value_type = String)]
+    pub(super) search: Option<String>,
+    /// Only variables with a required value that is missing in one of the columns.
+    #[param(required = false, value_type = bool, default = false)]
+    missing: Option<String>,
+    /// The rows: the `next` of the page before.
+    #[param(required = false, value_type = String)]
+    after: Option<String>,
+    /// At most 200 rows.
+    #[param(required = false, value_type = u32, minimum = 1, default = 50)]
+    limit: Option<String>,
+    /// The columns: one linked account beside the org, instead of a page of them.
+    #[param(required = false, value_type = String)]
+    pub(super) linked_account_id: Option<String>,
+    /// The columns: the `next_columns` of the page before.
+    #[param(required = false, value_type = String)]
+    columns_after: Option<String>,
+    /// At most 50 linked accounts, beside the org.
+    #[param(required = false, value_type = u32, minimum = 0, default = 20)]
+    columns: Option<String>,
+}
+
+impl PageQuery {
+    pub(super) fn request(&self) -> Result<PageRequest, Failure> {
+        page(self.after.as_deref(), self.limit.as_deref(), (LIMIT_USUAL, PageRequest::LIMIT_MAX))
+    }
+}
+
+impl ScopeQuery {
+    pub(super) fn scope(&self) -> Result<Scope, Failure> {
+        scope(self.linked_account_id.as_deref(), self.workflow_id.as_deref())
+    }
+
+    pub(super) fn account(&self) -> Result<Option<LinkedAccountId>, Failure> {
+        account(self.linked_account_id.as_deref())
+    }
+
+    pub(super) fn path(&self) -> Result<ScopePath, Failure> {
+        let workflow = self.workflow_id.as_deref().map(str::parse::<WorkflowId>).transpose();
+        Ok(path_of(self.account()?, workflow.map_err(Error::from)?))
+    }
+
+    pub(super) fn reveals(&self) -> Result<bool, Failure> {
+        flag("reveal", self.reveal.as_deref())
+    }
+}
+
+impl ScopePageQuery {
+    pub(super) fn scope(&self) -> Result<Scope, Failure> {
+        scope(self.linked_account_id.as_deref(), self.workflow_id.as_deref())
+    }
+
+    pub(super) fn reveals(&self) -> Result<bool, Failure> {
+        flag("reveal", self.reveal.as_deref())
+    }
+
+    pub(super) fn request(&self) -> Result<PageRequest, Failure> {
+        page(self.after.as_deref(), self.limit.as_deref(), (LIMIT_USUAL, PageRequest::LIMIT_MAX))
+    }
+
+    /// Whether it asks for what follows another page.
+    pub(super) fn is_continued(&self) -> bool {
+        self.after.is_some()
+    }
+}
+
+impl DeleteQuery {
+    pub(super) fn scope(&self) -> Result<Scope, Failure> {
+        scope(self.linked_account_id.as_deref(), self.workflow_id.as_deref())
+    }
+
+    pub(super) fn purges(&self) -> Result<bool, Failure> {
+        flag("purge", self.purge.as_deref())
+    }
+}
+
+impl DryRunQuery {
+    pub(super) fn is_dry(&self) -> Result<bool, Failure> {
+        flag("dry_run", self.dry_run.as_deref())
+    }
+}
+
+impl AuditQuery {
+    pub(super) fn since(&self) -> Result<Option<Timestamp>, Failure> {
+        self.since.as_deref().map(moment).transpose()
+    }
+
+    pub(super) fn until(&self) -> Result<Option<Timestamp>, Failure> {
+        self.until.as_deref().map(moment).transpose()
+    }
+
+    pub(super) fn account(&self) -> Result<Option<LinkedAccountId>, Failure> {
+        account(self.linked_account_id.as_deref())
+    }
+
+    pub(super) fn request(&self) -> Result<PageRequest, Failure> {
+        page(self.after.as_deref(), self.limit.as_deref(), (LIMIT_USUAL, PageRequest::LIMIT_MAX))
+    }
+}
+
+impl MatrixQuery {
+    pub(super) fn rows(&self) -> Result<PageRequest, Failure> {
+        page(self.after.as_deref(), self.limit.as_deref(), (50, 200))
+    }
+
+    pub(super) fn columns(&self) -> Result<Option<PageRequest>, Failure> {
+        match self.columns.as_deref() {
+            Some("0") => Ok(None),
+            limit => page(self.columns_after.as_deref(), limit, (20, 50)).map(Some),
+        }
+    }
+
+    pub(super) fn account(&self) -> Result<Option<LinkedAccountId>, Failure> {
+        account(self.linked_account_id.as_deref())
+    }
+
+    pub(super) fn only_missing(&self) -> Result<bool, Failure> {
+        flag("missing", self.missing.as_deref())
+    }
+}
+
+/// Exactly one scope.
+pub(super) fn scope(account: Option<&str>, workflow: Option<&str>) -> Result<Scope, Failure> {
+    match (account, workflow) {
+        (None, None) => Ok(Scope::Org),
+        (Some(account), None) => Ok(Scope::LinkedAccount(account.parse().map_err(bad_account)?)),
+        (None, Some(workflow)) => Ok(Scope::Workflow(workflow.parse().map_err(Error::from)?)),
+        (Some(_), Some(_)) => {
+            Err(Failure::bad_request("linked_account_id and workflow_id must not stand together"))
+        }
+    }
+}
+
+/// A moment as ISO 8601.
+pub(super) fn moment(text: &str) -> Result<Timestamp, Failure> {
+    let wrong = || Failure::bad_request("a time is written as 2026-01-31T12:00:00Z");
+    let moment = humantime::parse_rfc3339_weak(text).map_err(|_| wrong())?;
+    let since = moment.duration_since(std::time::UNIX_EPOCH).map_err(|_| wrong())?;
+    u64::try_from(since.as_millis()).map(Timestamp::from_ms).map_err(|_| wrong())
+}
+
+/// The name of a variable.
+pub(super) fn name(text: &str) -> Result<DefinitionName, Failure> {
+    Ok(text.parse().map_err(Error::from)?)
+}
+
+fn account(text: Option<&str>) -> Result<Option<LinkedAccountId>, Failure> {
+    text.map(str::parse).transpose().map_err(bad_account)
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
+fn bad_account(error: strongroom::IdError) -> Failure {
+    Failure::linked_account(error.to_string())
+}
+
+fn flag(name: &str, text: Option<&str>) -> Result<bool, Failure> {
+    match text {
+        None | Some("false" | "0") => Ok(false),
+        Some("true" | "1") => Ok(true),
+        Some(_) => Err(Failure::bad_request(format!("{name} must be true or false"))),
+    }
+}
+
+fn page(
+    after: Option<&str>,
+    limit: Option<&str>,
+    (usual, max): (usize, usize),
+) -> Result<PageRequest, Failure> {
+    let limit = match limit {
+        None => usual,
+        Some(text) => {
+            let number = text.parse::<usize>().ok().filter(|number| (1..=max).contains(number));
+            number.ok_or_else(|| Failure::bad_request(format!("limit must be a number from 1 to {max}")))?
+        }
+    };
+    let page = PageRequest::first(limit);
+    let Some(after) = after else { return Ok(page) };
+    let after: Cursor = after.parse().map_err(|_| Failure::bad_request("after is not the next of a page"))?;
+    Ok(page.after(after))
+}
+
+const LIMIT_USUAL: usize = 100;

@@ -1,0 +1,289 @@
+//! Values: list, get, set, delete, many at once, history, undo and restore.
+
+use std::collections::HashMap;
+
+use axum::Json;
+use strongroom::{
+    DefinitionId, Error, Expected, Org, PageRequest, Revision, Scope, Secret, StoredDefinition, WriteOptions,
+};
+
+use super::BASE;
+use super::bodies::{
+    Applied, Batch, BatchDone, Deleted, MissingValue, NewValue, Page, Restore, Undo, Undone, Value,
+    ValueWritten, Version, scope_of,
+};
+use super::definitions::{self, walk};
+use super::operator::{Operator, full};
+use super::queries::{DeleteQuery, ScopePageQuery, ScopeQuery};
+use crate::auth::Right;
+use crate::error::Failure;
+use crate::openapi::Failures;
+use crate::request::{Body, Query, Segment};
+use crate::time;
+
+/// Lists the values of one scope
+#[utoipa::path(
+    get, context_path = BASE, path = "/values", tag = "control: variables", params(ScopePageQuery),
+    responses((status = 200, body = Page<Value>), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn list(
+    operator: Operator,
+    Query(query): Query<ScopePageQuery>,
+) -> Result<Json<Page<Value>>, Failure> {
+    let (scope, reveal) = (query.scope()?, query.reveals()?);
+    operator.may_at(Right::Read, &scope)?;
+    if reveal {
+        operator.may(Right::Reveal)?;
+        operator.note_reveal(&format!("values at {scope}")).await?;
+    }
+    let definitions: HashMap<DefinitionId, StoredDefinition> =
+        definitions::all(&operator.org).await?.into_iter().map(|stored| (stored.id, stored)).collect();
+    let found = operator.org.values(&scope, query.request()?).await.map_err(full)?;
+    let next = found.next.map(|cursor| cursor.to_string());
+    // A definition that was made since its list was read is missing, and so is its value then.
+    let items = found.items.iter().filter_map(|value| {
+        let stored = definitions.get(&value.definition_id)?;
+        let is_taken = operator.grant().takes_name(&stored.definition.name);
+        is_taken.then(|| Value::of(value, stored, reveal))
+    });
+    Ok(Json(Page { items: items.collect(), next }))
+}
+
+/// The value of a variable at exactly one scope
+#[utoipa::path(
+    get, context_path = BASE, path = "/values/{name}", tag = "control: variables",
+    params(("name" = String, Path), ScopeQuery),
+    responses((status = 200, body = Value), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn get(
+    operator: Operator,
+    Segment(name): Segment,
+    Query(query): Query<ScopeQuery>,
+) -> Result<Json<Value>, Failure> {
+    let (scope, reveal) = (query.scope()?, query.reveals()?);
+    let right = if reveal { Right::Reveal } else { Right::Read };
+    operator.may_name(right, &name)?;
+    operator.may_at(right, &scope)?;
+    let stored = definitions::find(&operator.org, &name).await?;
+    if reveal {
+        operator.note_reveal(&format!("{name} at {scope}")).await?;
+    }
+    let found = operator.org.value(stored.id, &scope).await.map_err(full)?;
+    Ok(Json(Value::of(&found.ok_or_else(Failure::value_not_found)?, &stored, reveal)))
+}
+
+/// Sets the value of a variable at one scope
+#[utoipa::path(
+    put, context_path = BASE, path = "/values/{name}", tag = "control: variables", request_body = NewValue,
+    params(("name" = String, Path)),
+    responses((status = 200, body = ValueWritten), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn set(
+    operator: Operator,
+    Segment(name): Segment,
+    Body(body): Body<NewValue>,
+) -> Result<Json<ValueWritten>, Failure> {
+    let scope = scope_of(body.linked_account_id.as_deref(), body.workflow_id.as_deref())?;
+    operator.may_name(Right::Write, &name)?;
+    operator.may_at(Right::Write, &scope)?;
+    let stored = definitions::find(&operator.org, &name).await?;
+    let mut options = WriteOptions::expecting(expected(body.version.as_deref())?);
+    if let Some(note) = body.note {
+        options = options.note(note);
+    }
+    let value = Secret::from(body.value.as_str());
+    let written = operator.org.set_value_with(stored.id, scope, value, options).await.map_err(full)?;
+    Ok(Json(ValueWritten::of(&written, &name)))
+}
+
+/// Deletes the value of a variable at one scope; `undo` brings it back
+#[utoipa::path(
+    delete, context_path = BASE, path = "/values/{name}", tag = "control: variables",
+    params(("name" = String, Path), DeleteQuery),
+    responses((status = 200, body = Deleted), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn delete(
+    operator: Operator,
+    Segment(name): Segment,
+    Query(query): Query<DeleteQuery>,
+) -> Result<Json<Deleted>, Failure> {
+    let scope = query.scope()?;
+    operator.may_name(Right::Write, &name)?;
+    operator.may_at(Right::Write, &scope)?;
+    let stored = definitions::find(&operator.org, &name).await?;
+    let options = match query.purges()? {
+        true => WriteOptions::default(),
+        false => WriteOptions::default().keep_history(),
+    };
+    let deleted = match operator.org.delete_value_with(stored.id, &scope, options).await {
+        // Nothing of it can be kept.
+        Err(Error::Damaged { .. }) => operator.org.delete_value(stored.id, &scope).await,
+        deleted => deleted,
+    };
+    deleted.map_err(full)?.ok_or_else(Failure::value_not_found)?;
+    Ok(Json(Deleted { name, deleted: true }))
+}
+
+/// Makes definitions and sets values at one scope, all or none
+#[utoipa::path(
+    post, context_path = BASE, path = "/values", tag = "control: variables", request_body = Batch,
+    responses((status = 200, body = BatchDone), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn batch(operator: Operator, Body(body): Body<Batch>) -> Result<Json<BatchDone>, Failure> {
+    let scope = scope_of(body.linked_account_id.as_deref(), body.workflow_id.as_deref())?;
+    operator.may_at(Right::Write, &scope)?;
+    if !body.definitions.is_empty() {
+        operator.may_account(Right::Write, None)?;
+    }
+    let definitions = body.definitions.into_iter().map(|new| {
+        operator.may_name(Right::Write, &new.name)?;
+        new.definition()
+    });
+    let definitions: Vec<_> = definitions.collect::<Result<_, Failure>>()?;
+    let mut values = Vec::with_capacity(body.values.len());
+    for one in &body.values {
+        operator.may_name(Right::Write, &one.name)?;
+        let value = strongroom::NewValue::new(&one.name, &scope, one.value.as_str());
+        values.push(value.expecting(expected(one.version.as_deref())?));
+    }
+    let mut refused = Vec::new();
+    for one in &body.values {
+        let is_new = definitions.iter().find(|new| new.name == one.name);
+        let checked = match is_new {
+            Some(new) => new.var_format.validate(&one.value).map_err(|rule| rule.to_string()),
+            None => checked(&operator.org, &one.name, &scope, &one.value).await?,
+        };
+        refused.extend(checked.err().map(|reason| MissingValue { name: one.name.clone(), reason }));
+    }
+    if body.dry_run || !refused.is_empty() {
+        return Ok(Json(BatchDone { applied: false, refused, defined: 0, values: Vec::new() }));
+    }
+    let done = operator.org.define_and_set(&definitions, &values).await.map_err(full)?;
+    let values = body.values.iter().zip(&done.values).map(|(one, written)| Applied {
+        name: one.name.clone(),
+        action: written.action.as_str().to_owned(),
+        version: written.revision.as_u64().to_string(),
+    });
+    Ok(Json(BatchDone { applied: true, refused, defined: done.definitions.len(), values: values.collect() }))
+}
+
+/// The versions of a value, the newest first, without the values
+#[utoipa::path(
+    get, context_path = BASE, path = "/values/{name}/history", tag = "control: variables",
+    params(("name" = String, Path), ScopePageQuery),
+    responses((status = 200, body = Page<Version>), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn history(
+    operator: Operator,
+    Segment(name): Segment,
+    Query(query): Query<ScopePageQuery>,
+) -> Result<Json<Page<Version>>, Failure> {
+    let (scope, page) = (query.scope()?, query.request()?);
+    operator.may_name(Right::Read, &name)?;
+    operator.may_at(Right::Read, &scope)?;
+    let stored = definitions::find(&operator.org, &name).await?;
+    let found = operator.org.value_history(stored.id, &scope, page).await.map_err(full)?;
+    // On a later page, the newest stood on an earlier one.
+    let mut is_newest = !query.is_continued();
+    Ok(Json(Page::of(found, |version| Version::of(&version, std::mem::take(&mut is_newest)))))
+}
+
+/// Sets a value to what it was before its last change, or before it was deleted
+#[utoipa::path(
+    post, context_path = BASE, path = "/values/{name}/undo", tag = "control: variables", request_body = Undo,
+    params(("name" = String, Path)),
+    responses((status = 200, body = Undone), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn undo(
+    operator: Operator,
+    Segment(name): Segment,
+    Body(body): Body<Undo>,
+) -> Result<Json<Undone>, Failure> {
+    let scope = scope_of(body.linked_account_id.as_deref(), body.workflow_id.as_deref())?;
+    operator.may_name(Right::Write, &name)?;
+    operator.may_at(Right::Write, &scope)?;
+    let stored = definitions::find(&operator.org, &name).await?;
+    let versions = versions(&operator.org, &stored, &scope).await?;
+    let (newest, former) = versions.split_first().ok_or_else(Failure::value_not_found)?;
+    let last = former.iter().find(|version| !version.deleted);
+    let last = last.ok_or_else(|| Failure::not_found("no earlier version of the value is kept"))?;
+    bring_back(&operator.org, (&stored, &scope), newest, last, "undo").await.map(Json)
+}
+
+/// Sets a value to what it was in a former version
+#[utoipa::path(
+    post, context_path = BASE, path = "/values/{name}/restore", tag = "control: variables", request_body = Restore,
+    params(("name" = String, Path)),
+    responses((status = 200, body = Undone), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn restore(
+    operator: Operator,
+    Segment(name): Segment,
+    Body(body): Body<Restore>,
+) -> Result<Json<Undone>, Failure> {
+    let scope = scope_of(body.linked_account_id.as_deref(), body.workflow_id.as_deref())?;
+    operator.may_name(Right::Write, &name)?;
+    operator.may_at(Right::Write, &scope)?;
+    let stored = definitions::find(&operator.org, &name).await?;
+    let versions = versions(&operator.org, &stored, &scope).await?;
+    let newest = versions.first().ok_or_else(Failure::value_not_found)?;
+    let wanted = versions.iter().find(|version| version.revision.as_u64().to_string() == body.version);
+    let wanted = wanted.filter(|version| !version.deleted);
+    let wanted = wanted.ok_or_else(|| Failure::not_found("this version of the value is not kept"))?;
+    bring_back(&operator.org, (&stored, &scope), newest, wanted, "restore").await.map(Json)
+}
+
+async fn versions(
+    org: &Org,
+    stored: &StoredDefinition,
+    scope: &Scope,
+) -> Result<Vec<strongroom::Version>, Failure> {
+    Ok(walk!(|page| org.value_history(stored.id, scope, page)))
+}
+
+/// Only if nobody has changed the value since its history was read.
+async fn bring_back(
+    org: &Org,
+    (stored, scope): (&StoredDefinition, &Scope),
+    newest: &strongroom::Version,
+    wanted: &strongroom::Version,
+    note: &str,
+) -> Result<Undone, Failure> {
+    let as_read = match newest.deleted {
+        true => Expected::Absent,
+        false => Expected::Revision(newest.revision),
+    };
+    let options = WriteOptions::expecting(as_read).note(note);
+    let done = org.restore_value_with(stored.id, scope, wanted.revision, options).await.map_err(full)?;
+    Ok(Undone {
+        name: stored.definition.name.clone(),
+        scope: scope.kind(),
+        id: done.id.to_string(),
+        restored: wanted.revision.as_u64().to_string(),
+        version: done.revision.as_u64().to_string(),
+        written_at: time::iso(wanted.written_at),
+    })
+}
+
+/// Whether a value of an existing definition would be taken, and why not.
+async fn checked(org: &Org, name: &str, scope: &Scope, value: &str) -> Result<Result<(), String>, Failure> {
+    match org.validate(name, scope, value).await {
+        Ok(()) => Ok(Ok(())),
+        Err(Error::InvalidValue { rule, .. }) => Ok(Err(rule.to_string())),
+        Err(Error::ScopeNotAllowed { scope, .. }) => Ok(Err(format!("no value is allowed at {scope} scope"))),
+        Err(error @ Error::TooLong { .. }) => Ok(Err(error.to_string())),
+        Err(Error::DefinitionNotFound(_)) => Ok(Err("it is not defined".to_owned())),
+        Err(error) => Err(full(error)),
+    }
+}
+
+fn expected(version: Option<&str>) -> Result<Expected, Failure> {
+    match version {
+        None => Ok(Expected::Any),
+        Some("") => Ok(Expected::Absent),
+        Some(text) => match text.parse() {
+            Ok(number) => Ok(Expected::Revision(Revision::from_u64(number))),
+            Err(_) => Err(Failure::bad_request("version is not one of a value")),
+        },
+    }
+}

@@ -1,0 +1,83 @@
+//! The vault as a whole: its state, settings and key slots.
+
+use axum::Json;
+
+use super::BASE;
+use super::bodies::{Deleted, SettingsChange, Slot, Status, VaultSettings};
+use super::operator::{Operator, full};
+use crate::auth::Right;
+use crate::error::Failure;
+use crate::openapi::Failures;
+use crate::request::{Body, Segment};
+
+/// The state of the service and of its vault, and what the key of the call may do
+#[utoipa::path(
+    get, context_path = BASE, path = "/status", tag = "control: vault",
+    responses((status = 200, body = Status), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn status(operator: Operator) -> Result<Json<Status>, Failure> {
+    let settings = operator.vault().settings().await.map_err(full)?;
+    Ok(Json(Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        store_id: operator.vault().store_id(),
+        org_id: operator.org.id().to_string(),
+        environment: operator.org.environment().to_string(),
+        api_key_id: operator.key_id.to_string(),
+        rights: operator.grant().rights().map(|right| right.as_str().to_owned()).collect(),
+        ready: !operator.service.is_draining(),
+        settings: VaultSettings::of(settings),
+    }))
+}
+
+/// The settings of the vault
+#[utoipa::path(
+    get, context_path = BASE, path = "/settings", tag = "control: vault",
+    responses((status = 200, body = VaultSettings), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn settings(operator: Operator) -> Result<Json<VaultSettings>, Failure> {
+    operator.may(Right::Operate)?;
+    Ok(Json(VaultSettings::of(operator.vault().settings().await.map_err(full)?)))
+}
+
+/// Changes settings of the vault
+#[utoipa::path(
+    patch, context_path = BASE, path = "/settings", tag = "control: vault", request_body = SettingsChange,
+    responses((status = 200, body = VaultSettings), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn change_settings(
+    operator: Operator,
+    Body(body): Body<SettingsChange>,
+) -> Result<Json<VaultSettings>, Failure> {
+    operator.may(Right::Operate)?;
+    let change = |settings: &mut strongroom::Settings| {
+        settings.audit = body.audit.unwrap_or(settings.audit);
+        settings.generations = body.generations.unwrap_or(settings.generations);
+    };
+    operator.vault().change_settings(change).await.map_err(full)?;
+    Ok(Json(VaultSettings::of(operator.vault().settings().await.map_err(full)?)))
+}
+
+/// The key slots of the vault, without their keys
+///
+/// Slots are added and changed with the command line, where their keys are: no key travels.
+#[utoipa::path(
+    get, context_path = BASE, path = "/slots", tag = "control: vault",
+    responses((status = 200, body = Vec<Slot>), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn slots(operator: Operator) -> Result<Json<Vec<Slot>>, Failure> {
+    operator.may(Right::Operate)?;
+    let slots = operator.vault().slots().list().await.map_err(full)?;
+    Ok(Json(slots.iter().map(Slot::of).collect()))
+}
+
+/// Removes a key slot; the last one that opens the vault stays
+#[utoipa::path(
+    delete, context_path = BASE, path = "/slots/{id}", tag = "control: vault", params(("id" = String, Path)),
+    responses((status = 200, body = Deleted), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn remove_slot(operator: Operator, Segment(id): Segment) -> Result<Json<Deleted>, Failure> {
+    operator.may(Right::Operate)?;
+    let slot = id.parse().map_err(|_| Failure::not_found("Key slot not found"))?;
+    operator.vault().slots().remove(&slot).await.map_err(full)?;
+    Ok(Json(Deleted { name: id, deleted: true }))
+}

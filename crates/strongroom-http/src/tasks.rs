@@ -1,0 +1,174 @@
+//! Work that takes longer than a request: it goes on in the service, and is looked at by its id.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use strongroom::{DocumentId, Error, Timestamp};
+use utoipa::ToSchema;
+
+use crate::auth::random;
+use crate::time;
+
+/// Something that takes long, in this service. It is forgotten some time after its end, and when the service ends.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct Task {
+    /// Its id.
+    pub id: String,
+    /// `jobs`, `rotate` or `verify`.
+    pub kind: String,
+    /// `running`, `finished` or `failed`.
+    pub state: String,
+    /// Rows that are done.
+    pub done: u64,
+    /// Of how many, if that is known.
+    pub total: Option<u64>,
+    /// What came of it, in words.
+    pub message: Option<String>,
+    /// What a verification found.
+    pub findings: Vec<TaskFinding>,
+    /// When it began.
+    pub started_at: String,
+}
+
+/// A row that is damaged or misplaced.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct TaskFinding {
+    /// What the row is, such as `value`.
+    pub row: String,
+    /// The org.
+    pub org_id: Option<String>,
+    /// The environment.
+    pub environment: Option<String>,
+    /// The linked account.
+    pub linked_account_id: Option<String>,
+    /// What is wrong, in one word.
+    pub cause: String,
+    /// Where it is and what is wrong.
+    pub message: String,
+}
+
+/// The tasks of a service. Those that ended are kept until there are too many.
+#[derive(Default)]
+pub(crate) struct Tasks(Arc<Mutex<VecDeque<Task>>>);
+
+/// The end of a task's work that says how far it is.
+pub(crate) struct Reporter {
+    tasks: Arc<Mutex<VecDeque<Task>>>,
+    id: String,
+}
+
+/// What came of a task.
+pub(crate) struct Outcome {
+    pub(crate) message: String,
+    pub(crate) findings: Vec<TaskFinding>,
+}
+
+impl Tasks {
+    /// Begins a task; `None` if one of this kind is running already.
+    pub(crate) fn begin(
+        &self,
+        kind: &'static str,
+        now: Timestamp,
+    ) -> Result<Option<(Task, Reporter)>, Error> {
+        let id = DocumentId::from(*random()?).to_string();
+        let mut tasks = self.lock();
+        if tasks.iter().any(|task| task.kind == kind && task.state == RUNNING) {
+            return Ok(None);
+        }
+        // The oldest that ended goes first. At most one of each kind runs, so there is always one that ended.
+        while tasks.len() >= TASKS_MAX {
+            let Some(ended) = tasks.iter().position(|task| task.state != RUNNING) else { break };
+            tasks.remove(ended);
+        }
+        let task = Task {
+            id: id.clone(),
+            kind: kind.to_owned(),
+            state: RUNNING.to_owned(),
+            done: 0,
+            total: None,
+            message: None,
+            findings: Vec::new(),
+            started_at: time::iso(now),
+        };
+        tasks.push_back(task.clone());
+        Ok(Some((task, Reporter { tasks: Arc::clone(&self.0), id })))
+    }
+
+    pub(crate) fn list(&self) -> Vec<Task> {
+        self.lock().iter().cloned().collect()
+    }
+
+    pub(crate) fn find(&self, id: &str) -> Option<Task> {
+        self.lock().iter().find(|task| task.id == id).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Task>> {
+        // Every change is one assignment, so that a panic leaves nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Task {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Task").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for TaskFinding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TaskFinding").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Tasks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tasks").field("len", &self.lock().len()).finish()
+    }
+}
+
+impl Reporter {
+    pub(crate) fn at(&self, done: u64, total: Option<u64>) {
+        self.change(|task| {
+            task.done = done;
+            task.total = total;
+        });
+    }
+
+    pub(crate) fn end(&self, outcome: Result<Outcome, Error>) {
+        self.change(|task| match outcome {
+            Ok(Outcome { message, findings }) => {
+                task.state = "finished".to_owned();
+                task.message = Some(message);
+                task.findings = findings;
+            }
+            Err(error) => {
+                tracing::error!(%error, kind = task.kind, "a task failed");
+                task.state = "failed".to_owned();
+                task.message = Some(error.to_string());
+            }
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Task)) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(task) = tasks.iter_mut().find(|task| task.id == self.id) {
+            change(task);
+        }
+    }
+}
+
+/// A task whose work was dropped, as when the service ends, does not look as if it went on.
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        self.change(|task| {
+            if task.state == RUNNING {
+                task.state = "failed".to_owned();
+                task.message = Some("it was broken off".to_owned());
+            }
+        });
+    }
+}
+
+const RUNNING: &str = "running";
+const TASKS_MAX: usize = 64;

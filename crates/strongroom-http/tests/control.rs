@@ -1,0 +1,504 @@
+//! The control calls: what each does, and which right it needs.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::io::Cursor;
+
+use serde_json::{Value, json};
+use strongroom::{
+    AuditFilter, Backup, LinkedAccountId, PageRequest, RawKey, Scope, Unlock, VarFormat, VariableDefinition,
+    Vault, VaultOptions,
+};
+use strongroom_http::{ApiKeys, Grant, NewApiKey, Right, ServiceOptions};
+use strongroom_memory::MemoryStore;
+
+use support::{Answer, Fixture};
+
+const CONTROL: &str = "/api/admin/v1";
+
+/// Calls of one key.
+struct Desk<'f> {
+    fixture: &'f Fixture,
+    key: String,
+}
+
+impl<'f> Desk<'f> {
+    async fn with(fixture: &'f Fixture, rights: impl IntoIterator<Item = Right>) -> Self {
+        Self::granted(fixture, Grant::of(rights)).await
+    }
+
+    async fn granted(fixture: &'f Fixture, grant: Grant) -> Self {
+        let made =
+            ApiKeys::of(&fixture.org).unwrap().create(NewApiKey::named("desk").with(grant)).await.unwrap();
+        Self { fixture, key: made.key.expose().to_owned() }
+    }
+
+    async fn send(&self, method: &str, path: &str, body: &Value) -> Answer {
+        let call = self.fixture.call_at_root(method, &format!("{CONTROL}{path}"));
+        let call = call.header("x-api-key", &self.key);
+        if body.is_null() { call.send().await } else { call.json(&body.to_string()).await }
+    }
+
+    async fn ok(&self, method: &str, path: &str, body: Value) -> Value {
+        let answer = self.send(method, path, &body).await;
+        assert_eq!(answer.status, 200, "{method} {path}: {}", answer.body);
+        serde_json::from_str(&answer.body).unwrap()
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        self.ok("GET", path, Value::Null).await
+    }
+
+    #[track_caller]
+    fn lacks(answer: &Answer, right: Right) {
+        answer.is_error(403, "BAD_REQUEST", "SERVER_ERROR", &format!("this API key lacks the right {right}"));
+    }
+}
+
+async fn fixture() -> Fixture {
+    let unlock = Unlock::raw_key(RawKey::from_bytes([7; 32]));
+    let options = VaultOptions::default().history_versions(5);
+    let vault: Vault = options.create(MemoryStore::new(), unlock).await.unwrap();
+    Fixture::over(vault, ServiceOptions::default()).await
+}
+
+/// Every call, with a body that it takes and the right that it needs.
+fn calls() -> Vec<(&'static str, &'static str, Value, Right)> {
+    use Right::{Admin, Operate, Read, Reveal, Write};
+    vec![
+        ("GET", "/definitions", Value::Null, Read),
+        ("POST", "/definitions", json!({"name": "N"}), Write),
+        ("GET", "/definitions/A", Value::Null, Read),
+        ("PATCH", "/definitions/A", json!({"required": true}), Write),
+        ("DELETE", "/definitions/A", Value::Null, Admin),
+        ("GET", "/matrix", Value::Null, Read),
+        ("GET", "/values", Value::Null, Read),
+        ("GET", "/values?reveal=true", Value::Null, Read),
+        ("POST", "/values", json!({"values": []}), Write),
+        ("GET", "/values/A", Value::Null, Read),
+        ("GET", "/values/A?reveal=true", Value::Null, Reveal),
+        ("PUT", "/values/A", json!({"value": "x"}), Write),
+        ("DELETE", "/values/A", Value::Null, Write),
+        ("GET", "/values/A/history", Value::Null, Read),
+        ("POST", "/values/A/undo", json!({}), Write),
+        ("POST", "/values/A/restore", json!({"version": "1"}), Write),
+        ("GET", "/resolve", Value::Null, Read),
+        ("GET", "/resolve?reveal=true", Value::Null, Reveal),
+        ("GET", "/explain/A", Value::Null, Read),
+        ("GET", "/accounts", Value::Null, Read),
+        ("POST", "/accounts", json!({"linked_account_id": "n"}), Write),
+        ("GET", "/accounts/a", Value::Null, Read),
+        ("DELETE", "/accounts/a", Value::Null, Admin),
+        ("GET", "/accounts/a/usage", Value::Null, Read),
+        ("POST", "/accounts/a/revoke-sessions", Value::Null, Admin),
+        ("POST", "/revoke-sessions", Value::Null, Admin),
+        ("GET", "/accounts/a/credentials/default-app", Value::Null, Read),
+        ("GET", "/accounts/a/credentials/default-app/k", Value::Null, Reveal),
+        ("PUT", "/accounts/a/credentials/default-app/k", json!({"value": "x"}), Write),
+        ("DELETE", "/accounts/a/credentials/default-app/k", Value::Null, Write),
+        ("GET", "/api-keys", Value::Null, Admin),
+        ("POST", "/api-keys", json!({"name": "n"}), Admin),
+        ("DELETE", "/api-keys/6500a1b2c3d4e5f6a7b8c9d0", Value::Null, Admin),
+        ("POST", "/api-keys/6500a1b2c3d4e5f6a7b8c9d0/rotate", json!({}), Admin),
+        ("GET", "/audit", Value::Null, Admin),
+        ("GET", "/usage", Value::Null, Read),
+        ("GET", "/settings", Value::Null, Operate),
+        ("PATCH", "/settings", json!({"audit": true}), Operate),
+        ("GET", "/slots", Value::Null, Operate),
+        ("DELETE", "/slots/00000000000000000000000000000000", Value::Null, Operate),
+        ("GET", "/jobs", Value::Null, Operate),
+        ("POST", "/jobs/run", Value::Null, Operate),
+        ("POST", "/jobs/6500a1b2c3d4e5f6a7b8c9d0", json!({"action": "pause"}), Operate),
+        ("POST", "/rotate", json!({}), Operate),
+        ("POST", "/verify", Value::Null, Operate),
+        ("GET", "/tasks", Value::Null, Operate),
+        ("GET", "/tasks/x", Value::Null, Operate),
+        ("GET", "/backup", Value::Null, Operate),
+    ]
+}
+
+#[tokio::test]
+async fn each_call_names_the_right_that_a_key_lacks_and_takes_a_key_that_has_it() {
+    let fixture = fixture().await;
+    fixture.define_string("A").await;
+    fixture.register("a").await;
+    for (method, path, body, needed) in calls() {
+        let anonymous = fixture.call_at_root(method, &format!("{CONTROL}{path}")).send().await;
+        assert_eq!(anonymous.status, 401, "{method} {path}");
+        let others = Right::ALL.into_iter().filter(|right| *right != needed);
+        Desk::lacks(&Desk::with(&fixture, others).await.send(method, path, &body).await, needed);
+        let with_all = Desk::with(&fixture, Right::ALL).await.send(method, path, &body).await;
+        assert_ne!(with_all.status, 403, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn every_described_control_call_is_among_those_that_are_tested() {
+    let fixture = fixture().await;
+    let description = fixture.call_at_root("GET", "/openapi.json").send().await;
+    let description: Value = serde_json::from_str(&description.body).unwrap();
+    let paths = description["paths"].as_object().unwrap();
+    let described = paths.iter().filter(|(path, _)| path.starts_with(CONTROL));
+    let described: usize = described.map(|(_, calls)| calls.as_object().unwrap().len()).sum();
+    // Two stand twice, with `reveal`; what any key may ask, its own status, is not among them.
+    let revealing = calls().iter().filter(|(_, path, ..)| path.contains("reveal=")).count();
+    assert_eq!(calls().len() - revealing + 1, described);
+}
+
+#[tokio::test]
+async fn a_key_for_control_calls_makes_no_documented_ones_unless_it_has_that_right_too() {
+    let fixture = fixture().await;
+    let desk = Desk::with(&fixture, [Right::Read]).await;
+    let documented = fixture.call_anonymously("GET", "/env/definitions").header("x-api-key", &desk.key);
+    Desk::lacks(&documented.send().await, Right::Documented);
+    let status = desk.get("/status").await;
+    assert_eq!(status["rights"], json!(["read"]));
+    assert_eq!(status["environment"], "test");
+}
+
+#[tokio::test]
+async fn plain_text_is_shown_with_the_right_to_reveal_alone_and_each_time_is_noted() {
+    let fixture = fixture().await;
+    fixture.vault.change_settings(|settings| settings.audit = true).await.unwrap();
+    fixture.define(VariableDefinition::new("SECRET", VarFormat::String).encrypted()).await;
+    fixture.org.set_value("SECRET", Scope::Org, "canary").await.unwrap();
+    fixture.register("a").await;
+    fixture.org.account("a".parse().unwrap()).upsert_credential("k", "canary").await.unwrap();
+    let (read, reveal) =
+        (Desk::with(&fixture, [Right::Read]).await, Desk::with(&fixture, [Right::Reveal]).await);
+
+    assert_eq!(read.get("/values/SECRET").await["value"], Value::Null);
+    assert_eq!(read.get("/resolve").await["values"][0]["value"], Value::Null);
+    assert_eq!(read.get("/matrix").await["rows"][0]["cells"][0], json!({"state": "set"}));
+
+    let before = reveals(&fixture).await;
+    let shown = reveal.send("GET", "/values/SECRET?reveal=true", &Value::Null).await;
+    assert_eq!((shown.field("value").as_str(), shown.header("cache-control")), ("canary", "no-store"));
+    assert_eq!(reveal.get("/resolve?reveal=true").await["values"][0]["value"], "canary");
+    assert_eq!(reveal.get("/accounts/a/credentials/default-app/k").await["value"], "canary");
+    assert_eq!(reveals(&fixture).await, before + 3);
+}
+
+/// How many times the audit says that something was shown.
+async fn reveals(fixture: &Fixture) -> usize {
+    let events = fixture.org.audit(&AuditFilter::all(), PageRequest::first(1_000)).await.unwrap().items;
+    let is_reveal = |name: &Option<String>| name.as_deref() == Some("reveal");
+    events.iter().flat_map(|event| &event.changes).filter(|change| is_reveal(&change.name)).count()
+}
+
+#[tokio::test]
+async fn a_narrowed_key_sees_and_changes_nothing_else() {
+    let fixture = fixture().await;
+    for name in ["SMTP_HOST", "JWT"] {
+        fixture.define_string(name).await;
+        fixture.org.set_value(name, Scope::Org, "x").await.unwrap();
+    }
+    fixture.register("a").await;
+    fixture.register("b").await;
+    let names = Desk::granted(
+        &fixture,
+        Grant::of([Right::Read, Right::Write, Right::Reveal]).only_names(["SMTP_*"]).unwrap(),
+    )
+    .await;
+    assert_eq!(names.get("/definitions").await["items"].as_array().unwrap().len(), 1);
+    assert_eq!(names.get("/values").await["items"].as_array().unwrap().len(), 1);
+    assert_eq!(names.get("/resolve?reveal=true").await["values"].as_array().unwrap().len(), 1);
+    assert_eq!(names.get("/matrix").await["rows"].as_array().unwrap().len(), 1);
+    let elsewhere = "this API key has the right write only for other names or accounts";
+    let put = names.send("PUT", "/values/JWT", &json!({"value": "y"})).await;
+    put.is_error(403, "BAD_REQUEST", "SERVER_ERROR", elsewhere);
+    let batch = json!({"values": [{"name": "SMTP_HOST", "value": "y"}, {"name": "JWT", "value": "y"}]});
+    names.send("POST", "/values", &batch).await.is_error(403, "BAD_REQUEST", "SERVER_ERROR", elsewhere);
+
+    let a: LinkedAccountId = "a".parse().unwrap();
+    let account =
+        Desk::granted(&fixture, Grant::of([Right::Read, Right::Write]).only_accounts([a]).unwrap()).await;
+    account.ok("PUT", "/values/JWT", json!({"value": "y", "linked_account_id": "a"})).await;
+    let found = account.get("/resolve?linked_account_id=a").await;
+    assert_eq!(found["values"].as_array().unwrap().len(), 2, "with what it inherits");
+    for path in ["/resolve", "/resolve?linked_account_id=b", "/values", "/accounts/b", "/usage"] {
+        assert_eq!(account.send("GET", path, &Value::Null).await.status, 403, "{path}");
+    }
+    assert_eq!(account.get("/accounts").await["items"].as_array().unwrap().len(), 1);
+    assert_eq!(account.get("/matrix").await["columns"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_change_of_format_says_which_values_stand_in_its_way_and_writes_nothing_then() {
+    let fixture = fixture().await;
+    let desk = Desk::with(&fixture, [Right::Read, Right::Write]).await;
+    desk.ok("POST", "/definitions", json!({"name": "PORT", "scopes": ["org", "linked_account"]})).await;
+    desk.ok("PUT", "/values/PORT", json!({"value": "http"})).await;
+    let change = json!({"var_format": "integer", "description": "where to listen"});
+    let refused = desk.ok("PATCH", "/definitions/PORT", change.clone()).await;
+    assert_eq!(refused["applied"], false);
+    assert_eq!(
+        (&refused["refused"][0]["scope"], refused["refused"].as_array().unwrap().len()),
+        (&json!("org"), 1)
+    );
+    assert_eq!(desk.get("/definitions/PORT").await["var_format"], "string");
+
+    desk.ok("PUT", "/values/PORT", json!({"value": "80"})).await;
+    let mut dry = change.clone();
+    dry["dry_run"] = json!(true);
+    assert_eq!(desk.ok("PATCH", "/definitions/PORT", dry).await["applied"], false);
+    let changed = desk.ok("PATCH", "/definitions/PORT", change).await;
+    assert_eq!(changed["definition"]["var_format"], "integer");
+    assert_eq!(changed["definition"]["description"], "where to listen");
+    let narrowed = desk.ok("PATCH", "/definitions/PORT", json!({"scopes": ["workflow"]})).await;
+    assert_eq!((&narrowed["applied"], &narrowed["refused"][0]["scope"]), (&json!(false), &json!("org")));
+}
+
+#[tokio::test]
+async fn a_batch_is_written_as_a_whole_or_says_what_is_refused() {
+    let fixture = fixture().await;
+    let desk = Desk::with(&fixture, [Right::Read, Right::Write]).await;
+    let batch = |port: &str| {
+        json!({"definitions": [{"name": "PORT", "var_format": "integer"}, {"name": "HOST"}],
+               "values": [{"name": "HOST", "value": "h"}, {"name": "PORT", "value": port}]})
+    };
+    let refused = desk.ok("POST", "/values", batch("http")).await;
+    assert_eq!((&refused["applied"], &refused["refused"][0]["name"]), (&json!(false), &json!("PORT")));
+    assert_eq!(desk.get("/definitions").await["items"], json!([]));
+    let done = desk.ok("POST", "/values", batch("80")).await;
+    assert_eq!((&done["applied"], &done["defined"]), (&json!(true), &json!(2)));
+    assert_eq!(desk.get("/values/PORT").await["value"], "80");
+    // A version that is no longer the present one refuses all of it.
+    let stale =
+        json!({"values": [{"name": "HOST", "value": "i"}, {"name": "PORT", "value": "81", "version": ""}]});
+    assert_eq!(desk.send("POST", "/values", &stale).await.status, 400);
+    assert_eq!(desk.get("/values/HOST").await["value"], "h");
+}
+
+#[tokio::test]
+async fn a_value_has_a_history_and_comes_back() {
+    let fixture = fixture().await;
+    fixture.define_string("PORT").await;
+    let desk = Desk::with(&fixture, [Right::Read, Right::Write]).await;
+    let first = desk.ok("PUT", "/values/PORT", json!({"value": "80"})).await;
+    desk.ok("PUT", "/values/PORT", json!({"value": "81", "note": "80 is taken"})).await;
+    let history = desk.get("/values/PORT/history").await;
+    assert_eq!(
+        (&history["items"][0]["state"], &history["items"][0]["note"]),
+        (&json!("current"), &json!("80 is taken"))
+    );
+    assert_eq!(
+        (&history["items"][1]["state"], &history["items"][1]["version"]),
+        (&json!("former"), &first["version"])
+    );
+    assert!(history["items"][0]["author"].as_str().unwrap().starts_with("api-key:"));
+
+    let undone = desk.ok("POST", "/values/PORT/undo", json!({})).await;
+    assert_eq!(undone["restored"], first["version"]);
+    assert_eq!(desk.get("/values/PORT").await["value"], "80");
+    desk.ok("DELETE", "/values/PORT", Value::Null).await;
+    assert_eq!(desk.send("GET", "/values/PORT", &Value::Null).await.status, 404);
+    desk.ok("POST", "/values/PORT/restore", json!({"version": first["version"]})).await;
+    assert_eq!(desk.get("/values/PORT").await["value"], "80");
+}
+
+#[tokio::test]
+async fn the_matrix_shows_what_is_set_inherited_overridden_and_missing() {
+    let fixture = fixture().await;
+    let string = |name| VariableDefinition::new(name, VarFormat::String);
+    fixture.define(string("API_BASE_URL").default_value("http://localhost")).await;
+    fixture.define(string("REGION").required()).await;
+    fixture.define(string("NOTE")).await;
+    for account in ["user_1", "user_2"] {
+        fixture.register(account).await;
+    }
+    let user_1 = Scope::LinkedAccount("user_1".parse().unwrap());
+    fixture.org.set_value("API_BASE_URL", Scope::Org, "https://org.example").await.unwrap();
+    fixture.org.set_value("API_BASE_URL", &user_1, "https://own.example").await.unwrap();
+    fixture.org.set_value("REGION", &user_1, "eu").await.unwrap();
+    let desk = Desk::with(&fixture, [Right::Read]).await;
+
+    let matrix = desk.get("/matrix?search=a").await;
+    let columns = matrix["columns"].as_array().unwrap();
+    let place = columns.iter().position(|column| column["linked_account_id"] == "user_1").unwrap();
+    let other = columns.iter().position(|column| column["linked_account_id"] == "user_2").unwrap();
+    let row = &matrix["rows"][0];
+    assert_eq!(row["name"], "API_BASE_URL");
+    assert_eq!(
+        row["cells"][place],
+        json!({"state": "set", "value": "https://own.example", "overrides": ["org", "default"]})
+    );
+    assert_eq!(row["cells"][other]["state"], "inherited");
+    assert_eq!(row["cells"][other]["value"], "https://org.example");
+
+    let missing = desk.get("/matrix?missing=true").await;
+    assert_eq!(missing["rows"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&missing["rows"][0]["name"], &missing["rows"][0]["cells"][0]["state"]),
+        (&json!("REGION"), &json!("missing"))
+    );
+    // Both rows and columns go on where they ended.
+    let first = desk.get("/matrix?limit=2&columns=1").await;
+    assert_eq!((first["rows"].as_array().unwrap().len(), first["columns"].as_array().unwrap().len()), (2, 2));
+    let (rows, columns) = (first["next"].as_str().unwrap(), first["next_columns"].as_str().unwrap());
+    let rest = desk.get(&format!("/matrix?limit=2&columns=1&after={rows}&columns_after={columns}")).await;
+    assert_eq!(rest["rows"].as_array().unwrap().len(), 1);
+    assert_ne!(rest["columns"][1], first["columns"][1]);
+}
+
+#[tokio::test]
+async fn a_list_from_a_cursor_shows_all_whatever_is_deleted_meanwhile() {
+    let fixture = fixture().await;
+    for number in 0..12 {
+        fixture.register(&format!("user_{number:02}")).await;
+    }
+    let desk = Desk::with(&fixture, [Right::Read]).await;
+    let mut seen: Vec<String> = Vec::new();
+    let mut path = "/accounts?limit=4".to_owned();
+    loop {
+        let page = desk.get(&path).await;
+        let ids = page["items"].as_array().unwrap().iter();
+        let ids: Vec<String> =
+            ids.map(|item| item["linked_account_id"].as_str().unwrap().to_owned()).collect();
+        // What was shown goes: with page numbers, the next page would skip as many.
+        for id in &ids {
+            fixture.org.delete_account(&id.parse().unwrap()).await.unwrap();
+        }
+        seen.extend(ids);
+        match page["next"].as_str() {
+            Some(next) => path = format!("/accounts?limit=4&after={next}"),
+            None => break,
+        }
+    }
+    seen.sort();
+    assert_eq!(seen, (0..12).map(|number| format!("user_{number:02}")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_key_makes_only_keys_that_may_do_no_more_and_is_replaced_with_a_grace() {
+    let fixture = Fixture::new().await;
+    let desk = Desk::with(&fixture, [Right::Admin, Right::Read]).await;
+    let more = desk.send("POST", "/api-keys", &json!({"name": "n", "rights": ["read", "operate"]})).await;
+    Desk::lacks(&more, Right::Operate);
+    Desk::lacks(&desk.send("POST", "/api-keys", &json!({"name": "n"})).await, Right::Documented);
+    let wrong = desk.send("POST", "/api-keys", &json!({"name": "n", "rights": ["all"]})).await;
+    wrong.is_bad_request("a right is documented, read, write, reveal, admin or operate");
+
+    let made = desk.ok("POST", "/api-keys", json!({"name": "n", "rights": ["read"], "names": ["A"]})).await;
+    let old = Desk { fixture: &fixture, key: made["api_key"].as_str().unwrap().to_owned() };
+    old.get("/definitions").await;
+    let path = format!("/api-keys/{}/rotate", made["id"].as_str().unwrap());
+    let next = desk.ok("POST", &path, json!({"grace_secs": 60})).await;
+    assert_eq!((&next["names"], &next["rights"]), (&json!(["A"]), &json!(["read"])));
+    let new = Desk { fixture: &fixture, key: next["api_key"].as_str().unwrap().to_owned() };
+    new.get("/definitions").await;
+    old.get("/definitions").await;
+    fixture.clock.forward(61);
+    assert_eq!(old.send("GET", "/definitions", &Value::Null).await.status, 401);
+    new.get("/definitions").await;
+    // A key of a higher power is no way to one: it cannot be replaced by who has less.
+    let listed = desk.get("/api-keys").await;
+    let first = listed["items"].as_array().unwrap().iter().find(|key| key["rights"] == json!(["documented"]));
+    let path = format!("/api-keys/{}/rotate", first.unwrap()["id"].as_str().unwrap());
+    assert_eq!(desk.send("POST", &path, &json!({})).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_key_shows_the_day_on_which_it_was_last_used() {
+    let fixture = Fixture::new().await;
+    let desk = Desk::with(&fixture, [Right::Admin]).await;
+    let last_used = async || {
+        loop {
+            // It is noted beside the request, so it may take a moment.
+            let listed = desk.get("/api-keys").await;
+            let keys = listed["items"].as_array().unwrap();
+            let own = keys.iter().find(|key| key["rights"] == json!(["admin"])).unwrap();
+            if let Some(day) = own["last_used"].as_str() {
+                return day.to_owned();
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    assert_eq!(last_used().await, "2023-11-14");
+}
+
+#[tokio::test]
+async fn all_sessions_of_an_account_or_of_the_org_end() {
+    let fixture = Fixture::new().await;
+    for account in ["a", "b"] {
+        fixture.register(account).await;
+    }
+    let (a, b) = (fixture.token("a").await, fixture.token("b").await);
+    let desk = Desk::with(&fixture, [Right::Admin]).await;
+    assert_eq!(desk.ok("POST", "/accounts/a/revoke-sessions", Value::Null).await["revoked"], 1);
+    let status = async |token: &str| {
+        fixture.call_with_token(token, "GET", "/session/active-linked-account").send().await.status
+    };
+    assert_eq!((status(&a).await.as_u16(), status(&b).await.as_u16()), (401, 200));
+    assert_eq!(desk.ok("POST", "/revoke-sessions", Value::Null).await["revoked"], 1);
+    assert_eq!(status(&b).await, 401);
+}
+
+#[tokio::test]
+async fn a_check_and_a_rotation_run_on_and_say_how_they_ended() {
+    let fixture = fixture().await;
+    fixture.define_string("PORT").await;
+    fixture.org.set_value("PORT", Scope::Org, "80").await.unwrap();
+    let desk = Desk::with(&fixture, [Right::Operate]).await;
+    for (path, body) in [("/verify", Value::Null), ("/rotate", json!({})), ("/jobs/run", Value::Null)] {
+        let task = desk.ok("POST", path, body).await;
+        let id = task["id"].as_str().unwrap();
+        let ended = loop {
+            let task = desk.get(&format!("/tasks/{id}")).await;
+            if task["state"] != "running" {
+                break task;
+            }
+            tokio::task::yield_now().await;
+        };
+        assert_eq!((&ended["state"], &ended["findings"]), (&json!("finished"), &json!([])), "{path}");
+    }
+    assert_eq!(desk.get("/tasks").await.as_array().unwrap().len(), 3);
+    assert_eq!(fixture.org.value("PORT", Scope::Org).await.unwrap().unwrap().value.expose(), "80");
+}
+
+#[tokio::test]
+async fn a_streamed_backup_opens_as_the_vault() {
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+    let fixture = fixture().await;
+    fixture.define_string("PORT").await;
+    let desk = Desk::with(&fixture, [Right::Operate]).await;
+    let request = axum::http::Request::get(format!("{CONTROL}/backup")).header("x-api-key", &desk.key);
+    let response =
+        fixture.app.clone().oneshot(request.body(axum::body::Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let file = response.into_body().collect().await.unwrap().to_bytes();
+    let unlock = Unlock::raw_key(RawKey::from_bytes([7; 32]));
+    let backup = Backup::open(Cursor::new(file), unlock).await.unwrap();
+    assert_eq!(backup.store_id(), fixture.vault.store_id());
+}
+
+#[tokio::test]
+async fn bad_input_gets_the_documented_envelope() {
+    let fixture = fixture().await;
+    let desk = Desk::with(&fixture, Right::ALL).await;
+    for (method, path, body) in [
+        ("GET", "/definitions?limit=0", Value::Null),
+        ("GET", "/definitions?after=x", Value::Null),
+        ("GET", "/values?linked_account_id=a&workflow_id=b", Value::Null),
+        ("GET", "/values?reveal=maybe", Value::Null),
+        ("GET", "/audit?since=yesterday", Value::Null),
+        ("POST", "/definitions", json!({"name": "A", "var_format": "nothing"})),
+        ("POST", "/definitions", json!({"name": "A", "scopes": []})),
+        ("POST", "/accounts", json!({"linked_account_id": ""})),
+        ("POST", "/jobs/6500a1b2c3d4e5f6a7b8c9d0", json!({"action": "dance"})),
+    ] {
+        let answer = desk.send(method, path, &body).await;
+        let envelope: Value = serde_json::from_str(&answer.body).unwrap();
+        assert_eq!(
+            (answer.status.as_u16(), &envelope["status_code"]),
+            (400, &json!(400)),
+            "{path} {}",
+            answer.body
+        );
+        assert!(envelope["message"].is_string() && envelope["http_error_type"] == "BAD_REQUEST", "{path}");
+    }
+    desk.send("GET", "/nothing", &Value::Null).await.is_not_found("Route not found");
+}

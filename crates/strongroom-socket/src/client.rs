@@ -1,0 +1,149 @@
+//! The store, seen from outside.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use strongroom_store::{
+    Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
+};
+
+use crate::{codec, frame, place};
+
+/// A store that another process has open. Its calls block the thread that polls them.
+#[derive(Debug)]
+pub struct SocketStore {
+    path: PathBuf,
+    capabilities: Capabilities,
+    /// Connections that wait for the next call.
+    idle: Mutex<Vec<UnixStream>>,
+    closed: AtomicBool,
+}
+
+/// A call that got no answer.
+enum Lost {
+    /// Nothing of it was sent.
+    Unsent(io::Error),
+    /// The other process may have taken it.
+    Sent(io::Error),
+}
+
+impl SocketStore {
+    /// Comes in through the socket at `path`, where a [`Door`](crate::Door) of this user is open.
+    ///
+    /// # Errors
+    /// `Unavailable` if nobody listens there, or another user does; `Unsupported` if the other process is of another
+    /// release.
+    pub fn connect(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let path = path.as_ref().to_owned();
+        let stream = place::connect(&path).map_err(unavailable)?;
+        let answer = exchange(&stream, &codec::hello(RELEASE)).map_err(|lost| unavailable(lost.into()))?;
+        let capabilities = codec::capabilities(&answer).map_err(|_| other_release())??;
+        let idle = Mutex::new(vec![stream]);
+        Ok(Self { path, capabilities, idle, closed: AtomicBool::new(false) })
+    }
+
+    /// Sends a call on a connection that is free, or on a new one.
+    fn call(&self, bytes: &[u8]) -> Result<Vec<u8>, Lost> {
+        let free = self.idle().pop();
+        let stream = match free {
+            Some(stream) => stream,
+            None => self.greet().map_err(Lost::Unsent)?,
+        };
+        let answer = exchange(&stream, bytes)?;
+        self.idle().push(stream);
+        Ok(answer)
+    }
+
+    fn greet(&self) -> io::Result<UnixStream> {
+        let stream = place::connect(&self.path)?;
+        exchange(&stream, &codec::hello(RELEASE)).map_err(io::Error::from)?;
+        Ok(stream)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<UnixStream>> {
+        // Every change is one push or pop, so that a panic leaves nothing half done.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refuse_closed(&self) -> Result<(), StoreError> {
+        // Acquire: pairs with `close`, after which no connection is taken.
+        if self.closed.load(Ordering::Acquire) {
+            return Err(StoreError::new(StoreErrorKind::Closed, "the store was closed"));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Store for SocketStore {
+    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
+        self.refuse_closed()?;
+        request.check()?;
+        let answer = self.call(&codec::read(request)).map_err(|lost| unavailable(lost.into()))?;
+        let set = codec::read_set(&answer).map_err(|_| other_release())??;
+        if set.gets.len() != request.gets.len() || set.scans.len() != request.scans.len() {
+            return Err(other_release());
+        }
+        Ok(set)
+    }
+
+    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
+        self.refuse_closed()?;
+        batch.check(&self.capabilities)?;
+        match self.call(&codec::commit(&batch)) {
+            Ok(answer) => {
+                codec::revision(&answer).map_err(|_| indeterminate(io::ErrorKind::InvalidData.into()))?
+            }
+            Err(Lost::Unsent(error)) => Err(unavailable(error)),
+            Err(Lost::Sent(error)) => Err(indeterminate(error)),
+        }
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.closed.store(true, Ordering::Release);
+        // Every commit was answered, so nothing is left to be made durable.
+        self.idle().clear();
+        Ok(())
+    }
+}
+
+/// Sends one frame and receives the answer.
+fn exchange(stream: &UnixStream, bytes: &[u8]) -> Result<Vec<u8>, Lost> {
+    frame::send(stream, bytes).map_err(Lost::Sent)?;
+    let answer = frame::receive(stream, u32::MAX).map_err(Lost::Sent)?;
+    answer.ok_or_else(|| Lost::Sent(io::ErrorKind::UnexpectedEof.into()))
+}
+
+impl From<Lost> for io::Error {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::Unsent(error) | Lost::Sent(error) => error,
+        }
+    }
+}
+
+fn unavailable(error: io::Error) -> StoreError {
+    let message = "the process that has the store open does not answer";
+    StoreError::new(StoreErrorKind::Unavailable, message).with_source(error)
+}
+
+fn indeterminate(error: io::Error) -> StoreError {
+    let message = "the process that has the store open ended before it answered";
+    StoreError::new(StoreErrorKind::Indeterminate, message).with_source(error)
+}
+
+fn other_release() -> StoreError {
+    let message = "the process that has the store open is of another release";
+    StoreError::new(StoreErrorKind::Unsupported, message)
+}
+
+/// The release of the protocol.
+pub(crate) const RELEASE: u32 = 1;
