@@ -3,12 +3,14 @@
 use strongroom::store::{KeyRange, ReadBatch, Scan};
 use strongroom::{Error, Org, Store, Unlock, Vault, VaultOptions, WrongStore};
 use strongroom_http::{MeasuredStore, Metrics};
+use strongroom_socket::{Door, DoorStore};
 
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::keys;
 use crate::marks::KeptMark;
 use crate::output::Output;
+use crate::store::door;
 
 /// An open vault and the org that the command works on.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub(crate) struct Session {
     pub(crate) org: Org,
     pub(crate) mark: KeptMark,
     writes: bool,
+    /// That of a server, for commands.
+    door: Option<Door>,
 }
 
 impl Session {
@@ -63,15 +67,18 @@ impl Session {
         output: &Output,
         start: impl FnOnce() -> Result<(Unlock, T), Failure>,
     ) -> Result<(Self, Option<T>), Failure> {
-        let store = MeasuredStore::new(config.store.open()?, metrics);
+        let store = DoorStore::new(config.store.open_alone()?);
+        let shown = store.clone();
+        let store = MeasuredStore::new(store, metrics);
         if is_empty(&store).await? {
             KeptMark::of(config)?.refuse_empty(&config.store)?;
             let (unlock, started) = start()?;
             let vault = options(config).create(store, unlock).await?;
-            return Ok((Self::of(vault, config, KeptMark::unset(&config.store)?), Some(started)));
+            let session = Self::of(vault, config, KeptMark::unset(&config.store)?);
+            return Ok((session.with_door(&shown, config, output), Some(started)));
         }
         let session = Self::open_with(config, store, keys::existing(config, output)?, output).await?;
-        Ok((session, None))
+        Ok((session.with_door(&shown, config, output), None))
     }
 
     fn of(vault: Vault, config: &Config, mark: KeptMark) -> Self {
@@ -81,7 +88,14 @@ impl Session {
             Ok(actor) => org.acting_as(actor),
             Err(_) => org,
         };
-        Self { vault, org, mark, writes: config.writes }
+        Self { vault, org, mark, writes: config.writes, door: None }
+    }
+
+    /// The same with a door to its store. Without one it serves all the same, and says so.
+    fn with_door(self, store: &DoorStore, config: &Config, output: &Output) -> Self {
+        let opened = config.store.path().map(|path| door::open(store, path));
+        let door = opened.and_then(|door| door.inspect_err(|failure| output.warn(&failure.to_string())).ok());
+        Self { door, ..self }
     }
 
     /// Moves the mark of the store on if the command may have written, makes everything durable and releases the store.
@@ -90,6 +104,8 @@ impl Session {
         if self.writes && done.is_ok() {
             self.mark.advance(&self.vault, output).await;
         }
+        // Nobody comes in any more, and who is inside leaves, before the store is closed.
+        drop(self.door.take());
         let closed = self.vault.close().await;
         let done = done?;
         closed?;

@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
-use strongroom::{DocumentId, Org, PageRequest, Timestamp};
-use strongroom_http::{ApiKeyInfo, ApiKeys, NewApiKey};
+use strongroom::{DocumentId, LinkedAccountId, Org, PageRequest, Timestamp};
+use strongroom_http::{ApiKeyInfo, ApiKeys, CreatedApiKey, Grant, NewApiKey, Right, UnknownRight};
 
 use crate::failure::Failure;
 use crate::output::{Output, time};
@@ -18,12 +18,24 @@ pub(crate) enum ApiKeyCommand {
     List,
     /// Refuse a key from now on
     Revoke(Revoke),
+    /// Create a key that may do the same in place of another one, and print it
+    Rotate(Rotate),
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Create {
     /// Who or what will use it, for people
     name: String,
+    /// What it may do: documented, read, write, reveal, admin or operate; repeat it for several [default: documented,
+    /// the calls of /api/v2/public]
+    #[arg(long = "right", value_name = "RIGHT", value_parser = right)]
+    rights: Vec<Right>,
+    /// Narrow read, write and reveal to this variable, or with * at its end to all that begin so; repeat it for several
+    #[arg(long = "only", value_name = "NAME")]
+    names: Vec<String>,
+    /// Narrow them to this linked account; repeat it for several
+    #[arg(long = "account", value_name = "ID")]
+    accounts: Vec<LinkedAccountId>,
     /// Refuse it after this time, such as 30d or 12h
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     expires_in: Option<Duration>,
@@ -34,12 +46,24 @@ pub(crate) struct Revoke {
     id: DocumentId,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct Rotate {
+    id: DocumentId,
+    /// Take the old key for this long yet, such as 24h
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "0s")]
+    grace: Duration,
+    /// Refuse the new key after this time, such as 30d or 12h
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    expires_in: Option<Duration>,
+}
+
 #[derive(Serialize)]
 struct Created<'a> {
     id: String,
     name: &'a str,
     api_key: &'a str,
     environment: &'a str,
+    rights: Vec<&'static str>,
     expires_at: Option<String>,
 }
 
@@ -54,8 +78,13 @@ struct Revoked {
 struct KeyView {
     id: String,
     name: String,
+    rights: Vec<&'static str>,
+    names: Vec<String>,
+    linked_account_ids: Vec<String>,
     created_at: String,
     expires_at: Option<String>,
+    /// A day.
+    last_used: Option<String>,
 }
 
 impl ApiKeyCommand {
@@ -64,31 +93,36 @@ impl ApiKeyCommand {
             Self::Create(create) => create.run(org, output).await,
             Self::List => list(org, output).await,
             Self::Revoke(revoke) => revoke.run(org, output).await,
+            Self::Rotate(rotate) => rotate.run(org, output).await,
         }
     }
 }
 
 impl Create {
-    /// Prints only the key on standard output, so that it can be piped to where it is kept.
     async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
-        let mut key = NewApiKey::named(self.name);
+        let rights = if self.rights.is_empty() { vec![Right::Documented] } else { self.rights };
+        let grant = Grant::of(rights).only_names(self.names);
+        let grant = grant.and_then(|grant| grant.only_accounts(self.accounts));
+        let grant = grant.map_err(|error| Failure::usage(error.to_string()))?;
+        let mut key = NewApiKey::named(self.name).with(grant);
         if let Some(life) = self.expires_in {
             key = key.expires_at(after(life)?);
         }
-        let created = ApiKeys::of(org)?.create(key).await?;
-        let info = &created.info;
-        if output.is_json() {
-            return output.json(&Created {
-                id: info.id.to_string(),
-                name: &info.name,
-                api_key: created.key.expose(),
-                environment: org.environment().as_str(),
-                expires_at: info.expires_at.map(time),
-            });
+        show_created(&ApiKeys::of(org)?.create(key).await?, org, output)
+    }
+}
+
+impl Rotate {
+    async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        let (id, until) = (self.id, after(self.grace)?);
+        let expires_at = self.expires_in.map(after).transpose()?;
+        match ApiKeys::of(org)?.rotate(&id, until, expires_at).await? {
+            Some(created) => {
+                output.note(&format!("API key {id} is refused from {} on", time(until)));
+                show_created(&created, org, output)
+            }
+            None => Err(absent(&id)),
         }
-        let (id, environment) = (info.id, org.environment());
-        output.note(&format!("API key {id} for environment {environment}; it cannot be shown again"));
-        output.text(&format!("{}\n", created.key.expose()))
     }
 }
 
@@ -96,11 +130,28 @@ impl Revoke {
     async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         let id = self.id;
         if !ApiKeys::of(org)?.revoke(&id).await? {
-            return Err(Failure::not_found(format!("there is no API key {id}"))
-                .next("`strongroom api-key list` lists the keys"));
+            return Err(absent(&id));
         }
         output.done(&format!("revoked API key {id}"), &Revoked { id: id.to_string(), revoked: true })
     }
+}
+
+/// Prints only the key on standard output, so that it can be piped to where it is kept.
+fn show_created(created: &CreatedApiKey, org: &Org, output: &Output) -> Result<(), Failure> {
+    let info = &created.info;
+    if output.is_json() {
+        return output.json(&Created {
+            id: info.id.to_string(),
+            name: &info.name,
+            api_key: created.key.expose(),
+            environment: org.environment().as_str(),
+            rights: info.grant.rights().map(Right::as_str).collect(),
+            expires_at: info.expires_at.map(time),
+        });
+    }
+    let (id, environment) = (info.id, org.environment());
+    output.note(&format!("API key {id} for environment {environment}; it cannot be shown again"));
+    output.text(&format!("{}\n", created.key.expose()))
 }
 
 async fn list(org: &Org, output: &Output) -> Result<(), Failure> {
@@ -121,8 +172,12 @@ impl KeyView {
         Self {
             id: key.id.to_string(),
             name: key.name,
+            rights: key.grant.rights().map(Right::as_str).collect(),
+            names: key.grant.names().to_vec(),
+            linked_account_ids: key.grant.accounts().iter().map(ToString::to_string).collect(),
             created_at: time(key.created_at),
             expires_at: key.expires_at.map(time),
+            last_used: key.last_used.map(|day| time(day).chars().take(DATE_LEN).collect()),
         }
     }
 }
@@ -130,11 +185,29 @@ impl KeyView {
 fn show(mut views: Vec<KeyView>, output: &Output) -> Result<(), Failure> {
     views.sort_by(|one, other| one.name.cmp(&other.name));
     let rows = views.iter().map(|view| {
-        let expires = view.expires_at.clone().unwrap_or_default();
-        [view.id.clone(), view.name.clone(), view.created_at.clone(), expires]
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        [
+            view.id.clone(),
+            view.name.clone(),
+            view.rights.join(", "),
+            [view.names.as_slice(), &view.linked_account_ids].concat().join(", "),
+            view.created_at.clone(),
+            text(&view.expires_at),
+            text(&view.last_used),
+        ]
     });
-    output.list(["ID", "NAME", "CREATED", "EXPIRES"], rows, &views)
+    output.list(["ID", "NAME", "RIGHTS", "ONLY", "CREATED", "EXPIRES", "LAST USED"], rows, &views)
 }
+
+fn absent(id: &DocumentId) -> Failure {
+    Failure::not_found(format!("there is no API key {id}")).next("`strongroom api-key list` lists the keys")
+}
+
+fn right(text: &str) -> Result<Right, UnknownRight> {
+    text.parse()
+}
+
+const DATE_LEN: usize = 10;
 
 fn after(life: Duration) -> Result<Timestamp, Failure> {
     let moment =

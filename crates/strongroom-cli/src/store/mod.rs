@@ -1,6 +1,8 @@
 //! Which store, and how it is opened. A backend is one module and one line in [`KINDS`]; the first kept kind is the
 //! one for a new store.
 
+#[cfg(unix)]
+pub(crate) mod door;
 #[cfg(feature = "memory")]
 mod memory;
 #[cfg(feature = "postgres")]
@@ -113,8 +115,21 @@ impl Spec {
         self.is_kept() && self.kinds().any(|kind| (kind.is_at)(&self.place))
     }
 
-    /// Opens the existing store, or creates one of the first kind that fits.
+    /// Opens the existing store, or creates one of the first kind that fits. One that a server has open is reached
+    /// through the server.
     pub(crate) fn open(&self) -> Result<Arc<dyn Store>, Failure> {
+        self.open_by(|| self.through_door())
+    }
+
+    /// The same for a process that serves the store itself.
+    pub(crate) fn open_alone(&self) -> Result<Arc<dyn Store>, Failure> {
+        self.open_by(|| Ok(None))
+    }
+
+    fn open_by(
+        &self,
+        elsewhere: impl Fn() -> Result<Option<Arc<dyn Store>>, Failure>,
+    ) -> Result<Arc<dyn Store>, Failure> {
         if let Some(path) = self.path() {
             refuse_foreign(path, Exit::Store)?;
             places::make_own_dirs(path).map_err(|error| {
@@ -129,12 +144,26 @@ impl Spec {
         let deadline = Instant::now().checked_add(self.wait);
         loop {
             match (kind.open)(&self.place) {
-                Err(error) if is_held(&error) && deadline.is_some_and(|end| Instant::now() < end) => {
+                Err(error) if is_held(&error) => {
+                    if let Some(store) = elsewhere()? {
+                        return Ok(store);
+                    }
+                    if deadline.is_none_or(|end| Instant::now() >= end) {
+                        return Err(error.into());
+                    }
                     thread::sleep(BETWEEN_TRIES);
                 }
                 opened => return Ok(opened?),
             }
         }
+    }
+
+    /// The store as the server shows it that has it open; `None` if none does.
+    fn through_door(&self) -> Result<Option<Arc<dyn Store>>, Failure> {
+        #[cfg(unix)]
+        return self.path().map_or(Ok(None), door::enter);
+        #[cfg(not(unix))]
+        Ok(None)
     }
 
     /// Opens the existing store, and creates none.

@@ -37,7 +37,7 @@ pub(crate) async fn show(operator: Operator, Segment(text): Segment) -> Result<J
     operator.may_account(Right::Read, Some(&id))?;
     let found = operator.org.linked_account(&id).await.map_err(full)?.ok_or_else(not_found)?;
     let connections = operator.org.account(id).integrations(PageRequest::default()).await.map_err(full)?;
-    Ok(Json(AccountView::of(found).with_connections(connections.items)))
+    Ok(Json(AccountView::of(found).with_connections(&connections.items)))
 }
 
 /// Registers a linked account

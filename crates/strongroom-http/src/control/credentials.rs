@@ -29,7 +29,7 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<CredentialInfo>>, Failure> {
     operator.may_account(Right::Read, Some(&place.account))?;
     let found = place.credentials(&operator).list(query.request()?).await.map_err(full)?;
-    Ok(Json(Page::of(found, CredentialInfo::of)))
+    Ok(Json(Page::of(found, |info| CredentialInfo::of(&info))))
 }
 
 /// A credential in plain text

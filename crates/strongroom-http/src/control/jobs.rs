@@ -168,7 +168,13 @@ async fn rotate_to_end(job: &KeyJob, reporter: &Reporter) -> Result<Outcome, Err
             JobOutcome::Finished => {
                 format!("{made} new data keys; {destroyed} old keys destroyed, {kept} kept")
             }
-            _ => format!("job {} stopped; the list of jobs says why", job.id()),
+            JobOutcome::Unfinished
+            | JobOutcome::Blocked
+            | JobOutcome::Paused
+            | JobOutcome::Held { .. }
+            | _ => {
+                format!("job {} stopped; the list of jobs says why", job.id())
+            }
         };
         return Ok(Outcome { message, findings: Vec::new() });
     }

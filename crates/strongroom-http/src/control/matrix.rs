@@ -136,7 +136,7 @@ impl Cell {
         let state = match &found.scope {
             Origin::Scope(Scope::Org) if column == ScopeKind::LinkedAccount => EntryState::Inherited,
             Origin::Scope(_) => EntryState::Set,
-            _ => EntryState::Default,
+            Origin::Default | _ => EntryState::Default,
         };
         let overrides = found.shadowed.iter().map(|origin| origin.as_str().to_owned()).collect();
         let value = (!found.encrypted).then(|| cut(found.value.expose()));

@@ -166,14 +166,14 @@ impl AccountView {
         }
     }
 
-    pub(crate) fn with_connections(mut self, integrations: Vec<Integration>) -> Self {
-        self.connections = Some(integrations.into_iter().map(Connection::of).collect());
+    pub(crate) fn with_connections(mut self, integrations: &[Integration]) -> Self {
+        self.connections = Some(integrations.iter().map(Connection::of).collect());
         self
     }
 }
 
 impl Connection {
-    fn of(integration: Integration) -> Self {
+    fn of(integration: &Integration) -> Self {
         Self {
             integration: integration.integration.to_string(),
             created_at: time::iso(integration.created_at),
@@ -182,7 +182,7 @@ impl Connection {
 }
 
 impl CredentialInfo {
-    pub(crate) fn of(info: strongroom::CredentialInfo) -> Self {
+    pub(crate) fn of(info: &strongroom::CredentialInfo) -> Self {
         Self {
             id: info.id.to_string(),
             key: info.key_name.to_string(),

@@ -1,0 +1,153 @@
+//! Every command works on a store that a server has open, and the server sees at once what it did.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod shell;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use shell::Shell;
+use shell::server::Server;
+
+/// A vault on this kind of store, served.
+fn served(kind: &str) -> (Shell, Server) {
+    let shell = Shell::new();
+    let store = format!("{kind}:{}", shell.path("vault").display());
+    let shell = shell.variable("STRONGROOM_STORE", &store);
+    let server = Server::start(&shell, &[]);
+    (shell, server)
+}
+
+/// What a run of the server's own account sees of a variable that is not encrypted.
+fn seen(server: &Server, shell: &Shell, name: &str) -> Option<String> {
+    let id = shell.json(&["show", name])["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v2/public/env/value/{id}");
+    let (status, body) = server.send("GET", &path, &[("x-api-key", server.api_key())], "");
+    (status == 200).then(|| body["value"].as_str().unwrap().to_owned())
+}
+
+fn every_command_works_on_a_served_store(kind: &str) {
+    let (shell, server) = served(kind);
+    let mode = fs::symlink_metadata(shell.path("vault.sock")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    shell.define("PORT", "integer");
+    shell.ok_with("80", &["set", "PORT"]);
+    assert_eq!(seen(&server, &shell, "PORT").as_deref(), Some("80"));
+    shell.ok_with("81", &["set", "PORT"]);
+    assert_eq!(seen(&server, &shell, "PORT").as_deref(), Some("81"), "the server keeps nothing of before");
+    shell.ok(&["undo", "PORT", "--yes"]);
+    assert_eq!(seen(&server, &shell, "PORT").as_deref(), Some("80"));
+    shell.ok(&["define", "PORT", "--change", "--format", "number", "--description", "where to listen"]);
+
+    shell.ok(&["account", "create", "user_1", "--default-app"]);
+    shell.ok_with("k1", &["credential", "set", "api_key", "--account", "user_1"]);
+    shell.ok_with("82", &["set", "PORT", "--account", "user_1"]);
+    shell.write("a.env", "HOST=h\n");
+    shell.write("a.tpl", "{{ PORT }}");
+    shell.ok(&["import", "a.env", "--plain", "HOST"]);
+    assert_eq!(seen(&server, &shell, "HOST").as_deref(), Some("h"));
+    for command in [
+        &["show", "PORT"][..],
+        &["get", "PORT", "--reveal"],
+        &["resolve", "--account", "user_1"],
+        &["explain", "PORT", "--account", "user_1"],
+        &["list"],
+        &["list", "--values"],
+        &["history", "PORT"],
+        &["credential", "list", "--account", "user_1"],
+        &["account", "list"],
+        &["export", "--reveal"],
+        &["diff", "test", "test@account:user_1"],
+        &["copy", "test", "production", "--yes"],
+        &["inject", "a.tpl", "--reveal"],
+        &["run", "--", "true"],
+        &["doctor"],
+        &["verify"],
+        &["checkpoint", "a.checkpoint"],
+        &["verify", "--checkpoint", "a.checkpoint"],
+        &["backup", "a.backup"],
+        &["--org", "000000000000000000000001", "backup", "org.backup"],
+        &["audit", "--on"],
+        &["audit"],
+        &["audit", "--off"],
+        &["slot", "list"],
+        &["slot", "add", "--new-root-key-file", "other.key"],
+        &["rotate", "data"],
+        &["job", "list"],
+        &["job", "run"],
+        &["api-key", "list"],
+        &["credential", "delete", "api_key", "--account", "user_1", "--yes"],
+        &["delete", "HOST", "--yes"],
+        &["undo", "HOST", "--yes"],
+        &["delete", "HOST", "--definition", "--yes"],
+    ] {
+        shell.ok(command);
+    }
+    assert_eq!(shell.ok(&["run", "--account", "user_1", "--", "printenv", "PORT"]), "82\n");
+    let edited = shell.command(&["edit", "--yes"]).env("EDITOR", "sed -i s/80/90/").output().unwrap();
+    assert!(edited.status.success(), "{edited:?}");
+    assert_eq!(seen(&server, &shell, "PORT").as_deref(), Some("90"));
+
+    let key = shell.json(&["api-key", "create", "deploy", "--right", "read", "--only", "PORT"]);
+    let id = key["id"].as_str().unwrap();
+    let control =
+        |key: &str| server.send("GET", "/api/admin/v1/definitions/PORT", &[("x-api-key", key)], "").0;
+    assert_eq!(control(key["api_key"].as_str().unwrap()), 200);
+    let next = shell.json(&["api-key", "rotate", id, "--grace", "1h"]);
+    assert_eq!(control(next["api_key"].as_str().unwrap()), 200);
+    shell.ok(&["api-key", "revoke", id]);
+    assert_eq!(control(key["api_key"].as_str().unwrap()), 401);
+
+    shell.ok(&["shred", "account", "user_1", "--yes"]);
+    let (status, _) =
+        server.send("GET", "/api/v2/public/linked-account/user_1", &[("x-api-key", server.api_key())], "");
+    assert_eq!(status, 404);
+    assert_eq!(server.stop(), 0);
+    assert!(!shell.path("vault.sock").exists());
+    shell.ok(&["verify"]);
+}
+
+#[test]
+fn every_command_works_on_a_served_redb_store() {
+    every_command_works_on_a_served_store("redb");
+}
+
+#[test]
+fn every_command_works_on_a_served_sled_store() {
+    every_command_works_on_a_served_store("sled");
+}
+
+#[test]
+fn a_server_that_was_killed_leaves_nothing_in_the_way() {
+    let (shell, server) = served("redb");
+    server.kill();
+    assert!(shell.path("vault.sock").exists());
+    shell.ok(&["list"]);
+    let server = Server::start(&shell, &[]);
+    shell.ok(&["list"]);
+    server.stop();
+}
+
+#[test]
+fn what_lies_in_the_place_of_the_socket_is_left_there_and_said() {
+    let shell = Shell::new();
+    let shell = shell.variable("STRONGROOM_STORE", "redb:vault");
+    shell.write("vault.sock", "mine");
+    fs::set_permissions(shell.path("vault.sock"), fs::Permissions::from_mode(0o600)).unwrap();
+    let server = Server::start(&shell, &[]);
+    let refused = shell.run(&["--wait", "0", "list"]);
+    assert_eq!(refused.code, 6, "{}", refused.stderr);
+    assert_eq!(fs::read_to_string(shell.path("vault.sock")).unwrap(), "mine");
+    server.stop();
+}
+
+#[test]
+fn two_servers_do_not_share_one_embedded_store() {
+    let (shell, server) = served("redb");
+    let second = shell.run(&["--wait", "0", "serve", "--listen", "127.0.0.1:0"]);
+    assert_eq!(second.code, 6, "{}", second.stderr);
+    shell.ok(&["list"]);
+    server.stop();
+}
