@@ -92,7 +92,7 @@ pub use limits::{Limits, Quota, Quotas};
 pub use model::{
     Actor, AuditChange, AuditEvent, Credential, CredentialInfo, Cursor, CursorError, DefinitionRef, EventId,
     EventKind, Expected, Found, Integration, LinkedAccount, Listing, Mark, Metadata, Origin, PageRequest,
-    Resolution, Resolved, Revision, ScopedValue, Settings, SlotId, SlotInfo, SlotKind, Step,
+    Pin, Pinned, Resolution, Resolved, Revision, ScopedValue, Settings, SlotId, SlotInfo, SlotKind, Step,
     StoredDefinition, Trace, Upsert, Usage, ValueWritten, VariableDefinition, Version,
 };
 pub use model::{CredentialWritten, Credentials};
@@ -106,7 +106,7 @@ pub use tenant::{NewCredential, NewValue, RecordWrite, WriteOptions};
 pub use transfer::{Backup, BackupSummary, CopySummary, Phase, Progress, RestoreSummary};
 pub use verbs::account::Account;
 pub use verbs::accounts::{AccountWritten, CreateAccount, UpdateAccount, UpsertAccount};
-pub use verbs::audit::AuditFilter;
+pub use verbs::audit::{AuditBuffer, AuditDigest, AuditFilter, AuditNote};
 pub use verbs::credentials::{AppCredentials, Replaced};
 pub use verbs::definitions::{DefinitionChange, DefinitionFilter, FormatChange, Mismatch, OnMismatch};
 pub use verbs::generation::Generation;

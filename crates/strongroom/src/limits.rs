@@ -47,11 +47,12 @@ impl Default for Limits {
 /// not held to quotas, nor are records, which are the host's own.
 ///
 /// *How exact.* One engine that has its store to itself keeps to the quotas of accounts exactly, but for updates
-/// of rows up to 4 KiB, which are never refused. Events of the audit log, former versions of values and keyrings are
-/// not counted. Where several engines share a store, each of the others can add a sixteenth of a quota unseen, and
-/// besides that every write under way may pass. The quotas of an org take twice that. While an engine counts an org for
-/// the first time, which it does bit by bit with its first writes of new rows, up to a sixteenth of the bytes may be
-/// added too much.
+/// of rows up to 4 KiB, which are never refused, nor are the former versions that they keep, which count in bytes. Of a
+/// former version that was dropped the bytes count until rows are counted again, at the latest when a write would be
+/// refused. Events of the audit log and keyrings are not counted. Where several engines share a store, each of the
+/// others can add a sixteenth of a quota unseen, and besides that every write under way may pass. The quotas of an org
+/// take twice that. While an engine counts an org for the first time, which it does bit by bit with its first writes of
+/// new rows, up to a sixteenth of the bytes may be added too much.
 ///
 /// ```
 /// # futures_executor::block_on(async {
@@ -243,6 +244,8 @@ const DEFINITIONS_MAX: usize = 1_000;
 
 pub(crate) const DESCRIPTION_BYTES_MAX: usize = 1 << 10;
 pub(crate) const DEFAULT_BYTES_MAX: usize = 4 << 10;
+/// How many former versions of a document are kept at most.
+pub(crate) const HISTORY_VERSIONS_MAX: u8 = 100;
 pub(crate) const AUTHOR_BYTES_MAX: usize = 256;
 /// The longest value leaves 2,020 bytes of its record for all that is said about a version.
 pub(crate) const NOTE_BYTES_MAX: usize = 512;

@@ -30,7 +30,7 @@ use crate::error::Error;
 use crate::format::PatternCache;
 use crate::keys::RootCell;
 use crate::limits::Limits;
-use crate::row::VaultRow;
+use crate::row::{VaultRow, is_unlike_others};
 use crate::store::{
     Committed, Durability, Expect, Key, KeyRange, Op, Page, READ_OPS_MAX, ReadBatch, ReadSet, Scan, Store,
     StoreErrorKind, Versioned, WriteBatch,
@@ -232,21 +232,22 @@ pub(crate) async fn commit_surely(store: &dyn Store, batch: &Arc<WriteBatch>) ->
     Err(lost_answer.map_or(Error::Contended(ATTEMPTS_MAX), Error::Indeterminate))
 }
 
-/// Whether a batch landed, judged by a row that it both expects and writes. A written row is proof, since every sealed
-/// row has its own nonce; a deleted row is not, so written rows are tried first.
+/// Whether a batch landed, judged by a row that it both expects and writes. A sealed row is proof, since each has its
+/// own nonce; an index row may be what it was before, and a deleted one too, so the others are tried first.
 async fn look_for(store: &dyn Store, batch: &WriteBatch) -> Landing {
     let expected = |op: &Op| batch.expect.iter().find(|(key, _)| key == op.key()).map(|(_, expect)| *expect);
-    let is_put = |op: &&Op| matches!(op, Op::Put(..));
-    let mut candidates = batch.ops.iter().filter(is_put).chain(batch.ops.iter());
+    let is_proof = |op: &&Op| matches!(op, Op::Put(_, row) if is_unlike_others(row));
+    let mut candidates = batch.ops.iter().filter(is_proof).chain(batch.ops.iter());
     let Some((op, expect)) = candidates.find_map(|op| Some((op, expected(op)?))) else {
         return Landing::Unknown;
     };
     let Ok([found]) = read_from(store, [op.key().clone()]).await else { return Landing::Unknown };
     match (op, found) {
-        (Op::Put(_, ours), Some(row)) if row.value == *ours => {
+        // First: a batch that landed has changed the revision, whatever the row holds.
+        (_, ref found) if expect.holds(found.as_ref().map(|row| row.revision)) => Landing::NotYet,
+        (Op::Put(_, ours), Some(row)) if row.value == *ours && is_unlike_others(ours) => {
             Landing::Landed(Committed { revision: row.revision })
         }
-        (_, found) if expect.holds(found.as_ref().map(|row| row.revision)) => Landing::NotYet,
         _ => Landing::Unknown,
     }
 }

@@ -65,6 +65,8 @@ pub(crate) struct Tally {
     count: Mutex<Count>,
     /// Whether a batch may have landed or not, so that `stored` may be too high.
     unsure: AtomicBool,
+    /// Whether rows were deleted that nobody measured, so that `stored` is too high.
+    blind: AtomicBool,
 }
 
 #[derive(Default)]
@@ -144,13 +146,21 @@ impl Tally {
     pub(crate) fn may_be_high(&self, now: Timestamp, shared: bool) -> bool {
         let age_ms = now.as_ms().saturating_sub(self.count().counted_at_ms);
         // Relaxed: it is only a hint that counting may help, and the count is under a lock.
-        self.unsure.load(Ordering::Relaxed) || (shared && u128::from(age_ms) >= RECOUNT_AFTER.as_millis())
+        let may_be_old = shared || self.blind.load(Ordering::Relaxed);
+        self.unsure.load(Ordering::Relaxed) || (may_be_old && u128::from(age_ms) >= RECOUNT_AFTER.as_millis())
+    }
+
+    /// Notes that a batch deletes rows that nobody measured.
+    pub(crate) fn deletes_blindly(&self) {
+        // Relaxed: it is only a hint that counting may help.
+        self.blind.store(true, Ordering::Relaxed);
     }
 
     /// What was reserved until now: to be given to [`counted`](Self::counted).
     pub(crate) fn begin(&self) -> Amounts {
         // Relaxed: whoever is unsure from now on says so again.
         self.unsure.store(false, Ordering::Relaxed);
+        self.blind.store(false, Ordering::Relaxed);
         let mut count = self.count();
         count.added = Amounts::default();
         count.reserved
@@ -194,6 +204,7 @@ impl Tally {
         count.finish(found, now);
         // Relaxed: whoever is unsure from now on says so again.
         self.unsure.store(false, Ordering::Relaxed);
+        self.blind.store(false, Ordering::Relaxed);
         Walked::Over
     }
 
@@ -307,6 +318,7 @@ impl Amounts {
             Counted::Account => Self { accounts: rows, ..none },
             Counted::Integration => Self { integrations: rows, ..none },
             Counted::Credential => Self { credentials: rows, ..none },
+            Counted::History => none,
         }
     }
 

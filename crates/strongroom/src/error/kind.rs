@@ -45,6 +45,7 @@ impl Error {
             | Self::ScopeNotAllowed { .. } => ErrorKind::Invalid,
             Self::DefinitionNotFound(_)
             | Self::VersionNotFound(_)
+            | Self::NotAsPinned(_)
             | Self::AccountNotFound(_)
             | Self::IntegrationNotFound { .. }
             | Self::OrgNotFound(_) => ErrorKind::NotFound,

@@ -76,6 +76,9 @@ pub enum Error {
     /// No such version: it is older than those that are kept, or it says that the value was deleted.
     #[error("version {} is not kept: look for another one in the history", .0.as_u64())]
     VersionNotFound(Revision),
+    /// Some of what was pinned is no longer kept. These are the names of their definitions.
+    #[error("no longer kept as pinned: `{}`. Resolve anew, and keep more versions", .0.join("`, `"))]
+    NotAsPinned(Vec<String>),
     /// The name is taken by the definition with this id.
     #[error("a variable definition with this name exists: {0}")]
     DefinitionExists(DefinitionId),

@@ -21,8 +21,10 @@ pub fn row(data: &[u8]) {
         RowKind::Definition,
         RowKind::Keyring,
         RowKind::Sealed,
-        RowKind::FormerValue,
-        RowKind::DeletedValue,
+        RowKind::Former,
+        RowKind::Deleted,
+        RowKind::FormerDefinition,
+        RowKind::DeletedDefinition,
     ] {
         if let Ok(row) = SealedRow::decode(kind, data) {
             assert!(row.encode(kind) == data, "a sealed row has one form");

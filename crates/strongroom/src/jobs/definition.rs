@@ -3,12 +3,32 @@
 use crate::engine::cache::Definition;
 use crate::error::Error;
 use crate::id::DefinitionId;
-use crate::jobs::{PAGE_ROWS, Sweeper, document_id};
+use crate::jobs::{JOBS_PAGE, PAGE_ROWS, Sweeper, document_id, run_job};
 use crate::model::DefinitionRef;
-use crate::row::{RowKind, encode_index};
+use crate::row::body::Sweep;
+use crate::row::{RowKind, Subject, TenantRow, encode_index};
 use crate::scope::Scope;
 use crate::store::{Key, RowRevision, Scan};
-use crate::tenant::{GRANDFATHERED, IndexedValue, Needs};
+use crate::tenant::{GRANDFATHERED, IndexedValue, Needs, Tenant};
+
+/// Finishes what deletes of a definition have left. Returns whether there was anything.
+pub(crate) async fn finish_deletes(tenant: &Tenant, id: &DefinitionId) -> Result<bool, Error> {
+    let (mut rest, mut finished) = (tenant.id.jobs(), false);
+    loop {
+        let page = tenant.engine.scan(rest.clone(), JOBS_PAGE).await?;
+        for (key, row) in &page.rows {
+            let Some(TenantRow::Job(job)) = tenant.id.parse_row(key.as_bytes()) else { continue };
+            if tenant.open_job(&job, row)? == Sweep::Definition(*id) {
+                run_job(tenant, &job).await?;
+                finished = true;
+            }
+        }
+        match page.rows.last() {
+            Some((last, _)) if page.more => rest = rest.after(last.as_bytes()),
+            _ => return Ok(finished),
+        }
+    }
+}
 
 impl Sweeper<'_> {
     pub(crate) async fn sweep_definition(&self, id: &DefinitionId) -> Result<(), Error> {
@@ -48,7 +68,7 @@ impl Sweeper<'_> {
     async fn sweep_history(&self, id: &DefinitionId, scopes: &[Scope]) -> Result<bool, Error> {
         let (view, ()) = self.tenant.read(&Needs::org_keys(), ()).await?;
         loop {
-            let ranges = scopes.iter().map(|scope| self.tenant.id.value_history(scope, id));
+            let ranges = scopes.iter().map(|scope| self.tenant.id.history(&Subject::value(scope, id)));
             let scans: Vec<Scan> = ranges.map(|range| Scan::new(range, PAGE_ROWS).keys_only()).collect();
             let pages = self.tenant.engine.read(scans).await?;
             let found: Vec<Key> = pages.into_iter().flat_map(|page| page.rows).map(|(key, _)| key).collect();

@@ -142,6 +142,7 @@ impl Sweeper<'_> {
         }
         let everything = |_: &View<'_>, _: &Key, _: &Versioned| Ok(SweepAction::Delete(Vec::new()));
         if self.sweep_range(target, keys.account_credentials(account), everything).await?
+            && self.sweep_range(target, keys.account_credential_history(account), everything).await?
             && self.sweep_range(target, keys.integrations(account), everything).await?
         {
             self.finish(Some(target)).await?;
@@ -157,7 +158,10 @@ impl Sweeper<'_> {
         let target = SweepTarget { account, integration: Some(integration) };
         let credentials = self.tenant.id.credentials(account, integration);
         let everything = |_: &View<'_>, _: &Key, _: &Versioned| Ok(SweepAction::Delete(Vec::new()));
-        if self.sweep_range(target, credentials, everything).await? {
+        let history = self.tenant.id.credentials_history(account, integration);
+        if self.sweep_range(target, credentials, everything).await?
+            && self.sweep_range(target, history, everything).await?
+        {
             self.finish(Some(target)).await?;
         }
         Ok(())

@@ -57,7 +57,7 @@ impl Sweeper<'_> {
             wide.updated_at = tenant.engine.now();
             let (view, ()) = tenant.read(&Needs::org_keys(), ()).await?;
             let mut draft = self.draft(&view);
-            draft.put_definition(&wide, Some(definition.row_revision))?;
+            draft.put_definition(&wide, Some(&definition))?;
             draft.delete(self.job.clone());
             if draft.commit().await?.is_landed() || self.is_gone().await? {
                 return Ok(());

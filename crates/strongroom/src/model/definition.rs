@@ -38,6 +38,14 @@ pub struct VariableDefinition {
     pub scopes: Scopes,
     /// Who wrote this version, in the host's own words; at most 256 bytes.
     pub author: Option<String>,
+    /// How many former versions of the definition and of each of its values are kept, at most 100; by default as many
+    /// as [`VaultOptions::history_versions`](crate::VaultOptions::history_versions) says.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub history_versions: Option<u8>,
+    /// For how many seconds after it was written a former version of a value is kept at most; by default for as long as
+    /// there are not too many. An older one is not shown, and goes with the next write of its value.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub history_age_secs: Option<u64>,
 }
 
 impl VariableDefinition {
@@ -88,6 +96,20 @@ impl VariableDefinition {
         self
     }
 
+    /// Keeps the last `count` former versions of the definition and of each of its values, at most 100.
+    #[must_use]
+    pub fn history_versions(mut self, count: u8) -> Self {
+        self.history_versions = Some(count);
+        self
+    }
+
+    /// Keeps a former version of a value for at most so many seconds after it was written.
+    #[must_use]
+    pub fn history_age_secs(mut self, secs: u64) -> Self {
+        self.history_age_secs = Some(secs);
+        self
+    }
+
     /// Records who writes this version, whoever the handle [acts as](crate::Org::acting_as).
     #[must_use]
     pub fn author(mut self, who: impl Into<String>) -> Self {
@@ -110,6 +132,8 @@ impl Default for VariableDefinition {
             required: false,
             scopes: Scopes::ALL,
             author: None,
+            history_versions: None,
+            history_age_secs: None,
         }
     }
 }

@@ -43,7 +43,7 @@ pub struct AuditChange {
     pub integration: Option<IntegrationId>,
     /// The document id of a value.
     pub document_id: Option<DocumentId>,
-    /// The revision before; `None` for something new.
+    /// The revision before, or that was read; `None` for something new.
     pub before: Option<Revision>,
     /// The revision after; `None` for something deleted.
     pub after: Option<Revision>,
@@ -177,6 +177,20 @@ event_kinds! {
     RecordPut = 13, "Record Put";
     /// A record of the host was deleted.
     RecordDeleted = 14, "Record Deleted";
+    /// An API key was created.
+    ApiKeyCreated = 15, "API Key Created";
+    /// What is known of an API key was changed.
+    ApiKeyUpdated = 16, "API Key Updated";
+    /// An API key was revoked.
+    ApiKeyRevoked = 17, "API Key Revoked";
+    /// A value was shown to somebody ([`Org::note`](crate::Org::note)).
+    ValueRead = 18, "Variable Value Read";
+    /// A credential was shown to somebody.
+    CredentialRead = 19, "Credential Read";
+    /// A connection no longer works.
+    ConnectionExpired = 20, "Connection Expired";
+    /// Events of the audit were dropped for their age.
+    AuditTrimmed = 21, "Audit Log Trimmed";
 }
 
 impl fmt::Display for EventKind {

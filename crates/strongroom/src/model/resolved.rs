@@ -51,6 +51,9 @@ impl fmt::Display for Origin {
 pub struct Resolved {
     /// The id of its definition.
     pub definition_id: DefinitionId,
+    /// The revision of its definition.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub definition_revision: Revision,
     /// The definition's name.
     pub name: String,
     /// Whether the definition is marked encrypted. Such a value must not be shown.
@@ -76,7 +79,8 @@ impl Resolved {
     ) -> Self {
         let StoredDefinition { id, definition, .. } = stored;
         let (name, encrypted) = (definition.name.clone(), definition.encrypted);
-        Self { definition_id: *id, name, encrypted, scope, shadowed, found, value }
+        let definition_revision = stored.revision;
+        Self { definition_id: *id, definition_revision, name, encrypted, scope, shadowed, found, value }
     }
 }
 

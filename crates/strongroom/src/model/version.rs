@@ -2,24 +2,37 @@
 
 use crate::clock::Timestamp;
 use crate::id::DocumentId;
-use crate::model::{Metadata, Revision};
+use crate::model::{Metadata, Revision, StoredDefinition};
 
-/// One version of a value, without the value.
+/// One version of a value, credential or definition: who wrote it and when, not what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Version {
     /// The document that it is a version of.
     pub id: DocumentId,
-    /// Which version: what [`Org::value_version`](crate::Org::value_version) takes.
+    /// Which version: what [`Org::value_version`](crate::Org::value_version) and its siblings take.
     pub revision: Revision,
     /// When the document was added.
     pub created_at: Timestamp,
     /// When this version was written.
     pub written_at: Timestamp,
-    /// Whether this version says that the value was deleted.
+    /// Whether this version says that the document was deleted.
     pub deleted: bool,
     /// Who wrote it, and why.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Metadata::is_empty"))]
     pub metadata: Metadata,
+}
+
+impl Version {
+    pub(crate) fn of_definition(stored: &StoredDefinition) -> Self {
+        Self {
+            id: DocumentId::from(*stored.id.as_bytes()),
+            revision: stored.revision,
+            created_at: stored.created_at,
+            written_at: stored.updated_at,
+            deleted: stored.metadata.is_deletion(),
+            metadata: stored.metadata.clone(),
+        }
+    }
 }

@@ -10,8 +10,9 @@
 
 use super::{Row, Subject, TenantRow, VaultRow};
 use crate::envelope::{self, StoreId};
-use crate::id::{DocumentId, LinkedAccountId, WorkflowId};
+use crate::id::{CredentialKey, DefinitionId, DocumentId, IntegrationId, LinkedAccountId, WorkflowId};
 use crate::model::{ChainId, EventId, Revision};
+use crate::scope::Scope;
 
 /// The address of a record. Document id and revision come from the row itself: a row that states others than it was
 /// sealed with does not open.
@@ -93,15 +94,9 @@ impl<'a> Texts<'a> {
         match row {
             TenantRow::Keyring(account) => Self { account: account.as_deref(), ..Self::named("keyring") },
             TenantRow::Count => Self::named("count"),
-            TenantRow::Definition(id) => Self { name: Name::Id(*id.as_bytes()), ..Self::named("") },
-            TenantRow::Value(scope, definition)
-            | TenantRow::Former(Subject::Value(scope, definition), _)
-            | TenantRow::Deleted(Subject::Value(scope, definition)) => Self {
-                account: scope.linked_account(),
-                workflow: scope.workflow(),
-                name: Name::Id(*definition.as_bytes()),
-                ..Self::named("")
-            },
+            TenantRow::Definition(id) => Self::of_definition(id),
+            TenantRow::Value(scope, definition) => Self::of_value(scope, definition),
+            TenantRow::Former(subject, _) | TenantRow::Deleted(subject) => Self::of_subject(subject),
             TenantRow::Account(account) => {
                 Self { key_name: Name::Text(account.as_str()), ..Self::of_account("account", account) }
             }
@@ -109,16 +104,16 @@ impl<'a> Texts<'a> {
                 key_name: Name::Text(integration.as_str()),
                 ..Self::of_account("integration", account)
             },
-            TenantRow::Credential(account, integration, key_name) => Self {
-                key_name: Name::Text(key_name.as_str()),
-                ..Self::of_account(integration.as_str(), account)
-            },
+            TenantRow::Credential(account, integration, key_name) => {
+                Self::of_credential(account, integration, key_name)
+            }
             TenantRow::Record(namespace, key) => {
                 Self { key_name: Name::Pair(namespace.as_str(), key.as_str()), ..Self::named("record") }
             }
             TenantRow::Event(id) => Self { key_name: Name::EventId(id.to_bytes()), ..Self::named("event") },
             TenantRow::AuditHead => Self::named("audit"),
             TenantRow::ChainHead(chain) => Self { key_name: Name::ChainId(*chain), ..Self::named("chain") },
+            TenantRow::AuditFloor => Self::named("floor"),
             TenantRow::Job(id) => Self { key_name: Name::Id(*id.as_bytes()), ..Self::named("job") },
             // These rows are not sealed, so nothing asks for their address.
             TenantRow::Epoch
@@ -127,6 +122,37 @@ impl<'a> Texts<'a> {
             | TenantRow::DefinitionValue(..)
             | TenantRow::ValueId(_) => Self::named(""),
         }
+    }
+
+    /// A former version has the texts of the current one, and another kind.
+    fn of_subject(subject: &'a Subject<'a>) -> Self {
+        match subject {
+            Subject::Value(scope, definition) => Self::of_value(scope, definition),
+            Subject::Credential(account, integration, key_name) => {
+                Self::of_credential(account, integration, key_name)
+            }
+            Subject::Definition(id) => Self::of_definition(id),
+        }
+    }
+
+    fn of_definition(id: &DefinitionId) -> Self {
+        Self { name: Name::Id(*id.as_bytes()), ..Self::named("") }
+    }
+
+    fn of_value(scope: &'a Scope, definition: &DefinitionId) -> Self {
+        Self {
+            account: scope.linked_account(),
+            workflow: scope.workflow(),
+            ..Self::of_definition(definition)
+        }
+    }
+
+    fn of_credential(
+        account: &'a LinkedAccountId,
+        integration: &'a IntegrationId,
+        key_name: &'a CredentialKey,
+    ) -> Self {
+        Self { key_name: Name::Text(key_name.as_str()), ..Self::of_account(integration.as_str(), account) }
     }
 
     fn named(name: &'a str) -> Self {
@@ -205,7 +231,6 @@ mod tests {
     use crate::envelope::Address as _;
     use crate::id::Environment;
     use crate::row::TenantId;
-    use crate::scope::Scope;
 
     const STORE: StoreId = [1; 16];
 
@@ -245,12 +270,12 @@ mod tests {
         let revision = Revision::from_u64(1);
         let rows = [
             tenant.value(&Scope::Org, id),
-            tenant.former_value(&Scope::Org, id, revision),
-            tenant.deleted_value(&Scope::Org, id),
+            tenant.former(&Subject::value(&Scope::Org, id), revision),
+            tenant.deleted(&Subject::value(&Scope::Org, id)),
         ];
         let bytes = rows.each_ref().map(|row| encoded(row.address(&STORE, None, revision)));
         assert!(bytes[0] != bytes[1] && bytes[1] != bytes[2] && bytes[0] != bytes[2]);
-        let next = tenant.former_value(&Scope::Org, id, revision.next());
+        let next = tenant.former(&Subject::value(&Scope::Org, id), revision.next());
         assert_ne!(encoded(next.address(&STORE, None, revision.next())), bytes[1]);
     }
 

@@ -31,12 +31,20 @@ pub(crate) enum RowKind {
     Keyring = 6,
     Sealed = 7,
     // 8 is that of a ciphertext that is shown to a client.
-    FormerValue = 9,
-    DeletedValue = 0x0a,
+    Former = 9,
+    Deleted = 0x0a,
+    FormerDefinition = 0x0b,
+    DeletedDefinition = 0x0c,
     Header = 0x10,
     Index = 0x11,
     Epoch = 0x12,
     Note = 0x13,
+}
+
+/// Whether a row is of a kind of which no two writes put the same bytes: a sealed one has a nonce, and a note a number
+/// of its own. An index row or an epoch may be what it was before.
+pub(crate) fn is_unlike_others(row: &[u8]) -> bool {
+    row.get(2).is_some_and(|kind| ![RowKind::Index as u8, RowKind::Epoch as u8].contains(kind))
 }
 
 /// The clear part of a sealed row, and the record, borrowed from the row.

@@ -93,6 +93,7 @@ impl TenantRow<'_> {
             Self::Event(id) => push(key, EVENT, &id.to_bytes()),
             Self::AuditHead => key.push(AUDIT_HEAD),
             Self::ChainHead(chain) => push(key, CHAIN_HEAD, chain),
+            Self::AuditFloor => key.push(AUDIT_FLOOR),
             Self::Former(subject, revision) => {
                 subject.write_key(key);
                 key.extend(&former_suffix(*revision));
@@ -111,6 +112,14 @@ impl Subject<'_> {
             Self::Value(scope, definition) => {
                 key.extend(&[HISTORY, VALUE]);
                 push_scope(key, scope);
+                key.extend(definition.as_bytes());
+            }
+            Self::Credential(account, integration, key_name) => {
+                key.push(HISTORY);
+                push_ids(key, CREDENTIAL, [account.as_str(), integration.as_str(), key_name.as_str()]);
+            }
+            Self::Definition(definition) => {
+                key.extend(&[HISTORY, DEFINITION]);
                 key.extend(definition.as_bytes());
             }
         }
@@ -228,14 +237,42 @@ impl TenantId {
         self.range(&[&[CHAIN_HEAD]])
     }
 
-    /// The former versions of a value, the newest first; before them, that it was deleted.
-    pub(crate) fn value_history(&self, scope: &Scope, definition: &DefinitionId) -> KeyRange {
-        KeyRange::prefix(self.deleted_value(scope, definition).key().as_bytes())
+    /// The former versions of a document, the newest first; before them, that it was deleted.
+    pub(crate) fn history(&self, subject: &Subject<'_>) -> KeyRange {
+        KeyRange::prefix(self.deleted(subject).key().as_bytes())
+    }
+
+    /// The former versions of all values of one scope.
+    pub(crate) fn values_history(&self, scope: &Scope) -> KeyRange {
+        let mut prefix = self.start(HISTORY);
+        prefix.push(VALUE);
+        push_scope(&mut prefix, scope);
+        KeyRange::prefix(prefix.as_bytes())
     }
 
     /// The former versions of all values of one account.
     pub(crate) fn account_value_history(&self, account: &LinkedAccountId) -> KeyRange {
         self.range(&[&[HISTORY, VALUE, SCOPE_ACCOUNT], account.as_str().as_bytes(), &[0]])
+    }
+
+    /// The former versions of all credentials of one account.
+    pub(crate) fn account_credential_history(&self, account: &LinkedAccountId) -> KeyRange {
+        self.range(&[&[HISTORY, CREDENTIAL], account.as_str().as_bytes(), &[0]])
+    }
+
+    /// The former versions of all credentials of one integration.
+    pub(crate) fn credentials_history(
+        &self,
+        account: &LinkedAccountId,
+        integration: &IntegrationId,
+    ) -> KeyRange {
+        let (account, integration) = (account.as_str().as_bytes(), integration.as_str().as_bytes());
+        self.range(&[&[HISTORY, CREDENTIAL], account, &[0], integration, &[0]])
+    }
+
+    /// The former versions of all definitions.
+    pub(crate) fn definitions_history(&self) -> KeyRange {
+        self.range(&[&[HISTORY, DEFINITION]])
     }
 
     /// The rows that the data key of the org, or of one account, seals, in key order.
@@ -246,6 +283,7 @@ impl TenantId {
                 self.range(&[&[VALUE, SCOPE_ACCOUNT], id, &[0]]),
                 self.range(&[&[CREDENTIAL], id, &[0]]),
                 self.account_value_history(account),
+                self.account_credential_history(account),
             ];
         }
         vec![
@@ -262,6 +300,8 @@ impl TenantId {
             // New ones at the end: a stored job counts the ranges that it is through with.
             self.range(&[&[HISTORY, VALUE, SCOPE_ORG]]),
             self.range(&[&[HISTORY, VALUE, SCOPE_WORKFLOW]]),
+            self.definitions_history(),
+            self.range(&[&[AUDIT_FLOOR]]),
         ]
     }
 
@@ -276,14 +316,20 @@ impl TenantId {
         let accounts = self.range(&[&[ACCOUNT]]);
         let end = self.range(&[&[CREDENTIAL]]).end;
         // The three kinds have adjacent numbers.
-        vec![self.range(&[&[VALUE]]), KeyRange { start: accounts.start, end }]
+        vec![self.range(&[&[VALUE]]), KeyRange { start: accounts.start, end }, self.range(&[&[HISTORY]])]
     }
 
     /// The rows that count in the quotas of an account.
     pub(crate) fn counted_of_account(&self, account: &LinkedAccountId) -> Vec<KeyRange> {
         let id = account.as_str().as_bytes();
         let values = self.range(&[&[VALUE, SCOPE_ACCOUNT], id, &[0]]);
-        vec![values, self.integrations(account), self.account_credentials(account)]
+        vec![
+            values,
+            self.integrations(account),
+            self.account_credentials(account),
+            self.account_value_history(account),
+            self.account_credential_history(account),
+        ]
     }
 
     fn range(&self, parts: &[&[u8]]) -> KeyRange {
@@ -400,6 +446,7 @@ pub(super) const RECORD: u8 = 0x40;
 pub(super) const EVENT: u8 = 0x60;
 pub(super) const AUDIT_HEAD: u8 = 0x61;
 pub(super) const CHAIN_HEAD: u8 = 0x62;
+pub(super) const AUDIT_FLOOR: u8 = 0x63;
 pub(super) const HISTORY: u8 = 0x50;
 
 pub(super) const SCOPE_ORG: u8 = 0x00;
@@ -409,6 +456,7 @@ pub(super) const SCOPE_WORKFLOW: u8 = 0x02;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Revision;
 
     fn tenant() -> TenantId {
         TenantId::new("6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), Environment::test())
@@ -436,7 +484,9 @@ mod tests {
         let tenant =
             TenantId::new("6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), "e".repeat(32).parse().unwrap());
         let (account, integration) = ("a".repeat(254).parse().unwrap(), "i".repeat(64).parse().unwrap());
-        let key = tenant.credential(&account, &integration, &"k".repeat(256).parse().unwrap()).key();
+        let name = "k".repeat(256).parse().unwrap();
+        let key =
+            tenant.former(&Subject::credential(&account, &integration, &name), Revision::UNWRITTEN).key();
         assert!(key.as_bytes().len() <= crate::store::KEY_BYTES_MAX);
     }
 }

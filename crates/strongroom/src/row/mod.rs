@@ -30,7 +30,7 @@ use crate::store::Key;
 pub(crate) use address::Address;
 pub(crate) use bytes::{
     RowError, RowKind, SealedRow, decode_header, decode_index, decode_note, encode_epoch, encode_header,
-    encode_index, encode_note, expect_key, finish, infallible, row_body, start,
+    encode_index, encode_note, expect_key, finish, infallible, is_unlike_others, row_body, start,
 };
 pub(crate) use key::VaultKeys;
 pub use name::{RowName, RowPath};
@@ -96,6 +96,8 @@ pub(crate) enum TenantRow<'a> {
     AuditHead,
     /// How long a chain of events is at least.
     ChainHead(ChainId),
+    /// Which events were dropped for their age.
+    AuditFloor,
     /// A former version of a document, at this revision.
     Former(Subject<'a>, Revision),
     /// That a document was deleted, with its history kept.
@@ -109,6 +111,8 @@ pub(crate) enum TenantRow<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Subject<'a> {
     Value(Cow<'a, Scope>, DefinitionId),
+    Credential(Cow<'a, LinkedAccountId>, Cow<'a, IntegrationId>, Cow<'a, CredentialKey>),
+    Definition(DefinitionId),
 }
 
 /// An org in one environment, and the prefix of its rows' keys.
@@ -130,6 +134,8 @@ pub(crate) enum Counted {
     Account,
     Integration,
     Credential,
+    /// A former version or deletion, of which only the bytes count.
+    History,
 }
 
 /// Which key seals a row.
@@ -182,8 +188,10 @@ impl TenantRow<'_> {
             Self::DefinitionName(_) | Self::DefinitionValue(..) | Self::ValueId(_) => RowKind::Index,
             Self::Value(..) => RowKind::ScopedValue,
             Self::Credential(..) => RowKind::Credential,
-            Self::Former(Subject::Value(..), _) => RowKind::FormerValue,
-            Self::Deleted(Subject::Value(..)) => RowKind::DeletedValue,
+            Self::Former(Subject::Value(..) | Subject::Credential(..), _) => RowKind::Former,
+            Self::Deleted(Subject::Value(..) | Subject::Credential(..)) => RowKind::Deleted,
+            Self::Former(Subject::Definition(_), _) => RowKind::FormerDefinition,
+            Self::Deleted(Subject::Definition(_)) => RowKind::DeletedDefinition,
             Self::Count
             | Self::Account(_)
             | Self::Integration(..)
@@ -191,6 +199,7 @@ impl TenantRow<'_> {
             | Self::Event(_)
             | Self::AuditHead
             | Self::ChainHead(_)
+            | Self::AuditFloor
             | Self::Job(_) => RowKind::Sealed,
         }
     }
@@ -203,10 +212,9 @@ impl TenantRow<'_> {
             | Self::DefinitionValue(..)
             | Self::ValueId(_) => SealedBy::Nothing,
             Self::Keyring(_) | Self::Job(_) => SealedBy::Root,
-            Self::Value(scope, _)
-            | Self::Former(Subject::Value(scope, _), _)
-            | Self::Deleted(Subject::Value(scope, _)) => SealedBy::DataKey(scope.linked_account()),
+            Self::Value(scope, _) => SealedBy::DataKey(scope.linked_account()),
             Self::Credential(account, ..) => SealedBy::DataKey(Some(account)),
+            Self::Former(subject, _) | Self::Deleted(subject) => SealedBy::DataKey(subject.account()),
             Self::Count
             | Self::Definition(_)
             | Self::Account(_)
@@ -214,7 +222,31 @@ impl TenantRow<'_> {
             | Self::Record(..)
             | Self::Event(_)
             | Self::AuditHead
-            | Self::ChainHead(_) => SealedBy::DataKey(None),
+            | Self::ChainHead(_)
+            | Self::AuditFloor => SealedBy::DataKey(None),
+        }
+    }
+}
+
+impl<'a> Subject<'a> {
+    pub(crate) fn value(scope: &'a Scope, definition: &DefinitionId) -> Self {
+        Self::Value(Cow::Borrowed(scope), *definition)
+    }
+
+    pub(crate) fn credential(
+        account: &'a LinkedAccountId,
+        integration: &'a IntegrationId,
+        key_name: &'a CredentialKey,
+    ) -> Self {
+        Self::Credential(Cow::Borrowed(account), Cow::Borrowed(integration), Cow::Borrowed(key_name))
+    }
+
+    /// The account whose data key seals the document and its history.
+    pub(crate) fn account(&self) -> Option<&LinkedAccountId> {
+        match self {
+            Self::Value(scope, _) => scope.linked_account(),
+            Self::Credential(account, ..) => Some(account),
+            Self::Definition(_) => None,
         }
     }
 }
@@ -319,17 +351,16 @@ impl TenantId {
         Row::Tenant(self, TenantRow::ChainHead(chain))
     }
 
-    pub(crate) fn former_value<'a>(
-        &'a self,
-        scope: &'a Scope,
-        definition: &DefinitionId,
-        revision: Revision,
-    ) -> Row<'a> {
-        Row::Tenant(self, TenantRow::Former(Subject::Value(Cow::Borrowed(scope), *definition), revision))
+    pub(crate) fn audit_floor(&self) -> Row<'_> {
+        Row::Tenant(self, TenantRow::AuditFloor)
     }
 
-    pub(crate) fn deleted_value<'a>(&'a self, scope: &'a Scope, definition: &DefinitionId) -> Row<'a> {
-        Row::Tenant(self, TenantRow::Deleted(Subject::Value(Cow::Borrowed(scope), *definition)))
+    pub(crate) fn former<'a>(&'a self, subject: &Subject<'a>, revision: Revision) -> Row<'a> {
+        Row::Tenant(self, TenantRow::Former(subject.clone(), revision))
+    }
+
+    pub(crate) fn deleted<'a>(&'a self, subject: &Subject<'a>) -> Row<'a> {
+        Row::Tenant(self, TenantRow::Deleted(subject.clone()))
     }
 
     pub(crate) fn job(&self, id: &DocumentId) -> Row<'_> {

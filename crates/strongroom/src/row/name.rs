@@ -3,7 +3,10 @@
 use std::fmt;
 
 use super::{Row, Subject, TenantId, TenantRow, VaultRow};
-use crate::id::{DefinitionId, Environment, LinkedAccountId, OrgId, WorkflowId};
+use crate::id::{
+    CredentialKey, DefinitionId, Environment, IntegrationId, LinkedAccountId, OrgId, WorkflowId,
+};
+use crate::scope::Scope;
 
 /// A row's name: what it is and whose. For a host's record it only has the namespace, since the record's key may be a
 /// secret.
@@ -54,33 +57,54 @@ impl RowPath {
 
     fn fill_tenant(&mut self, row: &TenantRow<'_>) {
         match row {
-            TenantRow::Epoch | TenantRow::Generation | TenantRow::Count | TenantRow::AuditHead => {}
+            TenantRow::Epoch
+            | TenantRow::Generation
+            | TenantRow::Count
+            | TenantRow::AuditHead
+            | TenantRow::AuditFloor => {}
             TenantRow::Event(id) => self.name = Some(id.to_string()),
             TenantRow::ChainHead(chain) => self.name = Some(hex::encode(chain)),
             TenantRow::Job(id) | TenantRow::ValueId(id) => self.name = Some(id.to_string()),
             TenantRow::Keyring(account) => self.linked_account = account.as_deref().cloned(),
             TenantRow::Definition(id) => self.definition_id = Some(*id),
             TenantRow::DefinitionName(name) => self.name = Some(name.to_string()),
-            TenantRow::DefinitionValue(id, scope)
-            | TenantRow::Value(scope, id)
-            | TenantRow::Former(Subject::Value(scope, id), _)
-            | TenantRow::Deleted(Subject::Value(scope, id)) => {
-                self.definition_id = Some(*id);
-                self.linked_account = scope.linked_account().cloned();
-                self.workflow = scope.workflow().cloned();
+            TenantRow::DefinitionValue(id, scope) | TenantRow::Value(scope, id) => {
+                self.fill_value(scope, *id)
             }
+            TenantRow::Former(subject, _) | TenantRow::Deleted(subject) => match subject {
+                Subject::Value(scope, id) => self.fill_value(scope, *id),
+                Subject::Definition(id) => self.definition_id = Some(*id),
+                Subject::Credential(account, integration, key_name) => {
+                    self.fill_credential(account, integration, key_name);
+                }
+            },
             TenantRow::Account(account) => self.linked_account = Some(account.as_ref().clone()),
             TenantRow::Integration(account, integration) => {
                 self.linked_account = Some(account.as_ref().clone());
                 self.name = Some(integration.to_string());
             }
             TenantRow::Credential(account, integration, key_name) => {
-                self.linked_account = Some(account.as_ref().clone());
-                self.name = Some(integration.to_string());
-                self.key_name = Some(key_name.to_string());
+                self.fill_credential(account, integration, key_name);
             }
             TenantRow::Record(namespace, _) => self.name = Some(namespace.to_string()),
         }
+    }
+
+    fn fill_value(&mut self, scope: &Scope, definition: DefinitionId) {
+        self.definition_id = Some(definition);
+        self.linked_account = scope.linked_account().cloned();
+        self.workflow = scope.workflow().cloned();
+    }
+
+    fn fill_credential(
+        &mut self,
+        account: &LinkedAccountId,
+        integration: &IntegrationId,
+        key_name: &CredentialKey,
+    ) {
+        self.linked_account = Some(account.clone());
+        self.name = Some(integration.to_string());
+        self.key_name = Some(key_name.to_string());
     }
 }
 
@@ -155,6 +179,8 @@ pub enum RowName {
     AuditHead,
     /// How long a chain of events is at least.
     ChainHead,
+    /// Which events of the audit were dropped for their age.
+    AuditFloor,
     /// A variable definition.
     Definition,
     /// The index row of a definition's name.
@@ -177,6 +203,14 @@ pub enum RowName {
     FormerValue,
     /// That a scoped value was deleted, with its history kept.
     DeletedValue,
+    /// A former version of a credential.
+    FormerCredential,
+    /// That a credential was deleted, with its history kept.
+    DeletedCredential,
+    /// A former version of a variable definition.
+    FormerDefinition,
+    /// That a variable definition was deleted, with its history kept.
+    DeletedDefinition,
     /// A row whose key is not in the format.
     Foreign,
 }
@@ -198,6 +232,7 @@ impl RowName {
             Self::Event => "event",
             Self::AuditHead => "audit_head",
             Self::ChainHead => "chain_head",
+            Self::AuditFloor => "audit_floor",
             Self::Definition => "definition",
             Self::DefinitionName => "definition_name",
             Self::DefinitionValue => "definition_value",
@@ -209,6 +244,10 @@ impl RowName {
             Self::Record => "record",
             Self::FormerValue => "former_value",
             Self::DeletedValue => "deleted_value",
+            Self::FormerCredential => "former_credential",
+            Self::DeletedCredential => "deleted_credential",
+            Self::FormerDefinition => "former_definition",
+            Self::DeletedDefinition => "deleted_definition",
             Self::Foreign => "foreign",
         }
     }
@@ -233,6 +272,7 @@ impl RowName {
             TenantRow::Event(_) => Self::Event,
             TenantRow::AuditHead => Self::AuditHead,
             TenantRow::ChainHead(_) => Self::ChainHead,
+            TenantRow::AuditFloor => Self::AuditFloor,
             TenantRow::Definition(_) => Self::Definition,
             TenantRow::DefinitionName(_) => Self::DefinitionName,
             TenantRow::DefinitionValue(..) => Self::DefinitionValue,
@@ -244,6 +284,10 @@ impl RowName {
             TenantRow::Record(..) => Self::Record,
             TenantRow::Former(Subject::Value(..), _) => Self::FormerValue,
             TenantRow::Deleted(Subject::Value(..)) => Self::DeletedValue,
+            TenantRow::Former(Subject::Credential(..), _) => Self::FormerCredential,
+            TenantRow::Deleted(Subject::Credential(..)) => Self::DeletedCredential,
+            TenantRow::Former(Subject::Definition(_), _) => Self::FormerDefinition,
+            TenantRow::Deleted(Subject::Definition(_)) => Self::DeletedDefinition,
         }
     }
 }
@@ -263,6 +307,7 @@ impl fmt::Display for RowName {
             Self::Event => "the event",
             Self::AuditHead => "the head of the audit",
             Self::ChainHead => "the head of a chain of events",
+            Self::AuditFloor => "the note of dropped events",
             Self::Definition => "the variable definition",
             Self::DefinitionName => "the index row of the name",
             Self::DefinitionValue => "the index row of the value",
@@ -274,6 +319,10 @@ impl fmt::Display for RowName {
             Self::Record => "the record in",
             Self::FormerValue => "a former version of the scoped value",
             Self::DeletedValue => "the deletion of the scoped value",
+            Self::FormerCredential => "a former version of the credential",
+            Self::DeletedCredential => "the deletion of the credential",
+            Self::FormerDefinition => "a former version of the variable definition",
+            Self::DeletedDefinition => "the deletion of the variable definition",
             Self::Foreign => "a row of an unknown kind",
         })
     }

@@ -87,6 +87,7 @@ impl TenantId {
             key::EVENT => return EventId::from_bytes(rest).map(TenantRow::Event),
             key::AUDIT_HEAD if rest.is_empty() => return Some(TenantRow::AuditHead),
             key::CHAIN_HEAD => return rest.try_into().ok().map(TenantRow::ChainHead),
+            key::AUDIT_FLOOR if rest.is_empty() => return Some(TenantRow::AuditFloor),
             key::HISTORY => return parse_history(rest),
             key::VALUE_ID => return DocumentId::from_bytes(rest).map(TenantRow::ValueId),
             key::ACCOUNT => TenantRow::Account(ids.next()?),
@@ -102,6 +103,18 @@ impl TenantId {
     pub(crate) fn parse_value(&self, key: &[u8]) -> Option<(Scope, DefinitionId)> {
         match self.parse_row(key)? {
             TenantRow::Value(scope, definition) => Some((scope.into_owned(), definition)),
+            _ => None,
+        }
+    }
+
+    /// The definition in the key of a value, or of a former version of a value or definition.
+    pub(crate) fn definition_of(&self, key: &Key) -> Option<DefinitionId> {
+        match self.parse_row(key.as_bytes())? {
+            TenantRow::Value(_, id) => Some(id),
+            TenantRow::Former(subject, _) | TenantRow::Deleted(subject) => match subject {
+                Subject::Value(_, id) | Subject::Definition(id) => Some(id),
+                Subject::Credential(..) => None,
+            },
             _ => None,
         }
     }
@@ -133,6 +146,9 @@ impl TenantId {
             (key::ACCOUNT, _) => return Some((Counted::Account, None)),
             (key::INTEGRATION, rest) => (Counted::Integration, rest),
             (key::CREDENTIAL, rest) => (Counted::Credential, rest),
+            (key::HISTORY, [key::VALUE, key::SCOPE_ACCOUNT, rest @ ..]) => (Counted::History, rest),
+            (key::HISTORY, [key::CREDENTIAL, rest @ ..]) => (Counted::History, rest),
+            (key::HISTORY, _) => return Some((Counted::History, None)),
             _ => return None,
         };
         Some((counted, Some(take_id(rest)?.0)))
@@ -161,6 +177,7 @@ pub(crate) fn is_sealed_by_data_key(key: &Key) -> bool {
                 | key::EVENT
                 | key::AUDIT_HEAD
                 | key::CHAIN_HEAD
+                | key::AUDIT_FLOOR
                 | key::HISTORY
         )
     })
@@ -198,7 +215,8 @@ pub(crate) fn runs_of(key: &Key) -> RunsOf<'_> {
             | key::HISTORY
             | key::EVENT
             | key::AUDIT_HEAD
-            | key::CHAIN_HEAD),
+            | key::CHAIN_HEAD
+            | key::AUDIT_FLOOR),
         ) => RunsOf::Nobody,
         _ => bytes.get(..bytes.len() - rest.len()).map_or(RunsOf::Everyone, RunsOf::Tenant),
     }
@@ -221,12 +239,22 @@ pub(crate) fn parse_former_revision(bytes: &[u8; 8]) -> Revision {
 
 fn parse_history(bytes: &[u8]) -> Option<TenantRow<'static>> {
     let (&kind, rest) = bytes.split_first()?;
-    if kind != key::VALUE {
-        return None;
-    }
-    let (scope, rest) = take_scope(rest)?;
-    let (definition, rest) = rest.split_first_chunk::<12>()?;
-    let subject = Subject::Value(Cow::Owned(scope), DefinitionId::from_bytes(definition)?);
+    let (subject, rest) = match kind {
+        key::VALUE => {
+            let (scope, rest) = take_scope(rest)?;
+            let (definition, rest) = rest.split_first_chunk::<12>()?;
+            (Subject::Value(Cow::Owned(scope), DefinitionId::from_bytes(definition)?), rest)
+        }
+        key::CREDENTIAL => {
+            let mut ids = Ids(rest);
+            (Subject::Credential(ids.next()?, ids.next()?, ids.next()?), ids.0)
+        }
+        key::DEFINITION => {
+            let (definition, rest) = rest.split_first_chunk::<12>()?;
+            (Subject::Definition(DefinitionId::from_bytes(definition)?), rest)
+        }
+        _ => return None,
+    };
     match rest {
         [] => Some(TenantRow::Deleted(subject)),
         _ => Some(TenantRow::Former(subject, parse_former_revision(rest.try_into().ok()?))),
@@ -316,10 +344,15 @@ mod tests {
             tenant.event(&EventId { at: Timestamp::from_ms(1), chain: [2; 8], sequence: 3 }),
             tenant.audit_head(),
             tenant.chain_head([4; 8]),
-            tenant.former_value(&Scope::Org, &definition, Revision::from_u64(0)),
-            tenant.former_value(&scope, &definition, Revision::from_u64(u64::MAX)),
-            tenant.former_value(&workflow, &definition, Revision::from_u64(7)),
-            tenant.deleted_value(&scope, &definition),
+            tenant.audit_floor(),
+            tenant.former(&Subject::value(&Scope::Org, &definition), Revision::from_u64(0)),
+            tenant.former(&Subject::value(&scope, &definition), Revision::from_u64(u64::MAX)),
+            tenant.former(&Subject::value(&workflow, &definition), Revision::from_u64(7)),
+            tenant.deleted(&Subject::value(&scope, &definition)),
+            tenant.former(&Subject::credential(&account, &app, &credential), Revision::from_u64(7)),
+            tenant.deleted(&Subject::credential(&account, &app, &credential)),
+            tenant.former(&Subject::Definition(definition), Revision::from_u64(7)),
+            tenant.deleted(&Subject::Definition(definition)),
         ] {
             assert_eq!(tenant.parse(&row.key()), Some(row.clone()));
             let longer = Key::from([row.key().as_bytes(), &[0]].concat());

@@ -5,7 +5,7 @@ use crate::engine::cache::Definition;
 use crate::error::{Error, Invalid};
 use crate::format::{FormatError, PatternCache};
 use crate::id::DefinitionName;
-use crate::limits::{AUTHOR_BYTES_MAX, DEFAULT_BYTES_MAX, DESCRIPTION_BYTES_MAX};
+use crate::limits::{AUTHOR_BYTES_MAX, DEFAULT_BYTES_MAX, DESCRIPTION_BYTES_MAX, HISTORY_VERSIONS_MAX};
 use crate::model::{StoredDefinition, VariableDefinition};
 use crate::scope::Scope;
 use crate::secret::Secret;
@@ -19,6 +19,9 @@ pub(crate) fn check_definition(
     at_most("a description", DESCRIPTION_BYTES_MAX, definition.description.as_deref())?;
     at_most("an author", AUTHOR_BYTES_MAX, definition.author.as_deref())?;
     at_most("a default", DEFAULT_BYTES_MAX, definition.default.as_deref())?;
+    if definition.history_versions > Some(HISTORY_VERSIONS_MAX) {
+        return Err(Error::Invalid(Invalid::Definition("at most 100 former versions are kept")));
+    }
     if let Some(default) = &definition.default {
         if definition.encrypted {
             return Err(Error::Invalid(Invalid::Definition("an encrypted definition has no default")));

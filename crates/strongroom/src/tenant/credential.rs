@@ -10,10 +10,11 @@ use crate::model::{
     AuditChange, Credential, CredentialInfo, CredentialWritten, EventKind, Expected, Revision, Upsert,
 };
 use crate::row::body::{Times, ValueBody};
+use crate::row::{Row, Subject};
 use crate::secret::Secret;
 use crate::store::Versioned;
 use crate::tenant::options::IN_THE_PAST;
-use crate::tenant::{Draft, Expiry, Tenant, View, WriteOptions};
+use crate::tenant::{Draft, Existing, Expiry, Tenant, View, WriteOptions};
 
 /// The account, integration and key name of a credential.
 pub(crate) type CredentialAddress<'a> = (&'a LinkedAccountId, &'a IntegrationId, &'a CredentialKey);
@@ -100,9 +101,20 @@ impl Tenant {
         row: &Versioned,
     ) -> Result<Option<Credential>, Error> {
         let (account, integration, key_name) = address;
-        let place = self.id.credential(account, integration, key_name);
-        let Some(opened) = self.open(view.keys(Some(account)), &place, &row.value)? else { return Ok(None) };
-        let id = opened.document_id(&place)?;
+        self.open_credential_at(view, address, &self.id.credential(account, integration, key_name), row)
+    }
+
+    /// Opens a credential, current or former, in its place.
+    pub(crate) fn open_credential_at(
+        &self,
+        view: &View<'_>,
+        address: CredentialAddress<'_>,
+        place: &Row<'_>,
+        row: &Versioned,
+    ) -> Result<Option<Credential>, Error> {
+        let (account, integration, key_name) = address;
+        let Some(opened) = self.open(view.keys(Some(account)), place, &row.value)? else { return Ok(None) };
+        let id = opened.document_id(place)?;
         let body = ValueBody::decode(opened.plaintext).map_err(|error| Error::row(place.name(), error))?;
         let info = CredentialInfo {
             id,
@@ -130,29 +142,38 @@ impl Tenant {
 }
 
 impl Draft<'_> {
-    /// Adds a credential, or updates the one in `row`, keeping its id and creation time.
+    /// Adds a credential, or updates the one in its row, keeping its id and creation time.
     pub(crate) fn put_credential(
         &mut self,
-        account: &LinkedAccountId,
-        integration: &IntegrationId,
+        address: CredentialAddress<'_>,
         new: &ParsedCredential<'_>,
-        row: Option<&Versioned>,
+        rows: CredentialRows<'_>,
         options: &WriteOptions,
     ) -> Result<CredentialWritten, Error> {
-        let ParsedCredential { key_name, value, expected, expires_at } = new;
+        let (account, integration, key_name) = address;
+        let ParsedCredential { value, expected, expires_at, .. } = new;
+        let (row, subject) = (rows.row, Subject::credential(account, integration, key_name));
         let tenant = self.tenant();
         let now = tenant.engine.now();
         let metadata = tenant.metadata(options, now, expires_at.map_or(Expiry::Allowed, Expiry::At))?;
         let place = tenant.id.credential(account, integration, key_name);
         let existing = match row {
-            Some(row) => self.existing(&place, &row.value)?.map(|(existing, _)| existing),
+            Some(row) => self.existing(&place, &row.value)?,
             None => None,
         };
-        let before = existing.as_ref().map(|existing| existing.revision);
+        let before = existing.as_ref().map(|(existing, _)| existing.revision);
         WriteOptions::expecting(*expected).check(before)?;
-        let (action, id, revision, created_at) = match existing {
-            Some(existing) => (Upsert::Updated, existing.id, existing.revision.next(), existing.created_at),
-            None => (Upsert::Added, self.new_id()?, Revision::first()?, now),
+        let action = if existing.is_some() { Upsert::Updated } else { Upsert::Added };
+        let known = match existing {
+            Some((existing, former)) => {
+                self.keep_former(&subject, &former.as_document(), tenant.engine.history_versions)?;
+                Some(Existing { revision: existing.revision.next(), ..existing })
+            }
+            None => self.continue_deleted(&subject, rows.deleted, tenant.engine.history_versions)?,
+        };
+        let Existing { id, revision, created_at } = match known {
+            Some(known) => known,
+            None => Existing { id: self.new_id()?, revision: Revision::first()?, created_at: now },
         };
         let body = ValueBody::encode(value, Times { created_at, updated_at: now }, &metadata);
         let document = Document { id: Some(id), revision, body: &body };
@@ -181,6 +202,14 @@ impl Draft<'_> {
             self.note(|| AuditChange { before, ..credential_change(EventKind::CredentialDeleted, address) });
         }
     }
+}
+
+/// The rows of a credential as they were read for a write.
+#[derive(Clone, Copy)]
+pub(crate) struct CredentialRows<'r> {
+    pub(crate) row: Option<&'r Versioned>,
+    /// That it was deleted with its history kept.
+    pub(crate) deleted: Option<&'r Versioned>,
 }
 
 /// A change of a credential, without its revisions.

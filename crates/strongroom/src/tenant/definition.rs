@@ -11,9 +11,9 @@ use crate::id::{DefinitionId, DefinitionName};
 use crate::keys::{Document, ScopeKeys};
 use crate::model::{AuditChange, DefinitionRef, EventKind, Revision, StoredDefinition};
 use crate::row::body::{decode_definition, encode_definition};
-use crate::row::{Row, SealedRow, decode_index, encode_index};
+use crate::row::{Row, SealedRow, Subject, decode_index, encode_index};
 use crate::store::{RowRevision, Versioned};
-use crate::tenant::{Draft, Freshness, Needs, NewDefinitions, Tenant, View};
+use crate::tenant::{Draft, Expiry, Freshness, Needs, NewDefinitions, Tenant, View, WriteOptions};
 
 impl View<'_> {
     /// The definition at `index` of [`Needs::definitions`](super::Needs::definitions), which must be the one that
@@ -53,21 +53,42 @@ impl Tenant {
 }
 
 impl Draft<'_> {
-    /// Puts a definition: a new one, or in place of the one at `read`.
+    /// Puts a definition: a new one, or in place of the one that was read, which becomes a former version.
     pub(crate) fn put_definition(
         &mut self,
         stored: &StoredDefinition,
-        read: Option<RowRevision>,
+        read: Option<&Definition>,
     ) -> Result<(), Error> {
-        self.bump_epoch();
         self.note(|| {
             let kind = match read {
                 Some(_) => EventKind::DefinitionUpdated,
                 None => EventKind::DefinitionCreated,
             };
-            let before = read.map(|_| Revision::from_u64(stored.revision.as_u64().saturating_sub(1)));
+            let before = read.map(|read| read.stored.revision);
             AuditChange { before, after: Some(stored.revision), ..change_of(kind, stored) }
         });
+        if let Some(read) = read {
+            self.keep_former_definition(&read.stored)?;
+        }
+        self.put_definition_row(stored, read.map(|read| read.row_revision))
+    }
+
+    fn keep_former_definition(&mut self, stored: &StoredDefinition) -> Result<(), Error> {
+        let body = encode_definition(stored);
+        let document = Document { id: None, revision: stored.revision, body: &body };
+        self.keep_former(
+            &Subject::Definition(stored.id),
+            &document,
+            self.tenant().versions_kept(&stored.definition),
+        )
+    }
+
+    fn put_definition_row(
+        &mut self,
+        stored: &StoredDefinition,
+        read: Option<RowRevision>,
+    ) -> Result<(), Error> {
+        self.bump_epoch();
         let body = encode_definition(stored);
         let document = Document { id: None, revision: stored.revision, body: &body };
         let row = self.tenant().id.definition(&stored.id);
@@ -96,17 +117,59 @@ impl Draft<'_> {
     }
 
     /// Deletes a definition and its name, expecting the definition as it was read.
-    pub(crate) async fn delete_definition(&mut self, definition: &Definition) -> Result<(), Error> {
-        let key = self.tenant().id.definition(&definition.stored.id).key();
-        self.wrote(key.clone(), DELETED);
+    pub(crate) async fn delete_definition(
+        &mut self,
+        definition: &Definition,
+        options: &WriteOptions,
+    ) -> Result<(), Error> {
+        let (tenant, view, stored) = (self.tenant(), self.view(), &definition.stored);
+        let (key, subject) = (tenant.id.definition(&stored.id).key(), Subject::Definition(stored.id));
+        if options.keeps_history && tenant.versions_kept(&stored.definition) > 0 {
+            self.keep_former_definition(stored)?;
+            let mut last = stored.clone();
+            (last.revision, last.updated_at) = (stored.revision.next(), tenant.engine.now());
+            last.definition.author = None;
+            last.describe(&tenant.metadata(options, last.updated_at, Expiry::Refused)?.deletion());
+            let body = encode_definition(&last);
+            self.put_deletion(&subject, &Document { id: None, revision: last.revision, body: &body })?;
+            self.wrote(key.clone(), last.revision);
+        } else {
+            self.delete_history(tenant.history_to_delete(view, &[subject]).await?);
+            self.wrote(key.clone(), DELETED);
+        }
         self.delete_as_read(key, definition.row_revision);
         self.bump_epoch();
-        let stored = &definition.stored;
         self.note(|| AuditChange {
             before: Some(stored.revision),
             ..change_of(EventKind::DefinitionDeleted, stored)
         });
         self.delete_definition_name(definition).await
+    }
+
+    /// Puts a definition that was deleted with its history kept again: the deletion in `deleted` becomes a former
+    /// version. `None` if the key that sealed it was dropped.
+    pub(crate) fn put_deleted_definition(
+        &mut self,
+        id: DefinitionId,
+        deleted: &Versioned,
+        options: &WriteOptions,
+    ) -> Result<Option<StoredDefinition>, Error> {
+        let (tenant, subject) = (self.tenant(), Subject::Definition(id));
+        let place = tenant.id.deleted(&subject);
+        let Some(opened) = tenant.open(self.keys(None), &place, &deleted.value)? else { return Ok(None) };
+        let mut stored = decode_definition(id, opened.revision, &opened.plaintext)
+            .map_err(|error| Error::row(place.name(), error))?;
+        self.delete_as_read(place.key(), deleted.revision);
+        self.keep_former(&subject, &opened.as_document(), tenant.versions_kept(&stored.definition))?;
+        (stored.revision, stored.updated_at) = (opened.revision.next(), tenant.engine.now());
+        stored.definition.author = None;
+        stored.describe(&tenant.metadata(options, stored.updated_at, Expiry::Refused)?);
+        self.note(|| AuditChange {
+            after: Some(stored.revision),
+            ..change_of(EventKind::DefinitionCreated, &stored)
+        });
+        self.put_definition_row(&stored, None)?;
+        Ok(Some(stored))
     }
 
     /// Changes the count of definitions, within its limit.

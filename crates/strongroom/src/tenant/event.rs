@@ -5,8 +5,8 @@ use crate::error::Error;
 use crate::keys::Document;
 use crate::model::{Actor, AuditChange, AuditEvent, ChainId, EventId, Revision};
 use crate::random;
-use crate::row::body::{AuditHeadBody, ChainHeadBody, ChainStart, EventBody, EventHash};
-use crate::store::Versioned;
+use crate::row::body::{AuditFloorBody, AuditHeadBody, ChainHeadBody, ChainStart, EventBody, EventHash};
+use crate::store::{RowRevision, Versioned};
 use crate::tenant::{Draft, Tenant, View};
 
 impl Draft<'_> {
@@ -86,6 +86,23 @@ impl Draft<'_> {
     }
 }
 
+impl Draft<'_> {
+    /// Notes which events are dropped, in place of the note that was read.
+    pub(crate) fn put_audit_floor(
+        &mut self,
+        floor: &AuditFloorBody,
+        read: Option<(RowRevision, Revision)>,
+    ) -> Result<(), Error> {
+        let revision = match read {
+            Some((_, revision)) => revision.next(),
+            // At random: that of an audit that was shredded stood at this address.
+            None => Revision::first()?,
+        };
+        let document = Document { id: None, revision, body: &floor.encode() };
+        self.put_sealed(&self.tenant().id.audit_floor(), read.map(|(row, _)| row), &document)
+    }
+}
+
 impl Tenant {
     /// Opens an event. `None` if the key that sealed it was dropped.
     pub(crate) fn open_event(
@@ -122,6 +139,19 @@ impl Tenant {
         let place = self.id.chain_head(chain);
         let Some(opened) = self.open(view.keys(None), &place, &row.value)? else { return Ok(None) };
         ChainHeadBody::decode(&opened.plaintext).map(Some).map_err(|error| Error::row(place.name(), error))
+    }
+
+    /// Opens the note of which events were dropped. `None` if the key that sealed it was dropped.
+    pub(crate) fn open_audit_floor(
+        &self,
+        view: &View<'_>,
+        row: &Versioned,
+    ) -> Result<Option<(AuditFloorBody, Revision)>, Error> {
+        let place = self.id.audit_floor();
+        let Some(opened) = self.open(view.keys(None), &place, &row.value)? else { return Ok(None) };
+        let floor =
+            AuditFloorBody::decode(&opened.plaintext).map_err(|error| Error::row(place.name(), error))?;
+        Ok(Some((floor, opened.revision)))
     }
 
     /// Opens the head of the org's audit. `None` if the key that sealed it was dropped.

@@ -1,16 +1,17 @@
-//! The former versions of a value. A batch that replaces a value keeps the version that it replaces, and drops the one
-//! that is then too old: revisions count up by one, so its key is known without a scan. A batch that deletes a value
-//! and keeps its history also leaves a row that says so; whoever sets the value again continues that document.
+//! The former versions of values, credentials and definitions. A batch that replaces a document keeps the version that
+//! it replaces, and drops the one that is then too old: revisions count up by one, so its key is known without a scan.
+//! A batch that deletes a document and keeps its history also leaves a row that says so; whoever sets the document
+//! again continues it.
 
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::DefinitionId;
-use crate::keys::{Document, Opened, ScopeKeys};
-use crate::model::Version;
-use crate::row::body::{Times, ValueBody};
-use crate::row::{Row, parse_former_revision};
+use crate::keys::{Document, ScopeKeys};
+use crate::model::{Cursor, Listing, PageRequest, VariableDefinition, Version};
+use crate::row::body::{Times, ValueBody, decode_definition};
+use crate::row::{Row, Subject, TenantRow, former_suffix, parse_former_revision};
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::store::{Key, Scan, Versioned};
@@ -24,6 +25,8 @@ pub(crate) struct ValueRows {
     pub(crate) index: Option<Versioned>,
     /// That it was deleted. Only read if there is no value although the index has one.
     pub(crate) deleted: Option<Versioned>,
+    /// Former versions that are too old to be kept.
+    pub(crate) expired: Vec<Key>,
 }
 
 impl Tenant {
@@ -35,9 +38,11 @@ impl Tenant {
         rows.chain(index).collect()
     }
 
-    /// Pairs up the rows of [`value_keys`](Self::value_keys), and reads which of the absent values were deleted.
+    /// Pairs up the rows of [`value_keys`](Self::value_keys), and reads which of the absent values were deleted and
+    /// which former versions are too old to be kept.
     pub(crate) async fn value_rows(
         &self,
+        view: &View<'_>,
         values: &[NewValue<'_>],
         ids: &[DefinitionId],
         mut rows: Vec<Option<Versioned>>,
@@ -45,11 +50,11 @@ impl Tenant {
         let index = rows.split_off(values.len());
         let paired = rows.into_iter().zip(index);
         let mut read: Vec<ValueRows> =
-            paired.map(|(row, index)| ValueRows { row, index, deleted: None }).collect();
+            paired.map(|(row, index)| ValueRows { row, index, ..ValueRows::default() }).collect();
         let (mut gets, mut absent) = (Vec::new(), Vec::new());
         for ((value, id), rows) in values.iter().zip(ids).zip(&mut read) {
             if rows.row.is_none() && rows.index.is_some() {
-                gets.push(self.id.deleted_value(&value.scope, id).key());
+                gets.push(self.id.deleted(&Subject::value(&value.scope, id)).key());
                 absent.push(rows);
             }
         }
@@ -58,7 +63,46 @@ impl Tenant {
                 rows.deleted = deleted;
             }
         }
+        for ((value, known), rows) in values.iter().zip(&view.definitions).zip(&mut read) {
+            let Some(stored) = known.as_ref().map(|known| &known.stored) else { continue };
+            if rows.row.is_some() && stored.definition.history_age_secs.is_some() {
+                let subject = Subject::value(&value.scope, &stored.id);
+                rows.expired = self.expired_versions(view, &stored.definition, &subject).await?;
+            }
+        }
         Ok(read)
+    }
+
+    /// How many former versions of a definition and its values are kept.
+    pub(crate) fn versions_kept(&self, definition: &VariableDefinition) -> u8 {
+        definition.history_versions.unwrap_or(self.engine.history_versions)
+    }
+
+    /// Whether a former version of a value is older than it may become.
+    pub(crate) fn has_expired(&self, definition: &VariableDefinition, version: &Version) -> bool {
+        let age_ms = self.engine.now().as_ms().saturating_sub(version.written_at.as_ms());
+        definition.history_age_secs.is_some_and(|secs| age_ms / 1_000 >= secs)
+    }
+
+    /// The keys of the former versions of a value that are too old to be kept, as many as one batch deletes.
+    async fn expired_versions(
+        &self,
+        view: &View<'_>,
+        definition: &VariableDefinition,
+        subject: &Subject<'_>,
+    ) -> Result<Vec<Key>, Error> {
+        let page = self.engine.scan(self.id.history(subject), VERSIONS_MAX).await?;
+        let mut expired = Vec::new();
+        // The oldest come last.
+        for (key, row) in page.rows.into_iter().rev().take(EXPIRED_MAX) {
+            let Some(place @ Row::Tenant(_, TenantRow::Former(..))) = self.id.parse(&key) else { break };
+            let version = self.open_past(view.keys(subject.account()), &place, subject, &row.value)?;
+            if version.is_some_and(|version| !self.has_expired(definition, &version)) {
+                break;
+            }
+            expired.push(key);
+        }
+        Ok(expired)
     }
 
     /// Opens a former version, or a deletion, without its value. `None` if the key that sealed it was dropped.
@@ -66,14 +110,21 @@ impl Tenant {
         &self,
         keys: Option<&Arc<ScopeKeys>>,
         place: &Row<'_>,
+        subject: &Subject<'_>,
         bytes: &[u8],
     ) -> Result<Option<Version>, Error> {
         let Some(opened) = self.open(keys, place, bytes)? else { return Ok(None) };
+        let revision = opened.revision;
+        if let Subject::Definition(id) = subject {
+            let stored = decode_definition(*id, revision, &opened.plaintext);
+            let stored = stored.map_err(|error| Error::row(place.name(), error))?;
+            return Ok(Some(Version::of_definition(&stored)));
+        }
         let around = ValueBody::decode_around(&opened.plaintext);
         let (times, metadata) = around.map_err(|error| Error::row(place.name(), error))?;
         Ok(Some(Version {
             id: opened.document_id(place)?,
-            revision: opened.revision,
+            revision,
             created_at: times.created_at,
             written_at: times.updated_at,
             deleted: metadata.is_deletion(),
@@ -81,42 +132,53 @@ impl Tenant {
         }))
     }
 
-    /// Opens a row of [`TenantId::value_history`](crate::row::TenantId::value_history) without its value.
-    pub(crate) fn open_in_history(
+    /// One page of the former versions of a document, the newest first. If it was deleted, that is the first.
+    pub(crate) async fn list_history(
         &self,
-        view: &View<'_>,
-        scope: &Scope,
-        definition: &DefinitionId,
-        key: &Key,
-        row: &Versioned,
-    ) -> Result<Option<Version>, Error> {
-        let prefix = self.id.value_history(scope, definition).start;
-        let place = match key.as_bytes().strip_prefix(prefix.as_slice()).map(<&[u8; 8]>::try_from) {
-            Some(Ok(suffix)) => self.id.former_value(scope, definition, parse_former_revision(suffix)),
-            _ => self.id.deleted_value(scope, definition),
-        };
-        self.open_past(view.keys(scope.linked_account()), &place, &row.value)
+        subject: &Subject<'_>,
+        page: &PageRequest,
+    ) -> Result<Listing<Version>, Error> {
+        let range = self.id.history(subject);
+        self.list(subject.account(), &range, page, |view, key, row| {
+            let place = match key.as_bytes().strip_prefix(range.start.as_slice()).map(<&[u8; 8]>::try_from) {
+                Some(Ok(suffix)) => self.id.former(subject, parse_former_revision(suffix)),
+                _ => self.id.deleted(subject),
+            };
+            self.open_past(view.keys(subject.account()), &place, subject, &row.value)
+        })
+        .await
     }
 
-    /// The keys of a value's history, few enough for one batch. If there are more, the rest is deleted first.
+    /// The keys of the history of documents that a batch deletes, few enough for it. If there are more, the rest is
+    /// deleted first.
     pub(crate) async fn history_to_delete(
         &self,
         view: &View<'_>,
-        scope: &Scope,
-        definition: &DefinitionId,
+        subjects: &[Subject<'_>],
     ) -> Result<Vec<(Key, Versioned)>, Error> {
-        loop {
-            let range = self.id.value_history(scope, definition);
-            let page = self.engine.read(Scan::new(range, HISTORY_PAGE).keys_only()).await?;
-            if !page.more {
-                return Ok(page.rows);
+        let mut kept = Vec::new();
+        for subject in subjects {
+            let deletion = self.id.deleted(subject).key();
+            loop {
+                let range = self.id.history(subject);
+                let page = self.engine.read(Scan::new(range, HISTORY_PAGE).keys_only()).await?;
+                if !page.more && kept.len() + page.rows.len() <= HISTORY_PAGE {
+                    kept.extend(page.rows);
+                    break;
+                }
+                let mut draft = Draft::new(self, view);
+                // All but the row that says that the document was deleted: it goes with the last batch.
+                let former = page.rows.iter().filter(|(key, _)| *key != deletion);
+                former.for_each(|(key, _)| draft.delete(key.clone()));
+                if draft.is_empty() {
+                    kept.extend(page.rows);
+                    break;
+                }
+                // A lost batch deleted nothing: the page is read again either way.
+                let _ = draft.commit().await?;
             }
-            let mut draft = Draft::new(self, view);
-            // All but the first, which may say that the value was deleted: it goes with the last batch.
-            page.rows.iter().skip(1).for_each(|(key, _)| draft.delete(key.clone()));
-            // A lost batch deleted nothing: the page is read again either way.
-            let _ = draft.commit().await?;
         }
+        Ok(kept)
     }
 }
 
@@ -124,43 +186,59 @@ impl Draft<'_> {
     /// Keeps the version that this batch replaces, and drops the one that is then too old.
     pub(crate) fn keep_former(
         &mut self,
-        scope: &Scope,
-        definition: &DefinitionId,
-        opened: &Opened,
+        subject: &Subject<'_>,
+        document: &Document<'_>,
+        kept: u8,
     ) -> Result<(), Error> {
         let tenant = self.tenant();
-        let kept = u64::from(tenant.engine.history_versions);
         if kept == 0 {
             return Ok(());
         }
-        self.put_sealed_over(
-            &tenant.id.former_value(scope, definition, opened.revision),
-            &opened.as_document(),
-        )?;
-        self.delete(tenant.id.former_value(scope, definition, opened.revision.before(kept)).key());
+        let place = tenant.id.former(subject, document.revision);
+        let len = self.put_sealed_over(&place, document)?;
+        self.charge(&place.key(), None, Some(len));
+        self.delete_former(tenant.id.former(subject, document.revision.before(u64::from(kept))).key());
         Ok(())
     }
 
-    /// Notes that this batch deletes the value in `row` and keeps its history, which begins with that value.
+    /// Notes that this batch deletes the value or credential in `row` and keeps its history, which begins with it.
     pub(crate) fn note_deletion(
         &mut self,
-        scope: &Scope,
-        definition: &DefinitionId,
+        subject: &Subject<'_>,
         row: &Versioned,
+        kept: u8,
         options: &WriteOptions,
     ) -> Result<(), Error> {
         let tenant = self.tenant();
+        let place = match subject {
+            Subject::Value(scope, id) => tenant.id.value(scope, id),
+            Subject::Credential(account, integration, key_name) => {
+                tenant.id.credential(account, integration, key_name)
+            }
+            // Its deletion has what it was, and is put by whoever deletes it.
+            Subject::Definition(_) => return Ok(()),
+        };
         let now = tenant.engine.now();
         let metadata = tenant.metadata(options, now, Expiry::Refused)?.deletion();
         // Never `None`: the delete has looked at its key.
-        let Some((existing, opened)) = self.existing(&tenant.id.value(scope, definition), &row.value)? else {
-            return Ok(());
-        };
-        self.keep_former(scope, definition, &opened)?;
+        let Some((existing, opened)) = self.existing(&place, &row.value)? else { return Ok(()) };
+        self.keep_former(subject, &opened.as_document(), kept)?;
         let times = Times { created_at: existing.created_at, updated_at: now };
         let body = ValueBody::encode(&Secret::from(""), times, &metadata);
         let document = Document { id: Some(existing.id), revision: existing.revision.next(), body: &body };
-        self.put_sealed_over(&tenant.id.deleted_value(scope, definition), &document).map(drop)
+        self.put_deletion(subject, &document)
+    }
+
+    /// Puts the row that says that a document was deleted.
+    pub(crate) fn put_deletion(
+        &mut self,
+        subject: &Subject<'_>,
+        document: &Document<'_>,
+    ) -> Result<(), Error> {
+        let place = self.tenant().id.deleted(subject);
+        let len = self.put_sealed_over(&place, document)?;
+        self.charge(&place.key(), None, Some(len));
+        Ok(())
     }
 
     /// Adds a value where there is none: a new document, or the one that was deleted with its history kept.
@@ -169,45 +247,83 @@ impl Draft<'_> {
         scope: &Scope,
         definition: &DefinitionId,
         rows: &ValueRows,
-        now: Timestamp,
+        (now, kept): (Timestamp, u8),
     ) -> Result<Existing, Error> {
-        let tenant = self.tenant();
         // The value is absent, before a set and a delete by others as after them: only this row tells.
-        let index = tenant.id.definition_value(definition, scope).key();
+        let index = self.tenant().id.definition_value(definition, scope).key();
         self.expect_as_read(index, rows.index.as_ref().map(|row| row.revision));
-        let Some(row) = &rows.deleted else { return self.new_value(scope, definition, now) };
-        let place = tenant.id.deleted_value(scope, definition);
-        self.delete_as_read(place.key(), row.revision);
-        let Some((existing, opened)) = self.existing(&place, &row.value)? else {
-            return self.new_value(scope, definition, now);
-        };
-        self.put_value_index(&existing.id, scope, definition);
-        self.keep_former(scope, definition, &opened)?;
-        Ok(Existing { revision: existing.revision.next(), ..existing })
+        match self.continue_deleted(&Subject::value(scope, definition), rows.deleted.as_ref(), kept)? {
+            Some(existing) => {
+                self.put_value_index(&existing.id, scope, definition);
+                Ok(existing)
+            }
+            None => self.new_value(scope, definition, now),
+        }
     }
 
-    /// Deletes the history of a value. Returns whether it says that the value was deleted. `rows` are those of
-    /// [`Tenant::history_to_delete`].
-    pub(crate) fn delete_history(
+    /// The document that was deleted with its history kept, to be continued: the deletion becomes a former version.
+    /// `None` if `deleted` is, or if the key that sealed it was dropped.
+    pub(crate) fn continue_deleted(
         &mut self,
-        scope: &Scope,
-        definition: &DefinitionId,
-        rows: Vec<(Key, Versioned)>,
-    ) -> bool {
-        let deletion = self.tenant().id.deleted_value(scope, definition).key();
+        subject: &Subject<'_>,
+        deleted: Option<&Versioned>,
+        kept: u8,
+    ) -> Result<Option<Existing>, Error> {
+        let Some(row) = deleted else { return Ok(None) };
+        let place = self.tenant().id.deleted(subject);
+        self.delete_as_read(place.key(), row.revision);
+        let Some((existing, opened)) = self.existing(&place, &row.value)? else { return Ok(None) };
+        self.keep_former(subject, &opened.as_document(), kept)?;
+        Ok(Some(Existing { revision: existing.revision.next(), ..existing }))
+    }
+
+    /// Deletes the history of documents. Returns whether it says that one of them was deleted. `rows` are those of
+    /// [`Tenant::history_to_delete`].
+    pub(crate) fn delete_history(&mut self, rows: Vec<(Key, Versioned)>) -> bool {
         let mut was_deleted = false;
         for (key, row) in rows {
-            if key == deletion {
-                // Whoever sets the value meanwhile deletes this row too.
-                self.delete_as_read(key, row.revision);
+            let is_deletion =
+                matches!(self.tenant().id.parse_row(key.as_bytes()), Some(TenantRow::Deleted(_)));
+            if is_deletion {
+                // Whoever sets the document meanwhile deletes this row too.
+                self.expect_as_read(key.clone(), Some(row.revision));
                 was_deleted = true;
-            } else {
-                self.delete(key);
             }
+            self.delete_former(key);
         }
         was_deleted
     }
+
+    /// Deletes a row of a history, of which nobody knows how long it is, or whether it is there.
+    pub(crate) fn delete_former(&mut self, key: Key) {
+        self.charge_blindly();
+        self.delete(key);
+    }
 }
 
-/// With the rows of the value itself, a batch stays within 100 operations.
+/// A first page of former versions with the present one in front, which has no row among them.
+pub(crate) fn with_current(
+    mut listing: Listing<Version>,
+    current: Option<Version>,
+    limit: usize,
+) -> Listing<Version> {
+    let Some(current) = current else { return listing };
+    // It may have become a former version since it was read.
+    listing.items.retain(|version| version.revision != current.revision);
+    listing.items.insert(0, current);
+    if listing.items.len() > limit {
+        listing.items.truncate(limit);
+        listing.next = listing.items.last().map(|last| {
+            // After the present version the former ones begin.
+            Cursor(if limit == 1 { Vec::new() } else { former_suffix(last.revision).to_vec() })
+        });
+    }
+    listing
+}
+
+/// More than the history of a document ever has: a hundred versions, and that it was deleted.
+pub(crate) const VERSIONS_MAX: usize = 128;
+/// How many versions that are too old one batch deletes.
+const EXPIRED_MAX: usize = 32;
+/// With the rows of the document itself, a batch stays within 100 operations.
 const HISTORY_PAGE: usize = 64;

@@ -18,6 +18,8 @@ pub(crate) struct Charges {
     new_account: Option<LinkedAccountId>,
     /// Whether the batch makes room, and so is never refused.
     makes_room: bool,
+    /// Whether it deletes rows of which nobody knows how long they are.
+    is_blind: bool,
 }
 
 struct Charge {
@@ -60,7 +62,9 @@ impl Draft<'_> {
             return;
         }
         let Some((counted, account)) = tenant.id.counted(key.as_bytes()) else { return };
-        let grows = rows > 0 || (bytes > 0 && written.is_some_and(|written| written > UPDATE_BYTES_FREE));
+        // A version that is kept is part of an update.
+        let adds = rows > 0 && counted != Counted::History;
+        let grows = adds || (bytes > 0 && written.is_some_and(|written| written > UPDATE_BYTES_FREE));
         let account: Option<LinkedAccountId> = account.and_then(|account| account.parse().ok());
         let is_under_its_key = matches!(counted, Counted::AccountValue | Counted::Credential);
         let charge = Charge {
@@ -72,6 +76,12 @@ impl Draft<'_> {
             account,
         };
         self.charges().rows.push(charge);
+    }
+
+    /// The batch deletes a row of which nobody knows how long it is, or whether it is there. So it stays counted until
+    /// rows are counted again.
+    pub(super) fn charge_blindly(&mut self) {
+        self.charges().is_blind = true;
     }
 
     /// The batch registers an account. If it has no keys either, nothing of it has to be counted.
@@ -156,6 +166,9 @@ impl Tenant {
                 self.count(holder, &tally, change.asked.bytes()).await?;
             }
             Holder::Org | Holder::Account(_) => {}
+        }
+        if charges.is_blind {
+            tally.deletes_blindly();
         }
         let mut reserved = tally.reserve(&tallies.quotas, &change);
         if reserved.is_err() && tally.may_be_high(engine.now(), shared) {

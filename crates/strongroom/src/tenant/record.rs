@@ -161,7 +161,7 @@ impl Draft<'_> {
             (RecordAction::Put(value), _) => value,
             (RecordAction::Delete, Some(read)) => {
                 self.delete_as_read(place.key(), read);
-                self.note(|| AuditChange { before, ..record_change(EventKind::RecordDeleted, write) });
+                self.note(|| AuditChange { before, ..record_change(write, before.is_some()) });
                 return Ok(if existing.is_some() { RecordChange::Deleted } else { RecordChange::Absent });
             }
             (RecordAction::Expect, Some(read)) => {
@@ -185,11 +185,7 @@ impl Draft<'_> {
         };
         let body = ValueBody::encode(value, Times { created_at, updated_at: now }, &Metadata::NONE);
         self.put_sealed(&place, read, &Document { id: None, revision, body: &body })?;
-        self.note(|| AuditChange {
-            before,
-            after: Some(revision),
-            ..record_change(EventKind::RecordPut, write)
-        });
+        self.note(|| AuditChange { before, after: Some(revision), ..record_change(write, before.is_some()) });
         let key = write.key.clone();
         Ok(RecordChange::Put(RecordWritten { action, key, revision, created_at, updated_at: now }))
     }
@@ -205,6 +201,17 @@ impl Draft<'_> {
 }
 
 /// A change of a record, without its revisions. Its key may be a secret of the host's.
-fn record_change(kind: EventKind, write: &RecordWrite) -> AuditChange {
+fn record_change(write: &RecordWrite, exists: bool) -> AuditChange {
+    let deletes = matches!(write.action, RecordAction::Delete);
+    let kind = match (write.namespace.as_str() == API_KEYS, deletes, exists) {
+        (false, false, _) => EventKind::RecordPut,
+        (false, true, _) => EventKind::RecordDeleted,
+        (true, false, false) => EventKind::ApiKeyCreated,
+        (true, false, true) => EventKind::ApiKeyUpdated,
+        (true, true, _) => EventKind::ApiKeyRevoked,
+    };
     AuditChange { name: Some(write.namespace.as_str().to_owned()), ..AuditChange::new(kind) }
 }
+
+/// The reserved namespace in which the server keeps API keys.
+const API_KEYS: &str = "api-key";

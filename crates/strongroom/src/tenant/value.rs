@@ -16,7 +16,7 @@ use crate::model::{
     ScopedValue, StoredDefinition, Upsert, ValueWritten,
 };
 use crate::row::body::{Times, ValueBody};
-use crate::row::{Row, RowKind, SealedRow, decode_index, encode_index, value_definition};
+use crate::row::{Row, RowKind, SealedRow, Subject, decode_index, encode_index, value_definition};
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::store::{Key, Versioned};
@@ -248,6 +248,7 @@ impl Draft<'_> {
         writing: &Writing<'_>,
     ) -> Result<ValueWritten, Error> {
         let Writing { now, options, metadata } = writing;
+        let kept = self.tenant().versions_kept(&definition.stored.definition);
         let definition_id = definition.stored.id;
         let tenant = self.tenant();
         let place = tenant.id.value(&new.scope, &definition_id);
@@ -266,14 +267,16 @@ impl Draft<'_> {
         let action = if existing.is_some() { Upsert::Updated } else { Upsert::Added };
         let Existing { id, revision, created_at } = match existing {
             Some((existing, former)) => {
-                self.keep_former(&new.scope, &definition_id, &former)?;
+                let subject = Subject::value(&new.scope, &definition_id);
+                self.keep_former(&subject, &former.as_document(), kept)?;
+                rows.expired.iter().for_each(|key| self.delete_former(key.clone()));
                 // The value matches the format now: an older mark as grandfathered goes.
                 if definition.stored.format_changes > 0 {
                     self.put_definition_value(&new.scope, &definition_id);
                 }
                 Existing { revision: existing.revision.next(), ..existing }
             }
-            None => self.add_value(&new.scope, &definition_id, rows, *now)?,
+            None => self.add_value(&new.scope, &definition_id, rows, (*now, kept))?,
         };
         self.expect_definition(definition);
         let body = ValueBody::encode(&new.value, Times { created_at, updated_at: *now }, metadata);

@@ -226,8 +226,10 @@ fn is_same_document(there: &[u8], here: &[u8]) -> bool {
         RowKind::Credential,
         RowKind::Definition,
         RowKind::Sealed,
-        RowKind::FormerValue,
-        RowKind::DeletedValue,
+        RowKind::Former,
+        RowKind::Deleted,
+        RowKind::FormerDefinition,
+        RowKind::DeletedDefinition,
     ];
     let clear = |row: &[u8]| {
         let sealed = kinds.iter().find_map(|kind| SealedRow::decode(*kind, row).ok().map(|row| (*kind, row)));

@@ -10,6 +10,7 @@ pub(crate) mod jobs;
 pub(crate) mod lock;
 mod mark;
 pub(crate) mod org;
+mod past;
 pub(crate) mod records;
 pub(crate) mod resolve;
 pub(crate) mod rotation;

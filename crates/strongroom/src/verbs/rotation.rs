@@ -91,7 +91,8 @@ impl Org {
 }
 
 impl Account {
-    /// Rotates the account's data key, and runs the job to its end.
+    /// Rotates the account's data key, and runs the job to its end. A bound handle is looked at when the job begins: if
+    /// its registration ends meanwhile, what is rotated is the key of the next one, which loses nothing by it.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {

@@ -9,7 +9,7 @@ use super::tenant_check::TenantCheck;
 use crate::error::Error;
 use crate::keys::ScopeKeys;
 use crate::model::{ChainId, EventId};
-use crate::row::body::{AuditHeadBody, ChainHeadBody, EventBody, EventHash};
+use crate::row::body::{AuditFloorBody, AuditHeadBody, ChainCut, ChainHeadBody, EventBody, EventHash};
 use crate::row::{Row, TenantRow};
 use crate::store::{Key, KeyRange, Scan, Versioned};
 use crate::tenant::{Tenant, View};
@@ -56,6 +56,8 @@ impl TenantCheck {
 /// What is known of the chains of a tenant in the midst of a walk: some 100 bytes for each chain.
 struct Walk {
     head: Option<AuditHeadBody>,
+    /// Which events were dropped for their age.
+    floor: AuditFloorBody,
     heads: HashMap<ChainId, ChainHeadBody>,
     chains: HashMap<ChainId, Walked>,
     /// The first events of the chains, by their number.
@@ -81,6 +83,12 @@ impl Walk {
         let row = tenant.engine.get(tenant.id.audit_head().key()).await?;
         let head =
             row.and_then(|row| tenant.open_audit_head(view, &row).ok().flatten()).map(|(head, _)| head);
+        let row = tenant.engine.get(tenant.id.audit_floor().key()).await?;
+        let floor = row.and_then(|row| tenant.open_audit_floor(view, &row).ok().flatten());
+        let floor = floor.map(|(floor, _)| floor).unwrap_or_default();
+        // What is left of a chain goes on where it was cut.
+        let cut = |cut: &ChainCut| (cut.chain, Walked { sequence: cut.sequence, hash: Some(cut.hash) });
+        let chains = floor.cut.iter().map(cut).collect();
         let mut heads = HashMap::new();
         for_each(tenant, tenant.id.chain_heads(), |key, row| {
             if let Some(TenantRow::ChainHead(chain)) = tenant.id.parse_row(key.as_bytes())
@@ -90,7 +98,7 @@ impl Walk {
             }
         })
         .await?;
-        Ok(Self { head, heads, chains: HashMap::new(), starts: BTreeMap::new(), breaks: Breaks::new() })
+        Ok(Self { head, floor, heads, chains, starts: BTreeMap::new(), breaks: Breaks::new() })
     }
 
     /// Takes in the next event, in the order of keys, which is that of each chain.
@@ -98,6 +106,8 @@ impl Walk {
         let opened = tenant.open_event_body(view, id, row);
         let known = self.chains.get(&id.chain);
         let mut fits = known.map_or(0, |known| known.sequence).checked_add(1) == Some(id.sequence);
+        // What was dropped does not come back.
+        fits &= id.at.as_ms() >= self.floor.before_ms;
         let mut hash = None;
         if let Ok(Some((EventBody { previous, start, .. }, found))) = opened {
             hash = Some(found);
@@ -127,9 +137,14 @@ impl Walk {
             self.break_at(tenant, TenantRow::ChainHead(chain));
         }
         let mut before = AuditHeadBody::NONE;
+        // The first events of so many chains were dropped.
+        let mut dropped = self.floor.chains.saturating_add(self.floor.cut.len() as u64);
         for (number, start) in std::mem::take(&mut self.starts) {
-            let follows = before.chains.checked_add(1) == Some(number) && before.last == start.previous;
-            if !follows {
+            let missing = number.saturating_sub(before.chains).saturating_sub(1);
+            let follows = missing == 0 && number > before.chains && before.last == start.previous;
+            let may_follow = missing > 0 && missing <= dropped;
+            dropped = dropped.saturating_sub(missing);
+            if !follows && !may_follow {
                 self.break_at(tenant, TenantRow::Event(start.id));
             }
             before = AuditHeadBody { chains: number, last: start.hash };
@@ -139,7 +154,7 @@ impl Walk {
             }
         }
         // Without a head that opens, its own row is reported, or the events that want one are.
-        if self.head.as_ref().is_some_and(|head| head.chains > before.chains) {
+        if self.head.as_ref().is_some_and(|head| head.chains.saturating_sub(before.chains) > dropped) {
             self.break_at(tenant, TenantRow::AuditHead);
         }
         self.breaks

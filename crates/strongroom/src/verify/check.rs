@@ -53,7 +53,8 @@ impl TenantCheck {
             TenantRow::DefinitionName(name) => self.check_name(name, row, related),
             TenantRow::DefinitionValue(id, scope) => {
                 let keys = &self.tenant.id;
-                self.check_index(&[keys.value(scope, id), keys.deleted_value(scope, id)], row, related)
+                let deleted = keys.deleted(&Subject::value(scope, id));
+                self.check_index(&[keys.value(scope, id), deleted], row, related)
             }
             TenantRow::Value(scope, definition) => self.check_value(scope, *definition, row, related),
             TenantRow::ValueId(id) => check_value_id(id, row, related),
@@ -76,9 +77,13 @@ impl TenantCheck {
                 let view = self.tenant.view_of(Some(org), &[], None);
                 state_of_opened(self.tenant.open_chain_head(&view, *chain, row))
             }
-            TenantRow::Former(Subject::Value(scope, id), _)
-            | TenantRow::Deleted(Subject::Value(scope, id)) => {
-                self.check_past_value(place, scope, *id, row, related)
+            TenantRow::AuditFloor => {
+                let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
+                let view = self.tenant.view_of(Some(org), &[], None);
+                state_of_opened(self.tenant.open_audit_floor(&view, row))
+            }
+            TenantRow::Former(subject, _) | TenantRow::Deleted(subject) => {
+                self.check_past(place, subject, row, related)
             }
             // `count_definitions` checks it against all definitions.
             TenantRow::Count => RowState::Fine,
@@ -245,30 +250,45 @@ impl TenantCheck {
         }
     }
 
-    /// Checks a former version of a value, or that it was deleted. It need not have the format of today.
-    fn check_past_value(
+    /// Checks a former version of a document, or that it was deleted. It need not keep the rules of today.
+    fn check_past(
         &mut self,
         place: &TenantRow<'_>,
-        scope: &Scope,
-        definition: DefinitionId,
+        subject: &Subject<'_>,
         row: &Versioned,
         related: &RelatedRows,
     ) -> RowState {
         let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
-        let owner = scope.linked_account();
+        let owner = subject.account();
         let keys = match owner {
             Some(_) => keys_or_return!(self, owner, related),
             None => org.clone(),
         };
-        match self.tenant.open_past(Some(&keys), &Row::Tenant(&self.tenant.id, place.clone()), &row.value) {
+        let place = Row::Tenant(&self.tenant.id, place.clone());
+        match self.tenant.open_past(Some(&keys), &place, subject, &row.value) {
             Ok(Some(_)) => {}
             opened => return state_of_opened(opened),
         }
-        match self.definition(definition, &org, related) {
-            FoundDefinition::Readable(_) => RowState::Fine,
-            FoundDefinition::Missing if related.jobs.sweeps(definition) => RowState::Leftover,
-            FoundDefinition::Missing => RowState::bad(Cause::Orphan(Parent::Definition)),
-            FoundDefinition::Unreadable => RowState::NoDefinition,
+        match subject {
+            Subject::Value(_, definition) => match self.definition(*definition, &org, related) {
+                FoundDefinition::Readable(_) => RowState::Fine,
+                FoundDefinition::Missing if related.jobs.sweeps(*definition) => RowState::Leftover,
+                FoundDefinition::Missing => RowState::bad(Cause::Orphan(Parent::Definition)),
+                FoundDefinition::Unreadable => RowState::NoDefinition,
+            },
+            Subject::Credential(account, integration, _) => {
+                let view = self.tenant.view_of(Some(org), &[], None);
+                self.check_parent(&view, account, integration, related)
+            }
+            Subject::Definition(id) => {
+                let keys = &self.tenant.id;
+                let leads_on = [keys.definition(id), keys.deleted(subject)];
+                if leads_on.iter().any(|place| related.row(&place.key()).is_some()) {
+                    RowState::Fine
+                } else {
+                    RowState::bad(Cause::Orphan(Parent::Definition))
+                }
+            }
         }
     }
 

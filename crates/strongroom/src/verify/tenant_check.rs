@@ -100,8 +100,15 @@ impl TenantCheck {
             {
                 checked.push(self.count_definitions().await?);
             }
-            let of_audit =
-                matches!(place, Some(TenantRow::Event(_) | TenantRow::AuditHead | TenantRow::ChainHead(_)));
+            let of_audit = matches!(
+                place,
+                Some(
+                    TenantRow::Event(_)
+                        | TenantRow::AuditHead
+                        | TenantRow::ChainHead(_)
+                        | TenantRow::AuditFloor
+                )
+            );
             if of_audit && !self.audited {
                 checked.extend(self.check_chains().await?);
             }
@@ -211,12 +218,21 @@ impl TenantCheck {
                 needed.extend(sealed.and_then(|row| row.doc_id).map(|id| keys.value_id(&id).key()));
             }
             TenantRow::ValueId(_) => needed.extend(index().map(Key::from)),
-            TenantRow::DefinitionValue(definition, scope) => needed
-                .extend([keys.value(scope, definition).key(), keys.deleted_value(scope, definition).key()]),
-            TenantRow::Former(Subject::Value(scope, definition), _)
-            | TenantRow::Deleted(Subject::Value(scope, definition)) => {
-                needed.extend(scope.linked_account().map(|account| keys.keyring(Some(account)).key()));
-                needed.push(keys.definition(definition).key());
+            TenantRow::DefinitionValue(definition, scope) => needed.extend([
+                keys.value(scope, definition).key(),
+                keys.deleted(&Subject::value(scope, definition)).key(),
+            ]),
+            TenantRow::Former(subject, _) | TenantRow::Deleted(subject) => {
+                needed.extend(subject.account().map(|account| keys.keyring(Some(account)).key()));
+                match subject {
+                    Subject::Value(_, definition) => needed.push(keys.definition(definition).key()),
+                    Subject::Credential(account, integration, _) => {
+                        needed.push(keys.integration(account, integration).key());
+                    }
+                    Subject::Definition(id) => {
+                        needed.extend([keys.definition(id).key(), keys.deleted(subject).key()]);
+                    }
+                }
             }
             TenantRow::DefinitionName(_) => {
                 let id = index().and_then(DefinitionId::from_bytes);

@@ -112,9 +112,10 @@ const WARM: &[Counted] = &[
         (1, 1),
     ),
     (
+        // Likewise.
         "delete_credential",
         |org, _| block_on(org.account(account("a")).delete_credential("k")).map(drop),
-        (1, 1),
+        (2, 1),
     ),
     (
         "create_account",

@@ -412,6 +412,59 @@ fn a_value_that_was_deleted_does_not_keep_its_scope_from_being_removed() {
 }
 
 /// 10 versions are kept.
+#[test]
+fn a_definition_says_how_many_versions_of_it_and_of_its_values_are_kept() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let vault = vault(Arc::clone(&store), VaultOptions::default().history_versions(1)).await?;
+        let org = org_of(&vault);
+        org.define(text("ONE")).await?;
+        org.define(text("TWO").history_versions(2)).await?;
+        org.define(text("NONE").history_versions(0)).await?;
+        for (name, kept) in [("ONE", 1), ("TWO", 2), ("NONE", 0)] {
+            for value in ["a", "b", "c", "d"] {
+                org.set_value(name, Scope::Org, value).await?;
+                org.update_definition(name, DefinitionChange::new().description(value)).await?;
+            }
+            assert_eq!(history(&org, name, &Scope::Org).await?.len(), 1 + kept, "{name}");
+            let versions = org.definition_history(name, PageRequest::default()).await?.items;
+            assert_eq!(versions.len(), 1 + kept, "{name}");
+        }
+        let kept = WriteOptions::default().keep_history();
+        org.delete_value_with("NONE", Scope::Org, kept).await?;
+        assert!(org.undelete_value("NONE", Scope::Org).await?.is_none(), "nothing of it is kept");
+        org.update_definition("TWO", DefinitionChange::new().history_versions(100)).await?;
+        let too_many = org.update_definition("TWO", DefinitionChange::new().history_versions(101)).await;
+        assert!(matches!(too_many, Err(Error::Invalid(_))));
+        is_verified(&vault).await
+    });
+}
+
+#[test]
+fn a_version_that_is_too_old_is_not_shown_and_goes_with_the_next_write() {
+    run(async {
+        let (store, clock) = (Arc::new(MemoryStore::new()), TestClock::default());
+        let vault = vault(Arc::clone(&store), keeping().clock(clock.clone())).await?;
+        let org = org_of(&vault);
+        org.define(text("V").history_age_secs(60)).await?;
+        let mut revisions = Vec::new();
+        for at in [0, 10_000, 65_000] {
+            clock.set(at);
+            revisions.push(org.set_value("V", Scope::Org, at.to_string()).await?.revision);
+        }
+        let versions = history(&org, "V", &Scope::Org).await?;
+        assert_eq!(texts(&org, "V", &Scope::Org, &versions).await?, ["65000", "10000"]);
+        let old = org.value_version("V", Scope::Org, revisions[0]).await.map(drop);
+        assert!(matches!(old, Err(Error::VersionNotFound(_))));
+        assert_eq!(past_rows(&store).await?.len(), 1);
+        clock.set(100_000);
+        assert_eq!(history(&org, "V", &Scope::Org).await?.len(), 1, "the present one has no age");
+        org.set_value("V", Scope::Org, "new").await?;
+        assert_eq!(past_rows(&store).await?.len(), 1);
+        is_verified(&vault).await
+    });
+}
+
 fn keeping() -> VaultOptions {
     VaultOptions::default().history_versions(10)
 }

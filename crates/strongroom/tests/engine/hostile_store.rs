@@ -145,6 +145,24 @@ fn expect_damage_once(rows: &Rows, key: &[u8], what: &str) {
             block_on(app.get(&id(2))).map(drop)
         }
         Kind::Record => block_on(org.records(id(0).parse().unwrap()).get(&id(1).parse().unwrap())).map(drop),
+        Kind::FormerValue | Kind::DeletedValue => {
+            let (scope, id) = parsed.document().0.split_last_chunk::<12>().unwrap();
+            let id: strongroom::DefinitionId = (*id).into();
+            let scope = match scope[0] {
+                0 => Scope::Org,
+                1 => of_account(&String::from_utf8(scope[1..scope.len() - 1].to_vec()).unwrap()),
+                _ => crate::rig::of_workflow(&String::from_utf8(scope[1..scope.len() - 1].to_vec()).unwrap()),
+            };
+            block_on(org.value_history(id, scope, page())).map(drop)
+        }
+        Kind::FormerCredential | Kind::DeletedCredential => {
+            let app = org.account(account(&id(0))).app(id(1).parse().unwrap());
+            block_on(app.history(&id(2), page())).map(drop)
+        }
+        Kind::FormerDefinition | Kind::DeletedDefinition => {
+            let id: [u8; 12] = parsed.document().0.try_into().unwrap();
+            block_on(org.definition_history(strongroom::DefinitionId::from(id), page())).map(drop)
+        }
         kind => panic!("{kind:?} is no sealed row of a tenant"),
     };
     assert!(matches!(&answer, Err(error) if is_damage(error)), "{what}: {answer:?}");

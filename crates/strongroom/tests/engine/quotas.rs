@@ -416,6 +416,36 @@ fn a_refusal_looks_for_what_other_engines_deleted_once_a_second() {
 }
 
 #[test]
+fn former_versions_count_in_bytes_and_are_measured_again_before_anything_is_refused_for_what_is_gone() {
+    run(async {
+        let clock = TestClock::default();
+        let quotas = Quotas::default().account_bytes_max(40_000);
+        let options = VaultOptions::default().quotas(quotas).clock(clock.clone()).history_versions(3);
+        let org = org_of(&vault(MemoryStore::new(), options).await?);
+        let a = furnish(&org).await?;
+        let large = "x".repeat(3_500);
+        for _ in 0..20 {
+            // An update of such a row is never refused, nor is the version that it keeps.
+            a.set_value("V0", large.as_str()).await?;
+            a.upsert_credential("k", large.as_str()).await?;
+        }
+        let usage = a.usage().await?;
+        assert_eq!((usage.values, usage.credentials), (1, 1), "versions are no values");
+        assert!((8 * 3_500..40_000).contains(&usage.bytes), "{usage:?}");
+        // By what was added and never measured there is no room, until it is measured.
+        assert_refused(a.set_value("V1", large.as_str()).await, Quota::AccountBytes, 40_000);
+        clock.set(1_000);
+        a.set_value("V1", large.as_str()).await?;
+        clock.set(3_000);
+        assert_refused(a.set_value("V2", "y".repeat(8_000)).await, Quota::AccountBytes, 40_000);
+        // A plain delete takes the versions along.
+        a.delete_value("V0").await?;
+        clock.set(5_000);
+        a.set_value("V2", "y".repeat(8_000)).await.map(drop)
+    });
+}
+
+#[test]
 fn the_error_says_which_quota_what_it_allows_and_what_to_do() {
     let error = Error::OverQuota { quota: Quota::AccountCredentials, max: 1_000 };
     assert_eq!(

@@ -107,6 +107,15 @@ fn name_of(key: &RowKey) -> (RowName, Vec<String>) {
             let (scope, id) = key.rest.split_at(key.rest.len() - 12);
             (RowName::Value, scoped(scope, id))
         }
+        Kind::FormerValue | Kind::DeletedValue => {
+            let (scope, id) = key.document().0.split_last_chunk::<12>().unwrap();
+            let is_former = key.kind == Kind::FormerValue;
+            (if is_former { RowName::FormerValue } else { RowName::DeletedValue }, scoped(scope, id))
+        }
+        Kind::FormerCredential => (RowName::FormerCredential, texts(key.document().0)),
+        Kind::DeletedCredential => (RowName::DeletedCredential, texts(key.document().0)),
+        Kind::FormerDefinition => (RowName::FormerDefinition, vec![hex(key.document().0)]),
+        Kind::DeletedDefinition => (RowName::DeletedDefinition, vec![hex(key.document().0)]),
         Kind::ValueId => (RowName::ValueId, vec![hex(&key.rest)]),
         Kind::Account => (RowName::LinkedAccount, texts(&key.rest)),
         Kind::Integration => (RowName::Integration, texts(&key.rest)),
@@ -114,6 +123,7 @@ fn name_of(key: &RowKey) -> (RowName, Vec<String>) {
         Kind::Event => (RowName::Event, vec![hex(&key.rest)]),
         Kind::AuditHead => (RowName::AuditHead, vec![]),
         Kind::ChainHead => (RowName::ChainHead, vec![hex(&key.rest)]),
+        Kind::AuditFloor => (RowName::AuditFloor, vec![]),
         Kind::Record => (RowName::Record, texts(&key.rest)[..1].to_vec()),
     }
 }
@@ -190,7 +200,11 @@ fn a_row_that_is_missing_is_found_by_what_leads_to_it() {
             Kind::Integration => named(RowName::Credential),
             // Nothing leads to them: their absence cannot be told from their never having been.
             Kind::Epoch | Kind::Generation | Kind::Credential | Kind::Record => report.is_clean(),
-            Kind::Event | Kind::AuditHead | Kind::ChainHead => panic!("there is none"),
+            Kind::FormerValue | Kind::FormerCredential | Kind::FormerDefinition => report.is_clean(),
+            Kind::DeletedCredential => report.is_clean(),
+            Kind::DeletedValue => named(RowName::DefinitionValue),
+            Kind::DeletedDefinition => named(RowName::FormerDefinition),
+            Kind::Event | Kind::AuditHead | Kind::ChainHead | Kind::AuditFloor => panic!("there is none"),
             Kind::Job | Kind::KeyJob | Kind::Retired | Kind::Marker | Kind::OrgRestore | Kind::Export => {
                 panic!("there is none")
             }

@@ -7,6 +7,7 @@ mod decoder;
 mod rich;
 
 use std::collections::BTreeMap;
+use std::io::Cursor;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -17,8 +18,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use strongroom::provider::{Destruction, KeyProvider, ProviderError, ProviderKey, WrapContext, Wrapped};
 use strongroom::{
-    Argon2Params, AuditFilter, DefinitionFilter, DefinitionId, DocumentId, Expected, PageRequest, RawKey,
-    Scope, Unlock, Vault, VaultOptions, WriteOptions,
+    Argon2Params, AuditFilter, Backup, DefinitionFilter, DefinitionId, DocumentId, Environment, Expected,
+    PageRequest, RawKey, Scope, Unlock, Vault, VaultOptions, WriteOptions,
 };
 
 use decoder::{decode, definition, dump, number, rows, said, said_in, scope_of, text, without_nulls};
@@ -97,6 +98,56 @@ fn former_versions_are_decoded_as_the_engine_shows_them() {
             if !shown.deleted {
                 let version = block_on(org.value_version(definition, &scope, shown.revision)).unwrap();
                 assert_eq!(version.value.expose(), text(row, "value"));
+            }
+        }
+    }
+}
+
+#[test]
+fn former_credentials_are_decoded_as_the_engine_shows_them() {
+    let rich = block_on(Rich::build());
+    let (decoded, org) = (rich.decoded(), &rich.orgs[0]);
+    let (former, deleted) =
+        (rows(&decoded, "former credential", org), rows(&decoded, "deleted credential", org));
+    let past: Vec<_> = former.chain(deleted).collect();
+    assert_eq!(past.len(), ACCOUNTS.len() + 2, "of each account; of what was deleted, and that it was");
+    for row in past {
+        let app = org.account(text(row, "linked_account").parse().unwrap());
+        let app = app.app(text(row, "integration").parse().unwrap());
+        let name = text(row, "key_name");
+        let shown = block_on(app.history(name, PageRequest::first(9))).unwrap().items;
+        let version =
+            shown.iter().find(|version| version.revision.as_u64() == number(row, "revision")).unwrap();
+        assert_eq!(version.id.to_string(), text(row, "doc_id"));
+        assert_eq!(said_in(row), said(&version.metadata));
+        assert_eq!(version.deleted, row["deleted"] == true);
+        if !version.deleted {
+            let version = block_on(app.version(name, version.revision)).unwrap();
+            assert_eq!(version.value.expose(), text(row, "value"));
+        }
+    }
+}
+
+#[test]
+fn former_definitions_are_decoded_as_the_engine_shows_them() {
+    let rich = block_on(Rich::build());
+    let decoded = rich.decoded();
+    for org in &rich.orgs {
+        let (former, deleted) =
+            (rows(&decoded, "former definition", org), rows(&decoded, "deleted definition", org));
+        let past: Vec<_> = former.chain(deleted).collect();
+        assert_eq!(past.len(), 3, "of INTEGER; of what was deleted, and that it was");
+        for row in past {
+            let id: DefinitionId = text(row, "definition_id").parse().unwrap();
+            let shown = block_on(org.definition_history(id, PageRequest::first(9))).unwrap().items;
+            let shown =
+                shown.iter().find(|version| version.revision.as_u64() == number(row, "revision")).unwrap();
+            assert_eq!(shown.deleted, row["deleted"] == true);
+            if !shown.deleted {
+                let version = block_on(org.definition_version(id, shown.revision)).unwrap();
+                let mut written = definition(org, &version);
+                written["row"] = json!("former definition");
+                assert_eq!(*row, written);
             }
         }
     }
@@ -358,4 +409,47 @@ fn events_are_decoded_as_they_were_written_and_their_hashes_link_them() {
         let head = rows(&decoded, "audit head", org).next().unwrap();
         assert_eq!((number(head, "chains"), &head["last"]), (1, &found[0]["hash"]));
     }
+}
+
+/// A backup of a vault as `rich` builds it, which an earlier build wrote. It is never made anew.
+const HISTORY: &[u8] = include_bytes!("../fixtures/v1/history.backup");
+
+#[test]
+fn a_history_and_an_audit_that_an_earlier_build_wrote_are_read_by_both() {
+    let unlock = || Unlock::raw_key(RawKey::from_bytes(RAW_KEY));
+    let backup = block_on(Backup::open(Cursor::new(HISTORY), unlock())).unwrap();
+    let store = Arc::new(Stopping::default());
+    let options = VaultOptions::default().history_versions(10);
+    block_on(backup.replace_original(Arc::clone(&store), |_| ())).unwrap();
+    let vault = block_on(options.open(Arc::clone(&store), unlock())).unwrap();
+    assert!(block_on(vault.verify()).unwrap().is_clean());
+    let dump = block_on(dump(&*store));
+    let decoded = decode(&dump, &["--raw-key", &hex::encode(RAW_KEY)]).unwrap();
+    let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), Environment::test());
+    let count = |kind: &str| rows(&decoded, kind, &org).count();
+    let kinds = ["value", "credential", "definition"]
+        .map(|kind| (count(&format!("former {kind}")), count(&format!("deleted {kind}"))));
+    assert_eq!(kinds, [(2, 1), (5, 1), (2, 1)]);
+    for row in rows(&decoded, "former value", &org) {
+        let (id, scope) = (text(row, "definition_id").parse::<DefinitionId>().unwrap(), scope_of(row));
+        let shown = block_on(org.value_history(id, &scope, PageRequest::first(9))).unwrap().items;
+        let version =
+            shown.iter().find(|version| version.revision.as_u64() == number(row, "revision")).unwrap();
+        let version = block_on(org.value_version(id, &scope, version.revision)).unwrap();
+        assert_eq!(version.value.expose(), text(row, "value"));
+        assert_eq!(said_in(row), said(&version.metadata));
+    }
+    for row in rows(&decoded, "deleted definition", &org) {
+        let id: DefinitionId = text(row, "definition_id").parse().unwrap();
+        assert_eq!(
+            block_on(org.undelete_definition(id)).unwrap().unwrap().definition.name,
+            text(row, "name")
+        );
+    }
+    let audit = block_on(org.audit(&AuditFilter::all(), PageRequest::first(1_000))).unwrap().items;
+    let events: Vec<_> = rows(&decoded, "event", &org).collect();
+    assert!(audit.len() == events.len() && events.len() > 32, "{}", events.len());
+    assert!(events.iter().zip(&audit).all(|(row, event)| text(row, "id") == event.id.to_string()));
+    let heads = rows(&decoded, "chain head", &org).map(|head| number(head, "number"));
+    assert!(heads.sum::<u64>() >= 32);
 }

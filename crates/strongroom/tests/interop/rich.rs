@@ -100,6 +100,8 @@ async fn define(org: &Org) {
     let change =
         DefinitionChange::new().name("INTEGER").no_default_value().author("you").description("changed");
     org.update_definition_with("RENAMED", change, noted()).await.unwrap();
+    let gone = org.define(VariableDefinition::new("GONE", VarFormat::String)).await.unwrap();
+    org.delete_definition_with(gone, noted().keep_history()).await.unwrap();
 }
 
 async fn set_values(org: &Org) -> Vec<(String, Scope, String)> {
@@ -148,6 +150,8 @@ async fn add_accounts(org: &Org) {
     account.add_integration(&"crm".parse().unwrap()).await.unwrap();
     let expiring = noted().expires_at(Timestamp::from_ms(u64::MAX));
     account.app("crm".parse().unwrap()).upsert_with("..", "crm token", expiring).await.unwrap();
+    account.app("crm".parse().unwrap()).upsert("gone", "crm token of before").await.unwrap();
+    account.app("crm".parse().unwrap()).delete_with("gone", noted().keep_history()).await.unwrap();
 }
 
 /// A memory store that stops to take batches when it is told to.

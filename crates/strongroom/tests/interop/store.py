@@ -175,6 +175,9 @@ def parse_tenant_key(kind, rest):
         return "audit head", {}
     if kind == 0x62:
         return "chain head", {"chain": exactly(rest, 8).hex()}
+    if kind == 0x63:
+        exactly(rest, 0)
+        return "audit floor", {}
     names = {
         0x30: ("account", ["linked_account"]),
         0x31: ("integration", ["linked_account", "integration"]),
@@ -187,13 +190,20 @@ def parse_tenant_key(kind, rest):
 
 
 def parse_history_key(rest):
-    require(rest[:1] == b"\x20", "a history of another kind")
-    scope, rest = take_scope(rest[1:])
-    ids = {"definition_id": exactly(rest[:12], 12).hex(), **scope}
-    if not rest[12:]:
-        return "deleted value", ids
-    complement = int.from_bytes(exactly(rest[12:], 8), "big")
-    return "former value", {**ids, "revision": 2**64 - 1 - complement}
+    kinds = {b"\x20": "value", b"\x32": "credential", b"\x10": "definition"}
+    require(rest[:1] in kinds, "a history of another kind")
+    kind, rest = kinds[rest[:1]], rest[1:]
+    if kind == "credential":
+        ids = {}
+        for name in "linked_account", "integration", "key_name":
+            ids[name], rest = take_id(rest)
+    else:
+        scope, rest = take_scope(rest) if kind == "value" else ({}, rest)
+        ids, rest = {"definition_id": exactly(rest[:12], 12).hex(), **scope}, rest[12:]
+    if not rest:
+        return "deleted " + kind, ids
+    complement = int.from_bytes(exactly(rest, 8), "big")
+    return "former " + kind, {**ids, "revision": 2**64 - 1 - complement}
 
 
 def take_scope(rest):
@@ -289,10 +299,12 @@ def definition(plaintext):
         11: ("updated_ms", UINT),
     }
     texts = {4: ("description", TEXT), 5: ("default", TEXT), 8: ("author", TEXT), 9: ("created_by", TEXT)}
-    optional = {2: ("length", LIST), 12: ("format_changes", UINT), **texts, **said(13)}
+    optional = {2: ("length", LIST), 12: ("format_changes", UINT), **texts, **said(13), 16: ("deleted", BOOL)}
+    optional.update({17: ("history_versions", UINT), 18: ("history_age_secs", UINT)})
     read = check_labels(fields(cbor(plaintext), required, optional))
     read["format"] = var_format(read["format"])
     require(1 <= read["scopes"] <= 7, "no scopes")
+    require(read.get("deleted", True), "no deletion")
     bits = (1, "org"), (2, "linked_account"), (4, "workflow")
     read["scopes"] = [name for bit, name in bits if read["scopes"] & bit]
     return read
@@ -364,7 +376,7 @@ def event(at):
         texts = {3: ("name", TEXT), 4: ("linked_account", TEXT), 5: ("workflow", TEXT), 6: ("integration", TEXT)}
         more = {**ids, **texts, 7: ("before", UINT), 8: ("after", UINT)}
         read["changes"] = [fields(entries, {0: ("kind", UINT)}, more) for entries in read["changes"]]
-        require(all(1 <= change["kind"] <= 14 for change in read["changes"]), "a change of an unknown kind")
+        require(all(1 <= change["kind"] <= 21 for change in read["changes"]), "a change of an unknown kind")
         return {**read, "hash": hashlib.sha256(b"strongroom event\0" + at + plaintext).digest()}
 
     return decode
@@ -376,6 +388,13 @@ def audit_head(plaintext):
 
 def chain_head(plaintext):
     return fields(cbor(plaintext), {0: ("number", UINT), 1: ("hash", 32)})
+
+
+def audit_floor(plaintext):
+    read = fields(cbor(plaintext), {0: ("before_ms", UINT), 1: ("chains", UINT), 2: ("cut", LIST)})
+    require(all(list(map(type, cut)) == [bytes, int, bytes, int] for cut in read["cut"]), "no cuts")
+    require(all((len(cut[0]), len(cut[2])) == (8, 32) for cut in read["cut"]), "no cuts")
+    return read
 
 
 def count(plaintext):
@@ -562,6 +581,26 @@ class Vault:
             read.setdefault("absent", "its definition is gone")
         return read
 
+    def read_former_credential(self, key, row, ids):
+        read = self.credential(row, 9, ids)
+        require(read["revision"] == ids["revision"], "a version in another one's place")
+        return read
+
+    def read_deleted_credential(self, key, row, ids):
+        read = self.credential(row, 10, ids)
+        require("absent" in read or read.get("deleted"), "a deletion that is none")
+        return read
+
+    def read_former_definition(self, key, row, ids):
+        read = self.under_dek(row, 11, ids["definition_id"], ids, definition)
+        require(read["revision"] == ids["revision"], "a version in another one's place")
+        return read
+
+    def read_deleted_definition(self, key, row, ids):
+        read = self.under_dek(row, 12, ids["definition_id"], ids, definition)
+        require("absent" in read or read.get("deleted"), "a deletion that is none")
+        return read
+
     def read_account(self, key, row, ids):
         own = {"linked_account": ids["linked_account"], "key_name": ids["linked_account"]}
         return self.under_dek(row, 7, "account", ids, account, **own)
@@ -571,8 +610,11 @@ class Vault:
         return self.under_dek(row, 7, "integration", ids, integration, **own)
 
     def read_credential(self, key, row, ids):
+        return self.credential(row, 2, ids)
+
+    def credential(self, row, kind, ids):
         own = {"linked_account": ids["linked_account"], "key_name": ids["key_name"]}
-        read = self.under_dek(row, 2, ids["integration"], ids, sheet, ids["linked_account"], **own)
+        read = self.under_dek(row, kind, ids["integration"], ids, sheet, ids["linked_account"], **own)
         owner = ids["linked_account"].encode() + b"\x00"
         app = owner + ids["integration"].encode() + b"\x00"
         for key in tenant(ids) + b"\x30" + owner, tenant(ids) + b"\x31" + app:
@@ -594,6 +636,9 @@ class Vault:
 
     def read_chain_head(self, key, row, ids):
         return self.under_dek(row, 7, "chain", ids, chain_head, key_name=ids["chain"])
+
+    def read_audit_floor(self, key, row, ids):
+        return self.under_dek(row, 7, "floor", ids, audit_floor)
 
     def under_dek(self, row, kind, name, ids, decode, owner=None, **more):
         """Opens a row under the DEK of the org, or of the account that owns it."""
@@ -639,7 +684,7 @@ def checkpoint_rows(block):
 
 
 def is_stamped(key, row):
-    return row[2] in (1, 2, 5, 6, 7, 9, 10) and key[:2] not in (b"\x00\x04", b"\x00\x05")
+    return row[2] in (1, 2, 5, 6, 7, 9, 10, 11, 12) and key[:2] not in (b"\x00\x04", b"\x00\x05")
 
 
 # The program.

@@ -6,7 +6,7 @@ use crate::error::{Damage, Error};
 use crate::keys::{Opened, ScopeKeys, sealing_key_id};
 use crate::model::Revision;
 use crate::row::body::{
-    AccountBody, AuditHeadBody, ChainHeadBody, EventBody, IntegrationBody, VACANT, ValueBody,
+    AccountBody, AuditFloorBody, AuditHeadBody, ChainHeadBody, EventBody, IntegrationBody, VACANT, ValueBody,
     decode_definition,
 };
 use crate::row::{Row, RowError, Subject, TenantRow};
@@ -49,7 +49,11 @@ pub(crate) fn reseal(draft: &mut Draft<'_>, older: &RetiredRow<'_>, found: &Vers
 fn check_body(row: &Row<'_>, body: &[u8]) -> Result<(), RowError> {
     let Row::Tenant(_, row) = row else { return Err(RowError::Malformed) };
     match row {
-        TenantRow::Definition(id) => decode_definition(*id, Revision::UNWRITTEN, body).map(drop),
+        TenantRow::Definition(id)
+        | TenantRow::Former(Subject::Definition(id), _)
+        | TenantRow::Deleted(Subject::Definition(id)) => {
+            decode_definition(*id, Revision::UNWRITTEN, body).map(drop)
+        }
         TenantRow::Account(_) => AccountBody::decode(body).map(drop),
         TenantRow::Integration(..) => IntegrationBody::decode(body).map(drop),
         TenantRow::Count => <[u8; 8]>::try_from(body).map(drop).map_err(|_| RowError::Malformed),
@@ -57,11 +61,14 @@ fn check_body(row: &Row<'_>, body: &[u8]) -> Result<(), RowError> {
         TenantRow::Value(..)
         | TenantRow::Credential(..)
         | TenantRow::Record(..)
-        | TenantRow::Former(Subject::Value(..), _)
-        | TenantRow::Deleted(Subject::Value(..)) => ValueBody::decode_around(body).map(drop),
+        | TenantRow::Former(Subject::Value(..) | Subject::Credential(..), _)
+        | TenantRow::Deleted(Subject::Value(..) | Subject::Credential(..)) => {
+            ValueBody::decode_around(body).map(drop)
+        }
         TenantRow::Event(_) => EventBody::decode(body).map(drop),
         TenantRow::AuditHead => AuditHeadBody::decode(body).map(drop),
         TenantRow::ChainHead(_) => ChainHeadBody::decode(body).map(drop),
+        TenantRow::AuditFloor => AuditFloorBody::decode(body).map(drop),
         TenantRow::Keyring(_)
         | TenantRow::Epoch
         | TenantRow::Generation

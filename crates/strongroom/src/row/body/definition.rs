@@ -44,11 +44,17 @@ struct Fields<'a> {
     note: Option<&'a str>,
     #[b(15)]
     labels: Option<Vec<&'a str>>,
+    #[n(16)]
+    deletion: Option<bool>,
+    #[n(17)]
+    history_versions: Option<u8>,
+    #[n(18)]
+    history_age_secs: Option<u64>,
 }
 
 /// The first entry that this release does not know, and the first that may be skipped by a reader that does not
 /// know it.
-const UNKNOWN: u64 = 16;
+const UNKNOWN: u64 = 19;
 const MAY_BE_SKIPPED: u64 = 32;
 
 /// A format's name and its parameters.
@@ -93,6 +99,9 @@ pub(crate) fn encode_definition(stored: &StoredDefinition) -> Vec<u8> {
         request_id: said.and_then(|said| said.request_id.as_deref()),
         note: said.and_then(|said| said.note.as_deref()),
         labels: labels.map(|labels| labels.iter().map(String::as_str).collect()),
+        deletion: stored.metadata.is_deletion().then_some(true),
+        history_versions: definition.history_versions,
+        history_age_secs: definition.history_age_secs,
     };
     let mut plaintext = Vec::new();
     infallible(minicbor::encode(&fields, &mut plaintext));
@@ -118,6 +127,8 @@ pub(crate) fn decode_definition(
         required: fields.required,
         scopes: Scopes::from_bits(fields.scopes).ok_or(RowError::Malformed)?,
         author: owned(fields.author),
+        history_versions: fields.history_versions,
+        history_age_secs: fields.history_age_secs,
     };
     let metadata = Metadata::of(Entries {
         author: definition.author.clone(),
@@ -125,8 +136,11 @@ pub(crate) fn decode_definition(
         note: owned(fields.note),
         labels: fields.labels.into_iter().flatten().map(str::to_owned).collect(),
         expires_at: None,
-        deletion: false,
+        deletion: fields.deletion.is_some(),
     });
+    if fields.deletion == Some(false) {
+        return Err(RowError::Malformed);
+    }
     Ok(StoredDefinition {
         id,
         revision,
@@ -212,6 +226,7 @@ mod tests {
         for format in formats {
             let bounds = LengthBounds::new(1..=9).unwrap();
             let definition = VariableDefinition::new("NAME", format).required().length(bounds).author("me");
+            let definition = definition.history_versions(100).history_age_secs(86_400);
             let stored = stored(definition.description("text").default_value("a"), everything());
             let read = decode_definition(stored.id, stored.revision, &encode_definition(&stored)).unwrap();
             assert_eq!(read, stored);

@@ -4,7 +4,7 @@ use minicbor::{Decode, Decoder, Encode, Encoder};
 use sha2::{Digest as _, Sha256};
 
 use crate::id::{DefinitionId, DocumentId, IntegrationId, LinkedAccountId, WorkflowId};
-use crate::model::{AuditChange, EventId, EventKind, Revision};
+use crate::model::{AuditChange, ChainId, EventId, EventKind, Revision};
 use crate::row::{RowError, infallible};
 
 /// A hash of an event, which commits to all before it in its chain.
@@ -89,6 +89,42 @@ pub(crate) struct ChainHeadBody {
 }
 
 impl ChainHeadBody {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        encode_body(self)
+    }
+
+    pub(crate) fn decode(plaintext: &[u8]) -> Result<Self, RowError> {
+        decode_exact(plaintext)
+    }
+}
+
+/// `{0: before when events were dropped, 1: number of chains that were dropped as a whole, 2: those that may go on}`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct AuditFloorBody {
+    #[n(0)]
+    pub(crate) before_ms: u64,
+    #[n(1)]
+    pub(crate) chains: u64,
+    #[n(2)]
+    pub(crate) cut: Vec<ChainCut>,
+}
+
+/// Up to where the events of a chain were dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct ChainCut {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub(crate) chain: ChainId,
+    /// The last event that was dropped: its number, its hash and its time.
+    #[n(1)]
+    pub(crate) sequence: u64,
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub(crate) hash: EventHash,
+    #[n(3)]
+    pub(crate) at_ms: u64,
+}
+
+impl AuditFloorBody {
     pub(crate) fn encode(&self) -> Vec<u8> {
         encode_body(self)
     }

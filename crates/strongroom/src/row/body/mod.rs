@@ -10,7 +10,9 @@ mod value;
 
 pub(crate) use account::{AccountBody, IntegrationBody};
 pub(crate) use definition::{decode_definition, encode_definition};
-pub(crate) use event::{AuditHeadBody, ChainHeadBody, ChainStart, EventBody, EventHash};
+pub(crate) use event::{
+    AuditFloorBody, AuditHeadBody, ChainCut, ChainHeadBody, ChainStart, EventBody, EventHash,
+};
 pub(crate) use job::Sweep;
 pub(crate) use key_job::{
     CursorBody, DataKeysBody, DataPhase, FindingBody, KeyJobBody, Lease, OnUnreadableBody, PassBody, Reach,

@@ -8,12 +8,13 @@ use crate::id::{IntegrationId, LinkedAccountId};
 use crate::jobs::{finish_job, until_landed};
 use crate::limits::{ACCOUNT_NAME_BYTES_MAX, UDF_BYTES_MAX};
 use crate::model::{CredentialWritten, EventKind, Expected, Upsert};
+use crate::row::Subject;
 use crate::row::body::{AccountBody, IntegrationBody};
 use crate::secret::Secret;
 use crate::store::Versioned;
 use crate::tenant::{
-    Attempt, Draft, Freshness, Loaded, Needs, NewCredential, ParsedCredential, RecordWrite, Registration,
-    View, WriteOptions, at_most,
+    Attempt, CredentialRows, Draft, Freshness, Loaded, Needs, NewCredential, ParsedCredential, RecordWrite,
+    Registration, View, WriteOptions, at_most,
 };
 use crate::verbs::account::Account;
 use crate::verbs::org::Org;
@@ -78,6 +79,11 @@ impl Org {
         let app = IntegrationId::default_app();
         let mut gets = vec![tenant.id.account(account).key(), tenant.id.integration(account, &app).key()];
         gets.extend(credentials.iter().map(|new| tenant.id.credential(account, &app, &new.key_name).key()));
+        gets.extend(
+            credentials
+                .iter()
+                .map(|new| tenant.id.deleted(&Subject::credential(account, &app, &new.key_name)).key()),
+        );
         let needs = [account];
         let needs = Needs::org_keys().accounts(&needs).freshness(freshness);
         let (view, rows) = tenant.read(&needs, gets).await?;
@@ -107,8 +113,8 @@ impl Org {
         Ok(draft.commit().await?.map(|_| (action, written)))
     }
 
-    /// Puts the default app, unless it is there, and its credentials. `rows` are those of the app and of the
-    /// credentials. Returns `None` if the app was being deleted: the delete is now finished, so read again.
+    /// Puts the default app, unless it is there, and its credentials. `rows` are those of the app, of the credentials
+    /// and of their deletions. Returns `None` if the app was being deleted: the delete is now finished, so read again.
     async fn put_default_app(
         &self,
         draft: &mut Draft<'_>,
@@ -132,11 +138,13 @@ impl Org {
             }
         }
         let any = WriteOptions::default();
-        let rows = credentials.iter().zip(credential_rows);
-        let put = |(new, row): (&ParsedCredential<'_>, &Option<Versioned>)| {
-            draft.put_credential(account, &app, new, row.as_ref(), &any)
-        };
-        rows.map(put).collect::<Result<_, _>>().map(Some)
+        let (rows, deleted) = credential_rows.split_at_checked(credentials.len()).unwrap_or_default();
+        let put =
+            |(new, (row, deleted)): (&ParsedCredential<'_>, (&Option<Versioned>, &Option<Versioned>))| {
+                let rows = CredentialRows { row: row.as_ref(), deleted: deleted.as_ref() };
+                draft.put_credential((account, &app, &new.key_name), new, rows, &any)
+            };
+        credentials.iter().zip(rows.iter().zip(deleted)).map(put).collect::<Result<_, _>>().map(Some)
     }
 
     /// The account in `row`, if `spec` may be applied to it. The outer `None` means that it was being deleted. The

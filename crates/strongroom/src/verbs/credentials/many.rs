@@ -1,14 +1,17 @@
 //! All credentials of an integration: set together, replaced together, and read together.
 
+use std::collections::BTreeMap;
+
 use crate::engine::ATTEMPTS_MAX;
 use crate::error::Error;
 use crate::id::{CredentialKey, LinkedAccountId};
 use crate::jobs::until_landed;
 use crate::model::{CredentialWritten, Credentials, Expected, Revision};
+use crate::row::Subject;
 use crate::store::{Key, Scan, Versioned};
 use crate::tenant::{
-    Attempt, Draft, Freshness, Needs, NewCredential, ParsedCredential, WriteOptions, fresh_if_stale,
-    listed_id,
+    Attempt, CredentialRows, Draft, Freshness, Needs, NewCredential, ParsedCredential, WriteOptions,
+    fresh_if_stale, listed_id,
 };
 use crate::verbs::credentials::{AppCredentials, Read};
 
@@ -163,46 +166,73 @@ impl AppCredentials {
     ) -> Result<Attempt<Replaced>, Error> {
         let owner = [self.account.id()];
         let read = if extent == Extent::All || options.expected != Expected::Any {
-            let read = self.read_all(&owner, freshness).await?;
+            let mut read = self.read_all(&owner, freshness).await?;
             options.check(self.revision_of(&read)?)?;
+            read.deleted = self.read_deleted(new).await?;
             read
         } else {
             let key_names: Vec<_> = new.iter().map(|new| &new.key_name).collect();
-            self.read(&owner, &key_names, freshness).await?
+            self.read(&owner, &key_names, &key_names, freshness).await?
         };
         let mut draft = Draft::new(&self.account.org().tenant, &read.view);
         let put = |new: &ParsedCredential<'_>| {
-            let row = read.rows.get(&new.key_name);
-            draft.put_credential(self.account.id(), &self.integration, new, row, options)
+            let rows = CredentialRows {
+                row: read.rows.get(&new.key_name),
+                deleted: read.deleted.get(&new.key_name),
+            };
+            draft.put_credential((self.account.id(), &self.integration, &new.key_name), new, rows, options)
         };
         let written = new.iter().map(put).collect::<Result<_, _>>()?;
-        let removed =
-            if extent == Extent::All { self.delete_others(&mut draft, &read, new)? } else { Vec::new() };
+        let removed = match extent {
+            Extent::All => self.delete_others(&mut draft, &read, new, options).await?,
+            Extent::Given => Vec::new(),
+        };
         self.note_change(&mut draft, &read)?;
         draft.put_companions(options).await?;
         Ok(draft.commit().await?.map(|_| Replaced { written, removed }))
     }
 
+    /// Which of the credentials that are to be written were deleted with their history kept. Whoever sets or deletes
+    /// one meanwhile changes the account's row, which the batch expects.
+    async fn read_deleted(
+        &self,
+        new: &[ParsedCredential<'_>],
+    ) -> Result<BTreeMap<CredentialKey, Versioned>, Error> {
+        let gets: Vec<Key> = new.iter().map(|new| self.deletion_of(&new.key_name)).collect();
+        let rows = self.account.org().tenant.engine.read(gets).await?;
+        Ok(new.iter().zip(rows).filter_map(|(new, row)| Some((new.key_name.clone(), row?))).collect())
+    }
+
     /// Deletes the credentials that are not in `new`. Returns their key names.
-    fn delete_others(
+    async fn delete_others(
         &self,
         draft: &mut Draft<'_>,
         read: &Read<'_>,
         new: &[ParsedCredential<'_>],
+        options: &WriteOptions,
     ) -> Result<Vec<CredentialKey>, Error> {
-        let mut removed = Vec::new();
+        let tenant = draft.tenant();
+        let kept = tenant.engine.history_versions;
+        let (mut removed, mut purged) = (Vec::new(), Vec::new());
         for (key_name, row) in &read.rows {
             if new.iter().any(|new| new.key_name == *key_name) {
                 continue;
             }
             let address = (self.account.id(), &self.integration, key_name);
+            let subject = Subject::credential(self.account.id(), &self.integration, key_name);
             // A row whose key was dropped goes too, but it was nobody's credential any more.
-            let before = draft.tenant().find_credential(&read.view, address, row)?;
+            let before = tenant.find_credential(&read.view, address, row)?;
             if before.is_some() {
                 removed.push(key_name.clone());
             }
             draft.delete_credential(address, row, before);
+            if options.keeps_history && kept > 0 {
+                draft.note_deletion(&subject, row, kept, options)?;
+            } else {
+                purged.push(subject);
+            }
         }
+        draft.delete_history(tenant.history_to_delete(&read.view, &purged).await?);
         Ok(removed)
     }
 
@@ -258,7 +288,7 @@ impl AppCredentials {
             }
             let named = |(key, row): (Key, Versioned)| Ok::<_, Error>((listed_id(&range, &key)?, row));
             let rows = rows.into_iter().map(named).collect::<Result<_, _>>()?;
-            return Ok(Read { view, account: known, integration, rows });
+            return Ok(Read { view, account: known, integration, rows, deleted: BTreeMap::new() });
         }
         Err(Error::Contended(ATTEMPTS_MAX))
     }

@@ -1,5 +1,6 @@
 //! Verbs on credentials.
 
+pub(crate) mod history;
 pub(crate) mod many;
 
 use std::collections::BTreeMap;
@@ -8,9 +9,10 @@ use crate::error::Error;
 use crate::id::{CredentialKey, IntegrationId, LinkedAccountId};
 use crate::jobs::until_landed;
 use crate::model::{Credential, CredentialInfo, CredentialWritten, Listing, PageRequest};
+use crate::row::Subject;
 use crate::row::body::{AccountBody, IntegrationBody};
 use crate::secret::Secret;
-use crate::store::Versioned;
+use crate::store::{Key, Versioned};
 use crate::tenant::{
     Attempt, Draft, Freshness, Loaded, Needs, NewCredential, View, WriteOptions, fresh_if_stale, listed_id,
 };
@@ -32,6 +34,8 @@ struct Read<'g> {
     account: Loaded<AccountBody>,
     integration: Loaded<IntegrationBody>,
     rows: BTreeMap<CredentialKey, Versioned>,
+    /// Which of those that are to be written were deleted with their history kept.
+    deleted: BTreeMap<CredentialKey, Versioned>,
 }
 
 impl AppCredentials {
@@ -156,8 +160,8 @@ impl AppCredentials {
         self.delete_with(key_name, WriteOptions::default()).await
     }
 
-    /// [`delete`](Self::delete) with [`WriteOptions`]. If there is no credential, nothing is written, not even the
-    /// records.
+    /// [`delete`](Self::delete) with [`WriteOptions`]. If there is no credential, no records are written.
+    /// [`WriteOptions::keep_history`] lets the credential be brought back ([`undelete`](Self::undelete)).
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -183,7 +187,7 @@ impl AppCredentials {
         freshness: Freshness,
     ) -> Result<Option<Credential>, Error> {
         let owner = [self.account.id()];
-        let read = self.read(&owner, &[key_name], freshness).await?;
+        let read = self.read(&owner, &[key_name], &[], freshness).await?;
         let Some(row) = read.rows.get(key_name) else { return Ok(None) };
         let address = (self.account.id(), &self.integration, key_name);
         self.account.org().tenant.open_credential(&read.view, address, row)
@@ -197,7 +201,7 @@ impl AppCredentials {
     ) -> Result<Attempt<bool>, Error> {
         let tenant = &*self.account.org().tenant;
         let owner = [self.account.id()];
-        let read = self.read(&owner, &[key_name], freshness).await?;
+        let read = self.read(&owner, &[key_name], &[], freshness).await?;
         let address = (self.account.id(), &self.integration, key_name);
         let row = read.rows.get(key_name);
         let found = match row {
@@ -205,22 +209,39 @@ impl AppCredentials {
             None => None,
         };
         options.check(found)?;
-        // Nothing to delete: the records are not written either, since they belong to a change that did not happen.
-        let (Some(_), Some(row)) = (found, row) else { return Ok(Attempt::Landed(false)) };
         let mut draft = Draft::new(tenant, &read.view);
         draft.makes_room();
+        let subject = Subject::credential(self.account.id(), &self.integration, key_name);
+        let kept = tenant.engine.history_versions;
+        let (Some(_), Some(row)) = (found, row) else {
+            // Nothing to delete but a history that was kept: not the records, which belong to a change of a credential.
+            if !options.keeps_history {
+                draft.delete_history(tenant.history_to_delete(&read.view, &[subject]).await?);
+            }
+            if draft.is_empty() {
+                return Ok(Attempt::Landed(false));
+            }
+            self.note_change(&mut draft, &read)?;
+            return Ok(draft.commit().await?.map(|_| false));
+        };
         draft.delete_credential(address, row, found);
+        if options.keeps_history && kept > 0 {
+            draft.note_deletion(&subject, row, kept, options)?;
+        } else {
+            draft.delete_history(tenant.history_to_delete(&read.view, &[subject]).await?);
+        }
         self.note_change(&mut draft, &read)?;
         draft.put_companions(options).await?;
         Ok(draft.commit().await?.map(|_| true))
     }
 
-    /// Reads the account, the integration and the rows of credentials with these names. Fails if either of the first
-    /// two does not exist.
+    /// Reads the account, the integration, the rows of credentials with these names, and of those that are to be
+    /// `written` also whether they were deleted. Fails if either of the first two does not exist.
     async fn read<'g>(
         &self,
         owner: &'g [&'g LinkedAccountId; 1],
         key_names: &[&CredentialKey],
+        written: &[&CredentialKey],
         freshness: Freshness,
     ) -> Result<Read<'g>, Error> {
         let tenant = &*self.account.org().tenant;
@@ -228,6 +249,7 @@ impl AppCredentials {
         let mut gets =
             vec![tenant.id.account(account).key(), tenant.id.integration(account, integration).key()];
         gets.extend(key_names.iter().map(|name| tenant.id.credential(account, integration, name).key()));
+        gets.extend(written.iter().map(|name| self.deletion_of(name)));
         let needs = Needs::org_keys().accounts(owner).freshness(freshness);
         let (view, found) = tenant.read(&needs, gets).await?;
         let mut found = found.into_iter();
@@ -240,8 +262,15 @@ impl AppCredentials {
             row.as_ref(),
         )?;
         let row_of = |(name, row): (&&CredentialKey, Option<Versioned>)| Some(((*name).clone(), row?));
-        let rows = key_names.iter().zip(found).filter_map(row_of).collect();
-        Ok(Read { view, account, integration, rows })
+        let rows = key_names.iter().zip(found.by_ref()).filter_map(row_of).collect();
+        let deleted = written.iter().zip(found).filter_map(row_of).collect();
+        Ok(Read { view, account, integration, rows, deleted })
+    }
+
+    /// The key of the row that says that a credential was deleted.
+    fn deletion_of(&self, key_name: &CredentialKey) -> Key {
+        let tenant = &*self.account.org().tenant;
+        tenant.id.deleted(&Subject::credential(self.account.id(), &self.integration, key_name)).key()
     }
 
     async fn refuse_missing(&self) -> Result<(), Error> {

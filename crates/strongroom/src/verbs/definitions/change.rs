@@ -28,6 +28,8 @@ pub struct DefinitionChange {
     encrypted: bool,
     scopes: Option<Scopes>,
     author: Option<String>,
+    history_versions: Option<u8>,
+    history_age_secs: Option<u64>,
 }
 
 impl DefinitionChange {
@@ -100,6 +102,21 @@ impl DefinitionChange {
         self
     }
 
+    /// Changes how many former versions of the definition and of each of its values are kept, at most 100. What was
+    /// kept before stays until its value is deleted.
+    #[must_use]
+    pub fn history_versions(mut self, count: u8) -> Self {
+        self.history_versions = Some(count);
+        self
+    }
+
+    /// Changes for how many seconds a former version of a value is kept at most.
+    #[must_use]
+    pub fn history_age_secs(mut self, secs: u64) -> Self {
+        self.history_age_secs = Some(secs);
+        self
+    }
+
     /// Records who makes the change, whoever the handle [acts as](crate::Org::acting_as).
     #[must_use]
     pub fn author(mut self, who: impl Into<String>) -> Self {
@@ -123,6 +140,8 @@ impl DefinitionChange {
         }
         definition.required = self.required.unwrap_or(definition.required);
         definition.scopes = self.scopes.unwrap_or(definition.scopes);
+        definition.history_versions = self.history_versions.or(definition.history_versions);
+        definition.history_age_secs = self.history_age_secs.or(definition.history_age_secs);
         changed
     }
 }
@@ -212,7 +231,7 @@ impl Org {
         after.revision = before.revision.next();
 
         let mut draft = Draft::new(tenant, &view);
-        draft.put_definition(&after, Some(definition.row_revision))?;
+        draft.put_definition(&after, Some(definition))?;
         if after.definition.name != before.definition.name {
             if let Some(taken) = taken.pop().flatten() {
                 return Err(Error::DefinitionExists(read_hint(&taken)?));

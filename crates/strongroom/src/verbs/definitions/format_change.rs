@@ -307,7 +307,7 @@ impl Org {
         changed.format_changes = definition.stored.format_changes.saturating_add(1);
 
         let mut draft = Draft::new(tenant, &view);
-        draft.put_definition(&changed, Some(definition.row_revision))?;
+        draft.put_definition(&changed, Some(definition))?;
         let job = draft.put_job(&Sweep::Recheck(id))?;
         draft.put_companions(options).await?;
         Ok(draft.commit().await?.map(|_| (changed, job)))

@@ -2,6 +2,7 @@
 
 pub(crate) mod change;
 pub(crate) mod format_change;
+pub(crate) mod history;
 pub(crate) mod list;
 
 use std::slice;
@@ -144,7 +145,7 @@ impl Org {
         options.check(Some(definition.stored.revision))?;
 
         let mut draft = Draft::new(tenant, &view);
-        draft.delete_definition(definition).await?;
+        draft.delete_definition(definition, options).await?;
         draft.put_definition_count(count.as_ref(), -1)?;
         let job = draft.put_job(&Sweep::Definition(id))?;
         draft.put_companions(options).await?;

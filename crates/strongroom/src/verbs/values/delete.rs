@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::id::{DefinitionId, DocumentId};
 use crate::jobs::until_landed;
 use crate::model::{AuditChange, DefinitionRef, EventKind, Expected, Found, Revision};
+use crate::row::Subject;
 use crate::scope::Scope;
 use crate::store::Versioned;
 use crate::tenant::value::value_change;
@@ -155,11 +156,12 @@ impl Org {
         let mut draft = Draft::new(tenant, &view);
         draft.delete_counted(tenant.id.value(scope, &id).key(), &row);
         found.ids.iter().for_each(|id| draft.delete_value_id(id));
-        if options.keeps_history && tenant.engine.history_versions > 0 {
-            draft.note_deletion(scope, &id, &row, options)?;
+        let kept = tenant.versions_kept(&definition.stored.definition);
+        if options.keeps_history && kept > 0 {
+            draft.note_deletion(&Subject::value(scope, &id), &row, kept, options)?;
         } else {
             draft.delete(tenant.id.definition_value(&id, scope).key());
-            draft.delete_history(scope, &id, tenant.history_to_delete(&view, scope, &id).await?);
+            draft.delete_history(tenant.history_to_delete(&view, &[Subject::value(scope, &id)]).await?);
         }
         draft.note(|| AuditChange {
             document_id: found.ids.first().copied(),
@@ -213,8 +215,8 @@ async fn purge(
         return Ok(Attempt::Landed(None));
     }
     let mut draft = Draft::new(tenant, view);
-    let history = tenant.history_to_delete(view, scope, definition).await?;
-    if draft.delete_history(scope, definition, history) {
+    let history = tenant.history_to_delete(view, &[Subject::value(scope, definition)]).await?;
+    if draft.delete_history(history) {
         draft.delete(tenant.id.definition_value(definition, scope).key());
     }
     if draft.is_empty() {

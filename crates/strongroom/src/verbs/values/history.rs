@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use crate::error::Error;
 use crate::model::{
-    Cursor, DefinitionRef, Expected, Listing, PageRequest, Revision, ScopedValue, ValueWritten, Version,
+    DefinitionRef, Expected, Listing, PageRequest, Revision, ScopedValue, ValueWritten, Version,
 };
-use crate::row::former_suffix;
+use crate::row::Subject;
 use crate::scope::Scope;
+use crate::tenant::history::with_current;
 use crate::tenant::{Freshness, ValuesRead, WriteOptions, fresh_if_stale};
 use crate::verbs::org::Org;
 
@@ -41,25 +42,13 @@ impl Org {
         let (definition, scope) = (definition.into(), scope.into());
         let current = match page.after {
             Some(_) => None,
-            None => self.value(definition.clone(), &*scope).await?.map(version_of),
+            None => self.value(definition.clone(), &*scope).await?.as_ref().map(version_of),
         };
-        let (tenant, id) = (&*self.tenant, self.tenant.definition(&definition).await?.stored.id);
-        let range = tenant.id.value_history(&scope, &id);
-        let account = scope.linked_account();
-        let mut listing = tenant
-            .list(account, &range, &page, |view, key, row| {
-                tenant.open_in_history(view, &scope, &id, key, row)
-            })
-            .await?;
-        let Some(current) = current else { return Ok(listing) };
-        // It may have become a former version since it was read.
-        listing.items.retain(|version| version.revision != current.revision);
-        listing.items.insert(0, current);
-        if listing.items.len() > page.limit {
-            listing.items.truncate(page.limit);
-            listing.next = listing.items.last().map(|last| cursor_after(last, page.limit));
-        }
-        Ok(listing)
+        let (tenant, known) = (&*self.tenant, self.tenant.definition(&definition).await?);
+        let stored = &known.stored;
+        let mut listing = tenant.list_history(&Subject::value(&scope, &stored.id), &page).await?;
+        listing.items.retain(|version| version.deleted || !tenant.has_expired(&stored.definition, version));
+        Ok(with_current(listing, current, page.limit))
     }
 
     /// One version of a value, current or former.
@@ -186,25 +175,24 @@ impl Org {
         {
             return Ok(value);
         }
-        let place = tenant.id.former_value(scope, &id, revision);
+        let place = tenant.id.former(&Subject::value(scope, &id), revision);
         let row = tenant.engine.get(place.key()).await?.ok_or(Error::VersionNotFound(revision))?;
         let former = tenant.open_value_at(&view, scope, &id, &place, &row)?;
-        former.filter(|former| !former.metadata.is_deletion()).ok_or(Error::VersionNotFound(revision))
+        let is_kept = |former: &ScopedValue| {
+            let has_expired = tenant.has_expired(&definition.stored.definition, &version_of(former));
+            !former.metadata.is_deletion() && !has_expired
+        };
+        former.filter(is_kept).ok_or(Error::VersionNotFound(revision))
     }
 }
 
-fn version_of(value: ScopedValue) -> Version {
+fn version_of(value: &ScopedValue) -> Version {
     Version {
         id: value.id,
         revision: value.revision,
         created_at: value.created_at,
         written_at: value.updated_at,
         deleted: false,
-        metadata: value.metadata,
+        metadata: value.metadata.clone(),
     }
-}
-
-/// Where the page after `last` starts. The present version has no row in the history, so after it the history starts.
-fn cursor_after(last: &Version, limit: usize) -> Cursor {
-    Cursor(if limit == 1 { Vec::new() } else { former_suffix(last.revision).to_vec() })
 }

@@ -19,7 +19,7 @@ use crate::envelope::{Argon2Bounds, Argon2Params, DekId, KeyMaterial, StoreId};
 use crate::error::{Damage, Error, WrongStore};
 use crate::format::PatternCache;
 use crate::keys::{FIRST, Root, RootCell, Roots, SlotPlace, StoreBody, Unlock};
-use crate::limits::{Limits, Quotas};
+use crate::limits::{HISTORY_VERSIONS_MAX, Limits, Quotas};
 use crate::model::{Mark, Settings};
 use crate::random;
 use crate::row::{VaultRow, encode_header};
@@ -84,8 +84,9 @@ impl VaultOptions {
         self
     }
 
-    /// Keeps the last `count` former versions of each value, at most 100. The default is 0: none. What was kept before
-    /// stays until the value is deleted.
+    /// Keeps the last `count` former versions of each value, credential and definition, at most 100, unless a
+    /// definition says otherwise for itself and its values. The default is 0: none. What was kept before stays until
+    /// the document is deleted.
     ///
     /// An update then writes one row more, and deletes one.
     #[must_use]
@@ -399,5 +400,4 @@ pub(crate) struct NewVault {
     pub(crate) rows: Vec<(Key, Vec<u8>)>,
 }
 
-const HISTORY_VERSIONS_MAX: u8 = 100;
 const PATTERN_CACHE_BYTES: usize = 8 << 20;

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sha2::{Digest as _, Sha256};
+
 use super::cbor::Cbor;
 use super::opened::{KeyScope, Opened, Row, hex, scope_of};
 use crate::rig::{Kind, RowKey};
@@ -57,6 +59,7 @@ impl<'o> Judge<'o> {
         self.judge_keys();
         self.judge_counts();
         self.judge_repeats();
+        self.judge_chains();
         self.findings
     }
 
@@ -135,7 +138,8 @@ impl<'o> Judge<'o> {
             }
             Kind::DefinitionValue => {
                 let (definition, scope) = key.rest.split_first_chunk::<12>()?;
-                let value = self.row(key, Kind::Value, &[scope, definition].concat());
+                let place = [scope, definition].concat();
+                let value = self.row(key, Kind::Value, &place).or(self.row(key, Kind::DeletedValue, &place));
                 self.must(value.is_some(), key, "leads to no value");
                 self.must(matches!(row.body.as_deref()?, [] | [1]), key, "has a mark of another form");
             }
@@ -156,12 +160,128 @@ impl<'o> Judge<'o> {
             Kind::Record => {
                 let [_, _] = ids(&key.rest)?;
             }
-            // `verify` and the tests of the audit follow its chains.
+            // `judge_chains` follows them.
             Kind::Event => self.must(key.rest.len() == 24, key, "has a key of another form"),
-            Kind::AuditHead => self.must(key.rest.is_empty(), key, "has a key of another form"),
+            Kind::AuditHead | Kind::AuditFloor => {
+                self.must(key.rest.is_empty(), key, "has a key of another form");
+            }
             Kind::ChainHead => self.must(key.rest.len() == 8, key, "has a key of another form"),
+            Kind::FormerValue | Kind::FormerCredential | Kind::FormerDefinition => {
+                return self.judge_former(key, row);
+            }
+            Kind::DeletedValue | Kind::DeletedCredential | Kind::DeletedDefinition => {
+                return self.judge_deletion(key, row);
+            }
         }
         Some(())
+    }
+
+    /// The current row of the document of which this is a former version or the deletion, and its deletion.
+    fn document(&self, key: &RowKey) -> [Option<&'o Row>; 2] {
+        let kinds = match key.kind {
+            Kind::FormerValue | Kind::DeletedValue => [Kind::Value, Kind::DeletedValue],
+            Kind::FormerCredential | Kind::DeletedCredential => [Kind::Credential, Kind::DeletedCredential],
+            _ => [Kind::Definition, Kind::DeletedDefinition],
+        };
+        kinds.map(|kind| self.row(key, kind, key.document().0))
+    }
+
+    /// A former version is of a document that is there or was deleted, and comes before that.
+    fn judge_former(&mut self, key: &RowKey, row: &Row) -> Option<()> {
+        let Some(body) = &row.body else { return Some(()) };
+        let (body, [current, deleted]) = (Cbor::parse(body)?, self.document(key));
+        self.must(body.at(0)?.text().is_some(), key, "holds no text");
+        let Some(last) = current.or(deleted) else {
+            let swept = self.is_swept_with_parent(key);
+            self.must(swept, key, "is of nothing that is there or was deleted");
+            return Some(());
+        };
+        // Revisions begin anywhere and count up.
+        let distance = last.revision?.wrapping_sub(row.revision?);
+        self.must((1..1 << 32).contains(&distance), key, "is not before what is there");
+        self.must(last.doc_id == row.doc_id, key, "is of another document than what is there");
+        Some(())
+    }
+
+    /// What was deleted is not there, and its deletion says so and nothing else.
+    fn judge_deletion(&mut self, key: &RowKey, row: &Row) -> Option<()> {
+        let Some(body) = &row.body else { return Some(()) };
+        let (body, [current, _]) = (Cbor::parse(body)?, self.document(key));
+        self.must(current.is_none(), key, "is of what is there");
+        let says_so = match key.kind {
+            Kind::DeletedDefinition => body.at(16) == Some(&Cbor::Bool(true)),
+            _ => body.at(8) == Some(&Cbor::Bool(true)) && body.at(0)?.text()?.is_empty(),
+        };
+        self.must(says_so, key, "does not say that it is one");
+        Some(())
+    }
+
+    /// Whether a job sweeps what a row of a history belongs to.
+    fn is_swept_with_parent(&self, key: &RowKey) -> bool {
+        let (document, sweeps) = (key.document().0, self.sweeps(key));
+        match key.kind {
+            Kind::FormerValue => {
+                document.last_chunk::<12>().is_some_and(|id| sweeps.definitions.contains(&id[..]))
+            }
+            Kind::FormerCredential => {
+                let [account, integration, _] = ids(document).unwrap();
+                self.sweeps_of(key, &account, &integration)
+            }
+            _ => false,
+        }
+    }
+
+    /// The events of each chain follow one another, each names the one before, and the heads count them.
+    fn judge_chains(&mut self) {
+        let mut chains: BTreeMap<(&[u8], [u8; 8]), Vec<(&RowKey, &Row)>> = BTreeMap::new();
+        for (key, row) in self.opened.rows.iter().filter(|(key, _)| key.kind == Kind::Event) {
+            let Some(chain) = key.rest.get(8..16).and_then(|id| id.try_into().ok()) else { continue };
+            chains.entry((&key.tenant, chain)).or_default().push((key, row));
+        }
+        let mut begun: BTreeMap<&[u8], u64> = BTreeMap::new();
+        let mut cuts = BTreeMap::new();
+        for (key, row) in self.opened.rows.iter().filter(|(key, _)| key.kind == Kind::AuditFloor) {
+            let Some(floor) = row.body.as_deref().and_then(Cbor::parse) else { continue };
+            let dropped = floor.at(1).and_then(Cbor::uint).unwrap_or(0);
+            *begun.entry(&key.tenant).or_default() += dropped;
+            for cut in floor.at(2).and_then(Cbor::array).unwrap_or_default() {
+                let Some([chain, number, hash, _]) = cut.array() else { continue };
+                let (chain, hash) = (chain.bytes().unwrap(), hash.bytes().unwrap());
+                let (chain, hash): ([u8; 8], [u8; 32]) =
+                    (chain.try_into().unwrap(), hash.try_into().unwrap());
+                cuts.insert((&*key.tenant, chain), (number.uint().unwrap(), hash));
+                chains.entry((&key.tenant, chain)).or_default();
+            }
+        }
+        for ((tenant, chain), events) in &chains {
+            let cut = cuts.get(&(*tenant, *chain));
+            let (dropped, mut previous) = cut.map_or((0, None), |(number, hash)| (*number, Some(*hash)));
+            for (number, (key, row)) in (dropped + 1..).zip(events) {
+                self.must(key.rest[16..] == number.to_be_bytes(), key, "does not follow the one before");
+                let Some(body) = row.body.as_deref() else { continue };
+                let parsed = Cbor::parse(body).unwrap_or(Cbor::Null);
+                let start = parsed.at(1).and_then(Cbor::array);
+                self.must(start.is_some() == (number == 1), key, "begins a chain, or does not");
+                let names = parsed.at(0).and_then(Cbor::bytes);
+                // The first of a chain names that of another chain.
+                let fits = number == 1 || previous.is_none_or(|last: [u8; 32]| names == Some(&last[..]));
+                self.must(fits, key, "names another event than the one before");
+                previous = Some(Sha256::digest([b"strongroom event\0", &*key.rest, body].concat()).into());
+            }
+            *begun.entry(tenant).or_default() += 1;
+            let head = RowKey { tenant: tenant.to_vec(), kind: Kind::ChainHead, rest: chain.to_vec() };
+            let counted =
+                self.opened.rows.get(&head).and_then(|row| row.body.as_deref().and_then(Cbor::parse));
+            let counted = counted.and_then(|head| head.at(0).and_then(Cbor::uint)).unwrap_or(0);
+            let last = dropped + events.len() as u64;
+            self.must(last / 32 * 32 == counted, &head, "counts other events");
+        }
+        for (tenant, count) in begun {
+            let head = RowKey { tenant: tenant.to_vec(), kind: Kind::AuditHead, rest: Vec::new() };
+            let body = self.opened.rows.get(&head).and_then(|row| row.body.as_deref().and_then(Cbor::parse));
+            let chains = body.and_then(|head| head.at(0).and_then(Cbor::uint));
+            self.must(chains == Some(count), &head, "counts other chains");
+        }
     }
 
     /// A row whose key was dropped has a job that sweeps it.
@@ -310,7 +430,8 @@ impl<'o> Judge<'o> {
         for (key, row) in &self.opened.rows {
             let fresh = row.sealed.is_none_or(|sealed| nonces.insert(sealed));
             self.must(fresh, key, "has the nonce of another row under the same key");
-            let fresh = row.doc_id.is_none_or(|id| documents.insert(id));
+            let is_past = key.document().1.is_some();
+            let fresh = is_past || row.doc_id.is_none_or(|id| documents.insert(id));
             self.must(fresh, key, "has the document id of another row");
         }
     }

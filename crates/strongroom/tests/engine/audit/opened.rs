@@ -26,6 +26,7 @@ pub(crate) struct Opened {
 /// One row: its clear part, and its plaintext.
 pub(crate) struct Row {
     pub(crate) doc_id: Option<[u8; 12]>,
+    pub(crate) revision: Option<u64>,
     /// The key and the nonce of its record.
     pub(crate) sealed: Option<(KeyId, [u8; 12])>,
     /// What is in a clear row, or in the record of a sealed one; `None` if its key was dropped.
@@ -104,7 +105,8 @@ impl Opened {
     /// Opens a row under the only key that may have sealed it.
     fn open_row(&self, store_id: &[u8; 16], key: &RowKey, row: &[u8]) -> Option<Row> {
         let (code, sealed_by) = form_of(key.kind);
-        let clear = |body: &[u8]| Some(Row { doc_id: None, sealed: None, body: Some(body.to_vec()) });
+        let clear =
+            |body: &[u8]| Some(Row { doc_id: None, revision: None, sealed: None, body: Some(body.to_vec()) });
         match sealed_by {
             SealedBy::Nothing => return clear(clear_body(code, row)?),
             SealedBy::Slot => return clear(slot_fields(&key.rest, row)?),
@@ -113,10 +115,13 @@ impl Opened {
         let parts = Cbor::parse(row.strip_prefix(&[0xd7, 1, code])?)?;
         let doc_id = parts.at(0).map(|id| id.bytes()?.try_into().ok());
         let doc_id: Option<[u8; 12]> = if let Some(id) = doc_id { Some(id?) } else { None };
-        if doc_id.is_some() != matches!(key.kind, Kind::Value | Kind::Credential) || parts.keys().len() > 3 {
+        if doc_id.is_some() != matches!(code, 0x01 | 0x02 | 0x09 | 0x0a) || parts.keys().len() > 3 {
             return None;
         }
         let (revision, record) = (parts.at(1)?.uint()?, parts.at(2)?.bytes()?);
+        if key.document().1.is_some_and(|named| named != revision) {
+            return None;
+        }
         let id: KeyId = record.get(2..18)?.try_into().ok()?;
         let sealed = Some((id, record.get(18..30)?.try_into().ok()?));
         let key_bytes = if sealed_by == SealedBy::Root {
@@ -125,13 +130,15 @@ impl Opened {
             let keyring = self.keyrings.get(&scope_of(key))?;
             match keyring.deks.iter().find(|dek| dek.id == id && dek.generation >= keyring.min_version) {
                 Some(dek) => dek.bytes,
-                None if keyring.tombstones.contains(&id) => return Some(Row { doc_id, sealed, body: None }),
+                None if keyring.tombstones.contains(&id) => {
+                    return Some(Row { doc_id, revision: Some(revision), sealed, body: None });
+                }
                 None => return None,
             }
         };
         let address = Address::of(key, code, doc_id)?;
         let body = Key::derive(&key_bytes).open(&address.context(store_id, revision), record).ok()?;
-        Some(Row { doc_id, sealed, body: Some(body.expose().to_vec()) })
+        Some(Row { doc_id, revision: Some(revision), sealed, body: Some(body.expose().to_vec()) })
     }
 }
 
@@ -174,7 +181,11 @@ fn form_of(kind: Kind) -> (u8, SealedBy) {
         Kind::Credential => (0x02, SealedBy::DataKey),
         Kind::Definition => (0x05, SealedBy::DataKey),
         Kind::Count | Kind::Account | Kind::Integration | Kind::Record => (0x07, SealedBy::DataKey),
-        Kind::Event | Kind::AuditHead | Kind::ChainHead => (0x07, SealedBy::DataKey),
+        Kind::Event | Kind::AuditHead | Kind::ChainHead | Kind::AuditFloor => (0x07, SealedBy::DataKey),
+        Kind::FormerValue | Kind::FormerCredential => (0x09, SealedBy::DataKey),
+        Kind::DeletedValue | Kind::DeletedCredential => (0x0a, SealedBy::DataKey),
+        Kind::FormerDefinition => (0x0b, SealedBy::DataKey),
+        Kind::DeletedDefinition => (0x0c, SealedBy::DataKey),
     }
 }
 
@@ -195,7 +206,8 @@ impl Address {
     fn of(key: &RowKey, code: u8, doc_id: Option<[u8; 12]>) -> Option<Self> {
         let doc_id = doc_id.map(|id| hex(&id)).unwrap_or_default();
         let mut address = Self { code, doc_id, ..Self::default() };
-        let mut ids = key.rest.split(|byte| *byte == 0).map(|id| String::from_utf8_lossy(id).into_owned());
+        let (document, _) = key.document();
+        let mut ids = document.split(|byte| *byte == 0).map(|id| String::from_utf8_lossy(id).into_owned());
         let mut next = || ids.next().unwrap_or_default();
         if !key.tenant.is_empty() {
             (address.org, address.environment) = key.tenant_ids();
@@ -215,8 +227,8 @@ impl Address {
                 "keyring".clone_into(&mut address.name);
                 address.account = Some(next()).filter(|id| !id.is_empty());
             }
-            Kind::Value => {
-                let (scope, definition) = key.rest.split_last_chunk::<12>()?;
+            Kind::Value | Kind::FormerValue | Kind::DeletedValue => {
+                let (scope, definition) = document.split_last_chunk::<12>()?;
                 address.name = hex(definition);
                 let id = || Some(String::from_utf8_lossy(scope[1..].strip_suffix(&[0])?).into_owned());
                 match scope[0] {
@@ -225,10 +237,12 @@ impl Address {
                     _ => address.workflow = Some(id()?),
                 }
             }
-            Kind::Credential => {
+            Kind::Credential | Kind::FormerCredential | Kind::DeletedCredential => {
                 (address.account, address.name, address.key_name) = (Some(next()), next(), next());
             }
-            Kind::Definition => address.name = hex(&key.rest),
+            Kind::Definition | Kind::FormerDefinition | Kind::DeletedDefinition => {
+                address.name = hex(document);
+            }
             Kind::Count => "count".clone_into(&mut address.name),
             Kind::Account => {
                 "account".clone_into(&mut address.name);
@@ -248,6 +262,7 @@ impl Address {
                 address.key_name = hex(&key.rest);
             }
             Kind::AuditHead => "audit".clone_into(&mut address.name),
+            Kind::AuditFloor => "floor".clone_into(&mut address.name),
             Kind::ChainHead => {
                 "chain".clone_into(&mut address.name);
                 address.key_name = hex(&key.rest);

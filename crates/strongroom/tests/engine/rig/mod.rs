@@ -26,7 +26,7 @@ use futures_executor::block_on;
 use strongroom::store::{Store, StoreErrorKind};
 use strongroom::{
     Environment, Error, LinkedAccountId, Org, RawKey, Scope, Unlock, VarFormat, VariableDefinition, Vault,
-    WorkflowId,
+    VaultOptions, WorkflowId,
 };
 use strongroom_conformance::{Fault, Faulty};
 use strongroom_memory::MemoryStore;
@@ -50,14 +50,19 @@ pub(crate) fn unlock() -> Unlock {
     Unlock::raw_key(RawKey::from_bytes([7; 32]))
 }
 
+/// With a history, so that its rows stand among the others.
+pub(crate) fn options() -> VaultOptions {
+    VaultOptions::default().history_versions(3)
+}
+
 pub(crate) fn open(store: impl Store) -> Vault {
-    block_on(Vault::open(store, unlock())).unwrap()
+    block_on(options().open(store, unlock())).unwrap()
 }
 
 /// An empty vault on rows that the caller can look at.
 pub(crate) fn empty() -> (Arc<MemoryStore>, Vault) {
     let store = Arc::new(MemoryStore::new());
-    let vault = block_on(Vault::create(Arc::clone(&store), unlock())).unwrap();
+    let vault = block_on(options().create(Arc::clone(&store), unlock())).unwrap();
     (store, vault)
 }
 

@@ -72,6 +72,13 @@ pub(crate) enum Kind {
     Event,
     AuditHead,
     ChainHead,
+    AuditFloor,
+    FormerValue,
+    DeletedValue,
+    FormerCredential,
+    DeletedCredential,
+    FormerDefinition,
+    DeletedDefinition,
 }
 
 /// The parts of a row's key.
@@ -111,6 +118,10 @@ impl RowKey {
         let end = ends.nth(1).unwrap();
         let (tenant, rest) = rest.split_at(end);
         let (kind, rest) = rest.split_first().unwrap();
+        if *kind == 0x50 {
+            let (kind, rest) = parse_history(rest);
+            return Self { tenant: tenant.to_vec(), kind, rest: rest.to_vec() };
+        }
         let kind = match kind {
             0x01 => Kind::Keyring,
             0x02 => Kind::Epoch,
@@ -128,6 +139,7 @@ impl RowKey {
             0x60 => Kind::Event,
             0x61 => Kind::AuditHead,
             0x62 => Kind::ChainHead,
+            0x63 => Kind::AuditFloor,
             _ => panic!("a row of an unknown kind"),
         };
         Self { tenant: tenant.to_vec(), kind, rest: rest.to_vec() }
@@ -166,8 +178,27 @@ impl RowKey {
             Kind::Event => 0x60,
             Kind::AuditHead => 0x61,
             Kind::ChainHead => 0x62,
+            Kind::AuditFloor => 0x63,
+            Kind::FormerValue | Kind::DeletedValue => return self.of_history(0x20),
+            Kind::FormerCredential | Kind::DeletedCredential => return self.of_history(0x32),
+            Kind::FormerDefinition | Kind::DeletedDefinition => return self.of_history(0x10),
         };
         [&[1], &*self.tenant, &[kind], &*self.rest].concat()
+    }
+
+    fn of_history(&self, kind: u8) -> Vec<u8> {
+        [&[1], &*self.tenant, &[0x50, kind], &*self.rest].concat()
+    }
+
+    /// What of `rest` names the document, and in the key of a former version its revision.
+    pub(crate) fn document(&self) -> (&[u8], Option<u64>) {
+        match self.kind {
+            Kind::FormerValue | Kind::FormerCredential | Kind::FormerDefinition => {
+                let (document, complement) = self.rest.split_last_chunk::<8>().unwrap();
+                (document, Some(!u64::from_be_bytes(*complement)))
+            }
+            _ => (&self.rest, None),
+        }
     }
 
     /// Whether a data key seals the row.
@@ -178,8 +209,8 @@ impl RowKey {
     /// The account whose key seals the row, if it is not the org's.
     pub(crate) fn scope_account(&self) -> Option<String> {
         let id = match (self.kind, self.rest.as_slice()) {
-            (Kind::Value, [1, id @ ..]) => id,
-            (Kind::Credential, id) => id,
+            (Kind::Value | Kind::FormerValue | Kind::DeletedValue, [1, id @ ..]) => id,
+            (Kind::Credential | Kind::FormerCredential | Kind::DeletedCredential, id) => id,
             _ => return None,
         };
         id.split(|byte| *byte == 0).next().map(|id| String::from_utf8(id.to_vec()).unwrap())
@@ -198,6 +229,27 @@ impl RowKey {
 
     pub(crate) fn is_index(&self) -> bool {
         matches!(self.kind, Kind::DefinitionName | Kind::DefinitionValue | Kind::ValueId)
+    }
+}
+
+/// The kind of a row of a history, and its key from there on.
+fn parse_history(rest: &[u8]) -> (Kind, &[u8]) {
+    let (kind, rest) = rest.split_first().unwrap();
+    let end_of = |id: usize| {
+        let mut ends = rest.iter().enumerate().filter(|(_, byte)| **byte == 0).map(|(index, _)| index + 1);
+        ends.nth(id).unwrap()
+    };
+    let (document_len, kinds) = match (kind, rest.first()) {
+        (0x20, Some(0)) => (1 + 12, [Kind::DeletedValue, Kind::FormerValue]),
+        (0x20, _) => (end_of(0) + 12, [Kind::DeletedValue, Kind::FormerValue]),
+        (0x32, _) => (end_of(2), [Kind::DeletedCredential, Kind::FormerCredential]),
+        (0x10, _) => (12, [Kind::DeletedDefinition, Kind::FormerDefinition]),
+        _ => panic!("a history of an unknown kind"),
+    };
+    match rest.len().checked_sub(document_len) {
+        Some(0) => (kinds[0], rest),
+        Some(8) => (kinds[1], rest),
+        _ => panic!("a row of a history has a key of another form"),
     }
 }
 

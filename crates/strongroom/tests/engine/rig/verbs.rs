@@ -84,7 +84,22 @@ async fn furnish(org: &Org) -> Result<(), Error> {
     a.add_integration(&"crm".parse()?).await?;
     a.app("crm".parse()?).upsert("x", "x of crm").await?;
     records(org).put(&"r".parse()?, "record r").await?;
-    Ok(())
+    put_history(org).await
+}
+
+/// Former versions of a value, a credential and a definition; and one of each that was deleted with its history kept.
+async fn put_history(org: &Org) -> Result<(), Error> {
+    let kept = || WriteOptions::default().keep_history();
+    org.set_value("V", of_account("a"), "V at a once more").await?;
+    org.set_value("S", of_workflow("w"), "S at w").await?;
+    org.delete_value_with("S", of_workflow("w"), kept()).await?;
+    let app = org.account(account("a")).app(IntegrationId::default_app());
+    app.upsert("k", "k of a once more").await?;
+    app.upsert("gone", "g").await?;
+    app.delete_with("gone", kept()).await?;
+    org.update_definition("V", DefinitionChange::new().description("V")).await?;
+    org.define(text("G")).await?;
+    org.delete_definition_with("G", kept()).await
 }
 
 fn records(org: &Org) -> Records {
@@ -128,7 +143,14 @@ fn definition_verbs() -> Vec<Verb> {
             let short = FormatChange::to(VarFormat::String).length(LengthBounds::new(1..=4).unwrap());
             org.change_format("V", &short, OnMismatch::Grandfather).await?.definition.length
         }),
+        verb!("restore_definition", |org| {
+            let former = org.definition_history("V", PageRequest::first(2)).await?.items[1].revision;
+            org.restore_definition("V", former).await?.definition.description
+        }),
         verb!("delete_definition", |org| org.delete_definition("V").await?),
+        verb!("delete_definition, keeping its history", |org| {
+            org.delete_definition_with("N", WriteOptions::default().keep_history()).await?
+        }),
         verb!("delete_definition without values", |org| org.delete_definition("N").await?),
     ]
 }
@@ -157,6 +179,14 @@ fn value_verbs() -> Vec<Verb> {
             org.set_values(&values).await?.into_iter().map(|written| written.action).collect::<Vec<_>>()
         }),
         verb!("delete_value", |org| org.delete_value("V", Scope::Org).await?.is_some()),
+        verb!("delete_value, keeping its history", |org| {
+            let kept = WriteOptions::default().keep_history();
+            org.delete_value_with("V", of_account("a"), kept).await?.is_some()
+        }),
+        verb!("set_value that was deleted", |org| {
+            org.set_value("S", of_workflow("w"), "s").await?.action
+        }),
+        verb!("undelete_value", |org| org.undelete_value("S", of_workflow("w")).await?.is_some()),
     ]
 }
 
@@ -179,6 +209,14 @@ fn account_verbs() -> Vec<Verb> {
             org.account(account("a")).upsert_credential("k", "another").await?.action
         }),
         verb!("delete_credential", |org| org.account(account("a")).delete_credential("k").await?),
+        verb!("delete_credential, keeping its history", |org| {
+            let app = org.account(account("a")).app(IntegrationId::default_app());
+            app.delete_with("k", WriteOptions::default().keep_history()).await?
+        }),
+        verb!("undelete_credential", |org| {
+            let app = org.account(account("a")).app(IntegrationId::default_app());
+            app.undelete("gone").await?.is_some()
+        }),
         verb!("delete_integration", |org| {
             org.account(account("a")).delete_integration(&IntegrationId::default_app()).await?;
         }),
@@ -213,8 +251,8 @@ async fn fill(org: &Org, view: &mut View) -> Result<(), Error> {
     view.insert("definitions".into(), names.join(" "));
     for name in ["V", "V2", "S", "N", "D", "R", "NEW"] {
         let stored = org.definition(name).await?.map(|stored| stored.definition);
-        let shown = stored.map(|VariableDefinition { encrypted, scopes, length, .. }| {
-            format!("{encrypted:?} {scopes:?} {length:?}")
+        let shown = stored.map(|VariableDefinition { encrypted, scopes, length, description, .. }| {
+            format!("{encrypted:?} {scopes:?} {length:?} {description:?}")
         });
         let known = shown.is_some();
         view.insert(format!("definition {name}"), shown.unwrap_or_default());

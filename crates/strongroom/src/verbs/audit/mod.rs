@@ -1,10 +1,17 @@
-//! Reading the audit of an org.
+//! The audit of an org: reading it, what a host adds to it, and what it can be checked by.
+
+mod notes;
+mod proof;
+mod trim;
 
 use crate::clock::Timestamp;
 use crate::error::{Damage, Error};
 use crate::id::LinkedAccountId;
 use crate::model::{AuditEvent, Cursor, EventId, EventKind, Listing, PageRequest};
 use crate::verbs::org::Org;
+
+pub use notes::{AuditBuffer, AuditNote};
+pub use proof::AuditDigest;
 
 /// Which events [`Org::audit`] returns: all, unless narrowed down.
 #[derive(Debug, Clone, Default)]

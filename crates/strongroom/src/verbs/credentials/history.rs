@@ -1,0 +1,165 @@
+//! The former versions of credentials.
+
+use crate::error::Error;
+use crate::id::CredentialKey;
+use crate::model::{Credential, CredentialWritten, Expected, Listing, PageRequest, Revision, Version};
+use crate::row::Subject;
+use crate::tenant::history::with_current;
+use crate::tenant::{Freshness, WriteOptions, fresh_if_stale};
+use crate::verbs::credentials::AppCredentials;
+
+impl AppCredentials {
+    /// The versions of a credential, the newest first, without their values. The first is the present one, unless the
+    /// credential was deleted. As many are kept as
+    /// [`VaultOptions::history_versions`](crate::VaultOptions::history_versions) says.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// use strongroom::PageRequest;
+    /// let app = account.app(strongroom::IntegrationId::default_app());
+    /// app.upsert("api_key", "k1").await?;
+    /// app.upsert("api_key", "k2").await?;
+    /// assert_eq!(app.history("api_key", PageRequest::default()).await?.items.len(), 2);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::IntegrationNotFound`]; [`Invalid::Id`](crate::Invalid::Id); [`Error::Damaged`] and
+    /// [`Error::UnknownVersion`] for a version that cannot be read.
+    pub async fn history(&self, key_name: &str, page: PageRequest) -> Result<Listing<Version>, Error> {
+        let name: CredentialKey = key_name.parse()?;
+        let current = match page.after {
+            Some(_) => self.refuse_missing().await.map(|()| None)?,
+            None => self.get(key_name).await?.map(|found| version_of(&found)),
+        };
+        let subject = Subject::credential(self.account.id(), &self.integration, &name);
+        let listing = self.account.org().tenant.list_history(&subject, &page).await?;
+        self.account.refuse_ended().await?;
+        Ok(with_current(listing, current, page.limit))
+    }
+
+    /// One version of a credential, current or former.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// let app = account.app(strongroom::IntegrationId::default_app());
+    /// let first = app.upsert("api_key", "k1").await?.info.revision;
+    /// app.upsert("api_key", "k2").await?;
+    /// assert_eq!(app.version("api_key", first).await?.value.expose(), "k1");
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::VersionNotFound`] for a version that is not kept, or that says that the credential was deleted;
+    /// [`Error::IntegrationNotFound`]; [`Invalid::Id`](crate::Invalid::Id).
+    pub async fn version(&self, key_name: &str, revision: Revision) -> Result<Credential, Error> {
+        let key_name = key_name.parse()?;
+        fresh_if_stale(|freshness| self.try_version(&key_name, revision, freshness)).await
+    }
+
+    /// Sets a credential to what it was in a former version: a new version, which does not expire.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// let app = account.app(strongroom::IntegrationId::default_app());
+    /// let first = app.upsert("api_key", "k1").await?.info.revision;
+    /// app.upsert("api_key", "k2").await?;
+    /// app.restore("api_key", first).await?;
+    /// assert_eq!(app.get("api_key").await?.unwrap().value.expose(), "k1");
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`version`](Self::version) and [`upsert`](Self::upsert).
+    pub async fn restore(&self, key_name: &str, revision: Revision) -> Result<CredentialWritten, Error> {
+        self.restore_with(key_name, revision, WriteOptions::default()).await
+    }
+
+    /// [`restore`](Self::restore) with [`WriteOptions`].
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// use strongroom::{Expected, WriteOptions};
+    /// let app = account.app(strongroom::IntegrationId::default_app());
+    /// let first = app.upsert("api_key", "k1").await?.info.revision;
+    /// let second = app.upsert("api_key", "k2").await?.info.revision;
+    /// let if_still = WriteOptions::expecting(Expected::Revision(second)).note("k2 was revoked");
+    /// app.restore_with("api_key", first, if_still).await?;
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `restore`, and [`Error::Unexpected`].
+    pub async fn restore_with(
+        &self,
+        key_name: &str,
+        revision: Revision,
+        options: WriteOptions,
+    ) -> Result<CredentialWritten, Error> {
+        let version = self.version(key_name, revision).await?;
+        self.upsert_with(key_name, version.value, options).await
+    }
+
+    /// Brings back a credential that was deleted with [`WriteOptions::keep_history`], as the same document. Returns
+    /// `None` if no deleted credential is kept.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// use strongroom::WriteOptions;
+    /// let app = account.app(strongroom::IntegrationId::default_app());
+    /// app.upsert("api_key", "k1").await?;
+    /// app.delete_with("api_key", WriteOptions::default().keep_history()).await?;
+    /// assert!(app.undelete("api_key").await?.is_some());
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Unexpected`] if there is a credential; those of [`upsert`](Self::upsert).
+    pub async fn undelete(&self, key_name: &str) -> Result<Option<CredentialWritten>, Error> {
+        let newest = self.history(key_name, PageRequest::first(2)).await?.items;
+        match newest.as_slice() {
+            [credential, ..] if !credential.deleted => {
+                Err(Error::Unexpected { found: Some(credential.revision) })
+            }
+            [_, last] => {
+                let absent = WriteOptions::expecting(Expected::Absent);
+                self.restore_with(key_name, last.revision, absent).await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn try_version(
+        &self,
+        key_name: &CredentialKey,
+        revision: Revision,
+        freshness: Freshness,
+    ) -> Result<Credential, Error> {
+        let tenant = &*self.account.org().tenant;
+        let (owner, address) = ([self.account.id()], (self.account.id(), &self.integration, key_name));
+        let read = self.read(&owner, &[key_name], &[], freshness).await?;
+        if let Some(row) = read.rows.get(key_name)
+            && let Some(found) = tenant.open_credential(&read.view, address, row)?
+            && found.info.revision == revision
+        {
+            return Ok(found);
+        }
+        let subject = Subject::credential(self.account.id(), &self.integration, key_name);
+        let place = tenant.id.former(&subject, revision);
+        let row = tenant.engine.get(place.key()).await?.ok_or(Error::VersionNotFound(revision))?;
+        let former = tenant.open_credential_at(&read.view, address, &place, &row)?;
+        former.filter(|former| !former.info.metadata.is_deletion()).ok_or(Error::VersionNotFound(revision))
+    }
+}
+
+fn version_of(found: &Credential) -> Version {
+    let info = &found.info;
+    Version {
+        id: info.id,
+        revision: info.revision,
+        created_at: info.created_at,
+        written_at: info.updated_at,
+        deleted: false,
+        metadata: info.metadata.clone(),
+    }
+}

@@ -1,0 +1,269 @@
+//! The former versions of variable definitions.
+
+use std::slice;
+
+use crate::error::{Error, Invalid};
+use crate::id::{DefinitionId, DefinitionName};
+use crate::jobs::definition::finish_deletes;
+use crate::jobs::narrow::{Narrowing, put_narrowing};
+use crate::jobs::{JobId, run_job, until_landed};
+use crate::model::{DefinitionRef, Listing, PageRequest, Revision, StoredDefinition, Version};
+use crate::row::Subject;
+use crate::row::body::{Sweep, decode_definition};
+use crate::tenant::definition::read_hint;
+use crate::tenant::history::with_current;
+use crate::tenant::{
+    Attempt, Draft, Expiry, Freshness, Needs, WriteOptions, check_definition, fresh_if_stale,
+};
+use crate::verbs::org::Org;
+
+/// What a restored definition leaves to be done.
+struct Restored {
+    stored: StoredDefinition,
+    recheck: Option<JobId>,
+    narrowing: Option<Narrowing>,
+}
+
+impl Org {
+    /// The versions of a definition, the newest first: who wrote each and when. The first is the present one, unless
+    /// the definition was deleted; then only its id names it. As many are kept as
+    /// [`VaultOptions::history_versions`](crate::VaultOptions::history_versions) says.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// use strongroom::{DefinitionChange, PageRequest};
+    /// org.update_definition("PORT", DefinitionChange::new().description("of the server")).await?;
+    /// assert_eq!(org.definition_history("PORT", PageRequest::default()).await?.items.len(), 2);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::DefinitionNotFound`] if there is neither the definition nor a version of it; [`Error::Damaged`] and
+    /// [`Error::UnknownVersion`] for a version that cannot be read.
+    pub async fn definition_history(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        page: PageRequest,
+    ) -> Result<Listing<Version>, Error> {
+        let (tenant, reference) = (&*self.tenant, definition.into());
+        let (id, current) = match (tenant.definition(&reference).await, &reference) {
+            (Ok(found), _) => (found.stored.id, Some(Version::of_definition(&found.stored))),
+            (Err(Error::DefinitionNotFound(_)), DefinitionRef::Id(id)) => (*id, None),
+            (Err(error), _) => return Err(error),
+        };
+        let listing = tenant.list_history(&Subject::Definition(id), &page).await?;
+        let current = current.filter(|_| page.after.is_none());
+        if current.is_none() && listing.items.is_empty() && page.after.is_none() {
+            return Err(Error::DefinitionNotFound(reference.into_owned()));
+        }
+        Ok(with_current(listing, current, page.limit))
+    }
+
+    /// One version of a definition, current or former.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// use strongroom::DefinitionChange;
+    /// let first = org.definition("PORT").await?.unwrap().revision;
+    /// org.update_definition("PORT", DefinitionChange::new().description("of the server")).await?;
+    /// assert_eq!(org.definition_version("PORT", first).await?.definition.description, None);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::VersionNotFound`] for a version that is not kept, or that says that the definition was deleted;
+    /// [`Error::DefinitionNotFound`] for a name that no definition has.
+    pub async fn definition_version(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        revision: Revision,
+    ) -> Result<StoredDefinition, Error> {
+        let definition = definition.into();
+        fresh_if_stale(|freshness| self.try_definition_version(&definition, revision, freshness)).await
+    }
+
+    /// Makes a definition what it was in a former version: a new version, under the rules of today. Values that do not
+    /// match its format are grandfathered, as by a change of the format.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// use strongroom::DefinitionChange;
+    /// let first = org.definition("PORT").await?.unwrap().revision;
+    /// org.update_definition("PORT", DefinitionChange::new().name("HTTP_PORT")).await?;
+    /// org.restore_definition("HTTP_PORT", first).await?;
+    /// assert!(org.definition("PORT").await?.is_some());
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::VersionNotFound`]; [`Invalid::Definition`] if the definition was marked encrypted since, which is not
+    /// taken back; those of [`update_definition`](Self::update_definition).
+    pub async fn restore_definition(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        revision: Revision,
+    ) -> Result<StoredDefinition, Error> {
+        self.restore_definition_with(definition, revision, WriteOptions::default()).await
+    }
+
+    /// [`restore_definition`](Self::restore_definition) with [`WriteOptions`].
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// use strongroom::{DefinitionChange, WriteOptions};
+    /// let first = org.definition("PORT").await?.unwrap().revision;
+    /// org.update_definition("PORT", DefinitionChange::new().name("HTTP_PORT")).await?;
+    /// let noted = WriteOptions::default().note("scripts use the old name");
+    /// org.restore_definition_with("HTTP_PORT", first, noted).await?;
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `restore_definition`, and [`Error::Unexpected`].
+    pub async fn restore_definition_with(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        revision: Revision,
+        options: WriteOptions,
+    ) -> Result<StoredDefinition, Error> {
+        let (tenant, definition) = (&*self.tenant, definition.into());
+        let former = self.definition_version(definition.clone(), revision).await?;
+        let Restored { stored, recheck, narrowing } =
+            until_landed(tenant, |freshness| self.try_restore_definition(&former, &options, freshness))
+                .await?;
+        if let Some(job) = recheck {
+            run_job(tenant, &job).await?;
+        }
+        if let Some(Narrowing { job, removed }) = narrowing {
+            run_job(tenant, &job).await?;
+            // Again, after the change: a value may have been set between the first check and the commit.
+            tenant.refuse_in_use(stored.id, removed).await?;
+        }
+        Ok(stored)
+    }
+
+    /// Brings back a definition that was deleted with [`WriteOptions::keep_history`], under its id, without its values.
+    /// Returns `None` if no deletion is kept.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// use strongroom::WriteOptions;
+    /// let id = org.definition("PORT").await?.unwrap().id;
+    /// org.delete_definition_with(id, WriteOptions::default().keep_history()).await?;
+    /// assert_eq!(org.undelete_definition(id).await?.unwrap().definition.name, "PORT");
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Unexpected`] if there is such a definition; [`Error::DefinitionExists`] if another one took its name;
+    /// [`Error::TooManyDefinitions`]; [`Invalid::Definition`] and others if it breaks a rule of today.
+    pub async fn undelete_definition(&self, id: DefinitionId) -> Result<Option<StoredDefinition>, Error> {
+        until_landed(&self.tenant, |freshness| self.try_undelete_definition(id, freshness)).await
+    }
+
+    async fn try_definition_version(
+        &self,
+        reference: &DefinitionRef<'_>,
+        revision: Revision,
+        freshness: Freshness,
+    ) -> Result<StoredDefinition, Error> {
+        let tenant = &*self.tenant;
+        let id = tenant.definition_id(reference, freshness).await?;
+        let needs = Needs::org_keys().definitions(slice::from_ref(&id)).freshness(freshness);
+        let place = tenant.id.former(&Subject::Definition(id), revision);
+        let (view, [row]) = tenant.read(&needs, [place.key()]).await?;
+        if let Some(known) = view.definitions.first().and_then(Option::as_ref) {
+            if !reference.is(&known.stored) {
+                return Err(Error::DefinitionNotFound(reference.clone().into_owned()));
+            }
+            if known.stored.revision == revision {
+                return Ok(known.stored.clone());
+            }
+        }
+        let row = row.ok_or(Error::VersionNotFound(revision))?;
+        let opened =
+            tenant.open(view.keys(None), &place, &row.value)?.ok_or(Error::VersionNotFound(revision))?;
+        let stored = decode_definition(id, opened.revision, &opened.plaintext)
+            .map_err(|error| Error::row(place.name(), error))?;
+        if stored.metadata.is_deletion() { Err(Error::VersionNotFound(revision)) } else { Ok(stored) }
+    }
+
+    async fn try_restore_definition(
+        &self,
+        former: &StoredDefinition,
+        options: &WriteOptions,
+        freshness: Freshness,
+    ) -> Result<Attempt<Restored>, Error> {
+        let (tenant, id) = (&*self.tenant, former.id);
+        let needs = Needs::org_keys().definitions(slice::from_ref(&id)).freshness(freshness);
+        let name: DefinitionName = former.definition.name.parse()?;
+        let (view, [taken]) = tenant.read(&needs, [tenant.id.definition_name(&name).key()]).await?;
+        let definition = view.definition(0, &DefinitionRef::Id(id))?;
+        let before = &definition.stored;
+        options.check(Some(before.revision))?;
+        if before.definition.encrypted && !former.definition.encrypted {
+            return Err(Invalid::Definition("what is marked encrypted stays so").into());
+        }
+        let mut after = before.clone();
+        after.definition.clone_from(&former.definition);
+        after.definition.author = None;
+        after.updated_at = tenant.engine.now();
+        after.describe(&tenant.metadata(options, after.updated_at, Expiry::Refused)?);
+        check_definition(&after.definition, &tenant.engine)?;
+        let removed = before.definition.scopes.without(after.definition.scopes);
+        if let Some(removed) = removed {
+            tenant.refuse_in_use(id, removed).await?;
+        }
+        after.revision = before.revision.next();
+        let changes_format = (&before.definition.var_format, before.definition.length)
+            != (&after.definition.var_format, after.definition.length);
+        after.format_changes = before.format_changes.saturating_add(u32::from(changes_format));
+
+        let mut draft = Draft::new(tenant, &view);
+        draft.put_definition(&after, Some(definition))?;
+        if after.definition.name != before.definition.name {
+            if let Some(taken) = taken {
+                return Err(Error::DefinitionExists(read_hint(&taken)?));
+            }
+            draft.delete_definition_name(definition).await?;
+            draft.put_definition_name(&name, &id);
+        }
+        let recheck = if changes_format { Some(draft.put_job(&Sweep::Recheck(id))?) } else { None };
+        let narrowing = match removed {
+            Some(removed) => Some(put_narrowing(&mut draft, id, removed)?),
+            None => None,
+        };
+        draft.put_companions(options).await?;
+        Ok(draft.commit().await?.map(|_| Restored { stored: after, recheck, narrowing }))
+    }
+
+    async fn try_undelete_definition(
+        &self,
+        id: DefinitionId,
+        freshness: Freshness,
+    ) -> Result<Attempt<Option<StoredDefinition>>, Error> {
+        let (tenant, options) = (&*self.tenant, WriteOptions::default());
+        let needs = Needs::org_keys().definitions(slice::from_ref(&id)).freshness(freshness);
+        let gets = [tenant.id.deleted(&Subject::Definition(id)).key(), tenant.id.count().key()];
+        let (view, [deleted, count]) = tenant.read(&needs, gets).await?;
+        if let Some(known) = view.definitions.first().and_then(Option::as_ref) {
+            return Err(Error::Unexpected { found: Some(known.stored.revision) });
+        }
+        let Some(deleted) = deleted else { return Ok(Attempt::Landed(None)) };
+        // Values that the delete has not swept yet would be back with it.
+        if finish_deletes(tenant, &id).await? {
+            return Ok(Attempt::AGAIN);
+        }
+        let mut draft = Draft::new(tenant, &view);
+        let Some(stored) = draft.put_deleted_definition(id, &deleted, &options)? else {
+            return Ok(Attempt::Landed(None));
+        };
+        let name = check_definition(&stored.definition, &tenant.engine)?;
+        if let Some(taken) = tenant.engine.get(tenant.id.definition_name(&name).key()).await? {
+            return Err(Error::DefinitionExists(read_hint(&taken)?));
+        }
+        draft.put_definition_name(&name, &id);
+        draft.put_definition_count(count.as_ref(), 1)?;
+        Ok(draft.commit().await?.map(|_| Some(stored)))
+    }
+}

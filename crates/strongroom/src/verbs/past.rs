@@ -1,0 +1,421 @@
+//! Resolving as of an earlier moment, and again from the versions of an earlier resolution.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::clock::Timestamp;
+use crate::engine::cache::Catalog;
+use crate::error::Error;
+use crate::id::{DefinitionId, LinkedAccountId};
+use crate::model::{
+    DefinitionRef, Found, Origin, Pin, Pinned, Resolution, Resolved, Revision, ScopedValue, StoredDefinition,
+};
+use crate::row::Subject;
+use crate::row::body::decode_definition;
+use crate::scope::{Scope, ScopePath};
+use crate::secret::Secret;
+use crate::store::{Key, Scan, Versioned};
+use crate::tenant::history::VERSIONS_MAX;
+use crate::tenant::{
+    Freshness, Needs, Rows, Snapshot, Tenant, ValuesRead, View, find_definition, fresh_if_stale,
+};
+use crate::verbs::org::Org;
+
+impl Org {
+    /// The value that a run at `path` saw at a moment, from the former versions that are kept: as
+    /// [`resolve`](Self::resolve) at that time. A value that was deleted without its history is taken to never have
+    /// been.
+    ///
+    /// Versions are taken to be in the order of their times, which is wrong where a clock was set back.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// use strongroom::{Scope, ScopePath, Timestamp};
+    /// let written_at = org.set_value("PORT", Scope::Org, "80").await?.updated_at;
+    /// let seen = org.resolve_at("PORT", &ScopePath::org(), written_at).await?;
+    /// assert_eq!(seen.unwrap().value.expose(), "80");
+    /// let before = Timestamp::from_ms(written_at.as_ms() - 1);
+    /// assert!(org.resolve_at("PORT", &ScopePath::org(), before).await?.is_none());
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::VersionNotFound`] if a version of that time is no longer kept; those of [`resolve`](Self::resolve).
+    pub async fn resolve_at(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        path: &ScopePath,
+        at: Timestamp,
+    ) -> Result<Option<Resolved>, Error> {
+        let definition = definition.into();
+        fresh_if_stale(|freshness| self.try_resolve_at(&definition, path, at, freshness)).await
+    }
+
+    /// Every value that a run at `path` saw at a moment, of the definitions that are still there. See
+    /// [`resolve_at`](Self::resolve_at).
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// use strongroom::{Scope, ScopePath};
+    /// let written_at = org.set_value("PORT", Scope::Org, "80").await?.updated_at;
+    /// let seen = org.resolve_all_at(&ScopePath::org(), written_at).await?;
+    /// assert_eq!(seen.get("PORT").unwrap().value.expose(), "80");
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::VersionNotFound`] if a version of that time is no longer kept; those of
+    /// [`resolve_all`](Self::resolve_all).
+    pub async fn resolve_all_at(&self, path: &ScopePath, at: Timestamp) -> Result<Resolution, Error> {
+        fresh_if_stale(|freshness| self.try_resolve_all_at(path, at, freshness)).await
+    }
+
+    /// Resolves the versions of an earlier resolution again: the same bytes, whatever was written meanwhile. What a
+    /// value shadowed is not pinned, and not shown.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// use strongroom::{Scope, ScopePath};
+    /// org.set_value("PORT", Scope::Org, "80").await?;
+    /// let pin = org.resolve_all(&ScopePath::org()).await?.pin();
+    /// org.set_value("PORT", Scope::Org, "81").await?;
+    /// assert_eq!(org.resolve_pinned(&pin).await?.get("PORT").unwrap().value.expose(), "80");
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotAsPinned`] with the names of what is no longer kept: older than the versions that are, deleted, or
+    /// of a shredded account.
+    pub async fn resolve_pinned(&self, pin: &Pin) -> Result<Resolution, Error> {
+        fresh_if_stale(|freshness| self.try_resolve_pinned(pin, freshness)).await
+    }
+
+    async fn try_resolve_at(
+        &self,
+        reference: &DefinitionRef<'_>,
+        path: &ScopePath,
+        at: Timestamp,
+        freshness: Freshness,
+    ) -> Result<Option<Resolved>, Error> {
+        let (tenant, account) = (&*self.tenant, path.account_id());
+        let ValuesRead { view, definition, rows } =
+            tenant.read_values(reference, path.scopes(), account.as_slice(), freshness).await?;
+        let (past, stored) = (Past { tenant, view: &view, at }, &definition.stored);
+        let mut current = Vec::with_capacity(rows.len());
+        for (scope, row) in path.scopes().zip(&rows) {
+            current.push(match row {
+                Some(row) => tenant.open_value(&view, scope, &stored.id, row)?,
+                None => None,
+            });
+        }
+        // Only what is newer than the moment, or not there, has a past to be looked at.
+        let is_settled =
+            |value: &Option<ScopedValue>| value.as_ref().is_some_and(|value| value.updated_at <= at);
+        let mut ranges: Vec<_> = path
+            .scopes()
+            .zip(&current)
+            .filter(|(_, value)| !is_settled(value))
+            .map(|(scope, _)| tenant.id.history(&Subject::value(scope, &stored.id)))
+            .collect();
+        let definition_changed = stored.updated_at > at;
+        if definition_changed {
+            ranges.push(tenant.id.history(&Subject::Definition(stored.id)));
+        }
+        let scans: Vec<Scan> = ranges.into_iter().map(|range| Scan::new(range, VERSIONS_MAX)).collect();
+        let mut pages = if scans.is_empty() { Vec::new() } else { tenant.engine.read(scans).await? };
+        let definition_past = if definition_changed { pages.pop() } else { None };
+        let mut pages = pages.into_iter();
+        let mut values = Vec::with_capacity(current.len());
+        for (scope, value) in path.scopes().zip(current) {
+            values.push(if is_settled(&value) {
+                value
+            } else {
+                let rows = pages.next().map(|page| page.rows).unwrap_or_default();
+                past.value(scope, &stored.id, value, &rows)?
+            });
+        }
+        let Some(then) =
+            past.definition(stored, &definition_past.map(|page| page.rows).unwrap_or_default())?
+        else {
+            return Ok(None);
+        };
+        Ok(pick(&then, stored, values))
+    }
+
+    async fn try_resolve_all_at(
+        &self,
+        path: &ScopePath,
+        at: Timestamp,
+        freshness: Freshness,
+    ) -> Result<Resolution, Error> {
+        let (tenant, account) = (&*self.tenant, path.account_id());
+        let current = path.scopes().map(|scope| tenant.id.values(scope));
+        let mut ranges: Vec<_> = current.collect();
+        ranges.extend(path.scopes().map(|scope| tenant.id.values_history(scope)));
+        ranges.push(tenant.id.definitions_history());
+        let Snapshot { view, catalog, mut ranges } =
+            tenant.snapshot(account.as_slice(), &ranges, freshness).await?;
+        let past = Past { tenant, view: &view, at };
+        let definitions = by_definition(tenant, ranges.pop().unwrap_or_default());
+        let histories = ranges.split_off(ranges.len() / 2);
+        let histories: Vec<_> = histories.into_iter().map(|rows| by_definition(tenant, rows)).collect();
+        let current: Vec<_> = ranges.into_iter().map(|rows| by_definition(tenant, rows)).collect();
+        let none = Vec::new();
+        let mut resolution = Resolution { values: Vec::new(), missing_required: Vec::new() };
+        for stored in catalog.iter().map(|definition| &definition.stored) {
+            let versions = definitions.get(&stored.id).unwrap_or(&none);
+            let Some(then) = past.definition(stored, versions)? else { continue };
+            let mut values = Vec::with_capacity(current.len());
+            for ((scope, current), history) in path.scopes().zip(&current).zip(&histories) {
+                let value = match current.get(&stored.id).and_then(|rows| rows.first()) {
+                    Some((_, row)) => tenant.open_value(&view, scope, &stored.id, row)?,
+                    None => None,
+                };
+                let rows = history.get(&stored.id).unwrap_or(&none);
+                values.push(past.value(scope, &stored.id, value, rows)?);
+            }
+            match pick(&then, stored, values) {
+                Some(resolved) => resolution.values.push(resolved),
+                None if then.definition.required => {
+                    resolution.missing_required.push(then.definition.name.clone());
+                }
+                None => {}
+            }
+        }
+        Ok(resolution)
+    }
+
+    async fn try_resolve_pinned(&self, pin: &Pin, freshness: Freshness) -> Result<Resolution, Error> {
+        let tenant = &*self.tenant;
+        let accounts: BTreeSet<&LinkedAccountId> = pin
+            .entries
+            .iter()
+            .filter_map(|entry| match &entry.scope {
+                Origin::Scope(scope) => scope.linked_account(),
+                Origin::Default => None,
+            })
+            .collect();
+        let accounts: Vec<_> = accounts.into_iter().collect();
+        let catalog = tenant.catalog().await?;
+        let gets: Vec<Key> = pin.entries.iter().flat_map(|entry| keys_of(tenant, entry)).collect();
+        let needs = Needs::org_keys().accounts(&accounts).freshness(freshness);
+        let (view, rows) = tenant.read(&needs, gets).await?;
+        let (mut values, mut differ) = (Vec::with_capacity(pin.entries.len()), Vec::new());
+        for (entry, rows) in pin.entries.iter().zip(rows.chunks(2)) {
+            match open_pinned(tenant, &view, &catalog, entry, rows)? {
+                Some(resolved) => values.push(resolved),
+                None => differ.push(entry.name.clone()),
+            }
+        }
+        if !differ.is_empty() {
+            return Err(Error::NotAsPinned(differ));
+        }
+        Ok(Resolution { values, missing_required: Vec::new() })
+    }
+}
+
+/// What there was at a moment.
+struct Past<'p> {
+    tenant: &'p Tenant,
+    view: &'p View<'p>,
+    at: Timestamp,
+}
+
+impl Past<'_> {
+    /// The value of a definition at a scope. `current` is the present one, and `rows` are those of its history.
+    fn value(
+        &self,
+        scope: &Scope,
+        definition: &DefinitionId,
+        current: Option<ScopedValue>,
+        rows: &[(Key, Versioned)],
+    ) -> Result<Option<ScopedValue>, Error> {
+        if current.as_ref().is_some_and(|value| value.updated_at <= self.at) {
+            return Ok(current);
+        }
+        let open = |(key, row): &(Key, Versioned)| {
+            let place = self.tenant.id.parse(key);
+            let place = place.unwrap_or_else(|| self.tenant.id.value(scope, definition));
+            self.tenant.open_value_at(self.view, scope, definition, &place, row)
+        };
+        let oldest = current.as_ref().map(|value| (value.created_at, value.revision));
+        let found = self.newest_before(rows, oldest, open, |value| {
+            (value.created_at, value.updated_at, value.revision)
+        })?;
+        Ok(found.filter(|value| !value.metadata.is_deletion()))
+    }
+
+    /// The definition; `None` if it was defined later. `rows` are those of its history.
+    fn definition(
+        &self,
+        current: &StoredDefinition,
+        rows: &[(Key, Versioned)],
+    ) -> Result<Option<StoredDefinition>, Error> {
+        if current.updated_at <= self.at {
+            return Ok(Some(current.clone()));
+        }
+        if current.created_at > self.at {
+            return Ok(None);
+        }
+        let open = |(key, row): &(Key, Versioned)| {
+            let place = self.tenant.id.parse(key).unwrap_or_else(|| self.tenant.id.definition(&current.id));
+            let Some(opened) = self.tenant.open(self.view.keys(None), &place, &row.value)? else {
+                return Ok(None);
+            };
+            let stored = decode_definition(current.id, opened.revision, &opened.plaintext);
+            stored.map(Some).map_err(|error| Error::row(place.name(), error))
+        };
+        let oldest = Some((current.created_at, current.revision));
+        let found = self.newest_before(rows, oldest, open, |stored| {
+            (stored.created_at, stored.updated_at, stored.revision)
+        })?;
+        Ok(found.filter(|stored| !stored.metadata.is_deletion()))
+    }
+
+    /// The newest of some versions, which come newest first, that was written at the moment or before. `oldest` says
+    /// since when there is the document that comes after them, and its revision.
+    fn newest_before<T>(
+        &self,
+        rows: &[(Key, Versioned)],
+        mut oldest: Option<(Timestamp, Revision)>,
+        open: impl Fn(&(Key, Versioned)) -> Result<Option<T>, Error>,
+        times: impl Fn(&T) -> (Timestamp, Timestamp, Revision),
+    ) -> Result<Option<T>, Error> {
+        let (mut newer, mut older, mut found) = (0, rows.len(), None);
+        while newer < older {
+            let middle = newer + (older - newer) / 2;
+            let version = match rows.get(middle) {
+                Some(row) => open(row)?,
+                None => None,
+            };
+            // Its key was dropped, and with it that of all that is older.
+            let Some(version) = version else {
+                older = middle;
+                continue;
+            };
+            let (created_at, written_at, revision) = times(&version);
+            if written_at <= self.at {
+                (older, found) = (middle, Some(version));
+            } else {
+                (newer, oldest) = (middle + 1, Some((created_at, revision)));
+            }
+        }
+        match (found, oldest) {
+            (Some(found), _) => Ok(Some(found)),
+            (None, Some((created_at, revision))) if created_at <= self.at => {
+                Err(Error::VersionNotFound(revision.before(1)))
+            }
+            (None, _) => Ok(None),
+        }
+    }
+}
+
+/// The rows of a range, by their definitions.
+fn by_definition(tenant: &Tenant, rows: Rows) -> BTreeMap<DefinitionId, Rows> {
+    let mut found: BTreeMap<DefinitionId, Rows> = BTreeMap::new();
+    for (key, row) in rows {
+        if let Some(id) = tenant.id.definition_of(&key) {
+            found.entry(id).or_default().push((key, row));
+        }
+    }
+    found
+}
+
+/// The first of the values, most specific first, and what it shadows; or the default. What is encrypted now stays so.
+fn pick(
+    then: &StoredDefinition,
+    now: &StoredDefinition,
+    values: Vec<Option<ScopedValue>>,
+) -> Option<Resolved> {
+    let mut values = values.into_iter().flatten();
+    let default = then.definition.default.as_deref();
+    let (scope, found, value) = match values.next() {
+        Some(value) => {
+            let found = Found { id: value.id, revision: value.revision };
+            (Origin::Scope(value.scope), Some(found), value.value)
+        }
+        None => (Origin::Default, None, Secret::from(default?)),
+    };
+    let mut shadowed: Vec<Origin> = values.map(|value| Origin::Scope(value.scope)).collect();
+    if found.is_some() && default.is_some() {
+        shadowed.push(Origin::Default);
+    }
+    Some(Resolved {
+        definition_id: then.id,
+        definition_revision: then.revision,
+        name: then.definition.name.clone(),
+        encrypted: then.definition.encrypted || now.definition.encrypted,
+        scope,
+        shadowed,
+        found,
+        value,
+    })
+}
+
+/// Where the version of an entry may be: in the present row, or among the former ones.
+fn keys_of(tenant: &Tenant, entry: &Pinned) -> [Key; 2] {
+    let (present, subject) = match &entry.scope {
+        Origin::Scope(scope) => {
+            (tenant.id.value(scope, &entry.definition_id), Subject::value(scope, &entry.definition_id))
+        }
+        Origin::Default => {
+            (tenant.id.definition(&entry.definition_id), Subject::Definition(entry.definition_id))
+        }
+    };
+    [present.key(), tenant.id.former(&subject, entry.revision).key()]
+}
+
+/// The version that an entry names; `None` if it is not kept. `rows` are those of [`keys_of`].
+fn open_pinned(
+    tenant: &Tenant,
+    view: &View<'_>,
+    catalog: &Catalog,
+    entry: &Pinned,
+    rows: &[Option<Versioned>],
+) -> Result<Option<Resolved>, Error> {
+    let id = entry.definition_id;
+    let Some(now) = find_definition(catalog, &id) else { return Ok(None) };
+    let resolved = |found, value| Resolved {
+        definition_id: id,
+        definition_revision: now.stored.revision,
+        name: entry.name.clone(),
+        encrypted: now.stored.definition.encrypted,
+        scope: entry.scope.clone(),
+        shadowed: Vec::new(),
+        found,
+        value,
+    };
+    match &entry.scope {
+        Origin::Scope(scope) => {
+            let subject = Subject::value(scope, &id);
+            let places = [tenant.id.value(scope, &id), tenant.id.former(&subject, entry.revision)];
+            for (place, row) in places.iter().zip(rows) {
+                let Some(row) = row else { continue };
+                let value = tenant.open_value_at(view, scope, &id, place, row)?;
+                let value = value.filter(|value| {
+                    (Some(value.id), value.revision) == (entry.id, entry.revision)
+                        && !value.metadata.is_deletion()
+                });
+                if let Some(value) = value {
+                    let found = Found { id: value.id, revision: value.revision };
+                    return Ok(Some(resolved(Some(found), value.value)));
+                }
+            }
+        }
+        Origin::Default => {
+            let subject = Subject::Definition(id);
+            let places = [tenant.id.definition(&id), tenant.id.former(&subject, entry.revision)];
+            for (place, row) in places.iter().zip(rows) {
+                let Some(row) = row else { continue };
+                let Some(opened) = tenant.open(view.keys(None), place, &row.value)? else { continue };
+                let stored = decode_definition(id, opened.revision, &opened.plaintext)
+                    .map_err(|error| Error::row(place.name(), error))?;
+                if let (true, Some(default)) = (stored.revision == entry.revision, stored.definition.default)
+                {
+                    let pinned = resolved(None, Secret::from(default));
+                    return Ok(Some(Resolved { definition_revision: entry.revision, ..pinned }));
+                }
+            }
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,250 @@
+//! What of an audit is kept, for how long, and by what it can be checked without a key; and what a host adds to it.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use futures_executor::block_on;
+use strongroom::{
+    AuditBuffer, AuditDigest, AuditEvent, AuditFilter, AuditNote, Cause, Error, EventKind, IntegrationId,
+    Org, PageRequest, Scope, ScopePath, Settings, Timestamp, Vault, VaultOptions,
+};
+use strongroom_memory::MemoryStore;
+
+use crate::common::TestClock;
+use crate::rig::{Kind, RowKey, Rows, account, load, org, rows, text, unlock, verified};
+
+const HOUR: u64 = 3_600_000;
+
+/// A vault with an audit, in which a variable `V` was defined at 0.
+struct Kept {
+    store: Arc<MemoryStore>,
+    clock: TestClock,
+    vault: Vault,
+    org: Org,
+}
+
+impl Kept {
+    fn new() -> Self {
+        let (store, clock) = (Arc::new(MemoryStore::new()), TestClock::default());
+        let mut settings = Settings::default();
+        settings.audit = true;
+        let options = VaultOptions::default().clock(clock.clone()).settings(settings);
+        let vault = block_on(options.create(Arc::clone(&store), unlock())).unwrap();
+        let org = org(&vault);
+        block_on(org.define(text("V"))).unwrap();
+        Self { store, clock, vault, org }
+    }
+
+    fn set_at(&self, org: &Org, ms: u64) {
+        self.clock.set(ms);
+        block_on(org.set_value("V", Scope::Org, ms.to_string())).unwrap();
+    }
+
+    /// The same org, on an engine of its own, which begins chains of its own.
+    fn other_engine(&self) -> Org {
+        let options = VaultOptions::default().clock(self.clock.clone());
+        org(&block_on(options.open(Arc::clone(&self.store), unlock())).unwrap())
+    }
+
+    fn events(&self) -> Vec<AuditEvent> {
+        block_on(events_of(&self.org))
+    }
+
+    /// Whether what the rows would be is found out to be broken.
+    fn is_told(&self, rows: &Rows) -> bool {
+        let options = VaultOptions::default().clock(self.clock.clone());
+        let vault = block_on(options.open(load(rows), unlock())).unwrap();
+        let report = block_on(vault.verify()).unwrap();
+        report.findings.iter().any(|found| found.cause == Cause::BrokenChain)
+    }
+}
+
+#[test]
+fn events_are_dropped_for_their_age_and_what_is_left_is_still_whole() {
+    let kept = Kept::new();
+    let other = kept.other_engine();
+    // A chain that ended long ago, one that was cut, and one that began since: more than one page of them.
+    for turn in 0..40 {
+        kept.set_at(&kept.org, turn * 1_000);
+    }
+    for turn in 0..60 {
+        kept.set_at(&other, 10 * HOUR + turn * 10 * 60_000);
+    }
+    kept.set_at(&kept.org, 21 * HOUR);
+    let before = kept.events();
+    let cut_at = Timestamp::from_ms(15 * HOUR);
+    let old = before.iter().filter(|event| event.at < cut_at).count();
+    kept.clock.set(30 * HOUR);
+    assert_eq!(block_on(kept.org.drop_audit_before(cut_at)).unwrap(), old as u64);
+    let after = kept.events();
+    assert_eq!(after[..after.len() - 1], before[old..]);
+    assert_eq!(after.last().unwrap().changes[0].kind, EventKind::AuditTrimmed);
+    verified(&kept.store);
+    // The chain that was cut goes on, and more of it is dropped later.
+    kept.set_at(&other, 30 * HOUR);
+    kept.clock.set(40 * HOUR);
+    block_on(kept.org.drop_audit_before(Timestamp::from_ms(25 * HOUR))).unwrap();
+    kept.set_at(&kept.org, 40 * HOUR);
+    verified(&kept.store);
+    assert_eq!(kept.events().len(), 4, "two that dropped, and the two values since");
+    assert_eq!(block_on(kept.org.drop_audit_before(Timestamp::from_ms(0))).unwrap(), 0);
+}
+
+#[test]
+fn events_of_the_last_two_hours_stay() {
+    let kept = Kept::new();
+    kept.set_at(&kept.org, 3 * HOUR);
+    kept.clock.set(4 * HOUR);
+    assert_eq!(block_on(kept.org.drop_audit_before(Timestamp::from_ms(4 * HOUR))).unwrap(), 1);
+    assert_eq!(kept.events().len(), 2, "that of the value, and that of the drop");
+    verified(&kept.store);
+}
+
+#[test]
+fn whoever_takes_more_than_was_dropped_or_brings_it_back_is_told() {
+    let kept = Kept::new();
+    let other = kept.other_engine();
+    for turn in 1..9 {
+        kept.set_at(if turn % 2 == 0 { &kept.org } else { &other }, turn * 30 * 60_000);
+    }
+    let before = rows(&*kept.store);
+    kept.clock.set(20 * HOUR);
+    block_on(kept.org.drop_audit_before(Timestamp::from_ms(2 * HOUR))).unwrap();
+    let after = rows(&*kept.store);
+    assert!(!kept.is_told(&after));
+    let is_event = |key: &Vec<u8>| RowKey::parse(key).kind == Kind::Event;
+    for key in before.keys().filter(|key| is_event(key) && !after.contains_key(*key)) {
+        let mut put_back = after.clone();
+        put_back.insert(key.clone(), before[key].clone());
+        assert!(kept.is_told(&put_back), "a dropped event is back");
+    }
+    let left: Vec<_> = after.keys().filter(|key| is_event(key)).collect();
+    // Not the last of a chain: fewer than 32 can be cut off its end without a trace.
+    for key in &left[..left.len() - 3] {
+        let mut fewer = after.clone();
+        fewer.remove(*key);
+        assert!(kept.is_told(&fewer), "an event is gone");
+    }
+    let mut without_note = after.clone();
+    without_note.retain(|key, _| RowKey::parse(key).kind != Kind::AuditFloor);
+    assert!(kept.is_told(&without_note));
+}
+
+#[test]
+fn an_export_is_checked_without_a_key_against_an_earlier_digest() {
+    let kept = Kept::new();
+    let other = kept.other_engine();
+    for turn in 1..6 {
+        kept.set_at(&kept.org, turn * 1_000);
+        kept.set_at(&other, turn * 1_000 + 1);
+    }
+    let (mut earlier, mut later) = (Vec::new(), Vec::new());
+    let digest = block_on(kept.org.export_audit(&mut earlier)).unwrap();
+    let kept_as_text: AuditDigest = digest.to_string().parse().unwrap();
+    assert_eq!(kept_as_text, digest);
+    kept.set_at(&kept.org, 7_000);
+    let newer = block_on(kept.org.export_audit(&mut later)).unwrap();
+    assert_eq!(digest.check(&earlier[..]).unwrap(), kept.events()[..kept.events().len() - 1]);
+    assert_eq!(digest.check(&later[..]).unwrap(), kept.events());
+    assert!(matches!(newer.check(&earlier[..]), Err(Error::Damaged { .. })), "one is missing");
+
+    let lines: Vec<&str> = std::str::from_utf8(&later).unwrap().lines().collect();
+    let refuses = |lines: Vec<String>| digest.check(lines.join("\n").as_bytes()).is_err();
+    let owned = || lines.iter().map(|line| (*line).to_owned()).collect::<Vec<String>>();
+    for at in 0..lines.len() - 1 {
+        let mut fewer = owned();
+        fewer.remove(at);
+        // What comes before all that the digest counts of a chain may have been dropped for its age.
+        let chain = |line: &str| line[16..32].to_owned();
+        let is_first = lines[..at].iter().all(|before| chain(before) != chain(lines[at]));
+        assert!(refuses(fewer) || is_first, "line {at} is gone");
+        let mut altered = owned();
+        let bytes = altered[at].len();
+        altered[at].replace_range(
+            bytes - 9..bytes - 8,
+            if &lines[at][bytes - 9..bytes - 8] == "A" { "B" } else { "A" },
+        );
+        assert!(refuses(altered), "line {at} is altered");
+    }
+    let mut swapped = owned();
+    swapped.swap(3, 5);
+    assert!(refuses(swapped));
+    assert!(digest.check(&b"no export"[..]).is_err() && "no digest".parse::<AuditDigest>().is_err());
+}
+
+#[test]
+fn what_a_host_notes_is_in_the_audit_on_behalf_of_its_actor() {
+    let kept = Kept::new();
+    kept.set_at(&kept.org, 1_000);
+    block_on(async {
+        let made = kept.org.create_account(account("a")).with_credential("k", "c").await?;
+        let value = kept.org.value("V", Scope::Org).await?.unwrap();
+        let resolved = kept.org.resolve("V", &ScopePath::org()).await?.unwrap();
+        let credential = made.credential("k").await?.unwrap();
+        let app = IntegrationId::default_app();
+        let notes = [
+            AuditNote::value_read(&value),
+            AuditNote::resolved(&resolved),
+            AuditNote::credential_read(made.id(), &credential.info),
+            AuditNote::connection_expired(made.id(), &app),
+        ];
+        assert_eq!(kept.org.acting_as("user:alice".parse()?).note(&notes).await?, 4);
+        let last = events_of(&kept.org).await.pop().unwrap();
+        assert_eq!(last.actor.as_deref(), Some("user:alice"));
+        let kinds: Vec<_> = last.changes.iter().map(|change| change.kind.as_str()).collect();
+        assert_eq!(
+            kinds,
+            ["Variable Value Read", "Variable Value Read", "Credential Read", "Connection Expired"]
+        );
+        assert_eq!(last.changes[0].before, Some(value.revision));
+        assert_eq!(last.changes[1].name.as_deref(), Some("V"));
+        // More than fit in one event.
+        let many = vec![AuditNote::value_read(&value); 120];
+        let before = events_of(&kept.org).await.len();
+        assert_eq!(kept.org.note(&many).await?, 120);
+        assert_eq!(events_of(&kept.org).await.len() - before, 3);
+        assert_eq!(kept.org.note(&[]).await?, 0);
+        kept.vault.change_settings(|settings| settings.audit = false).await?;
+        assert_eq!(kept.org.note(&notes).await?, 0);
+        Ok::<_, Error>(())
+    })
+    .unwrap();
+    verified(&kept.store);
+}
+
+#[test]
+fn a_buffer_holds_so_many_notes_and_gives_the_others_back_or_counts_them() {
+    let kept = Kept::new();
+    kept.set_at(&kept.org, 1_000);
+    let value = block_on(kept.org.value("V", Scope::Org)).unwrap().unwrap();
+    let note = || AuditNote::value_read(&value);
+    let buffer = AuditBuffer::new(2);
+    assert!(buffer.push(note()).is_ok() && buffer.push(note()).is_ok());
+    assert_eq!(buffer.push(note()), Err(note()));
+    buffer.push_or_lose(note());
+    assert_eq!((buffer.len(), buffer.lost()), (2, 1));
+    assert_eq!(block_on(buffer.flush(&kept.org)).unwrap(), 2);
+    assert!(buffer.is_empty());
+    assert_eq!(kept.events().last().unwrap().changes.len(), 2);
+}
+
+#[test]
+fn what_happens_to_api_keys_has_names_of_its_own() {
+    let kept = Kept::new();
+    block_on(async {
+        let keys = kept.org.reserved_records("api-key".parse()?);
+        let id = "k1".parse()?;
+        keys.put(&id, "one").await?;
+        keys.put(&id, "two").await?;
+        keys.delete(&id).await?;
+        kept.org.records("other".parse()?).put(&id, "one").await
+    })
+    .unwrap();
+    let kinds: Vec<_> = kept.events()[1..].iter().map(|event| event.changes[0].kind.as_str()).collect();
+    assert_eq!(kinds, ["API Key Created", "API Key Updated", "API Key Revoked", "Record Put"]);
+}
+
+async fn events_of(org: &Org) -> Vec<AuditEvent> {
+    org.audit(&AuditFilter::all(), PageRequest::first(1_000)).await.unwrap().items
+}

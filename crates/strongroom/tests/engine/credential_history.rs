@@ -1,0 +1,258 @@
+//! The former versions of credentials: what is kept, what comes back, and what is gone for good.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::io::Cursor;
+use std::sync::Arc;
+
+use strongroom::store::Key;
+use strongroom::{
+    Account, AppCredentials, Backup, DataKeys, Error, Expected, IntegrationId, NewCredential, Org,
+    PageRequest, Revision, VaultOptions, Version, WriteOptions,
+};
+use strongroom_memory::MemoryStore;
+
+use crate::common::{id, is_verified, org_of, plant, rows, run, unlock, vault};
+
+#[test]
+fn a_credential_keeps_its_versions_and_is_set_back_to_one() {
+    with_kept(async |_, account| {
+        let app = default_app(&account);
+        let alice = default_app(&account.acting_as(id("user:alice")));
+        let first = app.upsert("k", "one").await?.info;
+        alice.upsert_with("k", "two", WriteOptions::default().note("rotated")).await?;
+        let versions = history(&app, "k").await?;
+        assert_eq!(texts(&app, "k", &versions).await?, ["two", "one"]);
+        assert_eq!(versions[0].metadata.note(), Some("rotated"));
+        assert_eq!((versions[1].id, versions[1].revision), (first.id, first.revision));
+
+        let back = app.restore("k", first.revision).await?;
+        assert_eq!(back.info.id, first.id);
+        assert_eq!(app.get("k").await?.unwrap().value.expose(), "one");
+        assert_eq!(texts(&app, "k", &history(&app, "k").await?).await?, ["one", "two", "one"]);
+        let late = WriteOptions::expecting(Expected::Revision(first.revision));
+        assert!(matches!(app.restore_with("k", first.revision, late).await, Err(Error::Unexpected { .. })));
+        Ok(())
+    });
+}
+
+#[test]
+fn the_oldest_version_goes_with_the_write_that_makes_one_too_many() {
+    with_kept(async |_, account| {
+        let app = default_app(&account);
+        let first = app.upsert("k", "0").await?.info.revision;
+        for value in 1..6 {
+            app.upsert("k", value.to_string()).await?;
+        }
+        assert_eq!(texts(&app, "k", &history(&app, "k").await?).await?, ["5", "4", "3", "2"]);
+        assert!(matches!(app.version("k", first).await, Err(Error::VersionNotFound(_))));
+        assert!(matches!(app.restore("k", first).await, Err(Error::VersionNotFound(_))));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_delete_that_keeps_the_history_can_be_undone_and_a_plain_one_cannot() {
+    with_kept(async |store, account| {
+        let app = default_app(&account);
+        let made = app.upsert("k", "one").await?.info;
+        assert!(matches!(app.undelete("k").await, Err(Error::Unexpected { .. })));
+        app.delete_with("k", WriteOptions::default().keep_history()).await?;
+        assert!(app.get("k").await?.is_none() && app.list(PageRequest::default()).await?.items.is_empty());
+        let versions = history(&app, "k").await?;
+        assert_eq!((versions.len(), versions[0].deleted), (2, true));
+        assert!(matches!(app.version("k", versions[0].revision).await, Err(Error::VersionNotFound(_))));
+        assert_eq!(app.undelete("k").await?.unwrap().info.id, made.id);
+        assert_eq!(app.get("k").await?.unwrap().value.expose(), "one");
+
+        // Set again instead: the same document goes on.
+        app.delete_with("k", WriteOptions::default().keep_history()).await?;
+        assert_eq!(app.upsert("k", "two").await?.info.id, made.id);
+        assert!(app.delete("k").await?);
+        assert_eq!(past_rows(&store).await?, []);
+        assert!(app.undelete("k").await?.is_none());
+        assert_ne!(app.upsert("k", "three").await?.info.id, made.id);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_plain_delete_purges_a_history_that_was_kept() {
+    with_kept(async |store, account| {
+        let app = default_app(&account);
+        app.upsert("k", "one").await?;
+        app.delete_with("k", WriteOptions::default().keep_history()).await?;
+        assert!(!app.delete("k").await?);
+        assert_eq!(past_rows(&store).await?, []);
+        Ok(())
+    });
+}
+
+#[test]
+fn replacing_all_keeps_or_purges_what_it_removes_as_it_is_told() {
+    with_kept(async |store, account| {
+        let app = default_app(&account);
+        let many: Vec<_> = (0..40).map(|name| NewCredential::new(format!("k{name}"), "one")).collect();
+        app.replace_all(&many).await?;
+        for name in 0..40 {
+            app.upsert(&format!("k{name}"), "two").await?;
+        }
+        let kept = WriteOptions::default().keep_history();
+        let removed = app.replace_all_with(&many[..20], kept).await?.removed;
+        assert_eq!(removed.len(), 20);
+        assert_eq!(app.undelete("k39").await?.unwrap().info.key_name.as_str(), "k39");
+        assert_eq!(app.get("k39").await?.unwrap().value.expose(), "two");
+        app.replace_all(&[]).await?;
+        // What was deleted before, with its history kept, is not among what the last call removed.
+        let left = past_rows(&store).await?.len();
+        assert_eq!(left, 19 * 3);
+        account.delete_integration(&IntegrationId::default_app()).await?;
+        assert_eq!(past_rows(&store).await?, []);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_registration_with_credentials_keeps_what_it_replaces() {
+    with_kept(async |_, account| {
+        let app = default_app(&account);
+        let made = app.upsert("k", "one").await?.info;
+        account.update().with_credential("k", "two").await?;
+        assert_eq!(texts(&app, "k", &history(&app, "k").await?).await?, ["two", "one"]);
+        app.delete_with("k", WriteOptions::default().keep_history()).await?;
+        account.update().with_credential("k", "three").await?;
+        assert_eq!(app.get("k").await?.unwrap().info.id, made.id);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_former_version_in_the_place_of_another_row_is_refused() {
+    with_kept(async |store, account| {
+        let app = default_app(&account);
+        app.upsert("k", "one").await?;
+        let present = of_kind(&store, &[0x32]).await?.pop().unwrap();
+        app.upsert("k", "two").await?;
+        app.upsert("k", "three").await?;
+        let last = of_kind(&store, &[0x32]).await?.pop().unwrap().1;
+        for (_, row) in past_rows(&store).await? {
+            plant(&store, &present.0, Some(row)).await?;
+            assert!(matches!(app.get("k").await, Err(Error::Damaged { .. })));
+        }
+        plant(&store, &present.0, Some(last)).await?;
+        for (place, _) in past_rows(&store).await? {
+            plant(&store, &place, Some(present.1.clone())).await?;
+            assert!(matches!(app.history("k", PageRequest::default()).await, Err(Error::Damaged { .. })));
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_deleted_or_shredded_account_leaves_no_version_that_opens() {
+    for shreds in [false, true] {
+        with_kept(async |store, account| {
+            let (org, app) = (org_of_handle(&store).await?, default_app(&account));
+            let first = app.upsert("k", "one").await?.info.revision;
+            app.upsert("k", "two").await?;
+            let kept = past_rows(&store).await?;
+            if shreds {
+                let _ = org.shred_account(account.id()).await?;
+            } else {
+                org.delete_account(account.id()).await?;
+            }
+            assert_eq!(past_rows(&store).await?, []);
+            let again = org.create_account(account.id().clone()).with_default_app().await?;
+            for (key, row) in kept {
+                plant(&store, &key, Some(row)).await?;
+            }
+            let app = default_app(&again);
+            assert_eq!(history(&app, "k").await?, []);
+            assert!(matches!(app.version("k", first).await, Err(Error::VersionNotFound(_))));
+            app.upsert("k", "new").await?;
+            assert_eq!(texts(&app, "k", &history(&app, "k").await?).await?, ["new"]);
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn a_rotation_a_copy_and_a_backup_carry_every_version() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let vault = vault(Arc::clone(&store), keeping()).await?;
+        let org = org_of(&vault);
+        let account = org.create_account(id("a")).with_default_app().await?;
+        let app = default_app(&account);
+        for value in ["one", "two", "three"] {
+            app.upsert("k", value).await?;
+        }
+        app.upsert("gone", "g").await?;
+        app.delete_with("gone", WriteOptions::default().keep_history()).await?;
+        vault.rotate_data_keys(&DataKeys::all()).await?.run().await?;
+        is_as_it_was(&app).await?;
+        is_verified(&vault).await?;
+
+        let copy = Arc::new(MemoryStore::new());
+        let mut file = Vec::new();
+        vault.backup(&mut file, |_| ()).await?;
+        vault.copy_to(&copy, |_| ()).await?;
+        let copied = keeping().open(copy, unlock()).await?;
+        is_as_it_was(&default_app(&org_of(&copied).account(id("a")))).await?;
+        is_verified(&copied).await?;
+
+        let backup = Backup::open(Cursor::new(file), unlock()).await?;
+        let restored = backup.restore_as_new(MemoryStore::new(), unlock(), |_| ()).await?;
+        is_as_it_was(&default_app(&org_of(&restored).account(id("a")))).await?;
+        is_verified(&restored).await
+    });
+}
+
+async fn is_as_it_was(app: &AppCredentials) -> Result<(), Error> {
+    assert_eq!(texts(app, "k", &history(app, "k").await?).await?, ["three", "two", "one"]);
+    assert_eq!(history(app, "gone").await?.len(), 2);
+    Ok(())
+}
+
+fn keeping() -> VaultOptions {
+    VaultOptions::default().history_versions(3)
+}
+
+fn with_kept(test: impl AsyncFnOnce(Arc<MemoryStore>, Account) -> Result<(), Error>) {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let vault = vault(Arc::clone(&store), keeping()).await?;
+        let account = org_of(&vault).create_account(id("a")).with_default_app().await?;
+        test(store, account).await
+    });
+}
+
+async fn org_of_handle(store: &Arc<MemoryStore>) -> Result<Org, Error> {
+    Ok(org_of(&keeping().open(Arc::clone(store), unlock()).await?))
+}
+
+fn default_app(account: &Account) -> AppCredentials {
+    account.app(IntegrationId::default_app())
+}
+
+async fn history(app: &AppCredentials, name: &str) -> Result<Vec<Version>, Error> {
+    Ok(app.history(name, PageRequest::default()).await?.items)
+}
+
+async fn texts(app: &AppCredentials, name: &str, versions: &[Version]) -> Result<Vec<String>, Error> {
+    let mut texts = Vec::new();
+    for revision in versions.iter().map(|version| version.revision).collect::<Vec<Revision>>() {
+        texts.push(app.version(name, revision).await?.value.expose().to_owned());
+    }
+    Ok(texts)
+}
+
+async fn past_rows(store: &MemoryStore) -> Result<Vec<(Key, Vec<u8>)>, Error> {
+    of_kind(store, &[0x50, 0x32]).await
+}
+
+/// The rows of the org whose kind begins so.
+async fn of_kind(store: &MemoryStore, kind: &[u8]) -> Result<Vec<(Key, Vec<u8>)>, Error> {
+    let prefix = [b"\x016500a1b2c3d4e5f6a7b8c9d0\0test\0", kind].concat();
+    Ok(rows(store).await?.into_iter().filter(|(key, _)| key.as_bytes().starts_with(&prefix)).collect())
+}

@@ -1,0 +1,203 @@
+//! The former versions of variable definitions.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::io::Cursor;
+use std::sync::Arc;
+
+use strongroom::{
+    Backup, DataKeys, DefinitionChange, Error, FormatChange, Invalid, OnMismatch, Org, PageRequest, Scope,
+    ScopeKind, Scopes, VarFormat, VaultOptions, Version, WriteOptions,
+};
+use strongroom_memory::MemoryStore;
+
+use crate::common::{account, id, is_verified, org_of, rows, run, text, unlock, vault};
+use crate::rig::stop_after_first_commit;
+
+#[test]
+fn a_definition_keeps_who_changed_it_and_what_it_was() {
+    with_kept(async |_, org| {
+        let first = org.define(text("V").description("one")).await?;
+        let by = |who: &str| org.acting_as(id(who));
+        let change = |what: &str| DefinitionChange::new().description(what);
+        by("user:alice").update_definition("V", change("two")).await?;
+        by("user:bob")
+            .update_definition_with("V", change("three"), WriteOptions::default().note("why"))
+            .await?;
+        let versions = history(&org, "V").await?;
+        let said: Vec<_> = versions.iter().map(|version| version.metadata.author()).collect();
+        assert_eq!(said, [Some("user:bob"), Some("user:alice"), None]);
+        assert_eq!(versions[0].metadata.note(), Some("why"));
+        for (version, what) in versions.iter().zip(["three", "two", "one"]) {
+            let stored = org.definition_version(first, version.revision).await?;
+            assert_eq!(stored.definition.description.as_deref(), Some(what));
+        }
+        assert!(matches!(
+            org.definition_history("W", PageRequest::default()).await,
+            Err(Error::DefinitionNotFound(_))
+        ));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_definition_is_made_what_it_was_with_its_name_its_scopes_and_its_format() {
+    with_kept(async |vault, org| {
+        let first = org.definition(org.define(text("V")).await?).await?.unwrap();
+        org.set_value("V", Scope::Org, "text").await?;
+        let change = DefinitionChange::new().name("W").scopes(Scopes::only(ScopeKind::Org));
+        org.update_definition("V", change).await?;
+        let integer = FormatChange::to(VarFormat::Integer);
+        org.change_format("W", &integer, OnMismatch::Grandfather).await?;
+        assert_eq!(org.grandfathered_values("W", PageRequest::default()).await?.items, [Scope::Org]);
+
+        let back = org.restore_definition("W", first.revision).await?;
+        assert_eq!(back.definition, first.definition);
+        assert_eq!((back.id, back.format_changes), (first.id, 2));
+        assert!(org.definition("W").await?.is_none());
+        assert!(org.grandfathered_values("V", PageRequest::default()).await?.items.is_empty());
+        org.set_value("V", account("a"), "anywhere").await?;
+        assert_eq!(history(&org, "V").await?.len(), 4);
+        is_verified(&vault).await
+    });
+}
+
+#[test]
+fn what_breaks_the_rules_of_today_is_not_restored() {
+    with_kept(async |_, org| {
+        let open = org.definition(org.define(text("V")).await?).await?.unwrap().revision;
+        org.update_definition("V", DefinitionChange::new().encrypted()).await?;
+        let plain = org.restore_definition("V", open).await;
+        assert!(matches!(plain, Err(Error::Invalid(Invalid::Definition(_)))));
+
+        let narrow = text("N").scopes(Scopes::only(ScopeKind::Org));
+        let narrow = org.definition(org.define(narrow).await?).await?.unwrap().revision;
+        org.update_definition("N", DefinitionChange::new().scopes(Scopes::ALL).name("M")).await?;
+        org.set_value("M", account("a"), "a").await?;
+        assert!(matches!(org.restore_definition("M", narrow).await, Err(Error::ScopeInUse { .. })));
+        org.delete_value("M", account("a")).await?;
+        org.define(text("N")).await?;
+        assert!(matches!(org.restore_definition("M", narrow).await, Err(Error::DefinitionExists(_))));
+        assert_eq!(history(&org, "M").await?.len(), 2, "nothing was written");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_definition_that_was_deleted_with_its_history_comes_back_without_its_values() {
+    with_kept(async |vault, org| {
+        let made = org.define(text("V").description("one")).await?;
+        org.set_value("V", Scope::Org, "a").await?;
+        assert!(matches!(org.undelete_definition(made).await, Err(Error::Unexpected { .. })));
+        org.acting_as(id("user:alice"))
+            .delete_definition_with("V", WriteOptions::default().keep_history())
+            .await?;
+        assert!(org.definition(made).await?.is_none() && org.definition("V").await?.is_none());
+        let versions = history_by_id(&org, made).await?;
+        assert_eq!((versions.len(), versions[0].deleted), (2, true));
+        assert_eq!(versions[0].metadata.author(), Some("user:alice"));
+        is_verified(&vault).await?;
+
+        org.define(text("V")).await?;
+        assert!(matches!(org.undelete_definition(made).await, Err(Error::DefinitionExists(_))));
+        org.delete_definition("V").await?;
+        let back = org.undelete_definition(made).await?.unwrap();
+        assert_eq!((back.id, back.definition.description.as_deref()), (made, Some("one")));
+        assert!(org.value("V", Scope::Org).await?.is_none());
+        org.set_value("V", Scope::Org, "b").await?;
+        org.update_definition("V", DefinitionChange::new().description("two")).await?;
+        is_verified(&vault).await
+    });
+}
+
+#[test]
+fn a_definition_whose_sweep_was_cut_short_comes_back_without_what_is_left_of_its_values() {
+    let store = crate::rig::base(async |org| {
+        org.define(text("V")).await?;
+        org.set_value("V", Scope::Org, "a").await.map(drop)
+    });
+    let made =
+        futures_executor::block_on(crate::rig::org(&crate::rig::open(Arc::clone(&store))).definition("V"));
+    let made = made.unwrap().unwrap().id;
+    // The engine of the rig keeps a history.
+    stop_after_first_commit(&store, async |org| {
+        drop(org.delete_definition_with("V", WriteOptions::default().keep_history()).await);
+    });
+    let vault = crate::rig::open(store);
+    run(async {
+        let org = crate::rig::org(&vault);
+        assert!(org.undelete_definition(made).await?.is_some());
+        assert!(org.value("V", Scope::Org).await?.is_none());
+        is_verified(&vault).await
+    });
+}
+
+#[test]
+fn a_plain_delete_leaves_no_version_behind() {
+    with_store(async |store, vault, org| {
+        let made = org.define(text("V")).await?;
+        for what in ["two", "three"] {
+            org.update_definition("V", DefinitionChange::new().description(what)).await?;
+        }
+        assert_eq!(past_rows(&store).await?, 2);
+        org.delete_definition("V").await?;
+        assert_eq!(past_rows(&store).await?, 0);
+        assert!(org.undelete_definition(made).await?.is_none());
+        is_verified(&vault).await
+    });
+}
+
+#[test]
+fn a_rotation_a_copy_and_a_backup_carry_every_version() {
+    with_store(async |_, vault, org| {
+        org.define(text("V").description("one")).await?;
+        org.update_definition("V", DefinitionChange::new().description("two")).await?;
+        let gone = org.define(text("G")).await?;
+        org.delete_definition_with(gone, WriteOptions::default().keep_history()).await?;
+        vault.rotate_data_keys(&DataKeys::all()).await?.run().await?;
+        is_verified(&vault).await?;
+        let (copy, mut file) = (Arc::new(MemoryStore::new()), Vec::new());
+        vault.backup(&mut file, |_| ()).await?;
+        vault.copy_to(&copy, |_| ()).await?;
+        let backup = Backup::open(Cursor::new(file), unlock()).await?;
+        let restored = backup.restore_as_new(MemoryStore::new(), unlock(), |_| ()).await?;
+        for vault in [keeping().open(copy, unlock()).await?, restored] {
+            let org = org_of(&vault);
+            assert_eq!((history(&org, "V").await?.len(), history_by_id(&org, gone).await?.len()), (2, 2));
+            is_verified(&vault).await?;
+            assert!(org.undelete_definition(gone).await?.is_some());
+            is_verified(&vault).await?;
+        }
+        Ok(())
+    });
+}
+
+fn keeping() -> VaultOptions {
+    VaultOptions::default().history_versions(5)
+}
+
+fn with_kept(test: impl AsyncFnOnce(strongroom::Vault, Org) -> Result<(), Error>) {
+    with_store(async |_, vault, org| test(vault, org).await);
+}
+
+fn with_store(test: impl AsyncFnOnce(Arc<MemoryStore>, strongroom::Vault, Org) -> Result<(), Error>) {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let vault = vault(Arc::clone(&store), keeping()).await?;
+        let org = org_of(&vault);
+        test(store, vault, org).await
+    });
+}
+
+async fn history(org: &Org, name: &str) -> Result<Vec<Version>, Error> {
+    Ok(org.definition_history(name, PageRequest::default()).await?.items)
+}
+
+async fn history_by_id(org: &Org, id: strongroom::DefinitionId) -> Result<Vec<Version>, Error> {
+    Ok(org.definition_history(id, PageRequest::default()).await?.items)
+}
+
+async fn past_rows(store: &MemoryStore) -> Result<usize, Error> {
+    let prefix = b"\x016500a1b2c3d4e5f6a7b8c9d0\0test\0\x50\x10";
+    Ok(rows(store).await?.iter().filter(|(key, _)| key.as_bytes().starts_with(prefix)).count())
+}
