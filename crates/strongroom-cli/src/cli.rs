@@ -31,6 +31,7 @@ use crate::commands::list::List;
 use crate::commands::migrate::Migrate;
 use crate::commands::resolve::Resolve;
 use crate::commands::restore::Restore;
+use crate::commands::revert::Revert;
 use crate::commands::rotate::Rotate;
 use crate::commands::run::Run;
 use crate::commands::serve::Serve;
@@ -90,6 +91,8 @@ enum Work {
     History(History),
     /// Set a value to what it was before its last change, or before it was deleted
     Undo(Undo),
+    /// Set a value to what it was in one of its versions
+    Revert(Revert),
     /// Credentials of a linked account's default app
     #[command(subcommand)]
     Credential(CredentialCommand),
@@ -100,7 +103,7 @@ enum Work {
     Import(Import),
     /// Print what a run sees, with --for as one reader takes it byte for byte
     Export(Box<Export>),
-    /// Show in what two environments, orgs or scopes differ, without any value
+    /// Show in what two environments, orgs or scopes differ, or one from what it was, without any value
     Diff(Box<Diff>),
     /// Copy values, and the definitions that they need, between environments, orgs or scopes
     Copy(Box<Copy>),
@@ -186,6 +189,7 @@ impl Work {
                 in_session(&config, output, async |s| history.run(&s.org, output).await)
             }
             Self::Undo(undo) => in_session(&config, output, async |s| undo.run(&s.org, output).await),
+            Self::Revert(revert) => in_session(&config, output, async |s| revert.run(&s.org, output).await),
             Self::Credential(command) => {
                 in_session(&config, output, async |s| command.run(&s.org, output).await)
             }
@@ -261,7 +265,7 @@ impl Work {
             Self::Export(_) | Self::Run(_) | Self::Inject(_) | Self::Diff(_) | Self::Copy(_) => {
                 Err(Failure::not_on_server("a server does not show encrypted values"))
             }
-            Self::History(_) | Self::Undo(_) => {
+            Self::History(_) | Self::Undo(_) | Self::Revert(_) => {
                 Err(Failure::not_on_server("a server does not give away former versions"))
             }
             Self::Import(_) => Err(Failure::not_on_server("a server takes one value at a time")),

@@ -66,3 +66,55 @@ fn without_an_earlier_version_nothing_is_undone() {
     assert!(ran.code == 3 && ran.stderr.contains("no earlier version"), "{}", ran.stderr);
     assert_eq!(shell.ok(&["get", "X", "--reveal"]), "one");
 }
+
+#[test]
+fn a_value_is_reverted_to_any_version_that_is_kept() {
+    let shell = Shell::with_vault();
+    shell.define("X", "string");
+    for value in ["one", "two", "three"] {
+        shell.ok_with(value, &["set", "X"]);
+    }
+    let versions = shell.json(&["history", "X"]);
+    let first = versions[2]["version"].as_str().unwrap();
+    let reverted = shell.json(&["revert", "X", "--version", first]);
+    assert_eq!(reverted["restored"], first);
+    assert_eq!(shell.ok(&["get", "X", "--reveal"]), "one");
+    assert_eq!(shell.json(&["history", "X"])[0]["note"], "revert");
+    assert_eq!(shell.run(&["revert", "X", "--version", "1"]).code, 3);
+    assert_eq!(shell.run(&["revert", "X"]).code, 2);
+    // A delete is no version to go back to, and is no obstacle.
+    shell.ok(&["delete", "X", "--yes"]);
+    let deleted = shell.json(&["history", "X"])[0]["version"].as_str().unwrap().to_owned();
+    assert_eq!(shell.run(&["revert", "X", "--version", &deleted]).code, 3);
+    shell.ok(&["revert", "X", "--version", first, "--yes"]);
+    assert_eq!(shell.ok(&["get", "X", "--reveal"]), "one");
+}
+
+#[test]
+fn a_place_is_compared_with_what_it_was_at_a_time() {
+    let shell = Shell::with_vault();
+    for name in ["A", "B", "C"] {
+        shell.define(name, "string");
+    }
+    shell.ok_with("a", &["set", "A"]);
+    shell.ok_with("b", &["set", "B"]);
+    let at = shell.json(&["history", "B"])[0]["written_at"].as_str().unwrap().to_owned();
+    assert_eq!(shell.json(&["diff", "--at", &at])["differences"], json!([]));
+    shell.ok_with("changed", &["set", "A"]);
+    shell.ok(&["delete", "B", "--yes"]);
+    shell.ok(&["define", "C", "--change", "--description", "changed"]);
+    shell.define("D", "string");
+    let found = shell.json(&["diff", "--at", &at])["differences"].clone();
+    let row = |name, definition, value| json!({"name": name, "definition": definition, "value": value});
+    assert_eq!(
+        found,
+        json!([
+            row("A", "same", "differs"),
+            row("B", "same", "only_b"),
+            row("C", "differs", "nowhere"),
+            row("D", "only_a", "nowhere"),
+        ])
+    );
+    assert_eq!(shell.json(&["diff", "test", "--at", &at])["differences"], found);
+    assert_eq!(shell.run(&["diff", "test", "prod", "--at", &at]).code, 2);
+}

@@ -113,7 +113,8 @@ fn object(change: &AuditChange) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-fn moment(text: &str) -> Result<Timestamp, String> {
+/// A moment as it is typed.
+pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
     let since = humantime::parse_rfc3339_weak(text).map_err(|error| error.to_string())?;
     let since = since.duration_since(UNIX_EPOCH).map_err(|error| error.to_string())?;
     u64::try_from(since.as_millis()).map(Timestamp::from_ms).map_err(|error| error.to_string())

@@ -1,25 +1,33 @@
-//! `diff`: in what two places differ.
+//! `diff`: in what two places differ, or one place from what it was.
 
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
-use strongroom::{DefinitionId, ScopedValue, StoredDefinition, VariableDefinition};
+use strongroom::{
+    DefinitionId, Org, Origin, Scope, ScopePath, ScopedValue, Secret, StoredDefinition, Timestamp,
+    VariableDefinition,
+};
 
+use super::audit::moment;
 use super::place::Place;
-use crate::failure::Failure;
-use crate::output::Output;
+use crate::failure::{Exit, Failure};
+use crate::output::{Output, time};
 use crate::pages;
 use crate::session::Session;
 
 /// `diff` as it is typed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Diff {
-    /// `[ORG/]ENVIRONMENT`, and `@account:ID` or `@workflow:ID` for another scope than the org's
-    #[arg(value_name = "A")]
-    one: Place,
+    /// `[ORG/]ENVIRONMENT`, and `@account:ID` or `@workflow:ID` for another scope than the org's; with --at, the chosen
+    /// environment unless it is named
+    #[arg(value_name = "A", required_unless_present = "at")]
+    one: Option<Place>,
     /// The place to compare it with
-    #[arg(value_name = "B")]
-    other: Place,
+    #[arg(value_name = "B", required_unless_present = "at")]
+    other: Option<Place>,
+    /// Compare it with what it was at this time, such as 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with = "other")]
+    at: Option<Timestamp>,
 }
 
 /// A variable on one side or on both.
@@ -31,7 +39,7 @@ struct Sides {
 
 struct Side {
     definition: VariableDefinition,
-    value: Option<ScopedValue>,
+    value: Option<Secret>,
 }
 
 #[derive(Serialize)]
@@ -61,11 +69,20 @@ enum Found {
 
 impl Diff {
     pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
+        let one = self.one.unwrap_or_else(|| Place::chosen(session));
+        let (other, b) = match (&self.other, self.at) {
+            (_, Some(at)) => {
+                (sides_at(session, &one, at).await?, format!("{} at {}", one.as_str(), time(at)))
+            }
+            (Some(other), None) => (sides(session, other).await?, other.as_str().to_owned()),
+            // Never: one of the two is required.
+            (None, None) => (Vec::new(), String::new()),
+        };
         let mut names: BTreeMap<String, Sides> = BTreeMap::new();
-        for (name, side) in sides(session, &self.one).await? {
+        for (name, side) in sides(session, &one).await? {
             names.entry(name).or_default().one = Some(side);
         }
-        for (name, side) in sides(session, &self.other).await? {
+        for (name, side) in other {
             names.entry(name).or_default().other = Some(side);
         }
         let all = names.into_iter().map(|(name, sides)| Difference::of(name, &sides));
@@ -73,7 +90,7 @@ impl Diff {
         let rows = differences
             .iter()
             .map(|one| [one.name.clone(), one.definition.as_str().to_owned(), one.value.as_str().to_owned()]);
-        let view = DiffView { a: self.one.as_str(), b: self.other.as_str(), differences: Vec::new() };
+        let view = DiffView { a: one.as_str(), b: &b, differences: Vec::new() };
         if differences.is_empty() && !output.is_json() {
             return output.text(&format!("{} and {} are the same\n", view.a, view.b));
         }
@@ -87,7 +104,7 @@ impl Difference {
         let definition =
             compare(sides.one.as_ref(), sides.other.as_ref(), |one, other| asked(one) == asked(other));
         let value = compare(value_of(&sides.one), value_of(&sides.other), |one, other| {
-            one.value.expose() == other.value.expose()
+            one.expose() == other.expose()
         });
         Self { name, definition, value }
     }
@@ -116,7 +133,7 @@ fn asked(side: &Side) -> VariableDefinition {
     definition
 }
 
-fn value_of(side: &Option<Side>) -> Option<&ScopedValue> {
+fn value_of(side: &Option<Side>) -> Option<&Secret> {
     side.as_ref()?.value.as_ref()
 }
 
@@ -138,8 +155,46 @@ async fn sides(session: &Session, place: &Place) -> Result<Vec<(String, Side)>, 
         .map(|value| (value.definition_id, value))
         .collect();
     let side = |stored: StoredDefinition| {
-        let value = values.remove(&stored.id);
+        let value = values.remove(&stored.id).map(|value| value.value);
         (stored.definition.name.clone(), Side { definition: stored.definition, value })
     };
     Ok(pages::definitions(&org).await?.into_iter().map(side).collect())
+}
+
+/// What a place held at a moment, from the versions that are kept.
+async fn sides_at(session: &Session, place: &Place, at: Timestamp) -> Result<Vec<(String, Side)>, Failure> {
+    let org = place.org(session);
+    let path = match &place.scope {
+        Scope::Org => ScopePath::org(),
+        Scope::LinkedAccount(id) => ScopePath::org().linked_account(id.clone()),
+        Scope::Workflow(id) => ScopePath::org().workflow(id.clone()),
+    };
+    let seen = org.resolve_all_at(&path, at).await?.values.into_iter();
+    // What a less specific scope or the default would have filled in is not of this place.
+    let here = seen.filter(|resolved| resolved.scope == Origin::Scope(place.scope.clone()));
+    let mut values: HashMap<DefinitionId, Secret> =
+        here.map(|resolved| (resolved.definition_id, resolved.value)).collect();
+    let mut sides = Vec::new();
+    for stored in pages::definitions(&org).await? {
+        let Some(then) = definition_at(&org, stored, at).await? else { continue };
+        let value = values.remove(&then.id);
+        sides.push((then.definition.name.clone(), Side { definition: then.definition, value }));
+    }
+    Ok(sides)
+}
+
+async fn definition_at(
+    org: &Org,
+    stored: StoredDefinition,
+    at: Timestamp,
+) -> Result<Option<StoredDefinition>, Failure> {
+    if stored.updated_at <= at || stored.created_at > at {
+        return Ok((stored.created_at <= at).then_some(stored));
+    }
+    let versions = pages::all(async |page| org.definition_history(stored.id, page).await).await?;
+    let Some(then) = versions.into_iter().find(|version| version.written_at <= at) else {
+        let gone = format!("what {} was at that time is no longer kept", stored.definition.name);
+        return Err(Failure::new(Exit::NotFound, gone));
+    };
+    Ok(Some(org.definition_version(stored.id, then.revision).await?))
 }

@@ -27,6 +27,7 @@ pub(crate) mod migrate;
 mod place;
 pub(crate) mod resolve;
 pub(crate) mod restore;
+pub(crate) mod revert;
 pub(crate) mod rotate;
 pub(crate) mod run;
 pub(crate) mod serve;

@@ -26,6 +26,14 @@ impl Place {
     }
 }
 
+impl Place {
+    /// The chosen org and environment, at org scope.
+    pub(super) fn chosen(session: &Session) -> Self {
+        let environment = session.org.environment().clone();
+        Self { text: environment.to_string(), org: None, environment, scope: Scope::Org }
+    }
+}
+
 impl FromStr for Place {
     type Err = String;
 

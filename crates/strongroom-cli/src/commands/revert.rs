@@ -1,0 +1,40 @@
+//! `revert`: a value as it was in one of its versions.
+
+use strongroom::{DefinitionName, Org};
+
+use super::undo::Target;
+use crate::consent::Consent;
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+use crate::scope_args::ScopeArgs;
+
+/// `revert` as it is typed.
+#[derive(Debug, clap::Args)]
+#[command(disable_version_flag = true)]
+pub(crate) struct Revert {
+    name: DefinitionName,
+    /// Which version, as `history` lists it
+    #[arg(long, value_name = "N")]
+    version: u64,
+    #[command(flatten)]
+    scope: ScopeArgs,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+impl Revert {
+    pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        let (name, scope) = (&self.name, self.scope.scope());
+        let target = Target::find(org, name, &scope).await?;
+        let wanted = target.versions.iter().find(|version| version.revision.as_u64() == self.version);
+        let Some(wanted) = wanted.filter(|version| !version.deleted) else {
+            let nothing = format!(
+                "version {} of {name} at {scope} is not kept, or says that it was deleted",
+                self.version
+            );
+            return Err(Failure::new(Exit::NotFound, nothing)
+                .next("`strongroom history` lists the versions; nothing was changed"));
+        };
+        target.restore(org, wanted, self.consent, "revert", output).await
+    }
+}
