@@ -1,5 +1,6 @@
 //! How a connection is made to the first of several servers that is the wanted kind.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use rand::TryRng as _;
 use rand::rngs::SysRng;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{Host, LoadBalanceHosts, TargetSessionAttrs};
-use tokio_postgres::{Client, Config, Error};
+use tokio_postgres::{AsyncMessage, Client, Config, Error};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::address::{Server, Wanted};
@@ -40,26 +41,39 @@ impl Connector {
     }
 
     pub(crate) async fn connect_to_first(&self) -> Connected {
+        self.connect_hearing(|_| ()).await
+    }
+
+    /// The same, and calls `hear` with the payload of each notification.
+    pub(crate) async fn connect_hearing(&self, hear: impl FnMut(&str) + Clone + Send + 'static) -> Connected {
         let servers = self.in_order();
         let round = |attributes| servers.iter().map(move |server| self.of_server(server, attributes));
         let tries: Vec<_> = self.rounds().iter().copied().flat_map(round).collect();
         let Some((last, before)) = tries.split_last() else {
             // The driver's error for an address without a host.
-            return self.connect_to(&Config::new()).await;
+            return self.connect_to(&Config::new(), hear).await;
         };
         for config in before {
-            if let Ok(Ok(connected)) = tokio::time::timeout(self.timeout, self.connect_to(config)).await {
+            let connected = self.connect_to(config, hear.clone());
+            if let Ok(Ok(connected)) = tokio::time::timeout(self.timeout, connected).await {
                 return Ok(connected);
             }
         }
         // What the last one says is the answer; whoever waits ends its wait.
-        self.connect_to(last).await
+        self.connect_to(last, hear).await
     }
 
-    async fn connect_to(&self, config: &Config) -> Connected {
-        let (client, connection) = config.connect(self.tls.clone()).await?;
-        // An error of the connection shows at its next use.
-        Ok((client, tokio::spawn(async move { drop(connection.await) })))
+    async fn connect_to(&self, config: &Config, mut hear: impl FnMut(&str) + Send + 'static) -> Connected {
+        let (client, mut connection) = config.connect(self.tls.clone()).await?;
+        let driven = async move {
+            // An error of the connection shows at its next use.
+            while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+                if let AsyncMessage::Notification(notification) = message {
+                    hear(notification.payload());
+                }
+            }
+        };
+        Ok((client, tokio::spawn(driven)))
     }
 
     fn rounds(&self) -> &'static [TargetSessionAttrs] {

@@ -85,7 +85,7 @@ fn identifier(name: String, suffix: &str) -> Result<String, StoreError> {
 
 /// Where the tables are unless the address says otherwise.
 pub(crate) const SCHEMA: &str = "strongroom";
-const PREFIX: &str = "strongroom_";
+pub(crate) const PREFIX: &str = "strongroom_";
 const ROWS: &str = "rows";
 const VERSIONS: &str = "schema";
 const IDENTIFIER_BYTES_MAX: usize = 63;

@@ -42,6 +42,7 @@ mod choices;
 mod config;
 mod connector;
 mod failure;
+mod hints;
 mod layout;
 mod parameter;
 mod pipeline;
@@ -58,4 +59,5 @@ mod write;
 
 pub use choices::{Prepare, RowLocks};
 pub use config::PostgresOptions;
+pub use hints::{Hint, PostgresHints};
 pub use store::PostgresStore;

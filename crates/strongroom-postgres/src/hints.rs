@@ -1,0 +1,187 @@
+//! Hints between processes, over `LISTEN` and `NOTIFY`.
+
+use std::fmt;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use strongroom_store::StoreError;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinHandle;
+use tokio_postgres::Client;
+
+use crate::config::PostgresOptions;
+use crate::connector::Connector;
+use crate::failure::{of_connect, of_write, unavailable, unsupported};
+use crate::layout::{Layout, PREFIX, SCHEMA};
+use crate::threads::Threads;
+
+/// Short texts from every process that tells some, on the same database, schema and prefix. A connection of its own
+/// brings them, so not through a pooler in transaction mode. Hints are never needed for correctness, and may be lost:
+/// [`Hint::Gap`] says so where it is known.
+///
+/// A process that has `Vault::watch` of the engine tells the others what moved, and hears what they moved:
+///
+/// ```no_run
+/// # let _ = async {
+/// use strongroom_postgres::{Hint, PostgresHints, PostgresOptions};
+/// let options = PostgresOptions::parse("postgres://vault@db.example.com/vault")?;
+/// let mut hints = PostgresHints::connect(&options).await?;
+/// hints.tell("6500a1b2c3d4e5f6a7b8c9d0 test").await?; // which org moved, once `Vault::watch` says so
+/// match hints.next().await {
+///     Some(Hint::Told(moved)) => println!("{moved} moved in some process"),
+///     _ => println!("anything may have moved"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(()) };
+/// ```
+pub struct PostgresHints {
+    tells: Sender<String>,
+    hears: Receiver<Hint>,
+    _threads: Threads,
+}
+
+/// What [`PostgresHints::next`] returns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Hint {
+    /// A process told this, maybe this one.
+    Told(String),
+    /// The connection was lost, or hints came faster than they were taken: some may be missing.
+    Gap,
+}
+
+impl PostgresHints {
+    /// Connects, and listens from now on. A connection that is lost is made again until this is dropped.
+    ///
+    /// # Errors
+    /// `Unavailable` when the server cannot be reached or refuses the user.
+    pub async fn connect(options: &PostgresOptions) -> Result<Self, StoreError> {
+        let (connector, threads) = (options.connector()?, Threads::start()?);
+        let (tells, told) = channel(HINTS_MAX);
+        let (heard, hears) = channel(HINTS_MAX);
+        let line = Line { connector, marker: marker(&options.layout), heard, told };
+        let first = threads.spawn(async move { (line.open().await, line) });
+        let (opened, line) = first.await.map_err(|_| unavailable(ENDED))?;
+        threads.spawn(line.run(opened?));
+        Ok(Self { tells, hears, _threads: threads })
+    }
+
+    /// Tells every process that listens. Returns once the hint waits to be sent; it is lost if the connection is.
+    ///
+    /// # Errors
+    /// `Unsupported` for a hint of more than 2,000 bytes.
+    pub async fn tell(&self, hint: &str) -> Result<(), StoreError> {
+        if hint.len() > HINT_BYTES_MAX {
+            return Err(unsupported("a hint has at most 2,000 bytes"));
+        }
+        self.tells.send(hint.to_owned()).await.map_err(|_| unavailable(ENDED))
+    }
+
+    /// Waits for the next hint. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Hint> {
+        self.hears.recv().await
+    }
+}
+
+/// The connection, and what goes over it.
+struct Line {
+    connector: Connector,
+    marker: String,
+    heard: Sender<Hint>,
+    told: Receiver<String>,
+}
+
+impl Line {
+    async fn open(&self) -> Result<Connection, StoreError> {
+        let (heard, marker) = (self.heard.clone(), self.marker.clone());
+        let hear = move |payload: &str| {
+            let Some(hint) = payload.strip_prefix(&marker).and_then(decode) else { return };
+            // Full: the reader learns of it with the next one that fits.
+            if heard.try_send(Hint::Told(hint)).is_err() {
+                drop(heard.try_send(Hint::Gap));
+            }
+        };
+        let (client, ended) = self.connector.connect_hearing(hear).await.map_err(of_connect)?;
+        client.batch_execute(&format!("LISTEN {CHANNEL}")).await.map_err(|error| of_write(error).error)?;
+        Ok((client, ended))
+    }
+
+    /// Sends what is told until nobody tells any more; connects again where the connection is lost.
+    async fn run(mut self, mut connection: Connection) {
+        loop {
+            let (client, ended) = &mut connection;
+            match select(pin!(self.told.recv()), ended).await {
+                Either::Left((None, _)) => return,
+                Either::Left((Some(hint), _)) => {
+                    // Hex, so that nothing of the text is read as SQL.
+                    let payload = format!("{}{}", self.marker, encode(&hint));
+                    let sent = client.batch_execute(&format!("NOTIFY {CHANNEL}, '{payload}'")).await;
+                    if sent.is_ok() {
+                        continue;
+                    }
+                }
+                Either::Right(_) => {}
+            }
+            if self.heard.send(Hint::Gap).await.is_err() {
+                return;
+            }
+            connection = loop {
+                tokio::time::sleep(PAUSE).await;
+                match self.open().await {
+                    Ok(connection) => break connection,
+                    Err(_) if self.heard.is_closed() => return,
+                    Err(_) => {}
+                }
+            };
+        }
+    }
+}
+
+/// A connection, and what ends with it.
+type Connection = (Client, JoinHandle<()>);
+
+/// What the hints of a vault begin with: others may be in the same database.
+fn marker(layout: &Layout) -> String {
+    let schema = layout.schema.as_deref().unwrap_or(SCHEMA);
+    let prefix = layout.prefix.as_deref().unwrap_or(PREFIX);
+    format!("{}.{} ", encode(schema), encode(prefix))
+}
+
+fn encode(text: &str) -> String {
+    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn decode(hex: &str) -> Option<String> {
+    let digits = hex.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
+    let bytes = digits.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect::<Option<Vec<u8>>>()?;
+    String::from_utf8(bytes).ok()
+}
+
+impl fmt::Debug for PostgresHints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresHints").finish_non_exhaustive()
+    }
+}
+
+const CHANNEL: &str = "strongroom";
+/// In hex, with what they begin with, it stays below the server's 8,000.
+const HINT_BYTES_MAX: usize = 2_000;
+const HINTS_MAX: usize = 1_024;
+/// Between two tries to connect again.
+const PAUSE: Duration = Duration::from_millis(200);
+const ENDED: &str = "the threads of the hints ended";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_goes_as_hex_and_comes_as_it_was() {
+        for text in ["", "6500a1b2c3d4e5f6a7b8c9d0 test", "'; DROP TABLE rows; --", "t\u{e9}st\\"] {
+            let hex = encode(text);
+            assert!(hex.bytes().all(|digit| digit.is_ascii_hexdigit()));
+            assert_eq!(decode(&hex).as_deref(), Some(text));
+        }
+        assert_eq!((decode("0"), decode("zz"), decode("ff")), (None, None, None));
+    }
+}

@@ -1,0 +1,79 @@
+//! Hints go from each process to every other that listens on the same tables, and say where some may be missing.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod cluster;
+
+use futures_executor::block_on;
+use strongroom::{Environment, Moved, RawKey, Unlock, VarFormat, VariableDefinition, Vault};
+use strongroom_postgres::{Hint, PostgresHints};
+
+fn told(text: &str) -> Option<Hint> {
+    Some(Hint::Told(text.to_owned()))
+}
+
+#[test]
+fn what_one_process_tells_every_one_hears_that_has_the_same_tables() {
+    let cluster = cluster::shared();
+    let options = cluster.options(&cluster.database());
+    block_on(async {
+        let (mut one, mut other) = (
+            PostgresHints::connect(&options).await.unwrap(),
+            PostgresHints::connect(&options).await.unwrap(),
+        );
+        let elsewhere = options.clone().prefix("other_").unwrap();
+        let mut elsewhere = PostgresHints::connect(&elsewhere).await.unwrap();
+        for text in ["", "6500a1b2c3d4e5f6a7b8c9d0 t\u{e9}st", "'; DROP TABLE x; --"] {
+            one.tell(text).await.unwrap();
+            assert_eq!((one.next().await, other.next().await), (told(text), told(text)));
+        }
+        assert!(one.tell(&"x".repeat(2_001)).await.is_err());
+        // What comes first is its own: it heard nothing of the others.
+        elsewhere.tell("own").await.unwrap();
+        assert_eq!(elsewhere.next().await, told("own"));
+    });
+}
+
+#[test]
+fn a_process_tells_the_others_which_org_moved() {
+    let cluster = cluster::shared();
+    let options = cluster.options(&cluster.database());
+    block_on(async {
+        let store = strongroom_postgres::PostgresStore::connect(&options).await.unwrap();
+        let vault = Vault::create(store, Unlock::raw_key(RawKey::from_bytes([7; 32]))).await.unwrap();
+        let ours = PostgresHints::connect(&options).await.unwrap();
+        let mut theirs = PostgresHints::connect(&options).await.unwrap();
+        let mut watch = vault.watch();
+        let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), Environment::test());
+        org.define(VariableDefinition::new("V", VarFormat::String)).await.unwrap();
+        let Some(Moved::Org { org, environment }) = watch.changed().await else {
+            unreachable!("one org moved")
+        };
+        ours.tell(&format!("{org} {environment}")).await.unwrap();
+        assert_eq!(theirs.next().await, told("6500a1b2c3d4e5f6a7b8c9d0 test"));
+    });
+}
+
+#[test]
+fn a_connection_that_is_lost_is_told_and_made_again() {
+    let cluster = cluster::shared();
+    let database = cluster.database();
+    let options = cluster.options(&database);
+    block_on(async {
+        let (mut one, mut other) = (
+            PostgresHints::connect(&options).await.unwrap(),
+            PostgresHints::connect(&options).await.unwrap(),
+        );
+        let others = "datname = current_database() AND pid <> pg_backend_pid()";
+        cluster.run(
+            &database,
+            &format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"),
+        );
+        assert_eq!((one.next().await, other.next().await), (Some(Hint::Gap), Some(Hint::Gap)));
+        let listen = format!("SELECT count(*) FROM pg_stat_activity WHERE {others} AND query LIKE 'LISTEN%'");
+        let wait = "PERFORM pg_sleep(0.001); PERFORM pg_stat_clear_snapshot()";
+        cluster.run(&database, &format!("DO $$ BEGIN WHILE ({listen}) < 2 LOOP {wait}; END LOOP; END $$"));
+        one.tell("again").await.unwrap();
+        assert_eq!(other.next().await, told("again"));
+    });
+}
