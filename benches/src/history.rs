@@ -1,10 +1,12 @@
 //! Writes and reads with the history of values kept, beside the same without.
 
 use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_executor::block_on;
 use strongroom::{
-    Environment, Org, RawKey, Scope, ScopePath, Store, Unlock, VarFormat, VariableDefinition, VaultOptions,
+    Clock, Environment, Org, PageRequest, RawKey, Scope, ScopePath, Store, Unlock, VarFormat,
+    VariableDefinition, VaultOptions,
 };
 use strongroom_memory::MemoryStore;
 use strongroom_redb::RedbStore;
@@ -22,7 +24,10 @@ pub fn works() -> Vec<Work> {
         update("memory", MemoryStore::new).bar(1.25),
         update("redb", redb).bar(1.25),
         update("sled", sled).bar(1.25),
-        resolve("memory", MemoryStore::new).bar(1.05),
+        resolve("memory", MemoryStore::new).bar(1.02),
+        resolve_at("memory", 10, MemoryStore::new).bar(3.0),
+        resolve_at("redb", 10, redb).bar(3.0),
+        resolve_at("redb", 100, redb),
     ]
 }
 
@@ -50,9 +55,31 @@ fn resolve<S: Store>(store: &str, open: impl Fn() -> S) -> Work {
     Work::new(format!("{store}: resolve one, 100 versions behind it"), reads(100), "none", reads(0))
 }
 
+/// As of the moment in the middle of the versions that are kept.
+fn resolve_at<S: Store>(store: &str, kept: u8, open: impl Fn() -> S) -> Work {
+    let (org, path) = (org(open(), kept, usize::from(kept) + 1), ScopePath::org());
+    let back = usize::from(kept) / 2;
+    let versions =
+        block_on(org.value_history("V", Scope::Org, PageRequest::default())).expect("it is defined");
+    let at = versions.items.get(back).expect("so many are kept").written_at;
+    let (then, now) = (org.clone(), org);
+    let path_now = path.clone();
+    let work = Run::cpu(move |n| {
+        for _ in 0..n {
+            black_box(block_on(then.resolve_at("V", &path, at)).expect("it is kept").is_some());
+        }
+    });
+    let floor = Run::cpu(move |n| {
+        for _ in 0..n {
+            black_box(block_on(now.resolve("V", &path_now)).expect("it is defined").is_some());
+        }
+    });
+    Work::new(format!("{store}: resolve_at, {back} of {kept} versions back"), work, "resolve", floor)
+}
+
 /// An org with one value, set `sets` times.
 fn org(store: impl Store, kept: u8, sets: usize) -> Org {
-    let options = VaultOptions::default().history_versions(kept);
+    let options = VaultOptions::default().history_versions(kept).clock(Ticking::default());
     let key = Unlock::raw_key(RawKey::from_bytes([7; 32]));
     let vault = block_on(options.create(store, key)).expect("the store is empty");
     let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse().expect("24 digits"), Environment::test());
@@ -61,4 +88,15 @@ fn org(store: impl Store, kept: u8, sets: usize) -> Org {
         block_on(org.set_value("V", Scope::Org, VALUE)).expect("the value is valid");
     }
     org
+}
+
+/// A clock that goes on by a second at every look.
+#[derive(Debug, Default)]
+struct Ticking(AtomicU64);
+
+impl Clock for Ticking {
+    fn now_ms(&self) -> u64 {
+        // Relaxed: it is the only thing that is shared.
+        self.0.fetch_add(1_000, Ordering::Relaxed)
+    }
 }
