@@ -69,7 +69,7 @@ impl RowPath {
             TenantRow::Definition(id) => self.definition_id = Some(*id),
             TenantRow::DefinitionName(name) => self.name = Some(name.to_string()),
             TenantRow::DefinitionValue(id, scope) | TenantRow::Value(scope, id) => {
-                self.fill_value(scope, *id)
+                self.fill_value(scope, *id);
             }
             TenantRow::Former(subject, _) | TenantRow::Deleted(subject) => match subject {
                 Subject::Value(scope, id) => self.fill_value(scope, *id),

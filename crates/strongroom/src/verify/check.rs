@@ -264,13 +264,19 @@ impl TenantCheck {
             Some(_) => keys_or_return!(self, owner, related),
             None => org.clone(),
         };
+        let is_deletion = matches!(place, TenantRow::Deleted(_));
         let place = Row::Tenant(&self.tenant.id, place.clone());
         match self.tenant.open_past(Some(&keys), &place, subject, &row.value) {
             Ok(Some(_)) => {}
             opened => return state_of_opened(opened),
         }
         match subject {
-            Subject::Value(_, definition) => match self.definition(*definition, &org, related) {
+            Subject::Value(scope, definition) => match self.definition(*definition, &org, related) {
+                FoundDefinition::Readable(_)
+                    if is_deletion && !self.is_indexed(scope, definition, related) =>
+                {
+                    RowState::bad(Cause::NotIndexed(Index::DefinitionValue))
+                }
                 FoundDefinition::Readable(_) => RowState::Fine,
                 FoundDefinition::Missing if related.jobs.sweeps(*definition) => RowState::Leftover,
                 FoundDefinition::Missing => RowState::bad(Cause::Orphan(Parent::Definition)),
@@ -290,6 +296,11 @@ impl TenantCheck {
                 }
             }
         }
+    }
+
+    /// Whether the index of a definition has a row for this scope, by which a deletion is found.
+    fn is_indexed(&self, scope: &Scope, definition: &DefinitionId, related: &RelatedRows) -> bool {
+        related.row(&self.tenant.id.definition_value(definition, scope).key()).is_some()
     }
 
     fn is_found_by_id(&self, value: &ScopedValue, related: &RelatedRows) -> bool {

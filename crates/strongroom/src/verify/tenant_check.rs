@@ -225,7 +225,10 @@ impl TenantCheck {
             TenantRow::Former(subject, _) | TenantRow::Deleted(subject) => {
                 needed.extend(subject.account().map(|account| keys.keyring(Some(account)).key()));
                 match subject {
-                    Subject::Value(_, definition) => needed.push(keys.definition(definition).key()),
+                    Subject::Value(scope, definition) => needed.extend([
+                        keys.definition(definition).key(),
+                        keys.definition_value(definition, scope).key(),
+                    ]),
                     Subject::Credential(account, integration, _) => {
                         needed.push(keys.integration(account, integration).key());
                     }

@@ -150,8 +150,8 @@ fn expect_damage_once(rows: &Rows, key: &[u8], what: &str) {
             let id: strongroom::DefinitionId = (*id).into();
             let scope = match scope[0] {
                 0 => Scope::Org,
-                1 => of_account(&String::from_utf8(scope[1..scope.len() - 1].to_vec()).unwrap()),
-                _ => crate::rig::of_workflow(&String::from_utf8(scope[1..scope.len() - 1].to_vec()).unwrap()),
+                1 => of_account(std::str::from_utf8(&scope[1..scope.len() - 1]).unwrap()),
+                _ => crate::rig::of_workflow(std::str::from_utf8(&scope[1..scope.len() - 1]).unwrap()),
             };
             block_on(org.value_history(id, scope, page())).map(drop)
         }

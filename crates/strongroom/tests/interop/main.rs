@@ -439,6 +439,12 @@ fn a_history_and_an_audit_that_an_earlier_build_wrote_are_read_by_both() {
         assert_eq!(version.value.expose(), text(row, "value"));
         assert_eq!(said_in(row), said(&version.metadata));
     }
+    let audit = block_on(org.audit(&AuditFilter::all(), PageRequest::first(1_000))).unwrap().items;
+    let events: Vec<_> = rows(&decoded, "event", &org).collect();
+    assert!(audit.len() == events.len() && events.len() > 32, "{}", events.len());
+    assert!(events.iter().zip(&audit).all(|(row, event)| text(row, "id") == event.id.to_string()));
+    let heads = rows(&decoded, "chain head", &org).map(|head| number(head, "number"));
+    assert!(heads.sum::<u64>() >= 32);
     for row in rows(&decoded, "deleted definition", &org) {
         let id: DefinitionId = text(row, "definition_id").parse().unwrap();
         assert_eq!(
@@ -446,10 +452,4 @@ fn a_history_and_an_audit_that_an_earlier_build_wrote_are_read_by_both() {
             text(row, "name")
         );
     }
-    let audit = block_on(org.audit(&AuditFilter::all(), PageRequest::first(1_000))).unwrap().items;
-    let events: Vec<_> = rows(&decoded, "event", &org).collect();
-    assert!(audit.len() == events.len() && events.len() > 32, "{}", events.len());
-    assert!(events.iter().zip(&audit).all(|(row, event)| text(row, "id") == event.id.to_string()));
-    let heads = rows(&decoded, "chain head", &org).map(|head| number(head, "number"));
-    assert!(heads.sum::<u64>() >= 32);
 }

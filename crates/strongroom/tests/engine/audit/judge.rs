@@ -208,6 +208,11 @@ impl<'o> Judge<'o> {
         let Some(body) = &row.body else { return Some(()) };
         let (body, [current, _]) = (Cbor::parse(body)?, self.document(key));
         self.must(current.is_none(), key, "is of what is there");
+        if let (Kind::DeletedValue, Some((scope, definition))) = (key.kind, key.rest.split_last_chunk::<12>())
+        {
+            let index = self.row(key, Kind::DefinitionValue, &[&definition[..], scope].concat());
+            self.must(index.is_some(), key, "is not found by the index of its definition");
+        }
         let says_so = match key.kind {
             Kind::DeletedDefinition => body.at(16) == Some(&Cbor::Bool(true)),
             _ => body.at(8) == Some(&Cbor::Bool(true)) && body.at(0)?.text()?.is_empty(),
@@ -233,7 +238,7 @@ impl<'o> Judge<'o> {
 
     /// The events of each chain follow one another, each names the one before, and the heads count them.
     fn judge_chains(&mut self) {
-        let mut chains: BTreeMap<(&[u8], [u8; 8]), Vec<(&RowKey, &Row)>> = BTreeMap::new();
+        let mut chains: BTreeMap<(&[u8], [u8; 8]), Events<'_>> = BTreeMap::new();
         for (key, row) in self.opened.rows.iter().filter(|(key, _)| key.kind == Kind::Event) {
             let Some(chain) = key.rest.get(8..16).and_then(|id| id.try_into().ok()) else { continue };
             chains.entry((&key.tenant, chain)).or_default().push((key, row));
@@ -436,6 +441,9 @@ impl<'o> Judge<'o> {
         }
     }
 }
+
+/// The events of a chain, in their order.
+type Events<'o> = Vec<(&'o RowKey, &'o Row)>;
 
 impl Sweeps {
     const NONE: Self = Self {

@@ -149,7 +149,7 @@ fn definition_verbs() -> Vec<Verb> {
         }),
         verb!("delete_definition", |org| org.delete_definition("V").await?),
         verb!("delete_definition, keeping its history", |org| {
-            org.delete_definition_with("N", WriteOptions::default().keep_history()).await?
+            org.delete_definition_with("N", WriteOptions::default().keep_history()).await?;
         }),
         verb!("delete_definition without values", |org| org.delete_definition("N").await?),
     ]
