@@ -1,5 +1,7 @@
 //! What a documented example starts from, so that it shows only what it is about.
 
+use std::sync::Arc;
+
 use futures_executor::block_on;
 use strongroom::{
     Account, Environment, Error, Org, RawKey, Unlock, VarFormat, VariableDefinition, Vault, VaultOptions,
@@ -49,6 +51,22 @@ pub fn with_port(example: impl AsyncFnOnce(Org) -> Result<(), Error>) {
         org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
         example(org).await
     });
+}
+
+/// The same, with the store too, which the example writes to beside the engine.
+///
+/// # Panics
+///
+/// When the example returns an error.
+pub fn with_shared_port(example: impl AsyncFnOnce(Org, Arc<MemoryStore>) -> Result<(), Error>) {
+    let run = async {
+        let store = Arc::new(MemoryStore::new());
+        let vault = Vault::create(Arc::clone(&store), Unlock::raw_key(RawKey::from_bytes([7; 32]))).await?;
+        let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
+        org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+        example(org, store).await
+    };
+    block_on(run).expect("the example succeeds");
 }
 
 /// Runs an example with the account `user_12345`, which has its default app, in an org that defines `PORT`.

@@ -28,6 +28,8 @@
 //! * **A new file is readable by its owner only**, and so are the files that SQLite puts beside it. A file that is
 //!   there keeps its mode.
 //! * **A failed sync is never tried again.** From then on every call is refused as `Poisoned`, on this handle.
+//! * **One transaction with the host's own rows.** What [`Org::plan`] made is applied inside a transaction of the
+//!   host's on the same file: [`SqliteStore::plans`].
 //!
 //! # What to know
 //!
@@ -45,12 +47,15 @@
 //!
 //! It is not: a store for several machines, or a store for rows over 80 KiB.
 //!
+//! [`Org::plan`]: https://docs.rs/strongroom/latest/strongroom/struct.Org.html#method.plan
 //! [`Vault::backup`]: https://docs.rs/strongroom/latest/strongroom/struct.Vault.html#method.backup
 
 mod failure;
 mod file;
+mod plans;
 mod read;
 mod store;
 mod writer;
 
+pub use plans::Plans;
 pub use store::SqliteStore;

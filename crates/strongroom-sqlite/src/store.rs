@@ -10,6 +10,7 @@ use strongroom_store::{
 };
 
 use crate::file;
+use crate::plans::Plans;
 use crate::read::Pool;
 use crate::writer::SqliteWriter;
 
@@ -20,6 +21,7 @@ use crate::writer::SqliteWriter;
 pub struct SqliteStore {
     committer: Committer<SqliteWriter>,
     capabilities: Capabilities,
+    plans: Plans,
 }
 
 impl SqliteStore {
@@ -68,10 +70,18 @@ impl SqliteStore {
     ) -> Result<Self, StoreError> {
         let (path, prefix) = (path.as_ref().to_owned(), prefix.to_owned());
         let connection = guarded(|| file::open_or_create(&path, &prefix, durability))?;
+        let plans = Plans::new(prefix.clone(), durability);
         let writer = SqliteWriter { connection, prefix: prefix.clone() };
         let pool = Pool { path, prefix, idle: Mutex::default() };
         let committer = Committer::start("strongroom-sql", writer, pool)?;
-        Ok(Self { committer, capabilities: Capabilities::embedded(durability).with_sharing() })
+        Ok(Self { committer, capabilities: Capabilities::embedded(durability).with_sharing(), plans })
+    }
+
+    /// Applies what the engine planned to transactions of the host's on the same file. Take it before the store is
+    /// given to a vault.
+    #[must_use]
+    pub fn plans(&self) -> Plans {
+        self.plans.clone()
     }
 }
 

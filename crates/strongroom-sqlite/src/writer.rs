@@ -44,7 +44,11 @@ impl Writer for SqliteWriter {
 }
 
 /// Checks each batch against what those before it left, and writes it, or nothing of it.
-fn apply(connection: &Connection, prefix: &str, group: &[&WriteBatch]) -> rusqlite::Result<Vec<Answer>> {
+pub(crate) fn apply(
+    connection: &Connection,
+    prefix: &str,
+    group: &[&WriteBatch],
+) -> rusqlite::Result<Vec<Answer>> {
     let prepare = |text: String| connection.prepare_cached(&text);
     let mut found = prepare(format!("SELECT rev FROM {prefix}_rows WHERE k = ?1"))?;
     let mut put = prepare(format!("INSERT OR REPLACE INTO {prefix}_rows (k, v, rev) VALUES (?1, ?2, ?3)"))?;

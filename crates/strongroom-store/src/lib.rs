@@ -8,6 +8,7 @@
 mod batch;
 mod error;
 mod page;
+mod plan;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub use batch::{
 };
 pub use error::{StoreError, StoreErrorKind};
 pub use page::Page;
+pub use plan::{Plan, PlanError};
 
 /// An ordered map of bytes with atomic multi-reads and atomic, conditional multi-writes.
 ///

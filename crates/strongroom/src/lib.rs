@@ -36,6 +36,7 @@
 //! | add, change and remove keys of the vault | [`Vault::slots`], [`Unlock`], [`KeyProvider`] |
 //! | wipe keys from memory for a while | [`Vault::lock`], [`Org::lock`] |
 //! | see who changed what | [`Org::audit`], [`AuditEvent`], [`Settings::audit`] |
+//! | commit beside rows of your own | [`Org::plan`], [`store::Plan`] |
 //! | learn that something changed | [`Org::generation`], [`Vault::watch`], [`Settings`] |
 //! | write a backend | [`Store`], [`store`] |
 //!

@@ -5,6 +5,7 @@ pub(crate) mod chains;
 pub(crate) mod gate;
 pub(crate) mod head;
 pub(crate) mod lock;
+pub(crate) mod plan;
 mod request;
 pub(crate) mod roots;
 pub(crate) mod runs;
@@ -22,6 +23,7 @@ use crate::engine::cache::packs::Change;
 use crate::engine::chains::Chains;
 use crate::engine::gate::{Gate, Pass};
 use crate::engine::lock::Locks;
+use crate::engine::plan::PlanStore;
 use crate::engine::tally::Tallies;
 use crate::engine::turns::Turns;
 use crate::engine::watch::Watchers;
@@ -43,26 +45,26 @@ pub(crate) use runs::Runs;
 pub(crate) struct Engine {
     pub(crate) store: Box<dyn Store>,
     pub(crate) store_id: StoreId,
-    pub(crate) roots: RootCell,
+    pub(crate) roots: Arc<RootCell>,
     pub(crate) caches: Caches,
     /// Compiled patterns of definitions, so that nothing is compiled on a warm write.
-    pub(crate) patterns: PatternCache,
+    pub(crate) patterns: Arc<PatternCache>,
     pub(crate) limits: Limits,
     /// What durability the host asked for by name.
     pub(crate) durability: Option<Durability>,
     /// How much orgs and accounts store.
-    pub(crate) tallies: Tallies,
+    pub(crate) tallies: Arc<Tallies>,
     /// How many former versions of a document are kept.
     pub(crate) history_versions: u8,
     /// What key derivations of slots may cost.
     pub(crate) argon2: Argon2Bounds,
-    pub(crate) clock: Box<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     /// Set when a future was dropped in the middle of a commit that changes what the caches hold.
     pub(crate) abandoned: AtomicBool,
     /// What lets writes pass.
     pub(crate) gate: Gate,
     /// What is locked at the moment.
-    pub(crate) locks: Locks,
+    pub(crate) locks: Arc<Locks>,
     /// The jobs on keys that this engine runs at the moment.
     pub(crate) runs: Runs,
     /// The chains of events that this engine writes.
@@ -71,6 +73,8 @@ pub(crate) struct Engine {
     pub(crate) turns: Turns,
     /// Who wants to know which tenants moved.
     pub(crate) watchers: Watchers,
+    /// The plan that its writes go to, in place of a store.
+    pub(crate) plan: Option<Arc<PlanStore>>,
 }
 
 /// How a batch that was sent fared.

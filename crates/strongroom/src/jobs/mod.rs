@@ -34,6 +34,10 @@ pub(crate) type JobId = DocumentId;
 /// Runs a job to its end. If its row is gone, another runner finished it.
 pub(crate) async fn run_job(tenant: &Tenant, job: &JobId) -> Result<(), Error> {
     let key = tenant.id.job(job).key();
+    // It is left to `run_jobs`: the plan is to be small, and may never land.
+    if tenant.engine.is_planned(&key) {
+        return Ok(());
+    }
     let opened = tenant.read_under_root(&key, |row| tenant.open_job(job, row)).await?;
     let Some((sweep, revision)) = opened else { return Ok(()) };
     Sweeper { tenant, id: *job, job: key, job_row: AtomicU64::new(revision.0) }.run(&sweep).await
@@ -47,6 +51,7 @@ pub(crate) async fn finish_job(
 ) -> Result<(), Error> {
     let missing = || Error::damaged("a job row", Damage::Missing);
     let job = JobId::from_bytes(job).ok_or_else(missing)?;
+    tenant.engine.refuse_planned(&tenant.id.job(&job).key())?;
     let (key, revision) = marked;
     let [job_row, marked_row] = tenant.engine.read([tenant.id.job(&job).key(), key]).await?;
     // Both rows come from one snapshot: a marked row that has not changed while its job is gone can only be damage.

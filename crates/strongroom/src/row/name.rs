@@ -7,6 +7,7 @@ use crate::id::{
     CredentialKey, DefinitionId, Environment, IntegrationId, LinkedAccountId, OrgId, WorkflowId,
 };
 use crate::scope::Scope;
+use crate::store::Key;
 
 /// A row's name: what it is and whose. For a host's record it only has the namespace, since the record's key may be a
 /// secret.
@@ -250,6 +251,12 @@ impl RowName {
             Self::DeletedDefinition => "deleted_definition",
             Self::Foreign => "foreign",
         }
+    }
+
+    /// What the row with this key is: one of the whole store, or of the tenant.
+    pub(crate) fn of(tenant: &TenantId, key: &Key) -> Self {
+        let of_tenant = || tenant.parse_row(key.as_bytes()).map(|row| Self::of_tenant(&row));
+        VaultRow::parse(key).map(Self::of_vault).or_else(of_tenant).unwrap_or(Self::Foreign)
     }
 
     fn of_vault(row: VaultRow) -> Self {

@@ -57,6 +57,7 @@ mod model;
 mod overtaken;
 mod paging;
 mod past;
+mod plan;
 mod primitives;
 mod provider_outage;
 mod providers;

@@ -17,6 +17,10 @@ impl Age {
         Self { max_ms, oldest_ms: AtomicU64::new(NOTHING) }
     }
 
+    pub(crate) fn max(&self) -> Duration {
+        Duration::from_millis(self.max_ms)
+    }
+
     /// Whether something that is kept may have to go.
     pub(crate) fn is_due(&self, now: Timestamp) -> bool {
         // Relaxed: it decides only whether to look at what is kept, which is then done under the lock of the tables.

@@ -64,7 +64,7 @@ pub(crate) struct Caches {
     /// How many commits that change cached rows are on their way.
     changing: AtomicUsize,
     /// The newest revisions of control rows, whether they are cached or not.
-    seen: Seen,
+    seen: Arc<Seen>,
     /// What runs see.
     pub(crate) packs: Packs,
 }
@@ -103,9 +103,16 @@ impl Caches {
             forgotten: AtomicU64::new(0),
             changing: AtomicUsize::new(0),
             // One for each keyring and each definition that has room above.
-            seen: Seen::new(entries_max.saturating_mul(2)),
+            seen: Arc::new(Seen::new(entries_max.saturating_mul(2))),
             packs: Packs::new(pack_bytes_max, key_age_max),
         }
+    }
+
+    /// Small caches for an engine beside the one of `others`, whose keyrings are kept no longer. It refuses what the
+    /// other one would, and what it sees is its own.
+    pub(crate) fn beside(others: &Self) -> Self {
+        let key_age_max = others.key_age.max();
+        Self { seen: Arc::new(Seen::beside(&others.seen, BESIDE)), ..Self::new(BESIDE, 0, key_age_max) }
     }
 
     /// What is cached now. Do not hold across an `.await`.
@@ -277,6 +284,8 @@ impl Tables {
     }
 }
 
+/// Entries of an engine that lives for a few verbs.
+const BESIDE: usize = 256;
 /// Enough that openers of different keyrings seldom wait for each other.
 const TURNS: usize = 16;
 

@@ -4,7 +4,7 @@
 //! its last change. What an engine saw once tells them apart. It sees a row when it opens one and when it writes one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Tag;
 use super::table::Table;
@@ -21,6 +21,8 @@ pub(crate) struct Seen {
     rows: Mutex<Table<Newest>>,
     /// How often something newer was seen.
     clock: AtomicU64,
+    /// What the engine beside which this one lives had seen when this one began.
+    others: Option<(Arc<Seen>, Began)>,
 }
 
 #[derive(Clone, Copy)]
@@ -40,7 +42,13 @@ impl Seen {
             store_row: Mutex::new(Table::new(1)),
             rows: Mutex::new(Table::new(rows_max)),
             clock: AtomicU64::new(0),
+            others: None,
         }
+    }
+
+    /// What an engine sees beside another one, beyond what that one has seen.
+    pub(super) fn beside(others: &Arc<Self>, rows_max: usize) -> Self {
+        Self { others: Some((Arc::clone(others), others.began())), ..Self::new(rows_max) }
     }
 
     pub(super) fn began(&self) -> Began {
@@ -52,18 +60,15 @@ impl Seen {
     /// readers may take in their rows in the other order than they read them: that is no alarm.
     pub(super) fn check(&self, row: &Row<'_>, revision: Revision, began: Began) -> Result<(), Error> {
         let (key, revision) = (row.key(), revision.as_u64());
-        let mut rows = self.table_of(&key);
-        let newest = rows.get(key.as_bytes()).map(|(newest, _)| *newest);
-        match newest {
-            Some(newest) if revision < newest.revision && newest.at <= began.0 => {
-                Err(Error::RolledBack { row: row.name(), seen: newest.revision, found: revision })
-            }
-            Some(newest) if revision <= newest.revision => Ok(()),
-            _ => {
-                self.note(&mut rows, key, revision);
-                Ok(())
-            }
+        if let Some((others, before)) = &self.others {
+            refuse_older(&others.table_of(&key), row, revision, *before)?;
         }
+        let mut rows = self.table_of(&key);
+        refuse_older(&rows, row, revision, began)?;
+        if rows.get(key.as_bytes()).is_none_or(|(newest, _)| newest.revision < revision) {
+            self.note(&mut rows, key, revision);
+        }
+        Ok(())
     }
 
     /// Notes the revision of a row that this engine wrote.
@@ -89,6 +94,15 @@ impl Seen {
     fn table_of(&self, key: &Key) -> MutexGuard<'_, Table<Newest>> {
         let rows = if *key == crate::row::VaultRow::Store.key() { &self.store_row } else { &self.rows };
         rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn refuse_older(rows: &Table<Newest>, row: &Row<'_>, revision: u64, began: Began) -> Result<(), Error> {
+    match rows.get(row.key().as_bytes()) {
+        Some((newest, _)) if revision < newest.revision && newest.at <= began.0 => {
+            Err(Error::RolledBack { row: row.name(), seen: newest.revision, found: revision })
+        }
+        _ => Ok(()),
     }
 }
 

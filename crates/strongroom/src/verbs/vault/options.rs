@@ -10,7 +10,6 @@ use crate::engine::cache::Caches;
 use crate::engine::chains::Chains;
 use crate::engine::gate::{Gate, Pass};
 use crate::engine::head::{Head, read_head, refuse_unasked, refuse_used};
-use crate::engine::lock::Locks;
 use crate::engine::tally::Tallies;
 use crate::engine::turns::Turns;
 use crate::engine::watch::Watchers;
@@ -372,22 +371,23 @@ impl VaultOptions {
         let engine = Engine {
             store: Box::new(store),
             store_id,
-            roots: RootCell::new(roots),
+            roots: Arc::new(RootCell::new(roots)),
             caches: Caches::new(self.cache_entries_max, runs_bytes_max, self.cached_key_age_max),
-            patterns: PatternCache::new(PATTERN_CACHE_BYTES),
+            patterns: Arc::new(PatternCache::new(PATTERN_CACHE_BYTES)),
             argon2: self.argon2_bounds(),
             limits: self.limits,
             durability: self.durability,
-            tallies: Tallies::new(self.quotas, self.cache_entries_max),
+            tallies: Arc::new(Tallies::new(self.quotas, self.cache_entries_max)),
             history_versions: self.history_versions,
-            clock: self.clock,
+            clock: self.clock.into(),
             abandoned: AtomicBool::new(false),
             gate: Gate::new(pass),
-            locks: Locks::default(),
+            locks: Arc::default(),
             runs: Runs::default(),
             chains: Chains::default(),
             turns: Turns::default(),
             watchers: Watchers::default(),
+            plan: None,
         };
         Vault { engine: Arc::new(engine) }
     }

@@ -1,0 +1,119 @@
+//! Plans of the engine, applied inside a transaction of the host's.
+
+use rusqlite::{Connection, OptionalExtension, Transaction};
+use strongroom_store::{Durability, Plan, PlanError, StoreErrorKind, WriteBatch};
+
+use crate::failure::{of_sqlite, unsupported};
+use crate::writer;
+
+/// Applies plans to transactions of the host's: one of `rusqlite`, on a connection of the host's own to the same file.
+///
+/// ```
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("app.db");
+/// # futures_executor::block_on(async {
+/// use strongroom::{Environment, Org, RawKey, Unlock, Vault};
+/// let store = strongroom_sqlite::SqliteStore::open(&path)?;
+/// let plans = store.plans();
+/// let vault = Vault::create(store, Unlock::raw_key(RawKey::generate()?)).await?;
+/// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
+/// let connect = async |org: Org| org.create_account("user_1".parse()?).with_credential("token", "t1").await;
+/// let (plan, _account) = org.plan(connect).await?;
+///
+/// let mut connection = rusqlite::Connection::open(&path)?;
+/// let transaction = connection.transaction()?;
+/// transaction.execute_batch("CREATE TABLE users (id TEXT); INSERT INTO users VALUES ('user_1')")?;
+/// plans.apply(&transaction, &plan)?;
+/// transaction.commit()?; // the user and the credential, or neither
+/// assert!(org.account("user_1".parse()?).credential("token").await?.is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Plans {
+    prefix: String,
+    durability: Durability,
+}
+
+impl Plans {
+    pub(crate) fn new(prefix: String, durability: Durability) -> Self {
+        Self { prefix, durability }
+    }
+
+    /// Writes what was planned, if all that it was made on still holds. The transaction shows it from then on, and
+    /// others do from its commit on. After an error nothing of the plan is written, and the transaction goes on unless
+    /// the error says otherwise.
+    ///
+    /// It takes the file's right to write, so call it late. A transaction that began as a read of an older state than
+    /// the newest cannot write at all (`Contention`): begin it as `IMMEDIATE`, or begin again.
+    ///
+    /// # Errors
+    /// [`PlanError::Moved`], [`PlanError::Applied`], [`PlanError::AnotherVault`]; [`PlanError::Aborted`] outside of a
+    /// transaction, as after SQLite rolled it back; [`PlanError::Store`] with `Contention` while another connection
+    /// writes, and with `Unsupported` for a connection whose commits survive less than the store promises
+    /// (`synchronous`) or that reads what others have not committed.
+    pub fn apply(&self, transaction: &Transaction<'_>, plan: &Plan) -> Result<(), PlanError> {
+        if transaction.is_autocommit() {
+            return Err(PlanError::Aborted);
+        }
+        self.refuse_weaker(transaction)?;
+        let (key, header) = plan.vault();
+        if self.value(transaction, key.as_bytes())?.as_deref() != Some(header) {
+            return Err(PlanError::AnotherVault);
+        }
+        // Of a plan whose writes fail in the middle nothing may stay, should the host go on.
+        transaction.execute_batch("SAVEPOINT strongroom_plan").map_err(of_sqlite)?;
+        let applied = self.apply_all(transaction, plan);
+        let end = match applied {
+            Ok(()) => "RELEASE strongroom_plan",
+            Err(_) => "ROLLBACK TO strongroom_plan; RELEASE strongroom_plan",
+        };
+        match transaction.execute_batch(end) {
+            // SQLite has rolled the whole transaction back.
+            Err(_) if transaction.is_autocommit() => applied.and(Err(PlanError::Aborted)),
+            ended => applied.and(ended.map_err(|error| of_sqlite(error).into())),
+        }
+    }
+
+    fn apply_all(&self, transaction: &Connection, plan: &Plan) -> Result<(), PlanError> {
+        let batch: &WriteBatch = plan.batch();
+        let answers = writer::apply(transaction, &self.prefix, &[batch]).map_err(of_sqlite)?;
+        let Some(Err(refused)) = answers.into_iter().next() else { return Ok(()) };
+        let StoreErrorKind::Conflict { index } = refused.kind() else { return Err(refused.into()) };
+        let found = batch.ops.iter().map(|op| self.value(transaction, op.key().as_bytes()));
+        let found = found.collect::<Result<Vec<_>, _>>()?;
+        Err(plan.refusal(index, found.iter().map(Option::as_deref)))
+    }
+
+    fn value(&self, connection: &Connection, key: &[u8]) -> Result<Option<Vec<u8>>, PlanError> {
+        let text = format!("SELECT v FROM {}_rows WHERE k = ?1", self.prefix);
+        let value = connection
+            .prepare_cached(&text)
+            .and_then(|mut get| get.query_row([key], |row| row.get(0)).optional());
+        Ok(value.map_err(of_sqlite)?)
+    }
+
+    fn refuse_weaker(&self, connection: &Connection) -> Result<(), PlanError> {
+        let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        let (synchronous, sees_uncommitted) = pragma("synchronous")
+            .and_then(|level| Ok((level, pragma("read_uncommitted")?)))
+            .map_err(of_sqlite)?;
+        let least = if self.durability == Durability::PowerLoss { FULL } else { NORMAL };
+        if synchronous < least {
+            let message =
+                "the connection syncs less than the store promises: set `synchronous` as for the store";
+            return Err(unsupported(message).into());
+        }
+        if sees_uncommitted != 0 {
+            return Err(unsupported(
+                "the connection reads what others have not committed: set `read_uncommitted` off",
+            )
+            .into());
+        }
+        Ok(())
+    }
+}
+
+/// Of `PRAGMA synchronous`.
+const NORMAL: i64 = 1;
+const FULL: i64 = 2;
