@@ -8,17 +8,22 @@ use deadpool_postgres::{Client, Object, Pool};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use strongroom_store::{Capabilities, Committed, Durability, ReadBatch, ReadSet, StoreError, WriteBatch};
-use tokio::sync::{OwnedRwLockReadGuard, RwLock};
+use tokio::sync::RwLock;
 
 use crate::choices::{Access, RowLocks};
 use crate::failure::{Failure, Retry, closed, indeterminate, of_pool, unavailable};
+use crate::readers::Gets;
+use crate::sharing::Line;
 use crate::sql::Sql;
+use crate::write::Together;
 use crate::{read, write};
 
 /// What every call needs.
 pub(crate) struct Shared {
-    pub(crate) pool: Pool,
-    pub(crate) sql: Sql,
+    pub(crate) pool: Connections,
+    pub(crate) sql: Arc<Sql>,
+    pub(crate) readers: Line<Gets>,
+    pub(crate) writers: Line<Arc<WriteBatch>>,
     pub(crate) access: Access,
     pub(crate) row_locks: RowLocks,
     pub(crate) answer_timeout: Duration,
@@ -26,10 +31,51 @@ pub(crate) struct Shared {
     pub(crate) closed: Arc<RwLock<bool>>,
 }
 
+/// Where connections come from.
+pub(crate) struct Connections {
+    pub(crate) pool: Pool,
+    /// How long one of the host's pool is waited for, which may itself have no limit; `None` for a pool of our own.
+    pub(crate) host_patience: Option<Duration>,
+}
+
+impl Connections {
+    async fn get(&self) -> Result<Client, StoreError> {
+        let Some(patience) = self.host_patience else { return self.pool.get().await.map_err(of_pool) };
+        let got = tokio::time::timeout(patience, self.pool.get()).await;
+        got.map_or_else(
+            |_| Err(unavailable("the host's pool gave no connection in time")),
+            |got| got.map_err(of_pool),
+        )
+    }
+
+    /// Closes what is not the host's.
+    pub(crate) fn close(&self) {
+        if self.host_patience.is_none() {
+            self.pool.close();
+        }
+    }
+
+    /// Drops the connections that nobody uses, and that are not the host's.
+    fn drop_idle(&self) {
+        if self.host_patience.is_none() {
+            self.pool.retain(|_, _| false);
+        }
+    }
+}
+
 impl Shared {
     /// Tries until an answer is final, with growing random pauses.
     pub(crate) async fn call<C: Call>(&self, call: &C) -> Result<C::Answer, StoreError> {
-        let (mut client, _open) = self.client().await?;
+        let open = Arc::clone(&self.closed).read_owned().await;
+        if *open {
+            return Err(closed());
+        }
+        self.call_while_open(call).await
+    }
+
+    /// The same where the caller keeps the store open.
+    pub(crate) async fn call_while_open<C: Call>(&self, call: &C) -> Result<C::Answer, StoreError> {
+        let mut client = self.pool.get().await?;
         let mut attempt = 1;
         loop {
             let answer = tokio::time::timeout(self.answer_timeout, call.attempt(&client, self)).await;
@@ -44,7 +90,7 @@ impl Shared {
             };
             let attempts_max = match failure.retry {
                 Retry::Never => 1,
-                Retry::Again => C::ATTEMPTS_MAX,
+                Retry::Again => call.attempts_max(),
                 Retry::OnAnotherSession => SESSIONS_MAX,
             };
             if attempt >= attempts_max {
@@ -64,29 +110,22 @@ impl Shared {
             } else {
                 continue;
             }
-            client = self.pool.get().await.map_err(of_pool)?;
+            client = self.pool.get().await?;
         }
     }
 
     /// Drops a session that became read-only, and those that wait in the pool: they lead to the same server.
     fn drop_sessions(&self, client: Client) {
         drop(Object::take(client));
-        self.pool.retain(|_, _| false);
-    }
-
-    async fn client(&self) -> Result<(Client, OwnedRwLockReadGuard<bool>), StoreError> {
-        let open = Arc::clone(&self.closed).read_owned().await;
-        if *open {
-            return Err(closed());
-        }
-        Ok((self.pool.get().await.map_err(of_pool)?, open))
+        self.pool.drop_idle();
     }
 }
 
 /// What is asked of the server, in one round trip.
 pub(crate) trait Call: Sync {
     type Answer;
-    const ATTEMPTS_MAX: u32;
+
+    fn attempts_max(&self) -> u32;
 
     fn attempt(
         &self,
@@ -100,7 +139,10 @@ pub(crate) trait Call: Sync {
 
 impl Call for ReadBatch {
     type Answer = ReadSet;
-    const ATTEMPTS_MAX: u32 = 3;
+
+    fn attempts_max(&self) -> u32 {
+        3
+    }
 
     async fn attempt(&self, client: &Client, shared: &Shared) -> Result<ReadSet, Failure> {
         read::read(client, &shared.sql, self, CAPABILITIES.page_bytes_max).await
@@ -113,7 +155,10 @@ impl Call for ReadBatch {
 
 impl Call for WriteBatch {
     type Answer = Committed;
-    const ATTEMPTS_MAX: u32 = 10;
+
+    fn attempts_max(&self) -> u32 {
+        WRITE_ATTEMPTS_MAX
+    }
 
     async fn attempt(&self, client: &Client, shared: &Shared) -> Result<Committed, Failure> {
         write::commit(client, &shared.sql, self, shared.row_locks).await
@@ -124,6 +169,24 @@ impl Call for WriteBatch {
     }
 }
 
+impl Call for Together<'_> {
+    type Answer = Vec<Result<Committed, StoreError>>;
+
+    /// Of several, one may be in the way of the others: they are soon tried one by one.
+    fn attempts_max(&self) -> u32 {
+        if self.0.len() > 1 { 2 } else { WRITE_ATTEMPTS_MAX }
+    }
+
+    async fn attempt(&self, client: &Client, shared: &Shared) -> Result<Self::Answer, Failure> {
+        write::together(client, &shared.sql, self.0).await
+    }
+
+    fn timed_out() -> StoreError {
+        WriteBatch::timed_out()
+    }
+}
+
+const WRITE_ATTEMPTS_MAX: u32 = 10;
 /// How many sessions are tried for one that takes writes. A standby that is to become the primary takes longer than any
 /// number of tries.
 const SESSIONS_MAX: u32 = 3;

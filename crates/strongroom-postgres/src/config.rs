@@ -208,6 +208,10 @@ impl PostgresOptions {
         Ok(self)
     }
 
+    pub(crate) fn names_a_server(&self) -> bool {
+        !self.servers.is_empty()
+    }
+
     pub(crate) fn connector(&self) -> Result<Connector, StoreError> {
         if self.servers.is_empty() {
             return Err(unsupported(

@@ -66,6 +66,17 @@ pub(crate) fn of_commit(error: Error) -> Failure {
     indeterminate("the server did not say whether it committed").with_cause(error).into()
 }
 
+/// A transaction that is one statement: its error may be one of its commit, so what is not surely undone may be done.
+pub(crate) fn of_whole(error: Error) -> Failure {
+    let is_surely_undone = |code: &str| {
+        // What comes before a commit, by the server's code or by its class.
+        matches!(code, "55P03" | "57014" | RACED | READ_ONLY)
+            || matches!(code.get(..2), Some("0A" | "22" | "23" | "26" | "40" | "42" | "54"))
+                && code != UNKNOWN_COMPLETION
+    };
+    if code(&error).is_some_and(is_surely_undone) { of_write(error) } else { of_commit(error) }
+}
+
 /// A connection that could not be made.
 pub(crate) fn of_connect(error: Error) -> StoreError {
     match code(&error) {
@@ -158,7 +169,7 @@ fn kind_of(code: &str) -> (StoreErrorKind, &'static str) {
         (UNKNOWN_COMPLETION, _) => {
             (StoreErrorKind::Indeterminate, "the server does not know whether it committed")
         }
-        ("55P03" | "23505", _) | (_, "40") => {
+        ("55P03" | "23505" | RACED, _) | (_, "40") => {
             (StoreErrorKind::Contention, "the server gave way to another writer")
         }
         ("57014", _) => (StoreErrorKind::Unavailable, "the server cancelled the statement"),
@@ -194,6 +205,8 @@ impl WithCause for StoreError {
 
 /// The driver's words for a server that refuses TLS.
 const NO_TLS: &str = "server does not support TLS";
+/// Another transaction added a row that must not be there: a division by zero of our own.
+const RACED: &str = "22012";
 /// A write in a session that takes none.
 const READ_ONLY: &str = "25006";
 /// The statement may or may not have been carried out.

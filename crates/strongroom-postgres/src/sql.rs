@@ -14,6 +14,8 @@ pub(crate) struct Sql {
     pub(crate) prepare: Prepare,
     pub(crate) begin: String,
     pub(crate) begin_read: String,
+    /// For several batches at once: the others do not wait long for a row that one of them waits for.
+    pub(crate) begin_together: String,
     /// `(keys)`: the rows at these keys, in any order.
     pub(crate) get: String,
     /// `(keys)`: locks rows against writers, in key order; their revisions.
@@ -32,6 +34,10 @@ pub(crate) struct Sql {
     pub(crate) scan: String,
     /// The same from the last key to the first.
     pub(crate) scan_back: String,
+    /// Batches in one statement: [`apply`] says how.
+    pub(crate) apply: String,
+    /// `(…, key, value)`: the same for a plan, where the table holds this row.
+    pub(crate) apply_plan: String,
 }
 
 impl Sql {
@@ -48,6 +54,9 @@ impl Sql {
             prepare,
             begin: format!("{BEGIN}{limit}"),
             begin_read: format!("{BEGIN} READ ONLY{limit}"),
+            begin_together: format!(
+                "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = 100{limit}"
+            ),
             get: format!("SELECT k, v, rev FROM {rows} {at_keys}"),
             lock_shared: format!("{select_revisions} FOR SHARE"),
             lock: format!("{select_revisions} FOR UPDATE"),
@@ -64,18 +73,77 @@ impl Sql {
             ),
             scan: scan(&rows, ""),
             scan_back: scan(&rows, "DESC"),
+            apply: apply(&rows, ""),
+            apply_plan: apply(&rows, &not_ours(&rows)),
         }
     }
+}
+
+/// `(shared, own, expected: batches, keys, marks, puts: batches, keys, values, revision, deletes: batches, keys, added)`:
+/// locks the rows that are only expected and those that are written, applies each batch of which no expectation fails,
+/// and returns `(batch, place)` of the first failed expectation of each other batch, counted over all batches from 1;
+/// then `(-1, puts)`.
+///
+/// It is right at every isolation level. A locked row is returned as it was last committed, so expectations are checked
+/// on what nobody can change any more. A row that another transaction adds meanwhile is in nobody's snapshot: where there
+/// must be none it is not overwritten, a row too few is put, and a division by zero undoes everything.
+fn apply(rows: &str, refusals: &str) -> String {
+    let lock = |keys: &str, strength: &str| {
+        format!("SELECT k, rev FROM {rows} WHERE k {EQ} ANY({keys}::{BYTEA}[]) ORDER BY k FOR {strength}")
+    };
+    let (shared, own) = (lock("$1", "SHARE"), lock("$2", "UPDATE"));
+    let fails = fails("e.mark", "found");
+    let is_applied =
+        |batch: &str| format!("NOT EXISTS (SELECT 1 FROM failed WHERE failed.batch {EQ} {batch})");
+    let (puts, deletes) = (is_applied("p.batch"), is_applied("d.batch"));
+    format!(
+        "WITH shared AS MATERIALIZED ({shared}), own AS MATERIALIZED ({own}), \
+         found AS MATERIALIZED (SELECT k, rev FROM shared UNION ALL SELECT k, rev FROM own), \
+         failed AS MATERIALIZED (SELECT e.batch, pg_catalog.min(e.place) AS place \
+         FROM ROWS FROM ({UNNEST}($3::bigint[]), {UNNEST}($4::{BYTEA}[]), {UNNEST}($5::bigint[])) \
+         WITH ORDINALITY AS e(batch, k, mark, place) LEFT JOIN found ON found.k {EQ} e.k \
+         WHERE {fails} GROUP BY e.batch{refusals}), \
+         puts AS MATERIALIZED (SELECT DISTINCT ON (p.k) p.k, p.v \
+         FROM ROWS FROM ({UNNEST}($6::bigint[]), {UNNEST}($7::{BYTEA}[]), {UNNEST}($8::{BYTEA}[])) AS p(batch, k, v) \
+         WHERE {puts}), \
+         put AS (INSERT INTO {rows} AS stored (k, v, rev) SELECT k, v, $9::bigint FROM puts \
+         ON CONFLICT (k) DO UPDATE SET v = excluded.v, rev = excluded.rev \
+         WHERE stored.k OPERATOR(pg_catalog.<>) ALL($12::{BYTEA}[]) RETURNING 1), \
+         deleted AS (DELETE FROM {rows} AS stored \
+         USING ROWS FROM ({UNNEST}($10::bigint[]), {UNNEST}($11::{BYTEA}[])) AS d(batch, k) \
+         WHERE stored.k {EQ} d.k AND {deletes}) \
+         SELECT batch, place FROM failed UNION ALL SELECT {PUT}, count OPERATOR(pg_catalog./) \
+         CASE WHEN count {EQ} (SELECT pg_catalog.count(*) FROM puts) THEN 1 ELSE 0 END \
+         FROM (SELECT pg_catalog.count(*) AS count FROM put) AS counted"
+    )
+}
+
+/// What refuses a plan before its expectations do: the table is of another vault, or the session's commits survive less
+/// than the store promises.
+fn not_ours(rows: &str) -> String {
+    format!(
+        " UNION ALL SELECT 0, {ANOTHER_VAULT} WHERE NOT EXISTS \
+         (SELECT 1 FROM {rows} AS r WHERE r.k {EQ} $13::{BYTEA} AND r.v {EQ} $14::{BYTEA}) \
+         UNION ALL SELECT 0, {ASYNCHRONOUS} \
+         WHERE pg_catalog.current_setting('synchronous_commit') {EQ} 'off'"
+    )
 }
 
 /// That no expectation fails. A revision that is not there is unlike every mark.
 fn all_hold(rows: &str, keys: &str, marks: &str) -> String {
     format!(
         "NOT EXISTS (SELECT 1 FROM ROWS FROM ({UNNEST}({keys}::{BYTEA}[]), {UNNEST}({marks}::bigint[])) AS e(k, mark) \
-         LEFT JOIN {rows} AS found ON found.k {EQ} e.k \
-         WHERE CASE WHEN e.mark {EQ} {ABSENT} THEN found.k IS NOT NULL \
-         WHEN e.mark {EQ} {EXISTS} THEN found.k IS NULL \
-         ELSE coalesce(found.rev OPERATOR(pg_catalog.<>) e.mark, true) END)"
+         LEFT JOIN {rows} AS found ON found.k {EQ} e.k WHERE {})",
+        fails("e.mark", "found")
+    )
+}
+
+/// That an expectation fails on the row that was found.
+fn fails(mark: &str, found: &str) -> String {
+    format!(
+        "CASE WHEN {mark} {EQ} {ABSENT} THEN {found}.k IS NOT NULL \
+         WHEN {mark} {EQ} {EXISTS} THEN {found}.k IS NULL \
+         ELSE coalesce({found}.rev OPERATOR(pg_catalog.<>) {mark}, true) END"
     )
 }
 
@@ -108,6 +176,13 @@ pub(crate) const EXISTS: i64 = -1;
 pub(crate) const ABSENT: i64 = -2;
 /// The mark of a revision that no row can have.
 pub(crate) const NEVER: i64 = -3;
+
+/// The number that stands for no batch, in the row with the number of puts.
+pub(crate) const PUT: i64 = -1;
+/// The place of a plan for another vault.
+pub(crate) const ANOTHER_VAULT: i64 = -1;
+/// The place of a plan in a session that does not wait for its commits.
+pub(crate) const ASYNCHRONOUS: i64 = -2;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ";
 pub(crate) const COMMIT: &str = "COMMIT";

@@ -9,14 +9,18 @@ use deadpool_postgres::{Client, Pool};
 use strongroom_store::{
     Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
 };
+use tokio::runtime::Handle;
 use tokio::sync::RwLock;
 
-use crate::call::{CAPABILITIES, Shared};
+use crate::call::{CAPABILITIES, Connections, Shared};
 use crate::catalog::Session;
-use crate::choices::{Access, Prepare};
+use crate::choices::{Access, Prepare, RowLocks};
 use crate::config::PostgresOptions;
 use crate::connector::Connector;
 use crate::failure::{indeterminate, of_connect, of_pool, unavailable, unsupported};
+use crate::plans::Plans;
+use crate::readers::Gets;
+use crate::sharing::Line;
 use crate::sql::Sql;
 use crate::threads::Threads;
 use crate::{pooler, schema};
@@ -74,6 +78,47 @@ impl PostgresStore {
         Ok(Self { shared: Arc::new(opened), threads })
     }
 
+    /// Opens the store on a pool of the host's, whose connections it then shares, and whose runtime drives it: call it
+    /// there, and keep that runtime for as long as the store. `options` say what an address says beside the server:
+    /// `PostgresOptions::parse("schema=secrets")`, or `""`. Where there is none free, a call waits for
+    /// [`connect_timeout`](PostgresOptions::connect_timeout) at most.
+    ///
+    /// The store never closes the pool. Settings that the host gives its sessions hold for the store too: a statement
+    /// that `statement_timeout` ends is `Unavailable`, and nothing of it is written.
+    ///
+    /// ```no_run
+    /// # let _ = async {
+    /// # let pool: deadpool_postgres::Pool = todo!();
+    /// use strongroom_postgres::{PostgresOptions, PostgresStore};
+    /// let store = PostgresStore::from_pool(pool.clone(), &PostgresOptions::parse("schema=secrets")?).await?;
+    /// # let _ = store;
+    /// # Ok::<(), strongroom_store::StoreError>(()) };
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`connect`](Self::connect), and `Unsupported` for options that name a server.
+    ///
+    /// # Panics
+    /// Outside of a runtime of tokio's.
+    pub async fn from_pool(pool: Pool, options: &PostgresOptions) -> Result<Self, StoreError> {
+        if options.names_a_server() {
+            return Err(unsupported(
+                "the pool decides which server it is: leave the server out of the options",
+            ));
+        }
+        let threads = Threads::of_host(Handle::current());
+        let opening = Opening { options: options.clone(), connector: None, pool };
+        let opened = threads.spawn(opening.open()).await.unwrap_or_else(|_| Err(unanswered()))?;
+        Ok(Self { shared: Arc::new(opened), threads })
+    }
+
+    /// Applies what the engine planned to transactions of the host's in the same database. Take it before the store is
+    /// given to a vault.
+    #[must_use]
+    pub fn plans(&self) -> Plans {
+        Plans::new(Arc::clone(&self.shared.sql))
+    }
+
     /// Runs a call on the store's own threads, to its end even when nobody waits for it.
     async fn run<T, F>(
         &self,
@@ -95,7 +140,14 @@ impl Store for PostgresStore {
     async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
         request.check()?;
         let request = request.clone();
-        self.run(|shared| async move { shared.call(&request).await }, unanswered).await
+        let read = |shared: Arc<Shared>| async move {
+            if request.scans.is_empty() {
+                shared.share(Gets(request.gets)).await
+            } else {
+                shared.call(&request).await
+            }
+        };
+        self.run(read, unanswered).await
     }
 
     async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
@@ -106,7 +158,13 @@ impl Store for PostgresStore {
             ));
         }
         let lost = || indeterminate("the store was dropped while a batch was on its way");
-        self.run(|shared| async move { shared.call(&*batch).await }, lost).await
+        let commit = |shared: Arc<Shared>| async move {
+            match shared.row_locks {
+                RowLocks::Shared => shared.share(batch).await,
+                RowLocks::Exclusive => shared.call(&*batch).await,
+            }
+        };
+        self.run(commit, lost).await
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -127,23 +185,29 @@ impl Store for PostgresStore {
 /// A store that has not looked at its tables yet.
 struct Opening {
     options: PostgresOptions,
-    connector: Connector,
+    /// `None` for a pool of the host's.
+    connector: Option<Connector>,
     pool: Pool,
 }
 
 impl Opening {
     fn new(options: &PostgresOptions) -> Result<Self, StoreError> {
         let connector = options.connector()?;
-        Ok(Self { pool: options.pool(connector.clone())?, connector, options: options.clone() })
+        let pool = options.pool(connector.clone())?;
+        Ok(Self { pool, connector: Some(connector), options: options.clone() })
     }
 
     async fn open(self) -> Result<Shared, StoreError> {
-        let set_up_timeout = self.connector.patience().max(self.options.answer_timeout);
+        let patience = self.connector.as_ref().map_or(self.options.connect_timeout, Connector::patience);
+        let set_up_timeout = patience.max(self.options.answer_timeout);
         let sql = tokio::time::timeout(set_up_timeout, self.set_up()).await;
         let sql = sql.unwrap_or_else(|_| Err(unavailable("the server did not show its tables in time")))?;
         let PostgresOptions { access, row_locks, answer_timeout, .. } = self.options;
         let closed = Arc::new(RwLock::new(false));
-        Ok(Shared { pool: self.pool, sql, access, row_locks, answer_timeout, closed })
+        let (sql, readers, writers) = (Arc::new(sql), Line::default(), Line::default());
+        let pool =
+            Connections { pool: self.pool, host_patience: self.connector.is_none().then_some(patience) };
+        Ok(Shared { pool, sql, readers, writers, access, row_locks, answer_timeout, closed })
     }
 
     async fn set_up(&self) -> Result<Sql, StoreError> {
@@ -165,12 +229,17 @@ impl Opening {
         if !pooler::is_between(client, session).await {
             return Ok(());
         }
-        let (other, _connection) = self.connector.connect_to_first().await.map_err(of_connect)?;
+        let Some(connector) = &self.connector else {
+            // A pool of one connection gives no other, and the opening ends by its timeout.
+            let other = self.pool.get().await.map_err(of_pool)?;
+            return pooler::refuse_mixing(client, &other).await;
+        };
+        let (other, _connection) = connector.connect_to_first().await.map_err(of_connect)?;
         pooler::refuse_mixing(client, &other).await
     }
 }
 
-fn unanswered() -> StoreError {
+pub(crate) fn unanswered() -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable, "the store was dropped before it could answer")
 }
 

@@ -3,18 +3,25 @@
 use std::future::Future;
 
 use strongroom_store::StoreError;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 
 use crate::failure::unavailable;
 
-/// Two threads of the store's own. What runs on them is dropped with them.
+/// Two threads of the store's own, or the runtime of the host whose pool it uses. What runs on its own threads is
+/// dropped with them.
 pub(crate) struct Threads {
-    /// Taken by `drop` only.
-    runtime: Option<Runtime>,
+    /// Taken by `drop` only; `None` where the host's are used.
+    own: Option<Runtime>,
+    handle: Handle,
 }
 
 impl Threads {
+    /// Those of the host.
+    pub(crate) fn of_host(handle: Handle) -> Self {
+        Self { own: None, handle }
+    }
+
     pub(crate) fn start() -> Result<Self, StoreError> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
@@ -24,7 +31,8 @@ impl Threads {
             .map_err(|error| {
                 unavailable("the threads of the store could not be started").with_source(error)
             })?;
-        Ok(Self { runtime: Some(runtime) })
+        let handle = runtime.handle().clone();
+        Ok(Self { own: Some(runtime), handle })
     }
 
     /// Runs a future to its end, even when nobody waits for it.
@@ -32,14 +40,13 @@ impl Threads {
     where
         F: Future<Output: Send + 'static> + Send + 'static,
     {
-        let runtime = self.runtime.as_ref().expect("only drop takes the runtime");
-        runtime.spawn(future)
+        self.handle.spawn(future)
     }
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
+        if let Some(runtime) = self.own.take() {
             // A runtime may not wait for its threads where another one runs.
             runtime.shutdown_background();
         }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use deadpool_postgres::Client;
-use futures_util::future::join5;
+use futures_util::future::{join3, join5};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use strongroom_store::{Committed, Expect, Key, Op, RowRevision, StoreError, WriteBatch};
@@ -14,7 +14,8 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Error, Row};
 
 use crate::choices::RowLocks;
-use crate::failure::{Failure, indeterminate, of_commit, of_read, of_write, unavailable};
+use crate::failure::{Failure, indeterminate, of_commit, of_read, of_whole, of_write, unavailable};
+use crate::gathered::{Gathered, answer};
 use crate::parameter::Bytes;
 use crate::read::decode_revision;
 use crate::sql::{self, Sql};
@@ -75,6 +76,37 @@ pub(crate) async fn commit(
     deleted.map_err(of_write)?;
     ended.map_err(of_commit)?;
     plan.judge(batch, &revisions(&locked)?, put)
+}
+
+/// Batches none of which expects what another one writes.
+pub(crate) struct Together<'b>(pub(crate) &'b [&'b WriteBatch]);
+
+/// Applies each of the batches, or finds a conflict of its own; or fails with none of them applied. `Indeterminate` says
+/// that neither is known.
+pub(crate) async fn together(
+    client: &Client,
+    sql: &Sql,
+    batches: &[&WriteBatch],
+) -> Result<Vec<Result<Committed, StoreError>>, Failure> {
+    let gathered = Gathered::new(batches)?;
+    let statement = Statement::prepare(client, &sql.apply, sql.prepare).await.map_err(of_read)?;
+    let parameters = gathered.parameters();
+    let rows = match batches.len() {
+        // One statement is a transaction by itself.
+        1 => statement.query(client, &parameters).await.map_err(of_whole)?,
+        _ => {
+            let begin = client.batch_execute(&sql.begin_together);
+            let apply = statement.query(client, &parameters);
+            // Polled in this order, so they are sent in this order, before the first answer is there.
+            let (begun, rows, ended) = join3(begin, apply, client.batch_execute(sql::COMMIT)).await;
+            begun.map_err(of_write)?;
+            let rows = rows.map_err(of_write)?;
+            ended.map_err(of_commit)?;
+            rows
+        }
+    };
+    let verdicts = gathered.verdicts(&answer(&rows)?)?.into_iter();
+    Ok(verdicts.map(|verdict| verdict.map_err(StoreError::conflict)).collect())
 }
 
 async fn lock(
@@ -190,7 +222,7 @@ impl<'s> Statements<'s> {
     }
 }
 
-fn mark(expect: Expect) -> i64 {
+pub(crate) fn mark(expect: Expect) -> i64 {
     match expect {
         Expect::Absent => sql::ABSENT,
         Expect::Exists => sql::EXISTS,
@@ -199,7 +231,7 @@ fn mark(expect: Expect) -> i64 {
 }
 
 /// 63 random bits: with a sequence, every batch of every process would meet at one row.
-fn fresh_revision() -> Result<i64, StoreError> {
+pub(crate) fn fresh_revision() -> Result<i64, StoreError> {
     let mut bytes = [0; 8];
     SysRng.try_fill_bytes(&mut bytes).map_err(|_| unavailable("the system gave no random number"))?;
     Ok(i64::from_be_bytes(bytes) & i64::MAX)

@@ -1,6 +1,11 @@
 //! A PgBouncer before a server, started by `scripts/pgbouncer` and gone with its value or the process.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    dead_code,
+    reason = "a test that cannot go on fails; not every one needs all"
+)]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -47,7 +52,7 @@ impl Bouncer {
         cluster::ask(&self.address(database), query)
     }
 
-    fn address(&self, database: &str) -> String {
+    pub(crate) fn address(&self, database: &str) -> String {
         format!("host={} port=6432 user=strongroom dbname={database}", self.dir.path().display())
     }
 }

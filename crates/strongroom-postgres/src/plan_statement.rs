@@ -1,0 +1,123 @@
+//! A plan as a statement for any driver.
+
+use std::fmt;
+
+use strongroom_store::{Expect, Op, Plan, PlanError};
+
+use crate::plans::refuse_elsewhere;
+use crate::sql::PUT;
+use crate::write::{fresh_revision, mark};
+
+/// What applies a plan: one statement, its parameters in order, and the meaning of its answer. `docs/BACKENDS.md` of the
+/// engine says what each parameter is.
+///
+/// Send it in a transaction of the host's, and roll that back if the driver reports an error. SQLSTATE `22012` says that
+/// another transaction added a row meanwhile; as after class `40`, begin again with the same plan.
+pub struct PlanStatement {
+    text: String,
+    parameters: Vec<PlanParameter>,
+    plan: Plan,
+}
+
+/// A parameter, by its type.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PlanParameter {
+    /// `bytea[]`
+    ByteaArray(Vec<Vec<u8>>),
+    /// `bigint[]`
+    BigintArray(Vec<i64>),
+    /// `bigint`
+    Bigint(i64),
+    /// `bytea`
+    Bytea(Vec<u8>),
+}
+
+impl PlanStatement {
+    pub(crate) fn new(text: String, plan: &Plan) -> Result<Self, PlanError> {
+        let batch = &**plan.batch();
+        let is_written = |key: &[u8]| batch.ops.iter().any(|op| op.key().as_bytes() == key);
+        let mut own: Vec<_> = batch.ops.iter().map(|op| op.key().as_bytes().to_vec()).collect();
+        own.sort_unstable();
+        let expected: Vec<_> = batch.expect.iter().map(|(key, _)| key.as_bytes().to_vec()).collect();
+        let mut shared: Vec<_> = expected.iter().filter(|key| !is_written(key)).cloned().collect();
+        shared.sort_unstable();
+        let added = batch.expect.iter().filter(|(_, expect)| *expect == Expect::Absent);
+        let added = added.map(|(key, _)| key.as_bytes().to_vec()).collect();
+        let (mut puts, mut values, mut deletes) = (Vec::new(), Vec::new(), Vec::new());
+        for op in &batch.ops {
+            match op {
+                Op::Put(key, value) => {
+                    puts.push(key.as_bytes().to_vec());
+                    values.push(value.clone());
+                }
+                Op::Delete(key) => deletes.push(key.as_bytes().to_vec()),
+            }
+        }
+        let (key, header) = plan.vault();
+        let (bytes, numbers) = (PlanParameter::ByteaArray, PlanParameter::BigintArray);
+        let parameters = vec![
+            bytes(shared),
+            bytes(own),
+            numbers(vec![0; expected.len()]),
+            bytes(expected),
+            numbers(batch.expect.iter().map(|(_, expect)| mark(*expect)).collect()),
+            numbers(vec![0; puts.len()]),
+            bytes(puts),
+            bytes(values),
+            PlanParameter::Bigint(fresh_revision()?),
+            numbers(vec![0; deletes.len()]),
+            bytes(deletes),
+            bytes(added),
+            PlanParameter::Bytea(key.as_bytes().to_vec()),
+            PlanParameter::Bytea(header.to_vec()),
+        ];
+        Ok(Self { text, parameters, plan: plan.clone() })
+    }
+
+    /// The text, with parameters from `$1` on.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The parameters, `$1` first.
+    #[must_use]
+    pub fn parameters(&self) -> &[PlanParameter] {
+        &self.parameters
+    }
+
+    /// What an answer means: rows of two `bigint`. If it is an error, nothing of the plan is written.
+    ///
+    /// # Errors
+    /// [`PlanError::Moved`], also for a plan that was applied before; [`PlanError::AnotherVault`]; [`PlanError::Store`] with
+    /// `Unsupported` in a session whose `synchronous_commit` is off.
+    pub fn outcome(&self, answer: &[(i64, i64)]) -> Result<(), PlanError> {
+        refuse_elsewhere(answer)?;
+        match answer.iter().find(|(batch, _)| *batch != PUT) {
+            // Without the stored rows, one that was applied looks like one whose ground has moved.
+            Some((_, place)) => Err(self.plan.moved(usize::try_from(place - 1).unwrap_or_default())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Shows no bytes.
+impl fmt::Debug for PlanStatement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PlanStatement").field("plan", &self.plan).finish_non_exhaustive()
+    }
+}
+
+/// Shows no bytes.
+impl fmt::Debug for PlanParameter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, len) = match self {
+            Self::ByteaArray(all) => ("ByteaArray", all.len()),
+            Self::BigintArray(all) => ("BigintArray", all.len()),
+            Self::Bigint(_) => ("Bigint", 1),
+            Self::Bytea(bytes) => ("Bytea", bytes.len()),
+        };
+        write!(f, "{name}({len})")
+    }
+}

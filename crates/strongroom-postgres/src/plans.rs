@@ -1,0 +1,148 @@
+//! Plans of the engine, applied inside a transaction of the host's.
+
+use std::sync::Arc;
+
+use strongroom_store::{Plan, PlanError, StoreError};
+use tokio_postgres::types::Type;
+use tokio_postgres::{Error, Transaction};
+
+use crate::failure::{code, corrupt, of_write, unavailable, unsupported};
+use crate::gathered::{Gathered, answer};
+use crate::parameter::Bytes;
+use crate::plan_statement::PlanStatement;
+use crate::sql::{ANOTHER_VAULT, ASYNCHRONOUS, PUT, Sql};
+
+/// Applies plans to transactions of the host's, on connections of the host's own to the same database. Any isolation
+/// level is right.
+///
+/// ```no_run
+/// # let _ = async {
+/// # let mut client: tokio_postgres::Client = todo!();
+/// use strongroom::{Environment, Org, RawKey, Unlock, Vault};
+/// let store = strongroom_postgres::PostgresStore::connect(&"postgres://app@localhost/app".parse()?).await?;
+/// let plans = store.plans();
+/// let vault = Vault::open(store, Unlock::raw_key(RawKey::from_file("vault.key")?)).await?;
+/// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
+/// let connect = async |org: Org| org.create_account("user_1".parse()?).with_credential("token", "t1").await;
+/// let (plan, _account) = org.plan(connect).await?;
+///
+/// let transaction = client.transaction().await?;
+/// transaction.execute("INSERT INTO users (id) VALUES ('user_1')", &[]).await?;
+/// plans.apply(&transaction, &plan).await?; // one round trip
+/// transaction.commit().await?; // the user and the credential, or neither
+/// # Ok::<(), Box<dyn std::error::Error>>(()) };
+/// ```
+#[derive(Clone)]
+pub struct Plans {
+    sql: Arc<Sql>,
+}
+
+impl Plans {
+    pub(crate) fn new(sql: Arc<Sql>) -> Self {
+        Self { sql }
+    }
+
+    /// Writes what was planned, if all that it was made on still holds. The transaction shows it from then on, and
+    /// others do from its commit on. Rows that the plan was made on stay locked until then, so call it late.
+    ///
+    /// After [`PlanError::Moved`], [`PlanError::Applied`], [`PlanError::AnotherVault`] and `Unsupported` nothing of the
+    /// plan is written, and the transaction may go on. After any other error it has failed: roll it back.
+    ///
+    /// If the answer to the host's commit is lost, begin another transaction and apply the same plan: it is applied, or
+    /// [`PlanError::Applied`] if it was.
+    ///
+    /// # Errors
+    /// Those above; [`PlanError::Aborted`] in a transaction that failed before; [`PlanError::Store`] with `Contention`
+    /// where the server gave way to another writer, and with `Unsupported` in a session whose `synchronous_commit` is
+    /// off; with `Unavailable` for a transaction or server that takes no writes, and for a role without the right to.
+    pub async fn apply(&self, transaction: &Transaction<'_>, plan: &Plan) -> Result<(), PlanError> {
+        let batch = &**plan.batch();
+        let gathered = Gathered::new(&[batch])?;
+        let (key, header) = plan.vault();
+        let (key, header) = (Bytes(key.as_bytes()), Bytes(header));
+        let vault: [(_, _); 2] = [(&key as _, Type::BYTEA), (&header as _, Type::BYTEA)];
+        let parameters = [&gathered.parameters()[..], &vault[..]].concat();
+        let rows = transaction.query_typed(&self.sql.apply_plan, &parameters).await.map_err(refused)?;
+        let answer = answer(&rows)?;
+        refuse_elsewhere(&answer)?;
+        match gathered.verdicts(&answer)?.first() {
+            Some(Err(failed)) => Err(self.refusal(transaction, plan, *failed).await?),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same for another driver: what to send in a transaction of its own, and what the answer means.
+    ///
+    /// ```no_run
+    /// # let (plans, plan): (strongroom_postgres::Plans, strongroom_store::Plan) = todo!();
+    /// use strongroom_postgres::PlanParameter;
+    /// let statement = plans.statement(&plan)?;
+    /// // With sqlx: `let mut query = sqlx::query_as(statement.text());`
+    /// for parameter in statement.parameters() {
+    ///     match parameter {
+    ///         PlanParameter::Bytea(bytes) => todo!("query = query.bind(bytes)"),
+    ///         _ => todo!("the same for each"),
+    ///     }
+    /// }
+    /// let answer: Vec<(i64, i64)> = todo!("query.fetch_all(&mut *transaction).await?");
+    /// statement.outcome(&answer)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `Unavailable` if the system gives no random number.
+    pub fn statement(&self, plan: &Plan) -> Result<PlanStatement, PlanError> {
+        PlanStatement::new(self.sql.apply_plan.clone(), plan)
+    }
+
+    /// Why a plan was refused, by what is stored.
+    async fn refusal(
+        &self,
+        transaction: &Transaction<'_>,
+        plan: &Plan,
+        failed: usize,
+    ) -> Result<PlanError, PlanError> {
+        let keys: Vec<_> = plan.batch().ops.iter().map(|op| Bytes(op.key().as_bytes())).collect();
+        let keys = [(&keys as _, Type::BYTEA_ARRAY)];
+        let rows = transaction.query_typed(&self.sql.get, &keys).await.map_err(refused)?;
+        let stored = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+        let stored: Vec<(&[u8], &[u8])> = stored.collect::<Result<_, _>>().map_err(malformed)?;
+        let find = |key: &[u8]| stored.iter().find(|(known, _)| *known == key).map(|(_, value)| *value);
+        Ok(plan.refusal(failed, plan.batch().ops.iter().map(|op| find(op.key().as_bytes()))))
+    }
+}
+
+/// Refuses what no expectation is about.
+pub(crate) fn refuse_elsewhere(answer: &[(i64, i64)]) -> Result<(), PlanError> {
+    let is_there = |sought| answer.iter().any(|(batch, place)| *batch != PUT && *place == sought);
+    if is_there(ANOTHER_VAULT) {
+        return Err(PlanError::AnotherVault);
+    }
+    if is_there(ASYNCHRONOUS) {
+        let message = "the session does not wait for its commits: set synchronous_commit on";
+        return Err(unsupported(message).into());
+    }
+    Ok(())
+}
+
+fn malformed(_: Error) -> StoreError {
+    corrupt("the server answered something else than was asked")
+}
+
+/// The transaction is the host's, so nothing of it can be committed by what failed here.
+fn refused(error: Error) -> PlanError {
+    match code(&error) {
+        Some(IN_FAILED_TRANSACTION) => PlanError::Aborted,
+        Some(_) => PlanError::Store(of_write(error).error),
+        None => PlanError::Store(unavailable("the connection was lost, and with it the transaction")),
+    }
+}
+
+/// SQLSTATE of every statement after one that failed.
+const IN_FAILED_TRANSACTION: &str = "25P02";
+
+impl std::fmt::Debug for Plans {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plans").finish_non_exhaustive()
+    }
+}

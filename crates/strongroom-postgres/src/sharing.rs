@@ -1,0 +1,180 @@
+//! Calls of one process that share round trips.
+//!
+//! A call goes at once while few are under way. While there are more, it waits, and goes together with the others that
+//! wait. A lone caller waits for nobody.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use strongroom_store::{StoreError, StoreErrorKind};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedRwLockReadGuard, oneshot};
+
+use crate::call::Shared;
+use crate::failure::closed;
+
+/// A request that can go together with others of its kind.
+pub(crate) trait Share: Sized + Send + Sync + 'static {
+    type Answer: Send + 'static;
+    /// How many groups may be under way, without those that take long.
+    const AT_ONCE: usize;
+
+    fn line(shared: &Shared) -> &Line<Self>;
+
+    /// Of those that wait, in their order, which go together now: at least the first.
+    fn choose<'r>(waiting: impl Iterator<Item = &'r Self>) -> Vec<bool>;
+
+    /// The answer to each of the requests, or why none of them has one.
+    fn call(
+        shared: &Shared,
+        requests: &[&Self],
+    ) -> impl Future<Output = Result<Vec<Result<Self::Answer, StoreError>>, StoreError>> + Send;
+
+    fn lost() -> StoreError;
+}
+
+/// Those that wait.
+pub(crate) struct Line<R: Share>(Mutex<State<R>>);
+
+struct State<R: Share> {
+    waiting: VecDeque<Pending<R>>,
+    under_way: usize,
+}
+
+/// A request that was accepted.
+struct Pending<R: Share> {
+    request: R,
+    answer: oneshot::Sender<Result<R::Answer, StoreError>>,
+    /// Keeps the store open until there is an answer.
+    _open: OwnedRwLockReadGuard<bool>,
+}
+
+impl Shared {
+    /// Makes a call, perhaps together with others.
+    pub(crate) async fn share<R: Share>(self: &Arc<Self>, request: R) -> Result<R::Answer, StoreError> {
+        let open = Arc::clone(&self.closed).read_owned().await;
+        if *open {
+            return Err(closed());
+        }
+        let (answer, answered) = oneshot::channel();
+        if R::line(self).joins(Pending { request, answer, _open: open }) {
+            Turn::<R>::of(self).take().await;
+        }
+        answered.await.unwrap_or_else(|_| Err(R::lost()))
+    }
+
+    async fn answer<R: Share>(&self, group: Vec<Pending<R>>) {
+        let answers = {
+            let requests: Vec<&R> = group.iter().map(|pending| &pending.request).collect();
+            R::call(self, &requests).await
+        };
+        let error = match answers {
+            Ok(answers) => {
+                return group.into_iter().zip(answers).for_each(|(pending, answer)| pending.answer(answer));
+            }
+            Err(error) => error,
+        };
+        // Nothing of it was done. What one of them failed for does not fail the others, and none waits for another.
+        if group.len() > 1 && error.kind() != StoreErrorKind::Indeterminate {
+            let alone = group.into_iter().map(async |pending| {
+                let answer = R::call(self, &[&pending.request]).await;
+                pending.answer(answer.and_then(|mut answers| answers.swap_remove(0)));
+            });
+            join_all(alone).await;
+            return;
+        }
+        let (kind, message) = (error.kind(), error.to_string());
+        let mut first = Some(error);
+        for pending in group {
+            let error = first.take().unwrap_or_else(|| StoreError::new(kind, message.clone()));
+            pending.answer(Err(error));
+        }
+    }
+}
+
+impl<R: Share> Pending<R> {
+    /// A caller may have dropped its future; what it asked for was done all the same.
+    fn answer(self, answer: Result<R::Answer, StoreError>) {
+        let _ = self.answer.send(answer);
+    }
+}
+
+impl<R: Share> Default for Line<R> {
+    fn default() -> Self {
+        Self(Mutex::new(State { waiting: VecDeque::new(), under_way: 0 }))
+    }
+}
+
+impl<R: Share> Line<R> {
+    fn lock(&self) -> MutexGuard<'_, State<R>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a request. Whether its caller has to take a turn.
+    fn joins(&self, pending: Pending<R>) -> bool {
+        let mut state = self.lock();
+        state.waiting.push_back(pending);
+        let is_free = state.under_way < R::AT_ONCE;
+        state.under_way += usize::from(is_free);
+        is_free
+    }
+
+    fn next(&self) -> Vec<Pending<R>> {
+        let mut state = self.lock();
+        let chosen = R::choose(state.waiting.iter().map(|pending| &pending.request));
+        let (mut group, mut rest) = (Vec::new(), VecDeque::new());
+        for (pending, goes) in state.waiting.drain(..).zip(chosen) {
+            if goes { group.push(pending) } else { rest.push_back(pending) }
+        }
+        state.waiting = rest;
+        group
+    }
+}
+
+/// The right to have a group under way. Dropped, it goes to those who wait.
+struct Turn<R: Share> {
+    shared: Arc<Shared>,
+    line: std::marker::PhantomData<fn(R)>,
+}
+
+impl<R: Share> Turn<R> {
+    fn of(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared), line: std::marker::PhantomData }
+    }
+
+    /// Calls for the next group.
+    fn take(self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            let shared = Arc::clone(&self.shared);
+            let group = R::line(&shared).next();
+            let mut call = std::pin::pin!(shared.answer(group));
+            if tokio::time::timeout(PATIENCE, &mut call).await.is_ok() {
+                return;
+            }
+            // It waits for a row that another transaction holds, or for a slow server: nobody else has to.
+            drop(self);
+            call.await;
+        })
+    }
+}
+
+impl<R: Share> Drop for Turn<R> {
+    fn drop(&mut self) {
+        let mut state = R::line(&self.shared).lock();
+        match Handle::try_current() {
+            Ok(runtime) if !state.waiting.is_empty() => {
+                drop(state);
+                runtime.spawn(Self::of(&self.shared).take());
+            }
+            // Without a runtime the store is being dropped, and so is what waits.
+            _ => state.under_way -= 1,
+        }
+    }
+}
+
+/// How long a group may take before another one goes beside it.
+const PATIENCE: Duration = Duration::from_millis(20);
