@@ -58,7 +58,7 @@ pub fn with_port(example: impl AsyncFnOnce(Org) -> Result<(), Error>) {
 /// # Panics
 ///
 /// When the example returns an error.
-pub fn with_shared_port(example: impl AsyncFnOnce(Org, Arc<MemoryStore>) -> Result<(), Error>) {
+pub fn with_shared(example: impl AsyncFnOnce(Org, Arc<MemoryStore>) -> Result<(), Error>) {
     let run = async {
         let store = Arc::new(MemoryStore::new());
         let vault = Vault::create(Arc::clone(&store), Unlock::raw_key(RawKey::from_bytes([7; 32]))).await?;

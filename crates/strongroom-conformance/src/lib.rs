@@ -43,7 +43,7 @@ mod subject;
 
 pub use cases::{Case, DURABLE_CASES, EVERY_CASE, run};
 pub use crash::{Stop, crash_at_every_commit};
-pub use example::{with_account, with_org, with_port, with_shared_port, with_vault};
+pub use example::{with_account, with_org, with_port, with_shared, with_vault};
 pub use faulty::{Fault, Faulty};
 pub use model::{Mismatch, Model};
 pub use provider::{FakeProvider, OnDestroy};

@@ -1,7 +1,7 @@
 //! The load of `scripts/failover`: writers that count up in a vault on several servers, and know what was acknowledged.
 //!
-//! It takes the address and reads lines: at `killed` it says how long the next acknowledged write took from then; at `end`
-//! it compares the store with what was acknowledged, verifies the vault and says what it found.
+//! It takes the address and reads lines: at `killed` it says how long the next acknowledged write took from then; at
+//! `end` it compares the store with what was acknowledged, verifies the vault and says what it found.
 
 use std::error::Error;
 use std::io::{BufRead, stdin};

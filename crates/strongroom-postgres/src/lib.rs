@@ -1,15 +1,15 @@
 //! The PostgreSQL backend of strongroom: one store for many processes.
 //!
 //! One table of keys, values and revisions, in a schema that the address names. Every call is one round trip: a read is
-//! one statement, or several that are sent together in a snapshot; a commit is one statement that locks rows, compares them
-//! and writes only where every expectation holds. Batches that come while others are under way share a statement, each with
-//! its own expectations and answer. Statements are prepared once a connection.
+//! one statement, or several that are sent together in a snapshot; a commit is one statement that locks rows, compares
+//! them and writes only where every expectation holds. Batches that come while others are under way share a statement,
+//! each with its own expectations and answer. Statements are prepared once a connection.
 //!
 //! - **Several processes** may open the same database. The engine keeps its caches correct through the epoch row.
 //! - **Durable** as the server is. One with `fsync` or `synchronous_commit` off is refused. Whether a batch survives
 //!   the loss of the server's machine is a matter of its replicas: set `synchronous_standby_names` where it must.
-//! - **Two writers of one row**: one waits for the other, and then finds its conflict. Where the server ends one of them
-//!   (`40P01`, `40001`), it is tried again here, ten times with growing random pauses, and is then `Contention`.
+//! - **Two writers of one row**: one waits for the other, and then finds its conflict. Where the server ends one of
+//!   them (`40P01`, `40001`), it is tried again here, ten times with growing random pauses, and is then `Contention`.
 //! - **A connection that is lost** while a batch is on its way is `Indeterminate`; the engine looks what became of it.
 //!
 //! - **One transaction with the host's own rows**: what the engine planned is applied inside it ([`Plans`]).
@@ -32,8 +32,8 @@
 //!   must stay below the server's `max_connections`.
 //!
 //! # Which servers
-//! Tested are PostgreSQL 15 to 18. With [`RowLocks::Exclusive`] the statements keep to what CockroachDB and YugabyteDB document
-//! as well, and do without `FOR SHARE`; none but PostgreSQL is tested. `docs/BACKENDS.md` of the engine
+//! Tested are PostgreSQL 15 to 18. With [`RowLocks::Exclusive`] the statements keep to what CockroachDB and YugabyteDB
+//! document as well, and do without `FOR SHARE`; none but PostgreSQL is tested. `docs/BACKENDS.md` of the engine
 //! lists each construct and where it is known.
 
 mod address;

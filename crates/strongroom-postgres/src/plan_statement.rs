@@ -8,11 +8,11 @@ use crate::plans::refuse_elsewhere;
 use crate::sql::PUT;
 use crate::write::{fresh_revision, mark};
 
-/// What applies a plan: one statement, its parameters in order, and the meaning of its answer. `docs/BACKENDS.md` of the
-/// engine says what each parameter is.
+/// What applies a plan: one statement, its parameters in order, and the meaning of its answer. `docs/BACKENDS.md` of
+/// the engine says what each parameter is.
 ///
-/// Send it in a transaction of the host's, and roll that back if the driver reports an error. SQLSTATE `22012` says that
-/// another transaction added a row meanwhile; as after class `40`, begin again with the same plan.
+/// Send it in a transaction of the host's, and roll that back if the driver reports an error. SQLSTATE `22012` says
+/// that another transaction added a row meanwhile; as after class `40`, begin again with the same plan.
 pub struct PlanStatement {
     text: String,
     parameters: Vec<PlanParameter>,
@@ -90,8 +90,8 @@ impl PlanStatement {
     /// What an answer means: rows of two `bigint`. If it is an error, nothing of the plan is written.
     ///
     /// # Errors
-    /// [`PlanError::Moved`], also for a plan that was applied before; [`PlanError::AnotherVault`]; [`PlanError::Store`] with
-    /// `Unsupported` in a session whose `synchronous_commit` is off.
+    /// [`PlanError::Moved`], also for a plan that was applied before; [`PlanError::AnotherVault`]; [`PlanError::Store`]
+    /// with `Unsupported` in a session whose `synchronous_commit` is off.
     pub fn outcome(&self, answer: &[(i64, i64)]) -> Result<(), PlanError> {
         refuse_elsewhere(answer)?;
         match answer.iter().find(|(batch, _)| *batch != PUT) {

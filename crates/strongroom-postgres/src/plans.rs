@@ -16,21 +16,14 @@ use crate::sql::{ANOTHER_VAULT, ASYNCHRONOUS, PUT, Sql};
 /// level is right.
 ///
 /// ```no_run
-/// # let _ = async {
-/// # let mut client: tokio_postgres::Client = todo!();
-/// use strongroom::{Environment, Org, RawKey, Unlock, Vault};
-/// let store = strongroom_postgres::PostgresStore::connect(&"postgres://app@localhost/app".parse()?).await?;
-/// let plans = store.plans();
-/// let vault = Vault::open(store, Unlock::raw_key(RawKey::from_file("vault.key")?)).await?;
-/// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
-/// let connect = async |org: Org| org.create_account("user_1".parse()?).with_credential("token", "t1").await;
-/// let (plan, _account) = org.plan(connect).await?;
-///
+/// # async fn apply() -> Result<(), Box<dyn std::error::Error>> {
+/// let (plans, plan): (strongroom_postgres::Plans, strongroom_store::Plan) = todo!("made by `Org::plan`");
+/// let mut client: tokio_postgres::Client = todo!();
 /// let transaction = client.transaction().await?;
 /// transaction.execute("INSERT INTO users (id) VALUES ('user_1')", &[]).await?;
 /// plans.apply(&transaction, &plan).await?; // one round trip
-/// transaction.commit().await?; // the user and the credential, or neither
-/// # Ok::<(), Box<dyn std::error::Error>>(()) };
+/// transaction.commit().await?; // the user and the secret, or neither
+/// # Ok(()) }
 /// ```
 #[derive(Clone)]
 pub struct Plans {
@@ -74,16 +67,12 @@ impl Plans {
     /// The same for another driver: what to send in a transaction of its own, and what the answer means.
     ///
     /// ```no_run
-    /// # let (plans, plan): (strongroom_postgres::Plans, strongroom_store::Plan) = todo!();
-    /// use strongroom_postgres::PlanParameter;
+    /// use strongroom_postgres::{PlanParameter, Plans};
+    /// use strongroom_store::Plan;
+    /// # let (plans, plan): (Plans, Plan) = todo!();
     /// let statement = plans.statement(&plan)?;
-    /// // With sqlx: `let mut query = sqlx::query_as(statement.text());`
-    /// for parameter in statement.parameters() {
-    ///     match parameter {
-    ///         PlanParameter::Bytea(bytes) => todo!("query = query.bind(bytes)"),
-    ///         _ => todo!("the same for each"),
-    ///     }
-    /// }
+    /// let text: &str = statement.text(); // with sqlx: `query_as(text)`
+    /// let each: &[PlanParameter] = statement.parameters(); // bound in this order, each as its type
     /// let answer: Vec<(i64, i64)> = todo!("query.fetch_all(&mut *transaction).await?");
     /// statement.outcome(&answer)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())

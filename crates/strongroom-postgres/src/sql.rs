@@ -79,14 +79,14 @@ impl Sql {
     }
 }
 
-/// `(shared, own, expected: batches, keys, marks, puts: batches, keys, values, revision, deletes: batches, keys, added)`:
-/// locks the rows that are only expected and those that are written, applies each batch of which no expectation fails,
-/// and returns `(batch, place)` of the first failed expectation of each other batch, counted over all batches from 1;
-/// then `(-1, puts)`.
+/// `(shared, own, expected: batches, keys, marks, puts: batches, keys, values, revision, deletes: batches, keys,
+/// added)`: locks the rows that are only expected and those that are written, applies each batch of which no
+/// expectation fails, and returns `(batch, place)` of the first failed expectation of each other batch, counted over
+/// all batches from 1; then `(-1, puts)`.
 ///
 /// It is right at every isolation level. A locked row is returned as it was last committed, so expectations are checked
-/// on what nobody can change any more. A row that another transaction adds meanwhile is in nobody's snapshot: where there
-/// must be none it is not overwritten, a row too few is put, and a division by zero undoes everything.
+/// on what nobody can change any more. A row that another transaction adds meanwhile is in nobody's snapshot: where
+/// there must be none it is not overwritten, a row too few is put, and a division by zero undoes everything.
 fn apply(rows: &str, refusals: &str) -> String {
     let lock = |keys: &str, strength: &str| {
         format!("SELECT k, rev FROM {rows} WHERE k {EQ} ANY({keys}::{BYTEA}[]) ORDER BY k FOR {strength}")

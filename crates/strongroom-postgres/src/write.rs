@@ -81,8 +81,8 @@ pub(crate) async fn commit(
 /// Batches none of which expects what another one writes.
 pub(crate) struct Together<'b>(pub(crate) &'b [&'b WriteBatch]);
 
-/// Applies each of the batches, or finds a conflict of its own; or fails with none of them applied. `Indeterminate` says
-/// that neither is known.
+/// Applies each of the batches, or finds a conflict of its own; or fails with none of them applied. `Indeterminate`
+/// says that neither is known.
 pub(crate) async fn together(
     client: &Client,
     sql: &Sql,

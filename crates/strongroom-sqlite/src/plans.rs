@@ -8,25 +8,15 @@ use crate::writer;
 
 /// Applies plans to transactions of the host's: one of `rusqlite`, on a connection of the host's own to the same file.
 ///
-/// ```
-/// # let directory = tempfile::tempdir()?;
-/// # let path = directory.path().join("app.db");
-/// # futures_executor::block_on(async {
-/// use strongroom::{Environment, Org, RawKey, Unlock, Vault};
-/// let store = strongroom_sqlite::SqliteStore::open(&path)?;
-/// let plans = store.plans();
-/// let vault = Vault::create(store, Unlock::raw_key(RawKey::generate()?)).await?;
-/// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
-/// let connect = async |org: Org| org.create_account("user_1".parse()?).with_credential("token", "t1").await;
-/// let (plan, _account) = org.plan(connect).await?;
-///
-/// let mut connection = rusqlite::Connection::open(&path)?;
+/// ```no_run
+/// use strongroom_sqlite::Plans;
+/// use strongroom_store::Plan;
+/// # let (plans, plan): (Plans, Plan) = todo!();
+/// let mut connection = rusqlite::Connection::open("app.db")?;
 /// let transaction = connection.transaction()?;
-/// transaction.execute_batch("CREATE TABLE users (id TEXT); INSERT INTO users VALUES ('user_1')")?;
-/// plans.apply(&transaction, &plan)?;
-/// transaction.commit()?; // the user and the credential, or neither
-/// assert!(org.account("user_1".parse()?).credential("token").await?.is_some());
-/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// transaction.execute("INSERT INTO users VALUES ('user_1')", [])?;
+/// plans.apply(&transaction, &plan)?; // what `Org::plan` made
+/// transaction.commit()?; // the user and the secret, or neither
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]

@@ -84,7 +84,8 @@ pub enum PlanError {
     AnotherVault,
     /// An earlier statement of the transaction failed. Roll back, and apply the same plan in another transaction.
     Aborted,
-    /// The backend refused or failed. After [`Contention`](super::StoreErrorKind::Contention), roll back and apply the same plan again.
+    /// The backend refused or failed. After [`Contention`](super::StoreErrorKind::Contention), roll back and apply the
+    /// same plan again.
     Store(StoreError),
 }
 

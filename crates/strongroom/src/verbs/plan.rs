@@ -26,12 +26,12 @@ impl Org {
     /// cannot delete what it adds, and shreds and rotations cannot be part of it.
     ///
     /// ```
-    /// # strongroom_conformance::with_shared_port(async |org, store| {
+    /// # strongroom_conformance::with_shared(async |org, db| {
     /// use strongroom::{Org, Scope, Store as _};
     /// let set = async |org: Org| org.set_value("PORT", Scope::Org, "8080").await;
     /// let (plan, _written) = org.plan(set).await?;
     /// assert!(org.value("PORT", Scope::Org).await?.is_none()); // nothing is written yet
-    /// store.commit(plan.batch().clone()).await?; // in a test; a host's transaction takes it by the backend's crate
+    /// db.commit(plan.batch().clone()).await?; // in a test; a host's transaction takes it by the backend's crate
     /// assert_eq!(org.value("PORT", Scope::Org).await?.unwrap().value.expose(), "8080");
     /// # Ok(()) });
     /// ```
