@@ -136,3 +136,23 @@ fn a_connection_is_used_no_longer_than_its_greatest_age() {
         assert_eq!(proxy.connections(), connections, "{age:?}");
     }
 }
+
+#[test]
+fn a_standby_that_applies_before_the_answer_shows_every_acknowledged_write() {
+    let primary = Cluster::start();
+    let database = primary.database();
+    put(&primary.open(&database), "before").unwrap();
+    let standby = primary.standby();
+    primary.run("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'");
+    primary.run("postgres", "SELECT pg_reload_conf()");
+    let is_sync = "EXISTS (SELECT FROM pg_stat_replication WHERE sync_state = 'sync')";
+    let wait = "PERFORM pg_sleep(0.001); PERFORM pg_stat_clear_snapshot()";
+    primary.run("postgres", &format!("DO $$ BEGIN WHILE NOT {is_sync} LOOP {wait}; END LOOP; END $$"));
+    let rest = "options='-c synchronous_commit=remote_apply'";
+    let writer = PostgresStore::open(&address(&[&primary], &database, rest)).unwrap();
+    let reader = PostgresStore::open(&address(&[&standby], &database, "mode=read-only")).unwrap();
+    for number in 0..300 {
+        put(&writer, &format!("{number}")).unwrap();
+        assert!(get(&reader, &format!("{number}")), "{number} is not there yet");
+    }
+}
