@@ -3,8 +3,10 @@
 //! It takes the address and reads lines: at `killed` it says how long the next acknowledged write took from then; at
 //! `end` it compares the store with what was acknowledged, verifies the vault and says what it found.
 
+#![allow(clippy::print_stdout, reason = "it says what it found")]
+
 use std::error::Error;
-use std::io::{BufRead, stdin};
+use std::io::stdin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

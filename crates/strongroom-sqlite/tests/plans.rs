@@ -1,6 +1,6 @@
 //! A row of the host's and a secret in one transaction: both or neither, whatever happens in between.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
