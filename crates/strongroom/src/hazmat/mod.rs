@@ -1,4 +1,5 @@
-//! Sealing with a key and a nonce that the caller chooses. Only for test vectors, interoperability and fuzzing.
+//! Sealing with a key and a nonce that the caller chooses, and an engine whose random bytes he chooses. Only for test
+//! vectors, interoperability, fuzzing and simulation.
 //!
 //! Nothing here prevents a host from repeating a nonce or from binding a record to the wrong address. A program that
 //! stores values does not need it: the vault chooses keys, nonces and addresses.
@@ -11,6 +12,7 @@ use zeroize::Zeroizing;
 
 pub use crate::envelope::OpenError;
 use crate::envelope::{self, DekId, SealingKey};
+use crate::random::chosen;
 
 /// A key that seals records, derived from 32 bytes that the caller chooses.
 ///
@@ -150,6 +152,29 @@ impl fmt::Debug for Opened {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the value or its address is too long to be sealed")]
 pub struct TooLong;
+
+/// Runs `body` on this thread with random bytes from `source`: keys, nonces and ids are then as predictable as it is.
+///
+/// ```
+/// use strongroom::RawKey;
+/// use strongroom::hazmat::with_random_bytes;
+/// let made = || with_random_bytes(|bytes| bytes.fill(7), RawKey::generate).map(|key| *key.expose());
+/// assert_eq!(made()?, made()?);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+pub fn with_random_bytes<T>(source: impl FnMut(&mut [u8]) + 'static, body: impl FnOnce() -> T) -> T {
+    let _before = Before(chosen::replace(Some(Box::new(source))));
+    body()
+}
+
+/// Puts the source of before back in place, even if the body panics.
+struct Before(Option<chosen::Source>);
+
+impl Drop for Before {
+    fn drop(&mut self) {
+        chosen::replace(self.0.take());
+    }
+}
 
 /// HKDF-SHA256, the expand step only, with an output of 32 bytes (RFC 5869 section 2.3).
 #[must_use]

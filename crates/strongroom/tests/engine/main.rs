@@ -88,6 +88,7 @@ mod shared_store;
 mod short_answers;
 mod shred;
 mod shred_org;
+mod simulation;
 mod slot_faults;
 mod slots;
 mod sweep_sizes;

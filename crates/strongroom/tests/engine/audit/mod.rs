@@ -19,7 +19,7 @@ use strongroom::store::Store;
 
 pub(crate) use cbor::Cbor;
 pub(crate) use judge::Moment;
-pub(crate) use opened::{KeyId, KeyScope, Opened};
+pub(crate) use opened::{KeyId, KeyScope, Mark, Opened};
 
 use crate::rig::{Rows, rows};
 use judge::Judge;

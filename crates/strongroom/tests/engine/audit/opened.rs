@@ -49,6 +49,24 @@ pub(crate) struct Dek {
     pub(crate) is_active: bool,
 }
 
+/// What must never repeat: the key, the nonce and the revision of a sealed row, as they stand in the clear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Mark {
+    pub(crate) key: KeyId,
+    pub(crate) nonce: [u8; 12],
+    pub(crate) revision: u64,
+}
+
+impl Mark {
+    /// `None` for rows that no data or root key seals.
+    pub(crate) fn of(row: &[u8]) -> Option<Self> {
+        let parts = Cbor::parse(row.get(3..)?)?;
+        let (revision, record) = (parts.at(1)?.uint()?, parts.at(2)?.bytes()?);
+        let (key, nonce) = (record.get(2..18)?.try_into().ok()?, record.get(18..30)?.try_into().ok()?);
+        Some(Self { key, nonce, revision })
+    }
+}
+
 /// What seals a row.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SealedBy {
