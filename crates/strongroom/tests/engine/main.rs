@@ -54,6 +54,7 @@ mod lost_answers;
 mod marks;
 mod metadata;
 mod model;
+mod one_moment;
 mod overtaken;
 mod paging;
 mod past;

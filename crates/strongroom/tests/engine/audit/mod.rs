@@ -35,6 +35,11 @@ pub(crate) fn midway(store: &impl Store) {
     assert_findings(&findings(&rows(store), Moment::Midway));
 }
 
+/// Runs a check on a thread of its own, for a caller that is driven by an executor itself.
+pub(crate) fn apart(check: impl FnOnce() + Send) {
+    std::thread::scope(|scope| scope.spawn(check).join().unwrap());
+}
+
 /// Everything that is not as it must be, one line each. Nothing at all is not a vault, and as it must be.
 pub(crate) fn findings(rows: &Rows, moment: Moment) -> Vec<String> {
     if rows.is_empty() { vec![] } else { Judge::of(&opened(rows), moment).findings() }

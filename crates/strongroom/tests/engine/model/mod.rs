@@ -46,7 +46,7 @@ proptest! {
             let one = vault(Arc::clone(&store), options()).await?;
             let two = options().open(Arc::clone(&store), unlock()).await?;
             let domain = follow(&[one, two], &clock, &verbs).await?;
-            let later = Vault::open(store, unlock()).await?;
+            let later = Vault::open(Arc::clone(&store), unlock()).await?;
             domain.is_what(&org_of(&later)).await?;
             is_verified(&later).await
         });
@@ -69,6 +69,7 @@ proptest! {
                 store.recover();
                 domain.is_what(&org).await?;
                 is_sound(&vault).await?;
+                audit::apart(|| audit::midway(&store));
             }
             vault.run_jobs().await?;
             domain.is_what(&org).await?;
