@@ -69,7 +69,6 @@ proptest! {
                 store.recover();
                 domain.is_what(&org).await?;
                 is_sound(&vault).await?;
-                audit::apart(|| audit::midway(&store));
             }
             vault.run_jobs().await?;
             domain.is_what(&org).await?;

@@ -220,7 +220,7 @@ async fn on_account(action: Action, org: &Org, token: u64) -> Result<Vec<Effect>
         }
         Action::UpsertCredential(id, key) => {
             let done = org.account(account(id)).upsert_credential(key, written(token)).await?;
-            Ok(vec![there(id), Effect::write(Cell::Credential(id, key), before(done), Some(token))])
+            Ok(vec![there(id), Effect::write(Cell::Credential(id, key), before(done.action), Some(token))])
         }
         Action::GetCredential(id, key) => {
             let found = org.account(account(id)).credential(key).await?;
@@ -241,7 +241,7 @@ async fn on_record(action: Action, org: &Org, token: u64) -> Result<Vec<Effect>,
     match action {
         Action::PutRecord(key) => {
             let done = records(org).put(&key.parse()?, written(token)).await?;
-            Ok(vec![Effect::write(Cell::Record(key), before(done), Some(token))])
+            Ok(vec![Effect::write(Cell::Record(key), before(done.action), Some(token))])
         }
         Action::GetRecord(key) => get_record(org, key).await,
         Action::DeleteRecord(key) => {

@@ -50,6 +50,8 @@ struct Current {
     action: Action,
     token: u64,
     start: u64,
+    /// It opens the engine first, and the others wait for that: who is alone on a store opens it once.
+    opens: bool,
     task: Task<Answer>,
 }
 
@@ -145,13 +147,20 @@ impl World {
             Action::Stall => self.clock.set(self.clock.now_ms() + LEASE_MS),
             Action::Cancel(other) => self.forget(other),
             _ => {
+                let opens = self.engines[engine].is_none();
+                let is_opening = |other: &Actor| {
+                    other.engine == engine && other.current.as_ref().is_some_and(|current| current.opens)
+                };
+                if opens && self.actors.iter().any(is_opening) {
+                    return;
+                }
                 let token = self.tokens_len;
                 self.tokens_len += 1;
                 let task = self.task(engine, action, token);
-                if self.engines[engine].is_some() {
+                if !opens {
                     self.actors[actor].actions.pop_front();
                 }
-                self.actors[actor].current = Some(Current { action, token, start: self.now, task });
+                self.actors[actor].current = Some(Current { action, token, start: self.now, opens, task });
                 return;
             }
         }
@@ -203,7 +212,7 @@ impl World {
                     self.note_unsure(done);
                 }
                 if reopen {
-                    self.engines[engine] = None;
+                    self.close(engine);
                 }
             }
             Answer::Performed(Err(error)) => self.explain(done, &error)?,
@@ -216,10 +225,19 @@ impl World {
             Answer::Abandoned(Err(Error::WrongStore(WrongStore::HoldsVault))) => self.move_to_target(),
             Answer::BackedUp(Err(error)) | Answer::Copied(Err(error)) | Answer::Abandoned(Err(error)) => {
                 self.explain(done, &error)?;
-                self.engines[engine] = None;
+                self.close(engine);
             }
         }
         Ok(())
+    }
+
+    /// The next actor opens the engine again. One that is alone on its store ends first, with all that it was doing.
+    fn close(&mut self, engine: usize) {
+        if self.plan.is_shared() {
+            self.engines[engine] = None;
+        } else {
+            self.crash(engine);
+        }
     }
 
     /// An honest store damages nothing.
