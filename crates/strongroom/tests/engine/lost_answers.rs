@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -9,11 +10,14 @@ use futures_executor::block_on;
 use strongroom::store::{
     Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
 };
-use strongroom::{Error, Scope, Upsert, Vault};
+use strongroom::{Error, NewValue, Org, Scope, Upsert, Vault};
 use strongroom_conformance::{Fault, Faulty};
 use strongroom_memory::MemoryStore;
 
-use crate::rig::{Rows, Verb, View, audit, furnished, load, open, org, sound, text, unlock, verbs, view};
+use crate::rig::{
+    Hooked, Point, Rows, Verb, View, account, audit, furnished, load, of_account, open, org, sound, text,
+    unlock, verbs, view,
+};
 
 /// What a verb does when nothing goes wrong.
 struct Known {
@@ -106,6 +110,71 @@ fn lose(base: &Rows, verb: &Verb, known: &Known, commit: usize, lost: Fault, the
         assert_eq!(view(&org(&vault)), view(&org(&open(store.reopen()))), "{name}");
         block_on(vault.run_jobs()).unwrap();
         audit(&store.reopen());
+    }
+}
+
+type Write = fn(Org, &'static str) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
+/// First writes of documents, each with what is written.
+const FIRST_WRITES: [(&str, Write); 6] = [
+    ("a value", |org, to| Box::pin(async move { org.set_value("FRESH", Scope::Org, to).await.map(drop) })),
+    ("a value of a new account", |org, to| {
+        Box::pin(async move { org.set_value("FRESH", of_account("new"), to).await.map(drop) })
+    }),
+    ("a definition with its value", |org, to| {
+        Box::pin(async move {
+            org.define_and_set(&[text("NEW")], &[NewValue::new("NEW", &Scope::Org, to)]).await.map(drop)
+        })
+    }),
+    ("an account", |org, to| {
+        Box::pin(async move { org.upsert_account(account("new")).with_credential("k", to).await.map(drop) })
+    }),
+    ("a credential", |org, to| {
+        Box::pin(async move { org.account(account("a")).upsert_credential("new", to).await.map(drop) })
+    }),
+    ("a record", |org, to| {
+        Box::pin(async move { org.records("notes".parse()?).put(&"new".parse()?, to).await.map(drop) })
+    }),
+];
+
+/// Everything that is written by [`FIRST_WRITES`].
+async fn written(org: &Org) -> Result<Vec<String>, Error> {
+    let mut all = Vec::new();
+    for (name, scope) in [("FRESH", Scope::Org), ("FRESH", of_account("new")), ("NEW", Scope::Org)] {
+        if org.definition(name).await?.is_some() {
+            all.extend(org.value(name, scope).await?.map(|found| found.value));
+        }
+    }
+    for (id, key) in [("new", "k"), ("a", "new")] {
+        if org.linked_account(&account(id)).await?.is_some() {
+            all.extend(org.account(account(id)).credential(key).await?.map(|found| found.value));
+        }
+    }
+    all.extend(org.records("notes".parse()?).get(&"new".parse()?).await?.map(|found| found.value));
+    Ok(all.into_iter().map(|value| value.expose().to_owned()).collect())
+}
+
+#[test]
+fn a_first_write_whose_answer_is_lost_is_not_taken_for_that_of_another_writer() {
+    let furnished = load(&furnished());
+    block_on(org(&open(Arc::clone(&furnished))).define(text("FRESH"))).unwrap();
+    let base = crate::rig::rows(&furnished);
+    for (name, write) in FIRST_WRITES {
+        // The other one comes in after each of the reads that precede the commit.
+        for reads_len in 0..3 {
+            let rows = load(&base);
+            let hooked = Hooked::new(Arc::clone(&rows)).shared();
+            let lost = Fault::Before(StoreErrorKind::Indeterminate);
+            let vault = open(Faulty::new(hooked.clone()).on_commits(0..=0, lost));
+            let other = org(&open(Arc::clone(&rows)));
+            hooked.once_after(Point::AfterRead, reads_len, move || block_on(write(other, "other")).unwrap());
+            let answer = block_on(write(org(&vault), "own"));
+            let seen = block_on(written(&org(&open(rows)))).unwrap();
+            assert!(
+                answer.is_err() || seen == ["own"],
+                "{name}, {reads_len}: acknowledged, and {seen:?} is there"
+            );
+        }
     }
 }
 
