@@ -61,8 +61,9 @@ struct Marks {
 }
 
 impl Marks {
-    /// A row that is written again must be the very same, or have another nonce and another revision.
-    fn watch(&mut self, key: &[u8], row: &[u8]) {
+    /// A row that is written again must be the very same, or have another nonce; and another revision, unless the store
+    /// showed its writers an old one.
+    fn watch(&mut self, key: &[u8], row: &[u8], replays: bool) {
         let Some(mark) = Mark::of(row) else { return };
         let nonce = self.nonces.entry((mark.key, mark.nonce)).or_insert_with(|| row.to_vec());
         if nonce.as_slice() != row {
@@ -73,7 +74,7 @@ impl Marks {
         let begins_again = place.kind == Kind::Job && key.ends_with(&[0; 12]);
         let revision = (key.to_vec(), mark.key, mark.revision);
         let known = self.revisions.entry(revision).or_insert_with(|| row.to_vec());
-        if known.as_slice() != row && !begins_again {
+        if known.as_slice() != row && !begins_again && !replays {
             self.repeated = Some(format!("{place} repeats revision {}", mark.revision));
         }
     }
@@ -110,6 +111,10 @@ impl Disk {
     /// A handle for one engine.
     pub(crate) fn handle(&self, shared: bool) -> Handle {
         Handle { disk: self.clone(), shared }
+    }
+
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     pub(crate) fn rows(&self) -> Rows {
@@ -225,7 +230,7 @@ impl State {
             match op {
                 Op::Put(_, value) => {
                     self.note(value);
-                    self.marks.watch(&key, value);
+                    self.marks.watch(&key, value, self.faults.replayed > 0);
                     let row = Versioned { value: value.clone(), revision };
                     self.versions.entry(key.clone()).or_default().push(row.clone());
                     self.rows.insert(key, row);

@@ -60,8 +60,8 @@ enum Answer {
     Opened(Result<Vault, Error>),
     Performed(Result<Done, Error>),
     BackedUp(Result<Vec<u8>, Error>),
-    Copied(Result<(), Error>),
-    Abandoned(Result<(), Error>),
+    Copied(Disk, Result<(), Error>),
+    Abandoned(Disk, Result<(), Error>),
 }
 
 /// A backup, and when it was made.
@@ -184,14 +184,18 @@ impl World {
             Action::Copy => {
                 let dice = self.dice.split();
                 let target = self.target.get_or_insert_with(|| Disk::new(dice, self.plan.faults));
-                let target = target.handle(true);
-                Box::pin(async move { Answer::Copied(vault.copy_to(&target, |_| ()).await.map(|_| ())) })
+                let target = target.clone();
+                Box::pin(async move {
+                    let copied = vault.copy_to(&target.handle(true), |_| ()).await;
+                    Answer::Copied(target, copied.map(|_| ()))
+                })
             }
             Action::AbandonCopy => {
-                let target = self.target.as_ref().map(|target| target.handle(true));
+                // Without a copy there is nothing to give up, and any store will do.
+                let target = self.target.clone().unwrap_or_else(|| self.disk.clone());
                 Box::pin(async move {
-                    let Some(target) = target else { return Answer::Abandoned(Ok(())) };
-                    Answer::Abandoned(vault.abandon_copy(&target).await)
+                    let abandoned = vault.abandon_copy(&target.handle(true)).await;
+                    Answer::Abandoned(target, abandoned)
                 })
             }
             _ => Box::pin(async move { Answer::Performed(perform(action, &vault, token).await) }),
@@ -219,11 +223,19 @@ impl World {
             Answer::BackedUp(Ok(file)) => {
                 self.backups.push(Taken { file, start: done.start, end: self.now });
             }
-            Answer::Copied(Ok(())) => self.move_to_target(),
-            // Nothing becomes of this target any more.
-            Answer::Abandoned(Ok(())) => self.given_up.extend(self.target.take()),
-            Answer::Abandoned(Err(Error::WrongStore(WrongStore::HoldsVault))) => self.move_to_target(),
-            Answer::BackedUp(Err(error)) | Answer::Copied(Err(error)) | Answer::Abandoned(Err(error)) => {
+            Answer::Copied(target, Ok(())) => self.move_to(&target),
+            Answer::Abandoned(target, Err(Error::WrongStore(WrongStore::HoldsVault))) => {
+                self.move_to(&target)
+            }
+            // The next copy goes elsewhere. One to here may be under way, if it had not retired the vault yet.
+            Answer::Abandoned(target, Ok(())) => {
+                if self.target.take_if(|known| known.is(&target)).is_some() {
+                    self.given_up.push(target);
+                }
+            }
+            Answer::BackedUp(Err(error))
+            | Answer::Copied(_, Err(error))
+            | Answer::Abandoned(_, Err(error)) => {
                 self.explain(done, &error)?;
                 self.close(engine);
             }
@@ -255,12 +267,15 @@ impl World {
     }
 
     /// The vault is in the target now. An engine that has the former store open may read it, as that of a while ago.
-    fn move_to_target(&mut self) {
-        if let Some(target) = self.target.take() {
-            (0..self.actors.len()).for_each(|actor| self.forget(actor));
-            self.former.push(std::mem::replace(&mut self.disk, target));
-            self.engines.fill(None);
+    fn move_to(&mut self, target: &Disk) {
+        if self.disk.is(target) || self.former.iter().any(|former| former.is(target)) {
+            return;
         }
+        (0..self.actors.len()).for_each(|actor| self.forget(actor));
+        drop(self.target.take_if(|known| known.is(target)));
+        self.given_up.retain(|known| !known.is(target));
+        self.former.push(std::mem::replace(&mut self.disk, target.clone()));
+        self.engines.fill(None);
     }
 
     /// The actor waits no longer for what it is doing.
@@ -332,14 +347,12 @@ impl World {
             let disks = [&self.disk, &target];
             let goes_on = self.dice.permille(500);
             if goes_on && drive(&disks, vault.copy_to(&target.handle(true), |_| ())).is_ok() {
-                self.target = Some(target);
-                self.move_to_target();
+                self.move_to(&target);
                 return Ok(());
             }
             match drive(&disks, vault.abandon_copy(&target.handle(true))) {
                 Err(Error::WrongStore(WrongStore::HoldsVault)) => {
-                    self.target = Some(target);
-                    self.move_to_target();
+                    self.move_to(&target);
                     return Ok(());
                 }
                 // It is the target of another copy.
