@@ -237,23 +237,34 @@ pub(crate) async fn commit_surely(store: &dyn Store, batch: &Arc<WriteBatch>) ->
 }
 
 /// Whether a batch landed, judged by a row that it both expects and writes. A sealed row is proof, since each has its
-/// own nonce; an index row may be what it was before, and a deleted one too, so the others are tried first.
+/// own nonce. An index row and a deleted one may be another writer's.
 async fn look_for(store: &dyn Store, batch: &WriteBatch) -> Landing {
-    let expected = |op: &Op| batch.expect.iter().find(|(key, _)| key == op.key()).map(|(_, expect)| *expect);
-    let is_proof = |op: &&Op| matches!(op, Op::Put(_, row) if is_unlike_others(row));
-    let mut candidates = batch.ops.iter().filter(is_proof).chain(batch.ops.iter());
-    let Some((op, expect)) = candidates.find_map(|op| Some((op, expected(op)?))) else {
-        return Landing::Unknown;
+    let proof = |op: &Op| match op {
+        // Whoever writes a header again without changing it writes a row of his own too; one that ends a copy is alone.
+        Op::Put(key, _) if *key == VaultRow::Header.key() => Proof::Header,
+        Op::Put(_, row) if is_unlike_others(row) => Proof::Own,
+        _ => Proof::None,
     };
+    let expected = |op: &Op| batch.expect.iter().find(|(key, _)| key == op.key()).map(|(_, expect)| *expect);
+    let candidates = batch.ops.iter().filter_map(|op| Some((op, expected(op)?)));
+    let Some((op, expect)) = candidates.min_by_key(|(op, _)| proof(op)) else { return Landing::Unknown };
     let Ok([found]) = read_from(store, [op.key().clone()]).await else { return Landing::Unknown };
     match (op, found) {
         // First: a batch that landed has changed the revision, whatever the row holds.
         (_, ref found) if expect.holds(found.as_ref().map(|row| row.revision)) => Landing::NotYet,
-        (Op::Put(_, ours), Some(row)) if row.value == *ours && is_unlike_others(ours) => {
+        (Op::Put(_, ours), Some(row)) if row.value == *ours && proof(op) != Proof::None => {
             Landing::Landed(Committed { revision: row.revision })
         }
         _ => Landing::Unknown,
     }
+}
+
+/// What it says of a batch that a row is there as the batch writes it, the best first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Proof {
+    Own,
+    Header,
+    None,
 }
 
 /// What the store shows after a lost answer.

@@ -44,14 +44,15 @@ impl Turns {
         turns
     }
 
-    /// Waits until nobody has the turn at a row that a batch expects. Returns whether somebody had.
+    /// Lets those go first who have the turn at a row that a batch expects, or wait for it by now. Returns whether
+    /// anybody had.
     pub(crate) async fn let_pass(&self, batch: &WriteBatch) -> bool {
-        let mut waited = false;
-        while let Some(row) = self.first_taken(batch) {
-            drop(self.take_one(&row).await);
-            waited = true;
+        let taken = self.taken(batch);
+        // Each once: two that wait for a row until nobody has it would hand its turn to each other for ever.
+        for row in &taken {
+            drop(self.take_one(row).await);
         }
-        waited
+        !taken.is_empty()
     }
 
     async fn take_one(&self, row: &Key) -> Turn {
@@ -74,13 +75,13 @@ impl Turns {
         }
     }
 
-    fn first_taken(&self, batch: &WriteBatch) -> Option<Key> {
+    fn taken(&self, batch: &WriteBatch) -> Vec<Key> {
         // Nearly always zero, so that a write costs no lock. Who takes a turn meanwhile loses once more at most.
         if self.0.rows.load(Ordering::Acquire) == 0 {
-            return None;
+            return Vec::new();
         }
         let by_row = self.0.lock();
-        batch.expect.iter().map(|(row, _)| row).find(|row| by_row.contains_key(*row)).cloned()
+        batch.expect.iter().map(|(row, _)| row).filter(|row| by_row.contains_key(*row)).cloned().collect()
     }
 }
 
@@ -167,5 +168,18 @@ mod tests {
         assert!(poll(waits.as_mut()).is_pending());
         drop(taken);
         assert!(matches!(poll(waits), Poll::Ready(true)));
+    }
+
+    #[test]
+    fn two_that_let_another_pass_do_not_wait_for_each_other() {
+        let turns = Turns::default();
+        let taken = block_on(turns.take(&rows(&["a"])));
+        let mut batch = WriteBatch::default();
+        batch.expect(Key::from(b"a".as_slice()), Expect::Absent);
+        let (mut one, mut two) = (pin!(turns.let_pass(&batch)), pin!(turns.let_pass(&batch)));
+        assert!(poll(one.as_mut()).is_pending() && poll(two.as_mut()).is_pending());
+        drop(taken);
+        assert!(matches!((poll(one), poll(two)), (Poll::Ready(true), Poll::Ready(true))));
+        assert_eq!(turns.0.rows.load(Ordering::SeqCst), 0);
     }
 }
