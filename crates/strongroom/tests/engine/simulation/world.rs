@@ -225,7 +225,7 @@ impl World {
             }
             Answer::Copied(target, Ok(())) => self.move_to(&target),
             Answer::Abandoned(target, Err(Error::WrongStore(WrongStore::HoldsVault))) => {
-                self.move_to(&target)
+                self.move_to(&target);
             }
             // The next copy goes elsewhere. One to here may be under way, if it had not retired the vault yet.
             Answer::Abandoned(target, Ok(())) => {
