@@ -15,10 +15,11 @@ use crate::tenant::{GRANDFATHERED, IndexedValue, Needs, Tenant};
 pub(crate) async fn finish_deletes(tenant: &Tenant, id: &DefinitionId) -> Result<bool, Error> {
     let (mut rest, mut finished) = (tenant.id.jobs(), false);
     loop {
-        let page = tenant.engine.scan(rest.clone(), JOBS_PAGE).await?;
-        for (key, row) in &page.rows {
+        let page = tenant.engine.read(Scan::new(rest.clone(), JOBS_PAGE).keys_only()).await?;
+        for (key, _) in &page.rows {
             let Some(TenantRow::Job(job)) = tenant.id.parse_row(key.as_bytes()) else { continue };
-            if tenant.open_job(&job, row)? == Sweep::Definition(*id) {
+            let opened = tenant.read_under_root(key, |row| tenant.open_job(&job, row)).await?;
+            if opened.is_some_and(|(sweep, _)| sweep == Sweep::Definition(*id)) {
                 run_job(tenant, &job).await?;
                 finished = true;
             }

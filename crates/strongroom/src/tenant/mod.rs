@@ -120,11 +120,13 @@ impl Tenant {
         loop {
             let Some(row) = self.engine.get(key.clone()).await? else { return Ok(None) };
             match open(&row) {
-                // Only while the row changes: the same row twice under an unknown key is damage, not a race.
+                // Only while the row changes: the same row twice under an unknown key is damage or another engine's root,
+                // not a race.
                 Err(Error::UnknownKey { .. }) if failed_at != Some(row.revision) => {
                     failed_at = Some(row.revision);
                 }
-                opened => return opened.map(|opened| Some((opened, row.revision))),
+                Err(error) => return Err(self.engine.if_rotated(error).await),
+                Ok(opened) => return Ok(Some((opened, row.revision))),
             }
         }
     }

@@ -106,7 +106,10 @@ impl Vault {
                     let next = last.as_deref().and_then(|last| last.get(1..));
                     return Ok(Listing { items, next: next.map(|rest| Cursor(rest.to_vec())) });
                 }
-                items.push(self.job_info(key, row)?);
+                match self.job_info(key, row) {
+                    Ok(info) => items.push(info),
+                    Err(error) => return Err(self.engine.if_rotated(error).await),
+                }
                 last = Some(key.as_bytes().to_vec());
             }
             if !found.more || found.rows.is_empty() {

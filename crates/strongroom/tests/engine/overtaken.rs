@@ -2,12 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+use std::future::IntoFuture as _;
 use std::sync::Arc;
 
 use futures_executor::block_on;
-use strongroom::{DefinitionChange, Error, Org, PageRequest, Scope, ScopeKind, ScopePath, Scopes};
+use strongroom::store::StoreErrorKind;
+use strongroom::{
+    DefinitionChange, Error, Org, PageRequest, RootRotation, Scope, ScopeKind, ScopePath, Scopes,
+};
+use strongroom_conformance::{Fault, Faulty};
 
-use crate::rig::{Hooked, Point, account, audit, base, load, of_account, open, org, rows, text};
+use crate::rig::{Hooked, Point, account, audit, base, load, of_account, open, org, rows, text, unlock};
 
 #[test]
 fn a_scope_that_is_written_to_while_it_is_removed_is_given_back() {
@@ -130,5 +135,31 @@ fn a_name_that_goes_from_one_definition_to_another_leads_to_the_one_that_has_it(
             let resolved = block_on(org.resolve("V", &ScopePath::org())).unwrap().unwrap();
             assert_eq!(resolved.value.expose(), "W");
         }
+    }
+}
+
+#[test]
+fn a_job_under_a_root_that_another_engine_made_is_no_damage() {
+    let base = base(async |org| {
+        org.define(text("V")).await?;
+        org.create_account(account("a")).with_credential("k", "v").await.map(drop)
+    });
+    // The delete lands, and its sweep does not.
+    let unavailable = Fault::Before(StoreErrorKind::Unavailable);
+    let cut_short = open(Faulty::new(Arc::clone(&base)).on_commits(1.., unavailable));
+    block_on(org(&cut_short).delete_account(&account("a"))).unwrap_err();
+    let behind = open(Arc::clone(&base));
+    let org = org(&behind);
+    block_on(org.resolve("V", &ScopePath::org().linked_account(account("a")))).unwrap();
+    let rotated = block_on(open(Arc::clone(&base)).rotate_root(RootRotation::new().keep(unlock())));
+    block_on(rotated.unwrap().job.run()).unwrap();
+
+    let answers = [
+        block_on(behind.jobs(PageRequest::default())).map(drop),
+        block_on(behind.run_jobs()).map(drop),
+        block_on(org.create_account(account("a")).into_future()).map(drop),
+    ];
+    for answer in answers {
+        assert!(matches!(answer, Err(Error::RootRotated)), "{answer:?}");
     }
 }
