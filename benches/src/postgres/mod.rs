@@ -84,7 +84,7 @@ fn many_writers(filled: &Filled<PostgresStore>, database: &str) -> Vec<Work> {
         Work::new(
             "postgres: set_value, 64 writers",
             writes::all_at_once(org.clone()),
-            "64 plain upserts at once, on 16 connections",
+            "64 plain upserts at once, on 64 connections",
             plain::upserts(database),
         ),
         Work::new(

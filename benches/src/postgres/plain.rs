@@ -56,7 +56,7 @@ impl Plain {
     }
 }
 
-/// As many rows as there are writers, at once, on as many connections as the store has.
+/// As many rows as there are writers, at once, each on a connection of its own.
 pub(super) fn upserts(database: &str) -> Run {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime is there");
     let clients: Vec<_> = (0..CONNECTIONS)
@@ -105,5 +105,5 @@ async fn upsert(client: &Client, statement: &Statement, number: usize) {
     assert_eq!(written.expect("the server answers"), 1);
 }
 
-/// As many as a store has.
-const CONNECTIONS: usize = 16;
+/// One for each writer.
+const CONNECTIONS: usize = WRITERS;

@@ -136,7 +136,7 @@ fn a_connection_cut_at_any_moment_of_a_commit_leaves_all_of_it_or_nothing_and_sa
             break;
         }
     }
-    assert!(outcomes[0] == 1 && outcomes[2] > 10, "{outcomes:?}");
+    assert!(outcomes[0] == 1 && outcomes[2] > 5, "{outcomes:?}");
 }
 
 #[test]
@@ -226,8 +226,9 @@ fn a_client_that_falls_silent_in_the_middle_of_a_batch_holds_its_locks_for_its_a
     let database = cluster.database();
     let direct = cluster.open(&database);
     let proxy = Proxy::start(cluster.socket_dir());
-    let store =
-        PostgresStore::open(&proxy.options(&database).answer_timeout(Duration::from_secs(1))).unwrap();
+    // With shared locks a batch is one statement, which has no middle.
+    let options = proxy.options(&database).row_locks(RowLocks::Exclusive);
+    let store = PostgresStore::open(&options.answer_timeout(Duration::from_secs(1))).unwrap();
     // Its statements are prepared on the connection that answered; a slow server may have cost it another.
     while put(&store, &key("k"), None, b"value").is_err() {}
     // The beginning, and the lock: its parameters, its execution and its end.
