@@ -49,7 +49,9 @@ mod on_a_pool_through_a_transaction_pooler {
 
     fn bouncer() -> &'static Bouncer {
         static BOUNCER: OnceLock<Bouncer> = OnceLock::new();
-        BOUNCER.get_or_init(|| Bouncer::start(shared(), "transaction", &["default_pool_size=3"]))
+        BOUNCER.get_or_init(|| {
+            Bouncer::start(shared(), "transaction", &["default_pool_size=3", "server_idle_timeout=1"])
+        })
     }
 
     strongroom_conformance::store_tests!(shared().database(), |database: &String| {
