@@ -59,6 +59,14 @@ impl Caller {
         }
     }
 
+    /// Names the caller in the log of the request.
+    fn note(&self) {
+        match self {
+            Self::Key(caller) => note(&format!("api-key:{}", caller.key_id)),
+            Self::Token(caller) => note(&format!("session:{}", caller.jti)),
+        }
+    }
+
     /// The org and environment of the caller.
     pub(crate) fn org(&self) -> &Org {
         match self {
@@ -128,6 +136,7 @@ impl FromRequestParts<Service> for Caller {
                 Self::Key(KeyCaller::of(&admitted))
             }
         };
+        caller.note();
         Ok(caller.acting(parts.extensions.get()))
     }
 }
@@ -175,7 +184,7 @@ pub(crate) async fn admit_key(
         }
     }
     let check = permit.begin_check()?;
-    let admitted = inner.admitted.open(&inner.vault, &*inner.clock, text).await?;
+    let admitted = inner.admitted.open(&service.vault(), &*inner.clock, text).await?;
     let admitted = admitted.ok_or_else(|| permit.failed(Failure::bad_key()))?;
     drop(check);
     if known.is_none() {
@@ -210,6 +219,11 @@ async fn admit_token(service: &Service, permit: &RequestPermit, token: &str) -> 
     permit.count_for(&Party::Org(claims.org_id))?;
     permit.count_for(&Party::Account(claims.org_id, claims.environment, claims.linked_account_id))?;
     Ok(TokenCaller { org, account, jti: claims.jti })
+}
+
+/// Names the caller in the log of the request.
+pub(crate) fn note(caller: &str) {
+    tracing::Span::current().record("caller", caller);
 }
 
 /// Never `None`: the ids of keys and sessions are short words that this service made.

@@ -20,7 +20,13 @@ pub(crate) struct Failure {
     field: CodeField,
     message: Cow<'static, str>,
     retry_after: Option<Duration>,
+    /// Whether the root key was rotated elsewhere.
+    root_rotated: bool,
 }
+
+/// In the extensions of a response: the root key was rotated elsewhere, and this process does not have it yet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RootRotated;
 
 /// Which field of the envelope names the code: `error`, and `error_code` in the 404s of three calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +55,8 @@ pub(crate) struct ErrorBody<'a> {
 
 impl Failure {
     fn new(status: StatusCode, code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, field: CodeField::Error, message: message.into(), retry_after: None }
+        let (field, message) = (CodeField::Error, message.into());
+        Self { status, code, field, message, retry_after: None, root_rotated: false }
     }
 
     /// 400: the request breaks a rule.
@@ -97,10 +104,16 @@ impl Failure {
     /// An error of the engine in its own words, for callers who may read them: those of the control calls. None holds
     /// a value, a key or a credential.
     pub(crate) fn in_full(error: &Error) -> Self {
+        if matches!(error, Error::RootRotated) {
+            return Self::root_rotated();
+        }
         let found = ErrorStatus::of(error);
         let status = StatusCode::from_u16(found.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if status.is_server_error() {
             tracing::error!(%error, "a request failed");
+        }
+        if status == StatusCode::INSUFFICIENT_STORAGE {
+            return Self::disk_full();
         }
         let failure = Self::new(status, found.code, error.to_string());
         let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then(|| Duration::from_secs(1));
@@ -141,6 +154,11 @@ impl Failure {
         Self { retry_after: Some(Duration::from_secs(1)), ..failure }
     }
 
+    /// 503: the vault is being opened with the root key that another process gave it.
+    fn root_rotated() -> Self {
+        Self { root_rotated: true, ..Self::overloaded() }
+    }
+
     /// A refusal by the HTTP layer: an unknown method, a body that is too large or of another type, and so on.
     pub(crate) fn of_status(status: StatusCode) -> Self {
         let message = match status {
@@ -156,6 +174,14 @@ impl Failure {
             _ => "Bad request",
         };
         Self::new(status, ErrorCode::ServerError, message)
+    }
+
+    /// 507: nothing was written, and reads go on.
+    pub(crate) fn disk_full() -> Self {
+        let message = "The disk of the store is full: free some space, and writes go on by themselves";
+        let code = ErrorCode::InternalServerError;
+        let failure = Self::new(StatusCode::INSUFFICIENT_STORAGE, code, message);
+        Self { retry_after: Some(Duration::from_secs(1)), ..failure }
     }
 
     /// 500: the log says more.
@@ -183,6 +209,9 @@ impl IntoResponse for Failure {
         let status_code = self.status.as_u16();
         let body = ErrorBody { status_code, http_error_type, error, error_code, message: &self.message };
         let mut response = (self.status, Json(body)).into_response();
+        if self.root_rotated {
+            response.extensions_mut().insert(RootRotated);
+        }
         if let Some(wait) = self.retry_after {
             // Rounded up: a client that comes a moment too early is refused again.
             let whole_secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
@@ -195,6 +224,9 @@ impl IntoResponse for Failure {
 /// Every error of the engine has one status, which [`ErrorStatus`] knows.
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
+        if matches!(error, Error::RootRotated) {
+            return Self::root_rotated();
+        }
         let found = ErrorStatus::of(&error);
         match found.status {
             // Only an operator can act on it, so it goes to the log and not to the caller.
@@ -205,6 +237,10 @@ impl From<Error> for Failure {
             503 => {
                 tracing::warn!(%error, "a request could not be served now");
                 Self::overloaded()
+            }
+            507 => {
+                tracing::error!(%error, "a write found the disk full");
+                Self::disk_full()
             }
             404 => Self::not_found(message(&error)),
             _ => Self::bad_request(message(&error)),

@@ -8,6 +8,7 @@ mod caller;
 pub mod control;
 mod credentials;
 mod definitions;
+mod disk;
 mod error;
 mod limits;
 mod load;
@@ -17,7 +18,9 @@ mod observe;
 mod openapi;
 mod operate;
 mod page;
+mod process;
 mod request;
+mod resuming;
 mod router;
 mod server;
 mod service;
@@ -25,6 +28,8 @@ mod sessions;
 mod status;
 mod tasks;
 mod time;
+#[cfg(feature = "tls")]
+mod tls;
 mod values;
 
 pub use auth::{
@@ -33,7 +38,12 @@ pub use auth::{
 pub use limits::{Limits, Rate};
 pub use measured::MeasuredStore;
 pub use metrics::Metrics;
+pub use resuming::{ResumingStore, StoreHealth};
 pub use router::router;
 pub use server::serve;
+#[cfg(feature = "tls")]
+pub use server::serve_tls;
 pub use service::{Service, ServiceOptions};
 pub use status::{ErrorCode, ErrorStatus, HttpErrorType};
+#[cfg(feature = "tls")]
+pub use tls::Tls;

@@ -13,6 +13,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 /// The counters of a service and of the store under it. Cheap to clone; every clone counts into the same.
@@ -66,6 +67,8 @@ impl Metrics {
         let store_calls = Family::default();
         let store_seconds = Family::new_with_constructor(histogram as fn() -> Histogram);
         let mut registry = Registry::with_prefix("strongroom");
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The release of this service", build);
         registry.register("http_requests", "Requests by route and status", Clone::clone(&requests));
         let help = "Time to answer a request";
         registry.register_with_unit("http_request", help, Unit::Seconds, Clone::clone(&request_seconds));
@@ -86,15 +89,17 @@ impl Metrics {
     /// All counters in the OpenMetrics text format. At `/metrics` a service also has those of the vault's caches.
     #[must_use]
     pub fn text(&self) -> String {
-        self.text_with(&Registry::default())
+        self.text_with(&[])
     }
 
-    /// The same, followed by the metrics of `more`.
-    pub(crate) fn text_with(&self, more: &Registry) -> String {
+    /// The same, followed by the metrics of each of `more`.
+    pub(crate) fn text_with(&self, more: &[Registry]) -> String {
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = encode_registry(&mut text, &self.0.registry);
-        let _ = encode_registry(&mut text, more);
+        for registry in more {
+            let _ = encode_registry(&mut text, registry);
+        }
         let _ = encode_eof(&mut text);
         text
     }

@@ -19,7 +19,7 @@ use tower::Layer;
 use tower::layer::layer_fn;
 use tracing::{Instrument as _, Span};
 
-use crate::error::Failure;
+use crate::error::{Failure, RootRotated};
 use crate::load::{ClientAddress, RequestPermit};
 use crate::metrics::Pattern;
 use crate::service::Service;
@@ -68,7 +68,7 @@ impl tower::Service<Request> for Observed {
         let answer = self.route.call(request);
         Box::pin(async move {
             let (method, route, id) = (&seen.method, seen.route.as_str(), &seen.id);
-            let span = tracing::info_span!("request", %method, %route, %id);
+            let span = tracing::info_span!("request", %method, %route, %id, caller = tracing::field::Empty);
             let response = if too_large {
                 Failure::of_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).into_response()
             } else {
@@ -120,6 +120,9 @@ impl Seen {
 
     /// Counts and logs the response, and adds the headers that every response has.
     fn finish(self, service: &Service, span: &Span, mut response: Response) -> Response {
+        if response.extensions().get::<RootRotated>().is_some() {
+            service.take_up_root();
+        }
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         // A browser that guessed the type of a response could run what a tenant wrote.

@@ -84,7 +84,7 @@ pub(crate) async fn script() -> impl IntoResponse {
 /// path apart and build another.
 pub(crate) const BASE: &str = "/api/v2/public";
 /// Every status of an error, with what it means.
-const FAILURES: [(&str, &str); 12] = [
+const FAILURES: [(&str, &str); 13] = [
     ("400", "The request breaks a rule"),
     ("401", "The key or token is missing or not valid"),
     ("403", "The key lacks a right, which the message names"),
@@ -97,4 +97,5 @@ const FAILURES: [(&str, &str); 12] = [
     ("431", "The headers are too large"),
     ("500", "The service failed; its log says why"),
     ("503", "The service is too busy; try again"),
+    ("507", "The disk of the store is full; reads go on"),
 ];

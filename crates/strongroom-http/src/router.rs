@@ -1,8 +1,11 @@
 //! The routes of the service.
 
+use std::time::Duration;
+
 use axum::Router;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderName, Method, StatusCode, header};
 use axum::routing::get;
+use tower_http::cors::CorsLayer;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -20,7 +23,7 @@ pub fn router(service: Service) -> Router {
     // A generated description is always valid JSON.
     let description = description.to_json().unwrap_or_default();
     let describe = async move || ([(header::CONTENT_TYPE, "application/json")], description);
-    calls
+    let app = calls
         .route("/openapi.json", get(describe))
         .route("/docs", get(openapi::page))
         .route("/docs.js", get(openapi::script))
@@ -28,10 +31,29 @@ pub fn router(service: Service) -> Router {
         .route("/readyz", get(operate::readyz))
         .route("/metrics", get(operate::metrics))
         .fallback(async || Failure::of_status(StatusCode::NOT_FOUND))
-        .method_not_allowed_fallback(async || Failure::of_status(StatusCode::METHOD_NOT_ALLOWED))
-        // Last, so that it goes around the fallbacks too.
-        .layer(Observed::layer(service.clone()))
-        .with_state(service)
+        .method_not_allowed_fallback(async || Failure::of_status(StatusCode::METHOD_NOT_ALLOWED));
+    let app = match cors(&service) {
+        Some(layer) => app.layer(layer),
+        None => app,
+    };
+    // Last, so that it goes around the fallbacks too.
+    app.layer(Observed::layer(service.clone())).with_state(service)
+}
+
+/// Which pages of a browser may call; `None` for none. Without it, no response has a header of it.
+fn cors(service: &Service) -> Option<CorsLayer> {
+    if service.inner.origins.is_empty() {
+        return None;
+    }
+    let named = ["x-api-key", "linked_account_id", "x-request-id"].map(HeaderName::from_static);
+    let layer = CorsLayer::new()
+        .allow_origin(service.inner.origins.clone())
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers(
+            named.into_iter().chain([header::AUTHORIZATION, header::CONTENT_TYPE]).collect::<Vec<_>>(),
+        )
+        .max_age(Duration::from_secs(600));
+    Some(layer)
 }
 
 /// The calls of the contract, with the three that matter most first.

@@ -13,6 +13,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tower::Layer as _;
@@ -23,8 +24,37 @@ use crate::service::Service;
 /// Serves `service` on `listener` until `stop` is ready. Then it accepts only the connections that wait already,
 /// answers every request that has come, and returns, at the latest after the limits' drain time.
 ///
-/// Put TLS in front of it. It speaks only HTTP/1.1, so that no layer below it ever logs a header.
+/// Put TLS in front of it, or use `serve_tls`. It speaks only HTTP/1.1, so that no layer below it ever logs a header.
 pub async fn serve(listener: TcpListener, service: Service, stop: impl Future<Output = ()>) {
+    serve_by(listener, service, stop, |stream| std::future::ready(Some(stream))).await;
+}
+
+/// The same over TLS. A handshake has as long as the headers of a request.
+#[cfg(feature = "tls")]
+pub async fn serve_tls(
+    listener: TcpListener,
+    service: Service,
+    tls: crate::tls::Tls,
+    stop: impl Future<Output = ()>,
+) {
+    let (acceptor, patience) = (tls.acceptor(), service.inner.limits.header_timeout);
+    let shake = move |stream| {
+        let handshake = acceptor.accept(stream);
+        async move { tokio::time::timeout(patience, handshake).await.ok()?.ok() }
+    };
+    serve_by(listener, service, stop, shake).await;
+}
+
+/// Serves what `prepare` makes of each connection, which it does beside the others; `None` for none.
+async fn serve_by<S, F>(
+    listener: TcpListener,
+    service: Service,
+    stop: impl Future<Output = ()>,
+    prepare: impl Fn(TcpStream) -> F,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    F: Future<Output = Option<S>> + Send + 'static,
+{
     let limits = service.inner.limits;
     let app = router(service.clone());
     let mut http = http1::Builder::new();
@@ -41,11 +71,13 @@ pub async fn serve(listener: TcpListener, service: Service, stop: impl Future<Ou
     };
     let answer = |(permit, (stream, peer))| {
         let app = Extension(ConnectInfo::<SocketAddr>(peer)).layer(app.clone());
-        let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
-        let connection = connections.watch(connection);
+        let (http, watcher, prepared) = (http.clone(), connections.watcher(), prepare(stream));
         tokio::spawn(async move {
-            // An error is the client's: it went away, or broke the protocol.
-            let _ = connection.await;
+            if let Some(stream) = prepared.await {
+                let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+                // An error is the client's: it went away, or broke the protocol.
+                let _ = watcher.watch(connection).await;
+            }
             drop(permit);
         });
     };

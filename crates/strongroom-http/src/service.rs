@@ -1,14 +1,20 @@
 //! What every handler shares: the vault and how the service was set up.
 
-use std::sync::Arc;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
-use strongroom::{Clock, Environment, Error, Org, OrgId, SystemClock, Timestamp, Vault};
+use axum::http::HeaderValue;
+use strongroom::{Clock, Environment, Error, IdError, Org, OrgId, SystemClock, Timestamp, Vault};
 
 use crate::auth::{AdmittedKeys, Sessions, SigningKeys};
 use crate::limits::Limits;
 use crate::load::Load;
 use crate::metrics::Metrics;
+use crate::resuming::StoreHealth;
 use crate::tasks::Tasks;
 
 /// A vault that is served. Cheap to clone; every clone is the same service.
@@ -20,12 +26,17 @@ pub struct Service {
 /// What all clones of a service share.
 #[derive(Debug)]
 pub(crate) struct Inner {
-    pub(crate) vault: Vault,
+    /// Replaced by the same vault with another root key, if that was rotated elsewhere.
+    vault: RwLock<Vault>,
+    reopening: Reopening,
+    readiness: tokio::sync::Mutex<Option<Instant>>,
+    pub(crate) health: StoreHealth,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) limits: Limits,
     pub(crate) load: Arc<Load>,
     pub(crate) metrics: Metrics,
     pub(crate) session_secs: u64,
+    pub(crate) origins: Vec<HeaderValue>,
     pub(crate) admitted: AdmittedKeys,
     pub(crate) tasks: Tasks,
     signing_keys: Arc<SigningKeys>,
@@ -33,12 +44,35 @@ pub(crate) struct Inner {
 }
 
 /// How to set up a [`Service`], where the defaults do not fit.
-#[derive(Debug)]
 pub struct ServiceOptions {
     clock: Box<dyn Clock>,
     limits: Limits,
     metrics: Metrics,
     session_secs: u64,
+    reopen: Option<Box<Reopen>>,
+    health: StoreHealth,
+    origins: Vec<HeaderValue>,
+}
+
+/// Opens the served vault once more, on the same store.
+type Reopen = dyn Fn() -> Pin<Box<dyn Future<Output = Result<Vault, Error>> + Send>> + Send + Sync;
+
+/// How the vault is opened with a root key that is new.
+struct Reopening {
+    open: Option<Box<Reopen>>,
+    under_way: AtomicBool,
+}
+
+impl fmt::Debug for Reopening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reopening").field("under_way", &self.under_way).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ServiceOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceOptions").field("limits", &self.limits).finish_non_exhaustive()
+    }
 }
 
 impl Service {
@@ -59,8 +93,66 @@ impl Service {
         self.inner.draining.load(Ordering::Relaxed)
     }
 
+    /// The vault as it is open now.
+    #[must_use]
+    pub fn vault(&self) -> Vault {
+        self.inner.vault.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     pub(crate) fn org(&self, org: OrgId, environment: Environment) -> Org {
-        self.inner.vault.org(org, environment)
+        self.vault().org(org, environment)
+    }
+
+    /// Fails if the next write would fail, as far as that can be known: the last one succeeded a moment ago, or one is
+    /// made now, of a row that only counts.
+    pub(crate) async fn check_writes(&self) -> Result<(), Error> {
+        // One at a time: whoever waits for it takes its result.
+        let mut succeeded = self.inner.readiness.lock().await;
+        if succeeded.is_some_and(|at| at.elapsed() < PROBE_EVERY) {
+            return Ok(());
+        }
+        *succeeded = None;
+        match self.vault().mark().await {
+            Ok(_) => {
+                *succeeded = Some(Instant::now());
+                Ok(())
+            }
+            Err(error) => {
+                if matches!(error, Error::RootRotated) {
+                    self.take_up_root();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The root key was rotated elsewhere: opens the vault with the new one, beside the requests.
+    pub(crate) fn take_up_root(&self) {
+        let reopening = &self.inner.reopening;
+        // Relaxed: it guards nothing but a second try at the same time.
+        if reopening.open.is_none() || reopening.under_way.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let service = self.clone();
+        tokio::spawn(async move {
+            let inner = &service.inner;
+            let Some(open) = &inner.reopening.open else { return };
+            match open().await {
+                Ok(vault) => {
+                    *inner.vault.write().unwrap_or_else(PoisonError::into_inner) = vault;
+                    // They hold the vault as it was.
+                    inner.admitted.clear();
+                    tracing::warn!(
+                        "the root key was rotated elsewhere; the vault was opened with the new one"
+                    );
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the vault could not be opened with its new root key");
+                    tokio::time::sleep(REOPEN_PAUSE).await;
+                }
+            }
+            inner.reopening.under_way.store(false, Ordering::Relaxed);
+        });
     }
 
     /// The sessions of `org`.
@@ -80,6 +172,9 @@ impl Default for ServiceOptions {
             limits: Limits::default(),
             metrics: Metrics::new(),
             session_secs: SESSION_SECS,
+            reopen: None,
+            health: StoreHealth::default(),
+            origins: Vec::new(),
         }
     }
 }
@@ -113,18 +208,57 @@ impl ServiceOptions {
         self
     }
 
+    /// Opens the vault once more with `open` when its root key was rotated by another process, and serves that. It has
+    /// to be on the same store, which then counts as shared.
+    #[must_use]
+    pub fn reopen_with<F>(mut self, open: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Vault, Error>> + Send + 'static,
+    {
+        self.reopen = Some(Box::new(move || Box::pin(open())));
+        self
+    }
+
+    /// Lets pages of these origins, such as `https://console.example`, call from a browser (CORS); none unless set.
+    /// Each call still needs its key or token, which a browser never adds by itself.
+    ///
+    /// # Errors
+    /// [`Invalid::Id`](strongroom::Invalid::Id) for an origin that is not `scheme://host` or `scheme://host:port`.
+    pub fn origins<'o>(mut self, origins: impl IntoIterator<Item = &'o str>) -> Result<Self, Error> {
+        let parsed = origins.into_iter().map(|origin| {
+            let host = origin.split_once("://").map(|(_, host)| host);
+            let is_one =
+                host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', '@', '?', '#', ' ']));
+            let value = HeaderValue::from_str(origin).ok().filter(|_| is_one);
+            value.ok_or_else(|| Error::from(IdError::Empty("the host of an origin")))
+        });
+        self.origins = parsed.collect::<Result<_, _>>()?;
+        Ok(self)
+    }
+
+    /// Makes `/healthz` fail when the store of this health cannot be opened again.
+    #[must_use]
+    pub fn store_health(mut self, health: StoreHealth) -> Self {
+        self.health = health;
+        self
+    }
+
     /// Serves `vault`.
     #[must_use]
     pub fn serve(self, vault: Vault) -> Service {
-        let Self { clock, limits, metrics, session_secs } = self;
+        let Self { clock, limits, metrics, session_secs, reopen, health, origins } = self;
         let load = Arc::new(Load::new(limits));
         let inner = Inner {
-            vault,
+            vault: RwLock::new(vault),
+            reopening: Reopening { open: reopen, under_way: AtomicBool::new(false) },
+            readiness: tokio::sync::Mutex::default(),
+            health,
             clock,
             limits,
             load,
             metrics,
             session_secs,
+            origins,
             admitted: AdmittedKeys::default(),
             tasks: Tasks::default(),
             signing_keys: Arc::default(),
@@ -134,4 +268,8 @@ impl ServiceOptions {
     }
 }
 
+/// A probe of writes is a write itself, if a small one.
+const PROBE_EVERY: Duration = Duration::from_secs(5);
+/// Until the next try after one in vain.
+const REOPEN_PAUSE: Duration = Duration::from_secs(5);
 const SESSION_SECS: u64 = 24 * 60 * 60;

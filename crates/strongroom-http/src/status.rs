@@ -5,6 +5,8 @@ use serde::Serialize;
 use strongroom::{Error, ErrorKind};
 use utoipa::ToSchema;
 
+use crate::disk::full_disk;
+
 /// How an error of the engine is shown over HTTP. A host with routes of its own can use the same table.
 ///
 /// ```
@@ -60,7 +62,8 @@ impl ErrorStatus {
     /// The status of `error`. A kind of error that this release does not know is a 500.
     #[must_use]
     pub fn of(error: &Error) -> Self {
-        let status = status_of(error.kind());
+        let is_full = matches!(error, Error::Store(store) if full_disk(store).is_some());
+        let status = if is_full { StatusCode::INSUFFICIENT_STORAGE } else { status_of(error.kind()) };
         let code = match status {
             StatusCode::BAD_REQUEST => ErrorCode::ServerError,
             StatusCode::NOT_FOUND => ErrorCode::ResourceNotFound,

@@ -8,8 +8,8 @@ use std::io::Cursor;
 
 use serde_json::{Value, json};
 use strongroom::{
-    AuditFilter, Backup, LinkedAccountId, PageRequest, RawKey, Scope, Unlock, VarFormat, VariableDefinition,
-    Vault, VaultOptions,
+    AuditFilter, Backup, EventKind, LinkedAccountId, PageRequest, RawKey, Scope, Unlock, VarFormat,
+    VariableDefinition, Vault, VaultOptions,
 };
 use strongroom_http::{ApiKeys, Grant, NewApiKey, Right, ServiceOptions};
 use strongroom_memory::MemoryStore;
@@ -184,8 +184,8 @@ async fn plain_text_is_shown_with_the_right_to_reveal_alone_and_each_time_is_not
 /// How many times the audit says that something was shown.
 async fn reveals(fixture: &Fixture) -> usize {
     let events = fixture.org.audit(&AuditFilter::all(), PageRequest::first(1_000)).await.unwrap().items;
-    let is_reveal = |name: &Option<String>| name.as_deref() == Some("reveal");
-    events.iter().flat_map(|event| &event.changes).filter(|change| is_reveal(&change.name)).count()
+    let kinds = [EventKind::ValueRead, EventKind::CredentialRead];
+    events.iter().flat_map(|event| &event.changes).filter(|change| kinds.contains(&change.kind)).count()
 }
 
 #[tokio::test]

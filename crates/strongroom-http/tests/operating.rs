@@ -95,6 +95,25 @@ async fn no_answer_is_to_be_sniffed_and_nothing_runs_in_one() {
 }
 
 #[tokio::test]
+async fn only_pages_of_named_origins_may_call() {
+    let named = "https://console.example";
+    let fixture = Fixture::with(|options| options.origins([named]).unwrap()).await;
+    for (origin, is_allowed) in [(named, true), ("https://other.example", false)] {
+        let asked = fixture.call_anonymously("OPTIONS", "/env/definitions").header("origin", origin);
+        let asked = asked.header("access-control-request-method", "GET").send().await;
+        let allowed =
+            asked.headers.get("access-control-allow-origin").is_some_and(|allowed| allowed == origin);
+        assert_eq!(allowed, is_allowed, "{origin}");
+    }
+    let closed = Fixture::new().await;
+    let asked = closed.call("GET", "/env/definitions").header("origin", named).send().await;
+    assert!(!asked.headers.contains_key("access-control-allow-origin"));
+    for bad in ["*", "console.example", "https://", "https://a/b", "https://*.example"] {
+        assert!(strongroom_http::ServiceOptions::default().origins([bad]).is_err(), "{bad}");
+    }
+}
+
+#[tokio::test]
 async fn the_description_is_openapi_3_1_and_names_every_call() {
     let fixture = Fixture::new().await;
     let answer = get(&fixture, "/openapi.json").await;

@@ -7,24 +7,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use async_trait::async_trait;
 use futures_executor::block_on;
-use strongroom_store::{
-    Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
-};
+use strongroom_store::{Store, StoreError, StoreErrorKind};
 
 use crate::client::RELEASE;
 use crate::codec::{self, Call};
+use crate::own::DoorStore;
 use crate::place::Listening;
 use crate::{frame, peer};
-
-/// A store for the vault of this process, to which a [`Door`] can be opened. Cheap to clone; every clone is the same.
-#[derive(Debug, Clone)]
-pub struct DoorStore {
-    store: Arc<dyn Store>,
-    /// Whether anyone has come in.
-    entered: Arc<AtomicBool>,
-}
 
 /// A socket through which other processes of this user reach the store. Dropping it removes the socket, ends the
 /// connections, and waits for the calls that are at work.
@@ -52,12 +42,6 @@ struct Inside {
 }
 
 impl DoorStore {
-    /// `store`, which is this process's own until somebody comes in.
-    #[must_use]
-    pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, entered: Arc::default() }
-    }
-
     /// Opens a door at `path`, in place of a socket that an ended process of this user left there. Its directory must
     /// be one in which nobody else can replace files.
     ///
@@ -79,44 +63,18 @@ impl DoorStore {
     }
 }
 
-#[async_trait]
-// A default method of the trait would call this store and not the inner one's own.
-#[deny(clippy::missing_trait_methods)]
-impl Store for DoorStore {
-    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
-        self.store.read(request).await
-    }
-
-    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
-        self.store.commit(batch).await
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        // Of the store itself: that it is held here does not make it shared.
-        let own = (*self.store).capabilities();
-        // Acquire: pairs with the release in `enter`, so that who sees what came through the door knows of it. Never
-        // cleared: a cached row from before the first one came in may be older than what was written since.
-        if self.entered.load(Ordering::Acquire) { own.with_sharing() } else { own }
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        self.store.close().await
-    }
-}
-
 impl Drop for Door {
     fn drop(&mut self) {
         self.room.closing.store(true, Ordering::SeqCst);
+        self.room.end_all();
         // Who waits for the next connection sees the flag; nobody new comes in.
         self.room.listening.wake();
         if let Some(accepting) = self.accepting.take() {
             let _ = accepting.join();
         }
+        // With the last one that was let in.
+        self.room.end_all();
         let mut inside = self.room.inside();
-        for (_, stream) in &inside.streams {
-            // Only the reading end: an answer that is due still goes out.
-            let _ = stream.shutdown(std::net::Shutdown::Read);
-        }
         while !inside.streams.is_empty() {
             inside = self.room.left.wait(inside).unwrap_or_else(PoisonError::into_inner);
         }
@@ -146,7 +104,7 @@ impl Room {
         }
         let Ok(kept) = stream.try_clone() else { return };
         let mut inside = self.inside();
-        while inside.streams.len() >= INSIDE_MAX {
+        while inside.streams.len() >= INSIDE_MAX && !self.closing.load(Ordering::SeqCst) {
             inside = self.left.wait(inside).unwrap_or_else(PoisonError::into_inner);
         }
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -194,6 +152,15 @@ impl Room {
     fn enter(&self) -> Vec<u8> {
         self.entered.store(true, Ordering::Release);
         codec::welcome(&(*self.store).capabilities())
+    }
+
+    /// Ends the connections once their calls are answered, and wakes up who waits for one to end.
+    fn end_all(&self) {
+        for (_, stream) in &self.inside().streams {
+            // Only the reading end: an answer that is due still goes out.
+            let _ = stream.shutdown(std::net::Shutdown::Read);
+        }
+        self.left.notify_all();
     }
 
     fn leave(&self, id: u64) {

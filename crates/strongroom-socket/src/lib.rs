@@ -46,6 +46,7 @@ mod codec;
 mod door;
 #[cfg(unix)]
 mod frame;
+mod own;
 #[cfg(unix)]
 mod peer;
 #[cfg(unix)]
@@ -54,4 +55,7 @@ mod place;
 #[cfg(unix)]
 pub use client::SocketStore;
 #[cfg(unix)]
-pub use door::{Door, DoorStore};
+pub use door::Door;
+#[cfg(not(unix))]
+pub use own::Door;
+pub use own::DoorStore;

@@ -43,8 +43,13 @@ impl Listening {
         }
     }
 
-    /// Wakes up who waits for the next connection.
+    /// Wakes up who waits for the next connection, also if the file of the socket is gone.
     pub(crate) fn wake(&self) {
+        let ended = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Read);
+        // Elsewhere than on Linux, a socket that listens may not take that.
+        if ended.is_ok() {
+            return;
+        }
         if let Ok(place) = Place::of(&self.path) {
             let _ = UnixStream::connect(&place.address);
         }

@@ -130,3 +130,18 @@ fn a_door_that_closes_ends_those_who_are_inside() {
     let refused = block_on(outside.read(&ReadBatch::default())).unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::Unavailable);
 }
+
+#[test]
+fn a_door_whose_socket_was_removed_closes_all_the_same() {
+    let place = tempfile::tempdir().unwrap();
+    let socket = place.path().join("vault.sock");
+    let store = own();
+    let door = store.open_door(&socket).unwrap();
+    let outside = SocketStore::connect(&socket).unwrap();
+    fs::remove_file(&socket).unwrap();
+    drop(door);
+    assert_eq!(
+        block_on(outside.read(&ReadBatch::default())).unwrap_err().kind(),
+        StoreErrorKind::Unavailable
+    );
+}

@@ -262,8 +262,8 @@ impl Namespace {
     }
 }
 
-const RESERVED_NAMESPACES: [&str; 6] =
-    ["api-key", "api-key-use", "reveal", "signing-key", "session", "account-session"];
+const RESERVED_NAMESPACES: [&str; 5] =
+    ["api-key", "api-key-use", "signing-key", "session", "account-session"];
 
 impl IntegrationId {
     /// The default app, under the slug `default-app`.

@@ -33,6 +33,11 @@ impl AdmittedKeys {
         self.0.get(digest)
     }
 
+    /// Forgets all of them.
+    pub(crate) fn clear(&self) {
+        self.0.clear();
+    }
+
     /// Opens the record of the key of this text, and admits it if it is neither revoked nor expired.
     pub(crate) async fn open(
         &self,

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::FromRequestParts;
 use axum::extract::Path;
 use axum::http::request::Parts;
-use strongroom::{AppCredentials, IntegrationId, LinkedAccountId, Secret};
+use strongroom::{AppCredentials, AuditNote, IntegrationId, LinkedAccountId, Secret};
 
 use super::BASE;
 use super::accounts::account_id;
@@ -28,7 +28,8 @@ pub(crate) async fn list(
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<CredentialInfo>>, Failure> {
     operator.may_account(Right::Read, Some(&place.account))?;
-    let found = place.credentials(&operator).list(query.request()?).await.map_err(full)?;
+    let mut found = place.credentials(&operator).list(query.request()?).await.map_err(full)?;
+    found.items.retain(|info| operator.grant().takes_name(info.key_name.as_str()));
     Ok(Json(Page::of(found, |info| CredentialInfo::of(&info))))
 }
 
@@ -42,9 +43,9 @@ pub(crate) async fn get(operator: Operator, place: Keyed) -> Result<Json<Credent
     let Keyed { key, place } = place;
     operator.may_account(Right::Reveal, Some(&place.account))?;
     operator.may_name(Right::Reveal, &key)?;
-    operator.note_reveal(&format!("credential {key} of {}", place.account)).await?;
     let found = place.credentials(&operator).get(&key).await.map_err(full)?;
     let found = found.ok_or_else(not_found)?;
+    operator.note_shown(&[AuditNote::credential_read(&place.account, &found.info)]).await?;
     let value = found.value.expose().to_owned().into();
     Ok(Json(CredentialShown { key, value, updated_at: crate::time::iso(found.info.updated_at) }))
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use strongroom::{DocumentId, Error, LinkedAccountId, Org, Scope, ScopePath, Vault};
+use strongroom::{AuditNote, DocumentId, Error, LinkedAccountId, Org, Scope, ScopePath, Vault};
 
 use crate::auth::{Grant, Right};
-use crate::caller::{actor, admit_key};
+use crate::caller::{actor, admit_key, note};
 use crate::error::Failure;
 use crate::load::RequestPermit;
 use crate::service::Service;
@@ -17,6 +17,7 @@ pub(crate) struct Operator {
     pub(super) org: Org,
     pub(super) key_id: DocumentId,
     grant: Arc<Grant>,
+    vault: Vault,
     pub(super) service: Service,
 }
 
@@ -26,19 +27,21 @@ impl FromRequestParts<Service> for Operator {
     async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Failure> {
         let permit = RequestPermit::of(&parts.extensions)?;
         let admitted = admit_key(service, &permit, &parts.headers).await?;
-        let actor = actor(&format!("api-key:{}", admitted.id), parts.extensions.get());
+        let caller = format!("api-key:{}", admitted.id);
+        note(&caller);
+        let actor = actor(&caller, parts.extensions.get());
         let org = match actor {
             Some(actor) => admitted.org().acting_as(actor),
             None => admitted.org().clone(),
         };
         let (key_id, grant) = (admitted.id, Arc::clone(&admitted.grant));
-        Ok(Self { org, key_id, grant, service: service.clone() })
+        Ok(Self { org, key_id, grant, vault: service.vault(), service: service.clone() })
     }
 }
 
 impl Operator {
     pub(super) fn vault(&self) -> &Vault {
-        &self.service.inner.vault
+        &self.vault
     }
 
     pub(super) fn grant(&self) -> &Grant {
@@ -77,15 +80,10 @@ impl Operator {
         self.may_account(right, account)
     }
 
-    /// Notes in the audit that something is shown in plain text, before it is. A vault without an audit notes nothing.
-    pub(super) async fn note_reveal(&self, what: &str) -> Result<(), Failure> {
-        tracing::info!(key = %self.key_id, "plain text is shown");
-        if !self.vault().settings().await.map_err(full)?.audit {
-            return Ok(());
-        }
-        let records = self.org.reserved_records("reveal".parse().map_err(Error::from)?);
-        let key = self.key_id.to_string().parse().map_err(Error::from)?;
-        records.put(&key, what).await.map(drop).map_err(full)
+    /// Notes in the audit what is shown in plain text, before it is: what cannot be noted is not shown. A vault without
+    /// an audit notes nothing.
+    pub(super) async fn note_shown(&self, shown: &[AuditNote]) -> Result<(), Failure> {
+        self.org.note(shown).await.map(drop).map_err(full)
     }
 }
 

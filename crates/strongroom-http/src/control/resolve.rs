@@ -1,6 +1,7 @@
 //! What a run sees, and why.
 
 use axum::Json;
+use strongroom::{AuditNote, PageRequest};
 
 use super::BASE;
 use super::bodies::{Resolution, ResolvedValue, Trace};
@@ -25,14 +26,25 @@ pub(crate) async fn all(
     let (path, account, reveal) = (query.path()?, query.account()?, query.reveals()?);
     let right = if reveal { Right::Reveal } else { Right::Read };
     operator.may_account(right, account.as_ref())?;
-    if reveal {
-        operator.note_reveal("everything that a run sees").await?;
+    if let Some(account) = &account {
+        // A run for it would see only what all accounts see, which a mistyped id must not do in silence.
+        let (org, first) = (&operator.org, PageRequest::first(1));
+        let is_known = org.linked_account(account).await.map_err(full)?.is_some()
+            || !org.account(account.clone()).values(first).await.map_err(full)?.items.is_empty();
+        if !is_known {
+            return Err(super::accounts::not_found());
+        }
     }
     let found = operator.org.resolve_all(&path).await.map_err(full)?;
     let is_taken = |name: &str| operator.grant().takes_name(name);
-    let values = found.values.iter().filter(|one| is_taken(&one.name));
+    let values: Vec<_> = found.values.iter().filter(|one| is_taken(&one.name)).collect();
+    if reveal {
+        let shown: Vec<_> =
+            values.iter().filter(|one| one.encrypted).map(|one| AuditNote::resolved(one)).collect();
+        operator.note_shown(&shown).await?;
+    }
     Ok(Json(Resolution {
-        values: values.map(|one| ResolvedValue::of(one, reveal)).collect(),
+        values: values.into_iter().map(|one| ResolvedValue::of(one, reveal)).collect(),
         missing_required: found.missing_required.into_iter().filter(|name| is_taken(name)).collect(),
     }))
 }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use axum::Json;
 use strongroom::{
-    DefinitionId, Error, Expected, Org, PageRequest, Revision, Scope, Secret, StoredDefinition, WriteOptions,
+    AuditNote, DefinitionId, Error, Expected, Org, PageRequest, Revision, Scope, Secret, StoredDefinition,
+    WriteOptions,
 };
 
 use super::BASE;
@@ -34,19 +35,24 @@ pub(crate) async fn list(
     operator.may_at(Right::Read, &scope)?;
     if reveal {
         operator.may(Right::Reveal)?;
-        operator.note_reveal(&format!("values at {scope}")).await?;
     }
     let definitions: HashMap<DefinitionId, StoredDefinition> =
         definitions::all(&operator.org).await?.into_iter().map(|stored| (stored.id, stored)).collect();
     let found = operator.org.values(&scope, query.request()?).await.map_err(full)?;
     let next = found.next.map(|cursor| cursor.to_string());
     // A definition that was made since its list was read is missing, and so is its value then.
-    let items = found.items.iter().filter_map(|value| {
+    let taken = found.items.iter().filter_map(|value| {
         let stored = definitions.get(&value.definition_id)?;
-        let is_taken = operator.grant().takes_name(&stored.definition.name);
-        is_taken.then(|| Value::of(value, stored, reveal))
+        operator.grant().takes_name(&stored.definition.name).then_some((value, stored))
     });
-    Ok(Json(Page { items: items.collect(), next }))
+    let taken: Vec<_> = taken.collect();
+    if reveal {
+        let encrypted = taken.iter().filter(|(_, stored)| stored.definition.encrypted);
+        let shown: Vec<_> = encrypted.map(|(value, _)| AuditNote::value_read(value)).collect();
+        operator.note_shown(&shown).await?;
+    }
+    let items = taken.into_iter().map(|(value, stored)| Value::of(value, stored, reveal)).collect();
+    Ok(Json(Page { items, next }))
 }
 
 /// The value of a variable at exactly one scope
@@ -65,11 +71,12 @@ pub(crate) async fn get(
     operator.may_name(right, &name)?;
     operator.may_at(right, &scope)?;
     let stored = definitions::find(&operator.org, &name).await?;
-    if reveal {
-        operator.note_reveal(&format!("{name} at {scope}")).await?;
-    }
     let found = operator.org.value(stored.id, &scope).await.map_err(full)?;
-    Ok(Json(Value::of(&found.ok_or_else(Failure::value_not_found)?, &stored, reveal)))
+    let found = found.ok_or_else(Failure::value_not_found)?;
+    if reveal && stored.definition.encrypted {
+        operator.note_shown(&[AuditNote::value_read(&found)]).await?;
+    }
+    Ok(Json(Value::of(&found, &stored, reveal)))
 }
 
 /// Sets the value of a variable at one scope

@@ -24,7 +24,7 @@ pub(crate) async fn status(operator: Operator) -> Result<Json<Status>, Failure> 
         environment: operator.org.environment().to_string(),
         api_key_id: operator.key_id.to_string(),
         rights: operator.grant().rights().map(|right| right.as_str().to_owned()).collect(),
-        ready: !operator.service.is_draining(),
+        ready: !operator.service.is_draining() && operator.service.check_writes().await.is_ok(),
         settings: VaultSettings::of(settings),
     }))
 }

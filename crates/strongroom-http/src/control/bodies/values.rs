@@ -320,7 +320,9 @@ impl ValueWritten {
 }
 
 impl Version {
-    pub(crate) fn of(version: &strongroom::Version, is_newest: bool) -> Self {
+    /// The version as it is shown; `is_newest` for the first one of a history.
+    #[must_use]
+    pub fn of(version: &strongroom::Version, is_newest: bool) -> Self {
         let metadata = &version.metadata;
         let state = match (version.deleted, is_newest) {
             (true, _) => "deleted",
@@ -353,7 +355,9 @@ impl ResolvedValue {
 }
 
 impl Trace {
-    pub(crate) fn of(trace: &strongroom::Trace) -> Self {
+    /// The trace as it is shown.
+    #[must_use]
+    pub fn of(trace: &strongroom::Trace) -> Self {
         let winner = trace.winner();
         let steps = trace.steps.iter().map(|step| {
             let outcome = match (step.holds_value, winner) {

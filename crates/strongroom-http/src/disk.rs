@@ -1,0 +1,45 @@
+//! Whether a disk is full, told by an error of a store.
+
+use std::io;
+
+use strongroom::store::StoreError;
+
+/// The system's word for a disk that is full, if that is among the causes.
+pub(crate) fn full_disk(error: &StoreError) -> Option<io::ErrorKind> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        let typed = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        // A backend's error, and one from another process, keep it as text only.
+        let kind = typed.or_else(|| named(&error.to_string()));
+        if let Some(kind @ (FULL | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)) = kind {
+            return Some(kind);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// The kind of the operating system's error that a text names.
+fn named(text: &str) -> Option<io::ErrorKind> {
+    let (_, rest) = text.rsplit_once("(os error ")?;
+    let code = rest.split_once(')')?.0.parse().ok()?;
+    Some(io::Error::from_raw_os_error(code).kind())
+}
+
+const FULL: io::ErrorKind = io::ErrorKind::StorageFull;
+
+#[cfg(test)]
+mod tests {
+    use strongroom::store::StoreErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_by_a_cause_or_by_its_text() {
+        let error = || StoreError::new(StoreErrorKind::Poisoned, "it failed");
+        assert_eq!(full_disk(&error()), None);
+        assert_eq!(full_disk(&error().with_source(io::Error::from(FULL))), Some(FULL));
+        let outer = error().with_source(error().with_source("I/O error: no space (os error 28)".to_owned()));
+        assert_eq!(full_disk(&outer), cfg!(target_os = "linux").then_some(FULL));
+    }
+}

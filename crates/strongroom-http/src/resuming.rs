@@ -1,0 +1,371 @@
+//! A store that is opened again by itself.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use strongroom::store::{
+    Capabilities, Committed, Op, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
+};
+use tokio::sync::RwLock;
+
+use crate::disk::full_disk;
+
+/// An embedded store that goes on after a full disk or a failed sync, which end the handle on it: it is opened again,
+/// reads go on, and a write that failed says whether it was made. While the disk is full, writes are refused and tried
+/// anew once a second.
+///
+/// From then on it counts as shared, since another process may have written before it was opened again.
+pub struct ResumingStore {
+    open: Box<Open>,
+    capabilities: Capabilities,
+    current: RwLock<Handle>,
+    reopened: AtomicBool,
+    trouble: Mutex<Trouble>,
+    health: StoreHealth,
+}
+
+/// Opens the store, from its files as they are on the disk.
+type Open = dyn Fn() -> Result<Arc<dyn Store>, StoreError> + Send + Sync;
+
+/// Whether a store could be opened again, for `/healthz`. Cheap to clone; every clone is the same.
+#[derive(Debug, Clone, Default)]
+pub struct StoreHealth(Arc<Mutex<Option<Instant>>>);
+
+/// The store as it is open now.
+struct Handle {
+    /// `None` if it could not be opened again.
+    store: Option<Arc<dyn Store>>,
+    /// How often it was opened.
+    number: u64,
+}
+
+#[derive(Default)]
+struct Trouble {
+    /// Until when no write is tried, and why.
+    no_writes: Option<(Instant, Arc<StoreError>)>,
+    /// When it was last tried to open it, in vain.
+    failed: Option<Instant>,
+}
+
+impl ResumingStore {
+    /// Opens the store with `open`, which is called again whenever the store has to be.
+    ///
+    /// After a sync that failed, the system may hold bytes that never reached the disk and take them for written:
+    /// `open` has to make it forget them.
+    ///
+    /// # Errors
+    /// Those of `open`.
+    pub fn open(
+        open: impl Fn() -> Result<Arc<dyn Store>, StoreError> + Send + Sync + 'static,
+        health: &StoreHealth,
+    ) -> Result<Self, StoreError> {
+        let store = open()?;
+        Ok(Self {
+            open: Box::new(open),
+            capabilities: (*store).capabilities(),
+            current: RwLock::new(Handle { store: Some(store), number: 0 }),
+            reopened: AtomicBool::new(false),
+            trouble: Mutex::default(),
+            health: health.clone(),
+        })
+    }
+
+    /// Opens the store again in place of its handle with this number.
+    async fn reopen(&self, number: u64) -> Result<(), StoreError> {
+        // Waits for the calls that are at work on the old handle, so that nothing holds its file any more.
+        let mut current = self.current.write().await;
+        if current.number != number {
+            return Ok(());
+        }
+        if self.trouble().failed.is_some_and(|at| at.elapsed() < PAUSE) {
+            return Err(unavailable());
+        }
+        // Release: pairs with `capabilities`, so that nothing is read from the new handle as if it were the old one.
+        self.reopened.store(true, Ordering::Release);
+        if let Some(old) = current.store.take() {
+            // It says again what it said before.
+            let _ = old.close().await;
+        }
+        match (self.open)() {
+            Ok(store) => {
+                *current = Handle { store: Some(store), number: number + 1 };
+                self.trouble().failed = None;
+                self.health.set(true);
+                tracing::warn!("the store was opened again");
+                Ok(())
+            }
+            Err(error) => {
+                self.trouble().failed = Some(Instant::now());
+                self.health.set(false);
+                tracing::error!(%error, "the store could not be opened again");
+                Err(error)
+            }
+        }
+    }
+
+    async fn try_read(&self, request: &ReadBatch) -> (u64, Result<ReadSet, StoreError>) {
+        let current = self.current.read().await;
+        let answer = match &current.store {
+            Some(store) => store.read(request).await,
+            None => Err(poisoned()),
+        };
+        (current.number, answer)
+    }
+
+    async fn try_commit(&self, batch: &Arc<WriteBatch>) -> (u64, Result<Committed, StoreError>) {
+        let current = self.current.read().await;
+        let answer = match &current.store {
+            Some(store) => store.commit(Arc::clone(batch)).await,
+            None => Err(poisoned()),
+        };
+        (current.number, answer)
+    }
+
+    /// Whether a batch on which the handle ended was written: nothing of the old handle can land any more.
+    async fn find_out(&self, batch: &WriteBatch, cause: StoreError) -> Result<Committed, StoreError> {
+        let (mut puts, mut deletes) =
+            (batch.ops.iter().filter(|op| matches!(op, Op::Put(..))), batch.ops.iter());
+        let Some(op) = puts.next().or_else(|| deletes.next()) else { return Err(not_written(cause)) };
+        let request = ReadBatch { gets: vec![op.key().clone()], scans: Vec::new() };
+        let found = self.try_read(&request).await.1.ok().and_then(|set| set.gets.into_iter().next());
+        match (op, found) {
+            // Every sealed row has a nonce of its own, so that nobody else wrote the same.
+            (Op::Put(_, ours), Some(Some(row))) if row.value == *ours => {
+                Ok(Committed { revision: row.revision })
+            }
+            (Op::Put(..), Some(_)) | (Op::Delete(_), Some(Some(_))) => Err(not_written(cause)),
+            (Op::Delete(_), Some(None)) | (_, None) => {
+                let message = "the write may or may not have been made: the store had to be opened again";
+                Err(StoreError::new(StoreErrorKind::Indeterminate, message).with_source(cause))
+            }
+        }
+    }
+
+    /// Refuses writes for a while, so that not every one of them costs an opening.
+    fn pause_writes(&self, cause: &StoreError) -> StoreError {
+        let why = Arc::new(not_written(copy_of(cause)));
+        self.trouble().no_writes = Some((Instant::now() + PAUSE, why));
+        copy_of(cause)
+    }
+
+    fn refuse_paused(&self) -> Result<(), StoreError> {
+        match &self.trouble().no_writes {
+            Some((until, why)) if Instant::now() < *until => {
+                Err(StoreError::new(why.kind(), why.to_string()).with_source(Arc::clone(why)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn trouble(&self) -> std::sync::MutexGuard<'_, Trouble> {
+        // Every change is one assignment, so that a panic leaves nothing half done.
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+// A default method of the trait would call this store and not the inner one's own.
+#[deny(clippy::missing_trait_methods)]
+impl Store for ResumingStore {
+    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
+        match self.try_read(request).await {
+            (number, Err(error)) if error.kind() == StoreErrorKind::Poisoned => {
+                self.reopen(number).await?;
+                self.try_read(request).await.1
+            }
+            (_, answer) => answer,
+        }
+    }
+
+    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
+        self.refuse_paused()?;
+        match self.try_commit(&batch).await {
+            (number, Err(error)) if error.kind() == StoreErrorKind::Poisoned => {
+                let cause = self.pause_writes(&error);
+                self.reopen(number).await?;
+                self.find_out(&batch, cause).await
+            }
+            (_, answer) => answer,
+        }
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        match self.reopened.load(Ordering::Acquire) {
+            true => self.capabilities.with_sharing(),
+            false => self.capabilities,
+        }
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        match &self.current.read().await.store {
+            Some(store) => store.close().await,
+            None => Err(unavailable()),
+        }
+    }
+}
+
+impl fmt::Debug for ResumingStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResumingStore").field("reopened", &self.reopened).finish_non_exhaustive()
+    }
+}
+
+impl StoreHealth {
+    /// Whether only a restart helps: the store could not be opened again for half a minute.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        let since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        since.is_some_and(|since| since.elapsed() >= PATIENCE)
+    }
+
+    fn set(&self, is_open: bool) {
+        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *since = if is_open { None } else { since.or_else(|| Some(Instant::now())) };
+    }
+}
+
+/// The same kind and sentences: an error of a store cannot be cloned.
+fn copy_of(error: &StoreError) -> StoreError {
+    let copy = StoreError::new(error.kind(), error.to_string());
+    match full_disk(error) {
+        Some(kind) => copy.with_source(std::io::Error::from(kind)),
+        None => match std::error::Error::source(error) {
+            Some(cause) => copy.with_source(cause.to_string()),
+            None => copy,
+        },
+    }
+}
+
+fn not_written(cause: StoreError) -> StoreError {
+    let message = match full_disk(&cause) {
+        Some(_) => "the disk of the store is full, and nothing was written",
+        None => "the store could not be written, and nothing was",
+    };
+    StoreError::new(StoreErrorKind::Unavailable, message).with_source(cause)
+}
+
+fn poisoned() -> StoreError {
+    StoreError::new(StoreErrorKind::Poisoned, "the store is not open")
+}
+
+fn unavailable() -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, "the store could not be opened again yet")
+}
+
+/// Between two tries to write to a full disk, or to open the store.
+const PAUSE: Duration = Duration::from_secs(1);
+/// After which a restart may help.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use strongroom::store::Key;
+    use strongroom_memory::MemoryStore;
+
+    use super::*;
+
+    /// A handle that ends at a write, once it is told to: with the write in the store, or without.
+    #[derive(Debug)]
+    struct Fragile {
+        disk: Arc<MemoryStore>,
+        end: Arc<Mutex<Option<End>>>,
+        ended: AtomicBool,
+    }
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum End {
+        Written,
+        Full,
+    }
+
+    impl Fragile {
+        fn refuse(&self) -> Result<(), StoreError> {
+            let full = || std::io::Error::from(ErrorKind::StorageFull);
+            let poisoned = || StoreError::new(StoreErrorKind::Poisoned, "").with_source(full());
+            if self.ended.load(Ordering::Relaxed) { Err(poisoned()) } else { Ok(()) }
+        }
+    }
+
+    #[async_trait]
+    impl Store for Fragile {
+        async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
+            self.refuse()?;
+            self.disk.read(request).await
+        }
+
+        async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
+            self.refuse()?;
+            let end = *self.end.lock().unwrap();
+            if end != Some(End::Full) {
+                let done = self.disk.commit(batch).await?;
+                if end.is_none() {
+                    return Ok(done);
+                }
+            }
+            self.ended.store(true, Ordering::Relaxed);
+            self.refuse().map(|()| unreachable!())
+        }
+
+        fn capabilities(&self) -> Capabilities {
+            self.disk.capabilities()
+        }
+
+        async fn close(&self) -> Result<(), StoreError> {
+            self.refuse()
+        }
+    }
+
+    fn store(end: &Arc<Mutex<Option<End>>>) -> ResumingStore {
+        let (disk, end) = (Arc::new(MemoryStore::new()), Arc::clone(end));
+        let open = move || -> Result<Arc<dyn Store>, StoreError> {
+            let (disk, end) = (Arc::clone(&disk), Arc::clone(&end));
+            Ok(Arc::new(Fragile { disk, end, ended: AtomicBool::new(false) }))
+        };
+        ResumingStore::open(open, &StoreHealth::default()).unwrap()
+    }
+
+    fn put(value: &str) -> Arc<WriteBatch> {
+        let mut batch = WriteBatch::default();
+        batch.put(Key::from(b"k".as_slice()), value.as_bytes().to_vec());
+        Arc::new(batch)
+    }
+
+    async fn read(store: &ResumingStore) -> Vec<u8> {
+        let request = ReadBatch { gets: vec![Key::from(b"k".as_slice())], scans: Vec::new() };
+        store.read(&request).await.unwrap().gets.remove(0).unwrap().value
+    }
+
+    #[tokio::test]
+    async fn on_a_full_disk_reads_go_on_and_writes_say_so_until_there_is_room() {
+        let end = Arc::new(Mutex::new(None));
+        let store = store(&end);
+        store.commit(put("1")).await.unwrap();
+        assert!(!store.capabilities().shared);
+        *end.lock().unwrap() = Some(End::Full);
+        for _ in 0..2 {
+            let refused = store.commit(put("2")).await.unwrap_err();
+            assert_eq!(refused.kind(), StoreErrorKind::Unavailable);
+            assert_eq!(full_disk(&refused), Some(ErrorKind::StorageFull));
+            assert_eq!(read(&store).await, b"1");
+        }
+        assert!(store.capabilities().shared, "another process may have had it in between");
+        *end.lock().unwrap() = None;
+        while store.commit(put("3")).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(read(&store).await, b"3");
+    }
+
+    #[tokio::test]
+    async fn a_write_that_was_made_although_its_handle_ended_is_acknowledged() {
+        let end = Arc::new(Mutex::new(Some(End::Written)));
+        let store = store(&end);
+        store.commit(put("1")).await.unwrap();
+        assert_eq!(read(&store).await, b"1");
+    }
+}
