@@ -22,12 +22,14 @@ use crate::commands::edit::Edit;
 use crate::commands::explain::Explain;
 use crate::commands::export::Export;
 use crate::commands::get::Get;
+use crate::commands::health::Health;
 use crate::commands::history::History;
 use crate::commands::import::Import;
 use crate::commands::init::Init;
 use crate::commands::inject::Inject;
 use crate::commands::job::JobCommand;
 use crate::commands::list::List;
+use crate::commands::man::Man;
 use crate::commands::migrate::Migrate;
 use crate::commands::resolve::Resolve;
 use crate::commands::restore::Restore;
@@ -62,6 +64,10 @@ enum Command {
     Work(Work),
     /// Print the completions for a shell
     Completions(Completions),
+    /// Write the manual pages to a directory
+    Man(Man),
+    /// Ask a server whether it is well; needs no key
+    Health(Health),
 }
 
 /// The commands that work on a vault.
@@ -151,11 +157,13 @@ impl Args {
             Command::Completions(completions) => {
                 return completions.run(Self::command()).map(|()| ExitCode::SUCCESS);
             }
+            Command::Health(health) => return health.run(output).map(|()| ExitCode::SUCCESS),
+            Command::Man(man) => return man.run(Self::command()).map(|()| ExitCode::SUCCESS),
             Command::Work(work) => work,
         };
         let config = Config::load(&self.globals)?;
         match &config.server {
-            Some(server) => work.on_server(server, output).map(|()| ExitCode::SUCCESS),
+            Some(server) => work.on_server(server, output),
             None => work.on_store(config, output),
         }
     }
@@ -248,9 +256,10 @@ impl Work {
         ) || matches!(self, Self::Audit(audit) if audit.only_reads())
     }
 
-    fn on_server(self, server: &Server, output: &Output) -> Result<(), Failure> {
+    fn on_server(self, server: &Server, output: &Output) -> Result<ExitCode, Failure> {
         let client = || Client::open(server, output);
         match self {
+            Self::Run(run) => return run.on_server(&client()?),
             Self::Define(define) => define.on_server(&client()?, output),
             Self::Show(show) => show.on_server(&client()?, output),
             Self::Set(set) => set.on_server(&client()?, output),
@@ -259,33 +268,36 @@ impl Work {
             Self::Delete(delete) => delete.on_server(&client()?, output),
             Self::Credential(command) => command.on_server(&client()?, output),
             Self::Account(command) => command.on_server(&client()?, output),
-            Self::Get(_) | Self::Explain(_) | Self::Edit(_) => {
-                Err(Failure::not_on_server("a server only returns what resolves"))
+            Self::Get(get) => get.on_server(&client()?, output),
+            Self::Explain(explain) => explain.on_server(&client()?, output),
+            Self::Export(export) => export.on_server(&client()?, output),
+            Self::Inject(inject) => inject.on_server(&client()?, output),
+            Self::History(history) => history.on_server(&client()?, output),
+            Self::Undo(undo) => undo.on_server(&client()?, output),
+            Self::Import(import) => import.on_server(&client()?, output),
+            Self::ApiKey(command) => command.on_server(&client()?, output),
+            Self::Slot(command) => command.on_server(&client()?, output),
+            Self::Rotate(Rotate::Data(data)) => data.on_server(&client()?, output),
+            Self::Job(command) => command.on_server(&client()?, output),
+            Self::Audit(audit) => audit.on_server(&client()?, output),
+            Self::Verify(verify) => verify.on_server(&client()?, output),
+            Self::Backup(backup) => backup.on_server(&client()?, output),
+            Self::Revert(revert) => revert.on_server(&client()?, output),
+            Self::Edit(_) | Self::Diff(_) | Self::Copy(_) => {
+                Err(Failure::not_on_server("this needs more than an API key gives"))
             }
-            Self::Export(_) | Self::Run(_) | Self::Inject(_) | Self::Diff(_) | Self::Copy(_) => {
-                Err(Failure::not_on_server("a server does not show encrypted values"))
-            }
-            Self::History(_) | Self::Undo(_) | Self::Revert(_) => {
-                Err(Failure::not_on_server("a server does not give away former versions"))
-            }
-            Self::Import(_) => Err(Failure::not_on_server("a server takes one value at a time")),
             Self::Init(_)
             | Self::Doctor(_)
             | Self::Serve(_)
-            | Self::ApiKey(_)
-            | Self::Slot(_)
-            | Self::Rotate(_)
+            | Self::Rotate(Rotate::Root(_))
             | Self::Shred(_)
-            | Self::Job(_)
-            | Self::Verify(_)
             | Self::Checkpoint(_)
-            | Self::Audit(_)
-            | Self::Backup(_)
             | Self::Restore(_)
             | Self::Migrate(_) => {
-                Err(Failure::not_on_server("this needs the root key, which a server does not give away"))
+                Err(Failure::not_on_server("this needs a key of the vault, which never travels"))
             }
-        }
+        }?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 

@@ -67,6 +67,13 @@ pub(crate) fn existing(config: &Config, output: &Output) -> Result<Unlock, Failu
     existing_key(config, output)?.unlock()
 }
 
+/// The key of an existing vault from its file, without a word or a question; `None` if there is no such file.
+pub(crate) fn existing_unattended(config: &Config) -> Option<Unlock> {
+    let default = || config.default_key_file().ok().flatten().map(KeySource::RootKeyFile);
+    let source = config.key.clone().or_else(default)?;
+    Key::read(&source, &Output::new(true)).ok()?.unlock().ok()
+}
+
 /// The same, to be used more than once.
 pub(crate) fn existing_key(config: &Config, output: &Output) -> Result<Key, Failure> {
     if let Some(source) = &config.key {

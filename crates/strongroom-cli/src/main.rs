@@ -16,6 +16,7 @@ mod pages;
 mod passphrase;
 mod progress;
 mod scope_args;
+mod seen;
 mod session;
 mod store;
 mod suggest;

@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::keys;
 use crate::marks::KeptMark;
 use crate::output::Output;
+#[cfg(unix)]
 use crate::store::door;
 
 /// An open vault and the org that the command works on.
@@ -59,26 +60,33 @@ impl Session {
         Ok(Self::of(vault, config, KeptMark::unset(&config.store)?))
     }
 
+    /// Opens the existing vault once more, on a store that this process serves.
+    pub(crate) async fn reopen(config: &Config, store: DoorStore, metrics: &Metrics) -> Result<Vault, Error> {
+        // Nobody may be there any more to read or to type anything.
+        let unlock = keys::existing_unattended(config).ok_or(Error::WrongKey)?;
+        store.share();
+        options(config).open(MeasuredStore::new(store, metrics), unlock).await
+    }
+
     /// Opens the existing vault, or creates one if the store is empty; counts the calls of the store. `start` returns
     /// the key of a new vault and what else it needs, which comes back only if the vault was created.
     pub(crate) async fn open_or_create<T>(
         config: &Config,
+        shown: &DoorStore,
         metrics: &Metrics,
         output: &Output,
         start: impl FnOnce() -> Result<(Unlock, T), Failure>,
     ) -> Result<(Self, Option<T>), Failure> {
-        let store = DoorStore::new(config.store.open_alone()?);
-        let shown = store.clone();
-        let store = MeasuredStore::new(store, metrics);
+        let store = MeasuredStore::new(shown.clone(), metrics);
         if is_empty(&store).await? {
             KeptMark::of(config)?.refuse_empty(&config.store)?;
             let (unlock, started) = start()?;
             let vault = options(config).create(store, unlock).await?;
             let session = Self::of(vault, config, KeptMark::unset(&config.store)?);
-            return Ok((session.with_door(&shown, config, output), Some(started)));
+            return Ok((session.with_door(shown, config, output), Some(started)));
         }
         let session = Self::open_with(config, store, keys::existing(config, output)?, output).await?;
-        Ok((session.with_door(&shown, config, output), None))
+        Ok((session.with_door(shown, config, output), None))
     }
 
     fn of(vault: Vault, config: &Config, mark: KeptMark) -> Self {
@@ -91,7 +99,13 @@ impl Session {
         Self { vault, org, mark, writes: config.writes, door: None }
     }
 
+    #[cfg(not(unix))]
+    fn with_door(self, _: &DoorStore, _: &Config, _: &Output) -> Self {
+        self
+    }
+
     /// The same with a door to its store. Without one it serves all the same, and says so.
+    #[cfg(unix)]
     fn with_door(self, store: &DoorStore, config: &Config, output: &Output) -> Self {
         let opened = config.store.path().map(|path| door::open(store, path));
         let door = opened.and_then(|door| door.inspect_err(|failure| output.warn(&failure.to_string())).ok());

@@ -1,5 +1,6 @@
 //! `--url`: the same commands against a server.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod shell;
 
@@ -20,6 +21,19 @@ impl Remote {
         let shell = Shell::new().variable("STRONGROOM_URL", server.text("url"));
         shell.write("api.key", format!("{}\n", server.api_key()));
         Self { shell: shell.variable("STRONGROOM_API_KEY_FILE", "api.key"), server }
+    }
+
+    /// With a key that has these rights, and no others.
+    fn with_rights(rights: &[&str]) -> Self {
+        let served = Shell::new();
+        let server = Server::start(&served, &[]);
+        let mut create = vec!["api-key", "create", "remote"];
+        rights.iter().for_each(|right| create.extend(["--right", right]));
+        let key = served.json(&create)["api_key"].as_str().unwrap().to_owned();
+        let shell = Shell::new().variable("STRONGROOM_URL", server.text("url"));
+        // The directory of the server goes with the test's process.
+        std::mem::forget(served);
+        Self { shell: shell.variable("STRONGROOM_API_KEY", &key), server }
     }
 
     fn run(&self, arguments: &[&str]) -> Ran {
@@ -149,17 +163,86 @@ fn a_url_that_is_not_that_of_a_server_is_6_and_not_3() {
 }
 
 #[test]
+fn a_key_with_the_rights_does_what_a_user_of_the_store_does() {
+    let rights = ["documented", "read", "write", "reveal", "admin", "operate"];
+    let Remote { shell, server } = Remote::with_rights(&rights);
+    shell.write("a.env", "HOST=h\nPASSWORD=hunter2\n");
+    assert!(shell.ok(&["import", "a.env", "--plain", "HOST", "--dry-run"]).contains("nothing was written"));
+    shell.ok(&["import", "a.env", "--plain", "HOST"]);
+    assert_eq!(shell.ok(&["run", "--", "printenv", "PASSWORD"]), "hunter2\n");
+    assert_eq!(shell.ok(&["get", "PASSWORD", "--reveal"]), "hunter2");
+    assert_eq!(shell.json(&["resolve", "--reveal"])["PASSWORD"]["value"], "hunter2");
+    assert_eq!(shell.json(&["resolve", "PASSWORD", "--reveal"])["PASSWORD"]["value"], "hunter2");
+    assert_eq!(shell.json(&["resolve"])["PASSWORD"]["value"], "[REDACTED]");
+    assert_eq!(shell.ok(&["export", "--reveal", "--only", "HOST"]), "HOST=h\n");
+    shell.write("a.tpl", "{{ PASSWORD }}");
+    assert_eq!(shell.ok(&["inject", "a.tpl", "--reveal"]), "hunter2");
+    assert!(shell.ok(&["explain", "HOST"]).contains("found"));
+
+    shell.ok_with("i", &["set", "HOST"]);
+    assert_eq!(shell.json(&["history", "HOST"]).as_array().unwrap().len(), 2);
+    shell.ok(&["undo", "HOST", "--yes"]);
+    assert_eq!(shell.ok(&["get", "HOST", "--reveal"]), "h");
+
+    shell.ok(&["define", "HOST", "--change", "--description", "where"]);
+    let refused = shell.run(&["define", "HOST", "--change", "--format", "integer"]);
+    assert!(refused.code == 4 && refused.stderr.contains("stand in the way"), "{refused:?}");
+
+    let made = shell.json(&["api-key", "create", "ci", "--right", "read", "--only", "HOST"]);
+    let id = made["id"].as_str().unwrap();
+    assert_eq!(shell.json(&["api-key", "rotate", id, "--grace", "1h"])["names"], json!(["HOST"]));
+    assert!(shell.ok(&["api-key", "list"]).contains("HOST"));
+    shell.ok(&["api-key", "revoke", id]);
+    assert_eq!(shell.run(&["api-key", "revoke", id]).code, 3);
+
+    shell.ok(&["audit", "--on"]);
+    shell.ok_with("j", &["set", "HOST"]);
+    shell.ok(&["get", "PASSWORD", "--reveal"]);
+    let audit = shell.ok(&["audit"]);
+    assert!(audit.contains("Variable Value Set") && audit.contains("Variable Value Read"), "{audit}");
+    assert!(audit.contains("api-key:"), "{audit}");
+    let version = shell.json(&["history", "HOST"])[1]["version"].as_str().unwrap().to_owned();
+    shell.ok(&["revert", "HOST", "--version", &version, "--yes"]);
+    assert_eq!(shell.ok(&["get", "HOST", "--reveal"]), "h");
+
+    for command in
+        [&["job", "list"][..], &["job", "run"], &["slot", "list"], &["rotate", "data"], &["verify"]]
+    {
+        shell.ok(command);
+    }
+    shell.ok(&["backup", "a.backup"]);
+    assert!(shell.path("a.backup").metadata().unwrap().len() > 0);
+    assert_eq!(shell.run(&["run", "--account", "nobody", "--", "true"]).code, 3, "a mistyped account");
+    assert_eq!(server.stop(), 0);
+}
+
+#[test]
+fn a_right_that_a_key_lacks_is_5_and_named() {
+    let remote = Remote::with_rights(&["read"]);
+    for (command, right) in [
+        (&["run", "--", "true"][..], "reveal"),
+        (&["get", "A", "--reveal"], "reveal"),
+        (&["backup", "a"], "operate"),
+        (&["api-key", "list"], "admin"),
+        (&["account", "create", "a"], "write"),
+    ] {
+        let ran = remote.run(&[&["--json"], command].concat());
+        assert_eq!(ran.code, 5, "{command:?}: {}", ran.stderr);
+        let error = ran.error();
+        assert!(error["message"].as_str().unwrap().contains(&format!("the right {right}")), "{error}");
+    }
+    assert!(!remote.shell.path("a").exists());
+}
+
+#[test]
 fn what_a_server_cannot_do_is_2_with_the_reason() {
     let remote = Remote::start();
     for arguments in [
-        &["get", "A"][..],
-        &["resolve"],
-        &["explain", "A"],
-        &["import", "a.env"],
-        &["export", "--reveal"],
-        &["run", "--", "true"],
-        &["api-key", "list"],
-        &["init"],
+        &["init"][..],
+        &["rotate", "root"],
+        &["slot", "add", "--new-root-key-file", "k"],
+        &["shred", "account", "a", "--yes"],
+        &["diff", "a", "b"],
         &["define", "A", "--format", "string", "--scope", "org", "--scope", "workflow"],
     ] {
         let ran = remote.run(&[&["--json"], arguments].concat());

@@ -322,9 +322,11 @@ fn a_second_new_root_key_waits_for_the_first_ones_job() {
 fn a_server_and_a_store_in_memory_are_refused() {
     let shell = Shell::with_vault();
     shell.write("k", "tk_1");
-    for command in
-        [&["rotate", "root"][..], &["rotate", "data"], &["shred", "account", "a", "--yes"], &["job", "list"]]
-    {
+    for command in [
+        &["rotate", "root"][..],
+        &["shred", "account", "a", "--yes"],
+        &["job", "run", "6500a1b2c3d4e5f6a7b8c9d0"],
+    ] {
         let server = ["--url", "http://127.0.0.1:1", "--api-key-file", "k"];
         let ran = shell.run(&[&server[..], command].concat());
         assert_eq!(ran.code, 2, "{command:?}");

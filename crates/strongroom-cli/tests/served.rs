@@ -151,3 +151,26 @@ fn two_servers_do_not_share_one_embedded_store() {
     shell.ok(&["list"]);
     server.stop();
 }
+
+#[test]
+fn a_root_key_that_was_rotated_beside_a_server_is_taken_up() {
+    let (shell, server) = served("redb");
+    shell.define("PORT", "integer");
+    shell.ok_with("80", &["set", "PORT"]);
+    assert_eq!(seen(&server, &shell, "PORT").as_deref(), Some("80"));
+    shell.ok(&["rotate", "root"]);
+    let id = shell.json(&["show", "PORT"])["id"].as_str().unwrap().to_owned();
+    let body = format!(r#"{{"variable_definition_id":"{id}","value":"81"}}"#);
+    let set = || server.send("POST", "/api/v2/public/env/values", &[("x-api-key", server.api_key())], &body);
+    loop {
+        match set().0 {
+            200 => break,
+            // Until it has the new one: to be sent again.
+            status => assert_eq!(status, 503),
+        }
+    }
+    assert_eq!(server.send("GET", "/readyz", &[], "").0, 200);
+    assert_eq!(shell.ok(&["get", "PORT", "--reveal"]), "81");
+    shell.ok(&["verify"]);
+    assert_eq!(server.stop(), 0);
+}

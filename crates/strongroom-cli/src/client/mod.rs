@@ -2,12 +2,15 @@
 
 pub(crate) mod docs;
 
+use std::io;
+use std::thread;
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use strongroom::{DefinitionName, Secret};
+use strongroom_http::control;
 use ureq::http::{Response, StatusCode};
 use ureq::typestate::WithBody;
 use ureq::{Agent, Body, Error, RequestBuilder};
@@ -18,12 +21,16 @@ use crate::config::Server;
 use crate::failure::{Exit, Failure};
 use crate::keys;
 use crate::output::Output;
+use crate::progress::Progress;
 
 /// A server and the API key for it.
 #[derive(Debug)]
 pub(crate) struct Client {
     agent: Agent,
+    /// Of the documented calls.
     base: String,
+    /// Of the control calls.
+    control: String,
     key: Secret,
 }
 
@@ -33,6 +40,10 @@ pub(crate) struct Call<'a> {
     pub(crate) path: &'a [&'a str],
     pub(crate) query: &'a [(&'a str, &'a str)],
 }
+
+/// An empty object.
+#[derive(Debug, Serialize)]
+pub(crate) struct NoBody {}
 
 impl Client {
     pub(crate) fn open(server: &Server, output: &Output) -> Result<Self, Failure> {
@@ -45,19 +56,122 @@ impl Client {
         // A redirect would send the key wherever the response says.
         let config = Agent::config_builder().max_redirects(0).max_redirects_will_error(false);
         let mut config = config.http_status_as_error(false).timeout_global(Some(TIMEOUT));
-        let base = format!("{}/api/v2/public", server.url.trim_end_matches('/'));
+        let url = server.url.trim_end_matches('/');
+        let (base, control) = (format!("{url}/api/v2/public"), format!("{url}{}", control::BASE));
         if is_this_machine(&base) {
             // Local traffic goes without TLS, so it must not reach a proxy from the environment either.
             config = config.proxy(None);
         } else if base.starts_with("http://") {
             output.warn("the API key and the values are sent to the server without TLS");
         }
-        Ok(Self { agent: config.build().into(), base, key })
+        Ok(Self { agent: config.build().into(), base, control, key })
+    }
+
+    /// What `control` answers, or for a key that lacks the right to it what `documented` does: keys may have either.
+    pub(crate) fn either<T>(
+        &self,
+        control: impl FnOnce(&Self) -> Result<T, Failure>,
+        documented: impl FnOnce(&Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        match control(self) {
+            Err(refused) if refused.message.contains(LACKS_RIGHT) => match documented(self) {
+                // It lacks both, and the first is the one to ask for.
+                Err(again) if again.message.contains(LACKS_RIGHT) => Err(refused),
+                done => done,
+            },
+            done => done,
+        }
+    }
+
+    /// The answer to a control call.
+    pub(crate) fn control_put<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        self.send(self.agent.put(join(&self.control, path)), body)
     }
 
     pub(crate) fn get<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, Failure> {
         let request = self.agent.get(self.url(call.path)).query_pairs(call.query.iter().copied());
         parse(request.header(KEY_HEADER, self.key.expose()).call())
+    }
+
+    /// The answer to a control call.
+    pub(crate) fn control_get<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, Failure> {
+        let request = self.agent.get(join(&self.control, call.path)).query_pairs(call.query.iter().copied());
+        parse(request.header(KEY_HEADER, self.key.expose()).call())
+    }
+
+    pub(crate) fn control_delete<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, Failure> {
+        let request =
+            self.agent.delete(join(&self.control, call.path)).query_pairs(call.query.iter().copied());
+        parse(request.header(KEY_HEADER, self.key.expose()).call())
+    }
+
+    pub(crate) fn control_post<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        self.send(self.agent.post(join(&self.control, path)), body)
+    }
+
+    pub(crate) fn control_patch<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        self.send(self.agent.patch(join(&self.control, path)), body)
+    }
+
+    /// The items of all parts of a list of a control call.
+    pub(crate) fn control_items<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<Vec<T>, Failure> {
+        let (mut items, mut after): (Vec<T>, Option<String>) = (Vec::new(), None);
+        loop {
+            let next = after.iter().map(|after| ("after", after.as_str()));
+            let query: Vec<_> = call.query.iter().copied().chain([("limit", "1000")]).chain(next).collect();
+            let page: control::Page<T> = self.control_get(Call { path: call.path, query: &query })?;
+            items.extend(page.items);
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(items),
+            }
+        }
+    }
+
+    /// Waits until a task of the server has ended, and shows its progress.
+    pub(crate) fn control_task(&self, mut task: control::Task) -> Result<control::Task, Failure> {
+        let progress = Progress::without_end("rows processed");
+        while task.state == "running" {
+            thread::sleep(BETWEEN_LOOKS);
+            task = self.control_get(Call { path: &["tasks", &task.id], query: &[] })?;
+            progress.reach(task.done, task.total);
+        }
+        if task.state == "finished" {
+            return Ok(task);
+        }
+        let said = task.message.unwrap_or_default();
+        Err(Failure::new(Exit::Store, format!("the server could not finish it: {said}"))
+            .next("its log says more; the same command starts it anew"))
+    }
+
+    /// Writes the body of a control call to `out`, and returns how many bytes it has.
+    pub(crate) fn control_download(&self, path: &[&str], mut out: impl io::Write) -> Result<u64, Failure> {
+        // It takes as long as it takes: a backup may be large.
+        let request = self.agent.get(join(&self.control, path)).config().timeout_global(None).build();
+        let response = request.header(KEY_HEADER, self.key.expose()).call();
+        let mut response = response.map_err(|error| unreachable(&error))?;
+        if !response.status().is_success() {
+            let status = response.status();
+            let body = response.body_mut().read_to_vec().unwrap_or_default();
+            return Err(refused(status, serde_json::from_slice(&body).ok()));
+        }
+        let written = io::copy(&mut response.body_mut().as_reader(), &mut out);
+        written.map_err(|error| {
+            Failure::new(Exit::Store, format!("what the server sends ended early: {error}"))
+                .next("nothing was kept of it; run the command again")
+        })
     }
 
     pub(crate) fn delete(&self, call: Call<'_>) -> Result<(), Failure> {
@@ -120,26 +234,32 @@ impl Client {
     }
 
     fn url(&self, path: &[&str]) -> String {
-        let mut url = self.base.clone();
-        for segment in path {
-            url.push('/');
-            url.extend(utf8_percent_encode(segment, IN_SEGMENT));
-        }
-        url
+        join(&self.base, path)
     }
 }
 
+fn join(base: &str, path: &[&str]) -> String {
+    let mut url = base.to_owned();
+    for segment in path {
+        url.push('/');
+        url.extend(utf8_percent_encode(segment, IN_SEGMENT));
+    }
+    url
+}
+
 fn parse<T: DeserializeOwned>(response: Result<Response<Body>, Error>) -> Result<T, Failure> {
-    let mut response = response.map_err(|error| {
-        Failure::new(Exit::Store, format!("the server could not be reached: {error}"))
-            .next("check --url, and that `strongroom serve` is running there")
-    })?;
+    let mut response = response.map_err(|error| unreachable(&error))?;
     let status = response.status();
     let body = Zeroizing::new(response.body_mut().read_to_vec().unwrap_or_default());
     if !status.is_success() {
         return Err(refused(status, serde_json::from_slice(&body).ok()));
     }
     serde_json::from_slice(&body).map_err(|_| refused(status, None))
+}
+
+fn unreachable(error: &Error) -> Failure {
+    Failure::new(Exit::Store, format!("the server could not be reached: {error}"))
+        .next("check --url, and that `strongroom serve` is running there")
 }
 
 /// The failure for a response other than the expected one.
@@ -157,6 +277,8 @@ fn refused(status: StatusCode, body: Option<Refusal>) -> Failure {
         StatusCode::UNAUTHORIZED => {
             Failure::new(Exit::Key, message).next("check the API key: --api-key-file or STRONGROOM_API_KEY")
         }
+        StatusCode::FORBIDDEN => Failure::new(Exit::Key, message)
+            .next("`strongroom api-key create NAME --right RIGHT`, where the store is, makes a key that may"),
         StatusCode::NOT_FOUND => Failure::not_found(message),
         StatusCode::TOO_MANY_REQUESTS => Failure::new(Exit::Store, message).next("try again later"),
         status if status.is_client_error() => Failure::invalid(message),
@@ -173,9 +295,13 @@ fn is_this_machine(base: &str) -> bool {
 
 /// The characters escaped in a segment. A dot is one, because `.` and `..` are valid credential keys.
 const IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
+/// In the server's message to a key without the right to a call.
+const LACKS_RIGHT: &str = "this API key lacks the right";
 /// The server's message for a path that is none of its calls.
 const NO_ROUTE: &str = "Route not found";
 const KEY_HEADER: &str = "x-api-key";
+/// At the progress of a task.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// The most that the contract allows.
 const PAGE_LIMIT: &str = "100";

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde::de::IgnoredAny;
 use strongroom::{Error, LinkedAccount, LinkedAccountId, Org};
+use strongroom_http::control;
 
 use crate::client::docs::Account;
 use crate::client::{Call, Client};
@@ -103,14 +104,28 @@ impl AccountCommand {
         match self {
             Self::Create(create) => create.on_server(client, output),
             Self::List => {
-                let docs: Vec<Account> = client.pages(Call { path: &["linked-account"], query: &[] })?;
-                show(docs.into_iter().map(AccountView::of_doc).collect(), output)
+                let by_control = |client: &Client| {
+                    let all: Vec<control::AccountView> =
+                        client.control_items(Call { path: &["accounts"], query: &[] })?;
+                    Ok(all.into_iter().map(AccountView::of_control).collect())
+                };
+                let by_document = |client: &Client| {
+                    let docs: Vec<Account> = client.pages(Call { path: &["linked-account"], query: &[] })?;
+                    Ok(docs.into_iter().map(AccountView::of_doc).collect())
+                };
+                show(client.either(by_control, by_document)?, output)
             }
             Self::Delete(delete) => {
                 let deed =
                     format!("delete linked account {} with its values, credentials and keys", delete.id);
                 delete.consent.to(&deed)?;
-                client.delete(Call { path: &["linked-account", delete.id.as_str()], query: &[] })?;
+                let id = delete.id.as_str();
+                let by_control = |client: &Client| {
+                    client.control_delete(Call { path: &["accounts", id], query: &[] }).map(|IgnoredAny| ())
+                };
+                let by_document =
+                    |client: &Client| client.delete(Call { path: &["linked-account", id], query: &[] });
+                client.either(by_control, by_document)?;
                 delete.done(output)
             }
         }
@@ -140,7 +155,15 @@ impl Create {
             name: self.name.as_deref(),
             your_app: self.default_app.then_some(DefaultApp { auth_credentials: NoCredentials {} }),
         };
-        client.post::<IgnoredAny>(&["linked-account"], &body)?;
+        let by_control = |client: &Client| {
+            let body = control::NewAccount {
+                linked_account_id: self.id.to_string(),
+                name: self.name.clone(),
+                default_app: self.default_app,
+            };
+            client.control_post::<IgnoredAny>(&["accounts"], &body)
+        };
+        client.either(by_control, |client| client.post::<IgnoredAny>(&["linked-account"], &body))?;
         self.done(output)
     }
 
@@ -167,6 +190,16 @@ impl AccountView {
             name: account.name,
             created_at: Some(time(account.created_at)),
             updated_at: Some(time(account.updated_at)),
+        }
+    }
+
+    fn of_control(account: control::AccountView) -> Self {
+        Self {
+            id: account.id,
+            linked_account_id: account.linked_account_id,
+            name: account.name,
+            created_at: Some(account.created_at),
+            updated_at: Some(account.updated_at),
         }
     }
 

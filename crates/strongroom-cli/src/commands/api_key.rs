@@ -4,8 +4,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use strongroom::{DocumentId, LinkedAccountId, Org, PageRequest, Timestamp};
+use strongroom_http::control::{ApiKey, ApiKeyRequest, Deleted, RotateKey};
 use strongroom_http::{ApiKeyInfo, ApiKeys, CreatedApiKey, Grant, NewApiKey, Right, UnknownRight};
 
+use crate::client::{Call, Client};
 use crate::failure::Failure;
 use crate::output::{Output, time};
 
@@ -78,7 +80,7 @@ struct Revoked {
 struct KeyView {
     id: String,
     name: String,
-    rights: Vec<&'static str>,
+    rights: Vec<String>,
     names: Vec<String>,
     linked_account_ids: Vec<String>,
     created_at: String,
@@ -98,7 +100,43 @@ impl ApiKeyCommand {
     }
 }
 
+impl ApiKeyCommand {
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        match self {
+            Self::Create(create) => {
+                let body = create.request()?;
+                show_made(&client.control_post(&["api-keys"], &body)?, output)
+            }
+            Self::List => {
+                let keys: Vec<ApiKey> = client.control_items(Call { path: &["api-keys"], query: &[] })?;
+                show(keys.into_iter().map(KeyView::of_server).collect(), output)
+            }
+            Self::Revoke(Revoke { id }) => {
+                let path = ["api-keys", &id.to_string()];
+                let _: Deleted = client.control_delete(Call { path: &path, query: &[] })?;
+                revoked(&id, output)
+            }
+            Self::Rotate(rotate) => {
+                let (id, expires_in) = (rotate.id.to_string(), rotate.expires_in);
+                let expires_at = expires_in.map(after).transpose()?.map(time);
+                let body = RotateKey { grace_secs: rotate.grace.as_secs(), expires_at };
+                show_made(&client.control_post(&["api-keys", &id, "rotate"], &body)?, output)
+            }
+        }
+    }
+}
+
 impl Create {
+    fn request(self) -> Result<ApiKeyRequest, Failure> {
+        Ok(ApiKeyRequest {
+            name: self.name,
+            rights: self.rights.iter().map(|right| right.as_str().to_owned()).collect(),
+            names: self.names,
+            linked_account_ids: self.accounts.iter().map(ToString::to_string).collect(),
+            expires_at: self.expires_in.map(after).transpose()?.map(time),
+        })
+    }
+
     async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         let rights = if self.rights.is_empty() { vec![Right::Documented] } else { self.rights };
         let grant = Grant::of(rights).only_names(self.names);
@@ -132,8 +170,22 @@ impl Revoke {
         if !ApiKeys::of(org)?.revoke(&id).await? {
             return Err(absent(&id));
         }
-        output.done(&format!("revoked API key {id}"), &Revoked { id: id.to_string(), revoked: true })
+        revoked(&id, output)
     }
+}
+
+fn revoked(id: &DocumentId, output: &Output) -> Result<(), Failure> {
+    output.done(&format!("revoked API key {id}"), &Revoked { id: id.to_string(), revoked: true })
+}
+
+/// The same as [`show_created`], of a key that a server made.
+fn show_made(key: &ApiKey, output: &Output) -> Result<(), Failure> {
+    if output.is_json() {
+        return output.json(key);
+    }
+    let (id, environment) = (&key.id, &key.environment);
+    output.note(&format!("API key {id} for environment {environment}; it cannot be shown again"));
+    output.text(&format!("{}\n", key.api_key.as_ref().map_or("", |key| key.as_str())))
 }
 
 /// Prints only the key on standard output, so that it can be piped to where it is kept.
@@ -168,11 +220,24 @@ async fn list(org: &Org, output: &Output) -> Result<(), Failure> {
 }
 
 impl KeyView {
+    fn of_server(key: ApiKey) -> Self {
+        Self {
+            id: key.id,
+            name: key.name,
+            rights: key.rights,
+            names: key.names,
+            linked_account_ids: key.linked_account_ids,
+            created_at: key.created_at,
+            expires_at: key.expires_at,
+            last_used: key.last_used,
+        }
+    }
+
     fn of(key: ApiKeyInfo) -> Self {
         Self {
             id: key.id.to_string(),
             name: key.name,
-            rights: key.grant.rights().map(Right::as_str).collect(),
+            rights: key.grant.rights().map(|right| right.as_str().to_owned()).collect(),
             names: key.grant.names().to_vec(),
             linked_account_ids: key.grant.accounts().iter().map(ToString::to_string).collect(),
             created_at: time(key.created_at),

@@ -3,8 +3,13 @@
 use std::time::UNIX_EPOCH;
 
 use serde::Serialize;
-use strongroom::{AuditChange, AuditEvent, AuditFilter, Org, PageRequest, Timestamp, Vault};
+use strongroom::{
+    AuditChange, AuditEvent, AuditFilter, IntegrationId, LinkedAccountId, Org, PageRequest, Timestamp, Vault,
+    WorkflowId,
+};
+use strongroom_http::control::{self, SettingsChange, VaultSettings};
 
+use crate::client::{Call, Client};
 use crate::failure::Failure;
 use crate::output::{Output, time};
 use crate::pages;
@@ -67,7 +72,33 @@ impl Audit {
         let events = pages::all(async |page| session.org.audit(&filter, page).await).await?;
         let row = |event: &AuditEvent, change: &AuditChange| {
             let actor = event.actor.clone().unwrap_or_else(|| "-".to_owned());
-            [time(event.at), actor, change.kind.to_string(), object(change)]
+            [time(event.at), actor, change.kind.to_string(), words(Words::of(change))]
+        };
+        let rows = events.iter().flat_map(|event| event.changes.iter().map(|change| row(event, change)));
+        output.list(["TIME", "ACTOR", "EVENT", "OF"], rows, &())
+    }
+}
+
+impl Audit {
+    /// Over the control calls, whose fields are named as those of the documented ones.
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        if !self.only_reads() {
+            let change = SettingsChange { audit: Some(self.on), generations: None };
+            let _: VaultSettings = client.control_patch(&["settings"], &change)?;
+            return switched(self.on, output);
+        }
+        let since = self.since.map(time);
+        let since = since.as_deref().map(|since| ("since", since));
+        let actor = self.actor.as_deref().map(|actor| ("actor", actor));
+        let query: Vec<_> = since.into_iter().chain(actor).collect();
+        let events: Vec<control::AuditEvent> =
+            client.control_items(Call { path: &["audit"], query: &query })?;
+        if output.is_json() {
+            return events.iter().try_for_each(|event| output.json_line(event));
+        }
+        let row = |event: &control::AuditEvent, change: &control::AuditChange| {
+            let actor = event.actor.clone().unwrap_or_else(|| "-".to_owned());
+            [event.at.clone(), actor, change.kind.clone(), words(Words::of_server(change))]
         };
         let rows = events.iter().flat_map(|event| event.changes.iter().map(|change| row(event, change)));
         output.list(["TIME", "ACTOR", "EVENT", "OF"], rows, &())
@@ -76,6 +107,10 @@ impl Audit {
 
 async fn switch(vault: &Vault, audit: bool, output: &Output) -> Result<(), Failure> {
     vault.change_settings(|settings| settings.audit = audit).await?;
+    switched(audit, output)
+}
+
+fn switched(audit: bool, output: &Output) -> Result<(), Failure> {
     let sentence = match audit {
         true => "every write is noted from now on",
         false => "writes are no longer noted; what was noted stays",
@@ -102,13 +137,41 @@ async fn lines(org: &Org, filter: &AuditFilter, output: &Output) -> Result<(), F
     }
 }
 
+/// What a change is named by.
+struct Words<'a> {
+    name: Option<&'a str>,
+    integration: Option<&'a str>,
+    account: Option<&'a str>,
+    workflow: Option<&'a str>,
+}
+
+impl<'a> Words<'a> {
+    fn of(change: &'a AuditChange) -> Self {
+        Self {
+            name: change.name.as_deref(),
+            integration: change.integration.as_ref().map(IntegrationId::as_str),
+            account: change.linked_account.as_ref().map(LinkedAccountId::as_str),
+            workflow: change.workflow.as_ref().map(WorkflowId::as_str),
+        }
+    }
+
+    fn of_server(change: &'a control::AuditChange) -> Self {
+        Self {
+            name: change.name.as_deref(),
+            integration: change.integration.as_deref(),
+            account: change.linked_account_id.as_deref(),
+            workflow: change.workflow_id.as_deref(),
+        }
+    }
+}
+
 /// What was changed, in words: the name, then what it belongs to.
-fn object(change: &AuditChange) -> String {
+fn words(Words { name, integration, account, workflow }: Words<'_>) -> String {
     let parts = [
-        change.name.clone(),
-        change.integration.as_ref().map(|id| format!("integration {id}")),
-        change.linked_account.as_ref().map(|id| format!("account {id}")),
-        change.workflow.as_ref().map(|id| format!("workflow {id}")),
+        name.map(str::to_owned),
+        integration.map(|id| format!("integration {id}")),
+        account.map(|id| format!("account {id}")),
+        workflow.map(|id| format!("workflow {id}")),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

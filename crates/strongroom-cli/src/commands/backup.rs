@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use strongroom::{BackupSummary, Environment, OrgId, Unlock};
 
+use crate::client::Client;
 use crate::config::{Config, default_key_file_of};
 use crate::failure::Failure;
 use crate::files::NewFile;
@@ -34,6 +35,12 @@ struct Written {
     tenants: u64,
     bytes: u64,
     unsettled: Vec<TenantView>,
+}
+
+#[derive(Serialize)]
+struct Downloaded {
+    file: String,
+    bytes: u64,
 }
 
 #[derive(Serialize)]
@@ -75,6 +82,25 @@ impl Backup {
             unsettled: summary.unsettled.iter().map(TenantView::of).collect(),
         };
         output.done(&format!("{} rows in {}", summary.rows, file.display()), &view)
+    }
+
+    /// Writes the whole vault as the server streams it, sealed as it is.
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let file = &self.file;
+        if self.backup_key_file.is_some() {
+            return Err(Failure::not_on_server("a server gives away only the whole vault"));
+        }
+        if file.symlink_metadata().is_ok() {
+            return Err(
+                Failure::usage(format!("{} exists already", file.display())).next("name another file")
+            );
+        }
+        let new = NewFile::beside(file).map_err(|error| unwritable(file, &error))?;
+        let bytes = client.control_download(&["backup"], new.file())?;
+        new.publish(file).map_err(|error| unwritable(file, &error))?;
+        let view = Downloaded { file: file.display().to_string(), bytes };
+        output.note("`strongroom restore` checks it to its end before it writes anything");
+        output.done(&format!("{bytes} bytes in {}", view.file), &view)
     }
 
     fn org_with_key(&self, org: Option<OrgId>, output: &Output) -> Result<Option<(OrgId, Unlock)>, Failure> {

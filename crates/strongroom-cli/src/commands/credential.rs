@@ -1,7 +1,9 @@
 //! `credential`: the credentials of a linked account's default app.
 
 use serde::Serialize;
+use serde::de::IgnoredAny;
 use strongroom::{CredentialInfo, CredentialKey, Error, LinkedAccountId, Org};
+use strongroom_http::control;
 
 use crate::client::docs::{Credential, CredentialSet};
 use crate::client::{Call, Client};
@@ -101,9 +103,18 @@ impl CredentialCommand {
         match self {
             Self::Set(set) => set.on_server(client, output),
             Self::List(List { account }) => {
-                let query = [("linked_account_id", account.as_str())];
-                let docs: Vec<Credential> = client.pages(Call { path: &BASE, query: &query })?;
-                show(docs.into_iter().map(CredentialView::of_doc).collect(), output)
+                let by_control = |client: &Client| {
+                    let path = control_path(&account);
+                    let all: Vec<control::CredentialInfo> =
+                        client.control_items(Call { path: &path, query: &[] })?;
+                    Ok(all.into_iter().map(CredentialView::of_control).collect())
+                };
+                let by_document = |client: &Client| {
+                    let query = [("linked_account_id", account.as_str())];
+                    let docs: Vec<Credential> = client.pages(Call { path: &BASE, query: &query })?;
+                    Ok(docs.into_iter().map(CredentialView::of_doc).collect())
+                };
+                show(client.either(by_control, by_document)?, output)
             }
             Self::Delete(delete) => delete.on_server(client, output),
         }
@@ -123,9 +134,18 @@ impl Set {
 
     fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let value = input::value(self.key.as_str(), &self.value, output)?;
-        let body = NewCredential { value: value.expose(), linked_account_id: self.account.as_str() };
-        let set: CredentialSet = client.put(&[&BASE[..], &[self.key.as_str()]].concat(), &body)?;
-        self.done(&set.action, output)
+        let by_control = |client: &Client| {
+            let path = [&control_path(&self.account)[..], &[self.key.as_str()]].concat();
+            let body = control::NewCredential { value: value.expose().to_owned().into() };
+            let set: control::Changed = client.control_put(&path, &body)?;
+            Ok(set.done)
+        };
+        let by_document = |client: &Client| {
+            let body = NewCredential { value: value.expose(), linked_account_id: self.account.as_str() };
+            let set: CredentialSet = client.put(&[&BASE[..], &[self.key.as_str()]].concat(), &body)?;
+            Ok(set.action)
+        };
+        self.done(&client.either(by_control, by_document)?, output)
     }
 
     fn done(&self, action: &str, output: &Output) -> Result<(), Failure> {
@@ -157,10 +177,17 @@ impl Delete {
     }
 
     fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
-        let query = [("linked_account_id", self.account.as_str())];
-        let path = [&BASE[..], &[self.key.as_str()]].concat();
         self.consent.to(&self.deed())?;
-        client.delete(Call { path: &path, query: &query })?;
+        let by_control = |client: &Client| {
+            let path = [&control_path(&self.account)[..], &[self.key.as_str()]].concat();
+            client.control_delete(Call { path: &path, query: &[] }).map(|IgnoredAny| ())
+        };
+        let by_document = |client: &Client| {
+            let query = [("linked_account_id", self.account.as_str())];
+            let path = [&BASE[..], &[self.key.as_str()]].concat();
+            client.delete(Call { path: &path, query: &query })
+        };
+        client.either(by_control, by_document)?;
         self.done(output)
     }
 
@@ -190,6 +217,11 @@ impl CredentialView {
         }
     }
 
+    fn of_control(info: control::CredentialInfo) -> Self {
+        let (created_at, updated_at) = (Some(info.created_at), Some(info.updated_at));
+        Self { id: Some(info.id), key: info.key, created_at, updated_at }
+    }
+
     fn of_doc(doc: Credential) -> Self {
         Self { id: None, key: doc.key_name, created_at: doc.created_at, updated_at: doc.updated_at }
     }
@@ -203,6 +235,11 @@ fn show(mut views: Vec<CredentialView>, output: &Output) -> Result<(), Failure> 
         [view.key.clone(), created, updated]
     });
     output.list(["KEY", "CREATED", "UPDATED"], rows, &views)
+}
+
+/// The credentials of an account's default app, by a control call.
+fn control_path(account: &LinkedAccountId) -> [&str; 4] {
+    ["accounts", account.as_str(), "credentials", "default-app"]
 }
 
 const BASE: [&str; 3] = ["linked-account", "default-app", "auth-credentials"];

@@ -5,6 +5,7 @@ use strongroom::{
     DefinitionId, DefinitionName, DeletedValue, Error, Org, PageRequest, Scope, ScopeKind, Scopes,
     WriteOptions,
 };
+use strongroom_http::control;
 
 use crate::client::docs::ListedValue;
 use crate::client::{Call, Client};
@@ -89,22 +90,52 @@ impl Delete {
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let (name, scope) = (&self.name, self.scope.scope());
-        let definition = client.definition_id(name)?;
         if self.definition {
-            self.consent.to(&format!("delete the definition {name} and all its values"))?;
-            client.delete(Call { path: &["env", "definitions", &definition], query: &[] })?;
+            let path = ["definitions", name.as_str()];
+            let known = |client: &Client| {
+                let query = [("dry_run", "true")];
+                let found: control::Deletion = client.control_delete(Call { path: &path, query: &query })?;
+                Ok((None, format!("its values: {}", found.values)))
+            };
+            let by_document =
+                |client: &Client| Ok((Some(client.definition_id(name)?), "all its values".to_owned()));
+            let (id, values) = client.either(known, by_document)?;
+            self.consent.to(&format!("delete the definition {name} and {values}"))?;
+            match id {
+                Some(id) => client.delete(Call { path: &["env", "definitions", &id], query: &[] })?,
+                None => {
+                    let _: control::Deletion = client.control_delete(Call { path: &path, query: &[] })?;
+                }
+            }
             return self.definition_deleted(output);
         }
-        let mut query: Vec<_> = scope_field(&scope).into_iter().collect();
+        let query: Vec<_> = scope_field(&scope).into_iter().collect();
+        let path = ["values", name.as_str()];
+        let known = |client: &Client| {
+            let found: control::Value = client.control_get(Call { path: &path, query: &query })?;
+            Ok((found.id, true))
+        };
+        let by_document = |client: &Client| Ok((self.id_by_document(client, &scope)?, false));
+        let (id, by_control) = client.either(known, by_document)?;
+        self.consent.to(&format!("delete the value of {name} at {scope}"))?;
+        if by_control {
+            let purge = if self.purge { "true" } else { "false" };
+            let query = [query.as_slice(), &[("purge", purge)]].concat();
+            let _: control::Deleted = client.control_delete(Call { path: &path, query: &query })?;
+        } else {
+            client.delete(Call { path: &["env", "values", &id], query: &[] })?;
+        }
+        self.value_deleted(Some(id), output)
+    }
+
+    fn id_by_document(&self, client: &Client, scope: &Scope) -> Result<String, Failure> {
+        let definition = client.definition_id(&self.name)?;
+        let mut query: Vec<_> = scope_field(scope).into_iter().collect();
         query.push(("variable_definition_id", &definition));
         let path = ["env", "values", scope.kind().as_str()];
         let found: Vec<ListedValue> = client.pages(Call { path: &path, query: &query })?;
-        let Some(ListedValue { id, .. }) = found.into_iter().next() else {
-            return Err(Failure::no_value(name, &scope));
-        };
-        self.consent.to(&format!("delete the value of {name} at {scope}"))?;
-        client.delete(Call { path: &["env", "values", &id], query: &[] })?;
-        self.value_deleted(Some(id), output)
+        let first = found.into_iter().next().ok_or_else(|| Failure::no_value(&self.name, scope))?;
+        Ok(first.id)
     }
 
     fn definition_deleted(&self, output: &Output) -> Result<(), Failure> {

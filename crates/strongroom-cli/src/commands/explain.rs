@@ -1,8 +1,9 @@
 //! `explain`: where a variable is looked for and where it is found.
 
-use serde::Serialize;
 use strongroom::{DefinitionName, Org};
+use strongroom_http::control::Trace;
 
+use crate::client::{Call, Client};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::scope_args::PathArgs;
@@ -16,21 +17,6 @@ pub(crate) struct Explain {
     path: PathArgs,
 }
 
-#[derive(Serialize)]
-struct TraceView<'a> {
-    name: &'a str,
-    variable_definition_id: String,
-    scope: Option<&'static str>,
-    steps: Vec<StepView>,
-}
-
-#[derive(Serialize)]
-struct StepView {
-    scope: &'static str,
-    at: String,
-    outcome: &'static str,
-}
-
 impl Explain {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         let name = &self.name;
@@ -39,23 +25,16 @@ impl Explain {
         }
         suggest::refuse_unknown_account(org, &self.path).await?;
         let trace = org.explain(name, &self.path.path()).await?;
-        let winner = trace.winner();
-        let steps = trace.steps.iter().map(|step| {
-            let outcome = match (step.holds_value, winner) {
-                (false, _) => "no value",
-                // The winner is one of these very steps, so it is the same if its address is.
-                (true, Some(winner)) if std::ptr::eq(winner, step) => "found",
-                (true, _) => "shadowed",
-            };
-            StepView { scope: step.origin.as_str(), at: step.origin.to_string(), outcome }
-        });
-        let view = TraceView {
-            name: &trace.name,
-            variable_definition_id: trace.definition_id.to_string(),
-            scope: winner.map(|step| step.origin.as_str()),
-            steps: steps.collect(),
-        };
-        let rows = view.steps.iter().map(|step| [step.at.clone(), step.outcome.to_owned()]);
-        output.list(["LOOKED AT", "OUTCOME"], rows, &view)
+        show(&Trace::of(&trace), output)
     }
+
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let (path, query) = (["explain", self.name.as_str()], self.path.query());
+        show(&client.control_get(Call { path: &path, query: &query })?, output)
+    }
+}
+
+fn show(trace: &Trace, output: &Output) -> Result<(), Failure> {
+    let rows = trace.steps.iter().map(|step| [step.at.clone(), step.outcome.clone()]);
+    output.list(["LOOKED AT", "OUTCOME"], rows, trace)
 }

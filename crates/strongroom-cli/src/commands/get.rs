@@ -1,11 +1,13 @@
 //! `get`: the value at exactly one scope.
 
 use serde::Serialize;
-use strongroom::{DefinitionName, Org, ScopeKind};
+use strongroom::{DefinitionName, Org, Scope, ScopeKind};
+use strongroom_http::control;
 
+use crate::client::{Call, Client};
 use crate::failure::Failure;
-use crate::output::{Output, Values, time};
-use crate::scope_args::ScopeArgs;
+use crate::output::{MASK, Output, Values, time};
+use crate::scope_args::{ScopeArgs, scope_field};
 use crate::suggest;
 
 /// `get` as it is typed.
@@ -51,7 +53,37 @@ impl Get {
             created_at: time(found.created_at),
             updated_at: time(found.updated_at),
         };
-        let row = [name.to_string(), view.value.to_owned(), scope.to_string(), view.updated_at.clone()];
-        output.list(["NAME", "VALUE", "SCOPE", "UPDATED"], [row], &view)
+        view.show(&scope, output)
+    }
+
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let (name, scope) = (&self.name, self.scope.scope());
+        let reveal = if self.reveal { "true" } else { "false" };
+        let query: Vec<_> = scope_field(&scope).into_iter().chain([("reveal", reveal)]).collect();
+        let found: control::Value =
+            client.control_get(Call { path: &["values", name.as_str()], query: &query })?;
+        let value = found.value.as_ref().filter(|_| self.reveal).map(|value| value.as_str());
+        if let Some(value) = value.filter(|_| !output.is_json()) {
+            return output.exact(value);
+        }
+        let view = ValueView {
+            id: found.id,
+            variable_definition_id: found.variable_definition_id,
+            name: name.as_str(),
+            value: value.unwrap_or(MASK),
+            scope: found.scope,
+            encrypted: found.encrypted,
+            created_at: found.created_at,
+            updated_at: found.updated_at,
+        };
+        view.show(&scope, output)
+    }
+}
+
+impl ValueView<'_> {
+    fn show(&self, scope: &Scope, output: &Output) -> Result<(), Failure> {
+        let view = self;
+        let row = [view.name.to_owned(), view.value.to_owned(), scope.to_string(), view.updated_at.clone()];
+        output.list(["NAME", "VALUE", "SCOPE", "UPDATED"], [row], view)
     }
 }

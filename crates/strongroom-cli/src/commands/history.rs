@@ -1,12 +1,13 @@
 //! `history`: the versions of a value.
 
-use serde::Serialize;
-use strongroom::{DefinitionName, Org, Version};
+use strongroom::{DefinitionName, Org};
+use strongroom_http::control::Version;
 
+use crate::client::{Call, Client};
 use crate::failure::Failure;
-use crate::output::{Output, time};
+use crate::output::Output;
 use crate::pages;
-use crate::scope_args::ScopeArgs;
+use crate::scope_args::{ScopeArgs, scope_field};
 use crate::suggest;
 
 /// `history` as it is typed.
@@ -15,18 +16,6 @@ pub(crate) struct History {
     name: DefinitionName,
     #[command(flatten)]
     scope: ScopeArgs,
-}
-
-#[derive(Serialize)]
-struct VersionView<'a> {
-    /// A text, since programs that read numbers as floating point would change it.
-    version: String,
-    state: &'static str,
-    written_at: String,
-    author: Option<&'a str>,
-    request_id: Option<&'a str>,
-    note: Option<&'a str>,
-    labels: Vec<&'a str>,
 }
 
 impl History {
@@ -39,35 +28,26 @@ impl History {
         if versions.is_empty() {
             return Err(Failure::no_value(name, &scope));
         }
-        let views: Vec<_> =
-            versions.iter().enumerate().map(|(index, version)| view(version, index == 0)).collect();
-        let rows = views.iter().map(|view| {
-            let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-            [
-                view.version.clone(),
-                view.state.to_owned(),
-                view.written_at.clone(),
-                text(view.author),
-                text(view.note),
-            ]
-        });
-        output.list(["VERSION", "STATE", "WRITTEN", "AUTHOR", "NOTE"], rows, &views)
+        let views = versions.iter().enumerate().map(|(index, version)| Version::of(version, index == 0));
+        show(&views.collect::<Vec<_>>(), output)
+    }
+
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let (name, scope) = (&self.name, self.scope.scope());
+        let query: Vec<_> = scope_field(&scope).into_iter().collect();
+        let path = ["values", name.as_str(), "history"];
+        let versions: Vec<Version> = client.control_items(Call { path: &path, query: &query })?;
+        if versions.is_empty() {
+            return Err(Failure::no_value(name, &scope));
+        }
+        show(&versions, output)
     }
 }
 
-fn view(version: &Version, is_newest: bool) -> VersionView<'_> {
-    let metadata = &version.metadata;
-    VersionView {
-        version: version.revision.as_u64().to_string(),
-        state: match (version.deleted, is_newest) {
-            (true, _) => "deleted",
-            (false, true) => "current",
-            (false, false) => "former",
-        },
-        written_at: time(version.written_at),
-        author: metadata.author(),
-        request_id: metadata.request_id(),
-        note: metadata.note(),
-        labels: metadata.labels().collect(),
-    }
+fn show(versions: &[Version], output: &Output) -> Result<(), Failure> {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let rows = versions.iter().map(|one| {
+        [one.version.clone(), one.state.clone(), one.written_at.clone(), text(&one.author), text(&one.note)]
+    });
+    output.list(["VERSION", "STATE", "WRITTEN", "AUTHOR", "NOTE"], rows, &versions)
 }

@@ -9,11 +9,12 @@ use serde::Serialize;
 use strongroom::Org;
 use zeroize::Zeroizing;
 
+use crate::client::Client;
 use crate::failure::Failure;
 use crate::files;
 use crate::output::Output;
 use crate::scope_args::PathArgs;
-use crate::suggest;
+use crate::seen::AllSeen;
 use crate::typo::closest;
 
 /// `inject` as it is typed.
@@ -41,11 +42,21 @@ impl Inject {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         let template = read(&self.template)?;
         let parts = parse(&template)?;
-        suggest::refuse_unknown_account(org, &self.path).await?;
-        let values = org.resolve_all(&self.path.path()).await?.values;
+        let seen = AllSeen::of(org, &self.path).await?;
+        self.write(&parts, &seen, output)
+    }
+
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let template = read(&self.template)?;
+        let parts = parse(&template)?;
+        self.write(&parts, &AllSeen::on_server(client, &self.path)?, output)
+    }
+
+    fn write(&self, parts: &[Part<'_>], seen: &AllSeen, output: &Output) -> Result<(), Failure> {
+        let values = &seen.values;
         let values: HashMap<&str, &str> =
             values.iter().map(|one| (one.name.as_str(), one.value.expose())).collect();
-        let filled = fill(&parts, &values)?;
+        let filled = fill(parts, &values)?;
         let Some(file) = &self.output else { return output.file(&filled) };
         files::write_new(file, &filled)?;
         let variables = parts.iter().filter(|part| matches!(part, Part::Name { .. })).count();

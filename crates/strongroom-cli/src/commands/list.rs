@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 use strongroom::{DefinitionId, Scope, ScopeKind, ScopedValue, Scopes, StoredDefinition};
+use strongroom_http::control;
 
 use crate::client::docs::{Definition, ListedValue};
 use crate::client::{Call, Client};
@@ -80,13 +81,24 @@ impl List {
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let Some(scope) = self.scope_of_values() else {
-            return show_definitions(definitions_of(client)?, output);
+            let all = |client: &Client| {
+                let all: Vec<control::Definition> =
+                    client.control_items(Call { path: &["definitions"], query: &[] })?;
+                Ok(all.into_iter().map(DefinitionView::of_control).collect())
+            };
+            return show_definitions(client.either(all, definitions_of)?, output);
         };
         let query: Vec<_> = scope_field(&scope).into_iter().collect();
-        let path = ["env", "values", scope.kind().as_str()];
-        let docs: Vec<ListedValue> = client.pages(Call { path: &path, query: &query })?;
-        let views = docs.into_iter().map(|doc| ValueView::of_doc(doc, scope.kind()));
-        show_values(views.collect(), output)
+        let by_control = |client: &Client| {
+            let all: Vec<control::Value> = client.control_items(Call { path: &["values"], query: &query })?;
+            Ok(all.into_iter().map(ValueView::of_control).collect())
+        };
+        let by_document = |client: &Client| {
+            let path = ["env", "values", scope.kind().as_str()];
+            let docs: Vec<ListedValue> = client.pages(Call { path: &path, query: &query })?;
+            Ok(docs.into_iter().map(|doc| ValueView::of_doc(doc, scope.kind())).collect())
+        };
+        show_values(client.either(by_control, by_document)?, output)
     }
 
     /// `None` to list definitions.
@@ -129,6 +141,21 @@ impl DefinitionView {
         }
     }
 
+    fn of_control(definition: control::Definition) -> Self {
+        Self {
+            id: definition.id,
+            name: definition.name,
+            description: definition.description,
+            scopes: definition.scopes,
+            var_format: definition.var_format,
+            encrypted: definition.encrypted,
+            required: Some(definition.required),
+            default: definition.default,
+            created_at: Some(definition.created_at),
+            updated_at: Some(definition.updated_at),
+        }
+    }
+
     fn of_doc(doc: Definition, scopes: Vec<ScopeKind>) -> Self {
         Self {
             id: doc.id,
@@ -156,6 +183,19 @@ impl ValueView {
             encrypted: stored.definition.encrypted,
             created_at: Some(time(value.created_at)),
             updated_at: Some(time(value.updated_at)),
+        }
+    }
+
+    fn of_control(value: control::Value) -> Self {
+        Self {
+            id: value.id,
+            variable_definition_id: value.variable_definition_id,
+            name: value.name,
+            value: MASK,
+            scope: value.scope,
+            encrypted: value.encrypted,
+            created_at: Some(value.created_at),
+            updated_at: Some(value.updated_at),
         }
     }
 

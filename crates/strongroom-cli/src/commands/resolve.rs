@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use strongroom::{DefinitionName, Org, Origin, Resolved, ScopePath};
+use strongroom_http::control::ResolvedValue;
 
 use crate::client::docs::ValueFound;
 use crate::client::{Call, Client};
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::{MASK, Output, Values, yes};
 use crate::scope_args::PathArgs;
+use crate::seen::resolve_on_server;
 use crate::suggest;
 
 /// `resolve` as it is typed.
@@ -31,7 +33,7 @@ struct ResolvedView<'a> {
     scope: &'a str,
     encrypted: bool,
     /// A server does not return them.
-    shadowed: Option<Vec<&'static str>>,
+    shadowed: Option<Vec<&'a str>>,
 }
 
 impl<'a> ResolvedView<'a> {
@@ -41,6 +43,16 @@ impl<'a> ResolvedView<'a> {
             scope: resolved.scope.as_str(),
             encrypted: resolved.encrypted,
             shadowed: Some(resolved.shadowed.iter().map(Origin::as_str).collect()),
+        }
+    }
+
+    fn of_server(resolved: &'a ResolvedValue, reveal: bool) -> Self {
+        let value = resolved.value.as_ref().filter(|_| reveal);
+        Self {
+            value: value.map_or(MASK, |value| value.as_str()),
+            scope: &resolved.scope,
+            encrypted: resolved.encrypted,
+            shadowed: Some(resolved.shadowed.iter().map(String::as_str).collect()),
         }
     }
 }
@@ -64,11 +76,40 @@ impl Resolve {
         show(&by_name, output)
     }
 
-    /// Encrypted values stay masked with `--reveal` too, because a server does not show them.
+    /// All of them, or the one that is named, by a control call.
+    fn by_control(&self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let mut found = resolve_on_server(client, &self.path, if self.reveal { "true" } else { "false" })?;
+        if let Some(name) = &self.name {
+            found.missing_required.clear();
+            found.values.retain(|one| one.name == name.as_str());
+            if found.values.is_empty() {
+                return Err(nothing(name));
+            }
+        }
+        if !found.missing_required.is_empty() {
+            let names = found.missing_required.join(", ");
+            output.warn(&format!("required variables without a value: {names}"));
+        }
+        let view = |one| ResolvedView::of_server(one, self.reveal);
+        let by_name = found.values.iter().map(|one| (one.name.as_str(), view(one))).collect();
+        show(&by_name, output)
+    }
+
+    /// Encrypted values stay masked with `--reveal` too, because a documented call does not show them.
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
-        let Some(name) = &self.name else {
-            return Err(Failure::not_on_server("a server resolves one variable at a time"));
+        let Some(name) = self.name.as_ref().filter(|_| !self.reveal) else {
+            return match (self.by_control(client, output), &self.name) {
+                // A key for the documented calls alone: they show what is not encrypted.
+                (Err(refused), Some(name)) if refused.exit == Exit::Key => {
+                    self.by_document(name, client, output)
+                }
+                (done, _) => done,
+            };
         };
+        self.by_document(name, client, output)
+    }
+
+    fn by_document(&self, name: &DefinitionName, client: &Client, output: &Output) -> Result<(), Failure> {
         let definition = client.definition_id(name)?;
         let query = self.path.query();
         let found: ValueFound = client.get(Call { path: &["env", "value", &definition], query: &query })?;
@@ -84,10 +125,14 @@ impl Resolve {
 async fn resolve_one(org: &Org, name: &DefinitionName, path: &ScopePath) -> Result<Resolved, Failure> {
     match org.resolve(name, path).await {
         Ok(Some(resolved)) => Ok(resolved),
-        Ok(None) => Err(Failure::not_found(format!("{name} resolves to nothing"))
-            .next("`strongroom explain NAME` shows where it was looked for")),
+        Ok(None) => Err(nothing(name)),
         Err(error) => Err(suggest::of_definition(org, name, error).await),
     }
+}
+
+fn nothing(name: &DefinitionName) -> Failure {
+    Failure::not_found(format!("{name} resolves to nothing"))
+        .next("`strongroom explain NAME` shows where it was looked for")
 }
 
 fn show(by_name: &BTreeMap<&str, ResolvedView<'_>>, output: &Output) -> Result<(), Failure> {

@@ -1,8 +1,10 @@
 //! `revert`: a value as it was in one of its versions.
 
 use strongroom::{DefinitionName, Org};
+use strongroom_http::control::Restore;
 
-use super::undo::Target;
+use super::undo::{Target, ids, show};
+use crate::client::Client;
 use crate::consent::Consent;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
@@ -36,5 +38,13 @@ impl Revert {
                 .next("`strongroom history` lists the versions; nothing was changed"));
         };
         target.restore(org, wanted, self.consent, "revert", output).await
+    }
+
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let (name, scope, version) = (&self.name, self.scope.scope(), self.version.to_string());
+        self.consent.to_reversible(&format!("set {name} at {scope} to what it was in version {version}"))?;
+        let (linked_account_id, workflow_id) = ids(&scope);
+        let body = Restore { version, linked_account_id, workflow_id };
+        show(&client.control_post(&["values", name.as_str(), "restore"], &body)?, &scope, output)
     }
 }

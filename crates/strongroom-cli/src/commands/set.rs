@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use strongroom::{DefinitionName, Error, Org, ScopeKind, Upsert};
+use strongroom_http::control;
 
 use crate::client::Client;
 use crate::client::docs::ValueSet;
@@ -75,25 +76,44 @@ impl Set {
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let (name, scope) = (&self.name, self.scope.scope());
         self.value.refuse_misplaced(name.as_str())?;
-        let definition = client.definition_id(name)?;
         let value = input::value(name.as_str(), &self.value, output)?;
         let id_in = |field| scope_field(&scope).filter(|(named, _)| *named == field).map(|(_, id)| id);
-        let body = NewValue {
-            variable_definition_id: &definition,
-            value: value.expose(),
-            linked_account_id: id_in("linked_account_id"),
-            workflow_id: id_in("workflow_id"),
+        let (linked_account_id, workflow_id) = (id_in("linked_account_id"), id_in("workflow_id"));
+        let by_control = |client: &Client| {
+            let body = control::NewValue {
+                value: value.expose().to_owned().into(),
+                linked_account_id: linked_account_id.map(str::to_owned),
+                workflow_id: workflow_id.map(str::to_owned),
+                note: None,
+                version: None,
+            };
+            let set: control::ValueWritten = client.control_put(&["values", name.as_str()], &body)?;
+            let (created_at, updated_at) = (Some(set.created_at), Some(set.updated_at));
+            let action = Some(if set.action == "added" { "added" } else { "updated" });
+            let variable_definition_id = set.variable_definition_id;
+            let (name, scope) = (name.as_str(), scope.kind());
+            Ok(Written { action, id: set.id, variable_definition_id, name, scope, created_at, updated_at })
         };
-        let set: ValueSet = client.post(&["env", "values"], &body)?;
-        let view = Written {
-            action: None,
-            id: set.id,
-            variable_definition_id: definition,
-            name: name.as_str(),
-            scope: scope.kind(),
-            created_at: set.created_at,
-            updated_at: None,
+        let by_document = |client: &Client| {
+            let definition = client.definition_id(name)?;
+            let body = NewValue {
+                variable_definition_id: &definition,
+                value: value.expose(),
+                linked_account_id,
+                workflow_id,
+            };
+            let set: ValueSet = client.post(&["env", "values"], &body)?;
+            Ok(Written {
+                action: None,
+                id: set.id,
+                variable_definition_id: definition,
+                name: name.as_str(),
+                scope: scope.kind(),
+                created_at: set.created_at,
+                updated_at: None,
+            })
         };
+        let view = client.either(by_control, by_document)?;
         output.done(&format!("set {name} at {scope}"), &view)
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use strongroom::{DefinitionName, Org, ScopeKind, StoredDefinition, VarFormat};
+use strongroom_http::control;
 
 use crate::client::docs::Definition;
 use crate::client::{Call, Client};
@@ -46,11 +47,18 @@ impl Show {
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
-        let pattern = format!("^{}$", regex::escape(self.name.as_str()));
-        let docs: Vec<Definition> =
-            client.pages(Call { path: &["env", "definitions"], query: &[("name", &pattern)] })?;
-        let found = docs.into_iter().find(|doc| doc.name == self.name.as_str());
-        DefinitionView::of_doc(found.ok_or_else(|| Failure::undefined(&self.name))?).show(output)
+        let by_control = |client: &Client| {
+            let path = ["definitions", self.name.as_str()];
+            client.control_get(Call { path: &path, query: &[] }).map(DefinitionView::of_control)
+        };
+        let by_document = |client: &Client| {
+            let pattern = format!("^{}$", regex::escape(self.name.as_str()));
+            let docs: Vec<Definition> =
+                client.pages(Call { path: &["env", "definitions"], query: &[("name", &pattern)] })?;
+            let found = docs.into_iter().find(|doc| doc.name == self.name.as_str());
+            found.map(DefinitionView::of_doc).ok_or_else(|| Failure::undefined(&self.name))
+        };
+        client.either(by_control, by_document)?.show(output)
     }
 }
 
@@ -73,6 +81,26 @@ impl DefinitionView {
             format_changes: Some(stored.format_changes),
             created_at: Some(time(stored.created_at)),
             updated_at: Some(time(stored.updated_at)),
+        }
+    }
+
+    fn of_control(definition: control::Definition) -> Self {
+        Self {
+            id: definition.id,
+            name: definition.name,
+            description: definition.description,
+            var_format: definition.var_format,
+            parameters: Some(definition.parameters),
+            bytes_min: definition.bytes_min,
+            bytes_max: definition.bytes_max,
+            scopes: Some(definition.scopes),
+            encrypted: definition.encrypted,
+            required: Some(definition.required),
+            default: definition.default,
+            author: definition.author,
+            format_changes: Some(definition.format_changes),
+            created_at: Some(definition.created_at),
+            updated_at: Some(definition.updated_at),
         }
     }
 

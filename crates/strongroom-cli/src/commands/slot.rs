@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use strongroom::{SlotId, SlotInfo, SlotKind, Vault};
+use strongroom_http::control;
 
+use crate::client::{Call, Client};
 use crate::config::KeySource;
 use crate::failure::Failure;
 use crate::keys;
@@ -107,6 +109,28 @@ impl SlotCommand {
                 let view = Removed { id: id.to_string(), removed: true };
                 output.done(&format!("removed key slot {id}"), &view)
             }
+        }
+    }
+}
+
+impl SlotCommand {
+    /// No key travels: slots are added and changed where the store is.
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        match self {
+            Self::List => {
+                let slots: Vec<control::Slot> = client.control_get(Call { path: &["slots"], query: &[] })?;
+                let rows = slots.iter().map(|slot| {
+                    let since = slot.since.clone().unwrap_or_default();
+                    [slot.id.clone(), slot.opened_by.clone(), since, yes(slot.usable)]
+                });
+                output.list(["ID", "OPENED BY", "SINCE", "USABLE"], rows, &slots)
+            }
+            Self::Remove(Remove { id }) => {
+                let path = ["slots", &id.to_string()];
+                let _: control::Deleted = client.control_delete(Call { path: &path, query: &[] })?;
+                output.done(&format!("removed key slot {id}"), &Removed { id: id.to_string(), removed: true })
+            }
+            Self::Add(_) | Self::Change(_) => Err(Failure::not_on_server("a key of the vault never travels")),
         }
     }
 }

@@ -1,13 +1,14 @@
 //! `undo`: a value as it was before its last change.
 
-use serde::Serialize;
-use strongroom::{DefinitionId, DefinitionName, Expected, Org, Scope, ScopeKind, Version, WriteOptions};
+use strongroom::{DefinitionId, DefinitionName, Expected, Org, Scope, Version, WriteOptions};
+use strongroom_http::control::{self, Undone};
 
+use crate::client::Client;
 use crate::consent::Consent;
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, time};
 use crate::pages;
-use crate::scope_args::ScopeArgs;
+use crate::scope_args::{ScopeArgs, scope_field};
 use crate::suggest;
 
 /// `undo` as it is typed.
@@ -28,16 +29,6 @@ pub(super) struct Target<'t> {
     pub(super) versions: Vec<Version>,
 }
 
-#[derive(Serialize)]
-struct Restored<'a> {
-    name: &'a str,
-    scope: ScopeKind,
-    id: String,
-    /// The version that is the value again, and that which it is now.
-    restored: String,
-    version: String,
-}
-
 impl Undo {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         let (name, scope) = (&self.name, self.scope.scope());
@@ -48,6 +39,15 @@ impl Undo {
                 .next("`strongroom history` lists the versions; nothing was changed"));
         };
         target.restore(org, last, self.consent, "undo", output).await
+    }
+
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let (name, scope) = (&self.name, self.scope.scope());
+        let deed = format!("set {name} at {scope} to what it was before its last change");
+        self.consent.to_reversible(&deed)?;
+        let (linked_account_id, workflow_id) = ids(&scope);
+        let body = control::Undo { linked_account_id, workflow_id };
+        show(&client.control_post(&["values", name.as_str(), "undo"], &body)?, &scope, output)
     }
 }
 
@@ -81,13 +81,26 @@ impl<'t> Target<'t> {
         };
         let options = WriteOptions::expecting(as_read).note(note);
         let restored = org.restore_value_with(self.definition, scope, wanted.revision, options).await?;
-        let view = Restored {
-            name: name.as_str(),
+        let view = Undone {
+            name: name.to_string(),
             scope: scope.kind(),
             id: restored.id.to_string(),
             restored: wanted.revision.as_u64().to_string(),
             version: restored.revision.as_u64().to_string(),
+            written_at: written,
         };
-        output.done(&format!("{name} at {scope} is again what it was from {written} on"), &view)
+        show(&view, scope, output)
     }
+}
+
+/// The account and the workflow of a scope, as the body of a control call has them.
+pub(super) fn ids(scope: &Scope) -> (Option<String>, Option<String>) {
+    let id_in = |field| scope_field(scope).filter(|(named, _)| *named == field);
+    let id_in = |field| id_in(field).map(|(_, id)| id.to_owned());
+    (id_in("linked_account_id"), id_in("workflow_id"))
+}
+
+pub(super) fn show(undone: &Undone, scope: &Scope, output: &Output) -> Result<(), Failure> {
+    let (name, written) = (&undone.name, &undone.written_at);
+    output.done(&format!("{name} at {scope} is again what it was from {written} on"), undone)
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use strongroom::{Finding, KeyUse, Verification, VerifyReport};
 
+use crate::client::{Client, NoBody};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::progress::Progress;
@@ -83,6 +84,26 @@ impl Verify {
             ));
         }
         if report.is_clean() { Ok(()) } else { Err(unclean(&report)) }
+    }
+}
+
+impl Verify {
+    /// Lets the server check the whole vault.
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        if self.org_only || self.checkpoint.is_some() {
+            return Err(Failure::not_on_server("a server checks the whole vault as it is"));
+        }
+        let task = client.control_task(client.control_post(&["verify"], &NoBody {})?)?;
+        let rows = task.findings.iter().map(|one| [one.row.clone(), one.message.clone()]);
+        match task.findings.is_empty() {
+            true => output.done(&task.message.clone().unwrap_or_default(), &task),
+            false => output.list(["WHERE", "WHAT"], rows, &task),
+        }?;
+        if task.findings.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(Exit::Key, task.message.unwrap_or_default())
+            .next("nothing was changed; set or delete what is damaged, or restore the store from a backup"))
     }
 }
 

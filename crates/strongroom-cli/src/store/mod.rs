@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use strongroom::Store;
 use strongroom::store::{StoreError, StoreErrorKind};
+use strongroom_http::{ResumingStore, StoreHealth};
 
 use crate::failure::{Exit, Failure};
 use crate::files::{places, refuse_foreign};
@@ -118,16 +119,29 @@ impl Spec {
     /// Opens the existing store, or creates one of the first kind that fits. One that a server has open is reached
     /// through the server.
     pub(crate) fn open(&self) -> Result<Arc<dyn Store>, Failure> {
-        self.open_by(|| self.through_door())
+        self.open_by(|kind| (kind.open)(&self.place), || self.through_door())
     }
 
-    /// The same for a process that serves the store itself.
-    pub(crate) fn open_alone(&self) -> Result<Arc<dyn Store>, Failure> {
-        self.open_by(|| Ok(None))
+    /// The same for a process that serves the store itself. One in files is opened again by itself after a full disk or
+    /// a failed sync.
+    pub(crate) fn open_to_serve(&self, health: &StoreHealth) -> Result<Arc<dyn Store>, Failure> {
+        let open = |kind: &'static Kind| match self.life {
+            Life::Process | Life::Served => (kind.open)(&self.place),
+            Life::Kept => {
+                let place = self.place.clone();
+                let open = move || {
+                    forget_unwritten(&place);
+                    (kind.open)(&place)
+                };
+                ResumingStore::open(open, health).map(|store| Arc::new(store) as Arc<dyn Store>)
+            }
+        };
+        self.open_by(open, || Ok(None))
     }
 
     fn open_by(
         &self,
+        open: impl Fn(&'static Kind) -> Result<Arc<dyn Store>, StoreError>,
         elsewhere: impl Fn() -> Result<Option<Arc<dyn Store>>, Failure>,
     ) -> Result<Arc<dyn Store>, Failure> {
         if let Some(path) = self.path() {
@@ -143,7 +157,7 @@ impl Spec {
         };
         let deadline = Instant::now().checked_add(self.wait);
         loop {
-            match (kind.open)(&self.place) {
+            match open(kind) {
                 Err(error) if is_held(&error) => {
                     if let Some(store) = elsewhere()? {
                         return Ok(store);
@@ -189,6 +203,25 @@ impl Spec {
         KINDS.iter().filter(move |kind| kind.life == life && named.is_none_or(|name| name == kind.name))
     }
 }
+
+/// Makes the system read the files of a store from the disk again: after a sync that failed, what it holds of them may
+/// never have been written.
+#[cfg(target_os = "linux")]
+fn forget_unwritten(place: &Path) {
+    let forget = |path: &Path| {
+        // A file that is not there holds nothing, and where the system cannot do it, the store's own checks remain.
+        if let Ok(file) = std::fs::File::open(path) {
+            let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+        }
+    };
+    match std::fs::read_dir(place) {
+        Ok(entries) => entries.flatten().for_each(|entry| forget(&entry.path())),
+        Err(_) => forget(place),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn forget_unwritten(_: &Path) {}
 
 /// An address without its password and default port, under the shorter name of its scheme. Two addresses that differ
 /// otherwise are taken for two stores.

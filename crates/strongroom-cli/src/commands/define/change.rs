@@ -6,7 +6,10 @@ use strongroom::{
     StoredDefinition, WriteOptions,
 };
 
+use strongroom_http::control;
+
 use super::{Define, scopes_of};
+use crate::client::Client;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::pages;
@@ -80,17 +83,49 @@ impl Define {
             plan.show(output)?;
         }
         if is_refused {
-            let count = plan.refused.len();
-            let message = format!("{count} values of {} stand in the way, so nothing was written", self.name);
-            return Err(Failure::invalid(message).next(
-                "set or delete them first; --keep-mismatched leaves those of another format until they are set",
-            ));
+            return Err(in_the_way(plan.refused.len(), self.name.as_str()));
         }
         if self.change.dry_run {
             return Ok(());
         }
         self.apply(org, &stored, format.as_ref(), change).await?;
         output.done(&format!("changed {}: {}", self.name, plan.changes.join("; ")), &plan)
+    }
+
+    pub(super) fn change_on_server(&self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let text = |text: &Option<String>, removed: bool| match removed {
+            true => Some(None),
+            false => text.clone().map(Some),
+        };
+        let length = self.format.length()?;
+        let body = control::DefinitionChange {
+            name: self.change.rename.as_ref().map(ToString::to_string),
+            var_format: self.format.named()?,
+            bytes_min: length.map(|bounds| bounds.min()),
+            bytes_max: length.map(|bounds| bounds.max()),
+            scopes: (!self.scopes.is_empty()).then(|| self.scopes.clone()),
+            description: text(&self.description, self.change.no_description),
+            default: text(&self.default, self.change.no_default),
+            required: (self.required || self.change.optional).then_some(self.required),
+            encrypted: self.encrypted,
+            keep_mismatched: self.change.keep_mismatched,
+            dry_run: self.change.dry_run,
+        };
+        let plan: control::Plan = client.control_patch(&["definitions", self.name.as_str()], &body)?;
+        if !plan.refused.is_empty() {
+            let rows = plan.refused.iter().map(|one| {
+                let id = one.linked_account_id.as_ref().or(one.workflow_id.as_ref());
+                [[one.scope.as_str(), id.map_or("", String::as_str)].join(" "), one.reason.clone()]
+            });
+            output.list(["VALUE AT", "REASON"], rows, &plan)?;
+        }
+        if plan.applied {
+            return output.done(&format!("changed {}", self.name), &plan);
+        }
+        if self.change.dry_run {
+            return output.done("nothing was written", &plan);
+        }
+        Err(in_the_way(plan.refused.len(), self.name.as_str()))
     }
 
     /// `None` if neither the format nor its bounds change.
@@ -232,6 +267,12 @@ impl Plan {
         let rows = self.refused.iter().map(|one| [one.scope.clone(), one.reason.clone()]);
         output.list(["VALUE AT", "REASON"], rows, self)
     }
+}
+
+fn in_the_way(count: usize, name: &str) -> Failure {
+    let message = format!("{count} values of {name} stand in the way, so nothing was written");
+    Failure::invalid(message)
+        .next("set or delete them first; --keep-mismatched leaves those of another format until they are set")
 }
 
 fn names(scopes: Scopes) -> String {

@@ -84,7 +84,7 @@ impl Define {
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         if self.change.is_change() {
-            return Err(Failure::not_on_server("a server takes no plan of a change"));
+            return self.change_on_server(client, output);
         }
         let definition = self.into_definition()?;
         let answer: OneDefinition = client.post(&["env", "definitions"], &NewDefinition::of(&definition)?)?;

@@ -6,14 +6,16 @@ mod yaml;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use strongroom::{DefinitionName, Org, Resolved};
+use strongroom::{DefinitionName, Org};
 
 use self::target::Target;
 use super::file_format::FileFormat;
+use crate::client::Client;
 use crate::failure::Failure;
 use crate::files;
 use crate::output::Output;
 use crate::scope_args::PathArgs;
+use crate::seen::{AllSeen, Seen};
 use crate::suggest;
 use crate::typo::closest;
 
@@ -65,9 +67,25 @@ enum Reads {
 
 impl Export {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
-        suggest::refuse_unknown_account(org, &self.path).await?;
-        let mut values = org.resolve_all(&self.path.path()).await?.values;
-        self.keep_only(org, &mut values).await?;
+        let mut values = AllSeen::of(org, &self.path).await?.values;
+        if let Some(name) = self.keep_only(&mut values) {
+            if org.definition(name).await?.is_none() {
+                return Err(suggest::undefined(org, name).await);
+            }
+            return Err(unseen(name, &values));
+        }
+        self.write(values, output)
+    }
+
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let mut values = AllSeen::on_server(client, &self.path)?.values;
+        match self.keep_only(&mut values) {
+            Some(name) => Err(unseen(name, &values)),
+            None => self.write(values, output),
+        }
+    }
+
+    fn write(&self, mut values: Vec<Seen>, output: &Output) -> Result<(), Failure> {
         // The order of ids differs from vault to vault; names can be compared.
         values.sort_by(|one, other| one.name.cmp(&other.name));
         let text = match self.reader(output) {
@@ -106,26 +124,25 @@ impl Export {
         }
     }
 
-    /// Drops what was not asked for; fails for a name that has no value here.
-    async fn keep_only(&self, org: &Org, values: &mut Vec<Resolved>) -> Result<(), Failure> {
+    /// Drops what was not asked for, unless a name has no value here: then that is returned.
+    fn keep_only(&self, values: &mut Vec<Seen>) -> Option<&DefinitionName> {
         if self.only.is_empty() {
-            return Ok(());
+            return None;
         }
-        for name in &self.only {
-            if values.iter().any(|one| one.name == name.as_str()) {
-                continue;
-            }
-            if org.definition(name).await?.is_none() {
-                return Err(suggest::undefined(org, name).await);
-            }
-            let meant = closest(name.as_str(), values.iter().map(|one| one.name.as_str()));
-            return Err(Failure::not_found(format!("{name} has no value that a run would see here"))
-                .next(format!("`strongroom explain {name}` shows where it is looked for"))
-                .meant(meant));
+        let absent = |name: &&DefinitionName| !values.iter().any(|one| one.name == name.as_str());
+        if let Some(name) = self.only.iter().find(absent) {
+            return Some(name);
         }
         values.retain(|one| self.only.iter().any(|name| name.as_str() == one.name));
-        Ok(())
+        None
     }
+}
+
+fn unseen(name: &DefinitionName, values: &[Seen]) -> Failure {
+    let meant = closest(name.as_str(), values.iter().map(|one| one.name.as_str()));
+    Failure::not_found(format!("{name} has no value that a run would see here"))
+        .next(format!("`strongroom explain {name}` shows where it is looked for"))
+        .meant(meant)
 }
 
 /// A name as Kubernetes takes it: lower case letters, digits, `-` and `.`, at most 253 (RFC 1123).

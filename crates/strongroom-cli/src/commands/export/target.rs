@@ -6,13 +6,13 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::ValueEnum;
-use strongroom::Resolved;
 use strongroom_dotenv::{Reader, write_for};
 use zeroize::Zeroizing;
 
 use super::yaml;
 use crate::failure::Failure;
 use crate::output::compact_json;
+use crate::seen::Seen;
 
 /// What reads the exported file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -44,7 +44,7 @@ pub(crate) enum Target {
 
 impl Target {
     /// The text, as secret as the values. `secret` is the name of a Kubernetes Secret.
-    pub(super) fn write(self, values: &[Resolved], secret: &str) -> Result<Zeroizing<String>, Failure> {
+    pub(super) fn write(self, values: &[Seen], secret: &str) -> Result<Zeroizing<String>, Failure> {
         self.refuse(values)?;
         match self.rules() {
             Rules::Lines(reader) => of_reader(reader, values),
@@ -56,7 +56,7 @@ impl Target {
     }
 
     /// Fails if one of the values cannot be written, with the targets that take them all.
-    fn refuse(self, values: &[Resolved]) -> Result<(), Failure> {
+    fn refuse(self, values: &[Seen]) -> Result<(), Failure> {
         match self.rules() {
             Rules::Lines(reader) => refuse(reader, &self.name(), values),
             rules => match refused(values, |value| rules.hold(value)) {
@@ -92,13 +92,13 @@ impl Target {
 }
 
 /// The lines that every reader reads alike, for who names no target.
-pub(super) fn for_every_reader(values: &[Resolved]) -> Result<Zeroizing<String>, Failure> {
+pub(super) fn for_every_reader(values: &[Seen]) -> Result<Zeroizing<String>, Failure> {
     refuse(Reader::Every, "all readers alike", values)?;
     of_reader(Reader::Every, values)
 }
 
 /// The lines that `import` reads back exactly, and other readers mostly.
-pub(super) fn for_import(values: &[Resolved]) -> Result<Zeroizing<String>, Failure> {
+pub(super) fn for_import(values: &[Seen]) -> Result<Zeroizing<String>, Failure> {
     let text = strongroom_dotenv::write(pairs(values)).map_err(|error| {
         let name = values.get(error.index).map_or("", |one| one.name.as_str());
         Failure::invalid(format!("a .env file cannot hold the name {name}"))
@@ -117,7 +117,7 @@ enum Rules {
 }
 
 impl Rules {
-    fn hold(self, one: &Resolved) -> bool {
+    fn hold(self, one: &Seen) -> bool {
         match self {
             Self::Lines(reader) => reader.holds(&one.name, one.value.expose()),
             Self::Json | Self::Yaml => true,
@@ -126,12 +126,12 @@ impl Rules {
     }
 }
 
-fn of_reader(reader: Reader, values: &[Resolved]) -> Result<Zeroizing<String>, Failure> {
+fn of_reader(reader: Reader, values: &[Seen]) -> Result<Zeroizing<String>, Failure> {
     let text = write_for(reader, pairs(values));
     text.map(Zeroizing::new).map_err(|error| Failure::invalid(error.to_string()))
 }
 
-fn refuse(reader: Reader, who: &str, values: &[Resolved]) -> Result<(), Failure> {
+fn refuse(reader: Reader, who: &str, values: &[Seen]) -> Result<(), Failure> {
     let names = refused(values, |one| Rules::Lines(reader).hold(one));
     if names.is_empty() {
         return Ok(());
@@ -144,7 +144,7 @@ fn refuse(reader: Reader, who: &str, values: &[Resolved]) -> Result<(), Failure>
         .next(format!("`--for` with one of {} takes all of them; --only NAME exports some", able.join(", "))))
 }
 
-fn refused(values: &[Resolved], holds: impl Fn(&Resolved) -> bool) -> Vec<&str> {
+fn refused(values: &[Seen], holds: impl Fn(&Seen) -> bool) -> Vec<&str> {
     values.iter().filter(|one| !holds(one)).map(|one| one.name.as_str()).collect()
 }
 
@@ -157,12 +157,12 @@ fn list(names: &[&str]) -> String {
     }
 }
 
-fn pairs(values: &[Resolved]) -> BTreeMap<&str, &str> {
+fn pairs(values: &[Seen]) -> BTreeMap<&str, &str> {
     values.iter().map(|one| (one.name.as_str(), one.value.expose())).collect()
 }
 
 /// Base64 takes every byte, also those that YAML cannot hold.
-fn k8s_secret(values: &[Resolved], name: &str) -> Zeroizing<String> {
+fn k8s_secret(values: &[Seen], name: &str) -> Zeroizing<String> {
     let encoded: Vec<_> = values
         .iter()
         .map(|one| (one.name.as_str(), Zeroizing::new(STANDARD.encode(one.value.expose()))))

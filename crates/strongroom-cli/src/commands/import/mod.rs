@@ -9,11 +9,13 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use strongroom::VariableDefinition;
+use strongroom_http::control::{BatchDone, Definition};
 
 use self::infer::Proposal;
 pub(super) use self::plan::Plan;
 pub(super) use self::source::Entry;
 use super::file_format::FileFormat;
+use crate::client::{Call, Client};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::scope_args::ScopeArgs;
@@ -110,6 +112,37 @@ impl Import {
             (false, true) => plan.apply_in_parts(org).await?,
         }
         plan.report(self.dry_run, output)
+    }
+
+    /// Sets what the file holds in one call, all of it or nothing.
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        if self.in_parts {
+            return Err(Failure::not_on_server("a server takes a file as a whole"));
+        }
+        let entries = source::read(&self.file, self.format, output)?;
+        let known: Vec<Definition> = client.control_items(Call { path: &["definitions"], query: &[] })?;
+        let known: Vec<String> = known.into_iter().map(|definition| definition.name).collect();
+        let scope = self.scope.scope();
+        let plan = Plan::for_server(&scope, entries, &known, &self.unknown());
+        let invalid = plan.count("invalid");
+        if invalid == 0 {
+            let batch = plan.batch(self.dry_run);
+            let done: BatchDone = client.control_post(&["values"], &batch)?;
+            if let Some(first) = done.refused.first() {
+                let refused = format!("{}: {}", first.name, first.reason);
+                let count = done.refused.len();
+                return Err(Failure::invalid(format!(
+                    "{count} cannot be set, so nothing was written; {refused}"
+                ))
+                .next("change the file or the definitions"));
+            }
+        }
+        plan.report(self.dry_run, output)?;
+        if invalid > 0 {
+            return Err(Failure::invalid(format!("{invalid} cannot be set, so nothing was written"))
+                .next("change the file or the definitions"));
+        }
+        Ok(())
     }
 
     fn unknown(&self) -> Unknown {

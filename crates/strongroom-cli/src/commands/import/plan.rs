@@ -8,12 +8,15 @@ use strongroom::{
     StoredDefinition, VariableDefinition,
 };
 
+use strongroom_http::control::{Batch, BatchValue, NewDefinition};
+
 use super::Unknown;
 use super::infer::Proposal;
 use super::source::Entry;
 use crate::failure::{Exit, Failure};
 use crate::pages;
 use crate::progress::Progress;
+use crate::scope_args::scope_field;
 
 /// What an import does, one row per name in the file.
 #[derive(Debug)]
@@ -84,6 +87,46 @@ impl Plan {
         Ok(Self { scope, rows })
     }
 
+    /// A plan that does not know the values of the server: what is defined there is updated.
+    pub(super) fn for_server(
+        scope: &Scope,
+        entries: Vec<Entry>,
+        known: &[String],
+        unknown: &Unknown,
+    ) -> Self {
+        let row = |Entry { name, value, line }: Entry| {
+            let row = match value.and_then(|value| fit(&name, value)) {
+                Err(reason) => Row::invalid(name, reason),
+                Ok(value) if known.contains(&name) => Row {
+                    name,
+                    action: Action::Update,
+                    definition: None,
+                    is_new: false,
+                    why: None,
+                    value,
+                    expected: Expected::Any,
+                },
+                Ok(value) => Row::of_unknown(name, value, unknown),
+            };
+            row.at(line)
+        };
+        Self { scope: scope.clone(), rows: entries.into_iter().map(row).collect() }
+    }
+
+    /// The same as one control call.
+    pub(super) fn batch(&self, dry_run: bool) -> Batch {
+        let id_in = |field| scope_field(&self.scope).filter(|(named, _)| *named == field);
+        let id_in = |field| id_in(field).map(|(_, id)| id.to_owned());
+        let new = self.rows.iter().filter(|row| row.is_new).filter_map(|row| row.definition.as_ref());
+        Batch {
+            linked_account_id: id_in("linked_account_id"),
+            workflow_id: id_in("workflow_id"),
+            definitions: new.map(new_definition).collect(),
+            values: self.rows.iter().map(Row::batch_value).collect(),
+            dry_run,
+        }
+    }
+
     pub(in crate::commands) fn count(&self, action: &str) -> usize {
         self.rows.iter().filter(|row| row.action.as_str() == action).count()
     }
@@ -143,7 +186,26 @@ impl Plan {
     }
 }
 
+fn new_definition(definition: &VariableDefinition) -> NewDefinition {
+    NewDefinition {
+        name: definition.name.clone(),
+        var_format: definition.var_format.clone(),
+        bytes_min: None,
+        bytes_max: None,
+        scopes: None,
+        encrypted: definition.encrypted,
+        required: definition.required,
+        description: None,
+        default: None,
+    }
+}
+
 impl Row {
+    fn batch_value(&self) -> BatchValue {
+        let value = self.value.expose().to_owned().into();
+        BatchValue { name: self.name.clone(), value, version: self.is_new.then(String::new) }
+    }
+
     async fn of_known(
         org: &Org,
         scope: &Scope,

@@ -4,9 +4,11 @@ mod view;
 
 use serde::Serialize;
 use strongroom::{DocumentId, JobOutcome, JobProgress, JobReport, KeyJob, OnUnreadable, Vault};
+use strongroom_http::control;
 
 pub(crate) use self::view::JobView;
 use self::view::{JobInfoView, cause, outcome};
+use crate::client::{Call, Client, NoBody};
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, time};
 use crate::pages;
@@ -78,6 +80,50 @@ impl JobCommand {
         }
         output.done(&format!("job {id} is {done}"), &Changed { id: id.to_string(), done })
     }
+}
+
+impl JobCommand {
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let (id, action, done) = match self {
+            Self::List => {
+                let jobs: Vec<control::Job> = client.control_items(Call { path: &["jobs"], query: &[] })?;
+                return show_jobs(&jobs, output);
+            }
+            Self::Run(Run { id: None }) => {
+                let task = client.control_task(client.control_post(&["jobs", "run"], &NoBody {})?)?;
+                return output.done(&task.message.clone().unwrap_or_default(), &task);
+            }
+            Self::Run(Run { id: Some(_) }) => {
+                return Err(Failure::not_on_server("a server runs all jobs together"));
+            }
+            Self::Pause(Job { id }) => (id, "pause", "paused"),
+            Self::Resume(Job { id }) => (id, "resume", "resumed"),
+            Self::Retry(Retry { id, destroy_keys: false }) => (id, "retry", "made ready to be run again"),
+            Self::Retry(Retry { id, .. }) => (id, "retry_destroying_keys", "made ready to be run again"),
+            Self::Abandon(Job { id }) => (id, "abandon", "abandoned"),
+        };
+        let body = control::JobAction { action: action.to_owned() };
+        let _: control::Changed = client.control_post(&["jobs", &id.to_string()], &body)?;
+        output.done(&format!("job {id} is {done}"), &Changed { id: id.to_string(), done })
+    }
+}
+
+/// The jobs of a server.
+fn show_jobs(jobs: &[control::Job], output: &Output) -> Result<(), Failure> {
+    let rows = jobs.iter().map(|job| {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let tenant = [text(&job.org_id), text(&job.environment)].join(" ").trim().to_owned();
+        let done = job.progress.as_ref().map(|progress| progress.rows.to_string());
+        [
+            job.id.clone(),
+            job.kind.clone(),
+            job.state.clone(),
+            tenant,
+            text(&job.linked_account_id),
+            text(&done),
+        ]
+    });
+    output.list(["ID", "KIND", "STATE", "ORG", "ACCOUNT", "ROWS"], rows, &jobs)
 }
 
 /// Runs a job until nothing is left to do, and shows its progress.

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use strongroom::{DataKeys, Error, LinkedAccountId, PageRequest};
+use strongroom_http::control;
+
+use crate::client::Client;
 
 use crate::commands::job::{self, JobView};
 use crate::failure::Failure;
@@ -43,6 +46,18 @@ impl Data {
         };
         output.done(&sentence, &JobView::of(job.id(), &report))?;
         job::verdict(job.id(), &report)
+    }
+
+    /// Lets the server rotate them.
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let body = control::Rotate {
+            linked_account_id: self.account.map(|id| id.to_string()),
+            all: self.all,
+            older_than_secs: self.older_than.map(|age| age.as_secs()),
+            rows_at_least: self.rows_at_least,
+        };
+        let task = client.control_task(client.control_post(&["rotate"], &body)?)?;
+        output.done(&task.message.clone().unwrap_or_default(), &task)
     }
 
     async fn keys(self, session: &Session) -> Result<DataKeys, Failure> {

@@ -7,15 +7,14 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::process::{Command, ExitCode};
 
-use strongroom::{Org, Resolved};
-
+use crate::client::Client;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::output::Output;
 use crate::scope_args::PathArgs;
+use crate::seen::{AllSeen, Seen};
 use crate::session::Session;
-use crate::suggest;
 
 /// `run` as it is typed.
 #[derive(Debug, clap::Args)]
@@ -36,27 +35,37 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) async fn run(self, config: &Config, output: &Output) -> Result<ExitCode, Failure> {
+        let session = Session::open(config, output).await?;
+        let seen = AllSeen::of(&session.org, &self.path).await;
+        // Closed first: the command may run for long, and may use the store itself.
+        session.finish(Ok(()), output).await?;
+        self.start(seen?.refuse_missing()?)
+    }
+
+    pub(crate) fn on_server(self, client: &Client) -> Result<ExitCode, Failure> {
+        let seen = AllSeen::on_server(client, &self.path)?;
+        self.start(seen.refuse_missing()?)
+    }
+
+    fn start(&self, seen: Vec<Seen>) -> Result<ExitCode, Failure> {
         let Some((program, arguments)) = self.command.split_first() else {
             return Err(Failure::usage("there is no command to run"));
         };
-        let session = Session::open(config, output).await?;
-        let resolved = all_of(&session.org, &self.path).await;
-        // Closed first: the command may run for long, and may use the store itself.
-        session.finish(Ok(()), output).await?;
-        let resolved = resolved?;
-        self.refuse_dangerous(&resolved)?;
+        self.refuse_dangerous(&seen)?;
         let mut child = Command::new(program);
         child.args(arguments);
         self.clean(&mut child);
-        for one in &resolved {
+        for one in &seen {
             refuse_unfit(one)?;
             child.env(&one.name, one.value.expose());
         }
+        // Becoming the command runs no destructor.
+        drop(seen);
         execute(child, program)
     }
 
     /// A tenant may have set these variables, and whoever runs the command is not that tenant.
-    fn refuse_dangerous(&self, resolved: &[Resolved]) -> Result<(), Failure> {
+    fn refuse_dangerous(&self, resolved: &[Seen]) -> Result<(), Failure> {
         let refused = |name: &&str| names::is_dangerous(name) && !self.is_allowed(name);
         let refused: Vec<_> = resolved.iter().map(|one| one.name.as_str()).filter(refused).collect();
         if refused.is_empty() {
@@ -85,19 +94,8 @@ impl Run {
     }
 }
 
-async fn all_of(org: &Org, path: &PathArgs) -> Result<Vec<Resolved>, Failure> {
-    suggest::refuse_unknown_account(org, path).await?;
-    let resolution = org.resolve_all(&path.path()).await?;
-    if resolution.missing_required.is_empty() {
-        return Ok(resolution.values);
-    }
-    let names = resolution.missing_required.join(", ");
-    Err(Failure::not_found(format!("required variables without a value: {names}"))
-        .next("set them with `strongroom set NAME`; nothing was run"))
-}
-
 /// An environment cannot hold `=` in a name, or NUL.
-fn refuse_unfit(resolved: &Resolved) -> Result<(), Failure> {
+fn refuse_unfit(resolved: &Seen) -> Result<(), Failure> {
     if resolved.name.contains('=') {
         return Err(Failure::invalid(format!("{} cannot name an environment variable", resolved.name)));
     }

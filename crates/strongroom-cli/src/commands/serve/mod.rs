@@ -6,10 +6,18 @@ mod ready;
 
 use std::io;
 use std::net::SocketAddr;
+#[cfg(feature = "tls")]
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use strongroom::Vault;
-use strongroom_http::{Metrics, Service, ServiceOptions};
+use strongroom::store::{KeyRange, ReadBatch, Scan, StoreErrorKind};
+use strongroom::{Error, Store, Vault};
+#[cfg(feature = "tls")]
+use strongroom_http::Tls;
+use strongroom_http::{Metrics, Service, ServiceOptions, StoreHealth};
+use strongroom_socket::DoorStore;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tracing_subscriber::Layer as _;
@@ -36,6 +44,20 @@ pub(crate) struct Serve {
     /// Log on standard error at this level: off, error, warn, info (each request), debug or trace; never a value
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     log: LevelFilter,
+    /// How to write the log: lines for people, or one JSON object a line
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    /// Serve over TLS with this certificate and those that lead to its root, in PEM; SIGHUP reads it again
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// The key of the certificate, in PEM
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+    /// Let pages of this origin, such as https://console.example, call from a browser; repeat it for several
+    #[arg(long = "cors-origin", value_name = "ORIGIN")]
+    origins: Vec<String>,
     /// Leave core dumps and debuggers on for this process, although it holds keys
     #[arg(long)]
     allow_core_dumps: bool,
@@ -53,6 +75,18 @@ pub(crate) struct Serve {
     quotas: QuotaSettings,
 }
 
+/// What a build without TLS has in its place.
+#[cfg(not(feature = "tls"))]
+#[derive(Debug, Clone)]
+enum Tls {}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
 impl Serve {
     /// Serves until it is asked to stop, then finishes the requests that it accepted.
     pub(crate) fn run(self, mut config: Config, output: &Output) -> Result<(), Failure> {
@@ -60,9 +94,27 @@ impl Serve {
         config.limits = self.limits.or(&config.limits);
         config.quotas = self.quotas.or(&config.quotas);
         self.harden(output)?;
-        start_log(self.log);
+        start_log(self.log, self.log_format);
         let runtime = Runtime::new().map_err(|error| failed("the server could not be started", &error))?;
-        runtime.block_on(serve(&config, self.new, output))
+        let tls = self.tls()?;
+        runtime.block_on(serve(&Arc::new(config), (tls, self.origins), self.new, output))
+    }
+
+    #[cfg(feature = "tls")]
+    fn tls(&self) -> Result<Option<Tls>, Failure> {
+        let Some((certificate, key)) = self.tls_certificate.as_ref().zip(self.tls_key.as_ref()) else {
+            return Ok(None);
+        };
+        Tls::from_files(certificate, key).map(Some).map_err(|error| {
+            Failure::usage(format!("the certificate {} cannot be used: {error}", certificate.display()))
+                .next("name its file in PEM with --tls-certificate, and its key with --tls-key")
+        })
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "a build with TLS needs both")]
+    fn tls(&self) -> Result<Option<Tls>, Failure> {
+        Ok(None)
     }
 
     /// Keeps keys in memory from being written to disk, as far as this system allows it.
@@ -87,38 +139,96 @@ impl Serve {
     }
 }
 
-async fn serve(config: &Config, new: NewPassphrase, output: &Output) -> Result<(), Failure> {
+async fn serve(
+    config: &Arc<Config>,
+    (tls, origins): (Option<Tls>, Vec<String>),
+    new: NewPassphrase,
+    output: &Output,
+) -> Result<(), Failure> {
     let (listen, limits) = (config.listen, config.limits.limits()?);
     let listener = TcpListener::bind(listen).await.map_err(|error| {
         failed(&format!("the server cannot listen on {listen}"), &error)
             .next("name another address with --listen")
     })?;
     let address = listener.local_addr().map_err(|error| failed("the server has no address", &error))?;
-    if !address.ip().is_loopback() {
+    if tls.is_none() && !address.ip().is_loopback() {
         output.warn("requests arrive without TLS: put a proxy that adds it in front of the server");
     }
     let stop = stopped()?;
-    let metrics = Metrics::new();
+    let (metrics, health) = (Metrics::new(), StoreHealth::default());
+    let store = DoorStore::new(open_store(config, &health, output).await?);
     let start = || Ok((keys::for_new_vault(config, new, output)?, KeyPlace::prepare()?));
-    let (mut session, started) = Session::open_or_create(config, &metrics, output, start).await?;
+    let (mut session, started) = Session::open_or_create(config, &store, &metrics, output, start).await?;
     session.mark.advance(&session.vault, output).await;
     let mut mark = std::mem::take(&mut session.mark);
-    let service = ServiceOptions::default().metrics(metrics).limits(limits).serve(session.vault.clone());
+    let options = ServiceOptions::default().metrics(metrics.clone()).limits(limits).store_health(health);
+    let options = options.origins(origins.iter().map(String::as_str)).map_err(|_| {
+        Failure::usage("--cors-origin is a scheme and a host").next("write it as https://console.example")
+    })?;
+    let service = options.reopen_with(reopening(config, store, metrics)).serve(session.vault.clone());
+    let served_vault = service.clone();
     let served = async {
         tokio::select! {
-            served = serve_vault(&session, started, (listener, address), service, stop, output) => served,
-            () = keep_marks(&session.vault, &mut mark, output) => Ok(()),
+            served = serve_vault(&session, started, (listener, address, tls), service, stop, output) => served,
+            () = keep_marks(&served_vault, &mut mark, output) => Ok(()),
         }
     };
     let served = served.await;
     session.mark = mark;
+    // With the root key that it has now.
+    session.vault = served_vault.vault();
     session.finish(served, output).await
+}
+
+/// Opens the store. One on a server that does not answer yet is waited for, as when both are started together.
+async fn open_store(
+    config: &Config,
+    health: &StoreHealth,
+    output: &Output,
+) -> Result<Arc<dyn Store>, Failure> {
+    let mut patience = START_PATIENCE;
+    loop {
+        let failure = match config.store.open_to_serve(health) {
+            Ok(store) if config.store.address().is_none() => return Ok(store),
+            Ok(store) => match store.read(&ReadBatch { gets: Vec::new(), scans: vec![one_row()] }).await {
+                Err(error) if error.kind() == StoreErrorKind::Unavailable => error.into(),
+                _ => return Ok(store),
+            },
+            Err(failure) => failure,
+        };
+        if config.store.address().is_none() || patience.is_zero() {
+            return Err(failure);
+        }
+        if patience == START_PATIENCE {
+            let secs = START_PATIENCE.as_secs();
+            output.warn(&format!("waiting up to {secs} s for the database: {failure}"));
+        }
+        tokio::time::sleep(START_PAUSE).await;
+        patience = patience.saturating_sub(START_PAUSE);
+    }
+}
+
+fn one_row() -> Scan {
+    Scan::new(KeyRange::all(), 1).keys_only()
+}
+
+/// Opens the served vault again, with the key as its file has it then.
+fn reopening(
+    config: &Arc<Config>,
+    store: DoorStore,
+    metrics: Metrics,
+) -> impl Fn() -> Pin<Box<dyn Future<Output = Result<Vault, Error>> + Send>> + Send + Sync + use<> {
+    let config = Arc::clone(config);
+    move || {
+        let (config, store, metrics) = (Arc::clone(&config), store.clone(), metrics.clone());
+        Box::pin(async move { Session::reopen(&config, store, &metrics).await })
+    }
 }
 
 async fn serve_vault(
     session: &Session,
     started: Option<KeyPlace>,
-    (listener, address): (TcpListener, SocketAddr),
+    (listener, address, tls): (TcpListener, SocketAddr, Option<Tls>),
     service: Service,
     stop: impl Future<Output = ()>,
     output: &Output,
@@ -129,25 +239,73 @@ async fn serve_vault(
         Some(place) => first_run::make(&session.org, place, &store_id).await?,
         None => first_run::find(&session.org, &store_id).await?,
     };
-    Ready::new(address, contents).announce(&session.org, output)?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    Ready::new(scheme, address, contents).announce(&session.org, output)?;
+    listen(listener, service, tls, stop).await
+}
+
+/// Serves over TLS if there is a certificate, which SIGHUP reads again.
+#[cfg(all(unix, feature = "tls"))]
+async fn listen(
+    listener: TcpListener,
+    service: Service,
+    tls: Option<Tls>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Some(tls) = tls else {
+        strongroom_http::serve(listener, service, stop).await;
+        return Ok(());
+    };
+    let mut hangup =
+        signal(SignalKind::hangup()).map_err(|error| failed("signals cannot be received", &error))?;
+    let shown = tls.clone();
+    let reload = async {
+        while hangup.recv().await.is_some() {
+            // Its log says how it went; what was there before stays if it did not.
+            let _ = shown.reload();
+        }
+    };
+    tokio::select! {
+        () = strongroom_http::serve_tls(listener, service, tls, stop) => {}
+        () = reload => {}
+    }
+    Ok(())
+}
+
+#[cfg(not(all(unix, feature = "tls")))]
+async fn listen(
+    listener: TcpListener,
+    service: Service,
+    tls: Option<Tls>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Failure> {
+    drop(tls);
     strongroom_http::serve(listener, service, stop).await;
     Ok(())
 }
 
 /// Moves the mark of the store on from time to time, and never ends: a copy of the store from before is then an older
 /// one.
-async fn keep_marks(vault: &Vault, mark: &mut KeptMark, output: &Output) {
+async fn keep_marks(service: &Service, mark: &mut KeptMark, output: &Output) {
     loop {
         tokio::time::sleep(MARK_INTERVAL).await;
-        mark.advance(vault, output).await;
+        mark.advance(&service.vault(), output).await;
     }
 }
 
 /// Logs on standard error. Libraries stay silent: what they log is not checked for secrets.
-fn start_log(level: LevelFilter) {
+fn start_log(level: LevelFilter, format: LogFormat) {
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
     let own = Targets::new().with_target("strongroom", level);
-    tracing_subscriber::registry().with(lines.with_filter(own)).init();
+    let log = tracing_subscriber::registry();
+    match format {
+        LogFormat::Text => log.with(lines.with_filter(own)).init(),
+        LogFormat::Json => {
+            let objects = lines.json().flatten_event(true).with_current_span(true).with_span_list(false);
+            log.with(objects.with_filter(own)).init();
+        }
+    }
 }
 
 /// Completes when the process is asked to stop, by an interrupt or by SIGTERM.
@@ -177,5 +335,8 @@ fn failed(what: &str, error: &io::Error) -> Failure {
     Failure::new(Exit::Other, format!("{what}: {error}"))
 }
 
+/// For a database that is started together with the server.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+const START_PAUSE: Duration = Duration::from_secs(1);
 /// A write of one row each time.
 const MARK_INTERVAL: Duration = Duration::from_secs(5 * 60);

@@ -53,8 +53,8 @@ impl<'a> ReadyView<'a> {
 }
 
 impl Ready {
-    pub(super) fn new(address: SocketAddr, contents: Contents) -> Self {
-        Self { url: format!("http://{address}"), contents }
+    pub(super) fn new(scheme: &str, address: SocketAddr, contents: Contents) -> Self {
+        Self { url: format!("{scheme}://{address}"), contents }
     }
 
     /// Prints one JSON line, or what a person can paste.

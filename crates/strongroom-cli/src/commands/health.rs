@@ -1,0 +1,49 @@
+//! `health`: whether a server is well, for a container or a script.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use ureq::Agent;
+
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+
+/// `health` as it is typed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Health {
+    /// The server
+    #[arg(default_value = "http://127.0.0.1:7077")]
+    server: String,
+    /// Ask whether it serves requests, reads and writes, instead of whether it has to be restarted
+    #[arg(long)]
+    ready: bool,
+}
+
+#[derive(Serialize)]
+struct HealthView<'a> {
+    server: &'a str,
+    status: u16,
+    well: bool,
+}
+
+impl Health {
+    pub(crate) fn run(&self, output: &Output) -> Result<(), Failure> {
+        let path = if self.ready { "readyz" } else { "healthz" };
+        let url = format!("{}/{path}", self.server.trim_end_matches('/'));
+        let config = Agent::config_builder().http_status_as_error(false).proxy(None);
+        let agent: Agent = config.timeout_global(Some(TIMEOUT)).build().into();
+        let response = agent.get(&url).call();
+        let status = response.map(|response| response.status().as_u16()).map_err(|error| {
+            Failure::new(Exit::Store, format!("{url} could not be reached: {error}"))
+                .next("check that `strongroom serve` is running there")
+        })?;
+        let well = status == 200;
+        let view = HealthView { server: &self.server, status, well };
+        if well {
+            return output.done(&format!("{url} is well"), &view);
+        }
+        Err(Failure::new(Exit::Store, format!("{url} answered {status}")).next("its log says why"))
+    }
+}
+
+const TIMEOUT: Duration = Duration::from_secs(4);
