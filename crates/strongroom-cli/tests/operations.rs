@@ -1,0 +1,141 @@
+//! What `docs/OPERATIONS.md` tells an operator to do works as it is written there, and the files beside it are whole.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod shell;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use shell::Shell;
+use shell::server::Server;
+
+fn page() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    fs::read_to_string(root.join("docs/OPERATIONS.md")).unwrap()
+}
+
+/// The commands of the page's block that has this line, in the places of a test.
+fn block(shell: &Shell, line: &str) -> String {
+    let page = page();
+    let blocks = page.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let block = blocks.into_iter().find(|block| block.contains(line)).unwrap().to_owned();
+    let place = |name: &str| shell.path(name).display().to_string();
+    block
+        .replace("/tmp/drill", &place("drill"))
+        .replace("/media/safe", &place("safe"))
+        .replace("/backups/vault-2026-01-31.backup", &place("backups/a.backup"))
+        .replace("NAME", "PORT")
+}
+
+#[test]
+fn the_drill_of_a_restore_reads_what_the_running_server_has() {
+    let shell = Shell::new();
+    let server = Server::start(&shell, &[]);
+    shell.define("PORT", "integer");
+    shell.ok_with("8080", &["set", "PORT"]);
+    for directory in ["safe", "backups", "bin"] {
+        fs::create_dir(shell.path(directory)).unwrap();
+    }
+    symlink(env!("CARGO_BIN_EXE_strongroom"), shell.path("bin/strongroom")).unwrap();
+    shell.ok(&["slot", "add", "--new-root-key-file", "safe/second.key"]);
+    shell.ok(&["backup", "backups/a.backup"]);
+    shell.ok_with("8081", &["set", "PORT"]);
+
+    let drill = block(&shell, "restore --as-new");
+    let path = format!("{}:{}", shell.path("bin").display(), std::env::var("PATH").unwrap());
+    let mut sh = std::process::Command::new("sh");
+    sh.args(["-eu", "-c", &drill]).env_clear().env("PATH", path).env("HOME", shell.path(""));
+    let ran = sh.output().unwrap();
+    let (said, wrong) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success(), "{said}{wrong}");
+    // SHA-256 of 8080, as `sha256sum` prints it.
+    assert!(said.contains("6c237681e70921603a306be9a1a5d9833fce5c1e268f52b1650970eaad0dce21"), "{said}");
+    assert!(!shell.path("drill").exists());
+    assert_eq!(shell.ok(&["get", "PORT", "--reveal"]), "8081", "the server is as it was");
+    assert_eq!(server.stop(), 0);
+}
+
+#[test]
+fn every_command_of_the_page_is_one_of_the_grammar() {
+    let shell = Shell::new();
+    let page = page();
+    let commands = page.lines().filter_map(|line| line.strip_prefix("strongroom "));
+    let mut seen = 0;
+    for command in commands {
+        let command = command.split('#').next().unwrap();
+        let words: Vec<&str> = command.split_whitespace().filter(|word| !word.starts_with('-')).collect();
+        // A command, and what of a group.
+        let named = ["slot", "rotate", "api-key"].contains(&words[0]);
+        let words = &words[..if named { 2 } else { 1 }];
+        let help = shell.run(&[words, &["--help"]].concat());
+        assert_eq!(help.code, 0, "{command}");
+        seen += 1;
+    }
+    assert!(seen >= 15, "{seen}");
+}
+
+#[test]
+fn each_command_has_a_manual_page() {
+    let shell = Shell::new();
+    shell.ok(&["man", "man1"]);
+    for page in
+        ["strongroom.1", "strongroom-serve.1", "strongroom-api-key-create.1", "strongroom-rotate-root.1"]
+    {
+        assert!(fs::read_to_string(shell.path("man1").join(page)).unwrap().contains(".SH NAME"), "{page}");
+    }
+}
+
+#[test]
+fn a_server_is_asked_whether_it_is_well() {
+    let shell = Shell::new();
+    let server = Server::start(&shell, &[]);
+    let url = server.text("url").to_owned();
+    shell.ok(&["health", &url]);
+    shell.ok(&["health", "--ready", &url]);
+    assert_eq!(server.stop(), 0);
+    assert_eq!(shell.run(&["health", &url]).code, 6);
+}
+
+#[test]
+fn alerts_and_dashboard_name_metrics_that_a_server_has() {
+    let shell = Shell::new();
+    let server = Server::start(&shell, &[]);
+    // One request, so that those of routes are there.
+    server.send("GET", "/api/v2/public/env/definitions", &[("x-api-key", server.api_key())], "");
+    let url = format!("{}/metrics", server.text("url"));
+    let asked = std::process::Command::new("curl").args(["-s", &url]).output().unwrap();
+    let metrics = String::from_utf8(asked.stdout).unwrap();
+    for file in ["alerts.yaml", "dashboard.json"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging").join(file);
+        let text = fs::read_to_string(path).unwrap();
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let is_metric = |word: &&str| {
+            ["strongroom_", "process_"].iter().any(|prefix| word.starts_with(prefix)) && word.len() > 12
+        };
+        let named: std::collections::BTreeSet<_> = words.filter(is_metric).collect();
+        assert!(named.len() >= 4, "{file} {named:?}");
+        for name in named {
+            let has = metrics.contains(&format!("\n{name}{{")) || metrics.contains(&format!("\n{name} "));
+            assert!(has, "{file} names {name}");
+        }
+    }
+    assert_eq!(server.stop(), 0);
+}
+
+#[test]
+fn a_json_log_says_who_called_and_what_was_answered() {
+    let shell = Shell::new();
+    let log = fs::File::create(shell.path("log")).unwrap();
+    let server = Server::start_with_log(&shell, &["--log", "info", "--log-format", "json"], log.into());
+    let key = [("x-api-key", server.api_key()), ("x-request-id", "req-1")];
+    server.send("GET", "/api/v2/public/env/definitions", &key, "");
+    assert_eq!(server.stop(), 0);
+    let log = fs::read_to_string(shell.path("log")).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let line = lines.into_iter().find(|line| line["span"]["id"] == "req-1").unwrap();
+    assert_eq!((line["status"].as_u64(), line["message"].as_str()), (Some(200), Some("answered")));
+    assert_eq!(line["span"]["route"], "/api/v2/public/env/definitions");
+    assert!(line["span"]["caller"].as_str().unwrap().starts_with("api-key:"), "{line}");
+}
