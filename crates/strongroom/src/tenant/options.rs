@@ -136,8 +136,9 @@ impl WriteOptions {
         self
     }
 
-    /// Keeps the history of the value that a delete deletes, and notes the delete in it, with its author and note.
-    /// Without this, a delete leaves no version behind. Only verbs that delete one value use it.
+    /// Keeps the history of the value, credential or definition that a delete deletes, and notes the delete in it, with
+    /// its author and note. Without this, a delete leaves no version behind. Deletes of accounts and integrations keep
+    /// none; one of a definition keeps that of the definition and none of its values.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
