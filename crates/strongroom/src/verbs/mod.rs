@@ -11,6 +11,7 @@ pub(crate) mod lock;
 mod mark;
 pub(crate) mod org;
 mod past;
+mod pinned;
 mod plan;
 pub(crate) mod records;
 pub(crate) mod resolve;
