@@ -77,9 +77,10 @@ fn resolve_at<S: Store>(store: &str, kept: u8, open: impl Fn() -> S) -> Work {
     Work::new(format!("{store}: resolve_at, {back} of {kept} versions back"), work, "resolve", floor)
 }
 
-/// An org with one value, set `sets` times.
+/// An org with one value, set `sets` times. Nothing of what runs see is kept: each resolve reads the store.
 fn org(store: impl Store, kept: u8, sets: usize) -> Org {
-    let options = VaultOptions::default().history_versions(kept).clock(Ticking::default());
+    let options =
+        VaultOptions::default().history_versions(kept).clock(Ticking::default()).cached_runs_bytes_max(0);
     let key = Unlock::raw_key(RawKey::from_bytes([7; 32]));
     let vault = block_on(options.create(store, key)).expect("the store is empty");
     let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse().expect("24 digits"), Environment::test());
