@@ -224,6 +224,12 @@ fn a_buffer_holds_so_many_notes_and_gives_the_others_back_or_counts_them() {
     assert_eq!(buffer.push(note()), Err(note()));
     buffer.push_or_lose(note());
     assert_eq!((buffer.len(), buffer.lost()), (2, 1));
+    drop(buffer.flush(&kept.org));
+    assert_eq!(buffer.len(), 2, "a flush that nobody waited for took none");
+    kept.vault.lock();
+    assert!(block_on(buffer.flush(&kept.org)).is_err());
+    assert_eq!((buffer.len(), buffer.lost()), (2, 1), "they wait again");
+    block_on(kept.vault.unlock(unlock())).unwrap();
     assert_eq!(block_on(buffer.flush(&kept.org)).unwrap(), 2);
     assert!(buffer.is_empty());
     assert_eq!(kept.events().last().unwrap().changes.len(), 2);

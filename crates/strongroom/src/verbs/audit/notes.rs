@@ -191,18 +191,29 @@ impl AuditBuffer {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Org::note`]. The notes wait again then, as far as they fit.
+    /// Those of [`Org::note`]. The notes wait again then, as far as they fit, and so they do
+    /// if the future is dropped: some may then be noted twice.
     pub async fn flush(&self, org: &Org) -> Result<usize, Error> {
-        let notes = std::mem::take(&mut *self.lock());
-        let written = org.note(&notes).await;
-        if written.is_err() {
-            notes.into_iter().for_each(|note| self.push_or_lose(note));
-        }
-        written
+        let mut taken = Taken { notes: std::mem::take(&mut *self.lock()), buffer: self };
+        let written = org.note(&taken.notes).await?;
+        taken.notes.clear();
+        Ok(written)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<AuditNote>> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Notes on their way to the audit. Dropped before they are there, they wait again.
+struct Taken<'b> {
+    notes: Vec<AuditNote>,
+    buffer: &'b AuditBuffer,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.notes.drain(..).for_each(|note| self.buffer.push_or_lose(note));
     }
 }
 
