@@ -16,14 +16,15 @@ use crate::sql::{ANOTHER_VAULT, ASYNCHRONOUS, PUT, Sql};
 /// level is right.
 ///
 /// ```no_run
-/// # async fn apply() -> Result<(), Box<dyn std::error::Error>> {
-/// let (plans, plan): (strongroom_postgres::Plans, strongroom_store::Plan) = todo!("made by `Org::plan`");
-/// let mut client: tokio_postgres::Client = todo!();
-/// let transaction = client.transaction().await?;
-/// transaction.execute("INSERT INTO users (id) VALUES ('user_1')", &[]).await?;
-/// plans.apply(&transaction, &plan).await?; // one round trip
-/// transaction.commit().await?; // the user and the secret, or neither
-/// # Ok(()) }
+/// use strongroom_postgres::Plans;
+/// use strongroom_store::Plan; // what `Org::plan` made
+/// # type Done = Result<(), Box<dyn std::error::Error>>;
+/// async fn sign_up(plans: &Plans, plan: &Plan, db: &mut tokio_postgres::Client) -> Done {
+///     let transaction = db.transaction().await?;
+///     transaction.execute("INSERT INTO users (id) VALUES ('user_1')", &[]).await?;
+///     plans.apply(&transaction, plan).await?; // one round trip
+///     Ok(transaction.commit().await?) // the user and the secret, or neither
+/// }
 /// ```
 #[derive(Clone)]
 pub struct Plans {

@@ -270,7 +270,8 @@ enum Proof {
 /// What the store shows after a lost answer.
 enum Landing {
     Landed(Committed),
-    /// What the batch expects still holds. It may be sent again, since a late duplicate cannot apply.
+    /// What the batch expects still holds. It may be sent again: a late duplicate cannot apply, except where the batch
+    /// only makes rows and they were deleted in between. Then it brings them back.
     NotYet,
     Unknown,
 }

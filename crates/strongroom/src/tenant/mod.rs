@@ -120,8 +120,8 @@ impl Tenant {
         loop {
             let Some(row) = self.engine.get(key.clone()).await? else { return Ok(None) };
             match open(&row) {
-                // Only while the row changes: the same row twice under an unknown key is damage or another engine's root,
-                // not a race.
+                // Only while the row changes: the same row twice under an unknown key is no race. It is damaged, or
+                // another engine rotated the root.
                 Err(Error::UnknownKey { .. }) if failed_at != Some(row.revision) => {
                     failed_at = Some(row.revision);
                 }
