@@ -194,7 +194,8 @@ pub(crate) async fn admit_key(
     Ok(admitted)
 }
 
-fn count_key(permit: &RequestPermit, key: &Admitted) -> Result<(), Failure> {
+/// Counts a request for its API key and its org.
+pub(crate) fn count_key(permit: &RequestPermit, key: &Admitted) -> Result<(), Failure> {
     permit.count_for(&Party::Org(*key.org().id()))?;
     permit.count_for(&Party::Key(key.id))
 }

@@ -127,7 +127,7 @@ impl Seen {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         // A browser that guessed the type of a response could run what a tenant wrote.
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        // Nor may anything run in a response, whatever its type. Only the API page has a policy of its own.
+        // Nor may anything run in a response, whatever its type. Only pages have policies of their own.
         headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(NOTHING_RUNS));
         if let Ok(id) = HeaderValue::try_from(self.id) {
             headers.insert(REQUEST_ID, id);

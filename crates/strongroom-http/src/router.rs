@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use crate::error::Failure;
 use crate::observe::Observed;
 use crate::service::Service;
-use crate::{accounts, control, credentials, definitions, openapi, operate, sessions, values};
+use crate::{accounts, console, control, credentials, definitions, openapi, operate, sessions, values};
 
 /// The routes of `service`, to be mounted in an [`axum::Router`] or served as they are: the calls under
 /// `/api/v2/public`, their description at `/openapi.json` and `/docs`, and `/healthz`, `/readyz` and `/metrics`, which
@@ -23,7 +23,9 @@ pub fn router(service: Service) -> Router {
     // A generated description is always valid JSON.
     let description = description.to_json().unwrap_or_default();
     let describe = async move || ([(header::CONTENT_TYPE, "application/json")], description);
+    let console = if service.inner.logins.is_some() { console::routes() } else { Router::new() };
     let app = calls
+        .merge(console)
         .route("/openapi.json", get(describe))
         .route("/docs", get(openapi::page))
         .route("/docs.js", get(openapi::script))

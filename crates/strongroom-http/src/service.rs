@@ -13,6 +13,7 @@ use strongroom::{Clock, Environment, Error, IdError, Org, OrgId, SystemClock, Ti
 use crate::auth::{AdmittedKeys, Sessions, SigningKeys};
 use crate::limits::Limits;
 use crate::load::Load;
+use crate::logins::Logins;
 use crate::metrics::Metrics;
 use crate::resuming::StoreHealth;
 use crate::tasks::Tasks;
@@ -39,6 +40,8 @@ pub(crate) struct Inner {
     pub(crate) origins: Vec<HeaderValue>,
     pub(crate) admitted: AdmittedKeys,
     pub(crate) tasks: Tasks,
+    /// The sessions of the console; `None` for a service without one.
+    pub(crate) logins: Option<Logins>,
     signing_keys: Arc<SigningKeys>,
     draining: AtomicBool,
 }
@@ -52,6 +55,7 @@ pub struct ServiceOptions {
     reopen: Option<Box<Reopen>>,
     health: StoreHealth,
     origins: Vec<HeaderValue>,
+    logins: Option<Logins>,
 }
 
 /// Opens the served vault once more, on the same store.
@@ -142,6 +146,7 @@ impl Service {
                     *inner.vault.write().unwrap_or_else(PoisonError::into_inner) = vault;
                     // They hold the vault as it was.
                     inner.admitted.clear();
+                    inner.logins.iter().for_each(Logins::end_all);
                     tracing::warn!(
                         "the root key was rotated elsewhere; the vault was opened with the new one"
                     );
@@ -175,6 +180,7 @@ impl Default for ServiceOptions {
             reopen: None,
             health: StoreHealth::default(),
             origins: Vec::new(),
+            logins: None,
         }
     }
 }
@@ -243,10 +249,19 @@ impl ServiceOptions {
         self
     }
 
+    /// With the console: its page at `/`, its files and sessions below `/console`. Whoever logs in there with an API
+    /// key may do what the key may, until they log out, the key is revoked, 30 minutes after the last request, or
+    /// after 12 hours.
+    #[must_use]
+    pub fn with_console(mut self) -> Self {
+        self.logins = Some(Logins::default());
+        self
+    }
+
     /// Serves `vault`.
     #[must_use]
     pub fn serve(self, vault: Vault) -> Service {
-        let Self { clock, limits, metrics, session_secs, reopen, health, origins } = self;
+        let Self { clock, limits, metrics, session_secs, reopen, health, origins, logins } = self;
         let load = Arc::new(Load::new(limits));
         let inner = Inner {
             vault: RwLock::new(vault),
@@ -261,6 +276,7 @@ impl ServiceOptions {
             origins,
             admitted: AdmittedKeys::default(),
             tasks: Tasks::default(),
+            logins,
             signing_keys: Arc::default(),
             draining: AtomicBool::new(false),
         };

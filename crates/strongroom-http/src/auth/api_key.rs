@@ -288,6 +288,26 @@ impl Admitted {
         Ok(matches!(found, IfChanged::Unchanged) && self.is_in_time(clock))
     }
 
+    /// The same key as its record is now, for who has shown its secret before; `None` if it was revoked or its time is
+    /// over. The secret of a record never changes: a key that replaces another one has an id of its own.
+    pub(crate) async fn again(&self, clock: &dyn Clock) -> Result<Option<Self>, Error> {
+        let IfChanged::Changed(found, stamp) = self.keys.records.get_if_changed(&self.record, None).await?
+        else {
+            return Ok(None);
+        };
+        let Ok(row) = serde_json::from_str::<Admission<'_>>(found.value.expose()) else { return Ok(None) };
+        let again = Self {
+            keys: self.keys.clone(),
+            id: self.id,
+            grant: Arc::new(Grant::of_row(row.grant)),
+            record: self.record.clone(),
+            stamp,
+            expires_at: row.expires_at,
+            day: AtomicU64::new(self.day.load(Ordering::Relaxed)),
+        };
+        Ok(again.is_in_time(clock).then_some(again))
+    }
+
     /// Notes that the key is used today, if that was not noted yet. The request does not wait for it, and goes on
     /// whatever becomes of it.
     pub(crate) fn note_use(&self, clock: &dyn Clock) {

@@ -7,7 +7,8 @@ use axum::http::request::Parts;
 use strongroom::{AuditNote, DocumentId, Error, LinkedAccountId, Org, Scope, ScopePath, Vault};
 
 use crate::auth::{Grant, Right};
-use crate::caller::{actor, admit_key, note};
+use crate::caller::{actor, note};
+use crate::console::admit;
 use crate::error::Failure;
 use crate::load::RequestPermit;
 use crate::service::Service;
@@ -26,7 +27,7 @@ impl FromRequestParts<Service> for Operator {
 
     async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Failure> {
         let permit = RequestPermit::of(&parts.extensions)?;
-        let admitted = admit_key(service, &permit, &parts.headers).await?;
+        let admitted = admit(service, &permit, &parts.headers).await?;
         let caller = format!("api-key:{}", admitted.id);
         note(&caller);
         let actor = actor(&caller, parts.extensions.get());

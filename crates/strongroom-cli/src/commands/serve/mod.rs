@@ -58,6 +58,9 @@ pub(crate) struct Serve {
     /// Let pages of this origin, such as https://console.example, call from a browser; repeat it for several
     #[arg(long = "cors-origin", value_name = "ORIGIN")]
     origins: Vec<String>,
+    /// Serve the HTTP calls alone, without the console at `/`
+    #[arg(long)]
+    no_console: bool,
     /// Leave core dumps and debuggers on for this process, although it holds keys
     #[arg(long)]
     allow_core_dumps: bool,
@@ -96,8 +99,17 @@ impl Serve {
         self.harden(output)?;
         start_log(self.log, self.log_format);
         let runtime = Runtime::new().map_err(|error| failed("the server could not be started", &error))?;
+        let options = self.options()?;
         let tls = self.tls()?;
-        runtime.block_on(serve(&Arc::new(config), (tls, self.origins), self.new, output))
+        runtime.block_on(serve(&Arc::new(config), (tls, options), self.new, output))
+    }
+
+    fn options(&self) -> Result<ServiceOptions, Failure> {
+        let options = ServiceOptions::default();
+        let options = if self.no_console { options } else { options.with_console() };
+        options.origins(self.origins.iter().map(String::as_str)).map_err(|_| {
+            Failure::usage("--cors-origin is a scheme and a host").next("write it as https://console.example")
+        })
     }
 
     #[cfg(feature = "tls")]
@@ -141,7 +153,7 @@ impl Serve {
 
 async fn serve(
     config: &Arc<Config>,
-    (tls, origins): (Option<Tls>, Vec<String>),
+    (tls, options): (Option<Tls>, ServiceOptions),
     new: NewPassphrase,
     output: &Output,
 ) -> Result<(), Failure> {
@@ -161,10 +173,7 @@ async fn serve(
     let (mut session, started) = Session::open_or_create(config, &store, &metrics, output, start).await?;
     session.mark.advance(&session.vault, output).await;
     let mut mark = std::mem::take(&mut session.mark);
-    let options = ServiceOptions::default().metrics(metrics.clone()).limits(limits).store_health(health);
-    let options = options.origins(origins.iter().map(String::as_str)).map_err(|_| {
-        Failure::usage("--cors-origin is a scheme and a host").next("write it as https://console.example")
-    })?;
+    let options = options.metrics(metrics.clone()).limits(limits).store_health(health);
     let service = options.reopen_with(reopening(config, store, metrics)).serve(session.vault.clone());
     let served_vault = service.clone();
     let served = async {
