@@ -65,21 +65,36 @@ impl IntoResponses for Failures {
     }
 }
 
-/// The page. It loads its script and the description from the same service, and nothing from anywhere else.
+/// The page, which is Swagger UI. It loads its files and the description from the same service, and nothing from
+/// anywhere else.
 pub(crate) async fn page() -> impl IntoResponse {
     // Keys are typed into this page: nothing but its own script may run there, and nowhere else may it send them.
-    let policy = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; \
-                  base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    let policy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+                  img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+                  frame-ancestors 'none'";
     let headers =
         [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, policy)];
-    (headers, include_str!("docs/page.html"))
+    (headers, include_str!("../console/dist/docs/index.html"))
 }
 
-/// The script of the page.
+/// What starts the page.
+pub(crate) async fn start() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, SCRIPT)], include_str!("../console/dist/docs/start.js"))
+}
+
+/// The script of the page. It is stored compressed, as every browser takes it.
 pub(crate) async fn script() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("docs/page.js"))
+    let headers = [(header::CONTENT_TYPE, SCRIPT), (header::CONTENT_ENCODING, "gzip")];
+    (headers, include_bytes!("../console/dist/docs/swagger-ui.js.gz").as_slice())
 }
 
+/// The style of the page.
+pub(crate) async fn style() -> impl IntoResponse {
+    let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CONTENT_ENCODING, "gzip")];
+    (headers, include_bytes!("../console/dist/docs/swagger-ui.css.gz").as_slice())
+}
+
+const SCRIPT: &str = "text/javascript; charset=utf-8";
 /// What the path of every call starts with. It is part of each route, since a nested router would take every request's
 /// path apart and build another.
 pub(crate) const BASE: &str = "/api/v2/public";

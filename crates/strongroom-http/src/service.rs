@@ -93,6 +93,12 @@ impl Service {
         self.inner.draining.store(true, Ordering::Relaxed);
     }
 
+    /// Whether it was set up [with the console](ServiceOptions::with_console).
+    #[must_use]
+    pub fn has_console(&self) -> bool {
+        self.inner.logins.is_some()
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         self.inner.draining.load(Ordering::Relaxed)
     }

@@ -76,7 +76,7 @@ async fn every_answer_has_a_request_id_and_is_not_stored() {
 #[tokio::test]
 async fn no_answer_is_to_be_sniffed_and_nothing_runs_in_one() {
     let fixture = Fixture::new().await;
-    for path in ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs.js", "/none"] {
+    for path in ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/start.js", "/none"] {
         let answer = get(&fixture, path).await;
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
         let policy = answer.header("content-security-policy");
@@ -138,7 +138,7 @@ async fn the_page_needs_no_network() {
     let fixture = Fixture::new().await;
     let page = get(&fixture, "/docs").await;
     assert!(page.header("content-security-policy").starts_with("default-src 'none'"));
-    let script = get(&fixture, "/docs.js").await;
+    let script = get(&fixture, "/docs/start.js").await;
     for text in [&page.body, &script.body] {
         assert!(!text.contains("http://") && !text.contains("https://"));
     }

@@ -118,6 +118,6 @@ function Section({ path, rest, query }: { path: string; rest: string[]; query: U
     case "jobs": return <Jobs />;
     case "audit": return <Audit />;
     case "status": return <StatusView />;
-    default: return <Variables open={rest[0]} at={query.get("account") ?? undefined} only={query.get("only") ?? undefined} />;
+    default: return <Variables open={rest[0]} at={query.get("account") ?? undefined} workflow={query.get("workflow") ?? undefined} only={query.get("only") ?? undefined} />;
   }
 }

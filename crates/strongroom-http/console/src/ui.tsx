@@ -112,7 +112,8 @@ export function Dialog({ title, label, side = false, onClose, children }: Dialog
     };
   }, []);
   const outside = (event: TargetedMouseEvent<HTMLDialogElement>) => {
-    if (event.target === dialog.current) onClose();
+    // A form that is half filled in is not lost by a click beside it.
+    if (side && event.target === dialog.current) onClose();
   };
   return (
     <dialog
@@ -178,7 +179,7 @@ interface SecretProps {
 
 /** Something secret: it comes into the page when it is asked for, and leaves it after 30 seconds. */
 export function Secret({ label, load, allowed = true }: SecretProps) {
-  const [shown, setShown] = useState<string>();
+  const [shown, setShown] = useState<{ text: string; until: number }>();
   const [left, setLeft] = useState(0);
   const [error, setError] = useState<string>();
   const [copied, setCopied] = useState(false);
@@ -186,9 +187,8 @@ export function Secret({ label, load, allowed = true }: SecretProps) {
   useEffect(() => () => { alive.current = false; }, []);
   useEffect(() => {
     if (shown === undefined) return;
-    const end = Date.now() + SHOWN_SECS * 1000;
     const timer = setInterval(() => {
-      const secs = Math.ceil((end - Date.now()) / 1000);
+      const secs = Math.ceil((shown.until - Date.now()) / 1000);
       setLeft(Math.max(0, secs));
       if (secs <= 0) setShown(undefined);
     }, 500);
@@ -201,14 +201,14 @@ export function Secret({ label, load, allowed = true }: SecretProps) {
       // Closed meanwhile: nobody looks any more.
       if (!alive.current) return;
       setLeft(SHOWN_SECS);
-      setShown(text);
+      setShown({ text, until: Date.now() + SHOWN_SECS * 1000 });
     } catch (error) {
       setError(reason(error));
     }
   };
   const copy = async () => {
     try {
-      await navigator.clipboard.writeText(shown ?? (await load()));
+      await navigator.clipboard.writeText(shown?.text ?? (await load()));
       setCopied(true);
       setTimeout(() => alive.current && setCopied(false), 2000);
     } catch (error) {
@@ -220,7 +220,7 @@ export function Secret({ label, load, allowed = true }: SecretProps) {
     <span class="secret">
       {shown === undefined
         ? <span class="masked" aria-label={`${label}, hidden`} role="img">••••••••</span>
-        : <output class="revealed" aria-label={label}>{shown}</output>}
+        : <output class="revealed" aria-label={label}>{shown.text}</output>}
       <span class="secret-tools">
         {shown === undefined
           ? <button type="button" class="button small" aria-label={`Reveal ${label}`} onClick={() => void reveal()}>Reveal</button>

@@ -14,18 +14,21 @@ interface Scope {
 interface VariableProps {
   name: string;
   account: string | undefined;
+  workflow: string | undefined;
   known: Column[];
   onChange: () => void;
   onClose: () => void;
 }
 
 /** One variable: why an account sees what it sees, its value at one scope with its history, and its definition. */
-export function Variable({ name, account, known, onChange, onClose }: VariableProps) {
+export function Variable({ name, account, workflow, known, onChange, onClose }: VariableProps) {
   const { may } = useMe();
   const [turn, next] = useState(0);
   const [asked, ask] = useState(account ?? "");
+  const [run, setRun] = useState(workflow ?? "");
   const definition = useLoad((signal) => get<Definition>(`/definitions/${part(name)}`, {}, signal), [name, turn]);
-  const scope: Scope = account === undefined ? {} : { linked_account_id: account };
+  // What is looked at and changed is the most specific place that was asked for.
+  const scope: Scope = workflow !== undefined ? { workflow_id: workflow } : { linked_account_id: account };
   const changed = () => {
     next((turn) => turn + 1);
     onChange();
@@ -43,8 +46,8 @@ export function Variable({ name, account, known, onChange, onClose }: VariablePr
             {shown.scopes.map((scope) => <Badge key={scope}>{scope.replaceAll("_", " ")}</Badge>)}
           </div>
           {shown.description !== null && <p class="description">{shown.description}</p>}
-          <form class="at" onSubmit={(event) => { event.preventDefault(); go(["variables", name], { account: asked.trim() }); }}>
-            <Field label="As seen by the account" hint="Leave it empty for the org itself.">
+          <form class="at" onSubmit={(event) => { event.preventDefault(); go(["variables", name], { account: asked.trim(), workflow: run.trim() }); }}>
+            <Field label="As seen by the account">
               {(ids) => (
                 <input {...ids} class="mono" list="drawer-accounts" placeholder="the org" spellcheck={false} autocomplete="off" value={asked} onInput={(event) => ask(event.currentTarget.value)} />
               )}
@@ -52,9 +55,12 @@ export function Variable({ name, account, known, onChange, onClose }: VariablePr
             <datalist id="drawer-accounts">
               {known.map((column) => column.linked_account_id && <option key={column.linked_account_id} value={column.linked_account_id} />)}
             </datalist>
+            <Field label="in the workflow">
+              {(ids) => <input {...ids} class="mono" placeholder="none" spellcheck={false} autocomplete="off" value={run} onInput={(event) => setRun(event.currentTarget.value)} />}
+            </Field>
             <button type="submit" class="button">Show</button>
           </form>
-          <Explain definition={shown} scope={scope} turn={turn} />
+          <Explain definition={shown} account={account} workflow={workflow} turn={turn} />
           <AtScope definition={shown} scope={scope} turn={turn} onChange={changed} />
           {may("write") && <Change definition={shown} onChange={changed} />}
           {may("admin") && <Delete definition={shown} onGone={() => { onChange(); onClose(); }} />}
@@ -65,12 +71,20 @@ export function Variable({ name, account, known, onChange, onClose }: VariablePr
 }
 
 /** Every place where a value is looked for, the most specific first. */
-function Explain({ definition, scope, turn }: { definition: Definition; scope: Scope; turn: number }) {
+function Explain({ definition, account, workflow, turn }: {
+  definition: Definition;
+  account: string | undefined;
+  workflow: string | undefined;
+  turn: number;
+}) {
   const name = definition.name;
   const { data, error, again } = useLoad(
     async (signal) => {
-      const trace = await get<Trace>(`/explain/${part(name)}`, { ...scope }, signal);
-      const at = (step: Step): Scope => (step.scope === "linked_account" ? scope : {});
+      const trace = await get<Trace>(`/explain/${part(name)}`, { linked_account_id: account, workflow_id: workflow }, signal);
+      const at = (step: Step): Scope => {
+        if (step.scope === "workflow") return { workflow_id: workflow };
+        return step.scope === "linked_account" ? { linked_account_id: account } : {};
+      };
       const values = await Promise.all(trace.steps.map((step) => (
         step.outcome === "no value" || step.scope === "default" || definition.encrypted
           ? undefined
@@ -78,7 +92,7 @@ function Explain({ definition, scope, turn }: { definition: Definition; scope: S
       )));
       return { trace, values };
     },
-    [name, scope.linked_account_id, turn],
+    [name, account, workflow, turn],
   );
   return (
     <section class="block">
@@ -125,14 +139,14 @@ function wanted(format: string): string {
 function AtScope({ definition, scope, turn, onChange }: { definition: Definition; scope: Scope; turn: number; onChange: () => void }) {
   const { may } = useMe();
   const path = `/values/${part(definition.name)}`;
-  const where = scope.linked_account_id ?? "the org";
-  const kind = scope.linked_account_id === undefined ? "org" : "linked_account";
+  const where = scope.workflow_id ?? scope.linked_account_id ?? "the org";
+  const kind = scope.workflow_id !== undefined ? "workflow" : scope.linked_account_id !== undefined ? "linked_account" : "org";
   const current = useLoad(
     (signal) => get<Value>(path, { ...scope }, signal).catch((error) => {
       if (error instanceof Refused && error.status === 404) return null;
       throw error;
     }),
-    [path, scope.linked_account_id, turn],
+    [path, where, turn],
   );
   const [asking, ask] = useState(false);
   const value = current.data;
@@ -170,7 +184,7 @@ function AtScope({ definition, scope, turn, onChange }: { definition: Definition
             onChange();
           }}
         >
-          <p>{where === "the org" ? "Accounts without a value of their own will see the default, or none." : <><span class="mono">{where}</span> will see what the org has.</>} The history keeps it: it can be brought back.</p>
+          <p>{where === "the org" ? "Accounts without a value of their own will see the default, or none." : <><span class="mono">{where}</span> will see the next less specific value, if there is one.</>} The history keeps it: it can be brought back.</p>
         </Confirm>
       )}
     </section>
@@ -243,7 +257,7 @@ function History({ definition, scope, turn, onChange }: { definition: Definition
       if (error instanceof Refused && error.status === 404) return { items: [], next: null } as Page<Version>;
       throw error;
     }),
-    [path, scope.linked_account_id, limit, turn],
+    [path, scope.linked_account_id, scope.workflow_id, limit, turn],
   );
   const { busy, error: refused, run } = useAction();
   const undo = () => run(async () => {

@@ -9,7 +9,12 @@ import { Badge, Empty, Icon, Loading, Problem } from "./ui";
 import { Variable } from "./variable";
 
 /** Variables as rows, the org and its accounts as columns. */
-export function Variables({ open, at, only }: { open: string | undefined; at: string | undefined; only: string | undefined }) {
+export function Variables({ open, at, workflow, only }: {
+  open: string | undefined;
+  at: string | undefined;
+  workflow: string | undefined;
+  only: string | undefined;
+}) {
   const { may } = useMe();
   const [search, setSearch] = useState("");
   const [account, setAccount] = useState(only ?? "");
@@ -73,7 +78,7 @@ export function Variables({ open, at, only }: { open: string | undefined; at: st
       )}
       {open !== undefined && (
         <Variable
-          key={`${open} ${at ?? ""}`} name={open} account={at} known={data?.columns ?? []}
+          key={`${open} ${at ?? ""} ${workflow ?? ""}`} name={open} account={at} workflow={workflow} known={data?.columns ?? []}
           onChange={again} onClose={() => go(["variables"], { only })}
         />
       )}

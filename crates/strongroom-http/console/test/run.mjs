@@ -151,6 +151,18 @@ function flows() {
       await dialog.getByRole("alert").waitFor();
       assert.equal((await call("GET", "/values/MAX_UPLOAD_MB")).value, "26");
     },
+    async "a workflow has values of its own, which override those of the account"() {
+      await at("#/variables/API_BASE_URL?account=user_12345");
+      const dialog = page.getByRole("dialog");
+      await dialog.getByLabel("in the workflow").fill("wf_1");
+      await dialog.getByRole("button", { name: "Show" }).click();
+      await dialog.getByLabel("Set a value").fill("https://wf.example.com");
+      await dialog.getByText("This would be taken.").waitFor();
+      await dialog.getByRole("button", { name: "Save", exact: true }).click();
+      await contains(dialog.locator(".steps > li.found"), "Workflow wf_1", "https://wf.example.com");
+      await contains(dialog.locator(".steps > li.shadowed").first(), "Account user_12345");
+      assert.equal((await call("GET", "/values/API_BASE_URL?workflow_id=wf_1")).value, "https://wf.example.com");
+    },
     async "a secret comes when it is asked for, and is gone after 30 seconds"() {
       await at("#/variables/DATABASE_PASSWORD");
       const shown = () => page.content().then((content) => content.includes(SECRET));
@@ -336,10 +348,12 @@ function flows() {
           "#/variables/DATABASE_PASSWORD": ".versions > li", "#/accounts": ".list", "#/accounts/user_10001": ".secret",
           "#/keys": ".list", "#/jobs": ".slots > li", "#/audit": ".list", "#/status": ".panel:nth-child(3) .pairs",
         };
+        await at("#/audit");
         for (const [place, loaded] of Object.entries(places)) {
-          await at(place);
+          await page.evaluate((place) => { location.hash = place; }, place);
           await page.locator(loaded).first().waitFor();
           if (place.includes("/variables/")) await page.locator("dialog summary").click();
+          else if (!place.includes("/accounts/")) await page.getByRole("dialog").waitFor({ state: "detached" });
           await examine(`${place} ${screen.width} ${screen.colorScheme}`);
         }
         // The forms, once light and once dark.
@@ -352,6 +366,19 @@ function flows() {
         }
       }
       await page.setViewportSize(SCREENS[0]);
+    },
+    async "the API reference shows every call and makes one, without the network"() {
+      await page.goto(`${vault.url}/docs`);
+      await page.locator(".opblock").nth(60).waitFor();
+      await page.getByRole("button", { name: "Authorize" }).first().click();
+      await page.locator(".auth-container", { hasText: "x-api-key" }).locator("input").fill(vault.key);
+      await page.locator(".auth-container", { hasText: "x-api-key" }).getByRole("button", { name: /Apply|Authorize/ }).click();
+      await page.getByRole("button", { name: "Close" }).first().click();
+      const call = page.locator("#operations-control\\:_vault-status, .opblock", { hasText: "/api/admin/v1/status" }).first();
+      await call.locator(".opblock-summary-control, .opblock-summary").first().click();
+      await call.getByRole("button", { name: "Execute" }).click();
+      await call.locator(".live-responses-table").getByText("store_id").first().waitFor();
+      if (pictures) await page.screenshot({ path: join(pictures, "reference.png") });
     },
     async "who logs out is out, and so is who uses a key that is revoked"() {
       await at("#/variables");

@@ -249,7 +249,7 @@ async fn serve_vault(
         None => first_run::find(&session.org, &store_id).await?,
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
-    Ready::new(scheme, address, contents).announce(&session.org, output)?;
+    Ready::new((scheme, address), service.has_console(), contents).announce(&session.org, output)?;
     listen(listener, service, tls, stop).await
 }
 

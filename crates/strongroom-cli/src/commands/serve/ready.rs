@@ -18,6 +18,7 @@ use crate::output::Output;
 pub(super) struct Ready {
     /// Scheme, host and port.
     url: String,
+    console: bool,
     contents: Contents,
 }
 
@@ -53,8 +54,8 @@ impl<'a> ReadyView<'a> {
 }
 
 impl Ready {
-    pub(super) fn new(scheme: &str, address: SocketAddr, contents: Contents) -> Self {
-        Self { url: format!("{scheme}://{address}"), contents }
+    pub(super) fn new((scheme, address): (&str, SocketAddr), console: bool, contents: Contents) -> Self {
+        Self { url: format!("{scheme}://{address}"), console, contents }
     }
 
     /// Prints one JSON line, or what a person can paste.
@@ -69,6 +70,11 @@ impl Ready {
         let mut text = Zeroizing::new(format!("serving {} (environment {})\n", self.url, org.environment()));
         let Contents { api_key, definition, account } = &self.contents;
         // Writing to a `String` cannot fail.
+        let _ = writeln!(text, "API reference: {}/docs", self.url);
+        if self.console {
+            let key = "log in with a key of `strongroom api-key create NAME --right read`";
+            let _ = writeln!(text, "console: {}/ ({key}, and other rights)", self.url);
+        }
         let _ = match api_key {
             Some(FirstKey::Shown(key)) => writeln!(text, "\nAPI key, shown only now:\n{}", key.expose()),
             Some(FirstKey::File(file)) => {
