@@ -1,8 +1,8 @@
 //! AES-256-GCM-SIV (RFC 8452) over the public parts of the crates `aes` and `polyval`.
 //!
-//! It is what the crate `aes-gcm-siv` does, and the tests compare the two on random inputs. Most of what a short
-//! message costs there are the keys of that message: six calls of the cipher, each of which finds out what the
-//! processor can do and then waits for its rounds. Here they are one call, and so is the key stream.
+//! It is what the crate `aes-gcm-siv` does, and the tests compare the two on random inputs. Most of what a short message
+//! costs there are the keys of that message: six calls of the cipher, each of which finds out what the processor can do
+//! and then waits for its rounds. Here they are one call, and so is the key stream.
 
 use aes::Aes256Enc;
 use aes::cipher::{Block, BlockCipherEncrypt as _, KeyInit as _};
