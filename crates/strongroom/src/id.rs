@@ -4,8 +4,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use smol_str::SmolStr;
-
 use crate::clock::Clock;
 use crate::random;
 use crate::random::RandomError;
@@ -104,13 +102,12 @@ macro_rules! document_id {
     };
 }
 
-/// Defines a validated string of the customer. Cloning one allocates nothing: a short text stands in
-/// place, a longer one is shared.
+/// Defines a validated string of the customer.
 macro_rules! customer_string {
     ($(#[$doc:meta])* $name:ident, $what:literal, max $max:literal, dots $dots:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(SmolStr);
+        pub struct $name(String);
 
         impl $name {
             /// The most bytes of UTF-8.
@@ -128,7 +125,7 @@ macro_rules! customer_string {
 
             fn from_str(text: &str) -> Result<Self, IdError> {
                 check($what, text, $max, Dots::$dots)?;
-                Ok(Self(SmolStr::new(text)))
+                Ok(Self(text.to_owned()))
             }
         }
 
@@ -240,13 +237,13 @@ impl Environment {
     /// The environment named `test`.
     #[must_use]
     pub fn test() -> Self {
-        Self(SmolStr::new_static("test"))
+        Self("test".to_owned())
     }
 
     /// The environment named `production`.
     #[must_use]
     pub fn production() -> Self {
-        Self(SmolStr::new_static("production"))
+        Self("production".to_owned())
     }
 }
 
@@ -272,7 +269,7 @@ impl IntegrationId {
     /// The default app, under the slug `default-app`.
     #[must_use]
     pub fn default_app() -> Self {
-        Self(SmolStr::new_static("default-app"))
+        Self("default-app".to_owned())
     }
 }
 
