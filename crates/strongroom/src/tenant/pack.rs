@@ -35,8 +35,7 @@ impl Tenant {
     pub(crate) fn recall_all(&self, path: &ScopePath) -> Result<Recalled<Resolution>, Error> {
         let Some((key, pack)) = self.pack(path)? else { return Ok(Recalled::NotKept) };
         let Some(open) = pack.open(key.as_bytes()) else { return Ok(Recalled::NotKept) };
-        let mut resolution =
-            Resolution { values: Vec::with_capacity(pack.slots().len()), missing_required: Vec::new() };
+        let mut resolution = Resolution::new(Vec::with_capacity(pack.slots().len()), Vec::new());
         for (definition, slot) in pack.catalog.iter().zip(pack.slots()) {
             match cut(&definition.stored, slot, path, &open) {
                 Some(resolved) => resolution.values.push(resolved),
