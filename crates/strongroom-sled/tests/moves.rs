@@ -30,7 +30,8 @@ fn path() -> ScopePath {
 fn resolved(vault: &Vault) -> Vec<(String, Vec<u8>, String)> {
     let resolution = block_on(org(vault).resolve_all(&path())).unwrap();
     let seen = resolution.values.into_iter();
-    seen.map(|one| (one.name, one.value.expose().as_bytes().to_vec(), format!("{:?}", one.scope))).collect()
+    seen.map(|one| (one.name.to_string(), one.value.expose().as_bytes().to_vec(), format!("{:?}", one.scope)))
+        .collect()
 }
 
 fn rows(store: &impl Store) -> Vec<(Vec<u8>, Vec<u8>)> {

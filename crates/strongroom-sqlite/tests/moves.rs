@@ -26,7 +26,8 @@ fn org(vault: &Vault) -> Org {
 fn resolved(vault: &Vault) -> Vec<(String, String, String)> {
     let path = ScopePath::org().linked_account("user".parse().unwrap()).workflow("wf".parse().unwrap());
     let seen = block_on(org(vault).resolve_all(&path)).unwrap().values.into_iter();
-    seen.map(|one| (one.name, one.value.expose().to_owned(), format!("{:?}", one.scope))).collect()
+    seen.map(|one| (one.name.to_string(), one.value.expose().to_owned(), format!("{:?}", one.scope)))
+        .collect()
 }
 
 async fn fill(org: &Org) -> Result<(), Error> {

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use smol_str::SmolStr;
+
 use crate::clock::Clock;
 use crate::random;
 use crate::random::RandomError;
@@ -102,12 +104,13 @@ macro_rules! document_id {
     };
 }
 
-/// Defines a validated string of the customer.
+/// Defines a validated string of the customer. Cloning one allocates nothing: a short text stands in
+/// place, a longer one is shared.
 macro_rules! customer_string {
     ($(#[$doc:meta])* $name:ident, $what:literal, max $max:literal, dots $dots:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
+        pub struct $name(SmolStr);
 
         impl $name {
             /// The most bytes of UTF-8.
@@ -125,7 +128,7 @@ macro_rules! customer_string {
 
             fn from_str(text: &str) -> Result<Self, IdError> {
                 check($what, text, $max, Dots::$dots)?;
-                Ok(Self(text.to_owned()))
+                Ok(Self(SmolStr::new(text)))
             }
         }
 
@@ -237,13 +240,13 @@ impl Environment {
     /// The environment named `test`.
     #[must_use]
     pub fn test() -> Self {
-        Self("test".to_owned())
+        Self(SmolStr::new_static("test"))
     }
 
     /// The environment named `production`.
     #[must_use]
     pub fn production() -> Self {
-        Self("production".to_owned())
+        Self(SmolStr::new_static("production"))
     }
 }
 
@@ -269,7 +272,7 @@ impl IntegrationId {
     /// The default app, under the slug `default-app`.
     #[must_use]
     pub fn default_app() -> Self {
-        Self("default-app".to_owned())
+        Self(SmolStr::new_static("default-app"))
     }
 }
 

@@ -92,8 +92,8 @@ pub use limits::{Limits, Quota, Quotas};
 pub use model::{
     Actor, AuditChange, AuditEvent, Credential, CredentialInfo, Cursor, CursorError, DefinitionRef, EventId,
     EventKind, Expected, Found, Integration, LinkedAccount, Listing, Mark, Metadata, Origin, PageRequest,
-    Pin, Pinned, Resolution, Resolved, Revision, ScopedValue, Settings, SlotId, SlotInfo, SlotKind, Step,
-    StoredDefinition, Trace, Upsert, Usage, ValueWritten, VariableDefinition, Version,
+    Pin, Pinned, Resolution, Resolved, Revision, ScopedValue, Settings, Shadowed, SlotId, SlotInfo, SlotKind,
+    Step, StoredDefinition, Trace, Upsert, Usage, ValueWritten, VariableDefinition, Version,
 };
 pub use model::{CredentialWritten, Credentials};
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};

@@ -30,7 +30,7 @@ pub(crate) async fn all(
     }
     let found = operator.org.resolve_all(&path).await.map_err(full)?;
     let is_taken = |name: &str| operator.grant().takes_name(name);
-    let values = found.values.iter().filter(|one| is_taken(&one.name));
+    let values = found.values.iter().filter(|one| is_taken(one.name.as_str()));
     Ok(Json(Resolution {
         values: values.map(|one| ResolvedValue::of(one, reveal)).collect(),
         missing_required: found.missing_required.into_iter().filter(|name| is_taken(name)).collect(),

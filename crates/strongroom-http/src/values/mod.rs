@@ -122,7 +122,7 @@ async fn find(
             let path = workflow.into_iter().fold(path, ScopePath::workflow);
             let resolved = holder.org.resolve(id, &path).await?.ok_or_else(Failure::value_not_found)?;
             let Resolved { definition_id, name, encrypted, scope, value, .. } = resolved;
-            Ok(ValueFound::new(definition_id, name, encrypted, scope.as_str(), &value))
+            Ok(ValueFound::new(definition_id, name.to_string(), encrypted, scope.as_str(), &value))
         }
     }
 }

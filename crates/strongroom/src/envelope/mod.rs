@@ -13,6 +13,7 @@ mod padding;
 mod passphrase;
 mod record;
 mod sealing_key;
+mod siv;
 
 pub(crate) use address::{Address, StoreId};
 pub use dek_id::DekId;
@@ -30,3 +31,5 @@ pub(crate) use passphrase::{Argon2Bounds, argon2id};
 pub use passphrase::{Argon2Error, Argon2Params};
 pub(crate) use record::{RECORD_LEN_MAX, SealedRecord};
 pub(crate) use sealing_key::SealingKey;
+#[cfg(feature = "hazmat")]
+pub(crate) use siv::Siv;

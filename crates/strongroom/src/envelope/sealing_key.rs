@@ -1,11 +1,10 @@
 //! Seals and opens records under one key.
 
+use std::cell::Cell;
+use std::ops::{Deref, DerefMut};
 use std::{fmt, mem};
 
-use aes::Aes256Enc;
-use aes_gcm_siv::AesGcmSiv;
-use aes_gcm_siv::aead::{AeadInOut as _, KeyInit as _};
-use hmac::{Hmac, Mac as _};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
@@ -13,6 +12,7 @@ use zeroize::Zeroizing;
 use super::address::USUAL_LEN;
 use super::kdf::expand;
 use super::record::{self, BODY_OFFSET, COMMIT_LEN, HEADER_LEN, NONCE_LEN, RECORD_LEN_MAX, TAG_LEN};
+use super::siv::Siv;
 use super::{Address, DekId, OpenError, SealError, SealedRecord, padding};
 use crate::random;
 
@@ -22,7 +22,7 @@ use crate::random;
 /// carries a keyed hash over header, address and tag, which is checked before anything is decrypted.
 pub(crate) struct SealingKey {
     id: DekId,
-    cipher: AesGcmSiv<Aes256Enc>,
+    cipher: Siv,
     commitment: Hmac<Sha256>,
 }
 
@@ -34,7 +34,7 @@ impl SealingKey {
         let id = expand(key, &[b"strongroom/v1/dek-id"]);
         Self {
             id: DekId::from_bytes(*id.first_chunk().expect("an id is half of the 32 bytes")),
-            cipher: AesGcmSiv::new((&*seal_key).into()),
+            cipher: Siv::new(&seal_key),
             commitment: Hmac::new_from_slice(&*commit_key).expect("HMAC takes a key of any length"),
         }
     }
@@ -77,8 +77,7 @@ impl SealingKey {
         padding::pad_into(plaintext, &mut record);
 
         let (head, body) = record.split_at_mut(BODY_OFFSET);
-        let sealed = self.cipher.encrypt_inout_detached(nonce.into(), &bound, body.into());
-        let tag = sealed.map_err(|_| SealError::TooLong)?;
+        let tag = self.cipher.encrypt(nonce, &bound, body);
         bound.extend_from_slice(&tag);
         head.split_at_mut(HEADER_LEN).1.copy_from_slice(&self.commit(&bound));
         record.extend_from_slice(&tag);
@@ -119,10 +118,9 @@ impl SealingKey {
         bound.truncate(bound_len);
 
         let mut plaintext = Zeroizing::new(record.body.to_vec());
-        let buffer = plaintext.as_mut_slice().into();
-        let opened =
-            self.cipher.decrypt_inout_detached(record.nonce().into(), &bound, buffer, record.tag.into());
-        opened.map_err(|_| OpenError::Rejected)?;
+        if !self.cipher.decrypt(record.nonce(), &bound, &mut plaintext, record.tag) {
+            return Err(OpenError::Rejected);
+        }
         let value_len = padding::unpad(&plaintext).ok_or(OpenError::Rejected)?;
         plaintext.truncate(value_len);
         Ok(plaintext)
@@ -147,9 +145,40 @@ fn same(left: &[u8; COMMIT_LEN], right: &[u8; COMMIT_LEN]) -> bool {
 }
 
 /// The bytes that tag and commitment cover, with room for the tag, which the commitment covers too.
-fn bind(header: &[u8; HEADER_LEN], address: &impl Address) -> Vec<u8> {
-    let mut bound = Vec::with_capacity(HEADER_LEN + USUAL_LEN + TAG_LEN);
-    bound.extend_from_slice(header);
-    address.encode_into(&mut bound);
-    bound
+fn bind(header: &[u8; HEADER_LEN], address: &impl Address) -> Bound {
+    let mut bytes = SPARE.try_with(Cell::take).unwrap_or_default();
+    bytes.clear();
+    bytes.reserve(HEADER_LEN + USUAL_LEN + TAG_LEN);
+    bytes.extend_from_slice(header);
+    address.encode_into(&mut bytes);
+    Bound(bytes)
+}
+
+/// Bytes that are no secret, in a buffer that the thread uses again: each seal and open needs one.
+struct Bound(Vec<u8>);
+
+impl Deref for Bound {
+    type Target = Vec<u8>;
+
+    fn deref(&self) -> &Vec<u8> {
+        &self.0
+    }
+}
+
+impl DerefMut for Bound {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        let bytes = mem::take(&mut self.0);
+        // A thread that is about to end has no place for it any more.
+        let _ = SPARE.try_with(|spare| spare.set(bytes));
+    }
+}
+
+thread_local! {
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }

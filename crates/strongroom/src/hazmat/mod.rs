@@ -10,7 +10,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 pub use crate::envelope::OpenError;
-use crate::envelope::{self, DekId, SealingKey};
+use crate::envelope::{self, DekId, SealingKey, Siv};
 
 /// A key that seals records, derived from 32 bytes that the caller chooses.
 ///
@@ -161,4 +161,33 @@ pub fn expand(prk: &[u8; 32], info: &[u8]) -> [u8; 32] {
 #[must_use]
 pub fn padded_len(value_len: usize) -> usize {
     envelope::padded_len(value_len)
+}
+
+/// AES-256-GCM-SIV as the engine uses it: for the vectors of others.
+pub struct Cipher(Siv);
+
+impl Cipher {
+    /// The cipher under a key of 32 bytes.
+    #[must_use]
+    pub fn new(key: &[u8; 32]) -> Self {
+        Self(Siv::new(key))
+    }
+
+    /// Encrypts in place and answers the tag, which authenticates `context` as well.
+    #[must_use]
+    pub fn encrypt(&self, nonce: &[u8; 12], context: &[u8], buffer: &mut [u8]) -> [u8; 16] {
+        self.0.encrypt(nonce, context, buffer)
+    }
+
+    /// Decrypts in place; `false`, with the buffer zeroed, if anything differs from what was encrypted.
+    #[must_use]
+    pub fn decrypt(&self, nonce: &[u8; 12], context: &[u8], buffer: &mut [u8], tag: &[u8; 16]) -> bool {
+        self.0.decrypt(nonce, context, buffer, tag)
+    }
+}
+
+impl fmt::Debug for Cipher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cipher")
+    }
 }

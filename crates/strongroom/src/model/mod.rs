@@ -28,7 +28,7 @@ pub use metadata::Metadata;
 pub use page::{Cursor, CursorError, Listing, PageRequest};
 pub use pin::{Pin, Pinned};
 pub use provider_key::ProviderKey;
-pub use resolved::{Found, Origin, Resolution, Resolved, Step, Trace};
+pub use resolved::{Found, Origin, Resolution, Resolved, Shadowed, Step, Trace};
 pub use settings::Settings;
 pub use slot::{SlotId, SlotInfo, SlotKind};
 pub use usage::Usage;

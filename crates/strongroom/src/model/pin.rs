@@ -78,7 +78,7 @@ impl Resolution {
     pub fn pin(&self) -> Pin {
         let entries = self.values.iter().map(|resolved| Pinned {
             definition_id: resolved.definition_id,
-            name: resolved.name.clone(),
+            name: resolved.name.to_string(),
             scope: resolved.scope.clone(),
             id: resolved.found.map(|found| found.id),
             revision: resolved.found.map_or(resolved.definition_revision, |found| found.revision),

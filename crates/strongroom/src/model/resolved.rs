@@ -1,8 +1,12 @@
 //! What a resolver returns: the value, where it was found and what it shadows.
 
 use std::fmt;
+use std::ops::Deref;
+use std::slice;
 
-use crate::id::{DefinitionId, DocumentId};
+use smallvec::SmallVec;
+
+use crate::id::{DefinitionId, DefinitionName, DocumentId};
 use crate::model::{Metadata, Revision, StoredDefinition};
 use crate::scope::{Scope, ScopeKind};
 use crate::secret::Secret;
@@ -55,13 +59,13 @@ pub struct Resolved {
     #[cfg_attr(feature = "serde", serde(skip))]
     pub definition_revision: Revision,
     /// The definition's name.
-    pub name: String,
+    pub name: DefinitionName,
     /// Whether the definition is marked encrypted. Such a value must not be shown.
     pub encrypted: bool,
     /// Where the value was found.
     pub scope: Origin,
     /// Less specific scopes of the path that also hold a value, and the default, most specific first.
-    pub shadowed: Vec<Origin>,
+    pub shadowed: Shadowed,
     /// The document id and revision of the value; `None` for the default.
     pub found: Option<Found>,
     /// The plaintext; never serialised.
@@ -71,16 +75,62 @@ pub struct Resolved {
 
 impl Resolved {
     pub(crate) fn new(
+        name: &DefinitionName,
         stored: &StoredDefinition,
         scope: Origin,
-        shadowed: Vec<Origin>,
         found: Option<Found>,
         value: Secret,
     ) -> Self {
         let StoredDefinition { id, definition, .. } = stored;
-        let (name, encrypted) = (definition.name.clone(), definition.encrypted);
-        let definition_revision = stored.revision;
+        let (name, encrypted) = (name.clone(), definition.encrypted);
+        let (definition_revision, shadowed) = (stored.revision, Shadowed::default());
         Self { definition_id: *id, definition_revision, name, encrypted, scope, shadowed, found, value }
+    }
+}
+
+/// The places that a resolved value shadows, at most three: it is read as a slice, and takes no memory of its own.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Shadowed(SmallVec<[Origin; 3]>);
+
+impl Shadowed {
+    pub(crate) fn push(&mut self, origin: Origin) {
+        self.0.push(origin);
+    }
+}
+
+impl Deref for Shadowed {
+    type Target = [Origin];
+
+    fn deref(&self) -> &[Origin] {
+        &self.0
+    }
+}
+
+impl<'a> IntoIterator for &'a Shadowed {
+    type Item = &'a Origin;
+    type IntoIter = slice::Iter<'a, Origin>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+impl FromIterator<Origin> for Shadowed {
+    fn from_iter<I: IntoIterator<Item = Origin>>(origins: I) -> Self {
+        Self(origins.into_iter().collect())
+    }
+}
+
+impl fmt::Debug for Shadowed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Shadowed {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self)
     }
 }
 
@@ -110,7 +160,7 @@ impl Resolution {
     /// The resolved value of the definition called `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Resolved> {
-        self.values.iter().find(|resolved| resolved.name == name)
+        self.values.iter().find(|resolved| resolved.name.as_str() == name)
     }
 }
 

@@ -48,7 +48,7 @@ impl Tenant {
         self.engine.caches.refuse_older(&place, opened.revision, moment)?;
         let stored = decode_definition(id, opened.revision, &opened.plaintext)
             .map_err(|error| Error::row(place.name(), error))?;
-        Ok(Some(Definition { stored, row_revision: row.revision }))
+        Definition::new(stored, row.revision).map(Some)
     }
 }
 

@@ -45,7 +45,7 @@ impl<'a> NewDefinitions<'a> {
             };
             stored.describe(&metadata);
             stored.created_by.clone_from(&stored.definition.author);
-            made.definitions.push(Definition { stored, row_revision: RowRevision(0) });
+            made.definitions.push(Definition::new(stored, RowRevision(0))?);
         }
         Ok(made)
     }

@@ -8,7 +8,7 @@ use crate::engine::cache::pack::{OpenPack, Pack, Packing, Slot, Winner};
 use crate::engine::cache::packs::Stamp;
 use crate::engine::cache::{Cached, Catalog, Definition, Share};
 use crate::error::Error;
-use crate::model::{DefinitionRef, Origin, Resolution, Resolved, StoredDefinition};
+use crate::model::{DefinitionRef, Origin, Resolution, Resolved};
 use crate::scope::{Scope, ScopePath};
 use crate::secret::Secret;
 use crate::store::Key;
@@ -38,7 +38,7 @@ impl Tenant {
         let mut resolution =
             Resolution { values: Vec::with_capacity(pack.slots().len()), missing_required: Vec::new() };
         for (definition, slot) in pack.catalog.iter().zip(pack.slots()) {
-            match cut(&definition.stored, slot, path, &open) {
+            match cut(definition, slot, path, &open) {
                 Some(resolved) => resolution.values.push(resolved),
                 None if slot.winner != Winner::Nothing => return Ok(Recalled::NotKept),
                 None if definition.stored.definition.required => {
@@ -60,7 +60,7 @@ impl Tenant {
         let Some((key, pack)) = self.pack(path)? else { return Ok(Recalled::NotKept) };
         let Some((definition, slot)) = self.slot_of(&pack, reference) else { return Ok(Recalled::NotKept) };
         let Some(open) = pack.open_part(key.as_bytes(), slot) else { return Ok(Recalled::NotKept) };
-        let resolved = cut(&definition.stored, slot, path, &open);
+        let resolved = cut(definition, slot, path, &open);
         if resolved.is_none() && slot.winner != Winner::Nothing {
             return Ok(Recalled::NotKept);
         }
@@ -165,7 +165,8 @@ fn number_of(origin: &Origin, path: &ScopePath) -> Option<u8> {
 }
 
 /// Cuts a value out of an opened pack. `None` if there is none, or not where it should be.
-fn cut(stored: &StoredDefinition, slot: &Slot, path: &ScopePath, open: &OpenPack<'_>) -> Option<Resolved> {
+fn cut(definition: &Definition, slot: &Slot, path: &ScopePath, open: &OpenPack<'_>) -> Option<Resolved> {
+    let Definition { name, stored, .. } = definition;
     let default = stored.definition.default.as_deref();
     let (scope, found, value) = match slot.winner {
         Winner::Nothing => return None,
@@ -175,13 +176,13 @@ fn cut(stored: &StoredDefinition, slot: &Slot, path: &ScopePath, open: &OpenPack
             (Origin::Scope(scope.clone()), Some(found), Secret::from(open.value(slot)?))
         }
     };
-    let mut shadowed = Vec::new();
+    let mut resolved = Resolved::new(name, stored, scope, found, value);
     if slot.shadowed != 0 {
         let numbered = (0_u8..).zip(path.scopes()).filter(|(number, _)| slot.shadowed >> number & 1 == 1);
-        shadowed.extend(numbered.map(|(_, scope)| Origin::Scope(scope.clone())));
+        numbered.for_each(|(_, scope)| resolved.shadowed.push(Origin::Scope(scope.clone())));
     }
     if default.is_some() && found.is_some() {
-        shadowed.push(Origin::Default);
+        resolved.shadowed.push(Origin::Default);
     }
-    Some(Resolved::new(stored, scope, shadowed, found, value))
+    Some(resolved)
 }

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::clock::Timestamp;
 use crate::engine::cache::Catalog;
 use crate::error::Error;
-use crate::id::{DefinitionId, LinkedAccountId};
+use crate::id::{DefinitionId, DefinitionName, LinkedAccountId};
 use crate::model::{
-    DefinitionRef, Found, Origin, Pin, Pinned, Resolution, Resolved, Revision, ScopedValue, StoredDefinition,
+    DefinitionRef, Found, Origin, Pin, Pinned, Resolution, Resolved, Revision, ScopedValue, Shadowed,
+    StoredDefinition,
 };
 use crate::row::Subject;
 use crate::row::body::decode_definition;
@@ -335,14 +336,14 @@ fn pick(
         }
         None => (Origin::Default, None, Secret::from(default?)),
     };
-    let mut shadowed: Vec<Origin> = values.map(|value| Origin::Scope(value.scope)).collect();
+    let mut shadowed: Shadowed = values.map(|value| Origin::Scope(value.scope)).collect();
     if found.is_some() && default.is_some() {
         shadowed.push(Origin::Default);
     }
     Some(Resolved {
         definition_id: then.id,
         definition_revision: then.revision,
-        name: then.definition.name.clone(),
+        name: then.definition.name.parse().ok()?,
         encrypted: then.definition.encrypted || now.definition.encrypted,
         scope,
         shadowed,
@@ -374,13 +375,14 @@ fn open_pinned(
 ) -> Result<Option<Resolved>, Error> {
     let id = entry.definition_id;
     let Some(now) = find_definition(catalog, &id) else { return Ok(None) };
+    let name: DefinitionName = entry.name.parse()?;
     let resolved = |found, value| Resolved {
         definition_id: id,
         definition_revision: now.stored.revision,
-        name: entry.name.clone(),
+        name: name.clone(),
         encrypted: now.stored.definition.encrypted,
         scope: entry.scope.clone(),
-        shadowed: Vec::new(),
+        shadowed: Shadowed::default(),
         found,
         value,
     };

@@ -3,11 +3,10 @@
 use std::iter::Peekable;
 use std::slice;
 
+use crate::engine::cache::Definition;
 use crate::error::Error;
 use crate::id::DefinitionId;
-use crate::model::{
-    DefinitionRef, Found, Metadata, Origin, Resolution, Resolved, Step, StoredDefinition, Trace,
-};
+use crate::model::{DefinitionRef, Found, Metadata, Origin, Resolution, Resolved, Step, Trace};
 use crate::row::value_definition;
 use crate::scope::{Scope, ScopePath};
 use crate::secret::Secret;
@@ -102,7 +101,7 @@ impl Org {
         let (tenant, account) = (&*self.tenant, path.account_id());
         let read = tenant.read_values(reference, path.scopes(), account.as_slice(), freshness).await?;
         let rows = path.scopes().zip(read.rows.iter().map(Option::as_ref));
-        pick(tenant, &read.view, &read.definition.stored, rows)
+        pick(tenant, &read.view, &read.definition, rows)
     }
 
     async fn try_resolve_all(&self, path: &ScopePath, freshness: Freshness) -> Result<Resolution, Error> {
@@ -120,7 +119,7 @@ impl Org {
         for definition in catalog.iter() {
             let stored = &definition.stored;
             let rows = walks.iter_mut().map(|walk| (walk.scope, walk.row_of(&stored.id)));
-            match pick(tenant, &view, stored, rows)? {
+            match pick(tenant, &view, definition, rows)? {
                 Some(resolved) => resolution.values.push(resolved),
                 None if stored.definition.required => {
                     resolution.missing_required.push(stored.definition.name.clone());
@@ -187,9 +186,10 @@ fn metadata_of(
 fn pick<'r>(
     tenant: &Tenant,
     view: &View<'_>,
-    stored: &StoredDefinition,
+    definition: &Definition,
     rows: impl Iterator<Item = (&'r Scope, Option<&'r Versioned>)>,
 ) -> Result<Option<Resolved>, Error> {
+    let Definition { name, stored, .. } = definition;
     let mut winner: Option<Resolved> = None;
     for (scope, row) in rows {
         let Some(row) = row else { continue };
@@ -202,7 +202,7 @@ fn pick<'r>(
         } else if let Some(value) = tenant.open_value(view, scope, &stored.id, row)? {
             let found = Found { id: value.id, revision: value.revision };
             let scope = Origin::Scope(value.scope);
-            winner = Some(Resolved::new(stored, scope, Vec::new(), Some(found), value.value));
+            winner = Some(Resolved::new(name, stored, scope, Some(found), value.value));
         }
     }
     let Some(default) = &stored.definition.default else { return Ok(winner) };
@@ -210,7 +210,7 @@ fn pick<'r>(
         Some(winner) => winner.shadowed.push(Origin::Default),
         None => {
             let value = Secret::from(default.as_str());
-            winner = Some(Resolved::new(stored, Origin::Default, Vec::new(), None, value));
+            winner = Some(Resolved::new(name, stored, Origin::Default, None, value));
         }
     }
     Ok(winner)

@@ -284,7 +284,7 @@ fn a_definition_that_is_renamed_keeps_its_values_under_one_name_at_a_time() {
                         match block_on(org.resolve(name, &ScopePath::org())) {
                             Ok(resolved) => {
                                 let resolved = resolved.unwrap();
-                                assert_eq!((resolved.value.expose(), &*resolved.name), ("v", name));
+                                assert_eq!((resolved.value.expose(), resolved.name.as_str()), ("v", name));
                             }
                             Err(error) => assert!(matches!(error, Error::DefinitionNotFound(_)), "{error}"),
                         }

@@ -81,7 +81,9 @@ fn values_that_fill_several_pages_of_the_store_all_resolve() {
         }
         let all = org.resolve_all(&ScopePath::org().linked_account(id("a"))).await?;
         assert_eq!(all.values.len(), 20);
-        assert!(all.values.iter().all(|resolved| resolved.value.expose()[65_000..] == resolved.name));
+        assert!(
+            all.values.iter().all(|resolved| resolved.value.expose()[65_000..] == *resolved.name.as_str())
+        );
         Ok(())
     });
 }

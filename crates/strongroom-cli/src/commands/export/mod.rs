@@ -112,7 +112,7 @@ impl Export {
             return Ok(());
         }
         for name in &self.only {
-            if values.iter().any(|one| one.name == name.as_str()) {
+            if values.iter().any(|one| one.name == *name) {
                 continue;
             }
             if org.definition(name).await?.is_none() {
@@ -123,7 +123,7 @@ impl Export {
                 .next(format!("`strongroom explain {name}` shows where it is looked for"))
                 .meant(meant));
         }
-        values.retain(|one| self.only.iter().any(|name| name.as_str() == one.name));
+        values.retain(|one| self.only.iter().any(|name| *name == one.name));
         Ok(())
     }
 }

@@ -119,9 +119,9 @@ enum Rules {
 impl Rules {
     fn hold(self, one: &Resolved) -> bool {
         match self {
-            Self::Lines(reader) => reader.holds(&one.name, one.value.expose()),
+            Self::Lines(reader) => reader.holds(one.name.as_str(), one.value.expose()),
             Self::Json | Self::Yaml => true,
-            Self::Secret => is_secret_key(&one.name),
+            Self::Secret => is_secret_key(one.name.as_str()),
         }
     }
 }

@@ -50,7 +50,7 @@ impl Run {
         self.clean(&mut child);
         for one in &resolved {
             refuse_unfit(one)?;
-            child.env(&one.name, one.value.expose());
+            child.env(one.name.as_str(), one.value.expose());
         }
         execute(child, program)
     }
@@ -98,7 +98,7 @@ async fn all_of(org: &Org, path: &PathArgs) -> Result<Vec<Resolved>, Failure> {
 
 /// An environment cannot hold `=` in a name, or NUL.
 fn refuse_unfit(resolved: &Resolved) -> Result<(), Failure> {
-    if resolved.name.contains('=') {
+    if resolved.name.as_str().contains('=') {
         return Err(Failure::invalid(format!("{} cannot name an environment variable", resolved.name)));
     }
     if resolved.value.expose().contains('\0') {

@@ -343,7 +343,7 @@ impl ResolvedValue {
     pub(crate) fn of(resolved: &Resolved, reveal: bool) -> Self {
         Self {
             variable_definition_id: resolved.definition_id.to_string(),
-            name: resolved.name.clone(),
+            name: resolved.name.to_string(),
             value: shown(&resolved.value, resolved.encrypted, reveal),
             scope: resolved.scope.as_str().to_owned(),
             encrypted: resolved.encrypted,

@@ -19,7 +19,7 @@ impl AuditNote {
     #[must_use]
     pub fn resolved(resolved: &Resolved) -> Self {
         let mut change = AuditChange::new(EventKind::ValueRead);
-        (change.definition_id, change.name) = (Some(resolved.definition_id), Some(resolved.name.clone()));
+        (change.definition_id, change.name) = (Some(resolved.definition_id), Some(resolved.name.to_string()));
         if let Origin::Scope(scope) = &resolved.scope {
             change.linked_account = scope.linked_account().cloned();
             change.workflow = scope.workflow().cloned();

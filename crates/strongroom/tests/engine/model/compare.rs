@@ -139,7 +139,7 @@ fn assert_resolved(one: &Resolved, definition: &VariableDefinition, holding: &[(
     let (winner, shadowed) = holding.split_first().expect("something holds a value");
     assert_eq!((origin(&one.scope), one.value.expose()), *winner);
     assert!(one.shadowed.iter().map(origin).eq(shadowed.iter().map(|(scope, _)| scope.clone())));
-    assert_eq!((&one.name, one.encrypted), (&definition.name, definition.encrypted));
+    assert_eq!((one.name.as_str(), one.encrypted), (definition.name.as_str(), definition.encrypted));
 }
 
 fn origin(origin: &Origin) -> Option<Scope> {
