@@ -14,7 +14,8 @@ pub fn head() {
 
 /// Measures `work` beside its floor, prints its line and answers the ratio.
 pub fn line(mut work: Work) -> f64 {
-    let [ours, floor] = medians([&mut work.work, &mut work.floor]);
+    let medians = medians(&mut [&mut work.work, &mut work.floor]);
+    let [ours, floor] = medians.as_slice().try_into().expect("two runs have two medians");
     let ratio = ours / floor;
     let bar = work.bar.map_or(String::new(), |bar| format!("{bar:.2}"));
     let verdict = match work.bar {
@@ -29,18 +30,24 @@ pub fn line(mut work: Work) -> f64 {
 
 /// The median time of one run of each, in nanoseconds. All take turns, so that a busy moment of the machine meets
 /// each alike.
-fn medians<const N: usize>(mut runs: [&mut Run; N]) -> [f64; N] {
-    let counts = runs.each_mut().map(|run| runs_a_round(run));
-    let mut samples: [Vec<f64>; N] = std::array::from_fn(|_| Vec::with_capacity(ROUNDS));
-    for _ in 0..ROUNDS {
-        for ((run, count), samples) in runs.iter_mut().zip(counts).zip(&mut samples) {
-            samples.push(run.time(count).as_nanos() as f64 / count as f64);
+pub fn medians(runs: &mut [&mut Run]) -> Vec<f64> {
+    medians_of(runs, ROUNDS)
+}
+
+/// The same over so many rounds of about a millisecond, or of one run where that takes longer.
+pub fn medians_of(runs: &mut [&mut Run], rounds: usize) -> Vec<f64> {
+    let counts: Vec<u64> = runs.iter_mut().map(|run| runs_a_round(run)).collect();
+    let mut samples = vec![Vec::with_capacity(rounds); runs.len()];
+    for _ in 0..rounds {
+        for ((run, count), samples) in runs.iter_mut().zip(&counts).zip(&mut samples) {
+            samples.push(run.time(*count).as_nanos() as f64 / *count as f64);
         }
     }
-    samples.map(|mut samples| {
+    let median = |mut samples: Vec<f64>| {
         samples.sort_by(f64::total_cmp);
-        samples.get(ROUNDS / 2).copied().unwrap_or_default()
-    })
+        samples.get(rounds / 2).copied().unwrap_or_default()
+    };
+    samples.into_iter().map(median).collect()
 }
 
 /// How many runs fill a round. What is run to find out warms the caches too.

@@ -1,93 +1,34 @@
-//! The reads beside what is often done instead: SQLCipher, and SQLite with a column sealed by AES-256-GCM-SIV.
+//! SQLCipher, and SQLite with a column sealed by AES-256-GCM-SIV.
 //!
-//! Both are one library, SQLCipher's build of SQLite, with and without a key. One statement a read, prepared once, by
-//! the primary key; a file in WAL mode with a page cache that holds all of it. SQLCipher's page cache is plaintext.
+//! Both are one library, SQLCipher's build of SQLite, with and without a key. One prepared statement by the primary key;
+//! a file in WAL mode with a page cache that holds all of it. SQLCipher's page cache is plaintext.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::hint::black_box;
 
 use rusqlite::{Connection, params};
-use strongroom::Store;
-use strongroom_benches::memory::{asked, resolves, resolves_all};
+use strongroom_benches::Run;
 use strongroom_benches::population::{Place, Population, Request, VALUE};
 use strongroom_benches::raw::Cipher;
-use strongroom_benches::vault::Filled;
-use strongroom_benches::{Run, Work, report};
-use strongroom_memory::MemoryStore;
-use strongroom_redb::RedbStore;
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
-fn main() {
-    report::head();
-    for work in works() {
-        report::line(work);
-    }
-}
-
-/// Resolve of one and of 50, memory and redb, beside each of the two.
-fn works() -> Vec<Work> {
-    let population = Population::of_values(100_000);
-    let mut works = beside("memory", &Filled::new(MemoryStore::new(), population), [0.5, 1.2], [None, None]);
-    let redb = RedbStore::temporary().expect("there is room for temporary files");
-    works.extend(beside(
-        "redb",
-        &Filled::new(redb, population),
-        [1.0 / 1.3; 2],
-        [Some(1.0 / 1.3), Some(1.0)],
-    ));
-    // Redb's bar beside SQLCipher is about one value alone.
-    works.iter_mut().filter(|work| work.name.starts_with("redb: resolve all of 50 beside SQLC")).for_each(
-        |work| {
-            work.bar = None;
-        },
-    );
-    works
-}
-
-/// Reads of `filled` beside both, with the bars of one and of 50 beside SQLCipher, then beside the sealed column.
-fn beside<S: Store>(
-    store: &str,
-    filled: &Filled<S>,
-    cipher_bars: [f64; 2],
-    column_bars: [Option<f64>; 2],
-) -> Vec<Work> {
-    let [one_bar, all_bar] = cipher_bars.map(Some);
-    let kinds = [
-        ("SQLCipher", Table::ciphered as fn(Population) -> Table, [one_bar, all_bar]),
-        ("SQLite with a sealed column", Table::with_sealed_column, column_bars),
-    ];
-    let mut works = Vec::new();
-    for (name, open, bars) in kinds {
-        let requests = filled.population.requests();
-        let floors = [Table::resolves, Table::resolves_all];
-        let ours = [resolves(asked(filled, &requests)), resolves_all(asked(filled, &requests))];
-        let labels = ["resolve one", "resolve all of 50"];
-        for (((label, ours), floor), bar) in labels.into_iter().zip(ours).zip(floors).zip(bars) {
-            let floor = floor(open(filled.population), requests.clone());
-            let mut work = Work::new(format!("{store}: {label} beside {name}"), ours, name, floor);
-            work.bar = bar;
-            works.push(work);
-        }
-    }
-    works
-}
+use crate::table::fresh_value;
 
 /// A population in one table.
-struct Table {
+pub struct SqlTable {
     connection: Connection,
     /// Seals the column, where SQLCipher does not seal the file.
     cipher: Option<Cipher>,
     _directory: TempDir,
 }
 
-impl Table {
-    fn ciphered(population: Population) -> Self {
+impl SqlTable {
+    pub fn ciphered(population: Population) -> Self {
         Self::fill(population, None)
     }
 
-    fn with_sealed_column(population: Population) -> Self {
+    pub fn with_sealed_column(population: Population) -> Self {
         Self::fill(population, Some(Cipher::new()))
     }
 
@@ -116,7 +57,8 @@ impl Table {
         Self { connection, cipher, _directory: directory }
     }
 
-    fn resolves(self, requests: Vec<Request>) -> Run {
+    /// One definition after another.
+    pub fn resolves(self, requests: Vec<Request>) -> Run {
         let mut next = 0;
         Run::cpu(move |n| {
             for _ in 0..n {
@@ -126,7 +68,8 @@ impl Table {
         })
     }
 
-    fn resolves_all(self, requests: Vec<Request>) -> Run {
+    /// All that one run after another sees.
+    pub fn resolves_all(self, requests: Vec<Request>) -> Run {
         let mut next = 0;
         Run::cpu(move |n| {
             for _ in 0..n {
@@ -134,6 +77,21 @@ impl Table {
                 black_box(requests.get(next).map(|request| self.resolve_all(request).len()));
             }
         })
+    }
+
+    /// Updates one value, durably.
+    pub fn set(&self, number: usize) {
+        let value = fresh_value().into_bytes();
+        let value = match &self.cipher {
+            Some(cipher) => cipher.seal(b"", &value),
+            None => value,
+        };
+        let upsert = "INSERT INTO scoped_values VALUES (?1, ?2, ?3, ?4)
+                      ON CONFLICT (org, scope, definition) DO UPDATE SET value = excluded.value";
+        let mut upsert = self.connection.prepare_cached(upsert).expect("a valid statement");
+        let row =
+            params![org_text(0), scope_text(Place::Account(number % 16)), (20 + number / 16) as i64, value];
+        upsert.execute(row).expect("the disk has room");
     }
 
     fn resolve(&self, request: &Request) -> Option<Zeroizing<Vec<u8>>> {
@@ -161,12 +119,6 @@ impl Table {
             Some(cipher) => cipher.open(b"", &value),
             None => Some(Zeroizing::new(value)),
         }
-    }
-}
-
-impl fmt::Debug for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Table")
     }
 }
 
