@@ -47,11 +47,11 @@ fn a_warm_resolve_of_nothing_makes_3_allocations() {
 }
 
 #[test]
-fn a_resolve_of_50_that_reads_makes_at_most_130_allocations() {
+fn a_resolve_of_50_that_reads_makes_at_most_134_allocations() {
     let (org, run) = (org_with_50(VaultOptions::default().cached_runs_bytes_max(0)), run());
     // A row of the store and a plaintext for each value.
     let made = allocations(|| org.resolve_all(&run));
-    assert!(made <= 130, "{made}");
+    assert!(made <= 134, "{made}");
 }
 
 #[test]
