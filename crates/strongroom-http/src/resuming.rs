@@ -312,7 +312,8 @@ mod tests {
         }
 
         fn capabilities(&self) -> Capabilities {
-            self.disk.capabilities()
+            // Of the store itself: an `Arc` that is held elsewhere counts as shared.
+            Store::capabilities(&*self.disk)
         }
 
         async fn close(&self) -> Result<(), StoreError> {

@@ -114,7 +114,7 @@ impl Line {
                 Either::Left((None, _)) => return,
                 Either::Left((Some(hint), _)) => {
                     // Hex, so that nothing of the text is read as SQL.
-                    let payload = format!("{}{}", self.marker, encode(&hint));
+                    let payload = format!("{}{}", self.marker, hex::encode(&hint));
                     let sent = client.batch_execute(&format!("NOTIFY {CHANNEL}, '{payload}'")).await;
                     if sent.is_ok() {
                         continue;
@@ -144,17 +144,11 @@ type Connection = (Client, JoinHandle<()>);
 fn marker(layout: &Layout) -> String {
     let schema = layout.schema.as_deref().unwrap_or(SCHEMA);
     let prefix = layout.prefix.as_deref().unwrap_or(PREFIX);
-    format!("{}.{} ", encode(schema), encode(prefix))
+    format!("{}.{} ", hex::encode(schema), hex::encode(prefix))
 }
 
-fn encode(text: &str) -> String {
-    text.bytes().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn decode(hex: &str) -> Option<String> {
-    let digits = hex.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
-    let bytes = digits.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect::<Option<Vec<u8>>>()?;
-    String::from_utf8(bytes).ok()
+fn decode(sent: &str) -> Option<String> {
+    String::from_utf8(hex::decode(sent).ok()?).ok()
 }
 
 impl fmt::Debug for PostgresHints {
@@ -178,9 +172,9 @@ mod tests {
     #[test]
     fn a_hint_goes_as_hex_and_comes_as_it_was() {
         for text in ["", "6500a1b2c3d4e5f6a7b8c9d0 test", "'; DROP TABLE rows; --", "t\u{e9}st\\"] {
-            let hex = encode(text);
-            assert!(hex.bytes().all(|digit| digit.is_ascii_hexdigit()));
-            assert_eq!(decode(&hex).as_deref(), Some(text));
+            let sent = hex::encode(text);
+            assert!(sent.bytes().all(|digit| digit.is_ascii_hexdigit()));
+            assert_eq!(decode(&sent).as_deref(), Some(text));
         }
         assert_eq!((decode("0"), decode("zz"), decode("ff")), (None, None, None));
     }
