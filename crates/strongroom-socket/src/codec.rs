@@ -65,9 +65,9 @@ pub(crate) fn commit(batch: &WriteBatch) -> Vec<u8> {
         for (key, expect) in &batch.expect {
             encoder.array(2)?.bytes(key.as_bytes())?;
             match expect {
-                // No row ever has the revision 0.
-                Expect::Absent => encoder.u64(0)?,
-                Expect::Exists => encoder.null()?,
+                // Whether there is to be a row; any number is a revision, also one that no row ever has.
+                Expect::Absent => encoder.bool(false)?,
+                Expect::Exists => encoder.bool(true)?,
                 Expect::Revision(RowRevision(number)) => encoder.u64(*number)?,
             };
         }
@@ -244,11 +244,9 @@ fn write_batch(decoder: &mut Decoder<'_>) -> Result<WriteBatch, Error> {
         array(decoder)?;
         let key = key(decoder)?;
         let expect = match decoder.datatype()? {
-            Type::Null => decoder.null().map(|()| Expect::Exists)?,
-            _ => match decoder.u64()? {
-                0 => Expect::Absent,
-                number => Expect::Revision(RowRevision(number)),
-            },
+            Type::Bool if decoder.bool()? => Expect::Exists,
+            Type::Bool => Expect::Absent,
+            _ => Expect::Revision(RowRevision(decoder.u64()?)),
         };
         Ok((key, expect))
     })?;
@@ -320,6 +318,7 @@ mod tests {
         batch.expect(key_of("a"), Expect::Absent);
         batch.expect(key_of("b"), Expect::Exists);
         batch.expect(key_of("c"), Expect::Revision(RowRevision(u64::MAX)));
+        batch.expect(key_of("d"), Expect::Revision(RowRevision(0)));
         batch.put(key_of("a"), b"v".to_vec());
         batch.delete(key_of("b"));
         assert_eq!(Call::decode(&commit(&batch)).unwrap(), Call::Commit(batch));

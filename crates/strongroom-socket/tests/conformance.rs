@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use strongroom_memory::MemoryStore;
-use strongroom_redb::RedbStore;
 use strongroom_socket::{Door, DoorStore, SocketStore};
 use strongroom_store::{Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, WriteBatch};
 use tempfile::TempDir;
@@ -53,11 +52,4 @@ impl Store for Through {
 mod in_memory {
     use super::*;
     strongroom_conformance::store_tests!(Through::new(Arc::new(MemoryStore::new())));
-}
-
-mod on_redb {
-    use super::*;
-    strongroom_conformance::store_tests!(tempfile::tempdir().unwrap(), |dir| {
-        RedbStore::open(dir.path().join("vault")).map(|store| Through::new(Arc::new(store)))
-    });
 }
