@@ -212,8 +212,26 @@ impl Engine {
 /// Commits, and finds out what happened if the store lost its answer.
 ///
 /// A batch that was sent may still arrive. So after a lost answer, the verb may plan again only if an expectation of
-/// the batch can never hold again. Otherwise it might meet its own batch and take it for another writer's.
+/// the batch can never hold again. Otherwise it might meet its own batch and take it for another writer's. The batch
+/// itself is sent again only if it cannot land twice: a late copy would bring back what was deleted in between.
 pub(crate) async fn commit_surely(store: &dyn Store, batch: &Arc<WriteBatch>) -> Result<Committed, Error> {
+    commit_repeating(store, batch, lands_once(batch)).await
+}
+
+/// The same for a batch of a transfer, which may land twice: nobody reads its rows or deletes them for good before the
+/// transfer ends, and then its marker is gone, which the batch expects.
+pub(crate) async fn commit_in_transfer(
+    store: &dyn Store,
+    batch: &Arc<WriteBatch>,
+) -> Result<Committed, Error> {
+    commit_repeating(store, batch, true).await
+}
+
+async fn commit_repeating(
+    store: &dyn Store,
+    batch: &Arc<WriteBatch>,
+    repeats: bool,
+) -> Result<Committed, Error> {
     let mut lost_answer = None;
     for _ in 0..ATTEMPTS_MAX {
         let error = match store.commit(Arc::clone(batch)).await {
@@ -226,7 +244,7 @@ pub(crate) async fn commit_surely(store: &dyn Store, batch: &Arc<WriteBatch>) ->
         }
         match look_for(store, batch).await {
             Landing::Landed(committed) => return Ok(committed),
-            Landing::NotYet if lost => lost_answer = Some(error),
+            Landing::NotYet if lost && repeats => lost_answer = Some(error),
             // The batch has not landed and may still: only sending it again, not planning again, is safe.
             Landing::NotYet if error.kind() == StoreErrorKind::Contention => {}
             Landing::NotYet if is_final(batch, error.kind()) => return Err(error.into()),
@@ -259,6 +277,13 @@ async fn look_for(store: &dyn Store, batch: &WriteBatch) -> Landing {
     }
 }
 
+/// Whether a batch that has landed can never land again, because it replaces or deletes a row of a certain revision.
+/// What a batch expects that only makes rows holds again once they are deleted.
+fn lands_once(batch: &WriteBatch) -> bool {
+    let is_written = |key: &Key| batch.ops.iter().any(|op| op.key() == key);
+    batch.expect.iter().any(|(key, expect)| matches!(expect, Expect::Revision(_)) && is_written(key))
+}
+
 /// What it says of a batch that a row is there as the batch writes it, the best first.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Proof {
@@ -270,8 +295,7 @@ enum Proof {
 /// What the store shows after a lost answer.
 enum Landing {
     Landed(Committed),
-    /// What the batch expects still holds. It may be sent again: a late duplicate cannot apply, except where the batch
-    /// only makes rows and they were deleted in between. Then it brings them back.
+    /// What the batch expects still holds.
     NotYet,
     Unknown,
 }

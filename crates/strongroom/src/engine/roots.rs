@@ -82,7 +82,8 @@ impl Engine {
             return error;
         }
         match self.refresh_roots().await {
-            Err(why @ (Error::RootRotated | Error::Locked)) => why,
+            // A store that fails now leaves it open which of the two it is.
+            Err(why @ (Error::RootRotated | Error::Locked | Error::Store(_))) => why,
             _ => error,
         }
     }

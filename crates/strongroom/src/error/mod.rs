@@ -137,7 +137,9 @@ pub enum Error {
     /// Other writers were faster every time. Nothing was written.
     #[error("other writers changed the same rows {0} times in a row: try again later")]
     Contended(u32),
-    /// The store lost its answer, and its rows do not show whether the write was applied.
+    /// The store lost its answer, and its rows do not show whether the write was applied, or may still be. A write that
+    /// replaces or deletes something is tried again by itself; one that only makes something is not, since a late copy
+    /// of it would bring back what was deleted in between.
     #[error("the store lost its answer: the write may or may not have been applied: read to find out")]
     Indeterminate(#[source] StoreError),
     /// The vault, or the org in this environment, is locked. Nothing was written.

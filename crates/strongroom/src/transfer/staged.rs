@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::{commit_surely, read_from};
+use crate::engine::{commit_in_transfer, read_from};
 use crate::envelope::StoreId;
 use crate::error::{Damage, Error, WrongStore};
 use crate::random;
@@ -245,7 +245,7 @@ impl<'a> Batches<'a> {
 }
 
 async fn commit(store: &dyn Store, batch: WriteBatch) -> Result<Committed, Error> {
-    commit_surely(store, &Arc::new(batch)).await.map_err(|error| match error {
+    commit_in_transfer(store, &Arc::new(batch)).await.map_err(|error| match error {
         // Only another run of the same transfer writes here.
         Error::Store(error) if matches!(error.kind(), StoreErrorKind::Conflict { .. }) => Error::Contended(1),
         error => error,

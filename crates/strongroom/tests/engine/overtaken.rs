@@ -163,3 +163,21 @@ fn a_job_under_a_root_that_another_engine_made_is_no_damage() {
         assert!(matches!(answer, Err(Error::RootRotated)), "{answer:?}");
     }
 }
+
+#[test]
+fn a_row_under_a_root_that_another_engine_made_is_no_damage_if_the_store_fails_meanwhile() {
+    let unavailable = Fault::Before(StoreErrorKind::Unavailable);
+    let mut rotated = 0;
+    for read in 0..6 {
+        let base = base(async |org| org.define(text("V")).await.map(drop));
+        let store = Faulty::new(Arc::clone(&base));
+        let behind = org(&open(store.clone()));
+        let rotation = block_on(open(base).rotate_root(RootRotation::new().keep(unlock())));
+        block_on(rotation.unwrap().job.run()).unwrap();
+        drop(store.clone().on_reads(store.reads_len() + read..=store.reads_len() + read, unavailable));
+        let answer = block_on(behind.shred());
+        rotated += usize::from(matches!(answer, Err(Error::RootRotated)));
+        assert!(matches!(answer, Err(Error::RootRotated | Error::Store(_))), "{read}: {answer:?}");
+    }
+    assert!((1..6).contains(&rotated), "{rotated}");
+}
