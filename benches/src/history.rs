@@ -91,7 +91,7 @@ fn org(store: impl Store, kept: u8, sets: usize) -> Org {
     org
 }
 
-/// A clock that goes on by a second at every look.
+/// A clock that moves by a second each time it is read.
 #[derive(Debug, Default)]
 struct Ticking(AtomicU64);
 

@@ -5,7 +5,7 @@
 //! waits for a disk or for another process by the wall clock. It writes `benches/PERFORMANCE.md` and its charts.
 //!
 //! ```text
-//! cargo run --release --manifest-path benches/peers/Cargo.toml             # everything, about a quarter of an hour
+//! cargo run --release --manifest-path benches/peers/Cargo.toml             # everything, 10 to 15 minutes
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- reads    # parts of it, shown and not written:
 //!                                                                          # reads writes writers sizes stages
 //!                                                                          # postgres python

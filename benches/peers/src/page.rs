@@ -61,6 +61,7 @@ fn machine() -> String {
 const HEAD: &str = "# Performance, beside others
 
 Made by `cargo run --release --manifest-path benches/peers/Cargo.toml`, in one run: everything that is compared takes
-turns, and lost comparisons stand here like won ones. Trust the ratios; [README.md](README.md) has the floors and bars.
+turns, and comparisons that strongroom loses are shown too. Trust the ratios; [README.md](README.md) has the floors and
+bars.
 
 ";

@@ -199,7 +199,7 @@ impl Column {
     }
 }
 
-/// A scope's kind before its id: the more specific a scope, the later it stands.
+/// A scope's kind before its id: the more specific a scope, the later it sorts.
 fn scope(place: Place) -> String {
     match place {
         Place::Org => "0".to_owned(),

@@ -37,8 +37,8 @@ pub enum Chart {
 }
 
 impl Table {
-    /// The table in Markdown. Where there is a line of SQLCipher, each number of nanoseconds stands beside its ratio to
-    /// that.
+    /// The table in Markdown. Where there is a line of SQLCipher, each number of nanoseconds is followed by its
+    /// ratio to that.
     pub fn to_markdown(&self) -> String {
         let mut text =
             format!("| | {} |\n|---|{}\n", self.columns.join(" | "), "---|".repeat(self.columns.len()));

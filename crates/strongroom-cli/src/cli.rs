@@ -109,7 +109,7 @@ enum Work {
     Import(Import),
     /// Print what a run sees, with --for as one reader takes it byte for byte
     Export(Box<Export>),
-    /// Show in what two environments, orgs or scopes differ, or one from what it was, without any value
+    /// Compare two environments, orgs or scopes, or one with what it was, without showing a value
     Diff(Box<Diff>),
     /// Copy values, and the definitions that they need, between environments, orgs or scopes
     Copy(Box<Copy>),

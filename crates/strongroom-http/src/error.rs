@@ -176,9 +176,9 @@ impl Failure {
         Self::new(status, ErrorCode::ServerError, message)
     }
 
-    /// 507: nothing was written, and reads go on.
+    /// 507: nothing was written, and reads continue.
     pub(crate) fn disk_full() -> Self {
-        let message = "The disk of the store is full: free some space, and writes go on by themselves";
+        let message = "The disk of the store is full: free some space, and writes resume by themselves";
         let code = ErrorCode::InternalServerError;
         let failure = Self::new(StatusCode::INSUFFICIENT_STORAGE, code, message);
         Self { retry_after: Some(Duration::from_secs(1)), ..failure }

@@ -112,5 +112,5 @@ const FAILURES: [(&str, &str); 13] = [
     ("431", "The headers are too large"),
     ("500", "The service failed; its log says why"),
     ("503", "The service is too busy; try again"),
-    ("507", "The disk of the store is full; reads go on"),
+    ("507", "The disk of the store is full; reads continue"),
 ];

@@ -13,9 +13,9 @@ use tokio::sync::RwLock;
 
 use crate::disk::full_disk;
 
-/// An embedded store that goes on after a full disk or a failed sync, which end the handle on it: it is opened again,
-/// reads go on, and a write that failed says whether it was made. While the disk is full, writes are refused and tried
-/// anew once a second.
+/// An embedded store that recovers from a full disk or a failed sync, which end the handle on it: it is opened again,
+/// reads continue, and a write that failed says whether it was made. While the disk is full, writes are refused, except
+/// that one is tried each second.
 ///
 /// From then on it counts as shared, since another process may have written before it was opened again.
 pub struct ResumingStore {
@@ -269,7 +269,7 @@ mod tests {
 
     use super::*;
 
-    /// A handle that ends at a write, once it is told to: with the write in the store, or without.
+    /// A handle that ends at a write, once a test says so: with the write in the store, or without.
     #[derive(Debug)]
     struct Fragile {
         disk: Arc<MemoryStore>,

@@ -1,4 +1,4 @@
-//! Work that takes longer than a request: it goes on in the service, and is looked at by its id.
+//! Work that takes longer than a request: it continues in the service, and is looked up by its id.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -158,7 +158,7 @@ impl Reporter {
     }
 }
 
-/// A task whose work was dropped, as when the service ends, does not look as if it went on.
+/// A task whose work was dropped, as when the service ends, does not look as if it were still running.
 impl Drop for Reporter {
     fn drop(&mut self) {
         self.change(|task| {

@@ -106,7 +106,7 @@ impl Line {
         Ok((client, ended))
     }
 
-    /// Sends what is told until nobody tells any more; connects again where the connection is lost.
+    /// Sends hints until no sender is left; connects again where the connection is lost.
     async fn run(mut self, mut connection: Connection) {
         loop {
             let (client, ended) = &mut connection;

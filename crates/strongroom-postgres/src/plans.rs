@@ -40,7 +40,7 @@ impl Plans {
     /// others do from its commit on. Rows that the plan was made on stay locked until then, so call it late.
     ///
     /// After [`PlanError::Moved`], [`PlanError::Applied`], [`PlanError::AnotherVault`] and `Unsupported` nothing of the
-    /// plan is written, and the transaction may go on. After any other error it has failed: roll it back.
+    /// plan is written, and the transaction is still usable. After any other error it has failed: roll it back.
     ///
     /// If the answer to the host's commit is lost, begin another transaction and apply the same plan: it is applied, or
     /// [`PlanError::Applied`] if it was.

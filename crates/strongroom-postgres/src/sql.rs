@@ -177,7 +177,7 @@ pub(crate) const ABSENT: i64 = -2;
 /// The mark of a revision that no row can have.
 pub(crate) const NEVER: i64 = -3;
 
-/// The number that stands for no batch, in the row with the number of puts.
+/// The number that means no batch, in the row with the number of puts.
 pub(crate) const PUT: i64 = -1;
 /// The place of a plan for another vault.
 pub(crate) const ANOTHER_VAULT: i64 = -1;

@@ -31,8 +31,8 @@ impl Plans {
     }
 
     /// Writes what was planned, if all that it was made on still holds. The transaction shows it from then on, and
-    /// others do from its commit on. After an error nothing of the plan is written, and the transaction goes on unless
-    /// the error says otherwise.
+    /// others do from its commit on. After an error nothing of the plan is written, and the transaction is still usable
+    /// unless the error says otherwise.
     ///
     /// It takes the file's right to write, so call it late. A transaction that began as a read of an older state than
     /// the newest cannot write at all (`Contention`): begin it as `IMMEDIATE`, or begin again.
@@ -51,7 +51,7 @@ impl Plans {
         if self.value(transaction, key.as_bytes())?.as_deref() != Some(header) {
             return Err(PlanError::AnotherVault);
         }
-        // Of a plan whose writes fail in the middle nothing may stay, should the host go on.
+        // A plan whose writes fail in the middle leaves nothing behind, in case the host commits.
         transaction.execute_batch("SAVEPOINT strongroom_plan").map_err(of_sqlite)?;
         let applied = self.apply_all(transaction, plan);
         let end = match applied {

@@ -67,7 +67,7 @@ impl Client {
         Ok(Self { agent: config.build().into(), base, control, key })
     }
 
-    /// What `control` answers, or for a key that lacks the right to it what `documented` does: keys may have either.
+    /// What `control` returns; for a key without the right to it, what `documented` returns: keys may have either.
     pub(crate) fn either<T>(
         &self,
         control: impl FnOnce(&Self) -> Result<T, Failure>,
@@ -153,7 +153,7 @@ impl Client {
         }
         let said = task.message.unwrap_or_default();
         Err(Failure::new(Exit::Store, format!("the server could not finish it: {said}"))
-            .next("its log says more; the same command starts it anew"))
+            .next("its log says more; the same command starts it again"))
     }
 
     /// Writes the body of a control call to `out`, and returns how many bytes it has.

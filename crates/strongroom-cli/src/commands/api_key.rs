@@ -51,7 +51,7 @@ pub(crate) struct Revoke {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Rotate {
     id: DocumentId,
-    /// Take the old key for this long yet, such as 24h
+    /// Accept the old key for this much longer, such as 24h
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "0s")]
     grace: Duration,
     /// Refuse the new key after this time, such as 30d or 12h

@@ -308,8 +308,8 @@ impl Admitted {
         Ok(again.is_in_time(clock).then_some(again))
     }
 
-    /// Notes that the key is used today, if that was not noted yet. The request does not wait for it, and goes on
-    /// whatever becomes of it.
+    /// Notes that the key is used today, if that was not noted yet. The request does not wait for it, and does not fail
+    /// with it.
     pub(crate) fn note_use(&self, clock: &dyn Clock) {
         let today = clock.now_ms() / DAY_MS;
         // Relaxed: at worst, the same day is noted twice.

@@ -133,7 +133,7 @@ impl Grant {
         Self { rights, names: Vec::new(), accounts: Vec::new() }
     }
 
-    /// The same for variables of these names alone; one that ends in `*` stands for all that begin so. At most 100.
+    /// The same for variables of these names alone; one that ends in `*` takes all that begin so. At most 100.
     ///
     /// # Errors
     /// [`GrantError`] for a name of no or more than 256 bytes, for too many, and for a right that cannot be narrowed.

@@ -59,7 +59,7 @@ pub(crate) async fn create(
     Ok(Json(Definition::of(stored)))
 }
 
-/// Changes a definition, its format too, unless values stand in the way
+/// Changes a definition, its format too, unless values prevent it
 #[utoipa::path(
     patch, context_path = BASE, path = "/definitions/{name}", tag = "control: variables",
     request_body = DefinitionChange, params(("name" = String, Path)),
@@ -164,8 +164,8 @@ async fn scopes_in_use(
     Ok(found.iter().map(|scope| RefusedValue::of(scope, reason())).collect())
 }
 
-/// The format first: it is what a value can stand in the way of. Each write expects the definition that was planned
-/// for.
+/// The format first: only that change can be refused because of a value. Each write expects the definition that was
+/// planned for.
 async fn apply(
     org: &Org,
     mut stored: StoredDefinition,

@@ -95,7 +95,7 @@ pub(crate) async fn rotate(operator: Operator, Body(body): Body<Rotate>) -> Resu
     if let Some(rows) = body.rows_at_least {
         keys = keys.rows_at_least(rows);
     }
-    // Here, so that what stands in the way of a rotation is the response.
+    // Before the task, so that the response says why a rotation is refused.
     let job = operator.vault().rotate_data_keys(&keys).await.map_err(full)?;
     start(&operator, "rotate", move |reporter| async move { rotate_to_end(&job, &reporter).await })
 }

@@ -19,7 +19,7 @@ use crate::request::Query;
 
 /// Variables as rows and scopes as columns: what is set where, what overrides what, what is missing
 ///
-/// The columns are the org and a page of its linked accounts, or one account. Both rows and columns go on from a
+/// The columns are the org and a page of its linked accounts, or one account. Rows and columns each continue from a
 /// cursor. A page may hold fewer rows than its limit, where `search` or `missing` leaves some out.
 #[utoipa::path(
     get, context_path = BASE, path = "/matrix", tag = "control: variables", params(MatrixQuery),

@@ -1,5 +1,5 @@
 //! The control calls under `/api/admin/v1`: everything that an operator or a console does with a served vault, for
-//! API keys with the [rights](crate::Right) to it. They stand beside the documented calls, which they never change.
+//! API keys with the [rights](crate::Right) to it. They are beside the documented calls, which they never change.
 //!
 //! The bodies are the public types of this module, for clients in Rust as well.
 

@@ -66,7 +66,7 @@ impl Operator {
         if self.grant.takes_name(name) { Ok(()) } else { Err(Failure::elsewhere(right.as_str())) }
     }
 
-    /// Fails unless the key has this right for this linked account; `None` stands for what is of no account.
+    /// Fails unless the key has this right for this linked account; `None` is for what belongs to no account.
     pub(super) fn may_account(&self, right: Right, account: Option<&LinkedAccountId>) -> Result<(), Failure> {
         self.may(right)?;
         if self.grant.takes_account(account) { Ok(()) } else { Err(Failure::elsewhere(right.as_str())) }
@@ -98,7 +98,7 @@ pub(super) fn path_of(
 }
 
 /// The response to an error of a verb, in the engine's words.
-#[allow(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
+#[allow(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
 pub(super) fn full(error: Error) -> Failure {
     Failure::in_full(&error)
 }

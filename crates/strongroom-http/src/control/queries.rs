@@ -253,7 +253,7 @@ fn account(text: Option<&str>) -> Result<Option<LinkedAccountId>, Failure> {
     text.map(str::parse).transpose().map_err(bad_account)
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
+#[allow(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
 fn bad_account(error: strongroom::IdError) -> Failure {
     Failure::linked_account(error.to_string())
 }

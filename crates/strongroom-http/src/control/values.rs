@@ -190,7 +190,7 @@ pub(crate) async fn history(
     operator.may_at(Right::Read, &scope)?;
     let stored = definitions::find(&operator.org, &name).await?;
     let found = operator.org.value_history(stored.id, &scope, page).await.map_err(full)?;
-    // On a later page, the newest stood on an earlier one.
+    // The newest one is on the first page only.
     let mut is_newest = !query.is_continued();
     Ok(Json(Page::of(found, |version| Version::of(&version, std::mem::take(&mut is_newest)))))
 }
@@ -207,10 +207,7 @@ pub(crate) async fn undo(
     Body(body): Body<Undo>,
 ) -> Result<Json<Undone>, Failure> {
     let scope = scope_of(body.linked_account_id.as_deref(), body.workflow_id.as_deref())?;
-    operator.may_name(Right::Write, &name)?;
-    operator.may_at(Right::Write, &scope)?;
-    let stored = definitions::find(&operator.org, &name).await?;
-    let versions = versions(&operator.org, &stored, &scope).await?;
+    let (stored, versions) = versions(&operator, &name, &scope).await?;
     let (newest, former) = versions.split_first().ok_or_else(Failure::value_not_found)?;
     let last = former.iter().find(|version| !version.deleted);
     let last = last.ok_or_else(|| Failure::not_found("no earlier version of the value is kept"))?;
@@ -229,10 +226,7 @@ pub(crate) async fn restore(
     Body(body): Body<Restore>,
 ) -> Result<Json<Undone>, Failure> {
     let scope = scope_of(body.linked_account_id.as_deref(), body.workflow_id.as_deref())?;
-    operator.may_name(Right::Write, &name)?;
-    operator.may_at(Right::Write, &scope)?;
-    let stored = definitions::find(&operator.org, &name).await?;
-    let versions = versions(&operator.org, &stored, &scope).await?;
+    let (stored, versions) = versions(&operator, &name, &scope).await?;
     let newest = versions.first().ok_or_else(Failure::value_not_found)?;
     let wanted = versions.iter().find(|version| version.revision.as_u64().to_string() == body.version);
     let wanted = wanted.filter(|version| !version.deleted);
@@ -240,12 +234,17 @@ pub(crate) async fn restore(
     bring_back(&operator.org, (&stored, &scope), newest, wanted, "restore").await.map(Json)
 }
 
+/// The versions of a value that the key may set, the newest first, with its definition.
 async fn versions(
-    org: &Org,
-    stored: &StoredDefinition,
+    operator: &Operator,
+    name: &str,
     scope: &Scope,
-) -> Result<Vec<strongroom::Version>, Failure> {
-    Ok(walk!(|page| org.value_history(stored.id, scope, page)))
+) -> Result<(StoredDefinition, Vec<strongroom::Version>), Failure> {
+    operator.may_name(Right::Write, name)?;
+    operator.may_at(Right::Write, scope)?;
+    let (org, stored) = (&operator.org, definitions::find(&operator.org, name).await?);
+    let versions = walk!(|page| org.value_history(stored.id, scope, page));
+    Ok((stored, versions))
 }
 
 /// Only if nobody has changed the value since its history was read.

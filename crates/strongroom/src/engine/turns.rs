@@ -68,7 +68,7 @@ impl Turns {
                 queue.push_back(gives);
                 waits
             };
-            // A turn that was given to a future which is dropped goes on like any other.
+            // A turn that was given to a future that is then dropped passes to the next one.
             if let Ok(turn) = waits.await {
                 return turn;
             }

@@ -77,7 +77,7 @@ pub enum Error {
     #[error("version {} is not kept: look for another one in the history", .0.as_u64())]
     VersionNotFound(Revision),
     /// Some of what was pinned is no longer kept. These are the names of their definitions.
-    #[error("no longer kept as pinned: `{}`. Resolve anew, and keep more versions", .0.join("`, `"))]
+    #[error("no longer kept as pinned: `{}`. Resolve again, and keep more versions", .0.join("`, `"))]
     NotAsPinned(Vec<String>),
     /// The name is taken by the definition with this id.
     #[error("a variable definition with this name exists: {0}")]

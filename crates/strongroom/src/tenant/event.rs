@@ -95,7 +95,7 @@ impl Draft<'_> {
     ) -> Result<(), Error> {
         let revision = match read {
             Some((_, revision)) => revision.next(),
-            // At random: that of an audit that was shredded stood at this address.
+            // At random: that of a shredded audit was at this address.
             None => Revision::first()?,
         };
         let document = Document { id: None, revision, body: &floor.encode() };

@@ -86,7 +86,7 @@ impl Walk {
         let row = tenant.engine.get(tenant.id.audit_floor().key()).await?;
         let floor = row.and_then(|row| tenant.open_audit_floor(view, &row).ok().flatten());
         let floor = floor.map(|(floor, _)| floor).unwrap_or_default();
-        // What is left of a chain goes on where it was cut.
+        // What is left of a chain continues where it was cut.
         let cut = |cut: &ChainCut| (cut.chain, Walked { sequence: cut.sequence, hash: Some(cut.hash) });
         let chains = floor.cut.iter().map(cut).collect();
         let mut heads = HashMap::new();

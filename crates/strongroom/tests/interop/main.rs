@@ -411,7 +411,7 @@ fn events_are_decoded_as_they_were_written_and_their_hashes_link_them() {
     }
 }
 
-/// A backup of a vault as `rich` builds it, which an earlier build wrote. It is never made anew.
+/// A backup of a vault as `rich` builds it, which an earlier build wrote. It is never regenerated.
 const HISTORY: &[u8] = include_bytes!("../fixtures/v1/history.backup");
 
 #[test]

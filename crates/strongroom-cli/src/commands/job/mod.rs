@@ -7,7 +7,7 @@ use strongroom::{DocumentId, JobOutcome, JobProgress, JobReport, KeyJob, OnUnrea
 use strongroom_http::control;
 
 pub(crate) use self::view::JobView;
-use self::view::{JobInfoView, cause, outcome};
+use self::view::outcome;
 use crate::client::{Call, Client, NoBody};
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, time};
@@ -108,12 +108,14 @@ impl JobCommand {
     }
 }
 
-/// The jobs of a server.
 fn show_jobs(jobs: &[control::Job], output: &Output) -> Result<(), Failure> {
     let rows = jobs.iter().map(|job| {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let tenant = [text(&job.org_id), text(&job.environment)].join(" ").trim().to_owned();
-        let done = job.progress.as_ref().map(|progress| progress.rows.to_string());
+        let done = job.progress.as_ref().map(|progress| match progress.rows_total {
+            Some(total) => format!("{} of {total}", progress.rows),
+            None => progress.rows.to_string(),
+        });
         [
             job.id.clone(),
             job.kind.clone(),
@@ -170,18 +172,14 @@ pub(crate) fn show_unreadable(progress: &JobProgress, output: &Output) -> Result
     if output.is_json() || progress.unreadable.is_empty() {
         return Ok(());
     }
-    let rows = progress.unreadable.iter().map(|row| [row.row.clone(), cause(&row.cause)]);
+    let rows = control::Progress::of(progress).unreadable.into_iter().map(|row| [row.row, row.message]);
     output.list(["WHERE", "WHAT"], rows, &())
 }
 
 async fn list(vault: &Vault, output: &Output) -> Result<(), Failure> {
     let jobs = pages::all(async |page| vault.jobs(page).await).await?;
-    let views: Vec<_> = jobs.iter().map(JobInfoView::of).collect();
-    output.list(
-        ["ID", "KIND", "STATE", "ORG", "ACCOUNT", "ROWS"],
-        views.iter().map(JobInfoView::cells),
-        &views,
-    )
+    let jobs: Vec<_> = jobs.iter().map(control::Job::of).collect();
+    show_jobs(&jobs, output)
 }
 
 async fn run_all(vault: &Vault, output: &Output) -> Result<(), Failure> {

@@ -27,11 +27,11 @@ pub(crate) struct Root {
 }
 
 #[derive(Serialize)]
-struct Rotated<'a> {
+struct Rotated {
     root_id: String,
     kept: Vec<String>,
     dropped: Vec<String>,
-    job: JobView<'a>,
+    job: JobView,
 }
 
 impl Root {

@@ -99,7 +99,7 @@ pub struct DefinitionChange {
     /// The most bytes of a value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_max: Option<usize>,
-    /// Other scopes. One at which a value stands cannot be removed.
+    /// Other scopes. One that still holds a value cannot be removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<String>>)]
     pub scopes: Option<Vec<ScopeKind>>,
@@ -128,7 +128,7 @@ pub struct DefinitionChange {
 /// What a change means for the stored values.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Plan {
-    /// Whether the change was made: neither on a dry run nor where values stand in the way.
+    /// Whether the change was made: neither on a dry run nor where values prevent it.
     pub applied: bool,
     /// The values that the change does not allow. They are not shown.
     pub refused: Vec<RefusedValue>,
@@ -136,7 +136,7 @@ pub struct Plan {
     pub definition: Definition,
 }
 
-/// A value that stands in the way of a change.
+/// A value that prevents a change.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct RefusedValue {
     /// The kind of its scope.

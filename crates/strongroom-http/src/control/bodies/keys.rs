@@ -24,7 +24,7 @@ pub struct ApiKey {
     pub environment: String,
     /// What it may do: `documented`, `read`, `write`, `reveal`, `admin`, `operate`.
     pub rights: Vec<String>,
-    /// The variables to which it is narrowed; empty for all. One that ends in `*` stands for all that begin so.
+    /// The variables to which it is narrowed; empty for all. One that ends in `*` takes all that begin so.
     pub names: Vec<String>,
     /// The linked accounts to which it is narrowed; empty for the whole org.
     pub linked_account_ids: Vec<String>,
@@ -44,7 +44,7 @@ pub struct ApiKeyRequest {
     /// What it may do; `documented` unless given. No more than the key of the call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rights: Vec<String>,
-    /// Narrows `read`, `write` and `reveal` to these variables; one that ends in `*` stands for all that begin so.
+    /// Narrows `read`, `write` and `reveal` to these variables; one that ends in `*` takes all that begin so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
     /// Narrows them to these linked accounts.

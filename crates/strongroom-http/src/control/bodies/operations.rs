@@ -168,7 +168,9 @@ impl Slot {
 }
 
 impl Job {
-    pub(crate) fn of(job: &JobInfo) -> Self {
+    /// A job as the control calls show it.
+    #[must_use]
+    pub fn of(job: &JobInfo) -> Self {
         Self {
             id: job.id.to_string(),
             kind: kind(job.kind).to_owned(),
@@ -182,7 +184,9 @@ impl Job {
 }
 
 impl Progress {
-    fn of(progress: &JobProgress) -> Self {
+    /// The progress of a job as the control calls show it.
+    #[must_use]
+    pub fn of(progress: &JobProgress) -> Self {
         let unreadable = progress.unreadable.iter();
         Self {
             rows: progress.done,

@@ -2,16 +2,15 @@
 
 use zeroize::Zeroizing;
 
+use crate::clock::Timestamp;
 use crate::engine::cache::Catalog;
 use crate::engine::cache::packs::Stamp;
 use crate::envelope::{LocalKey, PartTag};
 use crate::model::Found;
 use crate::random::RandomError;
 
-use crate::clock::Timestamp;
-
 /// The answer of one resolve of everything, at one path. The values are sealed under a key of their own, in parts of
-/// about a KiB, so that one value is opened without all the others. What is not secret stands beside them.
+/// about a KiB, so that one value is opened without all the others. What is not secret is kept in the clear.
 pub(crate) struct Pack {
     /// When the store was as the pack says.
     pub(super) stamp: Stamp,
@@ -31,7 +30,7 @@ pub(crate) struct Slot {
     pub(crate) winner: Winner,
     /// Bit `n` is set if the scope of number `n` in the path holds a value that is shadowed.
     pub(crate) shadowed: u8,
-    /// Where the value stands in the plaintext.
+    /// Where the value is in the plaintext.
     place: Place,
 }
 
@@ -156,7 +155,7 @@ impl Pack {
 /// Values of a pack in the clear, for as long as they are cut out.
 pub(crate) struct OpenPack<'p> {
     parts: &'p [Part],
-    /// Where the plaintext stands in that of the whole pack.
+    /// Where the plaintext begins in that of the whole pack.
     offset: usize,
     plaintext: Zeroizing<Vec<u8>>,
 }

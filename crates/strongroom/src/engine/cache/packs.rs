@@ -185,7 +185,7 @@ impl Packs {
     fn is_asked_again(&self, key: &Key) -> bool {
         let hash = self.hasher.hash_one(key);
         let Some(slot) = self.asked.get(hash as usize % ASKED_LEN) else { return false };
-        // Never 0, which stands for no path.
+        // Never 0, which means no path.
         let path = (hash >> 32) as u32 | 1;
         // Relaxed: it decides only whether to pack.
         slot.load(Ordering::Relaxed) == path || {

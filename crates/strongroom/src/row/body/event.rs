@@ -98,7 +98,7 @@ impl ChainHeadBody {
     }
 }
 
-/// `{0: before when events were dropped, 1: number of chains that were dropped as a whole, 2: those that may go on}`.
+/// `{0: the time before which events were dropped, 1: number of chains dropped whole, 2: chains that may continue}`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
 #[cbor(map)]
 pub(crate) struct AuditFloorBody {

@@ -124,10 +124,10 @@ impl VaultOptions {
 
     /// Keeps what runs see for at most this many bytes: 16 MiB unless set, which is about 2,500 runs of 50 values. 0
     /// turns it off. From the second [`resolve_all`](crate::Org::resolve_all) of a path on, its values stay in memory,
-    /// sealed under keys that are written nowhere, and are served from there until the org or the path's account is
-    /// written to. They are dropped and their keys wiped by such a write, by a lock, after
-    /// [`cached_key_age_max`](Self::cached_key_age_max), and when others need the space. On a store that is
-    /// [shared](crate::store::Capabilities::shared) nothing is kept.
+    /// sealed under keys that are written nowhere, and are served from there until a definition, a value or a
+    /// key of the org, or of any of its accounts, is written. They are dropped and their keys wiped by such a write, by
+    /// a lock, after [`cached_key_age_max`](Self::cached_key_age_max), and when others need the space. On a store that
+    /// is [shared](crate::store::Capabilities::shared) nothing is kept.
     #[must_use]
     pub fn cached_runs_bytes_max(mut self, bytes: usize) -> Self {
         self.cached_runs_bytes_max = bytes;
