@@ -502,3 +502,84 @@ async fn bad_input_gets_the_documented_envelope() {
     }
     desk.send("GET", "/nothing", &Value::Null).await.is_not_found("Route not found");
 }
+
+#[tokio::test]
+async fn the_format_of_a_secret_is_tried_by_keys_that_may_reveal_it() {
+    let fixture = fixture().await;
+    fixture.org.define(VariableDefinition::new("JWT", VarFormat::String).encrypted()).await.unwrap();
+    fixture.org.define(VariableDefinition::new("OPEN", VarFormat::String)).await.unwrap();
+    fixture.org.set_value("JWT", Scope::Org, "s3cr3t").await.unwrap();
+    let guess = json!({"dry_run": true, "var_format": {"pattern": {"pattern": "a.*"}}});
+    let write = Desk::with(&fixture, [Right::Write]).await;
+    Desk::lacks(&write.send("PATCH", "/definitions/JWT", &guess).await, Right::Reveal);
+    write.ok("PATCH", "/definitions/OPEN", guess.clone()).await;
+    write.ok("PATCH", "/definitions/JWT", json!({"required": true})).await;
+
+    let both = Desk::with(&fixture, [Right::Write, Right::Reveal]).await;
+    fixture.vault.change_settings(|settings| settings.audit = true).await.unwrap();
+    let plan = both.ok("PATCH", "/definitions/JWT", guess).await;
+    assert_eq!(plan["refused"].as_array().unwrap().len(), 1);
+    let events = fixture.org.audit(&AuditFilter::default(), PageRequest::default()).await.unwrap();
+    let read =
+        events.items.iter().flat_map(|event| &event.changes).find(|one| one.kind == EventKind::ValueRead);
+    assert_eq!(read.unwrap().name.as_deref(), Some("JWT"));
+}
+
+#[tokio::test]
+async fn a_key_of_some_accounts_sees_no_workflow_and_no_other_account() {
+    let fixture = fixture().await;
+    for id in ["a", "b", "c"] {
+        fixture.org.create_account(id.parse().unwrap()).await.unwrap();
+    }
+    let only: LinkedAccountId = "b".parse().unwrap();
+    let grant = Grant::of([Right::Read, Right::Reveal]).only_accounts([only]).unwrap();
+    let desk = Desk::granted(&fixture, grant).await;
+    let listed = desk.get("/accounts?limit=1").await;
+    assert_eq!(
+        (listed["items"][0]["linked_account_id"].as_str(), &listed["next"]),
+        (Some("b"), &Value::Null)
+    );
+    desk.get("/resolve?linked_account_id=b").await;
+    for path in
+        ["/resolve?linked_account_id=b&workflow_id=w", "/resolve?linked_account_id=b&workflow_id=w&reveal=1"]
+    {
+        assert_eq!(desk.send("GET", path, &Value::Null).await.status, 403, "{path}");
+    }
+    let explain = desk.send("GET", "/explain/A?linked_account_id=b&workflow_id=w", &Value::Null).await;
+    assert_eq!(explain.status, 403);
+}
+
+#[tokio::test]
+async fn a_key_that_expires_makes_none_that_lasts_longer() {
+    let fixture = fixture().await;
+    let (own, later) = ("2100-01-01T00:00:00.000Z", "2100-01-02T00:00:00Z");
+    let root = Desk::with(&fixture, [Right::Admin, Right::Read]).await;
+    let made = |expires_at: Value| json!({"name": "n", "rights": ["read"], "expires_at": expires_at});
+    let admin = json!({"name": "n", "rights": ["admin", "read"], "expires_at": own});
+    let admin = root.ok("POST", "/api-keys", admin).await;
+    let id = admin["id"].as_str().unwrap().to_owned();
+    let desk = Desk { fixture: &fixture, key: admin["api_key"].as_str().unwrap().to_owned() };
+    let refused = desk.send("POST", "/api-keys", &made(json!(later))).await;
+    assert_eq!(refused.status, 400, "{}", refused.body);
+    let child = desk.ok("POST", "/api-keys", json!({"name": "n", "rights": ["read"]})).await;
+    assert_eq!(child["expires_at"], own);
+    let rotated = desk.ok("POST", &format!("/api-keys/{id}/rotate"), json!({"grace_secs": 60})).await;
+    assert_eq!(rotated["expires_at"], own);
+
+    let past = root.ok("POST", "/api-keys", made(json!("2001-01-01T00:00:00Z"))).await;
+    let past = format!("/api-keys/{}/rotate", past["id"].as_str().unwrap());
+    assert_eq!(root.send("POST", &past, &json!({})).await.status, 400, "an expired key comes back");
+    for field in ["names", "linked_account_ids"] {
+        let empty = json!({"name": "n", "rights": ["read"], field: []});
+        assert_eq!(root.send("POST", "/api-keys", &empty).await.status, 400, "{field}");
+    }
+}
+
+#[tokio::test]
+async fn the_audit_is_not_turned_off_by_a_call() {
+    let fixture = fixture().await;
+    let desk = Desk::with(&fixture, [Right::Operate]).await;
+    desk.ok("PATCH", "/settings", json!({"audit": true})).await;
+    assert_eq!(desk.send("PATCH", "/settings", &json!({"audit": false})).await.status, 400);
+    assert_eq!(desk.get("/settings").await["audit"], true);
+}

@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 use strongroom::{DocumentId, LinkedAccountId, Org, PageRequest, Timestamp};
 use strongroom_http::control::{ApiKey, ApiKeyRequest, Deleted, RotateKey};
-use strongroom_http::{ApiKeyInfo, ApiKeys, CreatedApiKey, Grant, NewApiKey, Right, UnknownRight};
+use strongroom_http::{
+    ApiKeyInfo, ApiKeys, CreatedApiKey, Grant, GrantError, NewApiKey, Right, UnknownRight,
+};
 
 use crate::client::{Call, Client};
 use crate::failure::Failure;
@@ -131,17 +133,23 @@ impl Create {
         Ok(ApiKeyRequest {
             name: self.name,
             rights: self.rights.iter().map(|right| right.as_str().to_owned()).collect(),
-            names: self.names,
-            linked_account_ids: self.accounts.iter().map(ToString::to_string).collect(),
+            names: (!self.names.is_empty()).then_some(self.names),
+            linked_account_ids: (!self.accounts.is_empty())
+                .then(|| self.accounts.iter().map(ToString::to_string).collect()),
             expires_at: self.expires_in.map(after).transpose()?.map(time),
         })
     }
 
     async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         let rights = if self.rights.is_empty() { vec![Right::Documented] } else { self.rights };
-        let grant = Grant::of(rights).only_names(self.names);
-        let grant = grant.and_then(|grant| grant.only_accounts(self.accounts));
-        let grant = grant.map_err(|error| Failure::usage(error.to_string()))?;
+        let mut grant = Grant::of(rights);
+        let refused = |error: GrantError| Failure::usage(error.to_string());
+        if !self.names.is_empty() {
+            grant = grant.only_names(self.names).map_err(refused)?;
+        }
+        if !self.accounts.is_empty() {
+            grant = grant.only_accounts(self.accounts).map_err(refused)?;
+        }
         let mut key = NewApiKey::named(self.name).with(grant);
         if let Some(life) = self.expires_in {
             key = key.expires_at(after(life)?);

@@ -201,8 +201,8 @@ function SettingsPanel() {
       <Problem text={error} />
       <div class="checks">
         <label class="check">
-          <input type="checkbox" checked={status.settings.audit} disabled={busy} onChange={(event) => void set({ audit: event.currentTarget.checked })} />
-          <span><strong>Audit</strong> <span class="dim">notes every write, and every time that something is revealed</span></span>
+          <input type="checkbox" checked={status.settings.audit} disabled={busy || status.settings.audit} onChange={(event) => void set({ audit: event.currentTarget.checked })} />
+          <span><strong>Audit</strong> <span class="dim">notes every write, and every time that something is revealed; turned off with the command line only</span></span>
         </label>
         <label class="check">
           <input type="checkbox" checked={status.settings.generations} disabled={busy} onChange={(event) => void set({ generations: event.currentTarget.checked })} />

@@ -126,7 +126,7 @@ function Make({ onClose, onDone }: { onClose: () => void; onDone: (key: ApiKey) 
   const toggle = (right: string) => setRights(rights.includes(right) ? rights.filter((one) => one !== right) : [...rights, right]);
   const submit = () => run(async () => {
     onDone(await post<ApiKey>("/api-keys", {
-      name, rights, names: words(names), linked_account_ids: words(accounts),
+      name, rights, names: some(names), linked_account_ids: some(accounts),
       ...(expires !== "" && { expires_at: `${expires}T00:00:00Z` }),
     }));
   });
@@ -205,6 +205,8 @@ function Made({ made, onClose }: { made: ApiKey; onClose: () => void }) {
   );
 }
 
-function words(text: string): string[] {
-  return text.split(/\s+/).filter((word) => word !== "");
+/** What a key is narrowed to; left out where nothing is named, since the service refuses an empty list. */
+function some(text: string): string[] | undefined {
+  const words = text.split(/\s+/).filter((word) => word !== "");
+  return words.length > 0 ? words : undefined;
 }

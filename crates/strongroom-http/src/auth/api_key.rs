@@ -104,7 +104,7 @@ pub(crate) struct Admitted {
     pub(crate) grant: Arc<Grant>,
     record: RecordKey,
     stamp: Stamp,
-    expires_at: Option<Timestamp>,
+    pub(crate) expires_at: Option<Timestamp>,
     /// The day of the last use that was noted, counted from 1970; 0 for none in this process.
     day: AtomicU64,
 }

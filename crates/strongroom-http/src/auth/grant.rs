@@ -55,6 +55,8 @@ pub enum GrantError {
     Name,
     /// There are too many names or accounts.
     TooMany,
+    /// There is no name or no account, which would narrow it to nothing.
+    Nothing,
     /// It has a right that reaches beyond names and accounts: only `read`, `write` and `reveal` can be narrowed.
     Unbounded(Right),
 }
@@ -136,7 +138,8 @@ impl Grant {
     /// The same for variables of these names alone; one that ends in `*` takes all that begin so. At most 100.
     ///
     /// # Errors
-    /// [`GrantError`] for a name of no or more than 256 bytes, for too many, and for a right that cannot be narrowed.
+    /// [`GrantError`] for a name of no or more than 256 bytes, for none or too many, and for a right that cannot be
+    /// narrowed.
     pub fn only_names<N: Into<String>>(
         mut self,
         names: impl IntoIterator<Item = N>,
@@ -145,20 +148,20 @@ impl Grant {
         if self.names.iter().any(|name| name.is_empty() || name.len() > NAME_BYTES_MAX) {
             return Err(GrantError::Name);
         }
-        self.bounded()
+        if self.names.is_empty() { Err(GrantError::Nothing) } else { self.bounded() }
     }
 
     /// The same for the values and credentials of these linked accounts alone, and for what a run within one of them
     /// sees. At most 100.
     ///
     /// # Errors
-    /// [`GrantError`] for too many, and for a right that cannot be narrowed.
+    /// [`GrantError`] for none or too many, and for a right that cannot be narrowed.
     pub fn only_accounts(
         mut self,
         accounts: impl IntoIterator<Item = LinkedAccountId>,
     ) -> Result<Self, GrantError> {
         self.accounts = accounts.into_iter().collect();
-        self.bounded()
+        if self.accounts.is_empty() { Err(GrantError::Nothing) } else { self.bounded() }
     }
 
     fn bounded(self) -> Result<Self, GrantError> {
@@ -246,6 +249,7 @@ impl fmt::Display for GrantError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name => write!(f, "a name of a grant has 1 to {NAME_BYTES_MAX} bytes"),
+            Self::Nothing => f.write_str("a grant that is narrowed names at least one variable or account"),
             Self::TooMany => {
                 write!(f, "a grant names at most {PLACES_MAX} variables and {PLACES_MAX} accounts")
             }
@@ -283,6 +287,9 @@ mod tests {
         for right in [Right::Documented, Right::Admin, Right::Operate] {
             assert_eq!(Grant::of([right]).only_names(["A"]), Err(GrantError::Unbounded(right)));
         }
+        let read = || Grant::of([Right::Read]);
+        assert_eq!(read().only_names([""; 0]), Err(GrantError::Nothing));
+        assert_eq!(read().only_accounts([]), Err(GrantError::Nothing));
         let account: LinkedAccountId = "a".parse().unwrap();
         let narrow = Grant::of([Right::Reveal]).only_accounts([account.clone()]).unwrap();
         assert!(narrow.takes_account(Some(&account)) && !narrow.takes_account(None));

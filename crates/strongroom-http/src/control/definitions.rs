@@ -2,8 +2,8 @@
 
 use axum::Json;
 use strongroom::{
-    DefinitionFilter, Expected, FormatChange, OnMismatch, Org, PageRequest, Scope, ScopeKind, Scopes,
-    StoredDefinition, WriteOptions,
+    AuditNote, DefinitionFilter, Expected, FormatChange, OnMismatch, Org, PageRequest, Scope, ScopeKind,
+    Scopes, StoredDefinition, WriteOptions,
 };
 
 use super::BASE;
@@ -60,6 +60,8 @@ pub(crate) async fn create(
 }
 
 /// Changes a definition, its format too, unless values prevent it
+///
+/// The format of an encrypted definition also needs the right `reveal`, since the answer says which values fit.
 #[utoipa::path(
     patch, context_path = BASE, path = "/definitions/{name}", tag = "control: variables",
     request_body = DefinitionChange, params(("name" = String, Path)),
@@ -78,6 +80,12 @@ pub(crate) async fn change(
     let org = &operator.org;
     let stored = find(org, &text).await?;
     let format = body.format_change(&stored)?;
+    if format.is_some() && stored.definition.encrypted {
+        // The answer says which values do not fit, and a few dozen patterns later what they are.
+        operator.may_name(Right::Reveal, &text)?;
+        operator.may_account(Right::Reveal, None)?;
+        operator.note_shown(&[AuditNote::values_read(&stored)]).await?;
+    }
     let scopes = body.new_scopes()?;
     let mismatched = match &format {
         Some(format) => mismatches(org, &stored, format).await?,

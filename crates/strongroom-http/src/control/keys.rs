@@ -31,7 +31,7 @@ pub(crate) async fn list(
 
 /// Makes an API key, which is shown only now
 ///
-/// It may do no more than the key of the call.
+/// It may do no more than the key of the call, and expires no later.
 #[utoipa::path(
     post, context_path = BASE, path = "/api-keys", tag = "control: keys", request_body = ApiKeyRequest,
     responses((status = 200, body = ApiKey), Failures), security(("api_key" = [])),
@@ -49,8 +49,9 @@ pub(crate) async fn create(
         return Err(Failure::elsewhere(Right::Admin.as_str()));
     }
     let mut new = crate::auth::NewApiKey::named(body.name).with(grant);
-    if let Some(text) = &body.expires_at {
-        new = new.expires_at(moment(text)?);
+    let expires_at = body.expires_at.as_deref().map(moment).transpose()?;
+    if let Some(moment) = operator.bounded_expiry(expires_at)? {
+        new = new.expires_at(moment);
     }
     shown(&operator, &keys(&operator)?.create(new).await.map_err(full)?)
 }
@@ -88,9 +89,13 @@ pub(crate) async fn rotate(
     if !operator.grant().covers(&old.grant) {
         return Err(Failure::elsewhere(Right::Admin.as_str()));
     }
-    let grace_ms = body.grace_secs.saturating_mul(1_000);
-    let until = Timestamp::from_ms(operator.service.now().as_ms().saturating_add(grace_ms));
+    let (now, grace_ms) = (operator.service.now(), body.grace_secs.saturating_mul(1_000));
+    if old.expires_at.is_some_and(|moment| moment <= now) {
+        return Err(Failure::bad_request("the API key has expired: make a new one"));
+    }
+    let until = Timestamp::from_ms(now.as_ms().saturating_add(grace_ms));
     let expires_at = body.expires_at.as_deref().map(moment).transpose()?;
+    let expires_at = operator.bounded_expiry(expires_at.or(old.expires_at))?;
     let made = keys.rotate(&key, until, expires_at).await.map_err(full)?.ok_or_else(not_found)?;
     shown(&operator, &made)
 }

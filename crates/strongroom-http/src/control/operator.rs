@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use strongroom::{AuditNote, DocumentId, Error, LinkedAccountId, Org, Scope, ScopePath, Vault};
+use strongroom::{AuditNote, DocumentId, Error, LinkedAccountId, Org, Scope, ScopePath, Timestamp, Vault};
 
 use crate::auth::{Grant, Right};
 use crate::caller::{actor, note};
@@ -12,11 +12,14 @@ use crate::console::admit;
 use crate::error::Failure;
 use crate::load::RequestPermit;
 use crate::service::Service;
+use crate::time;
 
 /// The holder of an API key. Every call asks it for the right that it needs before it does anything.
 pub(crate) struct Operator {
     pub(super) org: Org,
     pub(super) key_id: DocumentId,
+    /// When its key expires.
+    expires_at: Option<Timestamp>,
     grant: Arc<Grant>,
     vault: Vault,
     pub(super) service: Service,
@@ -36,7 +39,8 @@ impl FromRequestParts<Service> for Operator {
             None => admitted.org().clone(),
         };
         let (key_id, grant) = (admitted.id, Arc::clone(&admitted.grant));
-        Ok(Self { org, key_id, grant, vault: service.vault(), service: service.clone() })
+        let expires_at = admitted.expires_at;
+        Ok(Self { org, key_id, expires_at, grant, vault: service.vault(), service: service.clone() })
     }
 }
 
@@ -47,6 +51,19 @@ impl Operator {
 
     pub(super) fn grant(&self) -> &Grant {
         &self.grant
+    }
+
+    /// When a key that this one makes expires: as asked, and no later than this one.
+    pub(super) fn bounded_expiry(&self, asked: Option<Timestamp>) -> Result<Option<Timestamp>, Failure> {
+        match (self.expires_at, asked) {
+            (Some(own), Some(asked)) if asked > own => {
+                let own = time::iso(own);
+                Err(Failure::bad_request(format!(
+                    "this API key expires at {own}, and makes none that lasts longer"
+                )))
+            }
+            (own, asked) => Ok(asked.or(own)),
+        }
     }
 
     /// Fails if the key has this right nowhere.

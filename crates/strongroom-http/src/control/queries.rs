@@ -6,7 +6,8 @@ use strongroom::{
 };
 use utoipa::IntoParams;
 
-use super::operator::path_of;
+use super::operator::{Operator, path_of};
+use crate::auth::Right;
 use crate::error::Failure;
 
 /// Which part of a list.
@@ -138,6 +139,11 @@ impl ScopeQuery {
 
     pub(super) fn account(&self) -> Result<Option<LinkedAccountId>, Failure> {
         account(self.linked_account_id.as_deref())
+    }
+
+    /// Refuses a workflow to a key for some accounts only: nothing says to which account a workflow belongs.
+    pub(super) fn refuse_workflow(&self, operator: &Operator, right: Right) -> Result<(), Failure> {
+        if self.workflow_id.is_some() { operator.may_account(right, None) } else { Ok(()) }
     }
 
     pub(super) fn path(&self) -> Result<ScopePath, Failure> {

@@ -26,6 +26,7 @@ pub(crate) async fn all(
     let (path, account, reveal) = (query.path()?, query.account()?, query.reveals()?);
     let right = if reveal { Right::Reveal } else { Right::Read };
     operator.may_account(right, account.as_ref())?;
+    query.refuse_workflow(&operator, right)?;
     if let Some(account) = &account {
         // A run for it would see only what all accounts see, which a mistyped id must not do in silence.
         let (org, first) = (&operator.org, PageRequest::first(1));
@@ -63,6 +64,7 @@ pub(crate) async fn explain(
     let (path, account) = (query.path()?, query.account()?);
     operator.may_name(Right::Read, &name)?;
     operator.may_account(Right::Read, account.as_ref())?;
+    query.refuse_workflow(&operator, Right::Read)?;
     let stored = super::definitions::find(&operator.org, &name).await?;
     let trace = operator.org.explain(stored.id, &path).await.map_err(full)?;
     Ok(Json(Trace::of(&trace)))

@@ -49,6 +49,12 @@ pub(crate) async fn change_settings(
     Body(body): Body<SettingsChange>,
 ) -> Result<Json<VaultSettings>, Failure> {
     operator.may(Right::Operate)?;
+    if body.audit == Some(false) {
+        // Nothing would tell what is done until it is on again, nor that it was off.
+        return Err(Failure::bad_request(
+            "the audit is turned off where the vault is: `strongroom audit --off`",
+        ));
+    }
     let change = |settings: &mut strongroom::Settings| {
         settings.audit = body.audit.unwrap_or(settings.audit);
         settings.generations = body.generations.unwrap_or(settings.generations);

@@ -44,12 +44,13 @@ pub struct ApiKeyRequest {
     /// What it may do; `documented` unless given. No more than the key of the call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rights: Vec<String>,
-    /// Narrows `read`, `write` and `reveal` to these variables; one that ends in `*` takes all that begin so.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub names: Vec<String>,
-    /// Narrows them to these linked accounts.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub linked_account_ids: Vec<String>,
+    /// Narrows `read`, `write` and `reveal` to these variables; one that ends in `*` takes all that begin so. Not
+    /// empty: a list that came out empty by mistake would otherwise mean all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<Vec<String>>,
+    /// Narrows them to these linked accounts. Not empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linked_account_ids: Option<Vec<String>>,
     /// Refuses it from then on, as in `2026-01-31T12:00:00Z`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
@@ -61,7 +62,7 @@ pub struct ApiKeyRequest {
 pub struct RotateKey {
     /// For how many seconds the old key is still taken.
     pub grace_secs: u64,
-    /// Refuses the new one from then on.
+    /// Refuses the new one from then on; when the old one would have expired unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
 }
@@ -90,12 +91,18 @@ impl ApiKeyRequest {
         let rights: Result<Vec<Right>, _> = self.rights.iter().map(|text| text.parse()).collect();
         let rights =
             rights.map_err(|error: crate::auth::UnknownRight| Failure::bad_request(error.to_string()))?;
-        let grant = if rights.is_empty() { Grant::default() } else { Grant::of(rights) };
+        let mut grant = if rights.is_empty() { Grant::default() } else { Grant::of(rights) };
         let refused = |error: GrantError| Failure::bad_request(error.to_string());
-        let accounts: Result<Vec<_>, _> = self.linked_account_ids.iter().map(|text| text.parse()).collect();
-        let accounts =
-            accounts.map_err(|error: strongroom::IdError| Failure::linked_account(error.to_string()))?;
-        grant.only_names(&self.names).and_then(|grant| grant.only_accounts(accounts)).map_err(refused)
+        if let Some(names) = &self.names {
+            grant = grant.only_names(names).map_err(refused)?;
+        }
+        if let Some(texts) = &self.linked_account_ids {
+            let accounts: Result<Vec<_>, _> = texts.iter().map(|text| text.parse()).collect();
+            let accounts =
+                accounts.map_err(|error: strongroom::IdError| Failure::linked_account(error.to_string()))?;
+            grant = grant.only_accounts(accounts).map_err(refused)?;
+        }
+        Ok(grant)
     }
 }
 

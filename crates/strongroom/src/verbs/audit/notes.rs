@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::error::Error;
 use crate::id::{IntegrationId, LinkedAccountId};
 use crate::jobs::until_landed;
-use crate::model::{AuditChange, CredentialInfo, EventKind, Origin, Resolved, ScopedValue};
+use crate::model::{AuditChange, CredentialInfo, EventKind, Origin, Resolved, ScopedValue, StoredDefinition};
 use crate::tenant::{Attempt, Draft, Freshness, Needs};
 use crate::verbs::org::Org;
 
@@ -38,6 +38,16 @@ impl AuditNote {
             workflow: value.scope.workflow().cloned(),
             document_id: Some(value.id),
             before: Some(value.revision),
+            ..AuditChange::new(EventKind::ValueRead)
+        })
+    }
+
+    /// Somebody was shown, or could tell, what the values of a definition are, at whatever scopes they are.
+    #[must_use]
+    pub fn values_read(definition: &StoredDefinition) -> Self {
+        Self(AuditChange {
+            definition_id: Some(definition.id),
+            name: Some(definition.definition.name.to_string()),
             ..AuditChange::new(EventKind::ValueRead)
         })
     }
