@@ -66,7 +66,12 @@ async fn log_in(State(service): State<Service>, parts: Parts) -> Result<impl Int
     if !admitted.grant.has(Right::Read) {
         return Err(Failure::lacks(Right::Read.as_str()));
     }
-    let token = logins(&service)?.begin(admitted, service.now())?;
+    let logins = logins(&service)?;
+    let token = logins.begin(admitted, service.now())?;
+    // The session that the browser had is of no use any more.
+    if let Some(former) = self::token(headers) {
+        logins.end(former);
+    }
     let secure = if is_over_tls(headers) { "; Secure" } else { "" };
     let age_secs = AGE_MS_MAX / 1_000;
     let cookie =

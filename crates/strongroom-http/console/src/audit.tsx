@@ -78,9 +78,6 @@ function What({ kind, name }: { kind: string; name: string | null }) {
 
 // The service's own records, which are named by their namespace.
 const RECORDS: Record<string, string> = {
-  "Record Put reveal": "Plain Text Shown",
-  "Record Put api-key": "API Key Made or Changed",
-  "Record Deleted api-key": "API Key Revoked",
   "Record Put api-key-use": "API Key Used, the first time on this day",
   "Record Deleted api-key-use": "API Key Use Forgotten",
 };

@@ -12,7 +12,7 @@ export const FORMATS = [
 /** A format as the service reads it: its name, or an object for one with parameters. */
 export function format(name: string, detail: string): unknown {
   if (name === "enum") return { enum: detail.split("\n").map((line) => line.trim()).filter((line) => line !== "") };
-  if (name === "pattern") return { pattern: detail.trim() };
+  if (name === "pattern") return { pattern: { pattern: detail.trim() } };
   return name;
 }
 
