@@ -270,8 +270,13 @@ fn items<T>(
     decoder: &mut Decoder<'_>,
     mut item: impl FnMut(&mut Decoder<'_>) -> Result<T, Error>,
 ) -> Result<Vec<T>, Error> {
+    let len = array(decoder)?;
+    // An item takes more room here than in a frame, and no store takes as many.
+    if len > ITEMS_MAX {
+        return Err(Error::message("too many items"));
+    }
     // Grows as items come, so that a length alone takes no memory.
-    (0..array(decoder)?).map(|_| item(decoder)).collect()
+    (0..len).map(|_| item(decoder)).collect()
 }
 
 /// The length of an array that states it.
@@ -299,6 +304,8 @@ const READ: u8 = 1;
 const COMMIT: u8 = 2;
 const DONE: u8 = 0;
 const FAILED: u8 = 1;
+
+const ITEMS_MAX: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {

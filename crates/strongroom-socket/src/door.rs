@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use futures_executor::block_on;
 use strongroom_store::{Store, StoreError, StoreErrorKind};
@@ -17,7 +18,7 @@ use crate::place::Listening;
 use crate::{frame, peer};
 
 /// A socket through which other processes of this user reach the store. Dropping it removes the socket, ends the
-/// connections, and waits for the calls that are at work.
+/// connections, and waits for the calls that are at work: five seconds at most for one who does not read his answer.
 #[derive(Debug)]
 pub struct Door {
     room: Arc<Room>,
@@ -74,7 +75,14 @@ impl Drop for Door {
         }
         // With the last one that was let in.
         self.room.end_all();
-        let mut inside = self.room.inside();
+        let inside = self.room.inside();
+        let is_any = |inside: &mut Inside| !inside.streams.is_empty();
+        let waited = self.room.left.wait_timeout_while(inside, ANSWERS_MAX, is_any);
+        let mut inside = waited.unwrap_or_else(PoisonError::into_inner).0;
+        // Whoever has not read an answer by now does not read it.
+        for (_, stream) in &inside.streams {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
         while !inside.streams.is_empty() {
             inside = self.room.left.wait(inside).unwrap_or_else(PoisonError::into_inner);
         }
@@ -91,7 +99,7 @@ impl Room {
             match accepted {
                 Ok((stream, _)) => self.let_in(stream),
                 // For lack of descriptors, for example: one of those inside leaves sooner or later.
-                Err(_) => thread::yield_now(),
+                Err(_) => thread::sleep(PAUSE),
             }
         }
     }
@@ -187,5 +195,8 @@ impl Drop for Leaving<'_> {
 }
 
 const INSIDE_MAX: usize = 64;
+/// How long a door that closes waits for its answers to be read.
+const ANSWERS_MAX: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(100);
 /// Above the largest batch that a store takes, with its expectations.
 const CALL_BYTES_MAX: u32 = 64 << 20;
