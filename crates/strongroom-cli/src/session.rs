@@ -1,7 +1,7 @@
 //! The vault of a command: opened, used, closed.
 
 use strongroom::store::{KeyRange, ReadBatch, Scan};
-use strongroom::{Error, Org, Store, Unlock, Vault, VaultOptions, WrongStore};
+use strongroom::{Environment, Error, Org, OrgId, Store, Unlock, Vault, VaultOptions, WrongStore};
 use strongroom_http::{MeasuredStore, Metrics};
 use strongroom_socket::{Door, DoorStore};
 
@@ -90,13 +90,13 @@ impl Session {
     }
 
     fn of(vault: Vault, config: &Config, mark: KeptMark) -> Self {
-        let org = vault.org(config.org, config.environment.clone());
-        // A name that is no actor's leaves the writes without an author.
-        let org = match format!("os:{}", os_user()).parse() {
-            Ok(actor) => org.acting_as(actor),
-            Err(_) => org,
-        };
+        let org = acting(vault.org(config.org, config.environment.clone()));
         Self { vault, org, mark, writes: config.writes, door: None }
+    }
+
+    /// Another org or environment of the vault, on behalf of the same user.
+    pub(crate) fn org_at(&self, org: OrgId, environment: Environment) -> Org {
+        acting(self.vault.org(org, environment))
     }
 
     #[cfg(not(unix))]
@@ -130,6 +130,15 @@ impl Session {
 /// How every command opens a vault: `undo` needs the former versions.
 fn options(config: &Config) -> VaultOptions {
     VaultOptions::default().history_versions(HISTORY_VERSIONS).quotas(config.quotas.quotas())
+}
+
+/// Writes of the handle have the user who runs the command as their author. A name that is no actor's leaves them
+/// without one.
+fn acting(org: Org) -> Org {
+    match format!("os:{}", os_user()).parse() {
+        Ok(actor) => org.acting_as(actor),
+        Err(_) => org,
+    }
 }
 
 const HISTORY_VERSIONS: u8 = 10;

@@ -58,10 +58,14 @@ impl Get {
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let (name, scope) = (&self.name, self.scope.scope());
-        let reveal = if self.reveal { "true" } else { "false" };
-        let query: Vec<_> = scope_field(&scope).into_iter().chain([("reveal", reveal)]).collect();
-        let found: control::Value =
-            client.control_get(Call { path: &["values", name.as_str()], query: &query })?;
+        let fetch = |reveal: &str| -> Result<control::Value, Failure> {
+            let query: Vec<_> = scope_field(&scope).into_iter().chain([("reveal", reveal)]).collect();
+            client.control_get(Call { path: &["values", name.as_str()], query: &query })
+        };
+        let found = match self.reveal {
+            true => Client::revealed(fetch, |found| found.value.is_some())?,
+            false => fetch("false")?,
+        };
         let value = found.value.as_ref().filter(|_| self.reveal).map(|value| value.as_str());
         if let Some(value) = value.filter(|_| !output.is_json()) {
             return output.exact(value);

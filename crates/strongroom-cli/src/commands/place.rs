@@ -22,7 +22,7 @@ impl Place {
     }
 
     pub(super) fn org(&self, session: &Session) -> Org {
-        session.vault.org(self.org.unwrap_or(*session.org.id()), self.environment.clone())
+        session.org_at(self.org.unwrap_or(*session.org.id()), self.environment.clone())
     }
 }
 

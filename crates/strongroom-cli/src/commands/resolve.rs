@@ -8,7 +8,7 @@ use strongroom_http::control::ResolvedValue;
 
 use crate::client::docs::ValueFound;
 use crate::client::{Call, Client};
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
 use crate::output::{MASK, Output, Values, yes};
 use crate::scope_args::PathArgs;
 use crate::seen::resolve_on_server;
@@ -78,7 +78,14 @@ impl Resolve {
 
     /// All of them, or the one that is named, by a control call.
     fn by_control(&self, client: &Client, output: &Output) -> Result<(), Failure> {
-        let mut found = resolve_on_server(client, &self.path, if self.reveal { "true" } else { "false" })?;
+        let fetch = |reveal: &str| resolve_on_server(client, &self.path, reveal);
+        let is_asked = |one: &ResolvedValue| self.name.as_ref().is_none_or(|name| one.name == name.as_str());
+        let mut found = match self.reveal {
+            true => Client::revealed(fetch, |found| {
+                found.values.iter().filter(|one| is_asked(one)).all(|one| one.value.is_some())
+            })?,
+            false => fetch("false")?,
+        };
         if let Some(name) = &self.name {
             found.missing_required.clear();
             found.values.retain(|one| one.name == name.as_str());
@@ -97,16 +104,10 @@ impl Resolve {
 
     /// Encrypted values stay masked with `--reveal` too, because a documented call does not show them.
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
-        let Some(name) = self.name.as_ref().filter(|_| !self.reveal) else {
-            return match (self.by_control(client, output), &self.name) {
-                // A key for the documented calls alone: they show what is not encrypted.
-                (Err(refused), Some(name)) if refused.exit == Exit::Key => {
-                    self.by_document(name, client, output)
-                }
-                (done, _) => done,
-            };
-        };
-        self.by_document(name, client, output)
+        let Some(name) = &self.name else { return self.by_control(client, output) };
+        // A key for the documented calls alone: they show what is not encrypted.
+        client
+            .either(|client| self.by_control(client, output), |client| self.by_document(name, client, output))
     }
 
     fn by_document(&self, name: &DefinitionName, client: &Client, output: &Output) -> Result<(), Failure> {

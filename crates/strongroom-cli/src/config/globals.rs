@@ -52,7 +52,8 @@ pub(crate) struct Globals {
     pub(crate) config: Option<PathBuf>,
     /// Open the store although it is older than this user last saw it, or another vault is in its place
     ///
-    /// It is written down in the file of the store's mark, beside its key file, and the mark begins again from there
+    /// It is written down in the file of the store's mark, in the configuration directory, and the mark begins again
+    /// from there
     #[arg(long, global = true, hide_short_help = true)]
     pub(crate) accept_rollback: bool,
     /// Print JSON instead of tables, for errors as well
