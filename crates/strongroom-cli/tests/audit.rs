@@ -47,3 +47,17 @@ fn the_list_is_narrowed_by_time_and_actor() {
     assert_eq!(shell.run(&["audit", "--since", "yesterday"]).code, 2);
     assert_eq!(shell.run(&["audit", "--on", "--off"]).code, 2);
 }
+
+#[test]
+fn what_is_copied_to_another_environment_has_an_author_there() {
+    let shell = Shell::with_vault();
+    shell.ok(&["audit", "--on"]);
+    shell.define("X", "string");
+    shell.ok_with("x", &["set", "X"]);
+    shell.ok(&["copy", "test", "production", "--yes"]);
+    let noted = lines(&shell, &["--environment", "production"]);
+    assert!(!noted.is_empty());
+    for event in noted {
+        assert!(event["actor"].as_str().unwrap().starts_with("os:"), "{event}");
+    }
+}

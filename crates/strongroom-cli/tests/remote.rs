@@ -278,3 +278,24 @@ fn a_store_or_a_server_but_not_both() {
     let shell = shell.variable("STRONGROOM_URL", "http://127.0.0.1:1");
     assert_eq!(shell.json(&["--store", shell.store().to_str().unwrap(), "list"]), Value::Array(Vec::new()));
 }
+
+#[test]
+fn a_key_that_may_read_shows_what_is_not_encrypted_and_names_the_right_for_the_rest() {
+    let Remote { shell, server } = Remote::with_rights(&["read", "write"]);
+    let with = [("x-api-key", server.api_key())];
+    for body in [json!({"name": "OPEN"}), json!({"name": "SECRET", "encrypted": true})] {
+        let (status, said) = server.send("POST", "/api/v2/public/env/definitions", &with, &body.to_string());
+        assert_eq!(status, 200, "{said}");
+    }
+    shell.ok_with("plain", &["set", "OPEN"]);
+    shell.ok_with("hidden", &["set", "SECRET"]);
+    assert_eq!(shell.ok(&["get", "OPEN", "--reveal"]).trim(), "plain");
+    assert_eq!(shell.json(&["resolve", "OPEN", "--reveal"])["OPEN"]["value"], "plain");
+    for command in ["get", "resolve"] {
+        let refused = shell.run(&[command, "SECRET", "--reveal"]);
+        assert!(refused.code != 0 && refused.stderr.contains("reveal"), "{}", refused.stderr);
+        assert!(!refused.stdout.contains("hidden"));
+    }
+    let off = shell.run(&["audit", "--off"]);
+    assert!(off.code != 0, "{}", off.stdout);
+}
