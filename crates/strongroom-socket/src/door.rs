@@ -1,7 +1,7 @@
 //! The store, shown to others by the process that has it open.
 
 use std::io;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -22,6 +22,8 @@ use crate::{frame, peer};
 #[derive(Debug)]
 pub struct Door {
     room: Arc<Room>,
+    /// Not in the room, which a thread on its way out may hold a moment longer than the door is there.
+    listening: Listening,
     accepting: Option<JoinHandle<()>>,
 }
 
@@ -30,7 +32,6 @@ pub struct Door {
 struct Room {
     store: Arc<dyn Store>,
     entered: Arc<AtomicBool>,
-    listening: Listening,
     closing: AtomicBool,
     inside: Mutex<Inside>,
     left: Condvar,
@@ -49,18 +50,19 @@ impl DoorStore {
     /// # Errors
     /// The system's, if no socket can be made there; `PermissionDenied` if something else lies there.
     pub fn open_door(&self, path: impl AsRef<Path>) -> io::Result<Door> {
+        let listening = Listening::at(path.as_ref())?;
+        let listener = listening.listener.try_clone()?;
         let room = Arc::new(Room {
             store: Arc::clone(&self.store),
             entered: Arc::clone(&self.entered),
-            listening: Listening::at(path.as_ref())?,
             closing: AtomicBool::new(false),
             inside: Mutex::default(),
             left: Condvar::new(),
         });
         let own = Arc::clone(&room);
         let accepting =
-            thread::Builder::new().name("strongroom-door".to_owned()).spawn(move || own.accept())?;
-        Ok(Door { room, accepting: Some(accepting) })
+            thread::Builder::new().name("strongroom-door".to_owned()).spawn(move || own.accept(&listener))?;
+        Ok(Door { room, listening, accepting: Some(accepting) })
     }
 }
 
@@ -69,7 +71,7 @@ impl Drop for Door {
         self.room.closing.store(true, Ordering::SeqCst);
         self.room.end_all();
         // Who waits for the next connection sees the flag; nobody new comes in.
-        self.room.listening.wake();
+        self.listening.wake();
         if let Some(accepting) = self.accepting.take() {
             let _ = accepting.join();
         }
@@ -90,9 +92,9 @@ impl Drop for Door {
 }
 
 impl Room {
-    fn accept(self: &Arc<Self>) {
+    fn accept(self: &Arc<Self>, listener: &UnixListener) {
         loop {
-            let accepted = self.listening.listener.accept();
+            let accepted = listener.accept();
             if self.closing.load(Ordering::SeqCst) {
                 return;
             }
