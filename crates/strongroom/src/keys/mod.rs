@@ -24,7 +24,7 @@ pub(crate) use keyring::{KeyLookup, Keyring};
 pub use raw_key::RawKey;
 pub(crate) use root::{Root, RootCell, Roots};
 pub(crate) use scope_keys::ScopeKeys;
-pub(crate) use sealed::{Document, Opened, active_key, open, open_under_root, peek, seal, sealing_key_id};
+pub(crate) use sealed::{Document, OpenedRow, active_key, open, open_under_root, peek, seal, sealing_key_id};
 pub(crate) use slot::{Slot, SlotOpenError, SlotPlace};
 pub(crate) use slot_provider::{ExternalKey, Provider};
 pub(crate) use store_row::{FIRST, KeyEnd, KeyHeld, SlotHeld, StoreBody, StoreRow};

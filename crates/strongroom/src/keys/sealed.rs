@@ -17,13 +17,13 @@ pub(crate) struct Document<'a> {
 }
 
 /// A sealed row, opened.
-pub(crate) struct Opened {
+pub(crate) struct OpenedRow {
     pub(crate) doc_id: Option<DocumentId>,
     pub(crate) revision: Revision,
     pub(crate) plaintext: Zeroizing<Vec<u8>>,
 }
 
-impl Opened {
+impl OpenedRow {
     /// The document id, which every value and credential has.
     pub(crate) fn document_id(&self, row: &Row<'_>) -> Result<DocumentId, Error> {
         self.doc_id.ok_or_else(|| Error::damaged(row.name(), Damage::Inconsistent))
@@ -42,7 +42,7 @@ pub(crate) fn open(
     store_id: &StoreId,
     row: &Row<'_>,
     bytes: &[u8],
-) -> Result<Option<Opened>, Error> {
+) -> Result<Option<OpenedRow>, Error> {
     let parts = Parts::of(row, bytes)?;
     match parts.look_up(keyring) {
         KeyLookup::Listed(key) => parts.open(key, store_id, row).map(Some),
@@ -68,7 +68,7 @@ pub(crate) fn open_under_root(
     store_id: &StoreId,
     row: &Row<'_>,
     bytes: &[u8],
-) -> Result<Opened, Error> {
+) -> Result<OpenedRow, Error> {
     let parts = Parts::of(row, bytes)?;
     let root = roots.find(&parts.record.dek_id()).ok_or_else(|| parts.unknown_key(row))?;
     parts.open(&root.key, store_id, row)
@@ -116,11 +116,11 @@ impl<'b> Parts<'b> {
         keyring.map_or(KeyLookup::Unknown, |keyring| keyring.key(&self.record.dek_id()))
     }
 
-    fn open(&self, key: &SealingKey, store_id: &StoreId, row: &Row<'_>) -> Result<Opened, Error> {
+    fn open(&self, key: &SealingKey, store_id: &StoreId, row: &Row<'_>) -> Result<OpenedRow, Error> {
         let SealedRow { doc_id, revision, .. } = self.sealed;
         let opened = key.open_record(&row.address(store_id, doc_id, revision), &self.record);
         let plaintext = opened.map_err(|error| Error::open(row.name(), error))?;
-        Ok(Opened { doc_id, revision, plaintext })
+        Ok(OpenedRow { doc_id, revision, plaintext })
     }
 
     fn unknown_key(&self, row: &Row<'_>) -> Error {

@@ -8,7 +8,7 @@ use crate::engine::gate::Pass;
 use crate::engine::{Race, Touches};
 use crate::error::Error;
 use crate::id::{DocumentId, LinkedAccountId};
-use crate::keys::{Document, Keyring, Opened, Roots, ScopeKeys, active_key, seal};
+use crate::keys::{Document, Keyring, OpenedRow, Roots, ScopeKeys, active_key, seal};
 use crate::model::{AuditChange, Revision};
 use crate::row::body::ValueBody;
 use crate::row::{Row, RowKind, SealedRow, encode_epoch};
@@ -83,7 +83,11 @@ impl<'t> Draft<'t> {
     }
 
     /// The document in the row of a value or credential. `None` if the key that sealed it was dropped.
-    pub(crate) fn existing(&self, row: &Row<'_>, bytes: &[u8]) -> Result<Option<(Existing, Opened)>, Error> {
+    pub(crate) fn existing(
+        &self,
+        row: &Row<'_>,
+        bytes: &[u8],
+    ) -> Result<Option<(Existing, OpenedRow)>, Error> {
         let keys = self.keys(row.sealed_by().account());
         let Some(opened) = self.tenant.open(keys, row, bytes)? else { return Ok(None) };
         let around = ValueBody::decode_around(&opened.plaintext);

@@ -38,7 +38,7 @@ use crate::engine::Engine;
 use crate::engine::cache::Moment;
 use crate::error::Error;
 use crate::id::{Environment, LinkedAccountId, OrgId};
-use crate::keys::{Keyring, Opened, ScopeKeys, open, open_under_root, peek};
+use crate::keys::{Keyring, OpenedRow, ScopeKeys, open, open_under_root, peek};
 use crate::model::Actor;
 use crate::row::{Row, SealedRow, TenantId};
 use crate::store::{Key, RowRevision, Versioned};
@@ -91,7 +91,7 @@ impl Tenant {
         keys: Option<&Arc<ScopeKeys>>,
         row: &Row<'_>,
         bytes: &[u8],
-    ) -> Result<Option<Opened>, Error> {
+    ) -> Result<Option<OpenedRow>, Error> {
         open(keyring(keys), &self.engine.store_id, row, bytes)
     }
 
@@ -105,7 +105,7 @@ impl Tenant {
     }
 
     /// Opens the bytes of a row that the root key seals.
-    pub(crate) fn open_under_root(&self, row: &Row<'_>, bytes: &[u8]) -> Result<Opened, Error> {
+    pub(crate) fn open_under_root(&self, row: &Row<'_>, bytes: &[u8]) -> Result<OpenedRow, Error> {
         open_under_root(&*self.engine.roots.get()?, &self.engine.store_id, row, bytes)
     }
 

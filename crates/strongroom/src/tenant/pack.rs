@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::engine::cache::pack::{OpenPack, Pack, Packing, Slot, Winner};
+use crate::engine::cache::pack::{OpenPack, Outcome, Pack, Packing, Winner};
 use crate::engine::cache::packs::Stamp;
 use crate::engine::cache::{Cached, Catalog, Definition, Share};
 use crate::error::Error;
@@ -36,11 +36,11 @@ impl Tenant {
         let Some((key, pack)) = self.pack(path)? else { return Ok(Recalled::NotKept) };
         let Some(open) = pack.open(key.as_bytes()) else { return Ok(Recalled::NotKept) };
         let mut resolution =
-            Resolution { values: Vec::with_capacity(pack.slots().len()), missing_required: Vec::new() };
-        for (definition, slot) in pack.catalog.iter().zip(pack.slots()) {
-            match cut(&definition.stored, slot, path, &open) {
+            Resolution { values: Vec::with_capacity(pack.outcomes().len()), missing_required: Vec::new() };
+        for (definition, outcome) in pack.catalog.iter().zip(pack.outcomes()) {
+            match cut(&definition.stored, outcome, path, &open) {
                 Some(resolved) => resolution.values.push(resolved),
-                None if slot.winner != Winner::Nothing => return Ok(Recalled::NotKept),
+                None if outcome.winner != Winner::Nothing => return Ok(Recalled::NotKept),
                 None if definition.stored.definition.required => {
                     resolution.missing_required.push(definition.stored.definition.name.clone());
                 }
@@ -58,10 +58,12 @@ impl Tenant {
         path: &ScopePath,
     ) -> Result<Recalled<Option<Resolved>>, Error> {
         let Some((key, pack)) = self.pack(path)? else { return Ok(Recalled::NotKept) };
-        let Some((definition, slot)) = self.slot_of(&pack, reference) else { return Ok(Recalled::NotKept) };
-        let Some(open) = pack.open_part(key.as_bytes(), slot) else { return Ok(Recalled::NotKept) };
-        let resolved = cut(&definition.stored, slot, path, &open);
-        if resolved.is_none() && slot.winner != Winner::Nothing {
+        let Some((definition, outcome)) = self.slot_of(&pack, reference) else {
+            return Ok(Recalled::NotKept);
+        };
+        let Some(open) = pack.open_part(key.as_bytes(), outcome) else { return Ok(Recalled::NotKept) };
+        let resolved = cut(&definition.stored, outcome, path, &open);
+        if resolved.is_none() && outcome.winner != Winner::Nothing {
             return Ok(Recalled::NotKept);
         }
         self.engine.caches.counts.add(Cached::Runs, 1, 0);
@@ -126,14 +128,14 @@ impl Tenant {
         &self,
         pack: &'p Pack,
         reference: &DefinitionRef<'_>,
-    ) -> Option<(&'p Arc<Definition>, &'p Slot)> {
+    ) -> Option<(&'p Arc<Definition>, &'p Outcome)> {
         let id = match reference {
             DefinitionRef::Id(id) => *id,
             DefinitionRef::Name(name) => self.known_name(name)?,
         };
         let index = pack.catalog.binary_search_by_key(&id, |definition| definition.stored.id).ok()?;
         let definition = pack.catalog.get(index).filter(|definition| reference.is(&definition.stored))?;
-        Some((definition, pack.slots().get(index)?))
+        Some((definition, pack.outcomes().get(index)?))
     }
 
     /// What a path is known by in memory: no id holds a NUL.
@@ -165,19 +167,24 @@ fn number_of(origin: &Origin, path: &ScopePath) -> Option<u8> {
 }
 
 /// Cuts a value out of an opened pack. `None` if there is none, or not where it should be.
-fn cut(stored: &StoredDefinition, slot: &Slot, path: &ScopePath, open: &OpenPack<'_>) -> Option<Resolved> {
+fn cut(
+    stored: &StoredDefinition,
+    outcome: &Outcome,
+    path: &ScopePath,
+    open: &OpenPack<'_>,
+) -> Option<Resolved> {
     let default = stored.definition.default.as_deref();
-    let (scope, found, value) = match slot.winner {
+    let (scope, found, value) = match outcome.winner {
         Winner::Nothing => return None,
         Winner::Default => (Origin::Default, None, Secret::from(default?)),
         Winner::Scope(number, found) => {
             let scope = path.scopes().nth(number.into())?;
-            (Origin::Scope(scope.clone()), Some(found), Secret::from(open.value(slot)?))
+            (Origin::Scope(scope.clone()), Some(found), Secret::from(open.value(outcome)?))
         }
     };
     let mut shadowed = Vec::new();
-    if slot.shadowed != 0 {
-        let numbered = (0_u8..).zip(path.scopes()).filter(|(number, _)| slot.shadowed >> number & 1 == 1);
+    if outcome.shadowed != 0 {
+        let numbered = (0_u8..).zip(path.scopes()).filter(|(number, _)| outcome.shadowed >> number & 1 == 1);
         shadowed.extend(numbered.map(|(_, scope)| Origin::Scope(scope.clone())));
     }
     if default.is_some() && found.is_some() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::envelope::StoreId;
 use crate::error::Error;
-use crate::keys::{Document, Keyring, Opened, Roots, ScopeKeys, active_key, open, open_under_root, seal};
+use crate::keys::{Document, Keyring, OpenedRow, Roots, ScopeKeys, active_key, open, open_under_root, seal};
 use crate::row::{Row, SealedBy, TenantRow};
 
 /// What opens and seals the rows of one vault, or of a backup file: its id and its root keys.
@@ -35,7 +35,7 @@ impl Side {
         keys: Option<&Arc<ScopeKeys>>,
         row: &Row<'_>,
         bytes: &[u8],
-    ) -> Result<Option<Opened>, Error> {
+    ) -> Result<Option<OpenedRow>, Error> {
         open(keys.map(|keys| &keys.keyring), &self.store_id, row, bytes)
     }
 

@@ -53,7 +53,7 @@ impl Slots {
     /// # Errors
     /// [`Error::Damaged`] and [`Error::UnknownVersion`] if the `store` row cannot be read; [`Error::Store`].
     pub async fn list(&self) -> Result<Vec<SlotInfo>, Error> {
-        let table = Table::read(&self.engine).await?;
+        let table = SlotTable::read(&self.engine).await?;
         Ok(table.head.slots.iter().filter_map(|row| table.info(row)).collect())
     }
 
@@ -119,7 +119,7 @@ impl Slots {
     /// slot is usable; [`Error::Contended`]; those of [`list`](Self::list).
     pub async fn remove(&self, id: &SlotId) -> Result<(), Error> {
         for _ in 0..ATTEMPTS_MAX {
-            let mut table = Table::read(&self.engine).await?;
+            let mut table = SlotTable::read(&self.engine).await?;
             let row = table.find(id)?.row_revision;
             // Only usable slots count: an unreadable one would not open the vault afterwards.
             let others = table.head.slots.iter().filter(|other| other.id != Some(*id));
@@ -142,10 +142,10 @@ impl Slots {
     async fn put(
         &self,
         unlock: &Unlock,
-        plan: impl Fn(&Table<'_>) -> Result<(SlotPlace, Expect), Error>,
+        plan: impl Fn(&SlotTable<'_>) -> Result<(SlotPlace, Expect), Error>,
     ) -> Result<SlotInfo, Error> {
         for _ in 0..ATTEMPTS_MAX {
-            let mut table = Table::read(&self.engine).await?;
+            let mut table = SlotTable::read(&self.engine).await?;
             let (place, expect) = plan(&table)?;
             let id = SlotId::from_bytes(place.id);
             table.check_room(unlock.tag(), id)?;
@@ -167,14 +167,14 @@ impl Slots {
 }
 
 /// The slots and the `store` row, from one snapshot.
-struct Table<'e> {
+struct SlotTable<'e> {
     engine: &'e Engine,
     root: Arc<Root>,
     head: Head,
     store_row: StoreRow,
 }
 
-impl<'e> Table<'e> {
+impl<'e> SlotTable<'e> {
     async fn read(engine: &'e Engine) -> Result<Self, Error> {
         let (head, store_row, root) = engine.open_head().await?;
         Ok(Self { engine, root, head, store_row })
@@ -226,7 +226,7 @@ impl<'e> Table<'e> {
         let since_ms = self.store_row.body.held(slot).and_then(|held| held.since_ms);
         SlotInfo {
             id: SlotId::from_bytes(slot.place.id),
-            kind: SlotKind::of(&slot.provider),
+            kind: kind_of(&slot.provider),
             revision: Revision::from_u64(slot.place.revision),
             since: since_ms.map(crate::clock::Timestamp::from_ms),
             is_usable: true,
@@ -243,14 +243,12 @@ impl<'e> Table<'e> {
     }
 }
 
-impl SlotKind {
-    fn of(provider: &Provider) -> Self {
-        match provider {
-            Provider::RawKey => Self::RawKey,
-            Provider::Passphrase { params, .. } => Self::Passphrase(*params),
-            Provider::External(key) => {
-                Self::Provider { kind: key.kind.clone(), key: key.wrapped.key.clone() }
-            }
+fn kind_of(provider: &Provider) -> SlotKind {
+    match provider {
+        Provider::RawKey => SlotKind::RawKey,
+        Provider::Passphrase { params, .. } => SlotKind::Passphrase(*params),
+        Provider::External(key) => {
+            SlotKind::Provider { kind: key.kind.clone(), key: key.wrapped.key.clone() }
         }
     }
 }

@@ -39,7 +39,7 @@ impl TenantCheck {
         let tenant = &*self.tenant;
         let view = tenant.view_of(Some(Arc::clone(keys)), &[], None);
         // The heads first: events that land meanwhile only make chains longer than they say.
-        let mut walk = Walk::begin(tenant, &view).await?;
+        let mut walk = ChainWalk::begin(tenant, &view).await?;
         let events = tenant.id.events();
         for_each(tenant, events.clone(), |key, row| {
             let id = key.as_bytes().strip_prefix(events.start.as_slice()).and_then(EventId::from_bytes);
@@ -54,7 +54,7 @@ impl TenantCheck {
 }
 
 /// What is known of the chains of a tenant in the midst of a walk: some 100 bytes for each chain.
-struct Walk {
+struct ChainWalk {
     head: Option<AuditHeadBody>,
     /// Which events were dropped for their age.
     floor: AuditFloorBody,
@@ -78,7 +78,7 @@ struct Start {
     hash: EventHash,
 }
 
-impl Walk {
+impl ChainWalk {
     async fn begin(tenant: &Tenant, view: &View<'_>) -> Result<Self, Error> {
         let row = tenant.engine.get(tenant.id.audit_head().key()).await?;
         let head =

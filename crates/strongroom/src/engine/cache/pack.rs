@@ -18,7 +18,7 @@ pub(crate) struct Pack {
     pub(super) since: Timestamp,
     pub(crate) catalog: Catalog,
     /// One for each definition of the catalog, in the same order.
-    slots: Box<[Slot]>,
+    outcomes: Box<[Outcome]>,
     key: LocalKey,
     parts: Box<[Part]>,
     sealed: Box<[u8]>,
@@ -26,7 +26,7 @@ pub(crate) struct Pack {
 
 /// What one definition resolves to.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Slot {
+pub(crate) struct Outcome {
     pub(crate) winner: Winner,
     /// Bit `n` is set if the scope of number `n` in the path holds a value that is shadowed.
     pub(crate) shadowed: u8,
@@ -59,7 +59,7 @@ struct Part {
 
 /// A pack under construction: the plaintexts are gathered, then sealed in place.
 pub(crate) struct Packing {
-    slots: Vec<Slot>,
+    outcomes: Vec<Outcome>,
     /// Where each part ends.
     ends: Vec<usize>,
     plaintext: Zeroizing<Vec<u8>>,
@@ -69,7 +69,7 @@ impl Packing {
     /// Has room for `values_len` bytes of values: a buffer that grows would leave plaintext behind.
     pub(crate) fn new(definitions_len: usize, values_len: usize) -> Self {
         let plaintext = Zeroizing::new(Vec::with_capacity(values_len));
-        Self { slots: Vec::with_capacity(definitions_len), ends: Vec::new(), plaintext }
+        Self { outcomes: Vec::with_capacity(definitions_len), ends: Vec::new(), plaintext }
     }
 
     /// Adds what the next definition of the catalog resolves to. A default has no value here.
@@ -78,7 +78,7 @@ impl Packing {
         let start = self.plaintext.len();
         let (number, within) = (self.ends.len() as u32, (start - part_start) as u32);
         // Values are at most 64 KiB and definitions at most thousands.
-        self.slots.push(Slot {
+        self.outcomes.push(Outcome {
             winner,
             shadowed,
             place: Place { part: number, start: within, len: value.len() as u32 },
@@ -97,7 +97,7 @@ impl Packing {
         stamp: Stamp,
         since: Timestamp,
     ) -> Result<Option<Pack>, RandomError> {
-        let Self { slots, mut ends, mut plaintext } = self;
+        let Self { outcomes, mut ends, mut plaintext } = self;
         if ends.last().copied().unwrap_or_default() < plaintext.len() {
             ends.push(plaintext.len());
         }
@@ -112,19 +112,19 @@ impl Packing {
         }
         // All of it is sealed by now.
         let sealed = std::mem::take(&mut *plaintext).into_boxed_slice();
-        Ok(Some(Pack { stamp, since, catalog, slots: slots.into(), key, parts: parts.into(), sealed }))
+        Ok(Some(Pack { stamp, since, catalog, outcomes: outcomes.into(), key, parts: parts.into(), sealed }))
     }
 }
 
 impl Pack {
     /// What each definition of the catalog resolves to.
-    pub(crate) fn slots(&self) -> &[Slot] {
-        &self.slots
+    pub(crate) fn outcomes(&self) -> &[Outcome] {
+        &self.outcomes
     }
 
     /// How much memory the pack takes, about.
     pub(super) fn bytes_len(&self) -> usize {
-        self.sealed.len() + size_of_val(&*self.slots) + size_of_val(&*self.parts) + size_of::<Self>()
+        self.sealed.len() + size_of_val(&*self.outcomes) + size_of_val(&*self.parts) + size_of::<Self>()
     }
 
     /// Opens all values; `None` if memory was damaged.
@@ -139,9 +139,9 @@ impl Pack {
         Some(OpenPack { parts: &self.parts, offset: 0, plaintext })
     }
 
-    /// Opens the part with the value of `slot` alone.
-    pub(crate) fn open_part(&self, context: &[u8], slot: &Slot) -> Option<OpenPack<'_>> {
-        let number = slot.place.part;
+    /// Opens the part with the value of `outcome` alone.
+    pub(crate) fn open_part(&self, context: &[u8], outcome: &Outcome) -> Option<OpenPack<'_>> {
+        let number = outcome.place.part;
         // A pack without values has no part.
         let Some(part) = self.parts.get(number as usize) else {
             return Some(OpenPack { parts: &self.parts, offset: 0, plaintext: Zeroizing::default() });
@@ -161,9 +161,9 @@ pub(crate) struct OpenPack<'p> {
 }
 
 impl OpenPack<'_> {
-    /// The value of a slot.
-    pub(crate) fn value(&self, slot: &Slot) -> Option<&str> {
-        let Place { part, start, len } = slot.place;
+    /// The value of a outcome.
+    pub(crate) fn value(&self, outcome: &Outcome) -> Option<&str> {
+        let Place { part, start, len } = outcome.place;
         let part_start = self.parts.get(part as usize).map_or(self.offset, |part| part.start);
         let start = part_start.checked_sub(self.offset)? + start as usize;
         std::str::from_utf8(self.plaintext.get(start..start + len as usize)?).ok()

@@ -11,8 +11,8 @@ use crate::jobs::rotation::reseal::{RetiredRow, open_if_retired, reseal};
 use crate::jobs::rotation::run::{Advance, Run, add_findings};
 use crate::keys::ScopeKeys;
 use crate::row::body::{
-    CursorBody, DataKeysBody, DataPhase, FindingBody, KeyJobBody, OnUnreadableBody, PassBody, Reach, Status,
-    Tally, TaskBody,
+    CursorBody, DataKeysBody, DataPhase, FindingBody, JobCounts, KeyJobBody, OnUnreadableBody, PassBody,
+    Reach, Status, TaskBody,
 };
 use crate::row::{TenantId, VaultKeys, is_sealed_by_data_key};
 use crate::store::{Key, KeyRange, Page, Scan, Versioned};
@@ -53,7 +53,7 @@ impl Run<'_> {
         let ranges = self.selected_ranges(&task)?;
         let Some(range) = remaining(&ranges, &at) else {
             let mut body = self.at(task, DataPhase::Seek { after: None });
-            body.tally.total = Some(rows);
+            body.counts.total = Some(rows);
             return self.save(body).await;
         };
         let scan = Scan::new(range, COUNT_ROWS).keys_only();
@@ -117,7 +117,7 @@ impl Run<'_> {
         let mut draft = Draft::new(&scope.tenant, &view);
         let revision = draft.turn_keys(account, keys)?;
         let mut body = self.at(task, DataPhase::Pass(scope.first_page(revision.as_u64(), true)));
-        body.tally.keys_made += 1;
+        body.counts.keys_made += 1;
         self.save_with(draft, body).await
     }
 
@@ -136,15 +136,15 @@ impl Run<'_> {
     ) -> Result<Advance, Error> {
         let found = finding(error)?;
         let mut body = self.at(task, scope.phase_after());
-        body.tally.failed += 1;
-        add_findings(&mut body.tally.findings, [found]);
+        body.counts.failed += 1;
+        add_findings(&mut body.counts.findings, [found]);
         self.save(body).await
     }
 
     /// Ends the job after the last scope, or blocks it if old keys were kept.
     async fn finish_or_block(&mut self, task: DataKeysBody) -> Result<Advance, Error> {
-        if self.body.tally.failed == 0 || task.on_unreadable == OnUnreadableBody::Destroy {
-            return self.finish(self.body.tally.clone()).await;
+        if self.body.counts.failed == 0 || task.on_unreadable == OnUnreadableBody::Destroy {
+            return self.finish(self.body.counts.clone()).await;
         }
         let body = KeyJobBody { status: Status::Blocked, ..self.body.clone() };
         self.save_now(body).await
@@ -239,19 +239,19 @@ impl Run<'_> {
         pass.resealed += work.moves.len() as u64;
         pass.failed += work.findings.len() as u64;
         add_findings(&mut pass.findings, work.findings);
-        let mut tally = self.body.tally.clone();
-        tally.done += if pass.first { work.done } else { 0 };
+        let mut counts = self.body.counts.clone();
+        counts.done += if pass.first { work.done } else { 0 };
 
         let is_over = remaining(&ranges, &pass.at).is_none();
         let phase = match (is_over, pass.resealed) {
             (false, _) => DataPhase::Pass(pass),
             (true, 0) => {
-                destroy_unused_keys(&mut draft, account, keys, &task, &pass, &mut tally)?;
+                destroy_unused_keys(&mut draft, account, keys, &task, &pass, &mut counts)?;
                 scope.phase_after()
             }
             (true, _) => DataPhase::Pass(scope.first_page(pass.revision, false)),
         };
-        let body = KeyJobBody { tally, ..self.at(task, phase) };
+        let body = KeyJobBody { counts, ..self.at(task, phase) };
         if draft.is_empty() { self.save(body).await } else { self.save_with(draft, body).await }
     }
 
@@ -334,17 +334,17 @@ fn destroy_unused_keys(
     keys: &ScopeKeys,
     task: &DataKeysBody,
     pass: &PassBody,
-    tally: &mut Tally,
+    counts: &mut JobCounts,
 ) -> Result<(), Error> {
     let retired = keys.keyring.retired_len() as u64;
-    tally.failed += pass.failed;
-    add_findings(&mut tally.findings, pass.findings.iter().cloned());
+    counts.failed += pass.failed;
+    add_findings(&mut counts.findings, pass.findings.iter().cloned());
     if pass.failed > 0 && task.on_unreadable == OnUnreadableBody::Keep {
-        tally.keys_kept += retired;
+        counts.keys_kept += retired;
         return Ok(());
     }
     if retired > 0 {
-        tally.keys_destroyed += retired;
+        counts.keys_destroyed += retired;
         draft.destroy_retired_keys(account, keys)?;
     }
     Ok(())

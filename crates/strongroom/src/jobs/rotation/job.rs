@@ -12,7 +12,7 @@ use crate::jobs::rotation::run::Run;
 use crate::jobs::rotation::{JobProgress, OnUnreadable};
 use crate::keys::{Document, Roots, open_under_root, seal};
 use crate::model::Revision;
-use crate::row::body::{DataPhase, KeyJobBody, RootBody, Status, Tally, TaskBody};
+use crate::row::body::{DataPhase, JobCounts, KeyJobBody, RootBody, Status, TaskBody};
 use crate::row::{Row, VaultRow};
 use crate::store::{Expect, RowRevision, Versioned, WriteBatch};
 
@@ -186,8 +186,9 @@ impl KeyJob {
                     }
                     TaskBody::Root(task) => *task = RootBody::first(then.body()),
                 }
-                let Tally { worked_ms, updated_ms, keys_made, keys_destroyed, .. } = body.tally;
-                body.tally = Tally { worked_ms, updated_ms, keys_made, keys_destroyed, ..Tally::default() };
+                let JobCounts { worked_ms, updated_ms, keys_made, keys_destroyed, .. } = body.counts;
+                body.counts =
+                    JobCounts { worked_ms, updated_ms, keys_made, keys_destroyed, ..JobCounts::default() };
                 body.status = Status::Ready;
             }
         })

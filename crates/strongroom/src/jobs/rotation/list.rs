@@ -43,7 +43,7 @@ impl KeyJob {
             TaskBody::DataKeys(task) => (JobKind::DataKeys, subject(task).ok_or_else(malformed)?),
             TaskBody::Root(_) => (JobKind::Root, (None, None)),
         };
-        let progress = Some(JobProgress::of(&body.tally));
+        let progress = Some(JobProgress::of(&body.counts));
         Ok(JobInfo { id: self.id, kind, state, tenant, account, progress })
     }
 }

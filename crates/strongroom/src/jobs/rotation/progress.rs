@@ -4,7 +4,7 @@ use crate::clock::Timestamp;
 use crate::envelope::DekId;
 use crate::error::{Damage, Error};
 use crate::id::{DocumentId, Environment, LinkedAccountId, OrgId};
-use crate::row::body::{FindingBody, Tally};
+use crate::row::body::{FindingBody, JobCounts};
 
 /// A job in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,16 +87,16 @@ impl JobProgress {
         self.done.saturating_mul(1_000).checked_div(self.worked_ms)
     }
 
-    pub(crate) fn of(tally: &Tally) -> Self {
+    pub(crate) fn of(counts: &JobCounts) -> Self {
         Self {
-            done: tally.done,
-            failed: tally.failed,
-            total: tally.total,
-            worked_ms: tally.worked_ms,
-            keys_made: tally.keys_made,
-            keys_destroyed: tally.keys_destroyed,
-            keys_kept: tally.keys_kept,
-            unreadable: tally.findings.iter().map(Unreadable::of).collect(),
+            done: counts.done,
+            failed: counts.failed,
+            total: counts.total,
+            worked_ms: counts.worked_ms,
+            keys_made: counts.keys_made,
+            keys_destroyed: counts.keys_destroyed,
+            keys_kept: counts.keys_kept,
+            unreadable: counts.findings.iter().map(Unreadable::of).collect(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::{Damage, Error};
-use crate::keys::{Opened, ScopeKeys, sealing_key_id};
+use crate::keys::{OpenedRow, ScopeKeys, sealing_key_id};
 use crate::model::Revision;
 use crate::row::body::{
     AccountBody, AuditFloorBody, AuditHeadBody, ChainHeadBody, EventBody, IntegrationBody, VACANT, ValueBody,
@@ -17,7 +17,7 @@ use crate::tenant::{Draft, Tenant};
 /// key.
 pub(crate) struct RetiredRow<'t> {
     row: Row<'t>,
-    opened: Opened,
+    opened: OpenedRow,
 }
 
 /// Opens a row of the scope of `keys` if an older key sealed it. `None` for a row to leave alone: it is under the

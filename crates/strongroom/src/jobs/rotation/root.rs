@@ -37,7 +37,7 @@ impl Run<'_> {
                 return Ok(Advance::Reload);
             }
             // An earlier run dropped the former root. A row that still names it is nothing that this job can repair.
-            return self.finish(self.body.tally.clone()).await;
+            return self.finish(self.body.counts.clone()).await;
         }
         let mut work = ResealBatch::default();
         let is_over = match task.at.range {
@@ -48,7 +48,7 @@ impl Run<'_> {
         task.failed += work.findings.len() as u64;
         add_findings(&mut task.findings, work.findings);
         let mut body = self.body.clone();
-        body.tally.done += if task.first { work.rows } else { 0 };
+        body.counts.done += if task.first { work.rows } else { 0 };
 
         if is_over && task.resealed == 0 {
             return self.drop_former_root(task, body).await;
@@ -77,10 +77,10 @@ impl Run<'_> {
     /// Drops the former root after a complete pass found nothing under it, unless rows that cannot be opened may need
     /// it.
     async fn drop_former_root(&mut self, task: RootBody, mut body: KeyJobBody) -> Result<Advance, Error> {
-        body.tally.failed = task.failed;
-        body.tally.findings.clone_from(&task.findings);
+        body.counts.failed = task.failed;
+        body.counts.findings.clone_from(&task.findings);
         if task.failed > 0 && task.on_unreadable == OnUnreadableBody::Keep {
-            body.tally.keys_kept = 1;
+            body.counts.keys_kept = 1;
             body.status = Status::Blocked;
             body.task = TaskBody::Root(task);
             return self.save_now(body).await;
@@ -97,8 +97,8 @@ impl Run<'_> {
         store_row.body.retiring = None;
         let mut batch = WriteBatch::default();
         store_row.put_in(&mut batch, &engine.store_id, &roots.active.key)?;
-        body.tally.keys_destroyed = 1;
-        let next = self.finish_in(batch, body.tally).await?;
+        body.counts.keys_destroyed = 1;
+        let next = self.finish_in(batch, body.counts).await?;
         engine.refresh_roots().await?;
         Ok(next)
     }

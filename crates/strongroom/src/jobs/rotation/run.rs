@@ -9,7 +9,7 @@ use crate::jobs::rotation::{JobOutcome, JobProgress, JobReport, KeyJob};
 use crate::keys::Roots;
 use crate::model::Revision;
 use crate::row::VaultRow;
-use crate::row::body::{FindingBody, KeyJobBody, Status, Tally, TaskBody};
+use crate::row::body::{FindingBody, JobCounts, KeyJobBody, Status, TaskBody};
 use crate::store::{Committed, Expect, RowRevision, WriteBatch};
 use crate::tenant::Draft;
 
@@ -20,7 +20,7 @@ pub(crate) struct Run<'j> {
     pub(crate) body: KeyJobBody,
     revision: Revision,
     row_revision: RowRevision,
-    /// Since when working time has not been added to the tally.
+    /// Since when working time has not been added to the counts.
     since: Timestamp,
     /// Steps since the job's row was last written.
     unsaved: usize,
@@ -96,7 +96,7 @@ impl<'j> Run<'j> {
             (Status::Ready, held) => held.map(|until| JobOutcome::Held { until }),
         };
         Ok(match outcome {
-            Some(outcome) => Err(JobReport { outcome, progress: JobProgress::of(&body.tally) }),
+            Some(outcome) => Err(JobReport { outcome, progress: JobProgress::of(&body.counts) }),
             None => {
                 let since = job.engine.now();
                 Ok(Self { job, holder, body, revision, row_revision: row, since, unsaved: 0, unsaved_max })
@@ -112,7 +112,7 @@ impl<'j> Run<'j> {
     }
 
     fn report(&self, outcome: JobOutcome) -> JobReport {
-        JobReport { outcome, progress: JobProgress::of(&self.body.tally) }
+        JobReport { outcome, progress: JobProgress::of(&self.body.counts) }
     }
 
     /// Moves the job on; nothing else is written. Writing the job's row is put off while the lease is fresh, since a
@@ -149,14 +149,18 @@ impl<'j> Run<'j> {
     }
 
     /// Ends the job in the batch that does its last work.
-    pub(crate) async fn finish_in(&mut self, mut batch: WriteBatch, tally: Tally) -> Result<Advance, Error> {
+    pub(crate) async fn finish_in(
+        &mut self,
+        mut batch: WriteBatch,
+        counts: JobCounts,
+    ) -> Result<Advance, Error> {
         let key = VaultRow::KeyJob(self.job.id).key();
         batch.expect(key.clone(), Expect::Revision(self.row_revision));
         batch.delete(key);
         if self.job.engine.commit(batch, Touches::Data).await?.is_none() {
             return Ok(Advance::Reload);
         }
-        self.body.tally = tally;
+        self.body.counts = counts;
         Ok(Advance::Finished)
     }
 
@@ -176,11 +180,11 @@ impl<'j> Run<'j> {
     }
 
     /// Ends the job: deletes its row.
-    pub(crate) async fn finish(&mut self, tally: Tally) -> Result<Advance, Error> {
+    pub(crate) async fn finish(&mut self, counts: JobCounts) -> Result<Advance, Error> {
         if !self.job.delete(self.row_revision).await? {
             return Ok(Advance::Reload);
         }
-        self.body.tally = tally;
+        self.body.counts = counts;
         Ok(Advance::Finished)
     }
 
@@ -188,8 +192,8 @@ impl<'j> Run<'j> {
     fn stamped(&self, mut body: KeyJobBody) -> KeyJobBody {
         let now_ms = self.job.engine.now().as_ms();
         let worked_ms = now_ms.saturating_sub(self.since.as_ms());
-        body.tally.worked_ms = body.tally.worked_ms.saturating_add(worked_ms);
-        body.tally.updated_ms = now_ms;
+        body.counts.worked_ms = body.counts.worked_ms.saturating_add(worked_ms);
+        body.counts.updated_ms = now_ms;
         let ended = body.status == Status::Blocked;
         body.lease = (!ended).then(|| self.holder.lease());
         body
@@ -199,7 +203,7 @@ impl<'j> Run<'j> {
         let Some(committed) = landed else { return Advance::Reload };
         self.row_revision = committed.revision;
         self.revision = self.revision.next();
-        self.since = Timestamp::from_ms(body.tally.updated_ms);
+        self.since = Timestamp::from_ms(body.counts.updated_ms);
         self.body = body;
         self.unsaved = 0;
         Advance::More
@@ -212,7 +216,7 @@ async fn report_held(job: &KeyJob) -> Result<JobReport, Error> {
     Ok(match job.load().await? {
         None => JobReport { outcome: JobOutcome::Finished, progress: JobProgress::default() },
         Some(loaded) => {
-            JobReport { outcome: JobOutcome::Held { until }, progress: JobProgress::of(&loaded.body.tally) }
+            JobReport { outcome: JobOutcome::Held { until }, progress: JobProgress::of(&loaded.body.counts) }
         }
     })
 }

@@ -18,7 +18,7 @@ pub(crate) struct KeyJobBody {
     #[n(2)]
     pub(crate) lease: Option<Lease>,
     #[n(3)]
-    pub(crate) tally: Tally,
+    pub(crate) counts: JobCounts,
     #[n(4)]
     pub(crate) created_ms: u64,
 }
@@ -58,7 +58,7 @@ pub(crate) struct Lease {
 /// The progress of a job.
 #[derive(Encode, Decode, Debug, Clone, PartialEq, Eq, Default)]
 #[cbor(map)]
-pub(crate) struct Tally {
+pub(crate) struct JobCounts {
     /// Rows processed, each counted once.
     #[n(0)]
     pub(crate) done: u64,
@@ -227,8 +227,8 @@ pub(crate) struct PassBody {
 impl KeyJobBody {
     /// A new job that nobody runs yet.
     pub(crate) fn new(task: TaskBody, now: Timestamp) -> Self {
-        let tally = Tally { updated_ms: now.as_ms(), ..Tally::default() };
-        Self { task, status: Status::Ready, lease: None, tally, created_ms: now.as_ms() }
+        let counts = JobCounts { updated_ms: now.as_ms(), ..JobCounts::default() };
+        Self { task, status: Status::Ready, lease: None, counts, created_ms: now.as_ms() }
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {

@@ -13,7 +13,7 @@ use crate::store::{Expect, RowRevision, Store, WriteBatch};
 use crate::verbs::vault::VaultOptions;
 
 /// The slot that opened, and the root key from it.
-pub(crate) struct Opened<'h> {
+pub(crate) struct OpenedSlot<'h> {
     pub(crate) slot: &'h Slot,
     pub(crate) row_revision: RowRevision,
     pub(crate) root: KeyMaterial,
@@ -21,7 +21,11 @@ pub(crate) struct Opened<'h> {
 
 impl VaultOptions {
     /// The root key from the first slot that `unlock` opens.
-    pub(crate) async fn open_slots<'h>(&self, head: &'h Head, unlock: &Unlock) -> Result<Opened<'h>, Error> {
+    pub(crate) async fn open_slots<'h>(
+        &self,
+        head: &'h Head,
+        unlock: &Unlock,
+    ) -> Result<OpenedSlot<'h>, Error> {
         // Bounds the work: each slot of a kind costs a key derivation, and a hostile store could add any number.
         if head.slots.iter().filter(|row| row.is_of(unlock.tag())).count() > SLOTS_OF_A_KIND_MAX {
             return Err(Error::damaged("the list of key slots", Damage::Inconsistent));
@@ -33,7 +37,7 @@ impl VaultOptions {
                 Err(fault) => Err((*fault).into()),
             };
             match opened {
-                Ok((slot, root)) => return Ok(Opened { slot, row_revision: row.row_revision, root }),
+                Ok((slot, root)) => return Ok(OpenedSlot { slot, row_revision: row.row_revision, root }),
                 Err(error) => refusal = Some(worse(refusal, error)),
             }
         }

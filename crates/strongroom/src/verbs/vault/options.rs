@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::open_slot::Opened;
+use super::open_slot::OpenedSlot;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::engine::cache::Caches;
 use crate::engine::chains::Chains;
@@ -280,7 +280,7 @@ impl VaultOptions {
         if self.mark.is_some_and(|mark| mark.store_id != head.store_id) {
             return Err(Error::WrongStore(WrongStore::OtherVault));
         }
-        let Opened { slot, row_revision: row, root } = self.open_slots(&head, &unlock).await?;
+        let OpenedSlot { slot, row_revision: row, root } = self.open_slots(&head, &unlock).await?;
         let root = Root::new(root);
         if self.root_id.is_some_and(|expected| expected != *root.key.id()) {
             return Err(Error::WrongStore(WrongStore::OtherVault));
@@ -316,7 +316,7 @@ impl VaultOptions {
 
     /// The root keys of a vault, opened from its head by the rules of [`open`](Self::open).
     pub(crate) async fn open_roots(&self, head: &Head, unlock: &Unlock) -> Result<Roots, Error> {
-        let Opened { slot, root, .. } = self.open_slots(head, unlock).await?;
+        let OpenedSlot { slot, root, .. } = self.open_slots(head, unlock).await?;
         let root = Root::new(root);
         let store_row = head.open_store_row(&root.key)?;
         if store_row.body.held(slot).is_none() {
@@ -328,7 +328,7 @@ impl VaultOptions {
     /// The root key of a backup of one org. Such a file has no `store` row to check against, and only one slot, which
     /// was made with the file.
     pub(crate) async fn open_file_root(&self, head: &Head, unlock: &Unlock) -> Result<Roots, Error> {
-        let Opened { root, row_revision: row, .. } = self.open_slots(head, unlock).await?;
+        let OpenedSlot { root, row_revision: row, .. } = self.open_slots(head, unlock).await?;
         Ok(Roots::first(Root::new(root), row))
     }
 
