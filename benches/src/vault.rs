@@ -51,7 +51,7 @@ impl<S: Store> Filled<S> {
         Self { store, population, vault, orgs }
     }
 
-    /// The same vault, opened anew.
+    /// The same vault, opened again.
     pub fn vault(&self) -> Vault {
         block_on(cold().open(Direct(Arc::clone(&self.store)), unlock())).expect("it was made here")
     }

@@ -66,7 +66,7 @@ fn verbs(data: &[u8], len_max: usize) -> Vec<Verb> {
     drawn.collect()
 }
 
-/// What the model holds, and a clock that goes on by a millisecond a verb.
+/// What the model holds, and a clock that continues by a millisecond a verb.
 #[derive(Default)]
 struct Story {
     domain: Domain,

@@ -30,7 +30,7 @@ enum Order {
 impl Told {
     fn obey(&self, group_len: usize) -> Result<(), StoreError> {
         let _ = self.starts.send(group_len);
-        // Nobody to ask: go on.
+        // Nobody to ask: continue.
         match self.orders.recv().unwrap_or(Order::Apply) {
             Order::Apply => Ok(()),
             Order::Fail => Err(StoreError::new(StoreErrorKind::Unavailable, "the disk is full")),

@@ -99,7 +99,7 @@ impl<S: Store> Faulty<S> {
         self.wiring.reads.calls_len.load(Ordering::SeqCst)
     }
 
-    /// A handle on the same store that fails nothing and counts anew, as after a reopen. Handles from before stay as
+    /// A handle on the same store that fails nothing and counts again, as after a reopen. Handles from before stay as
     /// they are.
     #[must_use]
     pub fn reopen(&self) -> Self {

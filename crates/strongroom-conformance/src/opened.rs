@@ -90,7 +90,7 @@ impl Opened {
         self.walk(&scan_all())
     }
 
-    /// Every row of a walk, each page going on after the last key of the one before.
+    /// Every row of a walk, each page continuing after the last key of the one before.
     pub(crate) fn walk(&self, scan: &Scan) -> Vec<(Key, Versioned)> {
         let mut rows: Vec<(Key, Versioned)> = Vec::new();
         let mut next = scan.clone();

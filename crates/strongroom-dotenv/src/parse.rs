@@ -73,7 +73,7 @@ fn statement(text: &str) -> Result<(Statement<'_>, &str), ParseErrorKind> {
     let Some(value_in_line) = value_in_line else {
         return Ok((Statement::Name, after_line));
     };
-    // A quoted value may go on after the line, so it is read from the text.
+    // A quoted value may continue after the line, so it is read from the text.
     let (_, value_text) = text.split_at(line.len() - value_in_line.len());
     let (value, after) = value(value_text)?;
     Ok((Statement::Assignment { name, value }, after))

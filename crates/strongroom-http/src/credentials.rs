@@ -139,7 +139,7 @@ pub(crate) async fn list(
     let account = Caller::Key(caller).require_linked_account(&stated)?;
     let (mut docs, mut total) = (Vec::new(), 0);
     let mut request = PageRequest::first(PageRequest::LIMIT_MAX);
-    // The wire counts pages and documents, the engine goes on from a cursor: so all are walked.
+    // The wire counts pages and documents, the engine continues from a cursor: so all are walked.
     loop {
         let found = account.credentials(request).await?;
         let wanted = number.skip().saturating_sub(total);

@@ -334,7 +334,7 @@ async fn the_matrix_shows_what_is_set_inherited_overridden_and_missing() {
         (&missing["rows"][0]["name"], &missing["rows"][0]["cells"][0]["state"]),
         (&json!("REGION"), &json!("missing"))
     );
-    // Both rows and columns go on where they ended.
+    // Both rows and columns continue where they ended.
     let first = desk.get("/matrix?limit=2&columns=1").await;
     assert_eq!((first["rows"].as_array().unwrap().len(), first["columns"].as_array().unwrap().len()), (2, 2));
     let (rows, columns) = (first["next"].as_str().unwrap(), first["next_columns"].as_str().unwrap());

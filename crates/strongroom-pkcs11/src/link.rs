@@ -1,4 +1,4 @@
-//! A session with a token: opened when it is needed, and anew when the token lost it.
+//! A session with a token: opened when it is needed, and again when the token lost it.
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};

@@ -158,7 +158,7 @@ fn a_thousand_random_ends_leave_row_and_secret_both_or_neither_and_no_cache_wron
                 }
                 _ => {
                     assert!(matches!(applied, Err(PlanError::Moved(_))), "{applied:?}");
-                    // Nothing of the plan is written, and the transaction may go on.
+                    // Nothing of the plan is written, and the transaction may continue.
                     let plan = host.plan_to_set(user, &text).await;
                     drop(transaction);
                     let transaction = client.transaction().await.unwrap();

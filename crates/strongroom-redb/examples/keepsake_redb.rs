@@ -1,5 +1,5 @@
 //! Makes the store that `tests/keepsake.rs` opens: `cargo run -p strongroom-redb --example keepsake_redb -- PATH`.
-//! Once a version of the format; what is committed is never made anew.
+//! Once a version of the format; what is committed is never made again.
 
 use std::error::Error;
 

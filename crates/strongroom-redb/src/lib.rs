@@ -23,7 +23,7 @@
 //!   redb's; a batch shows only after its sync. Readers wait for no writer, and no writer for them, but for the moment
 //!   in which the newest snapshot takes the place of the last.
 //! * **A failed sync is never tried again.** From then on every call answers `Poisoned`, and a batch that was so
-//!   answered may or may not be there after a restart. The kernel may go on showing what it failed to write, so
+//!   answered may or may not be there after a restart. The kernel may keep showing what it failed to write, so
 //!   restart the machine, not the process alone, before you trust the disk again.
 //! * **One process at a time.** The file is locked. What is not a store is refused and left as it was; only another
 //!   program's redb file that was not closed properly is repaired first, as its owner's next opening would have done.

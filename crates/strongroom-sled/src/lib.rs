@@ -24,7 +24,7 @@
 //! * **A read sees what is applied**, which may be a batch whose sync is still under way. Such a row is durable a
 //!   moment later, or the store is poisoned. Nothing is *acknowledged* before it is durable.
 //! * **A failed sync is never tried again.** From then on every call answers `Poisoned`, and a batch that was so
-//!   answered may or may not be there after a restart. The kernel may go on showing what it failed to write, so
+//!   answered may or may not be there after a restart. The kernel may keep showing what it failed to write, so
 //!   restart the machine, not the process alone, before you trust the disk again.
 //! * **One process at a time.** The directory holds a locked file, `strongroom.lock`. A directory with anything
 //!   else in it but without that file is refused and left as it was.
@@ -35,7 +35,7 @@
 //!   reuse their place, and on the disk for longer. To destroy a value, destroy the key it is sealed under.
 //! * **Memory.** sled keeps up to 256 MiB of pages, and all of its page table. A row that is not cached is read
 //!   from the disk on the calling thread, inside `read`.
-//! * **Space.** The data file grows and shrinks by segments of 8 MiB, and each open writes up to one of them anew.
+//! * **Space.** The data file grows and shrinks by segments of 8 MiB, and each open writes up to one of them again.
 //! * **Logs.** sled reports through `log`, at `trace` with the bytes of keys and rows (values are sealed by then).
 //!   Keep the target `sled` above `trace`. Where sled panics, its message may name a key.
 //! * **Platforms.** Linux is tested, power cuts on ext4 included. Others are best effort.

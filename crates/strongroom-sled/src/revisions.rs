@@ -10,7 +10,7 @@ use crate::row::META;
 /// The source of revisions. It reserves them in blocks: what is on the disk is a bound that no revision has reached.
 ///
 /// A counter written with every batch would do as well, but its row shares a leaf with up to fifteen rows of the
-/// user, and sled writes the whole leaf anew at every tenth change.
+/// user, and sled writes the whole leaf again at every tenth change.
 #[derive(Debug)]
 pub(crate) struct Revisions {
     last: u64,

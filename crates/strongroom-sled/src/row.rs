@@ -2,7 +2,7 @@
 //!
 //! A key starts with a byte that keeps the rows of the user apart from those of this crate. After it each `ff` is
 //! followed by `00`, which keeps the order and never puts two `ff` side by side: sled walks backwards by guessing
-//! that no key goes on with four of them, and loops for ever where one does. A value starts with its revision.
+//! that no key continues with four of them, and loops for ever where one does. A value starts with its revision.
 
 use std::ops::Range;
 

@@ -28,7 +28,7 @@ fn losing_any_segments_of_an_unfinished_sync_keeps_what_was_acknowledged() {
     let known = Arc::clone(&acknowledged);
     let store = cut_at_each_sync(directory.path(), 4, move |store| check(&store, &known.lock().unwrap()));
     for round in 0..ROUNDS {
-        // Every second row is large, and written once: a small row next to it has sled write its leaf anew.
+        // Every second row is large, and written once: a small row next to it has sled write its leaf again.
         let rows = (0..ROWS).filter(|row| round == 0 || row % 2 != 0);
         let commits = rows.clone().map(|row| store.commit(put(row, round)));
         assert!(block_on(join_all(commits)).iter().all(Result::is_ok));
@@ -60,7 +60,7 @@ fn losing_any_segments_of_an_unfinished_sync_leaves_a_vault_whole() {
         let value = round.to_string().repeat(60_000);
         let sets = (0..VALUES).map(|number| org.set_value("V0", scope(number), value.clone()));
         assert!(block_on(join_all(sets)).iter().all(Result::is_ok));
-        // Half of them go again, so that segments are written anew.
+        // Half of them go again, so that segments are written again.
         let deletes = (0..VALUES).step_by(2).map(|number| {
             let scope = scope(number);
             let org = org.clone();

@@ -1,5 +1,5 @@
 //! Makes the store that `tests/keepsake.rs` opens: `cargo run -p strongroom-sqlite --example keepsake_sqlite --
-//! PATH`. Once a version of the format; what is committed is never made anew.
+//! PATH`. Once a version of the format; what is committed is never made again.
 
 use std::error::Error;
 

@@ -16,7 +16,7 @@ pub struct StoreError {
 #[non_exhaustive]
 pub enum StoreErrorKind {
     /// An expectation did not hold; `index` is its place in [`expect`](super::WriteBatch::expect). Nothing was
-    /// written: read again and decide anew.
+    /// written: read again and decide again.
     Conflict {
         /// The first failed expectation.
         index: usize,

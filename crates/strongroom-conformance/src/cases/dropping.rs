@@ -14,7 +14,7 @@ pub(super) fn a_dropped_commit_is_applied_whole_or_not_at_all(subject: &Subject)
         let store = subject.fresh();
         drop_commit(&store, polls);
         assert_whole_or_absent(&store);
-        // The store goes on, and a batch that was still under way stays whole.
+        // The store continues, and a batch that was still under way stays whole.
         store.put("later", "1");
         assert_eq!(store.value("later"), Some(b"1".to_vec()));
         assert_whole_or_absent(&store);

@@ -1,4 +1,4 @@
-//! Rules about where a page ends and how the next one goes on.
+//! Rules about where a page ends and how the next one continues.
 
 use strongroom::store::{KeyRange, ReadBatch, Scan, VALUE_BYTES_MAX};
 

@@ -28,7 +28,7 @@ pub(super) fn a_counter_loses_no_update(subject: &Subject) {
     count_to_the_end(&[&subject.fresh(); 4]);
 }
 
-/// A thread for each handle, which goes on from what it read; none may overwrite what it has not seen.
+/// A thread for each handle, which continues from what it read; none may overwrite what it has not seen.
 pub(super) fn count_to_the_end(handles: &[&Opened]) {
     let [first, ..] = handles else { return };
     first.put(COUNT, 0_u32.to_be_bytes());

@@ -37,7 +37,7 @@ impl Gate {
         self.holds_commit.store(true, Ordering::SeqCst);
     }
 
-    /// Lets the commit that waits go on.
+    /// Lets the commit that waits continue.
     pub(crate) fn release_commit(&self) {
         self.commit_released.notify_one();
     }
@@ -47,7 +47,7 @@ impl Gate {
         self.reads.load(Ordering::SeqCst)
     }
 
-    /// Lets the read that waits go on, and all after it.
+    /// Lets the read that waits continue, and all after it.
     pub(crate) fn open(&self) {
         self.closed.store(false, Ordering::SeqCst);
         self.opened.notify_one();

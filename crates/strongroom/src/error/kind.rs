@@ -17,7 +17,7 @@ pub enum ErrorKind {
     Invalid,
     /// What the request names does not exist. Nothing was written.
     NotFound,
-    /// The request contradicts what is stored. Nothing was written: read, and decide anew.
+    /// The request contradicts what is stored. Nothing was written: read, and decide again.
     Conflict,
     /// Nothing was written, and the same call may succeed later.
     Busy,

@@ -81,7 +81,7 @@ fn events_are_dropped_for_their_age_and_what_is_left_is_still_whole() {
     assert_eq!(after[..after.len() - 1], before[old..]);
     assert_eq!(after.last().unwrap().changes[0].kind, EventKind::AuditTrimmed);
     verified(&kept.store);
-    // The chain that was cut goes on, and more of it is dropped later.
+    // The chain that was cut continues, and more of it is dropped later.
     kept.set_at(&other, 30 * HOUR);
     kept.clock.set(40 * HOUR);
     block_on(kept.org.drop_audit_before(Timestamp::from_ms(25 * HOUR))).unwrap();

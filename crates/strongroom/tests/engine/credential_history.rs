@@ -65,7 +65,7 @@ fn a_delete_that_keeps_the_history_can_be_undone_and_a_plain_one_cannot() {
         assert_eq!(app.undelete("k").await?.unwrap().info.id, made.id);
         assert_eq!(app.get("k").await?.unwrap().value.expose(), "one");
 
-        // Set again instead: the same document goes on.
+        // Set again instead: the same document continues.
         app.delete_with("k", WriteOptions::default().keep_history()).await?;
         assert_eq!(app.upsert("k", "two").await?.info.id, made.id);
         assert!(app.delete("k").await?);

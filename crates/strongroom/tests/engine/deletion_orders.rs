@@ -1,6 +1,6 @@
 //! Two writers that act for an account, the deletion of the account and its registration again, in the orders in which
 //! they can come to the store: nothing of the deleted account is left, and nothing of it comes back. One writer
-//! and the deletion in every order; all four with one switch away from a task that could go on.
+//! and the deletion in every order; all four with one switch away from a task that could continue.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 

@@ -1,5 +1,5 @@
 //! A backup that an earlier build wrote opens and restores, and a checkpoint of it compares. The files are never made
-//! anew.
+//! again.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 

@@ -42,7 +42,7 @@ fn two_deletes_of_one_account_never_sweep_the_account_that_follows() {
     stop_after_first_commit(&store, async |org| drop(org.delete_account(&a).await));
     assert_eq!(jobs_len(&store), 2);
 
-    // Between any two of the sweeps' commits the account may be made anew: it waits for the sweep of its own.
+    // Between any two of the sweeps' commits the account may be made again: it waits for the sweep of its own.
     for skip in 0.. {
         let store = load(&rows(&store));
         let hooked = Hooked::new(Arc::clone(&store));

@@ -105,7 +105,7 @@ fn lose(base: &Rows, verb: &Verb, known: &Known, commit: usize, lost: Fault, the
         check(known, &name, answer, &store.reopen());
     }
 
-    // The vault goes on: what it cached is not what it lost, and what is left is whole.
+    // The vault continues: what it cached is not what it lost, and what is left is whole.
     if matches!(then, Then::Works | Then::GivesWay) {
         assert_eq!(view(&org(&vault)), view(&org(&open(store.reopen()))), "{name}");
         block_on(vault.run_jobs()).unwrap();

@@ -89,7 +89,7 @@ fn a_plan_holds_its_event_and_the_former_version() {
         assert_eq!(events.len(), 4);
         assert!(events.iter().all(|event| event.actor.as_deref() == Some("user:alice")));
         assert_eq!(org.value_history("V", Scope::Org, PageRequest::default()).await?.items.len(), 3);
-        // A writer that goes on after plans were made, applied or not, has lost nothing and waits for none.
+        // A writer that continues after plans were made, applied or not, has lost nothing and waits for none.
         let (dropped, _) = org.plan(async |org: Org| org.delete_value("V", Scope::Org).await).await?;
         org.set_value("V", Scope::Org, "four").await?;
         drop(dropped);

@@ -197,7 +197,7 @@ fn threads_that_resolve_and_write_notice_nothing_of_an_outage() {
         ward.hsm.fail(Some(Unavailable));
         let (calls_len, unwraps) = (ward.hsm.calls_len(), ward.vault.cache_stats().keyring_unwraps);
         load.goes_on();
-        // Past their time cached keys are wiped, and opened anew: by the root key, which the vault has.
+        // Past their time cached keys are wiped, and opened again: by the root key, which the vault has.
         for second in 1..=5 {
             ward.clock.set(START_MS + second * 1_000);
             load.goes_on();

@@ -1,4 +1,4 @@
-//! A new root key: every slot accounted for, every keyring sealed anew, no data touched.
+//! A new root key: every slot accounted for, every keyring sealed again, no data touched.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! A rotation that is stopped at any write, or whose answers get lost: everything reads, and the job goes on.
+//! A rotation that is stopped at any write, or whose answers get lost: everything reads, and the job continues.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 

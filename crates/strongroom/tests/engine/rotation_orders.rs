@@ -191,7 +191,7 @@ fn a_rotation_and_the_deletion_of_its_account_leave_nothing_behind() {
     }
 }
 
-/// A new root beside a writer that makes an account's first key: on the same engine, which goes on. Every order ends
+/// A new root beside a writer that makes an account's first key: on the same engine, which continues. Every order ends
 /// with both done, and one root.
 #[test]
 fn a_new_root_and_a_writer_lose_nothing() {
@@ -228,7 +228,7 @@ fn a_new_root_and_a_writer_lose_nothing() {
     assert!(played.get() > 10, "{}", played.get());
 }
 
-/// A new root beside the shred of its org, whose job and keyrings it seals anew meanwhile.
+/// A new root beside the shred of its org, whose job and keyrings it seals again meanwhile.
 #[test]
 fn a_new_root_and_the_shred_of_an_org_leave_nothing_behind() {
     let before = base();
@@ -258,7 +258,7 @@ fn a_new_root_and_the_shred_of_an_org_leave_nothing_behind() {
     assert!(played.get() > 10, "{}", played.get());
 }
 
-/// A new root beside a sweep, whose job it seals anew meanwhile.
+/// A new root beside a sweep, whose job it seals again meanwhile.
 #[test]
 fn a_new_root_and_the_deletion_of_an_account_leave_nothing_behind() {
     let before = base();

@@ -196,7 +196,7 @@ impl Store for Stopping {
     }
 }
 
-/// A clock that goes on by a second at every look.
+/// A clock that moves on by a second at every look.
 #[derive(Debug)]
 struct Ticking(AtomicU64);
 

@@ -192,7 +192,7 @@ impl Caches {
         self.forgotten.fetch_add(1, Ordering::Release);
     }
 
-    /// The commit was answered or abandoned: what it wrote at `keys` is read anew.
+    /// The commit was answered or abandoned: what it wrote at `keys` is read again.
     pub(crate) fn end_change<'k>(&self, keys: impl Iterator<Item = &'k Key>) {
         self.forget(keys);
         // Last, and Release: whoever sees that the change is over finds no entry from before it.

@@ -119,7 +119,7 @@ impl Tenant {
         [self.org.as_bytes(), &[0], self.environment.as_bytes(), &[0]].concat()
     }
 
-    /// Asks every reader. Opens the vault anew, so that no cache helps.
+    /// Asks every reader. Opens the vault again, so that no cache helps.
     pub(crate) fn look(&self, rows: &Rows) -> Sight {
         let vault = open(load(rows));
         let name = format!("{} {}", self.org, self.environment);

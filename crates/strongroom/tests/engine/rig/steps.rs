@@ -96,7 +96,7 @@ pub(crate) struct Play {
     pub(crate) check: Check,
 }
 
-/// Plays every order with at most `interruptions_max` switches away from a task that could go on; a crash counts as
+/// Plays every order with at most `interruptions_max` switches away from a task that could continue; a crash counts as
 /// one. Answers how many orders there were.
 pub(crate) fn explore(interruptions_max: usize, make: impl Fn() -> Play) -> usize {
     explore_those(Those::Interrupted(interruptions_max), make)
