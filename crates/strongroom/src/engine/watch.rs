@@ -89,6 +89,7 @@ impl Watchers {
 
     /// Tells all readers whose rows were written.
     pub(crate) fn tell<'k>(&self, keys: impl Iterator<Item = &'k Key>) {
+        // Nobody watches, nearly always: then a commit pays one load.
         if !self.any.load(Ordering::SeqCst) {
             return;
         }

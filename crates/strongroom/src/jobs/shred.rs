@@ -138,6 +138,7 @@ pub(crate) async fn forgotten(
     receipt: &ShredReceipt,
 ) -> Result<Vec<NotDestroyed>, Error> {
     let noted: Vec<DekId> = store_row.body.shredded().collect();
+    // In order, to be searched: a vault may have a keyring for each of a million accounts.
     let mut keys = receipt.keys.clone();
     keys.sort_unstable();
     let reasons = [
@@ -248,6 +249,7 @@ pub(crate) async fn destroy(
     providers: &[Arc<dyn KeyProvider>],
 ) -> Result<Option<NotDestroyed>, Error> {
     let Some(before) = note_begun(engine, key).await? else {
+        // A slot that was added since the first check: its key would not come back.
         return Ok(Some(NotDestroyed::KeyInUse(key.name())));
     };
     let provider = providers.iter().find(|provider| provider.kind() == key.kind);
@@ -315,7 +317,9 @@ async fn put(engine: &Engine, store_row: &StoreRow) -> Result<bool, Error> {
 pub(crate) fn effect(store_row: &StoreRow) -> ShredEffect {
     let (mut until, mut evidence) = (None, Vec::new());
     for key in former_keys(store_row) {
+        // One that was refused: what was refused makes the receipt `Logical` before this is asked.
         let Some(end) = end_of(store_row, &key) else { continue };
+        // The last one counts: until then one of the keys can still be kept by cancelling its deletion.
         until = until.max(end.until_ms);
         let (kind, key) = (key.kind.clone(), key.name());
         evidence.extend(end.evidence.clone().map(|evidence| DestroyedKey { kind, key, evidence }));

@@ -215,6 +215,7 @@ impl Dek {
         let exact: &[u8; 32] = cbor.bytes()?.try_into().map_err(|_| RowError::Malformed)?;
         bytes.copy_from_slice(exact);
         let key = SealingKey::derive(&bytes);
+        // The id is derived from the key: one listed under another id would be opened with by mistake.
         if *key.id() != id {
             return Err(RowError::Malformed);
         }

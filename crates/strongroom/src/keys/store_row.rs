@@ -144,12 +144,15 @@ impl StoreRow {
         let plaintext = opened.map_err(|error| Error::open(ROW.name(), error))?;
         let decoded = minicbor::decode(&plaintext).map_err(RowError::from);
         let body: StoreBody = decoded.map_err(|error| Error::row(ROW.name(), error))?;
+        // It opens under this root, so whoever sealed it knew the root: a fault of an engine, not a forgery.
         if body.root_id != *root.id().as_bytes() {
             return Err(Error::damaged(ROW.name(), Damage::Inconsistent));
         }
+        // This release would write records that the vault no longer accepts.
         if body.min_suite > SUITE {
             return Err(Error::UnknownVersion { row: ROW.name(), version: body.min_suite });
         }
+        // Before anything is written: a setting that this release does not know must not be lost by it.
         body.settings()?;
         Ok(Self { body, row_revision: found.revision, revision: sealed.revision })
     }
@@ -260,6 +263,7 @@ impl StoreBody {
         self.retiring = Some(RetiringRoot(before.clone()));
         self.root_id = *root.as_bytes();
         for held in &mut self.slots {
+            // No slot holds the new root until it is noted so; a slot that ended before keeps its own time.
             held.until_ms.get_or_insert(now.as_ms());
         }
     }

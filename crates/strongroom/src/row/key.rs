@@ -164,6 +164,7 @@ impl TenantId {
 
     /// The jobs of the tenant.
     pub(crate) fn jobs(&self) -> KeyRange {
+        // Jobs of all tenants are one range, so that a start of the vault finds them with one scan.
         let tenant = self.prefix().get(1..).unwrap_or_default();
         KeyRange::prefix(&[&[WHOLE_STORE, JOB], tenant].concat())
     }

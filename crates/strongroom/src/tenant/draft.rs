@@ -88,6 +88,7 @@ impl<'t> Draft<'t> {
         row: &Row<'_>,
         bytes: &[u8],
     ) -> Result<Option<(Existing, OpenedRow)>, Error> {
+        // Opened rather than believed: its revision decides what the batch expects and which version is next.
         let keys = self.keys(row.sealed_by().account());
         let Some(opened) = self.tenant.open(keys, row, bytes)? else { return Ok(None) };
         let around = ValueBody::decode_around(&opened.plaintext);

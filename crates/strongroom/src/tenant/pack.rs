@@ -97,6 +97,7 @@ impl Tenant {
             match values.next_if(|resolved| resolved.definition_id == definition.stored.id) {
                 None => packing.add(Winner::Nothing, 0, ""),
                 Some(Resolved { found: Some(found), scope, shadowed, value, .. }) => {
+                    // A scope outside the path cannot win; if one did, nothing is kept rather than something wrong.
                     let Some(number) = number_of(scope, path) else { return };
                     let bits = shadowed.iter().filter_map(|origin| number_of(origin, path));
                     let shadowed = bits.fold(0, |bits, number| bits | 1 << number);
@@ -117,6 +118,7 @@ impl Tenant {
             return Ok(None);
         }
         self.engine.refuse_locked_tenant(&self.id)?;
+        // A pack holds values of keyrings whose age the host has bounded.
         self.engine.drop_old_keys();
         let key = self.pack_key(path);
         let pack = self.engine.caches.packs.get(self.id.prefix(), &key);

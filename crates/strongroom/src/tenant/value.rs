@@ -142,6 +142,7 @@ impl Tenant {
         scope: &Scope,
         page: &PageRequest,
     ) -> Result<Listing<ScopedValue>, Error> {
+        // From the cache, where it can be: the page itself is one read.
         let definitions = self.catalog().await?;
         self.list(scope.linked_account(), &self.id.values(scope), page, |view, key, row| {
             match value_definition(key) {
@@ -257,6 +258,7 @@ impl Draft<'_> {
             Some(row) => self.existing(&place, &row.value)?,
             None => None,
         };
+        // Its key was dropped, so it counts as absent; but its id's index row would lead to the new value.
         if let (None, Some(row)) = (&existing, row) {
             self.delete_left_value_id(row);
         }
@@ -278,6 +280,7 @@ impl Draft<'_> {
             }
             None => self.add_value(&new.scope, &definition_id, rows, (*now, kept))?,
         };
+        // The value was checked against the format of this revision, and fits no other by that.
         self.expect_definition(definition);
         let body = ValueBody::encode(&new.value, Times { created_at, updated_at: *now }, metadata);
         let document = Document { id: Some(id), revision, body: &body };

@@ -231,6 +231,7 @@ impl Past<'_> {
     ) -> Result<Option<T>, Error> {
         let (mut newer, mut older, mut found) = (0, rows.len(), None);
         while newer < older {
+            // Versions are written one after another, so their times are in order; each look opens one row.
             let middle = newer + (older - newer) / 2;
             let version = match rows.get(middle) {
                 Some(row) => open(row)?,
@@ -292,6 +293,7 @@ fn pick(
         definition_id: then.id,
         definition_revision: then.revision,
         name: then.definition.name.clone(),
+        // Marked as encrypted since: what it was before is no reason to show it now.
         encrypted: then.definition.encrypted || now.definition.encrypted,
         scope,
         shadowed,

@@ -41,6 +41,7 @@ impl TenantCheck {
             place,
             TenantRow::Epoch | TenantRow::Generation | TenantRow::Job(_) | TenantRow::Keyring(_)
         );
+        // The shred of the whole org has yet to reach this row; what else is wrong with it no longer matters.
         if related.jobs.shreds() && !stays {
             return RowState::Leftover;
         }
@@ -99,6 +100,7 @@ impl TenantCheck {
         let (account, integration, _) = address;
         let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
         let keys = keys_or_return!(self, Some(account), related);
+        // Its own keys seal it, but the rows above it are under the org's.
         let owner = [account];
         let view = self.tenant.view_of(Some(org), &owner, Some(keys));
         match self.tenant.open_credential(&view, address, row) {
@@ -153,6 +155,7 @@ impl TenantCheck {
             }
             opened => return state_of_opened(opened),
         };
+        // A row that opens may still break a rule that a later release added, or that another engine's limits set.
         if let Err(error) = check_definition(&definition, &self.tenant.engine) {
             return RowState::bad(Cause::of(error));
         }
@@ -231,6 +234,7 @@ impl TenantCheck {
         if !allowed && !related.jobs.narrows(definition) {
             causes.push(Cause::ScopeNotAllowed(scope.kind()));
         }
+        // All that is wrong is reported, not the first: each has its own repair.
         let broken = self.tenant.broken_rule(&known.stored, &value);
         let index = related.row(&self.tenant.id.definition_value(&definition, scope).key());
         let mark = index.and_then(|row| decode_index(&row.value).ok());
@@ -375,6 +379,7 @@ impl TenantCheck {
         self.written_at = None;
         let keys = &self.tenant.id;
         let gets = vec![keys.count().key(), keys.keyring(None).key()];
+        // A vault cannot have more: each is counted when it is made.
         let scan = Scan::new(keys.definitions(), DEFINITIONS_MAX).keys_only();
         let (rows, definitions) = self.tenant.engine.read((gets.clone(), scan)).await?;
         let found = definitions.rows.len() as u64;

@@ -82,6 +82,7 @@ impl TenantCheck {
                 self.needs(place, row, &mut wanted);
             }
         }
+        // Many values of a page share a keyring and a definition.
         wanted.retain(|key| !self.is_opened(key));
         wanted.sort_unstable();
         wanted.dedup();
@@ -117,6 +118,7 @@ impl TenantCheck {
                 continue;
             }
             let state = self.check(place.as_ref(), row, &related);
+            // A row that is fine, or whose keys are known to be missing, is not read a second time.
             if state.is_settled(&self.unavailable) {
                 checked.push(self.checked(place, row, state));
                 continue;
@@ -176,6 +178,7 @@ impl TenantCheck {
     ) -> Result<(RowState, Versioned), Error> {
         let mut row = row.clone();
         let Some(place) = place else { return Ok((RowState::bad(Cause::Foreign), row)) };
+        // Written between the two reads: its related rows are others now, so they are collected again.
         for _ in 0..ATTEMPTS_MAX {
             let mut gets = vec![key.clone()];
             self.needs(place, &row, &mut gets);
@@ -276,6 +279,7 @@ impl TenantCheck {
         if self.org_keys.is_none() && !self.unavailable.contains(&None) {
             let key = self.tenant.id.keyring(None).key();
             if let Some(row) = self.tenant.engine.get(key).await? {
+                // What does not open is reported at its own row, and by every row that needs it.
                 self.open_keys(None, &row).ok();
             }
         }
@@ -303,6 +307,7 @@ impl TenantCheck {
 
     /// Notes that the keys of a scope are unavailable. `false` if that was known already.
     pub(super) fn mark_unavailable(&mut self, owner: Owner) -> bool {
+        // In flat memory: a scope that is forgotten here is only looked at, and reported, again.
         if self.unavailable.len() >= UNAVAILABLE_MAX {
             self.unavailable.clear();
         }

@@ -75,6 +75,7 @@ impl Counts {
 
     /// A keyring was opened with the root key.
     pub(crate) fn add_unwrap(&self) {
+        // Counted for people, and ordered with nothing else.
         self.unwraps.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -84,6 +84,7 @@ impl Packs {
 
     /// Keeps nothing from now on.
     pub(crate) fn turn_off(&self) {
+        // For good, as the store is shared for good; whoever sees it set keeps and uses nothing.
         self.off.store(true, Ordering::Release);
         self.forget_all(&[]);
     }

@@ -212,6 +212,7 @@ impl KeyJob {
     pub async fn abandon(&self) -> Result<bool, Error> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(loaded) = self.load().await? else { return Ok(false) };
+            // Both roots stay in the `store` row until this job has moved the last keyring.
             if matches!(loaded.body.task, TaskBody::Root(_)) {
                 return Err(Error::RotationUnderway);
             }

@@ -103,6 +103,7 @@ pub(crate) async fn try_rotate_root(
     rotation: &RootRotation,
 ) -> Result<Option<NewRoot>, Error> {
     let (head, mut store_row, old) = engine.open_head().await?;
+    // There is room for one former root: a second rotation would drop it while keyrings are left under it.
     if store_row.body.retiring.is_some() {
         return Err(Error::RotationUnderway);
     }
@@ -112,6 +113,7 @@ pub(crate) async fn try_rotate_root(
     random::fill(&mut **bytes)?;
     let root = Root::new(bytes);
     let now = engine.now();
+    // In the `store` row from the first batch on, so that no crash leaves keyrings whose root nobody has.
     store_row.body.turn(&old.bytes, root.key.id(), now);
     let mut batch = WriteBatch::default();
     let (mut kept, mut dropped) = (Vec::new(), Vec::new());
@@ -137,6 +139,7 @@ pub(crate) async fn try_rotate_root(
     batch
         .put(key, job.seal_first(&root.key, TaskBody::Root(RootBody::first(rotation.on_unreadable.body())))?);
 
+    // Before the batch is sent: rows under the new root may be met before the commit is answered.
     engine.roots.announce(&root);
     if engine.commit(batch, Touches::Data).await?.is_none() {
         return Ok(None);
@@ -173,6 +176,7 @@ impl<'r> Plan<'r> {
                     used.iter_mut().skip(index).take(1).for_each(|used| *used = true);
                     plan.kept.push((row, slot, key));
                 }
+                // Not returned at once: a key that opens nothing, or a slot that is not there, explains it better.
                 None => refusal = refusal.or(Some(Error::Slot(SlotError::NotPresented(id)))),
             }
         }
@@ -180,6 +184,7 @@ impl<'r> Plan<'r> {
         if let Some(id) = absent {
             return Err(Error::Slot(SlotError::NotFound(*id)));
         }
+        // A key that opens no slot is a mistake of the caller's, who believes that he has kept one.
         if used.contains(&false) {
             return Err(Error::WrongKey);
         }
@@ -200,6 +205,7 @@ async fn opened_by(
 ) -> Result<Option<usize>, Error> {
     for (index, key) in keys.iter().enumerate() {
         match key.open_slot(slot, &engine.argon2).await {
+            // A slot that opens but holds another root was put back by somebody.
             Ok(found) if found.as_slice().ct_eq(root.bytes.as_slice()).into() => return Ok(Some(index)),
             Ok(_) => return Err(Error::damaged("the key slot", Damage::Inconsistent)),
             Err(Error::WrongKey | Error::Slot(SlotError::NoneOfThisKind(_))) => {}

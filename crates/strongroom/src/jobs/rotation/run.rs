@@ -48,6 +48,7 @@ impl<'j> Run<'j> {
         let mut races = 0;
         loop {
             match run.advance().await? {
+                // Only races in a row count: a long job beside busy writers loses many in all.
                 Advance::More => races = 0,
                 Advance::Finished => return Ok(run.report(JobOutcome::Finished)),
                 Advance::Reload if races == RACES_MAX => return Err(Error::Contended(RACES_MAX)),
@@ -118,6 +119,7 @@ impl<'j> Run<'j> {
     /// Moves the job on; nothing else is written. Writing the job's row is put off while the lease is fresh, since a
     /// crash then only repeats these steps.
     pub(crate) async fn save(&mut self, body: KeyJobBody) -> Result<Advance, Error> {
+        // A lease that is about to end is renewed by a write, whatever was done.
         if self.unsaved < self.unsaved_max && self.holder.is_fresh(self.body.lease.as_ref()) {
             self.unsaved += 1;
             self.body = body;
@@ -143,6 +145,7 @@ impl<'j> Run<'j> {
         let key = VaultRow::KeyJob(self.job.id).key();
         batch.expect(key.clone(), Expect::Revision(self.row_revision));
         batch.put(key, self.job.seal(roots, &body, self.revision.next())?);
+        // The body is sealed under the active root: after a rotation of it, this row would not open.
         roots.expect_in(&mut batch);
         let landed = self.job.engine.commit(batch, Touches::Data).await?;
         Ok(self.saved(body, landed))
@@ -194,6 +197,7 @@ impl<'j> Run<'j> {
         let worked_ms = now_ms.saturating_sub(self.since.as_ms());
         body.counts.worked_ms = body.counts.worked_ms.saturating_add(worked_ms);
         body.counts.updated_ms = now_ms;
+        // A blocked job waits for a person, and nobody should wait for its lease as well.
         let ended = body.status == Status::Blocked;
         body.lease = (!ended).then(|| self.holder.lease());
         body

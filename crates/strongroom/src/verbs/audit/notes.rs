@@ -183,6 +183,7 @@ impl AuditBuffer {
     /// How many notes were lost since the buffer was made.
     #[must_use]
     pub fn lost(&self) -> u64 {
+        // A count for people.
         self.lost.load(Ordering::Relaxed)
     }
 
