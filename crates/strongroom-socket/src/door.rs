@@ -133,10 +133,13 @@ impl Room {
     }
 
     fn serve(&self, stream: &UnixStream) -> io::Result<()> {
+        // A connection that says nothing takes the place of another one; between two calls there may be any pause.
+        stream.set_read_timeout(Some(HELLO_MAX))?;
         let mut greeted = false;
         while let Some(bytes) = frame::receive(stream, CALL_BYTES_MAX)? {
             let answer = match Call::decode(&bytes) {
                 Ok(Call::Hello(RELEASE)) => {
+                    stream.set_read_timeout(None)?;
                     greeted = true;
                     self.enter()
                 }
@@ -199,6 +202,8 @@ impl Drop for Leaving<'_> {
 const INSIDE_MAX: usize = 64;
 /// How long a door that closes waits for its answers to be read.
 const ANSWERS_MAX: Duration = Duration::from_secs(5);
+/// How long a connection may take until it has greeted.
+const HELLO_MAX: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);
 /// Above the largest batch that a store takes, with its expectations.
 const CALL_BYTES_MAX: u32 = 64 << 20;

@@ -36,6 +36,7 @@
 //!
 //! * **A call blocks its thread**: it is meant for commands, not for the many tasks of a server.
 //! * **Each connection has a thread** in the owning process; there are at most 64, and one more waits.
+//!   One that does not greet within five seconds is ended.
 //!
 //! It is not: a network protocol. Both ends are of one release, and refuse each other otherwise.
 

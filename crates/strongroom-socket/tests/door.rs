@@ -3,15 +3,18 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::os::unix::net::UnixListener;
-use std::sync::Arc;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use futures_executor::block_on;
 use strongroom::{Environment, Org, RawKey, Scope, Unlock, VarFormat, VariableDefinition, Vault};
 use strongroom_memory::MemoryStore;
 use strongroom_socket::{DoorStore, SocketStore};
-use strongroom_store::{ReadBatch, Store, StoreErrorKind};
+use strongroom_store::{Key, ReadBatch, Store, StoreErrorKind, WriteBatch};
 
 fn own() -> DoorStore {
     DoorStore::new(Arc::new(MemoryStore::new()))
@@ -145,3 +148,77 @@ fn a_door_whose_socket_was_removed_closes_all_the_same() {
         StoreErrorKind::Unavailable
     );
 }
+
+/// Runs `work` on a thread of its own, and fails if it takes more than a minute.
+fn within_a_minute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(work()));
+    receiver.recv_timeout(Duration::from_secs(60)).expect("it is done within a minute")
+}
+
+fn call(stream: &UnixStream, bytes: &[u8]) {
+    let mut stream = stream;
+    stream.write_all(&u32::try_from(bytes.len()).unwrap().to_be_bytes()).unwrap();
+    stream.write_all(bytes).unwrap();
+}
+
+#[test]
+fn connections_that_do_not_greet_are_ended_and_make_room() {
+    let place = tempfile::tempdir().unwrap();
+    let socket = place.path().join("vault.sock");
+    let store = own();
+    let _door = store.open_door(&socket).unwrap();
+    let silent: Vec<_> = (0..64).map(|_| UnixStream::connect(&socket).unwrap()).collect();
+    let greeted = within_a_minute({
+        let socket = socket.clone();
+        move || SocketStore::connect(&socket).map(drop)
+    });
+    greeted.unwrap();
+    for mut stream in silent {
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0, "it is ended");
+    }
+}
+
+#[test]
+fn a_connection_that_greeted_may_pause() {
+    let place = tempfile::tempdir().unwrap();
+    let socket = place.path().join("vault.sock");
+    let store = own();
+    let _door = store.open_door(&socket).unwrap();
+    let greeted = SocketStore::connect(&socket).unwrap();
+    let mut silent = UnixStream::connect(&socket).unwrap();
+    silent.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    // It came later, so that the one before has paused for longer when it is ended.
+    assert_eq!(silent.read(&mut [0]).unwrap(), 0);
+    block_on(greeted.read(&ReadBatch::default())).unwrap();
+}
+
+#[test]
+fn a_door_that_closes_waits_five_seconds_for_who_does_not_read_his_answer() {
+    let place = tempfile::tempdir().unwrap();
+    let socket = place.path().join("vault.sock");
+    let store = own();
+    let mut rows = WriteBatch::default();
+    for row in 0_u8..64 {
+        rows.put(Key::from(&[row][..]), vec![7; 64 << 10]);
+    }
+    block_on(store.commit(Arc::new(rows))).unwrap();
+    let door = store.open_door(&socket).unwrap();
+    let mut stream = UnixStream::connect(&socket).unwrap();
+    call(&stream, HELLO);
+    // The welcome is read, and nothing of the answer after its first byte: more than a socket holds is on its way then.
+    let mut len = [0; 4];
+    stream.read_exact(&mut len).unwrap();
+    stream.read_exact(&mut vec![0; u32::from_be_bytes(len) as usize]).unwrap();
+    call(&stream, READ_ALL);
+    stream.read_exact(&mut [0]).unwrap();
+    let begun = Instant::now();
+    within_a_minute(move || drop(door));
+    assert!(begun.elapsed() >= Duration::from_millis(4_900), "it waits for an answer to be read");
+    drop(stream);
+}
+
+/// Calls as they are sent: that of release 1, and a scan of all rows.
+const HELLO: &[u8] = &[0x82, 0, 1];
+const READ_ALL: &[u8] = &[0x83, 1, 0x80, 0x81, 0x85, 0x40, 0xf6, 0x19, 0x03, 0xe8, 0xf4, 0xf4];
