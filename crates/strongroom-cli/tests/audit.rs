@@ -4,8 +4,11 @@
 
 mod shell;
 
+use std::thread;
+
 use serde_json::{Value, json};
 use shell::Shell;
+use shell::server::Server;
 
 fn lines(shell: &Shell, arguments: &[&str]) -> Vec<Value> {
     let text = shell.ok(&[&["audit", "--json"], arguments].concat());
@@ -60,4 +63,45 @@ fn what_is_copied_to_another_environment_has_an_author_there() {
     for event in noted {
         assert!(event["actor"].as_str().unwrap().starts_with("os:"), "{event}");
     }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_new_vault_that_is_served_notes_what_two_processes_write_once_and_in_order() {
+    let shell = Shell::new();
+    let server = Server::start(&shell, &[]);
+    shell.define("X", "string");
+    let id = shell.json(&["show", "X"])["id"].as_str().unwrap().to_owned();
+    let key = server.api_key().to_owned();
+    let over_http = |connection: &mut shell::server::Connection, value: &str| {
+        let body = format!(r#"{{"variable_definition_id":"{id}","value":"{value}"}}"#);
+        let (status, set) =
+            connection.send("POST", "/api/v2/public/env/values", &[("x-api-key", &key)], &body).unwrap();
+        assert_eq!(status, 200, "{set}");
+    };
+    thread::scope(|threads| {
+        threads.spawn(|| {
+            let mut connection = server.connect();
+            (0..40).for_each(|number| over_http(&mut connection, &format!("h{number}")));
+        });
+        (0..8).for_each(|number| drop(shell.ok_with(format!("c{number}"), &["set", "X"])));
+    });
+    let events = lines(&shell, &[]);
+    let mut writes: Vec<_> = events
+        .iter()
+        .filter(|event| event["changes"][0]["kind"] == "Variable Value Set")
+        .map(|event| {
+            let (change, actor) = (&event["changes"][0], event["actor"].as_str().unwrap());
+            let is_http = actor.starts_with("api-key:");
+            (change["before"].as_u64().unwrap_or(0), change["after"].as_u64().unwrap(), is_http)
+        })
+        .collect();
+    writes.sort_unstable();
+    assert_eq!(writes.iter().filter(|(.., is_http)| *is_http).count(), 40);
+    assert_eq!(writes.len(), 48, "each write once");
+    // Each follows the one before, and the last is what is there.
+    assert!(writes.windows(2).all(|pair| pair[0].1 == pair[1].0), "{writes:?}");
+    let newest = shell.json(&["history", "X"])[0]["version"].to_string();
+    assert_eq!(newest.trim_matches('"'), writes.last().unwrap().1.to_string());
+    assert_eq!(server.stop(), 0);
 }

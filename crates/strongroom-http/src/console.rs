@@ -6,11 +6,12 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{AppendHeaders, IntoResponse};
 use axum::routing::{get, post};
 
 use crate::auth::{Admitted, Right};
 use crate::caller::{admit_key, count_key};
+use crate::connection::OwnTls;
 use crate::error::Failure;
 use crate::load::RequestPermit;
 use crate::logins::{AGE_MS_MAX, Logins};
@@ -69,34 +70,40 @@ async fn log_in(State(service): State<Service>, parts: Parts) -> Result<impl Int
     let logins = logins(&service)?;
     let token = logins.begin(admitted, service.now())?;
     // The session that the browser had is of no use any more.
-    if let Some(former) = self::token(headers) {
+    if let Some(former) = self::token(&parts) {
         logins.end(former);
     }
-    let secure = if is_over_tls(headers) { "; Secure" } else { "" };
-    let age_secs = AGE_MS_MAX / 1_000;
-    let cookie =
-        format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age_secs}{secure}", *token);
+    let name = if is_over_tls(&parts) { HOST_COOKIE } else { COOKIE };
+    let cookie = set_cookie(name, &token, AGE_MS_MAX / 1_000);
     let mut cookie = HeaderValue::try_from(cookie).map_err(|_| Failure::internal())?;
     cookie.set_sensitive(true);
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]))
 }
 
-async fn log_out(State(service): State<Service>, headers: HeaderMap) -> Result<impl IntoResponse, Failure> {
-    from_own_page(&headers)?;
-    if let Some(token) = token(&headers) {
+async fn log_out(State(service): State<Service>, parts: Parts) -> Result<impl IntoResponse, Failure> {
+    from_own_page(&parts.headers)?;
+    if let Some(token) = token(&parts) {
         logins(&service)?.end(token);
     }
-    let cookie = format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0");
-    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]))
+    let gone = [COOKIE, HOST_COOKIE].map(|name| (header::SET_COOKIE, set_cookie(name, "", 0)));
+    Ok((StatusCode::NO_CONTENT, AppendHeaders(gone)))
+}
+
+/// A browser takes the cookie of this name over TLS alone, and from this very host: no other host of the domain can
+/// plant it.
+fn set_cookie(name: &str, token: &str, age_secs: u64) -> String {
+    let secure = if name == HOST_COOKIE { "; Secure" } else { "" };
+    format!("{name}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age_secs}{secure}")
 }
 
 /// The API key of a control call: the one that it sends, or else the one of its session.
 pub(crate) async fn admit(
     service: &Service,
     permit: &RequestPermit,
-    headers: &HeaderMap,
+    parts: &Parts,
 ) -> Result<Arc<Admitted>, Failure> {
-    match (&service.inner.logins, token(headers)) {
+    let headers = &parts.headers;
+    match (&service.inner.logins, token(parts)) {
         (Some(logins), Some(token)) if !headers.contains_key("x-api-key") => {
             from_own_page(headers)?;
             admit_session(service, permit, logins, token).await
@@ -139,16 +146,30 @@ fn from_own_page(headers: &HeaderMap) -> Result<(), Failure> {
     ))
 }
 
-/// A browser names the origin of whatever is posted, so that this also holds behind a proxy that adds TLS.
-fn is_over_tls(headers: &HeaderMap) -> bool {
-    headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"))
+/// Whether the server speaks TLS itself, or a proxy does: a browser names the origin of whatever is posted.
+fn is_over_tls(parts: &Parts) -> bool {
+    let origin = parts.headers.get(header::ORIGIN);
+    has_own_tls(parts) || origin.is_some_and(|origin| origin.as_bytes().starts_with(b"https://"))
 }
 
-/// The text of the session. Of two, one may come from another server of the same host: neither counts.
-fn token(headers: &HeaderMap) -> Option<&str> {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let mut found = pairs.filter(|(name, _)| *name == COOKIE).map(|(_, token)| token);
+fn has_own_tls(parts: &Parts) -> bool {
+    parts.extensions.get::<OwnTls>().is_some()
+}
+
+/// The text of the session. The cookie that only this host can set counts before the other one, and alone where the
+/// server knows that it was to be set. Of two, one may come from another server of the same host: neither counts.
+fn token(parts: &Parts) -> Option<&str> {
+    let headers = &parts.headers;
+    let of = |wanted: &str| {
+        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let pairs = cookies.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        pairs.filter(|(name, _)| *name == wanted).map(|(_, token)| token).collect::<Vec<_>>()
+    };
+    let mut found = of(HOST_COOKIE);
+    if found.is_empty() && !has_own_tls(parts) {
+        found = of(COOKIE);
+    }
+    let mut found = found.into_iter();
     match (found.next(), found.next()) {
         (Some(token), None) => Some(token),
         _ => None,
@@ -164,4 +185,5 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
                       require-trusted-types-for 'script'; trusted-types 'none'";
 const COOKIE: &str = "strongroom_console";
+const HOST_COOKIE: &str = "__Host-strongroom_console";
 const OWN_PAGE: &str = "x-strongroom-console";

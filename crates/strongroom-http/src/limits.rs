@@ -12,10 +12,14 @@ pub struct Limits {
     org_requests_max: Option<usize>,
     pub(crate) token_requests_max: usize,
     pub(crate) connections_max: usize,
+    address_connections_max: Option<usize>,
+    pub(crate) answer_bytes_max: usize,
     pub(crate) request_timeout: Duration,
     pub(crate) header_timeout: Duration,
     pub(crate) body_timeout: Duration,
+    pub(crate) send_timeout: Duration,
     pub(crate) drain_timeout: Duration,
+    pub(crate) refusal_pause: Duration,
     pub(crate) rate: Option<Rate>,
     token_rate: TokenRate,
     pub(crate) failure_rate: Rate,
@@ -49,10 +53,14 @@ impl Default for Limits {
             org_requests_max: None,
             token_requests_max: 32,
             connections_max: 4_096,
+            address_connections_max: None,
+            answer_bytes_max: 256 << 20,
             request_timeout: Duration::from_secs(30),
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(5),
+            send_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),
+            refusal_pause: Duration::from_secs(1),
             rate: None,
             token_rate: TokenRate::Usual,
             failure_rate: Rate::of(10, 100),
@@ -108,6 +116,23 @@ impl Limits {
         self
     }
 
+    /// At most this many connections of one address at a time; one more is closed at once. Half of
+    /// [`connections_max`](Self::connections_max) unless set, so that no address takes all of them; not limited where
+    /// there are [`proxies`](Self::proxies), which come from a few addresses.
+    #[must_use]
+    pub fn address_connections_max(mut self, connections: usize) -> Self {
+        self.address_connections_max = Some(connections);
+        self
+    }
+
+    /// Answers of at most this many bytes together wait for their clients to read them, and of one org at most half as
+    /// many; one more gets 503. Only answers to reads count, of 64 KiB and more. 256 MiB unless set.
+    #[must_use]
+    pub fn answer_bytes_max(mut self, bytes: usize) -> Self {
+        self.answer_bytes_max = bytes;
+        self
+    }
+
     /// At most this long for a request; then it gets 503. 30 seconds unless set.
     #[must_use]
     pub fn request_timeout(mut self, time: Duration) -> Self {
@@ -126,6 +151,22 @@ impl Limits {
     #[must_use]
     pub fn body_timeout(mut self, time: Duration) -> Self {
         self.body_timeout = time;
+        self
+    }
+
+    /// At most this long while a client reads nothing of its answer; then the connection ends, or the backup that it
+    /// receives. 30 seconds unless set.
+    #[must_use]
+    pub fn send_timeout(mut self, time: Duration) -> Self {
+        self.send_timeout = time;
+        self
+    }
+
+    /// So long a refusal with 429 is held back, so that a client that comes again at once does not keep the service
+    /// busy with refusals. Meanwhile it holds a connection and nothing else. One second unless set.
+    #[must_use]
+    pub fn refusal_pause(mut self, time: Duration) -> Self {
+        self.refusal_pause = time;
         self
     }
 
@@ -184,6 +225,12 @@ impl Limits {
 
     pub(crate) fn requests_max_of_org(&self) -> usize {
         self.org_requests_max.unwrap_or(self.requests_max / 2).max(1)
+    }
+
+    /// How many connections one address may have; `None` for any number.
+    pub(crate) fn connections_max_of_address(&self) -> Option<usize> {
+        let usual = (self.proxies == 0).then_some((self.connections_max / 2).max(1));
+        self.address_connections_max.or(usual)
     }
 
     /// The rate of each account with its session tokens; `None` for as often as they like.

@@ -25,6 +25,7 @@ struct Inner {
     requests: Family<RequestLabels, Counter>,
     request_seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
     requests_in_flight: Gauge,
+    notes_lost: Counter,
     store_calls: Family<StoreLabels, Counter>,
     store_seconds: Family<CallLabels, Histogram, fn() -> Histogram>,
 }
@@ -64,6 +65,7 @@ impl Metrics {
         let requests = Family::default();
         let request_seconds = Family::new_with_constructor(histogram as fn() -> Histogram);
         let requests_in_flight = Gauge::default();
+        let notes_lost = Counter::default();
         let store_calls = Family::default();
         let store_seconds = Family::new_with_constructor(histogram as fn() -> Histogram);
         let mut registry = Registry::with_prefix("strongroom");
@@ -73,6 +75,7 @@ impl Metrics {
         let help = "Time to answer a request";
         registry.register_with_unit("http_request", help, Unit::Seconds, Clone::clone(&request_seconds));
         registry.register("http_requests_in_flight", "Requests at work", requests_in_flight.clone());
+        registry.register("audit_notes_lost", "Reads that were not noted in the audit", notes_lost.clone());
         registry.register("store_calls", "Calls of the backend by outcome", Clone::clone(&store_calls));
         let help = "Time of a call of the backend";
         registry.register_with_unit("store_call", help, Unit::Seconds, Clone::clone(&store_seconds));
@@ -81,6 +84,7 @@ impl Metrics {
             requests,
             request_seconds,
             requests_in_flight,
+            notes_lost,
             store_calls,
             store_seconds,
         }))
@@ -117,6 +121,11 @@ impl Metrics {
         self.0.requests.get_or_create(&labels).inc();
         let labels = RouteLabels { method, route };
         self.0.request_seconds.get_or_create(&labels).observe(time.as_secs_f64());
+    }
+
+    /// Counts reads that were answered and not noted.
+    pub(crate) fn lost_notes(&self, count: usize) {
+        self.0.notes_lost.inc_by(count as u64);
     }
 
     /// The counters of one call of the backend, looked up once.

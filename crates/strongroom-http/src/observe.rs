@@ -74,6 +74,11 @@ impl tower::Service<Request> for Observed {
             } else {
                 admit(&service, &permit, route, answer).instrument(span.clone()).await
             };
+            if response.status() == StatusCode::TOO_MANY_REQUESTS && !service.is_draining() {
+                permit.hold_back().await;
+            }
+            let is_read = seen.method == Method::GET;
+            let response = if is_read { permit.count_answer(response) } else { response };
             Ok(seen.finish(&service, &span, response))
         })
     }

@@ -7,8 +7,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Extension;
 use axum::extract::ConnectInfo;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -18,6 +18,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tower::Layer as _;
 
+#[cfg(feature = "tls")]
+use crate::connection::OwnTls;
+use crate::connection::Patient;
+use crate::load::{ClientAddress, Party};
 use crate::router::router;
 use crate::service::Service;
 
@@ -26,7 +30,8 @@ use crate::service::Service;
 ///
 /// Put TLS in front of it, or use `serve_tls`. It speaks only HTTP/1.1, so that no layer below it ever logs a header.
 pub async fn serve(listener: TcpListener, service: Service, stop: impl Future<Output = ()>) {
-    serve_by(listener, service, stop, |stream| std::future::ready(Some(stream))).await;
+    let app = router(service.clone());
+    serve_by(listener, (service, app), stop, |stream| std::future::ready(Some(stream))).await;
 }
 
 /// The same over TLS. A handshake has as long as the headers of a request.
@@ -38,25 +43,25 @@ pub async fn serve_tls(
     stop: impl Future<Output = ()>,
 ) {
     let (acceptor, patience) = (tls.acceptor(), service.inner.limits.header_timeout);
+    let app = router(service.clone()).layer(Extension(OwnTls));
     let shake = move |stream| {
         let handshake = acceptor.accept(stream);
         async move { tokio::time::timeout(patience, handshake).await.ok()?.ok() }
     };
-    serve_by(listener, service, stop, shake).await;
+    serve_by(listener, (service, app), stop, shake).await;
 }
 
 /// Serves what `prepare` makes of each connection, which it does beside the others; `None` for none.
 async fn serve_by<S, F>(
     listener: TcpListener,
-    service: Service,
+    (service, app): (Service, Router),
     stop: impl Future<Output = ()>,
-    prepare: impl Fn(TcpStream) -> F,
+    prepare: impl Fn(Patient<TcpStream>) -> F,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     F: Future<Output = Option<S>> + Send + 'static,
 {
     let limits = service.inner.limits;
-    let app = router(service.clone());
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
@@ -69,8 +74,12 @@ async fn serve_by<S, F>(
         let permit = Arc::clone(&permits).acquire_owned().await;
         (permit, accept(&listener).await)
     };
-    let answer = |(permit, (stream, peer))| {
+    let answer = |(permit, (stream, peer)): (_, (TcpStream, SocketAddr))| {
+        // Before anything is read: one address does not get all connections.
+        let party = Party::Connected(ClientAddress::of_ip(peer.ip()));
+        let Ok(place) = service.inner.load.place(&party) else { return };
         let app = Extension(ConnectInfo::<SocketAddr>(peer)).layer(app.clone());
+        let stream = Patient::new(stream, limits.send_timeout);
         let (http, watcher, prepared) = (http.clone(), connections.watcher(), prepare(stream));
         tokio::spawn(async move {
             if let Some(stream) = prepared.await {
@@ -78,7 +87,7 @@ async fn serve_by<S, F>(
                 // An error is the client's: it went away, or broke the protocol.
                 let _ = watcher.watch(connection).await;
             }
-            drop(permit);
+            drop((permit, place));
         });
     };
     let mut stop = pin!(stop);
@@ -98,6 +107,11 @@ async fn serve_by<S, F>(
     tracing::info!(connections = connections.count(), "stopping");
     if tokio::time::timeout(limits.drain_timeout, connections.shutdown()).await.is_err() {
         tracing::warn!("some connections were cut off");
+    }
+    match tokio::time::timeout(limits.drain_timeout, service.write_read_notes()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "reads were not noted in the audit"),
+        Err(_) => tracing::error!("reads were not noted in the audit in time"),
     }
 }
 

@@ -8,13 +8,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use axum::http::HeaderValue;
-use strongroom::{Clock, Environment, Error, IdError, Org, OrgId, SystemClock, Timestamp, Vault};
+use strongroom::{AuditNote, Clock, Environment, Error, IdError, Org, OrgId, SystemClock, Timestamp, Vault};
 
 use crate::auth::{AdmittedKeys, Sessions, SigningKeys};
+use crate::error::Failure;
 use crate::limits::Limits;
 use crate::load::Load;
 use crate::logins::Logins;
 use crate::metrics::Metrics;
+use crate::read_notes::{ReadNotes, WhenFull};
 use crate::resuming::StoreHealth;
 use crate::tasks::Tasks;
 
@@ -42,6 +44,8 @@ pub(crate) struct Inner {
     pub(crate) tasks: Tasks,
     /// The sessions of the console; `None` for a service without one.
     pub(crate) logins: Option<Logins>,
+    /// `None` where reads are not noted in the audit.
+    pub(crate) read_notes: Option<ReadNotes>,
     signing_keys: Arc<SigningKeys>,
     draining: AtomicBool,
 }
@@ -56,6 +60,7 @@ pub struct ServiceOptions {
     health: StoreHealth,
     origins: Vec<HeaderValue>,
     logins: Option<Logins>,
+    read_notes: Option<ReadNotes>,
 }
 
 /// Opens the served vault once more, on the same store.
@@ -166,6 +171,46 @@ impl Service {
         });
     }
 
+    /// Notes in the audit what is about to be shown, if reads are noted. What is noted is written within a second or
+    /// so.
+    pub(crate) fn note_reads(&self, org: &Org, notes: Vec<AuditNote>) -> Result<(), Failure> {
+        let Some(reads) = self.inner.read_notes.as_ref().filter(|_| !notes.is_empty()) else { return Ok(()) };
+        let count = notes.len();
+        match (reads.take(org, notes), reads.when_full) {
+            (Some(false), _) => {}
+            (Some(true), _) => drop(tokio::spawn(self.clone().write_until_none_is_left())),
+            (None, WhenFull::Lose) => self.inner.metrics.lost_notes(count),
+            (None, WhenFull::Refuse) => return Err(Failure::overloaded()),
+        }
+        Ok(())
+    }
+
+    async fn write_until_none_is_left(self) {
+        loop {
+            tokio::time::sleep(WRITE_NOTES_EVERY).await;
+            if let Err(error) = self.write_read_notes().await {
+                tracing::warn!(%error, "reads were not noted in the audit yet");
+            }
+            if !self.inner.read_notes.as_ref().is_some_and(ReadNotes::is_any_left) {
+                return;
+            }
+        }
+    }
+
+    /// Writes the notes of reads that wait, which otherwise happens within a second or so.
+    /// [`serve`](crate::serve) does so before it returns; a host with a server of its own calls it before it closes the
+    /// vault.
+    ///
+    /// # Errors
+    /// Those of [`Org::note`]: what was not written waits again.
+    pub async fn write_read_notes(&self) -> Result<(), Error> {
+        match &self.inner.read_notes {
+            // With the vault as it is open by then: its root key may have been rotated.
+            Some(reads) => reads.write(|org, environment| self.org(org, environment)).await,
+            None => Ok(()),
+        }
+    }
+
     /// The sessions of `org`.
     pub(crate) fn sessions(&self, org: &Org) -> Result<Sessions, Error> {
         Sessions::new(org.clone(), Arc::clone(&self.inner.signing_keys))
@@ -187,6 +232,7 @@ impl Default for ServiceOptions {
             health: StoreHealth::default(),
             origins: Vec::new(),
             logins: None,
+            read_notes: None,
         }
     }
 }
@@ -264,10 +310,21 @@ impl ServiceOptions {
         self
     }
 
+    /// Notes in the audit of a vault that has one which values were shown to whom, also those that are not encrypted:
+    /// the answers to documented calls, and of the control calls. What is shown by the right to reveal is noted in any
+    /// case, before it is shown. Other reads are not held up: at most `notes_max` notes, of some 300 bytes, wait to be
+    /// written together within a second or so; a process that is killed loses those. `when_full` says what becomes of a
+    /// read for whose notes there is no room. Off unless set.
+    #[must_use]
+    pub fn note_reads(mut self, when_full: WhenFull, notes_max: usize) -> Self {
+        self.read_notes = Some(ReadNotes::new(when_full, notes_max));
+        self
+    }
+
     /// Serves `vault`.
     #[must_use]
     pub fn serve(self, vault: Vault) -> Service {
-        let Self { clock, limits, metrics, session_secs, reopen, health, origins, logins } = self;
+        let Self { clock, limits, metrics, session_secs, reopen, health, origins, logins, read_notes } = self;
         let load = Arc::new(Load::new(limits));
         let inner = Inner {
             vault: RwLock::new(vault),
@@ -283,6 +340,7 @@ impl ServiceOptions {
             admitted: AdmittedKeys::default(),
             tasks: Tasks::default(),
             logins,
+            read_notes,
             signing_keys: Arc::default(),
             draining: AtomicBool::new(false),
         };
@@ -290,6 +348,8 @@ impl ServiceOptions {
     }
 }
 
+/// Long enough that many reads share an event, and a process that is killed loses little.
+const WRITE_NOTES_EVERY: Duration = Duration::from_secs(1);
 /// A probe of writes is a write itself, if a small one.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 /// Until the next try after one in vain.

@@ -53,7 +53,12 @@ async fn a_session_is_a_cookie_that_no_script_and_no_other_site_can_use() {
 
     let over_tls = from_page(&fixture, "POST", SESSION).header("origin", "https://vault.example");
     let over_tls = over_tls.header("x-api-key", key.key.expose()).send().await;
-    assert!(over_tls.header("set-cookie").ends_with("; Secure"));
+    let set = over_tls.header("set-cookie");
+    assert!(set.starts_with("__Host-strongroom_console=") && set.ends_with("; Secure"), "{set}");
+    assert_eq!(status_with(&fixture, &cookie(&over_tls)).await, 200);
+    // What another host of the domain planted beside it does not count.
+    let both = format!("strongroom_console=00; {}", cookie(&over_tls));
+    assert_eq!(status_with(&fixture, &both).await, 200);
 }
 
 #[tokio::test]
@@ -124,7 +129,8 @@ async fn a_session_ends_by_logging_out_by_idleness_and_by_age() {
     let text = cookie(&log_in(&fixture, &key).await);
     let out = from_page(&fixture, "DELETE", SESSION).header("cookie", &text).send().await;
     assert_eq!(out.status, 204);
-    assert!(out.header("set-cookie").contains("Max-Age=0"));
+    let gone: Vec<_> = out.headers.get_all("set-cookie").iter().collect();
+    assert!(gone.len() == 2 && gone.iter().all(|cookie| cookie.to_str().unwrap().contains("Max-Age=0")));
     assert_eq!(status_with(&fixture, &text).await, 401);
 
     let text = cookie(&log_in(&fixture, &key).await);

@@ -8,12 +8,13 @@ use std::io::Cursor;
 
 use serde_json::{Value, json};
 use strongroom::{
-    AuditFilter, Backup, EventKind, LinkedAccountId, PageRequest, RawKey, Scope, Unlock, VarFormat,
-    VariableDefinition, Vault, VaultOptions,
+    AuditFilter, Backup, DefinitionChange, EventKind, LinkedAccountId, PageRequest, RawKey, Scope, Unlock,
+    VarFormat, VariableDefinition, Vault, VaultOptions,
 };
 use strongroom_http::{ApiKeys, Grant, NewApiKey, Right, ServiceOptions};
 use strongroom_memory::MemoryStore;
 
+use support::gate::gated;
 use support::{Answer, Fixture};
 
 const CONTROL: &str = "/api/admin/v1";
@@ -582,4 +583,134 @@ async fn the_audit_is_not_turned_off_by_a_call() {
     desk.ok("PATCH", "/settings", json!({"audit": true})).await;
     assert_eq!(desk.send("PATCH", "/settings", &json!({"audit": false})).await.status, 400);
     assert_eq!(desk.get("/settings").await["audit"], true);
+}
+
+/// Lists all pages of a call, one item a page: what `show` says of the items, and all cursors.
+async fn walked(desk: &Desk<'_>, path: &str, list: &str, show: &str) -> (Vec<String>, Vec<String>) {
+    let (mut shown, mut cursors) = (Vec::new(), Vec::new());
+    let mut after = String::new();
+    loop {
+        let page = desk.get(&format!("{path}limit=1{after}")).await;
+        let items = page[list].as_array().unwrap();
+        shown.extend(items.iter().map(|item| item[show].as_str().unwrap().to_owned()));
+        let Some(next) = page["next"].as_str() else { return (shown, cursors) };
+        cursors.push(next.to_owned());
+        after = format!("&after={next}");
+    }
+}
+
+#[tokio::test]
+async fn no_cursor_names_what_a_narrowed_key_does_not_see() {
+    let fixture = fixture().await;
+    fixture.register("a").await;
+    let credentials = fixture.org.account("a".parse().unwrap());
+    let (mut hidden, mut seen) = (Vec::new(), Vec::new());
+    for number in 0..70 {
+        let name = if number % 30 == 3 { format!("SMTP_{number:02}") } else { format!("JWT_{number:02}") };
+        let id = fixture.define_string(&name).await;
+        fixture.org.set_value(&*name, Scope::Org, "x").await.unwrap();
+        credentials.upsert_credential(&name, "x").await.unwrap();
+        if name.starts_with("SMTP") {
+            seen.push(name);
+        } else {
+            hidden.extend([id, hex::encode(name)]);
+        }
+    }
+    let grant = Grant::of([Right::Read]).only_names(["SMTP_*"]).unwrap();
+    let desk = Desk::granted(&fixture, grant).await;
+    for (path, list, show) in [
+        ("/definitions?", "items", "name"),
+        ("/values?", "items", "name"),
+        ("/matrix?", "rows", "name"),
+        ("/accounts/a/credentials/default-app?", "items", "key"),
+    ] {
+        let (shown, cursors) = walked(&desk, path, list, show).await;
+        assert_eq!(shown, seen, "{path}");
+        for cursor in cursors {
+            assert!(!hidden.iter().any(|name| cursor.contains(name.as_str())), "{path}: {cursor}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_is_encrypted_by_the_time_it_is_set_is_not_shown() {
+    let options = DefinitionChange::new().encrypted();
+    for path in ["/values/SECRET", "/values", "/resolve", "/matrix"] {
+        let mut held = 1;
+        loop {
+            let (store, gate) = gated();
+            let vault = Vault::create(store, Unlock::raw_key(RawKey::from_bytes([7; 32]))).await.unwrap();
+            let fixture = Fixture::over(vault, ServiceOptions::default()).await;
+            fixture.define_string("SECRET").await;
+            fixture.org.set_value("SECRET", Scope::Org, "open").await.unwrap();
+            let desk = Desk::with(&fixture, [Right::Read]).await;
+            desk.get(path).await;
+            gate.hold_read(held);
+            let changed = async {
+                gate.read_reached.notified().await;
+                fixture.org.update_definition("SECRET", options.clone()).await.unwrap();
+                fixture.org.set_value("SECRET", Scope::Org, "canary").await.unwrap();
+                gate.release_read();
+                std::future::pending::<std::convert::Infallible>().await
+            };
+            let (answer, was_held) = tokio::select! {
+                answer = desk.send("GET", path, &Value::Null) => (answer, gate.was_held()),
+                never = changed => match never {},
+            };
+            assert_eq!(answer.status, 200, "{path} {held}: {}", answer.body);
+            assert!(!answer.body.contains("canary"), "{path}, read {held} was held: {}", answer.body);
+            if !was_held {
+                break;
+            }
+            held += 1;
+        }
+        assert!(held > 1, "{path} reads nothing");
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_some_names_registers_no_account() {
+    let fixture = fixture().await;
+    let names = Grant::of([Right::Read, Right::Write]).only_names(["SMTP_*"]).unwrap();
+    let desk = Desk::granted(&fixture, names).await;
+    let body = json!({"linked_account_id": "n"});
+    let elsewhere = "this API key has the right write only for other names or accounts";
+    desk.send("POST", "/accounts", &body).await.is_error(403, "BAD_REQUEST", "SERVER_ERROR", elsewhere);
+    let own: LinkedAccountId = "n".parse().unwrap();
+    let account = Desk::granted(&fixture, Grant::of([Right::Write]).only_accounts([own]).unwrap()).await;
+    account.ok("POST", "/accounts", body).await;
+    // Values of its names may be at any account.
+    assert_eq!(desk.get("/accounts").await["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_admin_revokes_any_key_so_that_one_that_leaked_can_be_taken_back() {
+    let fixture = fixture().await;
+    let desk = Desk::with(&fixture, [Right::Admin]).await;
+    let more = Desk::with(&fixture, Right::ALL).await;
+    let listed = desk.get("/api-keys").await;
+    let strong = listed["items"].as_array().unwrap().iter().find(|key| key["rights"][1] == "read").unwrap();
+    desk.ok("DELETE", &format!("/api-keys/{}", strong["id"].as_str().unwrap()), Value::Null).await;
+    assert_eq!(more.send("GET", "/definitions", &Value::Null).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_page_of_long_values_ends_before_it_is_too_large() {
+    let fixture = fixture().await;
+    for number in 0..130 {
+        let name = format!("LONG_{number:03}");
+        fixture.define_string(&name).await;
+        fixture.org.set_value(&*name, Scope::Org, "x".repeat(64 << 10)).await.unwrap();
+    }
+    let desk = Desk::with(&fixture, [Right::Read]).await;
+    let (mut shown, mut after) = (0, String::new());
+    loop {
+        let answer = desk.send("GET", &format!("/values?limit=1000{after}"), &Value::Null).await;
+        assert!(answer.body.len() < 9 << 20, "{} bytes", answer.body.len());
+        let page: Value = serde_json::from_str(&answer.body).unwrap();
+        shown += page["items"].as_array().unwrap().len();
+        let Some(next) = page["next"].as_str() else { break };
+        after = format!("&after={next}");
+    }
+    assert_eq!(shown, 130);
 }

@@ -1,6 +1,6 @@
 //! No caller takes the service from the others. Time stands still until all wait.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
 mod support;
 
@@ -13,8 +13,8 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::Request;
 use hyper::body::Frame;
-use strongroom::{DataKeys, RawKey, Unlock, Vault};
-use strongroom_http::{Limits, Rate, ServiceOptions, serve};
+use strongroom::{DataKeys, RawKey, Scope, Unlock, VarFormat, VariableDefinition, Vault};
+use strongroom_http::{ApiKeys, Grant, Limits, NewApiKey, Rate, Right, ServiceOptions, serve};
 use support::gate::{Gate, gated};
 use support::{Answer, BASE, Fixture, api_key};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -219,7 +219,9 @@ async fn a_connection_ends_with_a_body_that_did_not_arrive_in_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_more_than_an_org_may_have_at_work_is_a_429_and_costs_no_read() {
-    let (fixture, gate) = fixture(Limits::default().org_requests_max(1).request_timeout(LONG)).await;
+    // At once, so that nothing else is read meanwhile.
+    let limits = Limits::default().org_requests_max(1).request_timeout(LONG).refusal_pause(Duration::ZERO);
+    let (fixture, gate) = fixture(limits).await;
     let other = other_org(&fixture).await;
     for key in [&fixture.key, &other] {
         assert_eq!(definitions(&fixture, key).await.status, 200);
@@ -237,6 +239,56 @@ async fn a_request_more_than_an_org_may_have_at_work_is_a_429_and_costs_no_read(
     one_more.is_error(429, "BAD_REQUEST", "SERVER_ERROR", "Too many requests");
     assert_eq!((one_more.header("retry-after"), at_work.status.as_u16()), ("1", 200));
     assert_eq!(definitions(&fixture, &other).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_held_back_and_takes_no_place_meanwhile() {
+    let limits = Limits::default().requests_max(1).token_requests_max(1).org_requests_max(2);
+    let (fixture, _) = fixture(limits.body_timeout(LONG).request_timeout(LONG)).await;
+    fixture.register("a").await;
+    let token = fixture.token("a").await;
+    let _half = send_half(&fixture, 1, ("authorization", &format!("Bearer {token}")));
+    all_wait().await;
+    let begun = Instant::now();
+    let refused = async {
+        let answer = fixture.call_with_token(&token, "GET", "/env/definitions").send().await;
+        (answer.status.as_u16(), begun.elapsed().as_secs())
+    };
+    let others = async {
+        all_wait().await;
+        definitions(&fixture, &fixture.key).await.status.as_u16()
+    };
+    assert_eq!(tokio::join!(refused, others), ((429, 1), 200));
+}
+
+#[tokio::test]
+async fn answers_that_are_not_read_are_bounded_and_one_org_has_half_of_them() {
+    let (fixture, _) = fixture(Limits::default().answer_bytes_max(1 << 20)).await;
+    let other =
+        fixture.vault.org("6500a1b2c3d4e5f6a7b8c9d9".parse().unwrap(), fixture.org.environment().clone());
+    let mut keys = Vec::new();
+    for org in [&fixture.org, &other] {
+        for name in ["A", "B"] {
+            org.define(VariableDefinition::new(name, VarFormat::String)).await.unwrap();
+            org.set_value(name, Scope::Org, "x".repeat(60_000)).await.unwrap();
+        }
+        let new = NewApiKey::named("n").with(Grant::of([Right::Read]));
+        keys.push(ApiKeys::of(org).unwrap().create(new).await.unwrap().key);
+    }
+    let ask = async |key: usize| {
+        let request = Request::get("/api/admin/v1/values").header("x-api-key", keys[key].expose());
+        fixture.app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+    };
+    let mut unread = Vec::new();
+    for _ in 0..4 {
+        unread.push(ask(0).await);
+    }
+    assert!(unread.iter().all(|answer| answer.status() == 200));
+    assert_eq!(ask(0).await.status(), 503);
+    assert_eq!(ask(1).await.status(), 200, "another org");
+    assert_eq!(definitions(&fixture, &fixture.key).await.status, 200, "a small answer");
+    drop(unread.pop());
+    assert_eq!(ask(0).await.status(), 200);
 }
 
 #[tokio::test]

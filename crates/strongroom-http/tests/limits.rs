@@ -146,6 +146,21 @@ async fn a_connection_more_than_the_limit_waits_for_one_to_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_address_gets_half_of_the_connections_unless_told_otherwise() {
+    let limits = Limits::default().connections_max(4).header_timeout(LONG);
+    for (limits, served) in
+        [(limits, false), (limits.address_connections_max(3), true), (limits.proxies(1), true)]
+    {
+        let (fixture, _) = fixture(limits).await;
+        let (_server, address) = start(&fixture, &Arc::new(Notify::new())).await;
+        let _silent = [sent(address, "").await, sent(address, "").await];
+        let answer = rest(sent(address, &get(&fixture, "/healthz")).await).await;
+        assert_eq!(answer.starts_with("HTTP/1.1 200 OK"), served, "{limits:?}: {answer}");
+        assert_eq!(answer.is_empty(), !served, "{answer}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_stops_cuts_off_what_outlasts_the_drain_time() {
     let limits = Limits::default().request_timeout(LONG).drain_timeout(Duration::from_secs(7));
     let (fixture, gate) = fixture(limits).await;

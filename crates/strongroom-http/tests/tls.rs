@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use strongroom_http::{Tls, serve_tls};
+use strongroom_http::{ApiKeys, Grant, NewApiKey, Right, ServiceOptions, Tls, serve_tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -27,6 +27,15 @@ fn write_certificate(directory: &Path) -> CertificateDer<'static> {
 }
 
 async fn get(address: std::net::SocketAddr, trusted: &CertificateDer<'static>) -> std::io::Result<String> {
+    let request = "GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    exchange(address, trusted, request).await
+}
+
+async fn exchange(
+    address: std::net::SocketAddr,
+    trusted: &CertificateDer<'static>,
+    request: &str,
+) -> std::io::Result<String> {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -34,7 +43,7 @@ async fn get(address: std::net::SocketAddr, trusted: &CertificateDer<'static>) -
     let connector = TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth()));
     let stream = TcpStream::connect(address).await?;
     let mut stream = connector.connect(ServerName::try_from("localhost").unwrap(), stream).await?;
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
+    stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
     Ok(answer)
@@ -72,4 +81,29 @@ async fn a_new_certificate_is_shown_to_new_connections_and_a_bad_one_changes_not
     assert!(!answer.starts_with(b"HTTP"));
     stop.notify_one();
     server.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_of_the_console_over_tls_is_a_cookie_that_only_this_host_can_set() {
+    let directory = tempfile::tempdir().unwrap();
+    let certificate = write_certificate(directory.path());
+    let tls = Tls::from_files(directory.path().join("cert.pem"), directory.path().join("key.pem")).unwrap();
+    let fixture = Fixture::with(ServiceOptions::with_console).await;
+    let new = NewApiKey::named("operator").with(Grant::of([Right::Read]));
+    let key = ApiKeys::of(&fixture.org).unwrap().create(new).await.unwrap().key;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let _server = tokio::spawn(serve_tls(listener, fixture.service.clone(), tls, std::future::pending()));
+
+    let page = "host: localhost\r\nconnection: close\r\nx-strongroom-console: 1";
+    let login = format!("POST /console/session HTTP/1.1\r\n{page}\r\nx-api-key: {}\r\n\r\n", key.expose());
+    let login = exchange(address, &certificate, &login).await.unwrap();
+    let (_, cookie) = login.split_once("set-cookie: __Host-strongroom_console=").expect("it is so called");
+    let (token, rest) = cookie.split_once(';').unwrap();
+    assert!(rest.lines().next().unwrap().ends_with("; Secure"), "without an origin too");
+    for (name, status) in [("__Host-strongroom_console", "200"), ("strongroom_console", "401")] {
+        let asked = format!("GET /api/admin/v1/status HTTP/1.1\r\n{page}\r\ncookie: {name}={token}\r\n\r\n");
+        let answer = exchange(address, &certificate, &asked).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{name}: {answer}");
+    }
 }

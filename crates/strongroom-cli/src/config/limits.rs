@@ -74,6 +74,14 @@ LimitSettings {
     /// Open connections; one more waits [default: 4096]
     #[arg(long, value_name = "COUNT")]
     connections_max: NonZeroUsize = "CONNECTIONS_MAX",
+    /// Open connections of one address; one more is closed
+    /// [default: half of --connections-max, or with --proxies no limit]
+    #[arg(long, value_name = "COUNT")]
+    address_connections_max: NonZeroUsize = "ADDRESS_CONNECTIONS_MAX",
+    /// Bytes of large answers that clients have not read yet, of one org half as many; one more gets 503
+    /// [default: 268435456]
+    #[arg(long, value_name = "BYTES")]
+    answer_bytes_max: NonZeroUsize = "ANSWER_BYTES_MAX",
     /// Bytes in a body; a larger one is refused with 413 [default: 1048576]
     #[arg(long, value_name = "BYTES")]
     body_bytes_max: NonZeroUsize = "BODY_BYTES_MAX",
@@ -89,6 +97,12 @@ LimitSettings {
     /// Time for the body of a request to arrive; a slower one gets 408 [default: 5s]
     #[arg(long, value_name = "TIME")]
     body_timeout: Time = "BODY_TIMEOUT",
+    /// Time for a client to read something of its answer; then the connection is closed [default: 30s]
+    #[arg(long, value_name = "TIME")]
+    send_timeout: Time = "SEND_TIMEOUT",
+    /// Time for which a refusal with 429 is held back [default: 1s]
+    #[arg(long, value_name = "TIME")]
+    refusal_pause: Time = "REFUSAL_PAUSE",
     /// Time to finish accepted requests when the server stops [default: 30s]
     #[arg(long, value_name = "TIME")]
     drain_timeout: Time = "DRAIN_TIMEOUT",
@@ -139,6 +153,13 @@ impl LimitSettings {
         let limits = with(limits, self.request_timeout, |limits, Time(time)| limits.request_timeout(time));
         let limits = with(limits, self.header_timeout, |limits, Time(time)| limits.header_timeout(time));
         let limits = with(limits, self.body_timeout, |limits, Time(time)| limits.body_timeout(time));
+        let limits = with(limits, self.address_connections_max, |limits, count| {
+            limits.address_connections_max(count.get())
+        });
+        let limits =
+            with(limits, self.answer_bytes_max, |limits, bytes| limits.answer_bytes_max(bytes.get()));
+        let limits = with(limits, self.send_timeout, |limits, Time(time)| limits.send_timeout(time));
+        let limits = with(limits, self.refusal_pause, |limits, Time(time)| limits.refusal_pause(time));
         let limits = with(limits, self.drain_timeout, |limits, Time(time)| limits.drain_timeout(time));
         let limits = with(limits, self.proxies, Limits::proxies);
         self.rates(limits)
@@ -279,14 +300,20 @@ mod tests {
     #[test]
     fn every_limit_of_the_server_can_be_set() {
         let text = "failure_rate_limit = 1\nfailure_rate_burst = 2\ntoken_rate_limit = 3\nproxies = 1\n\
-                    org_requests_max = 4\ntoken_requests_max = 5\nbody_timeout = \"1s\"";
+                    org_requests_max = 4\ntoken_requests_max = 5\nbody_timeout = \"1s\"\n\
+                    address_connections_max = 6\nanswer_bytes_max = 7\nsend_timeout = \"2s\"\n\
+                    refusal_pause = \"0s\"";
         let expected = Limits::default()
             .failure_rate(Rate { per_sec: of(1), burst: of(2) })
             .token_rate(Rate { per_sec: of(3), burst: of(100) })
             .proxies(1)
             .org_requests_max(4)
             .token_requests_max(5)
-            .body_timeout(Duration::from_secs(1));
+            .body_timeout(Duration::from_secs(1))
+            .address_connections_max(6)
+            .answer_bytes_max(7)
+            .send_timeout(Duration::from_secs(2))
+            .refusal_pause(Duration::ZERO);
         assert_eq!(file(text).limits().unwrap(), expected);
     }
 

@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use strongroom::{DefinitionId, DefinitionRef, DocumentId, LinkedAccount, Org, PageRequest, Scope};
+use axum::extract::State;
+use strongroom::{
+    AuditNote, DefinitionId, DefinitionRef, DocumentId, LinkedAccount, Org, PageRequest, Scope,
+    StoredDefinition,
+};
 
 use super::wire::{AccountDoc, AccountsQuery};
 use crate::caller::KeyCaller;
@@ -11,6 +15,7 @@ use crate::error::Failure;
 use crate::openapi::{BASE, Failures};
 use crate::page::{PageNumber, Paged};
 use crate::request::Query;
+use crate::service::Service;
 
 /// Lists linked accounts
 ///
@@ -20,6 +25,7 @@ use crate::request::Query;
     responses((status = 200, body = Paged<AccountDoc>), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn list(
+    State(service): State<Service>,
     KeyCaller { org, .. }: KeyCaller,
     Query(query): Query<AccountsQuery>,
 ) -> Result<Json<Paged<AccountDoc>>, Failure> {
@@ -34,7 +40,8 @@ pub(crate) async fn list(
     let (found, total) = walk(&org, wanted.as_ref(), number).await?;
     if let Some(wanted) = &wanted {
         // The variable may have been marked encrypted during the walk.
-        refuse_encrypted(&org, wanted.definition.into()).await?;
+        let definition = refuse_encrypted(&org, wanted.definition.into()).await?;
+        service.note_reads(&org, vec![AuditNote::values_read(&definition)])?;
     }
     let mut docs = Vec::with_capacity(number.limit.min(found.len()));
     for known in number.cut(found.into_values()) {
@@ -91,7 +98,7 @@ struct Wanted {
 
 impl Wanted {
     async fn of(org: &Org, name: &str, value: String) -> Result<Self, Failure> {
-        let definition = refuse_encrypted(org, name.into()).await?;
+        let definition = refuse_encrypted(org, name.into()).await?.id;
         Ok(Self { definition, value })
     }
 
@@ -102,13 +109,13 @@ impl Wanted {
     }
 }
 
-/// The id of a definition, if its values may be compared with a submitted one: a comparison shows what they are.
-async fn refuse_encrypted(org: &Org, definition: DefinitionRef<'_>) -> Result<DefinitionId, Failure> {
+/// A definition, if its values may be compared with a submitted one: a comparison shows what they are.
+async fn refuse_encrypted(org: &Org, definition: DefinitionRef<'_>) -> Result<StoredDefinition, Failure> {
     let found = org.definition(definition).await?.ok_or_else(Failure::definition_not_found)?;
     if found.definition.encrypted {
         return Err(Failure::bad_request("accounts cannot be found by the value of an encrypted variable"));
     }
-    Ok(found.id)
+    Ok(found)
 }
 
 /// Each is a read of its value.

@@ -58,7 +58,7 @@ pub(crate) async fn create(
     Body(body): Body<NewAccount>,
 ) -> Result<Json<AccountView>, Failure> {
     let id = account_id(&body.linked_account_id)?;
-    operator.may_account(Right::Write, Some(&id))?;
+    operator.may_register(&id)?;
     let mut new = operator.org.create_account(id.clone());
     if let Some(name) = body.name {
         new = new.name(name);

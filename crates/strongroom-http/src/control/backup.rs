@@ -1,6 +1,7 @@
 //! A backup as a stream.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::header;
@@ -29,17 +30,19 @@ pub(crate) async fn backup(operator: Operator) -> Result<Response, Failure> {
     let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
     let vault = operator.vault().clone();
     let runtime = tokio::runtime::Handle::current();
+    let patience = operator.service.inner.limits.send_timeout;
     // The engine writes on the thread that polls it, and waits there for a slow client: not on one of the runtime's.
     tokio::task::spawn_blocking(move || {
         // A store may need the runtime; to be driven by it, the thread could not wait.
         let _entered = runtime.enter();
-        let mut out = Chunks { sender: sender.clone(), held: Vec::with_capacity(CHUNK_BYTES) };
+        let held = Vec::with_capacity(CHUNK_BYTES);
+        let mut out = Chunks { sender: sender.clone(), held, runtime: runtime.clone(), patience };
         let written = block_on(vault.backup(&mut out, |_| ()));
         let ended = written.map_err(io::Error::other).and_then(|_| out.flush());
         if let Err(error) = ended {
             tracing::error!(%error, "a backup was broken off");
-            // The client sees a body that ends in the middle.
-            let _ = sender.blocking_send(Err(error));
+            // The client sees a body that ends in the middle, or no end at all where it reads nothing.
+            let _ = sender.try_send(Err(error));
         }
     });
     let headers = [
@@ -53,6 +56,9 @@ pub(crate) async fn backup(operator: Operator) -> Result<Response, Failure> {
 struct Chunks {
     sender: mpsc::Sender<io::Result<Bytes>>,
     held: Vec<u8>,
+    runtime: tokio::runtime::Handle,
+    /// How long a chunk waits for a client that reads nothing.
+    patience: Duration,
 }
 
 impl Write for Chunks {
@@ -69,8 +75,13 @@ impl Write for Chunks {
             return Ok(());
         }
         let chunk = std::mem::replace(&mut self.held, Vec::with_capacity(CHUNK_BYTES));
-        let sent = self.sender.blocking_send(Ok(chunk.into()));
-        sent.map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the client went away"))
+        // Made inside of the runtime, which keeps its time.
+        let sent = async { tokio::time::timeout(self.patience, self.sender.send(Ok(chunk.into()))).await };
+        match self.runtime.block_on(sent) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(io::Error::new(io::ErrorKind::BrokenPipe, "the client went away")),
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the client reads nothing")),
+        }
     }
 }
 
@@ -91,3 +102,20 @@ impl Stream for Received {
 const CHUNK_BYTES: usize = 256 << 10;
 /// What waits for a slow client, in chunks.
 const CHUNKS_MAX: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_backup_ends_when_its_client_reads_nothing() {
+        let (sender, _receiver) = mpsc::channel(CHUNKS_MAX);
+        let (runtime, patience) = (tokio::runtime::Handle::current(), Duration::from_millis(10));
+        let mut out = Chunks { sender, held: Vec::new(), runtime, patience };
+        let written = std::thread::spawn(move || {
+            let chunk = vec![0; CHUNK_BYTES];
+            (0..=CHUNKS_MAX).try_for_each(|_| out.write_all(&chunk))
+        });
+        assert_eq!(written.join().unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+}

@@ -11,6 +11,7 @@ use super::accounts::account_id;
 use super::bodies::{Changed, CredentialInfo, CredentialShown, Deleted, NewCredential, Page};
 use super::operator::{Operator, full};
 use super::queries::PageQuery;
+use super::visible::visible;
 use crate::auth::Right;
 use crate::error::Failure;
 use crate::openapi::Failures;
@@ -28,9 +29,11 @@ pub(crate) async fn list(
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<CredentialInfo>>, Failure> {
     operator.may_account(Right::Read, Some(&place.account))?;
-    let mut found = place.credentials(&operator).list(query.request()?).await.map_err(full)?;
-    found.items.retain(|info| operator.grant().takes_name(info.key_name.as_str()));
-    Ok(Json(Page::of(found, |info| CredentialInfo::of(&info))))
+    let (credentials, grant) = (place.credentials(&operator), operator.grant());
+    let (found, next) =
+        visible!(query.place()?, |page| credentials.list(page), |info: &strongroom::CredentialInfo| grant
+            .takes_name(info.key_name.as_str()));
+    Ok(Json(Page { items: found.iter().map(CredentialInfo::of).collect(), next }))
 }
 
 /// A credential in plain text

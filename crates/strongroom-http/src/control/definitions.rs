@@ -10,6 +10,7 @@ use super::BASE;
 use super::bodies::{Definition, DefinitionChange, Deletion, NewDefinition, Page, Plan, RefusedValue};
 use super::operator::{Operator, full};
 use super::queries::{DryRunQuery, PageQuery, name};
+use super::visible::visible;
 use crate::auth::Right;
 use crate::error::Failure;
 use crate::openapi::Failures;
@@ -25,10 +26,11 @@ pub(crate) async fn list(
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<Definition>>, Failure> {
     operator.may(Right::Read)?;
-    let mut found =
-        operator.org.definitions(&DefinitionFilter::all(), query.request()?).await.map_err(full)?;
-    found.items.retain(|stored| operator.grant().takes_name(&stored.definition.name));
-    Ok(Json(Page::of(found, Definition::of)))
+    let (org, filter, grant) = (&operator.org, DefinitionFilter::all(), operator.grant());
+    let (found, next) =
+        visible!(query.place()?, |page| org.definitions(&filter, page), |stored: &StoredDefinition| grant
+            .takes_name(&stored.definition.name));
+    Ok(Json(Page { items: found.into_iter().map(Definition::of).collect(), next }))
 }
 
 /// Shows a definition with all that it asks of a value

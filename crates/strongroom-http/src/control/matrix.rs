@@ -4,14 +4,15 @@ use std::collections::HashMap;
 
 use axum::Json;
 use strongroom::{
-    DefinitionFilter, DefinitionId, LinkedAccount, LinkedAccountId, Listing, Org, Origin, PageRequest,
-    Resolved, Scope, ScopeKind, ScopePath, StoredDefinition,
+    AuditNote, DefinitionFilter, DefinitionId, LinkedAccount, LinkedAccountId, Listing, Org, Origin,
+    PageRequest, Resolved, Scope, ScopeKind, ScopePath, StoredDefinition,
 };
 
 use super::BASE;
 use super::bodies::{Cell, Column, EntryState, Matrix, MatrixRow};
 use super::operator::{Operator, full, path_of};
 use super::queries::MatrixQuery;
+use super::visible::visible;
 use crate::auth::Right;
 use crate::error::Failure;
 use crate::openapi::Failures;
@@ -31,7 +32,10 @@ pub(crate) async fn matrix(
 ) -> Result<Json<Matrix>, Failure> {
     operator.may(Right::Read)?;
     let org = &operator.org;
-    let definitions = org.definitions(&DefinitionFilter::all(), query.rows()?).await.map_err(full)?;
+    let (filter, grant) = (DefinitionFilter::all(), operator.grant());
+    let (definitions, next) =
+        visible!(query.rows()?, |page| org.definitions(&filter, page), |stored: &StoredDefinition| grant
+            .takes_name(&stored.definition.name));
     let (accounts, next_columns) = accounts(&operator, &query).await?;
 
     // In a narrowed key's view, what belongs to no account is only what the account inherits.
@@ -39,10 +43,12 @@ pub(crate) async fn matrix(
     let mut columns = Vec::with_capacity(accounts.len() + 1);
     if shows_org {
         let column = Column { scope: ScopeKind::Org, linked_account_id: None, name: None };
-        columns.push((column, seen(org, &ScopePath::org()).await?));
+        let found = seen(org, &ScopePath::org(), column.scope).await?;
+        columns.push((column, found));
     }
     for account in accounts {
-        let found = seen(org, &path_of(Some(account.account_id.clone()), None)).await?;
+        let path = path_of(Some(account.account_id.clone()), None);
+        let found = seen(org, &path, ScopeKind::LinkedAccount).await?;
         columns.push((Column::of(account), found));
         // An embedded store never yields by itself.
         tokio::task::yield_now().await;
@@ -50,25 +56,26 @@ pub(crate) async fn matrix(
 
     let search = query.search.as_deref().unwrap_or_default().to_lowercase();
     let only_missing = query.only_missing()?;
-    let next = definitions.next.map(|cursor| cursor.to_string());
-    let rows = definitions.items.into_iter().filter(|stored| {
-        let name = &stored.definition.name;
-        operator.grant().takes_name(name) && name.to_lowercase().contains(&search)
-    });
+    let rows =
+        definitions.into_iter().filter(|stored| stored.definition.name.to_lowercase().contains(&search));
     let rows = rows
-        .map(|stored| MatrixRow::of(stored, &columns))
-        .filter(|row| !only_missing || row.cells.iter().any(|cell| cell.state == EntryState::Missing));
-    let rows = rows.collect();
+        .map(|stored| (AuditNote::values_read(&stored), MatrixRow::of(stored, &mut columns)))
+        .filter(|(_, row)| !only_missing || row.has(|cell| cell.state == EntryState::Missing));
+    let (notes, rows): (Vec<_>, Vec<_>) = rows.unzip();
+    // One note a row, whatever its columns are.
+    let shown = notes.into_iter().zip(&rows).filter(|(_, row)| row.has(|cell| cell.value.is_some()));
+    operator.note_reads(shown.map(|(note, _)| note).collect())?;
     let columns = columns.into_iter().map(|(column, _)| column).collect();
     Ok(Json(Matrix { columns, rows, next, next_columns }))
 }
 
-/// What a run sees, by definition.
-type Seen = HashMap<DefinitionId, Resolved>;
+/// What a run sees, by definition. Values are cut before the next column is read, so that never more than one run's
+/// are held.
+type Seen = HashMap<DefinitionId, Cell>;
 
-async fn seen(org: &Org, path: &ScopePath) -> Result<Seen, Failure> {
+async fn seen(org: &Org, path: &ScopePath, column: ScopeKind) -> Result<Seen, Failure> {
     let found = org.resolve_all(path).await.map_err(full)?;
-    Ok(found.values.into_iter().map(|one| (one.definition_id, one)).collect())
+    Ok(found.values.iter().map(|one| (one.definition_id, Cell::of(one, column))).collect())
 }
 
 /// The accounts of the columns, and where the next ones begin.
@@ -111,14 +118,18 @@ impl Column {
 }
 
 impl MatrixRow {
-    fn of(stored: StoredDefinition, columns: &[(Column, Seen)]) -> Self {
+    fn has(&self, what: impl Fn(&Cell) -> bool) -> bool {
+        self.cells.iter().any(what)
+    }
+
+    fn of(stored: StoredDefinition, columns: &mut [(Column, Seen)]) -> Self {
         let definition = stored.definition;
-        let cell = |(column, seen): &(Column, Seen)| match seen.get(&stored.id) {
-            Some(found) => Cell::of(found, column.scope),
+        let cell = |(_, seen): &mut (Column, Seen)| match seen.remove(&stored.id) {
+            Some(cell) => cell,
             None if definition.required => Cell::empty(EntryState::Missing),
             None => Cell::empty(EntryState::None),
         };
-        let cells = columns.iter().map(cell).collect();
+        let cells = columns.iter_mut().map(cell).collect();
         Self {
             id: stored.id.to_string(),
             cells,

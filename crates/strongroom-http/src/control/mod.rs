@@ -17,6 +17,7 @@ mod queries;
 mod resolve;
 mod values;
 mod vault;
+mod visible;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

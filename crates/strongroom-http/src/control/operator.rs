@@ -30,7 +30,7 @@ impl FromRequestParts<Service> for Operator {
 
     async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Failure> {
         let permit = RequestPermit::of(&parts.extensions)?;
-        let admitted = admit(service, &permit, &parts.headers).await?;
+        let admitted = admit(service, &permit, parts).await?;
         let caller = format!("api-key:{}", admitted.id);
         note(&caller);
         let actor = actor(&caller, parts.extensions.get());
@@ -89,6 +89,13 @@ impl Operator {
         if self.grant.takes_account(account) { Ok(()) } else { Err(Failure::elsewhere(right.as_str())) }
     }
 
+    /// Fails unless the key may register this linked account. One for some names alone writes values of those names,
+    /// and makes nothing else.
+    pub(super) fn may_register(&self, account: &LinkedAccountId) -> Result<(), Failure> {
+        self.may_account(Right::Write, Some(account))?;
+        if self.grant.names().is_empty() { Ok(()) } else { Err(Failure::elsewhere(Right::Write.as_str())) }
+    }
+
     /// Fails unless the key has this right for values at this scope.
     pub(super) fn may_at(&self, right: Right, scope: &Scope) -> Result<(), Failure> {
         let account = match scope {
@@ -102,6 +109,11 @@ impl Operator {
     /// an audit notes nothing.
     pub(super) async fn note_shown(&self, shown: &[AuditNote]) -> Result<(), Failure> {
         self.org.note(shown).await.map(drop).map_err(full)
+    }
+
+    /// Notes what is shown although it is not encrypted, where reads are noted.
+    pub(super) fn note_reads(&self, shown: Vec<AuditNote>) -> Result<(), Failure> {
+        self.service.note_reads(&self.org, shown)
     }
 }
 

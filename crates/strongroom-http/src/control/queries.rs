@@ -7,6 +7,7 @@ use strongroom::{
 use utoipa::IntoParams;
 
 use super::operator::{Operator, path_of};
+use super::visible::Place;
 use crate::auth::Right;
 use crate::error::Failure;
 
@@ -128,7 +129,11 @@ pub(super) struct MatrixQuery {
 
 impl PageQuery {
     pub(super) fn request(&self) -> Result<PageRequest, Failure> {
-        page(self.after.as_deref(), self.limit.as_deref(), (LIMIT_USUAL, PageRequest::LIMIT_MAX))
+        self.place().map(|place| place.request(place.limit))
+    }
+
+    pub(super) fn place(&self) -> Result<Place, Failure> {
+        place(self.after.as_deref(), self.limit.as_deref(), (LIMIT_USUAL, PageRequest::LIMIT_MAX))
     }
 }
 
@@ -166,7 +171,11 @@ impl ScopePageQuery {
     }
 
     pub(super) fn request(&self) -> Result<PageRequest, Failure> {
-        page(self.after.as_deref(), self.limit.as_deref(), (LIMIT_USUAL, PageRequest::LIMIT_MAX))
+        self.place().map(|place| place.request(place.limit))
+    }
+
+    pub(super) fn place(&self) -> Result<Place, Failure> {
+        place(self.after.as_deref(), self.limit.as_deref(), (LIMIT_USUAL, PageRequest::LIMIT_MAX))
     }
 
     /// Whether it asks for what follows another page.
@@ -210,8 +219,8 @@ impl AuditQuery {
 }
 
 impl MatrixQuery {
-    pub(super) fn rows(&self) -> Result<PageRequest, Failure> {
-        page(self.after.as_deref(), self.limit.as_deref(), (50, 200))
+    pub(super) fn rows(&self) -> Result<Place, Failure> {
+        place(self.after.as_deref(), self.limit.as_deref(), (50, 200))
     }
 
     pub(super) fn columns(&self) -> Result<Option<PageRequest>, Failure> {
@@ -272,11 +281,11 @@ fn flag(name: &str, text: Option<&str>) -> Result<bool, Failure> {
     }
 }
 
-fn page(
-    after: Option<&str>,
-    limit: Option<&str>,
-    (usual, max): (usize, usize),
-) -> Result<PageRequest, Failure> {
+fn page(after: Option<&str>, limit: Option<&str>, range: (usize, usize)) -> Result<PageRequest, Failure> {
+    place(after, limit, range).map(|place| place.request(place.limit))
+}
+
+fn place(after: Option<&str>, limit: Option<&str>, (usual, max): (usize, usize)) -> Result<Place, Failure> {
     let limit = match limit {
         None => usual,
         Some(text) => {
@@ -284,10 +293,9 @@ fn page(
             number.ok_or_else(|| Failure::bad_request(format!("limit must be a number from 1 to {max}")))?
         }
     };
-    let page = PageRequest::first(limit);
-    let Some(after) = after else { return Ok(page) };
-    let after: Cursor = after.parse().map_err(|_| Failure::bad_request("after is not the next of a page"))?;
-    Ok(page.after(after))
+    let after = after.map(str::parse::<Cursor>).transpose();
+    let after = after.map_err(|_| Failure::bad_request("after is not the next of a page"))?;
+    Ok(Place { limit, after })
 }
 
 const LIMIT_USUAL: usize = 100;

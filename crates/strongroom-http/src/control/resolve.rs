@@ -39,11 +39,12 @@ pub(crate) async fn all(
     let found = operator.org.resolve_all(&path).await.map_err(full)?;
     let is_taken = |name: &str| operator.grant().takes_name(name);
     let values: Vec<_> = found.values.iter().filter(|one| is_taken(&one.name)).collect();
+    let (encrypted, open): (Vec<_>, Vec<_>) = values.iter().copied().partition(|one| one.encrypted);
     if reveal {
-        let shown: Vec<_> =
-            values.iter().filter(|one| one.encrypted).map(|one| AuditNote::resolved(one)).collect();
+        let shown: Vec<_> = encrypted.iter().map(|one| AuditNote::resolved(one)).collect();
         operator.note_shown(&shown).await?;
     }
+    operator.note_reads(open.iter().map(|one| AuditNote::resolved(one)).collect())?;
     Ok(Json(Resolution {
         values: values.into_iter().map(|one| ResolvedValue::of(one, reveal)).collect(),
         missing_required: found.missing_required.into_iter().filter(|name| is_taken(name)).collect(),

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use axum::Json;
 use strongroom::{
-    AuditNote, DefinitionId, Error, Expected, Org, PageRequest, Revision, Scope, Secret, StoredDefinition,
-    WriteOptions,
+    AuditNote, DefinitionId, Error, Expected, Org, PageRequest, Revision, Scope, ScopedValue, Secret,
+    StoredDefinition, WriteOptions,
 };
 
 use super::BASE;
@@ -16,6 +16,7 @@ use super::bodies::{
 use super::definitions::{self, walk};
 use super::operator::{Operator, full};
 use super::queries::{DeleteQuery, ScopePageQuery, ScopeQuery};
+use super::visible::visible;
 use crate::auth::Right;
 use crate::error::Failure;
 use crate::openapi::Failures;
@@ -36,21 +37,29 @@ pub(crate) async fn list(
     if reveal {
         operator.may(Right::Reveal)?;
     }
-    let definitions: HashMap<DefinitionId, StoredDefinition> =
-        definitions::all(&operator.org).await?.into_iter().map(|stored| (stored.id, stored)).collect();
-    let found = operator.org.values(&scope, query.request()?).await.map_err(full)?;
-    let next = found.next.map(|cursor| cursor.to_string());
-    // A definition that was made since its list was read is missing, and so is its value then.
-    let taken = found.items.iter().filter_map(|value| {
-        let stored = definitions.get(&value.definition_id)?;
-        operator.grant().takes_name(&stored.definition.name).then_some((value, stored))
-    });
-    let taken: Vec<_> = taken.collect();
+    let (org, grant) = (&operator.org, operator.grant());
+    let before = by_id(org).await?;
+    let takes = |definitions: &Definitions, value: &ScopedValue| {
+        definitions.get(&value.definition_id).is_some_and(|stored| grant.takes_name(&stored.definition.name))
+    };
+    let (found, next) = visible!(
+        query.place()?,
+        |page| org.values(&scope, page),
+        |value: &ScopedValue| takes(&before, value),
+        |value| value.value.expose().len()
+    );
+    // Read again after the values: whoever marked a definition as encrypted before a value was set is obeyed.
+    let definitions = by_id(org).await?;
+    let taken = found.iter().filter(|value| takes(&definitions, value));
+    let taken: Vec<_> =
+        taken.filter_map(|value| Some((value, definitions.get(&value.definition_id)?))).collect();
+    let (encrypted, open): (Vec<_>, Vec<_>) =
+        taken.iter().copied().partition(|(_, stored)| stored.definition.encrypted);
     if reveal {
-        let encrypted = taken.iter().filter(|(_, stored)| stored.definition.encrypted);
-        let shown: Vec<_> = encrypted.map(|(value, _)| AuditNote::value_read(value)).collect();
+        let shown: Vec<_> = encrypted.iter().map(|(value, _)| AuditNote::value_read(value)).collect();
         operator.note_shown(&shown).await?;
     }
+    operator.note_reads(open.iter().map(|(value, _)| AuditNote::value_read(value)).collect())?;
     let items = taken.into_iter().map(|(value, stored)| Value::of(value, stored, reveal)).collect();
     Ok(Json(Page { items, next }))
 }
@@ -73,8 +82,13 @@ pub(crate) async fn get(
     let stored = definitions::find(&operator.org, &name).await?;
     let found = operator.org.value(stored.id, &scope).await.map_err(full)?;
     let found = found.ok_or_else(Failure::value_not_found)?;
-    if reveal && stored.definition.encrypted {
-        operator.note_shown(&[AuditNote::value_read(&found)]).await?;
+    // Read again after the value: whoever marked it as encrypted before the value was set is obeyed.
+    let stored = operator.org.definition(stored.id).await.map_err(full)?;
+    let stored = stored.ok_or_else(Failure::definition_not_found)?;
+    match (stored.definition.encrypted, reveal) {
+        (true, true) => operator.note_shown(&[AuditNote::value_read(&found)]).await?,
+        (true, false) => {}
+        (false, _) => operator.note_reads(vec![AuditNote::value_read(&found)])?,
     }
     Ok(Json(Value::of(&found, &stored, reveal)))
 }
@@ -232,6 +246,13 @@ pub(crate) async fn restore(
     let wanted = wanted.filter(|version| !version.deleted);
     let wanted = wanted.ok_or_else(|| Failure::not_found("this version of the value is not kept"))?;
     bring_back(&operator.org, (&stored, &scope), newest, wanted, "restore").await.map(Json)
+}
+
+/// All definitions by their ids.
+type Definitions = HashMap<DefinitionId, StoredDefinition>;
+
+async fn by_id(org: &Org) -> Result<Definitions, Failure> {
+    Ok(definitions::all(org).await?.into_iter().map(|stored| (stored.id, stored)).collect())
 }
 
 /// The versions of a value that the key may set, the newest first, with its definition.

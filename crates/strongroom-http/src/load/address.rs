@@ -17,7 +17,7 @@ impl ClientAddress {
         forwarded(headers, proxies).or_else(peer).map_or(Self(None), Self::of_ip)
     }
 
-    pub(super) fn of_ip(address: IpAddr) -> Self {
+    pub(crate) fn of_ip(address: IpAddr) -> Self {
         Self(Some(network(address)))
     }
 }

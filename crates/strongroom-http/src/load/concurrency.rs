@@ -33,6 +33,13 @@ impl ConcurrencyLimiter {
     }
 }
 
+impl CallerPermit {
+    /// Whom it is counted for.
+    pub(super) fn party(&self) -> &Party {
+        &self.party
+    }
+}
+
 impl Drop for CallerPermit {
     fn drop(&mut self) {
         let mut counts = self.counted_in.counts();

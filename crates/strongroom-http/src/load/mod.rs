@@ -1,6 +1,7 @@
 //! How much of the service a request may use, so that no caller takes it from the others.
 
 mod address;
+mod answers;
 mod concurrency;
 mod failures;
 mod permit;
@@ -11,13 +12,15 @@ use std::sync::Arc;
 use strongroom::{DocumentId, Environment, LinkedAccountId, OrgId};
 use tokio::sync::Semaphore;
 
-use self::concurrency::{CallerPermit, ConcurrencyLimiter};
+use self::answers::Answers;
+use self::concurrency::ConcurrencyLimiter;
 use self::failures::FailureLimiter;
 use self::rate::RateLimiter;
 use crate::error::Failure;
 use crate::limits::Limits;
 
 pub(crate) use address::ClientAddress;
+pub(crate) use concurrency::CallerPermit;
 pub(crate) use permit::RequestPermit;
 
 /// What all requests share.
@@ -30,6 +33,9 @@ pub(crate) struct Load {
     key_rate: Option<RateLimiter<Party>>,
     token_rate: Option<RateLimiter<Party>>,
     failures: FailureLimiter,
+    answers: Arc<Answers>,
+    /// One for each refusal that may be held back.
+    pauses: Semaphore,
 }
 
 /// Who is counted. A request with a session token counts for its session before the store is read, and for its account
@@ -42,6 +48,8 @@ pub(crate) enum Party {
     Account(OrgId, Environment, LinkedAccountId),
     /// While a credential that is not known to be good is looked at.
     Unknown(ClientAddress),
+    /// With a connection.
+    Connected(ClientAddress),
 }
 
 impl Load {
@@ -53,11 +61,13 @@ impl Load {
             key_rate: limits.rate.map(RateLimiter::new),
             token_rate: limits.rate_of_tokens().map(RateLimiter::new),
             failures: FailureLimiter::new(limits.failure_rate),
+            answers: Arc::default(),
+            pauses: Semaphore::new(limits.connections_max),
         }
     }
 
     /// A place among the requests of `party`; `None` if it is not counted, and an error if there are too many.
-    fn place(&self, party: &Party) -> Result<Option<CallerPermit>, Failure> {
+    pub(crate) fn place(&self, party: &Party) -> Result<Option<CallerPermit>, Failure> {
         let Some(max) = self.requests_max(party) else { return Ok(None) };
         self.callers.acquire(party, max).map(Some).ok_or_else(Failure::too_many_at_once)
     }
@@ -69,15 +79,25 @@ impl Load {
             Party::Key(_) => None,
             Party::Session(..) | Party::Account(..) => Some(self.limits.token_requests_max),
             Party::Unknown(_) => Some(CHECKS_MAX),
+            Party::Connected(_) => self.limits.connections_max_of_address(),
         }
     }
 
     /// What limits how often `party` may call. A whole org is not limited, since it may have any number of accounts.
     fn rate(&self, party: &Party) -> Option<&RateLimiter<Party>> {
         match party {
-            Party::Org(_) | Party::Unknown(_) => None,
+            Party::Org(_) | Party::Unknown(_) | Party::Connected(_) => None,
             Party::Key(_) => self.key_rate.as_ref(),
             Party::Session(..) | Party::Account(..) => self.token_rate.as_ref(),
+        }
+    }
+}
+
+impl Load {
+    /// Holds a refusal back for a while, unless many are.
+    pub(crate) async fn pause(&self) {
+        if let Ok(_pause) = self.pauses.try_acquire() {
+            tokio::time::sleep(self.limits.refusal_pause).await;
         }
     }
 }

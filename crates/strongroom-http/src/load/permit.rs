@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::Extensions;
+use axum::response::{IntoResponse as _, Response};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::concurrency::CallerPermit;
@@ -47,6 +48,27 @@ impl RequestPermit {
     /// Gives the permit back, for as long as the client is awaited.
     pub(crate) fn pause(&self) {
         self.held().permit = None;
+    }
+
+    /// Gives everything back: the request is refused, and its client waits for the answer.
+    pub(crate) async fn hold_back(&self) {
+        *self.held() = Held::default();
+        self.load.pause().await;
+    }
+
+    /// The answer to a read, counted for the org of its caller until the client has read it; a refusal if too much
+    /// waits to be read.
+    pub(crate) fn count_answer(&self, answer: Response) -> Response {
+        let org = self.held().callers.iter().find_map(|place| match place.party() {
+            Party::Org(org) => Some(*org),
+            Party::Key(_)
+            | Party::Session(..)
+            | Party::Account(..)
+            | Party::Unknown(_)
+            | Party::Connected(_) => None,
+        });
+        let max = self.load.limits.answer_bytes_max;
+        self.load.answers.hold(org, answer, max).unwrap_or_else(|| Failure::overloaded().into_response())
     }
 
     /// Counts the request for `party`, or fails if that has too many at a time or calls too often.

@@ -5,8 +5,9 @@ mod list;
 mod wire;
 
 use axum::Json;
+use axum::extract::State;
 use strongroom::{
-    DefinitionId, Resolved, Scope, ScopeKind, ScopePath, Secret, StoredDefinition, WriteOptions,
+    AuditNote, DefinitionId, Resolved, Scope, ScopeKind, ScopePath, Secret, StoredDefinition, WriteOptions,
 };
 use zeroize::Zeroizing;
 
@@ -16,6 +17,7 @@ use crate::definitions;
 use crate::error::Failure;
 use crate::openapi::{BASE, Failures};
 use crate::request::{AccountHeader, Body, Query, SecretText, Segment, Stated};
+use crate::service::Service;
 use crate::time;
 
 pub(crate) use delete::{__path_delete, delete};
@@ -87,19 +89,21 @@ pub(crate) async fn set(
     security(("api_key" = []), ("session_token" = [])),
 )]
 pub(crate) async fn get(
+    State(service): State<Service>,
     caller: Caller,
     Segment(id): Segment,
     header: AccountHeader,
     Query(query): Query<ScopeQuery>,
 ) -> Result<Json<ValueFound>, Failure> {
     let stated = Stated::in_header(&header).or_query(query.linked_account_id.as_deref());
-    find(&caller, &id, &stated, query.workflow_id.as_deref())
+    find(&service, &caller, &id, &stated, query.workflow_id.as_deref())
         .await
         .map(Json)
         .map_err(Failure::with_error_code)
 }
 
 async fn find(
+    service: &Service,
     caller: &Caller,
     id: &str,
     stated: &Stated<'_>,
@@ -113,7 +117,11 @@ async fn find(
             let value = holder.account.value(id).await.map_err(|error| caller.failure(error))?;
             // Read after the value: a definition that was marked encrypted before the value was set is seen to be so.
             let StoredDefinition { id, definition, .. } = definitions::visible(caller, id).await?;
-            let value = value.ok_or_else(Failure::value_not_found)?.value;
+            let found = value.ok_or_else(Failure::value_not_found)?;
+            if !definition.encrypted {
+                service.note_reads(&holder.org, vec![AuditNote::value_read(&found)])?;
+            }
+            let value = found.value;
             let scope = ScopeKind::LinkedAccount.as_str();
             Ok(ValueFound::new(id, definition.name, definition.encrypted, scope, &value))
         }
@@ -121,6 +129,9 @@ async fn find(
             let path = account.into_iter().fold(ScopePath::org(), ScopePath::linked_account);
             let path = workflow.into_iter().fold(path, ScopePath::workflow);
             let resolved = holder.org.resolve(id, &path).await?.ok_or_else(Failure::value_not_found)?;
+            if !resolved.encrypted {
+                service.note_reads(&holder.org, vec![AuditNote::resolved(&resolved)])?;
+            }
             let Resolved { definition_id, name, encrypted, scope, value, .. } = resolved;
             Ok(ValueFound::new(definition_id, name, encrypted, scope.as_str(), &value))
         }

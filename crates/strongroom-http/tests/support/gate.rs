@@ -25,6 +25,11 @@ pub(crate) struct Gate {
     /// A commit waits.
     pub(crate) commit_reached: Notify,
     commit_released: Notify,
+    /// How many reads it takes until one waits; 0 for none.
+    reads_until_held: AtomicUsize,
+    /// That read waits.
+    pub(crate) read_reached: Notify,
+    read_released: Notify,
 }
 
 impl Gate {
@@ -40,6 +45,21 @@ impl Gate {
     /// Lets the commit that waits continue.
     pub(crate) fn release_commit(&self) {
         self.commit_released.notify_one();
+    }
+
+    /// Makes a read wait, the first one from now or a later one. Others pass meanwhile.
+    pub(crate) fn hold_read(&self, number: usize) {
+        self.reads_until_held.store(number, Ordering::SeqCst);
+    }
+
+    /// Whether the read that was to wait has come.
+    pub(crate) fn was_held(&self) -> bool {
+        self.reads_until_held.load(Ordering::SeqCst) == 0
+    }
+
+    /// Lets the read that waits go on.
+    pub(crate) fn release_read(&self) {
+        self.read_released.notify_one();
     }
 
     /// How many reads came so far.
@@ -61,6 +81,11 @@ impl Store for Gated {
         if self.gate.closed.load(Ordering::SeqCst) {
             self.gate.reached.notify_one();
             self.gate.opened.notified().await;
+        }
+        let one_less = |left: usize| left.checked_sub(1);
+        if self.gate.reads_until_held.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less) == Ok(1) {
+            self.gate.read_reached.notify_one();
+            self.gate.read_released.notified().await;
         }
         self.inner.read(request).await
     }

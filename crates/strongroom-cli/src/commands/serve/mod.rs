@@ -16,7 +16,7 @@ use strongroom::store::{KeyRange, ReadBatch, Scan, StoreErrorKind};
 use strongroom::{Error, Store, Vault};
 #[cfg(feature = "tls")]
 use strongroom_http::Tls;
-use strongroom_http::{Metrics, Service, ServiceOptions, StoreHealth};
+use strongroom_http::{Metrics, Service, ServiceOptions, StoreHealth, WhenFull};
 use strongroom_socket::DoorStore;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -61,6 +61,10 @@ pub(crate) struct Serve {
     /// Serve the HTTP calls alone, without the console at `/`
     #[arg(long)]
     no_console: bool,
+    /// Note in the audit who was shown which value, encrypted or not; a read that cannot be noted, because too many
+    /// notes wait to be written, is refused, or answered and counted as lost
+    #[arg(long, value_name = "IF_FULL", value_enum)]
+    note_reads: Option<NoteReads>,
     /// Leave core dumps and debuggers on for this process, although it holds keys
     #[arg(long)]
     allow_core_dumps: bool,
@@ -82,6 +86,13 @@ pub(crate) struct Serve {
 #[cfg(not(feature = "tls"))]
 #[derive(Debug, Clone)]
 enum Tls {}
+
+/// What becomes of a read that cannot be noted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum NoteReads {
+    Refuse,
+    Lose,
+}
 
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -107,6 +118,11 @@ impl Serve {
     fn options(&self) -> Result<ServiceOptions, Failure> {
         let options = ServiceOptions::default();
         let options = if self.no_console { options } else { options.with_console() };
+        let options = match self.note_reads {
+            None => options,
+            Some(NoteReads::Refuse) => options.note_reads(WhenFull::Refuse, READ_NOTES_MAX),
+            Some(NoteReads::Lose) => options.note_reads(WhenFull::Lose, READ_NOTES_MAX),
+        };
         options.origins(self.origins.iter().map(String::as_str)).map_err(|_| {
             Failure::usage("--cors-origin is a scheme and a host").next("write it as https://console.example")
         })
@@ -245,7 +261,11 @@ async fn serve_vault(
     session.vault.run_jobs().await?;
     let store_id = session.vault.store_id();
     let contents = match started {
-        Some(place) => first_run::make(&session.org, place, &store_id).await?,
+        Some(place) => {
+            // From the first write on; `strongroom audit --off` ends it.
+            session.vault.change_settings(|settings| settings.audit = true).await?;
+            first_run::make(&session.org, place, &store_id).await?
+        }
         None => first_run::find(&session.org, &store_id).await?,
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
@@ -344,6 +364,8 @@ fn failed(what: &str, error: &io::Error) -> Failure {
     Failure::new(Exit::Other, format!("{what}: {error}"))
 }
 
+/// Some 3 MB.
+const READ_NOTES_MAX: usize = 10_000;
 /// For a database that is started together with the server.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 const START_PAUSE: Duration = Duration::from_secs(1);
