@@ -4,6 +4,7 @@
 
 mod shell;
 
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
@@ -18,7 +19,7 @@ struct Answered {
 }
 
 #[test]
-fn no_answered_write_is_lost_to_kill_9() {
+fn no_answered_write_is_lost_to_kill_9_and_each_that_is_there_has_its_event() {
     let shell = Shell::new();
     let mut server = Server::start(&shell, &[]);
     let key = server.api_key().to_owned();
@@ -42,12 +43,37 @@ fn no_answered_write_is_lost_to_kill_9() {
     }
     assert!(all.len() >= ROUNDS * WRITES_A_ROUND);
     let mut connection = server.connect();
+    let noted = noted(&shell);
     for Answered { account, value } in all {
+        assert_eq!(noted.get(&account), Some(&1), "{account} has one event");
         let path = format!("/api/v2/public/env/value/{id}?linked_account_id={account}");
         let (status, found) = connection.send("GET", &path, &[("x-api-key", &key)], "").unwrap();
         assert_eq!((status, found["value"].as_str()), (200, Some(value.as_str())), "{account}: {found}");
     }
+    // What was written and not answered has its event too, and there is no event without its write.
+    let listed = format!("/api/v2/public/env/values/linked_account?variable_definition_id={id}");
+    for account in noted.keys() {
+        let (status, found) = connection
+            .send("GET", &format!("{listed}&linked_account_id={account}"), &[("x-api-key", &key)], "")
+            .unwrap();
+        assert_eq!((status, &found["totalDocs"]), (200, &Value::from(1)), "{account}: {found}");
+    }
     assert_eq!(server.stop(), 0);
+    shell.ok(&["verify"]);
+}
+
+/// How many events set a value of each account.
+fn noted(shell: &Shell) -> BTreeMap<String, usize> {
+    let mut noted = BTreeMap::new();
+    for line in shell.ok(&["audit", "--json"]).lines() {
+        let event: Value = serde_json::from_str(line).unwrap();
+        for change in event["changes"].as_array().unwrap() {
+            if change["kind"] == "Variable Value Set" {
+                *noted.entry(change["linked_account"].as_str().unwrap().to_owned()).or_default() += 1;
+            }
+        }
+    }
+    noted
 }
 
 /// A variable whose values are shown.

@@ -11,8 +11,9 @@ use futures_executor::block_on;
 use strongroom::store::Store;
 use strongroom::store::StoreErrorKind::{Indeterminate, Unavailable};
 use strongroom::{
-    Actor, AuditEvent, AuditFilter, Backup, Cause, DataKeys, EventKind, KeyState, NewValue, Org, PageRequest,
-    Scope, Timestamp, Vault, VaultOptions,
+    Actor, AuditChange, AuditEvent, AuditFilter, Backup, Cause, DataKeys, DefinitionChange, Error, EventKind,
+    KeyState, LinkedAccountId, NewValue, Org, PageRequest, Revision, Scope, Timestamp, Vault, VaultOptions,
+    WriteOptions,
 };
 use strongroom_conformance::{Fault, Faulty};
 use strongroom_memory::MemoryStore;
@@ -355,4 +356,184 @@ fn an_event_says_who_acted_and_in_which_request() {
     assert_eq!(who, [hers.clone(), hers, (None, None)]);
     let by_alice = AuditFilter::all().actor("user:alice");
     assert_eq!(block_on(org(&vault).audit(&by_alice, PageRequest::default())).unwrap().items.len(), 2);
+}
+
+/// A vault with an audit and a history of values, credentials and definitions, some of them deleted.
+fn with_past(store: &Arc<MemoryStore>) -> Vault {
+    let vault =
+        block_on(VaultOptions::default().history_versions(5).open(Arc::clone(store), unlock())).unwrap();
+    let org = org(&vault);
+    block_on(async {
+        for number in 0..4 {
+            org.set_value("D", Scope::Org, number.to_string()).await?;
+            org.set_value("V", of_account("a"), number.to_string()).await?;
+            org.account(account("a")).upsert_credential("k", number.to_string()).await?;
+            let change = DefinitionChange::new().description(number.to_string());
+            org.update_definition("D", change).await?;
+        }
+        org.delete_value_with("V", of_account("a"), WriteOptions::default().keep_history()).await?;
+        Ok::<_, Error>(())
+    })
+    .unwrap();
+    vault
+}
+
+#[test]
+fn events_that_are_dropped_and_rows_of_events_and_histories_that_are_swapped_or_changed_are_told() {
+    let store = load(&audited());
+    let vault = with_past(&store);
+    let mut checkpoint = Vec::new();
+    assert!(block_on(vault.checkpoint(&mut checkpoint)).unwrap().is_clean());
+    let whole = rows(&store);
+    let is_told = |rows: &Rows| {
+        let report = block_on(open(load(rows)).verify_against(checkpoint.as_slice())).unwrap();
+        !report.is_clean() || report.questions.iter().any(|question| question.cause == Cause::Gone)
+    };
+    assert!(!is_told(&whole));
+    let of_past = [
+        Kind::Event,
+        Kind::AuditHead,
+        Kind::FormerValue,
+        Kind::DeletedValue,
+        Kind::FormerCredential,
+        Kind::FormerDefinition,
+    ];
+    let is_of_audit = |kind| matches!(kind, Kind::Event | Kind::AuditHead);
+    for kind in of_past {
+        let keys: Vec<_> = whole.keys().filter(|key| RowKey::parse(key).kind == kind).collect();
+        assert!(!keys.is_empty(), "{kind:?}");
+        for (number, key) in keys.iter().enumerate() {
+            // A former version that is gone may have made room for a newer one.
+            let mut dropped = whole.clone();
+            dropped.remove(*key);
+            assert_eq!(is_told(&dropped), is_of_audit(kind), "{kind:?} {number} is gone");
+            let mut changed = whole.clone();
+            *changed.get_mut(*key).unwrap().last_mut().unwrap() ^= 1;
+            assert!(is_told(&changed), "{kind:?} {number} was changed");
+            let Some(next) = keys.get(number + 1) else { continue };
+            let mut swapped = whole.clone();
+            swapped.insert((*key).clone(), whole[*next].clone());
+            swapped.insert((*next).clone(), whole[*key].clone());
+            assert!(is_told(&swapped), "{kind:?} {number} was swapped with the next one");
+        }
+        let mut cut = whole.clone();
+        keys[keys.len() / 2..].iter().for_each(|key| drop(cut.remove(*key)));
+        assert_eq!(is_told(&cut), is_of_audit(kind), "the second half of {kind:?} is gone");
+    }
+}
+
+/// What one actor did with a document, in one event.
+struct Step {
+    document: String,
+    before: Option<u64>,
+    after: Option<u64>,
+}
+
+fn step(change: &AuditChange) -> Step {
+    let revision = |revision: Option<Revision>| revision.map(Revision::as_u64);
+    let account = change.linked_account.as_ref().map_or("", LinkedAccountId::as_str);
+    let document = match change.kind {
+        EventKind::CredentialSet | EventKind::CredentialDeleted => {
+            format!("credential {account} {}", change.name.as_ref().unwrap())
+        }
+        _ => format!("value {account} {}", change.definition_id.unwrap()),
+    };
+    Step { document, before: revision(change.before), after: revision(change.after) }
+}
+
+#[test]
+fn random_writes_of_several_actors_on_two_engines_are_noted_once_in_an_order_that_explains_what_is_left() {
+    for seed in 0..8 {
+        let store = load(&audited());
+        let shared = open(Arc::clone(&store));
+        block_on(org(&shared).account(account("a")).upsert_credential("k", "0")).unwrap();
+        let (noted_before, start) = (events(&org(&shared)).len(), documents(&org(&shared)));
+        let writers: Vec<_> = (0..6_u64)
+            .map(|writer| {
+                let vault = if writer % 2 == 0 { shared.clone() } else { open(Arc::clone(&store)) };
+                thread::spawn(move || act(&org(&vault), writer, seed * 100 + writer + 1))
+            })
+            .collect();
+        let mut acknowledged: Vec<_> =
+            writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect();
+        let all = events(&org(&open(load(&rows(&store)))));
+        let stream: Vec<_> = all.iter().skip(noted_before).cloned().collect();
+        let mut noted: Vec<_> = stream
+            .iter()
+            .map(|event| (event.actor.clone().unwrap(), event.request_id.clone().unwrap()))
+            .collect();
+        acknowledged.sort();
+        noted.sort();
+        assert_eq!(noted, acknowledged, "seed {seed}: each write is noted once");
+        assert_eq!(replayed(start, &stream), documents(&org(&shared)), "seed {seed}");
+        sound(&store);
+    }
+}
+
+/// Goes through events in an order in which each finds what those before it left, from `state` on, and returns what is
+/// left at the end. Events of one moment have no order of their own, so those that do not fit yet are tried again.
+fn replayed(mut state: BTreeMap<String, u64>, events: &[AuditEvent]) -> BTreeMap<String, u64> {
+    let mut left: Vec<Vec<Step>> =
+        events.iter().map(|event| event.changes.iter().map(step).collect()).collect();
+    while !left.is_empty() {
+        let fits =
+            |steps: &Vec<Step>| steps.iter().all(|step| state.get(&step.document).copied() == step.before);
+        let next = left.iter().position(fits).expect("an event follows from those before it");
+        for Step { document, after, .. } in left.remove(next) {
+            match after {
+                Some(revision) => drop(state.insert(document, revision)),
+                None => drop(state.remove(&document)),
+            }
+        }
+    }
+    state
+}
+
+/// The revision of each value and credential.
+fn documents(org: &Org) -> BTreeMap<String, u64> {
+    let mut found = BTreeMap::new();
+    let scopes = [Scope::Org, of_account("a"), of_account("b")];
+    for (scope, account) in scopes.iter().zip(["", "a", "b"]) {
+        for value in block_on(org.values(scope, PageRequest::default())).unwrap().items {
+            found.insert(format!("value {account} {}", value.definition_id), value.revision.as_u64());
+        }
+    }
+    for info in block_on(org.account(account("a")).credentials(PageRequest::default())).unwrap().items {
+        found.insert(format!("credential a {}", info.key_name), info.revision.as_u64());
+    }
+    found
+}
+
+/// Writes as one actor, and returns who wrote in which requests that were acknowledged.
+fn act(org: &Org, writer: u64, seed: u64) -> Vec<(String, String)> {
+    let actor: Actor = format!("user:{writer}").parse().unwrap();
+    let mut random = seed;
+    let mut next = |below: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % below
+    };
+    let mut acknowledged = Vec::new();
+    for number in 0..20 {
+        let request = format!("{writer}-{number}");
+        let org = org.acting_as(actor.clone().in_request(request.parse().unwrap()));
+        let scope = [Scope::Org, of_account("a"), of_account("b")][next(3) as usize].clone();
+        let (name, value) = (["V", "S"][next(2) as usize], number.to_string());
+        let a = org.account(account("a"));
+        let has_written = block_on(async {
+            Ok::<_, Error>(match next(5) {
+                0 => org.delete_value(name, &scope).await?.is_some(),
+                1 => a.upsert_credential("k", value).await.map(|_| true)?,
+                2 => a.delete_credential("k").await?,
+                3 => {
+                    let values = ["V", "S"].map(|name| NewValue::new(name, &scope, &*value));
+                    org.set_values(&values).await.map(|_| true)?
+                }
+                _ => org.set_value(name, &scope, value).await.map(|_| true)?,
+            })
+        });
+        if has_written.unwrap() {
+            acknowledged.push((actor.name().to_string(), request));
+        }
+    }
+    acknowledged
 }
