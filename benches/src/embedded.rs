@@ -87,15 +87,19 @@ fn works<S: Store>(label: &str, store: S) -> Vec<Work> {
     ]
 }
 
-/// Writes of a vault with an audit on redb, beside those of one without.
+/// Writes of a vault with an audit, beside those of one without.
 #[must_use]
 pub fn audit() -> Vec<Work> {
-    let [plain, audited] = [(); 2].map(|()| {
-        let store = RedbStore::temporary().expect("there is room for temporary files");
-        Filled::new(store, Population::of_values(1_000))
-    });
+    let mut works = audited("redb", || RedbStore::temporary().expect("there is room for temporary files"));
+    works.extend(audited("sled", || SledStore::temporary().expect("there is room for temporary files")));
+    works.extend(audited("sqlite", Kept::sqlite));
+    works
+}
+
+fn audited<S: Store>(label: &str, open: impl Fn() -> S) -> Vec<Work> {
+    let [plain, audited] = [(); 2].map(|()| Filled::new(open(), Population::of_values(1_000)));
     block_on(audited.vault.change_settings(|settings| settings.audit = true)).expect("it takes writes");
-    writes::audited("redb", &plain, &audited)
+    writes::audited(label, &plain, &audited)
 }
 
 /// Resolves one definition.

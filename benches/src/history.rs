@@ -12,6 +12,7 @@ use strongroom_memory::MemoryStore;
 use strongroom_redb::RedbStore;
 use strongroom_sled::SledStore;
 
+use crate::embedded::Kept;
 use crate::population::VALUE;
 use crate::{Run, Work};
 
@@ -21,9 +22,10 @@ pub fn works() -> Vec<Work> {
     let redb = || RedbStore::temporary().expect("there is room for temporary files");
     let sled = || SledStore::temporary().expect("there is room for temporary files");
     vec![
-        update("memory", MemoryStore::new).bar(1.25),
+        update("memory", MemoryStore::new),
         update("redb", redb).bar(1.25),
         update("sled", sled).bar(1.25),
+        update("sqlite", Kept::sqlite).bar(1.25),
         resolve("memory", MemoryStore::new).bar(1.02),
         resolve_at("memory", 10, MemoryStore::new).bar(3.0),
         resolve_at("redb", 10, redb).bar(3.0),

@@ -1,5 +1,7 @@
 //! The half of the store that writes: one transaction a group.
 
+use std::collections::HashMap;
+
 use redb::{Database, Durability, ReadableTable, Table};
 use strongroom_committer::{Answer, Readers, Writer, of_io};
 use strongroom_store::{Committed, Key, Op, RowRevision, StoreError, WriteBatch};
@@ -30,8 +32,9 @@ impl Writer for RedbWriter {
         transaction.set_durability(Durability::Immediate).map_err(of_redb)?;
         let mut table = transaction.open_table(ROWS).map_err(of_redb)?;
         let mut answers = Vec::with_capacity(group.len());
+        let mut seen = Seen { is_kept: group.len() > 1, rows: HashMap::new() };
         for batch in group {
-            answers.push(apply(&mut table, batch, &mut self.revisions, &mut self.stored)?);
+            answers.push(apply(&mut table, batch, (&mut self.revisions, &mut seen), &mut self.stored)?);
         }
         if !answers.iter().any(Result::is_ok) {
             drop(table);
@@ -82,16 +85,45 @@ impl RedbWriter {
     }
 }
 
+/// The revisions of rows as the batches of a group left them: many expect the same few, and a look-up in the tree costs
+/// many times as much.
+struct Seen<'g> {
+    /// A batch that is alone expects each row once.
+    is_kept: bool,
+    rows: HashMap<&'g Key, Option<RowRevision>>,
+}
+
+impl<'g> Seen<'g> {
+    fn revision(
+        &mut self,
+        table: &Table<'_, Bytes, Bytes>,
+        key: &'g Key,
+    ) -> Result<Option<RowRevision>, StoreError> {
+        if let Some(known) = self.rows.get(key) {
+            return Ok(*known);
+        }
+        let found = revision(table, key)?;
+        self.note(key, found);
+        Ok(found)
+    }
+
+    fn note(&mut self, key: &'g Key, revision: Option<RowRevision>) {
+        if self.is_kept {
+            self.rows.insert(key, revision);
+        }
+    }
+}
+
 /// Checks a batch against the state inside the transaction and writes it, or nothing of it. The outer error is one of
 /// redb's, after which the transaction must not be committed.
-fn apply(
+fn apply<'g>(
     table: &mut Table<'_, Bytes, Bytes>,
-    batch: &WriteBatch,
-    revisions: &mut Revisions,
+    batch: &'g WriteBatch,
+    (revisions, seen): (&mut Revisions, &mut Seen<'g>),
     stored: &mut Vec<u8>,
 ) -> Result<Answer, StoreError> {
     for (index, (key, expect)) in batch.expect.iter().enumerate() {
-        if !expect.holds(revision(table, key)?) {
+        if !expect.holds(seen.revision(table, key)?) {
             return Ok(Err(StoreError::conflict(index)));
         }
     }
@@ -101,8 +133,12 @@ fn apply(
             Op::Put(key, value) => {
                 row::encode(revision, value, stored);
                 table.insert(key.as_bytes(), stored.as_slice()).map_err(of_redb)?;
+                seen.note(key, Some(revision));
             }
-            Op::Delete(key) => drop(table.remove(key.as_bytes()).map_err(of_redb)?),
+            Op::Delete(key) => {
+                drop(table.remove(key.as_bytes()).map_err(of_redb)?);
+                seen.note(key, None);
+            }
         }
     }
     Ok(Ok(Committed { revision }))

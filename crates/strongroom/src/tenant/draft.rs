@@ -11,8 +11,8 @@ use crate::id::{DocumentId, LinkedAccountId};
 use crate::keys::{Document, Keyring, OpenedRow, Roots, ScopeKeys, active_key, seal};
 use crate::model::{AuditChange, Revision};
 use crate::row::body::ValueBody;
-use crate::row::{Row, RowKind, SealedRow, encode_epoch};
-use crate::store::{Committed, Expect, Key, RowRevision, Versioned, WriteBatch};
+use crate::row::{Row, RowKind, SealedRow, encode_epoch, is_unlike_others};
+use crate::store::{Committed, Expect, Key, Op, RowRevision, Versioned, WriteBatch};
 use crate::tenant::quota::Charges;
 use crate::tenant::{Attempt, Tenant, View};
 
@@ -317,6 +317,19 @@ impl<'t> Draft<'t> {
     /// The batch is part of a job, which a verb may run while it has a turn.
     pub(crate) fn never_waits(&mut self) {
         self.waits = false;
+    }
+
+    /// Whether the batch replaces a sealed row that was read: it can land only once then, and the row shows whether it
+    /// did.
+    pub(crate) fn replaces_sealed_row(&self) -> bool {
+        let is_replaced = |key: &Key| {
+            let expected = self.batch.expect.iter().find(|(known, _)| known == key);
+            matches!(expected, Some((_, Expect::Revision(_))))
+        };
+        self.batch.ops.iter().any(|op| match op {
+            Op::Put(key, row) => is_unlike_others(row) && is_replaced(key),
+            Op::Delete(_) => false,
+        })
     }
 
     /// Whether nothing is written yet.
