@@ -10,9 +10,8 @@ pub(crate) fn of_redb(error: impl Into<Error>) -> StoreError {
     let error = error.into();
     let (kind, message) = match &error {
         Error::DatabaseAlreadyOpen => (StoreErrorKind::Unavailable, ALREADY_OPEN),
-        Error::UpgradeRequired(_) => {
-            (StoreErrorKind::Unsupported, "redb cannot open this version of a data file")
-        }
+        Error::UpgradeRequired(_) => (StoreErrorKind::Unsupported, OTHER_VERSION),
+        Error::LockProtocolMismatch => (StoreErrorKind::Unavailable, OTHER_LOCKS),
         Error::Io(io) if !is_damage(io) => (StoreErrorKind::Unavailable, UNREADABLE),
         Error::PreviousIo => (StoreErrorKind::Unavailable, UNREADABLE),
         _ => (StoreErrorKind::Corrupt, "the data file is damaged"),
@@ -31,6 +30,10 @@ pub(crate) fn foreign(message: &'static str) -> StoreError {
 }
 
 const ALREADY_OPEN: &str = "the store is already open in another process, or by another handle of this one";
+const OTHER_VERSION: &str =
+    "the data file is of another version of redb: open it with the program that wrote it";
+const OTHER_LOCKS: &str =
+    "another process has the file open with a version of redb whose locks differ: end it first";
 const UNREADABLE: &str = "the data file could not be read or written";
 
 #[cfg(test)]

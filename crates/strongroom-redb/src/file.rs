@@ -14,7 +14,7 @@ use strongroom_store::StoreError;
 use crate::disk::Disk;
 use crate::failure::{foreign, of_redb};
 use crate::revisions::Revisions;
-use crate::row::ROWS;
+use crate::row::{TABLE, rows};
 use crate::writer::RedbWriter;
 
 /// Opens the store at `path`, or makes one where there is nothing.
@@ -50,7 +50,7 @@ pub(crate) fn initialise(
     let gauge = disk.gauge();
     let db = builder().create_with_backend(disk).map_err(of_redb)?;
     let transaction = db.begin_write().map_err(of_redb)?;
-    let revisions = Revisions::create(&mut transaction.open_table(ROWS).map_err(of_redb)?)?;
+    let revisions = Revisions::create(&mut transaction.open_table(rows(TABLE)).map_err(of_redb)?)?;
     transaction.commit().map_err(of_redb)?;
     Ok((RedbWriter::new(db, gauge.clone(), revisions), gauge))
 }
@@ -96,12 +96,12 @@ fn refuse_foreign_tables(path: &Path) -> Result<(), StoreError> {
 /// The counter of a file that is ours.
 fn check(transaction: &ReadTransaction) -> Result<Revisions, StoreError> {
     let mut tables = transaction.list_tables().map_err(of_redb)?;
-    if tables.any(|table| table.name() != ROWS.name())
+    if tables.any(|table| table.name() != TABLE)
         || transaction.list_multimap_tables().map_err(of_redb)?.next().is_some()
     {
         return Err(foreign("the data file holds tables that strongroom did not write"));
     }
-    match transaction.open_table(ROWS) {
+    match transaction.open_table(rows(TABLE)) {
         Ok(table) => Revisions::read(&table),
         Err(redb::TableError::Storage(error)) => Err(of_redb(error)),
         Err(_) => Err(corrupt("the data file was not written by strongroom")),

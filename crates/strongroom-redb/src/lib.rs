@@ -27,6 +27,9 @@
 //!   restart the machine, not the process alone, before you trust the disk again.
 //! * **One process at a time.** The file is locked. What is not a store is refused and left as it was; only another
 //!   program's redb file that was not closed properly is repaired first, as its owner's next opening would have done.
+//! * **One transaction with the host's own rows.** [`RedbTableStore`] keeps the store in one table of a database that the
+//!   host has open. What [`Org::plan`] made is applied inside a write transaction of the host's:
+//!   [`RedbTableStore::plans`].
 //! * **A new store appears whole.** It is made under a passing name, `.strongroom-….new`, and then takes its place,
 //!   readable by its owner alone. A process that is killed meanwhile may leave the passing name behind.
 //!
@@ -43,19 +46,25 @@
 //!   writes to the file: an intruder on the machine can also make a commit vanish by putting back an older file.
 //! * **Platforms.** Linux is tested, power cuts on ext4 included. Others are best effort.
 //!
-//! It is not: a store for several processes, or a store for rows over 80 KiB.
+//! It is not: a store for rows over 80 KiB.
+//!
+//! [`Org::plan`]: https://docs.rs/strongroom/latest/strongroom/struct.Org.html#method.plan
 
 #[cfg(test)]
 mod crash;
 mod disk;
 mod failure;
 mod file;
+mod plans;
 mod read;
 #[cfg(doctest)]
 mod readme;
 mod revisions;
 mod row;
 mod store;
+mod table;
 mod writer;
 
+pub use plans::Plans;
 pub use store::RedbStore;
+pub use table::RedbTableStore;

@@ -2,23 +2,23 @@
 
 use std::ops::Bound;
 
-use redb::{AccessGuard, Database, Range, ReadOnlyTable, ReadableDatabase, StorageError};
+use redb::{AccessGuard, Range, ReadOnlyTable, ReadableDatabase, StorageError};
 use strongroom_committer::corrupt;
 use strongroom_store::{Key, KeyRange, Page, ReadBatch, ReadSet, Scan, StoreError, Versioned};
 
 use crate::failure::of_redb;
-use crate::row::{self, Bytes, META, ROWS};
+use crate::row::{self, Bytes, META};
 
 /// The rows as of one transaction.
 ///
-/// One is opened after each commit and shared by all readers until the next: to begin a transaction takes locks and
-/// looks the table up, which costs more than a get.
+/// Where nobody else writes, one is opened after each commit and shared by all readers until the next: to begin a
+/// transaction takes locks and looks the table up, which costs more than a get.
 pub(crate) struct Snapshot(ReadOnlyTable<Bytes, Bytes>);
 
 impl Snapshot {
-    pub(crate) fn newest(db: &Database) -> Result<Self, StoreError> {
+    pub(crate) fn newest(db: &impl ReadableDatabase, table: &str) -> Result<Self, StoreError> {
         let transaction = db.begin_read().map_err(of_redb)?;
-        transaction.open_table(ROWS).map(Self).map_err(of_redb)
+        transaction.open_table(row::rows(table)).map(Self).map_err(of_redb)
     }
 
     pub(crate) fn read(&self, request: &ReadBatch, page_bytes_max: usize) -> Result<ReadSet, StoreError> {

@@ -11,10 +11,12 @@ use crate::row::{Bytes, META};
 /// written by the transaction of the first revision above the one before.
 ///
 /// A counter written by each transaction would rewrite the leaf of the lowest keys, and the pages above it, each time.
+/// Where others write to the table as well, each transaction reads it and writes it, in blocks of none.
 #[derive(Debug)]
 pub(crate) struct Revisions {
     last: u64,
     bound: u64,
+    block_len: u64,
 }
 
 impl Revisions {
@@ -27,12 +29,17 @@ impl Revisions {
             return Err(corrupt("the data file was not written by strongroom"));
         };
         let bound = bound(meta.value())?;
-        Ok(Self { last: bound, bound })
+        Ok(Self { last: bound, bound, block_len: BLOCK_LEN })
+    }
+
+    /// The same for one transaction alone, the next of which may be somebody else's.
+    pub(crate) fn read_shared(table: &impl ReadableTable<Bytes, Bytes>) -> Result<Self, StoreError> {
+        Ok(Self { block_len: 0, ..Self::read(table)? })
     }
 
     /// Writes the row of a new store.
     pub(crate) fn create(table: &mut Table<'_, Bytes, Bytes>) -> Result<Self, StoreError> {
-        let mut revisions = Self { last: 0, bound: 0 };
+        let mut revisions = Self { last: 0, bound: 0, block_len: BLOCK_LEN };
         revisions.reserve(table)?;
         Ok(revisions)
     }
@@ -49,7 +56,7 @@ impl Revisions {
     }
 
     fn reserve(&mut self, table: &mut Table<'_, Bytes, Bytes>) -> Result<(), StoreError> {
-        self.bound = self.last + BLOCK_LEN;
+        self.bound = self.last + self.block_len;
         let meta = [FORMAT, &self.bound.to_be_bytes()].concat();
         table.insert(META, meta.as_slice()).map_err(of_redb)?;
         Ok(())
@@ -82,7 +89,7 @@ mod tests {
     use redb::{Database, WriteTransaction};
 
     use super::*;
-    use crate::row::ROWS;
+    use crate::row::{TABLE, rows};
 
     fn transaction() -> WriteTransaction {
         let db = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
@@ -92,7 +99,7 @@ mod tests {
     #[test]
     fn a_start_draws_above_everything_that_was_kept() {
         let transaction = transaction();
-        let mut table = transaction.open_table(ROWS).unwrap();
+        let mut table = transaction.open_table(rows(TABLE)).unwrap();
         let mut revisions = Revisions::create(&mut table).unwrap();
         for _ in 0..3 * BLOCK_LEN {
             let drawn = revisions.draw();
@@ -102,9 +109,21 @@ mod tests {
     }
 
     #[test]
+    fn transactions_in_turn_draw_each_revision_once_and_skip_none() {
+        let transaction = transaction();
+        let mut table = transaction.open_table(rows(TABLE)).unwrap();
+        let first = Revisions::create(&mut table).unwrap().bound + 1;
+        for expected in first..first + 100 {
+            let mut revisions = Revisions::read_shared(&table).unwrap();
+            assert_eq!(revisions.draw(), RowRevision(expected));
+            revisions.keep(&mut table).unwrap();
+        }
+    }
+
+    #[test]
     fn what_strongroom_did_not_write_is_refused() {
         let transaction = transaction();
-        let mut table = transaction.open_table(ROWS).unwrap();
+        let mut table = transaction.open_table(rows(TABLE)).unwrap();
         assert_eq!(Revisions::read(&table).unwrap_err().kind(), StoreErrorKind::Corrupt);
         for (meta, kind) in [
             (b"strongroom-redb 2\0".as_slice(), StoreErrorKind::Unsupported),

@@ -7,8 +7,13 @@ use strongroom_store::{RowRevision, StoreError, Versioned};
 
 pub(crate) type Bytes = &'static [u8];
 
-/// The rows of a store.
-pub(crate) const ROWS: TableDefinition<'static, Bytes, Bytes> = TableDefinition::new("strongroom");
+/// The rows of a store in a table of this name.
+pub(crate) const fn rows(table: &str) -> TableDefinition<'_, Bytes, Bytes> {
+    TableDefinition::new(table)
+}
+
+/// The table of a file that holds nothing else.
+pub(crate) const TABLE: &str = "strongroom";
 
 /// The key of the row of the store itself, before every other.
 pub(crate) const META: &[u8] = &[];

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use redb::{Database, Durability, ReadableTable, Table};
+use redb::{Database, Durability, ReadableTable, Table, WriteTransaction};
 use strongroom_committer::{Answer, Readers, Writer, of_io};
 use strongroom_store::{Committed, Key, Op, RowRevision, StoreError, WriteBatch};
 
@@ -10,15 +10,13 @@ use crate::disk::Gauge;
 use crate::failure::of_redb;
 use crate::read::Snapshot;
 use crate::revisions::Revisions;
-use crate::row::{self, Bytes, ROWS};
+use crate::row::{self, Bytes, TABLE};
 
 /// The writer of one store. The file stays locked for as long as it lives.
 pub(crate) struct RedbWriter {
     db: Database,
     gauge: Gauge,
     revisions: Revisions,
-    /// What is stored for a row, made in one place again and again.
-    stored: Vec<u8>,
 }
 
 /// What readers look at; nothing while the file is compacted.
@@ -30,23 +28,14 @@ impl Writer for RedbWriter {
     fn commit(&mut self, group: &[&WriteBatch], readers: &Readers<View>) -> Result<Vec<Answer>, StoreError> {
         let mut transaction = self.db.begin_write().map_err(of_redb)?;
         transaction.set_durability(Durability::Immediate).map_err(of_redb)?;
-        let mut table = transaction.open_table(ROWS).map_err(of_redb)?;
-        let mut answers = Vec::with_capacity(group.len());
-        let mut seen = Seen { is_kept: group.len() > 1, rows: HashMap::new() };
-        for batch in group {
-            answers.push(apply(&mut table, batch, (&mut self.revisions, &mut seen), &mut self.stored)?);
-        }
-        if !answers.iter().any(Result::is_ok) {
-            drop(table);
-            transaction.abort().map_err(of_redb)?;
-            return Ok(answers);
-        }
-        self.revisions.keep(&mut table)?;
+        let mut table = transaction.open_table(row::rows(TABLE)).map_err(of_redb)?;
+        let answers = apply(&mut table, group, &mut self.revisions)?;
         drop(table);
-        transaction.commit().map_err(of_redb)?;
-        let newest = Snapshot::newest(&self.db)?;
-        // The last one goes when the readers are let in again.
-        readers.exclude(|view| Ok(view.replace(newest)))?;
+        if end(transaction, &answers)? {
+            let newest = self.snapshot()?;
+            // The last one goes when the readers are let in again.
+            readers.exclude(|view| Ok(view.replace(newest)))?;
+        }
         Ok(answers)
     }
 
@@ -65,12 +54,12 @@ impl Writer for RedbWriter {
 
 impl RedbWriter {
     pub(crate) fn new(db: Database, gauge: Gauge, revisions: Revisions) -> Self {
-        Self { db, gauge, revisions, stored: Vec::new() }
+        Self { db, gauge, revisions }
     }
 
     /// What is durable now.
     pub(crate) fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        Snapshot::newest(&self.db)
+        Snapshot::newest(&self.db, TABLE)
     }
 
     /// Gives free space back to the file system, with the readers kept out. Answers whether there was any.
@@ -79,7 +68,7 @@ impl RedbWriter {
             // redb compacts only what nobody looks at.
             *view = None;
             let compacted = self.db.compact().map_err(of_redb)?;
-            *view = Some(Snapshot::newest(&self.db)?);
+            *view = Some(Snapshot::newest(&self.db, TABLE)?);
             Ok(compacted)
         })
     }
@@ -114,9 +103,37 @@ impl<'g> Seen<'g> {
     }
 }
 
-/// Checks a batch against the state inside the transaction and writes it, or nothing of it. The outer error is one of
-/// redb's, after which the transaction must not be committed.
-fn apply<'g>(
+/// Checks each batch against what those before it left inside the transaction, and writes it, or nothing of it. The
+/// outer error is one of redb's, after which the transaction must not be committed.
+pub(crate) fn apply(
+    table: &mut Table<'_, Bytes, Bytes>,
+    group: &[&WriteBatch],
+    revisions: &mut Revisions,
+) -> Result<Vec<Answer>, StoreError> {
+    // What is stored for a row, made in one place again and again.
+    let mut stored = Vec::new();
+    let mut seen = Seen { is_kept: group.len() > 1, rows: HashMap::new() };
+    let mut answers = Vec::with_capacity(group.len());
+    for batch in group {
+        answers.push(apply_one(table, batch, (&mut *revisions, &mut seen), &mut stored)?);
+    }
+    if answers.iter().any(Result::is_ok) {
+        revisions.keep(table)?;
+    }
+    Ok(answers)
+}
+
+/// Ends a transaction, durably if a batch was applied in it. Returns whether one was.
+pub(crate) fn end(transaction: WriteTransaction, answers: &[Answer]) -> Result<bool, StoreError> {
+    if answers.iter().any(Result::is_ok) {
+        transaction.commit().map_err(of_redb)?;
+        return Ok(true);
+    }
+    transaction.abort().map_err(of_redb)?;
+    Ok(false)
+}
+
+fn apply_one<'g>(
     table: &mut Table<'_, Bytes, Bytes>,
     batch: &'g WriteBatch,
     (revisions, seen): (&mut Revisions, &mut Seen<'g>),

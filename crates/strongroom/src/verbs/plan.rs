@@ -15,7 +15,7 @@ impl Org {
     /// `verbs` gets an org whose verbs, and those of the handles that are made from it, write to the plan only. They
     /// check, seal and return what they always do, and each sees what those before it wrote. The audit, the history and
     /// the quotas go along. The crate of the backend applies the plan: `strongroom-postgres` to a transaction of
-    /// `tokio-postgres`, `strongroom-sqlite` to one of `rusqlite`.
+    /// `tokio-postgres`, `strongroom-sqlite` to one of `rusqlite`, `strongroom-redb` to one of `redb`.
     ///
     /// Until the host commits, nothing has happened: a plan may be dropped. Nothing of it is cached here, and from the
     /// commit on every engine sees it as it sees what another process wrote. If a row that the plan was made on changes
