@@ -25,9 +25,10 @@ use crate::{row, writer};
 /// plans can then be committed in a transaction of the host's: [`plans`](Self::plans).
 ///
 /// It counts as shared, so the engine checks its caches with each read. Every read begins a transaction of redb's.
-/// Writers, those of the host among them, take turns: a write transaction of the host's that stays open for five seconds
-/// makes a commit fail as `Contention`. Several stores may be in one database, and several handles on one of them. Where
-/// the host opened it for several processes (`ConcurrencyMode::MultiWriter`), each of them may have a handle.
+/// Writers, those of the host among them, take turns: a write transaction of the host's that stays open for five
+/// seconds makes a commit fail as `Contention`. Several stores may be in one database, and several handles on one of
+/// them. Where the host opened it for several processes (`ConcurrencyMode::MultiWriter`), each of them may have a
+/// handle.
 ///
 /// Closing or dropping it leaves the database to the host.
 pub struct RedbTableStore {
