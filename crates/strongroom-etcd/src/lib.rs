@@ -1,0 +1,47 @@
+//! A `strongroom` store on etcd 3: rows under a prefix of a cluster, for processes of several machines.
+//!
+//! ```no_run
+//! use strongroom_etcd::{EtcdOptions, EtcdStore};
+//! let options = EtcdOptions::new(["http://10.0.0.1:2379", "http://10.0.0.2:2379", "http://10.0.0.3:2379"]);
+//! let store = EtcdStore::open(&options)?;
+//! # Ok::<(), strongroom_store::StoreError>(())
+//! ```
+//!
+//! # What is promised
+//!
+//! * **An acknowledged batch is on the disks of a majority**, and survives the loss of any minority, unless a node runs
+//!   with `--unsafe-no-fsync`, which a client cannot see.
+//! * **A batch is one transaction of etcd's.** Expectations are its compares, and the revision of a row is the one at
+//!   which etcd last changed it (`mod_revision`).
+//! * **A read is one transaction too, and never stale**: the node that is asked first makes sure that it has everything
+//!   a majority has acknowledged. One that is cut off refuses. A long page is read in parts, all of the same revision.
+//! * **Any number of processes and handles**, on any number of machines.
+//! * **Nodes may fail.** What was surely not sent to one node is sent to the next, and reads in every case. A write
+//!   whose answer is lost is `Indeterminate`.
+//!
+//! # What to know
+//!
+//! * **Small vaults.** etcd keeps 2 GiB unless told otherwise (`--quota-backend-bytes`), old revisions included: have
+//!   it compact them (`--auto-compaction-retention`). A cluster whose space is used up refuses writes, as
+//!   `Unavailable`.
+//! * **Limits.** A batch holds 128 operations and 128 expectations (`--max-txn-ops`) and 1 MiB of keys and values,
+//!   which with its compares fits a request of 1.5 MiB (`--max-request-bytes`). A cluster that is set lower answers
+//!   `TooLarge`.
+//! * **A scan from the last key to the first** makes the node read the whole range.
+//! * **A cluster that is restored from a snapshot** counts revisions from there again. Do it while no process has the
+//!   vault open.
+//! * **It speaks plain HTTP**, through etcd's own gateway (`/v3/…`), and logs in nowhere. What is sent is sealed, but
+//!   whoever is on the network could change or delete rows: use it on a network of its own, or through a local TLS
+//!   proxy.
+//! * **Threads.** A call waits on one of 32 threads of the store's; any `block_on` can drive its future.
+//!
+//! It is not: a store for more than a few million rows, or for rows over 80 KiB.
+
+mod client;
+mod options;
+mod store;
+mod wire;
+mod workers;
+
+pub use options::EtcdOptions;
+pub use store::EtcdStore;
