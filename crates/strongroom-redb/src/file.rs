@@ -6,7 +6,8 @@ use std::path::Path;
 
 use redb::backends::FileBackend;
 use redb::{
-    Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, StorageBackend, TableHandle,
+    Builder, Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, StorageBackend,
+    TableHandle,
 };
 use strongroom_committer::{corrupt, create_directory, guarded, of_io, parent, sync_entries};
 use strongroom_store::StoreError;
@@ -31,6 +32,19 @@ pub(crate) fn open_or_create(path: &Path) -> Result<(RedbWriter, crate::disk::Ga
             })
         }
     }
+}
+
+/// The store at `path`, which nothing is written to.
+pub(crate) fn open_to_read(path: &Path) -> Result<ReadOnlyDatabase, StoreError> {
+    refuse_foreign(&mut File::open(path).map_err(unreadable)?)?;
+    let db = builder().open_read_only(path).map_err(|error| match error {
+        DatabaseError::RepairAborted => {
+            foreign("the store was not closed properly: open it with RedbStore, which repairs it")
+        }
+        error => of_redb(error),
+    })?;
+    check(&db.begin_read().map_err(of_redb)?)?;
+    Ok(db)
 }
 
 /// The store in a backend of redb's that holds one.

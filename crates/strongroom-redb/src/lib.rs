@@ -30,6 +30,7 @@
 //! * **One transaction with the host's own rows.** [`RedbTableStore`] keeps the store in one table of a database that
 //!   the host has open. What [`Org::plan`] made is applied inside a write transaction of the host's:
 //!   [`RedbTableStore::plans`].
+//! * **Or several that only read.** [`RedbReader`] writes nothing, and keeps writers out for as long as it is open.
 //! * **A new store appears whole.** It is made under a passing name, `.strongroom-….new`, and then takes its place,
 //!   readable by its owner alone. A process that is killed meanwhile may leave the passing name behind.
 //!
@@ -57,6 +58,7 @@ mod failure;
 mod file;
 mod plans;
 mod read;
+mod reader;
 #[cfg(doctest)]
 mod readme;
 mod revisions;
@@ -66,5 +68,6 @@ mod table;
 mod writer;
 
 pub use plans::Plans;
+pub use reader::RedbReader;
 pub use store::RedbStore;
 pub use table::RedbTableStore;

@@ -127,7 +127,7 @@ impl fmt::Debug for RedbStore {
     }
 }
 
-const CAPABILITIES: Capabilities = Capabilities::embedded(Durability::PowerLoss);
+pub(crate) const CAPABILITIES: Capabilities = Capabilities::embedded(Durability::PowerLoss);
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use redb::{Database, TableDefinition};
-use strongroom_redb::RedbStore;
+use strongroom_redb::{RedbReader, RedbStore};
 use strongroom_store::{Key, ReadBatch, Store, StoreErrorKind, WriteBatch};
 use tempfile::TempDir;
 
@@ -145,4 +145,36 @@ fn a_closed_store_can_be_opened_at_once_while_its_handle_lives() {
         block_on(store.close()).unwrap();
         assert!(holds(&RedbStore::open(&path).unwrap(), &[round]));
     }
+}
+
+#[test]
+fn readers_share_a_store_that_they_never_write_and_keep_writers_out() {
+    let (_directory, path) = place();
+    let store = RedbStore::open(&path).unwrap();
+    put(&store, b"k");
+    assert_eq!(RedbReader::open(&path).unwrap_err().kind(), StoreErrorKind::Unavailable);
+    block_on(store.close()).unwrap();
+    let before = fs::read(&path).unwrap();
+    let (one, other) = (RedbReader::open(&path).unwrap(), RedbReader::open(&path).unwrap());
+    let request = ReadBatch { gets: vec![Key::from(b"k".as_slice())], scans: vec![] };
+    for reader in [&one, &other] {
+        assert!(block_on(reader.read(&request)).unwrap().gets[0].is_some());
+        let refused = block_on(reader.commit(Arc::new(WriteBatch::default()))).unwrap_err();
+        assert_eq!(refused.kind(), StoreErrorKind::Unsupported);
+        assert_eq!(RedbStore::open(&path).unwrap_err().kind(), StoreErrorKind::Unavailable);
+        block_on(reader.close()).unwrap();
+        assert_eq!(block_on(reader.read(&request)).unwrap_err().kind(), StoreErrorKind::Closed);
+    }
+    assert!(fs::read(&path).unwrap() == before);
+    assert!(holds(&RedbStore::open(&path).unwrap(), b"k"));
+}
+
+#[test]
+fn what_is_not_there_or_not_a_store_is_not_opened_for_reading_either() {
+    let (_directory, path) = place();
+    assert_eq!(RedbReader::open(&path).unwrap_err().kind(), StoreErrorKind::Unavailable);
+    assert!(!path.exists());
+    fs::write(&path, "dear").unwrap();
+    assert_eq!(RedbReader::open(&path).unwrap_err().kind(), StoreErrorKind::Unsupported);
+    assert_eq!(fs::read(&path).unwrap(), b"dear");
 }
