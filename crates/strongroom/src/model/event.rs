@@ -33,7 +33,8 @@ pub struct AuditChange {
     pub kind: EventKind,
     /// The variable definition.
     pub definition_id: Option<DefinitionId>,
-    /// The name of the definition at that time, the key of a credential, or the namespace of a host's record.
+    /// The name of the definition at that time, the key of a credential, the id of an API key, or the namespace of a
+    /// host's record.
     pub name: Option<String>,
     /// The linked account, also as a scope.
     pub linked_account: Option<LinkedAccountId>,

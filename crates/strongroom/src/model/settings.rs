@@ -10,7 +10,8 @@ pub struct Settings {
     /// writers of an org and environment.
     pub generations: bool,
     /// Whether each write leaves an event in its org's audit, in the same batch: [`Org::audit`](crate::Org::audit). Off
-    /// unless set: a write then has one more row, which nobody may ever read.
+    /// unless set: a write then has one more row, which nobody may ever read. On which day an API key was last used is
+    /// kept without an event.
     pub audit: bool,
 }
 

@@ -161,7 +161,7 @@ impl Draft<'_> {
             (RecordAction::Put(value), _) => value,
             (RecordAction::Delete, Some(read)) => {
                 self.delete_as_read(place.key(), read);
-                self.note(|| AuditChange { before, ..record_change(write, before.is_some()) });
+                self.note_record(write, || AuditChange { before, ..record_change(write, before.is_some()) });
                 return Ok(if existing.is_some() { RecordChange::Deleted } else { RecordChange::Absent });
             }
             (RecordAction::Expect, Some(read)) => {
@@ -185,9 +185,17 @@ impl Draft<'_> {
         };
         let body = ValueBody::encode(value, Times { created_at, updated_at: now }, &Metadata::NONE);
         self.put_sealed(&place, read, &Document { id: None, revision, body: &body })?;
-        self.note(|| AuditChange { before, after: Some(revision), ..record_change(write, before.is_some()) });
+        let change = || record_change(write, before.is_some());
+        self.note_record(write, || AuditChange { before, after: Some(revision), ..change() });
         let key = write.key.clone();
         Ok(RecordChange::Put(RecordWritten { action, key, revision, created_at, updated_at: now }))
+    }
+
+    /// On which day a key was used is no change that somebody made.
+    fn note_record(&mut self, write: &RecordWrite, change: impl FnOnce() -> AuditChange) {
+        if write.namespace.as_str() != API_KEY_USES {
+            self.note(change);
+        }
     }
 
     /// Makes the batch fail if the record is added before it lands. A store can expect that a row is absent only where
@@ -200,7 +208,7 @@ impl Draft<'_> {
     }
 }
 
-/// A change of a record, without its revisions. Its key may be a secret of the host's.
+/// A change of a record, without its revisions. Its key may be a secret of the host's; that of an API key is its id.
 fn record_change(write: &RecordWrite, exists: bool) -> AuditChange {
     let deletes = matches!(write.action, RecordAction::Delete);
     let kind = match (write.namespace.as_str() == API_KEYS, deletes, exists) {
@@ -210,8 +218,14 @@ fn record_change(write: &RecordWrite, exists: bool) -> AuditChange {
         (true, false, true) => EventKind::ApiKeyUpdated,
         (true, true, _) => EventKind::ApiKeyRevoked,
     };
-    AuditChange { name: Some(write.namespace.as_str().to_owned()), ..AuditChange::new(kind) }
+    let name = match write.namespace.as_str() {
+        API_KEYS => write.key.as_str(),
+        other => other,
+    };
+    AuditChange { name: Some(name.to_owned()), ..AuditChange::new(kind) }
 }
 
 /// The reserved namespace in which the server keeps API keys.
 const API_KEYS: &str = "api-key";
+/// The one in which it keeps when they were last used.
+const API_KEY_USES: &str = "api-key-use";

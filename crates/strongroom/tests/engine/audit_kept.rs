@@ -244,11 +244,17 @@ fn what_happens_to_api_keys_has_names_of_its_own() {
         keys.put(&id, "one").await?;
         keys.put(&id, "two").await?;
         keys.delete(&id).await?;
+        kept.org.reserved_records("api-key-use".parse()?).put(&id, "20000").await?;
         kept.org.records("other".parse()?).put(&id, "one").await
     })
     .unwrap();
-    let kinds: Vec<_> = kept.events()[1..].iter().map(|event| event.changes[0].kind.as_str()).collect();
-    assert_eq!(kinds, ["API Key Created", "API Key Updated", "API Key Revoked", "Record Put"]);
+    let events = kept.events();
+    let changes = events[1..].iter().map(|event| &event.changes[0]);
+    let changes: Vec<_> = changes.map(|change| (change.kind.as_str(), change.name.as_deref())).collect();
+    let key = Some("k1");
+    let expected = [("API Key Created", key), ("API Key Updated", key), ("API Key Revoked", key)];
+    assert_eq!(changes[..3], expected);
+    assert_eq!(changes[3..], [("Record Put", Some("other"))], "when a key was used is no event");
 }
 
 async fn events_of(org: &Org) -> Vec<AuditEvent> {

@@ -31,6 +31,7 @@ mod dropped;
 mod dropped_keys;
 mod durability;
 mod envelope;
+mod environments;
 mod events;
 mod explain;
 mod fence;

@@ -42,6 +42,13 @@ impl AuditNote {
         })
     }
 
+    /// The same with the name of its variable, which a value does not have.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.0.name = Some(name.into());
+        self
+    }
+
     /// Somebody was shown, or could tell, what the values of a definition are, at whatever scopes they are.
     #[must_use]
     pub fn values_read(definition: &StoredDefinition) -> Self {

@@ -8,8 +8,8 @@ use crate::jobs::definition::finish_deletes;
 use crate::jobs::narrow::{Narrowing, put_narrowing};
 use crate::jobs::{JobId, run_job, until_landed};
 use crate::model::{DefinitionRef, Listing, PageRequest, Revision, StoredDefinition, Version};
-use crate::row::Subject;
 use crate::row::body::{Sweep, decode_definition};
+use crate::row::{Row, Subject, TenantRow};
 use crate::tenant::definition::read_hint;
 use crate::tenant::history::with_current;
 use crate::tenant::{
@@ -140,6 +140,37 @@ impl Org {
             tenant.refuse_in_use(stored.id, removed).await?;
         }
         Ok(stored)
+    }
+
+    /// The definitions that were deleted with [`WriteOptions::keep_history`] and not defined again, as they were. Costs
+    /// what the kept versions of all definitions cost to read.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// use strongroom::{PageRequest, WriteOptions};
+    /// org.delete_definition_with("PORT", WriteOptions::default().keep_history()).await?;
+    /// let deleted = org.deleted_definitions(PageRequest::default()).await?.items;
+    /// assert_eq!(deleted[0].definition.name, "PORT");
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] and [`Error::UnknownVersion`] for one that cannot be read; [`Error::Store`].
+    pub async fn deleted_definitions(&self, page: PageRequest) -> Result<Listing<StoredDefinition>, Error> {
+        let tenant = &*self.tenant;
+        let kept = tenant.id.definitions_history();
+        tenant
+            .list(None, &kept, &page, |view, key, row| {
+                // Its former versions are among them.
+                let Some(place) = tenant.id.parse(key) else { return Ok(None) };
+                let Row::Tenant(_, TenantRow::Deleted(Subject::Definition(id))) = place else {
+                    return Ok(None);
+                };
+                let Some(opened) = tenant.open(view.keys(None), &place, &row.value)? else { return Ok(None) };
+                let stored = decode_definition(id, opened.revision, &opened.plaintext);
+                stored.map(Some).map_err(|error| Error::row(place.name(), error))
+            })
+            .await
     }
 
     /// Brings back a definition that was deleted with [`WriteOptions::keep_history`], under its id, without its values.
