@@ -4,7 +4,8 @@ use axum::Json;
 use strongroom::{Error, LinkedAccountId, PageRequest};
 
 use super::BASE;
-use super::bodies::{AccountView, Deletion, NewAccount, Page, Revoked, Usage};
+use super::bodies::{AccountView, Connection, Deletion, NewAccount, Page, Revoked, Usage};
+use super::credentials::Integrated;
 use super::operator::{Operator, full};
 use super::queries::{DryRunQuery, PageQuery};
 use crate::auth::Right;
@@ -69,6 +70,18 @@ pub(crate) async fn create(
     new.await.map_err(full)?;
     let found = operator.org.linked_account(&id).await.map_err(full)?.ok_or_else(not_found)?;
     Ok(Json(AccountView::of(found)))
+}
+
+/// Adds an integration to a linked account, unless it has it
+#[utoipa::path(
+    put, context_path = BASE, path = "/accounts/{id}/connections/{integration}", tag = "control: accounts",
+    params(("id" = String, Path), ("integration" = String, Path)),
+    responses((status = 200, body = Connection), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn connect(operator: Operator, place: Integrated) -> Result<Json<Connection>, Failure> {
+    operator.may_account(Right::Write, Some(&place.account))?;
+    let account = operator.org.account(place.account);
+    Ok(Json(Connection::of(&account.add_integration(&place.integration).await.map_err(full)?)))
 }
 
 /// Deletes a linked account with its values, credentials, sessions and keys

@@ -91,8 +91,8 @@ pub(crate) async fn delete(operator: Operator, place: Keyed) -> Result<Json<Dele
 
 /// The integration of a path.
 pub(crate) struct Integrated {
-    account: LinkedAccountId,
-    integration: IntegrationId,
+    pub(super) account: LinkedAccountId,
+    pub(super) integration: IntegrationId,
 }
 
 /// A credential of a path.

@@ -16,6 +16,22 @@ use crate::error::Failure;
 use crate::openapi::Failures;
 use crate::request::{Body, Query, Segment};
 
+/// The items of all pages of a list. A macro, since the future of a closure that borrows is not known to be `Send`.
+macro_rules! walk {
+    (|$page:ident| $list:expr) => {{
+        let (mut items, mut $page) = (Vec::new(), PageRequest::first(PageRequest::LIMIT_MAX));
+        loop {
+            let found = $list.await.map_err(full)?;
+            items.extend(found.items);
+            let Some(next) = found.next else { break items };
+            $page = PageRequest::first(PageRequest::LIMIT_MAX).after(next);
+            // An embedded store never yields by itself, and the walk may be long.
+            tokio::task::yield_now().await;
+        }
+    }};
+}
+pub(super) use walk;
+
 /// Lists definitions
 #[utoipa::path(
     get, context_path = BASE, path = "/definitions", tag = "control: variables", params(PageQuery),
@@ -106,7 +122,7 @@ pub(crate) async fn change(
     Ok(Json(Plan { applied: true, refused, definition: Definition::of(changed) }))
 }
 
-/// Deletes a definition and its values at all scopes
+/// Deletes a definition and its values at all scopes; `undelete` brings the definition back
 #[utoipa::path(
     delete, context_path = BASE, path = "/definitions/{name}", tag = "control: variables",
     params(("name" = String, Path), DryRunQuery),
@@ -123,9 +139,31 @@ pub(crate) async fn delete(
     let at_org = !matches!(org.value(stored.id, &Scope::Org).await, Ok(None));
     let deleted = !query.is_dry()?;
     if deleted {
-        org.delete_definition(stored.id).await.map_err(full)?;
+        let kept = WriteOptions::default().keep_history();
+        org.delete_definition_with(stored.id, kept).await.map_err(full)?;
     }
     Ok(Json(Deletion { name: text, deleted, values: elsewhere + usize::from(at_org), credentials: 0 }))
+}
+
+/// Brings back the definition of this name that was deleted last, without its values
+#[utoipa::path(
+    post, context_path = BASE, path = "/definitions/{name}/undelete", tag = "control: variables",
+    params(("name" = String, Path)),
+    responses((status = 200, body = Definition), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn undelete(
+    operator: Operator,
+    Segment(text): Segment,
+) -> Result<Json<Definition>, Failure> {
+    operator.may_name(Right::Write, &text)?;
+    operator.may_account(Right::Write, None)?;
+    let (org, name) = (&operator.org, name(&text)?);
+    let mut deleted = walk!(|page| org.deleted_definitions(page));
+    deleted.retain(|stored| stored.definition.name == name.as_str());
+    let last = deleted.into_iter().max_by_key(|stored| stored.updated_at.as_ms());
+    let last = last.ok_or_else(|| Failure::not_found("no deleted definition of this name is kept"))?;
+    let restored = org.undelete_definition(last.id).await.map_err(full)?;
+    restored.map(Definition::of).map(Json).ok_or_else(Failure::definition_not_found)
 }
 
 /// The definition of this name.
@@ -138,22 +176,6 @@ pub(super) async fn all(org: &Org) -> Result<Vec<StoredDefinition>, Failure> {
     let page = PageRequest::first(PageRequest::LIMIT_MAX);
     Ok(org.definitions(&DefinitionFilter::all(), page).await.map_err(full)?.items)
 }
-
-/// The items of all pages of a list. A macro, since the future of a closure that borrows is not known to be `Send`.
-macro_rules! walk {
-    (|$page:ident| $list:expr) => {{
-        let (mut items, mut $page) = (Vec::new(), PageRequest::first(PageRequest::LIMIT_MAX));
-        loop {
-            let found = $list.await.map_err(full)?;
-            items.extend(found.items);
-            let Some(next) = found.next else { break items };
-            $page = PageRequest::first(PageRequest::LIMIT_MAX).after(next);
-            // An embedded store never yields by itself, and the walk may be long.
-            tokio::task::yield_now().await;
-        }
-    }};
-}
-pub(super) use walk;
 
 async fn mismatches(
     org: &Org,

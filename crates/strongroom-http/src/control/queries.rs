@@ -36,6 +36,15 @@ pub(super) struct ScopeQuery {
     pub(super) reveal: Option<String>,
 }
 
+/// Which of the variables.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct NameQuery {
+    /// Only this variable: no other is shown, nor noted in the audit.
+    #[param(required = false, value_type = String)]
+    pub(super) name: Option<String>,
+}
+
 /// One scope, and which part of a list.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -6,7 +6,7 @@ use strongroom::{AuditNote, PageRequest};
 use super::BASE;
 use super::bodies::{Resolution, ResolvedValue, Trace};
 use super::operator::{Operator, full};
-use super::queries::ScopeQuery;
+use super::queries::{NameQuery, ScopeQuery};
 use crate::auth::Right;
 use crate::error::Failure;
 use crate::openapi::Failures;
@@ -16,17 +16,23 @@ use crate::request::{Query, Segment};
 ///
 /// With `reveal` it is what a process needs as its environment.
 #[utoipa::path(
-    get, context_path = BASE, path = "/resolve", tag = "control: variables", params(ScopeQuery),
+    get, context_path = BASE, path = "/resolve", tag = "control: variables",
+    params(ScopeQuery, NameQuery),
     responses((status = 200, body = Resolution), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn all(
     operator: Operator,
     Query(query): Query<ScopeQuery>,
+    Query(only): Query<NameQuery>,
 ) -> Result<Json<Resolution>, Failure> {
     let (path, account, reveal) = (query.path()?, query.account()?, query.reveals()?);
     let right = if reveal { Right::Reveal } else { Right::Read };
     operator.may_account(right, account.as_ref())?;
     query.refuse_workflow(&operator, right)?;
+    if let Some(name) = &only.name {
+        operator.may_name(right, name)?;
+        super::definitions::find(&operator.org, name).await?;
+    }
     if let Some(account) = &account {
         // A run for it would see only what all accounts see, which a mistyped id must not do in silence.
         let (org, first) = (&operator.org, PageRequest::first(1));
@@ -36,17 +42,19 @@ pub(crate) async fn all(
             return Err(super::accounts::not_found());
         }
     }
-    let found = operator.org.resolve_all(&path).await.map_err(full)?;
-    let is_taken = |name: &str| operator.grant().takes_name(name);
-    let values: Vec<_> = found.values.iter().filter(|one| is_taken(&one.name)).collect();
-    let (encrypted, open): (Vec<_>, Vec<_>) = values.iter().copied().partition(|one| one.encrypted);
+    let mut found = operator.org.resolve_all(&path).await.map_err(full)?;
+    let is_asked = |name: &str| only.name.as_deref().is_none_or(|only| only == name);
+    let is_taken = |name: &str| is_asked(name) && operator.grant().takes_name(name);
+    found.values.retain(|one| is_taken(&one.name));
+    let (encrypted, open): (Vec<_>, Vec<_>) = found.values.iter().partition(|one| one.encrypted);
     if reveal {
         let shown: Vec<_> = encrypted.iter().map(|one| AuditNote::resolved(one)).collect();
         operator.note_shown(&shown).await?;
     }
     operator.note_reads(open.iter().map(|one| AuditNote::resolved(one)).collect())?;
     Ok(Json(Resolution {
-        values: values.into_iter().map(|one| ResolvedValue::of(one, reveal)).collect(),
+        versions: found.pin().digest(),
+        values: found.values.iter().map(|one| ResolvedValue::of(one, reveal)).collect(),
         missing_required: found.missing_required.into_iter().filter(|name| is_taken(name)).collect(),
     }))
 }

@@ -10,12 +10,12 @@ use strongroom::{
 
 use super::BASE;
 use super::bodies::{
-    Applied, Batch, BatchDone, Deleted, MissingValue, NewValue, Page, Restore, Undo, Undone, Value,
-    ValueWritten, Version, scope_of,
+    Applied, Batch, BatchDone, BatchValue, Deleted, MissingValue, NewValue, Page, Restore, Undo, Undone,
+    Value, ValueWritten, Version, scope_of,
 };
 use super::definitions::{self, walk};
 use super::operator::{Operator, full};
-use super::queries::{DeleteQuery, ScopePageQuery, ScopeQuery};
+use super::queries::{self, DeleteQuery, ScopePageQuery, ScopeQuery};
 use super::visible::visible;
 use crate::auth::Right;
 use crate::error::Failure;
@@ -56,10 +56,16 @@ pub(crate) async fn list(
     let (encrypted, open): (Vec<_>, Vec<_>) =
         taken.iter().copied().partition(|(_, stored)| stored.definition.encrypted);
     if reveal {
-        let shown: Vec<_> = encrypted.iter().map(|(value, _)| AuditNote::value_read(value)).collect();
+        let shown = encrypted
+            .iter()
+            .map(|(value, stored)| AuditNote::value_read(value).named(&stored.definition.name));
+        let shown: Vec<_> = shown.collect();
         operator.note_shown(&shown).await?;
     }
-    operator.note_reads(open.iter().map(|(value, _)| AuditNote::value_read(value)).collect())?;
+    let open = open
+        .iter()
+        .map(|(value, stored)| AuditNote::value_read(value).named(&stored.definition.name));
+    operator.note_reads(open.collect())?;
     let items = taken.into_iter().map(|(value, stored)| Value::of(value, stored, reveal)).collect();
     Ok(Json(Page { items, next }))
 }
@@ -85,10 +91,11 @@ pub(crate) async fn get(
     // Read again after the value: whoever marked it as encrypted before the value was set is obeyed.
     let stored = operator.org.definition(stored.id).await.map_err(full)?;
     let stored = stored.ok_or_else(Failure::definition_not_found)?;
+    let note = || AuditNote::value_read(&found).named(&name);
     match (stored.definition.encrypted, reveal) {
-        (true, true) => operator.note_shown(&[AuditNote::value_read(&found)]).await?,
+        (true, true) => operator.note_shown(&[note()]).await?,
         (true, false) => {}
-        (false, _) => operator.note_reads(vec![AuditNote::value_read(&found)])?,
+        (false, _) => operator.note_reads(vec![note()])?,
     }
     Ok(Json(Value::of(&found, &stored, reveal)))
 }
@@ -176,16 +183,59 @@ pub(crate) async fn batch(operator: Operator, Body(body): Body<Batch>) -> Result
         };
         refused.extend(checked.err().map(|reason| MissingValue { name: one.name.clone(), reason }));
     }
+    let Compared { unchanged, uncompared } = match body.compare && refused.is_empty() {
+        true => compare(&operator, &scope, &body.values).await?,
+        false => Compared::default(),
+    };
     if body.dry_run || !refused.is_empty() {
-        return Ok(Json(BatchDone { applied: false, refused, defined: 0, values: Vec::new() }));
+        let values = Vec::new();
+        return Ok(Json(BatchDone { applied: false, refused, unchanged, uncompared, defined: 0, values }));
     }
+    let is_new = |name: &str| !unchanged.iter().any(|same| same == name);
+    let (bodies, values): (Vec<_>, Vec<_>) =
+        body.values.iter().zip(values).filter(|(one, _)| is_new(&one.name)).unzip();
     let done = operator.org.define_and_set(&definitions, &values).await.map_err(full)?;
-    let values = body.values.iter().zip(&done.values).map(|(one, written)| Applied {
+    let values = bodies.iter().zip(&done.values).map(|(one, written)| Applied {
         name: one.name.clone(),
         action: written.action.as_str().to_owned(),
         version: written.revision.as_u64().to_string(),
     });
-    Ok(Json(BatchDone { applied: true, refused, defined: done.definitions.len(), values: values.collect() }))
+    let (values, defined) = (values.collect(), done.definitions.len());
+    Ok(Json(BatchDone { applied: true, refused, unchanged, uncompared, defined, values }))
+}
+
+/// Which values of a batch are what is there already.
+#[derive(Default)]
+struct Compared {
+    unchanged: Vec<String>,
+    /// Values that the key may not see.
+    uncompared: usize,
+}
+
+/// Compares only what the key could also have asked for: whoever learns that a value is the same has guessed it. What
+/// is encrypted is noted as shown.
+async fn compare(operator: &Operator, scope: &Scope, values: &[BatchValue]) -> Result<Compared, Failure> {
+    let (org, mut done) = (&operator.org, Compared::default());
+    let may =
+        |right, name: &str| operator.may_name(right, name).is_ok() && operator.may_at(right, scope).is_ok();
+    let mut shown = Vec::new();
+    for one in values {
+        let Some(stored) = org.definition(&queries::name(&one.name)?).await.map_err(full)? else { continue };
+        let Some(found) = org.value(stored.id, scope).await.map_err(full)? else { continue };
+        // Read again after the value: whoever marked it as encrypted before the value was set is obeyed.
+        let Some(stored) = org.definition(stored.id).await.map_err(full)? else { continue };
+        let encrypted = stored.definition.encrypted;
+        if !may(Right::Reveal, &one.name) && (encrypted || !may(Right::Read, &one.name)) {
+            done.uncompared += 1;
+            continue;
+        }
+        shown.extend(encrypted.then(|| AuditNote::value_read(&found).named(&one.name)));
+        if found.value.expose() == one.value.as_str() {
+            done.unchanged.push(one.name.clone());
+        }
+    }
+    operator.note_shown(&shown).await?;
+    Ok(done)
 }
 
 /// The versions of a value, the newest first, without the values

@@ -173,7 +173,7 @@ impl AccountView {
 }
 
 impl Connection {
-    fn of(integration: &Integration) -> Self {
+    pub(crate) fn of(integration: &Integration) -> Self {
         Self {
             integration: integration.integration.to_string(),
             created_at: time::iso(integration.created_at),

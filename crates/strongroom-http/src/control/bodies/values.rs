@@ -96,6 +96,9 @@ pub struct Batch {
     pub definitions: Vec<NewDefinition>,
     /// Values of new or existing definitions.
     pub values: Vec<BatchValue>,
+    /// Writes no value that is what is there already, and says which those are.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub compare: bool,
     /// Says which values would be refused, and writes nothing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
@@ -121,9 +124,16 @@ pub struct BatchDone {
     pub applied: bool,
     /// Names of values that are refused, each with the rule that it breaks.
     pub refused: Vec<MissingValue>,
+    /// Names of values that were not written because they are what is there already. Only values that the key may see
+    /// are compared: with the right `reveal`, and otherwise those that are not encrypted with the right `read`.
+    #[serde(default)]
+    pub unchanged: Vec<String>,
+    /// How many values of existing definitions could not be compared.
+    #[serde(default)]
+    pub uncompared: usize,
     /// How many definitions were made.
     pub defined: usize,
-    /// Each value, in the order of the request.
+    /// Each value that was written, in the order of the request.
     pub values: Vec<Applied>,
 }
 
@@ -214,6 +224,10 @@ pub struct Undone {
 pub struct Resolution {
     /// The variables, in the order in which they were defined.
     pub values: Vec<ResolvedValue>,
+    /// A digest of their versions, which tells nothing of the values: the same until one of them is set, deleted or
+    /// found elsewhere.
+    #[serde(default)]
+    pub versions: String,
     /// The names of required variables without a value.
     pub missing_required: Vec<String>,
 }
