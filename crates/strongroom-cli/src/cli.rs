@@ -19,6 +19,7 @@ use crate::commands::delete::Delete;
 use crate::commands::diff::Diff;
 use crate::commands::doctor::Doctor;
 use crate::commands::edit::Edit;
+use crate::commands::environments::{Environments, Orgs};
 use crate::commands::explain::Explain;
 use crate::commands::export::Export;
 use crate::commands::get::Get;
@@ -36,6 +37,7 @@ use crate::commands::restore::Restore;
 use crate::commands::revert::Revert;
 use crate::commands::rotate::Rotate;
 use crate::commands::run::Run;
+use crate::commands::search::Search;
 use crate::commands::serve::Serve;
 use crate::commands::set::Set;
 use crate::commands::show::Show;
@@ -43,7 +45,7 @@ use crate::commands::shred::Shred;
 use crate::commands::slot::SlotCommand;
 use crate::commands::undo::Undo;
 use crate::commands::verify::Verify;
-use crate::config::{Config, Globals, Server};
+use crate::config::{Config, Globals, Project, Server};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::session::Session;
@@ -89,6 +91,12 @@ enum Work {
     Explain(Explain),
     /// List the definitions, or the values of one scope
     List(List),
+    /// Find variables and accounts by a part of their name or description
+    Search(Search),
+    /// List the orgs of the vault
+    Orgs(Orgs),
+    /// List the environments of the org
+    Environments(Environments),
     /// Change the values of one scope in $EDITOR; only what was changed is written
     Edit(Edit),
     /// Delete a value; `undo` brings it back
@@ -141,7 +149,7 @@ enum Work {
     /// Destroy keys, and with them everything that was sealed under them
     #[command(subcommand)]
     Shred(Shred),
-    /// List who changed what; with --on, begin to note it
+    /// List who changed what; with --on, begin to note it; export it, check an export, and drop what is old
     Audit(Audit),
     /// Work that a crash or a pause left unfinished
     #[command(subcommand)]
@@ -157,13 +165,17 @@ impl Args {
             Command::Completions(completions) => {
                 return completions.run(Self::command()).map(|()| ExitCode::SUCCESS);
             }
-            Command::Health(health) => return health.run(output).map(|()| ExitCode::SUCCESS),
+            Command::Health(health) => return health.run(&self.globals, output).map(|()| ExitCode::SUCCESS),
             Command::Man(man) => return man.run(Self::command()).map(|()| ExitCode::SUCCESS),
+            Command::Work(Work::Audit(audit)) if audit.is_offline() => {
+                return audit.run_offline(output).map(|()| ExitCode::SUCCESS);
+            }
             Command::Work(work) => work,
         };
         let config = Config::load(&self.globals)?;
+        let work = work.in_project(&config.project);
         match &config.server {
-            Some(server) => work.on_server(server, output),
+            Some(server) => work.on_server(server, &config.project, output),
             None => work.on_store(config, output),
         }
     }
@@ -174,7 +186,7 @@ impl Work {
         let config = Config { writes: !self.only_reads(), ..config };
         let config_ref = &config;
         match self {
-            Self::Run(run) => return block_on(run.run(&config, output)),
+            Self::Run(run) => return run.run(config, output),
             Self::Serve(serve) => serve.run(config, output),
             Self::Init(init) => block_on(init.run(&config, output)),
             Self::Restore(restore) => block_on(restore.run(&config, output)),
@@ -192,6 +204,11 @@ impl Work {
                 in_session(&config, output, async |s| explain.run(&s.org, output).await)
             }
             Self::List(list) => in_session(&config, output, async |s| list.run(s, output).await),
+            Self::Search(search) => in_session(&config, output, async |s| search.run(s, output).await),
+            Self::Orgs(orgs) => in_session(&config, output, async |s| orgs.run(s, output).await),
+            Self::Environments(environments) => {
+                in_session(&config, output, async |s| environments.run(s, output).await)
+            }
             Self::Delete(delete) => in_session(&config, output, async |s| delete.run(&s.org, output).await),
             Self::History(history) => {
                 in_session(&config, output, async |s| history.run(&s.org, output).await)
@@ -231,6 +248,19 @@ impl Work {
         Ok(ExitCode::SUCCESS)
     }
 
+    /// The same with what the project asks for, where nothing else was typed.
+    fn in_project(mut self, project: &Project) -> Self {
+        match &mut self {
+            Self::Run(run) => run.fill_in(project),
+            Self::Export(export) => export.fill_in(project),
+            Self::Inject(inject) => inject.fill_in(project),
+            Self::Resolve(resolve) => resolve.fill_in(project),
+            Self::Explain(explain) => explain.fill_in(project),
+            _ => {}
+        }
+        self
+    }
+
     /// Whether it leaves the store as it is.
     fn only_reads(&self) -> bool {
         matches!(
@@ -240,6 +270,9 @@ impl Work {
                 | Self::Explain(_)
                 | Self::History(_)
                 | Self::List(_)
+                | Self::Search(_)
+                | Self::Orgs(_)
+                | Self::Environments(_)
                 | Self::Show(_)
                 | Self::Diff(_)
                 | Self::Doctor(_)
@@ -256,15 +289,24 @@ impl Work {
         ) || matches!(self, Self::Audit(audit) if audit.only_reads())
     }
 
-    fn on_server(self, server: &Server, output: &Output) -> Result<ExitCode, Failure> {
-        let client = || Client::open(server, output);
+    fn on_server(self, server: &Server, project: &Project, output: &Output) -> Result<ExitCode, Failure> {
+        let client = || {
+            let client = Client::open(server, output)?;
+            match &project.environment {
+                Some(environment) => client.refuse_other_environment(environment).map(|()| client),
+                None => Ok(client),
+            }
+        };
         match self {
-            Self::Run(run) => return run.on_server(&client()?),
+            Self::Run(run) => return run.on_server(client()?, output),
             Self::Define(define) => define.on_server(&client()?, output),
             Self::Show(show) => show.on_server(&client()?, output),
             Self::Set(set) => set.on_server(&client()?, output),
             Self::Resolve(resolve) => resolve.on_server(&client()?, output),
             Self::List(list) => list.on_server(&client()?, output),
+            Self::Search(search) => search.on_server(&client()?, output),
+            Self::Orgs(orgs) => orgs.on_server(&client()?, output),
+            Self::Environments(environments) => environments.on_server(&client()?, output),
             Self::Delete(delete) => delete.on_server(&client()?, output),
             Self::Credential(command) => command.on_server(&client()?, output),
             Self::Account(command) => command.on_server(&client()?, output),
@@ -283,7 +325,8 @@ impl Work {
             Self::Verify(verify) => verify.on_server(&client()?, output),
             Self::Backup(backup) => backup.on_server(&client()?, output),
             Self::Revert(revert) => revert.on_server(&client()?, output),
-            Self::Edit(_) | Self::Diff(_) | Self::Copy(_) => {
+            Self::Edit(edit) => edit.on_server(&client()?, output),
+            Self::Diff(_) | Self::Copy(_) => {
                 Err(Failure::not_on_server("this needs more than an API key gives"))
             }
             Self::Init(_)
@@ -320,9 +363,10 @@ Secrets are read from standard input, a hidden prompt or a file, never from argu
 
 A setting comes from its option, otherwise from the environment (STRONGROOM_STORE, STRONGROOM_ROOT_KEY_FILE, \
 STRONGROOM_PASSPHRASE_FILE, STRONGROOM_URL, STRONGROOM_API_KEY_FILE, STRONGROOM_API_KEY, STRONGROOM_ORG, \
-STRONGROOM_ENVIRONMENT, STRONGROOM_LISTEN, STRONGROOM_CONFIG), otherwise from the configuration file (the same names \
-in lower case; an API key only by its file). The limits of `serve` are named as its options (STRONGROOM_RATE_LIMIT and \
-so on); in the file they are in a table [limits].
+STRONGROOM_ENVIRONMENT, STRONGROOM_LISTEN, STRONGROOM_CONFIG), otherwise from the nearest .strongroom.toml in or above \
+the working directory (only `environment`, and `account` and `prefix` for what a run sees), otherwise from the \
+configuration file (the same names in lower case; an API key only by its file). The limits of `serve` are named as its \
+options (STRONGROOM_RATE_LIMIT and so on); in the file they are in a table [limits].
 
 Exit codes: 0 done, 1 anything else, 2 usage, 3 not found, 4 invalid value, 5 wrong key or damaged data, 6 the store \
 failed or cannot be used. `run` returns the code of its command, and 126 or 127 if the command could not be started or \

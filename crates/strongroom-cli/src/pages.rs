@@ -1,7 +1,8 @@
 //! Lists that come in pages.
 
 use strongroom::{
-    Cursor, DefinitionFilter, Error, Listing, Org, PageRequest, Scope, ScopedValue, StoredDefinition,
+    Cursor, DefinitionFilter, Environment, Error, Listing, Org, OrgId, PageRequest, Scope, ScopedValue,
+    StoredDefinition, Vault,
 };
 
 /// The items of all pages of a list.
@@ -30,4 +31,9 @@ pub(crate) async fn definitions(org: &Org) -> Result<Vec<StoredDefinition>, Erro
 /// All values at one scope.
 pub(crate) async fn values(org: &Org, scope: &Scope) -> Result<Vec<ScopedValue>, Error> {
     all(async |page| org.values(scope, page).await).await
+}
+
+/// All orgs of a vault, each with its environments.
+pub(crate) async fn environments(vault: &Vault) -> Result<Vec<(OrgId, Environment)>, Error> {
+    all(async |page| vault.environments(page).await).await
 }

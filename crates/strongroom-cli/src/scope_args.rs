@@ -2,6 +2,8 @@
 
 use strongroom::{LinkedAccountId, Scope, ScopePath, WorkflowId};
 
+use crate::config::Project;
+
 /// One scope: the org's, unless an account or workflow is given.
 #[derive(Debug, Clone, clap::Args)]
 #[group(multiple = false)]
@@ -29,7 +31,7 @@ impl ScopeArgs {
 }
 
 /// The account and workflow of a run.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct PathArgs {
     /// Within this linked account
     #[arg(long, value_name = "ID")]
@@ -39,7 +41,47 @@ pub(crate) struct PathArgs {
     workflow: Option<WorkflowId>,
 }
 
+/// The path of a run, and which of its variables the run gets.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) path: PathArgs,
+    /// Only variables whose names begin so, and without that beginning
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) prefix: Option<String>,
+}
+
+impl RunArgs {
+    /// The name by which the run has a variable; `None` for one that it does not get.
+    pub(crate) fn name_in_run<'n>(&self, name: &'n str) -> Option<&'n str> {
+        match &self.prefix {
+            Some(prefix) => name.strip_prefix(prefix.as_str()).filter(|rest| !rest.is_empty()),
+            None => Some(name),
+        }
+    }
+
+    /// The name by which the vault has a variable of the run.
+    pub(crate) fn name_in_vault(&self, name: &str) -> String {
+        [self.prefix.as_deref().unwrap_or_default(), name].concat()
+    }
+
+    /// Takes from the project what was not typed.
+    pub(crate) fn fill_in(&mut self, project: &Project) {
+        self.path.fill_in(project);
+        if self.prefix.is_none() {
+            self.prefix.clone_from(&project.prefix);
+        }
+    }
+}
+
 impl PathArgs {
+    /// Takes from the project what was not typed.
+    pub(crate) fn fill_in(&mut self, project: &Project) {
+        if self.account.is_none() {
+            self.account.clone_from(&project.account);
+        }
+    }
+
     pub(crate) fn account(&self) -> Option<&LinkedAccountId> {
         self.account.as_ref()
     }

@@ -1,11 +1,11 @@
 //! What a run sees, from a store or from a server.
 
-use strongroom::{Org, Secret};
-use strongroom_http::control::{Resolution, ResolvedValue};
+use strongroom::{DefinitionName, Org, Secret};
+use strongroom_http::control::Resolution;
 
 use crate::client::{Call, Client};
 use crate::failure::Failure;
-use crate::scope_args::PathArgs;
+use crate::scope_args::{PathArgs, RunArgs};
 use crate::suggest;
 
 /// A variable as a run sees it.
@@ -25,18 +25,41 @@ pub(crate) struct AllSeen {
 
 impl AllSeen {
     /// From a store. An account of the path that has nothing is refused.
-    pub(crate) async fn of(org: &Org, path: &PathArgs) -> Result<Self, Failure> {
-        suggest::refuse_unknown_account(org, path).await?;
-        let found = org.resolve_all(&path.path()).await?;
-        let values = found.values.into_iter().map(|one| Seen { name: one.name, value: one.value });
-        Ok(Self { values: values.collect(), missing_required: found.missing_required })
+    pub(crate) async fn of(org: &Org, args: &RunArgs) -> Result<Self, Failure> {
+        suggest::refuse_unknown_account(org, &args.path).await?;
+        let found = org.resolve_all(&args.path.path()).await?;
+        let values = found.values.into_iter().filter_map(|one| {
+            let name = args.name_in_run(&one.name)?.to_owned();
+            Some(Seen { name, value: one.value })
+        });
+        Ok(Self { values: values.collect(), missing_required: missing(found.missing_required, args) })
     }
 
-    /// From a server, with a key that may reveal.
-    pub(crate) fn on_server(client: &Client, path: &PathArgs) -> Result<Self, Failure> {
-        let found = resolve_on_server(client, path, "true")?;
-        let values = found.values.into_iter().filter_map(Seen::revealed).collect();
-        Ok(Self { values, missing_required: found.missing_required })
+    /// From a server, with a key that may reveal. With `only`, no others are asked for, since each that is shown is
+    /// noted.
+    pub(crate) fn on_server(
+        client: &Client,
+        args: &RunArgs,
+        only: &[DefinitionName],
+    ) -> Result<Self, Failure> {
+        if only.is_empty() {
+            return Ok(Self::of_resolution(resolve_on_server(client, &args.path, None, "true")?, args));
+        }
+        let mut all = Self { values: Vec::new(), missing_required: Vec::new() };
+        for name in only {
+            let name = args.name_in_vault(name.as_str());
+            let found = resolve_on_server(client, &args.path, Some(&name), "true")?;
+            all.values.extend(Self::of_resolution(found, args).values);
+        }
+        Ok(all)
+    }
+
+    fn of_resolution(found: Resolution, args: &RunArgs) -> Self {
+        let values = found.values.into_iter().filter_map(|one| {
+            let value = Secret::from(one.value?.as_str());
+            Some(Seen { name: args.name_in_run(&one.name)?.to_owned(), value })
+        });
+        Self { values: values.collect(), missing_required: missing(found.missing_required, args) }
     }
 
     /// Fails if a required variable has no value.
@@ -50,18 +73,19 @@ impl AllSeen {
     }
 }
 
-/// What a run sees on a server, with encrypted values where `reveal` is `true`.
+/// Those that the run would get, under the names of the vault.
+fn missing(names: Vec<String>, args: &RunArgs) -> Vec<String> {
+    names.into_iter().filter(|name| args.name_in_run(name).is_some()).collect()
+}
+
+/// What a run sees on a server, or one variable of it, with encrypted values where `reveal` is `true`.
 pub(crate) fn resolve_on_server(
     client: &Client,
     path: &PathArgs,
+    name: Option<&str>,
     reveal: &str,
 ) -> Result<Resolution, Failure> {
-    let query = [path.query(), vec![("reveal", reveal)]].concat();
+    let name = name.map(|name| ("name", name)).into_iter();
+    let query: Vec<_> = path.query().into_iter().chain(name).chain([("reveal", reveal)]).collect();
     client.control_get(Call { path: &["resolve"], query: &query })
-}
-
-impl Seen {
-    fn revealed(found: ResolvedValue) -> Option<Self> {
-        Some(Self { value: Secret::from(found.value?.as_str()), name: found.name })
-    }
 }

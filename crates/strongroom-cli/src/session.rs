@@ -30,7 +30,7 @@ impl Session {
         if !config.store.is_kept() {
             return Self::create(config, || keys::for_vault_in_memory(config, output)).await;
         }
-        let store = config.store.open_existing()?;
+        let store = config.store.open_existing(config.access())?;
         Self::open_with(config, store, keys::existing(config, output)?, output).await
     }
 

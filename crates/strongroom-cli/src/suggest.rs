@@ -2,6 +2,7 @@
 
 use strongroom::{DefinitionFilter, DefinitionName, Error, LinkedAccountId, Org, PageRequest};
 
+use crate::commands::environments;
 use crate::failure::Failure;
 use crate::pages;
 use crate::scope_args::PathArgs;
@@ -58,18 +59,18 @@ pub(crate) async fn no_account(org: &Org, account: &LinkedAccountId) -> Failure 
     Failure::from(Error::AccountNotFound(account.clone())).meant(closest(account.as_str(), known))
 }
 
-/// An environment of the org that has variables, asked for where the chosen one has none. The engine lists no
-/// environments, so these are the usual names.
-pub(crate) async fn other_environment(session: &Session) -> Option<&'static str> {
-    for name in ENVIRONMENTS.iter().copied().filter(|name| *name != session.org.environment().as_str()) {
-        let Ok(environment) = name.parse() else { continue };
-        let org = session.vault.org(*session.org.id(), environment);
-        if org.count_definitions(&DefinitionFilter::all()).await.is_ok_and(|count| count > 0) {
-            return Some(name);
+/// An environment of the org that has variables, asked for where the chosen one has none: the closest one in name,
+/// otherwise the first.
+pub(crate) async fn other_environment(session: &Session) -> Option<String> {
+    let chosen = session.org.environment();
+    let mut others = Vec::new();
+    for environment in environments::of_org(session).await.unwrap_or_default() {
+        let org = session.vault.org(*session.org.id(), environment.clone());
+        let count = org.count_definitions(&DefinitionFilter::all()).await;
+        if environment != *chosen && count.is_ok_and(|count| count > 0) {
+            others.push(environment.to_string());
         }
     }
-    None
+    let meant = closest(chosen.as_str(), others.iter().map(String::as_str)).map(str::to_owned);
+    meant.or_else(|| others.into_iter().next())
 }
-
-const ENVIRONMENTS: &[&str] =
-    &["production", "prod", "staging", "stage", "development", "dev", "test", "qa", "preview", "local", "ci"];

@@ -105,3 +105,50 @@ fn a_new_vault_that_is_served_notes_what_two_processes_write_once_and_in_order()
     assert_eq!(newest.trim_matches('"'), writes.last().unwrap().1.to_string());
     assert_eq!(server.stop(), 0);
 }
+
+#[test]
+fn an_export_is_checked_without_a_vault_and_a_change_to_it_is_told() {
+    let shell = Shell::with_vault();
+    shell.ok(&["audit", "--on"]);
+    shell.define("X", "string");
+    shell.ok_with("the bytes", &["set", "X"]);
+    shell.ok(&["audit", "--export", "a.audit"]);
+    assert_eq!(shell.run(&["audit", "--export", "a.audit"]).code, 2, "nothing is overwritten");
+    let listed = lines(&shell, &[]);
+    shell.define("LATER", "string");
+    shell.ok(&["audit", "--export", "b.audit"]);
+
+    let elsewhere = Shell::new();
+    let read = |name: &str| std::fs::read_to_string(shell.path(name)).unwrap();
+    for name in ["a.audit", "a.audit.digest", "b.audit"] {
+        elsewhere.write(name, read(name));
+    }
+    assert_eq!(lines(&elsewhere, &["--check", "a.audit"]), listed);
+    assert!(elsewhere.ok(&["audit", "--check", "a.audit"]).contains("Variable Value Set"));
+    // A later export still holds what the digest says.
+    assert_eq!(lines(&elsewhere, &["--check", "b.audit", "--digest", "a.audit.digest"]).len(), 3);
+
+    let text = read("a.audit");
+    let (first, _) = text.split_once('\n').unwrap();
+    elsewhere.write("cut", first);
+    elsewhere.write("altered", text.replacen('A', "B", 1));
+    for name in ["cut", "altered", "a.audit.digest"] {
+        let ran = elsewhere.run(&["audit", "--check", name, "--digest", "a.audit.digest"]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (5, ""), "{name}: {}", ran.stderr);
+    }
+    assert_eq!(elsewhere.run(&["audit", "--check", "none"]).code, 2);
+}
+
+#[test]
+fn old_events_are_dropped_with_consent_and_those_of_the_last_two_hours_stay() {
+    let shell = Shell::with_vault();
+    shell.ok(&["audit", "--on"]);
+    shell.define("X", "string");
+    let refused = shell.run(&["audit", "--drop-before", "1s"]);
+    assert!(refused.code == 2 && refused.stderr.contains("--yes"), "{}", refused.stderr);
+    assert_eq!(shell.json(&["audit", "--drop-before", "1s", "--yes"])["dropped"], 0);
+    assert_eq!(shell.json(&["audit", "--drop-before", "2020-01-01T00:00:00Z", "--yes"])["dropped"], 0);
+    assert_eq!(lines(&shell, &[])[0]["changes"][0]["name"], "X");
+    assert_eq!(shell.run(&["audit", "--drop-before", "soon", "--yes"]).code, 2);
+    shell.ok(&["verify"]);
+}

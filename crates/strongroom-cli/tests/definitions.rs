@@ -67,7 +67,7 @@ fn a_format_is_changed_only_if_every_value_has_it() {
             ran.stdout
         );
         assert!(
-            ran.stderr.contains("1 values of PORT") && ran.stderr.contains("--keep-mismatched"),
+            ran.stderr.contains("1 value of PORT") && ran.stderr.contains("--keep-mismatched"),
             "{}",
             ran.stderr
         );

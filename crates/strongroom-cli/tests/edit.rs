@@ -28,7 +28,7 @@ fn only_what_was_changed_is_written() {
         let ran = shell.run(&["edit"]);
         assert_eq!(ran.code, 2, "nothing is written without consent: {}", ran.stderr);
         assert!(
-            ran.stderr.contains("set 1 values at org") && !format!("{ran:?}").contains("hunter"),
+            ran.stderr.contains("set 1 value at org") && !format!("{ran:?}").contains("hunter"),
             "{ran:?}"
         );
         assert_eq!(shell.ok(&["get", "TOKEN", "--reveal"]), "hunter2");

@@ -118,3 +118,38 @@ fn a_place_is_compared_with_what_it_was_at_a_time() {
     assert_eq!(shell.json(&["diff", "test", "--at", &at])["differences"], found);
     assert_eq!(shell.run(&["diff", "test", "prod", "--at", &at]).code, 2);
 }
+
+#[test]
+fn a_deleted_definition_is_brought_back_by_its_name_without_its_values() {
+    for store in ["redb:a", "sled:a"] {
+        let shell = Shell::new().variable("STRONGROOM_STORE", store);
+        shell.ok(&["init"]);
+        shell.ok(&["define", "X", "--format", "integer", "--description", "first"]);
+        shell.ok(&["delete", "X", "--definition", "--yes"]);
+        shell.ok(&["define", "X", "--format", "integer", "--description", "second"]);
+        shell.ok_with("1", &["set", "X"]);
+        assert_eq!(shell.run(&["undo", "X", "--definition"]).code, 4, "there is one");
+        shell.ok(&["delete", "X", "--definition", "--yes"]);
+        shell.ok(&["undo", "X", "--definition"]);
+        assert_eq!(shell.json(&["show", "X"])["description"], "second", "the last one");
+        assert_eq!(shell.run(&["get", "X"]).code, 3);
+        shell.ok(&["delete", "X", "--definition", "--purge", "--yes"]);
+        shell.ok(&["undo", "X", "--definition"]);
+        assert_eq!(shell.json(&["show", "X"])["description"], "first", "of what was purged nothing is kept");
+        let none = shell.run(&["undo", "Y", "--definition"]);
+        assert!(none.code == 3 && none.stderr.contains("no deleted definition Y"), "{}", none.stderr);
+    }
+}
+
+#[test]
+fn one_scope_is_compared_with_what_it_was_in_the_chosen_environment() {
+    let shell = Shell::with_vault();
+    shell.define("A", "string");
+    shell.ok_with("one", &["set", "A", "--workflow", "w"]);
+    let at = shell.json(&["history", "A", "--workflow", "w"])[0]["written_at"].as_str().unwrap().to_owned();
+    shell.ok_with("two", &["set", "A", "--workflow", "w"]);
+    let found = shell.json(&["diff", "@workflow:w", "--at", &at]);
+    assert_eq!(found["differences"][0]["value"], "differs");
+    let ran = shell.run(&["diff", "@workflow", "--at", &at]);
+    assert!(ran.code == 2 && ran.stderr.contains("@workflow:ID"), "{}", ran.stderr);
+}

@@ -43,6 +43,10 @@ const MISTAKES: &[Mistake] = &[
     (&["--config", "none", "list"], 2, "no configuration file none", "--config"),
     (&["init"], 6, "already holds a vault", "--store"),
     (&["slot", "remove", "zz"], 2, "zz is not a value", "--help"),
+    (&["list", "--values", "--account", "user_2"], 3, "user_2 not found", "did you mean user_1?"),
+    (&["undo", "OLD", "--definition"], 3, "no deleted definition OLD", "strongroom define"),
+    (&["audit", "--drop-before", "90d"], 2, "this would drop the events", "--yes"),
+    (&["diff", "@account", "test"], 2, "@account:ID", "--help"),
 ];
 
 #[test]

@@ -186,7 +186,7 @@ fn a_key_with_the_rights_does_what_a_user_of_the_store_does() {
 
     shell.ok(&["define", "HOST", "--change", "--description", "where"]);
     let refused = shell.run(&["define", "HOST", "--change", "--format", "integer"]);
-    assert!(refused.code == 4 && refused.stderr.contains("stand in the way"), "{refused:?}");
+    assert!(refused.code == 4 && refused.stderr.contains("1 value of HOST would be refused"), "{refused:?}");
 
     let made = shell.json(&["api-key", "create", "ci", "--right", "read", "--only", "HOST"]);
     let id = made["id"].as_str().unwrap();
@@ -243,6 +243,8 @@ fn what_a_server_cannot_do_is_2_with_the_reason() {
         &["slot", "add", "--new-root-key-file", "k"],
         &["shred", "account", "a", "--yes"],
         &["diff", "a", "b"],
+        &["audit", "--export", "a"],
+        &["audit", "--drop-before", "90d", "--yes"],
         &["define", "A", "--format", "string", "--scope", "org", "--scope", "workflow"],
     ] {
         let ran = remote.run(&[&["--json"], arguments].concat());
@@ -298,4 +300,176 @@ fn a_key_that_may_read_shows_what_is_not_encrypted_and_names_the_right_for_the_r
     }
     let off = shell.run(&["audit", "--off"]);
     assert!(off.code != 0, "{}", off.stdout);
+}
+
+const OPERATOR: [&str; 5] = ["read", "write", "reveal", "admin", "operate"];
+
+/// The same server with another key.
+fn with_key(remote: &Remote, options: &[&str]) -> Shell {
+    let made = remote.shell.json(&[&["api-key", "create", "other"], options].concat());
+    let key = made["api_key"].as_str().unwrap();
+    Shell::new().variable("STRONGROOM_URL", remote.server.text("url")).variable("STRONGROOM_API_KEY", key)
+}
+
+#[test]
+fn an_import_writes_no_value_that_is_there_already_as_far_as_the_key_may_compare() {
+    let remote = Remote::with_rights(&OPERATOR);
+    let Remote { shell, .. } = &remote;
+    let writer = with_key(&remote, &["--right", "read", "--right", "write"]);
+    for shell in [shell, &writer] {
+        shell.write("a.env", "HOST=h\nPASSWORD=hunter2\n");
+    }
+    shell.ok(&["import", "a.env", "--plain", "HOST"]);
+    let plan = shell.json(&["import", "a.env", "--dry-run"]);
+    assert_eq!((&plan["unchanged"], &plan["update"]), (&json!(2), &json!(0)));
+    shell.ok(&["import", "a.env"]);
+    let versions = |name: &str| shell.json(&["history", name]).as_array().unwrap().len();
+    assert_eq!((versions("HOST"), versions("PASSWORD")), (1, 1));
+
+    let ran = writer.run(&["import", "a.env"]);
+    assert!(ran.stdout.contains("0 create, 1 update, 1 unchanged"), "{ran:?}");
+    assert!(ran.stderr.contains("without the right reveal"), "{}", ran.stderr);
+    assert_eq!((versions("HOST"), versions("PASSWORD")), (1, 2), "a key that may not see it cannot guess it");
+}
+
+#[test]
+fn a_change_over_a_server_says_the_same_as_at_the_store() {
+    let Remote { shell: remote, server: _server } = Remote::with_rights(&OPERATOR);
+    let local = Shell::with_vault();
+    for shell in [&remote, &local] {
+        shell.ok(&["define", "MODE", "--format", "enum", "--one-of", "a", "--one-of", "b"]);
+        shell.ok_with("a", &["set", "MODE"]);
+    }
+    for (arguments, code) in [
+        (&["define", "MODE", "--change"][..], 2),
+        (&["define", "MODE", "--change", "--optional"], 2),
+        (&["define", "MODE", "--change", "--one-of", "b", "--dry-run"], 4),
+        (&["define", "MODE", "--change", "--one-of", "b"], 4),
+        (&["define", "MODE", "--change", "--scheme", "https"], 2),
+        (&["define", "MODE", "--change", "--one-of", "a", "--one-of", "c", "--dry-run"], 0),
+        (&["define", "MODE", "--change", "--one-of", "a", "--one-of", "c", "--required"], 0),
+        (&["define", "MODE", "--change", "--scope", "workflow"], 4),
+    ] {
+        let (there, here) = (remote.run(arguments), local.run(arguments));
+        assert_eq!(there.code, code, "{arguments:?}: {}", there.stderr);
+        assert_eq!((there.code, there.stdout, there.stderr), (here.code, here.stdout, here.stderr));
+    }
+    let Remote { shell: writer, server: _server } = Remote::with_rights(&["write"]);
+    assert_eq!(writer.run(&["define", "X", "--format", "string", "--bytes-max", "9"]).code, 0);
+    assert_eq!(writer.run(&["define", "X", "--change", "--required"]).code, 0, "write is enough");
+}
+
+#[test]
+fn what_is_asked_for_alone_is_noted_alone_and_by_its_name() {
+    let Remote { shell, server: _server } = Remote::with_rights(&OPERATOR);
+    shell.write("a.env", "A=1\nB=2\nC=3\n");
+    shell.ok(&["import", "a.env"]);
+    shell.ok(&["audit", "--on"]);
+    shell.ok(&["get", "A", "--reveal"]);
+    assert_eq!(shell.ok(&["export", "--reveal", "--only", "B"]), "B=2\n");
+    shell.ok(&["resolve", "C", "--reveal"]);
+    let text = shell.ok(&["--json", "audit"]);
+    let events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let read: Vec<_> = events.flat_map(|event| event["changes"].as_array().unwrap().clone()).collect();
+    let named = read.iter().filter(|one| one["kind"] == "Variable Value Read").map(|one| one["name"].clone());
+    assert_eq!(named.collect::<Vec<_>>(), [json!("A"), json!("B"), json!("C")]);
+    let made = shell.json(&["api-key", "create", "ci", "--right", "read"]);
+    let listed = shell.ok(&["audit"]);
+    assert!(listed.contains(made["id"].as_str().unwrap()) && !listed.contains("Record Put"), "{listed}");
+    let absent = shell.run(&["export", "--reveal", "--only", "D"]);
+    assert!(absent.code == 3 && absent.stderr.contains("strongroom list"), "{absent:?}");
+}
+
+#[test]
+fn a_default_app_is_added_to_an_account_that_is_there() {
+    let (remote, local) = (Remote::with_rights(&OPERATOR), Shell::with_vault());
+    for shell in [&remote.shell, &local] {
+        shell.ok(&["account", "create", "user_1"]);
+        let refused = shell.pipe("k", &["credential", "set", "api_key", "--account", "user_1"]);
+        assert!(refused.code == 3 && refused.stderr.contains("account add-app"), "{refused:?}");
+        shell.ok(&["account", "add-app", "user_1"]);
+        shell.ok(&["account", "add-app", "user_1"]);
+        shell.ok_with("k", &["credential", "set", "api_key", "--account", "user_1"]);
+        shell.ok(&["account", "add-app", "user_1", "--app", "crm"]);
+        assert_eq!(shell.run(&["account", "add-app", "user_2"]).code, 3);
+    }
+}
+
+#[test]
+fn values_of_a_server_are_edited_and_one_that_changed_meanwhile_is_not_overwritten() {
+    let remote = Remote::with_rights(&OPERATOR);
+    let key = remote
+        .shell
+        .json(&["api-key", "create", "e", "--right", "read", "--right", "write", "--right", "reveal"]);
+    let Remote { shell, server } = remote;
+    shell.write("a.env", "PORT=80\nTOKEN=hunter2\n");
+    shell.ok(&["import", "a.env"]);
+    shell.define("NEW", "integer");
+    let shell = shell.variable("EDITOR", "sed -i s/hunter2/hunter3/;$aNEW=1");
+    let asked = shell.run(&["edit"]);
+    assert!(asked.code == 2 && asked.stderr.contains("set 2 values at org"), "{asked:?}");
+    assert!(!asked.stdout.contains("nothing was written"), "{}", asked.stdout);
+    shell.ok(&["edit", "--yes"]);
+    assert_eq!(shell.ok(&["get", "TOKEN", "--reveal"]), "hunter3");
+    assert_eq!(shell.ok(&["get", "NEW", "--reveal"]), "1");
+    let shell = shell.variable("VISUAL", "sed -i s/NEW=1/NEW=x/");
+    let refused = shell.run(&["edit", "--yes"]);
+    assert!(refused.code == 4 && refused.stderr.contains("NEW:"), "{refused:?}");
+
+    shell.write("editor", "printf other | \"$STRONGROOM\" set TOKEN\nsed -i s/hunter3/mine/ \"$1\"\n");
+    let other = Shell::new()
+        .variable("STRONGROOM_URL", server.text("url"))
+        .variable("STRONGROOM_API_KEY", key["api_key"].as_str().unwrap())
+        .variable("STRONGROOM", env!("CARGO_BIN_EXE_strongroom"))
+        .variable("VISUAL", &format!("sh {}", shell.path("editor").display()));
+    let ran = other.run(&["edit", "--yes"]);
+    assert_eq!(ran.code, 4, "{}", ran.stderr);
+    assert_eq!(shell.ok(&["get", "TOKEN", "--reveal"]), "other");
+}
+
+#[test]
+fn each_refusal_of_a_server_has_a_step() {
+    let Remote { shell, server } = Remote::with_rights(&OPERATOR);
+    shell.define("PORT", "integer");
+    shell.write("bad.env", "PORT=x\n");
+    for (arguments, code, step) in [
+        (&["get", "NONE"][..], 3, "strongroom list"),
+        (&["show", "NONE"], 3, "strongroom list"),
+        (&["get", "PORT"], 3, "strongroom explain"),
+        (&["undo", "PORT", "--yes"], 3, ""),
+        (&["revert", "PORT", "--version", "1", "--yes"], 3, ""),
+        (&["define", "PORT", "--format", "integer"], 4, "another name"),
+        (&["account", "delete", "nobody", "--yes"], 3, "strongroom account list"),
+        (&["credential", "list", "--account", "nobody"], 3, "strongroom account list"),
+        (&["list", "--values", "--account", "nobody"], 3, "strongroom account list"),
+        (&["resolve", "--account", "nobody"], 3, "strongroom account list"),
+        (&["api-key", "revoke", "6500a1b2c3d4e5f6a7b8c9d0"], 3, "strongroom api-key list"),
+        (&["job", "pause", "6500a1b2c3d4e5f6a7b8c9d0"], 3, "strongroom job list"),
+        (&["import", "bad.env"], 4, ""),
+        (&["undo", "NONE", "--definition", "--yes"], 3, "strongroom list"),
+    ] {
+        let ran = shell.run(&[&["--json"], arguments].concat());
+        assert_eq!(ran.code, code, "{arguments:?}: {}", ran.stderr);
+        assert!(
+            ran.error()["next"].as_str().is_some_and(|next| next.contains(step)),
+            "{arguments:?}: {}",
+            ran.stderr
+        );
+    }
+    let bad = shell.pipe("x", &["set", "PORT"]);
+    assert!(bad.code == 4 && bad.stderr.contains("strongroom show NAME"), "{bad:?}");
+    shell.ok(&["health"]);
+    assert_eq!(server.stop(), 0);
+    assert_eq!(shell.run(&["health"]).code, 6);
+}
+
+#[test]
+fn a_definition_that_was_deleted_is_brought_back() {
+    let Remote { shell, server: _server } = Remote::with_rights(&OPERATOR);
+    shell.ok(&["define", "PORT", "--format", "integer", "--required"]);
+    let id = shell.json(&["show", "PORT"])["id"].clone();
+    shell.ok(&["delete", "PORT", "--definition", "--yes"]);
+    shell.ok(&["undo", "PORT", "--definition", "--yes"]);
+    let shown = shell.json(&["show", "PORT"]);
+    assert_eq!((&shown["id"], &shown["required"]), (&id, &json!(true)));
 }

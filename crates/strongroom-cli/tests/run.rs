@@ -1,5 +1,6 @@
 //! `run`.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod shell;
 
@@ -121,4 +122,108 @@ fn the_command_gets_nothing_that_opens_the_vault() {
     let seen = shell.ok(&["run", "--", "env"]);
     assert!(!seen.contains("STRONGROOM_") && !seen.contains("PGPASSWORD"), "{seen}");
     assert_eq!(shell.ok(&["run", "--allow", "PGPASSWORD", "--", "printenv", "PGPASSWORD"]), "hunter2\n");
+}
+
+mod watched {
+    use std::fs;
+    use std::path::PathBuf;
+    use std::process::{Child, Command, Stdio};
+    use std::thread::sleep;
+    use std::time::{Duration, Instant};
+
+    use super::shell::Shell;
+    use super::shell::server::Server;
+
+    /// Writes what it sees to a file, and then waits for a signal.
+    const SCRIPT: &str = "trap 'echo hup >>seen' HUP; trap 'exit 7' TERM; echo \"$A\" >>seen; \
+                          while :; do sleep 0.05; done";
+
+    fn start(shell: &Shell, options: &[&str]) -> Child {
+        let arguments = [&["run", "--watch", "--every", "1"], options, &["--", "sh", "-c", SCRIPT]].concat();
+        shell.command(&arguments).stdin(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Until the file says so.
+    fn until(file: &PathBuf, text: &str) {
+        let end = Instant::now() + Duration::from_secs(60);
+        while fs::read_to_string(file).unwrap_or_default() != text {
+            assert!(Instant::now() < end, "{:?} and not {text:?}", fs::read_to_string(file));
+            sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn stop(mut child: Child) -> Option<i32> {
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        child.wait().unwrap().code()
+    }
+
+    #[test]
+    fn a_watched_command_starts_again_when_what_it_sees_changes_and_not_otherwise() {
+        for store in ["redb:v", "sled:v"] {
+            let shell = Shell::new().variable("STRONGROOM_STORE", store);
+            shell.ok(&["init"]);
+            shell.define("A", "string");
+            shell.define("B", "string");
+            shell.ok_with("one", &["set", "A"]);
+            let (child, seen) = (start(&shell, &[]), shell.path("seen"));
+            until(&seen, "one\n");
+            shell.ok_with("elsewhere", &["set", "B", "--account", "user_1"]);
+            shell.ok_with("two", &["set", "A"]);
+            until(&seen, "one\ntwo\n");
+            // What cannot be run takes nothing's place.
+            shell.define("PATH", "string");
+            shell.ok_with("planted", &["set", "PATH"]);
+            shell.ok_with("three", &["set", "A"]);
+            sleep(Duration::from_secs(3));
+            until(&seen, "one\ntwo\n");
+            shell.ok(&["delete", "PATH", "--yes"]);
+            until(&seen, "one\ntwo\nthree\n");
+            assert_eq!(stop(child), Some(7), "the code of the command");
+        }
+    }
+
+    #[test]
+    fn a_watched_command_gets_a_signal_instead_if_it_is_named() {
+        let shell = Shell::with_vault();
+        shell.define("A", "string");
+        shell.ok_with("one", &["set", "A"]);
+        let (child, seen) = (start(&shell, &["--signal", "hup"]), shell.path("seen"));
+        until(&seen, "one\n");
+        shell.ok_with("two", &["set", "A"]);
+        until(&seen, "one\nhup\n");
+        assert_eq!(stop(child), Some(7));
+    }
+
+    #[test]
+    fn a_server_is_asked_for_values_only_when_they_have_changed() {
+        let served = Shell::new();
+        let server = Server::start(&served, &[]);
+        served.define("A", "string");
+        served.ok(&["define", "A", "--change", "--encrypted"]);
+        served.ok_with("one", &["set", "A"]);
+        served.ok(&["audit", "--on"]);
+        let made = served.json(&["api-key", "create", "watch", "--right", "read", "--right", "reveal"]);
+        let shell = Shell::new()
+            .variable("STRONGROOM_URL", server.text("url"))
+            .variable("STRONGROOM_API_KEY", made["api_key"].as_str().unwrap());
+        let (child, seen) = (start(&shell, &[]), shell.path("seen"));
+        until(&seen, "one\n");
+        sleep(Duration::from_secs(3));
+        served.ok_with("two", &["set", "A"]);
+        until(&seen, "one\ntwo\n");
+        assert_eq!(stop(child), Some(7));
+        let reads = served.ok(&["audit"]).matches("Variable Value Read").count();
+        assert_eq!(reads, 2, "one for each value");
+        server.stop();
+    }
+
+    #[test]
+    fn a_command_that_ends_by_itself_ends_the_watch_with_its_code() {
+        let shell = Shell::with_vault();
+        assert_eq!(shell.run(&["run", "--watch", "--", "sh", "-c", "exit 5"]).code, 5);
+        assert_eq!(shell.run(&["run", "--watch", "--", "sh", "-c", "kill -9 $$"]).code, 137);
+        assert_eq!(shell.run(&["run", "--watch", "--", "no-such"]).code, 127);
+        assert_eq!(shell.run(&["run", "--signal", "hup", "--", "true"]).code, 2);
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_executor::block_on;
 use shell::Shell;
 use strongroom::store::{KeyRange, ReadBatch, Scan, Store, WriteBatch};
-use strongroom_redb::RedbStore;
+use strongroom_redb::{RedbReader, RedbStore};
 
 #[test]
 fn a_store_that_is_not_there_is_6_and_is_not_made() {
@@ -110,4 +110,29 @@ fn a_damaged_row_is_5_and_is_named() {
     block_on(store.close()).unwrap();
     let ran = shell.run(&["get", "A", "--reveal"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (5, ""), "{}", ran.stderr);
+}
+
+#[test]
+fn commands_that_only_read_share_the_file_and_leave_it_as_it_is() {
+    let shell = Shell::with_vault();
+    shell.define("A", "string");
+    shell.ok_with("a", &["set", "A"]);
+    let before = std::fs::read(shell.store()).unwrap();
+    let reader = RedbReader::open(shell.store()).unwrap();
+    for command in [
+        &["list"][..],
+        &["get", "A", "--reveal"],
+        &["resolve"],
+        &["export", "--reveal"],
+        &["run", "--", "true"],
+        &["verify"],
+        &["doctor"],
+        &["orgs"],
+    ] {
+        shell.ok(&[&["--wait", "0"], command].concat());
+    }
+    assert_eq!(shell.pipe("b", &["--wait", "0", "set", "A"]).code, 6, "a writer waits for readers");
+    drop(reader);
+    assert!(std::fs::read(shell.store()).unwrap() == before);
+    shell.ok_with("b", &["set", "A"]);
 }

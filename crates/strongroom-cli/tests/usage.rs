@@ -1,5 +1,7 @@
 //! Arguments, the environment, the configuration file and the form of the output.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod shell;
 
 use shell::Shell;
@@ -119,7 +121,7 @@ fn a_setting_that_is_not_known_is_2_by_its_line() {
 #[test]
 fn a_file_in_the_working_directory_sets_nothing() {
     let shell = Shell::new();
-    for name in ["strongroom.toml", "config.toml", ".strongroom.toml"] {
+    for name in ["strongroom.toml", "config.toml"] {
         shell.write(name, "store = \"planted\"\n");
     }
     shell.ok(&["init"]);
@@ -150,4 +152,31 @@ fn every_shell_has_completions() {
     for name in ["bash", "elvish", "fish", "powershell", "zsh"] {
         assert!(shell.ok(&["completions", name]).contains("resolve"), "{name}");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn bash_completes_the_names_of_variables_and_runs_nothing_that_is_in_one() {
+    let shell = Shell::with_vault();
+    for name in ["PORT", "PORTAL", "HOST", "PO$(touch ran)", "PO`touch ran`"] {
+        shell.define(name, "string");
+    }
+    assert_eq!(shell.ok(&["list", "--names"]), "HOST\nPO$(touch ran)\nPORT\nPORTAL\nPO`touch ran`\n");
+    shell.write("script", shell.ok(&["completions", "bash"]));
+    let complete = |words: &str, word: &str| {
+        let asked = format!(
+            "source ./script; COMP_WORDS=({words} '{word}'); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
+             _strongroom_names \"$STRONGROOM\" '{word}' get; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+        );
+        let mut bash = std::process::Command::new("bash");
+        bash.args(["--norc", "-c", &asked]).current_dir(shell.path(".")).env("HOME", shell.path("."));
+        let ran = bash.env("STRONGROOM", env!("CARGO_BIN_EXE_strongroom")).output().unwrap();
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    let found = complete("strongroom get", "POR");
+    assert_eq!(found.lines().filter(|line| line.starts_with("POR")).collect::<Vec<_>>(), ["PORT", "PORTAL"]);
+    assert!(complete("strongroom get", "PO").contains("PO$(touch ran)"));
+    assert!(complete("strongroom", "li").contains("list"));
+    assert!(!complete("strongroom list", "PO").contains("PORT"));
+    assert!(!shell.path("ran").exists());
 }

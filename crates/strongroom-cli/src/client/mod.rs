@@ -67,6 +67,17 @@ impl Client {
         Ok(Self { agent: config.build().into(), base, control, key })
     }
 
+    /// Fails if the key is of another environment than the one that the project names.
+    pub(crate) fn refuse_other_environment(&self, named: &str) -> Result<(), Failure> {
+        let status: control::Status = self.control_get(Call { path: &["status"], query: &[] })?;
+        if status.environment == named {
+            return Ok(());
+        }
+        let found = status.environment;
+        Err(Failure::usage(format!("the project is of environment {named}, and the API key of {found}"))
+            .next("use a key of that environment; --no-project leaves out what the project says"))
+    }
+
     /// What `control` returns; for a key without the right to it, what `documented` returns: keys may have either.
     pub(crate) fn either<T>(
         &self,
@@ -294,10 +305,59 @@ fn refused(status: StatusCode, body: Option<Refusal>) -> Failure {
         }
         StatusCode::FORBIDDEN => Failure::new(Exit::Key, message)
             .next("`strongroom api-key create NAME --right RIGHT`, where the store is, makes a key that may"),
-        StatusCode::NOT_FOUND => Failure::not_found(message),
+        StatusCode::NOT_FOUND => Failure::not_found(message).next(step_of_absent(said.as_deref())),
         StatusCode::TOO_MANY_REQUESTS => Failure::new(Exit::Store, message).next("try again later"),
-        status if status.is_client_error() => Failure::invalid(message),
-        _ => Failure::new(Exit::Store, message),
+        StatusCode::CONFLICT => Failure::invalid(message).next(step_of_conflict(said.as_deref())),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Failure::invalid(message).next("nothing was written; send less at once")
+        }
+        StatusCode::INSUFFICIENT_STORAGE => {
+            Failure::new(Exit::Store, message).next("free some space on the disk of the server's store")
+        }
+        status if status.is_client_error() => Failure::invalid(message).next(step_of_bad(said.as_deref())),
+        StatusCode::SERVICE_UNAVAILABLE => Failure::new(Exit::Store, message).next("try again later"),
+        _ => Failure::new(Exit::Store, message).next("the log of the server says why"),
+    }
+}
+
+/// What lists the things of which one was not found. The message names the kind, never which.
+fn step_of_absent(said: Option<&str>) -> &'static str {
+    let is_about = |word: &str| said.is_some_and(|said| said.to_lowercase().contains(word));
+    match () {
+        () if is_about("definition") => "`strongroom list` lists the variables, `strongroom define` adds one",
+        () if is_about("integration") => {
+            "`strongroom account add-app ID` adds it to an account of `strongroom account list`"
+        }
+        () if is_about("account") => "`strongroom account list` lists the accounts",
+        () if is_about("version") => "`strongroom history NAME` lists the versions; nothing was changed",
+        () if is_about("credential") => "`strongroom credential list --account ID` lists its credentials",
+        () if is_about("key") => "`strongroom api-key list` lists the keys",
+        () if is_about("job") || is_about("task") => {
+            "`strongroom job list` lists the jobs; a finished one is gone"
+        }
+        () if is_about("value") => "`strongroom explain NAME` shows where the variable has a value",
+        () => "check the name; nothing was changed",
+    }
+}
+
+fn step_of_conflict(said: Option<&str>) -> &'static str {
+    match said.is_some_and(|said| said.contains("exists") || said.contains("already")) {
+        true => "nothing was written; use what is there, or another name",
+        false => "nothing was written; look at what is there now, then run the command again",
+    }
+}
+
+fn step_of_bad(said: Option<&str>) -> &'static str {
+    let is_about = |word: &str| said.is_some_and(|said| said.to_lowercase().contains(word));
+    match () {
+        () if is_about("exists") || is_about("already") => {
+            "nothing was written; use what is there, or another name"
+        }
+        () if is_about("value") => "nothing was written; `strongroom show NAME` shows what a value must be",
+        () if is_about("scope") => {
+            "nothing was written; `strongroom show NAME` shows the scopes that it allows"
+        }
+        () => "nothing was written; change what the message names",
     }
 }
 

@@ -2,22 +2,25 @@
 
 use serde::Serialize;
 use serde::de::IgnoredAny;
-use strongroom::{Error, LinkedAccount, LinkedAccountId, Org};
+use strongroom::{Error, IntegrationId, LinkedAccount, LinkedAccountId, Org};
 use strongroom_http::control;
 
 use crate::client::docs::Account;
-use crate::client::{Call, Client};
+use crate::client::{Call, Client, NoBody};
 use crate::consent::Consent;
 use crate::failure::Failure;
 use crate::holdings::Holdings;
 use crate::output::{Output, time, unless_unknown};
 use crate::pages;
+use crate::suggest;
 
 /// `account` as it is typed.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum AccountCommand {
     /// Register a linked account
     Create(Create),
+    /// Add the default app, which credentials need, or another one, to a linked account that is there
+    AddApp(AddApp),
     /// List the registered linked accounts
     List,
     /// Delete a linked account with its values, credentials and keys
@@ -36,6 +39,14 @@ pub(crate) struct Create {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct AddApp {
+    id: LinkedAccountId,
+    /// The slug of another app than the default one
+    #[arg(long, value_name = "SLUG")]
+    app: Option<IntegrationId>,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct Delete {
     id: LinkedAccountId,
     #[command(flatten)]
@@ -46,6 +57,12 @@ pub(crate) struct Delete {
 struct Created<'a> {
     linked_account_id: &'a str,
     default_app: bool,
+}
+
+#[derive(Serialize)]
+struct Added<'a> {
+    linked_account_id: &'a str,
+    app: &'a str,
 }
 
 #[derive(Serialize)]
@@ -87,6 +104,13 @@ impl AccountCommand {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         match self {
             Self::Create(create) => create.run(org, output).await,
+            Self::AddApp(AddApp { id, app }) => {
+                let app = app.unwrap_or_else(IntegrationId::default_app);
+                match org.account(id.clone()).add_integration(&app).await {
+                    Ok(_) => added(&id, &app, output),
+                    Err(error) => Err(suggest::of_account(org, &id, error).await),
+                }
+            }
             Self::List => {
                 let accounts = pages::all(async |page| org.linked_accounts(page).await).await?;
                 show(accounts.into_iter().map(AccountView::of).collect(), output)
@@ -103,6 +127,12 @@ impl AccountCommand {
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         match self {
             Self::Create(create) => create.on_server(client, output),
+            Self::AddApp(AddApp { id, app }) => {
+                let app = app.unwrap_or_else(IntegrationId::default_app);
+                let path = ["accounts", id.as_str(), "connections", app.as_str()];
+                let _: control::Connection = client.control_put(&path, &NoBody {})?;
+                added(&id, &app, output)
+            }
             Self::List => {
                 let by_control = |client: &Client| {
                     let all: Vec<control::AccountView> =
@@ -130,6 +160,11 @@ impl AccountCommand {
             }
         }
     }
+}
+
+fn added(id: &LinkedAccountId, app: &IntegrationId, output: &Output) -> Result<(), Failure> {
+    let view = Added { linked_account_id: id.as_str(), app: app.as_str() };
+    output.done(&format!("linked account {id} has the app {app}"), &view)
 }
 
 impl Create {

@@ -1,17 +1,22 @@
 //! `audit`: who changed what.
 
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter};
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use serde::Serialize;
 use strongroom::{
-    AuditChange, AuditEvent, AuditFilter, IntegrationId, LinkedAccountId, Org, PageRequest, Timestamp, Vault,
-    WorkflowId,
+    AuditChange, AuditDigest, AuditEvent, AuditFilter, Clock as _, IntegrationId, LinkedAccountId, Org,
+    PageRequest, SystemClock, Timestamp, Vault, WorkflowId,
 };
 use strongroom_http::control::{self, SettingsChange, VaultSettings};
 
 use crate::client::{Call, Client};
+use crate::consent::Consent;
 use crate::failure::Failure;
-use crate::output::{Output, time};
+use crate::files::{self, NewFile};
+use crate::output::{Output, counted, time};
 use crate::pages;
 use crate::session::Session;
 
@@ -30,11 +35,37 @@ pub(crate) struct Audit {
     /// Only what was written on behalf of this actor
     #[arg(long)]
     actor: Option<String>,
+    /// Write all events to this new file, and what it can be checked by to FILE.digest, to be kept elsewhere
+    #[arg(long, value_name = "FILE", conflicts_with_all = NARROWED)]
+    export: Option<PathBuf>,
+    /// Check a file of --export without a vault or a key, and list its events
+    #[arg(long, value_name = "FILE", conflicts_with_all = [&NARROWED[..], &["export"]].concat())]
+    check: Option<PathBuf>,
+    /// The digest for --check [default: FILE.digest]
+    #[arg(long, value_name = "FILE", requires = "check")]
+    digest: Option<PathBuf>,
+    /// Drop events from before this time, or older than this, such as 90d; those of the last two hours stay
+    #[arg(long, value_name = "TIME", value_parser = moment_or_age,
+        conflicts_with_all = [&NARROWED[..], &["export", "check"]].concat())]
+    drop_before: Option<Timestamp>,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 #[derive(Serialize)]
 struct SwitchView {
     audit: bool,
+}
+
+#[derive(Serialize)]
+struct Exported {
+    file: String,
+    digest_file: String,
+}
+
+#[derive(Serialize)]
+struct Dropped {
+    dropped: u64,
 }
 
 #[derive(Serialize)]
@@ -49,10 +80,44 @@ struct EventView<'a> {
 impl Audit {
     /// Whether it leaves the store as it is.
     pub(crate) fn only_reads(&self) -> bool {
-        !self.on && !self.off
+        !self.on && !self.off && self.drop_before.is_none()
+    }
+
+    /// Whether it needs no vault.
+    pub(crate) fn is_offline(&self) -> bool {
+        self.check.is_some()
+    }
+
+    /// Lists the events of an export that holds what its digest says.
+    pub(crate) fn run_offline(&self, output: &Output) -> Result<(), Failure> {
+        let Some(file) = &self.check else { return Ok(()) };
+        let digest = self.digest.clone().unwrap_or_else(|| digest_of(file));
+        let unreadable = |path: &Path, error: &io::Error| {
+            Failure::usage(format!("{} could not be read: {error}", path.display()))
+                .next("name a file of `strongroom audit --export`, and its digest with --digest")
+        };
+        let text = fs::read_to_string(&digest).map_err(|error| unreadable(&digest, &error))?;
+        let export = File::open(file).map_err(|error| unreadable(file, &error))?;
+        let events = text.parse::<AuditDigest>()?.check(BufReader::new(export)).map_err(|error| {
+            let failure = Failure::from(error);
+            let sentence =
+                format!("{} is not what {} says: {}", file.display(), digest.display(), failure.message);
+            Failure::new(failure.exit, sentence)
+                .next("use another copy; somebody or something has changed this one")
+        })?;
+        if output.is_json() {
+            return events.iter().try_for_each(|event| output.json_line(&EventView::of(event)));
+        }
+        list(&events, output)
     }
 
     pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
+        if let Some(before) = self.drop_before {
+            return self.trim(&session.org, before, output).await;
+        }
+        if let Some(file) = &self.export {
+            return export(&session.org, file, output).await;
+        }
         if !self.only_reads() {
             return switch(&session.vault, self.on, output).await;
         }
@@ -70,18 +135,54 @@ impl Audit {
             return lines(&session.org, &filter, output).await;
         }
         let events = pages::all(async |page| session.org.audit(&filter, page).await).await?;
-        let row = |event: &AuditEvent, change: &AuditChange| {
-            let actor = event.actor.clone().unwrap_or_else(|| "-".to_owned());
-            [time(event.at), actor, change.kind.to_string(), words(Words::of(change))]
-        };
-        let rows = events.iter().flat_map(|event| event.changes.iter().map(|change| row(event, change)));
-        output.list(["TIME", "ACTOR", "EVENT", "OF"], rows, &())
+        list(&events, output)
     }
+
+    async fn trim(&self, org: &Org, before: Timestamp, output: &Output) -> Result<(), Failure> {
+        let at = time(before);
+        self.consent.to(&format!("drop the events of the audit from before {at}"))?;
+        let dropped = org.drop_audit_before(before).await?;
+        let sentence = format!("{} dropped, from before {at}", counted(dropped, "event"));
+        output.done(&sentence, &Dropped { dropped })
+    }
+}
+
+fn list(events: &[AuditEvent], output: &Output) -> Result<(), Failure> {
+    let row = |event: &AuditEvent, change: &AuditChange| {
+        let actor = event.actor.clone().unwrap_or_else(|| "-".to_owned());
+        [time(event.at), actor, change.kind.to_string(), words(Words::of(change))]
+    };
+    let rows = events.iter().flat_map(|event| event.changes.iter().map(|change| row(event, change)));
+    output.list(["TIME", "ACTOR", "EVENT", "OF"], rows, &())
+}
+
+/// The events, then their digest: a digest without its events would refuse every file.
+async fn export(org: &Org, file: &Path, output: &Output) -> Result<(), Failure> {
+    let unwritable = |error: &io::Error| {
+        Failure::usage(format!("{} could not be written: {error}", file.display())).next("name a new file")
+    };
+    let new = NewFile::beside(file).map_err(|error| unwritable(&error))?;
+    let digest = org.export_audit(&mut BufWriter::new(new.file())).await?;
+    new.publish(file).map_err(|error| unwritable(&error))?;
+    let digest_file = digest_of(file);
+    files::write_new(&digest_file, &digest.to_string())?;
+    let (file, digest_file) = (file.display().to_string(), digest_file.display().to_string());
+    let sentence = format!("{file} has the events; keep {digest_file} elsewhere, for `audit --check`");
+    output.done(&sentence, &Exported { file, digest_file })
+}
+
+fn digest_of(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".digest");
+    name.into()
 }
 
 impl Audit {
     /// Over the control calls, whose fields are named as those of the documented ones.
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        if self.export.is_some() || self.drop_before.is_some() {
+            return Err(Failure::not_on_server("an API key neither cuts the audit nor takes it as a whole"));
+        }
         if !self.only_reads() {
             let change = SettingsChange { audit: Some(self.on), generations: None };
             let _: VaultSettings = client.control_patch(&["settings"], &change)?;
@@ -105,6 +206,18 @@ impl Audit {
     }
 }
 
+impl<'a> EventView<'a> {
+    fn of(event: &'a AuditEvent) -> Self {
+        Self {
+            id: event.id.to_string(),
+            at: time(event.at),
+            actor: event.actor.as_deref(),
+            request_id: event.request_id.as_deref(),
+            changes: &event.changes,
+        }
+    }
+}
+
 async fn switch(vault: &Vault, audit: bool, output: &Output) -> Result<(), Failure> {
     vault.change_settings(|settings| settings.audit = audit).await?;
     switched(audit, output)
@@ -124,13 +237,7 @@ async fn lines(org: &Org, filter: &AuditFilter, output: &Output) -> Result<(), F
     loop {
         let found = org.audit(filter, page).await?;
         for event in &found.items {
-            output.json_line(&EventView {
-                id: event.id.to_string(),
-                at: time(event.at),
-                actor: event.actor.as_deref(),
-                request_id: event.request_id.as_deref(),
-                changes: &event.changes,
-            })?;
+            output.json_line(&EventView::of(event))?;
         }
         let Some(next) = found.next else { return Ok(()) };
         page = PageRequest::first(PageRequest::LIMIT_MAX).after(next);
@@ -175,6 +282,16 @@ fn words(Words { name, integration, account, workflow }: Words<'_>) -> String {
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
+
+/// A moment as it is typed, or how long ago it is.
+fn moment_or_age(text: &str) -> Result<Timestamp, String> {
+    let Ok(age) = humantime::parse_duration(text) else { return moment(text) };
+    let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    Ok(Timestamp::from_ms(SystemClock.now_ms().saturating_sub(age)))
+}
+
+/// Options that narrow a list down or switch the audit.
+const NARROWED: [&str; 4] = ["on", "off", "since", "actor"];
 
 /// A moment as it is typed.
 pub(super) fn moment(text: &str) -> Result<Timestamp, String> {

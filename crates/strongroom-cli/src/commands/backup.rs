@@ -12,7 +12,7 @@ use crate::config::{Config, default_key_file_of};
 use crate::failure::Failure;
 use crate::files::NewFile;
 use crate::keys;
-use crate::output::Output;
+use crate::output::{Output, counted};
 use crate::progress::Progress;
 use crate::session::Session;
 
@@ -81,7 +81,7 @@ impl Backup {
             bytes: summary.bytes,
             unsettled: summary.unsettled.iter().map(TenantView::of).collect(),
         };
-        output.done(&format!("{} rows in {}", summary.rows, file.display()), &view)
+        output.done(&format!("{} in {}", counted(summary.rows, "row"), file.display()), &view)
     }
 
     /// Writes the whole vault as the server streams it, sealed as it is.

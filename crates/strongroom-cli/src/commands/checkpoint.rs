@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::verify;
 use crate::failure::Failure;
 use crate::files::NewFile;
-use crate::output::Output;
+use crate::output::{Output, counted};
 use crate::session::Session;
 
 /// `checkpoint` as it is typed.
@@ -41,8 +41,10 @@ impl Checkpoint {
         }
         new.publish(file).map_err(|error| unwritable(file, &error))?;
         let view = Written { file: file.display().to_string(), rows: report.rows };
-        output
-            .done(&format!("checked {} rows; {} is what to compare them with", report.rows, view.file), &view)
+        output.done(
+            &format!("checked {}; {} is what to compare with", counted(report.rows, "row"), view.file),
+            &view,
+        )
     }
 }
 

@@ -8,7 +8,7 @@ use super::import::{Entry, Plan, Unknown};
 use super::place::Place;
 use crate::consent::Consent;
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Output, counted};
 use crate::pages;
 use crate::session::Session;
 use crate::typo::closest;
@@ -49,7 +49,7 @@ impl Copy {
             return Ok(());
         }
         if replaced > 0 {
-            self.consent.to(&format!("replace {replaced} values at {}", self.to.as_str()))?;
+            self.consent.to(&format!("replace {} at {}", counted(replaced, "value"), self.to.as_str()))?;
         }
         plan.apply_in_parts(&to).await?;
         plan.report(false, output)

@@ -25,8 +25,8 @@ pub(crate) struct Delete {
     /// Delete the definition and its values at all scopes
     #[arg(long, conflicts_with_all = ["account", "workflow"])]
     definition: bool,
-    /// Keep no former version either: nothing brings the value back
-    #[arg(long, conflicts_with = "definition")]
+    /// Keep no former version either: nothing brings it back
+    #[arg(long)]
     purge: bool,
     #[command(flatten)]
     consent: Consent,
@@ -54,7 +54,7 @@ impl Delete {
         if self.definition {
             let values = count_values(org, name, definition.id).await?;
             self.consent.to(&format!("delete the definition {name} and its values: {values}"))?;
-            org.delete_definition(name).await?;
+            org.delete_definition_with(name, self.options()).await?;
             return self.definition_deleted(output);
         }
         let scope = self.scope.scope();
@@ -75,13 +75,16 @@ impl Delete {
         self.value_deleted(deleted.id.map(|id| id.to_string()), output)
     }
 
-    async fn delete(&self, org: &Org) -> Result<Option<DeletedValue>, Failure> {
-        let scope = self.scope.scope();
-        let options = match self.purge {
+    fn options(&self) -> WriteOptions {
+        match self.purge {
             true => WriteOptions::default(),
             false => WriteOptions::default().keep_history(),
-        };
-        match org.delete_value_with(&self.name, &scope, options).await {
+        }
+    }
+
+    async fn delete(&self, org: &Org) -> Result<Option<DeletedValue>, Failure> {
+        let scope = self.scope.scope();
+        match org.delete_value_with(&self.name, &scope, self.options()).await {
             // Nothing of it can be kept.
             Err(Error::Damaged { .. }) if !self.purge => Ok(org.delete_value(&self.name, &scope).await?),
             deleted => Ok(deleted?),
@@ -91,6 +94,9 @@ impl Delete {
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let (name, scope) = (&self.name, self.scope.scope());
         if self.definition {
+            if self.purge {
+                return Err(Failure::not_on_server("a server keeps what brings a definition back"));
+            }
             let path = ["definitions", name.as_str()];
             let known = |client: &Client| {
                 let query = [("dry_run", "true")];

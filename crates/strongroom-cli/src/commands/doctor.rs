@@ -8,7 +8,7 @@ use strongroom::{ScopePath, SlotKind, Timestamp};
 
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
-use crate::output::Output;
+use crate::output::{Output, counted};
 use crate::pages;
 use crate::session::Session;
 use crate::suggest;
@@ -102,7 +102,7 @@ impl Report {
         match slots.len() {
             _ if unreadable > 0 => self.warn(
                 "keys",
-                format!("{unreadable} key slots cannot be used"),
+                format!("{} that cannot be used", counted(unreadable, "key slot")),
                 "`strongroom slot list` shows which; remove them, and add others",
             ),
             1 => self.warn(
@@ -133,7 +133,7 @@ impl Report {
         match pages::all(async |page| session.vault.jobs(page).await).await?.len() {
             0 => self.well("jobs", "none is unfinished"),
             count => {
-                self.warn("jobs", format!("{count} are unfinished"), "`strongroom job run` finishes them");
+                self.warn("jobs", counted(count, "unfinished job"), "`strongroom job run` finishes them");
             }
         }
         Ok(())
@@ -154,7 +154,7 @@ impl Report {
         if !missing.is_empty() {
             self.warn(
                 "required",
-                format!("{} required variables have no value at the org", missing.len()),
+                format!("{} without a value at the org", counted(missing.len(), "required variable")),
                 "`strongroom resolve` shows which; `strongroom set NAME` sets one",
             );
         }

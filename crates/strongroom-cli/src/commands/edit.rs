@@ -1,6 +1,6 @@
 //! `edit`: the values of one scope in an editor.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::env;
 use std::fs;
 use std::io::{self, Seek as _, Write as _};
@@ -8,16 +8,18 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use strongroom::{Org, Scope, Secret};
+use strongroom_http::control::{self, BatchDone};
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 use super::import::{Entry, Plan, Unknown};
+use crate::client::{Call, Client};
 use crate::config::Config;
 use crate::consent::Consent;
 use crate::failure::{Exit, Failure};
-use crate::output::Output;
+use crate::output::{Output, counted};
 use crate::pages;
-use crate::scope_args::ScopeArgs;
+use crate::scope_args::{ScopeArgs, scope_field};
 use crate::session::Session;
 
 /// `edit` as it is typed.
@@ -38,19 +40,49 @@ impl Edit {
         let scope = self.scope.scope();
         // The store is free while the editor is open.
         let before = with_org(config, output, async |org| read(org, &scope).await).await?;
-        let text =
-            strongroom_dotenv::write(before.iter().map(|(name, value)| (name.as_str(), value.expose())));
-        let text = text.map(Zeroizing::new).map_err(|error| {
-            let name = before.keys().nth(error.index).map_or("", String::as_str);
-            Failure::invalid(format!("a .env file cannot hold the name {name}"))
-                .next("`strongroom set` sets it")
-        })?;
-        let edited = in_editor(&text)?;
-        let changed = changed(&before, &edited, output)?;
+        let changed = edited(&before, output)?;
         if changed.is_empty() {
-            return output.text("nothing was changed\n");
+            return unchanged(&scope, output);
         }
         with_org(config, output, async |org| self.write(org, &scope, &before, changed, output).await).await
+    }
+
+    /// With a key that may reveal and write. The server refuses what was changed meanwhile.
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let scope = self.scope.scope();
+        let field: Vec<_> = scope_field(&scope).into_iter().collect();
+        let query = [field.as_slice(), &[("reveal", "true")]].concat();
+        let values: Vec<control::Value> = client.control_items(Call { path: &["values"], query: &query })?;
+        let (mut before, mut versions) = (Values::new(), HashMap::new());
+        for one in values {
+            let value = one.value.as_ref().map(|value| Secret::from(value.as_str()));
+            versions.insert(one.name.clone(), one.version);
+            before.extend(value.map(|value| (one.name, value)));
+        }
+        let changed = edited(&before, output)?;
+        if changed.is_empty() {
+            return unchanged(&scope, output);
+        }
+        let known: Vec<control::Definition> =
+            client.control_items(Call { path: &["definitions"], query: &[] })?;
+        let known: Vec<String> = known.into_iter().map(|definition| definition.name).collect();
+        let entries = changed.into_iter().map(|(name, value)| Entry::new(&name, Ok(value))).collect();
+        let plan = Plan::for_server(&scope, entries, &known, &Unknown::Refuse).over(&versions);
+        refuse_invalid(&plan, output)?;
+        let refused = |tried: &BatchDone| match tried.refused.first() {
+            Some(first) => Err(Failure::invalid(format!("{}: {}", first.name, first.reason))
+                .next("nothing was written; edit again; `strongroom show NAME` shows what a value must be")),
+            None => Ok(()),
+        };
+        refused(&client.control_post(&["values"], &plan.batch(true))?)?;
+        self.ask(&plan, &scope)?;
+        refused(&client.control_post(&["values"], &plan.batch(false))?)?;
+        plan.report(false, output)
+    }
+
+    fn ask(&self, plan: &Plan, scope: &Scope) -> Result<(), Failure> {
+        let count = plan.count("create") + plan.count("update");
+        self.consent.to(&format!("set {} at {scope}", counted(count, "value")))
     }
 
     async fn write(
@@ -69,18 +101,23 @@ impl Edit {
         }
         let entries = changed.into_iter().map(|(name, value)| Entry::new(&name, Ok(value))).collect();
         let plan = Plan::of(org, scope.clone(), entries, &Unknown::Refuse).await?;
-        let invalid = plan.count("invalid");
-        if !output.is_json() {
-            plan.report(true, output)?;
-        }
-        if invalid > 0 {
-            return Err(Failure::invalid(format!("{invalid} cannot be set, so nothing was written"))
-                .next("edit again; `strongroom show NAME` shows what a value must be"));
-        }
-        self.consent.to(&format!("set {} values at {scope}", plan.count("create") + plan.count("update")))?;
+        refuse_invalid(&plan, output)?;
+        self.ask(&plan, scope)?;
         plan.apply(org).await?;
         plan.report(false, output)
     }
+}
+
+fn refuse_invalid(plan: &Plan, output: &Output) -> Result<(), Failure> {
+    let invalid = plan.count("invalid");
+    if invalid == 0 {
+        return plan.preview(output);
+    }
+    if !output.is_json() {
+        plan.report(true, output)?;
+    }
+    Err(Failure::invalid(format!("{invalid} cannot be set, so nothing was written"))
+        .next("edit again; `strongroom show NAME` shows what a value must be"))
 }
 
 async fn with_org<T>(
@@ -101,6 +138,23 @@ async fn read(org: &Org, scope: &Scope) -> Result<Values, Failure> {
         .collect();
     let values = pages::values(org, scope).await?.into_iter();
     Ok(values.filter_map(|value| Some((names.remove(&value.definition_id)?, value.value))).collect())
+}
+
+/// What was changed in the editor.
+fn edited(before: &Values, output: &Output) -> Result<Vec<(String, Secret)>, Failure> {
+    let text = strongroom_dotenv::write(before.iter().map(|(name, value)| (name.as_str(), value.expose())));
+    let text = text.map(Zeroizing::new).map_err(|error| {
+        let name = before.keys().nth(error.index).map_or("", String::as_str);
+        Failure::invalid(format!("a .env file cannot hold the name {name}")).next("`strongroom set` sets it")
+    })?;
+    changed(before, &in_editor(&text)?, output)
+}
+
+fn unchanged(scope: &Scope, output: &Output) -> Result<(), Failure> {
+    match output.is_json() {
+        true => Plan::nothing(scope).report(false, output),
+        false => output.text("nothing was changed\n"),
+    }
 }
 
 /// What differs from before. A line that is gone deletes nothing: it may have been lost in the editor.

@@ -4,6 +4,7 @@ use strongroom::{DefinitionName, Org};
 use strongroom_http::control::Trace;
 
 use crate::client::{Call, Client};
+use crate::config::Project;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::scope_args::PathArgs;
@@ -18,6 +19,11 @@ pub(crate) struct Explain {
 }
 
 impl Explain {
+    /// Takes from the project what was not typed.
+    pub(crate) fn fill_in(&mut self, project: &Project) {
+        self.path.fill_in(project);
+    }
+
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         let name = &self.name;
         if org.definition(name).await?.is_none() {

@@ -5,15 +5,15 @@ use std::time::Duration;
 use serde::Serialize;
 use ureq::Agent;
 
+use crate::config::{self, Globals};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 
 /// `health` as it is typed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Health {
-    /// The server
-    #[arg(default_value = "http://127.0.0.1:7077")]
-    server: String,
+    /// The server [default: that of --url, otherwise http://127.0.0.1:7077]
+    server: Option<String>,
     /// Ask whether it serves requests, reads and writes, instead of whether it has to be restarted
     #[arg(long)]
     ready: bool,
@@ -27,9 +27,15 @@ struct HealthView<'a> {
 }
 
 impl Health {
-    pub(crate) fn run(&self, output: &Output) -> Result<(), Failure> {
+    /// It needs neither a key nor a configuration.
+    pub(crate) fn run(&self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let path = if self.ready { "readyz" } else { "healthz" };
-        let url = format!("{}/{path}", self.server.trim_end_matches('/'));
+        let named = self.server.clone().or_else(|| globals.url.clone());
+        let server = match named {
+            Some(server) => server,
+            None => config::url_of_environment()?.unwrap_or_else(|| DEFAULT_SERVER.to_owned()),
+        };
+        let url = format!("{}/{path}", server.trim_end_matches('/'));
         let config = Agent::config_builder().http_status_as_error(false).proxy(None);
         let agent: Agent = config.timeout_global(Some(TIMEOUT)).build().into();
         let response = agent.get(&url).call();
@@ -38,7 +44,7 @@ impl Health {
                 .next("check that `strongroom serve` is running there")
         })?;
         let well = status == 200;
-        let view = HealthView { server: &self.server, status, well };
+        let view = HealthView { server: &server, status, well };
         if well {
             return output.done(&format!("{url} is well"), &view);
         }
@@ -46,4 +52,5 @@ impl Health {
     }
 }
 
+const DEFAULT_SERVER: &str = "http://127.0.0.1:7077";
 const TIMEOUT: Duration = Duration::from_secs(4);

@@ -10,10 +10,11 @@ use strongroom::Org;
 use zeroize::Zeroizing;
 
 use crate::client::Client;
+use crate::config::Project;
 use crate::failure::Failure;
 use crate::files;
-use crate::output::Output;
-use crate::scope_args::PathArgs;
+use crate::output::{Output, counted};
+use crate::scope_args::RunArgs;
 use crate::seen::AllSeen;
 use crate::typo::closest;
 
@@ -23,7 +24,7 @@ pub(crate) struct Inject {
     /// The template, in which `{{ NAME }}` stands for a value; `-` is standard input
     template: PathBuf,
     #[command(flatten)]
-    path: PathArgs,
+    args: RunArgs,
     /// Write to this new file, which only its owner can read, instead of standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -39,17 +40,22 @@ struct Written {
 }
 
 impl Inject {
+    /// Takes from the project what was not typed.
+    pub(crate) fn fill_in(&mut self, project: &Project) {
+        self.args.fill_in(project);
+    }
+
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         let template = read(&self.template)?;
         let parts = parse(&template)?;
-        let seen = AllSeen::of(org, &self.path).await?;
+        let seen = AllSeen::of(org, &self.args).await?;
         self.write(&parts, &seen, output)
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let template = read(&self.template)?;
         let parts = parse(&template)?;
-        self.write(&parts, &AllSeen::on_server(client, &self.path)?, output)
+        self.write(&parts, &AllSeen::on_server(client, &self.args, &[])?, output)
     }
 
     fn write(&self, parts: &[Part<'_>], seen: &AllSeen, output: &Output) -> Result<(), Failure> {
@@ -61,7 +67,7 @@ impl Inject {
         files::write_new(file, &filled)?;
         let variables = parts.iter().filter(|part| matches!(part, Part::Name { .. })).count();
         let file = file.display().to_string();
-        output.done(&format!("{variables} values in {file}"), &Written { file, variables })
+        output.done(&format!("{} in {file}", counted(variables, "value")), &Written { file, variables })
     }
 }
 

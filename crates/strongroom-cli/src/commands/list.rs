@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use serde::Serialize;
-use strongroom::{DefinitionId, Scope, ScopeKind, ScopedValue, Scopes, StoredDefinition};
+use serde::de::IgnoredAny;
+use strongroom::{DefinitionId, LinkedAccountId, Scope, ScopeKind, ScopedValue, Scopes, StoredDefinition};
 use strongroom_http::control;
 
 use crate::client::docs::{Definition, ListedValue};
 use crate::client::{Call, Client};
 use crate::failure::Failure;
-use crate::output::{MASK, Output, time, unless_unknown, yes};
+use crate::output::{MASK, Output, printable, time, unless_unknown, yes};
 use crate::pages;
 use crate::scope_args::{ScopeArgs, scope_field};
 use crate::session::Session;
@@ -23,6 +24,9 @@ pub(crate) struct List {
     values: bool,
     #[command(flatten)]
     scope: ScopeArgs,
+    /// Print the names of the definitions alone, one a line
+    #[arg(long, conflicts_with_all = ["values", "account", "workflow"])]
+    names: bool,
 }
 
 /// A definition in a list.
@@ -66,12 +70,20 @@ impl List {
             output
                 .note(&format!("environment {chosen} has no variables; did you mean --environment {other}?"));
         }
+        if self.names {
+            return show_names(definitions.into_iter().map(|stored| stored.definition.name), output);
+        }
         let Some(scope) = self.scope_of_values() else {
             return show_definitions(definitions.into_iter().map(DefinitionView::of).collect(), output);
         };
         let by_id: HashMap<DefinitionId, StoredDefinition> =
             definitions.into_iter().map(|stored| (stored.id, stored)).collect();
         let values = pages::values(org, &scope).await?;
+        if let (Scope::LinkedAccount(account), true) = (&scope, values.is_empty())
+            && org.linked_account(account).await?.is_none()
+        {
+            return Err(suggest::no_account(org, account).await);
+        }
         // A definition created since its list was read is missing, and so is its value then.
         let views = values.iter().filter_map(|value| {
             by_id.get(&value.definition_id).map(|stored| ValueView::of(value, stored, scope.kind()))
@@ -84,9 +96,13 @@ impl List {
             let all = |client: &Client| {
                 let all: Vec<control::Definition> =
                     client.control_items(Call { path: &["definitions"], query: &[] })?;
-                Ok(all.into_iter().map(DefinitionView::of_control).collect())
+                Ok(all.into_iter().map(DefinitionView::of_control).collect::<Vec<_>>())
             };
-            return show_definitions(client.either(all, definitions_of)?, output);
+            let views = client.either(all, definitions_of)?;
+            if self.names {
+                return show_names(views.into_iter().map(|view| view.name), output);
+            }
+            return show_definitions(views, output);
         };
         let query: Vec<_> = scope_field(&scope).into_iter().collect();
         let by_control = |client: &Client| {
@@ -98,7 +114,11 @@ impl List {
             let docs: Vec<ListedValue> = client.pages(Call { path: &path, query: &query })?;
             Ok(docs.into_iter().map(|doc| ValueView::of_doc(doc, scope.kind())).collect())
         };
-        show_values(client.either(by_control, by_document)?, output)
+        let views: Vec<ValueView> = client.either(by_control, by_document)?;
+        if let (Scope::LinkedAccount(account), true) = (&scope, views.is_empty()) {
+            refuse_unknown_account(client, account)?;
+        }
+        show_values(views, output)
     }
 
     /// `None` to list definitions.
@@ -122,6 +142,18 @@ fn definitions_of(client: &Client) -> Result<Vec<DefinitionView>, Failure> {
         DefinitionView::of_doc(doc, scopes)
     });
     Ok(views.collect())
+}
+
+/// A mistyped id has no values either.
+fn refuse_unknown_account(client: &Client, account: &LinkedAccountId) -> Result<(), Failure> {
+    let by_control = |client: &Client| {
+        client.control_get(Call { path: &["accounts", account.as_str()], query: &[] }).map(|IgnoredAny| ())
+    };
+    let by_document = |client: &Client| {
+        let path = ["linked-account", account.as_str()];
+        client.get(Call { path: &path, query: &[] }).map(|IgnoredAny| ())
+    };
+    client.either(by_control, by_document)
 }
 
 impl DefinitionView {
@@ -211,6 +243,16 @@ impl ValueView {
             updated_at: doc.updated_at,
         }
     }
+}
+
+fn show_names(names: impl Iterator<Item = String>, output: &Output) -> Result<(), Failure> {
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    if output.is_json() {
+        return output.json(&names);
+    }
+    let lines: String = names.iter().map(|name| printable(name) + "\n").collect();
+    output.text(&lines)
 }
 
 fn show_definitions(mut views: Vec<DefinitionView>, output: &Output) -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::marks::KeptMark;
-use crate::output::Output;
+use crate::output::{Output, counted};
 use crate::progress::Progress;
 use crate::session::Session;
 use crate::store::Spec;
@@ -40,7 +40,8 @@ impl Migrate {
         }
         output.note("open it with the same key: name it with --root-key-file or --passphrase-file");
         let view = Moved { to, rows: summary.rows, digest: &summary.digest };
-        let sentence = format!("moved {} rows to {to}; the old store takes no more writes", summary.rows);
+        let sentence =
+            format!("moved {} to {to}; the old store takes no more writes", counted(summary.rows, "row"));
         output.done(&sentence, &view)
     }
 }

@@ -6,13 +6,13 @@ use strongroom::{Environment, IdError, Org, OrgId, Scope};
 
 use crate::session::Session;
 
-/// `[ORG/]ENVIRONMENT[@account:ID | @workflow:ID]`.
+/// `[ORG/]ENVIRONMENT[@account:ID | @workflow:ID]`, or a scope alone in the chosen environment.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     text: String,
-    /// The chosen one unless it is named.
+    /// The chosen ones unless they are named.
     org: Option<OrgId>,
-    environment: Environment,
+    environment: Option<Environment>,
     pub(super) scope: Scope,
 }
 
@@ -22,7 +22,8 @@ impl Place {
     }
 
     pub(super) fn org(&self, session: &Session) -> Org {
-        session.org_at(self.org.unwrap_or(*session.org.id()), self.environment.clone())
+        let environment = self.environment.as_ref().unwrap_or(session.org.environment());
+        session.org_at(self.org.unwrap_or(*session.org.id()), environment.clone())
     }
 }
 
@@ -30,7 +31,7 @@ impl Place {
     /// The chosen org and environment, at org scope.
     pub(super) fn chosen(session: &Session) -> Self {
         let environment = session.org.environment().clone();
-        Self { text: environment.to_string(), org: None, environment, scope: Scope::Org }
+        Self { text: environment.to_string(), org: None, environment: Some(environment), scope: Scope::Org }
     }
 }
 
@@ -40,6 +41,9 @@ impl FromStr for Place {
     fn from_str(text: &str) -> Result<Self, String> {
         let as_text = |error: IdError| error.to_string();
         let parts = |mark: &str| text.split_once(mark);
+        if SCOPES.contains(&text.trim_end_matches(':')) {
+            return Err("a scope has an id: @account:ID or @workflow:ID".to_owned());
+        }
         let (tenant, scope) = match (parts("@account:"), parts("@workflow:")) {
             (Some((tenant, id)), _) => (tenant, Scope::LinkedAccount(id.parse().map_err(as_text)?)),
             (None, Some((tenant, id))) => (tenant, Scope::Workflow(id.parse().map_err(as_text)?)),
@@ -48,10 +52,15 @@ impl FromStr for Place {
         // An environment may have a slash in its name, but not behind 24 digits.
         let named = tenant.split_once('/').and_then(|(org, rest)| Some((org.parse().ok()?, rest)));
         let (org, environment) = named.map_or((None, tenant), |(org, rest)| (Some(org), rest));
-        let environment = environment.parse().map_err(as_text)?;
+        let environment = match environment {
+            "" if scope != Scope::Org => None,
+            named => Some(named.parse().map_err(as_text)?),
+        };
         Ok(Self { text: text.to_owned(), org, environment, scope })
     }
 }
+
+const SCOPES: [&str; 2] = ["@account", "@workflow"];
 
 #[cfg(test)]
 mod tests {
@@ -63,10 +72,13 @@ mod tests {
         let full = read("00000000000000000000000a/prod@account:a@b.example");
         assert_eq!(full.org.unwrap().to_string(), "00000000000000000000000a");
         assert_eq!(
-            (full.environment.as_str(), full.scope.to_string()),
+            (full.environment.unwrap().as_str(), full.scope.to_string()),
             ("prod", read("x@account:a@b.example").scope.to_string())
         );
         assert!(read("test").org.is_none() && matches!(read("a/b@workflow:w").scope, Scope::Workflow(_)));
-        assert!("".parse::<Place>().is_err() && "test@account:".parse::<Place>().is_err());
+        assert!(read("@workflow:w").environment.is_none());
+        for bad in ["", "test@account:", "@workflow", "@account:"] {
+            assert!(bad.parse::<Place>().is_err(), "{bad}");
+        }
     }
 }

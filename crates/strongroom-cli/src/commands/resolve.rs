@@ -8,6 +8,7 @@ use strongroom_http::control::ResolvedValue;
 
 use crate::client::docs::ValueFound;
 use crate::client::{Call, Client};
+use crate::config::Project;
 use crate::failure::Failure;
 use crate::output::{MASK, Output, Values, yes};
 use crate::scope_args::PathArgs;
@@ -58,6 +59,11 @@ impl<'a> ResolvedView<'a> {
 }
 
 impl Resolve {
+    /// Takes from the project what was not typed.
+    pub(crate) fn fill_in(&mut self, project: &Project) {
+        self.path.fill_in(project);
+    }
+
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         suggest::refuse_unknown_account(org, &self.path).await?;
         let (path, values) = (self.path.path(), Values::revealed_if(self.reveal));
@@ -78,17 +84,14 @@ impl Resolve {
 
     /// All of them, or the one that is named, by a control call.
     fn by_control(&self, client: &Client, output: &Output) -> Result<(), Failure> {
-        let fetch = |reveal: &str| resolve_on_server(client, &self.path, reveal);
-        let is_asked = |one: &ResolvedValue| self.name.as_ref().is_none_or(|name| one.name == name.as_str());
+        let name = self.name.as_ref().map(DefinitionName::as_str);
+        let fetch = |reveal: &str| resolve_on_server(client, &self.path, name, reveal);
         let mut found = match self.reveal {
-            true => Client::revealed(fetch, |found| {
-                found.values.iter().filter(|one| is_asked(one)).all(|one| one.value.is_some())
-            })?,
+            true => Client::revealed(fetch, |found| found.values.iter().all(|one| one.value.is_some()))?,
             false => fetch("false")?,
         };
         if let Some(name) = &self.name {
             found.missing_required.clear();
-            found.values.retain(|one| one.name == name.as_str());
             if found.values.is_empty() {
                 return Err(nothing(name));
             }

@@ -10,7 +10,7 @@ use crate::config::{Config, default_key_file_of};
 use crate::failure::Failure;
 use crate::keys;
 use crate::marks::KeptMark;
-use crate::output::Output;
+use crate::output::{Output, counted};
 use crate::passphrase::NewPassphrase;
 use crate::progress::Progress;
 use crate::session::Session;
@@ -64,7 +64,10 @@ impl Restore {
         mark.advance(&vault, output).await;
         vault.close().await?;
         let file = self.file.display().to_string();
-        output.done(&format!("restored {rows} rows of {file}"), &Restored { file: &file, rows, store_id })
+        output.done(
+            &format!("restored {} of {file}", counted(rows, "row")),
+            &Restored { file: &file, rows, store_id },
+        )
     }
 
     fn target(&self, org: Option<OrgId>) -> Result<Target, Failure> {

@@ -1,9 +1,10 @@
 //! `undo`: a value as it was before its last change.
 
+use serde::Serialize;
 use strongroom::{DefinitionId, DefinitionName, Expected, Org, Scope, Version, WriteOptions};
 use strongroom_http::control::{self, Undone};
 
-use crate::client::Client;
+use crate::client::{Client, NoBody};
 use crate::consent::Consent;
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, time};
@@ -17,8 +18,18 @@ pub(crate) struct Undo {
     name: DefinitionName,
     #[command(flatten)]
     scope: ScopeArgs,
+    /// Bring back the definition of this name that was deleted last, without its values
+    #[arg(long, conflicts_with_all = ["account", "workflow"])]
+    definition: bool,
     #[command(flatten)]
     consent: Consent,
+}
+
+/// A definition that is back.
+#[derive(Serialize)]
+struct Undeleted<'a> {
+    name: &'a str,
+    id: String,
 }
 
 /// A value that is to become what it was, and its versions, the newest first.
@@ -31,6 +42,9 @@ pub(super) struct Target<'t> {
 
 impl Undo {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        if self.definition {
+            return self.undelete(org, output).await;
+        }
         let (name, scope) = (&self.name, self.scope.scope());
         let target = Target::find(org, name, &scope).await?;
         let Some(last) = target.versions.iter().skip(1).find(|version| !version.deleted) else {
@@ -42,12 +56,44 @@ impl Undo {
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        if self.definition {
+            self.consent.to_reversible(&format!("define {} as it was", self.name))?;
+            let path = ["definitions", self.name.as_str(), "undelete"];
+            let restored: control::Definition = client.control_post(&path, &NoBody {})?;
+            return self.undeleted(restored.id, output);
+        }
         let (name, scope) = (&self.name, self.scope.scope());
         let deed = format!("set {name} at {scope} to what it was before its last change");
         self.consent.to_reversible(&deed)?;
         let (linked_account_id, workflow_id) = ids(&scope);
         let body = control::Undo { linked_account_id, workflow_id };
         show(&client.control_post(&["values", name.as_str(), "undo"], &body)?, &scope, output)
+    }
+}
+
+impl Undo {
+    async fn undelete(&self, org: &Org, output: &Output) -> Result<(), Failure> {
+        let name = &self.name;
+        if org.definition(name).await?.is_some() {
+            return Err(Failure::invalid(format!("there is a definition {name}"))
+                .next("give it another name with `strongroom define NAME --change --rename OTHER` first"));
+        }
+        let mut deleted = pages::all(async |page| org.deleted_definitions(page).await).await?;
+        deleted.retain(|stored| stored.definition.name == name.as_str());
+        let Some(last) = deleted.into_iter().max_by_key(|stored| stored.updated_at.as_ms()) else {
+            let nothing = format!("no deleted definition {name} is kept");
+            return Err(Failure::not_found(nothing).next("`strongroom define` makes one"));
+        };
+        self.consent.to_reversible(&format!("define {name} as it was"))?;
+        match org.undelete_definition(last.id).await? {
+            Some(restored) => self.undeleted(restored.id.to_string(), output),
+            None => Err(Failure::undefined(name)),
+        }
+    }
+
+    fn undeleted(&self, id: String, output: &Output) -> Result<(), Failure> {
+        let name = self.name.as_str();
+        output.done(&format!("{name} is defined as it was; its values are gone"), &Undeleted { name, id })
     }
 }
 

@@ -9,7 +9,7 @@ use strongroom::{Finding, KeyUse, Verification, VerifyReport};
 
 use crate::client::{Client, NoBody};
 use crate::failure::{Exit, Failure};
-use crate::output::Output;
+use crate::output::{Output, counted};
 use crate::progress::Progress;
 use crate::session::Session;
 
@@ -80,7 +80,8 @@ impl Verify {
         if report.questions_total > 0 {
             let asked = report.questions_total;
             output.warn(&format!(
-                "{asked} rows of the checkpoint are gone or others: was each deleted by somebody?"
+                "gone or made again since the checkpoint: {}; did somebody delete each?",
+                counted(asked, "row")
             ));
         }
         if report.is_clean() { Ok(()) } else { Err(unclean(&report)) }
@@ -109,7 +110,8 @@ impl Verify {
 
 /// The failure of a store in which something is wrong.
 pub(super) fn unclean(report: &VerifyReport) -> Failure {
-    let sentence = format!("{} of {} rows are damaged or misplaced", report.findings_total, report.rows);
+    let sentence =
+        format!("damaged or misplaced: {} of {}", report.findings_total, counted(report.rows, "row"));
     Failure::new(Exit::Key, sentence)
         .next("nothing was changed; set or delete what is damaged, or restore the store from a backup")
 }
@@ -157,8 +159,12 @@ pub(super) fn show(report: &VerifyReport, output: &Output) -> Result<(), Failure
     }
     let VerifyReport { rows, findings_total, unverifiable, grandfathered, leftover, jobs, .. } = report;
     output.text(&format!(
-        "{rows} rows: {findings_total} findings, {unverifiable} could not be checked, {grandfathered} values from \
-         before a change of format, {leftover} left over from {jobs} unfinished jobs\n"
+        "{}: {}, {unverifiable} could not be checked, {} from before a change of format, {leftover} left over from \
+         {}\n",
+        counted(*rows, "row"),
+        counted(*findings_total, "finding"),
+        counted(*grandfathered, "value"),
+        counted(*jobs, "unfinished job")
     ))
 }
 

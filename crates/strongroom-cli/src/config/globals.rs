@@ -50,6 +50,12 @@ pub(crate) struct Globals {
     /// The configuration file [default: strongroom/config.toml in the user's configuration directory]
     #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Leave out the `.strongroom.toml` of the project
+    ///
+    /// The nearest one, in the working directory or above it, names the `environment`, and the `account` and the
+    /// `prefix` of what a run sees
+    #[arg(long, global = true, hide_short_help = true)]
+    pub(crate) no_project: bool,
     /// Open the store although it is older than this user last saw it, or another vault is in its place
     ///
     /// It is written down in the file of the store's mark, in the configuration directory, and the mark begins again

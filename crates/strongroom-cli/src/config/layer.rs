@@ -10,6 +10,7 @@ use strongroom::Secret;
 use super::environment;
 use super::globals::Globals;
 use super::limits::{LimitSettings, QuotaSettings};
+use super::project::Project;
 use crate::failure::{Exit, Failure};
 use crate::files::refuse_foreign;
 
@@ -72,6 +73,11 @@ impl Layer {
         }
     }
 
+    /// What a project chooses of these settings.
+    pub(super) fn of_project(project: &Project) -> Self {
+        Self { environment: project.environment.clone(), ..Self::default() }
+    }
+
     pub(super) fn of_environment() -> Result<Self, Failure> {
         Ok(Self {
             store: environment::text("STORE")?,
@@ -96,12 +102,7 @@ impl Layer {
             text => text.map_err(|error| Failure::usage(unreadable(path, &error)))?,
         };
         let layer = toml::from_str(&text);
-        layer.map(Some).map_err(|error| {
-            let at = error
-                .span()
-                .map_or(1, |span| 1 + text.bytes().take(span.start).filter(|b| *b == b'\n').count());
-            Failure::usage(format!("{}, line {at}: {}", path.display(), error.message()))
-        })
+        layer.map(Some).map_err(|error| Failure::usage(at_line(path, &text, &error)))
     }
 
     /// Store or server: the nearest layer that names one of them decides.
@@ -135,6 +136,13 @@ impl Layer {
             (None, None) => Ok(None),
         }
     }
+}
+
+/// What is wrong with a file, and where.
+pub(super) fn at_line(path: &Path, text: &str, error: &toml::de::Error) -> String {
+    let lines_before = |end: usize| text.bytes().take(end).filter(|byte| *byte == b'\n').count();
+    let line = error.span().map_or(1, |span| 1 + lines_before(span.start));
+    format!("{}, line {line}: {}", path.display(), error.message())
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> String {

@@ -1,9 +1,11 @@
-//! Settings: from options, otherwise from the environment, otherwise from one file.
+//! Settings: from options, otherwise from the environment, otherwise from a project's file for some of them, otherwise
+//! from one file.
 
 mod environment;
 mod globals;
 mod layer;
 mod limits;
+mod project;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -15,9 +17,10 @@ pub(crate) use self::globals::Globals;
 pub(crate) use self::layer::{ApiKeySource, KeySource};
 use self::layer::{Layer, WorksOn};
 pub(crate) use self::limits::{LimitSettings, QuotaSettings};
+pub(crate) use self::project::Project;
 use crate::failure::Failure;
 use crate::files::places;
-use crate::store::Spec;
+use crate::store::{Access, Spec};
 
 /// What a command works with.
 #[derive(Debug)]
@@ -41,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) writes: bool,
     /// How much accounts and orgs may store, whichever command writes.
     pub(crate) quotas: QuotaSettings,
+    /// What the project of the working directory asks for.
+    pub(crate) project: Project,
 }
 
 /// A server and where the API key for it is.
@@ -57,12 +62,15 @@ impl Config {
             Some(path) => Layer::of_file(&path)?.ok_or_else(|| missing(&path))?,
             None => places::config_file().map_or(Ok(None), |path| Layer::of_file(&path))?.unwrap_or_default(),
         };
-        let config = Self::of_layers([Layer::of_options(globals), environment, file])?;
+        let project = if globals.no_project { Project::default() } else { Project::find()? };
+        let layers = [Layer::of_options(globals), environment, Layer::of_project(&project), file];
+        let config = Self::of_layers(layers)?;
         let store = config.store.waiting(Duration::from_secs(globals.wait));
-        Ok(Self { named_org: globals.org, accepts_rollback: globals.accept_rollback, store, ..config })
+        let (named_org, accepts_rollback) = (globals.org, globals.accept_rollback);
+        Ok(Self { named_org, accepts_rollback, store, project, ..config })
     }
 
-    fn of_layers(layers: [Layer; 3]) -> Result<Self, Failure> {
+    fn of_layers(layers: impl IntoIterator<Item = Layer>) -> Result<Self, Failure> {
         let (mut key, mut api_key) = (None, None);
         let mut works_on = None;
         let mut merged = Layer::default();
@@ -101,7 +109,13 @@ impl Config {
             accepts_rollback: false,
             writes: true,
             quotas: merged.quotas,
+            project: Project::default(),
         })
+    }
+
+    /// What the command opens the store for. One that accepts an older store writes down that it did.
+    pub(crate) fn access(&self) -> Access {
+        if self.writes || self.accepts_rollback { Access::Write } else { Access::Read }
     }
 
     /// The default root key file of this store; `None` for a store without a path.
@@ -122,6 +136,11 @@ impl Server {
         };
         Ok(Self { url, api_key })
     }
+}
+
+/// The server that the environment of the process names.
+pub(crate) fn url_of_environment() -> Result<Option<String>, Failure> {
+    environment::text("URL")
 }
 
 /// The default key file of a store or backup at this path.

@@ -71,7 +71,7 @@ fn next_of(error: &Error) -> Option<&'static str> {
         Error::DefinitionNotFound(_) => "`strongroom list` lists the variables, `strongroom define` adds one",
         Error::AccountNotFound(_) => "`strongroom account list` lists the accounts",
         Error::IntegrationNotFound { .. } => {
-            "`strongroom account create ID --default-app` creates an account with it"
+            "`strongroom account add-app ID` adds it to an account that is there"
         }
         Error::DefinitionExists(_) => "`strongroom list` lists the variables",
         Error::ScopeNotAllowed { .. } => "`strongroom show NAME` shows the scopes that it allows",

@@ -3,7 +3,7 @@
 mod json;
 mod printable;
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{Duration, UNIX_EPOCH};
@@ -20,7 +20,7 @@ use self::printable::printable_lines;
 use crate::failure::{Exit, Failure};
 
 /// Where a command writes, and in which form.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     form: Form,
 }
@@ -240,6 +240,12 @@ pub(crate) fn time(moment: Timestamp) -> String {
 /// A cell, or a dash for what a server does not return.
 pub(crate) fn unless_unknown(cell: Option<String>) -> String {
     cell.unwrap_or_else(|| "-".to_owned())
+}
+
+/// How many there are of something whose plural ends in `s`.
+pub(crate) fn counted<N: Copy + Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
+    let plural = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {noun}{plural}")
 }
 
 pub(crate) fn yes(flag: bool) -> String {

@@ -10,5 +10,6 @@ pub(super) const KIND: Kind = Kind {
     name: "memory",
     is_at: |_| false,
     open: |_| Ok(Arc::new(MemoryStore::new())),
+    open_to_read: None,
     life: Life::Process,
 };

@@ -27,14 +27,41 @@ use strongroom_http::{ResumingStore, StoreHealth};
 use crate::failure::{Exit, Failure};
 use crate::files::{places, refuse_foreign};
 
+/// How a store is opened.
+type Opening = fn(&Path) -> Result<Arc<dyn Store>, StoreError>;
+
 /// A kind of store that this build knows.
 struct Kind {
     name: &'static str,
     /// Whether a directory or file at this path is of the kind.
     is_at: fn(&Path) -> bool,
     /// Opens it, or creates one. The place of a served store is its address.
-    open: fn(&Path) -> Result<Arc<dyn Store>, StoreError>,
+    open: Opening,
+    /// Opens it without writing to it, for a kind that can.
+    open_to_read: Option<Opening>,
     life: Life,
+}
+
+/// What a store is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Nothing is written where the kind can do that: the medium may be one that only reads, and other commands may
+    /// read meanwhile.
+    Read,
+    Write,
+}
+
+impl Kind {
+    fn open_for(&self, access: Access, place: &Path) -> Result<Arc<dyn Store>, StoreError> {
+        let Some(open) = self.open_to_read.filter(|_| access == Access::Read) else {
+            return (self.open)(place);
+        };
+        match open(place) {
+            // It was not closed properly, and has to be repaired first.
+            Err(error) if error.kind() == StoreErrorKind::Unsupported => (self.open)(place),
+            opened => opened,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +146,11 @@ impl Spec {
     /// Opens the existing store, or creates one of the first kind that fits. One that a server has open is reached
     /// through the server.
     pub(crate) fn open(&self) -> Result<Arc<dyn Store>, Failure> {
-        self.open_by(|kind| (kind.open)(&self.place), || self.through_door())
+        self.open_for(Access::Write)
+    }
+
+    fn open_for(&self, access: Access) -> Result<Arc<dyn Store>, Failure> {
+        self.open_by(|kind| kind.open_for(access, &self.place), || self.through_door())
     }
 
     /// The same for a process that serves the store itself. One in files is opened again by itself after a full disk or
@@ -181,7 +212,7 @@ impl Spec {
     }
 
     /// Opens the existing store, and creates none.
-    pub(crate) fn open_existing(&self) -> Result<Arc<dyn Store>, Failure> {
+    pub(crate) fn open_existing(&self, access: Access) -> Result<Arc<dyn Store>, Failure> {
         if self.is_kept() && !self.is_there() {
             if let Some(kind) = KINDS.iter().find(|kind| kind.life == self.life && (kind.is_at)(&self.place))
             {
@@ -195,7 +226,7 @@ impl Spec {
             return Err(Failure::new(Exit::Store, format!("there is no store at {self}"))
                 .next("`strongroom init` creates one, --store names another"));
         }
-        self.open()
+        self.open_for(access)
     }
 
     fn kinds(&self) -> impl Iterator<Item = &'static Kind> {

@@ -25,6 +25,7 @@ pub(super) const KIND: Kind = Kind {
         }
         Ok(Arc::new(PostgresStore::open(&options)?))
     },
+    open_to_read: None,
     life: Life::Served,
 };
 

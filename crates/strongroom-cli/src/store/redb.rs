@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use strongroom_redb::RedbStore;
+use strongroom_redb::{RedbReader, RedbStore};
 
 use super::{Kind, Life};
 
@@ -10,5 +10,6 @@ pub(super) const KIND: Kind = Kind {
     name: "redb",
     is_at: |path| path.is_file(),
     open: |path| Ok(Arc::new(RedbStore::open(path)?)),
+    open_to_read: Some(|path| Ok(Arc::new(RedbReader::open(path)?))),
     life: Life::Kept,
 };

@@ -62,9 +62,7 @@ pub(crate) async fn list(
         let shown: Vec<_> = shown.collect();
         operator.note_shown(&shown).await?;
     }
-    let open = open
-        .iter()
-        .map(|(value, stored)| AuditNote::value_read(value).named(&stored.definition.name));
+    let open = open.iter().map(|(value, stored)| AuditNote::value_read(value).named(&stored.definition.name));
     operator.note_reads(open.collect())?;
     let items = taken.into_iter().map(|(value, stored)| Value::of(value, stored, reveal)).collect();
     Ok(Json(Page { items, next }))

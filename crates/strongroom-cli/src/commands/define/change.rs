@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use strongroom::{
-    DefinitionChange, DefinitionName, Expected, FormatChange, OnMismatch, Org, ScopeKind, Scopes,
-    StoredDefinition, WriteOptions,
+    DefinitionChange, DefinitionName, Expected, FormatChange, LengthBounds, OnMismatch, Org, ScopeKind,
+    Scopes, StoredDefinition, VariableDefinition, WriteOptions,
 };
 
 use strongroom_http::control;
@@ -11,7 +11,7 @@ use strongroom_http::control;
 use super::{Define, scopes_of};
 use crate::client::Client;
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Output, counted};
 use crate::pages;
 use crate::suggest;
 
@@ -72,13 +72,10 @@ impl Define {
         let format = self.format_change(&stored)?;
         let change = self.other_change();
         let plan = self.plan(org, &stored, format.as_ref()).await?;
-        let keeps = self.change.keep_mismatched;
-        let scopes_in_use = plan.refused.iter().any(|refused| refused.reason == SCOPE_NOT_ALLOWED);
         if plan.changes.is_empty() {
-            return Err(Failure::usage(format!("nothing of {} would change", self.name))
-                .next("name what changes, such as --format or --required"));
+            return Err(self.no_change());
         }
-        let is_refused = scopes_in_use || !keeps && !plan.refused.is_empty();
+        let is_refused = self.is_refused(&plan);
         if self.change.dry_run || is_refused {
             plan.show(output)?;
         }
@@ -89,10 +86,19 @@ impl Define {
             return Ok(());
         }
         self.apply(org, &stored, format.as_ref(), change).await?;
-        output.done(&format!("changed {}: {}", self.name, plan.changes.join("; ")), &plan)
+        plan.made(output)
     }
 
     pub(super) fn change_on_server(&self, client: &Client, output: &Output) -> Result<(), Failure> {
+        // A change of nothing shows what is there, with the right to write alone.
+        let path = ["definitions", self.name.as_str()];
+        let nothing = control::DefinitionChange { dry_run: true, ..control::DefinitionChange::default() };
+        let present: control::Plan = client.control_patch(&path, &nothing)?;
+        let present = definition(present.definition);
+        let changes = self.changes(&present)?;
+        if changes.is_empty() {
+            return Err(self.no_change());
+        }
         let text = |text: &Option<String>, removed: bool| match removed {
             true => Some(None),
             false => text.clone().map(Some),
@@ -100,7 +106,7 @@ impl Define {
         let length = self.format.length()?;
         let body = control::DefinitionChange {
             name: self.change.rename.as_ref().map(ToString::to_string),
-            var_format: self.format.named()?,
+            var_format: self.format.named(Some(&present.var_format))?,
             bytes_min: length.map(|bounds| bounds.min()),
             bytes_max: length.map(|bounds| bounds.max()),
             scopes: (!self.scopes.is_empty()).then(|| self.scopes.clone()),
@@ -111,30 +117,38 @@ impl Define {
             keep_mismatched: self.change.keep_mismatched,
             dry_run: self.change.dry_run,
         };
-        let plan: control::Plan = client.control_patch(&["definitions", self.name.as_str()], &body)?;
-        if !plan.refused.is_empty() {
-            let rows = plan.refused.iter().map(|one| {
-                let id = one.linked_account_id.as_ref().or(one.workflow_id.as_ref());
-                [[one.scope.as_str(), id.map_or("", String::as_str)].join(" "), one.reason.clone()]
-            });
-            output.list(["VALUE AT", "REASON"], rows, &plan)?;
+        let made: control::Plan = client.control_patch(&path, &body)?;
+        let refused = made.refused.iter().map(Refused::of_server).collect();
+        let plan = Plan { name: self.name.to_string(), dry_run: self.change.dry_run, changes, refused };
+        if made.applied {
+            return plan.made(output);
         }
-        if plan.applied {
-            return output.done(&format!("changed {}", self.name), &plan);
+        plan.show(output)?;
+        match self.is_refused(&plan) {
+            true => Err(in_the_way(plan.refused.len(), self.name.as_str())),
+            false => Ok(()),
         }
-        if self.change.dry_run {
-            return output.done("nothing was written", &plan);
-        }
-        Err(in_the_way(plan.refused.len(), self.name.as_str()))
+    }
+
+    /// Whether values prevent the change.
+    fn is_refused(&self, plan: &Plan) -> bool {
+        let scopes_in_use = plan.refused.iter().any(|refused| refused.reason == SCOPE_NOT_ALLOWED);
+        scopes_in_use || !self.change.keep_mismatched && !plan.refused.is_empty()
+    }
+
+    fn no_change(&self) -> Failure {
+        Failure::usage(format!("nothing of {} would change", self.name))
+            .next("name what changes, such as --format or --required")
     }
 
     /// `None` if neither the format nor its bounds change.
     fn format_change(&self, stored: &StoredDefinition) -> Result<Option<FormatChange>, Failure> {
-        let (format, length) = (self.format.named()?, self.format.length()?);
+        let present = &stored.definition.var_format;
+        let (format, length) = (self.format.named(Some(present))?, self.format.length()?);
         if format.is_none() && length.is_none() {
             return Ok(None);
         }
-        let mut change = FormatChange::to(format.unwrap_or_else(|| stored.definition.var_format.clone()));
+        let mut change = FormatChange::to(format.unwrap_or_else(|| present.clone()));
         if let Some(bounds) = length.or(stored.definition.length) {
             change = change.length(bounds);
         }
@@ -195,14 +209,13 @@ impl Define {
                     .map(|scope| Refused { scope: scope.to_string(), reason: SCOPE_NOT_ALLOWED.to_owned() }),
             );
         }
-        let changes = self.changes(stored)?;
+        let changes = self.changes(&stored.definition)?;
         Ok(Plan { name: self.name.to_string(), dry_run: self.change.dry_run, changes, refused })
     }
 
     /// What becomes different, as far as it does.
-    fn changes(&self, stored: &StoredDefinition) -> Result<Vec<String>, Failure> {
-        let old = &stored.definition;
-        let format = self.format.named()?.filter(|format| *format != old.var_format);
+    fn changes(&self, old: &VariableDefinition) -> Result<Vec<String>, Failure> {
+        let format = self.format.named(Some(&old.var_format))?.filter(|format| *format != old.var_format);
         let length = self.format.length()?.filter(|bounds| Some(*bounds) != old.length);
         let scopes = scopes_of(&self.scopes).filter(|scopes| *scopes != old.scopes);
         let rename = self.change.rename.as_ref().filter(|name| name.as_str() != old.name);
@@ -256,7 +269,19 @@ impl Define {
     }
 }
 
+impl Refused {
+    fn of_server(one: &control::RefusedValue) -> Self {
+        let id = one.linked_account_id.as_deref().or(one.workflow_id.as_deref());
+        let scope = [Some(one.scope.as_str()), id].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        Self { scope, reason: one.reason.clone() }
+    }
+}
+
 impl Plan {
+    fn made(&self, output: &Output) -> Result<(), Failure> {
+        output.done(&format!("changed {}: {}", self.name, self.changes.join("; ")), self)
+    }
+
     fn show(&self, output: &Output) -> Result<(), Failure> {
         if !output.is_json() {
             output.text(&format!("{}: {}\n", self.name, self.changes.join("; ")))?;
@@ -270,9 +295,27 @@ impl Plan {
 }
 
 fn in_the_way(count: usize, name: &str) -> Failure {
-    let message = format!("{count} values of {name} stand in the way, so nothing was written");
+    let message = format!("{} of {name} would be refused, so nothing was written", counted(count, "value"));
     Failure::invalid(message)
         .next("set or delete them first; --keep-mismatched leaves those of another format until they are set")
+}
+
+/// The definition as a server shows it.
+fn definition(shown: control::Definition) -> VariableDefinition {
+    let mut definition = VariableDefinition::new(shown.name, shown.parameters);
+    definition.length = match (shown.bytes_min, shown.bytes_max) {
+        // A server shows only bounds that are valid.
+        (Some(min), Some(max)) => LengthBounds::new(min..=max).ok(),
+        _ => None,
+    };
+    definition.description = shown.description;
+    definition.default = shown.default;
+    definition.required = shown.required;
+    definition.encrypted = shown.encrypted;
+    if let Some(scopes) = scopes_of(&shown.scopes) {
+        definition.scopes = scopes;
+    }
+    definition
 }
 
 fn names(scopes: Scopes) -> String {

@@ -68,13 +68,14 @@ enum FormatName {
 impl FormatArgs {
     /// The format that was named.
     pub(super) fn var_format(&self) -> Result<VarFormat, Failure> {
-        self.named()?.ok_or_else(|| Failure::usage("a new definition needs --format"))
+        self.named(None)?.ok_or_else(|| Failure::usage("a new definition needs --format"))
     }
 
-    /// The same, or `None` if none was.
-    pub(super) fn named(&self) -> Result<Option<VarFormat>, Failure> {
-        self.refuse_stray_parameters()?;
-        let Some(format) = self.format else { return Ok(None) };
+    /// The same, or `None` if none was. Parameters alone are other ones of the format that is there.
+    pub(super) fn named(&self, present: Option<&VarFormat>) -> Result<Option<VarFormat>, Failure> {
+        let format = self.format.or_else(|| self.of_parameters(present));
+        self.refuse_stray_parameters(format)?;
+        let Some(format) = format else { return Ok(None) };
         Ok(Some(match format {
             FormatName::Enum => VarFormat::Enum(EnumFormat::new(&self.one_of).map_err(refused)?),
             FormatName::UrlWithScheme => {
@@ -98,15 +99,25 @@ impl FormatArgs {
         draft.vet().map_err(refused)
     }
 
-    /// A parameter of another format is a mistake, not something to ignore.
-    fn refuse_stray_parameters(&self) -> Result<(), Failure> {
-        let given = [
+    /// The format that is there, if parameters of it were given.
+    fn of_parameters(&self, present: Option<&VarFormat>) -> Option<FormatName> {
+        let mut given = self.given().into_iter().filter(|(.., is_given)| *is_given);
+        given.find_map(|(format, ..)| (present?.name() == format.wire_name()).then_some(format))
+    }
+
+    /// The parameters of formats, and whether each was given.
+    fn given(&self) -> [(FormatName, &'static str, bool); 3] {
+        [
             (FormatName::Enum, "--one-of", !self.one_of.is_empty()),
             (FormatName::UrlWithScheme, "--scheme", !self.schemes.is_empty()),
             (FormatName::Pattern, "--pattern", self.pattern.is_some()),
-        ];
-        for (format, option, is_given) in given {
-            let is_meant = self.format == Some(format);
+        ]
+    }
+
+    /// A parameter of another format is a mistake, not something to ignore.
+    fn refuse_stray_parameters(&self, named: Option<FormatName>) -> Result<(), Failure> {
+        for (format, option, is_given) in self.given() {
+            let is_meant = named == Some(format);
             if is_given && !is_meant {
                 return Err(Failure::usage(format!("{option} goes with --format {}", format.wire_name())));
             }

@@ -8,6 +8,8 @@ use strongroom::{
     DefinitionName, Error, Org, ScopeKind, Scopes, UnknownScope, VarFormat, VariableDefinition,
 };
 
+use strongroom_http::control;
+
 use self::change::ChangeArgs;
 use self::format::FormatArgs;
 
@@ -86,9 +88,21 @@ impl Define {
         if self.change.is_change() {
             return self.change_on_server(client, output);
         }
+        if self.name.as_str().contains('=') {
+            return Err(input::misplaced());
+        }
         let definition = self.into_definition()?;
-        let answer: OneDefinition = client.post(&["env", "definitions"], &NewDefinition::of(&definition)?)?;
-        defined(&definition.name, answer.definition.id, output)
+        let by_control = |client: &Client| {
+            let made: control::Definition =
+                client.control_post(&["definitions"], &control_body(&definition))?;
+            Ok(made.id)
+        };
+        let by_document = |client: &Client| {
+            let body = NewDefinition::of(&definition)?;
+            let answer: OneDefinition = client.post(&["env", "definitions"], &body)?;
+            Ok(answer.definition.id)
+        };
+        defined(&definition.name, client.either(by_control, by_document)?, output)
     }
 
     fn into_definition(self) -> Result<VariableDefinition, Failure> {
@@ -126,6 +140,20 @@ impl<'a> NewDefinition<'a> {
             description: definition.description.as_deref(),
             default_value: definition.default.as_deref(),
         })
+    }
+}
+
+fn control_body(definition: &VariableDefinition) -> control::NewDefinition {
+    control::NewDefinition {
+        name: definition.name.clone(),
+        var_format: definition.var_format.clone(),
+        bytes_min: definition.length.map(|bounds| bounds.min()),
+        bytes_max: definition.length.map(|bounds| bounds.max()),
+        scopes: Some(definition.scopes.iter().collect()),
+        encrypted: definition.encrypted,
+        required: definition.required,
+        description: definition.description.clone(),
+        default: definition.default.clone(),
     }
 }
 

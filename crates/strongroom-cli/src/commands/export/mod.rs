@@ -11,10 +11,11 @@ use strongroom::{DefinitionName, Org};
 use self::target::Target;
 use super::file_format::FileFormat;
 use crate::client::Client;
+use crate::config::Project;
 use crate::failure::Failure;
 use crate::files;
-use crate::output::Output;
-use crate::scope_args::PathArgs;
+use crate::output::{Output, counted};
+use crate::scope_args::RunArgs;
 use crate::seen::{AllSeen, Seen};
 use crate::suggest;
 use crate::typo::closest;
@@ -23,7 +24,7 @@ use crate::typo::closest;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Export {
     #[command(flatten)]
-    path: PathArgs,
+    args: RunArgs,
     /// What reads the file: it gets the values byte for byte, or the export is refused. Without it, lines that all
     /// readers of `.env` files read alike
     #[arg(long = "for", value_name = "TARGET", value_enum, conflicts_with = "format")]
@@ -66,10 +67,16 @@ enum Reads {
 }
 
 impl Export {
+    /// Takes from the project what was not typed.
+    pub(crate) fn fill_in(&mut self, project: &Project) {
+        self.args.fill_in(project);
+    }
+
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
-        let mut values = AllSeen::of(org, &self.path).await?.values;
+        let mut values = AllSeen::of(org, &self.args).await?.values;
         if let Some(name) = self.keep_only(&mut values) {
-            if org.definition(name).await?.is_none() {
+            // With a prefix, the vault has it under a longer name.
+            if self.args.prefix.is_none() && org.definition(name).await?.is_none() {
                 return Err(suggest::undefined(org, name).await);
             }
             return Err(unseen(name, &values));
@@ -78,7 +85,7 @@ impl Export {
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
-        let mut values = AllSeen::on_server(client, &self.path)?.values;
+        let mut values = AllSeen::on_server(client, &self.args, &self.only)?.values;
         match self.keep_only(&mut values) {
             Some(name) => Err(unseen(name, &values)),
             None => self.write(values, output),
@@ -98,7 +105,10 @@ impl Export {
             Some(file) => {
                 files::write_new(file, &text)?;
                 let (count, file) = (values.len(), file.display().to_string());
-                output.done(&format!("{count} variables in {file}"), &Written { file, variables: count })
+                output.done(
+                    &format!("{} in {file}", counted(count, "variable")),
+                    &Written { file, variables: count },
+                )
             }
         }
     }

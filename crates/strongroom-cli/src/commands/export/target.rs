@@ -58,7 +58,7 @@ impl Target {
     /// Fails if one of the values cannot be written, with the targets that take them all.
     fn refuse(self, values: &[Seen]) -> Result<(), Failure> {
         match self.rules() {
-            Rules::Lines(reader) => refuse(reader, &self.name(), values),
+            Rules::Lines(reader) => refuse(reader, Some(&self.name()), values),
             rules => match refused(values, |value| rules.hold(value)) {
                 names if names.is_empty() => Ok(()),
                 names => Err(Failure::invalid(format!(
@@ -93,7 +93,7 @@ impl Target {
 
 /// The lines that every reader reads alike, for who names no target.
 pub(super) fn for_every_reader(values: &[Seen]) -> Result<Zeroizing<String>, Failure> {
-    refuse(Reader::Every, "all readers alike", values)?;
+    refuse(Reader::Every, None, values)?;
     of_reader(Reader::Every, values)
 }
 
@@ -131,7 +131,8 @@ fn of_reader(reader: Reader, values: &[Seen]) -> Result<Zeroizing<String>, Failu
     text.map(Zeroizing::new).map_err(|error| Failure::invalid(error.to_string()))
 }
 
-fn refuse(reader: Reader, who: &str, values: &[Seen]) -> Result<(), Failure> {
+/// `None` for all readers.
+fn refuse(reader: Reader, who: Option<&str>, values: &[Seen]) -> Result<(), Failure> {
     let names = refused(values, |one| Rules::Lines(reader).hold(one));
     if names.is_empty() {
         return Ok(());
@@ -140,7 +141,14 @@ fn refuse(reader: Reader, who: &str, values: &[Seen]) -> Result<(), Failure> {
         Target::value_variants().iter().filter(|other| values.iter().all(|one| other.rules().hold(one)));
     let able: Vec<String> = able.map(|target| target.name()).collect();
     let limits = reader.limits();
-    Err(Failure::invalid(format!("{} cannot be written for {who}, which cannot hold {limits}", list(&names)))
+    let names = list(&names);
+    let message = match who {
+        Some(who) => format!("{names} cannot be written for {who}, which cannot hold {limits}"),
+        None => format!(
+            "{names} cannot be written so that every reader reads the same: they disagree on {limits}"
+        ),
+    };
+    Err(Failure::invalid(message)
         .next(format!("`--for` with one of {} takes all of them; --only NAME exports some", able.join(", "))))
 }
 

@@ -33,7 +33,7 @@ impl Proposal {
         if VarFormat::Url.validate(value).is_ok() && is_bare(value) {
             return plain(VarFormat::Url, "plain: a URL without user, path or query");
         }
-        secret("encrypted: nothing says that it is none")
+        secret("encrypted: nothing shows that it is not a secret")
     }
 }
 

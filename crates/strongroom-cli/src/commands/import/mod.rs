@@ -17,7 +17,7 @@ pub(super) use self::source::Entry;
 use super::file_format::FileFormat;
 use crate::client::{Call, Client};
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Output, counted};
 use crate::scope_args::ScopeArgs;
 use crate::session::Session;
 use crate::typo::closest;
@@ -123,7 +123,7 @@ impl Import {
         let known: Vec<Definition> = client.control_items(Call { path: &["definitions"], query: &[] })?;
         let known: Vec<String> = known.into_iter().map(|definition| definition.name).collect();
         let scope = self.scope.scope();
-        let plan = Plan::for_server(&scope, entries, &known, &self.unknown());
+        let mut plan = Plan::for_server(&scope, entries, &known, &self.unknown());
         let invalid = plan.count("invalid");
         if invalid == 0 {
             let batch = plan.batch(self.dry_run);
@@ -135,6 +135,13 @@ impl Import {
                     "{count} cannot be set, so nothing was written; {refused}"
                 ))
                 .next("change the file or the definitions"));
+            }
+            plan.leave_alone(&done.unchanged);
+            if done.uncompared > 0 {
+                let values = counted(done.uncompared, "value");
+                output.note(&format!(
+                    "{values} could not be compared with what is there without the right reveal"
+                ));
             }
         }
         plan.report(self.dry_run, output)?;

@@ -37,6 +37,8 @@ pub(super) struct Row {
     pub(super) why: Option<&'static str>,
     value: Secret,
     expected: Expected,
+    /// The same for a server: empty for a value that must not be there, `None` for any.
+    version: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -87,8 +89,25 @@ impl Plan {
         Ok(Self { scope, rows })
     }
 
+    /// A plan that does nothing.
+    pub(in crate::commands) fn nothing(scope: &Scope) -> Self {
+        Self { scope: scope.clone(), rows: Vec::new() }
+    }
+
+    /// The same if each value has the version that was read of it, and those without one are not there.
+    pub(in crate::commands) fn over(mut self, versions: &HashMap<String, String>) -> Self {
+        for row in self.rows.iter_mut().filter(|row| row.action == Action::Update) {
+            let version = versions.get(&row.name).cloned();
+            if version.is_none() {
+                row.action = Action::Create;
+            }
+            row.version = Some(version.unwrap_or_default());
+        }
+        self
+    }
+
     /// A plan that does not know the values of the server: what is defined there is updated.
-    pub(super) fn for_server(
+    pub(in crate::commands) fn for_server(
         scope: &Scope,
         entries: Vec<Entry>,
         known: &[String],
@@ -105,6 +124,7 @@ impl Plan {
                     why: None,
                     value,
                     expected: Expected::Any,
+                    version: None,
                 },
                 Ok(value) => Row::of_unknown(name, value, unknown),
             };
@@ -114,7 +134,7 @@ impl Plan {
     }
 
     /// The same as one control call.
-    pub(super) fn batch(&self, dry_run: bool) -> Batch {
+    pub(in crate::commands) fn batch(&self, dry_run: bool) -> Batch {
         let id_in = |field| scope_field(&self.scope).filter(|(named, _)| *named == field);
         let id_in = |field| id_in(field).map(|(_, id)| id.to_owned());
         let new = self.rows.iter().filter(|row| row.is_new).filter_map(|row| row.definition.as_ref());
@@ -123,7 +143,16 @@ impl Plan {
             workflow_id: id_in("workflow_id"),
             definitions: new.map(new_definition).collect(),
             values: self.rows.iter().map(Row::batch_value).collect(),
+            // What has the version that was read was compared with that.
+            compare: self.rows.iter().any(|row| row.version.is_none()),
             dry_run,
+        }
+    }
+
+    /// Shows values of these names as unchanged: the server has compared them.
+    pub(super) fn leave_alone(&mut self, names: &[String]) {
+        for row in self.rows.iter_mut().filter(|row| names.contains(&row.name)) {
+            row.action = Action::Unchanged;
         }
     }
 
@@ -203,7 +232,7 @@ fn new_definition(definition: &VariableDefinition) -> NewDefinition {
 impl Row {
     fn batch_value(&self) -> BatchValue {
         let value = self.value.expose().to_owned().into();
-        BatchValue { name: self.name.clone(), value, version: self.is_new.then(String::new) }
+        BatchValue { name: self.name.clone(), value, version: self.version.clone() }
     }
 
     async fn of_known(
@@ -232,6 +261,7 @@ impl Row {
             why: None,
             value,
             expected: existing.map_or(Expected::Absent, |found| Expected::Revision(found.revision)),
+            version: None,
         })
     }
 
@@ -270,6 +300,7 @@ impl Row {
             why,
             value,
             expected: Expected::Absent,
+            version: Some(String::new()),
         }
     }
 
@@ -283,6 +314,7 @@ impl Row {
             why: None,
             value: Secret::from(""),
             expected: Expected::Any,
+            version: None,
         }
     }
 }

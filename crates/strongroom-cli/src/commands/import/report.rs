@@ -6,6 +6,8 @@ use super::plan::{Action, Plan, Row};
 use crate::failure::Failure;
 use crate::output::{MASK, Output, yes};
 
+const HEADERS: [&str; 7] = ["ACTION", "NAME", "FORMAT", "ENCRYPTED", "NEW", "VALUE", "REASON"];
+
 #[derive(Serialize)]
 struct PlanView<'a> {
     dry_run: bool,
@@ -32,10 +34,18 @@ struct RowView<'a> {
 }
 
 impl Plan {
+    /// What is about to be done, for people.
+    pub(in crate::commands) fn preview(&self, output: &Output) -> Result<(), Failure> {
+        if output.is_json() {
+            return Ok(());
+        }
+        let view = PlanView::of(self, false);
+        output.list(HEADERS, view.variables.iter().map(RowView::cells), &view)
+    }
+
     pub(in crate::commands) fn report(&self, dry_run: bool, output: &Output) -> Result<(), Failure> {
         let view = PlanView::of(self, dry_run);
-        let headers = ["ACTION", "NAME", "FORMAT", "ENCRYPTED", "NEW", "VALUE", "REASON"];
-        output.list(headers, view.variables.iter().map(RowView::cells), &view)?;
+        output.list(HEADERS, view.variables.iter().map(RowView::cells), &view)?;
         if output.is_json() {
             return Ok(());
         }

@@ -10,7 +10,7 @@ pub(crate) use self::view::JobView;
 use self::view::outcome;
 use crate::client::{Call, Client, NoBody};
 use crate::failure::{Exit, Failure};
-use crate::output::{Output, time};
+use crate::output::{Output, counted, time};
 use crate::pages;
 use crate::progress::Progress;
 
@@ -151,7 +151,11 @@ pub(crate) fn verdict(id: &DocumentId, report: &JobReport) -> Result<(), Failure
         JobOutcome::Finished => return Ok(()),
         JobOutcome::Blocked => Failure::new(
             Exit::Key,
-            format!("{failed} rows cannot be opened, and {keys_kept} old keys were kept for them"),
+            format!(
+                "{} cannot be opened; {} kept for that",
+                counted(*failed, "row"),
+                counted(*keys_kept, "old key")
+            ),
         )
         .next(format!(
             "restore or delete what `strongroom verify` shows, then `strongroom job retry {id}` and `job run {id}`"
@@ -185,7 +189,7 @@ async fn list(vault: &Vault, output: &Output) -> Result<(), Failure> {
 async fn run_all(vault: &Vault, output: &Output) -> Result<(), Failure> {
     let finished = vault.run_jobs().await?;
     let left = pages::all(async |page| vault.jobs(page).await).await?.len();
-    output.done(&format!("{finished} jobs finished, {left} left"), &AllRun { finished, left })
+    output.done(&format!("{} finished, {left} left", counted(finished, "job")), &AllRun { finished, left })
 }
 
 async fn run_one(vault: &Vault, id: DocumentId, output: &Output) -> Result<(), Failure> {
@@ -195,7 +199,8 @@ async fn run_one(vault: &Vault, id: DocumentId, output: &Output) -> Result<(), F
     }
     let report = run_to_end(&job).await?;
     show_unreadable(&report.progress, output)?;
-    let sentence = format!("job {id} is {}: {} rows", outcome(report.outcome), report.progress.done);
+    let sentence =
+        format!("job {id} is {}: {}", outcome(report.outcome), counted(report.progress.done, "row"));
     output.done(&sentence, &JobView::of(&id, &report))?;
     verdict(&id, &report)
 }

@@ -11,6 +11,7 @@ use crate::failure::Failure;
 use crate::keys::{self, Key};
 use crate::output::Output;
 use crate::session::Session;
+use crate::store::Access;
 
 /// `rotate root` as it is typed: what to do with each slot other than that of the key which opened the vault.
 #[derive(Debug, clap::Args)]
@@ -39,7 +40,7 @@ impl Root {
     pub(crate) async fn run(self, config: &Config, output: &Output) -> Result<(), Failure> {
         config.store.refuse_unkept("rotate")?;
         self.refuse_repeated()?;
-        let store = config.store.open_existing()?;
+        let store = config.store.open_existing(Access::Write)?;
         let own = keys::existing_key(config, output)?;
         let others = self.other_keys(&own, output)?;
         let session = Session::open_with(config, store, own.unlock()?, output).await?;

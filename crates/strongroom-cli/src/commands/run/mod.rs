@@ -1,26 +1,33 @@
 //! `run`: a command with the resolved variables as its environment.
 
 mod names;
+#[cfg(unix)]
+mod watch;
 
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::process::{Command, ExitCode};
 
+use clap::builder::RangedI64ValueParser;
+use futures_executor::block_on;
+use strongroom::{Generation, Secret};
+
 use crate::client::Client;
-use crate::config::Config;
+use crate::config::{Config, Project};
 use crate::failure::{Exit, Failure};
 use crate::files;
+use crate::keys::{self, Key};
 use crate::output::Output;
-use crate::scope_args::PathArgs;
-use crate::seen::{AllSeen, Seen};
+use crate::scope_args::RunArgs;
+use crate::seen::{AllSeen, Seen, resolve_on_server};
 use crate::session::Session;
 
 /// `run` as it is typed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Run {
     #[command(flatten)]
-    path: PathArgs,
+    args: RunArgs,
     /// Start from an empty environment instead of this one
     #[arg(long)]
     clear_env: bool,
@@ -28,26 +35,75 @@ pub(crate) struct Run {
     /// repeat it for several
     #[arg(long, value_name = "NAME")]
     allow: Vec<String>,
+    /// Start the command again when something that it sees changes; it gets 10 seconds to end
+    #[arg(long)]
+    watch: bool,
+    /// With --watch: send this signal instead
+    #[cfg(unix)]
+    #[arg(long, value_name = "SIGNAL", value_enum, requires = "watch")]
+    signal: Option<watch::Notice>,
+    /// With --watch: how often to look
+    #[arg(long, value_name = "SECONDS", requires = "watch", default_value_t = 2, value_parser = at_least_1())]
+    every: u32,
     /// The command and its arguments, executed without a shell
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
 impl Run {
-    pub(crate) async fn run(self, config: &Config, output: &Output) -> Result<ExitCode, Failure> {
-        let session = Session::open(config, output).await?;
-        let seen = AllSeen::of(&session.org, &self.path).await;
-        // Closed first: the command may run for long, and may use the store itself.
-        session.finish(Ok(()), output).await?;
-        self.start(seen?.refuse_missing()?)
+    /// Takes from the project what was not typed.
+    pub(crate) fn fill_in(&mut self, project: &Project) {
+        self.args.fill_in(project);
     }
 
-    pub(crate) fn on_server(self, client: &Client) -> Result<ExitCode, Failure> {
-        let seen = AllSeen::on_server(client, &self.path)?;
+    pub(crate) fn run(self, config: Config, output: &Output) -> Result<ExitCode, Failure> {
+        if self.watch {
+            config.store.refuse_unkept("run --watch")?;
+            let key = keys::existing_key(&config, output)?;
+            let look = StoreLook {
+                config,
+                key,
+                args: self.args.clone(),
+                output: *output,
+                generation: None,
+                last: None,
+            };
+            return self.watched(look, output);
+        }
+        let seen = block_on(async {
+            let session = Session::open(&config, output).await?;
+            let seen = AllSeen::of(&session.org, &self.args).await;
+            // Closed first: the command may run for long, and may use the store itself.
+            session.finish(Ok(()), output).await?;
+            seen?.refuse_missing()
+        });
+        self.start(seen?)
+    }
+
+    pub(crate) fn on_server(self, client: Client, output: &Output) -> Result<ExitCode, Failure> {
+        if self.watch {
+            let look = ServerLook { client, args: self.args.clone(), versions: None, last: None };
+            return self.watched(look, output);
+        }
+        let seen = AllSeen::on_server(&client, &self.args, &[])?;
         self.start(seen.refuse_missing()?)
     }
 
+    #[cfg(unix)]
+    fn watched(&self, look: impl watch::Look, output: &Output) -> Result<ExitCode, Failure> {
+        watch::run(self, look, output)
+    }
+
     fn start(&self, seen: Vec<Seen>) -> Result<ExitCode, Failure> {
+        execute(self.command(seen)?, self.program())
+    }
+
+    fn program(&self) -> &OsStr {
+        self.command.first().map(OsString::as_os_str).unwrap_or_default()
+    }
+
+    /// The command with its environment.
+    fn command(&self, seen: Vec<Seen>) -> Result<Command, Failure> {
         let Some((program, arguments)) = self.command.split_first() else {
             return Err(Failure::usage("there is no command to run"));
         };
@@ -61,7 +117,7 @@ impl Run {
         }
         // Becoming the command runs no destructor.
         drop(seen);
-        execute(child, program)
+        Ok(child)
     }
 
     /// A tenant may have set these variables, and whoever runs the command is not that tenant.
@@ -94,6 +150,88 @@ impl Run {
     }
 }
 
+fn at_least_1() -> RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..)
+}
+
+/// A store, which is free between two looks.
+#[cfg_attr(not(unix), allow(dead_code, reason = "nothing is watched there"))]
+struct StoreLook {
+    config: Config,
+    key: Key,
+    args: RunArgs,
+    output: Output,
+    /// Of the org at the last look, in a vault that keeps it.
+    generation: Option<Generation>,
+    last: Option<Vec<Seen>>,
+}
+
+/// A server, which is asked for values only when their versions have changed.
+#[cfg_attr(not(unix), allow(dead_code, reason = "nothing is watched there"))]
+struct ServerLook {
+    client: Client,
+    args: RunArgs,
+    /// The digest of the versions, and the names, at the last look.
+    versions: Option<(String, Vec<String>)>,
+    last: Option<Vec<Seen>>,
+}
+
+#[cfg(unix)]
+impl watch::Look for StoreLook {
+    fn look(&mut self) -> Result<Option<Vec<Seen>>, Failure> {
+        block_on(async {
+            let store = self.config.store.open_existing(self.config.access())?;
+            let session = Session::open_with(&self.config, store, self.key.unlock()?, &self.output).await?;
+            let looked = async {
+                let now = session.org.generation().await?;
+                if now.is_some() && now == self.generation {
+                    return Ok(None);
+                }
+                let seen = AllSeen::of(&session.org, &self.args).await?;
+                Ok::<_, Failure>(Some((now, seen)))
+            };
+            let looked = looked.await;
+            let Some((generation, seen)) = session.finish(looked, &self.output).await? else {
+                return Ok(None);
+            };
+            let seen = seen.refuse_missing()?;
+            self.generation = generation;
+            Ok(news(&mut self.last, seen))
+        })
+    }
+}
+
+#[cfg(unix)]
+impl watch::Look for ServerLook {
+    fn look(&mut self) -> Result<Option<Vec<Seen>>, Failure> {
+        let found = resolve_on_server(&self.client, &self.args.path, None, "false")?;
+        let names = found.values.iter().map(|one| one.name.clone()).collect();
+        let versions = Some((found.versions, names));
+        if versions == self.versions {
+            return Ok(None);
+        }
+        let seen = AllSeen::on_server(&self.client, &self.args, &[])?.refuse_missing()?;
+        self.versions = versions;
+        Ok(news(&mut self.last, seen))
+    }
+}
+
+/// What is seen, if it is not what was seen last.
+#[cfg(unix)]
+fn news(last: &mut Option<Vec<Seen>>, seen: Vec<Seen>) -> Option<Vec<Seen>> {
+    let copy = |one: &Seen| Seen { name: one.name.clone(), value: Secret::from(one.value.expose()) };
+    let is_same =
+        |one: &Seen, other: &Seen| one.name == other.name && one.value.expose() == other.value.expose();
+    let known = last.as_ref();
+    if known.is_some_and(|known| {
+        known.len() == seen.len() && known.iter().zip(&seen).all(|(one, other)| is_same(one, other))
+    }) {
+        return None;
+    }
+    *last = Some(seen.iter().map(copy).collect());
+    Some(seen)
+}
+
 /// An environment cannot hold `=` in a name, or NUL.
 fn refuse_unfit(resolved: &Seen) -> Result<(), Failure> {
     if resolved.name.contains('=') {
@@ -112,6 +250,13 @@ fn execute(mut child: Command, program: &OsStr) -> Result<ExitCode, Failure> {
     files::restore_mask();
     let error = std::os::unix::process::CommandExt::exec(&mut child);
     Err(unstartable(program, &error))
+}
+
+#[cfg(not(unix))]
+impl Run {
+    fn watched<T>(&self, _: T, _: &Output) -> Result<ExitCode, Failure> {
+        Err(Failure::usage("--watch needs signals, which this system does not have"))
+    }
 }
 
 #[cfg(not(unix))]

@@ -1,0 +1,213 @@
+//! `run --watch`: the command starts again, or gets a signal, when something that it sees changes.
+
+use std::io::{self, IsTerminal};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitCode, ExitStatus};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Run, unstartable};
+use crate::failure::{Exit, Failure};
+use crate::files;
+use crate::output::Output;
+use crate::seen::Seen;
+
+/// What a command that watches its own settings is told by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Notice {
+    Hup,
+    Int,
+    Term,
+    Usr1,
+    Usr2,
+}
+
+impl Notice {
+    fn signal(self) -> Signal {
+        match self {
+            Self::Hup => Signal::HUP,
+            Self::Int => Signal::INT,
+            Self::Term => Signal::TERM,
+            Self::Usr1 => Signal::USR1,
+            Self::Usr2 => Signal::USR2,
+        }
+    }
+}
+
+/// Looks at what the command sees: `None` while it is what it was the last time.
+pub(super) trait Look: Send + 'static {
+    fn look(&mut self) -> Result<Option<Vec<Seen>>, Failure>;
+}
+
+/// Runs the command until it ends by itself or this process is told to end, and returns its code.
+pub(super) fn run(run: &Run, mut look: impl Look, output: &Output) -> Result<ExitCode, Failure> {
+    let first = look.look()?.ok_or_else(|| Failure::new(Exit::Other, "nothing was seen at first"))?;
+    let command = run.command(first)?;
+    // Nothing is written by this process from now on.
+    files::restore_mask();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(Exit::Other, format!("no runtime: {error}")))?;
+    runtime.block_on(async {
+        let mut signals = Signals::new()?;
+        let mut attended =
+            Attended { child: run.spawn(command)?, run, next: None, deadline: None, ends: false };
+        let looks = look_every(Duration::from_secs(run.every.into()), look);
+        let mut is_failing = false;
+        loop {
+            tokio::select! {
+                received = signals.next() => attended.forward(received),
+                () = tokio::time::sleep(TICK) => {
+                    if let Some(code) = attended.turn()? {
+                        return Ok(code);
+                    }
+                    if let Ok(looked) = looks.try_recv() {
+                        let done = looked.and_then(|seen| attended.change(seen, output));
+                        if let Err(failure) = &done
+                            && !is_failing
+                        {
+                            output.warn(&format!("the command runs on with what it had: {failure}"));
+                        }
+                        is_failing = done.is_err();
+                    }
+                }
+            }
+        }
+    })
+}
+
+/// The command while it runs.
+struct Attended<'r> {
+    run: &'r Run,
+    child: Child,
+    /// What takes its place once it has ended.
+    next: Option<Command>,
+    /// When it is killed if it has not ended by then.
+    deadline: Option<Instant>,
+    /// Whether this process was told to end, and waits only for the command.
+    ends: bool,
+}
+
+impl Attended<'_> {
+    /// Starts the next command if the last one has ended; returns a code if there is none.
+    fn turn(&mut self) -> Result<Option<ExitCode>, Failure> {
+        let ended = self.child.try_wait().map_err(|error| {
+            Failure::new(Exit::Other, format!("the command could not be waited for: {error}"))
+        })?;
+        match (ended, self.next.take()) {
+            (Some(_), Some(next)) if !self.ends => {
+                self.child = self.run.spawn(next)?;
+                self.deadline = None;
+            }
+            (Some(status), _) => return Ok(Some(code(status))),
+            (None, next) => {
+                self.next = next;
+                if self.deadline.is_some_and(|end| Instant::now() >= end) {
+                    self.deadline = None;
+                    self.send(Signal::KILL);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn change(&mut self, seen: Option<Vec<Seen>>, output: &Output) -> Result<(), Failure> {
+        let Some(seen) = seen else { return Ok(()) };
+        // Before the running one is stopped: what cannot be run takes nothing's place.
+        let next = self.run.command(seen)?;
+        if let Some(notice) = self.run.signal {
+            output.note("what the command sees has changed: it gets the signal");
+            self.send(notice.signal());
+            return Ok(());
+        }
+        output.note("what the command sees has changed: it starts again");
+        self.next = Some(next);
+        self.deadline.get_or_insert_with(|| Instant::now() + GRACE);
+        self.send(Signal::TERM);
+        Ok(())
+    }
+
+    fn forward(&mut self, received: Signal) {
+        self.ends |= matches!(received, Signal::TERM | Signal::INT | Signal::QUIT);
+        // A terminal sends these to the command by itself.
+        if !(matches!(received, Signal::INT | Signal::QUIT) && io::stdin().is_terminal()) {
+            self.send(received);
+        }
+    }
+
+    /// To the command itself. One that has just ended gets nothing, and its id is no other's before it was waited for.
+    fn send(&self, signal: Signal) {
+        let _ = kill_process(Pid::from_child(&self.child), signal);
+    }
+}
+
+/// Looks again and again on a thread of its own, since a store or a server may let it wait.
+fn look_every(every: Duration, mut look: impl Look) -> Receiver<Result<Option<Vec<Seen>>, Failure>> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        loop {
+            thread::sleep(every);
+            let looked = look.look();
+            // The command has ended, and this process with it.
+            if sender.send(looked).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// What this process is sent in place of the command.
+struct Signals([(tokio::signal::unix::Signal, Signal); 6]);
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        let listen = |kind: SignalKind, sent: Signal| {
+            let listened = signal(kind)
+                .map_err(|error| Failure::new(Exit::Other, format!("signals cannot be received: {error}")));
+            listened.map(|listened| (listened, sent))
+        };
+        Ok(Self([
+            listen(SignalKind::terminate(), Signal::TERM)?,
+            listen(SignalKind::interrupt(), Signal::INT)?,
+            listen(SignalKind::quit(), Signal::QUIT)?,
+            listen(SignalKind::hangup(), Signal::HUP)?,
+            listen(SignalKind::user_defined1(), Signal::USR1)?,
+            listen(SignalKind::user_defined2(), Signal::USR2)?,
+        ]))
+    }
+
+    async fn next(&mut self) -> Signal {
+        std::future::poll_fn(|context| {
+            for (listened, sent) in &mut self.0 {
+                if listened.poll_recv(context).is_ready() {
+                    return std::task::Poll::Ready(*sent);
+                }
+            }
+            std::task::Poll::Pending
+        })
+        .await
+    }
+}
+
+/// As a shell returns it: that of the command, or 128 and the number of the signal that ended it.
+fn code(status: ExitStatus) -> ExitCode {
+    let by_signal = || status.signal().map(|signal| 128 + signal);
+    let code = status.code().or_else(by_signal).and_then(|code| u8::try_from(code).ok());
+    code.map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+impl Run {
+    fn spawn(&self, mut command: Command) -> Result<Child, Failure> {
+        command.spawn().map_err(|error| unstartable(self.program(), &error))
+    }
+}
+
+/// How often the command is looked after; a person notices no such delay.
+const TICK: Duration = Duration::from_millis(50);
+/// For the command to end by itself.
+const GRACE: Duration = Duration::from_secs(10);

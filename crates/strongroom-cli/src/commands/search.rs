@@ -1,0 +1,112 @@
+//! `search`: where a text is in names and descriptions.
+
+use serde::Serialize;
+use strongroom::{LinkedAccount, Org, StoredDefinition};
+use strongroom_http::control;
+
+use crate::client::{Call, Client};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::pages;
+use crate::session::Session;
+
+/// `search` as it is typed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Search {
+    /// A part of a name or a description, in small or capital letters; values are not looked at
+    text: String,
+    /// Look in every org and environment of the vault
+    #[arg(long)]
+    everywhere: bool,
+}
+
+/// Something that was found.
+#[derive(Serialize)]
+struct Found {
+    kind: &'static str,
+    name: String,
+    /// Of a variable, or the name of an account for people.
+    description: Option<String>,
+    /// `None` where it is that of the API key.
+    org_id: Option<String>,
+    environment: Option<String>,
+}
+
+impl Search {
+    pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
+        if !self.everywhere {
+            let found = self.look_in(&session.org).await?;
+            return show(&found, output);
+        }
+        let mut found = Vec::new();
+        for (org, environment) in pages::environments(&session.vault).await? {
+            let at = session.org_at(org, environment);
+            match self.look_in(&at).await {
+                Ok(more) => found.extend(more),
+                // Its keys may be destroyed: the others are searched all the same.
+                Err(failure) => {
+                    output.warn(&format!("{} {}: {}", at.id(), at.environment(), failure.message));
+                }
+            }
+        }
+        show(&found, output)
+    }
+
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        if self.everywhere {
+            return Err(Failure::not_on_server("an API key is of one org and environment"));
+        }
+        let definitions: Vec<control::Definition> =
+            client.control_items(Call { path: &["definitions"], query: &[] })?;
+        let accounts: Vec<control::AccountView> =
+            client.control_items(Call { path: &["accounts"], query: &[] })?;
+        let definitions = definitions.into_iter().map(|one| Found::variable(one.name, one.description));
+        let accounts = accounts.into_iter().map(|one| Found::account(one.linked_account_id, one.name));
+        show(&self.sorted(definitions.chain(accounts)), output)
+    }
+
+    async fn look_in(&self, org: &Org) -> Result<Vec<Found>, Failure> {
+        let definitions = pages::definitions(org).await?.into_iter();
+        let definitions = definitions.map(|StoredDefinition { definition, .. }| {
+            Found::variable(definition.name, definition.description)
+        });
+        let accounts = pages::all(async |page| org.linked_accounts(page).await).await?.into_iter();
+        let accounts = accounts
+            .map(|LinkedAccount { account_id, name, .. }| Found::account(account_id.to_string(), name));
+        let place = (org.id().to_string(), org.environment().to_string());
+        let mut found = self.sorted(definitions.chain(accounts));
+        for one in &mut found {
+            (one.org_id, one.environment) = (Some(place.0.clone()), Some(place.1.clone()));
+        }
+        Ok(found)
+    }
+
+    fn sorted(&self, all: impl Iterator<Item = Found>) -> Vec<Found> {
+        let text = self.text.to_lowercase();
+        let is_in = |place: &str| place.to_lowercase().contains(&text);
+        let mut found: Vec<_> =
+            all.filter(|one| is_in(&one.name) || one.description.as_deref().is_some_and(is_in)).collect();
+        found.sort_by(|one, other| (one.kind, &one.name).cmp(&(other.kind, &other.name)));
+        found
+    }
+}
+
+impl Found {
+    fn variable(name: String, description: Option<String>) -> Self {
+        Self { kind: "variable", name, description, org_id: None, environment: None }
+    }
+
+    fn account(id: String, name: Option<String>) -> Self {
+        Self { kind: "account", name: id, description: name, org_id: None, environment: None }
+    }
+}
+
+fn show(found: &[Found], output: &Output) -> Result<(), Failure> {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let rows = found.iter().map(|one| {
+        let place = [text(&one.org_id), text(&one.environment)];
+        let [org, environment] = place;
+        [one.kind.to_owned(), one.name.clone(), text(&one.description), org, environment]
+    });
+    output.list(["KIND", "NAME", "DESCRIPTION", "ORG", "ENVIRONMENT"], rows, &found)
+}

@@ -1,0 +1,92 @@
+//! `orgs`, `environments` and `search`.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod shell;
+
+use serde_json::{Value, json};
+use shell::Shell;
+
+const OTHER_ORG: &str = "00000000000000000000000a";
+
+/// A vault with two environments of one org and one of another.
+fn vault(store: &str) -> Shell {
+    let shell = Shell::new().variable("STRONGROOM_STORE", store);
+    shell.ok(&["init"]);
+    shell.ok(&["define", "PORT", "--format", "integer", "--description", "where to Listen"]);
+    shell.define("HOST", "string");
+    shell.ok(&["account", "create", "port-of-call"]);
+    shell.ok(&["--environment", "production", "define", "PORT", "--format", "integer"]);
+    shell.ok(&["--org", OTHER_ORG, "--environment", "dev", "define", "PORTAL", "--format", "url"]);
+    shell
+}
+
+#[test]
+fn orgs_and_environments_are_listed_on_every_store() {
+    for store in ["redb:a.redb", "sled:a.sled"] {
+        let shell = vault(store);
+        let orgs = shell.json(&["orgs"]);
+        let own = "000000000000000000000001";
+        assert_eq!(
+            orgs,
+            json!([
+                {"org_id": own, "environments": ["production", "test"], "chosen": true},
+                {"org_id": OTHER_ORG, "environments": ["dev"], "chosen": false},
+            ])
+        );
+        let environments = shell.json(&["environments"]);
+        assert_eq!(
+            environments,
+            json!([
+                {"environment": "production", "variables": 1, "chosen": false},
+                {"environment": "test", "variables": 2, "chosen": true},
+            ])
+        );
+        assert!(shell.ok(&["orgs"]).contains("production, test"));
+        assert!(shell.ok(&["environments"]).contains("production"));
+    }
+}
+
+#[test]
+fn a_mistyped_environment_is_told_from_those_that_there_are() {
+    let shell = vault("redb:a");
+    let ran = shell.run(&["--environment", "prodution", "list"]);
+    assert!(ran.stderr.contains("did you mean --environment production?"), "{}", ran.stderr);
+    let ran = shell.run(&["--environment", "x", "list"]);
+    assert!(ran.stderr.contains("--environment production"), "{}", ran.stderr);
+}
+
+#[test]
+fn search_finds_parts_of_names_and_descriptions_and_never_a_value() {
+    let shell = vault("redb:a");
+    shell.ok_with("listen", &["set", "HOST"]);
+    let names = |arguments: &[&str]| -> Vec<(Value, Value)> {
+        let found = shell.json(arguments);
+        found.as_array().unwrap().iter().map(|one| (one["kind"].clone(), one["name"].clone())).collect()
+    };
+    let one = |kind: &str, name: &str| (json!(kind), json!(name));
+    assert_eq!(names(&["search", "listen"]), [one("variable", "PORT")]);
+    assert_eq!(names(&["search", "port"]), [one("account", "port-of-call"), one("variable", "PORT")]);
+    let everywhere = shell.json(&["search", "PORT", "--everywhere"]);
+    let places = everywhere.as_array().unwrap().iter().map(|one| json!([one["environment"], one["name"]]));
+    let expected =
+        json!([["production", "PORT"], ["test", "port-of-call"], ["test", "PORT"], ["dev", "PORTAL"]]);
+    assert_eq!(places.collect::<Value>(), expected);
+    assert_eq!(names(&["search", "nothing"]), []);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_shows_the_place_of_the_key() {
+    let served = Shell::new();
+    let server = shell::server::Server::start(&served, &[]);
+    served.define("PORT", "integer");
+    let made = served.json(&["api-key", "create", "reader", "--right", "read"]);
+    let shell = Shell::new()
+        .variable("STRONGROOM_URL", server.text("url"))
+        .variable("STRONGROOM_API_KEY", made["api_key"].as_str().unwrap());
+    assert_eq!(shell.json(&["orgs"])[0]["environments"], json!(["test"]));
+    assert_eq!(shell.json(&["environments"])[0]["environment"], "test");
+    assert_eq!(shell.json(&["search", "por"])[0]["name"], "PORT");
+    assert_eq!(shell.run(&["search", "por", "--everywhere"]).code, 2);
+    server.stop();
+}

@@ -1,0 +1,114 @@
+//! `.strongroom.toml`: what a project chooses, and what it may not.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod shell;
+
+use serde_json::json;
+use shell::Shell;
+
+/// A vault with variables of two services in `production`, and one that is an account's.
+fn vault(store: &str) -> Shell {
+    let shell = Shell::new().variable("STRONGROOM_STORE", store);
+    shell.ok(&["init"]);
+    let at = ["--environment", "production"];
+    for name in ["WEB_PORT", "WEB_HOST", "MAIL_PORT"] {
+        shell.ok(&[&at[..], &["define", name, "--format", "string"]].concat());
+        shell.ok_with(name.to_lowercase(), &[&at[..], &["set", name]].concat());
+    }
+    shell.ok_with("of user_1", &[&at[..], &["set", "WEB_PORT", "--account", "user_1"]].concat());
+    shell
+}
+
+fn absolute(shell: &Shell, kind: &str) -> String {
+    format!("{kind}:{}", shell.path("vault").display())
+}
+
+#[test]
+fn a_project_names_the_environment_the_account_and_the_prefix_of_what_runs_in_it() {
+    for kind in ["redb", "sled"] {
+        let place = Shell::new();
+        let shell = vault(&absolute(&place, kind));
+        shell.write("project/.strongroom.toml", "environment = \"production\"\nprefix = \"WEB_\"\n");
+        shell.write("project/src/a.tpl", "{{ PORT }}");
+        let within = |arguments: &[&str]| {
+            let ran = shell.command(arguments).current_dir(shell.path("project/src")).output().unwrap();
+            assert_eq!(ran.status.code(), Some(0), "{arguments:?}: {ran:?}");
+            String::from_utf8(ran.stdout).unwrap()
+        };
+        assert_eq!(within(&["export", "--reveal"]), "HOST=web_host\nPORT=web_port\n");
+        assert_eq!(within(&["export", "--reveal", "--only", "PORT"]), "PORT=web_port\n");
+        assert_eq!(within(&["run", "--", "printenv", "PORT"]), "web_port\n");
+        assert_eq!(within(&["inject", "a.tpl", "--reveal"]), "web_port");
+        assert!(within(&["list"]).contains("MAIL_PORT"), "what is defined has its whole name");
+        assert_eq!(within(&["export", "--reveal", "--prefix", "MAIL_"]), "PORT=mail_port\n");
+        assert_eq!(within(&["--environment", "test", "--json", "list"]), "[]\n", "an option comes first");
+        assert_eq!(within(&["--no-project", "--json", "list"]), "[]\n");
+
+        shell.write("project/.strongroom.toml", "environment = \"production\"\naccount = \"user_1\"\n");
+        assert_eq!(within(&["run", "--", "printenv", "WEB_PORT"]), "of user_1\n");
+        let json: serde_json::Value = serde_json::from_str(&within(&["--json", "resolve"])).unwrap();
+        assert_eq!(json["WEB_PORT"]["scope"], json!("linked_account"));
+        within(&["get", "WEB_PORT"]);
+    }
+}
+
+#[test]
+fn a_project_chooses_neither_a_store_nor_a_key() {
+    let shell = Shell::with_vault();
+    for (text, line) in [
+        ("store = \"planted\"\n", "line 1"),
+        ("environment = \"test\"\nroot_key_file = \"planted\"\n", "line 2"),
+        ("url = \"http://127.0.0.1:1\"\n", "line 1"),
+        ("account = \"a\\u0000b\"\n", "line 1"),
+        ("environment = 1\n", "line 1"),
+    ] {
+        shell.write(".strongroom.toml", text);
+        let ran = shell.run(&["list"]);
+        assert_eq!(ran.code, 2, "{text}: {}", ran.stderr);
+        assert!(ran.stderr.contains(line) && ran.stderr.contains("--no-project"), "{}", ran.stderr);
+        shell.ok(&["--no-project", "list"]);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_another_user_could_have_prepared_is_refused_and_can_be_left_out() {
+    use std::os::unix::fs::PermissionsExt;
+    let shell = Shell::with_vault();
+    shell.write("project/.strongroom.toml", "environment = \"production\"\n");
+    let set_mode = |name: &str, mode: u32| {
+        std::fs::set_permissions(shell.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let within = |arguments: &[&str]| {
+        let ran = shell.command(arguments).current_dir(shell.path("project")).output().unwrap();
+        (ran.status.code(), String::from_utf8(ran.stderr).unwrap())
+    };
+    for (name, mode, safe) in [("project/.strongroom.toml", 0o666, 0o600), ("project", 0o777, 0o700)] {
+        set_mode(name, mode);
+        let (code, said) = within(&["list"]);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("other users can change") && said.contains("--no-project"), "{said}");
+        assert_eq!(within(&["--no-project", "list"]).0, Some(0));
+        set_mode(name, safe);
+        assert_eq!(within(&["list"]).0, Some(0));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_of_another_environment_than_the_project_names_is_refused() {
+    let served = Shell::new();
+    let server = shell::server::Server::start(&served, &[]);
+    let made = served.json(&["api-key", "create", "reader", "--right", "read"]);
+    let shell = Shell::new()
+        .variable("STRONGROOM_URL", server.text("url"))
+        .variable("STRONGROOM_API_KEY", made["api_key"].as_str().unwrap());
+    shell.write(".strongroom.toml", "environment = \"production\"\n");
+    let ran = shell.run(&["list"]);
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("production") && ran.stderr.contains("--no-project"), "{}", ran.stderr);
+    shell.ok(&["--no-project", "list"]);
+    shell.write(".strongroom.toml", "environment = \"test\"\n");
+    shell.ok(&["list"]);
+    server.stop();
+}
