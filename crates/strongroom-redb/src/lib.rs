@@ -27,10 +27,10 @@
 //!   restart the machine, not the process alone, before you trust the disk again.
 //! * **One process at a time.** The file is locked. What is not a store is refused and left as it was; only another
 //!   program's redb file that was not closed properly is repaired first, as its owner's next opening would have done.
+//! * **Or several that only read.** [`RedbReader`] writes nothing, and keeps writers out for as long as it is open.
 //! * **One transaction with the host's own rows.** [`RedbTableStore`] keeps the store in one table of a database that
 //!   the host has open. What [`Org::plan`] made is applied inside a write transaction of the host's:
 //!   [`RedbTableStore::plans`].
-//! * **Or several that only read.** [`RedbReader`] writes nothing, and keeps writers out for as long as it is open.
 //! * **A new store appears whole.** It is made under a passing name, `.strongroom-….new`, and then takes its place,
 //!   readable by its owner alone. A process that is killed meanwhile may leave the passing name behind.
 //!
