@@ -17,6 +17,9 @@
 //!
 //! For hosts with a key provider there is [`FakeProvider`], which denies, loses keys and is out of reach as told.
 //!
+//! For hosts that refresh credentials there is [`TokenServer`], which takes each token once and loses answers;
+//! [`use_tokens`] lives on its tokens.
+//!
 //! Examples in documentation start from [`with_vault`], [`with_org`], [`with_port`] or [`with_account`].
 //!
 //! [`outage`] is for durable stores: a process that is killed in the midst of its writes, and a power cut.
@@ -40,6 +43,7 @@ mod replay;
 mod step;
 mod store_tests;
 mod subject;
+mod tokens;
 
 pub use cases::{Case, DURABLE_CASES, EVERY_CASE, run};
 pub use crash::{Stop, crash_at_every_commit};
@@ -50,3 +54,4 @@ pub use provider::{FakeProvider, OnDestroy};
 pub use replay::replay;
 pub use step::{Claim, Step};
 pub use subject::Subject;
+pub use tokens::{Answer, TokenClient, TokenCounts, TokenServer, Use, number_of, tokens, use_tokens};

@@ -1,8 +1,10 @@
 //! Every id: the engine's own document ids and the customer's strings. Parsed at the edge, so that a value is its own
 //! proof.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 
 use crate::clock::Clock;
 use crate::random;
@@ -53,7 +55,6 @@ macro_rules! document_id {
                 &self.0
             }
 
-            #[allow(dead_code, reason = "an org id is not read back from a row")]
             pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
                 bytes.try_into().ok().map(Self)
             }
@@ -137,6 +138,35 @@ macro_rules! customer_string {
             }
         }
 
+        /// Without a copy.
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+
+            fn try_from(text: String) -> Result<Self, IdError> {
+                check($what, &text, $max, Dots::$dots)?;
+                Ok(Self(text))
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        /// Lets a map of ids be searched with plain text: both compare and hash alike.
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)
@@ -178,11 +208,13 @@ document_id!(
     OrgId, "an org id"
 );
 document_id!(
-    /// The id of a variable definition: 24 lowercase hexadecimal digits, made by the engine.
+    /// The id of a variable definition: 24 lowercase hexadecimal digits, made by the engine. Those of one open vault
+    /// grow; between processes they are in the order of their clocks.
     DefinitionId, "a variable definition id"
 );
 document_id!(
-    /// The id of a scoped value, credential, linked account or integration, made by the engine.
+    /// The id of a scoped value, credential, linked account or integration, made by the engine. Those of one open vault
+    /// grow; between processes they are in the order of their clocks.
     DocumentId, "a document id"
 );
 
@@ -335,6 +367,33 @@ fn generate(clock: &dyn Clock) -> Result<[u8; 12], RandomError> {
     Ok(bytes)
 }
 
+/// The latest id that an engine made. The next one is greater, also within a millisecond or after the clock was set
+/// back, so that documents of one process are listed in the order of their making.
+#[derive(Debug, Default)]
+pub(crate) struct LatestId(Mutex<[u8; 12]>);
+
+impl LatestId {
+    pub(crate) fn next<T: From<[u8; 12]>>(&self, clock: &dyn Clock) -> Result<T, RandomError> {
+        let made = generate(clock)?;
+        let mut latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *latest = following(&latest, made);
+        Ok(T::from(*latest))
+    }
+}
+
+/// `made`, or a greater id than `latest` that is no easier to guess.
+fn following(latest: &[u8; 12], made: [u8; 12]) -> [u8; 12] {
+    if made > *latest {
+        return made;
+    }
+    let number = |id: &[u8; 12]| id.iter().fold(0_u128, |number, byte| (number << 8) | u128::from(*byte));
+    // So small a part of the six random bytes that tens of thousands fit before the time is carried into.
+    let step = 1 + (number(&made) & u128::from(u32::MAX));
+    let mut id = [0; 12];
+    id.copy_from_slice(number(latest).saturating_add(step).to_be_bytes().get(4..).unwrap_or(&made));
+    id
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -360,11 +419,18 @@ mod tests {
                 self.0
             }
         }
-        let earlier = DocumentId::generate(&At(1_700_000_000_123)).unwrap();
-        let later = DocumentId::generate(&At(1_700_000_000_124)).unwrap();
+        let at = |now_ms| DocumentId::generate(&At(now_ms)).unwrap();
+        let (earlier, later) = (at(1_700_000_000_123), at(1_700_000_000_124));
         assert!(earlier < later);
         assert_eq!(earlier.as_bytes()[..4], 1_700_000_000_u32.to_be_bytes());
         assert_ne!(DocumentId::generate(&SystemClock).unwrap(), DocumentId::generate(&SystemClock).unwrap());
+        // Of one engine they grow, whatever the clock does.
+        let latest = LatestId::default();
+        let ids: Vec<DocumentId> =
+            (0..10_000).map(|nth| latest.next(&At(1_700_000_000_123 - nth % 2)).unwrap()).collect();
+        assert!(ids.is_sorted_by(|id, next| id < next));
+        assert!(ids.last() < Some(&at(1_700_000_000_125)), "10,000 fit into a millisecond");
+        assert!(latest.next::<DocumentId>(&At(1_700_000_001_000)).unwrap() > at(1_700_000_000_999));
     }
 
     #[test]
@@ -372,6 +438,15 @@ mod tests {
         for text in ["a/", "A\u{ff}", " a ", "user@example.com", "account:12345", "..."] {
             assert_eq!(text.parse::<LinkedAccountId>().unwrap().as_str(), text);
         }
+    }
+
+    #[test]
+    fn a_map_of_ids_is_searched_with_plain_text_in_order_and_by_hash() {
+        let ids: Vec<LinkedAccountId> = ["b", "a"].map(|id| id.to_owned().try_into().unwrap()).into();
+        let ordered: std::collections::BTreeSet<_> = ids.iter().cloned().collect();
+        let hashed: std::collections::HashSet<_> = ids.into_iter().collect();
+        assert!(ordered.contains("a") && hashed.contains("b") && !hashed.contains("c"));
+        assert_eq!(LinkedAccountId::try_from(String::from(".")), Err(IdError::Dots("a linked account id")));
     }
 
     #[test]

@@ -23,6 +23,7 @@
 //! | set, read and delete values | [`Org::set_value`], [`Org::set_values`], [`Org::value`], [`Org::delete_value`] |
 //! | see what a run sees, and why | [`Org::resolve`], [`Org::resolve_all`], [`Org::explain`], [`ScopePath`] |
 //! | keep accounts and their credentials | [`Org::create_account`], [`Account`], [`AppCredentials`] |
+//! | refresh tokens once, whoever asks | [`AppCredentials::refresh`], [`Refresh`], [`Sleep`] |
 //! | write only if nothing has changed | [`Expected`], [`WriteOptions`] |
 //! | say who wrote a version, and why | [`WriteOptions::note`], [`Metadata`] |
 //! | measure the caches | [`Vault::cache_stats`], [`CacheStats`] |
@@ -67,10 +68,14 @@ mod transfer;
 mod verbs;
 mod verify;
 
-pub use clock::{Clock, SystemClock, Timestamp};
+pub use clock::{Clock, ManualClock, Sleep, SystemClock, Timestamp};
 pub use engine::cache::{CacheCounts, CacheStats};
+pub use engine::observer::{Observation, Observer, Outcome};
+#[cfg(feature = "tracing")]
+pub use engine::traced::TracingObserver;
 pub use engine::watch::{Moved, Watch};
 pub use envelope::{Argon2Error, Argon2Params, DekId};
+pub use error::RefreshError;
 pub use error::{
     BackupFault, CheckpointFault, Damage, Error, ErrorKind, Invalid, KeyFileError, SlotError, SystemError,
     WrongStore,
@@ -91,27 +96,36 @@ pub use keys::provider::{self, KeyProvider};
 pub use keys::{RawKey, Unlock};
 pub use limits::{Limits, Quota, Quotas};
 pub use model::{
-    Actor, AuditChange, AuditEvent, Credential, CredentialInfo, Cursor, CursorError, DefinitionRef, EventId,
-    EventKind, Expected, Found, Integration, LinkedAccount, Listing, Mark, Metadata, Origin, PageRequest,
-    Pin, Pinned, Resolution, Resolved, Revision, ScopedValue, Settings, SlotId, SlotInfo, SlotKind, Step,
-    StoredDefinition, Trace, Upsert, Usage, ValueWritten, VariableDefinition, Version,
+    Actor, AuditChange, AuditEvent, Credential, CredentialFilter, CredentialInfo, CredentialPlace,
+    CredentialWritten, Cursor, CursorError, DefinitionRef, EventId, EventKind, Expected, Found, Integration,
+    LinkedAccount, Listing, Mark, Metadata, OnUncertain, Origin, PageRequest, Pin, Pinned, ReadError,
+    Refresh, RefreshState, RefreshedBy, Resolution, Resolved, Revision, ScopedValue, Settings, SlotId,
+    SlotInfo, SlotKind, Step, StoredDefinition, Trace, Unrefreshed, Upsert, Usage, ValuePlace, ValueWritten,
+    VariableDefinition, Version,
 };
-pub use model::{CredentialWritten, Credentials};
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;
+/// Implements [`Variables`] for a struct: the crate `strongroom-derive`.
+#[cfg(feature = "derive")]
+pub use strongroom_derive::Variables;
 /// The trait that a backend implements, with its batches, pages and errors: the crate `strongroom-store`.
 pub use strongroom_store as store;
 pub use strongroom_store::Store;
 pub use tenant::record::{Record, RecordWritten};
+pub use tenant::variables::{Variable, Variables};
 pub use tenant::{NewCredential, NewValue, RecordWrite, WriteOptions};
 pub use transfer::{Backup, BackupSummary, CopySummary, Phase, Progress, RestoreSummary};
 pub use verbs::account::Account;
 pub use verbs::accounts::{AccountWritten, CreateAccount, UpdateAccount, UpsertAccount};
 pub use verbs::audit::{AuditBuffer, AuditDigest, AuditFilter, AuditNote};
-pub use verbs::credentials::{AppCredentials, Replaced};
-pub use verbs::definitions::{DefinitionChange, DefinitionFilter, FormatChange, Mismatch, OnMismatch};
+pub use verbs::credentials::{AppCredentials, Credentials, Refreshed, Replaced};
+pub use verbs::definitions::{
+    DefinitionChange, DefinitionDiffers, DefinitionFilter, DefinitionPart, Ensured, FormatChange, Mismatch,
+    OnMismatch,
+};
 pub use verbs::generation::Generation;
 pub use verbs::org::Org;
+pub use verbs::reader::{Reader, Viewer};
 pub use verbs::records::{IfChanged, Records, Stamp};
 pub use verbs::slots::Slots;
 pub use verbs::values::{DefinedAndSet, DeletedValue};

@@ -222,6 +222,7 @@ impl<'de> serde::Deserialize<'de> for Scopes {
 pub struct ScopePath {
     linked_account: Option<Scope>,
     workflow: Option<Scope>,
+    strict: bool,
 }
 
 impl ScopePath {
@@ -245,6 +246,24 @@ impl ScopePath {
         self
     }
 
+    /// The same path, refused where its linked account is not registered or no value is set at its workflow: otherwise
+    /// a mistyped id silently runs with the values of the org. Costs one read more, or two.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// use strongroom::{Error, Scope, ScopePath};
+    /// org.set_value("PORT", Scope::Org, "80").await?;
+    /// let typo = ScopePath::org().linked_account("usr_12345".parse()?);
+    /// assert!(org.resolve("PORT", &typo).await?.is_some());
+    /// assert!(matches!(org.resolve("PORT", &typo.strict()).await, Err(Error::AccountNotFound(_))));
+    /// # Ok(()) });
+    /// ```
+    #[must_use]
+    pub fn strict(mut self) -> Self {
+        self.strict = true;
+        self
+    }
+
     /// The scopes of the path, most specific first: workflow, linked account, org.
     pub fn scopes(&self) -> impl DoubleEndedIterator<Item = &Scope> {
         [self.workflow.as_ref(), self.linked_account.as_ref(), Some(&Scope::Org)].into_iter().flatten()
@@ -252,6 +271,14 @@ impl ScopePath {
 
     pub(crate) fn account_id(&self) -> Option<&LinkedAccountId> {
         self.linked_account.as_ref().and_then(Scope::linked_account)
+    }
+
+    pub(crate) fn workflow_scope(&self) -> Option<&Scope> {
+        self.workflow.as_ref()
+    }
+
+    pub(crate) fn is_strict(&self) -> bool {
+        self.strict
     }
 }
 

@@ -38,7 +38,7 @@ fn pure_modules_do_no_io() {
 #[test]
 fn time_and_randomness_enter_in_one_place() {
     assert_eq!(modules_with("SystemTime::now"), ["clock.rs"]);
-    assert_eq!(modules_with("Instant::now"), [""; 0]);
+    assert_eq!(modules_with("Instant::now"), ["clock.rs"]);
     assert_eq!(modules_with("rand::"), ["random.rs"]);
 }
 

@@ -5,11 +5,14 @@ pub(crate) mod chains;
 pub(crate) mod gate;
 pub(crate) mod head;
 pub(crate) mod lock;
+pub(crate) mod observer;
 pub(crate) mod plan;
 mod request;
 pub(crate) mod roots;
 pub(crate) mod runs;
 pub(crate) mod tally;
+#[cfg(feature = "tracing")]
+pub(crate) mod traced;
 pub(crate) mod turns;
 pub(crate) mod watch;
 
@@ -23,6 +26,7 @@ use crate::engine::cache::packs::Change;
 use crate::engine::chains::Chains;
 use crate::engine::gate::{Gate, Pass};
 use crate::engine::lock::Locks;
+use crate::engine::observer::Observer;
 use crate::engine::plan::PlanStore;
 use crate::engine::tally::Tallies;
 use crate::engine::turns::Turns;
@@ -30,6 +34,7 @@ use crate::engine::watch::Watchers;
 use crate::envelope::{Argon2Bounds, StoreId};
 use crate::error::Error;
 use crate::format::PatternCache;
+use crate::id::LatestId;
 use crate::keys::RootCell;
 use crate::limits::Limits;
 use crate::row::{VaultRow, is_unlike_others};
@@ -59,6 +64,8 @@ pub(crate) struct Engine {
     /// What key derivations of slots may cost.
     pub(crate) argon2: Argon2Bounds,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) latest_id: Arc<LatestId>,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
     /// Set when a future was dropped in the middle of a commit that changes what the caches hold.
     pub(crate) abandoned: AtomicBool,
     /// What lets writes pass.
@@ -103,6 +110,11 @@ pub(crate) enum Touches {
 impl Engine {
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_ms(self.clock.now_ms())
+    }
+
+    /// A new id, greater than every one before.
+    pub(crate) fn next_id<T: From<[u8; 12]>>(&self) -> Result<T, Error> {
+        Ok(self.latest_id.next(&*self.clock)?)
     }
 
     /// Drops cached keys whose time is over, and returns the time.

@@ -78,6 +78,8 @@ impl Engine {
             tallies: Arc::clone(&self.tallies),
             history_versions: self.history_versions,
             clock: Arc::clone(&self.clock),
+            latest_id: Arc::clone(&self.latest_id),
+            observer: self.observer.clone(),
             abandoned: AtomicBool::new(false),
             gate: Gate::new(self.gate.pass()),
             locks: Arc::clone(&self.locks),

@@ -10,6 +10,8 @@ use crate::store::StoreErrorKind;
 /// let error: Error = "no id".parse::<OrgId>().unwrap_err().into();
 /// assert_eq!(error.kind(), ErrorKind::Invalid);
 /// ```
+///
+#[doc = include_str!("kinds.md")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -33,7 +35,38 @@ pub enum ErrorKind {
     Refused,
 }
 
+impl ErrorKind {
+    /// Its name in lower case, such as `not_found`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
+            Self::Busy => "busy",
+            Self::Locked => "locked",
+            Self::Indeterminate => "indeterminate",
+            Self::Key => "key",
+            Self::Damaged => "damaged",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 impl Error {
+    /// Whether the same call may succeed later without anybody's doing. It is not for a write whose answer was lost:
+    /// that may have been applied, so read first.
+    ///
+    /// ```
+    /// use strongroom::Error;
+    /// assert!(Error::Contended(16).is_retryable());
+    /// assert!(!Error::WrongKey.is_retryable());
+    /// ```
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.kind() == ErrorKind::Busy
+    }
+
     /// What a caller can do about it.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -42,11 +75,13 @@ impl Error {
             | Self::InvalidValue { .. }
             | Self::InvalidMetadata(_)
             | Self::TooLong { .. }
+            | Self::TooManyValues { .. }
             | Self::ScopeNotAllowed { .. } => ErrorKind::Invalid,
             Self::DefinitionNotFound(_)
             | Self::VersionNotFound(_)
             | Self::NotAsPinned(_)
             | Self::AccountNotFound(_)
+            | Self::WorkflowUnknown(_)
             | Self::IntegrationNotFound { .. }
             | Self::OrgNotFound(_) => ErrorKind::NotFound,
             Self::DefinitionExists(_)
@@ -76,6 +111,7 @@ impl Error {
             Self::WrongStore(WrongStore::OtherVault) => ErrorKind::Key,
             Self::WrongStore(_) => ErrorKind::Refused,
             Self::Slot(slot) => of_slot(slot),
+            Self::Refresh(refresh) => refresh.kind(),
             Self::Provider(provider) => of_provider(provider.kind()),
             Self::Store(store) => of_store(store.kind()),
         }
@@ -123,6 +159,27 @@ mod tests {
     use super::*;
     use crate::error::ProviderError;
     use crate::store::StoreError;
+
+    #[test]
+    fn the_documented_table_names_every_error_under_its_kind() {
+        let (code, table) = (include_str!("kind.rs"), include_str!("kinds.md"));
+        let arms = code.split("match self {\n            Self::Invalid(_)\n").nth(1).unwrap();
+        let arms = format!("Self::Invalid(_){}", arms.split("fn of_slot").next().unwrap());
+        let mut named = 0;
+        // What follows the last `ErrorKind` is decided by an error within.
+        for arm in arms.split("=> ").collect::<Vec<_>>().windows(2) {
+            let Some(kind) = arm[1].split("ErrorKind::").nth(1) else { continue };
+            let kind = kind.split(|c: char| !c.is_alphabetic()).next().unwrap();
+            let row = table.lines().find(|row| row.starts_with(&format!("| `{kind}` |"))).unwrap();
+            let own = arm[0].rsplit("ErrorKind::").next().unwrap();
+            for error in own.split("Self::").skip(1) {
+                let error = error.split(|c: char| !c.is_alphabetic()).next().unwrap();
+                assert!(row.contains(&format!("`{error}`")) || error == "WrongStore", "{error} is {kind}");
+                named += 1;
+            }
+        }
+        assert!(named > 35, "only {named} found");
+    }
 
     #[test]
     fn an_outage_is_busy_wherever_it_is() {

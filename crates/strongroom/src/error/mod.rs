@@ -4,12 +4,13 @@ mod invalid;
 mod key_file;
 mod kind;
 mod provider;
+mod refresh;
 mod slot;
 mod wrong_store;
 
 use crate::envelope::{Argon2Error, DekId, OpenError, RECORD_LEN_MAX, SealError};
 use crate::format::FormatError;
-use crate::id::{DefinitionId, IntegrationId, LinkedAccountId, OrgId};
+use crate::id::{DefinitionId, IntegrationId, LinkedAccountId, OrgId, WorkflowId};
 use crate::limits::Quota;
 use crate::model::{DefinitionRef, Revision};
 use crate::random::RandomError;
@@ -21,6 +22,7 @@ pub use invalid::Invalid;
 pub use key_file::KeyFileError;
 pub use kind::ErrorKind;
 pub use provider::{ProviderError, ProviderErrorKind};
+pub use refresh::RefreshError;
 pub use slot::SlotError;
 pub use wrong_store::WrongStore;
 
@@ -228,6 +230,20 @@ pub enum Error {
     /// The copy differs from its source. The source is unchanged.
     #[error("the copy differs from its source, which is unchanged: copy to another store")]
     CopyDiffers,
+    /// More values than a batch of the store takes. Nothing was written.
+    #[error(
+        "a batch of the store takes {fit} of these values: set so many at once, or use `set_values_in_parts`"
+    )]
+    TooManyValues {
+        /// How many of the given values fit, from the first.
+        fit: usize,
+    },
+    /// No value is set at the workflow of a [strict](crate::ScopePath::strict) path.
+    #[error("no value is set at workflow {0}: check its id, or resolve without `ScopePath::strict`")]
+    WorkflowUnknown(WorkflowId),
+    /// Credentials were not refreshed.
+    #[error(transparent)]
+    Refresh(#[from] RefreshError),
     /// The backend failed.
     #[error("the store failed: {0}")]
     Store(#[from] StoreError),

@@ -2,6 +2,7 @@
 
 mod account;
 mod actor;
+mod credential_filter;
 mod definition;
 mod event;
 mod for_value;
@@ -10,6 +11,7 @@ mod metadata;
 mod page;
 mod pin;
 mod provider_key;
+mod refresh;
 mod resolved;
 mod settings;
 mod slot;
@@ -19,6 +21,8 @@ mod version;
 
 pub use account::{Integration, LinkedAccount};
 pub use actor::Actor;
+pub(crate) use credential_filter::Sought;
+pub use credential_filter::{CredentialFilter, CredentialPlace};
 pub use definition::{DefinitionRef, StoredDefinition, VariableDefinition};
 pub(crate) use event::ChainId;
 pub use event::{AuditChange, AuditEvent, EventId, EventKind};
@@ -28,12 +32,12 @@ pub use metadata::Metadata;
 pub use page::{Cursor, CursorError, Listing, PageRequest};
 pub use pin::{Pin, Pinned};
 pub use provider_key::ProviderKey;
-pub use resolved::{Found, Origin, Resolution, Resolved, Step, Trace};
+pub use refresh::{OnUncertain, Refresh, RefreshState, RefreshedBy, Unrefreshed};
+pub use resolved::{Found, Origin, ReadError, Resolution, Resolved, Step, Trace, ValuePlace};
 pub use settings::Settings;
 pub use slot::{SlotId, SlotInfo, SlotKind};
 pub use usage::Usage;
 pub use value::{
-    Credential, CredentialInfo, CredentialWritten, Credentials, Expected, Revision, ScopedValue, Upsert,
-    ValueWritten,
+    Credential, CredentialInfo, CredentialWritten, Expected, Revision, ScopedValue, Upsert, ValueWritten,
 };
 pub use version::Version;

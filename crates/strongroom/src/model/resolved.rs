@@ -1,6 +1,8 @@
 //! What a resolver returns: the value, where it was found and what it shadows.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::OnceLock;
 
 use crate::id::{DefinitionId, DocumentId};
 use crate::model::{Metadata, Revision, StoredDefinition};
@@ -95,7 +97,29 @@ pub struct Found {
     pub revision: Revision,
 }
 
+/// A place at which a definition has a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct ValuePlace {
+    /// The scope.
+    pub scope: Scope,
+    /// The document id and revision of the value.
+    pub found: Found,
+}
+
 /// Everything that a run sees.
+///
+/// ```
+/// # strongroom_conformance::with_port(async |org| {
+/// use strongroom::{Scope, ScopePath};
+/// org.set_value("PORT", Scope::Org, "8080").await?;
+/// let mut run = org.resolve_all(&ScopePath::org()).await?;
+/// assert!(run.iter().all(|found| found.name == "PORT"));
+/// let port = run.take("PORT").unwrap().value; // its own, without a copy
+/// assert!(port.expose() == "8080" && run.get("PORT").is_none());
+/// # Ok(()) });
+/// ```
 #[derive(Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -104,14 +128,76 @@ pub struct Resolution {
     pub values: Vec<Resolved>,
     /// Names of required definitions that resolved to nothing.
     pub missing_required: Vec<String>,
+    /// Where each name is among the values, from the first look-up on.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    places: OnceLock<HashMap<String, usize>>,
 }
 
 impl Resolution {
-    /// The resolved value of the definition called `name`.
+    pub(crate) fn new(values: Vec<Resolved>, missing_required: Vec<String>) -> Self {
+        Self { values, missing_required, places: OnceLock::new() }
+    }
+
+    /// The resolved value of the definition called `name`, looked up by hash.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Resolved> {
-        self.values.iter().find(|resolved| resolved.name == name)
+        self.values.get(self.place(name)?)
     }
+
+    /// Takes the resolved value of the definition called `name` out.
+    pub fn take(&mut self, name: &str) -> Option<Resolved> {
+        let place = self.place(name)?;
+        // Those after it move.
+        self.places = OnceLock::new();
+        Some(self.values.remove(place))
+    }
+
+    /// The resolved values, in the order in which the variables were defined.
+    pub fn iter(&self) -> std::slice::Iter<'_, Resolved> {
+        self.values.iter()
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        let of_all =
+            || self.values.iter().enumerate().map(|(place, found)| (found.name.clone(), place)).collect();
+        let is_it = |place: &usize| self.values.get(*place).is_some_and(|found| found.name == name);
+        let known = self.places.get_or_init(of_all).get(name).copied().filter(is_it);
+        // The host may have changed the list.
+        known.or_else(|| self.values.iter().position(|found| found.name == name))
+    }
+}
+
+impl<'r> IntoIterator for &'r Resolution {
+    type Item = &'r Resolved;
+    type IntoIter = std::slice::Iter<'r, Resolved>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl IntoIterator for Resolution {
+    type Item = Resolved;
+    type IntoIter = std::vec::IntoIter<Resolved>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.values.into_iter()
+    }
+}
+
+/// Why a run could not be read into the host's types. It shows no value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The host needs a variable that did not resolve: it has no definition, or no value.
+    #[error("variable `{0}` did not resolve: define it and set a value, or make it optional")]
+    Missing(String),
+    /// A value does not fit the type that the host reads it into.
+    #[error("the value of variable `{0}` does not fit its type: choose a format that does")]
+    Unfit(String),
+    /// The type is not one that is read from named variables.
+    #[error("the type does not consist of named variables: read into a struct or map")]
+    Shape,
 }
 
 /// How a definition resolves, step by step, without a value.

@@ -1,5 +1,9 @@
 //! Scoped values and credentials, and what a write returns.
 
+use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
+
 use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
@@ -15,8 +19,25 @@ use crate::secret::Secret;
 ///
 /// It is not the store's [`RowRevision`](crate::store::RowRevision), which no verb takes or returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct Revision(u64);
+
+/// As a decimal number. Serialised, it is this text: a number over 2^53 does not survive JavaScript.
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Revision {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        text.parse().map(Self)
+    }
+}
+
+#[cfg(feature = "serde")]
+text_serde!(Revision);
 
 impl Revision {
     /// The mark as a number, for a host that has to pass it on as text.
@@ -151,46 +172,6 @@ pub struct Credential {
     /// The plaintext; never serialised.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub value: Secret,
-}
-
-/// All credentials of one integration, as they were at one moment.
-#[derive(Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[non_exhaustive]
-pub struct Credentials {
-    /// The credentials, in the byte order of their key names.
-    pub items: Vec<Credential>,
-    /// A mark of all of them together, which every change of any of them changes; `None` if there are none.
-    pub revision: Option<Revision>,
-}
-
-impl Credentials {
-    pub(crate) fn new(items: Vec<Credential>) -> Self {
-        let revision = Revision::of_all(items.iter().map(|item| (&item.info.key_name, item.info.revision)));
-        Self { items, revision }
-    }
-
-    /// The credential with this key name.
-    #[must_use]
-    pub fn get(&self, key_name: &str) -> Option<&Credential> {
-        let found = self.items.binary_search_by(|item| item.info.key_name.as_str().cmp(key_name)).ok()?;
-        self.items.get(found)
-    }
-
-    /// The condition that none of them has changed, and none was added.
-    #[must_use]
-    pub fn expected(&self) -> Expected {
-        self.revision.map_or(Expected::Absent, Expected::Revision)
-    }
-}
-
-impl IntoIterator for Credentials {
-    type Item = Credential;
-    type IntoIter = std::vec::IntoIter<Credential>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.items.into_iter()
-    }
 }
 
 /// A credential without its value.

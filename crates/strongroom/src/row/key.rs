@@ -224,6 +224,33 @@ impl TenantId {
         self.range(&[&[CREDENTIAL], account.as_str().as_bytes(), &[0]])
     }
 
+    /// All credentials of all accounts.
+    pub(crate) fn all_credentials(&self) -> KeyRange {
+        self.range(&[&[CREDENTIAL]])
+    }
+
+    /// The rows of these accounts, which are in ascending order, and of any between them.
+    pub(crate) fn accounts_between(&self, accounts: &[LinkedAccountId]) -> KeyRange {
+        self.between(ACCOUNT, accounts)
+    }
+
+    /// Their integrations.
+    pub(crate) fn integrations_between(&self, accounts: &[LinkedAccountId]) -> KeyRange {
+        self.between(INTEGRATION, accounts)
+    }
+
+    /// Their credentials.
+    pub(crate) fn credentials_between(&self, accounts: &[LinkedAccountId]) -> KeyRange {
+        self.between(CREDENTIAL, accounts)
+    }
+
+    fn between(&self, kind: u8, accounts: &[LinkedAccountId]) -> KeyRange {
+        let of = |account: &LinkedAccountId| self.range(&[&[kind], account.as_str().as_bytes(), &[0]]);
+        let all = self.range(&[&[kind]]);
+        let start = accounts.first().map_or(all.start, |first| of(first).start);
+        KeyRange { start, end: accounts.last().map_or(all.end, |last| of(last).end) }
+    }
+
     pub(crate) fn records(&self, namespace: &Namespace) -> KeyRange {
         self.range(&[&[RECORD], namespace.as_str().as_bytes(), &[0]])
     }

@@ -25,6 +25,7 @@ impl Registration {
 }
 
 /// The decoded body of a row, with the revisions that a write expects.
+#[derive(Clone)]
 pub(crate) struct Loaded<T> {
     pub(crate) body: T,
     pub(crate) revision: Revision,
@@ -33,6 +34,11 @@ pub(crate) struct Loaded<T> {
 }
 
 impl<T> Loaded<T> {
+    /// The same row, as a batch that landed left it.
+    pub(crate) fn written(body: T, revision: Revision, row_revision: RowRevision, row_len: usize) -> Self {
+        Self { body, revision, row_revision, row_len }
+    }
+
     fn read(&self) -> (RowRevision, usize) {
         (self.row_revision, self.row_len)
     }
@@ -135,7 +141,7 @@ impl Draft<'_> {
             self.note_new_account(account);
         }
         let document = Document { id: None, revision: next_revision(read)?, body: &body.encode() };
-        self.put_counted(&self.tenant().id.account(account), read.map(Loaded::read), &document)
+        self.put_counted(&self.tenant().id.account(account), read.map(Loaded::read), &document).map(drop)
     }
 
     /// Marks an account as being deleted, in place of whatever its row holds when the batch lands: what the account's
@@ -178,20 +184,23 @@ impl Draft<'_> {
         self.note(|| AuditChange { linked_account: Some(account.clone()), before, ..AuditChange::new(kind) });
     }
 
-    /// Puts an integration: a new one, or in place of the one that was read.
+    /// Puts an integration: a new one, or in place of the one that was read. Returns the length of its row.
     pub(crate) fn put_integration(
         &mut self,
         account: &LinkedAccountId,
         integration: &IntegrationId,
         body: &IntegrationBody,
         read: Option<&Loaded<IntegrationBody>>,
-    ) -> Result<(), Error> {
+    ) -> Result<usize, Error> {
         let revision = next_revision(read)?;
-        self.note(|| {
-            let kind = match body.deleting {
-                Some(_) => EventKind::ConnectionDisconnected,
-                None => EventKind::ConnectionCreated,
-            };
+        let was_there = read.is_some_and(|loaded| loaded.body.deleting.is_none());
+        let kind = match (body.deleting, was_there) {
+            (Some(_), _) => Some(EventKind::ConnectionDisconnected),
+            (None, false) => Some(EventKind::ConnectionCreated),
+            // The note of a refresh: what it refreshes has an event of its own.
+            (None, true) => None,
+        };
+        let changed = kind.map(|kind| {
             let (account, integration) = (Some(account.clone()), Some(integration.clone()));
             AuditChange {
                 linked_account: account,
@@ -201,6 +210,9 @@ impl Draft<'_> {
                 ..AuditChange::new(kind)
             }
         });
+        if let Some(change) = changed {
+            self.note(|| change);
+        }
         let document = Document { id: None, revision, body: &body.encode() };
         let row = self.tenant().id.integration(account, integration);
         self.put_counted(&row, read.map(Loaded::read), &document)

@@ -57,6 +57,17 @@ pub(crate) struct ParsedCredential<'n> {
     pub(crate) expires_at: Option<Timestamp>,
 }
 
+impl ParsedCredential<'_> {
+    /// A copy of the value, for the caller who set it.
+    pub(crate) fn value_again(&self) -> Secret {
+        self.value.expose().into()
+    }
+
+    pub(crate) fn has_value(&self, value: &Secret) -> bool {
+        self.value.expose() == value.expose()
+    }
+}
+
 impl Tenant {
     /// Refuses invalid key names, key names that are given twice, and credentials that are too long.
     pub(crate) fn parse_credentials<'n>(

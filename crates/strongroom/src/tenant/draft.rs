@@ -14,7 +14,7 @@ use crate::row::body::ValueBody;
 use crate::row::{Row, RowKind, SealedRow, encode_epoch, is_unlike_others};
 use crate::store::{Committed, Expect, Key, Op, RowRevision, Versioned, WriteBatch};
 use crate::tenant::quota::Charges;
-use crate::tenant::{Attempt, Tenant, View};
+use crate::tenant::{Attempt, Tenant, View, WriteOptions};
 
 /// A batch under construction. It expects a keyring only once, however many rows are sealed under it.
 pub(crate) struct Draft<'t> {
@@ -97,9 +97,16 @@ impl<'t> Draft<'t> {
         Ok(Some((Existing { id, revision, created_at: times.created_at }, opened)))
     }
 
+    /// Whether the batch has no room for what a commit adds to it, so that the store would refuse it.
+    pub(crate) fn is_over_full(&self, options: &WriteOptions) -> bool {
+        let max = self.tenant.engine.store.capabilities().batch_ops_max;
+        let left = max.saturating_sub(self.batch.ops.len().max(self.batch.expect.len()));
+        left < ADDED_BY_COMMIT + options.records.len()
+    }
+
     /// A new document id.
     pub(crate) fn new_id(&self) -> Result<DocumentId, Error> {
-        Ok(DocumentId::generate(&*self.tenant.engine.clock)?)
+        self.tenant.engine.next_id()
     }
 
     /// Expects a row to be as it was read: at this revision, or absent.
@@ -147,10 +154,10 @@ impl<'t> Draft<'t> {
         row: &Row<'_>,
         read: Option<(RowRevision, usize)>,
         document: &Document<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<usize, Error> {
         let len = self.put_sealed_len(row, read.map(|(revision, _)| revision), document)?;
         self.charge(&row.key(), read.map(|(_, len)| len), Some(len));
-        Ok(())
+        Ok(len)
     }
 
     fn put_sealed_len(
@@ -464,3 +471,6 @@ impl<'t> Draft<'t> {
         Ok(Arc::new(ScopeKeys::new(keyring, revision, read.unwrap_or(RowRevision(0)))))
     }
 }
+
+/// What a commit adds at most: what the gate expects, the rows of an event, the epoch and the generation.
+const ADDED_BY_COMMIT: usize = 8;

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::format::FormatError;
 use crate::id::{DefinitionId, LinkedAccountId};
-use crate::model::{Cursor, PageRequest, ScopedValue, StoredDefinition};
+use crate::model::{Cursor, Listing, PageRequest, ScopedValue, StoredDefinition, ValuePlace};
 use crate::row::decode_index;
 use crate::scope::{Scope, ScopeKind, Scopes};
 use crate::store::{Key, Versioned};
@@ -139,12 +139,47 @@ impl Tenant {
         }
     }
 
+    /// A page of the places at which the definition has a value. Nothing is opened.
+    pub(crate) async fn places_of(
+        &self,
+        id: DefinitionId,
+        page: &PageRequest,
+    ) -> Result<Listing<ValuePlace>, Error> {
+        let range = self.id.definition_values(&id);
+        let mut items = Vec::new();
+        let mut last = page.after.as_ref().map(|cursor| [&range.start, cursor.0.as_slice()].concat());
+        loop {
+            let rest = match &last {
+                Some(last) => range.clone().after(last),
+                None => range.clone(),
+            };
+            let index = self.engine.scan(rest, INDEX_PAGE.min(page.limit - items.len())).await?;
+            let scope = |(key, _): &(Key, Versioned)| self.id.parse_definition_value(&id, key.as_bytes());
+            let scopes: Vec<Scope> = index.rows.iter().filter_map(scope).collect();
+            items.extend(self.values_at(id, &scopes).await?);
+            // No rows end the list even if the store says `more`, so that a faulty store cannot keep the loop going.
+            let Some((key, _)) = index.rows.last().filter(|_| index.more) else {
+                return Ok(Listing { items, next: None });
+            };
+            last = Some(key.as_bytes().to_vec());
+            if items.len() == page.limit {
+                let next = key.as_bytes().get(range.start.len()..);
+                return Ok(Listing { items, next: next.map(|suffix| Cursor(suffix.to_vec())) });
+            }
+        }
+    }
+
     /// Those of at most [`INDEX_PAGE`] scopes at which the definition has a value.
     pub(crate) async fn scopes_with_value(
         &self,
         id: DefinitionId,
         scopes: &[Scope],
     ) -> Result<Vec<Scope>, Error> {
+        Ok(self.values_at(id, scopes).await?.into_iter().map(|place| place.scope).collect())
+    }
+
+    /// The values of the definition at at most [`INDEX_PAGE`] scopes, without opening them.
+    async fn values_at(&self, id: DefinitionId, scopes: &[Scope]) -> Result<Vec<ValuePlace>, Error> {
         let mut found = Vec::new();
         if scopes.is_empty() {
             return Ok(found);
@@ -155,9 +190,9 @@ impl Tenant {
         let (view, rows) = self.read(&needs, gets).await?;
         for (scope, row) in scopes.iter().zip(&rows) {
             if let Some(row) = row
-                && self.find_in_row(&view, scope, &id, row)?.is_some()
+                && let Some(value) = self.find_in_row(&view, scope, &id, row)?
             {
-                found.push(scope.clone());
+                found.push(ValuePlace { scope: scope.clone(), found: value });
             }
         }
         Ok(found)

@@ -16,6 +16,7 @@ pub(crate) mod account;
 pub(crate) mod attempt;
 pub(crate) mod check;
 pub(crate) mod credential;
+mod credential_search;
 pub(crate) mod definition;
 pub(crate) mod draft;
 pub(crate) mod event;
@@ -27,15 +28,18 @@ pub(crate) mod new_definitions;
 pub(crate) mod options;
 pub(crate) mod pack;
 pub(crate) mod quota;
+mod read_run;
 pub(crate) mod record;
 pub(crate) mod snapshot;
 pub(crate) mod value;
+pub(crate) mod variables;
 pub(crate) mod view;
 
 use std::sync::Arc;
 
 use crate::engine::Engine;
 use crate::engine::cache::Moment;
+use crate::engine::observer::{Call, Watched};
 use crate::error::Error;
 use crate::id::{Environment, LinkedAccountId, OrgId};
 use crate::keys::{Keyring, OpenedRow, ScopeKeys, open, open_under_root, peek};
@@ -83,6 +87,20 @@ impl Tenant {
     /// The same tenant, with its writes made on behalf of `actor`.
     pub(crate) fn acting_as(&self, actor: Actor) -> Self {
         Self { engine: Arc::clone(&self.engine), id: self.id.clone(), actor: Some(actor) }
+    }
+
+    /// Runs a verb, and tells the observer how it ended. Without an observer it is the verb alone.
+    pub(crate) async fn observed<T>(
+        &self,
+        call: Call<'_>,
+        verb: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let Some(mut watched) = Watched::begin(&self.engine, &self.id, self.actor.as_ref(), call) else {
+            return verb.await;
+        };
+        let ended = verb.await;
+        watched.end(&ended);
+        ended
     }
 
     /// Opens the bytes of a row under the keys of its scope. `None` if the key that sealed it was dropped.

@@ -34,7 +34,7 @@ impl<'a> NewDefinitions<'a> {
                 return Err(Error::Invalid(Invalid::Definition("two new definitions have one name")));
             }
             let mut stored = StoredDefinition {
-                id: DefinitionId::generate(&*engine.clock)?,
+                id: engine.next_id()?,
                 revision: Revision::from_u64(1),
                 definition: definition.clone(),
                 created_by: None,

@@ -35,8 +35,7 @@ impl Tenant {
     pub(crate) fn recall_all(&self, path: &ScopePath) -> Result<Recalled<Resolution>, Error> {
         let Some((key, pack)) = self.pack(path)? else { return Ok(Recalled::NotKept) };
         let Some(open) = pack.open(key.as_bytes()) else { return Ok(Recalled::NotKept) };
-        let mut resolution =
-            Resolution { values: Vec::with_capacity(pack.outcomes().len()), missing_required: Vec::new() };
+        let mut resolution = Resolution::new(Vec::with_capacity(pack.outcomes().len()), Vec::new());
         for (definition, outcome) in pack.catalog.iter().zip(pack.outcomes()) {
             match cut(&definition.stored, outcome, path, &open) {
                 Some(resolved) => resolution.values.push(resolved),

@@ -133,6 +133,27 @@ impl Tenant {
         Ok((view, answer::<R>(set)?))
     }
 
+    /// The org's keys and those of `accounts`, for a batch that was planned from rows that were read before: as they
+    /// are cached, however old, since a batch expects the keyrings that it seals under as they stand here. Reads the
+    /// store only for what is not cached.
+    pub(crate) async fn view_to_seal<'a>(
+        &self,
+        accounts: &'a [&'a LinkedAccountId],
+    ) -> Result<View<'a>, Error> {
+        self.engine.refuse_locked_tenant(&self.id)?;
+        self.engine.drop_old_keys();
+        let needs = Needs::org_keys().accounts(accounts);
+        let moment = self.engine.caches.moment();
+        let (keyrings, _) = self.recall(&needs, |_| true);
+        if keyrings.iter().any(Option::is_none) {
+            return Ok(self.read(&needs, ()).await?.0);
+        }
+        let keys = keyrings.into_iter().map(without_tag).collect();
+        let view =
+            View { definitions: SmallVec::new(), accounts, keys, tag: Tag::Sole, moment, waits: false };
+        Ok(view.without_shredded())
+    }
+
     async fn read_batch<'a>(
         &self,
         needs: &Needs<'_, 'a>,

@@ -14,6 +14,7 @@ pub(crate) mod org;
 mod past;
 mod pinned;
 mod plan;
+pub(crate) mod reader;
 pub(crate) mod records;
 pub(crate) mod resolve;
 pub(crate) mod rotation;

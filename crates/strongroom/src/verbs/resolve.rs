@@ -3,6 +3,7 @@
 use std::iter::Peekable;
 use std::slice;
 
+use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::DefinitionId;
 use crate::model::{
@@ -11,7 +12,7 @@ use crate::model::{
 use crate::row::value_definition;
 use crate::scope::{Scope, ScopePath};
 use crate::secret::Secret;
-use crate::store::{Key, Versioned};
+use crate::store::{Key, Scan, Versioned};
 use crate::tenant::pack::Recalled;
 use crate::tenant::{Freshness, Rows, Snapshot, Tenant, ValuesRead, View, fresh_if_stale};
 use crate::verbs::org::Org;
@@ -34,17 +35,26 @@ impl Org {
     ///
     /// # Errors
     /// [`Error::DefinitionNotFound`]; [`Error::Damaged`], [`Error::UnknownKey`] and [`Error::UnknownVersion`] for the
-    /// row of the winning value.
+    /// row of the winning value; [`Error::AccountNotFound`] and [`Error::WorkflowUnknown`] for a
+    /// [strict](ScopePath::strict) path.
     pub async fn resolve(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
         path: &ScopePath,
     ) -> Result<Option<Resolved>, Error> {
         let definition = definition.into();
-        if let Recalled::Known(resolved) = self.tenant.recall_one(&definition, path)? {
-            return Ok(resolved);
-        }
-        fresh_if_stale(|freshness| self.try_resolve(&definition, path, freshness)).await
+        let call = Call::of("resolve").definition(&definition).along(path);
+        let resolve = async {
+            let resolved = match self.tenant.recall_one(&definition, path)? {
+                Recalled::Known(resolved) => resolved,
+                Recalled::NotKept => {
+                    fresh_if_stale(|freshness| self.try_resolve(&definition, path, freshness)).await?
+                }
+            };
+            self.refuse_unknown(path).await?;
+            Ok(resolved)
+        };
+        self.tenant.observed(call, resolve).await
     }
 
     /// Every value that a run at `path` sees, from one snapshot.
@@ -64,10 +74,17 @@ impl Org {
     /// Those of [`resolve`](Self::resolve), for the first row that fails; [`Error::Contended`] if the values fill
     /// several pages and keep changing.
     pub async fn resolve_all(&self, path: &ScopePath) -> Result<Resolution, Error> {
-        if let Recalled::Known(resolution) = self.tenant.recall_all(path)? {
-            return Ok(resolution);
-        }
-        fresh_if_stale(|freshness| self.try_resolve_all(path, freshness)).await
+        let resolve_all = async {
+            let resolution = match self.tenant.recall_all(path)? {
+                Recalled::Known(resolution) => resolution,
+                Recalled::NotKept => {
+                    fresh_if_stale(|freshness| self.try_resolve_all(path, freshness)).await?
+                }
+            };
+            self.refuse_unknown(path).await?;
+            Ok(resolution)
+        };
+        self.tenant.observed(Call::of("resolve_all").along(path), resolve_all).await
     }
 
     /// How a definition resolves, step by step, with who set each value. No value is shown.
@@ -90,7 +107,53 @@ impl Org {
         path: &ScopePath,
     ) -> Result<Trace, Error> {
         let definition = definition.into();
-        fresh_if_stale(|freshness| self.try_explain(&definition, path, freshness)).await
+        let call = Call::of("explain").definition(&definition).along(path);
+        let explain = async {
+            let trace = fresh_if_stale(|freshness| self.try_explain(&definition, path, freshness)).await?;
+            self.refuse_unknown(path).await?;
+            Ok(trace)
+        };
+        self.tenant.observed(call, explain).await
+    }
+
+    /// How every definition resolves, from one snapshot, in the order in which they were defined. No value is shown.
+    /// Of a definition whose format was changed, which values are from before costs one read more.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// use strongroom::{Scope, ScopePath};
+    /// org.set_value("PORT", Scope::Org, "80").await?;
+    /// let traces = org.explain_all(&ScopePath::org()).await?;
+    /// assert_eq!((traces[0].name.as_str(), traces[0].winner().unwrap().origin.as_str()), ("PORT", "org"));
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Contended`] if the values fill several pages and keep changing.
+    pub async fn explain_all(&self, path: &ScopePath) -> Result<Vec<Trace>, Error> {
+        let explain_all = async {
+            let traces = fresh_if_stale(|freshness| self.try_explain_all(path, freshness)).await?;
+            self.refuse_unknown(path).await?;
+            Ok(traces)
+        };
+        self.tenant.observed(Call::of("explain_all").along(path), explain_all).await
+    }
+
+    /// After a read, so that nothing is resolved of what ended before it.
+    async fn refuse_unknown(&self, path: &ScopePath) -> Result<(), Error> {
+        if !path.is_strict() {
+            return Ok(());
+        }
+        if let Some(account) = path.account_id()
+            && self.linked_account(account).await?.is_none()
+        {
+            return Err(Error::AccountNotFound(account.clone()));
+        }
+        let Some(Scope::Workflow(workflow)) = path.workflow_scope() else { return Ok(()) };
+        let tenant = &*self.tenant;
+        let values = tenant.id.values(&Scope::Workflow(workflow.clone()));
+        let page = tenant.engine.read(Scan::new(values, 1).keys_only()).await?;
+        if page.rows.is_empty() { Err(Error::WorkflowUnknown(workflow.clone())) } else { Ok(()) }
     }
 
     async fn try_resolve(
@@ -115,8 +178,7 @@ impl Org {
         let mut walks: Vec<Walk<'_>> =
             path.scopes().zip(&ranges).map(|(scope, rows)| Walk::new(scope, rows)).collect();
 
-        let mut resolution =
-            Resolution { values: Vec::with_capacity(catalog.len()), missing_required: Vec::new() };
+        let mut resolution = Resolution::new(Vec::with_capacity(catalog.len()), Vec::new());
         for definition in catalog.iter() {
             let stored = &definition.stored;
             let rows = walks.iter_mut().map(|walk| (walk.scope, walk.row_of(&stored.id)));
@@ -143,28 +205,55 @@ impl Org {
         let (tenant, account) = (&*self.tenant, path.account_id());
         let ValuesRead { view, definition, rows } =
             tenant.read_values(reference, path.scopes(), account.as_slice(), freshness).await?;
-        let stored = &definition.stored;
-
-        let marks = tenant.grandfathered(stored, path.scopes()).await?;
-        // Three scopes and the default.
-        let mut steps = Vec::with_capacity(4);
-        for ((scope, row), mark) in path.scopes().zip(&rows).zip(marks) {
-            let found = match row {
-                Some(row) => tenant.find_in_row(&view, scope, &stored.id, row)?,
-                None => None,
-            };
-            let metadata = match row {
-                Some(row) => metadata_of(tenant, &view, scope, &stored.id, row)?,
-                None => Metadata::NONE,
-            };
-            let (origin, holds_value) = (Origin::Scope(scope.clone()), found.is_some());
-            steps.push(Step { origin, holds_value, found, grandfathered: mark && holds_value, metadata });
-        }
-        let holds_value = stored.definition.default.is_some();
-        let (origin, metadata) = (Origin::Default, Metadata::NONE);
-        steps.push(Step { origin, holds_value, found: None, grandfathered: false, metadata });
-        Ok(Trace { definition_id: stored.id, name: stored.definition.name.clone(), steps })
+        let marks = tenant.grandfathered(&definition.stored, path.scopes()).await?;
+        let rows = path.scopes().zip(rows.iter().map(Option::as_ref)).zip(marks);
+        trace(tenant, &view, &definition.stored, rows)
     }
+
+    async fn try_explain_all(&self, path: &ScopePath, freshness: Freshness) -> Result<Vec<Trace>, Error> {
+        let tenant = &*self.tenant;
+        let account = path.account_id();
+        let ranges: Vec<_> = path.scopes().map(|scope| tenant.id.values(scope)).collect();
+        let Snapshot { view, catalog, ranges } =
+            tenant.snapshot(account.as_slice(), &ranges, freshness).await?;
+        let mut walks: Vec<Walk<'_>> =
+            path.scopes().zip(&ranges).map(|(scope, rows)| Walk::new(scope, rows)).collect();
+        let mut traces = Vec::with_capacity(catalog.len());
+        for definition in catalog.iter() {
+            let stored = &definition.stored;
+            let marks = tenant.grandfathered(stored, path.scopes()).await?;
+            let rows = walks.iter_mut().map(|walk| (walk.scope, walk.row_of(&stored.id))).zip(marks);
+            traces.push(trace(tenant, &view, stored, rows)?);
+        }
+        Ok(traces)
+    }
+}
+
+/// How a definition resolves with these rows of its scopes, and whether each is from before a change of the format.
+fn trace<'r>(
+    tenant: &Tenant,
+    view: &View<'_>,
+    stored: &StoredDefinition,
+    rows: impl Iterator<Item = ((&'r Scope, Option<&'r Versioned>), bool)>,
+) -> Result<Trace, Error> {
+    // Three scopes and the default.
+    let mut steps = Vec::with_capacity(4);
+    for ((scope, row), mark) in rows {
+        let found = match row {
+            Some(row) => tenant.find_in_row(view, scope, &stored.id, row)?,
+            None => None,
+        };
+        let metadata = match row {
+            Some(row) => metadata_of(tenant, view, scope, &stored.id, row)?,
+            None => Metadata::NONE,
+        };
+        let (origin, holds_value) = (Origin::Scope(scope.clone()), found.is_some());
+        steps.push(Step { origin, holds_value, found, grandfathered: mark && holds_value, metadata });
+    }
+    let holds_value = stored.definition.default.is_some();
+    let (origin, metadata) = (Origin::Default, Metadata::NONE);
+    steps.push(Step { origin, holds_value, found: None, grandfathered: false, metadata });
+    Ok(Trace { definition_id: stored.id, name: stored.definition.name.clone(), steps })
 }
 
 /// What was said about a value. A damaged body shows nothing: an explanation must not fail on a value that it does not

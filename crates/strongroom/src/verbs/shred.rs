@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::engine::observer::Call;
 use crate::envelope::DekId;
 use crate::error::Error;
 use crate::id::LinkedAccountId;
@@ -154,7 +155,8 @@ impl Org {
     /// [`Error::RootRotated`], [`Error::Store`].
     pub async fn shred(&self) -> Result<ShredReceipt, Error> {
         let tenant = &*self.tenant;
-        until_landed(tenant, |freshness| begin_shred(tenant, freshness)).await?;
+        let begin = until_landed(tenant, |freshness| begin_shred(tenant, freshness));
+        tenant.observed(Call::of("shred"), begin).await?;
         run_job(tenant, &SHRED_JOB).await?;
         let keys = dropped_keys(tenant).await?;
         let slots = note_shredded(&tenant.engine, &keys).await?;

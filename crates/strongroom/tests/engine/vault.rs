@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use crate::common::{org_of, plant, rows, run, text, unlock, vault};
+use crate::rig::{Hooked, Point};
 use minicbor::{Decoder, Encoder};
 use sha2::{Digest as _, Sha256};
 use strongroom::store::Key;
@@ -437,3 +438,33 @@ fn with_memory_kib(row: &[u8], memory_kib: u32) -> Vec<u8> {
 const HEADER: u8 = 1;
 const SLOT: u8 = 2;
 const STORE_ROW: u8 = 3;
+
+#[test]
+fn of_two_that_open_or_create_at_once_one_creates_and_the_other_opens() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let hooked = Hooked::new(Arc::clone(&store));
+        hooked.once(Point::BeforeCommit, move || {
+            futures_executor::block_on(Vault::open_or_create(store, unlock())).unwrap();
+        });
+        let second = Vault::open_or_create(hooked.clone(), unlock()).await?;
+        assert_eq!(hooked.hooks_left(), 0);
+        assert_eq!(Vault::open_or_create(hooked, unlock()).await?.store_id(), second.store_id());
+        Ok(())
+    });
+}
+
+#[test]
+fn what_is_no_empty_store_and_no_vault_of_this_key_is_neither_opened_nor_created() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let expecting = VaultOptions::default().expect_store_id("another");
+        let refused = expecting.open_or_create(Arc::clone(&store), unlock()).await;
+        assert!(matches!(refused.err(), Some(Error::WrongStore(WrongStore::OtherVault))));
+        assert!(rows(&store).await?.is_empty());
+        Vault::open_or_create(Arc::clone(&store), unlock()).await?;
+        let other = Unlock::raw_key(RawKey::from_bytes([8; 32]));
+        assert!(matches!(Vault::open_or_create(store, other).await.err(), Some(Error::WrongKey)));
+        Ok(())
+    });
+}

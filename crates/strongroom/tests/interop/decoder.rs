@@ -86,7 +86,7 @@ pub(crate) fn definition(org: &Org, stored: &StoredDefinition) -> Value {
         "org": org.id().to_string(),
         "environment": org.environment().as_str(),
         "definition_id": stored.id.to_string(),
-        "revision": stored.revision,
+        "revision": stored.revision.as_u64(),
         "name": written.name,
         "format": format,
         "length": written.length.map(|bounds| [bounds.min(), bounds.max()]),

@@ -185,7 +185,7 @@ fn accounts_credentials_and_records_are_decoded_as_they_were_written() {
         let row = rows(&decoded, "account", org).find(|row| row["linked_account"] == account).unwrap();
         let wanted = json!({
             "row": "account", "org": org.id().to_string(), "environment": org.environment().as_str(),
-            "linked_account": account, "revision": known.revision, "id": known.id.to_string(),
+            "linked_account": account, "revision": known.revision.as_u64(), "id": known.id.to_string(),
             "name": known.name, "udf": known.udf, "credential_generation": known.credential_generation,
             "created_ms": known.created_at, "updated_ms": known.updated_at,
         });

@@ -11,8 +11,9 @@ use strongroom::store::{
     Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
 };
 use strongroom::{
-    Actor, Clock, DefinitionChange, Environment, LengthBounds, Org, RawKey, Scope, ScopeKind, Scopes,
-    Settings, Timestamp, Unlock, VarFormat, VariableDefinition, Vault, VaultOptions, WriteOptions,
+    Actor, Clock, Credentials, DefinitionChange, Environment, Error, LengthBounds, Org, RawKey, Refresh,
+    Scope, ScopeKind, Scopes, Settings, Timestamp, Unlock, Unrefreshed, VarFormat, VariableDefinition, Vault,
+    VaultOptions, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -149,9 +150,13 @@ async fn add_accounts(org: &Org) {
     let account = org.account("a".parse().unwrap());
     account.add_integration(&"crm".parse().unwrap()).await.unwrap();
     let expiring = noted().expires_at(Timestamp::from_ms(u64::MAX));
-    account.app("crm".parse().unwrap()).upsert_with("..", "crm token", expiring).await.unwrap();
-    account.app("crm".parse().unwrap()).upsert("gone", "crm token of before").await.unwrap();
-    account.app("crm".parse().unwrap()).delete_with("gone", noted().keep_history()).await.unwrap();
+    let crm = account.app("crm".parse().unwrap());
+    crm.upsert_with("..", "crm token", expiring).await.unwrap();
+    crm.upsert("gone", "crm token of before").await.unwrap();
+    crm.delete_with("gone", noted().keep_history()).await.unwrap();
+    let seen = crm.get_all().await.unwrap();
+    let lost = async |_: &Credentials| Err(Unrefreshed::Unknown(Error::Locked));
+    assert!(crm.refresh(seen, &Refresh::new(|_| std::future::ready(())), lost).await.is_err());
 }
 
 /// A memory store that stops to take batches when it is told to.

@@ -334,7 +334,12 @@ def account(plaintext):
 
 
 def integration(plaintext):
-    return fields(cbor(plaintext), {0: ("id", 12), 2: ("created_ms", UINT)}, {1: ("deleting", 12)})
+    optional = {1: ("deleting", 12), 3: ("refresh", MAP)}
+    read = fields(cbor(plaintext), {0: ("id", 12), 2: ("created_ms", UINT)}, optional)
+    if "refresh" in read:
+        note = {0: ("id", 12), 1: ("since_ms", UINT), 2: ("until_ms", UINT)}
+        read["refresh"] = fields(read["refresh"], note, {3: ("end", UINT)})["until_ms"]
+    return read
 
 
 def keyring(plaintext):

@@ -225,7 +225,7 @@ impl KeyJob {
 
     /// Writes a new job.
     pub(crate) async fn begin(engine: &Arc<Engine>, task: TaskBody) -> Result<Self, Error> {
-        let id = DocumentId::generate(&*engine.clock)?;
+        let id = engine.next_id()?;
         let job = Self { engine: Arc::clone(engine), id };
         let body = KeyJobBody::new(task, engine.now());
         for _ in 0..ATTEMPTS_MAX {

@@ -133,7 +133,7 @@ pub(crate) async fn try_rotate_root(
         batch.delete(key);
     }
     store_row.put_in(&mut batch, &plan.head.store_id, &root.key)?;
-    let job = KeyJob { engine: Arc::clone(engine), id: DocumentId::generate(&*engine.clock)? };
+    let job = KeyJob { engine: Arc::clone(engine), id: engine.next_id()? };
     let key = VaultRow::KeyJob(job.id).key();
     batch.expect(key.clone(), Expect::Absent);
     batch

@@ -89,11 +89,78 @@ pub(crate) struct IntegrationBody {
     pub(crate) deleting: Option<[u8; 12]>,
     #[n(2)]
     created_ms: u64,
+    #[n(3)]
+    pub(crate) refresh: Option<RefreshNote>,
+}
+
+/// A refresh of an integration's credentials that began and has not ended: a lease, and the journal of it.
+#[derive(Encode, Decode, Clone, Copy)]
+#[cbor(map)]
+pub(crate) struct RefreshNote {
+    /// Another one for every lease: its holder can write only while it stands here.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    id: [u8; 12],
+    #[n(1)]
+    since_ms: u64,
+    #[n(2)]
+    until_ms: u64,
+    #[n(3)]
+    end: Option<RefreshEnd>,
+}
+
+/// How a refresh ended that gave no new credentials.
+#[derive(Encode, Decode, Clone, Copy, PartialEq, Eq)]
+#[cbor(index_only)]
+pub(crate) enum RefreshEnd {
+    /// Nobody knows whether the provider used up the credentials.
+    #[n(0)]
+    Unknown,
+    /// The provider said that they are not valid.
+    #[n(1)]
+    Rejected,
+}
+
+impl RefreshNote {
+    pub(crate) fn new(id: DocumentId, since: Timestamp, until: Timestamp) -> Self {
+        Self { id: *id.as_bytes(), since_ms: since.as_ms(), until_ms: until.as_ms(), end: None }
+    }
+
+    /// The same refresh under another id: from now on its holder cannot write.
+    pub(crate) fn ended(self, id: DocumentId, end: RefreshEnd) -> Self {
+        Self { id: *id.as_bytes(), end: Some(end), ..self }
+    }
+
+    pub(crate) fn end(&self) -> Option<RefreshEnd> {
+        self.end
+    }
+
+    /// Whether somebody has said that it ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.end.is_some()
+    }
+
+    pub(crate) fn is_of(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+
+    pub(crate) fn since(&self) -> Timestamp {
+        Timestamp::from_ms(self.since_ms)
+    }
+
+    pub(crate) fn until(&self) -> Timestamp {
+        Timestamp::from_ms(self.until_ms)
+    }
 }
 
 impl IntegrationBody {
     pub(crate) fn new(id: DocumentId, now: Timestamp) -> Self {
-        Self { id: *id.as_bytes(), deleting: None, created_ms: now.as_ms() }
+        Self { id: *id.as_bytes(), deleting: None, created_ms: now.as_ms(), refresh: None }
+    }
+
+    /// The same integration, with this note of a refresh.
+    pub(crate) fn refreshing(mut self, note: Option<RefreshNote>) -> Self {
+        self.refresh = note;
+        self
     }
 
     pub(crate) fn created_at(&self) -> Timestamp {
@@ -119,5 +186,25 @@ impl IntegrationBody {
     pub(crate) fn into_model(self, integration: IntegrationId) -> Option<Integration> {
         let id = DocumentId::from_bytes(&self.id)?;
         Some(Integration { id, integration, created_at: Timestamp::from_ms(self.created_ms) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_those_of_the_format() {
+        let body = IntegrationBody::new([1; 12].into(), Timestamp::from_ms(5));
+        assert_eq!(hex::encode(body.encode()), "a2004c01010101010101010101010102".to_owned() + "05");
+        let note = RefreshNote::new([2; 12].into(), Timestamp::from_ms(6), Timestamp::from_ms(7));
+        let with = body.clone().refreshing(Some(note)).encode();
+        let refresh = "a3004c02020202020202020202020201060207";
+        assert_eq!(hex::encode(&with), "a3004c010101010101010101010101020503".to_owned() + refresh);
+        let note = IntegrationBody::decode(&with).unwrap().refresh.unwrap();
+        assert_eq!((note.since().as_ms(), note.until().as_ms(), note.has_ended()), (6, 7, false));
+        let ended = body.refreshing(Some(note.ended([3; 12].into(), RefreshEnd::Rejected))).encode();
+        let refresh = "a4004c0303030303030303030303030106020703".to_owned() + "01";
+        assert_eq!(hex::encode(ended), "a3004c010101010101010101010101020503".to_owned() + &refresh);
     }
 }

@@ -8,7 +8,7 @@ mod key_job;
 mod metadata;
 mod value;
 
-pub(crate) use account::{AccountBody, IntegrationBody};
+pub(crate) use account::{AccountBody, IntegrationBody, RefreshEnd, RefreshNote};
 pub(crate) use definition::{decode_definition, encode_definition};
 pub(crate) use event::{
     AuditFloorBody, AuditHeadBody, ChainCut, ChainHeadBody, ChainStart, EventBody, EventHash,

@@ -1,5 +1,6 @@
 //! Deleting a linked account and everything that belongs to it.
 
+use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::LinkedAccountId;
 use crate::jobs::{JobId, run_job, until_landed};
@@ -54,9 +55,9 @@ impl Org {
         account: &LinkedAccountId,
         options: WriteOptions,
     ) -> Result<(), Error> {
-        let job =
-            until_landed(&self.tenant, |freshness| self.try_delete_account(account, &options, freshness))
-                .await?;
+        let delete =
+            until_landed(&self.tenant, |freshness| self.try_delete_account(account, &options, freshness));
+        let job = self.tenant.observed(Call::of("delete_account").account(account), delete).await?;
         run_job(&self.tenant, &job).await
     }
 

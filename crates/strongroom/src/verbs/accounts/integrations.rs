@@ -1,5 +1,6 @@
 //! Integrations (apps) of a linked account.
 
+use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::{IntegrationId, LinkedAccountId};
 use crate::jobs::{JobId, finish_job, run_job, until_landed};
@@ -26,7 +27,10 @@ impl Account {
     /// # Errors
     /// [`Error::AccountNotFound`] if the account is not registered.
     pub async fn add_integration(&self, integration: &IntegrationId) -> Result<Integration, Error> {
-        until_landed(&self.org().tenant, |freshness| self.try_add_integration(integration, freshness)).await
+        let tenant = &*self.org().tenant;
+        let add = until_landed(tenant, |freshness| self.try_add_integration(integration, freshness));
+        let call = Call::of("add_integration").account(self.id()).named(integration.as_str());
+        tenant.observed(call, add).await
     }
 
     /// The integration with this slug.
@@ -89,10 +93,11 @@ impl Account {
     /// [`Error::IntegrationNotFound`]. An error during the sweep is returned too, but then the integration is already
     /// gone.
     pub async fn delete_integration(&self, integration: &IntegrationId) -> Result<(), Error> {
-        let job =
-            until_landed(&self.org().tenant, |freshness| self.try_delete_integration(integration, freshness))
-                .await?;
-        run_job(&self.org().tenant, &job).await
+        let tenant = &*self.org().tenant;
+        let delete = until_landed(tenant, |freshness| self.try_delete_integration(integration, freshness));
+        let call = Call::of("delete_integration").account(self.id()).named(integration.as_str());
+        let job = tenant.observed(call, delete).await?;
+        run_job(tenant, &job).await
     }
 
     /// Reads the rows of the account and of one integration, in this order.

@@ -4,6 +4,7 @@ pub(crate) mod delete;
 pub(crate) mod integrations;
 pub(crate) mod write;
 
+use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::LinkedAccountId;
 use crate::model::{LinkedAccount, Listing, PageRequest};
@@ -26,7 +27,8 @@ impl Org {
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn linked_account(&self, account: &LinkedAccountId) -> Result<Option<LinkedAccount>, Error> {
-        fresh_if_stale(|freshness| self.try_linked_account(account, freshness)).await
+        let read = fresh_if_stale(|freshness| self.try_linked_account(account, freshness));
+        self.tenant.observed(Call::of("linked_account").account(account), read).await
     }
 
     /// The registered linked accounts, in the order of the bytes of their ids.

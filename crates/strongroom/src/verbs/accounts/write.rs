@@ -3,6 +3,7 @@
 use std::future::IntoFuture;
 use std::pin::Pin;
 
+use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::{IntegrationId, LinkedAccountId};
 use crate::jobs::{finish_job, until_landed};
@@ -61,9 +62,10 @@ impl Org {
         at_most("an account's name", ACCOUNT_NAME_BYTES_MAX, spec.name.as_deref())?;
         at_most("an account's own fields", UDF_BYTES_MAX, spec.udf.as_deref())?;
         let credentials = self.tenant.parse_credentials(&spec.credentials)?;
-        let (action, credentials) =
-            until_landed(&self.tenant, |freshness| self.try_write_account(spec, &credentials, freshness))
-                .await?;
+        let write =
+            until_landed(&self.tenant, |freshness| self.try_write_account(spec, &credentials, freshness));
+        let call = Call::of("write_account").account(&spec.registration.account);
+        let (action, credentials) = self.tenant.observed(call, write).await?;
         let account = self.account(spec.registration.account.clone());
         Ok(AccountWritten { action, account, credentials })
     }

@@ -138,7 +138,7 @@ impl AppCredentials {
         let tenant = &*self.account.org().tenant;
         let (owner, address) = ([self.account.id()], (self.account.id(), &self.integration, key_name));
         let read = self.read(&owner, &[key_name], &[], freshness).await?;
-        if let Some(row) = read.rows.get(key_name)
+        if let Some(row) = read.app.rows.get(key_name)
             && let Some(found) = tenant.open_credential(&read.view, address, row)?
             && found.info.revision == revision
         {

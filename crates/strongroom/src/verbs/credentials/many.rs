@@ -6,14 +6,15 @@ use crate::engine::ATTEMPTS_MAX;
 use crate::error::Error;
 use crate::id::{CredentialKey, LinkedAccountId};
 use crate::jobs::until_landed;
-use crate::model::{CredentialWritten, Credentials, Expected, Revision};
+use crate::model::{CredentialWritten, Expected, Revision};
 use crate::row::Subject;
 use crate::store::{Key, Scan, Versioned};
 use crate::tenant::{
     Attempt, CredentialRows, Draft, Freshness, Needs, NewCredential, ParsedCredential, WriteOptions,
     fresh_if_stale, listed_id,
 };
-use crate::verbs::credentials::{AppCredentials, Read};
+use crate::verbs::credentials::refresh::state_of;
+use crate::verbs::credentials::{AppCredentials, AppRows, Credentials, Read};
 
 /// What [`AppCredentials::replace_all`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +54,7 @@ impl AppCredentials {
     /// [`Error::IntegrationNotFound`]; [`Error::Damaged`]; [`Error::Contended`] if they fill more than one page and
     /// change all the time.
     pub async fn get_all(&self) -> Result<Credentials, Error> {
-        fresh_if_stale(|freshness| self.try_get_all(freshness)).await
+        self.observed("credentials", None, fresh_if_stale(|freshness| self.try_get_all(freshness))).await
     }
 
     /// Adds or updates credentials in one batch: all of them, or none.
@@ -102,7 +103,8 @@ impl AppCredentials {
     }
 
     /// Sets these credentials and deletes all others of the integration, in one batch: for a customer who connects
-    /// again. With no credentials, it deletes all.
+    /// again. With no credentials, it deletes all. A refresh that is under way can no longer write, and one that ended
+    /// without new credentials is forgotten.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -154,7 +156,9 @@ impl AppCredentials {
         let tenant = &*self.account.org().tenant;
         let new = tenant.parse_credentials(credentials)?;
         tenant.refuse_expired(&new)?;
-        until_landed(tenant, |freshness| self.try_write(&new, extent, options, freshness)).await
+        let only = new.first().filter(|_| new.len() == 1).map(|new| &new.key_name);
+        let write = until_landed(tenant, |freshness| self.try_write(&new, extent, options, freshness));
+        self.observed("set_credentials", only, write).await
     }
 
     async fn try_write(
@@ -177,7 +181,7 @@ impl AppCredentials {
         let mut draft = Draft::new(&self.account.org().tenant, &read.view);
         let put = |new: &ParsedCredential<'_>| {
             let rows = CredentialRows {
-                row: read.rows.get(&new.key_name),
+                row: read.app.rows.get(&new.key_name),
                 deleted: read.deleted.get(&new.key_name),
             };
             draft.put_credential((self.account.id(), &self.integration, &new.key_name), new, rows, options)
@@ -187,14 +191,21 @@ impl AppCredentials {
             Extent::All => self.delete_others(&mut draft, &read, new, options).await?,
             Extent::Given => Vec::new(),
         };
-        self.note_change(&mut draft, &read)?;
+        match (extent, &read.app.integration.body.refresh) {
+            // Set anew: a refresh that is under way, or whose outcome is unknown, is of credentials that are gone.
+            (Extent::All, Some(_)) => {
+                self.put_refresh(&mut draft, &read.app, None)?;
+                draft.bump_generation(self.account.id(), &read.app.account)?;
+            }
+            _ => self.note_change(&mut draft, &read.app)?,
+        }
         draft.put_companions(options).await?;
         Ok(draft.commit().await?.map(|_| Replaced { written, removed }))
     }
 
     /// Which of the credentials that are to be written were deleted with their history kept. Whoever sets or deletes
     /// one meanwhile changes the account's row, which the batch expects.
-    async fn read_deleted(
+    pub(super) async fn read_deleted(
         &self,
         new: &[ParsedCredential<'_>],
     ) -> Result<BTreeMap<CredentialKey, Versioned>, Error> {
@@ -214,7 +225,7 @@ impl AppCredentials {
         let tenant = draft.tenant();
         let kept = tenant.engine.history_versions;
         let (mut removed, mut purged) = (Vec::new(), Vec::new());
-        for (key_name, row) in &read.rows {
+        for (key_name, row) in &read.app.rows {
             if new.iter().any(|new| new.key_name == *key_name) {
                 continue;
             }
@@ -243,14 +254,17 @@ impl AppCredentials {
             let address = (self.account.id(), &self.integration, key_name);
             self.account.org().tenant.open_credential(&read.view, address, row).transpose()
         };
-        Ok(Credentials::new(read.rows.iter().filter_map(open).collect::<Result<_, _>>()?))
+        let items = read.app.rows.iter().filter_map(open).collect::<Result<_, _>>()?;
+        let state =
+            state_of(read.app.integration.body.refresh.as_ref(), self.account.org().tenant.engine.now());
+        Ok(Credentials { rows: Some(read.app), ..Credentials::new(items, state) })
     }
 
     /// The mark of all credentials as a whole, without opening any of them.
     fn revision_of(&self, read: &Read<'_>) -> Result<Option<Revision>, Error> {
         let tenant = &*self.account.org().tenant;
-        let mut found = Vec::with_capacity(read.rows.len());
-        for (key_name, row) in &read.rows {
+        let mut found = Vec::with_capacity(read.app.rows.len());
+        for (key_name, row) in &read.app.rows {
             let address = (self.account.id(), &self.integration, key_name);
             found.extend(
                 tenant.find_credential(&read.view, address, row)?.map(|revision| (key_name, revision)),
@@ -288,7 +302,8 @@ impl AppCredentials {
             }
             let named = |(key, row): (Key, Versioned)| Ok::<_, Error>((listed_id(&range, &key)?, row));
             let rows = rows.into_iter().map(named).collect::<Result<_, _>>()?;
-            return Ok(Read { view, account: known, integration, rows, deleted: BTreeMap::new() });
+            let app = AppRows { account: known, integration, rows };
+            return Ok(Read { view, app, deleted: BTreeMap::new() });
         }
         Err(Error::Contended(ATTEMPTS_MAX))
     }

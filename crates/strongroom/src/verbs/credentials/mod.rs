@@ -2,9 +2,13 @@
 
 pub(crate) mod history;
 pub(crate) mod many;
+pub(crate) mod refresh;
+mod search;
+mod seen;
 
 use std::collections::BTreeMap;
 
+use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::{CredentialKey, IntegrationId, LinkedAccountId};
 use crate::jobs::until_landed;
@@ -20,6 +24,8 @@ use crate::verbs::account::Account;
 
 use many::Extent;
 pub use many::Replaced;
+pub use refresh::Refreshed;
+pub use seen::Credentials;
 
 /// The credentials of one integration (app) of a linked account.
 #[derive(Debug, Clone)]
@@ -28,14 +34,19 @@ pub struct AppCredentials {
     integration: IntegrationId,
 }
 
-/// The rows that a verb on credentials needs.
+/// The rows that a verb on credentials needs, and what is needed to open them.
 struct Read<'g> {
     view: View<'g>,
+    app: AppRows,
+    /// Which of those that are to be written were deleted with their history kept.
+    deleted: BTreeMap<CredentialKey, Versioned>,
+}
+
+/// An integration and the rows of its credentials, as they were at one point.
+struct AppRows {
     account: Loaded<AccountBody>,
     integration: Loaded<IntegrationBody>,
     rows: BTreeMap<CredentialKey, Versioned>,
-    /// Which of those that are to be written were deleted with their history kept.
-    deleted: BTreeMap<CredentialKey, Versioned>,
 }
 
 impl AppCredentials {
@@ -113,7 +124,8 @@ impl AppCredentials {
     /// [`Error::IntegrationNotFound`]; [`Invalid::Id`](crate::Invalid::Id).
     pub async fn get(&self, key_name: &str) -> Result<Option<Credential>, Error> {
         let key_name = key_name.parse()?;
-        fresh_if_stale(|freshness| self.try_get(&key_name, freshness)).await
+        let get = fresh_if_stale(|freshness| self.try_get(&key_name, freshness));
+        self.observed("credential", Some(&key_name), get).await
     }
 
     /// The key names and times of the credentials, without values, in the byte order of the key names.
@@ -177,8 +189,21 @@ impl AppCredentials {
     /// Those of `delete`, and [`Error::Unexpected`].
     pub async fn delete_with(&self, key_name: &str, options: WriteOptions) -> Result<bool, Error> {
         let key_name = key_name.parse()?;
-        until_landed(&self.account.org().tenant, |freshness| self.try_delete(&key_name, &options, freshness))
-            .await
+        let tenant = &*self.account.org().tenant;
+        let delete = until_landed(tenant, |freshness| self.try_delete(&key_name, &options, freshness));
+        self.observed("delete_credential", Some(&key_name), delete).await
+    }
+
+    /// Runs a verb, and tells the observer how it ended.
+    async fn observed<T>(
+        &self,
+        verb: &'static str,
+        key_name: Option<&CredentialKey>,
+        run: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let call = Call::of(verb).account(self.account.id());
+        let call = call.named(key_name.map_or(self.integration.as_str(), CredentialKey::as_str));
+        self.account.org().tenant.observed(call, run).await
     }
 
     async fn try_get(
@@ -188,7 +213,7 @@ impl AppCredentials {
     ) -> Result<Option<Credential>, Error> {
         let owner = [self.account.id()];
         let read = self.read(&owner, &[key_name], &[], freshness).await?;
-        let Some(row) = read.rows.get(key_name) else { return Ok(None) };
+        let Some(row) = read.app.rows.get(key_name) else { return Ok(None) };
         let address = (self.account.id(), &self.integration, key_name);
         self.account.org().tenant.open_credential(&read.view, address, row)
     }
@@ -203,7 +228,7 @@ impl AppCredentials {
         let owner = [self.account.id()];
         let read = self.read(&owner, &[key_name], &[], freshness).await?;
         let address = (self.account.id(), &self.integration, key_name);
-        let row = read.rows.get(key_name);
+        let row = read.app.rows.get(key_name);
         let found = match row {
             Some(row) => tenant.find_credential(&read.view, address, row)?,
             None => None,
@@ -221,7 +246,7 @@ impl AppCredentials {
             if draft.is_empty() {
                 return Ok(Attempt::Landed(false));
             }
-            self.note_change(&mut draft, &read)?;
+            self.note_change(&mut draft, &read.app)?;
             return Ok(draft.commit().await?.map(|_| false));
         };
         draft.delete_credential(address, row, found);
@@ -230,7 +255,7 @@ impl AppCredentials {
         } else {
             draft.delete_history(tenant.history_to_delete(&read.view, &[subject]).await?);
         }
-        self.note_change(&mut draft, &read)?;
+        self.note_change(&mut draft, &read.app)?;
         draft.put_companions(options).await?;
         Ok(draft.commit().await?.map(|_| true))
     }
@@ -264,7 +289,7 @@ impl AppCredentials {
         let row_of = |(name, row): (&&CredentialKey, Option<Versioned>)| Some(((*name).clone(), row?));
         let rows = key_names.iter().zip(found.by_ref()).filter_map(row_of).collect();
         let deleted = written.iter().zip(found).filter_map(row_of).collect();
-        Ok(Read { view, account, integration, rows, deleted })
+        Ok(Read { view, app: AppRows { account, integration, rows }, deleted })
     }
 
     /// The key of the row that says that a credential was deleted.
@@ -286,9 +311,9 @@ impl AppCredentials {
 
     /// Expects the integration as it was read, so that a delete of it makes the batch fail, and bumps the account's
     /// generation.
-    fn note_change(&self, draft: &mut Draft<'_>, read: &Read<'_>) -> Result<(), Error> {
+    fn note_change(&self, draft: &mut Draft<'_>, app: &AppRows) -> Result<(), Error> {
         let key = draft.tenant().id.integration(self.account.id(), &self.integration).key();
-        draft.expect_as_read(key, Some(read.integration.row_revision));
-        draft.bump_generation(self.account.id(), &read.account)
+        draft.expect_as_read(key, Some(app.integration.row_revision));
+        draft.bump_generation(self.account.id(), &app.account)
     }
 }

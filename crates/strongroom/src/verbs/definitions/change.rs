@@ -3,6 +3,7 @@
 
 use std::slice;
 
+use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::DefinitionName;
 use crate::jobs::narrow::{Narrowing, put_narrowing};
@@ -191,10 +192,11 @@ impl Org {
         options: WriteOptions,
     ) -> Result<StoredDefinition, Error> {
         let definition = definition.into();
-        let (after, narrowing) = until_landed(&self.tenant, |freshness| {
+        let update = until_landed(&self.tenant, |freshness| {
             self.try_update_definition(&definition, &change, &options, freshness)
-        })
-        .await?;
+        });
+        let call = Call::of("update_definition").definition(&definition);
+        let (after, narrowing) = self.tenant.observed(call, update).await?;
         if let Some(Narrowing { job, removed }) = narrowing {
             run_job(&self.tenant, &job).await?;
             // Again, after the change: a value may have been set between the first check and the commit.

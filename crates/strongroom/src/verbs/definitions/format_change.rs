@@ -5,6 +5,7 @@
 
 use std::slice;
 
+use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::format::{FormatError, LengthBounds, VarFormat};
 use crate::id::DocumentId;
@@ -189,10 +190,11 @@ impl Org {
         if on_mismatch == OnMismatch::Refuse {
             self.refuse_mismatch(&definition, change).await?;
         }
-        let (changed, job) = until_landed(&self.tenant, |freshness| {
+        let write = until_landed(&self.tenant, |freshness| {
             self.try_change_format(&definition, change, &options, freshness)
-        })
-        .await?;
+        });
+        let call = Call::of("change_format").definition(&definition);
+        let (changed, job) = self.tenant.observed(call, write).await?;
         run_job(&self.tenant, &job).await?;
         Ok(changed)
     }

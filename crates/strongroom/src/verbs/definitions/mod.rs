@@ -1,12 +1,14 @@
 //! Verbs on variable definitions.
 
 pub(crate) mod change;
+pub(crate) mod ensure;
 pub(crate) mod format_change;
 pub(crate) mod history;
 pub(crate) mod list;
 
 use std::slice;
 
+use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::DefinitionId;
 use crate::jobs::{JobId, run_job, until_landed};
@@ -16,6 +18,7 @@ use crate::tenant::{Attempt, Draft, Freshness, Needs, WriteOptions};
 use crate::verbs::org::Org;
 
 pub use change::DefinitionChange;
+pub use ensure::{DefinitionDiffers, DefinitionPart, Ensured};
 pub use format_change::{FormatChange, Mismatch, OnMismatch};
 pub use list::DefinitionFilter;
 
@@ -124,10 +127,11 @@ impl Org {
         options: WriteOptions,
     ) -> Result<(), Error> {
         let definition = definition.into();
-        let job = until_landed(&self.tenant, |freshness| {
+        let delete = until_landed(&self.tenant, |freshness| {
             self.try_delete_definition(&definition, &options, freshness)
-        })
-        .await?;
+        });
+        let call = Call::of("delete_definition").definition(&definition);
+        let job = self.tenant.observed(call, delete).await?;
         run_job(&self.tenant, &job).await
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::RecordKey;
 use crate::store::Key;
@@ -47,7 +48,8 @@ impl Records {
     /// # Errors
     /// Those of [`get`](Self::get).
     pub async fn get_if_changed(&self, key: &RecordKey, stamp: Option<&Stamp>) -> Result<IfChanged, Error> {
-        fresh_if_stale(|freshness| self.try_get_if_changed(key, stamp, freshness)).await
+        let get = fresh_if_stale(|freshness| self.try_get_if_changed(key, stamp, freshness));
+        self.org.tenant.observed(Call::of("record").named(key.as_str()), get).await
     }
 
     async fn try_get_if_changed(

@@ -2,6 +2,7 @@
 
 pub(crate) mod changed;
 
+use crate::engine::observer::Call;
 use crate::error::{Error, Invalid};
 use crate::id::{Namespace, RecordKey};
 use crate::jobs::until_landed;
@@ -57,7 +58,8 @@ impl Records {
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn get(&self, key: &RecordKey) -> Result<Option<Record>, Error> {
-        fresh_if_stale(|freshness| self.try_get(key, freshness)).await
+        let get = fresh_if_stale(|freshness| self.try_get(key, freshness));
+        self.org.tenant.observed(Call::of("record").named(key.as_str()), get).await
     }
 
     /// Adds or updates a record of at most 64 KiB.
@@ -257,7 +259,8 @@ impl Records {
         }
         options.refuse_expiry()?;
         let write = write.expecting(options.expected);
-        until_landed(&self.org.tenant, |freshness| self.try_apply(&write, options, freshness)).await
+        let apply = until_landed(&self.org.tenant, |freshness| self.try_apply(&write, options, freshness));
+        self.org.tenant.observed(Call::of("write_record").named(write.key.as_str()), apply).await
     }
 
     async fn try_apply(

@@ -1,6 +1,7 @@
 //! Defining variables and setting values in one batch: [`set`](super::set), with new definitions as well.
 
 use super::set::{accounts_of, put_values, refuse_duplicates};
+use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::DefinitionId;
 use crate::jobs::until_landed;
@@ -70,8 +71,14 @@ impl Org {
         options: WriteOptions,
     ) -> Result<DefinedAndSet, Error> {
         let made = NewDefinitions::of(definitions, &self.tenant, &options)?;
-        until_landed(&self.tenant, |freshness| self.try_define_and_set(&made, values, &options, freshness))
-            .await
+        let write = until_landed(&self.tenant, |freshness| {
+            self.try_define_and_set(&made, values, &options, freshness)
+        });
+        let call = match definitions {
+            [only] if values.is_empty() => Call::of("define").named(&only.name),
+            _ => Call::of("define_and_set"),
+        };
+        self.tenant.observed(call, write).await
     }
 
     async fn try_define_and_set(

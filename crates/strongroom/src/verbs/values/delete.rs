@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::{iter, slice};
 
+use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::{DefinitionId, DocumentId};
 use crate::jobs::until_landed;
@@ -86,10 +87,10 @@ impl Org {
         options: WriteOptions,
     ) -> Result<Option<DeletedValue>, Error> {
         let (definition, scope) = (definition.into(), scope.into());
-        until_landed(&self.tenant, |freshness| {
+        let delete = until_landed(&self.tenant, |freshness| {
             self.try_delete_value(&definition, &scope, None, &options, freshness)
-        })
-        .await
+        });
+        self.tenant.observed(Call::of("delete_value").definition(&definition).at(&scope), delete).await
     }
 
     /// Deletes the value with this document id. Returns `None` if there was none.
@@ -117,10 +118,11 @@ impl Org {
         let found = self.tenant.find_value(id).await?.filter(|(scope, _)| meant(scope));
         let Some((scope, definition)) = found else { return Ok(None) };
         let definition = DefinitionRef::Id(definition);
-        let deleted: Result<_, Error> = until_landed(&self.tenant, |freshness| {
+        let delete = until_landed(&self.tenant, |freshness| {
             self.try_delete_value(&definition, &scope, Some(id), options, freshness)
-        })
-        .await;
+        });
+        let call = Call::of("delete_value").definition(&definition).at(&scope);
+        let deleted = self.tenant.observed(call, delete).await;
         match deleted {
             // The index row outlived its definition: a sweep has yet to delete it.
             Err(Error::DefinitionNotFound(_)) => Ok(None),

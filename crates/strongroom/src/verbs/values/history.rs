@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::model::{
     DefinitionRef, Expected, Listing, PageRequest, Revision, ScopedValue, ValueWritten, Version,
@@ -73,7 +74,9 @@ impl Org {
         revision: Revision,
     ) -> Result<ScopedValue, Error> {
         let (definition, scope) = (definition.into(), scope.into());
-        fresh_if_stale(|freshness| self.try_version(&definition, &scope, revision, freshness)).await
+        let read = fresh_if_stale(|freshness| self.try_version(&definition, &scope, revision, freshness));
+        let call = Call::of("value_version").definition(&definition).at(&scope);
+        self.tenant.observed(call, read).await
     }
 
     /// Sets the value to what it was in a former version. That is a new version: it is checked against the format of

@@ -8,9 +8,10 @@ pub(crate) mod set;
 use std::borrow::Cow;
 use std::iter;
 
+use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::DocumentId;
-use crate::model::{DefinitionRef, Listing, PageRequest, ScopedValue};
+use crate::model::{DefinitionRef, Listing, PageRequest, ScopedValue, ValuePlace};
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::tenant::{Freshness, check_scope, check_value, fresh_if_stale};
@@ -40,7 +41,8 @@ impl Org {
         scope: impl Into<Cow<'_, Scope>>,
     ) -> Result<Option<ScopedValue>, Error> {
         let (definition, scope) = (definition.into(), scope.into());
-        fresh_if_stale(|freshness| self.try_value(&definition, &scope, freshness)).await
+        let read = fresh_if_stale(|freshness| self.try_value(&definition, &scope, freshness));
+        self.tenant.observed(Call::of("value").definition(&definition).at(&scope), read).await
     }
 
     /// The value with this document id.
@@ -87,7 +89,35 @@ impl Org {
         scope: impl Into<Cow<'_, Scope>>,
         page: PageRequest,
     ) -> Result<Listing<ScopedValue>, Error> {
-        self.tenant.list_values(&scope.into(), &page).await
+        let scope = scope.into();
+        let list = self.tenant.list_values(&scope, &page);
+        self.tenant.observed(Call::of("values").at(&scope), list).await
+    }
+
+    /// Where a definition has a value, and at which revision: who overrides it. Accounts come before workflows, both in
+    /// the byte order of their ids. Nothing is opened: it costs one read of the index and one of the rows for each 32
+    /// places. A page can be empty and still have a next one.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// use strongroom::{PageRequest, Scope};
+    /// let account = Scope::LinkedAccount("user_12345".parse()?);
+    /// org.set_value("PORT", Scope::Org, "80").await?;
+    /// org.set_value("PORT", &account, "8080").await?;
+    /// let places = org.values_of("PORT", PageRequest::first(100)).await?.items;
+    /// assert_eq!(places.iter().map(|place| &place.scope).collect::<Vec<_>>(), [&Scope::Org, &account]);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::DefinitionNotFound`]; [`Invalid::Cursor`](crate::Invalid::Cursor).
+    pub async fn values_of(
+        &self,
+        definition: impl Into<DefinitionRef<'_>>,
+        page: PageRequest,
+    ) -> Result<Listing<ValuePlace>, Error> {
+        let definition = self.tenant.definition(&definition.into()).await?;
+        self.tenant.places_of(definition.stored.id, &page).await
     }
 
     /// A dry run of [`set_value`](Self::set_value): checks the value without writing it.

@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use crate::engine::observer::Call;
 use crate::error::{Error, Invalid};
 use crate::id::{DefinitionId, LinkedAccountId};
 use crate::jobs::until_landed;
 use crate::model::{DefinitionRef, ValueWritten};
 use crate::scope::Scope;
 use crate::secret::Secret;
+use crate::store::StoreErrorKind;
 use crate::tenant::{
     Attempt, Draft, Expiry, Freshness, Needs, NewDefinitions, NewValue, ValueRows, WriteOptions, Writing,
     check_scope, check_value,
@@ -86,8 +88,8 @@ impl Org {
     ///
     /// # Errors
     /// Those of [`set_value`](Self::set_value), for the first value that fails;
-    /// [`Invalid::DuplicateValue`](crate::Invalid::DuplicateValue); and [`Error::Store`] with `TooLarge` if the
-    /// batch is too large for the store.
+    /// [`Invalid::DuplicateValue`](crate::Invalid::DuplicateValue); [`Error::TooManyValues`], which says how many fit
+    /// into a batch of the store; and [`Error::Store`] with `TooLarge` for too many bytes.
     pub async fn set_values(&self, values: &[NewValue<'_>]) -> Result<Vec<ValueWritten>, Error> {
         self.set_values_with(values, WriteOptions::default()).await
     }
@@ -110,7 +112,53 @@ impl Org {
         values: &[NewValue<'_>],
         options: WriteOptions,
     ) -> Result<Vec<ValueWritten>, Error> {
-        until_landed(&self.tenant, |freshness| self.try_set_values(values, &options, freshness)).await
+        let write = until_landed(&self.tenant, |freshness| self.try_set_values(values, &options, freshness));
+        let call = match values {
+            [only] => Call::of("set_values").definition(&only.definition).at(&only.scope),
+            _ => Call::of("set_values"),
+        };
+        self.tenant.observed(call, write).await
+    }
+
+    /// [`set_values`](Self::set_values) of any number, in as many batches as it takes. `progress` is told how many are
+    /// set after each batch. If one fails, the values before it stay set, and setting all of them again does the rest.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// use strongroom::{NewValue, Scope};
+    /// let workflow = |number: u32| Scope::Workflow(format!("wf_{number}").parse().unwrap());
+    /// let values: Vec<_> = (0..3_000).map(|number| NewValue::new("PORT", workflow(number), "80")).collect();
+    /// let mut set = 0;
+    /// org.set_values_in_parts(&values, |so_far| set = so_far).await?;
+    /// assert_eq!(set, 3_000);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `set_values`, but for `TooManyValues`.
+    pub async fn set_values_in_parts(
+        &self,
+        values: &[NewValue<'_>],
+        mut progress: impl FnMut(usize) + Send,
+    ) -> Result<Vec<ValueWritten>, Error> {
+        let references = values.iter().map(|value| &value.definition);
+        let ids = self.tenant.definition_ids(references, &NewDefinitions::none(), Freshness::Cached).await?;
+        refuse_duplicates(values, &ids)?;
+        let mut written = Vec::with_capacity(values.len());
+        let mut part_len = PART_LEN;
+        while let Some(rest) = values.get(written.len()..).filter(|rest| !rest.is_empty()) {
+            let part = rest.get(..part_len.min(rest.len())).unwrap_or(rest);
+            match self.set_values(part).await {
+                Ok(set) => {
+                    written.extend(set);
+                    progress(written.len());
+                }
+                // Long values, or a store of small batches: a part of one is refused for itself.
+                Err(error) if part.len() > 1 && is_too_large(&error) => part_len = part.len() / 2,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(written)
     }
 
     async fn try_set_values(
@@ -134,6 +182,17 @@ impl Org {
         Ok(draft.commit().await?.map(|_| written))
     }
 }
+
+fn is_too_large(error: &Error) -> bool {
+    match error {
+        Error::TooManyValues { .. } => true,
+        Error::Store(error) => error.kind() == StoreErrorKind::TooLarge,
+        _ => false,
+    }
+}
+
+/// Fits into a batch of the stores that there are, even if every value is new, unless the values are long.
+const PART_LEN: usize = 1_000;
 
 /// The accounts whose keys the values need, each once.
 pub(super) fn accounts_of<'v>(values: &'v [NewValue<'_>]) -> Vec<&'v LinkedAccountId> {
@@ -162,6 +221,9 @@ pub(super) fn put_values(
         check_scope(definition, &value.scope)?;
         check_value(definition, &value.value, &tenant.engine)?;
         written.push(draft.put_value(definition, value, rows, &writing)?);
+        if draft.is_over_full(options) {
+            return Err(Error::TooManyValues { fit: index });
+        }
     }
     Ok(written)
 }

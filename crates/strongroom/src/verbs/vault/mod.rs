@@ -2,6 +2,7 @@
 
 pub(crate) mod open_slot;
 pub(crate) mod options;
+mod tenants;
 
 use std::sync::Arc;
 
@@ -72,6 +73,26 @@ impl Vault {
     /// error, nothing was written.
     pub async fn open(store: impl Store, unlock: Unlock) -> Result<Self, Error> {
         VaultOptions::default().open(store, unlock).await
+    }
+
+    /// Opens the vault of a store, or creates one if the store is empty, with the default options. Of several callers
+    /// that come to an empty store at once, one creates the vault and the others open it.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// use std::sync::Arc;
+    /// use strongroom::{RawKey, Unlock, Vault};
+    /// let key = || Unlock::raw_key(RawKey::from_bytes([7; 32]));
+    /// let store = Arc::new(strongroom_memory::MemoryStore::new());
+    /// let first = Vault::open_or_create(Arc::clone(&store), key()).await?;
+    /// assert_eq!(Vault::open_or_create(store, key()).await?.store_id(), first.store_id());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open) and [`create`](Self::create), except that the store is empty or holds a vault.
+    pub async fn open_or_create(store: impl Store, unlock: Unlock) -> Result<Self, Error> {
+        VaultOptions::default().open_or_create(store, unlock).await
     }
 
     /// The handle of one org in one environment. No I/O: an org exists from its first write on.

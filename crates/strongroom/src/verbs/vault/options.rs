@@ -10,6 +10,7 @@ use crate::engine::cache::Caches;
 use crate::engine::chains::Chains;
 use crate::engine::gate::{Gate, Pass};
 use crate::engine::head::{Head, read_head, refuse_unasked, refuse_used};
+use crate::engine::observer::Observer;
 use crate::engine::tally::Tallies;
 use crate::engine::turns::Turns;
 use crate::engine::watch::Watchers;
@@ -32,6 +33,7 @@ pub struct VaultOptions {
     quotas: Quotas,
     history_versions: u8,
     clock: Box<dyn Clock>,
+    observer: Option<Arc<dyn Observer>>,
     cache_entries_max: usize,
     cached_key_age_max: Duration,
     cached_runs_bytes_max: usize,
@@ -53,6 +55,7 @@ impl Default for VaultOptions {
             quotas: Quotas::default(),
             history_versions: 0,
             clock: Box::new(SystemClock),
+            observer: None,
             cache_entries_max: 16_384,
             cached_key_age_max: Duration::from_secs(60 * 60),
             cached_runs_bytes_max: 16 << 20,
@@ -103,6 +106,13 @@ impl VaultOptions {
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Box::new(clock);
+        self
+    }
+
+    /// Tells `observer` of every verb on what an org holds. Without one, nothing is measured.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Some(Arc::new(observer));
         self
     }
 
@@ -227,11 +237,47 @@ impl VaultOptions {
     pub async fn create(self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
         self.refuse_unasked(&store)?;
         refuse_used(&store).await?;
+        let (store_id, roots, pass) = self.write_new_vault(&store, &unlock).await?;
+        Ok(self.assemble(store, store_id, roots, Some(pass)))
+    }
+
+    /// Opens the vault of a store, or creates one if the store is empty.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// use strongroom::{Argon2Params, Unlock, VaultOptions};
+    /// let options = VaultOptions::default().argon2(Argon2Params::FLOOR); // the cheapest allowed setting, for tests
+    /// let store = strongroom_memory::MemoryStore::new();
+    /// let vault = options.open_or_create(store, Unlock::passphrase("six words from a generator")).await?;
+    /// # vault.close().await?;
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Vault::open_or_create`]; [`WrongStore::OtherVault`] for an empty store if a vault was expected.
+    pub async fn open_or_create(self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
+        self.refuse_unasked(&store)?;
+        if let Err(Error::WrongStore(WrongStore::NoVault)) = read_head(&store).await {
+            match self.write_new_vault(&store, &unlock).await {
+                Ok((store_id, roots, pass)) => return Ok(self.assemble(store, store_id, roots, Some(pass))),
+                // Another caller was faster: open what it created.
+                Err(Error::WrongStore(WrongStore::HoldsVault)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.open(store, unlock).await
+    }
+
+    async fn write_new_vault(
+        &self,
+        store: &dyn Store,
+        unlock: &Unlock,
+    ) -> Result<(StoreId, Roots, Pass), Error> {
         // A new vault has new ids: nothing that was known before can be true of it.
         if self.store_id.is_some() || self.root_id.is_some() || self.mark.is_some() {
             return Err(Error::WrongStore(WrongStore::OtherVault));
         }
-        let NewVault { store_id, root, rows } = self.new_vault(&unlock).await?;
+        let NewVault { store_id, root, rows } = self.new_vault(unlock).await?;
         let mut batch = WriteBatch::default();
         let header = (VaultRow::Header.key(), encode_header(&store_id));
         for (key, row) in [header].into_iter().chain(rows) {
@@ -242,7 +288,7 @@ impl VaultOptions {
         match store.commit(Arc::new(batch)).await {
             Ok(committed) => {
                 let pass = Pass { header: committed.revision, settings: self.settings };
-                Ok(self.assemble(store, store_id, Roots::first(root, committed.revision), Some(pass)))
+                Ok((store_id, Roots::first(root, committed.revision), pass))
             }
             Err(error) => Err(match error.kind() {
                 StoreErrorKind::Conflict { .. } => Error::WrongStore(WrongStore::HoldsVault),
@@ -380,6 +426,8 @@ impl VaultOptions {
             tallies: Arc::new(Tallies::new(self.quotas, self.cache_entries_max)),
             history_versions: self.history_versions,
             clock: self.clock.into(),
+            latest_id: Arc::default(),
+            observer: self.observer,
             abandoned: AtomicBool::new(false),
             gate: Gate::new(pass),
             locks: Arc::default(),

@@ -1,0 +1,190 @@
+//! Who is told of every call of a verb.
+
+use std::borrow::Cow;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::error::{Error, ErrorKind};
+use crate::id::{Environment, LinkedAccountId, OrgId};
+use crate::model::{Actor, DefinitionRef};
+use crate::row::TenantId;
+use crate::scope::{Scope, ScopePath};
+
+/// Is told of every verb that reads or writes what an org holds, when it ends: for logs, metrics and traces of the
+/// host. It never learns a value. It is called on the task of the verb, so it should be quick.
+///
+/// ```
+/// use strongroom::{Observation, Observer, VaultOptions};
+/// #[derive(Debug)]
+/// struct Print;
+/// impl Observer for Print {
+///     fn observe(&self, seen: &Observation<'_>) {
+///         eprintln!("{} of {:?}: {:?} after {:?}", seen.verb, seen.name(), seen.outcome, seen.duration);
+///     }
+/// }
+/// let options = VaultOptions::default().observer(Print);
+/// ```
+pub trait Observer: Debug + Send + Sync + 'static {
+    /// A verb has ended.
+    fn observe(&self, seen: &Observation<'_>);
+}
+
+impl<O: Observer> Observer for Arc<O> {
+    fn observe(&self, seen: &Observation<'_>) {
+        (**self).observe(seen);
+    }
+}
+
+/// A call of a verb that has ended.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Observation<'o> {
+    /// The verb, such as `resolve` or `set_values`: the one that does the work, so `set_value` is `set_values` of one.
+    pub verb: &'static str,
+    /// On whose behalf.
+    pub actor: Option<&'o Actor>,
+    /// The org.
+    pub org: &'o OrgId,
+    /// Its environment.
+    pub environment: &'o Environment,
+    /// The scope of a value, or the most specific scope of a path.
+    pub scope: Option<&'o Scope>,
+    /// The linked account that the call is about, if it is not in `scope`.
+    pub linked_account: Option<&'o LinkedAccountId>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub duration: Duration,
+    pub(crate) name: Named<'o>,
+}
+
+impl Observation<'_> {
+    /// What the call named: a definition by name or id, the key name of a credential, a slug or the key of a record.
+    /// `None` for a call about several, or about nothing with a name.
+    #[must_use]
+    pub fn name(&self) -> Option<Cow<'_, str>> {
+        match self.name {
+            Named::Nothing => None,
+            Named::Text(text) => Some(Cow::Borrowed(text)),
+            Named::Definition(DefinitionRef::Name(name)) => Some(Cow::Borrowed(name)),
+            Named::Definition(DefinitionRef::Id(id)) => Some(Cow::Owned(id.to_string())),
+        }
+    }
+}
+
+/// How a call of a verb ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It succeeded.
+    Ok,
+    /// It failed with an error of this kind.
+    Failed(ErrorKind),
+    /// Its future was dropped: what it had begun may still happen.
+    Cancelled,
+}
+
+impl Outcome {
+    /// `ok`, `cancelled`, or the kind of the error in lower case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed(kind) => kind.as_str(),
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// What a call is about, as it begins.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call<'c> {
+    verb: &'static str,
+    name: Named<'c>,
+    scope: Option<&'c Scope>,
+    linked_account: Option<&'c LinkedAccountId>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Named<'c> {
+    Nothing,
+    Text(&'c str),
+    Definition(&'c DefinitionRef<'c>),
+}
+
+impl<'c> Call<'c> {
+    pub(crate) fn of(verb: &'static str) -> Self {
+        Self { verb, name: Named::Nothing, scope: None, linked_account: None }
+    }
+
+    pub(crate) fn named(self, text: &'c str) -> Self {
+        Self { name: Named::Text(text), ..self }
+    }
+
+    pub(crate) fn definition(self, definition: &'c DefinitionRef<'c>) -> Self {
+        Self { name: Named::Definition(definition), ..self }
+    }
+
+    pub(crate) fn at(self, scope: &'c Scope) -> Self {
+        Self { scope: Some(scope), ..self }
+    }
+
+    pub(crate) fn along(self, path: &'c ScopePath) -> Self {
+        Self { scope: path.scopes().next(), linked_account: path.account_id(), ..self }
+    }
+
+    pub(crate) fn account(self, account: &'c LinkedAccountId) -> Self {
+        Self { linked_account: Some(account), ..self }
+    }
+}
+
+/// A call under way. It is told as cancelled if it is dropped before it ends.
+pub(crate) struct Watched<'w> {
+    observer: &'w dyn Observer,
+    clock: &'w dyn Clock,
+    began: Duration,
+    seen: Observation<'w>,
+}
+
+impl<'w> Watched<'w> {
+    /// `None` if nobody observes.
+    pub(crate) fn begin(
+        engine: &'w Engine,
+        tenant: &'w TenantId,
+        actor: Option<&'w Actor>,
+        call: Call<'w>,
+    ) -> Option<Self> {
+        let observer = engine.observer.as_deref()?;
+        let clock = &*engine.clock;
+        let Call { verb, name, scope, linked_account } = call;
+        let seen = Observation {
+            verb,
+            actor,
+            org: &tenant.org,
+            environment: &tenant.environment,
+            scope,
+            linked_account,
+            outcome: Outcome::Cancelled,
+            duration: Duration::ZERO,
+            name,
+        };
+        Some(Self { observer, clock, began: clock.monotonic(), seen })
+    }
+
+    pub(crate) fn end<T>(&mut self, ended: &Result<T, Error>) {
+        self.seen.outcome = match ended {
+            Ok(_) => Outcome::Ok,
+            Err(error) => Outcome::Failed(error.kind()),
+        };
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        self.seen.duration = self.clock.monotonic().saturating_sub(self.began);
+        self.observer.observe(&self.seen);
+    }
+}

@@ -1,0 +1,138 @@
+//! How credentials are refreshed, and what came of it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Sleep, Timestamp};
+
+/// How [`AppCredentials::refresh`](crate::AppCredentials::refresh) goes about it. Make one and use it for every call.
+///
+/// ```
+/// use std::time::Duration;
+/// use strongroom::{OnUncertain, Refresh};
+/// let refresh = Refresh::new(|_| std::future::ready(())) // with tokio: `Refresh::new(tokio::time::sleep)`
+///     .lease(Duration::from_secs(20))
+///     .wait(Duration::from_secs(30))
+///     .on_uncertain(OnUncertain::TryKept);
+/// assert!(format!("{refresh:?}").contains("20s"));
+/// ```
+#[derive(Clone)]
+pub struct Refresh {
+    pub(crate) sleep: Arc<dyn Sleep>,
+    pub(crate) lease: Duration,
+    pub(crate) wait: Duration,
+    pub(crate) on_uncertain: OnUncertain,
+}
+
+impl Refresh {
+    /// A lease of 30 seconds and a wait of 60, with the host's timer: the engine has none of its own.
+    pub fn new(sleep: impl Sleep) -> Self {
+        Self {
+            sleep: Arc::new(sleep),
+            lease: Duration::from_secs(30),
+            wait: Duration::from_secs(60),
+            on_uncertain: OnUncertain::Refuse,
+        }
+    }
+
+    /// How long the exchange may take, from 1 second to 1 hour: longer than the timeout of the host's request, and
+    /// longer than clocks of two processes differ. When it is over, the outcome is uncertain, and the caller who began
+    /// can no longer write.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// How long to wait for another caller's refresh.
+    #[must_use]
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// What to do if the outcome of an earlier refresh is unknown.
+    #[must_use]
+    pub fn on_uncertain(mut self, policy: OnUncertain) -> Self {
+        self.on_uncertain = policy;
+        self
+    }
+}
+
+impl fmt::Debug for Refresh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refresh")
+            .field("lease", &self.lease)
+            .field("wait", &self.wait)
+            .field("on_uncertain", &self.on_uncertain)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a refresh does if nobody knows how an earlier one ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OnUncertain {
+    /// Refuses, with [`RefreshError::Uncertain`](crate::RefreshError::Uncertain): for a provider that revokes
+    /// everything if a refresh token is used twice. The customer connects again, and
+    /// [`replace_all`](crate::AppCredentials::replace_all) ends the uncertainty; or the host learns that they are good,
+    /// and [`settle_refresh`](crate::AppCredentials::settle_refresh) does.
+    #[default]
+    Refuse,
+    /// Refreshes with the credentials that are kept: for a provider that takes an old refresh token for a while.
+    TryKept,
+}
+
+/// Whether credentials are being refreshed, as of when they were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum RefreshState {
+    /// No refresh is under way.
+    Idle,
+    /// Some caller refreshes them, and has until then.
+    Underway {
+        /// When its lease ends.
+        until: Timestamp,
+    },
+    /// A refresh began and nobody knows how it ended.
+    Uncertain {
+        /// When it began.
+        since: Timestamp,
+    },
+    /// The provider said that they are not valid. No refresh calls it with them again.
+    Rejected {
+        /// When that refresh began.
+        since: Timestamp,
+    },
+}
+
+/// Why the host's exchange gave no new credentials. This decides whether the provider sees the old ones again.
+#[derive(Debug)]
+pub enum Unrefreshed<E> {
+    /// The provider certainly did not use them up: it was never reached, or refused before it looked at them (429,
+    /// 503). The next call may try; those who waited for this one do not.
+    Unused(E),
+    /// The provider said that they are not valid, as OAuth's `invalid_grant` does. Nobody tries them again: the
+    /// customer connects again, and [`replace_all`](crate::AppCredentials::replace_all) ends this.
+    Rejected(E),
+    /// The provider may have used them up: its answer was lost. The outcome is uncertain from now on.
+    Unknown(E),
+}
+
+/// An error that `?` passes on counts as unknown, which is the safe side.
+impl<E> From<E> for Unrefreshed<E> {
+    fn from(error: E) -> Self {
+        Self::Unknown(error)
+    }
+}
+
+/// Who refreshed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefreshedBy {
+    /// This call.
+    ThisCall,
+    /// Another one, or the credentials were set anew: those that this call was given are out of date.
+    Another,
+}

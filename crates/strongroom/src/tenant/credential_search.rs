@@ -1,0 +1,239 @@
+//! A search through the credentials of all accounts, some accounts at a time, each time in one read.
+
+use crate::error::Error;
+use crate::id::{IntegrationId, LinkedAccountId};
+use crate::model::{
+    CredentialFilter, CredentialInfo, CredentialPlace, Cursor, CursorError, Listing, PageRequest, Sought,
+};
+use crate::row::TenantRow;
+use crate::store::{Key, KeyRange, Scan, Versioned};
+use crate::tenant::{Freshness, Needs, Rows, Tenant, View, fresh_if_stale, listed_id};
+
+impl Tenant {
+    /// A page of the places that the filter is about, in the byte order of their accounts, integrations and key names.
+    pub(crate) async fn credentials_where(
+        &self,
+        filter: &CredentialFilter,
+        page: &PageRequest,
+    ) -> Result<Listing<CredentialPlace>, Error> {
+        let after = page.after.as_ref().map(|cursor| self.place_at(cursor)).transpose()?;
+        let mut rest = self.id.accounts();
+        if let Some(last) = &after {
+            // Its account may have more.
+            rest.start = self.id.account(&last.account).key().as_bytes().to_vec();
+        }
+        let mut items: Vec<CredentialPlace> = Vec::new();
+        loop {
+            let (accounts, more) = self.next_accounts(&mut rest, filter.accounts_at_once()).await?;
+            let search = Search { tenant: self, filter, accounts: &accounts };
+            for place in fresh_if_stale(|freshness| search.places(freshness)).await? {
+                if after.as_ref().is_some_and(|last| place.sort_key() <= last.sort_key()) {
+                    continue;
+                }
+                if items.len() == page.limit {
+                    let next = items.last().map(|last| self.cursor_at(last));
+                    return Ok(Listing { items, next });
+                }
+                items.push(place);
+            }
+            if !more {
+                return Ok(Listing { items, next: None });
+            }
+        }
+    }
+
+    /// The next accounts that have a row, and whether more follow. The range is narrowed to what follows.
+    async fn next_accounts(
+        &self,
+        rest: &mut KeyRange,
+        at_once: usize,
+    ) -> Result<(Vec<LinkedAccountId>, bool), Error> {
+        let all = self.id.accounts();
+        let page = self.engine.read(Scan::new(rest.clone(), at_once).keys_only()).await?;
+        let accounts = page.rows.iter().map(|(key, _)| listed_id(&all, key)).collect::<Result<_, _>>()?;
+        // No rows end the list even if the store says `more`, so that a faulty store cannot keep the loop going.
+        let Some((last, _)) = page.rows.last() else { return Ok((accounts, false)) };
+        *rest = rest.clone().after(last.as_bytes());
+        Ok((accounts, page.more))
+    }
+
+    /// A cursor is the end of the key of a credential, whether or not there is one.
+    fn cursor_at(&self, place: &CredentialPlace) -> Cursor {
+        let key = self.id.credential(&place.account, &place.integration, &place.key_name).key();
+        let start = self.id.all_credentials().start.len();
+        Cursor(key.as_bytes().get(start..).unwrap_or_default().to_vec())
+    }
+
+    fn place_at(&self, cursor: &Cursor) -> Result<CredentialPlace, Error> {
+        let key = [self.id.all_credentials().start.as_slice(), &cursor.0].concat();
+        match self.id.parse_row(&key) {
+            Some(TenantRow::Credential(account, integration, key_name)) => Ok(CredentialPlace {
+                account: account.into_owned(),
+                integration: integration.into_owned(),
+                key_name: key_name.into_owned(),
+                info: None,
+            }),
+            _ => Err(CursorError.into()),
+        }
+    }
+}
+
+/// A search in some accounts, which follow one another.
+struct Search<'s> {
+    tenant: &'s Tenant,
+    filter: &'s CredentialFilter,
+    accounts: &'s [LinkedAccountId],
+}
+
+/// The rows of some accounts, as they were at one point unless they fill more than a page of the store.
+struct Found<'s> {
+    view: View<'s>,
+    accounts: Rows,
+    integrations: Rows,
+    credentials: Rows,
+}
+
+impl<'s> Search<'s> {
+    async fn places(&self, freshness: Freshness) -> Result<Vec<CredentialPlace>, Error> {
+        if self.accounts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let owners: Vec<&LinkedAccountId> = match self.filter.sought {
+            Sought::Missing(_) => Vec::new(),
+            Sought::ExpiringBefore(_) => self.accounts.iter().collect(),
+        };
+        let found = self.read(&owners, freshness).await?;
+        match &self.filter.sought {
+            Sought::Missing(_) => self.missing(&found),
+            Sought::ExpiringBefore(_) => self.expiring(&found),
+        }
+    }
+
+    async fn read<'v>(
+        &self,
+        owners: &'v [&'v LinkedAccountId],
+        freshness: Freshness,
+    ) -> Result<Found<'v>, Error> {
+        let ids = &self.tenant.id;
+        let ranges = [
+            ids.accounts_between(self.accounts),
+            ids.integrations_between(self.accounts),
+            ids.credentials_between(self.accounts),
+        ];
+        let scan = |range: &KeyRange| Scan::new(range.clone(), SCAN_ROWS_MAX);
+        let [accounts, integrations, credentials] = &ranges;
+        let credentials = match self.filter.sought {
+            Sought::Missing(_) => scan(credentials).keys_only(),
+            Sought::ExpiringBefore(_) => scan(credentials),
+        };
+        let needs = Needs::org_keys().accounts(owners).freshness(freshness);
+        let scans = vec![scan(accounts), scan(integrations), credentials];
+        let (view, pages) = self.tenant.read(&needs, scans).await?;
+        let mut rows = Vec::with_capacity(ranges.len());
+        for (range, page) in ranges.iter().zip(pages) {
+            rows.push(self.tenant.rest(range, page).await?);
+        }
+        let [accounts, integrations, credentials] = rows.try_into().unwrap_or_default();
+        Ok(Found { view, accounts, integrations, credentials })
+    }
+
+    /// Opens the rows of those accounts alone that lack the credential.
+    fn missing(&self, found: &Found<'_>) -> Result<Vec<CredentialPlace>, Error> {
+        let (Sought::Missing(key_name), Some(integration)) = (&self.filter.sought, &self.filter.integration)
+        else {
+            return Ok(Vec::new());
+        };
+        let mut places = Vec::new();
+        for account in self.accounts {
+            let credential = self.tenant.id.credential(account, integration, key_name).key();
+            let has_it = row_at(&found.credentials, &credential).is_some();
+            if !has_it && self.is_live(found, account, None)? {
+                let (account, integration) = (account.clone(), integration.clone());
+                places.push(CredentialPlace { account, integration, key_name: key_name.clone(), info: None });
+            }
+        }
+        Ok(places)
+    }
+
+    fn expiring(&self, found: &Found<'_>) -> Result<Vec<CredentialPlace>, Error> {
+        let mut places = Vec::new();
+        for (key, row) in &found.credentials {
+            let Some(info) = self.expiring_in(found, key, row)? else { continue };
+            let (account, info) = info;
+            if self.is_live(found, &account, Some(&info.integration))? {
+                let (integration, key_name) = (info.integration.clone(), info.key_name.clone());
+                places.push(CredentialPlace { account, integration, key_name, info: Some(info) });
+            }
+        }
+        Ok(places)
+    }
+
+    /// The credential in a row, if it is one that is sought.
+    fn expiring_in(
+        &self,
+        found: &Found<'_>,
+        key: &Key,
+        row: &Versioned,
+    ) -> Result<Option<(LinkedAccountId, CredentialInfo)>, Error> {
+        let Sought::ExpiringBefore(moment) = self.filter.sought else { return Ok(None) };
+        let Some(TenantRow::Credential(account, integration, key_name)) =
+            self.tenant.id.parse_row(key.as_bytes())
+        else {
+            // Not the key of a credential: `verify` reports it, and one such row does not hide the rest.
+            return Ok(None);
+        };
+        if self.filter.integration.as_ref().is_some_and(|sought| *sought != *integration) {
+            return Ok(None);
+        }
+        let opened = self.tenant.open_credential(&found.view, (&account, &integration, &key_name), row)?;
+        let Some(info) = opened.map(|credential| credential.info) else { return Ok(None) };
+        let is_sought = info.metadata.expires_at().is_some_and(|at| at < moment);
+        Ok(is_sought.then(|| (account.into_owned(), info)))
+    }
+
+    /// Whether the account, and the integration if one is given, are there and not being deleted.
+    fn is_live(
+        &self,
+        found: &Found<'_>,
+        account: &LinkedAccountId,
+        integration: Option<&IntegrationId>,
+    ) -> Result<bool, Error> {
+        let (tenant, view) = (self.tenant, &found.view);
+        let Some(row) = row_at(&found.accounts, &tenant.id.account(account).key()) else { return Ok(false) };
+        let known = tenant.open_account(view, account, row)?;
+        if known.is_none_or(|known| known.body.deleting.is_some()) {
+            return Ok(false);
+        }
+        let Some(integration) = integration else { return Ok(true) };
+        let key = tenant.id.integration(account, integration).key();
+        let Some(row) = row_at(&found.integrations, &key) else { return Ok(false) };
+        let known = tenant.open_integration(view, account, integration, row)?;
+        Ok(known.is_some_and(|known| known.body.deleting.is_none()))
+    }
+}
+
+impl CredentialFilter {
+    /// How many accounts are looked at in one read.
+    fn accounts_at_once(&self) -> usize {
+        match self.sought {
+            Sought::Missing(_) => 500,
+            // A read has room for so many keyrings.
+            Sought::ExpiringBefore(_) => 64,
+        }
+    }
+}
+
+impl CredentialPlace {
+    /// By this the places come in the order of the keys of their rows.
+    fn sort_key(&self) -> (&str, &str, &str) {
+        (self.account.as_str(), self.integration.as_str(), self.key_name.as_str())
+    }
+}
+
+fn row_at<'r>(rows: &'r Rows, key: &Key) -> Option<&'r Versioned> {
+    let index = rows.binary_search_by(|(found, _)| found.cmp(key)).ok()?;
+    rows.get(index).map(|(_, row)| row)
+}
+
+/// More than so many accounts have, unless their credentials are many; then the rest is read page by page.
+const SCAN_ROWS_MAX: usize = 8_192;

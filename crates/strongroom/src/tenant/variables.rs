@@ -1,0 +1,142 @@
+//! A struct of the host that is both the definitions of its variables and what a run reads.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::error::{Error, Invalid};
+use crate::format::VarFormat;
+use crate::model::{ReadError, Resolution, Resolved, VariableDefinition};
+use crate::secret::Secret;
+
+/// The variables of a service as the fields of a struct. `#[derive(strongroom::Variables)]`, with the feature `derive`,
+/// implements it.
+pub trait Variables: Sized {
+    /// The definitions of the fields, for [`Org::ensure_definitions`](crate::Org::ensure_definitions).
+    ///
+    /// # Errors
+    /// [`Invalid::Definition`](crate::Invalid::Definition) for a format that does not fit the type of its field, and
+    /// [`Invalid::Format`](crate::Invalid::Format) for one that breaks a rule.
+    fn definitions() -> Result<Vec<VariableDefinition>, Error>;
+
+    /// Reads the fields from what a run sees.
+    ///
+    /// # Errors
+    /// [`ReadError`], which names the variable and never shows its value.
+    fn read(run: &Resolution) -> Result<Self, ReadError>;
+}
+
+/// A type that the value of one variable is read into.
+pub trait Variable: Sized {
+    /// Whether a run must have a value.
+    const REQUIRED: bool = true;
+
+    /// Whether values are secret.
+    const SECRET: bool = false;
+
+    /// The format of values, unless the host names another one.
+    fn format() -> VarFormat;
+
+    /// Whether every value of the format fits the type, as far as the format can say.
+    fn fits(format: &VarFormat) -> bool {
+        *format == Self::format()
+    }
+
+    /// Reads a value.
+    ///
+    /// # Errors
+    /// [`ReadError::Missing`] and [`ReadError::Unfit`] with the `name`.
+    fn read(found: Option<&Resolved>, name: &str) -> Result<Self, ReadError>;
+}
+
+impl VariableDefinition {
+    /// A definition of `format` for values that are read into a `T`: encrypted and required as the type says.
+    ///
+    /// ```
+    /// use strongroom::{Secret, VarFormat, VariableDefinition};
+    /// let token = VariableDefinition::read_as::<Option<Secret>>("TOKEN", VarFormat::String)?;
+    /// assert!(token.encrypted && !token.required);
+    /// assert!(VariableDefinition::read_as::<u16>("PORT", VarFormat::Url).is_err());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Invalid::Definition`](crate::Invalid::Definition) if the format does not fit the type.
+    pub fn read_as<T: Variable>(name: &str, format: VarFormat) -> Result<Self, Error> {
+        if !T::fits(&format) {
+            return Err(Error::Invalid(Invalid::Definition("the format does not fit the type of the field")));
+        }
+        let definition = Self::new(name, format);
+        let definition = if T::SECRET { definition.encrypted() } else { definition };
+        Ok(if T::REQUIRED { definition.required() } else { definition })
+    }
+}
+
+fn present<'r>(found: Option<&'r Resolved>, name: &str) -> Result<&'r Resolved, ReadError> {
+    found.ok_or_else(|| ReadError::Missing(name.to_owned()))
+}
+
+impl Variable for String {
+    fn format() -> VarFormat {
+        VarFormat::String
+    }
+
+    fn fits(_: &VarFormat) -> bool {
+        true
+    }
+
+    fn read(found: Option<&Resolved>, name: &str) -> Result<Self, ReadError> {
+        Ok(present(found, name)?.value.expose().to_owned())
+    }
+}
+
+impl Variable for Secret {
+    const SECRET: bool = true;
+
+    fn format() -> VarFormat {
+        VarFormat::String
+    }
+
+    fn fits(_: &VarFormat) -> bool {
+        true
+    }
+
+    fn read(found: Option<&Resolved>, name: &str) -> Result<Self, ReadError> {
+        Ok(present(found, name)?.value.expose().into())
+    }
+}
+
+impl<T: Variable> Variable for Option<T> {
+    const REQUIRED: bool = false;
+    const SECRET: bool = T::SECRET;
+
+    fn format() -> VarFormat {
+        T::format()
+    }
+
+    fn fits(format: &VarFormat) -> bool {
+        T::fits(format)
+    }
+
+    fn read(found: Option<&Resolved>, name: &str) -> Result<Self, ReadError> {
+        found.map(|found| T::read(Some(found), name)).transpose()
+    }
+}
+
+/// Types that parse their own text.
+macro_rules! parsed {
+    ($($kind:ty),* as $format:expr) => { $(
+        impl Variable for $kind {
+            fn format() -> VarFormat {
+                $format
+            }
+
+            fn read(found: Option<&Resolved>, name: &str) -> Result<Self, ReadError> {
+                present(found, name)?.value.expose().parse().map_err(|_| ReadError::Unfit(name.to_owned()))
+            }
+        }
+    )* };
+}
+
+parsed!(bool as VarFormat::Boolean);
+parsed!(i8, i16, i32, i64, i128, isize, u8, u16, u32, u64, u128, usize as VarFormat::Integer);
+parsed!(f32, f64 as VarFormat::Number);
+parsed!(IpAddr, Ipv4Addr, Ipv6Addr as VarFormat::Ip);

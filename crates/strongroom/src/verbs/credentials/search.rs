@@ -1,0 +1,40 @@
+//! Which accounts lack a credential, and which credentials expire.
+
+use crate::engine::observer::Call;
+use crate::error::Error;
+use crate::model::{CredentialFilter, CredentialPlace, Listing, PageRequest};
+use crate::verbs::org::Org;
+
+impl Org {
+    /// Finds credentials of all accounts: those that are missing, or that expire. In the byte order of their accounts,
+    /// integrations and key names; no value is returned.
+    ///
+    /// What is missing is found by keys alone, and only accounts that lack the credential are opened: some 500 accounts
+    /// in two reads of the store. When one expires is sealed in it, so those of the integration are opened: 64 accounts
+    /// in two reads. A call goes on until its page is full or the accounts are at an end.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_org(async |org| {
+    /// use strongroom::{CredentialFilter, IntegrationId, NewCredential, PageRequest, Timestamp};
+    /// let account = org.create_account("user_12345".parse()?).with_default_app().await?;
+    /// let (soon, later) = (Timestamp::from_ms(4_000_000_000_000), Timestamp::from_ms(4_000_000_000_001));
+    /// let app = account.app(IntegrationId::default_app());
+    /// app.set_many(&[NewCredential::new("access", "a1").expires_at(soon)]).await?;
+    /// let expiring = CredentialFilter::expiring_before(later);
+    /// assert_eq!(org.credentials_where(&expiring, PageRequest::default()).await?.items.len(), 1);
+    /// let without = CredentialFilter::missing("refresh".parse()?);
+    /// assert_eq!(org.credentials_where(&without, PageRequest::default()).await?.items.len(), 1);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Invalid::Cursor`](crate::Invalid::Cursor); [`Error::Damaged`] for a row that has to be opened.
+    pub async fn credentials_where(
+        &self,
+        filter: &CredentialFilter,
+        page: PageRequest,
+    ) -> Result<Listing<CredentialPlace>, Error> {
+        let search = self.tenant.credentials_where(filter, &page);
+        self.tenant.observed(Call::of("credentials_where"), search).await
+    }
+}

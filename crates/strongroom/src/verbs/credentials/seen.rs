@@ -1,0 +1,49 @@
+//! All credentials of an integration, as a host sees them.
+
+use super::AppRows;
+use crate::model::{Credential, Expected, RefreshState, Revision};
+
+/// All credentials of one integration, as they were at one moment.
+#[derive(Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Credentials {
+    /// The credentials, in the byte order of their key names.
+    pub items: Vec<Credential>,
+    /// A mark of all of them together, which every change of any of them changes; `None` if there are none.
+    pub revision: Option<Revision>,
+    /// Whether they are being refreshed ([`AppCredentials::refresh`]).
+    pub refresh: RefreshState,
+    /// What a refresh of exactly these credentials expects; `None` of those that a refresh returned.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub(super) rows: Option<AppRows>,
+}
+
+impl Credentials {
+    pub(super) fn new(items: Vec<Credential>, refresh: RefreshState) -> Self {
+        let revision = Revision::of_all(items.iter().map(|item| (&item.info.key_name, item.info.revision)));
+        Self { items, revision, refresh, rows: None }
+    }
+
+    /// The credential with this key name.
+    #[must_use]
+    pub fn get(&self, key_name: &str) -> Option<&Credential> {
+        let found = self.items.binary_search_by(|item| item.info.key_name.as_str().cmp(key_name)).ok()?;
+        self.items.get(found)
+    }
+
+    /// The condition that none of them has changed, and none was added.
+    #[must_use]
+    pub fn expected(&self) -> Expected {
+        self.revision.map_or(Expected::Absent, Expected::Revision)
+    }
+}
+
+impl IntoIterator for Credentials {
+    type Item = Credential;
+    type IntoIter = std::vec::IntoIter<Credential>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.items.into_iter()
+    }
+}

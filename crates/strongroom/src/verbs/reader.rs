@@ -1,0 +1,268 @@
+//! Handles that only read: what runs at one path see, and what one account has.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::id::{IntegrationId, LinkedAccountId};
+use crate::model::{
+    Credential, CredentialInfo, DefinitionRef, LinkedAccount, Listing, PageRequest, Resolution, Resolved,
+    ScopedValue, Trace,
+};
+use crate::scope::ScopePath;
+use crate::verbs::account::Account;
+use crate::verbs::org::Org;
+
+/// What a run at one path sees, and nothing else: for code that is to have its variables and no more.
+///
+/// Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    org: Org,
+    path: ScopePath,
+    names: Names,
+}
+
+/// What one linked account has, to be read and not written: for a page that shows it, or code that acts for it.
+///
+/// Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Viewer {
+    account: Account,
+    names: Names,
+}
+
+/// The names that a handle knows; all of them if there is no list.
+#[derive(Debug, Clone, Default)]
+struct Names(Option<Arc<BTreeSet<String>>>);
+
+impl Names {
+    /// Those that were known before and are in `names`.
+    fn narrowed<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Self {
+        let narrowed = names.into_iter().filter(|name| self.knows(name)).map(str::to_owned).collect();
+        Self(Some(Arc::new(narrowed)))
+    }
+
+    fn knows(&self, name: &str) -> bool {
+        self.0.as_ref().is_none_or(|names| names.contains(name))
+    }
+
+    fn refuse_unknown(&self, name: &str) -> Result<(), Error> {
+        if self.knows(name) {
+            Ok(())
+        } else {
+            Err(Error::DefinitionNotFound(DefinitionRef::from(name).into_owned()))
+        }
+    }
+}
+
+impl Org {
+    /// A handle that only resolves variables, at this path alone.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// use strongroom::{Error, Scope, ScopePath};
+    /// org.set_value("PORT", Scope::Org, "80").await?;
+    /// let run = org.reader(ScopePath::org()).only(["PORT"]);
+    /// assert_eq!(run.resolve("PORT").await?.unwrap().value.expose(), "80");
+    /// assert!(matches!(run.resolve("TOKEN").await, Err(Error::DefinitionNotFound(_))));
+    /// # Ok(()) });
+    /// ```
+    #[must_use]
+    pub fn reader(&self, path: ScopePath) -> Reader {
+        Reader { org: self.clone(), path, names: Names::default() }
+    }
+}
+
+impl Reader {
+    /// The path.
+    #[must_use]
+    pub fn path(&self) -> &ScopePath {
+        &self.path
+    }
+
+    /// The same handle for these variables alone: the others do not exist for it. A handle never comes to know more.
+    #[must_use]
+    pub fn only<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Self {
+        Self { names: self.names.narrowed(names), ..self.clone() }
+    }
+
+    /// [`Org::resolve`] at the path.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// org.set_value("PORT", strongroom::Scope::Org, "80").await?;
+    /// let run = org.reader(strongroom::ScopePath::org());
+    /// assert!(run.resolve("PORT").await?.is_some());
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Org::resolve`].
+    pub async fn resolve(&self, name: &str) -> Result<Option<Resolved>, Error> {
+        self.names.refuse_unknown(name)?;
+        self.org.resolve(name, &self.path).await
+    }
+
+    /// [`Org::resolve_all`] at the path: it opens every value and gives those that the handle knows.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// org.set_value("PORT", strongroom::Scope::Org, "80").await?;
+    /// let run = org.reader(strongroom::ScopePath::org());
+    /// assert_eq!(run.resolve_all().await?.values.len(), 1);
+    /// assert!(run.only(["TOKEN"]).resolve_all().await?.values.is_empty());
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Org::resolve_all`].
+    pub async fn resolve_all(&self) -> Result<Resolution, Error> {
+        let mut all = self.org.resolve_all(&self.path).await?;
+        all.values.retain(|resolved| self.names.knows(&resolved.name));
+        all.missing_required.retain(|name| self.names.knows(name));
+        Ok(all)
+    }
+
+    /// [`Org::explain`] at the path.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// let run = org.reader(strongroom::ScopePath::org());
+    /// assert!(run.explain("PORT").await?.winner().is_none());
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Org::explain`].
+    pub async fn explain(&self, name: &str) -> Result<Trace, Error> {
+        self.names.refuse_unknown(name)?;
+        self.org.explain(name, &self.path).await
+    }
+
+    /// [`Org::explain_all`] at the path.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// let run = org.reader(strongroom::ScopePath::org());
+    /// assert_eq!(run.explain_all().await?.len(), 1);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Org::explain_all`].
+    pub async fn explain_all(&self) -> Result<Vec<Trace>, Error> {
+        let mut traces = self.org.explain_all(&self.path).await?;
+        traces.retain(|trace| self.names.knows(&trace.name));
+        Ok(traces)
+    }
+}
+
+impl Account {
+    /// A handle that reads what the account has and writes nothing. That of a [bound](Account::bound) handle is bound.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// account.set_value("PORT", "80").await?;
+    /// account.upsert_credential("api_key", "k1").await?;
+    /// let viewer = account.viewer().only(["PORT"]);
+    /// assert_eq!(viewer.value("PORT").await?.unwrap().value.expose(), "80");
+    /// let default_app = strongroom::IntegrationId::default_app();
+    /// assert!(viewer.credential(default_app, "api_key").await?.is_none()); // not one of its names
+    /// # Ok(()) });
+    /// ```
+    #[must_use]
+    pub fn viewer(&self) -> Viewer {
+        Viewer { account: self.clone(), names: Names::default() }
+    }
+}
+
+impl Viewer {
+    /// The id of the account.
+    #[must_use]
+    pub fn id(&self) -> &LinkedAccountId {
+        self.account.id()
+    }
+
+    /// The same handle for the variables and credentials of these names alone: the others do not exist for it. A handle
+    /// never comes to know more.
+    #[must_use]
+    pub fn only<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Self {
+        Self { names: self.names.narrowed(names), ..self.clone() }
+    }
+
+    /// [`Account::info`].
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// assert!(account.viewer().info().await?.is_some());
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Account::info`].
+    pub async fn info(&self) -> Result<Option<LinkedAccount>, Error> {
+        self.account.info().await
+    }
+
+    /// [`Account::value`].
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// assert!(account.viewer().value("PORT").await?.is_none());
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Account::value`]; [`Error::DefinitionNotFound`] for a name that the handle does not know.
+    pub async fn value(&self, name: &str) -> Result<Option<ScopedValue>, Error> {
+        self.names.refuse_unknown(name)?;
+        self.account.value(name).await
+    }
+
+    /// The credential of an integration with this key name, if there is one that the handle knows.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// account.upsert_credential("api_key", "k1").await?;
+    /// let default_app = strongroom::IntegrationId::default_app();
+    /// assert!(account.viewer().credential(default_app, "api_key").await?.is_some());
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`AppCredentials::get`](crate::AppCredentials::get).
+    pub async fn credential(
+        &self,
+        integration: IntegrationId,
+        key_name: &str,
+    ) -> Result<Option<Credential>, Error> {
+        if !self.names.knows(key_name) {
+            return Ok(None);
+        }
+        self.account.app(integration).get(key_name).await
+    }
+
+    /// The key names and times of the credentials of an integration, without values.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// account.upsert_credential("api_key", "k1").await?;
+    /// let default_app = strongroom::IntegrationId::default_app();
+    /// let page = account.viewer().credentials(default_app, strongroom::PageRequest::default()).await?;
+    /// assert_eq!(page.items.len(), 1);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`AppCredentials::list`](crate::AppCredentials::list).
+    pub async fn credentials(
+        &self,
+        integration: IntegrationId,
+        page: PageRequest,
+    ) -> Result<Listing<CredentialInfo>, Error> {
+        let mut listed = self.account.app(integration).list(page).await?;
+        listed.items.retain(|info| self.names.knows(info.key_name.as_str()));
+        Ok(listed)
+    }
+}

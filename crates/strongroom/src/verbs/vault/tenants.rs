@@ -1,0 +1,102 @@
+//! Which orgs and environments a vault holds.
+
+use crate::error::Error;
+use crate::id::{Environment, OrgId};
+use crate::model::{Cursor, Listing, PageRequest};
+use crate::row::{TenantId, VaultKeys};
+use crate::store::{KeyRange, Scan};
+use crate::verbs::org::Org;
+use crate::verbs::vault::Vault;
+
+impl Vault {
+    /// The orgs that have rows, in the order of their ids. One that was shredded is among them, since the list of its
+    /// destroyed keys stays. It walks from org to org: one read for each, however many rows they have.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_vault(async |vault| {
+    /// use strongroom::{Environment, PageRequest, VarFormat, VariableDefinition};
+    /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
+    /// org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+    /// assert_eq!(vault.orgs(PageRequest::first(100)).await?.items, [*org.id()]);
+    /// assert_eq!(org.environments().await?, [Environment::test()]);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Invalid::Cursor`](crate::Invalid::Cursor).
+    pub async fn orgs(&self, page: PageRequest) -> Result<Listing<OrgId>, Error> {
+        let mut rest = VaultKeys::tenants();
+        if let Some(cursor) = &page.after {
+            rest.start = VaultKeys::org(&org_of(cursor)?).end.unwrap_or(rest.start);
+        }
+        let mut items: Vec<OrgId> = Vec::new();
+        while let Some(tenant) = self.next_tenant(&mut rest).await? {
+            if items.len() == page.limit {
+                let next = items.last().map(|last| Cursor(last.as_bytes().to_vec()));
+                return Ok(Listing { items, next });
+            }
+            items.push(tenant.org);
+            let Some(end) = VaultKeys::org(&tenant.org).end else { break };
+            rest.start = end;
+        }
+        Ok(Listing { items, next: None })
+    }
+
+    /// The environments in which an org has rows, in the byte order of their names. One read for each.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_vault(async |vault| {
+    /// let org = "6500a1b2c3d4e5f6a7b8c9d0".parse()?;
+    /// assert!(vault.environments(&org).await?.is_empty());
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn environments(&self, org: &OrgId) -> Result<Vec<Environment>, Error> {
+        let mut rest = VaultKeys::org(org);
+        let mut found = Vec::new();
+        while let Some(tenant) = self.next_tenant(&mut rest).await? {
+            let end = tenant.all().end;
+            found.push(tenant.environment);
+            let Some(end) = end else { break };
+            rest.start = end;
+        }
+        Ok(found)
+    }
+
+    /// The tenant of the first row of the range that has one. The range is narrowed to what follows the others.
+    async fn next_tenant(&self, rest: &mut KeyRange) -> Result<Option<TenantId>, Error> {
+        while !rest.is_empty() {
+            let page = self.engine.read(Scan::new(rest.clone(), 1).keys_only()).await?;
+            let Some((key, _)) = page.rows.first() else { return Ok(None) };
+            if let Some(tenant) = TenantId::of_key(key) {
+                return Ok(Some(tenant));
+            }
+            // A row of nobody: `verify` reports it, and it does not hide the rest.
+            *rest = rest.clone().after(key.as_bytes());
+        }
+        Ok(None)
+    }
+}
+
+impl Org {
+    /// The environments in which this org has rows: [`Vault::environments`].
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// assert_eq!(org.environments().await?, [org.environment().clone()]);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn environments(&self) -> Result<Vec<Environment>, Error> {
+        let engine = self.tenant.engine.clone();
+        Vault { engine }.environments(self.id()).await
+    }
+}
+
+fn org_of(cursor: &Cursor) -> Result<OrgId, Error> {
+    OrgId::from_bytes(&cursor.0).ok_or_else(|| crate::model::CursorError.into())
+}

@@ -1,0 +1,139 @@
+//! Which accounts lack a credential, and which credentials expire.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use futures_executor::block_on;
+use strongroom::{
+    CredentialFilter, CredentialPlace, Error, IntegrationId, Invalid, NewCredential, Org, PageRequest,
+    Timestamp, Vault, VaultOptions,
+};
+use strongroom_memory::MemoryStore;
+
+use crate::common::{id, org_of, run, unlock, vault, with_org};
+use crate::rig::{Paged, stop_after_first_commit};
+
+#[test]
+fn accounts_without_the_credential_are_found_whether_or_not_they_have_the_app() {
+    with_org(async |org| {
+        furnish(&org).await?;
+        let missing = CredentialFilter::missing(id("access"));
+        assert_eq!(places(&org, &missing, 100).await?, ["a05 default-app access", "bare default-app access"]);
+        let missing = CredentialFilter::missing(id("token")).of(id("crm"));
+        let found = places(&org, &missing, 7).await?;
+        assert_eq!(found.len(), ACCOUNTS);
+        assert!(!found.contains(&"a03 crm token".to_owned()));
+        Ok(())
+    });
+}
+
+#[test]
+fn credentials_that_expire_before_a_moment_are_found_in_every_integration_or_in_one() {
+    with_org(async |org| {
+        furnish(&org).await?;
+        // Account number n expires n milliseconds after `FIRST`.
+        let expiring = |number| CredentialFilter::expiring_before(Timestamp::from_ms(FIRST + number));
+        assert!(places(&org, &expiring(0), 100).await?.is_empty());
+        let found = places(&org, &expiring(4), 100).await?;
+        let of_default_app =
+            ["a00", "a01", "a02", "a03"].map(|account| format!("{account} default-app access"));
+        assert_eq!(found[..3], of_default_app[..3]);
+        assert_eq!(found[3..], ["a03 crm token".to_owned(), of_default_app[3].clone()]);
+        assert_eq!(places(&org, &expiring(4).of(id("crm")), 100).await?, ["a03 crm token"]);
+        let first = org.credentials_where(&expiring(4), PageRequest::first(1)).await?;
+        assert_eq!(
+            first.items[0].info.as_ref().unwrap().metadata.expires_at(),
+            Some(Timestamp::from_ms(FIRST))
+        );
+        Ok(())
+    });
+}
+
+#[test]
+fn pages_of_any_length_give_what_one_gives_on_a_store_of_small_pages_too() {
+    run(async {
+        let store = Paged::of(MemoryStore::new(), 3);
+        let org = org_of(&vault(store, VaultOptions::default()).await?);
+        furnish(&org).await?;
+        for filter in [
+            CredentialFilter::missing(id("token")).of(id("crm")),
+            CredentialFilter::expiring_before(Timestamp::from_ms(FIRST + 1_000)),
+        ] {
+            let whole = places(&org, &filter, 1_000).await?;
+            assert!(whole.len() >= ACCOUNTS);
+            for limit in [1, 2, whole.len() - 1, whole.len()] {
+                assert_eq!(places(&org, &filter, limit).await?, whole, "{limit}");
+            }
+        }
+        let cursor = org.linked_accounts(PageRequest::first(1)).await?.next.unwrap();
+        let page = PageRequest::first(1).after(cursor);
+        let refused = org.credentials_where(&CredentialFilter::missing(id("access")), page).await;
+        assert!(matches!(refused, Err(Error::Invalid(Invalid::Cursor(_)))));
+        Ok(())
+    });
+}
+
+#[test]
+fn what_is_deleted_or_shredded_is_not_found_also_where_the_sweep_was_interrupted() {
+    let all = CredentialFilter::expiring_before(Timestamp::from_ms(u64::MAX));
+    let without = CredentialFilter::missing(id("nothing"));
+    let store = Arc::new(MemoryStore::new());
+    let org = block_on(async {
+        let org = org_of(&vault(Arc::clone(&store), VaultOptions::default()).await?);
+        furnish(&org).await.map(|()| org)
+    });
+    let org = org.unwrap();
+    let (held, lacking) =
+        (block_on(places(&org, &all, 100)).unwrap(), block_on(places(&org, &without, 100)).unwrap());
+    stop_after_first_commit(&store, async |org| {
+        let _ = org.delete_account(&id("a01")).await;
+    });
+    stop_after_first_commit(&store, async |org| {
+        let _ = org.account(id("a03")).delete_integration(&id("crm")).await;
+    });
+    run(async {
+        let org = org_of(&Vault::open(Arc::clone(&store), unlock()).await?);
+        let gone = ["a01 default-app access", "a03 crm token"];
+        let left: Vec<_> = held.into_iter().filter(|place| !gone.contains(&place.as_str())).collect();
+        assert_eq!(places(&org, &all, 100).await?, left);
+        assert_eq!(places(&org, &without, 100).await?.len(), lacking.len() - 1);
+        let _ = org.shred().await?;
+        assert!(places(&org, &all, 100).await?.is_empty() && places(&org, &without, 100).await?.is_empty());
+        Ok(())
+    });
+}
+
+/// Accounts of which the fifth has no access token and the third a CRM, and one with no app at all.
+async fn furnish(org: &Org) -> Result<(), Error> {
+    for number in 0..ACCOUNTS {
+        let account = org.create_account(id(&format!("a{number:02}"))).with_default_app().await?;
+        let at = Timestamp::from_ms(FIRST + u64::try_from(number).unwrap());
+        let app = account.app(IntegrationId::default_app());
+        let name = if number == 5 { "other" } else { "access" };
+        app.set_many(&[NewCredential::new(name, "t").expires_at(at), NewCredential::new("id", "x")]).await?;
+        if number == 3 {
+            account.add_integration(&id("crm")).await?;
+            account.app(id("crm")).set_many(&[NewCredential::new("token", "t").expires_at(at)]).await?;
+        }
+    }
+    org.create_account(id("bare")).await.map(drop)
+}
+
+/// All places, a page at a time.
+async fn places(org: &Org, filter: &CredentialFilter, limit: usize) -> Result<Vec<String>, Error> {
+    let shown =
+        |place: &CredentialPlace| format!("{} {} {}", place.account, place.integration, place.key_name);
+    let (mut found, mut page) = (Vec::new(), PageRequest::first(limit));
+    loop {
+        let listed = org.credentials_where(filter, page).await?;
+        assert!(listed.items.len() == limit || listed.next.is_none());
+        found.extend(listed.items.iter().map(shown));
+        let Some(next) = listed.next else { return Ok(found) };
+        page = PageRequest::first(limit).after(next);
+    }
+}
+
+/// More than are looked at in one read.
+const ACCOUNTS: usize = 70;
+const FIRST: u64 = 4_000_000_000_000;

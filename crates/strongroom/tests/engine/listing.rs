@@ -1,0 +1,86 @@
+//! What a vault holds: orgs, environments, and the places of a definition's values.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use strongroom::{Cursor, Environment, Error, Invalid, OrgId, PageRequest, Scope, VaultOptions};
+use strongroom_memory::MemoryStore;
+
+use crate::common::{account, id, run, text, vault, with_org, with_small_store, workflow};
+
+#[test]
+fn orgs_and_environments_are_listed_a_page_at_a_time_whatever_they_hold() {
+    run(async {
+        let vault = vault(MemoryStore::new(), VaultOptions::default()).await?;
+        assert!(vault.orgs(PageRequest::default()).await?.items.is_empty());
+        let ids: Vec<OrgId> = (0..5_u8).map(|n| [n; 12].into()).chain([[255; 12].into()]).collect();
+        for org in &ids {
+            for environment in ["test", "tes", "test-2", "production"] {
+                let org = vault.org(*org, id(environment));
+                org.define(text("A")).await?;
+                org.define(text("B")).await?;
+            }
+        }
+        let mut page = PageRequest::first(4);
+        let mut listed = Vec::new();
+        loop {
+            let found = vault.orgs(page.clone()).await?;
+            listed.extend(found.items);
+            let Some(next) = found.next else { break };
+            page = page.after(next);
+        }
+        assert_eq!(listed, ids);
+        let names: Vec<Environment> = ["production", "tes", "test", "test-2"].map(id).into();
+        assert_eq!(vault.environments(&ids[5]).await?, names);
+        assert_eq!(vault.org(ids[0], Environment::test()).environments().await?, names);
+        assert!(vault.environments(&[9; 12].into()).await?.is_empty());
+        let foreign: Cursor = "00".parse().unwrap();
+        let refused = vault.orgs(PageRequest::default().after(foreign)).await;
+        assert!(matches!(refused, Err(Error::Invalid(Invalid::Cursor(_)))));
+        Ok(())
+    });
+}
+
+#[test]
+fn the_places_of_a_definition_are_those_whose_value_can_be_read() {
+    with_org(async |org| {
+        org.define(text("A")).await?;
+        org.define(text("B")).await?;
+        for scope in [Scope::Org, account("a"), account("b"), workflow("a")] {
+            org.set_value("A", &scope, "x").await?;
+        }
+        org.set_value("B", account("c"), "x").await?;
+        let _ = org.shred_account(&id("b")).await?;
+        let places = org.values_of("A", PageRequest::default()).await?;
+        let scopes: Vec<_> = places.items.iter().map(|place| place.scope.clone()).collect();
+        assert_eq!((scopes, places.next), (vec![Scope::Org, account("a"), workflow("a")], None));
+        let value = org.value("A", account("a")).await?.unwrap();
+        assert_eq!((places.items[1].found.id, places.items[1].found.revision), (value.id, value.revision));
+        assert!(matches!(
+            org.values_of("C", PageRequest::default()).await,
+            Err(Error::DefinitionNotFound(_))
+        ));
+        Ok(())
+    });
+}
+
+#[test]
+fn places_of_many_values_come_page_by_page_each_once() {
+    with_small_store(async |org| {
+        org.define(text("A")).await?;
+        for index in 0..70 {
+            org.set_value("A", account(&format!("a{index:02}")), "x").await?;
+        }
+        for limit in [1, 31, 32, 33, 70, 1_000] {
+            let (mut page, mut listed) = (PageRequest::first(limit), Vec::new());
+            loop {
+                let found = org.values_of("A", page.clone()).await?;
+                assert!(found.items.len() <= limit);
+                listed.extend(found.items.into_iter().map(|place| place.scope));
+                let Some(next) = found.next else { break };
+                page = page.after(next);
+            }
+            assert_eq!(listed, (0..70).map(|index| account(&format!("a{index:02}"))).collect::<Vec<_>>());
+        }
+        Ok(())
+    });
+}

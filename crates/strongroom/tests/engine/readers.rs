@@ -1,0 +1,101 @@
+//! Handles that only read, and paths that must be known.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use strongroom::{Error, FormatChange, IntegrationId, OnMismatch, PageRequest, Scope, ScopePath, VarFormat};
+
+use crate::common::{account, id, text, with_org, workflow};
+
+#[test]
+fn a_reader_knows_its_path_and_its_names_alone_and_never_comes_to_know_more() {
+    with_org(async |org| {
+        for name in ["A", "B", "C"] {
+            org.define(text(name)).await?;
+            org.set_value(name, Scope::Org, "of the org").await?;
+        }
+        org.define(text("D").required()).await?;
+        org.set_value("A", account("a"), "of a").await?;
+        let run = org.reader(ScopePath::org().linked_account(id("a")));
+        assert_eq!(run.resolve("A").await?.unwrap().value.expose(), "of a");
+        let narrow = run.only(["A", "B"]);
+        let all = narrow.only(["B", "C"]);
+        for (reader, names) in [(&run, "ABC"), (&narrow, "AB"), (&all, "B")] {
+            let found = reader.resolve_all().await?;
+            let found: String = found.iter().map(|found| found.name.as_str()).collect();
+            assert_eq!(found, names);
+            let traced = reader.explain_all().await?;
+            assert!(traced.iter().all(|trace| names.contains(&trace.name) || trace.name == "D"));
+        }
+        assert!(narrow.resolve_all().await?.missing_required.is_empty());
+        let hidden = (all.resolve("A").await, all.explain("A").await);
+        assert!(matches!(hidden, (Err(Error::DefinitionNotFound(_)), Err(Error::DefinitionNotFound(_)))));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_viewer_reads_what_its_account_has_under_its_names() {
+    with_org(async |org| {
+        org.define(text("A")).await?;
+        org.define(text("B")).await?;
+        let owner = org.create_account(id("a")).with_default_app().await?.bound().await?;
+        owner.set_value("A", "1").await?;
+        owner.set_value("B", "2").await?;
+        owner.upsert_credential("k", "3").await?;
+        let (viewer, app) = (owner.viewer().only(["A", "k"]), IntegrationId::default_app);
+        assert_eq!(viewer.value("A").await?.unwrap().value.expose(), "1");
+        assert!(matches!(viewer.value("B").await, Err(Error::DefinitionNotFound(_))));
+        assert_eq!(viewer.credential(app(), "k").await?.unwrap().value.expose(), "3");
+        assert!(viewer.only(["A"]).credential(app(), "k").await?.is_none());
+        assert_eq!(viewer.credentials(app(), PageRequest::default()).await?.items.len(), 1);
+        assert!(viewer.only(["A"]).credentials(app(), PageRequest::default()).await?.items.is_empty());
+        org.delete_account(&id("a")).await?;
+        assert!(matches!(viewer.value("A").await, Err(Error::AccountNotFound(_))));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_strict_path_refuses_an_account_that_is_not_registered_and_a_workflow_without_values() {
+    with_org(async |org| {
+        org.define(text("A").default_value("x")).await?;
+        org.create_account(id("a")).await?;
+        org.set_value("A", workflow("w"), "of w").await?;
+        let path = |account: &str, workflow: &str| {
+            ScopePath::org().linked_account(id(account)).workflow(id(workflow)).strict()
+        };
+        assert_eq!(org.resolve("A", &path("a", "w")).await?.unwrap().value.expose(), "of w");
+        let (typo, other) = (path("b", "w"), path("a", "v"));
+        assert!(matches!(org.resolve("A", &typo).await, Err(Error::AccountNotFound(_))));
+        assert!(matches!(org.resolve_all(&typo).await, Err(Error::AccountNotFound(_))));
+        assert!(matches!(org.explain("A", &other).await, Err(Error::WorkflowUnknown(_))));
+        assert!(matches!(org.explain_all(&other).await, Err(Error::WorkflowUnknown(_))));
+        org.delete_account(&id("a")).await?;
+        assert!(matches!(org.resolve("A", &path("a", "w")).await, Err(Error::AccountNotFound(_))));
+        Ok(())
+    });
+}
+
+#[test]
+fn all_definitions_are_explained_as_each_one_is() {
+    with_org(async |org| {
+        for (name, default) in [("A", None), ("B", Some("x")), ("C", None)] {
+            let definition = text(name);
+            org.define(default.map_or(definition.clone(), |default| definition.default_value(default)))
+                .await?;
+        }
+        for scope in [Scope::Org, account("a"), workflow("w")] {
+            org.set_value("A", &scope, "text").await?;
+        }
+        org.set_value("B", account("a"), "1").await?;
+        org.change_format("A", &FormatChange::to(VarFormat::Integer), OnMismatch::Grandfather).await?;
+        let path = ScopePath::org().linked_account(id("a")).workflow(id("w"));
+        let mut each = Vec::new();
+        for name in ["A", "B", "C"] {
+            each.push(org.explain(name, &path).await?);
+        }
+        assert!(each[0].steps[0].grandfathered);
+        assert_eq!(org.explain_all(&path).await?, each);
+        Ok(())
+    });
+}
