@@ -33,6 +33,12 @@ pub mod keys {}
 #[doc = include_str!("../docs/BACKENDS.md")]
 pub mod backends {}
 
+// Not compiled here, since its recipes need a runtime: `strongroom-cookbook` runs them.
+#[cfg(not(doctest))]
+#[doc = "[FORMAT.md]: crate::docs::format_v1\n"]
+#[doc = include_str!("../docs/COOKBOOK.md")]
+pub mod cookbook {}
+
 // Not compiled here: `strongroom-sqlite`, which it shows, holds that it is that store's own code.
 #[cfg(not(doctest))]
 #[doc = "[`Store`]: crate::store::Store\n[`Page::fill`]: crate::store::Page::fill"]
