@@ -137,7 +137,7 @@ impl Org {
         let histories: Vec<_> = histories.into_iter().map(|rows| by_definition(tenant, rows)).collect();
         let current: Vec<_> = ranges.into_iter().map(|rows| by_definition(tenant, rows)).collect();
         let none = Vec::new();
-        let mut resolution = Resolution { values: Vec::new(), missing_required: Vec::new() };
+        let mut resolution = Resolution::new(Vec::new(), Vec::new());
         for stored in catalog.iter().map(|definition| &definition.stored) {
             let versions = definitions.get(&stored.id).unwrap_or(&none);
             let Some(then) = past.definition(stored, versions)? else { continue };

@@ -59,7 +59,7 @@ impl Org {
         if !differ.is_empty() {
             return Err(Error::NotAsPinned(differ));
         }
-        Ok(Resolution { values, missing_required: Vec::new() })
+        Ok(Resolution::new(values, Vec::new()))
     }
 }
 
