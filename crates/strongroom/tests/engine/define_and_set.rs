@@ -5,7 +5,6 @@
 use crate::common::{
     account, exposed, is_sound, org_of, text, vault, with_limits, with_org, with_small_store,
 };
-use strongroom::store::StoreErrorKind::TooLarge;
 use strongroom::{
     DefinitionFilter, Error, Expected, Invalid, Limits, NewValue, Org, PageRequest, Scope, Upsert, VarFormat,
     VariableDefinition, VaultOptions,
@@ -102,7 +101,10 @@ fn what_does_not_fit_one_batch_is_refused_before_anything_is_written() {
         let new: Vec<_> = names.iter().map(|name| text(name)).collect();
         let values: Vec<_> = names.iter().map(|name| at_org(name, "x")).collect();
         let answer = org.define_and_set(&new, &values).await;
-        assert!(matches!(answer, Err(Error::Store(error)) if error.kind() == TooLarge));
+        assert!(
+            matches!(answer, Err(Error::TooManyValues { fit: 0 })),
+            "the definitions alone fill it: {answer:?}"
+        );
         assert!(is_empty(&org).await?);
         org.define_and_set(&new[..10], &values[..10]).await?;
         Ok(())

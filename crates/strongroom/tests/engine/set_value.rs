@@ -1,11 +1,10 @@
 //! `Org::set_value`, `set_values` and `validate`: what is written, and what is refused.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use crate::common::{account, exposed, text, with_clock, with_org, with_small_store, workflow};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use strongroom::store::StoreErrorKind::TooLarge;
 use strongroom::{
     Error, Expected, Invalid, NewValue, Revision, Scope, Upsert, VarFormat, VariableDefinition, WriteOptions,
 };
@@ -249,17 +248,18 @@ fn more_values_and_accounts_than_one_read_holds_go_in_one_batch() {
 }
 
 #[test]
-fn a_batch_over_the_store_s_limit_is_refused_before_anything_is_written() {
+fn a_batch_over_the_store_s_limit_is_refused_before_anything_is_written_and_says_how_many_fit() {
     with_small_store(async |org| {
         org.define(text("A")).await?;
         let scopes = |count: usize| (0..count).map(|number| workflow(&format!("wf_{number}")));
         let values = |count| scopes(count).map(|scope| NewValue::new("A", scope, "x")).collect::<Vec<_>>();
         let refused = org.set_values(&values(40)).await;
-        assert!(matches!(refused, Err(Error::Store(error)) if error.kind() == TooLarge));
+        let Err(Error::TooManyValues { fit }) = refused else { panic!("{refused:?}") };
         for scope in scopes(40) {
             assert!(org.value("A", &scope).await?.is_none());
         }
-        org.set_values(&values(30)).await?;
+        assert!(org.set_values(&values(fit + 1)).await.is_err());
+        assert_eq!(org.set_values(&values(fit)).await?.len(), fit);
         Ok(())
     });
 }
