@@ -1,7 +1,8 @@
 //! Prints every ratio with its bar. Name parts of the work to see only those: `-- memory threads`.
 
 use strongroom_benches::{
-    Work, embedded, envelope, formats, growth, history, keys, memory, postgres, report, slots, threads, token,
+    Work, embedded, envelope, formats, growth, history, host, keys, memory, postgres, report, slots, threads,
+    token,
 };
 
 fn main() {
@@ -27,7 +28,7 @@ fn is_asked(asked: &[String], part: &str) -> bool {
 
 type Part = (&'static str, fn() -> Vec<Work>);
 
-const PARTS: [Part; 15] = [
+const PARTS: [Part; 16] = [
     ("envelope", envelope::works),
     ("formats", formats::works),
     ("keys", keys::works),
@@ -35,6 +36,7 @@ const PARTS: [Part; 15] = [
     ("memory", memory::works),
     ("threads", threads::works),
     ("history", history::works),
+    ("host", host::works),
     ("redb", embedded::on_redb),
     ("audit", embedded::audit),
     ("sled", embedded::on_sled),

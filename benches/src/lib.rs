@@ -8,6 +8,7 @@ pub mod envelope;
 pub mod formats;
 pub mod growth;
 pub mod history;
+pub mod host;
 pub mod http;
 pub mod keys;
 pub mod memory;

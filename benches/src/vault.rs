@@ -88,20 +88,27 @@ impl<S: Store> Filled<S> {
 
     /// What a verb, given a handle of the first org, reads and commits at last.
     pub fn overhear(&self, verb: impl AsyncFn(Org) -> Result<(), Error>) -> (ReadBatch, WriteBatch) {
-        let heard = Arc::new(Mutex::new((ReadBatch::default(), WriteBatch::default())));
+        let mut heard = self.overhear_all(verb);
+        // The floor writes again and again, whatever stands there.
+        heard.commit.expect.clear();
+        (heard.reads.pop().unwrap_or_default(), heard.commit)
+    }
+
+    /// All that such a verb reads, and what it commits at last.
+    pub fn overhear_all(&self, verb: impl AsyncFn(Org) -> Result<(), Error>) -> Heard {
+        let heard = Arc::new(Mutex::new(Heard::default()));
         let tap = Tap { inner: Direct(Arc::clone(&self.store)), heard: Arc::clone(&heard) };
+        let take = || std::mem::take(&mut *heard.lock().unwrap_or_else(PoisonError::into_inner));
         block_on(async {
             let vault = Vault::open(tap, unlock()).await?;
             let org = vault.org(org_id(0), Environment::test());
             // Once to fill the caches, and once more for what a warm verb asks.
             verb(org.clone()).await?;
+            take();
             verb(org).await
         })
         .expect("the verb succeeds");
-        let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-        // The floor writes again and again, whatever stands there.
-        heard.1.expect.clear();
-        std::mem::take(&mut *heard)
+        take()
     }
 }
 
@@ -203,10 +210,19 @@ impl<S: Store> Store for Direct<S> {
     }
 }
 
-/// Remembers the last read and the last commit.
+/// What a verb asks of the store.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// Its reads, in their order.
+    pub reads: Vec<ReadBatch>,
+    /// Its last commit.
+    pub commit: WriteBatch,
+}
+
+/// Remembers what a verb asks.
 struct Tap<S> {
     inner: Direct<S>,
-    heard: Arc<Mutex<(ReadBatch, WriteBatch)>>,
+    heard: Arc<Mutex<Heard>>,
 }
 
 impl<S: Store> Store for Tap<S> {
@@ -215,7 +231,7 @@ impl<S: Store> Store for Tap<S> {
         's: 'a,
         'r: 'a,
     {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).0 = request.clone();
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).reads.push(request.clone());
         self.inner.read(request)
     }
 
@@ -223,7 +239,7 @@ impl<S: Store> Store for Tap<S> {
     where
         's: 'a,
     {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).1 = (*batch).clone();
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).commit = (*batch).clone();
         self.inner.commit(batch)
     }
 

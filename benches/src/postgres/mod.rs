@@ -17,7 +17,7 @@ use self::plain::Plain;
 use crate::memory::{asked, resolves, resolves_all};
 use crate::population::{Population, Request, VALUE};
 use crate::vault::{Asked, Filled, account};
-use crate::{Run, Work, embedded, writes};
+use crate::{Run, Work, embedded, host, writes};
 
 /// Every verb on a vault of about 10⁵ values.
 #[must_use]
@@ -30,6 +30,7 @@ pub fn works() -> Vec<Work> {
     let mut works = reads(&filled, &database);
     works.extend(one_writer(&filled, &database));
     works.extend(many_writers(&filled, &database));
+    works.extend(host::many_credentials("postgres", &filled));
     works
 }
 
