@@ -12,7 +12,7 @@ pub struct Credentials {
     pub items: Vec<Credential>,
     /// A mark of all of them together, which every change of any of them changes; `None` if there are none.
     pub revision: Option<Revision>,
-    /// Whether they are being refreshed ([`AppCredentials::refresh`]).
+    /// Whether they are being refreshed ([`refresh`](crate::AppCredentials::refresh)).
     pub refresh: RefreshState,
     /// What a refresh of exactly these credentials expects; `None` of those that a refresh returned.
     #[cfg_attr(feature = "serde", serde(skip))]
