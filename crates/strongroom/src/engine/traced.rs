@@ -3,6 +3,7 @@
 use tracing::Level;
 
 use crate::engine::observer::{Observation, Observer};
+use crate::id::RequestId;
 
 /// Makes an event of level `DEBUG` and target `strongroom` of each verb that ends. Feature `tracing`.
 ///
@@ -22,7 +23,7 @@ impl Observer for TracingObserver {
             org = %seen.org,
             environment = %seen.environment,
             actor = seen.actor.map(|actor| actor.name().as_str()),
-            request_id = seen.actor.and_then(|actor| actor.request_id()).map(|id| id.as_str()),
+            request_id = seen.actor.and_then(|actor| actor.request_id()).map(RequestId::as_str),
             name = seen.name().as_deref(),
             scope = seen.scope.map(tracing::field::display),
             linked_account = seen.linked_account.map(tracing::field::display),
