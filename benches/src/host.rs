@@ -35,7 +35,7 @@ pub fn works() -> Vec<Work> {
 pub(crate) fn many_credentials<S: Store>(label: &str, filled: &Filled<S>) -> Vec<Work> {
     let org = first(filled);
     block_on(org.upsert_account(account(0)).with_default_app().into_future()).expect("a valid account");
-    let app = app(org, 0);
+    let app = app(&org, 0);
     let keys: Vec<String> = (0..KEYS).map(|number| format!("key_{number}")).collect();
     let new: Vec<_> = keys.iter().map(|name| NewCredential::new(name.as_str(), VALUE)).collect();
     block_on(app.set_many(&new)).expect("the credentials are valid");
@@ -110,7 +110,7 @@ async fn connect(org: &Org) -> Result<(), Error> {
             let expires_ms = if number % ONE_OF == 1 { SOON_MS - 1 } else { SOON_MS + 1 };
             let name = if number % ONE_OF == 0 { "api_key" } else { "access" };
             let token = NewCredential::new(name, VALUE).expires_at(Timestamp::from_ms(expires_ms));
-            app(org.clone(), *number).set_many(&[token]).await.map(drop)
+            app(org, *number).set_many(&[token]).await.map(drop)
         });
         join_all(each).await.into_iter().collect::<Result<(), Error>>()?;
     }
@@ -156,7 +156,7 @@ fn bare_scan<S: Store>(store: Arc<S>, ranges: Vec<KeyRange>) -> Run {
     })
 }
 
-fn app(org: Org, number: usize) -> AppCredentials {
+fn app(org: &Org, number: usize) -> AppCredentials {
     org.account(account(number)).app(IntegrationId::default_app())
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -107,7 +108,7 @@ impl Observer for Seen {
             (None, Some(account)) => account.to_string(),
             (None, None) => "-".to_owned(),
         };
-        let name = seen.name().map_or_else(|| "-".to_owned(), |name| name.into_owned());
+        let name = seen.name().map_or_else(|| "-".to_owned(), Cow::into_owned);
         self.lines.lock().unwrap().push(format!("{} {name} {place} {:?}", seen.verb, seen.outcome));
         self.durations.lock().unwrap().push(seen.duration);
         assert_ne!(seen.outcome, Outcome::Failed(ErrorKind::Damaged));
