@@ -30,9 +30,9 @@ fn orgs_and_environments_are_listed_a_page_at_a_time_whatever_they_hold() {
         }
         assert_eq!(listed, ids);
         let names: Vec<Environment> = ["production", "tes", "test", "test-2"].map(id).into();
-        assert_eq!(vault.environments(&ids[5]).await?, names);
+        assert_eq!(vault.org(ids[5], id("other")).environments().await?, names);
         assert_eq!(vault.org(ids[0], Environment::test()).environments().await?, names);
-        assert!(vault.environments(&[9; 12].into()).await?.is_empty());
+        assert!(vault.org([9; 12].into(), Environment::test()).environments().await?.is_empty());
         let foreign: Cursor = "00".parse().unwrap();
         let refused = vault.orgs(PageRequest::default().after(foreign)).await;
         assert!(matches!(refused, Err(Error::Invalid(Invalid::Cursor(_)))));

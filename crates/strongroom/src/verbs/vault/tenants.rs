@@ -1,4 +1,6 @@
-//! Which orgs and environments a vault holds.
+//! Which orgs a vault holds, and in which environments one of them is.
+
+use std::sync::Arc;
 
 use crate::error::Error;
 use crate::id::{Environment, OrgId};
@@ -42,29 +44,6 @@ impl Vault {
         Ok(Listing { items, next: None })
     }
 
-    /// The environments in which an org has rows, in the byte order of their names. One read for each.
-    ///
-    /// ```
-    /// # strongroom_conformance::with_vault(async |vault| {
-    /// let org = "6500a1b2c3d4e5f6a7b8c9d0".parse()?;
-    /// assert!(vault.environments(&org).await?.is_empty());
-    /// # Ok(()) });
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::Store`].
-    pub async fn environments(&self, org: &OrgId) -> Result<Vec<Environment>, Error> {
-        let mut rest = VaultKeys::org(org);
-        let mut found = Vec::new();
-        while let Some(tenant) = self.next_tenant(&mut rest).await? {
-            let end = tenant.all().end;
-            found.push(tenant.environment);
-            let Some(end) = end else { break };
-            rest.start = end;
-        }
-        Ok(found)
-    }
-
     /// The tenant of the first row of the range that has one. The range is narrowed to what follows the others.
     async fn next_tenant(&self, rest: &mut KeyRange) -> Result<Option<TenantId>, Error> {
         while !rest.is_empty() {
@@ -81,7 +60,7 @@ impl Vault {
 }
 
 impl Org {
-    /// The environments in which this org has rows: [`Vault::environments`].
+    /// The environments in which this org has rows, in the byte order of their names. One read for each.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -92,8 +71,16 @@ impl Org {
     /// # Errors
     /// [`Error::Store`].
     pub async fn environments(&self) -> Result<Vec<Environment>, Error> {
-        let engine = self.tenant.engine.clone();
-        Vault { engine }.environments(self.id()).await
+        let vault = Vault { engine: Arc::clone(&self.tenant.engine) };
+        let mut rest = VaultKeys::org(self.id());
+        let mut found = Vec::new();
+        while let Some(tenant) = vault.next_tenant(&mut rest).await? {
+            let end = tenant.all().end;
+            found.push(tenant.environment);
+            let Some(end) = end else { break };
+            rest.start = end;
+        }
+        Ok(found)
     }
 }
 
