@@ -10,7 +10,7 @@ use strongroom_store::{StoreError, StoreErrorKind};
 use ureq::{Agent, Error, Timeout};
 
 use crate::options::EtcdOptions;
-use crate::wire::{Refusal, malformed};
+use crate::wire::{MALFORMED, Refusal, malformed};
 
 /// A client of a cluster.
 pub(crate) struct Client {
@@ -107,10 +107,14 @@ impl Client {
         let text =
             response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string().map_err(lost)?;
         if response.status().is_success() {
-            return serde_json::from_str(&text).map_err(|_| Failure::Lost(malformed()));
+            return serde_json::from_str(&text).map_err(|_| indeterminate(MALFORMED));
         }
-        let refusal = serde_json::from_str(&text);
-        Err(refusal.map_or_else(|_| Failure::Refused(unsupported(NO_GATEWAY)), |refusal| refused(&refusal)))
+        match serde_json::from_str(&text) {
+            Ok(refusal) => Err(refused(&refusal)),
+            // Of a proxy in front, which may have passed the call on.
+            Err(_) if response.status().is_server_error() => Err(indeterminate(NO_ANSWER)),
+            Err(_) => Err(Failure::Refused(unsupported(NO_GATEWAY))),
+        }
     }
 }
 
@@ -131,8 +135,12 @@ fn refused(refusal: &Refusal) -> Failure {
         DATA_LOSS => refuse(StoreErrorKind::Corrupt, "the cluster reports that its data is damaged"),
         INVALID_ARGUMENT | UNIMPLEMENTED => Failure::Refused(unsupported(NO_GATEWAY)),
         // Such as no majority in time: the write may be applied later.
-        _ => Failure::Lost(StoreError::new(StoreErrorKind::Indeterminate, NO_MAJORITY)),
+        _ => indeterminate(NO_MAJORITY),
     }
+}
+
+fn indeterminate(message: &'static str) -> Failure {
+    Failure::Lost(StoreError::new(StoreErrorKind::Indeterminate, message))
 }
 
 fn lost(error: Error) -> Failure {
@@ -164,13 +172,14 @@ const DATA_LOSS: u32 = 15;
 const UNAUTHENTICATED: u32 = 16;
 
 const NO_GATEWAY: &str =
-    "the node is no etcd 3.4 or later, or its gRPC gateway is off (`--enable-grpc-gateway`)";
+    "the node is not etcd 3.4 or later, or its gRPC gateway is off (`--enable-grpc-gateway`)";
 const NO_ADDRESS: &str =
     "the nodes are given as http://HOST:PORT, at least one; TLS is for a proxy on this machine";
 const NO_MAJORITY: &str = "the node had no majority of the cluster in time";
+const NO_ANSWER: &str = "what is in front of the node answered in its place";
 const NO_SPACE: &str =
     "the cluster's space is used up: compact and defragment it, or raise its quota, then disarm the alarm";
-const NO_USER: &str = "the cluster asks for a user, which this store has none of";
+const NO_USER: &str = "the cluster requires a user, and this store logs in as none";
 const TOO_LARGE: &str =
     "the batch is larger than the cluster allows: start its nodes with --max-request-bytes=1572864";
 const TOO_MANY: &str =

@@ -139,5 +139,7 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
 }
 
 pub(crate) fn malformed() -> StoreError {
-    StoreError::new(StoreErrorKind::Corrupt, "the node answered something else than was asked")
+    StoreError::new(StoreErrorKind::Corrupt, MALFORMED)
 }
+
+pub(crate) const MALFORMED: &str = "the node's answer does not fit the request";

@@ -1,7 +1,7 @@
 //! The chains of events that this engine writes.
 //!
 //! An event names the one before it in its chain, so two batches that are on their way at once cannot both continue
-//! one. So a batch has a chain for itself until it is answered. Who finds none free begins another: an org has as many
+//! one. So a batch has a chain to itself until it is answered. Who finds none free begins another: an org has as many
 //! as it had writers at once. Chains are begun one after the other, since each also names the one before it.
 
 use std::collections::{HashMap, VecDeque};

@@ -388,5 +388,5 @@ impl Drop for CommitWatch<'_> {
     }
 }
 
-/// How often a verb plans again after lost races before it returns `Contended`.
+/// How many times a verb tries before it returns `Contended`.
 pub(crate) const ATTEMPTS_MAX: u32 = 16;

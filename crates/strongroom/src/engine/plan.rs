@@ -205,7 +205,7 @@ impl Written {
         if self.rows.len() + batch.ops.len() > limits.batch_ops_max
             || self.bytes_len + batch.bytes_len() > limits.batch_bytes_max
         {
-            let message = "a plan holds more than the store writes at once: make several plans";
+            let message = "the plan holds more than the store writes at once: make several plans";
             return Err(StoreError::new(StoreErrorKind::TooLarge, message));
         }
         Ok(self.put(batch))

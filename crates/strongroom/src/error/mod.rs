@@ -62,7 +62,7 @@ pub enum Error {
         rule: FormatError,
     },
     /// What was to be said about a version breaks a rule. Nothing was written.
-    #[error("what is said about the version is invalid: {0}")]
+    #[error("the metadata of the version is invalid: {0}")]
     InvalidMetadata(&'static str),
     /// A text is over its limit in bytes. Nothing was written.
     #[error("{what} must be at most {max} bytes")]
@@ -142,7 +142,7 @@ pub enum Error {
     /// The store lost its answer, and its rows do not show whether the write was applied, or may still be. A write that
     /// replaces or deletes something is tried again by itself; one that only makes something is not, since a late copy
     /// of it would bring back what was deleted in between.
-    #[error("the store lost its answer: the write may or may not have been applied: read to find out")]
+    #[error("the store lost its answer: the write may or may not have been applied; read to find out")]
     Indeterminate(#[source] StoreError),
     /// The vault, or the org in this environment, is locked. Nothing was written.
     #[error("the vault or this org is locked: unlock it first")]
@@ -232,7 +232,7 @@ pub enum Error {
     CopyDiffers,
     /// More values than a batch of the store takes. Nothing was written.
     #[error(
-        "a batch of the store takes {fit} of these values: set so many at once, or use `set_values_in_parts`"
+        "a batch of the store takes {fit} of these values: set that many at a time, or use `set_values_in_parts`"
     )]
     TooManyValues {
         /// How many of the given values fit, from the first.

@@ -13,8 +13,8 @@ pub enum RefreshError {
         "a lease lasts from 1 second to 1 hour: choose one that is longer than the provider takes to answer"
     )]
     LeaseOutOfBounds,
-    /// A token that is to be refreshed lives shorter than the lease. Nothing was called or written.
-    #[error("the lease is longer than a token lives: choose a shorter one")]
+    /// A token that is to be refreshed expires before the lease would end. Nothing was called or written.
+    #[error("the lease outlasts a token: choose a shorter one")]
     LeaseOutlivesToken,
     /// A refresh began and nobody knows how it ended: its process died or was paused, or its answer was lost. The
     /// credentials are as they were before it, and the provider may have used them up.
@@ -36,7 +36,7 @@ pub enum RefreshError {
         since: Timestamp,
     },
     /// Another caller was to refresh the credentials, and could not, or not in the time that this one waits.
-    #[error("another caller was to refresh the credentials, and has not: try again later")]
+    #[error("another caller was refreshing the credentials and did not succeed in time: try again later")]
     StillStale,
 }
 

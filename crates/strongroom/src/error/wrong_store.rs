@@ -11,7 +11,7 @@ pub enum WrongStore {
     #[error("the store already holds a vault: open it instead")]
     HoldsVault,
     /// The store is not empty, and its rows are not a vault's.
-    #[error("the store is not empty and holds no vault: check the path, nothing was written")]
+    #[error("the store is not empty and holds no vault: check the path; nothing was written")]
     Foreign,
     /// The store does not hold the vault that the caller expected.
     #[error("the store does not hold the expected vault: check the path")]

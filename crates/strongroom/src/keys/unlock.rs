@@ -134,7 +134,7 @@ async fn wrap_new_base(
     }
     let again = provider.unwrap(&wrapped, context).await?;
     if !bool::from(base.expose().ct_eq(again.expose())) {
-        return Err(corrupt("the key provider unwraps another key than it wrapped").into());
+        return Err(corrupt("the key provider unwraps a different key from the one it wrapped").into());
     }
     Ok((ExternalKey { kind: provider.kind().to_owned(), wrapped }, base.0))
 }

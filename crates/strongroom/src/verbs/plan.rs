@@ -37,9 +37,9 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// Those of the verbs; [`Error::Store`] with `Unsupported` for a store that no host's transaction reaches, with
-    /// `TooLarge` for more than one batch of the store holds, and with `Closed` for a verb that is called on the org
-    /// after the plan was made.
+    /// Those of the verbs; [`Error::Store`] with `Unsupported` for a store that only this engine writes to, and for a
+    /// plan within a plan, with `TooLarge` for more than one batch of the store holds, and with `Closed` for a verb
+    /// that is called on the org after the plan was made.
     pub async fn plan<T, F>(&self, verbs: impl FnOnce(Self) -> F) -> Result<(Plan, T), Error>
     where
         F: Future<Output = Result<T, Error>>,

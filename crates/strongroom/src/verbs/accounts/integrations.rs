@@ -25,7 +25,7 @@ impl Account {
     /// ```
     ///
     /// # Errors
-    /// [`Error::AccountNotFound`] if the account is not registered.
+    /// [`Error::AccountNotFound`] if the account is not registered; [`Error::OverQuota`].
     pub async fn add_integration(&self, integration: &IntegrationId) -> Result<Integration, Error> {
         let tenant = &*self.org().tenant;
         let add = until_landed(tenant, |freshness| self.try_add_integration(integration, freshness));

@@ -32,7 +32,7 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::AccountExists`]; [`Error::TooLong`]; [`Invalid::Id`](crate::Invalid::Id) and
+    /// [`Error::AccountExists`]; [`Error::OverQuota`]; [`Error::TooLong`]; [`Invalid::Id`](crate::Invalid::Id) and
     /// [`Invalid::DuplicateCredentialKey`](crate::Invalid::DuplicateCredentialKey) for its credentials.
     pub fn create_account(&self, account: LinkedAccountId) -> CreateAccount<'_> {
         CreateAccount(AccountSpec::new(self, Registration { account, id: None }, Mode::Create))

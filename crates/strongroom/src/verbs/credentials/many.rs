@@ -309,5 +309,5 @@ impl AppCredentials {
     }
 }
 
-/// More than an integration has; usually one page holds them all.
+/// The default quota of an account, so that one page nearly always holds them all.
 const PAGE_ROWS_MAX: usize = 1_000;

@@ -76,7 +76,7 @@ impl AppCredentials {
     ///
     /// # Errors
     /// [`Error::IntegrationNotFound`]; [`Invalid::Id`](crate::Invalid::Id) for an invalid key name; [`Error::TooLong`];
-    /// [`Error::Contended`].
+    /// [`Error::OverQuota`]; [`Error::Contended`].
     pub async fn upsert(&self, key_name: &str, value: impl Into<Secret>) -> Result<CredentialWritten, Error> {
         self.upsert_with(key_name, value, WriteOptions::default()).await
     }

@@ -27,7 +27,8 @@ struct Restored {
 impl Org {
     /// The versions of a definition, the newest first: who wrote each and when. The first is the present one, unless
     /// the definition was deleted; then only its id names it. As many are kept as
-    /// [`VaultOptions::history_versions`](crate::VaultOptions::history_versions) says.
+    /// [`VaultOptions::history_versions`](crate::VaultOptions::history_versions) says, unless the definition sets a
+    /// number of its own.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {

@@ -18,7 +18,8 @@ impl Org {
     /// is the present one, unless the value was deleted.
     ///
     /// As many former versions are kept as
-    /// [`VaultOptions::history_versions`](crate::VaultOptions::history_versions) says.
+    /// [`VaultOptions::history_versions`](crate::VaultOptions::history_versions) says, unless the definition sets a
+    /// number of its own.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {

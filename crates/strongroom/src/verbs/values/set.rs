@@ -35,7 +35,8 @@ impl Org {
     ///
     /// # Errors
     /// [`Error::DefinitionNotFound`]; [`Error::ScopeNotAllowed`]; [`Error::InvalidValue`] and [`Error::TooLong`],
-    /// which never show the value; [`Error::Contended`] if other writers were faster 16 times in a row.
+    /// which never show the value; [`Error::OverQuota`]; [`Error::Contended`] if other writers were faster 16 times
+    /// in a row.
     pub async fn set_value(
         &self,
         definition: impl Into<DefinitionRef<'_>>,

@@ -116,8 +116,8 @@ impl VaultOptions {
         self
     }
 
-    /// Keeps at most this many opened keyrings, and as many definitions, in memory: 16,384 unless set. What was least
-    /// recently used goes first, and its keys are wiped.
+    /// Keeps at most this many opened keyrings, and as many definitions, in memory: 16,384 unless set. What is used
+    /// least goes first, and its keys are wiped.
     #[must_use]
     pub fn cache_entries_max(mut self, entries: usize) -> Self {
         self.cache_entries_max = entries;
