@@ -62,11 +62,13 @@ impl ErrorStatus {
     /// The status of `error`. A kind of error that this release does not know is a 500.
     #[must_use]
     pub fn of(error: &Error) -> Self {
-        let status = match error {
-            Error::Store(store) if full_disk(store).is_some() => StatusCode::INSUFFICIENT_STORAGE,
+        let status = if is_full_disk(error) {
+            StatusCode::INSUFFICIENT_STORAGE
+        } else if matches!(error, Error::RootRotated) {
             // Until the vault is opened with the root key that another process gave it.
-            Error::RootRotated => StatusCode::SERVICE_UNAVAILABLE,
-            _ => status_of(error.kind()),
+            StatusCode::SERVICE_UNAVAILABLE
+        } else {
+            status_of(error.kind())
         };
         let code = match status {
             StatusCode::BAD_REQUEST => ErrorCode::ServerError,
@@ -75,6 +77,10 @@ impl ErrorStatus {
         };
         Self { status: status.as_u16(), http_error_type: HttpErrorType::of(status), code }
     }
+}
+
+fn is_full_disk(error: &Error) -> bool {
+    matches!(error, Error::Store(store) if full_disk(store).is_some())
 }
 
 impl HttpErrorType {
