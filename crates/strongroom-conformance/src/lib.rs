@@ -20,7 +20,8 @@
 //! For hosts that refresh credentials there is [`TokenServer`], which takes each token once and loses answers;
 //! [`use_tokens`] lives on its tokens.
 //!
-//! Examples in documentation start from [`with_vault`], [`with_org`], [`with_port`], [`with_account`] or [`with_shared`].
+//! Examples in documentation start from [`with_vault`], [`with_org`], [`with_port`], [`with_account`] or
+//! [`with_shared`].
 //!
 //! [`outage`] is for durable stores: a process that is killed in the midst of its writes, and a power cut.
 //!

@@ -25,8 +25,9 @@
 //! * **A failed sync is never tried again.** From then on every call answers `Poisoned`, and a batch that was so
 //!   answered may or may not be there after a restart. The kernel may keep showing what it failed to write, so
 //!   restart the machine, not the process alone, before you trust the disk again.
-//! * **[`RedbStore`]: one process at a time.** The file is locked. What is not a store is refused and left as it was; only another
-//!   program's redb file that was not closed properly is repaired first, as its owner's next opening would have done.
+//! * **[`RedbStore`]: one process at a time.** The file is locked. What is not a store is refused and left as it was;
+//!   only another program's redb file that was not closed properly is repaired first, as its owner's next opening would
+//!   have done.
 //! * **Or several that only read.** [`RedbReader`] writes nothing, and keeps writers out for as long as it is open.
 //! * **One transaction with the host's own rows.** [`RedbTableStore`] keeps the store in one table of a database that
 //!   the host has open. What [`Org::plan`] made is applied inside a write transaction of the host's:

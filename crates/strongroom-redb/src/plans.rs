@@ -15,10 +15,10 @@ use crate::writer;
 /// Applies plans to write transactions of the host's on the same database.
 ///
 /// ```no_run
-/// use redb::TableDefinition;
+/// use redb::{Database, TableDefinition};
 /// use strongroom_redb::Plans;
 /// use strongroom_store::Plan;
-/// # let (db, plans, plan): (redb::Database, Plans, Plan) = todo!();
+/// # let (db, plans, plan): (Database, Plans, Plan) = todo!();
 /// const USERS: TableDefinition<&str, &str> = TableDefinition::new("users");
 /// let mut transaction = db.begin_write()?;
 /// transaction.open_table(USERS)?.insert("user_1", "Ada")?;

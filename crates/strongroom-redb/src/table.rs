@@ -52,8 +52,8 @@ impl RedbTableStore {
     ///
     /// # Errors
     /// `Unsupported` for a table that strongroom did not make, and for one of a later version; `Contention` where a
-    /// table is to be made and a write transaction has been open for too long; `Unavailable` when the file cannot be used;
-    /// `Corrupt` for damage.
+    /// table is to be made and a write transaction has been open for too long; `Unavailable` when the file cannot be
+    /// used; `Corrupt` for damage.
     pub fn open(database: Arc<Database>, table: &str) -> Result<Self, StoreError> {
         let place = Place { db: database, table: table.into() };
         guarded(|| place.prepare())?;

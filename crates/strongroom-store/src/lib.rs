@@ -40,8 +40,8 @@ pub use plan::{Plan, PlanError};
 /// 6. A sync that failed is never tried again: the store is poisoned and refuses reads and writes.
 /// 7. What exceeds a limit is refused with [`StoreErrorKind::TooLarge`] before anything is written, never cut.
 /// 8. `close` waits for what was accepted, makes it durable and reports; then every call answers
-///    [`StoreErrorKind::Closed`]. A second process that opens a store which is not shared gets a clear error. A handle that is
-///    dropped has let go of its place once the drop returns.
+///    [`StoreErrorKind::Closed`]. A second process that opens a store which is not shared gets a clear error. A handle
+///    that is dropped has let go of its place once the drop returns.
 /// 9. No error prints the bytes of a key or of a value.
 /// 10. A revision changes with every put and is never used again for its key, not even after a delete and a reopen.
 /// 11. The futures need no runtime: any `block_on` can drive them, unless the backend's documentation names one.

@@ -182,6 +182,17 @@ impl<'w> Watched<'w> {
     }
 }
 
+/// A call that somebody may observe.
+pub(crate) struct Observed<'w>(pub(crate) Option<Watched<'w>>);
+
+impl Observed<'_> {
+    pub(crate) fn end<T>(&mut self, ended: &Result<T, Error>) {
+        if let Some(watched) = &mut self.0 {
+            watched.end(ended);
+        }
+    }
+}
+
 impl Drop for Watched<'_> {
     fn drop(&mut self) {
         self.seen.duration = self.clock.monotonic().saturating_sub(self.began);

@@ -39,7 +39,7 @@ use std::sync::Arc;
 
 use crate::engine::Engine;
 use crate::engine::cache::Moment;
-use crate::engine::observer::{Call, Watched};
+use crate::engine::observer::{Call, Observed, Watched};
 use crate::error::Error;
 use crate::id::{Environment, LinkedAccountId, OrgId};
 use crate::keys::{Keyring, OpenedRow, ScopeKeys, open, open_under_root, peek};
@@ -95,12 +95,15 @@ impl Tenant {
         call: Call<'_>,
         verb: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let Some(mut watched) = Watched::begin(&self.engine, &self.id, self.actor.as_ref(), call) else {
-            return verb.await;
-        };
+        let mut observed = self.observe(call);
         let ended = verb.await;
-        watched.end(&ended);
+        observed.end(&ended);
         ended
+    }
+
+    /// Tells the observer, if there is one, how the verb that runs from now on ended.
+    pub(crate) fn observe<'w>(&'w self, call: Call<'w>) -> Observed<'w> {
+        Observed(Watched::begin(&self.engine, &self.id, self.actor.as_ref(), call))
     }
 
     /// Opens the bytes of a row under the keys of its scope. `None` if the key that sealed it was dropped.
