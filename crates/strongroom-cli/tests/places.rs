@@ -59,11 +59,7 @@ fn a_value_is_replaced_only_with_consent_and_only_what_is_named() {
     shell.ok_with("mine", &["--environment", "prod", "set", "TOKEN"]);
     let ran = shell.run(&["copy", "test", "prod", "--only", "PORT"]);
     assert_eq!(ran.code, 2);
-    assert!(
-        ran.stderr.contains("replace 1 values at prod") && ran.stderr.contains("--yes"),
-        "{}",
-        ran.stderr
-    );
+    assert!(ran.stderr.contains("replace 1 value at prod") && ran.stderr.contains("--yes"), "{}", ran.stderr);
     let done: Value = shell.json(&["copy", "test", "prod", "--only", "PORT", "--yes"]);
     assert_eq!((&done["update"], &done["variables"][0]["name"]), (&json!(1), &json!("PORT")));
     assert_eq!(shell.ok(&["--environment", "prod", "get", "TOKEN", "--reveal"]), "mine");

@@ -165,18 +165,18 @@ fn bash_completes_the_names_of_variables_and_runs_nothing_that_is_in_one() {
     shell.write("script", shell.ok(&["completions", "bash"]));
     let complete = |words: &str, word: &str| {
         let asked = format!(
-            "source ./script; COMP_WORDS=({words} '{word}'); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
-             _strongroom_names \"$STRONGROOM\" '{word}' get; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+            "source ./script; COMP_WORDS=(\"$STRONGROOM\" {words} '{word}'); \
+             COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _strongroom_names \"$STRONGROOM\" '{word}' get; printf '%s\\n' \"${{COMPREPLY[@]}}\""
         );
         let mut bash = std::process::Command::new("bash");
         bash.args(["--norc", "-c", &asked]).current_dir(shell.path(".")).env("HOME", shell.path("."));
         let ran = bash.env("STRONGROOM", env!("CARGO_BIN_EXE_strongroom")).output().unwrap();
         String::from_utf8(ran.stdout).unwrap()
     };
-    let found = complete("strongroom get", "POR");
+    let found = complete("get", "POR");
     assert_eq!(found.lines().filter(|line| line.starts_with("POR")).collect::<Vec<_>>(), ["PORT", "PORTAL"]);
-    assert!(complete("strongroom get", "PO").contains("PO$(touch ran)"));
-    assert!(complete("strongroom", "li").contains("list"));
-    assert!(!complete("strongroom list", "PO").contains("PORT"));
+    assert!(complete("get", "PO").contains("PO$(touch ran)"));
+    assert!(complete("", "li").contains("list"));
+    assert!(!complete("list", "PO").contains("PORT"));
     assert!(!shell.path("ran").exists());
 }

@@ -13,7 +13,7 @@ pub enum RefreshError {
         "a lease lasts from 1 second to 1 hour: choose one that is longer than the provider takes to answer"
     )]
     LeaseOutOfBounds,
-    /// A token that is to be refreshed expires before the lease would end. Nothing was called or written.
+    /// A token that is still good lives shorter than the lease lasts. Nothing was called or written.
     #[error("the lease outlasts a token: choose a shorter one")]
     LeaseOutlivesToken,
     /// A refresh began and nobody knows how it ended: its process died or was paused, or its answer was lost. The

@@ -422,6 +422,19 @@ fn leases_and_expiries_that_make_no_sense_are_refused_before_anything_is_called_
 }
 
 #[test]
+fn a_token_that_has_expired_is_refreshed_however_short_its_life_was() {
+    with_provider(async |app, provider, clock| {
+        clock.set(Timestamp::from_ms(1_000));
+        app.upsert_with("access", "x", WriteOptions::default().expires_at(Timestamp::from_ms(2_000))).await?;
+        clock.set(Timestamp::from_ms(2_000));
+        let exchange = async |old: &Credentials| provider.answer(old);
+        let refreshed = app.refresh(app.get_all().await?, &refresh(), exchange).await?;
+        assert_eq!(refreshed.by, RefreshedBy::ThisCall);
+        Ok(())
+    });
+}
+
+#[test]
 fn a_refresh_can_run_on_a_task_of_its_own() {
     fn is_send<F: Future + Send>(future: F) -> F {
         future

@@ -72,7 +72,7 @@ impl AppCredentials {
         E: From<Error>,
         F: AsyncFnOnce(&Credentials) -> Result<Vec<NewCredential>, Unrefreshed<E>>,
     {
-        check_lease(refresh.lease, &seen)?;
+        check_lease(refresh.lease, &seen, self.account.org().tenant.engine.now())?;
         let lease = match self.lease(seen, refresh).await? {
             Turn::Ours(lease) => *lease,
             Turn::Taken(credentials) => {
@@ -383,13 +383,15 @@ impl<'r> Patience<'r> {
     }
 }
 
-/// Refuses a lease that makes no sense, whatever is stored.
-fn check_lease(lease: Duration, seen: &Credentials) -> Result<(), Error> {
+/// Refuses a lease that makes no sense.
+fn check_lease(lease: Duration, seen: &Credentials, now: Timestamp) -> Result<(), Error> {
     if !(LEASE_MIN..=LEASE_MAX).contains(&lease) {
         return Err(RefreshError::LeaseOutOfBounds.into());
     }
     let outlives = |item: &Credential| {
-        item.info.metadata.expires_at().is_some_and(|at| at < after(item.info.updated_at, lease))
+        let expires_at = item.info.metadata.expires_at();
+        // One that has expired is refreshed, however short its life was: it may not have come from a refresh.
+        expires_at.is_some_and(|at| now < at && at < after(item.info.updated_at, lease))
     };
     // Waiters would see the next token expire before they learn of this one.
     if seen.items.iter().any(outlives) { Err(RefreshError::LeaseOutlivesToken.into()) } else { Ok(()) }
