@@ -166,7 +166,8 @@ fn bash_completes_the_names_of_variables_and_runs_nothing_that_is_in_one() {
     let complete = |words: &str, word: &str| {
         let asked = format!(
             "source ./script; COMP_WORDS=(\"$STRONGROOM\" {words} '{word}'); \
-             COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _strongroom_names \"$STRONGROOM\" '{word}' get; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+             COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
+             _strongroom_names \"$STRONGROOM\" '{word}' get; printf '%s\\n' \"${{COMPREPLY[@]}}\""
         );
         let mut bash = std::process::Command::new("bash");
         bash.args(["--norc", "-c", &asked]).current_dir(shell.path(".")).env("HOME", shell.path("."));

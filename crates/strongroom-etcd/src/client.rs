@@ -127,7 +127,8 @@ fn refused(refusal: &Refusal) -> Failure {
         _ if says("compacted") => {
             refuse(StoreErrorKind::Contention, "the cluster dropped what was being read")
         }
-        _ if says("space exceeded") => refuse(StoreErrorKind::Unavailable, NO_SPACE),
+        // Of the batch that uses up the space etcd says so after it has applied it.
+        _ if says("space exceeded") => indeterminate(NO_SPACE),
         _ if says("request is too large") => refuse(StoreErrorKind::TooLarge, TOO_LARGE),
         _ if says("too many operations") => refuse(StoreErrorKind::TooLarge, TOO_MANY),
         UNAUTHENTICATED | PERMISSION_DENIED => refuse(StoreErrorKind::Unavailable, NO_USER),
@@ -201,7 +202,7 @@ mod tests {
         for (code, message, expected) in [
             (3, "etcdserver: request is too large", StoreErrorKind::TooLarge),
             (3, "etcdserver: too many operations in txn request", StoreErrorKind::TooLarge),
-            (8, "etcdserver: mvcc: database space exceeded", StoreErrorKind::Unavailable),
+            (8, "etcdserver: mvcc: database space exceeded", StoreErrorKind::Indeterminate),
             (8, "etcdserver: too many requests", StoreErrorKind::Contention),
             (11, "etcdserver: mvcc: required revision has been compacted", StoreErrorKind::Contention),
             (3, "etcdserver: user name is empty", StoreErrorKind::Unavailable),

@@ -22,8 +22,8 @@
 //! # What to know
 //!
 //! * **Small vaults.** etcd keeps 2 GiB unless told otherwise (`--quota-backend-bytes`), old revisions included: have
-//!   it compact them (`--auto-compaction-retention`). A cluster whose space is used up refuses writes, as
-//!   `Unavailable`.
+//!   it compact them (`--auto-compaction-retention`). A cluster whose space is used up answers writes with
+//!   `Indeterminate`, since it has applied the one that used it up.
 //! * **Limits.** A batch holds 128 operations and 128 expectations (`--max-txn-ops`) and 1 MiB of keys and values,
 //!   which with its compares fits a request of 1.5 MiB (`--max-request-bytes`). A cluster that is set lower answers
 //!   `TooLarge`.

@@ -91,7 +91,7 @@ impl Draft<'_> {
         }
     }
 
-    /// The batch is part of a delete, which no quota refuses.
+    /// The batch is part of a delete, or the answer of a provider: no quota refuses those.
     pub(crate) fn makes_room(&mut self) {
         self.charges().makes_room = true;
     }

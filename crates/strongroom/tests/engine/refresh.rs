@@ -366,9 +366,32 @@ fn an_explicit_write_of_the_same_credentials_wins_and_one_of_others_stays() {
         let held = done?.credentials;
         assert_eq!(
             (token(&held, "access").as_str(), token(&held, "refresh").as_str()),
-            ("access-1", "by hand")
+            ("access-2", "by hand")
         );
         assert_eq!(app.get_all().await?.refresh, RefreshState::Idle);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_write_or_a_delete_of_another_credential_in_the_exchange_shows_no_token_twice() {
+    with_provider(async |app, provider, _| {
+        for round in 0..2 {
+            let refresh = refresh();
+            let done = app.refresh(app.get_all().await?, &refresh, async |old: &Credentials| {
+                match round {
+                    0 => drop(app.upsert("access", "mine").await?),
+                    _ => drop(app.delete("access").await?),
+                }
+                provider.answer(old)
+            });
+            assert_eq!(done.await?.by, RefreshedBy::ThisCall);
+        }
+        let held = app.get_all().await?;
+        assert!(held.get("access").is_none());
+        assert_eq!(token(&held, "refresh"), "refresh-2");
+        let exchange = async |old: &Credentials| provider.answer(old);
+        app.refresh(held, &refresh(), exchange).await?;
         Ok(())
     });
 }

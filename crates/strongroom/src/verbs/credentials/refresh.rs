@@ -52,7 +52,7 @@ impl AppCredentials {
     /// ```
     ///
     /// Without contention it costs two commits besides the exchange. The lease is written first; the answer is written
-    /// only while the lease lasts, and only if nobody set the same credentials in between: an explicit write wins. If
+    /// only while the lease lasts, and leaves as they are the credentials that somebody set or deleted in between. If
     /// the store cannot be reached, the answer is written again and again until the lease ends.
     ///
     /// # Errors
@@ -193,14 +193,14 @@ impl AppCredentials {
     /// Writes the provider's answer, for as long as the lease lasts.
     async fn land(&self, lease: Lease, new: &[NewCredential], refresh: &Refresh) -> Result<Refreshed, Error> {
         let tenant = &*self.account.org().tenant;
-        let parsed = match tenant.parse_credentials(new) {
+        let mut parsed = match tenant.parse_credentials(new) {
             Ok(parsed) => parsed,
             Err(error) => {
                 self.end(lease.rows, Some(RefreshEnd::Unknown)).await.ok();
                 return Err(error);
             }
         };
-        let Lease { current, mut rows, note } = lease;
+        let Lease { mut current, mut rows, note } = lease;
         let mut patience = Patience::new(refresh, refresh.lease);
         loop {
             if tenant.engine.now() >= note.until() {
@@ -227,11 +227,14 @@ impl AppCredentials {
                 return outcome(now, note, &parsed);
             }
             let Some(found) = now.rows.take() else { continue };
-            if parsed.iter().any(|new| revision(&now, &new.key_name) != revision(&current, &new.key_name)) {
+            // What somebody set or deleted meanwhile stays so. The rest is not to be had again, and a token that was
+            // used up must not stay in its place.
+            parsed.retain(|new| revision(&now, &new.key_name) == revision(&current, &new.key_name));
+            if parsed.is_empty() {
                 self.end(found, None).await?;
                 return Ok(Refreshed { credentials: now, by: RefreshedBy::Another });
             }
-            rows = found;
+            (current, rows) = (now, found);
         }
     }
 
@@ -257,7 +260,9 @@ impl AppCredentials {
         let tenant = &*self.account.org().tenant;
         let view = tenant.view_to_seal(&owner).await?;
         let mut draft = Draft::new(tenant, &view);
-        // One that is there was not deleted: only of those that are added is it to be found out.
+        // No quota refuses an answer: the provider has used up the token that it was given.
+        draft.makes_room();
+        // A credential that exists was not deleted: only those that are added have to be looked up.
         let adds = new.iter().any(|new| !rows.rows.contains_key(&new.key_name));
         let deleted = if adds { self.read_deleted(new).await? } else { BTreeMap::new() };
         let put = |new: &ParsedCredential<'_>| {
