@@ -185,6 +185,25 @@ async fn plain_text_is_shown_with_the_right_to_reveal_alone_and_each_time_is_not
 }
 
 /// How many times the audit says that something was shown.
+#[tokio::test]
+async fn a_batch_that_compares_leaves_conditions_to_the_write() {
+    let fixture = fixture().await;
+    fixture.define_string("A").await;
+    fixture.org.set_value("A", Scope::Org, "here").await.unwrap();
+    let desk = Desk::with(&fixture, [Right::Read, Right::Write]).await;
+    let same = json!({"name": "A", "value": "here"});
+    let done = desk.ok("POST", "/values", json!({"values": [same], "compare": true})).await;
+    assert_eq!((&done["unchanged"], &done["values"]), (&json!(["A"]), &json!([])));
+    // An equal value does not make a false condition hold.
+    let stale = json!({"name": "A", "value": "here", "version": "1"});
+    let refused = desk.send("POST", "/values", &json!({"values": [stale], "compare": true})).await;
+    assert_eq!(refused.status, 400, "{}", refused.body);
+    // Nor is another value for the same name dropped with it.
+    let other = json!({"name": "A", "value": "other"});
+    let twice = desk.send("POST", "/values", &json!({"values": [same, other], "compare": true})).await;
+    assert!(twice.status == 400 || twice.body.contains("\"updated\""), "{}", twice.body);
+}
+
 async fn reveals(fixture: &Fixture) -> usize {
     let events = fixture.org.audit(&AuditFilter::all(), PageRequest::first(1_000)).await.unwrap().items;
     let kinds = [EventKind::ValueRead, EventKind::CredentialRead];

@@ -218,6 +218,11 @@ async fn compare(operator: &Operator, scope: &Scope, values: &[BatchValue]) -> R
         |right, name: &str| operator.may_name(right, name).is_ok() && operator.may_at(right, scope).is_ok();
     let mut shown = Vec::new();
     for one in values {
+        // What is set on a condition, or twice, is for the write to judge.
+        let times = values.iter().filter(|other| other.name == one.name).count();
+        if one.version.is_some() || times > 1 {
+            continue;
+        }
         let Some(stored) = org.definition(&queries::name(&one.name)?).await.map_err(full)? else { continue };
         let Some(found) = org.value(stored.id, scope).await.map_err(full)? else { continue };
         // Read again after the value: whoever marked it as encrypted before the value was set is obeyed.
