@@ -62,8 +62,12 @@ impl ErrorStatus {
     /// The status of `error`. A kind of error that this release does not know is a 500.
     #[must_use]
     pub fn of(error: &Error) -> Self {
-        let is_full = matches!(error, Error::Store(store) if full_disk(store).is_some());
-        let status = if is_full { StatusCode::INSUFFICIENT_STORAGE } else { status_of(error.kind()) };
+        let status = match error {
+            Error::Store(store) if full_disk(store).is_some() => StatusCode::INSUFFICIENT_STORAGE,
+            // Until the vault is opened with the root key that another process gave it.
+            Error::RootRotated => StatusCode::SERVICE_UNAVAILABLE,
+            _ => status_of(error.kind()),
+        };
         let code = match status {
             StatusCode::BAD_REQUEST => ErrorCode::ServerError,
             StatusCode::NOT_FOUND => ErrorCode::ResourceNotFound,
