@@ -1,4 +1,4 @@
-//! Who is told of every call of a verb.
+//! What a host observes of every call of a verb.
 
 use std::borrow::Cow;
 use std::fmt::Debug;
@@ -13,8 +13,8 @@ use crate::model::{Actor, DefinitionRef};
 use crate::row::TenantId;
 use crate::scope::{Scope, ScopePath};
 
-/// Is told of every verb that reads or writes what an org holds, when it ends: for logs, metrics and traces of the
-/// host. It never learns a value. It is called on the task of the verb, so it should be quick.
+/// Called for every verb that reads or writes what an org holds, when it ends: for logs, metrics and traces of the host.
+/// It never gets a value. It runs on the task of the verb, so it should be quick.
 ///
 /// ```
 /// use strongroom::{Observation, Observer, VaultOptions};
@@ -141,7 +141,7 @@ impl<'c> Call<'c> {
     }
 }
 
-/// A call under way. It is told as cancelled if it is dropped before it ends.
+/// A call under way. It counts as cancelled if it is dropped before it ends.
 pub(crate) struct Watched<'w> {
     observer: &'w dyn Observer,
     clock: &'w dyn Clock,

@@ -16,15 +16,15 @@ use crate::verbs::org::Org;
 pub struct Ensured {
     /// Those that were defined.
     pub added: Vec<String>,
-    /// Those that were described anew or allow more scopes now.
+    /// Those that got another description or allow more scopes now.
     pub changed: Vec<String>,
-    /// Those that stood as they were asked for.
+    /// Those that were stored as they were asked for.
     pub unchanged: Vec<String>,
-    /// Those that stand otherwise, as they did.
+    /// Those that are stored otherwise. They stay as they are.
     pub differing: Vec<DefinitionDiffers>,
 }
 
-/// A definition that stands otherwise than it was asked for.
+/// A definition that is stored otherwise than it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -55,7 +55,7 @@ pub enum DefinitionPart {
 impl Org {
     /// Makes sure that these variables are defined, at every start of a service, say. What is missing is defined; a
     /// description that differs is changed, and scopes are added, since neither can break a value or a run. Anything
-    /// else that differs stays and is told: [`Ensured::differing`]. Definitions that are not given stay as they are.
+    /// else that differs stays, and is listed in [`Ensured::differing`]. Definitions that are not given stay as they are.
     ///
     /// If it is cancelled or fails, some of it may be done; the next call does the rest. Of several processes that
     /// start at once, each finds what the others did.

@@ -120,7 +120,7 @@ impl Org {
         self.tenant.observed(call, write).await
     }
 
-    /// [`set_values`](Self::set_values) of any number, in as many batches as it takes. `progress` is told how many are
+    /// [`set_values`](Self::set_values) of any number, in as many batches as it takes. `progress` gets how many are
     /// set after each batch. If one fails, the values before it stay set, and setting all of them again does the rest.
     ///
     /// ```
@@ -136,6 +136,9 @@ impl Org {
     ///
     /// # Errors
     /// Those of `set_values`, but for `TooManyValues`.
+    ///
+    /// # Cancellation
+    /// Dropped, the parts that `progress` was called for are set, and the next one may be.
     pub async fn set_values_in_parts(
         &self,
         values: &[NewValue<'_>],
