@@ -70,7 +70,8 @@ fn user_process() {
     let vault = block_on(Vault::open(open(&address), unlock())).unwrap();
     let app = app(&vault);
     let refresh = Refresh::new(|pause| async move { thread::sleep(pause) })
-        .lease(Duration::from_secs(1))
+        // Longer than a process waits for a processor on a busy machine: a lease that ends by itself costs a consent.
+        .lease(Duration::from_secs(5))
         .wait(Duration::from_secs(3_600));
     thread::scope(|scope| {
         for _ in 0..Size::asked().tasks {
