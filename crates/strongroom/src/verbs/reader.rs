@@ -261,8 +261,19 @@ impl Viewer {
         integration: IntegrationId,
         page: PageRequest,
     ) -> Result<Listing<CredentialInfo>, Error> {
-        let mut listed = self.account.app(integration).list(page).await?;
-        listed.items.retain(|info| self.names.knows(info.key_name.as_str()));
-        Ok(listed)
+        let (app, limit, mut page) = (self.account.app(integration), page.limit, page);
+        let mut listed = Listing { items: Vec::new(), next: None };
+        loop {
+            let read = app.list(page).await?;
+            let is_last_known =
+                read.items.last().is_some_and(|last| self.names.knows(last.key_name.as_str()));
+            listed.items.extend(read.items.into_iter().filter(|one| self.names.knows(one.key_name.as_str())));
+            // A cursor is the key that a page ended with: of a hidden credential it would give the name away.
+            let Some(next) = read.next else { return Ok(listed) };
+            if is_last_known {
+                return Ok(Listing { next: Some(next), ..listed });
+            }
+            page = PageRequest::first(limit - listed.items.len()).after(next);
+        }
     }
 }

@@ -56,6 +56,27 @@ fn a_viewer_reads_what_its_account_has_under_its_names() {
 }
 
 #[test]
+fn the_cursors_of_a_viewer_name_no_credential_that_it_does_not_know() {
+    with_org(async |org| {
+        let owner = org.create_account(id("a")).with_default_app().await?;
+        for name in ["a", "b_hidden", "c", "d_hidden", "e_hidden"] {
+            owner.upsert_credential(name, "x").await?;
+        }
+        let (viewer, mut page, mut found) = (owner.viewer().only(["a", "c"]), PageRequest::first(1), vec![]);
+        loop {
+            let read = viewer.credentials(IntegrationId::default_app(), page).await?;
+            found.extend(read.items.into_iter().map(|one| one.key_name.to_string()));
+            let Some(next) = read.next else { break };
+            let cursor = String::from_utf8_lossy(&hex::decode(next.to_string()).unwrap()).into_owned();
+            assert!(!cursor.contains("hidden"), "{cursor}");
+            page = PageRequest::first(1).after(next);
+        }
+        assert_eq!(found, ["a", "c"]);
+        Ok(())
+    });
+}
+
+#[test]
 fn a_strict_path_refuses_an_account_that_is_not_registered_and_a_workflow_without_values() {
     with_org(async |org| {
         org.define(text("A").default_value("x")).await?;
