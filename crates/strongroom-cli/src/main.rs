@@ -18,6 +18,8 @@ mod progress;
 mod scope_args;
 mod seen;
 mod session;
+#[cfg(unix)]
+mod signals;
 mod store;
 mod suggest;
 mod typo;

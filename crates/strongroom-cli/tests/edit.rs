@@ -4,6 +4,10 @@
 
 mod shell;
 
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 use shell::Shell;
 
@@ -49,6 +53,28 @@ fn the_file_is_its_owners_and_the_store_is_free_meanwhile() {
     assert_eq!(shell.ok(&["edit"]), "nothing was changed\n");
     assert_eq!(std::fs::read_to_string(shell.path("mode")).unwrap(), "600\n");
     assert!(std::fs::read_to_string(shell.path("list")).unwrap().contains("TOKEN"));
+}
+
+#[test]
+fn no_file_is_left_behind_when_the_command_is_told_to_end() {
+    for signal in ["-TERM", "-HUP"] {
+        let shell = vault("redb:v", "sh editor");
+        shell.write("editor", "trap - HUP TERM; echo open >opened; exec sleep 60");
+        let mut command = shell.command(&["edit"]);
+        let child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let end = Instant::now() + Duration::from_secs(60);
+        while !shell.path("opened").exists() {
+            assert!(Instant::now() < end, "the editor opened nothing");
+            sleep(Duration::from_millis(20));
+        }
+        assert_eq!(std::fs::read_dir(shell.path("run")).unwrap().count(), 1, "what is edited");
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let ended = child.wait_with_output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(ended.status.code() == Some(1) && said.contains("the editor ended"), "{said}");
+        assert_eq!(std::fs::read_dir(shell.path("run")).unwrap().count(), 0, "{signal}");
+    }
 }
 
 #[test]

@@ -218,6 +218,32 @@ mod watched {
         server.stop();
     }
 
+    /// As another user where the tests are root, who may read everything.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_watched_command_does_not_read_what_this_process_was_started_with() {
+        use std::os::unix::process::CommandExt as _;
+        const NOBODY: u32 = 65_534;
+        let shell = Shell::with_vault();
+        let binary = shell.path("strongroom");
+        fs::copy(env!("CARGO_BIN_EXE_strongroom"), &binary).unwrap();
+        let mut command = Command::new(&binary);
+        let script = "echo began; cat /proc/$PPID/environ";
+        command.args(["run", "--watch", "--", "sh", "-c", script]).current_dir(shell.path(".")).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", shell.path("."));
+        command.env("STRONGROOM_API_KEY", "a key of the parent");
+        if rustix::process::geteuid().is_root() {
+            let owner = format!("{NOBODY}:{NOBODY}");
+            let given = Command::new("chown").args(["-R", &owner]).arg(shell.path(".")).status().unwrap();
+            assert!(given.success());
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        let ran = command.stdin(Stdio::null()).output().unwrap();
+        let shown = String::from_utf8_lossy(&ran.stdout);
+        assert!(shown.starts_with("began"), "{ran:?}");
+        assert!(!shown.contains("a key of the parent") && !ran.status.success(), "{ran:?}");
+    }
+
     #[test]
     fn a_command_that_ends_by_itself_ends_the_watch_with_its_code() {
         let shell = Shell::with_vault();

@@ -5,11 +5,13 @@ use std::env;
 use std::fs;
 use std::io::{self, Seek as _, Write as _};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use strongroom::{Org, Scope, Secret};
 use strongroom_http::control::{self, BatchDone};
 use tempfile::NamedTempFile;
+#[cfg(unix)]
+use tokio::runtime::Runtime;
 use zeroize::Zeroizing;
 
 use super::import::{Entry, Plan, Unknown};
@@ -21,6 +23,8 @@ use crate::output::{Output, counted};
 use crate::pages;
 use crate::scope_args::{ScopeArgs, scope_field};
 use crate::session::Session;
+#[cfg(unix)]
+use crate::signals::{self, Signals};
 
 /// `edit` as it is typed.
 #[derive(Debug, clap::Args)]
@@ -179,13 +183,15 @@ fn changed(before: &Values, text: &str, output: &Output) -> Result<Vec<(String, 
         .collect())
 }
 
-/// The text as the user left it. The file is its owner's, and is overwritten before it is removed.
+/// The text as the user left it. The file is its owner's, and is overwritten before it is removed, also if this process
+/// is told to end meanwhile: then the editor is.
 fn in_editor(text: &str) -> Result<Zeroizing<String>, Failure> {
     let editor =
         ["VISUAL", "EDITOR"].into_iter().find_map(|name| env::var_os(name).filter(|value| !value.is_empty()));
     let Some(editor) = editor else {
         return Err(Failure::usage("no editor is chosen").next("set EDITOR, such as EDITOR=vi"));
     };
+    let opening = Opening::begin()?;
     let file = private_file(text).map_err(|error| {
         Failure::new(Exit::Other, format!("no private file could be written: {error}"))
             .next("set XDG_RUNTIME_DIR or TMPDIR to a directory of your own")
@@ -193,7 +199,7 @@ fn in_editor(text: &str) -> Result<Zeroizing<String>, Failure> {
     // By a shell, as git does: an editor may have options.
     let mut shell = Command::new("sh");
     shell.arg("-c").arg("set -f; exec $0 \"$1\"").arg(editor).arg(file.path());
-    let edited = shell.status().and_then(|status| Ok((status, fs::read_to_string(file.path())?)));
+    let edited = opening.run(shell).and_then(|status| Ok((status, fs::read_to_string(file.path())?)));
     wipe(file);
     match edited {
         Ok((status, edited)) if status.success() => Ok(Zeroizing::new(edited)),
@@ -205,6 +211,41 @@ fn in_editor(text: &str) -> Result<Zeroizing<String>, Failure> {
         Err(error) => {
             Err(Failure::new(Exit::Other, format!("the editor did not work: {error}")).next("check EDITOR"))
         }
+    }
+}
+
+/// While an editor is open: no signal ends this process before the file is wiped, as in git.
+#[cfg(unix)]
+struct Opening {
+    runtime: Runtime,
+    signals: Signals,
+}
+
+#[cfg(unix)]
+impl Opening {
+    fn begin() -> Result<Self, Failure> {
+        let runtime = signals::runtime()?;
+        let signals = runtime.block_on(async { Signals::new() })?;
+        Ok(Self { runtime, signals })
+    }
+
+    fn run(mut self, mut editor: Command) -> io::Result<ExitStatus> {
+        let mut editor = editor.spawn()?;
+        self.runtime.block_on(signals::wait(&mut editor, &mut self.signals))
+    }
+}
+
+#[cfg(not(unix))]
+struct Opening;
+
+#[cfg(not(unix))]
+impl Opening {
+    fn begin() -> Result<Self, Failure> {
+        Ok(Self)
+    }
+
+    fn run(self, mut editor: Command) -> io::Result<ExitStatus> {
+        editor.status()
     }
 }
 

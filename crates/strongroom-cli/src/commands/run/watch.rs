@@ -1,6 +1,5 @@
 //! `run --watch`: the command starts again, or gets a signal, when something that it sees changes.
 
-use std::io::{self, IsTerminal};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitCode, ExitStatus};
 use std::sync::mpsc::{Receiver, channel};
@@ -8,16 +7,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::signal::unix::{SignalKind, signal};
+use rustix::process::Signal;
 
 use super::{Run, unstartable};
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::output::Output;
 use crate::seen::Seen;
+use crate::signals::{Signals, TICK, forward, runtime, send};
 
-/// What a command that watches its own settings is told by.
+/// How the command learns that its settings have changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Notice {
     Hup,
@@ -48,11 +47,8 @@ pub(super) trait Look: Send + 'static {
 pub(super) fn run(run: &Run, mut look: impl Look, output: &Output) -> Result<ExitCode, Failure> {
     let first = look.look()?.ok_or_else(|| Failure::new(Exit::Other, "nothing was seen at first"))?;
     let command = run.command(first)?;
-    // Nothing is written by this process from now on.
-    files::restore_mask();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(Exit::Other, format!("no runtime: {error}")))?;
-    runtime.block_on(async {
+    hide_from_the_command()?;
+    runtime()?.block_on(async {
         let mut signals = Signals::new()?;
         let mut attended =
             Attended { child: run.spawn(command)?, run, next: None, deadline: None, ends: false };
@@ -78,6 +74,19 @@ pub(super) fn run(run: &Run, mut look: impl Look, output: &Output) -> Result<Exi
             }
         }
     })
+}
+
+/// Keeps the command, which runs as the same user, from reading in `/proc` what this process was started with, or its
+/// memory: both lead to all of the vault. The command itself stays as it would be: the mark ends with `exec`.
+fn hide_from_the_command() -> Result<(), Failure> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).map_err(
+        |error| {
+            let message = format!("this process cannot be kept from being read by the command: {error}");
+            Failure::new(Exit::Other, message).next("run it without --watch")
+        },
+    )?;
+    Ok(())
 }
 
 /// The command while it runs.
@@ -133,15 +142,11 @@ impl Attended<'_> {
 
     fn forward(&mut self, received: Signal) {
         self.ends |= matches!(received, Signal::TERM | Signal::INT | Signal::QUIT);
-        // A terminal sends these to the command by itself.
-        if !(matches!(received, Signal::INT | Signal::QUIT) && io::stdin().is_terminal()) {
-            self.send(received);
-        }
+        forward(&self.child, received);
     }
 
-    /// To the command itself. One that has just ended gets nothing, and its id is no other's before it was waited for.
     fn send(&self, signal: Signal) {
-        let _ = kill_process(Pid::from_child(&self.child), signal);
+        send(&self.child, signal);
     }
 }
 
@@ -161,39 +166,6 @@ fn look_every(every: Duration, mut look: impl Look) -> Receiver<Result<Option<Ve
     receiver
 }
 
-/// What this process is sent in place of the command.
-struct Signals([(tokio::signal::unix::Signal, Signal); 6]);
-
-impl Signals {
-    fn new() -> Result<Self, Failure> {
-        let listen = |kind: SignalKind, sent: Signal| {
-            let listened = signal(kind)
-                .map_err(|error| Failure::new(Exit::Other, format!("signals cannot be received: {error}")));
-            listened.map(|listened| (listened, sent))
-        };
-        Ok(Self([
-            listen(SignalKind::terminate(), Signal::TERM)?,
-            listen(SignalKind::interrupt(), Signal::INT)?,
-            listen(SignalKind::quit(), Signal::QUIT)?,
-            listen(SignalKind::hangup(), Signal::HUP)?,
-            listen(SignalKind::user_defined1(), Signal::USR1)?,
-            listen(SignalKind::user_defined2(), Signal::USR2)?,
-        ]))
-    }
-
-    async fn next(&mut self) -> Signal {
-        std::future::poll_fn(|context| {
-            for (listened, sent) in &mut self.0 {
-                if listened.poll_recv(context).is_ready() {
-                    return std::task::Poll::Ready(*sent);
-                }
-            }
-            std::task::Poll::Pending
-        })
-        .await
-    }
-}
-
 /// As a shell returns it: that of the command, or 128 and the number of the signal that ended it.
 fn code(status: ExitStatus) -> ExitCode {
     let by_signal = || status.signal().map(|signal| 128 + signal);
@@ -203,11 +175,13 @@ fn code(status: ExitStatus) -> ExitCode {
 
 impl Run {
     fn spawn(&self, mut command: Command) -> Result<Child, Failure> {
-        command.spawn().map_err(|error| unstartable(self.program(), &error))
+        // Only for the command: what a look creates, as when it repairs a store, stays its owner's.
+        files::restore_mask();
+        let spawned = command.spawn();
+        files::write_for_owner_only();
+        spawned.map_err(|error| unstartable(self.program(), &error))
     }
 }
 
-/// How often the command is looked after; a person notices no such delay.
-const TICK: Duration = Duration::from_millis(50);
 /// For the command to end by itself.
 const GRACE: Duration = Duration::from_secs(10);

@@ -1,0 +1,81 @@
+//! Signals that a command gets in place of this process, which has something left to do when the command has ended.
+
+use std::io::{self, IsTerminal};
+use std::process::{Child, ExitStatus};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::runtime::{self, Runtime};
+use tokio::signal::unix::{self, SignalKind, signal};
+
+use crate::failure::{Exit, Failure};
+
+/// What this process is sent in place of the command.
+pub(crate) struct Signals([(unix::Signal, Signal); 6]);
+
+impl Signals {
+    /// From now on none of them ends this process.
+    pub(crate) fn new() -> Result<Self, Failure> {
+        let listen = |kind: SignalKind, sent: Signal| {
+            let listened = signal(kind)
+                .map_err(|error| Failure::new(Exit::Other, format!("signals cannot be received: {error}")));
+            listened.map(|listened| (listened, sent))
+        };
+        Ok(Self([
+            listen(SignalKind::terminate(), Signal::TERM)?,
+            listen(SignalKind::interrupt(), Signal::INT)?,
+            listen(SignalKind::quit(), Signal::QUIT)?,
+            listen(SignalKind::hangup(), Signal::HUP)?,
+            listen(SignalKind::user_defined1(), Signal::USR1)?,
+            listen(SignalKind::user_defined2(), Signal::USR2)?,
+        ]))
+    }
+
+    pub(crate) async fn next(&mut self) -> Signal {
+        std::future::poll_fn(|context| {
+            for (listened, sent) in &mut self.0 {
+                if listened.poll_recv(context).is_ready() {
+                    return std::task::Poll::Ready(*sent);
+                }
+            }
+            std::task::Poll::Pending
+        })
+        .await
+    }
+}
+
+/// A runtime on this thread, on which signals are waited for.
+pub(crate) fn runtime() -> Result<Runtime, Failure> {
+    let built = runtime::Builder::new_current_thread().enable_all().build();
+    built.map_err(|error| Failure::new(Exit::Other, format!("no runtime: {error}")))
+}
+
+/// Hands a signal on that this process was sent.
+pub(crate) fn forward(child: &Child, received: Signal) {
+    // A terminal sends these to the command by itself.
+    if !(matches!(received, Signal::INT | Signal::QUIT) && io::stdin().is_terminal()) {
+        send(child, received);
+    }
+}
+
+/// To the command itself. One that has just ended gets nothing, and its id is no other's before it was waited for.
+pub(crate) fn send(child: &Child, signal: Signal) {
+    let _ = kill_process(Pid::from_child(child), signal);
+}
+
+/// Waits until a command has ended; what this process is sent meanwhile goes to the command.
+pub(crate) async fn wait(child: &mut Child, signals: &mut Signals) -> io::Result<ExitStatus> {
+    loop {
+        tokio::select! {
+            received = signals.next() => forward(child, received),
+            () = tokio::time::sleep(TICK) => {
+                if let Some(status) = child.try_wait()? {
+                    return Ok(status);
+                }
+            }
+        }
+    }
+}
+
+/// How often a command is looked after; a person notices no such delay.
+pub(crate) const TICK: Duration = Duration::from_millis(50);
