@@ -35,5 +35,11 @@ pub(crate) async fn values(org: &Org, scope: &Scope) -> Result<Vec<ScopedValue>,
 
 /// All orgs of a vault, each with its environments.
 pub(crate) async fn environments(vault: &Vault) -> Result<Vec<(OrgId, Environment)>, Error> {
-    all(async |page| vault.environments(page).await).await
+    let mut found = Vec::new();
+    for org in all(async |page| vault.orgs(page).await).await? {
+        // Of a handle in any environment: it lists those of the org.
+        let environments = vault.org(org, Environment::test()).environments().await?;
+        found.extend(environments.into_iter().map(|environment| (org, environment)));
+    }
+    Ok(found)
 }

@@ -2,7 +2,6 @@
 
 use strongroom::{DefinitionFilter, DefinitionName, Error, LinkedAccountId, Org, PageRequest};
 
-use crate::commands::environments;
 use crate::failure::Failure;
 use crate::pages;
 use crate::scope_args::PathArgs;
@@ -64,7 +63,7 @@ pub(crate) async fn no_account(org: &Org, account: &LinkedAccountId) -> Failure 
 pub(crate) async fn other_environment(session: &Session) -> Option<String> {
     let chosen = session.org.environment();
     let mut others = Vec::new();
-    for environment in environments::of_org(session).await.unwrap_or_default() {
+    for environment in session.org.environments().await.unwrap_or_default() {
         let org = session.vault.org(*session.org.id(), environment.clone());
         let count = org.count_definitions(&DefinitionFilter::all()).await;
         if environment != *chosen && count.is_ok_and(|count| count > 0) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use strongroom::{DefinitionFilter, Environment, OrgId};
+use strongroom::{DefinitionFilter, OrgId};
 use strongroom_http::control::Status;
 
 use crate::client::{Call, Client};
@@ -62,7 +62,7 @@ impl Environments {
     pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
         let org = &session.org;
         let mut views = Vec::new();
-        for environment in of_org(session).await? {
+        for environment in org.environments().await? {
             let at = session.org_at(*org.id(), environment.clone());
             let variables = at.count_definitions(&DefinitionFilter::all()).await.ok();
             let chosen = environment == *org.environment();
@@ -76,12 +76,6 @@ impl Environments {
         let Status { environment, .. } = of_key(client, output)?;
         show_environments(&[EnvironmentView { environment, variables: None, chosen: true }], output)
     }
-}
-
-/// The environments in which the chosen org has anything.
-pub(crate) async fn of_org(session: &Session) -> Result<Vec<Environment>, Failure> {
-    let all = pages::environments(&session.vault).await?.into_iter();
-    Ok(all.filter(|(org, _)| org == session.org.id()).map(|(_, environment)| environment).collect())
 }
 
 fn of_key(client: &Client, output: &Output) -> Result<Status, Failure> {

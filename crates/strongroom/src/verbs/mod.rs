@@ -5,7 +5,6 @@ pub(crate) mod accounts;
 pub(crate) mod audit;
 pub(crate) mod credentials;
 pub(crate) mod definitions;
-mod environments;
 pub(crate) mod generation;
 pub(crate) mod jobs;
 pub(crate) mod lock;

@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use strongroom::{Cursor, Environment, Error, Invalid, OrgId, PageRequest, Scope, VaultOptions};
+use futures_executor::block_on;
+use strongroom::{Cursor, Environment, Error, Invalid, OrgId, PageRequest, Scope, Vault, VaultOptions};
 use strongroom_memory::MemoryStore;
 
 use crate::common::{account, id, run, text, vault, with_org, with_small_store, workflow};
@@ -38,6 +39,46 @@ fn orgs_and_environments_are_listed_a_page_at_a_time_whatever_they_hold() {
         assert!(matches!(refused, Err(Error::Invalid(Invalid::Cursor(_)))));
         Ok(())
     });
+}
+
+fn places(vault: &Vault, limit: usize) -> Vec<(OrgId, Environment)> {
+    let (mut all, mut page) = (Vec::new(), PageRequest::first(limit));
+    loop {
+        let found = block_on(vault.orgs(page)).unwrap();
+        assert!(found.items.len() <= limit);
+        for org in found.items {
+            let environments = block_on(vault.org(org, Environment::test()).environments()).unwrap();
+            all.extend(environments.into_iter().map(|environment| (org, environment)));
+        }
+        let Some(next) = found.next else { return all };
+        page = PageRequest::first(limit).after(next);
+    }
+}
+
+#[test]
+fn every_environment_with_rows_is_listed_once_whatever_the_page() {
+    let vault = block_on(vault(MemoryStore::new(), VaultOptions::default())).unwrap();
+    assert!(places(&vault, 3).is_empty());
+    let mut expected = Vec::new();
+    for org in ["000000000000000000000001", "000000000000000000000002", "00000000000000000000000a"] {
+        for environment in ["prod", "prod-eu", "test"] {
+            let (org, environment): (OrgId, Environment) =
+                (org.parse().unwrap(), environment.parse().unwrap());
+            let at = vault.org(org, environment.clone());
+            for name in ["A", "B"] {
+                block_on(at.define(text(name))).unwrap();
+            }
+            expected.push((org, environment));
+        }
+    }
+    for limit in [1, 2, 3, 9, 10] {
+        assert_eq!(places(&vault, limit), expected, "{limit}");
+    }
+    let (org, environment) = &expected[0];
+    let first = vault.org(*org, environment.clone());
+    block_on(first.delete_definition("A")).unwrap();
+    block_on(first.delete_definition("B")).unwrap();
+    assert_eq!(places(&vault, 9), expected, "its keys are still there");
 }
 
 #[test]

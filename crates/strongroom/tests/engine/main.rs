@@ -32,7 +32,6 @@ mod dropped;
 mod dropped_keys;
 mod durability;
 mod envelope;
-mod environments;
 mod events;
 mod explain;
 mod fence;
