@@ -89,7 +89,7 @@ impl<S: Store> Filled<S> {
     /// What a verb, given a handle of the first org, reads and commits at last.
     pub fn overhear(&self, verb: impl AsyncFn(Org) -> Result<(), Error>) -> (ReadBatch, WriteBatch) {
         let mut heard = self.overhear_all(verb);
-        // The floor writes again and again, whatever stands there.
+        // The floor writes again and again, whatever is there.
         heard.commit.expect.clear();
         (heard.reads.pop().unwrap_or_default(), heard.commit)
     }

@@ -95,7 +95,7 @@ impl TokenServer {
     }
 
     /// The consent of the customer, once for all who found that the tokens of the number `lost` are of no use. `store`
-    /// keeps the number of the new ones before anybody else goes on.
+    /// keeps the number of the new ones before anybody else continues.
     pub fn connect_again(&self, lost: u64, store: impl FnOnce(u64)) {
         let mut consented = self.consented.lock().unwrap_or_else(PoisonError::into_inner);
         if *consented > lost {

@@ -148,7 +148,7 @@ fn a_leader_that_was_paused_answers_with_what_was_written_meanwhile() {
     }
 }
 
-/// Passes calls on to a node, and while it is told so no answer back.
+/// Passes calls on to a node, and, while it is set to, no answer back.
 struct Proxy {
     address: String,
     loses_answers: Arc<AtomicBool>,

@@ -49,7 +49,7 @@ fn each_expiry_is_one_exchange_also_where_processes_are_killed_and_stopped() {
     println!("{counts:?}, {faults} processes killed or stopped");
     assert!(faults >= 2 * u64::try_from(STEPS.len()).unwrap(), "each kind of fault at each step: {faults}");
     assert_eq!(counts.replays, 0, "{counts:?}");
-    // Stopped before it called, a holder goes on to call when the customer has connected again. Nobody used its token.
+    // Stopped before it called, a holder still calls when the customer has connected again. Nobody used its token.
     assert!(counts.voids <= faults, "{counts:?}");
     let troubles = 1 + counts.lost + faults;
     assert!(counts.consents <= troubles && counts.consents > counts.lost, "{counts:?}");
@@ -146,7 +146,7 @@ impl House {
         Some(met)
     }
 
-    /// A stopped process that holds no lease keeps nobody waiting: it goes on when the others have done so.
+    /// A stopped process that holds no lease keeps nobody waiting: it continues when the others have done so.
     fn go_on_if_alone(&self, faults: &mut Faults, step: Step) {
         faults.uses += u64::from(step == Step::Any);
         if faults.uses > USES_BEFORE_GOING_ON {
@@ -160,7 +160,7 @@ impl House {
         }
     }
 
-    /// The customer connects again, and the process whose lease is over goes on.
+    /// The customer connects again, and the process whose lease is over continues.
     fn connect_again(&self, lost: u64) {
         self.server.connect_again(lost, |new| {
             block_on(self.app.replace_all(&tokens(new))).unwrap();

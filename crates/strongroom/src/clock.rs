@@ -53,7 +53,7 @@ impl<C: Clock> Clock for Arc<C> {
     }
 }
 
-/// A clock that stands where it was set, for tests.
+/// A clock that stays where it was set, for tests.
 ///
 /// ```
 /// use std::time::Duration;
@@ -66,7 +66,7 @@ impl<C: Clock> Clock for Arc<C> {
 pub struct ManualClock(Arc<AtomicU64>);
 
 impl ManualClock {
-    /// A clock that stands at `moment`.
+    /// A clock at `moment`.
     #[must_use]
     pub fn at(moment: Timestamp) -> Self {
         Self(Arc::new(AtomicU64::new(moment.as_ms())))

@@ -30,7 +30,7 @@ pub(super) fn weigh<T>(item: &T, bytes: impl Fn(&T) -> usize) -> usize {
     bytes(item)
 }
 
-/// A page of the items that are taken, and the cursor of the next page. A cursor names the item after which it goes on:
+/// A page of the items that are taken, and the cursor of the next page. A cursor names the item before its page:
 /// an engine's page that ends with an item that is not shown would name that one, so it is read again until it ends
 /// with one that is. A macro, since the future of a closure that borrows is not known to be `Send`.
 macro_rules! visible {

@@ -1,4 +1,4 @@
-//! Who is told of every call of a verb.
+//! Who learns of every call of a verb.
 
 use std::borrow::Cow;
 use std::fmt::Debug;
@@ -141,7 +141,7 @@ impl<'c> Call<'c> {
     }
 }
 
-/// A call under way. It is told as cancelled if it is dropped before it ends.
+/// A call under way. If it is dropped before it ends, it is reported as cancelled.
 pub(crate) struct Watched<'w> {
     observer: &'w dyn Observer,
     clock: &'w dyn Clock,

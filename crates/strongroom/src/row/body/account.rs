@@ -97,7 +97,7 @@ pub(crate) struct IntegrationBody {
 #[derive(Encode, Decode, Clone, Copy)]
 #[cbor(map)]
 pub(crate) struct RefreshNote {
-    /// Another one for every lease: its holder can write only while it stands here.
+    /// Another one for every lease: its holder can write only while it is here.
     #[cbor(n(0), with = "minicbor::bytes")]
     id: [u8; 12],
     #[n(1)]

@@ -59,7 +59,7 @@ impl AppCredentials {
     /// Those of the exchange; as an [`Error`], [`Error::IntegrationNotFound`] and [`Error::Refresh`].
     ///
     /// # Cancellation
-    /// Dropped before the exchange began, nothing has happened, or the lease stands. Dropped during the exchange or
+    /// Dropped before the exchange began, nothing has happened, or the lease has to end. Dropped during the exchange or
     /// after it, the outcome is uncertain when the lease ends. So run it on a task of its own where requests are
     /// dropped.
     pub async fn refresh<E, F>(

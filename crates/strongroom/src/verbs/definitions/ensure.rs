@@ -24,7 +24,7 @@ pub struct Ensured {
     pub differing: Vec<DefinitionDiffers>,
 }
 
-/// A definition that stands otherwise than it was asked for.
+/// A definition that differs from what was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -55,7 +55,7 @@ pub enum DefinitionPart {
 impl Org {
     /// Makes sure that these variables are defined, at every start of a service, say. What is missing is defined; a
     /// description that differs is changed, and scopes are added, since neither can break a value or a run. Anything
-    /// else that differs stays and is told: [`Ensured::differing`]. Definitions that are not given stay as they are.
+    /// else that differs stays, and is shown: [`Ensured::differing`]. Definitions that are not given stay as they are.
     ///
     /// If it is cancelled or fails, some of it may be done; the next call does the rest. Of several processes that
     /// start at once, each finds what the others did.

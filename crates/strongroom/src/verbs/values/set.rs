@@ -121,7 +121,7 @@ impl Org {
         self.tenant.observed(call, write).await
     }
 
-    /// [`set_values`](Self::set_values) of any number, in as many batches as it takes. `progress` is told how many are
+    /// [`set_values`](Self::set_values) of any number, in as many batches as it takes. `progress` learns how many are
     /// set after each batch. If one fails, the values before it stay set, and setting all of them again does the rest.
     ///
     /// ```
