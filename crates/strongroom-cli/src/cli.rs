@@ -326,11 +326,10 @@ impl Work {
             Self::Backup(backup) => backup.on_server(&client()?, output),
             Self::Revert(revert) => revert.on_server(&client()?, output),
             Self::Edit(edit) => edit.on_server(&client()?, output),
-            Self::Diff(_) | Self::Copy(_) => {
-                Err(Failure::not_on_server("this needs more than an API key gives"))
-            }
+            Self::Diff(diff) => diff.on_server(&client()?, output),
+            Self::Copy(copy) => copy.on_server(&client()?, output),
+            Self::Doctor(doctor) => doctor.on_server(&client()?, output),
             Self::Init(_)
-            | Self::Doctor(_)
             | Self::Serve(_)
             | Self::Rotate(Rotate::Root(_))
             | Self::Shred(_)

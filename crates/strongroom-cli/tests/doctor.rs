@@ -1,11 +1,14 @@
 //! `doctor`.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod shell;
 
 use serde_json::{Value, json};
 use shell::Shell;
+#[cfg(unix)]
+use shell::server::Server;
 
-#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 fn finding<'a>(report: &'a Value, check: &str) -> &'a Value {
     let findings = report["findings"].as_array().unwrap();
     findings.iter().find(|one| one["check"] == check).unwrap()
@@ -60,4 +63,27 @@ fn a_store_that_others_can_read_is_a_warning() {
         finding(&report, "permissions")["next"].as_str().unwrap().starts_with("`chmod go-rwx"),
         "{report}"
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_served_vault_is_looked_at_as_far_as_the_key_may_see() {
+    let shell = Shell::with_vault();
+    shell.ok(&["define", "TOKEN", "--format", "string", "--required"]);
+    let server = Server::start(&shell, &[]);
+    let report = |rights: &[&str]| {
+        let mut create = vec!["api-key", "create", "k"];
+        rights.iter().for_each(|right| create.extend(["--right", right]));
+        shell.write("k", shell.json(&create)["api_key"].as_str().unwrap());
+        shell.json(&["--url", server.text("url"), "--api-key-file", "k", "doctor"])
+    };
+    let full = report(&["read", "operate"]);
+    for (check, state) in
+        [("vault", "ok"), ("keys", "warning"), ("jobs", "ok"), ("variables", "ok"), ("required", "warning")]
+    {
+        assert_eq!(finding(&full, check)["state"], state, "{check}");
+    }
+    let read = report(&["read"]);
+    assert!(finding(&read, "keys")["message"].as_str().unwrap().contains("lacks the right operate"));
+    assert_eq!(finding(&read, "variables")["state"], "ok");
 }

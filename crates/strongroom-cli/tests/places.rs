@@ -1,9 +1,13 @@
 //! `diff`, `copy` and `inject`.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
 mod shell;
 
 use serde_json::{Value, json};
 use shell::Shell;
+#[cfg(unix)]
+use shell::server::Server;
 
 /// Two variables in `test`, one of them with another value for an account.
 fn vault(store: &str) -> Shell {
@@ -94,4 +98,57 @@ fn a_template_is_filled_with_what_a_run_sees() {
     assert_eq!((ran.code, ran.stdout.as_str()), (3, ""));
     assert!(ran.stderr.contains("line 2") && ran.stderr.contains("did you mean TOKEN?"), "{}", ran.stderr);
     assert_eq!(shell.run(&["inject", "t.conf"]).code, 2, "nothing without --reveal");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_compares_and_copies_its_environments_with_a_key_of_each() {
+    let shell = vault("redb:v");
+    shell.ok(&["define", "TOKEN", "--change", "--bytes-max", "40"]);
+    let server = Server::start(&shell, &[]);
+    let key = |file: &str, environment: &str, rights: &[&str]| {
+        let mut create = vec!["--environment", environment, "api-key", "create", file];
+        rights.iter().for_each(|right| create.extend(["--right", right]));
+        shell.write(file, shell.json(&create)["api_key"].as_str().unwrap());
+    };
+    key("a.key", "test", &["read", "reveal"]);
+    key("b.key", "prod", &["read", "write"]);
+    key("b.reader", "prod", &["read", "reveal"]);
+    let from_a = ["--url", server.text("url"), "--api-key-file", "a.key"];
+    let typed = |arguments: &[&'static str]| [&from_a[..], arguments].concat();
+    let differences = || {
+        shell.json(&typed(&["diff", "test", "prod", "--b-api-key-file", "b.reader"]))["differences"].clone()
+    };
+    let only_a = |name: &str| json!({"name": name, "definition": "only_a", "value": "only_a"});
+    assert_eq!(differences(), json!([only_a("PORT"), only_a("TOKEN")]));
+
+    let copy = ["copy", "test", "prod", "--b-api-key-file", "b.key"];
+    let dry = shell.json(&typed(&[&copy[..], &["--dry-run"]].concat()));
+    assert_eq!((&dry["create"], differences()[1].clone()), (&json!(2), only_a("TOKEN")));
+    let done = shell.ok(&typed(&copy));
+    assert!(done.contains("2 create") && !done.contains("hunter2"), "{done}");
+    assert_eq!(differences(), json!([]), "with descriptions and bounds");
+
+    shell.ok_with("8080", &["--environment", "prod", "set", "PORT"]);
+    let ran = shell.run(&typed(&[&copy[..], &["--only", "PORT"]].concat()));
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("replace 1 value at prod"), "{}", ran.stderr);
+    shell.ok(&typed(&[&copy[..], &["--only", "PORT", "--yes"]].concat()));
+    assert_eq!(differences(), json!([]));
+    let of_account = shell.json(&typed(&["diff", "test", "@account:a@b.example"]))["differences"].clone();
+    assert_eq!(of_account[1], json!({"name": "TOKEN", "definition": "same", "value": "differs"}));
+
+    // The key decides what is reached, so a place elsewhere is a mistake, and never another place.
+    for (arguments, message) in [
+        (&["copy", "test", "prod"][..], "prod is not where the API key is of"),
+        (&["diff", "prod", "test"], "prod is not where"),
+        (&["diff", "00000000000000000000000a/test", "test"], "is not where"),
+        (&["diff", "test", "prod", "--b-api-key-file", "b.key"], "reveal"),
+        (&["diff", "--at", "2026-01-31T12:00:00Z"], "--url"),
+    ] {
+        let ran = shell.run(&typed(arguments));
+        assert!(ran.code != 0 && ran.stderr.contains(message), "{arguments:?}: {}", ran.stderr);
+    }
+    let ran = shell.run(&["diff", "test", "prod", "--b-api-key-file", "b.key"]);
+    assert!(ran.code == 2 && ran.stderr.contains("needs --url"), "{}", ran.stderr);
 }

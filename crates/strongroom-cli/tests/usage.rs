@@ -1,6 +1,6 @@
 //! Arguments, the environment, the configuration file and the form of the output.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod shell;
 
@@ -154,30 +154,88 @@ fn every_shell_has_completions() {
     }
 }
 
+/// A vault whose names would run something if a shell expanded them.
+#[cfg(unix)]
+fn vault_with_names() -> Shell {
+    let shell = Shell::with_vault();
+    for name in ["PORT", "PORTAL", "HOST", "PO$(touch ran)", "PO`touch ran`", "X$(touch ran)"] {
+        shell.define(name, "string");
+    }
+    let names = "HOST\nPO$(touch ran)\nPORT\nPORTAL\nPO`touch ran`\nX$(touch ran)\n";
+    assert_eq!(shell.ok(&["list", "--names"]), names);
+    shell
+}
+
+/// What a shell prints that has the binary as `strongroom`.
+#[cfg(unix)]
+fn in_shell(vault: &Shell, program: &str, arguments: &[&str]) -> String {
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_strongroom"));
+    let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let mut command = std::process::Command::new(program);
+    command.args(arguments).current_dir(vault.path(".")).env("HOME", vault.path(".")).env("PATH", path);
+    let ran = command.output().unwrap_or_else(|error| panic!("{program} is needed: install it ({error})"));
+    String::from_utf8_lossy(&ran.stdout).into_owned()
+}
+
 #[cfg(unix)]
 #[test]
 fn bash_completes_the_names_of_variables_and_runs_nothing_that_is_in_one() {
-    let shell = Shell::with_vault();
-    for name in ["PORT", "PORTAL", "HOST", "PO$(touch ran)", "PO`touch ran`"] {
-        shell.define(name, "string");
-    }
-    assert_eq!(shell.ok(&["list", "--names"]), "HOST\nPO$(touch ran)\nPORT\nPORTAL\nPO`touch ran`\n");
+    let shell = vault_with_names();
     shell.write("script", shell.ok(&["completions", "bash"]));
     let complete = |words: &str, word: &str| {
         let asked = format!(
-            "source ./script; COMP_WORDS=(\"$STRONGROOM\" {words} '{word}'); \
+            "source ./script; COMP_WORDS=(strongroom {words} '{word}'); \
              COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
-             _strongroom_names \"$STRONGROOM\" '{word}' get; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+             _strongroom_names strongroom '{word}' get; printf '%s\\n' \"${{COMPREPLY[@]}}\""
         );
-        let mut bash = std::process::Command::new("bash");
-        bash.args(["--norc", "-c", &asked]).current_dir(shell.path(".")).env("HOME", shell.path("."));
-        let ran = bash.env("STRONGROOM", env!("CARGO_BIN_EXE_strongroom")).output().unwrap();
-        String::from_utf8(ran.stdout).unwrap()
+        in_shell(&shell, "bash", &["--norc", "-c", &asked])
     };
     let found = complete("get", "POR");
     assert_eq!(found.lines().filter(|line| line.starts_with("POR")).collect::<Vec<_>>(), ["PORT", "PORTAL"]);
     assert!(complete("get", "PO").contains("PO$(touch ran)"));
     assert!(complete("", "li").contains("list"));
     assert!(!complete("list", "PO").contains("PORT"));
+    assert!(!shell.path("ran").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn fish_completes_the_names_of_variables_and_runs_nothing_that_is_in_one() {
+    let shell = vault_with_names();
+    shell.write("script", shell.ok(&["completions", "fish"]));
+    let complete = |line: &str| {
+        let asked = format!("source ./script; complete --do-complete '{line}'");
+        in_shell(&shell, "fish", &["--no-config", "-c", &asked])
+    };
+    assert_eq!(complete("strongroom get POR"), "PORT\nPORTAL\n");
+    assert!(complete("strongroom get PO").contains("touch ran"));
+    assert!(complete("strongroom li").contains("list"));
+    assert!(!complete("strongroom list PO").contains("PORT"));
+    assert!(!shell.path("ran").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn zsh_completes_the_names_of_variables_and_runs_nothing_that_is_in_one() {
+    let shell = vault_with_names();
+    shell.write("functions/_strongroom", shell.ok(&["completions", "zsh"]));
+    // A terminal of its own, in which a line is completed with a tab and then run: what is run says what it was given.
+    let complete = |line: &str| {
+        let asked = format!(
+            "zmodload zsh/zpty; zpty z zsh -f -i; \
+             zpty -w z 'PS1=; fpath=(./functions $fpath); autoload -Uz compinit; compinit -D -u; \
+                        strongroom() {{ print -r -- \"<got $*>\"; exit }}; print ready-''now'; \
+             until [[ $out == *ready-now* ]]; do zpty -r z part && out+=$part || break; done; \
+             zpty -w -n z '{line}'$'\\t\\n'; \
+             while zpty -r z part; do out+=$part; done; print -r -- $out"
+        );
+        in_shell(&shell, "zsh", &["-f", "-c", &asked])
+    };
+    let completed = complete("strongroom get HO");
+    assert!(completed.contains("<got get HOST>"), "{completed}");
+    let completed = complete("strongroom get X");
+    assert!(completed.contains("<got get X$(touch ran)>"), "{completed}");
+    let completed = complete("strongroom list HO");
+    assert!(completed.contains("<got list HO>"), "{completed}");
     assert!(!shell.path("ran").exists());
 }

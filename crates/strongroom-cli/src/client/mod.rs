@@ -3,13 +3,14 @@
 pub(crate) mod docs;
 
 use std::io;
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use strongroom::{DefinitionName, Secret};
+use strongroom::{DefinitionName, LengthBounds, Scopes, Secret, VariableDefinition};
 use strongroom_http::control;
 use ureq::http::{Response, StatusCode};
 use ureq::typestate::WithBody;
@@ -17,7 +18,7 @@ use ureq::{Agent, Body, Error, RequestBuilder};
 use zeroize::Zeroizing;
 
 use self::docs::{Definition, Page, Refusal};
-use crate::config::Server;
+use crate::config::{ApiKeySource, Server};
 use crate::failure::{Exit, Failure};
 use crate::keys;
 use crate::output::Output;
@@ -65,6 +66,20 @@ impl Client {
             output.warn("the API key and the values are sent to the server without TLS");
         }
         Ok(Self { agent: config.build().into(), base, control, key })
+    }
+
+    /// The same server with the API key of another file.
+    pub(crate) fn with_key_of(&self, file: PathBuf, output: &Output) -> Result<Self, Failure> {
+        let key = keys::api_key(&ApiKeySource::File(file), output)?;
+        let (base, control) = (self.base.clone(), self.control.clone());
+        Ok(Self { agent: self.agent.clone(), base, control, key })
+    }
+
+    /// Every definition, with all that it asks of a value.
+    pub(crate) fn definitions(&self) -> Result<Vec<VariableDefinition>, Failure> {
+        let all: Vec<control::Definition> =
+            self.control_items(Call { path: &["definitions"], query: &[] })?;
+        all.into_iter().map(definition).collect()
     }
 
     /// Fails if the key is of another environment than the one that the project names.
@@ -262,6 +277,22 @@ impl Client {
     fn url(&self, path: &[&str]) -> String {
         join(&self.base, path)
     }
+}
+
+fn definition(one: control::Definition) -> Result<VariableDefinition, Failure> {
+    let unknown = || {
+        let message = format!("the definition of {} is none that this client knows", one.name);
+        Failure::new(Exit::Store, message).next("use the version of the server")
+    };
+    let mut definition = VariableDefinition::new(&one.name, one.parameters.clone());
+    if let (Some(min), Some(max)) = (one.bytes_min, one.bytes_max) {
+        definition.length = Some(LengthBounds::new(min..=max).map_err(|_| unknown())?);
+    }
+    let (first, others) = one.scopes.split_first().ok_or_else(unknown)?;
+    definition.scopes = others.iter().fold(Scopes::only(*first), |scopes, kind| scopes.and(*kind));
+    (definition.encrypted, definition.required) = (one.encrypted, one.required);
+    (definition.description, definition.default) = (one.description, one.default);
+    Ok(definition)
 }
 
 fn join(base: &str, path: &[&str]) -> String {

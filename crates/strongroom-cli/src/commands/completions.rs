@@ -1,4 +1,4 @@
-//! `completions`: commands and options for the completion of a shell, in bash the names of variables too.
+//! `completions`: commands and options for the completion of a shell, and the names of variables where it can ask.
 
 use std::io::{self, Write};
 
@@ -16,30 +16,68 @@ impl Completions {
     pub(crate) fn run(self, mut grammar: clap::Command) -> Result<(), Failure> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut grammar, "strongroom", &mut script);
-        if self.shell == Shell::Bash {
-            script.extend(NAMES_IN_BASH.as_bytes());
-        }
-        Ok(io::stdout().write_all(&script)?)
+        let script = String::from_utf8_lossy(&script);
+        let with_names = match self.shell {
+            Shell::Bash => [&script, NAMES_IN_BASH].concat(),
+            Shell::Fish => [&script, NAMES_IN_FISH].concat(),
+            Shell::Zsh => names_in_zsh(&script),
+            _ => script.into_owned(),
+        };
+        let with_names = with_names.replace("COMMANDS", &TAKE_A_NAME.join(" "));
+        Ok(io::stdout().write_all(with_names.as_bytes())?)
     }
 }
 
-/// Adds the names of the vault where a command takes one. They are compared and never expanded: who may define a
-/// variable must not run anything in the shell of who completes its name. Nothing is asked and nothing is waited for.
+/// The same script with names where these commands take one.
+fn names_in_zsh(script: &str) -> String {
+    let (mut takes_name, mut lines) = (false, Vec::new());
+    for line in script.lines() {
+        if let Some(command) = line.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {
+            takes_name = TAKE_A_NAME.contains(&command);
+        }
+        let is_name = takes_name && (line.starts_with("':name") || line.starts_with("'::name"));
+        lines.push(if is_name { line.replace(":_default'", ":_strongroom_names'") } else { line.to_owned() });
+    }
+    let (compdef, rest) = lines.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
+    [compdef, NAMES_IN_ZSH, &rest.join("\n"), ""].join("\n")
+}
+
+/// The commands whose argument is the name of a variable.
+const TAKE_A_NAME: [&str; 10] =
+    ["define", "show", "set", "get", "resolve", "explain", "delete", "history", "undo", "revert"];
+
+// The names are compared and never expanded: who may define a variable must not run anything in the shell of who
+// completes its name. Nothing is asked and nothing is waited for.
+
 const NAMES_IN_BASH: &str = r#"
 _strongroom_names() {
     _strongroom "$@"
     local word="${COMP_WORDS[COMP_CWORD]}" name command
     [[ $word == -* ]] && return
     for command in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case $command in
-            define | show | set | get | resolve | explain | delete | history | undo | revert)
-                while IFS= read -r name; do
-                    [[ $name == "$word"* ]] && COMPREPLY+=("$name")
-                done < <("$1" --wait 0 list --names </dev/null 2>/dev/null)
-                return
-                ;;
-        esac
+        [[ " COMMANDS " == *" $command "* ]] || continue
+        while IFS= read -r name; do
+            [[ $name == "$word"* ]] && COMPREPLY+=("$name")
+        done < <("$1" --wait 0 list --names </dev/null 2>/dev/null)
+        return
     done
 }
 complete -F _strongroom_names -o nosort -o bashdefault -o default strongroom
+"#;
+
+const NAMES_IN_FISH: &str = r"
+function __strongroom_names
+    command strongroom --wait 0 list --names </dev/null 2>/dev/null
+end
+for command in COMMANDS
+    complete -c strongroom -n __fish_strongroom_using_subcommand\ $command -f -a '(__strongroom_names)'
+end
+";
+
+const NAMES_IN_ZSH: &str = r#"
+_strongroom_names() {
+    local -a names
+    names=("${(@f)$(command strongroom --wait 0 list --names </dev/null 2>/dev/null)}")
+    compadd -a names
+}
 "#;

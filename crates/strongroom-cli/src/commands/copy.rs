@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use strongroom::{DefinitionId, DefinitionName, VariableDefinition};
+use strongroom::{DefinitionId, DefinitionName, Secret, VariableDefinition};
 
 use super::import::{Entry, Plan, Unknown};
-use super::place::Place;
+use super::place::{OtherKey, Place};
+use crate::client::Client;
 use crate::consent::Consent;
 use crate::failure::Failure;
 use crate::output::{Output, counted};
@@ -30,13 +31,57 @@ pub(crate) struct Copy {
     dry_run: bool,
     #[command(flatten)]
     consent: Consent,
+    #[command(flatten)]
+    other_key: OtherKey,
+}
+
+/// What is to be copied, and every definition of the place that it is from.
+struct Taken {
+    entries: Vec<Entry>,
+    definitions: HashMap<String, VariableDefinition>,
 }
 
 impl Copy {
     pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
-        let (entries, definitions) = self.read(session).await?;
+        self.other_key.refuse_on_store()?;
+        let Taken { entries, definitions } = self.read(session).await?;
         let to = self.to.org(session);
         let plan = Plan::of(&to, self.to.scope.clone(), entries, &Unknown::DefineAs(definitions)).await?;
+        if self.agrees_to(&plan, output)? {
+            plan.apply_in_parts(&to).await?;
+            plan.report(false, output)?;
+        }
+        Ok(())
+    }
+
+    /// With a key of A that may reveal, unless all values are plain, and one of B that may read and write.
+    pub(crate) fn on_server(mut self, client: &Client, output: &Output) -> Result<(), Failure> {
+        self.from.refuse_elsewhere(client)?;
+        let definitions = client.definitions()?.into_iter();
+        let definitions: HashMap<_, _> =
+            definitions.map(|definition| (definition.name.clone(), definition)).collect();
+        let Taken { entries, definitions } = self.take(definitions, self.from.shown_values(client)?)?;
+
+        let other_key = std::mem::take(&mut self.other_key);
+        let of_b = other_key.client(client, output)?;
+        let of_b = of_b.as_ref().unwrap_or(client);
+        self.to.refuse_elsewhere(of_b)?;
+        let known: Vec<_> = of_b.definitions()?.into_iter().map(|definition| definition.name).collect();
+        let versions = self.to.values(of_b, "false")?.into_iter().map(|one| (one.name, one.version));
+        let versions = versions.collect();
+        let unknown = Unknown::DefineAs(definitions);
+        let mut plan = Plan::for_server(&self.to.scope, entries, &known, &unknown);
+        plan.try_on(of_b)?;
+        let plan = plan.over(&versions);
+        if self.agrees_to(&plan, output)? {
+            plan.apply_on(of_b)?;
+            plan.report(false, output)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the plan is to be carried out.
+    fn agrees_to(&self, plan: &Plan, output: &Output) -> Result<bool, Failure> {
         let (invalid, replaced) = (plan.count("invalid"), plan.count("update"));
         if self.dry_run || invalid > 0 {
             plan.report(true, output)?;
@@ -45,44 +90,42 @@ impl Copy {
             return Err(Failure::invalid(format!("{invalid} cannot be set, so nothing was written"))
                 .next("leave them out with --only, or change their definitions"));
         }
-        if self.dry_run {
-            return Ok(());
-        }
-        if replaced > 0 {
+        if replaced > 0 && !self.dry_run {
             self.consent.to(&format!("replace {} at {}", counted(replaced, "value"), self.to.as_str()))?;
         }
-        plan.apply_in_parts(&to).await?;
-        plan.report(false, output)
+        Ok(!self.dry_run)
     }
 
-    /// The values to copy, and every definition of the place that they are from.
-    async fn read(
-        &self,
-        session: &Session,
-    ) -> Result<(Vec<Entry>, HashMap<String, VariableDefinition>), Failure> {
+    async fn read(&self, session: &Session) -> Result<Taken, Failure> {
         let org = self.from.org(session);
         let stored = pages::definitions(&org).await?;
         let names: HashMap<DefinitionId, &str> =
             stored.iter().map(|stored| (stored.id, stored.definition.name.as_str())).collect();
-        if let Some(absent) =
-            self.only.iter().find(|name| !names.values().any(|known| *known == name.as_str()))
-        {
-            return Err(Failure::undefined(absent).meant(closest(absent.as_str(), names.values().copied())));
+        let values = pages::values(&org, &self.from.scope).await?.into_iter();
+        // One that was defined since the names were read is of the next copy.
+        let values =
+            values.filter_map(|value| Some(((*names.get(&value.definition_id)?).to_owned(), value.value)));
+        let values = values.collect();
+        let definitions = stored.into_iter().map(|stored| stored.definition);
+        let definitions = definitions.map(|definition| (definition.name.clone(), definition)).collect();
+        self.take(definitions, values)
+    }
+
+    /// What is asked for of what is there.
+    fn take(
+        &self,
+        definitions: HashMap<String, VariableDefinition>,
+        mut values: Vec<(String, Secret)>,
+    ) -> Result<Taken, Failure> {
+        if let Some(absent) = self.only.iter().find(|name| !definitions.contains_key(name.as_str())) {
+            let known = definitions.keys().map(String::as_str);
+            return Err(Failure::undefined(absent).meant(closest(absent.as_str(), known)));
         }
-        let is_asked =
-            |name: &str| self.only.is_empty() || self.only.iter().any(|only| only.as_str() == name);
-        let mut entries: Vec<(&str, Entry)> = Vec::new();
-        for value in pages::values(&org, &self.from.scope).await? {
-            // One that was defined since the names were read is of the next copy.
-            if let Some(name) = names.get(&value.definition_id).filter(|name| is_asked(name)) {
-                entries.push((*name, Entry::new(name, Ok(value.value))));
-            }
+        if !self.only.is_empty() {
+            values.retain(|(name, _)| self.only.iter().any(|only| only.as_str() == name));
         }
-        entries.sort_by_key(|(name, _)| *name);
-        let entries = entries.into_iter().map(|(_, entry)| entry).collect();
-        Ok((
-            entries,
-            stored.into_iter().map(|stored| (stored.definition.name.clone(), stored.definition)).collect(),
-        ))
+        values.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let entries = values.into_iter().map(|(name, value)| Entry::new(&name, Ok(value))).collect();
+        Ok(Taken { entries, definitions })
     }
 }

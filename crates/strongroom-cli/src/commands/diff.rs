@@ -9,7 +9,8 @@ use strongroom::{
 };
 
 use super::audit::moment;
-use super::place::Place;
+use super::place::{OtherKey, Place};
+use crate::client::Client;
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, time};
 use crate::pages;
@@ -28,6 +29,8 @@ pub(crate) struct Diff {
     /// Compare it with what it was at this time, such as 2026-01-31T12:00:00Z
     #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with = "other")]
     at: Option<Timestamp>,
+    #[command(flatten)]
+    other_key: OtherKey,
 }
 
 /// A variable on one side or on both.
@@ -69,6 +72,7 @@ enum Found {
 
 impl Diff {
     pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
+        self.other_key.refuse_on_store()?;
         let one = self.one.unwrap_or_else(|| Place::chosen(session));
         let (other, b) = match (&self.other, self.at) {
             (_, Some(at)) => {
@@ -78,25 +82,41 @@ impl Diff {
             // Never: one of the two is required.
             (None, None) => (Vec::new(), String::new()),
         };
-        let mut names: BTreeMap<String, Sides> = BTreeMap::new();
-        for (name, side) in sides(session, &one).await? {
-            names.entry(name).or_default().one = Some(side);
-        }
-        for (name, side) in other {
-            names.entry(name).or_default().other = Some(side);
-        }
-        let all = names.into_iter().map(|(name, sides)| Difference::of(name, &sides));
-        let differences: Vec<_> = all.filter(Difference::is_one).collect();
-        let rows = differences
-            .iter()
-            .map(|one| [one.name.clone(), one.definition.as_str().to_owned(), one.value.as_str().to_owned()]);
-        let view = DiffView { a: one.as_str(), b: &b, differences: Vec::new() };
-        if differences.is_empty() && !output.is_json() {
-            return output.text(&format!("{} and {} are the same\n", view.a, view.b));
-        }
-        let rows: Vec<_> = rows.collect();
-        output.list(["NAME", "DEFINITION", "VALUE"], rows, &DiffView { differences, ..view })
+        show((one.as_str(), sides(session, &one).await?), (&b, other), output)
     }
+
+    /// With keys that may reveal, unless all values are plain.
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let (Some(a), Some(b)) = (self.one, self.other) else {
+            return Err(Failure::not_on_server("what was at a time is read from the store"));
+        };
+        let of_b = self.other_key.client(client, output)?;
+        let of_b = of_b.as_ref().unwrap_or(client);
+        show((a.as_str(), sides_on_server(client, &a)?), (b.as_str(), sides_on_server(of_b, &b)?), output)
+    }
+}
+
+type Named = Vec<(String, Side)>;
+
+fn show((a, one): (&str, Named), (b, other): (&str, Named), output: &Output) -> Result<(), Failure> {
+    let mut names: BTreeMap<String, Sides> = BTreeMap::new();
+    for (name, side) in one {
+        names.entry(name).or_default().one = Some(side);
+    }
+    for (name, side) in other {
+        names.entry(name).or_default().other = Some(side);
+    }
+    let all = names.into_iter().map(|(name, sides)| Difference::of(name, &sides));
+    let differences: Vec<_> = all.filter(Difference::is_one).collect();
+    let rows = differences
+        .iter()
+        .map(|one| [one.name.clone(), one.definition.as_str().to_owned(), one.value.as_str().to_owned()]);
+    let view = DiffView { a, b, differences: Vec::new() };
+    if differences.is_empty() && !output.is_json() {
+        return output.text(&format!("{} and {} are the same\n", view.a, view.b));
+    }
+    let rows: Vec<_> = rows.collect();
+    output.list(["NAME", "DEFINITION", "VALUE"], rows, &DiffView { differences, ..view })
 }
 
 impl Difference {
@@ -147,7 +167,18 @@ fn compare<T>(one: Option<&T>, other: Option<&T>, is_same: impl Fn(&T, &T) -> bo
     }
 }
 
-async fn sides(session: &Session, place: &Place) -> Result<Vec<(String, Side)>, Failure> {
+fn sides_on_server(client: &Client, place: &Place) -> Result<Named, Failure> {
+    place.refuse_elsewhere(client)?;
+    let mut values: HashMap<_, _> = place.shown_values(client)?.into_iter().collect();
+    let definitions = client.definitions()?.into_iter();
+    let side = |definition: VariableDefinition| {
+        let value = values.remove(&definition.name);
+        (definition.name.clone(), Side { definition, value })
+    };
+    Ok(definitions.map(side).collect())
+}
+
+async fn sides(session: &Session, place: &Place) -> Result<Named, Failure> {
     let org = place.org(session);
     let mut values: HashMap<DefinitionId, ScopedValue> = pages::values(&org, &place.scope)
         .await?
@@ -162,7 +193,7 @@ async fn sides(session: &Session, place: &Place) -> Result<Vec<(String, Side)>, 
 }
 
 /// What a place held at a moment, from the versions that are kept.
-async fn sides_at(session: &Session, place: &Place, at: Timestamp) -> Result<Vec<(String, Side)>, Failure> {
+async fn sides_at(session: &Session, place: &Place, at: Timestamp) -> Result<Named, Failure> {
     let org = place.org(session);
     let path = match &place.scope {
         Scope::Org => ScopePath::org(),

@@ -4,8 +4,11 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
-use strongroom::{ScopePath, SlotKind, Timestamp};
+use strongroom::{ScopePath, SlotInfo, SlotKind, Timestamp};
+use strongroom_http::control;
 
+use super::audit::moment;
+use crate::client::{Call, Client};
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, counted};
@@ -64,12 +67,71 @@ impl Doctor {
         }
         report.show(output)
     }
+
+    /// What an API key can see of it; the file of the store and the marks are the server's.
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let status: control::Status = client.control_get(Call { path: &["status"], query: &[] })?;
+        let mut report = Report::default();
+        report
+            .well("version", format!("{}, and {} of the server", env!("CARGO_PKG_VERSION"), status.version));
+        match status.ready {
+            true => report.well("vault", format!("it is served, store {}", status.store_id)),
+            false => report.failed(
+                "vault",
+                Failure::new(Exit::Store, "the server would refuse writes, or is stopping")
+                    .next("its log and `strongroom health` say why"),
+            ),
+        }
+        let has = |right: &str| status.rights.iter().any(|one| one == right);
+        match has("operate") {
+            true => {
+                report.slots(&slots_of(client)?);
+                let jobs: Vec<control::Job> = client.control_items(Call { path: &["jobs"], query: &[] })?;
+                report.jobs(jobs.len());
+            }
+            false => report.unseen("keys", "operate"),
+        }
+        match has("read") {
+            true => {
+                let count = client.definitions()?.len();
+                report.well("variables", format!("{count} in environment {}", status.environment));
+                let seen: control::Resolution =
+                    client.control_get(Call { path: &["resolve"], query: &[("reveal", "false")] })?;
+                report.required(seen.missing_required.len());
+            }
+            false => report.unseen("variables", "read"),
+        }
+        report.show(output)
+    }
+}
+
+/// A key slot, as far as it matters here.
+struct SlotSeen {
+    is_usable: bool,
+    is_passphrase: bool,
+    since: Option<Timestamp>,
+}
+
+fn slots_of(client: &Client) -> Result<Vec<SlotSeen>, Failure> {
+    let slots: Vec<control::Slot> = client.control_get(Call { path: &["slots"], query: &[] })?;
+    let seen = |slot: control::Slot| SlotSeen {
+        is_usable: slot.usable,
+        is_passphrase: slot.kind == "passphrase",
+        since: slot.since.and_then(|since| moment(&since).ok()),
+    };
+    Ok(slots.into_iter().map(seen).collect())
 }
 
 impl Report {
     async fn look_into(&mut self, session: &Session) -> Result<(), Failure> {
-        self.slots(session).await?;
-        self.jobs(session).await?;
+        let seen = |slot: &SlotInfo| SlotSeen {
+            is_usable: slot.is_usable,
+            is_passphrase: matches!(slot.kind, SlotKind::Passphrase(_)),
+            since: slot.since,
+        };
+        let slots: Vec<_> = session.vault.slots().list().await?.iter().map(seen).collect();
+        self.slots(&slots);
+        self.jobs(pages::all(async |page| session.vault.jobs(page).await).await?.len());
         self.variables(session).await
     }
 
@@ -94,8 +156,7 @@ impl Report {
     #[cfg(not(unix))]
     fn permissions(&mut self, _: &Path) {}
 
-    async fn slots(&mut self, session: &Session) -> Result<(), Failure> {
-        let slots = session.vault.slots().list().await?;
+    fn slots(&mut self, slots: &[SlotSeen]) {
         let unreadable = slots.iter().filter(|slot| !slot.is_usable).count();
         let oldest = slots.iter().filter_map(|slot| slot.since).min_by_key(|since| since.as_ms());
         let days = oldest.map(days_since);
@@ -119,24 +180,22 @@ impl Report {
                 "`strongroom rotate root` gives it a new one",
             );
         }
-        if slots.iter().all(|slot| matches!(slot.kind, SlotKind::Passphrase(_))) {
+        if slots.iter().all(|slot| slot.is_passphrase) {
             self.warn(
                 "passphrase",
                 "every key is a passphrase, which can be guessed by whoever has the store",
                 "`strongroom slot add --new-root-key-file FILE` adds a key that cannot",
             );
         }
-        Ok(())
     }
 
-    async fn jobs(&mut self, session: &Session) -> Result<(), Failure> {
-        match pages::all(async |page| session.vault.jobs(page).await).await?.len() {
+    fn jobs(&mut self, count: usize) {
+        match count {
             0 => self.well("jobs", "none is unfinished"),
             count => {
                 self.warn("jobs", counted(count, "unfinished job"), "`strongroom job run` finishes them");
             }
         }
-        Ok(())
     }
 
     async fn variables(&mut self, session: &Session) -> Result<(), Failure> {
@@ -150,15 +209,27 @@ impl Report {
             ),
             _ => self.well("variables", format!("{count} in environment {environment}")),
         }
-        let missing = org.resolve_all(&ScopePath::org()).await?.missing_required;
-        if !missing.is_empty() {
+        self.required(org.resolve_all(&ScopePath::org()).await?.missing_required.len());
+        Ok(())
+    }
+
+    fn required(&mut self, missing: usize) {
+        if missing > 0 {
             self.warn(
                 "required",
-                format!("{} without a value at the org", counted(missing.len(), "required variable")),
+                format!("{} without a value at the org", counted(missing, "required variable")),
                 "`strongroom resolve` shows which; `strongroom set NAME` sets one",
             );
         }
-        Ok(())
+    }
+
+    /// What the API key may not see is not well either.
+    fn unseen(&mut self, check: &'static str, right: &str) {
+        self.warn(
+            check,
+            format!("not looked at: the API key lacks the right {right}"),
+            "use a key that has it",
+        );
     }
 
     fn well(&mut self, check: &'static str, message: impl Into<String>) {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 
 use strongroom::{Org, Scope, Secret};
-use strongroom_http::control::{self, BatchDone};
+use strongroom_http::control;
 use tempfile::NamedTempFile;
 #[cfg(unix)]
 use tokio::runtime::Runtime;
@@ -67,20 +67,16 @@ impl Edit {
         if changed.is_empty() {
             return unchanged(&scope, output);
         }
-        let known: Vec<control::Definition> =
-            client.control_items(Call { path: &["definitions"], query: &[] })?;
-        let known: Vec<String> = known.into_iter().map(|definition| definition.name).collect();
+        let known: Vec<String> =
+            client.definitions()?.into_iter().map(|definition| definition.name).collect();
         let entries = changed.into_iter().map(|(name, value)| Entry::new(&name, Ok(value))).collect();
-        let plan = Plan::for_server(&scope, entries, &known, &Unknown::Refuse).over(&versions);
+        let mut plan = Plan::for_server(&scope, entries, &known, &Unknown::Refuse).over(&versions);
+        if plan.count("invalid") == 0 {
+            plan.try_on(client)?;
+        }
         refuse_invalid(&plan, output)?;
-        let refused = |tried: &BatchDone| match tried.refused.first() {
-            Some(first) => Err(Failure::invalid(format!("{}: {}", first.name, first.reason))
-                .next("nothing was written; edit again; `strongroom show NAME` shows what a value must be")),
-            None => Ok(()),
-        };
-        refused(&client.control_post(&["values"], &plan.batch(true))?)?;
         self.ask(&plan, &scope)?;
-        refused(&client.control_post(&["values"], &plan.batch(false))?)?;
+        plan.apply_on(client)?;
         plan.report(false, output)
     }
 

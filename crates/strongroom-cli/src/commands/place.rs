@@ -1,9 +1,15 @@
 //! Where values are: an org, an environment and a scope, as `diff` and `copy` take them.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use strongroom::{Environment, IdError, Org, OrgId, Scope};
+use strongroom::{Environment, IdError, Org, OrgId, Scope, Secret};
+use strongroom_http::control;
 
+use crate::client::{Call, Client};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::scope_args::scope_field;
 use crate::session::Session;
 
 /// `[ORG/]ENVIRONMENT[@account:ID | @workflow:ID]`, or a scope alone in the chosen environment.
@@ -27,7 +33,59 @@ impl Place {
     }
 }
 
+/// The API key of the second of two places that are on a server.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct OtherKey {
+    /// With --url: a file with the API key of B, if B is in another environment than A
+    #[arg(long, value_name = "FILE")]
+    b_api_key_file: Option<PathBuf>,
+}
+
+impl OtherKey {
+    /// On a store, the places say where they are, and keys of a server say nothing.
+    pub(super) fn refuse_on_store(&self) -> Result<(), Failure> {
+        match self.b_api_key_file {
+            Some(_) => Err(Failure::usage("--b-api-key-file needs --url")
+                .next("without --url, A and B name their environments")),
+            None => Ok(()),
+        }
+    }
+
+    /// What reaches B, if it is not what reaches A.
+    pub(super) fn client(self, of_a: &Client, output: &Output) -> Result<Option<Client>, Failure> {
+        self.b_api_key_file.map(|file| of_a.with_key_of(file, output)).transpose()
+    }
+}
+
 impl Place {
+    /// Fails unless the key of the client is of the org and environment that are named.
+    pub(super) fn refuse_elsewhere(&self, client: &Client) -> Result<(), Failure> {
+        let status: control::Status = client.control_get(Call { path: &["status"], query: &[] })?;
+        let is_there = self.org.is_none_or(|org| org.to_string() == status.org_id)
+            && self.environment.as_ref().is_none_or(|named| named.as_str() == status.environment);
+        if is_there {
+            return Ok(());
+        }
+        let (org, environment) = (status.org_id, status.environment);
+        Err(Failure::usage(format!("{} is not where the API key is of: {org}/{environment}", self.text))
+            .next("--api-key-file has the key of A, --b-api-key-file that of B"))
+    }
+
+    /// The values here with what a key may reveal of them.
+    pub(super) fn values(&self, client: &Client, reveal: &str) -> Result<Vec<control::Value>, Failure> {
+        let field = scope_field(&self.scope).into_iter();
+        let query: Vec<_> = field.chain([("reveal", reveal)]).collect();
+        client.control_items(Call { path: &["values"], query: &query })
+    }
+
+    /// The values here in plain text.
+    pub(super) fn shown_values(&self, client: &Client) -> Result<Vec<(String, Secret)>, Failure> {
+        let are_shown = |values: &Vec<control::Value>| values.iter().all(|one| one.value.is_some());
+        let values = Client::revealed(|reveal| self.values(client, reveal), are_shown)?.into_iter();
+        let shown = |one: control::Value| Some((one.name, Secret::from(one.value?.as_str())));
+        Ok(values.filter_map(shown).collect())
+    }
+
     /// The chosen org and environment, at org scope.
     pub(super) fn chosen(session: &Session) -> Self {
         let environment = session.org.environment().clone();

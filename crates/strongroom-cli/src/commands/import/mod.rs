@@ -9,13 +9,12 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use strongroom::VariableDefinition;
-use strongroom_http::control::{BatchDone, Definition};
 
 use self::infer::Proposal;
 pub(super) use self::plan::Plan;
 pub(super) use self::source::Entry;
 use super::file_format::FileFormat;
-use crate::client::{Call, Client};
+use crate::client::Client;
 use crate::failure::Failure;
 use crate::output::{Output, counted};
 use crate::scope_args::ScopeArgs;
@@ -120,36 +119,29 @@ impl Import {
             return Err(Failure::not_on_server("a server takes a file as a whole"));
         }
         let entries = source::read(&self.file, self.format, output)?;
-        let known: Vec<Definition> = client.control_items(Call { path: &["definitions"], query: &[] })?;
-        let known: Vec<String> = known.into_iter().map(|definition| definition.name).collect();
+        let known: Vec<String> =
+            client.definitions()?.into_iter().map(|definition| definition.name).collect();
         let scope = self.scope.scope();
         let mut plan = Plan::for_server(&scope, entries, &known, &self.unknown());
-        let invalid = plan.count("invalid");
-        if invalid == 0 {
-            let batch = plan.batch(self.dry_run);
-            let done: BatchDone = client.control_post(&["values"], &batch)?;
-            if let Some(first) = done.refused.first() {
-                let refused = format!("{}: {}", first.name, first.reason);
-                let count = done.refused.len();
-                return Err(Failure::invalid(format!(
-                    "{count} cannot be set, so nothing was written; {refused}"
-                ))
-                .next("change the file or the definitions"));
-            }
-            plan.leave_alone(&done.unchanged);
-            if done.uncompared > 0 {
-                let values = counted(done.uncompared, "value");
+        if plan.count("invalid") == 0 {
+            let tried = plan.try_on(client)?;
+            if tried.uncompared > 0 {
+                let values = counted(tried.uncompared, "value");
                 output.note(&format!(
                     "{values} could not be compared with what is there without the right reveal"
                 ));
             }
         }
-        plan.report(self.dry_run, output)?;
+        let invalid = plan.count("invalid");
         if invalid > 0 {
+            plan.report(self.dry_run, output)?;
             return Err(Failure::invalid(format!("{invalid} cannot be set, so nothing was written"))
                 .next("change the file or the definitions"));
         }
-        Ok(())
+        if !self.dry_run {
+            plan.apply_on(client)?;
+        }
+        plan.report(self.dry_run, output)
     }
 
     fn unknown(&self) -> Unknown {

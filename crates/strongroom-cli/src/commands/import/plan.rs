@@ -8,11 +8,12 @@ use strongroom::{
     StoredDefinition, VariableDefinition,
 };
 
-use strongroom_http::control::{Batch, BatchValue, NewDefinition};
+use strongroom_http::control::{Batch, BatchDone, BatchValue, NewDefinition};
 
 use super::Unknown;
 use super::infer::Proposal;
 use super::source::Entry;
+use crate::client::Client;
 use crate::failure::{Exit, Failure};
 use crate::pages;
 use crate::progress::Progress;
@@ -149,8 +150,31 @@ impl Plan {
         }
     }
 
+    /// Lets the server look at the plan without writing: it knows what is there already, and what breaks a rule.
+    pub(in crate::commands) fn try_on(&mut self, client: &Client) -> Result<BatchDone, Failure> {
+        let tried: BatchDone = client.control_post(&["values"], &self.batch(true))?;
+        for refused in &tried.refused {
+            for row in self.rows.iter_mut().filter(|row| row.name == refused.name) {
+                row.action = Action::Invalid(refused.reason.clone());
+            }
+        }
+        self.leave_alone(&tried.unchanged);
+        Ok(tried)
+    }
+
+    /// Writes everything that differs to a server: all of it or none.
+    pub(in crate::commands) fn apply_on(&self, client: &Client) -> Result<BatchDone, Failure> {
+        let done: BatchDone = client.control_post(&["values"], &self.batch(false))?;
+        match done.refused.first() {
+            // What was tried before was changed meanwhile.
+            Some(first) => Err(Failure::invalid(format!("{}: {}", first.name, first.reason))
+                .next("nothing was written; run the command again")),
+            None => Ok(done),
+        }
+    }
+
     /// Shows values of these names as unchanged: the server has compared them.
-    pub(super) fn leave_alone(&mut self, names: &[String]) {
+    fn leave_alone(&mut self, names: &[String]) {
         for row in self.rows.iter_mut().filter(|row| names.contains(&row.name)) {
             row.action = Action::Unchanged;
         }
@@ -219,13 +243,13 @@ fn new_definition(definition: &VariableDefinition) -> NewDefinition {
     NewDefinition {
         name: definition.name.clone(),
         var_format: definition.var_format.clone(),
-        bytes_min: None,
-        bytes_max: None,
-        scopes: None,
+        bytes_min: definition.length.map(|bounds| bounds.min()),
+        bytes_max: definition.length.map(|bounds| bounds.max()),
+        scopes: Some(definition.scopes.iter().collect()),
         encrypted: definition.encrypted,
         required: definition.required,
-        description: None,
-        default: None,
+        description: definition.description.clone(),
+        default: definition.default.clone(),
     }
 }
 
