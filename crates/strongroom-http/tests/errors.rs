@@ -147,6 +147,12 @@ fn with_causes() -> Vec<(&'static str, Error)> {
         ("Refresh(LeaseOutlivesToken)", RefreshError::LeaseOutlivesToken.into()),
         ("Refresh(Uncertain)", RefreshError::Uncertain { since }.into()),
         ("Refresh(Rejected)", RefreshError::Rejected { since }.into()),
+        ("Refresh(OfAnother)", RefreshError::OfAnother.into()),
+        ("Refresh(NothingIssued)", RefreshError::NothingIssued { since }.into()),
+        (
+            "Refresh(AnswerRefused)",
+            RefreshError::AnswerRefused { since, first: 0, refused: 1, stored: 1 }.into(),
+        ),
         ("Refresh(StillStale)", RefreshError::StillStale.into()),
         ("Store(Conflict)", store(StoreErrorKind::Conflict { index: 0 })),
         ("Store(Contention)", store(StoreErrorKind::Contention)),

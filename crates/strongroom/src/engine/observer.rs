@@ -83,17 +83,20 @@ pub enum Outcome {
     Ok,
     /// It failed with an error of this kind.
     Failed(ErrorKind),
+    /// The host's own exchange of a refresh gave no new credentials.
+    Unrefreshed,
     /// Its future was dropped: what it had begun may still happen.
     Cancelled,
 }
 
 impl Outcome {
-    /// `ok`, `cancelled`, or the kind of the error in lower case.
+    /// `ok`, `unrefreshed`, `cancelled`, or the kind of the error in lower case.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Failed(kind) => kind.as_str(),
+            Self::Unrefreshed => "unrefreshed",
             Self::Cancelled => "cancelled",
         }
     }
@@ -189,6 +192,14 @@ impl Observed<'_> {
     pub(crate) fn end<T>(&mut self, ended: &Result<T, Error>) {
         if let Some(watched) = &mut self.0 {
             watched.end(ended);
+        }
+    }
+
+    /// A refresh ended; the inner error is that of the host's exchange.
+    pub(crate) fn end_refresh<T, E>(&mut self, ended: &Result<Result<T, E>, Error>) {
+        self.end(ended);
+        if let (Some(watched), Ok(Err(_))) = (&mut self.0, ended) {
+            watched.seen.outcome = Outcome::Unrefreshed;
         }
     }
 }

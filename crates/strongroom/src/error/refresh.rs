@@ -35,6 +35,35 @@ pub enum RefreshError {
         /// When that refresh began.
         since: Timestamp,
     },
+    /// `seen` is of another integration. Nothing was called.
+    #[error("these credentials are of another integration: pass what `get_all` of this one returned")]
+    OfAnother,
+    /// The exchange returned no credentials and no error. Those that are kept may be used up: the outcome is uncertain.
+    #[error(
+        "a refresh that began at {since} returned no credentials, so its outcome is unknown: \
+         let the exchange return `Unrefreshed` if the provider issued none"
+    )]
+    NothingIssued {
+        /// When it began.
+        since: Timestamp,
+    },
+    /// The provider issued credentials that cannot be stored: their key name is not valid or came before, or their
+    /// value is too long. The others are stored. In place of these, the old ones are kept, which the provider may have
+    /// used up: the outcome is uncertain.
+    #[error(
+        "{refused} of the credentials that a refresh returned cannot be stored, the first at index {first}, \
+         and {stored} were stored: check their key names and lengths, and connect again"
+    )]
+    AnswerRefused {
+        /// When the refresh began.
+        since: Timestamp,
+        /// The index of the first of them in what the exchange returned.
+        first: usize,
+        /// How many there are.
+        refused: usize,
+        /// How many credentials can be stored. They are, unless somebody wrote the same ones meanwhile.
+        stored: usize,
+    },
     /// Another caller was to refresh the credentials, and could not, or not in the time that this one waits.
     #[error("another caller was refreshing the credentials and did not succeed in time: try again later")]
     StillStale,
@@ -43,8 +72,10 @@ pub enum RefreshError {
 impl RefreshError {
     pub(crate) fn kind(self) -> ErrorKind {
         match self {
-            Self::LeaseOutOfBounds | Self::LeaseOutlivesToken => ErrorKind::Invalid,
-            Self::Uncertain { .. } => ErrorKind::Indeterminate,
+            Self::LeaseOutOfBounds | Self::LeaseOutlivesToken | Self::OfAnother => ErrorKind::Invalid,
+            Self::Uncertain { .. } | Self::NothingIssued { .. } | Self::AnswerRefused { .. } => {
+                ErrorKind::Indeterminate
+            }
             Self::Rejected { .. } => ErrorKind::Refused,
             Self::StillStale => ErrorKind::Busy,
         }

@@ -188,10 +188,14 @@ event_kinds! {
     ValueRead = 18, "Variable Value Read";
     /// A credential was shown to somebody.
     CredentialRead = 19, "Credential Read";
-    /// A connection no longer works.
+    /// A connection no longer works: the host noted it, or the provider rejected the credentials at a refresh.
     ConnectionExpired = 20, "Connection Expired";
     /// Events of the audit were dropped for their age.
     AuditTrimmed = 21, "Audit Log Trimmed";
+    /// A refresh of credentials ended, and nobody knows whether the provider used them up.
+    RefreshUncertain = 22, "Credential Refresh Uncertain";
+    /// The host said that credentials are good whose refresh was uncertain or rejected.
+    RefreshSettled = 23, "Credential Refresh Settled";
 }
 
 impl fmt::Display for EventKind {

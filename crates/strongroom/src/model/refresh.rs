@@ -96,12 +96,16 @@ pub enum RefreshState {
         /// When its lease ends.
         until: Timestamp,
     },
-    /// A refresh began and nobody knows how it ended.
+    /// A refresh began and nobody knows how it ended. A write of single credentials does not end this, since the
+    /// engine cannot know which of them the provider may have used up:
+    /// [`replace_all`](crate::AppCredentials::replace_all) and
+    /// [`settle_refresh`](crate::AppCredentials::settle_refresh) do.
     Uncertain {
         /// When it began.
         since: Timestamp,
     },
-    /// The provider said that they are not valid. No refresh calls it with them again.
+    /// The provider said that they are not valid. No refresh calls it with them again, until a verb sets any
+    /// credential of the integration.
     Rejected {
         /// When that refresh began.
         since: Timestamp,
@@ -115,7 +119,7 @@ pub enum Unrefreshed<E> {
     /// 503). The next call may try; those who waited for this one do not.
     Unused(E),
     /// The provider said that they are not valid, as OAuth's `invalid_grant` does. Nobody tries them again: the
-    /// customer connects again, and [`replace_all`](crate::AppCredentials::replace_all) ends this.
+    /// customer connects again, and whatever verb sets the new credentials ends this.
     Rejected(E),
     /// The provider may have used them up: its answer was lost. The outcome is uncertain from now on.
     Unknown(E),

@@ -57,6 +57,14 @@ pub(crate) struct ParsedCredential<'n> {
     pub(crate) expires_at: Option<Timestamp>,
 }
 
+/// What a provider issued.
+#[derive(Default)]
+pub(crate) struct ParsedAnswer<'n> {
+    pub(crate) new: Vec<ParsedCredential<'n>>,
+    /// The places of those that cannot be stored.
+    pub(crate) refused: Vec<usize>,
+}
+
 impl ParsedCredential<'_> {
     /// A copy of the value, for the caller who set it.
     pub(crate) fn value_again(&self) -> Secret {
@@ -75,20 +83,38 @@ impl Tenant {
         credentials: &'n [NewCredential],
     ) -> Result<Vec<ParsedCredential<'n>>, Error> {
         let mut seen = BTreeSet::new();
-        let parse = |new: &'n NewCredential| {
-            let key_name: CredentialKey = new.key_name.parse()?;
-            self.check_credential(&new.value)?;
-            if !seen.insert(key_name.clone()) {
-                return Err(Error::Invalid(Invalid::DuplicateCredentialKey));
+        credentials.iter().map(|new| self.parse_credential(new, &mut seen)).collect()
+    }
+
+    /// Parts what can be stored of a provider's answer from what cannot. The answer is not to be had again, so no
+    /// condition on one of its credentials keeps it out.
+    pub(crate) fn parse_answer<'n>(&self, answer: &'n [NewCredential]) -> ParsedAnswer<'n> {
+        let (mut seen, mut parsed) = (BTreeSet::new(), ParsedAnswer::default());
+        for (place, new) in answer.iter().enumerate() {
+            match self.parse_credential(new, &mut seen) {
+                Ok(new) => parsed.new.push(ParsedCredential { expected: Expected::Any, ..new }),
+                Err(_) => parsed.refused.push(place),
             }
-            Ok(ParsedCredential {
-                key_name,
-                value: &new.value,
-                expected: new.expected,
-                expires_at: new.expires_at,
-            })
-        };
-        credentials.iter().map(parse).collect()
+        }
+        parsed
+    }
+
+    fn parse_credential<'n>(
+        &self,
+        new: &'n NewCredential,
+        seen: &mut BTreeSet<CredentialKey>,
+    ) -> Result<ParsedCredential<'n>, Error> {
+        let key_name: CredentialKey = new.key_name.parse()?;
+        self.check_credential(&new.value)?;
+        if !seen.insert(key_name.clone()) {
+            return Err(Error::Invalid(Invalid::DuplicateCredentialKey));
+        }
+        Ok(ParsedCredential {
+            key_name,
+            value: &new.value,
+            expected: new.expected,
+            expires_at: new.expires_at,
+        })
     }
 
     /// Refuses new credentials that have expired already.

@@ -51,7 +51,7 @@ pub(crate) use account::{Loaded, Registration};
 pub(crate) use attempt::{Attempt, fresh_if_stale};
 pub(crate) use check::{at_most, check_definition, check_scope, check_value};
 pub use credential::NewCredential;
-pub(crate) use credential::{CredentialRows, ParsedCredential};
+pub(crate) use credential::{CredentialRows, ParsedAnswer, ParsedCredential};
 pub(crate) use draft::{Draft, Existing};
 pub(crate) use history::ValueRows;
 pub(crate) use indexed::{GRANDFATHERED, INDEX_PAGE, IndexedValue};

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use strongroom::store::Key;
 use strongroom::{
-    Account, AppCredentials, Backup, DataKeys, Error, Expected, IntegrationId, NewCredential, Org,
-    PageRequest, Revision, VaultOptions, Version, WriteOptions,
+    Account, AppCredentials, Backup, DataKeys, Error, Expected, IntegrationId, ManualClock, NewCredential,
+    Org, PageRequest, Revision, Timestamp, VaultOptions, Version, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -47,6 +47,28 @@ fn the_oldest_version_goes_with_the_write_that_makes_one_too_many() {
         assert_eq!(texts(&app, "k", &history(&app, "k").await?).await?, ["5", "4", "3", "2"]);
         assert!(matches!(app.version("k", first).await, Err(Error::VersionNotFound(_))));
         assert!(matches!(app.restore("k", first).await, Err(Error::VersionNotFound(_))));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_credential_that_is_brought_back_expires_when_it_did_before() {
+    run(async {
+        let clock = ManualClock::default();
+        let options = VaultOptions::default().history_versions(4).clock(clock.clone());
+        let account = org_of(&vault(MemoryStore::new(), options).await?)
+            .upsert_account(id("a"))
+            .with_default_app()
+            .await?
+            .account;
+        let (app, at) = (default_app(&account), Timestamp::from_ms(5_000));
+        app.upsert_with("k", "one", WriteOptions::default().expires_at(at)).await?;
+        for now in [1_000, 6_000] {
+            clock.set(Timestamp::from_ms(now));
+            app.delete_with("k", WriteOptions::default().keep_history()).await?;
+            assert_eq!(app.undelete("k").await?.unwrap().info.metadata.expires_at(), Some(at));
+            assert_eq!(app.get("k").await?.unwrap().info.metadata.expires_at(), Some(at));
+        }
         Ok(())
     });
 }

@@ -75,6 +75,7 @@ mod receipts;
 mod record_stamps;
 mod records;
 mod refresh;
+mod refresh_answers;
 mod reseal;
 mod resolve;
 mod resolve_all;

@@ -309,7 +309,6 @@ fn what_was_rejected_is_tried_again_only_if_the_host_says_that_it_is_good_or_set
         let never = async |_: &Credentials| -> Result<_, Unrefreshed<Error>> { panic!("called") };
         for settle in [true, false] {
             app.refresh(app.get_all().await?, &refresh(), reject).await.unwrap_err();
-            app.upsert("label", "another credential").await?;
             assert_eq!(fault(app.refresh(app.get_all().await?, &refresh(), never).await), REJECTED);
             if settle {
                 assert!(app.settle_refresh().await? && !app.settle_refresh().await?);
@@ -471,7 +470,7 @@ fn a_refresh_can_run_on_a_task_of_its_own() {
 
 /// Issues tokens by number, and takes each refresh token once.
 #[derive(Default)]
-struct Provider(Mutex<Issued>);
+pub(crate) struct Provider(Mutex<Issued>);
 
 #[derive(Default)]
 struct Issued {
@@ -481,12 +480,12 @@ struct Issued {
 
 impl Provider {
     /// As after a customer's consent: what was issued before is void.
-    async fn connect(&self, app: &AppCredentials) -> Result<(), Error> {
+    pub(crate) async fn connect(&self, app: &AppCredentials) -> Result<(), Error> {
         let latest = self.0.lock().unwrap().latest;
         app.replace_all(&tokens(latest)).await.map(drop)
     }
 
-    fn answer(&self, old: &Credentials) -> Result<Vec<NewCredential>, Unrefreshed<Error>> {
+    pub(crate) fn answer(&self, old: &Credentials) -> Result<Vec<NewCredential>, Unrefreshed<Error>> {
         let mut issued = self.0.lock().unwrap();
         if token(old, "refresh") != format!("refresh-{}", issued.latest) {
             issued.replays += 1;
@@ -497,7 +496,7 @@ impl Provider {
     }
 
     /// An exchange whose answer takes some time.
-    fn exchange(
+    pub(crate) fn exchange(
         &self,
         polls: usize,
     ) -> impl AsyncFnOnce(&Credentials) -> Result<Vec<NewCredential>, Unrefreshed<Error>> {
@@ -510,11 +509,11 @@ impl Provider {
         }
     }
 
-    fn exchanges(&self) -> usize {
+    pub(crate) fn exchanges(&self) -> usize {
         self.0.lock().unwrap().latest
     }
 
-    fn replays(&self) -> usize {
+    pub(crate) fn replays(&self) -> usize {
         self.0.lock().unwrap().replays
     }
 }
@@ -528,12 +527,14 @@ async fn open(store: &Arc<MemoryStore>) -> Result<AppCredentials, Error> {
     app(&Vault::open(Hooked::new(Arc::clone(store)).shared(), unlock()).await?).await
 }
 
-async fn app(vault: &Vault) -> Result<AppCredentials, Error> {
+pub(crate) async fn app(vault: &Vault) -> Result<AppCredentials, Error> {
     let account: Account = org_of(vault).upsert_account(id("a")).with_default_app().await?.account;
     Ok(account.app(IntegrationId::default_app()))
 }
 
-fn with_provider(test: impl AsyncFnOnce(AppCredentials, Provider, ManualClock) -> Result<(), Error>) {
+pub(crate) fn with_provider(
+    test: impl AsyncFnOnce(AppCredentials, Provider, ManualClock) -> Result<(), Error>,
+) {
     run(async {
         let (clock, provider) = (ManualClock::default(), Provider::default());
         let app =
@@ -544,7 +545,7 @@ fn with_provider(test: impl AsyncFnOnce(AppCredentials, Provider, ManualClock) -
 }
 
 /// A timer that passes at once, so that no test sleeps.
-fn refresh() -> Refresh {
+pub(crate) fn refresh() -> Refresh {
     Refresh::new(|_| yielded()).wait(Duration::from_secs(1_000_000))
 }
 
@@ -561,22 +562,22 @@ async fn yielded() {
     .await;
 }
 
-fn token(credentials: &Credentials, name: &str) -> String {
+pub(crate) fn token(credentials: &Credentials, name: &str) -> String {
     credentials.get(name).unwrap().value.expose().to_owned()
 }
 
-fn fault(refreshed: Result<Refreshed, Error>) -> RefreshError {
+pub(crate) fn fault(refreshed: Result<Refreshed, Error>) -> RefreshError {
     match refreshed {
         Err(Error::Refresh(fault)) => fault,
         other => panic!("{other:?}"),
     }
 }
 
-fn uncertain(since_ms: u64) -> RefreshError {
+pub(crate) fn uncertain(since_ms: u64) -> RefreshError {
     RefreshError::Uncertain { since: Timestamp::from_ms(since_ms) }
 }
 
-const REJECTED: RefreshError = RefreshError::Rejected { since: Timestamp::from_ms(0) };
-const UNCERTAIN: RefreshState = RefreshState::Uncertain { since: Timestamp::from_ms(0) };
+pub(crate) const REJECTED: RefreshError = RefreshError::Rejected { since: Timestamp::from_ms(0) };
+pub(crate) const UNCERTAIN: RefreshState = RefreshState::Uncertain { since: Timestamp::from_ms(0) };
 const EXPIRIES: usize = 100;
 const TASKS: usize = 16;

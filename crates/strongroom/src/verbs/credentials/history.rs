@@ -1,12 +1,15 @@
 //! The former versions of credentials.
 
+use std::slice;
+
 use crate::error::Error;
 use crate::id::CredentialKey;
 use crate::model::{Credential, CredentialWritten, Expected, Listing, PageRequest, Revision, Version};
 use crate::row::Subject;
 use crate::tenant::history::with_current;
-use crate::tenant::{Freshness, WriteOptions, fresh_if_stale};
+use crate::tenant::{Freshness, NewCredential, WriteOptions, fresh_if_stale};
 use crate::verbs::credentials::AppCredentials;
+use crate::verbs::credentials::many::Extent;
 
 impl AppCredentials {
     /// The versions of a credential, the newest first, without their values. The first is the present one, unless the
@@ -100,8 +103,8 @@ impl AppCredentials {
         self.upsert_with(key_name, version.value, options).await
     }
 
-    /// Brings back a credential that was deleted with [`WriteOptions::keep_history`], as the same document. Returns
-    /// `None` if no deleted credential is kept.
+    /// Brings back a credential that was deleted with [`WriteOptions::keep_history`], as the same document, with its
+    /// expiry, even if that has passed meanwhile. Returns `None` if no deleted credential is kept.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -122,8 +125,13 @@ impl AppCredentials {
                 Err(Error::Unexpected { found: Some(credential.revision) })
             }
             [_, last] => {
-                let absent = WriteOptions::expecting(Expected::Absent);
-                self.restore_with(key_name, last.revision, absent).await.map(Some)
+                let Credential { info, value } = self.version(key_name, last.revision).await?;
+                let new = NewCredential::new(key_name, value).expecting(Expected::Absent);
+                let mut new = self.account.org().tenant.parse_credentials(slice::from_ref(&new))?;
+                new.iter_mut().for_each(|new| new.expires_at = info.metadata.expires_at());
+                let mut written =
+                    self.write_parsed(&new, Extent::Given, &WriteOptions::default()).await?.written;
+                Ok(written.pop())
             }
             _ => Ok(None),
         }

@@ -8,6 +8,7 @@ use crate::id::{CredentialKey, LinkedAccountId};
 use crate::jobs::until_landed;
 use crate::model::{CredentialWritten, Expected, Revision};
 use crate::row::Subject;
+use crate::row::body::RefreshEnd;
 use crate::store::{Key, Scan, Versioned};
 use crate::tenant::{
     Attempt, CredentialRows, Draft, Freshness, Needs, NewCredential, ParsedCredential, WriteOptions,
@@ -156,8 +157,19 @@ impl AppCredentials {
         let tenant = &*self.account.org().tenant;
         let new = tenant.parse_credentials(credentials)?;
         tenant.refuse_expired(&new)?;
+        self.write_parsed(&new, extent, options).await
+    }
+
+    /// The same, also of credentials that have expired already.
+    pub(super) async fn write_parsed(
+        &self,
+        new: &[ParsedCredential<'_>],
+        extent: Extent,
+        options: &WriteOptions,
+    ) -> Result<Replaced, Error> {
+        let tenant = &*self.account.org().tenant;
         let only = new.first().filter(|_| new.len() == 1).map(|new| &new.key_name);
-        let write = until_landed(tenant, |freshness| self.try_write(&new, extent, options, freshness));
+        let write = until_landed(tenant, |freshness| self.try_write(new, extent, options, freshness));
         self.observed("set_credentials", only, write).await
     }
 
@@ -191,13 +203,18 @@ impl AppCredentials {
             Extent::All => self.delete_others(&mut draft, &read, new, options).await?,
             Extent::Given => Vec::new(),
         };
-        match (extent, &read.app.integration.body.refresh) {
-            // Set anew: a refresh that is under way, or whose outcome is unknown, is of credentials that are gone.
-            (Extent::All, Some(_)) => {
-                self.put_refresh(&mut draft, &read.app, None)?;
-                draft.bump_generation(self.account.id(), &read.app.account)?;
-            }
-            _ => self.note_change(&mut draft, &read.app)?,
+        let ends_refresh = read.app.integration.body.refresh.as_ref().is_some_and(|note| match extent {
+            // A refresh that is under way, or whose outcome is unknown, is of credentials that are gone.
+            Extent::All => true,
+            // Whichever of them the provider rejected: if it is still there, the provider says so once more. But if a
+            // refresh is uncertain, the token that may have been used up must not be shown again.
+            Extent::Given => !new.is_empty() && note.end() == Some(RefreshEnd::Rejected),
+        });
+        if ends_refresh {
+            self.put_refresh(&mut draft, &read.app, None)?;
+            draft.bump_generation(self.account.id(), &read.app.account)?;
+        } else {
+            self.note_change(&mut draft, &read.app)?;
         }
         draft.put_companions(options).await?;
         Ok(draft.commit().await?.map(|_| Replaced { written, removed }))
@@ -247,7 +264,7 @@ impl AppCredentials {
         Ok(removed)
     }
 
-    async fn try_get_all(&self, freshness: Freshness) -> Result<Credentials, Error> {
+    pub(super) async fn try_get_all(&self, freshness: Freshness) -> Result<Credentials, Error> {
         let owner = [self.account.id()];
         let read = self.read_all(&owner, freshness).await?;
         let open = |(key_name, row): (&CredentialKey, &Versioned)| {
@@ -257,7 +274,7 @@ impl AppCredentials {
         let items = read.app.rows.iter().filter_map(open).collect::<Result<_, _>>()?;
         let state =
             state_of(read.app.integration.body.refresh.as_ref(), self.account.org().tenant.engine.now());
-        Ok(Credentials { rows: Some(read.app), ..Credentials::new(items, state) })
+        Ok(Credentials { rows: Some(read.app), ..Credentials::new(self.key(), items, state) })
     }
 
     /// The mark of all credentials as a whole, without opening any of them.

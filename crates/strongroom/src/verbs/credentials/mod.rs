@@ -1,6 +1,7 @@
 //! Verbs on credentials.
 
 pub(crate) mod history;
+mod landing;
 pub(crate) mod many;
 pub(crate) mod refresh;
 mod search;
@@ -8,7 +9,7 @@ mod seen;
 
 use std::collections::BTreeMap;
 
-use crate::engine::observer::Call;
+use crate::engine::observer::{Call, Observed};
 use crate::error::Error;
 use crate::id::{CredentialKey, IntegrationId, LinkedAccountId};
 use crate::jobs::until_landed;
@@ -201,9 +202,17 @@ impl AppCredentials {
         key_name: Option<&CredentialKey>,
         run: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
+        let mut observed = self.observe(verb, key_name);
+        let ended = run.await;
+        observed.end(&ended);
+        ended
+    }
+
+    /// Tells the observer, if there is one, how the verb that runs from now on ended.
+    fn observe<'o>(&'o self, verb: &'static str, key_name: Option<&'o CredentialKey>) -> Observed<'o> {
         let call = Call::of(verb).account(self.account.id());
         let call = call.named(key_name.map_or(self.integration.as_str(), CredentialKey::as_str));
-        self.account.org().tenant.observed(call, run).await
+        self.account.org().tenant.observe(call)
     }
 
     async fn try_get(
@@ -292,6 +301,11 @@ impl AppCredentials {
         Ok(Read { view, app: AppRows { account, integration, rows }, deleted })
     }
 
+    /// The key of the integration's row.
+    fn key(&self) -> Key {
+        self.account.org().tenant.id.integration(self.account.id(), &self.integration).key()
+    }
+
     /// The key of the row that says that a credential was deleted.
     fn deletion_of(&self, key_name: &CredentialKey) -> Key {
         let tenant = &*self.account.org().tenant;
@@ -312,8 +326,7 @@ impl AppCredentials {
     /// Expects the integration as it was read, so that a delete of it makes the batch fail, and bumps the account's
     /// generation.
     fn note_change(&self, draft: &mut Draft<'_>, app: &AppRows) -> Result<(), Error> {
-        let key = draft.tenant().id.integration(self.account.id(), &self.integration).key();
-        draft.expect_as_read(key, Some(app.integration.row_revision));
+        draft.expect_as_read(self.key(), Some(app.integration.row_revision));
         draft.bump_generation(self.account.id(), &app.account)
     }
 }

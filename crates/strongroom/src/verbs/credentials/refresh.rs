@@ -3,20 +3,19 @@
 //! The lease is a note in the row of the integration. Every write of the refresh expects that row as the lease left it,
 //! so whoever changes the note fences the holder off.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use super::{AppCredentials, AppRows, Credentials};
 use crate::clock::Timestamp;
 use crate::engine::ATTEMPTS_MAX;
-use crate::error::{Error, ErrorKind, RefreshError};
-use crate::id::CredentialKey;
+use crate::error::{Error, RefreshError};
 use crate::model::{
-    Credential, CredentialWritten, OnUncertain, Refresh, RefreshState, RefreshedBy, Revision, Unrefreshed,
+    AuditChange, Credential, EventKind, OnUncertain, Refresh, RefreshState, RefreshedBy, Revision,
+    Unrefreshed,
 };
 use crate::row::body::{IntegrationBody, RefreshEnd, RefreshNote};
-use crate::tenant::{CredentialRows, Draft, Loaded, NewCredential, ParsedCredential, WriteOptions};
+use crate::tenant::{Draft, Loaded, NewCredential, fresh_if_stale};
 
 /// What [`AppCredentials::refresh`] returns.
 #[derive(Debug)]
@@ -34,8 +33,12 @@ impl AppCredentials {
     ///
     /// `seen` is what [`get_all`](Self::get_all) returned when the host found them expired. If they have changed since,
     /// the new ones are returned and nothing is called. `exchange` returns what the provider issued; the credentials
-    /// with other key names stay. Where it returns none, [`Unrefreshed`] says what is known of the old ones; those who
+    /// with other key names stay. Where it has none, [`Unrefreshed`] says what is known of the old ones; those who
     /// waited do not call the provider in turn, but get [`RefreshError::StillStale`] or the uncertain outcome.
+    ///
+    /// The provider has used up the old token, so whatever of its answer can be stored is stored: also with an expiry
+    /// in the past, and without asking for the condition of a [`NewCredential`]. What cannot be stored is refused with
+    /// [`RefreshError::AnswerRefused`], and the outcome is uncertain: an old token is left in its place.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -56,7 +59,8 @@ impl AppCredentials {
     /// the store cannot be reached, the answer is written again and again until the lease ends.
     ///
     /// # Errors
-    /// Those of the exchange; as an [`Error`], [`Error::IntegrationNotFound`] and [`Error::Refresh`].
+    /// Those of the exchange; as an [`Error`], [`Error::IntegrationNotFound`] and [`Error::Refresh`], which is
+    /// [`RefreshError::NothingIssued`] for an answer without credentials.
     ///
     /// # Cancellation
     /// Dropped before the exchange began, nothing has happened, or the lease has to end. Dropped during the exchange or
@@ -72,22 +76,14 @@ impl AppCredentials {
         E: From<Error>,
         F: AsyncFnOnce(&Credentials) -> Result<Vec<NewCredential>, Unrefreshed<E>>,
     {
-        check_lease(refresh.lease, &seen, self.account.org().tenant.engine.now())?;
-        let lease = match self.lease(seen, refresh).await? {
-            Turn::Ours(lease) => *lease,
-            Turn::Taken(credentials) => {
-                return Ok(Refreshed { credentials: *credentials, by: RefreshedBy::Another });
-            }
-        };
-        let (error, end) = match exchange(&lease.current).await {
-            Ok(new) => return Ok(self.land(lease, &new, refresh).await?),
-            Err(Unrefreshed::Unused(error)) => (error, None),
-            Err(Unrefreshed::Rejected(error)) => (error, Some(RefreshEnd::Rejected)),
-            Err(Unrefreshed::Unknown(error)) => (error, Some(RefreshEnd::Unknown)),
-        };
-        // A failure leaves the lease, which ends by itself. The caller learns what the provider said.
-        self.end(lease.rows, end).await.ok();
-        Err(error)
+        let mut observed = self.observe("refresh_credentials", None);
+        let ended = self.refresh_unobserved(seen, refresh, exchange).await;
+        observed.end_refresh(&ended);
+        match ended {
+            Ok(Ok(refreshed)) => Ok(refreshed),
+            Ok(Err(error)) => Err(error),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// States that the credentials that are kept are good: it ends a refresh whose outcome is uncertain or that the
@@ -109,12 +105,47 @@ impl AppCredentials {
     /// # Errors
     /// [`Error::IntegrationNotFound`]; [`RefreshError::StillStale`] while a caller refreshes them.
     pub async fn settle_refresh(&self) -> Result<bool, Error> {
-        let now = self.get_all().await?;
+        self.observed("settle_refresh", None, self.settle()).await
+    }
+
+    /// The inner error is that of the exchange.
+    async fn refresh_unobserved<E, F>(
+        &self,
+        seen: Credentials,
+        refresh: &Refresh,
+        exchange: F,
+    ) -> Result<Result<Refreshed, E>, Error>
+    where
+        F: AsyncFnOnce(&Credentials) -> Result<Vec<NewCredential>, Unrefreshed<E>>,
+    {
+        if seen.of != self.key() {
+            return Err(RefreshError::OfAnother.into());
+        }
+        check_lease(refresh.lease, &seen, self.account.org().tenant.engine.now())?;
+        let lease = match self.lease(seen, refresh).await? {
+            Turn::Ours(lease) => *lease,
+            Turn::Taken(credentials) => {
+                return Ok(Ok(Refreshed { credentials: *credentials, by: RefreshedBy::Another }));
+            }
+        };
+        let (error, ending) = match exchange(&lease.current).await {
+            Ok(new) => return self.land(lease, &new, refresh).await.map(Ok),
+            Err(Unrefreshed::Unused(error)) => (error, Ending::Unused),
+            Err(Unrefreshed::Rejected(error)) => (error, Ending::Rejected),
+            Err(Unrefreshed::Unknown(error)) => (error, Ending::Unknown),
+        };
+        // A failure leaves the lease, which ends by itself. The caller learns what the provider said.
+        self.end(lease.rows, ending).await.ok();
+        Ok(Err(error))
+    }
+
+    async fn settle(&self) -> Result<bool, Error> {
+        let now = self.read_again().await?;
         match (now.refresh, now.rows) {
             (RefreshState::Underway { .. }, _) => Err(RefreshError::StillStale.into()),
             (RefreshState::Idle, _) | (_, None) => Ok(false),
             (RefreshState::Uncertain { .. } | RefreshState::Rejected { .. }, Some(rows)) => {
-                self.end(rows, None).await
+                self.end(rows, Ending::Settled).await
             }
         }
     }
@@ -137,7 +168,7 @@ impl AppCredentials {
                 (RefreshState::Rejected { since }, _) => return Err(RefreshError::Rejected { since }.into()),
                 // Written before it is said, so that a holder that comes back cannot contradict it.
                 (RefreshState::Uncertain { since }, OnUncertain::Refuse) => {
-                    if rows.has_ended() || self.end(rows, Some(RefreshEnd::Unknown)).await? {
+                    if rows.has_ended() || self.end(rows, Ending::Unknown).await? {
                         return Err(RefreshError::Uncertain { since }.into());
                     }
                     continue;
@@ -153,7 +184,7 @@ impl AppCredentials {
                     return Ok(Turn::Ours(Box::new(Lease { current: now, rows, note })));
                 }
                 // Paused for so long that others may have given the lease up. Nothing was called.
-                self.end(rows, None).await?;
+                self.end(rows, Ending::Unused).await?;
             }
         }
         Err(Error::Contended(ATTEMPTS_MAX))
@@ -169,7 +200,7 @@ impl AppCredentials {
     ) -> Result<Credentials, Error> {
         let mut awaited: Option<RefreshNote> = None;
         loop {
-            let now = self.get_all().await?;
+            let now = self.read_again().await?;
             let same = |note: &RefreshNote| awaited.is_some_and(|awaited| awaited.is_of(note));
             match (now.refresh, now.note()) {
                 // Another change of the credentials does not end the wait for those that are on their way.
@@ -190,93 +221,6 @@ impl AppCredentials {
         }
     }
 
-    /// Writes the provider's answer, for as long as the lease lasts.
-    async fn land(&self, lease: Lease, new: &[NewCredential], refresh: &Refresh) -> Result<Refreshed, Error> {
-        let tenant = &*self.account.org().tenant;
-        let mut parsed = match tenant.parse_credentials(new) {
-            Ok(parsed) => parsed,
-            Err(error) => {
-                self.end(lease.rows, Some(RefreshEnd::Unknown)).await.ok();
-                return Err(error);
-            }
-        };
-        let Lease { mut current, mut rows, note } = lease;
-        let mut patience = Patience::new(refresh, refresh.lease);
-        loop {
-            if tenant.engine.now() >= note.until() {
-                return self.give_up(rows, note, &parsed).await;
-            }
-            let read = match self.try_land(&rows, &parsed).await {
-                Ok(Some(written)) => {
-                    let credentials = merged(current, written, &parsed);
-                    return Ok(Refreshed { credentials, by: RefreshedBy::ThisCall });
-                }
-                Ok(None) => self.get_all().await,
-                Err(error) => Err(error),
-            };
-            let mut now = match read {
-                Ok(now) => now,
-                // The answer of the provider is not to be had again: keep trying while the lease lasts.
-                Err(error) if is_passing(&error) && patience.pause().await => continue,
-                Err(error) => {
-                    self.end(rows, Some(RefreshEnd::Unknown)).await.ok();
-                    return Err(error);
-                }
-            };
-            if now.note().is_none_or(|found| !found.is_of(&note)) {
-                return outcome(now, note, &parsed);
-            }
-            let Some(found) = now.rows.take() else { continue };
-            // What somebody set or deleted meanwhile stays so. The rest is not to be had again, and a token that was
-            // used up must not stay in its place.
-            parsed.retain(|new| revision(&now, &new.key_name) == revision(&current, &new.key_name));
-            if parsed.is_empty() {
-                self.end(found, None).await?;
-                return Ok(Refreshed { credentials: now, by: RefreshedBy::Another });
-            }
-            (current, rows) = (now, found);
-        }
-    }
-
-    /// Says that the lease is over, unless the answer landed or somebody else has said so.
-    async fn give_up(
-        &self,
-        rows: AppRows,
-        note: RefreshNote,
-        new: &[ParsedCredential<'_>],
-    ) -> Result<Refreshed, Error> {
-        if self.end(rows, Some(RefreshEnd::Unknown)).await? {
-            return Err(RefreshError::Uncertain { since: note.since() }.into());
-        }
-        outcome(self.get_all().await?, note, new)
-    }
-
-    async fn try_land(
-        &self,
-        rows: &AppRows,
-        new: &[ParsedCredential<'_>],
-    ) -> Result<Option<Vec<CredentialWritten>>, Error> {
-        let owner = [self.account.id()];
-        let tenant = &*self.account.org().tenant;
-        let view = tenant.view_to_seal(&owner).await?;
-        let mut draft = Draft::new(tenant, &view);
-        // No quota refuses an answer: the provider has used up the token that it was given.
-        draft.makes_room();
-        // A credential that exists was not deleted: only those that are added have to be looked up.
-        let adds = new.iter().any(|new| !rows.rows.contains_key(&new.key_name));
-        let deleted = if adds { self.read_deleted(new).await? } else { BTreeMap::new() };
-        let put = |new: &ParsedCredential<'_>| {
-            let found =
-                CredentialRows { row: rows.rows.get(&new.key_name), deleted: deleted.get(&new.key_name) };
-            let address = (self.account.id(), &self.integration, &new.key_name);
-            draft.put_credential(address, new, found, &WriteOptions::default())
-        };
-        let written = new.iter().map(put).collect::<Result<_, _>>()?;
-        self.put_refresh(&mut draft, rows, None)?;
-        draft.bump_generation(self.account.id(), &rows.account)?;
-        Ok(draft.commit().await?.landed().map(|_| written))
-    }
-
     /// Takes the lease, if neither the credentials nor the integration have changed. Returns the integration as it then
     /// is.
     async fn try_lease(
@@ -287,6 +231,10 @@ impl AppCredentials {
         let tenant = &*self.account.org().tenant;
         let view = tenant.view_to_seal(&[]).await?;
         let mut draft = Draft::new(tenant, &view);
+        if rows.integration.body.refresh.is_some_and(|former| !former.has_ended()) {
+            // Its holder did not end it, and nobody has said so yet.
+            self.note_ending(&mut draft, rows, Ending::Unknown);
+        }
         let row_len = self.put_refresh(&mut draft, rows, Some(note))?;
         draft.expect_as_read(tenant.id.account(self.account.id()).key(), Some(rows.account.row_revision));
         let Some(committed) = draft.commit().await?.landed() else { return Ok(None) };
@@ -295,20 +243,20 @@ impl AppCredentials {
         Ok(Some(Loaded::written(body.refreshing(Some(note)), revision, row_revision, row_len)))
     }
 
-    /// Ends the refresh whose note is in `rows`: its holder cannot write any more. Without an `end`, nothing is left of
-    /// it. `false` if it had ended already.
-    async fn end(&self, mut rows: AppRows, end: Option<RefreshEnd>) -> Result<bool, Error> {
+    /// Ends the refresh whose note is in `rows`: its holder cannot write any more. `false` if it had ended already.
+    pub(super) async fn end(&self, mut rows: AppRows, ending: Ending) -> Result<bool, Error> {
         let Some(note) = rows.integration.body.refresh else { return Ok(false) };
         let tenant = &*self.account.org().tenant;
         let id = tenant.engine.next_id()?;
         for _ in 0..ATTEMPTS_MAX {
             let view = tenant.view_to_seal(&[]).await?;
             let mut draft = Draft::new(tenant, &view);
-            self.put_refresh(&mut draft, &rows, end.map(|end| note.ended(id, end)))?;
+            self.note_ending(&mut draft, &rows, ending);
+            self.put_refresh(&mut draft, &rows, ending.left().map(|end| note.ended(id, end)))?;
             if draft.commit().await?.is_landed() {
                 return Ok(true);
             }
-            let now = self.get_all().await?;
+            let now = self.read_again().await?;
             let (Some(found), Some(left)) = (now.note(), now.rows) else { return Ok(false) };
             if !found.is_of(&note) {
                 return Ok(false);
@@ -316,6 +264,24 @@ impl AppCredentials {
             rows = left;
         }
         Err(Error::Contended(ATTEMPTS_MAX))
+    }
+
+    /// All credentials, in a verb that is observed as a whole.
+    pub(super) async fn read_again(&self) -> Result<Credentials, Error> {
+        fresh_if_stale(|freshness| self.try_get_all(freshness)).await
+    }
+
+    /// Notes in the audit that a refresh gave no new credentials.
+    pub(super) fn note_ending(&self, draft: &mut Draft<'_>, rows: &AppRows, ending: Ending) {
+        let Some(kind) = ending.event() else { return };
+        let before = rows.integration.revision;
+        draft.note(|| AuditChange {
+            linked_account: Some(self.account.id().clone()),
+            integration: Some(self.integration.clone()),
+            before: Some(before),
+            after: Some(before.next()),
+            ..AuditChange::new(kind)
+        });
     }
 
     pub(super) fn put_refresh(
@@ -337,15 +303,48 @@ enum Turn {
 }
 
 /// The right to exchange credentials, until the note's end.
-struct Lease {
-    current: Credentials,
+pub(super) struct Lease {
+    pub(super) current: Credentials,
     /// As the lease left them.
-    rows: AppRows,
-    note: RefreshNote,
+    pub(super) rows: AppRows,
+    pub(super) note: RefreshNote,
+}
+
+/// How a refresh ends that gives no new credentials, or not all.
+#[derive(Clone, Copy)]
+pub(super) enum Ending {
+    /// The old ones are as good as before.
+    Unused,
+    /// The host says that they are good.
+    Settled,
+    /// The provider said that they are not.
+    Rejected,
+    /// Nobody knows.
+    Unknown,
+}
+
+impl Ending {
+    /// What is left of the refresh.
+    pub(super) fn left(self) -> Option<RefreshEnd> {
+        match self {
+            Self::Unused | Self::Settled => None,
+            Self::Rejected => Some(RefreshEnd::Rejected),
+            Self::Unknown => Some(RefreshEnd::Unknown),
+        }
+    }
+
+    fn event(self) -> Option<EventKind> {
+        match self {
+            Self::Unused => None,
+            Self::Settled => Some(EventKind::RefreshSettled),
+            Self::Rejected => Some(EventKind::ConnectionExpired),
+            Self::Unknown => Some(EventKind::RefreshUncertain),
+        }
+    }
 }
 
 impl Credentials {
-    fn note(&self) -> Option<RefreshNote> {
+    pub(super) fn note(&self) -> Option<RefreshNote> {
         self.rows.as_ref()?.integration.body.refresh
     }
 }
@@ -364,19 +363,19 @@ impl fmt::Debug for AppRows {
 
 /// Pauses that grow, for as long as a caller is willing to wait. They are counted, not read from a clock, which may be
 /// set while somebody waits.
-struct Patience<'r> {
+pub(super) struct Patience<'r> {
     refresh: &'r Refresh,
     left: Duration,
     pause: Duration,
 }
 
 impl<'r> Patience<'r> {
-    fn new(refresh: &'r Refresh, wait: Duration) -> Self {
+    pub(super) fn new(refresh: &'r Refresh, wait: Duration) -> Self {
         Self { refresh, left: wait, pause: PAUSE_MIN }
     }
 
     /// Waits a little. `false`, at once, if the time is over.
-    async fn pause(&mut self) -> bool {
+    pub(super) async fn pause(&mut self) -> bool {
         let pause = self.pause.min(self.left);
         if pause.is_zero() {
             return false;
@@ -411,48 +410,6 @@ pub(super) fn state_of(note: Option<&RefreshNote>, now: Timestamp) -> RefreshSta
         None if now < note.until() => RefreshState::Underway { until: note.until() },
         None => RefreshState::Uncertain { since: note.since() },
     }
-}
-
-/// What came of a refresh whose note is gone: it landed after all, although the answer of the store was lost; or
-/// somebody fenced this caller off.
-fn outcome(now: Credentials, note: RefreshNote, new: &[ParsedCredential<'_>]) -> Result<Refreshed, Error> {
-    let by = if holds(&now, new) { RefreshedBy::ThisCall } else { RefreshedBy::Another };
-    match (now.refresh, by) {
-        (RefreshState::Uncertain { .. }, RefreshedBy::Another) => {
-            Err(RefreshError::Uncertain { since: note.since() }.into())
-        }
-        _ => Ok(Refreshed { credentials: now, by }),
-    }
-}
-
-/// The credentials after a refresh: what was written, and what stayed.
-fn merged(
-    current: Credentials,
-    written: Vec<CredentialWritten>,
-    new: &[ParsedCredential<'_>],
-) -> Credentials {
-    let mut items: BTreeMap<CredentialKey, Credential> =
-        current.into_iter().map(|item| (item.info.key_name.clone(), item)).collect();
-    for (CredentialWritten { info, .. }, new) in written.into_iter().zip(new) {
-        items.insert(info.key_name.clone(), Credential { info, value: new.value_again() });
-    }
-    Credentials::new(items.into_values().collect(), RefreshState::Idle)
-}
-
-/// Whether these are the new values.
-fn holds(credentials: &Credentials, new: &[ParsedCredential<'_>]) -> bool {
-    new.iter().all(|new| {
-        let found = credentials.get(new.key_name.as_str());
-        found.is_some_and(|found| new.has_value(&found.value))
-    })
-}
-
-fn revision(credentials: &Credentials, key_name: &CredentialKey) -> Option<Revision> {
-    credentials.get(key_name.as_str()).map(|found| found.info.revision)
-}
-
-fn is_passing(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Busy | ErrorKind::Indeterminate | ErrorKind::Locked)
 }
 
 fn after(moment: Timestamp, duration: Duration) -> Timestamp {

@@ -2,6 +2,7 @@
 
 use super::AppRows;
 use crate::model::{Credential, Expected, RefreshState, Revision};
+use crate::store::Key;
 
 /// All credentials of one integration, as they were at one moment.
 #[derive(Debug)]
@@ -14,15 +15,18 @@ pub struct Credentials {
     pub revision: Option<Revision>,
     /// Whether they are being refreshed ([`refresh`](crate::AppCredentials::refresh)).
     pub refresh: RefreshState,
+    /// The key of the integration's row.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub(super) of: Key,
     /// What a refresh of exactly these credentials expects; `None` of those that a refresh returned.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub(super) rows: Option<AppRows>,
 }
 
 impl Credentials {
-    pub(super) fn new(items: Vec<Credential>, refresh: RefreshState) -> Self {
+    pub(super) fn new(of: Key, items: Vec<Credential>, refresh: RefreshState) -> Self {
         let revision = Revision::of_all(items.iter().map(|item| (&item.info.key_name, item.info.revision)));
-        Self { items, revision, refresh, rows: None }
+        Self { items, revision, refresh, of, rows: None }
     }
 
     /// The credential with this key name.

@@ -1,0 +1,188 @@
+//! The provider's answer to a refresh, written as long as the lease lasts.
+//!
+//! The provider has used up the token that it was shown, so an answer that is not stored is lost for good.
+
+use std::collections::BTreeMap;
+
+use super::refresh::{Ending, Lease, Patience, Refreshed};
+use super::{AppCredentials, AppRows, Credentials};
+use crate::error::{Error, ErrorKind, RefreshError};
+use crate::id::CredentialKey;
+use crate::model::{Credential, CredentialWritten, Refresh, RefreshState, RefreshedBy, Revision};
+use crate::row::body::RefreshNote;
+use crate::tenant::{CredentialRows, Draft, NewCredential, ParsedAnswer, ParsedCredential, WriteOptions};
+
+impl AppCredentials {
+    /// Writes the provider's answer.
+    pub(super) async fn land(
+        &self,
+        lease: Lease,
+        answer: &[NewCredential],
+        refresh: &Refresh,
+    ) -> Result<Refreshed, Error> {
+        let Lease { mut current, mut rows, note } = lease;
+        let mut landing = Landing::new(self.account.org().tenant.parse_answer(answer), &current, note);
+        let mut patience = Patience::new(refresh, refresh.lease);
+        if landing.new.is_empty() {
+            self.end(rows, Ending::Unknown).await.ok();
+            return Err(landing
+                .fault()
+                .unwrap_or(RefreshError::NothingIssued { since: note.since() })
+                .into());
+        }
+        loop {
+            if self.account.org().tenant.engine.now() >= note.until() {
+                // Says that the lease is over, unless the answer landed or somebody else has said so.
+                if self.end(rows, Ending::Unknown).await? {
+                    return Err(RefreshError::Uncertain { since: note.since() }.into());
+                }
+                return landing.outcome(self.read_again().await?);
+            }
+            let read = match self.try_land(&rows, &landing).await {
+                Ok(Some(written)) => return landing.landed(current, written),
+                Ok(None) => self.read_again().await,
+                Err(error) => Err(error),
+            };
+            let mut now = match read {
+                Ok(now) => now,
+                // The answer of the provider is not to be had again: keep trying while the lease lasts.
+                Err(error) if is_passing(&error) && patience.pause().await => continue,
+                Err(error) => {
+                    self.end(rows, Ending::Unknown).await.ok();
+                    return Err(error);
+                }
+            };
+            if now.note().is_none_or(|found| !found.is_of(&note)) {
+                return landing.outcome(now);
+            }
+            let Some(found) = now.rows.take() else { continue };
+            // What somebody set or deleted meanwhile stays so. The rest is not to be had again, and a token that was
+            // used up must not stay in its place.
+            landing.new.retain(|new| revision(&now, &new.key_name) == revision(&current, &new.key_name));
+            if landing.new.is_empty() {
+                let fault = landing.fault();
+                self.end(found, fault.map_or(Ending::Unused, |_| Ending::Unknown)).await?;
+                return match fault {
+                    Some(fault) => Err(fault.into()),
+                    None => Ok(Refreshed { credentials: now, by: RefreshedBy::Another }),
+                };
+            }
+            (current, rows) = (now, found);
+        }
+    }
+
+    async fn try_land(
+        &self,
+        rows: &AppRows,
+        landing: &Landing<'_>,
+    ) -> Result<Option<Vec<CredentialWritten>>, Error> {
+        let owner = [self.account.id()];
+        let tenant = &*self.account.org().tenant;
+        let new = &landing.new;
+        let view = tenant.view_to_seal(&owner).await?;
+        let mut draft = Draft::new(tenant, &view);
+        // No quota refuses an answer: the provider has used up the token that it was given.
+        draft.makes_room();
+        // A credential that exists was not deleted: only those that are added have to be looked up.
+        let adds = new.iter().any(|new| !rows.rows.contains_key(&new.key_name));
+        let deleted = if adds { self.read_deleted(new).await? } else { BTreeMap::new() };
+        let put = |new: &ParsedCredential<'_>| {
+            let found =
+                CredentialRows { row: rows.rows.get(&new.key_name), deleted: deleted.get(&new.key_name) };
+            let address = (self.account.id(), &self.integration, &new.key_name);
+            draft.put_credential(address, new, found, &WriteOptions::default())
+        };
+        let written = new.iter().map(put).collect::<Result<_, _>>()?;
+        let left = match landing.fault() {
+            Some(_) => {
+                self.note_ending(&mut draft, rows, Ending::Unknown);
+                let id = tenant.engine.next_id()?;
+                Ending::Unknown.left().map(|end| landing.note.ended(id, end))
+            }
+            None => None,
+        };
+        self.put_refresh(&mut draft, rows, left)?;
+        draft.bump_generation(self.account.id(), &rows.account)?;
+        Ok(draft.commit().await?.landed().map(|_| written))
+    }
+}
+
+/// An answer on its way into the store.
+struct Landing<'n> {
+    /// What of it is still to be written.
+    new: Vec<ParsedCredential<'n>>,
+    /// How many were to be written.
+    sound: usize,
+    /// The places of those that cannot be stored.
+    refused: Vec<usize>,
+    /// The credentials that were exchanged.
+    stale: Option<Revision>,
+    note: RefreshNote,
+}
+
+impl<'n> Landing<'n> {
+    fn new(answer: ParsedAnswer<'n>, stale: &Credentials, note: RefreshNote) -> Self {
+        let ParsedAnswer { new, refused } = answer;
+        Self { sound: new.len(), new, refused, stale: stale.revision, note }
+    }
+
+    /// What is wrong with the answer, if anything is.
+    fn fault(&self) -> Option<RefreshError> {
+        let first = *self.refused.first()?;
+        let (refused, stored) = (self.refused.len(), self.sound);
+        Some(RefreshError::AnswerRefused { since: self.note.since(), first, refused, stored })
+    }
+
+    fn refreshed(&self, credentials: Credentials, by: RefreshedBy) -> Result<Refreshed, Error> {
+        match self.fault() {
+            Some(fault) => Err(fault.into()),
+            None => Ok(Refreshed { credentials, by }),
+        }
+    }
+
+    /// The credentials as the batch left them: what was written, and what stayed.
+    fn landed(&self, current: Credentials, written: Vec<CredentialWritten>) -> Result<Refreshed, Error> {
+        let of = current.of.clone();
+        let mut items: BTreeMap<CredentialKey, Credential> =
+            current.into_iter().map(|item| (item.info.key_name.clone(), item)).collect();
+        for (CredentialWritten { info, .. }, new) in written.into_iter().zip(&self.new) {
+            items.insert(info.key_name.clone(), Credential { info, value: new.value_again() });
+        }
+        let credentials = Credentials::new(of, items.into_values().collect(), RefreshState::Idle);
+        self.refreshed(credentials, RefreshedBy::ThisCall)
+    }
+
+    /// What came of a refresh whose note is gone: it landed after all, although the answer of the store was lost; or
+    /// somebody fenced this caller off.
+    fn outcome(&self, now: Credentials) -> Result<Refreshed, Error> {
+        let since = self.note.since();
+        if self.is_held(&now) {
+            return self.refreshed(now, RefreshedBy::ThisCall);
+        }
+        match now.refresh {
+            RefreshState::Uncertain { .. } => Err(RefreshError::Uncertain { since }.into()),
+            RefreshState::Rejected { since } if now.revision == self.stale => {
+                Err(RefreshError::Rejected { since }.into())
+            }
+            // Whoever took over has not refreshed them either, or not yet.
+            _ if now.revision == self.stale => Err(RefreshError::StillStale.into()),
+            _ => Ok(Refreshed { credentials: now, by: RefreshedBy::Another }),
+        }
+    }
+
+    /// Whether these are the new values.
+    fn is_held(&self, credentials: &Credentials) -> bool {
+        self.new.iter().all(|new| {
+            let found = credentials.get(new.key_name.as_str());
+            found.is_some_and(|found| new.has_value(&found.value))
+        })
+    }
+}
+
+fn revision(credentials: &Credentials, key_name: &CredentialKey) -> Option<Revision> {
+    credentials.get(key_name.as_str()).map(|found| found.info.revision)
+}
+
+fn is_passing(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Busy | ErrorKind::Indeterminate | ErrorKind::Locked)
+}
