@@ -472,11 +472,11 @@ fn random_writes_of_several_actors_on_two_engines_are_noted_once_in_an_order_tha
     }
 }
 
-/// Goes through the events of several actors, each one's in his own order, so that each event finds what those before it
-/// left, from `state` on. Returns what is left at the end, or `None` if there is no such order.
+/// Goes through the events of several actors, each one's in his own order, so that each event finds what those before
+/// it left, from `state` on. Returns what is left at the end, or `None` if there is no such order.
 ///
-/// Revisions begin again after a delete, so more than one event may fit, and only one may lead to the end: the choice is
-/// taken back where it does not. Which events are done decides the state, so none is tried twice.
+/// Revisions begin again after a delete, so more than one event may fit, and only one may lead to the end: the choice
+/// is taken back where it does not. Which events are done decides the state, so none is tried twice.
 fn replayed(
     state: &BTreeMap<String, u64>,
     actors: &[Vec<Vec<Step>>],
