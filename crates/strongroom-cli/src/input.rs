@@ -97,11 +97,16 @@ pub(crate) fn prompt(text: &str) -> Result<Secret, Failure> {
 
 /// Says what is about to happen and asks on the terminal; only `y` or `yes` agrees.
 pub(crate) fn agrees(question: &str) -> Result<bool, Failure> {
+    Ok(matches!(answer(question, "Go on? [y/N] ")?.as_str(), "y" | "yes"))
+}
+
+/// Says something, asks on the terminal, and returns the typed line in small letters.
+pub(crate) fn answer(said: &str, question: &str) -> Result<String, Failure> {
     let mut answer = String::new();
-    let asked = write!(io::stderr(), "{} Go on? [y/N] ", printable(question))
+    let asked = write!(io::stderr(), "{} {question}", printable(said))
         .and_then(|()| io::stdin().read_line(&mut answer));
     asked.map_err(|error| Failure::new(Exit::Other, format!("the prompt failed: {error}")))?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    Ok(answer.trim().to_lowercase())
 }
 
 /// The bytes as text without a copy; wipes them if they are not UTF-8.

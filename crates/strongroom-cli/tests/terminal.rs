@@ -95,6 +95,28 @@ fn a_passphrase_is_typed_twice_and_not_shown() {
 }
 
 #[test]
+fn init_says_where_the_vault_will_be_and_asks_what_shall_open_it() {
+    for (typed, has_key_file) in [("", true), ("k", true), ("P", false)] {
+        let shell = Shell::new();
+        let mut terminal = Terminal::run(&shell, "init");
+        let seen = terminal.say("[K/p] ", typed);
+        assert!(seen.contains("share/strongroom/vault") && seen.contains("vault.key"), "{seen}");
+        if !has_key_file {
+            terminal.answer(": ", "correct horse battery staple");
+            terminal.answer(": ", "correct horse battery staple");
+        }
+        let (code, screen) = terminal.end();
+        assert_eq!((code, shell.key().exists()), (0, has_key_file), "{typed}: {screen}");
+    }
+    let shell = Shell::new();
+    let mut terminal = Terminal::run(&shell, "init");
+    terminal.say("[K/p] ", "no");
+    assert_eq!((terminal.end().0, shell.key().exists()), (2, false));
+    let (code, screen) = Terminal::run(&shell, "init --root-key-file k").end();
+    assert!(code == 0 && !screen.contains("[K/p]"), "what was said is not asked: {screen}");
+}
+
+#[test]
 fn what_destroys_says_what_goes_and_asks() {
     let shell = Shell::with_vault();
     shell.define("A", "string");

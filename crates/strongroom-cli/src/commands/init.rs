@@ -1,10 +1,11 @@
-//! `init`: a new vault.
+//! `init`: a new vault; on a terminal it asks what shall open it.
 
 use serde::Serialize;
 use strongroom::Unlock;
 
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::input;
 use crate::keys;
 use crate::output::Output;
 use crate::passphrase::NewPassphrase;
@@ -13,7 +14,7 @@ use crate::session::Session;
 /// `init` as it is typed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Init {
-    /// Ask for a passphrase and use it instead of a root key file
+    /// Ask for a passphrase and use it instead of a root key file; without it, a terminal is asked which it shall be
     #[arg(long, conflicts_with_all = ["root_key_file", "passphrase_file"])]
     ask_passphrase: bool,
     #[command(flatten)]
@@ -29,7 +30,7 @@ struct Made<'a> {
 impl Init {
     pub(crate) async fn run(self, config: &Config, output: &Output) -> Result<(), Failure> {
         config.store.refuse_unkept("init")?;
-        let unlock = || match self.ask_passphrase {
+        let unlock = || match self.ask_passphrase || wants_passphrase(config)? {
             true => keys::asked_twice(self.new).map(Unlock::passphrase),
             false => keys::for_new_vault(config, self.new, output),
         };
@@ -38,5 +39,27 @@ impl Init {
         session.finish(Ok(()), output).await?;
         let store = config.store.to_string();
         output.done(&format!("created a vault at {store}"), &Made { store, store_id: &store_id })
+    }
+}
+
+/// Asks a person at a terminal who has named no key.
+fn wants_passphrase(config: &Config) -> Result<bool, Failure> {
+    if config.key.is_some() || !input::can_prompt() {
+        return Ok(false);
+    }
+    let file = match config.default_key_file()? {
+        Some(file) if file.exists() => format!("the key file {}, which is there", file.display()),
+        Some(file) => format!("a new key file, {}", file.display()),
+        // Of a database: there is no place for it that a later command would look at by itself.
+        None => return Ok(true),
+    };
+    let question = format!(
+        "The vault will be at {}. It can be opened by {file}, or by a passphrase that is typed each time.",
+        config.store
+    );
+    match input::answer(&question, "Key file or passphrase? [K/p] ")?.as_str() {
+        "" | "k" | "key" | "key file" => Ok(false),
+        "p" | "passphrase" => Ok(true),
+        _ => Err(Failure::usage("that is neither k nor p").next("no vault was made; run the command again")),
     }
 }
