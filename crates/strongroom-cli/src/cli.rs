@@ -49,6 +49,7 @@ use crate::config::{Config, Globals, Project, Server};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::session::Session;
+use crate::suggest;
 
 /// Variables and credentials, sealed before they reach their store.
 #[derive(Debug, Parser)]
@@ -193,7 +194,10 @@ impl Work {
             Self::Edit(edit) => block_on(edit.run(&config, output)),
             Self::Doctor(doctor) => block_on(doctor.run(&config, output)),
             Self::Rotate(Rotate::Root(root)) => block_on(root.run(&config, output)),
-            Self::Define(define) => in_session(&config, output, async |s| define.run(&s.org, output).await),
+            Self::Define(define) => in_session(&config, output, async |s| {
+                suggest::note_new_environment(s, output).await;
+                define.run(&s.org, output).await
+            }),
             Self::Show(show) => in_session(&config, output, async |s| show.run(&s.org, output).await),
             Self::Set(set) => in_session(&config, output, async |s| set.run(&s.org, output).await),
             Self::Get(get) => in_session(&config, output, async |s| get.run(&s.org, output).await),
@@ -221,7 +225,10 @@ impl Work {
             Self::Account(command) => {
                 in_session(&config, output, async |s| command.run(&s.org, output).await)
             }
-            Self::Import(import) => in_session(&config, output, async |s| import.run(s, output).await),
+            Self::Import(import) => in_session(&config, output, async |s| {
+                suggest::note_new_environment(s, output).await;
+                import.run(s, output).await
+            }),
             Self::Export(export) => in_session(&config, output, async |s| export.run(&s.org, output).await),
             Self::Diff(diff) => in_session(&config, output, async |s| diff.run(s, output).await),
             Self::Copy(copy) => in_session(&config, output, async |s| copy.run(s, output).await),

@@ -1,8 +1,9 @@
 //! What a mistyped name was meant to be.
 
-use strongroom::{DefinitionFilter, DefinitionName, Error, LinkedAccountId, Org, PageRequest};
+use strongroom::{DefinitionFilter, DefinitionName, Environment, Error, LinkedAccountId, Org, PageRequest};
 
 use crate::failure::Failure;
+use crate::output::Output;
 use crate::pages;
 use crate::scope_args::PathArgs;
 use crate::session::Session;
@@ -72,4 +73,17 @@ pub(crate) async fn other_environment(session: &Session) -> Option<String> {
     }
     let meant = closest(chosen.as_str(), others.iter().map(String::as_str)).map(str::to_owned);
     meant.or_else(|| others.into_iter().next())
+}
+
+/// Says that the chosen environment has nothing yet where others have: a mistyped one would be made in silence.
+pub(crate) async fn note_new_environment(session: &Session, output: &Output) {
+    let chosen = session.org.environment();
+    let known = session.org.environments().await.unwrap_or_default();
+    if known.is_empty() || known.contains(chosen) {
+        return;
+    }
+    let meant = closest(chosen.as_str(), known.iter().map(Environment::as_str));
+    let meant = meant.map_or(String::new(), |meant| format!("; did you mean --environment {meant}?"));
+    let known: Vec<_> = known.iter().map(Environment::as_str).collect();
+    output.note(&format!("{chosen} is a new environment, beside {}{meant}", known.join(", ")));
 }

@@ -4,6 +4,8 @@ mod shell;
 
 use serde_json::{Value, json};
 use shell::Shell;
+#[cfg(unix)]
+use shell::server::Server;
 
 #[test]
 fn everything_that_a_definition_asks_for_is_shown() {
@@ -156,4 +158,37 @@ fn a_change_of_nothing_and_options_of_a_change_without_it_are_2() {
         assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.stderr);
     }
     assert_eq!(shell.run(&["define", "B", "--change", "--required"]).code, 3);
+}
+
+#[cfg(unix)]
+#[test]
+fn how_many_versions_are_kept_is_set_and_shown_on_a_store_and_on_a_server() {
+    let local = Shell::with_vault();
+    let served = Shell::with_vault();
+    let server = Server::start(&served, &[]);
+    let mut create = vec!["api-key", "create", "k"];
+    ["read", "write", "reveal"].iter().for_each(|right| create.extend(["--right", *right]));
+    let key = served.json(&create);
+    let key = key["api_key"].as_str().unwrap_or_default();
+    let remote = Shell::new().variable("STRONGROOM_URL", server.text("url"));
+    let remote = remote.variable("STRONGROOM_API_KEY", key);
+    for (shell, store) in [(&local, &local), (&remote, &served)] {
+        let kept = || {
+            let shown = shell.json(&["show", "A"]);
+            (shown["history_versions"].clone(), shown["history_age_secs"].clone())
+        };
+        shell.ok(&["define", "A", "--format", "string", "--keep-versions", "2", "--keep-for", "90d"]);
+        assert_eq!(kept(), (json!(2), json!(7_776_000)));
+        for value in ["1", "2", "3", "4"] {
+            shell.ok_with(value, &["set", "A"]);
+        }
+        let versions = |shell: &Shell| shell.json(&["history", "A"]).as_array().map(Vec::len);
+        assert_eq!((versions(shell), versions(store)), (Some(3), Some(3)), "two former ones");
+        let dry = shell.json(&["define", "A", "--change", "--keep-versions", "1", "--dry-run"]);
+        assert_eq!(dry["changes"], json!(["1 former version kept"]));
+        shell.ok(&["define", "A", "--change", "--keep-versions", "1"]);
+        assert_eq!(kept(), (json!(1), json!(7_776_000)));
+        assert!(shell.ok(&["show", "A"]).contains("90 days"));
+        assert_eq!(shell.run(&["define", "B", "--format", "string", "--keep-versions", "101"]).code, 2);
+    }
 }

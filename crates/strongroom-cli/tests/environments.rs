@@ -56,6 +56,30 @@ fn a_mistyped_environment_is_told_from_those_that_there_are() {
 }
 
 #[test]
+fn a_new_environment_is_named_where_it_is_made() {
+    let shell = vault("redb:a");
+    let define = |environment: &str, name: &str| {
+        let ran = shell.run(&["--environment", environment, "define", name, "--format", "string"]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        ran.stderr
+    };
+    let said = define("prodution", "A");
+    assert!(said.contains("prodution is a new environment, beside production, test"), "{said}");
+    assert!(said.contains("did you mean --environment production?"), "{said}");
+    assert_eq!(define("prodution", "B"), "");
+    assert!(!define("staging", "A").contains("did you mean"));
+    shell.write("a.env", "A=1\n");
+    assert!(
+        shell.run(&["--environment", "qa", "import", "a.env"]).stderr.contains("qa is a new environment")
+    );
+    assert_eq!(
+        Shell::with_vault().run(&["define", "A", "--format", "string"]).stderr,
+        "",
+        "the first of all"
+    );
+}
+
+#[test]
 fn search_finds_parts_of_names_and_descriptions_and_never_a_value() {
     let shell = vault("redb:a");
     shell.ok_with("listen", &["set", "HOST"]);

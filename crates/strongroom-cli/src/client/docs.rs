@@ -1,7 +1,10 @@
 //! Documents of the wire contract, as far as the commands use them.
 
 use serde::{Deserialize, Deserializer};
-use strongroom::Secret;
+use strongroom::{LengthBounds, Scopes, Secret, VariableDefinition};
+use strongroom_http::control;
+
+use crate::failure::{Exit, Failure};
 
 /// One page of a list.
 #[derive(Debug, Deserialize)]
@@ -108,6 +111,42 @@ pub(crate) struct Credential {
     pub(crate) created_at: Option<String>,
     #[serde(rename = "updatedAt")]
     pub(crate) updated_at: Option<String>,
+}
+
+/// A definition that a control call shows.
+pub(crate) fn definition(shown: control::Definition) -> Result<VariableDefinition, Failure> {
+    let unknown = || {
+        let message = format!("the definition of {} is none that this client knows", shown.name);
+        Failure::new(Exit::Store, message).next("use a client of the server's version")
+    };
+    let mut definition = VariableDefinition::new(&shown.name, shown.parameters.clone());
+    if let (Some(min), Some(max)) = (shown.bytes_min, shown.bytes_max) {
+        definition.length = Some(LengthBounds::new(min..=max).map_err(|_| unknown())?);
+    }
+    let (first, others) = shown.scopes.split_first().ok_or_else(unknown)?;
+    definition.scopes = others.iter().fold(Scopes::only(*first), |scopes, kind| scopes.and(*kind));
+    (definition.encrypted, definition.required) = (shown.encrypted, shown.required);
+    (definition.description, definition.default) = (shown.description, shown.default);
+    definition.history_versions = shown.history_versions;
+    definition.history_age_secs = shown.history_age_secs;
+    Ok(definition)
+}
+
+/// The same as a control call takes a new one.
+pub(crate) fn new_definition(definition: &VariableDefinition) -> control::NewDefinition {
+    control::NewDefinition {
+        name: definition.name.clone(),
+        var_format: definition.var_format.clone(),
+        bytes_min: definition.length.map(|bounds| bounds.min()),
+        bytes_max: definition.length.map(|bounds| bounds.max()),
+        scopes: Some(definition.scopes.iter().collect()),
+        encrypted: definition.encrypted,
+        required: definition.required,
+        description: definition.description.clone(),
+        default: definition.default.clone(),
+        history_versions: definition.history_versions,
+        history_age_secs: definition.history_age_secs,
+    }
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use strongroom::{DefinitionName, LengthBounds, Scopes, Secret, VariableDefinition};
+use strongroom::{DefinitionName, Secret, VariableDefinition};
 use strongroom_http::control;
 use ureq::http::{Response, StatusCode};
 use ureq::typestate::WithBody;
@@ -79,7 +79,7 @@ impl Client {
     pub(crate) fn definitions(&self) -> Result<Vec<VariableDefinition>, Failure> {
         let all: Vec<control::Definition> =
             self.control_items(Call { path: &["definitions"], query: &[] })?;
-        all.into_iter().map(definition).collect()
+        all.into_iter().map(docs::definition).collect()
     }
 
     /// Fails if the key is of another environment than the one that the project names.
@@ -277,22 +277,6 @@ impl Client {
     fn url(&self, path: &[&str]) -> String {
         join(&self.base, path)
     }
-}
-
-fn definition(one: control::Definition) -> Result<VariableDefinition, Failure> {
-    let unknown = || {
-        let message = format!("the definition of {} is none that this client knows", one.name);
-        Failure::new(Exit::Store, message).next("use the version of the server")
-    };
-    let mut definition = VariableDefinition::new(&one.name, one.parameters.clone());
-    if let (Some(min), Some(max)) = (one.bytes_min, one.bytes_max) {
-        definition.length = Some(LengthBounds::new(min..=max).map_err(|_| unknown())?);
-    }
-    let (first, others) = one.scopes.split_first().ok_or_else(unknown)?;
-    definition.scopes = others.iter().fold(Scopes::only(*first), |scopes, kind| scopes.and(*kind));
-    (definition.encrypted, definition.required) = (one.encrypted, one.required);
-    (definition.description, definition.default) = (one.description, one.default);
-    Ok(definition)
 }
 
 fn join(base: &str, path: &[&str]) -> String {

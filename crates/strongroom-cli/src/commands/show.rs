@@ -7,7 +7,7 @@ use strongroom_http::control;
 use crate::client::docs::Definition;
 use crate::client::{Call, Client};
 use crate::failure::Failure;
-use crate::output::{Output, time, yes};
+use crate::output::{Output, age, time, yes};
 use crate::suggest;
 
 /// `show` as it is typed.
@@ -31,6 +31,8 @@ struct DefinitionView {
     encrypted: bool,
     required: Option<bool>,
     default: Option<String>,
+    history_versions: Option<u8>,
+    history_age_secs: Option<u64>,
     author: Option<String>,
     /// How often the format was changed: values from before a change may not match it.
     format_changes: Option<u32>,
@@ -77,6 +79,8 @@ impl DefinitionView {
             encrypted: definition.encrypted,
             required: Some(definition.required),
             default: definition.default,
+            history_versions: definition.history_versions,
+            history_age_secs: definition.history_age_secs,
             author: definition.author,
             format_changes: Some(stored.format_changes),
             created_at: Some(time(stored.created_at)),
@@ -97,6 +101,8 @@ impl DefinitionView {
             encrypted: definition.encrypted,
             required: Some(definition.required),
             default: definition.default,
+            history_versions: definition.history_versions,
+            history_age_secs: definition.history_age_secs,
             author: definition.author,
             format_changes: Some(definition.format_changes),
             created_at: Some(definition.created_at),
@@ -117,6 +123,8 @@ impl DefinitionView {
             encrypted: doc.encrypted,
             required: None,
             default: None,
+            history_versions: None,
+            history_age_secs: None,
             author: None,
             format_changes: None,
             created_at: doc.created_at,
@@ -142,6 +150,8 @@ impl DefinitionView {
             ("encrypted", Some(yes(self.encrypted)).filter(|yes| !yes.is_empty())),
             ("required", self.required.map(yes).filter(|yes| !yes.is_empty())),
             ("default", self.default.clone()),
+            ("versions kept", self.history_versions.map(|count| count.to_string())),
+            ("versions kept for", self.history_age_secs.map(age)),
             ("author", self.author.clone()),
             ("format changes", changes),
             ("id", Some(self.id.clone())),

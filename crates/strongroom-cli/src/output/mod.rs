@@ -242,6 +242,14 @@ pub(crate) fn unless_unknown(cell: Option<String>) -> String {
     cell.unwrap_or_else(|| "-".to_owned())
 }
 
+/// How long something is kept: in days where they say it exactly, as it was typed.
+pub(crate) fn age(secs: u64) -> String {
+    match (secs / DAY_SECS, secs % DAY_SECS) {
+        (days, 0) => counted(days, "day"),
+        _ => humantime::format_duration(Duration::from_secs(secs)).to_string(),
+    }
+}
+
 /// How many there are of something whose plural ends in `s`.
 pub(crate) fn counted<N: Copy + Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
     let plural = if count == N::from(1) { "" } else { "s" };
@@ -254,6 +262,8 @@ pub(crate) fn yes(flag: bool) -> String {
 
 /// Shown instead of a value.
 pub(crate) const MASK: &str = "[REDACTED]";
+
+const DAY_SECS: u64 = 24 * 60 * 60;
 
 #[cfg(test)]
 mod tests {

@@ -2,16 +2,16 @@
 
 use serde::Serialize;
 use strongroom::{
-    DefinitionChange, DefinitionName, Expected, FormatChange, LengthBounds, OnMismatch, Org, ScopeKind,
-    Scopes, StoredDefinition, VariableDefinition, WriteOptions,
+    DefinitionChange, DefinitionName, Expected, FormatChange, OnMismatch, Org, ScopeKind, Scopes,
+    StoredDefinition, VariableDefinition, WriteOptions,
 };
 
 use strongroom_http::control;
 
 use super::{Define, scopes_of};
-use crate::client::Client;
+use crate::client::{Client, docs};
 use crate::failure::Failure;
-use crate::output::{Output, counted};
+use crate::output::{self, Output, counted};
 use crate::pages;
 use crate::suggest;
 
@@ -94,7 +94,7 @@ impl Define {
         let path = ["definitions", self.name.as_str()];
         let nothing = control::DefinitionChange { dry_run: true, ..control::DefinitionChange::default() };
         let present: control::Plan = client.control_patch(&path, &nothing)?;
-        let present = definition(present.definition);
+        let present = docs::definition(present.definition)?;
         let changes = self.changes(&present)?;
         if changes.is_empty() {
             return Err(self.no_change());
@@ -114,6 +114,8 @@ impl Define {
             default: text(&self.default, self.change.no_default),
             required: (self.required || self.change.optional).then_some(self.required),
             encrypted: self.encrypted,
+            history_versions: self.keep_versions,
+            history_age_secs: self.keep_for.map(|age| age.as_secs()),
             keep_mismatched: self.change.keep_mismatched,
             dry_run: self.change.dry_run,
         };
@@ -173,6 +175,12 @@ impl Define {
         if let Some(scopes) = scopes_of(&self.scopes) {
             change = change.scopes(scopes);
         }
+        if let Some(count) = self.keep_versions {
+            change = change.history_versions(count);
+        }
+        if let Some(age) = self.keep_for {
+            change = change.history_age_secs(age.as_secs());
+        }
         for (is_asked, apply) in [
             (self.change.no_description, DefinitionChange::no_description as fn(_) -> _),
             (self.change.no_default, DefinitionChange::no_default_value),
@@ -223,6 +231,8 @@ impl Define {
             true => old.is_some(),
             false => new.is_some() && new != old,
         };
+        let versions = self.keep_versions.filter(|count| Some(*count) != old.history_versions);
+        let age = self.keep_for.filter(|age| Some(age.as_secs()) != old.history_age_secs);
         let required = self.required && !old.required || self.change.optional && old.required;
         Ok([
             format.map(|new| match new.name() == old.var_format.name() {
@@ -237,6 +247,8 @@ impl Define {
             text(&self.default, self.change.no_default, &old.default).then(|| "default".to_owned()),
             required.then(|| if old.required { "optional" } else { "required" }.to_owned()),
             (self.encrypted && !old.encrypted).then(|| "encrypted".to_owned()),
+            versions.map(|count| format!("{} kept", counted(count, "former version"))),
+            age.map(|age| format!("former versions kept for {}", output::age(age.as_secs()))),
         ]
         .into_iter()
         .flatten()
@@ -301,23 +313,6 @@ fn in_the_way(count: usize, name: &str) -> Failure {
 }
 
 /// The definition as a server shows it.
-fn definition(shown: control::Definition) -> VariableDefinition {
-    let mut definition = VariableDefinition::new(shown.name, shown.parameters);
-    definition.length = match (shown.bytes_min, shown.bytes_max) {
-        // A server shows only bounds that are valid.
-        (Some(min), Some(max)) => LengthBounds::new(min..=max).ok(),
-        _ => None,
-    };
-    definition.description = shown.description;
-    definition.default = shown.default;
-    definition.required = shown.required;
-    definition.encrypted = shown.encrypted;
-    if let Some(scopes) = scopes_of(&shown.scopes) {
-        definition.scopes = scopes;
-    }
-    definition
-}
-
 fn names(scopes: Scopes) -> String {
     scopes.iter().map(ScopeKind::as_str).collect::<Vec<_>>().join(", ")
 }

@@ -3,6 +3,8 @@
 mod change;
 mod format;
 
+use std::time::Duration;
+
 use serde::Serialize;
 use strongroom::{
     DefinitionName, Error, Org, ScopeKind, Scopes, UnknownScope, VarFormat, VariableDefinition,
@@ -14,7 +16,7 @@ use self::change::ChangeArgs;
 use self::format::FormatArgs;
 
 use crate::client::Client;
-use crate::client::docs::OneDefinition;
+use crate::client::docs::{OneDefinition, new_definition};
 use crate::failure::Failure;
 use crate::input;
 use crate::output::Output;
@@ -40,6 +42,12 @@ pub(crate) struct Define {
     /// Report it as missing when it resolves to nothing
     #[arg(long)]
     required: bool,
+    /// Keep so many former versions of it and of each of its values, at most 100 [default: 10]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(..=100))]
+    keep_versions: Option<u8>,
+    /// Keep no former version of a value for longer, such as 90d
+    #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
+    keep_for: Option<Duration>,
     #[command(flatten)]
     change: ChangeArgs,
 }
@@ -94,7 +102,7 @@ impl Define {
         let definition = self.into_definition()?;
         let by_control = |client: &Client| {
             let made: control::Definition =
-                client.control_post(&["definitions"], &control_body(&definition))?;
+                client.control_post(&["definitions"], &new_definition(&definition))?;
             Ok(made.id)
         };
         let by_document = |client: &Client| {
@@ -112,6 +120,8 @@ impl Define {
         definition.required = self.required;
         definition.description = self.description;
         definition.default = self.default;
+        definition.history_versions = self.keep_versions;
+        definition.history_age_secs = self.keep_for.map(|age| age.as_secs());
         if let Some(scopes) = scopes_of(&self.scopes) {
             definition.scopes = scopes;
         }
@@ -124,6 +134,11 @@ impl<'a> NewDefinition<'a> {
     fn of(definition: &'a VariableDefinition) -> Result<Self, Failure> {
         if definition.length.is_some() {
             return Err(Failure::not_on_server("a server takes no --bytes-min or --bytes-max"));
+        }
+        if definition.history_versions.is_some() || definition.history_age_secs.is_some() {
+            return Err(Failure::not_on_server(
+                "a server takes --keep-versions and --keep-for from a key with rights",
+            ));
         }
         let kinds: Vec<_> = definition.scopes.iter().collect();
         let scope = match kinds.as_slice() {
@@ -140,20 +155,6 @@ impl<'a> NewDefinition<'a> {
             description: definition.description.as_deref(),
             default_value: definition.default.as_deref(),
         })
-    }
-}
-
-fn control_body(definition: &VariableDefinition) -> control::NewDefinition {
-    control::NewDefinition {
-        name: definition.name.clone(),
-        var_format: definition.var_format.clone(),
-        bytes_min: definition.length.map(|bounds| bounds.min()),
-        bytes_max: definition.length.map(|bounds| bounds.max()),
-        scopes: Some(definition.scopes.iter().collect()),
-        encrypted: definition.encrypted,
-        required: definition.required,
-        description: definition.description.clone(),
-        default: definition.default.clone(),
     }
 }
 

@@ -8,12 +8,13 @@ use strongroom::{
     StoredDefinition, VariableDefinition,
 };
 
-use strongroom_http::control::{Batch, BatchDone, BatchValue, NewDefinition};
+use strongroom_http::control::{Batch, BatchDone, BatchValue};
 
 use super::Unknown;
 use super::infer::Proposal;
 use super::source::Entry;
 use crate::client::Client;
+use crate::client::docs::new_definition;
 use crate::failure::{Exit, Failure};
 use crate::pages;
 use crate::progress::Progress;
@@ -236,20 +237,6 @@ impl Plan {
             })
             .collect();
         org.define_and_set(&new, &values).await.map(|_| ())
-    }
-}
-
-fn new_definition(definition: &VariableDefinition) -> NewDefinition {
-    NewDefinition {
-        name: definition.name.clone(),
-        var_format: definition.var_format.clone(),
-        bytes_min: definition.length.map(|bounds| bounds.min()),
-        bytes_max: definition.length.map(|bounds| bounds.max()),
-        scopes: Some(definition.scopes.iter().collect()),
-        encrypted: definition.encrypted,
-        required: definition.required,
-        description: definition.description.clone(),
-        default: definition.default.clone(),
     }
 }
 

@@ -39,6 +39,13 @@ pub struct Definition {
     pub required: bool,
     /// What resolves when no scope holds a value.
     pub default: Option<String>,
+    /// How many former versions of it and of each of its values are kept, at most 100; as many as the service keeps
+    /// unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history_versions: Option<u8>,
+    /// For how many seconds a former version of a value is kept at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history_age_secs: Option<u64>,
     /// Who changed it last.
     pub author: Option<String>,
     /// How often the format was changed: values from before a change may not match it.
@@ -80,6 +87,13 @@ pub struct NewDefinition {
     /// What resolves when no scope holds a value; never a secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<String>,
+    /// How many former versions of it and of each of its values are kept, at most 100; as many as the service keeps
+    /// unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history_versions: Option<u8>,
+    /// For how many seconds a former version of a value is kept at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history_age_secs: Option<u64>,
 }
 
 /// What to change of a definition; what is not named stays.
@@ -117,6 +131,12 @@ pub struct DefinitionChange {
     /// Can be set, never cleared.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub encrypted: bool,
+    /// Another number of former versions, at most 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history_versions: Option<u8>,
+    /// Another age, in seconds, that a former version of a value reaches at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history_age_secs: Option<u64>,
     /// Changes the format although values do not match it; they stay until they are set again.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub keep_mismatched: bool,
@@ -184,6 +204,8 @@ impl Definition {
             encrypted: definition.encrypted,
             required: definition.required,
             default: definition.default,
+            history_versions: definition.history_versions,
+            history_age_secs: definition.history_age_secs,
             author: definition.author,
             format_changes: stored.format_changes,
             created_at: time::iso(stored.created_at),
@@ -200,6 +222,8 @@ impl NewDefinition {
         definition.required = self.required;
         definition.description = self.description;
         definition.default = self.default;
+        definition.history_versions = self.history_versions;
+        definition.history_age_secs = self.history_age_secs;
         if let Some(kinds) = &self.scopes {
             definition.scopes = scopes(kinds)?;
         }
@@ -250,6 +274,12 @@ impl DefinitionChange {
         };
         if let Some(scopes) = self.new_scopes()? {
             change = change.scopes(scopes);
+        }
+        if let Some(count) = self.history_versions {
+            change = change.history_versions(count);
+        }
+        if let Some(secs) = self.history_age_secs {
+            change = change.history_age_secs(secs);
         }
         Ok(if self.encrypted { change.encrypted() } else { change })
     }
