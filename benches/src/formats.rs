@@ -46,6 +46,7 @@ pub fn works() -> Vec<Work> {
         (VarFormat::Semver, "1.20.300-rc.1+build.5"),
         (VarFormat::Base64, word.as_str()),
         (VarFormat::Pem, pem),
+        (VarFormat::PemStrict, pem),
         (VarFormat::Enum(colours), "blue"),
         (VarFormat::Pattern(pattern), "sk_live_0123456789abcdefABCDEF0123456789"),
     ];

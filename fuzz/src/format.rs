@@ -74,5 +74,13 @@ fn length(min: usize, more: usize, value: &str) {
 const SIMPLE: [&str; 11] =
     ["string", "number", "integer", "boolean", "url", "json", "uuid", "email", "hostname", "base64", "pem"];
 
-const NEWER: [&str; 7] =
-    ["uri", "connection_string", "hostname_with_underscore", "ip", "duration", "date_time", "semver"];
+const NEWER: [&str; 8] = [
+    "uri",
+    "connection_string",
+    "hostname_with_underscore",
+    "ip",
+    "duration",
+    "date_time",
+    "semver",
+    "pem_strict",
+];

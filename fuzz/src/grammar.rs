@@ -29,6 +29,7 @@ pub(crate) fn agrees(format: &str, answer: &Result<(), FormatError>, value: &str
         "semver" => accepted == SEMVER.is_match(value),
         "base64" => accepted == BASE64.is_match(value),
         "pem" => accepted == is_pem(value),
+        "pem_strict" => accepted == is_strict_pem(value),
         _ => false,
     };
     assert!(agrees, "the format {format} and its grammar differ");
@@ -111,7 +112,25 @@ fn levels(text: &str) -> i32 {
     depths.max().unwrap_or_default()
 }
 
+/// By expressions over the whole text, where the engine goes line by line.
 fn is_pem(value: &str) -> bool {
+    let text = value.split('\n').map(|line| line.trim_end_matches(|c| c <= ' '));
+    let text = text.collect::<Vec<_>>().join("\n") + "\n";
+    let is_block = |block: &regex::Captures<'_>| {
+        let body = block.name("wrapped").or(block.name("free")).map_or("", |body| body.as_str());
+        let digits: String = body.chars().filter(|c| !" \t\r\n".contains(*c)).collect();
+        block["begin"] == block["end"] && digits.len().is_multiple_of(4) && DIGITS.is_match(&digits)
+    };
+    let (mut rest, mut blocks) = (text.as_str(), 0);
+    while let Some(begin) = BEGIN.find_iter(rest).find(|begin| begin.as_str().len() <= 254) {
+        let Some(block) = LENIENT_BLOCK.captures(&rest[begin.start()..]).filter(is_block) else { return false };
+        rest = &rest[begin.start() + block[0].len()..];
+        blocks += 1;
+    }
+    blocks > 0
+}
+
+fn is_strict_pem(value: &str) -> bool {
     PEM.is_match(value) && BLOCK.captures_iter(value).all(|block| block[1] == block[2])
 }
 
@@ -204,6 +223,18 @@ static FUTURE_ADDRESS: LazyLock<Regex> =
     LazyLock::new(|| whole(r"[vV][0-9A-Fa-f]+\.[0-9A-Za-z:._~!$&'()*+,;=-]+"));
 static JSON_STRING: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#""(?:[^"\\]|\\.)*""#).expect("the expression is one"));
+static BEGIN: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?m)^-----BEGIN [^\n]*-----$").expect("the expression is one"));
+static DIGITS: LazyLock<Regex> = LazyLock::new(|| whole("[A-Za-z0-9+/]+={0,2}"));
+static LENIENT_BLOCK: LazyLock<Regex> = LazyLock::new(|| {
+    let headers = r"(?:(?:[^-\n:][^\n:]*)?:[^\n]*\n(?:[^-\n][^\n]*\n)*)?\n";
+    let wrapped = r"(?P<wrapped>(?:[^-\n][^\n]{63}\n)*[^-\n][^\n]{0,63}\n)";
+    let free = r"(?P<free>(?:[^-\n][^\n]*\n)+)";
+    let block = format!(
+        r"\A-----BEGIN (?P<begin>[^\n]*)-----\n(?:{headers}{wrapped}|{free})-----END (?P<end>[^\n]*)-----\n"
+    );
+    Regex::new(&block).expect("the expression is one")
+});
 static BLOCK: LazyLock<Regex> = LazyLock::new(|| Regex::new(&block()).expect("the expression is one"));
 static PEM: LazyLock<Regex> = LazyLock::new(|| whole(&format!(r"{0}(?:\r?\n{0})*(?:\r?\n)?", block())));
 

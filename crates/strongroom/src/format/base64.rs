@@ -15,7 +15,7 @@ pub(super) fn is_base64(value: &str) -> bool {
 }
 
 /// Whether `byte` is in the alphabet, without a branch, so that the compiler can check many at once.
-fn is_digit(byte: u8) -> bool {
+pub(super) fn is_digit(byte: u8) -> bool {
     let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
     let number = byte.wrapping_sub(b'0') < 10;
     letter | number | (byte == b'+') | (byte == b'/')

@@ -23,7 +23,8 @@
 //! | `date_time` | a moment with its offset from UTC | RFC 3339, section 5.6 |
 //! | `semver` | a version of three numbers | Semantic Versioning 2.0.0 |
 //! | `base64` | padded, canonical, on one line | RFC 4648, section 4 |
-//! | `pem` | one or more blocks and nothing around them | RFC 7468, section 3 (strict) |
+//! | `pem` | one or more blocks, with any text around them | as OpenSSL reads |
+//! | `pem_strict` | the same with nothing around them | RFC 7468, section 3 (strict) |
 //! | `enum` | one of the given values | |
 //! | `pattern` | a text that the pattern matches as a whole | |
 //!
@@ -32,8 +33,8 @@
 //! - `ip`: no port, no prefix length, no zone and no brackets; numbers without leading zeros.
 //! - `duration`: units `w`, `d`, `h`, `m`, `s`, `ms`, `us` and `ns`, the largest first, with fractions; no sign, no
 //!   fractions in the form of ISO 8601.
-//! - `pem`: lines of 64 that end with LF or CRLF, the last with or without; no headers. OpenSSH writes lines of 70, so
-//!   its keys are a `string`.
+//! - `pem`: lines of any length, headers, and white space at the end of lines; every block that begins is whole.
+//! - `pem_strict`: lines of 64 that end with LF or CRLF, the last with or without; no headers.
 //!
 //! The empty value is valid only for `string`. No format trims: white space is part of a value. A URL or host name with
 //! non-ASCII letters must be written with `%` (RFC 3986) or as `xn--` (IDNA).
@@ -108,8 +109,10 @@ pub enum VarFormat {
     Semver,
     /// Base64 with padding as in RFC 4648.
     Base64,
-    /// PEM blocks as in RFC 7468.
+    /// PEM blocks as OpenSSL reads them, with any text around them.
     Pem,
+    /// PEM blocks in the strict form of RFC 7468.
+    PemStrict,
     /// One of a list of values.
     Enum(EnumFormat),
     /// A text that the pattern matches as a whole.
@@ -164,6 +167,7 @@ impl VarFormat {
             Self::Semver => semver::is_semver(value),
             Self::Base64 => base64::is_base64(value),
             Self::Pem => pem::is_pem(value),
+            Self::PemStrict => pem::is_strict_pem(value),
             Self::Enum(values) => values.contains(value),
             Self::Pattern(pattern) => matches(pattern, value, cache)?,
         };
@@ -197,6 +201,7 @@ impl VarFormat {
             Self::Semver => "semver",
             Self::Base64 => "base64",
             Self::Pem => "pem",
+            Self::PemStrict => "pem_strict",
             Self::Enum(_) => "enum",
             Self::Pattern(_) => "pattern",
         }
@@ -229,7 +234,10 @@ impl VarFormat {
             Self::DateTime => "a moment as in RFC 3339, for example 2026-01-31T09:30:00Z, is required",
             Self::Semver => "a version as in Semantic Versioning 2.0.0, for example 1.2.3-rc.1, is required",
             Self::Base64 => "base64 with padding as in RFC 4648, section 4, is required",
-            Self::Pem => "PEM blocks with lines of 64 as in RFC 7468 and nothing around them are required",
+            Self::Pem => "one PEM block or more, each whole, is required",
+            Self::PemStrict => {
+                "PEM blocks with lines of 64 as in RFC 7468 and nothing around them are required"
+            }
             Self::Enum(_) => "one of the values of the definition's list is required",
             Self::Pattern(_) => "a value that the definition's pattern matches from start to end is required",
         }
@@ -275,7 +283,7 @@ impl FromStr for VarFormat {
 }
 
 /// The formats that take no parameters.
-const SIMPLE: [VarFormat; 18] = [
+const SIMPLE: [VarFormat; 19] = [
     VarFormat::String,
     VarFormat::Number,
     VarFormat::Integer,
@@ -287,6 +295,7 @@ const SIMPLE: [VarFormat; 18] = [
     VarFormat::Hostname,
     VarFormat::Base64,
     VarFormat::Pem,
+    VarFormat::PemStrict,
     VarFormat::Uri,
     VarFormat::ConnectionString,
     VarFormat::HostnameWithUnderscore,

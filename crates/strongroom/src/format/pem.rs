@@ -1,9 +1,63 @@
-//! PEM as in RFC 7468, section 3, in its strict form: one block or more, lines of 64, nothing before, between or
-//! after, no headers. Checked in place, where a decoder would leave a second copy of a key behind.
+//! PEM as OpenSSL reads it, and in the strict form of RFC 7468, section 3. Checked in place, where a decoder would leave
+//! a second copy of a key behind.
 
-use crate::format::base64::is_base64;
+use crate::format::base64::{is_base64, is_digit};
 
+/// At least one block, and every block that begins can be read: as in `PEM_read_bio_ex` of OpenSSL 3
+/// (`crypto/pem/pem_lib.c`), with any text around the blocks, any white space at the end of a line, and lines of any
+/// length unless there are headers.
 pub(super) fn is_pem(value: &str) -> bool {
+    let mut lines = value.split('\n').map(|line| line.trim_end_matches(|c| c <= ' '));
+    let mut is_any = false;
+    while let Some(line) = lines.next() {
+        let label = line.strip_prefix("-----BEGIN ").and_then(|rest| rest.strip_suffix("-----"));
+        // OpenSSL reads a line in pieces of 254 bytes, and finds no boundary in one that is longer.
+        let Some(label) = label.filter(|_| line.len() <= BOUNDARY_BYTES_MAX) else { continue };
+        if !reads_block(label, &mut lines) {
+            return false;
+        }
+        is_any = true;
+    }
+    is_any
+}
+
+/// From behind the first line of a block to its last.
+fn reads_block<'v>(label: &str, lines: &mut impl Iterator<Item = &'v str>) -> bool {
+    let is_end = |line: &str| {
+        let rest = line.strip_prefix("-----END ").and_then(|rest| rest.strip_prefix(label));
+        rest == Some("-----")
+    };
+    let Some(mut line) = lines.next() else { return false };
+    // Headers, as of RFC 1421, end with an empty line; there may be that alone.
+    let has_headers = line.contains(':') || line.is_empty();
+    if has_headers {
+        let is_over = |line: &&str| line.is_empty() || line.starts_with('-');
+        let end = if is_over(&line) { Some(line) } else { lines.find(is_over) };
+        let (Some(""), Some(next)) = (end, lines.next()) else { return false };
+        line = next;
+    }
+    let (mut digits, mut padding, mut was_short) = (0, 0, false);
+    while !is_end(line) {
+        let is_wrapped = line.len() <= LINE_DIGITS && !was_short;
+        if line.is_empty() || line.starts_with('-') || has_headers && !is_wrapped {
+            return false;
+        }
+        was_short = line.len() < LINE_DIGITS;
+        for byte in line.bytes().filter(|byte| !matches!(byte, b' ' | b'\t' | b'\r')) {
+            match byte {
+                b'=' => padding += 1,
+                _ if is_digit(byte) && padding == 0 => digits += 1,
+                _ => return false,
+            }
+        }
+        let Some(next) = lines.next() else { return false };
+        line = next;
+    }
+    padding <= 2 && digits > 0 && (digits + padding) % 4 == 0
+}
+
+/// One block or more, lines of 64, nothing before, between or after, no headers.
+pub(super) fn is_strict_pem(value: &str) -> bool {
     let mut lines = value.split_inclusive('\n').map(without_eol).peekable();
     while let Some(line) = lines.next() {
         let Some(label) = boundary_label(line, "-----BEGIN ") else { return false };
@@ -42,6 +96,7 @@ fn without_eol(line: &str) -> &str {
 }
 
 const LINE_DIGITS: usize = 64;
+const BOUNDARY_BYTES_MAX: usize = 254;
 
 #[cfg(test)]
 mod tests {
@@ -54,10 +109,60 @@ mod tests {
     }
 
     #[test]
+    fn pem_is_what_openssl_reads() {
+        let one = block("PUBLIC KEY", "Zm8=");
+        let wide = block("OPENSSH PRIVATE KEY", &format!("{FULL}Zm9vYm\nFy"));
+        let headers = "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n";
+        let encrypted = block("RSA PRIVATE KEY", &format!("{headers}{FULL}\nZm8="));
+        for text in [
+            one.clone(),
+            wide,
+            encrypted,
+            format!("Bag Attributes\n    friendlyName: a\n{one}\n\n# next\n{one}tail"),
+            one.replace('\n', "  \r\n"),
+            one.trim_end().to_owned(),
+            block("A", "\nZm8="),
+            block("A", "Zm\n9v"),
+            block("A", " Zm 8=\t"),
+        ] {
+            assert!(is_pem(&text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_openssl_does_not_read_is_refused() {
+        let one = block("A", "Zm8=");
+        for text in [
+            String::new(),
+            "text".to_owned(),
+            format!(" {one}"),
+            one.replace("END A", "END B"),
+            block("A", ""),
+            "-----BEGIN A-----\n-----END A-----\n".to_owned(),
+            "-----BEGIN A-----\nZm8=\n".to_owned(),
+            format!("{one}-----BEGIN A-----\n"),
+            block("A", "Zm8"),
+            block("A", "Zm8=\nZm8="),
+            block("A", "Zm8===="),
+            block("A", "Zm8=\n"),
+            block("A", "Zm9v\n\nZm9v"),
+            block("A", "Zm-v"),
+            block("A", "Zm\u{e9}v"),
+            block("A", &format!("K: v\n{FULL}")),
+            block("A", &format!("K: v\n\n{FULL}Zm9v")),
+            block("A", "K: v\n\nZm9v\nZm9v"),
+        ] {
+            assert!(!is_pem(&text), "{text}");
+        }
+    }
+
+    #[test]
     fn one_block_or_more_with_either_line_end_are_valid() {
         let one = block("PUBLIC KEY", &format!("{FULL}\n{FULL}\nZm8="));
-        assert!(is_pem(&one) && is_pem(one.trim_end()) && is_pem(&one.replace('\n', "\r\n")));
-        assert!(is_pem(&format!("{one}{}", block("X509 CRL", FULL))));
+        assert!(
+            is_strict_pem(&one) && is_strict_pem(one.trim_end()) && is_strict_pem(&one.replace('\n', "\r\n"))
+        );
+        assert!(is_strict_pem(&format!("{one}{}", block("X509 CRL", FULL))));
     }
 
     #[test]
@@ -70,31 +175,31 @@ mod tests {
             format!(" {one}"),
             String::new(),
         ] {
-            assert!(!is_pem(&text));
+            assert!(!is_strict_pem(&text));
         }
     }
 
     #[test]
     fn a_line_ends_with_lf_or_crlf() {
         let one = block("PUBLIC KEY", "Zm8=");
-        assert!(!is_pem(&format!("{}\r", one.trim_end())) && !is_pem(&one.replace('\n', "\r")));
-        assert!(!is_pem(&one.replace('\n', "\r\r\n")));
+        assert!(!is_strict_pem(&format!("{}\r", one.trim_end())) && !is_strict_pem(&one.replace('\n', "\r")));
+        assert!(!is_strict_pem(&one.replace('\n', "\r\r\n")));
     }
 
     #[test]
     fn labels_agree_and_lines_are_full() {
-        assert!(!is_pem("-----BEGIN A-----\nZm8=\n-----END B-----\n"));
-        assert!(!is_pem("-----BEGIN A-----\n-----BEGIN A-----\n"));
-        assert!(!is_pem("-----BEGIN A-----\nZm8=\n") && !is_pem("-----BEGIN A-----\n"));
+        assert!(!is_strict_pem("-----BEGIN A-----\nZm8=\n-----END B-----\n"));
+        assert!(!is_strict_pem("-----BEGIN A-----\n-----BEGIN A-----\n"));
+        assert!(!is_strict_pem("-----BEGIN A-----\nZm8=\n") && !is_strict_pem("-----BEGIN A-----\n"));
         for body in ["Zm9v\nZm9v", "Zm8=\nZm9v", "Proc-Type: 4,ENCRYPTED", "Zm8", &format!("{FULL}Zm9v")] {
-            assert!(!is_pem(&block("A", body)));
+            assert!(!is_strict_pem(&block("A", body)));
         }
-        assert!(!is_pem(&block("A  B", "Zm8=")));
+        assert!(!is_strict_pem(&block("A  B", "Zm8=")));
     }
 
     #[test]
     fn a_block_holds_something() {
-        assert!(!is_pem("-----BEGIN A-----\n-----END A-----\n"));
-        assert!(!is_pem(&format!("{}-----BEGIN A-----\n-----END A-----", block("A", "Zm8="))));
+        assert!(!is_strict_pem("-----BEGIN A-----\n-----END A-----\n"));
+        assert!(!is_strict_pem(&format!("{}-----BEGIN A-----\n-----END A-----", block("A", "Zm8="))));
     }
 }

@@ -26,6 +26,7 @@ fn all() -> Vec<VarFormat> {
         "hostname",
         "base64",
         "pem",
+        "pem_strict",
         "uri",
         "connection_string",
         "hostname_with_underscore",

@@ -214,6 +214,7 @@ fn refusing_formats() -> Vec<VarFormat> {
         "hostname",
         "base64",
         "pem",
+        "pem_strict",
         "uri",
         "connection_string",
         "hostname_with_underscore",

@@ -66,6 +66,7 @@ fn every_format_comes_back() {
         "hostname",
         "base64",
         "pem",
+        "pem_strict",
         "uri",
         "connection_string",
         "hostname_with_underscore",

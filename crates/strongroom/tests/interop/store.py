@@ -322,7 +322,7 @@ def var_format(entries):
             5: ("must_not_match", LIST),
         },
     }
-    simple = "string number integer boolean url json uuid email hostname base64 pem".split()
+    simple = "string number integer boolean url json uuid email hostname base64 pem pem_strict".split()
     simple += "uri connection_string hostname_with_underscore ip duration date_time semver".split()
     require(name in more or name in simple, "an unknown format")
     return fields(entries, {0: ("name", TEXT), **more.get(name, {})})

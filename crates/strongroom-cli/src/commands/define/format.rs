@@ -61,6 +61,7 @@ enum FormatName {
     Semver,
     Base64,
     Pem,
+    PemStrict,
     Enum,
     Pattern,
 }
