@@ -8,7 +8,7 @@ use deadpool_postgres::{Client, Object, Pool};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use strongroom_store::{Capabilities, Committed, Durability, ReadBatch, ReadSet, StoreError, WriteBatch};
-use tokio::sync::RwLock;
+use tokio::sync::{Mutex, RwLock};
 
 use crate::choices::{Access, RowLocks};
 use crate::failure::{Failure, Retry, closed, indeterminate, of_pool, unavailable};
@@ -27,11 +27,14 @@ pub(crate) struct Shared {
     pub(crate) access: Access,
     pub(crate) row_locks: RowLocks,
     pub(crate) answer_timeout: Duration,
+    /// Held by the batch that holds new writers off.
+    pub(crate) fence: Mutex<()>,
     /// Whether the store was closed; held for reading by every call.
     pub(crate) closed: Arc<RwLock<bool>>,
 }
 
 /// Where connections come from.
+#[derive(Clone)]
 pub(crate) struct Connections {
     pub(crate) pool: Pool,
     /// How long one of the host's pool is waited for, which may itself have no limit; `None` for a pool of our own.
@@ -39,7 +42,7 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    async fn get(&self) -> Result<Client, StoreError> {
+    pub(crate) async fn get(&self) -> Result<Client, StoreError> {
         let Some(patience) = self.host_patience else { return self.pool.get().await.map_err(of_pool) };
         let got = tokio::time::timeout(patience, self.pool.get()).await;
         got.map_or_else(
@@ -178,7 +181,9 @@ impl Call for Together<'_> {
     }
 
     async fn attempt(&self, client: &Client, shared: &Shared) -> Result<Self::Answer, Failure> {
-        write::together(client, &shared.sql, self.0).await
+        let write = write::together(client, &shared.sql, self.0);
+        // Several do not wait long, and are soon tried one by one.
+        if self.0.len() > 1 { write.await } else { shared.fenced(write).await }
     }
 
     fn timed_out() -> StoreError {

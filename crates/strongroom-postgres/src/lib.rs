@@ -44,6 +44,7 @@ mod choices;
 mod config;
 mod connector;
 mod failure;
+mod fence;
 mod gathered;
 mod hints;
 mod layout;

@@ -138,17 +138,20 @@ impl<R: Share> Line<R> {
 /// The right to have a group under way. Dropped, it goes to those who wait.
 struct Turn<R: Share> {
     shared: Arc<Shared>,
+    /// Whether it has called for a group.
+    is_used: bool,
     line: std::marker::PhantomData<fn(R)>,
 }
 
 impl<R: Share> Turn<R> {
     fn of(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared), line: std::marker::PhantomData }
+        Self { shared: Arc::clone(shared), is_used: false, line: std::marker::PhantomData }
     }
 
     /// Calls for the next group.
-    fn take(self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    fn take(mut self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
+            self.is_used = true;
             let shared = Arc::clone(&self.shared);
             let group = R::line(&shared).next();
             let mut call = std::pin::pin!(shared.answer(group));
@@ -166,7 +169,8 @@ impl<R: Share> Drop for Turn<R> {
     fn drop(&mut self) {
         let mut state = R::line(&self.shared).lock();
         match Handle::try_current() {
-            Ok(runtime) if !state.waiting.is_empty() => {
+            // A runtime that ends drops what it is given, so one that was not used is not passed on.
+            Ok(runtime) if self.is_used && !state.waiting.is_empty() => {
                 drop(state);
                 runtime.spawn(Self::of(&self.shared).take());
             }

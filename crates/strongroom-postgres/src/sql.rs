@@ -16,6 +16,8 @@ pub(crate) struct Sql {
     pub(crate) begin_read: String,
     /// For several batches at once: the others do not wait long for a row that one of them waits for.
     pub(crate) begin_together: String,
+    /// Nobody else begins to write until the end of the transaction.
+    pub(crate) fence: String,
     /// `(keys)`: the rows at these keys, in any order.
     pub(crate) get: String,
     /// `(keys)`: locks rows against writers, in key order; their revisions.
@@ -57,6 +59,7 @@ impl Sql {
             begin_together: format!(
                 "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = 100{limit}"
             ),
+            fence: format!("LOCK TABLE {rows} IN EXCLUSIVE MODE"),
             get: format!("SELECT k, v, rev FROM {rows} {at_keys}"),
             lock_shared: format!("{select_revisions} FOR SHARE"),
             lock: format!("{select_revisions} FOR UPDATE"),
@@ -77,6 +80,11 @@ impl Sql {
             apply_plan: apply(&rows, &not_ours(&rows)),
         }
     }
+
+    /// Begins a transaction that waits this long for a lock.
+    pub(crate) fn begin_fence(&self, wait_max: Duration) -> String {
+        format!("{}; SET LOCAL lock_timeout = {}", self.begin, wait_max.as_millis())
+    }
 }
 
 /// `(shared, own, expected: batches, keys, marks, puts: batches, keys, values, revision, deletes: batches, keys,
@@ -84,21 +92,27 @@ impl Sql {
 /// expectation fails, and returns `(batch, place)` of the first failed expectation of each other batch, counted over
 /// all batches from 1; then `(-1, puts)`.
 ///
+/// Locks are taken in the order of the keys, whatever their strength, so that no two transactions wait for each other:
+/// a row by itself, since a query has one strength for all of its rows.
+///
 /// It is right at every isolation level. A locked row is returned as it was last committed, so expectations are checked
 /// on what nobody can change any more. A row that another transaction adds meanwhile is in nobody's snapshot: where
 /// there must be none it is not overwritten, a row too few is put, and a division by zero undoes everything.
 fn apply(rows: &str, refusals: &str) -> String {
-    let lock = |keys: &str, strength: &str| {
-        format!("SELECT k, rev FROM {rows} WHERE k {EQ} ANY({keys}::{BYTEA}[]) ORDER BY k FOR {strength}")
+    let lock = |is_own: &str, strength: &str| {
+        let row = format!("SELECT k, rev FROM {rows} WHERE k {EQ} sought.k AND {is_own} FOR {strength}");
+        format!("SELECT k, rev FROM ({row}) AS one")
     };
-    let (shared, own) = (lock("$1", "SHARE"), lock("$2", "UPDATE"));
+    let (shared, own) = (lock("NOT sought.is_own", "SHARE"), lock("sought.is_own", "UPDATE"));
     let fails = fails("e.mark", "found");
     let is_applied =
         |batch: &str| format!("NOT EXISTS (SELECT 1 FROM failed WHERE failed.batch {EQ} {batch})");
     let (puts, deletes) = (is_applied("p.batch"), is_applied("d.batch"));
     format!(
-        "WITH shared AS MATERIALIZED ({shared}), own AS MATERIALIZED ({own}), \
-         found AS MATERIALIZED (SELECT k, rev FROM shared UNION ALL SELECT k, rev FROM own), \
+        "WITH found AS MATERIALIZED (SELECT locked.k, locked.rev FROM (SELECT k, is_own FROM (\
+         SELECT k, false AS is_own FROM {UNNEST}($1::{BYTEA}[]) AS shared(k) UNION ALL \
+         SELECT k, true FROM {UNNEST}($2::{BYTEA}[]) AS own(k)) AS every ORDER BY k) AS sought \
+         CROSS JOIN LATERAL ({shared} UNION ALL {own}) AS locked), \
          failed AS MATERIALIZED (SELECT e.batch, pg_catalog.min(e.place) AS place \
          FROM ROWS FROM ({UNNEST}($3::bigint[]), {UNNEST}($4::{BYTEA}[]), {UNNEST}($5::bigint[])) \
          WITH ORDINALITY AS e(batch, k, mark, place) LEFT JOIN found ON found.k {EQ} e.k \

@@ -10,7 +10,7 @@ use strongroom_store::{
     Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
 };
 use tokio::runtime::Handle;
-use tokio::sync::RwLock;
+use tokio::sync::{Mutex, RwLock};
 
 use crate::call::{CAPABILITIES, Connections, Shared};
 use crate::catalog::Session;
@@ -203,11 +203,11 @@ impl Opening {
         let sql = tokio::time::timeout(set_up_timeout, self.set_up()).await;
         let sql = sql.unwrap_or_else(|_| Err(unavailable("the server did not show its tables in time")))?;
         let PostgresOptions { access, row_locks, answer_timeout, .. } = self.options;
-        let closed = Arc::new(RwLock::new(false));
+        let (fence, closed) = (Mutex::new(()), Arc::new(RwLock::new(false)));
         let (sql, readers, writers) = (Arc::new(sql), Line::default(), Line::default());
         let pool =
             Connections { pool: self.pool, host_patience: self.connector.is_none().then_some(patience) };
-        Ok(Shared { pool, sql, readers, writers, access, row_locks, answer_timeout, closed })
+        Ok(Shared { pool, sql, readers, writers, access, row_locks, answer_timeout, fence, closed })
     }
 
     async fn set_up(&self) -> Result<Sql, StoreError> {

@@ -351,6 +351,37 @@ fn of_two_batches_that_each_expect_what_the_other_writes_one_lands() {
     }
 }
 
+/// As the writers of one account do: some rewrite its row, others expect it, and each moves the org's generation.
+#[test]
+fn batches_of_two_processes_never_wait_for_each_other_in_a_circle() {
+    let cluster = cluster::shared();
+    let database = cluster.database();
+    let stores = [0, 1].map(|_| cluster.open(&database));
+    let (account, generation) = (key("30 account"), key("04 generation"));
+    put(&stores[0], &account, None, b"0").unwrap();
+    put(&stores[0], &generation, None, b"0").unwrap();
+    thread::scope(|threads| {
+        for writer in 0..8_usize {
+            let (store, account, generation) = (&stores[writer % 2], &account, &generation);
+            threads.spawn(move || {
+                for round in 0..50_u8 {
+                    let mut batch = WriteBatch::default();
+                    batch.expect(account.clone(), Expect::Exists);
+                    let own = key(format!("20 value {writer}"));
+                    batch.put(if writer < 4 { account.clone() } else { own }, vec![round]);
+                    batch.put(generation.clone(), vec![round]);
+                    block_on(store.commit(Arc::new(batch))).unwrap();
+                }
+            });
+        }
+    });
+    drop(stores);
+    // A session counts what it met when it ends, at the latest.
+    cluster.await_end_of(&database, "strongroom");
+    let deadlocks = format!("SELECT deadlocks FROM pg_stat_database WHERE datname = '{database}'");
+    assert_eq!(cluster.ask(&database, &deadlocks), ["0"]);
+}
+
 #[test]
 fn a_scan_beside_writers_sees_each_batch_whole() {
     let cluster = cluster::shared();
