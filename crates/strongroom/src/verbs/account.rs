@@ -411,9 +411,12 @@ impl Account {
     /// Fails like a definition that does not exist where one allows no value at account scope: what an account may not
     /// see is not shown by how it is refused. Only after nothing was found, since such a definition has no value here.
     async fn refuse_hidden(&self, definition: DefinitionRef<'_>) -> Result<(), Error> {
-        let found = self.org.definition(definition.clone()).await?;
-        let is_seen = found.is_some_and(|found| found.definition.scopes.allows(ScopeKind::LinkedAccount));
-        if is_seen { Ok(()) } else { Err(Error::DefinitionNotFound(definition.into_owned())) }
+        let found = self.org.tenant.definition(&definition).await?;
+        if found.stored.definition.scopes.allows(ScopeKind::LinkedAccount) {
+            Ok(())
+        } else {
+            Err(Error::DefinitionNotFound(definition.into_owned()))
+        }
     }
 
     /// What a delete found. If it was nothing, there was no batch to fail.

@@ -1,5 +1,6 @@
 //! Learning that something changed: the generation of an org, and hints.
 
+use crate::engine::observer::Call;
 use crate::engine::watch::Watch;
 use crate::error::Error;
 use crate::store::RowRevision;
@@ -38,13 +39,16 @@ impl Org {
     /// # Errors
     /// [`Error::Store`] and [`Error::Locked`].
     pub async fn generation(&self) -> Result<Option<Generation>, Error> {
-        let (engine, keys) = (&self.tenant.engine, &self.tenant.id);
-        if !engine.pass().await?.settings.generations {
-            return Ok(None);
-        }
-        let [kept, seen] = engine.read([keys.epoch().key(), keys.generation().key()]).await?;
-        let [kept, seen] = [kept, seen].map(|row| row.map(|row| row.revision));
-        Ok(Some(Generation { kept, seen }))
+        let run = async {
+            let (engine, keys) = (&self.tenant.engine, &self.tenant.id);
+            if !engine.pass().await?.settings.generations {
+                return Ok(None);
+            }
+            let [kept, seen] = engine.read([keys.epoch().key(), keys.generation().key()]).await?;
+            let [kept, seen] = [kept, seen].map(|row| row.map(|row| row.revision));
+            Ok(Some(Generation { kept, seen }))
+        };
+        self.tenant.observed(Call::of("generation"), run).await
     }
 }
 

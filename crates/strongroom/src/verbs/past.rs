@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::clock::Timestamp;
+use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::DefinitionId;
 use crate::model::{
@@ -44,7 +45,8 @@ impl Org {
         at: Timestamp,
     ) -> Result<Option<Resolved>, Error> {
         let definition = definition.into();
-        fresh_if_stale(|freshness| self.try_resolve_at(&definition, path, at, freshness)).await
+        let resolve = fresh_if_stale(|freshness| self.try_resolve_at(&definition, path, at, freshness));
+        self.tenant.observed(Call::of("resolve_at").definition(&definition).along(path), resolve).await
     }
 
     /// Every value that a run at `path` saw at a moment, of the definitions that are still there. See
@@ -63,7 +65,8 @@ impl Org {
     /// [`Error::VersionNotFound`] if a version of that time is no longer kept; those of
     /// [`resolve_all`](Self::resolve_all).
     pub async fn resolve_all_at(&self, path: &ScopePath, at: Timestamp) -> Result<Resolution, Error> {
-        fresh_if_stale(|freshness| self.try_resolve_all_at(path, at, freshness)).await
+        let resolve = fresh_if_stale(|freshness| self.try_resolve_all_at(path, at, freshness));
+        self.tenant.observed(Call::of("resolve_all_at").along(path), resolve).await
     }
 
     async fn try_resolve_at(

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::engine::cache::Catalog;
+use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::LinkedAccountId;
 use crate::model::{Found, Origin, Pin, Pinned, Resolution, Resolved};
@@ -31,7 +32,8 @@ impl Org {
     /// [`Error::NotAsPinned`] with the names of what is no longer kept: older than the versions that are, deleted, or
     /// of a shredded account.
     pub async fn resolve_pinned(&self, pin: &Pin) -> Result<Resolution, Error> {
-        fresh_if_stale(|freshness| self.try_resolve_pinned(pin, freshness)).await
+        let resolve = fresh_if_stale(|freshness| self.try_resolve_pinned(pin, freshness));
+        self.tenant.observed(Call::of("resolve_pinned"), resolve).await
     }
 
     async fn try_resolve_pinned(&self, pin: &Pin, freshness: Freshness) -> Result<Resolution, Error> {

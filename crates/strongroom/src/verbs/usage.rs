@@ -1,5 +1,6 @@
 //! How much an org and an account store.
 
+use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::model::Usage;
 use crate::verbs::account::Account;
@@ -20,7 +21,8 @@ impl Org {
     /// # Errors
     /// [`Error::Locked`] and [`Error::Store`].
     pub async fn usage(&self) -> Result<Usage, Error> {
-        Ok(self.tenant.count_all(self.tenant.id.counted_of_org()).await?.into())
+        let count = self.tenant.count_all(self.tenant.id.counted_of_org());
+        Ok(self.tenant.observed(Call::of("usage"), count).await?.into())
     }
 }
 
@@ -39,7 +41,8 @@ impl Account {
     /// [`Error::Locked`] and [`Error::Store`].
     pub async fn usage(&self) -> Result<Usage, Error> {
         let tenant = &self.org().tenant;
-        let counted = tenant.count_all(tenant.id.counted_of_account(self.id())).await?;
+        let count = tenant.count_all(tenant.id.counted_of_account(self.id()));
+        let counted = tenant.observed(Call::of("usage").account(self.id()), count).await?;
         // Afterwards, so that a bound handle never returns what the next account of the id stores.
         self.refuse_ended().await?;
         Ok(counted.into())

@@ -9,8 +9,9 @@ use std::time::Duration;
 use futures_util::future::poll_immediate;
 use futures_util::pin_mut;
 use strongroom::{
-    Error, ErrorKind, IntegrationId, ManualClock, Observation, Observer, Org, Outcome, Scope, ScopePath,
-    Timestamp, VaultOptions,
+    AuditFilter, Credentials, DefinitionFilter, Error, ErrorKind, IntegrationId, ManualClock, NewCredential,
+    Observation, Observer, Org, Outcome, PageRequest, Refresh, Scope, ScopePath, Timestamp, Unrefreshed,
+    VaultOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -45,6 +46,74 @@ fn each_verb_is_observed_once_with_its_names_and_outcome_and_never_a_value() {
                 "write_record r - Ok",
                 "delete_value A linked_account a Ok",
                 "delete_account - a Ok",
+            ]
+        );
+        Ok(())
+    });
+}
+
+#[test]
+fn lists_definitions_records_histories_and_refreshes_are_observed_once_too() {
+    run(async {
+        let (seen, org) = observed(MemoryStore::new()).await?;
+        let first = || PageRequest::first(10);
+        org.define(text("A")).await?;
+        let value = org.set_value("A", Scope::Org, "hunter2").await?;
+        let account = org.upsert_account(id("a")).with_default_app().await?.account;
+        let app = account.app(IntegrationId::default_app());
+        let credential = app.upsert("k", "hunter2").await?.info;
+        let held = app.get_all().await?;
+        seen.take();
+
+        org.definition("A").await?;
+        org.definitions(&DefinitionFilter::all(), first()).await?;
+        org.count_definitions(&DefinitionFilter::all()).await?;
+        org.definition_history("A", first()).await?;
+        org.values_of("A", first()).await?;
+        org.value_by_id(&value.id).await?;
+        org.value_history("A", Scope::Org, first()).await?;
+        org.validate("A", Scope::Org, "hunter2").await?;
+        org.linked_accounts(first()).await?;
+        account.integrations(first()).await?;
+        account.integration(app.integration()).await?;
+        app.list(first()).await?;
+        app.history("k", first()).await?;
+        app.version("k", credential.revision).await?;
+        org.records("notes".parse()?).list(first()).await?;
+        org.generation().await?;
+        org.usage().await?;
+        org.audit(&AuditFilter::all(), first()).await?;
+        let refresh = Refresh::new(|_| std::future::ready(()));
+        let fails = async |_: &Credentials| Err(Unrefreshed::Rejected(Error::Locked));
+        app.refresh(held, &refresh, fails).await.unwrap_err();
+        app.settle_refresh().await?;
+        let answers = async |_: &Credentials| Ok(vec![NewCredential::new("k", "hunter2")]);
+        app.refresh::<Error, _>(app.get_all().await?, &refresh, answers).await?;
+        assert_eq!(
+            seen.take(),
+            [
+                "definition A - Ok",
+                "definitions - - Ok",
+                "count_definitions - - Ok",
+                "definition_history A - Ok",
+                "values_of A - Ok",
+                "value_by_id - - Ok",
+                "value_history A org Ok",
+                "validate A org Ok",
+                "linked_accounts - - Ok",
+                "integrations - a Ok",
+                "integration default-app a Ok",
+                "list_credentials default-app a Ok",
+                "credential_history k a Ok",
+                "credential_version k a Ok",
+                "list_records notes - Ok",
+                "generation - - Ok",
+                "usage - - Ok",
+                "audit - - Ok",
+                "refresh_credentials default-app a Unrefreshed",
+                "settle_refresh default-app a Ok",
+                "credentials default-app a Ok",
+                "refresh_credentials default-app a Ok",
             ]
         );
         Ok(())

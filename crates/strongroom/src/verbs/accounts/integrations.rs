@@ -45,7 +45,9 @@ impl Account {
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn integration(&self, integration: &IntegrationId) -> Result<Option<Integration>, Error> {
-        fresh_if_stale(|freshness| self.try_integration(integration, freshness)).await
+        let read = fresh_if_stale(|freshness| self.try_integration(integration, freshness));
+        let call = Call::of("integration").account(self.id()).named(integration.as_str());
+        self.org().tenant.observed(call, read).await
     }
 
     /// The integrations of the account, in the order of the bytes of their slugs.
@@ -60,23 +62,27 @@ impl Account {
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn integrations(&self, page: PageRequest) -> Result<Listing<Integration>, Error> {
-        // Integrations of a deleted account may not be swept yet.
-        if self.info().await?.is_none() {
+        let run = async {
+            // Integrations of a deleted account may not be swept yet.
+            let read = fresh_if_stale(|freshness| self.org().try_linked_account(self.id(), freshness));
+            if read.await?.is_none() {
+                self.refuse_ended().await?;
+                return Ok(Listing { items: Vec::new(), next: None });
+            }
+            let tenant = &*self.org().tenant;
+            let range = tenant.id.integrations(self.id());
+            let listed = tenant
+                .list(None, &range, &page, |view, key, row| {
+                    let slug: IntegrationId = listed_id(&range, key)?;
+                    let loaded = tenant.open_integration(view, self.id(), &slug, row)?;
+                    let live = loaded.filter(|loaded| loaded.body.deleting.is_none());
+                    Ok(live.and_then(|loaded| loaded.body.into_model(slug)))
+                })
+                .await?;
             self.refuse_ended().await?;
-            return Ok(Listing { items: Vec::new(), next: None });
-        }
-        let tenant = &*self.org().tenant;
-        let range = tenant.id.integrations(self.id());
-        let listed = tenant
-            .list(None, &range, &page, |view, key, row| {
-                let slug: IntegrationId = listed_id(&range, key)?;
-                let loaded = tenant.open_integration(view, self.id(), &slug, row)?;
-                let live = loaded.filter(|loaded| loaded.body.deleting.is_none());
-                Ok(live.and_then(|loaded| loaded.body.into_model(slug)))
-            })
-            .await?;
-        self.refuse_ended().await?;
-        Ok(listed)
+            Ok(listed)
+        };
+        self.org().tenant.observed(Call::of("integrations").account(self.id()), run).await
     }
 
     /// Deletes an integration and its credentials. After the first batch none of them can be read.

@@ -45,18 +45,21 @@ impl Org {
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn linked_accounts(&self, page: PageRequest) -> Result<Listing<LinkedAccount>, Error> {
-        let tenant = &*self.tenant;
-        let range = tenant.id.accounts();
-        tenant
-            .list(None, &range, &page, |view, key, row| {
-                let account: LinkedAccountId = listed_id(&range, key)?;
-                let loaded = tenant.open_account(view, &account, row)?;
-                Ok(loaded.and_then(|loaded| loaded.into_model(account)))
-            })
-            .await
+        let run = async {
+            let tenant = &*self.tenant;
+            let range = tenant.id.accounts();
+            tenant
+                .list(None, &range, &page, |view, key, row| {
+                    let account: LinkedAccountId = listed_id(&range, key)?;
+                    let loaded = tenant.open_account(view, &account, row)?;
+                    Ok(loaded.and_then(|loaded| loaded.into_model(account)))
+                })
+                .await
+        };
+        self.tenant.observed(Call::of("linked_accounts"), run).await
     }
 
-    async fn try_linked_account(
+    pub(super) async fn try_linked_account(
         &self,
         account: &LinkedAccountId,
         freshness: Freshness,

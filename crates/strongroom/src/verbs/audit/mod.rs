@@ -5,6 +5,7 @@ mod proof;
 mod trim;
 
 use crate::clock::Timestamp;
+use crate::engine::observer::Call;
 use crate::error::{Damage, Error};
 use crate::id::LinkedAccountId;
 use crate::model::{AuditEvent, Cursor, EventId, EventKind, Listing, PageRequest};
@@ -95,24 +96,28 @@ impl Org {
         filter: &AuditFilter,
         mut page: PageRequest,
     ) -> Result<Listing<AuditEvent>, Error> {
-        let tenant = &*self.tenant;
-        let events = tenant.id.events();
-        if page.after.is_none()
-            && let Some(since) = filter.since.and_then(before)
-        {
-            page.after = Some(since);
-        }
-        let mut range = events.clone();
-        if let Some(until) = filter.until {
-            range.end = Some([events.start.as_slice(), &until.as_ms().to_be_bytes()].concat());
-        }
-        tenant
-            .list(None, &range, &page, |view, key, row| {
-                let id = key.as_bytes().strip_prefix(events.start.as_slice()).and_then(EventId::from_bytes);
-                let id = id.ok_or_else(|| Error::damaged("the key of an event", Damage::Malformed))?;
-                Ok(tenant.open_event(view, &id, row)?.filter(|event| filter.takes(event)))
-            })
-            .await
+        let run = async {
+            let tenant = &*self.tenant;
+            let events = tenant.id.events();
+            if page.after.is_none()
+                && let Some(since) = filter.since.and_then(before)
+            {
+                page.after = Some(since);
+            }
+            let mut range = events.clone();
+            if let Some(until) = filter.until {
+                range.end = Some([events.start.as_slice(), &until.as_ms().to_be_bytes()].concat());
+            }
+            tenant
+                .list(None, &range, &page, |view, key, row| {
+                    let id =
+                        key.as_bytes().strip_prefix(events.start.as_slice()).and_then(EventId::from_bytes);
+                    let id = id.ok_or_else(|| Error::damaged("the key of an event", Damage::Malformed))?;
+                    Ok(tenant.open_event(view, &id, row)?.filter(|event| filter.takes(event)))
+                })
+                .await
+        };
+        self.tenant.observed(Call::of("audit"), run).await
     }
 }
 

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::engine::observer::Call;
 use crate::error::{Damage, Error};
 use crate::model::{AuditEvent, ChainId, EventId};
 use crate::row::body::{EventBody, EventHash};
@@ -43,26 +44,30 @@ impl Org {
     /// [`Error::Damaged`], [`Error::UnknownKey`] and [`Error::UnknownVersion`] for an event that cannot be read;
     /// [`Error::BackupFile`] if the writer fails; [`Error::Store`].
     pub async fn export_audit(&self, writer: &mut impl Write) -> Result<AuditDigest, Error> {
-        let tenant = &*self.tenant;
-        let events = tenant.id.events();
-        let (mut digest, mut rest) = (AuditDigest::default(), events.clone());
-        loop {
-            let scan = Scan::new(rest.clone(), PAGE_ROWS);
-            let (view, ([], [page])) = tenant.read(&Needs::org_keys(), ([], [scan])).await?;
-            for (key, row) in &page.rows {
-                let id = key.as_bytes().strip_prefix(events.start.as_slice()).and_then(EventId::from_bytes);
-                let id = id.ok_or_else(|| Error::damaged("the key of an event", Damage::Malformed))?;
-                let Some((body, hash)) = tenant.open_event_body(&view, &id, row)? else { continue };
-                writeln!(writer, "{id} {}", STANDARD.encode(body.encode())).map_err(Error::BackupFile)?;
-                digest.0.insert(id.chain, (id.sequence, hash));
+        let run = async {
+            let tenant = &*self.tenant;
+            let events = tenant.id.events();
+            let (mut digest, mut rest) = (AuditDigest::default(), events.clone());
+            loop {
+                let scan = Scan::new(rest.clone(), PAGE_ROWS);
+                let (view, ([], [page])) = tenant.read(&Needs::org_keys(), ([], [scan])).await?;
+                for (key, row) in &page.rows {
+                    let id =
+                        key.as_bytes().strip_prefix(events.start.as_slice()).and_then(EventId::from_bytes);
+                    let id = id.ok_or_else(|| Error::damaged("the key of an event", Damage::Malformed))?;
+                    let Some((body, hash)) = tenant.open_event_body(&view, &id, row)? else { continue };
+                    writeln!(writer, "{id} {}", STANDARD.encode(body.encode())).map_err(Error::BackupFile)?;
+                    digest.0.insert(id.chain, (id.sequence, hash));
+                }
+                match page.rows.last() {
+                    Some((last, _)) if page.more => rest = rest.after(last.as_bytes()),
+                    _ => break,
+                }
             }
-            match page.rows.last() {
-                Some((last, _)) if page.more => rest = rest.after(last.as_bytes()),
-                _ => break,
-            }
-        }
-        writer.flush().map_err(Error::BackupFile)?;
-        Ok(digest)
+            writer.flush().map_err(Error::BackupFile)?;
+            Ok(digest)
+        };
+        self.tenant.observed(Call::of("export_audit"), run).await
     }
 }
 

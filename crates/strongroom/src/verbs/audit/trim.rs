@@ -1,6 +1,7 @@
 //! Dropping events for their age.
 
 use crate::clock::Timestamp;
+use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::model::{AuditChange, EventId, EventKind};
 use crate::row::body::{AuditFloorBody, ChainCut};
@@ -28,21 +29,24 @@ impl Org {
     /// [`Error::Damaged`], [`Error::UnknownKey`] and [`Error::UnknownVersion`] for an event that cannot be read: it and
     /// those after it stay. [`Error::Store`].
     pub async fn drop_audit_before(&self, at: Timestamp) -> Result<u64, Error> {
-        let tenant = &*self.tenant;
-        let newest_ms = tenant.engine.now().as_ms().saturating_sub(SETTLED_MS);
-        let until = Timestamp::from_ms(at.as_ms().min(newest_ms));
-        let mut dropped = 0;
-        loop {
-            match drop_page(tenant, until).await? {
-                Page::Lost => {}
-                Page::Dropped { events, more } => {
-                    dropped += events;
-                    if !more {
-                        return Ok(dropped);
+        let run = async {
+            let tenant = &*self.tenant;
+            let newest_ms = tenant.engine.now().as_ms().saturating_sub(SETTLED_MS);
+            let until = Timestamp::from_ms(at.as_ms().min(newest_ms));
+            let mut dropped = 0;
+            loop {
+                match drop_page(tenant, until).await? {
+                    Page::Lost => {}
+                    Page::Dropped { events, more } => {
+                        dropped += events;
+                        if !more {
+                            return Ok(dropped);
+                        }
                     }
                 }
             }
-        }
+        };
+        self.tenant.observed(Call::of("drop_audit_before"), run).await
     }
 }
 

@@ -31,14 +31,20 @@ impl AppCredentials {
     /// [`Error::UnknownVersion`] for a version that cannot be read.
     pub async fn history(&self, key_name: &str, page: PageRequest) -> Result<Listing<Version>, Error> {
         let name: CredentialKey = key_name.parse()?;
-        let current = match page.after {
-            Some(_) => self.refuse_missing().await.map(|()| None)?,
-            None => self.get(key_name).await?.map(|found| version_of(&found)),
+        let run = async {
+            let current = match page.after {
+                Some(_) => self.refuse_missing().await.map(|()| None)?,
+                None => {
+                    let found = fresh_if_stale(|freshness| self.try_get(&name, freshness)).await?;
+                    found.as_ref().map(version_of)
+                }
+            };
+            let subject = Subject::credential(self.account.id(), &self.integration, &name);
+            let listing = self.account.org().tenant.list_history(&subject, &page).await?;
+            self.account.refuse_ended().await?;
+            Ok(with_current(listing, current, page.limit))
         };
-        let subject = Subject::credential(self.account.id(), &self.integration, &name);
-        let listing = self.account.org().tenant.list_history(&subject, &page).await?;
-        self.account.refuse_ended().await?;
-        Ok(with_current(listing, current, page.limit))
+        self.observed("credential_history", Some(&name), run).await
     }
 
     /// One version of a credential, current or former.
@@ -57,7 +63,8 @@ impl AppCredentials {
     /// [`Error::IntegrationNotFound`]; [`Invalid::Id`](crate::Invalid::Id).
     pub async fn version(&self, key_name: &str, revision: Revision) -> Result<Credential, Error> {
         let key_name = key_name.parse()?;
-        fresh_if_stale(|freshness| self.try_version(&key_name, revision, freshness)).await
+        let read = fresh_if_stale(|freshness| self.try_version(&key_name, revision, freshness));
+        self.observed("credential_version", Some(&key_name), read).await
     }
 
     /// Sets a credential to what it was in a former version: a new version, which does not expire.

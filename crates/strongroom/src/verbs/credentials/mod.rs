@@ -143,18 +143,21 @@ impl AppCredentials {
     /// # Errors
     /// [`Error::IntegrationNotFound`].
     pub async fn list(&self, page: PageRequest) -> Result<Listing<CredentialInfo>, Error> {
-        self.refuse_missing().await?;
-        let tenant = &*self.account.org().tenant;
-        let account = self.account.id();
-        let range = tenant.id.credentials(account, &self.integration);
-        let listed = tenant
-            .list(Some(account), &range, &page, |view, key, row| {
-                let address = (account, &self.integration, &listed_id(&range, key)?);
-                Ok(tenant.open_credential(view, address, row)?.map(|credential| credential.info))
-            })
-            .await?;
-        self.account.refuse_ended().await?;
-        Ok(listed)
+        let run = async {
+            self.refuse_missing().await?;
+            let tenant = &*self.account.org().tenant;
+            let account = self.account.id();
+            let range = tenant.id.credentials(account, &self.integration);
+            let listed = tenant
+                .list(Some(account), &range, &page, |view, key, row| {
+                    let address = (account, &self.integration, &listed_id(&range, key)?);
+                    Ok(tenant.open_credential(view, address, row)?.map(|credential| credential.info))
+                })
+                .await?;
+            self.account.refuse_ended().await?;
+            Ok(listed)
+        };
+        self.observed("list_credentials", None, run).await
     }
 
     /// Deletes a credential. Returns whether there was one.

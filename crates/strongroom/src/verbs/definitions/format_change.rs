@@ -120,16 +120,20 @@ impl Org {
         change: &FormatChange,
         page: PageRequest,
     ) -> Result<Listing<Mismatch>, Error> {
-        let tenant = &*self.tenant;
-        let stored = tenant.definition(&definition.into()).await?.stored.clone();
-        let changed = change.apply(&stored);
-        check_definition(&changed.definition, &tenant.engine)?;
-        let (values, next) = tenant.values_of(&changed, &page).await?;
-        let mismatches = values.into_iter().filter_map(|value| {
-            let rule = value_form(&changed.definition, &value.value, &tenant.engine.patterns).err()?;
-            Some(Mismatch { id: value.id, scope: value.scope, rule })
-        });
-        Ok(Listing { items: mismatches.collect(), next })
+        let definition = definition.into();
+        let run = async {
+            let tenant = &*self.tenant;
+            let stored = tenant.definition(&definition).await?.stored.clone();
+            let changed = change.apply(&stored);
+            check_definition(&changed.definition, &tenant.engine)?;
+            let (values, next) = tenant.values_of(&changed, &page).await?;
+            let mismatches = values.into_iter().filter_map(|value| {
+                let rule = value_form(&changed.definition, &value.value, &tenant.engine.patterns).err()?;
+                Some(Mismatch { id: value.id, scope: value.scope, rule })
+            });
+            Ok(Listing { items: mismatches.collect(), next })
+        };
+        self.tenant.observed(Call::of("plan_format_change").definition(&definition), run).await
     }
 
     /// Changes the format of a definition, and returns the new one.
@@ -220,7 +224,9 @@ impl Org {
         definition: impl Into<DefinitionRef<'_>>,
         page: PageRequest,
     ) -> Result<Listing<Scope>, Error> {
-        self.scopes_of(definition, page, |_, row| is_grandfathered(row)).await
+        let definition = definition.into();
+        let list = self.scopes_of(&definition, page, |_, row| is_grandfathered(row));
+        self.tenant.observed(Call::of("grandfathered_values").definition(&definition), list).await
     }
 
     /// The scopes outside `scopes` that hold a value of the definition. Delete those values before
@@ -245,17 +251,19 @@ impl Org {
         scopes: Scopes,
         page: PageRequest,
     ) -> Result<Listing<Scope>, Error> {
-        self.scopes_of(definition, page, |scope, _| Ok(!scopes.allows(scope.kind()))).await
+        let definition = definition.into();
+        let list = self.scopes_of(&definition, page, |scope, _| Ok(!scopes.allows(scope.kind())));
+        self.tenant.observed(Call::of("plan_scope_change").definition(&definition), list).await
     }
 
     async fn scopes_of(
         &self,
-        definition: impl Into<DefinitionRef<'_>>,
+        definition: &DefinitionRef<'_>,
         page: PageRequest,
         takes: impl Fn(&Scope, &Versioned) -> Result<bool, Error>,
     ) -> Result<Listing<Scope>, Error> {
         let tenant = &*self.tenant;
-        let id = tenant.definition(&definition.into()).await?.stored.id;
+        let id = tenant.definition(definition).await?.stored.id;
         let range = tenant.id.definition_values(&id);
         let listed = tenant.list(None, &range, &page, |_, key, row| {
             let Some(scope) = tenant.id.parse_definition_value(&id, key.as_bytes()) else {

@@ -2,6 +2,7 @@
 
 use std::slice;
 
+use crate::engine::observer::Call;
 use crate::error::{Error, Invalid};
 use crate::id::{DefinitionId, DefinitionName};
 use crate::jobs::definition::finish_deletes;
@@ -46,18 +47,22 @@ impl Org {
         definition: impl Into<DefinitionRef<'_>>,
         page: PageRequest,
     ) -> Result<Listing<Version>, Error> {
-        let (tenant, reference) = (&*self.tenant, definition.into());
-        let (id, current) = match (tenant.definition(&reference).await, &reference) {
-            (Ok(found), _) => (found.stored.id, Some(Version::of_definition(&found.stored))),
-            (Err(Error::DefinitionNotFound(_)), DefinitionRef::Id(id)) => (*id, None),
-            (Err(error), _) => return Err(error),
+        let reference = definition.into();
+        let run = async {
+            let tenant = &*self.tenant;
+            let (id, current) = match (tenant.definition(&reference).await, &reference) {
+                (Ok(found), _) => (found.stored.id, Some(Version::of_definition(&found.stored))),
+                (Err(Error::DefinitionNotFound(_)), DefinitionRef::Id(id)) => (*id, None),
+                (Err(error), _) => return Err(error),
+            };
+            let listing = tenant.list_history(&Subject::Definition(id), &page).await?;
+            let current = current.filter(|_| page.after.is_none());
+            if current.is_none() && listing.items.is_empty() && page.after.is_none() {
+                return Err(Error::DefinitionNotFound(reference.clone().into_owned()));
+            }
+            Ok(with_current(listing, current, page.limit))
         };
-        let listing = tenant.list_history(&Subject::Definition(id), &page).await?;
-        let current = current.filter(|_| page.after.is_none());
-        if current.is_none() && listing.items.is_empty() && page.after.is_none() {
-            return Err(Error::DefinitionNotFound(reference.into_owned()));
-        }
-        Ok(with_current(listing, current, page.limit))
+        self.tenant.observed(Call::of("definition_history").definition(&reference), run).await
     }
 
     /// One version of a definition, current or former.
@@ -80,7 +85,8 @@ impl Org {
         revision: Revision,
     ) -> Result<StoredDefinition, Error> {
         let definition = definition.into();
-        fresh_if_stale(|freshness| self.try_definition_version(&definition, revision, freshness)).await
+        let read = fresh_if_stale(|freshness| self.try_definition_version(&definition, revision, freshness));
+        self.tenant.observed(Call::of("definition_version").definition(&definition), read).await
     }
 
     /// Makes a definition what it was in a former version: a new version, under the rules of today. Values that do not
@@ -128,10 +134,14 @@ impl Org {
         options: WriteOptions,
     ) -> Result<StoredDefinition, Error> {
         let (tenant, definition) = (&*self.tenant, definition.into());
-        let former = self.definition_version(definition.clone(), revision).await?;
-        let Restored { stored, recheck, narrowing } =
-            until_landed(tenant, |freshness| self.try_restore_definition(&former, &options, freshness))
-                .await?;
+        let restore = async {
+            let version =
+                fresh_if_stale(|freshness| self.try_definition_version(&definition, revision, freshness));
+            let former = version.await?;
+            until_landed(tenant, |freshness| self.try_restore_definition(&former, &options, freshness)).await
+        };
+        let call = Call::of("restore_definition").definition(&definition);
+        let Restored { stored, recheck, narrowing } = tenant.observed(call, restore).await?;
         if let Some(job) = recheck {
             run_job(tenant, &job).await?;
         }
@@ -158,20 +168,25 @@ impl Org {
     /// # Errors
     /// [`Error::Damaged`] and [`Error::UnknownVersion`] for one that cannot be read; [`Error::Store`].
     pub async fn deleted_definitions(&self, page: PageRequest) -> Result<Listing<StoredDefinition>, Error> {
-        let tenant = &*self.tenant;
-        let kept = tenant.id.definitions_history();
-        tenant
-            .list(None, &kept, &page, |view, key, row| {
-                // Its former versions are among them.
-                let Some(place) = tenant.id.parse(key) else { return Ok(None) };
-                let Row::Tenant(_, TenantRow::Deleted(Subject::Definition(id))) = place else {
-                    return Ok(None);
-                };
-                let Some(opened) = tenant.open(view.keys(None), &place, &row.value)? else { return Ok(None) };
-                let stored = decode_definition(id, opened.revision, &opened.plaintext);
-                stored.map(Some).map_err(|error| Error::row(place.name(), error))
-            })
-            .await
+        let run = async {
+            let tenant = &*self.tenant;
+            let kept = tenant.id.definitions_history();
+            tenant
+                .list(None, &kept, &page, |view, key, row| {
+                    // Its former versions are among them.
+                    let Some(place) = tenant.id.parse(key) else { return Ok(None) };
+                    let Row::Tenant(_, TenantRow::Deleted(Subject::Definition(id))) = place else {
+                        return Ok(None);
+                    };
+                    let Some(opened) = tenant.open(view.keys(None), &place, &row.value)? else {
+                        return Ok(None);
+                    };
+                    let stored = decode_definition(id, opened.revision, &opened.plaintext);
+                    stored.map(Some).map_err(|error| Error::row(place.name(), error))
+                })
+                .await
+        };
+        self.tenant.observed(Call::of("deleted_definitions"), run).await
     }
 
     /// Brings back a definition that was deleted with [`WriteOptions::keep_history`], under its id, without its values.
@@ -190,7 +205,9 @@ impl Org {
     /// [`Error::Unexpected`] if there is such a definition; [`Error::DefinitionExists`] if another one took its name;
     /// [`Error::TooManyDefinitions`]; [`Invalid::Definition`] and others if it breaks a rule of today.
     pub async fn undelete_definition(&self, id: DefinitionId) -> Result<Option<StoredDefinition>, Error> {
-        until_landed(&self.tenant, |freshness| self.try_undelete_definition(id, freshness)).await
+        let undelete = until_landed(&self.tenant, |freshness| self.try_undelete_definition(id, freshness));
+        let definition = DefinitionRef::Id(id);
+        self.tenant.observed(Call::of("undelete_definition").definition(&definition), undelete).await
     }
 
     async fn try_definition_version(

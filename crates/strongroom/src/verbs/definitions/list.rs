@@ -2,6 +2,7 @@
 
 use regex::{Regex, RegexBuilder};
 
+use crate::engine::observer::Call;
 use crate::error::{Error, Invalid};
 use crate::id::DefinitionId;
 use crate::limits::NAME_PATTERN_BYTES_MAX;
@@ -102,16 +103,19 @@ impl Org {
         filter: &DefinitionFilter,
         page: PageRequest,
     ) -> Result<Listing<StoredDefinition>, Error> {
-        let tenant = &*self.tenant;
-        let range = tenant.id.definitions();
-        tenant
-            .list(None, &range, &page, |view, key, row| {
-                let id = key.as_bytes().last_chunk::<12>().and_then(|id| DefinitionId::from_bytes(id));
-                let Some(id) = id else { return Ok(None) };
-                let opened = tenant.open_definition(view.keys(None), id, row, view.moment)?;
-                Ok(opened.map(|definition| definition.stored).filter(|stored| filter.takes(stored)))
-            })
-            .await
+        let run = async {
+            let tenant = &*self.tenant;
+            let range = tenant.id.definitions();
+            tenant
+                .list(None, &range, &page, |view, key, row| {
+                    let id = key.as_bytes().last_chunk::<12>().and_then(|id| DefinitionId::from_bytes(id));
+                    let Some(id) = id else { return Ok(None) };
+                    let opened = tenant.open_definition(view.keys(None), id, row, view.moment)?;
+                    Ok(opened.map(|definition| definition.stored).filter(|stored| filter.takes(stored)))
+                })
+                .await
+        };
+        self.tenant.observed(Call::of("definitions"), run).await
     }
 
     /// The number of definitions that match `filter`.
@@ -127,8 +131,11 @@ impl Org {
     /// # Errors
     /// Those of [`definitions`](Self::definitions).
     pub async fn count_definitions(&self, filter: &DefinitionFilter) -> Result<usize, Error> {
-        let catalog = self.tenant.catalog().await?;
-        Ok(catalog.iter().filter(|definition| filter.takes(&definition.stored)).count())
+        let run = async {
+            let catalog = self.tenant.catalog().await?;
+            Ok(catalog.iter().filter(|definition| filter.takes(&definition.stored)).count())
+        };
+        self.tenant.observed(Call::of("count_definitions"), run).await
     }
 }
 

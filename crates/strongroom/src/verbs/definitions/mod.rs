@@ -80,11 +80,15 @@ impl Org {
         &self,
         definition: impl Into<DefinitionRef<'_>>,
     ) -> Result<Option<StoredDefinition>, Error> {
-        match self.tenant.definition(&definition.into()).await {
-            Ok(definition) => Ok(Some(definition.stored.clone())),
-            Err(Error::DefinitionNotFound(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let definition = definition.into();
+        let read = async {
+            match self.tenant.definition(&definition).await {
+                Ok(definition) => Ok(Some(definition.stored.clone())),
+                Err(Error::DefinitionNotFound(_)) => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        self.tenant.observed(Call::of("definition").definition(&definition), read).await
     }
 
     /// Deletes a definition and all its values.

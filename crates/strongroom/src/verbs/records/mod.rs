@@ -161,13 +161,16 @@ impl Records {
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn list(&self, page: PageRequest) -> Result<Listing<Record>, Error> {
-        let tenant = &*self.org.tenant;
-        let range = tenant.id.records(&self.namespace);
-        tenant
-            .list(None, &range, &page, |view, key, row| {
-                tenant.open_record(view, &self.namespace, &listed_id(&range, key)?, row)
-            })
-            .await
+        let run = async {
+            let tenant = &*self.org.tenant;
+            let range = tenant.id.records(&self.namespace);
+            tenant
+                .list(None, &range, &page, |view, key, row| {
+                    tenant.open_record(view, &self.namespace, &listed_id(&range, key)?, row)
+                })
+                .await
+        };
+        self.org.tenant.observed(Call::of("list_records").named(self.namespace.as_str()), run).await
     }
 
     /// A put that joins the batch of another verb.

@@ -42,15 +42,24 @@ impl Org {
         page: PageRequest,
     ) -> Result<Listing<Version>, Error> {
         let (definition, scope) = (definition.into(), scope.into());
-        let current = match page.after {
-            Some(_) => None,
-            None => self.value(definition.clone(), &*scope).await?.as_ref().map(version_of),
+        let run = async {
+            let current = match page.after {
+                Some(_) => None,
+                None => {
+                    let found =
+                        fresh_if_stale(|freshness| self.try_value(&definition, &scope, freshness)).await?;
+                    found.as_ref().map(version_of)
+                }
+            };
+            let (tenant, known) = (&*self.tenant, self.tenant.definition(&definition).await?);
+            let stored = &known.stored;
+            let mut listing = tenant.list_history(&Subject::value(&scope, &stored.id), &page).await?;
+            listing
+                .items
+                .retain(|version| version.deleted || !tenant.has_expired(&stored.definition, version));
+            Ok(with_current(listing, current, page.limit))
         };
-        let (tenant, known) = (&*self.tenant, self.tenant.definition(&definition).await?);
-        let stored = &known.stored;
-        let mut listing = tenant.list_history(&Subject::value(&scope, &stored.id), &page).await?;
-        listing.items.retain(|version| version.deleted || !tenant.has_expired(&stored.definition, version));
-        Ok(with_current(listing, current, page.limit))
+        self.tenant.observed(Call::of("value_history").definition(&definition).at(&scope), run).await
     }
 
     /// One version of a value, current or former.

@@ -60,14 +60,18 @@ impl Org {
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn value_by_id(&self, id: &DocumentId) -> Result<Option<ScopedValue>, Error> {
-        let Some((scope, definition)) = self.tenant.find_value(id).await? else { return Ok(None) };
-        match self.value(definition, &scope).await {
-            // The index row may be stale, so the value itself decides.
-            Ok(value) => Ok(value.filter(|value| value.id == *id)),
-            // The index row outlived its definition: a sweep has yet to delete it.
-            Err(Error::DefinitionNotFound(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let run = async {
+            let Some((scope, definition)) = self.tenant.find_value(id).await? else { return Ok(None) };
+            let definition = definition.into();
+            match fresh_if_stale(|freshness| self.try_value(&definition, &scope, freshness)).await {
+                // The index row may be stale, so the value itself decides.
+                Ok(value) => Ok(value.filter(|value| value.id == *id)),
+                // The index row outlived its definition: a sweep has yet to delete it.
+                Err(Error::DefinitionNotFound(_)) => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        self.tenant.observed(Call::of("value_by_id"), run).await
     }
 
     /// The values of one scope, in the order of their definitions' ids.
@@ -116,8 +120,12 @@ impl Org {
         definition: impl Into<DefinitionRef<'_>>,
         page: PageRequest,
     ) -> Result<Listing<ValuePlace>, Error> {
-        let definition = self.tenant.definition(&definition.into()).await?;
-        self.tenant.places_of(definition.stored.id, &page).await
+        let definition = definition.into();
+        let list = async {
+            let known = self.tenant.definition(&definition).await?;
+            self.tenant.places_of(known.stored.id, &page).await
+        };
+        self.tenant.observed(Call::of("values_of").definition(&definition), list).await
     }
 
     /// A dry run of [`set_value`](Self::set_value): checks the value without writing it.
@@ -140,13 +148,16 @@ impl Org {
         scope: impl Into<Cow<'_, Scope>>,
         value: impl Into<Secret>,
     ) -> Result<(), Error> {
-        let value = value.into();
-        let definition = self.tenant.definition(&definition.into()).await?;
-        check_scope(&definition, &scope.into())?;
-        check_value(&definition, &value, &self.tenant.engine)
+        let (definition, scope, value) = (definition.into(), scope.into(), value.into());
+        let check = async {
+            let known = self.tenant.definition(&definition).await?;
+            check_scope(&known, &scope)?;
+            check_value(&known, &value, &self.tenant.engine)
+        };
+        self.tenant.observed(Call::of("validate").definition(&definition).at(&scope), check).await
     }
 
-    async fn try_value(
+    pub(super) async fn try_value(
         &self,
         reference: &DefinitionRef<'_>,
         scope: &Scope,
