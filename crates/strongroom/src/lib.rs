@@ -39,7 +39,22 @@
 //! | see who changed what | [`Org::audit`], [`AuditEvent`], [`Settings::audit`] |
 //! | commit beside rows of your own | [`Org::plan`], [`store::Plan`] |
 //! | learn that something changed | [`Org::generation`], [`Vault::watch`], [`Settings`] |
+//! | list what a vault holds | [`Vault::orgs`], [`Org::scopes_with_values`], [`Org::values_of`] |
+//! | find credentials that are missing or expire | [`Org::credentials_where`], [`CredentialFilter`] |
+//! | hand out less than an org | [`Org::reader`], [`Account::viewer`], [`Account::bound`] |
+//! | measure and trace verbs | [`VaultOptions::observer`], [`Observer`] |
 //! | write a backend | [`Store`], [`store`] |
+//!
+//! # Cancellation
+//!
+//! The future of any verb may be dropped before it ends, as when the client of a request goes away. A read has then
+//! done nothing. A write has happened as a whole or not at all, and which of the two may show later: a batch that was
+//! sent can land after a read that missed it. Verbs of several batches say under *Cancellation* what they leave. To
+//! learn the outcome, run the write on a task of its own; an [`Observer`] sees [`Outcome::Cancelled`].
+//!
+//! On a store that nobody else writes to, a change of definitions, accounts or keys that was dropped on its way has a
+//! cost until the vault is opened again: each read asks for one small row more, as on a shared store, and what runs see
+//! is no longer kept.
 //!
 //! [`docs`] has the design, the on-disk format and the threat model.
 

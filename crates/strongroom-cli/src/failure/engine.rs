@@ -214,7 +214,7 @@ mod tests {
         let store = StoreError::new(StoreErrorKind::Unavailable, "the disk cannot be used")
             .with_source(io::Error::other("no space left"));
         let failure = Failure::from(Error::Store(store));
-        assert_eq!(failure.message, "the store failed: the disk cannot be used: no space left");
+        assert_eq!(failure.message, "the disk cannot be used: no space left");
         assert_eq!(failure.exit, Exit::Store);
     }
 }

@@ -4,8 +4,10 @@ pub(crate) mod cache;
 pub(crate) mod chains;
 pub(crate) mod gate;
 pub(crate) mod head;
+mod kept;
 pub(crate) mod lock;
 pub(crate) mod observer;
+pub(crate) mod open_slot;
 pub(crate) mod plan;
 mod request;
 pub(crate) mod roots;
@@ -16,6 +18,7 @@ pub(crate) mod traced;
 pub(crate) mod turns;
 pub(crate) mod watch;
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,14 +46,17 @@ use crate::store::{
     StoreErrorKind, Versioned, WriteBatch,
 };
 
+pub(crate) use kept::Kept;
 pub(crate) use request::{Request, answer, read_checked, read_from};
 pub(crate) use runs::Runs;
 
 /// One opened vault.
 pub(crate) struct Engine {
-    pub(crate) store: Box<dyn Store>,
+    pub(crate) store: Box<dyn AnyStore>,
     pub(crate) store_id: StoreId,
     pub(crate) roots: Arc<RootCell>,
+    /// What opens a root that another engine rotates in.
+    pub(crate) kept: Arc<Kept>,
     pub(crate) caches: Caches,
     /// Compiled patterns of definitions, so that nothing is compiled on a warm write.
     pub(crate) patterns: Arc<PatternCache>,
@@ -82,6 +88,17 @@ pub(crate) struct Engine {
     pub(crate) watchers: Watchers,
     /// The plan that its writes go to, in place of a store.
     pub(crate) plan: Option<Arc<PlanStore>>,
+}
+
+/// A store that the host can have back as what it is.
+pub(crate) trait AnyStore: Store {
+    fn as_any(&self) -> &dyn Any;
+}
+
+impl<S: Store> AnyStore for S {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
 }
 
 /// How a batch that was sent fared.

@@ -70,6 +70,7 @@ impl Engine {
             store: Box::new(Arc::clone(&plan)),
             store_id: self.store_id,
             roots: Arc::clone(&self.roots),
+            kept: Arc::clone(&self.kept),
             caches: Caches::beside(&self.caches),
             patterns: Arc::clone(&self.patterns),
             argon2: self.argon2,

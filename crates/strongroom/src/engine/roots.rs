@@ -10,16 +10,18 @@ use crate::row::{Row, VaultRow};
 use crate::store::Committed;
 
 impl Engine {
-    /// Reads the `store` row to learn which root is active.
+    /// Reads the `store` row to learn which root is active. One that another engine made active is taken up, if the host
+    /// asked for that.
     ///
     /// # Errors
-    /// [`Error::RootRotated`] if it is a root that this engine never had.
+    /// [`Error::RootRotated`] if it is a root that this engine never had, and cannot take up.
     pub(crate) async fn refresh_roots(&self) -> Result<(), Error> {
         loop {
             let before = self.roots.id();
             match self.try_refresh_roots().await {
                 // The row may have been read just before this engine made another root active: read it again.
                 Err(Error::RootRotated) if self.roots.id() != before => {}
+                Err(Error::RootRotated) => self.take_up_root(before).await?,
                 answer => return answer,
             }
         }
@@ -77,13 +79,20 @@ impl Engine {
     }
 
     /// The true cause of a row under a root that this engine does not have: a rotation by another engine, or damage.
+    /// Where [rotations are followed](crate::engine::Kept::follows), it may have been taken up, and the row opens now.
     pub(crate) async fn if_rotated(&self, error: Error) -> Error {
         if !matches!(error, Error::UnknownKey { .. }) {
             return error;
         }
         match self.refresh_roots().await {
             // A store that fails now leaves it open which of the two it is.
-            Err(why @ (Error::RootRotated | Error::Locked | Error::Store(_))) => why,
+            Err(
+                why @ (Error::RootRotated
+                | Error::Locked
+                | Error::Store(_)
+                | Error::Provider(_)
+                | Error::RolledBack { .. }),
+            ) => why,
             _ => error,
         }
     }

@@ -54,7 +54,7 @@ impl ErrorKind {
 }
 
 impl Error {
-    /// Whether the same call may succeed later without anybody's doing. It is not for a write whose answer was lost:
+    /// Whether the same call may succeed later by itself. `false` for a write whose answer was lost:
     /// that may have been applied, so read first.
     ///
     /// ```

@@ -27,7 +27,7 @@ pub use slot::SlotError;
 pub use wrong_store::WrongStore;
 
 /// An error of the engine. No variant carries a value, key or credential. [`kind`](Self::kind) tells what to do about
-/// it.
+/// it. The text of an error never repeats that of its [`source`](std::error::Error::source): print the whole chain.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -157,7 +157,7 @@ pub enum Error {
     #[error(transparent)]
     KeyFile(#[from] KeyFileError),
     /// A key provider failed; its kind says what to do. Nothing was written.
-    #[error("the key provider: {provider}; {step}", provider = .0, step = .0.kind().next_step())]
+    #[error(transparent)]
     Provider(#[from] ProviderError),
     /// Another engine rotated the root key. Nothing was written.
     #[error("the vault has a new root key, which this engine does not hold: open the vault again")]
@@ -245,7 +245,7 @@ pub enum Error {
     #[error(transparent)]
     Refresh(#[from] RefreshError),
     /// The backend failed.
-    #[error("the store failed: {0}")]
+    #[error(transparent)]
     Store(#[from] StoreError),
 }
 
@@ -375,6 +375,41 @@ impl From<SealError> for Error {
         match error {
             SealError::Random(_) => Self::System(SystemError::Random),
             SealError::TooLong => Self::TooLong { what: "a sealed row", max: RECORD_LEN_MAX },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+    use std::io;
+
+    use super::*;
+    use crate::store::StoreErrorKind;
+
+    #[test]
+    fn the_text_of_an_error_does_not_repeat_its_cause() {
+        let cause = || io::Error::other("no space left");
+        let store =
+            || StoreError::new(StoreErrorKind::Unavailable, "the disk cannot be used").with_source(cause());
+        let provider = ProviderError::new(ProviderErrorKind::Unavailable, "no token").with_source(cause());
+        let errors = [
+            Error::from(store()),
+            Error::Indeterminate(store()),
+            Error::from(provider),
+            Error::BackupFile(cause()),
+            Error::from(KeyFileError::Failed(cause())),
+        ];
+        for error in errors {
+            let (mut texts, mut next) = (Vec::new(), Some(&error as &dyn std::error::Error));
+            while let Some(one) = next {
+                texts.push(one.to_string());
+                next = one.source();
+            }
+            assert!(texts.len() > 1 && error.source().is_some(), "{texts:?} has no cause");
+            for (text, cause) in texts.iter().zip(texts.iter().skip(1)) {
+                assert!(!text.contains(cause), "{text:?} repeats {cause:?}");
+            }
         }
     }
 }

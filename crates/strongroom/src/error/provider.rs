@@ -28,7 +28,7 @@ pub enum ProviderErrorKind {
 }
 
 impl ProviderErrorKind {
-    /// What to do about it, as half a sentence for people: [`Error::Provider`](crate::Error::Provider) ends with it.
+    /// What to do about it, as half a sentence for people: the text of a [`ProviderError`] ends with it.
     ///
     /// ```
     /// use strongroom::Error;
@@ -71,7 +71,7 @@ impl ProviderError {
 
 impl fmt::Display for ProviderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        write!(f, "the key provider: {}; {}", self.message, self.kind.next_step())
     }
 }
 

@@ -14,11 +14,15 @@ use crate::random;
 use crate::secret::Secret;
 
 /// What a key slot is created with, and opened with later.
+///
+/// Every clone shares the one copy of the key, which is wiped with the last of them.
+#[derive(Clone)]
 pub struct Unlock(Inner);
 
+#[derive(Clone)]
 enum Inner {
     Passphrase(Arc<Secret>),
-    RawKey(RawKey),
+    RawKey(Arc<RawKey>),
     Provider(Arc<dyn KeyProvider>),
 }
 
@@ -31,7 +35,7 @@ impl Unlock {
     /// 32 bytes that the host keeps.
     #[must_use]
     pub fn raw_key(key: RawKey) -> Self {
-        Self(Inner::RawKey(key))
+        Self(Inner::RawKey(Arc::new(key)))
     }
 
     /// A key that stays where it is: in an HSM or a key management service.

@@ -137,6 +137,6 @@ impl<E> From<E> for Unrefreshed<E> {
 pub enum RefreshedBy {
     /// This call.
     ThisCall,
-    /// Another one, or the credentials were set anew: those that this call was given are out of date.
+    /// Another one, or the credentials were set again: those that this call was given are out of date.
     Another,
 }

@@ -185,6 +185,11 @@ impl TenantId {
         KeyRange::prefix(prefix.as_bytes())
     }
 
+    /// All values of all scopes.
+    pub(crate) fn all_values(&self) -> KeyRange {
+        self.range(&[&[VALUE]])
+    }
+
     /// The ids of all values.
     pub(crate) fn value_ids(&self) -> KeyRange {
         self.range(&[&[VALUE_ID]])

@@ -4,8 +4,9 @@ use std::str::FromStr;
 
 use crate::error::{Damage, Error};
 use crate::id::LinkedAccountId;
-use crate::model::{Cursor, Listing, PageRequest};
-use crate::row::parse_last_id;
+use crate::model::{Cursor, CursorError, Listing, PageRequest};
+use crate::row::{TenantRow, parse_last_id};
+use crate::scope::Scope;
 use crate::store::{Key, KeyRange, Scan, Versioned};
 use crate::tenant::{Needs, Tenant, View};
 
@@ -46,7 +47,66 @@ impl Tenant {
     }
 }
 
+impl Tenant {
+    /// A page of the scopes at which something is set, by the keys of values alone. From a scope with many values it goes
+    /// straight to the next one.
+    pub(crate) async fn scopes_with_values(&self, page: &PageRequest) -> Result<Listing<Scope>, Error> {
+        let all = self.id.all_values();
+        let mut rest = all.clone();
+        if let Some(cursor) = &page.after {
+            rest.start = self.end_of(&self.scope_at(cursor)?);
+        }
+        let mut items: Vec<Scope> = Vec::new();
+        loop {
+            let found = self.engine.read(Scan::new(rest.clone(), SCOPE_KEYS).keys_only()).await?;
+            for (key, _) in &found.rows {
+                // Not the key of a value: `verify` reports it, and it does not hide the rest.
+                let Some(TenantRow::Value(scope, _)) = self.id.parse_row(key.as_bytes()) else { continue };
+                if items.last() == Some(&*scope) {
+                    continue;
+                }
+                if items.len() == page.limit {
+                    let next = items.last().map(|last| self.scope_cursor(last));
+                    return Ok(Listing { items, next });
+                }
+                items.push(scope.into_owned());
+            }
+            // No rows end the list even if the store says `more`, so that a faulty store cannot keep the loop going.
+            let Some((last, _)) = found.rows.last().filter(|_| found.more) else {
+                return Ok(Listing { items, next: None });
+            };
+            rest = all.clone().after(last.as_bytes());
+            if let Some(scope) = items.last() {
+                rest.start = rest.start.max(self.end_of(scope));
+            }
+        }
+    }
+
+    /// Where the values of a scope end. There is such a key, since every scope ends with a byte that can be raised.
+    fn end_of(&self, scope: &Scope) -> Vec<u8> {
+        let KeyRange { start, end } = self.id.values(scope);
+        end.unwrap_or(start)
+    }
+
+    /// A cursor is how the keys of a scope's values begin.
+    fn scope_cursor(&self, scope: &Scope) -> Cursor {
+        let start = self.id.all_values().start.len();
+        Cursor(self.id.values(scope).start.get(start..).unwrap_or_default().to_vec())
+    }
+
+    fn scope_at(&self, cursor: &Cursor) -> Result<Scope, Error> {
+        let key = [self.id.all_values().start.as_slice(), &cursor.0, &[0; 12]].concat();
+        match self.id.parse_row(&key) {
+            Some(TenantRow::Value(scope, _)) => Ok(scope.into_owned()),
+            _ => Err(CursorError.into()),
+        }
+    }
+}
+
 /// The id at the end of the key of a listed row.
 pub(crate) fn listed_id<T: FromStr>(range: &KeyRange, key: &Key) -> Result<T, Error> {
     parse_last_id(range, key).ok_or_else(|| Error::damaged("the key of a listed row", Damage::Malformed))
 }
+
+/// Enough that scopes of few values cost a small part of a read each.
+const SCOPE_KEYS: usize = 512;

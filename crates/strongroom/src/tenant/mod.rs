@@ -137,7 +137,7 @@ impl Tenant {
         key: &Key,
         open: impl Fn(&Versioned) -> Result<T, Error>,
     ) -> Result<Option<(T, RowRevision)>, Error> {
-        let mut failed_at = None;
+        let (mut failed_at, mut may_follow) = (None, self.engine.kept.follows());
         loop {
             let Some(row) = self.engine.get(key.clone()).await? else { return Ok(None) };
             match open(&row) {
@@ -146,7 +146,10 @@ impl Tenant {
                 Err(Error::UnknownKey { .. }) if failed_at != Some(row.revision) => {
                     failed_at = Some(row.revision);
                 }
-                Err(error) => return Err(self.engine.if_rotated(error).await),
+                Err(error) => match self.engine.if_rotated(error).await {
+                    Error::UnknownKey { .. } if std::mem::take(&mut may_follow) => {}
+                    error => return Err(error),
+                },
                 Ok(opened) => return Ok(Some((opened, row.revision))),
             }
         }

@@ -165,7 +165,7 @@ impl Tenant {
         let since = self.engine.drop_old_keys();
         let asked = request.gets.len();
         let mut freshness = needs.freshness;
-        let mut may_move = true;
+        let (mut may_move, mut may_follow) = (true, self.engine.kept.follows());
         loop {
             // Before the caches are looked at and the store is read: a write in between moves the moment on, and
             // what was read then is neither trusted nor cached.
@@ -208,7 +208,10 @@ impl Tenant {
                 // The root may have been retired since the row was read. Then the next read finds the row under the
                 // new root.
                 Err(Error::UnknownKey { .. }) if std::mem::take(&mut may_move) => continue,
-                Err(error) => return Err(self.engine.if_rotated(error).await),
+                Err(error) => match self.engine.if_rotated(error).await {
+                    Error::UnknownKey { .. } if std::mem::take(&mut may_follow) => continue,
+                    error => return Err(error),
+                },
             }
             let keys: SmallVec<_> = keyrings.into_iter().map(without_tag).collect();
             let org_keys = keys.first().and_then(Option::as_deref);

@@ -54,6 +54,9 @@ impl Vault {
     /// [`Error::BackupFile`] if `out` cannot be written; [`Error::Contended`] if keys changed during the backup, which
     /// then has to be made again; [`Error::Damaged`] for rows that are not a vault's, and if there is no slot that
     /// opens the vault; [`Error::Store`].
+    ///
+    /// # Cancellation
+    /// Dropped, the file is of no use, and the vault is as it was.
     pub async fn backup(
         &self,
         out: impl Write + Send,

@@ -57,6 +57,10 @@ impl Vault {
     /// this copy took over; [`Error::Indeterminate`] if the target's last answer was lost: run the copy again;
     /// [`Error::Store`], with `Unsupported` for a target whose durability the vault's own options did not
     /// [accept](crate::VaultOptions::accept_durability).
+    ///
+    /// # Cancellation
+    /// Dropped, this vault takes writes as before or is retired, as after a crash: the same copy again completes it,
+    /// [`abandon_copy`](Self::abandon_copy) gives it up.
     pub async fn copy_to(
         &self,
         target: &impl Store,

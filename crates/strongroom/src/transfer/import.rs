@@ -65,6 +65,9 @@ impl<R: Read + Seek + Send> Backup<R> {
     /// # Errors
     /// Those of [`replace_original`](Self::replace_original); [`Error::Damaged`] and [`Error::UnknownKey`] for a row
     /// that does not open; [`Error::WrongKey`] if the interrupted run used another key; [`Error::Provider`].
+    ///
+    /// # Cancellation
+    /// Dropped, the store holds an unfinished restore, which nothing opens: the same restore again completes it.
     pub async fn restore_as_new(
         mut self,
         store: impl Store,
@@ -78,7 +81,10 @@ impl<R: Read + Seek + Send> Backup<R> {
             Some(Marker { purpose: Purpose::AsNew, store_id, transfer_id: known })
                 if known == transfer_id =>
             {
-                let roots = self.options.open_roots(&head_of(&store, store_id).await?, &unlock).await?;
+                let roots = head_of(&store, store_id)
+                    .await?
+                    .open_roots(&unlock, &self.options.argon2_bounds())
+                    .await?;
                 (store_id, roots, Vec::new())
             }
             Some(_) => return Err(Error::WrongStore(WrongStore::Unfinished)),

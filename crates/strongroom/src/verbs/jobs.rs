@@ -28,6 +28,9 @@ impl Vault {
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownKey`] and [`Error::UnknownVersion`] for the first row that cannot be read,
     /// or [`Error::Contended`]: the other jobs are finished first. [`Error::Store`].
+    ///
+    /// # Cancellation
+    /// Dropped, what is left of the jobs is done by the next call.
     pub async fn run_jobs(&self) -> Result<usize, Error> {
         let (mut finished, mut left) = (0, None);
         let mut rest = VaultKeys::jobs();
@@ -106,10 +109,15 @@ impl Vault {
                     let next = last.as_deref().and_then(|last| last.get(1..));
                     return Ok(Listing { items, next: next.map(|rest| Cursor(rest.to_vec())) });
                 }
-                match self.job_info(key, row) {
-                    Ok(info) => items.push(info),
-                    Err(error) => return Err(self.engine.if_rotated(error).await),
-                }
+                let info = match self.job_info(key, row) {
+                    Err(error) => match self.engine.if_rotated(error).await {
+                        // Under a root that was taken up, if rotations are followed.
+                        Error::UnknownKey { .. } => self.job_info(key, row),
+                        error => Err(error),
+                    },
+                    info => info,
+                };
+                items.push(info?);
                 last = Some(key.as_bytes().to_vec());
             }
             if !found.more || found.rows.is_empty() {

@@ -5,10 +5,11 @@ use crate::error::{Error, WrongStore};
 use crate::keys::Unlock;
 use crate::row::{Row, VaultRow};
 use crate::verbs::org::Org;
-use crate::verbs::vault::{Vault, VaultOptions};
+use crate::verbs::vault::Vault;
 
 impl Vault {
-    /// Locks the vault in this process: wipes the root key and every cached key. Verbs then fail with
+    /// Locks the vault in this process: wipes the root key, every cached key, and the key that opened the vault if it
+    /// is kept ([`VaultOptions::follow_root_rotations`](crate::VaultOptions::follow_root_rotations)). Verbs then fail with
     /// [`Error::Locked`] until [`unlock`](Self::unlock). A verb that is running may still finish, and holds its keys
     /// until it does.
     ///
@@ -27,6 +28,7 @@ impl Vault {
         self.engine.locks.set(|held| {
             held.vault = true;
             self.engine.roots.lock();
+            self.engine.kept.lock();
         });
         // After the lock is set. A verb that began earlier may still finish, but what it read is not cached any
         // more.
@@ -56,7 +58,7 @@ impl Vault {
         if head.store_id != engine.store_id {
             return Err(Error::WrongStore(WrongStore::OtherVault));
         }
-        let roots = VaultOptions::of_bounds(engine.argon2).open_roots(&head, &unlock).await?;
+        let roots = head.open_roots(&unlock, &engine.argon2).await?;
         // In one step, as `lock` is: otherwise a lock in between would leave the vault unlocked but without a root.
         engine.locks.set(|held| {
             if !roots.follows(&engine.roots.id()) {
@@ -64,6 +66,7 @@ impl Vault {
             }
             engine.caches.refuse_older(&Row::Vault(VaultRow::Store), roots.store_revision, moment)?;
             engine.roots.unlock(roots);
+            engine.kept.unlock(unlock);
             held.vault = false;
             Ok(())
         })
@@ -116,7 +119,7 @@ impl Org {
     pub async fn unlock(&self, unlock: Unlock) -> Result<(), Error> {
         let engine = &self.tenant.engine;
         let head = read_head(&*engine.store).await?;
-        let roots = VaultOptions::of_bounds(engine.argon2).open_roots(&head, &unlock).await?;
+        let roots = head.open_roots(&unlock, &engine.argon2).await?;
         if roots.active.key.id() != engine.roots.get()?.active.key.id() {
             return Err(Error::RootRotated);
         }

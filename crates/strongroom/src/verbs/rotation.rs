@@ -36,6 +36,9 @@ impl Vault {
     /// [`SlotError::Last`](crate::SlotError::Last) if none would be left; [`Error::RotationUnderway`] until the
     /// last rotation is finished; [`Error::Provider`], [`Error::KeyDerivation`]; [`Error::RootRotated`] if another
     /// engine was faster; [`Error::Indeterminate`] and [`Error::Store`].
+    ///
+    /// # Cancellation
+    /// Dropped, there is a new root and its job, or neither. [`run_jobs`](Self::run_jobs) finishes the job.
     pub async fn rotate_root(&self, rotation: RootRotation) -> Result<NewRoot, Error> {
         for _ in 0..ATTEMPTS_MAX {
             if let Some(new) = try_rotate_root(&self.engine, &rotation).await? {
@@ -84,6 +87,9 @@ impl Org {
     ///
     /// # Errors
     /// Those of [`KeyJob::run`].
+    ///
+    /// # Cancellation
+    /// Dropped, the job stands where its last batch left it. [`Vault::run_jobs`](crate::Vault::run_jobs) finishes it.
     pub async fn rotate_keys(&self) -> Result<JobReport, Error> {
         let keys = DataKeys::of_org(*self.id(), self.environment().clone());
         KeyJob::begin(&self.tenant.engine, TaskBody::DataKeys(keys.body())).await?.run().await
@@ -104,6 +110,9 @@ impl Account {
     ///
     /// # Errors
     /// Those of [`KeyJob::run`].
+    ///
+    /// # Cancellation
+    /// Dropped, the job stands where its last batch left it. [`Vault::run_jobs`](crate::Vault::run_jobs) finishes it.
     pub async fn rotate_keys(&self) -> Result<JobReport, Error> {
         self.refuse_ended().await?;
         let org = self.org();

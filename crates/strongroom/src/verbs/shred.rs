@@ -34,6 +34,10 @@ impl Org {
     ///
     /// # Errors
     /// Those of [`Org::delete_account`].
+    ///
+    /// # Cancellation
+    /// Dropped, nothing has happened, or the keys are destroyed; what is left goes with the next call of this, or of
+    /// [`Vault::run_jobs`](crate::Vault::run_jobs). Call it again for the receipt.
     pub async fn shred_account(&self, account: &LinkedAccountId) -> Result<ShredReceipt, Error> {
         let engine = &self.tenant.engine;
         let owner = [account];
@@ -153,6 +157,10 @@ impl Org {
     /// # Errors
     /// [`Error::Damaged`] and the like for an org keyring or job that cannot be read; [`Error::Contended`],
     /// [`Error::RootRotated`], [`Error::Store`].
+    ///
+    /// # Cancellation
+    /// Dropped, nothing has happened, or the keys are destroyed; what is left goes with the next call of this, or of
+    /// [`Vault::run_jobs`](crate::Vault::run_jobs). Call it again for the receipt.
     pub async fn shred(&self) -> Result<ShredReceipt, Error> {
         let tenant = &*self.tenant;
         let begin = until_landed(tenant, |freshness| begin_shred(tenant, freshness));

@@ -125,3 +125,41 @@ fn places_of_many_values_come_page_by_page_each_once() {
         Ok(())
     });
 }
+
+#[test]
+fn the_scopes_with_values_come_page_by_page_each_once_and_whatever_is_registered() {
+    with_small_store(async |org| {
+        let names: Vec<String> = (0..30).map(|number| format!("V{number:02}")).collect();
+        for name in &names {
+            org.define(text(name)).await?;
+        }
+        org.create_account(id("a1")).await?;
+        let mut scopes = vec![Scope::Org];
+        scopes.extend((0..7).map(|number| account(&format!("a{number}"))));
+        scopes.extend(["", "b", "bc"].map(|end| workflow(&format!("a{end}"))));
+        for (index, scope) in scopes.iter().enumerate() {
+            // One or many of them, so that a scope is longer than a page of the store, or not.
+            for name in names.iter().take(if index % 2 == 0 { 1 } else { 30 }) {
+                org.set_value(name, scope, "x").await?;
+            }
+        }
+        for limit in [1, 2, 5, 11, 1_000] {
+            let (mut page, mut listed) = (PageRequest::first(limit), Vec::new());
+            loop {
+                let found = org.scopes_with_values(page.clone()).await?;
+                assert!(found.items.len() <= limit);
+                listed.extend(found.items);
+                let Some(next) = found.next else { break };
+                page = page.after(next);
+            }
+            assert_eq!(listed, scopes);
+        }
+        org.delete_account(&id("a1")).await?;
+        let left = org.scopes_with_values(PageRequest::default()).await?.items;
+        assert_eq!(left, scopes.into_iter().filter(|scope| *scope != account("a1")).collect::<Vec<_>>());
+        let foreign: Cursor = "07".parse().unwrap();
+        let refused = org.scopes_with_values(PageRequest::default().after(foreign)).await;
+        assert!(matches!(refused, Err(Error::Invalid(Invalid::Cursor(_)))));
+        Ok(())
+    });
+}

@@ -36,6 +36,7 @@ mod events;
 mod explain;
 mod fence;
 mod fixture_backup;
+mod following;
 mod format_change;
 mod format_change_memory;
 mod format_change_orders;

@@ -251,7 +251,7 @@ impl KeyJob {
         &self,
         open: impl Fn(&Versioned) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
-        let mut failed_at = None;
+        let (mut failed_at, mut may_follow) = (None, self.engine.kept.follows());
         loop {
             let found = self.engine.get(VaultRow::KeyJob(self.id).key()).await?;
             let Some(row) = found else { return Ok(None) };
@@ -260,7 +260,10 @@ impl KeyJob {
                 Err(Error::UnknownKey { .. }) if failed_at != Some(row.revision) => {
                     failed_at = Some(row.revision);
                 }
-                Err(error) => return Err(self.engine.if_rotated(error).await),
+                Err(error) => match self.engine.if_rotated(error).await {
+                    Error::UnknownKey { .. } if std::mem::take(&mut may_follow) => {}
+                    error => return Err(error),
+                },
                 Ok(opened) => return Ok(Some(opened)),
             }
         }

@@ -30,6 +30,10 @@ impl Org {
     ///
     /// # Errors
     /// [`Error::AccountNotFound`]. An error during the sweep is returned too, but then the account is already gone.
+    ///
+    /// # Cancellation
+    /// Dropped, nothing has happened, or it is gone for every reader. What is left of its rows goes with the next call
+    /// of this, or of [`Vault::run_jobs`](crate::Vault::run_jobs).
     pub async fn delete_account(&self, account: &LinkedAccountId) -> Result<(), Error> {
         self.delete_account_with(account, WriteOptions::default()).await
     }

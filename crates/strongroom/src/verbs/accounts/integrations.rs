@@ -98,6 +98,10 @@ impl Account {
     /// # Errors
     /// [`Error::IntegrationNotFound`]. An error during the sweep is returned too, but then the integration is already
     /// gone.
+    ///
+    /// # Cancellation
+    /// Dropped, nothing has happened, or it is gone for every reader. What is left of its rows goes with the next call
+    /// of this, or of [`Vault::run_jobs`](crate::Vault::run_jobs).
     pub async fn delete_integration(&self, integration: &IntegrationId) -> Result<(), Error> {
         let tenant = &*self.org().tenant;
         let delete = until_landed(tenant, |freshness| self.try_delete_integration(integration, freshness));

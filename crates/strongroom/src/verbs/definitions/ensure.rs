@@ -16,11 +16,11 @@ use crate::verbs::org::Org;
 pub struct Ensured {
     /// Those that were defined.
     pub added: Vec<String>,
-    /// Those that were described anew or allow more scopes now.
+    /// Those that got another description or allow more scopes now.
     pub changed: Vec<String>,
-    /// Those that stood as they were asked for.
+    /// Those that were stored as they were asked for.
     pub unchanged: Vec<String>,
-    /// Those that stand otherwise, as they did.
+    /// Those that are stored otherwise. They stay as they are.
     pub differing: Vec<DefinitionDiffers>,
 }
 

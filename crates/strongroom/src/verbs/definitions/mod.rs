@@ -108,6 +108,10 @@ impl Org {
     /// # Errors
     /// [`Error::DefinitionNotFound`]. An error during the sweep is returned too, but then the definition is already
     /// gone.
+    ///
+    /// # Cancellation
+    /// Dropped, nothing has happened, or it is gone for every reader. What is left of its rows goes with the next call
+    /// of this, or of [`Vault::run_jobs`](crate::Vault::run_jobs).
     pub async fn delete_definition(&self, definition: impl Into<DefinitionRef<'_>>) -> Result<(), Error> {
         self.delete_definition_with(definition, WriteOptions::default()).await
     }

@@ -128,6 +128,27 @@ impl Org {
         self.tenant.observed(Call::of("values_of").definition(&definition), list).await
     }
 
+    /// The scopes at which something is set: the org first, then accounts, then workflows, both in the byte order of
+    /// their ids. An account is among them whether or not it is registered. Nothing is opened: it costs a read for each
+    /// 512 values, and one more for each scope that has more. What a delete of a definition or account that was
+    /// interrupted has left is among it until [`Vault::run_jobs`](crate::Vault::run_jobs).
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// use strongroom::{PageRequest, Scope};
+    /// let workflow = Scope::Workflow("wf_1".parse()?);
+    /// org.set_value("PORT", &workflow, "80").await?;
+    /// assert_eq!(org.scopes_with_values(PageRequest::first(100)).await?.items, [workflow]);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Invalid::Cursor`](crate::Invalid::Cursor).
+    pub async fn scopes_with_values(&self, page: PageRequest) -> Result<Listing<Scope>, Error> {
+        let list = self.tenant.scopes_with_values(&page);
+        self.tenant.observed(Call::of("scopes_with_values"), list).await
+    }
+
     /// A dry run of [`set_value`](Self::set_value): checks the value without writing it.
     ///
     /// ```

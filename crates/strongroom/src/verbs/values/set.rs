@@ -137,6 +137,9 @@ impl Org {
     ///
     /// # Errors
     /// Those of `set_values`, but for `TooManyValues`.
+    ///
+    /// # Cancellation
+    /// Dropped, the parts that `progress` was called for are set, and the next one may be.
     pub async fn set_values_in_parts(
         &self,
         values: &[NewValue<'_>],

@@ -1,7 +1,7 @@
 //! A vault: one store, opened with a key.
 
-pub(crate) mod open_slot;
 pub(crate) mod options;
+mod raise_slot;
 mod tenants;
 
 use std::sync::Arc;
@@ -51,6 +51,8 @@ impl Vault {
     /// It writes in only one case: if a passphrase opens a slot whose key derivation is cheaper than
     /// [`VaultOptions::argon2`], that slot is sealed again at the new cost. If the write fails, the vault opens all
     /// the same. [`VaultOptions::without_slot_upgrade`] turns this off.
+    ///
+    /// Call [`run_jobs`](Self::run_jobs) once it is open: it finishes what a crash interrupted.
     ///
     /// ```
     /// # futures_executor::block_on(async {
@@ -109,6 +111,22 @@ impl Vault {
     #[must_use]
     pub fn org(&self, org: OrgId, environment: Environment) -> Org {
         Org::new(Arc::clone(&self.engine), org, environment)
+    }
+
+    /// The store under the vault, if it is an `S`: for what its crate offers beside the trait, such as statistics. The
+    /// vault stays its only user, so nothing is checked for the writes of others. Write nothing to it that is the vault's.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// use strongroom::{RawKey, Unlock, Vault};
+    /// use strongroom_memory::MemoryStore;
+    /// let vault = Vault::create(MemoryStore::new(), Unlock::raw_key(RawKey::generate()?)).await?;
+    /// assert!(vault.store::<MemoryStore>().is_some());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn store<S: Store>(&self) -> Option<&S> {
+        (*self.engine.store).as_any().downcast_ref()
     }
 
     /// The id of the store, as 32 hexadecimal digits: what [`VaultOptions::expect_store_id`] takes.

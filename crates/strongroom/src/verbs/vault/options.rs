@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::open_slot::OpenedSlot;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::engine::cache::Caches;
 use crate::engine::chains::Chains;
 use crate::engine::gate::{Gate, Pass};
 use crate::engine::head::{Head, read_head, refuse_unasked, refuse_used};
 use crate::engine::observer::Observer;
+use crate::engine::open_slot::OpenedSlot;
 use crate::engine::tally::Tallies;
 use crate::engine::turns::Turns;
 use crate::engine::watch::Watchers;
-use crate::engine::{Engine, Runs};
+use crate::engine::{Engine, Kept, Runs};
 use crate::envelope::{Argon2Bounds, Argon2Params, DekId, KeyMaterial, StoreId};
 use crate::error::{Damage, Error, WrongStore};
 use crate::format::PatternCache;
@@ -44,6 +44,8 @@ pub struct VaultOptions {
     root_id: Option<DekId>,
     mark: Option<Mark>,
     durability: Option<Durability>,
+    follows_roots: bool,
+    kept: Option<Unlock>,
     /// Those of a vault that is created or restored.
     pub(crate) settings: Settings,
 }
@@ -66,6 +68,8 @@ impl Default for VaultOptions {
             root_id: None,
             mark: None,
             durability: None,
+            follows_roots: false,
+            kept: None,
             settings: Settings::default(),
         }
     }
@@ -109,7 +113,7 @@ impl VaultOptions {
         self
     }
 
-    /// Tells `observer` of every verb on what an org holds. Without one, nothing is measured.
+    /// Calls `observer` for every verb on what an org holds. Without one, nothing is measured.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.observer = Some(Arc::new(observer));
@@ -200,6 +204,32 @@ impl VaultOptions {
         self
     }
 
+    /// Takes up a root key that another process rotates in, if the key that this vault is opened with opens it too, so
+    /// that every handle goes on as before. Otherwise, and always without this option, verbs fail with
+    /// [`Error::RootRotated`] until the host opens the vault again. For vaults that several processes have open.
+    ///
+    /// The passphrase, raw key or key provider stays in memory until the vault is dropped or
+    /// [locked](Vault::lock). The first verb that finds the root rotated opens the slot, which costs a key derivation
+    /// for a passphrase; the others wait for it. With [`expect_root_id`](Self::expect_root_id) nothing is taken up.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// use strongroom::{Environment, RawKey, RootRotation, Unlock, VaultOptions};
+    /// let (store, key) = (std::sync::Arc::new(strongroom_memory::MemoryStore::new()), RawKey::generate()?);
+    /// let key = Unlock::raw_key(key);
+    /// let here = VaultOptions::default().follow_root_rotations().create(store.clone(), key.clone()).await?;
+    /// let elsewhere = VaultOptions::default().open(store, key.clone()).await?;
+    /// elsewhere.rotate_root(RootRotation::new().keep(key)).await?.job.run().await?;
+    /// let org = here.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
+    /// assert!(org.create_account("user_12345".parse()?).await.is_ok());
+    /// # Ok::<(), strongroom::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn follow_root_rotations(mut self) -> Self {
+        self.follows_roots = true;
+        self
+    }
+
     /// Accepts a store whose acknowledged writes survive only this: the one that the vault is created in, opened from,
     /// restored into, or copied to. Without it, a store with [`Durability::ProcessCrash`] is refused.
     #[must_use]
@@ -234,10 +264,11 @@ impl VaultOptions {
     /// Those of [`Vault::create`], [`WrongStore::OtherVault`](crate::WrongStore::OtherVault) if the id, root or mark of
     /// a vault is expected, [`Error::KeyDerivation`] for parameters out of bounds, and [`Error::Provider`] if the key
     /// provider fails.
-    pub async fn create(self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
+    pub async fn create(mut self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
         self.refuse_unasked(&store)?;
         refuse_used(&store).await?;
         let (store_id, roots, pass) = self.write_new_vault(&store, &unlock).await?;
+        self.keep(unlock);
         Ok(self.assemble(store, store_id, roots, Some(pass)))
     }
 
@@ -255,11 +286,14 @@ impl VaultOptions {
     ///
     /// # Errors
     /// Those of [`Vault::open_or_create`]; [`WrongStore::OtherVault`] for an empty store if a vault was expected.
-    pub async fn open_or_create(self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
+    pub async fn open_or_create(mut self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
         self.refuse_unasked(&store)?;
         if let Err(Error::WrongStore(WrongStore::NoVault)) = read_head(&store).await {
             match self.write_new_vault(&store, &unlock).await {
-                Ok((store_id, roots, pass)) => return Ok(self.assemble(store, store_id, roots, Some(pass))),
+                Ok((store_id, roots, pass)) => {
+                    self.keep(unlock);
+                    return Ok(self.assemble(store, store_id, roots, Some(pass)));
+                }
                 // Another caller was faster: open what it created.
                 Err(Error::WrongStore(WrongStore::HoldsVault)) => {}
                 Err(error) => return Err(error),
@@ -316,7 +350,7 @@ impl VaultOptions {
     /// # Errors
     /// Those of [`Vault::open`]; [`WrongStore::OtherVault`](crate::WrongStore::OtherVault) if an expected id differs,
     /// or the mark is another store's; [`Error::RolledBack`] if the store is older than the mark.
-    pub async fn open(self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
+    pub async fn open(mut self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
         self.refuse_unasked(&store)?;
         let head = read_head(&store).await?;
         // Before a key is used: a wrong store should not cost a key derivation or a call to a provider.
@@ -326,7 +360,8 @@ impl VaultOptions {
         if self.mark.is_some_and(|mark| mark.store_id != head.store_id) {
             return Err(Error::WrongStore(WrongStore::OtherVault));
         }
-        let OpenedSlot { slot, row_revision: row, root } = self.open_slots(&head, &unlock).await?;
+        let OpenedSlot { slot, row_revision: row, root } =
+            head.open_slots(&unlock, &self.argon2_bounds()).await?;
         let root = Root::new(root);
         if self.root_id.is_some_and(|expected| expected != *root.key.id()) {
             return Err(Error::WrongStore(WrongStore::OtherVault));
@@ -350,9 +385,14 @@ impl VaultOptions {
             Some(row) => (roots.at(row), read.next()),
             None => (roots, read),
         };
+        self.keep(unlock);
         let vault = self.assemble(store, head.store_id, roots, pass);
         vault.engine.caches.wrote(&VaultRow::Store.key(), revision);
         Ok(vault)
+    }
+
+    fn keep(&mut self, unlock: Unlock) {
+        self.kept = Some(unlock).filter(|_| self.follows_roots && self.root_id.is_none());
     }
 
     /// Refuses a store whose durability was not asked for.
@@ -360,21 +400,11 @@ impl VaultOptions {
         refuse_unasked(store, self.durability)
     }
 
-    /// The root keys of a vault, opened from its head by the rules of [`open`](Self::open).
-    pub(crate) async fn open_roots(&self, head: &Head, unlock: &Unlock) -> Result<Roots, Error> {
-        let OpenedSlot { slot, root, .. } = self.open_slots(head, unlock).await?;
-        let root = Root::new(root);
-        let store_row = head.open_store_row(&root.key)?;
-        if store_row.body.held(slot).is_none() {
-            return Err(Error::damaged("the key slot", Damage::Inconsistent));
-        }
-        Ok(Roots::new(root, &store_row))
-    }
-
     /// The root key of a backup of one org. Such a file has no `store` row to check against, and only one slot, which
     /// was made with the file.
     pub(crate) async fn open_file_root(&self, head: &Head, unlock: &Unlock) -> Result<Roots, Error> {
-        let OpenedSlot { root, row_revision: row, .. } = self.open_slots(head, unlock).await?;
+        let OpenedSlot { root, row_revision: row, .. } =
+            head.open_slots(unlock, &self.argon2_bounds()).await?;
         Ok(Roots::first(Root::new(root), row))
     }
 
@@ -394,11 +424,6 @@ impl VaultOptions {
         let rows =
             vec![(VaultRow::Slot(slot.place.id).key(), slot.encode()), (VaultRow::Store.key(), store_row)];
         Ok(NewVault { store_id, root, rows })
-    }
-
-    /// The defaults, except for the bounds of the key derivation.
-    pub(crate) fn of_bounds(bounds: Argon2Bounds) -> Self {
-        Self { argon2: bounds.today, argon2_ceiling: bounds.ceiling, ..Self::default() }
     }
 
     pub(crate) fn argon2_bounds(&self) -> Argon2Bounds {
@@ -425,6 +450,7 @@ impl VaultOptions {
             durability: self.durability,
             tallies: Arc::new(Tallies::new(self.quotas, self.cache_entries_max)),
             history_versions: self.history_versions,
+            kept: Arc::new(Kept::of(self.kept)),
             clock: self.clock.into(),
             latest_id: Arc::default(),
             observer: self.observer,

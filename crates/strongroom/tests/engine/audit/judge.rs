@@ -393,6 +393,12 @@ impl<'o> Judge<'o> {
             let known = swept.is_some_and(|id| Some(&**id) == job.bytes());
             self.must(known, key, "is being deleted, and its job is gone");
         }
+        if let Some(note) = body.at(3) {
+            let at = |entry| note.at(entry).and_then(Cbor::uint);
+            let has_id = note.at(0).and_then(Cbor::bytes).is_some_and(|id| id.len() == 12);
+            let lasts = at(1).is_some() && at(1) <= at(2) && at(3).is_none_or(|end| end <= 1);
+            self.must(has_id && lasts, key, "holds a refresh that is none");
+        }
         Some(())
     }
 

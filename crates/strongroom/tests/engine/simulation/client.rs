@@ -1,8 +1,11 @@
 //! What one action does through the public API, and what its answer says of each cell.
 
+use std::time::Duration;
+
 use strongroom::{
-    DataKeys, DefinitionChange, Error, ErrorKind, Expected, FormatChange, LengthBounds, NewValue, OnMismatch,
-    Org, Origin, PageRequest, Records, Resolved, RootRotation, Scope, ScopeKind, ScopePath, Scopes, Secret,
+    Credentials, DataKeys, DefinitionChange, Error, ErrorKind, Expected, FormatChange, IntegrationId,
+    LengthBounds, NewCredential, NewValue, OnMismatch, OnUncertain, Org, Origin, PageRequest, Records,
+    Refresh, RefreshedBy, Resolved, RootRotation, Scope, ScopeKind, ScopePath, Scopes, Secret, Unrefreshed,
     Upsert, VarFormat, Vault, WriteOptions,
 };
 
@@ -44,7 +47,9 @@ pub(crate) fn attempted(action: Action, token: u64) -> Vec<Effect> {
         Action::SetEverywhere(name) => (0..SCOPES_LEN).map(|at| put(Cell::Value(name, at))).collect(),
         Action::Unset(name, scope) => vec![take(Cell::Value(name, scope))],
         Action::UpsertAccount(id, key) => vec![put(Cell::Account(id)), put(Cell::Credential(id, key))],
-        Action::UpsertCredential(id, key) => vec![put(Cell::Credential(id, key))],
+        Action::UpsertCredential(id, key) | Action::RefreshCredential(id, key) => {
+            vec![put(Cell::Credential(id, key))]
+        }
         Action::DeleteCredential(id, key) => vec![take(Cell::Credential(id, key))],
         Action::DeleteAccount(id) | Action::ShredAccount(id) => account_gone(id),
         Action::ShredOrg => everything(|cell| Effect::write(cell, Saw::Anything, None)),
@@ -135,6 +140,7 @@ async fn attempt(action: Action, vault: &Vault, org: &Org, token: u64) -> Result
         Action::UpsertAccount(..)
         | Action::UpsertCredential(..)
         | Action::GetCredential(..)
+        | Action::RefreshCredential(..)
         | Action::DeleteCredential(..)
         | Action::DeleteAccount(_)
         | Action::ShredAccount(_) => on_account(action, org, token).await,
@@ -227,6 +233,7 @@ async fn on_account(action: Action, org: &Org, token: u64) -> Result<Vec<Effect>
             let seen = saw(found.as_ref().map(|found| &found.value));
             Ok(vec![Effect::read(Cell::Credential(id, key), seen)])
         }
+        Action::RefreshCredential(id, key) => Ok(vec![there(id), refresh(org, id, key, token).await?]),
         Action::DeleteCredential(id, key) => {
             let stood = org.account(account(id)).delete_credential(key).await?;
             Ok(vec![there(id), Effect::write(Cell::Credential(id, key), is_there(stood), None)])
@@ -235,6 +242,24 @@ async fn on_account(action: Action, org: &Org, token: u64) -> Result<Vec<Effect>
         Action::ShredAccount(id) => org.shred_account(&account(id)).await.map(|_| account_gone(id)),
         other => unreachable!("{other:?} is not about an account"),
     }
+}
+
+async fn refresh(org: &Org, id: &'static str, key: &'static str, token: u64) -> Result<Effect, Error> {
+    let app = org.account(account(id)).app(IntegrationId::default_app());
+    let (cell, before) = (Cell::Credential(id, key), std::cell::Cell::new(Saw::Anything));
+    let seen = |credentials: &Credentials| saw(credentials.get(key).map(|found| &found.value));
+    let exchange = async |old: &Credentials| {
+        before.set(seen(old));
+        Ok::<_, Unrefreshed<Error>>(vec![NewCredential::new(key, written(token))])
+    };
+    // The pauses pass at once, and leases end within a run.
+    let lease = Refresh::new(|_| std::future::ready(())).lease(LEASE).wait(LEASE);
+    let policy = lease.on_uncertain(OnUncertain::TryKept);
+    let done = app.refresh(app.get_all().await?, &policy, exchange).await?;
+    Ok(match done.by {
+        RefreshedBy::ThisCall => Effect::write(cell, before.get(), Some(token)),
+        _ => Effect::read(cell, seen(&done.credentials)),
+    })
 }
 
 async fn on_record(action: Action, org: &Org, token: u64) -> Result<Vec<Effect>, Error> {
@@ -312,7 +337,10 @@ fn missing(action: Action) -> Vec<Effect> {
         | Action::Unset(name, _)
         | Action::Get(name, _)
         | Action::Resolve(name) => vec![none(Cell::Definition(name))],
-        Action::UpsertCredential(id, _) | Action::GetCredential(id, _) | Action::DeleteCredential(id, _) => {
+        Action::UpsertCredential(id, _)
+        | Action::RefreshCredential(id, _)
+        | Action::GetCredential(id, _)
+        | Action::DeleteCredential(id, _) => {
             vec![none(Cell::Account(id))]
         }
         Action::DeleteAccount(id) | Action::ShredAccount(id) => vec![none(Cell::Account(id))],
@@ -402,3 +430,6 @@ fn path() -> ScopePath {
 
 /// The scopes of the path.
 const PATH: [usize; 3] = [3, 1, 0];
+
+/// The shortest that there is.
+const LEASE: Duration = Duration::from_secs(1);

@@ -34,6 +34,8 @@ pub(crate) enum Action {
     UpsertAccount(Name, Name),
     UpsertCredential(Name, Name),
     GetCredential(Name, Name),
+    /// By whoever has the lease of the integration.
+    RefreshCredential(Name, Name),
     DeleteCredential(Name, Name),
     DeleteAccount(Name),
     ShredAccount(Name),
@@ -152,7 +154,8 @@ fn action(dice: &mut Dice, actors_len: usize) -> Action {
         45..47 => Action::ResolveAll,
         47..52 => Action::UpsertAccount(account, key),
         52..57 => Action::UpsertCredential(account, key),
-        57..60 => Action::GetCredential(account, key),
+        57..59 => Action::GetCredential(account, key),
+        59..60 => Action::RefreshCredential(account, key),
         60..61 => Action::DeleteCredential(account, key),
         61..64 => Action::DeleteAccount(account),
         64..65 => Action::ShredAccount(account),

@@ -1,0 +1,109 @@
+//! The key that opened the vault, kept so that a root key which another engine rotated in is taken up.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::engine::Engine;
+use crate::engine::head::read_head;
+use crate::engine::turns::Turns;
+use crate::envelope::DekId;
+use crate::error::{Error, ErrorKind};
+use crate::keys::Unlock;
+use crate::row::{Row, VaultRow};
+use crate::store::RowRevision;
+
+/// What a host that follows rotations of the root key left with the engine.
+#[derive(Default)]
+pub(crate) struct Kept {
+    state: Mutex<State>,
+    /// Opening a slot may cost a key derivation, so it is done once for all who find the root rotated.
+    turns: Turns,
+}
+
+#[derive(Default)]
+struct State {
+    /// Whether the host asked for it.
+    follows: bool,
+    /// `None` while the vault is locked.
+    unlock: Option<Unlock>,
+    /// The `store` row whose root it did not open: it is not tried again on the same one.
+    refused: Option<RowRevision>,
+}
+
+impl Kept {
+    pub(crate) fn of(unlock: Option<Unlock>) -> Self {
+        let state = State { follows: unlock.is_some(), unlock, refused: None };
+        Self { state: Mutex::new(state), turns: Turns::default() }
+    }
+
+    /// Whether rows under an unknown root may open once it was taken up.
+    pub(crate) fn follows(&self) -> bool {
+        self.state().follows
+    }
+
+    /// Forgets the key, with the others of the vault.
+    pub(crate) fn lock(&self) {
+        self.state().unlock = None;
+    }
+
+    /// Keeps the key that ended the lock, if the host asked for it.
+    pub(crate) fn unlock(&self, unlock: Unlock) {
+        let mut state = self.state();
+        if state.follows {
+            (state.unlock, state.refused) = (Some(unlock), None);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Engine {
+    /// Takes up the root that another engine made active in place of the one with the id `known`.
+    ///
+    /// # Errors
+    /// [`Error::RootRotated`] if no key is kept, or the one that is does not open it.
+    pub(crate) async fn take_up_root(&self, known: DekId) -> Result<(), Error> {
+        if self.kept.state().unlock.is_none() {
+            return Err(Error::RootRotated);
+        }
+        // Not the turn at the row itself: a verb that lost a race for that row has it while it waits here.
+        let _turn = self.kept.turns.take(&BTreeSet::from([VaultRow::Store.key()])).await;
+        if self.roots.id() != known {
+            return Ok(());
+        }
+        let moment = self.caches.moment();
+        let head = read_head(&*self.store).await?;
+        let read = head.store_row.as_ref().map(|row| row.revision);
+        let unlock = {
+            let state = self.kept.state();
+            state.unlock.clone().filter(|_| state.refused.is_none() || state.refused != read)
+        };
+        let Some(unlock) = unlock.filter(|_| head.store_id == self.store_id) else {
+            return Err(Error::RootRotated);
+        };
+        let roots = match head.open_roots(&unlock, &self.argon2).await {
+            Ok(roots) => roots,
+            // A key provider that is out of reach says nothing of the key.
+            Err(error) if error.kind() == ErrorKind::Busy => return Err(error),
+            Err(_) => {
+                self.kept.state().refused = read;
+                return Err(Error::RootRotated);
+            }
+        };
+        // In one step, as `lock` is: otherwise a lock in between would find the root back.
+        self.locks.set(|held| {
+            if held.vault {
+                return Err(Error::Locked);
+            }
+            // Every rotation raises the revision: a root of before is that of an older copy of the store.
+            self.caches.refuse_older(&Row::Vault(VaultRow::Store), roots.store_revision, moment)?;
+            self.roots.change(|now| match *now.active.key.id() == known {
+                true => roots.clone().with_coming(now.coming.clone()),
+                false => now.clone(),
+            });
+            Ok(())
+        })
+    }
+}
