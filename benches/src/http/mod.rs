@@ -82,7 +82,7 @@ struct Requests {
 /// The service as `strongroom serve` sets it up, over a filled vault.
 fn service(store: impl Store) -> (Service, Vec<Requests>) {
     let metrics = Metrics::new();
-    let filled = Filled::new(MeasuredStore::new(store, &metrics), Population::of_values(10_000));
+    let filled = Filled::new(MeasuredStore::new(store, metrics.vault()), Population::of_values(10_000));
     let asked = filled.ask(&crate::population::Request { org: 0, account: 0, workflow: 0, definition: 0 });
     let (key, definition) = futures_executor::block_on(async {
         for number in 0..CONNECTIONS {

@@ -65,11 +65,11 @@ impl Session {
         // Nobody may be there any more to read or to type anything.
         let unlock = keys::existing_unattended(config).ok_or(Error::WrongKey)?;
         store.share();
-        options(config).open(MeasuredStore::new(store, metrics), unlock).await
+        observed(config, metrics).open(MeasuredStore::new(store, metrics.vault()), unlock).await
     }
 
-    /// Opens the existing vault, or creates one if the store is empty; counts the calls of the store. `start` returns
-    /// the key of a new vault and what else it needs, which comes back only if the vault was created.
+    /// Opens the existing vault, or creates one if the store is empty; counts its verbs and the calls of the store.
+    /// `start` returns the key of a new vault and what else it needs, which comes back only if the vault was created.
     pub(crate) async fn open_or_create<T>(
         config: &Config,
         shown: &DoorStore,
@@ -77,16 +77,19 @@ impl Session {
         output: &Output,
         start: impl FnOnce() -> Result<(Unlock, T), Failure>,
     ) -> Result<(Self, Option<T>), Failure> {
-        let store = MeasuredStore::new(shown.clone(), metrics);
+        let store = MeasuredStore::new(shown.clone(), metrics.vault());
         if is_empty(&store).await? {
             KeptMark::of(config)?.refuse_empty(&config.store)?;
             let (unlock, started) = start()?;
-            let vault = options(config).create(store, unlock).await?;
+            let vault = observed(config, metrics).create(store, unlock).await?;
             let session = Self::of(vault, config, KeptMark::unset(&config.store)?);
             return Ok((session.with_door(shown, config, output), Some(started)));
         }
-        let session = Self::open_with(config, store, keys::existing(config, output)?, output).await?;
-        Ok((session.with_door(shown, config, output), None))
+        let mut mark = KeptMark::of(config)?;
+        let unlock = keys::existing(config, output)?;
+        let vault = mark.guard(observed(config, metrics)).open(store, unlock).await?;
+        mark.accept(&vault, output).await;
+        Ok((Self::of(vault, config, mark).with_door(shown, config, output), None))
     }
 
     fn of(vault: Vault, config: &Config, mark: KeptMark) -> Self {
@@ -130,6 +133,11 @@ impl Session {
 /// How every command opens a vault: `undo` needs the former versions.
 fn options(config: &Config) -> VaultOptions {
     VaultOptions::default().history_versions(HISTORY_VERSIONS).quotas(config.quotas.quotas())
+}
+
+/// The same, with each verb counted.
+fn observed(config: &Config, metrics: &Metrics) -> VaultOptions {
+    options(config).observer(metrics.vault().clone())
 }
 
 /// Writes of the handle have the user who runs the command as their author. A name that is no actor's leaves them

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 #[allow(clippy::print_stdout, reason = "what it prints is what it is for")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let metrics = Metrics::new();
-    let store = MeasuredStore::new(MemoryStore::new(), &metrics);
+    let store = MeasuredStore::new(MemoryStore::new(), metrics.vault());
     let vault = Vault::create(store, Unlock::raw_key(RawKey::generate()?)).await?;
     let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
     let key = ApiKeys::of(&org)?.create(NewApiKey::named("example")).await?.key;

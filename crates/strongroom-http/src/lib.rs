@@ -15,7 +15,6 @@ mod error;
 mod limits;
 mod load;
 mod logins;
-mod measured;
 mod metrics;
 mod observe;
 mod openapi;
@@ -40,7 +39,6 @@ pub use auth::{
     ApiKeyInfo, ApiKeyPage, ApiKeys, CreatedApiKey, Grant, GrantError, NewApiKey, Right, UnknownRight,
 };
 pub use limits::{Limits, Rate};
-pub use measured::MeasuredStore;
 pub use metrics::Metrics;
 pub use read_notes::WhenFull;
 pub use resuming::{ResumingStore, StoreHealth};
@@ -50,5 +48,7 @@ pub use server::serve;
 pub use server::serve_tls;
 pub use service::{Service, ServiceOptions};
 pub use status::{ErrorCode, ErrorStatus, HttpErrorType};
+/// The counters of a vault and of its store: the crate `strongroom-metrics`.
+pub use strongroom_metrics::{MeasuredStore, VaultMetrics};
 #[cfg(feature = "tls")]
 pub use tls::Tls;

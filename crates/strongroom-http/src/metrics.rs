@@ -1,4 +1,4 @@
-//! Prometheus metrics: how many and how long, never a value or a name.
+//! Prometheus metrics of requests, beside those of the vault: how many and how long, never a value or a name.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use strongroom_metrics::VaultMetrics;
 
 /// The counters of a service and of the store under it. Cheap to clone; every clone counts into the same.
 #[derive(Clone)]
@@ -26,8 +27,7 @@ struct Inner {
     request_seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
     requests_in_flight: Gauge,
     notes_lost: Counter,
-    store_calls: Family<StoreLabels, Counter>,
-    store_seconds: Family<CallLabels, Histogram, fn() -> Histogram>,
+    vault: VaultMetrics,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -47,17 +47,6 @@ struct RouteLabels {
 #[derive(Clone, Debug)]
 pub(crate) struct Pattern(Option<MatchedPath>);
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StoreLabels {
-    call: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CallLabels {
-    call: &'static str,
-}
-
 impl Metrics {
     /// Counters, all at zero.
     #[must_use]
@@ -66,8 +55,6 @@ impl Metrics {
         let request_seconds = Family::new_with_constructor(histogram as fn() -> Histogram);
         let requests_in_flight = Gauge::default();
         let notes_lost = Counter::default();
-        let store_calls = Family::default();
-        let store_seconds = Family::new_with_constructor(histogram as fn() -> Histogram);
         let mut registry = Registry::with_prefix("strongroom");
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The release of this service", build);
@@ -76,18 +63,15 @@ impl Metrics {
         registry.register_with_unit("http_request", help, Unit::Seconds, Clone::clone(&request_seconds));
         registry.register("http_requests_in_flight", "Requests at work", requests_in_flight.clone());
         registry.register("audit_notes_lost", "Reads that were not noted in the audit", notes_lost.clone());
-        registry.register("store_calls", "Calls of the backend by outcome", Clone::clone(&store_calls));
-        let help = "Time of a call of the backend";
-        registry.register_with_unit("store_call", help, Unit::Seconds, Clone::clone(&store_seconds));
-        Self(Arc::new(Inner {
-            registry,
-            requests,
-            request_seconds,
-            requests_in_flight,
-            notes_lost,
-            store_calls,
-            store_seconds,
-        }))
+        let vault = VaultMetrics::new();
+        Self(Arc::new(Inner { registry, requests, request_seconds, requests_in_flight, notes_lost, vault }))
+    }
+
+    /// The counters of the vault and of the store under it, which [`MeasuredStore`](crate::MeasuredStore) and
+    /// [`VaultOptions::observer`](strongroom::VaultOptions::observer) take.
+    #[must_use]
+    pub fn vault(&self) -> &VaultMetrics {
+        &self.0.vault
     }
 
     /// All counters in the OpenMetrics text format. At `/metrics` a service also has those of the vault's caches.
@@ -101,6 +85,7 @@ impl Metrics {
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = encode_registry(&mut text, &self.0.registry);
+        text += &self.0.vault.families();
         for registry in more {
             let _ = encode_registry(&mut text, registry);
         }
@@ -127,15 +112,6 @@ impl Metrics {
     pub(crate) fn lost_notes(&self, count: usize) {
         self.0.notes_lost.inc_by(count as u64);
     }
-
-    /// The counters of one call of the backend, looked up once.
-    pub(crate) fn store_meter(&self, call: &'static str) -> StoreMeter {
-        let calls = self.0.store_calls.clone();
-        // Looked up here and not for every call: the family is behind a lock.
-        let succeeded = calls.get_or_create_owned(&StoreLabels { call, outcome: "ok" });
-        let seconds = self.0.store_seconds.get_or_create_owned(&CallLabels { call });
-        StoreMeter { call, calls, succeeded, seconds }
-    }
 }
 
 impl Default for Metrics {
@@ -147,26 +123,6 @@ impl Default for Metrics {
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Metrics")
-    }
-}
-
-/// The counters of one call of the backend.
-#[derive(Debug)]
-pub(crate) struct StoreMeter {
-    call: &'static str,
-    calls: Family<StoreLabels, Counter>,
-    succeeded: Counter,
-    seconds: Histogram,
-}
-
-impl StoreMeter {
-    /// Counts a call that succeeded, or failed with `outcome`.
-    pub(crate) fn count(&self, outcome: Result<(), &'static str>, time: Duration) {
-        match outcome {
-            Ok(()) => self.succeeded.inc(),
-            Err(outcome) => self.calls.get_or_create(&StoreLabels { call: self.call, outcome }).inc(),
-        };
-        self.seconds.observe(time.as_secs_f64());
     }
 }
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every room of the crate, lowest first: a room uses only those before it.
-const ROOMS: [&str; 34] = [
+const ROOMS: [&str; 33] = [
     "time",
     "tls",
     "connection",
@@ -18,7 +18,6 @@ const ROOMS: [&str; 34] = [
     "limits",
     "load",
     "metrics",
-    "measured",
     "resuming",
     "caches",
     "process",
@@ -101,7 +100,7 @@ fn no_type_that_may_hold_a_secret_derives_debug() {
     assert_eq!(shown, [""; 0]);
     // What a generic type holds is not known here. A store has a `Debug` of its own, which its contract asks for.
     let generic = types.iter().filter(|found| found.derives("Debug") && found.is_generic());
-    assert_eq!(generic.map(|found| &found.name).collect::<Vec<_>>(), ["MeasuredStore"]);
+    assert_eq!(generic.map(|found| &found.name).collect::<Vec<_>>(), [""; 0]);
 }
 
 /// A struct or enum, with its attributes.

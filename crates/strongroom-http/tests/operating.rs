@@ -37,7 +37,7 @@ async fn a_service_is_not_ready_without_its_store() {
 #[tokio::test]
 async fn metrics_count_by_pattern_and_never_name_anything() {
     let metrics = Metrics::new();
-    let store = MeasuredStore::new(MemoryStore::new(), &metrics);
+    let store = MeasuredStore::new(MemoryStore::new(), metrics.vault());
     let vault = Vault::create(store, Unlock::raw_key(RawKey::from_bytes([7; 32]))).await.unwrap();
     let fixture = Fixture::over(vault, ServiceOptions::default().metrics(metrics)).await;
     let id = fixture.define_string("CANARY_NAME").await;

@@ -8,9 +8,9 @@ use strongroom::store::{
     Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
 };
 
-use crate::metrics::{Metrics, StoreMeter};
+use crate::vault::{StoreMeter, VaultMetrics};
 
-/// A store whose calls are counted into [`Metrics`], by outcome and time.
+/// A store whose calls are counted into [`VaultMetrics`], by outcome and time.
 #[derive(Debug)]
 pub struct MeasuredStore<S> {
     inner: S,
@@ -20,7 +20,7 @@ pub struct MeasuredStore<S> {
 
 impl<S: Store> MeasuredStore<S> {
     /// Counts the calls of `inner` into `metrics`.
-    pub fn new(inner: S, metrics: &Metrics) -> Self {
+    pub fn new(inner: S, metrics: &VaultMetrics) -> Self {
         Self { inner, reads: metrics.store_meter("read"), commits: metrics.store_meter("commit") }
     }
 }
