@@ -14,8 +14,8 @@ use strongroom::{Observation, Observer};
 
 /// The counters of a vault and of the store under it. Cheap to clone; every clone counts into the same.
 ///
-/// As an [`Observer`] it counts verbs, by their name and outcome; a [`MeasuredStore`](crate::MeasuredStore) counts the calls
-/// of the store.
+/// As an [`Observer`] it counts verbs, by their name and outcome; a [`MeasuredStore`](crate::MeasuredStore) counts the
+/// calls of the store.
 ///
 /// ```
 /// # futures_executor::block_on(async {

@@ -13,8 +13,8 @@ use crate::model::{Actor, DefinitionRef};
 use crate::row::TenantId;
 use crate::scope::{Scope, ScopePath};
 
-/// Called for every verb that reads or writes what an org holds, when it ends: for logs, metrics and traces of the host.
-/// It never gets a value. It runs on the task of the verb, so it should be quick.
+/// Called for every verb that reads or writes what an org holds, when it ends: for logs, metrics and traces of the
+/// host. It never gets a value. It runs on the task of the verb, so it should be quick.
 ///
 /// ```
 /// use strongroom::{Observation, Observer, VaultOptions};

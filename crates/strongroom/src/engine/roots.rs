@@ -10,8 +10,8 @@ use crate::row::{Row, VaultRow};
 use crate::store::Committed;
 
 impl Engine {
-    /// Reads the `store` row to learn which root is active. One that another engine made active is taken up, if the host
-    /// asked for that.
+    /// Reads the `store` row to learn which root is active. One that another engine made active is taken up, if the
+    /// host asked for that.
     ///
     /// # Errors
     /// [`Error::RootRotated`] if it is a root that this engine never had, and cannot take up.

@@ -48,8 +48,8 @@ impl Tenant {
 }
 
 impl Tenant {
-    /// A page of the scopes at which something is set, by the keys of values alone. From a scope with many values it goes
-    /// straight to the next one.
+    /// A page of the scopes at which something is set, by the keys of values alone. From a scope with many values it
+    /// goes straight to the next one.
     pub(crate) async fn scopes_with_values(&self, page: &PageRequest) -> Result<Listing<Scope>, Error> {
         let all = self.id.all_values();
         let mut rest = all.clone();

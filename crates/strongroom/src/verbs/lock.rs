@@ -9,9 +9,9 @@ use crate::verbs::vault::Vault;
 
 impl Vault {
     /// Locks the vault in this process: wipes the root key, every cached key, and the key that opened the vault if it
-    /// is kept ([`VaultOptions::follow_root_rotations`](crate::VaultOptions::follow_root_rotations)). Verbs then fail with
-    /// [`Error::Locked`] until [`unlock`](Self::unlock). A verb that is running may still finish, and holds its keys
-    /// until it does.
+    /// is kept ([`VaultOptions::follow_root_rotations`](crate::VaultOptions::follow_root_rotations)). Verbs then fail
+    /// with [`Error::Locked`] until [`unlock`](Self::unlock). A verb that is running may still finish, and holds its
+    /// keys until it does.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {

@@ -114,7 +114,8 @@ impl Vault {
     }
 
     /// The store under the vault, if it is an `S`: for what its crate offers beside the trait, such as statistics. The
-    /// vault stays its only user, so nothing is checked for the writes of others. Write nothing to it that is the vault's.
+    /// vault remains its only user, so nothing is checked for the writes of others. Write nothing to it that is the
+    /// vault's.
     ///
     /// ```
     /// # futures_executor::block_on(async {
