@@ -9,7 +9,7 @@ use strongroom::{Actor, AuditNote, Environment, Error, Org, OrgId};
 /// What becomes of a read that cannot be noted in the audit, since too many notes wait to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenFull {
-    /// It gets 503, so that nothing is shown that is not noted.
+    /// It gets 503, so that nothing is shown that is not noted or waits to be.
     Refuse,
     /// It is answered, and its notes are counted at `/metrics`, in `strongroom_audit_notes_lost_total`.
     Lose,
@@ -29,11 +29,28 @@ type Caller = (OrgId, Environment, Option<Actor>);
 
 #[derive(Default)]
 struct Waiting {
-    of: HashMap<Caller, Vec<AuditNote>>,
+    of: HashMap<Caller, Unwritten>,
     /// How many there are, those that are being written included.
     len: usize,
+    /// The same, of each org that has any.
+    len_of: HashMap<OrgId, usize>,
     /// Whether a task will write them.
     is_scheduled: bool,
+}
+
+/// Notes of one caller.
+#[derive(Default)]
+struct Unwritten {
+    notes: Vec<AuditNote>,
+    /// When they could not be written for the first time since some were.
+    failed_at_ms: Option<u64>,
+}
+
+/// What became of the notes that waited.
+pub(crate) struct Written {
+    /// How many were dropped, since for long they could not be written.
+    pub(crate) lost: usize,
+    pub(crate) result: Result<(), Error>,
 }
 
 impl ReadNotes {
@@ -45,32 +62,43 @@ impl ReadNotes {
     /// room.
     pub(crate) fn take(&self, org: &Org, notes: Vec<AuditNote>) -> Option<bool> {
         let mut waiting = self.lock();
-        if waiting.len + notes.len() > self.notes_max {
+        // No org has more than what it leaves: whoever floods the notes never takes the room of the others.
+        let own_len = waiting.len_of.get(org.id()).copied().unwrap_or_default();
+        if own_len + notes.len() > self.notes_max.saturating_sub(waiting.len) {
             return None;
         }
         waiting.len += notes.len();
+        *waiting.len_of.entry(*org.id()).or_default() += notes.len();
         let actor = org.actor().map(|actor| Actor::new(actor.name().clone()));
         let caller = (*org.id(), org.environment().clone(), actor);
-        waiting.of.entry(caller).or_default().extend(notes);
+        waiting.of.entry(caller).or_default().notes.extend(notes);
         Some(!std::mem::replace(&mut waiting.is_scheduled, true))
     }
 
-    /// Writes what waits, each to its org as `open` opens it now. What cannot be written waits again.
-    pub(crate) async fn write(&self, open: impl Fn(OrgId, Environment) -> Org) -> Result<(), Error> {
+    /// Writes what waits, each to its org as `open` opens it now. What cannot be written waits again, for an hour at
+    /// most.
+    pub(crate) async fn write(&self, now_ms: u64, open: impl Fn(OrgId, Environment) -> Org) -> Written {
         let _writing = self.writing.lock().await;
         let of = std::mem::take(&mut self.lock().of);
-        let mut failed = Ok(());
-        for (caller, notes) in of {
+        let mut all = Written { lost: 0, result: Ok(()) };
+        for (caller, Unwritten { mut notes, failed_at_ms }) in of {
             let (written, result) = write_of(&open, &caller, &notes).await;
             let mut waiting = self.lock();
-            waiting.len = waiting.len.saturating_sub(written);
-            if let Err(error) = result {
-                let later = waiting.of.remove(&caller).unwrap_or_default();
-                waiting.of.insert(caller, notes.into_iter().skip(written).chain(later).collect());
-                failed = Err(error);
+            waiting.settle(&caller.0, written);
+            let Err(error) = result else { continue };
+            all.result = Err(error);
+            notes.drain(..written);
+            let failed_at_ms = failed_at_ms.filter(|_| written == 0).unwrap_or(now_ms);
+            if now_ms.saturating_sub(failed_at_ms) > FAILING_MS_MAX {
+                // An org that takes no events, as one whose quota is full, gives the room of its notes back.
+                waiting.settle(&caller.0, notes.len());
+                all.lost += notes.len();
+                continue;
             }
+            notes.extend(waiting.of.remove(&caller).unwrap_or_default().notes);
+            waiting.of.insert(caller, Unwritten { notes, failed_at_ms: Some(failed_at_ms) });
         }
-        failed
+        all
     }
 
     /// Whether anything waits. If not, the next note schedules another task.
@@ -82,6 +110,19 @@ impl ReadNotes {
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    /// Gives the room of so many notes back.
+    fn settle(&mut self, org: &OrgId, notes: usize) {
+        self.len = self.len.saturating_sub(notes);
+        if let Some(own) = self.len_of.get_mut(org) {
+            *own = own.saturating_sub(notes);
+            if *own == 0 {
+                self.len_of.remove(org);
+            }
+        }
     }
 }
 
@@ -114,3 +155,5 @@ impl fmt::Debug for ReadNotes {
 
 /// As many as the engine puts into one event.
 const NOTES_AT_ONCE: usize = 50;
+/// Longer than a store is away.
+const FAILING_MS_MAX: u64 = 60 * 60 * 1_000;

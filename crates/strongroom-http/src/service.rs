@@ -202,13 +202,20 @@ impl Service {
     /// vault.
     ///
     /// # Errors
-    /// Those of [`Org::note`]: what was not written waits again.
+    /// Those of [`Org::note`]: what was not written waits again, for an hour at most.
     pub async fn write_read_notes(&self) -> Result<(), Error> {
-        match &self.inner.read_notes {
-            // With the vault as it is open by then: its root key may have been rotated.
-            Some(reads) => reads.write(|org, environment| self.org(org, environment)).await,
-            None => Ok(()),
+        let Some(reads) = &self.inner.read_notes else { return Ok(()) };
+        // With the vault as it is open by then: its root key may have been rotated.
+        let open = |org, environment| self.org(org, environment);
+        let written = reads.write(self.inner.clock.now_ms(), open).await;
+        if written.lost > 0 {
+            tracing::error!(
+                notes = written.lost,
+                "notes of reads are lost: for an hour they could not be written"
+            );
+            self.inner.metrics.lost_notes(written.lost);
         }
+        written.result
     }
 
     /// The sessions of `org`.
@@ -313,8 +320,10 @@ impl ServiceOptions {
     /// Notes in the audit of a vault that has one which values were shown to whom, also those that are not encrypted:
     /// the answers to documented calls, and of the control calls. What is shown by the right to reveal is noted in any
     /// case, before it is shown. Other reads are not held up: at most `notes_max` notes, of some 300 bytes, wait to be
-    /// written together within a second or so; a process that is killed loses those. `when_full` says what becomes of a
-    /// read for whose notes there is no room. Off unless set.
+    /// written together within a second or so; a process that is killed loses those. One org has no more notes there than
+    /// are left for the others: half of them by itself, a third if two of them read as much as they can. `when_full` says
+    /// what becomes of a read for whose notes there is no room. Notes that cannot be written for an hour, as in an org
+    /// whose quota is full, are dropped and counted as lost. Off unless set.
     #[must_use]
     pub fn note_reads(mut self, when_full: WhenFull, notes_max: usize) -> Self {
         self.read_notes = Some(ReadNotes::new(when_full, notes_max));

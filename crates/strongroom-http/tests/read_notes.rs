@@ -7,7 +7,8 @@ mod support;
 use std::time::Duration;
 
 use strongroom::{
-    AuditEvent, AuditFilter, EventKind, PageRequest, RawKey, Scope, Unlock, VarFormat, VariableDefinition,
+    AuditEvent, AuditFilter, Environment, EventKind, PageRequest, RawKey, Scope, Unlock, VarFormat,
+    VariableDefinition,
 };
 use strongroom_http::{ApiKeys, Grant, NewApiKey, Right, ServiceOptions, WhenFull, serve};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -120,6 +121,53 @@ async fn a_read_without_room_for_its_note_is_refused_or_counted_as_lost() {
         assert_eq!(noted_of(&fixture, "api-key:").await, 1);
         assert_eq!(fixture.call("GET", &open).send().await.status, 200, "there is room again");
     }
+}
+
+/// The reads of one org that are answered until there is no room for its notes.
+async fn reads_until_refused(fixture: &Fixture, key: &str, path: &str) -> usize {
+    for answered in 0..1_000 {
+        let call = fixture.call_anonymously("GET", path).header("x-api-key", key).send().await;
+        if call.status == 503 {
+            return answered;
+        }
+        assert_eq!(call.status, 200, "{}", call.body);
+    }
+    unreachable!("there is no end of room")
+}
+
+#[tokio::test]
+async fn an_org_that_reads_without_end_leaves_the_others_room_for_their_notes() {
+    let fixture = fixture(WhenFull::Refuse, 100).await;
+    let other = fixture.vault.org("6500a1b2c3d4e5f6a7b8c9d1".parse().unwrap(), Environment::test());
+    other.define(VariableDefinition::new("OPEN", VarFormat::String)).await.unwrap();
+    other.set_value("OPEN", Scope::Org, "z").await.unwrap();
+    let key = ApiKeys::of(&other).unwrap().create(NewApiKey::named("n")).await.unwrap().key;
+    let id = other.definition("OPEN").await.unwrap().unwrap().id;
+
+    assert_eq!(reads_until_refused(&fixture, &fixture.key, &path(&fixture, "OPEN").await).await, 50);
+    assert_eq!(reads_until_refused(&fixture, key.expose(), &format!("/env/value/{id}")).await, 25);
+    assert_eq!(noted_of(&fixture, "api-key:").await, 50);
+    let events =
+        other.audit(&AuditFilter::all().kind(EventKind::ValueRead), PageRequest::first(100)).await.unwrap();
+    assert_eq!(events.items.iter().map(|event| event.changes.len()).sum::<usize>(), 25);
+    assert_eq!(reads_until_refused(&fixture, &fixture.key, &path(&fixture, "OPEN").await).await, 50);
+}
+
+#[tokio::test]
+async fn notes_that_cannot_be_written_for_an_hour_are_counted_as_lost_and_leave_their_room() {
+    let fixture = fixture(WhenFull::Refuse, 2).await;
+    let open = path(&fixture, "OPEN").await;
+    assert_eq!(reads_until_refused(&fixture, &fixture.key, &open).await, 1);
+    fixture.org.lock();
+    for (passed_secs, lost) in [(0, 0), (3_600, 0), (1, 1), (0, 1)] {
+        fixture.clock.forward(passed_secs);
+        assert_eq!(fixture.service.write_read_notes().await.is_err(), lost == 0 || passed_secs > 0);
+        let metrics = fixture.call_at_root("GET", "/metrics").send().await.body;
+        assert!(metrics.contains(&format!("strongroom_audit_notes_lost_total {lost}\n")), "{metrics}");
+    }
+    fixture.org.unlock(Unlock::raw_key(RawKey::from_bytes([7; 32]))).await.unwrap();
+    assert_eq!(reads_until_refused(&fixture, &fixture.key, &open).await, 1, "there is room again");
+    assert_eq!(noted_of(&fixture, "api-key:").await, 1);
 }
 
 #[tokio::test]
