@@ -320,10 +320,10 @@ impl ServiceOptions {
     /// Notes in the audit of a vault that has one which values were shown to whom, also those that are not encrypted:
     /// the answers to documented calls, and of the control calls. What is shown by the right to reveal is noted in any
     /// case, before it is shown. Other reads are not held up: at most `notes_max` notes, of some 300 bytes, wait to be
-    /// written together within a second or so; a process that is killed loses those. One org has no more notes there than
-    /// are left for the others: half of them by itself, a third if two of them read as much as they can. `when_full` says
-    /// what becomes of a read for whose notes there is no room. Notes that cannot be written for an hour, as in an org
-    /// whose quota is full, are dropped and counted as lost. Off unless set.
+    /// written together within a second or so; a process that is killed loses those. One org has no more notes there
+    /// than are left for the others: half of them by itself, a third if two of them read as much as they can.
+    /// `when_full` says what becomes of a read for whose notes there is no room. Notes that cannot be written for an
+    /// hour, as in an org whose quota is full, are dropped and counted as lost. Off unless set.
     #[must_use]
     pub fn note_reads(mut self, when_full: WhenFull, notes_max: usize) -> Self {
         self.read_notes = Some(ReadNotes::new(when_full, notes_max));

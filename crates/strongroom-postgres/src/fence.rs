@@ -1,8 +1,8 @@
 //! A batch that waits for rows which others share without a pause gets them.
 //!
-//! The server lets whoever asks for `FOR SHARE` overtake those who wait for `FOR UPDATE` of the same row. So writers that
-//! expect a row and follow each other closely could keep from it, for ever, the batch that changes it: the delete of an
-//! account, the rotation of a key. Locks of whole tables are given in the order in which they were asked for. So
+//! The server lets whoever asks for `FOR SHARE` overtake those who wait for `FOR UPDATE` of the same row. So writers
+//! that expect a row and follow each other closely could keep from it, for ever, the batch that changes it: the delete
+//! of an account, the rotation of a key. Locks of whole tables are given in the order in which they were asked for. So
 //! when a batch has waited for long, another connection asks for the whole table: new writers of every process line up
 //! behind it, those that have rows end, and the batch gets its own. Readers wait for nobody.
 
