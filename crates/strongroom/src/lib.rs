@@ -111,12 +111,12 @@ pub use keys::provider::{self, KeyProvider};
 pub use keys::{RawKey, Unlock};
 pub use limits::{Limits, Quota, Quotas};
 pub use model::{
-    Actor, AuditChange, AuditEvent, Credential, CredentialFilter, CredentialInfo, CredentialPlace,
-    CredentialWritten, Cursor, CursorError, DefinitionRef, EventId, EventKind, Expected, Found, Integration,
-    LinkedAccount, Listing, Mark, Metadata, OnUncertain, Origin, PageRequest, Pin, Pinned, ReadError,
-    Refresh, RefreshState, RefreshedBy, Resolution, Resolved, Revision, ScopedValue, Settings, SlotId,
-    SlotInfo, SlotKind, Step, StoredDefinition, Trace, Unrefreshed, Upsert, Usage, ValuePlace, ValueWritten,
-    VariableDefinition, Version,
+    AccountProfile, Actor, AuditChange, AuditEvent, Credential, CredentialFilter, CredentialInfo,
+    CredentialPlace, CredentialWritten, Cursor, CursorError, DefinitionRef, EventId, EventKind, Expected,
+    Found, Integration, LinkedAccount, Listing, Mark, Metadata, OnUncertain, Origin, PageRequest, Pin,
+    Pinned, ReadError, Refresh, RefreshState, RefreshedBy, Resolution, Resolved, Revision, ScopedValue,
+    Settings, SlotId, SlotInfo, SlotKind, Step, StoredDefinition, Trace, Unrefreshed, Upsert, Usage,
+    ValuePlace, ValueWritten, VariableDefinition, Version,
 };
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
 pub use secret::Secret;

@@ -27,6 +27,30 @@ pub struct LinkedAccount {
     pub updated_at: Timestamp,
 }
 
+/// What a [`Viewer`](crate::Viewer) shows of its account: nothing that changes with what the account has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct AccountProfile {
+    /// Made when the account was created.
+    pub id: DocumentId,
+    /// The org's own id of the account.
+    pub account_id: LinkedAccountId,
+    /// For people; at most 256 bytes.
+    pub name: Option<String>,
+    /// The org's own fields, as the exact text that was given; at most 16 KiB.
+    pub udf: Option<String>,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+impl From<LinkedAccount> for AccountProfile {
+    fn from(account: LinkedAccount) -> Self {
+        let LinkedAccount { id, account_id, name, udf, created_at, .. } = account;
+        Self { id, account_id, name, udf, created_at }
+    }
+}
+
 /// An integration (app) of a linked account. Credentials belong to one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

@@ -19,7 +19,7 @@ mod usage;
 mod value;
 mod version;
 
-pub use account::{Integration, LinkedAccount};
+pub use account::{AccountProfile, Integration, LinkedAccount};
 pub use actor::Actor;
 pub(crate) use credential_filter::Sought;
 pub use credential_filter::{CredentialFilter, CredentialPlace};

@@ -19,8 +19,21 @@ impl Tenant {
         page: &PageRequest,
         open: impl Fn(&View<'_>, &Key, &Versioned) -> Result<Option<T>, Error>,
     ) -> Result<Listing<T>, Error> {
+        self.list_known(account, range, page, |_| true, open).await
+    }
+
+    /// The same of the rows that whoever asks knows: nothing that is returned depends on the others.
+    pub(crate) async fn list_known<T>(
+        &self,
+        account: Option<&LinkedAccountId>,
+        range: &KeyRange,
+        page: &PageRequest,
+        knows: impl Fn(&Key) -> bool,
+        open: impl Fn(&View<'_>, &Key, &Versioned) -> Result<Option<T>, Error>,
+    ) -> Result<Listing<T>, Error> {
         let needs = Needs::org_keys().accounts(account.as_slice());
         let mut items = Vec::new();
+        let mut end: Option<Key> = None;
         let mut last = page.after.as_ref().map(|cursor| [&range.start, cursor.0.as_slice()].concat());
         loop {
             let rest = match &last {
@@ -30,19 +43,20 @@ impl Tenant {
             // One row more than the page holds shows whether another page follows.
             let scan = Scan::new(rest, page.limit - items.len() + 1);
             let (view, found) = self.read(&needs, scan).await?;
-            for (key, row) in &found.rows {
+            for (key, row) in found.rows.iter().filter(|(key, _)| knows(key)) {
                 if items.len() == page.limit {
-                    let next = last.as_deref().and_then(|last| last.get(range.start.len()..));
+                    let next = end.as_ref().and_then(|end| end.as_bytes().get(range.start.len()..));
                     return Ok(Listing { items, next: next.map(|suffix| Cursor(suffix.to_vec())) });
                 }
                 items.extend(open(&view, key, row)?);
-                last = Some(key.as_bytes().to_vec());
+                end = Some(key.clone());
             }
             // No rows end the list even if the store says `more`, so that a faulty store cannot keep the loop
             // going.
-            if !found.more || found.rows.is_empty() {
+            let Some((read, _)) = found.rows.last().filter(|_| found.more) else {
                 return Ok(Listing { items, next: None });
-            }
+            };
+            last = Some(read.as_bytes().to_vec());
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::id::{IntegrationId, LinkedAccountId};
 use crate::model::{
-    Credential, CredentialInfo, DefinitionRef, LinkedAccount, Listing, PageRequest, Resolution, Resolved,
+    AccountProfile, Credential, CredentialInfo, DefinitionRef, Listing, PageRequest, Resolution, Resolved,
     ScopedValue, Trace,
 };
 use crate::scope::ScopePath;
@@ -45,6 +45,10 @@ impl Names {
 
     fn knows(&self, name: &str) -> bool {
         self.0.as_ref().is_none_or(|names| names.contains(name))
+    }
+
+    fn list(&self) -> Option<&BTreeSet<String>> {
+        self.0.as_deref()
     }
 
     fn refuse_unknown(&self, name: &str) -> Result<(), Error> {
@@ -104,7 +108,7 @@ impl Reader {
         self.org.resolve(name, &self.path).await
     }
 
-    /// [`Org::resolve_all`] at the path: it opens every value and gives those that the handle knows.
+    /// [`Org::resolve_all`] at the path, of the variables that the handle knows.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -118,10 +122,7 @@ impl Reader {
     /// # Errors
     /// Those of [`Org::resolve_all`].
     pub async fn resolve_all(&self) -> Result<Resolution, Error> {
-        let mut all = self.org.resolve_all(&self.path).await?;
-        all.values.retain(|resolved| self.names.knows(&resolved.name));
-        all.missing_required.retain(|name| self.names.knows(name));
-        Ok(all)
+        self.org.resolve_known(&self.path, self.names.list()).await
     }
 
     /// [`Org::explain`] at the path.
@@ -140,7 +141,7 @@ impl Reader {
         self.org.explain(name, &self.path).await
     }
 
-    /// [`Org::explain_all`] at the path.
+    /// [`Org::explain_all`] at the path, of the variables that the handle knows.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -152,9 +153,7 @@ impl Reader {
     /// # Errors
     /// Those of [`Org::explain_all`].
     pub async fn explain_all(&self) -> Result<Vec<Trace>, Error> {
-        let mut traces = self.org.explain_all(&self.path).await?;
-        traces.retain(|trace| self.names.knows(&trace.name));
-        Ok(traces)
+        self.org.explain_known(&self.path, self.names.list()).await
     }
 }
 
@@ -191,18 +190,20 @@ impl Viewer {
         Self { names: self.names.narrowed(names), ..self.clone() }
     }
 
-    /// [`Account::info`].
+    /// What [`Account::info`] shows of the account itself. Its revision and its generation are left out: they move with
+    /// every credential, also with those that the handle does not know.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
-    /// assert!(account.viewer().info().await?.is_some());
+    /// let profile = account.viewer().profile().await?.unwrap();
+    /// assert_eq!(profile.account_id, *account.id());
     /// # Ok(()) });
     /// ```
     ///
     /// # Errors
     /// Those of [`Account::info`].
-    pub async fn info(&self) -> Result<Option<LinkedAccount>, Error> {
-        self.account.info().await
+    pub async fn profile(&self) -> Result<Option<AccountProfile>, Error> {
+        Ok(self.account.info().await?.map(AccountProfile::from))
     }
 
     /// [`Account::value`].
@@ -243,7 +244,8 @@ impl Viewer {
         self.account.app(integration).get(key_name).await
     }
 
-    /// The key names and times of the credentials of an integration, without values.
+    /// The key names and times of the credentials of an integration that the handle knows, without values. Pages are as
+    /// if there were no others.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -261,19 +263,6 @@ impl Viewer {
         integration: IntegrationId,
         page: PageRequest,
     ) -> Result<Listing<CredentialInfo>, Error> {
-        let (app, limit, mut page) = (self.account.app(integration), page.limit, page);
-        let mut listed = Listing { items: Vec::new(), next: None };
-        loop {
-            let read = app.list(page).await?;
-            let is_last_known =
-                read.items.last().is_some_and(|last| self.names.knows(last.key_name.as_str()));
-            listed.items.extend(read.items.into_iter().filter(|one| self.names.knows(one.key_name.as_str())));
-            // A cursor is the key that a page ended with: of a hidden credential it would give the name away.
-            let Some(next) = read.next else { return Ok(listed) };
-            if is_last_known {
-                return Ok(Listing { next: Some(next), ..listed });
-            }
-            page = PageRequest::first(limit - listed.items.len()).after(next);
-        }
+        self.account.app(integration).list_known(page, self.names.list()).await
     }
 }

@@ -1,5 +1,6 @@
 //! Resolving: which value a run sees, where it was found and what it shadows.
 
+use std::collections::BTreeSet;
 use std::iter::Peekable;
 use std::slice;
 
@@ -84,11 +85,24 @@ impl Org {
     /// Those of [`resolve`](Self::resolve), for the first row that fails; [`Error::Contended`] if the values fill
     /// several pages and keep changing.
     pub async fn resolve_all(&self, path: &ScopePath) -> Result<Resolution, Error> {
+        self.resolve_known(path, None).await
+    }
+
+    /// The same for the variables of these names alone, if there is a list: what the others hold is not opened.
+    pub(crate) async fn resolve_known(
+        &self,
+        path: &ScopePath,
+        names: Option<&BTreeSet<String>>,
+    ) -> Result<Resolution, Error> {
         let resolve_all = async {
             let resolution = match self.tenant.recall_all(path)? {
-                Recalled::Known(resolution) => resolution,
+                Recalled::Known(mut resolution) => {
+                    resolution.values.retain(|resolved| knows(names, &resolved.name));
+                    resolution.missing_required.retain(|name| knows(names, name));
+                    resolution
+                }
                 Recalled::NotKept => {
-                    fresh_if_stale(|freshness| self.try_resolve_all(path, freshness)).await?
+                    fresh_if_stale(|freshness| self.try_resolve_all(path, names, freshness)).await?
                 }
             };
             self.refuse_unknown(path).await?;
@@ -141,8 +155,17 @@ impl Org {
     /// # Errors
     /// [`Error::Contended`] if the values fill several pages and keep changing.
     pub async fn explain_all(&self, path: &ScopePath) -> Result<Vec<Trace>, Error> {
+        self.explain_known(path, None).await
+    }
+
+    /// The same for the variables of these names alone, if there is a list.
+    pub(crate) async fn explain_known(
+        &self,
+        path: &ScopePath,
+        names: Option<&BTreeSet<String>>,
+    ) -> Result<Vec<Trace>, Error> {
         let explain_all = async {
-            let traces = fresh_if_stale(|freshness| self.try_explain_all(path, freshness)).await?;
+            let traces = fresh_if_stale(|freshness| self.try_explain_all(path, names, freshness)).await?;
             self.refuse_unknown(path).await?;
             Ok(traces)
         };
@@ -178,9 +201,15 @@ impl Org {
         pick(tenant, &read.view, &read.definition.stored, rows)
     }
 
-    async fn try_resolve_all(&self, path: &ScopePath, freshness: Freshness) -> Result<Resolution, Error> {
+    async fn try_resolve_all(
+        &self,
+        path: &ScopePath,
+        names: Option<&BTreeSet<String>>,
+        freshness: Freshness,
+    ) -> Result<Resolution, Error> {
         let tenant = &*self.tenant;
-        let place = tenant.pack_place(path);
+        // A part of a run is not kept.
+        let place = tenant.pack_place(path).filter(|_| names.is_none());
         let account = path.account_id();
         let ranges: Vec<_> = path.scopes().map(|scope| tenant.id.values(scope)).collect();
         let Snapshot { view, catalog, ranges } =
@@ -189,7 +218,8 @@ impl Org {
             path.scopes().zip(&ranges).map(|(scope, rows)| Walk::new(scope, rows)).collect();
 
         let mut resolution = Resolution::new(Vec::with_capacity(catalog.len()), Vec::new());
-        for definition in catalog.iter() {
+        let known = catalog.iter().filter(|definition| knows(names, &definition.stored.definition.name));
+        for definition in known {
             let stored = &definition.stored;
             let rows = walks.iter_mut().map(|walk| (walk.scope, walk.row_of(&stored.id)));
             match pick(tenant, &view, stored, rows)? {
@@ -220,7 +250,12 @@ impl Org {
         trace(tenant, &view, &definition.stored, rows)
     }
 
-    async fn try_explain_all(&self, path: &ScopePath, freshness: Freshness) -> Result<Vec<Trace>, Error> {
+    async fn try_explain_all(
+        &self,
+        path: &ScopePath,
+        names: Option<&BTreeSet<String>>,
+        freshness: Freshness,
+    ) -> Result<Vec<Trace>, Error> {
         let tenant = &*self.tenant;
         let account = path.account_id();
         let ranges: Vec<_> = path.scopes().map(|scope| tenant.id.values(scope)).collect();
@@ -229,7 +264,8 @@ impl Org {
         let mut walks: Vec<Walk<'_>> =
             path.scopes().zip(&ranges).map(|(scope, rows)| Walk::new(scope, rows)).collect();
         let mut traces = Vec::with_capacity(catalog.len());
-        for definition in catalog.iter() {
+        let known = catalog.iter().filter(|definition| knows(names, &definition.stored.definition.name));
+        for definition in known {
             let stored = &definition.stored;
             let marks = tenant.grandfathered(stored, path.scopes()).await?;
             let rows = walks.iter_mut().map(|walk| (walk.scope, walk.row_of(&stored.id))).zip(marks);
@@ -237,6 +273,10 @@ impl Org {
         }
         Ok(traces)
     }
+}
+
+fn knows(names: Option<&BTreeSet<String>>, name: &str) -> bool {
+    names.is_none_or(|names| names.contains(name))
 }
 
 /// How a definition resolves with these rows of its scopes, and whether each is from before a change of the format.

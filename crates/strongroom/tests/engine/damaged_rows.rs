@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use futures_executor::block_on;
-use strongroom::{DefinitionChange, DocumentId, Error, Expected, Org, Revision, Scope, WriteOptions};
+use strongroom::{
+    DefinitionChange, DocumentId, Error, Expected, Org, Revision, Scope, ScopePath, WriteOptions,
+};
 use strongroom_memory::MemoryStore;
 
 use crate::rig::{Kind, RowKey, Rows, account, audit, empty, load, of_account, open, org, rows, text};
@@ -37,6 +39,20 @@ fn damaged(whole: &Rows) -> Vec<Arc<MemoryStore>> {
             load(&rows)
         })
         .collect()
+}
+
+#[test]
+fn a_value_that_cannot_be_read_does_not_stop_a_reader_that_does_not_know_it() {
+    let (whole, _) = filled();
+    for store in damaged(&whole) {
+        let org = org(&open(store));
+        block_on(org.define(text("KNOWN").default_value("x"))).unwrap();
+        let run = org.reader(ScopePath::org().linked_account(account("a")));
+        assert!(matches!(block_on(run.resolve_all()), Err(Error::Damaged { .. })));
+        let narrow = run.only(["KNOWN"]);
+        assert_eq!(block_on(narrow.resolve_all()).unwrap().values.len(), 1);
+        assert_eq!(block_on(narrow.explain_all()).unwrap().len(), 1);
+    }
 }
 
 #[test]

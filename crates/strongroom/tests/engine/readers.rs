@@ -77,6 +77,38 @@ fn the_cursors_of_a_viewer_name_no_credential_that_it_does_not_know() {
 }
 
 #[test]
+fn what_a_viewer_does_not_know_moves_nothing_that_it_is_shown() {
+    with_org(async |org| {
+        let owner = org.create_account(id("a")).with_default_app().await?;
+        owner.upsert_credential("known", "x").await?;
+        let (viewer, app) = (owner.viewer().only(["known"]), IntegrationId::default_app);
+        let before = (viewer.profile().await?, viewer.credentials(app(), PageRequest::first(1)).await?);
+        owner.upsert_credential("hidden", "x").await?;
+        owner.upsert_credential("z_hidden", "x").await?;
+        let after = (viewer.profile().await?, viewer.credentials(app(), PageRequest::first(1)).await?);
+        assert_eq!(after.0, before.0);
+        assert_eq!((after.1.items, after.1.next), (before.1.items, before.1.next));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_page_of_a_viewer_is_as_full_as_if_there_were_nothing_else() {
+    with_org(async |org| {
+        let owner = org.create_account(id("a")).with_default_app().await?;
+        for name in ["a", "b_hidden", "c", "d_hidden", "e_hidden", "f", "g", "h_hidden"] {
+            owner.upsert_credential(name, "x").await?;
+        }
+        let (viewer, app) = (owner.viewer().only(["a", "c", "f", "g"]), IntegrationId::default_app);
+        let first = viewer.credentials(app(), PageRequest::first(2)).await?;
+        assert_eq!(first.items.len(), 2);
+        let rest = viewer.credentials(app(), PageRequest::first(2).after(first.next.unwrap())).await?;
+        assert_eq!((rest.items.len(), rest.next), (2, None), "nothing follows that it knows");
+        Ok(())
+    });
+}
+
+#[test]
 fn a_strict_path_refuses_an_account_that_is_not_registered_and_a_workflow_without_values() {
     with_org(async |org| {
         org.define(text("A").default_value("x")).await?;

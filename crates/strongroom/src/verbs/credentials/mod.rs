@@ -7,15 +7,15 @@ pub(crate) mod refresh;
 mod search;
 mod seen;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::observer::{Call, Observed};
 use crate::error::Error;
 use crate::id::{CredentialKey, IntegrationId, LinkedAccountId};
 use crate::jobs::until_landed;
 use crate::model::{Credential, CredentialInfo, CredentialWritten, Listing, PageRequest};
-use crate::row::Subject;
 use crate::row::body::{AccountBody, IntegrationBody};
+use crate::row::{Subject, parse_last_id};
 use crate::secret::Secret;
 use crate::store::{Key, Versioned};
 use crate::tenant::{
@@ -143,13 +143,26 @@ impl AppCredentials {
     /// # Errors
     /// [`Error::IntegrationNotFound`].
     pub async fn list(&self, page: PageRequest) -> Result<Listing<CredentialInfo>, Error> {
+        self.list_known(page, None).await
+    }
+
+    /// The same of the credentials of these names alone, if there is a list.
+    pub(crate) async fn list_known(
+        &self,
+        page: PageRequest,
+        names: Option<&BTreeSet<String>>,
+    ) -> Result<Listing<CredentialInfo>, Error> {
         let run = async {
             self.refuse_missing().await?;
             let tenant = &*self.account.org().tenant;
             let account = self.account.id();
             let range = tenant.id.credentials(account, &self.integration);
+            let knows = |key: &Key| {
+                let known = |name: CredentialKey| names.is_some_and(|names| names.contains(name.as_str()));
+                names.is_none() || parse_last_id(&range, key).is_some_and(known)
+            };
             let listed = tenant
-                .list(Some(account), &range, &page, |view, key, row| {
+                .list_known(Some(account), &range, &page, knows, |view, key, row| {
                     let address = (account, &self.integration, &listed_id(&range, key)?);
                     Ok(tenant.open_credential(view, address, row)?.map(|credential| credential.info))
                 })
