@@ -27,7 +27,7 @@ pub(crate) struct DefinitionDoc {
     /// The one scope at which values are allowed, or `org` when several are.
     #[schema(value_type = String)]
     scope: ScopeKind,
-    var_format: &'static str,
+    var_format: String,
     encrypted: bool,
     /// The id of the API key that made it; empty, if it was not made here.
     created_by: String,
@@ -211,7 +211,7 @@ impl DefinitionDoc {
             name: definition.name,
             description: definition.description.unwrap_or_default(),
             scope: wire_scope(definition.scopes),
-            var_format: definition.var_format.name(),
+            var_format: definition.var_format.name().to_owned(),
             encrypted: definition.encrypted,
             created_by: stored.created_by.unwrap_or_default(),
             updated_by: definition.author.unwrap_or_default(),

@@ -36,7 +36,7 @@ use crate::engine::turns::Turns;
 use crate::engine::watch::Watchers;
 use crate::envelope::{Argon2Bounds, StoreId};
 use crate::error::Error;
-use crate::format::PatternCache;
+use crate::format::Formats;
 use crate::id::LatestId;
 use crate::keys::RootCell;
 use crate::limits::Limits;
@@ -58,8 +58,8 @@ pub(crate) struct Engine {
     /// What opens a root that another engine rotates in.
     pub(crate) kept: Arc<Kept>,
     pub(crate) caches: Caches,
-    /// Compiled patterns of definitions, so that nothing is compiled on a warm write.
-    pub(crate) patterns: Arc<PatternCache>,
+    /// With compiled patterns of definitions, so that nothing is compiled on a warm write.
+    pub(crate) formats: Arc<Formats>,
     pub(crate) limits: Limits,
     /// What durability the host asked for by name.
     pub(crate) durability: Option<Durability>,

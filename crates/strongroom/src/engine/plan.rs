@@ -72,7 +72,7 @@ impl Engine {
             roots: Arc::clone(&self.roots),
             kept: Arc::clone(&self.kept),
             caches: Caches::beside(&self.caches),
-            patterns: Arc::clone(&self.patterns),
+            formats: Arc::clone(&self.formats),
             argon2: self.argon2,
             limits: self.limits,
             durability: self.durability,

@@ -27,6 +27,7 @@
 //! | `pem_strict` | the same with nothing around them | RFC 7468, section 3 (strict) |
 //! | `enum` | one of the given values | |
 //! | `pattern` | a text that the pattern matches as a whole | |
+//! | `custom:NAME` | what the host's own check allows | [`VaultOptions::custom_format`](crate::VaultOptions::custom_format) |
 //!
 //! - `email`: at most 64 bytes before the `@` and 254 in all; no quotes, comments or address literals.
 //! - `hostname`: at most 63 bytes a label and 253 in all; no final dot, and the last label is not all digits.
@@ -41,6 +42,7 @@
 
 mod base64;
 mod connection_string;
+mod custom;
 mod date_time;
 mod duration;
 mod email;
@@ -61,6 +63,8 @@ mod uuid;
 use std::fmt;
 use std::str::FromStr;
 
+pub use custom::CustomFormat;
+pub(crate) use custom::{CustomFormats, Formats};
 pub use enum_format::EnumFormat;
 pub use error::{BadFormat, FormatError};
 pub use length::{LengthBounds, VALUE_BYTES_MAX};
@@ -117,6 +121,9 @@ pub enum VarFormat {
     Enum(EnumFormat),
     /// A text that the pattern matches as a whole.
     Pattern(PatternFormat),
+    /// What a check of the host's own allows, in a vault that was opened with
+    /// [`VaultOptions::custom_format`](crate::VaultOptions::custom_format); nothing anywhere else.
+    Custom(CustomFormat),
 }
 
 impl VarFormat {
@@ -170,6 +177,7 @@ impl VarFormat {
             Self::PemStrict => pem::is_strict_pem(value),
             Self::Enum(values) => values.contains(value),
             Self::Pattern(pattern) => matches(pattern, value, cache)?,
+            Self::Custom(_) => false,
         };
         if holds { Ok(()) } else { Err(FormatError::new(self.rule())) }
     }
@@ -180,7 +188,7 @@ impl VarFormat {
     /// assert_eq!(strongroom::format::VarFormat::Url.name(), "url");
     /// ```
     #[must_use]
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
             Self::String => "string",
             Self::Number => "number",
@@ -204,6 +212,7 @@ impl VarFormat {
             Self::PemStrict => "pem_strict",
             Self::Enum(_) => "enum",
             Self::Pattern(_) => "pattern",
+            Self::Custom(format) => format.full_name(),
         }
     }
 
@@ -240,6 +249,7 @@ impl VarFormat {
             }
             Self::Enum(_) => "one of the values of the definition's list is required",
             Self::Pattern(_) => "a value that the definition's pattern matches from start to end is required",
+            Self::Custom(_) => custom::UNKNOWN,
         }
     }
 }
@@ -265,7 +275,7 @@ impl fmt::Display for VarFormat {
     }
 }
 
-/// Reads the name of a format that takes no parameters. Names are case-sensitive.
+/// Reads the name of a format that takes no parameters, or `custom:NAME`. Names are case-sensitive.
 ///
 /// ```
 /// use strongroom::format::{BadFormat, VarFormat};
@@ -277,6 +287,9 @@ impl FromStr for VarFormat {
     type Err = BadFormat;
 
     fn from_str(name: &str) -> Result<Self, BadFormat> {
+        if let Some(custom) = CustomFormat::of_full_name(name) {
+            return custom.map(Self::Custom);
+        }
         let found = SIMPLE.iter().find(|format| format.name() == name);
         found.cloned().ok_or(BadFormat::UnknownName)
     }

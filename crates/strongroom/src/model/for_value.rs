@@ -46,9 +46,8 @@ mod tests {
 
     #[test]
     fn the_tightest_format_that_fits_is_taken() {
-        let formats =
-            ["true", "8080", "https://example.com/a@b", "", "a b"].map(|value| tightest_format(value).name());
-        assert_eq!(formats, ["boolean", "number", "url", "string", "string"]);
+        let formats = ["true", "8080", "https://example.com/a@b", "", "a b"].map(tightest_format);
+        assert_eq!(formats.each_ref().map(VarFormat::name), ["boolean", "number", "url", "string", "string"]);
     }
 
     #[test]

@@ -3,15 +3,28 @@
 use crate::engine::Engine;
 use crate::engine::cache::Definition;
 use crate::error::{Error, Invalid};
-use crate::format::{FormatError, PatternCache};
+use crate::format::{FormatError, Formats};
 use crate::id::DefinitionName;
 use crate::limits::{AUTHOR_BYTES_MAX, DEFAULT_BYTES_MAX, DESCRIPTION_BYTES_MAX, HISTORY_VERSIONS_MAX};
 use crate::model::{StoredDefinition, VariableDefinition};
 use crate::scope::Scope;
 use crate::secret::Secret;
 
-/// Refuses a definition that contradicts itself or exceeds a limit.
+/// Refuses a definition that contradicts itself, exceeds a limit, or has a format that this process does not know.
 pub(crate) fn check_definition(
+    definition: &VariableDefinition,
+    engine: &Engine,
+) -> Result<DefinitionName, Error> {
+    if !engine.formats.know(&definition.var_format) {
+        return Err(Error::Invalid(Invalid::Definition(
+            "a custom format is defined where VaultOptions::custom_format brings its check",
+        )));
+    }
+    check_stored_definition(definition, engine)
+}
+
+/// The same but for the format: another process may have brought its check.
+pub(crate) fn check_stored_definition(
     definition: &VariableDefinition,
     engine: &Engine,
 ) -> Result<DefinitionName, Error> {
@@ -26,7 +39,10 @@ pub(crate) fn check_definition(
         if definition.encrypted {
             return Err(Error::Invalid(Invalid::Definition("an encrypted definition has no default")));
         }
-        form(definition, default, &engine.patterns).map_err(|rule| Error::Invalid(Invalid::Default(rule)))?;
+        if engine.formats.know(&definition.var_format) {
+            form(definition, default, &engine.formats)
+                .map_err(|rule| Error::Invalid(Invalid::Default(rule)))?;
+        }
     }
     Ok(name)
 }
@@ -38,7 +54,7 @@ pub(crate) fn check_value(definition: &Definition, value: &Secret, engine: &Engi
     if value.len() > max {
         return Err(Error::TooLong { what: "a value", max });
     }
-    value_form(definition, value, &engine.patterns).map_err(|rule| Error::InvalidValue {
+    value_form(definition, value, &engine.formats).map_err(|rule| Error::InvalidValue {
         definition: *id,
         name: definition.name.clone(),
         rule,
@@ -59,16 +75,16 @@ pub(crate) fn check_scope(definition: &Definition, scope: &Scope) -> Result<(), 
 pub(crate) fn value_form(
     definition: &VariableDefinition,
     value: &Secret,
-    patterns: &PatternCache,
+    formats: &Formats,
 ) -> Result<(), FormatError> {
-    form(definition, value.expose(), patterns)
+    form(definition, value.expose(), formats)
 }
 
-fn form(definition: &VariableDefinition, value: &str, patterns: &PatternCache) -> Result<(), FormatError> {
+fn form(definition: &VariableDefinition, value: &str, formats: &Formats) -> Result<(), FormatError> {
     if let Some(bounds) = &definition.length {
         bounds.check(value)?;
     }
-    definition.var_format.validate_with(value, patterns)
+    formats.validate(&definition.var_format, value)
 }
 
 /// Refuses a text of more than `max` bytes.

@@ -66,14 +66,15 @@ impl Tenant {
         Ok(values)
     }
 
-    /// The rule of its definition that a value breaks.
+    /// The rule of its definition that a value breaks; none where this process does not know the format.
     pub(crate) fn broken_rule(&self, stored: &StoredDefinition, value: &ScopedValue) -> Option<FormatError> {
-        value_form(&stored.definition, &value.value, &self.engine.patterns).err()
+        let (definition, formats) = (&stored.definition, &self.engine.formats);
+        value_form(definition, &value.value, formats).err().filter(|_| formats.know(&definition.var_format))
     }
 
-    /// Whether a value has the format of its definition.
+    /// Whether a value is known to have the format of its definition.
     pub(crate) fn matches(&self, stored: &StoredDefinition, value: &ScopedValue) -> bool {
-        self.broken_rule(stored, value).is_none()
+        value_form(&stored.definition, &value.value, &self.engine.formats).is_ok()
     }
 
     /// Which of `scopes` hold a grandfathered value. Reads nothing if the format was never changed.

@@ -14,7 +14,7 @@ use crate::row::body::Sweep;
 use crate::row::{Row, RowKind, SealedRow, Subject, TenantRow, decode_index, encode_epoch};
 use crate::scope::Scope;
 use crate::store::{Key, Scan, Versioned};
-use crate::tenant::{GRANDFATHERED, View, check_definition};
+use crate::tenant::{GRANDFATHERED, View, check_stored_definition};
 
 /// The keys of a scope; returns the row's state if they are unavailable.
 macro_rules! keys_or_return {
@@ -156,7 +156,7 @@ impl TenantCheck {
             opened => return state_of_opened(opened),
         };
         // A row that opens may still break a rule that a later release added, or that another engine's limits set.
-        if let Err(error) = check_definition(&definition, &self.tenant.engine) {
+        if let Err(error) = check_stored_definition(&definition, &self.tenant.engine) {
             return RowState::bad(Cause::of(error));
         }
         let Ok(name) = definition.name.parse() else {
@@ -239,10 +239,12 @@ impl TenantCheck {
         let index = related.row(&self.tenant.id.definition_value(&definition, scope).key());
         let mark = index.and_then(|row| decode_index(&row.value).ok());
         let grandfathered = broken.is_some();
+        let is_known = self.tenant.engine.formats.know(&known.stored.definition.var_format);
         match (mark, broken) {
             (None, _) => causes.push(Cause::NotIndexed(Index::DefinitionValue)),
-            // The job has yet to set or clear the mark, so for now either is right.
-            _ if related.jobs.rechecks(definition) => {}
+            // The job has yet to set or clear the mark, so for now either is right; nor can be told here what a custom
+            // format asks for.
+            _ if related.jobs.rechecks(definition) || !is_known => {}
             (Some([]), Some(rule)) => causes.push(Cause::Invalid(rule)),
             (Some([_, ..]), None) => causes.push(Cause::WronglyMarked),
             _ => {}

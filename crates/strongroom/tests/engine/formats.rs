@@ -2,11 +2,20 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
+
+use futures_executor::block_on;
 use proptest::prelude::*;
 use proptest::sample::select;
 use strongroom::format::{
     BadFormat, EnumFormat, LengthBounds, PatternCache, PatternFormat, UrlSchemes, VarFormat,
 };
+use strongroom::{
+    Error, FormatChange, OnMismatch, PageRequest, Scope, ScopePath, VariableDefinition, VaultOptions,
+};
+use strongroom_memory::MemoryStore;
+
+use crate::rig::{self, unlock};
 
 fn accepted<'a>(format: &VarFormat, values: &[&'a str]) -> Vec<&'a str> {
     values.iter().copied().filter(|value| format.validate(value).is_ok()).collect()
@@ -39,6 +48,7 @@ fn all() -> Vec<VarFormat> {
     formats.push(VarFormat::UrlWithScheme(UrlSchemes::new(["https"]).unwrap()));
     formats.push(VarFormat::Enum(EnumFormat::new(["a", "b"]).unwrap()));
     formats.push(VarFormat::Pattern(PatternFormat::draft("[a-z]*").vet().unwrap()));
+    formats.push(VarFormat::Custom("even".parse().unwrap()));
     formats
 }
 
@@ -218,7 +228,8 @@ mod serde_forms {
     fn every_format_survives_its_form_under_its_name() {
         for format in all() {
             let json = serde_json::to_string(&format).unwrap();
-            assert!(json.contains(&format!("\"{}\"", format.name())));
+            let name = format.name().split(':').next_back().unwrap();
+            assert!(json.contains(&format!("\"{name}\"")));
             assert_eq!(serde_json::from_str::<VarFormat>(&json).unwrap(), format);
         }
     }
@@ -243,4 +254,59 @@ mod serde_forms {
         assert!(serde_json::from_str::<LengthBounds>(r#"{"min":2,"max":1}"#).is_err());
         assert!(serde_json::from_str::<LengthBounds>(r#"{"min":1,"max":2}"#).is_ok());
     }
+}
+
+/// An even number, or the one with which a check of a host shows that it was asked.
+fn is_even(value: &str) -> Result<(), &'static str> {
+    match value.parse::<u64>() {
+        Ok(number) if number % 2 == 0 => Ok(()),
+        _ => Err("an even number is required"),
+    }
+}
+
+#[test]
+fn a_custom_format_is_checked_by_its_host_and_writes_nothing_where_its_check_is_not() {
+    let store = Arc::new(MemoryStore::new());
+    let even = VarFormat::Custom("even".parse().unwrap());
+    assert_eq!(("custom:even".parse(), even.name()), (Ok(even.clone()), "custom:even"));
+    assert_eq!("custom:Even".parse::<VarFormat>(), Err(BadFormat::CustomName));
+    let knowing = || VaultOptions::default().custom_format("even".parse().unwrap(), is_even);
+    let vault = block_on(knowing().create(Arc::clone(&store), unlock())).unwrap();
+    let org = rig::org(&vault);
+    let rule = |error: Error| match error {
+        Error::InvalidValue { rule, .. } => rule.to_string(),
+        other => format!("{other:?}"),
+    };
+
+    block_on(org.define(VariableDefinition::new("N", even.clone()).default_value("0"))).unwrap();
+    let odd =
+        block_on(org.define(VariableDefinition::new("M", even.clone()).default_value("1"))).unwrap_err();
+    assert!(matches!(odd, Error::Invalid(_)), "{odd}");
+    block_on(org.set_value("N", &Scope::Org, "2")).unwrap();
+    let refused = block_on(org.set_value("N", &Scope::Org, "7351")).unwrap_err();
+    assert_eq!(rule(refused), "an even number is required");
+
+    block_on(org.define(VariableDefinition::new("S", VarFormat::String))).unwrap();
+    block_on(org.set_value("S", &Scope::Org, "3")).unwrap();
+    let change = FormatChange::to(even.clone());
+    let mismatches = block_on(org.plan_format_change("S", &change, PageRequest::default())).unwrap();
+    assert_eq!(mismatches.items.len(), 1);
+
+    // Another process, which does not bring the check along.
+    let unknowing = block_on(VaultOptions::default().open(Arc::clone(&store), unlock())).unwrap();
+    let org = rig::org(&unknowing);
+    let found = block_on(org.resolve("N", &ScopePath::org())).unwrap().unwrap();
+    assert_eq!(found.value.expose(), "2");
+    assert!(rule(block_on(org.set_value("N", &Scope::Org, "4")).unwrap_err()).contains("custom format"));
+    for result in [
+        block_on(org.define(VariableDefinition::new("M", even))).map(drop),
+        block_on(org.change_format("S", &change, OnMismatch::Grandfather)).map(drop),
+    ] {
+        assert!(matches!(result, Err(Error::Invalid(_))), "{result:?}");
+    }
+    block_on(org.rotate_keys()).unwrap();
+    assert!(block_on(unknowing.verify()).unwrap().is_clean());
+    let org = rig::org(&unknowing);
+    block_on(org.change_format("N", &FormatChange::to(VarFormat::Integer), OnMismatch::Refuse)).unwrap();
+    block_on(org.set_value("N", &Scope::Org, "3")).unwrap();
 }

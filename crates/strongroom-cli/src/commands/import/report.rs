@@ -23,7 +23,7 @@ struct PlanView<'a> {
 struct RowView<'a> {
     name: &'a str,
     action: &'static str,
-    var_format: Option<&'static str>,
+    var_format: Option<&'a str>,
     encrypted: Option<bool>,
     defines: bool,
     value: &'static str,

@@ -222,6 +222,7 @@ mod tests {
             VarFormat::Enum(EnumFormat::new(["a", "b"]).unwrap()),
             VarFormat::UrlWithScheme(UrlSchemes::new(["https"]).unwrap()),
             VarFormat::Pattern(pattern),
+            VarFormat::Custom("iban".parse().unwrap()),
         ];
         for format in formats {
             let bounds = LengthBounds::new(1..=9).unwrap();

@@ -128,7 +128,7 @@ impl Org {
             check_definition(&changed.definition, &tenant.engine)?;
             let (values, next) = tenant.values_of(&changed, &page).await?;
             let mismatches = values.into_iter().filter_map(|value| {
-                let rule = value_form(&changed.definition, &value.value, &tenant.engine.patterns).err()?;
+                let rule = value_form(&changed.definition, &value.value, &tenant.engine.formats).err()?;
                 Some(Mismatch { id: value.id, scope: value.scope, rule })
             });
             Ok(Listing { items: mismatches.collect(), next })

@@ -17,7 +17,7 @@ use crate::engine::watch::Watchers;
 use crate::engine::{Engine, Kept, Runs};
 use crate::envelope::{Argon2Bounds, Argon2Params, DekId, KeyMaterial, StoreId};
 use crate::error::{Damage, Error, WrongStore};
-use crate::format::PatternCache;
+use crate::format::{CustomFormat, CustomFormats, Formats};
 use crate::keys::{FIRST, Root, RootCell, Roots, SlotPlace, StoreBody, Unlock};
 use crate::limits::{HISTORY_VERSIONS_MAX, Limits, Quotas};
 use crate::model::{Mark, Settings};
@@ -34,6 +34,7 @@ pub struct VaultOptions {
     history_versions: u8,
     clock: Box<dyn Clock>,
     observer: Option<Arc<dyn Observer>>,
+    custom_formats: CustomFormats,
     cache_entries_max: usize,
     cached_key_age_max: Duration,
     cached_runs_bytes_max: usize,
@@ -58,6 +59,7 @@ impl Default for VaultOptions {
             history_versions: 0,
             clock: Box::new(SystemClock),
             observer: None,
+            custom_formats: CustomFormats::default(),
             cache_entries_max: 16_384,
             cached_key_age_max: Duration::from_secs(60 * 60),
             cached_runs_bytes_max: 16 << 20,
@@ -117,6 +119,32 @@ impl VaultOptions {
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// Brings the check of a [`VarFormat::Custom`](crate::VarFormat::Custom), which returns the rule that a value breaks, as
+    /// a sentence. It runs in every write of such a value, so it should be quick, and must not panic.
+    ///
+    /// Definitions store the name alone. A vault that was opened without the check reads, resolves, rotates, copies and
+    /// verifies such values, and refuses to define or change a variable of the format and to set a value of it.
+    ///
+    /// ```
+    /// use strongroom::{VarFormat, VariableDefinition, VaultOptions};
+    /// let is_even = |value: &str| match value.parse::<u64>() {
+    ///     Ok(number) if number % 2 == 0 => Ok(()),
+    ///     _ => Err("an even number is required"),
+    /// };
+    /// let options = VaultOptions::default().custom_format("even".parse()?, is_even);
+    /// let workers = VariableDefinition::new("WORKERS", VarFormat::Custom("even".parse()?));
+    /// # Ok::<(), strongroom::format::BadFormat>(())
+    /// ```
+    #[must_use]
+    pub fn custom_format(
+        mut self,
+        format: CustomFormat,
+        check: impl Fn(&str) -> Result<(), &'static str> + Send + Sync + 'static,
+    ) -> Self {
+        self.custom_formats.insert(format, check);
         self
     }
 
@@ -444,8 +472,8 @@ impl VaultOptions {
             store_id,
             roots: Arc::new(RootCell::new(roots)),
             caches: Caches::new(self.cache_entries_max, runs_bytes_max, self.cached_key_age_max),
-            patterns: Arc::new(PatternCache::new(PATTERN_CACHE_BYTES)),
             argon2: self.argon2_bounds(),
+            formats: Arc::new(Formats::new(PATTERN_CACHE_BYTES, self.custom_formats)),
             limits: self.limits,
             durability: self.durability,
             tallies: Arc::new(Tallies::new(self.quotas, self.cache_entries_max)),
