@@ -7,6 +7,7 @@ use futures_executor::block_on;
 
 use crate::client::Client;
 use crate::commands::account::AccountCommand;
+use crate::commands::allow::Allow;
 use crate::commands::api_key::ApiKeyCommand;
 use crate::commands::audit::Audit;
 use crate::commands::backup::Backup;
@@ -71,6 +72,8 @@ enum Command {
     Man(Man),
     /// Ask a server whether it is well; needs no key
     Health(Health),
+    /// Allow what the project's .strongroom.toml chooses, as long as the file stays as it is
+    Allow(Allow),
 }
 
 /// The commands that work on a vault.
@@ -167,6 +170,7 @@ impl Args {
                 return completions.run(Self::command()).map(|()| ExitCode::SUCCESS);
             }
             Command::Health(health) => return health.run(&self.globals, output).map(|()| ExitCode::SUCCESS),
+            Command::Allow(allow) => return allow.run(output).map(|()| ExitCode::SUCCESS),
             Command::Man(man) => return man.run(Self::command()).map(|()| ExitCode::SUCCESS),
             Command::Work(Work::Audit(audit)) if audit.is_offline() => {
                 return audit.run_offline(output).map(|()| ExitCode::SUCCESS);
@@ -370,7 +374,8 @@ Secrets are read from standard input, a hidden prompt or a file, never from argu
 A setting comes from its option, otherwise from the environment (STRONGROOM_STORE, STRONGROOM_ROOT_KEY_FILE, \
 STRONGROOM_PASSPHRASE_FILE, STRONGROOM_URL, STRONGROOM_API_KEY_FILE, STRONGROOM_API_KEY, STRONGROOM_ORG, \
 STRONGROOM_ENVIRONMENT, STRONGROOM_LISTEN, STRONGROOM_CONFIG), otherwise from the nearest .strongroom.toml in or above \
-the working directory (only `environment`, and `account` and `prefix` for what a run sees), otherwise from the \
+the working directory (only `environment`, and `account` and `prefix` for what a run sees, once `strongroom allow` \
+was run there), otherwise from the \
 configuration file (the same names in lower case; an API key only by its file). The limits of `serve` are named as its \
 options (STRONGROOM_RATE_LIMIT and so on); in the file they are in a table [limits].
 

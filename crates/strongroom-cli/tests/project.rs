@@ -35,6 +35,7 @@ fn a_project_names_the_environment_the_account_and_the_prefix_of_what_runs_in_it
             assert_eq!(ran.status.code(), Some(0), "{arguments:?}: {ran:?}");
             String::from_utf8(ran.stdout).unwrap()
         };
+        within(&["allow"]);
         assert_eq!(within(&["export", "--reveal"]), "HOST=web_host\nPORT=web_port\n");
         assert_eq!(within(&["export", "--reveal", "--only", "PORT"]), "PORT=web_port\n");
         assert_eq!(within(&["run", "--", "printenv", "PORT"]), "web_port\n");
@@ -45,6 +46,7 @@ fn a_project_names_the_environment_the_account_and_the_prefix_of_what_runs_in_it
         assert_eq!(within(&["--no-project", "--json", "list"]), "[]\n");
 
         shell.write("project/.strongroom.toml", "environment = \"production\"\naccount = \"user_1\"\n");
+        within(&["allow"]);
         assert_eq!(within(&["run", "--", "printenv", "WEB_PORT"]), "of user_1\n");
         let json: serde_json::Value = serde_json::from_str(&within(&["--json", "resolve"])).unwrap();
         assert_eq!(json["WEB_PORT"]["scope"], json!("linked_account"));
@@ -70,6 +72,74 @@ fn a_project_chooses_neither_a_store_nor_a_key() {
     }
 }
 
+#[test]
+fn a_project_chooses_nothing_until_this_user_allows_it_at_its_place_and_with_its_text() {
+    let shell = Shell::with_vault();
+    let production = "environment = \"production\"\n";
+    shell.write("cloned/.strongroom.toml", production);
+    shell.write("cloned/src/a", "");
+    let within = |directory: &str, arguments: &[&str]| {
+        let ran = shell.command(arguments).current_dir(shell.path(directory)).output().unwrap();
+        (ran.status.code().unwrap(), String::from_utf8(ran.stderr).unwrap())
+    };
+    let is_refused = |directory: &str| {
+        for arguments in
+            [&["list"][..], &["run", "--", "true"], &["export", "--reveal"], &["set", "A"], &["serve"]]
+        {
+            let (code, said) = within(directory, arguments);
+            assert_eq!(code, 2, "{arguments:?}: {said}");
+            assert!(said.contains("production") && said.contains("`strongroom allow`"), "{said}");
+        }
+    };
+    is_refused("cloned/src");
+    assert_eq!(within("cloned/src", &["--no-project", "list"]).0, 0);
+    assert_eq!(within("cloned/src", &["allow"]).0, 0);
+    for directory in ["cloned", "cloned/src"] {
+        assert_eq!(within(directory, &["list"]), (0, String::new()));
+    }
+
+    shell.write("elsewhere/.strongroom.toml", production);
+    is_refused("elsewhere");
+    shell.write("cloned/.strongroom.toml", format!("{production}account = \"user_1\"\n"));
+    is_refused("cloned");
+    shell.write("cloned/.strongroom.toml", production);
+    assert_eq!(within("cloned", &["list"]).0, 0, "it is as it was allowed");
+    shell.write("elsewhere/.strongroom.toml", "# nothing\n");
+    assert_eq!(within("elsewhere", &["list"]).0, 0, "it chooses nothing");
+    assert_eq!(shell.run(&["allow"]).code, 3, "there is no project");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_or_is_long_is_refused_and_holds_nothing_up() {
+    let shell = Shell::with_vault();
+    let is_refused = |why: &str| {
+        for arguments in [&["list"][..], &["allow"]] {
+            let ran = shell.run(arguments);
+            assert_eq!(ran.code, 2, "{}", ran.stderr);
+            assert!(ran.stderr.contains(why) && ran.stderr.contains("--no-project"), "{}", ran.stderr);
+        }
+        shell.ok(&["--no-project", "list"]);
+    };
+    let file = shell.path(".strongroom.toml");
+    // For its owner only, as a file must be.
+    let made = std::process::Command::new("mkfifo").arg("-m").arg("600").arg(&file).status().unwrap();
+    assert!(made.success());
+    is_refused("it is not a file");
+    std::fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &file).unwrap();
+    let ran = shell.run(&["list"]);
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    is_refused("it is not a file");
+    std::fs::remove_dir(&file).unwrap();
+    shell.write(".strongroom.toml", "#".repeat(16 << 10));
+    shell.ok(&["list"]);
+    shell.write(".strongroom.toml", "#".repeat((16 << 10) + 1));
+    is_refused("more than 16384 bytes");
+}
+
 #[cfg(unix)]
 #[test]
 fn what_another_user_could_have_prepared_is_refused_and_can_be_left_out() {
@@ -83,6 +153,7 @@ fn what_another_user_could_have_prepared_is_refused_and_can_be_left_out() {
         let ran = shell.command(arguments).current_dir(shell.path("project")).output().unwrap();
         (ran.status.code(), String::from_utf8(ran.stderr).unwrap())
     };
+    within(&["allow"]);
     for (name, mode, safe) in [("project/.strongroom.toml", 0o666, 0o600), ("project", 0o777, 0o700)] {
         set_mode(name, mode);
         let (code, said) = within(&["list"]);
@@ -104,11 +175,17 @@ fn a_key_of_another_environment_than_the_project_names_is_refused() {
         .variable("STRONGROOM_URL", server.text("url"))
         .variable("STRONGROOM_API_KEY", made["api_key"].as_str().unwrap());
     shell.write(".strongroom.toml", "environment = \"production\"\n");
+    shell.ok(&["allow"]);
     let ran = shell.run(&["list"]);
     assert_eq!(ran.code, 2, "{}", ran.stderr);
-    assert!(ran.stderr.contains("production") && ran.stderr.contains("--no-project"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("the API key of test") && ran.stderr.contains("--no-project"),
+        "{}",
+        ran.stderr
+    );
     shell.ok(&["--no-project", "list"]);
     shell.write(".strongroom.toml", "environment = \"test\"\n");
+    shell.ok(&["allow"]);
     shell.ok(&["list"]);
     server.stop();
 }

@@ -53,7 +53,7 @@ pub(crate) struct Globals {
     /// Leave out the `.strongroom.toml` of the project
     ///
     /// The nearest one, in the working directory or above it, names the `environment`, and the `account` and the
-    /// `prefix` of what a run sees
+    /// `prefix` of what a run sees. It counts once `strongroom allow` was run there, until it is changed
     #[arg(long, global = true, hide_short_help = true)]
     pub(crate) no_project: bool,
     /// Open the store although it is older than this user last saw it, or another vault is in its place

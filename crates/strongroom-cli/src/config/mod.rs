@@ -17,7 +17,7 @@ pub(crate) use self::globals::Globals;
 pub(crate) use self::layer::{ApiKeySource, KeySource};
 use self::layer::{Layer, WorksOn};
 pub(crate) use self::limits::{LimitSettings, QuotaSettings};
-pub(crate) use self::project::Project;
+pub(crate) use self::project::{Project, ProjectFile};
 use crate::failure::Failure;
 use crate::files::places;
 use crate::store::{Access, Spec};

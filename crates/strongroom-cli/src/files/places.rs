@@ -72,6 +72,14 @@ pub(crate) fn first_api_key(store_id: &str) -> Option<PathBuf> {
     Some(config_dir()?.join("api-keys").join(store_id))
 }
 
+/// The file in which this user allows the file of a project, at this place and with this text.
+pub(crate) fn project_allowance(place: &Path, text: &str) -> Option<PathBuf> {
+    let hash = Sha256::new().chain_update(place.as_os_str().as_encoded_bytes()).chain_update([0]);
+    let hash = hash.chain_update(text).finalize();
+    let name: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    Some(config_dir()?.join("projects").join(name))
+}
+
 /// Creates the missing directories of a file, if they are below the user's own of this program.
 pub(crate) fn make_own_dirs(file: &Path) -> io::Result<()> {
     let directory = directory_of(file);

@@ -1,5 +1,5 @@
-//! PEM as OpenSSL reads it, and in the strict form of RFC 7468, section 3. Checked in place, where a decoder would leave
-//! a second copy of a key behind.
+//! PEM as OpenSSL reads it, and in the strict form of RFC 7468, section 3. Checked in place, where a decoder would
+//! leave a second copy of a key behind.
 
 use crate::format::base64::{is_base64, is_digit};
 
