@@ -129,7 +129,8 @@ impl Formats {
 }
 
 /// The rule that a value breaks where the check is not known.
-pub(super) const UNKNOWN: &str = "this process does not know the definition's custom format: write where VaultOptions::custom_format brings it";
+pub(super) const UNKNOWN: &str = "this process does not know the definition's custom format: \
+    write where VaultOptions::custom_format brings it";
 const PREFIX: &str = "custom:";
 const NAME_BYTES_MAX: usize = 64;
 

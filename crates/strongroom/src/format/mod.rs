@@ -27,7 +27,7 @@
 //! | `pem_strict` | the same with nothing around them | RFC 7468, section 3 (strict) |
 //! | `enum` | one of the given values | |
 //! | `pattern` | a text that the pattern matches as a whole | |
-//! | `custom:NAME` | what the host's own check allows | [`VaultOptions::custom_format`](crate::VaultOptions::custom_format) |
+//! | `custom:NAME` | what a check of the host's own allows | |
 //!
 //! - `email`: at most 64 bytes before the `@` and 254 in all; no quotes, comments or address literals.
 //! - `hostname`: at most 63 bytes a label and 253 in all; no final dot, and the last label is not all digits.

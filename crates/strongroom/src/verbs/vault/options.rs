@@ -122,8 +122,8 @@ impl VaultOptions {
         self
     }
 
-    /// Brings the check of a [`VarFormat::Custom`](crate::VarFormat::Custom), which returns the rule that a value breaks, as
-    /// a sentence. It runs in every write of such a value, so it should be quick, and must not panic.
+    /// Brings the check of a [`VarFormat::Custom`](crate::VarFormat::Custom), which returns the rule that a value
+    /// breaks, as a sentence. It runs in every write of such a value, so it should be quick, and must not panic.
     ///
     /// Definitions store the name alone. A vault that was opened without the check reads, resolves, rotates, copies and
     /// verifies such values, and refuses to define or change a variable of the format and to set a value of it.
