@@ -70,7 +70,7 @@ enum Command {
     Completions(Completions),
     /// Write the manual pages to a directory
     Man(Man),
-    /// Ask a server whether it is well; needs no key
+    /// Check the health of a server; needs no key
     Health(Health),
     /// Allow what the project's .strongroom.toml chooses, as long as the file stays as it is
     Allow(Allow),
@@ -377,7 +377,7 @@ STRONGROOM_ENVIRONMENT, STRONGROOM_LISTEN, STRONGROOM_CONFIG), otherwise from th
 the working directory (only `environment`, and `account` and `prefix` for what a run sees, once `strongroom allow` \
 was run there), otherwise from the \
 configuration file (the same names in lower case; an API key only by its file). The limits of `serve` are named as its \
-options (STRONGROOM_RATE_LIMIT and so on); in the file they are in a table [limits].
+options (STRONGROOM_RATE_LIMIT and so on); in the file they are in tables, [limits] and [quotas].
 
 Exit codes: 0 done, 1 anything else, 2 usage, 3 not found, 4 invalid value, 5 wrong key or damaged data, 6 the store \
 failed or cannot be used. `run` returns the code of its command, and 126 or 127 if the command could not be started or \

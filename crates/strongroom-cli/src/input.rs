@@ -100,7 +100,7 @@ pub(crate) fn agrees(question: &str) -> Result<bool, Failure> {
     Ok(matches!(answer(question, "Go on? [y/N] ")?.as_str(), "y" | "yes"))
 }
 
-/// Says something, asks on the terminal, and returns the typed line in small letters.
+/// Says something, asks on the terminal, and returns the typed line in lower case.
 pub(crate) fn answer(said: &str, question: &str) -> Result<String, Failure> {
     let mut answer = String::new();
     let asked = write!(io::stderr(), "{} {question}", printable(said))

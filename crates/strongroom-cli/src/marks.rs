@@ -35,7 +35,7 @@ impl KeptMark {
     pub(crate) fn of(config: &Config) -> Result<Self, Failure> {
         let kept = Self::of_store(&config.store);
         match kept {
-            // What cannot be read says nothing, and the user said that nothing has to be said.
+            // --accept-rollback covers a mark that cannot be read too.
             Err(_) if config.accepts_rollback => {
                 Ok(Self { accepts_any: true, is_unreadable: true, ..Self::unset(&config.store)? })
             }
@@ -98,7 +98,7 @@ impl KeptMark {
             Err(Error::Store(error)) if error.kind() == StoreErrorKind::Unsupported => return,
             Err(error) => error.to_string(),
         };
-        output.warn(&format!("the mark that tells an older copy of the store was not kept: {error}"));
+        output.warn(&format!("the mark that detects an older copy of the store could not be saved: {error}"));
     }
 
     /// Writes down that the store was opened although it may be older than the mark, and begins again from there.
@@ -114,7 +114,7 @@ impl KeptMark {
         self.kept = None;
         self.accepts_any = false;
         self.advance(vault, output).await;
-        output.note("the store was accepted as it is; copies of it from before now are older ones");
+        output.note("the store was accepted as it is; earlier copies of it will be refused");
     }
 
     /// Keeps a mark, unless a later one of the store is kept already.

@@ -46,7 +46,7 @@ pub(crate) struct PathArgs {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) path: PathArgs,
-    /// Only variables whose names begin so, and without that beginning
+    /// Only variables whose names start with TEXT, which is removed
     #[arg(long, value_name = "TEXT")]
     pub(crate) prefix: Option<String>,
 }

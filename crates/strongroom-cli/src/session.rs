@@ -20,7 +20,7 @@ pub(crate) struct Session {
     pub(crate) org: Org,
     pub(crate) mark: KeptMark,
     writes: bool,
-    /// That of a server, for commands.
+    /// Through it, commands reach a store that `serve` has open.
     door: Option<Door>,
 }
 
@@ -62,7 +62,7 @@ impl Session {
 
     /// Opens the existing vault once more, on a store that this process serves.
     pub(crate) async fn reopen(config: &Config, store: DoorStore, metrics: &Metrics) -> Result<Vault, Error> {
-        // Nobody may be there any more to read or to type anything.
+        // Nobody may be at the terminal.
         let unlock = keys::existing_unattended(config).ok_or(Error::WrongKey)?;
         store.share();
         observed(config, metrics).open(MeasuredStore::new(store, metrics.vault()), unlock).await
@@ -121,7 +121,7 @@ impl Session {
         if self.writes && done.is_ok() {
             self.mark.advance(&self.vault, output).await;
         }
-        // Nobody comes in any more, and who is inside leaves, before the store is closed.
+        // First, so that no command uses the store while it closes.
         drop(self.door.take());
         let closed = self.vault.close().await;
         let done = done?;

@@ -85,5 +85,5 @@ pub(crate) async fn note_new_environment(session: &Session, output: &Output) {
     let meant = closest(chosen.as_str(), known.iter().map(Environment::as_str));
     let meant = meant.map_or(String::new(), |meant| format!("; did you mean --environment {meant}?"));
     let known: Vec<_> = known.iter().map(Environment::as_str).collect();
-    output.note(&format!("{chosen} is a new environment, beside {}{meant}", known.join(", ")));
+    output.note(&format!("{chosen} is a new environment; there are {}{meant}", known.join(", ")));
 }

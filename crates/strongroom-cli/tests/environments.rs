@@ -64,7 +64,7 @@ fn a_new_environment_is_named_where_it_is_made() {
         ran.stderr
     };
     let said = define("prodution", "A");
-    assert!(said.contains("prodution is a new environment, beside production, test"), "{said}");
+    assert!(said.contains("prodution is a new environment; there are production, test"), "{said}");
     assert!(said.contains("did you mean --environment production?"), "{said}");
     assert_eq!(define("prodution", "B"), "");
     assert!(!define("staging", "A").contains("did you mean"));

@@ -138,11 +138,16 @@ fn a_server_compares_and_copies_its_environments_with_a_key_of_each() {
     let of_account = shell.json(&typed(&["diff", "test", "@account:a@b.example"]))["differences"].clone();
     assert_eq!(of_account[1], json!({"name": "TOKEN", "definition": "same", "value": "differs"}));
 
+    // What cannot be set is told with its own reason, and nothing is sent in its place.
+    shell.ok_with("a\0b", &["set", "TOKEN", "--workflow", "w"]);
+    let ran = shell.run(&typed(&["copy", "@workflow:w", "@workflow:v"]));
+    assert!(ran.code == 4 && ran.stdout.contains("NUL"), "{ran:?}");
+
     // The key decides what is reached, so a place elsewhere is a mistake, and never another place.
     for (arguments, message) in [
-        (&["copy", "test", "prod"][..], "prod is not where the API key is of"),
-        (&["diff", "prod", "test"], "prod is not where"),
-        (&["diff", "00000000000000000000000a/test", "test"], "is not where"),
+        (&["copy", "test", "prod"][..], "not for prod"),
+        (&["diff", "prod", "test"], "not for prod"),
+        (&["diff", "00000000000000000000000a/test", "test"], "not for 00000000000000000000000a/test"),
         (&["diff", "test", "prod", "--b-api-key-file", "b.key"], "reveal"),
         (&["diff", "--at", "2026-01-31T12:00:00Z"], "--url"),
     ] {

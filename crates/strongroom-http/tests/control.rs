@@ -295,6 +295,32 @@ async fn a_batch_is_written_as_a_whole_or_says_what_is_refused() {
 }
 
 #[tokio::test]
+async fn a_dry_run_refuses_what_the_write_would_refuse_of_a_new_definition() {
+    let fixture = fixture().await;
+    let desk = Desk::with(&fixture, [Right::Read, Right::Write]).await;
+    for definition in [json!({"name": "A", "bytes_max": 2}), json!({"name": "A", "scopes": ["workflow"]})] {
+        let batch =
+            json!({"definitions": [definition], "values": [{"name": "A", "value": "abc"}], "dry_run": true});
+        let tried = desk.ok("POST", "/values", batch).await;
+        assert_eq!(tried["refused"][0]["name"], "A", "{tried}");
+    }
+}
+
+#[tokio::test]
+async fn a_custom_format_is_named_as_responses_name_it() {
+    let fixture = fixture().await;
+    let desk = Desk::with(&fixture, [Right::Read, Right::Write]).await;
+    for (format, said) in [
+        (json!("custom:iban"), "not registered"),
+        (json!({"custom": "iban"}), "not registered"),
+        (json!("custom:Iban"), "var_format has the wrong type"),
+    ] {
+        let refused = desk.send("POST", "/definitions", &json!({"name": "IBAN", "var_format": format})).await;
+        assert!(refused.status == 400 && refused.body.contains(said), "{format}: {}", refused.body);
+    }
+}
+
+#[tokio::test]
 async fn a_value_has_a_history_and_comes_back() {
     let fixture = fixture().await;
     fixture.define_string("PORT").await;

@@ -3,6 +3,7 @@
 pub(crate) mod docs;
 
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use strongroom::{DefinitionName, Secret, VariableDefinition};
 use strongroom_http::control;
-use ureq::http::{Response, StatusCode};
+use ureq::http::{Response, StatusCode, Uri};
 use ureq::typestate::WithBody;
 use ureq::{Agent, Body, Error, RequestBuilder};
 use zeroize::Zeroizing;
@@ -23,6 +24,7 @@ use crate::failure::{Exit, Failure};
 use crate::keys;
 use crate::output::Output;
 use crate::progress::Progress;
+use crate::typo::closest;
 
 /// A server and the API key for it.
 #[derive(Debug)]
@@ -252,6 +254,27 @@ impl Client {
         Ok(items)
     }
 
+    /// Fails if no definition has this name, with the one that was meant, as far as the key may list them.
+    pub(crate) fn refuse_unknown(&self, name: &DefinitionName) -> Result<(), Failure> {
+        let by_control = |client: &Self| {
+            let all = client.definitions()?;
+            Ok(all.into_iter().map(|one| one.name).collect::<Vec<_>>())
+        };
+        let by_document = |client: &Self| client.definition_id(name).map(|_| vec![name.to_string()]);
+        let known = match self.either(by_control, by_document) {
+            // A key that may only write says so when it is used.
+            Err(refused) if refused.message.contains(LACKS_RIGHT) => return Ok(()),
+            known => known?,
+        };
+        match known.iter().any(|known| known == name.as_str()) {
+            true => Ok(()),
+            false => {
+                let known = known.iter().map(String::as_str);
+                Err(Failure::undefined(name).meant(closest(name.as_str(), known)))
+            }
+        }
+    }
+
     /// The id of the definition with this name. The filter is a regular expression because the server splits a list
     /// of names at commas, which a name may contain.
     pub(crate) fn definition_id(&self, name: &DefinitionName) -> Result<String, Failure> {
@@ -267,15 +290,32 @@ impl Client {
         request: RequestBuilder<WithBody>,
         body: &impl Serialize,
     ) -> Result<T, Failure> {
-        // The body holds a value in the clear: with enough room it never moves and leaves no copy behind.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(BODY_BYTES_MAX));
-        serde_json::to_writer(&mut *bytes, body).map_err(std::io::Error::from)?;
+        // The body holds values in the clear: with enough room it never moves and leaves no copy behind.
+        let unsendable = |_| Failure::new(Exit::Other, "the request could not be written");
+        let mut length = Length(0);
+        serde_json::to_writer(&mut length, body).map_err(unsendable)?;
+        let mut bytes = Zeroizing::new(Vec::with_capacity(length.0));
+        serde_json::to_writer(&mut *bytes, body).map_err(unsendable)?;
         let request = request.header(KEY_HEADER, self.key.expose()).content_type("application/json");
         parse(request.send(bytes.as_slice()))
     }
 
     fn url(&self, path: &[&str]) -> String {
         join(&self.base, path)
+    }
+}
+
+/// Counts what is written to it.
+struct Length(usize);
+
+impl io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -322,7 +362,6 @@ fn refused(status: StatusCode, body: Option<Refusal>) -> Failure {
             .next("`strongroom api-key create NAME --right RIGHT`, where the store is, makes a key that may"),
         StatusCode::NOT_FOUND => Failure::not_found(message).next(step_of_absent(said.as_deref())),
         StatusCode::TOO_MANY_REQUESTS => Failure::new(Exit::Store, message).next("try again later"),
-        StatusCode::CONFLICT => Failure::invalid(message).next(step_of_conflict(said.as_deref())),
         StatusCode::PAYLOAD_TOO_LARGE => {
             Failure::invalid(message).next("nothing was written; send less at once")
         }
@@ -355,13 +394,6 @@ fn step_of_absent(said: Option<&str>) -> &'static str {
     }
 }
 
-fn step_of_conflict(said: Option<&str>) -> &'static str {
-    match said.is_some_and(|said| said.contains("exists") || said.contains("already")) {
-        true => "nothing was written; use what is there, or another name",
-        false => "nothing was written; look at what is there now, then run the command again",
-    }
-}
-
 fn step_of_bad(said: Option<&str>) -> &'static str {
     let is_about = |word: &str| said.is_some_and(|said| said.to_lowercase().contains(word));
     match () {
@@ -377,10 +409,10 @@ fn step_of_bad(said: Option<&str>) -> &'static str {
 }
 
 fn is_this_machine(base: &str) -> bool {
-    let authority = base.trim_start_matches("http://").split('/').next().unwrap_or_default();
-    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-    matches!(host, "localhost" | "[::1]")
-        || host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
+    let url = base.parse::<Uri>().ok();
+    let Some(host) = url.as_ref().and_then(Uri::host) else { return false };
+    let is_loopback = |ip: &str| ip.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    host == "localhost" || is_loopback(host.trim_start_matches('[').trim_end_matches(']'))
 }
 
 /// The characters escaped in a segment. A dot is one, because `.` and `..` are valid credential keys.
@@ -395,8 +427,6 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// The most that the contract allows.
 const PAGE_LIMIT: &str = "100";
-/// JSON takes at most six bytes for one of a value; ids and names fit in the rest.
-const BODY_BYTES_MAX: usize = 6 * strongroom::format::VALUE_BYTES_MAX + (16 << 10);
 
 #[cfg(test)]
 mod tests {
@@ -404,12 +434,16 @@ mod tests {
 
     #[test]
     fn only_loopback_addresses_are_this_machine() {
-        for url in ["http://localhost:1/x", "http://127.0.0.1:7077", "http://[::1]:7077", "http://localhost"]
+        for url in ["http://localhost:1/x", "http://127.0.0.1:7077", "http://[::1]:7077", "https://localhost"]
         {
             assert!(is_this_machine(url), "{url}");
         }
-        for url in ["http://localhost.example:1", "http://10.0.0.1", "http://127.0.0.1.example", "http://a@b"]
-        {
+        for url in [
+            "http://localhost.example:1",
+            "http://10.0.0.1",
+            "http://127.0.0.1.example",
+            "http://127.0.0.1:1@b.example",
+        ] {
             assert!(!is_this_machine(url), "{url}");
         }
     }

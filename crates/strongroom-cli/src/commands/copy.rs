@@ -17,10 +17,10 @@ use crate::typo::closest;
 /// `copy` as it is typed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Copy {
-    /// From here: `[ORG/]ENVIRONMENT`, and `@account:ID` or `@workflow:ID` for another scope than the org's
+    /// Copy from `[ORG/]ENVIRONMENT`; add `@account:ID` or `@workflow:ID` for another scope than the org's
     #[arg(value_name = "A")]
     from: Place,
-    /// To there
+    /// Copy to, written like A
     #[arg(value_name = "B")]
     to: Place,
     /// Copy only this variable; repeat it for several
@@ -84,7 +84,7 @@ impl Copy {
     fn agrees_to(&self, plan: &Plan, output: &Output) -> Result<bool, Failure> {
         let (invalid, replaced) = (plan.count("invalid"), plan.count("update"));
         if self.dry_run || invalid > 0 {
-            plan.report(true, output)?;
+            plan.report(self.dry_run, output)?;
         }
         if invalid > 0 {
             return Err(Failure::invalid(format!("{invalid} cannot be set, so nothing was written"))

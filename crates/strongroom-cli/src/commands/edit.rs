@@ -71,9 +71,7 @@ impl Edit {
             client.definitions()?.into_iter().map(|definition| definition.name).collect();
         let entries = changed.into_iter().map(|(name, value)| Entry::new(&name, Ok(value))).collect();
         let mut plan = Plan::for_server(&scope, entries, &known, &Unknown::Refuse).over(&versions);
-        if plan.count("invalid") == 0 {
-            plan.try_on(client)?;
-        }
+        plan.try_on(client)?;
         refuse_invalid(&plan, output)?;
         self.ask(&plan, &scope)?;
         plan.apply_on(client)?;

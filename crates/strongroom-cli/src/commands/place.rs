@@ -42,7 +42,7 @@ pub(super) struct OtherKey {
 }
 
 impl OtherKey {
-    /// On a store, the places say where they are, and keys of a server say nothing.
+    /// A store has no API keys, so the option is refused there.
     pub(super) fn refuse_on_store(&self) -> Result<(), Failure> {
         match self.b_api_key_file {
             Some(_) => Err(Failure::usage("--b-api-key-file needs --url")
@@ -67,8 +67,8 @@ impl Place {
             return Ok(());
         }
         let (org, environment) = (status.org_id, status.environment);
-        Err(Failure::usage(format!("{} is not where the API key is of: {org}/{environment}", self.text))
-            .next("--api-key-file has the key of A, --b-api-key-file that of B"))
+        Err(Failure::usage(format!("the API key is for {org}/{environment}, not for {}", self.text))
+            .next("--api-key-file takes the key for A, --b-api-key-file the key for B"))
     }
 
     /// The values here with what a key may reveal of them.
@@ -107,7 +107,7 @@ impl FromStr for Place {
             (None, Some((tenant, id))) => (tenant, Scope::Workflow(id.parse().map_err(as_text)?)),
             (None, None) => (text, Scope::Org),
         };
-        // An environment may have a slash in its name, but not behind 24 digits.
+        // An environment may have a slash in its name, but not after an org id.
         let named = tenant.split_once('/').and_then(|(org, rest)| Some((org.parse().ok()?, rest)));
         let (org, environment) = named.map_or((None, tenant), |(org, rest)| (Some(org), rest));
         let environment = match environment {

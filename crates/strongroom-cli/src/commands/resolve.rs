@@ -33,7 +33,7 @@ struct ResolvedView<'a> {
     value: &'a str,
     scope: &'a str,
     encrypted: bool,
-    /// A server does not return them.
+    /// `None` from a documented call.
     shadowed: Option<Vec<&'a str>>,
 }
 
@@ -105,7 +105,6 @@ impl Resolve {
         show(&by_name, output)
     }
 
-    /// Encrypted values stay masked with `--reveal` too, because a documented call does not show them.
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let Some(name) = &self.name else { return self.by_control(client, output) };
         // A key for the documented calls alone: they show what is not encrypted.
@@ -113,6 +112,7 @@ impl Resolve {
             .either(|client| self.by_control(client, output), |client| self.by_document(name, client, output))
     }
 
+    /// Encrypted values stay masked with `--reveal` too: a documented call does not show them.
     fn by_document(&self, name: &DefinitionName, client: &Client, output: &Output) -> Result<(), Failure> {
         let definition = client.definition_id(name)?;
         let query = self.path.query();

@@ -25,7 +25,7 @@ pub(crate) struct Set {
 /// The value that was written, which is not shown.
 #[derive(Serialize)]
 struct Written<'a> {
-    /// A server does not return it.
+    /// `None` from a documented call.
     action: Option<&'static str>,
     id: String,
     variable_definition_id: String,
@@ -76,6 +76,7 @@ impl Set {
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let (name, scope) = (&self.name, self.scope.scope());
         self.value.refuse_misplaced(name.as_str())?;
+        client.refuse_unknown(name)?;
         let value = input::value(name.as_str(), &self.value, output)?;
         let id_in = |field| scope_field(&scope).filter(|(named, _)| *named == field).map(|(_, id)| id);
         let (linked_account_id, workflow_id) = (id_in("linked_account_id"), id_in("workflow_id"));
@@ -114,7 +115,8 @@ impl Set {
             })
         };
         let view = client.either(by_control, by_document)?;
-        output.done(&format!("set {name} at {scope}"), &view)
+        let action = if view.action == Some("updated") { "updated" } else { "set" };
+        output.done(&format!("{action} {name} at {scope}"), &view)
     }
 }
 

@@ -176,10 +176,10 @@ pub(crate) async fn batch(operator: Operator, Body(body): Body<Batch>) -> Result
     for one in &body.values {
         let is_new = definitions.iter().find(|new| new.name == one.name);
         let checked = match is_new {
-            Some(new) => new.var_format.validate(&one.value).map_err(|rule| rule.to_string()),
-            None => checked(&operator.org, &one.name, &scope, &one.value).await?,
+            Some(new) => operator.org.validate_new(new, scope.clone(), one.value.as_str()),
+            None => operator.org.validate(&one.name, &scope, one.value.as_str()).await,
         };
-        refused.extend(checked.err().map(|reason| MissingValue { name: one.name.clone(), reason }));
+        refused.extend(reason(checked)?.map(|reason| MissingValue { name: one.name.clone(), reason }));
     }
     let Compared { unchanged, uncompared } = match body.compare && refused.is_empty() {
         true => compare(&operator, &scope, &body.values).await?,
@@ -346,13 +346,16 @@ async fn bring_back(
 }
 
 /// Whether a value of an existing definition would be taken, and why not.
-async fn checked(org: &Org, name: &str, scope: &Scope, value: &str) -> Result<Result<(), String>, Failure> {
-    match org.validate(name, scope, value).await {
-        Ok(()) => Ok(Ok(())),
-        Err(Error::InvalidValue { rule, .. }) => Ok(Err(rule.to_string())),
-        Err(Error::ScopeNotAllowed { scope, .. }) => Ok(Err(format!("no value is allowed at {scope} scope"))),
-        Err(error @ Error::TooLong { .. }) => Ok(Err(error.to_string())),
-        Err(Error::DefinitionNotFound(_)) => Ok(Err("it is not defined".to_owned())),
+/// Why a value is refused; `None` if it is not.
+fn reason(checked: Result<(), Error>) -> Result<Option<String>, Failure> {
+    match checked {
+        Ok(()) => Ok(None),
+        Err(Error::InvalidValue { rule, .. }) => Ok(Some(rule.to_string())),
+        Err(Error::ScopeNotAllowed { scope, .. }) => {
+            Ok(Some(format!("no value is allowed at {scope} scope")))
+        }
+        Err(error @ Error::TooLong { .. }) => Ok(Some(error.to_string())),
+        Err(Error::DefinitionNotFound(_)) => Ok(Some("it is not defined".to_owned())),
         Err(error) => Err(full(error)),
     }
 }

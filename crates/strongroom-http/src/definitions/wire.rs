@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{parse_scope, wire_scope};
 use crate::error::Failure;
-use crate::request::present;
+use crate::request::{present, var_format};
 use crate::time;
 
 /// A variable definition.
@@ -146,8 +146,9 @@ impl NewDefinition {
     pub(super) fn definition(self) -> Result<VariableDefinition, Failure> {
         let name = self.name.ok_or(Failure::required("name"))?;
         let format = match &self.var_format {
-            Some(format) => serde_json::from_str(format.get())
-                .map_err(|_| Failure::bad_request("var_format is not a format"))?,
+            Some(format) => {
+                read_format(format).ok_or_else(|| Failure::bad_request("var_format is not a format"))?
+            }
             None => VarFormat::String,
         };
         let mut definition = VariableDefinition::new(name, format);
@@ -162,13 +163,17 @@ impl NewDefinition {
     }
 }
 
+fn read_format(stated: &RawValue) -> Option<VarFormat> {
+    var_format(&mut serde_json::Deserializer::from_str(stated.get())).ok()
+}
+
 impl ChangeDefinition {
     /// Whether it names another format than this one. The name without parameters is the same: that is how responses
     /// show it.
     pub(super) fn names_other_than(&self, format: &VarFormat) -> bool {
         let Some(named) = &self.var_format else { return false };
         let is_name = serde_json::from_str::<&str>(named.get()).is_ok_and(|name| name == format.name());
-        !is_name && serde_json::from_str(named.get()).ok().as_ref() != Some(format)
+        !is_name && read_format(named).as_ref() != Some(format)
     }
 
     pub(super) fn change(self) -> Result<DefinitionChange, Failure> {

@@ -7,7 +7,7 @@ use axum::response::IntoResponse as _;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use strongroom::Secret;
+use strongroom::{Secret, VarFormat};
 
 use crate::error::Failure;
 use crate::load::RequestPermit;
@@ -74,6 +74,27 @@ pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
+}
+
+/// A format: the name of one that has no parameters, `custom:NAME` among them, or an object of another.
+pub(crate) fn var_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<VarFormat, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Stated {
+        Name(String),
+        Whole(VarFormat),
+    }
+    match Stated::deserialize(deserializer)? {
+        Stated::Name(name) => name.parse().map_err(serde::de::Error::custom),
+        Stated::Whole(format) => Ok(format),
+    }
+}
+
+/// The same, or nothing.
+pub(crate) fn some_var_format<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<VarFormat>, D::Error> {
+    var_format(deserializer).map(Some)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

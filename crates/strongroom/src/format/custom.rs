@@ -1,5 +1,5 @@
-//! Formats of the host's own. A definition stores the name; what it asks for is code, which every process that writes
-//! brings along.
+//! Formats that the host defines. A definition stores the name alone; the check is code, which every process that
+//! writes registers.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -129,8 +129,8 @@ impl Formats {
 }
 
 /// The rule that a value breaks where the check is not known.
-pub(super) const UNKNOWN: &str = "this process does not know the definition's custom format: \
-    write where VaultOptions::custom_format brings it";
+pub(super) const UNKNOWN: &str = "the check of this custom format is not registered here: write with the \
+    service that registers it";
 const PREFIX: &str = "custom:";
 const NAME_BYTES_MAX: usize = 64;
 

@@ -60,7 +60,7 @@ pub enum BadFormat {
         /// The most schemes of a list.
         count_max: usize,
     },
-    /// The name of a custom format is not one.
+    /// The name of a custom format breaks its rule.
     #[error("the name of a custom format is 1 to 64 of a to z, 0 to 9 and _, beginning with a letter")]
     CustomName,
     /// A pattern was refused.

@@ -17,13 +17,13 @@ pub(crate) fn check_definition(
 ) -> Result<DefinitionName, Error> {
     if !engine.formats.know(&definition.var_format) {
         return Err(Error::Invalid(Invalid::Definition(
-            "a custom format is defined where VaultOptions::custom_format brings its check",
+            "the check of this custom format is not registered (VaultOptions::custom_format)",
         )));
     }
     check_stored_definition(definition, engine)
 }
 
-/// The same but for the format: another process may have brought its check.
+/// As above, for a stored definition: the check of its custom format may be registered in another process only.
 pub(crate) fn check_stored_definition(
     definition: &VariableDefinition,
     engine: &Engine,

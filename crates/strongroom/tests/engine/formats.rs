@@ -256,7 +256,6 @@ mod serde_forms {
     }
 }
 
-/// An even number, or the one with which a check of a host shows that it was asked.
 fn is_even(value: &str) -> Result<(), &'static str> {
     match value.parse::<u64>() {
         Ok(number) if number % 2 == 0 => Ok(()),

@@ -123,14 +123,11 @@ impl Import {
             client.definitions()?.into_iter().map(|definition| definition.name).collect();
         let scope = self.scope.scope();
         let mut plan = Plan::for_server(&scope, entries, &known, &self.unknown());
-        if plan.count("invalid") == 0 {
-            let tried = plan.try_on(client)?;
-            if tried.uncompared > 0 {
-                let values = counted(tried.uncompared, "value");
-                output.note(&format!(
-                    "{values} could not be compared with what is there without the right reveal"
-                ));
-            }
+        let uncompared = plan.try_on(client)?;
+        if uncompared > 0 {
+            let values = counted(uncompared, "value");
+            output
+                .note(&format!("{values} could not be compared with what is there without the right reveal"));
         }
         let invalid = plan.count("invalid");
         if invalid > 0 {

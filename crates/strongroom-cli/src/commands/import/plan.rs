@@ -1,4 +1,4 @@
-//! What an import would do, and doing it.
+//! What an import, a copy or an edit would write, and writing it.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ use crate::pages;
 use crate::progress::Progress;
 use crate::scope_args::scope_field;
 
-/// What an import does, one row per name in the file.
+/// What is to be written, one row for each name.
 #[derive(Debug)]
 pub(in crate::commands) struct Plan {
     pub(super) scope: Scope,
@@ -144,15 +144,19 @@ impl Plan {
             linked_account_id: id_in("linked_account_id"),
             workflow_id: id_in("workflow_id"),
             definitions: new.map(new_definition).collect(),
-            values: self.rows.iter().map(Row::batch_value).collect(),
+            values: self.writes().into_iter().map(Row::batch_value).collect(),
             // What has the version that was read was compared with that.
-            compare: self.rows.iter().any(|row| row.version.is_none()),
+            compare: self.writes().iter().any(|row| row.version.is_none()),
             dry_run,
         }
     }
 
-    /// Lets the server look at the plan without writing: it knows what is there already, and what breaks a rule.
-    pub(in crate::commands) fn try_on(&mut self, client: &Client) -> Result<BatchDone, Failure> {
+    /// Lets the server look at the plan without writing: it knows what is there already, and what breaks a rule. Returns
+    /// how many values the key could not have compared. A plan that is invalid already is not sent.
+    pub(in crate::commands) fn try_on(&mut self, client: &Client) -> Result<usize, Failure> {
+        if self.count("invalid") > 0 {
+            return Ok(0);
+        }
         let tried: BatchDone = client.control_post(&["values"], &self.batch(true))?;
         for refused in &tried.refused {
             for row in self.rows.iter_mut().filter(|row| row.name == refused.name) {
@@ -160,17 +164,20 @@ impl Plan {
             }
         }
         self.leave_alone(&tried.unchanged);
-        Ok(tried)
+        Ok(tried.uncompared)
     }
 
     /// Writes everything that differs to a server: all of it or none.
-    pub(in crate::commands) fn apply_on(&self, client: &Client) -> Result<BatchDone, Failure> {
+    pub(in crate::commands) fn apply_on(&self, client: &Client) -> Result<(), Failure> {
+        if self.writes().is_empty() {
+            return Ok(());
+        }
         let done: BatchDone = client.control_post(&["values"], &self.batch(false))?;
         match done.refused.first() {
             // What was tried before was changed meanwhile.
             Some(first) => Err(Failure::invalid(format!("{}: {}", first.name, first.reason))
                 .next("nothing was written; run the command again")),
-            None => Ok(done),
+            None => Ok(()),
         }
     }
 
@@ -346,8 +353,8 @@ fn is_too_large(error: &Error) -> bool {
 }
 
 fn too_large() -> Failure {
-    Failure::new(Exit::Store, "the file holds more than the store takes in one batch; nothing was written")
-        .next("--in-parts sets one part after the other")
+    Failure::new(Exit::Store, "this is more than the store takes in one batch; nothing was written")
+        .next("set fewer at once; `import --in-parts` sets one part after the other")
 }
 
 /// At five operations a value and its definition, small enough for every backend with the limits of an embedded one.

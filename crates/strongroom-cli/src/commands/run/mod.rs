@@ -35,14 +35,14 @@ pub(crate) struct Run {
     /// repeat it for several
     #[arg(long, value_name = "NAME")]
     allow: Vec<String>,
-    /// Start the command again when something that it sees changes; it gets 10 seconds to end
+    /// Restart the command when a variable that it gets changes; it has 10 seconds to end
     #[arg(long)]
     watch: bool,
     /// With --watch: send this signal instead
     #[cfg(unix)]
     #[arg(long, value_name = "SIGNAL", value_enum, requires = "watch")]
     signal: Option<watch::Notice>,
-    /// With --watch: how often to look
+    /// With --watch: seconds between two looks
     #[arg(long, value_name = "SECONDS", requires = "watch", default_value_t = 2, value_parser = at_least_1())]
     every: u32,
     /// The command and its arguments, executed without a shell
@@ -115,7 +115,7 @@ impl Run {
             refuse_unfit(one)?;
             child.env(&one.name, one.value.expose());
         }
-        // Becoming the command runs no destructor.
+        // exec runs no destructors, so the values are wiped here.
         drop(seen);
         Ok(child)
     }
@@ -128,7 +128,8 @@ impl Run {
             return Ok(());
         }
         let options: Vec<_> = refused.iter().map(|name| format!("--allow {name}")).collect();
-        let message = format!("variables that can change which code runs: {}", refused.join(", "));
+        let message =
+            format!("variables that can change which code runs, or hold a key: {}", refused.join(", "));
         Err(Failure::invalid(message)
             .next(format!("nothing was run; if that is what they are for, add {}", options.join(" "))))
     }

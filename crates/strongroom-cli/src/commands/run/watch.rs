@@ -45,7 +45,7 @@ pub(super) trait Look: Send + 'static {
 
 /// Runs the command until it ends by itself or this process is told to end, and returns its code.
 pub(super) fn run(run: &Run, mut look: impl Look, output: &Output) -> Result<ExitCode, Failure> {
-    let first = look.look()?.ok_or_else(|| Failure::new(Exit::Other, "nothing was seen at first"))?;
+    let first = look.look()?.ok_or_else(|| Failure::new(Exit::Other, "the first look returned nothing"))?;
     let command = run.command(first)?;
     hide_from_the_command()?;
     runtime()?.block_on(async {

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::opaque;
 use crate::error::Failure;
-use crate::request::present;
+use crate::request::{present, some_var_format, var_format};
 use crate::time;
 
 /// A variable definition with all that it asks of a value.
@@ -62,7 +62,7 @@ pub struct NewDefinition {
     /// Its name.
     pub name: String,
     /// The name of a format, or an object of one, such as `{"enum": ["a", "b"]}`. `string` unless given.
-    #[serde(default = "string")]
+    #[serde(default = "string", deserialize_with = "var_format")]
     #[schema(value_type = Object)]
     pub var_format: VarFormat,
     /// The fewest bytes of a value.
@@ -104,7 +104,7 @@ pub struct DefinitionChange {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Another format, with its parameters.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "some_var_format", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub var_format: Option<VarFormat>,
     /// The fewest bytes of a value.

@@ -6,15 +6,15 @@ pub(crate) mod history;
 pub(crate) mod set;
 
 use std::borrow::Cow;
-use std::iter;
+use std::{iter, slice};
 
 use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::DocumentId;
-use crate::model::{DefinitionRef, Listing, PageRequest, ScopedValue, ValuePlace};
+use crate::model::{DefinitionRef, Listing, PageRequest, ScopedValue, ValuePlace, VariableDefinition};
 use crate::scope::Scope;
 use crate::secret::Secret;
-use crate::tenant::{Freshness, check_scope, check_value, fresh_if_stale};
+use crate::tenant::{Freshness, NewDefinitions, WriteOptions, check_scope, check_value, fresh_if_stale};
 use crate::verbs::org::Org;
 
 pub use define_and_set::DefinedAndSet;
@@ -176,6 +176,34 @@ impl Org {
             check_value(&known, &value, &self.tenant.engine)
         };
         self.tenant.observed(Call::of("validate").definition(&definition).at(&scope), check).await
+    }
+
+    /// A dry run of [`define_and_set`](Self::define_and_set) for one value of a definition that is not there yet. Reads
+    /// nothing.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_org(async |org| {
+    /// use strongroom::{Scope, VarFormat, VariableDefinition};
+    /// let port = VariableDefinition::new("PORT", VarFormat::Integer);
+    /// assert!(org.validate_new(&port, Scope::Org, "8080").is_ok());
+    /// assert!(org.validate_new(&port, Scope::Org, "http").is_err());
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `define_and_set` that do not depend on what is stored. The id of the definition that they name is none.
+    pub fn validate_new(
+        &self,
+        definition: &VariableDefinition,
+        scope: impl Into<Cow<'static, Scope>>,
+        value: impl Into<Secret>,
+    ) -> Result<(), Error> {
+        let (tenant, name) = (&*self.tenant, DefinitionRef::from(&definition.name));
+        let made = NewDefinitions::of(slice::from_ref(definition), tenant, &WriteOptions::default())?;
+        let known =
+            made.get(&name).ok_or_else(|| Error::DefinitionNotFound(definition.name.clone().into()))?;
+        check_scope(known, &scope.into())?;
+        check_value(known, &value.into(), &tenant.engine)
     }
 
     pub(super) async fn try_value(

@@ -122,7 +122,7 @@ impl VaultOptions {
         self
     }
 
-    /// Brings the check of a [`VarFormat::Custom`](crate::VarFormat::Custom), which returns the rule that a value
+    /// Registers the check of a [`VarFormat::Custom`](crate::VarFormat::Custom), which returns the rule that a value
     /// breaks, as a sentence. It runs in every write of such a value, so it should be quick, and must not panic.
     ///
     /// Definitions store the name alone. A vault that was opened without the check reads, resolves, rotates, copies and
