@@ -199,7 +199,7 @@ impl Work {
             Self::Doctor(doctor) => block_on(doctor.run(&config, output)),
             Self::Rotate(Rotate::Root(root)) => block_on(root.run(&config, output)),
             Self::Define(define) => in_session(&config, output, async |s| {
-                suggest::note_new_environment(s, output).await;
+                suggest::note_new_environment(&s.org, output).await;
                 define.run(&s.org, output).await
             }),
             Self::Show(show) => in_session(&config, output, async |s| show.run(&s.org, output).await),
@@ -230,7 +230,7 @@ impl Work {
                 in_session(&config, output, async |s| command.run(&s.org, output).await)
             }
             Self::Import(import) => in_session(&config, output, async |s| {
-                suggest::note_new_environment(s, output).await;
+                suggest::note_new_environment(&s.org, output).await;
                 import.run(s, output).await
             }),
             Self::Export(export) => in_session(&config, output, async |s| export.run(&s.org, output).await),
@@ -374,7 +374,7 @@ Secrets are read from standard input, a hidden prompt or a file, never from argu
 A setting comes from its option, otherwise from the environment (STRONGROOM_STORE, STRONGROOM_ROOT_KEY_FILE, \
 STRONGROOM_PASSPHRASE_FILE, STRONGROOM_URL, STRONGROOM_API_KEY_FILE, STRONGROOM_API_KEY, STRONGROOM_ORG, \
 STRONGROOM_ENVIRONMENT, STRONGROOM_LISTEN, STRONGROOM_CONFIG), otherwise from the nearest .strongroom.toml in or above \
-the working directory (only `environment`, and `account` and `prefix` for what a run sees, once `strongroom allow` \
+the working directory (only `environment`, the `account` of what a run sees and the `prefix` of `run`, `export` and `inject`, once `strongroom allow` \
 was run there), otherwise from the \
 configuration file (the same names in lower case; an API key only by its file). The limits of `serve` are named as its \
 options (STRONGROOM_RATE_LIMIT and so on); in the file they are in tables, [limits] and [quotas].

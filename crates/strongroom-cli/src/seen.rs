@@ -28,6 +28,9 @@ impl AllSeen {
     pub(crate) async fn of(org: &Org, args: &RunArgs) -> Result<Self, Failure> {
         suggest::refuse_unknown_account(org, &args.path).await?;
         let found = org.resolve_all(&args.path.path()).await?;
+        if found.values.is_empty() {
+            suggest::refuse_unknown_environment(org).await?;
+        }
         let values = found.values.into_iter().filter_map(|one| {
             let name = args.name_in_run(&one.name)?.to_owned();
             Some(Seen { name, value: one.value })

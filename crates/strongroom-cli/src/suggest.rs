@@ -1,6 +1,8 @@
 //! What a mistyped name was meant to be.
 
-use strongroom::{DefinitionFilter, DefinitionName, Environment, Error, LinkedAccountId, Org, PageRequest};
+use strongroom::{
+    DefinitionFilter, DefinitionName, Environment, Error, LinkedAccountId, Org, PageRequest, Scope,
+};
 
 use crate::failure::Failure;
 use crate::output::Output;
@@ -17,8 +19,11 @@ pub(crate) async fn of_definition(org: &Org, name: &DefinitionName, error: Error
     undefined(org, name).await
 }
 
-/// No definition has this name.
+/// No definition has this name, perhaps because there is no such environment.
 pub(crate) async fn undefined(org: &Org, name: &DefinitionName) -> Failure {
+    if let Err(failure) = refuse_unknown_environment(org).await {
+        return failure;
+    }
     let known = pages::definitions(org).await.unwrap_or_default();
     let known = known.iter().map(|stored| stored.definition.name.as_str());
     Failure::undefined(name).meant(closest(name.as_str(), known))
@@ -75,15 +80,45 @@ pub(crate) async fn other_environment(session: &Session) -> Option<String> {
     meant.or_else(|| others.into_iter().next())
 }
 
-/// Says that the chosen environment has nothing yet where others have: a mistyped one would be made in silence.
-pub(crate) async fn note_new_environment(session: &Session, output: &Output) {
-    let chosen = session.org.environment();
-    let known = session.org.environments().await.unwrap_or_default();
+/// Says that an environment has nothing yet where others have: a mistyped one would be made in silence.
+pub(crate) async fn note_new_environment(org: &Org, output: &Output) {
+    if let Ok(Some((known, meant))) = others_than(org).await {
+        let meant = meant.map_or(String::new(), |meant| format!("; did you mean {meant}?"));
+        output.note(&format!("{} is a new environment; there are {known}{meant}", org.environment()));
+    }
+}
+
+/// Fails if an environment has nothing where others have: a mistyped one would be read as an empty one.
+pub(crate) async fn refuse_unknown_environment(org: &Org) -> Result<(), Failure> {
+    let Some((known, meant)) = others_than(org).await? else { return Ok(()) };
+    Err(Failure::not_found(format!("there is no environment {}", org.environment()))
+        .next(format!("the org has {known}"))
+        .meant(meant.as_deref()))
+}
+
+/// The environments of the org, and the one that was meant, if its own is none of them.
+async fn others_than(org: &Org) -> Result<Option<(String, Option<String>)>, Failure> {
+    let (chosen, known) = (org.environment(), org.environments().await?);
     if known.is_empty() || known.contains(chosen) {
-        return;
+        return Ok(None);
     }
     let meant = closest(chosen.as_str(), known.iter().map(Environment::as_str));
-    let meant = meant.map_or(String::new(), |meant| format!("; did you mean --environment {meant}?"));
+    let meant = meant.map(|meant| format!("--environment {meant}"));
     let known: Vec<_> = known.iter().map(Environment::as_str).collect();
-    output.note(&format!("{chosen} is a new environment; there are {}{meant}", known.join(", ")));
+    Ok(Some((known.join(", "), meant)))
+}
+
+/// Says that a linked account is none that is known: a mistyped one would get values in silence.
+pub(crate) async fn note_new_account(org: &Org, scope: &Scope, output: &Output) {
+    let Scope::LinkedAccount(account) = scope else { return };
+    let has_values = org.account(account.clone()).values(PageRequest::first(1)).await;
+    let is_known = !matches!(org.linked_account(account).await, Ok(None));
+    if is_known || !has_values.is_ok_and(|values| values.items.is_empty()) {
+        return;
+    }
+    let page = org.linked_accounts(PageRequest::first(PageRequest::LIMIT_MAX)).await;
+    let known = page.map(|page| page.items).unwrap_or_default();
+    let meant = closest(account.as_str(), known.iter().map(|found| found.account_id.as_str()));
+    let meant = meant.map_or(String::new(), |meant| format!("; did you mean {meant}?"));
+    output.note(&format!("{account} is no registered linked account{meant}"));
 }

@@ -52,6 +52,17 @@ fn a_vault_that_does_not_open_is_a_finding_with_its_exit_code() {
     assert_eq!(finding(&report, "vault")["state"], "failed");
 }
 
+#[test]
+fn a_vault_that_was_moved_elsewhere_is_not_well() {
+    let shell = Shell::new();
+    shell.ok(&["--store", "redb:a", "init"]);
+    shell.ok(&["--store", "redb:a", "migrate", "--to", "sled:b"]);
+    let ran = shell.run(&["--store", "redb:a", "--json", "doctor"]);
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let failed = report["findings"].as_array().unwrap().iter().find(|one| one["state"] == "failed").unwrap();
+    assert!(failed["message"].as_str().unwrap().contains("moved"), "{report}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_store_that_others_can_read_is_a_warning() {

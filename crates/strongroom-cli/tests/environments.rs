@@ -80,6 +80,28 @@ fn a_new_environment_is_named_where_it_is_made() {
 }
 
 #[test]
+fn a_mistyped_environment_is_not_read_as_an_empty_one() {
+    let shell = vault("redb:a");
+    shell.write("t", "{{ PORT }}");
+    for command in [
+        &["run", "--", "true"][..],
+        &["export", "--reveal"],
+        &["resolve"],
+        &["inject", "t", "--reveal"],
+        &["copy", "prodution", "test"],
+        &["get", "PORT"],
+    ] {
+        let ran = shell.run(&[&["--environment", "prodution"], command].concat());
+        assert_eq!(ran.code, 3, "{command:?}");
+        assert!(ran.stderr.contains("did you mean --environment production?"), "{}", ran.stderr);
+    }
+    let made = shell.run(&["copy", "production", "tset"]);
+    assert!(made.stderr.contains("tset is a new environment"), "{}", made.stderr);
+    let wrong = shell.run(&["copy", "test", "production@acount:a"]);
+    assert!(wrong.code == 2 && wrong.stderr.contains("@account:ID"), "{}", wrong.stderr);
+}
+
+#[test]
 fn search_finds_parts_of_names_and_descriptions_and_never_a_value() {
     let shell = vault("redb:a");
     shell.ok_with("listen", &["set", "HOST"]);

@@ -32,6 +32,7 @@ const MISTAKES: &[Mistake] = &[
     (&["export", "--only", "PROT", "--reveal"], 3, "`PROT` not found", "did you mean PORT?"),
     (&["inject", "none", "--reveal"], 2, "none could not be read", "check the path"),
     (&["diff", "test"], 2, "<B>", "--help"),
+    (&["run", "env"], 2, "env is one too many", "strongroom run -- COMMAND"),
     (&["run", "--", "no-such"], 127, "no-such could not be run", "in PATH"),
     (&["--root-key-file", "bad.key", "list"], 5, "bad.key holds no root key", "--root-key-file"),
     (&["--root-key-file", "other.key", "list"], 5, "key", "--root-key-file"),

@@ -138,6 +138,13 @@ fn a_server_compares_and_copies_its_environments_with_a_key_of_each() {
     let of_account = shell.json(&typed(&["diff", "test", "@account:a@b.example"]))["differences"].clone();
     assert_eq!(of_account[1], json!({"name": "TOKEN", "definition": "same", "value": "differs"}));
 
+    // A key that sees a part would have the rest taken for absent.
+    let narrowed = ["api-key", "create", "n", "--right", "read", "--right", "reveal", "--only", "PORT"];
+    shell.write("narrowed", shell.json(&narrowed)["api_key"].as_str().unwrap());
+    let diff = ["--url", server.text("url"), "--api-key-file", "narrowed", "diff", "test", "@workflow:w"];
+    let ran = shell.run(&diff);
+    assert!(ran.code == 2 && ran.stderr.contains("sees only PORT"), "{}", ran.stderr);
+
     // What cannot be set is told with its own reason, and nothing is sent in its place.
     shell.ok_with("a\0b", &["set", "TOKEN", "--workflow", "w"]);
     let ran = shell.run(&typed(&["copy", "@workflow:w", "@workflow:v"]));

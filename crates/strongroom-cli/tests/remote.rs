@@ -472,3 +472,24 @@ fn a_definition_that_was_deleted_is_brought_back() {
     let shown = shell.json(&["show", "PORT"]);
     assert_eq!((&shown["id"], &shown["required"]), (&id, &json!(true)));
 }
+
+#[test]
+fn what_a_key_for_documented_calls_deletes_is_said_to_be_gone_for_good() {
+    let Remote { shell, server: _server } = Remote::start();
+    shell.define("A", "string");
+    shell.ok_with("x", &["set", "A"]);
+    let asked = shell.run(&["delete", "A"]);
+    assert!(asked.code == 2 && asked.stderr.contains("for good"), "{}", asked.stderr);
+    let done = shell.run(&["delete", "A", "--yes"]);
+    assert!(done.code == 0 && done.stderr.contains("for good"), "{}", done.stderr);
+}
+
+#[test]
+fn an_account_that_is_not_registered_is_named_where_it_gets_a_value() {
+    let shell = Shell::with_vault();
+    shell.define("A", "string");
+    shell.ok(&["account", "create", "cust_a"]);
+    let said = |account: &str| shell.pipe("x", &["set", "A", "--account", account]).stderr;
+    assert!(said("cust_b").contains("no registered linked account; did you mean cust_a?"));
+    assert_eq!((said("cust_b").as_str(), said("cust_a").as_str()), ("", ""), "it has values by now");
+}

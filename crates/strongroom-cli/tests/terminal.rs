@@ -111,7 +111,7 @@ fn init_says_where_the_vault_will_be_and_asks_what_shall_open_it() {
     let shell = Shell::new();
     let mut terminal = Terminal::run(&shell, "init");
     terminal.say("[K/p] ", "no");
-    assert_eq!((terminal.end().0, shell.key().exists()), (2, false));
+    assert_eq!((terminal.end().0, shell.key().exists(), shell.store().exists()), (2, false, false));
     let (code, screen) = Terminal::run(&shell, "init --root-key-file k").end();
     assert!(code == 0 && !screen.contains("[K/p]"), "what was said is not asked: {screen}");
 }

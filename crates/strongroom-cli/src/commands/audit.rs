@@ -295,7 +295,8 @@ const NARROWED: [&str; 4] = ["on", "off", "since", "actor"];
 
 /// A moment as it is typed.
 pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
-    let since = humantime::parse_rfc3339_weak(text).map_err(|error| error.to_string())?;
+    let since = humantime::parse_rfc3339_weak(text)
+        .map_err(|_| "a time is written 2026-01-31T12:00:00Z".to_owned())?;
     let since = since.duration_since(UNIX_EPOCH).map_err(|error| error.to_string())?;
     u64::try_from(since.as_millis()).map(Timestamp::from_ms).map_err(|error| error.to_string())
 }

@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::output::{Output, counted};
 use crate::pages;
 use crate::session::Session;
+use crate::suggest;
 use crate::typo::closest;
 
 /// `copy` as it is typed.
@@ -46,6 +47,8 @@ impl Copy {
         self.other_key.refuse_on_store()?;
         let Taken { entries, definitions } = self.read(session).await?;
         let to = self.to.org(session);
+        suggest::note_new_environment(&to, output).await;
+        suggest::note_new_account(&to, &self.to.scope, output).await;
         let plan = Plan::of(&to, self.to.scope.clone(), entries, &Unknown::DefineAs(definitions)).await?;
         if self.agrees_to(&plan, output)? {
             plan.apply_in_parts(&to).await?;
@@ -91,6 +94,7 @@ impl Copy {
                 .next("leave them out with --only, or change their definitions"));
         }
         if replaced > 0 && !self.dry_run {
+            plan.preview(output)?;
             self.consent.to(&format!("replace {} at {}", counted(replaced, "value"), self.to.as_str()))?;
         }
         Ok(!self.dry_run)
@@ -99,6 +103,9 @@ impl Copy {
     async fn read(&self, session: &Session) -> Result<Taken, Failure> {
         let org = self.from.org(session);
         let stored = pages::definitions(&org).await?;
+        if stored.is_empty() {
+            suggest::refuse_unknown_environment(&org).await?;
+        }
         let names: HashMap<DefinitionId, &str> =
             stored.iter().map(|stored| (stored.id, stored.definition.name.as_str())).collect();
         let values = pages::values(&org, &self.from.scope).await?.into_iter();

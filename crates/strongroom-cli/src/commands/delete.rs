@@ -103,12 +103,16 @@ impl Delete {
                 let found: control::Deletion = client.control_delete(Call { path: &path, query: &query })?;
                 Ok((None, format!("its values: {}", found.values)))
             };
-            let by_document =
-                |client: &Client| Ok((Some(client.definition_id(name)?), "all its values".to_owned()));
+            let by_document = |client: &Client| {
+                Ok((Some(client.definition_id(name)?), format!("all its values {FOR_GOOD}")))
+            };
             let (id, values) = client.either(known, by_document)?;
             self.consent.to(&format!("delete the definition {name} and {values}"))?;
             match id {
-                Some(id) => client.delete(Call { path: &["env", "definitions", &id], query: &[] })?,
+                Some(id) => {
+                    client.delete(Call { path: &["env", "definitions", &id], query: &[] })?;
+                    output.note(&format!("the definition is deleted {FOR_GOOD}"));
+                }
                 None => {
                     let _: control::Deletion = client.control_delete(Call { path: &path, query: &[] })?;
                 }
@@ -123,13 +127,15 @@ impl Delete {
         };
         let by_document = |client: &Client| Ok((self.id_by_document(client, &scope)?, false));
         let (id, by_control) = client.either(known, by_document)?;
-        self.consent.to(&format!("delete the value of {name} at {scope}"))?;
+        let deed = format!("delete the value of {name} at {scope}");
+        self.consent.to(&if by_control { deed } else { format!("{deed} {FOR_GOOD}") })?;
         if by_control {
             let purge = if self.purge { "true" } else { "false" };
             let query = [query.as_slice(), &[("purge", purge)]].concat();
             let _: control::Deleted = client.control_delete(Call { path: &path, query: &query })?;
         } else {
             client.delete(Call { path: &["env", "values", &id], query: &[] })?;
+            output.note(&format!("the value is deleted {FOR_GOOD}"));
         }
         self.value_deleted(Some(id), output)
     }
@@ -156,6 +162,10 @@ impl Delete {
         output.done(&format!("deleted the value of {name} at {scope}"), &view)
     }
 }
+
+/// What a documented call does, which is all that a key without other rights may make.
+const FOR_GOOD: &str =
+    "for good: no version is kept with this API key, as one with the right write keeps them";
 
 async fn has_history(org: &Org, id: &DefinitionId, scope: &Scope) -> Result<bool, Failure> {
     let newest = org.value_history(*id, scope, PageRequest::first(1)).await?;

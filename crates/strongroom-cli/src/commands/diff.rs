@@ -15,6 +15,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{Output, time};
 use crate::pages;
 use crate::session::Session;
+use crate::suggest;
 
 /// `diff` as it is typed.
 #[derive(Debug, clap::Args)]
@@ -73,6 +74,9 @@ enum Found {
 impl Diff {
     pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
         self.other_key.refuse_on_store()?;
+        for place in [&self.one, &self.other].into_iter().flatten() {
+            suggest::note_new_environment(&place.org(session), output).await;
+        }
         let one = self.one.unwrap_or_else(|| Place::chosen(session));
         let (other, b) = match (&self.other, self.at) {
             (_, Some(at)) => {
@@ -169,6 +173,7 @@ fn compare<T>(one: Option<&T>, other: Option<&T>, is_same: impl Fn(&T, &T) -> bo
 
 fn sides_on_server(client: &Client, place: &Place) -> Result<Named, Failure> {
     place.refuse_elsewhere(client)?;
+    place.refuse_narrowed(client)?;
     let mut values: HashMap<_, _> = place.shown_values(client)?.into_iter().collect();
     let definitions = client.definitions()?.into_iter();
     let side = |definition: VariableDefinition| {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
-use strongroom::{ScopePath, SlotInfo, SlotKind, Timestamp};
+use strongroom::{Error, ScopePath, SlotInfo, SlotKind, Timestamp};
 use strongroom_http::control;
 
 use super::audit::moment;
@@ -124,6 +124,9 @@ fn slots_of(client: &Client) -> Result<Vec<SlotSeen>, Failure> {
 
 impl Report {
     async fn look_into(&mut self, session: &Session) -> Result<(), Failure> {
+        if let Err(Error::Retired) = session.vault.mark().await {
+            self.failed("vault", Error::Retired.into());
+        }
         let seen = |slot: &SlotInfo| SlotSeen {
             is_usable: slot.is_usable,
             is_passphrase: matches!(slot.kind, SlotKind::Passphrase(_)),

@@ -34,7 +34,14 @@ impl Init {
             true => keys::asked_twice(self.new).map(Unlock::passphrase),
             false => keys::for_new_vault(config, self.new, output),
         };
-        let session = Session::create(config, unlock).await?;
+        // Asked first where there is no store yet: whoever gives up leaves nothing behind.
+        let session = match config.store.path().is_some_and(|path| !path.exists()) {
+            true => {
+                let unlock = unlock()?;
+                Session::create(config, || Ok(unlock)).await?
+            }
+            false => Session::create(config, unlock).await?,
+        };
         let store_id = session.vault.store_id();
         session.finish(Ok(()), output).await?;
         let store = config.store.to_string();

@@ -71,6 +71,17 @@ impl Place {
             .next("--api-key-file takes the key for A, --b-api-key-file the key for B"))
     }
 
+    /// Fails if the key sees only a part of what is here: what it does not see would be taken for absent.
+    pub(super) fn refuse_narrowed(&self, client: &Client) -> Result<(), Failure> {
+        let status: control::Status = client.control_get(Call { path: &["status"], query: &[] })?;
+        if status.names.is_empty() && status.accounts.is_empty() {
+            return Ok(());
+        }
+        let sees = [status.names, status.accounts].concat().join(", ");
+        Err(Failure::usage(format!("the API key for {} sees only {sees}", self.text))
+            .next("two places are compared with keys that see all of them"))
+    }
+
     /// The values here with what a key may reveal of them.
     pub(super) fn values(&self, client: &Client, reveal: &str) -> Result<Vec<control::Value>, Failure> {
         let field = scope_field(&self.scope).into_iter();
@@ -107,6 +118,10 @@ impl FromStr for Place {
             (None, Some((tenant, id))) => (tenant, Scope::Workflow(id.parse().map_err(as_text)?)),
             (None, None) => (text, Scope::Org),
         };
+        // A scope that is mistyped must not become the name of an environment.
+        if tenant.contains('@') {
+            return Err("a scope is written @account:ID or @workflow:ID".to_owned());
+        }
         // An environment may have a slash in its name, but not after an org id.
         let named = tenant.split_once('/').and_then(|(org, rest)| Some((org.parse().ok()?, rest)));
         let (org, environment) = named.map_or((None, tenant), |(org, rest)| (Some(org), rest));
@@ -135,7 +150,8 @@ mod tests {
         );
         assert!(read("test").org.is_none() && matches!(read("a/b@workflow:w").scope, Scope::Workflow(_)));
         assert!(read("@workflow:w").environment.is_none());
-        for bad in ["", "test@account:", "@workflow", "@account:"] {
+        for bad in ["", "test@account:", "@workflow", "@account:", "test@", "prod@acount:a", "test@workflow"]
+        {
             assert!(bad.parse::<Place>().is_err(), "{bad}");
         }
     }

@@ -71,6 +71,9 @@ impl Resolve {
             Some(name) => vec![resolve_one(org, name, &path).await?],
             None => {
                 let all = org.resolve_all(&path).await?;
+                if all.values.is_empty() {
+                    suggest::refuse_unknown_environment(org).await?;
+                }
                 if !all.missing_required.is_empty() {
                     let names = all.missing_required.join(", ");
                     output.warn(&format!("required variables without a value: {names}"));

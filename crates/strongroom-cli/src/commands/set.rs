@@ -52,6 +52,7 @@ impl Set {
         if org.definition(name).await?.is_none() {
             return Err(suggest::undefined(org, name).await);
         }
+        suggest::note_new_account(org, &scope, output).await;
         let value = input::value(name.as_str(), &self.value, output)?;
         let written = match org.set_value(name, scope, value).await {
             Ok(written) => written,

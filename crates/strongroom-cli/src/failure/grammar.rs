@@ -11,6 +11,9 @@ impl From<clap::Error> for Failure {
         let meant = suggestion(&error);
         let failure = Self::usage(sentence(&error));
         match error.kind() {
+            ErrorKind::UnknownArgument if is_of_run() => {
+                failure.next("write `--` before the command: strongroom run -- COMMAND")
+            }
             ErrorKind::UnknownArgument | ErrorKind::TooManyValues => failure.next(
                 "--help lists the options; a value is read from standard input, never from an argument",
             ),
@@ -20,11 +23,18 @@ impl From<clap::Error> for Failure {
     }
 }
 
+/// Whether `run` was typed without the `--` that its command stands after.
+fn is_of_run() -> bool {
+    let mut typed = std::env::args_os().skip(1);
+    typed.any(|word| word == "run") && !typed.any(|word| word == "--")
+}
+
 fn sentence(error: &clap::Error) -> String {
     let argument = text(error, ContextKind::InvalidArg).unwrap_or_default();
     match error.kind() {
         ErrorKind::UnknownArgument => match word(&argument) {
-            Some(option) => format!("there is no option {option} here"),
+            Some(option) if option.starts_with('-') => format!("there is no option {option} here"),
+            Some(word) => format!("the argument {word} is one too many"),
             None => {
                 "there is an argument too many, which is not repeated here: it may be a secret".to_owned()
             }

@@ -24,6 +24,8 @@ pub(crate) async fn status(operator: Operator) -> Result<Json<Status>, Failure> 
         environment: operator.org.environment().to_string(),
         api_key_id: operator.key_id.to_string(),
         rights: operator.grant().rights().map(|right| right.as_str().to_owned()).collect(),
+        names: operator.grant().names().to_vec(),
+        accounts: operator.grant().accounts().iter().map(ToString::to_string).collect(),
         ready: !operator.service.is_draining() && operator.service.check_writes().await.is_ok(),
         settings: VaultSettings::of(settings),
     }))

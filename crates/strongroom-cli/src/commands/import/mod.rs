@@ -19,6 +19,7 @@ use crate::failure::Failure;
 use crate::output::{Output, counted};
 use crate::scope_args::ScopeArgs;
 use crate::session::Session;
+use crate::suggest;
 use crate::typo::closest;
 
 /// `import` as it is typed.
@@ -40,8 +41,8 @@ pub(crate) struct Import {
     /// Refuse names that are not defined, instead of defining them
     #[arg(long)]
     no_define: bool,
-    /// Propose a format for each new name, and which of them need not be encrypted; --dry-run shows why. Without it,
-    /// new names are strings and encrypted
+    /// Define what is plainly a boolean, a short number or a bare URL as that, and without encryption; --dry-run shows
+    /// why. Without it, new names are strings and encrypted
     #[arg(long, conflicts_with = "no_define")]
     infer: bool,
     /// Define all new names as encrypted, whatever --infer proposes
@@ -98,6 +99,7 @@ impl Import {
                 .next("nothing was written")
                 .meant(closest(name, known)));
         }
+        suggest::note_new_account(org, &self.scope.scope(), output).await;
         let plan = Plan::of(org, self.scope.scope(), entries, &self.unknown()).await?;
         let invalid = plan.count("invalid");
         if invalid > 0 {

@@ -22,6 +22,12 @@ pub struct Status {
     pub api_key_id: String,
     /// What the key may do.
     pub rights: Vec<String>,
+    /// The names of variables to which the key is narrowed; empty for all.
+    #[serde(default)]
+    pub names: Vec<String>,
+    /// The linked accounts to which it is narrowed; empty for the whole org.
+    #[serde(default)]
+    pub accounts: Vec<String>,
     /// Whether requests are served, as `/readyz` says.
     pub ready: bool,
     /// The settings of the vault.
