@@ -164,7 +164,7 @@ impl Call for WriteBatch {
     }
 
     async fn attempt(&self, client: &Client, shared: &Shared) -> Result<Committed, Failure> {
-        write::commit(client, &shared.sql, self, shared.row_locks).await
+        write::commit(client, &shared.sql, self).await
     }
 
     fn timed_out() -> StoreError {

@@ -20,8 +20,6 @@ pub(crate) struct Sql {
     pub(crate) fence: String,
     /// `(keys)`: the rows at these keys, in any order.
     pub(crate) get: String,
-    /// `(keys)`: locks rows against writers, in key order; their revisions.
-    pub(crate) lock_shared: String,
     /// `(keys)`: locks rows against everyone, in key order; their revisions.
     pub(crate) lock: String,
     /// `(keys, values, revision, expected keys, marks)`: puts, where every expectation holds.
@@ -51,7 +49,6 @@ impl Sql {
         let limit = limit.map_or(String::new(), |limit| format!("; SET LOCAL {SILENCE_MAX} = {limit}"));
         let rows = tables.qualified(&tables.rows());
         let at_keys = format!("WHERE k {EQ} ANY($1::{BYTEA}[])");
-        let select_revisions = format!("SELECT k, rev FROM {rows} {at_keys} ORDER BY k");
         Self {
             prepare,
             begin: format!("{BEGIN}{limit}"),
@@ -61,8 +58,7 @@ impl Sql {
             ),
             fence: format!("LOCK TABLE {rows} IN EXCLUSIVE MODE"),
             get: format!("SELECT k, v, rev FROM {rows} {at_keys}"),
-            lock_shared: format!("{select_revisions} FOR SHARE"),
-            lock: format!("{select_revisions} FOR UPDATE"),
+            lock: format!("SELECT k, rev FROM {rows} {at_keys} ORDER BY k FOR UPDATE"),
             put: format!(
                 "INSERT INTO {rows} (k, v, rev) SELECT p.k, p.v, $3::bigint \
                  FROM ROWS FROM ({UNNEST}($1::{BYTEA}[]), {UNNEST}($2::{BYTEA}[])) AS p(k, v) WHERE {} \

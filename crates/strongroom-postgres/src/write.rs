@@ -10,10 +10,9 @@ use futures_util::future::{join3, join5};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use strongroom_store::{Committed, Expect, Key, Op, RowRevision, StoreError, WriteBatch};
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Error, Row};
 
-use crate::choices::RowLocks;
 use crate::failure::{Failure, indeterminate, of_commit, of_read, of_whole, of_write, unavailable};
 use crate::gathered::{Gathered, answer};
 use crate::parameter::Bytes;
@@ -21,14 +20,10 @@ use crate::read::decode_revision;
 use crate::sql::{self, Sql};
 use crate::statement::{Parameter, Statement};
 
-/// Applies the batch, or fails with nothing applied; `Indeterminate` says that neither is known.
-pub(crate) async fn commit(
-    client: &Client,
-    sql: &Sql,
-    batch: &WriteBatch,
-    row_locks: RowLocks,
-) -> Result<Committed, Failure> {
-    let plan = Plan::new(batch, row_locks)?;
+/// Applies the batch with each of its rows locked against everyone, or fails with nothing applied; `Indeterminate` says
+/// that neither is known.
+pub(crate) async fn commit(client: &Client, sql: &Sql, batch: &WriteBatch) -> Result<Committed, Failure> {
+    let plan = Plan::new(batch)?;
     let statements = Statements::prepare(client, sql, &plan).await?;
     let delete = async {
         match (&statements.delete, plan.puts.first()) {
@@ -61,17 +56,14 @@ pub(crate) async fn commit(
         put.execute(client, &parameters).await
     };
     // Polled in this order, so they are sent in this order, before the first answer is there.
-    let locks = async {
-        let shared = lock(client, statements.lock_shared.as_ref(), &plan.shared);
-        let own = lock(client, Some(&statements.lock), &plan.own);
-        futures_util::future::join(shared, own).await
-    };
+    let keys = [(&plan.locked as _, Type::BYTEA_ARRAY)];
+    let lock = statements.lock.query(client, &keys);
     let begin = client.batch_execute(&sql.begin);
-    let (begun, (shared, own), put, deleted, ended) =
-        join5(begin, locks, put, delete, client.batch_execute(sql::COMMIT)).await;
+    let (begun, locked, put, deleted, ended) =
+        join5(begin, lock, put, delete, client.batch_execute(sql::COMMIT)).await;
     // After a failed statement the server answers `COMMIT` with a rollback, and calls that a success.
     begun.map_err(of_write)?;
-    let locked = [shared.map_err(of_write)?, own.map_err(of_write)?];
+    let locked = locked.map_err(of_write)?;
     let put = put.map_err(of_write)?;
     deleted.map_err(of_write)?;
     ended.map_err(of_commit)?;
@@ -109,35 +101,20 @@ pub(crate) async fn together(
     Ok(verdicts.map(|verdict| verdict.map_err(StoreError::conflict)).collect())
 }
 
-async fn lock(
-    client: &Client,
-    statement: Option<&Statement<'_>>,
-    keys: &[Bytes<'_>],
-) -> Result<Vec<Row>, Error> {
-    match statement {
-        Some(statement) => statement.query(client, &[(&keys, Type::BYTEA_ARRAY)]).await,
-        None => Ok(Vec::new()),
-    }
-}
-
-fn revisions(locked: &[Vec<Row>]) -> Result<HashMap<&[u8], RowRevision>, StoreError> {
+fn revisions(locked: &[Row]) -> Result<HashMap<&[u8], RowRevision>, StoreError> {
     let malformed = |_| indeterminate("the server answered something else than was asked");
-    let rows = locked.iter().flatten().map(|row| {
+    let rows = locked.iter().map(|row| {
         let key: &[u8] = row.try_get(0).map_err(malformed)?;
         Ok((key, decode_revision(row.try_get(1).map_err(malformed)?)?))
     });
     rows.collect()
 }
 
-/// A batch, taken apart for the server. Keys are in order, so that two batches take locks of one kind in the same
-/// one. Two that each expect what the other writes can still wait for each other: the server ends one, which is tried
-/// again.
+/// A batch, taken apart for the server.
 struct Plan<'b> {
     revision: i64,
-    /// Locked against writers.
-    shared: Vec<Bytes<'b>>,
-    /// Locked against everyone.
-    own: Vec<Bytes<'b>>,
+    /// What is locked: by the statement's order, which is that of the keys.
+    locked: Vec<Bytes<'b>>,
     puts: Vec<Bytes<'b>>,
     values: Vec<Bytes<'b>>,
     deletes: Vec<Bytes<'b>>,
@@ -146,21 +123,16 @@ struct Plan<'b> {
 }
 
 impl<'b> Plan<'b> {
-    fn new(batch: &'b WriteBatch, row_locks: RowLocks) -> Result<Self, StoreError> {
+    fn new(batch: &'b WriteBatch) -> Result<Self, StoreError> {
         let mut ops: Vec<_> = batch.ops.iter().collect();
         ops.sort_unstable_by(|one, other| one.key().cmp(other.key()));
         let is_written = |key: &[u8]| ops.binary_search_by(|op| op.key().as_bytes().cmp(key)).is_ok();
         let expected = batch.expect.iter().map(|(key, _)| key.as_bytes());
         let only_expected = expected.clone().filter(|key| !is_written(key)).map(Bytes);
         let written = ops.iter().map(|op| Bytes(op.key().as_bytes()));
-        let (shared, own) = match row_locks {
-            RowLocks::Shared => (only_expected.collect(), written.collect()),
-            RowLocks::Exclusive => (Vec::new(), only_expected.chain(written).collect()),
-        };
         let mut plan = Self {
             revision: fresh_revision()?,
-            shared,
-            own,
+            locked: only_expected.chain(written).collect(),
             puts: Vec::new(),
             values: Vec::new(),
             deletes: Vec::new(),
@@ -199,7 +171,6 @@ impl<'b> Plan<'b> {
 
 /// The statements of a plan, prepared once a connection.
 struct Statements<'s> {
-    lock_shared: Option<Statement<'s>>,
     lock: Statement<'s>,
     put: Option<Statement<'s>>,
     delete: Option<Statement<'s>>,
@@ -214,7 +185,6 @@ impl<'s> Statements<'s> {
             Ok(if is_needed { Some(statement(text).await?) } else { None })
         };
         Ok(Self {
-            lock_shared: if_needed(&sql.lock_shared, !plan.shared.is_empty()).await?,
             lock: statement(&sql.lock).await?,
             put: if_needed(&sql.put, !plan.puts.is_empty()).await?,
             delete: if_needed(delete, !plan.deletes.is_empty()).await?,
