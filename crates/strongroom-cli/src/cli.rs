@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use futures_executor::block_on;
+use strongroom::DefinitionName;
 
 use crate::client::Client;
 use crate::commands::account::AccountCommand;
@@ -272,6 +273,19 @@ impl Work {
         self
     }
 
+    /// The variable that it works on, if that has to be there.
+    fn variable(&self) -> Option<&DefinitionName> {
+        match self {
+            Self::Get(get) => Some(&get.name),
+            Self::Explain(explain) => Some(&explain.name),
+            Self::History(history) => Some(&history.name),
+            Self::Undo(undo) => Some(&undo.name),
+            Self::Revert(revert) => Some(&revert.name),
+            Self::Delete(delete) => Some(&delete.name),
+            _ => None,
+        }
+    }
+
     /// Whether it leaves the store as it is.
     fn only_reads(&self) -> bool {
         matches!(
@@ -308,7 +322,8 @@ impl Work {
                 None => Ok(client),
             }
         };
-        match self {
+        let named = self.variable().cloned();
+        let done = match self {
             Self::Run(run) => return run.on_server(client()?, output),
             Self::Define(define) => define.on_server(&client()?, output),
             Self::Show(show) => show.on_server(&client()?, output),
@@ -349,8 +364,14 @@ impl Work {
             | Self::Migrate(_) => {
                 Err(Failure::not_on_server("this needs a key of the vault, which never travels"))
             }
-        }?;
-        Ok(ExitCode::SUCCESS)
+        };
+        match (done, named) {
+            // The server does not say which name it was, nor which one was meant.
+            (Err(failure), Some(name)) if failure.is_undefined() => {
+                client()?.refuse_unknown(&name).and(Err(failure))
+            }
+            (done, _) => done.map(|()| ExitCode::SUCCESS),
+        }
     }
 }
 

@@ -28,6 +28,7 @@ impl Session {
     /// Opens the existing vault. A store in memory gets a new one each time.
     pub(crate) async fn open(config: &Config, output: &Output) -> Result<Self, Failure> {
         if !config.store.is_kept() {
+            output.warn("a store in memory is gone when this command ends");
             return Self::create(config, || keys::for_vault_in_memory(config, output)).await;
         }
         let store = config.store.open_existing(config.access())?;

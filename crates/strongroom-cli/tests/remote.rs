@@ -493,3 +493,16 @@ fn an_account_that_is_not_registered_is_named_where_it_gets_a_value() {
     assert!(said("cust_b").contains("no registered linked account; did you mean cust_a?"));
     assert_eq!((said("cust_b").as_str(), said("cust_a").as_str()), ("", ""), "it has values by now");
 }
+
+#[test]
+fn a_mistyped_name_is_told_from_those_that_the_key_may_list() {
+    let Remote { shell, server: _server } = Remote::with_rights(&OPERATOR);
+    shell.define("PORT", "integer");
+    for command in
+        [&["get", "PROT"][..], &["explain", "PROT"], &["history", "PROT"], &["delete", "PROT", "--yes"]]
+    {
+        let ran = shell.run(command);
+        assert_eq!(ran.code, 3, "{command:?}");
+        assert!(ran.stderr.contains("PROT") && ran.stderr.contains("did you mean PORT?"), "{}", ran.stderr);
+    }
+}

@@ -27,6 +27,7 @@ impl Terminal {
         script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
         script.current_dir(shell.path("")).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
         script.env("HOME", shell.path("")).env("TERM", "xterm");
+        script.envs(shell.variables().iter().map(|(name, value)| (name, value)));
         let mut script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut screen = BufReader::new(script.stdout.take().unwrap());
         let mut tty = String::new();
@@ -135,6 +136,26 @@ fn what_destroys_says_what_goes_and_asks() {
     terminal.say("[y/N] ", "y");
     assert_eq!(terminal.end().0, 0);
     assert_eq!(shell.ok(&["--json", "list"]), "[]\n");
+}
+
+#[test]
+fn what_was_typed_in_an_editor_is_not_lost_to_a_mistake_in_it() {
+    let shell = Shell::with_vault().variable("EDITOR", "sh ./editor");
+    shell.define("PORT", "integer");
+    shell.define("HOST", "string");
+    shell.ok_with("80", &["set", "PORT"]);
+    shell.ok_with("a", &["set", "HOST"]);
+    let editor = "if [ -e again ]; then sed -i s/abc/90/ \"$1\"; else touch again; \
+                  sed -i 's/80/abc/;s/HOST=a/HOST=b/' \"$1\"; fi";
+    shell.write("editor", editor);
+    let mut terminal = Terminal::run(&shell, "edit --yes");
+    let seen = terminal.say("[Y/n] ", "");
+    assert!(seen.contains("an integer") && seen.contains("Nothing was written"), "{seen}");
+    assert_eq!(terminal.end().0, 0);
+    assert_eq!(
+        (shell.ok(&["get", "PORT", "--reveal"]), shell.ok(&["get", "HOST", "--reveal"])),
+        ("90".into(), "b".into())
+    );
 }
 
 #[test]

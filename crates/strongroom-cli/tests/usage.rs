@@ -195,6 +195,7 @@ fn bash_completes_the_names_of_variables_and_runs_nothing_that_is_in_one() {
     assert!(complete("get", "PO").contains("PO$(touch ran)"));
     assert!(complete("", "li").contains("list"));
     assert!(!complete("list", "PO").contains("PORT"));
+    assert!(!complete("define PORT --format", "PO").contains("PORT"));
     assert!(!shell.path("ran").exists());
 }
 

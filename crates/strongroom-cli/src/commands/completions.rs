@@ -53,7 +53,7 @@ const NAMES_IN_BASH: &str = r#"
 _strongroom_names() {
     _strongroom "$@"
     local word="${COMP_WORDS[COMP_CWORD]}" name command
-    [[ $word == -* ]] && return
+    [[ $word == -* || ${COMP_WORDS[COMP_CWORD-1]} == --@(format|scope|account|workflow|environment|org|store) ]] && return
     for command in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         [[ " COMMANDS " == *" $command "* ]] || continue
         while IFS= read -r name; do

@@ -19,7 +19,7 @@ use crate::suggest;
 /// `delete` as it is typed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Delete {
-    name: DefinitionName,
+    pub(crate) name: DefinitionName,
     #[command(flatten)]
     scope: ScopeArgs,
     /// Delete the definition and its values at all scopes

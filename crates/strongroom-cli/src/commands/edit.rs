@@ -19,6 +19,7 @@ use crate::client::{Call, Client};
 use crate::config::Config;
 use crate::consent::Consent;
 use crate::failure::{Exit, Failure};
+use crate::input;
 use crate::output::{Output, counted};
 use crate::pages;
 use crate::scope_args::{ScopeArgs, scope_field};
@@ -44,11 +45,22 @@ impl Edit {
         let scope = self.scope.scope();
         // The store is free while the editor is open.
         let before = with_org(config, output, async |org| read(org, &scope).await).await?;
-        let changed = edited(&before, output)?;
-        if changed.is_empty() {
-            return unchanged(&scope, output);
+        let mut text = as_text(&before)?;
+        loop {
+            text = in_editor(&text)?;
+            let tried = match changed(&before, &text, output) {
+                Ok(changed) if changed.is_empty() => return unchanged(&scope, output),
+                Ok(changed) => {
+                    let write = async |org: &Org| self.write(org, &scope, &before, changed, output).await;
+                    with_org(config, output, write).await?
+                }
+                Err(unreadable) => Err(unreadable),
+            };
+            match tried {
+                Ok(()) => return Ok(()),
+                Err(refused) => edit_again(refused, output)?,
+            }
         }
-        with_org(config, output, async |org| self.write(org, &scope, &before, changed, output).await).await
     }
 
     /// With a key that may reveal and write. The server refuses what was changed meanwhile.
@@ -63,19 +75,31 @@ impl Edit {
             versions.insert(one.name.clone(), one.version);
             before.extend(value.map(|value| (one.name, value)));
         }
-        let changed = edited(&before, output)?;
-        if changed.is_empty() {
-            return unchanged(&scope, output);
-        }
         let known: Vec<String> =
             client.definitions()?.into_iter().map(|definition| definition.name).collect();
-        let entries = changed.into_iter().map(|(name, value)| Entry::new(&name, Ok(value))).collect();
-        let mut plan = Plan::for_server(&scope, entries, &known, &Unknown::Refuse).over(&versions);
-        plan.try_on(client)?;
-        refuse_invalid(&plan, output)?;
-        self.ask(&plan, &scope)?;
-        plan.apply_on(client)?;
-        plan.report(false, output)
+        let mut text = as_text(&before)?;
+        loop {
+            text = in_editor(&text)?;
+            let tried = match changed(&before, &text, output) {
+                Ok(changed) if changed.is_empty() => return unchanged(&scope, output),
+                Ok(changed) => {
+                    let entries = changed.into_iter().map(|(name, value)| Entry::new(&name, Ok(value)));
+                    let plan = Plan::for_server(&scope, entries.collect(), &known, &Unknown::Refuse);
+                    let mut plan = plan.over(&versions);
+                    plan.try_on(client)?;
+                    refuse_invalid(&plan, output).map(|()| plan)
+                }
+                Err(unreadable) => Err(unreadable),
+            };
+            match tried {
+                Ok(plan) => {
+                    self.ask(&plan, &scope)?;
+                    plan.apply_on(client)?;
+                    return plan.report(false, output);
+                }
+                Err(refused) => edit_again(refused, output)?,
+            }
+        }
     }
 
     fn ask(&self, plan: &Plan, scope: &Scope) -> Result<(), Failure> {
@@ -83,6 +107,7 @@ impl Edit {
         self.consent.to(&format!("set {} at {scope}", counted(count, "value")))
     }
 
+    /// What is refused, inside, can be edited again; what fails otherwise cannot.
     async fn write(
         &self,
         org: &Org,
@@ -90,7 +115,7 @@ impl Edit {
         before: &Values,
         changed: Vec<(String, Secret)>,
         output: &Output,
-    ) -> Result<(), Failure> {
+    ) -> Result<Result<(), Failure>, Failure> {
         let now = read(org, scope).await?;
         let is_other = |name: &str| now.get(name).map(Secret::expose) != before.get(name).map(Secret::expose);
         if let Some((name, _)) = changed.iter().find(|(name, _)| is_other(name)) {
@@ -99,10 +124,24 @@ impl Edit {
         }
         let entries = changed.into_iter().map(|(name, value)| Entry::new(&name, Ok(value))).collect();
         let plan = Plan::of(org, scope.clone(), entries, &Unknown::Refuse).await?;
-        refuse_invalid(&plan, output)?;
+        if let Err(refused) = refuse_invalid(&plan, output) {
+            return Ok(Err(refused));
+        }
         self.ask(&plan, scope)?;
         plan.apply(org).await?;
-        plan.report(false, output)
+        plan.report(false, output).map(Ok)
+    }
+}
+
+/// Agrees that the editor is opened on the same text, if there is somebody to ask.
+fn edit_again(refused: Failure, output: &Output) -> Result<(), Failure> {
+    if !input::can_prompt() {
+        return Err(refused);
+    }
+    output.warn(&refused.message);
+    match input::answer("Nothing was written.", "Edit again? [Y/n] ")?.as_str() {
+        "" | "y" | "yes" => Ok(()),
+        _ => Err(refused),
     }
 }
 
@@ -114,8 +153,9 @@ fn refuse_invalid(plan: &Plan, output: &Output) -> Result<(), Failure> {
     if !output.is_json() {
         plan.report(true, output)?;
     }
-    Err(Failure::invalid(format!("{invalid} cannot be set, so nothing was written"))
-        .next("edit again; `strongroom show NAME` shows what a value must be"))
+    Err(Failure::invalid(format!("{invalid} cannot be set, so nothing was written")).next(
+        "edit again; `strongroom show NAME` shows what a value must be, `strongroom define` adds a name",
+    ))
 }
 
 async fn with_org<T>(
@@ -138,14 +178,13 @@ async fn read(org: &Org, scope: &Scope) -> Result<Values, Failure> {
     Ok(values.filter_map(|value| Some((names.remove(&value.definition_id)?, value.value))).collect())
 }
 
-/// What was changed in the editor.
-fn edited(before: &Values, output: &Output) -> Result<Vec<(String, Secret)>, Failure> {
-    let text = strongroom_dotenv::write(before.iter().map(|(name, value)| (name.as_str(), value.expose())));
-    let text = text.map(Zeroizing::new).map_err(|error| {
-        let name = before.keys().nth(error.index).map_or("", String::as_str);
+/// What is opened in the editor.
+fn as_text(values: &Values) -> Result<Zeroizing<String>, Failure> {
+    let text = strongroom_dotenv::write(values.iter().map(|(name, value)| (name.as_str(), value.expose())));
+    text.map(Zeroizing::new).map_err(|error| {
+        let name = values.keys().nth(error.index).map_or("", String::as_str);
         Failure::invalid(format!("a .env file cannot hold the name {name}")).next("`strongroom set` sets it")
-    })?;
-    changed(before, &in_editor(&text)?, output)
+    })
 }
 
 fn unchanged(scope: &Scope, output: &Output) -> Result<(), Failure> {

@@ -13,7 +13,7 @@ use crate::suggest;
 /// `explain` as it is typed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Explain {
-    name: DefinitionName,
+    pub(crate) name: DefinitionName,
     #[command(flatten)]
     path: PathArgs,
 }

@@ -13,7 +13,7 @@ use crate::suggest;
 /// `get` as it is typed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Get {
-    name: DefinitionName,
+    pub(crate) name: DefinitionName,
     #[command(flatten)]
     scope: ScopeArgs,
     /// Show the value

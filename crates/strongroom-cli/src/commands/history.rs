@@ -13,7 +13,7 @@ use crate::suggest;
 /// `history` as it is typed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct History {
-    name: DefinitionName,
+    pub(crate) name: DefinitionName,
     #[command(flatten)]
     scope: ScopeArgs,
 }

@@ -14,7 +14,7 @@ use crate::scope_args::ScopeArgs;
 #[derive(Debug, clap::Args)]
 #[command(disable_version_flag = true)]
 pub(crate) struct Revert {
-    name: DefinitionName,
+    pub(crate) name: DefinitionName,
     /// Which version, as `history` lists it
     #[arg(long, value_name = "N")]
     version: u64,

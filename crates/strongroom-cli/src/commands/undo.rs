@@ -15,7 +15,7 @@ use crate::suggest;
 /// `undo` as it is typed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Undo {
-    name: DefinitionName,
+    pub(crate) name: DefinitionName,
     #[command(flatten)]
     scope: ScopeArgs,
     /// Bring back the definition of this name that was deleted last, without its values

@@ -95,6 +95,11 @@ impl Failure {
             .next("run it where the store is, with --store")
     }
 
+    /// Whether a server found no definition.
+    pub(crate) fn is_undefined(&self) -> bool {
+        self.exit == Exit::NotFound && self.message.ends_with("definition not found")
+    }
+
     /// Puts the name that was meant, if one is known, in front of the next step.
     pub(crate) fn meant(self, name: Option<&str>) -> Self {
         let Some(name) = name else { return self };

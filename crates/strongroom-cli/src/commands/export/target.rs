@@ -140,8 +140,12 @@ fn refuse(reader: Reader, who: Option<&str>, values: &[Seen]) -> Result<(), Fail
     let able =
         Target::value_variants().iter().filter(|other| values.iter().all(|one| other.rules().hold(one)));
     let able: Vec<String> = able.map(|target| target.name()).collect();
-    let limits = reader.limits();
-    let names = list(&names);
+    let misnamed: Vec<_> = names.iter().copied().filter(|name| !reader.holds(name, "")).collect();
+    let limits = match misnamed.is_empty() {
+        true => reader.limits(),
+        false => "these names",
+    };
+    let names = list(if misnamed.is_empty() { &names } else { &misnamed });
     let message = match who {
         Some(who) => format!("{names} cannot be written for {who}, which cannot hold {limits}"),
         None => format!(
