@@ -394,11 +394,11 @@ Secrets are read from standard input, a hidden prompt or a file, never from argu
 
 A setting comes from its option, otherwise from the environment (STRONGROOM_STORE, STRONGROOM_ROOT_KEY_FILE, \
 STRONGROOM_PASSPHRASE_FILE, STRONGROOM_URL, STRONGROOM_API_KEY_FILE, STRONGROOM_API_KEY, STRONGROOM_ORG, \
-STRONGROOM_ENVIRONMENT, STRONGROOM_LISTEN, STRONGROOM_CONFIG), otherwise from the nearest .strongroom.toml in or above \
-the working directory (only `environment`, the `account` of what a run sees and the `prefix` of `run`, `export` and `inject`, once `strongroom allow` \
-was run there), otherwise from the \
-configuration file (the same names in lower case; an API key only by its file). The limits of `serve` are named as its \
-options (STRONGROOM_RATE_LIMIT and so on); in the file they are in tables, [limits] and [quotas].
+STRONGROOM_ENVIRONMENT, STRONGROOM_LISTEN, STRONGROOM_CONFIG), otherwise from the nearest .strongroom.toml in or \
+above the working directory (only `environment`, the `account` of what a run sees and the `prefix` of `run`, \
+`export` and `inject`, once `strongroom allow` was run there), otherwise from the configuration file (the same names \
+in lower case; an API key only by its file). The limits of `serve` are named as its options (STRONGROOM_RATE_LIMIT \
+and so on); in the file they are in tables, [limits] and [quotas].
 
 Exit codes: 0 done, 1 anything else, 2 usage, 3 not found, 4 invalid value, 5 wrong key or damaged data, 6 the store \
 failed or cannot be used. `run` returns the code of its command, and 126 or 127 if the command could not be started or \

@@ -23,7 +23,7 @@ impl<S: Send + Sync> FromRequestParts<S> for AccountHeader {
 }
 
 /// The linked account that a request names: as header, in its query or in its body.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Stated<'r> {
     header: Option<&'r str>,
     query: Option<&'r str>,

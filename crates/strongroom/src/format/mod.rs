@@ -1,7 +1,8 @@
 //! The formats of variable definitions: what each accepts, and its validator.
 //!
-//! But for `custom:NAME`, whose check is the host's, all are pure: no I/O, no clock, nothing global. Every validator runs in time linear in the value and keeps no copy of it.
-//! Its error names the rule that was broken and never contains any part of the value.
+//! But for `custom:NAME`, whose check is the host's, all are pure: no I/O, no clock, nothing global. Every validator
+//! runs in time linear in the value and keeps no copy of it. Its error names the rule that was broken and never
+//! contains any part of the value.
 //!
 //! | format | a value is | rule |
 //! |---|---|---|
@@ -37,8 +38,9 @@
 //! - `pem`: lines of any length, headers, and white space at the end of lines; every block that begins is whole.
 //! - `pem_strict`: lines of 64 that end with LF or CRLF, the last with or without; no headers.
 //!
-//! The empty value is valid only for `string`, and for a custom format if its check says so. No format trims: white space is part of a value. A URL or host name with
-//! non-ASCII letters must be written with `%` (RFC 3986) or as `xn--` (IDNA).
+//! The empty value is valid only for `string`, and for a custom format if its check says so. No format trims: white
+//! space is part of a value. A URL or host name with non-ASCII letters must be written with `%` (RFC 3986) or as
+//! `xn--` (IDNA).
 
 mod base64;
 mod connection_string;

@@ -151,8 +151,8 @@ impl Plan {
         }
     }
 
-    /// Lets the server look at the plan without writing: it knows what is there already, and what breaks a rule. Returns
-    /// how many values the key could not have compared. A plan that is invalid already is not sent.
+    /// Lets the server look at the plan without writing: it knows what is there already, and what breaks a rule.
+    /// Returns how many values the key could not have compared. A plan that is invalid already is not sent.
     pub(in crate::commands) fn try_on(&mut self, client: &Client) -> Result<usize, Failure> {
         if self.count("invalid") > 0 {
             return Ok(0);
