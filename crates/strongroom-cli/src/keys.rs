@@ -211,7 +211,11 @@ fn read(source: &KeySource, output: &Output) -> Result<Unlock, Failure> {
 
 fn read_text(file: &Path, output: &Output) -> Result<Secret, Failure> {
     let unreadable = |error: io::Error| {
-        Failure::usage(format!("{} could not be read: {error}", file.display()))
+        let shown = match looks_like_a_key(file) {
+            true => "what was given as a file, which is not repeated here since it may be a key,".to_owned(),
+            false => file.display().to_string(),
+        };
+        Failure::usage(format!("{shown} could not be read: {error}"))
             .next("check the path; `strongroom init` creates a vault, `strongroom api-key create` an API key")
     };
     refuse_foreign(file, Exit::Key)?;
@@ -226,6 +230,14 @@ fn read_text(file: &Path, output: &Output) -> Result<Secret, Failure> {
         return Err(Failure::new(Exit::Key, format!("{} is too long to hold a key", file.display())));
     }
     input::text(bytes).ok_or_else(|| Failure::new(Exit::Key, format!("{} is not UTF-8", file.display())))
+}
+
+/// Whether a key was typed where the name of its file belongs.
+fn looks_like_a_key(file: &Path) -> bool {
+    let text = file.to_string_lossy();
+    let is_digit =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'=' | b'_' | b'-' | b'/');
+    text.starts_with("tk_") || text.len() >= 40 && !text.starts_with('/') && text.bytes().all(is_digit)
 }
 
 /// Creates a key file that only its owner can read, durable before it is used.

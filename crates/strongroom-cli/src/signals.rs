@@ -11,7 +11,7 @@ use tokio::signal::unix::{self, SignalKind, signal};
 use crate::failure::{Exit, Failure};
 
 /// What this process is sent in place of the command.
-pub(crate) struct Signals([(unix::Signal, Signal); 6]);
+pub(crate) struct Signals([(unix::Signal, Signal); 8]);
 
 impl Signals {
     /// From now on none of them ends this process.
@@ -28,6 +28,8 @@ impl Signals {
             listen(SignalKind::hangup(), Signal::HUP)?,
             listen(SignalKind::user_defined1(), Signal::USR1)?,
             listen(SignalKind::user_defined2(), Signal::USR2)?,
+            listen(SignalKind::alarm(), Signal::ALARM)?,
+            listen(SignalKind::from_raw(Signal::ABORT.as_raw()), Signal::ABORT)?,
         ]))
     }
 
@@ -42,6 +44,17 @@ impl Signals {
         })
         .await
     }
+}
+
+/// Keeps the commands that this process starts, which run as the same user, from reading in `/proc` what it was started
+/// with, or its memory: both lead to all of the vault. Nor is its memory dumped. The commands themselves stay as they
+/// would be: the mark ends with `exec`.
+pub(crate) fn hide_from_commands() -> Result<(), Failure> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).map_err(
+        |error| Failure::new(Exit::Other, format!("this process cannot be hidden from its command: {error}")),
+    )?;
+    Ok(())
 }
 
 /// A runtime on this thread, on which signals are waited for.

@@ -192,7 +192,12 @@ fn bash_completes_the_names_of_variables_and_runs_nothing_that_is_in_one() {
     };
     let found = complete("get", "POR");
     assert_eq!(found.lines().filter(|line| line.starts_with("POR")).collect::<Vec<_>>(), ["PORT", "PORTAL"]);
-    assert!(complete("get", "PO").contains("PO$(touch ran)"));
+    // What is put on the line is what the shell gives to the command once the line is run.
+    let names = complete("get", "");
+    let names: Vec<_> = names.lines().filter(|line| line.contains("touch")).collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    let given = in_shell(&shell, "bash", &["--norc", "-c", &format!("printf '<%s>' {}", names.join(" "))]);
+    assert_eq!(given, "<PO$(touch ran)><PO`touch ran`><X$(touch ran)>");
     assert!(complete("", "li").contains("list"));
     assert!(!complete("list", "PO").contains("PORT"));
     assert!(!complete("define PORT --format", "PO").contains("PORT"));

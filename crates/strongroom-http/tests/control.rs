@@ -307,6 +307,22 @@ async fn a_dry_run_refuses_what_the_write_would_refuse_of_a_new_definition() {
 }
 
 #[tokio::test]
+async fn a_key_that_may_only_write_learns_nothing_of_values_by_trying_changes() {
+    let fixture = fixture().await;
+    fixture.define_string("A").await;
+    fixture.org.set_value("A", Scope::Org, "hunter2").await.unwrap();
+    let desk = Desk::with(&fixture, [Right::Write]).await;
+    for change in [
+        json!({"dry_run": true}),
+        json!({"dry_run": true, "var_format": {"pattern": {"pattern": "h.*"}}}),
+        json!({"dry_run": true, "scopes": ["workflow"]}),
+    ] {
+        let refused = desk.send("PATCH", "/definitions/A", &change).await;
+        assert!(refused.status == 403 && refused.body.contains("right read"), "{change}: {}", refused.body);
+    }
+}
+
+#[tokio::test]
 async fn a_custom_format_is_named_as_responses_name_it() {
     let fixture = fixture().await;
     let desk = Desk::with(&fixture, [Right::Read, Right::Write]).await;

@@ -46,8 +46,8 @@ fn names_in_zsh(script: &str) -> String {
 const TAKE_A_NAME: [&str; 10] =
     ["define", "show", "set", "get", "resolve", "explain", "delete", "history", "undo", "revert"];
 
-// The names are compared and never expanded: who may define a variable must not run anything in the shell of who
-// completes its name. Nothing is asked and nothing is waited for.
+// The names are quoted, as fish and zsh do by themselves: who may define a variable must not run anything in the shell of
+// who completes its name. Nothing is asked and nothing is waited for.
 
 const NAMES_IN_BASH: &str = r#"
 _strongroom_names() {
@@ -57,6 +57,7 @@ _strongroom_names() {
     for command in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         [[ " COMMANDS " == *" $command "* ]] || continue
         while IFS= read -r name; do
+            printf -v name %q "$name"
             [[ $name == "$word"* ]] && COMPREPLY+=("$name")
         done < <("$1" --wait 0 list --names </dev/null 2>/dev/null)
         return

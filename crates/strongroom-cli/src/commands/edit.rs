@@ -19,6 +19,7 @@ use crate::client::{Call, Client};
 use crate::config::Config;
 use crate::consent::Consent;
 use crate::failure::{Exit, Failure};
+use crate::files::refuse_foreign;
 use crate::input;
 use crate::output::{Output, counted};
 use crate::pages;
@@ -217,7 +218,7 @@ fn changed(before: &Values, text: &str, output: &Output) -> Result<Vec<(String, 
 }
 
 /// The text as the user left it. The file is its owner's, and is overwritten before it is removed, also if this process
-/// is told to end meanwhile: then the editor is.
+/// is told to end meanwhile: then the editor is. Only what cannot be caught, such as SIGKILL, leaves it.
 fn in_editor(text: &str) -> Result<Zeroizing<String>, Failure> {
     let editor =
         ["VISUAL", "EDITOR"].into_iter().find_map(|name| env::var_os(name).filter(|value| !value.is_empty()));
@@ -257,6 +258,7 @@ struct Opening {
 #[cfg(unix)]
 impl Opening {
     fn begin() -> Result<Self, Failure> {
+        signals::hide_from_commands()?;
         let runtime = signals::runtime()?;
         let signals = runtime.block_on(async { Signals::new() })?;
         Ok(Self { runtime, signals })
@@ -293,7 +295,7 @@ fn private_file(text: &str) -> io::Result<NamedTempFile> {
 fn directory() -> PathBuf {
     env::var_os("XDG_RUNTIME_DIR")
         .map(PathBuf::from)
-        .filter(|path| path.is_dir())
+        .filter(|path| path.is_dir() && refuse_foreign(path, Exit::Other).is_ok())
         .unwrap_or_else(env::temp_dir)
 }
 
@@ -310,7 +312,8 @@ fn wipe(mut file: NamedTempFile) {
     let old = length(file.as_file());
     // A file that cannot be overwritten is still removed.
     let _ = overwrite(file.as_file_mut(), old);
-    if let Ok(mut new) = fs::OpenOptions::new().write(true).open(path) {
+    let is_file = path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
+    if let Ok(mut new) = fs::OpenOptions::new().write(is_file).open(path) {
         let length = length(&new);
         let _ = overwrite(&mut new, length);
     }

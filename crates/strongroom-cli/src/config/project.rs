@@ -102,9 +102,10 @@ impl ProjectFile {
     }
 }
 
-/// Reads a text that is not long. What is no file, such as a pipe, could hold a command up for ever.
+/// Reads a text that is not long. What is no file, such as a pipe, could hold a command up for ever, and a link could
+/// lead to what a command was given as its input.
 fn read_small(path: &Path) -> io::Result<String> {
-    if !fs::metadata(path)?.is_file() {
+    if !path.symlink_metadata()?.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
     let mut text = String::new();

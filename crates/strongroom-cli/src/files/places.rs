@@ -49,8 +49,9 @@ pub(crate) fn mark_file_of_address(address: &str) -> Option<PathBuf> {
 
 fn file_for(place: &Path, extension: &str) -> io::Result<Option<PathBuf>> {
     let Some(mut file) = config_dir().map(|dir| dir.join("keys")) else { return Ok(None) };
-    // The directory is resolved, so that a link to it leads to the same key.
+    // Links are resolved, to the directory too, so that they lead to the same key.
     let place = std::path::absolute(place)?;
+    let place = if place.is_symlink() { fs::canonicalize(&place).unwrap_or(place) } else { place };
     let directory =
         fs::canonicalize(directory_of(&place)).or_else(|_| std::path::absolute(directory_of(&place)))?;
     for component in directory.components() {

@@ -79,7 +79,8 @@ pub(crate) async fn create(
 
 /// Changes a definition, its format too, unless values prevent it
 ///
-/// The format of an encrypted definition also needs the right `reveal`, since the answer says which values fit.
+/// It needs `read` too, since the answer shows the definition and says which values do not fit and where; for the format
+/// of an encrypted definition also `reveal`.
 #[utoipa::path(
     patch, context_path = BASE, path = "/definitions/{name}", tag = "control: variables",
     request_body = DefinitionChange, params(("name" = String, Path)),
@@ -90,8 +91,10 @@ pub(crate) async fn change(
     Segment(text): Segment,
     Body(body): Body<DefinitionChange>,
 ) -> Result<Json<Plan>, Failure> {
-    operator.may_name(Right::Write, &text)?;
-    operator.may_account(Right::Write, None)?;
+    for right in [Right::Write, Right::Read] {
+        operator.may_name(right, &text)?;
+        operator.may_account(right, None)?;
+    }
     if let Some(new) = &body.name {
         operator.may_name(Right::Write, new)?;
     }

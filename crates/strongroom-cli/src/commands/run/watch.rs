@@ -14,7 +14,7 @@ use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::output::Output;
 use crate::seen::Seen;
-use crate::signals::{Signals, TICK, forward, runtime, send};
+use crate::signals::{Signals, TICK, forward, hide_from_commands, runtime, send};
 
 /// How the command learns that its settings have changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -47,7 +47,7 @@ pub(super) trait Look: Send + 'static {
 pub(super) fn run(run: &Run, mut look: impl Look, output: &Output) -> Result<ExitCode, Failure> {
     let first = look.look()?.ok_or_else(|| Failure::new(Exit::Other, "the first look returned nothing"))?;
     let command = run.command(first)?;
-    hide_from_the_command()?;
+    hide_from_commands()?;
     runtime()?.block_on(async {
         let mut signals = Signals::new()?;
         let mut attended =
@@ -74,19 +74,6 @@ pub(super) fn run(run: &Run, mut look: impl Look, output: &Output) -> Result<Exi
             }
         }
     })
-}
-
-/// Keeps the command, which runs as the same user, from reading in `/proc` what this process was started with, or its
-/// memory: both lead to all of the vault. The command itself stays as it would be: the mark ends with `exec`.
-fn hide_from_the_command() -> Result<(), Failure> {
-    #[cfg(target_os = "linux")]
-    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).map_err(
-        |error| {
-            let message = format!("this process cannot be kept from being read by the command: {error}");
-            Failure::new(Exit::Other, message).next("run it without --watch")
-        },
-    )?;
-    Ok(())
 }
 
 /// The command while it runs.
