@@ -574,12 +574,12 @@ async fn the_format_of_a_secret_is_tried_by_keys_that_may_reveal_it() {
     fixture.org.define(VariableDefinition::new("OPEN", VarFormat::String)).await.unwrap();
     fixture.org.set_value("JWT", Scope::Org, "s3cr3t").await.unwrap();
     let guess = json!({"dry_run": true, "var_format": {"pattern": {"pattern": "a.*"}}});
-    let write = Desk::with(&fixture, [Right::Write]).await;
+    let write = Desk::with(&fixture, [Right::Read, Right::Write]).await;
     Desk::lacks(&write.send("PATCH", "/definitions/JWT", &guess).await, Right::Reveal);
     write.ok("PATCH", "/definitions/OPEN", guess.clone()).await;
     write.ok("PATCH", "/definitions/JWT", json!({"required": true})).await;
 
-    let both = Desk::with(&fixture, [Right::Write, Right::Reveal]).await;
+    let both = Desk::with(&fixture, [Right::Read, Right::Write, Right::Reveal]).await;
     fixture.vault.change_settings(|settings| settings.audit = true).await.unwrap();
     let plan = both.ok("PATCH", "/definitions/JWT", guess).await;
     assert_eq!(plan["refused"].as_array().unwrap().len(), 1);

@@ -46,14 +46,15 @@ fn names_in_zsh(script: &str) -> String {
 const TAKE_A_NAME: [&str; 10] =
     ["define", "show", "set", "get", "resolve", "explain", "delete", "history", "undo", "revert"];
 
-// The names are quoted, as fish and zsh do by themselves: who may define a variable must not run anything in the shell of
-// who completes its name. Nothing is asked and nothing is waited for.
+// The names are quoted, as fish and zsh do by themselves: who may define a variable must not run anything in the shell
+// of who completes its name. Nothing is asked and nothing is waited for.
 
 const NAMES_IN_BASH: &str = r#"
 _strongroom_names() {
     _strongroom "$@"
     local word="${COMP_WORDS[COMP_CWORD]}" name command
-    [[ $word == -* || ${COMP_WORDS[COMP_CWORD-1]} == --@(format|scope|account|workflow|environment|org|store) ]] && return
+    [[ $word == -* ]] && return
+    [[ ${COMP_WORDS[COMP_CWORD-1]} == --@(format|scope|account|workflow|environment|org|store) ]] && return
     for command in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         [[ " COMMANDS " == *" $command "* ]] || continue
         while IFS= read -r name; do

@@ -79,8 +79,8 @@ pub(crate) async fn create(
 
 /// Changes a definition, its format too, unless values prevent it
 ///
-/// It needs `read` too, since the answer shows the definition and says which values do not fit and where; for the format
-/// of an encrypted definition also `reveal`.
+/// It needs `read` too, since the answer shows the definition and says which values do not fit and where; for the
+/// format of an encrypted definition also `reveal`.
 #[utoipa::path(
     patch, context_path = BASE, path = "/definitions/{name}", tag = "control: variables",
     request_body = DefinitionChange, params(("name" = String, Path)),

@@ -80,13 +80,13 @@ pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 pub(crate) fn var_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<VarFormat, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Stated {
+    enum NameOrFormat {
         Name(String),
         Whole(VarFormat),
     }
-    match Stated::deserialize(deserializer)? {
-        Stated::Name(name) => name.parse().map_err(serde::de::Error::custom),
-        Stated::Whole(format) => Ok(format),
+    match NameOrFormat::deserialize(deserializer)? {
+        NameOrFormat::Name(name) => name.parse().map_err(serde::de::Error::custom),
+        NameOrFormat::Whole(format) => Ok(format),
     }
 }
 

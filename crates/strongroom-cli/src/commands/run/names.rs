@@ -1,7 +1,7 @@
 //! Variables that change what a command runs, or that hold keys of this program.
 
-/// Whether a variable of this name is known to make a shell, a loader, an interpreter or a tool run other code. The list
-/// follows those that `sudo` removes and those that loaders ignore in privileged programs; it cannot be complete.
+/// Whether a variable of this name is known to make a shell, a loader, an interpreter or a tool run other code. The
+/// list follows those that `sudo` removes and those that loaders ignore in privileged programs; it cannot be complete.
 pub(super) fn is_dangerous(name: &str) -> bool {
     is_own(name) || matches(name, NAMES, PREFIXES)
 }
@@ -25,8 +25,8 @@ const NAMES: &[&str] = &[
     // Where programs and home directories are, and which shell and tools are started.
     "PATH", "HOME", "SHELL", "EDITOR", "VISUAL", "PAGER", "MANPAGER", "BROWSER", "LESSOPEN", "LESSCLOSE", "COMSPEC",
     "PATHEXT", "PSModulePath", "PSMODULEPATH", "SYSTEMROOT", "WINDIR", "TMPDIR", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS",
-    "XDG_DATA_DIRS", "XDG_DATA_HOME", "VIMINIT", "EXINIT", "FCEDIT", "MANROFFOPT", "INPUTRC", "TAR_OPTIONS", "RSYNC_RSH",
-    "PSQLRC", "PGSERVICEFILE", "CURL_HOME", "GNUPGHOME", "AWS_CONFIG_FILE",
+    "XDG_DATA_DIRS", "XDG_DATA_HOME", "VIMINIT", "EXINIT", "FCEDIT", "MANROFFOPT", "INPUTRC", "TAR_OPTIONS",
+    "RSYNC_RSH", "PSQLRC", "PGSERVICEFILE", "CURL_HOME", "GNUPGHOME", "AWS_CONFIG_FILE",
     // Shells.
     "IFS", "ENV", "BASH_ENV", "BASHOPTS", "SHELLOPTS", "PS4", "PROMPT_COMMAND", "CDPATH", "FPATH", "GLOBIGNORE",
     "BASH_LOADABLES_PATH", "ZDOTDIR", "NULLCMD", "READNULLCMD", "TMPPREFIX",
@@ -42,7 +42,8 @@ const NAMES: &[&str] = &[
     "PHPRC", "PHP_INI_SCAN_DIR", "R_PROFILE", "R_PROFILE_USER", "R_ENVIRON", "R_ENVIRON_USER", "ERL_FLAGS",
     "ERL_AFLAGS", "ERL_ZFLAGS", "ELIXIR_ERL_OPTIONS", "GUILE_LOAD_PATH", "DENO_DIR", "BUN_INSTALL",
     // Build tools, and libraries that load other code.
-    "CC", "CXX", "CPP", "LD", "AR", "MAKE", "MAKEFLAGS", "GNUMAKEFLAGS", "MAKEFILES", "GOFLAGS", "GOPROXY", "RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER",
+    "CC", "CXX", "CPP", "LD", "AR", "MAKE",
+    "MAKEFLAGS", "GNUMAKEFLAGS", "MAKEFILES", "GOFLAGS", "GOPROXY", "RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER",
     "RUSTFLAGS", "OPENSSL_CONF", "OPENSSL_ENGINES", "OPENSSL_MODULES", "SSLKEYLOGFILE", "GTK_MODULES", "GTK_PATH",
     "GIO_EXTRA_MODULES", "GST_PLUGIN_PATH", "QT_PLUGIN_PATH", "SSH_ASKPASS", "SUDO_ASKPASS", "KUBECONFIG",
     "DOCKER_CONFIG", "CARGO", "CARGO_HOME",
