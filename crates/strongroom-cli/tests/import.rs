@@ -219,6 +219,8 @@ fn what_does_not_fit_in_one_batch_is_refused_before_anything_is_defined() {
     let shell = Shell::with_vault();
     let value = "v".repeat(60_000);
     shell.write("large.env", (0..300).map(|n| format!("V{n}={value}\n")).collect::<String>());
+    #[cfg(unix)]
+    assert!(shell.run(&["import", "/dev/zero"]).stderr.contains("more than 64 MiB"));
     let ran = shell.run(&["import", "large.env"]);
     assert_eq!(ran.code, 6);
     assert!(ran.stderr.contains("--in-parts"), "{}", ran.stderr);

@@ -3,7 +3,7 @@
 mod json;
 mod yaml;
 
-use std::fs;
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -53,13 +53,17 @@ pub(super) fn read(path: &Path, format: Option<FileFormat>, output: &Output) -> 
     }
 }
 
+/// What has no end, such as a device, is not read to its end.
 fn read_bytes(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    if path != Path::new("-") {
-        return fs::read(path).map(Zeroizing::new);
+    let (mut bytes, limit) = (Zeroizing::new(Vec::new()), BYTES_MAX + 1);
+    match path == Path::new("-") {
+        true => io::stdin().lock().take(limit).read_to_end(&mut bytes)?,
+        false => File::open(path)?.take(limit).read_to_end(&mut bytes)?,
+    };
+    match bytes.len() as u64 > BYTES_MAX {
+        true => Err(io::Error::other("it has more than 64 MiB")),
+        false => Ok(bytes),
     }
-    let mut bytes = Zeroizing::new(Vec::new());
-    io::stdin().lock().read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 fn of_env(path: &Path, text: &Secret, output: &Output) -> Result<Vec<Entry>, Failure> {
@@ -117,4 +121,6 @@ fn of_json(path: &Path, text: &Secret, output: &Output) -> Result<Vec<Entry>, Fa
     Ok(document.entries)
 }
 
+/// A thousand definitions with the longest values fit in it.
+const BYTES_MAX: u64 = 64 << 20;
 const CHANGE_THE_FILE: &str = "nothing was written; change that line, or name the format with --format";
