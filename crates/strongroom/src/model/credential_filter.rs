@@ -16,6 +16,7 @@ use crate::model::CredentialInfo;
 pub struct CredentialFilter {
     pub(crate) sought: Sought,
     pub(crate) integration: Option<IntegrationId>,
+    pub(crate) leaves_out_rejected: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -28,14 +29,29 @@ impl CredentialFilter {
     /// The registered accounts whose default app has no credential of this key name, whether or not they have the app.
     #[must_use]
     pub fn missing(key_name: CredentialKey) -> Self {
-        Self { sought: Sought::Missing(key_name), integration: Some(IntegrationId::default_app()) }
+        let integration = Some(IntegrationId::default_app());
+        Self { sought: Sought::Missing(key_name), integration, leaves_out_rejected: false }
     }
 
     /// The credentials that expire before `moment` or have expired: those that were written with
     /// [`WriteOptions::expires_at`](crate::WriteOptions::expires_at). Of every integration.
     #[must_use]
     pub fn expiring_before(moment: Timestamp) -> Self {
-        Self { sought: Sought::ExpiringBefore(moment), integration: None }
+        Self { sought: Sought::ExpiringBefore(moment), integration: None, leaves_out_rejected: false }
+    }
+
+    /// Leaves out the credentials of integrations whose last refresh the provider rejected: only the customer can do
+    /// something about those. For a job that refreshes what expires; one that is [missing](Self::missing) is found
+    /// anyway.
+    ///
+    /// ```
+    /// # use strongroom::{CredentialFilter, Timestamp};
+    /// let due = CredentialFilter::expiring_before(Timestamp::from_ms(1_800_000_000_000)).not_rejected();
+    /// ```
+    #[must_use]
+    pub fn not_rejected(mut self) -> Self {
+        self.leaves_out_rejected = true;
+        self
     }
 
     /// Looks at this integration alone.

@@ -26,15 +26,22 @@ impl Tenant {
         loop {
             let (accounts, more) = self.next_accounts(&mut rest, filter.accounts_at_once()).await?;
             let search = Search { tenant: self, filter, accounts: &accounts };
-            for place in fresh_if_stale(|freshness| search.places(freshness)).await? {
-                if after.as_ref().is_some_and(|last| place.sort_key() <= last.sort_key()) {
-                    continue;
+            let mut credentials = self.id.credentials_between(&accounts);
+            loop {
+                let (places, rest) =
+                    fresh_if_stale(|freshness| search.places(&credentials, freshness)).await?;
+                for place in places {
+                    if after.as_ref().is_some_and(|last| place.sort_key() <= last.sort_key()) {
+                        continue;
+                    }
+                    if items.len() == page.limit {
+                        let next = items.last().map(|last| self.cursor_at(last));
+                        return Ok(Listing { items, next });
+                    }
+                    items.push(place);
                 }
-                if items.len() == page.limit {
-                    let next = items.last().map(|last| self.cursor_at(last));
-                    return Ok(Listing { items, next });
-                }
-                items.push(place);
+                let Some(rest) = rest else { break };
+                credentials = rest;
             }
             if !more {
                 return Ok(Listing { items, next: None });
@@ -85,56 +92,69 @@ struct Search<'s> {
     accounts: &'s [LinkedAccountId],
 }
 
-/// The rows of some accounts, as they were at one point unless they fill more than a page of the store.
+/// The rows of some accounts, as they were at one point unless their integrations fill more than a page of the store.
 struct Found<'s> {
     view: View<'s>,
     accounts: Rows,
     integrations: Rows,
     credentials: Rows,
+    /// Where more credentials of these accounts are.
+    rest: Option<KeyRange>,
 }
 
 impl<'s> Search<'s> {
-    async fn places(&self, freshness: Freshness) -> Result<Vec<CredentialPlace>, Error> {
+    /// The places among `credentials`, and what is left of that range.
+    async fn places(
+        &self,
+        credentials: &KeyRange,
+        freshness: Freshness,
+    ) -> Result<(Vec<CredentialPlace>, Option<KeyRange>), Error> {
         if self.accounts.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), None));
         }
         let owners: Vec<&LinkedAccountId> = match self.filter.sought {
             Sought::Missing(_) => Vec::new(),
             Sought::ExpiringBefore(_) => self.accounts.iter().collect(),
         };
-        let found = self.read(&owners, freshness).await?;
-        match &self.filter.sought {
+        let mut found = self.read(&owners, credentials, freshness).await?;
+        let rest = found.rest.take();
+        let places = match &self.filter.sought {
             Sought::Missing(_) => self.missing(&found),
             Sought::ExpiringBefore(_) => self.expiring(&found),
-        }
+        };
+        Ok((places?, rest))
     }
 
     async fn read<'v>(
         &self,
         owners: &'v [&'v LinkedAccountId],
+        credentials: &KeyRange,
         freshness: Freshness,
     ) -> Result<Found<'v>, Error> {
-        let ids = &self.tenant.id;
-        let ranges = [
-            ids.accounts_between(self.accounts),
-            ids.integrations_between(self.accounts),
-            ids.credentials_between(self.accounts),
-        ];
+        let (tenant, ids) = (self.tenant, &self.tenant.id);
+        let (accounts, integrations) =
+            (ids.accounts_between(self.accounts), ids.integrations_between(self.accounts));
         let scan = |range: &KeyRange| Scan::new(range.clone(), SCAN_ROWS_MAX);
-        let [accounts, integrations, credentials] = &ranges;
-        let credentials = match self.filter.sought {
+        let sought = match self.filter.sought {
             Sought::Missing(_) => scan(credentials).keys_only(),
             Sought::ExpiringBefore(_) => scan(credentials),
         };
         let needs = Needs::org_keys().accounts(owners).freshness(freshness);
-        let scans = vec![scan(accounts), scan(integrations), credentials];
-        let (view, pages) = self.tenant.read(&needs, scans).await?;
-        let mut rows = Vec::with_capacity(ranges.len());
-        for (range, page) in ranges.iter().zip(pages) {
-            rows.push(self.tenant.rest(range, page).await?);
-        }
-        let [accounts, integrations, credentials] = rows.try_into().unwrap_or_default();
-        Ok(Found { view, accounts, integrations, credentials })
+        let scans = [scan(&accounts), scan(&integrations), sought];
+        let (view, ([], [account_page, integration_page, page])) = tenant.read(&needs, ([], scans)).await?;
+        let accounts = tenant.rest(&accounts, account_page).await?;
+        let integrations = tenant.rest(&integrations, integration_page).await?;
+        let (credentials, rest) = match self.filter.sought {
+            // Whether a key is missing shows when all are known; they are short.
+            Sought::Missing(_) => (tenant.rest(credentials, page).await?, None),
+            // One page at a time, or the credentials of many accounts would be in memory at once.
+            Sought::ExpiringBefore(_) => {
+                let last = page.rows.last().filter(|_| page.more);
+                let rest = last.map(|(last, _)| credentials.clone().after(last.as_bytes()));
+                (page.rows, rest)
+            }
+        };
+        Ok(Found { view, accounts, integrations, credentials, rest })
     }
 
     /// Opens the rows of those accounts alone that lack the credential.
@@ -208,7 +228,9 @@ impl<'s> Search<'s> {
         let key = tenant.id.integration(account, integration).key();
         let Some(row) = row_at(&found.integrations, &key) else { return Ok(false) };
         let known = tenant.open_integration(view, account, integration, row)?;
-        Ok(known.is_some_and(|known| known.body.deleting.is_none()))
+        Ok(known.is_some_and(|known| {
+            known.body.deleting.is_none() && !(self.filter.leaves_out_rejected && known.body.is_rejected())
+        }))
     }
 }
 

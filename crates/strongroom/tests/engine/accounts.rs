@@ -2,11 +2,46 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use crate::common::{account, exposed, id, text, with_clock, with_org, with_small_store};
+use strongroom::store::StoreErrorKind;
 use strongroom::{
-    DefinitionFilter, Error, Expected, IntegrationId, Invalid, LinkedAccountId, NewValue, PageRequest,
-    Revision, Scope, ScopeKind, ScopePath, Scopes, Upsert, WriteOptions,
+    DefinitionFilter, Error, Expected, IntegrationId, Invalid, LinkedAccountId, ManualClock, NewCredential,
+    NewValue, PageRequest, Revision, Scope, ScopeKind, ScopePath, Scopes, Timestamp, Upsert, VaultOptions,
+    WriteOptions,
 };
+use strongroom_conformance::{Fault, Faulty};
+use strongroom_memory::MemoryStore;
+
+use crate::common::{account, exposed, id, org_of, run, text, vault, with_clock, with_org, with_small_store};
+
+#[test]
+fn a_customer_who_connects_is_there_as_a_whole_in_one_commit_or_not_at_all() {
+    run(async {
+        let (store, clock) = (Faulty::new(MemoryStore::new()), ManualClock::default());
+        let org = org_of(&vault(store.clone(), VaultOptions::default().clock(clock.clone())).await?);
+        let at = Timestamp::from_ms(5_000);
+        let connect = || {
+            let tokens =
+                [NewCredential::new("access", "a1").expires_at(at), NewCredential::new("refresh", "r1")];
+            org.upsert_account(id("a")).with_integration(id("crm"), tokens).with_credential("api_key", "k1")
+        };
+        let next = store.commits_len();
+        let store = store.on_commits(next..next + 1, Fault::Before(StoreErrorKind::Unavailable));
+        assert!(connect().await.unwrap_err().is_retryable());
+        assert!(org.linked_account(&id("a")).await?.is_none());
+
+        let written = connect().await?;
+        assert_eq!(store.commits_len() - next, 2);
+        let names = written.credentials.iter().map(|written| written.info.key_name.as_str());
+        assert_eq!(names.collect::<Vec<_>>(), ["access", "refresh", "api_key"]);
+        let crm = written.account.app(id("crm")).get_all().await?;
+        assert_eq!(crm.get("access").unwrap().info.metadata.expires_at(), Some(at));
+        assert_eq!(written.account.credential("api_key").await?.unwrap().value.expose(), "k1");
+        assert_eq!(connect().await?.action, Upsert::Updated);
+        clock.set(at);
+        assert!(matches!(connect().await, Err(Error::InvalidMetadata(_))));
+        Ok(())
+    });
+}
 
 #[test]
 fn an_account_reads_back_as_it_was_created() {

@@ -6,13 +6,40 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::{
-    CredentialFilter, CredentialPlace, Error, IntegrationId, Invalid, NewCredential, Org, PageRequest,
-    Timestamp, Vault, VaultOptions,
+    CredentialFilter, CredentialPlace, Credentials, Error, IntegrationId, Invalid, NewCredential, Org,
+    PageRequest, Refresh, Timestamp, Unrefreshed, Vault, VaultOptions,
 };
 use strongroom_memory::MemoryStore;
 
 use crate::common::{id, org_of, run, unlock, vault, with_org};
 use crate::rig::{Paged, stop_after_first_commit};
+
+#[test]
+fn what_the_provider_rejected_is_left_out_for_a_job_that_refreshes_until_it_is_set_again() {
+    run(async {
+        let org = org_of(&vault(MemoryStore::new(), VaultOptions::default()).await?);
+        let (at, later) = (Timestamp::from_ms(4_000_000_000_000), Timestamp::from_ms(4_000_000_000_001));
+        let access = || NewCredential::new("access", "a1").expires_at(at);
+        for name in ["a", "b"] {
+            org.upsert_account(id(name)).with_integration(IntegrationId::default_app(), [access()]).await?;
+        }
+        let due = async || {
+            let filter = CredentialFilter::expiring_before(later).not_rejected();
+            let found = org.credentials_where(&filter, PageRequest::default()).await?.items;
+            Ok::<_, Error>(found.iter().map(|place| place.account.to_string()).collect::<Vec<_>>())
+        };
+        let app = org.account(id("b")).app(IntegrationId::default_app());
+        let refresh = Refresh::new(|_| std::future::ready(()));
+        let reject = async |_: &Credentials| Err(Unrefreshed::Rejected(Error::Locked));
+        app.refresh(app.get_all().await?, &refresh, reject).await.unwrap_err();
+        assert_eq!(due().await?, ["a"]);
+        let all = CredentialFilter::expiring_before(later);
+        assert_eq!(org.credentials_where(&all, PageRequest::default()).await?.items.len(), 2);
+        app.set_many(&[access()]).await?;
+        assert_eq!(due().await?, ["a", "b"]);
+        Ok(())
+    });
+}
 
 #[test]
 fn accounts_without_the_credential_are_found_whether_or_not_they_have_the_app() {

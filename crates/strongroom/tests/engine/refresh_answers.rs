@@ -115,6 +115,22 @@ fn new_credentials_by_any_verb_end_that_the_old_ones_were_rejected() {
 }
 
 #[test]
+fn an_account_that_is_upserted_with_new_credentials_is_refreshed_again() {
+    run(async {
+        let org = org_of(&vault(MemoryStore::new(), VaultOptions::default()).await?);
+        let account = org.upsert_account(id("a")).with_credential("refresh", "refresh-0").await?.account;
+        let app = account.app(IntegrationId::default_app());
+        let reject = async |_: &Credentials| Err(Unrefreshed::Rejected(Error::Locked));
+        app.refresh(app.get_all().await?, &refresh(), reject).await.unwrap_err();
+        account.update().name("Acme").with_default_app().await?;
+        assert!(matches!(app.get_all().await?.refresh, RefreshState::Rejected { .. }));
+        account.update().with_credential("refresh", "refresh-1").await?;
+        assert_eq!(app.get_all().await?.refresh, RefreshState::Idle);
+        Ok(())
+    });
+}
+
+#[test]
 fn single_credentials_that_are_set_do_not_end_an_uncertain_outcome() {
     with_provider(async |app, _, _| {
         let lost = async |_: &Credentials| Err(Unrefreshed::Unknown(Error::Locked));

@@ -163,6 +163,11 @@ impl IntegrationBody {
         self
     }
 
+    /// Whether the provider rejected the credentials, and nobody has set any since.
+    pub(crate) fn is_rejected(&self) -> bool {
+        self.refresh.as_ref().and_then(RefreshNote::end) == Some(RefreshEnd::Rejected)
+    }
+
     pub(crate) fn created_at(&self) -> Timestamp {
         Timestamp::from_ms(self.created_ms)
     }

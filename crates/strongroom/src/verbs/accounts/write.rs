@@ -1,6 +1,8 @@
-//! Creating and updating linked accounts, with their default app and its credentials, in one batch.
+//! Creating and updating linked accounts, with their integrations and credentials, in one batch.
 
+use std::collections::BTreeMap;
 use std::future::IntoFuture;
+use std::iter;
 use std::pin::Pin;
 
 use crate::engine::observer::Call;
@@ -12,10 +14,10 @@ use crate::model::{CredentialWritten, EventKind, Expected, Upsert};
 use crate::row::Subject;
 use crate::row::body::{AccountBody, IntegrationBody};
 use crate::secret::Secret;
-use crate::store::Versioned;
+use crate::store::{Key, Versioned};
 use crate::tenant::{
     Attempt, CredentialRows, Draft, Freshness, Loaded, Needs, NewCredential, ParsedCredential, RecordWrite,
-    Registration, View, WriteOptions, at_most,
+    Registration, Tenant, View, WriteOptions, at_most,
 };
 use crate::verbs::account::Account;
 use crate::verbs::org::Org;
@@ -58,12 +60,16 @@ impl Org {
         UpsertAccount(AccountSpec::new(self, Registration { account, id: None }, Mode::Upsert))
     }
 
-    async fn write_account(&self, spec: &AccountSpec<'_>) -> Result<AccountWritten, Error> {
+    async fn write_account<'s>(&self, spec: &'s AccountSpec<'_>) -> Result<AccountWritten, Error> {
         at_most("an account's name", ACCOUNT_NAME_BYTES_MAX, spec.name.as_deref())?;
         at_most("an account's own fields", UDF_BYTES_MAX, spec.udf.as_deref())?;
-        let credentials = self.tenant.parse_credentials(&spec.credentials)?;
-        let write =
-            until_landed(&self.tenant, |freshness| self.try_write_account(spec, &credentials, freshness));
+        let parse = |(integration, credentials): (&'s IntegrationId, &'s Vec<NewCredential>)| {
+            let credentials = self.tenant.parse_credentials(credentials)?;
+            self.tenant.refuse_expired(&credentials)?;
+            Ok::<_, Error>(ParsedApp { integration, credentials })
+        };
+        let apps = spec.apps.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+        let write = until_landed(&self.tenant, |freshness| self.try_write_account(spec, &apps, freshness));
         let call = Call::of("write_account").account(&spec.registration.account);
         let (action, credentials) = self.tenant.observed(call, write).await?;
         let account = self.account(spec.registration.account.clone());
@@ -73,30 +79,25 @@ impl Org {
     async fn try_write_account(
         &self,
         spec: &AccountSpec<'_>,
-        credentials: &[ParsedCredential<'_>],
+        apps: &[ParsedApp<'_>],
         freshness: Freshness,
     ) -> Result<Attempt<(Upsert, Vec<CredentialWritten>)>, Error> {
         let tenant = &*self.tenant;
         let account = &spec.registration.account;
-        let app = IntegrationId::default_app();
-        let mut gets = vec![tenant.id.account(account).key(), tenant.id.integration(account, &app).key()];
-        gets.extend(credentials.iter().map(|new| tenant.id.credential(account, &app, &new.key_name).key()));
-        gets.extend(
-            credentials
-                .iter()
-                .map(|new| tenant.id.deleted(&Subject::credential(account, &app, &new.key_name)).key()),
-        );
+        let mut gets = vec![tenant.id.account(account).key()];
+        gets.extend(apps.iter().flat_map(|app| app.keys(tenant, account)));
         let needs = [account];
         let needs = Needs::org_keys().accounts(&needs).freshness(freshness);
         let (view, rows) = tenant.read(&needs, gets).await?;
-        let [account_row, app_rows @ ..] = rows.as_slice() else { return Ok(Attempt::AGAIN) };
+        let Some((account_row, mut app_rows)) = rows.split_first() else { return Ok(Attempt::AGAIN) };
 
         let existing = self.existing_account(&view, spec, account_row.as_ref()).await?;
         // Finishing the delete wrote to the store, so what was read is out of date.
         let Some(existing) = existing else { return Ok(Attempt::AGAIN) };
         spec.options.check(existing.as_ref().map(|loaded| loaded.revision))?;
         let mut draft = Draft::new(tenant, &view);
-        let body = spec.apply(&draft, existing.as_ref(), credentials.len())?;
+        let count = apps.iter().map(|app| app.credentials.len()).sum();
+        let body = spec.apply(&draft, existing.as_ref(), count)?;
         draft.put_account(account, &body, existing.as_ref())?;
         let (kind, before) = match &existing {
             Some(loaded) => (EventKind::AccountUpdated, Some(loaded.revision)),
@@ -104,9 +105,13 @@ impl Org {
         };
         draft.note_account(kind, account, before);
         let mut written = Vec::new();
-        if spec.default_app {
-            match self.put_default_app(&mut draft, account, credentials, app_rows).await? {
-                Some(credentials) => written = credentials,
+        for app in apps {
+            let Some((rows, rest)) = app_rows.split_at_checked(app.rows_len()) else {
+                return Ok(Attempt::AGAIN);
+            };
+            app_rows = rest;
+            match self.put_app(&mut draft, account, app, rows).await? {
+                Some(credentials) => written.extend(credentials),
                 None => return Ok(Attempt::AGAIN),
             }
         }
@@ -115,28 +120,32 @@ impl Org {
         Ok(draft.commit().await?.map(|_| (action, written)))
     }
 
-    /// Puts the default app, unless it is there, and its credentials. `rows` are those of the app, of the credentials
-    /// and of their deletions. Returns `None` if the app was being deleted: the delete is now finished, so read again.
-    async fn put_default_app(
+    /// Puts an app, unless it is there, and its credentials. `rows` are those of [`ParsedApp::keys`]. Returns `None` if
+    /// the app was being deleted: the delete is now finished, so read again.
+    async fn put_app(
         &self,
         draft: &mut Draft<'_>,
         account: &LinkedAccountId,
-        credentials: &[ParsedCredential<'_>],
+        ParsedApp { integration: app, credentials }: &ParsedApp<'_>,
         rows: &[Option<Versioned>],
     ) -> Result<Option<Vec<CredentialWritten>>, Error> {
-        let app = IntegrationId::default_app();
         let Some((app_row, credential_rows)) = rows.split_first() else { return Ok(None) };
-        let existing = self.existing_integration(draft.view(), account, &app, app_row.as_ref()).await?;
+        let existing = self.existing_integration(draft.view(), account, app, app_row.as_ref()).await?;
         match existing {
             None => return Ok(None),
+            // New credentials for those that the provider rejected.
+            Some(Some(loaded)) if loaded.body.is_rejected() && !credentials.is_empty() => {
+                let body = loaded.body.clone().refreshing(None);
+                draft.put_integration(account, app, &body, Some(&loaded))?;
+            }
             // The batch does not write the app, so it must expect it: a delete of the app would orphan the credentials.
             Some(Some(loaded)) => {
-                let key = self.tenant.id.integration(account, &app).key();
+                let key = self.tenant.id.integration(account, app).key();
                 draft.expect_as_read(key, Some(loaded.row_revision));
             }
             Some(None) => {
                 let body = IntegrationBody::new(draft.new_id()?, self.tenant.engine.now());
-                draft.put_integration(account, &app, &body, None)?;
+                draft.put_integration(account, app, &body, None)?;
             }
         }
         let any = WriteOptions::default();
@@ -144,7 +153,7 @@ impl Org {
         let put =
             |(new, (row, deleted)): (&ParsedCredential<'_>, (&Option<Versioned>, &Option<Versioned>))| {
                 let rows = CredentialRows { row: row.as_ref(), deleted: deleted.as_ref() };
-                draft.put_credential((account, &app, &new.key_name), new, rows, &any)
+                draft.put_credential((account, app, &new.key_name), new, rows, &any)
             };
         credentials.iter().zip(rows.iter().zip(deleted)).map(put).collect::<Result<_, _>>().map(Some)
     }
@@ -228,7 +237,7 @@ pub struct AccountWritten {
     pub action: Upsert,
     /// Its handle.
     pub account: Account,
-    /// Its credentials that were written, in the given order.
+    /// Its credentials that were written: by integration, and in the given order.
     pub credentials: Vec<CredentialWritten>,
 }
 
@@ -250,14 +259,25 @@ macro_rules! account_fields {
 
             /// Adds the default app, to which credentials can be added.
             pub fn with_default_app(mut self) -> Self {
-                self.0.default_app = true;
+                self.0.apps.entry(IntegrationId::default_app()).or_default();
                 self
             }
 
             /// Adds a credential of the default app, and the app itself.
             pub fn with_credential(mut self, key_name: impl Into<String>, value: impl Into<Secret>) -> Self {
-                self.0.default_app = true;
-                self.0.credentials.push(NewCredential::new(key_name, value));
+                let new = NewCredential::new(key_name, value);
+                self.0.apps.entry(IntegrationId::default_app()).or_default().push(new);
+                self
+            }
+
+            /// Adds an integration with these credentials, unless it is there; then they are added or updated in it.
+            /// All in the same batch: a customer who connects is there as a whole, or not at all.
+            pub fn with_integration(
+                mut self,
+                integration: IntegrationId,
+                credentials: impl IntoIterator<Item = NewCredential>,
+            ) -> Self {
+                self.0.apps.entry(integration).or_default().extend(credentials);
                 self
             }
 
@@ -290,9 +310,30 @@ struct AccountSpec<'a> {
     mode: Mode,
     name: Option<String>,
     udf: Option<String>,
-    default_app: bool,
-    credentials: Vec<NewCredential>,
+    /// The integrations that are to be there, and credentials to be set in them.
+    apps: BTreeMap<IntegrationId, Vec<NewCredential>>,
     options: WriteOptions,
+}
+
+/// An integration that is to be there, and the credentials to be set in it.
+struct ParsedApp<'s> {
+    integration: &'s IntegrationId,
+    credentials: Vec<ParsedCredential<'s>>,
+}
+
+impl ParsedApp<'_> {
+    /// The rows of the integration, of its credentials, and of their deletions.
+    fn keys(&self, tenant: &Tenant, account: &LinkedAccountId) -> Vec<Key> {
+        let (ids, app) = (&tenant.id, self.integration);
+        let names = || self.credentials.iter().map(|new| &new.key_name);
+        let credentials = names().map(|name| ids.credential(account, app, name).key());
+        let deleted = names().map(|name| ids.deleted(&Subject::credential(account, app, name)).key());
+        iter::once(ids.integration(account, app).key()).chain(credentials).chain(deleted).collect()
+    }
+
+    fn rows_len(&self) -> usize {
+        1 + 2 * self.credentials.len()
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -310,8 +351,7 @@ impl<'a> AccountSpec<'a> {
             mode,
             name: None,
             udf: None,
-            default_app: false,
-            credentials: Vec::new(),
+            apps: BTreeMap::new(),
             options: WriteOptions::default(),
         }
     }

@@ -8,7 +8,6 @@ use crate::id::{CredentialKey, LinkedAccountId};
 use crate::jobs::until_landed;
 use crate::model::{CredentialWritten, Expected, Revision};
 use crate::row::Subject;
-use crate::row::body::RefreshEnd;
 use crate::store::{Key, Scan, Versioned};
 use crate::tenant::{
     Attempt, CredentialRows, Draft, Freshness, Needs, NewCredential, ParsedCredential, WriteOptions,
@@ -203,13 +202,14 @@ impl AppCredentials {
             Extent::All => self.delete_others(&mut draft, &read, new, options).await?,
             Extent::Given => Vec::new(),
         };
-        let ends_refresh = read.app.integration.body.refresh.as_ref().is_some_and(|note| match extent {
+        let known = &read.app.integration.body;
+        let ends_refresh = match extent {
             // A refresh that is under way, or whose outcome is unknown, is of credentials that are gone.
-            Extent::All => true,
+            Extent::All => known.refresh.is_some(),
             // Whichever of them the provider rejected: if it is still there, the provider says so once more. But if a
             // refresh is uncertain, the token that may have been used up must not be shown again.
-            Extent::Given => !new.is_empty() && note.end() == Some(RefreshEnd::Rejected),
-        });
+            Extent::Given => known.is_rejected() && !new.is_empty(),
+        };
         if ends_refresh {
             self.put_refresh(&mut draft, &read.app, None)?;
             draft.bump_generation(self.account.id(), &read.app.account)?;

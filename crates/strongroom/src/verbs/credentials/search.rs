@@ -11,7 +11,8 @@ impl Org {
     ///
     /// What is missing is found by keys alone, and only accounts that lack the credential are opened: some 500 accounts
     /// in two reads of the store. When one expires is sealed in it, so those of the integration are opened: 64 accounts
-    /// in two reads. A call reads until its page is full or the accounts are at an end.
+    /// in two reads, and one more for each page of the store (4 MiB) that their credentials fill, so that no more of
+    /// them is in memory at once. A call reads until its page is full or the accounts are at an end.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
