@@ -2,19 +2,28 @@
 //!
 //! A field is one variable:
 //!
-//! - its name is the field's in capitals, `PORT` for `port`, unless `#[variable(name = "...")]` says another;
+//! - its name is the field's in capitals, `PORT` for `port` and `TYPE` for `r#type`, unless
+//!   `#[variable(name = "...")]` says another;
 //! - its format is that of the type (`integer` for `u16`, `string` for `String` and `Secret`), unless
 //!   `#[variable(format = VarFormat::Url)]` says another, with any expression in which `?` takes errors of the engine;
 //! - its description is the doc comment;
 //! - a `Secret` makes it encrypted, and an `Option` optional;
 //! - `#[variable(default = "8080")]` gives it a default, and `#[variable(scopes = Scopes::only(ScopeKind::Org))]` the
 //!   scopes at which a value is allowed.
+//!
+//! A default that does not parse as the type of its field does not compile, where the type is one of the standard
+//! library's and goes by its own name. Anything else that the engine would refuse, such as a default that does not
+//! match a format, is an error of `definitions()` that names the variable.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use heck::ToShoutySnakeCase as _;
 use proc_macro2::TokenStream;
 use quote::quote;
+use syn::ext::IdentExt as _;
 use syn::{
-    Attribute, Data, DeriveInput, Error, Expr, ExprLit, Field, Fields, Lit, LitStr, Meta, parse_macro_input,
+    Attribute, Data, DeriveInput, Error, Expr, ExprLit, Field, Fields, GenericArgument, Lit, LitStr, Meta,
+    PathArguments, Type, parse_macro_input,
 };
 
 /// Implements `strongroom::Variables`: the definitions of a service's variables, and reading what a run sees.
@@ -42,7 +51,9 @@ fn implementation(input: &DeriveInput) -> Result<TokenStream, Error> {
                 ::std::vec::Vec<::strongroom::VariableDefinition>,
                 ::strongroom::Error,
             > {
-                ::core::result::Result::Ok(::std::vec![#(#definitions),*])
+                let definitions = ::std::vec![#(#definitions),*];
+                definitions.iter().try_for_each(::strongroom::VariableDefinition::check)?;
+                ::core::result::Result::Ok(definitions)
             }
 
             fn read(
@@ -66,8 +77,11 @@ struct Variable<'f> {
 
 impl<'f> Variable<'f> {
     fn of(field: &'f Field) -> Result<Self, Error> {
-        let name =
-            field.ident.as_ref().map(|ident| ident.to_string().to_shouty_snake_case()).unwrap_or_default();
+        let name = field
+            .ident
+            .as_ref()
+            .map(|ident| ident.unraw().to_string().to_shouty_snake_case())
+            .unwrap_or_default();
         let description = description(&field.attrs);
         let mut variable = Self { field, name, description, format: None, default: None, scopes: None };
         for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("variable")) {
@@ -85,6 +99,9 @@ impl<'f> Variable<'f> {
                 }
                 Ok(())
             })?;
+        }
+        if let Some(default) = &variable.default {
+            check_default(default, &field.ty)?;
         }
         Ok(variable)
     }
@@ -109,6 +126,42 @@ impl<'f> Variable<'f> {
     }
 }
 
+/// Refuses a default that does not parse as `kind`, as far as its name tells which type that is.
+fn check_default(default: &LitStr, kind: &Type) -> Result<(), Error> {
+    let Type::Path(path) = kind else { return Ok(()) };
+    let Some(last) = path.path.segments.last() else { return Ok(()) };
+    let (text, name) = (default.value(), last.ident.to_string());
+    let parses = match name.as_str() {
+        "Option" => {
+            let PathArguments::AngleBracketed(of) = &last.arguments else { return Ok(()) };
+            let Some(GenericArgument::Type(kind)) = of.args.first() else { return Ok(()) };
+            return check_default(default, kind);
+        }
+        "Secret" => return Err(Error::new_spanned(default, "a `Secret` is encrypted, and has no default")),
+        "bool" => text.parse::<bool>().is_ok(),
+        "i8" => text.parse::<i8>().is_ok(),
+        "i16" => text.parse::<i16>().is_ok(),
+        "i32" => text.parse::<i32>().is_ok(),
+        "i64" => text.parse::<i64>().is_ok(),
+        "i128" => text.parse::<i128>().is_ok(),
+        "u8" => text.parse::<u8>().is_ok(),
+        "u16" => text.parse::<u16>().is_ok(),
+        "u32" => text.parse::<u32>().is_ok(),
+        "u64" => text.parse::<u64>().is_ok(),
+        "u128" => text.parse::<u128>().is_ok(),
+        "f32" => text.parse::<f32>().is_ok(),
+        "f64" => text.parse::<f64>().is_ok(),
+        "IpAddr" => text.parse::<IpAddr>().is_ok(),
+        "Ipv4Addr" => text.parse::<Ipv4Addr>().is_ok(),
+        "Ipv6Addr" => text.parse::<Ipv6Addr>().is_ok(),
+        _ => true,
+    };
+    if parses {
+        return Ok(());
+    }
+    Err(Error::new_spanned(default, format!("the default does not parse as a `{name}`")))
+}
+
 /// The doc comment on one line.
 fn description(attributes: &[Attribute]) -> Option<String> {
     let lines = attributes.iter().filter_map(|attribute| match &attribute.meta {
@@ -120,4 +173,29 @@ fn description(attributes: &[Attribute]) -> Option<String> {
     });
     let text = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
     (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_default_that_does_not_parse_as_its_type_does_not_compile() {
+        let refusal = |kind: &str, default: &str| {
+            let field = format!("struct Env {{ #[variable(default = \"{default}\")] field: {kind} }}");
+            implementation(&syn::parse_str(&field).unwrap()).err().map(|error| error.to_string())
+        };
+        for (kind, default) in [("u16", "8080"), ("Option<bool>", "true"), ("std::net::IpAddr", "::1")] {
+            assert_eq!(refusal(kind, default), None, "{kind}");
+        }
+        // Types whose names say nothing are left to `definitions()`.
+        for kind in ["String", "Port", "Option<Port>"] {
+            assert_eq!(refusal(kind, "anything"), None, "{kind}");
+        }
+        for (kind, default) in [("u16", "70000"), ("Option<u16>", "http"), ("f64", "a"), ("Ipv4Addr", "::1")]
+        {
+            assert!(refusal(kind, default).unwrap().starts_with("the default does not parse"), "{kind}");
+        }
+        assert!(refusal("Option<Secret>", "hunter2").unwrap().contains("no default"));
+    }
 }

@@ -65,11 +65,38 @@ fn a_run_is_read_once_everything_that_is_required_has_a_value() {
 }
 
 #[test]
+fn the_name_of_a_raw_field_is_that_without_its_prefix() {
+    #[derive(Variables)]
+    struct Raw {
+        r#type: String,
+    }
+    assert_eq!(Raw::definitions().unwrap()[0].name, "TYPE");
+    with_org(async |org| {
+        org.ensure_definitions(&Raw::definitions()?).await?;
+        org.set_value("TYPE", Scope::Org, "a").await?;
+        assert_eq!(Raw::read(&org.resolve_all(&ScopePath::org()).await?).unwrap().r#type, "a");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_default_that_does_not_match_its_format_is_refused_by_name_before_anything_is_defined() {
+    #[derive(Variables)]
+    struct Wrong {
+        #[variable(default = "nowhere", format = VarFormat::Url)]
+        _base_url: String,
+    }
+    let refused = Wrong::definitions().unwrap_err();
+    assert!(matches!(&refused, Error::Invalid(Invalid::Default { name, .. }) if name == "BASE_URL"));
+    assert!(refused.to_string().contains("BASE_URL"));
+}
+
+#[test]
 fn a_format_that_does_not_fit_its_type_is_refused_before_anything_is_defined() {
     #[derive(Variables)]
     struct Wrong {
         #[variable(format = VarFormat::Url)]
         _port: u16,
     }
-    assert!(matches!(Wrong::definitions(), Err(Error::Invalid(Invalid::Definition(_)))));
+    assert!(matches!(Wrong::definitions(), Err(Error::Invalid(Invalid::Definition { .. }))));
 }

@@ -261,7 +261,9 @@ fn message(error: &Error) -> Cow<'static, str> {
             let which = if default { "Default app integration" } else { "Integration" };
             return format!("{which} not found for linked account {account}").into();
         }
-        Error::Invalid(Invalid::Id(_) | Invalid::Scope(_) | Invalid::Definition(_) | Invalid::Default(_))
+        Error::Invalid(
+            Invalid::Id(_) | Invalid::Scope(_) | Invalid::Definition { .. } | Invalid::Default { .. },
+        )
         | Error::TooLong { .. }
         | Error::Invalid(Invalid::NamePattern)
         | Error::TooManyDefinitions(_)

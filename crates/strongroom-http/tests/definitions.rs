@@ -82,7 +82,7 @@ async fn a_definition_that_breaks_a_rule_is_a_400() {
     create(r#"{"name":1}"#).await.is_bad_request("name has the wrong type");
     let body = r#"{"name":"E","var_format":{"enum":["a","b"]},"default_value":"c"}"#;
     create(body).await.is_bad_request(
-        "the variable definition's default is invalid: one of the values of the definition's list is required",
+        "the default of variable definition \"E\" is invalid: one of the values of the definition's list is required",
     );
     let id = fixture.define(VariableDefinition::new("S", VarFormat::String).encrypted()).await;
     let answer =

@@ -247,7 +247,8 @@ impl ScopePath {
     }
 
     /// The same path, refused where its linked account is not registered or no value is set at its workflow: otherwise
-    /// a mistyped id silently runs with the values of the org. Costs one read more, or two.
+    /// a mistyped id silently runs with the values of the org. Costs one read more, or two. It still falls back to the
+    /// org; what an account has itself is [`Account::value`](crate::Account::value).
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {

@@ -23,11 +23,21 @@ pub enum Invalid {
     #[error(transparent)]
     Pattern(#[from] PatternError),
     /// A definition contradicts itself.
-    #[error("the variable definition is invalid: {0}")]
-    Definition(&'static str),
+    #[error("variable definition {name:?} is invalid: {rule}")]
+    Definition {
+        /// Its name.
+        name: String,
+        /// The rule that it breaks.
+        rule: &'static str,
+    },
     /// A definition's own default does not match its format.
-    #[error("the variable definition's default is invalid: {0}")]
-    Default(FormatError),
+    #[error("the default of variable definition {name:?} is invalid: {rule}")]
+    Default {
+        /// The name of the definition.
+        name: String,
+        /// The rule that the default breaks.
+        rule: FormatError,
+    },
     /// A name filter is not a regular expression, or too costly to compile.
     #[error("the name pattern is not a regular expression that compiles within the size limit")]
     NamePattern,
@@ -49,6 +59,12 @@ pub enum Invalid {
     /// A record of one org or environment was given to a verb of another.
     #[error("the record belongs to another org or environment: write it with a verb of its own")]
     ForeignRecord,
+}
+
+impl Invalid {
+    pub(crate) fn definition(name: &str, rule: &'static str) -> Error {
+        Error::Invalid(Self::Definition { name: name.to_owned(), rule })
+    }
 }
 
 impl From<IdError> for Error {

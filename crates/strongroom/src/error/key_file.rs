@@ -1,9 +1,9 @@
-//! Why a key could not be read from a file.
+//! Why a key could not be read from a file, or written to one.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why a key could not be read from a file.
+/// Why a key could not be read from a file, or written to one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyFileError {
@@ -28,6 +28,20 @@ pub enum KeyFileError {
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
+    },
+    /// A key file that was to be created exists already.
+    #[error("{path} exists already, and no key file is replaced: choose another path", path = .path.display())]
+    Exists {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The file cannot be created or written.
+    #[error("the key file {path} cannot be created", path = .path.display())]
+    Uncreated {
+        /// Which file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
     },
     /// The reader failed.
     #[error("the key cannot be read")]

@@ -1,6 +1,7 @@
 //! What a caller can do about an error.
 
 use crate::error::{Error, ProviderErrorKind, SlotError, WrongStore};
+use crate::model::ReadError;
 use crate::store::StoreErrorKind;
 
 /// What a caller can do about an [`Error`].
@@ -114,6 +115,25 @@ impl Error {
             Self::Refresh(refresh) => refresh.kind(),
             Self::Provider(provider) => of_provider(provider.kind()),
             Self::Store(store) => of_store(store.kind()),
+        }
+    }
+}
+
+impl ReadError {
+    /// What the host can do about it, as [`Error::kind`](Error::kind) says of errors of the engine: `NotFound` for
+    /// a variable that is missing, `Conflict` for a value that does not fit, `Invalid` for a type that is none of
+    /// variables.
+    ///
+    /// ```
+    /// use strongroom::{ErrorKind, ReadError};
+    /// assert_eq!(ReadError::Missing("PORT".into()).kind(), ErrorKind::NotFound);
+    /// ```
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Missing(_) => ErrorKind::NotFound,
+            Self::Unfit(_) => ErrorKind::Conflict,
+            Self::Shape => ErrorKind::Invalid,
         }
     }
 }

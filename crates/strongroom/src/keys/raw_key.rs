@@ -1,8 +1,8 @@
 //! A raw key: 32 bytes that the host keeps.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write as _};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -77,6 +77,48 @@ impl RawKey {
         Self::from_reader(file)
     }
 
+    /// Creates a key file with a new random key in it, which [`from_file`](Self::from_file) reads: only its owner can
+    /// read it (on Unix), and it is on the disk when this returns. A file that exists is never replaced.
+    ///
+    /// ```
+    /// # #[cfg(unix)] {
+    /// let path = std::env::temp_dir().join(format!("strongroom-key-{}", std::process::id()));
+    /// let key = strongroom::RawKey::create_file(&path)?;
+    /// assert_eq!(strongroom::RawKey::from_file(&path)?.expose(), key.expose());
+    /// assert!(strongroom::RawKey::create_file(&path).is_err());
+    /// std::fs::remove_file(path).unwrap();
+    /// # }
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::KeyFile`] if the file exists, or cannot be created or written: then none is left behind.
+    /// [`SystemError::Random`](crate::SystemError::Random) if the operating system has no random bytes.
+    pub fn create_file(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let (path, key) = (path.as_ref(), Self::generate()?);
+        let uncreated = |source| KeyFileError::Uncreated { path: path.to_owned(), source };
+        let file = create_new(path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => KeyFileError::Exists { path: path.to_owned() },
+            _ => uncreated(error),
+        })?;
+        if let Err(error) = key.write_to(&file).and_then(|()| sync_folder(path)) {
+            drop(file);
+            // It was made by this call, and half a key is of no use.
+            let _ = fs::remove_file(path);
+            return Err(uncreated(error).into());
+        }
+        Ok(key)
+    }
+
+    fn write_to(&self, mut file: &File) -> io::Result<()> {
+        let mut line = Zeroizing::new([b'\n'; 65]);
+        if let Some(digits) = line.first_chunk_mut::<64>() {
+            hex::encode_to_slice(**self.0, digits).map_err(|_| io::ErrorKind::InvalidData)?;
+        }
+        file.write_all(&*line)?;
+        file.sync_all()
+    }
+
     /// Reads a key to the end of a reader, as [`from_file`](Self::from_file): from a pipe, standard input, or a file
     /// descriptor that the host was started with (`File::from(owned_fd)`). It does not check who else can read it.
     ///
@@ -137,6 +179,28 @@ impl fmt::Debug for RawKey {
     }
 }
 
+/// Creates a file that only its owner can open, from its first moment on. A link in its place counts as a file.
+fn create_new(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Makes the name of a new file outlast a power cut.
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Other systems open no folder as a file.
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
 /// The permission bits of a file, if others than its owner have any.
 #[cfg(unix)]
 fn mode_of_others(metadata: &std::fs::Metadata) -> Option<u32> {
@@ -185,6 +249,28 @@ mod tests {
         {
             assert!(bad.parse::<RawKey>().is_err(), "{bad:?}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_key_file_is_created_for_its_owner_alone_and_replaces_nothing() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let folder = std::env::temp_dir().join(format!("strongroom-raw-key-{}", std::process::id()));
+        fs::create_dir(&folder).unwrap();
+        let path = folder.join("root.key");
+        let key = RawKey::create_file(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.strip_suffix('\n').unwrap(), key.dangerously_export().expose());
+        symlink(folder.join("nowhere"), folder.join("link")).unwrap();
+        for taken in [&path, &folder.join("link"), &folder] {
+            let refused = RawKey::create_file(taken);
+            assert!(matches!(refused, Err(Error::KeyFile(KeyFileError::Exists { .. }))), "{refused:?}");
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        let refused = RawKey::create_file(folder.join("none").join("root.key"));
+        assert!(matches!(refused, Err(Error::KeyFile(KeyFileError::Uncreated { .. }))));
+        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

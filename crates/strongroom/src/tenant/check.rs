@@ -13,35 +13,34 @@ use crate::secret::Secret;
 /// Refuses a definition that contradicts itself, exceeds a limit, or has a format that this process does not know.
 pub(crate) fn check_definition(
     definition: &VariableDefinition,
-    engine: &Engine,
+    formats: &Formats,
 ) -> Result<DefinitionName, Error> {
-    if !engine.formats.know(&definition.var_format) {
-        return Err(Error::Invalid(Invalid::Definition(
-            "the check of this custom format is not registered (VaultOptions::custom_format)",
-        )));
+    if !formats.know(&definition.var_format) {
+        let rule = "the check of this custom format is not registered (VaultOptions::custom_format)";
+        return Err(Invalid::definition(&definition.name, rule));
     }
-    check_stored_definition(definition, engine)
+    check_stored_definition(definition, formats)
 }
 
 /// As above, for a stored definition: the check of its custom format may be registered in another process only.
 pub(crate) fn check_stored_definition(
     definition: &VariableDefinition,
-    engine: &Engine,
+    formats: &Formats,
 ) -> Result<DefinitionName, Error> {
     let name = definition.name.parse()?;
     at_most("a description", DESCRIPTION_BYTES_MAX, definition.description.as_deref())?;
     at_most("an author", AUTHOR_BYTES_MAX, definition.author.as_deref())?;
     at_most("a default", DEFAULT_BYTES_MAX, definition.default.as_deref())?;
     if definition.history_versions > Some(HISTORY_VERSIONS_MAX) {
-        return Err(Error::Invalid(Invalid::Definition("at most 100 former versions are kept")));
+        return Err(Invalid::definition(&definition.name, "at most 100 former versions are kept"));
     }
     if let Some(default) = &definition.default {
         if definition.encrypted {
-            return Err(Error::Invalid(Invalid::Definition("an encrypted definition has no default")));
+            return Err(Invalid::definition(&definition.name, "an encrypted definition has no default"));
         }
-        if engine.formats.know(&definition.var_format) {
-            form(definition, default, &engine.formats)
-                .map_err(|rule| Error::Invalid(Invalid::Default(rule)))?;
+        if formats.know(&definition.var_format) {
+            let invalid = |rule| Error::Invalid(Invalid::Default { name: definition.name.clone(), rule });
+            form(definition, default, formats).map_err(invalid)?;
         }
     }
     Ok(name)

@@ -29,9 +29,9 @@ impl<'a> NewDefinitions<'a> {
         let (mut made, now) = (Self::none(), engine.now());
         let metadata = tenant.metadata(options, now, Expiry::Refused)?;
         for (index, definition) in definitions.iter().enumerate() {
-            made.names.push(check_definition(definition, engine)?);
+            made.names.push(check_definition(definition, &engine.formats)?);
             if made.by_name.insert(&definition.name, index).is_some() {
-                return Err(Error::Invalid(Invalid::Definition("two new definitions have one name")));
+                return Err(Invalid::definition(&definition.name, "two new definitions have this name"));
             }
             let mut stored = StoredDefinition {
                 id: engine.next_id()?,

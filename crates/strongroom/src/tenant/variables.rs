@@ -3,9 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::error::{Error, Invalid};
-use crate::format::VarFormat;
+use crate::format::{CustomFormats, Formats, VarFormat};
 use crate::model::{ReadError, Resolution, Resolved, VariableDefinition};
 use crate::secret::Secret;
+use crate::tenant::check_stored_definition;
 
 /// The variables of a service as the fields of a struct. `#[derive(strongroom::Variables)]`, with the feature `derive`,
 /// implements it.
@@ -13,8 +14,9 @@ pub trait Variables: Sized {
     /// The definitions of the fields, for [`Org::ensure_definitions`](crate::Org::ensure_definitions).
     ///
     /// # Errors
-    /// [`Invalid::Definition`](crate::Invalid::Definition) for a format that does not fit the type of its field, and
-    /// [`Invalid::Format`](crate::Invalid::Format) for one that breaks a rule.
+    /// [`Invalid::Definition`](crate::Invalid::Definition) for a format that does not fit the type of its field,
+    /// [`Invalid::Format`](crate::Invalid::Format) for one that breaks a rule, and those of
+    /// [`VariableDefinition::check`].
     fn definitions() -> Result<Vec<VariableDefinition>, Error>;
 
     /// Reads the fields from what a run sees.
@@ -62,13 +64,33 @@ impl VariableDefinition {
     /// [`Invalid::Definition`](crate::Invalid::Definition) if the format does not fit the type.
     pub fn read_as<T: Variable>(name: &str, format: VarFormat) -> Result<Self, Error> {
         if !T::fits(&format) {
-            return Err(Error::Invalid(Invalid::Definition("the format does not fit the type of the field")));
+            return Err(Invalid::definition(name, "the format does not fit the type of the field"));
         }
         let definition = Self::new(name, format);
         let definition = if T::SECRET { definition.encrypted() } else { definition };
         Ok(if T::REQUIRED { definition.required() } else { definition })
     }
+
+    /// Checks the definition by itself, without a vault: what [`Org::define`](crate::Org::define) would refuse whatever
+    /// is stored. The check of a custom format is registered with a vault, so a default of one passes here.
+    ///
+    /// ```
+    /// use strongroom::{VarFormat, VariableDefinition};
+    /// let refused = VariableDefinition::new("PORT", VarFormat::Integer).default_value("http").check().unwrap_err();
+    /// assert!(refused.to_string().starts_with("the default of variable definition \"PORT\" is invalid"));
+    /// ```
+    ///
+    /// # Errors
+    /// [`Invalid::Id`](crate::Invalid::Id) for a name that is none;
+    /// [`Invalid::Definition`](crate::Invalid::Definition); [`Invalid::Default`](crate::Invalid::Default);
+    /// [`Error::TooLong`].
+    pub fn check(&self) -> Result<(), Error> {
+        check_stored_definition(self, &Formats::new(ONE_PATTERN_BYTES, CustomFormats::default())).map(drop)
+    }
 }
+
+/// A pattern that does not fit into the cache is only compiled twice.
+const ONE_PATTERN_BYTES: usize = 64 << 10;
 
 fn present<'r>(found: Option<&'r Resolved>, name: &str) -> Result<&'r Resolved, ReadError> {
     found.ok_or_else(|| ReadError::Missing(name.to_owned()))

@@ -156,7 +156,7 @@ impl TenantCheck {
             opened => return state_of_opened(opened),
         };
         // A row that opens may still break a rule that a later release added, or that another engine's limits set.
-        if let Err(error) = check_stored_definition(&definition, &self.tenant.engine) {
+        if let Err(error) = check_stored_definition(&definition, &self.tenant.engine.formats) {
             return RowState::bad(Cause::of(error));
         }
         let Ok(name) = definition.name.parse() else {

@@ -217,7 +217,7 @@ impl Cause {
             Error::Damaged { cause, .. } => Self::Damaged(cause),
             Error::UnknownVersion { version, .. } => Self::UnknownVersion(version),
             Error::UnknownKey { dek_id, .. } => Self::UnknownKey(dek_id),
-            Error::Invalid(Invalid::Default(rule)) => Self::Invalid(rule),
+            Error::Invalid(Invalid::Default { rule, .. }) => Self::Invalid(rule),
             Error::RolledBack { seen, found, .. } => Self::RolledBack { seen, found },
             _ => Self::Damaged(Damage::Inconsistent),
         }

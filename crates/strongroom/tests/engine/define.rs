@@ -4,8 +4,8 @@
 
 use crate::common::{account, id, org_id, org_of, text, vault, with_clock, with_org, workflow};
 use strongroom::{
-    DefinitionFilter, DefinitionId, Environment, Error, Expected, FormatError, Invalid, PageRequest,
-    Revision, Scope, ScopeKind, ScopePath, Scopes, VarFormat, VariableDefinition, VaultOptions, WriteOptions,
+    DefinitionFilter, DefinitionId, Environment, Error, Expected, Invalid, PageRequest, Revision, Scope,
+    ScopeKind, ScopePath, Scopes, VarFormat, VariableDefinition, VaultOptions, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -78,7 +78,7 @@ fn a_name_out_of_its_rule_is_refused() {
 fn an_encrypted_definition_has_no_default() {
     with_org(async |org| {
         let refused = org.define(text("A").encrypted().default_value("x")).await;
-        assert!(matches!(refused, Err(Error::Invalid(Invalid::Definition(_)))));
+        assert!(matches!(refused, Err(Error::Invalid(Invalid::Definition { .. }))));
         assert_eq!(org.definition("A").await?, None);
         Ok(())
     });
@@ -89,7 +89,7 @@ fn a_default_must_have_the_format() {
     with_org(async |org| {
         let port = VariableDefinition::new("PORT", VarFormat::Integer);
         let refused = org.define(port.clone().default_value("http")).await;
-        assert!(matches!(refused, Err(Error::Invalid(Invalid::Default(FormatError { .. })))));
+        assert!(matches!(refused, Err(Error::Invalid(Invalid::Default { .. }))));
         org.define(port.default_value("80")).await?;
         Ok(())
     });

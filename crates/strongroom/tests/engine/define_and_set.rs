@@ -74,7 +74,7 @@ fn a_name_that_is_taken_or_stands_twice_refuses_all() {
         let clash = org.define_and_set(&[text("B"), text("A")], &[at_org("B", "b")]).await;
         assert!(matches!(clash, Err(Error::DefinitionExists(id)) if id == taken));
         let twice = org.define_and_set(&[text("B"), text("B")], &[]).await;
-        assert!(matches!(twice, Err(Error::Invalid(Invalid::Definition(_)))));
+        assert!(matches!(twice, Err(Error::Invalid(Invalid::Definition { .. }))));
         assert_eq!(org.definition("B").await?, None);
         Ok(())
     });

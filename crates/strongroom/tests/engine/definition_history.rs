@@ -68,7 +68,7 @@ fn what_breaks_the_rules_of_today_is_not_restored() {
         let open = org.definition(org.define(text("V")).await?).await?.unwrap().revision;
         org.update_definition("V", DefinitionChange::new().encrypted()).await?;
         let plain = org.restore_definition("V", open).await;
-        assert!(matches!(plain, Err(Error::Invalid(Invalid::Definition(_)))));
+        assert!(matches!(plain, Err(Error::Invalid(Invalid::Definition { .. }))));
 
         let narrow = text("N").scopes(Scopes::only(ScopeKind::Org));
         let narrow = org.definition(org.define(narrow).await?).await?.unwrap().revision;

@@ -156,10 +156,10 @@ fn a_plan_tells_of_a_default_that_would_fail_as_the_change_does() {
         let org = org_with(&[(Scope::Org, "http")]).await?;
         org.update_definition("PORT", DefinitionChange::new().default_value("https")).await?;
         let planned = org.plan_format_change("PORT", &to_integer(), PageRequest::default()).await;
-        assert!(matches!(planned, Err(Error::Invalid(Invalid::Default(_)))), "{planned:?}");
+        assert!(matches!(planned, Err(Error::Invalid(Invalid::Default { .. }))), "{planned:?}");
         for on_mismatch in [OnMismatch::Refuse, OnMismatch::Grandfather] {
             let changed = org.change_format("PORT", &to_integer(), on_mismatch).await;
-            assert!(matches!(changed, Err(Error::Invalid(Invalid::Default(_)))), "{changed:?}");
+            assert!(matches!(changed, Err(Error::Invalid(Invalid::Default { .. }))), "{changed:?}");
         }
         Ok::<(), Error>(())
     })
@@ -177,7 +177,7 @@ fn a_change_can_bring_a_default_of_the_new_format_or_take_the_old_one_away() {
         assert_eq!(changed.definition.default.as_deref(), Some("443"));
         let wrong = FormatChange::to(VarFormat::Boolean).default_value("yes");
         let refused = org.change_format("PORT", &wrong, OnMismatch::Refuse).await;
-        assert!(matches!(refused, Err(Error::Invalid(Invalid::Default(_)))), "{refused:?}");
+        assert!(matches!(refused, Err(Error::Invalid(Invalid::Default { .. }))), "{refused:?}");
         let without = FormatChange::to(VarFormat::Boolean).no_default_value();
         assert_eq!(org.change_format("PORT", &without, OnMismatch::Refuse).await?.definition.default, None);
         Ok::<(), Error>(())

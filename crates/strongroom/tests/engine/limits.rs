@@ -183,7 +183,7 @@ fn length_bounds_hold_beside_the_format() {
             assert_eq!(org.set_value("A", Scope::Org, value).await.is_ok(), fits, "{value}");
         }
         let refused = org.define(text("B").length(bounds).default_value("1")).await;
-        assert!(matches!(refused, Err(Error::Invalid(Invalid::Default(_)))));
+        assert!(matches!(refused, Err(Error::Invalid(Invalid::Default { .. }))));
         Ok(())
     });
 }

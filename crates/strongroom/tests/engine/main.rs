@@ -31,6 +31,7 @@ mod deletion_orders;
 mod dropped;
 mod dropped_keys;
 mod durability;
+mod ensure_definitions;
 mod envelope;
 mod events;
 mod explain;

@@ -114,10 +114,10 @@ fn a_definition_with_a_default_is_not_encrypted_until_the_default_goes() {
     with_org(async |org| {
         org.define(text("A").default_value("x")).await?;
         let refused = org.update_definition("A", DefinitionChange::new().encrypted()).await;
-        assert!(matches!(refused, Err(Error::Invalid(Invalid::Definition(_)))));
+        assert!(matches!(refused, Err(Error::Invalid(Invalid::Definition { .. }))));
         org.update_definition("A", DefinitionChange::new().encrypted().no_default_value()).await?;
         let refused = org.update_definition("A", DefinitionChange::new().default_value("x")).await;
-        assert!(matches!(refused, Err(Error::Invalid(Invalid::Definition(_)))));
+        assert!(matches!(refused, Err(Error::Invalid(Invalid::Definition { .. }))));
         Ok(())
     });
 }
@@ -127,7 +127,7 @@ fn a_new_default_must_have_the_format() {
     with_org(async |org| {
         org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
         let refused = org.update_definition("PORT", DefinitionChange::new().default_value("http")).await;
-        assert!(matches!(refused, Err(Error::Invalid(Invalid::Default(_)))));
+        assert!(matches!(refused, Err(Error::Invalid(Invalid::Default { .. }))));
         Ok(())
     });
 }

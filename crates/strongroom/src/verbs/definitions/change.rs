@@ -224,7 +224,7 @@ impl Org {
         let mut after = change.apply(before);
         after.updated_at = tenant.engine.now();
         after.describe(&tenant.metadata(options, after.updated_at, Expiry::Refused)?);
-        let name = check_definition(&after.definition, &tenant.engine)?;
+        let name = check_definition(&after.definition, &tenant.engine.formats)?;
         let removed = before.definition.scopes.without(after.definition.scopes);
         // Before anything is written, so that a scope in use is normally refused without a job.
         if let Some(removed) = removed {

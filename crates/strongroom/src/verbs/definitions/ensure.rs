@@ -1,11 +1,16 @@
 //! The catalogue that a host needs, compared with the one that is stored.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use crate::engine::ATTEMPTS_MAX;
+use crate::engine::cache::Definition;
+use crate::engine::observer::Call;
 use crate::error::{Error, Invalid};
-use crate::model::{Expected, StoredDefinition, VariableDefinition};
-use crate::tenant::WriteOptions;
+use crate::jobs::until_landed;
+use crate::model::VariableDefinition;
+use crate::tenant::{
+    Attempt, Draft, Expiry, Freshness, Needs, NewDefinitions, WriteOptions, check_definition,
+};
 use crate::verbs::definitions::DefinitionChange;
 use crate::verbs::org::Org;
 
@@ -57,8 +62,9 @@ impl Org {
     /// description that differs is changed, and scopes are added, since neither can break a value or a run. Anything
     /// else that differs stays, and is shown: [`Ensured::differing`]. Definitions that are not given stay as they are.
     ///
-    /// If it is cancelled or fails, some of it may be done; the next call does the rest. Of several processes that
-    /// start at once, each finds what the others did.
+    /// All of it is one batch, or nothing: if it fails, nothing was written, and what is returned was so at one moment.
+    /// All that an org may have fit into a batch of most stores, and some 50 new ones into one of etcd. Of several
+    /// processes that start at once, each finds what the others did.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -72,58 +78,89 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// Those of [`define`](Self::define); [`Invalid::Definition`](crate::Invalid::Definition) for two with the same
-    /// name; [`Error::Contended`] if others change the definitions all the time.
+    /// Those of [`define`](Self::define), for the first definition that fails, also one that is stored already;
+    /// [`Invalid::Definition`](crate::Invalid::Definition) for two with the same name; [`Error::Contended`] if others
+    /// change definitions all the time; [`Error::Store`] with `TooLarge` for more than a batch takes.
     pub async fn ensure_definitions(&self, wanted: &[VariableDefinition]) -> Result<Ensured, Error> {
-        let names: BTreeSet<&str> = wanted.iter().map(|wanted| wanted.name.as_str()).collect();
-        if names.len() < wanted.len() {
-            return Err(Error::Invalid(Invalid::Definition("two definitions have one name")));
-        }
-        let mut ensured = Ensured::default();
-        // Where others are faster, what they did is looked at again.
-        for _ in 0..ATTEMPTS_MAX {
-            match self.try_ensure(wanted, &mut ensured).await {
-                Err(Error::DefinitionExists(_) | Error::DefinitionNotFound(_) | Error::Unexpected { .. }) => {
+        let ensure = async {
+            let mut names = BTreeSet::new();
+            for wanted in wanted {
+                check_definition(wanted, &self.tenant.engine.formats)?;
+                if !names.insert(wanted.name.as_str()) {
+                    return Err(Invalid::definition(&wanted.name, "two definitions have this name"));
                 }
-                Err(error) => return Err(error),
-                Ok(()) => return Ok(ensured),
             }
-        }
-        Err(Error::Contended(ATTEMPTS_MAX))
+            until_landed(&self.tenant, |freshness| self.try_ensure(wanted, freshness)).await
+        };
+        self.tenant.observed(Call::of("ensure_definitions"), ensure).await
     }
 
-    async fn try_ensure(&self, wanted: &[VariableDefinition], ensured: &mut Ensured) -> Result<(), Error> {
-        let catalog = self.tenant.catalog().await?;
-        let stored: BTreeMap<&str, &StoredDefinition> =
-            catalog.iter().map(|known| (known.stored.definition.name.as_str(), &known.stored)).collect();
-        let missing: Vec<VariableDefinition> =
-            wanted.iter().filter(|wanted| !stored.contains_key(wanted.name.as_str())).cloned().collect();
-        for some in missing.chunks(DEFINED_AT_ONCE) {
-            self.define_and_set(some, &[]).await?;
-            ensured.added.extend(some.iter().map(|definition| definition.name.clone()));
+    async fn try_ensure(
+        &self,
+        wanted: &[VariableDefinition],
+        freshness: Freshness,
+    ) -> Result<Attempt<Ensured>, Error> {
+        let (tenant, options) = (&*self.tenant, WriteOptions::default());
+        // Read first: every change of a definition moves it, so what is read afterwards holds if it has not moved when
+        // the batch lands.
+        let epoch = tenant.id.epoch().key();
+        let moment = tenant.engine.get(epoch.clone()).await?.map(|row| row.revision);
+        let catalog = tenant.snapshot(&[], &[], freshness).await?.catalog;
+        let (ensured, changes) = compare(wanted, &catalog);
+        if ensured.added.is_empty() && changes.is_empty() {
+            return Ok(Attempt::Landed(ensured));
         }
-        // What an attempt before found may have changed since. What it did stays done.
-        ensured.unchanged.clear();
-        ensured.differing.clear();
-        for wanted in wanted {
-            let Some(stored) = stored.get(wanted.name.as_str()) else { continue };
-            let parts = differing_parts(wanted, &stored.definition);
-            if !parts.is_empty() {
-                ensured.differing.push(DefinitionDiffers { name: wanted.name.clone(), parts });
-                continue;
-            }
-            let Some(change) = safe_change(wanted, &stored.definition) else {
-                if !ensured.added.contains(&wanted.name) && !ensured.changed.contains(&wanted.name) {
-                    ensured.unchanged.push(wanted.name.clone());
-                }
-                continue;
-            };
-            let as_read = WriteOptions::expecting(Expected::Revision(stored.revision));
-            self.update_definition_with(stored.id, change, as_read).await?;
-            ensured.changed.push(wanted.name.clone());
+        let missing = wanted.iter().filter(|wanted| ensured.added.contains(&wanted.name));
+        let missing: Vec<VariableDefinition> = missing.cloned().collect();
+        let made = NewDefinitions::of(&missing, tenant, &options)?;
+        let (view, taken) =
+            tenant.read(&Needs::org_keys().freshness(freshness), made.keys(&tenant.id)).await?;
+        // The names of a shredded org may not be swept yet. They are not taken.
+        if tenant.has_unfinished_shred(&view).await? {
+            return Ok(Attempt::AfterShred);
         }
-        Ok(())
+        let mut draft = Draft::new(tenant, &view);
+        draft.expect_as_read(epoch, moment);
+        match draft.put_new_definitions(&made, &taken) {
+            // Another caller has defined it since the catalog was read.
+            Err(Error::DefinitionExists(_)) => return Ok(Attempt::AGAIN),
+            put => put?,
+        }
+        for (before, change) in changes {
+            let mut after = change.apply(&before.stored);
+            after.updated_at = tenant.engine.now();
+            after.describe(&tenant.metadata(&options, after.updated_at, Expiry::Refused)?);
+            after.revision = before.stored.revision.next();
+            draft.put_definition(&after, Some(before))?;
+        }
+        Ok(draft.commit().await?.map(|_| ensured))
     }
+}
+
+/// What is to be done so that the wanted definitions are stored: those that are `added`, and changes of others.
+fn compare<'c>(
+    wanted: &[VariableDefinition],
+    catalog: &'c [Arc<Definition>],
+) -> (Ensured, Vec<(&'c Definition, DefinitionChange)>) {
+    let stored: BTreeMap<&str, &Definition> =
+        catalog.iter().map(|known| (known.stored.definition.name.as_str(), &**known)).collect();
+    let (mut ensured, mut changes) = (Ensured::default(), Vec::new());
+    for wanted in wanted {
+        let Some(known) = stored.get(wanted.name.as_str()) else {
+            ensured.added.push(wanted.name.clone());
+            continue;
+        };
+        let parts = differing_parts(wanted, &known.stored.definition);
+        if !parts.is_empty() {
+            ensured.differing.push(DefinitionDiffers { name: wanted.name.clone(), parts });
+        } else if let Some(change) = safe_change(wanted, &known.stored.definition) {
+            ensured.changed.push(wanted.name.clone());
+            changes.push((*known, change));
+        } else {
+            ensured.unchanged.push(wanted.name.clone());
+        }
+    }
+    (ensured, changes)
 }
 
 fn differing_parts(wanted: &VariableDefinition, stored: &VariableDefinition) -> Vec<DefinitionPart> {
@@ -149,6 +186,3 @@ fn safe_change(wanted: &VariableDefinition, stored: &VariableDefinition) -> Opti
         None => change.no_description(),
     })
 }
-
-/// Few enough for the batch of any store.
-const DEFINED_AT_ONCE: usize = 50;

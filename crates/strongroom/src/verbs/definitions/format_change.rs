@@ -125,7 +125,7 @@ impl Org {
             let tenant = &*self.tenant;
             let stored = tenant.definition(&definition).await?.stored.clone();
             let changed = change.apply(&stored);
-            check_definition(&changed.definition, &tenant.engine)?;
+            check_definition(&changed.definition, &tenant.engine.formats)?;
             let (values, next) = tenant.values_of(&changed, &page).await?;
             let mismatches = values.into_iter().filter_map(|value| {
                 let rule = value_form(&changed.definition, &value.value, &tenant.engine.formats).err()?;
@@ -312,7 +312,7 @@ impl Org {
         let mut changed = change.apply(&definition.stored);
         changed.updated_at = tenant.engine.now();
         changed.describe(&tenant.metadata(options, changed.updated_at, Expiry::Refused)?);
-        check_definition(&changed.definition, &tenant.engine)?;
+        check_definition(&changed.definition, &tenant.engine.formats)?;
         changed.revision = definition.stored.revision.next();
         changed.format_changes = definition.stored.format_changes.saturating_add(1);
 

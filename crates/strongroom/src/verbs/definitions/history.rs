@@ -251,14 +251,15 @@ impl Org {
         let before = &definition.stored;
         options.check(Some(before.revision))?;
         if before.definition.encrypted && !former.definition.encrypted {
-            return Err(Invalid::Definition("what is marked encrypted stays so").into());
+            let name = &before.definition.name;
+            return Err(Invalid::definition(name, "what is marked encrypted stays so"));
         }
         let mut after = before.clone();
         after.definition.clone_from(&former.definition);
         after.definition.author = None;
         after.updated_at = tenant.engine.now();
         after.describe(&tenant.metadata(options, after.updated_at, Expiry::Refused)?);
-        check_definition(&after.definition, &tenant.engine)?;
+        check_definition(&after.definition, &tenant.engine.formats)?;
         let removed = before.definition.scopes.without(after.definition.scopes);
         if let Some(removed) = removed {
             tenant.refuse_in_use(id, removed).await?;
@@ -307,7 +308,7 @@ impl Org {
         let Some(stored) = draft.put_deleted_definition(id, &deleted, &options)? else {
             return Ok(Attempt::Landed(None));
         };
-        let name = check_definition(&stored.definition, &tenant.engine)?;
+        let name = check_definition(&stored.definition, &tenant.engine.formats)?;
         if let Some(taken) = tenant.engine.get(tenant.id.definition_name(&name).key()).await? {
             return Err(Error::DefinitionExists(read_hint(&taken)?));
         }

@@ -20,8 +20,9 @@ use crate::verbs::org::Org;
 impl Org {
     /// Sets the value of a definition at a scope. An update keeps the id and creation time.
     ///
-    /// The value is checked against the definition's format. It is always sealed, even if the definition is not
-    /// marked encrypted.
+    /// The value is checked against the definition's format. It is always sealed, even if the definition is not marked
+    /// encrypted. An account need not be registered: a value may be set before it is, by whoever has the id. With
+    /// [`WriteOptions::while_registered`], or through a [bound](crate::Account::bound) handle, it has to be.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {

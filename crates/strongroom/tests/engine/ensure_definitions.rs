@@ -1,0 +1,104 @@
+//! The catalogue that a service needs at its start: all of it, or nothing.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use futures_executor::block_on;
+use futures_util::future::join_all;
+use strongroom::store::StoreErrorKind;
+use strongroom::{
+    DefinitionFilter, DefinitionPart, Error, Invalid, ScopeKind, Scopes, VarFormat, VariableDefinition,
+    Vault, VaultOptions,
+};
+use strongroom_conformance::{Fault, Faulty};
+use strongroom_memory::MemoryStore;
+
+use crate::common::{org_of, run, text, unlock, vault};
+use crate::rig::{Hooked, Point};
+
+#[test]
+fn all_that_is_missing_and_all_that_changes_is_one_commit() {
+    run(async {
+        let store = Faulty::new(MemoryStore::new());
+        let org = org_of(&vault(store.clone(), VaultOptions::default()).await?);
+        org.define(text("OLD").scopes(Scopes::only(ScopeKind::Org))).await?;
+        let mut wanted = many(200);
+        wanted.push(text("OLD").description("which allows every scope now"));
+        let before = store.commits_len();
+        let ensured = org.ensure_definitions(&wanted).await?;
+        assert_eq!((ensured.added.len(), ensured.changed.as_slice()), (200, &["OLD".to_owned()][..]));
+        assert_eq!(store.commits_len() - before, 1);
+        let old = org.definition("OLD").await?.unwrap();
+        assert_eq!((old.definition.scopes, old.definition.description.is_some()), (Scopes::ALL, true));
+        assert_eq!(org.ensure_definitions(&wanted).await?.unchanged.len(), 201);
+        assert_eq!(store.commits_len() - before, 1);
+        Ok(())
+    });
+}
+
+#[test]
+fn one_that_is_refused_or_a_store_that_fails_leaves_nothing_done() {
+    run(async {
+        let store = Faulty::new(MemoryStore::new());
+        let org = org_of(&vault(store.clone(), VaultOptions::default()).await?);
+        org.define(text("OLD")).await?;
+        let mut wanted = many(60);
+        wanted.insert(0, text("OLD").description("another"));
+        wanted.push(VariableDefinition::new("BAD", VarFormat::Integer).default_value("http"));
+        let refused = org.ensure_definitions(&wanted).await.unwrap_err();
+        assert!(matches!(&refused, Error::Invalid(Invalid::Default { name, .. }) if name == "BAD"));
+        wanted.pop();
+        let next = store.commits_len();
+        let failing = store.on_commits(next..next + 1, Fault::Before(StoreErrorKind::Unavailable));
+        assert!(org.ensure_definitions(&wanted).await.unwrap_err().is_retryable());
+        assert_eq!(failing.commits_len(), next + 1);
+        assert_eq!(org.count_definitions(&DefinitionFilter::all()).await?, 1);
+        assert_eq!(org.definition("OLD").await?.unwrap().definition.description, None);
+        assert_eq!(org.ensure_definitions(&wanted).await?.added.len(), 60);
+        Ok(())
+    });
+}
+
+#[test]
+fn of_services_that_start_at_once_each_finds_all_of_it_and_one_defines_it() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let first = vault(Hooked::new(Arc::clone(&store)).shared(), VaultOptions::default()).await?;
+        let second = Vault::open(Hooked::new(Arc::clone(&store)).shared(), unlock()).await?;
+        let (wanted, orgs) = (many(20), [org_of(&first), org_of(&second)]);
+        let starts = (0..8).map(|number| orgs[number % 2].ensure_definitions(&wanted));
+        let ensured = join_all(starts).await.into_iter().collect::<Result<Vec<_>, Error>>()?;
+        assert_eq!(ensured.iter().filter(|ensured| ensured.added.len() == 20).count(), 1);
+        assert_eq!(ensured.iter().filter(|ensured| ensured.unchanged.len() == 20).count(), 7);
+        Ok(())
+    });
+}
+
+#[test]
+fn what_is_returned_holds_at_the_moment_of_the_commit() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let hooked = Hooked::new(Arc::clone(&store));
+        let here = vault(hooked.shared(), VaultOptions::default()).await?;
+        let elsewhere = org_of(&Vault::open(Hooked::new(Arc::clone(&store)).shared(), unlock()).await?);
+        elsewhere.define(text("KEPT")).await?;
+        let gone = elsewhere.clone();
+        hooked.once(Point::BeforeCommit, move || {
+            block_on(gone.delete_definition("KEPT")).unwrap();
+        });
+        let ensured = org_of(&here).ensure_definitions(&[text("KEPT"), text("NEW")]).await?;
+        assert_eq!(ensured.added, ["KEPT", "NEW"]);
+        assert_eq!(hooked.hooks_left(), 0);
+        let told = org_of(&here)
+            .ensure_definitions(&[VariableDefinition::new("NEW", VarFormat::Url), text("NEWER")])
+            .await?;
+        assert_eq!(told.differing[0].parts, [DefinitionPart::Format]);
+        assert_eq!(told.added, ["NEWER"]);
+        Ok(())
+    });
+}
+
+fn many(count: usize) -> Vec<VariableDefinition> {
+    (0..count).map(|number| text(&format!("V{number}"))).collect()
+}
