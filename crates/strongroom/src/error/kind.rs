@@ -119,25 +119,6 @@ impl Error {
     }
 }
 
-impl ReadError {
-    /// What the host can do about it, as [`Error::kind`](Error::kind) says of errors of the engine: `NotFound` for
-    /// a variable that is missing, `Conflict` for a value that does not fit, `Invalid` for a type that is none of
-    /// variables.
-    ///
-    /// ```
-    /// use strongroom::{ErrorKind, ReadError};
-    /// assert_eq!(ReadError::Missing("PORT".into()).kind(), ErrorKind::NotFound);
-    /// ```
-    #[must_use]
-    pub fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Missing(_) => ErrorKind::NotFound,
-            Self::Unfit(_) => ErrorKind::Conflict,
-            Self::Shape => ErrorKind::Invalid,
-        }
-    }
-}
-
 fn of_slot(slot: &SlotError) -> ErrorKind {
     match slot {
         SlotError::NotFound(_) => ErrorKind::NotFound,
@@ -171,6 +152,25 @@ fn of_store(kind: StoreErrorKind) -> ErrorKind {
         }
         // A kind of a later `strongroom-store`.
         _ => ErrorKind::Refused,
+    }
+}
+
+impl ReadError {
+    /// What the host can do about it, as [`Error::kind`](Error::kind) says of errors of the engine: `NotFound` for
+    /// a variable that is missing, `Conflict` for a value that does not fit, `Invalid` for a type that is none of
+    /// variables.
+    ///
+    /// ```
+    /// use strongroom::{ErrorKind, ReadError};
+    /// assert_eq!(ReadError::Missing("PORT".into()).kind(), ErrorKind::NotFound);
+    /// ```
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Missing(_) => ErrorKind::NotFound,
+            Self::Unfit(_) => ErrorKind::Conflict,
+            Self::Shape => ErrorKind::Invalid,
+        }
     }
 }
 
