@@ -16,7 +16,7 @@ fn finding<'a>(report: &'a Value, check: &str) -> &'a Value {
 
 #[test]
 fn what_is_well_and_what_is_not_each_has_its_step() {
-    for store in ["redb:v", "sled:v"] {
+    for store in ["redb:v", "sled:v", "sqlite:v"] {
         let shell = Shell::new().variable("STRONGROOM_STORE", store);
         shell.ok(&["init"]);
         shell.ok(&["define", "TOKEN", "--format", "string", "--required"]);

@@ -27,7 +27,7 @@ fn vault(store: &str, editor: &str) -> Shell {
 
 #[test]
 fn only_what_was_changed_is_written() {
-    for store in ["redb:v", "sled:v"] {
+    for store in ["redb:v", "sled:v", "sqlite:v"] {
         let shell = vault(store, "sed -i s/hunter2/hunter3/");
         let ran = shell.run(&["edit"]);
         assert_eq!(ran.code, 2, "nothing is written without consent: {}", ran.stderr);

@@ -22,7 +22,7 @@ fn vault(store: &str) -> Shell {
 
 #[test]
 fn orgs_and_environments_are_listed_on_every_store() {
-    for store in ["redb:a.redb", "sled:a.sled"] {
+    for store in ["redb:a.redb", "sled:a.sled", "sqlite:a.sqlite"] {
         let shell = vault(store);
         let orgs = shell.json(&["orgs"]);
         let own = "000000000000000000000001";

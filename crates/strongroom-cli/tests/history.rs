@@ -9,7 +9,7 @@ use shell::Shell;
 
 #[test]
 fn an_empty_value_set_by_mistake_is_undone_on_every_store() {
-    for store in ["redb:a.redb", "sled:a.sled"] {
+    for store in ["redb:a.redb", "sled:a.sled", "sqlite:a.sqlite"] {
         let shell = Shell::new();
         let run = |args: &[&str]| shell.ok(&[&["--store", store], args].concat());
         run(&["init"]);
@@ -121,7 +121,7 @@ fn a_place_is_compared_with_what_it_was_at_a_time() {
 
 #[test]
 fn a_deleted_definition_is_brought_back_by_its_name_without_its_values() {
-    for store in ["redb:a", "sled:a"] {
+    for store in ["redb:a", "sled:a", "sqlite:a"] {
         let shell = Shell::new().variable("STRONGROOM_STORE", store);
         shell.ok(&["init"]);
         shell.ok(&["define", "X", "--format", "integer", "--description", "first"]);

@@ -23,7 +23,7 @@ fn vault(store: &str) -> Shell {
 
 #[test]
 fn what_was_copied_does_not_differ_on_any_kind_of_store() {
-    for store in ["redb:v", "sled:v"] {
+    for store in ["redb:v", "sled:v", "sqlite:v"] {
         let shell = vault(store);
         let before = shell.json(&["diff", "test", "prod"]);
         let only_a = |name: &str| json!({"name": name, "definition": "only_a", "value": "only_a"});

@@ -160,7 +160,7 @@ mod watched {
 
     #[test]
     fn a_watched_command_starts_again_when_what_it_sees_changes_and_not_otherwise() {
-        for store in ["redb:v", "sled:v"] {
+        for store in ["redb:v", "sled:v", "sqlite:v"] {
             let shell = Shell::new().variable("STRONGROOM_STORE", store);
             shell.ok(&["init"]);
             shell.define("A", "string");

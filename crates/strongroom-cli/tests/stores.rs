@@ -21,7 +21,7 @@ fn a_store_that_is_not_there_is_6_and_is_not_made() {
 #[test]
 fn the_kind_of_store_that_is_there_is_opened() {
     let shell = Shell::new();
-    for kind in ["redb", "sled"] {
+    for kind in ["redb", "sled", "sqlite"] {
         shell.ok(&["--store", &format!("{kind}:a.{kind}"), "init"]);
         shell.ok(&["--store", &format!("a.{kind}"), "list"]);
     }
@@ -79,7 +79,7 @@ fn a_store_that_another_process_holds_is_6_with_the_reason() {
 
 #[test]
 fn a_command_waits_for_the_one_that_has_the_store_open() {
-    for kind in ["redb", "sled"] {
+    for kind in ["redb", "sled", "sqlite"] {
         let shell = Shell::new();
         shell.ok(&["--store", &format!("{kind}:v"), "init"]);
         shell.ok(&["--store", "v", "define", "A", "--format", "string"]);

@@ -11,9 +11,12 @@ mod postgres;
 mod redb;
 #[cfg(feature = "sled")]
 mod sled;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -78,11 +81,20 @@ static KINDS: &[Kind] = &[
     redb::KIND,
     #[cfg(feature = "sled")]
     sled::KIND,
+    #[cfg(feature = "sqlite")]
+    sqlite::KIND,
     #[cfg(feature = "memory")]
     memory::KIND,
     #[cfg(feature = "postgres")]
     postgres::KIND,
 ];
+
+/// Whether a file is a database of SQLite (its file format, section 1.3.1), which no other kind opens.
+fn is_sqlite(path: &Path) -> bool {
+    let mut magic = [0; 16];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut magic));
+    read.is_ok() && magic == *b"SQLite format 3\0"
+}
 
 /// The text of `--store`.
 #[derive(Debug)]

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use strongroom_redb::{RedbReader, RedbStore};
 
-use super::{Kind, Life};
+use super::{Kind, Life, is_sqlite};
 
 pub(super) const KIND: Kind = Kind {
     name: "redb",
-    is_at: |path| path.is_file(),
+    is_at: |path| path.is_file() && !is_sqlite(path),
     open: |path| Ok(Arc::new(RedbStore::open(path)?)),
     open_to_read: Some(|path| Ok(Arc::new(RedbReader::open(path)?))),
     life: Life::Kept,
