@@ -10,8 +10,8 @@ use strongroom::{Environment, OrgId};
 pub(crate) struct Globals {
     /// Where the vault is
     ///
-    /// `redb:PATH`, `sled:PATH`, `sqlite:PATH`, `postgres://USER@HOST/DATABASE`, `memory`, or a PATH whose kind is detected [default:
-    /// strongroom/vault in the user's data directory]
+    /// `redb:PATH`, `sled:PATH`, `sqlite:PATH`, `postgres://USER@HOST/DATABASE`, `memory`, or a PATH whose kind is
+    /// detected [default: strongroom/vault in the user's data directory]
     #[arg(long, global = true, hide_short_help = true, value_name = "SPEC")]
     pub(crate) store: Option<String>,
     /// How long to wait for a store that another process has open
