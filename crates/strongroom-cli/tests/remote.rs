@@ -355,7 +355,9 @@ fn a_change_over_a_server_says_the_same_as_at_the_store() {
     }
     let Remote { shell: writer, server: _server } = Remote::with_rights(&["write"]);
     assert_eq!(writer.run(&["define", "X", "--format", "string", "--bytes-max", "9"]).code, 0);
-    assert_eq!(writer.run(&["define", "X", "--change", "--required"]).code, 0, "write is enough");
+    // The answer shows what is there.
+    let refused = writer.run(&["define", "X", "--change", "--required"]);
+    assert!(refused.code == 5 && refused.stderr.contains("right read"), "{}", refused.stderr);
 }
 
 #[test]

@@ -90,7 +90,7 @@ impl Define {
     }
 
     pub(super) fn change_on_server(&self, client: &Client, output: &Output) -> Result<(), Failure> {
-        // A change of nothing shows what is there, with the right to write alone.
+        // A change of nothing shows what is there.
         let path = ["definitions", self.name.as_str()];
         let nothing = control::DefinitionChange { dry_run: true, ..control::DefinitionChange::default() };
         let present: control::Plan = client.control_patch(&path, &nothing)?;
