@@ -227,7 +227,9 @@ static BEGIN: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?m)^-----BEGIN [^\n]*-----$").expect("the expression is one"));
 static DIGITS: LazyLock<Regex> = LazyLock::new(|| whole("[A-Za-z0-9+/]+={0,2}"));
 static LENIENT_BLOCK: LazyLock<Regex> = LazyLock::new(|| {
-    let headers = r"(?:(?:[^-\n:][^\n:]*)?:[^\n]*\n(?:[^-\n][^\n]*\n)*)?\n";
+    // A line that ends a block is none of its lines: the expression has no look-ahead, so it lists the ways out.
+    let line = line_that_ends_nothing();
+    let headers = format!(r"(?:{line})*\n");
     let wrapped = r"(?P<wrapped>(?:[^-\n][^\n]{63}\n)*[^-\n][^\n]{0,63}\n)";
     let free = r"(?P<free>(?:[^-\n][^\n]*\n)+)";
     let block = format!(
@@ -235,6 +237,14 @@ static LENIENT_BLOCK: LazyLock<Regex> = LazyLock::new(|| {
     );
     Regex::new(&block).expect("the expression is one")
 });
+/// A line that does not begin with `-----END `.
+fn line_that_ends_nothing() -> String {
+    let end = "-----END ";
+    let other = end.char_indices().map(|(at, c)| format!(r"{}(?:[^{c}\n][^\n]*)?\n", &end[..at]));
+    // The first of them would be the empty line.
+    format!(r"[^-\n][^\n]*\n|{}", other.skip(1).collect::<Vec<_>>().join("|"))
+}
+
 static BLOCK: LazyLock<Regex> = LazyLock::new(|| Regex::new(&block()).expect("the expression is one"));
 static PEM: LazyLock<Regex> = LazyLock::new(|| whole(&format!(r"{0}(?:\r?\n{0})*(?:\r?\n)?", block())));
 

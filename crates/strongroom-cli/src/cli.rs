@@ -190,7 +190,6 @@ impl Args {
 impl Work {
     fn on_store(self, config: Config, output: &Output) -> Result<ExitCode, Failure> {
         let config = Config { writes: !self.only_reads(), ..config };
-        let config_ref = &config;
         match self {
             Self::Run(run) => return run.run(config, output),
             Self::Serve(serve) => serve.run(config, output),
@@ -199,65 +198,64 @@ impl Work {
             Self::Edit(edit) => block_on(edit.run(&config, output)),
             Self::Doctor(doctor) => block_on(doctor.run(&config, output)),
             Self::Rotate(Rotate::Root(root)) => block_on(root.run(&config, output)),
-            Self::Define(define) => in_session(&config, output, async |s| {
-                suggest::note_new_environment(&s.org, output).await;
-                define.run(&s.org, output).await
+            in_session => block_on(async {
+                let session = Session::open(&config, output).await?;
+                let done = in_session.in_session(&session, &config, output).await;
+                session.finish(done, output).await
             }),
-            Self::Show(show) => in_session(&config, output, async |s| show.run(&s.org, output).await),
-            Self::Set(set) => in_session(&config, output, async |s| set.run(&s.org, output).await),
-            Self::Get(get) => in_session(&config, output, async |s| get.run(&s.org, output).await),
-            Self::Resolve(resolve) => {
-                in_session(&config, output, async |s| resolve.run(&s.org, output).await)
-            }
-            Self::Explain(explain) => {
-                in_session(&config, output, async |s| explain.run(&s.org, output).await)
-            }
-            Self::List(list) => in_session(&config, output, async |s| list.run(s, output).await),
-            Self::Search(search) => in_session(&config, output, async |s| search.run(s, output).await),
-            Self::Orgs(orgs) => in_session(&config, output, async |s| orgs.run(s, output).await),
-            Self::Environments(environments) => {
-                in_session(&config, output, async |s| environments.run(s, output).await)
-            }
-            Self::Delete(delete) => in_session(&config, output, async |s| delete.run(&s.org, output).await),
-            Self::History(history) => {
-                in_session(&config, output, async |s| history.run(&s.org, output).await)
-            }
-            Self::Undo(undo) => in_session(&config, output, async |s| undo.run(&s.org, output).await),
-            Self::Revert(revert) => in_session(&config, output, async |s| revert.run(&s.org, output).await),
-            Self::Credential(command) => {
-                in_session(&config, output, async |s| command.run(&s.org, output).await)
-            }
-            Self::Account(command) => {
-                in_session(&config, output, async |s| command.run(&s.org, output).await)
-            }
-            Self::Import(import) => in_session(&config, output, async |s| {
-                suggest::note_new_environment(&s.org, output).await;
-                import.run(s, output).await
-            }),
-            Self::Export(export) => in_session(&config, output, async |s| export.run(&s.org, output).await),
-            Self::Diff(diff) => in_session(&config, output, async |s| diff.run(s, output).await),
-            Self::Copy(copy) => in_session(&config, output, async |s| copy.run(s, output).await),
-            Self::Inject(inject) => in_session(&config, output, async |s| inject.run(&s.org, output).await),
-            Self::Verify(verify) => in_session(&config, output, async |s| verify.run(s, output).await),
-            Self::Checkpoint(checkpoint) => {
-                in_session(&config, output, async |s| checkpoint.run(s, output).await)
-            }
-            Self::Audit(audit) => in_session(&config, output, async |s| audit.run(s, output).await),
-            Self::Backup(backup) => {
-                in_session(&config, output, async |s| backup.run(config_ref, s, output).await)
-            }
-            Self::Migrate(migrate) => in_session(&config, output, async |s| migrate.run(s, output).await),
-            Self::ApiKey(command) => in_session(&config, output, async |s| command.run(&s.org, output).await),
-            Self::Slot(command) => in_session(&config, output, async |s| command.run(&s.vault, output).await),
-            Self::Rotate(Rotate::Data(data)) => {
-                in_session(&config, output, async |s| data.run(s, output).await)
-            }
-            Self::Shred(Shred::Account(account)) => {
-                in_session(&config, output, async |s| account.run(s, output).await)
-            }
-            Self::Job(command) => in_session(&config, output, async |s| command.run(&s.vault, output).await),
         }?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Works on a vault that is open, and is closed after it even if it failed.
+    async fn in_session(self, session: &Session, config: &Config, output: &Output) -> Result<(), Failure> {
+        let (org, vault) = (&session.org, &session.vault);
+        match self {
+            Self::Define(define) => {
+                suggest::note_new_environment(org, output).await;
+                define.run(org, output).await
+            }
+            Self::Import(import) => {
+                suggest::note_new_environment(org, output).await;
+                import.run(session, output).await
+            }
+            Self::Show(command) => command.run(org, output).await,
+            Self::Set(command) => command.run(org, output).await,
+            Self::Get(command) => command.run(org, output).await,
+            Self::Resolve(command) => command.run(org, output).await,
+            Self::Explain(command) => command.run(org, output).await,
+            Self::Delete(command) => command.run(org, output).await,
+            Self::History(command) => command.run(org, output).await,
+            Self::Undo(command) => command.run(org, output).await,
+            Self::Revert(command) => command.run(org, output).await,
+            Self::Credential(command) => command.run(org, output).await,
+            Self::Account(command) => command.run(org, output).await,
+            Self::Export(command) => command.run(org, output).await,
+            Self::Inject(command) => command.run(org, output).await,
+            Self::ApiKey(command) => command.run(org, output).await,
+            Self::List(command) => command.run(session, output).await,
+            Self::Search(command) => command.run(session, output).await,
+            Self::Orgs(command) => command.run(session, output).await,
+            Self::Environments(command) => command.run(session, output).await,
+            Self::Diff(command) => command.run(session, output).await,
+            Self::Copy(command) => command.run(session, output).await,
+            Self::Verify(command) => command.run(session, output).await,
+            Self::Checkpoint(command) => command.run(session, output).await,
+            Self::Audit(command) => command.run(session, output).await,
+            Self::Migrate(command) => command.run(session, output).await,
+            Self::Slot(command) => command.run(vault, output).await,
+            Self::Job(command) => command.run(vault, output).await,
+            Self::Backup(backup) => backup.run(config, session, output).await,
+            Self::Rotate(Rotate::Data(data)) => data.run(session, output).await,
+            Self::Shred(Shred::Account(account)) => account.run(session, output).await,
+            Self::Run(_)
+            | Self::Serve(_)
+            | Self::Init(_)
+            | Self::Restore(_)
+            | Self::Edit(_)
+            | Self::Doctor(_)
+            | Self::Rotate(Rotate::Root(_)) => Err(Failure::usage("this command opens the vault itself")),
+        }
     }
 
     /// The same with what the project asks for, where nothing else was typed.
@@ -373,19 +371,6 @@ impl Work {
             (done, _) => done.map(|()| ExitCode::SUCCESS),
         }
     }
-}
-
-/// Opens the vault, runs one command and closes it, even if the command failed.
-fn in_session(
-    config: &Config,
-    output: &Output,
-    run: impl AsyncFnOnce(&Session) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    block_on(async {
-        let session = Session::open(config, output).await?;
-        let done = run(&session).await;
-        session.finish(done, output).await
-    })
 }
 
 const AFTER_HELP: &str = "\

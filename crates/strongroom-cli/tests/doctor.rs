@@ -59,6 +59,7 @@ fn a_vault_that_was_moved_elsewhere_is_not_well() {
     shell.ok(&["--store", "redb:a", "migrate", "--to", "sled:b"]);
     let ran = shell.run(&["--store", "redb:a", "--json", "doctor"]);
     let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(ran.code, 6);
     let failed = report["findings"].as_array().unwrap().iter().find(|one| one["state"] == "failed").unwrap();
     assert!(failed["message"].as_str().unwrap().contains("moved"), "{report}");
 }

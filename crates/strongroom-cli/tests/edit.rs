@@ -57,9 +57,9 @@ fn the_file_is_its_owners_and_the_store_is_free_meanwhile() {
 
 #[test]
 fn no_file_is_left_behind_when_the_command_is_told_to_end() {
-    for signal in ["-TERM", "-HUP"] {
+    for signal in ["-TERM", "-HUP", "-ABRT", "-ALRM"] {
         let shell = vault("redb:v", "sh editor");
-        shell.write("editor", "trap - HUP TERM; echo open >opened; exec sleep 60");
+        shell.write("editor", "trap - HUP TERM ABRT ALRM; echo open >opened; exec sleep 60");
         let mut command = shell.command(&["edit"]);
         let child =
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -69,12 +69,28 @@ fn no_file_is_left_behind_when_the_command_is_told_to_end() {
             sleep(Duration::from_millis(20));
         }
         assert_eq!(std::fs::read_dir(shell.path("run")).unwrap().count(), 1, "what is edited");
+        let owner = std::fs::metadata(format!("/proc/{}/environ", child.id())).unwrap();
+        let is_hidden = rustix::process::geteuid().is_root()
+            || std::os::unix::fs::MetadataExt::uid(&owner) != rustix::process::geteuid().as_raw();
+        assert!(is_hidden, "the editor could read the memory of this process");
         assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
         let ended = child.wait_with_output().unwrap();
         let said = String::from_utf8(ended.stderr).unwrap();
         assert!(ended.status.code() == Some(1) && said.contains("the editor ended"), "{said}");
         assert_eq!(std::fs::read_dir(shell.path("run")).unwrap().count(), 0, "{signal}");
     }
+}
+
+#[test]
+fn a_directory_in_which_others_could_change_the_file_is_not_used() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let shell = vault("redb:v", "sh editor").variable("TMPDIR", "private");
+    std::fs::create_dir(shell.path("private")).unwrap();
+    std::fs::set_permissions(shell.path("run"), std::fs::Permissions::from_mode(0o777)).unwrap();
+    shell.write("editor", "echo \"$1\" >opened");
+    shell.ok(&["edit"]);
+    let opened = std::fs::read_to_string(shell.path("opened")).unwrap();
+    assert!(opened.contains("/private/"), "{opened}");
 }
 
 #[test]

@@ -90,6 +90,20 @@ fn a_vault_without_any_key_is_2() {
 }
 
 #[test]
+fn a_key_that_is_typed_where_its_file_belongs_is_not_repeated() {
+    let shell = Shell::with_vault();
+    let hex = "0123456789abcdef".repeat(4);
+    for arguments in [
+        &["--root-key-file", &hex, "list"][..],
+        &["--url", "http://127.0.0.1:1", "--api-key-file", "tk_hunter2", "list"],
+    ] {
+        let ran = shell.run(arguments);
+        assert!(ran.code != 0 && !ran.stderr.contains(arguments[arguments.len() - 2]), "{}", ran.stderr);
+        assert!(ran.stderr.contains("may be a key"), "{}", ran.stderr);
+    }
+}
+
+#[test]
 #[cfg(unix)]
 fn a_key_file_that_others_can_read_is_warned_of() {
     use std::os::unix::fs::PermissionsExt;

@@ -71,6 +71,17 @@ fn an_older_copy_of_the_store_is_refused_until_it_is_accepted_and_then_that_is_w
     assert_eq!(shell.run(&["get", "PORT"]).code, 6);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_link_to_the_store_has_its_mark_and_its_key() {
+    let (shell, copy) = with_older_copy();
+    std::os::unix::fs::symlink(shell.store(), shell.path("link")).unwrap();
+    shell.ok(&["--store", "link", "list"]);
+    put_back(&shell, &copy);
+    let ran = shell.run(&["--store", "link", "list"]);
+    assert!(ran.code == 6 && ran.stderr.contains("older"), "{}", ran.stderr);
+}
+
 #[test]
 fn a_store_that_was_emptied_or_changed_for_another_vault_is_refused_too() {
     let shell = Shell::with_vault();

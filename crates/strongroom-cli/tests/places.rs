@@ -144,6 +144,9 @@ fn a_server_compares_and_copies_its_environments_with_a_key_of_each() {
     let diff = ["--url", server.text("url"), "--api-key-file", "narrowed", "diff", "test", "@workflow:w"];
     let ran = shell.run(&diff);
     assert!(ran.code == 2 && ran.stderr.contains("sees only PORT"), "{}", ran.stderr);
+    let copy = ["--url", server.text("url"), "--api-key-file", "narrowed", "copy", "test", "@workflow:w"];
+    let ran = shell.run(&copy);
+    assert!(ran.code == 2 && ran.stderr.contains("copy --only NAME"), "{}", ran.stderr);
 
     // What cannot be set is told with its own reason, and nothing is sent in its place.
     shell.ok_with("a\0b", &["set", "TOKEN", "--workflow", "w"]);

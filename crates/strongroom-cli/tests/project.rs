@@ -130,6 +130,12 @@ fn what_is_no_file_or_is_long_is_refused_and_holds_nothing_up() {
     std::os::unix::fs::symlink("/dev/zero", &file).unwrap();
     let ran = shell.run(&["list"]);
     assert_eq!(ran.code, 2, "{}", ran.stderr);
+    // A link to what is given to a command as its input would take that away, and errors would show some of it.
+    std::fs::remove_file(&file).unwrap();
+    shell.write("input", "hunter2 = 1");
+    std::os::unix::fs::symlink("input", &file).unwrap();
+    is_refused("it is not a file");
+    assert!(!shell.run(&["list"]).stderr.contains("hunter2"));
     std::fs::remove_file(&file).unwrap();
     std::fs::create_dir(&file).unwrap();
     is_refused("it is not a file");

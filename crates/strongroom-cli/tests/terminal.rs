@@ -113,6 +113,17 @@ fn init_says_where_the_vault_will_be_and_asks_what_shall_open_it() {
     let mut terminal = Terminal::run(&shell, "init");
     terminal.say("[K/p] ", "no");
     assert_eq!((terminal.end().0, shell.key().exists(), shell.store().exists()), (2, false, false));
+    shell.ok(&["init"]);
+    let (code, screen) = Terminal::run(&shell, "init").end();
+    assert!(
+        code != 0 && !screen.contains("[K/p]"),
+        "a place that is taken is refused before anything is asked: {screen}"
+    );
+    let shell = Shell::new();
+    shell.write("file", "");
+    let mut terminal = Terminal::run(&shell, "init --store redb:file/v --root-key-file k");
+    assert_ne!(terminal.script.wait().unwrap().code(), Some(0));
+    assert!(!shell.path("k").exists(), "no key is made for a store that cannot be");
     let (code, screen) = Terminal::run(&shell, "init --root-key-file k").end();
     assert!(code == 0 && !screen.contains("[K/p]"), "what was said is not asked: {screen}");
 }

@@ -257,21 +257,19 @@ impl Client {
     /// Fails if no definition has this name, with the one that was meant, as far as the key may list them.
     pub(crate) fn refuse_unknown(&self, name: &DefinitionName) -> Result<(), Failure> {
         let by_control = |client: &Self| {
-            let all = client.definitions()?;
-            Ok(all.into_iter().map(|one| one.name).collect::<Vec<_>>())
+            let path = ["definitions", name.as_str()];
+            client.control_get(Call { path: &path, query: &[] }).map(|IgnoredAny| ())
         };
-        let by_document = |client: &Self| client.definition_id(name).map(|_| vec![name.to_string()]);
-        let known = match self.either(by_control, by_document) {
+        let by_document = |client: &Self| client.definition_id(name).map(drop);
+        match self.either(by_control, by_document) {
             // A key that may only write says so when it is used.
-            Err(refused) if refused.message.contains(LACKS_RIGHT) => return Ok(()),
-            known => known?,
-        };
-        match known.iter().any(|known| known == name.as_str()) {
-            true => Ok(()),
-            false => {
-                let known = known.iter().map(String::as_str);
+            Err(refused) if refused.message.contains(LACKS_RIGHT) => Ok(()),
+            Err(refused) if refused.is_undefined() => {
+                let known = self.definitions()?;
+                let known = known.iter().map(|one| one.name.as_str());
                 Err(Failure::undefined(name).meant(closest(name.as_str(), known)))
             }
+            known => known,
         }
     }
 

@@ -18,14 +18,17 @@ impl Completions {
         clap_complete::generate(self.shell, &mut grammar, "strongroom", &mut script);
         let script = String::from_utf8_lossy(&script);
         let with_names = match self.shell {
-            Shell::Bash => [&script, NAMES_IN_BASH].concat(),
-            Shell::Fish => [&script, NAMES_IN_FISH].concat(),
+            Shell::Bash => [&*script, &with_commands(NAMES_IN_BASH)].concat(),
+            Shell::Fish => [&*script, &with_commands(NAMES_IN_FISH)].concat(),
             Shell::Zsh => names_in_zsh(&script),
             _ => script.into_owned(),
         };
-        let with_names = with_names.replace("COMMANDS", &TAKE_A_NAME.join(" "));
         Ok(io::stdout().write_all(with_names.as_bytes())?)
     }
+}
+
+fn with_commands(names: &str) -> String {
+    names.replace("COMMANDS", &TAKE_A_NAME.join(" "))
 }
 
 /// The same script with names where these commands take one.

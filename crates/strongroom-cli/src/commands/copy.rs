@@ -60,6 +60,9 @@ impl Copy {
     /// With a key of A that may reveal, unless all values are plain, and one of B that may read and write.
     pub(crate) fn on_server(mut self, client: &Client, output: &Output) -> Result<(), Failure> {
         self.from.refuse_elsewhere(client)?;
+        if self.only.is_empty() {
+            self.from.refuse_narrowed(client)?;
+        }
         let definitions = client.definitions()?.into_iter();
         let definitions: HashMap<_, _> =
             definitions.map(|definition| (definition.name.clone(), definition)).collect();

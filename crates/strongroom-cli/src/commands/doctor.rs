@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
+use strongroom::store::StoreErrorKind;
 use strongroom::{Error, ScopePath, SlotInfo, SlotKind, Timestamp};
 use strongroom_http::control;
 
@@ -124,8 +125,11 @@ fn slots_of(client: &Client) -> Result<Vec<SlotSeen>, Failure> {
 
 impl Report {
     async fn look_into(&mut self, session: &Session) -> Result<(), Failure> {
-        if let Err(Error::Retired) = session.vault.mark().await {
-            self.failed("vault", Error::Retired.into());
+        match session.vault.mark().await {
+            // It was opened for reading.
+            Err(Error::Store(error)) if error.kind() == StoreErrorKind::Unsupported => {}
+            Err(error) => self.failed("writes", error.into()),
+            Ok(_) => self.well("writes", "the store takes them"),
         }
         let seen = |slot: &SlotInfo| SlotSeen {
             is_usable: slot.is_usable,

@@ -7,6 +7,7 @@ use std::io::{self, Seek as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 
+use futures_executor::block_on;
 use strongroom::{Org, Scope, Secret};
 use strongroom_http::control;
 use tempfile::NamedTempFile;
@@ -39,6 +40,7 @@ pub(crate) struct Edit {
 
 /// Names and values, in the order of the names.
 type Values = BTreeMap<String, Secret>;
+type Changed = Vec<(String, Secret)>;
 
 impl Edit {
     pub(crate) async fn run(self, config: &Config, output: &Output) -> Result<(), Failure> {
@@ -46,22 +48,11 @@ impl Edit {
         let scope = self.scope.scope();
         // The store is free while the editor is open.
         let before = with_org(config, output, async |org| read(org, &scope).await).await?;
-        let mut text = as_text(&before)?;
-        loop {
-            text = in_editor(&text)?;
-            let tried = match changed(&before, &text, output) {
-                Ok(changed) if changed.is_empty() => return unchanged(&scope, output),
-                Ok(changed) => {
-                    let write = async |org: &Org| self.write(org, &scope, &before, changed, output).await;
-                    with_org(config, output, write).await?
-                }
-                Err(unreadable) => Err(unreadable),
-            };
-            match tried {
-                Ok(()) => return Ok(()),
-                Err(refused) => edit_again(refused, output)?,
-            }
-        }
+        let write = async |changed: Changed| {
+            let write = async |org: &Org| Ok(self.write(org, &scope, &before, changed, output).await);
+            with_org(config, output, write).await?
+        };
+        write_edited(&before, &scope, output, write).await
     }
 
     /// With a key that may reveal and write. The server refuses what was changed meanwhile.
@@ -78,29 +69,17 @@ impl Edit {
         }
         let known: Vec<String> =
             client.definitions()?.into_iter().map(|definition| definition.name).collect();
-        let mut text = as_text(&before)?;
-        loop {
-            text = in_editor(&text)?;
-            let tried = match changed(&before, &text, output) {
-                Ok(changed) if changed.is_empty() => return unchanged(&scope, output),
-                Ok(changed) => {
-                    let entries = changed.into_iter().map(|(name, value)| Entry::new(&name, Ok(value)));
-                    let plan = Plan::for_server(&scope, entries.collect(), &known, &Unknown::Refuse);
-                    let mut plan = plan.over(&versions);
-                    plan.try_on(client)?;
-                    refuse_invalid(&plan, output).map(|()| plan)
-                }
-                Err(unreadable) => Err(unreadable),
-            };
-            match tried {
-                Ok(plan) => {
-                    self.ask(&plan, &scope)?;
-                    plan.apply_on(client)?;
-                    return plan.report(false, output);
-                }
-                Err(refused) => edit_again(refused, output)?,
-            }
-        }
+        let write = async |changed: Changed| {
+            let entries = changed.into_iter().map(|(name, value)| Entry::new(&name, Ok(value)));
+            let plan = Plan::for_server(&scope, entries.collect(), &known, &Unknown::Refuse);
+            let mut plan = plan.over(&versions);
+            plan.try_on(client)?;
+            refuse_invalid(&plan, output)?;
+            self.ask(&plan, &scope)?;
+            plan.apply_on(client)?;
+            Ok(plan.report(false, output)?)
+        };
+        block_on(write_edited(&before, &scope, output, write))
     }
 
     fn ask(&self, plan: &Plan, scope: &Scope) -> Result<(), Failure> {
@@ -108,29 +87,62 @@ impl Edit {
         self.consent.to(&format!("set {} at {scope}", counted(count, "value")))
     }
 
-    /// What is refused, inside, can be edited again; what fails otherwise cannot.
     async fn write(
         &self,
         org: &Org,
         scope: &Scope,
         before: &Values,
-        changed: Vec<(String, Secret)>,
+        changed: Changed,
         output: &Output,
-    ) -> Result<Result<(), Failure>, Failure> {
+    ) -> Result<(), NotWritten> {
         let now = read(org, scope).await?;
         let is_other = |name: &str| now.get(name).map(Secret::expose) != before.get(name).map(Secret::expose);
         if let Some((name, _)) = changed.iter().find(|(name, _)| is_other(name)) {
-            return Err(Failure::invalid(format!("{name} was changed by somebody else meanwhile"))
-                .next("nothing was written; edit again"));
+            let changed = Failure::invalid(format!("{name} was changed by somebody else meanwhile"));
+            return Err(changed.next("nothing was written; edit again").into());
         }
         let entries = changed.into_iter().map(|(name, value)| Entry::new(&name, Ok(value))).collect();
         let plan = Plan::of(org, scope.clone(), entries, &Unknown::Refuse).await?;
-        if let Err(refused) = refuse_invalid(&plan, output) {
-            return Ok(Err(refused));
-        }
+        refuse_invalid(&plan, output)?;
         self.ask(&plan, scope)?;
         plan.apply(org).await?;
-        plan.report(false, output).map(Ok)
+        Ok(plan.report(false, output)?)
+    }
+}
+
+/// Why what was edited was not written.
+enum NotWritten {
+    /// The text breaks a rule, and can be edited again.
+    Refused(Failure),
+    Failed(Failure),
+}
+
+impl From<Failure> for NotWritten {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// Opens the editor until what was changed is written or given up: what was typed is not lost to a mistake in it.
+async fn write_edited(
+    before: &Values,
+    scope: &Scope,
+    output: &Output,
+    write: impl AsyncFn(Changed) -> Result<(), NotWritten>,
+) -> Result<(), Failure> {
+    let mut text = as_text(before)?;
+    loop {
+        text = in_editor(&text)?;
+        let refused = match changed(before, &text, output) {
+            Ok(changed) if changed.is_empty() => return unchanged(scope, output),
+            Ok(changed) => match write(changed).await {
+                Ok(()) => return Ok(()),
+                Err(NotWritten::Failed(failure)) => return Err(failure),
+                Err(NotWritten::Refused(refused)) => refused,
+            },
+            Err(unreadable) => unreadable,
+        };
+        edit_again(refused, output)?;
     }
 }
 
@@ -146,17 +158,18 @@ fn edit_again(refused: Failure, output: &Output) -> Result<(), Failure> {
     }
 }
 
-fn refuse_invalid(plan: &Plan, output: &Output) -> Result<(), Failure> {
+fn refuse_invalid(plan: &Plan, output: &Output) -> Result<(), NotWritten> {
     let invalid = plan.count("invalid");
     if invalid == 0 {
-        return plan.preview(output);
+        return Ok(plan.preview(output)?);
     }
     if !output.is_json() {
         plan.report(true, output)?;
     }
-    Err(Failure::invalid(format!("{invalid} cannot be set, so nothing was written")).next(
+    let refused = Failure::invalid(format!("{invalid} cannot be set, so nothing was written"));
+    Err(NotWritten::Refused(refused.next(
         "edit again; `strongroom show NAME` shows what a value must be, `strongroom define` adds a name",
-    ))
+    )))
 }
 
 async fn with_org<T>(
@@ -196,7 +209,7 @@ fn unchanged(scope: &Scope, output: &Output) -> Result<(), Failure> {
 }
 
 /// What differs from before. A line that is gone deletes nothing: it may have been lost in the editor.
-fn changed(before: &Values, text: &str, output: &Output) -> Result<Vec<(String, Secret)>, Failure> {
+fn changed(before: &Values, text: &str, output: &Output) -> Result<Changed, Failure> {
     let file = strongroom_dotenv::parse(text).map_err(|error| {
         Failure::invalid(format!("what was edited cannot be read: {error}"))
             .next("nothing was written; edit again")

@@ -30,18 +30,19 @@ struct Made<'a> {
 impl Init {
     pub(crate) async fn run(self, config: &Config, output: &Output) -> Result<(), Failure> {
         config.store.refuse_unkept("init")?;
-        let unlock = || match self.ask_passphrase || wants_passphrase(config)? {
-            true => keys::asked_twice(self.new).map(Unlock::passphrase),
-            false => keys::for_new_vault(config, self.new, output),
+        let ask = || match self.ask_passphrase || wants_passphrase(config)? {
+            true => keys::asked_twice(self.new).map(Some),
+            false => Ok(None),
         };
-        // Asked first where there is no store yet: whoever gives up leaves nothing behind.
-        let session = match config.store.path().is_some_and(|path| !path.exists()) {
-            true => {
-                let unlock = unlock()?;
-                Session::create(config, || Ok(unlock)).await?
-            }
-            false => Session::create(config, unlock).await?,
+        // Asked first where there is no store yet, so that whoever gives up leaves nothing behind; where there is one,
+        // only once it is seen to be empty.
+        let is_new = config.store.path().is_some_and(|path| !path.exists());
+        let asked = is_new.then(ask).transpose()?;
+        let unlock = || match asked.map_or_else(ask, Ok)? {
+            Some(passphrase) => Ok(Unlock::passphrase(passphrase)),
+            None => keys::for_new_vault(config, self.new, output),
         };
+        let session = Session::create(config, unlock).await?;
         let store_id = session.vault.store_id();
         session.finish(Ok(()), output).await?;
         let store = config.store.to_string();

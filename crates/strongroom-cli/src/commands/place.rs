@@ -79,7 +79,7 @@ impl Place {
         }
         let sees = [status.names, status.accounts].concat().join(", ");
         Err(Failure::usage(format!("the API key for {} sees only {sees}", self.text))
-            .next("two places are compared with keys that see all of them"))
+            .next("use a key that sees all of it; `copy --only NAME` takes a part"))
     }
 
     /// The values here with what a key may reveal of them.

@@ -35,7 +35,8 @@
 //! - `ip`: no port, no prefix length, no zone and no brackets; numbers without leading zeros.
 //! - `duration`: units `w`, `d`, `h`, `m`, `s`, `ms`, `us` and `ns`, the largest first, with fractions; no sign, no
 //!   fractions in the form of ISO 8601.
-//! - `pem`: lines of any length, headers, and white space at the end of lines; every block that begins is whole.
+//! - `pem`: lines of any length, headers, and white space at the end of lines; every block that begins is whole, and
+//!   has no `-` in it, where OpenSSL would stop reading.
 //! - `pem_strict`: lines of 64 that end with LF or CRLF, the last with or without; no headers.
 //!
 //! The empty value is valid only for `string`, and for a custom format if its check says so. No format trims: white

@@ -23,37 +23,52 @@ pub(super) fn is_pem(value: &str) -> bool {
 
 /// From behind the first line of a block to its last.
 fn reads_block<'v>(label: &str, lines: &mut impl Iterator<Item = &'v str>) -> bool {
-    let is_end = |line: &str| {
-        let rest = line.strip_prefix("-----END ").and_then(|rest| rest.strip_prefix(label));
-        rest == Some("-----")
-    };
-    let Some(mut line) = lines.next() else { return false };
-    // Headers, as of RFC 1421, end with an empty line; there may be that alone.
-    let has_headers = line.contains(':') || line.is_empty();
-    if has_headers {
-        let is_over = |line: &&str| line.is_empty() || line.starts_with('-');
-        let end = if is_over(&line) { Some(line) } else { lines.find(is_over) };
-        let (Some(""), Some(next)) = (end, lines.next()) else { return false };
-        line = next;
-    }
-    let (mut digits, mut padding, mut was_short) = (0, 0, false);
-    while !is_end(line) {
-        let is_wrapped = line.len() <= LINE_DIGITS && !was_short;
-        if line.is_empty() || line.starts_with('-') || has_headers && !is_wrapped {
-            return false;
+    let (mut body, mut has_headers) = (Body::default(), false);
+    for line in lines {
+        if let Some(rest) = line.strip_prefix("-----END ") {
+            return rest.strip_suffix("-----") == Some(label) && body.is_whole(has_headers);
         }
-        was_short = line.len() < LINE_DIGITS;
+        // What is before an empty line are headers, as of RFC 1421, and there is one such line.
+        match (line.is_empty(), has_headers) {
+            (true, true) => return false,
+            (true, false) => (body, has_headers) = (Body::default(), true),
+            (false, _) => body.add(line),
+        }
+    }
+    false
+}
+
+/// The base64 of a block, of which nothing but its shape is kept.
+#[derive(Default)]
+struct Body {
+    digits: usize,
+    padding: usize,
+    /// Whether something else is there.
+    is_other: bool,
+    /// Whether a line is longer than 64 characters, or follows one that is shorter.
+    is_unwrapped: bool,
+    was_short: bool,
+}
+
+impl Body {
+    fn add(&mut self, line: &str) {
+        self.is_unwrapped |= line.len() > LINE_DIGITS || self.was_short;
+        self.was_short = line.len() < LINE_DIGITS;
         for byte in line.bytes().filter(|byte| !matches!(byte, b' ' | b'\t' | b'\r')) {
             match byte {
-                b'=' => padding += 1,
-                _ if is_digit(byte) && padding == 0 => digits += 1,
-                _ => return false,
+                b'=' => self.padding += 1,
+                _ if is_digit(byte) && self.padding == 0 => self.digits += 1,
+                _ => self.is_other = true,
             }
         }
-        let Some(next) = lines.next() else { return false };
-        line = next;
     }
-    padding <= 2 && digits > 0 && (digits + padding) % 4 == 0
+
+    /// Only the lines of a block with headers, which is encrypted, have to be wrapped.
+    fn is_whole(&self, has_headers: bool) -> bool {
+        let is_wrapped = !self.is_unwrapped || !has_headers;
+        let is_padded = self.padding <= 2 && (self.digits + self.padding).is_multiple_of(4);
+        is_wrapped && is_padded && self.digits > 0 && !self.is_other
+    }
 }
 
 /// One block or more, lines of 64, nothing before, between or after, no headers.
@@ -149,6 +164,7 @@ mod tests {
             block("A", "Zm-v"),
             block("A", "Zm\u{e9}v"),
             block("A", &format!("K: v\n{FULL}")),
+            block("A", "Zm9v-\nZm9v"),
             block("A", &format!("K: v\n\n{FULL}Zm9v")),
             block("A", "K: v\n\nZm9v\nZm9v"),
         ] {

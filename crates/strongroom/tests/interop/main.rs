@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod decoder;
+mod pem;
 mod rich;
 
 use std::collections::BTreeMap;
