@@ -137,6 +137,7 @@ mod tests {
             one.replace('\n', "  \r\n"),
             one.trim_end().to_owned(),
             block("A", "\nZm8="),
+            block("A", "Zm9v\n\nZm9v"), // OpenSSL takes the first for a header.
             block("A", "Zm\n9v"),
             block("A", " Zm 8=\t"),
         ] {
@@ -160,7 +161,7 @@ mod tests {
             block("A", "Zm8=\nZm8="),
             block("A", "Zm8===="),
             block("A", "Zm8=\n"),
-            block("A", "Zm9v\n\nZm9v"),
+            block("A", "Zm9v\n\nZm9v\n\nZm9v"),
             block("A", "Zm-v"),
             block("A", "Zm\u{e9}v"),
             block("A", &format!("K: v\n{FULL}")),
