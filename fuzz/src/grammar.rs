@@ -123,7 +123,9 @@ fn is_pem(value: &str) -> bool {
     };
     let (mut rest, mut blocks) = (text.as_str(), 0);
     while let Some(begin) = BEGIN.find_iter(rest).find(|begin| begin.as_str().len() <= 254) {
-        let Some(block) = LENIENT_BLOCK.captures(&rest[begin.start()..]).filter(is_block) else { return false };
+        let Some(block) = LENIENT_BLOCK.captures(&rest[begin.start()..]).filter(is_block) else {
+            return false;
+        };
         rest = &rest[begin.start() + block[0].len()..];
         blocks += 1;
     }
