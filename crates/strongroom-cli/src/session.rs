@@ -136,9 +136,12 @@ fn options(config: &Config) -> VaultOptions {
     VaultOptions::default().history_versions(HISTORY_VERSIONS).quotas(config.quotas.quotas())
 }
 
-/// The same, with each verb counted.
+/// The same, with each verb counted, and in the trace of its request.
 fn observed(config: &Config, metrics: &Metrics) -> VaultOptions {
-    options(config).observer(metrics.vault().clone())
+    let counts = metrics.vault().clone();
+    #[cfg(feature = "otlp")]
+    let counts = (counts, strongroom_http::VerbSpans);
+    options(config).observer(counts)
 }
 
 /// Writes of the handle have the user who runs the command as their author. A name that is no actor's leaves them

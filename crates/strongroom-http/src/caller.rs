@@ -222,9 +222,11 @@ async fn admit_token(service: &Service, permit: &RequestPermit, token: &str) -> 
     Ok(TokenCaller { org, account, jti: claims.jti })
 }
 
-/// Names the caller in the log of the request.
+/// Names the caller in the log of the request, and in its trace.
 pub(crate) fn note(caller: &str) {
     tracing::Span::current().record("caller", caller);
+    #[cfg(feature = "otel")]
+    crate::traces::note_caller(caller);
 }
 
 /// Never `None`: the ids of keys and sessions are short words that this service made.

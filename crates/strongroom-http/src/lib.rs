@@ -33,6 +33,8 @@ mod tasks;
 mod time;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "otel")]
+mod traces;
 mod values;
 
 pub use auth::{
@@ -52,3 +54,5 @@ pub use status::{ErrorCode, ErrorStatus, HttpErrorType};
 pub use strongroom_metrics::{MeasuredStore, VaultMetrics};
 #[cfg(feature = "tls")]
 pub use tls::Tls;
+#[cfg(feature = "otel")]
+pub use traces::VerbSpans;

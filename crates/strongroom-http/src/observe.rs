@@ -23,6 +23,8 @@ use crate::error::{Failure, RootRotated};
 use crate::load::{ClientAddress, RequestPermit};
 use crate::metrics::Pattern;
 use crate::service::Service;
+#[cfg(feature = "otel")]
+use crate::traces::RequestSpan;
 
 /// A route of the service, observed. (`axum::middleware::from_fn` would box the route twice more for each request.)
 #[derive(Clone)]
@@ -72,7 +74,10 @@ impl tower::Service<Request> for Observed {
             let response = if too_large {
                 Failure::of_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).into_response()
             } else {
-                admit(&service, &permit, route, answer).instrument(span.clone()).await
+                let answer = admit(&service, &permit, route, answer).instrument(span.clone());
+                #[cfg(feature = "otel")]
+                let answer = seen.trace.around(answer);
+                answer.await
             };
             if response.status() == StatusCode::TOO_MANY_REQUESTS && !service.is_draining() {
                 permit.hold_back().await;
@@ -110,16 +115,25 @@ struct Seen {
     method: Method,
     route: Pattern,
     id: String,
+    #[cfg(feature = "otel")]
+    trace: RequestSpan,
 }
 
 impl Seen {
     fn of(request: &Request, request_ids: &RequestIds) -> Self {
+        let start = Instant::now();
         let id = own_id(request.headers());
+        let id = id.map_or_else(|| request_ids.next(), str::to_owned);
+        let (method, route) = (request.method().clone(), Pattern::of(request));
+        #[cfg(feature = "otel")]
+        let trace = RequestSpan::begin(&method, route.as_str(), &id, request.headers());
         Self {
-            start: Instant::now(),
-            method: request.method().clone(),
-            route: Pattern::of(request),
-            id: id.map_or_else(|| request_ids.next(), str::to_owned),
+            start,
+            method,
+            route,
+            id,
+            #[cfg(feature = "otel")]
+            trace,
         }
     }
 
@@ -139,6 +153,8 @@ impl Seen {
         }
         let (status, time) = (response.status(), self.start.elapsed());
         service.inner.metrics.answered(&self.method, self.route, status, time);
+        #[cfg(feature = "otel")]
+        self.trace.end(status);
         span.in_scope(|| tracing::info!(status = status.as_u16(), micros = time.as_micros(), "answered"));
         response
     }

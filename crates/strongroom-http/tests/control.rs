@@ -95,6 +95,8 @@ fn calls() -> Vec<(&'static str, &'static str, Value, Right)> {
         ("DELETE", "/accounts/a", Value::Null, Admin),
         ("PUT", "/accounts/a/connections/crm", Value::Null, Write),
         ("GET", "/accounts/a/usage", Value::Null, Read),
+        ("GET", "/accounts/a/sessions", Value::Null, Read),
+        ("DELETE", "/accounts/a/sessions/0123", Value::Null, Admin),
         ("POST", "/accounts/a/revoke-sessions", Value::Null, Admin),
         ("POST", "/revoke-sessions", Value::Null, Admin),
         ("GET", "/accounts/a/credentials/default-app", Value::Null, Read),
@@ -481,6 +483,34 @@ async fn a_key_shows_the_day_on_which_it_was_last_used() {
         }
     };
     assert_eq!(last_used().await, "2023-11-14");
+}
+
+#[tokio::test]
+async fn the_sessions_of_an_account_are_listed_and_end_one_by_one() {
+    let fixture = Fixture::new().await;
+    for account in ["a", "b"] {
+        fixture.register(account).await;
+    }
+    let (first, of_b) = (fixture.token("a").await, fixture.token("b").await);
+    let issue = fixture.call("POST", "/session-token?force_refresh=true");
+    let other: String = issue.json(r#"{"linked_account_id":"a"}"#).await.field("token");
+    let desk = Desk::with(&fixture, [Right::Admin, Right::Read]).await;
+    let listed = desk.get("/accounts/a/sessions").await;
+    let ids: Vec<_> = listed.as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
+    let [oldest, _] = ids[..] else { panic!("{listed}") };
+    assert!(listed[0]["issued_at"].as_str() < listed[0]["expires_at"].as_str());
+    for token in [&first, &other] {
+        assert!(!listed.to_string().contains(token.as_str()));
+    }
+
+    let under_b = desk.send("DELETE", &format!("/accounts/b/sessions/{oldest}"), &Value::Null).await;
+    assert_eq!(under_b.status, 404);
+    assert_eq!(desk.ok("DELETE", &format!("/accounts/a/sessions/{oldest}"), Value::Null).await["revoked"], 1);
+    let status = async |token: &str| {
+        fixture.call_with_token(token, "GET", "/session/active-linked-account").send().await.status.as_u16()
+    };
+    assert_eq!((status(&first).await, status(&other).await, status(&of_b).await), (401, 200, 200));
+    assert_eq!(desk.get("/accounts/a/sessions").await.as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@ import { get, part, post, put, remove } from "./api";
 import { useMe } from "./app";
 import { go, link, useAction, useLoad } from "./hooks";
 import { useList } from "./list";
-import type { Account, Credential, Deletion, Page, Usage } from "./types";
+import type { Account, Credential, Deletion, Page, Session, Usage } from "./types";
 import { bytes, Confirm, Day, Dialog, Empty, Field, Icon, Loading, plural, Problem, say, Secret, Time } from "./ui";
 
 export function Accounts({ open }: { open: string | undefined }) {
@@ -91,6 +91,7 @@ function AccountView({ id, onChange, onClose }: { id: string; onChange: () => vo
   const account = useLoad((signal) => get<Account>(path, {}, signal), [path]);
   const usage = useLoad((signal) => get<Usage>(`${path}/usage`, {}, signal), [path]);
   const [asking, ask] = useState<"sessions" | Deletion>();
+  const [ended, setEnded] = useState(0);
   const { busy, error, run } = useAction();
   const shown = account.data;
   return (
@@ -113,9 +114,10 @@ function AccountView({ id, onChange, onClose }: { id: string; onChange: () => vo
           {shown.connections?.map((connection) => (
             <Credentials key={connection.integration} path={`${path}/credentials/${part(connection.integration)}`} name={connection.integration} since={connection.created_at} onChange={usage.again} />
           ))}
+          <Sessions path={`${path}/sessions`} again={ended} />
           {may("admin") && (
             <section class="block">
-              <h3>Sessions and deletion</h3>
+              <h3>End or delete</h3>
               <Problem text={error} />
               <div class="actions start">
                 <button type="button" class="button" onClick={() => ask("sessions")}>End its sessions…</button>
@@ -129,6 +131,7 @@ function AccountView({ id, onChange, onClose }: { id: string; onChange: () => vo
               onConfirm={async () => {
                 const { revoked } = await post<{ revoked: number }>(`${path}/revoke-sessions`);
                 ask(undefined);
+                setEnded(ended + 1);
                 say(`${plural(revoked, "session")} ended`);
               }}
             >
@@ -151,6 +154,37 @@ function AccountView({ id, onChange, onClose }: { id: string; onChange: () => vo
         </>
       )}
     </Dialog>
+  );
+}
+
+// Loaded anew whenever `again` changes.
+function Sessions({ path, again }: { path: string; again: number }) {
+  const { may } = useMe();
+  const sessions = useLoad((signal) => get<Session[]>(path, {}, signal), [path, again]);
+  const { busy, error, run } = useAction();
+  const end = (id: string) => run(async () => {
+    await remove(`${path}/${part(id)}`);
+    say("The session is ended");
+    sessions.again();
+  });
+  return (
+    <section class="block">
+      <h3>Sessions</h3>
+      <Problem text={sessions.error} again={sessions.again} />
+      <Problem text={error} />
+      {sessions.data?.length === 0 && <p class="dim">None.</p>}
+      <ul class="credentials">
+        {sessions.data?.map((session) => (
+          <li key={session.id}>
+            <div class="row">
+              <span class="mono">{session.id}</span>
+              {may("admin") && <button type="button" class="button small danger-text" aria-label={`End session ${session.id}`} disabled={busy} onClick={() => void end(session.id)}>End</button>}
+            </div>
+            <p class="dim">Issued <Time at={session.issued_at} />, expires <Time at={session.expires_at} /></p>
+          </li>
+        ))}
+      </ul>
+    </section>
   );
 }
 

@@ -200,3 +200,9 @@ export interface Slot {
   since: string | null;
   usable: boolean;
 }
+
+export interface Session {
+  id: string;
+  issued_at: string;
+  expires_at: string;
+}

@@ -8,7 +8,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
-import { ATTACKS, caller, CREDENTIAL, fill, SECRET, serve } from "./served.mjs";
+import { ATTACKS, caller, CREDENTIAL, fill, issue, SECRET, serve } from "./served.mjs";
 
 const [program, pictures] = process.argv.slice(2);
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
@@ -236,9 +236,16 @@ function flows() {
       await dialog.getByRole("button", { name: "Delete token" }).click();
       await page.getByRole("button", { name: "Delete", exact: true }).click();
       await dialog.getByText("No credentials.").waitFor();
+      await issue(vault.url, vault.key, "user_77");
+      await issue(vault.url, vault.key, "user_77");
+      await page.reload();
+      await dialog.getByRole("button", { name: /End session/ }).first().click();
+      await text("The session is ended");
+      await dialog.getByRole("button", { name: /End session/ }).nth(1).waitFor({ state: "detached" });
       await dialog.getByRole("button", { name: "End its sessions…" }).click();
       await page.getByRole("button", { name: "End sessions" }).click();
-      await text("0 sessions ended");
+      await text("1 session ended");
+      await dialog.getByText("None.").waitFor();
       await dialog.getByRole("button", { name: "Delete account…" }).click();
       await page.getByRole("button", { name: "Delete for good" }).click();
       await text("user_77 is deleted");

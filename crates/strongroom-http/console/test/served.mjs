@@ -44,6 +44,16 @@ export async function serve(program, options = []) {
 }
 
 /** A control call with a key. */
+/** Issues a session token of an account, beside those that it has. */
+export async function issue(url, key, account) {
+  const answer = await fetch(`${url}/api/v2/public/session-token?force_refresh=true`, {
+    method: "POST",
+    headers: { "x-api-key": key, "content-type": "application/json" },
+    body: JSON.stringify({ linked_account_id: account }),
+  });
+  if (answer.status !== 200) throw new Error(`no session token: ${answer.status} ${await answer.text()}`);
+}
+
 export function caller(url, key) {
   return async (method, path, body) => {
     const response = await fetch(`${url}/api/admin/v1${path}`, {

@@ -18,7 +18,7 @@ pub(crate) use admitted::{AdmittedKeys, KeyDigest};
 pub(crate) use api_key::Admitted;
 pub use api_key::{ApiKeyInfo, ApiKeyPage, ApiKeys, CreatedApiKey, NewApiKey};
 pub use grant::{Grant, GrantError, Right, UnknownRight};
-pub(crate) use session::{Reuse, Sessions};
+pub(crate) use session::{ListedSession, Reuse, Sessions};
 pub(crate) use signing_keys::{Signature, SigningKeys};
 pub(crate) use token::Claims;
 

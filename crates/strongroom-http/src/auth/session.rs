@@ -46,11 +46,23 @@ struct AccountSessions {
 }
 
 #[derive(Clone, Serialize, Deserialize)]
-struct ListedSession {
+pub(crate) struct ListedSession {
     jti: String,
     iat: u64,
     exp: u64,
     account: DocumentId,
+}
+
+impl ListedSession {
+    pub(crate) fn id(&self) -> &str {
+        &self.jti
+    }
+
+    /// When its token was issued, and when it expires.
+    pub(crate) fn times(&self) -> (Timestamp, Timestamp) {
+        let at = |secs: u64| Timestamp::from_ms(secs.saturating_mul(1_000));
+        (at(self.iat), at(self.exp))
+    }
 }
 
 impl Sessions {
@@ -121,6 +133,21 @@ impl Sessions {
         let session = ListedSession { jti, iat: now, exp: now.saturating_add(secs), account: account.id };
         self.add(account, &session, now).await?;
         self.token(&key, account, &session, now)
+    }
+
+    /// The sessions of an account that were neither revoked nor expired, oldest first.
+    pub(crate) async fn of_account(
+        &self,
+        account: &LinkedAccountId,
+        now: Timestamp,
+    ) -> Result<Vec<ListedSession>, Error> {
+        let (now, mut valid) = (now.as_ms() / 1_000, Vec::new());
+        for session in self.listed(account).await? {
+            if session.exp > now && self.sessions.get(&session.jti.parse()?).await?.is_some() {
+                valid.push(session);
+            }
+        }
+        Ok(valid)
     }
 
     /// Revokes one session; returns whether it was valid.

@@ -1,10 +1,10 @@
-//! Linked accounts, their sessions, and how much is stored.
+//! Linked accounts, and how much is stored.
 
 use axum::Json;
 use strongroom::{Error, LinkedAccountId, PageRequest};
 
 use super::BASE;
-use super::bodies::{AccountView, Connection, Deletion, NewAccount, Page, Revoked, Usage};
+use super::bodies::{AccountView, Connection, Deletion, NewAccount, Page, Usage};
 use super::credentials::Integrated;
 use super::operator::{Operator, full};
 use super::queries::{DryRunQuery, PageQuery};
@@ -138,33 +138,6 @@ pub(crate) async fn usage(operator: Operator, Segment(text): Segment) -> Result<
 pub(crate) async fn usage_of_org(operator: Operator) -> Result<Json<Usage>, Failure> {
     operator.may_all(Right::Read)?;
     Ok(Json(operator.org.usage().await.map_err(full)?.into()))
-}
-
-/// Ends all sessions of a linked account
-#[utoipa::path(
-    post, context_path = BASE, path = "/accounts/{id}/revoke-sessions", tag = "control: accounts",
-    params(("id" = String, Path)),
-    responses((status = 200, body = Revoked), Failures), security(("api_key" = [])),
-)]
-pub(crate) async fn revoke_sessions(
-    operator: Operator,
-    Segment(text): Segment,
-) -> Result<Json<Revoked>, Failure> {
-    operator.may_all(Right::Admin)?;
-    let id = account_id(&text)?;
-    let revoked = operator.service.sessions(&operator.org)?.revoke_all(Some(&id)).await.map_err(full)?;
-    Ok(Json(Revoked { revoked }))
-}
-
-/// Ends all sessions of all linked accounts
-#[utoipa::path(
-    post, context_path = BASE, path = "/revoke-sessions", tag = "control: accounts",
-    responses((status = 200, body = Revoked), Failures), security(("api_key" = [])),
-)]
-pub(crate) async fn revoke_all_sessions(operator: Operator) -> Result<Json<Revoked>, Failure> {
-    operator.may_all(Right::Admin)?;
-    let revoked = operator.service.sessions(&operator.org)?.revoke_all(None).await.map_err(full)?;
-    Ok(Json(Revoked { revoked }))
 }
 
 /// The id of an account in a path.

@@ -15,6 +15,7 @@ mod matrix;
 mod operator;
 mod queries;
 mod resolve;
+mod sessions;
 mod values;
 mod vault;
 mod visible;
@@ -23,12 +24,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use self::bodies::{
-    AccountView, ApiKey, ApiKeyRequest, Applied, AuditChange, AuditEvent, Batch, BatchDone, BatchValue, Cell,
-    Changed, Column, Connection, CredentialInfo, CredentialShown, Definition, DefinitionChange, Deleted,
-    Deletion, EntryState, Job, JobAction, Matrix, MatrixRow, MissingValue, NewAccount, NewCredential,
-    NewDefinition, NewValue, Page, Plan, Progress, RefusedValue, Resolution, ResolvedValue, Restore, Revoked,
-    Rotate, RotateKey, SettingsChange, Slot, Status, Step, Trace, Undo, Undone, UnreadableRow, Usage, Value,
-    ValueWritten, VaultSettings, Version,
+    AccountSession, AccountView, ApiKey, ApiKeyRequest, Applied, AuditChange, AuditEvent, Batch, BatchDone,
+    BatchValue, Cell, Changed, Column, Connection, CredentialInfo, CredentialShown, Definition,
+    DefinitionChange, Deleted, Deletion, EntryState, Job, JobAction, Matrix, MatrixRow, MissingValue,
+    NewAccount, NewCredential, NewDefinition, NewValue, Page, Plan, Progress, RefusedValue, Resolution,
+    ResolvedValue, Restore, Revoked, Rotate, RotateKey, SettingsChange, Slot, Status, Step, Trace, Undo,
+    Undone, UnreadableRow, Usage, Value, ValueWritten, VaultSettings, Version,
 };
 use crate::service::Service;
 pub use crate::tasks::{Task, TaskFinding};
@@ -52,8 +53,10 @@ pub(crate) fn calls() -> OpenApiRouter<Service> {
         .routes(routes!(accounts::show, accounts::delete))
         .routes(routes!(accounts::usage))
         .routes(routes!(accounts::connect))
-        .routes(routes!(accounts::revoke_sessions))
-        .routes(routes!(accounts::revoke_all_sessions))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::revoke))
+        .routes(routes!(sessions::revoke_of_account))
+        .routes(routes!(sessions::revoke_all))
         .routes(routes!(credentials::list))
         .routes(routes!(credentials::get, credentials::set, credentials::delete))
         .routes(routes!(keys::list, keys::create))

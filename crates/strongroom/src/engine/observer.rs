@@ -32,6 +32,14 @@ pub trait Observer: Debug + Send + Sync + 'static {
     fn observe(&self, seen: &Observation<'_>);
 }
 
+/// Both, one after the other.
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn observe(&self, seen: &Observation<'_>) {
+        self.0.observe(seen);
+        self.1.observe(seen);
+    }
+}
+
 impl<O: Observer> Observer for Arc<O> {
     fn observe(&self, seen: &Observation<'_>) {
         (**self).observe(seen);

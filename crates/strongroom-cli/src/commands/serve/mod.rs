@@ -3,6 +3,8 @@
 mod first_key;
 mod first_run;
 mod ready;
+#[cfg(feature = "otlp")]
+mod traces;
 
 use std::io;
 use std::net::SocketAddr;
@@ -76,6 +78,9 @@ pub(crate) struct Serve {
     no_core_dumps: bool,
     #[command(flatten)]
     new: NewPassphrase,
+    #[cfg(feature = "otlp")]
+    #[command(flatten)]
+    traces: traces::TraceSettings,
     #[command(flatten)]
     limits: LimitSettings,
     #[command(flatten)]
@@ -109,6 +114,9 @@ impl Serve {
         config.quotas = self.quotas.or(&config.quotas);
         self.harden(output)?;
         start_log(self.log, self.log_format);
+        // Until the server has stopped.
+        #[cfg(feature = "otlp")]
+        let _traces = self.traces.start()?;
         let runtime = Runtime::new().map_err(|error| failed("the server could not be started", &error))?;
         let options = self.options()?;
         let tls = self.tls()?;

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::opaque;
+use crate::auth::ListedSession;
 use crate::time;
 
 /// A linked account.
@@ -83,6 +84,17 @@ pub struct NewCredential {
     pub value: Zeroizing<String>,
 }
 
+/// A session of a linked account.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct AccountSession {
+    /// Its id, which the log and the audit name as `session:ID`; it opens nothing.
+    pub id: String,
+    /// When its token was issued.
+    pub issued_at: String,
+    /// When its token expires.
+    pub expires_at: String,
+}
+
 /// Sessions that were ended.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Revoked {
@@ -148,11 +160,19 @@ opaque!(
     CredentialInfo,
     CredentialShown,
     NewCredential,
+    AccountSession,
     Revoked,
     Usage,
     AuditEvent,
     AuditChange
 );
+
+impl AccountSession {
+    pub(crate) fn of(session: &ListedSession) -> Self {
+        let (issued, expires) = session.times();
+        Self { id: session.id().to_owned(), issued_at: time::iso(issued), expires_at: time::iso(expires) }
+    }
+}
 
 impl AccountView {
     pub(crate) fn of(account: LinkedAccount) -> Self {

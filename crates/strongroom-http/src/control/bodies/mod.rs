@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use accounts::{
-    AccountView, AuditChange, AuditEvent, Connection, CredentialInfo, CredentialShown, NewAccount,
-    NewCredential, Revoked, Usage,
+    AccountSession, AccountView, AuditChange, AuditEvent, Connection, CredentialInfo, CredentialShown,
+    NewAccount, NewCredential, Revoked, Usage,
 };
 pub use definitions::{Definition, DefinitionChange, Deletion, NewDefinition, Plan, RefusedValue};
 pub use keys::{ApiKey, ApiKeyRequest, RotateKey};

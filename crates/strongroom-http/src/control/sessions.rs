@@ -1,0 +1,94 @@
+//! The sessions of linked accounts.
+
+use axum::Json;
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+use strongroom::LinkedAccountId;
+
+use super::BASE;
+use super::accounts::account_id;
+use super::bodies::{AccountSession, Revoked};
+use super::operator::{Operator, full};
+use crate::auth::Right;
+use crate::error::Failure;
+use crate::openapi::Failures;
+use crate::request::Segment;
+
+/// Lists the sessions of a linked account that are valid, oldest first
+///
+/// An account has at most 16. Tokens are not kept, so that none can be shown.
+#[utoipa::path(
+    get, context_path = BASE, path = "/accounts/{id}/sessions", tag = "control: sessions",
+    params(("id" = String, Path)),
+    responses((status = 200, body = Vec<AccountSession>), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn list(
+    operator: Operator,
+    Segment(text): Segment,
+) -> Result<Json<Vec<AccountSession>>, Failure> {
+    let id = account_id(&text)?;
+    operator.may_account(Right::Read, Some(&id))?;
+    let sessions = operator.service.sessions(&operator.org)?;
+    let valid = sessions.of_account(&id, operator.service.now()).await.map_err(full)?;
+    Ok(Json(valid.iter().map(AccountSession::of).collect()))
+}
+
+/// Ends one session of a linked account
+#[utoipa::path(
+    delete, context_path = BASE, path = "/accounts/{id}/sessions/{session}", tag = "control: sessions",
+    params(("id" = String, Path), ("session" = String, Path)),
+    responses((status = 200, body = Revoked), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn revoke(operator: Operator, one: OneSession) -> Result<Json<Revoked>, Failure> {
+    operator.may_all(Right::Admin)?;
+    let sessions = operator.service.sessions(&operator.org)?;
+    // One of another account is not found under this one.
+    let valid = sessions.of_account(&one.account, operator.service.now()).await.map_err(full)?;
+    let named = valid.iter().find(|session| session.id() == one.session);
+    let Some(session) = named else { return Err(Failure::not_found("Session not found")) };
+    let revoked = usize::from(sessions.revoke(session.id()).await.map_err(full)?);
+    Ok(Json(Revoked { revoked }))
+}
+
+/// Ends all sessions of a linked account
+#[utoipa::path(
+    post, context_path = BASE, path = "/accounts/{id}/revoke-sessions", tag = "control: sessions",
+    params(("id" = String, Path)),
+    responses((status = 200, body = Revoked), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn revoke_of_account(
+    operator: Operator,
+    Segment(text): Segment,
+) -> Result<Json<Revoked>, Failure> {
+    operator.may_all(Right::Admin)?;
+    let id = account_id(&text)?;
+    let revoked = operator.service.sessions(&operator.org)?.revoke_all(Some(&id)).await.map_err(full)?;
+    Ok(Json(Revoked { revoked }))
+}
+
+/// Ends all sessions of all linked accounts
+#[utoipa::path(
+    post, context_path = BASE, path = "/revoke-sessions", tag = "control: sessions",
+    responses((status = 200, body = Revoked), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn revoke_all(operator: Operator) -> Result<Json<Revoked>, Failure> {
+    operator.may_all(Right::Admin)?;
+    let revoked = operator.service.sessions(&operator.org)?.revoke_all(None).await.map_err(full)?;
+    Ok(Json(Revoked { revoked }))
+}
+
+/// A session of a path.
+pub(crate) struct OneSession {
+    account: LinkedAccountId,
+    session: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for OneSession {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Path((account, session)) = path.map_err(|_| Failure::bad_request("the path must be UTF-8"))?;
+        Ok(Self { account: account_id(&account)?, session })
+    }
+}
