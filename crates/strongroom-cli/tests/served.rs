@@ -120,6 +120,19 @@ fn every_command_works_on_a_served_sled_store() {
 }
 
 #[test]
+fn an_org_is_restored_into_a_served_store() {
+    let (shell, server) = served("redb");
+    let org = "6500a1b2c3d4e5f6a7b8c9d0";
+    shell.ok(&["--store", "other", "init"]);
+    shell.ok(&["--store", "other", "--org", org, "define", "PORT", "--format", "integer"]);
+    shell.ok_with("80", &["--store", "other", "--org", org, "set", "PORT"]);
+    shell.ok(&["--store", "other", "--org", org, "backup", "org.backup"]);
+    shell.ok(&["--org", org, "restore", "org.backup"]);
+    assert_eq!(shell.ok(&["--org", org, "get", "PORT", "--reveal"]), "80");
+    server.stop();
+}
+
+#[test]
 fn a_server_that_was_killed_leaves_nothing_in_the_way() {
     let (shell, server) = served("redb");
     server.kill();

@@ -1,11 +1,18 @@
-//! A store moves from memory to sled, redb, PostgreSQL and back to redb, and every reader sees the same to the byte.
+//! A store moves from memory to sled, redb, PostgreSQL and back to redb, and every reader sees the same to the byte. Rows
+//! stay the same between every two kinds.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
 
 mod cluster;
 mod sight;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures_executor::block_on;
 use sight::{Sight, Ticking, furnish, look, name, tenants};
@@ -16,6 +23,7 @@ use strongroom::{
 use strongroom_memory::MemoryStore;
 use strongroom_redb::RedbStore;
 use strongroom_sled::SledStore;
+use strongroom_sqlite::SqliteStore;
 use strongroom_store::{KeyRange, ReadBatch, Scan, Store};
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -143,6 +151,47 @@ fn a_store_that_moves_through_every_backend_resolves_to_the_same_bytes() {
     }
     drop((expected, hops, left));
     goes_on(last.vault, || RedbStore::open(at("last")).unwrap());
+}
+
+#[test]
+fn rows_stay_the_same_between_every_two_kinds_of_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let cluster = cluster::shared();
+    let open = |kind: &str, number: usize| -> Arc<dyn Store> {
+        let path = directory.path().join(number.to_string());
+        match kind {
+            "memory" => Arc::new(MemoryStore::new()),
+            "sled" => Arc::new(SledStore::open(path).unwrap()),
+            "redb" => Arc::new(RedbStore::open(path).unwrap()),
+            "sqlite" => Arc::new(SqliteStore::open(path).unwrap()),
+            _ => Arc::new(cluster.open(&cluster.database())),
+        }
+    };
+    const KINDS: [&str; 5] = ["memory", "sled", "redb", "sqlite", "postgres"];
+    let mut vault = furnished();
+    let mut expected = None;
+    // Their number is a prime, so that each step leads through all of them and back, over pairs of its own.
+    let (mut kind, mut pairs) = (0, BTreeSet::new());
+    for step in 1..KINDS.len() {
+        for _ in KINDS {
+            let from = KINDS[kind];
+            kind = (kind + step) % KINDS.len();
+            let target = open(KINDS[kind], pairs.len());
+            pairs.insert((from, KINDS[kind]));
+            block_on(vault.copy_to(&target, |_| ())).unwrap();
+            let arrived = block_on(rows(&target)).unwrap();
+            assert!(arrived.len() > 100);
+            assert_eq!(
+                &arrived,
+                expected.get_or_insert_with(|| arrived.clone()),
+                "from {from} to {}",
+                KINDS[kind]
+            );
+            vault = block_on(Vault::open(target, by(7))).unwrap();
+        }
+    }
+    assert_eq!(pairs.len(), KINDS.len() * (KINDS.len() - 1));
+    assert_clean(&vault, "the last of them");
 }
 
 /// The vault opens by its other slot too, takes writes and ends the rotation that began elsewhere.
