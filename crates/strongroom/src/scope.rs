@@ -222,7 +222,16 @@ impl<'de> serde::Deserialize<'de> for Scopes {
 pub struct ScopePath {
     linked_account: Option<Scope>,
     workflow: Option<Scope>,
-    strict: bool,
+    strictness: Strictness,
+}
+
+/// What of a path has to be known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Strictness {
+    #[default]
+    Nothing,
+    Account,
+    AccountAndWorkflow,
 }
 
 impl ScopePath {
@@ -261,7 +270,26 @@ impl ScopePath {
     /// ```
     #[must_use]
     pub fn strict(mut self) -> Self {
-        self.strict = true;
+        self.strictness = Strictness::AccountAndWorkflow;
+        self
+    }
+
+    /// The same path, refused where its linked account is not registered, whatever its workflow: a new workflow has no
+    /// values of its own yet, and [`strict`](Self::strict) would refuse it. Costs one read more.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// use strongroom::{Error, ScopePath};
+    /// let account = org.create_account("user_12345".parse()?).await?;
+    /// let known = ScopePath::org().linked_account(account.id().clone()).workflow("new".parse()?);
+    /// assert!(org.resolve("PORT", &known.strict_account()).await?.is_none());
+    /// let typo = ScopePath::org().linked_account("usr_12345".parse()?).strict_account();
+    /// assert!(matches!(org.resolve("PORT", &typo).await, Err(Error::AccountNotFound(_))));
+    /// # Ok(()) });
+    /// ```
+    #[must_use]
+    pub fn strict_account(mut self) -> Self {
+        self.strictness = self.strictness.max(Strictness::Account);
         self
     }
 
@@ -274,12 +302,18 @@ impl ScopePath {
         self.linked_account.as_ref().and_then(Scope::linked_account)
     }
 
-    pub(crate) fn workflow_scope(&self) -> Option<&Scope> {
-        self.workflow.as_ref()
+    pub(crate) fn is_strict(&self) -> bool {
+        self.strictness != Strictness::Nothing
     }
 
-    pub(crate) fn is_strict(&self) -> bool {
-        self.strict
+    /// The account that has to be registered.
+    pub(crate) fn account_to_know(&self) -> Option<&LinkedAccountId> {
+        self.account_id().filter(|_| self.is_strict())
+    }
+
+    /// The workflow that has to have a value.
+    pub(crate) fn workflow_to_know(&self) -> Option<&Scope> {
+        self.workflow.as_ref().filter(|_| self.strictness == Strictness::AccountAndWorkflow)
     }
 }
 

@@ -23,7 +23,8 @@ impl Org {
     /// [`resolve`](Self::resolve) at that time. A value that was deleted without its history is taken to never have
     /// been.
     ///
-    /// Versions are taken to be in the order of their times, which is wrong where a clock was set back.
+    /// Versions are taken to be in the order of their times, which is wrong where a clock was set back. What a
+    /// [strict](ScopePath::strict) path asks for is asked of now, not of that moment.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -45,7 +46,12 @@ impl Org {
         at: Timestamp,
     ) -> Result<Option<Resolved>, Error> {
         let definition = definition.into();
-        let resolve = fresh_if_stale(|freshness| self.try_resolve_at(&definition, path, at, freshness));
+        let resolve = async {
+            let seen =
+                fresh_if_stale(|freshness| self.try_resolve_at(&definition, path, at, freshness)).await?;
+            self.refuse_unknown(path).await?;
+            Ok(seen)
+        };
         self.tenant.observed(Call::of("resolve_at").definition(&definition).along(path), resolve).await
     }
 
@@ -65,7 +71,11 @@ impl Org {
     /// [`Error::VersionNotFound`] if a version of that time is no longer kept; those of
     /// [`resolve_all`](Self::resolve_all).
     pub async fn resolve_all_at(&self, path: &ScopePath, at: Timestamp) -> Result<Resolution, Error> {
-        let resolve = fresh_if_stale(|freshness| self.try_resolve_all_at(path, at, freshness));
+        let resolve = async {
+            let seen = fresh_if_stale(|freshness| self.try_resolve_all_at(path, at, freshness)).await?;
+            self.refuse_unknown(path).await?;
+            Ok(seen)
+        };
         self.tenant.observed(Call::of("resolve_all_at").along(path), resolve).await
     }
 

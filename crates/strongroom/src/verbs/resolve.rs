@@ -37,7 +37,7 @@ impl Org {
     /// # Errors
     /// [`Error::DefinitionNotFound`]; [`Error::Damaged`], [`Error::UnknownKey`] and [`Error::UnknownVersion`] for the
     /// row of the winning value; [`Error::AccountNotFound`] and [`Error::WorkflowUnknown`] for a
-    /// [strict](ScopePath::strict) path.
+    /// [strict](ScopePath::strict) path, and the first for one with a [strict account](ScopePath::strict_account).
     pub async fn resolve(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
@@ -173,18 +173,15 @@ impl Org {
     }
 
     /// After a read, so that nothing is resolved of what ended before it.
-    async fn refuse_unknown(&self, path: &ScopePath) -> Result<(), Error> {
-        if !path.is_strict() {
-            return Ok(());
-        }
-        if let Some(account) = path.account_id()
+    pub(crate) async fn refuse_unknown(&self, path: &ScopePath) -> Result<(), Error> {
+        if let Some(account) = path.account_to_know()
             && self.linked_account(account).await?.is_none()
         {
             return Err(Error::AccountNotFound(account.clone()));
         }
-        let Some(Scope::Workflow(workflow)) = path.workflow_scope() else { return Ok(()) };
+        let Some(scope @ Scope::Workflow(workflow)) = path.workflow_to_know() else { return Ok(()) };
         let tenant = &*self.tenant;
-        let values = tenant.id.values(&Scope::Workflow(workflow.clone()));
+        let values = tenant.id.values(scope);
         let page = tenant.engine.read(Scan::new(values, 1).keys_only()).await?;
         if page.rows.is_empty() { Err(Error::WorkflowUnknown(workflow.clone())) } else { Ok(()) }
     }

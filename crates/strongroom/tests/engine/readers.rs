@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use strongroom::{Error, FormatChange, IntegrationId, OnMismatch, PageRequest, Scope, ScopePath, VarFormat};
+use strongroom::{
+    Error, FormatChange, IntegrationId, OnMismatch, PageRequest, Scope, ScopePath, Timestamp, VarFormat,
+};
 
 use crate::common::{account, id, text, with_org, workflow};
 
@@ -125,6 +127,43 @@ fn a_strict_path_refuses_an_account_that_is_not_registered_and_a_workflow_withou
         assert!(matches!(org.explain_all(&other).await, Err(Error::WorkflowUnknown(_))));
         org.delete_account(&id("a")).await?;
         assert!(matches!(org.resolve("A", &path("a", "w")).await, Err(Error::AccountNotFound(_))));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_path_that_is_strict_about_its_account_alone_takes_any_workflow() {
+    with_org(async |org| {
+        org.define(text("A").default_value("x")).await?;
+        org.create_account(id("a")).await?;
+        let path = |account: &str| ScopePath::org().linked_account(id(account)).strict_account();
+        for known in [path("a"), path("a").workflow(id("without_values")), ScopePath::org().strict_account()]
+        {
+            assert!(org.resolve("A", &known).await?.is_some());
+            assert_eq!(org.resolve_all(&known).await?.values.len(), 1);
+        }
+        for typo in [path("b"), path("b").workflow(id("w"))] {
+            assert!(matches!(org.resolve("A", &typo).await, Err(Error::AccountNotFound(_))));
+            assert!(matches!(org.resolve_all(&typo).await, Err(Error::AccountNotFound(_))));
+            assert!(matches!(org.explain("A", &typo).await, Err(Error::AccountNotFound(_))));
+            assert!(matches!(org.reader(typo).explain_all().await, Err(Error::AccountNotFound(_))));
+        }
+        let both = path("a").strict().strict_account().workflow(id("without_values"));
+        assert!(matches!(org.resolve("A", &both).await, Err(Error::WorkflowUnknown(_))));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_strict_path_is_strict_about_an_earlier_moment_too() {
+    with_org(async |org| {
+        org.define(text("A").default_value("x")).await?;
+        let then = Timestamp::from_ms(4_000_000_000_000);
+        let typo = || ScopePath::org().linked_account(id("b"));
+        assert!(org.resolve_at("A", &typo(), then).await?.is_some());
+        assert!(matches!(org.resolve_at("A", &typo().strict(), then).await, Err(Error::AccountNotFound(_))));
+        let all = org.resolve_all_at(&typo().strict_account(), then).await;
+        assert!(matches!(all, Err(Error::AccountNotFound(_))));
         Ok(())
     });
 }
