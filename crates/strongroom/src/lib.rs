@@ -139,6 +139,7 @@ pub use verbs::definitions::{
     OnMismatch,
 };
 pub use verbs::generation::Generation;
+pub use verbs::items::Items;
 pub use verbs::org::Org;
 pub use verbs::reader::{Reader, Viewer};
 pub use verbs::records::{IfChanged, Records, Stamp};

@@ -6,6 +6,7 @@ pub(crate) mod audit;
 pub(crate) mod credentials;
 pub(crate) mod definitions;
 pub(crate) mod generation;
+pub(crate) mod items;
 pub(crate) mod jobs;
 pub(crate) mod lock;
 mod mark;

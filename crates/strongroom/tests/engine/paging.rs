@@ -2,13 +2,50 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+use std::cell::Cell;
 use std::fmt::Debug;
+
+use futures_util::{StreamExt, TryStreamExt};
 
 use crate::common::{account, id, text, with_org, workflow};
 use strongroom::{
     Cursor, CursorError, DefinitionFilter, Error, IntegrationId, Listing, Org, PageRequest, Scope, ScopeKind,
     Scopes,
 };
+
+#[test]
+fn the_items_of_a_stream_are_the_whole_list_and_a_page_is_read_when_the_one_before_is_taken() {
+    with_rows(async |org| {
+        let all = org.linked_accounts(PageRequest::first(100)).await?.items;
+        assert!(all.len() > 4);
+        for limit in [1, 2, 3, all.len(), 100] {
+            let items = PageRequest::first(limit).items(|page| org.linked_accounts(page));
+            assert_eq!(items.try_collect::<Vec<_>>().await?, all);
+        }
+        let reads = Cell::new(0);
+        let read = |page| {
+            reads.set(reads.get() + 1);
+            org.linked_accounts(page)
+        };
+        let mut items = PageRequest::first(2).items(read);
+        for (taken, pages) in [(1, 1), (2, 1), (3, 2)] {
+            assert_eq!(items.next().await.transpose()?.as_ref(), all.get(taken - 1));
+            assert_eq!(reads.get(), pages);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn an_error_is_the_last_item_of_a_stream() {
+    with_org(async |org| {
+        let nobody = org.account(id("nobody"));
+        let mut items = PageRequest::default().items(|page| nobody.credentials(page));
+        assert!(matches!(items.next().await, Some(Err(Error::IntegrationNotFound { .. }))));
+        assert!(items.next().await.is_none() && items.next().await.is_none());
+        Ok(())
+    });
+}
 
 #[test]
 fn the_pages_of_definitions_are_the_whole_list() {
