@@ -7,7 +7,7 @@ use crate::model::{AuditChange, EventKind, LinkedAccount, Revision};
 use crate::row::Row;
 use crate::row::body::{AccountBody, IntegrationBody};
 use crate::store::{RowRevision, Versioned};
-use crate::tenant::{Draft, Tenant, View};
+use crate::tenant::{Draft, Needs, Tenant, View, fresh_if_stale};
 
 /// A linked account, and which of its registrations is meant: an account that was deleted and registered again under
 /// the same id is another document.
@@ -86,6 +86,19 @@ impl Tenant {
         let live = loaded.filter(|loaded| loaded.body.deleting.is_none());
         let Some(id) = &registration.id else { return Ok(live) };
         live.filter(|loaded| loaded.body.is(id)).map(Some).ok_or_else(|| registration.not_found())
+    }
+
+    /// Fails if the one registration that is meant is over.
+    pub(crate) async fn refuse_ended(&self, registration: &Registration) -> Result<(), Error> {
+        if registration.id.is_none() {
+            return Ok(());
+        }
+        fresh_if_stale(async |freshness| {
+            let gets = [self.id.account(&registration.account).key()];
+            let (view, [row]) = self.read(&Needs::org_keys().freshness(freshness), gets).await?;
+            self.live_account(&view, registration, row.as_ref()).map(drop)
+        })
+        .await
     }
 
     /// The account and the integration, if both exist and neither is being deleted.

@@ -8,7 +8,7 @@ use crate::model::{
 };
 use crate::scope::{Scope, ScopeKind};
 use crate::secret::Secret;
-use crate::tenant::{Freshness, Needs, Registration, WriteOptions, fresh_if_stale};
+use crate::tenant::{Registration, WriteOptions};
 use crate::verbs::credentials::AppCredentials;
 use crate::verbs::definitions::DefinitionFilter;
 use crate::verbs::org::Org;
@@ -395,17 +395,7 @@ impl Account {
     /// Fails if the registration that the handle is bound to is over. After a read, since a registration that is over
     /// stays so: what was read before this look was of the one that is meant.
     pub(crate) async fn refuse_ended(&self) -> Result<(), Error> {
-        if self.registration.id.is_none() {
-            return Ok(());
-        }
-        fresh_if_stale(|freshness| self.try_refuse_ended(freshness)).await
-    }
-
-    async fn try_refuse_ended(&self, freshness: Freshness) -> Result<(), Error> {
-        let tenant = &*self.org.tenant;
-        let gets = [tenant.id.account(self.id()).key()];
-        let (view, [row]) = tenant.read(&Needs::org_keys().freshness(freshness), gets).await?;
-        tenant.live_account(&view, &self.registration, row.as_ref()).map(drop)
+        self.org.tenant.refuse_ended(&self.registration).await
     }
 
     /// Fails like a definition that does not exist where one allows no value at account scope: what an account may not

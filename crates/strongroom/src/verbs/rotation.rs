@@ -97,8 +97,8 @@ impl Org {
 }
 
 impl Account {
-    /// Rotates the account's data key, and runs the job to its end. A bound handle is looked at when the job begins: if
-    /// its registration ends meanwhile, what is rotated is the key of the next one, which loses nothing by it.
+    /// Rotates the account's data key, and runs the job to its end. The job of a bound handle touches the keys of its
+    /// own registration only, whoever runs it: once that is over, so is the job.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -109,7 +109,7 @@ impl Account {
     /// ```
     ///
     /// # Errors
-    /// Those of [`KeyJob::run`].
+    /// Those of [`KeyJob::run`]; [`Error::AccountNotFound`] if the registration of a bound handle is over.
     ///
     /// # Cancellation
     /// Dropped, the job stands where its last batch left it. [`Vault::run_jobs`](crate::Vault::run_jobs) finishes it.
@@ -117,6 +117,9 @@ impl Account {
         self.refuse_ended().await?;
         let org = self.org();
         let keys = DataKeys::of_account(*org.id(), org.environment().clone(), self.id().clone());
-        KeyJob::begin(&org.tenant.engine, TaskBody::DataKeys(keys.body())).await?.run().await
+        let keys = keys.registered_as(self.registration().id);
+        let report = KeyJob::begin(&org.tenant.engine, TaskBody::DataKeys(keys.body())).await?.run().await?;
+        self.refuse_ended().await?;
+        Ok(report)
     }
 }

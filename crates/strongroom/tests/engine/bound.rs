@@ -4,16 +4,21 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use futures_executor::block_on;
+use strongroom::store::StoreErrorKind;
 use strongroom::{
-    Account, DefinitionFilter, DefinitionRef, DocumentId, Error, Expected, IntegrationId, PageRequest,
-    Revision, ScopeKind, Scopes, Upsert, WriteOptions,
+    Account, DefinitionFilter, DefinitionRef, DocumentId, Error, Expected, IntegrationId, NewCredential,
+    PageRequest, Refresh, Revision, ScopeKind, Scopes, Upsert, WriteOptions,
 };
+use strongroom_conformance::{Fault, Faulty};
 use strongroom_memory::MemoryStore;
 
-use crate::rig::{Hooked, Point, account, audit, base, of_account, open, org, rows, text};
+use crate::rig::{
+    Hooked, Kind, Point, RowKey, Rows, account, audit, base, of_account, open, org, rows, text,
+};
 
 /// An account with a value, a credential and an integration of each kind.
 fn furnished() -> (Arc<MemoryStore>, DocumentId) {
@@ -75,6 +80,11 @@ fn reads() -> Vec<Case> {
     ]
 }
 
+/// All rows but those of jobs on keys, of which one comes and goes.
+fn rows_but_jobs(store: &Arc<MemoryStore>) -> Rows {
+    rows(store).into_iter().filter(|(key, _)| RowKey::parse(key).kind != Kind::KeyJob).collect()
+}
+
 /// Registers the account again, with a value and a credential of its own.
 async fn register_again(org: &strongroom::Org) {
     let again = org.create_account(account("a")).with_credential("k", "of life 2").await.unwrap();
@@ -116,10 +126,6 @@ fn a_bound_handle_does_all_that_its_account_may() {
 fn a_write_that_is_about_to_land_when_its_account_is_deleted_writes_nothing() {
     for is_registered_again in [false, true] {
         for (name, verb) in writes() {
-            // Its job is of the keys and not of what they seal.
-            if name == "rotate_keys" {
-                continue;
-            }
             let (store, id) = furnished();
             let hooked = Hooked::new(Arc::clone(&store));
             let vault = open(hooked.clone());
@@ -149,6 +155,84 @@ fn a_write_that_is_about_to_land_when_its_account_is_deleted_writes_nothing() {
             }
         }
     }
+}
+
+#[test]
+fn a_rotation_of_a_bound_handle_never_reaches_the_keys_of_the_next_registration() {
+    for is_registered_again in [false, true] {
+        for (point, skip) in [Point::BeforeRead, Point::AfterRead, Point::BeforeCommit, Point::AfterCommit]
+            .into_iter()
+            .flat_map(|point| (0..24).map(move |skip| (point, skip)))
+        {
+            let (store, _) = furnished();
+            let hooked = Hooked::new(Arc::clone(&store));
+            let vault = open(hooked.clone());
+            let (other, next) = (org(&vault), Arc::new(Mutex::new(None)));
+            let bound = block_on(other.account(account("a")).bound()).unwrap();
+            let (base, made) = (Arc::clone(&store), Arc::clone(&next));
+            hooked.once_after(point, skip, move || {
+                block_on(other.delete_account(&account("a"))).unwrap();
+                if is_registered_again {
+                    block_on(register_again(&other));
+                }
+                *made.lock().unwrap() = Some(rows_but_jobs(&base));
+            });
+            let answer = block_on(bound.rotate_keys());
+            let place = format!("{point:?} {skip}, registered again: {is_registered_again}");
+            let Some(next) = next.lock().unwrap().take() else {
+                // It was over before the account was.
+                answer.unwrap();
+                continue;
+            };
+            assert!(matches!(answer, Err(Error::AccountNotFound(_))), "{place}: {answer:?}");
+            assert_eq!(rows_but_jobs(&store), next, "{place}");
+            assert!(block_on(vault.jobs(PageRequest::default())).unwrap().items.is_empty(), "{place}");
+            audit(&store);
+        }
+    }
+}
+
+#[test]
+fn a_job_of_a_bound_handle_ends_with_its_registration_whoever_runs_it() {
+    let (store, _) = furnished();
+    let faulty = Faulty::new(Arc::clone(&store)).on_commits(0..=0, Fault::After(StoreErrorKind::Poisoned));
+    let bound = block_on(org(&open(faulty)).account(account("a")).bound()).unwrap();
+    block_on(bound.rotate_keys()).unwrap_err();
+    let vault = open(Arc::clone(&store));
+    assert_eq!(block_on(vault.jobs(PageRequest::default())).unwrap().items.len(), 1);
+    block_on(org(&vault).delete_account(&account("a"))).unwrap();
+    block_on(register_again(&org(&vault)));
+    let next = rows_but_jobs(&store);
+    block_on(vault.run_jobs()).unwrap();
+    assert!(block_on(vault.jobs(PageRequest::default())).unwrap().items.is_empty());
+    assert_eq!(rows_but_jobs(&store), next);
+}
+
+#[test]
+fn a_refresh_of_a_bound_handle_is_not_of_credentials_that_another_handle_saw_of_the_next_registration() {
+    let (store, _) = furnished();
+    let vault = open(Arc::clone(&store));
+    let org = org(&vault);
+    let bound = block_on(org.account(account("a")).bound()).unwrap();
+    block_on(org.delete_account(&account("a"))).unwrap();
+    block_on(register_again(&org));
+    let (app, before) = (IntegrationId::default_app, rows(&store));
+    let seen = block_on(org.account(account("a")).app(app()).get_all()).unwrap();
+    let is_asked = AtomicBool::new(false);
+    let refreshed = block_on(bound.app(app()).refresh::<Error, _>(
+        seen,
+        &Refresh::new(|_| std::future::ready(())),
+        async |_| {
+            is_asked.store(true, Ordering::Relaxed);
+            Ok(vec![NewCredential::new("k", "of life 1")])
+        },
+    ));
+    assert!(matches!(refreshed, Err(Error::AccountNotFound(_))), "{refreshed:?}");
+    assert!(
+        !is_asked.load(Ordering::Relaxed),
+        "the provider was shown a credential of the next registration"
+    );
+    assert_eq!(rows(&store), before);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use minicbor::bytes::ByteVec;
 
 use crate::error::{Damage, Error};
-use crate::id::LinkedAccountId;
+use crate::id::{DocumentId, LinkedAccountId};
 use crate::jobs::rotation::progress::finding;
 use crate::jobs::rotation::reseal::{RetiredRow, open_if_retired, reseal};
 use crate::jobs::rotation::run::{Advance, Run, add_findings};
@@ -16,12 +16,14 @@ use crate::row::body::{
 };
 use crate::row::{TenantId, VaultKeys, is_sealed_by_data_key};
 use crate::store::{Key, KeyRange, Page, Scan, Versioned};
-use crate::tenant::{Draft, Needs, Tenant, View};
+use crate::tenant::{Draft, Needs, Registration, Tenant, View};
 
 /// A key scope to rotate.
 struct KeyScope {
     tenant: Tenant,
     account: Option<LinkedAccountId>,
+    /// The one registration of the account whose keys are meant.
+    registration: Option<Registration>,
     /// The key of its keyring's row.
     keyring: Key,
 }
@@ -36,10 +38,15 @@ struct PageToReseal<'r> {
 
 impl Run<'_> {
     pub(crate) async fn advance_data(&mut self, task: DataKeysBody) -> Result<Advance, Error> {
-        match task.phase.clone() {
+        let advanced = match task.phase.clone() {
             DataPhase::Count { at, rows } => self.count_page(task, at, rows).await,
             DataPhase::Seek { after } => self.start_next_scope(task, after).await,
             DataPhase::Pass(pass) => self.reseal_page(task, pass).await,
+        };
+        match advanced {
+            // The one registration that it was made for is over, and its keys are dropped.
+            Err(Error::AccountNotFound(_)) => self.finish(self.body.counts.clone()).await,
+            advanced => advanced,
         }
     }
 
@@ -182,7 +189,8 @@ impl Run<'_> {
         let named = self.selected_tenant(task)?;
         if let (Some((tenant, account)), Reach::Own) = (named, task.reach) {
             let keyring = tenant.id.keyring(account.as_ref()).key();
-            return Ok(after.is_none().then_some(KeyScope { tenant, account, keyring }));
+            let registration = registration_of(task, account.as_ref());
+            return Ok(after.is_none().then_some(KeyScope { tenant, account, registration, keyring }));
         }
         let mut rest = match self.selected_tenant(task)? {
             Some((tenant, _)) => tenant.id.keyrings(),
@@ -202,7 +210,7 @@ impl Run<'_> {
             };
             if let Some(account) = id.parse_keyring(&key) {
                 let tenant = Tenant::of(Arc::clone(engine), id);
-                return Ok(Some(KeyScope { tenant, account, keyring: key }));
+                return Ok(Some(KeyScope { tenant, account, registration: None, keyring: key }));
             }
             // Keyrings are the first rows of a tenant, so it has no more: go to the next tenant.
             rest = match id.all().end {
@@ -214,7 +222,7 @@ impl Run<'_> {
 
     /// Seals one page of a scope's rows again. Once a complete pass has found nothing to do, destroys the older keys.
     async fn reseal_page(&mut self, task: DataKeysBody, mut pass: PassBody) -> Result<Advance, Error> {
-        let scope = self.scope_of(&pass)?;
+        let scope = self.scope_of(&task, &pass)?;
         let account = scope.account.as_ref();
         let ranges = scope.tenant.id.sealed_by_data_key(account);
         let scans: Vec<_> =
@@ -255,20 +263,22 @@ impl Run<'_> {
         if draft.is_empty() { self.save(body).await } else { self.save_with(draft, body).await }
     }
 
-    fn scope_of(&self, pass: &PassBody) -> Result<KeyScope, Error> {
+    fn scope_of(&self, task: &DataKeysBody, pass: &PassBody) -> Result<KeyScope, Error> {
         let keyring = Key::from(pass.keyring.to_vec());
         if let Some(id) = TenantId::of_key(&keyring)
             && let Some(account) = id.parse_keyring(&keyring)
         {
             let tenant = Tenant::of(Arc::clone(&self.job.engine), id);
-            return Ok(KeyScope { tenant, account, keyring });
+            let registration = registration_of(task, account.as_ref());
+            return Ok(KeyScope { tenant, account, registration, keyring });
         }
         Err(Error::damaged("a job row", Damage::Malformed))
     }
 }
 
 impl KeyScope {
-    /// Reads the keys of the scope and a page of its rows in one snapshot.
+    /// Reads the keys of the scope and a page of its rows in one snapshot. [`Error::AccountNotFound`] once the
+    /// registration that is meant is over.
     async fn read<'a>(
         &self,
         owner: &'a [&'a LinkedAccountId],
@@ -276,6 +286,10 @@ impl KeyScope {
     ) -> Result<(View<'a>, Page), Error> {
         let needs = Needs::org_keys().accounts(owner);
         let (view, mut pages) = self.tenant.read(&needs, scans).await?;
+        if let Some(registration) = &self.registration {
+            // After the keys were read. A delete that comes later changes the keyring, which every batch expects.
+            self.tenant.refuse_ended(registration).await?;
+        }
         Ok((view, pages.pop().unwrap_or_default()))
     }
 
@@ -348,6 +362,11 @@ fn destroy_unused_keys(
         draft.destroy_retired_keys(account, keys)?;
     }
     Ok(())
+}
+
+fn registration_of(task: &DataKeysBody, account: Option<&LinkedAccountId>) -> Option<Registration> {
+    let id = DocumentId::from_bytes(&task.registration?);
+    Some(Registration { account: account?.clone(), id })
 }
 
 /// What remains of the range that the cursor is in; `None` after the last range.

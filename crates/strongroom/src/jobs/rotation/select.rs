@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::id::{Environment, LinkedAccountId, OrgId};
+use crate::id::{DocumentId, Environment, LinkedAccountId, OrgId};
 use crate::row::body::{CursorBody, DataKeysBody, DataPhase, OnUnreadableBody, Reach};
 
 /// Which data keys to rotate, and when a key is due for rotation.
@@ -19,6 +19,7 @@ pub struct DataKeys {
     older_than: Option<Duration>,
     rows_at_least: Option<u64>,
     on_unreadable: OnUnreadable,
+    registration: Option<DocumentId>,
 }
 
 /// What to do with old keys that rows which cannot be opened may need.
@@ -81,7 +82,13 @@ impl DataKeys {
 
     fn of(org: Option<(OrgId, Environment)>, account: Option<LinkedAccountId>, reach: Reach) -> Self {
         let on_unreadable = OnUnreadable::default();
-        Self { org, account, reach, older_than: None, rows_at_least: None, on_unreadable }
+        Self { org, account, reach, older_than: None, rows_at_least: None, on_unreadable, registration: None }
+    }
+
+    /// Only as long as the account is this document.
+    pub(crate) fn registered_as(mut self, registration: Option<DocumentId>) -> Self {
+        self.registration = registration;
+        self
     }
 
     pub(crate) fn body(&self) -> DataKeysBody {
@@ -96,6 +103,7 @@ impl DataKeys {
             on_unreadable: self.on_unreadable.body(),
             finish_only: false,
             phase: DataPhase::Count { at: CursorBody::default(), rows: 0 },
+            registration: self.registration.map(|id| *id.as_bytes()),
         }
     }
 }

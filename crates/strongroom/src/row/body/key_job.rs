@@ -125,6 +125,9 @@ pub(crate) struct DataKeysBody {
     pub(crate) finish_only: bool,
     #[n(8)]
     pub(crate) phase: DataPhase,
+    /// The document id of the account, if only that registration is meant.
+    #[cbor(n(9), with = "minicbor::bytes")]
+    pub(crate) registration: Option<[u8; 12]>,
 }
 
 /// Seals again what is under the former root key.

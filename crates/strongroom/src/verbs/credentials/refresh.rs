@@ -154,7 +154,7 @@ impl AppCredentials {
     async fn lease(&self, seen: Credentials, refresh: &Refresh) -> Result<Turn, Error> {
         let (stale, mut patience) = (seen.revision, Patience::new(refresh, refresh.wait));
         // What the caller has seen saves a read if no refresh was under way then: the lease expects it unchanged.
-        let mut known = Some(seen).filter(|seen| seen.refresh == RefreshState::Idle && seen.rows.is_some());
+        let mut known = Some(seen).filter(|seen| seen.refresh == RefreshState::Idle && self.is_own(seen));
         for _ in 0..ATTEMPTS_MAX {
             let mut now = match known.take() {
                 Some(seen) => seen,
@@ -188,6 +188,12 @@ impl AppCredentials {
             }
         }
         Err(Error::Contended(ATTEMPTS_MAX))
+    }
+
+    /// Whether the credentials are of the registration that the handle is bound to.
+    fn is_own(&self, seen: &Credentials) -> bool {
+        let registration = self.account.registration().id.as_ref();
+        seen.rows.as_ref().is_some_and(|rows| registration.is_none_or(|id| rows.account.body.is(id)))
     }
 
     /// Reads the credentials until nobody refreshes them, or they are no longer the stale ones. A refresh that was
