@@ -1,17 +1,20 @@
 //! One call to the server: tried until an answer is final, each try within a time limit.
 
 use std::future::Future;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Client, Object, Pool};
+use deadpool_postgres::{Client, Object, Pool, PoolError, TimeoutType, Timeouts};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use strongroom_store::{Capabilities, Committed, Durability, ReadBatch, ReadSet, StoreError, WriteBatch};
 use tokio::sync::{Mutex, RwLock};
+use tokio_postgres::Client as PgClient;
 
 use crate::choices::{Access, RowLocks};
-use crate::failure::{Failure, Retry, closed, indeterminate, of_pool, unavailable};
+use crate::connector::Connector;
+use crate::failure::{Failure, Retry, closed, indeterminate, of_connect, of_pool, unavailable};
 use crate::readers::Gets;
 use crate::sharing::Line;
 use crate::sql::Sql;
@@ -39,6 +42,25 @@ pub(crate) struct Connections {
     pub(crate) pool: Pool,
     /// How long one of the host's pool is waited for, which may itself have no limit; `None` for a pool of our own.
     pub(crate) host_patience: Option<Duration>,
+    /// What makes those of a pool of our own.
+    pub(crate) connector: Option<Connector>,
+}
+
+/// A connection of the pool, or one beside it.
+pub(crate) enum OneMore {
+    Free(Client),
+    Beside(PgClient),
+}
+
+impl Deref for OneMore {
+    type Target = PgClient;
+
+    fn deref(&self) -> &PgClient {
+        match self {
+            Self::Free(client) => client,
+            Self::Beside(client) => client,
+        }
+    }
 }
 
 impl Connections {
@@ -49,6 +71,25 @@ impl Connections {
             |_| Err(unavailable("the host's pool gave no connection in time")),
             |got| got.map_err(of_pool),
         )
+    }
+
+    /// A connection that is free, or one beside the pool where all of our own are at work: whoever is waited for with
+    /// all of them must not be waited for once more.
+    pub(crate) async fn one_more(&self) -> Result<OneMore, StoreError> {
+        let Some(connector) = &self.connector else { return self.get().await.map(OneMore::Free) };
+        let at_once = Timeouts { wait: Some(Duration::ZERO), ..self.pool.timeouts() };
+        match self.pool.timeout_get(&at_once).await {
+            Ok(free) => Ok(OneMore::Free(free)),
+            Err(PoolError::Timeout(TimeoutType::Wait)) => {
+                let connected =
+                    tokio::time::timeout(connector.patience(), connector.connect_to_first()).await;
+                let connected = connected.map_err(|_| unavailable("the server did not answer in time"))?;
+                // It is driven until the client is dropped.
+                let (client, _driven) = connected.map_err(of_connect)?;
+                Ok(OneMore::Beside(client))
+            }
+            Err(error) => Err(of_pool(error)),
+        }
     }
 
     /// Closes what is not the host's.

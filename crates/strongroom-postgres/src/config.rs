@@ -166,7 +166,8 @@ impl PostgresOptions {
         self
     }
 
-    /// Keeps at most this many connections: 16 unless set, at least one.
+    /// Keeps at most this many connections: 16 unless set, at least one. While a batch is held up by other writers and
+    /// all are at work, there is one more for moments.
     #[must_use]
     pub fn connections_max(mut self, connections: usize) -> Self {
         self.connections_max = connections.max(1);

@@ -44,7 +44,7 @@ impl Shared {
 /// Asks for the whole table for `length` at most. Whether it is given, or the server knows no such lock, is all the
 /// same: while it is asked for, nobody new gets a row.
 async fn fence(pool: Connections, sql: Arc<Sql>, length: Duration) {
-    let Ok(client) = pool.get().await else { return };
+    let Ok(client) = pool.one_more().await else { return };
     let begin = sql.begin_fence(length);
     // Polled in this order, so they are sent in this order. After a failed statement `COMMIT` is a rollback.
     let sent = [&begin, &sql.fence, sql::COMMIT].map(|statement| client.batch_execute(statement));

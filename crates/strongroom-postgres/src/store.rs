@@ -205,8 +205,8 @@ impl Opening {
         let PostgresOptions { access, row_locks, answer_timeout, .. } = self.options;
         let (fence, closed) = (Mutex::new(()), Arc::new(RwLock::new(false)));
         let (sql, readers, writers) = (Arc::new(sql), Line::default(), Line::default());
-        let pool =
-            Connections { pool: self.pool, host_patience: self.connector.is_none().then_some(patience) };
+        let host_patience = self.connector.is_none().then_some(patience);
+        let pool = Connections { pool: self.pool, host_patience, connector: self.connector };
         Ok(Shared { pool, sql, readers, writers, access, row_locks, answer_timeout, fence, closed })
     }
 

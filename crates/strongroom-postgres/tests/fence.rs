@@ -84,6 +84,33 @@ fn a_batch_that_changes_a_row_gets_it_while_others_share_it_without_a_pause() {
 }
 
 #[test]
+fn a_store_whose_connections_all_wait_for_shared_rows_gets_them() {
+    for connections in [1_u8, 2] {
+        let database = shared().database();
+        let options = shared().options(&database).connections_max(connections.into());
+        let store = PostgresStore::open(&options).unwrap();
+        let rows: Vec<Key> = (0..connections).map(|row| Key::from(vec![row])).collect();
+        let put = |row: &Key, expect: Expect| {
+            let mut batch = WriteBatch::default();
+            batch.expect(row.clone(), expect);
+            batch.put(row.clone(), b"value".to_vec());
+            block_on(store.commit(Arc::new(batch))).unwrap();
+        };
+        rows.iter().for_each(|row| put(row, Expect::Absent));
+        let sharers = Sharers::start(&database);
+        let begun = Instant::now();
+        thread::scope(|scope| {
+            for row in &rows {
+                scope.spawn(|| put(row, Expect::Exists));
+            }
+        });
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(20), "{connections}: {took:?}");
+        assert!(sharers.stop() > SHARERS);
+    }
+}
+
+#[test]
 fn a_row_that_one_transaction_holds_for_long_stops_the_writers_of_others_for_moments_alone() {
     let database = shared().database();
     let store = Arc::new(shared().open(&database));
