@@ -28,8 +28,8 @@
 //!   [`PostgresOptions::parse`] says what each `sslmode` means.
 //! - Statements are prepared once a connection. With a pooler in transaction mode between, write `prepare=unnamed` in
 //!   the address: a store that finds one opens in no other way.
-//! - Connections are 16 a store unless [`PostgresOptions::connections_max`] says otherwise, and one more for moments; the
-//!   sum over all processes must stay below the server's `max_connections`.
+//! - Connections are 16 a store unless [`PostgresOptions::connections_max`] says otherwise, and one more for
+//!   moments; the sum over all processes must stay below the server's `max_connections`.
 //!
 //! # Which servers
 //! Tested are PostgreSQL 15 to 18. With [`RowLocks::Exclusive`] the statements keep to what CockroachDB and YugabyteDB
