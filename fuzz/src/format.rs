@@ -15,7 +15,7 @@ pub fn format(data: &[u8]) {
     let (parameter, value) = text.split_once('\0').unwrap_or(("", text));
     match usize::from(choice) % 16 {
         // The inputs of the corpus choose below 240.
-        newer @ 0..=6 if choice >= 240 => {
+        newer @ 0..=8 if choice >= 240 => {
             agrees(NEWER[newer], &says_nothing_of(&format_of(NEWER[newer]), text), text)
         }
         simple @ 0..=10 => agrees(SIMPLE[simple], &says_nothing_of(&format_of(SIMPLE[simple]), text), text),
@@ -74,7 +74,7 @@ fn length(min: usize, more: usize, value: &str) {
 const SIMPLE: [&str; 11] =
     ["string", "number", "integer", "boolean", "url", "json", "uuid", "email", "hostname", "base64", "pem"];
 
-const NEWER: [&str; 8] = [
+const NEWER: [&str; 9] = [
     "uri",
     "connection_string",
     "hostname_with_underscore",
@@ -83,4 +83,5 @@ const NEWER: [&str; 8] = [
     "date_time",
     "semver",
     "pem_strict",
+    "bytes",
 ];

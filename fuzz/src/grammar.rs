@@ -27,7 +27,7 @@ pub(crate) fn agrees(format: &str, answer: &Result<(), FormatError>, value: &str
         "duration" => accepted == is_duration(value),
         "date_time" => accepted == is_date_time(value),
         "semver" => accepted == SEMVER.is_match(value),
-        "base64" => accepted == BASE64.is_match(value),
+        "base64" | "bytes" => accepted == BASE64.is_match(value),
         "pem" => accepted == is_pem(value),
         "pem_strict" => accepted == is_strict_pem(value),
         _ => false,

@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal, Read, Write};
 
 use strongroom::Secret;
+use strongroom::format::VALUE_BYTES_MAX;
 use zeroize::Zeroizing;
 
 use crate::failure::{Exit, Failure};
@@ -24,6 +25,9 @@ pub(crate) struct ValueArgs {
     /// Accept an empty value; on a terminal, set it without asking
     #[arg(long)]
     empty: bool,
+    /// Standard input is bytes, not text: it is stored in base64, as a variable of format `bytes` asks for
+    #[arg(long, conflicts_with = "empty")]
+    bytes: bool,
     #[command(flatten)]
     misplaced: Misplaced,
 }
@@ -43,8 +47,15 @@ impl ValueArgs {
 pub(crate) fn value(name: &str, args: &ValueArgs, output: &Output) -> Result<Secret, Failure> {
     args.refuse_misplaced(name)?;
     let value = match (can_prompt(), args.empty) {
+        (true, _) if args.bytes => {
+            return Err(Failure::usage("--bytes reads standard input, which is a terminal").next(format!(
+                "read a file: `strongroom set {} --bytes < FILE`; at the prompt, type base64 without --bytes",
+                printable(name)
+            )));
+        }
         (true, true) => Secret::from(""),
         (true, false) => prompt(&format!("Value of {}: ", printable(name)))?,
+        (false, _) if args.bytes => Secret::from_bytes(&read_bounded(BYTES_MAX)?),
         (false, _) => from_stdin(output)?,
     };
     // A command before the pipe that failed has written nothing.
@@ -57,8 +68,10 @@ pub(crate) fn value(name: &str, args: &ValueArgs, output: &Output) -> Result<Sec
 }
 
 fn from_stdin(output: &Output) -> Result<Secret, Failure> {
-    let value =
-        text(read_bounded()?).ok_or_else(|| Failure::invalid("the value on standard input is not UTF-8"))?;
+    let value = text(read_bounded(VALUE_BYTES_MAX)?).ok_or_else(|| {
+        Failure::invalid("the value on standard input is not UTF-8")
+            .next("nothing was written; --bytes stores bytes that are not text, in base64")
+    })?;
     if value.expose().ends_with('\n') {
         output.note("the value ends with a newline, which is kept; `printf %s` adds none");
     }
@@ -115,19 +128,29 @@ pub(crate) fn text(mut bytes: Zeroizing<Vec<u8>>) -> Option<Secret> {
     String::from_utf8(std::mem::take(&mut *bytes)).ok().map(Secret::from)
 }
 
-/// Reads one byte more than a value may have, enough to see that it is too long.
-fn read_bounded() -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(READ_BYTES_MAX));
-    let read = io::stdin().lock().take(READ_BYTES_MAX as u64).read_to_end(&mut bytes);
+/// Reads one byte more than a value may have, enough to see that it is too long. The buffer never moves, so that it
+/// leaves no copy behind.
+fn read_bounded(bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(bytes_max + 1));
+    let read = io::stdin().lock().take(bytes_max as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|error| Failure::new(Exit::Other, format!("standard input could not be read: {error}")))?;
-    if bytes.len() >= READ_BYTES_MAX {
-        return Err(Failure::invalid(format!("a value must be at most {} bytes", READ_BYTES_MAX - 1)));
+    if bytes.len() > bytes_max {
+        return Err(Failure::invalid(format!("a value must be at most {bytes_max} bytes")));
     }
     Ok(bytes)
 }
 
 /// Of the commands that read a value.
-const OPTIONS: &[&str] =
-    &["--account", "--workflow", "--empty", "--environment", "--org", "--store", "--url", "--json"];
-/// One more than the engine takes, so that the buffer never moves and leaves no copy behind.
-const READ_BYTES_MAX: usize = strongroom::format::VALUE_BYTES_MAX + 1;
+const OPTIONS: &[&str] = &[
+    "--account",
+    "--workflow",
+    "--empty",
+    "--bytes",
+    "--environment",
+    "--org",
+    "--store",
+    "--url",
+    "--json",
+];
+/// The most bytes whose base64 is not longer than a value may be.
+const BYTES_MAX: usize = VALUE_BYTES_MAX / 4 * 3;

@@ -42,6 +42,16 @@ impl Remote {
 }
 
 #[test]
+fn bytes_cross_the_wire_in_base64() {
+    let Remote { shell, server: _server } = Remote::with_rights(&OPERATOR);
+    shell.define("KEYTAB", "bytes");
+    shell.ok_with(b"\x05\x02\0\xff", &["set", "KEYTAB", "--bytes"]);
+    assert_eq!(shell.ok(&["get", "KEYTAB", "--reveal"]), "BQIA/w==");
+    let raw = shell.command(&["get", "KEYTAB", "--reveal", "--bytes"]).output().unwrap();
+    assert_eq!(raw.stdout, b"\x05\x02\0\xff");
+}
+
+#[test]
 fn a_variable_is_defined_set_resolved_listed_and_deleted() {
     let Remote { shell, server: _server } = Remote::start();
     for name in ["A,b c?&#%/é", "PORT"] {

@@ -16,6 +16,39 @@ fn a_value_keeps_its_exact_bytes() {
 }
 
 #[test]
+fn bytes_go_in_and_come_out_as_they_are_and_are_base64_where_text_is_shown() {
+    let shell = Shell::with_vault();
+    shell.ok(&["define", "KEYTAB", "--format", "bytes", "--encrypted"]);
+    shell.ok_with(b"\x05\x02\0\xff", &["set", "KEYTAB", "--bytes"]);
+    let raw = shell.command(&["get", "KEYTAB", "--reveal", "--bytes"]).output().unwrap();
+    assert_eq!((raw.status.code(), raw.stdout.as_slice()), (Some(0), b"\x05\x02\0\xff".as_slice()));
+    assert_eq!(shell.ok(&["get", "KEYTAB", "--reveal"]), "BQIA/w==");
+    assert_eq!(shell.json(&["get", "KEYTAB", "--reveal"])["value"], "BQIA/w==");
+    let exported = shell.ok(&["export", "--reveal"]);
+    shell.ok_with("BQIA/w==", &["set", "KEYTAB"]);
+    assert_eq!(shell.ok(&["export", "--reveal"]), exported);
+    assert!(exported.contains("BQIA/w=="));
+}
+
+#[test]
+fn bytes_are_refused_where_they_cannot_be_what_was_meant() {
+    let shell = Shell::with_vault();
+    shell.define("TEXT", "string");
+    shell.define("KEYTAB", "bytes");
+    let unmarked = shell.pipe(b"\xff\xfe", &["set", "KEYTAB"]);
+    assert!(unmarked.code == 4 && unmarked.stderr.contains("--bytes"), "{}", unmarked.stderr);
+    assert_eq!(shell.pipe("a text", &["set", "KEYTAB"]).code, 4, "a text that is no base64");
+    assert_eq!(shell.pipe("", &["set", "KEYTAB", "--bytes"]).code, 2);
+    assert_eq!(shell.pipe([0; 49_153], &["set", "KEYTAB", "--bytes"]).code, 4);
+    shell.ok_with([0; 49_152], &["set", "KEYTAB", "--bytes"]);
+    shell.ok_with("hunter2!", &["set", "TEXT"]);
+    let text = shell.run(&["get", "TEXT", "--reveal", "--bytes"]);
+    assert!(text.code == 4 && !text.stderr.contains("hunter2"), "{}", text.stderr);
+    assert_eq!(shell.run(&["--json", "get", "KEYTAB", "--reveal", "--bytes"]).code, 2);
+    assert_eq!(shell.run(&["get", "KEYTAB", "--bytes"]).code, 2);
+}
+
+#[test]
 fn resolve_answers_value_scope_and_what_is_shadowed() {
     let shell = Shell::with_vault();
     shell.ok(&["define", "REGION", "--format", "string", "--default", "eu"]);

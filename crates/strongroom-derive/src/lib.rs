@@ -4,10 +4,11 @@
 //!
 //! - its name is the field's in capitals, `PORT` for `port` and `TYPE` for `r#type`, unless
 //!   `#[variable(name = "...")]` says another;
-//! - its format is that of the type (`integer` for `u16`, `string` for `String` and `Secret`), unless
-//!   `#[variable(format = VarFormat::Url)]` says another, with any expression in which `?` takes errors of the engine;
+//! - its format is that of the type (`integer` for `u16`, `string` for `String` and `Secret`, `bytes` for
+//!   `SecretBytes`), unless `#[variable(format = VarFormat::Url)]` says another, with any expression in which `?` takes
+//!   errors of the engine;
 //! - its description is the doc comment;
-//! - a `Secret` makes it encrypted, and an `Option` optional;
+//! - a `Secret` or `SecretBytes` makes it encrypted, and an `Option` optional;
 //! - `#[variable(default = "8080")]` gives it a default, and `#[variable(scopes = Scopes::only(ScopeKind::Org))]` the
 //!   scopes at which a value is allowed.
 //!

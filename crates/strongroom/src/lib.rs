@@ -119,7 +119,7 @@ pub use model::{
     ValuePlace, ValueWritten, VariableDefinition, Version,
 };
 pub use scope::{Scope, ScopeKind, ScopePath, Scopes, UnknownScope};
-pub use secret::Secret;
+pub use secret::{NotBytes, Secret, SecretBytes};
 /// Implements [`Variables`] for a struct: the crate `strongroom-derive`.
 #[cfg(feature = "derive")]
 pub use strongroom_derive::Variables;

@@ -1,7 +1,9 @@
 //! `get`: the value at exactly one scope.
 
+use std::io::{self, IsTerminal as _};
+
 use serde::Serialize;
-use strongroom::{DefinitionName, Org, Scope, ScopeKind};
+use strongroom::{DefinitionName, Org, Scope, ScopeKind, Secret};
 use strongroom_http::control;
 
 use crate::client::{Call, Client};
@@ -19,6 +21,9 @@ pub(crate) struct Get {
     /// Show the value
     #[arg(long)]
     reveal: bool,
+    /// With --reveal, of a value in base64: the bytes that it stands for
+    #[arg(long, requires = "reveal")]
+    bytes: bool,
 }
 
 #[derive(Serialize)]
@@ -40,8 +45,8 @@ impl Get {
             return Err(suggest::undefined(org, name).await);
         };
         let found = org.value(definition.id, &scope).await?.ok_or_else(|| Failure::no_value(name, &scope))?;
-        if values == Values::Revealed && !output.is_json() {
-            return output.exact(found.value.expose());
+        if values == Values::Revealed && (self.bytes || !output.is_json()) {
+            return self.show_alone(&found.value, output);
         }
         let view = ValueView {
             id: found.id.to_string(),
@@ -67,8 +72,8 @@ impl Get {
             false => fetch("false")?,
         };
         let value = found.value.as_ref().filter(|_| self.reveal).map(|value| value.as_str());
-        if let Some(value) = value.filter(|_| !output.is_json()) {
-            return output.exact(value);
+        if let Some(value) = value.filter(|_| self.bytes || !output.is_json()) {
+            return self.show_alone(&Secret::from(value), output);
         }
         let view = ValueView {
             id: found.id,
@@ -81,6 +86,24 @@ impl Get {
             updated_at: found.updated_at,
         };
         view.show(&scope, output)
+    }
+}
+
+impl Get {
+    /// The value and nothing else.
+    fn show_alone(&self, value: &Secret, output: &Output) -> Result<(), Failure> {
+        if !self.bytes {
+            return output.exact(value.expose());
+        }
+        if output.is_json() || io::stdout().is_terminal() {
+            return Err(Failure::usage("--bytes writes bytes, which are for a pipe or a file")
+                .next("without it, base64 is shown"));
+        }
+        let bytes = value.to_bytes().map_err(|_| {
+            Failure::invalid(format!("the value of {} is not base64", self.name))
+                .next("--reveal without --bytes shows the text")
+        })?;
+        output.bytes(bytes.expose())
     }
 }
 

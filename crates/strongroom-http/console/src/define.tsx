@@ -6,7 +6,8 @@ import { Dialog, Field, Problem, say } from "./ui";
 
 export const FORMATS = [
   "string", "number", "integer", "boolean", "url", "uri", "connection_string", "json", "uuid", "email", "hostname",
-  "hostname_with_underscore", "ip", "duration", "date_time", "semver", "base64", "pem", "pem_strict", "enum", "pattern",
+  "hostname_with_underscore", "ip", "duration", "date_time", "semver", "base64", "bytes", "pem", "pem_strict", "enum",
+  "pattern",
 ];
 
 /** A format as the service reads it: its name, or an object for one with parameters. */

@@ -8,7 +8,8 @@ use crate::format::FormatError;
 
 /// The fewest and the most bytes of UTF-8 that a value may have, both included.
 ///
-/// A definition has them beside its format, and they work the same with every format.
+/// A definition has them beside its format, and they work the same with every format but
+/// [`Bytes`](super::VarFormat::Bytes), of which they count the bytes that the value stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(try_from = "Bounds"))]
 pub struct LengthBounds {
@@ -65,7 +66,11 @@ impl LengthBounds {
     /// # Errors
     /// The bounds, as a sentence; never the length that was found.
     pub fn check(&self, value: &str) -> Result<(), FormatError> {
-        if (self.min..=self.max).contains(&value.len()) {
+        self.check_len(value.len())
+    }
+
+    pub(crate) fn check_len(&self, len: usize) -> Result<(), FormatError> {
+        if (self.min..=self.max).contains(&len) {
             return Ok(());
         }
         Err(FormatError::new(format!("{} to {} bytes are required", self.min, self.max)))

@@ -24,6 +24,7 @@
 //! | `date_time` | a moment with its offset from UTC | RFC 3339, section 5.6 |
 //! | `semver` | a version of three numbers | Semantic Versioning 2.0.0 |
 //! | `base64` | padded, canonical, on one line | RFC 4648, section 4 |
+//! | `bytes` | the same; it stands for bytes, which [`SecretBytes`](crate::SecretBytes) are | RFC 4648, section 4 |
 //! | `pem` | one or more blocks, with any text around them | as OpenSSL reads |
 //! | `pem_strict` | the same with nothing around them | RFC 7468, section 3 (strict) |
 //! | `enum` | one of the given values | |
@@ -35,6 +36,8 @@
 //! - `ip`: no port, no prefix length, no zone and no brackets; numbers without leading zeros.
 //! - `duration`: units `w`, `d`, `h`, `m`, `s`, `ms`, `us` and `ns`, the largest first, with fractions; no sign, no
 //!   fractions in the form of ISO 8601.
+//! - `bytes`: bounds on the length of a value count the bytes; the limit of every value counts the text, so at most
+//!   49,152 bytes fit.
 //! - `pem`: lines of any length, headers, and white space at the end of lines; every block that begins is whole, and
 //!   has no `-` in it, where OpenSSL would stop reading.
 //! - `pem_strict`: lines of 64 that end with LF or CRLF, the last with or without; no headers.
@@ -116,6 +119,9 @@ pub enum VarFormat {
     Semver,
     /// Base64 with padding as in RFC 4648.
     Base64,
+    /// Bytes that need not be text, as [`SecretBytes`](crate::SecretBytes) are: stored in base64, with at least one
+    /// byte.
+    Bytes,
     /// PEM blocks as OpenSSL reads them, with any text around them.
     Pem,
     /// PEM blocks in the strict form of RFC 7468.
@@ -175,7 +181,7 @@ impl VarFormat {
             Self::Duration => duration::is_duration(value),
             Self::DateTime => date_time::is_date_time(value),
             Self::Semver => semver::is_semver(value),
-            Self::Base64 => base64::is_base64(value),
+            Self::Base64 | Self::Bytes => base64::is_base64(value),
             Self::Pem => pem::is_pem(value),
             Self::PemStrict => pem::is_strict_pem(value),
             Self::Enum(values) => values.contains(value),
@@ -211,11 +217,20 @@ impl VarFormat {
             Self::DateTime => "date_time",
             Self::Semver => "semver",
             Self::Base64 => "base64",
+            Self::Bytes => "bytes",
             Self::Pem => "pem",
             Self::PemStrict => "pem_strict",
             Self::Enum(_) => "enum",
             Self::Pattern(_) => "pattern",
             Self::Custom(format) => format.full_name(),
+        }
+    }
+
+    /// How many bytes `value` counts as where a definition bounds them: those that it stands for.
+    pub(crate) fn counted_bytes(&self, value: &str) -> usize {
+        match self {
+            Self::Bytes => base64::decoded_len(value),
+            _ => value.len(),
         }
     }
 
@@ -245,7 +260,7 @@ impl VarFormat {
             Self::Duration => "a duration such as 1h30m, or PT1H30M as in RFC 3339, is required",
             Self::DateTime => "a moment as in RFC 3339, for example 2026-01-31T09:30:00Z, is required",
             Self::Semver => "a version as in Semantic Versioning 2.0.0, for example 1.2.3-rc.1, is required",
-            Self::Base64 => "base64 with padding as in RFC 4648, section 4, is required",
+            Self::Base64 | Self::Bytes => "base64 with padding as in RFC 4648, section 4, is required",
             Self::Pem => "one PEM block or more, each whole, is required",
             Self::PemStrict => {
                 "PEM blocks with lines of 64 as in RFC 7468 and nothing around them are required"
@@ -299,7 +314,7 @@ impl FromStr for VarFormat {
 }
 
 /// The formats that take no parameters.
-const SIMPLE: [VarFormat; 19] = [
+const SIMPLE: [VarFormat; 20] = [
     VarFormat::String,
     VarFormat::Number,
     VarFormat::Integer,
@@ -319,4 +334,5 @@ const SIMPLE: [VarFormat; 19] = [
     VarFormat::Duration,
     VarFormat::DateTime,
     VarFormat::Semver,
+    VarFormat::Bytes,
 ];

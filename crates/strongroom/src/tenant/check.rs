@@ -81,7 +81,7 @@ pub(crate) fn value_form(
 
 fn form(definition: &VariableDefinition, value: &str, formats: &Formats) -> Result<(), FormatError> {
     if let Some(bounds) = &definition.length {
-        bounds.check(value)?;
+        bounds.check_len(definition.var_format.counted_bytes(value))?;
     }
     formats.validate(&definition.var_format, value)
 }

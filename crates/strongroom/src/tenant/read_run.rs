@@ -37,11 +37,12 @@ mod serde {
     use ::serde::forward_to_deserialize_any;
 
     use crate::model::{ReadError, Resolution, Resolved};
-    use crate::secret::Secret;
+    use crate::secret::{Secret, SecretBytes};
 
     impl Resolution {
         /// Reads the run into a struct whose fields are named like the definitions. A field that is a [`Secret`] stays
-        /// one; a list or struct is read from JSON; a field that is an `Option` or has a default may be absent.
+        /// one; [`SecretBytes`] are read from base64; a list or struct is read from JSON; a field that is an `Option`
+        /// or has a default may be absent.
         ///
         /// ```
         /// # strongroom_conformance::with_port(async |org| {
@@ -85,6 +86,13 @@ mod serde {
                 }
             }
             deserializer.deserialize_string(Text)
+        }
+    }
+
+    /// Reads base64, as [`Secret::to_bytes`] does.
+    impl<'de> Deserialize<'de> for SecretBytes {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            Secret::deserialize(deserializer)?.to_bytes().map_err(de::Error::custom)
         }
     }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::error::{Error, Invalid};
 use crate::format::{CustomFormats, Formats, VarFormat};
 use crate::model::{ReadError, Resolution, Resolved, VariableDefinition};
-use crate::secret::Secret;
+use crate::secret::{Secret, SecretBytes};
 use crate::tenant::check_stored_definition;
 
 /// The variables of a service as the fields of a struct. `#[derive(strongroom::Variables)]`, with the feature `derive`,
@@ -123,6 +123,22 @@ impl Variable for Secret {
 
     fn read(found: Option<&Resolved>, name: &str) -> Result<Self, ReadError> {
         Ok(present(found, name)?.value.expose().into())
+    }
+}
+
+impl Variable for SecretBytes {
+    const SECRET: bool = true;
+
+    fn format() -> VarFormat {
+        VarFormat::Bytes
+    }
+
+    fn fits(format: &VarFormat) -> bool {
+        matches!(format, VarFormat::Bytes | VarFormat::Base64)
+    }
+
+    fn read(found: Option<&Resolved>, name: &str) -> Result<Self, ReadError> {
+        present(found, name)?.value.to_bytes().map_err(|_| ReadError::Unfit(name.to_owned()))
     }
 }
 

@@ -43,6 +43,7 @@ fn all() -> Vec<VarFormat> {
         "duration",
         "date_time",
         "semver",
+        "bytes",
     ];
     let mut formats: Vec<VarFormat> = names.iter().map(|name| name.parse().unwrap()).collect();
     formats.push(VarFormat::UrlWithScheme(UrlSchemes::new(["https"]).unwrap()));

@@ -11,6 +11,7 @@ mod audit_kept;
 mod backup;
 mod backup_files;
 mod bound;
+mod bytes;
 mod cached_keys;
 mod caches;
 mod checkpoint;

@@ -222,6 +222,7 @@ fn refusing_formats() -> Vec<VarFormat> {
         "duration",
         "date_time",
         "semver",
+        "bytes",
     ];
     let mut formats: Vec<VarFormat> = names.iter().map(|name| name.parse().unwrap()).collect();
     formats.push(VarFormat::UrlWithScheme(UrlSchemes::new(["https"]).unwrap()));

@@ -74,6 +74,7 @@ fn every_format_comes_back() {
         "duration",
         "date_time",
         "semver",
+        "bytes",
     ] {
         same(&name.parse::<VarFormat>().unwrap(), &json!(name));
     }

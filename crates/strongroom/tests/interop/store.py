@@ -324,7 +324,7 @@ def var_format(entries):
         },
     }
     simple = "string number integer boolean url json uuid email hostname base64 pem pem_strict".split()
-    simple += "uri connection_string hostname_with_underscore ip duration date_time semver".split()
+    simple += "uri connection_string hostname_with_underscore ip duration date_time semver bytes".split()
     custom = re.fullmatch("custom:[a-z][a-z0-9_]{0,63}", name)
     require(name in more or name in simple or custom, "an unknown format")
     return fields(entries, {0: ("name", TEXT), **more.get(name, {})})

@@ -60,6 +60,7 @@ enum FormatName {
     DateTime,
     Semver,
     Base64,
+    Bytes,
     Pem,
     PemStrict,
     Enum,
