@@ -1,7 +1,9 @@
-//! Many tasks live on the tokens of a hostile provider: each expiry is one exchange, and no token is shown twice.
+//! Many tasks live on the tokens of a hostile provider: each expiry is one exchange, and no token is shown twice. The
+//! third number of `REFRESH_SIZE` says how many expiries there are; `scripts/refresh` sets it.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::env;
 use std::thread;
 use std::time::Duration;
 
@@ -12,8 +14,8 @@ use strongroom_redb::RedbStore;
 
 #[test]
 fn each_expiry_is_one_exchange_and_no_token_is_shown_twice() {
-    let app = block_on(connected()).unwrap();
-    let server = TokenServer::new(11, EXPIRIES);
+    let (app, expiries) = (block_on(connected()).unwrap(), expiries());
+    let server = TokenServer::new(11, expiries);
     let client = Client { server: &server, app: &app };
     client.connect_again(0);
     // The pauses pass at once: as many as a real timer would make in a day.
@@ -24,10 +26,11 @@ fn each_expiry_is_one_exchange_and_no_token_is_shown_twice() {
         }
     });
     let counts = server.counts();
+    println!("{counts:?}");
     assert_eq!((counts.replays, counts.voids), (0, 0), "{counts:?}");
     // Nothing but a lost answer makes the customer connect again.
     assert_eq!(counts.consents, 1 + counts.lost, "{counts:?}");
-    assert_eq!((counts.expiries, counts.exchanges), (EXPIRIES, EXPIRIES), "{counts:?}");
+    assert_eq!((counts.expiries, counts.exchanges), (expiries, expiries), "{counts:?}");
     let held = block_on(app.get_all()).unwrap();
     assert_eq!((number_of(&held), held.refresh), (server.current(), RefreshState::Idle));
 }
@@ -71,5 +74,9 @@ impl TokenClient for Client<'_> {
     }
 }
 
+fn expiries() -> u64 {
+    let asked = env::var("REFRESH_SIZE").unwrap_or_else(|_| "1 16 200 0".into());
+    asked.split_whitespace().nth(2).unwrap().parse().unwrap()
+}
+
 const TASKS: usize = 16;
-const EXPIRIES: u64 = 200;
