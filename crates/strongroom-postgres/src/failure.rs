@@ -159,6 +159,13 @@ pub(crate) fn unsupported(message: &'static str) -> StoreError {
     StoreError::new(StoreErrorKind::Unsupported, message)
 }
 
+/// An answer of which another driver has the SQLSTATE.
+#[cfg(feature = "sqlx-0_8")]
+pub(crate) fn of_sqlstate(code: &str) -> StoreError {
+    let (kind, message) = kind_of(code);
+    StoreError::new(kind, message).with_source(Code(code.to_owned()))
+}
+
 fn of_answer(error: Error) -> StoreError {
     let (kind, message) = kind_of(code(&error).unwrap_or_default());
     StoreError::new(kind, message).with_cause(error)

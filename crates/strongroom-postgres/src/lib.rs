@@ -52,6 +52,8 @@ mod parameter;
 mod pipeline;
 mod plan_statement;
 mod plans;
+#[cfg(feature = "sqlx-0_8")]
+mod plans_sqlx;
 mod pooler;
 mod read;
 mod readers;

@@ -93,12 +93,18 @@ impl PlanStatement {
     /// [`PlanError::Moved`], also for a plan that was applied before; [`PlanError::AnotherVault`]; [`PlanError::Store`]
     /// with `Unsupported` in a session whose `synchronous_commit` is off.
     pub fn outcome(&self, answer: &[(i64, i64)]) -> Result<(), PlanError> {
-        refuse_elsewhere(answer)?;
-        match answer.iter().find(|(batch, _)| *batch != PUT) {
+        match self.failed(answer)? {
             // Without the stored rows, one that was applied looks like one whose ground has moved.
-            Some((_, place)) => Err(self.plan.moved(usize::try_from(place - 1).unwrap_or_default())),
+            Some(failed) => Err(self.plan.moved(failed)),
             None => Ok(()),
         }
+    }
+
+    /// The expectation that failed first.
+    pub(crate) fn failed(&self, answer: &[(i64, i64)]) -> Result<Option<usize>, PlanError> {
+        refuse_elsewhere(answer)?;
+        let failed = answer.iter().find(|(batch, _)| *batch != PUT);
+        Ok(failed.map(|(_, place)| usize::try_from(place - 1).unwrap_or_default()))
     }
 }
 

@@ -85,6 +85,11 @@ impl Plans {
         PlanStatement::new(self.sql.apply_plan.clone(), plan)
     }
 
+    #[cfg(feature = "sqlx-0_8")]
+    pub(crate) fn get(&self) -> &str {
+        &self.sql.get
+    }
+
     /// Why a plan was refused, by what is stored.
     async fn refusal(
         &self,
@@ -129,7 +134,7 @@ fn refused(error: Error) -> PlanError {
 }
 
 /// SQLSTATE of every statement after one that failed.
-const IN_FAILED_TRANSACTION: &str = "25P02";
+pub(crate) const IN_FAILED_TRANSACTION: &str = "25P02";
 
 impl std::fmt::Debug for Plans {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

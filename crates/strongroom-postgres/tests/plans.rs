@@ -324,3 +324,56 @@ fn another_driver_applies_a_plan_by_its_statement() {
         assert_eq!(host.token(1).await.as_deref(), Some("t"));
     });
 }
+
+#[cfg(feature = "sqlx-0_8")]
+#[test]
+fn a_plan_is_applied_in_a_transaction_of_sqlx() {
+    use sqlx_0_8::postgres::PgConnectOptions;
+    use sqlx_0_8::{Connection as _, Executor as _, PgConnection};
+    run(async {
+        let host = Host::new().await;
+        let options =
+            PgConnectOptions::new_without_pgpass().socket(shared().socket_dir()).username("strongroom");
+        let options = options.database(&host.database);
+        let mut client = PgConnection::connect_with(&options).await.unwrap();
+        let (plan, late) = (host.plan_to_set(1, "t").await, host.plan_to_set(1, "late").await);
+
+        let mut transaction = client.begin().await.unwrap();
+        host.plans.apply_in_sqlx(&mut transaction, &plan).await.unwrap();
+        assert_eq!(host.token(1).await, None, "nobody else sees it yet");
+        transaction.rollback().await.unwrap();
+        assert_eq!(host.token(1).await, None);
+
+        let mut transaction = client.begin().await.unwrap();
+        transaction.execute("INSERT INTO users VALUES (1, 'm')").await.unwrap();
+        host.plans.apply_in_sqlx(&mut transaction, &plan).await.unwrap();
+        transaction.commit().await.unwrap();
+        assert_eq!(host.token(1).await.as_deref(), Some("t"));
+
+        let mut transaction = client.begin().await.unwrap();
+        let again = host.plans.apply_in_sqlx(&mut transaction, &plan).await;
+        assert!(matches!(again, Err(PlanError::Applied)), "{again:?}");
+        let moved = host.plans.apply_in_sqlx(&mut transaction, &late).await;
+        assert!(matches!(moved, Err(PlanError::Moved(_))), "{moved:?}");
+        let foreign = Host::new().await.plan_to_set(1, "t").await;
+        let foreign = host.plans.apply_in_sqlx(&mut transaction, &foreign).await;
+        assert!(matches!(foreign, Err(PlanError::AnotherVault)), "{foreign:?}");
+        // After a refusal the transaction is usable; after an error of the server it is not.
+        transaction.execute("INSERT INTO users VALUES (2, 'm')").await.unwrap();
+        transaction.execute("SELECT 1 / 0").await.unwrap_err();
+        let aborted = host.plans.apply_in_sqlx(&mut transaction, &plan).await;
+        assert!(matches!(aborted, Err(PlanError::Aborted)), "{aborted:?}");
+        transaction.rollback().await.unwrap();
+
+        client.execute("SET synchronous_commit = off").await.unwrap();
+        let plan = host.plan_to_set(3, "t").await;
+        let mut transaction = client.begin().await.unwrap();
+        let unsure = host.plans.apply_in_sqlx(&mut transaction, &plan).await;
+        let kind =
+            |error: PlanError| if let PlanError::Store(error) = error { Some(error.kind()) } else { None };
+        assert_eq!(unsure.map_err(kind), Err(Some(StoreErrorKind::Unsupported)));
+        transaction.execute("SET TRANSACTION READ ONLY").await.unwrap();
+        let refused = host.plans.apply_in_sqlx(&mut transaction, &plan).await;
+        assert_eq!(refused.map_err(kind), Err(Some(StoreErrorKind::Unavailable)));
+    });
+}
