@@ -200,7 +200,11 @@ impl Work {
             Self::Rotate(Rotate::Root(root)) => block_on(root.run(&config, output)),
             in_session => block_on(async {
                 let session = Session::open(&config, output).await?;
-                let done = in_session.in_session(&session, &config, output).await;
+                let noted = session.note_operation(in_session.operation()).await;
+                let done = match noted {
+                    Ok(()) => in_session.in_session(&session, &config, output).await,
+                    Err(failure) => Err(failure),
+                };
                 session.finish(done, output).await
             }),
         }?;
@@ -269,6 +273,20 @@ impl Work {
             _ => {}
         }
         self
+    }
+
+    /// What it does to the vault as a whole, for the audit.
+    fn operation(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Slot(SlotCommand::Add(_)) => "slot add",
+            Self::Slot(SlotCommand::Change(_)) => "slot change",
+            Self::Slot(SlotCommand::Remove(_)) => "slot remove",
+            Self::Job(job) if !matches!(job, JobCommand::List) => "job",
+            Self::Rotate(Rotate::Data(_)) => "rotate data",
+            Self::Backup(_) => "backup",
+            Self::Migrate(_) => "migrate",
+            _ => return None,
+        })
     }
 
     /// The variable that it works on, if that has to be there.

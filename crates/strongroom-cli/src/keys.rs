@@ -67,11 +67,16 @@ pub(crate) fn existing(config: &Config, output: &Output) -> Result<Unlock, Failu
     existing_key(config, output)?.unlock()
 }
 
-/// The key of an existing vault from its file, without a word or a question; `None` if there is no such file.
-pub(crate) fn existing_unattended(config: &Config) -> Option<Unlock> {
-    let default = || config.default_key_file().ok().flatten().map(KeySource::RootKeyFile);
-    let source = config.key.clone().or_else(default)?;
-    Key::read(&source, &Output::new(true)).ok()?.unlock().ok()
+/// The key of an existing vault from its file, without a question.
+pub(crate) fn existing_unattended(config: &Config) -> Result<Unlock, Failure> {
+    let source = match &config.key {
+        Some(source) => source.clone(),
+        None => {
+            let file = config.default_key_file()?;
+            KeySource::RootKeyFile(file.ok_or_else(|| Failure::usage("no key was given for the vault"))?)
+        }
+    };
+    Key::read(&source, &Output::new(true))?.unlock()
 }
 
 /// The same, to be used more than once.

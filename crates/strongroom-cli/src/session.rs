@@ -1,7 +1,7 @@
 //! The vault of a command: opened, used, closed.
 
 use strongroom::store::{KeyRange, ReadBatch, Scan};
-use strongroom::{Environment, Error, Org, OrgId, Store, Unlock, Vault, VaultOptions, WrongStore};
+use strongroom::{AuditNote, Environment, Error, Org, OrgId, Store, Unlock, Vault, VaultOptions, WrongStore};
 use strongroom_http::{MeasuredStore, Metrics};
 use strongroom_socket::{Door, DoorStore};
 
@@ -64,7 +64,10 @@ impl Session {
     /// Opens the existing vault once more, on a store that this process serves.
     pub(crate) async fn reopen(config: &Config, store: DoorStore, metrics: &Metrics) -> Result<Vault, Error> {
         // Nobody may be at the terminal.
-        let unlock = keys::existing_unattended(config).ok_or(Error::WrongKey)?;
+        let unlock = keys::existing_unattended(config).map_err(|failure| {
+            Output::new(true).warn(&format!("the vault cannot be opened with its new root key: {failure}"));
+            Error::WrongKey
+        })?;
         store.share();
         observed(config, metrics).open(MeasuredStore::new(store, metrics.vault()), unlock).await
     }
@@ -117,6 +120,13 @@ impl Session {
     }
 
     /// Moves the mark of the store on if the command may have written, makes everything durable and releases the store.
+    /// Notes in the audit what begins, if it is about the vault as a whole.
+    pub(crate) async fn note_operation(&self, what: Option<&str>) -> Result<(), Failure> {
+        let note = what.map(AuditNote::vault_operated);
+        self.org.note(note.as_slice()).await?;
+        Ok(())
+    }
+
     /// Fails as the command did: one that failed leaves the mark as it is, since most such commands wrote nothing.
     pub(crate) async fn finish<T>(mut self, done: Result<T, Failure>, output: &Output) -> Result<T, Failure> {
         if self.writes && done.is_ok() {

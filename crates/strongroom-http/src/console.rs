@@ -10,7 +10,7 @@ use axum::response::{AppendHeaders, IntoResponse};
 use axum::routing::{get, post};
 
 use crate::auth::{Admitted, Right};
-use crate::caller::{admit_key, count_key};
+use crate::caller::{admit_key, count_key, note};
 use crate::connection::OwnTls;
 use crate::error::Failure;
 use crate::load::RequestPermit;
@@ -64,6 +64,7 @@ async fn log_in(State(service): State<Service>, parts: Parts) -> Result<impl Int
     from_own_page(headers)?;
     let permit = RequestPermit::of(&parts.extensions)?;
     let admitted = admit_key(&service, &permit, headers).await?;
+    note(&format!("api-key:{}", admitted.id));
     if !admitted.grant.has(Right::Read) {
         return Err(Failure::lacks(Right::Read.as_str()));
     }

@@ -107,6 +107,10 @@ impl Failure {
         if matches!(error, Error::RootRotated) {
             return Self::root_rotated();
         }
+        if matches!(error, Error::RotationUnderway | Error::Slot(_)) {
+            // The operator who reads it is the one to act.
+            return Self::bad_request(error.to_string());
+        }
         let found = ErrorStatus::of(error);
         let status = StatusCode::from_u16(found.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if status.is_server_error() {
@@ -146,7 +150,8 @@ impl Failure {
         Self::too_many_requests(Duration::from_secs(1))
     }
 
-    /// 503: nothing was done; the same request may succeed later.
+    /// 503: the same request may succeed later. Nothing was done, unless it took too long: then its write may have been
+    /// made.
     pub(crate) fn overloaded() -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         let failure =
@@ -176,7 +181,8 @@ impl Failure {
         Self::new(status, ErrorCode::ServerError, message)
     }
 
-    /// 507: nothing was written, and reads continue.
+    /// 507: nothing was written, but for a write during which the store had to be opened again and could not be. Reads
+    /// continue.
     pub(crate) fn disk_full() -> Self {
         let message = "The disk of the store is full: free some space, and writes resume by themselves";
         let code = ErrorCode::InternalServerError;

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -79,12 +79,14 @@ impl tower::Service<Request> for Observed {
                 let answer = seen.trace.around(answer);
                 answer.await
             };
+            // Without what a refusal is held back for, which would look like a slow answer.
+            let time = seen.start.elapsed();
             if response.status() == StatusCode::TOO_MANY_REQUESTS && !service.is_draining() {
                 permit.hold_back().await;
             }
             let is_read = seen.method == Method::GET;
             let response = if is_read { permit.count_answer(response) } else { response };
-            Ok(seen.finish(&service, &span, response))
+            Ok(seen.finish(&service, &span, time, response))
         })
     }
 }
@@ -138,7 +140,7 @@ impl Seen {
     }
 
     /// Counts and logs the response, and adds the headers that every response has.
-    fn finish(self, service: &Service, span: &Span, mut response: Response) -> Response {
+    fn finish(self, service: &Service, span: &Span, time: Duration, mut response: Response) -> Response {
         if response.extensions().get::<RootRotated>().is_some() {
             service.take_up_root();
         }
@@ -151,7 +153,7 @@ impl Seen {
         if let Ok(id) = HeaderValue::try_from(self.id) {
             headers.insert(REQUEST_ID, id);
         }
-        let (status, time) = (response.status(), self.start.elapsed());
+        let status = response.status();
         service.inner.metrics.answered(&self.method, self.route, status, time);
         #[cfg(feature = "otel")]
         self.trace.end(status);

@@ -79,24 +79,32 @@ impl ReadNotes {
     /// most.
     pub(crate) async fn write(&self, now_ms: u64, open: impl Fn(OrgId, Environment) -> Org) -> Written {
         let _writing = self.writing.lock().await;
-        let of = std::mem::take(&mut self.lock().of);
+        let callers: Vec<_> = self.lock().of.keys().cloned().collect();
         let mut all = Written { lost: 0, result: Ok(()) };
-        for (caller, Unwritten { mut notes, failed_at_ms }) in of {
-            let (written, result) = write_of(&open, &caller, &notes).await;
+        for caller in callers {
+            // They stay where they are until they are written, since this future may be dropped. New ones come behind.
+            let notes =
+                self.lock().of.get(&caller).map(|unwritten| unwritten.notes.clone()).unwrap_or_default();
+            let (mut settled, result) = write_of(&open, &caller, &notes).await;
             let mut waiting = self.lock();
-            waiting.settle(&caller.0, written);
-            let Err(error) = result else { continue };
-            all.result = Err(error);
-            notes.drain(..written);
-            let failed_at_ms = failed_at_ms.filter(|_| written == 0).unwrap_or(now_ms);
-            if now_ms.saturating_sub(failed_at_ms) > FAILING_MS_MAX {
-                // An org that takes no events, as one whose quota is full, gives the room of its notes back.
-                waiting.settle(&caller.0, notes.len());
-                all.lost += notes.len();
-                continue;
+            let Some(unwritten) = waiting.of.get_mut(&caller) else { continue };
+            if let Err(error) = result {
+                all.result = Err(error);
+                let failed_at_ms = unwritten.failed_at_ms.filter(|_| settled == 0).unwrap_or(now_ms);
+                unwritten.failed_at_ms = Some(failed_at_ms);
+                if now_ms.saturating_sub(failed_at_ms) > FAILING_MS_MAX {
+                    // An org that takes no events, as one whose quota is full, gives the room of its notes back.
+                    all.lost += notes.len() - settled;
+                    settled = notes.len();
+                }
+            } else {
+                unwritten.failed_at_ms = None;
             }
-            notes.extend(waiting.of.remove(&caller).unwrap_or_default().notes);
-            waiting.of.insert(caller, Unwritten { notes, failed_at_ms: Some(failed_at_ms) });
+            unwritten.notes.drain(..settled);
+            if unwritten.notes.is_empty() {
+                waiting.of.remove(&caller);
+            }
+            waiting.settle(&caller.0, settled);
         }
         all
     }

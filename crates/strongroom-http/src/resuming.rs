@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use strongroom::store::{
-    Capabilities, Committed, Op, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
+    Capabilities, Committed, Expect, Key, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, Versioned,
+    WriteBatch,
 };
 use tokio::sync::RwLock;
 
@@ -106,6 +107,17 @@ impl ResumingStore {
         }
     }
 
+    async fn reopen_if_closed(&self) -> Result<(), StoreError> {
+        let closed = {
+            let current = self.current.read().await;
+            current.store.is_none().then_some(current.number)
+        };
+        match closed {
+            Some(number) => self.reopen(number).await,
+            None => Ok(()),
+        }
+    }
+
     async fn try_read(&self, request: &ReadBatch) -> (u64, Result<ReadSet, StoreError>) {
         let current = self.current.read().await;
         let answer = match &current.store {
@@ -124,31 +136,23 @@ impl ResumingStore {
         (current.number, answer)
     }
 
-    /// Whether a batch on which the handle ended was written: nothing of the old handle can land any more.
-    async fn find_out(&self, batch: &WriteBatch, cause: StoreError) -> Result<Committed, StoreError> {
-        let (mut puts, mut deletes) =
-            (batch.ops.iter().filter(|op| matches!(op, Op::Put(..))), batch.ops.iter());
-        let Some(op) = puts.next().or_else(|| deletes.next()) else { return Err(not_written(cause)) };
-        let request = ReadBatch { gets: vec![op.key().clone()], scans: Vec::new() };
-        let found = self.try_read(&request).await.1.ok().and_then(|set| set.gets.into_iter().next());
-        match (op, found) {
-            // Every sealed row has a nonce of its own, so that nobody else wrote the same.
-            (Op::Put(_, ours), Some(Some(row))) if row.value == *ours => {
-                Ok(Committed { revision: row.revision })
-            }
-            (Op::Put(..), Some(_)) | (Op::Delete(_), Some(Some(_))) => Err(not_written(cause)),
-            (Op::Delete(_), Some(None)) | (_, None) => {
-                let message = "the write may or may not have been made: the store had to be opened again";
-                Err(StoreError::new(StoreErrorKind::Indeterminate, message).with_source(cause))
-            }
-        }
+    /// What is to be said of a batch on which the handle ended. Nothing of the old handle can land any more. So the
+    /// batch was not written if a row that it changes is still as it expects it. Otherwise whoever sent it has to find
+    /// out: rows that it shares with other batches, such as the epoch, prove nothing.
+    async fn find_out(&self, batch: &WriteBatch, cause: StoreError) -> StoreError {
+        let changes = |key: &Key| batch.ops.iter().any(|op| op.key() == key);
+        let telling = batch.expect.iter().filter(|(key, expect)| *expect != Expect::Exists && changes(key));
+        let (keys, expected): (Vec<_>, Vec<_>) = telling.cloned().unzip();
+        let request = ReadBatch { gets: keys, scans: Vec::new() };
+        let found = self.try_read(&request).await.1.map(|set| set.gets).unwrap_or_default();
+        let holds = |(expect, row): (&Expect, Option<Versioned>)| expect.holds(row.map(|row| row.revision));
+        if expected.iter().zip(found).any(holds) { not_written(cause) } else { unknown(cause) }
     }
 
     /// Refuses writes for a while, so that not every one of them costs an opening.
-    fn pause_writes(&self, cause: &StoreError) -> StoreError {
+    fn pause_writes(&self, cause: &StoreError) {
         let why = Arc::new(not_written(copy_of(cause)));
         self.trouble().no_writes = Some((Instant::now() + PAUSE, why));
-        copy_of(cause)
     }
 
     fn refuse_paused(&self) -> Result<(), StoreError> {
@@ -182,11 +186,17 @@ impl Store for ResumingStore {
 
     async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
         self.refuse_paused()?;
+        // Before anything is sent, so that its error is that of a write that was not made.
+        self.reopen_if_closed().await?;
         match self.try_commit(&batch).await {
             (number, Err(error)) if error.kind() == StoreErrorKind::Poisoned => {
-                let cause = self.pause_writes(&error);
-                self.reopen(number).await?;
-                self.find_out(&batch, cause).await
+                self.pause_writes(&error);
+                match self.reopen(number).await {
+                    Ok(()) => Err(self.find_out(&batch, error).await),
+                    // Only the second may know that the disk is full.
+                    Err(again) if full_disk(&again).is_some() => Err(unknown(again)),
+                    Err(_) => Err(unknown(error)),
+                }
             }
             (_, answer) => answer,
         }
@@ -247,6 +257,11 @@ fn not_written(cause: StoreError) -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable, message).with_source(cause)
 }
 
+fn unknown(cause: StoreError) -> StoreError {
+    let message = "the write may or may not have been made: the store had to be opened again";
+    StoreError::new(StoreErrorKind::Indeterminate, message).with_source(cause)
+}
+
 fn poisoned() -> StoreError {
     StoreError::new(StoreErrorKind::Poisoned, "the store is not open")
 }
@@ -264,7 +279,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 mod tests {
     use std::io::ErrorKind;
 
-    use strongroom::store::Key;
+    use std::pin::Pin;
+
+    use strongroom::{Error, Scope, VarFormat, VariableDefinition};
     use strongroom_memory::MemoryStore;
 
     use super::*;
@@ -330,9 +347,12 @@ mod tests {
         ResumingStore::open(open, &StoreHealth::default()).unwrap()
     }
 
-    fn put(value: &str) -> Arc<WriteBatch> {
-        let mut batch = WriteBatch::default();
-        batch.put(Key::from(b"k".as_slice()), value.as_bytes().to_vec());
+    /// What writes a row that is there as this says, beside one that is the same in every batch.
+    fn put(value: &str, expect: Expect) -> Arc<WriteBatch> {
+        let (key, shared) = (Key::from(b"k".as_slice()), Key::from(b"shared".as_slice()));
+        let mut batch = WriteBatch { expect: vec![(key.clone(), expect)], ..WriteBatch::default() };
+        batch.put(shared, Vec::new());
+        batch.put(key, value.as_bytes().to_vec());
         Arc::new(batch)
     }
 
@@ -341,22 +361,29 @@ mod tests {
         store.read(&request).await.unwrap().gets.remove(0).unwrap().value
     }
 
+    /// An org of a vault on such a store.
+    async fn org(end: &Arc<Mutex<Option<End>>>) -> strongroom::Org {
+        let key = strongroom::Unlock::raw_key(strongroom::RawKey::from_bytes([7; 32]));
+        let vault = strongroom::Vault::create(store(end), key).await.unwrap();
+        vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), strongroom::Environment::test())
+    }
+
     #[tokio::test]
     async fn on_a_full_disk_reads_go_on_and_writes_say_so_until_there_is_room() {
         let end = Arc::new(Mutex::new(None));
         let store = store(&end);
-        store.commit(put("1")).await.unwrap();
+        let first = store.commit(put("1", Expect::Absent)).await.unwrap().revision;
         assert!(!store.capabilities().shared);
         *end.lock().unwrap() = Some(End::Full);
         for _ in 0..2 {
-            let refused = store.commit(put("2")).await.unwrap_err();
+            let refused = store.commit(put("2", Expect::Revision(first))).await.unwrap_err();
             assert_eq!(refused.kind(), StoreErrorKind::Unavailable);
             assert_eq!(full_disk(&refused), Some(ErrorKind::StorageFull));
             assert_eq!(read(&store).await, b"1");
         }
         assert!(store.capabilities().shared, "another process may have had it in between");
         *end.lock().unwrap() = None;
-        while store.commit(put("3")).await.is_err() {
+        while store.commit(put("3", Expect::Revision(first))).await.is_err() {
             tokio::task::yield_now().await;
         }
         assert_eq!(read(&store).await, b"3");
@@ -364,9 +391,63 @@ mod tests {
 
     #[tokio::test]
     async fn a_write_that_was_made_although_its_handle_ended_is_acknowledged() {
-        let end = Arc::new(Mutex::new(Some(End::Written)));
-        let store = store(&end);
-        store.commit(put("1")).await.unwrap();
-        assert_eq!(read(&store).await, b"1");
+        let end = Arc::new(Mutex::new(None));
+        let org = org(&end).await;
+        org.define(VariableDefinition::new("A", VarFormat::String)).await.unwrap();
+        *end.lock().unwrap() = Some(End::Written);
+        org.set_value("A", Scope::Org, "1").await.unwrap();
+        *end.lock().unwrap() = None;
+        assert_eq!(org.value("A", Scope::Org).await.unwrap().unwrap().value.expose(), "1");
+    }
+
+    #[tokio::test]
+    async fn no_write_of_a_full_disk_is_acknowledged() {
+        let end = Arc::new(Mutex::new(None));
+        let org = org(&end).await;
+        for name in ["A", "B"] {
+            org.define(VariableDefinition::new(name, VarFormat::String)).await.unwrap();
+            org.set_value(name, Scope::Org, "1").await.unwrap();
+        }
+        let new = || VariableDefinition::new("C", VarFormat::String);
+        let refused: [Pin<Box<dyn Future<Output = Result<(), Error>>>>; 4] = [
+            Box::pin(async { org.define(new()).await.map(drop) }),
+            Box::pin(async { org.set_value("A", Scope::Org, "2").await.map(drop) }),
+            Box::pin(async { org.delete_value("A", Scope::Org).await.map(drop) }),
+            Box::pin(async { org.delete_definition("B").await.map(drop) }),
+        ];
+        for write in refused {
+            *end.lock().unwrap() = Some(End::Full);
+            let refused = write.await.unwrap_err();
+            assert_eq!(crate::ErrorStatus::of(&refused).status, 507, "{refused:?}");
+            // Past the pause after it.
+            *end.lock().unwrap() = None;
+            tokio::time::sleep(PAUSE).await;
+        }
+        assert!(org.definition("C").await.unwrap().is_none());
+        for name in ["A", "B"] {
+            assert_eq!(org.value(name, Scope::Org).await.unwrap().unwrap().value.expose(), "1");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_whose_store_cannot_be_opened_again_may_have_been_made() {
+        let end = Arc::new(Mutex::new(None));
+        let (opened, disk) = (AtomicBool::new(false), Arc::new(MemoryStore::new()));
+        let open = {
+            let end = Arc::clone(&end);
+            move || -> Result<Arc<dyn Store>, StoreError> {
+                if opened.swap(true, Ordering::Relaxed) {
+                    return Err(StoreError::new(StoreErrorKind::Unavailable, "not now"));
+                }
+                let (disk, end) = (Arc::clone(&disk), Arc::clone(&end));
+                Ok(Arc::new(Fragile { disk, end, ended: AtomicBool::new(false) }))
+            }
+        };
+        let store = ResumingStore::open(open, &StoreHealth::default()).unwrap();
+        *end.lock().unwrap() = Some(End::Written);
+        let kind = async || store.commit(put("1", Expect::Absent)).await.unwrap_err().kind();
+        assert_eq!(kind().await, StoreErrorKind::Indeterminate);
+        tokio::time::sleep(PAUSE).await;
+        assert_eq!(kind().await, StoreErrorKind::Unavailable, "the next was never sent");
     }
 }

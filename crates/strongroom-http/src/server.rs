@@ -15,7 +15,8 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 use tower::Layer as _;
 
 #[cfg(feature = "tls")]
@@ -26,7 +27,8 @@ use crate::router::router;
 use crate::service::Service;
 
 /// Serves `service` on `listener` until `stop` is ready. Then it accepts only the connections that wait already,
-/// answers every request that has come, and returns, at the latest after the limits' drain time.
+/// answers every request that has come, and returns: at the latest after the limits' drain time, when it cuts off what
+/// is left, and five seconds for notes of reads.
 ///
 /// Put TLS in front of it, or use `serve_tls`. It speaks only HTTP/1.1, so that no layer below it ever logs a header.
 pub async fn serve(listener: TcpListener, service: Service, stop: impl Future<Output = ()>) {
@@ -69,6 +71,8 @@ async fn serve_by<S, F>(
         .max_buf_size(limits.header_bytes_max.saturating_mul(2).max(BUFFER_BYTES_MIN));
     let permits = Arc::new(Semaphore::new(limits.connections_max));
     let connections = GracefulShutdown::new();
+    // Dropped when this function ends, also when it is dropped itself: no connection goes on without its server.
+    let (served, is_served) = watch::channel(());
     let next = async || {
         // The permit comes first, so that a connection too many waits in the listener's queue and not in memory.
         let permit = Arc::clone(&permits).acquire_owned().await;
@@ -81,11 +85,20 @@ async fn serve_by<S, F>(
         let app = Extension(ConnectInfo::<SocketAddr>(peer)).layer(app.clone());
         let stream = Patient::new(stream, limits.send_timeout);
         let (http, watcher, prepared) = (http.clone(), connections.watcher(), prepare(stream));
+        let mut is_served = is_served.clone();
         tokio::spawn(async move {
-            if let Some(stream) = prepared.await {
-                let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
-                // An error is the client's: it went away, or broke the protocol.
-                let _ = watcher.watch(connection).await;
+            let answer = async {
+                if let Some(stream) = prepared.await {
+                    let connection =
+                        http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+                    // An error is the client's: it went away, or broke the protocol.
+                    let _ = watcher.watch(connection).await;
+                }
+            };
+            tokio::select! {
+                () = answer => {}
+                // Nothing is ever sent: it ends.
+                _ = is_served.changed() => {}
             }
             drop((permit, place));
         });
@@ -98,17 +111,20 @@ async fn serve_by<S, F>(
         }
     }
     service.drain();
+    let deadline = Instant::now() + limits.drain_timeout;
     // A client in the listener's queue believes it is connected, and may have sent its request.
     for _ in 0..QUEUE_MAX {
-        let Ok(accepted) = tokio::time::timeout(LAST_CALL, next()).await else { break };
+        let last_call = deadline.min(Instant::now() + LAST_CALL);
+        let Ok(accepted) = tokio::time::timeout_at(last_call, next()).await else { break };
         answer(accepted);
     }
     drop(listener);
     tracing::info!(connections = connections.count(), "stopping");
-    if tokio::time::timeout(limits.drain_timeout, connections.shutdown()).await.is_err() {
+    if tokio::time::timeout_at(deadline, connections.shutdown()).await.is_err() {
         tracing::warn!("some connections were cut off");
     }
-    match tokio::time::timeout(limits.drain_timeout, service.write_read_notes()).await {
+    drop(served);
+    match tokio::time::timeout(NOTES_TIMEOUT, service.write_read_notes()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!(%error, "reads were not noted in the audit"),
         Err(_) => tracing::error!("reads were not noted in the audit in time"),
@@ -144,4 +160,6 @@ const BUFFER_BYTES_MIN: usize = 8 << 10;
 const LAST_CALL: Duration = Duration::from_millis(20);
 /// At most this many of them, so that a flood of new clients cannot hold up the stop.
 const QUEUE_MAX: usize = 1_024;
+/// For notes of reads that wait when the server stops.
+const NOTES_TIMEOUT: Duration = Duration::from_secs(5);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

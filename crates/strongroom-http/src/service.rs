@@ -121,7 +121,10 @@ impl Service {
     /// Fails if the next write would fail, as far as that can be known: the last one succeeded a moment ago, or one is
     /// made now, of a row that only counts.
     pub(crate) async fn check_writes(&self) -> Result<(), Error> {
-        // One at a time: whoever waits for it takes its result.
+        if self.inner.reopening.under_way.load(Ordering::Relaxed) {
+            return Err(Error::RootRotated);
+        }
+        // One at a time: whoever waits for it takes its success.
         let mut succeeded = self.inner.readiness.lock().await;
         if succeeded.is_some_and(|at| at.elapsed() < PROBE_EVERY) {
             return Ok(());
@@ -189,6 +192,9 @@ impl Service {
         loop {
             tokio::time::sleep(WRITE_NOTES_EVERY).await;
             if let Err(error) = self.write_read_notes().await {
+                if matches!(error, Error::RootRotated) {
+                    self.take_up_root();
+                }
                 tracing::warn!(%error, "reads were not noted in the audit yet");
             }
             if !self.inner.read_notes.as_ref().is_some_and(ReadNotes::is_any_left) {

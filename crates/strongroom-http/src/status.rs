@@ -80,7 +80,7 @@ impl ErrorStatus {
 }
 
 fn is_full_disk(error: &Error) -> bool {
-    matches!(error, Error::Store(store) if full_disk(store).is_some())
+    matches!(error, Error::Store(store) | Error::Indeterminate(store) if full_disk(store).is_some())
 }
 
 impl HttpErrorType {

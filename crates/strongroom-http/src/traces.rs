@@ -11,7 +11,7 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, KeyValue, global};
 use opentelemetry_http::HeaderExtractor;
-use strongroom::{Observation, Observer, Outcome};
+use strongroom::{ErrorKind, Observation, Observer, Outcome};
 
 /// The span of a request, which ends with it, or where the request is dropped.
 pub(crate) struct RequestSpan(Context);
@@ -95,6 +95,11 @@ impl Observer for VerbSpans {
         let span = ended.span();
         if seen.outcome != Outcome::Ok {
             span.set_attribute(KeyValue::new("error.type", seen.outcome.as_str()));
+        }
+        // As above: what was asked wrongly is no error of the vault.
+        if let Outcome::Failed(kind) = seen.outcome
+            && !matches!(kind, ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Conflict)
+        {
             span.set_status(Status::error(""));
         }
         span.end_with_timestamp(end);

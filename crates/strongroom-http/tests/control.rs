@@ -77,7 +77,7 @@ fn calls() -> Vec<(&'static str, &'static str, Value, Right)> {
         ("POST", "/definitions/A/undelete", Value::Null, Write),
         ("GET", "/matrix", Value::Null, Read),
         ("GET", "/values", Value::Null, Read),
-        ("GET", "/values?reveal=true", Value::Null, Read),
+        ("GET", "/values?reveal=true", Value::Null, Reveal),
         ("POST", "/values", json!({"values": []}), Write),
         ("GET", "/values/A", Value::Null, Read),
         ("GET", "/values/A?reveal=true", Value::Null, Reveal),
@@ -807,4 +807,72 @@ async fn a_page_of_long_values_ends_before_it_is_too_large() {
         after = format!("&after={next}");
     }
     assert_eq!(shown, 130);
+}
+
+#[tokio::test]
+async fn a_scope_in_the_wrong_place_and_a_name_that_is_unknown_are_refused_and_nothing_is_done() {
+    let fixture = fixture().await;
+    fixture.define_string("A").await;
+    fixture.org.set_value("A", Scope::Org, "1").await.unwrap();
+    fixture.org.set_value("A", Scope::Org, "2").await.unwrap();
+    let desk = Desk::with(&fixture, Right::ALL).await;
+    let account = "linked_account_id=a";
+    for (method, path, body) in [
+        ("POST", format!("/values/A/undo?{account}"), json!({})),
+        ("POST", "/values/A/undo".to_owned(), json!({"account": "a"})),
+        ("PUT", format!("/values/A?{account}"), json!({"value": "3"})),
+        ("PUT", "/values/A".to_owned(), json!({"value": "3", "account": "a"})),
+        ("POST", format!("/values?{account}"), json!({"values": [{"name": "A", "value": "3"}]})),
+        ("POST", "/values".to_owned(), json!({"values": [{"name": "A", "value": "3", "scope": "a"}]})),
+        ("DELETE", "/values/A?linked_account=a".to_owned(), Value::Null),
+        ("GET", "/resolve?account=a".to_owned(), Value::Null),
+        ("POST", "/api-keys".to_owned(), json!({"name": "k", "rights": ["read"], "only": ["A"]})),
+        ("POST", "/rotate".to_owned(), json!({"linked_account": "a"})),
+    ] {
+        let answer = desk.send(method, &path, &body).await;
+        assert_eq!(answer.status, 400, "{method} {path}");
+    }
+    let call = fixture.call_at_root("DELETE", &format!("{CONTROL}/values/A")).header("x-api-key", &desk.key);
+    let header = call.header("linked_account_id", "a").send().await;
+    assert_eq!(header.status, 400);
+    assert_eq!(fixture.org.value("A", Scope::Org).await.unwrap().unwrap().value.expose(), "2");
+    assert_eq!(desk.get("/api-keys").await["items"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn what_is_done_to_the_vault_as_a_whole_is_in_the_audit() {
+    let fixture = fixture().await;
+    let desk = Desk::with(&fixture, Right::ALL).await;
+    desk.ok("PATCH", "/settings", json!({"audit": true})).await;
+    desk.ok("PATCH", "/settings", json!({})).await;
+    desk.ok("POST", "/rotate", json!({})).await;
+    desk.ok("POST", "/jobs/run", Value::Null).await;
+    assert_eq!(desk.send("GET", "/backup", &Value::Null).await.status, 200);
+    let events = desk.get("/audit").await;
+    let events = events["items"].as_array().unwrap();
+    let noted = events.iter().flat_map(|event| event["changes"].as_array().unwrap());
+    let noted = noted.filter(|change| change["kind"] == "Vault Operated");
+    let mut names: Vec<_> = noted.map(|change| change["name"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["backup", "job run", "rotate data", "settings"]);
+}
+
+#[tokio::test]
+async fn a_key_that_may_only_reveal_leaves_a_note_of_each_value_it_is_shown() {
+    let fixture = fixture().await;
+    fixture.define_string("A").await;
+    fixture.org.set_value("A", Scope::Org, "plain").await.unwrap();
+    let all = Desk::with(&fixture, Right::ALL).await;
+    all.ok("PATCH", "/settings", json!({"audit": true})).await;
+    let desk = Desk::with(&fixture, [Right::Reveal]).await;
+    assert_eq!(desk.get("/values?reveal=true").await["items"][0]["value"], "plain");
+    desk.get("/values/A?reveal=true").await;
+    desk.get("/resolve?reveal=true").await;
+    let events = all.get("/audit").await;
+    let reads = events["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|event| event["changes"][0]["kind"] == "Variable Value Read");
+    assert_eq!(reads.count(), 3);
 }

@@ -1,5 +1,5 @@
-//! A store moves from memory to sled, redb, PostgreSQL and back to redb, and every reader sees the same to the byte. Rows
-//! stay the same between every two kinds.
+//! A store moves from memory to sled, redb, PostgreSQL and back to redb, and every reader sees the same to the byte.
+//! Rows stay the same between every two kinds.
 
 #![allow(
     clippy::unwrap_used,

@@ -162,7 +162,13 @@ impl Rotate {
     async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         let (id, until) = (self.id, after(self.grace)?);
         let expires_at = self.expires_in.map(after).transpose()?;
-        match ApiKeys::of(org)?.rotate(&id, until, expires_at).await? {
+        let (keys, now) = (ApiKeys::of(org)?, after(Duration::ZERO)?);
+        let old = keys.info(&id).await?;
+        if old.is_some_and(|old| old.expires_at.is_some_and(|moment| moment <= now)) {
+            return Err(Failure::invalid("the API key has expired")
+                .next("`strongroom api-key create` makes a new one"));
+        }
+        match keys.rotate(&id, until, expires_at).await? {
             Some(created) => {
                 output.note(&format!("API key {id} is refused from {} on", time(until)));
                 show_created(&created, org, output)

@@ -66,6 +66,14 @@ impl Config {
         let layers = [Layer::of_options(globals), environment, Layer::of_project(&project), file];
         let config = Self::of_layers(layers)?;
         let store = config.store.waiting(Duration::from_secs(globals.wait));
+        if config.server.is_some() && (globals.org.is_some() || globals.environment.is_some()) {
+            let refused = Failure::usage(
+                "--org and --environment choose within a store, and the API key decides on a server",
+            );
+            return Err(
+                refused.next("leave them out, or take STRONGROOM_URL and `url` away to work on a store")
+            );
+        }
         let (named_org, accepts_rollback) = (globals.org, globals.accept_rollback);
         Ok(Self { named_org, accepts_rollback, store, project, ..config })
     }

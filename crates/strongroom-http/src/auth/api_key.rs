@@ -171,7 +171,8 @@ impl ApiKeys {
     }
 
     /// Makes a key that may do what the key `id` may, which is refused from `until` on, or earlier if it expires before
-    /// that; both in one batch. The new one expires at `expires_at`. `None` if there is no such key.
+    /// that; both in one batch. The new one expires at `expires_at`, or else when the old one would have. `None` if
+    /// there is no such key.
     ///
     /// # Errors
     /// [`Error::Unexpected`] if the key was changed meanwhile; those of [`create`](Self::create).
@@ -185,6 +186,7 @@ impl ApiKeys {
         let Some(record) = self.records.get(&key).await? else { return Ok(None) };
         let Some(mut old) = KeyRow::decode(&record) else { return Ok(None) };
         let grant = Grant::of_row(old.grant.take());
+        let expires_at = expires_at.or(old.expires_at);
         let new = NewApiKey { name: old.name.clone(), grant: grant.clone(), expires_at };
         old.expires_at = Some(old.expires_at.map_or(until, |moment| moment.min(until)));
         old.grant = new.grant_row();
@@ -203,9 +205,7 @@ impl ApiKeys {
         let row = KeyRow { grant: new.grant_row(), name: new.name, sha256, expires_at: new.expires_at };
         let key = record_key(&text.id)?;
         // A random id does not repeat; if it ever did, the earlier key must stay as it is.
-        self.records.put_with(&key, row.encode(), options).await?;
-        let stored = self.records.get(&key).await?;
-        let created_at = stored.map_or(Timestamp::from_ms(0), |record| record.created_at);
+        let created_at = self.records.put_with(&key, row.encode(), options).await?.created_at;
         let info = ApiKeyInfo {
             id: text.id,
             name: row.name,
@@ -233,8 +233,11 @@ impl ApiKeys {
         Ok(ApiKeyPage { items, next: page.next })
     }
 
-    /// A key that was made and not revoked, by its id.
-    pub(crate) async fn info(&self, id: &DocumentId) -> Result<Option<ApiKeyInfo>, Error> {
+    /// A key that was made and not revoked, by its id; also one that has expired.
+    ///
+    /// # Errors
+    /// Those of [`Records::get`].
+    pub async fn info(&self, id: &DocumentId) -> Result<Option<ApiKeyInfo>, Error> {
         let record = self.records.get(&record_key(id)?).await?;
         Ok(record.as_ref().and_then(KeyRow::info))
     }

@@ -61,8 +61,10 @@ pub enum GrantError {
     Unbounded(Right),
 }
 
-/// A grant as the record of its key holds it.
+/// A grant as the record of its key holds it. Narrowed in a way of a later release, the key is none here: what is not
+/// understood must not widen it.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct GrantRow {
     rights: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -135,7 +135,7 @@ impl Sessions {
         self.token(&key, account, &session, now)
     }
 
-    /// The sessions of an account that were neither revoked nor expired, oldest first.
+    /// The sessions of an account that are taken: neither revoked nor expired, oldest first.
     pub(crate) async fn of_account(
         &self,
         account: &LinkedAccountId,
@@ -143,7 +143,9 @@ impl Sessions {
     ) -> Result<Vec<ListedSession>, Error> {
         let (now, mut valid) = (now.as_ms() / 1_000, Vec::new());
         for session in self.listed(account).await? {
-            if session.exp > now && self.sessions.get(&session.jti.parse()?).await?.is_some() {
+            if session.exp.saturating_add(SKEW_SECS) > now
+                && self.sessions.get(&session.jti.parse()?).await?.is_some()
+            {
                 valid.push(session);
             }
         }

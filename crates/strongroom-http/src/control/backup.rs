@@ -12,7 +12,6 @@ use tokio::sync::mpsc;
 
 use super::BASE;
 use super::operator::Operator;
-use crate::auth::Right;
 use crate::error::Failure;
 use crate::openapi::Failures;
 
@@ -26,7 +25,7 @@ use crate::openapi::Failures;
     security(("api_key" = [])),
 )]
 pub(crate) async fn backup(operator: Operator) -> Result<Response, Failure> {
-    operator.may(Right::Operate)?;
+    operator.operates("backup").await?;
     let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
     let vault = operator.vault().clone();
     let runtime = tokio::runtime::Handle::current();

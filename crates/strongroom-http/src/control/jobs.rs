@@ -37,7 +37,7 @@ pub(crate) async fn list(
     responses((status = 200, body = Task), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn run(operator: Operator) -> Result<Json<Task>, Failure> {
-    operator.may(Right::Operate)?;
+    operator.operates("job run").await?;
     let vault = operator.vault().clone();
     start(&operator, "jobs", move |_| async move {
         let finished = vault.run_jobs().await?;
@@ -56,7 +56,7 @@ pub(crate) async fn act(
     Segment(id): Segment,
     Body(body): Body<JobAction>,
 ) -> Result<Json<Changed>, Failure> {
-    operator.may(Right::Operate)?;
+    operator.operates("job").await?;
     let absent = || Failure::not_found("Job not found");
     let job = operator.vault().key_job(id.parse().map_err(|_| absent())?);
     let done = match body.action.as_str() {
@@ -77,12 +77,14 @@ pub(crate) async fn act(
 }
 
 /// Gives data keys new ones, as a task; everything stays readable
+///
+/// While one runs, that is the answer, and no other begins.
 #[utoipa::path(
     post, context_path = BASE, path = "/rotate", tag = "control: vault", request_body = Rotate,
     responses((status = 200, body = Task), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn rotate(operator: Operator, Body(body): Body<Rotate>) -> Result<Json<Task>, Failure> {
-    operator.may(Right::Operate)?;
+    operator.operates("rotate data").await?;
     let (org, environment) = (*operator.org.id(), operator.org.environment().clone());
     let mut keys = match &body.linked_account_id {
         Some(account) => DataKeys::of_account(org, environment, account_id(account)?),
@@ -95,9 +97,22 @@ pub(crate) async fn rotate(operator: Operator, Body(body): Body<Rotate>) -> Resu
     if let Some(rows) = body.rows_at_least {
         keys = keys.rows_at_least(rows);
     }
-    // Before the task, so that the response says why a rotation is refused.
-    let job = operator.vault().rotate_data_keys(&keys).await.map_err(full)?;
-    start(&operator, "rotate", move |reporter| async move { rotate_to_end(&job, &reporter).await })
+    let (task, reporter) = match begin(&operator, "rotate")? {
+        Begun::New(task, reporter) => (task, reporter),
+        Begun::Running(task) => return Ok(Json(task)),
+    };
+    // Before the response, so that it says why a rotation is refused.
+    match operator.vault().rotate_data_keys(&keys).await {
+        Ok(job) => {
+            tokio::spawn(async move { reporter.end(rotate_to_end(&job, &reporter).await) });
+            Ok(Json(task))
+        }
+        Err(error) => {
+            let failure = Failure::in_full(&error);
+            reporter.end(Err(error));
+            Err(failure)
+        }
+    }
 }
 
 /// Checks every row of the vault, as a task
@@ -132,6 +147,22 @@ pub(crate) async fn task(operator: Operator, Segment(id): Segment) -> Result<Jso
     found.map(Json).ok_or_else(|| Failure::not_found("Task not found"))
 }
 
+/// A task that was to begin.
+enum Begun {
+    New(Task, Reporter),
+    /// One of its kind runs already.
+    Running(Task),
+}
+
+fn begin(operator: &Operator, kind: &'static str) -> Result<Begun, Failure> {
+    let tasks = &operator.service.inner.tasks;
+    if let Some((task, reporter)) = tasks.begin(kind, operator.service.now()).map_err(full)? {
+        return Ok(Begun::New(task, reporter));
+    }
+    let running = tasks.list().into_iter().rev().find(|task| task.kind == kind);
+    running.map(Begun::Running).ok_or_else(Failure::overloaded)
+}
+
 /// Starts a task, unless one of its kind is running: then that is the response.
 fn start<F>(
     operator: &Operator,
@@ -141,12 +172,10 @@ fn start<F>(
 where
     F: Future<Output = Result<Outcome, Error>> + Send + 'static,
 {
-    let tasks = &operator.service.inner.tasks;
-    let Some((task, reporter)) = tasks.begin(kind, operator.service.now()).map_err(full)? else {
-        let running = tasks.list().into_iter().rev().find(|task| task.kind == kind);
-        return running.map(Json).ok_or_else(Failure::overloaded);
+    let (task, reporter) = match begin(operator, kind)? {
+        Begun::New(task, reporter) => (task, Arc::new(reporter)),
+        Begun::Running(task) => return Ok(Json(task)),
     };
-    let reporter = Arc::new(reporter);
     let work = work(Arc::clone(&reporter));
     tokio::spawn(async move { reporter.end(work.await) });
     Ok(Json(task))

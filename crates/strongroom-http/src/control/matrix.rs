@@ -64,7 +64,7 @@ pub(crate) async fn matrix(
     let (notes, rows): (Vec<_>, Vec<_>) = rows.unzip();
     // One note a row, whatever its columns are.
     let shown = notes.into_iter().zip(&rows).filter(|(_, row)| row.has(|cell| cell.value.is_some()));
-    operator.note_reads(shown.map(|(note, _)| note).collect())?;
+    operator.note(false, shown.map(|(note, _)| note).collect()).await?;
     let columns = columns.into_iter().map(|(column, _)| column).collect();
     Ok(Json(Matrix { columns, rows, next, next_columns }))
 }

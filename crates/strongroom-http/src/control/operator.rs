@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
+use axum::http::Method;
 use axum::http::request::Parts;
 use strongroom::{AuditNote, DocumentId, Error, LinkedAccountId, Org, Scope, ScopePath, Timestamp, Vault};
 
@@ -29,6 +30,7 @@ impl FromRequestParts<Service> for Operator {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Failure> {
+        refuse_stray_scope(parts)?;
         let permit = RequestPermit::of(&parts.extensions)?;
         let admitted = admit(service, &permit, parts).await?;
         let caller = format!("api-key:{}", admitted.id);
@@ -111,13 +113,33 @@ impl Operator {
         self.org.note(shown).await.map(drop).map_err(full)
     }
 
-    /// Notes what is shown although it is not encrypted, where reads are noted.
-    pub(super) fn note_reads(&self, shown: Vec<AuditNote>) -> Result<(), Failure> {
-        self.service.note_reads(&self.org, shown)
+    /// Fails unless the key may work on the vault as a whole, and notes what it begins.
+    pub(super) async fn operates(&self, what: &str) -> Result<(), Failure> {
+        self.may(Right::Operate)?;
+        self.note_shown(&[AuditNote::vault_operated(what)]).await
+    }
+
+    /// Notes what is shown: before it is where it is revealed, and otherwise where reads are noted.
+    pub(super) async fn note(&self, reveal: bool, shown: Vec<AuditNote>) -> Result<(), Failure> {
+        if reveal { self.note_shown(&shown).await } else { self.service.note_reads(&self.org, shown) }
     }
 }
 
-/// The account of a path.
+/// Refuses what a control call would pass over: a scope that is named where it is not read would be the org's.
+fn refuse_stray_scope(parts: &Parts) -> Result<(), Failure> {
+    if parts.headers.contains_key("linked_account_id") {
+        return Err(Failure::bad_request(
+            "a control call takes no header linked_account_id: name it in the call",
+        ));
+    }
+    let has_body = [Method::POST, Method::PUT, Method::PATCH].contains(&parts.method);
+    if has_body && parts.uri.query().is_some_and(|query| !query.is_empty()) {
+        return Err(Failure::bad_request("this call takes no query: what it needs is in its body"));
+    }
+    Ok(())
+}
+
+/// Where a run is that these name.
 pub(super) fn path_of(
     account: Option<LinkedAccountId>,
     workflow: Option<strongroom::WorkflowId>,

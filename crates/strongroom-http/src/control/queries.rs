@@ -13,6 +13,7 @@ use crate::error::Failure;
 
 /// Which part of a list.
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
     /// The `next` of the page before.
@@ -25,6 +26,7 @@ pub(super) struct PageQuery {
 
 /// One scope: of the account or workflow that is named, or of the org.
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ScopeQuery {
     #[param(required = false, value_type = String)]
@@ -36,17 +38,26 @@ pub(super) struct ScopeQuery {
     pub(super) reveal: Option<String>,
 }
 
-/// Which of the variables.
+/// Where a run is, and which of the variables it sees.
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct NameQuery {
+pub(super) struct ResolveQuery {
+    #[param(required = false, value_type = String)]
+    linked_account_id: Option<String>,
+    #[param(required = false, value_type = String)]
+    workflow_id: Option<String>,
+    /// Shows encrypted values too, with the right `reveal`.
+    #[param(required = false, value_type = bool, default = false)]
+    reveal: Option<String>,
     /// Only this variable: no other is shown, nor noted in the audit.
     #[param(required = false, value_type = String)]
-    pub(super) name: Option<String>,
+    name: Option<String>,
 }
 
 /// One scope, and which part of a list.
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ScopePageQuery {
     #[param(required = false, value_type = String)]
@@ -66,6 +77,7 @@ pub(super) struct ScopePageQuery {
 
 /// How to delete a value.
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct DeleteQuery {
     #[param(required = false, value_type = String)]
@@ -79,6 +91,7 @@ pub(super) struct DeleteQuery {
 
 /// Whether to say what would be done, and do nothing.
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct DryRunQuery {
     #[param(required = false, value_type = bool, default = false)]
@@ -87,6 +100,7 @@ pub(super) struct DryRunQuery {
 
 /// Which events, and which part of their list.
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct AuditQuery {
     /// Only what was written at this time or later, as in `2026-01-31T12:00:00Z`.
@@ -111,6 +125,7 @@ pub(super) struct AuditQuery {
 
 /// Which part of the matrix.
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct MatrixQuery {
     /// Only variables whose name contains this, whatever its case.
@@ -167,6 +182,14 @@ impl ScopeQuery {
 
     pub(super) fn reveals(&self) -> Result<bool, Failure> {
         flag("reveal", self.reveal.as_deref())
+    }
+}
+
+impl ResolveQuery {
+    /// The one variable, and where the run is.
+    pub(super) fn parts(self) -> (Option<String>, ScopeQuery) {
+        let Self { linked_account_id, workflow_id, reveal, name } = self;
+        (name, ScopeQuery { linked_account_id, workflow_id, reveal })
     }
 }
 

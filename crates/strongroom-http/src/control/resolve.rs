@@ -6,7 +6,7 @@ use strongroom::{AuditNote, PageRequest};
 use super::BASE;
 use super::bodies::{Resolution, ResolvedValue, Trace};
 use super::operator::{Operator, full};
-use super::queries::{NameQuery, ScopeQuery};
+use super::queries::{ResolveQuery, ScopeQuery};
 use crate::auth::Right;
 use crate::error::Failure;
 use crate::openapi::Failures;
@@ -17,19 +17,19 @@ use crate::request::{Query, Segment};
 /// With `reveal` it is what a process needs as its environment.
 #[utoipa::path(
     get, context_path = BASE, path = "/resolve", tag = "control: variables",
-    params(ScopeQuery, NameQuery),
+    params(ResolveQuery),
     responses((status = 200, body = Resolution), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn all(
     operator: Operator,
-    Query(query): Query<ScopeQuery>,
-    Query(only): Query<NameQuery>,
+    Query(query): Query<ResolveQuery>,
 ) -> Result<Json<Resolution>, Failure> {
+    let (only, query) = query.parts();
     let (path, account, reveal) = (query.path()?, query.account()?, query.reveals()?);
     let right = if reveal { Right::Reveal } else { Right::Read };
     operator.may_account(right, account.as_ref())?;
     query.refuse_workflow(&operator, right)?;
-    if let Some(name) = &only.name {
+    if let Some(name) = &only {
         operator.may_name(right, name)?;
         super::definitions::find(&operator.org, name).await?;
     }
@@ -43,15 +43,11 @@ pub(crate) async fn all(
         }
     }
     let mut found = operator.org.resolve_all(&path).await.map_err(full)?;
-    let is_asked = |name: &str| only.name.as_deref().is_none_or(|only| only == name);
+    let is_asked = |name: &str| only.as_deref().is_none_or(|only| only == name);
     let is_taken = |name: &str| is_asked(name) && operator.grant().takes_name(name);
     found.values.retain(|one| is_taken(&one.name));
-    let (encrypted, open): (Vec<_>, Vec<_>) = found.values.iter().partition(|one| one.encrypted);
-    if reveal {
-        let shown: Vec<_> = encrypted.iter().map(|one| AuditNote::resolved(one)).collect();
-        operator.note_shown(&shown).await?;
-    }
-    operator.note_reads(open.iter().map(|one| AuditNote::resolved(one)).collect())?;
+    let shown = found.values.iter().filter(|one| reveal || !one.encrypted).map(AuditNote::resolved);
+    operator.note(reveal, shown.collect()).await?;
     Ok(Json(Resolution {
         versions: found.pin().digest(),
         values: found.values.iter().map(|one| ResolvedValue::of(one, reveal)).collect(),

@@ -1,6 +1,6 @@
 //! Values: list, get, set, delete, many at once, history, undo and restore.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use axum::Json;
 use strongroom::{
@@ -33,10 +33,7 @@ pub(crate) async fn list(
     Query(query): Query<ScopePageQuery>,
 ) -> Result<Json<Page<Value>>, Failure> {
     let (scope, reveal) = (query.scope()?, query.reveals()?);
-    operator.may_at(Right::Read, &scope)?;
-    if reveal {
-        operator.may(Right::Reveal)?;
-    }
+    operator.may_at(if reveal { Right::Reveal } else { Right::Read }, &scope)?;
     let (org, grant) = (&operator.org, operator.grant());
     let before = by_id(org).await?;
     let takes = |definitions: &Definitions, value: &ScopedValue| {
@@ -53,17 +50,9 @@ pub(crate) async fn list(
     let taken = found.iter().filter(|value| takes(&definitions, value));
     let taken: Vec<_> =
         taken.filter_map(|value| Some((value, definitions.get(&value.definition_id)?))).collect();
-    let (encrypted, open): (Vec<_>, Vec<_>) =
-        taken.iter().copied().partition(|(_, stored)| stored.definition.encrypted);
-    if reveal {
-        let shown = encrypted
-            .iter()
-            .map(|(value, stored)| AuditNote::value_read(value).named(&stored.definition.name));
-        let shown: Vec<_> = shown.collect();
-        operator.note_shown(&shown).await?;
-    }
-    let open = open.iter().map(|(value, stored)| AuditNote::value_read(value).named(&stored.definition.name));
-    operator.note_reads(open.collect())?;
+    let shown = taken.iter().filter(|(_, stored)| reveal || !stored.definition.encrypted);
+    let shown = shown.map(|(value, stored)| AuditNote::value_read(value).named(&stored.definition.name));
+    operator.note(reveal, shown.collect()).await?;
     let items = taken.into_iter().map(|(value, stored)| Value::of(value, stored, reveal)).collect();
     Ok(Json(Page { items, next }))
 }
@@ -89,12 +78,9 @@ pub(crate) async fn get(
     // Read again after the value: whoever marked it as encrypted before the value was set is obeyed.
     let stored = operator.org.definition(stored.id).await.map_err(full)?;
     let stored = stored.ok_or_else(Failure::definition_not_found)?;
-    let note = || AuditNote::value_read(&found).named(&name);
-    match (stored.definition.encrypted, reveal) {
-        (true, true) => operator.note_shown(&[note()]).await?,
-        (true, false) => {}
-        (false, _) => operator.note_reads(vec![note()])?,
-    }
+    let is_shown = reveal || !stored.definition.encrypted;
+    let note = is_shown.then(|| AuditNote::value_read(&found).named(&name));
+    operator.note(reveal, note.into_iter().collect()).await?;
     Ok(Json(Value::of(&found, &stored, reveal)))
 }
 
@@ -173,9 +159,9 @@ pub(crate) async fn batch(operator: Operator, Body(body): Body<Batch>) -> Result
         values.push(value.expecting(expected(one.version.as_deref())?));
     }
     let mut refused = Vec::new();
+    let new: HashMap<&str, _> = definitions.iter().map(|new| (new.name.as_str(), new)).collect();
     for one in &body.values {
-        let is_new = definitions.iter().find(|new| new.name == one.name);
-        let checked = match is_new {
+        let checked = match new.get(one.name.as_str()) {
             Some(new) => operator.org.validate_new(new, scope.clone(), one.value.as_str()),
             None => operator.org.validate(&one.name, &scope, one.value.as_str()).await,
         };
@@ -189,7 +175,8 @@ pub(crate) async fn batch(operator: Operator, Body(body): Body<Batch>) -> Result
         let values = Vec::new();
         return Ok(Json(BatchDone { applied: false, refused, unchanged, uncompared, defined: 0, values }));
     }
-    let is_new = |name: &str| !unchanged.iter().any(|same| same == name);
+    let same: HashSet<&str> = unchanged.iter().map(String::as_str).collect();
+    let is_new = |name: &str| !same.contains(name);
     let (bodies, values): (Vec<_>, Vec<_>) =
         body.values.iter().zip(values).filter(|(one, _)| is_new(&one.name)).unzip();
     let done = operator.org.define_and_set(&definitions, &values).await.map_err(full)?;
@@ -216,11 +203,14 @@ async fn compare(operator: &Operator, scope: &Scope, values: &[BatchValue]) -> R
     let (org, mut done) = (&operator.org, Compared::default());
     let may =
         |right, name: &str| operator.may_name(right, name).is_ok() && operator.may_at(right, scope).is_ok();
-    let mut shown = Vec::new();
+    let (mut shown, mut times) = (Vec::new(), HashMap::<&str, usize>::new());
+    for one in values {
+        *times.entry(&one.name).or_default() += 1;
+    }
     for one in values {
         // What is set on a condition, or twice, is for the write to judge.
-        let times = values.iter().filter(|other| other.name == one.name).count();
-        if one.version.is_some() || times > 1 {
+        let is_repeated = times.get(one.name.as_str()).is_some_and(|times| *times > 1);
+        if one.version.is_some() || is_repeated {
             continue;
         }
         let Some(stored) = org.definition(&queries::name(&one.name)?).await.map_err(full)? else { continue };
@@ -345,7 +335,6 @@ async fn bring_back(
     })
 }
 
-/// Whether a value of an existing definition would be taken, and why not.
 /// Why a value is refused; `None` if it is not.
 fn reason(checked: Result<(), Error>) -> Result<Option<String>, Failure> {
     match checked {

@@ -50,7 +50,7 @@ pub(crate) async fn change_settings(
     operator: Operator,
     Body(body): Body<SettingsChange>,
 ) -> Result<Json<VaultSettings>, Failure> {
-    operator.may(Right::Operate)?;
+    operator.operates("settings").await?;
     if body.audit == Some(false) {
         // Nothing would tell what is done until it is on again, nor that it was off.
         return Err(Failure::bad_request(
@@ -84,7 +84,7 @@ pub(crate) async fn slots(operator: Operator) -> Result<Json<Vec<Slot>>, Failure
     responses((status = 200, body = Deleted), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn remove_slot(operator: Operator, Segment(id): Segment) -> Result<Json<Deleted>, Failure> {
-    operator.may(Right::Operate)?;
+    operator.operates("slot remove").await?;
     let slot = id.parse().map_err(|_| Failure::not_found("Key slot not found"))?;
     operator.vault().slots().remove(&slot).await.map_err(full)?;
     Ok(Json(Deleted { name: id, deleted: true }))

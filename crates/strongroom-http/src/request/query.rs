@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 
 use crate::error::Failure;
 
-/// A query string, whose values are all texts. Unknown parameters are skipped; each must be UTF-8 and occur at most
-/// once.
+/// A query string, whose values are all texts. Each must be UTF-8 and occur at most once. Unknown parameters
+/// are skipped, unless `T` denies them.
 pub(crate) struct Query<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
@@ -40,7 +40,9 @@ fn decode(text: &str) -> Option<String> {
 }
 
 fn refused() -> Failure {
-    Failure::bad_request("each parameter of the query must be UTF-8 and occur at most once")
+    Failure::bad_request(
+        "each parameter of the query must be UTF-8, occur at most once and, in a control call, be one of its own",
+    )
 }
 
 #[cfg(test)]

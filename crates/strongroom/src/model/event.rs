@@ -196,6 +196,8 @@ event_kinds! {
     RefreshUncertain = 22, "Credential Refresh Uncertain";
     /// The host said that credentials are good whose refresh was uncertain or rejected.
     RefreshSettled = 23, "Credential Refresh Settled";
+    /// Somebody began something that is about the vault as a whole, such as a backup; the name says what.
+    VaultOperated = 24, "Vault Operated";
 }
 
 impl fmt::Display for EventKind {

@@ -383,7 +383,7 @@ def event(at):
         texts = {3: ("name", TEXT), 4: ("linked_account", TEXT), 5: ("workflow", TEXT), 6: ("integration", TEXT)}
         more = {**ids, **texts, 7: ("before", UINT), 8: ("after", UINT)}
         read["changes"] = [fields(entries, {0: ("kind", UINT)}, more) for entries in read["changes"]]
-        require(all(1 <= change["kind"] <= 23 for change in read["changes"]), "a change of an unknown kind")
+        require(all(1 <= change["kind"] <= 24 for change in read["changes"]), "a change of an unknown kind")
         return {**read, "hash": hashlib.sha256(b"strongroom event\0" + at + plaintext).digest()}
 
     return decode

@@ -44,7 +44,11 @@ impl Root {
         let own = keys::existing_key(config, output)?;
         let others = self.other_keys(&own, output)?;
         let session = Session::open_with(config, store, own.unlock()?, output).await?;
-        let done = self.rotate(&session.vault, &own, &others, output).await;
+        let noted = session.note_operation(Some("rotate root")).await;
+        let done = match noted {
+            Ok(()) => self.rotate(&session.vault, &own, &others, output).await,
+            Err(failure) => Err(failure),
+        };
         session.finish(done, output).await
     }
 

@@ -10,7 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 #[cfg(feature = "tls")]
 use std::path::PathBuf;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -190,12 +190,13 @@ async fn serve(
     if tls.is_none() && !address.ip().is_loopback() {
         output.warn("requests arrive without TLS: put a proxy that adds it in front of the server");
     }
-    let stop = stopped()?;
     let (metrics, health) = (Metrics::new(), StoreHealth::default());
     let store = DoorStore::new(open_store(config, &health, output).await?);
     let start = || Ok((keys::for_new_vault(config, new, output)?, KeyPlace::prepare()?));
     let (mut session, started) = Session::open_or_create(config, &store, &metrics, output, start).await?;
     session.mark.advance(&session.vault, output).await;
+    // From here on there is something to finish; before, a signal ends the process at once.
+    let stop = stopped()?;
     let mut mark = std::mem::take(&mut session.mark);
     let options = options.metrics(metrics.clone()).limits(limits).store_health(health);
     let service = options.reopen_with(reopening(config, store, metrics)).serve(session.vault.clone());
@@ -266,7 +267,11 @@ async fn serve_vault(
     stop: impl Future<Output = ()>,
     output: &Output,
 ) -> Result<(), Failure> {
-    session.vault.run_jobs().await?;
+    let mut stop = pin!(stop);
+    tokio::select! {
+        done = session.vault.run_jobs() => drop(done?),
+        () = &mut stop => return Ok(()),
+    }
     let store_id = session.vault.store_id();
     let contents = match started {
         Some(place) => {
@@ -290,18 +295,26 @@ async fn listen(
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup =
+        signal(SignalKind::hangup()).map_err(|error| failed("signals cannot be received", &error))?;
     let Some(tls) = tls else {
+        // There is nothing to read again: it stops, as when its terminal goes away.
+        let stop = async {
+            tokio::select! {
+                () = stop => {}
+                _ = hangup.recv() => {}
+            }
+        };
         strongroom_http::serve(listener, service, stop).await;
         return Ok(());
     };
-    let mut hangup =
-        signal(SignalKind::hangup()).map_err(|error| failed("signals cannot be received", &error))?;
     let shown = tls.clone();
     let reload = async {
         while hangup.recv().await.is_some() {
             // Its log says how it went; what was there before stays if it did not.
             let _ = shown.reload();
         }
+        std::future::pending().await
     };
     tokio::select! {
         () = strongroom_http::serve_tls(listener, service, tls, stop) => {}

@@ -38,6 +38,7 @@ pub struct Connection {
 
 /// A linked account to be registered.
 #[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewAccount {
     /// The org's own id of it.
     pub linked_account_id: String,
@@ -78,6 +79,7 @@ pub struct CredentialShown {
 
 /// A credential to be set.
 #[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewCredential {
     /// The credential.
     #[schema(value_type = String)]

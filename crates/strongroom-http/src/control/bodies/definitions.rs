@@ -58,6 +58,7 @@ pub struct Definition {
 
 /// A new definition.
 #[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewDefinition {
     /// Its name.
     pub name: String,
@@ -98,7 +99,7 @@ pub struct NewDefinition {
 
 /// What to change of a definition; what is not named stays.
 #[derive(Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct DefinitionChange {
     /// Another name.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -38,6 +38,7 @@ pub struct ApiKey {
 
 /// An API key to be made.
 #[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ApiKeyRequest {
     /// Who or what will use it, for people.
     pub name: String,
@@ -58,7 +59,7 @@ pub struct ApiKeyRequest {
 
 /// How to replace an API key.
 #[derive(Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct RotateKey {
     /// For how many seconds the old key is still taken.
     pub grace_secs: u64,

@@ -45,7 +45,7 @@ pub struct VaultSettings {
 
 /// What to change of the settings; what is not named stays.
 #[derive(Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct SettingsChange {
     /// Whether every write is to be noted.
     pub audit: Option<bool>,
@@ -119,6 +119,7 @@ pub struct UnreadableRow {
 
 /// What to do with a job.
 #[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct JobAction {
     /// `pause`, `resume`, `retry`, `abandon`, or `retry_destroying_keys`, which gives up rows that cannot be opened.
     pub action: String,
@@ -126,7 +127,7 @@ pub struct JobAction {
 
 /// Which data keys to rotate.
 #[derive(Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Rotate {
     /// Only the key of this linked account.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -42,6 +42,7 @@ pub struct Value {
 
 /// A new value of a variable at one scope.
 #[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewValue {
     /// The value.
     #[schema(value_type = String)]
@@ -84,7 +85,7 @@ pub struct ValueWritten {
 
 /// Definitions to make and values to set at one scope, all or none.
 #[derive(Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Batch {
     /// Sets the values of this account.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,6 +107,7 @@ pub struct Batch {
 
 /// One value of a batch.
 #[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct BatchValue {
     /// The name of the variable.
     pub name: String,
@@ -178,7 +180,7 @@ pub struct Version {
 
 /// Which value to undo.
 #[derive(Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Undo {
     /// That of this account.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -190,6 +192,7 @@ pub struct Undo {
 
 /// Which version to bring back.
 #[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Restore {
     /// The version, as the history lists it.
     pub version: String,

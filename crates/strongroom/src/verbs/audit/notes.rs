@@ -71,6 +71,12 @@ impl AuditNote {
         })
     }
 
+    /// Somebody begins something that is about the vault as a whole, such as `backup` or `slot remove`.
+    #[must_use]
+    pub fn vault_operated(what: impl Into<String>) -> Self {
+        Self(AuditChange { name: Some(what.into()), ..AuditChange::new(EventKind::VaultOperated) })
+    }
+
     /// A connection of an account no longer works: the other side refuses its credentials.
     #[must_use]
     pub fn connection_expired(account: &LinkedAccountId, integration: &IntegrationId) -> Self {
