@@ -314,7 +314,7 @@ async fn listen(
             // Its log says how it went; what was there before stays if it did not.
             let _ = shown.reload();
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     tokio::select! {
         () = strongroom_http::serve_tls(listener, service, tls, stop) => {}

@@ -59,7 +59,7 @@ impl TraceSettings {
         let provider = SdkTracerProvider::builder()
             .with_batch_exporter(exporter)
             .with_resource(resource)
-            // By the id of the trace, whatever the caller's flag says: services with the same part send the same traces.
+            // By the id of the trace, whatever the caller's flag says: services with one part send the same traces.
             .with_sampler(Sampler::TraceIdRatioBased(self.otlp_traces_part))
             .build();
         global::set_tracer_provider(provider.clone());
