@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use strongroom::{Account, Actor, DocumentId, Error, LinkedAccountId, Org, RequestId, WorkflowId};
 
-use crate::auth::{Admitted, Claims, KeyDigest, Right, Signature};
+use crate::auth::{Admitted, Claims, KeyDigest, Right, Signature, Standing};
 use crate::error::Failure;
 use crate::load::{Party, RequestPermit};
 use crate::request::{Stated, single_header};
@@ -127,13 +127,19 @@ impl FromRequestParts<Service> for Caller {
     async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Failure> {
         let permit = RequestPermit::of(&parts.extensions)?;
         let caller = match bearer(&parts.headers)? {
-            Some(token) => Self::Token(admit_token(service, &permit, token).await?),
+            Some(token) => {
+                let (caller, standing) = admit_token(service, &permit, token).await?;
+                parts.extensions.insert(standing);
+                Self::Token(caller)
+            }
             None => {
                 let admitted = admit_key(service, &permit, &parts.headers).await?;
                 if !admitted.grant.has(Right::Documented) {
                     return Err(Failure::lacks(Right::Documented.as_str()));
                 }
-                Self::Key(KeyCaller::of(&admitted))
+                let caller = KeyCaller::of(&admitted);
+                parts.extensions.insert(Standing::Key(admitted));
+                Self::Key(caller)
             }
         };
         caller.note();
@@ -200,7 +206,11 @@ pub(crate) fn count_key(permit: &RequestPermit, key: &Admitted) -> Result<(), Fa
     permit.count_for(&Party::Key(key.id))
 }
 
-async fn admit_token(service: &Service, permit: &RequestPermit, token: &str) -> Result<TokenCaller, Failure> {
+async fn admit_token(
+    service: &Service,
+    permit: &RequestPermit,
+    token: &str,
+) -> Result<(TokenCaller, Standing), Failure> {
     let failed = || permit.failed(Failure::bad_token());
     let Some(claims) = Claims::read_unverified(token) else {
         permit.begin_check()?;
@@ -218,8 +228,10 @@ async fn admit_token(service: &Service, permit: &RequestPermit, token: &str) -> 
     permit.count_for(&Party::Session(claims.org_id, claims.jti.clone()))?;
     let account = sessions.admit(&claims, service.now()).await?.ok_or_else(failed)?;
     permit.count_for(&Party::Org(claims.org_id))?;
-    permit.count_for(&Party::Account(claims.org_id, claims.environment, claims.linked_account_id))?;
-    Ok(TokenCaller { org, account, jti: claims.jti })
+    let (environment, id) = (claims.environment.clone(), claims.linked_account_id.clone());
+    permit.count_for(&Party::Account(claims.org_id, environment, id))?;
+    let caller = TokenCaller { org, account, jti: claims.jti.clone() };
+    Ok((caller, Standing::Session(Arc::new(sessions), claims)))
 }
 
 /// Names the caller in the log of the request, and in its trace.

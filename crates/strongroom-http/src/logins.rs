@@ -37,6 +37,11 @@ impl Logins {
         if logins.values().filter(|login| own(login)).count() >= KEY_LOGINS_MAX {
             end_oldest(&mut logins, own);
         }
+        // Nor can one org with all its keys.
+        let of_org = |login: &Login| login.key.org().id() == key.org().id();
+        if logins.values().filter(|login| of_org(login)).count() >= ORG_LOGINS_MAX {
+            end_oldest(&mut logins, of_org);
+        }
         if logins.len() >= LOGINS_MAX {
             end_oldest(&mut logins, |_| true);
         }
@@ -111,6 +116,8 @@ fn end_oldest(logins: &mut HashMap<TokenDigest, Login>, among: impl Fn(&Login) -
 pub(crate) const AGE_MS_MAX: u64 = 12 * 60 * 60 * 1_000;
 /// So does one in which nothing is done.
 const IDLE_MS_MAX: u64 = 30 * 60 * 1_000;
+/// Of one org: so that sixteen orgs have all they may have beside one another.
+const ORG_LOGINS_MAX: usize = 64;
 const LOGINS_MAX: usize = 1_024;
 const KEY_LOGINS_MAX: usize = 16;
 const TOKEN_LEN: usize = 32;

@@ -409,7 +409,8 @@ mod tests {
             org.set_value(name, Scope::Org, "1").await.unwrap();
         }
         let new = || VariableDefinition::new("C", VarFormat::String);
-        let refused: [Pin<Box<dyn Future<Output = Result<(), Error>>>>; 4] = [
+        type Write<'w> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'w>>;
+        let refused: [Write<'_>; 4] = [
             Box::pin(async { org.define(new()).await.map(drop) }),
             Box::pin(async { org.set_value("A", Scope::Org, "2").await.map(drop) }),
             Box::pin(async { org.delete_value("A", Scope::Org).await.map(drop) }),

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::HeaderValue;
 use strongroom::{AuditNote, Clock, Environment, Error, IdError, Org, OrgId, SystemClock, Timestamp, Vault};
+use tokio::sync::Semaphore;
 
 use crate::auth::{AdmittedKeys, Sessions, SigningKeys};
 use crate::error::Failure;
@@ -42,6 +43,8 @@ pub(crate) struct Inner {
     pub(crate) origins: Vec<HeaderValue>,
     pub(crate) admitted: AdmittedKeys,
     pub(crate) tasks: Tasks,
+    /// Each backup that a client reads takes a thread and some megabytes.
+    pub(crate) backups: Arc<Semaphore>,
     /// The sessions of the console; `None` for a service without one.
     pub(crate) logins: Option<Logins>,
     /// `None` where reads are not noted in the audit.
@@ -354,6 +357,7 @@ impl ServiceOptions {
             origins,
             admitted: AdmittedKeys::default(),
             tasks: Tasks::default(),
+            backups: Arc::new(Semaphore::new(BACKUPS_MAX)),
             logins,
             read_notes,
             signing_keys: Arc::default(),
@@ -364,6 +368,8 @@ impl ServiceOptions {
 }
 
 /// Long enough that many reads share an event, and a process that is killed loses little.
+/// At a time.
+const BACKUPS_MAX: usize = 4;
 const WRITE_NOTES_EVERY: Duration = Duration::from_secs(1);
 /// A probe of writes is a write itself, if a small one.
 const PROBE_EVERY: Duration = Duration::from_secs(5);

@@ -21,6 +21,8 @@ impl RequestSpan {
     pub(crate) fn begin(method: &Method, route: &str, id: &str, headers: &HeaderMap) -> Self {
         let parent = global::get_text_map_propagator(|from| from.extract(&HeaderExtractor(headers)));
         let tracer = global::tracer(SCOPE);
+        // A client may write any word there.
+        let method = if method.as_str().len() <= METHOD_LEN_MAX { method.as_str() } else { "_OTHER" };
         let span = tracer
             .span_builder(format!("{method} {route}"))
             .with_kind(SpanKind::Server)
@@ -106,4 +108,6 @@ impl Observer for VerbSpans {
     }
 }
 
+/// Of the longest that are registered, such as `UPDATEREDIRECTREF`.
+const METHOD_LEN_MAX: usize = 17;
 const SCOPE: &str = "strongroom-http";

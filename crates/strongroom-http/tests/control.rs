@@ -95,7 +95,7 @@ fn calls() -> Vec<(&'static str, &'static str, Value, Right)> {
         ("DELETE", "/accounts/a", Value::Null, Admin),
         ("PUT", "/accounts/a/connections/crm", Value::Null, Write),
         ("GET", "/accounts/a/usage", Value::Null, Read),
-        ("GET", "/accounts/a/sessions", Value::Null, Read),
+        ("GET", "/accounts/a/sessions", Value::Null, Admin),
         ("DELETE", "/accounts/a/sessions/0123", Value::Null, Admin),
         ("POST", "/accounts/a/revoke-sessions", Value::Null, Admin),
         ("POST", "/revoke-sessions", Value::Null, Admin),
@@ -875,4 +875,52 @@ async fn a_key_that_may_only_reveal_leaves_a_note_of_each_value_it_is_shown() {
         .iter()
         .filter(|event| event["changes"][0]["kind"] == "Variable Value Read");
     assert_eq!(reads.count(), 3);
+}
+
+#[tokio::test]
+async fn a_key_for_some_names_learns_and_makes_nothing_else_of_an_account() {
+    let fixture = fixture().await;
+    fixture.register("a").await;
+    let grant = Grant::of([Right::Read, Right::Write]).only_names(["A_*".to_owned()]).unwrap();
+    let desk = Desk::granted(&fixture, grant).await;
+    assert_eq!(desk.send("GET", "/accounts/a/usage", &Value::Null).await.status, 403);
+    assert_eq!(desk.send("PUT", "/accounts/a/connections/crm", &Value::Null).await.status, 403);
+    let before = desk.get("/accounts/a").await;
+    fixture.org.account("a".parse().unwrap()).upsert_credential("k", "v").await.unwrap();
+    assert_eq!(desk.get("/accounts/a").await["updated_at"], before["updated_at"]);
+}
+
+#[tokio::test]
+async fn a_key_that_may_only_write_is_not_shown_what_it_brings_back() {
+    let fixture = fixture().await;
+    fixture.define_string("A").await;
+    Desk::with(&fixture, [Right::Admin]).await.ok("DELETE", "/definitions/A", Value::Null).await;
+    let desk = Desk::with(&fixture, [Right::Write]).await;
+    Desk::lacks(&desk.send("POST", "/definitions/A/undelete", &Value::Null).await, Right::Read);
+    assert!(fixture.org.definition("A").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn an_account_id_that_a_header_would_cut_is_refused() {
+    let fixture = fixture().await;
+    let desk = Desk::with(&fixture, [Right::Write]).await;
+    for id in [" a", "a ", "\u{a0}a"] {
+        let made = desk.send("POST", "/accounts", &json!({"linked_account_id": id})).await;
+        assert_eq!(made.status, 400, "{id:?}");
+        let body = json!({"udf": id, "linked_account_id": id}).to_string();
+        let call = fixture.call("PUT", "/linked-account").json(&body);
+        assert_eq!(call.await.status, 400, "{id:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_of_an_account_that_had_the_id_before_is_not_listed() {
+    let fixture = fixture().await;
+    fixture.register("a").await;
+    fixture.token("a").await;
+    fixture.org.delete_account(&"a".parse().unwrap()).await.unwrap();
+    let desk = Desk::with(&fixture, [Right::Admin]).await;
+    assert_eq!(desk.get("/accounts/a/sessions").await, json!([]));
+    fixture.register("a").await;
+    assert_eq!(desk.get("/accounts/a/sessions").await, json!([]));
 }

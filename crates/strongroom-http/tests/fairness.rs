@@ -187,6 +187,61 @@ impl hyper::body::Body for Late {
     }
 }
 
+/// The answer to a request whose body comes after `between` is done.
+async fn held_back(fixture: &Fixture, header: (&str, &str), between: impl Future<Output = ()>) -> u16 {
+    let (mut rest, body) = tokio::io::duplex(1_024);
+    let request = Request::post(format!("{BASE}/env/definitions"))
+        .header("content-type", "application/json")
+        .header(header.0, header.1)
+        .body(Body::new(Late(body)));
+    let answer = tokio::spawn(fixture.app.clone().oneshot(request.unwrap()));
+    // By the real clock: so long as no body takes that is sent with its headers.
+    sleep(Duration::from_millis(60)).await;
+    between.await;
+    rest.write_all(br#"{"name":"LATE","var_format":"string"}"#).await.unwrap();
+    drop(rest);
+    answer.await.unwrap().unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn whoever_holds_a_body_back_until_the_key_is_revoked_does_nothing() {
+    let (fixture, _) = fixture(Limits::default()).await;
+    let keys = ApiKeys::of(&fixture.org).unwrap();
+    let key = keys.create(NewApiKey::named("leaked")).await.unwrap();
+    let header = ("x-api-key", key.key.expose());
+    let revoke = async { assert!(keys.revoke(&key.info.id).await.unwrap()) };
+    assert_eq!(held_back(&fixture, header, revoke).await, 401);
+    assert!(fixture.org.definition("LATE").await.unwrap().is_none());
+
+    let kept = ("x-api-key", fixture.key.as_str());
+    assert_eq!(held_back(&fixture, kept, async {}).await, 200);
+}
+
+#[tokio::test]
+async fn whoever_holds_a_body_back_until_the_session_ends_does_nothing() {
+    let (fixture, _) = fixture(Limits::default()).await;
+    fixture.register("a").await;
+    let bearer = format!("Bearer {}", fixture.token("a").await);
+    let id = fixture.org.define(VariableDefinition::new("A", VarFormat::String)).await.unwrap();
+    let (mut rest, body) = tokio::io::duplex(1_024);
+    let request = Request::post(format!("{BASE}/env/values"))
+        .header("content-type", "application/json")
+        .header("authorization", &bearer)
+        .body(Body::new(Late(body)));
+    let answer = tokio::spawn(fixture.app.clone().oneshot(request.unwrap()));
+    sleep(Duration::from_millis(60)).await;
+    let token = bearer.strip_prefix("Bearer ").unwrap();
+    let revoked = fixture.call_with_token(token, "POST", "/session-token/revoke").send().await;
+    assert_eq!(revoked.status, 200);
+    rest.write_all(format!(r#"{{"variable_definition_id":"{id}","value":"late"}}"#).as_bytes())
+        .await
+        .unwrap();
+    drop(rest);
+    assert_eq!(answer.await.unwrap().unwrap().status(), 401);
+    let scope = Scope::LinkedAccount("a".parse().unwrap());
+    assert!(fixture.org.value("A", scope).await.unwrap().is_none());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_body_that_does_not_arrive_in_time_is_a_408() {
     let (fixture, _) = fixture(Limits::default().body_timeout(Duration::from_secs(7))).await;

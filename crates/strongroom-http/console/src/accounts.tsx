@@ -114,7 +114,7 @@ function AccountView({ id, onChange, onClose }: { id: string; onChange: () => vo
           {shown.connections?.map((connection) => (
             <Credentials key={connection.integration} path={`${path}/credentials/${part(connection.integration)}`} name={connection.integration} since={connection.created_at} onChange={usage.again} />
           ))}
-          <Sessions path={`${path}/sessions`} again={ended} />
+          {may("admin") && <Sessions path={`${path}/sessions`} again={ended} />}
           {may("admin") && (
             <section class="block">
               <h3>End or delete</h3>
@@ -159,7 +159,6 @@ function AccountView({ id, onChange, onClose }: { id: string; onChange: () => vo
 
 // Loaded anew whenever `again` changes.
 function Sessions({ path, again }: { path: string; again: number }) {
-  const { may } = useMe();
   const sessions = useLoad((signal) => get<Session[]>(path, {}, signal), [path, again]);
   const { busy, error, run } = useAction();
   const end = (id: string) => run(async () => {
@@ -178,7 +177,7 @@ function Sessions({ path, again }: { path: string; again: number }) {
           <li key={session.id}>
             <div class="row">
               <span class="mono">{session.id}</span>
-              {may("admin") && <button type="button" class="button small danger-text" aria-label={`End session ${session.id}`} disabled={busy} onClick={() => void end(session.id)}>End</button>}
+              <button type="button" class="button small danger-text" aria-label={`End session ${session.id}`} disabled={busy} onClick={() => void end(session.id)}>End</button>
             </div>
             <p class="dim">Issued <Time at={session.issued_at} />, expires <Time at={session.expires_at} /></p>
           </li>

@@ -7,6 +7,7 @@ mod grant;
 mod key_text;
 mod session;
 mod signing_keys;
+mod standing;
 mod token;
 
 use rand::TryRng as _;
@@ -20,6 +21,7 @@ pub use api_key::{ApiKeyInfo, ApiKeyPage, ApiKeys, CreatedApiKey, NewApiKey};
 pub use grant::{Grant, GrantError, Right, UnknownRight};
 pub(crate) use session::{ListedSession, Reuse, Sessions};
 pub(crate) use signing_keys::{Signature, SigningKeys};
+pub(crate) use standing::Standing;
 pub(crate) use token::Claims;
 
 /// Bytes of the operating system's generator.

@@ -142,10 +142,11 @@ impl Sessions {
         now: Timestamp,
     ) -> Result<Vec<ListedSession>, Error> {
         let (now, mut valid) = (now.as_ms() / 1_000, Vec::new());
+        // A session of an account that had the id before is none of this one's.
+        let Some(known) = self.org.linked_account(account).await? else { return Ok(valid) };
         for session in self.listed(account).await? {
-            if session.exp.saturating_add(SKEW_SECS) > now
-                && self.sessions.get(&session.jti.parse()?).await?.is_some()
-            {
+            let is_taken = session.account == known.id && session.exp.saturating_add(SKEW_SECS) > now;
+            if is_taken && self.sessions.get(&session.jti.parse()?).await?.is_some() {
                 valid.push(session);
             }
         }

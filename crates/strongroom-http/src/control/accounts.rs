@@ -1,7 +1,7 @@
 //! Linked accounts, and how much is stored.
 
 use axum::Json;
-use strongroom::{Error, LinkedAccountId, PageRequest};
+use strongroom::{Error, PageRequest};
 
 use super::BASE;
 use super::bodies::{AccountView, Connection, Deletion, NewAccount, Page, Usage};
@@ -11,6 +11,7 @@ use super::queries::{DryRunQuery, PageQuery};
 use crate::auth::Right;
 use crate::error::Failure;
 use crate::openapi::Failures;
+pub(super) use crate::request::account_id;
 use crate::request::{Body, Query, Segment};
 
 /// Lists linked accounts
@@ -26,12 +27,14 @@ pub(crate) async fn list(
     let (request, granted) = (query.request()?, operator.grant().accounts());
     if granted.is_empty() {
         let found = operator.org.linked_accounts(request).await.map_err(full)?;
-        return Ok(Json(Page::of(found, AccountView::of)));
+        return Ok(Json(Page::of(found, |account| operator.shown(account))));
     }
     // One by one: the cursor of a page of all accounts would name one that the key does not reach.
     let mut items = Vec::new();
     for id in granted {
-        items.extend(operator.org.linked_account(id).await.map_err(full)?.map(AccountView::of));
+        items.extend(
+            operator.org.linked_account(id).await.map_err(full)?.map(|account| operator.shown(account)),
+        );
     }
     Ok(Json(Page { items, next: None }))
 }
@@ -46,7 +49,7 @@ pub(crate) async fn show(operator: Operator, Segment(text): Segment) -> Result<J
     operator.may_account(Right::Read, Some(&id))?;
     let found = operator.org.linked_account(&id).await.map_err(full)?.ok_or_else(not_found)?;
     let connections = operator.org.account(id).integrations(PageRequest::default()).await.map_err(full)?;
-    Ok(Json(AccountView::of(found).with_connections(&connections.items)))
+    Ok(Json(operator.shown(found).with_connections(&connections.items)))
 }
 
 /// Registers a linked account
@@ -59,7 +62,7 @@ pub(crate) async fn create(
     Body(body): Body<NewAccount>,
 ) -> Result<Json<AccountView>, Failure> {
     let id = account_id(&body.linked_account_id)?;
-    operator.may_register(&id)?;
+    operator.may_whole_account(Right::Write, &id)?;
     let mut new = operator.org.create_account(id.clone());
     if let Some(name) = body.name {
         new = new.name(name);
@@ -79,7 +82,7 @@ pub(crate) async fn create(
     responses((status = 200, body = Connection), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn connect(operator: Operator, place: Integrated) -> Result<Json<Connection>, Failure> {
-    operator.may_account(Right::Write, Some(&place.account))?;
+    operator.may_whole_account(Right::Write, &place.account)?;
     let account = operator.org.account(place.account);
     Ok(Json(Connection::of(&account.add_integration(&place.integration).await.map_err(full)?)))
 }
@@ -126,7 +129,7 @@ pub(crate) async fn delete(
 )]
 pub(crate) async fn usage(operator: Operator, Segment(text): Segment) -> Result<Json<Usage>, Failure> {
     let id = account_id(&text)?;
-    operator.may_account(Right::Read, Some(&id))?;
+    operator.may_whole_account(Right::Read, &id)?;
     Ok(Json(operator.org.account(id).usage().await.map_err(full)?.into()))
 }
 
@@ -138,11 +141,6 @@ pub(crate) async fn usage(operator: Operator, Segment(text): Segment) -> Result<
 pub(crate) async fn usage_of_org(operator: Operator) -> Result<Json<Usage>, Failure> {
     operator.may_all(Right::Read)?;
     Ok(Json(operator.org.usage().await.map_err(full)?.into()))
-}
-
-/// The id of an account in a path.
-pub(super) fn account_id(text: &str) -> Result<LinkedAccountId, Failure> {
-    text.parse().map_err(|error: strongroom::IdError| Failure::linked_account(error.to_string()))
 }
 
 pub(super) fn not_found() -> Failure {

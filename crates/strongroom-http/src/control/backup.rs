@@ -1,6 +1,7 @@
 //! A backup as a stream.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -18,7 +19,7 @@ use crate::openapi::Failures;
 /// A backup of the whole vault, sealed as it is
 ///
 /// The file is the one that `strongroom backup` writes. A stream that breaks off is no backup: `strongroom restore`
-/// refuses what is cut short.
+/// refuses what is cut short. At most four are written at a time; another one is refused with 429.
 #[utoipa::path(
     get, context_path = BASE, path = "/backup", tag = "control: vault",
     responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), Failures),
@@ -26,12 +27,15 @@ use crate::openapi::Failures;
 )]
 pub(crate) async fn backup(operator: Operator) -> Result<Response, Failure> {
     operator.operates("backup").await?;
+    let inner = &operator.service.inner;
+    let place = Arc::clone(&inner.backups).try_acquire_owned().map_err(|_| Failure::too_many_at_once())?;
     let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
     let vault = operator.vault().clone();
     let runtime = tokio::runtime::Handle::current();
     let patience = operator.service.inner.limits.send_timeout;
     // The engine writes on the thread that polls it, and waits there for a slow client: not on one of the runtime's.
     tokio::task::spawn_blocking(move || {
+        let _place = place;
         // A store may need the runtime; to be driven by it, the thread could not wait.
         let _entered = runtime.enter();
         let held = Vec::with_capacity(CHUNK_BYTES);

@@ -160,6 +160,8 @@ pub(crate) async fn undelete(
 ) -> Result<Json<Definition>, Failure> {
     operator.may_name(Right::Write, &text)?;
     operator.may_account(Right::Write, None)?;
+    // The answer shows the definition, its default included.
+    operator.may_name(Right::Read, &text)?;
     let (org, name) = (&operator.org, name(&text)?);
     let mut deleted = walk!(|page| org.deleted_definitions(page));
     deleted.retain(|stored| stored.definition.name == name.as_str());

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::Method;
 use axum::http::request::Parts;
-use strongroom::{AuditNote, DocumentId, Error, LinkedAccountId, Org, Scope, ScopePath, Timestamp, Vault};
+use strongroom::{
+    AuditNote, DocumentId, Error, LinkedAccount, LinkedAccountId, Org, Scope, ScopePath, Timestamp, Vault,
+};
 
-use crate::auth::{Grant, Right};
+use super::bodies::AccountView;
+use crate::auth::{Grant, Right, Standing};
 use crate::caller::{actor, note};
 use crate::console::admit;
 use crate::error::Failure;
@@ -42,6 +45,7 @@ impl FromRequestParts<Service> for Operator {
         };
         let (key_id, grant) = (admitted.id, Arc::clone(&admitted.grant));
         let expires_at = admitted.expires_at;
+        parts.extensions.insert(Standing::Key(admitted));
         Ok(Self { org, key_id, expires_at, grant, vault: service.vault(), service: service.clone() })
     }
 }
@@ -91,11 +95,21 @@ impl Operator {
         if self.grant.takes_account(account) { Ok(()) } else { Err(Failure::elsewhere(right.as_str())) }
     }
 
-    /// Fails unless the key may register this linked account. One for some names alone writes values of those names,
-    /// and makes nothing else.
-    pub(super) fn may_register(&self, account: &LinkedAccountId) -> Result<(), Failure> {
-        self.may_account(Right::Write, Some(account))?;
-        if self.grant.names().is_empty() { Ok(()) } else { Err(Failure::elsewhere(Right::Write.as_str())) }
+    /// Fails unless the key has this right for the linked account itself and all that it has. One for some names alone
+    /// reads and writes values of those names, and neither sees nor makes anything else.
+    pub(super) fn may_whole_account(&self, right: Right, account: &LinkedAccountId) -> Result<(), Failure> {
+        self.may_account(right, Some(account))?;
+        if self.grant.names().is_empty() { Ok(()) } else { Err(Failure::elsewhere(right.as_str())) }
+    }
+
+    /// An account as the key may see it. To one for some names alone it does not show when it was changed last, which
+    /// moves with what the key may not see.
+    pub(super) fn shown(&self, account: LinkedAccount) -> AccountView {
+        let mut view = AccountView::of(account);
+        if !self.grant.names().is_empty() {
+            view.updated_at.clone_from(&view.created_at);
+        }
+        view
     }
 
     /// Fails unless the key has this right for values at this scope.

@@ -27,7 +27,7 @@ pub(crate) async fn list(
     Segment(text): Segment,
 ) -> Result<Json<Vec<AccountSession>>, Failure> {
     let id = account_id(&text)?;
-    operator.may_account(Right::Read, Some(&id))?;
+    operator.may_all(Right::Admin)?;
     let sessions = operator.service.sessions(&operator.org)?;
     let valid = sessions.of_account(&id, operator.service.now()).await.map_err(full)?;
     Ok(Json(valid.iter().map(AccountSession::of).collect()))

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use axum::extract::ConnectInfo;
-use axum::http::{Extensions, HeaderMap};
+use axum::http::{Extensions, HeaderMap, HeaderValue};
 
 /// What a client's failed authentications count for: its IPv4 address, or the /64 of its IPv6 address, within which
 /// anyone can have as many as they like. Clients of whom it is not known share one.
@@ -25,10 +25,10 @@ impl ClientAddress {
 /// Each proxy appends whom it saw, so that only the last entries can be trusted: the client itself may have written
 /// those before them.
 fn forwarded(headers: &HeaderMap, proxies: usize) -> Option<IpAddr> {
-    let values: Vec<&str> =
-        headers.get_all("x-forwarded-for").iter().filter_map(|v| v.to_str().ok()).collect();
-    let entries = values.iter().rev().flat_map(|value| value.rsplit(','));
-    let entry = entries.into_iter().nth(proxies.checked_sub(1)?)?.trim();
+    // By bytes: whatever else the client wrote there, the last entries are the proxies' own.
+    let values: Vec<&[u8]> = headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes).collect();
+    let entries = values.iter().rev().flat_map(|value| value.rsplit(|byte| *byte == b','));
+    let entry = std::str::from_utf8(entries.into_iter().nth(proxies.checked_sub(1)?)?).ok()?.trim();
     let ip = entry.parse().ok();
     ip.or_else(|| entry.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
@@ -43,6 +43,15 @@ fn network(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_that_are_no_text_hide_no_entry_of_a_proxy() {
+        let mut headers = HeaderMap::new();
+        headers.append("x-forwarded-for", HeaderValue::from_static("198.51.100.9"));
+        let mixed = HeaderValue::from_bytes(b"\xff, 198.51.100.3").unwrap();
+        headers.append("x-forwarded-for", mixed);
+        assert_eq!(forwarded(&headers, 1), Some("198.51.100.3".parse().unwrap()));
+    }
 
     fn address(proxies: usize, forwarded: &[&str]) -> String {
         let mut headers = HeaderMap::new();

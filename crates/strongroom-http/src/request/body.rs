@@ -1,5 +1,7 @@
 //! JSON bodies.
 
+use std::time::{Duration, Instant};
+
 use axum::body::{Bytes, HttpBody as _};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -9,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use strongroom::{Secret, VarFormat};
 
+use crate::auth::Standing;
 use crate::error::Failure;
 use crate::load::RequestPermit;
 use crate::service::Service;
@@ -43,12 +46,23 @@ impl<T: DeserializeOwned> FromRequest<Service> for Body<T> {
 /// ends costs the service only a connection.
 async fn receive(request: Request, service: &Service) -> Result<Bytes, Failure> {
     let permit = RequestPermit::of(request.extensions())?;
+    let (standing, begun) = (request.extensions().get::<Standing>().cloned(), Instant::now());
     permit.pause();
     let body = Bytes::from_request(request, service);
     let received = tokio::time::timeout(service.inner.limits.body_timeout, body).await;
     let received = received.map_err(|_| Failure::of_status(StatusCode::REQUEST_TIMEOUT))?;
     let received = received.map_err(|rejection| Failure::of_status(rejection.into_response().status()))?;
     permit.resume()?;
+    // One that comes with its headers was admitted a moment ago.
+    if begun.elapsed() >= RECHECK_AFTER
+        && let Some(standing) = standing
+        && !standing.holds(&*service.inner.clock).await?
+    {
+        return Err(match standing {
+            Standing::Key(_) => Failure::bad_key(),
+            Standing::Session(..) => Failure::bad_token(),
+        });
+    }
     Ok(received)
 }
 
@@ -116,6 +130,9 @@ fn wrong_field(error: &serde_path_to_error::Error<serde_json::Error>) -> Failure
         _ => Failure::bad_request("the request body must be a JSON object, each field at most once"),
     }
 }
+
+/// How long a body may take to come without the caller being looked at again.
+const RECHECK_AFTER: Duration = Duration::from_millis(20);
 
 fn not_json() -> Failure {
     Failure::bad_request("the request body is not valid JSON")

@@ -58,14 +58,21 @@ impl<'r> Stated<'r> {
                 "linked_account_id differs between header or query and body",
             ));
         }
-        let text = ahead.or(self.body);
-        text.map(str::parse)
-            .transpose()
-            .map_err(|error: strongroom::IdError| Failure::linked_account(error.to_string()))
+        ahead.or(self.body).map(account_id).transpose()
     }
 
     /// Whether any place names another account than `own`.
     pub(crate) fn names_other_than(&self, own: &LinkedAccountId) -> bool {
         [self.header, self.query, self.body].into_iter().flatten().any(|text| text != own.as_str())
+    }
+}
+
+/// The id of a linked account. HTTP cuts blanks at both ends of a header, so that an id that has them would be another
+/// one there.
+pub(crate) fn account_id(text: &str) -> Result<LinkedAccountId, Failure> {
+    let id = text.parse().map_err(|error: strongroom::IdError| Failure::linked_account(error.to_string()))?;
+    match text.trim() == text {
+        true => Ok(id),
+        false => Err(Failure::linked_account("a linked account id neither begins nor ends with a blank")),
     }
 }

@@ -58,6 +58,7 @@ pub struct Definition {
 
 /// A new definition.
 #[derive(Serialize, Deserialize, ToSchema)]
+#[schema(as = ControlNewDefinition)] // the documented call's has the other name
 #[serde(deny_unknown_fields)]
 pub struct NewDefinition {
     /// Its name.
