@@ -1,6 +1,7 @@
 //! Secrets from standard input or a hidden prompt.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::io::{self, IsTerminal, Read, Write};
 
 use strongroom::Secret;
@@ -13,10 +14,17 @@ use crate::typo::closest;
 
 /// A value typed as an argument, and anything that looks like an option. Parsed only so that the refusal need not
 /// repeat it, as clap's own would.
-#[derive(Debug, clap::Args)]
+#[derive(clap::Args)]
 struct Misplaced {
     #[arg(hide = true, num_args = 0.., allow_hyphen_values = true, value_name = "VALUE")]
     values: Vec<OsString>,
+}
+
+/// Without what may be a value.
+impl fmt::Debug for Misplaced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Misplaced({})", self.values.len())
+    }
 }
 
 /// How a value comes in.

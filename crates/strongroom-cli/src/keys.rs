@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{ApiKeySource, Config, KeySource};
 use crate::failure::{Exit, Failure};
-use crate::files::{NewFile, places, refuse_foreign};
+use crate::files::{NewFile, places, refuse_foreign, refuse_foreign_file};
 use crate::input;
 use crate::output::Output;
 use crate::passphrase::NewPassphrase;
@@ -225,6 +225,7 @@ fn read_text(file: &Path, output: &Output) -> Result<Secret, Failure> {
     };
     refuse_foreign(file, Exit::Key)?;
     let handle = File::open(file).map_err(unreadable)?;
+    refuse_foreign_file(&handle, file, Exit::Key)?;
     if others_can_read(&handle).map_err(unreadable)? {
         output.warn(&format!("{0} can be read by other users: run `chmod 600 {0}`", file.display()));
     }

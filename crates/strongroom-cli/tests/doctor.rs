@@ -64,6 +64,31 @@ fn a_vault_that_was_moved_elsewhere_is_not_well() {
     assert!(failed["message"].as_str().unwrap().contains("moved"), "{report}");
 }
 
+#[test]
+fn what_killed_commands_left_is_named_once_nobody_writes_to_it() {
+    let drafts = tempfile::tempdir().unwrap();
+    let shell = Shell::with_vault().variable("XDG_RUNTIME_DIR", drafts.path().to_str().unwrap());
+    let places = [shell.store(), shell.key(), drafts.path().join("draft")];
+    let left: Vec<_> = places.iter().map(|place| place.with_file_name(".strongroom-killed")).collect();
+    for file in &left {
+        std::fs::write(file, "x").unwrap();
+    }
+    let named = |shell: &Shell| {
+        let report = shell.json(&["doctor"]);
+        let findings = report["findings"].as_array().unwrap();
+        findings.iter().find(|one| one["check"] == "leftovers").map(|one| one["message"].to_string())
+    };
+    assert_eq!(named(&shell), None, "they may be of commands that are at work");
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(60 * 60);
+    for file in &left {
+        std::fs::File::options().write(true).open(file).unwrap().set_modified(long_ago).unwrap();
+    }
+    let message = named(&shell).unwrap();
+    for file in &left {
+        assert!(message.contains(file.canonicalize().unwrap().to_str().unwrap()), "{message}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_store_that_others_can_read_is_a_warning() {

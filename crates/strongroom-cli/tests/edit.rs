@@ -47,12 +47,26 @@ fn only_what_was_changed_is_written() {
 #[test]
 fn the_file_is_its_owners_and_the_store_is_free_meanwhile() {
     let shell = vault("redb:v", "");
-    shell.write("editor", "#!/bin/sh\nstat -c %a \"$1\" >mode\n\"$STRONGROOM\" --wait 0 list >list\n");
+    shell.write(
+        "editor",
+        "#!/bin/sh\nstat -c %a \"$1\" >mode\n\"$STRONGROOM\" --store redb:v --wait 0 list >list\n",
+    );
     let shell =
         shell.variable("VISUAL", "sh editor").variable("STRONGROOM", env!("CARGO_BIN_EXE_strongroom"));
     assert_eq!(shell.ok(&["edit"]), "nothing was changed\n");
     assert_eq!(std::fs::read_to_string(shell.path("mode")).unwrap(), "600\n");
     assert!(std::fs::read_to_string(shell.path("list")).unwrap().contains("TOKEN"));
+}
+
+#[test]
+fn the_editor_gets_nothing_that_opens_the_vault() {
+    let shell = vault("redb:v", "sh editor").variable("PGPASSWORD", "hunter4");
+    let shell = shell.variable("STRONGROOM_API_KEY", "hunter5").variable("OTHER", "kept");
+    shell.write("editor", "env >seen");
+    assert_eq!(shell.ok(&["edit"]), "nothing was changed\n");
+    let seen = std::fs::read_to_string(shell.path("seen")).unwrap();
+    assert!(!seen.contains("STRONGROOM_") && !seen.contains("hunter"), "{seen}");
+    assert!(seen.contains("OTHER=kept"));
 }
 
 #[test]
@@ -117,7 +131,10 @@ fn a_line_that_is_gone_deletes_nothing_and_a_value_set_meanwhile_is_not_overwrit
     let ran = shell.run(&["edit", "--yes"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (0, "nothing was changed\n"));
     assert!(ran.stderr.contains("TOKEN stay as they are"), "{}", ran.stderr);
-    shell.write("editor", "printf other | \"$STRONGROOM\" set TOKEN\nsed -i s/hunter2/mine/ \"$1\"\n");
+    shell.write(
+        "editor",
+        "printf other | \"$STRONGROOM\" --store redb:v set TOKEN\nsed -i s/hunter2/mine/ \"$1\"\n",
+    );
     let shell =
         shell.variable("VISUAL", "sh editor").variable("STRONGROOM", env!("CARGO_BIN_EXE_strongroom"));
     let ran = shell.run(&["edit", "--yes"]);

@@ -1,6 +1,7 @@
 //! `doctor`: what is well with a vault, what is not, and the step for each.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -9,9 +10,11 @@ use strongroom::{Error, ScopePath, SlotInfo, SlotKind, Timestamp};
 use strongroom_http::control;
 
 use super::audit::moment;
+use super::edit;
 use crate::client::{Call, Client};
-use crate::config::Config;
+use crate::config::{Config, KeySource};
 use crate::failure::{Exit, Failure};
+use crate::files::{directory_of, leftovers_in};
 use crate::output::{Output, counted};
 use crate::pages;
 use crate::session::Session;
@@ -55,6 +58,7 @@ impl Doctor {
         if let Some(path) = config.store.path() {
             report.permissions(path);
         }
+        report.leftovers(config);
         match Session::open(config, output).await {
             Ok(session) => {
                 report.well("vault", format!("{} opens, store {}", config.store, session.vault.store_id()));
@@ -162,6 +166,35 @@ impl Report {
 
     #[cfg(not(unix))]
     fn permissions(&mut self, _: &Path) {}
+
+    /// What commands left that were killed, in the directories that this program knows of: one with a draft of `edit`
+    /// holds values in the clear.
+    fn leftovers(&mut self, config: &Config) {
+        let mark = config.store.mark_file().ok().flatten();
+        let key = match &config.key {
+            Some(KeySource::RootKeyFile(file) | KeySource::PassphraseFile(file)) => Some(file.as_path()),
+            None => None,
+        };
+        let places = [config.store.path(), mark.as_deref(), key].into_iter().flatten().map(directory_of);
+        let directories: BTreeSet<PathBuf> = places
+            .map(PathBuf::from)
+            .chain([edit::directory()])
+            .filter_map(|path| path.canonicalize().ok())
+            .collect();
+        let left: Vec<String> = directories
+            .iter()
+            .flat_map(|directory| leftovers_in(directory))
+            .map(|path| path.display().to_string())
+            .collect();
+        if !left.is_empty() {
+            let count = counted(left.len(), "unfinished file");
+            self.warn(
+                "leftovers",
+                format!("{count} of commands that were killed: {}", left.join(", ")),
+                "delete them, if no command is at work there: they can hold rows, keys or a draft of `edit`",
+            );
+        }
+    }
 
     fn slots(&mut self, slots: &[SlotSeen]) {
         let unreadable = slots.iter().filter(|slot| !slot.is_usable).count();

@@ -16,11 +16,12 @@ use tokio::runtime::Runtime;
 use zeroize::Zeroizing;
 
 use super::import::{Entry, Plan, Unknown};
+use super::run::names;
 use crate::client::{Call, Client};
 use crate::config::Config;
 use crate::consent::Consent;
 use crate::failure::{Exit, Failure};
-use crate::files::refuse_foreign;
+use crate::files::{PASSING, refuse_foreign};
 use crate::input;
 use crate::output::{Output, counted};
 use crate::pages;
@@ -246,6 +247,10 @@ fn in_editor(text: &str) -> Result<Zeroizing<String>, Failure> {
     // By a shell, as git does: an editor may have options.
     let mut shell = Command::new("sh");
     shell.arg("-c").arg("set -f; exec $0 \"$1\"").arg(editor).arg(file.path());
+    // What runs in an editor, such as a plugin, gets the draft and not the means to read the rest.
+    for name in names::own() {
+        shell.env_remove(name);
+    }
     let edited = opening.run(shell).and_then(|status| Ok((status, fs::read_to_string(file.path())?)));
     wipe(file);
     match edited {
@@ -298,14 +303,14 @@ impl Opening {
 }
 
 fn private_file(text: &str) -> io::Result<NamedTempFile> {
-    let mut file = tempfile::Builder::new().prefix(".strongroom-").suffix(".env").tempfile_in(directory())?;
+    let mut file = tempfile::Builder::new().prefix(PASSING).suffix(".env").tempfile_in(directory())?;
     file.write_all(text.as_bytes())?;
     file.flush()?;
     Ok(file)
 }
 
-/// In memory, where the user has a directory of his own there.
-fn directory() -> PathBuf {
+/// Where drafts are: in memory, where the user has a directory of his own there.
+pub(super) fn directory() -> PathBuf {
     env::var_os("XDG_RUNTIME_DIR")
         .map(PathBuf::from)
         .filter(|path| path.is_dir() && refuse_foreign(path, Exit::Other).is_ok())

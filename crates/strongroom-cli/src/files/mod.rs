@@ -4,5 +4,7 @@ mod new_file;
 pub(crate) mod places;
 mod trust;
 
-pub(crate) use self::new_file::{NewFile, restore_mask, write_for_owner_only, write_new};
-pub(crate) use self::trust::refuse_foreign;
+pub(crate) use self::new_file::{
+    NewFile, PASSING, directory_of, leftovers_in, restore_mask, write_for_owner_only, write_new,
+};
+pub(crate) use self::trust::{refuse_foreign, refuse_foreign_file};

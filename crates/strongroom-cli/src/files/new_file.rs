@@ -2,7 +2,8 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
@@ -17,7 +18,7 @@ pub(crate) struct NewFile {
 
 impl NewFile {
     pub(crate) fn beside(place: &Path) -> io::Result<Self> {
-        let file = tempfile::Builder::new().prefix(".strongroom-").tempfile_in(directory_of(place))?;
+        let file = tempfile::Builder::new().prefix(PASSING).tempfile_in(directory_of(place))?;
         Ok(Self { file })
     }
 
@@ -40,6 +41,31 @@ impl NewFile {
     }
 }
 
+/// Files of this user's commands that were killed before they could complete or remove them: those that nobody has
+/// written to for a while. A store makes its new file under such a name too.
+pub(crate) fn leftovers_in(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let is_left = |entry: &fs::DirEntry| {
+        let is_quiet = |metadata: fs::Metadata| {
+            let since = metadata.modified().ok().and_then(|written| written.elapsed().ok());
+            metadata.is_file() && is_own(&metadata) && since.is_some_and(|since| since >= QUIET)
+        };
+        entry.file_name().as_encoded_bytes().starts_with(PASSING.as_bytes())
+            && entry.metadata().is_ok_and(is_quiet)
+    };
+    entries.flatten().filter(is_left).map(|entry| entry.path()).collect()
+}
+
+#[cfg(unix)]
+fn is_own(metadata: &fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::uid(metadata) == rustix::process::geteuid().as_raw()
+}
+
+#[cfg(not(unix))]
+fn is_own(_: &fs::Metadata) -> bool {
+    true
+}
+
 /// Writes a text to a new file, complete or not at all.
 pub(crate) fn write_new(file: &Path, text: &str) -> Result<(), Failure> {
     let written = NewFile::beside(file).and_then(|new| {
@@ -60,7 +86,12 @@ pub(super) fn make_private_dirs(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-pub(super) fn directory_of(file: &Path) -> &Path {
+/// How the names of files begin that are not complete.
+pub(crate) const PASSING: &str = ".strongroom-";
+/// Longer than anything here waits between two writes of such a file.
+const QUIET: Duration = Duration::from_secs(10 * 60);
+
+pub(crate) fn directory_of(file: &Path) -> &Path {
     file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

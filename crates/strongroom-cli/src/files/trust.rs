@@ -1,6 +1,6 @@
 //! Whether another user could have prepared what is about to be read.
 
-use std::fs;
+use std::fs::{self, File, Metadata};
 use std::path::Path;
 
 use super::new_file::directory_of;
@@ -26,11 +26,26 @@ pub(crate) fn refuse_foreign(path: &Path, exit: Exit) -> Result<(), Failure> {
     Ok(())
 }
 
-#[cfg(unix)]
+/// The same for a file that is open: what was judged by its path may have been replaced before it was opened, where a
+/// directory further up is another user's. Devices and what a shell passes on, below `/dev` and `/proc`, are the
+/// system's.
+pub(crate) fn refuse_foreign_file(file: &File, path: &Path, exit: Exit) -> Result<(), Failure> {
+    match file.metadata() {
+        Ok(metadata) if !["/dev", "/proc"].iter().any(|system| path.starts_with(system)) => {
+            judge_metadata(&metadata, path, exit)
+        }
+        _ => Ok(()),
+    }
+}
+
 fn judge(path: &Path, exit: Exit) -> Result<(), Failure> {
+    path.symlink_metadata().map_or(Ok(()), |metadata| judge_metadata(&metadata, path, exit))
+}
+
+#[cfg(unix)]
+fn judge_metadata(metadata: &Metadata, path: &Path, exit: Exit) -> Result<(), Failure> {
     use std::os::unix::fs::MetadataExt;
 
-    let Ok(metadata) = path.symlink_metadata() else { return Ok(()) };
     let (owner, shown) = (metadata.uid(), path.display());
     if owner != 0 && owner != rustix::process::geteuid().as_raw() {
         let message = format!("{shown} belongs to another user, with the id {owner}");
@@ -46,7 +61,7 @@ fn judge(path: &Path, exit: Exit) -> Result<(), Failure> {
 }
 
 #[cfg(not(unix))]
-fn judge(_: &Path, _: Exit) -> Result<(), Failure> {
+fn judge_metadata(_: &Metadata, _: &Path, _: Exit) -> Result<(), Failure> {
     Ok(())
 }
 
@@ -54,3 +69,35 @@ fn judge(_: &Path, _: Exit) -> Result<(), Failure> {
 const STICKY: u32 = 0o1000;
 #[cfg(unix)]
 const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+#[cfg(all(test, unix))]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::os::unix::fs::{PermissionsExt as _, chown};
+
+    use super::*;
+
+    #[test]
+    fn an_open_file_is_judged_itself_whatever_has_its_path_by_then() {
+        let directory = tempfile::tempdir().unwrap();
+        let (place, foreign) = (directory.path().join("key"), directory.path().join("foreign"));
+        let make = |path: &Path| {
+            fs::write(path, "x").unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+            File::open(path).unwrap()
+        };
+        let own = make(&place);
+        refuse_foreign_file(&own, &place, Exit::Key).unwrap();
+        own.set_permissions(fs::Permissions::from_mode(0o666)).unwrap();
+        refuse_foreign_file(&own, &place, Exit::Key).unwrap_err();
+        // Only root can give a file away; for others the rest of the test has nothing to look at.
+        let opened = make(&foreign);
+        if chown(&foreign, Some(65_534), None).is_ok() {
+            fs::rename(&foreign, directory.path().join("gone")).unwrap();
+            make(&foreign);
+            refuse_foreign(&foreign, Exit::Key).unwrap();
+            refuse_foreign_file(&opened, &foreign, Exit::Key).unwrap_err();
+        }
+    }
+}

@@ -314,12 +314,16 @@ impl FromStr for Spec {
             (Some(kind), Some(path)) if kind.life == Life::Kept && !path.is_empty() => {
                 Ok(Self { kind: Some(kind.name), life: Life::Kept, place: path.into(), wait: Duration::ZERO })
             }
+            // What was typed is not repeated: it may be an address with a password.
             (Some(_), _) => {
-                Err(Failure::usage(format!("`{text}` is not how a store of kind `{name}` is written"))
+                Err(Failure::usage(format!("that is not how a store of kind `{name}` is written"))
                     .next(known()))
             }
             (None, Some(_)) if is_kind_name(name) => {
                 Err(Failure::usage(format!("this build supports no store of kind `{name}`")).next(known()))
+            }
+            (None, _) if text.contains("://") || text.contains("password=") => {
+                Err(Failure::usage("that is no address of a store, nor a path").next(known()))
             }
             (None, _) if text.is_empty() => {
                 Err(Failure::usage("a store is named by its kind or a path").next(known()))
@@ -353,6 +357,8 @@ fn known() -> String {
 
 #[cfg(all(test, feature = "sled", feature = "memory"))]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
     use super::*;
 
     #[test]
@@ -364,6 +370,20 @@ mod tests {
         assert_eq!(read("C:\\data"), Some((None, Life::Kept, "C:\\data".into())));
         for bad in ["", "sled", "sled:", "memory:x", "redis:x"] {
             assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_written_wrongly_is_refused_and_not_repeated() {
+        for bad in [
+            "POSTGRES://u:hunter2@h/d",
+            "postgress://u:hunter2@h/d",
+            "postgres:host=h password=hunter2",
+            "host=h password=hunter2",
+            "postgres:u:hunter2@h/d",
+        ] {
+            let failure = bad.parse::<Spec>().unwrap_err();
+            assert!(!format!("{failure:?}").contains("hunter2"), "{failure:?}");
         }
     }
 }

@@ -1,10 +1,9 @@
 //! `run`: a command with the resolved variables as its environment.
 
-mod names;
+pub(super) mod names;
 #[cfg(unix)]
 mod watch;
 
-use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::process::{Command, ExitCode};
@@ -139,10 +138,8 @@ impl Run {
         if self.clear_env {
             child.env_clear();
         }
-        for (name, _) in env::vars_os() {
-            if name.to_str().is_some_and(|name| names::is_own(name) && !self.is_allowed(name)) {
-                child.env_remove(name);
-            }
+        for name in names::own().filter(|name| !self.is_allowed(name)) {
+            child.env_remove(name);
         }
     }
 

@@ -1,14 +1,23 @@
 //! Variables that change what a command runs, or that hold keys of this program.
 
+use std::env;
+
 /// Whether a variable of this name is known to make a shell, a loader, an interpreter or a tool run other code. The
 /// list follows those that `sudo` removes and those that loaders ignore in privileged programs; it cannot be complete.
 pub(super) fn is_dangerous(name: &str) -> bool {
-    is_own(name) || matches(name, NAMES, PREFIXES)
+    let of_any_case = matches(&name.to_ascii_uppercase(), &[], PREFIXES_OF_ANY_CASE);
+    of_any_case || is_own(name) || matches(name, NAMES, PREFIXES)
 }
 
 /// Whether a variable tells this program where the vault and its key are.
-pub(super) fn is_own(name: &str) -> bool {
+fn is_own(name: &str) -> bool {
     matches(name, OWN_NAMES, OWN_PREFIXES)
+}
+
+/// The variables of this process that are kept from a command that it starts, which gets what it is for and not the
+/// means to read the rest.
+pub(in crate::commands) fn own() -> impl Iterator<Item = String> {
+    env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| is_own(name))
 }
 
 /// Windows knows no case in names.
@@ -26,10 +35,15 @@ const NAMES: &[&str] = &[
     "PATH", "HOME", "SHELL", "EDITOR", "VISUAL", "PAGER", "MANPAGER", "BROWSER", "LESSOPEN", "LESSCLOSE", "COMSPEC",
     "PATHEXT", "PSModulePath", "PSMODULEPATH", "SYSTEMROOT", "WINDIR", "TMPDIR", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS",
     "XDG_DATA_DIRS", "XDG_DATA_HOME", "VIMINIT", "EXINIT", "FCEDIT", "MANROFFOPT", "INPUTRC", "TAR_OPTIONS",
-    "RSYNC_RSH", "PSQLRC", "PGSERVICEFILE", "CURL_HOME", "GNUPGHOME", "AWS_CONFIG_FILE",
+    "RSYNC_RSH", "PSQLRC", "PSQL_EDITOR", "PSQL_PAGER", "PGSERVICEFILE", "PGSYSCONFDIR", "CURL_HOME", "GNUPGHOME",
+    "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "CLOUDSDK_PYTHON", "CLOUDSDK_CONFIG", "AZURE_CONFIG_DIR",
+    "LESS", "LESSEDIT", "LESSKEY", "LESSKEYIN", "LESSKEY_CONTENT", "LESSKEYIN_SYSTEM", "LESSKEY_SYSTEM",
+    "SYSTEMD_PAGER", "SYSTEMD_EDITOR", "SYSTEMD_LESS", "CVS_RSH", "SVN_SSH", "SVN_EDITOR", "HGRCPATH", "HGEDITOR",
+    "WGETRC", "SYSTEM_WGETRC", "MAILCAPS", "SCREENRC", "EMACSLOADPATH", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR",
+    "DBUS_SESSION_BUS_ADDRESS", "DBUS_SYSTEM_BUS_ADDRESS", "HELM_PLUGINS", "TF_CLI_CONFIG_FILE", "NVM_DIR",
     // Shells.
     "IFS", "ENV", "BASH_ENV", "BASHOPTS", "SHELLOPTS", "PS4", "PROMPT_COMMAND", "CDPATH", "FPATH", "GLOBIGNORE",
-    "BASH_LOADABLES_PATH", "ZDOTDIR", "NULLCMD", "READNULLCMD", "TMPPREFIX",
+    "PS0", "PS1", "PS2", "MAILPATH", "BASH_LOADABLES_PATH", "fish_function_path", "ZDOTDIR", "NULLCMD", "READNULLCMD", "TMPPREFIX",
     // The C library and the loader.
     "GCONV_PATH", "GETCONF_DIR", "GLIBC_TUNABLES", "HOSTALIASES", "LOCALDOMAIN", "LOCPATH", "NLSPATH", "PATH_LOCALE",
     "RES_OPTIONS", "RESOLV_HOST_CONF", "TERMCAP", "TERMINFO", "TERMINFO_DIRS", "TERMPATH", "TZDIR",
@@ -43,9 +57,17 @@ const NAMES: &[&str] = &[
     "ERL_AFLAGS", "ERL_ZFLAGS", "ELIXIR_ERL_OPTIONS", "GUILE_LOAD_PATH", "DENO_DIR", "BUN_INSTALL",
     // Build tools, and libraries that load other code.
     "CC", "CXX", "CPP", "LD", "AR", "MAKE",
-    "MAKEFLAGS", "GNUMAKEFLAGS", "MAKEFILES", "GOFLAGS", "GOPROXY", "RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER",
+    "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "COMPILER_PATH", "GCC_EXEC_PREFIX", "CONFIG_SITE", "CONFIG_SHELL",
+    "MAKEFLAGS", "GNUMAKEFLAGS", "MAKEFILES", "MAKEOVERRIDES", "GOFLAGS", "GOPROXY", "GOENV", "GOROOT", "GOPATH",
+    "GOTOOLCHAIN", "GOTOOLDIR", "GOSUMDB", "RUSTDOC", "RUSTDOCFLAGS", "RUSTFMT", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN",
+    "CARGO_ENCODED_RUSTFLAGS", "JAVA_HOME", "JAVA_OPTS", "JAVACMD", "CATALINA_OPTS", "SBT_OPTS", "RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER",
     "RUSTFLAGS", "OPENSSL_CONF", "OPENSSL_ENGINES", "OPENSSL_MODULES", "SSLKEYLOGFILE", "GTK_MODULES", "GTK_PATH",
-    "GIO_EXTRA_MODULES", "GST_PLUGIN_PATH", "QT_PLUGIN_PATH", "SSH_ASKPASS", "SUDO_ASKPASS", "KUBECONFIG",
+    "GIO_EXTRA_MODULES", "GST_PLUGIN_PATH", "QT_PLUGIN_PATH",
+    "GDK_PIXBUF_MODULE_FILE", "GTK_IM_MODULE_FILE", "GTK_EXE_PREFIX", "QML_IMPORT_PATH", "QML2_IMPORT_PATH",
+    "QT_QPA_PLATFORM_PLUGIN_PATH", "LIBGL_DRIVERS_PATH", "LIBVA_DRIVERS_PATH", "VK_ICD_FILENAMES",
+    "VK_DRIVER_FILES", "VK_LAYER_PATH", "OCL_ICD_VENDORS", "SASL_PATH", "KRB5_CONFIG", "ODBCINI", "ODBCSYSINI",
+    "ODBCINSTINI", "TNS_ADMIN", "ORACLE_HOME", "LIBMYSQL_PLUGINS", "LIBMYSQL_PLUGIN_DIR", "MYSQL_HOME",
+    "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSH_AUTH_SOCK", "SSH_ASKPASS", "SUDO_ASKPASS", "KUBECONFIG",
     "DOCKER_CONFIG", "CARGO", "CARGO_HOME",
 ];
 
@@ -63,10 +85,18 @@ const PREFIXES: &[&str] = &[
     "COMPLUS_",
     "CARGO_BUILD_",
     "CARGO_TARGET_",
-    "NPM_CONFIG_",
-    "npm_config_",
+    "CARGO_ALIAS_",
+    "CMAKE_",
+    "PKG_CONFIG",
+    "ANSIBLE_",
+    "BUNDLE_",
+    "TF_CLI_ARGS",
+    "YARN_",
     "PIP_",
 ];
+
+/// Those of npm, which reads them in any case.
+const PREFIXES_OF_ANY_CASE: &[&str] = &["NPM_CONFIG_"];
 
 #[cfg(test)]
 mod tests {
@@ -76,6 +106,14 @@ mod tests {
     fn names_that_change_what_runs_are_dangerous_and_others_are_not() {
         for name in
             ["PATH", "LD_PRELOAD", "DYLD_INSERT_LIBRARIES", "GIT_SSH_COMMAND", "PYTHONPATH", "BASH_FUNC_a%%"]
+                .into_iter()
+                .chain([
+                    "JAVA_HOME",
+                    "AWS_SHARED_CREDENTIALS_FILE",
+                    "LESS",
+                    "npm_Config_script_shell",
+                    "CFLAGS",
+                ])
         {
             assert!(is_dangerous(name), "{name}");
         }
