@@ -162,8 +162,9 @@ impl Limits {
         self
     }
 
-    /// So long a refusal with 429 is held back, so that a client that comes again at once does not keep the service
-    /// busy with refusals. Meanwhile it holds a connection and nothing else. One second unless set.
+    /// So long a refusal with 429 is held back, and up to as long again, so that a client that comes again at once does
+    /// not keep the service busy with refusals, and clients that were refused together do not come again together.
+    /// Meanwhile it holds a connection and nothing else. One second unless set.
     #[must_use]
     pub fn refusal_pause(mut self, time: Duration) -> Self {
         self.refusal_pause = time;

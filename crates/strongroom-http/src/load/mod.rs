@@ -8,6 +8,7 @@ mod permit;
 mod rate;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use strongroom::{DocumentId, Environment, LinkedAccountId, OrgId};
 use tokio::sync::Semaphore;
@@ -36,6 +37,8 @@ pub(crate) struct Load {
     answers: Arc<Answers>,
     /// One for each refusal that may be held back.
     pauses: Semaphore,
+    /// How many refusals were held back.
+    refused: AtomicU32,
 }
 
 /// Who is counted. A request with a session token counts for its session before the store is read, and for its account
@@ -63,6 +66,7 @@ impl Load {
             failures: FailureLimiter::new(limits.failure_rate),
             answers: Arc::default(),
             pauses: Semaphore::new(limits.connections_max),
+            refused: AtomicU32::new(0),
         }
     }
 
@@ -94,14 +98,42 @@ impl Load {
 }
 
 impl Load {
-    /// Holds a refusal back for a while, unless many are.
+    /// Holds a refusal back for a while, unless many are. Refusals of one moment end apart: clients that were refused
+    /// together would come again together, and whoever else calls then waits for all of them.
     pub(crate) async fn pause(&self) {
         if let Ok(_pause) = self.pauses.try_acquire() {
-            tokio::time::sleep(self.limits.refusal_pause).await;
+            let pause = self.limits.refusal_pause;
+            // Relaxed: the numbers only have to differ.
+            let apart = apart(self.refused.fetch_add(1, Ordering::Relaxed));
+            tokio::time::sleep(pause + pause.mul_f64(apart)).await;
         }
     }
 }
 
+/// From 0 to 1, and of any numbers in a row spread evenly between: the multiples of the golden ratio, without what is
+/// before the point.
+fn apart(number: u32) -> f64 {
+    f64::from(number.wrapping_mul(GOLDEN_RATIO)) / f64::from(u32::MAX)
+}
+
+/// 2³² divided by the golden ratio.
+const GOLDEN_RATIO: u32 = 0x9e37_79b9;
+
 /// How many credentials of one address may be looked at, at a time. As many can be bad beyond the limit of failures,
 /// since it is known only afterwards which of them are.
 const CHECKS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_of_one_moment_end_apart() {
+        for first in [0, 7, u32::MAX - 500] {
+            let mut ends: Vec<f64> = (0..1_000).map(|number| apart(first.wrapping_add(number))).collect();
+            ends.sort_by(f64::total_cmp);
+            let widest = ends.windows(2).map(|two| two[1] - two[0]).fold(0.0, f64::max);
+            assert!(ends[0] < 0.003 && ends[999] > 0.997 && widest < 0.003, "{first}: {widest}");
+        }
+    }
+}
