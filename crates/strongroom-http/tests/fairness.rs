@@ -316,6 +316,31 @@ async fn a_refusal_is_held_back_and_takes_no_place_meanwhile() {
     assert_eq!(tokio::join!(refused, others), ((429, 1), 200));
 }
 
+#[tokio::test(start_paused = true)]
+async fn clients_that_are_refused_together_come_again_apart() {
+    let limits = Limits::default().token_requests_max(1);
+    let (fixture, _) = fixture(limits.body_timeout(LONG).request_timeout(LONG)).await;
+    fixture.register("a").await;
+    let token = format!("Bearer {}", fixture.token("a").await);
+    let _half = send_half(&fixture, 1, ("authorization", &token));
+    all_wait().await;
+    let (begun, mut refused) = (Instant::now(), JoinSet::new());
+    for _ in 0..100 {
+        let request = Request::get(format!("{BASE}/env/definitions")).header("authorization", &token);
+        let answer = fixture.app.clone().oneshot(request.body(Body::empty()).unwrap());
+        refused.spawn(async move {
+            assert_eq!(answer.await.unwrap().status(), 429);
+            begun.elapsed()
+        });
+    }
+    let ends = refused.join_all().await;
+    for tenth in 10..20 {
+        let (from, to) = (Duration::from_millis(100 * tenth), Duration::from_millis(100 * (tenth + 1)));
+        let count = ends.iter().filter(|end| (from..to).contains(end)).count();
+        assert!((8..=12).contains(&count), "{count} of 100 after {from:?}");
+    }
+}
+
 #[tokio::test]
 async fn answers_that_are_not_read_are_bounded_and_one_org_has_half_of_them() {
     let (fixture, _) = fixture(Limits::default().answer_bytes_max(1 << 20)).await;
