@@ -3,7 +3,7 @@
 
 #![allow(clippy::print_stdout, reason = "the table is what the bench is for")]
 
-use strongroom_benches::http::{self, Line, Rate};
+use strongroom_benches::http::{self, Attacked, Line, Rate};
 
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
@@ -28,7 +28,8 @@ fn main() {
 fn attacks() {
     println!("| attack | quiet p99 | p99 under attack | ratio | bar | | failed |");
     println!("|---|---|---|---|---|---|---|");
-    for line in http::attacks() {
+    let lines = http::attacks();
+    for line in &lines {
         let (quiet, attacked) = (line.quiet.as_secs_f64() * 1e3, line.attacked.as_secs_f64() * 1e3);
         let ratio = attacked / quiet;
         let verdict = if ratio <= ATTACK_BAR && line.failed == 0 { "holds" } else { "**misses**" };
@@ -38,6 +39,21 @@ fn attacks() {
         );
     }
     println!();
+    lines.iter().for_each(processor);
+    println!();
+}
+
+/// Who had the processor under an attack.
+fn processor(line: &Attacked) {
+    let shares = line.shares.iter().map(|share| {
+        format!("{} {:.0} % (ready for {:.0} % more)", share.thread, share.ran * 100.0, share.waited * 100.0)
+    });
+    println!(
+        "{}: {:.0} requests/s; of a core had {}",
+        line.name,
+        line.sent_per_sec,
+        shares.collect::<Vec<_>>().join(", ")
+    );
 }
 
 fn print(line: &Line) {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use tokio::runtime::Builder;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::load;
+use super::processor::{Processor, Share};
 use super::server::Server;
 
 /// The 99th percentile of another org's reads and writes: without an attack, and under one.
@@ -28,6 +29,10 @@ pub struct Attacked {
     pub attacked: Duration,
     /// Requests of the other org that were not answered with 200.
     pub failed: usize,
+    /// How many times a second the attackers were answered or refused, or gave up and began again.
+    pub sent_per_sec: f64,
+    /// Who had the processor under the attack.
+    pub shares: Vec<Share>,
 }
 
 /// The connections of an attack.
@@ -55,12 +60,15 @@ fn attack(name: &'static str, senders: Attack) -> Attacked {
     let stop = Arc::new(AtomicBool::new(false));
     let attackers = begin(senders(server.address(), &callers), &stop);
     thread::sleep(WARM_UP);
+    let (begun, sent, processor) = (Instant::now(), SENT.load(Ordering::Relaxed), Processor::now());
     let (mut attacked, failed) = other.round();
+    let sent_per_sec = (SENT.load(Ordering::Relaxed) - sent) as f64 / begun.elapsed().as_secs_f64();
+    let shares = processor.shares();
     stop.store(true, Ordering::Relaxed);
     attackers.join().expect("an attacker does not panic");
     thread::sleep(WARM_UP);
     quiet.extend(other.round().0);
-    Attacked { name, quiet: p99(&mut quiet), attacked: p99(&mut attacked), failed }
+    Attacked { name, quiet: p99(&mut quiet), attacked: p99(&mut attacked), failed, sent_per_sec, shares }
 }
 
 fn p99(taken: &mut [Duration]) -> Duration {
@@ -186,7 +194,7 @@ fn senders(count: usize, one: &Sender) -> Vec<Sender> {
 /// Lets all of them send, on a thread of their own, until `stop`.
 fn begin(senders: Vec<Sender>, stop: &Arc<AtomicBool>) -> JoinHandle<()> {
     let stop = Arc::clone(stop);
-    thread::spawn(move || {
+    let run = move || {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime can be had");
         runtime.block_on(async {
             let senders = senders.into_iter().map(|sender| {
@@ -197,7 +205,8 @@ fn begin(senders: Vec<Sender>, stop: &Arc<AtomicBool>) -> JoinHandle<()> {
                 sender.await.expect("an attacker does not panic");
             }
         });
-    })
+    };
+    thread::Builder::new().name("attackers".to_owned()).spawn(run).expect("a thread can be had")
 }
 
 impl Sender {
@@ -206,6 +215,7 @@ impl Sender {
         while !stop.load(Ordering::Relaxed) {
             // A started body is answered after its time limit, or refused at once: either way it begins again.
             let answered = timeout(PATIENCE, connection.send(&self.request)).await;
+            SENT.fetch_add(1, Ordering::Relaxed);
             if !matches!(answered, Ok(Some(200 | 401))) {
                 connection = Connection::to(self.address).await;
             }
@@ -262,6 +272,9 @@ fn request(method: &str, path: &str, caller: &str, body: &str) -> Vec<u8> {
     )
     .into_bytes()
 }
+
+/// What all attackers have sent.
+static SENT: AtomicU64 = AtomicU64::new(0);
 
 const ACCOUNT: &str = "user_12345";
 /// The other org sends 200 a second.

@@ -3,6 +3,7 @@
 mod attack;
 mod bare;
 mod load;
+mod processor;
 mod server;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use strongroom_sled::SledStore;
 
 pub use self::attack::{Attacked, attacks};
 use self::load::{Load, Round};
+pub use self::processor::Share;
 use self::server::Server;
 use crate::population::{DEFINITIONS, Population, VALUE};
 use crate::vault::{Filled, account, name};
