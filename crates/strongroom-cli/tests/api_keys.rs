@@ -38,3 +38,19 @@ fn a_key_can_expire_and_be_revoked() {
     assert_eq!(shell.json(&["api-key", "list"]), json!([]));
     assert_eq!(shell.run(&["api-key", "create", "a", "--expires-in", "soon"]).code, 2);
 }
+
+#[test]
+fn a_key_that_is_replaced_expires_when_it_would_have_and_not_once_it_has() {
+    let shell = Shell::with_vault();
+    let id = |made: &serde_json::Value| made["id"].as_str().unwrap_or_default().to_owned();
+    let made = shell.json(&["api-key", "create", "a", "--expires-in", "30d"]);
+    let next = shell.json(&["api-key", "rotate", &id(&made), "--grace", "1h"]);
+    assert_eq!(next["expires_at"], made["expires_at"]);
+    let late = shell.json(&["api-key", "rotate", &id(&next), "--grace", "1h", "--expires-in", "60d"]);
+    assert_ne!(late["expires_at"], made["expires_at"]);
+
+    let expired = shell.json(&["api-key", "create", "b", "--expires-in", "1ms"]);
+    std::thread::sleep(std::time::Duration::from_millis(5));
+    let refused = shell.run(&["api-key", "rotate", &id(&expired)]);
+    assert!(refused.code != 0 && refused.stderr.contains("has expired"), "{}", refused.stderr);
+}

@@ -245,3 +245,14 @@ fn zsh_completes_the_names_of_variables_and_runs_nothing_that_is_in_one() {
     assert!(completed.contains("<got list HO>"), "{completed}");
     assert!(!shell.path("ran").exists());
 }
+
+#[test]
+fn an_environment_or_org_for_a_server_that_the_environment_names_is_refused() {
+    let shell =
+        Shell::new().variable("STRONGROOM_URL", "http://127.0.0.1:1").variable("STRONGROOM_API_KEY", "tk_x");
+    for named in [["--environment", "production"], ["--org", "6500a1b2c3d4e5f6a7b8c9d0"]] {
+        let refused = shell.run(&[&named[..], &["list"]].concat());
+        assert_eq!(refused.code, 2, "{}", refused.stderr);
+        assert!(refused.stderr.contains("the API key decides"), "{}", refused.stderr);
+    }
+}

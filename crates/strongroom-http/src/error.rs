@@ -101,6 +101,12 @@ impl Failure {
         Self::new(StatusCode::FORBIDDEN, ErrorCode::ServerError, message)
     }
 
+    /// 403: the API key that is to be made or replaced may do more than the one that asks for it.
+    pub(crate) fn outranked() -> Self {
+        let message = "this API key makes and replaces only keys that may do no more than itself";
+        Self::new(StatusCode::FORBIDDEN, ErrorCode::ServerError, message)
+    }
+
     /// An error of the engine in its own words, for callers who may read them: those of the control calls. None holds
     /// a value, a key or a credential.
     pub(crate) fn in_full(error: &Error) -> Self {

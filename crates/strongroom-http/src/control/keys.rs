@@ -46,7 +46,7 @@ pub(crate) async fn create(
         return Err(Failure::lacks(right.as_str()));
     }
     if !operator.grant().covers(&grant) {
-        return Err(Failure::elsewhere(Right::Admin.as_str()));
+        return Err(Failure::outranked());
     }
     let mut new = crate::auth::NewApiKey::named(body.name).with(grant);
     let expires_at = body.expires_at.as_deref().map(moment).transpose()?;
@@ -87,7 +87,7 @@ pub(crate) async fn rotate(
     let old = keys.info(&key).await.map_err(full)?.ok_or_else(not_found)?;
     // It would be given a key that may do more than its own.
     if !operator.grant().covers(&old.grant) {
-        return Err(Failure::elsewhere(Right::Admin.as_str()));
+        return Err(Failure::outranked());
     }
     let (now, grace_ms) = (operator.service.now(), body.grace_secs.saturating_mul(1_000));
     if old.expires_at.is_some_and(|moment| moment <= now) {
