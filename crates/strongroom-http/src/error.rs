@@ -268,9 +268,12 @@ impl From<Error> for Failure {
 )]
 fn message(error: &Error) -> Cow<'static, str> {
     let fixed = match error {
-        Error::IntegrationNotFound { account, integration } => {
-            let default = *integration == IntegrationId::default_app();
-            let which = if default { "Default app integration" } else { "Integration" };
+        Error::IntegrationNotFound { account, integration, connection } => {
+            let which = match connection {
+                Some(_) => "Connection",
+                None if *integration == IntegrationId::default_app() => "Default app integration",
+                None => "Integration",
+            };
             return format!("{which} not found for linked account {account}").into();
         }
         Error::Invalid(

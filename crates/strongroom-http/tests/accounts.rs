@@ -6,7 +6,7 @@ mod support;
 
 use std::sync::Arc;
 
-use strongroom::{RawKey, Scope, Unlock, VarFormat, VariableDefinition, Vault};
+use strongroom::{PageRequest, RawKey, Scope, Unlock, VarFormat, VariableDefinition, Vault};
 use strongroom_http::ServiceOptions;
 use support::gate::{Gate, gated};
 use support::{Answer, Fixture, ORG};
@@ -35,6 +35,23 @@ async fn an_account_is_registered_with_its_app_and_credentials() {
     let account = fixture.org.account("user_12345".parse().unwrap());
     assert_eq!(account.credential("port").await.unwrap().unwrap().value.expose(), "80");
     assert_eq!(account.info().await.unwrap().unwrap().udf.as_deref(), Some(r#"{"plan": 1}"#));
+}
+
+#[tokio::test]
+async fn the_documented_calls_mean_the_default_connection_and_delete_all_of_an_integration() {
+    let fixture = Fixture::new().await;
+    fixture.register("a").await;
+    let account = fixture.org.account("a".parse().unwrap());
+    let (crm, work) = ("crm".parse().unwrap(), "work".parse().unwrap());
+    account.add_connection(&crm, &work).await.unwrap();
+    let shown = fixture.call("GET", "/linked-account/a").send().await.body;
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let slugs: Vec<_> = shown["integrations"].as_array().unwrap().iter().map(|app| &app["slug"]).collect();
+    assert_eq!(slugs, ["default-app"]);
+    let path = "/linked-account/integration/crm?linked_account_id=a";
+    let deleted = r#"{"success":true,"message":"Integration deleted successfully"}"#;
+    fixture.call("DELETE", path).send().await.is(200, deleted);
+    assert!(account.connections(&crm, PageRequest::default()).await.unwrap().items.is_empty());
 }
 
 #[tokio::test]

@@ -90,7 +90,11 @@ fn plain() -> Vec<(&'static str, Error)> {
         ("AccountExists", Error::AccountExists("a".parse().unwrap())),
         (
             "IntegrationNotFound",
-            Error::IntegrationNotFound { account: "a".parse().unwrap(), integration: "b".parse().unwrap() },
+            Error::IntegrationNotFound {
+                account: "a".parse().unwrap(),
+                integration: "b".parse().unwrap(),
+                connection: None,
+            },
         ),
         ("Unexpected", Error::Unexpected { found: None }),
         ("Contended", Error::Contended(16)),

@@ -240,6 +240,10 @@ customer_string!(
     IntegrationId, "an integration id", max 64, dots Refused
 );
 customer_string!(
+    /// Which of several connections of an integration is meant, such as a workspace or mailbox of the customer's.
+    ConnectionId, "a connection id", max 64, dots Refused
+);
+customer_string!(
     /// The unique, case-sensitive name of a variable definition within an org and environment.
     DefinitionName, "a variable definition name", max 256, dots Refused
 );
@@ -302,6 +306,68 @@ impl IntegrationId {
     #[must_use]
     pub fn default_app() -> Self {
         Self("default-app".to_owned())
+    }
+}
+
+/// One connection of an integration: what a credential belongs to. Its text is that of the integration for the default
+/// connection, and otherwise both ids with a byte `01` between them, which neither can contain; so the connections of
+/// an integration are next to each other, the default one first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct AppId(String);
+
+impl AppId {
+    pub(crate) const SEPARATOR: u8 = 1;
+
+    /// The default connection.
+    pub(crate) fn of(integration: &IntegrationId) -> Self {
+        Self(integration.0.clone())
+    }
+
+    pub(crate) fn named(integration: &IntegrationId, connection: &ConnectionId) -> Self {
+        Self(format!("{integration}{}{connection}", char::from(Self::SEPARATOR)))
+    }
+
+    /// As it is in keys, addresses and jobs.
+    pub(crate) fn as_stored(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn integration(&self) -> IntegrationId {
+        IntegrationId(self.parts().0.to_owned())
+    }
+
+    /// `None` for the default connection.
+    pub(crate) fn connection(&self) -> Option<ConnectionId> {
+        self.parts().1.map(|name| ConnectionId(name.to_owned()))
+    }
+
+    pub(crate) fn parts(&self) -> (&str, Option<&str>) {
+        match self.0.split_once(char::from(Self::SEPARATOR)) {
+            Some((integration, connection)) => (integration, Some(connection)),
+            None => (&self.0, None),
+        }
+    }
+}
+
+impl FromStr for AppId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let app = Self(text.to_owned());
+        let (integration, connection) = app.parts();
+        integration.parse::<IntegrationId>()?;
+        connection.map(str::parse::<ConnectionId>).transpose()?;
+        Ok(app)
+    }
+}
+
+/// For people: without the control character.
+impl fmt::Display for AppId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.parts() {
+            (integration, None) => f.write_str(integration),
+            (integration, Some(connection)) => write!(f, "{integration} ({connection})"),
+        }
     }
 }
 
@@ -447,6 +513,21 @@ mod tests {
         let hashed: std::collections::HashSet<_> = ids.into_iter().collect();
         assert!(ordered.contains("a") && hashed.contains("b") && !hashed.contains("c"));
         assert_eq!(LinkedAccountId::try_from(String::from(".")), Err(IdError::Dots("a linked account id")));
+    }
+
+    #[test]
+    fn a_connection_reads_back_and_sorts_behind_the_default_one() {
+        let (crm, work) = ("crm".parse().unwrap(), "work".parse().unwrap());
+        let (default, named) = (AppId::of(&crm), AppId::named(&crm, &work));
+        for app in [&default, &named] {
+            assert_eq!(app.as_stored().parse::<AppId>().as_ref(), Ok(app));
+        }
+        assert_eq!((named.integration(), named.connection()), (crm, Some(work)));
+        assert_eq!((named.to_string().as_str(), default.connection()), ("crm (work)", None));
+        assert!(default < named && named < "crm-x".parse().unwrap() && named < "crm ".parse().unwrap());
+        for bad in ["", "\u{1}", "crm\u{1}", "\u{1}work", "crm\u{1}a\u{1}b", "crm\u{2}a", "crm\u{1}.."] {
+            assert!(bad.parse::<AppId>().is_err(), "{bad:?}");
+        }
     }
 
     #[test]

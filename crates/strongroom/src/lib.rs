@@ -99,8 +99,8 @@ pub use format::{FormatError, LengthBounds, VarFormat};
 #[cfg(feature = "harden")]
 pub use harden::{harden_process, lock_memory};
 pub use id::{
-    ActorName, CredentialKey, DefinitionId, DefinitionName, DocumentId, Environment, IdError, IntegrationId,
-    LinkedAccountId, Namespace, OrgId, RecordKey, RequestId, WorkflowId,
+    ActorName, ConnectionId, CredentialKey, DefinitionId, DefinitionName, DocumentId, Environment, IdError,
+    IntegrationId, LinkedAccountId, Namespace, OrgId, RecordKey, RequestId, WorkflowId,
 };
 pub use jobs::rotation::{
     DataKeys, JobInfo, JobKind, JobOutcome, JobProgress, JobReport, JobState, KeyJob, NewRoot, OnUnreadable,

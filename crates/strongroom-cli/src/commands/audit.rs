@@ -7,8 +7,8 @@ use std::time::UNIX_EPOCH;
 
 use serde::Serialize;
 use strongroom::{
-    AuditChange, AuditDigest, AuditEvent, AuditFilter, Clock as _, IntegrationId, LinkedAccountId, Org,
-    PageRequest, SystemClock, Timestamp, Vault, WorkflowId,
+    AuditChange, AuditDigest, AuditEvent, AuditFilter, Clock as _, ConnectionId, IntegrationId,
+    LinkedAccountId, Org, PageRequest, SystemClock, Timestamp, Vault, WorkflowId,
 };
 use strongroom_http::control::{self, SettingsChange, VaultSettings};
 
@@ -248,6 +248,7 @@ async fn lines(org: &Org, filter: &AuditFilter, output: &Output) -> Result<(), F
 struct Words<'a> {
     name: Option<&'a str>,
     integration: Option<&'a str>,
+    connection: Option<&'a str>,
     account: Option<&'a str>,
     workflow: Option<&'a str>,
 }
@@ -257,6 +258,7 @@ impl<'a> Words<'a> {
         Self {
             name: change.name.as_deref(),
             integration: change.integration.as_ref().map(IntegrationId::as_str),
+            connection: change.connection.as_ref().map(ConnectionId::as_str),
             account: change.linked_account.as_ref().map(LinkedAccountId::as_str),
             workflow: change.workflow.as_ref().map(WorkflowId::as_str),
         }
@@ -266,6 +268,7 @@ impl<'a> Words<'a> {
         Self {
             name: change.name.as_deref(),
             integration: change.integration.as_deref(),
+            connection: change.connection.as_deref(),
             account: change.linked_account_id.as_deref(),
             workflow: change.workflow_id.as_deref(),
         }
@@ -273,10 +276,11 @@ impl<'a> Words<'a> {
 }
 
 /// What was changed, in words: the name, then what it belongs to.
-fn words(Words { name, integration, account, workflow }: Words<'_>) -> String {
+fn words(Words { name, integration, connection, account, workflow }: Words<'_>) -> String {
     let parts = [
         name.map(str::to_owned),
         integration.map(|id| format!("integration {id}")),
+        connection.map(|id| format!("connection {id}")),
         account.map(|id| format!("account {id}")),
         workflow.map(|id| format!("workflow {id}")),
     ];

@@ -199,8 +199,11 @@ impl AccountDoc {
         integrations: Vec<Integration>,
         environment: &Environment,
     ) -> Self {
-        let integrations =
-            integrations.into_iter().map(|app| IntegrationDoc { id: app.id, slug: app.integration });
+        // The documented calls know one connection of an integration: the default one.
+        let integrations = integrations
+            .into_iter()
+            .filter(|app| app.connection.is_none())
+            .map(|app| IntegrationDoc { id: app.id, slug: app.integration });
         Self {
             id: known.id,
             account_id: known.account_id,

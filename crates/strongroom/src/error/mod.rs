@@ -10,7 +10,7 @@ mod wrong_store;
 
 use crate::envelope::{Argon2Error, DekId, OpenError, RECORD_LEN_MAX, SealError};
 use crate::format::FormatError;
-use crate::id::{DefinitionId, IntegrationId, LinkedAccountId, OrgId, WorkflowId};
+use crate::id::{ConnectionId, DefinitionId, IntegrationId, LinkedAccountId, OrgId, WorkflowId};
 use crate::limits::Quota;
 use crate::model::{DefinitionRef, Revision};
 use crate::random::RandomError;
@@ -122,13 +122,15 @@ pub enum Error {
     /// The linked account already exists.
     #[error("linked account {0} exists")]
     AccountExists(LinkedAccountId),
-    /// The linked account has no such integration.
-    #[error("integration {integration} not found for linked account {account}: add it first")]
+    /// The linked account has no such integration, or not this connection of it.
+    #[error("{} not found for linked account {account}: add it first", missing(integration, connection.as_ref()))]
     IntegrationNotFound {
         /// Which account.
         account: LinkedAccountId,
-        /// The missing integration.
+        /// The integration that is missing, or lacks the connection.
         integration: IntegrationId,
+        /// The missing connection; `None` for the default one.
+        connection: Option<ConnectionId>,
     },
     /// The document is not as the caller expected. Nothing was written.
     #[error("the document is not at the expected revision: read it again and decide again")]
@@ -376,6 +378,14 @@ impl From<SealError> for Error {
             SealError::Random(_) => Self::System(SystemError::Random),
             SealError::TooLong => Self::TooLong { what: "a sealed row", max: RECORD_LEN_MAX },
         }
+    }
+}
+
+/// What is missing: an integration, or a connection of it.
+fn missing(integration: &IntegrationId, connection: Option<&ConnectionId>) -> String {
+    match connection {
+        Some(connection) => format!("connection {connection} of integration {integration}"),
+        None => format!("integration {integration}"),
     }
 }
 

@@ -35,8 +35,10 @@ pub enum RefreshError {
         /// When that refresh began.
         since: Timestamp,
     },
-    /// `seen` is of another integration. Nothing was called.
-    #[error("these credentials are of another integration: pass what `get_all` of this one returned")]
+    /// `seen` is of another integration, or of another connection of it. Nothing was called.
+    #[error(
+        "these credentials are of another integration or connection: pass what `get_all` of this one returned"
+    )]
     OfAnother,
     /// The exchange returned no credentials and no error. Those that are kept may be used up: the outcome is uncertain.
     #[error(

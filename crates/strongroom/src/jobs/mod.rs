@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::engine::ATTEMPTS_MAX;
 use crate::error::{Damage, Error};
-use crate::id::{DocumentId, IntegrationId, LinkedAccountId};
+use crate::id::{AppId, DocumentId, LinkedAccountId};
 use crate::jobs::shred_org::sweep_org;
 use crate::row::body::Sweep;
 use crate::row::{Row, RowKind, SealedRow, Subject, TenantId, TenantRow};
@@ -75,7 +75,7 @@ pub(crate) struct Sweeper<'t> {
 #[derive(Clone, Copy)]
 pub(crate) struct SweepTarget<'s> {
     account: &'s LinkedAccountId,
-    integration: Option<&'s IntegrationId>,
+    integration: Option<&'s AppId>,
 }
 
 impl SweepTarget<'_> {
@@ -155,11 +155,7 @@ impl Sweeper<'_> {
         Ok(())
     }
 
-    async fn sweep_integration(
-        &self,
-        account: &LinkedAccountId,
-        integration: &IntegrationId,
-    ) -> Result<(), Error> {
+    async fn sweep_integration(&self, account: &LinkedAccountId, integration: &AppId) -> Result<(), Error> {
         let target = SweepTarget { account, integration: Some(integration) };
         let credentials = self.tenant.id.credentials(account, integration);
         let everything = |_: &View<'_>, _: &Key, _: &Versioned| Ok(SweepAction::Delete(Vec::new()));

@@ -1,7 +1,7 @@
 //! Linked accounts and their integrations.
 
 use crate::clock::Timestamp;
-use crate::id::{DocumentId, IntegrationId, LinkedAccountId};
+use crate::id::{ConnectionId, DocumentId, IntegrationId, LinkedAccountId};
 use crate::model::Revision;
 
 /// A registered linked account: the org's own customer.
@@ -51,7 +51,7 @@ impl From<LinkedAccount> for AccountProfile {
     }
 }
 
-/// An integration (app) of a linked account. Credentials belong to one.
+/// An integration (app) of a linked account, or one of several connections of it. Credentials belong to one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -60,6 +60,9 @@ pub struct Integration {
     pub id: DocumentId,
     /// Its slug.
     pub integration: IntegrationId,
+    /// Which connection of it; `None` for the default one.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub connection: Option<ConnectionId>,
     /// When it was added.
     pub created_at: Timestamp,
 }

@@ -1,7 +1,7 @@
 //! Which credentials of all accounts are sought, and where they are.
 
 use crate::clock::Timestamp;
-use crate::id::{CredentialKey, IntegrationId, LinkedAccountId};
+use crate::id::{AppId, ConnectionId, CredentialKey, IntegrationId, LinkedAccountId};
 use crate::model::CredentialInfo;
 
 /// What [`Org::credentials_where`](crate::Org::credentials_where) looks for.
@@ -16,6 +16,7 @@ use crate::model::CredentialInfo;
 pub struct CredentialFilter {
     pub(crate) sought: Sought,
     pub(crate) integration: Option<IntegrationId>,
+    pub(crate) connection: Option<ConnectionId>,
     pub(crate) leaves_out_rejected: bool,
 }
 
@@ -29,15 +30,14 @@ impl CredentialFilter {
     /// The registered accounts whose default app has no credential of this key name, whether or not they have the app.
     #[must_use]
     pub fn missing(key_name: CredentialKey) -> Self {
-        let integration = Some(IntegrationId::default_app());
-        Self { sought: Sought::Missing(key_name), integration, leaves_out_rejected: false }
+        Self::all(Sought::Missing(key_name)).of(IntegrationId::default_app())
     }
 
     /// The credentials that expire before `moment` or have expired: those that were written with
     /// [`WriteOptions::expires_at`](crate::WriteOptions::expires_at). Of every integration.
     #[must_use]
     pub fn expiring_before(moment: Timestamp) -> Self {
-        Self { sought: Sought::ExpiringBefore(moment), integration: None, leaves_out_rejected: false }
+        Self::all(Sought::ExpiringBefore(moment))
     }
 
     /// Leaves out the credentials of integrations whose last refresh the provider rejected: only the customer can do
@@ -54,11 +54,45 @@ impl CredentialFilter {
         self
     }
 
-    /// Looks at this integration alone.
+    /// Looks at this integration alone: at all its connections for what expires, and at the default one for what is
+    /// missing.
     #[must_use]
     pub fn of(mut self, integration: IntegrationId) -> Self {
         self.integration = Some(integration);
         self
+    }
+
+    /// Looks at the connections of this name alone.
+    ///
+    /// ```
+    /// # use strongroom::CredentialFilter;
+    /// let filter = CredentialFilter::missing("token".parse()?).of("crm".parse()?).connection("work".parse()?);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    #[must_use]
+    pub fn connection(mut self, connection: ConnectionId) -> Self {
+        self.connection = Some(connection);
+        self
+    }
+
+    fn all(sought: Sought) -> Self {
+        Self { sought, integration: None, connection: None, leaves_out_rejected: false }
+    }
+
+    /// Where something is missing: one connection of one integration.
+    pub(crate) fn app(&self) -> Option<AppId> {
+        let integration = self.integration.as_ref()?;
+        Some(match &self.connection {
+            Some(connection) => AppId::named(integration, connection),
+            None => AppId::of(integration),
+        })
+    }
+
+    /// Whether it is about this connection.
+    pub(crate) fn is_about(&self, app: &AppId) -> bool {
+        let (integration, connection) = app.parts();
+        self.integration.as_ref().is_none_or(|sought| sought.as_str() == integration)
+            && self.connection.as_ref().is_none_or(|sought| connection == Some(sought.as_str()))
     }
 }
 
@@ -71,8 +105,25 @@ pub struct CredentialPlace {
     pub account: LinkedAccountId,
     /// Its integration.
     pub integration: IntegrationId,
+    /// Which connection of it; `None` for the default one.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub connection: Option<ConnectionId>,
     /// The key name.
     pub key_name: CredentialKey,
     /// The credential without its value; `None` where it is missing.
     pub info: Option<CredentialInfo>,
+}
+
+impl CredentialPlace {
+    pub(crate) fn new(account: LinkedAccountId, app: &AppId, key_name: CredentialKey) -> Self {
+        let (integration, connection) = (app.integration(), app.connection());
+        Self { account, integration, connection, key_name, info: None }
+    }
+
+    pub(crate) fn app(&self) -> AppId {
+        match &self.connection {
+            Some(connection) => AppId::named(&self.integration, connection),
+            None => AppId::of(&self.integration),
+        }
+    }
 }

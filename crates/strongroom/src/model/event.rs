@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::clock::Timestamp;
-use crate::id::{DefinitionId, DocumentId, IntegrationId, LinkedAccountId, WorkflowId};
+use crate::id::{ConnectionId, DefinitionId, DocumentId, IntegrationId, LinkedAccountId, WorkflowId};
 use crate::model::Revision;
 
 /// One write: everything that one batch changed. It never holds a value.
@@ -42,6 +42,9 @@ pub struct AuditChange {
     pub workflow: Option<WorkflowId>,
     /// The integration.
     pub integration: Option<IntegrationId>,
+    /// Which connection of it; `None` for the default one.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub connection: Option<ConnectionId>,
     /// The document id of a value.
     pub document_id: Option<DocumentId>,
     /// The revision before, or that was read; `None` for something new.
@@ -59,6 +62,7 @@ impl AuditChange {
             linked_account: None,
             workflow: None,
             integration: None,
+            connection: None,
             document_id: None,
             before: None,
             after: None,

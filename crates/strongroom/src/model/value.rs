@@ -7,7 +7,7 @@ use std::str::FromStr;
 use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
-use crate::id::{CredentialKey, DefinitionId, DocumentId, IntegrationId};
+use crate::id::{ConnectionId, CredentialKey, DefinitionId, DocumentId, IntegrationId};
 use crate::model::Metadata;
 use crate::random::{self, RandomError};
 use crate::scope::Scope;
@@ -183,6 +183,9 @@ pub struct CredentialInfo {
     pub id: DocumentId,
     /// The integration that it belongs to.
     pub integration: IntegrationId,
+    /// Which connection of it; `None` for the default one.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub connection: Option<ConnectionId>,
     /// Its key name.
     pub key_name: CredentialKey,
     /// Changes with every update.

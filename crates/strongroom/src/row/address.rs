@@ -10,7 +10,7 @@
 
 use super::{Row, Subject, TenantRow, VaultRow};
 use crate::envelope::{self, StoreId};
-use crate::id::{CredentialKey, DefinitionId, DocumentId, IntegrationId, LinkedAccountId, WorkflowId};
+use crate::id::{AppId, CredentialKey, DefinitionId, DocumentId, LinkedAccountId, WorkflowId};
 use crate::model::{ChainId, EventId, Revision};
 use crate::scope::Scope;
 
@@ -101,7 +101,7 @@ impl<'a> Texts<'a> {
                 Self { key_name: Name::Text(account.as_str()), ..Self::of_account("account", account) }
             }
             TenantRow::Integration(account, integration) => Self {
-                key_name: Name::Text(integration.as_str()),
+                key_name: Name::Text(integration.as_stored()),
                 ..Self::of_account("integration", account)
             },
             TenantRow::Credential(account, integration, key_name) => {
@@ -149,10 +149,10 @@ impl<'a> Texts<'a> {
 
     fn of_credential(
         account: &'a LinkedAccountId,
-        integration: &'a IntegrationId,
+        integration: &'a AppId,
         key_name: &'a CredentialKey,
     ) -> Self {
-        Self { key_name: Name::Text(key_name.as_str()), ..Self::of_account(integration.as_str(), account) }
+        Self { key_name: Name::Text(key_name.as_str()), ..Self::of_account(integration.as_stored(), account) }
     }
 
     fn named(name: &'a str) -> Self {

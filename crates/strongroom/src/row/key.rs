@@ -6,7 +6,7 @@
 
 use super::address::put_text;
 use super::parse::former_suffix;
-use crate::id::{DefinitionId, Environment, IntegrationId, LinkedAccountId, Namespace, OrgId};
+use crate::id::{AppId, DefinitionId, Environment, IntegrationId, LinkedAccountId, Namespace, OrgId};
 use crate::row::{Row, Subject, TenantId, TenantRow, VaultRow};
 use crate::scope::{Scope, ScopeKind};
 use crate::store::{Key, KeyRange};
@@ -84,10 +84,10 @@ impl TenantRow<'_> {
             Self::ValueId(id) => push(key, VALUE_ID, id.as_bytes()),
             Self::Account(account) => push_ids(key, ACCOUNT, [account.as_str()]),
             Self::Integration(account, integration) => {
-                push_ids(key, INTEGRATION, [account.as_str(), integration.as_str()]);
+                push_ids(key, INTEGRATION, [account.as_str(), integration.as_stored()]);
             }
             Self::Credential(account, integration, key_name) => {
-                push_ids(key, CREDENTIAL, [account.as_str(), integration.as_str(), key_name.as_str()]);
+                push_ids(key, CREDENTIAL, [account.as_str(), integration.as_stored(), key_name.as_str()]);
             }
             Self::Record(namespace, record) => push_ids(key, RECORD, [namespace.as_str(), record.as_str()]),
             Self::Event(id) => push(key, EVENT, &id.to_bytes()),
@@ -116,7 +116,7 @@ impl Subject<'_> {
             }
             Self::Credential(account, integration, key_name) => {
                 key.push(HISTORY);
-                push_ids(key, CREDENTIAL, [account.as_str(), integration.as_str(), key_name.as_str()]);
+                push_ids(key, CREDENTIAL, [account.as_str(), integration.as_stored(), key_name.as_str()]);
             }
             Self::Definition(definition) => {
                 key.extend(&[HISTORY, DEFINITION]);
@@ -218,9 +218,18 @@ impl TenantId {
         self.range(&[&[INTEGRATION], account.as_str().as_bytes(), &[0]])
     }
 
-    /// All credentials of one integration.
-    pub(crate) fn credentials(&self, account: &LinkedAccountId, integration: &IntegrationId) -> KeyRange {
+    /// All connections of one integration, the default one first.
+    pub(crate) fn connections(&self, account: &LinkedAccountId, integration: &IntegrationId) -> KeyRange {
         let (account, integration) = (account.as_str().as_bytes(), integration.as_str().as_bytes());
+        // All their keys begin with it, as a cursor needs. An id that continues this one does so with a higher byte.
+        let start = self.range(&[&[INTEGRATION], account, &[0], integration]).start;
+        let end = [&*start, &[AppId::SEPARATOR + 1]].concat();
+        KeyRange { start, end: Some(end) }
+    }
+
+    /// All credentials of one connection of an integration.
+    pub(crate) fn credentials(&self, account: &LinkedAccountId, integration: &AppId) -> KeyRange {
+        let (account, integration) = (account.as_str().as_bytes(), integration.as_stored().as_bytes());
         self.range(&[&[CREDENTIAL], account, &[0], integration, &[0]])
     }
 
@@ -293,13 +302,9 @@ impl TenantId {
         self.range(&[&[HISTORY, CREDENTIAL], account.as_str().as_bytes(), &[0]])
     }
 
-    /// The former versions of all credentials of one integration.
-    pub(crate) fn credentials_history(
-        &self,
-        account: &LinkedAccountId,
-        integration: &IntegrationId,
-    ) -> KeyRange {
-        let (account, integration) = (account.as_str().as_bytes(), integration.as_str().as_bytes());
+    /// The former versions of all credentials of one connection of an integration.
+    pub(crate) fn credentials_history(&self, account: &LinkedAccountId, integration: &AppId) -> KeyRange {
+        let (account, integration) = (account.as_str().as_bytes(), integration.as_stored().as_bytes());
         self.range(&[&[HISTORY, CREDENTIAL], account, &[0], integration, &[0]])
     }
 
@@ -499,7 +504,7 @@ mod tests {
     fn ids_that_extend_one_another_never_share_a_range() {
         let tenant = tenant();
         let definition: DefinitionId = "0000000000000000000000ff".parse().unwrap();
-        let app = IntegrationId::default_app();
+        let app = AppId::of(&IntegrationId::default_app());
         let ids: Vec<LinkedAccountId> = ["a", "a/", "aa", "a\u{ff}"].map(|id| id.parse().unwrap()).into();
         for one in &ids {
             let values = tenant.values(&Scope::LinkedAccount(one.clone()));
@@ -513,13 +518,34 @@ mod tests {
     }
 
     #[test]
+    fn the_connections_of_an_integration_are_a_range_that_no_other_integration_is_in() {
+        let (tenant, account) = (tenant(), "a".parse().unwrap());
+        let all = tenant.connections(&account, &"crm".parse().unwrap());
+        let work = "work".parse().unwrap();
+        for (integration, is_in) in
+            [("crm", true), ("crm ", false), ("crm2", false), ("cr", false), ("d", false)]
+        {
+            let integration = integration.parse().unwrap();
+            for app in [AppId::of(&integration), AppId::named(&integration, &work)] {
+                let key = tenant.integration(&account, &app).key();
+                assert_eq!(all.contains(key.as_bytes()), is_in, "{app}");
+                let credential = tenant.credential(&account, &app, &"k".parse().unwrap()).key();
+                let of_default = tenant.credentials(&account, &AppId::of(&integration));
+                assert_eq!(of_default.contains(credential.as_bytes()), app.connection().is_none());
+            }
+        }
+    }
+
+    #[test]
     fn the_longest_key_fits() {
         let tenant =
             TenantId::new("6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), "e".repeat(32).parse().unwrap());
-        let (account, integration) = ("a".repeat(254).parse().unwrap(), "i".repeat(64).parse().unwrap());
+        let account = "a".repeat(254).parse().unwrap();
+        let integration = AppId::named(&"i".repeat(64).parse().unwrap(), &"c".repeat(64).parse().unwrap());
         let name = "k".repeat(256).parse().unwrap();
         let key =
             tenant.former(&Subject::credential(&account, &integration, &name), Revision::UNWRITTEN).key();
+        assert_eq!(key.as_bytes().len(), 711, "as FORMAT.md says");
         assert!(key.as_bytes().len() <= crate::store::KEY_BYTES_MAX);
     }
 }

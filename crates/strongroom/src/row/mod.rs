@@ -20,8 +20,8 @@ mod parse;
 use std::borrow::Cow;
 
 use crate::id::{
-    CredentialKey, DefinitionId, DefinitionName, DocumentId, Environment, IntegrationId, LinkedAccountId,
-    Namespace, OrgId, RecordKey,
+    AppId, CredentialKey, DefinitionId, DefinitionName, DocumentId, Environment, LinkedAccountId, Namespace,
+    OrgId, RecordKey,
 };
 use crate::model::{ChainId, EventId, Revision};
 use crate::scope::Scope;
@@ -87,8 +87,9 @@ pub(crate) enum TenantRow<'a> {
     /// Value id to the key of the value.
     ValueId(DocumentId),
     Account(Cow<'a, LinkedAccountId>),
-    Integration(Cow<'a, LinkedAccountId>, Cow<'a, IntegrationId>),
-    Credential(Cow<'a, LinkedAccountId>, Cow<'a, IntegrationId>, Cow<'a, CredentialKey>),
+    /// One connection of an integration.
+    Integration(Cow<'a, LinkedAccountId>, Cow<'a, AppId>),
+    Credential(Cow<'a, LinkedAccountId>, Cow<'a, AppId>, Cow<'a, CredentialKey>),
     Record(Cow<'a, Namespace>, Cow<'a, RecordKey>),
     /// An event of the audit.
     Event(EventId),
@@ -111,7 +112,7 @@ pub(crate) enum TenantRow<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Subject<'a> {
     Value(Cow<'a, Scope>, DefinitionId),
-    Credential(Cow<'a, LinkedAccountId>, Cow<'a, IntegrationId>, Cow<'a, CredentialKey>),
+    Credential(Cow<'a, LinkedAccountId>, Cow<'a, AppId>, Cow<'a, CredentialKey>),
     Definition(DefinitionId),
 }
 
@@ -235,7 +236,7 @@ impl<'a> Subject<'a> {
 
     pub(crate) fn credential(
         account: &'a LinkedAccountId,
-        integration: &'a IntegrationId,
+        integration: &'a AppId,
         key_name: &'a CredentialKey,
     ) -> Self {
         Self::Credential(Cow::Borrowed(account), Cow::Borrowed(integration), Cow::Borrowed(key_name))
@@ -317,18 +318,14 @@ impl TenantId {
         Row::Tenant(self, TenantRow::Account(Cow::Borrowed(account)))
     }
 
-    pub(crate) fn integration<'a>(
-        &'a self,
-        account: &'a LinkedAccountId,
-        integration: &'a IntegrationId,
-    ) -> Row<'a> {
+    pub(crate) fn integration<'a>(&'a self, account: &'a LinkedAccountId, integration: &'a AppId) -> Row<'a> {
         Row::Tenant(self, TenantRow::Integration(Cow::Borrowed(account), Cow::Borrowed(integration)))
     }
 
     pub(crate) fn credential<'a>(
         &'a self,
         account: &'a LinkedAccountId,
-        integration: &'a IntegrationId,
+        integration: &'a AppId,
         key_name: &'a CredentialKey,
     ) -> Row<'a> {
         let (account, integration) = (Cow::Borrowed(account), Cow::Borrowed(integration));

@@ -3,9 +3,7 @@
 use std::fmt;
 
 use super::{Row, Subject, TenantId, TenantRow, VaultRow};
-use crate::id::{
-    CredentialKey, DefinitionId, Environment, IntegrationId, LinkedAccountId, OrgId, WorkflowId,
-};
+use crate::id::{AppId, CredentialKey, DefinitionId, Environment, LinkedAccountId, OrgId, WorkflowId};
 use crate::scope::Scope;
 use crate::store::Key;
 
@@ -97,12 +95,7 @@ impl RowPath {
         self.workflow = scope.workflow().cloned();
     }
 
-    fn fill_credential(
-        &mut self,
-        account: &LinkedAccountId,
-        integration: &IntegrationId,
-        key_name: &CredentialKey,
-    ) {
+    fn fill_credential(&mut self, account: &LinkedAccountId, integration: &AppId, key_name: &CredentialKey) {
         self.linked_account = Some(account.clone());
         self.name = Some(integration.to_string());
         self.key_name = Some(key_name.to_string());

@@ -307,7 +307,7 @@ fn take_scope(bytes: &[u8]) -> Option<(Scope, &[u8])> {
 mod tests {
     use super::*;
     use crate::clock::Timestamp;
-    use crate::id::{CredentialKey, DefinitionName, IntegrationId, Namespace, RecordKey};
+    use crate::id::{AppId, CredentialKey, DefinitionName, Namespace, RecordKey};
 
     fn tenant() -> TenantId {
         TenantId::new("6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), Environment::test())
@@ -316,7 +316,8 @@ mod tests {
     #[test]
     fn every_key_reads_back_as_its_row_and_no_longer_one_does() {
         let tenant = tenant();
-        let (account, app): (LinkedAccountId, IntegrationId) = ("a".parse().unwrap(), "crm".parse().unwrap());
+        let (account, app): (LinkedAccountId, AppId) = ("a".parse().unwrap(), "crm".parse().unwrap());
+        let work: AppId = "crm\u{1}work".parse().unwrap();
         let definition = DefinitionId::from_bytes(&[0; 12]).unwrap();
         let id = DocumentId::from_bytes(&[1; 12]).unwrap();
         let (credential, name): (CredentialKey, DefinitionName) =
@@ -340,6 +341,8 @@ mod tests {
             tenant.account(&account),
             tenant.integration(&account, &app),
             tenant.credential(&account, &app, &credential),
+            tenant.integration(&account, &work),
+            tenant.credential(&account, &work, &credential),
             tenant.record(&namespace, &record),
             tenant.event(&EventId { at: Timestamp::from_ms(1), chain: [2; 8], sequence: 3 }),
             tenant.audit_head(),

@@ -1,7 +1,7 @@
 //! The rows of linked accounts and integrations.
 
 use crate::error::Error;
-use crate::id::{DocumentId, IntegrationId, LinkedAccountId};
+use crate::id::{AppId, DocumentId, LinkedAccountId};
 use crate::keys::Document;
 use crate::model::{AuditChange, EventKind, LinkedAccount, Revision};
 use crate::row::Row;
@@ -65,7 +65,7 @@ impl Tenant {
         &self,
         view: &View<'_>,
         account: &LinkedAccountId,
-        integration: &IntegrationId,
+        integration: &AppId,
         row: &Versioned,
     ) -> Result<Option<Loaded<IntegrationBody>>, Error> {
         self.load(view, &self.id.integration(account, integration), row, IntegrationBody::decode)
@@ -106,7 +106,7 @@ impl Tenant {
         &self,
         view: &View<'_>,
         registration: &Registration,
-        integration: &IntegrationId,
+        integration: &AppId,
         account_row: Option<&Versioned>,
         row: Option<&Versioned>,
     ) -> Result<(Loaded<AccountBody>, Loaded<IntegrationBody>), Error> {
@@ -119,7 +119,8 @@ impl Tenant {
         match (known, loaded.filter(|loaded| loaded.body.deleting.is_none())) {
             (Some(known), Some(loaded)) => Ok((known, loaded)),
             _ => {
-                Err(Error::IntegrationNotFound { account: account.clone(), integration: integration.clone() })
+                let (integration, connection) = (integration.integration(), integration.connection());
+                Err(Error::IntegrationNotFound { account: account.clone(), integration, connection })
             }
         }
     }
@@ -201,7 +202,7 @@ impl Draft<'_> {
     pub(crate) fn put_integration(
         &mut self,
         account: &LinkedAccountId,
-        integration: &IntegrationId,
+        integration: &AppId,
         body: &IntegrationBody,
         read: Option<&Loaded<IntegrationBody>>,
     ) -> Result<usize, Error> {
@@ -213,15 +214,13 @@ impl Draft<'_> {
             // The note of a refresh: what it refreshes has an event of its own.
             (None, true) => None,
         };
-        let changed = kind.map(|kind| {
-            let (account, integration) = (Some(account.clone()), Some(integration.clone()));
-            AuditChange {
-                linked_account: account,
-                integration,
-                before: read.map(|loaded| loaded.revision),
-                after: body.deleting.is_none().then_some(revision),
-                ..AuditChange::new(kind)
-            }
+        let changed = kind.map(|kind| AuditChange {
+            linked_account: Some(account.clone()),
+            integration: Some(integration.integration()),
+            connection: integration.connection(),
+            before: read.map(|loaded| loaded.revision),
+            after: body.deleting.is_none().then_some(revision),
+            ..AuditChange::new(kind)
         });
         if let Some(change) = changed {
             self.note(|| change);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Invalid};
-use crate::id::{CredentialKey, IntegrationId, LinkedAccountId};
+use crate::id::{AppId, CredentialKey, LinkedAccountId};
 use crate::keys::Document;
 use crate::model::{
     AuditChange, Credential, CredentialInfo, CredentialWritten, EventKind, Expected, Revision, Upsert,
@@ -16,8 +16,8 @@ use crate::store::Versioned;
 use crate::tenant::options::IN_THE_PAST;
 use crate::tenant::{Draft, Existing, Expiry, Tenant, View, WriteOptions};
 
-/// The account, integration and key name of a credential.
-pub(crate) type CredentialAddress<'a> = (&'a LinkedAccountId, &'a IntegrationId, &'a CredentialKey);
+/// The account, connection and key name of a credential.
+pub(crate) type CredentialAddress<'a> = (&'a LinkedAccountId, &'a AppId, &'a CredentialKey);
 
 /// A credential to be set, for [`AppCredentials::set_many`](crate::AppCredentials::set_many).
 #[derive(Debug)]
@@ -155,7 +155,8 @@ impl Tenant {
         let body = ValueBody::decode(opened.plaintext).map_err(|error| Error::row(place.name(), error))?;
         let info = CredentialInfo {
             id,
-            integration: integration.clone(),
+            integration: integration.integration(),
+            connection: integration.connection(),
             key_name: key_name.clone(),
             revision: opened.revision,
             created_at: body.times.created_at,
@@ -220,9 +221,16 @@ impl Draft<'_> {
             after: Some(revision),
             ..credential_change(EventKind::CredentialSet, (account, integration, key_name))
         });
-        let (integration, key_name) = (integration.clone(), key_name.clone());
-        let info =
-            CredentialInfo { id, integration, key_name, revision, created_at, updated_at: now, metadata };
+        let info = CredentialInfo {
+            id,
+            integration: integration.integration(),
+            connection: integration.connection(),
+            key_name: key_name.clone(),
+            revision,
+            created_at,
+            updated_at: now,
+            metadata,
+        };
         Ok(CredentialWritten { action, info })
     }
 
@@ -255,7 +263,8 @@ pub(crate) fn credential_change(kind: EventKind, address: CredentialAddress<'_>)
     AuditChange {
         name: Some(key_name.as_str().to_owned()),
         linked_account: Some(account.clone()),
-        integration: Some(integration.clone()),
+        integration: Some(integration.integration()),
+        connection: integration.connection(),
         ..AuditChange::new(kind)
     }
 }

@@ -1,10 +1,8 @@
 //! A search through the credentials of all accounts, some accounts at a time, each time in one read.
 
 use crate::error::Error;
-use crate::id::{IntegrationId, LinkedAccountId};
-use crate::model::{
-    CredentialFilter, CredentialInfo, CredentialPlace, Cursor, CursorError, Listing, PageRequest, Sought,
-};
+use crate::id::{AppId, ConnectionId, LinkedAccountId};
+use crate::model::{CredentialFilter, CredentialPlace, Cursor, CursorError, Listing, PageRequest, Sought};
 use crate::row::TenantRow;
 use crate::store::{Key, KeyRange, Scan, Versioned};
 use crate::tenant::{Freshness, Needs, Rows, Tenant, View, fresh_if_stale, listed_id};
@@ -66,7 +64,7 @@ impl Tenant {
 
     /// A cursor is the end of the key of a credential, whether or not there is one.
     fn cursor_at(&self, place: &CredentialPlace) -> Cursor {
-        let key = self.id.credential(&place.account, &place.integration, &place.key_name).key();
+        let key = self.id.credential(&place.account, &place.app(), &place.key_name).key();
         let start = self.id.all_credentials().start.len();
         Cursor(key.as_bytes().get(start..).unwrap_or_default().to_vec())
     }
@@ -74,12 +72,9 @@ impl Tenant {
     fn place_at(&self, cursor: &Cursor) -> Result<CredentialPlace, Error> {
         let key = [self.id.all_credentials().start.as_slice(), &cursor.0].concat();
         match self.id.parse_row(&key) {
-            Some(TenantRow::Credential(account, integration, key_name)) => Ok(CredentialPlace {
-                account: account.into_owned(),
-                integration: integration.into_owned(),
-                key_name: key_name.into_owned(),
-                info: None,
-            }),
+            Some(TenantRow::Credential(account, app, key_name)) => {
+                Ok(CredentialPlace::new(account.into_owned(), &app, key_name.into_owned()))
+            }
             _ => Err(CursorError.into()),
         }
     }
@@ -159,17 +154,15 @@ impl<'s> Search<'s> {
 
     /// Opens the rows of those accounts alone that lack the credential.
     fn missing(&self, found: &Found<'_>) -> Result<Vec<CredentialPlace>, Error> {
-        let (Sought::Missing(key_name), Some(integration)) = (&self.filter.sought, &self.filter.integration)
-        else {
+        let (Sought::Missing(key_name), Some(app)) = (&self.filter.sought, self.filter.app()) else {
             return Ok(Vec::new());
         };
         let mut places = Vec::new();
         for account in self.accounts {
-            let credential = self.tenant.id.credential(account, integration, key_name).key();
+            let credential = self.tenant.id.credential(account, &app, key_name).key();
             let has_it = row_at(&found.credentials, &credential).is_some();
             if !has_it && self.is_live(found, account, None)? {
-                let (account, integration) = (account.clone(), integration.clone());
-                places.push(CredentialPlace { account, integration, key_name: key_name.clone(), info: None });
+                places.push(CredentialPlace::new(account.clone(), &app, key_name.clone()));
             }
         }
         Ok(places)
@@ -178,11 +171,9 @@ impl<'s> Search<'s> {
     fn expiring(&self, found: &Found<'_>) -> Result<Vec<CredentialPlace>, Error> {
         let mut places = Vec::new();
         for (key, row) in &found.credentials {
-            let Some(info) = self.expiring_in(found, key, row)? else { continue };
-            let (account, info) = info;
-            if self.is_live(found, &account, Some(&info.integration))? {
-                let (integration, key_name) = (info.integration.clone(), info.key_name.clone());
-                places.push(CredentialPlace { account, integration, key_name, info: Some(info) });
+            let Some(place) = self.expiring_in(found, key, row)? else { continue };
+            if self.is_live(found, &place.account, Some(&place.app()))? {
+                places.push(place);
             }
         }
         Ok(places)
@@ -194,21 +185,23 @@ impl<'s> Search<'s> {
         found: &Found<'_>,
         key: &Key,
         row: &Versioned,
-    ) -> Result<Option<(LinkedAccountId, CredentialInfo)>, Error> {
+    ) -> Result<Option<CredentialPlace>, Error> {
         let Sought::ExpiringBefore(moment) = self.filter.sought else { return Ok(None) };
-        let Some(TenantRow::Credential(account, integration, key_name)) =
-            self.tenant.id.parse_row(key.as_bytes())
+        let Some(TenantRow::Credential(account, app, key_name)) = self.tenant.id.parse_row(key.as_bytes())
         else {
             // Not the key of a credential: `verify` reports it, and one such row does not hide the rest.
             return Ok(None);
         };
-        if self.filter.integration.as_ref().is_some_and(|sought| *sought != *integration) {
+        if !self.filter.is_about(&app) {
             return Ok(None);
         }
-        let opened = self.tenant.open_credential(&found.view, (&account, &integration, &key_name), row)?;
+        let opened = self.tenant.open_credential(&found.view, (&account, &app, &key_name), row)?;
         let Some(info) = opened.map(|credential| credential.info) else { return Ok(None) };
         let is_sought = info.metadata.expires_at().is_some_and(|at| at < moment);
-        Ok(is_sought.then(|| (account.into_owned(), info)))
+        Ok(is_sought.then(|| {
+            let place = CredentialPlace::new(account.into_owned(), &app, key_name.into_owned());
+            CredentialPlace { info: Some(info), ..place }
+        }))
     }
 
     /// Whether the account, and the integration if one is given, are there and not being deleted.
@@ -216,7 +209,7 @@ impl<'s> Search<'s> {
         &self,
         found: &Found<'_>,
         account: &LinkedAccountId,
-        integration: Option<&IntegrationId>,
+        app: Option<&AppId>,
     ) -> Result<bool, Error> {
         let (tenant, view) = (self.tenant, &found.view);
         let Some(row) = row_at(&found.accounts, &tenant.id.account(account).key()) else { return Ok(false) };
@@ -224,10 +217,10 @@ impl<'s> Search<'s> {
         if known.is_none_or(|known| known.body.deleting.is_some()) {
             return Ok(false);
         }
-        let Some(integration) = integration else { return Ok(true) };
-        let key = tenant.id.integration(account, integration).key();
+        let Some(app) = app else { return Ok(true) };
+        let key = tenant.id.integration(account, app).key();
         let Some(row) = row_at(&found.integrations, &key) else { return Ok(false) };
-        let known = tenant.open_integration(view, account, integration, row)?;
+        let known = tenant.open_integration(view, account, app, row)?;
         Ok(known.is_some_and(|known| {
             known.body.deleting.is_none() && !(self.filter.leaves_out_rejected && known.body.is_rejected())
         }))
@@ -247,8 +240,9 @@ impl CredentialFilter {
 
 impl CredentialPlace {
     /// By this the places come in the order of the keys of their rows.
-    fn sort_key(&self) -> (&str, &str, &str) {
-        (self.account.as_str(), self.integration.as_str(), self.key_name.as_str())
+    fn sort_key(&self) -> (&str, &str, Option<&str>, &str) {
+        let connection = self.connection.as_ref().map(ConnectionId::as_str);
+        (self.account.as_str(), self.integration.as_str(), connection, self.key_name.as_str())
     }
 }
 

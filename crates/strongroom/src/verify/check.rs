@@ -6,8 +6,7 @@ use super::state::{CheckedRow, RowId, RowState};
 use super::tenant_check::{FoundDefinition, FoundKeys, TenantCheck};
 use crate::error::{Damage, Error};
 use crate::id::{
-    CredentialKey, DefinitionId, DefinitionName, DocumentId, IntegrationId, LinkedAccountId, Namespace,
-    RecordKey,
+    AppId, CredentialKey, DefinitionId, DefinitionName, DocumentId, LinkedAccountId, Namespace, RecordKey,
 };
 use crate::model::{EventId, ScopedValue};
 use crate::row::body::Sweep;
@@ -93,7 +92,7 @@ impl TenantCheck {
 
     fn check_credential(
         &mut self,
-        address: (&LinkedAccountId, &IntegrationId, &CredentialKey),
+        address: (&LinkedAccountId, &AppId, &CredentialKey),
         row: &Versioned,
         related: &RelatedRows,
     ) -> RowState {
@@ -336,7 +335,7 @@ impl TenantCheck {
     fn check_integration(
         &mut self,
         account: &LinkedAccountId,
-        integration: &IntegrationId,
+        integration: &AppId,
         row: &Versioned,
         related: &RelatedRows,
     ) -> RowState {
@@ -364,7 +363,7 @@ impl TenantCheck {
         &self,
         view: &View<'_>,
         account: &LinkedAccountId,
-        integration: &IntegrationId,
+        integration: &AppId,
         related: &RelatedRows,
     ) -> RowState {
         let Some(parent) = related.row(&self.tenant.id.integration(account, integration).key()) else {

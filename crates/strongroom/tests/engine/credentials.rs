@@ -39,7 +39,7 @@ fn a_credential_needs_its_integration() {
     with_org(async |org| {
         let unregistered = org.account(id("a"));
         let refused = unregistered.upsert_credential("k", "1").await;
-        assert!(matches!(refused, Err(Error::IntegrationNotFound { account, integration })
+        assert!(matches!(refused, Err(Error::IntegrationNotFound { account, integration, connection: None })
             if account.as_str() == "a" && integration == IntegrationId::default_app()));
         let account = org.create_account(id("a")).with_default_app().await?;
         let refused = account.app(id("crm")).upsert("k", "1").await;

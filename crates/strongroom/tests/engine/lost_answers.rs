@@ -372,6 +372,7 @@ fn an_answer_that_is_lost_sixteen_times_is_indeterminate() {
         "set_value first of an account",
         "create_account",
         "add_integration",
+        "add_connection",
         "put_record first",
     ];
     assert_eq!(sent_once, only_make_rows);

@@ -111,10 +111,19 @@ fn former_credentials_are_decoded_as_the_engine_shows_them() {
     let (former, deleted) =
         (rows(&decoded, "former credential", org), rows(&decoded, "deleted credential", org));
     let past: Vec<_> = former.chain(deleted).collect();
-    assert_eq!(past.len(), ACCOUNTS.len() + 2, "of each account; of what was deleted, and that it was");
+    let of_connection = 1;
+    let expected = ACCOUNTS.len() + of_connection + 2;
+    assert_eq!(
+        past.len(),
+        expected,
+        "of each account; of a connection; of what was deleted, and that it was"
+    );
     for row in past {
         let app = org.account(text(row, "linked_account").parse().unwrap());
-        let app = app.app(text(row, "integration").parse().unwrap());
+        let app = match text(row, "integration").split_once('\u{1}') {
+            Some((slug, name)) => app.app(slug.parse().unwrap()).connection(name.parse().unwrap()),
+            None => app.app(text(row, "integration").parse().unwrap()),
+        };
         let name = text(row, "key_name");
         let shown = block_on(app.history(name, PageRequest::first(9))).unwrap().items;
         let version =
@@ -169,7 +178,7 @@ fn accounts_credentials_and_records_are_decoded_as_they_were_written() {
     let mut written: Vec<_> = ACCOUNTS
         .iter()
         .map(|account| [*account, "default-app", "api key/1", "second"])
-        .chain([["a", "crm", "..", "crm token"]])
+        .chain([["a", "crm", "..", "crm token"], ["a", "crm\u{1}work", "token", "work token"]])
         .map(|row| row.map(str::to_owned))
         .collect();
     written.sort();

@@ -154,6 +154,11 @@ async fn add_accounts(org: &Org) {
     crm.upsert_with("..", "crm token", expiring).await.unwrap();
     crm.upsert("gone", "crm token of before").await.unwrap();
     crm.delete_with("gone", noted().keep_history()).await.unwrap();
+    account.add_connection(crm.integration(), &"work".parse().unwrap()).await.unwrap();
+    let work = crm.connection("work".parse().unwrap());
+    for value in ["first", "work token"] {
+        work.upsert("token", value).await.unwrap();
+    }
     let seen = crm.get_all().await.unwrap();
     let lost = async |_: &Credentials| Err(Unrefreshed::Unknown(Error::Locked));
     assert!(crm.refresh(seen, &Refresh::new(|_| std::future::ready(())), lost).await.is_err());

@@ -187,7 +187,14 @@ def parse_tenant_key(kind, rest):
     }
     require(kind in names, "a key outside of the key space")
     row, ids = names[kind]
-    return row, dict(zip(ids, take_ids(rest, len(ids))))
+    return row, refuse_bad_connection(dict(zip(ids, take_ids(rest, len(ids)))))
+
+
+def refuse_bad_connection(ids):
+    """An integration, and behind a byte 01 the id of a connection that is not the default one."""
+    parts = ids.get("integration", "an integration").split("\x01")
+    require(len(parts) <= 2 and all(parts), "a connection that is none")
+    return ids
 
 
 def parse_history_key(rest):
@@ -198,6 +205,7 @@ def parse_history_key(rest):
         ids = {}
         for name in "linked_account", "integration", "key_name":
             ids[name], rest = take_id(rest)
+        refuse_bad_connection(ids)
     else:
         scope, rest = take_scope(rest) if kind == "value" else ({}, rest)
         ids, rest = {"definition_id": exactly(rest[:12], 12).hex(), **scope}, rest[12:]
@@ -381,7 +389,7 @@ def event(at):
             read["chain_number"] = chain_number
         ids = {1: ("definition_id", 12), 2: ("document_id", 12)}
         texts = {3: ("name", TEXT), 4: ("linked_account", TEXT), 5: ("workflow", TEXT), 6: ("integration", TEXT)}
-        more = {**ids, **texts, 7: ("before", UINT), 8: ("after", UINT)}
+        more = {**ids, **texts, 7: ("before", UINT), 8: ("after", UINT), 9: ("connection", TEXT)}
         read["changes"] = [fields(entries, {0: ("kind", UINT)}, more) for entries in read["changes"]]
         require(all(1 <= change["kind"] <= 24 for change in read["changes"]), "a change of an unknown kind")
         return {**read, "hash": hashlib.sha256(b"strongroom event\0" + at + plaintext).digest()}

@@ -32,6 +32,9 @@ pub struct AccountView {
 pub struct Connection {
     /// Which one; `default-app` for that of the documented calls.
     pub integration: String,
+    /// The connection of it; left out for the default one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
     /// When it was made.
     pub created_at: String,
 }
@@ -151,6 +154,9 @@ pub struct AuditChange {
     pub workflow_id: Option<String>,
     /// The integration.
     pub integration: Option<String>,
+    /// The connection of it; left out for the default one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
     /// The version after the write.
     pub version: Option<String>,
 }
@@ -198,6 +204,7 @@ impl Connection {
     pub(crate) fn of(integration: &Integration) -> Self {
         Self {
             integration: integration.integration.to_string(),
+            connection: integration.connection.as_ref().map(ToString::to_string),
             created_at: time::iso(integration.created_at),
         }
     }
@@ -249,6 +256,7 @@ impl AuditChange {
             linked_account_id: change.linked_account.map(|id| id.to_string()),
             workflow_id: change.workflow.map(|id| id.to_string()),
             integration: change.integration.map(|id| id.to_string()),
+            connection: change.connection.map(|id| id.to_string()),
             version: change.after.map(|revision| revision.as_u64().to_string()),
         }
     }

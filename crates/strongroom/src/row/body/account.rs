@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::clock::Timestamp;
-use crate::id::{DocumentId, IntegrationId, LinkedAccountId};
+use crate::id::{AppId, DocumentId, LinkedAccountId};
 use crate::model::{Integration, LinkedAccount, Revision};
 use crate::row::{RowError, infallible};
 
@@ -79,7 +79,7 @@ impl AccountBody {
     }
 }
 
-/// An integration. `deleting` works as for accounts.
+/// A connection of an integration. `deleting` works as for accounts.
 #[derive(Encode, Decode, Clone)]
 #[cbor(map)]
 pub(crate) struct IntegrationBody {
@@ -188,9 +188,13 @@ impl IntegrationBody {
         Ok(minicbor::decode(plaintext)?)
     }
 
-    pub(crate) fn into_model(self, integration: IntegrationId) -> Option<Integration> {
-        let id = DocumentId::from_bytes(&self.id)?;
-        Some(Integration { id, integration, created_at: Timestamp::from_ms(self.created_ms) })
+    pub(crate) fn into_model(self, app: &AppId) -> Option<Integration> {
+        Some(Integration {
+            id: DocumentId::from_bytes(&self.id)?,
+            integration: app.integration(),
+            connection: app.connection(),
+            created_at: Timestamp::from_ms(self.created_ms),
+        })
     }
 }
 

@@ -164,7 +164,8 @@ fn encode_changes<C, W: minicbor::encode::Write>(
         let revisions = [change.before, change.after];
         let entries = ids.iter().flatten().count()
             + texts.iter().flatten().count()
-            + revisions.iter().flatten().count();
+            + revisions.iter().flatten().count()
+            + usize::from(change.connection.is_some());
         cbor.map(1 + entries as u64)?.u8(0)?.u8(change.kind as u8)?;
         for (key, id) in (1..).zip(ids) {
             if let Some(id) = id {
@@ -180,6 +181,9 @@ fn encode_changes<C, W: minicbor::encode::Write>(
             if let Some(revision) = revision {
                 cbor.u8(key)?.u64(revision.as_u64())?;
             }
+        }
+        if let Some(connection) = &change.connection {
+            cbor.u8(9)?.str(connection.as_str())?;
         }
     }
     Ok(())
@@ -205,6 +209,7 @@ fn decode_changes<C>(cbor: &mut Decoder<'_>, _: &mut C) -> Result<Vec<AuditChang
                 6 => change.integration = cbor.str()?.parse().ok(),
                 7 => change.before = Some(Revision::from_u64(cbor.u64()?)),
                 8 => change.after = Some(Revision::from_u64(cbor.u64()?)),
+                9 => change.connection = cbor.str()?.parse().ok(),
                 _ => return Err(malformed()),
             }
         }
@@ -224,6 +229,7 @@ mod tests {
         change.definition_id = DefinitionId::from_bytes(&[1; 12]);
         change.name = Some("V".to_owned());
         change.linked_account = "a".parse().ok();
+        change.connection = "work".parse().ok();
         change.after = Some(Revision::from_u64(7));
         let start = Some(ChainStart { number: 1, salt: [2; 16] });
         let changes = vec![change, AuditChange::new(EventKind::RecordDeleted)];

@@ -2,7 +2,7 @@
 
 use minicbor::{Decode, Encode};
 
-use crate::id::{DefinitionId, IntegrationId, LinkedAccountId};
+use crate::id::{AppId, DefinitionId, LinkedAccountId};
 use crate::row::{RowError, infallible};
 use crate::scope::Scopes;
 
@@ -33,8 +33,8 @@ pub(crate) enum Sweep {
     Narrow(DefinitionId, Scopes),
     /// Deletes what was sealed under the dropped keys of an account, and its integrations.
     Account(LinkedAccountId),
-    /// Deletes the credentials of an integration, then the integration.
-    Integration(LinkedAccountId, IntegrationId),
+    /// Deletes the credentials of one connection of an integration, then the connection.
+    Integration(LinkedAccountId, AppId),
     /// Drops the keys of an org's accounts, then deletes all rows of the org.
     Org,
 }
@@ -63,7 +63,7 @@ impl Sweep {
             Self::Integration(account, integration) => {
                 job.kind = SWEEP_INTEGRATION;
                 job.account = Some(account.to_string());
-                job.integration = Some(integration.to_string());
+                job.integration = Some(integration.as_stored().to_owned());
             }
             Self::Org => job.kind = SWEEP_ORG,
         }

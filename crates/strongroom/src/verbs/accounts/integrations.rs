@@ -1,12 +1,12 @@
-//! Integrations (apps) of a linked account.
+//! Integrations (apps) of a linked account, and their connections.
 
 use crate::engine::observer::Call;
 use crate::error::Error;
-use crate::id::{IntegrationId, LinkedAccountId};
+use crate::id::{AppId, ConnectionId, IntegrationId, LinkedAccountId};
 use crate::jobs::{JobId, finish_job, run_job, until_landed};
 use crate::model::{Integration, Listing, PageRequest};
 use crate::row::body::{IntegrationBody, Sweep};
-use crate::store::Versioned;
+use crate::store::{KeyRange, Scan, Versioned};
 use crate::tenant::{Attempt, Draft, Freshness, Loaded, Needs, View, fresh_if_stale, listed_id};
 use crate::verbs::account::Account;
 use crate::verbs::org::Org;
@@ -27,13 +27,42 @@ impl Account {
     /// # Errors
     /// [`Error::AccountNotFound`] if the account is not registered; [`Error::OverQuota`].
     pub async fn add_integration(&self, integration: &IntegrationId) -> Result<Integration, Error> {
+        self.add_app(integration, &AppId::of(integration)).await
+    }
+
+    /// Adds a connection of an integration beside the default one, or returns the existing one: for a customer with
+    /// several workspaces, mailboxes or stores in one app. The integration need not have a default connection.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// let (crm, work) = ("crm".parse()?, "work".parse()?);
+    /// account.add_connection(&crm, &work).await?;
+    /// account.app(crm.clone()).connection(work.clone()).upsert("token", "t1").await?;
+    /// let page = account.connections(&crm, strongroom::PageRequest::default()).await?;
+    /// assert_eq!(page.items[0].connection, Some(work.clone()));
+    /// account.delete_connection(&crm, &work).await?; // its credentials go with it
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::AccountNotFound`] if the account is not registered; [`Error::OverQuota`]: each connection counts as an
+    /// integration.
+    pub async fn add_connection(
+        &self,
+        integration: &IntegrationId,
+        connection: &ConnectionId,
+    ) -> Result<Integration, Error> {
+        self.add_app(integration, &AppId::named(integration, connection)).await
+    }
+
+    async fn add_app(&self, integration: &IntegrationId, app: &AppId) -> Result<Integration, Error> {
         let tenant = &*self.org().tenant;
-        let add = until_landed(tenant, |freshness| self.try_add_integration(integration, freshness));
+        let add = until_landed(tenant, |freshness| self.try_add_integration(app, freshness));
         let call = Call::of("add_integration").account(self.id()).named(integration.as_str());
         tenant.observed(call, add).await
     }
 
-    /// The integration with this slug.
+    /// The integration with this slug: its default connection.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -45,12 +74,14 @@ impl Account {
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn integration(&self, integration: &IntegrationId) -> Result<Option<Integration>, Error> {
-        let read = fresh_if_stale(|freshness| self.try_integration(integration, freshness));
+        let app = AppId::of(integration);
+        let read = fresh_if_stale(|freshness| self.try_integration(&app, freshness));
         let call = Call::of("integration").account(self.id()).named(integration.as_str());
         self.org().tenant.observed(call, read).await
     }
 
-    /// The integrations of the account, in the order of the bytes of their slugs.
+    /// The integrations of the account, in the order of the bytes of their slugs: each connection of each, the default
+    /// one first.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -62,30 +93,55 @@ impl Account {
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn integrations(&self, page: PageRequest) -> Result<Listing<Integration>, Error> {
-        let run = async {
-            // Integrations of a deleted account may not be swept yet.
-            let read = fresh_if_stale(|freshness| self.org().try_linked_account(self.id(), freshness));
-            if read.await?.is_none() {
-                self.refuse_ended().await?;
-                return Ok(Listing { items: Vec::new(), next: None });
-            }
-            let tenant = &*self.org().tenant;
-            let range = tenant.id.integrations(self.id());
-            let listed = tenant
-                .list(None, &range, &page, |view, key, row| {
-                    let slug: IntegrationId = listed_id(&range, key)?;
-                    let loaded = tenant.open_integration(view, self.id(), &slug, row)?;
-                    let live = loaded.filter(|loaded| loaded.body.deleting.is_none());
-                    Ok(live.and_then(|loaded| loaded.body.into_model(slug)))
-                })
-                .await?;
-            self.refuse_ended().await?;
-            Ok(listed)
-        };
-        self.org().tenant.observed(Call::of("integrations").account(self.id()), run).await
+        let listed = self.list_apps(self.org().tenant.id.integrations(self.id()), page);
+        self.org().tenant.observed(Call::of("integrations").account(self.id()), listed).await
     }
 
-    /// Deletes an integration and its credentials. After the first batch none of them can be read.
+    /// The connections of one integration: the default one, then the others in the order of the bytes of their ids.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// let default_app = strongroom::IntegrationId::default_app();
+    /// let page = account.connections(&default_app, strongroom::PageRequest::default()).await?;
+    /// assert_eq!((page.items.len(), &page.items[0].connection), (1, &None));
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`integrations`](Self::integrations).
+    pub async fn connections(
+        &self,
+        integration: &IntegrationId,
+        page: PageRequest,
+    ) -> Result<Listing<Integration>, Error> {
+        let listed = self.list_apps(self.org().tenant.id.connections(self.id(), integration), page);
+        let call = Call::of("connections").account(self.id()).named(integration.as_str());
+        self.org().tenant.observed(call, listed).await
+    }
+
+    async fn list_apps(&self, range: KeyRange, page: PageRequest) -> Result<Listing<Integration>, Error> {
+        // Integrations of a deleted account may not be swept yet.
+        let read = fresh_if_stale(|freshness| self.org().try_linked_account(self.id(), freshness));
+        if read.await?.is_none() {
+            self.refuse_ended().await?;
+            return Ok(Listing { items: Vec::new(), next: None });
+        }
+        let tenant = &*self.org().tenant;
+        let all = tenant.id.integrations(self.id());
+        let listed = tenant
+            .list(None, &range, &page, |view, key, row| {
+                let app: AppId = listed_id(&all, key)?;
+                let loaded = tenant.open_integration(view, self.id(), &app, row)?;
+                let live = loaded.filter(|loaded| loaded.body.deleting.is_none());
+                Ok(live.and_then(|loaded| loaded.body.into_model(&app)))
+            })
+            .await?;
+        self.refuse_ended().await?;
+        Ok(listed)
+    }
+
+    /// Deletes an integration and its credentials. After the first batch none of those of its default connection can be
+    /// read; its other connections follow, one after the other. One that is added meanwhile may stay.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -96,24 +152,81 @@ impl Account {
     /// ```
     ///
     /// # Errors
-    /// [`Error::IntegrationNotFound`]. An error during the sweep is returned too, but then the integration is already
+    /// [`Error::IntegrationNotFound`] if it has no connection. An error during the sweep is returned too, but then the
+    /// connection is already gone.
+    ///
+    /// # Cancellation
+    /// Dropped, nothing has happened, or it is gone for every reader, except for connections whose turn has not come:
+    /// call it again. What is left of its rows goes with the next call of this, or of
+    /// [`Vault::run_jobs`](crate::Vault::run_jobs).
+    pub async fn delete_integration(&self, integration: &IntegrationId) -> Result<(), Error> {
+        let default = self.delete_app(integration, &AppId::of(integration)).await;
+        if default.as_ref().is_err_and(|error| !matches!(error, Error::IntegrationNotFound { .. })) {
+            return default;
+        }
+        let named = self.named_connections(integration).await?;
+        for app in &named {
+            match self.delete_app(integration, app).await {
+                // Somebody else deleted it.
+                Ok(()) | Err(Error::IntegrationNotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if named.is_empty() { default } else { Ok(()) }
+    }
+
+    /// Deletes one connection of an integration and its credentials. After the first batch none of them can be read.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// let (crm, work) = ("crm".parse()?, "work".parse()?);
+    /// account.add_integration(&crm).await?;
+    /// account.add_connection(&crm, &work).await?;
+    /// account.delete_connection(&crm, &work).await?;
+    /// assert!(account.integration(&crm).await?.is_some()); // the default one stays
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::IntegrationNotFound`]. An error during the sweep is returned too, but then the connection is already
     /// gone.
     ///
     /// # Cancellation
     /// Dropped, nothing has happened, or it is gone for every reader. What is left of its rows goes with the next call
     /// of this, or of [`Vault::run_jobs`](crate::Vault::run_jobs).
-    pub async fn delete_integration(&self, integration: &IntegrationId) -> Result<(), Error> {
+    pub async fn delete_connection(
+        &self,
+        integration: &IntegrationId,
+        connection: &ConnectionId,
+    ) -> Result<(), Error> {
+        self.delete_app(integration, &AppId::named(integration, connection)).await
+    }
+
+    async fn delete_app(&self, integration: &IntegrationId, app: &AppId) -> Result<(), Error> {
         let tenant = &*self.org().tenant;
-        let delete = until_landed(tenant, |freshness| self.try_delete_integration(integration, freshness));
+        let delete = until_landed(tenant, |freshness| self.try_delete_integration(app, freshness));
         let call = Call::of("delete_integration").account(self.id()).named(integration.as_str());
         let job = tenant.observed(call, delete).await?;
         run_job(tenant, &job).await
     }
 
+    /// The connections of an integration but for the default one, by their keys alone.
+    async fn named_connections(&self, integration: &IntegrationId) -> Result<Vec<AppId>, Error> {
+        let tenant = &*self.org().tenant;
+        let all = tenant.id.integrations(self.id());
+        let range = tenant.id.connections(self.id(), integration);
+        let page = tenant.engine.read(Scan::new(range.clone(), PAGE_ROWS).keys_only()).await?;
+        let rows = tenant.rest(&range, page).await?;
+        let apps = rows.iter().map(|(key, _)| listed_id(&all, key));
+        let mut apps = apps.collect::<Result<Vec<AppId>, _>>()?;
+        apps.retain(|app| app.connection().is_some());
+        Ok(apps)
+    }
+
     /// Reads the rows of the account and of one integration, in this order.
     async fn read_integration(
         &self,
-        integration: &IntegrationId,
+        integration: &AppId,
         freshness: Freshness,
     ) -> Result<(View<'static>, [Option<Versioned>; 2]), Error> {
         let keys = &self.org().tenant.id;
@@ -124,14 +237,14 @@ impl Account {
 
     async fn try_integration(
         &self,
-        integration: &IntegrationId,
+        integration: &AppId,
         freshness: Freshness,
     ) -> Result<Option<Integration>, Error> {
         let tenant = &*self.org().tenant;
         let (view, [account_row, row]) = self.read_integration(integration, freshness).await?;
         let registration = self.registration();
         match tenant.live_integration(&view, registration, integration, account_row.as_ref(), row.as_ref()) {
-            Ok((_, loaded)) => Ok(loaded.body.into_model(integration.clone())),
+            Ok((_, loaded)) => Ok(loaded.body.into_model(integration)),
             Err(Error::IntegrationNotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -139,7 +252,7 @@ impl Account {
 
     async fn try_add_integration(
         &self,
-        integration: &IntegrationId,
+        integration: &AppId,
         freshness: Freshness,
     ) -> Result<Attempt<Integration>, Error> {
         let tenant = &*self.org().tenant;
@@ -153,7 +266,7 @@ impl Account {
             return Ok(Attempt::AGAIN);
         };
         if let Some(loaded) = existing {
-            return Ok(loaded.body.into_model(integration.clone()).into());
+            return Ok(loaded.body.into_model(integration).into());
         }
         let mut draft = Draft::new(tenant, &view);
         let body = IntegrationBody::new(draft.new_id()?, tenant.engine.now());
@@ -161,7 +274,7 @@ impl Account {
         draft.expect_as_read(tenant.id.account(account).key(), Some(known.row_revision));
         draft.put_integration(account, integration, &body, None)?;
         match draft.commit().await? {
-            Attempt::Landed(_) => Ok(body.into_model(integration.clone()).into()),
+            Attempt::Landed(_) => Ok(body.into_model(integration).into()),
             Attempt::Lost(rows) => Ok(Attempt::Lost(rows)),
             Attempt::AfterShred => Ok(Attempt::AfterShred),
         }
@@ -169,7 +282,7 @@ impl Account {
 
     async fn try_delete_integration(
         &self,
-        integration: &IntegrationId,
+        integration: &AppId,
         freshness: Freshness,
     ) -> Result<Attempt<JobId>, Error> {
         let tenant = &*self.org().tenant;
@@ -200,7 +313,7 @@ impl Org {
         &self,
         view: &View<'_>,
         account: &LinkedAccountId,
-        integration: &IntegrationId,
+        integration: &AppId,
         row: Option<&Versioned>,
     ) -> Result<Option<Option<Loaded<IntegrationBody>>>, Error> {
         let Some(row) = row else { return Ok(Some(None)) };
@@ -213,3 +326,6 @@ impl Org {
         Ok(Some(loaded))
     }
 }
+
+/// The default quota of an account, so that one page nearly always holds them all.
+const PAGE_ROWS: usize = 1_000;

@@ -7,7 +7,7 @@ use std::pin::Pin;
 
 use crate::engine::observer::Call;
 use crate::error::Error;
-use crate::id::{IntegrationId, LinkedAccountId};
+use crate::id::{AppId, ConnectionId, IntegrationId, LinkedAccountId};
 use crate::jobs::{finish_job, until_landed};
 use crate::limits::{ACCOUNT_NAME_BYTES_MAX, UDF_BYTES_MAX};
 use crate::model::{CredentialWritten, EventKind, Expected, Upsert};
@@ -63,7 +63,7 @@ impl Org {
     async fn write_account<'s>(&self, spec: &'s AccountSpec<'_>) -> Result<AccountWritten, Error> {
         at_most("an account's name", ACCOUNT_NAME_BYTES_MAX, spec.name.as_deref())?;
         at_most("an account's own fields", UDF_BYTES_MAX, spec.udf.as_deref())?;
-        let parse = |(integration, credentials): (&'s IntegrationId, &'s Vec<NewCredential>)| {
+        let parse = |(integration, credentials): (&'s AppId, &'s Vec<NewCredential>)| {
             let credentials = self.tenant.parse_credentials(credentials)?;
             self.tenant.refuse_expired(&credentials)?;
             Ok::<_, Error>(ParsedApp { integration, credentials })
@@ -237,7 +237,7 @@ pub struct AccountWritten {
     pub action: Upsert,
     /// Its handle.
     pub account: Account,
-    /// Its credentials that were written: by integration, and in the given order.
+    /// Its credentials that were written: by integration and connection, and in the given order.
     pub credentials: Vec<CredentialWritten>,
 }
 
@@ -259,14 +259,14 @@ macro_rules! account_fields {
 
             /// Adds the default app, to which credentials can be added.
             pub fn with_default_app(mut self) -> Self {
-                self.0.apps.entry(IntegrationId::default_app()).or_default();
+                self.0.apps.entry(AppId::of(&IntegrationId::default_app())).or_default();
                 self
             }
 
             /// Adds a credential of the default app, and the app itself.
             pub fn with_credential(mut self, key_name: impl Into<String>, value: impl Into<Secret>) -> Self {
                 let new = NewCredential::new(key_name, value);
-                self.0.apps.entry(IntegrationId::default_app()).or_default().push(new);
+                self.0.apps.entry(AppId::of(&IntegrationId::default_app())).or_default().push(new);
                 self
             }
 
@@ -277,7 +277,19 @@ macro_rules! account_fields {
                 integration: IntegrationId,
                 credentials: impl IntoIterator<Item = NewCredential>,
             ) -> Self {
-                self.0.apps.entry(integration).or_default().extend(credentials);
+                self.0.apps.entry(AppId::of(&integration)).or_default().extend(credentials);
+                self
+            }
+
+            /// The same for a connection of an integration beside the default one.
+            pub fn with_connection(
+                mut self,
+                integration: &IntegrationId,
+                connection: &ConnectionId,
+                credentials: impl IntoIterator<Item = NewCredential>,
+            ) -> Self {
+                let app = AppId::named(integration, connection);
+                self.0.apps.entry(app).or_default().extend(credentials);
                 self
             }
 
@@ -311,13 +323,13 @@ struct AccountSpec<'a> {
     name: Option<String>,
     udf: Option<String>,
     /// The integrations that are to be there, and credentials to be set in them.
-    apps: BTreeMap<IntegrationId, Vec<NewCredential>>,
+    apps: BTreeMap<AppId, Vec<NewCredential>>,
     options: WriteOptions,
 }
 
 /// An integration that is to be there, and the credentials to be set in it.
 struct ParsedApp<'s> {
-    integration: &'s IntegrationId,
+    integration: &'s AppId,
     credentials: Vec<ParsedCredential<'s>>,
 }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::Error;
-use crate::id::{IntegrationId, LinkedAccountId};
+use crate::id::{ConnectionId, IntegrationId, LinkedAccountId};
 use crate::jobs::until_landed;
 use crate::model::{AuditChange, CredentialInfo, EventKind, Origin, Resolved, ScopedValue, StoredDefinition};
 use crate::tenant::{Attempt, Draft, Freshness, Needs};
@@ -66,6 +66,7 @@ impl AuditNote {
             name: Some(credential.key_name.to_string()),
             linked_account: Some(account.clone()),
             integration: Some(credential.integration.clone()),
+            connection: credential.connection.clone(),
             before: Some(credential.revision),
             ..AuditChange::new(EventKind::CredentialRead)
         })
@@ -85,6 +86,13 @@ impl AuditNote {
             integration: Some(integration.clone()),
             ..AuditChange::new(EventKind::ConnectionExpired)
         })
+    }
+
+    /// The same of a connection beside the default one: says which.
+    #[must_use]
+    pub fn of_connection(mut self, connection: &ConnectionId) -> Self {
+        self.0.connection = Some(connection.clone());
+        self
     }
 }
 

@@ -39,7 +39,7 @@ impl AppCredentials {
                     found.as_ref().map(version_of)
                 }
             };
-            let subject = Subject::credential(self.account.id(), &self.integration, &name);
+            let subject = Subject::credential(self.account.id(), &self.app, &name);
             let listing = self.account.org().tenant.list_history(&subject, &page).await?;
             self.account.refuse_ended().await?;
             Ok(with_current(listing, current, page.limit))
@@ -151,7 +151,7 @@ impl AppCredentials {
         freshness: Freshness,
     ) -> Result<Credential, Error> {
         let tenant = &*self.account.org().tenant;
-        let (owner, address) = ([self.account.id()], (self.account.id(), &self.integration, key_name));
+        let (owner, address) = ([self.account.id()], (self.account.id(), &self.app, key_name));
         let read = self.read(&owner, &[key_name], &[], freshness).await?;
         if let Some(row) = read.app.rows.get(key_name)
             && let Some(found) = tenant.open_credential(&read.view, address, row)?
@@ -159,7 +159,7 @@ impl AppCredentials {
         {
             return Ok(found);
         }
-        let subject = Subject::credential(self.account.id(), &self.integration, key_name);
+        let subject = Subject::credential(self.account.id(), &self.app, key_name);
         let place = tenant.id.former(&subject, revision);
         let row = tenant.engine.get(place.key()).await?.ok_or(Error::VersionNotFound(revision))?;
         let former = tenant.open_credential_at(&read.view, address, &place, &row)?;

@@ -89,7 +89,7 @@ impl AppCredentials {
         let put = |new: &ParsedCredential<'_>| {
             let found =
                 CredentialRows { row: rows.rows.get(&new.key_name), deleted: deleted.get(&new.key_name) };
-            let address = (self.account.id(), &self.integration, &new.key_name);
+            let address = (self.account.id(), &self.app, &new.key_name);
             draft.put_credential(address, new, found, &WriteOptions::default())
         };
         let written = new.iter().map(put).collect::<Result<_, _>>()?;

@@ -195,7 +195,7 @@ impl AppCredentials {
                 row: read.app.rows.get(&new.key_name),
                 deleted: read.deleted.get(&new.key_name),
             };
-            draft.put_credential((self.account.id(), &self.integration, &new.key_name), new, rows, options)
+            draft.put_credential((self.account.id(), &self.app, &new.key_name), new, rows, options)
         };
         let written = new.iter().map(put).collect::<Result<_, _>>()?;
         let removed = match extent {
@@ -246,8 +246,8 @@ impl AppCredentials {
             if new.iter().any(|new| new.key_name == *key_name) {
                 continue;
             }
-            let address = (self.account.id(), &self.integration, key_name);
-            let subject = Subject::credential(self.account.id(), &self.integration, key_name);
+            let address = (self.account.id(), &self.app, key_name);
+            let subject = Subject::credential(self.account.id(), &self.app, key_name);
             // A row whose key was dropped goes too, but it was nobody's credential any more.
             let before = tenant.find_credential(&read.view, address, row)?;
             if before.is_some() {
@@ -268,7 +268,7 @@ impl AppCredentials {
         let owner = [self.account.id()];
         let read = self.read_all(&owner, freshness).await?;
         let open = |(key_name, row): (&CredentialKey, &Versioned)| {
-            let address = (self.account.id(), &self.integration, key_name);
+            let address = (self.account.id(), &self.app, key_name);
             self.account.org().tenant.open_credential(&read.view, address, row).transpose()
         };
         let items = read.app.rows.iter().filter_map(open).collect::<Result<_, _>>()?;
@@ -282,7 +282,7 @@ impl AppCredentials {
         let tenant = &*self.account.org().tenant;
         let mut found = Vec::with_capacity(read.app.rows.len());
         for (key_name, row) in &read.app.rows {
-            let address = (self.account.id(), &self.integration, key_name);
+            let address = (self.account.id(), &self.app, key_name);
             found.extend(
                 tenant.find_credential(&read.view, address, row)?.map(|revision| (key_name, revision)),
             );
@@ -297,7 +297,7 @@ impl AppCredentials {
         freshness: Freshness,
     ) -> Result<Read<'g>, Error> {
         let tenant = &*self.account.org().tenant;
-        let (account, integration) = (self.account.id(), &self.integration);
+        let (account, integration) = (self.account.id(), &self.app);
         let keys = [tenant.id.account(account).key(), tenant.id.integration(account, integration).key()];
         let range = tenant.id.credentials(account, integration);
         let needs = Needs::org_keys().accounts(owner).freshness(freshness);

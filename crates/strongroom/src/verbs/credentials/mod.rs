@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::observer::{Call, Observed};
 use crate::error::Error;
-use crate::id::{CredentialKey, IntegrationId, LinkedAccountId};
+use crate::id::{AppId, ConnectionId, CredentialKey, IntegrationId, LinkedAccountId};
 use crate::jobs::until_landed;
 use crate::model::{Credential, CredentialInfo, CredentialWritten, Listing, PageRequest};
 use crate::row::body::{AccountBody, IntegrationBody};
@@ -28,11 +28,14 @@ pub use many::Replaced;
 pub use refresh::Refreshed;
 pub use seen::Credentials;
 
-/// The credentials of one integration (app) of a linked account.
+/// The credentials of one integration (app) of a linked account: of its default connection, or of another
+/// [`connection`](Self::connection).
 #[derive(Debug, Clone)]
 pub struct AppCredentials {
     account: Account,
     integration: IntegrationId,
+    connection: Option<ConnectionId>,
+    app: AppId,
 }
 
 /// The rows that a verb on credentials needs, and what is needed to open them.
@@ -52,13 +55,39 @@ struct AppRows {
 
 impl AppCredentials {
     pub(crate) fn new(account: Account, integration: IntegrationId) -> Self {
-        Self { account, integration }
+        let app = AppId::of(&integration);
+        Self { account, integration, connection: None, app }
+    }
+
+    /// The credentials of another connection of the integration, such as a second workspace of the customer's. What
+    /// one connection has is its own: credentials, refreshes, history. [`Account::add_connection`] adds one.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// let (crm, work) = ("crm".parse()?, "work".parse()?);
+    /// account.add_connection(&crm, &work).await?;
+    /// let app = account.app(crm).connection(work);
+    /// app.upsert("token", "t1").await?;
+    /// assert_eq!(app.get("token").await?.unwrap().info.connection, app.connection_id().cloned());
+    /// # Ok(()) });
+    /// ```
+    #[must_use]
+    pub fn connection(&self, connection: ConnectionId) -> Self {
+        let app = AppId::named(&self.integration, &connection);
+        let (account, integration) = (self.account.clone(), self.integration.clone());
+        Self { account, integration, connection: Some(connection), app }
     }
 
     /// The slug of the integration.
     #[must_use]
     pub fn integration(&self) -> &IntegrationId {
         &self.integration
+    }
+
+    /// The connection; `None` for the default one.
+    #[must_use]
+    pub fn connection_id(&self) -> Option<&ConnectionId> {
+        self.connection.as_ref()
     }
 
     /// Adds or updates a credential. It is sealed under the account's own key.
@@ -156,14 +185,14 @@ impl AppCredentials {
             self.refuse_missing().await?;
             let tenant = &*self.account.org().tenant;
             let account = self.account.id();
-            let range = tenant.id.credentials(account, &self.integration);
+            let range = tenant.id.credentials(account, &self.app);
             let knows = |key: &Key| {
                 let known = |name: CredentialKey| names.is_some_and(|names| names.contains(name.as_str()));
                 names.is_none() || parse_last_id(&range, key).is_some_and(known)
             };
             let listed = tenant
                 .list_known(Some(account), &range, &page, knows, |view, key, row| {
-                    let address = (account, &self.integration, &listed_id(&range, key)?);
+                    let address = (account, &self.app, &listed_id(&range, key)?);
                     Ok(tenant.open_credential(view, address, row)?.map(|credential| credential.info))
                 })
                 .await?;
@@ -239,7 +268,7 @@ impl AppCredentials {
         let owner = [self.account.id()];
         let read = self.read(&owner, &[key_name], &[], freshness).await?;
         let Some(row) = read.app.rows.get(key_name) else { return Ok(None) };
-        let address = (self.account.id(), &self.integration, key_name);
+        let address = (self.account.id(), &self.app, key_name);
         self.account.org().tenant.open_credential(&read.view, address, row)
     }
 
@@ -252,7 +281,7 @@ impl AppCredentials {
         let tenant = &*self.account.org().tenant;
         let owner = [self.account.id()];
         let read = self.read(&owner, &[key_name], &[], freshness).await?;
-        let address = (self.account.id(), &self.integration, key_name);
+        let address = (self.account.id(), &self.app, key_name);
         let row = read.app.rows.get(key_name);
         let found = match row {
             Some(row) => tenant.find_credential(&read.view, address, row)?,
@@ -261,7 +290,7 @@ impl AppCredentials {
         options.check(found)?;
         let mut draft = Draft::new(tenant, &read.view);
         draft.makes_room();
-        let subject = Subject::credential(self.account.id(), &self.integration, key_name);
+        let subject = Subject::credential(self.account.id(), &self.app, key_name);
         let kept = tenant.engine.history_versions;
         let (Some(_), Some(row)) = (found, row) else {
             // Nothing to delete but a history that was kept: not the records, which belong to a change of a credential.
@@ -295,7 +324,7 @@ impl AppCredentials {
         freshness: Freshness,
     ) -> Result<Read<'g>, Error> {
         let tenant = &*self.account.org().tenant;
-        let (account, integration) = (self.account.id(), &self.integration);
+        let (account, integration) = (self.account.id(), &self.app);
         let mut gets =
             vec![tenant.id.account(account).key(), tenant.id.integration(account, integration).key()];
         gets.extend(key_names.iter().map(|name| tenant.id.credential(account, integration, name).key()));
@@ -319,18 +348,18 @@ impl AppCredentials {
 
     /// The key of the integration's row.
     fn key(&self) -> Key {
-        self.account.org().tenant.id.integration(self.account.id(), &self.integration).key()
+        self.account.org().tenant.id.integration(self.account.id(), &self.app).key()
     }
 
     /// The key of the row that says that a credential was deleted.
     fn deletion_of(&self, key_name: &CredentialKey) -> Key {
         let tenant = &*self.account.org().tenant;
-        tenant.id.deleted(&Subject::credential(self.account.id(), &self.integration, key_name)).key()
+        tenant.id.deleted(&Subject::credential(self.account.id(), &self.app, key_name)).key()
     }
 
     async fn refuse_missing(&self) -> Result<(), Error> {
         let tenant = &*self.account.org().tenant;
-        let (account, integration) = (self.account.id(), &self.integration);
+        let (account, integration) = (self.account.id(), &self.app);
         let gets = [tenant.id.account(account).key(), tenant.id.integration(account, integration).key()];
         let (view, [account_row, row]) = tenant.read(&Needs::org_keys(), gets).await?;
         let registration = self.account.registration();

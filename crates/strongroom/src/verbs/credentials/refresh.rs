@@ -284,6 +284,7 @@ impl AppCredentials {
         draft.note(|| AuditChange {
             linked_account: Some(self.account.id().clone()),
             integration: Some(self.integration.clone()),
+            connection: self.connection.clone(),
             before: Some(before),
             after: Some(before.next()),
             ..AuditChange::new(kind)
@@ -297,7 +298,7 @@ impl AppCredentials {
         note: Option<RefreshNote>,
     ) -> Result<usize, Error> {
         let body = rows.integration.body.clone().refreshing(note);
-        draft.put_integration(self.account.id(), &self.integration, &body, Some(&rows.integration))
+        draft.put_integration(self.account.id(), &self.app, &body, Some(&rows.integration))
     }
 }
 

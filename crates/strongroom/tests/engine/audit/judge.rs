@@ -385,6 +385,8 @@ impl<'o> Judge<'o> {
 
     fn judge_integration(&mut self, key: &RowKey, row: &Row) -> Option<()> {
         let [account, integration] = ids(&key.rest)?;
+        let parts: Vec<_> = integration.split('\u{1}').collect();
+        self.must(parts.len() <= 2 && parts.iter().all(|id| !id.is_empty()), key, "names no connection");
         let body = Cbor::parse(row.body.as_ref()?)?;
         let parent = [account.as_bytes(), &[0]].concat();
         self.must(self.row(key, Kind::Account, &parent).is_some(), key, "has no account");

@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 
 use futures_executor::block_on;
 use strongroom::store::Store;
-use strongroom::{
-    DefinitionFilter, Error, IntegrationId, LinkedAccountId, Listing, Org, PageRequest, Scope, WorkflowId,
-};
+use strongroom::{DefinitionFilter, Error, LinkedAccountId, Listing, Org, PageRequest, Scope, WorkflowId};
 
 use super::open;
 use super::rows::{Kind, RowKey, load, rows};
+use super::verbs::app_of;
 use super::verified::verified;
 
 /// Panics unless the store is as it must be when nothing is under way ([`crate::audit`]), and its lists show all of it:
@@ -52,9 +51,8 @@ impl Shown<'_> {
         for known in block_on(org.linked_accounts(all())).unwrap().items {
             let account = org.account(known.account_id);
             for app in block_on(account.integrations(all())).unwrap().items {
-                let slug: IntegrationId = app.integration;
                 integrations += 1;
-                credentials += len(block_on(account.app(slug).list(all())));
+                credentials += len(block_on(app_of(&account, &app).list(all())));
             }
         }
         assert_eq!(self.of(Kind::Integration).count(), integrations, "an integration is hidden");

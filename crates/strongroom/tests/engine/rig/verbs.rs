@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::{
-    DefinitionChange, DefinitionFilter, Error, Expected, FormatChange, IntegrationId, LengthBounds, NewValue,
-    OnMismatch, Org, PageRequest, Records, Scope, ScopeKind, ScopePath, Scopes, VarFormat,
-    VariableDefinition, WriteOptions,
+    Account, AppCredentials, DefinitionChange, DefinitionFilter, Error, Expected, FormatChange, Integration,
+    IntegrationId, LengthBounds, NewValue, OnMismatch, Org, PageRequest, Records, Scope, ScopeKind,
+    ScopePath, Scopes, VarFormat, VariableDefinition, WriteOptions,
 };
 
 use super::{Rows, account, empty, load, of_account, of_workflow, open, org, rows, text};
@@ -83,6 +83,8 @@ async fn furnish(org: &Org) -> Result<(), Error> {
     a.upsert_credential("k2", "k2 of a").await?;
     a.add_integration(&"crm".parse()?).await?;
     a.app("crm".parse()?).upsert("x", "x of crm").await?;
+    a.add_connection(&"crm".parse()?, &"work".parse()?).await?;
+    a.app("crm".parse()?).connection("work".parse()?).upsert("x", "x of crm at work").await?;
     records(org).put(&"r".parse()?, "record r").await?;
     put_history(org).await
 }
@@ -202,6 +204,13 @@ fn account_verbs() -> Vec<Verb> {
         verb!("add_integration", |org| {
             org.account(account("a")).add_integration(&"mail".parse()?).await?.integration
         }),
+        verb!("add_connection", |org| {
+            org.account(account("a")).add_connection(&"crm".parse()?, &"home".parse()?).await?.connection
+        }),
+        verb!("upsert_credential of a connection", |org| {
+            let app = org.account(account("a")).app("crm".parse()?).connection("work".parse()?);
+            app.upsert("y", "y of crm at work").await?.action
+        }),
         verb!("upsert_credential first", |org| {
             org.account(account("a")).upsert_credential("k3", "k3 of a").await?.action
         }),
@@ -219,6 +228,9 @@ fn account_verbs() -> Vec<Verb> {
         }),
         verb!("delete_integration", |org| {
             org.account(account("a")).delete_integration(&IntegrationId::default_app()).await?;
+        }),
+        verb!("delete_integration, one connection", |org| {
+            org.account(account("a")).delete_connection(&"crm".parse()?, &"work".parse()?).await?;
         }),
         verb!("delete_account", |org| org.delete_account(&account("a")).await?),
         verb!("delete_account unregistered", |org| org.delete_account(&account("u")).await?),
@@ -311,16 +323,26 @@ async fn fill_accounts(org: &Org, view: &mut View) -> Result<(), Error> {
         let account = org.account(known.account_id);
         let shown = format!("{:?} {:?} {}", known.name, known.udf, known.credential_generation);
         view.insert(format!("account {}", account.id()), shown);
-        for app in account.integrations(PageRequest::default()).await?.items {
-            view.insert(format!("app {} {}", account.id(), app.integration), String::new());
-            let app = account.app(app.integration);
+        for found in account.integrations(PageRequest::default()).await?.items {
+            let connection = found.connection.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
+            let name = format!("{} {}{connection}", account.id(), found.integration);
+            view.insert(format!("app {name}"), String::new());
+            let app = app_of(&account, &found);
             for listed in app.list(PageRequest::default()).await?.items {
                 let key_name = listed.key_name.as_str();
                 let found = app.get(key_name).await?.expect("a listed credential is found");
-                let address = format!("credential {} {} {key_name}", account.id(), listed.integration);
-                view.insert(address, found.value.expose().to_owned());
+                view.insert(format!("credential {name} {key_name}"), found.value.expose().to_owned());
             }
         }
     }
     Ok(())
+}
+
+/// The handle of a connection that was listed.
+pub(crate) fn app_of(account: &Account, found: &Integration) -> AppCredentials {
+    let app = account.app(found.integration.clone());
+    match &found.connection {
+        Some(connection) => app.connection(connection.clone()),
+        None => app,
+    }
 }
