@@ -1,6 +1,8 @@
 //! A server instead of a store: calls of the wire contract, one at a time.
 
 pub(crate) mod docs;
+#[cfg(feature = "tls")]
+pub(crate) mod trust;
 
 use std::io;
 use std::net::IpAddr;
@@ -66,6 +68,10 @@ impl Client {
             config = config.proxy(None);
         } else if base.starts_with("http://") {
             output.warn("the API key and the values are sent to the server without TLS");
+        }
+        #[cfg(feature = "tls")]
+        if let Some(file) = &server.ca_file {
+            config = config.tls_config(trust::only(file)?);
         }
         Ok(Self { agent: config.build().into(), base, control, key })
     }

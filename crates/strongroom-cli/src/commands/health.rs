@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 use ureq::Agent;
 
+#[cfg(feature = "tls")]
+use crate::client::trust;
 use crate::config::{self, Globals};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
@@ -37,7 +39,13 @@ impl Health {
         };
         let url = format!("{}/{path}", server.trim_end_matches('/'));
         let config = Agent::config_builder().http_status_as_error(false).proxy(None);
-        let agent: Agent = config.timeout_global(Some(TIMEOUT)).build().into();
+        let config = config.timeout_global(Some(TIMEOUT));
+        #[cfg(feature = "tls")]
+        let config = match globals.ca_file.clone().or(config::ca_file_of_environment()?) {
+            Some(file) => config.tls_config(trust::only(&file)?),
+            None => config,
+        };
+        let agent: Agent = config.build().into();
         let response = agent.get(&url).call();
         let status = response.map(|response| response.status().as_u16()).map_err(|error| {
             Failure::new(Exit::Store, format!("{url} could not be reached: {error}"))

@@ -41,6 +41,10 @@ pub(crate) struct Globals {
     /// A file with the API key for the server
     #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
     pub(crate) api_key_file: Option<PathBuf>,
+    /// A file with the certificates, in PEM, that the server's one must lead to, instead of those of public authorities
+    #[cfg(feature = "tls")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
     /// The org, 24 hex digits [default: 000000000000000000000001]
     #[arg(long, global = true, hide_short_help = true, value_name = "ID")]
     pub(crate) org: Option<OrgId>,

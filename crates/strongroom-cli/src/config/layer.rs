@@ -44,6 +44,8 @@ pub(super) struct Layer {
     pub(super) passphrase_file: Option<PathBuf>,
     pub(super) url: Option<String>,
     pub(super) api_key_file: Option<PathBuf>,
+    #[cfg(feature = "tls")]
+    pub(super) ca_file: Option<PathBuf>,
     /// Of the environment only.
     #[serde(skip)]
     pub(super) api_key: Option<Secret>,
@@ -64,6 +66,8 @@ impl Layer {
             passphrase_file: globals.passphrase_file.clone(),
             url: globals.url.clone(),
             api_key_file: globals.api_key_file.clone(),
+            #[cfg(feature = "tls")]
+            ca_file: globals.ca_file.clone(),
             api_key: None,
             org: globals.org.map(|org| org.to_string()),
             environment: globals.environment.as_ref().map(ToString::to_string),
@@ -85,6 +89,8 @@ impl Layer {
             passphrase_file: environment::text("PASSPHRASE_FILE")?.map(PathBuf::from),
             url: environment::text("URL")?,
             api_key_file: environment::text("API_KEY_FILE")?.map(PathBuf::from),
+            #[cfg(feature = "tls")]
+            ca_file: environment::text("CA_FILE")?.map(PathBuf::from),
             api_key: environment::text("API_KEY")?.map(Secret::from),
             org: environment::text("ORG")?,
             environment: environment::text("ENVIRONMENT")?,

@@ -53,6 +53,8 @@ pub(crate) struct Config {
 pub(crate) struct Server {
     pub(crate) url: String,
     pub(crate) api_key: ApiKeySource,
+    #[cfg(feature = "tls")]
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 impl Config {
@@ -89,6 +91,10 @@ impl Config {
             key = key.or(of_layer);
             works_on = works_on.or(layer.works_on()?);
             merged.url = merged.url.or(layer.url);
+            #[cfg(feature = "tls")]
+            {
+                merged.ca_file = merged.ca_file.or(layer.ca_file);
+            }
             merged.store = merged.store.or(layer.store);
             merged.org = merged.org.or(layer.org);
             merged.environment = merged.environment.or(layer.environment);
@@ -99,7 +105,11 @@ impl Config {
         let org = merged.org.as_deref().unwrap_or(DEFAULT_ORG);
         let environment = merged.environment.as_deref().unwrap_or(DEFAULT_ENVIRONMENT);
         let server = match works_on {
-            Some(WorksOn::Server) => Some(Server::of(merged.url, api_key)?),
+            Some(WorksOn::Server) => Some(Server {
+                #[cfg(feature = "tls")]
+                ca_file: merged.ca_file,
+                ..Server::of(merged.url, api_key)?
+            }),
             _ => None,
         };
         Ok(Self {
@@ -142,13 +152,24 @@ impl Server {
             return Err(Failure::usage("a server needs an API key")
                 .next("name its file with --api-key-file, or set STRONGROOM_API_KEY"));
         };
-        Ok(Self { url, api_key })
+        Ok(Self {
+            url,
+            api_key,
+            #[cfg(feature = "tls")]
+            ca_file: None,
+        })
     }
 }
 
 /// The server that the environment of the process names.
 pub(crate) fn url_of_environment() -> Result<Option<String>, Failure> {
     environment::text("URL")
+}
+
+/// The certificates of authorities that the environment of the process names.
+#[cfg(feature = "tls")]
+pub(crate) fn ca_file_of_environment() -> Result<Option<PathBuf>, Failure> {
+    Ok(environment::text("CA_FILE")?.map(PathBuf::from))
 }
 
 /// The default key file of a store or backup at this path.
