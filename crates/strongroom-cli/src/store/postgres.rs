@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use percent_encoding::percent_decode_str;
 use strongroom::store::{StoreError, StoreErrorKind};
 use strongroom_postgres::{PostgresOptions, PostgresStore};
 
@@ -38,7 +39,8 @@ fn holds_password(address: &str) -> bool {
     let (_, rest) = address.split_once("://").unwrap_or_default();
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     let user = authority.rsplit_once('@').map(|(user, _)| user).unwrap_or_default();
-    user.contains(':') || rest.contains("password=")
+    // The name of a parameter may be written with escapes too.
+    user.contains(':') || percent_decode_str(rest).decode_utf8_lossy().contains("password=")
 }
 
 #[cfg(test)]
@@ -47,7 +49,12 @@ mod tests {
 
     #[test]
     fn a_password_in_an_address_is_refused_before_anything_is_asked() {
-        for address in ["postgres://u:p@h/d", "postgresql://u:p@h:1/d", "postgres://h/d?user=u&password=p"] {
+        for address in [
+            "postgres://u:p@h/d",
+            "postgresql://u:p@h:1/d",
+            "postgres://h/d?user=u&password=p",
+            "postgres://h/d?passw%6Frd=p",
+        ] {
             assert_eq!((KIND.open)(Path::new(address)).unwrap_err().kind(), StoreErrorKind::Unsupported);
         }
         assert!(!holds_password("postgres://u@h:5432/d?host=a@b:c"));
