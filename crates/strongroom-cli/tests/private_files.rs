@@ -244,3 +244,27 @@ fn a_new_vault_does_not_take_the_key_of_another_user() {
     assert_eq!(ran.code, 5, "{}", ran.stderr);
     shell.ok(&["init"]);
 }
+
+#[test]
+fn a_directory_further_up_that_another_user_could_rename_is_refused() {
+    let shell = Shell::with_vault();
+    let above = |path: PathBuf| path.parent().unwrap().parent().unwrap().to_owned();
+    for (path, code) in [(above(shell.store()), 6), (above(shell.key()), 5)] {
+        let metadata = path.metadata().unwrap();
+        give_to_nobody(&path);
+        let ran = shell.run(&["list"]);
+        assert_eq!(ran.code, code, "{}: {}", path.display(), ran.stderr);
+        assert!(ran.stderr.contains("belongs to another user"), "{}", ran.stderr);
+        chown(&path, Some(metadata.uid()), None).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(shell.run(&["list"]).code, code, "{}", path.display());
+        fs::set_permissions(&path, Permissions::from_mode(metadata.mode())).unwrap();
+        shell.ok(&["list"]);
+    }
+    // Nor is a vault made there anew, which nobody would miss, wherever the command runs.
+    let new = Shell::new();
+    fs::create_dir_all(new.path("prepared/below")).unwrap();
+    give_to_nobody(&new.path("prepared"));
+    let ran = new.run(&["--store", "redb:prepared/below/new/vault", "--root-key-file", "k", "init"]);
+    assert_eq!(ran.code, 6, "{}", ran.stderr);
+}

@@ -6,8 +6,9 @@ use std::path::Path;
 use super::new_file::directory_of;
 use crate::failure::{Exit, Failure};
 
-/// Fails if a file or directory belongs to another user or can be changed by one, or if one could replace it. Root is
-/// not another user: it could read and change everything anyway. What does not exist yet only needs a safe directory.
+/// Fails if a file or directory belongs to another user or can be changed by one, or if one could replace it or a
+/// directory above it. Root is not another user: it could read and change everything anyway. What does not exist yet
+/// only needs safe directories.
 pub(crate) fn refuse_foreign(path: &Path, exit: Exit) -> Result<(), Failure> {
     let directory = directory_of(path);
     let (real, real_directory) = (fs::canonicalize(path).ok(), fs::canonicalize(directory).ok());
@@ -16,6 +17,12 @@ pub(crate) fn refuse_foreign(path: &Path, exit: Exit) -> Result<(), Failure> {
     let all = [Some(directory), real_directory.as_deref(), beside_real, Some(path), real.as_deref()];
     for path in all.into_iter().flatten() {
         judge(path, exit)?;
+    }
+    // Whoever can rename a directory further up can put another one in its place. A group may: it is the system's.
+    let whole = std::path::absolute(path).unwrap_or_default();
+    let nearest = whole.ancestors().skip(1).find_map(|above| fs::canonicalize(above).ok());
+    for above in nearest.iter().flat_map(|nearest| nearest.ancestors()) {
+        above.symlink_metadata().map_or(Ok(()), |found| judge_metadata(&found, above, BY_ALL, exit))?;
     }
     // A store in a directory: its files were safe from others only since the directory is.
     if let Ok(entries) = fs::read_dir(path) {
@@ -32,18 +39,18 @@ pub(crate) fn refuse_foreign(path: &Path, exit: Exit) -> Result<(), Failure> {
 pub(crate) fn refuse_foreign_file(file: &File, path: &Path, exit: Exit) -> Result<(), Failure> {
     match file.metadata() {
         Ok(metadata) if !["/dev", "/proc"].iter().any(|system| path.starts_with(system)) => {
-            judge_metadata(&metadata, path, exit)
+            judge_metadata(&metadata, path, BY_OTHERS, exit)
         }
         _ => Ok(()),
     }
 }
 
 fn judge(path: &Path, exit: Exit) -> Result<(), Failure> {
-    path.symlink_metadata().map_or(Ok(()), |metadata| judge_metadata(&metadata, path, exit))
+    path.symlink_metadata().map_or(Ok(()), |metadata| judge_metadata(&metadata, path, BY_OTHERS, exit))
 }
 
 #[cfg(unix)]
-fn judge_metadata(metadata: &Metadata, path: &Path, exit: Exit) -> Result<(), Failure> {
+fn judge_metadata(metadata: &Metadata, path: &Path, writable: u32, exit: Exit) -> Result<(), Failure> {
     use std::os::unix::fs::MetadataExt;
 
     let (owner, shown) = (metadata.uid(), path.display());
@@ -53,7 +60,7 @@ fn judge_metadata(metadata: &Metadata, path: &Path, exit: Exit) -> Result<(), Fa
     }
     // In a directory with the sticky bit, others can add files but not replace one.
     let is_guarded = metadata.is_symlink() || metadata.is_dir() && metadata.mode() & STICKY != 0;
-    if metadata.mode() & WRITABLE_BY_OTHERS != 0 && !is_guarded {
+    if metadata.mode() & writable != 0 && !is_guarded {
         return Err(Failure::new(exit, format!("other users can change {shown}"))
             .next(format!("check that nobody did, then run `chmod go-w {shown}`")));
     }
@@ -61,14 +68,16 @@ fn judge_metadata(metadata: &Metadata, path: &Path, exit: Exit) -> Result<(), Fa
 }
 
 #[cfg(not(unix))]
-fn judge_metadata(_: &Metadata, _: &Path, _: Exit) -> Result<(), Failure> {
+fn judge_metadata(_: &Metadata, _: &Path, _: u32, _: Exit) -> Result<(), Failure> {
     Ok(())
 }
 
 #[cfg(unix)]
 const STICKY: u32 = 0o1000;
-#[cfg(unix)]
-const WRITABLE_BY_OTHERS: u32 = 0o022;
+/// Writable by the group or by all.
+const BY_OTHERS: u32 = 0o022;
+/// Writable by all.
+const BY_ALL: u32 = 0o002;
 
 #[cfg(all(test, unix))]
 mod tests {
