@@ -57,7 +57,7 @@ pub(crate) fn value(name: &str, args: &ValueArgs, output: &Output) -> Result<Sec
     let value = match (can_prompt(), args.empty) {
         (true, _) if args.bytes => {
             return Err(Failure::usage("--bytes reads standard input, which is a terminal").next(format!(
-                "read a file: `strongroom set {} --bytes < FILE`; at the prompt, type base64 without --bytes",
+                "read a file for {}: add `< FILE`; at the prompt, type base64 without --bytes",
                 printable(name)
             )));
         }

@@ -427,11 +427,14 @@ fn values_of_a_server_are_edited_and_one_that_changed_meanwhile_is_not_overwritt
     let refused = shell.run(&["edit", "--yes"]);
     assert!(refused.code == 4 && refused.stdout.contains("an integer"), "{refused:?}");
 
-    shell.write("editor", "printf other | \"$STRONGROOM\" set TOKEN\nsed -i s/hunter3/mine/ \"$1\"\n");
+    shell.write("editor", "export STRONGROOM_URL=$OTHER_URL STRONGROOM_API_KEY=$OTHER_KEY\nprintf other | \"$PROGRAM\" set TOKEN\nsed -i s/hunter3/mine/ \"$1\"\n");
     let other = Shell::new()
         .variable("STRONGROOM_URL", server.text("url"))
         .variable("STRONGROOM_API_KEY", key["api_key"].as_str().unwrap())
-        .variable("STRONGROOM", env!("CARGO_BIN_EXE_strongroom"))
+        // What is for this program alone does not reach the editor.
+        .variable("OTHER_URL", server.text("url"))
+        .variable("OTHER_KEY", key["api_key"].as_str().unwrap())
+        .variable("PROGRAM", env!("CARGO_BIN_EXE_strongroom"))
         .variable("VISUAL", &format!("sh {}", shell.path("editor").display()));
     let ran = other.run(&["edit", "--yes"]);
     assert_eq!(ran.code, 4, "{}", ran.stderr);

@@ -105,7 +105,7 @@ impl Quotas {
         self
     }
 
-    /// Integrations of one account: 100 unless set.
+    /// Integrations of one account, each connection of one counted: 100 unless set.
     #[must_use]
     pub fn account_integrations_max(mut self, count: u64) -> Self {
         self.account_integrations_max = count;

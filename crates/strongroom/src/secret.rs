@@ -50,10 +50,10 @@ impl Secret {
     /// ```
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        // As long as the text will be, so that it is never moved.
-        let mut text = Zeroizing::new(String::with_capacity(bytes.len().div_ceil(3) * 4));
-        STANDARD.encode_string(bytes, &mut text);
-        Self(text)
+        // Into the place where it stays: `encode_string` goes through a buffer of its own, which nobody wipes.
+        let mut text = Zeroizing::new(vec![0; bytes.len().div_ceil(3) * 4]);
+        let written = STANDARD.encode_slice(bytes, &mut text).unwrap_or_default();
+        Self::from_part(text, 0..written).unwrap_or_else(|| Self::from(String::new()))
     }
 
     /// The bytes that the text stands for, if it is base64.

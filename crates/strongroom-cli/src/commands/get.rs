@@ -40,6 +40,7 @@ struct ValueView<'a> {
 
 impl Get {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        self.refuse_shown_bytes(output)?;
         let (name, scope, values) = (&self.name, self.scope.scope(), Values::revealed_if(self.reveal));
         let Some(definition) = org.definition(name).await? else {
             return Err(suggest::undefined(org, name).await);
@@ -62,6 +63,7 @@ impl Get {
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        self.refuse_shown_bytes(output)?;
         let (name, scope) = (&self.name, self.scope.scope());
         let fetch = |reveal: &str| -> Result<control::Value, Failure> {
             let query: Vec<_> = scope_field(&scope).into_iter().chain([("reveal", reveal)]).collect();
@@ -90,14 +92,19 @@ impl Get {
 }
 
 impl Get {
+    /// Before anything is revealed, which the audit would note.
+    fn refuse_shown_bytes(&self, output: &Output) -> Result<(), Failure> {
+        if self.bytes && (output.is_json() || io::stdout().is_terminal()) {
+            return Err(Failure::usage("--bytes writes bytes, which are for a pipe or a file")
+                .next("without it, base64 is shown"));
+        }
+        Ok(())
+    }
+
     /// The value and nothing else.
     fn show_alone(&self, value: &Secret, output: &Output) -> Result<(), Failure> {
         if !self.bytes {
             return output.exact(value.expose());
-        }
-        if output.is_json() || io::stdout().is_terminal() {
-            return Err(Failure::usage("--bytes writes bytes, which are for a pipe or a file")
-                .next("without it, base64 is shown"));
         }
         let bytes = value.to_bytes().map_err(|_| {
             Failure::invalid(format!("the value of {} is not base64", self.name))

@@ -184,9 +184,15 @@ async fn doc(caller: &Caller, account: LinkedAccountId) -> Result<AccountDoc, Fa
         Caller::Key(_) => not_found(org, handle.id()),
         Caller::Token(_) => Failure::bad_token(),
     })?;
-    let integrations = handle.integrations(PageRequest::default()).await;
-    let integrations = integrations.map_err(|error| caller.failure(error))?;
-    Ok(AccountDoc::of(known, integrations.items, org.environment()))
+    // All of them: the documented ones may come after connections that these calls do not know.
+    let (mut integrations, mut page) = (Vec::new(), PageRequest::first(PageRequest::LIMIT_MAX));
+    loop {
+        let found = handle.integrations(page).await.map_err(|error| caller.failure(error))?;
+        integrations.extend(found.items);
+        let Some(next) = found.next else { break };
+        page = PageRequest::first(PageRequest::LIMIT_MAX).after(next);
+    }
+    Ok(AccountDoc::of(known, integrations, org.environment()))
 }
 
 fn not_found(org: &Org, account: &LinkedAccountId) -> Failure {

@@ -35,7 +35,7 @@ pub enum RefreshError {
         /// When that refresh began.
         since: Timestamp,
     },
-    /// `seen` is of another integration, or of another connection of it. Nothing was called.
+    /// `seen` is of another account, integration or connection. Nothing was called.
     #[error(
         "these credentials are of another integration or connection: pass what `get_all` of this one returned"
     )]

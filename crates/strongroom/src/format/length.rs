@@ -61,7 +61,8 @@ impl LengthBounds {
         self.max
     }
 
-    /// Checks that the length of `value` in bytes is within the bounds.
+    /// Checks that the length of `value` in bytes is within the bounds. It counts the text: for the format `bytes`,
+    /// whose bounds are of what the text stands for, give it that.
     ///
     /// # Errors
     /// The bounds, as a sentence; never the length that was found.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_executor::block_on;
-use futures_util::future::{join_all, poll_immediate};
+use futures_util::future::{join, join_all, poll_immediate};
 use futures_util::pin_mut;
 use strongroom::store::StoreErrorKind;
 use strongroom::{
@@ -452,6 +452,49 @@ fn a_token_that_has_expired_is_refreshed_however_short_its_life_was() {
         let exchange = async |old: &Credentials| provider.answer(old);
         let refreshed = app.refresh(app.get_all().await?, &refresh(), exchange).await?;
         assert_eq!(refreshed.by, RefreshedBy::ThisCall);
+        Ok(())
+    });
+}
+
+/// What expires, and what the host keeps beside it.
+async fn expired(app: &AppCredentials, clock: &ManualClock) -> Result<Credentials, Error> {
+    clock.set(Timestamp::from_ms(1_000));
+    app.upsert_with("access", "old", WriteOptions::default().expires_at(Timestamp::from_ms(2_000))).await?;
+    clock.set(Timestamp::from_ms(2_000));
+    let seen = app.get_all().await?;
+    app.upsert("workspace", "Acme").await?;
+    Ok(seen)
+}
+
+#[test]
+fn a_write_of_what_does_not_expire_is_no_refresh() {
+    with_provider(async |app, provider, clock| {
+        let seen = expired(&app, &clock).await?;
+        let exchange = async |old: &Credentials| provider.answer(old);
+        let refreshed = app.refresh(seen, &refresh(), exchange).await?;
+        assert_eq!((refreshed.by, provider.exchanges()), (RefreshedBy::ThisCall, 1));
+        assert_eq!(token(&refreshed.credentials, "access"), "access-1");
+        Ok(())
+    });
+}
+
+#[test]
+fn who_waited_for_nothing_is_given_no_old_token_whatever_else_was_written() {
+    with_provider(async |app, _, clock| {
+        expired(&app, &clock).await?;
+        let policy = refresh();
+        let fails = async |_: &Credentials| {
+            yielded().await;
+            app.upsert("workspace", "Other").await.unwrap();
+            yielded().await;
+            Err(Unrefreshed::Unused(Error::Locked))
+        };
+        let never = async |_: &Credentials| Err(Unrefreshed::Unused(Error::WrongKey));
+        let (seen, same) = (app.get_all().await?, app.get_all().await?);
+        let both = join(app.refresh(seen, &policy, fails), app.refresh(same, &policy, never));
+        let (first, waited) = both.await;
+        assert!(matches!(first, Err(Error::Locked)));
+        assert!(matches!(waited, Err(Error::Refresh(RefreshError::StillStale))), "{waited:?}");
         Ok(())
     });
 }

@@ -27,14 +27,11 @@ pub struct AccountView {
     pub updated_at: String,
 }
 
-/// An integration of a linked account.
+/// The default connection of an integration of a linked account. Other connections are the host's alone.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Connection {
     /// Which one; `default-app` for that of the documented calls.
     pub integration: String,
-    /// The connection of it; left out for the default one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub connection: Option<String>,
     /// When it was made.
     pub created_at: String,
 }
@@ -195,7 +192,8 @@ impl AccountView {
     }
 
     pub(crate) fn with_connections(mut self, integrations: &[Integration]) -> Self {
-        self.connections = Some(integrations.iter().map(Connection::of).collect());
+        let default = integrations.iter().filter(|integration| integration.connection.is_none());
+        self.connections = Some(default.map(Connection::of).collect());
         self
     }
 }
@@ -204,7 +202,6 @@ impl Connection {
     pub(crate) fn of(integration: &Integration) -> Self {
         Self {
             integration: integration.integration.to_string(),
-            connection: integration.connection.as_ref().map(ToString::to_string),
             created_at: time::iso(integration.created_at),
         }
     }

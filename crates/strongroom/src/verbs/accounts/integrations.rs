@@ -157,22 +157,24 @@ impl Account {
     ///
     /// # Cancellation
     /// Dropped, nothing has happened, or it is gone for every reader, except for connections whose turn has not come:
-    /// call it again. What is left of its rows goes with the next call of this, or of
-    /// [`Vault::run_jobs`](crate::Vault::run_jobs).
+    /// call it again. What is left of its rows goes with [`Vault::run_jobs`](crate::Vault::run_jobs), or before the
+    /// connection is added again.
     pub async fn delete_integration(&self, integration: &IntegrationId) -> Result<(), Error> {
         let default = self.delete_app(integration, &AppId::of(integration)).await;
+        let mut deleted = default.is_ok();
         if default.as_ref().is_err_and(|error| !matches!(error, Error::IntegrationNotFound { .. })) {
             return default;
         }
         let named = self.named_connections(integration).await?;
         for app in &named {
             match self.delete_app(integration, app).await {
-                // Somebody else deleted it.
-                Ok(()) | Err(Error::IntegrationNotFound { .. }) => {}
+                Ok(()) => deleted = true,
+                // Somebody else deleted it, or it is being deleted.
+                Err(Error::IntegrationNotFound { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
-        if named.is_empty() { default } else { Ok(()) }
+        if deleted { Ok(()) } else { default }
     }
 
     /// Deletes one connection of an integration and its credentials. After the first batch none of them can be read.
@@ -192,8 +194,8 @@ impl Account {
     /// gone.
     ///
     /// # Cancellation
-    /// Dropped, nothing has happened, or it is gone for every reader. What is left of its rows goes with the next call
-    /// of this, or of [`Vault::run_jobs`](crate::Vault::run_jobs).
+    /// Dropped, nothing has happened, or it is gone for every reader. What is left of its rows goes with
+    /// [`Vault::run_jobs`](crate::Vault::run_jobs), or before the connection is added again.
     pub async fn delete_connection(
         &self,
         integration: &IntegrationId,
@@ -327,5 +329,5 @@ impl Org {
     }
 }
 
-/// The default quota of an account, so that one page nearly always holds them all.
+/// More than the default quota of an account, so that one page nearly always holds them all.
 const PAGE_ROWS: usize = 1_000;

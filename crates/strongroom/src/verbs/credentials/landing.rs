@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::refresh::{Ending, Lease, Patience, Refreshed};
+use super::seen::Stale;
 use super::{AppCredentials, AppRows, Credentials};
 use crate::error::{Error, ErrorKind, RefreshError};
 use crate::id::CredentialKey;
@@ -49,7 +50,14 @@ impl AppCredentials {
                 Err(error) if is_passing(&error) && patience.pause().await => continue,
                 Err(error) => {
                     self.end(rows, Ending::Unknown).await.ok();
-                    return Err(error);
+                    return Err(match error.kind() {
+                        // As of a vault that is closed or locked meanwhile: not to be called again as if nothing had
+                        // happened, since the provider was.
+                        ErrorKind::Busy | ErrorKind::Locked | ErrorKind::Indeterminate => {
+                            RefreshError::Uncertain { since: note.since() }.into()
+                        }
+                        _ => error,
+                    });
                 }
             };
             if now.note().is_none_or(|found| !found.is_of(&note)) {
@@ -116,14 +124,14 @@ struct Landing<'n> {
     /// The places of those that cannot be stored.
     refused: Vec<usize>,
     /// The credentials that were exchanged.
-    stale: Option<Revision>,
+    stale: Stale,
     note: RefreshNote,
 }
 
 impl<'n> Landing<'n> {
     fn new(answer: ParsedAnswer<'n>, stale: &Credentials, note: RefreshNote) -> Self {
         let ParsedAnswer { new, refused } = answer;
-        Self { sound: new.len(), new, refused, stale: stale.revision, note }
+        Self { sound: new.len(), new, refused, stale: Stale::of(stale), note }
     }
 
     /// What is wrong with the answer, if anything is.
@@ -161,11 +169,11 @@ impl<'n> Landing<'n> {
         }
         match now.refresh {
             RefreshState::Uncertain { .. } => Err(RefreshError::Uncertain { since }.into()),
-            RefreshState::Rejected { since } if now.revision == self.stale => {
+            RefreshState::Rejected { since } if !self.stale.is_replaced(&now) => {
                 Err(RefreshError::Rejected { since }.into())
             }
             // Whoever took over has not refreshed them either, or not yet.
-            _ if now.revision == self.stale => Err(RefreshError::StillStale.into()),
+            _ if !self.stale.is_replaced(&now) => Err(RefreshError::StillStale.into()),
             _ => Ok(Refreshed { credentials: now, by: RefreshedBy::Another }),
         }
     }

@@ -6,13 +6,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::seen::Stale;
 use super::{AppCredentials, AppRows, Credentials};
 use crate::clock::Timestamp;
 use crate::engine::ATTEMPTS_MAX;
 use crate::error::{Error, RefreshError};
 use crate::model::{
-    AuditChange, Credential, EventKind, OnUncertain, Refresh, RefreshState, RefreshedBy, Revision,
-    Unrefreshed,
+    AuditChange, Credential, EventKind, OnUncertain, Refresh, RefreshState, RefreshedBy, Unrefreshed,
 };
 use crate::row::body::{IntegrationBody, RefreshEnd, RefreshNote};
 use crate::tenant::{Draft, Loaded, NewCredential, fresh_if_stale};
@@ -31,8 +31,9 @@ impl AppCredentials {
     /// Refreshes credentials that the host found to be expired, exactly once: of all callers in all processes on the
     /// store, one calls `exchange`, and the others wait for its result.
     ///
-    /// `seen` is what [`get_all`](Self::get_all) returned when the host found them expired. If they have changed since,
-    /// the new ones are returned and nothing is called. `exchange` returns what the provider issued; the credentials
+    /// `seen` is what [`get_all`](Self::get_all) returned when the host found them expired. If those of them that have an
+    /// expiry have changed since (any of them, where none has one), the new ones are returned and nothing is called. What
+    /// never expires, such as the name of a workspace, may change meanwhile. `exchange` returns what the provider issued; the credentials
     /// with other key names stay. Where it has none, [`Unrefreshed`] says what is known of the old ones; those who
     /// waited do not call the provider in turn, but get [`RefreshError::StillStale`] or the uncertain outcome.
     ///
@@ -152,15 +153,15 @@ impl AppCredentials {
 
     /// Waits until it is this caller's turn, or until another one has refreshed.
     async fn lease(&self, seen: Credentials, refresh: &Refresh) -> Result<Turn, Error> {
-        let (stale, mut patience) = (seen.revision, Patience::new(refresh, refresh.wait));
+        let (stale, mut patience) = (Stale::of(&seen), Patience::new(refresh, refresh.wait));
         // What the caller has seen saves a read if no refresh was under way then: the lease expects it unchanged.
         let mut known = Some(seen).filter(|seen| seen.refresh == RefreshState::Idle && self.is_own(seen));
         for _ in 0..ATTEMPTS_MAX {
             let mut now = match known.take() {
                 Some(seen) => seen,
-                None => self.settled(&mut patience, stale).await?,
+                None => self.settled(&mut patience, &stale).await?,
             };
-            if now.revision != stale {
+            if stale.is_replaced(&now) {
                 return Ok(Turn::Taken(Box::new(now)));
             }
             let Some(rows) = now.rows.take() else { continue };
@@ -199,21 +200,17 @@ impl AppCredentials {
     /// Reads the credentials until nobody refreshes them, or they are no longer the stale ones. A refresh that was
     /// waited for and gave nothing ends the wait with an error: the waiters must not try one after the other what has
     /// just failed.
-    async fn settled(
-        &self,
-        patience: &mut Patience<'_>,
-        stale: Option<Revision>,
-    ) -> Result<Credentials, Error> {
+    async fn settled(&self, patience: &mut Patience<'_>, stale: &Stale) -> Result<Credentials, Error> {
         let mut awaited: Option<RefreshNote> = None;
         loop {
             let now = self.read_again().await?;
             let same = |note: &RefreshNote| awaited.is_some_and(|awaited| awaited.is_of(note));
             match (now.refresh, now.note()) {
                 // Another change of the credentials does not end the wait for those that are on their way.
-                (RefreshState::Underway { .. }, Some(note)) if now.revision == stale || same(&note) => {
+                (RefreshState::Underway { .. }, Some(note)) if !stale.is_replaced(&now) || same(&note) => {
                     awaited = Some(note);
                 }
-                (RefreshState::Idle, _) if awaited.is_some() && now.revision == stale => {
+                (RefreshState::Idle, _) if awaited.is_some() && !stale.is_replaced(&now) => {
                     return Err(RefreshError::StillStale.into());
                 }
                 (RefreshState::Uncertain { since }, Some(note)) if awaited.is_some() && note.has_ended() => {

@@ -43,6 +43,33 @@ impl Credentials {
     }
 }
 
+/// What a refresh has to replace: the credentials that expire, or all where none does. Others of the same connection,
+/// such as the name of a workspace, change without a refresh.
+pub(super) struct Stale {
+    expiring: Vec<(String, Revision)>,
+    all: Option<Revision>,
+}
+
+impl Stale {
+    pub(super) fn of(seen: &Credentials) -> Self {
+        let expiring =
+            seen.items.iter().map(|item| &item.info).filter(|info| info.metadata.expires_at().is_some());
+        let expiring = expiring.map(|info| (info.key_name.as_str().to_owned(), info.revision));
+        Self { expiring: expiring.collect(), all: seen.revision }
+    }
+
+    /// Whether somebody has replaced any of them by now.
+    pub(super) fn is_replaced(&self, now: &Credentials) -> bool {
+        if self.expiring.is_empty() {
+            return now.revision != self.all;
+        }
+        let is_there = |(key_name, revision): &(String, Revision)| {
+            now.get(key_name).is_some_and(|found| found.info.revision == *revision)
+        };
+        !self.expiring.iter().all(is_there)
+    }
+}
+
 impl IntoIterator for Credentials {
     type Item = Credential;
     type IntoIter = std::vec::IntoIter<Credential>;
